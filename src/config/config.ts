@@ -1,0 +1,214 @@
+/**
+ * The configuration, normalised: what the rest of the program receives after flags, Corefile and defaults have
+ * become one frozen value. Nothing here is text any more except names in presentation form, which are lower-case
+ * and end in a dot. Times are milliseconds unless the name says seconds (TTLs, as on the wire).
+ */
+import type { Endpoint } from '../outside/network.js';
+
+/** Where in which file something was written. */
+export interface Position {
+  readonly file: string;
+  readonly line: number;
+}
+
+/** Something wrong (or unwise) in the configuration, with what to change. */
+export interface Diagnostic {
+  readonly at: Position;
+  readonly message: string;
+}
+
+export interface Config {
+  /** The Corefile's path, or `(built-in)`. */
+  readonly source: string;
+  /** SHA-512 of the text, in hex, as coredns_reload_version_info shows it. */
+  readonly sha512: string;
+  readonly blocks: readonly BlockConfig[];
+  readonly health: HealthConfig | null;
+  readonly ready: ReadyConfig | null;
+  /** Every address on which a `prometheus` directive asks for /metrics, without duplicates. */
+  readonly metrics: readonly Endpoint[];
+  readonly reload: ReloadConfig | null;
+  readonly debug: boolean;
+  readonly warnings: readonly Diagnostic[];
+}
+
+/** One server block after import and expansion. */
+export interface BlockConfig {
+  readonly at: Position;
+  /** The block's zones; a CIDR zone has been expanded to its reverse zones. */
+  readonly zones: readonly ZoneAddress[];
+  /** Addresses of `bind`; the unspecified address (`::`) when there is none. */
+  readonly addresses: readonly string[];
+  readonly cache: CacheConfig | null;
+  /** In the order written; the first whose `from` contains the name is responsible. */
+  readonly forwards: readonly ForwardConfig[];
+  readonly templates: readonly TemplateConfig[];
+  /** `aaaa`, or a template that means the same; null asks the upstream. */
+  readonly aaaa: AaaaPolicy | null;
+  /** Where the policy above was written; null with null. */
+  readonly aaaaAt: Position | null;
+  readonly errors: ErrorsConfig | null;
+  readonly log: readonly LogConfig[];
+  readonly loop: boolean;
+  /** Whether this block has `prometheus`: only its queries are counted in coredns_dns_*. */
+  readonly prometheus: boolean;
+  /** `bufsize`: the largest UDP answer, in bytes; 1232 without the directive. */
+  readonly bufsizeBytes: number;
+  readonly timeouts: TimeoutsConfig;
+  /** Names of the directives in this block, for coredns_plugin_enabled. */
+  readonly directives: readonly string[];
+}
+
+export interface ZoneAddress {
+  /** Presentation form, lower-case, with the closing dot: `cluster.local.`, `.`. */
+  readonly zone: string;
+  readonly port: number;
+}
+
+export type AaaaPolicy = 'nxdomain' | 'nodata' | 'smart' | 'forward';
+
+export interface CacheConfig {
+  /** Names outside these zones are not cached. Empty: every name of the block. */
+  readonly zones: readonly string[];
+  readonly success: StoreConfig;
+  readonly denial: StoreConfig;
+  readonly prefetch: PrefetchConfig | null;
+  /** Null: never stale. */
+  readonly stale: StaleConfig | null;
+  /** `serve_stale_policy prefer_positive`. */
+  readonly preferPositive: boolean;
+  /** How long SERVFAIL and NOTIMP of an upstream are kept; 0 is never. */
+  readonly servfailMs: number;
+  /** Zones whose positive answers are not kept; null: none. */
+  readonly successDisabled: readonly string[] | null;
+  readonly denialDisabled: readonly string[] | null;
+  readonly keepTtl: boolean;
+}
+
+export interface StoreConfig {
+  readonly entriesMax: number;
+  readonly ttlMaxSeconds: number;
+  readonly ttlMinSeconds: number;
+}
+
+export interface PrefetchConfig {
+  /** A refresh needs this many hits … */
+  readonly hits: number;
+  /** … with no gap longer than this between them. */
+  readonly gapMs: number;
+  /** It starts when the remaining TTL is at most this share of the original. */
+  readonly percent: number;
+}
+
+/** All modes of stale answers differ in these numbers only. */
+export interface StaleConfig {
+  /** How long past its expiry an entry may be used. */
+  readonly maxAgeMs: number;
+  /** How long a client waits for the upstream before it gets the stale answer; 0 is at once, Infinity until failure. */
+  readonly patienceMs: number;
+  /** TTL in a stale answer. */
+  readonly ttlSeconds: number;
+  /** After a failed refresh the upstream is not asked again for this long. */
+  readonly recheckMs: number;
+}
+
+export interface ForwardConfig {
+  readonly at: Position;
+  readonly from: string;
+  readonly to: readonly ForwardTarget[];
+  readonly except: readonly string[];
+  /** `client`: as the client asked; `tcp`: force_tcp; `udp`: prefer_udp. TC over UDP is always asked again over TCP. */
+  readonly transport: 'client' | 'tcp' | 'udp';
+  readonly expireMs: number;
+  /** 0: a connection may grow old. */
+  readonly maxAgeMs: number;
+  /** 0: no limit of its own (limits.ts still has one). */
+  readonly idleConnectionsMax: number;
+  readonly readTimeoutMs: number;
+  /** Failures in a row after which an upstream counts as down; 0 is never. */
+  readonly failsMax: number;
+  /** 0: twice the number of upstreams. */
+  readonly connectAttemptsMax: number;
+  readonly healthCheck: HealthCheckConfig;
+  readonly policy: 'random' | 'round_robin' | 'sequential';
+  /** 0: no limit of its own. */
+  readonly concurrentMax: number;
+  /** Rcodes for which the next `forward` of the block is asked instead. */
+  readonly next: readonly number[];
+  readonly nextOnNodata: boolean;
+  /** Rcodes for which another upstream of this `forward` is asked. */
+  readonly failover: readonly number[];
+  readonly failfastAllUnhealthy: boolean;
+  readonly sourceAddress: string | null;
+}
+
+export type ForwardTarget =
+  | { readonly kind: 'endpoint'; readonly endpoint: Endpoint }
+  /** A resolv.conf, read when the configuration is used and again when it changes. */
+  | { readonly kind: 'file'; readonly path: string };
+
+export interface HealthCheckConfig {
+  readonly intervalMs: number;
+  readonly recursionDesired: boolean;
+  readonly domain: string;
+}
+
+export interface TemplateConfig {
+  readonly at: Position;
+  /** 255 (ANY) matches every class. */
+  readonly class: number;
+  /** 255 (ANY) matches every type. */
+  readonly type: number;
+  readonly zones: readonly string[];
+  /** Regular expressions over the presentation name; empty: always. JavaScript syntax, flags u. */
+  readonly matches: readonly RegExp[];
+  /** Go-template sources, one resource record each. */
+  readonly answer: readonly string[];
+  readonly additional: readonly string[];
+  readonly authority: readonly string[];
+  readonly rcode: number;
+  readonly extendedError: { readonly code: number; readonly text: string } | null;
+  /** Null: no fallthrough; empty: for every zone; else for these. */
+  readonly fallthrough: readonly string[] | null;
+}
+
+export interface ErrorsConfig {
+  readonly stacktrace: boolean;
+  readonly consolidate: readonly ConsolidateConfig[];
+}
+
+export interface ConsolidateConfig {
+  readonly periodMs: number;
+  readonly pattern: RegExp;
+  readonly level: 'debug' | 'info' | 'warning' | 'error';
+  readonly showFirst: boolean;
+}
+
+export interface LogConfig {
+  /** Zones whose queries are logged. */
+  readonly names: readonly string[];
+  /** With `{…}` fields as CoreDNS documents them. */
+  readonly format: string;
+  readonly classes: readonly ('success' | 'denial' | 'error' | 'all')[];
+}
+
+export interface TimeoutsConfig {
+  readonly readMs: number;
+  readonly writeMs: number;
+  readonly idleMs: number;
+  /** Queries after which a TCP connection is closed; -1 is never. */
+  readonly tcpQueriesMax: number;
+}
+
+export interface HealthConfig extends Endpoint {
+  readonly lameduckMs: number;
+}
+
+export interface ReadyConfig extends Endpoint {
+  readonly monitor: 'until-ready' | 'continuously';
+}
+
+export interface ReloadConfig {
+  readonly intervalMs: number;
+  readonly jitterMs: number;
+}

@@ -1,0 +1,98 @@
+/**
+ * Every bound of the program, with its unit and its reason. A table, queue or buffer that is not named here does not
+ * exist. Relations between bounds are asserted at the end, when the module is loaded.
+ */
+import assert from 'node:assert/strict';
+
+// The wire (RFC 1035 2.3.4, 4.2.2; RFC 6891 6.2.5).
+export const headerBytes = 12;
+export const nameBytesMax = 255;
+export const labelBytesMax = 63;
+/** 255 bytes hold at most 127 one-byte labels and the root. */
+export const labelsMax = 128;
+export const messageBytesMax = 65535;
+/** What a client that sent no OPT takes over UDP. */
+export const plainUdpBytesMax = 512;
+/** Our advertised and largest UDP size unless `bufsize` says otherwise (the DNS flag day 2020 figure). */
+export const udpBytesDefault = 1232;
+/** Records in one message: each takes at least 11 bytes. */
+export const recordsMax = Math.floor((messageBytesMax - headerBytes) / 11);
+/** RFC 2181 8: TTLs are 31 bits; RFC 8767 4 suggests a cap of days. */
+export const ttlSecondsMax = 2 ** 31 - 1;
+
+// The cache.
+/** Shared memory for answers; the kernel gives pages only as they are touched. */
+export const cacheBytesMax = 64 * 1024 * 1024;
+/** Entries of all stores together; the index has one chain per two of them. */
+export const cacheEntriesMax = 262_144;
+/** A slab holds blocks of one size class; the largest answer must fit in one. */
+export const slabBytes = 256 * 1024;
+/** Zones times ports over all reloads of a process; a cache key spends 16 bits on it. */
+export const zoneIdsMax = 65_535;
+
+// Questions that wait.
+/** Distinct questions asked upstream at one moment; about 1 kB each. */
+export const pendingMax = 16_384;
+/** Clients waiting for one question; further ones get SERVFAIL. */
+export const waitersPerQuestionMax = 1_024;
+/** Clients waiting for all questions together; about 600 bytes each. */
+export const waitersMax = 65_536;
+/** An upstream that has not answered by now never will, for this client: DESIGN promises SERVFAIL within 2 s. */
+export const queryDeadlineMs = 1_900;
+/** No `read_timeout`, however long, makes a client wait longer than this. */
+export const queryDeadlineCeilingMs = 5_000;
+/** The one sweep over everything that waits. */
+export const sweepPeriodMs = 25;
+/** How long a refresh that failed keeps the next one away when the Corefile does not say. */
+export const refreshRecheckMs = 1_000;
+
+// TCP clients.
+export const tcpClientsMax = 1_024;
+export const tcpClientInflightMax = 128;
+/** A client that does not read its answers loses the connection beyond this many unsent bytes. */
+export const tcpClientUnsentBytesMax = 256 * 1024;
+
+// Upstreams.
+export const connectTimeoutMs = 1_000;
+/** CoreDNS serves one connection's queries one after another, so few on each. */
+export const connectionInflightMax = 12;
+export const connectionsPerUpstreamMax = 64;
+/** Queries waiting for a free place on a connection of one upstream. */
+export const upstreamQueueMax = 4_096;
+export const udpSocketsPerUpstreamMax = 512;
+/** `forward` takes at most this many upstreams, as CoreDNS's does. */
+export const upstreamsPerForwardMax = 15;
+/** Tries for one question, so that a fast failing upstream is not asked in a hot loop. */
+export const triesPerQuestionMax = 6;
+/** An id is not used again for this long after its query was given up: the late answer may still come. */
+export const idQuarantineMs = 5_000;
+export const connectionUnsentBytesMax = 1024 * 1024;
+
+// Configuration.
+export const corefileBytesMax = 1024 * 1024;
+export const importDepthMax = 16;
+export const resolvConfServersMax = 15;
+export const listenersMax = 256;
+
+// Watching.
+export const httpRequestBytesMax = 16 * 1024;
+export const httpConnectionsMax = 64;
+/** A /health question must be answered by our own socket within this. */
+export const selfQueryTimeoutMs = 1_000;
+export const queryLogLinesPerSecondMax = 20_000;
+export const consolidatedErrorsMax = 4_096;
+
+/** One answer's block: header, message, and a 16-bit TTL offset per record. */
+export const blockHeaderBytes = 64;
+export const blockBytesMax = blockHeaderBytes + messageBytesMax + 1 + 2 * recordsMax + 64;
+
+assert(blockBytesMax <= slabBytes, 'the largest answer fits in a slab');
+assert(queryDeadlineMs < 2_000, 'SERVFAIL comes within two seconds');
+assert(queryDeadlineMs <= queryDeadlineCeilingMs);
+assert(connectTimeoutMs < queryDeadlineMs, 'a failed connect leaves time for another try');
+assert(udpBytesDefault >= plainUdpBytesMax);
+assert(cacheBytesMax % slabBytes === 0, 'the cache is a whole number of slabs');
+assert(cacheBytesMax < 2 ** 31, 'block references are 31 bits');
+assert(waitersPerQuestionMax <= waitersMax);
+assert(idQuarantineMs >= queryDeadlineMs);
+assert(tcpClientUnsentBytesMax > messageBytesMax, 'one answer always fits');

@@ -1,0 +1,174 @@
+/**
+ * Everything that can happen, as plain numbers: the packet path increments, the scrape adds up. A page is one
+ * thread's own, so nothing is locked; it lives in shared memory so that the control lane can read the pages of
+ * answering threads. This file is the list; `metrics.ts` gives the numbers their Prometheus names.
+ */
+
+/** Events of the whole process. The comment says what each one means to an operator. */
+export const eventNames = [
+  'droppedShort', // packets under 12 bytes
+  'droppedResponse', // packets with QR=1
+  'refusedFormerr', // answered FORMERR from the header or the question
+  'refusedNotimp', // answered NOTIMP
+  'refusedBadvers', // answered BADVERS
+  'refusedTransfer', // AXFR, IXFR
+  'refusedNoZone', // no server block is responsible
+  'answersTruncated', // sent with TC
+  'sendFailed', // the kernel would not take an answer
+  'tcpAccepted', // TCP clients accepted
+  'tcpRejected', // TCP clients turned away: too many
+  'tcpClosedIdle',
+  'tcpClosedSlow', // a client that did not read its answers
+  'coalesced', // questions that joined one already asked
+  'overloadedPending', // too many distinct questions in flight
+  'overloadedWaiters', // too many clients waiting
+  'staleOnFailure', // stale answers because the upstream failed
+  'stalePatience', // stale answers because the upstream was slow
+  'staleImmediate', // stale answers given at once by serve_stale immediate
+  'answersRejectedId', // upstream answers with an id nobody waits for
+  'answersRejectedQuestion', // upstream answers to another question
+  'answersRejectedMalformed', // upstream answers that do not parse
+  'storeFailed', // answers not kept: no memory of the right size
+  'storeEvictedSlab', // entries thrown out to give their memory to another size
+  'upstreamConnects', // TCP connections opened
+  'upstreamConnectFailures',
+  'upstreamRetries', // questions asked again after an error
+  'upstreamTimeouts', // questions nobody answered in time
+  'upstreamTcpRetries', // questions asked again over TCP because of TC
+  'upstreamEdnsRetries', // questions asked again without OPT because of FORMERR
+  'aaaaSynthesized', // AAAA questions answered by policy
+  'panics', // exceptions that reached the outermost handler
+  'reloadFailed',
+  'healthFailures', // self-queries without an answer
+  'queryLogDropped', // query-log lines not written: too many a second
+  'forwardHealthcheckBroken', // every upstream of a forward was down
+  'forwardMaxConcurrentRejects',
+] as const;
+export type EventName = (typeof eventNames)[number];
+
+/** Query types with a series of their own, as CoreDNS has them; the last stands for all others. */
+export const countedTypes = [
+  'A', 'AAAA', 'CNAME', 'DNSKEY', 'DS', 'HTTPS', 'MX', 'NS', 'NSEC', 'NSEC3', 'PTR', 'RRSIG', 'SOA', 'SRV', 'TXT',
+  'AXFR', 'IXFR', 'ANY', 'other',
+] as const;
+const typeNumbers: Readonly<Record<number, string>> = {
+  1: 'A', 28: 'AAAA', 5: 'CNAME', 48: 'DNSKEY', 43: 'DS', 65: 'HTTPS', 15: 'MX', 2: 'NS', 47: 'NSEC', 50: 'NSEC3',
+  12: 'PTR', 46: 'RRSIG', 6: 'SOA', 33: 'SRV', 16: 'TXT', 252: 'AXFR', 251: 'IXFR', 255: 'ANY',
+};
+const otherType = countedTypes.length - 1;
+const typeIndexes = new Uint8Array(256).fill(otherType);
+for (const [number, name] of Object.entries(typeNumbers)) {
+  typeIndexes[Number(number)] = countedTypes.indexOf(name as (typeof countedTypes)[number]);
+}
+
+/** The index of a query type in `countedTypes`. */
+export function countedType(type: number): number {
+  return type < 256 ? typeIndexes[type] : otherType;
+}
+
+/** Who wrote an answer, as coredns_dns_responses_total's `plugin` names it. */
+export const answerers = ['cache', 'forward', 'template', ''] as const;
+export type Answerer = 0 | 1 | 2 | 3;
+export const byCache = 0;
+export const byForward = 1;
+export const byTemplate = 2;
+export const byNobody = 3;
+
+/** Rcodes 0 to 23 and one place for all others. */
+export const rcodesCounted = 25;
+
+/** Upper bounds in seconds: 0.00025 doubled fifteen times (CoreDNS's TimeBuckets). */
+export const durationBucketsSeconds = Array.from({ length: 16 }, (_, power) => 0.00025 * 2 ** power);
+export const sizeBucketsBytes = [0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3];
+
+/** A histogram takes one place per bucket, one for +Inf, one for the sum. */
+const durationPlaces = durationBucketsSeconds.length + 2;
+const sizePlaces = sizeBucketsBytes.length + 2;
+
+/** Where each number of a zone stands, from the zone's first place. */
+export const zonePlaces = (() => {
+  let next = 0;
+  const take = (count: number): number => {
+    const at = next;
+    next += count;
+    return at;
+  };
+  return {
+    /** [transport][family][type] */
+    requests: take(2 * 2 * countedTypes.length),
+    /** [answerer][rcode] */
+    responses: take(answerers.length * rcodesCounted),
+    dnssecOk: take(1),
+    duration: take(durationPlaces),
+    /** [transport] */
+    requestBytes: take(2 * sizePlaces),
+    responseBytes: take(2 * sizePlaces),
+    cacheRequests: take(1),
+    hitsSuccess: take(1),
+    hitsDenial: take(1),
+    misses: take(1),
+    prefetches: take(1),
+    /** Answers whose question did not match and were not cached. */
+    drops: take(1),
+    servedStale: take(1),
+    count: next,
+  };
+})();
+
+/** 0 is UDP, 1 is TCP. */
+export type Transport = 0 | 1;
+export const overUdp = 0;
+export const overTcp = 1;
+/** 0 is IPv4, 1 is IPv6. */
+export type Family = 0 | 1;
+
+/** One thread's numbers: the process's events, then each served zone's places in the order of their ordinals. */
+export class Counters {
+  readonly events: Float64Array;
+  readonly zones: Float64Array;
+
+  /** `memory` comes from `countersBytes(zones)`; another thread's view of the same numbers is made from it. */
+  constructor(readonly memory: SharedArrayBuffer) {
+    this.events = new Float64Array(memory, 0, eventNames.length);
+    this.zones = new Float64Array(memory, eventNames.length * 8);
+  }
+
+  count(event: EventName): void {
+    this.events[eventIndexes[event]]++;
+  }
+
+  total(event: EventName): number {
+    return this.events[eventIndexes[event]];
+  }
+
+  /** The first place of the zone with this ordinal. */
+  zoneBase(ordinal: number): number {
+    return ordinal * zonePlaces.count;
+  }
+}
+
+/** Memory for the events and so many served zones. */
+export function countersBytes(zones: number): number {
+  return (eventNames.length + zones * zonePlaces.count) * 8;
+}
+
+/** Adds one observation to the duration histogram at `base`. */
+export function observeDuration(numbers: Float64Array, base: number, seconds: number): void {
+  let bucket = 0;
+  while (bucket < durationBucketsSeconds.length && seconds > durationBucketsSeconds[bucket]) bucket++;
+  numbers[base + bucket]++;
+  numbers[base + durationPlaces - 1] += seconds;
+}
+
+/** Adds one observation to the size histogram at `base` of this transport. */
+export function observeBytes(numbers: Float64Array, base: number, transport: Transport, bytes: number): void {
+  let bucket = 0;
+  while (bucket < sizeBucketsBytes.length && bytes > sizeBucketsBytes[bucket]) bucket++;
+  const first = base + transport * sizePlaces;
+  numbers[first + bucket]++;
+  numbers[first + sizePlaces - 1] += bytes;
+}
+
+export const histogramPlaces = { duration: durationPlaces, size: sizePlaces } as const;
+
+const eventIndexes = Object.fromEntries(eventNames.map((name, index) => [name, index])) as Record<EventName, number>;

@@ -1,0 +1,40 @@
+/**
+ * Time, the first of the injected outsides. Nothing else in the program reads a clock or sets a timer, so a test
+ * that holds a `Clock` of its own decides when a second has passed.
+ */
+
+/** A timer that was set; `stop` is safe to call more than once and after it has fired. */
+export interface Timer {
+  stop(): void;
+}
+
+export interface Clock {
+  /** Monotonic milliseconds (CLOCK_MONOTONIC, so processes of one machine agree); fractions are microseconds. */
+  nowMs(): number;
+  /** Wall-clock milliseconds since 1970, for log lines and metrics only. */
+  wallMs(): number;
+  /** Calls `run` once, `delayMs` from now. The timer does not keep the process alive. */
+  after(delayMs: number, run: () => void): Timer;
+  /** Calls `run` every `periodMs`, the first time one period from now. The timer does not keep the process alive. */
+  every(periodMs: number, run: () => void): Timer;
+}
+
+/** The machine's clock. */
+export function systemClock(): Clock {
+  const [seconds, nanoseconds] = process.hrtime();
+  const offsetMs = seconds * 1000 + nanoseconds / 1e6 - performance.now();
+  return {
+    nowMs: () => offsetMs + performance.now(),
+    wallMs: () => Date.now(),
+    after(delayMs, run) {
+      const timer = setTimeout(run, delayMs);
+      timer.unref();
+      return { stop: () => clearTimeout(timer) };
+    },
+    every(periodMs, run) {
+      const timer = setInterval(run, periodMs);
+      timer.unref();
+      return { stop: () => clearInterval(timer) };
+    },
+  };
+}

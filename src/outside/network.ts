@@ -1,0 +1,72 @@
+/**
+ * The network as the program sees it: the kernel's sockets as four functions. `node-network.ts` is the real one;
+ * tests put an in-memory network in its place, which is why these few verbs and no others are used.
+ *
+ * Bytes handed to a callback are borrowed until it returns; bytes handed to `send` and `write` are borrowed until
+ * the call returns (the implementation copies what it cannot pass on at once).
+ */
+
+/** An address and port; `address` is a literal IPv4 or IPv6 address, never a name. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface DatagramSocket {
+  /** The address that was bound; the port is the real one when 0 was asked for. */
+  readonly local: Endpoint;
+  /** Sends one datagram; a full socket buffer or an unreachable peer loses it, counted by the implementation. */
+  send(bytes: Uint8Array, to: Endpoint): void;
+  close(): void;
+}
+
+export interface DatagramEvents {
+  datagram(bytes: Uint8Array, from: Endpoint): void;
+  /** The socket failed; for a connected socket ECONNREFUSED means that nobody listens there. It stays open. */
+  error(error: NodeJS.ErrnoException): void;
+}
+
+/** One TCP connection, client's or ours. */
+export interface Stream {
+  readonly remote: Endpoint;
+  /** Bytes that were written and not yet taken by the kernel. */
+  readonly unsentBytes: number;
+  write(bytes: Uint8Array): void;
+  /** Stops and resumes delivery of `data`. */
+  pause(): void;
+  resume(): void;
+  /** Sends what is queued, then FIN. */
+  end(): void;
+  /** Drops the connection at once. */
+  destroy(): void;
+}
+
+export interface StreamEvents {
+  /** The connection is established (only for connections that we opened). */
+  opened?(): void;
+  data(bytes: Uint8Array): void;
+  /** The peer sent FIN; we may still write. */
+  ended(): void;
+  /** The last event, always given exactly once; `error` tells why when it was not an orderly close. */
+  closed(error?: NodeJS.ErrnoException): void;
+}
+
+export interface Listener {
+  readonly local: Endpoint;
+  /** Stops accepting; connections that are open live on. */
+  close(): void;
+}
+
+export interface Network {
+  /** Binds a UDP socket. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
+  openDatagrams(at: Endpoint, events: DatagramEvents): Promise<DatagramSocket>;
+  /**
+   * Opens a UDP socket that talks to one peer only, from a fresh random port: datagrams from others never arrive.
+   * It may be used at once; `sourceAddress` is the local address to send from.
+   */
+  connectDatagrams(to: Endpoint, events: DatagramEvents, sourceAddress?: string): DatagramSocket;
+  /** Listens for TCP; `accepted` is called per connection and returns what wants its events. */
+  listenStreams(at: Endpoint, accepted: (stream: Stream) => StreamEvents): Promise<Listener>;
+  /** Opens a TCP connection; failure arrives as `closed(error)`. */
+  connectStream(to: Endpoint, events: StreamEvents, sourceAddress?: string): Stream;
+}

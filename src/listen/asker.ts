@@ -1,0 +1,19 @@
+/**
+ * The seam between listening and resolving: a packet arrives with the one who sent it, and the answer goes back
+ * through the same hands. listen/ makes askers and is handed `serve`; resolve/ uses them and knows no sockets.
+ */
+import type { Transport } from '../ops/counters.js';
+import type { Endpoint } from '../outside/network.js';
+
+export interface Asker {
+  readonly transport: Transport;
+  readonly remote: Endpoint;
+  /**
+   * Sends the answer, or with null settles the question without one. Exactly once per packet, now or later; after
+   * the client has gone it does nothing. The bytes are borrowed until the call returns.
+   */
+  reply(answer: Uint8Array | null): void;
+}
+
+/** Takes a packet, borrowed until it returns, and sees to it that `asker.reply` is called exactly once. */
+export type Serve = (packet: Uint8Array, asker: Asker) => void;

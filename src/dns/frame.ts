@@ -1,0 +1,83 @@
+/**
+ * Messages over TCP: each is preceded by its length in two bytes (RFC 1035 4.2.2), and the stream is cut into chunks
+ * wherever the network likes. A chunk may hold many messages and a message may need many chunks. Whole messages are
+ * handed on as views of the chunk; only a message that a chunk's end cuts in two is copied, once, into a buffer of its
+ * own length. Nothing is concatenated. It knows bytes and lengths, not what a message says.
+ */
+
+/** Bytes before each message. */
+export const frameHeaderBytes = 2;
+
+/** Cuts one stream into messages. It keeps no more than one unfinished message. */
+export class FrameReader {
+  /** The first byte of a length whose second has not come, or -1. */
+  #lengthHigh = -1;
+  /** The message under way, or null between messages. */
+  #message: Uint8Array | null = null;
+  #filledBytes = 0;
+
+  /** Whether the stream stands in the middle of a message: an end here has cut something off. */
+  get unfinished(): boolean {
+    return this.#lengthHigh !== -1 || this.#message !== null;
+  }
+
+  /**
+   * Takes the next bytes and calls `onMessage` for each message that is complete now, in order. A message is borrowed
+   * until `onMessage` returns: it is a view of `chunk` where it lies whole in it. A length of 0 gives an empty message.
+   * `onMessage` returns false to have the rest of the chunk dropped (the stream is being closed).
+   */
+  push(chunk: Uint8Array, onMessage: (message: Uint8Array) => unknown): void {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#message === null) {
+        if (this.#lengthHigh === -1 && chunk.length - at >= frameHeaderBytes) {
+          const end = at + frameHeaderBytes + ((chunk[at] << 8) | chunk[at + 1]);
+          if (end <= chunk.length) {
+            const message = chunk.subarray(at + frameHeaderBytes, end);
+            at = end;
+            if (onMessage(message) === false) return;
+            continue;
+          }
+        }
+        if (this.#lengthHigh === -1) {
+          this.#lengthHigh = chunk[at++];
+          continue;
+        }
+        this.#begin((this.#lengthHigh << 8) | chunk[at++]);
+      }
+      at += this.#fill(chunk, at);
+      const message = this.#finished();
+      if (message !== null && onMessage(message) === false) return;
+    }
+  }
+
+  #begin(lengthBytes: number): void {
+    this.#lengthHigh = -1;
+    this.#message = new Uint8Array(lengthBytes);
+    this.#filledBytes = 0;
+  }
+
+  /** Copies what belongs to the message under way; returns how many bytes it took. */
+  #fill(chunk: Uint8Array, at: number): number {
+    const message = this.#message as Uint8Array;
+    const takenBytes = Math.min(message.length - this.#filledBytes, chunk.length - at);
+    message.set(chunk.subarray(at, at + takenBytes), this.#filledBytes);
+    this.#filledBytes += takenBytes;
+    return takenBytes;
+  }
+
+  #finished(): Uint8Array | null {
+    const message = this.#message;
+    if (message === null || this.#filledBytes < message.length) return null;
+    this.#message = null;
+    return message;
+  }
+}
+
+/** Writes a message's length and the message at `at`; returns where the next frame begins. The caller has checked the room. */
+export function writeFrame(to: Uint8Array, at: number, message: Uint8Array): number {
+  to[at] = message.length >> 8;
+  to[at + 1] = message.length & 0xff;
+  to.set(message, at + frameHeaderBytes);
+  return at + frameHeaderBytes + message.length;
+}

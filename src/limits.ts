@@ -68,6 +68,16 @@ export const triesPerQuestionMax = 6;
 export const idQuarantineMs = 5_000;
 export const connectionUnsentBytesMax = 1024 * 1024;
 
+// Templates of resource records.
+/** Text that one template may write: a record of 16 kB with every byte escaped as `\DDD`. */
+export const templateOutputCharactersMax = 65_536;
+/** Nodes executed for one record: a template is a line or two, and it runs on the lane that serves everyone. */
+export const templateStepsMax = 10_000;
+/** Blocks and parentheses inside each other; the parser recurses. */
+export const templateDepthMax = 64;
+/** Label sets counted per metric of one server block's templates: clients choose the type. */
+export const templateSeriesMax = 1_024;
+
 // Configuration.
 export const corefileBytesMax = 1024 * 1024;
 export const importDepthMax = 16;

@@ -1,0 +1,229 @@
+/**
+ * Records that we make ourselves: from a line as in a zone file (RFC 1035 5.1) to wire bytes, and responses put
+ * together from such records. Names are written by names.ts, because dns-packet mangles labels with dots and bytes
+ * above 0x7f; addresses and character strings, where it is right, are dns-packet's work. Other people's packets are
+ * never decoded or encoded here, and nothing here runs for a cached answer.
+ */
+import assert from 'node:assert/strict';
+import { isIPv4, isIPv6 } from 'node:net';
+import * as dnsPacket from 'dns-packet';
+import { headerBytes, messageBytesMax, ttlSecondsMax } from '../limits.js';
+import { classNumber, nameToWire, typeName, typeNumber } from './names.js';
+import {
+  base64Bytes,
+  bigEndian,
+  chunks,
+  hexBytes,
+  isDuration,
+  recordWords,
+  secondsOf,
+  shortString,
+  stringBytes,
+  tagOf,
+  type Word,
+  wholeNumber,
+} from './record-text.js';
+
+/** What a record without a TTL gets, as in CoreDNS's templates. */
+export const recordTtlSecondsDefault = 3600;
+
+/**
+ * One resource record in zone-file presentation, `name [TTL] [CLASS] TYPE rdata` with TTL and class in either order,
+ * as uncompressed wire bytes. Names are relative to the root, so the closing dot may be missing. TTLs take units
+ * (`1h30m`). Every type may be written as RFC 3597 has it (`TYPE123 \# 2 beef`). Only the first record is read.
+ * Throws an Error with one sentence when the text is not a record.
+ */
+export function parseRecord(text: string): Uint8Array {
+  const words = recordWords(text);
+  if (words.length === 0) throw new Error('There is no record in the text.');
+  const owner = nameOf(words[0]);
+  let ttlSeconds: number | undefined;
+  let recordClass: number | undefined;
+  let at = 1;
+  for (; at < words.length; at++) {
+    const word = words[at].text;
+    if (ttlSeconds === undefined && isDuration(word)) ttlSeconds = secondsOf(word, ttlSecondsMax);
+    else if (recordClass === undefined && classNumber(word) !== undefined) recordClass = classNumber(word);
+    else break;
+  }
+  if (at === words.length) throw new Error(`The record of "${words[0].text}" has no type.`);
+  const type = typeNumber(words[at].text);
+  if (type === undefined) throw new Error(`"${words[at].text}" is not a TTL, class or type.`);
+  const data = dataOf(typeName(type), words.slice(at + 1));
+  const fixed = Buffer.alloc(10);
+  fixed.writeUInt16BE(type, 0);
+  fixed.writeUInt16BE(recordClass ?? 1, 2);
+  fixed.writeUInt32BE(ttlSeconds ?? recordTtlSecondsDefault, 4);
+  if (data.length > 65535) throw new Error(`The record's data take ${data.length} bytes; 65535 are allowed.`);
+  fixed.writeUInt16BE(data.length, 8);
+  return Buffer.concat([owner, fixed, data]);
+}
+
+/** A response to be encoded; records are in wire form, uncompressed. */
+export interface Response {
+  readonly id: number;
+  /** Name, type and class in wire form; echoed as it is. */
+  readonly question: Uint8Array;
+  readonly authoritative: boolean;
+  readonly recursionDesired: boolean;
+  readonly recursionAvailable: boolean;
+  readonly checkingDisabled: boolean;
+  /** The lower four bits go into the header; the rest belongs into an OPT (RFC 6891 6.1.3). */
+  readonly rcode: number;
+  readonly answer: readonly Uint8Array[];
+  readonly authority: readonly Uint8Array[];
+  readonly additional: readonly Uint8Array[];
+}
+
+/**
+ * The message: QR=1, opcode QUERY, one question. An owner name that is the question's name, in any case, becomes a
+ * compression pointer to it. Throws an Error when it is longer than a DNS message may be.
+ */
+export function encodeResponse(response: Response): Uint8Array {
+  const { question, answer, authority, additional } = response;
+  const name = question.subarray(0, question.length - 4);
+  const records = [...answer, ...authority, ...additional].map((record) => underQuestion(record, name));
+  const lengthBytes = records.reduce((sum, record) => sum + record.length, headerBytes + question.length);
+  if (lengthBytes > messageBytesMax)
+    throw new Error(`The response takes ${lengthBytes} bytes; ${messageBytesMax} are allowed.`);
+  const header = Buffer.alloc(headerBytes);
+  header.writeUInt16BE(response.id, 0);
+  header[2] = 0x80 | (response.authoritative ? 0x04 : 0) | (response.recursionDesired ? 0x01 : 0);
+  header[3] = (response.recursionAvailable ? 0x80 : 0) | (response.checkingDisabled ? 0x10 : 0) | (response.rcode & 15);
+  header.writeUInt16BE(1, 4);
+  header.writeUInt16BE(answer.length, 6);
+  header.writeUInt16BE(authority.length, 8);
+  header.writeUInt16BE(additional.length, 10);
+  return Buffer.concat([header, question, ...records], lengthBytes);
+}
+
+/** The record with its owner replaced by a pointer to the question, where they are the same name. */
+function underQuestion(record: Uint8Array, name: Uint8Array): Uint8Array {
+  // A pointer instead of the root's one byte would be longer.
+  if (name.length < 2 || record.length < name.length) return record;
+  for (let at = 0; at < name.length; at++) {
+    if (folded(record[at]) !== folded(name[at])) return record;
+  }
+  return Buffer.concat([Buffer.from([0xc0, headerBytes]), record.subarray(name.length)]);
+}
+
+/** A to Z as a to z. Length bytes are at most 63 and stay what they are. */
+function folded(byte: number): number {
+  return byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
+}
+
+type Encode = (words: Word[]) => Uint8Array;
+
+/** How each field is read: it takes its words off the front. */
+const fields: Readonly<Record<string, Encode>> = {
+  u8: (words) => wholeNumber(take(words), 1),
+  u16: (words) => wholeNumber(take(words), 2),
+  u32: (words) => wholeNumber(take(words), 4),
+  seconds: (words) => bigEndian(secondsOf(take(words).text, 2 ** 32 - 1), 4),
+  name: (words) => nameOf(take(words)),
+  string: (words) => characterStrings([shortString(take(words))]),
+  strings: (words) => characterStrings(words.splice(0).flatMap(chunks)),
+  /** Without a length byte, to the end of the record. */
+  text: (words) => stringBytes(take(words).text),
+  tag: (words) => characterStrings([tagOf(take(words))]),
+  ipv4: (words) => address(take(words), 'A'),
+  ipv6: (words) => address(take(words), 'AAAA'),
+  hex: (words) => hexBytes(rest(words)),
+  base64: (words) => base64Bytes(rest(words)),
+};
+
+/** The fields of each type's data, in their order on the wire. */
+const typeFields: Readonly<Record<string, string>> = {
+  A: 'ipv4',
+  AAAA: 'ipv6',
+  AFSDB: 'u16 name',
+  CAA: 'u8 tag text',
+  CDNSKEY: 'u16 u8 u8 base64',
+  CDS: 'u16 u8 u8 hex',
+  CNAME: 'name',
+  DNAME: 'name',
+  DNSKEY: 'u16 u8 u8 base64',
+  DS: 'u16 u8 u8 hex',
+  HINFO: 'string string',
+  KX: 'u16 name',
+  MX: 'u16 name',
+  NAPTR: 'u16 u16 string string string name',
+  NS: 'name',
+  PTR: 'name',
+  RP: 'name name',
+  SOA: 'name name u32 seconds seconds seconds seconds',
+  SPF: 'strings',
+  SRV: 'u16 u16 u16 name',
+  SSHFP: 'u8 u8 hex',
+  TLSA: 'u8 u8 u8 hex',
+  TXT: 'strings',
+  URI: 'u16 u16 text',
+};
+
+function dataOf(type: string, words: Word[]): Uint8Array {
+  if (words.length > 0 && words[0].text === '\\#' && !words[0].quoted) return unknownData(words.slice(1));
+  const layout = typeFields[type];
+  if (layout === undefined)
+    throw new Error(`Data of type ${type} have no presentation here; write them as RFC 3597 has it: \\# length hex.`);
+  try {
+    const left = [...words];
+    const data = layout.split(' ').map((field) => fields[field](left));
+    if (left.length > 0) throw new Error(`"${left[0].text}" is one word too many.`);
+    return Buffer.concat(data);
+  } catch (error) {
+    throw new Error(`The ${type} record is wrong: ${(error as Error).message}`);
+  }
+}
+
+/** RFC 3597 5: the length in decimal, then as many bytes in hexadecimal, in any number of words. */
+function unknownData(words: Word[]): Uint8Array {
+  const lengthBytes = Buffer.from(wholeNumber(take(words), 2)).readUInt16BE();
+  const data = lengthBytes === 0 && words.length === 0 ? Buffer.alloc(0) : hexBytes(rest(words));
+  if (data.length !== lengthBytes)
+    throw new Error(`The length after \\# is ${lengthBytes} but ${data.length} bytes follow.`);
+  return data;
+}
+
+function take(words: Word[]): Word {
+  const word = words.shift();
+  if (word === undefined) throw new Error('it ends too early.');
+  return word;
+}
+
+function rest(words: Word[]): string {
+  if (words.length === 0) throw new Error('it ends too early.');
+  return words
+    .splice(0)
+    .map((word) => word.text)
+    .join('');
+}
+
+function nameOf(word: Word): Uint8Array {
+  if (word.quoted) throw new Error(`"${word.text}" is in quotes where a name belongs.`);
+  return nameToWire(word.text === '@' ? '.' : word.text);
+}
+
+/** Each preceded by its length (RFC 1035 3.3). */
+function characterStrings(strings: readonly Uint8Array[]): Uint8Array {
+  if (strings.length === 0) throw new Error('it ends too early.');
+  return encoded(
+    'TXT',
+    strings.map((bytes) => Buffer.from(bytes)),
+  );
+}
+
+function address(word: Word, type: 'A' | 'AAAA'): Uint8Array {
+  const right = type === 'A' ? isIPv4(word.text) : isIPv6(word.text) && !word.text.includes('%');
+  if (!right) throw new Error(`"${word.text}" is not an IPv${type === 'A' ? 4 : 6} address.`);
+  return encoded(type, word.text);
+}
+
+/** dns-packet's encoders of one type's data, which its type declarations leave out. */
+const codec = dnsPacket as unknown as { record(type: string): { encode(data: unknown): Uint8Array } };
+
+/** The data without the length that dns-packet writes before them. */
+function encoded(type: 'A' | 'AAAA' | 'TXT', data: string | readonly Uint8Array[]): Uint8Array {
+  const wire = codec.record(type).encode(data);
+  assert(wire.length === 2 + wire[0] * 256 + wire[1], 'dns-packet wrote the length that it announced');
+  return wire.subarray(2);
+}

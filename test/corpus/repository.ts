@@ -1,0 +1,24 @@
+/**
+ * Where things lie, whatever folder the compiler wrote to: the repository's root is the nearest folder above this
+ * file that holds package.json, and the program under test was built beside the test that asks.
+ */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+/** A path inside the repository. */
+export function repositoryPath(...parts: string[]): string {
+  return join(rootAbove(here), ...parts);
+}
+
+/** The built entry of the same build as this file: `dist…/src/main.js`. */
+export const builtEntry = join(here, '..', '..', 'src', 'main.js');
+
+function rootAbove(folder: string): string {
+  if (existsSync(join(folder, 'package.json'))) return folder;
+  const parent = dirname(folder);
+  if (parent === folder) throw new Error(`no package.json above ${here}`);
+  return rootAbove(parent);
+}

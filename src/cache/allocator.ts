@@ -1,0 +1,101 @@
+/**
+ * Memory for blocks: slabs of 256 kB, each cut into blocks of one size. Used by the control lane alone. A block that
+ * is let go returns to its size's free list; when a size has none left and no slab is untouched, a slab of another
+ * size is taken back whole, so a change in what clients ask never leaves the memory in the wrong sizes.
+ */
+import { blockBytesMax, cacheBytesMax, slabBytes } from '../limits.js';
+import { atSizeClass, atState, type BlockRef, type Blocks, firstBlockByte } from './blocks.js';
+
+const stateFree = 0;
+const stateUsed = 1;
+
+/** Block sizes: four to a doubling, so at most a fifth of a block is unused. */
+export const sizesBytes: readonly number[] = (() => {
+  const sizes: number[] = [];
+  for (let size = 128; sizes.length === 0 || sizes[sizes.length - 1] < blockBytesMax; size *= 2) {
+    for (let quarter = 4; quarter < 8; quarter++) {
+      if (sizes.length === 0 || sizes[sizes.length - 1] < blockBytesMax) sizes.push((size / 4) * quarter);
+    }
+  }
+  return sizes;
+})();
+
+export class Allocator {
+  readonly #blocks: Blocks;
+  readonly #free: BlockRef[][] = sizesBytes.map(() => []);
+  /** Size class of each slab in use. */
+  readonly #slabs: number[] = [];
+  readonly #slabsMax: number;
+  #nextVictim = 0;
+  #usedBytes = 0;
+
+  constructor(blocks: Blocks, bytesMax: number = cacheBytesMax) {
+    this.#blocks = blocks;
+    this.#slabsMax = Math.floor(bytesMax / slabBytes);
+  }
+
+  /** Bytes of all blocks in use, their unused ends included. */
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  /**
+   * A block of at least `bytes`, which is at most blockBytesMax. When memory is short a slab is emptied first:
+   * `evict` is called for each block in use there and must release it. Returns 0 when nothing could be had.
+   */
+  allocate(bytes: number, evict: (ref: BlockRef) => void): BlockRef {
+    const sizeClass = sizesBytes.findIndex((size) => size >= bytes);
+    if (sizeClass < 0) return 0;
+    const free = this.#free[sizeClass];
+    if (free.length === 0 && !this.#addSlab(sizeClass)) this.#convertSlab(sizeClass, evict);
+    const ref = free.pop();
+    if (ref === undefined) return 0;
+    this.#blocks.bytes[ref + atSizeClass] = sizeClass;
+    this.#blocks.bytes[ref + atState] = stateUsed;
+    this.#usedBytes += sizesBytes[sizeClass];
+    return ref;
+  }
+
+  release(ref: BlockRef): void {
+    const sizeClass = this.#blocks.bytes[ref + atSizeClass];
+    this.#blocks.bytes[ref + atState] = stateFree;
+    this.#usedBytes -= sizesBytes[sizeClass];
+    this.#free[sizeClass].push(ref);
+  }
+
+  #addSlab(sizeClass: number): boolean {
+    if (this.#slabs.length >= this.#slabsMax) return false;
+    this.#slabs.push(sizeClass);
+    this.#cut(this.#slabs.length - 1, sizeClass);
+    return true;
+  }
+
+  /** Takes the next slab in turn, whatever its size, and cuts it anew. */
+  #convertSlab(sizeClass: number, evict: (ref: BlockRef) => void): void {
+    if (this.#slabs.length === 0) return;
+    const slab = this.#nextVictim++ % this.#slabs.length;
+    const from = firstBlockByte + slab * slabBytes;
+    const oldSize = sizesBytes[this.#slabs[slab]];
+    for (let ref = from; ref + oldSize <= from + slabBytes; ref += oldSize) {
+      if (this.#blocks.bytes[ref + atState] === stateUsed) evict(ref);
+    }
+    const list = this.#free[this.#slabs[slab]];
+    const kept = list.filter((ref) => ref < from || ref >= from + slabBytes);
+    list.length = 0;
+    for (const ref of kept) list.push(ref);
+    this.#slabs[slab] = sizeClass;
+    this.#cut(slab, sizeClass);
+    // What the old blocks left here must not be taken for a block in use.
+    const size = sizesBytes[sizeClass];
+    for (let ref = from; ref + size <= from + slabBytes; ref += size) this.#blocks.bytes[ref + atState] = stateFree;
+  }
+
+  #cut(slab: number, sizeClass: number): void {
+    const size = sizesBytes[sizeClass];
+    const from = firstBlockByte + slab * slabBytes;
+    // Pushed from the end, so that blocks are used from the slab's start and untouched pages stay untouched.
+    for (let index = Math.floor(slabBytes / size) - 1; index >= 0; index--) {
+      this.#free[sizeClass].push(from + index * size);
+    }
+  }
+}

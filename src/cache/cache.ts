@@ -1,0 +1,229 @@
+/**
+ * What stays in memory. Each server block with a cache has two stores, success and denial; each is an lru-cache
+ * whose keys are places in the shared memory, so that a name is held once, in its block, and an entry costs lru-cache
+ * nothing but a number. The one writer of the index: answering code finds blocks, this puts them there.
+ */
+import { LRUCache } from 'lru-cache';
+import { headerBytes } from '../limits.js';
+import { Allocator } from './allocator.js';
+import {
+  atExpires,
+  atHits,
+  atKey,
+  atKind,
+  atLastHit,
+  atLifetime,
+  atMessage,
+  atMessageBytes,
+  atNext,
+  atRecheck,
+  atRecords,
+  atStored,
+  atTouched,
+  atZone,
+  type BlockRef,
+  type Blocks,
+  hashQuestion,
+  type Kind,
+  kindSuccess,
+} from './blocks.js';
+
+/** The entries of one server block; `success` also holds what `kindSuccess` says, `denial` all else. */
+export interface Store {
+  readonly success: LRUCache<BlockRef, BlockRef>;
+  readonly denial: LRUCache<BlockRef, BlockRef>;
+  /** Entries thrown out for want of room, not those replaced or outlived. */
+  evictedSuccess: number;
+  evictedDenial: number;
+}
+
+/** An answer to be kept: a message in stored form, its records' TTL offsets, and when it is good. */
+export interface Keep {
+  readonly message: Uint8Array;
+  readonly messageBytes: number;
+  readonly questionEnd: number;
+  readonly ttlOffsets: Uint16Array;
+  readonly records: number;
+  readonly kind: Kind;
+  readonly zoneId: number;
+  readonly key: number;
+  readonly lifetimeMs: number;
+}
+
+export interface Capacities {
+  readonly successEntriesMax: number;
+  readonly denialEntriesMax: number;
+}
+
+export interface Cache {
+  readonly blocks: Blocks;
+  /** An empty store. */
+  newStore(capacities: Capacities): Store;
+  /** Keeps a copy of the answer in place of the one for the same question; 0 when there is no memory for it. */
+  keep(store: Store, answer: Keep, nowMs: number): BlockRef;
+  /** Writes the answer into memory that nobody can find, for `release`; 0 when there is none. */
+  borrow(answer: Keep, nowMs: number): BlockRef;
+  release(ref: BlockRef): void;
+  /** The block for the same question, to be replaced; 0 when there is none. */
+  existing(answer: Keep): BlockRef;
+  /** Notes that a refresh failed: no other is worth trying before `recheckAtMs`. */
+  refreshFailed(ref: BlockRef, recheckAtMs: number): void;
+  /** Drops what a store holds, but moves the entries for which `move` names another store, oldest first. */
+  dissolve(store: Store, move: (zoneId: number) => Store | null): void;
+  readonly usedBytes: number;
+  /** Entries thrown out so that their memory could be used for another size of answer. */
+  readonly evictedForMemory: number;
+}
+
+export function createCache(blocks: Blocks, bytesMax?: number): Cache {
+  const allocator = new Allocator(blocks, bytesMax);
+  const stores = new Set<Store>();
+  let evictedForMemory = 0;
+  /** Entries leave one lru-cache for another; their blocks stay. */
+  let moving = false;
+
+  function newStore(capacities: Capacities): Store {
+    const store: Store = {
+      success: newLru(capacities.successEntriesMax, () => store.evictedSuccess++),
+      denial: newLru(capacities.denialEntriesMax, () => store.evictedDenial++),
+      evictedSuccess: 0,
+      evictedDenial: 0,
+    };
+    stores.add(store);
+    return store;
+  }
+
+  /** However an entry leaves an lru-cache, its block leaves the index and its memory is free. */
+  function newLru(max: number, evicted: () => void): LRUCache<BlockRef, BlockRef> {
+    return new LRUCache<BlockRef, BlockRef>({
+      max,
+      dispose(ref, _key, reason) {
+        if (moving) return;
+        if (reason === 'evict') evicted();
+        letGo(ref);
+      },
+    });
+  }
+
+  function evictForMemory(ref: BlockRef): void {
+    for (const store of stores) {
+      if (store.success.delete(ref) || store.denial.delete(ref)) {
+        evictedForMemory++;
+        return;
+      }
+    }
+  }
+
+  function borrow(answer: Keep, nowMs: number): BlockRef {
+    const bytes = ((atMessage + answer.messageBytes + 1) & ~1) + 2 * answer.records;
+    const ref = allocator.allocate(bytes, evictForMemory);
+    if (ref !== 0) write(ref, answer, nowMs);
+    return ref;
+  }
+
+  function write(ref: BlockRef, answer: Keep, nowMs: number): void {
+    const { bytes, halves, words, doubles } = blocks;
+    const salt = (answer.zoneId << 2) | answer.key;
+    words[ref >> 2] = hashQuestion(answer.message, headerBytes, answer.questionEnd, blocks.seed, salt);
+    doubles[(ref + atStored) >> 3] = nowMs;
+    doubles[(ref + atExpires) >> 3] = nowMs + answer.lifetimeMs;
+    doubles[(ref + atRecheck) >> 3] = 0;
+    doubles[(ref + atLastHit) >> 3] = nowMs;
+    words[(ref + atHits) >> 2] = 0;
+    words[(ref + atTouched) >> 2] = 0;
+    halves[(ref + atZone) >> 1] = answer.zoneId;
+    bytes[ref + atKey] = answer.key;
+    bytes[ref + atKind] = answer.kind;
+    halves[(ref + atMessageBytes) >> 1] = answer.messageBytes;
+    halves[(ref + atRecords) >> 1] = answer.records;
+    words[(ref + atLifetime) >> 2] = Math.min(answer.lifetimeMs, 2 ** 31 - 1);
+    bytes.set(answer.message.subarray(0, answer.messageBytes), ref + atMessage);
+    halves.set(answer.ttlOffsets.subarray(0, answer.records), blocks.ttlOffsets(ref));
+  }
+
+  function keep(store: Store, answer: Keep, nowMs: number): BlockRef {
+    const old = existing(answer);
+    const oldLru = old === 0 ? null : storeOf(store, old);
+    const lru = answer.kind === kindSuccess ? store.success : store.denial;
+    if (lru.size >= lru.max) spareTouched(lru);
+    const ref = borrow(answer, nowMs);
+    if (ref === 0) return 0;
+    lru.set(ref, ref);
+    publish(ref);
+    // Only now, so that a reader finds one or the other. Making room may have let go of the old one already, and
+    // the new one may even stand in its place.
+    if (oldLru !== null && old !== ref) oldLru.delete(old);
+    return ref;
+  }
+
+  function storeOf(store: Store, ref: BlockRef): LRUCache<BlockRef, BlockRef> {
+    return blocks.kind(ref) === kindSuccess ? store.success : store.denial;
+  }
+
+  /** Brings what was used since it was last looked at to the young end, until the oldest is one that was not. */
+  function spareTouched(lru: LRUCache<BlockRef, BlockRef>): void {
+    for (let left = lru.size; left > 0; left--) {
+      const oldest = lru.rkeys().next().value as BlockRef;
+      const touched = (oldest + atTouched) >> 2;
+      if (blocks.words[touched] === 0) return;
+      blocks.words[touched] = 0;
+      lru.get(oldest);
+    }
+  }
+
+  function existing(answer: Keep): BlockRef {
+    const { message, questionEnd, zoneId, key } = answer;
+    return blocks.find(message, questionEnd, zoneId, key);
+  }
+
+  function publish(ref: BlockRef): void {
+    const head = blocks.chain(ref);
+    blocks.words[(ref + atNext) >> 2] = blocks.words[head];
+    Atomics.store(blocks.words, head, ref);
+  }
+
+  function unpublish(ref: BlockRef): void {
+    let link = blocks.chain(ref);
+    while (blocks.words[link] !== 0 && blocks.words[link] !== ref) link = (blocks.words[link] + atNext) >> 2;
+    if (blocks.words[link] === ref) Atomics.store(blocks.words, link, blocks.words[(ref + atNext) >> 2]);
+  }
+
+  function dissolve(store: Store, move: (zoneId: number) => Store | null): void {
+    stores.delete(store);
+    for (const side of ['success', 'denial'] as const) {
+      const refs = [...store[side].rkeys()];
+      moving = true;
+      store[side].clear();
+      moving = false;
+      for (const ref of refs) {
+        const next = move(blocks.zoneId(ref));
+        if (next === null) letGo(ref);
+        else next[side].set(ref, ref);
+      }
+    }
+  }
+
+  function letGo(ref: BlockRef): void {
+    unpublish(ref);
+    allocator.release(ref);
+  }
+
+  return {
+    blocks,
+    newStore,
+    keep,
+    borrow,
+    release: (ref) => allocator.release(ref),
+    existing,
+    refreshFailed(ref, recheckAtMs) {
+      blocks.doubles[(ref + atRecheck) >> 3] = recheckAtMs;
+    },
+    dissolve,
+    get usedBytes() {
+      return allocator.usedBytes;
+    },
+    get evictedForMemory() {
+      return evictedForMemory;
+    },
+  };
+}

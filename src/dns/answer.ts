@@ -1,0 +1,248 @@
+/**
+ * Answers written into a slot: a stored message made this client's, a denial of our own, or a header that refuses.
+ * The question is copied byte for byte from the packet, so 0x20 case survives; a slot is overwritten by each answer
+ * and its bytes leave it before the next is written.
+ */
+import { headerBytes } from '../limits.js';
+import type { Query } from './query.js';
+import {
+  atAdditionals,
+  atAnswers,
+  atAuthorities,
+  atFlags,
+  atQuestions,
+  flagAa,
+  flagAd,
+  flagCd,
+  flagQr,
+  flagRa,
+  flagRd,
+  flagsOpcode,
+  flagTc,
+  rcodeNoError,
+  setU16,
+  setU32,
+  typeSoa,
+  u16,
+  u32,
+} from './wire.js';
+
+/** Memory for one answer, as bytes and as words of four. */
+export interface Slot {
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+}
+
+export function newSlot(bytes: number): Slot {
+  const memory = new ArrayBuffer(Math.ceil(bytes / 4) * 4);
+  return { bytes: new Uint8Array(memory), words: new Int32Array(memory) };
+}
+
+/** What a finished answer may cost and must say. */
+export interface Envelope {
+  /** The most the client and the transport take. */
+  limitBytes: number;
+  /** The size that our own OPT advertises. */
+  udpBytes: number;
+  /** EDE info code (RFC 8914), -1 for none; only clients with EDNS see it. */
+  extendedError: number;
+  /** edns-tcp-keepalive in units of 100 ms (RFC 7828), 0 for none. */
+  keepalive: number;
+}
+
+/** A record's fixed part behind the name is ten bytes; its TTL stands four bytes in. */
+const behindTtl = 6;
+
+/** A header-only answer of 12 bytes: for what has no question that could be echoed. */
+export function writeHeader(slot: Slot, packet: Uint8Array, rcode: number): number {
+  const { bytes } = slot;
+  const flags = u16(packet, atFlags);
+  setU16(bytes, 0, u16(packet, 0));
+  setU16(bytes, atFlags, flagQr | (flags & (flagsOpcode | flagRd | flagCd)) | flagRa | rcode);
+  for (let at = atQuestions; at < headerBytes; at++) bytes[at] = 0;
+  return headerBytes;
+}
+
+/** Header and question without records, to be finished. An rcode above 15 goes into the OPT in part. */
+export function writeEmpty(slot: Slot, packet: Uint8Array, query: Query, rcode: number): number {
+  writeHeader(slot, packet, rcode & 0x0f);
+  slot.bytes[atQuestions + 1] = 1;
+  for (let at = headerBytes; at < query.questionEnd; at++) slot.bytes[at] = packet[at];
+  return query.questionEnd;
+}
+
+/** What a zone says in its own denials: its place in the name, and the SOA's data. */
+export interface Denial {
+  /** The zone's name in wire form ends every name in it; its length in bytes. */
+  readonly zoneBytes: number;
+  /** The SOA's data, names uncompressed. */
+  readonly soa: Uint8Array;
+  readonly ttlSeconds: number;
+}
+
+/** A negative answer of our own with the SOA that makes it cacheable (RFC 2308 3), to be finished. */
+export function writeDenial(slot: Slot, packet: Uint8Array, query: Query, rcode: number, denial: Denial): number {
+  const { bytes } = slot;
+  let at = writeEmpty(slot, packet, query, rcode);
+  bytes[atFlags] |= flagAa >> 8;
+  bytes[atAuthorities + 1] = 1;
+  if (denial.zoneBytes === 1) bytes[at++] = 0;
+  else {
+    setU16(bytes, at, 0xc000 | (query.nameEnd - denial.zoneBytes));
+    at += 2;
+  }
+  setU16(bytes, at, typeSoa);
+  setU16(bytes, at + 2, query.class);
+  setU32(bytes, at + 4, denial.ttlSeconds);
+  setU16(bytes, at + 8, denial.soa.length);
+  at += 10;
+  for (let index = 0; index < denial.soa.length; index++) bytes[at + index] = denial.soa[index];
+  return at + denial.soa.length;
+}
+
+/** Copies fewer bytes than this are faster word by word; measured on Node 20: 44 ns against 50 ns at 128 bytes. */
+const wordCopyBytesMax = 160;
+
+/** Where a stored message is: views of its memory and its place in them, a multiple of four. */
+export interface Stored {
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+  readonly halves: Uint16Array;
+}
+
+/** A stored message with this client's id, flags and question; TTLs as stored. Returns its bytes, to be finished. */
+export function writeStored(
+  slot: Slot,
+  packet: Uint8Array,
+  query: Query,
+  stored: Stored,
+  place: { at: number; messageBytes: number },
+): number {
+  const { bytes } = slot;
+  const { at, messageBytes } = place;
+  if (messageBytes <= wordCopyBytesMax) {
+    const words = (messageBytes + 3) >> 2;
+    const from = at >> 2;
+    for (let index = 0; index < words; index++) slot.words[index] = stored.words[from + index];
+  } else {
+    bytes.set(stored.bytes.subarray(at, at + messageBytes));
+  }
+  const kept = u16(bytes, atFlags);
+  const asked = query.flags;
+  // AD is for those who asked for it by DO or AD (RFC 6840 5.8).
+  const authentic = query.dnssecOk || (asked & flagAd) !== 0 ? kept & flagAd : 0;
+  setU16(bytes, 0, u16(packet, 0));
+  setU16(bytes, atFlags, flagQr | (kept & (flagAa | flagTc | 0x0f)) | authentic | flagRa | (asked & (flagRd | flagCd)));
+  for (let index = headerBytes; index < query.nameEnd; index++) bytes[index] = packet[index];
+  return messageBytes;
+}
+
+/** The TTL offsets of a stored message: `count` halves from `first`. */
+export interface TtlOffsets {
+  readonly halves: Uint16Array;
+  first: number;
+  count: number;
+}
+
+/** Lets every record's TTL count down by so many seconds, to 0 at the least. */
+export function countDown(slot: Slot, offsets: TtlOffsets, ageSeconds: number): void {
+  if (ageSeconds === 0) return;
+  const { bytes } = slot;
+  const { halves, first, count } = offsets;
+  for (let index = first; index < first + count; index++) {
+    const at = halves[index];
+    const ttl = u32(bytes, at);
+    setU32(bytes, at, ttl > ageSeconds ? ttl - ageSeconds : 0);
+  }
+}
+
+/** Gives every record the same TTL, as a stale answer has it (RFC 8767 4). */
+export function setTtls(slot: Slot, offsets: TtlOffsets, ttl: number): void {
+  for (let index = offsets.first; index < offsets.first + offsets.count; index++) {
+    setU32(slot.bytes, offsets.halves[index], ttl);
+  }
+}
+
+/**
+ * Cuts a stored message to the client's size at a record boundary and adds the OPT if the client sent one. Returns
+ * the answer's bytes. TC is set when an answer or authority record had to go; additional ones may be left out
+ * without it (RFC 2181 9).
+ */
+export function finish(
+  slot: Slot,
+  messageBytes: number,
+  query: Query,
+  envelope: Envelope,
+  offsets: TtlOffsets | null,
+): number {
+  const optBytes = query.edns ? sizeOfOpt(query, envelope) : 0;
+  let end = messageBytes;
+  if (end + optBytes > envelope.limitBytes && offsets !== null) {
+    end = cut(slot, query, offsets, envelope.limitBytes - optBytes);
+  }
+  return query.edns ? writeOpt(slot, end, query, envelope) : end;
+}
+
+function cut(slot: Slot, query: Query, offsets: TtlOffsets, limit: number): number {
+  const { bytes } = slot;
+  const answers = u16(bytes, atAnswers);
+  const authorities = u16(bytes, atAuthorities);
+  let fit = 0;
+  let end = query.questionEnd;
+  for (; fit < offsets.count; fit++) {
+    const ttlAt = offsets.halves[offsets.first + fit];
+    const recordEnd = ttlAt + behindTtl + u16(bytes, ttlAt + 4);
+    if (recordEnd > limit) break;
+    end = recordEnd;
+  }
+  setU16(bytes, atAnswers, Math.min(answers, fit));
+  setU16(bytes, atAuthorities, Math.min(authorities, Math.max(0, fit - answers)));
+  setU16(bytes, atAdditionals, Math.max(0, fit - answers - authorities));
+  if (fit < answers + authorities) bytes[atFlags] |= flagTc >> 8;
+  return end;
+}
+
+function sizeOfOpt(query: Query, envelope: Envelope): number {
+  return 11 + (envelope.extendedError >= 0 ? 6 : 0) + (query.keepalive && envelope.keepalive > 0 ? 6 : 0);
+}
+
+const optionExtendedError = 15;
+const optionKeepalive = 11;
+
+/** Our own OPT record (RFC 6891 6.1.2): root, type 41, our size, version 0, DO as asked. */
+function writeOpt(slot: Slot, start: number, query: Query, envelope: Envelope): number {
+  const { bytes } = slot;
+  let at = start;
+  bytes[at] = 0;
+  bytes[at + 1] = 0;
+  bytes[at + 2] = 41;
+  setU16(bytes, at + 3, envelope.udpBytes);
+  bytes[at + 5] = 0;
+  bytes[at + 6] = 0;
+  setU16(bytes, at + 7, query.dnssecOk ? 0x8000 : 0);
+  const dataBytes = sizeOfOpt(query, envelope) - 11;
+  setU16(bytes, at + 9, dataBytes);
+  at += 11;
+  if (envelope.extendedError >= 0) at = writeOption(bytes, at, optionExtendedError, envelope.extendedError);
+  if (query.keepalive && envelope.keepalive > 0) at = writeOption(bytes, at, optionKeepalive, envelope.keepalive);
+  setU16(bytes, atAdditionals, u16(bytes, atAdditionals) + 1);
+  return at;
+}
+
+/** An option whose data is one 16-bit number. */
+function writeOption(bytes: Uint8Array, at: number, code: number, value: number): number {
+  setU16(bytes, at, code);
+  setU16(bytes, at + 2, 2);
+  setU16(bytes, at + 4, value);
+  return at + 6;
+}
+
+/** Puts the upper eight bits of an extended rcode into the OPT, which `finish` wrote directly behind the question. */
+export function extendRcode(slot: Slot, query: Query, rcode: number): void {
+  slot.bytes[query.questionEnd + 5] = rcode >> 4;
+}
+
+/** Whether a written answer is NOERROR with answer records. */
+export function isPositive(slot: Slot): boolean {
+  return (slot.bytes[3] & 0x0f) === rcodeNoError && u16(slot.bytes, atAnswers) > 0;
+}

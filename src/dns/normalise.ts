@@ -1,0 +1,202 @@
+/**
+ * An upstream's message made into the form in which it is kept and sent: question in lower case, names compressed,
+ * no OPT, and for each record the offset of its TTL. One walk over the records does it, checks them, and collects
+ * what the rest needs to know. Nothing is kept of a message that does not parse.
+ */
+import { headerBytes, messageBytesMax, nameBytesMax, recordsMax } from '../limits.js';
+import { NamesOut } from './names-out.js';
+import {
+  atAdditionals,
+  atAnswers,
+  atAuthorities,
+  atQuestions,
+  expandName,
+  flagTc,
+  lower,
+  messageFlags,
+  setU16,
+  skipPlainName,
+  typeA,
+  typeAaaa,
+  typeAny,
+  typeOpt,
+  typeSoa,
+  u16,
+  u32,
+} from './wire.js';
+
+/** A message in stored form and the facts about it; overwritten by each `normalise`. */
+export class Normalised {
+  readonly message = new Uint8Array(messageBytesMax + 1);
+  messageBytes = 0;
+  questionEnd = 0;
+  readonly ttlOffsets = new Uint16Array(recordsMax);
+  records = 0;
+  answers = 0;
+  /** The full rcode, its upper bits from the OPT record. */
+  rcode = 0;
+  truncated = false;
+  /** There is an answer record of the type that was asked for. */
+  relevant = false;
+  /** Of the answer section; 2^31 - 1 when it is empty. */
+  answerTtlSeconds = 0;
+  /** The smaller of the SOA's TTL and MINIMUM (RFC 2308 5); -1 without a SOA in the authority section. */
+  negativeTtlSeconds = -1;
+  /** The TTL offset of that SOA. */
+  soaTtlOffset = 0;
+}
+
+/**
+ * Types whose data holds names: how many bytes come first, how many names, and whether they may be compressed when
+ * sent (RFC 3597 4: only the types of RFC 1035; but all are accepted compressed).
+ */
+const namesInData: Readonly<Record<number, { skip: number; names: number; compress: 'may' | 'never' }>> = {
+  2: { skip: 0, names: 1, compress: 'may' }, // NS
+  3: { skip: 0, names: 1, compress: 'may' }, // MD
+  4: { skip: 0, names: 1, compress: 'may' }, // MF
+  5: { skip: 0, names: 1, compress: 'may' }, // CNAME
+  6: { skip: 0, names: 2, compress: 'may' }, // SOA
+  7: { skip: 0, names: 1, compress: 'may' }, // MB
+  8: { skip: 0, names: 1, compress: 'may' }, // MG
+  9: { skip: 0, names: 1, compress: 'may' }, // MR
+  12: { skip: 0, names: 1, compress: 'may' }, // PTR
+  14: { skip: 0, names: 2, compress: 'may' }, // MINFO
+  15: { skip: 2, names: 1, compress: 'may' }, // MX
+  17: { skip: 0, names: 2, compress: 'never' }, // RP
+  18: { skip: 2, names: 1, compress: 'never' }, // AFSDB
+  21: { skip: 2, names: 1, compress: 'never' }, // RT
+  26: { skip: 2, names: 2, compress: 'never' }, // PX
+  33: { skip: 6, names: 1, compress: 'never' }, // SRV
+  36: { skip: 2, names: 1, compress: 'never' }, // KX
+  39: { skip: 0, names: 1, compress: 'never' }, // DNAME
+};
+
+export class Normaliser {
+  readonly out = new Normalised();
+  readonly #names = new NamesOut();
+  readonly #name = new Uint8Array(nameBytesMax + 1);
+
+  /** Reads a message into `out`. Borrows it until it returns. False: it does not parse; `out` is then meaningless. */
+  read(message: Uint8Array): boolean {
+    const { out } = this;
+    if (message.length < headerBytes || u16(message, atQuestions) !== 1) return false;
+    const nameEnd = skipPlainName(message, headerBytes, message.length);
+    if (nameEnd < 0 || nameEnd + 4 > message.length) return false;
+    this.#begin(message, nameEnd);
+    const answers = u16(message, atAnswers);
+    const authorities = u16(message, atAuthorities);
+    const total = answers + authorities + u16(message, atAdditionals);
+    let at = out.questionEnd;
+    let kept = 0;
+    for (let index = 0; index < total; index++) {
+      const section = index < answers ? 0 : index < answers + authorities ? 1 : 2;
+      at = this.#record(message, at, section);
+      if (at < 0) return false;
+      if (index === answers - 1) out.answers = out.records;
+      if (index === answers + authorities - 1) kept = out.records;
+    }
+    if (authorities === 0) kept = out.answers;
+    setU16(out.message, atAnswers, out.answers);
+    setU16(out.message, atAuthorities, kept - out.answers);
+    setU16(out.message, atAdditionals, out.records - kept);
+    return true;
+  }
+
+  #begin(message: Uint8Array, nameEnd: number): void {
+    const { out } = this;
+    for (let at = 0; at < headerBytes; at++) out.message[at] = message[at];
+    for (let at = headerBytes; at < nameEnd; at++) out.message[at] = lower[message[at]];
+    for (let at = nameEnd; at < nameEnd + 4; at++) out.message[at] = message[at];
+    out.questionEnd = nameEnd + 4;
+    out.messageBytes = out.questionEnd;
+    out.records = 0;
+    out.answers = 0;
+    out.rcode = message[3] & 0x0f;
+    out.truncated = (messageFlags(message) & flagTc) !== 0;
+    out.relevant = false;
+    out.answerTtlSeconds = 2 ** 31 - 1;
+    out.negativeTtlSeconds = -1;
+    this.#names.begin(out.message, nameEnd - headerBytes);
+  }
+
+  /** Copies the record at `at`; returns the offset behind it, or -1 when it is broken. */
+  #record(message: Uint8Array, at: number, section: 0 | 1 | 2): number {
+    const { out } = this;
+    const nameBytes = expandName(message, at, message.length, this.#name);
+    if (nameBytes === 0) return -1;
+    const fixed = behindName(message, at);
+    if (fixed + 10 > message.length) return -1;
+    const type = u16(message, fixed);
+    const data = fixed + 10;
+    const dataEnd = data + u16(message, fixed + 8);
+    if (dataEnd > message.length) return -1;
+    if (type === typeOpt) {
+      if (section !== 2) return -1;
+      out.rcode |= message[fixed + 4] << 4;
+      return dataEnd;
+    }
+    if (out.messageBytes + nameBytes + 10 + (dataEnd - data) + 2 * nameBytesMax > messageBytesMax) return -1;
+    const start = this.#names.write(out.message, out.messageBytes, this.#name, nameBytes);
+    for (let index = 0; index < 8; index++) out.message[start + index] = message[fixed + index];
+    const end = this.#data(message, type, data, dataEnd, start + 10);
+    if (end < 0) return -1;
+    setU16(out.message, start + 8, end - start - 10);
+    this.#note(start, end, type, section);
+    out.ttlOffsets[out.records++] = start + 4;
+    out.messageBytes = end;
+    return dataEnd;
+  }
+
+  /** Copies a record's data to `to`; returns the offset behind the copy, or -1. */
+  #data(message: Uint8Array, type: number, from: number, end: number, to: number): number {
+    const { out } = this;
+    if ((type === typeA && end - from !== 4) || (type === typeAaaa && end - from !== 16)) return -1;
+    const form = namesInData[type];
+    let at = from;
+    let position = to;
+    if (form !== undefined) {
+      for (let index = 0; index < form.skip; index++) out.message[position++] = message[at++];
+      for (let index = 0; index < form.names; index++) {
+        const nameBytes = expandName(message, at, end, this.#name);
+        if (nameBytes === 0) return -1;
+        at = behindName(message, at);
+        if (form.compress === 'may') position = this.#names.write(out.message, position, this.#name, nameBytes);
+        else for (let byte = 0; byte < nameBytes; byte++) out.message[position++] = this.#name[byte];
+      }
+      if (at > end || (type === typeSoa && end - at !== 20) || (type !== typeSoa && at !== end)) return -1;
+    }
+    if (end - at > 256) out.message.set(message.subarray(at, end), position);
+    else for (let index = 0; index < end - at; index++) out.message[position + index] = message[at + index];
+    return position + end - at;
+  }
+
+  /** Draws the facts from the record just written, whose fixed part is at `start`. */
+  #note(start: number, end: number, type: number, section: 0 | 1 | 2): void {
+    const { out } = this;
+    const ttl = ttlSeconds(out.message, start + 4);
+    if (section === 0) {
+      out.answerTtlSeconds = Math.min(out.answerTtlSeconds, ttl);
+      const asked = u16(out.message, out.questionEnd - 4);
+      if (type === asked || asked === typeAny) out.relevant = true;
+    } else if (section === 1 && type === typeSoa && out.negativeTtlSeconds < 0) {
+      out.negativeTtlSeconds = Math.min(ttl, ttlSeconds(out.message, end - 4));
+      out.soaTtlOffset = start + 4;
+    }
+  }
+}
+
+/** A TTL as RFC 2181 8 reads it: one with the highest bit set is 0. */
+export function ttlSeconds(message: Uint8Array, at: number): number {
+  const ttl = u32(message, at);
+  return ttl > 0x7fffffff ? 0 : ttl;
+}
+
+/** The offset behind a name that `expandName` has found good. */
+function behindName(message: Uint8Array, at: number): number {
+  let position = at;
+  while (message[position] !== 0) {
+    if (message[position] >= 0xc0) return position + 2;
+    position += message[position] + 1;
+  }
+  return position + 1;
+}

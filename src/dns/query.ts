@@ -1,0 +1,160 @@
+/**
+ * A client's packet read into one reusable record, or refused with a word. Everything that makes a packet
+ * unanswerable is decided here, from the bytes alone, before anybody spends more on it.
+ */
+import { headerBytes, labelBytesMax, labelsMax, nameBytesMax, plainUdpBytesMax } from '../limits.js';
+import {
+  atAdditionals,
+  atAnswers,
+  atAuthorities,
+  atFlags,
+  atQuestions,
+  flagCd,
+  flagQr,
+  flagRd,
+  flagsOpcode,
+  setU16,
+  skipName,
+  typeAxfr,
+  typeIxfr,
+  typeOpt,
+  u16,
+} from './wire.js';
+
+/** What becomes of a packet that is not a question to be answered. */
+export type Refusal = 'drop' | 'formerr' | 'notimp' | 'refused' | 'badvers';
+
+/** One question and what its sender can take; overwritten by every `readQuery`. */
+export class Query {
+  flags = 0;
+  /** The name ends here, behind its root label; it starts at 12. */
+  nameEnd = 0;
+  type = 0;
+  class = 0;
+  /** The question ends here, behind its class. */
+  questionEnd = 0;
+  /** Offset of each label, the root label left out. */
+  readonly labels = new Uint16Array(labelsMax);
+  labelCount = 0;
+  /** The sender has an OPT record and so gets one (RFC 6891 6.1.1). */
+  edns = false;
+  /** What the sender takes over UDP, at least 512. */
+  udpBytes = plainUdpBytesMax;
+  dnssecOk = false;
+  /** The sender has edns-tcp-keepalive in its OPT (RFC 7828). */
+  keepalive = false;
+
+  get recursionDesired(): boolean {
+    return (this.flags & flagRd) !== 0;
+  }
+
+  get checkingDisabled(): boolean {
+    return (this.flags & flagCd) !== 0;
+  }
+}
+
+/**
+ * Reads the first `length` bytes of `packet` into `query`. Borrows the packet until it returns.
+ *
+ * Dropped: under 12 bytes, and responses (answering those would let two servers talk for ever). NOTIMP: any opcode
+ * but QUERY. FORMERR: other than one question, a name with a pointer or longer than 255 bytes, anything cut, more
+ * records than a query can have, an OPT that RFC 6891 6.1.1 forbids. REFUSED: zone transfers. BADVERS: EDNS above 0;
+ * for these two the question has been read.
+ */
+export function readQuery(packet: Uint8Array, length: number, query: Query): Refusal | 'ok' {
+  if (length < headerBytes) return 'drop';
+  const flags = u16(packet, atFlags);
+  if ((flags & flagQr) !== 0) return 'drop';
+  query.flags = flags;
+  query.edns = false;
+  query.dnssecOk = false;
+  query.keepalive = false;
+  query.udpBytes = plainUdpBytesMax;
+  if ((flags & flagsOpcode) !== 0) return 'notimp';
+  if (u16(packet, atQuestions) !== 1) return 'formerr';
+  const name = readName(packet, length, query);
+  if (!name) return 'formerr';
+  const records = u16(packet, atAnswers) + u16(packet, atAuthorities) + u16(packet, atAdditionals);
+  if (records !== 0) {
+    const refusal = readRecords(packet, length, query);
+    if (refusal !== 'ok') return refusal;
+  }
+  return query.type === typeAxfr || query.type === typeIxfr ? 'refused' : 'ok';
+}
+
+function readName(packet: Uint8Array, end: number, query: Query): boolean {
+  let position = headerBytes;
+  let labels = 0;
+  while (true) {
+    if (position >= end) return false;
+    const length = packet[position];
+    if (length === 0) break;
+    if (length > labelBytesMax) return false;
+    query.labels[labels++] = position;
+    position += length + 1;
+    if (position - headerBytes >= nameBytesMax) return false;
+  }
+  position++;
+  if (position + 4 > end) return false;
+  query.labelCount = labels;
+  query.nameEnd = position;
+  query.type = u16(packet, position);
+  query.class = u16(packet, position + 2);
+  query.questionEnd = position + 4;
+  return true;
+}
+
+/**
+ * Walks what follows the question: at most one answer, one authority (an IXFR's SOA) and two additional records
+ * (OPT, TSIG). Only the OPT is understood; bytes behind the last record are not looked at.
+ */
+function readRecords(packet: Uint8Array, end: number, query: Query): Refusal | 'ok' {
+  const answers = u16(packet, atAnswers);
+  const authorities = u16(packet, atAuthorities);
+  const additionals = u16(packet, atAdditionals);
+  if (answers > 1 || authorities > 1 || additionals > 2) return 'formerr';
+  let position = query.questionEnd;
+  let version = 0;
+  for (let index = answers + authorities + additionals; index > 0; index--) {
+    const owner = position;
+    position = skipName(packet, position, end);
+    if (position < 0 || position + 10 > end) return 'formerr';
+    const rdata = position + 10;
+    const rdataEnd = rdata + u16(packet, position + 8);
+    if (rdataEnd > end) return 'formerr';
+    if (u16(packet, position) === typeOpt) {
+      if (query.edns || index > additionals || packet[owner] !== 0) return 'formerr';
+      query.edns = true;
+      query.udpBytes = Math.max(plainUdpBytesMax, u16(packet, position + 2));
+      version = packet[position + 5];
+      query.dnssecOk = (packet[position + 6] & 0x80) !== 0;
+      if (!readOptions(packet, rdata, rdataEnd, query)) return 'formerr';
+    }
+    position = rdataEnd;
+  }
+  return version === 0 ? 'ok' : 'badvers';
+}
+
+const optionKeepalive = 11;
+
+function readOptions(packet: Uint8Array, from: number, end: number, query: Query): boolean {
+  let position = from;
+  while (position < end) {
+    if (position + 4 > end) return false;
+    if (u16(packet, position) === optionKeepalive) query.keepalive = true;
+    position += 4 + u16(packet, position + 2);
+  }
+  return position === end;
+}
+
+/** The question of a packet that `readQuery` has read, as bytes of its own: name, type and class. */
+export function questionOf(packet: Uint8Array, query: Query): Uint8Array {
+  return packet.slice(headerBytes, query.questionEnd);
+}
+
+/** The same question for another type, as bytes of its own. */
+export function questionForType(packet: Uint8Array, query: Query, type: number): Uint8Array {
+  const question = questionOf(packet, query);
+  setU16(question, question.length - 4, type);
+  return question;
+}

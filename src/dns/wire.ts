@@ -1,0 +1,145 @@
+/**
+ * The DNS message as bytes: named reads and writes, and the walk over a name (RFC 1035 4.1). Nothing here knows
+ * what a message means. Reads past the end give 0 or -1 as documented, never an exception.
+ */
+import { headerBytes, labelBytesMax, nameBytesMax } from '../limits.js';
+
+export const typeA = 1;
+export const typeNs = 2;
+export const typeCname = 5;
+export const typeSoa = 6;
+export const typeAaaa = 28;
+export const typeOpt = 41;
+export const typeIxfr = 251;
+export const typeAxfr = 252;
+export const typeAny = 255;
+
+export const classIn = 1;
+
+export const rcodeNoError = 0;
+export const rcodeFormErr = 1;
+export const rcodeServFail = 2;
+export const rcodeNxDomain = 3;
+export const rcodeNotImp = 4;
+export const rcodeRefused = 5;
+export const rcodeBadVers = 16;
+
+/** Bits of the 16-bit flags word at offset 2. */
+export const flagQr = 0x8000;
+export const flagAa = 0x0400;
+export const flagTc = 0x0200;
+export const flagRd = 0x0100;
+export const flagRa = 0x0080;
+export const flagAd = 0x0020;
+export const flagCd = 0x0010;
+export const flagsOpcode = 0x7800;
+
+/** Offsets of the header's fields. */
+export const atFlags = 2;
+export const atQuestions = 4;
+export const atAnswers = 6;
+export const atAuthorities = 8;
+export const atAdditionals = 10;
+
+/** ASCII upper-case letters to lower-case, every other byte to itself (RFC 4343). */
+export const lower = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 65 && byte <= 90 ? byte + 32 : byte));
+
+export function u16(bytes: Uint8Array, at: number): number {
+  return (bytes[at] << 8) | bytes[at + 1];
+}
+
+export function setU16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 8;
+  bytes[at + 1] = value;
+}
+
+export function u32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
+}
+
+export function setU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
+}
+
+export function messageId(message: Uint8Array): number {
+  return u16(message, 0);
+}
+
+export function messageFlags(message: Uint8Array): number {
+  return u16(message, atFlags);
+}
+
+/** The low four bits; the rest of an extended rcode is in the OPT record (RFC 6891 6.1.3). */
+export function messageRcode(message: Uint8Array): number {
+  return message[3] & 0x0f;
+}
+
+/**
+ * The offset behind the name at `at`, or -1 when it does not end inside `end`. A compression pointer ends the
+ * name; where it leads is not looked at.
+ */
+export function skipName(bytes: Uint8Array, at: number, end: number): number {
+  let position = at;
+  while (position < end) {
+    const length = bytes[position];
+    if (length === 0) return position + 1;
+    if (length >= 0xc0) return position + 2 <= end ? position + 2 : -1;
+    if (length > labelBytesMax) return -1;
+    position += length + 1;
+    if (position - at >= nameBytesMax) return -1;
+  }
+  return -1;
+}
+
+/**
+ * The offset behind the uncompressed name at `at`, as a question must have it (a pointer has nothing to point at
+ * before the first name), or -1.
+ */
+export function skipPlainName(bytes: Uint8Array, at: number, end: number): number {
+  let position = at;
+  while (position < end) {
+    const length = bytes[position++];
+    if (length === 0) return position - at <= nameBytesMax ? position : -1;
+    if (length > labelBytesMax) return -1;
+    position += length;
+  }
+  return -1;
+}
+
+/**
+ * Writes the name at `at` uncompressed to `out` and returns its length, or 0 when it is broken: longer than 255
+ * bytes, cut, of an unknown label type, or with a pointer that does not lead backwards (which is what makes loops).
+ */
+export function expandName(bytes: Uint8Array, at: number, end: number, out: Uint8Array): number {
+  let position = at;
+  let written = 0;
+  let barrier = at;
+  while (position < end) {
+    const length = bytes[position];
+    if (length >= 0xc0) {
+      if (position + 1 >= end) return 0;
+      const target = ((length & 0x3f) << 8) | bytes[position + 1];
+      if (target >= barrier || target < headerBytes) return 0;
+      barrier = target;
+      position = target;
+      continue;
+    }
+    if (length > labelBytesMax || written + length + 1 > nameBytesMax || position + length >= end) return 0;
+    for (let index = 0; index <= length; index++) out[written + index] = bytes[position + index];
+    written += length + 1;
+    if (length === 0) return written;
+    position += length + 1;
+  }
+  return 0;
+}
+
+/** Whether two uncompressed names of the same length are the same without regard to case (RFC 4343). */
+export function sameName(one: Uint8Array, oneAt: number, other: Uint8Array, otherAt: number, length: number): boolean {
+  for (let index = 0; index < length; index++) {
+    if (lower[one[oneAt + index]] !== lower[other[otherAt + index]]) return false;
+  }
+  return true;
+}

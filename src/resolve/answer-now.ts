@@ -1,0 +1,144 @@
+/**
+ * The spine: every decision about a packet that can be taken at once, in the order in which it is taken. Both lanes
+ * call it. It reads no clock, waits for nothing and allocates nothing; what it cannot decide it hands over, and
+ * `forwarder.ts` is the half that waits.
+ */
+import { type BlockRef, keyCheckingDisabled, keyDnssecOk, kindServfail, kindSuccess } from '../cache/blocks.js';
+import { extendRcode, writeHeader } from '../dns/answer.js';
+import { type Query, type Refusal, readQuery } from '../dns/query.js';
+import {
+  flagCd,
+  rcodeBadVers,
+  rcodeFormErr,
+  rcodeNoError,
+  rcodeNotImp,
+  rcodeNxDomain,
+  rcodeRefused,
+  typeA,
+  typeAaaa,
+  typeAxfr,
+  typeIxfr,
+} from '../dns/wire.js';
+import { byCache, byNobody, byTemplate, zonePlaces } from '../ops/counters.js';
+import { edeNone, type Lane } from './lane.js';
+import {
+  aaaaForward,
+  aaaaNodata,
+  aaaaNxdomain,
+  type CachePolicy,
+  findZone,
+  type ServedZone,
+  type ZoneTable,
+} from './zones.js';
+
+/** The packet gets no answer. */
+export const dropped = 0;
+/** The packet needs somebody to be asked, or the control lane's eye. */
+export const handedOver = -1;
+
+/**
+ * Answers the first `length` bytes of `packet` into the lane's slot and returns the answer's bytes, `dropped` or
+ * `handedOver`; the lane's `query` and `zone` then tell what was asked. The lane's transport and family are the
+ * packet's. Borrows the packet until it returns.
+ */
+export function answerNow(lane: Lane, table: ZoneTable, packet: Uint8Array, length: number, nowMs: number): number {
+  lane.zone = null;
+  lane.refreshDue = false;
+  const { query } = lane;
+  const reading = readQuery(packet, length, query);
+  if (reading !== 'ok') return refuse(lane, table, packet, length, reading);
+  const zone = findZone(table, packet, query);
+  if (zone === null) {
+    lane.counters.count('refusedNoZone');
+    return refuse(lane, table, packet, length, 'refused');
+  }
+  lane.zone = zone;
+  if (zone.handOver && lane.role === 'answering') return handedOver;
+  const base = lane.counters.zoneBase(zone.ordinal);
+  if (query.type === typeAaaa && zone.aaaa !== aaaaForward) {
+    const rcode = rcodeForAaaa(lane, packet, zone, nowMs);
+    return rcode < 0 ? handedOver : denyAaaa(lane, packet, length, zone, rcode);
+  }
+  if (zone.cache === null) return handedOver;
+  const ref = lane.blocks.find(packet, query.questionEnd, zone.zoneId, keyOf(query));
+  if (ref === 0) return handedOver;
+  const bytes = answerFrom(lane, packet, ref, zone.cache, nowMs);
+  if (bytes === handedOver) return handedOver;
+  const numbers = lane.counters.zones;
+  numbers[base + zonePlaces.cacheRequests]++;
+  numbers[base + (lane.blocks.kind(ref) === kindSuccess ? zonePlaces.hitsSuccess : zonePlaces.hitsDenial)]++;
+  lane.count(base, byCache, length, bytes, 0);
+  return bytes;
+}
+
+/** What this zone's policy says to an AAAA question, or -1 when the name's A must be asked for first. */
+function rcodeForAaaa(lane: Lane, packet: Uint8Array, zone: ServedZone, nowMs: number): number {
+  if (zone.aaaa === aaaaNxdomain) return rcodeNxDomain;
+  if (zone.aaaa === aaaaNodata) return rcodeNoError;
+  if (zone.cache === null) return -1;
+  const { blocks, query } = lane;
+  const typeAt = query.nameEnd + 1;
+  packet[typeAt] = typeA;
+  const ref = blocks.find(packet, query.questionEnd, zone.zoneId, keyOf(query));
+  packet[typeAt] = typeAaaa;
+  if (ref === 0 || nowMs >= blocks.expiresAtMs(ref) || blocks.kind(ref) === kindServfail) return -1;
+  return blocks.rcode(ref) === rcodeNxDomain ? rcodeNxDomain : rcodeNoError;
+}
+
+/** Answers an AAAA question by policy, with a SOA, and counts it. */
+export function denyAaaa(lane: Lane, packet: Uint8Array, length: number, zone: ServedZone, rcode: number): number {
+  lane.counters.count('aaaaSynthesized');
+  const bytes = lane.answerDenial(packet, zone, rcode);
+  lane.count(lane.counters.zoneBase(zone.ordinal), byTemplate, length, bytes, 0);
+  return bytes;
+}
+
+/** The part of the cache key that is in the header and the OPT. */
+export function keyOf(query: Query): number {
+  return (query.dnssecOk ? keyDnssecOk : 0) | ((query.flags & flagCd) !== 0 ? keyCheckingDisabled : 0);
+}
+
+/** Answers from a block if it is fresh, or stale and that is good enough for now. */
+function answerFrom(lane: Lane, packet: Uint8Array, ref: BlockRef, policy: CachePolicy, nowMs: number): number {
+  const { blocks } = lane;
+  const expiresAtMs = blocks.expiresAtMs(ref);
+  if (nowMs < expiresAtMs) {
+    const hits = blocks.touch(ref, nowMs, policy.prefetchGapMs);
+    if (policy.prefetchHits > 0 && hits >= policy.prefetchHits) {
+      lane.refreshDue = expiresAtMs - nowMs <= blocks.lifetimeMs(ref) * policy.prefetchShare;
+    }
+    const ageSeconds = policy.keepTtl ? 0 : Math.floor((nowMs - blocks.storedAtMs(ref)) / 1000);
+    return lane.answerStored(packet, ref, ageSeconds);
+  }
+  if (nowMs >= expiresAtMs + policy.staleMaxMs || blocks.kind(ref) === kindServfail) return handedOver;
+  const recheckAtMs = blocks.recheckAtMs(ref);
+  if (!policy.staleAtOnce && nowMs >= recheckAtMs) return handedOver;
+  blocks.touch(ref, nowMs, policy.prefetchGapMs);
+  lane.refreshDue = nowMs >= recheckAtMs;
+  lane.counters.count(policy.staleAtOnce ? 'staleImmediate' : 'staleOnFailure');
+  lane.counters.zones[lane.counters.zoneBase(lane.zone!.ordinal) + zonePlaces.servedStale]++;
+  return lane.answerStale(packet, ref, policy.staleTtlSeconds);
+}
+
+/** Refuses from the header where the question could not be read, with question and OPT where it could. */
+function refuse(lane: Lane, table: ZoneTable, packet: Uint8Array, length: number, refusal: Refusal): number {
+  const { counters, slot, query } = lane;
+  if (refusal === 'drop') {
+    counters.count(length < 12 ? 'droppedShort' : 'droppedResponse');
+    return dropped;
+  }
+  if (refusal === 'formerr' || refusal === 'notimp') {
+    counters.count(refusal === 'formerr' ? 'refusedFormerr' : 'refusedNotimp');
+    return writeHeader(slot, packet, refusal === 'formerr' ? rcodeFormErr : rcodeNotImp);
+  }
+  if (refusal === 'badvers') {
+    counters.count('refusedBadvers');
+    const bytes = lane.answerEmpty(packet, rcodeBadVers, edeNone);
+    extendRcode(slot, query, rcodeBadVers);
+    return bytes;
+  }
+  if (query.type === typeAxfr || query.type === typeIxfr) counters.count('refusedTransfer');
+  const bytes = lane.answerEmpty(packet, rcodeRefused, edeNone);
+  lane.count(counters.zoneBase(table.droppedOrdinal), byNobody, length, bytes, 0);
+  return bytes;
+}

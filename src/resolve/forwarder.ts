@@ -1,0 +1,159 @@
+/**
+ * The spine's waiting half, in the control lane: what could not be answered at once is made by a template, joins an
+ * identical question, or is asked upstream. Every waiter gets exactly one answer; `settle.ts` says which.
+ */
+import { questionForType, questionOf } from '../dns/query.js';
+import { flagRd, typeA, typeAaaa } from '../dns/wire.js';
+import { sweepPeriodMs } from '../limits.js';
+import type { Asker } from '../listen/asker.js';
+import { overTcp, zonePlaces } from '../ops/counters.js';
+import type { Timer } from '../outside/clock.js';
+import type { Outcome } from '../upstream/ask.js';
+import { keyOf } from './answer-now.js';
+import { type Pending, PendingTable, pendingId, type Waiter } from './pending.js';
+import type { Route } from './route.js';
+import { Settler, type SettleWorld } from './settle.js';
+import { aaaaForward, type ServedZone } from './zones.js';
+
+export interface ForwarderWorld extends SettleWorld {
+  route(zone: ServedZone): Route;
+  /** An upstream has answered: readiness waits for the first. */
+  upstreamAnswered(): void;
+}
+
+export class Forwarder {
+  readonly #world: ForwarderWorld;
+  readonly #settler: Settler;
+  readonly #table = new PendingTable();
+  /** Those with a stale answer at hand whose clients still wait. */
+  readonly #impatient = new Set<Pending>();
+  #sweeper: Timer | null = null;
+
+  constructor(world: ForwarderWorld) {
+    this.#world = world;
+    this.#settler = new Settler(world);
+  }
+
+  /** Questions under way. */
+  get size(): number {
+    return this.#table.size;
+  }
+
+  /** Clients that wait. */
+  get waiters(): number {
+    return this.#table.waiters;
+  }
+
+  /** Takes the packet that the lane's `answerNow` has just handed over. Borrows it until it returns. */
+  wait(packet: Uint8Array, asker: Asker, nowMs: number): void {
+    const { lane } = this.#world;
+    const zone = lane.zone!;
+    const wants = lane.query.type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';
+    const waiter: Waiter = { asker, packet: packet.slice(), receivedAtMs: nowMs, wants };
+    const pending = this.#question(zone, packet, nowMs, wants);
+    const route = this.#world.route(zone);
+    this.#countMiss(zone);
+    const made = route.make === null || wants === 'aaaa' ? null : route.make(packet, lane, asker);
+    if (made !== null && made.kind !== 'next') return this.#settler.settle(pending, [waiter], route, asOutcome(made));
+    const running = this.#table.get(pending.id);
+    if (running !== undefined) return this.#join(running, waiter, route, nowMs);
+    if (!this.#table.hasRoom) {
+      lane.counters.count('overloadedPending');
+      return this.#settler.sendFailure(waiter, zone, 'no-room');
+    }
+    pending.waiters.push(waiter);
+    this.#ask(pending, route, asker.transport === overTcp ? 'tcp' : 'udp');
+  }
+
+  /** Asks for what the lane's `answerNow` has just answered, so that the next client finds it fresh. */
+  refresh(packet: Uint8Array, nowMs: number): void {
+    const { lane } = this.#world;
+    const zone = lane.zone!;
+    const pending = this.#question(zone, packet, nowMs, 'answer');
+    if (this.#table.get(pending.id) !== undefined || !this.#table.hasRoom) return;
+    lane.counters.zones[lane.counters.zoneBase(zone.ordinal) + zonePlaces.prefetches]++;
+    // Over TCP, as CoreDNS does it: what is kept for all must not be cut for one.
+    this.#ask(pending, this.#world.route(zone), 'tcp');
+  }
+
+  #question(zone: ServedZone, packet: Uint8Array, nowMs: number, wants: Waiter['wants']): Pending {
+    const { query } = this.#world.lane;
+    const question = wants === 'aaaa' ? questionForType(packet, query, typeA) : questionOf(packet, query);
+    const key = keyOf(query);
+    const recursionDesired = (query.flags & flagRd) !== 0;
+    const id = pendingId(question, { zoneId: zone.zoneId, key, recursionDesired });
+    const hasStale = this.#settler.findStale({ zone, question, key }) !== 0;
+    return { id, zone, key, question, recursionDesired, startedAtMs: nowMs, hasStale, waiters: [] };
+  }
+
+  #countMiss(zone: ServedZone): void {
+    if (zone.cache === null) return;
+    const { counters } = this.#world.lane;
+    const base = counters.zoneBase(zone.ordinal);
+    counters.zones[base + zonePlaces.cacheRequests]++;
+    counters.zones[base + zonePlaces.misses]++;
+  }
+
+  #join(running: Pending, waiter: Waiter, route: Route, nowMs: number): void {
+    const { counters } = this.#world.lane;
+    const patienceMs = route.keep?.patienceMs ?? Number.POSITIVE_INFINITY;
+    if (running.hasStale && nowMs >= running.startedAtMs + patienceMs) {
+      const stale = this.#settler.findStale(running);
+      if (stale !== 0) return this.#settler.sendStale(running.zone, [waiter], stale, 'stalePatience');
+    }
+    if (this.#table.join(running, waiter)) {
+      counters.count('coalesced');
+      if (running.hasStale) this.#watchPatience(running, patienceMs);
+      return;
+    }
+    counters.count('overloadedWaiters');
+    this.#settler.sendFailure(waiter, running.zone, 'no-room');
+  }
+
+  #ask(pending: Pending, route: Route, clientTransport: 'udp' | 'tcp'): void {
+    const { query } = this.#world.lane;
+    const request = {
+      question: pending.question,
+      recursionDesired: pending.recursionDesired,
+      checkingDisabled: query.checkingDisabled,
+      dnssecOk: query.dnssecOk,
+      clientTransport,
+    };
+    this.#table.add(pending);
+    if (pending.hasStale && pending.waiters.length > 0) this.#watchPatience(pending, route.keep!.patienceMs);
+    route.ask(request, (outcome) => this.#finish(pending, route, outcome));
+  }
+
+  #finish(pending: Pending, route: Route, outcome: Outcome): void {
+    this.#impatient.delete(pending);
+    if (outcome.ok) this.#world.upstreamAnswered();
+    this.#settler.settle(pending, this.#table.remove(pending), route, outcome);
+  }
+
+  #watchPatience(pending: Pending, patienceMs: number): void {
+    if (patienceMs === Number.POSITIVE_INFINITY) return;
+    this.#impatient.add(pending);
+    this.#sweeper ??= this.#world.clock.every(sweepPeriodMs, () => this.#sweep());
+  }
+
+  /** Gives a stale answer to those whose upstream is slower than they wait; the question stays under way. */
+  #sweep(): void {
+    const nowMs = this.#world.clock.nowMs();
+    for (const pending of this.#impatient) {
+      const keep = this.#world.route(pending.zone).keep;
+      if (keep !== null && nowMs < pending.startedAtMs + keep.patienceMs) continue;
+      this.#impatient.delete(pending);
+      const stale = this.#settler.findStale(pending);
+      if (stale === 0) continue;
+      this.#settler.sendStale(pending.zone, this.#table.takeWaiters(pending), stale, 'stalePatience');
+    }
+    if (this.#impatient.size > 0) return;
+    this.#sweeper?.stop();
+    this.#sweeper = null;
+  }
+}
+
+function asOutcome(made: { kind: 'message'; message: Uint8Array } | { kind: 'servfail'; text: string }): Outcome {
+  if (made.kind === 'message') return { ok: true, message: made.message, from: 'template' };
+  return { ok: false, why: 'nobody', text: made.text };
+}

@@ -1,0 +1,125 @@
+/**
+ * What one thread works with while it answers: its slot, its numbers, its view of the cache, and the records that
+ * each packet overwrites. Here are also the steps that finish an answer and count it; which step is taken is decided
+ * in answer-now.ts and forwarder.ts.
+ */
+import { atMessage, type BlockRef, type Blocks } from '../cache/blocks.js';
+import {
+  countDown,
+  type Envelope,
+  finish,
+  type Slot,
+  setTtls,
+  type TtlOffsets,
+  writeDenial,
+  writeEmpty,
+  writeStored,
+} from '../dns/answer.js';
+import { Query } from '../dns/query.js';
+import { flagTc } from '../dns/wire.js';
+import { messageBytesMax, udpBytesDefault } from '../limits.js';
+import {
+  type Answerer,
+  type Counters,
+  countedType,
+  countedTypes,
+  observeBytes,
+  observeDuration,
+  overTcp,
+  rcodesCounted,
+  type Transport,
+  zonePlaces,
+} from '../ops/counters.js';
+import type { ServedZone } from './zones.js';
+
+/** Extended DNS Errors (RFC 8914) that we give. */
+export const edeNone = -1;
+export const edeStale = 3;
+export const edeStaleNxdomain = 19;
+export const edeNoReachableAuthority = 22;
+export const edeNetworkError = 23;
+
+export class Lane {
+  readonly query = new Query();
+  /** The zone of the packet in hand; null until it is known. */
+  zone: ServedZone | null = null;
+  /** The answer just given is due for a refresh. */
+  refreshDue = false;
+  transport: Transport = 0;
+  /** 0 is IPv4, 1 is IPv6. */
+  family: 0 | 1 = 0;
+  readonly #envelope: Envelope = { limitBytes: 0, udpBytes: udpBytesDefault, extendedError: edeNone, keepalive: 0 };
+  readonly #offsets: TtlOffsets;
+  readonly #place = { at: 0, messageBytes: 0 };
+
+  constructor(
+    readonly blocks: Blocks,
+    readonly slot: Slot,
+    readonly counters: Counters,
+    /** `control` also sees what an answering thread hands over on principle. */
+    readonly role: 'answering' | 'control',
+  ) {
+    this.#offsets = { halves: blocks.halves, first: 0, count: 0 };
+  }
+
+  /** A stored answer whose TTLs have counted down by `ageSeconds`. */
+  answerStored(packet: Uint8Array, ref: BlockRef, ageSeconds: number): number {
+    const bytes = this.#copy(packet, ref);
+    countDown(this.slot, this.#offsets, ageSeconds);
+    return finish(this.slot, bytes, this.query, this.#fit(edeNone), this.#offsets);
+  }
+
+  /** A stored answer past its expiry, saying so (RFC 8767 4, RFC 8914 4.4 and 4.20). */
+  answerStale(packet: Uint8Array, ref: BlockRef, ttlSeconds: number): number {
+    const bytes = this.#copy(packet, ref);
+    setTtls(this.slot, this.#offsets, ttlSeconds);
+    const nxdomain = (this.slot.bytes[3] & 0x0f) === 3;
+    return finish(this.slot, bytes, this.query, this.#fit(nxdomain ? edeStaleNxdomain : edeStale), this.#offsets);
+  }
+
+  /** A denial by the zone's own policy. */
+  answerDenial(packet: Uint8Array, zone: ServedZone, rcode: number): number {
+    const bytes = writeDenial(this.slot, packet, this.query, rcode, zone.denial);
+    return finish(this.slot, bytes, this.query, this.#fit(edeNone), null);
+  }
+
+  /** Header and question with an rcode (its low four bits), and an extended error for clients with EDNS. */
+  answerEmpty(packet: Uint8Array, rcode: number, extendedError: number): number {
+    const bytes = writeEmpty(this.slot, packet, this.query, rcode);
+    return finish(this.slot, bytes, this.query, this.#fit(extendedError), null);
+  }
+
+  #copy(packet: Uint8Array, ref: BlockRef): number {
+    const { blocks } = this;
+    this.#place.at = ref + atMessage;
+    this.#place.messageBytes = blocks.messageBytes(ref);
+    this.#offsets.first = blocks.ttlOffsets(ref);
+    this.#offsets.count = blocks.records(ref);
+    return writeStored(this.slot, packet, this.query, blocks, this.#place);
+  }
+
+  #fit(extendedError: number): Envelope {
+    const envelope = this.#envelope;
+    const udpBytes = this.zone === null ? udpBytesDefault : this.zone.udpBytes;
+    envelope.udpBytes = udpBytes;
+    envelope.limitBytes = this.transport === overTcp ? messageBytesMax : Math.min(this.query.udpBytes, udpBytes);
+    envelope.extendedError = extendedError;
+    envelope.keepalive = this.transport === overTcp && this.zone !== null ? this.zone.keepalive : 0;
+    return envelope;
+  }
+
+  /** Counts one answered question of the zone at `base`; the answer is in the slot. */
+  count(base: number, answerer: Answerer, queryBytes: number, answerBytes: number, seconds: number): void {
+    const { counters, query, slot, transport } = this;
+    const numbers = counters.zones;
+    const flow = (transport * 2 + this.family) * countedTypes.length;
+    numbers[base + zonePlaces.requests + flow + countedType(query.type)]++;
+    const rcode = Math.min(slot.bytes[3] & 0x0f, rcodesCounted - 1);
+    numbers[base + zonePlaces.responses + answerer * rcodesCounted + rcode]++;
+    if (query.dnssecOk) numbers[base + zonePlaces.dnssecOk]++;
+    observeDuration(numbers, base + zonePlaces.duration, seconds);
+    observeBytes(numbers, base + zonePlaces.requestBytes, transport, queryBytes);
+    observeBytes(numbers, base + zonePlaces.responseBytes, transport, answerBytes);
+    if ((slot.bytes[2] & (flagTc >> 8)) !== 0) counters.count('answersTruncated');
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * How one server block gets what it does not have: whom it asks, what it makes by template, what it keeps. Declared
+ * here by its user, the waiting half; put together by app.ts.
+ */
+import type { Kind } from '../cache/blocks.js';
+import type { Store } from '../cache/cache.js';
+import type { Asker } from '../listen/asker.js';
+import type { Ask } from '../upstream/ask.js';
+import type { KeepPolicy } from './keeping.js';
+import type { Lane } from './lane.js';
+
+export interface Route {
+  readonly ask: Ask;
+  /** Null: the block has no cache. */
+  readonly keep: KeepRoute | null;
+  /** Makes an answer to the packet that the lane has read; null: the block has no templates. */
+  readonly make: ((packet: Uint8Array, lane: Lane, asker: Asker) => Made) | null;
+  /** A question ended badly: for the errors log. */
+  failed(question: Uint8Array, rcode: number, text: string): void;
+}
+
+export type Made =
+  | { readonly kind: 'message'; readonly message: Uint8Array }
+  /** No template is responsible; the next in line is asked. */
+  | { readonly kind: 'next' }
+  | { readonly kind: 'servfail'; readonly text: string };
+
+export interface KeepRoute {
+  readonly store: Store;
+  readonly policy: KeepPolicy;
+  /** How long clients wait while a stale answer is at hand; Infinity is until the upstream fails. */
+  readonly patienceMs: number;
+  /** After a failed refresh the upstream is not asked again for this long. */
+  readonly recheckMs: number;
+  /** A positive answer, even past its expiry, is not replaced by a negative one while it may be used. */
+  readonly preferPositive: boolean;
+  /** Whether answers of this kind to this question are kept (`disable`). */
+  keeps(kind: Kind, question: Uint8Array): boolean;
+}

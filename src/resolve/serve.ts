@@ -1,0 +1,47 @@
+/**
+ * The control lane's way in: a packet from a listener of this lane goes through the spine, and on to the forwarder
+ * when it has to wait. An exception here is a bug of ours; it costs its own packet and a count, nothing else.
+ */
+import type { Asker, Serve } from '../listen/asker.js';
+import type { Clock } from '../outside/clock.js';
+import type { Log } from '../outside/log.js';
+import { answerNow, dropped, handedOver } from './answer-now.js';
+import type { Forwarder } from './forwarder.js';
+import type { Lane } from './lane.js';
+import type { ZoneTable } from './zones.js';
+
+export interface ServeWorld {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly lane: Lane;
+  readonly forwarder: Pick<Forwarder, 'wait' | 'refresh'>;
+  /** Sees every answer given at once, while it is in the lane's slot: the query log. */
+  answered(packet: Uint8Array, asker: Asker, bytes: number, receivedAtMs: number): void;
+}
+
+/** What a listener calls for each packet; `table` gives the zones in force at that moment. */
+export function serveFrom(world: ServeWorld, table: () => ZoneTable): Serve {
+  const { clock, lane, forwarder } = world;
+
+  function serve(packet: Uint8Array, asker: Asker): void {
+    const nowMs = clock.nowMs();
+    lane.transport = asker.transport;
+    lane.family = asker.remote.address.includes(':') ? 1 : 0;
+    const bytes = answerNow(lane, table(), packet, packet.length, nowMs);
+    if (bytes === handedOver) return forwarder.wait(packet, asker, nowMs);
+    if (bytes === dropped) return asker.reply(null);
+    asker.reply(lane.slot.bytes.subarray(0, bytes));
+    if (lane.zone?.handOver) world.answered(packet, asker, bytes, nowMs);
+    if (lane.refreshDue) forwarder.refresh(packet, nowMs);
+  }
+
+  return (packet, asker) => {
+    try {
+      serve(packet, asker);
+    } catch (error) {
+      lane.counters.count('panics');
+      world.log.error('a packet made the program fail; it was dropped', { error: String((error as Error).stack) });
+      asker.reply(null);
+    }
+  };
+}

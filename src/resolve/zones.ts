@@ -1,0 +1,88 @@
+/**
+ * Which zone a question belongs to, and everything about that zone which answering code needs, as plain numbers and
+ * bytes that any thread may have a copy of. A table is one listener's; it is made from the configuration and never
+ * changes.
+ */
+import type { Denial } from '../dns/answer.js';
+import type { Query } from '../dns/query.js';
+
+import { sameName } from '../dns/wire.js';
+import { headerBytes } from '../limits.js';
+
+export const aaaaForward = 0;
+export const aaaaNxdomain = 1;
+export const aaaaNodata = 2;
+export const aaaaSmart = 3;
+
+/** One zone on one listener. */
+export interface ServedZone {
+  /** The name in wire form, lower-case. */
+  readonly wire: Uint8Array;
+  /** Place in the counters: one per listener and zone. */
+  readonly ordinal: number;
+  /** Part of the cache's key: one per zone and port, the same over reloads. */
+  readonly zoneId: number;
+  /** Index of the server block in the configuration. */
+  readonly block: number;
+  /** What AAAA questions get: one of the constants above. */
+  readonly aaaa: number;
+  /** How this zone says no by itself. */
+  readonly denial: Denial;
+  /** The largest UDP answer and the size our OPT advertises. */
+  readonly udpBytes: number;
+  /** Every query is to be seen by the control lane (a query log). */
+  readonly handOver: boolean;
+  /** Null: nothing of this zone is kept. */
+  readonly cache: CachePolicy | null;
+  /** edns-tcp-keepalive in units of 100 ms. */
+  readonly keepalive: number;
+}
+
+/** What finding an answer in the cache needs to know. */
+export interface CachePolicy {
+  readonly keepTtl: boolean;
+  /** Hits in a row that make a refresh worth it; 0 is never. */
+  readonly prefetchHits: number;
+  readonly prefetchGapMs: number;
+  readonly prefetchShare: number;
+  /** How long past its expiry an answer may be used; 0 is not at all. */
+  readonly staleMaxMs: number;
+  /** A stale answer is given before the upstream is asked. */
+  readonly staleAtOnce: boolean;
+  readonly staleTtlSeconds: number;
+}
+
+export interface ZoneTable {
+  /** Zones by the length of their name in wire form. */
+  readonly byBytes: readonly (readonly ServedZone[])[];
+  /** Place in the counters for what no zone is responsible for. */
+  readonly droppedOrdinal: number;
+}
+
+export function zoneTable(zones: readonly ServedZone[], droppedOrdinal: number): ZoneTable {
+  const byBytes: ServedZone[][] = Array.from({ length: 256 }, () => []);
+  for (const zone of zones) byBytes[zone.wire.length].push(zone);
+  return { byBytes, droppedOrdinal };
+}
+
+const typeDs = 43;
+
+/**
+ * The zone with the longest name that the question's name ends in, or null. A DS question at a zone's own name is
+ * its parent's (RFC 4035 3.1.4.1): the zone itself gets it only if no parent is served.
+ */
+export function findZone(table: ZoneTable, packet: Uint8Array, query: Query): ServedZone | null {
+  let own: ServedZone | null = null;
+  for (let label = 0; label <= query.labelCount; label++) {
+    const at = label < query.labelCount ? query.labels[label] : query.nameEnd - 1;
+    const length = query.nameEnd - at;
+    const candidates = table.byBytes[length];
+    for (let index = 0; index < candidates.length; index++) {
+      const zone = candidates[index];
+      if (!sameName(packet, at, zone.wire, 0, length)) continue;
+      if (query.type !== typeDs || at !== headerBytes || length === 1) return zone;
+      own = zone;
+    }
+  }
+  return own;
+}

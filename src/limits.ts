@@ -81,6 +81,12 @@ export const templateSeriesMax = 1_024;
 // Configuration.
 export const corefileBytesMax = 1024 * 1024;
 export const importDepthMax = 16;
+/** Words of a Corefile after its imports; snippets that import snippets can double with every step. */
+export const corefileTokensMax = 200_000;
+/** Blocks in blocks; CoreDNS's directives need two. */
+export const corefileNestingMax = 8;
+/** Zones of one server block after its networks became reverse zones; a /1 gives 128. */
+export const zonesPerBlockMax = 1_024;
 export const resolvConfServersMax = 15;
 export const listenersMax = 256;
 

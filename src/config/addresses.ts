@@ -1,0 +1,52 @@
+/**
+ * Addresses and ports as people write them. Everything here takes literal addresses: nothing in a DNS server's
+ * configuration may need a DNS server to be understood.
+ */
+import { isIP, SocketAddress } from 'node:net';
+import type { Endpoint } from '../outside/network.js';
+
+/** The address in its shortest form (RFC 5952), with its scope; undefined for anything that is no literal address. */
+export function canonicalAddress(text: string): string | undefined {
+  const family = isIP(text);
+  if (family === 4) return text;
+  if (family !== 6) return undefined;
+  const [address, scope] = text.split('%');
+  const short = new SocketAddress({ address, family: 'ipv6' }).address;
+  return scope === undefined ? short : `${short}%${scope}`;
+}
+
+/** `host:port`, `[host]:port`, `:port`; undefined when there is no port or more than one reading. */
+export function splitHostPort(text: string): { host: string; port: string } | undefined {
+  const match = /^\[([^\]]*)\]:([^:]*)$/u.exec(text) ?? /^([^:[\]]*):([^:]*)$/u.exec(text);
+  return match === null ? undefined : { host: match[1], port: match[2] };
+}
+
+/** A port, `least` to 65535; undefined for anything else. */
+export function portNumber(text: string, least: 0 | 1): number | undefined {
+  const port = /^\d{1,5}$/u.test(text) ? Number(text) : -1;
+  return port >= least && port <= 65535 ? port : undefined;
+}
+
+/** An address with or without port: `10.0.0.10`, `10.0.0.10:53`, `fd00::1`, `[fd00::1]:53`, `fe80::1%eth0`. */
+export function readEndpoint(text: string, defaultPort: number): Endpoint | undefined {
+  const alone = canonicalAddress(text.replace(/^\[([^\]]*)\]$/u, '$1'));
+  if (alone !== undefined) return { address: alone, port: defaultPort };
+  const parts = splitHostPort(text);
+  const address = parts && canonicalAddress(parts.host);
+  const port = parts && portNumber(parts.port, 1);
+  return address === undefined || port === undefined ? undefined : { address, port };
+}
+
+/** `10.0.0.10:53`, `[fd00::1]:53`. */
+export function formatEndpoint({ address, port }: Endpoint): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Whether sockets on both would be asked for the same packets: the same address, or one that means all of a family. */
+export function addressesOverlap(one: string, other: string): boolean {
+  return one === other || covers(one, other) || covers(other, one);
+}
+
+function covers(all: string, address: string): boolean {
+  return all === '::' || (all === '0.0.0.0' && isIP(address) === 4);
+}

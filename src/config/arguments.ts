@@ -1,0 +1,120 @@
+/**
+ * Reading what stands behind a directive: how many words, of which kind, and the lines of its block. Every function
+ * either gives the value or throws a ConfigError that names the directive, what was expected and what to change.
+ */
+import { rcodeNumber } from '../dns/names.js';
+import type { Diagnostic, Position } from './config.js';
+import type { Directive } from './corefile.js';
+import { parseDuration } from './durations.js';
+import { ConfigError } from './error.js';
+import type { ConfigFiles } from './imports.js';
+import type { Token } from './lexer.js';
+import { nearest } from './nearest.js';
+
+/** What a directive may know of the world around it. */
+export interface DirectiveContext {
+  /** The zones of the server block. */
+  readonly zones: readonly string[];
+  readonly files: ConfigFiles;
+  /** The addresses of a network interface; undefined when there is none of that name. */
+  interfaceAddresses(name: string): readonly string[] | undefined;
+  warn(at: Position, message: string): void;
+}
+
+export function fail(directive: Directive, sentence: string, at: Position = directive.at): never {
+  throw new ConfigError(at, `${directive.path}: ${sentence}`);
+}
+
+export function warn(context: DirectiveContext, directive: Directive, sentence: string): void {
+  context.warn(directive.at, `${directive.path}: ${sentence}`);
+}
+
+/** All arguments, if they are at least `least` and at most `most`; `expected` says what they are. */
+export function words(directive: Directive, least: number, most: number, expected: string): readonly Token[] {
+  const given = directive.arguments;
+  if (given.length < least) {
+    fail(directive, `expects ${expected}, but ${given.length === 0 ? 'nothing' : 'too little'} follows.`);
+  }
+  if (given.length > most) {
+    const surplus = given[most];
+    fail(directive, `expects ${expected}, so "${surplus.text}" is too much; take it out.`, surplus.at);
+  }
+  return given;
+}
+
+export function oneWord(directive: Directive, expected: string): Token {
+  return words(directive, 1, 1, expected)[0];
+}
+
+export function noWords(directive: Directive): void {
+  words(directive, 0, 0, 'no arguments');
+}
+
+export function noBlock(directive: Directive): void {
+  if (directive.block !== null) fail(directive, 'takes no block; take the { } out.');
+}
+
+/** A whole number from `least` to `most`. */
+export function wholeNumber(directive: Directive, token: Token, what: string, least: number, most: number): number {
+  const value = /^[+-]?\d{1,15}$/u.test(token.text) ? Number(token.text) : Number.NaN;
+  if (!(value >= least && value <= most)) {
+    fail(directive, `${what} must be a whole number from ${least} to ${most}, not "${token.text}".`, token.at);
+  }
+  return value;
+}
+
+/** Milliseconds; a number without unit is seconds. */
+export function durationMs(directive: Directive, token: Token, what: string): number {
+  try {
+    return parseDuration(token.text);
+  } catch (error) {
+    return fail(directive, `${what} must be a duration like 30s or 500ms: ${(error as Error).message}`, token.at);
+  }
+}
+
+/** One of a closed set of words. */
+export function oneOf<Word extends string>(
+  directive: Directive,
+  token: Token,
+  what: string,
+  choices: readonly Word[],
+): Word {
+  const chosen = choices.find((choice) => choice === token.text);
+  return chosen ?? fail(directive, `${what} must be ${listed(choices)}, not "${token.text}".`, token.at);
+}
+
+export function rcode(directive: Directive, token: Token): number {
+  const number = rcodeNumber(token.text);
+  return (
+    number ?? fail(directive, `"${token.text}" is no rcode; write one like NXDOMAIN, SERVFAIL or REFUSED.`, token.at)
+  );
+}
+
+/** Calls, for each line of the block, the function that bears its name. */
+export function eachOption(directive: Directive, readers: Readonly<Record<string, (option: Directive) => void>>): void {
+  for (const option of directive.block ?? []) {
+    if (!Object.hasOwn(readers, option.name)) {
+      const known = Object.keys(readers);
+      const meant = nearest(option.name, known);
+      const hint = meant === undefined ? `it knows ${known.join(', ')}` : `did you mean ${meant}?`;
+      fail(directive, `does not know "${option.name}"; ${hint}${meant === undefined ? '.' : ''}`, option.at);
+    }
+    readers[option.name](option);
+  }
+}
+
+/** A reader for an option that we know and cannot do. */
+export function unsupported(reason: string): (option: Directive) => void {
+  return (option) => fail(option, `is not supported yet; ${reason}`);
+}
+
+/** `a, b or c`. */
+export function listed(choices: readonly string[]): string {
+  return choices.length < 2 ? choices.join('') : `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`;
+}
+
+export function diagnosticsOf(warnings: Diagnostic[]): DirectiveContext['warn'] {
+  return (at, message) => {
+    warnings.push({ at, message });
+  };
+}

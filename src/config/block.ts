@@ -1,0 +1,192 @@
+/**
+ * One server block: its directives, handed to their readers and put together with the defaults of those that are
+ * not there. Rules between directives of a block are here; rules between blocks are in load.ts.
+ */
+import { udpBytesDefault, zonesPerBlockMax } from '../limits.js';
+import type { Endpoint } from '../outside/network.js';
+import { type DirectiveContext, diagnosticsOf } from './arguments.js';
+import type {
+  AaaaPolicy,
+  BlockConfig,
+  Diagnostic,
+  HealthConfig,
+  Position,
+  ReadyConfig,
+  ReloadConfig,
+  TemplateConfig,
+  ZoneAddress,
+} from './config.js';
+import type { Directive, ServerBlock } from './corefile.js';
+import { readBind } from './directives/bind.js';
+import { readCache } from './directives/cache.js';
+import { readErrors } from './directives/errors.js';
+import { readForward } from './directives/forward.js';
+import { aboutUnsupported, isSupported, type SupportedDirective } from './directives/known.js';
+import { readLog } from './directives/log.js';
+import { readReload } from './directives/reload.js';
+import { readHealth, readPrometheus, readReady } from './directives/servers.js';
+import { readAaaa, readBufsize, readSwitch } from './directives/switches.js';
+import { aaaaPolicyOf, mayAnswerAaaa, readTemplate } from './directives/template.js';
+import { readTimeouts, timeoutsByDefault } from './directives/timeouts.js';
+import { ConfigError } from './error.js';
+import { readServerKey } from './zones.js';
+
+/** A value together with where it was written. */
+export interface Placed<Value> {
+  readonly at: Position;
+  readonly value: Value;
+}
+
+/** A server block, and what it asks of the whole process. */
+export interface ReadBlock {
+  readonly config: BlockConfig;
+  readonly health: Placed<HealthConfig> | null;
+  readonly ready: Placed<ReadyConfig> | null;
+  readonly reload: Placed<ReloadConfig> | null;
+  readonly metrics: Endpoint | null;
+  readonly debug: boolean;
+}
+
+export interface BlockOptions extends Omit<DirectiveContext, 'zones' | 'warn'> {
+  readonly defaultPort: number;
+}
+
+/** CoreDNS refuses these twice in a block. */
+const onlyOnce: readonly SupportedDirective[] = ['aaaa', 'cache', 'errors', 'loop', 'prometheus', 'ready'];
+/** Of these CoreDNS uses one and says nothing about the others. */
+const silentlyOnce: Partial<Record<SupportedDirective, 'first' | 'last'>> = {
+  bufsize: 'first',
+  reload: 'first',
+  health: 'last',
+  timeouts: 'last',
+};
+
+/** Reads a block; adds to `warnings`. Throws a ConfigError. */
+export function readBlock(block: ServerBlock, options: BlockOptions, warnings: Diagnostic[]): ReadBlock {
+  const zones = readKeys(block, options.defaultPort, warnings);
+  const context: DirectiveContext = { ...options, zones: zones.map(({ zone }) => zone), warn: diagnosticsOf(warnings) };
+  const byName = groupByName(block);
+  checkRepeats(byName, warnings);
+  const all = (name: SupportedDirective) => byName.get(name) ?? [];
+  const one = (name: SupportedDirective) => all(name).at(silentlyOnce[name] === 'first' ? 0 : -1);
+  const read = <Value, Absent>(
+    name: SupportedDirective,
+    reader: (d: Directive, c: DirectiveContext) => Value,
+    absent: Absent,
+  ) => {
+    const directive = one(name);
+    return directive === undefined ? absent : reader(directive, context);
+  };
+  const placed = <Value>(name: SupportedDirective, reader: (d: Directive, c: DirectiveContext) => Value) =>
+    read(name, (directive) => ({ at: directive.at, value: reader(directive, context) }), null);
+
+  const written = all('template').map((directive) => readTemplate(directive, context));
+  const { policy, at: aaaaAt, templates } = settleAaaa(written, placed('aaaa', readAaaa), context.zones);
+  const addresses = all('bind').length === 0 ? ['::'] : readBind(all('bind'), context);
+  const config: BlockConfig = {
+    at: block.at,
+    zones,
+    addresses,
+    cache: read('cache', readCache, null),
+    forwards: all('forward').map((directive) => readForward(directive, context)),
+    templates,
+    aaaa: policy,
+    aaaaAt,
+    errors: read('errors', readErrors, null),
+    log: all('log').map((directive) => readLog(directive, context)),
+    loop: read('loop', readSwitch, false),
+    prometheus: one('prometheus') !== undefined,
+    bufsizeBytes: read('bufsize', readBufsize, udpBytesDefault),
+    timeouts: read('timeouts', readTimeouts, timeoutsByDefault),
+    directives: [...byName.keys()],
+  };
+  warnOfLoops(config, context);
+  if (config.forwards.length === 0 && config.templates.length === 0 && policy === null) {
+    context.warn(block.at, 'the server block has neither forward nor template, so it can answer nothing.');
+  }
+  return {
+    config,
+    health: placed('health', readHealth),
+    ready: placed('ready', readReady),
+    reload: placed('reload', readReload),
+    metrics: read('prometheus', readPrometheus, null),
+    debug: read('debug', readSwitch, false),
+  };
+}
+
+function readKeys(block: ServerBlock, defaultPort: number, warnings: Diagnostic[]): ZoneAddress[] {
+  const zones: ZoneAddress[] = [];
+  for (const key of block.keys) {
+    for (const zone of key.text === '' ? [] : readServerKey(key, defaultPort, warnings)) {
+      if (zones.some((known) => known.zone === zone.zone && known.port === zone.port)) {
+        throw new ConfigError(key.at, `the zone ${zone.zone} is named twice in this server block; take one out.`);
+      }
+      if (zones.push(zone) > zonesPerBlockMax) {
+        throw new ConfigError(
+          key.at,
+          `a server block may have ${zonesPerBlockMax} zones at most; use fewer or wider ones.`,
+        );
+      }
+    }
+  }
+  if (zones.length === 0) throw new ConfigError(block.at, 'the server block has no zone; write one before its {.');
+  return zones;
+}
+
+function groupByName(block: ServerBlock): ReadonlyMap<SupportedDirective, readonly Directive[]> {
+  const byName = new Map<SupportedDirective, Directive[]>();
+  for (const directive of block.directives) {
+    if (!isSupported(directive.name)) throw new ConfigError(directive.at, aboutUnsupported(directive.name));
+    const same = byName.get(directive.name);
+    if (same === undefined) byName.set(directive.name, [directive]);
+    else same.push(directive);
+  }
+  return byName;
+}
+
+function checkRepeats(byName: ReadonlyMap<SupportedDirective, readonly Directive[]>, warnings: Diagnostic[]): void {
+  for (const [name, [first, second]] of byName) {
+    if (second === undefined) continue;
+    const where = `it is already on line ${first.at.line}`;
+    if (onlyOnce.includes(name)) {
+      throw new ConfigError(second.at, `${name}: may be given once in a server block; ${where}. Take one out.`);
+    }
+    const counts = silentlyOnce[name];
+    if (counts !== undefined) {
+      warnings.push({
+        at: second.at,
+        message: `${name}: ${where}, and only the ${counts} one counts; take the other out.`,
+      });
+    }
+  }
+}
+
+/** The block's AAAA policy: the directive's, or that of the first template for AAAA if it is one in other words. */
+function settleAaaa(
+  written: readonly TemplateConfig[],
+  directive: Placed<AaaaPolicy> | null,
+  zones: readonly string[],
+): { policy: AaaaPolicy | null; at: Position | null; templates: readonly TemplateConfig[] } {
+  const template = written.find(mayAnswerAaaa);
+  const meant = template === undefined ? null : aaaaPolicyOf(template, zones);
+  if (template === undefined || meant === null) {
+    return { policy: directive?.value ?? null, at: directive?.at ?? null, templates: written };
+  }
+  if (directive !== null) {
+    const where = `the template on line ${template.at.line} says "${meant}" for AAAA already`;
+    throw new ConfigError(directive.at, `aaaa: ${where}; keep one of the two.`);
+  }
+  return { policy: meant, at: template.at, templates: written.filter((other) => other !== template) };
+}
+
+function warnOfLoops(config: BlockConfig, context: DirectiveContext): void {
+  for (const forward of config.forwards) {
+    for (const target of forward.to) {
+      if (target.kind === 'file') continue;
+      const { address, port } = target.endpoint;
+      if (config.addresses.includes(address) && config.zones.some((zone) => zone.port === port)) {
+        context.warn(forward.at, `forward: ${address} is an address of this server block, so it would ask itself.`);
+      }
+    }
+  }
+}

@@ -1,0 +1,32 @@
+/** `bind ADDRESS|INTERFACE … { except ADDRESS|INTERFACE … }`: where a server block listens. */
+import { canonicalAddress } from '../addresses.js';
+import { type DirectiveContext, eachOption, fail, words } from '../arguments.js';
+import type { Directive } from '../corefile.js';
+
+/** The addresses of all `bind` directives of one block, without duplicates. */
+export function readBind(directives: readonly Directive[], context: DirectiveContext): readonly string[] {
+  const addresses = new Set<string>();
+  for (const directive of directives) {
+    const given = addressesOf(directive, context);
+    const excepted = new Set<string>();
+    eachOption(directive, {
+      except(option) {
+        for (const address of addressesOf(option, context)) excepted.add(address);
+      },
+    });
+    const left = given.filter((address) => !excepted.has(address));
+    if (left.length === 0) fail(directive, 'no address is left to listen on; name one more, or except less.');
+    for (const address of left) addresses.add(address);
+  }
+  return [...addresses];
+}
+
+function addressesOf(directive: Directive, context: DirectiveContext): string[] {
+  return words(directive, 1, Number.POSITIVE_INFINITY, 'addresses or interface names').flatMap((token) => {
+    const ofInterface = context.interfaceAddresses(token.text);
+    if (ofInterface !== undefined) return [...ofInterface];
+    const address = canonicalAddress(token.text);
+    if (address !== undefined) return [address];
+    return fail(directive, `"${token.text}" is neither an IP address nor an interface of this host.`, token.at);
+  });
+}

@@ -1,0 +1,142 @@
+/** `cache [TTL] [ZONES…] { … }`: how long answers are kept, how many, and when an old one may be given. */
+import { cacheEntriesMax, refreshRecheckMs, ttlSecondsMax } from '../../limits.js';
+import {
+  type DirectiveContext,
+  durationMs,
+  eachOption,
+  fail,
+  noWords,
+  oneOf,
+  oneWord,
+  warn,
+  wholeNumber,
+  words,
+} from '../arguments.js';
+import type { CacheConfig, PrefetchConfig, StaleConfig, StoreConfig } from '../config.js';
+import type { Directive } from '../corefile.js';
+import { readZones } from '../zones.js';
+import { readServeStale } from './serve-stale.js';
+
+/** CoreDNS's 256 shards of 39. */
+const entriesDefault = 9_984;
+/** What CoreDNS makes of a capacity below it. */
+const entriesLeast = 1_024;
+const successTtlSeconds = 3_600;
+const denialTtlSeconds = 1_800;
+const servfailMsMax = 300_000;
+
+type Draft = { -readonly [Key in keyof CacheConfig]: CacheConfig[Key] };
+
+/**
+ * Stale answers when nothing else is said: only if the upstream fails or is slower than a client's patience, with
+ * the TTL of RFC 8767 4.
+ */
+export const staleByDefault: StaleConfig = {
+  maxAgeMs: 3_600_000,
+  patienceMs: 400,
+  ttlSeconds: 30,
+  recheckMs: refreshRecheckMs,
+};
+
+export function readCache(directive: Directive, context: DirectiveContext): CacheConfig {
+  const { ttlSeconds, zones } = ttlAndZones(directive, context);
+  const cache: Draft = {
+    zones,
+    success: store(ttlSeconds ?? successTtlSeconds),
+    denial: store(ttlSeconds ?? denialTtlSeconds),
+    prefetch: null,
+    stale: staleByDefault,
+    preferPositive: false,
+    servfailMs: 5_000,
+    successDisabled: null,
+    denialDisabled: null,
+    keepTtl: false,
+  };
+  eachOption(directive, {
+    success(option) {
+      cache.success = readStore(option, cache.success, context);
+    },
+    denial(option) {
+      cache.denial = readStore(option, cache.denial, context);
+    },
+    prefetch(option) {
+      cache.prefetch = readPrefetch(option);
+    },
+    serve_stale(option) {
+      cache.stale = readServeStale(option);
+    },
+    serve_stale_policy(option) {
+      oneOf(option, oneWord(option, 'prefer_positive'), 'the policy', ['prefer_positive']);
+      cache.preferPositive = true;
+    },
+    servfail(option) {
+      const token = oneWord(option, 'a duration');
+      cache.servfailMs = durationMs(option, token, 'the time to keep SERVFAIL');
+      if (cache.servfailMs > servfailMsMax) fail(option, 'SERVFAIL may be kept for 5m at most; write a shorter time.');
+    },
+    disable(option) {
+      const [which, ...names] = words(option, 1, Number.POSITIVE_INFINITY, 'success or denial, then zones');
+      const disabled = names.length === 0 ? context.zones : names.flatMap((name) => readZones(name, option.path));
+      if (oneOf(option, which, 'what is disabled', ['success', 'denial']) === 'success')
+        cache.successDisabled = disabled;
+      else cache.denialDisabled = disabled;
+    },
+    keepttl(option) {
+      noWords(option);
+      cache.keepTtl = true;
+    },
+  });
+  return cache;
+}
+
+function ttlAndZones(directive: Directive, context: DirectiveContext) {
+  const [first, ...rest] = directive.arguments;
+  if (first === undefined) return { ttlSeconds: undefined, zones: [] };
+  const isTtl = /^[+-]?\d+$/u.test(first.text);
+  if (!isTtl && !first.text.includes('.')) {
+    warn(
+      context,
+      directive,
+      `"${first.text}" is read as the name of a zone, as CoreDNS does, so only names in it are cached; ` +
+        'for a TTL write a number of seconds without a unit.',
+    );
+  }
+  return {
+    ttlSeconds: isTtl ? wholeNumber(directive, first, 'the TTL', 1, ttlSecondsMax) : undefined,
+    zones: (isTtl ? rest : directive.arguments).flatMap((token) => readZones(token, directive.path)),
+  };
+}
+
+function store(ttlMaxSeconds: number): StoreConfig {
+  return { entriesMax: entriesDefault, ttlMaxSeconds, ttlMinSeconds: 0 };
+}
+
+function readStore(option: Directive, before: StoreConfig, context: DirectiveContext): StoreConfig {
+  const [capacity, ttl, least] = words(option, 1, 3, 'CAPACITY [TTL [MINTTL]]');
+  const asked = wholeNumber(option, capacity, 'the capacity', 0, Number.MAX_SAFE_INTEGER);
+  if (asked === 0) {
+    warn(context, option, `a capacity of 0 means ${entriesLeast}; to keep nothing write "disable ${option.name}".`);
+  }
+  if (asked > cacheEntriesMax)
+    warn(context, option, `${asked} entries are more than the ${cacheEntriesMax} there are.`);
+  const ttlMaxSeconds =
+    ttl === undefined ? before.ttlMaxSeconds : wholeNumber(option, ttl, 'the TTL', 1, ttlSecondsMax);
+  const ttlMinSeconds = least === undefined ? 0 : wholeNumber(option, least, 'MINTTL', 0, ttlSecondsMax);
+  if (ttlMinSeconds > ttlMaxSeconds)
+    fail(option, `MINTTL ${ttlMinSeconds} is above the TTL ${ttlMaxSeconds}; lower it.`);
+  return { entriesMax: asked === 0 ? entriesLeast : Math.min(asked, cacheEntriesMax), ttlMaxSeconds, ttlMinSeconds };
+}
+
+function readPrefetch(option: Directive): PrefetchConfig | null {
+  const [amount, gap, percent] = words(option, 1, 3, 'AMOUNT [DURATION [PERCENT%]]');
+  const hits = wholeNumber(option, amount, 'the number of hits', 0, 2 ** 31 - 1);
+  const gapMs = gap === undefined ? 60_000 : durationMs(option, gap, 'the longest gap between hits');
+  const share = percent === undefined ? 10 : readPercent(option, percent.text);
+  return hits === 0 ? null : { hits, gapMs, percent: share };
+}
+
+function readPercent(option: Directive, text: string): number {
+  const percent = /^\d{1,3}%$/u.test(text) ? Number(text.slice(0, -1)) : 0;
+  if (percent >= 10 && percent <= 90) return percent;
+  return fail(option, `the share of the TTL must be from 10% to 90%, with its %, not "${text}".`);
+}

@@ -1,0 +1,190 @@
+/** `forward FROM TO… { … }`: which names are asked elsewhere, where, and how. */
+import { upstreamsPerForwardMax } from '../../limits.js';
+import { canonicalAddress, readEndpoint } from '../addresses.js';
+import {
+  type DirectiveContext,
+  durationMs,
+  eachOption,
+  fail,
+  noWords,
+  oneOf,
+  oneWord,
+  rcode,
+  unsupported,
+  warn,
+  wholeNumber,
+  words,
+} from '../arguments.js';
+import type { ForwardConfig, ForwardTarget, HealthCheckConfig } from '../config.js';
+import type { Directive } from '../corefile.js';
+import type { Token } from '../lexer.js';
+import { readName, readZones } from '../zones.js';
+
+type Draft = { -readonly [Key in keyof ForwardConfig]: ForwardConfig[Key] };
+type NumberKey = { [Key in keyof Draft]: Draft[Key] extends number ? Key : never }[keyof Draft];
+
+const countMax = 2 ** 31 - 1;
+const noTls = 'zerohop asks upstreams over UDP and TCP only. Ask a resolver on the node that speaks TLS instead.';
+
+const byDefault = {
+  except: [],
+  transport: 'client',
+  expireMs: 10_000,
+  // Shorter than CoreDNS's "for ever", so that load moves to new replicas behind a Service.
+  maxAgeMs: 45_000,
+  idleConnectionsMax: 0,
+  readTimeoutMs: 2_000,
+  failsMax: 2,
+  connectAttemptsMax: 0,
+  healthCheck: { intervalMs: 500, recursionDesired: true, domain: '.' },
+  policy: 'random',
+  concurrentMax: 0,
+  next: [],
+  nextOnNodata: false,
+  failover: [],
+  failfastAllUnhealthy: false,
+  sourceAddress: null,
+} as const;
+
+export function readForward(directive: Directive, context: DirectiveContext): ForwardConfig {
+  const [from, ...to] = words(
+    directive,
+    2,
+    Number.POSITIVE_INFINITY,
+    'FROM and at least one TO, such as ". /etc/resolv.conf"',
+  );
+  if (to.length > upstreamsPerForwardMax) {
+    fail(directive, `at most ${upstreamsPerForwardMax} upstreams can be given, not ${to.length}; take some out.`);
+  }
+  const forward: Draft = {
+    ...byDefault,
+    at: directive.at,
+    from: readFrom(directive, from, context),
+    to: to.map((token) => readTarget(directive, token, context)),
+  };
+  const given = new Set<string>();
+  let forceTcp = false;
+  const duration = (key: NumberKey, what: string) => (option: Directive) => {
+    given.add(option.name);
+    forward[key] = durationMs(option, oneWord(option, 'a duration'), what);
+  };
+  const count = (key: NumberKey, what: string) => (option: Directive) => {
+    forward[key] = wholeNumber(option, oneWord(option, 'a number'), what, 0, countMax);
+  };
+  eachOption(directive, {
+    except(option) {
+      const names = words(option, 1, Number.POSITIVE_INFINITY, 'names');
+      forward.except = [...forward.except, ...names.flatMap((token) => readZones(token, option.path))];
+    },
+    force_tcp(option) {
+      noWords(option);
+      forceTcp = true;
+      forward.transport = 'tcp';
+    },
+    prefer_udp(option) {
+      noWords(option);
+      if (!forceTcp) forward.transport = 'udp';
+    },
+    expire: duration('expireMs', 'the idle time'),
+    max_age: duration('maxAgeMs', 'the age'),
+    read_timeout: duration('readTimeoutMs', 'the timeout'),
+    max_idle_conns: count('idleConnectionsMax', 'the number of connections'),
+    max_fails: count('failsMax', 'the number of failures'),
+    max_connect_attempts: count('connectAttemptsMax', 'the number of attempts'),
+    max_concurrent: count('concurrentMax', 'the number of queries'),
+    health_check(option) {
+      forward.healthCheck = readHealthCheck(option);
+    },
+    policy(option) {
+      const word = oneWord(option, 'random, round_robin or sequential');
+      forward.policy = oneOf(option, word, 'the policy', ['random', 'round_robin', 'sequential']);
+    },
+    next(option) {
+      forward.next = [...forward.next, ...rcodes(option)];
+    },
+    next_on_nodata(option) {
+      noWords(option);
+      forward.nextOnNodata = true;
+    },
+    failover(option) {
+      forward.failover = [...forward.failover, ...rcodes(option)];
+    },
+    failfast_all_unhealthy_upstreams(option) {
+      noWords(option);
+      forward.failfastAllUnhealthy = true;
+    },
+    source_address(option) {
+      const word = oneWord(option, 'an IP address');
+      forward.sourceAddress =
+        canonicalAddress(word.text) ?? fail(option, `"${word.text}" is no IP address; write one of this host.`);
+    },
+    tls: unsupported(noTls),
+    tls_servername: unsupported(noTls),
+    doh_method: unsupported(noTls),
+    resolver: unsupported('it is for upstreams given by name; write their IP addresses.'),
+  });
+  if (given.has('max_age') && given.has('expire') && forward.maxAgeMs !== 0 && forward.maxAgeMs < forward.expireMs) {
+    fail(directive, 'max_age must not be shorter than expire; raise it, or write 0 for no limit.');
+  }
+  if (forward.readTimeoutMs === 0) fail(directive, 'read_timeout must be longer than 0; write one like 2s.');
+  return forward;
+}
+
+function rcodes(option: Directive): number[] {
+  return words(option, 1, Number.POSITIVE_INFINITY, 'rcodes, such as NXDOMAIN').map((token) => rcode(option, token));
+}
+
+function readFrom(directive: Directive, token: Token, context: DirectiveContext): string {
+  const [zone, ...more] = readZones(token, directive.path);
+  if (more.length > 0) {
+    warn(
+      context,
+      directive,
+      `"${token.text}" is ${more.length + 1} reverse zones, of which only ${zone} is forwarded, as in CoreDNS; write one forward for each.`,
+    );
+  }
+  return zone;
+}
+
+function readTarget(directive: Directive, token: Token, context: DirectiveContext): ForwardTarget {
+  const [, scheme, rest] = /^([a-z0-9]+):\/\/(.*)$/isu.exec(token.text) ?? [undefined, 'dns', token.text];
+  if (scheme !== 'dns') {
+    if (['tls', 'https', 'grpc', 'quic'].includes(scheme))
+      fail(directive, `${scheme}:// upstreams are not supported yet; ${noTls}`, token.at);
+    fail(directive, `"${scheme}://" is no way to ask an upstream; write an IP address or dns://ADDRESS.`, token.at);
+  }
+  const endpoint = readEndpoint(rest, 53);
+  if (endpoint !== undefined) return { kind: 'endpoint', endpoint };
+  if (rest.includes('/') || context.files.exists(rest)) {
+    if (!context.files.exists(rest))
+      warn(context, directive, `there is no file ${rest} now; names are not answered until it is there.`);
+    return { kind: 'file', path: rest };
+  }
+  return fail(directive, notAnAddress(rest), token.at);
+}
+
+function notAnAddress(text: string): string {
+  if (text === '' || text === '<nil>')
+    return 'an upstream is empty; was the address of the cluster DNS found? Write an IP address or a resolv.conf.';
+  if (/^[\d.:[\]]+$/u.test(text) || /^[^:]*:[^:]*$/u.test(text)) {
+    return `"${text}" is no upstream; write ADDRESS or ADDRESS:PORT with an IP address, [ADDRESS]:PORT for IPv6, or the path of a resolv.conf.`;
+  }
+  return `"${text}" is a name, and names cannot be looked up before DNS works; write the IP address (of the Service, for example) or the path of a resolv.conf.`;
+}
+
+function readHealthCheck(option: Directive): HealthCheckConfig {
+  const [interval, ...rest] = words(option, 1, 4, 'DURATION [no_rec] [domain NAME]');
+  const intervalMs = durationMs(option, interval, 'the interval');
+  if (intervalMs === 0) fail(option, 'the interval must be longer than 0; write one like 500ms.');
+  let recursionDesired = true;
+  let domain = '.';
+  for (let index = 0; index < rest.length; index++) {
+    if (oneOf(option, rest[index], 'what follows the interval', ['no_rec', 'domain']) === 'no_rec') {
+      recursionDesired = false;
+      continue;
+    }
+    const name = rest[++index] ?? fail(option, 'a name is expected after "domain".');
+    domain = readName(name.text, name.at, option.path);
+  }
+  return { intervalMs, recursionDesired, domain };
+}

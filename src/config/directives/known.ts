@@ -1,0 +1,101 @@
+/** Every directive name we understand, and those we only know: an unknown one is told from one that is not there yet. */
+import { nearest } from '../nearest.js';
+
+/** Directives that server blocks may use. */
+export const supportedDirectives = [
+  'aaaa',
+  'bind',
+  'bufsize',
+  'cache',
+  'debug',
+  'errors',
+  'forward',
+  'health',
+  'log',
+  'loop',
+  'prometheus',
+  'ready',
+  'reload',
+  'template',
+  'timeouts',
+] as const;
+
+export type SupportedDirective = (typeof supportedDirectives)[number];
+
+/** What to write instead, where there is an answer; a directive of CoreDNS or of a well-known plugin for it. */
+const unsupportedDirectives: Readonly<Record<string, string>> = {
+  acl: '',
+  alternate: '',
+  any: '',
+  auto: '',
+  autopath: '',
+  azure: '',
+  blocklist: '',
+  cancel: '',
+  chaos: '',
+  clouddns: '',
+  dns64: '',
+  dnsredir: '',
+  dnssec: '',
+  dnstap: '',
+  erratic: '',
+  etcd: '',
+  fanout: 'forward asks several upstreams.',
+  federation: '',
+  file: 'forward the zone to a server that has the file.',
+  geoip: '',
+  grpc: 'forward asks over UDP and TCP.',
+  grpc_server: '',
+  header: '',
+  hosts: 'forward the names to a server that knows them.',
+  https: '',
+  https3: '',
+  k8s_external: '',
+  kubeforward: 'use forward with the address of the cluster DNS Service.',
+  kubernetes: 'use forward with the address of the cluster DNS Service.',
+  loadbalance: '',
+  local: '',
+  metadata: '',
+  minimal: '',
+  multisocket: 'the flag -workers says how many threads answer.',
+  nomad: '',
+  nsid: '',
+  on: '',
+  pprof: '',
+  proxy: 'forward took its place in CoreDNS 1.5.',
+  proxyproto: '',
+  quic: '',
+  rewrite: '',
+  root: '',
+  route53: '',
+  secondary: '',
+  shed: '',
+  shutdown: '',
+  sign: '',
+  startup: '',
+  tls: '',
+  trace: '',
+  transfer: '',
+  tsig: '',
+  unbound: '',
+  view: '',
+  whoami: '',
+};
+
+export function isSupported(name: string): name is SupportedDirective {
+  return (supportedDirectives as readonly string[]).includes(name);
+}
+
+/** One sentence about a name that is not supported. */
+export function aboutUnsupported(name: string): string {
+  if (Object.hasOwn(unsupportedDirectives, name)) {
+    const instead = unsupportedDirectives[name];
+    return `the directive "${name}" is known but not supported; take it out${instead === '' ? '.' : `: ${instead}`}`;
+  }
+  if (/[.:]/u.test(name)) {
+    return `"${name}" is no directive; it looks like the zone of a server block, so the } of the block above is missing.`;
+  }
+  const meant = nearest(name, [...supportedDirectives, ...Object.keys(unsupportedDirectives)]);
+  const hint = meant === undefined ? `known are ${supportedDirectives.join(', ')}.` : `did you mean ${meant}?`;
+  return `"${name}" is no directive; ${hint}`;
+}

@@ -1,0 +1,82 @@
+/**
+ * The directives that open an HTTP address: `health`, `ready` and `prometheus`. An address without a host means all
+ * addresses, written `::` as in `BlockConfig.addresses`.
+ */
+
+import type { Endpoint } from '../../outside/network.js';
+import { canonicalAddress, portNumber, splitHostPort } from '../addresses.js';
+import {
+  type DirectiveContext,
+  durationMs,
+  eachOption,
+  fail,
+  noWords,
+  oneOf,
+  oneWord,
+  unsupported,
+  warn,
+  words,
+} from '../arguments.js';
+import type { HealthConfig, ReadyConfig } from '../config.js';
+import type { Directive } from '../corefile.js';
+
+export function readHealth(directive: Directive): HealthConfig {
+  const endpoint = readAddress(directive, ':8080');
+  let lameduckMs = 0;
+  eachOption(directive, {
+    lameduck(option) {
+      lameduckMs = durationMs(option, oneWord(option, 'a duration'), 'the time');
+    },
+  });
+  return { ...endpoint, lameduckMs };
+}
+
+export function readReady(directive: Directive): ReadyConfig {
+  const endpoint = readAddress(directive, ':8181');
+  let monitor: ReadyConfig['monitor'] = 'until-ready';
+  eachOption(directive, {
+    monitor(option) {
+      const word = oneWord(option, 'until-ready or continuously');
+      monitor = oneOf(option, word, 'it', ['until-ready', 'continuously']);
+    },
+  });
+  return { ...endpoint, monitor };
+}
+
+export function readPrometheus(directive: Directive, context: DirectiveContext): Endpoint {
+  const endpoint = readAddress(directive, 'localhost:9153');
+  eachOption(directive, {
+    runtime_metrics(option) {
+      noWords(option);
+      warn(context, option, 'there is no Go runtime here, so there is nothing to add.');
+    },
+    tls: unsupported('serve /metrics on a loopback address behind a TLS proxy, or take it out.'),
+  });
+  return endpoint;
+}
+
+function readAddress(directive: Directive, byDefault: string): Endpoint {
+  const [token] = words(directive, 0, 1, 'one ADDRESS:PORT');
+  const text = token?.text ?? byDefault;
+  const parts = splitHostPort(text);
+  if (parts === undefined) {
+    return fail(
+      directive,
+      `"${text}" must be ADDRESS:PORT, for example 127.0.0.1${byDefault.slice(byDefault.indexOf(':'))}.`,
+    );
+  }
+  const port = portNumber(parts.port, 0);
+  if (port === undefined)
+    return fail(directive, `"${parts.port}" in "${text}" is no port; write a number up to 65535.`);
+  const address = hostAddress(parts.host);
+  if (address === undefined) {
+    return fail(directive, `"${parts.host}" is no IP address; write one, or only :${port} for all addresses.`);
+  }
+  return { address, port };
+}
+
+function hostAddress(host: string): string | undefined {
+  if (host === '') return '::';
+  if (host === 'localhost') return '127.0.0.1';
+  return canonicalAddress(host);
+}

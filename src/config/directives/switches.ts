@@ -1,0 +1,37 @@
+/** The directives that are on or off, or one number: `debug`, `loop`, `bufsize` and `aaaa`. */
+import { plainUdpBytesMax, udpBytesDefault } from '../../limits.js';
+import { type DirectiveContext, noBlock, noWords, oneOf, oneWord, warn, wholeNumber, words } from '../arguments.js';
+import type { AaaaPolicy } from '../config.js';
+import type { Directive } from '../corefile.js';
+
+const bufsizeBytesMax = 4_096;
+
+/** `debug` and `loop`: being there is all they say. */
+export function readSwitch(directive: Directive): true {
+  noWords(directive);
+  noBlock(directive);
+  return true;
+}
+
+/** `bufsize [BYTES]`. */
+export function readBufsize(directive: Directive, context: DirectiveContext): number {
+  noBlock(directive);
+  const [size] = words(directive, 0, 1, 'a number of bytes');
+  if (size === undefined) return udpBytesDefault;
+  const bytes = wholeNumber(directive, size, 'the size', plainUdpBytesMax, bufsizeBytesMax);
+  if (bytes > udpBytesDefault) {
+    warn(
+      context,
+      directive,
+      `answers above ${udpBytesDefault} bytes may be fragmented on the way and lost; write less.`,
+    );
+  }
+  return bytes;
+}
+
+/** `aaaa nxdomain|nodata|smart|forward`. */
+export function readAaaa(directive: Directive): AaaaPolicy {
+  noBlock(directive);
+  const word = oneWord(directive, 'nxdomain, nodata, smart or forward');
+  return oneOf(directive, word, 'the policy', ['nxdomain', 'nodata', 'smart', 'forward']);
+}

@@ -1,0 +1,115 @@
+/** `template CLASS TYPE [ZONE…] { … }`: answers made from Go templates. They are only read here, not filled in. */
+import { classNumber, isInZone, typeNumber } from '../../dns/names.js';
+import {
+  type DirectiveContext,
+  eachOption,
+  fail,
+  oneWord,
+  rcode,
+  unsupported,
+  warn,
+  wholeNumber,
+  words,
+} from '../arguments.js';
+import type { AaaaPolicy, TemplateConfig } from '../config.js';
+import type { Directive } from '../corefile.js';
+import { readPattern } from '../regular-expression.js';
+import { readZones } from '../zones.js';
+
+const anything = 255;
+const classIn = 1;
+const typeAaaa = 28;
+const rcodeNoError = 0;
+const rcodeNxDomain = 3;
+const everything = '.*';
+
+type Draft = { -readonly [Key in keyof TemplateConfig]: TemplateConfig[Key] };
+
+export function readTemplate(directive: Directive, context: DirectiveContext): TemplateConfig {
+  const [klass, type, ...zones] = words(
+    directive,
+    2,
+    Number.POSITIVE_INFINITY,
+    'CLASS TYPE [ZONE…], such as "ANY AAAA"',
+  );
+  const template: Draft = {
+    at: directive.at,
+    class: classNumber(klass.text) ?? fail(directive, `"${klass.text}" is no class; write IN or ANY.`),
+    type: typeNumber(type.text) ?? fail(directive, `"${type.text}" is no record type; write one like A, AAAA or ANY.`),
+    zones: zones.length === 0 ? context.zones : zones.flatMap((token) => readZones(token, directive.path)),
+    matches: [],
+    answer: [],
+    additional: [],
+    authority: [],
+    rcode: rcodeNoError,
+    extendedError: null,
+    fallthrough: null,
+  };
+  const records = (key: 'answer' | 'additional' | 'authority') => (option: Directive) => {
+    const given = words(option, 1, Number.POSITIVE_INFINITY, 'records in quotes');
+    template[key] = [...template[key], ...given.map((token) => recordSource(option, token.text))];
+  };
+  let saysRcode = false;
+  eachOption(directive, {
+    match(option) {
+      const given = words(option, 1, Number.POSITIVE_INFINITY, 'regular expressions');
+      const patterns = given.map((token) => readPattern(token, option, (message) => warn(context, option, message)));
+      template.matches = [...template.matches, ...patterns];
+    },
+    answer: records('answer'),
+    additional: records('additional'),
+    authority: records('authority'),
+    rcode(option) {
+      template.rcode = rcode(option, oneWord(option, 'an rcode, such as NXDOMAIN'));
+      saysRcode = true;
+    },
+    ederror(option) {
+      const [code, ...text] = words(option, 1, Number.POSITIVE_INFINITY, 'CODE ["TEXT"]');
+      template.extendedError = {
+        code: wholeNumber(option, code, 'the code', 0, 65_535),
+        text: text.map((token) => token.text).join(' '),
+      };
+    },
+    fallthrough(option) {
+      template.fallthrough = option.arguments.flatMap((token) => readZones(token, option.path));
+    },
+    upstream(option) {
+      warn(context, option, 'does nothing, in CoreDNS too; take it out.');
+    },
+    var: unsupported('write the values into the records.'),
+    expr: unsupported('write the condition as a match.'),
+  });
+  if (template.answer.length === 0 && template.authority.length === 0 && !saysRcode) {
+    fail(directive, 'says nothing; add an answer, an authority or an rcode to its block.');
+  }
+  return template;
+}
+
+/** The policy that a template amounts to, or null for one that does anything else. */
+export function aaaaPolicyOf(template: TemplateConfig, blockZones: readonly string[]): AaaaPolicy | null {
+  const hasRecords = template.answer.length + template.additional.length + template.authority.length > 0;
+  const isConditional = template.matches.some((pattern) => !alwaysMatches(pattern));
+  const isForAll = blockZones.every((zone) => template.zones.some((wide) => isInZone(zone, wide)));
+  const isForClass = template.class === classIn || template.class === anything;
+  if (template.type !== typeAaaa || !isForClass || !isForAll) return null;
+  if (hasRecords || isConditional || template.extendedError !== null) return null;
+  if (template.rcode === rcodeNxDomain) return 'nxdomain';
+  return template.rcode === rcodeNoError ? 'nodata' : null;
+}
+
+/** Whether a template can answer AAAA questions at all. */
+export function mayAnswerAaaa(template: TemplateConfig): boolean {
+  return template.type === typeAaaa || template.type === anything;
+}
+
+function alwaysMatches(pattern: RegExp): boolean {
+  return [everything, `^${everything}$`, `^${everything}`, `${everything}$`].includes(pattern.source);
+}
+
+function recordSource(option: Directive, text: string): string {
+  const opened = text.split('{{').length;
+  if (opened !== text.split('}}').length) {
+    fail(option, `"${text}" opens and closes different numbers of {{ }}; write each action as {{ … }}.`);
+  }
+  return text;
+}

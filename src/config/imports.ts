@@ -1,0 +1,218 @@
+/**
+ * What stands in a Corefile for something else: `{$VARIABLE}` and `{%VARIABLE%}`, `(snippet) { }` and `import`. It
+ * turns one file's text into the flat list of tokens that it means; the parser behind it never sees these words.
+ */
+import path from 'node:path';
+import { corefileBytesMax, corefileTokensMax, importDepthMax } from '../limits.js';
+import type { Diagnostic, Position } from './config.js';
+import { ConfigError } from './error.js';
+import { lex, type Token } from './lexer.js';
+
+/** The files a Corefile may name, as far as configuration looks at them. */
+export interface ConfigFiles {
+  /** The text of a file; throws an Error with one sentence when there is none or it is not UTF-8. */
+  read(file: string): string;
+  /** Whether there is something at this path. */
+  exists(file: string): boolean;
+  /** Names in a folder, in any order; empty when there is no such folder. */
+  list(folder: string): readonly string[];
+}
+
+export interface Sources {
+  readonly files: ConfigFiles;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+export interface Expansion {
+  readonly tokens: readonly Token[];
+  /** Files that were imported, and folders in which an import pattern looked: what to watch beside the Corefile. */
+  readonly imported: readonly string[];
+  /** The texts of the imported files, in the order read. */
+  readonly importedTexts: readonly string[];
+  readonly warnings: readonly Diagnostic[];
+}
+
+interface State {
+  readonly sources: Sources;
+  readonly tokens: Token[];
+  readonly snippets: Map<string, readonly Token[]>;
+  readonly imported: Set<string>;
+  readonly importedTexts: string[];
+  readonly warnings: Diagnostic[];
+  nesting: number;
+}
+
+/** The tokens of `text` with snippets and imports put in place. Throws a ConfigError. */
+export function expand(text: string, file: string, sources: Sources): Expansion {
+  const state: State = {
+    sources,
+    tokens: [],
+    snippets: new Map(),
+    imported: new Set(),
+    importedTexts: [],
+    warnings: [],
+    nesting: 0,
+  };
+  expandTokens(state, tokensOf(state, text, file), [file]);
+  return { ...state, imported: [...state.imported] };
+}
+
+/** Whether a token opens or closes a block, or is the word `import`, and was written as such. */
+export function isWord(token: Token | undefined, word: '{' | '}' | 'import'): boolean {
+  return token !== undefined && token.text === word && !token.isLiteral;
+}
+
+function tokensOf(state: State, text: string, file: string): Token[] {
+  if (Buffer.byteLength(text) > corefileBytesMax) {
+    throw new ConfigError({ file, line: 0 }, `the file is larger than ${corefileBytesMax} bytes; split it in two.`);
+  }
+  return lex(text, file).map((token) => withVariables(state, token));
+}
+
+function withVariables(state: State, token: Token): Token {
+  const text = token.text.replace(/\{%((?:(?!%\}).)+)%\}|\{\$([^}]+)\}/gsu, (written, percent, dollar) => {
+    const value = state.sources.environment[percent ?? dollar];
+    if (value !== undefined) return value;
+    warn(state, token.at, `the variable ${written} is not set; nothing stands in its place. Set it or take it out.`);
+    return '';
+  });
+  return text === token.text ? token : { ...token, text, isLiteral: true };
+}
+
+/** `chain` names the files and snippets that led here, to see a circle. */
+function expandTokens(state: State, tokens: readonly Token[], chain: readonly string[]): void {
+  for (let index = 0; index < tokens.length; index++) {
+    const token = tokens[index];
+    if (token.startsLine && isWord(token, 'import')) {
+      const end = endOfLine(tokens, index + 1);
+      importLine(state, token.at, tokens.slice(index + 1, end), chain);
+      index = end - 1;
+      continue;
+    }
+    const name = state.nesting === 0 ? snippetName(token, tokens[index + 1]) : undefined;
+    if (name !== undefined) {
+      const end = closingBrace(tokens, index + 1, name);
+      if (state.snippets.has(name))
+        throw new ConfigError(token.at, `the snippet (${name}) is defined twice; rename one.`);
+      state.snippets.set(name, tokens.slice(index + 2, end));
+      index = end;
+      continue;
+    }
+    if (isWord(token, '{')) state.nesting++;
+    if (isWord(token, '}')) state.nesting--;
+    if (state.tokens.push(token) > corefileTokensMax) {
+      throw new ConfigError(token.at, `the imports add up to more than ${corefileTokensMax} words; import less.`);
+    }
+  }
+}
+
+function importLine(state: State, at: Position, words: readonly Token[], chain: readonly string[]): void {
+  if (words.length === 0 || words[0].text === '') {
+    throw new ConfigError(at, 'import expects the name of a snippet, a file or a pattern.');
+  }
+  if (words.length > 1) {
+    throw new ConfigError(
+      at,
+      `import takes one snippet, file or pattern, but "${words[1].text}" follows; arguments for snippets ({args[0]}) ` +
+        'are not part of the Corefile. Write the snippet out, or one import a line.',
+    );
+  }
+  const name = words[0].text;
+  if (chain.length > importDepthMax) {
+    throw new ConfigError(at, `imports are nested more than ${importDepthMax} deep at "${name}"; flatten them.`);
+  }
+  const snippet = state.snippets.get(name);
+  if (snippet !== undefined) {
+    importOnce(state, at, snippet, `(${name})`, chain);
+    return;
+  }
+  for (const file of filesNamed(state, at, name)) {
+    state.imported.add(file);
+    const text = readImport(state, at, file);
+    state.importedTexts.push(text);
+    importOnce(state, at, tokensOf(state, text, file), file, chain);
+  }
+}
+
+function importOnce(
+  state: State,
+  at: Position,
+  tokens: readonly Token[],
+  name: string,
+  chain: readonly string[],
+): void {
+  if (chain.includes(name)) {
+    throw new ConfigError(at, `import goes in a circle: ${[...chain.slice(chain.indexOf(name)), name].join(' → ')}.`);
+  }
+  const [first, ...rest] = tokens;
+  // What is imported begins a line, wherever its first word stood.
+  if (first !== undefined) expandTokens(state, [{ ...first, startsLine: true }, ...rest], [...chain, name]);
+}
+
+function readImport(state: State, at: Position, file: string): string {
+  try {
+    return state.sources.files.read(file);
+  } catch (error) {
+    throw new ConfigError(at, `import cannot read ${file}: ${(error as Error).message}`);
+  }
+}
+
+/** A file, or the files that match a pattern with one `*` or `?` in its last part, sorted by name. */
+function filesNamed(state: State, at: Position, name: string): string[] {
+  const wanted = path.resolve(path.dirname(at.file), name);
+  if (!/[*?[\]]/u.test(name)) {
+    if (state.sources.files.exists(wanted)) return [wanted];
+    const snippets = [...state.snippets.keys()].map((known) => `(${known})`).join(', ');
+    throw new ConfigError(
+      at,
+      `import finds neither a snippet "${name}" nor a file ${wanted}; a snippet must stand above its import` +
+        `${snippets === '' ? '' : ` (there are ${snippets})`}.`,
+    );
+  }
+  const folder = path.dirname(wanted);
+  const pattern = path.basename(wanted);
+  if (/[*?]/u.test(folder) || /[[\]]/u.test(name) || (pattern.match(/[*?]/gu) ?? []).length > 1) {
+    throw new ConfigError(at, `import takes a pattern with one * or ? in the file's name, not "${name}".`);
+  }
+  state.imported.add(folder);
+  const shape = new RegExp(
+    `^${pattern
+      .replace(/[.+^${}()|\\]/gu, '\\$&')
+      .replace('*', '.*')
+      .replace('?', '.')}$`,
+    'su',
+  );
+  const found = state.sources.files.list(folder).filter((entry) => shape.test(entry) && !hides(entry, pattern));
+  if (found.length === 0) warn(state, at, `import finds no file that matches ${name}; nothing is imported.`);
+  return found.sort().map((entry) => path.join(folder, entry));
+}
+
+/** Kubernetes keeps `..data` and dated folders beside a ConfigMap's files; a pattern must ask for a dot to get one. */
+function hides(entry: string, pattern: string): boolean {
+  return entry.startsWith('.') && !pattern.startsWith('.');
+}
+
+function snippetName(token: Token, next: Token | undefined): string | undefined {
+  if (!token.startsLine || token.isLiteral || !isWord(next, '{')) return undefined;
+  return /^\((.+)\)$/su.exec(token.text)?.[1];
+}
+
+/** The index of the brace that closes the one at `open`. */
+function closingBrace(tokens: readonly Token[], open: number, name: string): number {
+  let nesting = 0;
+  for (let index = open; index < tokens.length; index++) {
+    if (isWord(tokens[index], '{')) nesting++;
+    if (isWord(tokens[index], '}') && --nesting === 0) return index;
+  }
+  throw new ConfigError(tokens[open].at, `the snippet (${name}) is never closed; add its }.`);
+}
+
+function endOfLine(tokens: readonly Token[], from: number): number {
+  let end = from;
+  while (end < tokens.length && !tokens[end].startsLine) end++;
+  return end;
+}
+
+function warn(state: State, at: Position, message: string): void {
+  state.warnings.push({ at, message });
+}

@@ -1,0 +1,76 @@
+/**
+ * From a Corefile's text to tokens, as Caddyfile v1 cuts them: blanks separate, `#` comments to the end of the line,
+ * a token that starts with a quote runs to the next quote that has no backslash before it. It knows lines and
+ * nothing of blocks or directives.
+ */
+import type { Position } from './config.js';
+import { ConfigError } from './error.js';
+
+export interface Token {
+  readonly text: string;
+  readonly at: Position;
+  /** Whether it is the first token of its line. */
+  readonly startsLine: boolean;
+  /** Written in quotes or made from a variable: never a brace, a comma-separated list or `import`. */
+  readonly isLiteral: boolean;
+}
+
+/** The tokens of `text`. A byte order mark and CRLF are taken as they are meant; an open quote is an error. */
+export function lex(text: string, file: string): Token[] {
+  const tokens: Token[] = [];
+  let line = 1;
+  let lineOfLast = 0;
+  let at = text.startsWith('\ufeff') ? 1 : 0;
+
+  function push(content: string, isLiteral: boolean): void {
+    tokens.push({ text: content, at: { file, line }, startsLine: line !== lineOfLast, isLiteral });
+    lineOfLast = line;
+  }
+
+  while (at < text.length) {
+    const character = text[at];
+    if (character === '\n') {
+      line++;
+      at++;
+    } else if (isBlank(character)) {
+      at++;
+    } else if (character === '#') {
+      at = indexOrEnd(text, '\n', at);
+    } else if (character === '"') {
+      const end = closingQuote(text, at + 1);
+      if (end < 0) throw new ConfigError({ file, line }, 'a quote is opened here and never closed; add the closing ".');
+      const quoted = text.slice(at + 1, end);
+      push(quoted.replaceAll('\r\n', '\n').replaceAll('\\"', '"'), true);
+      line += countLines(quoted);
+      lineOfLast = line;
+      at = end + 1;
+    } else {
+      const start = at;
+      while (at < text.length && text[at] !== '#' && !isBlank(text[at])) at++;
+      push(text.slice(start, at), false);
+    }
+  }
+  return tokens;
+}
+
+function isBlank(character: string): boolean {
+  return /\s/u.test(character);
+}
+
+function indexOrEnd(text: string, sought: string, from: number): number {
+  const index = text.indexOf(sought, from);
+  return index < 0 ? text.length : index;
+}
+
+/** A backslash keeps the quote after it from closing; before anything else it is a backslash. */
+function closingQuote(text: string, from: number): number {
+  for (let at = from; at < text.length; at++) {
+    if (text[at] === '"') return at;
+    if (text[at] === '\\') at++;
+  }
+  return -1;
+}
+
+function countLines(text: string): number {
+  return text.split('\n').length - 1;
+}

@@ -1,0 +1,167 @@
+/**
+ * From a Corefile to the frozen `Config` that the rest of the program receives. What concerns one server block is
+ * in block.ts; here are the rules between blocks, and the doors to files, environment and interfaces.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { corefileBytesMax } from '../limits.js';
+import type { Endpoint } from '../outside/network.js';
+import { canonicalAddress, formatEndpoint } from './addresses.js';
+import { type BlockOptions, type Placed, type ReadBlock, readBlock } from './block.js';
+import type { Config, Diagnostic, HealthConfig, ReadyConfig, ReloadConfig } from './config.js';
+import { parseCorefile } from './corefile.js';
+import { ConfigError } from './error.js';
+import type { ConfigFiles, Sources } from './imports.js';
+import { refuseOverlaps } from './overlap.js';
+
+/** What a configuration depends on beside its text. */
+export interface LoadOptions extends BlockOptions, Sources {}
+
+/** The machine's files, environment and interfaces; zones without a port get `defaultPort`. */
+export function systemLoadOptions(defaultPort: number): LoadOptions {
+  return { defaultPort, environment: process.env, files: systemFiles, interfaceAddresses: systemInterfaceAddresses };
+}
+
+/** Reads and understands the Corefile at `path`. Throws a ConfigError. */
+export function loadCorefile(path: string, options: LoadOptions): Config {
+  let text: string;
+  try {
+    text = options.files.read(path);
+  } catch (error) {
+    throw new ConfigError({ file: path, line: 0 }, `the Corefile cannot be read: ${(error as Error).message}`);
+  }
+  return understand({ text, source: path, files: [path] }, options);
+}
+
+/** Understands the text of a Corefile; `source` is its path, or says where it comes from. Throws a ConfigError. */
+export function parseConfig(text: string, source: string, options: LoadOptions): Config {
+  return understand({ text, source, files: [] }, options);
+}
+
+interface Written {
+  readonly text: string;
+  readonly source: string;
+  /** Where the text itself can be read again. */
+  readonly files: readonly string[];
+}
+
+function understand({ text, source, files }: Written, options: LoadOptions): Config {
+  const corefile = parseCorefile(text, source, options);
+  if (corefile.blocks.length === 0) {
+    throw new ConfigError(
+      { file: source, line: 0 },
+      'the Corefile has no server block; write one, for example ". { forward . /etc/resolv.conf }" on three lines.',
+    );
+  }
+  const warnings = [...corefile.warnings];
+  const read = corefile.blocks.map((block) => readBlock(block, options, warnings));
+  const blocks = read.map(({ config }) => config);
+  refuseOverlaps(blocks);
+  warnOfNxdomain(read, warnings);
+  return deepFreeze({
+    source,
+    sha512: hashOf([text, ...corefile.importedTexts]),
+    files: [...files, ...corefile.imported],
+    blocks,
+    health: onlyHealth(read),
+    ready: onlyReady(read),
+    metrics: distinctEndpoints(read),
+    reload: onlyReload(read, warnings),
+    debug: read.some(({ debug }) => debug),
+    warnings,
+  });
+}
+
+/** The files of this machine; relative paths start where the process was started. */
+export const systemFiles: ConfigFiles = {
+  read(file) {
+    const bytes = readFileSync(file);
+    if (bytes.length > corefileBytesMax) throw new Error(`it is larger than ${corefileBytesMax} bytes.`);
+    try {
+      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    } catch {
+      throw new Error('it is not UTF-8 text.');
+    }
+  },
+  exists: existsSync,
+  list: (folder) => (existsSync(folder) ? readdirSync(folder) : []),
+};
+
+/** IPv6 link-local addresses carry their interface as scope, since they mean nothing without it. */
+function systemInterfaceAddresses(name: string): readonly string[] | undefined {
+  return networkInterfaces()[name]?.map(({ address, family }) => {
+    const isLinkLocal = family === 'IPv6' && /^fe[89ab]/iu.test(address);
+    return canonicalAddress(isLinkLocal ? `${address}%${name}` : address) ?? address;
+  });
+}
+
+function hashOf(texts: readonly string[]): string {
+  const hash = createHash('sha512');
+  for (const text of texts) hash.update(text);
+  return hash.digest('hex');
+}
+
+/** There is one health server; blocks may repeat it. The longest lameduck of them holds. */
+function onlyHealth(read: readonly ReadBlock[]): HealthConfig | null {
+  const placed = read.flatMap(({ health }) => health ?? []);
+  refuseSecondAddress('health', placed);
+  const [first] = placed;
+  return first === undefined
+    ? null
+    : { ...first.value, lameduckMs: Math.max(...placed.map(({ value }) => value.lameduckMs)) };
+}
+
+function onlyReady(read: readonly ReadBlock[]): ReadyConfig | null {
+  const placed = read.flatMap(({ ready }) => ready ?? []);
+  refuseSecondAddress('ready', placed);
+  return (placed.find(({ value }) => value.monitor === 'continuously') ?? placed[0])?.value ?? null;
+}
+
+function refuseSecondAddress(name: string, [first, ...others]: readonly Placed<Endpoint>[]): void {
+  for (const other of others) {
+    if (formatEndpoint(other.value) === formatEndpoint(first.value)) continue;
+    throw new ConfigError(
+      other.at,
+      `${name}: one address serves it, and line ${first.at.line} says ${formatEndpoint(first.value)}; write the same or take one out.`,
+    );
+  }
+}
+
+function onlyReload(read: readonly ReadBlock[], warnings: Diagnostic[]): ReloadConfig | null {
+  const [first, ...others] = read.flatMap(({ reload }) => reload ?? []);
+  for (const { at, value } of others) {
+    if (value.intervalMs === first.value.intervalMs && value.jitterMs === first.value.jitterMs) continue;
+    warnings.push({
+      at,
+      message: `reload: line ${first.at.line} says otherwise, and only the first counts; make them alike.`,
+    });
+  }
+  return first?.value ?? null;
+}
+
+function distinctEndpoints(read: readonly ReadBlock[]): Endpoint[] {
+  const distinct = new Map<string, Endpoint>();
+  for (const { metrics } of read) {
+    if (metrics !== null && !distinct.has(formatEndpoint(metrics))) distinct.set(formatEndpoint(metrics), metrics);
+  }
+  return [...distinct.values()];
+}
+
+/** Said once for a whole configuration, at the first place. */
+function warnOfNxdomain(read: readonly ReadBlock[], warnings: Diagnostic[]): void {
+  const first = read.find(({ config }) => config.aaaa === 'nxdomain')?.config.aaaaAt;
+  if (first == null) return;
+  warnings.push({
+    at: first,
+    message:
+      'AAAA questions are answered NXDOMAIN; programs that use musl (Alpine) or BusyBox then fail names that have ' +
+      'an A record. "aaaa nodata" or "aaaa smart" in its place avoids that.',
+  });
+}
+
+function deepFreeze<Value>(value: Value): Value {
+  if (typeof value !== 'object' || value === null || value instanceof RegExp || Object.isFrozen(value)) return value;
+  for (const part of Object.values(value)) deepFreeze(part);
+  return Object.freeze(value);
+}

@@ -1,0 +1,88 @@
+/**
+ * Watching files by looking at them. Kubernetes changes a mounted ConfigMap by swapping the `..data` symlink, which
+ * file events of a path miss; so each look resolves the path anew. A look is a stat; the content is hashed only when
+ * the stat differs. A change counts when the content differs from before and two looks in a row agree on it, so that
+ * a file in the middle of being written is left alone.
+ */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import type { Clock, Timer } from '../outside/clock.js';
+
+/** How files are looked at; tests bring their own. */
+export interface Look {
+  /** Changes whenever the file may have changed: device, inode, size, times. Undefined: nothing is there. */
+  stat(path: string): string | undefined;
+  /** A digest of the content; of the entries' names for a folder. Undefined: it cannot be read. */
+  digest(path: string): string | undefined;
+}
+
+interface Seen {
+  stat: string | undefined;
+  digest: string | undefined;
+}
+
+/**
+ * Calls `changed` when the content of any of `paths()` is another than at the call (or at the last `changed`) and
+ * stays so for two looks, one every `periodMs`. A path that joins `paths()` is taken as it is then; one that leaves
+ * is forgotten.
+ */
+export function watchFiles(
+  clock: Clock,
+  paths: () => readonly string[],
+  periodMs: number,
+  changed: () => void,
+  look: Look = systemLook,
+): Timer {
+  const seen = new Map<string, Seen>();
+  let settled = new Map<string, string | undefined>();
+  let lastLook = '';
+  lookAt(seen, paths(), look);
+  settled = digests(seen);
+  return clock.every(periodMs, () => {
+    lookAt(seen, paths(), look);
+    for (const path of settled.keys()) if (!seen.has(path)) settled.delete(path);
+    for (const [path, { digest }] of seen) if (!settled.has(path)) settled.set(path, digest);
+    const now = digests(seen);
+    const thisLook = JSON.stringify([...now]);
+    const isSteady = thisLook === lastLook;
+    lastLook = thisLook;
+    const isChanged = [...now].some(([path, digest]) => settled.get(path) !== digest);
+    if (!isSteady || !isChanged) return;
+    settled = now;
+    changed();
+  });
+}
+
+function lookAt(seen: Map<string, Seen>, paths: readonly string[], look: Look): void {
+  for (const path of seen.keys()) if (!paths.includes(path)) seen.delete(path);
+  for (const path of paths) {
+    const stat = look.stat(path);
+    const before = seen.get(path);
+    if (before !== undefined && before.stat === stat) continue;
+    seen.set(path, { stat, digest: stat === undefined ? undefined : look.digest(path) });
+  }
+}
+
+function digests(seen: ReadonlyMap<string, Seen>): Map<string, string | undefined> {
+  return new Map([...seen].map(([path, { digest }]) => [path, digest]));
+}
+
+/** The machine's files. */
+export const systemLook: Look = {
+  stat(path) {
+    try {
+      const stat = statSync(path, { bigint: true });
+      return [stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join(' ');
+    } catch {
+      return undefined;
+    }
+  },
+  digest(path) {
+    try {
+      const content = statSync(path).isDirectory() ? readdirSync(path).sort().join('\n') : readFileSync(path);
+      return createHash('sha256').update(content).digest('hex');
+    } catch {
+      return undefined;
+    }
+  },
+};

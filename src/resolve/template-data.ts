@@ -1,0 +1,88 @@
+/**
+ * What a template sees: the data that CoreDNS documents for its `template`, as values of the template language. The
+ * names are Go's. Records of the query's other sections are not offered; there are none but its OPT.
+ */
+import { className, lowerCaseName, typeName, wireToName } from '../dns/names.js';
+import { flagAd, flagCd, flagRd, u16 } from '../dns/wire.js';
+import type { Structure, Value } from './template-values.js';
+
+/** A question for which a template may have the answer. */
+export interface TemplateQuery {
+  readonly id: number;
+  /** The flags word of the query's header. */
+  readonly flags: number;
+  /** Name, type and class in wire form, uncompressed, in the client's spelling. */
+  readonly question: Uint8Array;
+  /** The client's address, without the port. */
+  readonly remote: string;
+}
+
+/** The question in words. */
+export interface Asked {
+  /** Lower-case, with the closing dot. */
+  readonly name: string;
+  readonly type: number;
+  readonly class: number;
+}
+
+/** Reads the question; it has been checked when the query was read. */
+export function askedBy(question: Uint8Array): Asked {
+  return {
+    name: lowerCaseName(wireToName(question, 0)),
+    type: u16(question, question.length - 4),
+    class: u16(question, question.length - 2),
+  };
+}
+
+/** The data of one run, for the template of `zone` whose regular expression gave `match`. */
+export function templateData(query: TemplateQuery, asked: Asked, zone: string, match: RegExpExecArray): Structure {
+  // A group that took no part is empty in Go and undefined here.
+  const matches = [...match].map((text) => text ?? '');
+  const groups = new Map<string, string>(matches.map((text, at) => [String(at), text]));
+  for (const [name, text] of Object.entries(match.groups ?? {})) groups.set(name, text ?? '');
+  const question = questionData(query.question, asked);
+  return {
+    name: 'templateData',
+    fields: {
+      Zone: zone,
+      Name: asked.name,
+      Class: className(asked.class),
+      Type: typeName(asked.type),
+      Match: matches,
+      Group: { entries: groups, zero: '' },
+      Message: messageData(query, question),
+      Question: question,
+      Remote: query.remote,
+      // Metadata come from a plugin that node-cache does not have; without it every name is empty.
+      Meta: { parameters: 1, call: () => '' },
+    },
+  };
+}
+
+function questionData(question: Uint8Array, asked: Asked): Structure {
+  return {
+    name: 'dns.Question',
+    fields: { Name: wireToName(question, 0), Qtype: BigInt(asked.type), Qclass: BigInt(asked.class) },
+  };
+}
+
+/** Of the flags only those that a query may carry are as it has them. */
+function messageData({ id, flags }: TemplateQuery, question: Value): Structure {
+  return {
+    name: 'dns.Msg',
+    fields: {
+      Id: BigInt(id),
+      Response: false,
+      Opcode: 0n,
+      Authoritative: false,
+      Truncated: false,
+      RecursionDesired: (flags & flagRd) !== 0,
+      RecursionAvailable: false,
+      Zero: false,
+      AuthenticatedData: (flags & flagAd) !== 0,
+      CheckingDisabled: (flags & flagCd) !== 0,
+      Rcode: 0n,
+      Question: [question],
+    },
+  };
+}

@@ -1,0 +1,221 @@
+/**
+ * Answers made from the templates of one server block, as CoreDNS's `template` makes them: the first template whose
+ * class, type, zone and regular expression fit answers; one that fits but for its expressions ends the search with
+ * SERVFAIL unless it falls through. It computes an answer and counts; whether the answer is kept, fitted to the
+ * client or given a SOA is for the caller.
+ */
+import type { Diagnostic, TemplateConfig } from '../config/config.js';
+import { className, isInZone, typeName } from '../dns/names.js';
+import { encodeResponse, parseRecord } from '../dns/records.js';
+import { flagCd, flagRd, rcodeServFail, typeAny } from '../dns/wire.js';
+import { templateSeriesMax } from '../limits.js';
+import { compileGoTemplate } from './go-template.js';
+import { type Asked, askedBy, type TemplateQuery, templateData } from './template-data.js';
+import type { Structure } from './template-values.js';
+
+export type TemplateResult =
+  | {
+      readonly kind: 'message';
+      /** The whole response; its records are not compressed but for owners that are the question's name. */
+      readonly message: Uint8Array;
+      /** All twelve bits; those above the header's four belong into an OPT. */
+      readonly rcode: number;
+      readonly extendedError: { readonly code: number; readonly text: string } | null;
+    }
+  /** No template is responsible: ask upstream. */
+  | { readonly kind: 'next' }
+  /** `text` is for the errors log. */
+  | { readonly kind: 'servfail'; readonly text: string };
+
+/** A number under the labels that CoreDNS gives it; `section` and `template` are empty for matches. */
+export interface TemplateCount {
+  readonly zone: string;
+  readonly class: string;
+  readonly type: string;
+  readonly section: string;
+  readonly template: string;
+  count: number;
+}
+
+/** The templates of one block, compiled, with their numbers. */
+export interface Templates {
+  readonly compiled: readonly CompiledTemplate[];
+  /** coredns_template_matches_total */
+  readonly matches: Map<string, TemplateCount>;
+  /** coredns_template_template_failures_total: the template could not be executed. */
+  readonly templateFailures: Map<string, TemplateCount>;
+  /** coredns_template_rr_failures_total: what it wrote is no record. */
+  readonly recordFailures: Map<string, TemplateCount>;
+}
+
+interface CompiledTemplate {
+  readonly config: TemplateConfig;
+  readonly answer: readonly RecordTemplate[];
+  readonly authority: readonly RecordTemplate[];
+  readonly additional: readonly RecordTemplate[];
+}
+
+interface RecordTemplate {
+  readonly section: 'answer' | 'authority' | 'additional';
+  readonly source: string;
+  readonly execute: (data: Structure) => string;
+}
+
+/** What matched: which template, in which of its zones, with which groups. */
+type Match =
+  | { readonly template: CompiledTemplate; readonly zone: string; readonly groups: RegExpExecArray }
+  | 'next'
+  | { readonly unmatched: TemplateConfig };
+
+const everything = /.*/su;
+
+/** The templates ready to be asked. Throws an Error with file, line and the place in the template when one is wrong. */
+export function compileTemplates(configs: readonly TemplateConfig[]): Templates {
+  return {
+    compiled: configs.map(compileTemplate),
+    matches: new Map(),
+    templateFailures: new Map(),
+    recordFailures: new Map(),
+  };
+}
+
+/** Every template that would not compile, with what to change. */
+export function checkTemplates(configs: readonly TemplateConfig[]): Diagnostic[] {
+  return configs.flatMap((config) =>
+    [...config.answer, ...config.authority, ...config.additional].flatMap((source) => {
+      try {
+        compileGoTemplate(source);
+        return [];
+      } catch (error) {
+        return [{ at: config.at, message: (error as Error).message }];
+      }
+    }),
+  );
+}
+
+/** Classes and types for which there are templates, pair by pair, as `templateMightMatch` reads them. */
+export function templateTable(configs: readonly TemplateConfig[]): Uint16Array {
+  return Uint16Array.from(configs.flatMap((config) => [config.class, config.type]));
+}
+
+/** Whether some template is for this class and type; its zone and expressions are not looked at. ANY fits all. */
+export function templateMightMatch(table: Uint16Array, questionClass: number, type: number): boolean {
+  for (let at = 0; at < table.length; at += 2) {
+    if (fits(table[at], questionClass) && fits(table[at + 1], type)) return true;
+  }
+  return false;
+}
+
+/** The answer of the block's templates. Borrows the question until it returns. */
+export function answerFromTemplates(templates: Templates, query: TemplateQuery): TemplateResult {
+  const asked = askedBy(query.question);
+  const match = findTemplate(templates, asked);
+  if (match === 'next') return { kind: 'next' };
+  if ('unmatched' in match) {
+    const { file, line } = match.unmatched.at;
+    return { kind: 'servfail', text: `template at ${file}:${line}: no match for ${asked.name} and no fallthrough` };
+  }
+  const labels = { zone: match.zone, class: className(asked.class), type: typeName(asked.type) };
+  count(templates.matches, { ...labels, section: '', template: '' });
+  const data = templateData(query, asked, match.zone, match.groups);
+  const { template } = match;
+  const { rcode, extendedError, at } = template.config;
+  // CoreDNS does not execute the records of a template that says SERVFAIL.
+  const failed = rcode === rcodeServFail;
+  const made = (records: readonly RecordTemplate[]): Uint8Array[] =>
+    failed ? [] : records.flatMap((record) => madeRecords(templates, record, data, labels));
+  try {
+    const message = encodeResponse({
+      id: query.id,
+      question: query.question,
+      authoritative: !failed,
+      recursionDesired: (query.flags & flagRd) !== 0,
+      recursionAvailable: true,
+      checkingDisabled: (query.flags & flagCd) !== 0,
+      rcode,
+      answer: made(template.answer),
+      authority: made(template.authority),
+      additional: made(template.additional),
+    });
+    return { kind: 'message', message, rcode, extendedError };
+  } catch (error) {
+    return { kind: 'servfail', text: `template at ${at.file}:${at.line}: ${(error as Error).message}` };
+  }
+}
+
+function compileTemplate(config: TemplateConfig): CompiledTemplate {
+  const compile = (section: RecordTemplate['section']): RecordTemplate[] =>
+    config[section].map((source) => {
+      try {
+        return { section, source, execute: compileGoTemplate(source) };
+      } catch (error) {
+        throw new Error(`${config.at.file}:${config.at.line}: ${section}: ${(error as Error).message}`);
+      }
+    });
+  return { config, answer: compile('answer'), authority: compile('authority'), additional: compile('additional') };
+}
+
+function findTemplate(templates: Templates, asked: Asked): Match {
+  for (const template of templates.compiled) {
+    const { config } = template;
+    if (!fits(config.class, asked.class) || !fits(config.type, asked.type)) continue;
+    const zone = closestZone(config.zones, asked.name);
+    if (zone === undefined) continue;
+    for (const pattern of config.matches.length === 0 ? [everything] : config.matches) {
+      const groups = pattern.exec(asked.name);
+      if (groups !== null) return { template, zone, groups };
+    }
+    if (!fallsThrough(config, asked.name)) return { unmatched: config };
+  }
+  return 'next';
+}
+
+/** A question for ANY fits every template, as in CoreDNS. */
+function fits(wanted: number, asked: number): boolean {
+  return wanted === typeAny || asked === typeAny || wanted === asked;
+}
+
+/** The longest of the zones that contain the name. */
+function closestZone(zones: readonly string[], name: string): string | undefined {
+  let closest: string | undefined;
+  for (const zone of zones) {
+    if (isInZone(name, zone) && (closest === undefined || zone.length > closest.length)) closest = zone;
+  }
+  return closest;
+}
+
+function fallsThrough({ fallthrough }: TemplateConfig, name: string): boolean {
+  return fallthrough !== null && (fallthrough.length === 0 || fallthrough.some((zone) => isInZone(name, zone)));
+}
+
+/** The record that the template writes; none when it writes nothing but blanks, as a conditional one may. */
+function madeRecords(
+  templates: Templates,
+  { section, source, execute }: RecordTemplate,
+  data: Structure,
+  labels: { readonly zone: string; readonly class: string; readonly type: string },
+): Uint8Array[] {
+  let text: string;
+  try {
+    text = execute(data);
+  } catch (error) {
+    count(templates.templateFailures, { ...labels, section, template: source });
+    throw error;
+  }
+  if (/^\s*$/.test(text)) return [];
+  try {
+    return [parseRecord(text)];
+  } catch (error) {
+    count(templates.recordFailures, { ...labels, section, template: source });
+    throw new Error(`${section} "${text.slice(0, 200)}": ${(error as Error).message}`);
+  }
+}
+
+/** Adds one under these labels. Clients choose the type, so past a bound everything is counted as `other`. */
+function count(counts: Map<string, TemplateCount>, labels: Omit<TemplateCount, 'count'>): void {
+  const key = [labels.zone, labels.class, labels.type, labels.section, labels.template].join('\n');
+  const known = counts.get(key);
+  if (known !== undefined) known.count++;
+  else if (counts.size < templateSeriesMax - 1 || labels.type === 'other') counts.set(key, { ...labels, count: 1 });
+  else count(counts, { zone: '', class: 'other', type: 'other', section: '', template: '' });
+}

@@ -97,6 +97,16 @@ export const httpConnectionsMax = 64;
 export const selfQueryTimeoutMs = 1_000;
 export const queryLogLinesPerSecondMax = 20_000;
 export const consolidatedErrorsMax = 4_096;
+/** Lines of one `errors` directive in a second; an upstream that is down must not fill the disk of the node. */
+export const errorLinesPerSecondMax = 1_000;
+/** Log lines that wait for a slow reader of stdout; what comes on top is lost and counted, memory is not. */
+export const logUnsentBytesMax = 4 * 1024 * 1024;
+/** A scraper or prober gets this long to send its request, and an idle connection to send the next. */
+export const httpTimeoutMs = 5_000;
+/** CoreDNS's health plugin looks at itself as often. */
+export const selfCheckPeriodMs = 1_000;
+/** A question to ourselves is repeated this often within its timeout: a full receive queue loses packets. */
+export const selfQueryTries = 4;
 
 /** One answer's block: header, message, and a 16-bit TTL offset per record. */
 export const blockHeaderBytes = 64;

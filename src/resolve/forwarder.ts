@@ -11,7 +11,7 @@ import type { Timer } from '../outside/clock.js';
 import type { Outcome } from '../upstream/ask.js';
 import { keyOf } from './answer-now.js';
 import { type Pending, PendingTable, pendingId, type Waiter } from './pending.js';
-import type { Route } from './route.js';
+import type { Made, Route } from './route.js';
 import { Settler, type SettleWorld } from './settle.js';
 import { aaaaForward, type ServedZone } from './zones.js';
 
@@ -51,18 +51,18 @@ export class Forwarder {
     const wants = lane.query.type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';
     const waiter: Waiter = { asker, packet: packet.slice(), receivedAtMs: nowMs, wants };
     const pending = this.#question(zone, packet, nowMs, wants);
-    const route = this.#world.route(zone);
+    const { route } = pending;
     this.#countMiss(zone);
     const made = route.make === null || wants === 'aaaa' ? null : route.make(packet, lane, asker);
-    if (made !== null && made.kind !== 'next') return this.#settler.settle(pending, [waiter], route, asOutcome(made));
+    if (made !== null && made.kind !== 'next') return this.#settleMade(pending, waiter, made);
     const running = this.#table.get(pending.id);
-    if (running !== undefined) return this.#join(running, waiter, route, nowMs);
+    if (running !== undefined) return this.#join(running, waiter, nowMs);
     if (!this.#table.hasRoom) {
       lane.counters.count('overloadedPending');
       return this.#settler.sendFailure(waiter, zone, 'no-room');
     }
     pending.waiters.push(waiter);
-    this.#ask(pending, route, asker.transport === overTcp ? 'tcp' : 'udp');
+    this.#ask(pending, asker.transport === overTcp ? 'tcp' : 'udp');
   }
 
   /** Asks for what the lane's `answerNow` has just answered, so that the next client finds it fresh. */
@@ -73,7 +73,15 @@ export class Forwarder {
     if (this.#table.get(pending.id) !== undefined || !this.#table.hasRoom) return;
     lane.counters.zones[lane.counters.zoneBase(zone.ordinal) + zonePlaces.prefetches]++;
     // Over TCP, as CoreDNS does it: what is kept for all must not be cut for one.
-    this.#ask(pending, this.#world.route(zone), 'tcp');
+    this.#ask(pending, 'tcp');
+  }
+
+  #settleMade(pending: Pending, waiter: Waiter, made: Exclude<Made, { kind: 'next' }>): void {
+    if (made.kind === 'servfail') {
+      return this.#settler.settle(pending, [waiter], { ok: false, why: 'nobody', text: made.text });
+    }
+    const outcome = { ok: true, message: made.message, from: 'template' } as const;
+    this.#settler.settle(pending, [waiter], outcome, made.extendedError);
   }
 
   #question(zone: ServedZone, packet: Uint8Array, nowMs: number, wants: Waiter['wants']): Pending {
@@ -83,7 +91,17 @@ export class Forwarder {
     const recursionDesired = (query.flags & flagRd) !== 0;
     const id = pendingId(question, { zoneId: zone.zoneId, key, recursionDesired });
     const hasStale = this.#settler.findStale({ zone, question, key }) !== 0;
-    return { id, zone, key, question, recursionDesired, startedAtMs: nowMs, hasStale, waiters: [] };
+    return {
+      id,
+      zone,
+      route: this.#world.route(zone),
+      key,
+      question,
+      recursionDesired,
+      startedAtMs: nowMs,
+      hasStale,
+      waiters: [],
+    };
   }
 
   #countMiss(zone: ServedZone): void {
@@ -94,23 +112,23 @@ export class Forwarder {
     counters.zones[base + zonePlaces.misses]++;
   }
 
-  #join(running: Pending, waiter: Waiter, route: Route, nowMs: number): void {
+  #join(running: Pending, waiter: Waiter, nowMs: number): void {
     const { counters } = this.#world.lane;
-    const patienceMs = route.keep?.patienceMs ?? Number.POSITIVE_INFINITY;
+    const patienceMs = running.route.keep?.patienceMs ?? Number.POSITIVE_INFINITY;
     if (running.hasStale && nowMs >= running.startedAtMs + patienceMs) {
       const stale = this.#settler.findStale(running);
       if (stale !== 0) return this.#settler.sendStale(running.zone, [waiter], stale, 'stalePatience');
     }
     if (this.#table.join(running, waiter)) {
       counters.count('coalesced');
-      if (running.hasStale) this.#watchPatience(running, patienceMs);
+      if (running.hasStale) this.#watchPatience(running);
       return;
     }
     counters.count('overloadedWaiters');
     this.#settler.sendFailure(waiter, running.zone, 'no-room');
   }
 
-  #ask(pending: Pending, route: Route, clientTransport: 'udp' | 'tcp'): void {
+  #ask(pending: Pending, clientTransport: 'udp' | 'tcp'): void {
     const { query } = this.#world.lane;
     const request = {
       question: pending.question,
@@ -120,18 +138,18 @@ export class Forwarder {
       clientTransport,
     };
     this.#table.add(pending);
-    if (pending.hasStale && pending.waiters.length > 0) this.#watchPatience(pending, route.keep!.patienceMs);
-    route.ask(request, (outcome) => this.#finish(pending, route, outcome));
+    if (pending.hasStale && pending.waiters.length > 0) this.#watchPatience(pending);
+    pending.route.ask(request, (outcome) => this.#finish(pending, outcome));
   }
 
-  #finish(pending: Pending, route: Route, outcome: Outcome): void {
+  #finish(pending: Pending, outcome: Outcome): void {
     this.#impatient.delete(pending);
     if (outcome.ok) this.#world.upstreamAnswered();
-    this.#settler.settle(pending, this.#table.remove(pending), route, outcome);
+    this.#settler.settle(pending, this.#table.remove(pending), outcome);
   }
 
-  #watchPatience(pending: Pending, patienceMs: number): void {
-    if (patienceMs === Number.POSITIVE_INFINITY) return;
+  #watchPatience(pending: Pending): void {
+    if (pending.route.keep === null || pending.route.keep.patienceMs === Number.POSITIVE_INFINITY) return;
     this.#impatient.add(pending);
     this.#sweeper ??= this.#world.clock.every(sweepPeriodMs, () => this.#sweep());
   }
@@ -140,8 +158,7 @@ export class Forwarder {
   #sweep(): void {
     const nowMs = this.#world.clock.nowMs();
     for (const pending of this.#impatient) {
-      const keep = this.#world.route(pending.zone).keep;
-      if (keep !== null && nowMs < pending.startedAtMs + keep.patienceMs) continue;
+      if (nowMs < pending.startedAtMs + pending.route.keep!.patienceMs) continue;
       this.#impatient.delete(pending);
       const stale = this.#settler.findStale(pending);
       if (stale === 0) continue;
@@ -151,9 +168,4 @@ export class Forwarder {
     this.#sweeper?.stop();
     this.#sweeper = null;
   }
-}
-
-function asOutcome(made: { kind: 'message'; message: Uint8Array } | { kind: 'servfail'; text: string }): Outcome {
-  if (made.kind === 'message') return { ok: true, message: made.message, from: 'template' };
-  return { ok: false, why: 'nobody', text: made.text };
 }

@@ -173,11 +173,15 @@ function callFunction(
     return piped as Value;
   }
   const values = [...operands.map((operand) => argument(run, operand, dot)), ...given(piped)];
+  let result: Value;
   try {
-    return called.call(values);
+    result = called.call(values);
   } catch (error) {
     throw templateError(run.source, named.at, `${named.name}: ${(error as Error).message}`);
   }
+  // Text that is never written must not grow without end either.
+  if (typeof result === 'string') checkLength(run, result.length, named.at);
+  return result;
 }
 
 function given(piped: Value | undefined): Value[] {
@@ -219,9 +223,13 @@ function fieldOf(run: Run, value: Value, field: string, at: number): Value {
 }
 
 function write(run: Run, text: string, at: number): void {
-  if (run.output.length + text.length > templateOutputCharactersMax)
-    throw templateError(run.source, at, `it writes more than ${templateOutputCharactersMax} characters.`);
+  checkLength(run, run.output.length + text.length, at);
   run.output += text;
+}
+
+function checkLength(run: Run, characters: number, at: number): void {
+  if (characters > templateOutputCharactersMax)
+    throw templateError(run.source, at, `it makes more than ${templateOutputCharactersMax} characters.`);
 }
 
 function step(run: Run, at: number): void {

@@ -63,10 +63,10 @@ export class Lane {
   }
 
   /** A stored answer whose TTLs have counted down by `ageSeconds`. */
-  answerStored(packet: Uint8Array, ref: BlockRef, ageSeconds: number): number {
+  answerStored(packet: Uint8Array, ref: BlockRef, ageSeconds: number, extendedError = edeNone): number {
     const bytes = this.#copy(packet, ref);
     countDown(this.slot, this.#offsets, ageSeconds);
-    return finish(this.slot, bytes, this.query, this.#fit(edeNone), this.#offsets);
+    return finish(this.slot, bytes, this.query, this.#fit(extendedError), this.#offsets);
   }
 
   /** A stored answer past its expiry, saying so (RFC 8767 4, RFC 8914 4.4 and 4.20). */

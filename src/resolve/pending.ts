@@ -5,6 +5,7 @@
 import { lower } from '../dns/wire.js';
 import { pendingMax, waitersMax, waitersPerQuestionMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
+import type { Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
 /** A client's packet, kept until it can be answered. */
@@ -20,6 +21,8 @@ export interface Waiter {
 export interface Pending {
   readonly id: string;
   readonly zone: ServedZone;
+  /** As it was when the question was asked; a reload may have changed it since. */
+  readonly route: Route;
   readonly key: number;
   /** Name, type and class as first asked. */
   readonly question: Uint8Array;

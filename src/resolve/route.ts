@@ -3,7 +3,6 @@
  * here by its user, the waiting half; put together by app.ts.
  */
 import type { Kind } from '../cache/blocks.js';
-import type { Store } from '../cache/cache.js';
 import type { Asker } from '../listen/asker.js';
 import type { Ask } from '../upstream/ask.js';
 import type { KeepPolicy } from './keeping.js';
@@ -20,13 +19,13 @@ export interface Route {
 }
 
 export type Made =
-  | { readonly kind: 'message'; readonly message: Uint8Array }
+  /** `extendedError` is an EDE code to go with it, -1 for none; an answer that has one is not kept. */
+  | { readonly kind: 'message'; readonly message: Uint8Array; readonly extendedError: number }
   /** No template is responsible; the next in line is asked. */
   | { readonly kind: 'next' }
   | { readonly kind: 'servfail'; readonly text: string };
 
 export interface KeepRoute {
-  readonly store: Store;
   readonly policy: KeepPolicy;
   /** How long clients wait while a stale answer is at hand; Infinity is until the upstream fails. */
   readonly patienceMs: number;

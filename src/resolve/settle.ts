@@ -3,7 +3,7 @@
  * wait; a failure becomes a stale answer where there is one, else SERVFAIL. `settle` holds the decisions.
  */
 import { type BlockRef, kindServfail, kindSuccess } from '../cache/blocks.js';
-import type { Cache, Keep } from '../cache/cache.js';
+import type { Cache, Keep, Store } from '../cache/cache.js';
 import { Normaliser } from '../dns/normalise.js';
 import { readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
@@ -15,13 +15,14 @@ import { denyAaaa } from './answer-now.js';
 import { type Kept, keeping } from './keeping.js';
 import { edeNetworkError, edeNone, edeNoReachableAuthority, type Lane } from './lane.js';
 import type { Pending, Waiter } from './pending.js';
-import type { Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
 export interface SettleWorld {
   readonly clock: Clock;
   readonly lane: Lane;
   readonly cache: Cache;
+  /** Where answers of this zone are kept now; null when a reload has taken the zone or its cache away. */
+  store(zone: ServedZone): Store | null;
   /** Sees every answer given here, while it is in the lane's slot: the query log. */
   answered(waiter: Waiter, bytes: number): void;
 }
@@ -40,7 +41,8 @@ export class Settler {
   }
 
   /** Gives every waiter of a question its answer, and keeps what may be kept. */
-  settle(pending: Pending, waiters: readonly Waiter[], route: Route, outcome: Outcome): void {
+  settle(pending: Pending, waiters: readonly Waiter[], outcome: Outcome, extendedError = edeNone): void {
+    const { route } = pending;
     const message = outcome.ok && this.#normaliser.read(outcome.message) ? this.#normaliser.out : null;
     if (outcome.ok && message === null) this.#world.lane.counters.count('answersRejectedMalformed');
     const rcode = message === null ? rcodeServFail : message.rcode;
@@ -48,7 +50,7 @@ export class Settler {
     if (!good || (rcode === rcodeNxDomain && route.keep?.preferPositive)) {
       const stale = this.findStale(pending);
       const better = good ? stale !== 0 && this.#world.lane.blocks.kind(stale) === kindSuccess : stale !== 0;
-      if (better) return this.#settleStale(pending, waiters, route, stale);
+      if (better) return this.#settleStale(pending, waiters, stale);
     }
     if (!good)
       route.failed(pending.question, rcode, outcome.ok ? `upstream answered with rcode ${rcode}` : outcome.text);
@@ -58,7 +60,7 @@ export class Settler {
       return;
     }
     const kept = route.keep === null ? null : keeping(message, route.keep.policy);
-    this.#sendKept(pending, waiters, route, kept);
+    this.#sendKept(pending, waiters, extendedError < 0 ? kept : null, extendedError);
   }
 
   /** The answer past its expiry that may still be used for this question, or 0. */
@@ -94,27 +96,39 @@ export class Settler {
     this.#send(waiter, zone, rcodeServFail, () => lane.answerEmpty(waiter.packet, rcode, extendedError));
   }
 
-  #settleStale(pending: Pending, waiters: readonly Waiter[], route: Route, stale: BlockRef): void {
-    this.#world.cache.refreshFailed(stale, this.#world.clock.nowMs() + (route.keep?.recheckMs ?? 0));
+  #settleStale(pending: Pending, waiters: readonly Waiter[], stale: BlockRef): void {
+    this.#world.cache.refreshFailed(stale, this.#world.clock.nowMs() + (pending.route.keep?.recheckMs ?? 0));
     this.sendStale(pending.zone, waiters, stale, 'staleOnFailure');
   }
 
-  #sendKept(pending: Pending, waiters: readonly Waiter[], route: Route, kept: Kept | null): void {
+  #sendKept(pending: Pending, waiters: readonly Waiter[], kept: Kept | null, extendedError: number): void {
     const { lane, cache, clock } = this.#world;
     const { out } = this.#normaliser;
     const nowMs = clock.nowMs();
     const { zone, key } = pending;
     const keep: Keep = { ...(kept ?? { kind: kindSuccess, lifetimeMs: 0 }), ...facts(out), zoneId: zone.zoneId, key };
-    const mayKeep = kept !== null && pending.recursionDesired && route.keep!.keeps(kept.kind, pending.question);
-    const ref = mayKeep ? cache.keep(route.keep!.store, keep, nowMs) : 0;
+    const store = this.#storeFor(pending, kept);
+    const ref = store === null ? 0 : cache.keep(store, keep, nowMs);
     const borrowed = ref === 0 ? cache.borrow(keep, nowMs) : 0;
-    if (mayKeep && ref === 0) lane.counters.count('storeFailed');
+    if (store !== null && ref === 0) lane.counters.count('storeFailed');
     const block = ref + borrowed;
     for (const waiter of waiters) {
       if (block === 0) this.sendFailure(waiter, zone, 'no-room');
-      else this.#send(waiter, zone, out.rcode, () => lane.answerStored(waiter.packet, block, 0));
+      else this.#send(waiter, zone, out.rcode, () => lane.answerStored(waiter.packet, block, 0, extendedError));
     }
     if (borrowed !== 0) cache.release(borrowed);
+  }
+
+  /**
+   * Where this answer is kept, or null. What was asked without RD is an upstream's own view, not for others; SERVFAIL
+   * never takes the place of an answer that may still be used.
+   */
+  #storeFor(pending: Pending, kept: Kept | null): Store | null {
+    const { keep } = pending.route;
+    if (kept === null || keep === null || !pending.recursionDesired) return null;
+    if (!keep.keeps(kept.kind, pending.question)) return null;
+    if (kept.kind === kindServfail && this.findStale(pending) !== 0) return null;
+    return this.#world.store(pending.zone);
   }
 
   /** Writes one waiter's answer and sends it. For an AAAA that waited for the name's A, `rcode` is the A's. */

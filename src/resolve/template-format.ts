@@ -121,8 +121,9 @@ function floatDigits(magnitude: number, verb: string, precision: number | null):
     return verb === 'E' ? text.toUpperCase() : text;
   }
   if (verb !== 'g' && verb !== 'G' && verb !== 'v') return null;
-  const rounded = precision === null ? magnitude : Number(magnitude.toPrecision(Math.max(1, digits)));
-  const text = shortestFloat(rounded);
+  const significant = Math.max(1, digits);
+  const text =
+    precision === null ? shortestFloat(magnitude) : shortestFloat(Number(magnitude.toPrecision(significant)), significant);
   return verb === 'G' ? text.toUpperCase() : text;
 }
 

@@ -114,7 +114,7 @@ function numberOf(text: string, source: string, at: number): bigint | number {
     if (value !== BigInt.asIntN(64, value)) throw templateError(source, at, `${text} overflows int.`);
     return value;
   }
-  if (/^([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/.test(grouped)) {
+  if (/[.eE]/.test(grouped) && /^([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/.test(grouped)) {
     const value = negative ? -Number(grouped) : Number(grouped);
     if (Number.isFinite(value)) return value;
   }

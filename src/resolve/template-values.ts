@@ -93,12 +93,12 @@ export function compareTexts(left: string, right: string): number {
   return Buffer.compare(Buffer.from(left), Buffer.from(right));
 }
 
-/** The shortest text that reads back as the number, with Go's choice of when to write an exponent (%v). */
-export function shortestFloat(value: number): string {
+/** The shortest text that reads back as the number (%v); with an exponent from 10 to this power on. */
+export function shortestFloat(value: number, exponentFrom = 21): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf';
   const [mantissa, exponent] = value.toExponential().split('e');
   const power = Number(exponent);
-  if (value !== 0 && (power < -4 || power >= 21)) return `${mantissa}e${signedExponent(power)}`;
+  if (value !== 0 && (power < -4 || power >= exponentFrom)) return `${mantissa}e${signedExponent(power)}`;
   const text = Object.is(value, -0) ? '-0' : String(value);
   return text.includes('e') ? value.toFixed(mantissa.replace(/\D/g, '').length - 1 - power) : text;
 }

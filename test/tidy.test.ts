@@ -1,0 +1,222 @@
+/**
+ * The house rules, executed over src/: who may import whom, who alone uses a package, what is read from outside only
+ * in one place, how long a file may be, how it opens, and that what it exports is tested. A rule that is broken on
+ * purpose is listed here with its reason, or changed here.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, normalize, relative } from 'node:path';
+import { test } from 'node:test';
+import { repositoryPath } from './corpus/repository.js';
+
+interface Source {
+  /** From the repository's root: `src/dns/wire.ts`. */
+  readonly path: string;
+  readonly text: string;
+  /** The text without comments: what the bans look at. */
+  readonly code: string;
+  readonly imports: readonly Import[];
+}
+
+interface Import {
+  /** A package's name, or a file of ours from the repository's root. */
+  readonly from: string;
+  readonly names: string;
+  readonly typeOnly: boolean;
+}
+
+/** The folders of src/ from the bottom up, each with those that it may import; its own always. */
+const layers: Readonly<Record<string, readonly string[]>> = {
+  outside: [],
+  dns: ['limits'],
+  config: ['limits', 'dns', 'outside'],
+  ops: ['limits', 'dns', 'config', 'outside', 'host', 'upstream'],
+  cache: ['limits', 'dns'],
+  resolve: ['limits', 'dns', 'config', 'outside', 'ops', 'cache'],
+  upstream: ['limits', 'dns', 'config', 'outside', 'ops'],
+  listen: ['limits', 'dns', 'config', 'outside', 'ops'],
+  host: ['limits', 'config', 'outside', 'ops'],
+  lifecycle: ['limits', 'dns', 'config', 'outside', 'ops', 'cache'],
+};
+
+/** Interfaces that one side declares and the other implements: types, importable from anywhere. */
+const seams = ['src/listen/asker.ts', 'src/upstream/ask.ts'];
+
+/** Of ops/, only the numbers themselves are for the packet path; prom-client and HTTP stay out of it. */
+const countersOnly = { folders: ['resolve', 'upstream', 'listen', 'cache', 'dns'], allowed: 'src/ops/counters.ts' };
+
+/** Who alone imports what. A folder stands for the one file in it that may; a file for itself. */
+const onlyUsers: Readonly<Record<string, string>> = {
+  'dns-packet': 'src/dns/records.ts',
+  'lru-cache': 'src/cache/cache.ts',
+  pino: 'src/ops/',
+  'prom-client': 'src/ops/metrics.ts',
+  yargs: 'src/config/flags.ts',
+  'node:net': 'src/outside/node-network.ts',
+  'node:dgram': 'src/outside/node-network.ts',
+  'node:http': 'src/ops/http.ts',
+  'node:child_process': 'src/host/command.ts',
+};
+
+/** What reads and writes addresses as text and touches no socket, in a module that is otherwise one file's. */
+const pureNames = /^\{ (?:isIP|isIPv4|isIPv6|SocketAddress)(?:, (?:isIP|isIPv4|isIPv6|SocketAddress))* \}$/;
+
+const linesMax = 300;
+
+/** What may not stand in the code, where it may, and what to use instead. */
+const bans: readonly { readonly what: RegExp; readonly except: readonly string[]; readonly instead: string }[] = [
+  {
+    what: /\b(?:Date\.now|new Date\(\)|performance\.now|process\.hrtime|setTimeout|setInterval)\b/,
+    except: ['src/outside/clock.ts'],
+    instead: 'the injected Clock',
+  },
+  { what: /\bMath\.random\b/, except: [], instead: 'the injected Random' },
+  { what: /\brandom(?:Bytes|FillSync|Int|UUID)\b/, except: ['src/outside/random.ts'], instead: 'the injected Random' },
+  { what: /\bas any\b|: any\b|<any>/, except: [], instead: 'a type' },
+  { what: /\bconsole\./, except: [], instead: 'the injected Log, or process.stdout in a command' },
+  { what: /\b(?:const )?enum [A-Z]/, except: [], instead: 'a union of words' },
+  { what: /\bclass \w+ extends (?!Error\b)/, except: [], instead: 'a function or composition' },
+  { what: /^export \* from/m, except: [], instead: 'an import of what is used from where it is' },
+];
+
+const drawerNames = ['utils.ts', 'util.ts', 'types.ts', 'index.ts', 'helpers.ts', 'common.ts', 'misc.ts'];
+
+/** Files that export functions and have no test file of the same name, each with its reason. */
+const testedElsewhere: Readonly<Record<string, string>> = {
+  'src/main.ts': 'a process: test/real/ runs it',
+  'src/app.ts': 'the composition of all parts: test/real/ runs it',
+};
+
+const sources = readSources(repositoryPath('src'));
+
+test('every folder imports only from those below it', () => {
+  const wrong = sources.flatMap(({ path, imports }) =>
+    imports.filter((one) => isOurs(one.from) && !mayImport(path, one)).map((one) => `${path} imports ${one.from}`),
+  );
+  assert.deepEqual(wrong, []);
+});
+
+test('a package, and a module that reaches outside, has one user', () => {
+  const wrong = Object.entries(onlyUsers).flatMap(([name, user]) => {
+    const users = sources.filter(({ imports }) => imports.some((one) => isUse(one, name))).map(({ path }) => path);
+    const strangers = users.filter((path) => (user.endsWith('/') ? !path.startsWith(user) : path !== user));
+    const surplus = users.length > 1 && strangers.length === 0 ? users : [];
+    return [...strangers, ...surplus].map((path) => `${path} imports ${name}, which is for ${user}`);
+  });
+  assert.deepEqual(wrong, []);
+});
+
+test('every package that is imported is listed here and in package.json, and every listed one is imported', () => {
+  const imported = new Set(sources.flatMap(({ imports }) => imports.map((one) => packageName(one.from))));
+  const packages = [...imported].filter((name) => !name.startsWith('node:') && !isOurs(name)).sort();
+  const dependencies = JSON.parse(readFileSync(repositoryPath('package.json'), 'utf8')).dependencies;
+  assert.deepEqual(packages, Object.keys(dependencies).sort());
+  assert.deepEqual(
+    packages.filter((name) => onlyUsers[name] === undefined),
+    [],
+  );
+});
+
+test('what comes from outside, and what the type checker cannot see through, is not used directly', () => {
+  const wrong = bans.flatMap(({ what, except, instead }) =>
+    sources
+      .filter(({ path, code }) => !except.includes(path) && what.test(code))
+      .map(({ path, code }) => `${path}: ${what.exec(code)?.[0]}; use ${instead}`),
+  );
+  assert.deepEqual(wrong, []);
+});
+
+test(`no file is longer than ${linesMax} lines`, () => {
+  const long = sources.map(({ path, text }) => ({ path, lines: text.trimEnd().split('\n').length }));
+  assert.deepEqual(
+    long.filter(({ lines }) => lines > linesMax),
+    [],
+  );
+});
+
+test('every file opens with a paragraph on what it is', () => {
+  const opening = /^(?:#!.*\n)?\/\*\*([\s\S]*?)\*\//;
+  const silent = sources.filter(({ text }) => (opening.exec(text)?.[1] ?? '').replace(/[\s*]+/g, ' ').length < 60);
+  assert.deepEqual(
+    silent.map(({ path }) => path),
+    [],
+  );
+});
+
+test('no drawers, no work left for later, nothing silenced', () => {
+  const drawers = sources.filter(({ path }) => drawerNames.includes(basename(path))).map(({ path }) => path);
+  assert.deepEqual(drawers, []);
+  const unfinished = /\b(?:TODO|FIXME|XXX|HACK)\b|@ts-(?:ignore|expect-error|nocheck)|biome-ignore|eslint-disable/;
+  const places = sources.filter(({ text }) => unfinished.test(text));
+  assert.deepEqual(
+    places.map(({ path, text }) => `${path}: ${unfinished.exec(text)?.[0]}`),
+    [],
+  );
+});
+
+test('every file that exports a function or a class has a test file of its name', () => {
+  const exporting = sources.filter(({ code }) => /^export (?:async )?(?:function|class)\b/m.test(code));
+  const untested = exporting.map(({ path }) => path).filter((path) => !existsSync(testPath(path)));
+  const unlisted = untested.filter((path) => testedElsewhere[path] === undefined);
+  assert.deepEqual(unlisted, []);
+  const idle = Object.keys(testedElsewhere).filter((path) => !untested.includes(path));
+  assert.deepEqual(idle, [], 'exceptions that are none');
+});
+
+function mayImport(path: string, { from, typeOnly }: Import): boolean {
+  if (from === 'src/main.ts') return false;
+  const folder = folderOf(path);
+  if (folder === 'main') return true;
+  if (folder === 'app' || folder === 'demo') return from !== 'src/app.ts' || folder === 'demo';
+  const target = folderOf(from);
+  if (target === folder) return true;
+  if (seams.includes(from)) return typeOnly;
+  const allowed = layers[folder]?.includes(target) ?? false;
+  if (allowed && target === 'ops' && countersOnly.folders.includes(folder)) return from === countersOnly.allowed;
+  return allowed;
+}
+
+/** `dns` of src/dns/wire.ts, `limits` of src/limits.ts. */
+function folderOf(path: string): string {
+  return path.split('/')[1].replace(/\.ts$/, '');
+}
+
+function isUse(one: Import, name: string): boolean {
+  return packageName(one.from) === name && !(one.names !== '' && pureNames.test(one.names));
+}
+
+/** `pino` of `pino/file`, `@scope/name` of `@scope/name/part`. */
+function packageName(from: string): string {
+  return isOurs(from) || from.startsWith('node:') ? from : from.split('/', from.startsWith('@') ? 2 : 1).join('/');
+}
+
+function isOurs(from: string): boolean {
+  return from.startsWith('src/');
+}
+
+function testPath(path: string): string {
+  return repositoryPath(path.replace(/^src\//, 'test/').replace(/\.ts$/, '.test.ts'));
+}
+
+function readSources(root: string): Source[] {
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  return files.sort().map((file) => readSource(join(root, file)));
+}
+
+function readSource(file: string): Source {
+  const path = relative(repositoryPath(), file);
+  const text = readFileSync(file, 'utf8');
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1');
+  return { path, text, code, imports: readImports(path, code) };
+}
+
+function readImports(path: string, code: string): Import[] {
+  const withNames = code.matchAll(/^(?:import|export)\s+(type\s+)?([\w\s{},*]+?)\s+from\s+'([^']+)'/gm);
+  const bare = code.matchAll(/^import\s+()()'([^']+)'/gm);
+  const dynamic = code.matchAll(/\bimport\(()()\s*'([^']+)'\s*\)/g);
+  return [...withNames, ...bare, ...dynamic].map(([, type, names, from]) => ({
+    from: from.startsWith('.') ? normalize(join(dirname(path), from)).replace(/\.js$/, '.ts') : from,
+    names: names.replace(/,\s*\}/, ' }').replace(/\s+/g, ' '),
+    typeOnly: type !== undefined && type !== '',
+  }));
+}

@@ -123,7 +123,9 @@ function floatDigits(magnitude: number, verb: string, precision: number | null):
   if (verb !== 'g' && verb !== 'G' && verb !== 'v') return null;
   const significant = Math.max(1, digits);
   const text =
-    precision === null ? shortestFloat(magnitude) : shortestFloat(Number(magnitude.toPrecision(significant)), significant);
+    precision === null
+      ? shortestFloat(magnitude)
+      : shortestFloat(Number(magnitude.toPrecision(significant)), significant);
   return verb === 'G' ? text.toUpperCase() : text;
 }
 

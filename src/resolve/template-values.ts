@@ -94,7 +94,7 @@ export function compareTexts(left: string, right: string): number {
 }
 
 /** The shortest text that reads back as the number (%v); with an exponent from 10 to this power on. */
-export function shortestFloat(value: number, exponentFrom = 21): string {
+export function shortestFloat(value: number, exponentFrom = 6): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf';
   const [mantissa, exponent] = value.toExponential().split('e');
   const power = Number(exponent);

@@ -26,6 +26,8 @@ import {
 
 /** What a record without a TTL gets, as in CoreDNS's templates. */
 export const recordTtlSecondsDefault = 3600;
+/** Their length is 16 bits on the wire. */
+const dataBytesMax = 65535;
 
 /**
  * One resource record in zone-file presentation, `name [TTL] [CLASS] TYPE rdata` with TTL and class in either order,
@@ -49,12 +51,11 @@ export function parseRecord(text: string): Uint8Array {
   if (at === words.length) throw new Error(`The record of "${words[0].text}" has no type.`);
   const type = typeNumber(words[at].text);
   if (type === undefined) throw new Error(`"${words[at].text}" is not a TTL, class or type.`);
-  const data = dataOf(typeName(type), words.slice(at + 1));
+  const data = checkedLength(dataOf(typeName(type), words.slice(at + 1)));
   const fixed = Buffer.alloc(10);
   fixed.writeUInt16BE(type, 0);
   fixed.writeUInt16BE(recordClass ?? 1, 2);
   fixed.writeUInt32BE(ttlSeconds ?? recordTtlSecondsDefault, 4);
-  if (data.length > 65535) throw new Error(`The record's data take ${data.length} bytes; 65535 are allowed.`);
   fixed.writeUInt16BE(data.length, 8);
   return Buffer.concat([owner, fixed, data]);
 }
@@ -184,6 +185,15 @@ function unknownData(words: Word[]): Uint8Array {
   return data;
 }
 
+function checkedLength(data: Uint8Array): Uint8Array {
+  if (data.length > dataBytesMax) throw tooLong(data.length);
+  return data;
+}
+
+function tooLong(bytes: number): Error {
+  return new Error(`its data take ${bytes} bytes; ${dataBytesMax} are allowed.`);
+}
+
 function take(words: Word[]): Word {
   const word = words.shift();
   if (word === undefined) throw new Error('it ends too early.');
@@ -206,9 +216,11 @@ function nameOf(word: Word): Uint8Array {
 /** Each preceded by its length (RFC 1035 3.3). */
 function characterStrings(strings: readonly Uint8Array[]): Uint8Array {
   if (strings.length === 0) throw new Error('it ends too early.');
+  const bytes = strings.reduce((sum, string) => sum + 1 + string.length, 0);
+  if (bytes > dataBytesMax) throw tooLong(bytes);
   return encoded(
     'TXT',
-    strings.map((bytes) => Buffer.from(bytes)),
+    strings.map((string) => Buffer.from(string)),
   );
 }
 

@@ -9,6 +9,7 @@ import {
   atAuthorities,
   atFlags,
   atQuestions,
+  copyOf,
   flagCd,
   flagQr,
   flagRd,
@@ -149,7 +150,7 @@ function readOptions(packet: Uint8Array, from: number, end: number, query: Query
 
 /** The question of a packet that `readQuery` has read, as bytes of its own: name, type and class. */
 export function questionOf(packet: Uint8Array, query: Query): Uint8Array {
-  return packet.slice(headerBytes, query.questionEnd);
+  return copyOf(packet, headerBytes, query.questionEnd);
 }
 
 /** The same question for another type, as bytes of its own. */

@@ -143,3 +143,11 @@ export function sameName(one: Uint8Array, oneAt: number, other: Uint8Array, othe
   }
   return true;
 }
+
+/**
+ * The bytes from `from` up to `end` as bytes of their own. Not `slice`: a Buffer's gives another view of the same
+ * memory, and packets come as Buffers.
+ */
+export function copyOf(bytes: Uint8Array, from: number, end: number): Uint8Array {
+  return new Uint8Array(bytes.subarray(from, end));
+}

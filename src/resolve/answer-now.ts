@@ -105,7 +105,7 @@ function answerFrom(lane: Lane, packet: Uint8Array, ref: BlockRef, policy: Cache
   if (nowMs < expiresAtMs) {
     const hits = blocks.touch(ref, nowMs, policy.prefetchGapMs);
     if (policy.prefetchHits > 0 && hits >= policy.prefetchHits) {
-      lane.refreshDue = expiresAtMs - nowMs <= blocks.lifetimeMs(ref) * policy.prefetchShare;
+      lane.refreshDue = expiresAtMs - nowMs <= Math.max(1000, blocks.lifetimeMs(ref) * policy.prefetchShare);
     }
     const ageSeconds = policy.keepTtl ? 0 : Math.floor((nowMs - blocks.storedAtMs(ref)) / 1000);
     return lane.answerStored(packet, ref, ageSeconds);

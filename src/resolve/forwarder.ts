@@ -3,7 +3,7 @@
  * identical question, or is asked upstream. Every waiter gets exactly one answer; `settle.ts` says which.
  */
 import { questionForType, questionOf } from '../dns/query.js';
-import { flagRd, typeA, typeAaaa } from '../dns/wire.js';
+import { copyOf, flagRd, typeA, typeAaaa } from '../dns/wire.js';
 import { sweepPeriodMs } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import { overTcp, zonePlaces } from '../ops/counters.js';
@@ -49,7 +49,7 @@ export class Forwarder {
     const { lane } = this.#world;
     const zone = lane.zone!;
     const wants = lane.query.type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';
-    const waiter: Waiter = { asker, packet: packet.slice(), receivedAtMs: nowMs, wants };
+    const waiter: Waiter = { asker, packet: copyOf(packet, 0, packet.length), receivedAtMs: nowMs, wants };
     const pending = this.#question(zone, packet, nowMs, wants);
     const { route } = pending;
     this.#countMiss(zone);

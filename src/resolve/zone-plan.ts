@@ -1,0 +1,164 @@
+/**
+ * From the configuration to the tables of the spine: one table per listener, one `ServedZone` per zone on it. Pure;
+ * stores, upstreams and everything else that lives is put beside it by serving.ts.
+ */
+import type { AaaaPolicy, BlockConfig, CacheConfig, Config } from '../config/config.js';
+import type { Denial } from '../dns/answer.js';
+import { isInZone, lowerCaseName, nameToWire } from '../dns/names.js';
+import { setU32 } from '../dns/wire.js';
+import type { Endpoint } from '../outside/network.js';
+import type { Numbering } from './numbering.js';
+import {
+  aaaaForward,
+  aaaaNodata,
+  aaaaNxdomain,
+  aaaaSmart,
+  type CachePolicy,
+  type ServedZone,
+  type ZoneTable,
+  zoneTable,
+} from './zones.js';
+
+/** One address and port, and the zones that are served there. */
+export interface PlannedListener {
+  readonly at: Endpoint;
+  /** As the `server` label has it: `dns://169.254.20.10:53`, `dns://:53` for all addresses. */
+  readonly server: string;
+  readonly table: ZoneTable;
+  readonly zones: readonly ServedZone[];
+  /** The first block that listens here; its TCP timeouts hold. */
+  readonly block: BlockConfig;
+}
+
+/** Numbers that outlive a configuration. */
+export interface Numberings {
+  /** Zones of the cache: zone and port. */
+  readonly cache: Numbering;
+  /** Zones in the counters: server and zone. */
+  readonly counters: Numbering;
+}
+
+/** The key of the counters for what no zone is responsible for. */
+export const droppedZone = 'dropped';
+
+export function planZones(config: Config, numberings: Numberings): PlannedListener[] {
+  const listeners = new Map<string, { at: Endpoint; block: BlockConfig; zones: ServedZone[] }>();
+  const owners = new Map<string, BlockConfig[]>();
+  config.blocks.forEach((block, blockIndex) => {
+    for (const { zone, port } of block.zones) {
+      const zoneId = numberings.cache.of(cacheIdentity(owners, block, `${zone}:${port}`));
+      for (const address of block.addresses) {
+        const at = { address, port };
+        const server = serverLabel(at);
+        const listener = listeners.get(server) ?? { at, block, zones: [] };
+        listeners.set(server, listener);
+        const ordinal = numberings.counters.of(counterKey(server, zone));
+        listener.zones.push(...servedZones({ block, blockIndex, zone, zoneId, ordinal }));
+      }
+    }
+  });
+  return [...listeners].map(([server, { at, block, zones }]) => {
+    const table = zoneTable(zones, numberings.counters.of(counterKey(server, droppedZone)));
+    return { at, server, block, zones, table };
+  });
+}
+
+/** `dns://ADDRESS:PORT` as CoreDNS labels its servers; all addresses are written as none. */
+export function serverLabel({ address, port }: Endpoint): string {
+  if (address === '::' || address === '0.0.0.0') return `dns://:${port}`;
+  return `dns://${address.includes(':') ? `[${address}]` : address}:${port}`;
+}
+
+/** The text under which a zone on a server is numbered in the counters, and its parts again. */
+export function counterKey(server: string, zone: string): string {
+  return `${server} ${zone}`;
+}
+
+export function fromCounterKey(key: string): { server: string; zone: string } {
+  const space = key.indexOf(' ');
+  return { server: key.slice(0, space), zone: key.slice(space + 1) };
+}
+
+/** Two blocks may serve one zone on different addresses; what they keep is not each other's. */
+function cacheIdentity(owners: Map<string, BlockConfig[]>, block: BlockConfig, zoneAndPort: string): string {
+  const blocks = owners.get(zoneAndPort) ?? [];
+  owners.set(zoneAndPort, blocks);
+  if (!blocks.includes(block)) blocks.push(block);
+  return `${zoneAndPort}#${blocks.indexOf(block)}`;
+}
+
+interface ZoneFacts {
+  readonly block: BlockConfig;
+  readonly blockIndex: number;
+  readonly zone: string;
+  readonly zoneId: number;
+  readonly ordinal: number;
+}
+
+/**
+ * The zone, and where its `cache` names zones below it, one more for each of those: a name belongs to the longest,
+ * so whether it is cached is decided with the zone and costs the packet nothing.
+ */
+function servedZones(facts: ZoneFacts): ServedZone[] {
+  const { block, zone } = facts;
+  const { cache } = block;
+  if (cache === null) return [served(facts, zone, null)];
+  const covered = cache.zones.length === 0 || cache.zones.some((cached) => isInZone(zone, cached));
+  const below = covered ? [] : cache.zones.filter((cached) => isInZone(cached, zone));
+  return [
+    served(facts, zone, covered ? cachePolicy(cache) : null),
+    ...below.map((cached) => served(facts, cached, cachePolicy(cache))),
+  ];
+}
+
+function served(facts: ZoneFacts, name: string, cache: CachePolicy | null): ServedZone {
+  const { block, zone, zoneId, ordinal, blockIndex } = facts;
+  return {
+    wire: nameToWire(lowerCaseName(name)),
+    ordinal,
+    zoneId,
+    block: blockIndex,
+    aaaa: policyNumber(block.aaaa),
+    denial: denialOf(zone, block.cache),
+    udpBytes: block.bufsizeBytes,
+    handOver: block.log.length > 0,
+    cache,
+    keepalive: Math.floor(block.timeouts.idleMs / 100),
+  };
+}
+
+function policyNumber(policy: AaaaPolicy | null): number {
+  if (policy === 'nxdomain') return aaaaNxdomain;
+  if (policy === 'nodata') return aaaaNodata;
+  return policy === 'smart' ? aaaaSmart : aaaaForward;
+}
+
+function cachePolicy(cache: CacheConfig): CachePolicy {
+  return {
+    keepTtl: cache.keepTtl,
+    prefetchHits: cache.prefetch?.hits ?? 0,
+    prefetchGapMs: cache.prefetch?.gapMs ?? 0,
+    prefetchShare: (cache.prefetch?.percent ?? 0) / 100,
+    staleMaxMs: cache.stale?.maxAgeMs ?? 0,
+    staleAtOnce: cache.stale?.patienceMs === 0,
+    staleTtlSeconds: cache.stale?.ttlSeconds ?? 0,
+  };
+}
+
+/** Without a cache a denial of our own lives as long as the shipped Corefile lets one live. */
+const denialTtlSecondsDefault = 5;
+
+/** The SOA that makes our own denials cacheable (RFC 2308 3), with the names CoreDNS's kubernetes plugin uses. */
+function denialOf(zone: string, cache: CacheConfig | null): Denial {
+  const suffix = zone === '.' ? '.' : `.${zone}`;
+  const mname = nameToWire(`ns.dns${suffix}`);
+  const rname = nameToWire(`hostmaster${suffix}`);
+  const ttlSeconds = cache?.denial.ttlMaxSeconds ?? denialTtlSecondsDefault;
+  const soa = new Uint8Array(mname.length + rname.length + 20);
+  soa.set(mname);
+  soa.set(rname, mname.length);
+  [1, 7200, 1800, 86400, ttlSeconds].forEach((number, index) => {
+    setU32(soa, mname.length + rname.length + 4 * index, number);
+  });
+  return { zoneBytes: nameToWire(zone).length, soa, ttlSeconds };
+}

@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import packets from 'dns-packet';
+import fc from 'fast-check';
+import { Normaliser, ttlSeconds } from '../../src/dns/normalise.js';
+import { setU32, u16 } from '../../src/dns/wire.js';
+import { readUpstream } from '../corpus/read.js';
+
+const normaliser = new Normaliser();
+const { out } = normaliser;
+
+function answer(packet: Partial<packets.Packet>): Uint8Array {
+  const name = packet.questions?.[0]?.name ?? 'www.example.com';
+  return packets.encode({ type: 'response', id: 9, questions: [{ name, type: 'A', class: 'IN' }], ...packet });
+}
+
+function normalised(message: Uint8Array): packets.DecodedPacket {
+  assert.equal(normaliser.read(message), true);
+  return packets.decode(Buffer.from(out.message.subarray(0, out.messageBytes)));
+}
+
+/** The same message without compression, as CoreDNS sends it over TCP: dns-packet never compresses. */
+function records(count: number): packets.StringAnswer[] {
+  return Array.from({ length: count }, (_, index) => ({
+    name: 'www.example.com',
+    type: 'A',
+    ttl: 300 + index,
+    data: `192.0.2.${index % 256}`,
+  }));
+}
+
+describe('Normaliser', () => {
+  for (const { name, expect, bytes } of readUpstream()) {
+    it(`reads or refuses ${name.replaceAll('-', ' ')}`, () => {
+      const read = normaliser.read(bytes);
+      // Ids, QR and the question are checked by the connection, before anybody reads on.
+      if (expect === 'accepted') assert.equal(read, true);
+    });
+  }
+
+  it('keeps every record, compressed', () => {
+    const decoded = normalised(answer({ answers: records(40) }));
+    assert.deepEqual(
+      decoded.answers?.map((record) => [record.name, (record as packets.StringAnswer).data]),
+      records(40).map((record) => [record.name, record.data]),
+    );
+    assert.equal(out.messageBytes, 12 + 17 + 4 + 40 * 16);
+    assert.equal(out.records, 40);
+    assert.equal(out.answerTtlSeconds, 300);
+    assert.equal(out.relevant, true);
+  });
+
+  it('notes where each TTL stands', () => {
+    normalised(answer({ answers: records(3) }));
+    const ttls = [0, 1, 2].map((index) => ttlSeconds(out.message, out.ttlOffsets[index]));
+    assert.deepEqual(ttls, [300, 301, 302]);
+  });
+
+  it('writes the question in lower case', () => {
+    const decoded = normalised(answer({ questions: [{ name: 'WwW.ExAmPlE.cOm', type: 'A', class: 'IN' }] }));
+    assert.equal(decoded.questions?.[0].name, 'www.example.com');
+  });
+
+  it('leaves the OPT out, wherever it stands, and takes its part of the rcode', () => {
+    const opt = {
+      type: 'OPT',
+      name: '.',
+      udpPayloadSize: 1232,
+      extendedRcode: 1,
+      ednsVersion: 0,
+      flags: 0,
+      flag_do: false,
+      options: [],
+    };
+    const glue = { name: 'ns.example.com', type: 'A', ttl: 60, data: '192.0.2.53' } as const;
+    const more = { name: 'mail.ns.example.com', type: 'A', ttl: 60, data: '192.0.2.54' } as const;
+    const decoded = normalised(
+      answer({ answers: records(1), additionals: [glue, opt as unknown as packets.Answer, more] }),
+    );
+    assert.deepEqual(
+      decoded.additionals?.map((record) => record.name),
+      ['ns.example.com', 'mail.ns.example.com'],
+    );
+    assert.equal(out.rcode, 16);
+    assert.equal(out.records, 3);
+  });
+
+  it('finds the negative TTL: the smaller of the SOA and its minimum', () => {
+    const soa = (ttl: number, minimum: number): packets.Answer => ({
+      name: 'example.com',
+      type: 'SOA',
+      ttl,
+      data: { mname: 'ns.example.com', rname: 'host.example.com', serial: 1, refresh: 2, retry: 3, expire: 4, minimum },
+    });
+    normalised(answer({ authorities: [soa(600, 30)] }));
+    assert.equal(out.negativeTtlSeconds, 30);
+    normalised(answer({ authorities: [soa(20, 30)] }));
+    assert.equal(out.negativeTtlSeconds, 20);
+    assert.equal(ttlSeconds(out.message, out.soaTtlOffset), 20);
+    normalised(answer({ authorities: [] }));
+    assert.equal(out.negativeTtlSeconds, -1);
+    assert.equal(out.relevant, false);
+  });
+
+  it('compresses names in the data of old types and never in new ones', () => {
+    const decoded = normalised(
+      answer({
+        answers: [
+          { name: 'www.example.com', type: 'CNAME', ttl: 5, data: 'web.example.com' },
+          { name: 'web.example.com', type: 'MX', ttl: 5, data: { preference: 10, exchange: 'mail.example.com' } },
+          {
+            name: 'web.example.com',
+            type: 'SRV',
+            ttl: 5,
+            data: { port: 1, target: 'srv.example.com', priority: 2, weight: 3 },
+          },
+        ],
+      }),
+    );
+    const [cname, mx, srv] = decoded.answers as [packets.StringAnswer, packets.MxAnswer, packets.SrvAnswer];
+    assert.equal(cname.data, 'web.example.com');
+    assert.equal((mx.data as { exchange: string }).exchange, 'mail.example.com');
+    assert.equal((srv.data as { target: string }).target, 'srv.example.com');
+    // CNAME: 2 + 10 + 'web' and a pointer; MX: 2 + 10 + 2 + 'mail' and a pointer; SRV: its target whole.
+    assert.equal(out.messageBytes - out.questionEnd, 12 + 6 + 12 + 2 + 7 + 12 + 6 + 17);
+  });
+
+  it('reads a TTL with the highest bit as 0 (RFC 2181 8)', () => {
+    const bytes = new Uint8Array(4);
+    setU32(bytes, 0, 2 ** 31);
+    assert.equal(ttlSeconds(bytes, 0), 0);
+    setU32(bytes, 0, 2 ** 31 - 1);
+    assert.equal(ttlSeconds(bytes, 0), 2 ** 31 - 1);
+  });
+
+  it('gives dns-packet back what dns-packet wrote, whatever the names', () => {
+    const label = fc.constantFrom('a', 'b', 'www', 'example', 'Example', 'com', 'x-y');
+    const name = fc.array(label, { minLength: 1, maxLength: 5 }).map((labels) => labels.join('.'));
+    const record = fc.oneof(
+      fc.record({ name, type: fc.constant('A' as const), ttl: fc.nat(1000), data: fc.ipV4() }),
+      fc.record({ name, type: fc.constant('NS' as const), ttl: fc.nat(1000), data: name }),
+      fc.record({ name, type: fc.constant('PTR' as const), ttl: fc.nat(1000), data: name }),
+      fc.record({ name, type: fc.constant('TXT' as const), ttl: fc.nat(1000), data: fc.constant(['some text']) }),
+    );
+    const section = fc.array(record, { maxLength: 8 });
+    const fold = (text: unknown) => JSON.stringify(text).toLowerCase();
+    fc.assert(
+      fc.property(name, section, section, section, (asked, answers, authorities, additionals) => {
+        const sent = answer({
+          questions: [{ name: asked, type: 'A', class: 'IN' }],
+          answers,
+          authorities,
+          additionals,
+        } as Partial<packets.Packet>);
+        const before = packets.decode(Buffer.from(sent));
+        const after = normalised(sent);
+        assert.equal(fold(after.answers), fold(before.answers));
+        assert.equal(fold(after.authorities), fold(before.authorities));
+        assert.equal(fold(after.additionals), fold(before.additionals));
+        assert.ok(out.messageBytes <= sent.length);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('has a decided outcome for any bytes behind a question', () => {
+    const question = answer({});
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), fc.uint8Array({ minLength: 6, maxLength: 6 }), (tail, counts) => {
+        const message = new Uint8Array(question.length + tail.length);
+        message.set(question);
+        message.set(tail, question.length);
+        for (let index = 0; index < 6; index++) message[6 + index] = index % 2 === 0 ? 0 : counts[index] % 4;
+        if (!normaliser.read(message)) return;
+        const total = u16(out.message, 6) + u16(out.message, 8) + u16(out.message, 10);
+        assert.equal(total, out.records);
+        // What was understood once is understood again, and is already as short as it gets.
+        const once = out.message.slice(0, out.messageBytes);
+        assert.equal(normaliser.read(once), true);
+        assert.ok(out.messageBytes <= once.length);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});

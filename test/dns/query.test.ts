@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import packets from 'dns-packet';
+import fc from 'fast-check';
+import { Query, questionForType, questionOf, readQuery } from '../../src/dns/query.js';
+import { u16 } from '../../src/dns/wire.js';
+import { readMalformed } from '../corpus/read.js';
+
+const query = new Query();
+
+function ask(name: string, extra: Partial<packets.Packet> = {}): Uint8Array {
+  return packets.encode({
+    type: 'query',
+    id: 7,
+    flags: 0x100,
+    questions: [{ name, type: 'A', class: 'IN' }],
+    ...extra,
+  });
+}
+
+describe('readQuery', () => {
+  for (const { name, expect, bytes } of readMalformed()) {
+    it(`says what is to become of ${name.replaceAll('-', ' ')}`, () => {
+      const reading = readQuery(bytes, bytes.length, query);
+      // What only fails later, at a zone or an upstream, is a good question here.
+      assert.equal(reading, expect === 'answer' || expect === 'servfail' ? 'ok' : expect);
+    });
+  }
+
+  it('reads name, type, class and labels of a plain question', () => {
+    const packet = ask('www.Example.com');
+    assert.equal(readQuery(packet, packet.length, query), 'ok');
+    assert.equal(query.nameEnd, 12 + 17);
+    assert.equal(query.questionEnd, packet.length);
+    assert.equal(query.type, 1);
+    assert.equal(query.class, 1);
+    assert.deepEqual([...query.labels.subarray(0, query.labelCount)], [12, 16, 24]);
+    assert.equal(query.edns, false);
+    assert.equal(query.udpBytes, 512);
+    assert.equal(query.recursionDesired, true);
+  });
+
+  it('reads what an OPT says and forgets it with the next packet', () => {
+    const opt = {
+      type: 'OPT',
+      name: '.',
+      udpPayloadSize: 4096,
+      flags: 0x8000,
+      options: [{ code: 11, data: Buffer.alloc(0) }],
+    };
+    const packet = ask('a.test', { additionals: [opt as unknown as packets.Answer] });
+    assert.equal(readQuery(packet, packet.length, query), 'ok');
+    assert.equal(query.edns, true);
+    assert.equal(query.udpBytes, 4096);
+    assert.equal(query.dnssecOk, true);
+    assert.equal(query.keepalive, true);
+    const plain = ask('a.test');
+    readQuery(plain, plain.length, query);
+    assert.deepEqual([query.edns, query.udpBytes, query.dnssecOk, query.keepalive], [false, 512, false, false]);
+  });
+
+  it('looks at the first bytes only, as many as the packet has', () => {
+    const slot = new Uint8Array(2048).fill(0xff);
+    const packet = ask('a.test');
+    slot.set(packet);
+    assert.equal(readQuery(slot, packet.length, query), 'ok');
+    assert.equal(readQuery(slot, packet.length - 1, query), 'formerr');
+  });
+
+  it('reads every question that dns-packet writes', () => {
+    const label = fc.stringMatching(/^[a-zA-Z0-9_-]{1,20}$/);
+    fc.assert(
+      fc.property(fc.array(label, { maxLength: 6 }), (labels) => {
+        const packet = ask(labels.join('.') || '.');
+        assert.equal(readQuery(packet, packet.length, query), 'ok');
+        assert.equal(query.labelCount, labels.length);
+      }),
+    );
+  });
+
+  it('has a decided outcome for any bytes', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        const reading = readQuery(bytes, bytes.length, query);
+        assert.ok(['ok', 'drop', 'formerr', 'notimp', 'refused', 'badvers'].includes(reading));
+        if (reading === 'ok') assert.ok(query.questionEnd <= bytes.length);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+describe('questionOf', () => {
+  it('copies name, type and class', () => {
+    const packet = ask('a.test');
+    readQuery(packet, packet.length, query);
+    const question = questionOf(packet, query);
+    assert.deepEqual([...question], [...packet.subarray(12)]);
+    packet[13] = 0x7a;
+    assert.notEqual(question[1], 0x7a);
+  });
+
+  it('asks the same for another type', () => {
+    const packet = ask('a.test');
+    readQuery(packet, packet.length, query);
+    const question = questionForType(packet, query, 28);
+    assert.equal(u16(question, question.length - 4), 28);
+    assert.equal(u16(packet, query.nameEnd), 1);
+  });
+});

@@ -1,0 +1,92 @@
+/**
+ * The shapes between our plain numbers and the text that Prometheus reads: families, samples, and histograms whose
+ * buckets were counted long before anybody asked. It knows no family by name and nothing of prom-client.
+ */
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** One line of the exposition, in prom-client's words. */
+export interface Sample {
+  /** The line's name where it is not the family's: `…_bucket`, `…_sum`, `…_count`. */
+  readonly metricName?: string;
+  /** Labels of this line alone. */
+  readonly labels: Labels;
+  /** Labels that the lines of one histogram have in common. */
+  readonly sharedLabels?: Labels;
+  readonly value: number;
+}
+
+/** One metric family; `From` is what its samples are taken from. */
+export interface Family<From> {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge' | 'histogram' | 'untyped';
+  readonly samples: (from: From) => readonly Sample[];
+}
+
+/** A sample of the family's own name. */
+export function sample(labels: Labels, value: number): Sample {
+  return { labels, value };
+}
+
+/** Where a histogram's numbers are: one per bound, one above all bounds, and the sum of what was observed. */
+export interface CountedHistogram {
+  readonly numbers: Float64Array;
+  /** Index of the first bucket; 0 unless said. */
+  readonly first?: number;
+  /** Upper bounds, rising. */
+  readonly bounds: readonly number[];
+}
+
+/** How many observations the histogram holds. */
+export function countOf({ numbers, first = 0, bounds }: CountedHistogram): number {
+  let count = 0;
+  for (let bucket = 0; bucket <= bounds.length; bucket++) count += numbers[first + bucket];
+  return count;
+}
+
+/** The histogram's lines: Prometheus's buckets are cumulative, ours are not. */
+export function histogramSamples(name: string, labels: Labels, histogram: CountedHistogram): Sample[] {
+  const { numbers, first = 0, bounds } = histogram;
+  const lines: Sample[] = [];
+  let cumulative = 0;
+  const line = (suffix: string, own: Labels, value: number): void => {
+    lines.push({ metricName: `${name}_${suffix}`, labels: own, sharedLabels: labels, value });
+  };
+  for (let bucket = 0; bucket < bounds.length; bucket++) {
+    cumulative += numbers[first + bucket];
+    line('bucket', { le: String(bounds[bucket]) }, cumulative);
+  }
+  cumulative += numbers[first + bounds.length];
+  line('bucket', { le: '+Inf' }, cumulative);
+  line('sum', {}, numbers[first + bounds.length + 1]);
+  line('count', {}, cumulative);
+  return lines;
+}
+
+export interface Group<Item> {
+  readonly labels: Labels;
+  readonly members: Item[];
+}
+
+/**
+ * The items by their labels, in the order in which each was first seen: two upstreams with one address, or the same
+ * zone in two server blocks, are one series, and a series written twice makes Prometheus refuse the scrape.
+ */
+export function groupByLabels<Item>(items: Iterable<Item>, labelsOf: (item: Item) => Labels): Group<Item>[] {
+  const groups = new Map<string, Group<Item>>();
+  for (const item of items) {
+    const labels = labelsOf(item);
+    const key = JSON.stringify(labels);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { labels, members: [item] });
+    else group.members.push(item);
+  }
+  return [...groups.values()];
+}
+
+/** Adds `numbers` to `sums`, place by place, as far as both reach. */
+export function addNumbers(sums: Float64Array, numbers: Float64Array): void {
+  const places = Math.min(sums.length, numbers.length);
+  for (let place = 0; place < places; place++) sums[place] += numbers[place];
+}

@@ -1,0 +1,64 @@
+/**
+ * /health, and the check that runs every second whether anybody asks or not: it feeds the health metrics and writes
+ * a line when health is lost and when it is back.
+ */
+import { selfCheckPeriodMs } from '../limits.js';
+import type { Clock } from '../outside/clock.js';
+import type { Log } from '../outside/log.js';
+import type { HttpAnswer } from './http.js';
+import { healthBucketsSeconds, healthPlaces } from './metrics-source.js';
+import type { Health } from './self-check.js';
+
+export interface HealthWatch {
+  /** Durations of the checks, in the layout of `healthBucketsSeconds`. */
+  readonly durations: Float64Array;
+  stop(): void;
+}
+
+export interface HealthWatchOutside {
+  readonly check: () => Promise<Health>;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Counts a check that failed. */
+  failed(): void;
+}
+
+/** 200 `OK`, or 503 with the sentence that says why. */
+export function healthAnswer(health: Health): HttpAnswer {
+  return health.healthy ? { status: 200, body: 'OK' } : { status: 503, body: `${health.reason}\n` };
+}
+
+/** Checks every second, starting one second from now. */
+export function startHealthWatch({ check, clock, log, failed }: HealthWatchOutside): HealthWatch {
+  const durations = new Float64Array(healthPlaces);
+  let wasHealthy = true;
+  let stopped = false;
+
+  async function checkOnce(): Promise<void> {
+    const startedMs = clock.nowMs();
+    const health = await check();
+    if (stopped) return;
+    observe(durations, (clock.nowMs() - startedMs) / 1000);
+    if (!health.healthy) failed();
+    if (health.healthy !== wasHealthy) {
+      wasHealthy = health.healthy;
+      if (health.healthy) log.info('Healthy again: all listeners answer.');
+      else log.error(`Unhealthy: ${health.reason}`);
+    }
+  }
+
+  const timer = clock.every(selfCheckPeriodMs, () => void checkOnce());
+  return {
+    durations,
+    stop() {
+      stopped = true;
+      timer.stop();
+    },
+  };
+}
+
+function observe(durations: Float64Array, seconds: number): void {
+  const bucket = healthBucketsSeconds.findIndex((bound) => seconds <= bound);
+  durations[bucket === -1 ? healthBucketsSeconds.length : bucket]++;
+  durations[healthPlaces - 1] += seconds;
+}

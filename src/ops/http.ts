@@ -1,0 +1,138 @@
+/**
+ * A small HTTP server for probes and scrapes: exact paths, any method (kubelets and people differ), bounds on
+ * everything, and no bodies read. Who may be answered what is decided in the routes; this file moves bytes.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { httpConnectionsMax, httpRequestBytesMax, httpTimeoutMs } from '../limits.js';
+import type { Endpoint } from '../outside/network.js';
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
+  /** Plain text unless said. */
+  readonly contentType?: string;
+}
+
+/** Answers by path, `/health`; a query string does not count. */
+export type HttpRoutes = Readonly<Record<string, () => Promise<HttpAnswer>>>;
+
+export interface HttpServer {
+  /** The port is the real one when 0 was asked for. */
+  readonly local: Endpoint;
+  /** Stops listening, lets answers that are on their way go out, and drops idle connections. */
+  close(): Promise<void>;
+}
+
+const plainText = 'text/plain; charset=utf-8';
+const notFound: HttpAnswer = { status: 404, body: '404 page not found\n' };
+
+/**
+ * Listens and answers. The unspecified address `::` means all addresses; without IPv6 that is 0.0.0.0. Rejects with
+ * the system's error, which `listenFailure` puts into a sentence. A route that throws is a bug: the client gets
+ * 500, `failed` the error.
+ */
+export async function startHttp(
+  at: Endpoint,
+  routes: HttpRoutes,
+  failed: (error: unknown) => void,
+): Promise<HttpServer> {
+  const server = createServer(
+    {
+      maxHeaderSize: httpRequestBytesMax,
+      headersTimeout: httpTimeoutMs,
+      requestTimeout: httpTimeoutMs,
+      keepAliveTimeout: httpTimeoutMs,
+      connectionsCheckingInterval: httpTimeoutMs / 5,
+    },
+    (request, response) => {
+      void answer(request, response, routes, failed);
+    },
+  );
+  server.maxConnections = httpConnectionsMax;
+  server.timeout = 2 * httpTimeoutMs;
+  await listenWithFallback(server, at);
+  const { address, port } = server.address() as AddressInfo;
+  return {
+    local: { address, port },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeIdleConnections();
+      }),
+  };
+}
+
+/** One sentence for the error that `startHttp` rejected with: what could not be done, and what to change. */
+export function listenFailure(at: Endpoint, error: NodeJS.ErrnoException): string {
+  const where = at.address.includes(':') ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`;
+  const remedies: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'another program has this port; stop it or choose another port',
+    EACCES: 'ports below 1024 need the capability NET_BIND_SERVICE; grant it or choose another port',
+    EADDRNOTAVAIL: 'no interface has this address; write one that the node has',
+  };
+  return `Cannot listen for HTTP on ${where}: ${remedies[error.code ?? ''] ?? error.message}.`;
+}
+
+/**
+ * Routes of one endpoint in one place, because two directives may name the same address. Endpoints that differ in
+ * writing only are different here; the second one to listen then fails.
+ */
+export function groupRoutes(
+  wanted: readonly { readonly at: Endpoint; readonly routes: HttpRoutes }[],
+): { readonly at: Endpoint; readonly routes: HttpRoutes }[] {
+  const groups = new Map<string, { at: Endpoint; routes: HttpRoutes }>();
+  for (const { at, routes } of wanted) {
+    const key = `${at.address} ${at.port}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { at, routes });
+    else group.routes = { ...group.routes, ...routes };
+  }
+  return [...groups.values()];
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  routes: HttpRoutes,
+  failed: (error: unknown) => void,
+): Promise<void> {
+  const path = (request.url ?? '').split('?', 1)[0];
+  // A body is nothing we asked for; reading it only to keep the connection would have no bound.
+  if (hasBody(request)) response.setHeader('Connection', 'close');
+  let { status, body, contentType = plainText } = notFound as HttpAnswer;
+  try {
+    if (Object.hasOwn(routes, path)) ({ status, body, contentType = plainText } = await routes[path]());
+  } catch (error) {
+    failed(error);
+    status = 500;
+    body = 'internal error\n';
+  }
+  const bytes = Buffer.from(body, 'utf8');
+  response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': bytes.length });
+  response.end(request.method === 'HEAD' ? undefined : bytes);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+async function listenWithFallback(server: Server, { address, port }: Endpoint): Promise<void> {
+  try {
+    await listen(server, { address, port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (address !== '::' || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL')) throw error;
+    await listen(server, { address: '0.0.0.0', port });
+  }
+}
+
+function listen(server: Server, { address, port }: Endpoint): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host: address, port }, () => {
+      server.removeListener('error', reject);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,147 @@
+/**
+ * Families about the process rather than its packets: build, configuration, set-up of the node, self-check, what is
+ * in use just now, and process_* under the names that every Prometheus client library gives them.
+ */
+import { type Family, groupByLabels, histogramSamples, type Sample, sample } from './exposition.js';
+import { type GaugeName, gaugeNames, healthBucketsSeconds, type Scrape, setupErrors } from './metrics-source.js';
+import type { ProcessNumbers } from './process-numbers.js';
+
+const gaugeMetrics: Readonly<Record<GaugeName, { name: string; help: string }>> = {
+  cacheUsedBytes: { name: 'zerohop_cache_used_bytes', help: 'Memory that cached answers take.' },
+  cacheBytesMax: { name: 'zerohop_cache_limit_bytes', help: 'Memory that cached answers may take.' },
+  pendingQuestions: { name: 'zerohop_pending_questions', help: 'Distinct questions being asked upstream.' },
+  waitingClients: { name: 'zerohop_waiting_clients', help: 'Queries that wait for an upstream.' },
+  tcpClients: { name: 'zerohop_tcp_clients', help: 'TCP clients connected.' },
+  upstreamConnections: { name: 'zerohop_upstream_connections', help: 'TCP connections open to upstreams.' },
+  answeringThreads: { name: 'zerohop_answering_threads', help: 'Threads that answer from the cache.' },
+};
+
+export const processFamilies: readonly Family<Scrape>[] = [
+  {
+    name: 'coredns_build_info',
+    help: "A metric with a constant '1' value labeled by version, revision, and the version of Node.js as goversion.",
+    type: 'gauge',
+    samples: ({ source: { build } }) => [
+      sample({ version: build.version, revision: build.revision, goversion: build.nodeVersion }, 1),
+    ],
+  },
+  {
+    name: 'coredns_plugin_enabled',
+    help: 'A metric that indicates whether a plugin is enabled on per server and zone basis.',
+    type: 'gauge',
+    samples: ({ source }) =>
+      groupByLabels(source.plugins(), ({ server, zone, name }) => ({ server, zone, view: '', name })).map(
+        ({ labels }) => sample(labels, 1),
+      ),
+  },
+  {
+    name: 'coredns_reload_version_info',
+    help: 'A metric with a constant value of 1 labeled by hash, and value which type of hash generated.',
+    type: 'gauge',
+    samples: ({ source }) => {
+      const value = source.corefileSha512();
+      return value === null ? [] : [sample({ hash: 'sha512', value }, 1)];
+    },
+  },
+  {
+    name: 'coredns_health_request_duration_seconds',
+    help: 'Histogram of the time (in seconds) each self check took.',
+    type: 'histogram',
+    samples: ({ source }) =>
+      histogramSamples(
+        'coredns_health_request_duration_seconds',
+        {},
+        { numbers: source.healthDurations, bounds: healthBucketsSeconds },
+      ),
+  },
+  {
+    name: 'coredns_nodecache_setup_errors_total',
+    help: 'The number of errors during periodic network setup for node-cache.',
+    type: 'counter',
+    samples: setupErrorSamples,
+  },
+  {
+    // A counter must end in _total for promtool; without a type the old name passes, and rate() reads it as well.
+    name: 'coredns_nodecache_setup_errors',
+    help: 'Former name of coredns_nodecache_setup_errors_total.',
+    type: 'untyped',
+    samples: setupErrorSamples,
+  },
+  templateFamily('coredns_template_matches_total', 'Counter of template regex matches.', 'matches'),
+  templateFamily('coredns_template_template_failures_total', 'Counter of go template failures.', 'templateFailures'),
+  templateFamily('coredns_template_rr_failures_total', 'Counter of mis-templated RRs.', 'recordFailures'),
+  ...gaugeNames.map(
+    (gauge): Family<Scrape> => ({
+      ...gaugeMetrics[gauge],
+      type: 'gauge',
+      samples: ({ source }) => present(source.gauges()[gauge]),
+    }),
+  ),
+  {
+    name: 'nodejs_eventloop_lag_seconds',
+    help: 'How late the event loop of the control lane ran what was due when the scrape arrived.',
+    type: 'gauge',
+    samples: ({ loopLagMs }) => [sample({}, loopLagMs / 1000)],
+  },
+  {
+    name: 'process_start_time_seconds',
+    help: 'Start time of the process since unix epoch in seconds.',
+    type: 'gauge',
+    samples: ({ source }) => [sample({}, source.startedAtMs / 1000)],
+  },
+  processFamily(
+    'process_cpu_seconds_total',
+    'counter',
+    'Total user and system CPU time spent in seconds.',
+    'cpuSeconds',
+  ),
+  processFamily('process_resident_memory_bytes', 'gauge', 'Resident memory size in bytes.', 'residentBytes'),
+  processFamily('process_virtual_memory_bytes', 'gauge', 'Virtual memory size in bytes.', 'virtualBytes'),
+  processFamily('process_open_fds', 'gauge', 'Number of open file descriptors.', 'openFiles'),
+  processFamily('process_max_fds', 'gauge', 'Maximum number of open file descriptors.', 'openFilesMax'),
+  processFamily('nodejs_heap_size_used_bytes', 'gauge', 'JavaScript heap in use, of the main thread.', 'heapUsedBytes'),
+  processFamily('nodejs_external_memory_bytes', 'gauge', 'Memory of JavaScript objects off the heap.', 'externalBytes'),
+];
+
+function setupErrorSamples({ source }: Scrape): Sample[] {
+  const counts = source.setupErrors();
+  return setupErrors.map((errortype) => sample({ errortype }, counts[errortype]));
+}
+
+function templateFamily(
+  name: string,
+  help: string,
+  which: 'matches' | 'templateFailures' | 'recordFailures',
+): Family<Scrape> {
+  return {
+    name,
+    help,
+    type: 'counter',
+    samples: ({ source }) =>
+      groupByLabels(source.templates(), (count) => ({
+        server: count.server,
+        zone: count.zone,
+        view: '',
+        class: count.class,
+        type: count.type,
+      })).map(({ labels, members }) =>
+        sample(
+          labels,
+          members.reduce((sum, count) => sum + count[which], 0),
+        ),
+      ),
+  };
+}
+
+function processFamily(
+  name: string,
+  type: 'counter' | 'gauge',
+  help: string,
+  which: keyof ProcessNumbers,
+): Family<Scrape> {
+  return { name, help, type, samples: ({ process }) => present(process[which]) };
+}
+
+function present(value: number | null | undefined): Sample[] {
+  return value === null || value === undefined ? [] : [sample({}, value)];
+}

@@ -1,0 +1,51 @@
+/**
+ * /metrics: every family registered once with prom-client, which checks names and writes the text; the numbers come
+ * from one reading of the `MetricsSource` per scrape. prom-client's own Counter and Histogram are not used: they
+ * want to be told of each event, while ours were counted in plain numbers, buckets included, on threads that
+ * prom-client knows nothing of. Its registry takes any object with a name and a `get`.
+ */
+import { type Metric, Registry } from 'prom-client';
+import type { Clock } from '../outside/clock.js';
+import { eventFamilies } from './event-metrics.js';
+import type { Family } from './exposition.js';
+import { cacheFamilies } from './metrics-cache.js';
+import { dnsFamilies } from './metrics-dns.js';
+import { processFamilies } from './metrics-process.js';
+import { type MetricsSource, readSource, type Scrape } from './metrics-source.js';
+import { upstreamFamilies } from './metrics-upstream.js';
+
+export interface Metrics {
+  readonly contentType: string;
+  /** The exposition of this moment. */
+  text(): Promise<string>;
+}
+
+const families: readonly Family<Scrape>[] = [
+  ...dnsFamilies,
+  ...cacheFamilies,
+  ...upstreamFamilies,
+  ...eventFamilies,
+  ...processFamilies,
+];
+
+/** Names of all families, for dashboards' and alerts' tests. */
+export const familyNames: readonly string[] = families.map(({ name }) => name);
+
+export function newMetrics(source: MetricsSource, clock: Clock): Metrics {
+  const registry = new Registry();
+  let scrape: Scrape | null = null;
+  for (const { name, help, type, samples } of families) {
+    // get() of all families runs within one turn of registry.metrics(), so they all see one reading.
+    const get = () => ({ name, help, type, values: scrape === null ? [] : samples(scrape), aggregator: 'sum' });
+    registry.registerMetric({ name, get } as unknown as Metric);
+  }
+  return {
+    contentType: registry.contentType,
+    async text() {
+      const arrivedMs = clock.nowMs();
+      await new Promise((resolve) => setImmediate(resolve));
+      scrape = readSource(source, clock.nowMs() - arrivedMs);
+      return registry.metrics();
+    },
+  };
+}

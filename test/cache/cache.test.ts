@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import packets from 'dns-packet';
+import fc from 'fast-check';
+import { atMessage, Blocks, cacheMemory, kindDenial } from '../../src/cache/blocks.js';
+import { type Cache, createCache, type Store } from '../../src/cache/cache.js';
+import { slabBytes } from '../../src/limits.js';
+import { answerFor, queryFor } from './answers.js';
+
+function makeCache(capacity = 100, bytesMax?: number): { cache: Cache; store: Store } {
+  const cache = createCache(new Blocks(cacheMemory(), 42), bytesMax);
+  return { cache, store: cache.newStore({ successEntriesMax: capacity, denialEntriesMax: capacity }) };
+}
+
+function find(cache: Cache, name: string, zoneId = 1, key = 0): number {
+  const packet = queryFor(name);
+  return cache.blocks.find(packet, packet.length, zoneId, key);
+}
+
+function dataOf(cache: Cache, ref: number): unknown {
+  const { bytes } = cache.blocks;
+  const message = Buffer.from(bytes.slice(ref + atMessage, ref + atMessage + cache.blocks.messageBytes(ref)));
+  return (packets.decode(message).answers as packets.StringAnswer[])[0].data;
+}
+
+describe('Cache', () => {
+  it('finds what was kept, whatever the case of the name', () => {
+    const { cache, store } = makeCache();
+    const ref = cache.keep(store, answerFor('www.example.com'), 1000);
+    assert.notEqual(ref, 0);
+    assert.equal(find(cache, 'WWW.example.COM'), ref);
+    assert.equal(cache.blocks.storedAtMs(ref), 1000);
+    assert.equal(cache.blocks.expiresAtMs(ref), 31_000);
+    assert.equal(cache.blocks.records(ref), 1);
+  });
+
+  it('tells zones, DO and CD apart', () => {
+    const { cache, store } = makeCache();
+    cache.keep(store, answerFor('a.test', { zoneId: 1, key: 0 }), 0);
+    assert.equal(find(cache, 'a.test', 2, 0), 0);
+    assert.equal(find(cache, 'a.test', 1, 1), 0);
+    assert.equal(find(cache, 'a.test', 1, 2), 0);
+    assert.equal(find(cache, 'b.test'), 0);
+    assert.equal(find(cache, 'a.tes'), 0);
+    assert.equal(find(cache, 'a.testt'), 0);
+    assert.notEqual(find(cache, 'a.test'), 0);
+  });
+
+  it('replaces the answer to the same question, of whatever kind it is', () => {
+    const { cache, store } = makeCache();
+    cache.keep(store, answerFor('a.test', { data: '192.0.2.1' }), 0);
+    cache.keep(store, answerFor('a.test', { data: '192.0.2.2' }), 0);
+    assert.equal(dataOf(cache, find(cache, 'a.test')), '192.0.2.2');
+    assert.equal(store.success.size, 1);
+    cache.keep(store, answerFor('a.test', { kind: kindDenial }), 0);
+    assert.deepEqual([store.success.size, store.denial.size], [0, 1]);
+    assert.equal(store.evictedSuccess + store.evictedDenial, 0);
+  });
+
+  it('throws out the one unused for longest, and what threads touched is used', () => {
+    const { cache, store } = makeCache(3);
+    for (const name of ['a.test', 'b.test', 'c.test']) cache.keep(store, answerFor(name), 0);
+    cache.blocks.touch(find(cache, 'a.test'), 1, 1000);
+    cache.keep(store, answerFor('d.test'), 2);
+    assert.deepEqual(
+      ['a.test', 'b.test', 'c.test', 'd.test'].map((name) => find(cache, name) !== 0),
+      [true, false, true, true],
+    );
+    assert.equal(store.evictedSuccess, 1);
+  });
+
+  it('counts hits in a row and begins again after a gap', () => {
+    const { cache, store } = makeCache();
+    const ref = cache.keep(store, answerFor('a.test'), 0);
+    assert.equal(cache.blocks.touch(ref, 100, 1000), 1);
+    assert.equal(cache.blocks.touch(ref, 600, 1000), 2);
+    assert.equal(cache.blocks.touch(ref, 1601, 1000), 1);
+  });
+
+  it('keeps within its memory, and gives memory to the sizes that are asked for', () => {
+    const { cache, store } = makeCache(100_000, 4 * slabBytes);
+    for (let index = 0; index < 12_000; index++) cache.keep(store, answerFor(`small-${index}.test`), index);
+    const full = cache.usedBytes;
+    assert.ok(full <= 4 * slabBytes);
+    assert.ok(cache.evictedForMemory > 0);
+    for (let index = 0; index < 200; index++) {
+      const ref = cache.keep(store, answerFor(`large-${index}.test`, { records: 300 }), index);
+      assert.notEqual(ref, 0, 'a large answer finds room among small ones');
+    }
+    assert.ok(cache.usedBytes <= 4 * slabBytes);
+    assert.equal(
+      store.success.size,
+      [...store.success.keys()].filter((ref) => cache.blocks.bytes[ref + 52] === 1).length,
+    );
+  });
+
+  it('answers from borrowed memory without anybody finding it', () => {
+    const { cache } = makeCache();
+    const ref = cache.borrow(answerFor('a.test'), 0);
+    assert.equal(dataOf(cache, ref), '192.0.2.1');
+    assert.equal(find(cache, 'a.test'), 0);
+    cache.release(ref);
+    assert.equal(cache.usedBytes, 0);
+  });
+
+  it('moves entries to the stores of zones that remain and forgets the others', () => {
+    const { cache, store } = makeCache();
+    cache.keep(store, answerFor('a.test', { zoneId: 1 }), 0);
+    cache.keep(store, answerFor('b.test', { zoneId: 2 }), 0);
+    cache.keep(store, answerFor('c.test', { zoneId: 1, kind: kindDenial }), 0);
+    const next = cache.newStore({ successEntriesMax: 10, denialEntriesMax: 10 });
+    cache.dissolve(store, (zoneId) => (zoneId === 1 ? next : null));
+    assert.notEqual(find(cache, 'a.test', 1), 0);
+    assert.notEqual(find(cache, 'c.test', 1), 0);
+    assert.equal(find(cache, 'b.test', 2), 0);
+    assert.deepEqual([next.success.size, next.denial.size, store.success.size, store.denial.size], [1, 1, 0, 0]);
+  });
+
+  it('keeps the youngest when the new store is smaller', () => {
+    const { cache, store } = makeCache();
+    for (const name of ['a.test', 'b.test', 'c.test']) cache.keep(store, answerFor(name), 0);
+    const next = cache.newStore({ successEntriesMax: 2, denialEntriesMax: 2 });
+    cache.dissolve(store, () => next);
+    assert.deepEqual(
+      ['a.test', 'b.test', 'c.test'].map((name) => find(cache, name) !== 0),
+      [false, true, true],
+    );
+  });
+
+  it('behaves like a map with a limit', () => {
+    const names = fc.constantFrom(...Array.from({ length: 12 }, (_, index) => `n${index}.test`));
+    const command = fc.record({ name: names, touch: fc.boolean(), records: fc.integer({ min: 1, max: 60 }) });
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 120 }), (commands) => {
+        const { cache, store } = makeCache(8, 2 * slabBytes);
+        const model = new Map<string, number>();
+        commands.forEach(({ name, touch, records }, index) => {
+          if (touch) {
+            const ref = find(cache, name);
+            if (ref !== 0) cache.blocks.touch(ref, index, 1000);
+          } else {
+            cache.keep(store, answerFor(name, { records, data: `192.0.2.${index % 250}` }), index);
+            model.set(name, index % 250);
+          }
+          assert.ok(store.success.size <= 8);
+        });
+        let found = 0;
+        for (const [name, last] of model) {
+          const ref = find(cache, name);
+          if (ref === 0) continue;
+          found++;
+          assert.equal(dataOf(cache, ref), `192.0.2.${last}`, 'never an older answer');
+        }
+        assert.equal(found, store.success.size);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});

@@ -89,6 +89,13 @@ export const corefileNestingMax = 8;
 export const zonesPerBlockMax = 1_024;
 export const resolvConfServersMax = 15;
 export const listenersMax = 256;
+/** Answering threads; a node with more cores than this has other work for them. */
+export const workersMax = 64;
+/** Between looks at link and rules: below it they would be the load, above it a gap would last longer than a day. */
+export const syncIntervalMsMin = 1_000;
+export const syncIntervalMsMax = 86_400_000;
+/** Linux's sockaddr_un, without the closing zero. */
+export const unixPathBytesMax = 107;
 
 // Watching.
 export const httpRequestBytesMax = 16 * 1024;

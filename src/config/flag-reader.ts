@@ -1,0 +1,89 @@
+/**
+ * The grammar of a command line as Go's flag package has it, because the command lines that people have were written
+ * for that: one dash or two, `-name value` or `-name=value`, booleans without a value or with one after `=`, the last
+ * of repeated flags counts, `--` ends the flags. Words that are no flags may stand anywhere.
+ */
+import { type Flag, type FlagName, flagTable } from './flag-table.js';
+import { nearest } from './nearest.js';
+
+/** Wrong usage; the message is one sentence that says what to change. */
+export class UsageError extends Error {}
+
+export interface ReadFlags {
+  /** The text of every flag, given or by default. */
+  text(name: FlagName): string;
+  isSet(name: FlagName): boolean;
+  /** Flags that were written, in that order, without repetitions. */
+  readonly given: readonly FlagName[];
+  /** What is no flag: the command and its files. */
+  readonly words: readonly string[];
+}
+
+/** Reads the arguments of a process, without those of Node. Throws a UsageError. */
+export function readFlags(argv: readonly string[]): ReadFlags {
+  const values = new Map<FlagName, string>();
+  const words: string[] = [];
+  let at = 0;
+  while (at < argv.length) {
+    const argument = argv[at++];
+    if (argument === '--') {
+      words.push(...argv.slice(at));
+      break;
+    }
+    if (!isFlag(argument)) {
+      words.push(argument);
+      continue;
+    }
+    const { name, value } = splitFlag(argument);
+    if (flagOf(name).kind === 'boolean') {
+      values.set(name, booleanText(name, value ?? 'true'));
+    } else if (value !== undefined) {
+      values.set(name, value);
+    } else {
+      values.set(name, nextValue(name, argv[at++]));
+    }
+  }
+  const text = (name: FlagName): string => values.get(name) ?? flagOf(name).byDefault;
+  return { text, isSet: (name) => text(name) === 'true', given: [...values.keys()], words };
+}
+
+const flagNames = Object.keys(flagTable) as FlagName[];
+const namesByAlias = new Map<string, FlagName>(
+  flagNames.flatMap((name) => [name, ...flagOf(name).aliases].map((alias) => [alias, name])),
+);
+
+function flagOf(name: FlagName): Flag {
+  return flagTable[name];
+}
+
+/** A lone dash is a word, as in Go. */
+function isFlag(argument: string): boolean {
+  return argument.startsWith('-') && argument.length > 1;
+}
+
+function splitFlag(argument: string): { name: FlagName; value: string | undefined } {
+  const [, dashes, written, value] = /^(--?)([^=]*)(?:=(.*))?$/su.exec(argument) ?? [];
+  const name = namesByAlias.get(written);
+  if (name === undefined) throw unknownFlag(dashes, written);
+  return { name, value };
+}
+
+function unknownFlag(dashes: string, written: string): UsageError {
+  const meant = nearest(written.replace(/^no-/u, ''), namesByAlias.keys());
+  const hint = meant === undefined ? 'zerohop --help lists all flags.' : `did you mean ${dashes}${meant}?`;
+  return new UsageError(`${dashes}${written} is no flag; ${hint}`);
+}
+
+/** What Go's strconv.ParseBool takes. */
+function booleanText(name: FlagName, value: string): 'true' | 'false' {
+  if (/^(?:1|t|T|TRUE|true|True)$/u.test(value)) return 'true';
+  if (/^(?:0|f|F|FALSE|false|False)$/u.test(value)) return 'false';
+  throw new UsageError(`-${name}=${value} is neither true nor false; write -${name}=true or -${name}=false.`);
+}
+
+/** A known flag where a value should be is a value that was forgotten: none of ours begins with a dash. */
+function nextValue(name: FlagName, next: string | undefined): string {
+  const written = next === undefined ? undefined : /^--?([^=]+)/u.exec(next)?.[1];
+  if (next !== undefined && !(written !== undefined && namesByAlias.has(written))) return next;
+  throw new UsageError(`-${name} needs a value; write -${name}=VALUE.`);
+}

@@ -1,0 +1,116 @@
+/**
+ * The command line, from arguments to the command to carry out. It is not where flags are listed (flag-table.ts) or
+ * understood (flag-reader.ts, serve-options.ts). The only user of yargs, which lays out the help and is loaded for
+ * that alone: it would cost every start 65 ms and 6 MB, of 300 and 30 promised, and cannot read Go's flags as they are.
+ */
+import type { Environment } from './cluster-dns.js';
+import { supportedDirectives } from './directives/known.js';
+import { type ReadFlags, readFlags, UsageError } from './flag-reader.js';
+import { type Flag, flagTable } from './flag-table.js';
+import { nearest } from './nearest.js';
+import { type ServeOptions, serveOptions } from './serve-options.js';
+import { programVersion } from './version.js';
+
+export type Command =
+  | { readonly kind: 'serve'; readonly options: ServeOptions }
+  /** Without files the built-in configuration is printed. */
+  | { readonly kind: 'check'; readonly files: readonly string[]; readonly options: ServeOptions }
+  | { readonly kind: 'demo' }
+  /** Text for stdout, without the last line's end; then exit 0. */
+  | { readonly kind: 'help'; readonly text: Promise<string> }
+  | { readonly kind: 'version'; readonly text: string }
+  | { readonly kind: 'plugins'; readonly text: string }
+  /** One sentence for stderr, then exit 2. */
+  | { readonly kind: 'usage'; readonly message: string };
+
+/** Understands the arguments of the process, those of Node taken off. Never throws: wrong usage is a command too. */
+export function parseFlags(argv: readonly string[], environment: Environment): Command {
+  try {
+    // `npm start` shows what this is; a bare `zerohop` serves, as a bare node-cache would.
+    const { npm_lifecycle_event: npmScript } = environment;
+    if (argv.length === 0 && npmScript === 'start') return { kind: 'demo' };
+    return commandOf(readFlags(argv), environment);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return { kind: 'usage', message: error.message };
+  }
+}
+
+function commandOf(flags: ReadFlags, environment: Environment): Command {
+  if (flags.isSet('help')) return { kind: 'help', text: helpText() };
+  if (flags.isSet('version')) return { kind: 'version', text: versionText() };
+  if (flags.isSet('plugins')) return { kind: 'plugins', text: pluginsText() };
+  const [word, ...rest] = flags.words;
+  switch (word) {
+    case undefined:
+      return { kind: 'serve', options: serveOptions(flags, environment) };
+    case 'check':
+      return { kind: 'check', files: rest, options: serveOptions(flags, environment) };
+    case 'demo':
+      return demo(flags, rest);
+    default:
+      throw surplusWord(flags, word);
+  }
+}
+
+function demo({ given }: ReadFlags, rest: readonly string[]): Command {
+  const surplus = given.length > 0 ? `-${given[0]}` : rest[0];
+  if (surplus === undefined) return { kind: 'demo' };
+  throw new UsageError(`demo takes nothing more; take out ${surplus}.`);
+}
+
+const commands = ['check', 'demo'];
+
+function surplusWord({ given }: ReadFlags, word: string): UsageError {
+  const lastBoolean = given.findLast((name) => flagTable[name].kind === 'boolean');
+  if (lastBoolean !== undefined && /^(?:true|false|[01tf])$/iu.test(word)) {
+    return new UsageError(
+      `"${word}" stands alone; a boolean flag takes its value with =, as in -${lastBoolean}=${word}.`,
+    );
+  }
+  const meant = nearest(word, commands);
+  const hint = meant === undefined ? 'take it out, or write "check FILE" or "demo".' : `did you mean ${meant}?`;
+  return new UsageError(`"${word}" is no command; ${hint}`);
+}
+
+function versionText(): string {
+  return `zerohop-${programVersion()}\n${process.platform}/${process.arch}, Node.js ${process.versions.node}`;
+}
+
+/** In the layout of CoreDNS, so that what greps its list for `dns.forward` finds it here. */
+function pluginsText(): string {
+  return ['Server types:', '  dns', '', 'Other plugins:', ...supportedDirectives.map((name) => `  dns.${name}`)].join(
+    '\n',
+  );
+}
+
+const helpColumns = 100;
+
+async function helpText(): Promise<string> {
+  const { default: yargs } = await import('yargs');
+  const program = yargs([])
+    .scriptName('zerohop')
+    .locale('en')
+    .usage('A DNS cache for every node of a Kubernetes cluster; it takes the command line of node-cache.\n\nUsage:')
+    .usage('  zerohop [flags]                  serve')
+    .usage('  zerohop check [FILE...] [flags]  say what is wrong in Corefiles; without one, print the built-in one')
+    .usage('  zerohop demo                     serve a stand-in cluster on 127.0.0.1 and ask it a few questions')
+    .epilogue(
+      'One dash or two, -name value or -name=value; a boolean takes its value with =, as in -setupiptables=false. ' +
+        'Durations are written like 60s, 500ms or 1h30m. Exit status: 0 after a clean stop, 1 if the start failed, ' +
+        '2 if the command line or the configuration is wrong.',
+    )
+    .help(false)
+    .version(false)
+    .wrap(helpColumns);
+  for (const [name, flag] of Object.entries<Flag>(flagTable)) {
+    program.option(name, {
+      alias: flag.aliases,
+      group: flag.group,
+      describe: flag.about,
+      type: flag.kind === 'text' ? 'string' : 'boolean',
+      defaultDescription: flag.byDefault === '' ? 'empty' : flag.byDefault,
+    });
+  }
+  return program.getHelp();
+}

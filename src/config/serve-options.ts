@@ -1,0 +1,170 @@
+/**
+ * What flags mean: their texts become one frozen value with types and units, or a UsageError that says what to
+ * change. Files are not looked at here; who uses a path finds out whether it is there.
+ */
+import { listenersMax, syncIntervalMsMax, syncIntervalMsMin, unixPathBytesMax, workersMax } from '../limits.js';
+import type { Endpoint } from '../outside/network.js';
+import { canonicalAddress, portNumber, splitHostPort } from './addresses.js';
+import { type ClusterDns, type Environment, findClusterDns } from './cluster-dns.js';
+import { formatDuration, parseDuration } from './durations.js';
+import { type ReadFlags, UsageError } from './flag-reader.js';
+import type { FlagName } from './flag-table.js';
+
+const firewalls = ['auto', 'iptables', 'nftables', 'none'] as const;
+export type Firewall = (typeof firewalls)[number];
+
+export interface ServeOptions {
+  /** Literal addresses in their shortest form, at least one, without duplicates. */
+  readonly localAddresses: readonly string[];
+  readonly dnsPort: number;
+  readonly clusterDns: ClusterDns;
+  /** `auto` is settled by `workerCount`. */
+  readonly workers: number | 'auto';
+  readonly corefilePath: string;
+  /** False: the path is the default, and its absence means the built-in configuration. */
+  readonly corefileGiven: boolean;
+  readonly baseCorefilePath: string;
+  /** It may be missing: the kube-dns ConfigMap is optional. */
+  readonly kubeDnsFolder: string;
+  readonly reloadWithSignal: boolean;
+  readonly setupInterface: boolean;
+  readonly interfaceName: string;
+  readonly setupRules: boolean;
+  readonly firewall: Firewall;
+  readonly syncIntervalMs: number;
+  readonly skipTeardown: boolean;
+  /** The port that the NOTRACK rules name; where health is served is the Corefile's to say. */
+  readonly healthPort: number;
+  readonly metricsAddress: Endpoint | null;
+  /** What `__PROMETHEUS__ENDPOINT__` becomes: `:9253`. */
+  readonly prometheusAddress: string;
+  readonly quiet: boolean;
+  readonly handoverPath: string | null;
+  readonly cacheFilePath: string | null;
+  readonly pidFilePath: string | null;
+}
+
+/** The options of these flags; the cluster DNS is looked up in `environment`. Throws a UsageError. */
+export function serveOptions(flags: ReadFlags, environment: Environment): ServeOptions {
+  return Object.freeze({
+    localAddresses: Object.freeze(readLocalAddresses(flags.text('localip'))),
+    dnsPort: readPort(flags, 'dns.port'),
+    clusterDns: findClusterDns(flags.text('upstreamsvc'), environment),
+    workers: readWorkers(flags.text('workers')),
+    corefilePath: readPath(flags, 'conf'),
+    corefileGiven: flags.given.includes('conf'),
+    baseCorefilePath: readPath(flags, 'basecorefile'),
+    // As in node-cache, empty means the default.
+    kubeDnsFolder: flags.text('kubednscm') || '/etc/kube-dns',
+    reloadWithSignal: flags.isSet('reloadwithsignal'),
+    setupInterface: flags.isSet('setupinterface'),
+    interfaceName: readInterfaceName(flags.text('interfacename')),
+    setupRules: flags.isSet('setupiptables'),
+    firewall: readFirewall(flags.text('firewall')),
+    syncIntervalMs: readSyncInterval(flags.text('syncinterval')),
+    skipTeardown: flags.isSet('skipteardown'),
+    healthPort: readPort(flags, 'health-port'),
+    metricsAddress: readListenAddress(flags, 'metrics-listen-address'),
+    prometheusAddress: readPrometheusAddress(flags.text('prometheus-listen-address')),
+    quiet: flags.isSet('quiet'),
+    handoverPath: readUnixPath(flags.text('handover')),
+    cacheFilePath: flags.text('cachefile') || null,
+    pidFilePath: flags.text('pidfile') || null,
+  });
+}
+
+const autoWorkersMax = 4;
+
+/** How many threads answer on a machine with so many cores. */
+export function workerCount(workers: number | 'auto', cores: number): number {
+  return workers === 'auto' ? Math.max(1, Math.min(cores, autoWorkersMax)) : workers;
+}
+
+function readLocalAddresses(text: string): string[] {
+  const addresses = new Set<string>();
+  for (const element of text.split(',').map((part) => part.trim())) {
+    if (element === '') {
+      throw new UsageError(`-localip "${text}" has an empty element; write addresses with one comma between them.`);
+    }
+    const address = canonicalAddress(element);
+    if (address === undefined) {
+      throw new UsageError(`-localip: "${element}" is no IP address; write one like 169.254.20.10.`);
+    }
+    addresses.add(address);
+  }
+  if (addresses.size > listenersMax) {
+    throw new UsageError(`-localip has ${addresses.size} addresses; at most ${listenersMax} are possible.`);
+  }
+  return [...addresses];
+}
+
+function readPort(flags: ReadFlags, name: FlagName): number {
+  const port = portNumber(flags.text(name), 1);
+  if (port !== undefined) return port;
+  throw new UsageError(`-${name} "${flags.text(name)}" is no port; write a number from 1 to 65535.`);
+}
+
+function readWorkers(text: string): number | 'auto' {
+  if (text === 'auto') return 'auto';
+  const count = /^\d{1,3}$/u.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= workersMax) return count;
+  throw new UsageError(`-workers "${text}" is no number of threads; write 1 to ${workersMax}, or auto.`);
+}
+
+function readPath(flags: ReadFlags, name: FlagName): string {
+  if (flags.text(name) !== '') return flags.text(name);
+  throw new UsageError(`-${name} is empty; write a path, or leave the flag out.`);
+}
+
+/** Linux takes 15 bytes without slash and white space (dev_valid_name). */
+function readInterfaceName(name: string): string {
+  if (/^[\x21-\x2e\x30-\x39\x3b-\x7e]{1,15}$/u.test(name) && name !== '.' && name !== '..') return name;
+  throw new UsageError(
+    `-interfacename "${name}" is no name for a link; write up to 15 characters without blank, slash and colon.`,
+  );
+}
+
+function readFirewall(text: string): Firewall {
+  const firewall = firewalls.find((name) => name === text);
+  if (firewall !== undefined) return firewall;
+  throw new UsageError(`-firewall "${text}" is unknown; write iptables, nftables, auto or none.`);
+}
+
+function readSyncInterval(text: string): number {
+  let intervalMs: number;
+  try {
+    intervalMs = parseDuration(text);
+  } catch (error) {
+    throw new UsageError(`-syncinterval: ${(error as Error).message}`);
+  }
+  if (intervalMs >= syncIntervalMsMin && intervalMs <= syncIntervalMsMax) return intervalMs;
+  const range = `${formatDuration(syncIntervalMsMin)} to ${formatDuration(syncIntervalMsMax)}`;
+  throw new UsageError(`-syncinterval "${text}" is out of range; write a duration from ${range}.`);
+}
+
+/** `0.0.0.0:9353`, `:9353` (all addresses, as in Go), `localhost:9353`; null for nothing. */
+function readListenAddress(flags: ReadFlags, name: FlagName): Endpoint | null {
+  const text = flags.text(name);
+  if (text === '') return null;
+  const parts = splitHostPort(text);
+  const port = parts && portNumber(parts.port, 1);
+  const address = parts && hostAddress(parts.host);
+  if (address !== undefined && port !== undefined) return Object.freeze({ address, port });
+  throw new UsageError(`-${name} "${text}" is no address and port; write ADDRESS:PORT, or :PORT for all addresses.`);
+}
+
+function hostAddress(host: string): string | undefined {
+  if (host === '') return '::';
+  return host === 'localhost' ? '127.0.0.1' : canonicalAddress(host);
+}
+
+/** It becomes one word of the Corefile, whose parser says what is wrong with it beyond that. */
+function readPrometheusAddress(text: string): string {
+  if (/^[^\s"#{}]+$/u.test(text)) return text;
+  throw new UsageError(`-prometheus-listen-address "${text}" is no address; write ADDRESS:PORT or :PORT.`);
+}
+
+function readUnixPath(path: string): string | null {
+  if (Buffer.byteLength(path) <= unixPathBytesMax) return path || null;
+  throw new UsageError(`-handover is longer than ${unixPathBytesMax} bytes; a unix socket needs a shorter path.`);
+}

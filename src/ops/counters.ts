@@ -157,11 +157,11 @@ export type Family = 0 | 1;
 
 /** One thread's numbers: the process's events, then each served zone's places in the order of their ordinals. */
 export class Counters {
-  readonly events: Float64Array;
-  readonly zones: Float64Array;
+  events: Float64Array;
+  zones: Float64Array;
 
-  /** `memory` comes from `countersBytes(zones)`; another thread's view of the same numbers is made from it. */
-  constructor(readonly memory: SharedArrayBuffer) {
+  /** `memory` comes from `countersMemory`; another thread's view of the same numbers is made from it. */
+  constructor(public memory: SharedArrayBuffer) {
     this.events = new Float64Array(memory, 0, eventNames.length);
     this.zones = new Float64Array(memory, eventNames.length * 8);
   }
@@ -178,11 +178,22 @@ export class Counters {
   zoneBase(ordinal: number): number {
     return ordinal * zonePlaces.count;
   }
+
+  /** Makes room for so many zones, in new memory when there is not enough; the numbers so far are taken along. */
+  growTo(zones: number): void {
+    if (this.zones.length >= zones * zonePlaces.count) return;
+    const { events, zones: before } = this;
+    this.memory = countersMemory(zones);
+    this.events = new Float64Array(this.memory, 0, eventNames.length);
+    this.zones = new Float64Array(this.memory, eventNames.length * 8);
+    this.events.set(events);
+    this.zones.set(before);
+  }
 }
 
 /** Memory for the events and so many served zones. */
-export function countersBytes(zones: number): number {
-  return (eventNames.length + zones * zonePlaces.count) * 8;
+export function countersMemory(zones: number): SharedArrayBuffer {
+  return new SharedArrayBuffer((eventNames.length + zones * zonePlaces.count) * 8);
 }
 
 /** Adds one observation to the duration histogram at `base`. */

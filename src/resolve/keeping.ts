@@ -2,7 +2,10 @@
  * What is kept of an upstream's answer, as what, and for how long (RFC 2308, RFC 2181 8). Pure: it reads the facts
  * of a normalised message and the zone's settings, and sets the TTLs that clients will see.
  */
+
 import { type Kind, kindDenial, kindServfail, kindSuccess } from '../cache/blocks.js';
+import type { CacheConfig } from '../config/config.js';
+import { isInZone, wireToName } from '../dns/names.js';
 import { type Normalised, ttlSeconds } from '../dns/normalise.js';
 import { rcodeNoError, rcodeNotImp, rcodeNxDomain, rcodeServFail, setU32 } from '../dns/wire.js';
 
@@ -56,4 +59,28 @@ function clampTtls(message: Normalised, minSeconds: number, maxSeconds: number):
 
 function clamp(value: number, min: number, max: number): number {
   return Math.min(Math.max(value, min), max);
+}
+
+/** The part of a `cache` directive that decides about keeping. */
+export function keepPolicy(cache: CacheConfig): KeepPolicy {
+  return {
+    successTtlMinSeconds: cache.success.ttlMinSeconds,
+    successTtlMaxSeconds: cache.success.ttlMaxSeconds,
+    denialTtlMinSeconds: cache.denial.ttlMinSeconds,
+    denialTtlMaxSeconds: cache.denial.ttlMaxSeconds,
+    servfailMs: cache.servfailMs,
+  };
+}
+
+/** Whether `disable` lets an answer of this kind to this question be kept. */
+export function keepsFor(cache: CacheConfig): (kind: Kind, question: Uint8Array) => boolean {
+  const success = cache.successDisabled;
+  const denial = cache.denialDisabled;
+  if (success === null && denial === null) return () => true;
+  return (kind, question) => {
+    const disabled = kind === kindSuccess ? success : denial;
+    if (disabled === null) return true;
+    const name = wireToName(question, 0);
+    return !disabled.some((zone) => isInZone(name, zone));
+  };
 }

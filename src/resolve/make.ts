@@ -1,0 +1,51 @@
+/**
+ * Answers that a block's templates make, brought into the shape of the waiting half. A denial without a SOA gets the
+ * zone's own, because without one neither we nor the client could keep it (RFC 2308 5).
+ */
+import { questionOf } from '../dns/query.js';
+import { atAnswers, atAuthorities, rcodeNoError, rcodeNxDomain, setU16, setU32, typeSoa, u16 } from '../dns/wire.js';
+import type { Asker } from '../listen/asker.js';
+import type { Lane } from './lane.js';
+import type { Made, Route } from './route.js';
+import { answerFromTemplates, type Templates } from './templates.js';
+import type { ServedZone } from './zones.js';
+
+/** The `make` of a route; null when the block has no templates. */
+export function makeFrom(templates: Templates): Route['make'] {
+  if (templates.compiled.length === 0) return null;
+  return (packet: Uint8Array, lane: Lane, asker: Asker): Made => {
+    const question = questionOf(packet, lane.query);
+    const query = { id: u16(packet, 0), flags: lane.query.flags, question, remote: asker.remote.address };
+    const result = answerFromTemplates(templates, query);
+    if (result.kind !== 'message') return result;
+    const denies = result.rcode === rcodeNxDomain || result.rcode === rcodeNoError;
+    const empty = u16(result.message, atAnswers) === 0 && u16(result.message, atAuthorities) === 0;
+    const message = denies && empty ? withSoa(result.message, lane.zone!) : result.message;
+    return { kind: 'message', message, extendedError: result.extendedError?.code ?? -1 };
+  };
+}
+
+/** The message, which has a question and additional records at most, with the zone's SOA in its authority section. */
+function withSoa(message: Uint8Array, zone: ServedZone): Uint8Array {
+  const { soa, ttlSeconds } = zone.denial;
+  // Additional records would stand behind the authority; a denial made here needs none.
+  const end = questionEnd(message);
+  const whole = new Uint8Array(end + zone.wire.length + 10 + soa.length);
+  whole.set(message.subarray(0, end));
+  whole.set(zone.wire, end);
+  const fixed = end + zone.wire.length;
+  setU16(whole, fixed, typeSoa);
+  setU16(whole, fixed + 2, 1);
+  setU32(whole, fixed + 4, ttlSeconds);
+  setU16(whole, fixed + 8, soa.length);
+  whole.set(soa, fixed + 10);
+  setU16(whole, atAuthorities, 1);
+  setU16(whole, atAuthorities + 2, 0);
+  return whole;
+}
+
+function questionEnd(message: Uint8Array): number {
+  let at = 12;
+  while (message[at] !== 0) at += message[at] + 1;
+  return at + 5;
+}

@@ -1,0 +1,177 @@
+/**
+ * One configuration at work: its listeners' tables, and for each server block its upstreams, templates, stores and
+ * logs. A reload makes a new one beside the old, moves over what is cached, and lets the old one finish what it was
+ * asked. Part of the composition root, split from app.ts because it lives as long as a configuration, not as long as
+ * the process.
+ */
+import type { Cache, Store } from './cache/cache.js';
+import type { BlockConfig, Config } from './config/config.js';
+import { wireToName } from './dns/names.js';
+import { u16 } from './dns/wire.js';
+import type { Counters } from './ops/counters.js';
+import { newErrorsLog } from './ops/errors-log.js';
+import { type LogQuery, newQueryLog } from './ops/query-log.js';
+import type { Clock } from './outside/clock.js';
+import type { Log } from './outside/log.js';
+import type { Endpoint, Network } from './outside/network.js';
+import type { Random } from './outside/random.js';
+import { keepPolicy, keepsFor } from './resolve/keeping.js';
+import type { LoopWatch } from './resolve/loop.js';
+import { makeFrom } from './resolve/make.js';
+import type { KeepRoute, Route } from './resolve/route.js';
+import { compileTemplates, type Templates } from './resolve/templates.js';
+import { type Numberings, type PlannedListener, planZones } from './resolve/zone-plan.js';
+import type { ServedZone } from './resolve/zones.js';
+import type { Ask } from './upstream/ask.js';
+import { type Forwards, startForwards } from './upstream/forwards.js';
+
+export interface ServingWorld {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly counters: Counters;
+  readonly cache: Cache;
+  readonly numberings: Numberings;
+  readonly loops: LoopWatch;
+  readonly queryLogOutput: (line: () => string) => void;
+  readonly resolvConf: (path: string) => readonly Endpoint[] | { readonly error: string };
+}
+
+/** What belongs to one server block while its configuration is in use. */
+export interface BlockAtWork {
+  readonly config: BlockConfig;
+  readonly forwards: Forwards;
+  readonly templates: Templates;
+  readonly store: Store | null;
+  readonly logQuery: LogQuery | null;
+  readonly cached: Route;
+  readonly uncached: Route;
+  /** Set when `loop` has found the block's upstream sending questions back. */
+  loops: boolean;
+  stop(): void;
+}
+
+export class Serving {
+  readonly listeners: readonly PlannedListener[];
+  readonly blocks: readonly BlockAtWork[];
+  readonly #storeOfZone = new Map<number, Store | null>();
+
+  /** Throws an Error with a sentence when a template does not compile; nothing has been started then. */
+  constructor(
+    readonly config: Config,
+    readonly world: ServingWorld,
+  ) {
+    const compiled = config.blocks.map((block) => compileTemplates(block.templates));
+    this.listeners = planZones(config, world.numberings);
+    world.counters.growTo(world.numberings.counters.size);
+    this.blocks = config.blocks.map((block, index) => startBlock(block, compiled[index], world));
+    for (const { zones } of this.listeners) {
+      for (const zone of zones) this.#storeOfZone.set(zone.zoneId, this.blocks[zone.block].store);
+    }
+  }
+
+  route(zone: ServedZone): Route {
+    const block = this.blocks[zone.block];
+    return zone.cache === null ? block.uncached : block.cached;
+  }
+
+  /** Where answers of this zone are kept now; null when nothing of it is. */
+  store(zoneId: number): Store | null {
+    return this.#storeOfZone.get(zoneId) ?? null;
+  }
+
+  /** Takes over what `before` has cached of zones that are served here too, by the same templates. */
+  takeCacheOf(before: Serving): void {
+    const changed = new Set<number>();
+    for (const { zones } of this.listeners) {
+      for (const zone of zones) {
+        if (before.#templatesOf(zone.zoneId) !== this.#templatesOf(zone.zoneId)) changed.add(zone.zoneId);
+      }
+    }
+    for (const { store } of before.blocks) {
+      if (store === null) continue;
+      this.world.cache.dissolve(store, (zoneId) => (changed.has(zoneId) ? null : this.store(zoneId)));
+    }
+  }
+
+  /** What templates a zone has, as text; undefined when it is not served. */
+  #templatesOf(zoneId: number): string | undefined {
+    for (const { zones } of this.listeners) {
+      const zone = zones.find((each) => each.zoneId === zoneId);
+      if (zone === undefined) continue;
+      return JSON.stringify(this.config.blocks[zone.block].templates, (key, value) =>
+        key === 'at' ? undefined : value instanceof RegExp ? value.source : value,
+      );
+    }
+    return undefined;
+  }
+
+  /** Lets what is being asked finish, then closes every connection. */
+  drain(done: () => void): void {
+    let left = this.blocks.length;
+    for (const block of this.blocks) {
+      block.forwards.drain(() => {
+        block.stop();
+        if (--left === 0) done();
+      });
+    }
+  }
+
+  /** Drops everything at once. */
+  stop(): void {
+    for (const block of this.blocks) {
+      block.forwards.stop();
+      block.stop();
+    }
+  }
+}
+
+function startBlock(config: BlockConfig, templates: Templates, world: ServingWorld): BlockAtWork {
+  const { cache } = config;
+  const forwards = startForwards(config.forwards, world);
+  const errors = config.errors === null ? null : newErrorsLog(config.errors, world);
+  const store =
+    cache === null
+      ? null
+      : world.cache.newStore({
+          successEntriesMax: cache.success.entriesMax,
+          denialEntriesMax: cache.denial.entriesMax,
+        });
+  const ask: Ask = (request, done) => {
+    if (!block.loops) return forwards.ask(request, done);
+    const text = 'the upstream sends our questions back to us (loop)';
+    world.clock.after(0, () => done({ ok: false, why: 'nobody', text }));
+  };
+  const uncached: Route = {
+    ask,
+    keep: null,
+    make: makeFrom(templates),
+    failed(question, rcode, text) {
+      errors?.failed({ rcode, name: wireToName(question, 0), type: u16(question, question.length - 4), text });
+    },
+  };
+  const block: BlockAtWork = {
+    config,
+    forwards,
+    templates,
+    store,
+    logQuery: newQueryLog(config.log, world.queryLogOutput),
+    uncached,
+    cached: { ...uncached, keep: keepRoute(config) },
+    loops: false,
+    stop: () => errors?.stop(),
+  };
+  return block;
+}
+
+function keepRoute({ cache }: BlockConfig): KeepRoute | null {
+  if (cache === null) return null;
+  return {
+    policy: keepPolicy(cache),
+    patienceMs: cache.stale?.patienceMs ?? Number.POSITIVE_INFINITY,
+    recheckMs: cache.stale?.recheckMs ?? 0,
+    preferPositive: cache.preferPositive,
+    keeps: keepsFor(cache),
+  };
+}

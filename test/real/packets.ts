@@ -1,0 +1,97 @@
+/**
+ * Bytes on real sockets: a client that sends what it is told, over UDP or TCP, and keeps every message that comes
+ * back until somebody asks for it. It knows an id when it sees one and nothing else of DNS.
+ */
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import { eventually } from './commands.js';
+
+export interface Client {
+  send(message: Uint8Array): void;
+  /** Waits for a message with this id, takes it out and gives it. */
+  receive(id: number): Promise<Buffer>;
+  /** Messages that nobody has taken. */
+  left(): readonly Buffer[];
+  /** Throws away what nobody has taken. */
+  forget(): void;
+  close(): void;
+}
+
+export interface Place {
+  readonly address: string;
+  readonly port: number;
+}
+
+export async function openUdp({ address, port }: Place): Promise<Client> {
+  const socket = createSocket('udp4');
+  socket.connect(port, address);
+  await once(socket, 'connect');
+  const inbox = newInbox();
+  socket.on('message', (message) => inbox.put(message));
+  socket.on('error', (error) => inbox.fail(error));
+  return { ...inbox, send: (message) => socket.send(message), close: () => socket.close() };
+}
+
+export async function openTcp({ address, port }: Place): Promise<Client> {
+  const socket = connect(port, address);
+  await once(socket, 'connect');
+  const inbox = newInbox();
+  const frames = newFrames((message) => inbox.put(message));
+  socket.on('data', frames);
+  socket.on('error', (error) => inbox.fail(error));
+  socket.on('close', () => inbox.fail(new Error('the connection was closed')));
+  return { ...inbox, send: (message) => socket.write(framed(message)), close: () => socket.destroy() };
+}
+
+/** A message with its length in front (RFC 1035 4.2.2). */
+export function framed(message: Uint8Array): Buffer {
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(message.length);
+  return Buffer.concat([length, message]);
+}
+
+/** Cuts a stream's chunks into messages. */
+export function newFrames(take: (message: Buffer) => void): (chunk: Buffer) => void {
+  let rest = Buffer.alloc(0);
+  return (chunk) => {
+    rest = Buffer.concat([rest, chunk]);
+    while (rest.length >= 2 && rest.length >= 2 + rest.readUInt16BE(0)) {
+      const end = 2 + rest.readUInt16BE(0);
+      take(rest.subarray(2, end));
+      rest = rest.subarray(end);
+    }
+  };
+}
+
+function newInbox() {
+  const messages: Buffer[] = [];
+  let failure: Error | undefined;
+  return {
+    put: (message: Buffer): void => void messages.push(message),
+    fail: (error: Error): void => {
+      failure ??= error;
+    },
+    left: (): readonly Buffer[] => messages,
+    forget: (): void => {
+      messages.length = 0;
+    },
+    receive: (id: number): Promise<Buffer> =>
+      eventually(`an answer with id ${id}`, () => {
+        const index = messages.findIndex((message) => message.length >= 2 && message.readUInt16BE(0) === id);
+        if (index >= 0) return messages.splice(index, 1)[0];
+        if (failure !== undefined) throw failure;
+        return undefined;
+      }),
+  };
+}
+
+/** A TCP port of 127.0.0.1 that was free a moment ago, and as a rule is for UDP too. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -5,6 +5,7 @@
  * client or given a SOA is for the caller.
  */
 import type { Diagnostic, TemplateConfig } from '../config/config.js';
+import { aliasQuestion } from '../dns/alias.js';
 import { className, isInZone, typeName } from '../dns/names.js';
 import { encodeResponse, parseRecord } from '../dns/records.js';
 import { flagCd, flagRd, rcodeServFail, typeAny } from '../dns/wire.js';
@@ -21,6 +22,11 @@ export type TemplateResult =
       /** All twelve bits; those above the header's four belong into an OPT. */
       readonly rcode: number;
       readonly extendedError: { readonly code: number; readonly text: string } | null;
+      /**
+       * The question to which a CNAME in the answer leads, in wire form, or null. CoreDNS asks it of itself and puts
+       * the answer behind its own; `withAliasAnswer` of dns/alias.ts does the latter.
+       */
+      readonly follow: Uint8Array | null;
     }
   /** No template is responsible: ask upstream. */
   | { readonly kind: 'next' }
@@ -125,6 +131,7 @@ export function answerFromTemplates(templates: Templates, query: TemplateQuery):
   const made = (records: readonly RecordTemplate[]): Uint8Array[] =>
     failed ? [] : records.flatMap((record) => madeRecords(templates, record, data, labels));
   try {
+    const answer = made(template.answer);
     const message = encodeResponse({
       id: query.id,
       question: query.question,
@@ -133,11 +140,11 @@ export function answerFromTemplates(templates: Templates, query: TemplateQuery):
       recursionAvailable: true,
       checkingDisabled: (query.flags & flagCd) !== 0,
       rcode,
-      answer: made(template.answer),
+      answer,
       authority: made(template.authority),
       additional: made(template.additional),
     });
-    return { kind: 'message', message, rcode, extendedError };
+    return { kind: 'message', message, rcode, extendedError, follow: aliasQuestion(query.question, answer) };
   } catch (error) {
     return { kind: 'servfail', text: `template at ${at.file}:${at.line}: ${(error as Error).message}` };
   }

@@ -287,6 +287,14 @@ test('a condition may leave a record out', () => {
   assert.equal(messageOf(only(configs, query('b.', types.A))).answers?.length, 0);
 });
 
+test('a fabricated alias says which question is to follow', () => {
+  const configs = template({ type: types.ANY, answer: ['foogle.example 60 IN CNAME Real.example'] });
+  const follow = (type: number) =>
+    (only(configs, query('foogle.example.', type)) as { follow: Uint8Array | null }).follow;
+  assert.deepEqual(follow(types.AAAA), Buffer.concat([nameToWire('Real.example.'), Buffer.from([0, 28, 0, 1])]));
+  assert.equal(follow(types.MX), null);
+});
+
 test('rcodes above fifteen are given whole beside the message', () => {
   const result = only(template({ rcode: 23 }), query('a.', types.A));
   assert.equal((result as { rcode: number }).rcode, 23);

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { nameToWire } from '../../src/dns/names.js';
+import { askedBy, type TemplateQuery, templateData } from '../../src/resolve/template-data.js';
+import { type Dictionary, isMethod, printed, type Structure } from '../../src/resolve/template-values.js';
+
+const query: TemplateQuery = {
+  id: 65535,
+  flags: 0x0120,
+  question: Buffer.concat([nameToWire('WWW.Example.'), Buffer.from([0, 28, 0, 1])]),
+  remote: 'fd00::7',
+};
+
+function dataFor(pattern: RegExp): Structure {
+  const asked = askedBy(query.question);
+  return templateData(query, asked, 'example.', pattern.exec(asked.name) as RegExpExecArray);
+}
+
+test('the question is read with its name in lower case', () => {
+  assert.deepEqual(askedBy(query.question), { name: 'www.example.', type: 28, class: 1 });
+});
+
+test('the names that CoreDNS documents are there', () => {
+  const { fields } = dataFor(/.*/u);
+  const { Zone, Name, Class, Type, Remote, Question, Meta } = fields;
+  assert.equal(Object.keys(fields).join(' '), 'Zone Name Class Type Match Group Message Question Remote Meta');
+  assert.deepEqual([Zone, Name, Class, Type, Remote], ['example.', 'www.example.', 'IN', 'AAAA', 'fd00::7']);
+  assert.ok(isMethod(Meta));
+  assert.equal(printed(Question), '{WWW.Example. 28 1}');
+});
+
+test('groups are known by number and by name', () => {
+  const { Match, Group } = dataFor(/^(?<host>[a-z]+)\.(x)?/u).fields;
+  assert.deepEqual(Match, ['www.', 'www', '']);
+  const expected = { '0': 'www.', '1': 'www', '2': '', host: 'www' };
+  assert.deepEqual(Object.fromEntries((Group as Dictionary).entries), expected);
+});
+
+test('the message has the header’s flags', () => {
+  const { Message } = dataFor(/.*/u).fields;
+  const { Id, RecursionDesired, AuthenticatedData, CheckingDisabled } = (Message as Structure).fields;
+  assert.deepEqual([Id, RecursionDesired, AuthenticatedData, CheckingDisabled], [65535n, true, true, false]);
+});

@@ -26,6 +26,9 @@ export interface DatagramEvents {
   error(error: NodeJS.ErrnoException): void;
 }
 
+/** From this many unsent bytes of a stream on, `drained` is promised. */
+export const unsentBytesHigh = 64 * 1024;
+
 /** One TCP connection, client's or ours. */
 export interface Stream {
   readonly remote: Endpoint;
@@ -45,6 +48,8 @@ export interface StreamEvents {
   /** The connection is established (only for connections that we opened). */
   opened?(): void;
   data(bytes: Uint8Array): void;
+  /** `unsentBytes` had reached `unsentBytesHigh` and is zero now; it may also come when it had not. */
+  drained?(): void;
   /** The peer sent FIN; we may still write. */
   ended(): void;
   /** The last event, always given exactly once; `error` tells why when it was not an orderly close. */

@@ -23,6 +23,9 @@ class Recorder implements StreamEvents {
     this.log.push(`data ${bytes.length}`);
     this.bytes = Buffer.concat([this.bytes, bytes]);
   }
+  drained(): void {
+    this.log.push('drained');
+  }
   ended(): void {
     this.log.push('ended');
   }
@@ -291,6 +294,22 @@ test('a paused reader stops delivery, then the window, then the writer', async (
   assert.equal(far.bytes.length, 25);
   assert.equal(stream.unsentBytes, 0);
   assert.equal(far.log.at(-1), 'ended');
+});
+
+test('a writer that was held up is told when everything has been taken', async () => {
+  const { clock, network } = world();
+  network.faults.windowBytes = 1_000;
+  const { stream, accepted, near, far } = await connected(network, clock);
+  stream.write(Buffer.alloc(2_000));
+  clock.passMs(1);
+  accepted.pause();
+  stream.write(Buffer.alloc(70_000));
+  clock.passMs(1);
+  assert.deepEqual(near.log, ['opened']);
+  accepted.resume();
+  clock.passMs(1);
+  assert.deepEqual(near.log, ['opened', 'drained']);
+  assert.equal(far.bytes.length, 72_000);
 });
 
 test('a stall holds everything back, and its end lets it go on', async () => {

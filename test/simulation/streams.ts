@@ -5,7 +5,13 @@
  *
  * `end` sends FIN behind the bytes, `destroy` as close(2) does: FIN, or a reset when bytes were left unread.
  */
-import type { Endpoint, Listener, Stream, StreamEvents } from '../../src/outside/network.js';
+import {
+  type Endpoint,
+  type Listener,
+  type Stream,
+  type StreamEvents,
+  unsentBytesHigh,
+} from '../../src/outside/network.js';
 import { systemError } from './faults.js';
 import { chance } from './random.js';
 import { Bindings, count, type Flow, keyOf, type Wires } from './wires.js';
@@ -130,6 +136,7 @@ class End implements Stream {
   #lastArrivalMs = 0;
   #received: Uint8Array[] = [];
   #deliveryIsSet = false;
+  #owesDrained = false;
   #isPaused = false;
   #hasEnded = false;
   #finIsSent = false;
@@ -161,6 +168,7 @@ class End implements Stream {
     this.#unsent.push(Uint8Array.from(bytes));
     this.unsentBytes += bytes.length;
     this.#transmit();
+    if (this.unsentBytes >= unsentBytesHigh) this.#owesDrained = true;
   }
 
   pause(): void {
@@ -237,6 +245,10 @@ class End implements Stream {
       this.#outstandingBytes += bytes.length;
       count(this === this.#connection.client ? flow.toServer : flow.toClient, bytes.length);
       this.#send(() => peer.receive(bytes));
+    }
+    if (this.#owesDrained && this.unsentBytes === 0) {
+      this.#owesDrained = false;
+      wires.at(wires.clock.nowMs(), () => this.events.drained?.());
     }
     if (this.#hasEnded && this.#unsent.length === 0 && !this.#finIsSent) {
       this.#finIsSent = true;

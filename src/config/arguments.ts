@@ -2,7 +2,7 @@
  * Reading what stands behind a directive: how many words, of which kind, and the lines of its block. Every function
  * either gives the value or throws a ConfigError that names the directive, what was expected and what to change.
  */
-import { rcodeNumber } from '../dns/names.js';
+import { isInZone, rcodeNumber } from '../dns/names.js';
 import type { Diagnostic, Position } from './config.js';
 import type { Directive } from './corefile.js';
 import { parseDuration } from './durations.js';
@@ -106,6 +106,25 @@ export function eachOption(directive: Directive, readers: Readonly<Record<string
 /** A reader for an option that we know and cannot do. */
 export function unsupported(reason: string): (option: Directive) => void {
   return (option) => fail(option, `is not supported yet; ${reason}`);
+}
+
+/** Warns of zones that have nothing in common with the block's, so that what is said of them never counts. */
+export function warnOfForeignZones(context: DirectiveContext, directive: Directive, zones: readonly string[]): void {
+  for (const zone of zones) {
+    if (context.zones.some((own) => isInZone(zone, own) || isInZone(own, zone))) continue;
+    warn(
+      context,
+      directive,
+      `no name of ${zone} comes to this server block (${context.zones.join(' ')}), so it does nothing.`,
+    );
+  }
+}
+
+/** What to add when a word is one of node-cache's placeholders. */
+export function aboutPlaceholder(text: string): string {
+  return /__[A-Z]+__/u.test(text)
+    ? ' It is a placeholder that is replaced when the Corefile is made from its base.'
+    : '';
 }
 
 /** `a, b or c`. */

@@ -43,7 +43,7 @@ export interface ReadBlock {
   readonly health: Placed<HealthConfig> | null;
   readonly ready: Placed<ReadyConfig> | null;
   readonly reload: Placed<ReloadConfig> | null;
-  readonly metrics: Endpoint | null;
+  readonly metrics: Placed<Endpoint> | null;
   readonly debug: boolean;
 }
 
@@ -109,7 +109,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     health: placed('health', readHealth),
     ready: placed('ready', readReady),
     reload: placed('reload', readReload),
-    metrics: read('prometheus', readPrometheus, null),
+    metrics: placed('prometheus', readPrometheus),
     debug: read('debug', readSwitch, false),
   };
 }

@@ -24,6 +24,7 @@ function checkFile(file: string, options: LoadOptions, write: (line: string) => 
     return true;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
+    for (const { at, message } of error.warnings) write(formatDiagnostic({ at, message: `warning: ${message}` }));
     write(formatDiagnostic({ at: error.at, message: `error: ${error.sentence}` }));
     return false;
   }

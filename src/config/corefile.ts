@@ -36,16 +36,16 @@ interface Cursor {
   index: number;
 }
 
-/** The server blocks of `text`, which came from `file`. Throws a ConfigError. */
-export function parseCorefile(text: string, file: string, sources: Sources): Corefile {
-  const { tokens, ...rest } = expand(text, file, sources);
-  const cursor: Cursor = { tokens, warnings: [...rest.warnings], index: 0 };
+/** The server blocks of `text`, which came from `file`; adds to `warnings`. Throws a ConfigError. */
+export function parseCorefile(text: string, file: string, sources: Sources, warnings: Diagnostic[]): Corefile {
+  const { tokens, ...rest } = expand(text, file, sources, warnings);
+  const cursor: Cursor = { tokens, warnings, index: 0 };
   const blocks: ServerBlock[] = [];
   while (cursor.index < tokens.length) {
     if (skipStrayBraces(cursor)) break;
     blocks.push(serverBlock(cursor));
   }
-  return { ...rest, warnings: cursor.warnings, blocks };
+  return { ...rest, blocks };
 }
 
 /** CoreDNS takes a brace too many at the end of the file; between blocks it is an error there too. */
@@ -90,7 +90,8 @@ function serverKeys(cursor: Cursor): Token[] {
     needsAnother = token.text.endsWith(',');
     keys.push(...splitAtCommas(cursor, token));
   }
-  if (needsAnother) throw new ConfigError(keys.at(-1)!.at, 'another zone is expected after the comma; the file ends.');
+  const { at } = cursor.tokens[cursor.index - 1];
+  if (needsAnother) throw new ConfigError(at, 'another zone is expected after the comma; the file ends.');
   return keys;
 }
 

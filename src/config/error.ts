@@ -9,12 +9,15 @@ export class ConfigError extends Error {
   readonly at: Position;
   /** The message without its place: the directive, what was expected, what to change. */
   readonly sentence: string;
+  /** What was unwise before it came to this; often the reason for it. */
+  readonly warnings: readonly Diagnostic[];
 
-  constructor(at: Position, sentence: string) {
+  constructor(at: Position, sentence: string, warnings: readonly Diagnostic[] = []) {
     super(formatDiagnostic({ at, message: sentence }));
     this.name = 'ConfigError';
     this.at = at;
     this.sentence = sentence;
+    this.warnings = warnings;
   }
 }
 

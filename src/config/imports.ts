@@ -29,7 +29,6 @@ export interface Expansion {
   readonly imported: readonly string[];
   /** The texts of the imported files, in the order read. */
   readonly importedTexts: readonly string[];
-  readonly warnings: readonly Diagnostic[];
 }
 
 interface State {
@@ -42,19 +41,19 @@ interface State {
   nesting: number;
 }
 
-/** The tokens of `text` with snippets and imports put in place. Throws a ConfigError. */
-export function expand(text: string, file: string, sources: Sources): Expansion {
+/** The tokens of `text` with snippets and imports put in place; adds to `warnings`. Throws a ConfigError. */
+export function expand(text: string, file: string, sources: Sources, warnings: Diagnostic[]): Expansion {
   const state: State = {
     sources,
     tokens: [],
     snippets: new Map(),
     imported: new Set(),
     importedTexts: [],
-    warnings: [],
+    warnings,
     nesting: 0,
   };
   expandTokens(state, tokensOf(state, text, file), [file]);
-  return { ...state, imported: [...state.imported] };
+  return { tokens: state.tokens, imported: [...state.imported], importedTexts: state.importedTexts };
 }
 
 /** Whether a token opens or closes a block, or is the word `import`, and was written as such. */
@@ -71,7 +70,9 @@ function tokensOf(state: State, text: string, file: string): Token[] {
 
 function withVariables(state: State, token: Token): Token {
   const text = token.text.replace(/\{%((?:(?!%\}).)+)%\}|\{\$([^}]+)\}/gsu, (written, percent, dollar) => {
-    const value = state.sources.environment[percent ?? dollar];
+    const { environment } = state.sources;
+    const name = percent ?? dollar;
+    const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
     if (value !== undefined) return value;
     warn(state, token.at, `the variable ${written} is not set; nothing stands in its place. Set it or take it out.`);
     return '';

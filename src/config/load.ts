@@ -13,7 +13,7 @@ import type { Config, Diagnostic, HealthConfig, ReadyConfig, ReloadConfig } from
 import { parseCorefile } from './corefile.js';
 import { ConfigError } from './error.js';
 import type { ConfigFiles, Sources } from './imports.js';
-import { refuseOverlaps } from './overlap.js';
+import { refuseOverlaps, refuseSharedPorts } from './overlap.js';
 
 /** What a configuration depends on beside its text. */
 export interface LoadOptions extends BlockOptions, Sources {}
@@ -46,18 +46,27 @@ interface Written {
   readonly files: readonly string[];
 }
 
-function understand({ text, source, files }: Written, options: LoadOptions): Config {
-  const corefile = parseCorefile(text, source, options);
+function understand(written: Written, options: LoadOptions): Config {
+  const warnings: Diagnostic[] = [];
+  try {
+    return normalise(written, options, warnings);
+  } catch (error) {
+    throw error instanceof ConfigError ? new ConfigError(error.at, error.sentence, warnings) : error;
+  }
+}
+
+function normalise({ text, source, files }: Written, options: LoadOptions, warnings: Diagnostic[]): Config {
+  const corefile = parseCorefile(text, source, options, warnings);
   if (corefile.blocks.length === 0) {
     throw new ConfigError(
       { file: source, line: 0 },
       'the Corefile has no server block; write one, for example ". { forward . /etc/resolv.conf }" on three lines.',
     );
   }
-  const warnings = [...corefile.warnings];
   const read = corefile.blocks.map((block) => readBlock(block, options, warnings));
   const blocks = read.map(({ config }) => config);
   refuseOverlaps(blocks);
+  refuseSharedPorts(read);
   warnOfNxdomain(read, warnings);
   return deepFreeze({
     source,
@@ -90,7 +99,9 @@ export const systemFiles: ConfigFiles = {
 
 /** IPv6 link-local addresses carry their interface as scope, since they mean nothing without it. */
 function systemInterfaceAddresses(name: string): readonly string[] | undefined {
-  return networkInterfaces()[name]?.map(({ address, family }) => {
+  const interfaces = networkInterfaces();
+  if (!Object.hasOwn(interfaces, name)) return undefined;
+  return interfaces[name]?.map(({ address, family }) => {
     const isLinkLocal = family === 'IPv6' && /^fe[89ab]/iu.test(address);
     return canonicalAddress(isLinkLocal ? `${address}%${name}` : address) ?? address;
   });
@@ -143,7 +154,9 @@ function onlyReload(read: readonly ReadBlock[], warnings: Diagnostic[]): ReloadC
 function distinctEndpoints(read: readonly ReadBlock[]): Endpoint[] {
   const distinct = new Map<string, Endpoint>();
   for (const { metrics } of read) {
-    if (metrics !== null && !distinct.has(formatEndpoint(metrics))) distinct.set(formatEndpoint(metrics), metrics);
+    if (metrics !== null && !distinct.has(formatEndpoint(metrics.value))) {
+      distinct.set(formatEndpoint(metrics.value), metrics.value);
+    }
   }
   return [...distinct.values()];
 }

@@ -1,12 +1,25 @@
-/** Two server blocks that would both answer for a zone on one address: nobody could say which of them does. */
-import { addressesOverlap } from './addresses.js';
+/**
+ * What cannot be had twice: a zone on one address (nobody could say which block answers), an HTTP server's port, and
+ * more listeners than there are places for.
+ */
+import { listenersMax } from '../limits.js';
+import { addressesOverlap, formatEndpoint } from './addresses.js';
+import type { ReadBlock } from './block.js';
 import type { BlockConfig } from './config.js';
 import { ConfigError } from './error.js';
 
 /** Throws a ConfigError at the second of two blocks that serve the same zone on overlapping addresses and one port. */
 export function refuseOverlaps(blocks: readonly BlockConfig[]): void {
   const taken = new Map<string, BlockConfig[]>();
+  const listeners = new Set<string>();
   for (const block of blocks) {
+    for (const { port } of block.zones) for (const address of block.addresses) listeners.add(`${address} ${port}`);
+    if (listeners.size > listenersMax) {
+      throw new ConfigError(
+        block.at,
+        `there are more than ${listenersMax} addresses and ports to listen on; use fewer.`,
+      );
+    }
     for (const { zone, port } of block.zones) {
       const key = `${zone}:${port}`;
       const others = taken.get(key) ?? [];
@@ -23,5 +36,28 @@ export function refuseOverlaps(blocks: readonly BlockConfig[]): void {
       }
       taken.set(key, [...others, block]);
     }
+  }
+}
+
+/** Throws a ConfigError at the second of `health`, `ready` and `prometheus` that would listen on one address. */
+export function refuseSharedPorts(read: readonly ReadBlock[]): void {
+  const servers = read.flatMap(({ health, ready, metrics }) => [
+    { name: 'health', placed: health },
+    { name: 'ready', placed: ready },
+    { name: 'prometheus', placed: metrics },
+  ]);
+  const before: typeof servers = [];
+  for (const server of servers) {
+    const here = server.placed;
+    if (here === null) continue;
+    for (const { name, placed } of before) {
+      if (name === server.name || placed === null || placed.value.port !== here.value.port) continue;
+      if (here.value.port === 0 || !addressesOverlap(placed.value.address, here.value.address)) continue;
+      throw new ConfigError(
+        here.at,
+        `${server.name}: ${formatEndpoint(here.value)} is taken by ${name} on line ${placed.at.line}; give one another port.`,
+      );
+    }
+    before.push(server);
   }
 }

@@ -98,7 +98,11 @@ function escapeSequence(go: string, at: number, place: Place): Step {
   const letter = go[at + 1];
   if (letter === undefined) throw new Error('it ends in a lone backslash.');
   const quoted = /^\\Q(.*?)(\\E|$)/su.exec(rest);
-  if (quoted !== null) return { source: [...quoted[1]].map(literal).join(''), end: at + quoted[0].length };
+  if (quoted !== null)
+    return {
+      source: [...quoted[1]].map((character) => literal(character, place)).join(''),
+      end: at + quoted[0].length,
+    };
   const code = /^\\x([0-9A-Fa-f]{2})|^\\x\{([0-9A-Fa-f]{1,6})\}|^\\(0[0-7]{0,2}|[1-7][0-7]{2})/u.exec(rest);
   if (code !== null) {
     const value = code[3] === undefined ? Number.parseInt(code[1] ?? code[2], 16) : Number.parseInt(code[3], 8);
@@ -117,7 +121,7 @@ function escapeSequence(go: string, at: number, place: Place): Step {
     if (letter === 'z') return { source: '(?![\\s\\S])', end };
     if (letter === 'E') return { source: '', end };
   }
-  if (/[\x21-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e ]/u.test(letter)) return { source: literal(letter), end };
+  if (/[\x21-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e ]/u.test(letter)) return { source: literal(letter, place), end };
   throw new Error(`"\\${letter}" has no meaning in Go's patterns; take the backslash out.`);
 }
 
@@ -175,7 +179,7 @@ function characterClass(go: string, from: number): Step {
 function classCharacter(go: string, at: number): Step {
   const character = String.fromCodePoint(go.codePointAt(at)!);
   const isRange = character === '-';
-  return { source: isRange ? rangeDash(go, at) : literal(character), end: at + character.length };
+  return { source: isRange ? rangeDash(go, at) : literal(character, inside), end: at + character.length };
 }
 
 /** A dash between two characters makes a range; beside a class (`[\w-.]`) or a bracket it is itself, as in Go. */
@@ -187,9 +191,10 @@ function rangeDash(go: string, at: number): string {
   return isBesideClass || isBesideBracket ? '\\-' : '-';
 }
 
-/** A character that stands for itself. */
-function literal(character: string): string {
-  return /[$()*+./?[\\\]^{|}]/u.test(character) ? `\\${character}` : character === '-' ? '\\-' : character;
+/** A character that stands for itself; outside a class a dash must not be escaped. */
+function literal(character: string, { isClass }: Place): string {
+  const isSpecial = isClass ? /[[\\\]^-]/u.test(character) : /[$()*+./?[\\\]^{|}]/u.test(character);
+  return isSpecial ? `\\${character}` : character;
 }
 
 /** Whether a group that can repeat without end holds something that can: `(a+)+` takes exponential time here. */

@@ -2,7 +2,6 @@
  * resolv.conf (resolv.conf(5)): which name servers it lists, and which file to believe when it lists only ourselves.
  * Functions over text; reading and watching files is done by others.
  */
-import { isIP } from 'node:net';
 import { resolvConfServersMax } from '../limits.js';
 import type { Endpoint } from '../outside/network.js';
 import { canonicalAddress } from './addresses.js';
@@ -19,12 +18,17 @@ export const systemdResolvConf = '/run/systemd/resolve/resolv.conf';
 export function parseResolvConf(text: string): readonly Endpoint[] {
   const addresses = new Set<string>();
   for (const line of text.replace(/^\ufeff/u, '').split(/\r\n|[\r\n]/u)) {
-    const [, written] = /^nameserver[ \t]+([^ \t#;]+)/u.exec(line) ?? [];
+    const [, written] = /^[ \t]*nameserver[ \t]+([^ \t#;]+)/u.exec(line) ?? [];
     const address = written === undefined ? undefined : canonicalAddress(written);
     if (address !== undefined && addresses.size < resolvConfServersMax) addresses.add(address);
   }
   return [...addresses].map((address) => ({ address, port: dnsPort }));
 }
+
+/** systemd-resolved's stub listeners. */
+const systemdStubs = ['127.0.0.53', '127.0.0.54'];
+/** As a destination this is the host itself. */
+const unspecified = ['0.0.0.0', '::'];
 
 export type ResolvConfChoice =
   /** `path` is the file that was believed in the end: watch it and the one asked for. */
@@ -36,14 +40,14 @@ export interface ResolvConfOptions {
   readonly path: string;
   /** The text of a file, undefined when it cannot be read. */
   read(path: string): string | undefined;
-  /** Our own listen addresses: a server on one of them would ask itself. */
+  /** Addresses on which we serve port 53 ourselves; `::` and `0.0.0.0` stand for all of the host. */
   readonly ownAddresses: readonly string[];
 }
 
 /**
- * The servers to ask. Servers that would come back to us (our own addresses and loopback ones, where systemd's stub
- * and other local caches sit that may well forward to us) are left out; if none is left, systemd's own list is
- * tried.
+ * The servers to ask. Servers that would come back to us are left out: our own addresses, and systemd's stub, which
+ * asks the node's resolvers and these may be us. If none is left, systemd's own list is tried. Another resolver on
+ * a loopback address is somebody's choice and stays.
  */
 export function chooseServers({ path, read, ownAddresses }: ResolvConfOptions): ResolvConfChoice {
   const text = read(path);
@@ -68,11 +72,9 @@ export function chooseServers({ path, read, ownAddresses }: ResolvConfOptions): 
 
 function withoutLoops(servers: readonly Endpoint[], ownAddresses: readonly string[]): readonly Endpoint[] {
   const own = new Set(ownAddresses.map((address) => canonicalAddress(address) ?? address));
-  return servers.filter(({ address }) => !own.has(address) && !isLoopback(address));
-}
-
-function isLoopback(address: string): boolean {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/u, '');
-  if (isIP(plain) === 4) return plain.startsWith('127.') || plain === '0.0.0.0';
-  return plain === '::1' || plain === '::';
+  const servesAll = own.has('::') || own.has('0.0.0.0');
+  return servers.filter(({ address }) => {
+    if (own.has(address) || systemdStubs.includes(address) || unspecified.includes(address)) return false;
+    return !(servesAll && (address === '::1' || address.startsWith('127.')));
+  });
 }

@@ -71,7 +71,7 @@ function splitKey(token: Token, path: string): { host: string; port: number | un
 }
 
 function zonesOf(host: string, at: Position, path: string): string[] {
-  const [, address, bits] = /^([0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*)\/(.*)$/isu.exec(host) ?? [];
+  const [, address, bits] = /^(\d+(?:\.\d+)+|[0-9a-f:.]*:[0-9a-f:.]*)\/([^.]*)$/isu.exec(host) ?? [];
   if (address === undefined) return [readName(host, at, path)];
   const family = isIP(address);
   const prefixBits = /^\d{1,3}$/u.test(bits) ? Number(bits) : -1;

@@ -1,6 +1,6 @@
 /** `bind ADDRESS|INTERFACE … { except ADDRESS|INTERFACE … }`: where a server block listens. */
 import { canonicalAddress } from '../addresses.js';
-import { type DirectiveContext, eachOption, fail, words } from '../arguments.js';
+import { aboutPlaceholder, type DirectiveContext, eachOption, fail, words } from '../arguments.js';
 import type { Directive } from '../corefile.js';
 
 /** The addresses of all `bind` directives of one block, without duplicates. */
@@ -27,6 +27,10 @@ function addressesOf(directive: Directive, context: DirectiveContext): string[] 
     if (ofInterface !== undefined) return [...ofInterface];
     const address = canonicalAddress(token.text);
     if (address !== undefined) return [address];
-    return fail(directive, `"${token.text}" is neither an IP address nor an interface of this host.`, token.at);
+    return fail(
+      directive,
+      `"${token.text}" is neither an IP address nor an interface of this host.${aboutPlaceholder(token.text)}`,
+      token.at,
+    );
   });
 }

@@ -9,6 +9,7 @@ import {
   oneOf,
   oneWord,
   warn,
+  warnOfForeignZones,
   wholeNumber,
   words,
 } from '../arguments.js';
@@ -40,6 +41,7 @@ export const staleByDefault: StaleConfig = {
 
 export function readCache(directive: Directive, context: DirectiveContext): CacheConfig {
   const { ttlSeconds, zones } = ttlAndZones(directive, context);
+  warnOfForeignZones(context, directive, zones);
   const cache: Draft = {
     zones,
     success: store(ttlSeconds ?? successTtlSeconds),

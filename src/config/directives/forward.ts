@@ -2,6 +2,7 @@
 import { upstreamsPerForwardMax } from '../../limits.js';
 import { canonicalAddress, readEndpoint } from '../addresses.js';
 import {
+  aboutPlaceholder,
   type DirectiveContext,
   durationMs,
   eachOption,
@@ -12,6 +13,7 @@ import {
   rcode,
   unsupported,
   warn,
+  warnOfForeignZones,
   wholeNumber,
   words,
 } from '../arguments.js';
@@ -62,6 +64,7 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
     from: readFrom(directive, from, context),
     to: to.map((token) => readTarget(directive, token, context)),
   };
+  warnOfForeignZones(context, directive, [forward.from]);
   const given = new Set<string>();
   let forceTcp = false;
   const duration = (key: NumberKey, what: string) => (option: Directive) => {
@@ -169,7 +172,7 @@ function notAnAddress(text: string): string {
   if (/^[\d.:[\]]+$/u.test(text) || /^[^:]*:[^:]*$/u.test(text)) {
     return `"${text}" is no upstream; write ADDRESS or ADDRESS:PORT with an IP address, [ADDRESS]:PORT for IPv6, or the path of a resolv.conf.`;
   }
-  return `"${text}" is a name, and names cannot be looked up before DNS works; write the IP address (of the Service, for example) or the path of a resolv.conf.`;
+  return `"${text}" is a name, and names cannot be looked up before DNS works; write the IP address (of the Service, for example) or the path of a resolv.conf.${aboutPlaceholder(text)}`;
 }
 
 function readHealthCheck(option: Directive): HealthCheckConfig {

@@ -8,6 +8,7 @@ import {
   rcode,
   unsupported,
   warn,
+  warnOfForeignZones,
   wholeNumber,
   words,
 } from '../arguments.js';
@@ -49,6 +50,7 @@ export function readTemplate(directive: Directive, context: DirectiveContext): T
     const given = words(option, 1, Number.POSITIVE_INFINITY, 'records in quotes');
     template[key] = [...template[key], ...given.map((token) => recordSource(option, token.text))];
   };
+  warnOfForeignZones(context, directive, template.zones);
   let saysRcode = false;
   eachOption(directive, {
     match(option) {

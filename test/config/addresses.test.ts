@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  addressesOverlap,
+  canonicalAddress,
+  formatEndpoint,
+  portNumber,
+  readEndpoint,
+  splitHostPort,
+} from '../../src/config/addresses.js';
+
+test('addresses have one spelling', () => {
+  assert.equal(canonicalAddress('10.0.0.1'), '10.0.0.1');
+  assert.equal(canonicalAddress('FD00:0:0::0001'), 'fd00::1');
+  assert.equal(canonicalAddress('fe80::1%eth0'), 'fe80::1%eth0');
+  for (const text of ['', 'localhost', '10.0.0', '10.0.0.256', '[::1]', '::1::']) {
+    assert.equal(canonicalAddress(text), undefined, text);
+  }
+});
+test('host and port part at the last colon outside brackets', () => {
+  assert.deepEqual(splitHostPort('10.0.0.1:53'), { host: '10.0.0.1', port: '53' });
+  assert.deepEqual(splitHostPort('[::1]:53'), { host: '::1', port: '53' });
+  assert.deepEqual(splitHostPort(':53'), { host: '', port: '53' });
+  for (const text of ['10.0.0.1', '::1', '[::1]', 'a:b:c']) assert.equal(splitHostPort(text), undefined, text);
+});
+test('ports are numbers from the least to 65535', () => {
+  assert.equal(portNumber('53', 1), 53);
+  assert.equal(portNumber('0', 0), 0);
+  for (const text of ['0', '65536', '-1', '5e1', '', '053535']) assert.equal(portNumber(text, 1), undefined, text);
+});
+test('endpoints with and without port', () => {
+  assert.deepEqual(readEndpoint('10.0.0.1', 53), { address: '10.0.0.1', port: 53 });
+  assert.deepEqual(readEndpoint('10.0.0.1:5353', 53), { address: '10.0.0.1', port: 5353 });
+  assert.deepEqual(readEndpoint('fd00::1', 53), { address: 'fd00::1', port: 53 });
+  assert.deepEqual(readEndpoint('[fd00::1]', 53), { address: 'fd00::1', port: 53 });
+  assert.deepEqual(readEndpoint('[fe80::1%eth0]:5353', 53), { address: 'fe80::1%eth0', port: 5353 });
+  for (const text of ['', ':53', 'a:53', '10.0.0.1:', '10.0.0.1:0', '10.0.0.1:99999']) {
+    assert.equal(readEndpoint(text, 53), undefined, text);
+  }
+});
+test('endpoints are written so that they can be read', () => {
+  assert.equal(formatEndpoint({ address: '10.0.0.1', port: 53 }), '10.0.0.1:53');
+  assert.equal(formatEndpoint({ address: '::', port: 9253 }), '[::]:9253');
+});
+test('addresses overlap when equal or when one means all of a family', () => {
+  assert.ok(addressesOverlap('10.0.0.1', '10.0.0.1'));
+  assert.ok(addressesOverlap('::', '10.0.0.1'));
+  assert.ok(addressesOverlap('fd00::1', '::'));
+  assert.ok(addressesOverlap('0.0.0.0', '10.0.0.1'));
+  assert.ok(!addressesOverlap('0.0.0.0', 'fd00::1'));
+  assert.ok(!addressesOverlap('10.0.0.1', '10.0.0.2'));
+});

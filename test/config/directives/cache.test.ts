@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { CacheConfig } from '../../../src/config/config.js';
+import { staleByDefault } from '../../../src/config/directives/cache.js';
+import { cacheEntriesMax } from '../../../src/limits.js';
+import { blockOf, configOf, warningsOf } from '../options.js';
+
+function cacheOf(...lines: string[]): CacheConfig {
+  const { cache } = blockOf(...lines, 'forward . 10.0.0.1');
+  assert.ok(cache);
+  return cache;
+}
+const warned = (line: string) => warningsOf(`. {\nforward . 10.0.0.1\n${line}\n}\n`);
+
+test('the defaults: no minimum, a stale answer only on failure', () => {
+  assert.deepEqual(cacheOf('cache'), {
+    zones: [],
+    success: { entriesMax: 9984, ttlMaxSeconds: 3600, ttlMinSeconds: 0 },
+    denial: { entriesMax: 9984, ttlMaxSeconds: 1800, ttlMinSeconds: 0 },
+    prefetch: null,
+    stale: { maxAgeMs: 3_600_000, patienceMs: 400, ttlSeconds: 30, recheckMs: 1_000 },
+    preferPositive: false,
+    servfailMs: 5_000,
+    successDisabled: null,
+    denialDisabled: null,
+    keepTtl: false,
+  });
+});
+test('without the directive there is no cache', () => assert.equal(blockOf('forward . 10.0.0.1').cache, null));
+test('one TTL is the cap of both sides', () => {
+  const { success, denial } = cacheOf('cache 30');
+  assert.equal(success.ttlMaxSeconds, 30);
+  assert.equal(denial.ttlMaxSeconds, 30);
+});
+test('zones with and without a TTL', () => {
+  assert.deepEqual(cacheOf('cache 30 A.test 10.0.0.0/15').zones, [
+    'a.test.',
+    '0.10.in-addr.arpa.',
+    '1.10.in-addr.arpa.',
+  ]);
+  assert.deepEqual(cacheOf('cache a.test').zones, ['a.test.']);
+  assert.equal(cacheOf('cache a.test').success.ttlMaxSeconds, 3600);
+});
+test('what looks like a TTL and is read as a zone is warned of', () => {
+  for (const word of ['thirty', '30s']) {
+    assert.match(warned(`cache ${word}`).join(), new RegExp(`^3: cache: "${word}" is read as the name of a zone`, 'u'));
+  }
+  assert.deepEqual(warned('cache 30 local'), []);
+  assert.deepEqual(warned('cache a.test'), []);
+});
+test('a zone of which no name comes here is warned of', () => {
+  const [warning] = warningsOf('a.test {\nforward . 10.0.0.1\ncache 30 b.test\n}\n');
+  assert.match(warning, /^3: cache: no name of b\.test\. comes to this server block \(a\.test\.\)/u);
+  assert.deepEqual(warningsOf('a.test {\nforward . 10.0.0.1\ncache 30 test\n}\n'), []);
+});
+test('success and denial take capacity, TTL, minimum', () => {
+  const { success, denial } = cacheOf('cache 60 {', 'success 120000 30 5', 'denial 2000', '}');
+  assert.deepEqual(success, { entriesMax: 120_000, ttlMaxSeconds: 30, ttlMinSeconds: 5 });
+  assert.deepEqual(denial, { entriesMax: 2_000, ttlMaxSeconds: 60, ttlMinSeconds: 0 });
+});
+test('capacities beyond what there is, and of nothing, are warned of', () => {
+  assert.equal(cacheOf('cache {', 'success 0', 'denial 999999999', '}').success.entriesMax, 1_024);
+  assert.equal(cacheOf('cache {', 'denial 999999999', '}').denial.entriesMax, cacheEntriesMax);
+  assert.match(warned('cache {\ndenial 0\n}').join(), /to keep nothing write "disable denial"/u);
+  assert.match(warned('cache {\ndenial 999999999\n}').join(), /more than the 262144/u);
+});
+test('prefetch', () => {
+  assert.deepEqual(cacheOf('cache {', 'prefetch 10', '}').prefetch, { hits: 10, gapMs: 60_000, percent: 10 });
+  assert.deepEqual(cacheOf('cache {', 'prefetch 3 30s 20%', '}').prefetch, { hits: 3, gapMs: 30_000, percent: 20 });
+  assert.equal(cacheOf('cache {', 'prefetch 0', '}').prefetch, null);
+});
+test('servfail, keepttl, policy', () => {
+  assert.equal(cacheOf('cache {', 'servfail 0', '}').servfailMs, 0);
+  assert.equal(cacheOf('cache {', 'servfail 5m', '}').servfailMs, 300_000);
+  assert.equal(cacheOf('cache {', 'keepttl', '}').keepTtl, true);
+  assert.equal(cacheOf('cache {', 'serve_stale_policy prefer_positive', '}').preferPositive, true);
+  assert.equal(cacheOf('cache {', 'serve_stale_policy prefer_positive', '}').stale, staleByDefault);
+});
+test('disable, for zones or for the whole block', () => {
+  assert.deepEqual(cacheOf('cache {', 'disable success a.test', '}').successDisabled, ['a.test.']);
+  assert.equal(cacheOf('cache {', 'disable success a.test', '}').denialDisabled, null);
+  const { cache } = configOf('a.test b.test {\nforward . 10.0.0.1\ncache {\ndisable denial\n}\n}\n').blocks[0];
+  assert.deepEqual(cache?.denialDisabled, ['a.test.', 'b.test.']);
+});

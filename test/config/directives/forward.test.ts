@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { blockOf, configOf, warningsOf } from '../options.js';
+
+const forward = (first: string, ...options: string[]) =>
+  blockOf(options.length === 0 ? first : `${first} {`, ...options, ...(options.length === 0 ? [] : ['}'])).forwards[0];
+const option = (...lines: string[]) => forward('forward . 10.0.0.1', ...lines);
+const target = (text: string) => forward(`forward . ${text}`).to[0];
+const endpoint = (address: string, port = 53) => ({ kind: 'endpoint', endpoint: { address, port } });
+
+test('the defaults', () => {
+  assert.deepEqual(forward('forward . 10.0.0.1'), {
+    at: { file: '/etc/Corefile', line: 2 },
+    from: '.',
+    to: [endpoint('10.0.0.1')],
+    except: [],
+    transport: 'client',
+    expireMs: 10_000,
+    maxAgeMs: 45_000,
+    idleConnectionsMax: 0,
+    readTimeoutMs: 2_000,
+    failsMax: 2,
+    connectAttemptsMax: 0,
+    healthCheck: { intervalMs: 500, recursionDesired: true, domain: '.' },
+    policy: 'random',
+    concurrentMax: 0,
+    next: [],
+    nextOnNodata: false,
+    failover: [],
+    failfastAllUnhealthy: false,
+    sourceAddress: null,
+  });
+});
+test('targets: addresses with and without port and scheme, files', () => {
+  assert.deepEqual(target('10.0.0.1:5353'), endpoint('10.0.0.1', 5353));
+  assert.deepEqual(target('dns://10.0.0.1'), endpoint('10.0.0.1'));
+  assert.deepEqual(target('dns://[FD00::1]:5353'), endpoint('fd00::1', 5353));
+  assert.deepEqual(target('fd00::1'), endpoint('fd00::1'));
+  assert.deepEqual(target('fe80::1%eth0'), endpoint('fe80::1%eth0'));
+  assert.deepEqual(target('/etc/resolv.conf'), { kind: 'file', path: '/etc/resolv.conf' });
+  const relative = configOf('. {\nforward . resolv.conf\n}\n', { 'resolv.conf': '' }).blocks[0].forwards[0].to[0];
+  assert.deepEqual(relative, { kind: 'file', path: 'resolv.conf' });
+});
+test('a file that is not there is a warning: it may come', () => {
+  assert.match(warningsOf('. {\nforward . /etc/none\n}\n')[0], /^2: forward: there is no file \/etc\/none now/u);
+});
+test('several targets keep their order', () => {
+  assert.deepEqual(forward('forward . 10.0.0.2 10.0.0.1').to, [endpoint('10.0.0.2'), endpoint('10.0.0.1')]);
+});
+test('what is no target says what to write', () => {
+  for (const [text, reason] of [
+    ['tls://9.9.9.9', /tls:\/\/ upstreams are not supported yet/u],
+    ['https://dns.test/dns-query', /https:\/\/ upstreams are not supported yet/u],
+    ['ftp://9.9.9.9', /"ftp:\/\/" is no way to ask/u],
+    ['10.0.0.1:0', /no upstream; write ADDRESS/u],
+    ['10.0.0.256', /no upstream; write ADDRESS/u],
+    ['kube-dns', /is a name/u],
+    ['kube-dns:53', /no upstream; write ADDRESS/u],
+    ['"" 10.0.0.1', /an upstream is empty/u],
+    ['__PILLAR__CLUSTER__DNS__', /It is a placeholder/u],
+  ] as const) {
+    assert.throws(() => target(text), reason, text);
+  }
+});
+test('force_tcp wins over prefer_udp in either order', () => {
+  assert.equal(option('force_tcp').transport, 'tcp');
+  assert.equal(option('prefer_udp').transport, 'udp');
+  assert.equal(option('prefer_udp', 'force_tcp').transport, 'tcp');
+  assert.equal(option('force_tcp', 'prefer_udp').transport, 'tcp');
+});
+test('times and counts', () => {
+  assert.equal(option('expire 1s').expireMs, 1_000);
+  assert.equal(option('max_age 0').maxAgeMs, 0);
+  assert.equal(option('expire 1m').maxAgeMs, 45_000);
+  assert.equal(option('read_timeout 500ms').readTimeoutMs, 500);
+  assert.equal(option('max_fails 0').failsMax, 0);
+  assert.equal(option('max_idle_conns 7').idleConnectionsMax, 7);
+  assert.equal(option('max_connect_attempts 3').connectAttemptsMax, 3);
+  assert.equal(option('max_concurrent 1000').concurrentMax, 1_000);
+  assert.throws(() => option('max_concurrent -1'), /from 0 to/u);
+  assert.throws(() => option('read_timeout 0'), /longer than 0/u);
+});
+test('max_age is compared with expire only if both are written', () => {
+  assert.equal(option('max_age 5s').maxAgeMs, 5_000);
+  assert.equal(option('expire 30s', 'max_age 0').maxAgeMs, 0);
+  assert.throws(() => option('max_age 10s', 'expire 30s'), /must not be shorter/u);
+});
+test('health_check', () => {
+  assert.deepEqual(option('health_check 1s no_rec domain Health.local').healthCheck, {
+    intervalMs: 1_000,
+    recursionDesired: false,
+    domain: 'health.local.',
+  });
+  assert.equal(option('health_check 330ms').healthCheck.intervalMs, 330);
+  assert.throws(() => option('health_check 1s domain'), /a name is expected after "domain"/u);
+  assert.throws(() => option('health_check 0'), /longer than 0/u);
+});
+test('rcodes, by name in any case', () => {
+  assert.deepEqual(option('next nxdomain SERVFAIL', 'next REFUSED').next, [3, 2, 5]);
+  assert.deepEqual(option('failover ServFail').failover, [2]);
+  assert.equal(option('next_on_nodata').nextOnNodata, true);
+});
+test('the rest', () => {
+  assert.equal(option('policy sequential').policy, 'sequential');
+  assert.equal(option('failfast_all_unhealthy_upstreams').failfastAllUnhealthy, true);
+  assert.equal(option('source_address FD00::1').sourceAddress, 'fd00::1');
+  assert.deepEqual(option('except A.test', 'except 10.0.0.0/8').except, ['a.test.', '10.in-addr.arpa.']);
+});
+test('from is one zone, even of a network that is several', () => {
+  assert.equal(forward('forward Cluster.Local 10.0.0.1').from, 'cluster.local.');
+  assert.match(
+    warningsOf('. {\nforward 10.0.0.0/15 10.0.0.1\n}\n')[0],
+    /2 reverse zones, of which only 0\.10\.in-addr/u,
+  );
+});
+test('a from that no name of the block is in, and an upstream that is the block itself, are warned of', () => {
+  assert.match(warningsOf('a.test {\nforward b.test 10.0.0.1\n}\n')[0], /^2: forward: no name of b\.test\. comes/u);
+  assert.match(warningsOf('.:5353 {\nbind 10.0.0.1\nforward . 10.0.0.1:5353\n}\n')[0], /it would ask itself/u);
+  assert.deepEqual(warningsOf('. {\nbind 10.0.0.1\nforward . 10.0.0.1:5353\n}\n'), []);
+});

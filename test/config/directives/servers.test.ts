@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { configOf, warningsOf } from '../options.js';
+
+const config = (...lines: string[]) => configOf(`. {\nforward . 10.0.0.1\n${lines.join('\n')}\n}\n`);
+
+test('without the directives nothing is served', () => {
+  const { health, ready, metrics } = config();
+  assert.deepEqual([health, ready, metrics], [null, null, []]);
+});
+test('the defaults of CoreDNS', () => {
+  const { health, ready, metrics } = config('health', 'ready', 'prometheus');
+  assert.deepEqual(health, { address: '::', port: 8080, lameduckMs: 0 });
+  assert.deepEqual(ready, { address: '::', port: 8181, monitor: 'until-ready' });
+  assert.deepEqual(metrics, [{ address: '127.0.0.1', port: 9153 }]);
+});
+test('addresses: all, IPv4, IPv6, localhost', () => {
+  assert.deepEqual(config('prometheus :9253').metrics, [{ address: '::', port: 9253 }]);
+  assert.deepEqual(config('prometheus 0.0.0.0:9253').metrics, [{ address: '0.0.0.0', port: 9253 }]);
+  assert.deepEqual(config('prometheus [FD00::1]:9253').metrics, [{ address: 'fd00::1', port: 9253 }]);
+  assert.deepEqual(config('ready localhost:0').ready, { address: '127.0.0.1', port: 0, monitor: 'until-ready' });
+});
+test('options', () => {
+  assert.equal(config('health {', 'lameduck 5s', '}').health?.lameduckMs, 5_000);
+  assert.equal(config('ready {', 'monitor continuously', '}').ready?.monitor, 'continuously');
+});
+test('runtime_metrics is taken with a warning', () => {
+  assert.match(
+    warningsOf('. {\nforward . 10.0.0.1\nprometheus {\nruntime_metrics\n}\n}\n')[0],
+    /^4: prometheus runtime_metrics: there is no Go runtime/u,
+  );
+});
+test('what is no address or port is refused', () => {
+  for (const [words, reason] of [
+    ['a b', /"b" is too much/u],
+    ['8080', /must be ADDRESS:PORT, for example 127\.0\.0\.1:8080/u],
+    ['::1:8080', /must be ADDRESS:PORT/u],
+    [':http', /"http" in ":http" is no port/u],
+    [':65536', /no port/u],
+    ['kube-dns:8080', /no IP address/u],
+  ] as const) {
+    assert.throws(() => config(`health ${words}`), reason);
+  }
+  assert.throws(() => config('health {', 'lameduck soon', '}'), /must be a duration/u);
+});

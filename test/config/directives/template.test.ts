@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { blockOf, configOf, warningsOf } from '../options.js';
+
+const templates = (...lines: string[]) => blockOf('forward . 10.0.0.1', ...lines).templates;
+const aaaa = (head: string, ...lines: string[]) => blockOf('forward . 10.0.0.1', `${head} {`, ...lines, '}');
+
+test('everything a template can say', () => {
+  const lines = [
+    'match "^(?P<a>[a-z]+)[.]" "x$"',
+    'answer "{{ .Name }} 60 IN A 1.2.3.4" "{{ .Name }} 60 IN A 1.2.3.5"',
+    'additional "a.test. 60 IN A 1.2.3.4"',
+    'authority "test. 60 IN NS a.test."',
+    'rcode REFUSED',
+    'ederror 21 "not supported"',
+    'fallthrough a.test',
+  ];
+  assert.deepEqual(templates('template in a Test 10.0.0.0/8 {', ...lines, '}'), [
+    {
+      at: { file: '/etc/Corefile', line: 3 },
+      class: 1,
+      type: 1,
+      zones: ['test.', '10.in-addr.arpa.'],
+      matches: [/^(?<a>[a-z]+)[.]/u, /x$/u],
+      answer: ['{{ .Name }} 60 IN A 1.2.3.4', '{{ .Name }} 60 IN A 1.2.3.5'],
+      additional: ['a.test. 60 IN A 1.2.3.4'],
+      authority: ['test. 60 IN NS a.test.'],
+      rcode: 5,
+      extendedError: { code: 21, text: 'not supported' },
+      fallthrough: ['a.test.'],
+    },
+  ]);
+});
+test('zones default to those of the block, fallthrough to every zone', () => {
+  const [template] = configOf('a.test b.test {\ntemplate ANY ANY {\nrcode REFUSED\nfallthrough\n}\n}\n').blocks[0]
+    .templates;
+  assert.deepEqual([template.class, template.type], [255, 255]);
+  assert.deepEqual(template.zones, ['a.test.', 'b.test.']);
+  assert.deepEqual(template.fallthrough, []);
+});
+test('the AAAA policy in a template is a policy and no template', () => {
+  for (const [head, lines, policy] of [
+    ['template ANY AAAA', ['rcode NXDOMAIN'], 'nxdomain'],
+    ['template IN AAAA', ['rcode NOERROR'], 'nodata'],
+    ['template IN AAAA .', ['match .*', 'rcode NXDOMAIN'], 'nxdomain'],
+    ['template any aaaa', ['rcode NXDOMAIN', 'fallthrough'], 'nxdomain'],
+  ] as const) {
+    const block = aaaa(head, ...lines);
+    assert.deepEqual([block.aaaa, block.templates], [policy, []], head);
+    assert.deepEqual(block.aaaaAt, { file: '/etc/Corefile', line: 3 });
+  }
+});
+test('a template that says anything else stays one', () => {
+  for (const [head, ...lines] of [
+    ['template ANY AAAA', 'rcode REFUSED'],
+    ['template ANY ANY', 'rcode NXDOMAIN'],
+    ['template CH AAAA', 'rcode NXDOMAIN'],
+    ['template ANY A', 'rcode NXDOMAIN'],
+    ['template ANY AAAA a.test', 'rcode NXDOMAIN'],
+    ['template ANY AAAA', 'match ^a', 'rcode NXDOMAIN'],
+    ['template ANY AAAA', 'rcode NXDOMAIN', 'ederror 15'],
+    ['template ANY AAAA', 'rcode NXDOMAIN', 'authority "test. 60 IN SOA a. b. 1 2 3 4 5"'],
+    ['template ANY AAAA', 'answer "{{ .Name }} 60 IN AAAA ::1"'],
+  ]) {
+    const block = aaaa(head, ...lines);
+    assert.deepEqual([block.aaaa, block.templates.length], [null, 1], `${head} ${lines}`);
+  }
+});
+test('a template for AAAA above keeps the policy from jumping the queue', () => {
+  const special = ['template IN AAAA {', 'match ^six', 'answer "{{ .Name }} 60 IN AAAA ::1"', 'fallthrough', '}'];
+  const policy = ['template ANY AAAA {', 'rcode NXDOMAIN', '}'];
+  const first = blockOf(...special, ...policy);
+  assert.deepEqual([first.aaaa, first.templates.length], [null, 2]);
+  const last = blockOf(...policy, ...special);
+  assert.deepEqual([last.aaaa, last.templates.length], ['nxdomain', 1]);
+  const others = blockOf('template IN A {', 'rcode REFUSED', '}', ...policy);
+  assert.deepEqual([others.aaaa, others.templates.length], ['nxdomain', 1]);
+});
+test('a policy template that covers the zones from above counts for them', () => {
+  const text = 'a.example.org b.example.org {\ntemplate ANY AAAA example.org {\nrcode NXDOMAIN\n}\n}\n';
+  assert.equal(configOf(text).blocks[0].aaaa, 'nxdomain');
+});
+test('upstream is an old word without meaning', () => {
+  const text = '. {\ntemplate IN A {\nanswer "a. 60 IN A 1.2.3.4"\nupstream\n}\n}\n';
+  assert.match(warningsOf(text)[0], /^4: template upstream: does nothing/u);
+});

@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { Config } from '../../src/config/config.js';
+import { ConfigError } from '../../src/config/error.js';
+import { loadCorefile, parseConfig, systemFiles, systemLoadOptions } from '../../src/config/load.js';
+import { configOf, testOptions, warningsOf } from './options.js';
+
+const pathOf = (name: string) =>
+  fileURLToPath(new URL(`../../../test/config/corefiles/${name}.corefile`, import.meta.url));
+const sample = (name: string): Config => parseConfig(readFileSync(pathOf(name), 'utf8'), `/${name}`, testOptions());
+const to = ({ forwards }: Config['blocks'][number]) =>
+  forwards[0].to.map((target) =>
+    target.kind === 'file' ? target.path : `${target.endpoint.address}:${target.endpoint.port}`,
+  );
+
+test('the standard node-local Corefile', () => {
+  const { blocks, health, ready, metrics, reload, debug, warnings } = sample('standard');
+  assert.deepEqual(
+    blocks.map((block) => [block.zones[0].zone, block.zones[0].port, to(block)[0], block.forwards[0].transport]),
+    [
+      ['cluster.local.', 53, '10.97.12.34:53', 'tcp'],
+      ['in-addr.arpa.', 53, '10.97.12.34:53', 'tcp'],
+      ['ip6.arpa.', 53, '10.97.12.34:53', 'tcp'],
+      ['.', 53, '/etc/resolv.conf', 'client'],
+    ],
+  );
+  assert.deepEqual(
+    blocks.map(({ cache }) => [cache?.success.ttlMaxSeconds, cache?.denial.ttlMaxSeconds, cache?.denial.ttlMinSeconds]),
+    [
+      [30, 5, 0],
+      [30, 30, 0],
+      [30, 30, 0],
+      [30, 30, 0],
+    ],
+  );
+  for (const block of blocks) {
+    assert.deepEqual(block.addresses, ['169.254.20.10', '10.96.0.10']);
+    assert.deepEqual([block.aaaa, block.loop, block.prometheus, block.log], [null, true, true, []]);
+    assert.deepEqual(block.errors, { stacktrace: false, consolidate: [] });
+    assert.deepEqual(block.cache?.stale, { maxAgeMs: 3_600_000, patienceMs: 400, ttlSeconds: 30, recheckMs: 1_000 });
+  }
+  assert.deepEqual(blocks[0].directives, [
+    'errors',
+    'cache',
+    'reload',
+    'loop',
+    'bind',
+    'forward',
+    'prometheus',
+    'health',
+  ]);
+  assert.deepEqual(health, { address: '169.254.20.10', port: 8080, lameduckMs: 0 });
+  assert.deepEqual([ready, debug, warnings], [null, false, []]);
+  assert.deepEqual(metrics, [{ address: '::', port: 9253 }]);
+  assert.deepEqual(reload, { intervalMs: 30_000, jitterMs: 15_000 });
+});
+test('a Corefile as kubespray writes it', () => {
+  const { blocks, health, metrics, warnings } = sample('kubespray');
+  assert.deepEqual(to(blocks[0]), ['192.168.0.53:53', '192.168.0.54:53']);
+  assert.equal(blocks[0].log.length, 1);
+  assert.equal(blocks[1].errors?.consolidate.length, 2);
+  assert.equal(blocks[1].errors?.consolidate[0].level, 'warning');
+  assert.deepEqual(
+    blocks[2].zones.map(({ zone }) => zone),
+    ['in-addr.arpa.', 'ip6.arpa.'],
+  );
+  const [{ policy, concurrentMax, except }] = blocks[3].forwards;
+  assert.deepEqual([policy, concurrentMax, except], ['sequential', 1_000, ['company.internal.']]);
+  assert.equal(health?.port, 9254);
+  assert.deepEqual(metrics, [{ address: '10.0.0.7', port: 9253 }]);
+  assert.deepEqual(warnings, []);
+});
+test('a Corefile as the deliveryhero chart writes it', () => {
+  const { blocks, health, warnings } = sample('deliveryhero');
+  for (const block of blocks) {
+    assert.deepEqual(block.addresses, ['0.0.0.0']);
+    assert.deepEqual([block.aaaa, block.templates], ['nodata', []]);
+    assert.deepEqual(block.cache?.prefetch, { hits: 3, gapMs: 30_000, percent: 20 });
+    assert.equal(block.cache?.stale?.patienceMs, 0);
+  }
+  assert.deepEqual(blocks[1].log[0].classes, ['error']);
+  assert.deepEqual(health, { address: '::', port: 8080, lameduckMs: 0 });
+  assert.deepEqual(warnings, []);
+});
+test('a Corefile in the style of deckhouse', () => {
+  const { blocks, health, ready, reload, warnings } = sample('deckhouse');
+  const [{ cache, forwards, errors, addresses }] = blocks;
+  assert.deepEqual(cache?.success, { entriesMax: 120_000, ttlMaxSeconds: 30, ttlMinSeconds: 5 });
+  assert.deepEqual(cache?.denial, { entriesMax: 65_536, ttlMaxSeconds: 5, ttlMinSeconds: 1 });
+  assert.equal(cache?.servfailMs, 0);
+  assert.equal(cache?.stale?.patienceMs, Number.POSITIVE_INFINITY);
+  assert.deepEqual([forwards[0].transport, forwards[0].healthCheck.intervalMs], ['udp', 330]);
+  assert.equal(errors?.consolidate[0].showFirst, true);
+  assert.deepEqual(addresses, ['169.254.20.10']);
+  assert.deepEqual(health, { address: '127.0.0.1', port: 9225, lameduckMs: 5_000 });
+  assert.equal(ready?.port, 9226);
+  assert.deepEqual(reload, { intervalMs: 2_000, jitterMs: 1_000 });
+  assert.deepEqual(warnings, []);
+});
+test('a Corefile in the style of AKS LocalDNS', () => {
+  const { blocks, ready, warnings } = sample('aks');
+  assert.equal(blocks[0].templates[0].answer.length, 1);
+  const [{ cache, forwards }] = blocks.slice(1);
+  assert.equal(forwards[0].failfastAllUnhealthy, true);
+  assert.deepEqual(forwards[0].healthCheck, { intervalMs: 1_000, recursionDesired: false, domain: 'health.local.' });
+  assert.equal(cache?.preferPositive, true);
+  assert.deepEqual(cache?.stale, { maxAgeMs: 3_600_000, patienceMs: 0, ttlSeconds: 0, recheckMs: 1_000 });
+  assert.deepEqual(ready, { address: '169.254.10.10', port: 8181, monitor: 'until-ready' });
+  assert.deepEqual(warnings, []);
+});
+
+test('a byte order mark and CRLF change nothing but the hash', () => {
+  const text = readFileSync(pathOf('standard'), 'utf8');
+  const plain = parseConfig(text, 'f', testOptions());
+  const windows = parseConfig(`\ufeff${text.replaceAll('\n', '\r\n')}`, 'f', testOptions());
+  assert.deepEqual({ ...windows, sha512: '' }, { ...plain, sha512: '' });
+});
+test('the hash is that of the text, and of what it imports', () => {
+  const text = '. {\nforward . 10.0.0.1\n}\n';
+  assert.equal(configOf(text).sha512, createHash('sha512').update(text).digest('hex'));
+  const importing = (content: string) => configOf('import a\n', { '/etc/a': content });
+  assert.notEqual(importing(text).sha512, importing(`${text} `).sha512);
+});
+test('the files are the Corefile and all it imports', () => {
+  const files = {
+    '/c/Corefile': 'import a\nimport d/*.x\n',
+    '/c/a': '. {\nforward . 10.0.0.1\n}\n',
+    '/c/d/b.x': '# none\n',
+  };
+  assert.deepEqual(loadCorefile('/c/Corefile', testOptions(files)).files, ['/c/Corefile', '/c/a', '/c/d', '/c/d/b.x']);
+});
+test('the default port is the one given', () => {
+  const { blocks } = parseConfig('. a:53 {\nforward . 10.0.0.1\n}\n', 'f', { ...testOptions(), defaultPort: 1053 });
+  assert.deepEqual(
+    blocks[0].zones.map(({ port }) => port),
+    [1053, 53],
+  );
+});
+test('the whole configuration is frozen', () => {
+  const frozen = (value: unknown): boolean =>
+    typeof value !== 'object' ||
+    value === null ||
+    value instanceof RegExp ||
+    (Object.isFrozen(value) && Object.values(value).every(frozen));
+  assert.ok(frozen(sample('deliveryhero')));
+});
+test('NXDOMAIN for AAAA is warned of once, at its first place', () => {
+  const block = (zone: string) => `${zone} {\nforward . 10.0.0.1\ntemplate ANY AAAA {\nrcode NXDOMAIN\n}\n}\n`;
+  const warnings = warningsOf(`${block('a')}${block('b')}`);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0], /^3: AAAA questions are answered NXDOMAIN.*"aaaa nodata" or "aaaa smart"/u);
+  assert.deepEqual(warningsOf('. {\nforward . 10.0.0.1\naaaa smart\n}\n'), []);
+});
+
+const three = (...directives: string[]) =>
+  directives.map((directive, index) => `z${index} {\nforward . 10.0.0.1\n${directive}\n}\n`).join('');
+
+test('prometheus in several blocks gives each address once', () => {
+  assert.deepEqual(configOf(three('prometheus :9253', 'prometheus', 'prometheus 127.0.0.1:9153')).metrics, [
+    { address: '::', port: 9253 },
+    { address: '127.0.0.1', port: 9153 },
+  ]);
+});
+test('health may be repeated; the longest lameduck holds', () => {
+  assert.deepEqual(
+    configOf(three('health :80', 'health :80 {\nlameduck 5s\n}', 'health :80 {\nlameduck 2s\n}')).health,
+    {
+      address: '::',
+      port: 80,
+      lameduckMs: 5_000,
+    },
+  );
+  assert.throws(() => configOf(three('health :80', 'health :81')), /:7: health: one address serves it, and line 3/u);
+});
+test('ready may be repeated; continuously holds', () => {
+  assert.equal(configOf(three('ready', 'ready {\nmonitor continuously\n}')).ready?.monitor, 'continuously');
+  assert.throws(() => configOf(three('ready', 'ready :81')), /ready: one address serves it/u);
+});
+test('the first reload counts, and another one is warned of', () => {
+  const text = three('reload 10s', 'reload 10s', 'reload 20s');
+  assert.equal(configOf(text).reload?.intervalMs, 10_000);
+  assert.deepEqual(warningsOf(text), [
+    '11: reload: line 3 says otherwise, and only the first counts; make them alike.',
+  ]);
+});
+test('debug anywhere is debug everywhere', () => assert.equal(configOf(three('', 'debug')).debug, true));
+
+test('a file that cannot be read, or is not text, is refused', () => {
+  const options = { ...testOptions(), files: systemFiles };
+  assert.throws(
+    () => loadCorefile('/does/not/exist', options),
+    /^ConfigError: \/does\/not\/exist: the Corefile cannot be read/u,
+  );
+  assert.throws(() => loadCorefile(process.execPath, options), /the Corefile cannot be read: it is (larger|not)/u);
+});
+test('interfaces of this machine are found by name', () => {
+  const options = systemLoadOptions(53);
+  assert.ok(options.interfaceAddresses('lo')?.includes('127.0.0.1'));
+  assert.equal(options.interfaceAddresses('no-such-interface'), undefined);
+  assert.equal(options.interfaceAddresses('constructor'), undefined);
+});
+test('an unforeseen exception is not dressed up as bad configuration', () => {
+  const options = { ...testOptions(), interfaceAddresses: () => assert.fail('broken') };
+  assert.throws(
+    () => parseConfig('. {\nbind lo\n}\n', 'f', options),
+    (error) => !(error instanceof ConfigError),
+  );
+});

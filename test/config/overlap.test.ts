@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { listenersMax } from '../../src/limits.js';
+import { configOf } from './options.js';
+
+const two = (first: string, second: string, keys = ['.', '.']) =>
+  configOf(`${keys[0]} {\n${first}\nforward . 10.9.9.9\n}\n${keys[1]} {\n${second}\nforward . 10.9.9.9\n}\n`);
+
+test('one zone on one address and port is served once', () => {
+  for (const [first, second] of [
+    ['', ''],
+    ['bind 10.0.0.1', 'bind 10.0.0.2 10.0.0.1'],
+    ['bind 10.0.0.1', ''],
+    ['bind ::', 'bind fd00::1'],
+    ['bind FD00::1', 'bind fd00:0::1'],
+    ['bind 0.0.0.0', 'bind 10.0.0.1'],
+  ]) {
+    assert.throws(() => two(first, second), /^ConfigError: \/etc\/Corefile:5: the zone \. on port 53 .* on line 1/u);
+  }
+});
+test('other addresses, other ports, other zones are other things', () => {
+  assert.equal(two('bind 10.0.0.1', 'bind 10.0.0.2').blocks.length, 2);
+  assert.equal(two('bind 0.0.0.0', 'bind fd00::1').blocks.length, 2);
+  assert.equal(two('', '', ['.', '.:5353']).blocks.length, 2);
+  assert.equal(two('', '', ['a.', 'b.']).blocks.length, 2);
+});
+test('a network that contains a reverse zone of another block overlaps with it', () => {
+  assert.throws(() => two('', '', ['10.0.0.0/15', '1.10.in-addr.arpa']), /already served/u);
+});
+test('the place of a block in another file is named with its file', () => {
+  const text = 'import other\n. {\nforward . 10.0.0.1\n}\n';
+  assert.throws(
+    () => configOf(text, { '/etc/other': '. {\nforward . 10.0.0.1\n}\n' }),
+    /server block on \/etc\/other:1;/u,
+  );
+});
+test('HTTP servers need a port each', () => {
+  assert.throws(
+    () => two('health :8080', 'ready 10.0.0.1:8080', ['a.', 'b.']),
+    /ready: 10\.0\.0\.1:8080 is taken by health/u,
+  );
+  assert.equal(two('health 10.0.0.1:8080', 'ready 10.0.0.2:8080', ['a.', 'b.']).blocks.length, 2);
+  assert.equal(two('health :0', 'ready :0', ['a.', 'b.']).blocks.length, 2);
+});
+test('there is a bound on listeners', () => {
+  const addresses = Array.from({ length: listenersMax + 1 }, (_, index) => `10.1.${index >> 8}.${index & 255}`);
+  assert.throws(() => two(`bind ${addresses.join(' ')}`, 'bind 127.0.0.1'), /more than 256 addresses and ports/u);
+});

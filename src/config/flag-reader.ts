@@ -6,8 +6,13 @@
 import { type Flag, type FlagName, flagTable } from './flag-table.js';
 import { nearest } from './nearest.js';
 
-/** Wrong usage; the message is one sentence that says what to change. */
-export class UsageError extends Error {}
+/** Wrong usage; the message is one sentence, on one line, that says what to change. */
+export class UsageError extends Error {
+  constructor(message: string) {
+    // It quotes what was written, which may hold line ends and terminal escapes.
+    super(message.replace(/\p{Cc}/gu, '?'));
+  }
+}
 
 export interface ReadFlags {
   /** The text of every flag, given or by default. */
@@ -69,9 +74,16 @@ function splitFlag(argument: string): { name: FlagName; value: string | undefine
 }
 
 function unknownFlag(dashes: string, written: string): UsageError {
-  const meant = nearest(written.replace(/^no-/u, ''), namesByAlias.keys());
+  const word = written.replace(/^no-/u, '');
+  const meant = nearest(word, namesByAlias.keys()) ?? beginningLike(word);
   const hint = meant === undefined ? 'zerohop --help lists all flags.' : `did you mean ${dashes}${meant}?`;
   return new UsageError(`${dashes}${written} is no flag; ${hint}`);
+}
+
+/** `conf` for `config`, `metrics-listen-address` for `metrics`. */
+function beginningLike(word: string): FlagName | undefined {
+  if (word.length < 3) return undefined;
+  return flagNames.find((name) => name.startsWith(word) || word.startsWith(name));
 }
 
 /** What Go's strconv.ParseBool takes. */

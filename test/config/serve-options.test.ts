@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readFlags } from '../../src/config/flag-reader.js';
+import { type ServeOptions, serveOptions, workerCount } from '../../src/config/serve-options.js';
+
+const environment = { KUBE_DNS_SERVICE_HOST: '10.96.0.10' };
+const optionsOf = (...argv: readonly string[]): ServeOptions => serveOptions(readFlags(argv), environment);
+
+function refuses(argument: string, message: RegExp): void {
+  assert.throws(
+    () => optionsOf(argument),
+    (error: Error) => {
+      assert.match(error.message, message, argument);
+      assert.match(error.message, /^[^\n]*[.?]$/, 'one sentence, one line');
+      return true;
+    },
+  );
+}
+
+test('without flags everything has the documented default', () => {
+  assert.deepEqual(optionsOf(), {
+    localAddresses: ['169.254.20.10'],
+    dnsPort: 53,
+    clusterDns: { endpoint: { address: '10.96.0.10', port: 53 }, missing: null },
+    workers: 1,
+    corefilePath: '/etc/Corefile',
+    corefileGiven: false,
+    baseCorefilePath: '/etc/coredns/Corefile.base',
+    kubeDnsFolder: '/etc/kube-dns',
+    reloadWithSignal: false,
+    setupInterface: true,
+    interfaceName: 'nodelocaldns',
+    setupRules: true,
+    firewall: 'auto',
+    syncIntervalMs: 60_000,
+    skipTeardown: false,
+    healthPort: 8080,
+    metricsAddress: { address: '0.0.0.0', port: 9353 },
+    prometheusAddress: ':9253',
+    quiet: false,
+    handoverPath: '/run/zerohop/handover.sock',
+    cacheFilePath: null,
+    pidFilePath: null,
+  });
+});
+
+test('the options cannot be changed', () => {
+  const options = optionsOf();
+  assert(Object.isFrozen(options));
+  assert(Object.isFrozen(options.localAddresses));
+  assert(Object.isFrozen(options.metricsAddress));
+});
+
+test('the command line of the NodeLocal DNSCache manifest is understood', () => {
+  const options = serveOptions(
+    readFlags(
+      '-localip 169.254.20.10,10.96.0.10 -conf /etc/Corefile -upstreamsvc kube-dns-upstream -pidfile /tmp/node-cache.pid'.split(
+        ' ',
+      ),
+    ),
+    { KUBE_DNS_UPSTREAM_SERVICE_HOST: '10.96.0.11' },
+  );
+  assert.deepEqual(options.localAddresses, ['169.254.20.10', '10.96.0.10']);
+  assert.equal(options.corefileGiven, true);
+  assert.equal(options.clusterDns.endpoint?.address, '10.96.0.11');
+  assert.equal(options.pidFilePath, '/tmp/node-cache.pid');
+});
+
+test('local addresses are literal, of either family, in their shortest form and once', () => {
+  assert.deepEqual(optionsOf('-localip=169.254.20.10, FD00:0::1,169.254.20.10,fd00::1').localAddresses, [
+    '169.254.20.10',
+    'fd00::1',
+  ]);
+  refuses('-localip=', /has an empty element/);
+  refuses('-localip=169.254.20.10,', /"169.254.20.10," has an empty element/);
+  refuses('-localip=169.254.20.10,,10.0.0.1', /has an empty element/);
+  refuses('-localip=localhost', /"localhost" is no IP address; write one like/);
+  refuses('-localip=169.254.20.10/32', /is no IP address/);
+  refuses('-localip=169.254.20', /is no IP address/);
+  refuses('-localip=010.0.0.1', /is no IP address/);
+  refuses(
+    `-localip=${Array.from({ length: 300 }, (_, host) => `10.0.${host >> 8}.${host & 255}`).join(',')}`,
+    /has 300 addresses/,
+  );
+});
+
+test('ports are from 1 to 65535', () => {
+  assert.equal(optionsOf('-p', '1053').dnsPort, 1053);
+  assert.equal(optionsOf('-dns.port=65535').dnsPort, 65535);
+  assert.equal(optionsOf('-health-port', '9254').healthPort, 9254);
+  for (const port of ['', '0', '65536', '-1', '53x', ' 53', '5.3', '0x35']) {
+    refuses(`-dns.port=${port}`, /^-dns\.port ".*" is no port; write a number from 1 to 65535\.$/);
+    refuses(`-health-port=${port}`, /^-health-port /);
+  }
+});
+
+test('workers are a number or one per core', () => {
+  assert.equal(optionsOf('-workers=4').workers, 4);
+  assert.equal(optionsOf('-workers=auto').workers, 'auto');
+  for (const text of ['', '0', '-1', '65', '1.5', 'all', '1e1']) refuses(`-workers=${text}`, /write 1 to 64, or auto/);
+  assert.deepEqual(
+    [1, 2, 4, 8].map((cores) => workerCount('auto', cores)),
+    [1, 2, 4, 4],
+  );
+  assert.equal(workerCount(8, 2), 8);
+  assert.equal(workerCount('auto', 0), 1);
+});
+
+test('the interval between looks at the node is a duration within a day', () => {
+  assert.equal(optionsOf('-syncinterval=60s').syncIntervalMs, 60_000);
+  assert.equal(optionsOf('-syncinterval', '5').syncIntervalMs, 5_000);
+  assert.equal(optionsOf('-syncinterval=24h').syncIntervalMs, 86_400_000);
+  refuses('-syncinterval=0', /out of range; write a duration from 1s to 24h0m0s/);
+  refuses('-syncinterval=60ns', /out of range/);
+  refuses('-syncinterval=25h', /out of range/);
+  refuses('-syncinterval=-5s', /^-syncinterval: "-5s" is negative/);
+  refuses('-syncinterval=soon', /^-syncinterval: "soon" is not a duration/);
+});
+
+test('the link has a name that Linux takes', () => {
+  assert.equal(optionsOf('-interfacename=nodelocaldns2').interfaceName, 'nodelocaldns2');
+  assert.equal(optionsOf(`-interfacename=${'x'.repeat(15)}`).interfaceName.length, 15);
+  for (const name of ['', '.', '..', 'a b', 'a/b', 'a:1', 'x'.repeat(16), 'é', 'a\n']) {
+    refuses(`-interfacename=${name}`, /is no name for a link/);
+  }
+});
+
+test('the firewall is one that we can write', () => {
+  for (const name of ['iptables', 'nftables', 'auto', 'none'] as const) {
+    assert.equal(optionsOf(`-firewall=${name}`).firewall, name);
+  }
+  refuses('-firewall=ipvs', /^-firewall "ipvs" is unknown; write iptables, nftables, auto or none\.$/);
+  refuses('-firewall=', /unknown/);
+});
+
+test('the metrics address may leave out the host, name localhost, or be nothing', () => {
+  const address = (text: string): unknown => optionsOf(`-metrics-listen-address=${text}`).metricsAddress;
+  assert.deepEqual(address('127.0.0.1:9000'), { address: '127.0.0.1', port: 9000 });
+  assert.deepEqual(address('[::1]:9000'), { address: '::1', port: 9000 });
+  assert.deepEqual(address(':9000'), { address: '::', port: 9000 });
+  assert.deepEqual(address('localhost:9000'), { address: '127.0.0.1', port: 9000 });
+  assert.equal(address(''), null);
+  for (const text of ['9353', '0.0.0.0', '0.0.0.0:', '0.0.0.0:0', '0.0.0.0:99999', 'node:9353', '::1:9353', '[::1]']) {
+    refuses(`-metrics-listen-address=${text}`, /is no address and port; write ADDRESS:PORT, or :PORT/);
+  }
+});
+
+test('the prometheus address is one word of a Corefile', () => {
+  assert.equal(optionsOf('-prometheus-listen-address=0.0.0.0:9254').prometheusAddress, '0.0.0.0:9254');
+  for (const text of ['', ':9253 {', 'a b', ':9253\n}', '{$X}', '#']) {
+    assert.throws(
+      () => optionsOf(`-prometheus-listen-address=${text}`),
+      /is no address; write ADDRESS:PORT or :PORT/,
+      text,
+    );
+  }
+});
+
+test('an empty path turns off what may be off, and is refused where a path is needed', () => {
+  const options = optionsOf('-handover=', '-cachefile=', '-pidfile=', '-kubednscm=');
+  assert.deepEqual([options.handoverPath, options.cacheFilePath, options.pidFilePath], [null, null, null]);
+  assert.equal(options.kubeDnsFolder, '/etc/kube-dns');
+  refuses('-conf=', /^-conf is empty/);
+  refuses('-basecorefile=', /^-basecorefile is empty/);
+});
+
+test('the hand-over socket has a path that fits into its address', () => {
+  assert.equal(optionsOf(`-handover=/${'x'.repeat(106)}`).handoverPath?.length, 107);
+  refuses(`-handover=/${'x'.repeat(107)}`, /longer than 107 bytes/);
+  refuses(`-handover=/${'é'.repeat(54)}`, /longer than 107 bytes/);
+});
+
+test('switches', () => {
+  const options = optionsOf(
+    '-setupinterface=false',
+    '-setupiptables=false',
+    '-skipteardown',
+    '-reloadwithsignal',
+    '-quiet',
+  );
+  assert.equal(options.setupInterface, false);
+  assert.equal(options.setupRules, false);
+  assert.equal(options.skipTeardown, true);
+  assert.equal(options.reloadWithSignal, true);
+  assert.equal(options.quiet, true);
+});

@@ -32,11 +32,15 @@ export function healthAnswer(health: Health): HttpAnswer {
 export function startHealthWatch({ check, clock, log, failed }: HealthWatchOutside): HealthWatch {
   const durations = new Float64Array(healthPlaces);
   let wasHealthy = true;
+  let underWay = false;
   let stopped = false;
 
   async function checkOnce(): Promise<void> {
+    if (underWay) return;
+    underWay = true;
     const startedMs = clock.nowMs();
     const health = await check();
+    underWay = false;
     if (stopped) return;
     observe(durations, (clock.nowMs() - startedMs) / 1000);
     if (!health.healthy) failed();

@@ -3,7 +3,7 @@
  * everything, and no bodies read. Who may be answered what is decided in the routes; this file moves bytes.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { httpConnectionsMax, httpRequestBytesMax, httpTimeoutMs } from '../limits.js';
 import type { Endpoint } from '../outside/network.js';
 
@@ -37,6 +37,8 @@ export async function startHttp(
   routes: HttpRoutes,
   failed: (error: unknown) => void,
 ): Promise<HttpServer> {
+  const connected = new Set<Socket>();
+  const answering = new Set<Socket>();
   const server = createServer(
     {
       maxHeaderSize: httpRequestBytesMax,
@@ -46,9 +48,19 @@ export async function startHttp(
       connectionsCheckingInterval: httpTimeoutMs / 5,
     },
     (request, response) => {
+      answering.add(request.socket);
+      response.once('close', () => {
+        answering.delete(request.socket);
+        if (!server.listening) request.socket.end();
+      });
       void answer(request, response, routes, failed);
     },
   );
+  // closeIdleConnections leaves those alone that have not sent anything yet; they would hold up our end for seconds.
+  server.on('connection', (socket) => {
+    connected.add(socket);
+    socket.once('close', () => connected.delete(socket));
+  });
   server.maxConnections = httpConnectionsMax;
   server.timeout = 2 * httpTimeoutMs;
   await listenWithFallback(server, at);
@@ -58,7 +70,7 @@ export async function startHttp(
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        server.closeIdleConnections();
+        for (const socket of connected) if (!answering.has(socket)) socket.destroy();
       }),
   };
 }

@@ -11,7 +11,7 @@ const commonFormat =
   '{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize} {duration}';
 const wholeFormats: Readonly<Record<string, string>> = {
   '{common}': commonFormat,
-  '{combined}': `${commonFormat} {>opcode}`,
+  '{combined}': `${commonFormat} "{>opcode}"`,
 };
 
 /** Fields whose value is empty are written as `-`. */

@@ -67,9 +67,6 @@ export const processFamilies: readonly Family<Scrape>[] = [
     type: 'untyped',
     samples: setupErrorSamples,
   },
-  templateFamily('coredns_template_matches_total', 'Counter of template regex matches.', 'matches'),
-  templateFamily('coredns_template_template_failures_total', 'Counter of go template failures.', 'templateFailures'),
-  templateFamily('coredns_template_rr_failures_total', 'Counter of mis-templated RRs.', 'recordFailures'),
   ...gaugeNames.map(
     (gauge): Family<Scrape> => ({
       ...gaugeMetrics[gauge],
@@ -106,31 +103,6 @@ export const processFamilies: readonly Family<Scrape>[] = [
 function setupErrorSamples({ source }: Scrape): Sample[] {
   const counts = source.setupErrors();
   return setupErrors.map((errortype) => sample({ errortype }, counts[errortype]));
-}
-
-function templateFamily(
-  name: string,
-  help: string,
-  which: 'matches' | 'templateFailures' | 'recordFailures',
-): Family<Scrape> {
-  return {
-    name,
-    help,
-    type: 'counter',
-    samples: ({ source }) =>
-      groupByLabels(source.templates(), (count) => ({
-        server: count.server,
-        zone: count.zone,
-        view: '',
-        class: count.class,
-        type: count.type,
-      })).map(({ labels, members }) =>
-        sample(
-          labels,
-          members.reduce((sum, count) => sum + count[which], 0),
-        ),
-      ),
-  };
 }
 
 function processFamily(

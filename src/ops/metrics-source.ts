@@ -14,7 +14,7 @@ export interface MetricsSource {
   stores(): readonly StoreSizes[];
   upstreams(): readonly UpstreamStats[];
   plugins(): readonly EnabledPlugin[];
-  templates(): readonly TemplateCount[];
+  templates(): readonly TemplateNumbers[];
   /** What is true of the process just now; names that are missing have no series. */
   gauges(): Partial<Readonly<Record<GaugeName, number>>>;
   setupErrors(): Readonly<Record<SetupError, number>>;
@@ -66,18 +66,24 @@ export interface EnabledPlugin {
   readonly name: string;
 }
 
-export interface TemplateCount {
+/** What the templates of one server block did. */
+export interface TemplateNumbers {
   readonly server: string;
-  readonly zone: string;
-  /** `IN`, `ANY`. */
-  readonly class: string;
-  /** `AAAA`, `ANY`. */
-  readonly type: string;
-  readonly matches: number;
-  /** Templates that failed to execute. */
-  readonly templateFailures: number;
+  readonly matches: Iterable<TemplateSeries>;
+  /** Templates that could not be executed. */
+  readonly templateFailures: Iterable<TemplateSeries>;
   /** Templates whose text was no resource record. */
-  readonly recordFailures: number;
+  readonly recordFailures: Iterable<TemplateSeries>;
+}
+
+/** A number under the labels that CoreDNS gives it; `section` and `template` do not matter for matches. */
+export interface TemplateSeries {
+  readonly zone: string;
+  readonly class: string;
+  readonly type: string;
+  readonly section: string;
+  readonly template: string;
+  readonly count: number;
 }
 
 export const setupErrors = ['configmap', 'iptables', 'iptables_lock', 'interface_add', 'interface_check'] as const;

@@ -12,6 +12,7 @@ import { cacheFamilies } from './metrics-cache.js';
 import { dnsFamilies } from './metrics-dns.js';
 import { processFamilies } from './metrics-process.js';
 import { type MetricsSource, readSource, type Scrape } from './metrics-source.js';
+import { templateFamilies } from './metrics-template.js';
 import { upstreamFamilies } from './metrics-upstream.js';
 
 export interface Metrics {
@@ -24,6 +25,7 @@ const families: readonly Family<Scrape>[] = [
   ...dnsFamilies,
   ...cacheFamilies,
   ...upstreamFamilies,
+  ...templateFamilies,
   ...eventFamilies,
   ...processFamilies,
 ];

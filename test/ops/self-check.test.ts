@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { selfQueryTimeoutMs } from '../../src/limits.js';
+import { newSelfCheck } from '../../src/ops/self-check.js';
+import type { DatagramEvents, DatagramSocket, Endpoint, Network } from '../../src/outside/network.js';
+import { ManualClock } from '../simulation/clock.js';
+import { MemoryNetwork } from '../simulation/network.js';
+import { seededRandom } from '../simulation/random.js';
+
+type Answer = (question: Uint8Array) => Uint8Array | null;
+
+const notimp: Answer = (question) =>
+  Uint8Array.of(question[0], question[1], question[2] | 0x80, 4, 0, 0, 0, 0, 0, 0, 0, 0);
+
+function newWorld() {
+  const clock = new ManualClock();
+  const random = seededRandom(1);
+  const network = new MemoryNetwork(clock, random);
+  const questions: Uint8Array[] = [];
+  async function listen(at: Endpoint, answer: Answer): Promise<Endpoint> {
+    const socket: DatagramSocket = await network.openDatagrams(at, {
+      datagram(bytes, from) {
+        questions.push(bytes.slice());
+        const message = answer(bytes);
+        if (message !== null) socket.send(message, from);
+      },
+      error: (error) => assert.fail(error),
+    });
+    return socket.local;
+  }
+  return { clock, network, random, questions, listen };
+}
+
+const first: Endpoint = { address: '169.254.20.10', port: 53 };
+const second: Endpoint = { address: 'fd00::10', port: 53 };
+
+describe('self-check', () => {
+  it('is healthy when every listener answers, and leaves nothing behind', async () => {
+    const world = newWorld();
+    await world.listen(first, notimp);
+    await world.listen(second, notimp);
+    const check = newSelfCheck(world, () => [first, second]);
+    assert.deepEqual(await world.clock.until(check()), { healthy: true });
+    assert.equal(world.network.open.datagramSockets, 2, 'only the listeners are open');
+    assert.deepEqual(world.questions[0].slice(2), Uint8Array.of(0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0), 'STATUS');
+    await world.clock.pass(selfQueryTimeoutMs * 2);
+    assert.equal(world.questions.length, 2, 'no question is repeated after its answer');
+    assert.equal(world.clock.timersSet, 0);
+  });
+
+  it('names every listener that is silent, after the time limit', async () => {
+    const world = newWorld();
+    await world.listen(first, () => null);
+    await world.listen(second, notimp);
+    const nobody: Endpoint = { address: '10.0.0.1', port: 5353 };
+    const check = newSelfCheck(world, () => [first, second, nobody]);
+    const startedMs = world.clock.nowMs();
+    assert.deepEqual(await world.clock.until(check()), {
+      healthy: false,
+      reason: 'No answer to our own question on 169.254.20.10:53, 10.0.0.1:5353 within 1000 ms.',
+    });
+    assert.equal(world.clock.nowMs() - startedMs, selfQueryTimeoutMs);
+    assert.equal(world.network.open.datagramSockets, 2);
+  });
+
+  it('is unhealthy without listeners', async () => {
+    const world = newWorld();
+    const check = newSelfCheck(world, () => []);
+    assert.deepEqual(await check(), { healthy: false, reason: 'No listener is up.' });
+  });
+
+  it('repeats a question that was lost', async () => {
+    const world = newWorld();
+    let lost = 2;
+    await world.listen(first, (question) => (lost-- > 0 ? null : notimp(question)));
+    const check = newSelfCheck(world, () => [first]);
+    assert.deepEqual(await world.clock.until(check()), { healthy: true });
+    assert.equal(world.questions.length, 3);
+  });
+
+  it('believes answers to its own question only', async () => {
+    const wrong: readonly Answer[] = [
+      (question) => question.slice(), // the question itself: QR=0
+      (question) => notimp(question)?.with(0, question[0] ^ 1) ?? null, // another id
+      (question) => notimp(question)?.with(2, 0x80) ?? null, // another opcode
+      (question) => notimp(question)?.slice(0, 11) ?? null, // no whole header
+      () => new Uint8Array(0),
+    ];
+    for (const answer of wrong) {
+      const world = newWorld();
+      await world.listen(first, answer);
+      const check = newSelfCheck(world, () => [first]);
+      assert.equal((await world.clock.until(check())).healthy, false);
+    }
+  });
+
+  it('asks listeners on all addresses at the loopback of either family', async () => {
+    for (const [bound, listener] of [
+      ['127.0.0.1', '0.0.0.0'],
+      ['127.0.0.1', '::'],
+      ['::1', '::'],
+    ]) {
+      const world = newWorld();
+      await world.listen({ address: bound, port: 53 }, notimp);
+      const check = newSelfCheck(world, () => [{ address: listener, port: 53 }]);
+      assert.deepEqual(await world.clock.until(check()), { healthy: true }, `${listener} at ${bound}`);
+      assert.equal(world.network.open.datagramSockets, 1);
+    }
+  });
+
+  it('is one check for all who ask at a time, and a new one after it', async () => {
+    const world = newWorld();
+    await world.listen(first, notimp);
+    const check = newSelfCheck(world, () => [first]);
+    const asked = [check(), check(), check()];
+    await world.clock.until(Promise.all(asked));
+    assert.equal(world.questions.length, 1);
+    await world.clock.until(check());
+    assert.equal(world.questions.length, 2);
+    assert.notDeepEqual(world.questions[0].slice(0, 2), world.questions[1].slice(0, 2), 'another id');
+  });
+
+  it('looks at the listeners of the moment', async () => {
+    const world = newWorld();
+    const listeners: Endpoint[] = [];
+    const check = newSelfCheck(world, () => listeners);
+    assert.equal((await check()).healthy, false);
+    listeners.push(await world.listen(first, notimp));
+    assert.equal((await world.clock.until(check())).healthy, true);
+  });
+
+  it('is unhealthy, not broken, when no socket can be opened', async () => {
+    const world = newWorld();
+    const network: Network = Object.assign(Object.create(world.network), {
+      connectDatagrams(_to: Endpoint, _events: DatagramEvents): DatagramSocket {
+        throw new Error('EMFILE: too many open files');
+      },
+    });
+    const check = newSelfCheck({ ...world, network }, () => [first]);
+    assert.deepEqual(await check(), {
+      healthy: false,
+      reason: 'We cannot ask ourselves: EMFILE: too many open files.',
+    });
+    assert.equal((await check()).healthy, false, 'and the next check is a new one');
+  });
+});

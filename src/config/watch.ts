@@ -21,10 +21,13 @@ interface Seen {
   digest: string | undefined;
 }
 
+/** How soon after a look that found a difference the next one comes, if `periodMs` is longer. */
+const settleMs = 500;
+
 /**
  * Calls `changed` when the content of any of `paths()` is another than at the call (or at the last `changed`) and
- * stays so for two looks, one every `periodMs`. A path that joins `paths()` is taken as it is then; one that leaves
- * is forgotten.
+ * two looks in a row agree on it. There is a look every `periodMs`, and an early one after a difference. A path that
+ * joins `paths()` is taken as it is then; one that leaves is forgotten.
  */
 export function watchFiles(
   clock: Clock,
@@ -34,23 +37,38 @@ export function watchFiles(
   look: Look = systemLook,
 ): Timer {
   const seen = new Map<string, Seen>();
-  let settled = new Map<string, string | undefined>();
-  let lastLook = '';
   lookAt(seen, paths(), look);
-  settled = digests(seen);
-  return clock.every(periodMs, () => {
+  let settled = digests(seen);
+  /** What the last look found, empty if nothing new. */
+  let lastDifference = '';
+  let early: Timer | null = null;
+
+  function lookAgain(): void {
+    early?.stop();
+    early = null;
     lookAt(seen, paths(), look);
     for (const path of settled.keys()) if (!seen.has(path)) settled.delete(path);
     for (const [path, { digest }] of seen) if (!settled.has(path)) settled.set(path, digest);
     const now = digests(seen);
-    const thisLook = JSON.stringify([...now]);
-    const isSteady = thisLook === lastLook;
-    lastLook = thisLook;
-    const isChanged = [...now].some(([path, digest]) => settled.get(path) !== digest);
-    if (!isSteady || !isChanged) return;
-    settled = now;
-    changed();
-  });
+    const isDifferent = [...now].some(([path, digest]) => settled.get(path) !== digest);
+    const difference = isDifferent ? JSON.stringify([...now].map(([path, digest]) => [path, digest ?? null])) : '';
+    const isAgreed = isDifferent && difference === lastDifference;
+    lastDifference = isAgreed ? '' : difference;
+    if (isAgreed) {
+      settled = now;
+      changed();
+    } else if (isDifferent && settleMs < periodMs) {
+      early = clock.after(settleMs, lookAgain);
+    }
+  }
+
+  const regular = clock.every(periodMs, lookAgain);
+  return {
+    stop() {
+      regular.stop();
+      early?.stop();
+    },
+  };
 }
 
 function lookAt(seen: Map<string, Seen>, paths: readonly string[], look: Look): void {

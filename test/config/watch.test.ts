@@ -7,7 +7,7 @@ import { watchFiles } from '../../src/config/watch.js';
 import { ManualClock } from '../simulation/clock.js';
 
 /** Files in memory whose looks are counted. */
-function world(paths: string[], initial: Readonly<Record<string, string>>) {
+function world(paths: string[], initial: Readonly<Record<string, string>>, periodMs = 100) {
   const clock = new ManualClock();
   const files = new Map(Object.entries(initial).map(([name, content]) => [name, { content, version: 0 }]));
   const counts = { changed: 0, digests: 0 };
@@ -21,7 +21,7 @@ function world(paths: string[], initial: Readonly<Record<string, string>>) {
   const timer = watchFiles(
     clock,
     () => paths,
-    1_000,
+    periodMs,
     () => counts.changed++,
     look,
   );
@@ -31,7 +31,7 @@ function world(paths: string[], initial: Readonly<Record<string, string>>) {
     write: (name: string, content: string) =>
       files.set(name, { content, version: (files.get(name)?.version ?? 0) + 1 }),
     remove: (name: string) => files.delete(name),
-    looks: (number: number) => clock.passMs(number * 1_000),
+    looks: (number: number) => clock.passMs(number * periodMs),
   };
 }
 
@@ -70,6 +70,11 @@ test('a touched file is no change, nor is one that changes there and back', () =
   write('a', '1');
   looks(3);
   assert.equal(counts.changed, 0);
+  write('a', '2');
+  looks(1);
+  assert.equal(counts.changed, 0, 'what an earlier look found does not count as the first of two');
+  looks(1);
+  assert.equal(counts.changed, 1);
 });
 test('a change that is there at the first look counts at the second', () => {
   const { counts, looks, write } = world(['a'], { a: '1' });
@@ -99,6 +104,34 @@ test('a path that joins is taken as it is; one that leaves is forgotten', () => 
   write('b', '3');
   looks(3);
   assert.equal(counts.changed, 1);
+});
+test('with a long period the second look comes early', () => {
+  const { counts, looks, write } = world(['a'], { a: '1' }, 30_000);
+  write('a', '2');
+  looks(1);
+  assert.equal(counts.changed, 0);
+  looks(0.02);
+  assert.equal(counts.changed, 1);
+  looks(10);
+  assert.deepEqual(counts, { changed: 1, digests: 2 });
+});
+test('an early look that finds another difference is followed by one more', () => {
+  const { counts, looks, write } = world(['a'], { a: '1' }, 30_000);
+  write('a', '2');
+  looks(1);
+  write('a', '3');
+  looks(0.02);
+  assert.equal(counts.changed, 0);
+  looks(0.02);
+  assert.equal(counts.changed, 1);
+});
+test('stopped between two looks is stopped', () => {
+  const { counts, looks, write, timer } = world(['a'], { a: '1' }, 30_000);
+  write('a', '2');
+  looks(1);
+  timer.stop();
+  looks(5);
+  assert.equal(counts.changed, 0);
 });
 test('stopped is stopped', () => {
   const { counts, looks, write, timer } = world(['a'], { a: '1' });

@@ -1,11 +1,15 @@
-/** Every file of broken/ is refused at the line, and with the words, that its first line expects. */
+/**
+ * Every file of broken/ is refused at the line, and with the words, that its first line expects; and Corefiles broken
+ * at random are refused with a place and a sentence, or understood, but never anything else.
+ */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
 import { ConfigError } from '../../src/config/error.js';
-import { type LoadOptions, loadCorefile, systemFiles } from '../../src/config/load.js';
+import { type LoadOptions, loadCorefile, parseConfig, systemFiles } from '../../src/config/load.js';
 import { testOptions } from './options.js';
 
 const folder = fileURLToPath(new URL('../../../test/config/broken', import.meta.url));
@@ -31,3 +35,44 @@ for (const name of names) {
     );
   });
 }
+
+const pieces = [
+  '{',
+  '}',
+  '"',
+  '\n',
+  '::',
+  '/33',
+  '%',
+  '0',
+  '-1',
+  '9'.repeat(20),
+  '\\',
+  '(',
+  '[',
+  '*',
+  '{$X}',
+  'import ',
+  '..',
+  ' ',
+];
+const samples = names.map((name) => readFileSync(path.join(folder, name), 'utf8'));
+const edit = fc.record({ at: fc.nat(1_000), cut: fc.nat(5), put: fc.constantFrom('', ...pieces) });
+
+test('a Corefile broken at random is understood or refused, with a place and a sentence', () => {
+  fc.assert(
+    fc.property(fc.constantFrom(...samples), fc.array(edit, { minLength: 1, maxLength: 3 }), (sample, edits) => {
+      const text = edits.reduce((before, { at, cut, put }) => {
+        const start = at % (before.length + 1);
+        return before.slice(0, start) + put + before.slice(start + cut);
+      }, sample);
+      try {
+        parseConfig(text, 'f', testOptions());
+      } catch (error) {
+        assert.ok(error instanceof ConfigError, String(error));
+        assert.match(error.message, /^f:(\d+:)? .*[.?]$/su);
+      }
+    }),
+    { numRuns: 1_000 },
+  );
+});

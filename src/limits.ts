@@ -51,6 +51,10 @@ export const tcpClientsMax = 1_024;
 export const tcpClientInflightMax = 128;
 /** A client that does not read its answers loses the connection beyond this many unsent bytes. */
 export const tcpClientUnsentBytesMax = 256 * 1024;
+/** How late a timeout of a TCP client may be noticed; one sweep looks after all of them. */
+export const tcpSweepPeriodMs = 250;
+/** A connection that we ended waits this long for the client's FIN, so that its last answers are not lost to a reset. */
+export const tcpLingerMs = 1_000;
 
 // Upstreams.
 export const connectTimeoutMs = 1_000;
@@ -67,6 +71,29 @@ export const triesPerQuestionMax = 6;
 /** An id is not used again for this long after its query was given up: the late answer may still come. */
 export const idQuarantineMs = 5_000;
 export const connectionUnsentBytesMax = 1024 * 1024;
+/** Every connection of an upstream carries this many before another is opened: a slow answer holds up those behind it. */
+export const connectionInflightTarget = 2;
+/** Connects under way to one upstream; a burst of misses is no reason for a burst of handshakes. */
+export const connectsAtOnceMax = 8;
+/** Ids given up on one connection whose answers may still come; beyond it the connection is replaced. */
+export const quarantinedIdsMax = 256;
+/** An upstream seen to close connections after a few answers is asked for no more on each, for this long. */
+export const shortConnectionsMs = 30_000;
+/** A connection that owes answers and has been silent this long takes no new requests; after the deadline it is closed. */
+export const connectionSuspectMs = 400;
+/** Without an answer a question is asked again, elsewhere if possible, after this long, then after twice as long, … */
+export const askAgainAfterMs = 400;
+/** Such questions to an upstream that already has them, as a share of all, with a burst for a connection that died. */
+export const askAgainShare = 0.1;
+export const askAgainBurst = 100;
+/** The pause before an upstream that has just failed a question is asked it once more. */
+export const retryPauseMs = 100;
+/** A health probe without an answer has failed after this long (CoreDNS's figure). */
+export const probeTimeoutMs = 1_000;
+/** Requests sent from one UDP port, one at a time, before the port is changed (RFC 5452 9.2). */
+export const udpRequestsPerSocketMax = 8;
+/** The sweep while nothing waits and connections only grow old. */
+export const idleSweepPeriodMs = 1_000;
 
 // Templates of resource records.
 /** Text that one template may write: a record of 16 kB with every byte escaped as `\DDD`. */
@@ -79,6 +106,14 @@ export const templateDepthMax = 64;
 export const templateSeriesMax = 1_024;
 
 // Configuration.
+/** How often the Corefile is looked at when `reload` has no interval: ConfigMaps should be in force within seconds. */
+export const reloadPeriodMs = 5_000;
+/** How often a resolv.conf that is an upstream is looked at. */
+export const resolvConfPeriodMs = 2_000;
+/** Between two tries to get a first answer from an upstream after start. */
+export const startProbePeriodMs = 1_000;
+/** After `lameduck`, what is in flight may take this long; then the process ends anyway. */
+export const drainDeadlineMs = 3_000;
 export const corefileBytesMax = 1024 * 1024;
 export const importDepthMax = 16;
 /** Words of a Corefile after its imports; snippets that import snippets can double with every step. */
@@ -129,3 +164,6 @@ assert(cacheBytesMax < 2 ** 31, 'block references are 31 bits');
 assert(waitersPerQuestionMax <= waitersMax);
 assert(idQuarantineMs >= queryDeadlineMs);
 assert(tcpClientUnsentBytesMax > messageBytesMax, 'one answer always fits');
+assert(connectionInflightTarget <= connectionInflightMax);
+assert(connectionSuspectMs <= askAgainAfterMs, 'a question is not asked again on the connection that kept it waiting');
+assert(askAgainAfterMs * 3 < queryDeadlineMs, 'a lost packet and a lost repetition leave time for a third try');

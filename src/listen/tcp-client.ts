@@ -1,0 +1,255 @@
+/**
+ * One TCP client: its bytes are cut into queries, the queries are given to `serve` as they come, and the answers go
+ * back in the order in which they are ready, those of one turn in one write (RFC 7766 6.2.1, RFC 9210 4.2).
+ *
+ *     bytes ─> FrameReader ─> serve ─> reply ─> output ─(end of turn)─> stream
+ *                   └─(too much in flight or unsent)─> backlog, reading paused ─> serve
+ *
+ * What must not happen in the middle of a callback (writing, going on with the backlog, closing) happens in `work`,
+ * at the end of the turn. Who accepts clients, counts them and sweeps them is tcp.ts.
+ */
+import assert from 'node:assert/strict';
+import type { TimeoutsConfig } from '../config/config.js';
+import { FrameReader, frameHeaderBytes, writeFrame } from '../dns/frame.js';
+import { headerBytes, tcpClientInflightMax, tcpClientUnsentBytesMax, tcpLingerMs } from '../limits.js';
+import { type Counters, overTcp } from '../ops/counters.js';
+import type { Clock } from '../outside/clock.js';
+import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from '../outside/network.js';
+import type { Asker, Serve } from './asker.js';
+import { Backlog } from './backlog.js';
+
+/** What the clients of one listener share. */
+export interface ClientWorld {
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly timeouts: TimeoutsConfig;
+  readonly serve: Serve;
+  /** The listener's own address and port. */
+  readonly local: Endpoint;
+  /** Has `client.work()` called at the end of this turn. */
+  workLater(client: TcpClient): void;
+  gone(client: TcpClient): void;
+}
+
+/**
+ * `open` takes queries; `finishing` answers what it has taken and takes no more; `ended` has sent FIN and waits for the
+ * client's; `closed` is closed.
+ */
+type State = 'open' | 'finishing' | 'ended' | 'closed';
+
+export class TcpClient implements StreamEvents {
+  /** Whether `work` is already to be called: kept for `workLater`. */
+  workIsSet = false;
+  readonly #world: ClientWorld;
+  readonly #stream: Stream;
+  readonly #reader = new FrameReader();
+  readonly #backlog = new Backlog();
+  #state: State = 'open';
+  #isPaused = false;
+  #inFlight = 0;
+  #queriesTaken = 0;
+  /** Answers of this turn in their frames. */
+  #output: Uint8Array[] = [];
+  #outputBytes = 0;
+  #writtenBytes = 0;
+  /** The last query or answer, or in `ended` the FIN. */
+  #activeAtMs: number;
+  /** What the kernel had taken when it last took something, and when that was. */
+  #sentBytes = 0;
+  #sentAtMs = 0;
+
+  constructor(world: ClientWorld, stream: Stream) {
+    this.#world = world;
+    this.#stream = stream;
+    this.#activeAtMs = world.clock.nowMs();
+  }
+
+  get remote(): Endpoint {
+    return this.#stream.remote;
+  }
+
+  get local(): Endpoint {
+    return this.#world.local;
+  }
+
+  data(bytes: Uint8Array): void {
+    if (this.#state !== 'open') return;
+    this.#reader.push(bytes, (message) => {
+      // What is too short for a query is settled at once, so it needs no place in line.
+      if (message.length >= headerBytes && this.#mustWait()) this.#backlog.push(message, bytes.length);
+      else this.#take(message);
+      return this.#state === 'open';
+    });
+    if (!this.#backlog.isEmpty && !this.#isPaused) {
+      this.#isPaused = true;
+      this.#stream.pause();
+    }
+  }
+
+  drained(): void {
+    this.#world.workLater(this);
+  }
+
+  ended(): void {
+    this.finish();
+  }
+
+  closed(): void {
+    this.#state = 'closed';
+    this.#backlog.clear();
+    this.#output = [];
+    this.#world.gone(this);
+  }
+
+  /** Takes no more bytes; closes when all that was received is answered. */
+  finish(): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'finishing';
+    this.#world.workLater(this);
+  }
+
+  /** Finishes; a client that nothing is owed is dropped at once, not waited for. */
+  drain(): void {
+    if (this.#isAtRest() && this.#stream.unsentBytes === 0) this.destroy();
+    else this.finish();
+  }
+
+  /** Drops the connection; answers that come later go nowhere. */
+  destroy(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#stream.destroy();
+  }
+
+  /** Called by the asker of each query, once. */
+  reply(answer: Uint8Array | null): void {
+    this.#inFlight--;
+    if (this.#state === 'closed') return;
+    if (answer !== null) this.#queue(answer);
+    this.#world.workLater(this);
+  }
+
+  /** Writes this turn's answers, goes on with the backlog and with reading, and closes when it is time. */
+  work(): void {
+    if (this.#isLeaving()) return;
+    this.#write();
+    while (!this.#isLeaving() && !this.#mustWait()) {
+      const waiting = this.#backlog.shift();
+      if (waiting === null) break;
+      this.#take(waiting);
+    }
+    // Answers that came at once have set the next `work`.
+    if (this.#outputBytes > 0 || !this.#backlog.isEmpty) return;
+    if (this.#state === 'open' && this.#isPaused && !this.#mustWait()) {
+      this.#isPaused = false;
+      this.#stream.resume();
+    } else if (this.#state === 'finishing' && this.#inFlight === 0) {
+      this.#state = 'ended';
+      this.#activeAtMs = this.#world.clock.nowMs();
+      // What still comes is read and dropped: unread bytes would turn the close into a reset.
+      if (this.#isPaused) this.#stream.resume();
+      this.#stream.end();
+    }
+  }
+
+  /** Looks after the timeouts; called from time to time. */
+  sweep(nowMs: number): void {
+    const { counters, timeouts } = this.#world;
+    const { unsentBytes } = this.#stream;
+    if (unsentBytes > 0) {
+      if (this.#writtenBytes - unsentBytes > this.#sentBytes) {
+        this.#sentBytes = this.#writtenBytes - unsentBytes;
+        this.#sentAtMs = nowMs;
+      } else if (nowMs - this.#sentAtMs >= timeouts.writeMs) {
+        this.#dropSlow();
+      }
+      return;
+    }
+    const quietMs = nowMs - this.#activeAtMs;
+    if (this.#state === 'ended') {
+      if (quietMs >= tcpLingerMs) this.destroy();
+      return;
+    }
+    if (this.#isAtRest() && quietMs >= (this.#queriesTaken === 0 ? timeouts.readMs : timeouts.idleMs)) {
+      counters.count('tcpClosedIdle');
+      this.destroy();
+    }
+  }
+
+  #isLeaving(): boolean {
+    return this.#state === 'closed' || this.#state === 'ended';
+  }
+
+  #isAtRest(): boolean {
+    return this.#inFlight === 0 && this.#outputBytes === 0 && this.#backlog.isEmpty;
+  }
+
+  #mustWait(): boolean {
+    return this.#inFlight >= tcpClientInflightMax || this.#outputBytes + this.#stream.unsentBytes >= unsentBytesHigh;
+  }
+
+  #take(message: Uint8Array): void {
+    const { clock, timeouts, serve } = this.#world;
+    this.#activeAtMs = clock.nowMs();
+    this.#inFlight++;
+    this.#queriesTaken++;
+    if (timeouts.tcpQueriesMax > 0 && this.#queriesTaken === timeouts.tcpQueriesMax) {
+      this.#backlog.clear();
+      this.finish();
+    }
+    serve(message, new TcpAsker(this));
+  }
+
+  /** Copies the answer into this turn's output. */
+  #queue(answer: Uint8Array): void {
+    const frame = new Uint8Array(frameHeaderBytes + answer.length);
+    writeFrame(frame, 0, answer);
+    this.#output.push(frame);
+    this.#outputBytes += frame.length;
+    if (this.#outputBytes >= unsentBytesHigh) this.#write();
+  }
+
+  #write(): void {
+    if (this.#outputBytes === 0) return;
+    const nowMs = this.#world.clock.nowMs();
+    this.#activeAtMs = nowMs;
+    if (this.#stream.unsentBytes === 0) {
+      this.#sentBytes = this.#writtenBytes;
+      this.#sentAtMs = nowMs;
+    }
+    this.#writtenBytes += this.#outputBytes;
+    this.#stream.write(this.#output.length === 1 ? this.#output[0] : Buffer.concat(this.#output, this.#outputBytes));
+    this.#output = [];
+    this.#outputBytes = 0;
+    if (this.#stream.unsentBytes > tcpClientUnsentBytesMax) this.#dropSlow();
+  }
+
+  #dropSlow(): void {
+    this.#world.counters.count('tcpClosedSlow');
+    this.destroy();
+  }
+}
+
+class TcpAsker implements Asker {
+  readonly transport = overTcp;
+  readonly #client: TcpClient;
+  #isSettled = false;
+
+  constructor(client: TcpClient) {
+    this.#client = client;
+  }
+
+  get remote(): Endpoint {
+    return this.#client.remote;
+  }
+
+  get local(): Endpoint {
+    return this.#client.local;
+  }
+
+  reply(answer: Uint8Array | null): void {
+    assert(!this.#isSettled, 'a query is answered once');
+    this.#isSettled = true;
+    this.#client.reply(answer);
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * DNS over TCP for clients (RFC 7766): accepts them up to a bound, sweeps all of them with one timer, and lets them
+ * go in order when it drains. What happens on one connection is tcp-client.ts.
+ */
+import type { TimeoutsConfig } from '../config/config.js';
+import { tcpClientsMax, tcpSweepPeriodMs } from '../limits.js';
+import type { Counters } from '../ops/counters.js';
+import type { Clock, Timer } from '../outside/clock.js';
+import type { Endpoint, Network, Stream, StreamEvents } from '../outside/network.js';
+import type { Serve } from './asker.js';
+import { type ClientWorld, TcpClient } from './tcp-client.js';
+
+export interface TcpWorld {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  /** Clients of all listeners that are given the same object, which share one bound; without it a listener has its own. */
+  readonly tcpClients?: { open: number };
+}
+
+export interface TcpListener {
+  /** What is bound; the port is the real one when 0 was asked for. */
+  readonly local: Endpoint;
+  /** Connections that are open. */
+  readonly clients: number;
+  /** How long a client may be quiet between queries; what edns-tcp-keepalive tells it. */
+  readonly idleTimeoutMs: number;
+  /**
+   * Stops accepting and reading, answers what is in flight, closes each connection after its last answer, and calls
+   * `done` once, later, when none is left. A client that does not take its answers is given up after `writeMs`.
+   */
+  drain(done: () => void): void;
+  /** Drops everything at once. */
+  close(): void;
+}
+
+const rejected: StreamEvents = { data() {}, ended() {}, closed() {} };
+
+/** Listens at `at`. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
+export async function openTcpListener(
+  world: TcpWorld,
+  at: Endpoint,
+  timeouts: TimeoutsConfig,
+  serve: Serve,
+): Promise<TcpListener> {
+  const { clock, counters } = world;
+  const ofAll = world.tcpClients ?? { open: 0 };
+  const clients = new Set<TcpClient>();
+  const toWork: TcpClient[] = [];
+  const whenDrained: (() => void)[] = [];
+  let workIsScheduled = false;
+  let sweeping: Timer | null = null;
+
+  const clientWorld: ClientWorld = {
+    clock,
+    counters,
+    timeouts,
+    serve,
+    get local() {
+      return listener.local;
+    },
+    workLater(client) {
+      if (client.workIsSet) return;
+      client.workIsSet = true;
+      toWork.push(client);
+      if (!workIsScheduled) queueMicrotask(workAll);
+      workIsScheduled = true;
+    },
+    gone(client) {
+      if (!clients.delete(client)) return;
+      ofAll.open--;
+      if (clients.size > 0) return;
+      sweeping?.stop();
+      sweeping = null;
+      for (const done of whenDrained.splice(0)) done();
+    },
+  };
+
+  function accepted(stream: Stream): StreamEvents {
+    // The newest is turned away: those inside may have answers coming.
+    if (ofAll.open >= tcpClientsMax) {
+      counters.count('tcpRejected');
+      stream.destroy();
+      return rejected;
+    }
+    counters.count('tcpAccepted');
+    ofAll.open++;
+    const client = new TcpClient(clientWorld, stream);
+    clients.add(client);
+    sweeping ??= clock.every(tcpSweepPeriodMs, sweep);
+    return client;
+  }
+
+  /** Works also on clients that are added on the way, by answers that come at once. */
+  function workAll(): void {
+    try {
+      for (let client = toWork.shift(); client !== undefined; client = toWork.shift()) {
+        client.workIsSet = false;
+        client.work();
+      }
+      workIsScheduled = false;
+    } finally {
+      // An exception in one client's query leaves the others' answers to the next turn.
+      if (workIsScheduled) queueMicrotask(workAll);
+    }
+  }
+
+  function sweep(): void {
+    const nowMs = clock.nowMs();
+    for (const client of clients) client.sweep(nowMs);
+  }
+
+  const listener = await world.network.listenStreams(at, accepted);
+  return {
+    local: listener.local,
+    get clients() {
+      return clients.size;
+    },
+    idleTimeoutMs: timeouts.idleMs,
+    drain(done) {
+      listener.close();
+      if (clients.size === 0) {
+        queueMicrotask(done);
+        return;
+      }
+      whenDrained.push(done);
+      for (const client of clients) client.drain();
+    },
+    close() {
+      listener.close();
+      for (const client of clients) client.destroy();
+    },
+  };
+}

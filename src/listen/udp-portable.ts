@@ -1,0 +1,95 @@
+/**
+ * DNS over UDP through the event loop: each packet goes to `serve` with an asker that answers from the same socket.
+ * It is what serves where the system calls of the answering threads are missing; it keeps no state per packet beyond
+ * the asker itself.
+ */
+import assert from 'node:assert/strict';
+import { overUdp } from '../ops/counters.js';
+import type { DatagramSocket, Endpoint, Network } from '../outside/network.js';
+import type { Asker, Serve } from './asker.js';
+
+export interface UdpListener {
+  /** What is bound; the port is the real one when 0 was asked for. */
+  readonly local: Endpoint;
+  /** Takes no more packets, answers those in flight, closes, and calls `done` once, later. */
+  drain(done: () => void): void;
+  /** Closes at once; answers that come later go nowhere. */
+  close(): void;
+}
+
+/** Binds `at`. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
+export async function openUdpListener(
+  world: { readonly network: Network },
+  at: Endpoint,
+  serve: Serve,
+): Promise<UdpListener> {
+  const port = new Port();
+  port.socket = await world.network.openDatagrams(at, {
+    datagram(packet, from) {
+      if (port.isDraining) return;
+      port.inFlight++;
+      serve(packet, new UdpAsker(port, from));
+    },
+    // One datagram could not be received. The socket stays open and the client asks again.
+    error() {},
+  });
+  return {
+    local: port.socket.local,
+    drain(done) {
+      port.isDraining = true;
+      port.whenDrained.push(done);
+      queueMicrotask(() => port.closeIfDrained());
+    },
+    close: () => port.close(),
+  };
+}
+
+/** The socket and what is to know about it at each answer. */
+class Port {
+  socket!: DatagramSocket;
+  inFlight = 0;
+  isDraining = false;
+  readonly whenDrained: (() => void)[] = [];
+  #isOpen = true;
+
+  send(answer: Uint8Array, to: Endpoint): void {
+    if (this.#isOpen) this.socket.send(answer, to);
+  }
+
+  closeIfDrained(): void {
+    if (!this.isDraining || this.inFlight > 0) return;
+    this.close();
+  }
+
+  close(): void {
+    this.isDraining = true;
+    if (this.#isOpen) this.socket.close();
+    this.#isOpen = false;
+    for (const done of this.whenDrained.splice(0)) done();
+  }
+}
+
+class UdpAsker implements Asker {
+  readonly transport = overUdp;
+  readonly remote: Endpoint;
+  readonly #port: Port;
+  #isSettled = false;
+
+  constructor(port: Port, remote: Endpoint) {
+    this.#port = port;
+    this.remote = remote;
+  }
+
+  get local(): Endpoint {
+    return this.#port.socket.local;
+  }
+
+  reply(answer: Uint8Array | null): void {
+    assert(!this.#isSettled, 'a query is answered once');
+    this.#isSettled = true;
+    const port = this.#port;
+    port.inFlight--;
+    if (answer !== null) port.send(answer, this.remote);
+    port.closeIfDrained();
+  }
+}

@@ -10,7 +10,7 @@ import { wireToName } from './dns/names.js';
 import { u16 } from './dns/wire.js';
 import type { Counters } from './ops/counters.js';
 import { newErrorsLog } from './ops/errors-log.js';
-import { type LogQuery, newQueryLog } from './ops/query-log.js';
+import { newQueryLog } from './ops/query-log.js';
 import type { Clock } from './outside/clock.js';
 import type { Log } from './outside/log.js';
 import type { Endpoint, Network } from './outside/network.js';
@@ -35,6 +35,8 @@ export interface ServingWorld {
   readonly numberings: Numberings;
   readonly loops: LoopWatch;
   readonly queryLogOutput: (line: () => string) => void;
+  /** Filled here; zones of an old configuration keep their way until nobody asks by them. */
+  readonly routes: WeakMap<ServedZone, Route>;
   readonly resolvConf: (path: string) => readonly Endpoint[] | { readonly error: string };
 }
 
@@ -44,7 +46,6 @@ export interface BlockAtWork {
   readonly forwards: Forwards;
   readonly templates: Templates;
   readonly store: Store | null;
-  readonly logQuery: LogQuery | null;
   readonly cached: Route;
   readonly uncached: Route;
   /** Set when `loop` has found the block's upstream sending questions back. */
@@ -67,13 +68,12 @@ export class Serving {
     world.counters.growTo(world.numberings.counters.size);
     this.blocks = config.blocks.map((block, index) => startBlock(block, compiled[index], world));
     for (const { zones } of this.listeners) {
-      for (const zone of zones) this.#storeOfZone.set(zone.zoneId, this.blocks[zone.block].store);
+      for (const zone of zones) {
+        const block = this.blocks[zone.block];
+        this.#storeOfZone.set(zone.zoneId, block.store);
+        world.routes.set(zone, zone.cache === null ? block.uncached : block.cached);
+      }
     }
-  }
-
-  route(zone: ServedZone): Route {
-    const block = this.blocks[zone.block];
-    return zone.cache === null ? block.uncached : block.cached;
   }
 
   /** Where answers of this zone are kept now; null when nothing of it is. */
@@ -147,6 +147,7 @@ function startBlock(config: BlockConfig, templates: Templates, world: ServingWor
     ask,
     keep: null,
     make: makeFrom(templates),
+    logQuery: newQueryLog(config.log, world.queryLogOutput),
     failed(question, rcode, text) {
       errors?.failed({ rcode, name: wireToName(question, 0), type: u16(question, question.length - 4), text });
     },
@@ -156,7 +157,6 @@ function startBlock(config: BlockConfig, templates: Templates, world: ServingWor
     forwards,
     templates,
     store,
-    logQuery: newQueryLog(config.log, world.queryLogOutput),
     uncached,
     cached: { ...uncached, keep: keepRoute(config) },
     loops: false,

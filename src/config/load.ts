@@ -9,14 +9,25 @@ import { corefileBytesMax } from '../limits.js';
 import type { Endpoint } from '../outside/network.js';
 import { canonicalAddress, formatEndpoint } from './addresses.js';
 import { type BlockOptions, type Placed, type ReadBlock, readBlock } from './block.js';
-import type { Config, Diagnostic, HealthConfig, ReadyConfig, ReloadConfig } from './config.js';
+import type {
+  BlockConfig,
+  Config,
+  Diagnostic,
+  HealthConfig,
+  ReadyConfig,
+  ReloadConfig,
+  TemplateConfig,
+} from './config.js';
 import { parseCorefile } from './corefile.js';
 import { ConfigError } from './error.js';
 import type { ConfigFiles, Sources } from './imports.js';
 import { refuseOverlaps, refuseSharedPorts } from './overlap.js';
 
 /** What a configuration depends on beside its text. */
-export interface LoadOptions extends BlockOptions, Sources {}
+export interface LoadOptions extends BlockOptions, Sources {
+  /** What would not compile in these templates; their language is known elsewhere. */
+  checkTemplates?(templates: readonly TemplateConfig[]): readonly Diagnostic[];
+}
 
 /** The machine's files, environment and interfaces; zones without a port get `defaultPort`. */
 export function systemLoadOptions(defaultPort: number): LoadOptions {
@@ -67,6 +78,7 @@ function normalise({ text, source, files }: Written, options: LoadOptions, warni
   const blocks = read.map(({ config }) => config);
   refuseOverlaps(blocks);
   refuseSharedPorts(read);
+  refuseTemplates(blocks, options, warnings);
   warnOfNxdomain(read, warnings);
   return deepFreeze({
     source,
@@ -80,6 +92,13 @@ function normalise({ text, source, files }: Written, options: LoadOptions, warni
     debug: read.some(({ debug }) => debug),
     warnings,
   });
+}
+
+function refuseTemplates(blocks: readonly BlockConfig[], options: LoadOptions, warnings: readonly Diagnostic[]): void {
+  for (const { templates } of blocks) {
+    const [first] = options.checkTemplates?.(templates) ?? [];
+    if (first !== undefined) throw new ConfigError(first.at, `template: ${first.message}`, warnings);
+  }
 }
 
 /** The files of this machine; relative paths start where the process was started. */

@@ -8,6 +8,8 @@ import type { Endpoint } from '../outside/network.js';
 export interface Asker {
   readonly transport: Transport;
   readonly remote: Endpoint;
+  /** The listener's own address and port. */
+  readonly local: Endpoint;
   /**
    * Sends the answer, or with null settles the question without one. Exactly once per packet, now or later; after
    * the client has gone it does nothing. The bytes are borrowed until the call returns.

@@ -10,13 +10,14 @@ import { overTcp, zonePlaces } from '../ops/counters.js';
 import type { Timer } from '../outside/clock.js';
 import type { Outcome } from '../upstream/ask.js';
 import { keyOf } from './answer-now.js';
+import { type LoopWatch, typeHinfo } from './loop.js';
 import { type Pending, PendingTable, pendingId, type Waiter } from './pending.js';
-import type { Made, Route } from './route.js';
+import type { Made } from './route.js';
 import { Settler, type SettleWorld } from './settle.js';
 import { aaaaForward, type ServedZone } from './zones.js';
 
 export interface ForwarderWorld extends SettleWorld {
-  route(zone: ServedZone): Route;
+  readonly loops: Pick<LoopWatch, 'seen'>;
   /** An upstream has answered: readiness waits for the first. */
   upstreamAnswered(): void;
 }
@@ -53,6 +54,7 @@ export class Forwarder {
     const pending = this.#question(zone, packet, nowMs, wants);
     const { route } = pending;
     this.#countMiss(zone);
+    if (lane.query.type === typeHinfo) this.#world.loops.seen(packet, lane.query.questionEnd);
     const made = route.make === null || wants === 'aaaa' ? null : route.make(packet, lane, asker);
     if (made !== null && made.kind !== 'next') return this.#settleMade(pending, waiter, made);
     const running = this.#table.get(pending.id);
@@ -94,7 +96,7 @@ export class Forwarder {
     return {
       id,
       zone,
-      route: this.#world.route(zone),
+      route: this.#world.routes.get(zone)!,
       key,
       question,
       recursionDesired,

@@ -4,6 +4,7 @@
  */
 import type { Kind } from '../cache/blocks.js';
 import type { Asker } from '../listen/asker.js';
+import type { QueryFacts } from '../ops/query-facts.js';
 import type { Ask } from '../upstream/ask.js';
 import type { KeepPolicy } from './keeping.js';
 import type { Lane } from './lane.js';
@@ -14,6 +15,8 @@ export interface Route {
   readonly keep: KeepRoute | null;
   /** Makes an answer to the packet that the lane has read; null: the block has no templates. */
   readonly make: ((packet: Uint8Array, lane: Lane, asker: Asker) => Made) | null;
+  /** Writes the query log's line; null: the block has no `log`. */
+  readonly logQuery: ((facts: QueryFacts) => void) | null;
   /** A question ended badly: for the errors log. */
   failed(question: Uint8Array, rcode: number, text: string): void;
 }

@@ -6,17 +6,18 @@ import type { Asker, Serve } from '../listen/asker.js';
 import type { Clock } from '../outside/clock.js';
 import type { Log } from '../outside/log.js';
 import { answerNow, dropped, handedOver } from './answer-now.js';
+import { factsOf } from './facts.js';
 import type { Forwarder } from './forwarder.js';
 import type { Lane } from './lane.js';
-import type { ZoneTable } from './zones.js';
+import type { Route } from './route.js';
+import type { ServedZone, ZoneTable } from './zones.js';
 
 export interface ServeWorld {
   readonly clock: Clock;
   readonly log: Log;
   readonly lane: Lane;
   readonly forwarder: Pick<Forwarder, 'wait' | 'refresh'>;
-  /** Sees every answer given at once, while it is in the lane's slot: the query log. */
-  answered(packet: Uint8Array, asker: Asker, bytes: number, receivedAtMs: number): void;
+  readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
 }
 
 /** What a listener calls for each packet; `table` gives the zones in force at that moment. */
@@ -31,7 +32,9 @@ export function serveFrom(world: ServeWorld, table: () => ZoneTable): Serve {
     if (bytes === handedOver) return forwarder.wait(packet, asker, nowMs);
     if (bytes === dropped) return asker.reply(null);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
-    if (lane.zone?.handOver) world.answered(packet, asker, bytes, nowMs);
+    if (lane.zone?.handOver) {
+      world.routes.get(lane.zone)?.logQuery?.(factsOf(lane, packet, asker, bytes, clock.nowMs() - nowMs));
+    }
     if (lane.refreshDue) forwarder.refresh(packet, nowMs);
   }
 

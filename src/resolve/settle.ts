@@ -12,19 +12,20 @@ import { byCache, byForward, zonePlaces } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import type { Failure, Outcome } from '../upstream/ask.js';
 import { denyAaaa } from './answer-now.js';
+import { factsOf } from './facts.js';
 import { type Kept, keeping } from './keeping.js';
 import { edeNetworkError, edeNone, edeNoReachableAuthority, type Lane } from './lane.js';
 import type { Pending, Waiter } from './pending.js';
+import type { Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
 export interface SettleWorld {
   readonly clock: Clock;
   readonly lane: Lane;
   readonly cache: Cache;
+  readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
   /** Where answers of this zone are kept now; null when a reload has taken the zone or its cache away. */
   store(zone: ServedZone): Store | null;
-  /** Sees every answer given here, while it is in the lane's slot: the query log. */
-  answered(waiter: Waiter, bytes: number): void;
 }
 
 /** Why stale answers are given, as the counters tell them apart. */
@@ -142,14 +143,20 @@ export class Settler {
     if (waiter.wants === 'aaaa' && (rcode === rcodeNoError || rcode === rcodeNxDomain)) {
       const bytes = denyAaaa(lane, packet, packet.length, zone, rcode);
       asker.reply(lane.slot.bytes.subarray(0, bytes));
-      return this.#world.answered(waiter, bytes);
+      return this.#log(waiter, bytes);
     }
     const bytes = write();
     const seconds = (clock.nowMs() - waiter.receivedAtMs) / 1000;
     const answerer = zone.cache === null ? byForward : byCache;
     lane.count(lane.counters.zoneBase(zone.ordinal), answerer, packet.length, bytes, seconds);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
-    this.#world.answered(waiter, bytes);
+    this.#log(waiter, bytes);
+  }
+
+  #log(waiter: Waiter, bytes: number): void {
+    const { lane, clock, routes } = this.#world;
+    const log = lane.zone === null ? null : routes.get(lane.zone)?.logQuery;
+    if (log) log(factsOf(lane, waiter.packet, waiter.asker, bytes, clock.nowMs() - waiter.receivedAtMs));
   }
 }
 

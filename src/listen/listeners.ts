@@ -1,0 +1,126 @@
+/**
+ * The set of open listeners, UDP and TCP together per address and port. A reload opens what is new before it closes
+ * what is gone; what stays is not touched.
+ */
+import type { TimeoutsConfig } from '../config/config.js';
+import type { Counters } from '../ops/counters.js';
+import type { Clock } from '../outside/clock.js';
+import type { Endpoint, Network } from '../outside/network.js';
+import type { Serve } from './asker.js';
+import { openTcpListener, type TcpListener } from './tcp.js';
+import { openUdpListener, type UdpListener } from './udp-portable.js';
+
+export interface ListenersWorld {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly counters: Counters;
+}
+
+export interface WantedListener {
+  /** Tells listeners apart over reloads. */
+  readonly key: string;
+  readonly at: Endpoint;
+  readonly timeouts: TimeoutsConfig;
+  readonly serve: Serve;
+}
+
+interface OpenListener {
+  readonly udp: UdpListener;
+  readonly tcp: TcpListener;
+}
+
+export interface Listeners {
+  /** Opens those that are not open yet; when one fails, closes what it has opened and rejects with a ListenError. */
+  open(wanted: readonly WantedListener[]): Promise<void>;
+  /** Closes all others; TCP connections are answered what they have asked first. */
+  keepOnly(keys: ReadonlySet<string>): void;
+  /** What is bound, with real ports, in the order of opening. */
+  endpoints(): readonly Endpoint[];
+  readonly tcpClients: number;
+  /** Stops taking connections, answers what is in flight, closes everything. */
+  drain(done: () => void): void;
+}
+
+/** A listener that could not be opened, in a sentence that says what to change. */
+export class ListenError extends Error {}
+
+export function newListeners(world: ListenersWorld): Listeners {
+  const open = new Map<string, OpenListener>();
+
+  async function openAll(wanted: readonly WantedListener[]): Promise<void> {
+    const opened: string[] = [];
+    try {
+      for (const each of wanted) {
+        if (open.has(each.key)) continue;
+        open.set(each.key, await openBoth(world, each));
+        opened.push(each.key);
+      }
+    } catch (error) {
+      for (const key of opened) closeOne(key, () => {});
+      throw error;
+    }
+  }
+
+  function closeOne(key: string, done: () => void): void {
+    const listener = open.get(key)!;
+    open.delete(key);
+    listener.tcp.drain(() => {
+      listener.udp.close();
+      done();
+    });
+  }
+
+  return {
+    open: openAll,
+    keepOnly(keys) {
+      for (const key of [...open.keys()]) if (!keys.has(key)) closeOne(key, () => {});
+    },
+    endpoints: () => [...open.values()].map(({ udp }) => udp.local),
+    get tcpClients() {
+      let clients = 0;
+      for (const { tcp } of open.values()) clients += tcp.clients;
+      return clients;
+    },
+    drain(done) {
+      let left = open.size;
+      if (left === 0) return done();
+      for (const key of [...open.keys()]) {
+        closeOne(key, () => {
+          if (--left === 0) done();
+        });
+      }
+    },
+  };
+}
+
+async function openBoth(world: ListenersWorld, wanted: WantedListener): Promise<OpenListener> {
+  const { at, timeouts, serve } = wanted;
+  try {
+    const udp = await openUdpListener(world, at, serve);
+    try {
+      // The same port for TCP also when the system chose it.
+      const tcp = await openTcpListener(world, { address: at.address, port: udp.local.port }, timeouts, serve);
+      return { udp, tcp };
+    } catch (error) {
+      udp.close();
+      throw error;
+    }
+  } catch (error) {
+    throw new ListenError(whyNot(at, error as NodeJS.ErrnoException));
+  }
+}
+
+function whyNot({ address, port }: Endpoint, error: NodeJS.ErrnoException): string {
+  const where = address === '::' ? `port ${port} on all addresses` : `${address} port ${port}`;
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return `cannot listen on ${where}: another process does; stop it, or change the port or the bind directive`;
+    case 'EACCES':
+    case 'EPERM':
+      return `cannot listen on ${where}: not permitted; run as root, add the capability NET_BIND_SERVICE, or use a port above 1023`;
+    case 'EADDRNOTAVAIL':
+      return `cannot listen on ${where}: this host does not have the address; add it to an interface, or change -localip or the bind directive`;
+    default:
+      return `cannot listen on ${where}: ${error.message}`;
+  }
+}

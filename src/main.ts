@@ -1,0 +1,168 @@
+#!/usr/bin/env node
+/**
+ * The program: arguments in, exit code out. It gives app.ts the real outsides, reads the configuration the flags name,
+ * and turns signals into reload and stop. Exit codes: 0 after a clean stop, 1 when it could not start, 2 for bad
+ * usage or configuration, each with one sentence on stderr.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { type App, startApp } from './app.js';
+import { formatEndpoint } from './config/addresses.js';
+import { type BuiltinOptions, builtinConfig } from './config/builtin.js';
+import { check } from './config/check.js';
+import type { Config } from './config/config.js';
+import { ConfigError } from './config/error.js';
+import { type Command, parseFlags } from './config/flags.js';
+import { type LoadOptions, loadCorefile, parseConfig, systemLoadOptions } from './config/load.js';
+import type { ServeOptions } from './config/serve-options.js';
+import { programVersion } from './config/version.js';
+import { ListenError } from './listen/listeners.js';
+import { startHttp } from './ops/http.js';
+import { type Logger, logLevel, newLogger } from './ops/logger.js';
+import { systemClock } from './outside/clock.js';
+import { nodeNetwork } from './outside/node-network.js';
+import { systemRandom } from './outside/random.js';
+import { checkTemplates } from './resolve/templates.js';
+
+const exitFailed = 1;
+const exitUsage = 2;
+
+async function main(): Promise<void> {
+  const command = parseFlags(process.argv.slice(2), process.env);
+  switch (command.kind) {
+    case 'help':
+      return print(await command.text);
+    case 'version':
+    case 'plugins':
+      return print(command.text);
+    case 'usage':
+      return fail(exitUsage, command.message);
+    case 'check':
+      process.exitCode = check(command.files, loadOptions(command.options.dnsPort), print);
+      return;
+    case 'demo':
+      return demo();
+    case 'serve':
+      return serve(command);
+  }
+}
+
+async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<void> {
+  const clock = systemClock();
+  const log = newLogger({ level: logLevel({ debug: false, quiet: options.quiet }), clock });
+  const load = (): Config => {
+    const config = readConfig(options);
+    log.setLevel(logLevel({ debug: config.debug, quiet: options.quiet }));
+    return config;
+  };
+  const settings = { load, metricsAddress: options.metricsAddress, version: programVersion() };
+  const app = await startWith(log, settings);
+  if (app === null) return;
+  const listening = app.endpoints.map(formatEndpoint).join(', ');
+  log.info(`zerohop ${programVersion()} serves on ${listening}`, { pid: process.pid });
+  writePidFile(options, log);
+  onSignals(app, log);
+}
+
+/** The running program, or null after it has said why there is none. */
+async function startWith(log: Logger, settings: Parameters<typeof startApp>[1]): Promise<App | null> {
+  const outsides = {
+    network: nodeNetwork,
+    clock: systemClock(),
+    random: systemRandom(),
+    log,
+    startHttp,
+    readFile,
+  };
+  try {
+    return await startApp(outsides, settings);
+  } catch (error) {
+    if (error instanceof ConfigError) fail(exitUsage, error.message);
+    else if (error instanceof ListenError) fail(exitFailed, error.message);
+    else fail(exitFailed, String((error as Error).stack));
+    process.exit();
+  }
+}
+
+/** -conf when it is given or there; else the built-in configuration. */
+function readConfig(options: ServeOptions): Config {
+  const load = loadOptions(options.dnsPort);
+  if (options.corefileGiven || existsSync(options.corefilePath)) return loadCorefile(options.corefilePath, load);
+  return builtinConfig(builtinOptions(options), load);
+}
+
+function builtinOptions(options: ServeOptions): BuiltinOptions {
+  const { endpoint } = options.clusterDns;
+  return {
+    localAddresses: options.localAddresses,
+    port: options.dnsPort,
+    clusterDns: endpoint === null ? null : formatEndpoint(endpoint),
+    healthPort: options.healthPort,
+    prometheusAddress: options.prometheusAddress,
+  };
+}
+
+function loadOptions(defaultPort: number): LoadOptions {
+  return { ...systemLoadOptions(defaultPort), checkTemplates };
+}
+
+function readFile(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** As with node-cache a pid file that cannot be written is a line in the log. */
+function writePidFile({ pidFilePath }: ServeOptions, log: Logger): void {
+  if (pidFilePath === null) return;
+  try {
+    writeFileSync(pidFilePath, `${process.pid}\n`);
+  } catch (error) {
+    log.error(`-pidfile: ${(error as Error).message}`);
+  }
+}
+
+function onSignals(app: App, log: Logger): void {
+  process.on('SIGHUP', () => void app.reload('SIGHUP'));
+  process.on('SIGUSR1', () => void app.reload('SIGUSR1'));
+  let stopping = false;
+  const stop = (signal: string) => {
+    // Who asks twice means it.
+    if (stopping) return process.exit(0);
+    stopping = true;
+    log.info(`${signal}: answering what is in flight, then stopping`);
+    app.stop().then(() => {
+      log.info('stopped');
+      log.flush();
+      process.exit(0);
+    });
+  };
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+}
+
+async function demo(): Promise<void> {
+  const { runDemo } = await import('./demo/demo.js');
+  const clock = systemClock();
+  const network = nodeNetwork({ sendFailed() {}, acceptFailed() {} });
+  const log = newLogger({ level: 'error', clock, destination: 2 });
+  const serveDemo = async (corefile: string) => {
+    const load = () => parseConfig(corefile, '(demo)', loadOptions(53));
+    const app = await startWith(log, { load, metricsAddress: null, version: programVersion() });
+    onSignals(app!, log);
+    return { synthesized: () => app!.counters.total('aaaaSynthesized') };
+  };
+  await runDemo({ network, clock, write: print, serve: serveDemo });
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function fail(exitCode: number, sentence: string): void {
+  process.stderr.write(`zerohop: ${sentence}\n`);
+  process.exitCode = exitCode;
+}
+
+await main();

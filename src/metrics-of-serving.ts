@@ -1,0 +1,75 @@
+/** What the metrics say of the configuration at work: its zones, stores, upstreams and templates, with their labels. */
+import type { EnabledPlugin, ServedZone, StoreSizes, TemplateNumbers } from './ops/metrics-source.js';
+import { fromCounterKey } from './resolve/zone-plan.js';
+import type { BlockAtWork, Serving } from './serving.js';
+import type { UpstreamStats } from './upstream/stats.js';
+
+export function zonesOf({ listeners, blocks, world }: Serving): ServedZone[] {
+  const texts = world.numberings.counters.texts();
+  const zones = new Map<number, ServedZone>();
+  for (const { zones: served, table, server } of listeners) {
+    for (const { ordinal, block } of served) {
+      const { config } = blocks[block];
+      const cacheZones = config.cache === null ? null : cacheLabel(blocks[block]);
+      zones.set(ordinal, { ...fromCounterKey(texts[ordinal]), ordinal, cacheZones, prometheus: config.prometheus });
+    }
+    const prometheus = served.some((zone) => blocks[zone.block].config.prometheus);
+    zones.set(table.droppedOrdinal, {
+      server,
+      zone: 'dropped',
+      ordinal: table.droppedOrdinal,
+      cacheZones: null,
+      prometheus,
+    });
+  }
+  return [...zones.values()];
+}
+
+/** The `zones` label: what the `cache` names, or else the block's zones. */
+function cacheLabel({ config }: BlockAtWork): string {
+  const named = config.cache?.zones ?? [];
+  return (named.length > 0 ? named : config.zones.map(({ zone }) => zone)).join(',');
+}
+
+export function storesOf(serving: Serving): StoreSizes[] {
+  return perServer(serving, (block, server) => {
+    const { store } = block;
+    if (store === null) return [];
+    return [
+      {
+        server,
+        zones: cacheLabel(block),
+        success: { entries: store.success.size, evictions: store.evictedSuccess },
+        denial: { entries: store.denial.size, evictions: store.evictedDenial },
+      },
+    ];
+  });
+}
+
+export function pluginsOf(serving: Serving): EnabledPlugin[] {
+  return perServer(serving, ({ config }, server) =>
+    config.zones.flatMap(({ zone }) => config.directives.map((name) => ({ server, zone, name }))),
+  );
+}
+
+export function upstreamsOf({ blocks }: Serving): UpstreamStats[] {
+  return blocks.flatMap(({ forwards }) => [...forwards.upstreams()]);
+}
+
+export function templatesOf(serving: Serving): TemplateNumbers[] {
+  return perServer(serving, ({ templates }, server) => [
+    {
+      server,
+      matches: templates.matches.values(),
+      templateFailures: templates.templateFailures.values(),
+      recordFailures: templates.recordFailures.values(),
+    },
+  ]);
+}
+
+/** What `of` says of each block, for each server on which the block is. */
+function perServer<Item>({ listeners, blocks }: Serving, of: (block: BlockAtWork, server: string) => Item[]): Item[] {
+  return listeners.flatMap(({ server, zones }) =>
+    [...new Set(zones.map((zone) => zone.block))].flatMap((block) => of(blocks[block], server)),
+  );
+}

@@ -1,0 +1,38 @@
+/**
+ * The resolv.conf files that `forward` names, read through the one door for files. A change of what is in them is a
+ * line in the log, once.
+ */
+import { chooseServers } from './config/resolv-conf.js';
+import type { Log } from './outside/log.js';
+import type { Endpoint } from './outside/network.js';
+
+export interface ResolvConfFiles {
+  /** The servers to ask by this file, or why there are none. */
+  read(path: string): readonly Endpoint[] | { readonly error: string };
+}
+
+export function newResolvConfFiles(
+  readFile: (path: string) => string | undefined,
+  log: Log,
+  ownAddresses: () => readonly string[],
+): ResolvConfFiles {
+  const said = new Map<string, string>();
+  function say(path: string, text: string, level: 'info' | 'error'): void {
+    if (said.get(path) === text) return;
+    said.set(path, text);
+    log[level](text);
+  }
+  return {
+    read(path) {
+      const choice = chooseServers({ path, read: readFile, ownAddresses: ownAddresses() });
+      if (!choice.ok) {
+        say(path, choice.why, 'error');
+        return { error: choice.why };
+      }
+      const servers = choice.servers.map(({ address }) => address).join(', ');
+      const from = choice.path === path ? path : `${choice.path}, since ${path} lists only ourselves`;
+      say(path, `upstreams ${servers} from ${from}`, 'info');
+      return choice.servers;
+    },
+  };
+}

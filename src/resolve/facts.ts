@@ -1,0 +1,42 @@
+/** What the query log says of an answer, gathered from the packet, the asker and the answer in the lane's slot. */
+import { wireToName } from '../dns/names.js';
+import { atAnswers, atAuthorities, atFlags, skipName, typeSoa, u16 } from '../dns/wire.js';
+import { headerBytes } from '../limits.js';
+import type { Asker } from '../listen/asker.js';
+import { overTcp } from '../ops/counters.js';
+import type { QueryFacts } from '../ops/query-facts.js';
+import type { Lane } from './lane.js';
+
+/** For a packet that the lane has read and answered with so many bytes. */
+export function factsOf(lane: Lane, packet: Uint8Array, asker: Asker, bytes: number, durationMs: number): QueryFacts {
+  const { query, slot } = lane;
+  const tcp = asker.transport === overTcp;
+  const rcode = slot.bytes[3] & 0x0f;
+  const answerRecords = u16(slot.bytes, atAnswers);
+  return {
+    remote: asker.remote,
+    local: asker.local,
+    transport: tcp ? 'tcp' : 'udp',
+    id: u16(packet, 0),
+    opcode: 0,
+    name: wireToName(packet, headerBytes),
+    type: query.type,
+    class: query.class,
+    queryBytes: packet.length,
+    dnssecOk: query.dnssecOk,
+    bufsizeBytes: tcp ? 65535 : query.udpBytes,
+    rcode,
+    flags: u16(slot.bytes, atFlags),
+    answerBytes: bytes,
+    answerRecords,
+    soaInAuthority: answerRecords === 0 && startsWithSoa(slot.bytes, query.questionEnd, bytes),
+    durationMs,
+  };
+}
+
+/** Whether the first record behind the question is an authority's SOA; only asked where there is no answer record. */
+function startsWithSoa(answer: Uint8Array, questionEnd: number, end: number): boolean {
+  if (u16(answer, atAuthorities) === 0) return false;
+  const fixed = skipName(answer, questionEnd, end);
+  return fixed >= 0 && u16(answer, fixed) === typeSoa;
+}

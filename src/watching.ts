@@ -1,0 +1,129 @@
+/**
+ * What the outside may ask about the process: /health, /ready and /metrics on the endpoints that flags and Corefile
+ * name, and the self-check behind them. The watching half of the composition root.
+ */
+import type { Config } from './config/config.js';
+import { ListenError } from './listen/listeners.js';
+import { healthAnswer, startHealthWatch } from './ops/health.js';
+import { groupRoutes, type HttpRoutes, type HttpServer, listenFailure } from './ops/http.js';
+import { newMetrics } from './ops/metrics.js';
+import type { MetricsSource } from './ops/metrics-source.js';
+import { newReadiness, type Readiness } from './ops/readiness.js';
+import { newSelfCheck } from './ops/self-check.js';
+import type { Clock } from './outside/clock.js';
+import type { Log } from './outside/log.js';
+import type { Endpoint, Network } from './outside/network.js';
+import type { Random } from './outside/random.js';
+
+export type StartHttp = (at: Endpoint, routes: HttpRoutes, failed: (error: unknown) => void) => Promise<HttpServer>;
+
+export interface WatchingWorld {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly startHttp: StartHttp;
+  readonly source: Omit<MetricsSource, 'healthDurations'>;
+  /** Our own listeners, to be asked. */
+  readonly listeners: () => readonly Endpoint[];
+  /** `-metrics-listen-address`: a convenience, whose port may be taken. */
+  readonly metricsAddress: Endpoint | null;
+  selfCheckFailed(): void;
+}
+
+export interface Watching {
+  readonly readiness: Readiness;
+  /** Opens the endpoints of this configuration and closes the others. Rejects with a ListenError. */
+  use(config: Config): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** What must be there before we are ready. */
+export const readyWhen = ['listeners', 'upstream'] as const;
+
+export function newWatching(world: WatchingWorld, first: Config): Watching {
+  const { clock, log, network, random } = world;
+  const readiness = newReadiness(readyWhen, first.ready?.monitor ?? 'until-ready');
+  const check = newSelfCheck({ network, clock, random }, world.listeners);
+  const watch = startHealthWatch({ check, clock, log, failed: world.selfCheckFailed });
+  const metrics = newMetrics({ ...world.source, healthDurations: watch.durations }, clock);
+  const servers = new Map<string, HttpServer>();
+
+  const health: HttpRoutes = { '/health': async () => healthAnswer(await check()) };
+  const ready: HttpRoutes = { '/ready': async () => readiness.answer() };
+  const scrape: HttpRoutes = {
+    '/metrics': async () => ({ status: 200, body: await metrics.text(), contentType: metrics.contentType }),
+  };
+
+  async function use(config: Config): Promise<void> {
+    const wanted = groupRoutes([
+      ...(config.health === null ? [] : [{ at: config.health, routes: health }]),
+      ...(config.ready === null ? [] : [{ at: config.ready, routes: ready }]),
+      ...config.metrics.map((at) => ({ at, routes: scrape })),
+    ]);
+    const keys = new Set(wanted.map(keyOf));
+    const opened: string[] = [];
+    try {
+      for (const each of wanted) {
+        if (servers.has(keyOf(each))) continue;
+        await closeSameEndpoint(each.at);
+        servers.set(keyOf(each), await open(each));
+        opened.push(keyOf(each));
+      }
+    } catch (error) {
+      for (const key of opened) await closeServer(key);
+      throw error;
+    }
+    for (const key of [...servers.keys()]) if (!keys.has(key) && key !== extraKey) await closeServer(key);
+    await openExtra(config);
+  }
+
+  async function open({ at, routes }: { at: Endpoint; routes: HttpRoutes }): Promise<HttpServer> {
+    try {
+      return await world.startHttp(at, routes, routeFailed);
+    } catch (error) {
+      throw new ListenError(listenFailure(at, error as NodeJS.ErrnoException));
+    }
+  }
+
+  /** As in node-cache a taken port of this kind is a line in the log, not a failed start. */
+  async function openExtra(config: Config): Promise<void> {
+    const at = world.metricsAddress;
+    if (at === null || servers.has(extraKey) || config.metrics.some((each) => each.port === at.port)) return;
+    try {
+      servers.set(extraKey, await open({ at, routes: scrape }));
+    } catch (error) {
+      log.error(`-metrics-listen-address: ${(error as Error).message}`);
+    }
+  }
+
+  /** Its routes change, and an address can be listened on once. */
+  async function closeSameEndpoint(at: Endpoint): Promise<void> {
+    for (const key of [...servers.keys()]) if (key.startsWith(`${at.address} ${at.port} `)) await closeServer(key);
+  }
+
+  async function closeServer(key: string): Promise<void> {
+    const server = servers.get(key);
+    servers.delete(key);
+    await server?.close();
+  }
+
+  function routeFailed(error: unknown): void {
+    log.error('an HTTP answer could not be made', { error: String((error as Error).stack) });
+  }
+
+  return {
+    readiness,
+    use,
+    async stop() {
+      watch.stop();
+      for (const key of [...servers.keys()]) await closeServer(key);
+    },
+  };
+}
+
+const extraKey = '-metrics-listen-address';
+
+function keyOf({ at, routes }: { at: Endpoint; routes: HttpRoutes }): string {
+  return `${at.address} ${at.port} ${Object.keys(routes).sort().join(' ')}`;
+}

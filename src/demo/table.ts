@@ -16,7 +16,7 @@ export interface Section {
 
 const columns = ['question', 'rcode', 'answer', 'source', 'microseconds'] as const satisfies readonly (keyof Row)[];
 const heading: Row = { question: 'QUESTION', rcode: 'RCODE', answer: 'ANSWER', source: 'SOURCE', microseconds: 'µs' };
-const answerColumnsMax = 44;
+const answerColumnsMax = 36;
 
 /** The table's lines, without ends. Answers that are too wide are cut with an ellipsis. */
 export function tableLines(sections: readonly Section[]): string[] {

@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import dnsPacket, { type DecodedPacket } from 'dns-packet';
+import { parseConfig, systemLoadOptions } from '../../src/config/load.js';
+import { type Demo, type DemoPorts, type DemoServer, demoCorefile, runDemo } from '../../src/demo/demo.js';
+import type { Endpoint } from '../../src/outside/network.js';
+import { Client } from '../simulation/client.js';
+import { ManualClock } from '../simulation/clock.js';
+import { MemoryNetwork } from '../simulation/network.js';
+import { seededRandom } from '../simulation/random.js';
+
+const address = '127.0.0.1';
+
+interface World {
+  readonly clock: ManualClock;
+  readonly network: MemoryNetwork;
+  readonly lines: string[];
+  served: { corefile: string; ports: DemoPorts } | null;
+  run(serve?: (corefile: string, ports: DemoPorts) => Promise<DemoServer>): Promise<Demo>;
+}
+
+function newWorld(): World {
+  const clock = new ManualClock();
+  const network = new MemoryNetwork(clock, seededRandom(1));
+  const lines: string[] = [];
+  const world: World = {
+    clock,
+    network,
+    lines,
+    served: null,
+    run: (serve = (corefile, ports) => serveSimply(world, corefile, ports)) =>
+      clock.until(runDemo({ network, clock, write: (line) => lines.push(line), serve })),
+  };
+  return world;
+}
+
+/** A server as simple as can be: AAAA is NXDOMAIN, everything else is asked over TCP once and kept for ever. */
+async function serveSimply(world: World, corefile: string, ports: DemoPorts): Promise<DemoServer> {
+  const { network, clock } = world;
+  world.served = { corefile, ports };
+  const upstream = endpointIn(corefile);
+  const client = new Client({ network, clock, random: seededRandom(2) }, upstream);
+  const cache = new Map<string, Buffer>();
+  let synthesized = 0;
+  const answer = async (query: DecodedPacket): Promise<Buffer> => {
+    const [question] = query.questions ?? [];
+    if (question.type === 'AAAA') {
+      synthesized++;
+      return dnsPacket.encode({ type: 'response', flags: 3, questions: [question] } as dnsPacket.Packet);
+    }
+    const key = `${question.name} ${question.type}`;
+    const known = cache.get(key) ?? (await client.asks(question.name, question.type, { transport: 'tcp' })).bytes;
+    cache.set(key, known);
+    return Buffer.from(known);
+  };
+  const socket = await network.openDatagrams(
+    { address, port: ports.dns },
+    {
+      datagram(bytes, from) {
+        const query = dnsPacket.decode(Buffer.from(bytes));
+        void answer(query).then((message) => {
+          message.writeUInt16BE(query.id ?? 0);
+          socket.send(message, from);
+        });
+      },
+      error() {},
+    },
+  );
+  return { synthesized: () => synthesized };
+}
+
+/** The first upstream of a Corefile. */
+function endpointIn(corefile: string): Endpoint {
+  const port = /forward \. 127\.0\.0\.1:(\d+)/.exec(corefile)?.[1];
+  return { address, port: Number(port) };
+}
+
+const rowsOf = (lines: readonly string[], start: string): string[] => lines.filter((line) => line.startsWith(start));
+
+test('it shows a miss, hits, a synthesized denial, denials from memory and a search path', async () => {
+  const world = newWorld();
+  await world.run();
+  const web = rowsOf(world.lines, 'web.default.svc.cluster.local. A ');
+  assert.equal(web.length, 3);
+  assert.match(web[0], /NOERROR +10\.96\.20\.80 +upstream +\d+$/);
+  assert.match(web[1], /NOERROR +10\.96\.20\.80 +cache +\d+$/);
+  assert.match(web[2], / cache +\d+$/);
+  assert.match(rowsOf(world.lines, 'web.default.svc.cluster.local. AAAA')[0], /NXDOMAIN +synthesized +\d+$/);
+  const nothing = rowsOf(world.lines, 'nothing.');
+  assert.match(nothing[0], /NXDOMAIN +upstream/);
+  assert.match(nothing[1], /NXDOMAIN +cache/);
+  assert.match(rowsOf(world.lines, 'db.default')[0], /10\.244\.1\.5, 10\.244\.2\.7, 10\.244\.3\.9 +upstream/);
+  assert.match(
+    rowsOf(world.lines, '80.20.96.10.in-addr.arpa. PTR')[0],
+    /web\.default\.svc\.cluster\.local\. +upstream/,
+  );
+  assert.match(rowsOf(world.lines, '_postgres')[0], /NOERROR +5432 db-0\.db/);
+});
+
+test('the search path is walked as a pod walks it, then all of it comes from memory', async () => {
+  const world = newWorld();
+  await world.run();
+  const walk = world.lines.filter((line) => line.startsWith('www.example.com.'));
+  const [names, rcodes, sources] = [/^\S+/, /(?:NOERROR|NXDOMAIN)/, /(?:upstream|cache)(?= +\d+$)/].map((what) =>
+    walk.map((line) => what.exec(line)?.[0]),
+  );
+  const once = ['default.svc.cluster.local.', 'svc.cluster.local.', 'cluster.local.', ''].map(
+    (end) => `www.example.com.${end}`,
+  );
+  assert.deepEqual(names, [...once, ...once]);
+  const path = ['NXDOMAIN', 'NXDOMAIN', 'NXDOMAIN', 'NOERROR'];
+  assert.deepEqual(rcodes, [...path, ...path]);
+  assert.deepEqual(sources, [...new Array(4).fill('upstream'), ...new Array(4).fill('cache')]);
+});
+
+test('it says what to type, with the ports that it has, and goes on answering until it is stopped', async () => {
+  const world = newWorld();
+  const demo = await world.run();
+  const text = world.lines.join('\n');
+  assert.deepEqual(world.served?.ports, { dns: 1053, health: 8080, ready: 8181, metrics: 9253 });
+  assert.match(text, /dig @127\.0\.0\.1 -p 1053 web\.default\.svc\.cluster\.local\. A/);
+  assert.match(text, /curl -s http:\/\/127\.0\.0\.1:9253\/metrics/);
+  assert.match(text, /curl http:\/\/127\.0\.0\.1:8080\/health/);
+  assert.doesNotMatch(text, /taken/);
+  for (const line of world.lines) assert(line.length <= 120 && line === line.trimEnd(), line);
+
+  const client = new Client({ ...world, random: seededRandom(3) }, endpointIn(world.served?.corefile ?? ''));
+  const later = await world.clock.until(client.asks('example.com', 'A', { transport: 'tcp' }));
+  assert.deepEqual(later.data, ['192.0.2.10']);
+  demo.stop();
+  await assert.rejects(world.clock.until(client.asks('example.com', 'A', { transport: 'tcp' })));
+});
+
+test('a port that is taken is replaced by the next, and that is said', async () => {
+  const world = newWorld();
+  const noEvents = { data() {}, ended() {}, closed() {} };
+  await world.network.listenStreams({ address, port: 8080 }, () => noEvents);
+  await world.network.openDatagrams({ address, port: 1053 }, { datagram() {}, error() {} });
+  await world.run();
+  assert.deepEqual(world.served?.ports, { dns: 1054, health: 8081, ready: 8181, metrics: 9253 });
+  assert.deepEqual(
+    world.lines.filter((line) => line.includes('taken')),
+    ['Port 1053 is taken; dns is on 1054 instead.', 'Port 8080 is taken; health is on 8081 instead.'],
+  );
+  assert(world.lines.some((line) => line.includes('dig @127.0.0.1 -p 1054 ')));
+});
+
+test('a server that does not answer is shown as such', async () => {
+  const world = newWorld();
+  await world.run(async (_corefile, ports) => {
+    await world.network.openDatagrams({ address, port: ports.dns }, { datagram() {}, error() {} });
+    return { synthesized: () => 0 };
+  });
+  const rows = world.lines.filter((line) => line.includes('no answer'));
+  assert(rows.length > 10);
+  for (const row of rows) assert.match(row, /no answer$/);
+});
+
+test('a failed start closes the stand-in', async () => {
+  const world = newWorld();
+  const failing = world.run(async () => {
+    throw new Error('no such start');
+  });
+  await assert.rejects(failing, /no such start/);
+  await world.clock.pass(1_000);
+  assert.deepEqual(world.network.open, { datagramSockets: 0, connections: 0 });
+});
+
+test('questions of the server itself do not count as the question’s', async () => {
+  const world = newWorld();
+  await world.run(async (corefile, ports) => {
+    const server = await serveSimply(world, corefile, ports);
+    const { network, clock } = world;
+    const prober = new Client({ network, clock, random: seededRandom(4) }, endpointIn(corefile));
+    clock.every(0.01, () => void prober.asks('1.2.cluster.local', 'HINFO', { transport: 'udp' }).catch(() => {}));
+    return server;
+  });
+  assert.match(rowsOf(world.lines, 'web.default.svc.cluster.local. A ')[1], / cache /);
+});
+
+test('the Corefile is one that the server takes, and listens on the loopback address only', () => {
+  const ports: DemoPorts = { dns: 1053, health: 8080, ready: 8181, metrics: 9253 };
+  const config = parseConfig(demoCorefile('127.0.0.1:40000', ports), 'demo', systemLoadOptions(53));
+  for (const { addresses, zones, forwards } of config.blocks) {
+    assert.deepEqual(addresses, [address]);
+    for (const { port } of zones) assert.equal(port, 1053);
+    for (const { to } of forwards) {
+      assert.deepEqual(to, [{ kind: 'endpoint', endpoint: { address, port: 40000 } }]);
+    }
+  }
+  assert.equal(config.health?.port, 8080);
+  assert.equal(config.ready?.port, 8181);
+  assert.deepEqual(config.metrics, [{ address, port: 9253 }]);
+});

@@ -178,6 +178,7 @@ function searchPath(name: string): Question[] {
 function whatNext({ dns, health, metrics }: DemoPorts): string[] {
   return [
     '',
+    'µs are from question to answer as a client in this process sees them, warming up included.',
     'It goes on serving until Ctrl-C. Ask it yourself:',
     `  dig @${address} -p ${dns} ${service} A`,
     `  dig @${address} -p ${dns} +tcp www.example.com A`,

@@ -1,0 +1,105 @@
+/**
+ * A TCP listener on the in-memory network whose `serve` is the test: queries are collected and answered by hand, or
+ * answered at once as cached ones are.
+ */
+import type { TimeoutsConfig } from '../../src/config/config.js';
+import type { Asker } from '../../src/listen/asker.js';
+import { openTcpListener, type TcpListener } from '../../src/listen/tcp.js';
+import { Counters, countersMemory } from '../../src/ops/counters.js';
+import type { Endpoint } from '../../src/outside/network.js';
+import { TcpClient } from '../simulation/client.js';
+import { ManualClock } from '../simulation/clock.js';
+import { MemoryNetwork } from '../simulation/network.js';
+import { seededRandom } from '../simulation/random.js';
+
+export const at: Endpoint = { address: '169.254.20.10', port: 53 };
+export const readMs = 3_000;
+export const writeMs = 5_000;
+export const idleMs = 10_000;
+export const timeouts: TimeoutsConfig = { readMs, writeMs, idleMs, tcpQueriesMax: -1 };
+
+/** A query as `serve` got it. */
+export class AskedQuery {
+  readonly bytes: Buffer;
+
+  constructor(
+    packet: Uint8Array,
+    readonly asker: Asker,
+  ) {
+    this.bytes = Buffer.from(packet);
+  }
+
+  get id(): number {
+    return this.bytes.readUInt16BE();
+  }
+
+  /** Echoes the query. The bytes are borrowed, so they are spoilt afterwards. */
+  reply(answerBytes = this.bytes.length): void {
+    const answer = message(this.id, answerBytes);
+    this.asker.reply(answer);
+    answer.fill(0xdd);
+  }
+}
+
+/** A message of this length with this id; 12 bytes are a bare header. */
+export function message(id: number, bytes = 12): Buffer {
+  const packet = Buffer.alloc(bytes, id & 0xff);
+  packet.writeUInt16BE(id);
+  return packet;
+}
+
+export interface TcpTestWorld {
+  readonly clock: ManualClock;
+  readonly network: MemoryNetwork;
+  readonly counters: Counters;
+  readonly listener: TcpListener;
+  /** Queries so far, oldest first. */
+  readonly asked: AskedQuery[];
+  /** Runs once in place of taking the next query. */
+  onNextQuery(run: () => void): void;
+  connects(): Promise<TcpClient>;
+}
+
+export interface TcpTestOptions {
+  readonly answering?: 'by hand' | 'at once';
+  readonly answerBytes?: number;
+  readonly timeouts?: TimeoutsConfig;
+  readonly tcpClients?: { open: number };
+}
+
+export async function tcpWorld(options: TcpTestOptions = {}): Promise<TcpTestWorld> {
+  const clock = new ManualClock(0);
+  const network = new MemoryNetwork(clock, seededRandom(1));
+  const counters = new Counters(countersMemory(0));
+  const asked: AskedQuery[] = [];
+  let instead: (() => void) | null = null;
+  const shared = options.tcpClients === undefined ? {} : { tcpClients: options.tcpClients };
+  const listener = await openTcpListener(
+    { network, clock, counters, ...shared },
+    at,
+    options.timeouts ?? timeouts,
+    (packet, asker) => {
+      const query = new AskedQuery(packet, asker);
+      const run = instead;
+      instead = null;
+      if (run !== null) return run();
+      asked.push(query);
+      if (options.answering === 'at once') query.reply(options.answerBytes);
+    },
+  );
+  return {
+    clock,
+    network,
+    counters,
+    listener,
+    asked,
+    onNextQuery(run) {
+      instead = run;
+    },
+    async connects() {
+      const client = new TcpClient(network.from('10.244.0.7'), at);
+      await clock.pass(0);
+      return client;
+    },
+  };
+}

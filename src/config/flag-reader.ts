@@ -22,12 +22,15 @@ export interface ReadFlags {
   readonly given: readonly FlagName[];
   /** What is no flag: the command and its files. */
   readonly words: readonly string[];
+  /** Words right behind a boolean that was written without a value, and that boolean: perhaps meant as its value. */
+  readonly behindBoolean: ReadonlyMap<string, FlagName>;
 }
 
 /** Reads the arguments of a process, without those of Node. Throws a UsageError. */
 export function readFlags(argv: readonly string[]): ReadFlags {
   const values = new Map<FlagName, string>();
   const words: string[] = [];
+  const behindBoolean = new Map<string, FlagName>();
   let at = 0;
   while (at < argv.length) {
     const argument = argv[at++];
@@ -42,6 +45,7 @@ export function readFlags(argv: readonly string[]): ReadFlags {
     const { name, value } = splitFlag(argument);
     if (flagOf(name).kind === 'boolean') {
       values.set(name, booleanText(name, value ?? 'true'));
+      if (value === undefined && at < argv.length) behindBoolean.set(argv[at], name);
     } else if (value !== undefined) {
       values.set(name, value);
     } else {
@@ -49,7 +53,7 @@ export function readFlags(argv: readonly string[]): ReadFlags {
     }
   }
   const text = (name: FlagName): string => values.get(name) ?? flagOf(name).byDefault;
-  return { text, isSet: (name) => text(name) === 'true', given: [...values.keys()], words };
+  return { text, isSet: (name) => text(name) === 'true', given: [...values.keys()], words, behindBoolean };
 }
 
 const flagNames = Object.keys(flagTable) as FlagName[];

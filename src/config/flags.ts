@@ -61,12 +61,10 @@ function demo({ given }: ReadFlags, rest: readonly string[]): Command {
 
 const commands = ['check', 'demo'];
 
-function surplusWord({ given }: ReadFlags, word: string): UsageError {
-  const lastBoolean = given.findLast((name) => flagTable[name].kind === 'boolean');
-  if (lastBoolean !== undefined && /^(?:true|false|[01tf])$/iu.test(word)) {
-    return new UsageError(
-      `"${word}" stands alone; a boolean flag takes its value with =, as in -${lastBoolean}=${word}.`,
-    );
+function surplusWord({ behindBoolean }: ReadFlags, word: string): UsageError {
+  const flag = behindBoolean.get(word);
+  if (flag !== undefined) {
+    return new UsageError(`"${word}" stands alone; a boolean flag takes its value with =, as in -${flag}=false.`);
   }
   const meant = nearest(word, commands);
   const hint = meant === undefined ? 'take it out, or write "check FILE" or "demo".' : `did you mean ${meant}?`;

@@ -45,7 +45,10 @@ test('booleans are Go’s, and never take the next word', () => {
     assert.equal(readFlags([`-setupiptables=${text}`]).isSet('setupiptables'), false);
   }
   assert.equal(readFlags(['--quiet']).isSet('quiet'), true);
-  assert.deepEqual(readFlags(['-quiet', 'false']).words, ['false']);
+  const stray = readFlags(['-quiet', 'false', '-skipteardown=true', 'x']);
+  assert.deepEqual(stray.words, ['false', 'x']);
+  assert.equal(stray.isSet('quiet'), true);
+  assert.deepEqual([...stray.behindBoolean], [['false', 'quiet']]);
   for (const text of ['', 'yes', 'no', 'tRUE', '2']) {
     assert.throws(() => readFlags([`-quiet=${text}`]), /neither true nor false; write -quiet=true or -quiet=false/);
   }

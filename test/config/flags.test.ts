@@ -41,7 +41,8 @@ test('other words are refused with what was probably meant', () => {
   assert.equal(usage('chekc', 'x'), '"chekc" is no command; did you mean check?');
   assert.equal(usage('/etc/Corefile'), '"/etc/Corefile" is no command; take it out, or write "check FILE" or "demo".');
   assert.match(usage('-setupiptables', 'false'), /"false" stands alone; .* -setupiptables=false\.$/);
-  assert.match(usage('-quiet', '1', '-conf', '/x'), /-quiet=1\.$/);
+  assert.match(usage('-quiet', 'maybe', '-conf', '/x'), /"maybe" stands alone; .* -quiet=false\.$/);
+  assert.match(usage('-quiet', '-conf', '/x', 'maybe'), /"maybe" is no command/);
 });
 
 test('wrong usage is one sentence, from wherever it comes', () => {

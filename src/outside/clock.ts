@@ -19,6 +19,9 @@ export interface Clock {
   every(periodMs: number, run: () => void): Timer;
 }
 
+/** Node's timers take 31 bits of milliseconds and fire at once beyond that. */
+const timerMsMax = 2 ** 31 - 1;
+
 /** The machine's clock. */
 export function systemClock(): Clock {
   const [seconds, nanoseconds] = process.hrtime();
@@ -27,12 +30,12 @@ export function systemClock(): Clock {
     nowMs: () => offsetMs + performance.now(),
     wallMs: () => Date.now(),
     after(delayMs, run) {
-      const timer = setTimeout(run, delayMs);
+      const timer = setTimeout(run, Math.min(delayMs, timerMsMax));
       timer.unref();
       return { stop: () => clearTimeout(timer) };
     },
     every(periodMs, run) {
-      const timer = setInterval(run, periodMs);
+      const timer = setInterval(run, Math.min(periodMs, timerMsMax));
       timer.unref();
       return { stop: () => clearInterval(timer) };
     },

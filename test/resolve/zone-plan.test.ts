@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseConfig } from '../../src/config/load.js';
+import { wireToName } from '../../src/dns/names.js';
+import { Numbering } from '../../src/resolve/numbering.js';
+import { fromCounterKey, planZones, serverLabel } from '../../src/resolve/zone-plan.js';
+import { loadOptions } from './lane-fixture.js';
+
+const newNumberings = () => ({ cache: new Numbering(), counters: new Numbering() });
+
+function plan(corefile: string, numberings = newNumberings()) {
+  return planZones(parseConfig(corefile, 'Corefile', loadOptions), numberings);
+}
+
+describe('planZones', () => {
+  it('makes one table per address and port', () => {
+    const listeners = plan('a.test:53 b.test:54 {\n bind 192.0.2.1 192.0.2.2\n forward . 192.0.2.9\n}');
+    assert.deepEqual(
+      listeners.map(({ server, zones }) => [server, zones.map(({ wire }) => wireToName(wire, 0))]),
+      [
+        ['dns://192.0.2.1:53', ['a.test.']],
+        ['dns://192.0.2.2:53', ['a.test.']],
+        ['dns://192.0.2.1:54', ['b.test.']],
+        ['dns://192.0.2.2:54', ['b.test.']],
+      ],
+    );
+  });
+
+  it('shares what is cached between the addresses of a block, and counts apart', () => {
+    const [one, other] = plan('. {\n bind 192.0.2.1 192.0.2.2\n cache\n forward . 192.0.2.9\n}');
+    assert.equal(one.zones[0].zoneId, other.zones[0].zoneId);
+    assert.notEqual(one.zones[0].ordinal, other.zones[0].ordinal);
+  });
+
+  it('keeps apart what two blocks for one zone have cached', () => {
+    const block = (address: string) => `. {\n bind ${address}\n cache\n forward . 192.0.2.9\n}\n`;
+    const [one, other] = plan(block('192.0.2.1') + block('192.0.2.2'));
+    assert.notEqual(one.zones[0].zoneId, other.zones[0].zoneId);
+  });
+
+  it('gives zones the same numbers after a reload', () => {
+    const numberings = newNumberings();
+    const zone = (name: string) => `${name} {\n cache\n forward . 192.0.2.9\n}\n`;
+    const before = plan(zone('a.test') + zone('b.test'), numberings)[0].zones;
+    const after = plan(zone('c.test') + zone('b.test'), numberings)[0].zones;
+    assert.equal(after[1].zoneId, before[1].zoneId);
+    assert.equal(after[1].ordinal, before[1].ordinal);
+    assert.ok(![before[0].zoneId, before[1].zoneId].includes(after[0].zoneId));
+  });
+
+  it('caches only the zones that `cache` names, as zones of their own', () => {
+    const [{ zones }] = plan('. {\n cache 30 example.org\n forward . 192.0.2.9\n}');
+    assert.deepEqual(
+      zones.map(({ wire, cache, ordinal }) => [wireToName(wire, 0), cache !== null, ordinal === zones[0].ordinal]),
+      [
+        ['.', false, true],
+        ['example.org.', true, true],
+      ],
+    );
+  });
+
+  it('labels servers as CoreDNS does', () => {
+    assert.equal(serverLabel({ address: '::', port: 53 }), 'dns://:53');
+    assert.equal(serverLabel({ address: 'fd00::1', port: 53 }), 'dns://[fd00::1]:53');
+    assert.deepEqual(fromCounterKey('dns://:53 cluster.local.'), { server: 'dns://:53', zone: 'cluster.local.' });
+  });
+});
+
+describe('Numbering', () => {
+  it('numbers texts in the order in which they come and remembers them', () => {
+    const numbering = new Numbering();
+    assert.deepEqual(
+      ['a', 'b', 'a', 'c'].map((text) => numbering.of(text)),
+      [0, 1, 0, 2],
+    );
+    assert.deepEqual(numbering.texts(), ['a', 'b', 'c']);
+  });
+});

@@ -1,0 +1,128 @@
+/**
+ * The whole program in a world of its own: network in memory, clock in the test's hands, upstream scripted, HTTP
+ * endpoints as functions. Scenarios read like scripts:
+ *
+ *     const world = await newWorld();
+ *     world.upstream.answers('a.example.', 'A', ['192.0.2.1'], { ttlSeconds: 30 });
+ *     const answer = await world.asks('a.example.', 'A');
+ *     await world.passSeconds(29);
+ */
+import { type App, startApp } from '../../src/app.js';
+import { parseConfig } from '../../src/config/load.js';
+import type { HttpAnswer, HttpRoutes } from '../../src/ops/http.js';
+import type { Endpoint } from '../../src/outside/network.js';
+import { checkTemplates } from '../../src/resolve/templates.js';
+import { loadOptions } from '../resolve/lane-fixture.js';
+import { type AskOptions, Client, type ClientAnswer } from '../simulation/client.js';
+import { ManualClock } from '../simulation/clock.js';
+import { MemoryNetwork } from '../simulation/network.js';
+import { seededRandom } from '../simulation/random.js';
+import { openUpstream, type Upstream } from '../simulation/upstream.js';
+
+export const server: Endpoint = { address: '169.254.20.10', port: 53 };
+export const clusterDns: Endpoint = { address: '10.96.0.10', port: 53 };
+export const outsideDns: Endpoint = { address: '192.0.2.53', port: 53 };
+
+/** One zone, everything cached, asked over TCP. */
+export const simpleCorefile = `. {
+  bind 169.254.20.10
+  errors
+  cache
+  forward . 10.96.0.10 {
+    force_tcp
+  }
+}
+`;
+
+export interface WorldOptions {
+  readonly corefile?: string;
+  readonly files?: Readonly<Record<string, string>>;
+  readonly seed?: number;
+}
+
+export interface LogLine {
+  readonly level: 'debug' | 'info' | 'warn' | 'error' | 'query';
+  readonly message: string;
+}
+
+export interface World {
+  readonly clock: ManualClock;
+  readonly network: MemoryNetwork;
+  readonly upstream: Upstream;
+  readonly outside: Upstream;
+  readonly app: App;
+  readonly log: readonly LogLine[];
+  /** Files that the program may read; change them at will. */
+  readonly files: Map<string, string>;
+  /** Asks our server from a pod; time passes by itself until the answer is there. */
+  asks(name: string, type: string, options?: AskOptions): Promise<ClientAnswer>;
+  /** The same without waiting. */
+  asking(name: string, type: string, options?: AskOptions): Promise<ClientAnswer>;
+  client(address?: string): Client;
+  pass(ms: number): Promise<void>;
+  passSeconds(seconds: number): Promise<void>;
+  /** Puts another Corefile in place and reloads. */
+  reload(corefile: string): Promise<string>;
+  get(endpoint: string, path: string): Promise<HttpAnswer>;
+  /** Lines of this level that contain the text. */
+  said(text: string): readonly LogLine[];
+  stop(): Promise<void>;
+}
+
+export async function newWorld(options: WorldOptions = {}): Promise<World> {
+  const clock = new ManualClock();
+  const random = seededRandom(options.seed ?? 1);
+  const network = new MemoryNetwork(clock, random);
+  const upstream = await opening(clock, openUpstream(network, clock, clusterDns));
+  const outside = await opening(clock, openUpstream(network, clock, outsideDns));
+  const log: LogLine[] = [];
+  const say = (level: LogLine['level']) => (message: string) => void log.push({ level, message });
+  const files = new Map(Object.entries(options.files ?? {}));
+  const http = new Map<string, HttpRoutes>();
+  let corefile = options.corefile ?? simpleCorefile;
+  const outsides = {
+    network: () => network,
+    clock,
+    random,
+    log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error'), queryLine: say('query') },
+    startHttp: async (at: Endpoint, routes: HttpRoutes) => {
+      const key = `${at.address}:${at.port}`;
+      if (http.has(key)) throw Object.assign(new Error('in use'), { code: 'EADDRINUSE' });
+      http.set(key, routes);
+      return { local: at, close: async () => void http.delete(key) };
+    },
+    readFile: (path: string) => files.get(path),
+  };
+  const load = () => parseConfig(corefile, 'Corefile', { ...loadOptions, checkTemplates });
+  const app = await opening(clock, startApp(outsides, { load, metricsAddress: null, version: '0.0.0' }));
+
+  const client = (address = '10.244.0.7') => new Client({ network: network.from(address), clock, random }, server);
+  const asking: World['asking'] = (name, type, how) => client().asks(name, type as never, how);
+  return {
+    ...{ clock, network, upstream, outside, app, log, files, client, asking },
+    asks: (name, type, how) => opening(clock, asking(name, type, how)),
+    pass: (ms) => clock.pass(ms),
+    passSeconds: (seconds) => clock.pass(seconds * 1000),
+    async reload(next) {
+      corefile = next;
+      return opening(clock, app.reload('test'));
+    },
+    async get(endpoint, path) {
+      const route = http.get(endpoint)?.[path];
+      return route === undefined ? { status: 404, body: '' } : opening(clock, route());
+    },
+    said: (text) => log.filter(({ message }) => message.includes(text)),
+    stop: () => opening(clock, app.stop()),
+  };
+}
+
+/** Lets time pass, a millisecond at a time, until the promise is settled; ten seconds of it at most. */
+export async function opening<Value>(clock: ManualClock, promise: Promise<Value>): Promise<Value> {
+  let settled = false;
+  const watched = promise.finally(() => {
+    settled = true;
+  });
+  watched.catch(() => {});
+  for (let passedMs = 0; !settled && passedMs < 10_000; passedMs++) await clock.pass(1);
+  return watched;
+}

@@ -7,6 +7,7 @@ import type { Asker } from '../../src/listen/asker.js';
 import { openTcpListener, type TcpListener } from '../../src/listen/tcp.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import type { Endpoint } from '../../src/outside/network.js';
+import type { Random } from '../../src/outside/random.js';
 import { TcpClient } from '../simulation/client.js';
 import { ManualClock } from '../simulation/clock.js';
 import { MemoryNetwork } from '../simulation/network.js';
@@ -65,11 +66,12 @@ export interface TcpTestOptions {
   readonly answerBytes?: number;
   readonly timeouts?: TimeoutsConfig;
   readonly tcpClients?: { open: number };
+  readonly random?: Random;
 }
 
 export async function tcpWorld(options: TcpTestOptions = {}): Promise<TcpTestWorld> {
   const clock = new ManualClock(0);
-  const network = new MemoryNetwork(clock, seededRandom(1));
+  const network = new MemoryNetwork(clock, options.random ?? seededRandom(1));
   const counters = new Counters(countersMemory(0));
   const asked: AskedQuery[] = [];
   let instead: (() => void) | null = null;

@@ -252,6 +252,15 @@ test('reading stops at the bound of queries in flight, and goes on as they are a
   assert.equal(client.log.at(-1), 'closed');
 });
 
+test('a frame too short for a query needs no place in flight', async () => {
+  const { clock, connects, asked } = await tcpWorld();
+  const client = await connects();
+  client.sends(...Array.from({ length: tcpClientInflightMax + 1 }, (_, id) => message(id)), Uint8Array.of(1));
+  await clock.pass(0);
+  assert.equal(asked.length, tcpClientInflightMax + 1);
+  assert.equal(asked.at(-1)?.bytes.length, 1);
+});
+
 test('one read full of queries for a busy connection waits its turn without being lost', async () => {
   const { clock, connects, asked } = await tcpWorld();
   const client = await connects();
@@ -339,6 +348,19 @@ test('after tcpQueriesMax queries the rest is not read, and the connection is cl
   assert.deepEqual([asked.length, client.ids, client.log], [3, [1, 2, 3], ['opened', 'ended']]);
 });
 
+test('tcpQueriesMax holds also for queries that wait in line', async () => {
+  const total = tcpClientInflightMax + 10;
+  const { clock, connects, asked } = await tcpWorld({ timeouts: { ...timeouts, tcpQueriesMax: total } });
+  const client = await connects();
+  client.sends(...Array.from({ length: 2 * total }, (_, id) => message(id)));
+  await clock.pass(0);
+  for (let answered = 0; answered < total; answered++) {
+    asked[answered].reply();
+    await clock.pass(0);
+  }
+  assert.deepEqual([asked.length, client.ids.length, client.log], [total, total, ['opened', 'ended']]);
+});
+
 test('a connection that we ended is dropped when the client does not end it too', async () => {
   const { clock, connects, asked, listener, counters } = await tcpWorld({
     timeouts: { ...timeouts, tcpQueriesMax: 1 },
@@ -390,6 +412,11 @@ test('drain answers also what waits in line behind the bound', async () => {
   }
   assert.equal(client.ids.length, total);
   assert.deepEqual(client.log, ['opened', 'ended']);
+  // Reading goes on, or the client's FIN would not be seen.
+  client.sends(message(1));
+  client.end();
+  await clock.pass(0);
+  assert.deepEqual([client.log.at(-1), listener.clients], ['closed', 0]);
 });
 
 test('drain does not wait for ever for clients that do not read or do not close', async () => {

@@ -8,10 +8,11 @@
  * IPv4 as well unless somebody holds the IPv4 port. `from` gives a view for a host with an address of its own.
  *
  * To repeat a run: everything that is drawn comes from the one `Random` given here, in the order of the clock's
- * timers. Same seed, same calls, same run. A simulation takes its seed from the environment or draws one, puts it
- * into every failure (`seed 1234: …`), and is repeated with SEED=1234. Give faults their own draws only through
- * `chance`, which draws nothing for a share of zero, so that switching one fault on leaves runs without it as they
- * were.
+ * timers, so the same seed and the same calls give the same run. A simulation asks `simulationSeeds` for its seeds
+ * and runs each in `withSeed` (random.ts), which puts the seed into whatever is thrown; `SEED=1234 node --test FILE`
+ * then runs that one alone. What a simulation itself draws comes from the same `Random`. Faults draw through
+ * `chance`, which draws nothing for a share of zero, so switching one fault on leaves the runs without it as they
+ * were. Two things break it: real sockets or timers in the world, and order taken from anything but the clock.
  */
 import type { Clock } from '../../src/outside/clock.js';
 import type {

@@ -17,6 +17,23 @@ export function seededRandom(seed: number): Random {
   };
 }
 
+/** The seeds of a simulation: 1 to `count`, or the one that SEED in the environment names. */
+export function simulationSeeds(count: number): number[] {
+  const named = process.env['SEED'];
+  return named === undefined ? Array.from({ length: count }, (_, index) => index + 1) : [Number(named)];
+}
+
+/** Runs a simulation; what it throws says how to repeat it. */
+export async function withSeed(seed: number, run: (random: Random) => Promise<void>): Promise<void> {
+  try {
+    await run(seededRandom(seed));
+  } catch (error) {
+    throw new Error(`seed ${seed} (repeat with SEED=${seed}): ${error instanceof Error ? error.message : error}`, {
+      cause: error,
+    });
+  }
+}
+
 /** True in `share` of the calls; draws nothing for 0, so that an unused fault does not change the run. */
 export function chance(random: Random, share: number): boolean {
   return share > 0 && random.below(1_000_000) < share * 1_000_000;

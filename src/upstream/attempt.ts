@@ -1,0 +1,79 @@
+/**
+ * The seam between a question and what carries it: one attempt to have one upstream answer. A connection, a UDP
+ * socket or a queue holds it; whoever takes it out of its table tells it how it ended. Types only, and the words for
+ * what goes wrong.
+ */
+import type { Failure, Request } from './ask.js';
+
+export interface Attempt {
+  readonly request: Request;
+  /** Whether the message is to carry an OPT record, if it needs one. */
+  readonly allowsOpt: boolean;
+  /** Who holds it now; null before and after. Set by the carrier. */
+  carrier: Carrier | null;
+  /** When a connection or socket took it; `notSent` while it only waits for one. Set by the carrier. */
+  sentAtMs: number;
+  /** Whether this message, whose id is the attempt's, answers it. Borrows `message`. False: counted, and waits on. */
+  accepts(message: Uint8Array): boolean;
+  /** The message just accepted; the carrier holds the attempt no more. Borrows `message`. */
+  answered(message: Uint8Array, nowMs: number): void;
+  /** There will be no answer on this carrier, which holds the attempt no more. */
+  lost(loss: Loss, nowMs: number): void;
+}
+
+export const notSent = -1;
+
+export interface Carrier {
+  /** Takes the attempt out; nothing is said to it any more. */
+  abandon(attempt: Attempt, nowMs: number): void;
+  /** For error texts: what the carrier waits for. */
+  readonly waitsFor: 'connect' | 'answer';
+}
+
+export interface Loss {
+  readonly why: Failure;
+  /** `dial tcp 10.96.0.10:53: connect: connection refused`. */
+  readonly text: string;
+  /**
+   * Whether the upstream is to blame. A connection that has worked and is gone now (idle at the other end, an upgrade
+   * there) is replaced without a word.
+   */
+  readonly blame: boolean;
+}
+
+/** A connection could not be opened. `error` is null when it took too long. */
+export function dialLoss(to: string, error: NodeJS.ErrnoException | null): Loss {
+  if (error === null) return { why: 'timeout', text: `dial tcp ${to}: i/o timeout`, blame: true };
+  return { why: 'unreachable', text: `dial tcp ${to}: connect: ${errorText(error)}`, blame: true };
+}
+
+/** A connection or socket broke. */
+export function readLoss(transport: 'udp' | 'tcp', to: string, error: NodeJS.ErrnoException, blame: boolean): Loss {
+  return { why: 'unreachable', text: `read ${transport} ${to}: read: ${errorText(error)}`, blame };
+}
+
+/** Nobody answered. */
+export function timeoutText(transport: 'udp' | 'tcp', to: string, waitsFor: Carrier['waitsFor']): string {
+  return waitsFor === 'connect' ? `dial ${transport} ${to}: i/o timeout` : `read ${transport} ${to}: i/o timeout`;
+}
+
+/** The system's errors in the words that operators know from CoreDNS's log. */
+function errorText(error: NodeJS.ErrnoException): string {
+  return errorTexts[error.code ?? ''] ?? error.message;
+}
+
+const errorTexts: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset by peer',
+  ECONNABORTED: 'software caused connection abort',
+  EHOSTUNREACH: 'no route to host',
+  ENETUNREACH: 'network is unreachable',
+  ENETDOWN: 'network is down',
+  EADDRNOTAVAIL: 'cannot assign requested address',
+  EACCES: 'permission denied',
+  EPERM: 'operation not permitted',
+  EPIPE: 'broken pipe',
+  ETIMEDOUT: 'connection timed out',
+  EMFILE: 'too many open files',
+  ENFILE: 'too many open files in system',
+};

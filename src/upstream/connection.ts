@@ -1,0 +1,265 @@
+/**
+ * One TCP connection to an upstream, with several requests under way at once (RFC 7766 6.2.1.1): answers come in any
+ * order and are told apart by their ids. What one turn of the event loop asks leaves in one write. It asks and
+ * listens; which connection is asked, and what becomes of requests that a broken one leaves behind, is decided by
+ * others.
+ *
+ *     connecting ──> open ──> closed        and, beside that, does it take new requests?
+ *          └───────────────────┘            not when retired (too old), suspect (silent) or full
+ */
+import { FrameReader, frameHeaderBytes } from '../dns/frame.js';
+import { setU16, u16 } from '../dns/wire.js';
+import { connectionInflightMax, connectionSuspectMs, connectionUnsentBytesMax, connectTimeoutMs } from '../limits.js';
+import type { Stream, StreamEvents } from '../outside/network.js';
+import { type Attempt, type Carrier, dialLoss, type Loss, readLoss, timeoutText } from './attempt.js';
+import { Ids } from './ids.js';
+import type { Place } from './place.js';
+import { requestBytesMax, writeRequest } from './request.js';
+import type { AtTurnEnd } from './turn.js';
+
+/** Who opened the connection. */
+export interface ConnectionOwner {
+  /** Answers have come: there may be room for more requests. */
+  answered(connection: Connection, nowMs: number): void;
+  /** It is gone; attempts that it still held are told after this. */
+  closed(connection: Connection, nowMs: number): void;
+}
+
+/** Nothing is owed. */
+const notSilent = -1;
+
+/** All connections write from here: a network copies what it cannot pass on at once. */
+const scratch = new Uint8Array(connectionInflightMax * (frameHeaderBytes + requestBytesMax));
+
+export class Connection implements StreamEvents, Carrier, AtTurnEnd {
+  readonly #place: Place;
+  readonly #owner: ConnectionOwner;
+  readonly #stream: Stream;
+  readonly #frames = new FrameReader();
+  readonly #ids: Ids;
+  /** Attempt and id share an index; null is a free place. */
+  readonly #attempts: (Attempt | null)[] = new Array(connectionInflightMax).fill(null);
+  readonly #idOf = new Uint16Array(connectionInflightMax);
+  /** Places taken in this turn and not written yet. */
+  readonly #unwritten: number[] = [];
+  #state: 'connecting' | 'open' | 'closed' = 'connecting';
+  #retired = false;
+  #inflight = 0;
+  #answers = 0;
+  #nowMs: number;
+  readonly #openedAtMs: number;
+  readonly #retireAtMs: number;
+  #idleSinceMs: number;
+  /** Since when something is owed and nothing has been heard. */
+  #silentSinceMs = notSilent;
+
+  constructor(place: Place, owner: ConnectionOwner, nowMs: number) {
+    const { network, random, counters } = place.world;
+    const { maxAgeMs, sourceAddress } = place.settings;
+    this.#place = place;
+    this.#owner = owner;
+    this.#ids = new Ids(random);
+    this.#nowMs = nowMs;
+    this.#openedAtMs = nowMs;
+    this.#idleSinceMs = nowMs;
+    // Some live shorter than others, so that they are not all replaced at once.
+    this.#retireAtMs =
+      maxAgeMs === 0 ? Number.POSITIVE_INFINITY : nowMs + (maxAgeMs * (1024 - random.below(342))) / 1024;
+    counters.count('upstreamConnects');
+    this.#stream = network.connectStream(place.endpoint, this, sourceAddress ?? undefined);
+  }
+
+  get inflight(): number {
+    return this.#inflight;
+  }
+
+  /** Answers that came on it. */
+  get answers(): number {
+    return this.#answers;
+  }
+
+  get isConnecting(): boolean {
+    return this.#state === 'connecting';
+  }
+
+  get waitsFor(): Carrier['waitsFor'] {
+    return this.#state === 'connecting' ? 'connect' : 'answer';
+  }
+
+  /** Nothing was ever asked on it. */
+  get isNew(): boolean {
+    return this.#inflight === 0 && this.#answers === 0 && this.#state === 'connecting';
+  }
+
+  /** Whether it may be given another request, where it is to carry no more than `requestsMax` in its life. */
+  takes(requestsMax: number, nowMs: number): boolean {
+    if (this.#state === 'closed' || this.#retired || this.#inflight >= connectionInflightMax) return false;
+    if (this.#inflight + this.#answers >= requestsMax) return false;
+    return nowMs < this.#retireAtMs && !this.#isSuspect(nowMs) && !this.#ids.isExhausted(nowMs);
+  }
+
+  /** Sends the request when the turn ends. The caller has made sure that `takes`. */
+  send(attempt: Attempt, nowMs: number): void {
+    const place = this.#attempts.indexOf(null);
+    this.#attempts[place] = attempt;
+    this.#idOf[place] = this.#ids.take(this.#isInFlight, nowMs);
+    this.#inflight++;
+    attempt.carrier = this;
+    attempt.sentAtMs = nowMs;
+    if (this.#silentSinceMs === notSilent) this.#silentSinceMs = nowMs;
+    if (this.#unwritten.length === 0) this.#place.world.turn.add(this);
+    this.#unwritten.push(place);
+  }
+
+  turnEnded(): void {
+    if (this.#state === 'closed') return;
+    let end = 0;
+    for (const place of this.#unwritten) {
+      const attempt = this.#attempts[place];
+      if (attempt === null) continue;
+      const { request } = attempt;
+      // Over TCP the OPT is needed for DO alone.
+      const form = { id: this.#idOf[place], hasOpt: attempt.allowsOpt && request.dnssecOk };
+      const messageEnd = writeRequest(scratch, end + frameHeaderBytes, request, form);
+      setU16(scratch, end, messageEnd - end - frameHeaderBytes);
+      end = messageEnd;
+    }
+    this.#unwritten.length = 0;
+    if (end === 0) return;
+    this.#stream.write(scratch.subarray(0, end));
+    if (this.#stream.unsentBytes > connectionUnsentBytesMax)
+      this.#break(this.#silence(), this.#place.world.clock.nowMs());
+  }
+
+  abandon(attempt: Attempt, nowMs: number): void {
+    const place = this.#attempts.indexOf(attempt);
+    const unwritten = this.#unwritten.indexOf(place);
+    if (unwritten >= 0) this.#unwritten.splice(unwritten, 1);
+    else this.#ids.rest(this.#idOf[place], nowMs);
+    this.#free(place, nowMs);
+  }
+
+  /** Takes no more requests, and closes once nothing is in flight. */
+  retire(nowMs: number): void {
+    this.#retired = true;
+    if (this.#inflight === 0) this.close(nowMs);
+  }
+
+  /** Closes now; attempts that it still holds are lost. */
+  close(nowMs: number): void {
+    this.#break(
+      { why: 'unreachable', text: `read tcp ${this.#place.to}: use of closed network connection`, blame: false },
+      nowMs,
+    );
+  }
+
+  /** Looks after everything that time does to a connection. */
+  sweep(nowMs: number): void {
+    const { expireMs, deadlineMs } = this.#place.settings;
+    if (this.#state === 'connecting') {
+      if (nowMs - this.#openedAtMs >= connectTimeoutMs) this.#connectFailed(null, nowMs);
+    } else if (this.#silentSinceMs !== notSilent) {
+      if (nowMs - this.#silentSinceMs >= deadlineMs) this.#break(this.#silence(), nowMs);
+    } else if (nowMs >= this.#retireAtMs || nowMs - this.#idleSinceMs >= expireMs) {
+      this.close(nowMs);
+    }
+  }
+
+  opened(): void {
+    if (this.#state !== 'connecting') return;
+    this.#state = 'open';
+    if (this.#silentSinceMs !== notSilent) this.#silentSinceMs = this.#place.world.clock.nowMs();
+  }
+
+  data(bytes: Uint8Array): void {
+    if (this.#state === 'closed') return;
+    this.#nowMs = this.#place.world.clock.nowMs();
+    this.#frames.push(bytes, this.#receive);
+    if (this.#isClosed()) return;
+    this.#silentSinceMs = this.#inflight === 0 ? notSilent : this.#nowMs;
+    if (this.#retired && this.#inflight === 0) this.close(this.#nowMs);
+    else this.#owner.answered(this, this.#nowMs);
+  }
+
+  ended(): void {
+    this.#lost(null);
+  }
+
+  closed(error?: NodeJS.ErrnoException): void {
+    this.#lost(error ?? null);
+  }
+
+  readonly #isInFlight = (id: number): boolean => this.#placeOf(id) >= 0;
+
+  #placeOf(id: number): number {
+    for (let place = 0; place < connectionInflightMax; place++) {
+      if (this.#idOf[place] === id && this.#attempts[place] !== null) return place;
+    }
+    return -1;
+  }
+
+  /** Takes one message; false when the connection was closed meanwhile. */
+  readonly #receive = (message: Uint8Array): boolean => {
+    const { counters } = this.#place.world;
+    const place = message.length < 2 ? -1 : this.#placeOf(u16(message, 0));
+    if (place < 0) {
+      counters.count(message.length < 2 ? 'answersRejectedMalformed' : 'answersRejectedId');
+      return true;
+    }
+    const attempt = this.#attempts[place]!;
+    if (!attempt.accepts(message)) return true;
+    this.#answers++;
+    this.#free(place, this.#nowMs);
+    attempt.answered(message, this.#nowMs);
+    return !this.#isClosed();
+  };
+
+  #free(place: number, nowMs: number): void {
+    const attempt = this.#attempts[place]!;
+    attempt.carrier = null;
+    this.#attempts[place] = null;
+    this.#inflight--;
+    if (this.#inflight === 0) this.#idleSinceMs = nowMs;
+  }
+
+  /** `state` may change under a callback, which the type checker does not see. */
+  #isClosed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  #isSuspect(nowMs: number): boolean {
+    return this.#silentSinceMs !== notSilent && nowMs - this.#silentSinceMs >= connectionSuspectMs;
+  }
+
+  #lost(error: NodeJS.ErrnoException | null): void {
+    if (this.#state === 'closed') return;
+    const nowMs = this.#place.world.clock.nowMs();
+    if (this.#state === 'connecting' && error !== null) return this.#connectFailed(error, nowMs);
+    const blame = this.#answers === 0;
+    const loss: Loss =
+      error === null ? { why: 'unreachable', text: 'EOF', blame } : readLoss('tcp', this.#place.to, error, blame);
+    this.#break(loss, nowMs);
+  }
+
+  #connectFailed(error: NodeJS.ErrnoException | null, nowMs: number): void {
+    this.#place.world.counters.count('upstreamConnectFailures');
+    this.#break(dialLoss(this.#place.to, error), nowMs);
+  }
+
+  #silence(): Loss {
+    return { why: 'timeout', text: timeoutText('tcp', this.#place.to, this.waitsFor), blame: true };
+  }
+
+  #break(loss: Loss, nowMs: number): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#stream.destroy();
+    const left = this.#attempts.filter((attempt) => attempt !== null);
+    this.#attempts.fill(null);
+    // The owner counts what it still owed, so the number is kept until it has looked.
+    this.#owner.closed(this, nowMs);
+    this.#inflight = 0;
+    for (const attempt of left) attempt.carrier = null;
+    for (const attempt of left) attempt.lost(loss, nowMs);
+  }
+}

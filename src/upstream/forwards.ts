@@ -1,0 +1,214 @@
+/**
+ * The `forward` directives of one server block: which of them a question is for, when the next one is asked instead,
+ * the resolv.conf files among their upstreams, and the one sweep over everything that waits or grows old.
+ */
+import type { ForwardConfig } from '../config/config.js';
+import { atAnswers, messageRcode, rcodeNoError, u16 } from '../dns/wire.js';
+import { idleSweepPeriodMs, sweepPeriodMs } from '../limits.js';
+import type { Counters } from '../ops/counters.js';
+import type { Clock, Timer } from '../outside/clock.js';
+import type { Log } from '../outside/log.js';
+import type { Endpoint, Network } from '../outside/network.js';
+import type { Random } from '../outside/random.js';
+import type { Ask, Outcome, Request } from './ask.js';
+import { Forward } from './forward.js';
+import type { UpstreamStats } from './stats.js';
+import { type AtTurnEnd, Turn } from './turn.js';
+
+export interface ForwardsWorld {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly counters: Counters;
+  readonly log: Log;
+  /** The name servers of a resolv.conf, or a sentence on why there are none. */
+  readonly resolvConf: (path: string) => readonly Endpoint[] | { readonly error: string };
+}
+
+export interface Forwards {
+  readonly ask: Ask;
+  upstreams(): readonly UpstreamStats[];
+  /** Reads the file again and asks what it lists from now on; a file that cannot be used changes nothing. */
+  resolvConfChanged(path: string): void;
+  /** Questions under way. */
+  inflight(): number;
+  /** Stops once every question under way is answered, then calls `done`, in a later turn. Questions are still taken. */
+  drain(done: () => void): void;
+  /** Ends every question, closes every connection. What is asked afterwards fails. */
+  stop(): void;
+}
+
+/** Starts the forwards of one server block, in the order written. Nothing is opened before something is asked. */
+export function startForwards(configs: readonly ForwardConfig[], world: ForwardsWorld): Forwards {
+  const block = new BlockForwards(configs, world);
+  return {
+    ask: (request, done) => block.ask(request, done),
+    upstreams: () => block.upstreams(),
+    resolvConfChanged: (path) => block.resolvConfChanged(path),
+    inflight: () => block.inflight,
+    drain: (done) => block.drain(done),
+    stop: () => block.stop(),
+  };
+}
+
+type Done = (outcome: Outcome) => void;
+type Refusal = Extract<Outcome, { ok: false }>;
+
+class BlockForwards implements AtTurnEnd {
+  readonly #world: ForwardsWorld;
+  readonly #turn = new Turn();
+  readonly #forwards: readonly Forward[];
+  readonly #files = new Map<string, readonly Endpoint[] | { readonly error: string }>();
+  /** Refused at once, told when the turn ends. */
+  #refused: { readonly done: Done; readonly outcome: Refusal }[] = [];
+  #sweeper: Timer | null = null;
+  #sweepEveryMs = 0;
+  #drained: (() => void) | null = null;
+  #isStopped = false;
+
+  constructor(configs: readonly ForwardConfig[], world: ForwardsWorld) {
+    this.#world = world;
+    for (const { to } of configs) {
+      for (const target of to) if (target.kind === 'file') this.#read(target.path);
+    }
+    this.#forwards = configs.map((config) => new Forward(config, { ...world, turn: this.#turn }, world.log));
+    for (const forward of this.#forwards) this.#setEndpoints(forward);
+  }
+
+  get inflight(): number {
+    return this.#forwards.reduce((sum, forward) => sum + forward.inflight, this.#refused.length);
+  }
+
+  upstreams(): readonly UpstreamStats[] {
+    return this.#forwards.flatMap((forward) => forward.upstreams.map(({ stats }) => stats));
+  }
+
+  ask(request: Request, done: Done): void {
+    if (this.#isStopped) return this.#refuse(done, { ok: false, why: 'unreachable', text: 'the server is stopping' });
+    const index = this.#responsible(request, 0);
+    if (index < 0) {
+      return this.#refuse(done, { ok: false, why: 'nobody', text: 'plugin/forward: no next plugin found' });
+    }
+    this.#askFrom(index, request, this.#world.clock.nowMs(), done);
+  }
+
+  turnEnded(): void {
+    const due = this.#refused;
+    this.#refused = [];
+    for (const { done, outcome } of due) done(outcome);
+  }
+
+  resolvConfChanged(path: string): void {
+    if (this.#isStopped || !this.#files.has(path)) return;
+    this.#read(path);
+    for (const forward of this.#forwards) {
+      if (forward.config.to.some((target) => target.kind === 'file' && target.path === path)) {
+        this.#setEndpoints(forward);
+      }
+    }
+    this.#keepSweeping(sweepPeriodMs);
+  }
+
+  drain(done: () => void): void {
+    this.#drained = done;
+    this.#keepSweeping(sweepPeriodMs);
+  }
+
+  stop(): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    const nowMs = this.#world.clock.nowMs();
+    for (const forward of this.#forwards) forward.stop(nowMs);
+    this.#keepSweeping(0);
+    const drained = this.#drained;
+    this.#drained = null;
+    drained?.();
+  }
+
+  /** The first forward from this index on that is for the name; -1 when there is none. */
+  #responsible({ question }: Request, from: number): number {
+    for (let index = from; index < this.#forwards.length; index++) {
+      if (this.#forwards[index].isResponsible(question)) return index;
+    }
+    return -1;
+  }
+
+  #askFrom(index: number, request: Request, askedAtMs: number, done: Done): void {
+    const forward = this.#forwards[index];
+    if (forward.upstreams.length === 0) {
+      return this.#refuse(done, { ok: false, why: 'unreachable', text: this.#whyEmpty(forward) });
+    }
+    const refusal = forward.ask(request, askedAtMs, this.#withNext(index, request, askedAtMs, done));
+    if (refusal !== null) return this.#refuse(done, refusal);
+    this.#keepSweeping(sweepPeriodMs);
+  }
+
+  /** `done`, or what looks first whether the following forward is to be asked instead. */
+  #withNext(index: number, request: Request, askedAtMs: number, done: Done): Done {
+    const { next, nextOnNodata } = this.#forwards[index].config;
+    if (next.length === 0 && !nextOnNodata) return done;
+    const following = this.#responsible(request, index + 1);
+    if (following < 0) return done;
+    return (outcome) => {
+      if (outcome.ok && !this.#isStopped && sendsOn(outcome.message, next, nextOnNodata)) {
+        this.#askFrom(following, request, askedAtMs, done);
+      } else done(outcome);
+    };
+  }
+
+  #refuse(done: Done, outcome: Refusal): void {
+    if (this.#refused.length === 0) this.#turn.add(this);
+    this.#refused.push({ done, outcome });
+  }
+
+  /** Reads a resolv.conf; one that cannot be used leaves what it said before. */
+  #read(path: string): void {
+    const read = this.#world.resolvConf(path);
+    const before = this.#files.get(path);
+    if (!('error' in read)) this.#files.set(path, read);
+    else {
+      this.#world.log.warn('no upstreams from this file', { path, why: read.error });
+      if (before === undefined || 'error' in before) this.#files.set(path, read);
+    }
+  }
+
+  #setEndpoints(forward: Forward): void {
+    const endpoints = forward.config.to.flatMap((target): readonly Endpoint[] => {
+      if (target.kind === 'endpoint') return [target.endpoint];
+      const read = this.#files.get(target.path)!;
+      return 'error' in read ? [] : read;
+    });
+    forward.setEndpoints(endpoints, this.#world.clock.nowMs());
+  }
+
+  #whyEmpty(forward: Forward): string {
+    for (const target of forward.config.to) {
+      const read = target.kind === 'file' ? this.#files.get(target.path)! : null;
+      if (read !== null && 'error' in read) return read.error;
+    }
+    return 'no upstreams are configured';
+  }
+
+  #sweep(): void {
+    const nowMs = this.#world.clock.nowMs();
+    for (const forward of this.#forwards) forward.sweep(nowMs);
+    if (this.#drained !== null && this.inflight === 0) return this.stop();
+    const isBusy = this.#drained !== null || this.#forwards.some((forward) => forward.isBusy);
+    const isOpen = isBusy || this.#forwards.some((forward) => forward.open > 0);
+    this.#keepSweeping(isBusy ? sweepPeriodMs : isOpen ? idleSweepPeriodMs : 0);
+  }
+
+  /** Sweeps every so often; 0 is not at all. */
+  #keepSweeping(everyMs: number): void {
+    if (everyMs === this.#sweepEveryMs || (this.#isStopped && everyMs !== 0)) return;
+    this.#sweepEveryMs = everyMs;
+    this.#sweeper?.stop();
+    this.#sweeper = everyMs === 0 ? null : this.#world.clock.every(everyMs, () => this.#sweep());
+  }
+}
+
+/** Whether an answer is of those for which the next forward is asked. */
+function sendsOn(message: Uint8Array, next: readonly number[], nextOnNodata: boolean): boolean {
+  const rcode = messageRcode(message);
+  return next.includes(rcode) || (nextOnNodata && rcode === rcodeNoError && u16(message, atAnswers) === 0);
+}

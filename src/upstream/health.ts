@@ -1,0 +1,148 @@
+/**
+ * Whether one upstream is up. Nobody is probed while all is well: the first failure starts probes, one after another,
+ * until something answers. Failures in a row make it down; any answer, to a probe or to a question, makes it up
+ * again. As in CoreDNS an answer of any kind will do, so a probe asks for what every server has something to say to.
+ */
+
+import { flagQr, messageFlags } from '../dns/wire.js';
+import { headerBytes, probeTimeoutMs, sweepPeriodMs } from '../limits.js';
+import type { Log } from '../outside/log.js';
+import type { Request } from './ask.js';
+import { type Attempt, type Carrier, notSent } from './attempt.js';
+import type { UpstreamStats } from './stats.js';
+
+export interface HealthSettings {
+  /** 0: never down, never probed. */
+  readonly failsMax: number;
+  readonly intervalMs: number;
+  /** What a probe asks. */
+  readonly request: Request;
+}
+
+export interface HealthWorld {
+  readonly stats: UpstreamStats;
+  readonly log: Log;
+  /** Sends a probe, apart from the questions: what they are stuck in must not hold it up. */
+  sendProbe(attempt: Attempt, nowMs: number): void;
+}
+
+const never = Number.POSITIVE_INFINITY;
+
+export class Health {
+  readonly #settings: HealthSettings;
+  readonly #world: HealthWorld;
+  #fails = 0;
+  #lastFailMs = Number.NEGATIVE_INFINITY;
+  #probe: Probe | null = null;
+  #nextProbeAtMs = never;
+
+  constructor(settings: HealthSettings, world: HealthWorld) {
+    this.#settings = settings;
+    this.#world = world;
+  }
+
+  get isDown(): boolean {
+    return !this.#world.stats.healthy;
+  }
+
+  get isProbing(): boolean {
+    return this.#probe !== null || this.#nextProbeAtMs !== never;
+  }
+
+  /** It owes answers and is silent: time to look. */
+  suspect(nowMs: number): void {
+    if (this.#settings.failsMax === 0 || this.isProbing) return;
+    this.#nextProbeAtMs = nowMs;
+    this.#sendProbe(nowMs);
+  }
+
+  /** A question or a probe failed. Those that fail together, with one connection say, are one failure. */
+  failed(nowMs: number): void {
+    const { failsMax, intervalMs } = this.#settings;
+    if (failsMax === 0) return;
+    if (nowMs - this.#lastFailMs >= intervalMs - sweepPeriodMs) {
+      this.#lastFailMs = nowMs;
+      this.#fails++;
+      if (this.#fails > failsMax && this.#world.stats.healthy) this.#goDown();
+    }
+    this.suspect(nowMs);
+  }
+
+  /** It has answered something. */
+  answered(nowMs: number): void {
+    this.#fails = 0;
+    this.#lastFailMs = Number.NEGATIVE_INFINITY;
+    if (this.isProbing) this.stop(nowMs);
+    const { stats, log } = this.#world;
+    if (stats.healthy) return;
+    stats.healthy = true;
+    log.info('upstream is up again', { to: stats.to });
+  }
+
+  sweep(nowMs: number): void {
+    const probe = this.#probe;
+    if (probe !== null && nowMs - probe.startedAtMs >= probeTimeoutMs) {
+      this.#probe = null;
+      probe.carrier?.abandon(probe, nowMs);
+      this.#probeFailed(nowMs);
+    }
+    if (this.#probe === null && nowMs >= this.#nextProbeAtMs) this.#sendProbe(nowMs);
+  }
+
+  /** Ends the probes. */
+  stop(nowMs: number): void {
+    const probe = this.#probe;
+    this.#probe = null;
+    this.#nextProbeAtMs = never;
+    probe?.carrier?.abandon(probe, nowMs);
+  }
+
+  #sendProbe(nowMs: number): void {
+    this.#nextProbeAtMs = nowMs + this.#settings.intervalMs;
+    this.#probe = new Probe(this.#settings.request, nowMs, this.#ended);
+    this.#world.sendProbe(this.#probe, nowMs);
+  }
+
+  readonly #ended = (probe: Probe, hasAnswer: boolean, nowMs: number): void => {
+    if (this.#probe !== probe) return;
+    this.#probe = null;
+    if (hasAnswer) this.answered(nowMs);
+    else this.#probeFailed(nowMs);
+  };
+
+  #probeFailed(nowMs: number): void {
+    this.#world.stats.healthcheckFailures++;
+    this.failed(nowMs);
+  }
+
+  #goDown(): void {
+    const { stats, log } = this.#world;
+    stats.healthy = false;
+    log.warn('upstream is down', { to: stats.to, failures: this.#fails });
+  }
+}
+
+class Probe implements Attempt {
+  // Without an OPT: an upstream that dislikes it is up.
+  readonly allowsOpt = false;
+  carrier: Carrier | null = null;
+  sentAtMs = notSent;
+
+  constructor(
+    readonly request: Request,
+    readonly startedAtMs: number,
+    readonly ended: (probe: Probe, hasAnswer: boolean, nowMs: number) => void,
+  ) {}
+
+  accepts(message: Uint8Array): boolean {
+    return message.length >= headerBytes && (messageFlags(message) & flagQr) !== 0;
+  }
+
+  answered(_message: Uint8Array, nowMs: number): void {
+    this.ended(this, true, nowMs);
+  }
+
+  lost(_loss: unknown, nowMs: number): void {
+    this.ended(this, false, nowMs);
+  }
+}

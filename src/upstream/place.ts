@@ -1,0 +1,40 @@
+/**
+ * What everything that asks one upstream address has in common: where it is, how long its connections may live, and
+ * the world outside.
+ */
+import type { Counters } from '../ops/counters.js';
+import type { Clock } from '../outside/clock.js';
+import type { Endpoint, Network } from '../outside/network.js';
+import type { Random } from '../outside/random.js';
+import type { UpstreamStats } from './stats.js';
+import type { Turn } from './turn.js';
+
+export interface UpstreamWorld {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly counters: Counters;
+  readonly turn: Turn;
+}
+
+/** Of one `forward`, for its upstreams. */
+export interface PlaceSettings {
+  readonly sourceAddress: string | null;
+  /** Connections and sockets that nobody uses are closed after this long. */
+  readonly expireMs: number;
+  /** 0: connections may grow old. */
+  readonly maxAgeMs: number;
+  /** 0: no limit of its own. */
+  readonly idleConnectionsMax: number;
+  /** No question waits longer for its answer. */
+  readonly deadlineMs: number;
+}
+
+export interface Place {
+  readonly endpoint: Endpoint;
+  /** `10.96.0.10:53`, `[fd00::1]:53`. */
+  readonly to: string;
+  readonly stats: UpstreamStats;
+  readonly settings: PlaceSettings;
+  readonly world: UpstreamWorld;
+}

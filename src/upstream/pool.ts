@@ -1,0 +1,169 @@
+/**
+ * The TCP connections to one upstream address. CoreDNS serves the requests of one connection one after another, so
+ * there are several, with few requests on each: the least loaded is asked first, another is opened when all carry a
+ * few, and what finds no place waits in a bounded queue. Connections are found, opened and let go here; when they
+ * expire they know themselves.
+ */
+import {
+  connectionInflightMax,
+  connectionInflightTarget,
+  connectionsPerUpstreamMax,
+  connectsAtOnceMax,
+  shortConnectionsMs,
+} from '../limits.js';
+import type { Attempt, Carrier } from './attempt.js';
+import { Connection, type ConnectionOwner } from './connection.js';
+import type { Place } from './place.js';
+import { Waiting } from './waiting.js';
+
+/** One that is not open yet counts as this much busier: its answer comes a round trip later. */
+const connectingLoad = 2 * connectionInflightTarget;
+
+export class Pool implements ConnectionOwner {
+  readonly #place: Place;
+  /** The oldest first, so that those opened for a burst are idle again first. */
+  readonly #connections: Connection[] = [];
+  readonly #waiting = new Waiting();
+  readonly #habit = new ClosingHabit();
+  #retired = false;
+
+  constructor(place: Place) {
+    this.#place = place;
+  }
+
+  /** Connections that are open or being opened. */
+  get size(): number {
+    return this.#connections.length;
+  }
+
+  /** Attempts that found no place yet. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Sends it, or lets it wait for a place; false when too many wait. It does not go to `except`. */
+  send(attempt: Attempt, nowMs: number, except: Carrier | null): boolean {
+    const connection = this.#waiting.size > 0 ? null : this.#find(nowMs, except);
+    if (connection === null) return this.#waiting.push(attempt);
+    this.#give(attempt, connection, nowMs);
+    return true;
+  }
+
+  /** Nothing new will be asked: connections close as they become idle. */
+  retire(nowMs: number): void {
+    this.#retired = true;
+    for (const connection of [...this.#connections]) if (connection.inflight === 0) connection.close(nowMs);
+  }
+
+  /** Closes everything; what is in flight is lost. */
+  close(nowMs: number): void {
+    this.#retired = true;
+    for (const connection of [...this.#connections]) connection.close(nowMs);
+  }
+
+  sweep(nowMs: number): void {
+    for (const connection of [...this.#connections]) connection.sweep(nowMs);
+    this.#serveWaiting(nowMs);
+  }
+
+  answered(connection: Connection, nowMs: number): void {
+    this.#serveWaiting(nowMs);
+    if (connection.inflight === 0 && (this.#retired || this.#hasTooManyIdle())) connection.close(nowMs);
+  }
+
+  closed(connection: Connection, nowMs: number): void {
+    const index = this.#connections.indexOf(connection);
+    if (index >= 0) this.#connections.splice(index, 1);
+    if (connection.inflight > 0) this.#habit.closedOwing(connection.answers, nowMs);
+  }
+
+  #give(attempt: Attempt, connection: Connection, nowMs: number): void {
+    const { reused, opened } = this.#place.stats;
+    if (connection.isNew) opened[1]++;
+    else reused[1]++;
+    connection.send(attempt, nowMs);
+  }
+
+  /** The connection to use, opened if need be; null when there is no place. */
+  #find(nowMs: number, except: Carrier | null): Connection | null {
+    const best = this.#leastLoaded(nowMs, except);
+    if (best !== null && load(best) < connectionInflightTarget) return best;
+    const opened = this.#mayOpen(best) ? this.#open(nowMs) : null;
+    return opened === null || (best !== null && load(best) <= load(opened)) ? best : opened;
+  }
+
+  #leastLoaded(nowMs: number, except: Carrier | null): Connection | null {
+    const requestsMax = this.#habit.requestsMax(nowMs);
+    let best: Connection | null = null;
+    for (const connection of this.#connections) {
+      if (connection === except || !connection.takes(requestsMax, nowMs)) continue;
+      if (best === null || load(connection) < load(best)) best = connection;
+      if (load(best) === 0) break;
+    }
+    return best;
+  }
+
+  /** While `best` has places, one that is being opened and has nothing to carry yet is enough. */
+  #mayOpen(best: Connection | null): boolean {
+    if (this.#connections.length >= connectionsPerUpstreamMax) return false;
+    let connecting = 0;
+    for (const connection of this.#connections) {
+      if (!connection.isConnecting) continue;
+      if (best !== null && connection.inflight === 0) return false;
+      connecting++;
+    }
+    return connecting < connectsAtOnceMax;
+  }
+
+  #open(nowMs: number): Connection {
+    const connection = new Connection(this.#place, this, nowMs);
+    this.#connections.push(connection);
+    return connection;
+  }
+
+  #hasTooManyIdle(): boolean {
+    const { idleConnectionsMax } = this.#place.settings;
+    if (idleConnectionsMax === 0) return false;
+    let idle = 0;
+    for (const connection of this.#connections) if (connection.inflight === 0) idle++;
+    return idle > idleConnectionsMax;
+  }
+
+  #serveWaiting(nowMs: number): void {
+    while (this.#waiting.size > 0) {
+      const connection = this.#find(nowMs, null);
+      const attempt = connection === null ? null : this.#waiting.take();
+      if (connection === null || attempt === null) return;
+      this.#give(attempt, connection, nowMs);
+    }
+  }
+}
+
+function load(connection: Connection): number {
+  return connection.inflight + (connection.isConnecting ? connectingLoad : 0);
+}
+
+/**
+ * Some servers close after one answer, or after a few, whatever else was asked. Two connections closed after the same
+ * few answers are taken for such a habit: for a while no connection is asked for more.
+ */
+class ClosingHabit {
+  #lastAnswers = 0;
+  #requestsMax = Number.POSITIVE_INFINITY;
+  #untilMs = 0;
+
+  /** A connection was closed that still owed something. */
+  closedOwing(answers: number, nowMs: number): void {
+    if (answers === 0 || answers >= connectionInflightMax) return;
+    if (answers === this.#lastAnswers) {
+      this.#requestsMax = answers;
+      this.#untilMs = nowMs + shortConnectionsMs;
+    }
+    this.#lastAnswers = answers;
+  }
+
+  /** How many requests a connection may carry in its life. */
+  requestsMax(nowMs: number): number {
+    return nowMs < this.#untilMs ? this.#requestsMax : Number.POSITIVE_INFINITY;
+  }
+}

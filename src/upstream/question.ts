@@ -1,0 +1,292 @@
+/**
+ * The life of one question in one `forward`: it is tried, tried again elsewhere when that fails or takes long, and
+ * ends exactly once, by its deadline. Several tries may be out at once; the first good answer wins.
+ *
+ *     start ─> try ─┬─ answer ───────────────> ok
+ *               ^   ├─ TC over UDP ──> the same upstream over TCP
+ *               │   ├─ OPT disliked ─> the same upstream without OPT
+ *               │   ├─ lost, failover rcode ─> the next upstream, or after a pause the same
+ *               └───┴─ silent ───────> another try beside it
+ *     the deadline, or nobody left to ask ───> failed
+ */
+import { rcodeName } from '../dns/names.js';
+import { rcodeFormErr, rcodeNotImp } from '../dns/wire.js';
+import { askAgainAfterMs, retryPauseMs, triesPerQuestionMax } from '../limits.js';
+import { observeDuration } from '../ops/counters.js';
+import type { Outcome, Request } from './ask.js';
+import { type Carrier, type Loss, notSent } from './attempt.js';
+import type { AgainBudget } from './budget.js';
+import type { UpstreamWorld } from './place.js';
+import { Rounds, type RoundsSettings } from './rounds.js';
+import { durationsOf } from './stats.js';
+import { type Asker, reader, Try } from './try.js';
+import type { AtTurnEnd } from './turn.js';
+import type { Upstream, UpstreamTransport } from './upstream.js';
+
+export interface QuestionSettings extends RoundsSettings {
+  readonly transport: 'client' | UpstreamTransport;
+  readonly readTimeoutMs: number;
+  /** From when it was asked until it has failed. */
+  readonly deadlineMs: number;
+  /** 0: twice the number of upstreams, and no less than three. */
+  readonly connectAttemptsMax: number;
+  readonly failover: readonly number[];
+}
+
+/** The `forward` that asks. */
+export interface QuestionHome {
+  readonly settings: QuestionSettings;
+  readonly world: UpstreamWorld;
+  readonly budget: AgainBudget;
+  /** The question is over: it leaves the table. */
+  finished(question: Question): void;
+}
+
+export interface Asked {
+  readonly request: Request;
+  readonly askedAtMs: number;
+  /** At least one; not changed while the question lives. */
+  readonly upstreams: readonly Upstream[];
+  /** How many questions were asked before it: where round_robin begins. */
+  readonly number: number;
+}
+
+const never = Number.POSITIVE_INFINITY;
+
+/** Tries of a question unless `max_connect_attempts` says otherwise. */
+const triesChargedLeast = 3;
+
+export class Question implements Asker, AtTurnEnd {
+  readonly #home: QuestionHome;
+  readonly #asked: Asked;
+  readonly #done: (outcome: Outcome) => void;
+  readonly #deadlineAtMs: number;
+  /** Those that are out. */
+  readonly #tries: Try[] = [];
+  #triesMade = 0;
+  /** Of these, how many the upstreams answer for. */
+  #triesCharged = 0;
+  readonly #triesChargedMax: number;
+  readonly #rounds: Rounds;
+  #transport: UpstreamTransport;
+  #allowsOpt = true;
+  #againAfterMs = askAgainAfterMs;
+  #againAtMs = never;
+  #retryAtMs = never;
+  #lastLoss: Loss | null = null;
+  /** An answer whose rcode sends us on, should nobody have a better one. */
+  #secondBest: { readonly message: Uint8Array; readonly from: string } | null = null;
+  #isStarting = true;
+  #isOver = false;
+
+  constructor(home: QuestionHome, asked: Asked, done: (outcome: Outcome) => void) {
+    const { settings } = home;
+    this.#home = home;
+    this.#asked = asked;
+    this.#done = done;
+    this.#deadlineAtMs = asked.askedAtMs + settings.deadlineMs;
+    this.#transport = settings.transport === 'client' ? asked.request.clientTransport : settings.transport;
+    this.#rounds = new Rounds(asked.upstreams, asked.number);
+    this.#triesChargedMax = settings.connectAttemptsMax || Math.max(triesChargedLeast, 2 * asked.upstreams.length);
+  }
+
+  get request(): Request {
+    return this.#asked.request;
+  }
+
+  start(nowMs: number): void {
+    this.#home.budget.asked();
+    this.#tryNext(nowMs, null);
+    this.#isStarting = false;
+  }
+
+  /** A failure found while the question was being asked is told now. */
+  turnEnded(): void {
+    this.#conclude();
+  }
+
+  sweep(nowMs: number): void {
+    if (nowMs >= this.#deadlineAtMs) return this.#timeOut(nowMs);
+    if (nowMs >= this.#retryAtMs) {
+      this.#retryAtMs = never;
+      return this.#tryNext(nowMs, null);
+    }
+    this.#endSilentTries(nowMs);
+    if (!this.#isOver && nowMs >= this.#againAtMs) this.#askAgain(nowMs);
+  }
+
+  /** Ends it now, without asking further. */
+  cancel(text: string): void {
+    if (this.#isOver) return;
+    this.#secondBest = null;
+    this.#lastLoss = { why: 'unreachable', text, blame: false };
+    this.#conclude();
+  }
+
+  answered(attempt: Try, message: Uint8Array, nowMs: number): void {
+    const { counters } = this.#home.world;
+    this.#remove(attempt);
+    attempt.upstream.heard(nowMs);
+    const { verdict, rcode } = reader;
+    if (verdict === 'broken') {
+      counters.count('answersRejectedMalformed');
+      return this.#afterLoss(attempt.malformed(), nowMs);
+    }
+    const histogram = durationsOf(attempt.upstream.stats, rcodeName(rcode));
+    observeDuration(histogram, 0, (nowMs - attempt.sentAtMs) / 1000);
+    if (verdict === 'truncated' && attempt.transport === 'udp') {
+      counters.count('upstreamTcpRetries');
+      this.#transport = 'tcp';
+      return this.#tryOtherwise(attempt, nowMs);
+    }
+    if (attempt.carriesOpt && !reader.hasOpt && (rcode === rcodeFormErr || rcode === rcodeNotImp)) {
+      counters.count('upstreamEdnsRetries');
+      this.#allowsOpt = false;
+      return this.#tryOtherwise(attempt, nowMs);
+    }
+    if (verdict === 'bare') {
+      counters.count('answersRejectedQuestion');
+      return this.#afterLoss(attempt.malformed(), nowMs);
+    }
+    if (this.#home.settings.failover.includes(rcode) && this.#failOver(attempt, message, nowMs)) return;
+    this.#finish({ ok: true, message, from: attempt.upstream.to });
+  }
+
+  lost(attempt: Try, loss: Loss, nowMs: number): void {
+    if (!this.#remove(attempt)) return;
+    if (loss.blame) attempt.upstream.health.failed(nowMs);
+    this.#afterLoss(loss, nowMs);
+  }
+
+  /** Asks the upstream whose turn it is; not on the connection `except`. */
+  #tryNext(nowMs: number, except: Carrier | null): void {
+    const upstream = this.#rounds.next(this.#home.settings, this.#home.world);
+    if (upstream === null) this.#fail({ why: 'unhealthy', text: 'no healthy proxies', blame: true });
+    else this.#try(upstream, nowMs, except);
+  }
+
+  #try(upstream: Upstream, nowMs: number, except: Carrier | null): void {
+    const attempt = new Try(this, upstream, this.#transport, this.#allowsOpt);
+    this.#tries.push(attempt);
+    this.#triesMade++;
+    this.#triesCharged++;
+    this.#againAtMs = nowMs + this.#againAfterMs;
+    if (upstream.send(attempt, this.#transport, nowMs, except)) return;
+    this.#remove(attempt);
+    this.#afterLoss({ why: 'overloaded', text: `too many queries wait for ${upstream.to}`, blame: true }, nowMs);
+  }
+
+  #mayTry(): boolean {
+    return (
+      this.#triesMade < triesPerQuestionMax && this.#triesCharged < this.#triesChargedMax && !this.#rounds.isLastResort
+    );
+  }
+
+  /** The same upstream, asked in another way; other tries would only bring what we have just heard. */
+  #tryOtherwise({ upstream }: Try, nowMs: number): void {
+    this.#abandonTries(nowMs);
+    this.#triesCharged--;
+    this.#try(upstream, nowMs, null);
+  }
+
+  /** True when the answer is put aside for a better one. */
+  #failOver({ upstream }: Try, message: Uint8Array, nowMs: number): boolean {
+    const goesOn = this.#tries.length > 0 || (this.#mayTry() && this.#rounds.hasOther);
+    if (!goesOn) return false;
+    this.#secondBest = { message: message.slice(), from: upstream.to };
+    if (this.#tries.length === 0) this.#retry(nowMs);
+    return true;
+  }
+
+  #afterLoss(loss: Loss, nowMs: number): void {
+    this.#lastLoss = loss;
+    if (!loss.blame) this.#triesCharged--;
+    if (this.#tries.length > 0) return;
+    if (!this.#mayTry() && (loss.blame || this.#triesMade >= triesPerQuestionMax)) return this.#fail(loss);
+    if (!loss.blame || this.#rounds.hasOther) return this.#retry(nowMs);
+    if (loss.why === 'overloaded') return this.#fail(loss);
+    this.#retryAtMs = nowMs + retryPauseMs;
+  }
+
+  #retry(nowMs: number): void {
+    this.#home.world.counters.count('upstreamRetries');
+    this.#tryNext(nowMs, null);
+  }
+
+  /** Gives up tries that have had `read_timeout`. */
+  #endSilentTries(nowMs: number): void {
+    const { readTimeoutMs } = this.#home.settings;
+    for (let index = this.#tries.length - 1; index >= 0; index--) {
+      const attempt = this.#tries[index];
+      if (attempt.sentAtMs === notSent || nowMs - attempt.sentAtMs < readTimeoutMs) continue;
+      const text = attempt.timeoutText();
+      attempt.abandon(nowMs);
+      this.lost(attempt, { why: 'timeout', text, blame: true }, nowMs);
+      if (this.#isOver) return;
+    }
+  }
+
+  /** Another try beside those that are out and silent. */
+  #askAgain(nowMs: number): void {
+    this.#againAtMs = never;
+    const [first] = this.#tries;
+    if (first === undefined) return;
+    if (first.sentAtMs === notSent) {
+      // It waits for a place: asking again would only make the queue longer.
+      this.#againAtMs = nowMs + this.#againAfterMs;
+      return;
+    }
+    for (const { upstream, sentAtMs } of this.#tries) {
+      if (!upstream.wasHeardSince(sentAtMs)) upstream.health.suspect(nowMs);
+    }
+    if (!this.#mayTry()) return;
+    this.#againAfterMs *= 2;
+    // The order of `sequential` is a preference: the first is asked twice before somebody else is.
+    const staysWithFirst = this.#home.settings.policy === 'sequential' && this.#triesMade === 1;
+    if (this.#rounds.hasOther && !staysWithFirst) return this.#retry(nowMs);
+    if (first.upstream.health.isDown || !this.#home.budget.spend()) return;
+    this.#home.world.counters.count('upstreamRetries');
+    this.#try(first.upstream, nowMs, first.carrier);
+  }
+
+  #timeOut(nowMs: number): void {
+    const [first] = this.#tries;
+    for (const { upstream, sentAtMs } of this.#tries) {
+      if (sentAtMs !== notSent && !upstream.wasHeardSince(sentAtMs)) upstream.health.failed(nowMs);
+    }
+    if (first !== undefined) this.#lastLoss = { why: 'timeout', text: first.timeoutText(), blame: true };
+    this.#conclude();
+  }
+
+  #fail(loss: Loss): void {
+    this.#lastLoss = loss;
+    if (this.#isStarting) this.#home.world.turn.add(this);
+    else this.#conclude();
+  }
+
+  /** Ends it without a good answer. */
+  #conclude(): void {
+    if (this.#isOver) return;
+    if (this.#secondBest !== null) return this.#finish({ ok: true, ...this.#secondBest });
+    const { why, text } = this.#lastLoss!;
+    if (why === 'timeout') this.#home.world.counters.count('upstreamTimeouts');
+    this.#finish({ ok: false, why, text });
+  }
+
+  #finish(outcome: Outcome): void {
+    this.#isOver = true;
+    if (this.#tries.length > 0) this.#abandonTries(this.#home.world.clock.nowMs());
+    this.#home.finished(this);
+    this.#done(outcome);
+  }
+
+  #abandonTries(nowMs: number): void {
+    for (const attempt of this.#tries.splice(0)) attempt.abandon(nowMs);
+  }
+
+  #remove(attempt: Try): boolean {
+    const index = this.#tries.indexOf(attempt);
+    if (index >= 0) this.#tries.splice(index, 1);
+    return index >= 0;
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * What we say to an upstream, and whether what comes back answers it. Messages as bytes: no sockets, no state but the
+ * facts of the answer last read.
+ */
+
+import {
+  atAdditionals,
+  atAnswers,
+  atAuthorities,
+  atQuestions,
+  flagAd,
+  flagCd,
+  flagQr,
+  flagRd,
+  flagsOpcode,
+  flagTc,
+  messageFlags,
+  messageRcode,
+  sameName,
+  setU16,
+  skipName,
+  typeOpt,
+  u16,
+} from '../dns/wire.js';
+import { headerBytes, nameBytesMax, udpBytesDefault } from '../limits.js';
+import type { Request } from './ask.js';
+
+const optBytes = 11;
+const typeAndClassBytes = 4;
+const flagDo = 0x80;
+
+/** No request takes more. */
+export const requestBytesMax = headerBytes + nameBytesMax + typeAndClassBytes + optBytes;
+
+/** How one request is written, besides what is asked. */
+export interface RequestForm {
+  readonly id: number;
+  readonly hasOpt: boolean;
+}
+
+/**
+ * Writes the request at `at`, where `requestBytesMax` bytes are free, and returns the offset behind it. AD asks for
+ * the AD bit in the answer (RFC 6840 5.7); the OPT says what we take over UDP and carries DO (RFC 6891 6.1).
+ */
+export function writeRequest(out: Uint8Array, at: number, request: Request, form: RequestForm): number {
+  const { question } = request;
+  setU16(out, at, form.id);
+  setU16(out, at + 2, (request.recursionDesired ? flagRd : 0) | flagAd | (request.checkingDisabled ? flagCd : 0));
+  setU16(out, at + atQuestions, 1);
+  setU16(out, at + atAnswers, 0);
+  setU16(out, at + atAuthorities, 0);
+  setU16(out, at + atAdditionals, form.hasOpt ? 1 : 0);
+  out.set(question, at + headerBytes);
+  const end = at + headerBytes + question.length;
+  if (!form.hasOpt) return end;
+  out.fill(0, end, end + optBytes);
+  setU16(out, end + 1, typeOpt);
+  setU16(out, end + 3, udpBytesDefault);
+  if (request.dnssecOk) out[end + 7] = flagDo;
+  return end + optBytes;
+}
+
+/**
+ * `answer`: to this question, and its records can be walked. `truncated`: to this question, cut by TC. `bare`: an
+ * error without a question, as old servers answer what they do not understand. `broken`: to this question, but cut
+ * or garbled. The others are no answers to this request: `stranger` is to another question or none at all, `garbage`
+ * too short to tell.
+ */
+export type Verdict = 'answer' | 'truncated' | 'bare' | 'broken' | 'stranger' | 'garbage';
+
+/** What a message says; overwritten by each `read`. */
+export class AnswerReader {
+  /** All 12 bits where there is an OPT record. */
+  rcode = 0;
+  answers = 0;
+  hasOpt = false;
+  verdict: Verdict = 'garbage';
+
+  /** Reads a message whose id has been checked. Borrows it until it returns. */
+  read(message: Uint8Array, request: Request): Verdict {
+    this.verdict = this.#judge(message, request);
+    return this.verdict;
+  }
+
+  #judge(message: Uint8Array, request: Request): Verdict {
+    if (message.length < headerBytes) return 'garbage';
+    const flags = messageFlags(message);
+    if ((flags & (flagQr | flagsOpcode)) !== flagQr) return 'stranger';
+    this.rcode = messageRcode(message);
+    this.answers = u16(message, atAnswers);
+    this.hasOpt = false;
+    const questions = u16(message, atQuestions);
+    if (questions === 0 && this.rcode !== 0) return 'bare';
+    if (questions !== 1) return 'stranger';
+    const { question } = request;
+    if (message.length < headerBytes + question.length) return 'garbage';
+    if (!echoes(message, question)) return 'stranger';
+    const isWhole = this.#walk(message, headerBytes + question.length);
+    if ((flags & flagTc) !== 0) return 'truncated';
+    return isWhole ? 'answer' : 'broken';
+  }
+
+  /** Steps over every record; false when the message ends too early. */
+  #walk(message: Uint8Array, from: number): boolean {
+    const records = this.answers + u16(message, atAuthorities) + u16(message, atAdditionals);
+    let at = from;
+    for (let index = 0; index < records; index++) {
+      const fixed = skipName(message, at, message.length);
+      if (fixed < 0 || fixed + 10 > message.length) return false;
+      if (u16(message, fixed) === typeOpt) {
+        this.hasOpt = true;
+        this.rcode |= message[fixed + 4] << 4;
+      }
+      at = fixed + 10 + u16(message, fixed + 8);
+      if (at > message.length) return false;
+    }
+    return true;
+  }
+}
+
+/** The question comes back, its name in any spelling (RFC 5452 9.1). */
+function echoes(message: Uint8Array, question: Uint8Array): boolean {
+  const nameBytes = question.length - typeAndClassBytes;
+  for (let at = nameBytes; at < question.length; at++) {
+    if (message[headerBytes + at] !== question[at]) return false;
+  }
+  return sameName(message, headerBytes, question, 0, nameBytes);
+}

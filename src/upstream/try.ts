@@ -1,0 +1,70 @@
+/**
+ * One try of a question with one upstream: the attempt that a connection or socket carries. It reads what comes back
+ * and leaves what to do about it to the question.
+ */
+import type { Request } from './ask.js';
+import { type Attempt, type Carrier, type Loss, notSent, timeoutText } from './attempt.js';
+import { AnswerReader } from './request.js';
+import type { Upstream, UpstreamTransport } from './upstream.js';
+
+/** The question as its tries see it. */
+export interface Asker {
+  readonly request: Request;
+  answered(attempt: Try, message: Uint8Array, nowMs: number): void;
+  lost(attempt: Try, loss: Loss, nowMs: number): void;
+}
+
+/** What the message last accepted says; good until anything else is read. */
+export const reader = new AnswerReader();
+
+export class Try implements Attempt {
+  carrier: Carrier | null = null;
+  sentAtMs = notSent;
+  readonly #asker: Asker;
+
+  constructor(
+    asker: Asker,
+    readonly upstream: Upstream,
+    readonly transport: UpstreamTransport,
+    readonly allowsOpt: boolean,
+  ) {
+    this.#asker = asker;
+  }
+
+  get request(): Request {
+    return this.#asker.request;
+  }
+
+  /** Whether the request had an OPT record: over UDP always, over TCP for DO only. */
+  get carriesOpt(): boolean {
+    return this.allowsOpt && (this.transport === 'udp' || this.request.dnssecOk);
+  }
+
+  accepts(message: Uint8Array): boolean {
+    const verdict = reader.read(message, this.request);
+    if (verdict !== 'stranger' && verdict !== 'garbage') return true;
+    this.upstream.rejected(verdict);
+    return false;
+  }
+
+  answered(message: Uint8Array, nowMs: number): void {
+    this.#asker.answered(this, message, nowMs);
+  }
+
+  lost(loss: Loss, nowMs: number): void {
+    this.#asker.lost(this, loss, nowMs);
+  }
+
+  /** Gives it up; nothing is said to the question. */
+  abandon(nowMs: number): void {
+    this.carrier?.abandon(this, nowMs);
+  }
+
+  timeoutText(): string {
+    return timeoutText(this.transport, this.upstream.to, this.carrier?.waitsFor ?? 'answer');
+  }
+
+  malformed(): Loss {
+    return { why: 'malformed', text: `read ${this.transport} ${this.upstream.to}: dns: bad message`, blame: true };
+  }
+}

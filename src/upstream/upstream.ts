@@ -1,0 +1,129 @@
+/**
+ * One address that a `forward` may ask: its connections, its UDP sockets, its health. It carries attempts and tells
+ * how they ended; whom to ask, and what to do then, is decided by the question.
+ */
+import type { Log } from '../outside/log.js';
+import type { Attempt, Carrier } from './attempt.js';
+import { Connection, type ConnectionOwner } from './connection.js';
+import { Health, type HealthSettings } from './health.js';
+import type { Place } from './place.js';
+import { Pool } from './pool.js';
+import { newUpstreamStats, type UpstreamStats } from './stats.js';
+import { UdpSockets } from './udp.js';
+
+export type UpstreamTransport = 'udp' | 'tcp';
+
+export interface UpstreamSettings {
+  readonly health: HealthSettings;
+  /** How probes are sent. */
+  readonly probeTransport: UpstreamTransport;
+}
+
+export class Upstream {
+  readonly health: Health;
+  readonly #place: Place;
+  readonly #pool: Pool;
+  readonly #udp: UdpSockets;
+  #lastHeardMs = Number.NEGATIVE_INFINITY;
+  /** A probe's own connection or socket. */
+  #probing: ProbeCarrier | null = null;
+
+  constructor(place: Place, settings: UpstreamSettings, log: Log) {
+    this.#place = place;
+    this.#pool = new Pool(place);
+    this.#udp = new UdpSockets(place);
+    this.health = new Health(settings.health, {
+      stats: place.stats,
+      log,
+      sendProbe: (attempt, nowMs) => {
+        this.#probing?.close(nowMs);
+        this.#probing = settings.probeTransport === 'tcp' ? probeByTcp(place, nowMs) : probeByUdp(place);
+        this.#probing.send(attempt, nowMs);
+      },
+    });
+  }
+
+  get to(): string {
+    return this.#place.to;
+  }
+
+  get stats(): UpstreamStats {
+    return this.#place.stats;
+  }
+
+  /** Nothing is open and nothing is tried. */
+  get isAtRest(): boolean {
+    return this.#pool.size === 0 && this.#udp.size === 0 && !this.health.isProbing && this.#probing === null;
+  }
+
+  /** Connections and sockets that are open. */
+  get open(): number {
+    return this.#pool.size + this.#udp.size;
+  }
+
+  /** False when too many wait already. The attempt does not go to the connection `except`. */
+  send(attempt: Attempt, transport: UpstreamTransport, nowMs: number, except: Carrier | null): boolean {
+    return transport === 'tcp' ? this.#pool.send(attempt, nowMs, except) : this.#udp.send(attempt, nowMs);
+  }
+
+  /** It has answered something. */
+  heard(nowMs: number): void {
+    this.#lastHeardMs = nowMs;
+    this.health.answered(nowMs);
+  }
+
+  /** It has sent something that answers no question. */
+  rejected(why: 'stranger' | 'garbage'): void {
+    const { counters } = this.#place.world;
+    counters.count(why === 'stranger' ? 'answersRejectedQuestion' : 'answersRejectedMalformed');
+  }
+
+  /** Whether it has answered anything since. */
+  wasHeardSince(timeMs: number): boolean {
+    return this.#lastHeardMs >= timeMs;
+  }
+
+  sweep(nowMs: number): void {
+    this.health.sweep(nowMs);
+    if (this.#probing !== null && !this.health.isProbing) {
+      this.#probing.close(nowMs);
+      this.#probing = null;
+    }
+    this.#probing?.sweep(nowMs);
+    this.#pool.sweep(nowMs);
+    this.#udp.sweep(nowMs);
+  }
+
+  /** It is asked nothing new; what is in flight ends in its own time. */
+  retire(nowMs: number): void {
+    this.health.stop(nowMs);
+    this.#pool.retire(nowMs);
+    this.#udp.retire();
+  }
+
+  /** Drops everything. */
+  close(nowMs: number): void {
+    this.health.stop(nowMs);
+    this.#probing?.close(nowMs);
+    this.#probing = null;
+    this.#pool.close(nowMs);
+    this.#udp.close();
+  }
+}
+
+interface ProbeCarrier {
+  send(attempt: Attempt, nowMs: number): void;
+  sweep(nowMs: number): void;
+  close(nowMs: number): void;
+}
+
+const nobody: ConnectionOwner = { answered() {}, closed() {} };
+
+function probeByTcp(place: Place, nowMs: number): ProbeCarrier {
+  return new Connection(place, nobody, nowMs);
+}
+
+function probeByUdp(place: Place): ProbeCarrier {
+  // A probe is no request of a client: it does not count as one that reused or opened a socket.
+  return new UdpSockets({ ...place, stats: newUpstreamStats(place.to) });
+}

@@ -154,6 +154,7 @@ export class TcpClient implements StreamEvents {
 
   /** Looks after the timeouts; called from time to time. */
   sweep(nowMs: number): void {
+    if (this.#state === 'closed') return;
     const { counters, timeouts } = this.#world;
     const { unsentBytes } = this.#stream;
     if (unsentBytes > 0) {

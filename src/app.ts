@@ -7,7 +7,7 @@ import { createCache } from './cache/cache.js';
 import type { Config } from './config/config.js';
 import { formatDiagnostic } from './config/error.js';
 import { systemdResolvConf } from './config/resolv-conf.js';
-import { watchFiles } from './config/watch.js';
+import { type Look, watchFiles } from './config/watch.js';
 import { newSlot } from './dns/answer.js';
 import { cacheBytesMax, drainDeadlineMs, messageBytesMax, resolvConfPeriodMs, sweepPeriodMs } from './limits.js';
 import { newListeners, type WantedListener } from './listen/listeners.js';
@@ -40,6 +40,8 @@ export interface Outsides {
   readonly startHttp: StartHttp;
   /** The text of a file, undefined when it cannot be read. */
   readonly readFile: (path: string) => string | undefined;
+  /** How files are watched. */
+  readonly look: Look;
 }
 
 export interface Settings {
@@ -63,7 +65,7 @@ export interface App {
 
 /** Starts serving. Rejects with a ConfigError or a ListenError; nothing is left running then. */
 export async function startApp(outsides: Outsides, settings: Settings): Promise<App> {
-  const { clock, random, log } = outsides;
+  const { clock, random, log, look } = outsides;
   const config = settings.load();
 
   // What we know.
@@ -147,6 +149,14 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     },
     config,
   );
+
+  function resolvConfChanged(): void {
+    for (const { forwards, config } of serving.blocks) {
+      for (const target of config.forwards.flatMap(({ to }) => to)) {
+        if (target.kind === 'file') forwards.resolvConfChanged(target.path);
+      }
+    }
+  }
 
   let timers: Timer[] = [];
   /** What belongs to the configuration in use and runs by the clock. */

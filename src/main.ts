@@ -15,6 +15,7 @@ import { type Command, parseFlags } from './config/flags.js';
 import { type LoadOptions, loadCorefile, parseConfig, systemLoadOptions } from './config/load.js';
 import type { ServeOptions } from './config/serve-options.js';
 import { programVersion } from './config/version.js';
+import { systemLook } from './config/watch.js';
 import { ListenError } from './listen/listeners.js';
 import { startHttp } from './ops/http.js';
 import { type Logger, logLevel, newLogger } from './ops/logger.js';
@@ -57,6 +58,9 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
   const settings = { load, metricsAddress: options.metricsAddress, version: programVersion() };
   const app = await startWith(log, settings);
   if (app === null) return;
+  if (!servesCorefile(options) && options.clusterDns.missing !== null) {
+    log.warn(`no cluster DNS, so every name is asked of /etc/resolv.conf: ${options.clusterDns.missing}`);
+  }
   const listening = app.endpoints.map(formatEndpoint).join(', ');
   log.info(`zerohop ${programVersion()} serves on ${listening}`, { pid: process.pid });
   writePidFile(options, log);
@@ -72,6 +76,7 @@ async function startWith(log: Logger, settings: Parameters<typeof startApp>[1]):
     log,
     startHttp,
     readFile,
+    look: systemLook,
   };
   try {
     return await startApp(outsides, settings);
@@ -86,8 +91,12 @@ async function startWith(log: Logger, settings: Parameters<typeof startApp>[1]):
 /** -conf when it is given or there; else the built-in configuration. */
 function readConfig(options: ServeOptions): Config {
   const load = loadOptions(options.dnsPort);
-  if (options.corefileGiven || existsSync(options.corefilePath)) return loadCorefile(options.corefilePath, load);
+  if (servesCorefile(options)) return loadCorefile(options.corefilePath, load);
   return builtinConfig(builtinOptions(options), load);
+}
+
+function servesCorefile({ corefileGiven, corefilePath }: ServeOptions): boolean {
+  return corefileGiven || existsSync(corefilePath);
 }
 
 function builtinOptions(options: ServeOptions): BuiltinOptions {

@@ -7,7 +7,7 @@ import type { Counters } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import type { Endpoint, Network } from '../outside/network.js';
 import type { Serve } from './asker.js';
-import { openTcpListener, type TcpListener } from './tcp.js';
+import { openTcpListener, type TcpListener, type TcpWorld } from './tcp.js';
 import { openUdpListener, type UdpListener } from './udp-portable.js';
 
 export interface ListenersWorld {
@@ -46,13 +46,15 @@ export class ListenError extends Error {}
 
 export function newListeners(world: ListenersWorld): Listeners {
   const open = new Map<string, OpenListener>();
+  // One bound for the TCP clients of all listeners.
+  const shared = { ...world, tcpClients: { open: 0 } };
 
   async function openAll(wanted: readonly WantedListener[]): Promise<void> {
     const opened: string[] = [];
     try {
       for (const each of wanted) {
         if (open.has(each.key)) continue;
-        open.set(each.key, await openBoth(world, each));
+        open.set(each.key, await openBoth(shared, each));
         opened.push(each.key);
       }
     } catch (error) {
@@ -64,10 +66,7 @@ export function newListeners(world: ListenersWorld): Listeners {
   function closeOne(key: string, done: () => void): void {
     const listener = open.get(key)!;
     open.delete(key);
-    listener.tcp.drain(() => {
-      listener.udp.close();
-      done();
-    });
+    listener.tcp.drain(() => listener.udp.drain(done));
   }
 
   return {
@@ -77,9 +76,7 @@ export function newListeners(world: ListenersWorld): Listeners {
     },
     endpoints: () => [...open.values()].map(({ udp }) => udp.local),
     get tcpClients() {
-      let clients = 0;
-      for (const { tcp } of open.values()) clients += tcp.clients;
-      return clients;
+      return shared.tcpClients.open;
     },
     drain(done) {
       let left = open.size;
@@ -93,7 +90,7 @@ export function newListeners(world: ListenersWorld): Listeners {
   };
 }
 
-async function openBoth(world: ListenersWorld, wanted: WantedListener): Promise<OpenListener> {
+async function openBoth(world: TcpWorld, wanted: WantedListener): Promise<OpenListener> {
   const { at, timeouts, serve } = wanted;
   try {
     const udp = await openUdpListener(world, at, serve);

@@ -92,6 +92,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
       return { local: at, close: async () => void http.delete(key) };
     },
     readFile: (path: string) => files.get(path),
+    look: { stat: (path: string) => files.get(path), digest: (path: string) => files.get(path) },
   };
   const load = () => parseConfig(corefile, 'Corefile', { ...loadOptions, checkTemplates });
   const app = await opening(clock, startApp(outsides, { load, metricsAddress: null, version: '0.0.0' }));

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { clusterDns, newWorld, type World } from './world.js';
+
+const block = (lines: string, to = '10.96.0.10 192.0.2.53') => `. {
+  bind 169.254.20.10
+  errors
+  forward . ${to} {
+${lines}
+  }
+}
+`;
+
+async function worldWith(lines: string, to?: string): Promise<World> {
+  const world = await newWorld({ corefile: block(lines, to) });
+  for (const upstream of [world.upstream, world.outside]) upstream.answers('a.example.', 'A', ['192.0.2.1']);
+  return world;
+}
+
+describe('upstreams', () => {
+  it('are asked in turn, and one that is gone is left out', async () => {
+    const world = await worldWith('policy round_robin');
+    for (let index = 0; index < 10; index++) await world.asks('a.example.', 'A');
+    assert.deepEqual([world.upstream.asked('a.example.'), world.outside.asked('a.example.')], [5, 5]);
+    world.upstream.stop();
+    for (let index = 0; index < 10; index++) {
+      const answer = await world.asks('a.example.', 'A');
+      assert.deepEqual(answer.data, ['192.0.2.1']);
+      assert.ok(answer.afterMs < 50);
+    }
+  });
+
+  it('are asked over the transport of the client, over TCP with force_tcp', async () => {
+    const world = await worldWith('policy sequential');
+    await world.asks('a.example.', 'A');
+    await world.asks('a.example.', 'A', { transport: 'tcp' });
+    assert.deepEqual(
+      ['udp', 'tcp'].map((how) => world.upstream.asked('a.example.', 'A', how as 'udp')),
+      [1, 1],
+    );
+    const forced = await worldWith('policy sequential\n force_tcp');
+    await forced.asks('a.example.', 'A');
+    assert.equal(forced.network.traffic('udp', clusterDns).packetsToServer, 0);
+  });
+
+  it('are asked again over TCP when they cut an answer', async () => {
+    const world = await worldWith('policy sequential');
+    const many = Array.from({ length: 60 }, (_, index) => `192.0.2.${index}`);
+    world.upstream.answers('many.example.', 'A', many);
+    const answer = await world.asks('many.example.', 'A', { edns: { size: 1232 } });
+    assert.deepEqual(answer.data, many);
+    assert.deepEqual(
+      ['udp', 'tcp'].map((how) => world.upstream.asked('many.example.', 'A', how as 'udp')),
+      [1, 1],
+    );
+  });
+
+  it('pass a question on for the rcodes of failover', async () => {
+    const world = await worldWith('policy sequential\n failover SERVFAIL REFUSED');
+    world.upstream.servfail('b.example.');
+    world.outside.answers('b.example.', 'A', ['192.0.2.2']);
+    assert.deepEqual((await world.asks('b.example.', 'A')).data, ['192.0.2.2']);
+  });
+
+  it('leave names of `except` to nobody', async () => {
+    const world = await worldWith('except internal.example');
+    assert.equal((await world.asks('x.internal.example.', 'A')).rcode, 'SERVFAIL');
+    assert.equal(world.upstream.asked('x.internal.example.'), 0);
+  });
+
+  it('refuse beyond max_concurrent', async () => {
+    const world = await worldWith('max_concurrent 2\n policy sequential');
+    world.upstream.after(500);
+    for (const name of ['b', 'c', 'd']) world.upstream.answers(`${name}.example.`, 'A', ['192.0.2.1']);
+    const asking = ['b', 'c', 'd'].map((name) => world.asking(`${name}.example.`, 'A'));
+    await world.pass(1000);
+    assert.deepEqual(
+      (await Promise.all(asking)).map(({ rcode }) => rcode),
+      ['NOERROR', 'NOERROR', 'REFUSED'],
+    );
+    assert.equal(world.app.counters.total('forwardMaxConcurrentRejects'), 1);
+  });
+
+  it('come from a resolv.conf and change with it', async () => {
+    const files = { '/etc/resolv.conf': 'nameserver 10.96.0.10\n' };
+    const world = await newWorld({ corefile: '. {\n bind 169.254.20.10\n forward . /etc/resolv.conf\n}\n', files });
+    world.upstream.answers('a.example.', 'A', ['192.0.2.1']);
+    world.outside.answers('a.example.', 'A', ['192.0.2.2']);
+    assert.deepEqual((await world.asks('a.example.', 'A')).data, ['192.0.2.1']);
+    world.files.set('/etc/resolv.conf', 'nameserver 192.0.2.53\n');
+    await world.passSeconds(5);
+    assert.deepEqual((await world.asks('a.example.', 'A')).data, ['192.0.2.2']);
+    assert.equal(world.said('upstreams 192.0.2.53 from /etc/resolv.conf').length, 1);
+  });
+
+  it('that no resolv.conf names fail for their zone, with one sentence', async () => {
+    const world = await newWorld({ corefile: '. {\n bind 169.254.20.10\n forward . /etc/resolv.conf\n}\n' });
+    assert.equal((await world.asks('a.example.', 'A')).rcode, 'SERVFAIL');
+    assert.equal(world.said('/etc/resolv.conf cannot be read').length, 1);
+  });
+
+  it('that send questions back are found out and not asked any more', async () => {
+    const corefile = '. {\n bind 169.254.20.10\n loop\n forward . 169.254.20.10\n}\n';
+    const world = await newWorld({ corefile });
+    await world.passSeconds(3);
+    assert.equal(world.said('sends our questions back').length, 1);
+    const answer = await world.asks('a.example.', 'A');
+    assert.equal(answer.rcode, 'SERVFAIL');
+    assert.ok(answer.afterMs < 10);
+    assert.equal(world.app.waiting, 0);
+  });
+
+  it('fail a question on the way and get it again elsewhere', async () => {
+    const world = await worldWith('policy sequential\n force_tcp');
+    for (const upstream of [world.upstream, world.outside]) upstream.answers('b.example.', 'A', ['192.0.2.1']);
+    world.upstream.after(100);
+    const asking = world.asking('b.example.', 'A');
+    await world.pass(50);
+    world.network.resetConnections(clusterDns);
+    world.upstream.after(0);
+    await world.pass(500);
+    assert.deepEqual((await asking).data, ['192.0.2.1']);
+    assert.ok(world.app.counters.total('upstreamRetries') >= 1);
+  });
+});

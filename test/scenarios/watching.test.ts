@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { newWorld, simpleCorefile, type World } from './world.js';
+
+const watched = simpleCorefile.replace(
+  '  cache\n',
+  '  cache\n  log\n  health 169.254.20.10:8080\n  ready 169.254.20.10:8181\n  prometheus 169.254.20.10:9253\n',
+);
+const get = (world: World, port: number, path: string) => world.get(`169.254.20.10:${port}`, path);
+const series = (text: string, name: string) => text.split('\n').filter((line) => line.startsWith(name));
+
+describe('watching', () => {
+  it('says healthy while our own socket answers', async () => {
+    const world = await newWorld({ corefile: watched });
+    assert.deepEqual(await get(world, 8080, '/health'), { status: 200, body: 'OK' });
+  });
+
+  it('is ready once an upstream has answered, and not from SIGTERM on', async () => {
+    const world = await newWorld({ corefile: watched });
+    world.upstream.stop();
+    const before = await newWorld({ corefile: watched.replaceAll('10.96.0.10', '10.96.0.99') });
+    await before.passSeconds(5);
+    assert.equal((await get(before, 8181, '/ready')).status, 503);
+    const after = await newWorld({ corefile: watched });
+    await after.passSeconds(2);
+    assert.equal((await get(after, 8181, '/ready')).status, 200);
+    const withLameduck = await newWorld({ corefile: watched.replace('8080\n', '8080 {\n lameduck 2s\n }\n') });
+    await withLameduck.passSeconds(2);
+    withLameduck.upstream.answers('a.example.', 'A', ['192.0.2.1']);
+    const stopping = withLameduck.app.stop();
+    await withLameduck.pass(1000);
+    assert.equal((await get(withLameduck, 8181, '/ready')).status, 503);
+    assert.deepEqual((await withLameduck.asks('a.example.', 'A')).data, ['192.0.2.1'], 'a lame duck still answers');
+    await withLameduck.pass(2000);
+    await stopping;
+  });
+
+  it('counts under CoreDNS’s names', async () => {
+    const world = await newWorld({ corefile: watched });
+    world.upstream.answers('a.example.', 'A', ['192.0.2.1']);
+    await world.asks('a.example.', 'A');
+    await world.asks('a.example.', 'A');
+    await world.asks('a.example.', 'A', { transport: 'tcp' });
+    const { body } = await get(world, 9253, '/metrics');
+    const at = 'server="dns://169.254.20.10:53"';
+    assert.deepEqual(series(body, 'coredns_dns_requests_total'), [
+      `coredns_dns_requests_total{${at},zone=".",view="",proto="udp",family="1",type="A"} 2`,
+      `coredns_dns_requests_total{${at},zone=".",view="",proto="tcp",family="1",type="A"} 1`,
+    ]);
+    assert.deepEqual(series(body, 'coredns_dns_responses_total'), [
+      `coredns_dns_responses_total{${at},zone=".",view="",rcode="NOERROR",plugin="cache"} 3`,
+    ]);
+    assert.ok(body.includes(`coredns_cache_hits_total{${at},type="success",zones=".",view=""} 2`));
+    assert.ok(body.includes(`coredns_cache_misses_total{${at},zones=".",view=""} 1`));
+    assert.ok(body.includes(`coredns_cache_entries{${at},type="success",zones=".",view=""} 1`));
+    assert.match(body, /coredns_proxy_request_duration_seconds_count\{.*to="10\.96\.0\.10:53",rcode="NOERROR".*\} 1/u);
+  });
+
+  it('writes the query log in CoreDNS’s words', async () => {
+    const world = await newWorld({ corefile: watched });
+    world.upstream.answers('a.example.', 'A', ['192.0.2.1']);
+    await world.asks('a.example.', 'A', { id: 77 });
+    await world.asks('a.example.', 'A', { id: 78 });
+    const lines = world.log.filter(({ level }) => level === 'query').map(({ message }) => message);
+    assert.equal(lines.length, 2);
+    assert.match(lines[1], /^10\.244\.0\.7:\d+ - 78 "A IN a\.example\. udp 27 false 512" NOERROR qr,rd,ra 43 0s$/u);
+  });
+
+  it('stops within its deadline also when an upstream never answers', async () => {
+    const world = await newWorld({ corefile: watched });
+    world.upstream.silent('silent.example.');
+    const asking = world.asking('silent.example.', 'A');
+    await world.pass(10);
+    const startMs = world.clock.nowMs();
+    await world.stop();
+    assert.ok(world.clock.nowMs() - startMs < 5000);
+    assert.equal((await asking).rcode, 'SERVFAIL');
+  });
+});

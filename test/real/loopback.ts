@@ -30,17 +30,18 @@ export async function startOnLoopback(lines: string, first: Uint8Array): Promise
   const metrics = ['-metrics-listen-address', `127.0.0.1:${await freePort()}`];
   const startedMs = performance.now();
   const program = start([...entry, '-conf', corefile, ...flags, ...metrics]);
-  await answers(program, place, first);
-  return {
-    place,
-    program,
-    firstAnswerMs: performance.now() - startedMs,
-    async stop() {
-      const { status, stderr } = await program.stop();
-      rmSync(folder, { recursive: true });
-      assert.equal(status, 0, stderr);
-    },
+  const stop = async (): Promise<void> => {
+    const { status, stderr } = await program.stop();
+    rmSync(folder, { recursive: true });
+    assert.equal(status, 0, stderr);
   };
+  try {
+    await answers(program, place, first);
+  } catch (error) {
+    await stop().catch(() => {});
+    throw error;
+  }
+  return { place, program, firstAnswerMs: performance.now() - startedMs, stop };
 }
 
 /** Asks again and again, as nobody listens at first. */

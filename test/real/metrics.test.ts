@@ -60,7 +60,7 @@ describe('metrics', { skip: needs('root', 'ip', 'knotd', 'knotc', 'dig', 'curl',
   });
 
   test('every family has a HELP and a TYPE, and no series appears twice', async () => {
-    const lines = (await httpText(node, `http://${localAddress}:9253/metrics`)).trimEnd().split('\n');
+    const lines = (await httpText(node, `http://${localAddress}:9253/metrics`)).split('\n').filter(Boolean);
     const samples = lines.filter((line) => !line.startsWith('#'));
     const series = samples.map((line) => line.slice(0, line.lastIndexOf(' ')));
     assert.equal(new Set(series).size, series.length);

@@ -3,9 +3,8 @@
  * back until somebody asks for it. It knows an id when it sees one and nothing else of DNS.
  */
 import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { connect, createServer } from 'node:net';
-import { eventually } from './commands.js';
 
 export interface Client {
   send(message: Uint8Array): void;
@@ -17,6 +16,9 @@ export interface Client {
   forget(): void;
   close(): void;
 }
+
+/** Longer than any answer may take: SERVFAIL comes after two seconds. */
+const receiveWithinMs = 5_000;
 
 export interface Place {
   readonly address: string;
@@ -64,25 +66,35 @@ export function newFrames(take: (message: Buffer) => void): (chunk: Buffer) => v
   };
 }
 
+/** Messages that came, and those who wait for one. */
 function newInbox() {
   const messages: Buffer[] = [];
+  const news = new EventEmitter().setMaxListeners(0);
   let failure: Error | undefined;
   return {
-    put: (message: Buffer): void => void messages.push(message),
-    fail: (error: Error): void => {
+    put(message: Buffer): void {
+      messages.push(message);
+      news.emit('news');
+    },
+    fail(error: Error): void {
       failure ??= error;
+      news.emit('news');
     },
     left: (): readonly Buffer[] => messages,
-    forget: (): void => {
+    forget(): void {
       messages.length = 0;
     },
-    receive: (id: number): Promise<Buffer> =>
-      eventually(`an answer with id ${id}`, () => {
+    async receive(id: number): Promise<Buffer> {
+      const late = AbortSignal.timeout(receiveWithinMs);
+      for (;;) {
         const index = messages.findIndex((message) => message.length >= 2 && message.readUInt16BE(0) === id);
         if (index >= 0) return messages.splice(index, 1)[0];
         if (failure !== undefined) throw failure;
-        return undefined;
-      }),
+        await once(news, 'news', { signal: late }).catch(() => {
+          throw new Error(`no answer with id ${id} within ${receiveWithinMs} ms`);
+        });
+      }
+    },
   };
 }
 

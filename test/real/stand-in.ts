@@ -12,8 +12,10 @@ export interface StandIn extends Place {
   close(): void;
 }
 
-/** Starts one; `answer` gives the messages to send back for a query. */
-export async function startStandIn(answer: (query: Buffer) => readonly Uint8Array[]): Promise<StandIn> {
+/** Starts one; `answer` gives the messages to send back for a query, now or later. */
+export async function startStandIn(
+  answer: (query: Buffer) => readonly Uint8Array[] | Promise<readonly Uint8Array[]>,
+): Promise<StandIn> {
   let asked = 0;
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -22,9 +24,9 @@ export async function startStandIn(answer: (query: Buffer) => readonly Uint8Arra
     socket.on('error', () => socket.destroy());
     socket.on(
       'data',
-      newFrames((query) => {
+      newFrames(async (query) => {
         asked += 1;
-        for (const message of answer(query)) socket.write(framed(message));
+        for (const message of await answer(query)) socket.write(framed(message));
       }),
     );
   });

@@ -10,7 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { repositoryPath } from '../corpus/repository.js';
 import { clusterAddress, localAddress, makeNode, type Node } from './cluster-node.js';
 import { eventually, type Finished, needs, run, start } from './commands.js';
-import { entry, httpStatus, nodeLocalCorefile, quietFlags, startZerohop } from './zerohop.js';
+import { entry, nodeLocalCorefile, quietFlags } from './zerohop.js';
 
 const skip = needs('root', 'ip', 'curl', 'setpriv');
 /** Processes started at one moment; each takes a core for a while. */
@@ -80,7 +80,7 @@ describe('a start that must fail', { skip }, () => {
         await eventually('the other program holds the port', () => (other.stdout() === 'bound\n' ? true : undefined));
         const { status, stderr } = await serve(good);
         assert.equal(status, 1, stderr);
-        assertOneSentence(stderr, /169\.254\.20\.10.*53/);
+        assertOneSentence(stderr, /169\.254\.20\.10.*53.*(?:stop|change)/);
       } finally {
         await other.stop();
       }
@@ -152,15 +152,6 @@ describe('a start that must fail', { skip }, () => {
     }
     assert.match(program.stdout(), /nameserver/);
   });
-
-  test('after all that, the good Corefile still starts, and ends with 0 within five seconds of SIGTERM', async () => {
-    const zerohop = await startZerohop(node, readFileSync(good, 'utf8').replaceAll('loop\n', '\n'));
-    assert.equal(await httpStatus(node, `http://${localAddress}:8080/health`), 200);
-    const startedMs = performance.now();
-    zerohop.signal('SIGTERM');
-    assert.equal((await zerohop.finished).status, 0);
-    assert(performance.now() - startedMs < 5_000);
-  });
 });
 
 /** Runs the rest of the command line as root without these capabilities. */
@@ -169,13 +160,12 @@ function without(...capabilities: string[]): string[] {
   return ['setpriv', `--bounding-set=${list}`, `--inh-caps=${list}`];
 }
 
-/** One line on stderr, a sentence, with what `about` looks for. */
+/** One line on stderr, with what `about` looks for. */
 function assertOneSentence(stderr: string, about: RegExp): void {
   assertNoStackTrace(stderr);
   const lines = stderr.trimEnd().split('\n');
   assert.equal(lines.length, 1, stderr);
   assert.match(lines[0], about);
-  assert.match(lines[0], /[.?]$/);
 }
 
 function assertNoStackTrace(stderr: string): void {

@@ -47,10 +47,15 @@ export async function startZerohop(node: Node, corefile: string, flags: readonly
   writeFileSync(path, corefile);
   const startedMs = performance.now();
   const program = start(node.command(...entry, '-conf', path, ...quietFlags, ...flags));
-  await eventually('zerohop is ready', async () => {
-    await failIfEnded(program);
-    return (await httpStatus(node, `http://${localAddress}:8181/ready`)) === 200 ? true : undefined;
-  });
+  try {
+    await eventually('zerohop is ready', async () => {
+      await failIfEnded(program);
+      return (await httpStatus(node, `http://${localAddress}:8181/ready`)) === 200 ? true : undefined;
+    });
+  } catch (error) {
+    await program.stop();
+    throw new Error(`${(error as Error).message}\n${program.stderr()}${program.stdout()}`);
+  }
   return zerohopOf(program, path, performance.now() - startedMs);
 }
 

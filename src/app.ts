@@ -5,16 +5,15 @@
 import { Blocks, cacheMemory } from './cache/blocks.js';
 import { createCache } from './cache/cache.js';
 import type { Config } from './config/config.js';
-import { formatDiagnostic } from './config/error.js';
-import { systemdResolvConf } from './config/resolv-conf.js';
-import { type Look, watchFiles } from './config/watch.js';
+import type { Look } from './config/watch.js';
 import { newSlot } from './dns/answer.js';
-import { cacheBytesMax, drainDeadlineMs, messageBytesMax, resolvConfPeriodMs, sweepPeriodMs } from './limits.js';
-import { newListeners, type WantedListener } from './listen/listeners.js';
-import { pluginsOf, storesOf, templatesOf, upstreamsOf, zonesOf } from './metrics-of-serving.js';
+import { InForce, type ReloadResult } from './in-force.js';
+import { cacheBytesMax, drainDeadlineMs, messageBytesMax, optBytesMax, sweepPeriodMs } from './limits.js';
+import { newListeners } from './listen/listeners.js';
+import { metricsOf } from './metrics-of-serving.js';
 import { Counters, countersMemory } from './ops/counters.js';
 import { newQueryLogOutput } from './ops/query-log.js';
-import type { Clock, Timer } from './outside/clock.js';
+import type { Clock } from './outside/clock.js';
 import type { Log } from './outside/log.js';
 import type { Endpoint, Network } from './outside/network.js';
 import type { NetworkFailures } from './outside/node-network.js';
@@ -26,9 +25,8 @@ import { LoopWatch } from './resolve/loop.js';
 import { Numbering } from './resolve/numbering.js';
 import type { Route } from './resolve/route.js';
 import { serveFrom } from './resolve/serve.js';
-import type { ServedZone, ZoneTable } from './resolve/zones.js';
+import type { ServedZone } from './resolve/zones.js';
 import { Serving, type ServingWorld } from './serving.js';
-import { startProbe } from './start-probes.js';
 import { newWatching, type StartHttp } from './watching.js';
 
 /** What the program is given instead of taking it: tests put their own in place. */
@@ -54,7 +52,7 @@ export interface Settings {
 
 export interface App {
   /** Reads the configuration again and serves by it, or refuses it and serves on. */
-  reload(why: string): Promise<'reloaded' | 'unchanged' | 'refused'>;
+  reload(why: string): Promise<ReloadResult>;
   /** Not ready at once, answering for `lameduck`, then answering what is in flight; resolves when all is closed. */
   stop(): Promise<void>;
   readonly endpoints: readonly Endpoint[];
@@ -65,10 +63,10 @@ export interface App {
 
 /** Starts serving. Rejects with a ConfigError or a ListenError; nothing is left running then. */
 export async function startApp(outsides: Outsides, settings: Settings): Promise<App> {
-  const { clock, random, log, look } = outsides;
+  const { clock, random, log } = outsides;
   const config = settings.load();
 
-  // What we know.
+  // What we know, and what has happened.
   const blocks = new Blocks(cacheMemory(), random.below(2 ** 32));
   const cache = createCache(blocks);
   const counters = new Counters(countersMemory(1));
@@ -78,23 +76,19 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     sendFailed: () => counters.count('sendFailed'),
     acceptFailed: () => counters.count('tcpRejected'),
   });
+  const listeners = newListeners({ network, clock, counters });
 
   // What to do: the spine's two halves on this lane.
-  const lane = new Lane(blocks, newSlot(messageBytesMax + 512), counters, 'control');
+  const lane = new Lane(blocks, newSlot(messageBytesMax + optBytesMax), counters, 'control');
   const routes = new WeakMap<ServedZone, Route>();
   const loops = new LoopWatch();
+  const upstreamAnswered = () => watching.readiness.met('upstream');
   const forwarder: Forwarder = new Forwarder({
-    ...{ clock, lane, cache, routes, loops },
-    store: (zone) => serving.store(zone.zoneId),
-    upstreamAnswered: () => watching.readiness.met('upstream'),
+    ...{ clock, lane, cache, routes, loops, upstreamAnswered },
+    store: (zone) => inForce.serving.store(zone.zoneId),
   });
 
-  // Asking others, as the configuration says.
-  const ownAddresses = (): string[] =>
-    currentConfig.blocks
-      .filter(({ zones }) => zones.some(({ port }) => port === 53))
-      .flatMap(({ addresses }) => addresses);
-  const resolvConf = newResolvConfFiles(outsides.readFile, log, ownAddresses);
+  // Asking others, as the configuration says; it comes first because a template in it may not compile.
   const world: ServingWorld = {
     ...{ network, clock, random, log, counters, cache, routes, loops },
     numberings: { cache: new Numbering(), counters: new Numbering() },
@@ -103,21 +97,9 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       write: (line) => log.queryLine(line),
       dropped: () => counters.count('queryLogDropped'),
     }),
-    resolvConf: resolvConf.read,
+    resolvConfs: newResolvConfFiles(outsides.readFile, log),
   };
-  let currentConfig = config;
-  let serving = new Serving(config, world);
-
-  // Listening.
-  const tables = new Map<string, { table: ZoneTable }>();
-  const listeners = newListeners({ network, clock, counters });
-  const wantedListeners = (next: Serving): WantedListener[] =>
-    next.listeners.map(({ server, at, block, table }) => {
-      const entry = tables.get(server) ?? { table };
-      tables.set(server, entry);
-      const serve = serveFrom({ clock, log, lane, forwarder, routes }, () => entry.table);
-      return { key: server, at, timeouts: block.timeouts, serve };
-    });
+  const first = new Serving(config, world);
 
   // Watching it.
   const watching = newWatching(
@@ -128,12 +110,8 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       listeners: () => listeners.endpoints(),
       selfCheckFailed: () => counters.count('healthFailures'),
       source: {
+        ...metricsOf(() => inForce.serving),
         pages: () => [counters],
-        zones: () => zonesOf(serving),
-        stores: () => storesOf(serving),
-        upstreams: () => upstreamsOf(serving),
-        plugins: () => pluginsOf(serving),
-        templates: () => templatesOf(serving),
         gauges: () => ({
           cacheUsedBytes: cache.usedBytes,
           cacheBytesMax,
@@ -141,8 +119,6 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
           waitingClients: forwarder.waiters,
           tcpClients: listeners.tcpClients,
         }),
-        setupErrors: () => ({ configmap: 0, iptables: 0, iptables_lock: 0, interface_add: 0, interface_check: 0 }),
-        corefileSha512: () => currentConfig.sha512,
         build: { version: settings.version, revision: '', nodeVersion: process.version },
         startedAtMs: clock.wallMs(),
       },
@@ -150,114 +126,24 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     config,
   );
 
-  function resolvConfChanged(): void {
-    for (const { forwards, config } of serving.blocks) {
-      for (const target of config.forwards.flatMap(({ to }) => to)) {
-        if (target.kind === 'file') forwards.resolvConfChanged(target.path);
-      }
-    }
-  }
-
-  let timers: Timer[] = [];
-  /** What belongs to the configuration in use and runs by the clock. */
-  function startTimers(): void {
-    for (const timer of timers) timer.stop();
-    const { blocks: served } = serving;
-    const answered = () => watching.readiness.met('upstream');
-    timers = served.map((block) => startProbe(block, { clock, random, log, loops, answered }));
-    const files = currentConfig.blocks
-      .flatMap((block) => block.forwards.flatMap((forward) => forward.to))
-      .flatMap((target) => (target.kind === 'file' ? [target.path] : []));
-    if (files.length > 0) {
-      timers.push(
-        watchFiles(
-          clock,
-          () => [...new Set([...files, systemdResolvConf])],
-          resolvConfPeriodMs,
-          () => {
-            for (const { forwards } of serving.blocks) for (const file of files) forwards.resolvConfChanged(file);
-          },
-        ),
-      );
-    }
-    const { reload: watched } = currentConfig;
-    if (watched !== null) {
-      const periodMs = watched.intervalMs + random.below(watched.jitterMs + 1);
-      timers.push(
-        watchFiles(
-          clock,
-          () => currentConfig.files,
-          periodMs,
-          () => void reload('the Corefile has changed'),
-        ),
-      );
-    }
-  }
-
-  let reloading: Promise<unknown> = Promise.resolve();
-  function reload(why: string): Promise<'reloaded' | 'unchanged' | 'refused'> {
-    const next = reloading.then(() => reloadNow(why));
-    reloading = next;
-    return next;
-  }
-
-  async function reloadNow(why: string): Promise<'reloaded' | 'unchanged' | 'refused'> {
-    let next: Serving | null = null;
-    try {
-      const loaded = settings.load();
-      if (loaded.sha512 === currentConfig.sha512) return 'unchanged';
-      next = new Serving(loaded, world);
-      await listeners.open(wantedListeners(next));
-      await watching.use(loaded);
-      switchTo(next);
-      log.info(`${why}: serving by the new configuration`, { sha512: loaded.sha512 });
-      return 'reloaded';
-    } catch (error) {
-      counters.count('reloadFailed');
-      next?.stop();
-      listeners.keepOnly(new Set(serving.listeners.map(({ server }) => server)));
-      log.error(`${why}, but it is refused and the old configuration serves on: ${(error as Error).message}`);
-      return 'refused';
-    }
-  }
-
-  /** In one turn, so that no packet sees half of each. */
-  function switchTo(next: Serving): void {
-    const before = serving;
-    serving = next;
-    currentConfig = next.config;
-    for (const { server, table } of next.listeners) tables.get(server)!.table = table;
-    next.takeCacheOf(before);
-    before.drain(() => listeners.keepOnly(new Set(serving.listeners.map(({ server }) => server))));
-    sayWarnings(log, next.config);
-    startTimers();
-  }
+  // Last, everything is opened: from here on there is somebody to answer.
+  const inForce = new InForce(first, {
+    ...{ listeners, watching, world, upstreamAnswered, look: outsides.look, load: settings.load },
+    serve: (table) => serveFrom({ clock, log, lane, forwarder, routes }, table),
+  });
+  await inForce.start();
 
   async function stop(): Promise<void> {
     watching.readiness.stopping();
-    await reloading;
-    for (const timer of timers) timer.stop();
-    await new Promise<void>((resolve) => clock.after(currentConfig.health?.lameduckMs ?? 0, resolve));
+    await inForce.settle();
+    await new Promise<void>((resolve) => clock.after(inForce.config.health?.lameduckMs ?? 0, resolve));
     await atMost(clock, drainDeadlineMs, (done) => whenNobodyWaits(clock, forwarder, () => listeners.drain(done)));
-    serving.stop();
+    inForce.serving.stop();
     await watching.stop();
   }
-
-  try {
-    await listeners.open(wantedListeners(serving));
-    await watching.use(config);
-  } catch (error) {
-    serving.stop();
-    listeners.keepOnly(new Set());
-    await watching.stop();
-    throw error;
-  }
-  watching.readiness.met('listeners');
-  sayWarnings(log, config);
-  startTimers();
 
   return {
-    reload,
+    reload: (why) => inForce.reload(why),
     stop,
     get endpoints() {
       return listeners.endpoints();
@@ -267,10 +153,6 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       return forwarder.waiters;
     },
   };
-}
-
-function sayWarnings(log: Log, config: Config): void {
-  for (const warning of config.warnings) log.warn(formatDiagnostic(warning));
 }
 
 function whenNobodyWaits(clock: Clock, forwarder: Forwarder, then: () => void): void {

@@ -15,6 +15,8 @@ export const messageBytesMax = 65535;
 export const plainUdpBytesMax = 512;
 /** Our advertised and largest UDP size unless `bufsize` says otherwise (the DNS flag day 2020 figure). */
 export const udpBytesDefault = 1232;
+/** Our own OPT: eleven bytes, an extended error and a keepalive option. */
+export const optBytesMax = 64;
 /** Records in one message: each takes at least 11 bytes. */
 export const recordsMax = Math.floor((messageBytesMax - headerBytes) / 11);
 /** RFC 2181 8: TTLs are 31 bits; RFC 8767 4 suggests a cap of days. */

@@ -1,10 +1,26 @@
 /** What the metrics say of the configuration at work: its zones, stores, upstreams and templates, with their labels. */
-import type { EnabledPlugin, ServedZone, StoreSizes, TemplateNumbers } from './ops/metrics-source.js';
+import type { EnabledPlugin, MetricsSource, ServedZone, StoreSizes, TemplateNumbers } from './ops/metrics-source.js';
 import { fromCounterKey } from './resolve/zone-plan.js';
 import type { BlockAtWork, Serving } from './serving.js';
 import type { UpstreamStats } from './upstream/stats.js';
 
-export function zonesOf({ listeners, blocks, world }: Serving): ServedZone[] {
+/** What a scrape reads of the configuration that is in force at that moment. */
+export function metricsOf(
+  serving: () => Serving,
+): Pick<MetricsSource, 'zones' | 'stores' | 'upstreams' | 'plugins' | 'templates' | 'corefileSha512' | 'setupErrors'> {
+  return {
+    zones: () => zonesOf(serving()),
+    stores: () => storesOf(serving()),
+    upstreams: () => upstreamsOf(serving()),
+    plugins: () => pluginsOf(serving()),
+    templates: () => templatesOf(serving()),
+    corefileSha512: () => serving().config.sha512,
+    // Nothing is set up on the node yet, so nothing of it can fail; dashboards expect the series.
+    setupErrors: () => ({ configmap: 0, iptables: 0, iptables_lock: 0, interface_add: 0, interface_check: 0 }),
+  };
+}
+
+function zonesOf({ listeners, blocks, world }: Serving): ServedZone[] {
   const texts = world.numberings.counters.texts();
   const zones = new Map<number, ServedZone>();
   for (const { zones: served, table, server } of listeners) {
@@ -31,7 +47,7 @@ function cacheLabel({ config }: BlockAtWork): string {
   return (named.length > 0 ? named : config.zones.map(({ zone }) => zone)).join(',');
 }
 
-export function storesOf(serving: Serving): StoreSizes[] {
+function storesOf(serving: Serving): StoreSizes[] {
   return perServer(serving, (block, server) => {
     const { store } = block;
     if (store === null) return [];
@@ -46,17 +62,17 @@ export function storesOf(serving: Serving): StoreSizes[] {
   });
 }
 
-export function pluginsOf(serving: Serving): EnabledPlugin[] {
+function pluginsOf(serving: Serving): EnabledPlugin[] {
   return perServer(serving, ({ config }, server) =>
     config.zones.flatMap(({ zone }) => config.directives.map((name) => ({ server, zone, name }))),
   );
 }
 
-export function upstreamsOf({ blocks }: Serving): UpstreamStats[] {
+function upstreamsOf({ blocks }: Serving): UpstreamStats[] {
   return blocks.flatMap(({ forwards }) => [...forwards.upstreams()]);
 }
 
-export function templatesOf(serving: Serving): TemplateNumbers[] {
+function templatesOf(serving: Serving): TemplateNumbers[] {
   return perServer(serving, ({ templates }, server) => [
     {
       server,

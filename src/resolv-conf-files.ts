@@ -7,15 +7,11 @@ import type { Log } from './outside/log.js';
 import type { Endpoint } from './outside/network.js';
 
 export interface ResolvConfFiles {
-  /** The servers to ask by this file, or why there are none. */
-  read(path: string): readonly Endpoint[] | { readonly error: string };
+  /** The servers to ask by this file, or why there are none; we serve port 53 on `ownAddresses`. */
+  read(path: string, ownAddresses: readonly string[]): readonly Endpoint[] | { readonly error: string };
 }
 
-export function newResolvConfFiles(
-  readFile: (path: string) => string | undefined,
-  log: Log,
-  ownAddresses: () => readonly string[],
-): ResolvConfFiles {
+export function newResolvConfFiles(readFile: (path: string) => string | undefined, log: Log): ResolvConfFiles {
   const said = new Map<string, string>();
   function say(path: string, text: string, level: 'info' | 'error'): void {
     if (said.get(path) === text) return;
@@ -23,8 +19,8 @@ export function newResolvConfFiles(
     log[level](text);
   }
   return {
-    read(path) {
-      const choice = chooseServers({ path, read: readFile, ownAddresses: ownAddresses() });
+    read(path, ownAddresses) {
+      const choice = chooseServers({ path, read: readFile, ownAddresses });
       if (!choice.ok) {
         say(path, choice.why, 'error');
         return { error: choice.why };

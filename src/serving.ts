@@ -13,8 +13,9 @@ import { newErrorsLog } from './ops/errors-log.js';
 import { newQueryLog } from './ops/query-log.js';
 import type { Clock } from './outside/clock.js';
 import type { Log } from './outside/log.js';
-import type { Endpoint, Network } from './outside/network.js';
+import type { Network } from './outside/network.js';
 import type { Random } from './outside/random.js';
+import type { ResolvConfFiles } from './resolv-conf-files.js';
 import { keepPolicy, keepsFor } from './resolve/keeping.js';
 import type { LoopWatch } from './resolve/loop.js';
 import { makeFrom } from './resolve/make.js';
@@ -37,7 +38,7 @@ export interface ServingWorld {
   readonly queryLogOutput: (line: () => string) => void;
   /** Filled here; zones of an old configuration keep their way until nobody asks by them. */
   readonly routes: WeakMap<ServedZone, Route>;
-  readonly resolvConf: (path: string) => readonly Endpoint[] | { readonly error: string };
+  readonly resolvConfs: ResolvConfFiles;
 }
 
 /** What belongs to one server block while its configuration is in use. */
@@ -66,7 +67,13 @@ export class Serving {
     const compiled = config.blocks.map((block) => compileTemplates(block.templates));
     this.listeners = planZones(config, world.numberings);
     world.counters.growTo(world.numberings.counters.size);
-    this.blocks = config.blocks.map((block, index) => startBlock(block, compiled[index], world));
+    const ownAddresses = config.blocks
+      .filter(({ zones }) => zones.some(({ port }) => port === 53))
+      .flatMap(({ addresses }) => addresses);
+    const upstreamWorld = { ...world, resolvConf: (path: string) => world.resolvConfs.read(path, ownAddresses) };
+    this.blocks = config.blocks.map((block, index) => {
+      return startBlock(block, compiled[index], startForwards(block.forwards, upstreamWorld), world);
+    });
     for (const { zones } of this.listeners) {
       for (const zone of zones) {
         const block = this.blocks[zone.block];
@@ -107,6 +114,17 @@ export class Serving {
     return undefined;
   }
 
+  /** The files that `forward` names as lists of upstreams, without duplicates. */
+  get resolvConfs(): readonly string[] {
+    const targets = this.config.blocks.flatMap(({ forwards }) => forwards.flatMap(({ to }) => to));
+    return [...new Set(targets.flatMap((target) => (target.kind === 'file' ? [target.path] : [])))];
+  }
+
+  /** Takes the upstreams from those files again. */
+  resolvConfsChanged(): void {
+    for (const path of this.resolvConfs) for (const { forwards } of this.blocks) forwards.resolvConfChanged(path);
+  }
+
   /** Lets what is being asked finish, then closes every connection. */
   drain(done: () => void): void {
     let left = this.blocks.length;
@@ -127,9 +145,8 @@ export class Serving {
   }
 }
 
-function startBlock(config: BlockConfig, templates: Templates, world: ServingWorld): BlockAtWork {
+function startBlock(config: BlockConfig, templates: Templates, forwards: Forwards, world: ServingWorld): BlockAtWork {
   const { cache } = config;
-  const forwards = startForwards(config.forwards, world);
   const errors = config.errors === null ? null : newErrorsLog(config.errors, world);
   const store =
     cache === null

@@ -1,0 +1,151 @@
+/**
+ * The configuration in force: opens what it names, watches the files it came from, and on a reload puts the next one
+ * in its place in one turn, or refuses that and leaves everything as it is. Part of the composition root.
+ */
+import type { Config } from './config/config.js';
+import { formatDiagnostic } from './config/error.js';
+import { systemdResolvConf } from './config/resolv-conf.js';
+import { type Look, watchFiles } from './config/watch.js';
+import { resolvConfPeriodMs } from './limits.js';
+import type { Serve } from './listen/asker.js';
+import type { Listeners, WantedListener } from './listen/listeners.js';
+import type { Timer } from './outside/clock.js';
+import type { ZoneTable } from './resolve/zones.js';
+import { Serving, type ServingWorld } from './serving.js';
+import { startProbe } from './start-probes.js';
+import type { Watching } from './watching.js';
+
+export type ReloadResult = 'reloaded' | 'unchanged' | 'refused';
+
+export interface InForceWorld {
+  /** Reads the configuration; throws a ConfigError. */
+  readonly load: () => Config;
+  readonly listeners: Listeners;
+  readonly watching: Watching;
+  readonly world: ServingWorld;
+  readonly look: Look;
+  /** What a listener calls for each packet, by the table that is in force then. */
+  serve(table: () => ZoneTable): Serve;
+  upstreamAnswered(): void;
+}
+
+export class InForce {
+  serving: Serving;
+  readonly #world: InForceWorld;
+  /** The table of each server; a listener reads it anew for each packet. */
+  readonly #tables = new Map<string, { table: ZoneTable }>();
+  #timers: Timer[] = [];
+  #reloading: Promise<unknown> = Promise.resolve();
+  #isSettled = false;
+
+  constructor(first: Serving, world: InForceWorld) {
+    this.serving = first;
+    this.#world = world;
+  }
+
+  get config(): Config {
+    return this.serving.config;
+  }
+
+  /** Opens everything. Rejects with a ListenError when something cannot be opened; then nothing is left open. */
+  async start(): Promise<void> {
+    const { listeners, watching } = this.#world;
+    try {
+      await listeners.open(this.#wanted(this.serving));
+      await watching.use(this.config);
+    } catch (error) {
+      this.serving.stop();
+      listeners.keepOnly(new Set());
+      await watching.stop();
+      throw error;
+    }
+    watching.readiness.met('listeners');
+    this.#begin();
+  }
+
+  /** Reads the configuration again; one reload at a time, in the order in which they were asked for. */
+  reload(why: string): Promise<ReloadResult> {
+    const result = this.#reloading.then(() => this.#reloadNow(why));
+    this.#reloading = result;
+    return result;
+  }
+
+  /** Ends watching and probing, and refuses further reloads; resolves when none is under way. */
+  async settle(): Promise<void> {
+    this.#isSettled = true;
+    for (const timer of this.#timers) timer.stop();
+    await this.#reloading;
+  }
+
+  async #reloadNow(why: string): Promise<ReloadResult> {
+    const { listeners, watching, world, load } = this.#world;
+    if (this.#isSettled) return 'refused';
+    let next: Serving | null = null;
+    try {
+      const config = load();
+      if (config.sha512 === this.config.sha512) {
+        world.log.info(`${why}: the configuration is what it was`);
+        return 'unchanged';
+      }
+      next = new Serving(config, world);
+      await listeners.open(this.#wanted(next));
+      await watching.use(config);
+    } catch (error) {
+      world.counters.count('reloadFailed');
+      world.log.error(`${why}, but it is refused and the old configuration serves on: ${(error as Error).message}`);
+      next?.stop();
+      listeners.keepOnly(this.#servers());
+      // It served on these endpoints a moment ago; if one cannot be had back, there is no better moment to say so.
+      await watching.use(this.config).catch((again: Error) => world.log.error(again.message));
+      return 'refused';
+    }
+    this.#switchTo(next);
+    world.log.info(`${why}: serving by the new configuration`, { sha512: next.config.sha512 });
+    return 'reloaded';
+  }
+
+  /** In one turn, so that no packet sees half of each. */
+  #switchTo(next: Serving): void {
+    const before = this.serving;
+    this.serving = next;
+    for (const { server, table } of next.listeners) this.#tables.get(server)!.table = table;
+    next.takeCacheOf(before);
+    // What was asked through a listener that is gone is still answered through it.
+    before.drain(() => this.#world.listeners.keepOnly(this.#servers()));
+    this.#begin();
+  }
+
+  #wanted({ listeners }: Serving): WantedListener[] {
+    return listeners.map(({ server, at, block, table }) => {
+      const entry = this.#tables.get(server) ?? { table };
+      this.#tables.set(server, entry);
+      return { key: server, at, timeouts: block.timeouts, serve: this.#world.serve(() => entry.table) };
+    });
+  }
+
+  #servers(): ReadonlySet<string> {
+    return new Set(this.serving.listeners.map(({ server }) => server));
+  }
+
+  /** Says what is unwise in the configuration, and starts what runs by the clock while it is in force. */
+  #begin(): void {
+    const { world, upstreamAnswered, look } = this.#world;
+    const { clock, random, log } = world;
+    for (const warning of this.config.warnings) log.warn(formatDiagnostic(warning));
+    for (const timer of this.#timers) timer.stop();
+    const probeWorld = { clock, random, log, loops: world.loops, answered: upstreamAnswered };
+    this.#timers = this.serving.blocks.map((block) => startProbe(block, probeWorld));
+    if (this.serving.resolvConfs.length > 0) {
+      const files = [...this.serving.resolvConfs, systemdResolvConf];
+      const changed = () => this.serving.resolvConfsChanged();
+      this.#timers.push(watchFiles(clock, () => files, resolvConfPeriodMs, changed, look));
+    }
+    const { reload } = this.config;
+    if (reload !== null) {
+      // Spread, so that the nodes of a cluster do not all look at once.
+      const periodMs = reload.intervalMs + random.below(reload.jitterMs + 1);
+      const changed = () => void this.reload('the Corefile has changed');
+      this.#timers.push(watchFiles(clock, () => this.config.files, periodMs, changed, look));
+    }
+  }
+}

@@ -69,18 +69,24 @@ describe('a start that must fail', { skip }, () => {
     assertOneSentence(stderr, /secret\.corefile.*(?:permission|EACCES)/i);
   });
 
-  for (const protocol of ['udp', 'tcp'] as const) {
-    test(`port 53 taken by another program over ${protocol}: exit 1, with address and port`, async () => {
+  const taken = [
+    { protocol: 'udp', port: 53 },
+    { protocol: 'tcp', port: 53 },
+    { protocol: 'tcp', port: 8080 },
+    { protocol: 'tcp', port: 8181 },
+  ] as const;
+  for (const { protocol, port } of taken) {
+    test(`port ${port} taken by another program over ${protocol}: exit 1, with address and port`, async () => {
       const script = {
-        udp: `require('dgram').createSocket('udp4').bind(53, '${localAddress}', () => console.log('bound'))`,
-        tcp: `require('net').createServer().listen(53, '${localAddress}', () => console.log('bound'))`,
+        udp: `require('dgram').createSocket('udp4').bind(${port}, '${localAddress}', () => console.log('bound'))`,
+        tcp: `require('net').createServer().listen(${port}, '${localAddress}', () => console.log('bound'))`,
       }[protocol];
       const other = start(node.command(process.execPath, '-e', script));
       try {
         await eventually('the other program holds the port', () => (other.stdout() === 'bound\n' ? true : undefined));
         const { status, stderr } = await serve(good);
         assert.equal(status, 1, stderr);
-        assertOneSentence(stderr, /169\.254\.20\.10.*53.*(?:stop|change)/);
+        assertOneSentence(stderr, new RegExp(`169\\.254\\.20\\.10.*${port}.*(?:stop|change)`));
       } finally {
         await other.stop();
       }

@@ -1,0 +1,95 @@
+/**
+ * The hot functions of a cached answer, one bench each: reading the packet, finding the block, and the whole spine
+ * from packet to answer in the slot. A thousand names take turns, so that no branch or cache line learns one by heart.
+ */
+
+import { Query, readQuery } from '../../src/dns/query.js';
+import { answerNow, keyOf } from '../../src/resolve/answer-now.js';
+import { answerFor } from '../../test/cache/answers.js';
+import { fixture, query } from '../../test/resolve/lane-fixture.js';
+import type { MicroBench } from './measure.js';
+
+const names = 1000;
+const corefile = `. {
+  cache {
+    success 10000 3600
+    denial 10000 3600
+  }
+  forward . 192.0.2.1
+}
+cluster.local {
+  aaaa nodata
+  cache 30
+  forward . 192.0.2.1
+}`;
+
+export const benches: readonly MicroBench[] = [
+  { name: 'readQuery', make: () => reading(packetsOf('A')) },
+  { name: 'readQuery with an OPT', make: () => reading(packetsOf('A', {})) },
+  { name: 'Blocks.find', make: finding },
+  { name: 'answerNow, a hit', make: () => answering(packetsOf('A')) },
+  { name: 'answerNow, a hit with an OPT', make: () => answering(packetsOf('A', {})) },
+  { name: 'answerNow, AAAA by policy', make: () => answering(packetsOf('AAAA')) },
+];
+
+function packetsOf(type: string, edns?: Record<never, never>): Buffer[] {
+  return Array.from({ length: names }, (_, number) => query(serviceName(number), type, edns));
+}
+
+function serviceName(number: number): string {
+  return `svc-${number}.ns-${number % 20}.svc.cluster.local`;
+}
+
+function reading(packets: readonly Buffer[]): () => number {
+  const next = inTurn(packets);
+  const into = new Query();
+  return () => {
+    const packet = next();
+    return readQuery(packet, packet.length, into) === 'ok' ? into.questionEnd : Number.NaN;
+  };
+}
+
+function finding(): () => number {
+  const { lane, zoneId } = filledLane();
+  const questions = packetsOf('A').map((packet) => {
+    const read = new Query();
+    readQuery(packet, packet.length, read);
+    return { packet, end: read.questionEnd, key: keyOf(read) };
+  });
+  const next = inTurn(questions);
+  return () => {
+    const { packet, end, key } = next();
+    const ref = lane.blocks.find(packet, end, zoneId, key);
+    return ref === 0 ? Number.NaN : 1;
+  };
+}
+
+function answering(packets: readonly Buffer[]): () => number {
+  const { lane, table } = filledLane();
+  const next = inTurn(packets);
+  return () => {
+    const packet = next();
+    const bytes = answerNow(lane, table, packet, packet.length, 1_000);
+    return bytes > 0 ? bytes : Number.NaN;
+  };
+}
+
+/** A lane whose cache has an address for every name. */
+function filledLane() {
+  const { lane, cache, listener, zone } = fixture(corefile);
+  const { zoneId } = zone('cluster.local.');
+  const store = cache.newStore({ successEntriesMax: names, denialEntriesMax: names });
+  for (let number = 0; number < names; number++) {
+    cache.keep(store, answerFor(serviceName(number), { zoneId, lifetimeMs: 3_600_000 }), 0);
+  }
+  return { lane, table: listener.table, zoneId };
+}
+
+/** One after the other, for ever. */
+function inTurn<T>(values: readonly T[]): () => T {
+  let at = 0;
+  return () => {
+    at = at + 1 === values.length ? 0 : at + 1;
+    return values[at];
+  };
+}

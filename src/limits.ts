@@ -15,8 +15,10 @@ export const messageBytesMax = 65535;
 export const plainUdpBytesMax = 512;
 /** Our advertised and largest UDP size unless `bufsize` says otherwise (the DNS flag day 2020 figure). */
 export const udpBytesDefault = 1232;
+/** Text of an extended error; longer is cut. */
+export const extendedErrorTextBytesMax = 200;
 /** Our own OPT: eleven bytes, an extended error and a keepalive option. */
-export const optBytesMax = 64;
+export const optBytesMax = 256;
 /** Records in one message: each takes at least 11 bytes. */
 export const recordsMax = Math.floor((messageBytesMax - headerBytes) / 11);
 /** RFC 2181 8: TTLs are 31 bits; RFC 8767 4 suggests a cap of days. */
@@ -156,6 +158,7 @@ export const selfQueryTries = 4;
 export const blockHeaderBytes = 64;
 export const blockBytesMax = blockHeaderBytes + messageBytesMax + 1 + 2 * recordsMax + 64;
 
+assert(11 + 6 + extendedErrorTextBytesMax + 6 <= optBytesMax);
 assert(blockBytesMax <= slabBytes, 'the largest answer fits in a slab');
 assert(queryDeadlineMs < 2_000, 'SERVFAIL comes within two seconds');
 assert(queryDeadlineMs <= queryDeadlineCeilingMs);

@@ -18,6 +18,7 @@ import { programVersion } from './config/version.js';
 import { systemLook } from './config/watch.js';
 import { ListenError } from './listen/listeners.js';
 import { startHttp } from './ops/http.js';
+import { checkLogFormat } from './ops/log-format.js';
 import { type Logger, logLevel, newLogger } from './ops/logger.js';
 import { systemClock } from './outside/clock.js';
 import { nodeNetwork } from './outside/node-network.js';
@@ -111,7 +112,7 @@ function builtinOptions(options: ServeOptions): BuiltinOptions {
 }
 
 function loadOptions(defaultPort: number): LoadOptions {
-  return { ...systemLoadOptions(defaultPort), checkTemplates };
+  return { ...systemLoadOptions(defaultPort), checkTemplates, checkLogFormat };
 }
 
 function readFile(path: string): string | undefined {

@@ -38,14 +38,20 @@ export function newSlot(bytes: number): Slot {
   return { bytes: new Uint8Array(memory), words: new Int32Array(memory) };
 }
 
+/** An Extended DNS Error: its info code and a text in UTF-8, usually empty (RFC 8914 2). */
+export interface ExtendedError {
+  readonly code: number;
+  readonly text: Uint8Array;
+}
+
 /** What a finished answer may cost and must say. */
 export interface Envelope {
   /** The most the client and the transport take. */
   limitBytes: number;
   /** The size that our own OPT advertises. */
   udpBytes: number;
-  /** EDE info code (RFC 8914), -1 for none; only clients with EDNS see it. */
-  extendedError: number;
+  /** Only clients with EDNS see it. */
+  extendedError: ExtendedError | null;
   /** edns-tcp-keepalive in units of 100 ms (RFC 7828), 0 for none. */
   keepalive: number;
 }
@@ -203,7 +209,11 @@ function cut(slot: Slot, query: Query, offsets: TtlOffsets, limit: number): numb
 }
 
 function sizeOfOpt(query: Query, envelope: Envelope): number {
-  return 11 + (envelope.extendedError >= 0 ? 6 : 0) + (query.keepalive && envelope.keepalive > 0 ? 6 : 0);
+  return (
+    11 +
+    (envelope.extendedError === null ? 0 : 6 + envelope.extendedError.text.length) +
+    (query.keepalive && envelope.keepalive > 0 ? 6 : 0)
+  );
 }
 
 const optionExtendedError = 15;
@@ -223,10 +233,17 @@ function writeOpt(slot: Slot, start: number, query: Query, envelope: Envelope): 
   const dataBytes = sizeOfOpt(query, envelope) - 11;
   setU16(bytes, at + 9, dataBytes);
   at += 11;
-  if (envelope.extendedError >= 0) at = writeOption(bytes, at, optionExtendedError, envelope.extendedError);
+  if (envelope.extendedError !== null) at = writeExtendedError(bytes, at, envelope.extendedError);
   if (query.keepalive && envelope.keepalive > 0) at = writeOption(bytes, at, optionKeepalive, envelope.keepalive);
   setU16(bytes, atAdditionals, u16(bytes, atAdditionals) + 1);
   return at;
+}
+
+function writeExtendedError(bytes: Uint8Array, start: number, { code, text }: ExtendedError): number {
+  const at = writeOption(bytes, start, optionExtendedError, code);
+  setU16(bytes, start + 2, 2 + text.length);
+  for (let index = 0; index < text.length; index++) bytes[at + index] = text[index];
+  return at + text.length;
 }
 
 /** An option whose data is one 16-bit number. */

@@ -34,6 +34,16 @@ const fields: ReadonlyMap<string, FormatLine> = new Map<string, FormatLine>([
   ['{>rflags}', (facts) => flagsText(facts.flags) || '-'],
 ]);
 
+/** What is wrong with a format, in a sentence, or null. */
+export function checkLogFormat(format: string): string | null {
+  try {
+    compileLogFormat(format);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 /**
  * The function that writes a line of this format. Braces around anything but a word (as in a JSON format) are
  * themselves; a field that does not exist throws an Error whose message says which and what there is instead.

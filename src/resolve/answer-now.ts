@@ -20,7 +20,7 @@ import {
   typeIxfr,
 } from '../dns/wire.js';
 import { byCache, byNobody, byTemplate, zonePlaces } from '../ops/counters.js';
-import { edeNone, type Lane } from './lane.js';
+import type { Lane } from './lane.js';
 import {
   aaaaForward,
   aaaaNodata,
@@ -108,7 +108,7 @@ function answerFrom(lane: Lane, packet: Uint8Array, ref: BlockRef, policy: Cache
       lane.refreshDue = expiresAtMs - nowMs <= Math.max(1000, blocks.lifetimeMs(ref) * policy.prefetchShare);
     }
     const ageSeconds = policy.keepTtl ? 0 : Math.floor((nowMs - blocks.storedAtMs(ref)) / 1000);
-    return lane.answerStored(packet, ref, ageSeconds);
+    return lane.answerStored(packet, ref, ageSeconds, null);
   }
   if (nowMs >= expiresAtMs + policy.staleMaxMs || blocks.kind(ref) === kindServfail) return handedOver;
   const recheckAtMs = blocks.recheckAtMs(ref);
@@ -133,12 +133,12 @@ function refuse(lane: Lane, table: ZoneTable, packet: Uint8Array, length: number
   }
   if (refusal === 'badvers') {
     counters.count('refusedBadvers');
-    const bytes = lane.answerEmpty(packet, rcodeBadVers, edeNone);
+    const bytes = lane.answerEmpty(packet, rcodeBadVers, null);
     extendRcode(slot, query, rcodeBadVers);
     return bytes;
   }
   if (query.type === typeAxfr || query.type === typeIxfr) counters.count('refusedTransfer');
-  const bytes = lane.answerEmpty(packet, rcodeRefused, edeNone);
+  const bytes = lane.answerEmpty(packet, rcodeRefused, null);
   lane.count(counters.zoneBase(table.droppedOrdinal), byNobody, length, bytes, 0);
   return bytes;
 }

@@ -2,14 +2,17 @@
  * The spine's waiting half, in the control lane: what could not be answered at once is made by a template, joins an
  * identical question, or is asked upstream. Every waiter gets exactly one answer; `settle.ts` says which.
  */
+import { withAliasAnswer } from '../dns/alias.js';
+import type { ExtendedError } from '../dns/answer.js';
 import { questionForType, questionOf } from '../dns/query.js';
 import { copyOf, flagRd, typeA, typeAaaa } from '../dns/wire.js';
 import { sweepPeriodMs } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
-import { overTcp, zonePlaces } from '../ops/counters.js';
+import { overTcp, type Transport, zonePlaces } from '../ops/counters.js';
 import type { Timer } from '../outside/clock.js';
-import type { Outcome } from '../upstream/ask.js';
+import type { Outcome, Request } from '../upstream/ask.js';
 import { keyOf } from './answer-now.js';
+import { extendedErrorOf } from './lane.js';
 import { type LoopWatch, typeHinfo } from './loop.js';
 import { type Pending, PendingTable, pendingId, type Waiter } from './pending.js';
 import type { Made } from './route.js';
@@ -64,7 +67,7 @@ export class Forwarder {
       return this.#settler.sendFailure(waiter, zone, 'no-room');
     }
     pending.waiters.push(waiter);
-    this.#ask(pending, asker.transport === overTcp ? 'tcp' : 'udp');
+    this.#ask(pending, asker.transport);
   }
 
   /** Asks for what the lane's `answerNow` has just answered, so that the next client finds it fresh. */
@@ -75,15 +78,22 @@ export class Forwarder {
     if (this.#table.get(pending.id) !== undefined || !this.#table.hasRoom) return;
     lane.counters.zones[lane.counters.zoneBase(zone.ordinal) + zonePlaces.prefetches]++;
     // Over TCP, as CoreDNS does it: what is kept for all must not be cut for one.
-    this.#ask(pending, 'tcp');
+    this.#ask(pending, overTcp);
   }
 
   #settleMade(pending: Pending, waiter: Waiter, made: Exclude<Made, { kind: 'next' }>): void {
-    if (made.kind === 'servfail') {
-      return this.#settler.settle(pending, [waiter], { ok: false, why: 'nobody', text: made.text });
-    }
-    const outcome = { ok: true, message: made.message, from: 'template' } as const;
-    this.#settler.settle(pending, [waiter], outcome, made.extendedError);
+    const settle = (outcome: Outcome, error: ExtendedError | null) =>
+      this.#settler.settle(pending, [waiter], outcome, error);
+    if (made.kind === 'servfail') return settle({ ok: false, why: 'nobody', text: made.text }, null);
+    const { message, follow } = made;
+    const error =
+      made.extendedError === null ? null : extendedErrorOf(made.extendedError.code, made.extendedError.text);
+    if (follow === null) return settle({ ok: true, message, from: 'template' }, error);
+    // A stub resolver follows no alias; it gets what the alias leads to along with it, if that can be had.
+    pending.route.ask(this.#request(follow, pending.recursionDesired, waiter.asker.transport), (outcome) => {
+      const whole = outcome.ok ? withAliasAnswer(message, outcome.message) : message;
+      settle({ ok: true, message: whole, from: 'template' }, error);
+    });
   }
 
   #question(zone: ServedZone, packet: Uint8Array, nowMs: number, wants: Waiter['wants']): Pending {
@@ -130,15 +140,15 @@ export class Forwarder {
     this.#settler.sendFailure(waiter, running.zone, 'no-room');
   }
 
-  #ask(pending: Pending, clientTransport: 'udp' | 'tcp'): void {
-    const { query } = this.#world.lane;
-    const request = {
-      question: pending.question,
-      recursionDesired: pending.recursionDesired,
-      checkingDisabled: query.checkingDisabled,
-      dnssecOk: query.dnssecOk,
-      clientTransport,
-    };
+  /** A request on behalf of the query that the lane has in hand. */
+  #request(question: Uint8Array, recursionDesired: boolean, transport: Transport): Request {
+    const { checkingDisabled, dnssecOk } = this.#world.lane.query;
+    const clientTransport = transport === overTcp ? 'tcp' : 'udp';
+    return { question, recursionDesired, checkingDisabled, dnssecOk, clientTransport };
+  }
+
+  #ask(pending: Pending, transport: Transport): void {
+    const request = this.#request(pending.question, pending.recursionDesired, transport);
     this.#table.add(pending);
     if (pending.hasStale && pending.waiters.length > 0) this.#watchPatience(pending);
     pending.route.ask(request, (outcome) => this.#finish(pending, outcome));
@@ -147,7 +157,7 @@ export class Forwarder {
   #finish(pending: Pending, outcome: Outcome): void {
     this.#impatient.delete(pending);
     if (outcome.ok) this.#world.upstreamAnswered();
-    this.#settler.settle(pending, this.#table.remove(pending), outcome);
+    this.#settler.settle(pending, this.#table.remove(pending), outcome, null);
   }
 
   #watchPatience(pending: Pending): void {

@@ -7,6 +7,7 @@ import { atMessage, type BlockRef, type Blocks } from '../cache/blocks.js';
 import {
   countDown,
   type Envelope,
+  type ExtendedError,
   finish,
   type Slot,
   setTtls,
@@ -17,7 +18,7 @@ import {
 } from '../dns/answer.js';
 import { Query } from '../dns/query.js';
 import { flagTc } from '../dns/wire.js';
-import { messageBytesMax, udpBytesDefault } from '../limits.js';
+import { extendedErrorTextBytesMax, messageBytesMax, udpBytesDefault } from '../limits.js';
 import {
   type Answerer,
   type Counters,
@@ -32,12 +33,16 @@ import {
 } from '../ops/counters.js';
 import type { ServedZone } from './zones.js';
 
-/** Extended DNS Errors (RFC 8914) that we give. */
-export const edeNone = -1;
-export const edeStale = 3;
-export const edeStaleNxdomain = 19;
-export const edeNoReachableAuthority = 22;
-export const edeNetworkError = 23;
+/** Extended DNS Errors that we give (RFC 8914 4). */
+export const edeStale = extendedErrorOf(3, '');
+export const edeStaleNxdomain = extendedErrorOf(19, '');
+export const edeNoReachableAuthority = extendedErrorOf(22, '');
+export const edeNetworkError = extendedErrorOf(23, '');
+
+/** An extended error with as much of the text as has room in our OPT. */
+export function extendedErrorOf(code: number, text: string): ExtendedError {
+  return { code, text: new Uint8Array(Buffer.from(text).subarray(0, extendedErrorTextBytesMax)) };
+}
 
 export class Lane {
   readonly query = new Query();
@@ -48,7 +53,7 @@ export class Lane {
   transport: Transport = 0;
   /** 0 is IPv4, 1 is IPv6. */
   family: 0 | 1 = 0;
-  readonly #envelope: Envelope = { limitBytes: 0, udpBytes: udpBytesDefault, extendedError: edeNone, keepalive: 0 };
+  readonly #envelope: Envelope = { limitBytes: 0, udpBytes: udpBytesDefault, extendedError: null, keepalive: 0 };
   readonly #offsets: TtlOffsets;
   readonly #place = { at: 0, messageBytes: 0 };
 
@@ -63,7 +68,7 @@ export class Lane {
   }
 
   /** A stored answer whose TTLs have counted down by `ageSeconds`. */
-  answerStored(packet: Uint8Array, ref: BlockRef, ageSeconds: number, extendedError = edeNone): number {
+  answerStored(packet: Uint8Array, ref: BlockRef, ageSeconds: number, extendedError: ExtendedError | null): number {
     const bytes = this.#copy(packet, ref);
     countDown(this.slot, this.#offsets, ageSeconds);
     return finish(this.slot, bytes, this.query, this.#fit(extendedError), this.#offsets);
@@ -80,11 +85,11 @@ export class Lane {
   /** A denial by the zone's own policy. */
   answerDenial(packet: Uint8Array, zone: ServedZone, rcode: number): number {
     const bytes = writeDenial(this.slot, packet, this.query, rcode, zone.denial);
-    return finish(this.slot, bytes, this.query, this.#fit(edeNone), null);
+    return finish(this.slot, bytes, this.query, this.#fit(null), null);
   }
 
   /** Header and question with an rcode (its low four bits), and an extended error for clients with EDNS. */
-  answerEmpty(packet: Uint8Array, rcode: number, extendedError: number): number {
+  answerEmpty(packet: Uint8Array, rcode: number, extendedError: ExtendedError | null): number {
     const bytes = writeEmpty(this.slot, packet, this.query, rcode);
     return finish(this.slot, bytes, this.query, this.#fit(extendedError), null);
   }
@@ -98,7 +103,7 @@ export class Lane {
     return writeStored(this.slot, packet, this.query, blocks, this.#place);
   }
 
-  #fit(extendedError: number): Envelope {
+  #fit(extendedError: ExtendedError | null): Envelope {
     const envelope = this.#envelope;
     const udpBytes = this.zone === null ? udpBytesDefault : this.zone.udpBytes;
     envelope.udpBytes = udpBytes;

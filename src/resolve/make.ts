@@ -18,10 +18,11 @@ export function makeFrom(templates: Templates): Route['make'] {
     const query = { id: u16(packet, 0), flags: lane.query.flags, question, remote: asker.remote.address };
     const result = answerFromTemplates(templates, query);
     if (result.kind !== 'message') return result;
+    if (result.rcode > 0x0f) return { kind: 'servfail', text: `template: rcode ${result.rcode} needs EDNS` };
     const denies = result.rcode === rcodeNxDomain || result.rcode === rcodeNoError;
     const empty = u16(result.message, atAnswers) === 0 && u16(result.message, atAuthorities) === 0;
     const message = denies && empty ? withSoa(result.message, lane.zone!) : result.message;
-    return { kind: 'message', message, extendedError: result.extendedError?.code ?? -1 };
+    return { kind: 'message', message, extendedError: result.extendedError, follow: result.follow };
   };
 }
 

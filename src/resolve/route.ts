@@ -22,8 +22,14 @@ export interface Route {
 }
 
 export type Made =
-  /** `extendedError` is an EDE code to go with it, -1 for none; an answer that has one is not kept. */
-  | { readonly kind: 'message'; readonly message: Uint8Array; readonly extendedError: number }
+  | {
+      readonly kind: 'message';
+      readonly message: Uint8Array;
+      /** Goes with the answer to clients with EDNS (RFC 8914); an answer that has one is not kept. */
+      readonly extendedError: { readonly code: number; readonly text: string } | null;
+      /** What its alias leads to: asked upstream, and put behind it. */
+      readonly follow: Uint8Array | null;
+    }
   /** No template is responsible; the next in line is asked. */
   | { readonly kind: 'next' }
   | { readonly kind: 'servfail'; readonly text: string };

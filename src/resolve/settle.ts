@@ -4,6 +4,7 @@
  */
 import { type BlockRef, kindServfail, kindSuccess } from '../cache/blocks.js';
 import type { Cache, Keep, Store } from '../cache/cache.js';
+import type { ExtendedError } from '../dns/answer.js';
 import { Normaliser } from '../dns/normalise.js';
 import { readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
@@ -14,7 +15,7 @@ import type { Failure, Outcome } from '../upstream/ask.js';
 import { denyAaaa } from './answer-now.js';
 import { factsOf } from './facts.js';
 import { type Kept, keeping } from './keeping.js';
-import { edeNetworkError, edeNone, edeNoReachableAuthority, type Lane } from './lane.js';
+import { edeNetworkError, edeNoReachableAuthority, type Lane } from './lane.js';
 import type { Pending, Waiter } from './pending.js';
 import type { Route } from './route.js';
 import type { ServedZone } from './zones.js';
@@ -41,8 +42,8 @@ export class Settler {
     this.#world = world;
   }
 
-  /** Gives every waiter of a question its answer, and keeps what may be kept. */
-  settle(pending: Pending, waiters: readonly Waiter[], outcome: Outcome, extendedError = edeNone): void {
+  /** Gives every waiter of a question its answer, and keeps what may be kept; not what comes with an extended error. */
+  settle(pending: Pending, waiters: readonly Waiter[], outcome: Outcome, extendedError: ExtendedError | null): void {
     const { route } = pending;
     const message = outcome.ok && this.#normaliser.read(outcome.message) ? this.#normaliser.out : null;
     if (outcome.ok && message === null) this.#world.lane.counters.count('answersRejectedMalformed');
@@ -61,7 +62,7 @@ export class Settler {
       return;
     }
     const kept = route.keep === null ? null : keeping(message, route.keep.policy);
-    this.#sendKept(pending, waiters, extendedError < 0 ? kept : null, extendedError);
+    this.#sendKept(pending, waiters, extendedError === null ? kept : null, extendedError);
   }
 
   /** The answer past its expiry that may still be used for this question, or 0. */
@@ -93,7 +94,7 @@ export class Settler {
     const { lane } = this.#world;
     const rcode = why === 'overloaded' ? rcodeRefused : rcodeServFail;
     const unreachable = why === 'unreachable' || why === 'malformed' ? edeNetworkError : edeNoReachableAuthority;
-    const extendedError = why === 'overloaded' || why === 'nobody' || why === 'no-room' ? edeNone : unreachable;
+    const extendedError = why === 'overloaded' || why === 'nobody' || why === 'no-room' ? null : unreachable;
     this.#send(waiter, zone, rcodeServFail, () => lane.answerEmpty(waiter.packet, rcode, extendedError));
   }
 
@@ -102,7 +103,12 @@ export class Settler {
     this.sendStale(pending.zone, waiters, stale, 'staleOnFailure');
   }
 
-  #sendKept(pending: Pending, waiters: readonly Waiter[], kept: Kept | null, extendedError: number): void {
+  #sendKept(
+    pending: Pending,
+    waiters: readonly Waiter[],
+    kept: Kept | null,
+    extendedError: ExtendedError | null,
+  ): void {
     const { lane, cache, clock } = this.#world;
     const { out } = this.#normaliser;
     const nowMs = clock.nowMs();

@@ -96,7 +96,7 @@ export class Question implements Asker, AtTurnEnd {
 
   start(nowMs: number): void {
     this.#home.budget.asked();
-    this.#tryNext(nowMs, null);
+    this.#tryNext(nowMs);
     this.#isStarting = false;
   }
 
@@ -109,7 +109,7 @@ export class Question implements Asker, AtTurnEnd {
     if (nowMs >= this.#deadlineAtMs) return this.#timeOut(nowMs);
     if (nowMs >= this.#retryAtMs) {
       this.#retryAtMs = never;
-      return this.#tryNext(nowMs, null);
+      return this.#retry(nowMs);
     }
     this.#endSilentTries(nowMs);
     if (!this.#isOver && nowMs >= this.#againAtMs) this.#askAgain(nowMs);
@@ -158,13 +158,14 @@ export class Question implements Asker, AtTurnEnd {
     this.#afterLoss(loss, nowMs);
   }
 
-  /** Asks the upstream whose turn it is; not on the connection `except`. */
-  #tryNext(nowMs: number, except: Carrier | null): void {
+  /** Asks the upstream whose turn it is. */
+  #tryNext(nowMs: number): void {
     const upstream = this.#rounds.next(this.#home.settings, this.#home.world);
     if (upstream === null) this.#fail({ why: 'unhealthy', text: 'no healthy proxies', blame: true });
-    else this.#try(upstream, nowMs, except);
+    else this.#try(upstream, nowMs, null);
   }
 
+  /** Asks this upstream; not on the connection `except`. */
   #try(upstream: Upstream, nowMs: number, except: Carrier | null): void {
     const attempt = new Try(this, upstream, this.#transport, this.#allowsOpt);
     this.#tries.push(attempt);
@@ -210,7 +211,7 @@ export class Question implements Asker, AtTurnEnd {
 
   #retry(nowMs: number): void {
     this.#home.world.counters.count('upstreamRetries');
-    this.#tryNext(nowMs, null);
+    this.#tryNext(nowMs);
   }
 
   /** Gives up tries that have had `read_timeout`. */

@@ -29,7 +29,7 @@ function queried(packet: Uint8Array): Query {
 }
 
 function envelope(changes: Partial<Envelope> = {}): Envelope {
-  return { limitBytes: 512, udpBytes: 1232, extendedError: -1, keepalive: 0, ...changes };
+  return { limitBytes: 512, udpBytes: 1232, extendedError: null, keepalive: 0, ...changes };
 }
 
 function decoded(bytes: number): packets.DecodedPacket & { rcode: string } {
@@ -136,7 +136,7 @@ describe('answers', () => {
     const { views, offsets, place } = stored({ answers: 60 });
     const packet = ask('a.test', 'A', { udpBytes: 512 });
     const query = queried(packet);
-    const limits = envelope({ extendedError: 3 });
+    const limits = envelope({ extendedError: { code: 3, text: new Uint8Array() } });
     const bytes = finish(slot, writeStored(slot, packet, query, views, place), query, limits, offsets);
     assert.ok(bytes <= 512 && bytes > 512 - 16);
     const { additionals, flag_tc } = decoded(bytes);
@@ -152,7 +152,7 @@ describe('answers', () => {
       slot,
       writeEmpty(slot, packet, query, 2),
       query,
-      envelope({ extendedError: 22, keepalive: 100 }),
+      envelope({ extendedError: { code: 22, text: Buffer.from('no') }, keepalive: 100 }),
       null,
     );
     const [opt] = decoded(bytes).additionals as unknown as packets.OptAnswer[];
@@ -160,13 +160,19 @@ describe('answers', () => {
     assert.deepEqual(
       opt.options.map(({ code, data }) => [code, data === undefined ? null : [...data]]),
       [
-        [15, [0, 22]],
+        [15, [0, 22, 0x6e, 0x6f]],
         [11, [0, 100]],
       ],
     );
     const plain = ask('a.test', 'A');
     assert.equal(
-      finish(slot, writeEmpty(slot, plain, queried(plain), 2), read, envelope({ extendedError: 22 }), null),
+      finish(
+        slot,
+        writeEmpty(slot, plain, queried(plain), 2),
+        read,
+        envelope({ extendedError: { code: 22, text: new Uint8Array() } }),
+        null,
+      ),
       plain.length,
     );
   });

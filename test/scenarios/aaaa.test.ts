@@ -101,4 +101,21 @@ describe('template', () => {
     assert.equal((await closed.asks('a.example.', 'A')).rcode, 'SERVFAIL');
     assert.match(closed.said('no match')[0].message, /a\.example\. A/u);
   });
+
+  it('follows an alias of its own upstream', async () => {
+    const world = await worldWith(
+      'template IN A alias.example {\n    answer "{{ .Name }} 60 IN CNAME a.example."\n  }',
+    );
+    const answer = await world.asks('alias.example.', 'A');
+    assert.deepEqual(answer.data, ['a.example', '192.0.2.1']);
+    assert.equal(world.upstream.asked('a.example.'), 1);
+  });
+
+  it('says why with ederror, to those who can read it, and keeps nothing of that', async () => {
+    const world = await worldWith('template IN A example.org {\n    rcode NXDOMAIN\n    ederror 15 "not here"\n  }');
+    const { opt } = await world.asks('x.example.org.', 'A', { edns: {} });
+    const option = opt?.options.find(({ code }) => (code as unknown as number) === 15) as { data?: Buffer } | undefined;
+    assert.equal(option?.data?.subarray(2).toString(), 'not here');
+    assert.equal((await world.asks('x.example.org.', 'A')).opt, undefined);
+  });
 });

@@ -1,15 +1,10 @@
 /** `log [NAMES…] [FORMAT] { class … }`: which queries are written to the log, and how. */
-import { type DirectiveContext, eachOption, oneOf, warn, words } from '../arguments.js';
+import { type DirectiveContext, eachOption, fail, oneOf, warn, words } from '../arguments.js';
 import type { LogConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
 import { readZones } from '../zones.js';
 
-/** CoreDNS's `{common}`. */
-export const commonFormat =
-  '{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize} {duration}';
-/** CoreDNS's `{combined}`. */
-export const combinedFormat =
-  '{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize} {duration} {>opcode}';
+const formatDefault = '{common}';
 
 export function readLog(directive: Directive, context: DirectiveContext): LogConfig {
   const last = directive.arguments.at(-1);
@@ -18,6 +13,8 @@ export function readLog(directive: Directive, context: DirectiveContext): LogCon
   if (format !== undefined && names.length === 0) {
     warn(context, directive, 'a format without names is read as a name by CoreDNS; write "." before it.');
   }
+  const wrong = format === undefined ? null : (context.checkLogFormat?.(format) ?? null);
+  if (wrong !== null) fail(directive, wrong, directive.arguments.at(-1)?.at);
   const classes = new Set<LogConfig['classes'][number]>();
   eachOption(directive, {
     class(option) {
@@ -28,7 +25,7 @@ export function readLog(directive: Directive, context: DirectiveContext): LogCon
   });
   return {
     names: names.length === 0 ? ['.'] : names.flatMap((token) => readZones(token, directive.path)),
-    format: (format ?? commonFormat).replaceAll('{common}', commonFormat).replaceAll('{combined}', combinedFormat),
+    format: format ?? formatDefault,
     classes: classes.size === 0 ? ['all'] : [...classes],
   };
 }

@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { udpRequestsPerSocketMax, udpSocketsPerUpstreamMax, upstreamQueueMax } from '../../src/limits.js';
+import type { DatagramEvents, DatagramSocket, Endpoint } from '../../src/outside/network.js';
+import { type Attempt, type Carrier, type Loss, notSent } from '../../src/upstream/attempt.js';
+import type { Place } from '../../src/upstream/place.js';
+import { UdpSockets } from '../../src/upstream/udp.js';
+import { answerTo, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
+
+class Plain implements Attempt {
+  carrier: Carrier | null = null;
+  sentAtMs = notSent;
+  readonly request = request('a');
+  messages = 0;
+  losses: Loss[] = [];
+  accepting = true;
+  constructor(readonly allowsOpt = true) {}
+  accepts(): boolean {
+    return this.accepting;
+  }
+  answered(): void {
+    this.messages++;
+  }
+  lost(loss: Loss): void {
+    this.losses.push(loss);
+  }
+}
+
+async function setUp(settings: Partial<Place['settings']> = {}) {
+  const world = new TestWorld();
+  const upstream = await ScriptedUpstream.start(world);
+  const place = world.place(server(1), settings);
+  const udp = new UdpSockets(place);
+  const ask = (allowsOpt = true): Plain => {
+    const attempt = new Plain(allowsOpt);
+    assert(udp.send(attempt, world.clock.nowMs()));
+    return attempt;
+  };
+  return { world, upstream, place, udp, ask, clock: world.clock };
+}
+
+test('a request carries an OPT unless it may not', async () => {
+  const { upstream, ask, clock } = await setUp();
+  ask();
+  ask(false);
+  await clock.pass(1);
+  assert.deepEqual(upstream.queries.map(({ hasOpt }) => hasOpt).sort(), [false, true]);
+});
+
+test('every request under way has a port of its own, and ids tell nothing about each other', async () => {
+  const { upstream, ask, clock } = await setUp();
+  upstream.onQuery = () => {};
+  for (let asked = 0; asked < 200; asked++) ask();
+  await clock.pass(1);
+  assert.equal(new Set(upstream.queries.map(({ from }) => from.port)).size, 200);
+  const steps = upstream.queries.slice(1).map(({ id }, index) => id - upstream.queries[index].id);
+  assert(new Set(steps).size > 190);
+});
+
+test('a port serves a few requests, one after another, with a new id each, and is then changed', async () => {
+  const { upstream, place, ask, clock } = await setUp();
+  const rounds = 3 * udpRequestsPerSocketMax;
+  for (let asked = 0; asked < rounds; asked++) {
+    ask();
+    await clock.pass(1);
+  }
+  const perPort = new Map<number, number[]>();
+  for (const { from, id } of upstream.queries) perPort.set(from.port, [...(perPort.get(from.port) ?? []), id]);
+  assert.deepEqual(
+    [...perPort.values()].map((ids) => ids.length),
+    new Array(3).fill(udpRequestsPerSocketMax),
+  );
+  for (const ids of perPort.values()) assert(ids.every((id, index) => id !== ids[index - 1]));
+  assert.deepEqual(place.stats.opened, [3, 0]);
+  assert.deepEqual(place.stats.reused, [rounds - 3, 0]);
+});
+
+test('a wrong id, an answer that is not accepted, an empty datagram: waits on, and the port is not used again', async () => {
+  const { world, upstream, udp, ask, clock } = await setUp();
+  upstream.onQuery = (query) => {
+    query.reply(answerTo(query, { id: query.id ^ 0x8000 }));
+    query.reply(new Uint8Array(0));
+    query.reply(answerTo(query));
+  };
+  const attempt = ask();
+  await clock.pass(1);
+  assert.equal(attempt.messages, 1);
+  assert.equal(world.counters.total('answersRejectedId'), 1);
+  assert.equal(world.counters.total('answersRejectedMalformed'), 1);
+  assert.equal(udp.size, 0);
+  upstream.onQuery = () => {};
+  const picky = ask();
+  picky.accepting = false;
+  await clock.pass(1);
+  upstream.queries[1].reply(answerTo(upstream.queries[1]));
+  await clock.pass(1);
+  picky.accepting = true;
+  upstream.queries[1].reply(answerTo(upstream.queries[1]));
+  await clock.pass(1);
+  assert.equal(picky.messages, 1);
+  assert.equal(udp.size, 0);
+});
+
+test('a second answer, when nothing waits any more, costs the port', async () => {
+  const { world, upstream, udp, ask, clock } = await setUp();
+  upstream.onQuery = (query) => {
+    query.reply(answerTo(query));
+    query.reply(answerTo(query));
+  };
+  const attempt = ask();
+  await clock.pass(1);
+  assert.equal(attempt.messages, 1);
+  assert.equal(udp.size, 0);
+  assert.equal(world.network.open.datagramSockets, 1, 'the upstream’s own');
+  assert.equal(world.counters.total('answersRejectedId'), 1);
+});
+
+test('a request that was given up takes its port with it: the late answer finds nobody', async () => {
+  const { upstream, udp, ask, clock } = await setUp();
+  upstream.onQuery = () => {};
+  const attempt = ask();
+  await clock.pass(1);
+  attempt.carrier?.abandon(attempt, clock.nowMs());
+  assert.equal(udp.size, 0);
+  assert.equal(attempt.carrier, null);
+  upstream.queries[0].reply(answerTo(upstream.queries[0]));
+  await clock.pass(1);
+  assert.equal(attempt.messages, 0);
+});
+
+test('nobody listens: lost, in the words of the reference', async () => {
+  const { upstream, udp, ask, clock } = await setUp();
+  upstream.die();
+  const attempt = ask();
+  await clock.pass(1);
+  assert.deepEqual(attempt.losses, [
+    { why: 'unreachable', text: 'read udp 10.0.0.1:53: read: connection refused', blame: true },
+  ]);
+  assert.equal(udp.size, 0);
+});
+
+test('an error on an idle socket closes it', async () => {
+  const { world, place, clock } = await setUp();
+  const sockets: DatagramEvents[] = [];
+  const network = {
+    ...world.network.from('10.9.9.9'),
+    connectDatagrams(to: Endpoint, events: DatagramEvents): DatagramSocket {
+      sockets.push(events);
+      return world.network.connectDatagrams(to, events);
+    },
+  };
+  const udp = new UdpSockets({ ...place, world: { ...place.world, network } });
+  udp.send(new Plain(), clock.nowMs());
+  await clock.pass(1);
+  assert.equal(udp.size, 1);
+  sockets[0].error(new Error('the interface went away'));
+  assert.equal(udp.size, 0);
+});
+
+test('sockets and the queue are bounded, and what waits is served as sockets come free', async () => {
+  const { upstream, udp, ask, clock } = await setUp();
+  upstream.onQuery = () => {};
+  const attempts = Array.from({ length: udpSocketsPerUpstreamMax + 100 }, () => ask());
+  await clock.pass(1);
+  assert.equal(udp.size, udpSocketsPerUpstreamMax);
+  assert.equal(udp.waiting, 100);
+  assert.equal(upstream.queries.length, udpSocketsPerUpstreamMax);
+  while (udp.waiting < upstreamQueueMax) attempts.push(ask());
+  assert.equal(udp.send(new Plain(), clock.nowMs()), false);
+  upstream.onQuery = (query) => query.reply(answerTo(query));
+  for (const query of upstream.queries.slice()) query.reply(answerTo(query));
+  await clock.pass(1);
+  assert(attempts.every(({ messages }) => messages === 1));
+  assert.equal(udp.waiting, 0);
+});
+
+test('idle sockets expire; retired, they close at once and the rest when answered', async () => {
+  const { upstream, udp, ask, clock } = await setUp({ expireMs: 700 });
+  ask();
+  await clock.pass(1);
+  assert.equal(udp.size, 1);
+  await clock.pass(698);
+  udp.sweep(clock.nowMs());
+  assert.equal(udp.size, 1);
+  await clock.pass(1);
+  udp.sweep(clock.nowMs());
+  assert.equal(udp.size, 0);
+  ask();
+  await clock.pass(1);
+  upstream.onQuery = () => {};
+  ask();
+  const waits = ask();
+  await clock.pass(1);
+  udp.retire();
+  assert.equal(udp.size, 2);
+  upstream.queries.at(-1)?.reply(answerTo(upstream.queries.at(-1)!));
+  await clock.pass(1);
+  assert.equal(udp.size, 1);
+  udp.close();
+  assert.equal(udp.size, 0);
+  assert.equal(waits.carrier, null);
+});

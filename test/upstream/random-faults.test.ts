@@ -12,8 +12,9 @@ import { seededRandom } from '../simulation/random.js';
 import { answerTo, type Query, question, request, ScriptedUpstream, server, TestWorld, targets } from './scripted.js';
 
 const runs = 30;
-const firstSeed = Number(process.env['SEED'] ?? 1);
-const lastSeed = process.env['SEED'] === undefined ? runs : firstSeed;
+const { SEED: seedGiven } = process.env;
+const firstSeed = Number(seedGiven ?? 1);
+const lastSeed = seedGiven === undefined ? runs : firstSeed;
 
 const misdeeds: readonly ((query: Query, world: TestWorld, random: Random) => void)[] = [
   () => {},

@@ -182,6 +182,7 @@ export class ScriptedUpstream {
   async listen(...transports: ('udp' | 'tcp')[]): Promise<void> {
     const { network } = this.#world;
     const all = transports.length === 0;
+    let isOpen = true;
     const listener: Listener | null =
       all || transports.includes('tcp')
         ? await network.listenStreams(this.#endpoint, (stream) => this.#accept(stream))
@@ -190,13 +191,16 @@ export class ScriptedUpstream {
       all || transports.includes('udp')
         ? await network.openDatagrams(this.#endpoint, {
             datagram: (bytes, from) => {
-              const reply = (message: Uint8Array): void => socket?.send(message, from);
+              const reply = (message: Uint8Array): void => {
+                if (isOpen) socket?.send(message, from);
+              };
               this.#take(bytes, { transport: 'udp', from, stream: null, reply });
             },
             error: () => {},
           })
         : null;
     this.#close = () => {
+      isOpen = false;
       listener?.close();
       socket?.close();
     };
@@ -212,8 +216,9 @@ export class ScriptedUpstream {
     return this.queries.map(({ name }) => name);
   }
 
-  #accept(stream: Stream): { data(bytes: Uint8Array): void; ended(): void; closed(): void } {
+  #accept(accepted: Stream): { data(bytes: Uint8Array): void; ended(): void; closed(): void } {
     const unframer = new Unframer();
+    const stream = forgiving(accepted);
     this.streams.push(stream);
     return {
       data: (bytes) => {
@@ -245,6 +250,30 @@ export class ScriptedUpstream {
     this.queries.push(query);
     this.onQuery(query);
   }
+}
+
+/** A stream that takes no notice of what is written after its end. */
+function forgiving(stream: Stream): Stream {
+  let hasEnded = false;
+  return {
+    remote: stream.remote,
+    get unsentBytes() {
+      return stream.unsentBytes;
+    },
+    write(bytes) {
+      if (!hasEnded) stream.write(bytes);
+    },
+    pause: () => stream.pause(),
+    resume: () => stream.resume(),
+    end() {
+      hasEnded = true;
+      stream.end();
+    },
+    destroy() {
+      hasEnded = true;
+      stream.destroy();
+    },
+  };
 }
 
 /** An outcome with its message copied, as text that is easy to compare. */

@@ -10,7 +10,7 @@
  *     the deadline, or nobody left to ask ───> failed
  */
 import { rcodeName } from '../dns/names.js';
-import { rcodeFormErr, rcodeNotImp } from '../dns/wire.js';
+import { copyOf, rcodeFormErr, rcodeNotImp } from '../dns/wire.js';
 import { askAgainAfterMs, retryPauseMs, triesPerQuestionMax } from '../limits.js';
 import { observeDuration } from '../ops/counters.js';
 import type { Outcome, Request } from './ask.js';
@@ -194,7 +194,7 @@ export class Question implements Asker, AtTurnEnd {
   #failOver({ upstream }: Try, message: Uint8Array, nowMs: number): boolean {
     const goesOn = this.#tries.length > 0 || (this.#mayTry() && this.#rounds.hasOther);
     if (!goesOn) return false;
-    this.#secondBest = { message: message.slice(), from: upstream.to };
+    this.#secondBest = { message: copyOf(message, 0, message.length), from: upstream.to };
     if (this.#tries.length === 0) this.#retry(nowMs);
     return true;
   }

@@ -81,7 +81,8 @@ export class Datagrams {
     }
     if (receiver.peer !== null && keyOf(receiver.peer) !== keyOf(from)) return;
     if (receiver.local.address !== to.address) receiver.spokenTo.set(keyOf(from), to.address);
-    receiver.events.datagram(bytes, from);
+    // A Buffer, as Node gives it: whoever copies with `slice` gets a view of bytes that are gone, and is found out.
+    receiver.events.datagram(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), from);
     bytes.fill(0xdd);
   }
 

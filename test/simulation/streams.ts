@@ -280,7 +280,7 @@ class End implements Stream {
     if (this.#received.length > 0) {
       if (this.#isPaused) return;
       const chunk = this.#takeChunk();
-      this.events.data(chunk);
+      this.events.data(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length));
       this.#connection.peerOf(this).consumed(chunk.length);
       chunk.fill(0xdd);
       this.#setDelivery();

@@ -20,7 +20,7 @@ function newWorld() {
   async function listen(at: Endpoint, answer: Answer): Promise<Endpoint> {
     const socket: DatagramSocket = await network.openDatagrams(at, {
       datagram(bytes, from) {
-        questions.push(bytes.slice());
+        questions.push(Uint8Array.from(bytes.subarray()));
         const message = answer(bytes);
         if (message !== null) socket.send(message, from);
       },

@@ -118,6 +118,7 @@ describe('a node-local Corefile before a real Knot', { skip: needs('root', 'ip',
     assert((await ttlOf('four')) <= 4);
     const first = await ttlOf('long');
     assert(first <= 30, `cap of 30, got ${first}`);
+    const startedMs = performance.now();
     let last = first;
     const later = await eventually('a TTL two seconds lower', async () => {
       const ttl = await ttlOf('long');
@@ -125,7 +126,8 @@ describe('a node-local Corefile before a real Knot', { skip: needs('root', 'ip',
       last = ttl;
       return ttl <= first - 2 ? ttl : undefined;
     });
-    assert.equal(later, first - 2);
+    const seconds = (performance.now() - startedMs) / 1000;
+    assert(Math.abs(first - later - seconds) <= 1, `${first - later} of the TTL in ${seconds} s`);
   });
 
   test('every record of a chain counts down by itself from its own TTL', { skip: needs('dig') }, async () => {

@@ -2,10 +2,6 @@
  * `npm run bench`: reads its arguments, sees that the tools are there, measures, and says what came out. Progress
  * goes to stderr, the table to stdout. Exit codes: 0, 1 when something failed or is missing, 2 for bad usage.
  */
-
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { builtEntry, repositoryPath } from '../test/corpus/repository.js';
 import { readArguments, type Wishes } from './arguments.js';
 import { resolveCommit, whileBuilt } from './load/before.js';
@@ -48,16 +44,11 @@ async function againstBefore(wishes: Wishes, words: readonly string[]): Promise<
   const repository = repositoryPath();
   const commit = resolveCommit(repository, wishes.against!);
   if (commit === null) throw new Unable(`--against: ${wishes.against} is no commit of this repository`);
-  const folder = mkdtempSync(join(tmpdir(), 'zerohop-before-'));
-  try {
-    say(`building ${commit.slice(0, 10)} …`);
-    return await whileBuilt({ repository, commit, folder }, ({ entry }) => {
-      const servers = [zerohop('zerohop', builtEntry), zerohop(`zerohop ${commit.slice(0, 10)}`, entry)];
-      return match(wishes, words, servers, programs);
-    });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const name = commit.slice(0, 10);
+  say(`building ${name} …`);
+  return whileBuilt(repository, commit, (entry) =>
+    match(wishes, words, [zerohop('zerohop', builtEntry), zerohop(name, entry)], programs),
+  );
 }
 
 async function match(
@@ -85,11 +76,14 @@ async function match(
   return { ...before, cores, rounds, seconds, workloads: all };
 }
 
+/** A figure that is shown has at least so many rounds behind it. */
+const roundsToShow = 5;
+
 /** Only what a whole run against the others has measured is kept in the repository and shown in the README. */
-function publish(report: Report, { quick, only, against, results }: Wishes): void {
+function publish(report: Report, { quick, rounds, only, against, results }: Wishes): void {
   const text = table(report);
   print(`${text}\n`);
-  const isWhole = !quick && only === null && against === null && results === null;
+  const isWhole = !quick && rounds >= roundsToShow && only === null && against === null && results === null;
   const folder = results ?? (isWhole ? repositoryPath('bench', 'results') : repositoryPath('bench', 'results', 'tmp'));
   say(`written: ${writeJson(folder, report)}`);
   if (isWhole && writeReadme(repositoryPath('README.md'), text)) say('written: the table in README.md');

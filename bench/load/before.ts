@@ -5,12 +5,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-
-export interface Built {
-  /** The full name of the commit. */
-  readonly commit: string;
-  readonly entry: string;
-}
+import { inTemporaryFolder, undoing } from '../cleanup.js';
 
 /** The commit that a word names, or null. */
 export function resolveCommit(repository: string, word: string): string | null {
@@ -19,24 +14,22 @@ export function resolveCommit(repository: string, word: string): string | null {
   return status === 0 ? stdout.trim() : null;
 }
 
-/** Builds the commit in `folder`/before and runs `use` with it. Throws with the compiler's words when it gives no program. */
-export async function whileBuilt<T>(
-  { repository, commit, folder }: { readonly repository: string; readonly commit: string; readonly folder: string },
-  use: (built: Built) => Promise<T>,
-): Promise<T> {
-  const tree = join(folder, 'before');
-  const git = (...words: string[]) => execFileSync('git', ['-C', repository, ...words], { stdio: 'pipe' });
-  git('worktree', 'add', '--detach', tree, commit);
-  const remove = () => git('worktree', 'remove', '--force', tree);
-  // A bench that is interrupted ends by process.exit, and a worktree left behind would stay in the repository's list.
-  process.once('exit', remove);
-  try {
-    symlinkSync(join(repository, 'node_modules'), join(tree, 'node_modules'));
-    return await use({ commit, entry: build(tree, commit) });
-  } finally {
-    process.off('exit', remove);
-    remove();
-  }
+/** Builds the commit and runs `use` with it. Throws with the compiler's words when it gives no program. */
+export function whileBuilt<T>(repository: string, commit: string, use: (entry: string) => Promise<T>): Promise<T> {
+  return inTemporaryFolder('zerohop-before-', (folder) => {
+    const tree = join(folder, 'tree');
+    const worktree = (...words: string[]): unknown =>
+      execFileSync('git', ['-C', repository, 'worktree', ...words], { stdio: 'pipe' });
+    worktree('add', '--detach', tree, commit);
+    // Left behind, it would stay in the repository's list of worktrees.
+    return undoing(
+      () => worktree('remove', '--force', tree),
+      async () => {
+        symlinkSync(join(repository, 'node_modules'), join(tree, 'node_modules'));
+        return use(build(tree, commit));
+      },
+    );
+  });
 }
 
 function build(tree: string, commit: string): string {

@@ -2,7 +2,7 @@
  * One measurement: a fresh server process, asked until it is warm, then asked for some seconds while the kernel
  * counts its CPU. What is reported is CPU per answer that dnsperf has accepted, with everything that qualifies it.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from '../../test/real/packets.js';
 import { coreBusyMicroseconds, cpuBetween, cpuOf, totalMicroseconds } from './cpu.js';
@@ -52,8 +52,6 @@ export async function measure(server: Server, workload: Workload, setting: Setti
     return await whileServing(command, place, (pid) => measureProcess(pid, at, workload, setting));
   } catch (error) {
     throw new Error(`${server.name}, ${workload.name}: ${(error as Error).message}`, { cause: error });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -89,7 +87,7 @@ async function measureProcess(
     lost: result.lost,
     wrong: result.completed - (result.rcodes[workload.rcode] ?? 0),
     latencyMs: result.latencyMs,
-    serverShare: totalMicroseconds(used) / elapsedMicroseconds,
+    serverShare: totalMicroseconds(used) / (result.seconds * 1e6),
     othersShare: others / elapsedMicroseconds,
   };
 }

@@ -2,10 +2,8 @@
  * The servers measured against each other: every workload, in rounds, with one upstream for all, and a word on
  * progress for each measurement.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { freePort } from '../../test/real/packets.js';
+import { inTemporaryFolder } from '../cleanup.js';
 import { figures, type WorkloadFigures } from '../report.js';
 import { measure, type Sample, type Setting } from './measure.js';
 import { writeQuestions } from './questions.js';
@@ -29,25 +27,16 @@ export interface Match {
 const warmUpSecondsMax = 2;
 
 /** Measures all and leaves nothing running, nor files behind, whatever happens. */
-export async function runMatch(match: Match): Promise<WorkloadFigures[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'zerohop-bench-'));
-  const at = { address: '127.0.0.1', port: await freePort() };
-  const warmUpSeconds = Math.min(warmUpSecondsMax, match.seconds);
-  const setting: Setting = {
-    dnsperf: match.programs.dnsperf,
-    cores: match.cores,
-    upstream: at,
-    questions: writeQuestions(folder, { warmUp: warmUpSeconds, measured: match.seconds }),
-    warmUpSeconds,
-    seconds: match.seconds,
-    folder,
-  };
-  const upstream = { knotd: match.programs.knotd, core: match.cores.load, folder, at };
-  try {
-    return await whileUpstreamServes(upstream, () => runWorkloads(match, setting));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+export function runMatch(match: Match): Promise<WorkloadFigures[]> {
+  return inTemporaryFolder('zerohop-bench-', async (folder) => {
+    const { programs, cores, seconds } = match;
+    const upstream = { address: '127.0.0.1', port: await freePort() };
+    const warmUpSeconds = Math.min(warmUpSecondsMax, seconds);
+    const questions = writeQuestions(folder, { warmUp: warmUpSeconds, measured: seconds });
+    const setting: Setting = { dnsperf: programs.dnsperf, cores, upstream, questions, warmUpSeconds, seconds, folder };
+    const knot = { knotd: programs.knotd, core: cores.load, folder, at: upstream };
+    return whileUpstreamServes(knot, () => runWorkloads(match, setting));
+  });
 }
 
 async function runWorkloads(match: Match, setting: Setting): Promise<WorkloadFigures[]> {

@@ -222,7 +222,8 @@ function readImports(path: string, code: string): Import[] {
   const withNames = code.matchAll(/^(?:import|export)\s+(type\s+)?([\w\s{},*]+?)\s+from\s+'([^']+)'/gm);
   const bare = code.matchAll(/^import\s+()()'([^']+)'/gm);
   const dynamic = code.matchAll(/\bimport\(()()\s*'([^']+)'\s*\)/g);
-  return [...withNames, ...bare, ...dynamic].map(([, type, names, from]) => ({
+  const required = code.matchAll(/\bcreateRequire\(import\.meta\.url\)\(()()'([^']+)'\)/g);
+  return [...withNames, ...bare, ...dynamic, ...required].map(([, type, names, from]) => ({
     from: from.startsWith('.') ? normalize(join(dirname(path), from)).replace(/\.js$/, '.ts') : from,
     names: names.replace(/,\s*\}/, ' }').replace(/\s+/g, ' '),
     typeOnly: type !== undefined && type !== '',

@@ -5,8 +5,8 @@
  * never decoded or encoded here, and nothing here runs for a cached answer.
  */
 import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
 import { isIPv4, isIPv6 } from 'node:net';
-import * as dnsPacket from 'dns-packet';
 import { headerBytes, messageBytesMax, ttlSecondsMax } from '../limits.js';
 import { classNumber, nameToWire, typeName, typeNumber } from './names.js';
 import {
@@ -23,6 +23,9 @@ import {
   type Word,
   wholeNumber,
 } from './record-text.js';
+
+// With `import`, Node first loads a WebAssembly parser to find a CommonJS module's names: 5 MB that nobody needs.
+const dnsPacket: typeof import('dns-packet') = createRequire(import.meta.url)('dns-packet');
 
 /** What a record without a TTL gets, as in CoreDNS's templates. */
 export const recordTtlSecondsDefault = 3600;

@@ -3,10 +3,14 @@
  * Lines wait in a bounded buffer; beyond the bound they are lost and counted. It does not decide what is worth a
  * line.
  */
-import pino, { type DestinationStream } from 'pino';
+import { createRequire } from 'node:module';
+import type { DestinationStream } from 'pino';
 import { logUnsentBytesMax } from '../limits.js';
 import type { Clock } from '../outside/clock.js';
 import type { Log, LogFields } from '../outside/log.js';
+
+// With `import`, Node first loads a WebAssembly parser to find a CommonJS module's names: 5 MB that nobody needs.
+const pino: typeof import('pino') = createRequire(import.meta.url)('pino');
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 

@@ -87,7 +87,7 @@ function serverFigures(name: string, samples: readonly Sample[], ours: readonly 
 export function table(report: Report): string {
   const ours = report.workloads[0]?.servers[0]?.name ?? '';
   const head = [
-    `| work | server | CPU per answer, µs | of it user | answers/s | lost | wrong | ${ours} ÷ it |`,
+    `| work | server | CPU per answer, µs | of it user | answers/s | lost | wrong | ${ours} ÷ server |`,
     '|---|---|--:|--:|--:|--:|--:|--:|',
   ];
   const lines = report.workloads.flatMap(({ title, servers }) =>

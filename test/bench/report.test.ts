@@ -54,7 +54,7 @@ test('figures are medians, ratios pair the rounds, and losses are added up', () 
 
 test('the table shows what was lost, what was wrong, and where it comes from', () => {
   const lines = table(reportOf(samples)).split('\n');
-  assert.equal(lines[0].includes('zerohop ÷ it'), true);
+  assert.equal(lines[0].includes('zerohop ÷ server'), true);
   assert.equal(lines[2], '| cached answer | zerohop | **5.00** (4.00–6.00) | 1.25 | 100,000 | 0 | 0 |  |');
   assert.equal(
     lines[3],

@@ -1,0 +1,102 @@
+/** The commands that the pages tell people to type are understood, and the demo prints what the README shows. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { check } from '../../src/config/check.js';
+import { type Command, parseFlags } from '../../src/config/flags.js';
+import { systemLoadOptions } from '../../src/config/load.js';
+import { builtEntry, repositoryPath } from '../corpus/repository.js';
+import { codeIn, fenced, page, pages } from './pages.js';
+
+const lines = fenced('sh').flatMap(({ page: path, text }) =>
+  text
+    .split(/\n|&&/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .map((line) => ({ path, words: line.split(/\s+/) })),
+);
+
+test('every npm command is a script of package.json, or npm itself', () => {
+  const { scripts } = JSON.parse(readFileSync(repositoryPath('package.json'), 'utf8'));
+  const inText = pages.flatMap(({ text }) => codeIn(text)).filter((code) => code.startsWith('npm '));
+  const commands = [...lines.map(({ words }) => words), ...inText.map((code) => code.split(' '))];
+  const named = commands.filter(([program]) => program === 'npm').map(([, word, script]) => [word, script]);
+  assert(named.length > 0);
+  for (const [word, script] of named) {
+    assert(word === 'ci' || Object.hasOwn(scripts, word === 'run' ? script : word), `npm ${word} ${script ?? ''}`);
+  }
+});
+
+test('every zerohop command is understood', () => {
+  const inText = pages.flatMap(({ text }) => codeIn(text)).filter((code) => /^zerohop (?:-|check|demo)/.test(code));
+  const commands = [...lines.map(({ words }) => words), ...inText.map((code) => code.split(' '))];
+  const ours = commands.filter(([program]) => program === 'zerohop');
+  assert(ours.length > 3);
+  for (const [, ...argv] of ours) {
+    const command = parseFlags(argv, {});
+    assert.notEqual(command.kind, 'usage', `zerohop ${argv.join(' ')}`);
+    for (const file of filesOf(command)) {
+      if (file.startsWith('deploy/')) assert(existsSync(repositoryPath(file)), file);
+    }
+  }
+});
+
+function filesOf(command: Command): readonly string[] {
+  if (command.kind === 'check') return command.files;
+  return command.kind === 'serve' && command.options.corefileGiven ? [command.options.corefilePath] : [];
+}
+
+test('only programs that a node has are named', () => {
+  const programs = new Set(lines.map(({ words }) => words[0]));
+  assert.deepEqual([...programs].sort(), ['ip', 'npm', 'zerohop']);
+});
+
+test('zerohop check finds deploy/Corefile good', () => {
+  const written: string[] = [];
+  const environment = { KUBE_DNS_SERVICE_HOST: '10.96.0.10' };
+  const options = { ...systemLoadOptions(53), environment };
+  assert.equal(
+    check([repositoryPath('deploy', 'Corefile')], options, (line) => written.push(line)),
+    0,
+  );
+  assert.match(written.at(-1) ?? '', /Corefile: ok, 4 server blocks, 1 warning$/);
+});
+
+test('the demo prints what the README shows, and stops with 0', async () => {
+  const [, shown] = /<!-- demo:begin -->\n```text\n([\s\S]*?)```/.exec(page('README.md')) ?? [];
+  const { printed, exitCode } = await demo(/\/health\n$/);
+  assert.deepEqual(withoutNumbers(printed), withoutNumbers(shown));
+  assert.equal(exitCode, 0);
+});
+
+/** Runs the demo until its output ends like this, then interrupts it. */
+function demo(end: RegExp): Promise<{ printed: string; exitCode: number | null }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [builtEntry, 'demo'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      timeout: 20_000,
+    });
+    let printed = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      printed += text;
+      if (end.test(printed)) child.kill('SIGINT');
+    });
+    child.once('error', reject);
+    child.once('close', (exitCode) => resolve({ printed, exitCode }));
+  });
+}
+
+/** The lines without times, ports, and the notes about ports that are taken on this machine. */
+function withoutNumbers(text: string): string[] {
+  return text
+    .trimEnd()
+    .split('\n')
+    .filter((line) => !/^Port \d+ is taken/.test(line))
+    .map((line) =>
+      line
+        .replace(/ +\d+$/, ' µs')
+        .replace(/(127\.0\.0\.1(?::| -p )|on port )\d+/g, '$1PORT')
+        .replace(/ +µs$/, ' µs'),
+    );
+}

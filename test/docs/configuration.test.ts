@@ -1,0 +1,128 @@
+/** Documentation that runs: every Corefile, flag, directive, option and default that the pages name. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { builtinConfig, builtinCorefile, builtinExample } from '../../src/config/builtin.js';
+import type { Config } from '../../src/config/config.js';
+import { supportedDirectives } from '../../src/config/directives/known.js';
+import { type Flag, flagTable } from '../../src/config/flag-table.js';
+import { parseConfig } from '../../src/config/load.js';
+import { checkTemplates } from '../../src/resolve/templates.js';
+import { blockOf, testOptions } from '../config/options.js';
+import { repositoryPath } from '../corpus/repository.js';
+import { codeIn, fenced, page, section, tableRows } from './pages.js';
+
+const configuration = page('docs/CONFIGURATION.md');
+const environment = { CLUSTER_DNS: '10.96.0.10', KUBE_DNS_SERVICE_HOST: '10.96.0.10' };
+const options = { ...testOptions(), environment, checkTemplates };
+
+for (const { page: path, line, text } of fenced('corefile')) {
+  test(`the Corefile at ${path}:${line} is one that is served`, () => {
+    const { blocks, warnings } = parseConfig(text, path, options);
+    assert(blocks.length > 0);
+    const unwise = warnings.filter(({ message }) => !message.startsWith('AAAA questions are answered NXDOMAIN'));
+    assert.deepEqual(unwise, []);
+  });
+}
+
+test('the built-in configuration is printed as it is', () => {
+  const [, written] = /<!-- builtin:begin -->\n```corefile\n([\s\S]*?)```/.exec(configuration) ?? [];
+  assert.equal(written, builtinCorefile(builtinExample));
+});
+
+test('deploy/Corefile is the built-in configuration with the cluster DNS from the environment', () => {
+  const text = readFileSync(repositoryPath('deploy', 'Corefile'), 'utf8');
+  const shipped = parseConfig(text, 'deploy/Corefile', options);
+  assert.deepEqual(whatIsMeant(shipped), whatIsMeant(builtinConfig(builtinExample, options)));
+  const [cluster, inAddr, ip6, rest] = shipped.blocks;
+  assert.equal(rest.zones[0].zone, '.');
+  for (const block of [cluster, inAddr, ip6]) assert.equal(block.forwards[0].transport, 'tcp');
+  for (const block of shipped.blocks) assert.equal(block.aaaa, 'nxdomain');
+  assert.equal(text.match(/template ANY AAAA \{\n {8}rcode NXDOMAIN\n {4}\}/g)?.length, 4);
+});
+
+/** A configuration without the places where it was written. */
+function whatIsMeant({ blocks, health, ready, metrics, reload, debug }: Config): unknown {
+  const text = JSON.stringify({ blocks, health, ready, metrics, reload, debug }, (key, value) =>
+    key === 'at' || key === 'aaaaAt' ? undefined : value,
+  );
+  return JSON.parse(text);
+}
+
+test('every flag is documented with its other names and its default, and no other is', () => {
+  const documented = tableRows(configuration, 'flag').map(([names, byDefault]) => ({
+    names: codeIn(names).map((name) => name.slice(1)),
+    byDefault: codeIn(byDefault).join(''),
+  }));
+  const flags = Object.entries<Flag>(flagTable).map(([name, { aliases, byDefault }]) => ({
+    names: [name, ...aliases],
+    byDefault,
+  }));
+  const byName = (left: { names: string[] }, right: { names: string[] }) => (left.names[0] < right.names[0] ? -1 : 1);
+  assert.deepEqual(documented.sort(byName), flags.sort(byName));
+});
+
+const headings = [...section(configuration, '## Directives').matchAll(/^### (\w+)$/gm)].map(([, name]) => name);
+
+test('every directive is documented, and no other is; the README lists them', () => {
+  assert.deepEqual([...headings].sort(), [...supportedDirectives].sort());
+  const [, listed] = /if its\s+directives are among these: ([^.]*)\./.exec(page('README.md')) ?? [];
+  assert.deepEqual(codeIn(listed.replaceAll('\n', ' ')).sort(), [...supportedDirectives].sort());
+});
+
+/** What stands behind each directive that has a block. */
+const blockHeads: Readonly<Record<string, string>> = {
+  bind: 'bind 127.0.0.1',
+  cache: 'cache',
+  errors: 'errors',
+  forward: 'forward . 10.0.0.1',
+  health: 'health',
+  log: 'log',
+  prometheus: 'prometheus',
+  ready: 'ready',
+  template: 'template IN A',
+  timeouts: 'timeouts',
+};
+
+for (const [name, head] of Object.entries(blockHeads)) {
+  const rows = tableRows(section(configuration, `### ${name}`), 'option');
+
+  test(`${name}: every option is documented, and no other is`, () => {
+    const documented = rows.flatMap(([names]) => codeIn(names));
+    assert.deepEqual(documented.sort(), knownOptions(head).sort());
+  });
+
+  test(`${name}: the defaults are those that are documented`, () => {
+    const written = rows.filter(([, byDefault]) => /^`[^`]+`$/.test(byDefault) && name !== 'template');
+    const lines = written.map(([names, byDefault]) => `${codeIn(names)[0]} ${codeIn(byDefault)[0]}`);
+    if (lines.length === 0) return;
+    const forwards = name === 'forward' ? [] : ['forward . 10.0.0.1'];
+    const bare = name === 'timeouts' ? [] : [head];
+    const silent = blockOf(...forwards, ...bare);
+    const spoken = blockOf(...forwards, `${head} {`, ...lines, '}');
+    assert.deepEqual(meantBy(spoken), meantBy(silent));
+  });
+}
+
+/** The options of a directive's block, as its own error message lists them. */
+function knownOptions(head: string): string[] {
+  try {
+    blockOf('forward . 10.0.0.2', `${head} {`, 'qqqqqqqqqqqq', '}');
+  } catch (error) {
+    const [, listed] = /it knows (.*)\.$/.exec((error as Error).message) ?? [];
+    if (listed !== undefined) return listed.split(', ');
+    throw error;
+  }
+  throw new Error(`${head} takes any option`);
+}
+
+function meantBy(block: Config['blocks'][number]): unknown {
+  return JSON.parse(JSON.stringify(block, (key, value) => (key === 'at' || key === 'directives' ? undefined : value)));
+}
+
+test('stale answers without a directive are what the table says', () => {
+  const [first] = tableRows(section(configuration, '### cache'), 'written');
+  const { cache } = blockOf('cache', 'forward . 10.0.0.1');
+  assert.match(first.join(' | '), /^nothing \| 1h \| 400 ms, .* \| 30 \| 1s$/);
+  assert.deepEqual(cache?.stale, { maxAgeMs: 3_600_000, patienceMs: 400, ttlSeconds: 30, recheckMs: 1_000 });
+});

@@ -1,0 +1,138 @@
+/** What the pages name must be there: metrics and their labels, bounds, files, links, sentences of the log. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import * as limits from '../../src/limits.js';
+import { eventMetrics } from '../../src/ops/event-metrics.js';
+import { familyNames } from '../../src/ops/metrics.js';
+import { repositoryPath } from '../corpus/repository.js';
+import { page, pages, tableRows } from './pages.js';
+
+test('every metric is one that is exported', () => {
+  const unknown = pages.flatMap(({ path, text }) =>
+    [...text.replaceAll(/\| grep \S+/g, '').matchAll(/\b(?:zerohop|coredns|nodejs|process)_[a-z0-9_]*\*?/g)]
+      .map(([name]) => name)
+      .filter((name) => !isMetric(name))
+      .map((name) => `${path}: ${name}`),
+  );
+  assert.deepEqual(unknown, []);
+});
+
+/** A family's name, a histogram's with its suffix, or the beginning of some with a `*`. */
+function isMetric(name: string): boolean {
+  if (name.endsWith('*')) return familyNames.some((family) => family.startsWith(name.slice(0, -1)));
+  return familyNames.includes(name) || familyNames.includes(name.replace(/_(?:count|sum|bucket)$/, ''));
+}
+
+test('every cause and bound is a label that is exported', () => {
+  const values = new Set(Object.values(eventMetrics).flatMap(({ labels }) => Object.values(labels ?? {})));
+  const named = pages.flatMap(({ text }) => [...text.matchAll(/\b(?:cause|bound)="(\w+)"/g)].map(([, value]) => value));
+  assert(named.length > 0);
+  assert.deepEqual(
+    named.filter((value) => !values.has(value)),
+    [],
+  );
+});
+
+test('the bounds are those of limits.ts', () => {
+  const rows = tableRows(page('docs/OPERATIONS.md'), 'bound');
+  assert(rows.length > 10);
+  const all: Readonly<Record<string, unknown>> = { ...limits };
+  for (const [name, is] of rows) {
+    const [digits] = /^[\d,]+/.exec(is) ?? [''];
+    assert.equal(Number(digits.replaceAll(',', '')), all[name.replaceAll('`', '')], name);
+  }
+});
+
+test('every file that is named is there', () => {
+  const missing = pages.flatMap(({ path, text }) =>
+    [...text.matchAll(/`((?:src|test|bench|deploy|docs|\.ci)\/[\w./-]*)`/g)]
+      .map(([, file]) => file)
+      .filter((file) => !existsSync(repositoryPath(file)))
+      .map((file) => `${path}: ${file}`),
+  );
+  assert.deepEqual(missing, []);
+});
+
+test('every relative link leads somewhere', () => {
+  const broken = pages.flatMap(({ path, text }) =>
+    [...text.matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, target]) => target)
+      .filter((target) => !/^https?:/.test(target) && !leads(path, target))
+      .map((target) => `${path}: ${target}`),
+  );
+  assert.deepEqual(broken, []);
+});
+
+function leads(from: string, target: string): boolean {
+  const [file, anchor] = target.split('#');
+  const path = file === '' ? from : join(dirname(from), file);
+  if (!existsSync(repositoryPath(path))) return false;
+  if (anchor === undefined) return true;
+  const headings = page(path).matchAll(/^#+ (.*)$/gm);
+  return [...headings].some(([, heading]) => slug(heading) === anchor);
+}
+
+/** A heading's anchor as GitHub makes it. */
+function slug(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replace(/[^\w\s-]/g, '')
+    .replaceAll(' ', '-');
+}
+
+/** What an operator sees, and docs/OPERATIONS.md explains. */
+const sentences = [
+  'is no flag; ',
+  'the Corefile cannot be read: ',
+  'an upstream is empty; was the address of the cluster DNS found?',
+  'this host does not have the address; ',
+  'another process does; ',
+  'not permitted; ',
+  'Cannot listen for HTTP on ',
+  'upstream is down',
+  'upstream is up again',
+  'AAAA questions are answered NXDOMAIN; ',
+  'sends our questions back to us',
+  'a packet made the program fail; it was dropped',
+  'Unhealthy: ',
+  'Shutting down',
+];
+
+test('the sentences that operations explains are those that the program writes', () => {
+  const operations = page('docs/OPERATIONS.md').replace(/\s+/g, ' ');
+  const program = sourceText();
+  for (const sentence of sentences) {
+    assert(operations.includes(sentence), `docs/OPERATIONS.md does not explain "${sentence}"`);
+    assert(program.includes(sentence), `nothing in src/ writes "${sentence}"`);
+  }
+});
+
+function sourceText(): string {
+  const files = readdirSync(repositoryPath('src'), { recursive: true, encoding: 'utf8' });
+  return files
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => readFileSync(repositoryPath('src', file), 'utf8'))
+    .join('\n');
+}
+
+test('the import table of docs/ARCHITECTURE.md is the one that test/tidy.test.ts executes', () => {
+  const tidy = readFileSync(repositoryPath('test', 'tidy.test.ts'), 'utf8');
+  const [, body] = /^const layers[^\n]*\{\n([\s\S]*?)^\};/m.exec(tidy) ?? [];
+  const executed = [...body.matchAll(/^ {2}(\w+): \[(.*)\],$/gm)]
+    .filter(([, folder]) => filesIn(folder) > 0)
+    .map(([, folder, allowed]) => [folder, allowed.replaceAll("'", '') || 'nothing']);
+  const documented = tableRows(page('docs/ARCHITECTURE.md'), 'folder').map(([folder, , imports]) => [
+    /^`src\/(\w+)\/`$/.exec(folder)?.[1],
+    imports,
+  ]);
+  assert(executed.length > 5);
+  assert.deepEqual(documented.sort(), executed.sort());
+});
+
+/** An empty folder is not in the repository. */
+function filesIn(folder: string): number {
+  const path = repositoryPath('src', folder);
+  return existsSync(path) ? readdirSync(path).length : 0;
+}

@@ -40,7 +40,11 @@ export function loadCorefile(path: string, options: LoadOptions): Config {
   try {
     text = options.files.read(path);
   } catch (error) {
-    throw new ConfigError({ file: path, line: 0 }, `the Corefile cannot be read: ${(error as Error).message}`);
+    const why = (error as Error).message.replace(/\.$/u, '');
+    throw new ConfigError(
+      { file: path, line: 0 },
+      `the Corefile cannot be read (${why}); give -conf a file that this user may read.`,
+    );
   }
   return understand({ text, source: path, files: [path] }, options);
 }

@@ -30,7 +30,9 @@ test('an error fails, after the warnings that may explain it, and the next file 
 test('a file that is not there fails', () => {
   const { lines, exitCode } = run({}, ['/none']);
   assert.equal(exitCode, 2);
-  assert.deepEqual(lines, ['/none: error: the Corefile cannot be read: no such file: /none.']);
+  assert.deepEqual(lines, [
+    '/none: error: the Corefile cannot be read (no such file: /none); give -conf a file that this user may read.',
+  ]);
 });
 test('without a file the built-in configuration is printed, and it is a Corefile', () => {
   const { lines, exitCode } = run({}, []);

@@ -139,3 +139,15 @@ test('stopped, it gives up its probe', () => {
   assert.equal(abandoned, 1);
   assert.equal(probes.length, 1);
 });
+
+test('failures count in a row: an answer between them starts anew', () => {
+  const { health, clock } = setUp();
+  for (let round = 0; round < 3; round++) {
+    health.failed(clock.nowMs());
+    clock.passMs(500);
+    health.failed(clock.nowMs());
+    assert.equal(health.isDown, false);
+    health.answered(clock.nowMs());
+    clock.passMs(500);
+  }
+});

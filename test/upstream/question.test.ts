@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { ForwardConfig } from '../../src/config/config.js';
 import {
   askAgainAfterMs,
+  askAgainBurst,
   queryDeadlineMs,
   retryPauseMs,
   sweepPeriodMs,
@@ -368,4 +369,28 @@ test('durations are counted per rcode, connections as found or opened', async ()
       [0, 1],
     ],
   );
+});
+
+test('an upstream that is silent under load is not asked everything again', async () => {
+  const { upstream, asking, clock } = await setUp({ failsMax: 0 });
+  upstream.onQuery = silent;
+  const count = 600;
+  for (let asked = 0; asked < count; asked++) asking.ask(`n${asked}`);
+  await clock.pass(queryDeadlineMs + 2 * sweepPeriodMs);
+  assert.equal(asking.got.length, count);
+  assert(upstream.queries.length <= count + askAgainBurst, `${upstream.queries.length}`);
+});
+
+test('cancelled in the turn in which it failed, a question still has one outcome', async () => {
+  const { upstream, asking, clock, forwards } = await setUp({ failfastAllUnhealthy: true });
+  upstream.die();
+  for (let step = 0; step < 4; step++) {
+    asking.ask('a');
+    await clock.pass(600);
+  }
+  const before = asking.got.length;
+  asking.ask('b');
+  forwards.stop();
+  await clock.pass(10);
+  assert.equal(asking.got.length, before + 1);
 });

@@ -129,7 +129,7 @@ export interface ForwardConfig {
   readonly readTimeoutMs: number;
   /** Failures in a row after which an upstream counts as down; 0 is never. */
   readonly failsMax: number;
-  /** 0: twice the number of upstreams. */
+  /** 0: twice the number of upstreams, and no less than three. */
   readonly connectAttemptsMax: number;
   readonly healthCheck: HealthCheckConfig;
   readonly policy: 'random' | 'round_robin' | 'sequential';

@@ -5,7 +5,7 @@
 import { withAliasAnswer } from '../dns/alias.js';
 import type { ExtendedError } from '../dns/answer.js';
 import { questionForType, questionOf } from '../dns/query.js';
-import { copyOf, flagRd, typeA, typeAaaa } from '../dns/wire.js';
+import { copyOf, flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa } from '../dns/wire.js';
 import { sweepPeriodMs } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import { overTcp, type Transport, zonePlaces } from '../ops/counters.js';
@@ -25,6 +25,13 @@ export interface ForwarderWorld extends SettleWorld {
   upstreamAnswered(): void;
 }
 
+/** A template's answer that ends in an alias, and the question that this leads to. */
+interface Alias {
+  readonly message: Uint8Array;
+  readonly follow: Uint8Array;
+  readonly error: ExtendedError | null;
+}
+
 export class Forwarder {
   readonly #world: ForwarderWorld;
   readonly #settler: Settler;
@@ -32,6 +39,8 @@ export class Forwarder {
   /** Those with a stale answer at hand whose clients still wait. */
   readonly #impatient = new Set<Pending>();
   #sweeper: Timer | null = null;
+  /** Answers by template whose alias had to be asked for, so far. */
+  #followed = 0;
 
   constructor(world: ForwarderWorld) {
     this.#world = world;
@@ -59,40 +68,52 @@ export class Forwarder {
     this.#countMiss(zone);
     if (lane.query.type === typeHinfo) this.#world.loops.seen(packet, lane.query.questionEnd);
     const made = route.make === null || wants === 'aaaa' ? null : route.make(packet, lane, asker);
-    if (made !== null && made.kind !== 'next') return this.#settleMade(pending, waiter, made);
+    if (made !== null && made.kind !== 'next') {
+      pending.waiters.push(waiter);
+      return this.#settleMade(pending, made, asker.transport);
+    }
     const running = this.#table.get(pending.id);
     if (running !== undefined) return this.#join(running, waiter, nowMs);
-    if (!this.#table.hasRoom) {
-      lane.counters.count('overloadedPending');
-      return this.#settler.sendFailure(waiter, zone, 'no-room');
-    }
     pending.waiters.push(waiter);
     this.#ask(pending, asker.transport);
   }
 
-  /** Asks for what the lane's `answerNow` has just answered, so that the next client finds it fresh. */
-  refresh(packet: Uint8Array, nowMs: number): void {
+  /** Gets anew what the lane's `answerNow` has just answered, so that the next client finds it fresh. */
+  refresh(packet: Uint8Array, asker: Asker, nowMs: number): void {
     const { lane } = this.#world;
     const zone = lane.zone!;
     const pending = this.#question(zone, packet, nowMs, 'answer');
     if (this.#table.get(pending.id) !== undefined || !this.#table.hasRoom) return;
     lane.counters.zones[lane.counters.zoneBase(zone.ordinal) + zonePlaces.prefetches]++;
+    const made = pending.route.make === null ? null : pending.route.make(packet, lane, asker);
     // Over TCP, as CoreDNS does it: what is kept for all must not be cut for one.
-    this.#ask(pending, overTcp);
+    if (made === null || made.kind === 'next') this.#ask(pending, overTcp);
+    else this.#settleMade(pending, made, overTcp);
   }
 
-  #settleMade(pending: Pending, waiter: Waiter, made: Exclude<Made, { kind: 'next' }>): void {
-    const settle = (outcome: Outcome, error: ExtendedError | null) =>
-      this.#settler.settle(pending, [waiter], outcome, error);
-    if (made.kind === 'servfail') return settle({ ok: false, why: 'nobody', text: made.text }, null);
-    const { message, follow } = made;
+  #settleMade(pending: Pending, made: Exclude<Made, { kind: 'next' }>, transport: Transport): void {
+    const { waiters } = pending;
+    if (made.kind === 'servfail') {
+      return this.#settler.settle(pending, waiters, { ok: false, why: 'nobody', text: made.text }, null);
+    }
     const error =
       made.extendedError === null ? null : extendedErrorOf(made.extendedError.code, made.extendedError.text);
-    if (follow === null) return settle({ ok: true, message, from: 'template' }, error);
-    // A stub resolver follows no alias; it gets what the alias leads to along with it, if that can be had.
-    pending.route.ask(this.#request(follow, pending.recursionDesired, waiter.asker.transport), (outcome) => {
-      const whole = outcome.ok ? withAliasAnswer(message, outcome.message) : message;
-      settle({ ok: true, message: whole, from: 'template' }, error);
+    if (made.follow !== null) return this.#follow(pending, { ...made, follow: made.follow, error }, transport);
+    const outcome: Outcome = { ok: true, message: made.message, from: 'template' };
+    this.#settler.settle(pending, waiters, outcome, { extendedError: error, isWhole: true });
+  }
+
+  /** A stub resolver follows no alias; it gets what the alias leads to along with it, if that can be had. */
+  #follow(pending: Pending, alias: Alias, transport: Transport): void {
+    // An id that nobody can join: what a template says may depend on who asks.
+    const following: Pending = { ...pending, id: `follows ${this.#followed++}` };
+    if (!this.#take(following)) return;
+    const { message, error } = alias;
+    pending.route.ask(this.#request(alias.follow, pending.recursionDesired, transport), (target) => {
+      const isWhole = target.ok && isAnswered(target.message);
+      const whole = isWhole ? withAliasAnswer(message, target.message) : message;
+      const outcome: Outcome = { ok: true, message: whole, from: 'template' };
+      this.#settler.settle(following, this.#table.remove(following), outcome, { extendedError: error, isWhole });
     });
   }
 
@@ -102,7 +123,7 @@ export class Forwarder {
     const key = keyOf(query);
     const recursionDesired = (query.flags & flagRd) !== 0;
     const id = pendingId(question, { zoneId: zone.zoneId, key, recursionDesired });
-    const hasStale = this.#settler.findStale({ zone, question, key }) !== 0;
+    const hasStale = this.#settler.findUsable({ zone, question, key }) !== 0;
     return {
       id,
       zone,
@@ -128,8 +149,8 @@ export class Forwarder {
     const { counters } = this.#world.lane;
     const patienceMs = running.route.keep?.patienceMs ?? Number.POSITIVE_INFINITY;
     if (running.hasStale && nowMs >= running.startedAtMs + patienceMs) {
-      const stale = this.#settler.findStale(running);
-      if (stale !== 0) return this.#settler.sendStale(running.zone, [waiter], stale, 'stalePatience');
+      const stale = this.#settler.findUsable(running);
+      if (stale !== 0) return this.#settler.sendUsable(running.zone, [waiter], stale, 'stalePatience');
     }
     if (this.#table.join(running, waiter)) {
       counters.count('coalesced');
@@ -147,9 +168,20 @@ export class Forwarder {
     return { question, recursionDesired, checkingDisabled, dnssecOk, clientTransport };
   }
 
+  /** Puts a question with its waiter into the table; without room the waiter is told so. */
+  #take(pending: Pending): boolean {
+    if (this.#table.hasRoom) {
+      this.#table.add(pending);
+      return true;
+    }
+    this.#world.lane.counters.count('overloadedPending');
+    for (const waiter of pending.waiters) this.#settler.sendFailure(waiter, pending.zone, 'no-room');
+    return false;
+  }
+
   #ask(pending: Pending, transport: Transport): void {
+    if (!this.#take(pending)) return;
     const request = this.#request(pending.question, pending.recursionDesired, transport);
-    this.#table.add(pending);
     if (pending.hasStale && pending.waiters.length > 0) this.#watchPatience(pending);
     pending.route.ask(request, (outcome) => this.#finish(pending, outcome));
   }
@@ -172,12 +204,18 @@ export class Forwarder {
     for (const pending of this.#impatient) {
       if (nowMs < pending.startedAtMs + pending.route.keep!.patienceMs) continue;
       this.#impatient.delete(pending);
-      const stale = this.#settler.findStale(pending);
+      const stale = this.#settler.findUsable(pending);
       if (stale === 0) continue;
-      this.#settler.sendStale(pending.zone, this.#table.takeWaiters(pending), stale, 'stalePatience');
+      this.#settler.sendUsable(pending.zone, this.#table.takeWaiters(pending), stale, 'stalePatience');
     }
     if (this.#impatient.size > 0) return;
     this.#sweeper?.stop();
     this.#sweeper = null;
   }
+}
+
+/** Whether the upstream knows the name or knows that it does not exist; any other rcode is a failure of this moment. */
+function isAnswered(message: Uint8Array): boolean {
+  const rcode = messageRcode(message);
+  return rcode === rcodeNoError || rcode === rcodeNxDomain;
 }

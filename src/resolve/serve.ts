@@ -35,7 +35,7 @@ export function serveFrom(world: ServeWorld, table: () => ZoneTable): Serve {
     if (lane.zone?.handOver) {
       world.routes.get(lane.zone)?.logQuery?.(factsOf(lane, packet, asker, bytes, clock.nowMs() - nowMs));
     }
-    if (lane.refreshDue) forwarder.refresh(packet, nowMs);
+    if (lane.refreshDue) forwarder.refresh(packet, asker, nowMs);
   }
 
   return (packet, asker) => {
@@ -44,7 +44,16 @@ export function serveFrom(world: ServeWorld, table: () => ZoneTable): Serve {
     } catch (error) {
       lane.counters.count('panics');
       world.log.error('a packet made the program fail; it was dropped', { error: String((error as Error).stack) });
-      asker.reply(null);
+      settle(asker);
     }
   };
+}
+
+/** Settles the question without an answer, unless it has had one before the failure. */
+function settle(asker: Asker): void {
+  try {
+    asker.reply(null);
+  } catch {
+    // An asker takes no second reply.
+  }
 }

@@ -29,6 +29,14 @@ export interface SettleWorld {
   store(zone: ServedZone): Store | null;
 }
 
+/** What a template says of its answer; an upstream's has null. */
+export interface MadeFacts {
+  /** An answer that comes with one is not kept. */
+  readonly extendedError: ExtendedError | null;
+  /** False: what its alias leads to could not be had. It is better than nothing now, and nothing to be kept. */
+  readonly isWhole: boolean;
+}
+
 /** Why stale answers are given, as the counters tell them apart. */
 export type StaleReason = 'staleOnFailure' | 'stalePatience';
 
@@ -42,17 +50,17 @@ export class Settler {
     this.#world = world;
   }
 
-  /** Gives every waiter of a question its answer, and keeps what may be kept; not what comes with an extended error. */
-  settle(pending: Pending, waiters: readonly Waiter[], outcome: Outcome, extendedError: ExtendedError | null): void {
+  /** Gives every waiter of a question its answer, and keeps what may be kept. */
+  settle(pending: Pending, waiters: readonly Waiter[], outcome: Outcome, made: MadeFacts | null): void {
     const { route } = pending;
     const message = outcome.ok && this.#normaliser.read(outcome.message) ? this.#normaliser.out : null;
     if (outcome.ok && message === null) this.#world.lane.counters.count('answersRejectedMalformed');
     const rcode = message === null ? rcodeServFail : message.rcode;
     const good = rcode === rcodeNoError || rcode === rcodeNxDomain;
-    if (!good || (rcode === rcodeNxDomain && route.keep?.preferPositive)) {
-      const stale = this.findStale(pending);
-      const better = good ? stale !== 0 && this.#world.lane.blocks.kind(stale) === kindSuccess : stale !== 0;
-      if (better) return this.#settleStale(pending, waiters, stale);
+    if (!good || (route.keep?.preferPositive && denies(this.#normaliser.out))) {
+      const usable = this.findUsable(pending);
+      const better = usable !== 0 && (!good || this.#world.lane.blocks.kind(usable) === kindSuccess);
+      if (better) return this.#settleUsable(pending, waiters, usable);
     }
     if (!good)
       route.failed(pending.question, rcode, outcome.ok ? `upstream answered with rcode ${rcode}` : outcome.text);
@@ -62,13 +70,14 @@ export class Settler {
       return;
     }
     const kept = route.keep === null ? null : keeping(message, route.keep.policy);
-    this.#sendKept(pending, waiters, extendedError === null ? kept : null, extendedError);
+    const mayKeep = made === null || (made.isWhole && made.extendedError === null);
+    this.#sendKept(pending, waiters, mayKeep ? kept : null, made === null ? null : made.extendedError);
   }
 
-  /** The answer past its expiry that may still be used for this question, or 0. */
-  findStale(pending: Pick<Pending, 'question' | 'zone' | 'key'>): BlockRef {
+  /** The answer that may be used for this question where its upstream has none: fresh, or stale and that allowed; or 0. */
+  findUsable(pending: Pick<Pending, 'question' | 'zone' | 'key'>): BlockRef {
     const { zone, question, key } = pending;
-    if (zone.cache === null || zone.cache.staleMaxMs === 0) return 0;
+    if (zone.cache === null) return 0;
     const { blocks } = this.#world.lane;
     this.#lookup.set(question, headerBytes);
     const ref = blocks.find(this.#lookup, headerBytes + question.length, zone.zoneId, key);
@@ -76,16 +85,25 @@ export class Settler {
     return this.#world.clock.nowMs() < blocks.expiresAtMs(ref) + zone.cache.staleMaxMs ? ref : 0;
   }
 
-  /** Gives waiters the stale answer, which was found this very turn. */
-  sendStale(zone: ServedZone, waiters: readonly Waiter[], stale: BlockRef, reason: StaleReason): void {
-    const { lane } = this.#world;
-    const numbers = lane.counters.zones;
-    lane.blocks.touch(stale, this.#world.clock.nowMs(), 0);
+  /** Gives waiters the answer, fresh or stale, that was found this very turn. */
+  sendUsable(zone: ServedZone, waiters: readonly Waiter[], usable: BlockRef, reason: StaleReason): void {
+    const { lane, clock } = this.#world;
+    const { blocks, counters } = lane;
+    const nowMs = clock.nowMs();
+    const isStale = nowMs >= blocks.expiresAtMs(usable);
+    const { keepTtl, staleTtlSeconds } = zone.cache!;
+    const ageSeconds = keepTtl ? 0 : Math.floor((nowMs - blocks.storedAtMs(usable)) / 1000);
+    blocks.touch(usable, nowMs, 0);
     for (const waiter of waiters) {
-      lane.counters.count(reason);
-      numbers[lane.counters.zoneBase(zone.ordinal) + zonePlaces.servedStale]++;
-      const aaaaRcode = lane.blocks.rcode(stale);
-      this.#send(waiter, zone, aaaaRcode, () => lane.answerStale(waiter.packet, stale, zone.cache!.staleTtlSeconds));
+      if (isStale) {
+        counters.count(reason);
+        counters.zones[counters.zoneBase(zone.ordinal) + zonePlaces.servedStale]++;
+      }
+      this.#send(waiter, zone, blocks.rcode(usable), () =>
+        isStale
+          ? lane.answerStale(waiter.packet, usable, staleTtlSeconds)
+          : lane.answerStored(waiter.packet, usable, ageSeconds, null),
+      );
     }
   }
 
@@ -98,9 +116,9 @@ export class Settler {
     this.#send(waiter, zone, rcodeServFail, () => lane.answerEmpty(waiter.packet, rcode, extendedError));
   }
 
-  #settleStale(pending: Pending, waiters: readonly Waiter[], stale: BlockRef): void {
-    this.#world.cache.refreshFailed(stale, this.#world.clock.nowMs() + (pending.route.keep?.recheckMs ?? 0));
-    this.sendStale(pending.zone, waiters, stale, 'staleOnFailure');
+  #settleUsable(pending: Pending, waiters: readonly Waiter[], usable: BlockRef): void {
+    this.#world.cache.refreshFailed(usable, this.#world.clock.nowMs() + (pending.route.keep?.recheckMs ?? 0));
+    this.sendUsable(pending.zone, waiters, usable, 'staleOnFailure');
   }
 
   #sendKept(
@@ -127,14 +145,13 @@ export class Settler {
   }
 
   /**
-   * Where this answer is kept, or null. What was asked without RD is an upstream's own view, not for others; SERVFAIL
-   * never takes the place of an answer that may still be used.
+   * Where this answer is kept, or null. What was asked without RD is an upstream's own view, not for others. That
+   * SERVFAIL never takes the place of an answer that may still be used has been seen to by `settle`.
    */
   #storeFor(pending: Pending, kept: Kept | null): Store | null {
     const { keep } = pending.route;
     if (kept === null || keep === null || !pending.recursionDesired) return null;
     if (!keep.keeps(kept.kind, pending.question)) return null;
-    if (kept.kind === kindServfail && this.findStale(pending) !== 0) return null;
     return this.#world.store(pending.zone);
   }
 
@@ -164,6 +181,11 @@ export class Settler {
     const log = lane.zone === null ? null : routes.get(lane.zone)?.logQuery;
     if (log) log(factsOf(lane, waiter.packet, waiter.asker, bytes, clock.nowMs() - waiter.receivedAtMs));
   }
+}
+
+/** Whether the message says that there is no such name or no such record; one that was cut says neither. */
+function denies({ rcode, relevant, truncated }: Normaliser['out']): boolean {
+  return rcode === rcodeNxDomain || (rcode === rcodeNoError && !relevant && !truncated);
 }
 
 function facts(out: Normaliser['out']) {

@@ -85,7 +85,7 @@ function slug(heading: string): string {
 /** What an operator sees, and docs/OPERATIONS.md explains. */
 const sentences = [
   'is no flag; ',
-  'the Corefile cannot be read: ',
+  '; give -conf a file that this user may read.',
   'an upstream is empty; was the address of the cluster DNS found?',
   'this host does not have the address; ',
   'another process does; ',

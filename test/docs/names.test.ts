@@ -7,7 +7,7 @@ import * as limits from '../../src/limits.js';
 import { eventMetrics } from '../../src/ops/event-metrics.js';
 import { familyNames } from '../../src/ops/metrics.js';
 import { repositoryPath } from '../corpus/repository.js';
-import { page, pages, tableRows } from './pages.js';
+import { fenced, page, pages, tableRows } from './pages.js';
 
 test('every metric is one that is exported', () => {
   const unknown = pages.flatMap(({ path, text }) =>
@@ -53,6 +53,18 @@ test('every file that is named is there', () => {
       .map((file) => `${path}: ${file}`),
   );
   assert.deepEqual(missing, []);
+});
+
+test('the pictures of docs/ARCHITECTURE.md are drawn of files that are there', () => {
+  const drawn = fenced('text')
+    .filter(({ page: path }) => path === 'docs/ARCHITECTURE.md')
+    .flatMap(({ text }) => [...text.matchAll(/\b(?:listen|dns|resolve|cache|upstream|ops)\/[\w-]+/g)])
+    .map(([file]) => `src/${file}.ts`);
+  assert(drawn.length > 10);
+  assert.deepEqual(
+    drawn.filter((file) => !existsSync(repositoryPath(file))),
+    [],
+  );
 });
 
 test('every relative link leads somewhere', () => {

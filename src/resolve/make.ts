@@ -3,7 +3,19 @@
  * zone's own, because without one neither we nor the client could keep it (RFC 2308 5).
  */
 import { questionOf } from '../dns/query.js';
-import { atAnswers, atAuthorities, rcodeNoError, rcodeNxDomain, setU16, setU32, typeSoa, u16 } from '../dns/wire.js';
+import {
+  atAdditionals,
+  atAnswers,
+  atAuthorities,
+  rcodeNoError,
+  rcodeNxDomain,
+  setU16,
+  setU32,
+  skipPlainName,
+  typeSoa,
+  u16,
+} from '../dns/wire.js';
+import { headerBytes } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Lane } from './lane.js';
 import type { Made, Route } from './route.js';
@@ -26,27 +38,25 @@ export function makeFrom(templates: Templates): Route['make'] {
   };
 }
 
-/** The message, which has a question and additional records at most, with the zone's SOA in its authority section. */
+/**
+ * The message, which has a question and additional records at most, with the zone's SOA in its authority section.
+ * The additional records are left out: they would have to move, and a denial needs none.
+ */
 function withSoa(message: Uint8Array, zone: ServedZone): Uint8Array {
-  const { soa, ttlSeconds } = zone.denial;
-  // Additional records would stand behind the authority; a denial made here needs none.
-  const end = questionEnd(message);
-  const whole = new Uint8Array(end + zone.wire.length + 10 + soa.length);
+  const { soa, ttlSeconds, zoneBytes } = zone.denial;
+  // A zone that `cache` names apart is denied by the block's zone that it is in.
+  const owner = zone.wire.subarray(zone.wire.length - zoneBytes);
+  const end = skipPlainName(message, headerBytes, message.length) + 4;
+  const whole = new Uint8Array(end + owner.length + 10 + soa.length);
   whole.set(message.subarray(0, end));
-  whole.set(zone.wire, end);
-  const fixed = end + zone.wire.length;
+  whole.set(owner, end);
+  const fixed = end + owner.length;
   setU16(whole, fixed, typeSoa);
-  setU16(whole, fixed + 2, 1);
+  setU16(whole, fixed + 2, u16(message, end - 2));
   setU32(whole, fixed + 4, ttlSeconds);
   setU16(whole, fixed + 8, soa.length);
   whole.set(soa, fixed + 10);
   setU16(whole, atAuthorities, 1);
-  setU16(whole, atAuthorities + 2, 0);
+  setU16(whole, atAdditionals, 0);
   return whole;
-}
-
-function questionEnd(message: Uint8Array): number {
-  let at = 12;
-  while (message[at] !== 0) at += message[at] + 1;
-  return at + 5;
 }

@@ -32,8 +32,10 @@ export interface InForceWorld {
 export class InForce {
   serving: Serving;
   readonly #world: InForceWorld;
-  /** The table of each server; a listener reads it anew for each packet. */
+  /** The table of each open server; a listener reads it anew for each packet. */
   readonly #tables = new Map<string, { table: ZoneTable }>();
+  /** The configuration that a reload is about to put in force. */
+  #next: Serving | null = null;
   #timers: Timer[] = [];
   #reloading: Promise<unknown> = Promise.resolve();
   #isSettled = false;
@@ -73,8 +75,8 @@ export class InForce {
   /** Ends watching and probing, and refuses further reloads; resolves when none is under way. */
   async settle(): Promise<void> {
     this.#isSettled = true;
-    for (const timer of this.#timers) timer.stop();
     await this.#reloading;
+    for (const timer of this.#timers) timer.stop();
   }
 
   async #reloadNow(why: string): Promise<ReloadResult> {
@@ -88,13 +90,15 @@ export class InForce {
         return 'unchanged';
       }
       next = new Serving(config, world);
+      this.#next = next;
       await listeners.open(this.#wanted(next));
       await watching.use(config);
     } catch (error) {
+      this.#next = null;
       world.counters.count('reloadFailed');
       world.log.error(`${why}, but it is refused and the old configuration serves on: ${(error as Error).message}`);
       next?.stop();
-      listeners.keepOnly(this.#servers());
+      this.#closeOthers();
       // It served on these endpoints a moment ago; if one cannot be had back, there is no better moment to say so.
       await watching.use(this.config).catch((again: Error) => world.log.error(again.message));
       return 'refused';
@@ -108,10 +112,11 @@ export class InForce {
   #switchTo(next: Serving): void {
     const before = this.serving;
     this.serving = next;
+    this.#next = null;
     for (const { server, table } of next.listeners) this.#tables.get(server)!.table = table;
     next.takeCacheOf(before);
     // What was asked through a listener that is gone is still answered through it.
-    before.drain(() => this.#world.listeners.keepOnly(this.#servers()));
+    before.drain(() => this.#closeOthers());
     this.#begin();
   }
 
@@ -123,8 +128,12 @@ export class InForce {
     });
   }
 
-  #servers(): ReadonlySet<string> {
-    return new Set(this.serving.listeners.map(({ server }) => server));
+  /** Closes listeners that are neither in force nor about to be. */
+  #closeOthers(): void {
+    const wanted = [...this.serving.listeners, ...(this.#next?.listeners ?? [])];
+    const servers = new Set(wanted.map(({ server }) => server));
+    this.#world.listeners.keepOnly(servers);
+    for (const server of this.#tables.keys()) if (!servers.has(server)) this.#tables.delete(server);
   }
 
   /** Says what is unwise in the configuration, and starts what runs by the clock while it is in force. */
@@ -135,6 +144,8 @@ export class InForce {
     for (const timer of this.#timers) timer.stop();
     const probeWorld = { clock, random, log, loops: world.loops, answered: upstreamAnswered };
     this.#timers = this.serving.blocks.map((block) => startProbe(block, probeWorld));
+    // Where everything is made here there is nobody to wait for.
+    if (this.config.blocks.every(({ forwards }) => forwards.length === 0)) upstreamAnswered();
     if (this.serving.resolvConfs.length > 0) {
       const files = [...this.serving.resolvConfs, systemdResolvConf];
       const changed = () => this.serving.resolvConfsChanged();

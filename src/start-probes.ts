@@ -34,7 +34,9 @@ export function startProbe(block: BlockAtWork, world: StartProbeWorld): Timer {
     const request = { question, recursionDesired: true, checkingDisabled: false, dnssecOk: false } as const;
     block.forwards.ask({ ...request, clientTransport: 'udp' }, (outcome) => {
       if (probe !== null) world.loops.forget(probe);
-      if (outcome.ok) {
+      // What comes back from an upstream that loops is our own answer.
+      if (block.loops) stopped = true;
+      else if (outcome.ok) {
         stopped = true;
         world.answered();
       } else if (!stopped) timer = clock.after(startProbePeriodMs, ask);

@@ -7,6 +7,7 @@ import type { Config } from '../../src/config/config.js';
 import { supportedDirectives } from '../../src/config/directives/known.js';
 import { type Flag, flagTable } from '../../src/config/flag-table.js';
 import { parseConfig } from '../../src/config/load.js';
+import { checkLogFormat } from '../../src/ops/log-format.js';
 import { checkTemplates } from '../../src/resolve/templates.js';
 import { blockOf, testOptions } from '../config/options.js';
 import { repositoryPath } from '../corpus/repository.js';
@@ -125,4 +126,10 @@ test('stale answers without a directive are what the table says', () => {
   const { cache } = blockOf('cache', 'forward . 10.0.0.1');
   assert.match(first.join(' | '), /^nothing \| 1h \| 400 ms, .* \| 30 \| 1s$/);
   assert.deepEqual(cache?.stale, { maxAgeMs: 3_600_000, patienceMs: 400, ttlSeconds: 30, recheckMs: 1_000 });
+});
+
+test('log: every field of a format is documented, and no other is', () => {
+  const [, listed] = /there are (.*)\.$/.exec(checkLogFormat('{nothing}') ?? '') ?? [];
+  const documented = codeIn(section(configuration, '### log')).filter((code) => code.startsWith('{'));
+  assert.deepEqual([...new Set(documented)].sort(), listed.split(' ').sort());
 });

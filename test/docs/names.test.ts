@@ -143,6 +143,15 @@ test('the import table of docs/ARCHITECTURE.md is the one that test/tidy.test.ts
   assert.deepEqual(documented.sort(), executed.sort());
 });
 
+test('docs/ARCHITECTURE.md names every file that stands in no folder', () => {
+  const files = readdirSync(repositoryPath('src')).filter((file) => file.endsWith('.ts'));
+  const architecture = page('docs/ARCHITECTURE.md');
+  assert.deepEqual(
+    files.filter((file) => !architecture.includes(`\`src/${file}\``)),
+    [],
+  );
+});
+
 /** An empty folder is not in the repository. */
 function filesIn(folder: string): number {
   const path = repositoryPath('src', folder);

@@ -85,7 +85,7 @@ export class InForce {
     let next: Serving | null = null;
     try {
       const config = load();
-      if (config.sha512 === this.config.sha512) {
+      if (isSame(config, this.config)) {
         world.log.info(`${why}: the configuration is what it was`);
         return 'unchanged';
       }
@@ -159,4 +159,10 @@ export class InForce {
       this.#timers.push(watchFiles(clock, () => this.config.files, periodMs, changed, look));
     }
   }
+}
+
+/** The same text, and the same addresses: those of an interface that `bind` names may have changed. */
+function isSame(one: Config, other: Config): boolean {
+  const addresses = ({ blocks }: Config) => JSON.stringify(blocks.map((block) => block.addresses));
+  return one.sha512 === other.sha512 && addresses(one) === addresses(other);
 }

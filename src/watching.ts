@@ -48,9 +48,19 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
   const watch = startHealthWatch({ check, clock, log, failed: world.selfCheckFailed });
   const metrics = newMetrics({ ...world.source, healthDurations: watch.durations }, clock);
   const servers = new Map<string, HttpServer>();
+  let hasBeenAnswered = false;
 
   const health: HttpRoutes = { '/health': async () => healthAnswer(await check()) };
-  const ready: HttpRoutes = { '/ready': async () => readiness.answer() };
+  const ready: HttpRoutes = {
+    '/ready': async () => {
+      // Only `monitor continuously` lets a condition be lost, and only one that was met once can be.
+      hasBeenAnswered ||= !readiness.missing.includes('upstream');
+      const upstreams = world.source.upstreams();
+      const isAnyUp = upstreams.length === 0 || upstreams.some(({ healthy }) => healthy);
+      if (hasBeenAnswered) readiness[isAnyUp ? 'met' : 'lost']('upstream');
+      return readiness.answer();
+    },
+  };
   const scrape: HttpRoutes = {
     '/metrics': async () => ({ status: 200, body: await metrics.text(), contentType: metrics.contentType }),
   };

@@ -13,7 +13,7 @@ test('the built-in configuration is what the design promises', () => {
   assert.deepEqual(config.health, { address: '169.254.20.10', port: 8080, lameduckMs: 0 });
   assert.deepEqual(config.ready, { address: '::', port: 8181, monitor: 'until-ready' });
   assert.deepEqual(config.metrics, [{ address: '::', port: 9253 }]);
-  assert.deepEqual(config.reload, { intervalMs: 30_000, jitterMs: 15_000 });
+  assert.deepEqual(config.reload, { intervalMs: 5_000, jitterMs: 1_000 });
   assert.deepEqual(
     config.blocks.map(({ zones }) => zones),
     ['cluster.local.', 'in-addr.arpa.', 'ip6.arpa.', '.'].map((zone) => [{ zone, port: 53 }]),

@@ -55,7 +55,7 @@ test('the standard node-local Corefile', () => {
   assert.deepEqual(health, { address: '169.254.20.10', port: 8080, lameduckMs: 0 });
   assert.deepEqual([ready, debug, warnings], [null, false, []]);
   assert.deepEqual(metrics, [{ address: '::', port: 9253 }]);
-  assert.deepEqual(reload, { intervalMs: 30_000, jitterMs: 15_000 });
+  assert.deepEqual(reload, { intervalMs: 5_000, jitterMs: 1_000 });
 });
 test('a Corefile as kubespray writes it', () => {
   const { blocks, health, metrics, warnings } = sample('kubespray');

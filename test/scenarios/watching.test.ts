@@ -35,6 +35,22 @@ describe('watching', () => {
     await stopping;
   });
 
+  it('is unready again while every upstream is down, only with `monitor continuously`', async () => {
+    const ready = async (lines: string) => {
+      const world = await newWorld({ corefile: watched.replace('8181\n', `8181 ${lines}\n`) });
+      await world.passSeconds(2);
+      world.upstream.stop();
+      await world.asks('a.example.', 'A');
+      await world.passSeconds(3);
+      const whileDown = (await get(world, 8181, '/ready')).status;
+      await world.upstream.start(world.network);
+      await world.passSeconds(3);
+      return [whileDown, (await get(world, 8181, '/ready')).status];
+    };
+    assert.deepEqual(await ready(''), [200, 200]);
+    assert.deepEqual(await ready('{\n    monitor continuously\n  }'), [503, 200]);
+  });
+
   it('counts under CoreDNS’s names', async () => {
     const world = await newWorld({ corefile: watched });
     world.upstream.answers('a.example.', 'A', ['192.0.2.1']);

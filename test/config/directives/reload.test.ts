@@ -7,7 +7,7 @@ const reload = (line: string) => configOf(text(line)).reload;
 
 test('absent, bare, with interval, with both', () => {
   assert.equal(reload(''), null);
-  assert.deepEqual(reload('reload'), { intervalMs: 30_000, jitterMs: 15_000 });
+  assert.deepEqual(reload('reload'), { intervalMs: 5_000, jitterMs: 1_000 });
   assert.deepEqual(reload('reload 10s'), { intervalMs: 10_000, jitterMs: 5_000 });
   assert.deepEqual(reload('reload 10s 0'), { intervalMs: 10_000, jitterMs: 0 });
   assert.deepEqual(reload('reload 10s 2s'), { intervalMs: 10_000, jitterMs: 2_000 });

@@ -2,10 +2,10 @@
  * What becomes of an outcome: the upstream's message is normalised, kept once if it may be, and sent to all who
  * wait; a failure becomes a stale answer where there is one, else SERVFAIL. `settle` holds the decisions.
  */
-import { type BlockRef, kindServfail, kindSuccess } from '../cache/blocks.js';
+import { type BlockRef, type Kind, kindServfail, kindSuccess } from '../cache/blocks.js';
 import type { Cache, Keep, Store } from '../cache/cache.js';
 import type { ExtendedError } from '../dns/answer.js';
-import { Normaliser } from '../dns/normalise.js';
+import { type Normalised, Normaliser } from '../dns/normalise.js';
 import { readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
 import { headerBytes, nameBytesMax } from '../limits.js';
@@ -131,7 +131,8 @@ export class Settler {
     const { out } = this.#normaliser;
     const nowMs = clock.nowMs();
     const { zone, key } = pending;
-    const keep: Keep = { ...(kept ?? { kind: kindSuccess, lifetimeMs: 0 }), ...facts(out), zoneId: zone.zoneId, key };
+    const { zoneId } = zone;
+    const keep = keepOf(out, kept?.kind ?? kindSuccess, kept?.lifetimeMs ?? 0, { zoneId, key });
     const store = this.#storeFor(pending, kept);
     const ref = store === null ? 0 : cache.keep(store, keep, nowMs);
     const borrowed = ref === 0 ? cache.borrow(keep, nowMs) : 0;
@@ -188,7 +189,22 @@ function denies({ rcode, relevant, truncated }: Normaliser['out']): boolean {
   return rcode === rcodeNxDomain || (rcode === rcodeNoError && !relevant && !truncated);
 }
 
-function facts(out: Normaliser['out']) {
-  const { message, messageBytes, questionEnd, ttlOffsets, records } = out;
-  return { message, messageBytes, questionEnd, ttlOffsets, records };
+/** Written out, because spreading objects into one takes a tenth of a miss. */
+function keepOf(
+  out: Normalised,
+  kind: Kind,
+  lifetimeMs: number,
+  { zoneId, key }: { zoneId: number; key: number },
+): Keep {
+  return {
+    message: out.message,
+    messageBytes: out.messageBytes,
+    questionEnd: out.questionEnd,
+    ttlOffsets: out.ttlOffsets,
+    records: out.records,
+    kind,
+    zoneId,
+    key,
+    lifetimeMs,
+  };
 }

@@ -65,14 +65,3 @@ describe('planZones', () => {
     assert.deepEqual(fromCounterKey('dns://:53 cluster.local.'), { server: 'dns://:53', zone: 'cluster.local.' });
   });
 });
-
-describe('Numbering', () => {
-  it('numbers texts in the order in which they come and remembers them', () => {
-    const numbering = new Numbering();
-    assert.deepEqual(
-      ['a', 'b', 'a', 'c'].map((text) => numbering.of(text)),
-      [0, 1, 0, 2],
-    );
-    assert.deepEqual(numbering.texts(), ['a', 'b', 'c']);
-  });
-});

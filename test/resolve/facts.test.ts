@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { overTcp, overUdp } from '../../src/ops/counters.js';
+import type { QueryFacts } from '../../src/ops/query-facts.js';
+import { factsOf } from '../../src/resolve/facts.js';
+import { answerFor } from '../cache/answers.js';
+import { type Fixture, fixture, query } from './lane-fixture.js';
+
+const remote = { address: '10.244.0.7', port: 40_000 };
+const local = { address: '169.254.20.10', port: 53 };
+
+/** What is said of a packet that can be answered at once. */
+function facts(
+  { lane, ask }: Fixture,
+  packet: Buffer,
+  transport: typeof overUdp | typeof overTcp = overUdp,
+): QueryFacts {
+  lane.transport = transport;
+  const answer = ask(packet) as Buffer;
+  return factsOf(lane, packet, { transport, remote, local, reply() {} }, answer.length, 1.5);
+}
+
+function known(name: string, records = 1): Fixture {
+  const made = fixture('. {\n aaaa nodata\n cache\n forward . 192.0.2.1\n}');
+  made.cache.keep(made.store, answerFor(name, { zoneId: made.zone('.').zoneId, records }), 0);
+  return made;
+}
+
+describe('factsOf', () => {
+  it('tells of the question, the asker and the answer', () => {
+    const packet = query('WWW.a.test', 'A', { udpBytes: 4096, dnssecOk: false });
+    assert.deepEqual(facts(known('www.a.test', 2), packet), {
+      remote,
+      local,
+      transport: 'udp',
+      id: 0x1234,
+      opcode: 0,
+      name: 'WWW.a.test.',
+      type: 1,
+      class: 1,
+      queryBytes: packet.length,
+      dnssecOk: false,
+      bufsizeBytes: 4096,
+      rcode: 0,
+      flags: 0x8180,
+      answerBytes: packet.length + 2 * 16,
+      answerRecords: 2,
+      soaInAuthority: false,
+      durationMs: 1.5,
+    });
+  });
+
+  it('gives the sizes that hold without EDNS and over TCP', () => {
+    const made = known('a.test');
+    assert.equal(facts(made, query('a.test', 'A')).bufsizeBytes, 512);
+    const overStream = facts(made, query('a.test', 'A', { udpBytes: 1232 }), overTcp);
+    assert.deepEqual([overStream.transport, overStream.bufsizeBytes], ['tcp', 65_535]);
+  });
+
+  it('sees the SOA of a denial, its rcode and AA', () => {
+    const denied = facts(known('a.test'), query('a.test', 'AAAA', {}));
+    assert.deepEqual([denied.soaInAuthority, denied.answerRecords, denied.rcode], [true, 0, 0]);
+    assert.equal(denied.flags & 0x0400, 0x0400);
+    const nxdomain = facts(fixture('. {\n aaaa nxdomain\n}'), query('a.test', 'AAAA', { dnssecOk: true }));
+    assert.deepEqual([nxdomain.soaInAuthority, nxdomain.rcode, nxdomain.dnssecOk], [true, 3, true]);
+  });
+
+  it('sees no SOA where the authority section begins with something else or is empty', () => {
+    const made = known('a.test');
+    const packet = query('a.test', 'AAAA');
+    const answer = made.ask(packet) as Buffer;
+    const asker = { transport: overUdp, remote, local, reply() {} } as const;
+    const soaAt = packet.length + 1; // behind the root, which owns it
+    made.lane.slot.bytes[soaAt + 1] = 2;
+    assert.equal(factsOf(made.lane, packet, asker, answer.length, 0).soaInAuthority, false);
+    made.lane.slot.bytes[soaAt + 1] = 6;
+    assert.equal(factsOf(made.lane, packet, asker, answer.length, 0).soaInAuthority, true);
+    made.lane.slot.bytes[9] = 0;
+    assert.equal(factsOf(made.lane, packet, asker, answer.length, 0).soaInAuthority, false);
+  });
+});

@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import packets from 'dns-packet';
+import { kindDenial } from '../../src/cache/blocks.js';
+import { readQuery } from '../../src/dns/query.js';
+import { extendedErrorTextBytesMax, messageBytesMax } from '../../src/limits.js';
+import {
+  byCache,
+  byTemplate,
+  Counters,
+  countedType,
+  countedTypes,
+  countersMemory,
+  histogramPlaces,
+  overTcp,
+  overUdp,
+  rcodesCounted,
+  zonePlaces,
+} from '../../src/ops/counters.js';
+import {
+  edeNetworkError,
+  edeNoReachableAuthority,
+  edeStale,
+  edeStaleNxdomain,
+  extendedErrorOf,
+} from '../../src/resolve/lane.js';
+import { answerFor } from '../cache/answers.js';
+import { type Decoded, type Fixture, fixture, query } from './lane-fixture.js';
+
+const plain = '. {\n cache\n forward . 192.0.2.1\n}';
+
+interface Told extends Fixture {
+  /** The answer that `write` leaves in the slot for this packet, in the zone. */
+  tells(packet: Buffer, write: () => number): Decoded & { readonly bytes: number };
+}
+
+function lane(corefile = plain): Told {
+  const made = fixture(corefile);
+  return {
+    ...made,
+    tells(packet, write) {
+      assert.equal(readQuery(packet, packet.length, made.lane.query), 'ok');
+      made.lane.zone = made.zone('.');
+      const bytes = write();
+      const answer = packets.decode(Buffer.from(made.lane.slot.bytes.slice(0, bytes))) as Decoded;
+      return { ...answer, rcode: answer.rcode, bytes };
+    },
+  };
+}
+
+const opt = (answer: Decoded) => {
+  const [record] = (answer.additionals ?? []).filter(({ type }) => type === 'OPT') as packets.OptAnswer[];
+  return record as unknown as Omit<packets.OptAnswer, 'options'> & { options: { code: number; data: Buffer }[] };
+};
+
+describe('extendedErrorOf', () => {
+  it('takes as much of the text as has room', () => {
+    assert.deepEqual(extendedErrorOf(15, 'nö'), { code: 15, text: new Uint8Array(Buffer.from('nö')) });
+    const { text } = extendedErrorOf(15, 'x'.repeat(10_000));
+    assert.equal(text.length, extendedErrorTextBytesMax);
+    assert.equal(text.buffer.byteLength, text.length, 'it holds no more memory than that');
+  });
+
+  it('has the codes of RFC 8914', () => {
+    const codes = [edeStale, edeStaleNxdomain, edeNoReachableAuthority, edeNetworkError].map(({ code }) => code);
+    assert.deepEqual(codes, [3, 19, 22, 23]);
+  });
+});
+
+describe('Lane', () => {
+  it('lets a stored answer count down, to 0 at the least', () => {
+    const { tells, lane: one, cache, store } = lane();
+    const ref = cache.keep(store, answerFor('a.test', { records: 3 }), 0);
+    const ttls = (ageSeconds: number) => {
+      const { answers } = tells(query('a.test', 'A'), () =>
+        one.answerStored(query('a.test', 'A'), ref, ageSeconds, null),
+      );
+      return (answers as packets.StringAnswer[]).map(({ ttl }) => ttl);
+    };
+    assert.deepEqual(
+      [ttls(0), ttls(29), ttls(31), ttls(0)],
+      [
+        [30, 30, 30],
+        [1, 1, 1],
+        [0, 0, 0],
+        [30, 30, 30],
+      ],
+    );
+  });
+
+  it('says of a stale answer that it is, and whether it denies', () => {
+    const { tells, lane: one, cache, store } = lane();
+    const packet = query('a.test', 'A', {});
+    const good = cache.keep(store, answerFor('a.test'), 0);
+    const stale = tells(packet, () => one.answerStale(packet, good, 30));
+    assert.deepEqual(
+      opt(stale).options.map(({ code, data }) => [code, data.readUInt16BE()]),
+      [[15, 3]],
+    );
+    const denial = answerFor('a.test', { kind: kindDenial });
+    denial.message[3] |= 3;
+    const gone = cache.keep(store, denial, 0);
+    const denied = tells(packet, () => one.answerStale(packet, gone, 0));
+    assert.deepEqual([denied.rcode, opt(denied).options[0].data.readUInt16BE()], ['NXDOMAIN', 19]);
+    assert.equal((denied.answers as packets.StringAnswer[])[0].ttl, 0);
+  });
+
+  it('answers empty with an rcode, and explains it to clients with EDNS only', () => {
+    const { tells, lane: one } = lane();
+    const without = query('a.test', 'A');
+    const answer = tells(without, () => one.answerEmpty(without, 2, edeNetworkError));
+    assert.deepEqual([answer.rcode, answer.bytes, answer.additionals], ['SERVFAIL', without.length, []]);
+    const packet = query('a.test', 'A', { dnssecOk: true });
+    const explained = tells(packet, () => one.answerEmpty(packet, 2, extendedErrorOf(22, 'nobody there')));
+    assert.equal(opt(explained).options[0].data.toString('utf8', 2), 'nobody there');
+    assert.equal(opt(explained).flag_do, true);
+  });
+
+  it('sends over UDP no more than client and zone take, over TCP what there is', () => {
+    const { tells, lane: one, cache, store } = lane('. {\n bufsize 1000\n cache\n forward . 192.0.2.1\n}');
+    const ref = cache.keep(store, answerFor('a.test', { records: 300 }), 0);
+    const bytes = (packet: Buffer) => tells(packet, () => one.answerStored(packet, ref, 0, null)).bytes;
+    const within = (packet: Buffer, limit: number) => {
+      const sent = bytes(packet);
+      assert.ok(sent <= limit && sent > limit - 16, `${sent} of ${limit}`);
+    };
+    one.transport = overUdp;
+    within(query('a.test', 'A'), 512);
+    within(query('a.test', 'A', { udpBytes: 700 }), 700);
+    within(query('a.test', 'A', { udpBytes: 4096 }), 1000);
+    one.transport = overTcp;
+    assert.equal(bytes(query('a.test', 'A')), 24 + 300 * 16);
+    assert.equal(
+      opt(tells(query('a.test', 'A', {}), () => one.answerEmpty(query('a.test', 'A', {}), 2, null))).udpPayloadSize,
+      1000,
+    );
+  });
+
+  it('fits our OPT into the largest message there can be', () => {
+    const { tells, lane: one, cache, store } = lane();
+    const records = Math.floor((messageBytesMax - 24 - 600) / 16);
+    const ref = cache.keep(store, answerFor('a.test', { records }), 0);
+    one.transport = overTcp;
+    const packet = query('a.test', 'A', {});
+    const error = extendedErrorOf(15, 'x'.repeat(extendedErrorTextBytesMax));
+    const answer = tells(packet, () => one.answerStored(packet, ref, 0, error));
+    assert.ok(answer.bytes <= messageBytesMax);
+    assert.deepEqual([answer.answers?.length, answer.flag_tc], [records, false]);
+    assert.equal(opt(answer).options[0].data.length, 2 + extendedErrorTextBytesMax);
+  });
+
+  it('tells TCP clients that ask for it how long they may be quiet', () => {
+    const { tells, lane: one } = lane('. {\n timeouts {\n idle 20s\n }\n forward . 192.0.2.1\n}');
+    const packet = Buffer.concat([query('a.test', 'A', {}), Buffer.from([0, 11, 0, 0])]);
+    packet[packet.length - 5] = 4; // the OPT's data are the four bytes added
+    const keepalive = () => opt(tells(packet, () => one.answerEmpty(packet, 0, null))).options;
+    one.transport = overUdp;
+    assert.deepEqual(keepalive(), []);
+    one.transport = overTcp;
+    assert.deepEqual(
+      keepalive().map(({ code, data }) => [code, data.readUInt16BE()]),
+      [[11, 200]],
+    );
+  });
+
+  it('denies in the name of its zone', () => {
+    const { tells, lane: one, zone } = lane('. {\n cache 9\n forward . 192.0.2.1\n}');
+    const packet = query('a.test', 'AAAA');
+    const answer = tells(packet, () => one.answerDenial(packet, zone('.'), 3));
+    const [soa] = answer.authorities as packets.SoaAnswer[];
+    assert.deepEqual([answer.rcode, answer.flag_aa, soa.name, soa.ttl], ['NXDOMAIN', true, '.', 9]);
+  });
+});
+
+describe('Lane.count', () => {
+  it('counts one answer in every family of its zone, and in no other zone', () => {
+    const { tells, lane: one } = lane();
+    const packet = query('a.test', 'AAAA', { dnssecOk: true });
+    const wide = new Counters(countersMemory(3));
+    Object.assign(one.counters, { events: wide.events, zones: wide.zones, memory: wide.memory });
+    const base = one.counters.zoneBase(1);
+    one.transport = overTcp;
+    one.family = 1;
+    const { bytes } = tells(packet, () => one.answerEmpty(packet, 5, null));
+    one.count(base, byTemplate, packet.length, bytes, 0.0003);
+    const { zones } = one.counters;
+    const places: [number, number][] = [
+      [zonePlaces.requests + 3 * countedTypes.length + countedType(28), 1],
+      [zonePlaces.responses + byTemplate * rcodesCounted + 5, 1],
+      [zonePlaces.dnssecOk, 1],
+      [zonePlaces.duration + 1, 1],
+      [zonePlaces.duration + histogramPlaces.duration - 1, 0.0003],
+      [zonePlaces.requestBytes + histogramPlaces.size + 1, 1],
+      [zonePlaces.requestBytes + 2 * histogramPlaces.size - 1, packet.length],
+      [zonePlaces.responseBytes + histogramPlaces.size + 1, 1],
+      [zonePlaces.responseBytes + 2 * histogramPlaces.size - 1, bytes],
+    ];
+    const expected = new Float64Array(zones.length);
+    for (const [place, number] of places) expected[base + place] = number;
+    assert.deepEqual(zones, expected);
+    assert.equal(one.counters.total('answersTruncated'), 0);
+  });
+
+  it('counts what was cut', () => {
+    const { tells, lane: one, cache, store } = lane();
+    const ref = cache.keep(store, answerFor('a.test', { records: 100 }), 0);
+    const packet = query('a.test', 'A');
+    const { bytes } = tells(packet, () => one.answerStored(packet, ref, 0, null));
+    one.count(0, byCache, packet.length, bytes, 0);
+    assert.equal(one.counters.total('answersTruncated'), 1);
+  });
+});

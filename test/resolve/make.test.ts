@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import packets from 'dns-packet';
+import { parseConfig } from '../../src/config/load.js';
+import { wireToName } from '../../src/dns/names.js';
+import { Normaliser } from '../../src/dns/normalise.js';
+import { overUdp } from '../../src/ops/counters.js';
+import { makeFrom } from '../../src/resolve/make.js';
+import type { Made } from '../../src/resolve/route.js';
+import { checkTemplates, compileTemplates } from '../../src/resolve/templates.js';
+import { fixture, loadOptions, query } from './lane-fixture.js';
+
+const asker = {
+  transport: overUdp,
+  remote: { address: '10.244.0.7', port: 4000 },
+  local: { address: '169.254.20.10', port: 53 },
+  reply() {},
+} as const;
+
+/** What the block's templates make of the packet. */
+function make(directives: string, packet: Buffer, zone = 'test'): Made {
+  const corefile = `${zone} {\n ${directives}\n forward . 192.0.2.1\n}`;
+  const config = parseConfig(corefile, 'Corefile', { ...loadOptions, checkTemplates });
+  const { lane, ask } = fixture(corefile);
+  assert.equal(ask(packet), 'handed over');
+  return makeFrom(compileTemplates(config.blocks[0].templates))!(packet, lane, asker);
+}
+
+function decoded(made: Made): packets.DecodedPacket & { readonly rcode?: string } {
+  assert.equal(made.kind, 'message');
+  const { message } = made as Extract<Made, { kind: 'message' }>;
+  assert.ok(new Normaliser().read(message), 'it is a message that can be kept');
+  return packets.decode(Buffer.from(message));
+}
+
+describe('makeFrom', () => {
+  it('makes nothing where there are no templates', () => {
+    assert.equal(makeFrom(compileTemplates([])), null);
+  });
+
+  it('answers the question that the lane has read, for the client that asked it', () => {
+    const packet = query('wEb.test', 'A');
+    const answer = decoded(make('template IN A {\n answer "{{ .Name }} 60 IN TXT {{ .Remote }}"\n }', packet));
+    assert.equal(answer.id, 0x1234);
+    assert.equal(answer.questions?.[0].name, 'wEb.test');
+    assert.deepEqual(String((answer.answers as packets.TxtAnswer[])[0].data), '10.244.0.7');
+    assert.deepEqual(answer.authorities, []);
+  });
+
+  it('passes on what is no message', () => {
+    assert.deepEqual(make('template IN A other.test {\n rcode NXDOMAIN\n }', query('web.test', 'A')), { kind: 'next' });
+    const failing = make('template IN A {\n answer "{{ .Name }} 60 IN A {{ .Name }}"\n }', query('web.test', 'A'));
+    assert.equal(failing.kind, 'servfail');
+  });
+
+  it('does not answer with an rcode that a header cannot hold', () => {
+    const made = make('template IN A {\n rcode BADVERS\n }', query('web.test', 'A'));
+    assert.deepEqual(made, { kind: 'servfail', text: 'template: rcode 16 needs EDNS' });
+  });
+
+  it('hands on what an alias leads to, and an extended error', () => {
+    const made = make(
+      'template IN A {\n answer "{{ .Name }} 60 IN CNAME b.test."\n ederror 15 "no"\n }',
+      query('a.test', 'A'),
+    ) as Extract<Made, { kind: 'message' }>;
+    assert.equal(wireToName(made.follow as Uint8Array, 0), 'b.test.');
+    assert.deepEqual(made.extendedError, { code: 15, text: 'no' });
+  });
+
+  it('gives a denial the SOA without which nobody could keep it', () => {
+    for (const rcode of ['NXDOMAIN', 'NOERROR']) {
+      const answer = decoded(make(`template IN A {\n rcode ${rcode}\n }\n cache 30`, query('a.b.test', 'A')));
+      assert.equal(answer.rcode, rcode);
+      const [soa] = answer.authorities as packets.SoaAnswer[];
+      assert.deepEqual([soa.name, soa.type, soa.class, soa.data.mname], ['test', 'SOA', 'IN', 'ns.dns.test']);
+      assert.deepEqual([soa.ttl, soa.data.minimum], [30, 30]);
+    }
+  });
+
+  it('gives it in the class of the question, at the root, and without records behind it', () => {
+    const chaos = query('a.b.test', 'A');
+    chaos.writeUInt16BE(3, chaos.length - 2);
+    const template = 'template ANY A {\n rcode NXDOMAIN\n additional "x.test. 60 IN A 192.0.2.1"\n }';
+    const answer = decoded(make(template, chaos, '.'));
+    const [soa] = answer.authorities as packets.SoaAnswer[];
+    assert.deepEqual([soa.name, soa.class, soa.data.mname], ['.', 'CH', 'ns.dns']);
+    assert.deepEqual(answer.additionals, []);
+  });
+
+  it('names the zone of the block also where `cache` has one of its own below it', () => {
+    const made = make('template IN A {\n rcode NXDOMAIN\n }\n cache 30 b.test', query('a.b.test', 'A'));
+    assert.equal((decoded(made).authorities as packets.SoaAnswer[])[0].name, 'test');
+  });
+
+  it('leaves alone a denial that brings its own authority, other rcodes, and answers', () => {
+    const authority = 'authority "test. 7 IN SOA ns.test. h.test. 1 2 3 4 5"';
+    const own = decoded(make(`template IN A {\n rcode NXDOMAIN\n ${authority}\n }`, query('a.test', 'A')));
+    assert.deepEqual(
+      (own.authorities as packets.SoaAnswer[]).map(({ ttl }) => ttl),
+      [7],
+    );
+    const refused = decoded(make('template IN A {\n rcode REFUSED\n }', query('a.test', 'A')));
+    assert.deepEqual([refused.rcode, refused.authorities], ['REFUSED', []]);
+  });
+});

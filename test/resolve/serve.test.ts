@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { countedTypes, zonePlaces } from '../../src/ops/counters.js';
+import { type ServeWorld, serveFrom } from '../../src/resolve/serve.js';
+import type { ServedZone, ZoneTable } from '../../src/resolve/zones.js';
+import { answerFor } from '../cache/answers.js';
+import { query } from './lane-fixture.js';
+import { AskedBy, type WaitingFixture, waiting } from './waiting-fixture.js';
+
+const plain = '. {\n cache {\n prefetch 1 1m 90%\n }\n forward . 192.0.2.1\n}';
+
+/** `serveFrom` over another forwarder or routes, with what became of it. */
+function serving(corefile: string, parts: (fixture: WaitingFixture) => Partial<ServeWorld>, table?: () => ZoneTable) {
+  const fixture = waiting(corefile);
+  const { clock, lane, forwarder, world, listener, errors } = fixture;
+  const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
+  const base: ServeWorld = { clock, log, lane, forwarder, routes: world.routes };
+  const serve = serveFrom({ ...base, ...parts(fixture) }, table ?? (() => listener.table));
+  const asks = (packet: Uint8Array, asker = new AskedBy(0, { address: '10.0.0.1', port: 4000 })) => {
+    serve(packet, asker);
+    return asker;
+  };
+  return { ...fixture, asks };
+}
+
+/** An asker as listeners make it: a second reply is a bug. */
+class StrictlyOnce extends AskedBy {
+  override reply(answer: Uint8Array | null): void {
+    assert.equal(this.replies.length, 0, 'a query is answered once');
+    super.reply(answer);
+  }
+}
+
+const known = (fixture: Omit<WaitingFixture, 'asks'>) => {
+  fixture.cache.keep(fixture.store, answerFor('a.test', { zoneId: fixture.zone('.').zoneId }), fixture.clock.nowMs());
+};
+const bug = () => {
+  throw new Error('a bug');
+};
+
+describe('serveFrom', () => {
+  it('replies at once where that can be, hands over what must wait, and settles what gets no answer', () => {
+    const waited: number[] = [];
+    const fixture = serving(plain, ({ clock }) => ({
+      forwarder: { wait: (_packet, _asker, nowMs) => void waited.push(nowMs - clock.nowMs()), refresh: bug },
+    }));
+    known(fixture);
+    assert.deepEqual(fixture.asks(query('a.test', 'A')).data, ['192.0.2.1']);
+    assert.deepEqual([fixture.asks(query('b.test', 'A')).replies.length, waited], [0, [0]]);
+    assert.deepEqual(fixture.asks(Buffer.alloc(5)).replies, [null]);
+    const response = query('a.test', 'A');
+    response[2] |= 0x80;
+    assert.deepEqual(fixture.asks(response).replies, [null]);
+  });
+
+  it('counts each client under its own transport and family', () => {
+    const fixture = serving(plain, () => ({}));
+    known(fixture);
+    const packet = query('a.test', 'A');
+    for (const transport of [0, 1] as const) {
+      for (const address of ['10.0.0.1', 'fd00::1'])
+        fixture.asks(packet, new AskedBy(transport, { address, port: 4000 }));
+    }
+    const { zones } = fixture.lane.counters;
+    const base = fixture.lane.counters.zoneBase(fixture.zone('.').ordinal) + zonePlaces.requests;
+    const flows = [0, 1, 2, 3].map((flow) => zones[base + flow * countedTypes.length]);
+    assert.deepEqual(flows, [1, 1, 1, 1]);
+  });
+
+  it('reads the table anew for each packet', () => {
+    let reads = 0;
+    const other = waiting('other.test {\n forward . 192.0.2.1\n}').listener.table;
+    const fixture = serving(
+      plain,
+      () => ({}),
+      () => {
+        reads++;
+        return other;
+      },
+    );
+    assert.equal(fixture.asks(query('a.test', 'A')).rcode, 'REFUSED');
+    fixture.asks(query('a.other.test', 'A'));
+    assert.equal(reads, 2);
+  });
+
+  it('asks for a refresh only after the reply', () => {
+    const order: string[] = [];
+    const fixture = serving(plain, () => ({ forwarder: { wait: bug, refresh: () => void order.push('refresh') } }));
+    known(fixture);
+    class Ordered extends AskedBy {
+      override reply(): void {
+        order.push('reply');
+      }
+    }
+    fixture.asks(query('a.test', 'A'), new Ordered(0, { address: '10.0.0.1', port: 4000 }));
+    assert.deepEqual(order, ['reply'], 'it is young');
+    fixture.clock.passMs(20_000);
+    fixture.asks(query('a.test', 'A'), new Ordered(0, { address: '10.0.0.1', port: 4000 }));
+    assert.deepEqual(order, ['reply', 'reply', 'refresh']);
+  });
+
+  it('writes the query log of what it answers at once', () => {
+    const fixture = waiting('. {\n log\n cache\n forward . 192.0.2.1\n}');
+    known(fixture);
+    fixture.asks(query('a.test', 'A'), { transport: 'tcp' });
+    fixture.asks(query('b.test', 'A'));
+    assert.deepEqual(
+      fixture.logged.map(({ name, transport, rcode, durationMs }) => [name, transport, rcode, durationMs]),
+      [['a.test.', 'tcp', 0, 0]],
+      'the other is logged when it has its answer',
+    );
+  });
+
+  it('loses one packet to an exception, counts it, and goes on', () => {
+    const fixture = serving(plain, () => ({ forwarder: { wait: bug, refresh: bug } }));
+    known(fixture);
+    const lost = fixture.asks(query('b.test', 'A'), new StrictlyOnce(0, { address: '10.0.0.1', port: 4000 }));
+    assert.deepEqual(lost.replies, [null]);
+    assert.deepEqual([fixture.total('panics'), fixture.errors.length], [1, 1]);
+    assert.equal(fixture.asks(query('a.test', 'A')).replies.length, 1);
+  });
+
+  it('does not answer a second time what failed after its answer', () => {
+    const asker = () => new StrictlyOnce(0, { address: '10.0.0.1', port: 4000 });
+    const refreshing = serving(plain, () => ({ forwarder: { wait: bug, refresh: bug } }));
+    known(refreshing);
+    refreshing.clock.passMs(20_000);
+    assert.deepEqual(refreshing.asks(query('a.test', 'A'), asker()).data, ['192.0.2.1']);
+    assert.equal(refreshing.total('panics'), 1);
+
+    const routes = { get: (_zone: ServedZone) => bug() };
+    const logging = serving('. {\n log\n cache\n forward . 192.0.2.1\n}', () => ({ routes }));
+    known(logging);
+    assert.deepEqual(logging.asks(query('a.test', 'A'), asker()).data, ['192.0.2.1']);
+    assert.equal(logging.total('panics'), 1);
+  });
+});

@@ -1,0 +1,210 @@
+/**
+ * Both halves of the spine over an empty cache, with an upstream in the test's hands: what is asked is collected, and
+ * the test says when and how each question ends.
+ */
+import packets from 'dns-packet';
+import type { Store } from '../../src/cache/cache.js';
+import { wireToName } from '../../src/dns/names.js';
+import { u16 } from '../../src/dns/wire.js';
+import type { Asker, Serve } from '../../src/listen/asker.js';
+import { type EventName, overTcp, overUdp } from '../../src/ops/counters.js';
+import type { QueryFacts } from '../../src/ops/query-facts.js';
+import { Forwarder } from '../../src/resolve/forwarder.js';
+import { keepPolicy, keepsFor } from '../../src/resolve/keeping.js';
+import type { Route } from '../../src/resolve/route.js';
+import { serveFrom } from '../../src/resolve/serve.js';
+import type { SettleWorld } from '../../src/resolve/settle.js';
+import type { ServedZone } from '../../src/resolve/zones.js';
+import type { Failure, Outcome, Request } from '../../src/upstream/ask.js';
+import { ManualClock } from '../simulation/clock.js';
+import { type Decoded, type Fixture, fixture } from './lane-fixture.js';
+
+/** A client's question and what came back: one entry per reply, so that a second one is seen. */
+export class AskedBy implements Asker {
+  readonly replies: (Buffer | null)[] = [];
+
+  constructor(
+    readonly transport: Asker['transport'],
+    readonly remote: Asker['remote'],
+  ) {}
+
+  readonly local = { address: '169.254.20.10', port: 53 };
+
+  reply(answer: Uint8Array | null): void {
+    this.replies.push(answer === null ? null : Buffer.from(answer));
+  }
+
+  /** The one answer, decoded. */
+  get answer(): Decoded {
+    if (this.replies.length !== 1) throw new Error(`${this.replies.length} replies`);
+    return packets.decode(this.replies[0] as Buffer) as Decoded;
+  }
+
+  get rcode(): string {
+    return this.answer.rcode;
+  }
+
+  get ttls(): (number | undefined)[] {
+    return (this.answer.answers as packets.StringAnswer[]).map(({ ttl }) => ttl);
+  }
+
+  get data(): unknown[] {
+    return (this.answer.answers as packets.StringAnswer[]).map(({ data }) => data);
+  }
+
+  /** Info codes of extended errors (RFC 8914). */
+  get extendedErrors(): number[] {
+    const [opt] = (this.answer.additionals ?? []).filter(({ type }) => type === 'OPT') as packets.OptAnswer[];
+    const options = (opt?.options ?? []) as { code: number; data: Buffer }[];
+    return options.filter(({ code }) => code === 15).map(({ data }) => data.readUInt16BE());
+  }
+}
+
+/** A question as it reached the upstream. */
+export interface AskedUpstream {
+  readonly request: Request;
+  /** Lower-case, with the closing dot. */
+  readonly name: string;
+  ends(outcome: Outcome): void;
+  answers(reply?: Reply): void;
+  fails(why?: Failure): void;
+}
+
+export interface Reply {
+  readonly rcode?: number;
+  readonly extendedRcode?: number;
+  readonly flags?: number;
+  readonly answers?: packets.Answer[];
+  readonly authorities?: packets.Answer[];
+}
+
+/** The answer section of most tests. */
+export function addresses(name: string, ttl = 30, count = 1): packets.Answer[] {
+  return Array.from({ length: count }, (_, index) => ({ name, type: 'A', ttl, data: `192.0.2.${index & 0xff}` }));
+}
+
+/** An authority section that lets a denial be kept. */
+export function soa(ttl = 5): packets.Answer[] {
+  const data = { mname: 'ns.test', rname: 'h.test', serial: 1, refresh: 1, retry: 1, expire: 1, minimum: ttl };
+  return [{ name: 'test', type: 'SOA', ttl, data }];
+}
+
+export function message(question: Uint8Array, reply: Reply = {}): Buffer {
+  const name = wireToName(question, 0);
+  const { rcode = 0, flags = 0, extendedRcode, answers = addresses(name), authorities = [] } = reply;
+  const opt = { type: 'OPT', name: '.', udpPayloadSize: 1232, extendedRcode, flags: 0, options: [] };
+  const type = u16(question, question.length - 4) === 28 ? 'AAAA' : 'A';
+  return packets.encode({
+    type: 'response',
+    flags: packets.RECURSION_AVAILABLE | flags | rcode,
+    questions: [{ name, type, class: 'IN' }],
+    answers,
+    authorities,
+    additionals: extendedRcode === undefined ? [] : [opt as unknown as packets.Answer],
+  });
+}
+
+export interface WaitingFixture extends Fixture {
+  readonly clock: ManualClock;
+  readonly world: SettleWorld;
+  readonly forwarder: Forwarder;
+  readonly serve: Serve;
+  /** What was asked upstream and has not ended, oldest first. */
+  readonly asked: AskedUpstream[];
+  /** How often anything was asked upstream. */
+  readonly askedTimes: number;
+  /** Questions that ended badly, as the errors log is told: name, rcode, text. */
+  readonly failed: [string, number, string][];
+  /** What the query log was told. */
+  readonly logged: QueryFacts[];
+  /** Errors that the program has logged. */
+  readonly errors: string[];
+  /** How often an upstream has answered. */
+  readonly upstreamAnswers: number;
+  total(event: EventName): number;
+  /** Sends a packet to the server as a listener does; from a client of its own. */
+  asks(packet: Uint8Array, how?: { readonly transport?: 'udp' | 'tcp'; readonly address?: string }): AskedBy;
+  /** As if a reload had taken the zones and their caches away. */
+  takeStoreAway(): void;
+}
+
+export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFixture {
+  const base = fixture(corefile);
+  const { lane, cache, listener } = base;
+  const clock = new ManualClock();
+  const asked: AskedUpstream[] = [];
+  const failed: [string, number, string][] = [];
+  const logged: QueryFacts[] = [];
+  const errors: string[] = [];
+  let askedTimes = 0;
+  let upstreamAnswers = 0;
+  let store: Store | null = base.store;
+
+  const ask: Route['ask'] = (request, done) => {
+    askedTimes++;
+    const one: AskedUpstream = {
+      request,
+      name: wireToName(request.question, 0).toLowerCase(),
+      ends(outcome) {
+        asked.splice(asked.indexOf(one), 1);
+        done(outcome);
+      },
+      answers: (reply) => one.ends({ ok: true, message: message(request.question, reply), from: 'test' }),
+      fails: (why = 'timeout') => one.ends({ ok: false, why, text: why }),
+    };
+    asked.push(one);
+  };
+  const routes = {
+    get({ cache: policy, block }: ServedZone): Route {
+      const directive = policy === null || block !== 0 ? null : listener.block.cache;
+      const keep = directive && {
+        policy: keepPolicy(directive),
+        patienceMs: directive.stale?.patienceMs ?? Number.POSITIVE_INFINITY,
+        recheckMs: directive.stale?.recheckMs ?? 0,
+        preferPositive: directive.preferPositive,
+        keeps: keepsFor(directive),
+      };
+      const logQuery = listener.block.log.length === 0 ? null : (facts: QueryFacts) => void logged.push(facts);
+      return {
+        ask,
+        keep,
+        make: null,
+        logQuery,
+        failed: (question, rcode, text) => failed.push([wireToName(question, 0), rcode, text]),
+        ...parts,
+      };
+    },
+  };
+  const world: SettleWorld = { clock, lane, cache, routes, store: () => store };
+  const forwarder = new Forwarder({
+    ...world,
+    loops: { seen: () => false },
+    upstreamAnswered: () => upstreamAnswers++,
+  });
+  const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
+  const serve = serveFrom({ clock, log, lane, forwarder, routes }, () => listener.table);
+
+  let clients = 0;
+  return {
+    ...base,
+    ...{ clock, world, forwarder, serve, asked, failed, logged, errors },
+    get askedTimes() {
+      return askedTimes;
+    },
+    get upstreamAnswers() {
+      return upstreamAnswers;
+    },
+    total: (event) => lane.counters.total(event),
+    asks(packet, { transport = 'udp', address = '10.244.0.7' } = {}) {
+      const port = 1024 + (clients++ % 60_000);
+      const client = new AskedBy(transport === 'tcp' ? overTcp : overUdp, { address, port });
+      const borrowed = Buffer.from(packet);
+      serve(borrowed, client);
+      borrowed.fill(0xdd);
+      return client;
+    },
+    takeStoreAway() {
+      store = null;
+    },
+  };
+}

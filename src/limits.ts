@@ -50,6 +50,27 @@ export const sweepPeriodMs = 25;
 /** How long a refresh that failed keeps the next one away when the Corefile does not say. */
 export const refreshRecheckMs = 1_000;
 
+// Answering threads.
+/** Packets received, and answers sent, by one system call. */
+export const batchPacketsMax = 64;
+/** A query over UDP that is longer is cut and so refused; the longest name with an OPT and a cookie takes 320. */
+export const receiveSlotBytes = 1_536;
+/** The largest answer that a thread writes itself, with room for the OPT: `bufsize` goes up to 4096. */
+export const sendSlotBytes = 4_096 + 256;
+/** What threads hand to the control lane and it has not taken yet: some 6,000 questions, or 200 ms of 30,000 a second. */
+export const ringBytes = 1024 * 1024;
+/** How late a thread whose sockets are silent may notice that it has others to serve. */
+export const receiveTimeoutMs = 100;
+/** How long a thread waits for room in a full send buffer before it drops what it has. */
+export const sendTimeoutMs = 5;
+/** The kernel gives at most net.core.rmem_max unless we may exceed it. */
+export const receiveBufferBytes = 4 * 1024 * 1024;
+export const sendBufferBytes = 1024 * 1024;
+/** A thread that ends again and again is started this much later. */
+export const threadRestartMs = 100;
+/** Memory of the cache that an answering thread might still be reading is waited for this long, 50 µs a time. */
+export const readersPausesMax = 40;
+
 // TCP clients.
 export const tcpClientsMax = 1_024;
 export const tcpClientInflightMax = 128;
@@ -86,13 +107,22 @@ export const connectsAtOnceMax = 8;
 export const quarantinedIdsMax = 256;
 /** An upstream seen to close connections after a few answers is asked for no more on each, for this long. */
 export const shortConnectionsMs = 30_000;
-/** A connection that owes answers and has been silent this long takes no new requests; after the deadline it is closed. */
-export const connectionSuspectMs = 400;
-/** Without an answer a question is asked again, elsewhere if possible, after this long, then after twice as long, … */
+/**
+ * A connection that owes answers and has been silent for four times the upstream's recent 95th percentile, within
+ * these two, is a suspect: it takes no new requests, and what it owes is asked again elsewhere. After the deadline it
+ * is closed.
+ */
+export const askAgainAfterMsMin = 100;
 export const askAgainAfterMs = 400;
-/** Such questions to an upstream that already has them, as a share of all, with a burst for a connection that died. */
+/** A second repetition comes this much later: a name that is slow everywhere is not to hold up a third connection soon. */
+export const askAgainNextMs = 800;
+/** A connection that has been silent for less is not called slow: a busy machine does that. */
+export const slowAfterMsMin = 5;
+/** Questions asked again while their answer is still owed, as a share of those asked in the window before. */
 export const askAgainShare = 0.1;
-export const askAgainBurst = 100;
+export const askAgainWindowMs = 10_000;
+/** As many are allowed where the share is less, below 20 questions a second: what one dead connection can hold, and some. */
+export const askAgainLeast = 20;
 /** The pause before an upstream that has just failed a question is asked it once more. */
 export const retryPauseMs = 100;
 /** A health probe without an answer has failed after this long (CoreDNS's figure). */
@@ -170,8 +200,13 @@ assert(udpBytesDefault >= plainUdpBytesMax);
 assert(cacheBytesMax % slabBytes === 0, 'the cache is a whole number of slabs');
 assert(cacheBytesMax < 2 ** 31, 'block references are 31 bits');
 assert(waitersPerQuestionMax <= waitersMax);
+assert(receiveSlotBytes % 64 === 0 && sendSlotBytes % 64 === 0, 'slots begin on cache lines');
+assert(receiveSlotBytes * 4 < ringBytes, 'every packet fits in an empty ring');
 assert(idQuarantineMs >= queryDeadlineMs);
 assert(tcpClientUnsentBytesMax > messageBytesMax, 'one answer always fits');
 assert(connectionInflightTarget <= connectionInflightMax);
-assert(connectionSuspectMs <= askAgainAfterMs, 'a question is not asked again on the connection that kept it waiting');
-assert(askAgainAfterMs * 3 < queryDeadlineMs, 'a lost packet and a lost repetition leave time for a third try');
+assert(
+  askAgainAfterMs + askAgainNextMs < queryDeadlineMs,
+  'a lost packet and a lost repetition leave time for a third try',
+);
+assert(askAgainLeast > connectionInflightMax, 'a dead connection can be mended at any time');

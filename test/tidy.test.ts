@@ -49,6 +49,7 @@ const countersOnly = { folders: ['resolve', 'upstream', 'listen', 'cache', 'dns'
 /** Who alone imports what. A folder stands for the one file in it that may; a file for itself. */
 const onlyUsers: Readonly<Record<string, string>> = {
   'dns-packet': 'src/dns/records.ts',
+  koffi: 'src/listen/system-calls.ts',
   'lru-cache': 'src/cache/cache.ts',
   pino: 'src/ops/',
   'prom-client': 'src/ops/metrics.ts',

@@ -22,6 +22,7 @@ export const eventNames = [
   'coalesced', // questions that joined one already asked
   'overloadedPending', // too many distinct questions in flight
   'overloadedWaiters', // too many clients waiting
+  'overloadedHandOver', // the control lane does not keep up with what threads hand it
   'staleOnFailure', // stale answers because the upstream failed
   'stalePatience', // stale answers because the upstream was slow
   'staleImmediate', // stale answers given at once by serve_stale immediate
@@ -33,6 +34,8 @@ export const eventNames = [
   'upstreamConnects', // TCP connections opened
   'upstreamConnectFailures',
   'upstreamRetries', // questions asked again after an error
+  'upstreamHedges', // questions asked again beside a silent try
+  'upstreamHedgesDenied', // questions that would have been, had the share allowed it
   'upstreamTimeouts', // questions nobody answered in time
   'upstreamTcpRetries', // questions asked again over TCP because of TC
   'upstreamEdnsRetries', // questions asked again without OPT because of FORMERR

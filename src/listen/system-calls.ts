@@ -1,0 +1,140 @@
+/**
+ * The system calls that Node.js has no door for, and the only user of koffi: UDP sockets with the options that an
+ * answering thread needs, many datagrams in one call, and an eventfd to wake the control lane. Calls give their
+ * result or the negative errno, and take numbers for addresses, so that a call makes no garbage. What is laid out
+ * where those addresses point is arena.ts's business.
+ */
+import { createRequire } from 'node:module';
+import type koffiModule from 'koffi';
+
+type Koffi = typeof koffiModule;
+
+/** Numbers of Linux, the same on x64 and arm64. */
+export const linux = {
+  familyIpv4: 2,
+  familyIpv6: 10,
+  socketLevel: 1,
+  receiveBuffer: 8,
+  sendBuffer: 7,
+  reusePort: 15,
+  receiveTimeout: 20,
+  sendBufferForce: 32,
+  receiveBufferForce: 33,
+  ipLevel: 0,
+  ipPacketInfo: 8,
+  ipFreeBind: 15,
+  ipv6Level: 41,
+  ipv6Only: 26,
+  ipv6ReceivePacketInfo: 49,
+  ipv6PacketInfo: 50,
+  /** MSG_DONTWAIT, MSG_WAITFORONE. */
+  dontWait: 0x40,
+  waitForOne: 0x10000,
+  pollIn: 1,
+} as const;
+
+/** Errno values, as the calls below give them, negative. */
+export const errors = {
+  interrupted: -4,
+  tryAgain: -11,
+  noMemory: -12,
+  notPermitted: -13,
+  badArgument: -22,
+  notConnected: -107,
+  noBuffers: -105,
+} as const;
+
+export interface SystemCalls {
+  /** A datagram socket, closed on exec. */
+  socket(family: number): number;
+  bind(fd: number, address: Uint8Array): number;
+  /** The bound address is written to `address`. */
+  socketName(fd: number, address: Uint8Array): number;
+  /** An option whose value is so many 32-bit or 64-bit words. */
+  setOption(fd: number, level: number, option: number, value: Int32Array | BigInt64Array): number;
+  /** Ends a blocked receive; what is queued can still be received. */
+  shutdownReading(fd: number): number;
+  close(fd: number): number;
+  /** recvmmsg and sendmmsg over `count` headers at an address. */
+  receive(fd: number, headersAt: number, count: number, flags: number): number;
+  send(fd: number, headersAt: number, count: number, flags: number): number;
+  /** poll over `count` pollfds at an address. */
+  poll(entriesAt: number, count: number, timeoutMs: number): number;
+  /** An eventfd that does not block. */
+  eventFd(): number;
+  read(fd: number, at: number, bytes: number): number;
+  write(fd: number, at: number, bytes: number): number;
+  /** Where this memory is; good as long as the caller holds it. */
+  addressOf(memory: ArrayBuffer): number;
+  /** Calls `readable` on this thread's event loop whenever there is something to read; the result ends that. */
+  watch(fd: number, readable: () => void): () => void;
+}
+
+export type SystemCallsOrWhyNot = { readonly calls: SystemCalls } | { readonly calls: null; readonly why: string };
+
+/** The calls, or in a few words why there are none on this machine. */
+export function loadSystemCalls(
+  platform: string = process.platform,
+  load: () => Koffi = requireKoffi,
+): SystemCallsOrWhyNot {
+  if (platform !== 'linux') return { calls: null, why: `${platform} has no recvmmsg` };
+  try {
+    return { calls: bindCalls(load()) };
+  } catch (error) {
+    return { calls: null, why: `koffi cannot be loaded: ${(error as Error).message.split('\n')[0]}` };
+  }
+}
+
+function requireKoffi(): Koffi {
+  return createRequire(import.meta.url)('koffi');
+}
+
+const datagramCloseOnExec = 2 | 0o2000000;
+const eventCloseOnExecNonBlocking = 0o2000000 | 0o4000;
+const shutRead = 0;
+
+type Call = (...numbers: (number | ArrayBufferView)[]) => number;
+
+function bindCalls(koffi: Koffi): SystemCalls {
+  const libc = koffi.load(null);
+  const of = (result: string, name: string, parameters: string[]): Call => libc.func(name, result, parameters);
+  const checked = (result: number): number => (result < 0 ? -koffi.errno() : result);
+  const socket = of('int', 'socket', ['int', 'int', 'int']);
+  const bind = of('int', 'bind', ['int', 'void*', 'uint']);
+  const getsockname = of('int', 'getsockname', ['int', 'void*', 'void*']);
+  const setsockopt = of('int', 'setsockopt', ['int', 'int', 'int', 'void*', 'uint']);
+  const shutdown = of('int', 'shutdown', ['int', 'int']);
+  const close = of('int', 'close', ['int']);
+  const recvmmsg = of('int', 'recvmmsg', ['int', 'size_t', 'uint', 'int', 'size_t']);
+  const sendmmsg = of('int', 'sendmmsg', ['int', 'size_t', 'uint', 'int']);
+  const poll = of('int', 'poll', ['size_t', 'size_t', 'int']);
+  const eventfd = of('int', 'eventfd', ['uint', 'int']);
+  const read = of('int64_t', 'read', ['int', 'size_t', 'size_t']);
+  const write = of('int64_t', 'write', ['int', 'size_t', 'size_t']);
+  return {
+    socket: (family) => checked(socket(family, datagramCloseOnExec, 0)),
+    bind: (fd, address) => checked(bind(fd, address, address.length)),
+    socketName: (fd, address) => checked(getsockname(fd, address, new Uint32Array([address.length]))),
+    setOption: (fd, level, option, value) => checked(setsockopt(fd, level, option, value, value.byteLength)),
+    shutdownReading: (fd) => checked(shutdown(fd, shutRead)),
+    close: (fd) => checked(close(fd)),
+    receive(fd, headersAt, count, flags) {
+      const received = recvmmsg(fd, headersAt, count, flags, 0);
+      return received < 0 ? -koffi.errno() : received;
+    },
+    send(fd, headersAt, count, flags) {
+      const sent = sendmmsg(fd, headersAt, count, flags);
+      return sent < 0 ? -koffi.errno() : sent;
+    },
+    poll: (entriesAt, count, timeoutMs) => checked(poll(entriesAt, count, timeoutMs)),
+    eventFd: () => checked(eventfd(0, eventCloseOnExecNonBlocking)),
+    read: (fd, at, bytes) => checked(read(fd, at, bytes)),
+    write: (fd, at, bytes) => checked(write(fd, at, bytes)),
+    addressOf: (memory) => Number(koffi.address(memory)),
+    watch(fd, readable) {
+      const handle = koffi.node.poll(fd, { readable: true }, readable);
+      handle.unref();
+      return () => handle.close();
+    },
+  };
+}

@@ -1,10 +1,12 @@
 /**
  * Memory for blocks: slabs of 256 kB, each cut into blocks of one size. Used by the control lane alone. A block that
- * is let go returns to its size's free list; when a size has none left and no slab is untouched, a slab of another
- * size is taken back whole, so a change in what clients ask never leaves the memory in the wrong sizes.
+ * is let go returns to its size's free list, if it was published not before every answering thread has passed the
+ * end of a batch; when a size has none left and no slab is untouched, a slab of another size is taken back whole, so
+ * a change in what clients ask never leaves the memory in the wrong sizes.
  */
 import { blockBytesMax, cacheBytesMax, slabBytes } from '../limits.js';
 import { atSizeClass, atState, type BlockRef, type Blocks, firstBlockByte } from './blocks.js';
+import { Epochs } from './epochs.js';
 
 const stateFree = 0;
 const stateUsed = 1;
@@ -26,10 +28,19 @@ export class Allocator {
   /** Size class of each slab in use. */
   readonly #slabs: number[] = [];
   readonly #slabsMax: number;
+  /** Out of sight since the epoch `#retiringSince`; each is an entry's block, so there are at most as many. */
+  #retiring: BlockRef[] = [];
+  #retiringSince = 0;
+  /** Out of sight since then. */
+  #retired: BlockRef[] = [];
   #nextVictim = 0;
   #usedBytes = 0;
 
-  constructor(blocks: Blocks, bytesMax: number = cacheBytesMax) {
+  constructor(
+    blocks: Blocks,
+    bytesMax: number = cacheBytesMax,
+    readonly epochs: Epochs = new Epochs(),
+  ) {
     this.#blocks = blocks;
     this.#slabsMax = Math.floor(bytesMax / slabBytes);
   }
@@ -47,6 +58,7 @@ export class Allocator {
     const sizeClass = sizesBytes.findIndex((size) => size >= bytes);
     if (sizeClass < 0) return 0;
     const free = this.#free[sizeClass];
+    if (free.length === 0) this.#reclaim();
     if (free.length === 0 && !this.#addSlab(sizeClass)) this.#convertSlab(sizeClass, evict);
     const ref = free.pop();
     if (ref === undefined) return 0;
@@ -56,11 +68,48 @@ export class Allocator {
     return ref;
   }
 
+  /** Takes back a block that nobody else has seen. */
   release(ref: BlockRef): void {
-    const sizeClass = this.#blocks.bytes[ref + atSizeClass];
+    this.#notUsed(ref);
+    this.#free[this.#blocks.bytes[ref + atSizeClass]].push(ref);
+  }
+
+  /** Takes back a block that was published and is no more: threads may still be reading it. */
+  retire(ref: BlockRef): void {
+    this.#notUsed(ref);
+    this.#retired.push(ref);
+  }
+
+  #notUsed(ref: BlockRef): void {
     this.#blocks.bytes[ref + atState] = stateFree;
-    this.#usedBytes -= sizesBytes[sizeClass];
-    this.#free[sizeClass].push(ref);
+    this.#usedBytes -= sizesBytes[this.#blocks.bytes[ref + atSizeClass]];
+  }
+
+  /** Frees what no thread can be reading any more. */
+  #reclaim(): void {
+    if (this.#retiring.length > 0) {
+      if (!this.epochs.passed(this.#retiringSince)) return;
+      this.#freeRetiring();
+    }
+    if (this.#retired.length === 0) return;
+    [this.#retiring, this.#retired] = [this.#retired, this.#retiring];
+    this.#retiringSince = this.epochs.advance();
+    if (this.epochs.passed(this.#retiringSince)) this.#freeRetiring();
+  }
+
+  /** The same for all of them, waiting for the threads a little; false when one has been in its batch all the time. */
+  #reclaimAll(): boolean {
+    const epoch = this.epochs.advance();
+    if (!this.epochs.awaitPassed(epoch)) return false;
+    this.#freeRetiring();
+    [this.#retiring, this.#retired] = [this.#retired, this.#retiring];
+    this.#freeRetiring();
+    return true;
+  }
+
+  #freeRetiring(): void {
+    for (const ref of this.#retiring) this.#free[this.#blocks.bytes[ref + atSizeClass]].push(ref);
+    this.#retiring.length = 0;
   }
 
   #addSlab(sizeClass: number): boolean {
@@ -73,12 +122,15 @@ export class Allocator {
   /** Takes the next slab in turn, whatever its size, and cuts it anew. */
   #convertSlab(sizeClass: number, evict: (ref: BlockRef) => void): void {
     if (this.#slabs.length === 0) return;
-    const slab = this.#nextVictim++ % this.#slabs.length;
+    const slab = this.#nextVictim % this.#slabs.length;
     const from = firstBlockByte + slab * slabBytes;
     const oldSize = sizesBytes[this.#slabs[slab]];
     for (let ref = from; ref + oldSize <= from + slabBytes; ref += oldSize) {
       if (this.#blocks.bytes[ref + atState] === stateUsed) evict(ref);
     }
+    // A thread that does not get on keeps this slab: the next call tries it again.
+    if (!this.#reclaimAll()) return;
+    this.#nextVictim++;
     const list = this.#free[this.#slabs[slab]];
     const kept = list.filter((ref) => ref < from || ref >= from + slabBytes);
     list.length = 0;

@@ -27,6 +27,7 @@ import {
   type Kind,
   kindSuccess,
 } from './blocks.js';
+import type { Epochs } from './epochs.js';
 
 /** The entries of one server block; `success` also holds what `kindSuccess` says, `denial` all else. */
 export interface Store {
@@ -75,8 +76,9 @@ export interface Cache {
   readonly evictedForMemory: number;
 }
 
-export function createCache(blocks: Blocks, bytesMax?: number): Cache {
-  const allocator = new Allocator(blocks, bytesMax);
+/** `epochs` are those in which answering threads read; without threads there is nobody to wait for. */
+export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs): Cache {
+  const allocator = new Allocator(blocks, bytesMax, epochs);
   const stores = new Set<Store>();
   let evictedForMemory = 0;
   /** Entries leave one lru-cache for another; their blocks stay. */
@@ -205,7 +207,7 @@ export function createCache(blocks: Blocks, bytesMax?: number): Cache {
 
   function letGo(ref: BlockRef): void {
     unpublish(ref);
-    allocator.release(ref);
+    allocator.retire(ref);
   }
 
   return {

@@ -9,7 +9,7 @@
  */
 import { FrameReader, frameHeaderBytes } from '../dns/frame.js';
 import { setU16, u16 } from '../dns/wire.js';
-import { connectionInflightMax, connectionSuspectMs, connectionUnsentBytesMax, connectTimeoutMs } from '../limits.js';
+import { connectionInflightMax, connectionUnsentBytesMax, connectTimeoutMs } from '../limits.js';
 import type { Stream, StreamEvents } from '../outside/network.js';
 import { type Attempt, type Carrier, dialLoss, type Loss, readLoss, timeoutText } from './attempt.js';
 import { Ids } from './ids.js';
@@ -89,6 +89,11 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   /** Nothing was ever asked on it. */
   get isNew(): boolean {
     return this.#inflight === 0 && this.#answers === 0 && this.#state === 'connecting';
+  }
+
+  /** It owes answers and has been silent for longer than is usual: something holds it up. */
+  isSlow(nowMs: number): boolean {
+    return this.#silentSinceMs !== notSilent && nowMs - this.#silentSinceMs >= this.#place.pace.slowMs;
   }
 
   /** Whether it may be given another request, where it is to carry no more than `requestsMax` in its life. */
@@ -228,7 +233,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   }
 
   #isSuspect(nowMs: number): boolean {
-    return this.#silentSinceMs !== notSilent && nowMs - this.#silentSinceMs >= connectionSuspectMs;
+    return this.#silentSinceMs !== notSilent && nowMs - this.#silentSinceMs >= this.#place.pace.waitMs;
   }
 
   #lost(error: NodeJS.ErrnoException | null): void {

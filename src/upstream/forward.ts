@@ -11,8 +11,10 @@ import type { Log } from '../outside/log.js';
 import type { Endpoint } from '../outside/network.js';
 import type { Outcome, Request } from './ask.js';
 import { AgainBudget } from './budget.js';
+import { Pace } from './pace.js';
 import type { PlaceSettings, UpstreamWorld } from './place.js';
-import { Question, type QuestionHome, type QuestionSettings } from './question.js';
+import { Question } from './question.js';
+import type { QuestionHome, QuestionSettings } from './question-home.js';
 import { isResponsible, type Responsibility, responsibility } from './responsible.js';
 import { newUpstreamStats } from './stats.js';
 import { Upstream, type UpstreamSettings } from './upstream.js';
@@ -141,7 +143,8 @@ export class Forward implements QuestionHome {
   }
 
   #newUpstream(endpoint: Endpoint, to: string): Upstream {
-    const place = { endpoint, to, stats: newUpstreamStats(to), settings: this.#placeSettings, world: this.world };
+    const stats = newUpstreamStats(to);
+    const place = { endpoint, to, stats, pace: new Pace(), settings: this.#placeSettings, world: this.world };
     return new Upstream(place, this.#upstreamSettings, this.#log);
   }
 }

@@ -6,6 +6,7 @@ import type { Counters } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import type { Endpoint, Network } from '../outside/network.js';
 import type { Random } from '../outside/random.js';
+import type { Pace } from './pace.js';
 import type { UpstreamStats } from './stats.js';
 import type { Turn } from './turn.js';
 
@@ -35,6 +36,7 @@ export interface Place {
   /** `10.96.0.10:53`, `[fd00::1]:53`. */
   readonly to: string;
   readonly stats: UpstreamStats;
+  readonly pace: Pace;
   readonly settings: PlaceSettings;
   readonly world: UpstreamWorld;
 }

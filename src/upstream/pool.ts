@@ -18,6 +18,8 @@ import { Waiting } from './waiting.js';
 
 /** One that is not open yet counts as this much busier: its answer comes a round trip later. */
 const connectingLoad = 2 * connectionInflightTarget;
+/** One that is held up counts as this much busier: rather wait for a handshake than behind a slow answer. */
+const slowLoad = 3 * connectionInflightTarget;
 
 export class Pool implements ConnectionOwner {
   readonly #place: Place;
@@ -87,9 +89,9 @@ export class Pool implements ConnectionOwner {
   /** The connection to use, opened if need be; null when there is no place. */
   #find(nowMs: number, except: Carrier | null): Connection | null {
     const best = this.#leastLoaded(nowMs, except);
-    if (best !== null && load(best) < connectionInflightTarget) return best;
+    if (best !== null && load(best, nowMs) < connectionInflightTarget) return best;
     const opened = this.#mayOpen(best) ? this.#open(nowMs) : null;
-    return opened === null || (best !== null && load(best) <= load(opened)) ? best : opened;
+    return opened === null || (best !== null && load(best, nowMs) <= load(opened, nowMs)) ? best : opened;
   }
 
   #leastLoaded(nowMs: number, except: Carrier | null): Connection | null {
@@ -97,8 +99,8 @@ export class Pool implements ConnectionOwner {
     let best: Connection | null = null;
     for (const connection of this.#connections) {
       if (connection === except || !connection.takes(requestsMax, nowMs)) continue;
-      if (best === null || load(connection) < load(best)) best = connection;
-      if (load(best) === 0) break;
+      if (best === null || load(connection, nowMs) < load(best, nowMs)) best = connection;
+      if (load(best, nowMs) === 0) break;
     }
     return best;
   }
@@ -139,8 +141,9 @@ export class Pool implements ConnectionOwner {
   }
 }
 
-function load(connection: Connection): number {
-  return connection.inflight + (connection.isConnecting ? connectingLoad : 0);
+function load(connection: Connection, nowMs: number): number {
+  if (connection.isConnecting) return connection.inflight + connectingLoad;
+  return connection.inflight + (connection.isSlow(nowMs) ? slowLoad : 0);
 }
 
 /**

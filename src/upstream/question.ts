@@ -11,45 +11,16 @@
  */
 import { rcodeName } from '../dns/names.js';
 import { copyOf, rcodeFormErr, rcodeNotImp } from '../dns/wire.js';
-import { askAgainAfterMs, retryPauseMs, triesPerQuestionMax } from '../limits.js';
+import { askAgainNextMs, retryPauseMs, triesPerQuestionMax } from '../limits.js';
 import { observeDuration } from '../ops/counters.js';
 import type { Outcome, Request } from './ask.js';
 import { type Carrier, type Loss, notSent } from './attempt.js';
-import type { AgainBudget } from './budget.js';
-import type { UpstreamWorld } from './place.js';
-import { Rounds, type RoundsSettings } from './rounds.js';
+import type { Asked, QuestionHome } from './question-home.js';
+import { Rounds } from './rounds.js';
 import { durationsOf } from './stats.js';
 import { type Asker, reader, Try } from './try.js';
 import type { AtTurnEnd } from './turn.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
-
-export interface QuestionSettings extends RoundsSettings {
-  readonly transport: 'client' | UpstreamTransport;
-  readonly readTimeoutMs: number;
-  /** From when it was asked until it has failed. */
-  readonly deadlineMs: number;
-  /** 0: twice the number of upstreams, and no less than three. */
-  readonly connectAttemptsMax: number;
-  readonly failover: readonly number[];
-}
-
-/** The `forward` that asks. */
-export interface QuestionHome {
-  readonly settings: QuestionSettings;
-  readonly world: UpstreamWorld;
-  readonly budget: AgainBudget;
-  /** The question is over: it leaves the table. */
-  finished(question: Question): void;
-}
-
-export interface Asked {
-  readonly request: Request;
-  readonly askedAtMs: number;
-  /** At least one; not changed while the question lives. */
-  readonly upstreams: readonly Upstream[];
-  /** How many questions were asked before it: where round_robin begins. */
-  readonly number: number;
-}
 
 const never = Number.POSITIVE_INFINITY;
 
@@ -70,7 +41,10 @@ export class Question implements Asker, AtTurnEnd {
   readonly #rounds: Rounds;
   #transport: UpstreamTransport;
   #allowsOpt = true;
-  #againAfterMs = askAgainAfterMs;
+  /** Whether somebody was asked beside one who kept silent. */
+  #wasAskedAgain = false;
+  /** Whether that was not allowed once, which is counted. */
+  #wasDenied = false;
   #againAtMs = never;
   #retryAtMs = never;
   #lastLoss: Loss | null = null;
@@ -95,7 +69,7 @@ export class Question implements Asker, AtTurnEnd {
   }
 
   start(nowMs: number): void {
-    this.#home.budget.asked();
+    this.#home.budget.asked(nowMs);
     this.#tryNext(nowMs);
     this.#isStarting = false;
   }
@@ -134,6 +108,7 @@ export class Question implements Asker, AtTurnEnd {
     }
     const histogram = durationsOf(attempt.upstream.stats, rcodeName(rcode));
     observeDuration(histogram, 0, (nowMs - attempt.sentAtMs) / 1000);
+    attempt.upstream.pace.took(nowMs - attempt.sentAtMs);
     if (verdict === 'truncated' && attempt.transport === 'udp') {
       counters.count('upstreamTcpRetries');
       this.#transport = 'tcp';
@@ -171,7 +146,7 @@ export class Question implements Asker, AtTurnEnd {
     this.#tries.push(attempt);
     this.#triesMade++;
     this.#triesCharged++;
-    this.#againAtMs = nowMs + this.#againAfterMs;
+    this.#againAtMs = nowMs + (this.#wasAskedAgain ? askAgainNextMs : upstream.pace.waitMs);
     if (upstream.send(attempt, this.#transport, nowMs, except)) return;
     this.#remove(attempt);
     this.#afterLoss({ why: 'overloaded', text: `too many queries wait for ${upstream.to}`, blame: true }, nowMs);
@@ -229,25 +204,34 @@ export class Question implements Asker, AtTurnEnd {
 
   /** Another try beside those that are out and silent. */
   #askAgain(nowMs: number): void {
-    this.#againAtMs = never;
     const [first] = this.#tries;
+    this.#againAtMs = never;
     if (first === undefined) return;
     if (first.sentAtMs === notSent) {
       // It waits for a place: asking again would only make the queue longer.
-      this.#againAtMs = nowMs + this.#againAfterMs;
+      this.#againAtMs = nowMs + first.upstream.pace.waitMs;
       return;
     }
     for (const { upstream, sentAtMs } of this.#tries) {
       if (!upstream.wasHeardSince(sentAtMs)) upstream.health.suspect(nowMs);
     }
     if (!this.#mayTry()) return;
-    this.#againAfterMs *= 2;
     // The order of `sequential` is a preference: the first is asked twice before somebody else is.
     const staysWithFirst = this.#home.settings.policy === 'sequential' && this.#triesMade === 1;
-    if (this.#rounds.hasOther && !staysWithFirst) return this.#retry(nowMs);
-    if (first.upstream.health.isDown || !this.#home.budget.spend()) return;
-    this.#home.world.counters.count('upstreamRetries');
-    this.#try(first.upstream, nowMs, first.carrier);
+    const goesOn = this.#rounds.hasOther && !staysWithFirst;
+    if (!goesOn && first.upstream.health.isDown) return;
+    const { counters } = this.#home.world;
+    if (!this.#home.budget.spend(nowMs)) {
+      if (!this.#wasDenied) counters.count('upstreamHedgesDenied');
+      this.#wasDenied = true;
+      // There may be something in it when more has been asked.
+      this.#againAtMs = nowMs;
+      return;
+    }
+    this.#wasAskedAgain = true;
+    counters.count('upstreamHedges');
+    if (goesOn) this.#tryNext(nowMs);
+    else this.#try(first.upstream, nowMs, first.carrier);
   }
 
   #timeOut(nowMs: number): void {

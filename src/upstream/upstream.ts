@@ -6,6 +6,7 @@ import type { Log } from '../outside/log.js';
 import type { Attempt, Carrier } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import { Health, type HealthSettings } from './health.js';
+import type { Pace } from './pace.js';
 import type { Place } from './place.js';
 import { Pool } from './pool.js';
 import { newUpstreamStats, type UpstreamStats } from './stats.js';
@@ -49,6 +50,10 @@ export class Upstream {
 
   get stats(): UpstreamStats {
     return this.#place.stats;
+  }
+
+  get pace(): Pace {
+    return this.#place.pace;
   }
 
   /** Nothing is open and nothing is tried. */

@@ -1,24 +1,49 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { askAgainBurst, askAgainShare } from '../../src/limits.js';
+import { askAgainLeast, askAgainShare, askAgainWindowMs } from '../../src/limits.js';
 import { AgainBudget } from '../../src/upstream/budget.js';
+import { seededRandom } from '../simulation/random.js';
 
-function spendAll(budget: AgainBudget): number {
+function spendAll(budget: AgainBudget, nowMs: number): number {
   let spent = 0;
-  while (budget.spend()) spent++;
+  while (budget.spend(nowMs)) spent++;
   return spent;
 }
 
-test('a burst can be spent at once, and then only a share of what is asked', () => {
+test('where little is asked, what one dead connection can hold', () => {
   const budget = new AgainBudget();
-  assert.equal(spendAll(budget), askAgainBurst);
-  for (let asked = 0; asked < 1000; asked++) budget.asked();
-  const spent = spendAll(budget);
-  assert(Math.abs(spent - 1000 * askAgainShare) <= 1, `${spent}`);
+  assert.equal(spendAll(budget, 0), askAgainLeast);
+  assert.equal(spendAll(budget, askAgainWindowMs / 2), 0);
+  assert.equal(spendAll(budget, 2 * askAgainWindowMs), askAgainLeast);
 });
 
-test('no more than the burst is saved', () => {
+test('where much is asked, a share of it, and it is forgotten with the window', () => {
   const budget = new AgainBudget();
-  for (let asked = 0; asked < 100 * askAgainBurst; asked++) budget.asked();
-  assert.equal(spendAll(budget), askAgainBurst);
+  for (let asked = 0; asked < 10_000; asked++) budget.asked(1_000);
+  assert.equal(spendAll(budget, 1_000), 10_000 * askAgainShare);
+  assert.equal(spendAll(budget, 20_000), askAgainLeast);
+  assert.equal(spendAll(budget, 1e9), askAgainLeast);
+});
+
+test('whenever one is spent, no ten seconds before it hold more than the share', () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const random = seededRandom(seed);
+    const budget = new AgainBudget();
+    const asked: number[] = [];
+    const again: number[] = [];
+    let nowMs = random.below(1_000_000);
+    for (let turn = 0; turn < 400; turn++) {
+      nowMs += random.below(random.below(20) === 0 ? 9_000 : 200);
+      for (let count = random.below(300); count > 0; count--) {
+        asked.push(nowMs);
+        budget.asked(nowMs);
+      }
+      for (let count = random.below(100); count > 0; count--) {
+        if (!budget.spend(nowMs)) continue;
+        again.push(nowMs);
+        const within = (times: readonly number[]) => times.filter((ms) => ms > nowMs - askAgainWindowMs).length;
+        assert(within(again) <= Math.max(askAgainLeast, within(asked) * askAgainShare), `seed ${seed}, turn ${turn}`);
+      }
+    }
+  }
 });

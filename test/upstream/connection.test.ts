@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  askAgainAfterMs,
   connectionInflightMax,
-  connectionSuspectMs,
   connectTimeoutMs,
   idQuarantineMs,
   quarantinedIdsMax,
@@ -254,7 +254,7 @@ test('one that owes answers and is silent takes nothing new, recovers when it sp
   upstream.onQuery = () => {};
   const connection = open();
   const probes = [ask(connection, 'a'), ask(connection, 'b')];
-  await clock.pass(connectionSuspectMs - 1);
+  await clock.pass(askAgainAfterMs - 1);
   assert.equal(connection.takes(unlimited, clock.nowMs()), true);
   await clock.pass(1);
   assert.equal(connection.takes(unlimited, clock.nowMs()), false);
@@ -262,7 +262,7 @@ test('one that owes answers and is silent takes nothing new, recovers when it sp
   await clock.pass(1);
   assert.equal(connection.takes(unlimited, clock.nowMs()), true);
   connection.abandon(probes[1], clock.nowMs());
-  await clock.pass(connectionSuspectMs);
+  await clock.pass(askAgainAfterMs);
   assert.equal(connection.takes(unlimited, clock.nowMs()), false, 'giving up does not make it trustworthy');
   await clock.pass(1_900);
   connection.sweep(clock.nowMs());

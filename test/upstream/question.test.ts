@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { ForwardConfig } from '../../src/config/config.js';
 import {
   askAgainAfterMs,
-  askAgainBurst,
+  askAgainShare,
   queryDeadlineMs,
   retryPauseMs,
   sweepPeriodMs,
@@ -378,7 +378,7 @@ test('an upstream that is silent under load is not asked everything again', asyn
   for (let asked = 0; asked < count; asked++) asking.ask(`n${asked}`);
   await clock.pass(queryDeadlineMs + 2 * sweepPeriodMs);
   assert.equal(asking.got.length, count);
-  assert(upstream.queries.length <= count + askAgainBurst, `${upstream.queries.length}`);
+  assert(upstream.queries.length <= count * (1 + askAgainShare), `${upstream.queries.length}`);
 });
 
 test('cancelled in the turn in which it failed, a question still has one outcome', async () => {

@@ -8,6 +8,7 @@ import type { LogFields } from '../../src/outside/log.js';
 import type { Endpoint, Listener, Stream } from '../../src/outside/network.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
 import { type Forwards, startForwards } from '../../src/upstream/forwards.js';
+import { Pace } from '../../src/upstream/pace.js';
 import type { Place, UpstreamWorld } from '../../src/upstream/place.js';
 import { newUpstreamStats } from '../../src/upstream/stats.js';
 import { Turn } from '../../src/upstream/turn.js';
@@ -51,7 +52,8 @@ export class TestWorld implements UpstreamWorld {
   place(endpoint: Endpoint, settings: Partial<Place['settings']> = {}): Place {
     const to = `${endpoint.address}:${endpoint.port}`;
     const all = { sourceAddress: null, expireMs: 10_000, maxAgeMs: 0, idleConnectionsMax: 0, deadlineMs: 1_900 };
-    return { endpoint, to, stats: newUpstreamStats(to), settings: { ...all, ...settings }, world: this };
+    const stats = newUpstreamStats(to);
+    return { endpoint, to, stats, pace: new Pace(), settings: { ...all, ...settings }, world: this };
   }
 }
 

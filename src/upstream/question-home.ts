@@ -1,0 +1,37 @@
+/**
+ * What a question is given by the `forward` that asks it: settings, upstreams, budget. Types only.
+ */
+import type { Request } from './ask.js';
+import type { AgainBudget } from './budget.js';
+import type { UpstreamWorld } from './place.js';
+import type { Question } from './question.js';
+import type { RoundsSettings } from './rounds.js';
+import type { Upstream, UpstreamTransport } from './upstream.js';
+
+export interface QuestionSettings extends RoundsSettings {
+  readonly transport: 'client' | UpstreamTransport;
+  readonly readTimeoutMs: number;
+  /** From when it was asked until it has failed. */
+  readonly deadlineMs: number;
+  /** 0: twice the number of upstreams, and no less than three. */
+  readonly connectAttemptsMax: number;
+  readonly failover: readonly number[];
+}
+
+/** The `forward` that asks. */
+export interface QuestionHome {
+  readonly settings: QuestionSettings;
+  readonly world: UpstreamWorld;
+  readonly budget: AgainBudget;
+  /** The question is over: it leaves the table. */
+  finished(question: Question): void;
+}
+
+export interface Asked {
+  readonly request: Request;
+  readonly askedAtMs: number;
+  /** At least one; not changed while the question lives. */
+  readonly upstreams: readonly Upstream[];
+  /** How many questions were asked before it: where round_robin begins. */
+  readonly number: number;
+}

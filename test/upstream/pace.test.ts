@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { askAgainAfterMs, askAgainAfterMsMin } from '../../src/limits.js';
+import { Pace } from '../../src/upstream/pace.js';
+import { seededRandom } from '../simulation/random.js';
+
+function paceAfter(count: number, durationMs: (index: number) => number): Pace {
+  const pace = new Pace();
+  for (let index = 0; index < count; index++) pace.took(durationMs(index));
+  return pace;
+}
+
+test('before the first answer the wait is the longest', () => {
+  assert.equal(new Pace().waitMs, askAgainAfterMs);
+  assert.equal(new Pace().averageMs, 0);
+});
+
+test('a fast upstream is waited for the shortest time, a slow one the longest', () => {
+  assert.equal(paceAfter(2_000, () => 0.3).waitMs, askAgainAfterMsMin);
+  assert.equal(paceAfter(2_000, () => 500).waitMs, askAgainAfterMs);
+});
+
+test('in between it is about four times the 95th percentile, whatever the slowest twentieth does', () => {
+  const random = seededRandom(3);
+  // 0 to 50 ms: the 95th percentile is 47.5.
+  const { waitMs, p95Ms } = paceAfter(5_000, () => random.below(50_000) / 1000);
+  assert(p95Ms > 35 && p95Ms < 60, `${p95Ms}`);
+  assert(Math.abs(waitMs - 4 * p95Ms) < 1e-6);
+  const spread = paceAfter(5_000, (index) => (index % 33 === 0 ? 1_000 : 1));
+  assert.equal(spread.waitMs, askAgainAfterMsMin);
+});
+
+test('trouble is noticed within a few dozen answers, and forgotten within a few hundred', () => {
+  const pace = paceAfter(5_000, () => 1);
+  for (let index = 0; index < 60; index++) pace.took(300);
+  assert.equal(pace.waitMs, askAgainAfterMs);
+  for (let index = 0; index < 300; index++) pace.took(1);
+  assert.equal(pace.waitMs, askAgainAfterMsMin);
+});
+
+test('the average follows the last answers', () => {
+  const { averageMs } = paceAfter(200, (index) => (index < 100 ? 100 : 10));
+  assert(Math.abs(averageMs - 10) < 1, `${averageMs}`);
+});
+
+test('slower than the others is twice the 95th percentile, and not what a busy machine does', () => {
+  assert.equal(paceAfter(2_000, () => 0.1).slowMs, 5);
+  assert(paceAfter(2_000, () => 20).slowMs > 30);
+});

@@ -21,14 +21,24 @@ export interface Counted {
   readonly types: ReadonlyMap<string, number>;
 }
 
+/** Where a Knot runs, when that is not the node itself. */
+export interface KnotPlace {
+  readonly address: string;
+  /** The command line that runs `command` there. */
+  command(...command: string[]): string[];
+}
+
 /** Starts Knot on the node's cluster address, port 53, UDP and TCP, and waits until it answers its control socket. */
-export async function startKnot(node: Node): Promise<Knot> {
-  const folder = join(node.folder, 'knot');
+export async function startKnot(
+  node: Node,
+  place: KnotPlace = { address: clusterAddress, command: node.command },
+): Promise<Knot> {
+  const folder = join(node.folder, `knot-${place.address}`);
   mkdirSync(folder, { recursive: true });
   for (const [zone, text] of Object.entries(zones)) writeFileSync(join(folder, zoneFile(zone)), text);
   const configuration = join(folder, 'knot.conf');
-  writeFileSync(configuration, knotConfiguration(folder));
-  const server = start(node.command('knotd', '-c', configuration));
+  writeFileSync(configuration, knotConfiguration(folder, place.address));
+  const server = start(place.command('knotd', '-c', configuration));
   const control = ['knotc', '-s', join(folder, 'knot.sock')];
   await eventually('knotd answers its control socket', async () => {
     failIfEnded(server);
@@ -55,10 +65,10 @@ function failIfEnded(server: Running): void {
   if (/error|critical/.test(server.stderr())) throw new Error(`knotd: ${server.stderr()}`);
 }
 
-function knotConfiguration(folder: string): string {
+function knotConfiguration(folder: string, address: string): string {
   return `server:
     rundir: "${folder}"
-    listen: ${clusterAddress}@53
+    listen: ${address}@53
     tcp-workers: 2
     udp-workers: 1
     background-workers: 1

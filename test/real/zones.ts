@@ -15,6 +15,9 @@ export const addresses = Array.from(
   (_, index) => `10.1.${Math.floor(index / 250)}.${(index % 250) + 1}`,
 );
 
+/** Where the pods of the cluster DNS are, where a test has them. */
+export const endpointAddresses = ['10.244.1.2', '10.244.1.3'];
+
 const clusterZone = `${header}
 web.default.svc A 10.96.1.1
 MixedCase.default.svc A 10.96.1.2
@@ -29,6 +32,9 @@ three.default.svc CNAME web.default.svc
 long.default.svc 86400 A 10.96.1.4
 zero.default.svc 0 A 10.96.1.5
 four.default.svc 4 A 10.96.1.6
+*.wild.default.svc A 10.96.2.1
+*.brief.default.svc 1 A 10.96.2.2
+${endpointAddresses.map((address) => `kube-dns-headless.kube-system.svc 1 A ${address}`).join('\n')}
 ${addresses
   .slice(0, 40)
   .map((address) => `forty.default.svc A ${address}`)

@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import {
+  Blocks,
+  cacheMemory,
+  firstBlockByte,
+  hashQuestion,
+  keyCheckingDisabled,
+  keyDnssecOk,
+  kindDenial,
+} from '../../src/cache/blocks.js';
+import { type Cache, createCache, type Keep } from '../../src/cache/cache.js';
+import { nameToWire } from '../../src/dns/names.js';
+import { cacheBytesMax, cacheEntriesMax, headerBytes, zoneIdsMax } from '../../src/limits.js';
+
+const seed = 0x5eed;
+const chains = cacheEntriesMax / 2;
+
+/** A header and a question. */
+function packet(name: string, type = 1, recordClass = 1): Uint8Array {
+  const wire = nameToWire(name);
+  const bytes = new Uint8Array(headerBytes + wire.length + 4);
+  bytes.set(wire, headerBytes);
+  bytes.set([type >> 8, type, recordClass >> 8, recordClass], headerBytes + wire.length);
+  return bytes;
+}
+
+/** A stored answer without records. */
+function stored(message: Uint8Array, zoneId = 1, key = 0): Keep {
+  const { length } = message;
+  const facts = { messageBytes: length, questionEnd: length, ttlOffsets: new Uint16Array(0), records: 0 };
+  return { message, ...facts, kind: kindDenial, zoneId, key, lifetimeMs: 1000 };
+}
+
+const find = ({ blocks }: Cache, question: Uint8Array, zoneId = 1, key = 0) =>
+  blocks.find(question, question.length, zoneId, key);
+const hashOf = (question: Uint8Array, zoneId = 1, key = 0) =>
+  hashQuestion(question, headerBytes, question.length, seed, (zoneId << 2) | key);
+
+function newCache() {
+  const cache = createCache(new Blocks(cacheMemory(), seed));
+  return { cache, store: cache.newStore({ successEntriesMax: 1000, denialEntriesMax: 1000 }) };
+}
+
+/** Names whose questions have one hash, and names that share a chain with the first of them. */
+function collisions(): { sameHash: string[]; sameChain: string[] } {
+  const byHash = new Map<number, string>();
+  const byChain = new Map<number, string[]>();
+  let sameHash: string[] = [];
+  for (let index = 0; index < 200_000; index++) {
+    // Counted up as they are, so short names hardly ever collide.
+    const name = `n${(Math.imul(index, 0x9e3779b1) >>> 0).toString(36)}.test.`;
+    const hash = hashOf(packet(name));
+    const other = byHash.get(hash);
+    if (other !== undefined && sameHash.length === 0) sameHash = [other, name];
+    byHash.set(hash, name);
+    const chain = hash & (chains - 1);
+    byChain.set(chain, [...(byChain.get(chain) ?? []), name]);
+  }
+  const chain = byChain.get(hashOf(packet(sameHash[0])) & (chains - 1)) as string[];
+  return { sameHash, sameChain: chain.filter((name) => !sameHash.includes(name)) };
+}
+
+describe('Blocks.find', () => {
+  it('finds nothing in empty memory', () => {
+    assert.equal(find(newCache().cache, packet('a.test.')), 0);
+  });
+
+  it('tells apart types that differ as letters in two cases do', () => {
+    const { cache, store } = newCache();
+    const [https, other] = [packet('a.test.', 65), packet('a.test.', 97)];
+    assert.equal(hashOf(https), hashOf(other), 'their hash is one');
+    const ref = cache.keep(store, stored(https), 0);
+    assert.deepEqual([find(cache, https), find(cache, other)], [ref, 0]);
+    const otherRef = cache.keep(store, stored(other), 0);
+    assert.deepEqual([find(cache, https), find(cache, other)], [ref, otherRef]);
+    assert.equal(find(cache, packet('a.test.', 65, 3)), 0, 'nor another class');
+  });
+
+  it('finds a name in any case, and no other name of the same bytes', () => {
+    const { cache, store } = newCache();
+    const ref = cache.keep(store, stored(packet('a\\200.b.test.')), 0);
+    assert.equal(find(cache, packet('A\\200.B.TEST.')), ref);
+    for (const name of ['a\\200\\.b.test.', 'a\\232.b.test.', 'b.test.', 'x.a\\200.b.test.', '.']) {
+      assert.equal(find(cache, packet(name)), 0, name);
+    }
+  });
+
+  it('finds by every part of the key at its largest', () => {
+    const { cache, store } = newCache();
+    const key = keyDnssecOk | keyCheckingDisabled;
+    const ref = cache.keep(store, stored(packet('.'), zoneIdsMax, key), 0);
+    assert.equal(find(cache, packet('.'), zoneIdsMax, key), ref);
+    assert.equal(cache.blocks.zoneId(ref), zoneIdsMax);
+    assert.equal(find(cache, packet('.'), zoneIdsMax - 1, key), 0);
+    assert.equal(find(cache, packet('.'), zoneIdsMax, keyDnssecOk), 0);
+  });
+
+  it('agrees with a map, whatever is kept and deleted, also where hashes and chains collide', () => {
+    const { sameHash, sameChain } = collisions();
+    assert.equal(sameHash.length, 2, 'two questions of one hash are among the names');
+    const names = [...sameHash, ...sameChain, 'a.test.', 'b.test.', 'a.b.test.'];
+    const questions = names.flatMap((name) => [1, 2].map((zoneId) => ({ zoneId, question: packet(name) })));
+    const step = fc.record({ at: fc.nat(questions.length - 1), does: fc.constantFrom('keep', 'keep', 'delete') });
+    const { cache } = newCache();
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const store = cache.newStore({ successEntriesMax: 1000, denialEntriesMax: 1000 });
+        const model = new Map<number, number>();
+        for (const { at, does } of steps) {
+          const { question, zoneId } = questions[at];
+          if (does === 'keep') model.set(at, cache.keep(store, stored(question, zoneId), 0));
+          else {
+            store.denial.delete(model.get(at) ?? 0);
+            model.delete(at);
+          }
+          questions.forEach(({ question: other, zoneId: zone }, index) => {
+            assert.equal(find(cache, other, zone), model.get(index) ?? 0);
+          });
+        }
+        assert.equal(store.denial.size, model.size);
+        cache.dissolve(store, () => null);
+        assert.ok(questions.every(({ question, zoneId }) => find(cache, question, zoneId) === 0));
+        assert.equal(cache.usedBytes, 0);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('is the same for every thread that has the memory and the seed', () => {
+    const { cache, store } = newCache();
+    const ref = cache.keep(store, stored(packet('a.test.')), 0);
+    const { memory } = cache.blocks;
+    assert.equal(new Blocks(memory, seed).find(packet('a.test.'), packet('a.test.').length, 1, 0), ref);
+    assert.equal(new Blocks(memory, seed + 1).find(packet('a.test.'), packet('a.test.').length, 1, 0), 0);
+  });
+});
+
+describe('Blocks', () => {
+  it('reads back what was written of an answer', () => {
+    const { cache, store } = newCache();
+    const message = new Uint8Array(501).fill(7);
+    message.set(packet('a.test.'));
+    message[3] = 0x83;
+    const questionEnd = packet('a.test.').length;
+    const ttlOffsets = Uint16Array.from([30, 400, 65_000]);
+    const answer = {
+      ...stored(message, 9, 1),
+      messageBytes: 501,
+      questionEnd,
+      ttlOffsets,
+      records: 3,
+      lifetimeMs: 1e12,
+    };
+    const ref = cache.keep(store, answer, 1234.5);
+    const { blocks } = cache;
+    assert.deepEqual(
+      [blocks.storedAtMs(ref), blocks.expiresAtMs(ref), blocks.recheckAtMs(ref), blocks.lifetimeMs(ref)],
+      [1234.5, 1e12 + 1234.5, 0, 2 ** 31 - 1],
+    );
+    assert.deepEqual(
+      [blocks.kind(ref), blocks.rcode(ref), blocks.zoneId(ref), blocks.messageBytes(ref), blocks.records(ref)],
+      [kindDenial, 3, 9, 501, 3],
+    );
+    const first = blocks.ttlOffsets(ref);
+    assert.deepEqual(blocks.halves.slice(first, first + 3), ttlOffsets, 'behind a message of odd length');
+    cache.refreshFailed(ref, 5000);
+    assert.equal(blocks.recheckAtMs(ref), 5000);
+  });
+
+  it('counts hits in a row, up to the longest gap', () => {
+    const { cache, store } = newCache();
+    const ref = cache.keep(store, stored(packet('a.test.')), 0);
+    assert.deepEqual(
+      [10, 20, 1_020, 2_021, 2_021].map((nowMs) => cache.blocks.touch(ref, nowMs, 1_000)),
+      [1, 2, 3, 1, 2],
+    );
+  });
+
+  it('has memory for the chains and the whole cache', () => {
+    assert.equal(cacheMemory().byteLength, firstBlockByte + cacheBytesMax);
+    assert.equal(firstBlockByte, chains * 4);
+  });
+});
+
+describe('hashQuestion', () => {
+  it('does not look at case, and at everything else', () => {
+    const hash = hashOf(packet('www.a.test.'));
+    assert.equal(hashOf(packet('WwW.a.TEST.')), hash);
+    const others = [
+      hashOf(packet('wwx.a.test.')),
+      hashOf(packet('www.a.test.', 28)),
+      hashOf(packet('www.a.test.', 1, 3)),
+      hashOf(packet('www.a.test.'), 2),
+      hashOf(packet('www.a.test.'), 1, 1),
+      hashQuestion(packet('www.a.test.'), headerBytes, packet('www.a.test.').length, seed + 1, 1 << 2),
+    ];
+    assert.equal(new Set([hash, ...others]).size, 7);
+  });
+
+  it('spreads names that are counted up over the chains', () => {
+    const names = 20_000;
+    const used = new Set<number>();
+    for (let index = 0; index < names; index++) {
+      used.add(hashOf(packet(`pod-${index}.default.svc.cluster.local.`)) & (chains - 1));
+    }
+    const expected = chains * (1 - Math.exp(-names / chains));
+    assert.ok(used.size > expected * 0.98, `${used.size} chains of ${Math.round(expected)} that chance would give`);
+  });
+});

@@ -1,0 +1,273 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Config } from '../src/config/config.js';
+import { parseConfig } from '../src/config/load.js';
+import { nameToWire } from '../src/dns/names.js';
+import { InForce } from '../src/in-force.js';
+import type { Listeners, WantedListener } from '../src/listen/listeners.js';
+import { newReadiness } from '../src/ops/readiness.js';
+import type { ZoneTable } from '../src/resolve/zones.js';
+import { Serving } from '../src/serving.js';
+import type { Outcome } from '../src/upstream/ask.js';
+import { loadOptions } from './resolve/lane-fixture.js';
+import { newServingFixture } from './serving-fixture.js';
+
+const block = (address: string, lines = '') => `. {\n bind ${address}\n cache\n forward . 192.0.2.1\n ${lines}\n}\n`;
+const server = (address: string) => `dns://${address}:53`;
+
+function forcing(corefile: string) {
+  const { clock, counters, lines, world } = newServingFixture();
+  /** What is open, with the table that a packet there would be answered by. */
+  const open = new Map<string, () => ZoneTable>();
+  /** What the next calls wait for, or fail with. */
+  const gates: { listeners: Promise<unknown>; watching: Promise<unknown> } = {
+    listeners: Promise.resolve(),
+    watching: Promise.resolve(),
+  };
+  const listeners: Listeners = {
+    async open(wanted: readonly WantedListener[]) {
+      const opened = wanted.filter(({ key }) => !open.has(key));
+      for (const { key, serve } of opened) open.set(key, serve as unknown as () => ZoneTable);
+      await gates.listeners.catch((error) => {
+        for (const { key } of opened) open.delete(key);
+        throw error;
+      });
+    },
+    keepOnly(keys) {
+      for (const key of open.keys()) if (!keys.has(key)) open.delete(key);
+    },
+    endpoints: () => [],
+    tcpClients: 0,
+    drain: (done) => done(),
+  };
+  const used: (Config | 'stopped')[] = [];
+  const readiness = newReadiness(['listeners', 'upstream'], 'until-ready');
+  const watching = {
+    readiness,
+    use: async (config: Config) => {
+      used.push(config);
+      await gates.watching;
+    },
+    stop: async () => void used.push('stopped'),
+  };
+  const files = new Map([['Corefile', corefile]]);
+  const load = (): Config => {
+    return { ...parseConfig(files.get('Corefile') as string, 'Corefile', loadOptions), files: ['Corefile'] };
+  };
+  let upstreamAnswers = 0;
+  const inForce = new InForce(new Serving(load(), world), {
+    ...{ load, listeners, watching, world },
+    look: { stat: (path) => files.get(path), digest: (path) => files.get(path) },
+    serve: (table) => table as never,
+    upstreamAnswered: () => upstreamAnswers++,
+  });
+  return {
+    ...{ clock, world, open, gates, used, readiness, files, inForce, lines, counters },
+    get upstreamAnswers() {
+      return upstreamAnswers;
+    },
+    reload(next: string, why = 'test') {
+      files.set('Corefile', next);
+      return inForce.reload(why);
+    },
+    /** A question that nobody answers, under way in the configuration in force. */
+    asks(): Promise<Outcome> {
+      const question = Uint8Array.from([...nameToWire('a.test'), 0, 1, 0, 1]);
+      const request = { question, recursionDesired: true, checkingDisabled: false, dnssecOk: false } as const;
+      const { ask } = inForce.serving.blocks[0].forwards;
+      return new Promise((resolve) => ask({ ...request, clientTransport: 'udp' }, resolve));
+    },
+    /** The number of zones by which a packet at this server is answered now. */
+    zonesAt: (address: string) => open.get(server(address))?.().byBytes.flat().length,
+  };
+}
+
+function gate() {
+  let pass!: () => void;
+  let fail!: (error: Error) => void;
+  const promise = new Promise<void>((resolve, reject) => {
+    pass = resolve;
+    fail = reject;
+  });
+  return { promise, pass, fail };
+}
+
+describe('InForce.start', () => {
+  it('opens what the configuration names, then watches it, and says what is unwise', async () => {
+    const { inForce, open, used, readiness, lines, clock } = forcing(block('192.0.2.10', 'aaaa nxdomain'));
+    await inForce.start();
+    assert.deepEqual([...open.keys()], [server('192.0.2.10')]);
+    assert.deepEqual(used, [inForce.config]);
+    assert.deepEqual(readiness.answer(), { status: 503, body: 'upstream' });
+    assert.match(lines[0], /^warn: Corefile:5: /u);
+    assert.ok(clock.timersSet > 0);
+    await inForce.settle();
+    inForce.serving.stop();
+    assert.equal(clock.timersSet, 0);
+  });
+
+  it('leaves nothing open when something cannot be opened', async () => {
+    for (const which of ['listeners', 'watching'] as const) {
+      const { inForce, open, gates, used, clock } = forcing(block('192.0.2.10'));
+      gates[which] = Promise.reject(new Error('taken'));
+      await assert.rejects(inForce.start(), /taken/u);
+      assert.equal(open.size, 0);
+      assert.equal(used.at(-1), 'stopped');
+      assert.equal(clock.timersSet, 0);
+    }
+  });
+
+  it('waits for no upstream where there is none', async () => {
+    const made = forcing('. {\n bind 192.0.2.10\n template ANY ANY {\n rcode NXDOMAIN\n }\n}\n');
+    await made.inForce.start();
+    assert.equal(made.upstreamAnswers, 1);
+    const asking = forcing(block('192.0.2.10'));
+    await asking.inForce.start();
+    assert.equal(asking.upstreamAnswers, 0);
+  });
+});
+
+describe('InForce.reload', () => {
+  it('puts the next configuration in force in one turn, also for listeners that stay', async () => {
+    const { inForce, open, zonesAt, reload, lines, clock } = forcing(block('192.0.2.10'));
+    await inForce.start();
+    const before = open.get(server('192.0.2.10'));
+    const next = block('192.0.2.10 192.0.2.11') + block('192.0.2.10').replace('.', 'a.test');
+    assert.equal(await reload(next), 'reloaded');
+    assert.deepEqual([zonesAt('192.0.2.10'), zonesAt('192.0.2.11')], [2, 1]);
+    assert.equal(open.get(server('192.0.2.10')), before, 'it was not opened anew');
+    assert.ok(lines.includes('info: test: serving by the new configuration'));
+    assert.equal(await reload(block('192.0.2.10')), 'reloaded');
+    await clock.pass(100);
+    assert.deepEqual([...open.keys()], [server('192.0.2.10')]);
+    assert.equal(zonesAt('192.0.2.10'), 1);
+  });
+
+  it('does nothing when the configuration is what it was', async () => {
+    const { inForce, reload, lines } = forcing(block('192.0.2.10'));
+    await inForce.start();
+    const { serving } = inForce;
+    assert.equal(await reload(block('192.0.2.10')), 'unchanged');
+    assert.equal(inForce.serving, serving);
+    assert.ok(lines.includes('info: test: the configuration is what it was'));
+  });
+
+  it('is refused with one line when the file is wrong or something cannot be opened, and all stays as it was', async () => {
+    const { inForce, reload, gates, open, used, counters, lines, clock } = forcing(block('192.0.2.10'));
+    await inForce.start();
+    const { serving } = inForce;
+    assert.equal(await reload('. {\n nonsense\n}'), 'refused');
+    for (const which of ['listeners', 'watching'] as const) {
+      const taken = gate();
+      taken.promise.catch(() => {});
+      gates[which] = taken.promise;
+      const reloading = reload(block('192.0.2.10 192.0.2.11'));
+      await clock.pass(0);
+      taken.fail(new Error('taken'));
+      gates[which] = Promise.resolve();
+      assert.equal(await reloading, 'refused');
+      assert.deepEqual([...open.keys()], [server('192.0.2.10')]);
+    }
+    assert.equal(inForce.serving, serving);
+    assert.equal(used.at(-1), inForce.config, 'what was closed for the new one is opened again');
+    assert.equal(counters.total('reloadFailed'), 3);
+    const refused = lines.filter((line) => line.includes('refused'));
+    assert.match(refused[0], /^error: test, but it is refused and the old configuration serves on: Corefile:2: /u);
+    assert.equal(refused.length, 3);
+    assert.equal(await reload(block('192.0.2.10 192.0.2.11')), 'reloaded', 'the next one is not harmed by it');
+  });
+
+  it('says so when what served a moment ago cannot be had back', async () => {
+    const { inForce, reload, gates, lines } = forcing(block('192.0.2.10'));
+    await inForce.start();
+    gates.watching = Promise.reject(new Error('9253 is taken'));
+    gates.watching.catch(() => {});
+    assert.equal(await reload(block('192.0.2.10', 'errors')), 'refused');
+    assert.equal(lines.at(-1), 'error: 9253 is taken');
+  });
+
+  it('is one at a time, in the order asked for', async () => {
+    const { inForce, reload, gates, zonesAt, clock } = forcing(block('192.0.2.10'));
+    await inForce.start();
+    const slow = gate();
+    gates.watching = slow.promise;
+    const first = reload(block('192.0.2.10').replace('.', 'a.test b.test'));
+    await clock.pass(0);
+    const second = reload(block('192.0.2.10').replace('.', 'a.test b.test c.test'));
+    await clock.pass(10);
+    assert.equal(zonesAt('192.0.2.10'), 1, 'the second waits for the first');
+    gates.watching = Promise.resolve();
+    slow.pass();
+    assert.deepEqual(await Promise.all([first, second]), ['reloaded', 'reloaded']);
+    assert.equal(zonesAt('192.0.2.10'), 3);
+  });
+
+  it('keeps a listener that is gone until what was asked is answered', async () => {
+    const { inForce, reload, asks, open, clock } = forcing(block('192.0.2.10 192.0.2.11'));
+    await inForce.start();
+    const asking = asks();
+    await reload(block('192.0.2.10'));
+    await clock.pass(100);
+    assert.equal(open.size, 2);
+    await clock.until(asking);
+    await clock.pass(100);
+    assert.deepEqual([...open.keys()], [server('192.0.2.10')]);
+  });
+
+  it('does not lose its new listener to one before it that has drained meanwhile', async () => {
+    const { inForce, reload, gates, asks, zonesAt, clock } = forcing(block('192.0.2.10'));
+    await inForce.start();
+    const asking = asks();
+    await reload(block('192.0.2.10', 'errors'));
+    const slow = gate();
+    gates.watching = slow.promise;
+    const reloading = reload(block('192.0.2.10 192.0.2.11'));
+    await clock.until(asking);
+    await clock.pass(100);
+    slow.pass();
+    assert.equal(await reloading, 'reloaded');
+    assert.deepEqual([zonesAt('192.0.2.10'), zonesAt('192.0.2.11')], [1, 1]);
+  });
+
+  it('gives a listener that comes back before it has closed the new table', async () => {
+    const { inForce, reload, asks, zonesAt, clock } = forcing(block('192.0.2.10 192.0.2.11'));
+    await inForce.start();
+    const asking = asks();
+    await reload(block('192.0.2.10'));
+    await reload(block('192.0.2.10 192.0.2.11').replace('.', 'a.test b.test'));
+    assert.deepEqual([zonesAt('192.0.2.10'), zonesAt('192.0.2.11')], [2, 2]);
+    await clock.until(asking);
+    await clock.pass(100);
+    assert.equal(zonesAt('192.0.2.11'), 2);
+  });
+});
+
+describe('what runs by the clock', () => {
+  it('is a look at the files, which reloads when they have changed', async () => {
+    const { inForce, files, zonesAt, clock, lines } = forcing(block('192.0.2.10', 'reload 10s 5s'));
+    await inForce.start();
+    files.set('Corefile', block('192.0.2.10', 'reload 10s 5s').replace('.', 'a.test b.test'));
+    await clock.pass(9_999);
+    assert.equal(zonesAt('192.0.2.10'), 1);
+    await clock.pass(15_000 + 1_000 - 9_999);
+    assert.equal(zonesAt('192.0.2.10'), 2);
+    assert.ok(lines.includes('info: the Corefile has changed: serving by the new configuration'));
+  });
+
+  it('ends with `settle`, also what a reload was about to start, and no reload comes after it', async () => {
+    const { inForce, reload, gates, clock } = forcing(block('192.0.2.10', 'reload 10s'));
+    await inForce.start();
+    const slow = gate();
+    gates.watching = slow.promise;
+    const underWay = reload(block('192.0.2.10', 'reload 20s'));
+    await clock.pass(0);
+    const settling = inForce.settle();
+    const late = inForce.reload('late');
+    slow.pass();
+    await settling;
+    assert.deepEqual([await underWay, await late], ['reloaded', 'refused']);
+    await clock.pass(5_000);
+    inForce.serving.stop();
+    assert.equal(clock.timersSet, 0);
+  });
+});

@@ -1,0 +1,37 @@
+/** What a configuration at work needs, all of it in memory, for the tests of the composition's parts. */
+import { Blocks, cacheMemory } from '../src/cache/blocks.js';
+import { createCache } from '../src/cache/cache.js';
+import { Counters, countersMemory } from '../src/ops/counters.js';
+import { LoopWatch } from '../src/resolve/loop.js';
+import { Numbering } from '../src/resolve/numbering.js';
+import type { ServingWorld } from '../src/serving.js';
+import { ManualClock } from './simulation/clock.js';
+import { MemoryNetwork } from './simulation/network.js';
+import { seededRandom } from './simulation/random.js';
+
+export interface ServingFixture {
+  readonly clock: ManualClock;
+  readonly counters: Counters;
+  /** What was logged: `level: message`. */
+  readonly lines: readonly string[];
+  readonly world: ServingWorld;
+}
+
+export function newServingFixture(): ServingFixture {
+  const clock = new ManualClock();
+  const random = seededRandom(1);
+  const counters = new Counters(countersMemory(1));
+  const lines: string[] = [];
+  const say = (level: string) => (text: string) => void lines.push(`${level}: ${text}`);
+  const world: ServingWorld = {
+    ...{ network: new MemoryNetwork(clock, random), clock, random, counters },
+    log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
+    cache: createCache(new Blocks(cacheMemory(), 1)),
+    numberings: { cache: new Numbering(), counters: new Numbering() },
+    loops: new LoopWatch(),
+    queryLogOutput() {},
+    routes: new WeakMap(),
+    resolvConfs: { read: () => ({ error: 'none' }) },
+  };
+  return { clock, counters, lines, world };
+}

@@ -37,6 +37,7 @@ export class InForce {
   /** The configuration that a reload is about to put in force. */
   #next: Serving | null = null;
   #timers: Timer[] = [];
+  #probes: Timer[] = [];
   #reloading: Promise<unknown> = Promise.resolve();
   #isSettled = false;
 
@@ -76,7 +77,7 @@ export class InForce {
   async settle(): Promise<void> {
     this.#isSettled = true;
     await this.#reloading;
-    for (const timer of this.#timers) timer.stop();
+    for (const timer of [...this.#timers, ...this.#probes]) timer.stop();
   }
 
   async #reloadNow(why: string): Promise<ReloadResult> {
@@ -143,12 +144,20 @@ export class InForce {
     for (const warning of this.config.warnings) log.warn(formatDiagnostic(warning));
     for (const timer of this.#timers) timer.stop();
     const probeWorld = { clock, random, log, loops: world.loops, answered: upstreamAnswered };
-    this.#timers = this.serving.blocks.map((block) => startProbe(block, probeWorld));
+    const probe = (): void => {
+      for (const timer of this.#probes) timer.stop();
+      this.#probes = this.serving.blocks.map((block) => startProbe(block, probeWorld));
+    };
+    probe();
+    this.#timers = [];
     // Where everything is made here there is nobody to wait for.
     if (this.config.blocks.every(({ forwards }) => forwards.length === 0)) upstreamAnswered();
     if (this.serving.resolvConfs.length > 0) {
       const files = [...this.serving.resolvConfs, systemdResolvConf];
-      const changed = () => this.serving.resolvConfsChanged();
+      const changed = (): void => {
+        this.serving.resolvConfsChanged();
+        probe();
+      };
       this.#timers.push(watchFiles(clock, () => files, resolvConfPeriodMs, changed, look));
     }
     const { reload } = this.config;

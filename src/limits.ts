@@ -59,6 +59,8 @@ export const receiveSlotBytes = 1_536;
 export const sendSlotBytes = 4_096 + 256;
 /** What threads hand to the control lane and it has not taken yet: some 6,000 questions, or 200 ms of 30,000 a second. */
 export const ringBytes = 1024 * 1024;
+/** Handed-over packets that the control lane takes before it looks at its sockets again: some 5 ms of work. */
+export const ringTakenAtOnceMax = 512;
 /** How late a thread whose sockets are silent may notice that it has others to serve. */
 export const receiveTimeoutMs = 100;
 /** How long a thread waits for room in a full send buffer before it drops what it has. */
@@ -91,6 +93,13 @@ export const upstreamQueueMax = 4_096;
 export const udpSocketsPerUpstreamMax = 512;
 /** `forward` takes at most this many upstreams, as CoreDNS's does. */
 export const upstreamsPerForwardMax = 15;
+/** Addresses learned from one name: with the upstreams that a forward names they fit the bits of a number. */
+export const learnedAddressesMax = 15;
+/** A name is asked for again this soon when one of its addresses is in trouble, and five times as late when that failed. */
+export const learnSoonMs = 1_000;
+/** Between two looks at a name when the Corefile does not say, and at least. */
+export const learnPeriodMs = 30_000;
+export const learnPeriodMsMin = 1_000;
 /** Tries for one question, so that a fast failing upstream is not asked in a hot loop. */
 export const triesPerQuestionMax = 6;
 /** An id is not used again for this long after its query was given up: the late answer may still come. */
@@ -209,4 +218,5 @@ assert(
   askAgainAfterMs + askAgainNextMs < queryDeadlineMs,
   'a lost packet and a lost repetition leave time for a third try',
 );
+assert(upstreamsPerForwardMax + learnedAddressesMax <= 30);
 assert(askAgainLeast > connectionInflightMax, 'a dead connection can be mended at any time');

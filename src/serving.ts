@@ -13,7 +13,7 @@ import { newErrorsLog } from './ops/errors-log.js';
 import { newQueryLog } from './ops/query-log.js';
 import type { Clock } from './outside/clock.js';
 import type { Log } from './outside/log.js';
-import type { Network } from './outside/network.js';
+import type { Endpoint, Network } from './outside/network.js';
 import type { Random } from './outside/random.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
 import { keepPolicy, keepsFor } from './resolve/keeping.js';
@@ -23,8 +23,8 @@ import type { KeepRoute, Route } from './resolve/route.js';
 import { compileTemplates, type Templates } from './resolve/templates.js';
 import { type Numberings, type PlannedListener, planZones } from './resolve/zone-plan.js';
 import type { ServedZone } from './resolve/zones.js';
-import type { Ask } from './upstream/ask.js';
 import { type Forwards, startForwards } from './upstream/forwards.js';
+import { isOwnEndpoint } from './upstream/own-address.js';
 
 export interface ServingWorld {
   readonly network: Network;
@@ -49,8 +49,6 @@ export interface BlockAtWork {
   readonly store: Store | null;
   readonly cached: Route;
   readonly uncached: Route;
-  /** Set when `loop` has found the block's upstream sending questions back. */
-  loops: boolean;
   stop(): void;
 }
 
@@ -70,7 +68,12 @@ export class Serving {
     const ownAddresses = config.blocks
       .filter(({ zones }) => zones.some(({ port }) => port === 53))
       .flatMap(({ addresses }) => addresses);
-    const upstreamWorld = { ...world, resolvConf: (path: string) => world.resolvConfs.read(path, ownAddresses) };
+    const listening = config.blocks.flatMap(({ zones, addresses }) =>
+      zones.flatMap(({ port }) => addresses.map((address) => ({ address, port }))),
+    );
+    const own = { listening, hostAddresses: () => world.network.hostAddresses?.() ?? [] };
+    const isOwn = (endpoint: Endpoint): boolean => isOwnEndpoint(endpoint, own);
+    const upstreamWorld = { ...world, isOwn, resolvConf: (path: string) => world.resolvConfs.read(path, ownAddresses) };
     this.blocks = config.blocks.map((block, index) => {
       return startBlock(block, compiled[index], startForwards(block.forwards, upstreamWorld), world);
     });
@@ -155,13 +158,8 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
           successEntriesMax: cache.success.entriesMax,
           denialEntriesMax: cache.denial.entriesMax,
         });
-  const ask: Ask = (request, done) => {
-    if (!block.loops) return forwards.ask(request, done);
-    const text = 'the upstream sends our questions back to us (loop)';
-    world.clock.after(0, () => done({ ok: false, why: 'nobody', text }));
-  };
   const uncached: Route = {
-    ask,
+    ask: forwards.ask,
     keep: null,
     make: makeFrom(templates),
     logQuery: newQueryLog(config.log, world.queryLogOutput),
@@ -176,7 +174,6 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
     store,
     uncached,
     cached: { ...uncached, keep: keepRoute(config) },
-    loops: false,
     stop: () => errors?.stop(),
   };
   return block;

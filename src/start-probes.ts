@@ -1,8 +1,8 @@
 /**
- * The first question to each block's upstream, asked by ourselves: its answer makes us ready, and where the block has
- * `loop` the question is one that must not come back. Asked again until somebody answers.
+ * The first questions to each block's upstreams, asked by ourselves: an answer makes us ready, and where the block has
+ * `loop` each upstream is asked for itself what must not come back. Asked again until there is an answer.
  */
-import { nameToWire } from './dns/names.js';
+import { isInZone, nameToWire } from './dns/names.js';
 import { setU16, typeSoa } from './dns/wire.js';
 import { startProbePeriodMs } from './limits.js';
 import type { Clock, Timer } from './outside/clock.js';
@@ -10,6 +10,8 @@ import type { Log } from './outside/log.js';
 import type { Random } from './outside/random.js';
 import type { LoopWatch } from './resolve/loop.js';
 import type { BlockAtWork } from './serving.js';
+import type { Ask } from './upstream/ask.js';
+import type { OneUpstream } from './upstream/forwards.js';
 
 export interface StartProbeWorld {
   readonly clock: Clock;
@@ -20,25 +22,41 @@ export interface StartProbeWorld {
   answered(): void;
 }
 
-/** Probes until the block's upstream has answered; `stop` gives up. */
+/** Who is asked and what; `over` is called with each outcome and says whether another question makes sense. */
+interface Probing {
+  readonly ask: Ask;
+  next(): { readonly question: Uint8Array; over(): 'goes on' | 'is over' };
+}
+
+/** Probes until the block's upstreams have answered; `stop` gives up. */
 export function startProbe(block: BlockAtWork, world: StartProbeWorld): Timer {
-  const { clock } = world;
-  const { config } = block;
-  let stopped = config.forwards.length === 0;
+  const { config, forwards } = block;
+  if (config.forwards.length === 0) return { stop() {} };
+  const probings = config.loop
+    ? forwards.each().map((upstream) => loopProbing(block, upstream, world))
+    : [readyProbing(block)];
+  const timers = probings.map((probing) => probe(probing, world));
+  return {
+    stop() {
+      for (const timer of timers) timer.stop();
+    },
+  };
+}
+
+function probe(probing: Probing, { clock, answered }: StartProbeWorld): Timer {
+  let stopped = false;
   let timer: Timer | null = null;
 
   function ask(): void {
     if (stopped) return;
-    const probe = config.loop ? loopProbe(block, world) : null;
-    const question = probe?.question ?? soaQuestion(config.zones[0].zone);
+    const { question, over } = probing.next();
     const request = { question, recursionDesired: true, checkingDisabled: false, dnssecOk: false } as const;
-    block.forwards.ask({ ...request, clientTransport: 'udp' }, (outcome) => {
-      if (probe !== null) world.loops.forget(probe);
+    probing.ask({ ...request, clientTransport: 'udp' }, (outcome) => {
       // What comes back from an upstream that loops is our own answer.
-      if (block.loops) stopped = true;
+      if (over() === 'is over') stopped = true;
       else if (outcome.ok) {
         stopped = true;
-        world.answered();
+        answered();
       } else if (!stopped) timer = clock.after(startProbePeriodMs, ask);
     });
   }
@@ -52,17 +70,39 @@ export function startProbe(block: BlockAtWork, world: StartProbeWorld): Timer {
   };
 }
 
-function loopProbe(block: BlockAtWork, { random, log, loops }: StartProbeWorld) {
-  const { zone } = block.config.zones[0];
-  return loops.newProbe(zone, random, () => {
-    block.loops = true;
-    const { file, line } = block.config.at;
+function readyProbing({ config, forwards }: BlockAtWork): Probing {
+  return { ask: forwards.ask, next: () => ({ question: soaQuestion(config.zones[0].zone), over: () => 'goes on' }) };
+}
+
+function loopProbing({ config }: BlockAtWork, upstream: OneUpstream, world: StartProbeWorld): Probing {
+  const { random, log, loops } = world;
+  const { zone } = config.zones[0];
+  // The forward must be for the name, or the upstream may have no reason to send it on.
+  const below = isInZone(zone, upstream.from) ? zone : upstream.from;
+  let isLoop = false;
+  const found = (): void => {
+    isLoop = true;
+    upstream.loops();
+    const { file, line } = config.at;
     log.error(
-      `${file}:${line}: the upstream of ${zone} sends our questions back to us, so it is not asked any more; ` +
-        'write the address of a real resolver in its forward directive, or in the resolv.conf that it names',
-      { zone },
+      `${file}:${line}: the upstream ${upstream.to} of ${zone} sends our questions back to us, so it is not asked any ` +
+        'more; write the address of a real resolver in its forward directive, or in the resolv.conf that it names',
+      { zone, to: upstream.to },
     );
-  });
+  };
+  return {
+    ask: upstream.ask,
+    next() {
+      const loopProbe = loops.newProbe(below, random, found);
+      return {
+        question: loopProbe.question,
+        over() {
+          loops.forget(loopProbe);
+          return isLoop ? 'is over' : 'goes on';
+        },
+      };
+    },
+  };
 }
 
 function soaQuestion(zone: string): Uint8Array {

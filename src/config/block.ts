@@ -182,7 +182,7 @@ function settleAaaa(
 function warnOfLoops(config: BlockConfig, context: DirectiveContext): void {
   for (const forward of config.forwards) {
     for (const target of forward.to) {
-      if (target.kind === 'file') continue;
+      if (target.kind !== 'endpoint') continue;
       const { address, port } = target.endpoint;
       if (config.addresses.includes(address) && config.zones.some((zone) => zone.port === port)) {
         context.warn(forward.at, `forward: ${address} is an address of this server block, so it would ask itself.`);

@@ -142,12 +142,23 @@ export interface ForwardConfig {
   readonly failover: readonly number[];
   readonly failfastAllUnhealthy: boolean;
   readonly sourceAddress: string | null;
+  /** Upstreams learned from a name and asked before the others, which stay as the fallback; null: none. */
+  readonly endpoints: LearnedConfig | null;
+}
+
+/** A name whose addresses are upstreams. */
+export interface LearnedConfig {
+  readonly name: string;
+  readonly port: number;
+  readonly refreshMs: number;
 }
 
 export type ForwardTarget =
   | { readonly kind: 'endpoint'; readonly endpoint: Endpoint }
   /** A resolv.conf, read when the configuration is used and again when it changes. */
-  | { readonly kind: 'file'; readonly path: string };
+  | { readonly kind: 'file'; readonly path: string }
+  /** Its addresses are asked for from the other upstreams of the forward. */
+  | ({ readonly kind: 'name' } & LearnedConfig);
 
 export interface HealthCheckConfig {
   readonly intervalMs: number;

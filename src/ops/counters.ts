@@ -44,6 +44,8 @@ export const eventNames = [
   'reloadFailed',
   'healthFailures', // self-queries without an answer
   'queryLogDropped', // query-log lines not written: too many a second
+  'endpointsLearned', // names in a forward that have other addresses than before
+  'endpointsFailed', // names in a forward whose addresses could not be had
   'forwardHealthcheckBroken', // every upstream of a forward was down
   'forwardMaxConcurrentRejects',
 ] as const;
@@ -169,6 +171,19 @@ export class Counters {
     this.zones = new Float64Array(memory, eventNames.length * 8);
   }
 
+  /** Counts in this memory from now on. */
+  use(memory: SharedArrayBuffer): void {
+    this.memory = memory;
+    this.events = new Float64Array(memory, 0, eventNames.length);
+    this.zones = new Float64Array(memory, eventNames.length * 8);
+  }
+
+  /** Adds what a page has counted that is not used any more; it has no more zones than this one. */
+  add(page: Counters): void {
+    for (let index = 0; index < page.events.length; index++) this.events[index] += page.events[index];
+    for (let index = 0; index < page.zones.length; index++) this.zones[index] += page.zones[index];
+  }
+
   count(event: EventName): void {
     this.events[eventIndexes[event]]++;
   }
@@ -186,9 +201,7 @@ export class Counters {
   growTo(zones: number): void {
     if (this.zones.length >= zones * zonePlaces.count) return;
     const { events, zones: before } = this;
-    this.memory = countersMemory(zones);
-    this.events = new Float64Array(this.memory, 0, eventNames.length);
-    this.zones = new Float64Array(this.memory, eventNames.length * 8);
+    this.use(countersMemory(zones));
     this.events.set(events);
     this.zones.set(before);
   }

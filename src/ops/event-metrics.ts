@@ -77,6 +77,14 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
     name: 'zerohop_query_log_dropped_lines_total',
     help: 'Lines of the query log not written: too many a second.',
   },
+  endpointsLearned: {
+    name: 'zerohop_upstream_endpoint_changes_total',
+    help: 'Times that the addresses behind a name in a forward were others than before.',
+  },
+  endpointsFailed: {
+    name: 'zerohop_upstream_endpoint_failures_total',
+    help: 'Times that the addresses behind a name in a forward could not be had.',
+  },
   forwardHealthcheckBroken: {
     name: 'coredns_forward_healthcheck_broken_total',
     help: 'Counter of the number of complete failures of the healthchecks.',

@@ -18,6 +18,7 @@ import {
 import type { Scrape } from './metrics-source.js';
 
 const transports = ['udp', 'tcp'] as const;
+const states = ['up', 'down', 'looping'] as const;
 const proxy: Labels = { proxy_name: 'forward' };
 const legacy: Labels = {};
 
@@ -64,7 +65,23 @@ export const upstreamFamilies: readonly Family<Scrape>[] = [
     samples: (scrape) =>
       perUpstream(scrape).map(({ labels, members }) => sample(labels, members.every(({ healthy }) => healthy) ? 1 : 0)),
   },
+  {
+    name: 'zerohop_upstream_state',
+    help: 'What the upstream counts as: 1 for one of up, down, looping (not asked, for it sends questions back).',
+    type: 'gauge',
+    samples: (scrape) =>
+      perUpstream(scrape).flatMap(({ labels, members }) => {
+        const now = stateOf(members);
+        return states.map((state) => sample({ ...labels, state }, state === now ? 1 : 0));
+      }),
+  },
 ];
+
+/** The worst of it, where several forwards name one address. */
+function stateOf(members: readonly UpstreamStats[]): (typeof states)[number] {
+  if (members.some(({ looping }) => looping)) return 'looping';
+  return members.every(({ healthy }) => healthy) ? 'up' : 'down';
+}
 
 /** Several forwards may name one address. */
 function perUpstream(scrape: Scrape): Group<UpstreamStats>[] {

@@ -72,6 +72,8 @@ export interface Network {
   connectDatagrams(to: Endpoint, events: DatagramEvents, sourceAddress?: string): DatagramSocket;
   /** Listens for TCP; `accepted` is called per connection and returns what wants its events. */
   listenStreams(at: Endpoint, accepted: (stream: Stream) => StreamEvents): Promise<Listener>;
+  /** The addresses of this host's interfaces as they are now; a network without hosts has none. */
+  hostAddresses?(): readonly string[];
   /** Opens a TCP connection; failure arrives as `closed(error)`. */
   connectStream(to: Endpoint, events: StreamEvents, sourceAddress?: string): Stream;
 }

@@ -8,6 +8,7 @@
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, type TcpNetConnectOpts, type Socket as TcpSocket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { HeldPorts, isIpv6, literalLookup, plainEndpoint, withoutIpv6 } from './families.js';
 import {
   type DatagramEvents,
@@ -44,6 +45,7 @@ export function nodeNetwork(failures: NetworkFailures): Network {
     openDatagrams: (at, events) =>
       withoutIpv6(at, (there) => openDatagrams(there, events, datagramPorts, failures.sendFailed)),
     connectDatagrams,
+    hostAddresses: () => Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
     listenStreams: (at, accepted) =>
       withoutIpv6(at, (there) => listenStreams(there, accepted, streamPorts, failures.acceptFailed)),
     connectStream: (to, events, sourceAddress) => connectStream(to, events, sourceAddress, readBuffer),

@@ -5,16 +5,23 @@
 import { formatEndpoint } from '../config/addresses.js';
 import type { ForwardConfig } from '../config/config.js';
 import { nameToWire } from '../dns/names.js';
-import { classIn, setU16, typeNs } from '../dns/wire.js';
-import { pendingMax, queryDeadlineCeilingMs, queryDeadlineMs, upstreamsPerForwardMax } from '../limits.js';
+import { classIn, setU16, typeA, typeAaaa, typeNs } from '../dns/wire.js';
+import {
+  learnedAddressesMax,
+  pendingMax,
+  queryDeadlineCeilingMs,
+  queryDeadlineMs,
+  upstreamsPerForwardMax,
+} from '../limits.js';
 import type { Log } from '../outside/log.js';
 import type { Endpoint } from '../outside/network.js';
 import type { Outcome, Request } from './ask.js';
 import { AgainBudget } from './budget.js';
+import { LearnedName, type NameSettings } from './learned-name.js';
 import { Pace } from './pace.js';
 import type { PlaceSettings, UpstreamWorld } from './place.js';
 import { Question } from './question.js';
-import type { QuestionHome, QuestionSettings } from './question-home.js';
+import type { Asked, QuestionHome, QuestionSettings } from './question-home.js';
 import { isResponsible, type Responsibility, responsibility } from './responsible.js';
 import { newUpstreamStats } from './stats.js';
 import { Upstream, type UpstreamSettings } from './upstream.js';
@@ -36,7 +43,12 @@ export class Forward implements QuestionHome {
   readonly #placeSettings: PlaceSettings;
   readonly #upstreamSettings: UpstreamSettings;
   readonly #questions = new Set<Question>();
+  /** Those with these addresses, in the order written, then those by name, then those learned by `endpoints`. */
   #upstreams: readonly Upstream[] = [];
+  #fixed: readonly Endpoint[] = [];
+  #learnedCount = 0;
+  readonly #names: readonly LearnedName[];
+  readonly #endpoints: LearnedName | null;
   /** No longer in the configuration, with what they still owe. */
   #leaving: { readonly upstream: Upstream; readonly sinceMs: number }[] = [];
   #askedCount = 0;
@@ -49,6 +61,8 @@ export class Forward implements QuestionHome {
     this.#responsibility = responsibility(config);
     this.settings = { ...config, deadlineMs };
     this.#placeSettings = { ...config, deadlineMs };
+    this.#names = config.to.flatMap((target) => (target.kind === 'name' ? [this.#newName(target)] : []));
+    this.#endpoints = config.endpoints === null ? null : this.#newName(config.endpoints);
     this.#upstreamSettings = {
       probeTransport: config.transport === 'tcp' ? 'tcp' : 'udp',
       health: {
@@ -90,12 +104,29 @@ export class Forward implements QuestionHome {
       return refusal(`concurrent queries exceeded maximum ${concurrentMax}`);
     }
     if (this.#questions.size >= pendingMax) return refusal(`more than ${pendingMax} questions wait`);
+    const nowMs = this.world.clock.nowMs();
+    this.#learn(nowMs);
+    this.#start({ request, askedAtMs, upstreams: this.#upstreams, learned: this.#learnedCount }, nowMs, done);
+    return null;
+  }
+
+  /** Asks this upstream and no other, as a probe does. */
+  askOnly(upstream: Upstream, request: Request, done: (outcome: Outcome) => void): void {
+    const nowMs = this.world.clock.nowMs();
+    this.#start({ request, askedAtMs: nowMs, upstreams: [upstream], learned: 0 }, nowMs, done);
+  }
+
+  /** Those found to send questions back may be asked again; not those that are ourselves. */
+  forgetLoops(): void {
+    for (const { stats, endpoint } of this.#upstreams) stats.looping = this.world.isOwn(endpoint);
+  }
+
+  #start(asked: Omit<Asked, 'number'>, nowMs: number, done: (outcome: Outcome) => void): void {
     const number = this.#askedCount;
     this.#askedCount = (this.#askedCount + 1) % 2 ** 30;
-    const question = new Question(this, { request, askedAtMs, upstreams: this.#upstreams, number }, done);
+    const question = new Question(this, { ...asked, number }, done);
     this.#questions.add(question);
-    question.start(this.world.clock.nowMs());
-    return null;
+    question.start(nowMs);
   }
 
   finished(question: Question): void {
@@ -104,13 +135,23 @@ export class Forward implements QuestionHome {
 
   /** Asks these from now on. Those that stay keep their connections; the others finish what they were asked. */
   setEndpoints(endpoints: readonly Endpoint[], nowMs: number): void {
+    this.#fixed = endpoints;
+    this.#rebuild(nowMs);
+  }
+
+  #rebuild(nowMs: number): void {
     const before = new Map(this.#upstreams.map((upstream) => [upstream.to, upstream]));
     const now = new Map<string, Upstream>();
-    for (const endpoint of endpoints) {
-      const to = formatEndpoint(endpoint);
-      if (now.size < upstreamsPerForwardMax)
-        now.set(to, now.get(to) ?? before.get(to) ?? this.#newUpstream(endpoint, to));
-    }
+    const add = (endpoints: readonly Endpoint[], upstreamsMax: number): void => {
+      for (const endpoint of endpoints) {
+        const to = formatEndpoint(endpoint);
+        if (now.size < upstreamsMax) now.set(to, now.get(to) ?? before.get(to) ?? this.#newUpstream(endpoint, to));
+      }
+    };
+    add([...this.#fixed, ...this.#names.flatMap(({ endpoints }) => endpoints)], upstreamsPerForwardMax);
+    const named = now.size;
+    add(this.#endpoints?.endpoints ?? [], named + learnedAddressesMax);
+    this.#learnedCount = now.size - named;
     for (const [to, upstream] of before) {
       if (now.has(to)) continue;
       upstream.retire(nowMs);
@@ -119,9 +160,37 @@ export class Forward implements QuestionHome {
     this.#upstreams = [...now.values()];
   }
 
+  #newName(settings: NameSettings): LearnedName {
+    return new LearnedName(settings, {
+      counters: this.world.counters,
+      log: this.#log,
+      types: () => [...new Set(this.#fixed.map(({ address }) => (address.includes(':') ? typeAaaa : typeA)))],
+      ask: (request, done) => {
+        const upstreams = this.#upstreams.slice(0, Math.min(this.#fixed.length, this.#upstreams.length));
+        if (upstreams.length === 0) return false;
+        const nowMs = this.world.clock.nowMs();
+        this.#start({ request, askedAtMs: nowMs, upstreams, learned: 0 }, nowMs, done);
+        return true;
+      },
+      changed: () => this.#rebuild(this.world.clock.nowMs()),
+    });
+  }
+
+  /** Keeps the addresses behind names up to date. */
+  #learn(nowMs: number): void {
+    if (this.#endpoints === null && this.#names.length === 0) return;
+    const learned = this.#upstreams.slice(this.#fixed.length);
+    const isTrouble = learned.some((upstream) => !upstream.isUp || upstream.isSilent(nowMs));
+    for (const name of this.#endpoints === null ? this.#names : [...this.#names, this.#endpoints]) {
+      if (isTrouble) name.lookSoon(nowMs);
+      name.look(nowMs);
+    }
+  }
+
   sweep(nowMs: number): void {
     for (const question of this.#questions) question.sweep(nowMs);
     for (const upstream of this.#all()) upstream.sweep(nowMs);
+    this.#learn(nowMs);
     if (this.#leaving.length === 0) return;
     this.#leaving = this.#leaving.filter(({ upstream, sinceMs }) => {
       const isGone = nowMs - sinceMs >= leavingMs;
@@ -145,6 +214,14 @@ export class Forward implements QuestionHome {
   #newUpstream(endpoint: Endpoint, to: string): Upstream {
     const stats = newUpstreamStats(to);
     const place = { endpoint, to, stats, pace: new Pace(), settings: this.#placeSettings, world: this.world };
+    stats.looping = this.world.isOwn(endpoint);
+    if (stats.looping) {
+      const { file, line } = this.config.at;
+      this.#log.error(
+        `${file}:${line}: the upstream ${to} is this server itself, so it is not asked; ` +
+          'write the address of a real resolver in this forward, or in the resolv.conf that it names',
+      );
+    }
     return new Upstream(place, this.#upstreamSettings, this.#log);
   }
 }

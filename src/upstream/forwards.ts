@@ -14,6 +14,7 @@ import type { Ask, Outcome, Request } from './ask.js';
 import { Forward } from './forward.js';
 import type { UpstreamStats } from './stats.js';
 import { type AtTurnEnd, Turn } from './turn.js';
+import type { Upstream } from './upstream.js';
 
 export interface ForwardsWorld {
   readonly network: Network;
@@ -22,12 +23,16 @@ export interface ForwardsWorld {
   readonly counters: Counters;
   readonly log: Log;
   /** The name servers of a resolv.conf, or a sentence on why there are none. */
+  /** Whether what is sent there comes to ourselves. */
+  readonly isOwn: (endpoint: Endpoint) => boolean;
   readonly resolvConf: (path: string) => readonly Endpoint[] | { readonly error: string };
 }
 
 export interface Forwards {
   readonly ask: Ask;
   upstreams(): readonly UpstreamStats[];
+  /** Each upstream that is not known to loop, to be asked for itself. */
+  each(): readonly OneUpstream[];
   /** Reads the file again and asks what it lists from now on; a file that cannot be used changes nothing. */
   resolvConfChanged(path: string): void;
   /** Questions under way. */
@@ -38,12 +43,23 @@ export interface Forwards {
   stop(): void;
 }
 
+/** One upstream of one forward. */
+export interface OneUpstream {
+  readonly to: string;
+  /** The zone of its forward. */
+  readonly from: string;
+  readonly ask: Ask;
+  /** It sends our questions back to us: it is not asked any more, until the configuration or its resolv.conf changes. */
+  loops(): void;
+}
+
 /** Starts the forwards of one server block, in the order written. Nothing is opened before something is asked. */
 export function startForwards(configs: readonly ForwardConfig[], world: ForwardsWorld): Forwards {
   const block = new BlockForwards(configs, world);
   return {
     ask: (request, done) => block.ask(request, done),
     upstreams: () => block.upstreams(),
+    each: () => block.each(),
     resolvConfChanged: (path) => block.resolvConfChanged(path),
     inflight: () => block.inflight,
     drain: (done) => block.drain(done),
@@ -53,6 +69,7 @@ export function startForwards(configs: readonly ForwardConfig[], world: Forwards
 
 type Done = (outcome: Outcome) => void;
 type Refusal = Extract<Outcome, { ok: false }>;
+const stopping: Refusal = { ok: false, why: 'unreachable', text: 'the server is stopping' };
 
 class BlockForwards implements AtTurnEnd {
   readonly #world: ForwardsWorld;
@@ -83,8 +100,29 @@ class BlockForwards implements AtTurnEnd {
     return this.#forwards.flatMap((forward) => forward.upstreams.map(({ stats }) => stats));
   }
 
+  each(): readonly OneUpstream[] {
+    return this.#forwards.flatMap((forward) =>
+      forward.upstreams
+        .filter(({ stats }) => !stats.looping)
+        .map((upstream) => ({
+          to: upstream.to,
+          from: forward.config.from,
+          ask: (request: Request, done: Done) => this.#askOnly(forward, upstream, request, done),
+          loops: () => {
+            upstream.stats.looping = true;
+          },
+        })),
+    );
+  }
+
+  #askOnly(forward: Forward, upstream: Upstream, request: Request, done: Done): void {
+    if (this.#isStopped) return this.#refuse(done, stopping);
+    forward.askOnly(upstream, request, done);
+    this.#keepSweeping(sweepPeriodMs);
+  }
+
   ask(request: Request, done: Done): void {
-    if (this.#isStopped) return this.#refuse(done, { ok: false, why: 'unreachable', text: 'the server is stopping' });
+    if (this.#isStopped) return this.#refuse(done, stopping);
     const index = this.#responsible(request, 0);
     if (index < 0) {
       return this.#refuse(done, { ok: false, why: 'nobody', text: 'plugin/forward: no next plugin found' });
@@ -103,6 +141,7 @@ class BlockForwards implements AtTurnEnd {
     this.#read(path);
     for (const forward of this.#forwards) {
       if (forward.config.to.some((target) => target.kind === 'file' && target.path === path)) {
+        forward.forgetLoops();
         this.#setEndpoints(forward);
       }
     }
@@ -175,6 +214,7 @@ class BlockForwards implements AtTurnEnd {
   #setEndpoints(forward: Forward): void {
     const endpoints = forward.config.to.flatMap((target): readonly Endpoint[] => {
       if (target.kind === 'endpoint') return [target.endpoint];
+      if (target.kind === 'name') return [];
       const read = this.#files.get(target.path)!;
       return 'error' in read ? [] : read;
     });

@@ -22,6 +22,8 @@ export interface HealthSettings {
 export interface HealthWorld {
   readonly stats: UpstreamStats;
   readonly log: Log;
+  /** It has answered something, a probe or a question. */
+  heard(): void;
   /** Sends a probe, apart from the questions: what they are stuck in must not hold it up. */
   sendProbe(attempt: Attempt, nowMs: number): void;
 }
@@ -43,6 +45,11 @@ export class Health {
 
   get isDown(): boolean {
     return !this.#world.stats.healthy;
+  }
+
+  /** Something failed, and nothing has been answered since. */
+  get isFailing(): boolean {
+    return this.#fails > 0;
   }
 
   get isProbing(): boolean {
@@ -70,6 +77,7 @@ export class Health {
 
   /** It has answered something. */
   answered(nowMs: number): void {
+    this.#world.heard();
     this.#fails = 0;
     this.#lastFailMs = Number.NEGATIVE_INFINITY;
     if (this.isProbing) this.stop(nowMs);

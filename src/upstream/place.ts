@@ -16,6 +16,8 @@ export interface UpstreamWorld {
   readonly random: Random;
   readonly counters: Counters;
   readonly turn: Turn;
+  /** Whether what is sent there comes to ourselves. */
+  readonly isOwn: (endpoint: Endpoint) => boolean;
 }
 
 /** Of one `forward`, for its upstreams. */

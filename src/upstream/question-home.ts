@@ -30,8 +30,10 @@ export interface QuestionHome {
 export interface Asked {
   readonly request: Request;
   readonly askedAtMs: number;
-  /** At least one; not changed while the question lives. */
+  /** At least one; not changed while the question lives. Those given come first, then those learned. */
   readonly upstreams: readonly Upstream[];
+  /** How many of them were learned. */
+  readonly learned: number;
   /** How many questions were asked before it: where round_robin begins. */
   readonly number: number;
 }

@@ -22,6 +22,7 @@ import { type Asker, reader, Try } from './try.js';
 import type { AtTurnEnd } from './turn.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
 
+const loops: Loss = { why: 'nobody', text: 'the upstream sends our questions back to us (loop)', blame: false };
 const never = Number.POSITIVE_INFINITY;
 
 /** Tries of a question unless `max_connect_attempts` says otherwise. */
@@ -60,7 +61,7 @@ export class Question implements Asker, AtTurnEnd {
     this.#done = done;
     this.#deadlineAtMs = asked.askedAtMs + settings.deadlineMs;
     this.#transport = settings.transport === 'client' ? asked.request.clientTransport : settings.transport;
-    this.#rounds = new Rounds(asked.upstreams, asked.number);
+    this.#rounds = new Rounds(asked.upstreams, asked.number, asked.learned);
     this.#triesChargedMax = settings.connectAttemptsMax || Math.max(triesChargedLeast, 2 * asked.upstreams.length);
   }
 
@@ -99,7 +100,7 @@ export class Question implements Asker, AtTurnEnd {
 
   answered(attempt: Try, message: Uint8Array, nowMs: number): void {
     const { counters } = this.#home.world;
-    this.#remove(attempt);
+    this.#remove(attempt, nowMs);
     attempt.upstream.heard(nowMs);
     const { verdict, rcode } = reader;
     if (verdict === 'broken') {
@@ -128,15 +129,16 @@ export class Question implements Asker, AtTurnEnd {
   }
 
   lost(attempt: Try, loss: Loss, nowMs: number): void {
-    if (!this.#remove(attempt)) return;
+    if (!this.#remove(attempt, nowMs)) return;
     if (loss.blame) attempt.upstream.health.failed(nowMs);
     this.#afterLoss(loss, nowMs);
   }
 
   /** Asks the upstream whose turn it is. */
   #tryNext(nowMs: number): void {
-    const upstream = this.#rounds.next(this.#home.settings, this.#home.world);
-    if (upstream === null) this.#fail({ why: 'unhealthy', text: 'no healthy proxies', blame: true });
+    const upstream = this.#rounds.next(this.#home.settings, this.#home.world, nowMs);
+    if (upstream === null)
+      this.#fail(this.#rounds.allLoop ? loops : { why: 'unhealthy', text: 'no healthy proxies', blame: true });
     else this.#try(upstream, nowMs, null);
   }
 
@@ -144,11 +146,12 @@ export class Question implements Asker, AtTurnEnd {
   #try(upstream: Upstream, nowMs: number, except: Carrier | null): void {
     const attempt = new Try(this, upstream, this.#transport, this.#allowsOpt);
     this.#tries.push(attempt);
+    upstream.tryStarted(nowMs);
     this.#triesMade++;
     this.#triesCharged++;
     this.#againAtMs = nowMs + (this.#wasAskedAgain ? askAgainNextMs : upstream.pace.waitMs);
     if (upstream.send(attempt, this.#transport, nowMs, except)) return;
-    this.#remove(attempt);
+    this.#remove(attempt, nowMs);
     this.#afterLoss({ why: 'overloaded', text: `too many queries wait for ${upstream.to}`, blame: true }, nowMs);
   }
 
@@ -266,12 +269,17 @@ export class Question implements Asker, AtTurnEnd {
   }
 
   #abandonTries(nowMs: number): void {
-    for (const attempt of this.#tries.splice(0)) attempt.abandon(nowMs);
+    for (const attempt of this.#tries.splice(0)) {
+      attempt.upstream.tryEnded(attempt.sentAtMs, nowMs);
+      attempt.abandon(nowMs);
+    }
   }
 
-  #remove(attempt: Try): boolean {
+  #remove(attempt: Try, nowMs: number): boolean {
     const index = this.#tries.indexOf(attempt);
-    if (index >= 0) this.#tries.splice(index, 1);
-    return index >= 0;
+    if (index < 0) return false;
+    this.#tries.splice(index, 1);
+    attempt.upstream.tryEnded(attempt.sentAtMs, nowMs);
+    return true;
   }
 }

@@ -1,6 +1,8 @@
 /**
- * Whom one question has asked and whom it asks next: each upstream that is up once, by the policy, then again from
- * the start; when all are down one of them anyway.
+ * Whom one question has asked and whom it asks next: each upstream that is up once, then again from the start; when
+ * all are down one of them anyway. Those whose addresses were learned come first, the one first that has least to do
+ * and answers fastest; those that the Corefile names come after them, by its policy. Whoever owes answers and is
+ * silent comes after those who are not.
  */
 import type { Counters } from '../ops/counters.js';
 import type { Random } from '../outside/random.js';
@@ -22,18 +24,27 @@ export class Rounds {
   readonly #upstreams: readonly Upstream[];
   /** Where round_robin begins. */
   readonly #start: number;
+  /** Upstreams that the Corefile names: the first ones. */
+  readonly #named: number;
   /** A bit for each upstream that was asked in this round. */
   #askedBits = 0;
   #isLastResort = false;
 
-  constructor(upstreams: readonly Upstream[], start: number) {
+  /** The last `learned` of the upstreams were learned. */
+  constructor(upstreams: readonly Upstream[], start: number, learned = 0) {
     this.#upstreams = upstreams;
     this.#start = start;
+    this.#named = upstreams.length - learned;
   }
 
   /** All are down, and the one that was chosen is asked for want of a better one. */
   get isLastResort(): boolean {
     return this.#isLastResort;
+  }
+
+  /** Whoever is asked sends the question back to us. */
+  get allLoop(): boolean {
+    return this.#upstreams.every(({ stats }) => stats.looping);
   }
 
   /** Whether somebody who is up has not been asked in this round. */
@@ -42,25 +53,58 @@ export class Rounds {
   }
 
   /** Whose turn it is; null when nobody is to be asked. */
-  next(settings: RoundsSettings, { random, counters }: RoundsWorld): Upstream | null {
-    const count = this.#upstreams.length;
+  next(settings: RoundsSettings, world: RoundsWorld, nowMs: number): Upstream | null {
     const up = this.#upBits();
-    if (up === 0) {
-      counters.count('forwardHealthcheckBroken');
-      this.#isLastResort = true;
-      return settings.failfastAllUnhealthy ? null : this.#upstreams[random.below(count)];
-    }
+    if (up === 0) return this.#lastResort(settings, world);
     if ((up & ~this.#askedBits) === 0) this.#askedBits = 0;
-    const candidates = { bits: up & ~this.#askedBits, count, start: this.#start };
-    const index = count === 1 ? 0 : choose(settings.policy, candidates, random);
+    const candidates = up & ~this.#askedBits;
+    const index = this.#upstreams.length === 1 ? 0 : this.#choose(candidates, settings, world, nowMs);
     this.#askedBits |= 1 << index;
     return this.#upstreams[index];
+  }
+
+  #lastResort({ failfastAllUnhealthy }: RoundsSettings, { random, counters }: RoundsWorld): Upstream | null {
+    const left = this.#upstreams.filter(({ stats }) => !stats.looping);
+    if (left.length === 0) return null;
+    counters.count('forwardHealthcheckBroken');
+    this.#isLastResort = true;
+    return failfastAllUnhealthy ? null : left[random.below(left.length)];
+  }
+
+  #choose(candidates: number, { policy }: RoundsSettings, { random }: RoundsWorld, nowMs: number): number {
+    const heard = candidates & ~this.#silentBits(nowMs);
+    const bits = heard === 0 ? candidates : heard;
+    const named = bits & ((1 << this.#named) - 1);
+    const learned = bits & ~named;
+    if (learned !== 0) return this.#cheapest(learned, nowMs);
+    return choose(policy, { bits: named, count: this.#named, start: this.#start }, random);
+  }
+
+  #cheapest(bits: number, nowMs: number): number {
+    let best = -1;
+    let bestCost = Number.POSITIVE_INFINITY;
+    for (let index = 0; index < this.#upstreams.length; index++) {
+      if ((bits & (1 << index)) === 0) continue;
+      const cost = this.#upstreams[index].cost(nowMs);
+      if (cost >= bestCost) continue;
+      best = index;
+      bestCost = cost;
+    }
+    return best;
+  }
+
+  #silentBits(nowMs: number): number {
+    let bits = 0;
+    for (let index = 0; index < this.#upstreams.length; index++) {
+      if (this.#upstreams[index].isSilent(nowMs)) bits |= 1 << index;
+    }
+    return bits;
   }
 
   #upBits(): number {
     let bits = 0;
     for (let index = 0; index < this.#upstreams.length; index++) {
-      if (!this.#upstreams[index].health.isDown) bits |= 1 << index;
+      if (this.#upstreams[index].isUp) bits |= 1 << index;
     }
     return bits;
   }

@@ -12,12 +12,22 @@ export interface UpstreamStats {
   readonly reused: [number, number];
   readonly opened: [number, number];
   healthcheckFailures: number;
+  /** Our questions come back from it, or it is ourselves: it is not asked. */
+  looping: boolean;
   /** False from the failure that made it `down` until a health check succeeds. */
   healthy: boolean;
 }
 
 export function newUpstreamStats(to: string): UpstreamStats {
-  return { to, durations: new Map(), reused: [0, 0], opened: [0, 0], healthcheckFailures: 0, healthy: true };
+  return {
+    to,
+    durations: new Map(),
+    reused: [0, 0],
+    opened: [0, 0],
+    healthcheckFailures: 0,
+    looping: false,
+    healthy: true,
+  };
 }
 
 /** The histogram for this rcode, made at first use; rcodes are a closed set, so the map is bounded. */

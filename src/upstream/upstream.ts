@@ -3,7 +3,8 @@
  * how they ended; whom to ask, and what to do then, is decided by the question.
  */
 import type { Log } from '../outside/log.js';
-import type { Attempt, Carrier } from './attempt.js';
+import type { Endpoint } from '../outside/network.js';
+import { type Attempt, type Carrier, notSent } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import { Health, type HealthSettings } from './health.js';
 import type { Pace } from './pace.js';
@@ -20,12 +21,26 @@ export interface UpstreamSettings {
   readonly probeTransport: UpstreamTransport;
 }
 
+/** One that was silent is asked again after this, should no probe have told sooner. */
+const muteMs = 1_000;
+/** A measured pace is worth half as much after this time without an answer: it is measured anew. */
+const costHalfLifeMs = 10_000;
+/** Below it differences are noise. */
+const costMsMin = 0.1;
+/** One that has just failed is asked when eight others would be. */
+const failingCost = 8;
+
 export class Upstream {
   readonly health: Health;
   readonly #place: Place;
   readonly #pool: Pool;
   readonly #udp: UdpSockets;
   #lastHeardMs = Number.NEGATIVE_INFINITY;
+  /** Tries that are out, and since when there has been one. */
+  #tries = 0;
+  #owesSinceMs = 0;
+  /** A try was given up without a word from it; until then others are asked first. */
+  #muteUntilMs = 0;
   /** A probe's own connection or socket. */
   #probing: ProbeCarrier | null = null;
 
@@ -36,12 +51,19 @@ export class Upstream {
     this.health = new Health(settings.health, {
       stats: place.stats,
       log,
+      heard: () => {
+        this.#muteUntilMs = 0;
+      },
       sendProbe: (attempt, nowMs) => {
         this.#probing?.close(nowMs);
         this.#probing = settings.probeTransport === 'tcp' ? probeByTcp(place, nowMs) : probeByUdp(place);
         this.#probing.send(attempt, nowMs);
       },
     });
+  }
+
+  get endpoint(): Endpoint {
+    return this.#place.endpoint;
   }
 
   get to(): string {
@@ -54,6 +76,42 @@ export class Upstream {
 
   get pace(): Pace {
     return this.#place.pace;
+  }
+
+  /** Whether it may be asked at all: it does not send our questions back to us, and counts as up. */
+  get isUp(): boolean {
+    return !this.stats.looping && !this.health.isDown;
+  }
+
+  /** Tries that it has not answered yet. */
+  get tries(): number {
+    return this.#tries;
+  }
+
+  /** How long another question would take, in a measure of its own: its pace, what it has to do, and its failures. */
+  cost(nowMs: number): number {
+    const forgottenShare = 2 ** ((this.#lastHeardMs - nowMs) / costHalfLifeMs);
+    const paceMs = Math.max(costMsMin, this.pace.averageMs * forgottenShare);
+    return (1 + this.#tries) * paceMs * (this.health.isFailing ? failingCost : 1);
+  }
+
+  /** It owes answers and has said nothing for longer than its pace allows. */
+  isSilent(nowMs: number): boolean {
+    if (nowMs < this.#muteUntilMs) return true;
+    if (this.#tries === 0) return false;
+    return nowMs - Math.max(this.#owesSinceMs, this.#lastHeardMs) >= this.pace.waitMs;
+  }
+
+  /** A try is out to it. */
+  tryStarted(nowMs: number): void {
+    if (this.#tries++ === 0) this.#owesSinceMs = nowMs;
+  }
+
+  /** A try of it that was sent then, or not yet, is over, whatever became of it. */
+  tryEnded(sentAtMs: number, nowMs: number): void {
+    this.#tries--;
+    if (sentAtMs === notSent || nowMs - sentAtMs < this.pace.waitMs || this.wasHeardSince(sentAtMs)) return;
+    this.#muteUntilMs = nowMs + muteMs;
   }
 
   /** Nothing is open and nothing is tried. */

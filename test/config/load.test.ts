@@ -13,7 +13,11 @@ const pathOf = (name: string) =>
 const sample = (name: string): Config => parseConfig(readFileSync(pathOf(name), 'utf8'), `/${name}`, testOptions());
 const to = ({ forwards }: Config['blocks'][number]) =>
   forwards[0].to.map((target) =>
-    target.kind === 'file' ? target.path : `${target.endpoint.address}:${target.endpoint.port}`,
+    target.kind === 'endpoint'
+      ? `${target.endpoint.address}:${target.endpoint.port}`
+      : target.kind === 'file'
+        ? target.path
+        : target.name,
   );
 
 test('the standard node-local Corefile', () => {

@@ -17,6 +17,8 @@ async function worldWith(lines: string, to?: string): Promise<World> {
   return world;
 }
 
+const metricsOnly = 'example.org {\n bind 169.254.20.10\n prometheus 169.254.20.10:9253\n}\n';
+
 describe('upstreams', () => {
   it('are asked in turn, and one that is gone is left out', async () => {
     const world = await worldWith('policy round_robin');
@@ -99,11 +101,65 @@ describe('upstreams', () => {
     assert.equal(world.said('/etc/resolv.conf cannot be read').length, 1);
   });
 
-  it('that send questions back are found out and not asked any more', async () => {
+  it('that are this server itself are never asked, and the others are', async () => {
+    const corefile =
+      '. {\n bind 169.254.20.10\n loop\n forward . 169.254.20.10 10.96.0.10 {\n policy sequential\n }\n}\n';
+    const world = await newWorld({ corefile });
+    world.upstream.answers('a.example.', 'A', ['192.0.2.1']);
+    assert.deepEqual(
+      world.log.filter(({ level }) => level === 'error').map(({ message }) => message),
+      [
+        'Corefile:4: the upstream 169.254.20.10:53 is this server itself, so it is not asked; ' +
+          'write the address of a real resolver in this forward, or in the resolv.conf that it names',
+      ],
+    );
+    assert.deepEqual((await world.asks('a.example.', 'A')).data, ['192.0.2.1']);
+    assert.equal(world.app.counters.total('upstreamHedges'), 0);
+  });
+
+  it('that send questions back are found out and not asked any more, until their resolv.conf changes', async () => {
+    const corefile =
+      '. {\n bind 169.254.20.10\n loop\n forward . /etc/resolv.conf {\n policy sequential\n }\n}\n' + metricsOnly;
+    const world = await newWorld({ corefile, files: { '/etc/resolv.conf': 'nameserver 192.0.2.53\n' } });
+    const behind = world.client('10.96.0.10');
+    let sendsBack = true;
+    world.upstream.on(({ name, type }) => {
+      if (!sendsBack) return undefined;
+      void behind.asks(name, type as never).then(console.log, console.log);
+      return null;
+    });
+    world.outside.answers('a.example.', 'A', ['192.0.2.1']);
+    world.files.set('/etc/resolv.conf', 'nameserver 10.96.0.10\nnameserver 192.0.2.53\n');
+    await world.passSeconds(6);
+    assert.deepEqual(
+      world.said('sends our').map(({ message }) => message),
+      [
+        'Corefile:1: the upstream 10.96.0.10:53 of . sends our questions back to us, so it is not asked any more; ' +
+          'write the address of a real resolver in its forward directive, or in the resolv.conf that it names',
+      ],
+    );
+    const before = world.upstream.asked();
+    assert.deepEqual((await world.asks('a.example.', 'A')).data, ['192.0.2.1']);
+    assert.equal(world.upstream.asked(), before);
+    const state = async (): Promise<string[]> =>
+      (await world.get('169.254.20.10:9253', '/metrics')).body
+        .split('\n')
+        .filter((line) => line.startsWith('zerohop_upstream_state') && line.endsWith(' 1'));
+    assert.deepEqual(await state(), [
+      'zerohop_upstream_state{to="10.96.0.10:53",state="looping"} 1',
+      'zerohop_upstream_state{to="192.0.2.53:53",state="up"} 1',
+    ]);
+    sendsBack = false;
+    world.upstream.answers('b.example.', 'A', ['192.0.2.2']);
+    world.files.set('/etc/resolv.conf', 'nameserver 10.96.0.10\nnameserver 192.0.2.53\noptions edns0\n');
+    await world.passSeconds(5);
+    assert.deepEqual((await world.asks('b.example.', 'A')).data, ['192.0.2.2']);
+  });
+
+  it('that are all this server itself fail at once', async () => {
     const corefile = '. {\n bind 169.254.20.10\n loop\n forward . 169.254.20.10\n}\n';
     const world = await newWorld({ corefile });
     await world.passSeconds(3);
-    assert.equal(world.said('sends our questions back').length, 1);
     const answer = await world.asks('a.example.', 'A');
     assert.equal(answer.rcode, 'SERVFAIL');
     assert.ok(answer.afterMs < 10);

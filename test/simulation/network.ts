@@ -50,6 +50,10 @@ export class MemoryNetwork implements Network {
     this.#streams = new Streams(this.#wires);
   }
 
+  hostAddresses(): readonly string[] {
+    return ['127.0.0.1', '::1', '192.0.2.10'];
+  }
+
   /** The faults of everything that has none of its own; change them at any time. */
   get faults(): Faults {
     return this.#wires.faults;

@@ -18,6 +18,7 @@ function setUp(settings: Partial<HealthSettings> = {}) {
     {
       stats,
       log: world.log,
+      heard() {},
       sendProbe(attempt, nowMs) {
         probes.push({ attempt, atMs: nowMs - startMs });
         whenSent(attempt, nowMs);

@@ -16,7 +16,7 @@ function setUp(count: number) {
     for (const [index, { stats }] of upstreams.entries()) stats.healthy = !numbers.includes(index + 1);
   };
   const take = (rounds: Rounds, times: number, settings = sequential): (string | undefined)[] =>
-    Array.from({ length: times }, () => rounds.next(settings, world)?.to.slice(7, 8));
+    Array.from({ length: times }, () => rounds.next(settings, world, 0)?.to.slice(7, 8));
   return { world, upstreams, down, take };
 }
 
@@ -56,7 +56,7 @@ test('all down: one is asked anyway and it is counted, or nobody with failfast',
   const { world, upstreams, take, down } = setUp(3);
   down(1, 2, 3);
   const rounds = new Rounds(upstreams, 0);
-  assert.notEqual(rounds.next(sequential, world), null);
+  assert.notEqual(rounds.next(sequential, world, 0), null);
   assert.equal(rounds.isLastResort, true);
   assert.equal(world.counters.total('forwardHealthcheckBroken'), 1);
   assert.deepEqual(take(new Rounds(upstreams, 0), 1, { ...sequential, failfastAllUnhealthy: true }), [undefined]);

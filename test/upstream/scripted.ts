@@ -30,6 +30,9 @@ export class TestWorld implements UpstreamWorld {
     warn: (message: string, fields?: LogFields) => this.#note('warn', message, fields),
     error: (message: string, fields?: LogFields) => this.#note('error', message, fields),
   };
+  /** Endpoints that are ourselves. */
+  readonly own = new Set<string>();
+  readonly isOwn = ({ address }: Endpoint): boolean => this.own.has(address);
   /** What resolv.conf files list. */
   readonly files = new Map<string, readonly Endpoint[] | { readonly error: string }>();
   readonly resolvConf = (path: string): readonly Endpoint[] | { readonly error: string } =>
@@ -78,6 +81,7 @@ export function forwardConfig(settings: Partial<ForwardConfig>): ForwardConfig {
     failover: [],
     failfastAllUnhealthy: false,
     sourceAddress: null,
+    endpoints: null,
     ...settings,
   };
 }

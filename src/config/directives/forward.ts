@@ -1,6 +1,6 @@
 /** `forward FROM TO… { … }`: which names are asked elsewhere, where, and how. */
-import { upstreamsPerForwardMax } from '../../limits.js';
-import { canonicalAddress, readEndpoint } from '../addresses.js';
+import { learnPeriodMs, learnPeriodMsMin, upstreamsPerForwardMax } from '../../limits.js';
+import { canonicalAddress, portNumber, readEndpoint, splitHostPort } from '../addresses.js';
 import {
   aboutPlaceholder,
   type DirectiveContext,
@@ -17,7 +17,7 @@ import {
   wholeNumber,
   words,
 } from '../arguments.js';
-import type { ForwardConfig, ForwardTarget, HealthCheckConfig } from '../config.js';
+import type { ForwardConfig, ForwardTarget, HealthCheckConfig, LearnedConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
 import type { Token } from '../lexer.js';
 import { readName, readZones } from '../zones.js';
@@ -46,6 +46,7 @@ const byDefault = {
   failover: [],
   failfastAllUnhealthy: false,
   sourceAddress: null,
+  endpoints: null,
 } as const;
 
 export function readForward(directive: Directive, context: DirectiveContext): ForwardConfig {
@@ -121,11 +122,17 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
       forward.sourceAddress =
         canonicalAddress(word.text) ?? fail(option, `"${word.text}" is no IP address; write one of this host.`);
     },
+    endpoints(option) {
+      forward.endpoints = readEndpoints(option);
+    },
     tls: unsupported(noTls),
     tls_servername: unsupported(noTls),
     doh_method: unsupported(noTls),
-    resolver: unsupported('it is for upstreams given by name; write their IP addresses.'),
+    resolver: unsupported('upstreams given by name are looked up by the other upstreams of the forward.'),
   });
+  const hasAddress = forward.to.some(({ kind }) => kind !== 'name');
+  const [named] = forward.to.filter((target) => target.kind === 'name');
+  if (!hasAddress && named !== undefined) fail(directive, onlyNames(named.name.slice(0, -1)));
   if (given.has('max_age') && given.has('expire') && forward.maxAgeMs !== 0 && forward.maxAgeMs < forward.expireMs) {
     fail(directive, 'max_age must not be shorter than expire; raise it, or write 0 for no limit.');
   }
@@ -163,7 +170,48 @@ function readTarget(directive: Directive, token: Token, context: DirectiveContex
       warn(context, directive, `there is no file ${rest} now; names are not answered until it is there.`);
     return { kind: 'file', path: rest };
   }
-  return fail(directive, notAnAddress(rest), token.at);
+  const name = readHostPort(rest);
+  if (name === undefined) return fail(directive, notAnAddress(rest), token.at);
+  return {
+    kind: 'name',
+    name: readName(name.host, token.at, directive.path),
+    port: name.port,
+    refreshMs: learnPeriodMs,
+  };
+}
+
+/** `kube-dns.kube-system.svc.cluster.local`, with a port or not; undefined for what can be no host's name. */
+function readHostPort(text: string): { host: string; port: number } | undefined {
+  const { host, port = '53' } = /^[^:]*$/u.test(text) ? { host: text } : (splitHostPort(text) ?? { host: '' });
+  const number = portNumber(port, 1);
+  const isName = /^(?=.*[a-z])(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.)*[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.?$/iu.test(
+    host,
+  );
+  return !isName || number === undefined ? undefined : { host, port: number };
+}
+
+function readEndpoints(option: Directive): LearnedConfig {
+  const [name, refresh] = words(
+    option,
+    1,
+    2,
+    'NAME [REFRESH], such as "kube-dns-headless.kube-system.svc.cluster.local 30s"',
+  );
+  const at = readHostPort(name.text);
+  if (at === undefined) {
+    return fail(
+      option,
+      `"${name.text}" is no name; write that of a headless Service, or NAME:PORT.${aboutPlaceholder(name.text)}`,
+    );
+  }
+  const refreshMs = refresh === undefined ? learnPeriodMs : durationMs(option, refresh, 'the time between two looks');
+  if (refreshMs < learnPeriodMsMin)
+    fail(option, `it cannot be looked up more often than every ${learnPeriodMsMin / 1000}s; write 30s.`);
+  return { name: readName(at.host, option.at, option.path), port: at.port, refreshMs };
+}
+
+function onlyNames(name: string): string {
+  return `"${name}" is a name, and nobody is there to look it up; write an IP address beside it (that of the Service, for example) or the path of a resolv.conf.${aboutPlaceholder(name)}`;
 }
 
 function notAnAddress(text: string): string {
@@ -172,7 +220,7 @@ function notAnAddress(text: string): string {
   if (/^[\d.:[\]]+$/u.test(text) || /^[^:]*:[^:]*$/u.test(text)) {
     return `"${text}" is no upstream; write ADDRESS or ADDRESS:PORT with an IP address, [ADDRESS]:PORT for IPv6, or the path of a resolv.conf.`;
   }
-  return `"${text}" is a name, and names cannot be looked up before DNS works; write the IP address (of the Service, for example) or the path of a resolv.conf.${aboutPlaceholder(text)}`;
+  return `"${text}" is no upstream; write an IP address (of the Service, for example), the path of a resolv.conf, or a name beside one of these.${aboutPlaceholder(text)}`;
 }
 
 function readHealthCheck(option: Directive): HealthCheckConfig {

@@ -1,0 +1,140 @@
+/**
+ * The addresses behind one name, learned by asking for it: the pods of the cluster DNS by a headless Service's name, or
+ * an upstream that is given by name. Asked anew every so often while the forward is in use; what was learned last
+ * stays until something else is learned, because the one who would answer is the one in trouble.
+ */
+import { canonicalAddress } from '../config/addresses.js';
+import { nameToWire } from '../dns/names.js';
+import { atAnswers, classIn, messageRcode, setU16, skipName, typeA, typeAaaa, u16 } from '../dns/wire.js';
+import { headerBytes, learnedAddressesMax, learnSoonMs } from '../limits.js';
+import type { Counters } from '../ops/counters.js';
+import type { Log } from '../outside/log.js';
+import type { Endpoint } from '../outside/network.js';
+import type { Outcome, Request } from './ask.js';
+
+export interface NameSettings {
+  /** Presentation form, lower-case, with the closing dot. */
+  readonly name: string;
+  /** Of the addresses that are learned. */
+  readonly port: number;
+  readonly refreshMs: number;
+}
+
+export interface NameWorld {
+  readonly counters: Counters;
+  readonly log: Log;
+  /** Asks those upstreams whose addresses are known without asking; false when it cannot. */
+  ask(request: Request, done: (outcome: Outcome) => void): boolean;
+  /** Record types to ask for: those of the families that can be reached. */
+  types(): readonly number[];
+  /** Other addresses than before have been learned. */
+  changed(): void;
+}
+
+export class LearnedName {
+  readonly settings: NameSettings;
+  readonly #world: NameWorld;
+  #endpoints: readonly Endpoint[] = [];
+  #nextAtMs = Number.NEGATIVE_INFINITY;
+  /** Answers that are still to come, and what came with the others. */
+  #awaited = 0;
+  #found: string[] = [];
+  #hasFailed = false;
+  /** What was last said of a failure, so that it is said once. */
+  #saidWhy = '';
+
+  constructor(settings: NameSettings, world: NameWorld) {
+    this.settings = settings;
+    this.#world = world;
+  }
+
+  /** What was learned last, in the order of the addresses; empty before that. */
+  get endpoints(): readonly Endpoint[] {
+    return this.#endpoints;
+  }
+
+  /** Asks if it is time to. */
+  look(nowMs: number): void {
+    if (nowMs < this.#nextAtMs || this.#awaited > 0) return;
+    this.#nextAtMs = nowMs + this.settings.refreshMs;
+    this.#found = [];
+    this.#hasFailed = false;
+    const types = this.#world.types();
+    this.#awaited = types.length;
+    for (const type of types) {
+      const request = requestFor(this.settings.name, type);
+      const isAsked = this.#world.ask(request, (outcome) => this.#answered(type, outcome, nowMs));
+      if (!isAsked) this.#awaited--;
+    }
+  }
+
+  /** One of the learned is in trouble: it may be gone, and another in its place. */
+  lookSoon(nowMs: number): void {
+    this.#nextAtMs = Math.min(this.#nextAtMs, nowMs + learnSoonMs);
+  }
+
+  #answered(type: number, outcome: Outcome, askedAtMs: number): void {
+    this.#awaited--;
+    const rcode = outcome.ok ? messageRcode(outcome.message) : -1;
+    if (outcome.ok && rcode === 0) this.#found.push(...addressesIn(outcome.message, type));
+    else this.#hasFailed = true;
+    if (this.#awaited > 0) return;
+    if (this.#found.length > 0 && !this.#hasFailed) return this.#learn();
+    const why = outcome.ok ? (rcode === 0 ? 'no addresses' : `rcode ${rcode}`) : outcome.text;
+    this.#failed(why, askedAtMs);
+  }
+
+  #learn(): void {
+    const { counters, log, changed } = this.#world;
+    const { name, port } = this.settings;
+    this.#saidWhy = '';
+    const addresses = [...new Set(this.#found)].sort().slice(0, learnedAddressesMax);
+    if (addresses.join() === this.#endpoints.map(({ address }) => address).join()) return;
+    this.#endpoints = addresses.map((address) => ({ address, port }));
+    counters.count('endpointsLearned');
+    log.info(`the addresses of ${name} are ${addresses.join(', ')}`);
+    changed();
+  }
+
+  #failed(why: string, askedAtMs: number): void {
+    const { counters, log } = this.#world;
+    counters.count('endpointsFailed');
+    this.#nextAtMs = Math.min(this.#nextAtMs, askedAtMs + 5 * learnSoonMs);
+    if (this.#saidWhy !== '') return;
+    this.#saidWhy = why;
+    const { name } = this.settings;
+    const rest =
+      this.#endpoints.length > 0 ? 'those learned before are used on' : 'the others of the forward are asked';
+    log.warn(`the addresses of ${name} cannot be learned now (${why}); ${rest}`);
+  }
+}
+
+function requestFor(name: string, type: number): Request {
+  const wire = nameToWire(name);
+  const question = new Uint8Array(wire.length + 4);
+  question.set(wire);
+  setU16(question, wire.length, type);
+  setU16(question, wire.length + 2, classIn);
+  return { question, recursionDesired: true, checkingDisabled: false, dnssecOk: false, clientTransport: 'tcp' };
+}
+
+/** The addresses of this type among the answers, whatever aliases lead to them. */
+function addressesIn(message: Uint8Array, type: number): string[] {
+  const found: string[] = [];
+  let at = skipName(message, headerBytes, message.length) + 4;
+  for (let left = u16(message, atAnswers); left > 0; left--) {
+    const fixed = skipName(message, at, message.length);
+    const bytes = u16(message, fixed + 8);
+    const data = message.subarray(fixed + 10, fixed + 10 + bytes);
+    if (u16(message, fixed) === type && bytes === (type === typeA ? 4 : 16)) {
+      found.push(type === typeAaaa ? ipv6Text(data) : data.join('.'));
+    }
+    at = fixed + 10 + bytes;
+  }
+  return found;
+}
+
+function ipv6Text(data: Uint8Array): string {
+  const groups = Array.from({ length: 8 }, (_, index) => u16(data, 2 * index).toString(16)).join(':');
+  return canonicalAddress(groups) ?? groups;
+}

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseConfig } from '../src/config/load.js';
+import { wireToName } from '../src/dns/names.js';
+import { typeSoa, u16 } from '../src/dns/wire.js';
+import { headerBytes, startProbePeriodMs } from '../src/limits.js';
+import { LoopWatch, typeHinfo } from '../src/resolve/loop.js';
+import type { BlockAtWork } from '../src/serving.js';
+import { startProbe } from '../src/start-probes.js';
+import type { Ask, Outcome, Request } from '../src/upstream/ask.js';
+import { loadOptions } from './resolve/lane-fixture.js';
+import { ManualClock } from './simulation/clock.js';
+import { seededRandom } from './simulation/random.js';
+
+const answered: Outcome = { ok: true, message: new Uint8Array(headerBytes), from: 'test' };
+const failed: Outcome = { ok: false, why: 'timeout', text: 'timeout' };
+
+function probing(corefile: string) {
+  const clock = new ManualClock();
+  const loops = new LoopWatch();
+  const asked: { request: Request; done: (outcome: Outcome) => void }[] = [];
+  const ask: Ask = (request, done) => void asked.push({ request, done });
+  const [config] = parseConfig(corefile, 'Corefile', loadOptions).blocks;
+  let found = 0;
+  const one = { to: '192.0.2.1:53', from: '.', ask, loops: () => found++ };
+  const block = { config, forwards: { ask, each: () => [one] } } as unknown as BlockAtWork;
+  const errors: string[] = [];
+  const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
+  let answers = 0;
+  const timer = startProbe(block, { clock, random: seededRandom(1), log, loops, answered: () => answers++ });
+  /** The question arrives at one of our listeners. */
+  const comesBack = ({ question }: Request) => {
+    const packet = Uint8Array.from([...new Uint8Array(headerBytes), ...question]);
+    return loops.seen(packet, packet.length);
+  };
+  return {
+    ...{ clock, asked, errors, timer, comesBack },
+    get found() {
+      return found;
+    },
+    get answers() {
+      return answers;
+    },
+  };
+}
+
+const plain = 'cluster.local example.org {\n forward . 192.0.2.1\n}';
+const withLoop = '. {\n loop\n forward . 192.0.2.1\n}';
+
+describe('startProbe', () => {
+  it('asks for the SOA of the block’s first zone, until somebody answers', () => {
+    const probe = probing(plain);
+    assert.equal(probe.asked.length, 0, 'not before start is over');
+    probe.clock.passMs(0);
+    const [{ request }] = probe.asked;
+    assert.equal(wireToName(request.question, 0), 'cluster.local.');
+    assert.equal(u16(request.question, request.question.length - 4), typeSoa);
+    assert.equal(request.recursionDesired, true);
+    probe.asked[0].done(failed);
+    probe.clock.passMs(startProbePeriodMs - 1);
+    assert.equal(probe.asked.length, 1);
+    probe.clock.passMs(1);
+    assert.equal(probe.asked.length, 2);
+    probe.asked[1].done(answered);
+    probe.clock.passMs(10 * startProbePeriodMs);
+    assert.deepEqual([probe.asked.length, probe.answers, probe.clock.timersSet], [2, 1, 0]);
+  });
+
+  it('asks nobody where there is nobody to ask', () => {
+    const { clock, asked, answers } = probing('. {\n template ANY ANY {\n rcode NXDOMAIN\n }\n}');
+    clock.passMs(5_000);
+    assert.deepEqual([asked.length, answers, clock.timersSet], [0, 0, 0]);
+  });
+
+  it('ends when it is stopped: before, between and while it asks', () => {
+    const before = probing(plain);
+    before.timer.stop();
+    before.clock.passMs(5_000);
+    assert.equal(before.asked.length, 0);
+    const between = probing(plain);
+    between.clock.passMs(0);
+    between.asked[0].done(failed);
+    between.timer.stop();
+    assert.equal(between.clock.timersSet, 0);
+    const asking = probing(plain);
+    asking.clock.passMs(0);
+    asking.timer.stop();
+    asking.asked[0].done(failed);
+    assert.equal(asking.clock.timersSet, 0);
+  });
+
+  it('asks with `loop` what nobody else can know, anew each time', () => {
+    const { clock, asked, comesBack, answers, errors } = probing(withLoop);
+    clock.passMs(0);
+    const { question } = asked[0].request;
+    assert.equal(u16(question, question.length - 4), typeHinfo);
+    assert.match(wireToName(question, 0), /^\d+\.\d+\.$/u);
+    asked[0].done(failed);
+    assert.equal(comesBack(asked[0].request), false, 'a probe that is over means nothing');
+    clock.passMs(startProbePeriodMs);
+    assert.notDeepEqual(asked[1].request.question, question);
+    assert.deepEqual([answers, errors], [0, []]);
+  });
+
+  it('finds a loop once, says where and how to mend it, and calls that neither an answer nor a reason to ask again', () => {
+    for (const outcome of [answered, failed]) {
+      const probe = probing(withLoop);
+      probe.clock.passMs(0);
+      assert.equal(probe.comesBack(probe.asked[0].request), true);
+      assert.equal(probe.comesBack(probe.asked[0].request), false);
+      assert.equal(probe.found, 1);
+      probe.asked[0].done(outcome);
+      probe.clock.passMs(10 * startProbePeriodMs);
+      assert.deepEqual([probe.asked.length, probe.answers, probe.clock.timersSet], [1, 0, 0]);
+      assert.equal(probe.errors.length, 1);
+      assert.match(
+        probe.errors[0],
+        /^Corefile:1: the upstream 192\.0\.2\.1:53 of \. sends our questions back .* write the address/u,
+      );
+    }
+  });
+});

@@ -112,7 +112,7 @@ describe('Allocator', () => {
       { weight: 2, arbitrary: fc.record({ release: fc.nat(1_000) }) },
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 80, size: 'max' }), (steps) => {
         const { blocks, allocator } = newAllocator(3);
         /** Every block in use, with the bytes asked for. */
         const live = new Map<number, number>();
@@ -154,12 +154,12 @@ describe('Allocator', () => {
   it('gives no memory away that a thread may still be reading', () => {
     const reader = 3;
     const step = fc.oneof(
-      { weight: 6, arbitrary: fc.record({ bytes: fc.constantFrom(100, 3_000, 60_000, 80_000) }) },
-      { weight: 3, arbitrary: fc.record({ retire: fc.nat(1_000) }) },
-      { weight: 2, arbitrary: fc.record({ thread: fc.constantFrom('enters', 'leaves') }) },
+      { weight: 12, arbitrary: fc.record({ bytes: fc.constantFrom(60_000, 80_000) }) },
+      { weight: 6, arbitrary: fc.record({ retire: fc.nat(1_000) }) },
+      { weight: 1, arbitrary: fc.record({ thread: fc.constantFrom('enters', 'leaves') }) },
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
         const epochs = new Epochs();
         const blocks = new Blocks(new SharedArrayBuffer(firstBlockByte + 2 * slabBytes), 1);
         const allocator = new Allocator(blocks, 2 * slabBytes, epochs);
@@ -198,7 +198,7 @@ describe('Allocator', () => {
           assert.equal(allocator.usedBytes, usedBytes);
         }
       }),
-      { numRuns: 150 },
+      { numRuns: 50 },
     );
   });
 });

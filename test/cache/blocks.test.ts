@@ -105,7 +105,7 @@ describe('Blocks.find', () => {
     const step = fc.record({ at: fc.nat(questions.length - 1), does: fc.constantFrom('keep', 'keep', 'delete') });
     const { cache } = newCache();
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
         const store = cache.newStore({ successEntriesMax: 1000, denialEntriesMax: 1000 });
         const model = new Map<number, number>();
         for (const { at, does } of steps) {

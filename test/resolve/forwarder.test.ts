@@ -136,7 +136,7 @@ describe('Forwarder.wait', () => {
       'aaaa smart\n cache',
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
         const { asks, asked, clock, forwarder, cache, store } = waiting(corefile);
         const clients: AskedBy[] = [];
         const end = (index: number, how: number) => {

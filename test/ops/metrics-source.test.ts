@@ -34,11 +34,11 @@ test('zones with the same labels are one, and blocks without `prometheus` or `ca
   ];
   const { served, cached } = readSource(newSource({ pages: () => [page], zones: () => zones }), 0);
   assert.deepEqual(
-    served.map(({ labels }) => labels.zone),
+    served.map(({ labels }) => labels['zone']),
     ['a.', 'b.'],
   );
   assert.deepEqual(
-    cached.map(({ labels, numbers }) => [labels.zones, numbers[zonePlaces.misses]]),
+    cached.map(({ labels, numbers }) => [labels['zones'], numbers[zonePlaces.misses]]),
     [['a.,b.', 2]],
   );
 });

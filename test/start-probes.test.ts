@@ -18,12 +18,21 @@ const failed: Outcome = { ok: false, why: 'timeout', text: 'timeout' };
 function probing(corefile: string) {
   const clock = new ManualClock();
   const loops = new LoopWatch();
-  const asked: { request: Request; done: (outcome: Outcome) => void }[] = [];
-  const ask: Ask = (request, done) => void asked.push({ request, done });
+  /** What was asked: of the block's forwards, or of one upstream by its address. */
+  const asked: { request: Request; to: string; done: (outcome: Outcome) => void }[] = [];
+  const looping: string[] = [];
+  const askOf = (to: string): Ask => {
+    return (request, done) => void asked.push({ request, to, done });
+  };
   const [config] = parseConfig(corefile, 'Corefile', loadOptions).blocks;
-  let found = 0;
-  const one = { to: '192.0.2.1:53', from: '.', ask, loops: () => found++ };
-  const block = { config, forwards: { ask, each: () => [one] } } as unknown as BlockAtWork;
+  const each = () =>
+    config.forwards.flatMap(({ from, to }) =>
+      to.map((target) => {
+        const address = target.kind === 'endpoint' ? target.endpoint.address : '';
+        return { to: address, from, ask: askOf(address), loops: () => void looping.push(address) };
+      }),
+    );
+  const block = { config, forwards: { ask: askOf('any'), each } } as unknown as BlockAtWork;
   const errors: string[] = [];
   const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
   let answers = 0;
@@ -34,10 +43,7 @@ function probing(corefile: string) {
     return loops.seen(packet, packet.length);
   };
   return {
-    ...{ clock, asked, errors, timer, comesBack },
-    get found() {
-      return found;
-    },
+    ...{ clock, asked, looping, errors, timer, comesBack },
     get answers() {
       return answers;
     },
@@ -45,7 +51,6 @@ function probing(corefile: string) {
 }
 
 const plain = 'cluster.local example.org {\n forward . 192.0.2.1\n}';
-const withLoop = '. {\n loop\n forward . 192.0.2.1\n}';
 
 describe('startProbe', () => {
   it('asks for the SOA of the block’s first zone, until somebody answers', () => {
@@ -89,33 +94,56 @@ describe('startProbe', () => {
     assert.equal(asking.clock.timersSet, 0);
   });
 
-  it('asks with `loop` what nobody else can know, anew each time', () => {
-    const { clock, asked, comesBack, answers, errors } = probing(withLoop);
+  it('asks with `loop` each upstream for itself what nobody else can know, anew each time', () => {
+    const probe = probing('. {\n loop\n forward . 192.0.2.1 192.0.2.2\n}');
+    const { clock, asked } = probe;
     clock.passMs(0);
-    const { question } = asked[0].request;
-    assert.equal(u16(question, question.length - 4), typeHinfo);
-    assert.match(wireToName(question, 0), /^\d+\.\d+\.$/u);
+    assert.deepEqual(
+      asked.map(({ to }) => to),
+      ['192.0.2.1', '192.0.2.2'],
+    );
+    const [one, other] = asked.map(({ request }) => request.question);
+    assert.equal(u16(one, one.length - 4), typeHinfo);
+    assert.match(wireToName(one, 0), /^\d+\.\d+\.$/u);
+    assert.notDeepEqual(one, other);
     asked[0].done(failed);
-    assert.equal(comesBack(asked[0].request), false, 'a probe that is over means nothing');
+    asked[1].done(answered);
+    assert.equal(probe.comesBack(asked[0].request), false, 'a probe that is over means nothing');
     clock.passMs(startProbePeriodMs);
-    assert.notDeepEqual(asked[1].request.question, question);
-    assert.deepEqual([answers, errors], [0, []]);
+    assert.deepEqual([asked.length, asked[2].to, probe.answers], [3, '192.0.2.1', 1]);
+    assert.notDeepEqual(asked[2].request.question, one);
+    probe.timer.stop();
+    asked[2].done(failed);
+    assert.deepEqual([clock.timersSet, probe.errors, probe.looping], [0, [], []]);
+  });
+
+  it('asks below the zone that the forward is for', () => {
+    const below = (corefile: string) => {
+      const { clock, asked } = probing(corefile);
+      clock.passMs(0);
+      return asked.map(({ request }) => wireToName(request.question, 0).replace(/^\d+\.\d+\./u, ''));
+    };
+    assert.deepEqual(below('example.org {\n loop\n forward . 192.0.2.1\n}'), ['example.org.']);
+    assert.deepEqual(below('. {\n loop\n forward a.test 192.0.2.1\n forward . 192.0.2.2\n}'), ['a.test.', '']);
   });
 
   it('finds a loop once, says where and how to mend it, and calls that neither an answer nor a reason to ask again', () => {
     for (const outcome of [answered, failed]) {
-      const probe = probing(withLoop);
+      const probe = probing('. {\n loop\n forward . 192.0.2.1 192.0.2.2\n}');
       probe.clock.passMs(0);
-      assert.equal(probe.comesBack(probe.asked[0].request), true);
-      assert.equal(probe.comesBack(probe.asked[0].request), false);
-      assert.equal(probe.found, 1);
-      probe.asked[0].done(outcome);
+      const [looping, sound] = probe.asked;
+      assert.equal(probe.comesBack(looping.request), true);
+      assert.equal(probe.comesBack(looping.request), false);
+      assert.deepEqual(probe.looping, ['192.0.2.1']);
+      looping.done(outcome);
+      assert.equal(probe.answers, 0);
+      sound.done(answered);
       probe.clock.passMs(10 * startProbePeriodMs);
-      assert.deepEqual([probe.asked.length, probe.answers, probe.clock.timersSet], [1, 0, 0]);
+      assert.deepEqual([probe.asked.length, probe.answers, probe.clock.timersSet], [2, 1, 0]);
       assert.equal(probe.errors.length, 1);
       assert.match(
         probe.errors[0],
-        /^Corefile:1: the upstream 192\.0\.2\.1:53 of \. sends our questions back .* write the address/u,
+        /^Corefile:1: the upstream 192\.0\.2\.1 of \. sends our questions back .* write the/u,
       );
     }
   });

@@ -87,8 +87,6 @@ const drawerNames = ['utils.ts', 'util.ts', 'types.ts', 'index.ts', 'helpers.ts'
 const testedElsewhere: Readonly<Record<string, string>> = {
   'src/app.ts': 'composition: test/scenarios/ and test/real/ run it',
   'src/serving.ts': 'composition: test/scenarios/ and test/real/ run it',
-  'src/metrics-of-serving.ts': 'composition: test/real/metrics.test.ts reads what comes of it',
-  'src/start-probes.ts': 'composition: every test of test/real/ waits for the readiness that it brings',
   'src/watching.ts': 'composition: test/real/ asks its pages',
 };
 

@@ -123,10 +123,13 @@ export const shortConnectionsMs = 30_000;
  */
 export const askAgainAfterMsMin = 100;
 export const askAgainAfterMs = 400;
-/** A second repetition comes this much later: a name that is slow everywhere is not to hold up a third connection soon. */
-export const askAgainNextMs = 800;
+/**
+ * A second repetition comes this much later where it can only go to the same upstream: a name that is slow, on a
+ * server that serves each connection serially, is not to hold up a third one before it had a second to be answered.
+ */
+export const askAgainNextMs = 1_200;
 /** A connection that has been silent for less is not called slow: a busy machine does that. */
-export const slowAfterMsMin = 5;
+export const slowAfterMsMin = 2;
 /** Questions asked again while their answer is still owed, as a share of those asked in the window before. */
 export const askAgainShare = 0.1;
 export const askAgainWindowMs = 10_000;

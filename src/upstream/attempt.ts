@@ -9,6 +9,8 @@ export interface Attempt {
   readonly request: Request;
   /** Whether the message is to carry an OPT record, if it needs one. */
   readonly allowsOpt: boolean;
+  /** Its question was asked before and not answered in time: it may be one that takes long. */
+  readonly isAgain: boolean;
   /** Who holds it now; null before and after. Set by the carrier. */
   carrier: Carrier | null;
   /** When a connection or socket took it; `notSent` while it only waits for one. Set by the carrier. */

@@ -45,6 +45,8 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   #state: 'connecting' | 'open' | 'closed' = 'connecting';
   #retired = false;
   #inflight = 0;
+  /** Of these, those whose question was asked before. */
+  #inflightAgain = 0;
   #answers = 0;
   #nowMs: number;
   readonly #openedAtMs: number;
@@ -91,8 +93,9 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     return this.#inflight === 0 && this.#answers === 0 && this.#state === 'connecting';
   }
 
-  /** It owes answers and has been silent for longer than is usual: something holds it up. */
+  /** Something holds it up: it owes answers and has been silent for longer than is usual, or will soon, by what it carries. */
   isSlow(nowMs: number): boolean {
+    if (this.#inflightAgain > 0) return true;
     return this.#silentSinceMs !== notSilent && nowMs - this.#silentSinceMs >= this.#place.pace.slowMs;
   }
 
@@ -109,6 +112,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     this.#attempts[place] = attempt;
     this.#idOf[place] = this.#ids.take(this.#isInFlight, nowMs);
     this.#inflight++;
+    if (attempt.isAgain) this.#inflightAgain++;
     attempt.carrier = this;
     attempt.sentAtMs = nowMs;
     if (this.#silentSinceMs === notSilent) this.#silentSinceMs = nowMs;
@@ -224,6 +228,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     attempt.carrier = null;
     this.#attempts[place] = null;
     this.#inflight--;
+    if (attempt.isAgain) this.#inflightAgain--;
     if (this.#inflight === 0) this.#idleSinceMs = nowMs;
   }
 

@@ -133,6 +133,7 @@ export class Health {
 class Probe implements Attempt {
   // Without an OPT: an upstream that dislikes it is up.
   readonly allowsOpt = false;
+  readonly isAgain = false;
   carrier: Carrier | null = null;
   sentAtMs = notSent;
 

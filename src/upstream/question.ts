@@ -11,7 +11,7 @@
  */
 import { rcodeName } from '../dns/names.js';
 import { copyOf, rcodeFormErr, rcodeNotImp } from '../dns/wire.js';
-import { askAgainNextMs, retryPauseMs, triesPerQuestionMax } from '../limits.js';
+import { askAgainAfterMs, askAgainNextMs, retryPauseMs, triesPerQuestionMax } from '../limits.js';
 import { observeDuration } from '../ops/counters.js';
 import type { Outcome, Request } from './ask.js';
 import { type Carrier, type Loss, notSent } from './attempt.js';
@@ -144,15 +144,21 @@ export class Question implements Asker, AtTurnEnd {
 
   /** Asks this upstream; not on the connection `except`. */
   #try(upstream: Upstream, nowMs: number, except: Carrier | null): void {
-    const attempt = new Try(this, upstream, this.#transport, this.#allowsOpt);
+    const attempt = new Try(this, upstream, this.#transport, this.#allowsOpt, this.#wasAskedAgain);
     this.#tries.push(attempt);
     upstream.tryStarted(nowMs);
     this.#triesMade++;
     this.#triesCharged++;
-    this.#againAtMs = nowMs + (this.#wasAskedAgain ? askAgainNextMs : upstream.pace.waitMs);
+    this.#againAtMs = nowMs + this.#patienceMs(upstream);
     if (upstream.send(attempt, this.#transport, nowMs, except)) return;
     this.#remove(attempt, nowMs);
     this.#afterLoss({ why: 'overloaded', text: `too many queries wait for ${upstream.to}`, blame: true }, nowMs);
+  }
+
+  /** How long this try may be silent before somebody is asked beside it. */
+  #patienceMs({ pace }: Upstream): number {
+    if (!this.#wasAskedAgain) return pace.waitMs;
+    return this.#rounds.hasOther ? askAgainAfterMs : askAgainNextMs;
   }
 
   #mayTry(): boolean {

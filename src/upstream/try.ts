@@ -27,6 +27,7 @@ export class Try implements Attempt {
     readonly upstream: Upstream,
     readonly transport: UpstreamTransport,
     readonly allowsOpt: boolean,
+    readonly isAgain: boolean,
   ) {
     this.#asker = asker;
   }

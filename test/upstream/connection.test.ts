@@ -17,6 +17,7 @@ class Probe implements Attempt {
   carrier: Carrier | null = null;
   sentAtMs = notSent;
   readonly allowsOpt = true;
+  readonly isAgain = false;
   readonly request;
   messages: Buffer[] = [];
   losses: Loss[] = [];

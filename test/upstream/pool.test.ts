@@ -17,6 +17,7 @@ class Plain implements Attempt {
   carrier: Carrier | null = null;
   sentAtMs = notSent;
   readonly allowsOpt = true;
+  readonly isAgain = false;
   readonly request;
   answers = 0;
   losses: Loss[] = [];

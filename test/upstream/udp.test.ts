@@ -8,6 +8,7 @@ import { UdpSockets } from '../../src/upstream/udp.js';
 import { answerTo, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
 
 class Plain implements Attempt {
+  readonly isAgain = false;
   carrier: Carrier | null = null;
   sentAtMs = notSent;
   readonly request = request('a');

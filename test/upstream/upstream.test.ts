@@ -8,6 +8,7 @@ class Plain implements Attempt {
   carrier: Carrier | null = null;
   sentAtMs = notSent;
   readonly allowsOpt = true;
+  readonly isAgain = false;
   readonly request = request('a');
   outcomes: string[] = [];
   accepts(): boolean {

@@ -10,6 +10,7 @@ function attempt(): Attempt {
   return {
     request: request('a'),
     allowsOpt: true,
+    isAgain: false,
     carrier: null,
     sentAtMs: notSent,
     accepts: never,

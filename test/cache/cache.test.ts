@@ -131,7 +131,7 @@ describe('Cache', () => {
     const names = fc.constantFrom(...Array.from({ length: 12 }, (_, index) => `n${index}.test`));
     const command = fc.record({ name: names, touch: fc.boolean(), records: fc.integer({ min: 1, max: 60 }) });
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 120 }), (commands) => {
+      fc.property(fc.array(command, { maxLength: 120, size: 'max' }), (commands) => {
         const { cache, store } = makeCache(8, 2 * slabBytes);
         const model = new Map<string, number>();
         commands.forEach(({ name, touch, records }, index) => {

@@ -135,7 +135,9 @@ export class Normaliser {
       out.rcode |= message[fixed + 4] << 4;
       return dataEnd;
     }
-    if (out.messageBytes + nameBytes + 10 + (dataEnd - data) + 2 * nameBytesMax > messageBytesMax) return -1;
+    // Names in the data may come out longer than they came in, where they may not be compressed.
+    const namesBytesMax = (namesInData[type]?.names ?? 0) * nameBytesMax;
+    if (out.messageBytes + nameBytes + 10 + (dataEnd - data) + namesBytesMax > messageBytesMax) return -1;
     const start = this.#names.write(out.message, out.messageBytes, this.#name, nameBytes);
     for (let index = 0; index < 8; index++) out.message[start + index] = message[fixed + index];
     const end = this.#data(message, type, data, dataEnd, start + 10);

@@ -125,6 +125,15 @@ describe('Normaliser', () => {
     assert.equal(out.messageBytes - out.questionEnd, 12 + 6 + 12 + 2 + 7 + 12 + 6 + 17);
   });
 
+  it('takes a message of nearly 65,535 bytes', () => {
+    const data = Array.from({ length: 255 }, () => 'x'.repeat(255));
+    const text = { name: 'www.example.com', type: 'TXT' as const, ttl: 5, data: data.slice(0, 254) };
+    const message = answer({ questions: [{ name: 'www.example.com', type: 'TXT', class: 'IN' }], answers: [text] });
+    assert.ok(message.length > 65_000);
+    assert.equal(normaliser.read(message), true);
+    assert.ok(out.messageBytes > 65_000);
+  });
+
   it('reads a TTL with the highest bit as 0 (RFC 2181 8)', () => {
     const bytes = new Uint8Array(4);
     setU32(bytes, 0, 2 ** 31);

@@ -4,23 +4,42 @@
  */
 import { builtEntry, repositoryPath } from '../test/corpus/repository.js';
 import { readArguments, type Wishes } from './arguments.js';
+import { chart } from './chart.js';
 import { resolveCommit, whileBuilt } from './load/before.js';
+import { dnsdist, dnsmasq, echo, knot, unbound } from './load/peers.js';
 import { runMatch } from './load/run.js';
-import { type Server, unbound, zerohop } from './load/servers.js';
+import { nodeCacheLike, type Server, zerohop } from './load/servers.js';
+import { withWorkers, workerCounts } from './load/workers.js';
 import { workloads } from './load/workloads.js';
 import { commitOf, machine, twoCores } from './machine.js';
 import { microBenches } from './micro/run.js';
-import { type Report, table, writeJson, writeReadme } from './report.js';
+import { writeChart, writeJson, writeReadme } from './publish.js';
+import type { Provenance, Report } from './report.js';
+import { soak } from './soak/run.js';
+import { soakText } from './soak/verdict.js';
+import { longTable, shortTables } from './tables.js';
 import { findTools, type Tool, toolVersion } from './tools.js';
 
 /** Something that the user can change, told in one sentence. */
 class Unable extends Error {}
 
+/** What is measured beside the workloads, as `--only` has it. */
+const others = ['memory', 'workers'] as const;
+
+/** Those to compare with, by the program they are; the echo needs none. */
+const peers: readonly { readonly name: string; readonly tool: Tool | null; make(path: string): Server }[] = [
+  { name: 'knot', tool: 'knotd', make: knot },
+  { name: 'dnsdist', tool: 'dnsdist', make: dnsdist },
+  { name: 'unbound', tool: 'unbound', make: unbound },
+  { name: 'dnsmasq', tool: 'dnsmasq', make: dnsmasq },
+  { name: 'echo', tool: null, make: echo },
+];
+
 async function main(words: readonly string[]): Promise<void> {
-  const reading = readArguments(
-    words,
-    workloads.map(({ name }) => name),
-  );
+  const reading = readArguments(words, {
+    workloads: [...workloads.map(({ name }) => name), ...others],
+    servers: peers.map(({ name }) => name),
+  });
   if ('help' in reading) return print(reading.help);
   if ('usage' in reading) {
     say(`${reading.usage} (npm run bench -- --help)`);
@@ -29,13 +48,19 @@ async function main(words: readonly string[]): Promise<void> {
   }
   const { wishes } = reading;
   if (wishes.micro) return microBenches(wishes, print);
+  if (wishes.soak !== null) return soakOf(wishes, words, wishes.soak);
   const report = wishes.against === null ? await againstOthers(wishes, words) : await againstBefore(wishes, words);
   publish(report, wishes);
 }
 
 async function againstOthers(wishes: Wishes, words: readonly string[]): Promise<Report> {
-  const programs = tools(['dnsperf', 'knotd', 'taskset', 'unbound']);
-  const servers = [zerohop('zerohop', builtEntry), unbound(programs.unbound)];
+  const wanted = peers.filter(({ name }) => wishes.servers === null || wishes.servers.includes(name));
+  const programs = tools(['dnsperf', 'knotd', 'taskset', ...wanted.flatMap(({ tool }) => tool ?? [])]);
+  const servers = [
+    zerohop('zerohop', builtEntry),
+    ...wanted.map(({ tool, make }) => make(tool === null ? '' : programs[tool])),
+    ...wishes.peers.map(({ name, path }) => nodeCacheLike(name, [path])),
+  ];
   return match(wishes, words, servers, programs);
 }
 
@@ -51,46 +76,82 @@ async function againstBefore(wishes: Wishes, words: readonly string[]): Promise<
   );
 }
 
+type Programs = Readonly<Record<'dnsperf' | 'knotd', string> & Partial<Record<Tool, string>>>;
+
 async function match(
   wishes: Wishes,
   words: readonly string[],
   servers: readonly Server[],
-  programs: Readonly<Record<'dnsperf' | 'knotd', string> & Partial<Record<Tool, string>>>,
+  programs: Programs,
 ): Promise<Report> {
+  const { rounds, seconds, only, rate, quick } = wishes;
+  const before = provenance(words, programs);
+  const all = await runMatch({
+    servers,
+    workloads: workloads
+      .filter(({ name }) => only === null || only === name)
+      .map((workload) => (rate === null ? workload : { ...workload, rates: [rate] })),
+    rounds,
+    seconds,
+    cores: before.cores,
+    programs,
+    memoryOf: isWanted(wishes, 'memory') && !quick ? servers.filter(({ entriesMax }) => entriesMax > 0) : [],
+    workers: isWanted(wishes, 'workers')
+      ? workerCounts.map((workers) => ({ workers, server: withWorkers(builtEntry, workers) }))
+      : [],
+    progress: say,
+  });
+  return { ...before, rounds, seconds, ...all };
+}
+
+function isWanted({ only, against }: Wishes, name: (typeof others)[number]): boolean {
+  return only === name || (only === null && against === null);
+}
+
+function provenance(words: readonly string[], programs: Programs): Omit<Provenance, 'rounds' | 'seconds'> {
   const cores = twoCores();
   if (cores === null) throw new Unable('The bench needs two cores: one for the server, one for the load');
-  const { rounds, seconds, only } = wishes;
-  const before = {
+  const versions = Object.entries(programs)
+    .filter(([tool]) => tool !== 'taskset')
+    .map(([tool, path]) => [tool, toolVersion(tool as Tool, path)]);
+  return {
     command: ['npm run bench', ...(words.length > 0 ? ['--', ...words] : [])].join(' '),
     at: new Date().toISOString(),
     commit: commitOf(repositoryPath()),
     machine: machine(),
-    versions: Object.fromEntries(
-      Object.entries(programs)
-        .filter(([tool]) => tool !== 'taskset')
-        .map(([tool, path]) => [tool, toolVersion(tool as Tool, path)]),
-    ),
+    versions: Object.fromEntries(versions),
+    cores,
   };
-  const wanted = workloads.filter(({ name }) => only === null || only === name);
-  const all = await runMatch({ servers, workloads: wanted, rounds, seconds, cores, programs, progress: say });
-  return { ...before, cores, rounds, seconds, workloads: all };
+}
+
+async function soakOf(wishes: Wishes, words: readonly string[], seconds: number): Promise<void> {
+  const programs = tools(['dnsperf', 'knotd', 'taskset']);
+  const before = provenance(words, programs);
+  const server = (slowFile: string): Server => zerohop('zerohop', builtEntry, { imports: slowFile, entries: 10_000 });
+  const result = await soak({ server, seconds, cores: before.cores, programs, say });
+  print(`${soakText(result)}\n`);
+  const folder = wishes.results ?? repositoryPath('bench', 'results', 'soak');
+  say(`written: ${writeJson(folder, { ...before, ...result })}`);
 }
 
 /** A figure that is shown has at least so many rounds behind it. */
 const roundsToShow = 5;
 
 /** Only what a whole run against the others has measured is kept in the repository and shown in the README. */
-function publish(report: Report, { quick, rounds, only, against, results }: Wishes): void {
-  const text = table(report);
-  print(`${text}\n`);
-  const isWhole = !quick && rounds >= roundsToShow && only === null && against === null && results === null;
+function publish(report: Report, { quick, rounds, only, rate, servers, against, results }: Wishes): void {
+  print(`${longTable(report)}\n\n${shortTables(report)}\n`);
+  const isPart = only !== null || rate !== null || servers !== null || against !== null;
+  const isWhole = !quick && rounds >= roundsToShow && !isPart && results === null;
   const folder = results ?? (isWhole ? repositoryPath('bench', 'results') : repositoryPath('bench', 'results', 'tmp'));
   say(`written: ${writeJson(folder, report)}`);
-  if (isWhole && writeReadme(repositoryPath('README.md'), text)) say('written: the table in README.md');
+  const drawn = chart(report.workloads);
+  if (drawn !== null) say(`written: ${writeChart(folder, drawn)}`);
+  const text = `![CPU per answer of each server](bench/results/chart.svg)\n\n${shortTables(report)}`;
+  if (isWhole && writeReadme(repositoryPath('README.md'), text)) say('written: the figures in README.md');
 }
 
 function tools<T extends Tool>(wanted: readonly T[]): Readonly<Record<T, string>> {
-  const found = findTools(wanted);
+  const found = findTools([...new Set(wanted)]);
   if ('missing' in found) throw new Unable(found.missing);
   return found.paths;
 }

@@ -10,6 +10,8 @@ import { delimiter, join } from 'node:path';
 const packages = {
   dnsperf: 'dnsperf',
   unbound: 'unbound',
+  dnsmasq: 'dnsmasq-base',
+  dnsdist: 'dnsdist',
   knotd: 'knot',
   taskset: 'util-linux',
 } as const;
@@ -46,6 +48,8 @@ const versionArguments: Readonly<Record<Tool, readonly string[]>> = {
   // It has no option for it, but says it before it complains of an empty input.
   dnsperf: ['-d', '/dev/null'],
   unbound: ['-V'],
+  dnsmasq: ['--version'],
+  dnsdist: ['--version'],
   knotd: ['--version'],
   taskset: ['--version'],
 };
@@ -53,5 +57,5 @@ const versionArguments: Readonly<Record<Tool, readonly string[]>> = {
 /** The version that a program tells, `?` when it tells none. */
 export function toolVersion(tool: Tool, path: string): string {
   const { stdout, stderr } = spawnSync(path, versionArguments[tool], { encoding: 'utf8', timeout: 5_000 });
-  return /(?:version:?|util-linux) v?(\d[\w.-]*)/i.exec(`${stdout}\n${stderr}`)?.[1] ?? '?';
+  return /(?:version:?|util-linux|^dnsdist) v?(\d[\w.-]*)/im.exec(`${stdout}\n${stderr}`)?.[1] ?? '?';
 }

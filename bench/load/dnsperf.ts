@@ -2,8 +2,10 @@
  * Debian's dnsperf as the load: how it is called, and what it says at the end as numbers. It is the only judge of
  * what counts as an answer; it checks that each one belongs to a question it has sent.
  */
+import { readFileSync } from 'node:fs';
 import { run } from '../../test/real/commands.js';
 import type { Place } from '../../test/real/packets.js';
+import { type Percentiles, percentilesOf } from './latency.js';
 
 /** How hard it asks. */
 export interface Load {
@@ -27,6 +29,8 @@ export interface LoadRun {
   readonly seconds: number;
   /** … after which it begins again, or is done. */
   readonly atEnd: 'again' | 'done';
+  /** A file for the latency of each answer, which dnsperf then prints; null where that would slow it down. */
+  readonly latencies: string | null;
 }
 
 export interface LoadResult {
@@ -42,6 +46,8 @@ export interface LoadResult {
     readonly max: number;
     readonly deviation: number;
   };
+  /** In milliseconds; null without `latencies`, or without an answer. */
+  readonly percentilesMs: Percentiles | null;
 }
 
 /** A question without an answer for this long is lost. zerohop promises SERVFAIL within two seconds. */
@@ -50,23 +56,34 @@ const lostAfterSeconds = 3;
 /** Runs dnsperf to its end. Throws with what it said when it fails. */
 export async function runDnsperf(wish: LoadRun): Promise<LoadResult> {
   const patienceMs = (wish.seconds + lostAfterSeconds + 30) * 1000;
+  const { latencies } = wish;
   const { status, stdout, stderr } = await run(commandLine(wish), patienceMs);
   if (status !== 0) throw new Error(`dnsperf ended with ${status}: ${stderr}${stdout}`);
-  return parseDnsperf(stdout);
+  if (latencies === null) return { ...parseDnsperf(stdout), percentilesMs: null };
+  const statistics = parseDnsperf(readEnd(latencies));
+  return { ...statistics, percentilesMs: percentilesOf(latencies) };
 }
 
-/** The command as one could type it. */
-export function commandLine({ dnsperf, core, to, load, questions, seconds, atEnd }: LoadRun): string[] {
-  const pinned = ['taskset', '-c', String(core), dnsperf];
+/** Its statistics are the last lines of the file, and short. */
+function readEnd(path: string): string {
+  const text = readFileSync(path, 'latin1');
+  return text.slice(Math.max(0, text.lastIndexOf('\nStatistics:')));
+}
+
+/** The command as one could type it. What it prints of each answer goes to the file without passing through us. */
+export function commandLine({ dnsperf, core, to, load, questions, seconds, atEnd, latencies }: LoadRun): string[] {
+  const intoFile = latencies === null ? [] : ['sh', '-c', 'exec "$@" >"$0"', latencies];
+  const pinned = [...intoFile, 'taskset', '-c', String(core), dnsperf];
   const target = ['-s', to.address, '-p', String(to.port), '-m', load.transport, '-d', questions];
   const amount = ['-l', String(seconds), '-t', String(lostAfterSeconds), '-T', '1'];
   const pace = ['-c', String(load.clients), '-q', String(load.outstanding)];
   const rate = load.queriesPerSecond === null ? [] : ['-Q', String(load.queriesPerSecond)];
-  return [...pinned, ...target, ...amount, ...pace, ...rate, ...(atEnd === 'done' ? ['-n', '1'] : [])];
+  const rest = [...(atEnd === 'done' ? ['-n', '1'] : []), ...(latencies === null ? [] : ['-v'])];
+  return [...pinned, ...target, ...amount, ...pace, ...rate, ...rest];
 }
 
 /** Reads the statistics at the end of dnsperf's output; throws when they are not there. */
-export function parseDnsperf(text: string): LoadResult {
+export function parseDnsperf(text: string): Omit<LoadResult, 'percentilesMs'> {
   const number = (name: string): number => {
     const found = new RegExp(`^ +${name}: +([\\d.]+)`, 'm').exec(text);
     if (found === null) throw new Error(`dnsperf says nothing about "${name}":\n${text}`);

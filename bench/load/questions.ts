@@ -1,32 +1,32 @@
 /**
- * What is asked, and the zone in which it is answered: names as pods use them, and as many distinct ones as a run of
- * misses needs. Everything is derived from a few numbers, so that every run asks the same.
+ * What is asked, as files of dnsperf's input: a name and a type per line, in the order in which they are asked. The
+ * names are those of names.ts; chance is a seed, so that every run and every server is asked the same.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { namespaces, outsideName, outsideNames, podName, range, searchPath, serviceName, services } from './names.js';
 
-/** Files of dnsperf's input. */
 export interface Questions {
-  /** Asked before the measurement, until the cache holds what is to be held and the code is compiled. */
+  /** Everything that is to be in the cache, asked once and first; null where warming up does it. */
+  readonly fill: string | null;
+  /** Asked before the measurement until the code is compiled. */
   readonly warmUp: string;
   readonly measured: string;
+  /** Of warming up and of measuring: what may be asked but once is done there. */
+  readonly atEnd: 'again' | 'done';
 }
 
 export interface QuestionFiles {
   readonly positive: Questions;
   readonly negative: Questions;
   readonly aaaa: Questions;
+  /** Few names asked often, many seldom: services, names that do not exist, AAAA, pods. */
+  readonly mix: Questions;
+  /** Outside names and services along a pod's search path, A and AAAA of each. */
+  readonly walk: Questions;
   /** Every name once: nothing is asked twice of one process. */
   readonly distinct: Questions;
 }
-
-export const zone = 'cluster.local';
-/** A question that every server of the bench answers with NOERROR once it serves. */
-export const firstQuestion = `svc-0.ns-0.svc.${zone}`;
-
-const services = 1000;
-const namespaces = 20;
-const ttlSeconds = 3600;
 
 /** More than any server answers in a second over one upstream; dnsperf stops where they end. */
 const distinctPerSecond = 60_000;
@@ -36,63 +36,108 @@ export function writeQuestions(
   folder: string,
   seconds: { readonly warmUp: number; readonly measured: number },
 ): QuestionFiles {
-  const write = (name: string, lines: readonly string[]): string => {
-    const path = join(folder, `${name}.txt`);
-    writeFileSync(path, `${lines.join('\n')}\n`);
-    return path;
+  const write = (name: string, lines: readonly string[]): string => writeLines(folder, name, lines);
+  const same = (name: string, lines: readonly string[]): Questions => {
+    const path = write(name, lines);
+    return { fill: null, warmUp: path, measured: path, atEnd: 'again' };
   };
-  const same = (path: string): Questions => ({ warmUp: path, measured: path });
-  const distinct = (name: string, count: number): string =>
-    write(
-      name,
-      range(count, (number) => `${name}-${number.toString(36)}.pod.${zone} A`),
-    );
+  const distinct = (word: string, count: number): string => write(word, distinctNames(word, Math.ceil(count)));
+  const universe = mixUniverse();
   return {
     positive: same(
-      write(
-        'positive',
-        range(services, (number) => `${serviceName(number)} A`),
-      ),
+      'positive',
+      range(services, (number) => `${serviceName(number)} A`),
     ),
     negative: same(
-      write(
-        'negative',
-        range(services, (number) => `${searchedName(number)} A`),
-      ),
+      'negative',
+      range(services, (number) => `${searchedName(number)} A`),
     ),
     aaaa: same(
-      write(
-        'aaaa',
-        range(services, (number) => `${serviceName(number)} AAAA`),
-      ),
+      'aaaa',
+      range(services, (number) => `${serviceName(number)} AAAA`),
     ),
+    mix: { ...same('mix', zipf(universe, mixLength)), fill: write('mix-all', universe) },
+    walk: same('walk', walk()),
     distinct: {
-      warmUp: distinct('warm', Math.ceil(seconds.warmUp * distinctPerSecond)),
-      measured: distinct('cold', Math.ceil(seconds.measured * distinctPerSecond)),
+      fill: null,
+      warmUp: distinct('warm', seconds.warmUp * distinctPerSecond),
+      measured: distinct('cold', seconds.measured * distinctPerSecond),
+      atEnd: 'done',
     },
   };
 }
 
-/** The zone file that answers all of them: addresses for services, a wildcard for pods, NXDOMAIN for the rest. */
-export function zoneFile(): string {
-  const soa = `@ ${ttlSeconds} SOA ns.dns hostmaster 1 7200 1800 86400 ${ttlSeconds}`;
-  const server = [`@ ${ttlSeconds} NS ns.dns`, `ns.dns ${ttlSeconds} A 10.96.0.10`];
-  const addresses = range(services, (number) => {
-    const owner = serviceName(number).slice(0, -zone.length - 1);
-    return `${owner} ${ttlSeconds} A 10.96.${1 + (number >> 8)}.${number & 0xff}`;
-  });
-  return `${[soa, ...server, ...addresses, `*.pod ${ttlSeconds} A 10.244.0.1`].join('\n')}\n`;
+/** Writes one file of questions and returns where it is. */
+export function writeLines(folder: string, name: string, lines: readonly string[]): string {
+  const path = join(folder, `${name}.txt`);
+  writeFileSync(path, `${lines.join('\n')}\n`);
+  return path;
 }
 
-function serviceName(number: number): string {
-  return `svc-${number}.ns-${number % namespaces}.svc.${zone}`;
+/** So many names that nobody else asks. */
+export function distinctNames(word: string, count: number): string[] {
+  return range(count, (number) => `${podName(word, number)} A`);
 }
 
 /** An outside name with the first suffix of a pod's search path, which is tried before the name itself. */
 function searchedName(number: number): string {
-  return `api-${number}.example.com.ns-${number % namespaces}.svc.${zone}`;
+  return `${outsideName(number)}.${searchPath(number % namespaces)[0]}`;
 }
 
-function range<T>(count: number, make: (number: number) => T): T[] {
-  return Array.from({ length: count }, (_, number) => make(number));
+/** Below dnsmasq's advice of 10,000 entries at most, so that nobody has to throw anything out. */
+const mixPods = 5000;
+const mixLength = 100_000;
+
+/** Everything that the mix asks, the most wanted first: of ten questions four are denied, as in a real cluster. */
+function mixUniverse(): string[] {
+  const hot = range(services, (number) => [
+    `${serviceName(number)} A`,
+    `${searchedName(number)} A`,
+    ...(number % 2 === 0 ? [`${serviceName(number)} AAAA`] : []),
+  ]).flat();
+  return [...hot, ...distinctNames('mix', mixPods)];
+}
+
+/** A sequence in which the n-th of `lines` comes with a frequency of 1/n. */
+export function zipf(lines: readonly string[], length: number, seed = 1): string[] {
+  const sums: number[] = [];
+  for (let rank = 1, sum = 0; rank <= lines.length; rank++) {
+    sum += 1 / rank;
+    sums.push(sum);
+  }
+  const random = seededRandom(seed);
+  return range(length, () => lines[firstAbove(sums, random() * sums[sums.length - 1])]);
+}
+
+/** The index of the first of the ascending `sums` that is above `value`. */
+function firstAbove(sums: readonly number[], value: number): number {
+  let low = 0;
+  let high = sums.length - 1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sums[middle] > value) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** Numbers from 0 to below 1, the same for the same seed (mulberry32). */
+function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** What resolvers with `search` and ndots:5 ask: each candidate with A and AAAA, until one has an address. */
+function walk(): string[] {
+  const candidates = range(outsideNames, (number) => {
+    const name = outsideName(number);
+    const service = serviceName(number);
+    return [...searchPath(number % namespaces).map((suffix) => `${name}.${suffix}`), name, service];
+  }).flat();
+  return candidates.flatMap((name) => [`${name} A`, `${name} AAAA`]);
 }

@@ -1,16 +1,19 @@
 /**
- * The servers measured against each other: every workload, in rounds, with one upstream for all, and a word on
- * progress for each measurement.
+ * The servers measured against each other: every workload, in rounds, with one upstream for all, then memory and
+ * numbers of threads, and a word on progress for each measurement.
  */
+import { spawnSync } from 'node:child_process';
 import { freePort } from '../../test/real/packets.js';
 import { inTemporaryFolder } from '../cleanup.js';
-import { figures, type WorkloadFigures } from '../report.js';
+import { figures, type WorkersFigures, type WorkloadFigures, workersFigures } from '../report.js';
 import { measure, type Sample, type Setting } from './measure.js';
+import { type MemoryFigures, measureMemory } from './memory.js';
 import { writeQuestions } from './questions.js';
 import { runRounds } from './rounds.js';
-import type { Server } from './servers.js';
+import { isAble, type Server } from './servers.js';
 import { whileUpstreamServes } from './upstream.js';
-import type { Workload } from './workloads.js';
+import { measureWorkers } from './workers.js';
+import { rateText, slowFactor, type Workload } from './workloads.js';
 
 export interface Match {
   /** Ours first. */
@@ -20,22 +23,44 @@ export interface Match {
   readonly seconds: number;
   readonly cores: Setting['cores'];
   readonly programs: { readonly dnsperf: string; readonly knotd: string };
+  /** Those whose memory is measured; not in rounds, as it hardly varies. */
+  readonly memoryOf: readonly Server[];
+  /** Ours with different numbers of threads. */
+  readonly workers: readonly { readonly workers: number; readonly server: Server }[];
   readonly progress: (line: string) => void;
 }
 
+export interface Figures {
+  readonly workloads: readonly WorkloadFigures[];
+  readonly memory: readonly MemoryFigures[];
+  readonly workers: readonly WorkersFigures[];
+}
+
 /** Long enough for every name to be cached and for the compiler to have done its work. */
-const warmUpSecondsMax = 2;
+const warmUpSecondsMax = 1;
 
 /** Measures all and leaves nothing running, nor files behind, whatever happens. */
-export function runMatch(match: Match): Promise<WorkloadFigures[]> {
+export function runMatch(match: Match): Promise<Figures> {
+  return whileSet(match, async (setting) => ({
+    workloads: await runWorkloads(match, setting),
+    memory: await runMemory(match, setting),
+    workers: await runWorkers(match, setting),
+  }));
+}
+
+/** What is there for every server: the upstream, the questions, and the load's core for everything but the server. */
+export function whileSet<T>(
+  { programs, cores, seconds }: Pick<Match, 'programs' | 'cores' | 'seconds'>,
+  use: (setting: Setting) => Promise<T>,
+): Promise<T> {
+  spawnSync('taskset', ['-a', '-c', '-p', String(cores.load), String(process.pid)]);
   return inTemporaryFolder('zerohop-bench-', async (folder) => {
-    const { programs, cores, seconds } = match;
     const upstream = { address: '127.0.0.1', port: await freePort() };
     const warmUpSeconds = Math.min(warmUpSecondsMax, seconds);
-    const questions = writeQuestions(folder, { warmUp: warmUpSeconds, measured: seconds });
+    const questions = writeQuestions(folder, { warmUp: warmUpSeconds, measured: slowFactor * seconds });
     const setting: Setting = { dnsperf: programs.dnsperf, cores, upstream, questions, warmUpSeconds, seconds, folder };
     const knot = { knotd: programs.knotd, core: cores.load, folder, at: upstream };
-    return whileUpstreamServes(knot, () => runWorkloads(match, setting));
+    return whileUpstreamServes(knot, () => use(setting));
   });
 }
 
@@ -44,25 +69,57 @@ async function runWorkloads(match: Match, setting: Setting): Promise<WorkloadFig
   const all: WorkloadFigures[] = [];
   for (const workload of workloads) {
     progress(`${workload.title}:`);
-    const subjects = servers.map((server) => ({
-      name: server.name,
-      measure: () => measure(server, workload, setting),
-    }));
-    const samples = await runRounds(subjects, rounds, (round, name, sample) =>
-      progress(`  ${round + 1}/${rounds} ${name.padEnd(10)} ${sampleText(sample)}`),
-    );
-    all.push(figures(workload, samples));
+    const subjects = servers
+      .filter((server) => isAble(server, workload))
+      .map((server) => ({ name: server.name, measure: () => measure(server, workload, setting) }));
+    const samples = await runRounds(subjects, rounds, (round, name, measured) => {
+      for (const [index, sample] of measured.entries()) {
+        const rate = rateText(workload.rates[index]);
+        progress(`  ${round + 1}/${rounds} ${name.padEnd(20)} ${rate.padEnd(10)} ${sampleText(sample)}`);
+      }
+    });
+    for (const [index, rate] of workload.rates.entries()) {
+      const atRate = [...samples].map(([name, its]) => [name, its.map((measured) => measured[index])] as const);
+      all.push(figures({ ...workload, rate }, new Map(atRate)));
+    }
   }
   return all;
+}
+
+async function runMemory({ memoryOf, progress }: Match, setting: Setting): Promise<MemoryFigures[]> {
+  const all: MemoryFigures[] = [];
+  if (memoryOf.length > 0) progress('memory:');
+  for (const server of memoryOf) {
+    const figure = await measureMemory(server, setting);
+    const texts = figure.steps.map(({ entries, anonymousBytes }) =>
+      anonymousBytes === null ? '' : `${(anonymousBytes / 1e6).toFixed(1)} MB with ${entries.toLocaleString('en-US')}`,
+    );
+    progress(`  ${server.name.padEnd(20)} ${texts.filter(Boolean).join(', ')}`);
+    all.push(figure);
+  }
+  return all;
+}
+
+async function runWorkers({ workers, rounds, progress }: Match, setting: Setting): Promise<WorkersFigures[]> {
+  if (workers.length === 0) return [];
+  progress('answering threads:');
+  const subjects = workers.map(({ server }) => ({ name: server.name, measure: () => measureWorkers(server, setting) }));
+  const samples = await runRounds(subjects, rounds, (round, name, sample) =>
+    progress(
+      `  ${round + 1}/${rounds} ${name.padEnd(20)} ${sampleText(sample)}, hit ratio ${sample.hitRatio.toFixed(4)}`,
+    ),
+  );
+  return workers.map((each) => workersFigures(each.workers, samples.get(each.server.name)!));
 }
 
 function sampleText(sample: Sample): string {
   const cost = `${sample.microsecondsPerAnswer.toFixed(2).padStart(6)} µs CPU per answer`;
   const pace = `${Math.round(sample.answersPerSecond).toLocaleString('en-US').padStart(8)} answers/s`;
   const busy = `${Math.round(sample.serverShare * 100)} % of its core`;
-  const trouble = [
+  const more = [
+    ...(sample.percentilesMs === null ? [] : [`p99 ${sample.percentilesMs.p99.toFixed(3)} ms`]),
     ...(sample.lost > 0 ? [`${sample.lost} lost`] : []),
     ...(sample.wrong > 0 ? [`${sample.wrong} wrong`] : []),
   ];
-  return [cost, pace, busy, ...trouble].join(', ');
+  return [cost, pace, busy, ...more].join(', ');
 }

@@ -1,102 +1,94 @@
 /**
- * How each server under test is started: its command and the configuration written for it. All get the same task:
- * one address, one upstream, a cache in which nothing expires during a run, no log of queries. A server is one entry
- * here; nothing else of the bench knows any by name.
+ * How servers under test are started that take node-cache's command line: zerohop, and any `--peer`. All servers get
+ * the same task: one address, one upstream, a cache in which nothing expires during a run, no log of queries. A
+ * server is one entry here or in peers.ts; nothing else of the bench knows any by name.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Place } from '../../test/real/packets.js';
-import type { Workload } from './workloads.js';
+import { type Ability, abilities, type Workload } from './workloads.js';
 
 export interface Server {
   /** As the table has it. */
   readonly name: string;
+  readonly able: Ability;
   /** The command that serves in the foreground, its configuration written into `folder`. */
   command(wish: ServerWish): readonly string[];
+  /** Whether the first of `sidePorts` serves /metrics. */
+  readonly hasMetrics: boolean;
+  /** How many entries its cache can be told to keep; 0 when there is none. */
+  readonly entriesMax: number;
 }
 
 export interface ServerWish {
   readonly folder: string;
   readonly at: Place;
   readonly upstream: Place;
-  /** A free port of 127.0.0.1 for what is served beside DNS. */
-  readonly sidePort: number;
+  /** Free ports of 127.0.0.1 for what is served beside DNS. */
+  readonly sidePorts: readonly [number, number];
   readonly aaaa: Workload['aaaa'];
 }
 
+export function isAble(server: Server, { needs }: Pick<Workload, 'needs'>): boolean {
+  return abilities.indexOf(server.able) >= abilities.indexOf(needs);
+}
+
 /** Answers kept per kind, and for how long: more than is asked, longer than a run. */
-const entries = 100_000;
-const ttlSeconds = 3600;
+export const entries = 100_000;
+export const cacheTtlSeconds = 3600;
+
+/** What is not the same for all servers of a kind. */
+export interface Extras {
+  /** Flags of the program's own. */
+  readonly flags?: readonly string[];
+  /** A file that the Corefile imports. */
+  readonly imports?: string;
+  /** Entries kept of each kind. */
+  readonly entries?: number;
+}
 
 /** zerohop from this built entry, as `node dist/src/main.js`. */
-export function zerohop(name: string, entry: string): Server {
+export function zerohop(name: string, entry: string, extras: Extras = {}): Server {
+  const flags = ['-handover=', ...(extras.flags ?? [])];
+  return nodeCacheLike(name, [process.execPath, entry], { ...extras, flags });
+}
+
+/** Any program that takes node-cache's command line and a Corefile. */
+export function nodeCacheLike(name: string, program: readonly string[], extras: Extras = {}): Server {
   return {
     name,
+    able: 'misses',
+    hasMetrics: true,
+    entriesMax: extras.entries ?? entries,
     command(wish) {
       const path = join(wish.folder, 'Corefile');
-      writeFileSync(path, corefile(wish));
-      const alone = ['-localip', wish.at.address, '-setupinterface=false', '-setupiptables=false', '-handover='];
-      const metrics = ['-metrics-listen-address', `127.0.0.1:${wish.sidePort}`];
-      return [process.execPath, entry, '-conf', path, ...alone, ...metrics];
+      writeFileSync(path, corefile(wish, extras));
+      const alone = ['-localip', wish.at.address, '-setupinterface=false', '-setupiptables=false'];
+      const base = ['-basecorefile', join(wish.folder, 'no-base')];
+      const metrics = ['-metrics-listen-address', `127.0.0.1:${wish.sidePorts[1]}`];
+      return [...program, '-conf', path, ...base, ...alone, ...metrics, ...(extras.flags ?? [])];
     },
   };
 }
 
-function corefile({ at, upstream, aaaa }: ServerWish): string {
+/** As the Corefile that is deployed with node-cache: errors and metrics are on, the log is off. */
+function corefile({ at, upstream, sidePorts, aaaa }: ServerWish, extras: Extras): string {
+  const kept = `${extras.entries ?? entries} ${cacheTtlSeconds}`;
+  const more = [
+    ...(aaaa === 'policy' ? ['    template ANY AAAA {\n        rcode NOERROR\n    }\n'] : []),
+    ...(extras.imports === undefined ? [] : [`    import ${extras.imports}\n`]),
+  ];
   return `.:${at.port} {
     bind ${at.address}
     errors
     cache {
-        success ${entries} ${ttlSeconds}
-        denial ${entries} ${ttlSeconds}
+        success ${kept}
+        denial ${kept}
     }
-    ${aaaa === 'policy' ? 'aaaa nodata' : ''}
-    forward . ${upstream.address}:${upstream.port} {
+${more.join('')}    forward . ${upstream.address}:${upstream.port} {
         force_tcp
     }
+    prometheus 127.0.0.1:${sidePorts[0]}
 }
-`;
-}
-
-/**
- * Unbound as a cache in front of the same upstream: one thread, as zerohop has one answering thread; no validation,
- * as the others do none; memory for about as many answers as zerohop may keep.
- */
-export function unbound(program: string): Server {
-  return {
-    name: 'unbound',
-    command(wish) {
-      const path = join(wish.folder, 'unbound.conf');
-      writeFileSync(path, unboundConfiguration(wish));
-      return [program, '-d', '-c', path];
-    },
-  };
-}
-
-function unboundConfiguration({ folder, at, upstream }: ServerWish): string {
-  return `server:
-    interface: ${at.address}
-    port: ${at.port}
-    access-control: 127.0.0.0/8 allow
-    num-threads: 1
-    directory: "${folder}"
-    chroot: ""
-    username: ""
-    pidfile: ""
-    use-syslog: no
-    verbosity: 0
-    do-ip6: no
-    module-config: "iterator"
-    do-not-query-localhost: no
-    msg-cache-size: 32m
-    rrset-cache-size: 64m
-    outgoing-range: 8192
-    num-queries-per-thread: 4096
-    tcp-upstream: yes
-remote-control:
-    control-enable: no
-forward-zone:
-    name: "."
-    forward-addr: ${upstream.address}@${upstream.port}
 `;
 }

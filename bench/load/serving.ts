@@ -62,8 +62,8 @@ async function isAnswered({ address, port }: Place, question: string): Promise<b
   }
 }
 
-/** `NAME IN A` with RD, in wire form. */
-function addressQuery(name: string): Buffer {
+/** `NAME IN A` with RD and id 0x2a2a, in wire form. */
+export function addressQuery(name: string): Buffer {
   const labels = name.split('.').map((label) => `${String.fromCharCode(label.length)}${label}`);
   const header = Buffer.from('2a2a01000001000000000000', 'hex');
   return Buffer.concat([header, Buffer.from(`${labels.join('')}\0`, 'latin1'), Buffer.from([0, 1, 0, 1])]);

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readArguments, type Wishes } from '../../bench/arguments.js';
 
-const workloads = ['cached', 'uncached'];
+const choices = { workloads: ['cached', 'uncached'], servers: ['unbound', 'knot'] };
 
 function wishes(...words: string[]): Wishes {
-  const reading = readArguments(words, workloads);
+  const reading = readArguments(words, choices);
   assert.ok('wishes' in reading, JSON.stringify(reading));
   return reading.wishes;
 }
@@ -15,16 +15,20 @@ test('without arguments it is five rounds of everything', () => {
     micro: false,
     quick: false,
     rounds: 5,
-    seconds: 5,
+    seconds: 1.5,
     only: null,
+    rate: null,
+    servers: null,
+    peers: [],
     against: null,
+    soak: null,
     results: null,
   });
 });
 
 test('--quick is fewer and shorter rounds, unless told otherwise', () => {
   const quick = wishes('--quick');
-  assert.ok(quick.rounds < 5 && quick.seconds < 5);
+  assert.ok(quick.rounds < 5 && quick.seconds < 1.5);
   assert.deepEqual(wishes('--quick', '--rounds', '7'), { ...quick, rounds: 7 });
   assert.deepEqual(wishes('--seconds=0.5', '--quick'), { ...quick, seconds: 0.5 });
 });
@@ -41,6 +45,17 @@ test('the rest is taken as it is', () => {
   assert.deepEqual([only, against, results, micro], ['uncached', 'HEAD~1', 'x', true]);
 });
 
+test('rates, servers, peers and the soak are read', () => {
+  assert.equal(wishes('--rate', '20000').rate, 20_000);
+  assert.equal(wishes('--rate=max').rate, 'saturated');
+  assert.deepEqual(wishes('--servers=knot,unbound').servers, ['knot', 'unbound']);
+  assert.deepEqual(wishes('--peer', 'node-cache=/a=b', '--peer=old=/c').peers, [
+    { name: 'node-cache', path: '/a=b' },
+    { name: 'old', path: '/c' },
+  ]);
+  assert.equal(wishes('--soak', '300').soak, 300);
+});
+
 test('what cannot be is one sentence that says what can', () => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [['--rounds', '0'], /--rounds takes a whole number from 1 to 99/],
@@ -53,22 +68,44 @@ test('what cannot be is one sentence that says what can', () => {
     [['--seconds', '601'], /--seconds/],
     [['--only', 'cache'], /--only takes one of cached, uncached, not cache/],
     [['--only'], /--only/],
+    [['--rate', '0'], /--rate takes a whole number of questions a second from 1 to 1000000, or max/],
+    [['--rate', 'fast'], /--rate/],
+    [['--rate', '1.5'], /--rate/],
+    [['--servers', 'unbound,bind'], /--servers takes unbound,knot, not bind/],
+    [['--servers', ''], /--servers/],
+    [['--peer', 'node-cache'], /--peer takes NAME=PATH/],
+    [['--peer', '=/bin/node-cache'], /--peer/],
+    [['--peer', 'a='], /--peer/],
+    [['--peer', 'a=/a', '--peer', 'a=/b'], /a name that no other server has/],
+    [['--peer', 'knot=/a'], /a name that no other server has/],
+    [['--soak', '9'], /--soak takes a number of seconds from 10 to 86400/],
+    [['--soak', 'long'], /--soak/],
     [['--speed'], /--speed/],
     [['fast'], /fast/],
   ];
   for (const [words, sentence] of cases) {
-    const reading = readArguments(words, workloads);
+    const reading = readArguments(words, choices);
     assert.match('usage' in reading ? reading.usage : '', sentence, words.join(' '));
   }
 });
 
 test('--help names every option and workload', () => {
   for (const word of ['--help', '-h']) {
-    const reading = readArguments([word], workloads);
+    const reading = readArguments([word], choices);
     assert.ok('help' in reading);
-    for (const option of ['--quick', '--rounds', '--seconds', '--only', '--against', '--results', '--micro']) {
+    for (const option of [
+      '--quick',
+      '--rounds',
+      '--rate',
+      '--servers',
+      '--peer',
+      '--soak',
+      '--against',
+      '--results',
+      '--micro',
+    ]) {
       assert.ok(reading.help.includes(option), option);
     }
-    assert.ok(reading.help.includes('cached, uncached'));
+    assert.ok(reading.help.includes('cached, uncached') && reading.help.includes('unbound, knot'));
   }
 });

@@ -16,14 +16,32 @@ test('one round of cached answers gives a table and JSON, and no answer is wrong
   skip: needs('dnsperf', 'unbound', 'knotd', 'taskset') || oneCore,
 }, async () => {
   await inTemporaryFolder('zerohop-test-', async (folder) => {
-    const words = ['--only', 'cached', '--rounds', '1', '--seconds', '0.3', '--results', folder];
+    const words = [
+      '--only',
+      'cached',
+      '--rounds',
+      '1',
+      '--seconds',
+      '0.2',
+      '--servers',
+      'unbound,echo',
+      '--results',
+      folder,
+    ];
     const { status, stdout, stderr } = await run([...bench, ...words], 60_000);
     assert.equal(status, 0, stderr);
-    assert.match(stdout, /\| cached answer over UDP \| zerohop \| \*\*\d/);
-    assert.match(stderr, /1\/1 unbound +\d/);
-    const [file] = readdirSync(folder);
+    assert.match(stdout, /\| cached answer over UDP, saturated \| zerohop \| \*\*\d/);
+    assert.match(stderr, /1\/1 unbound +saturated +\d/);
+    const [file, drawn] = readdirSync(folder).sort();
     const report = JSON.parse(readFileSync(join(folder, file), 'utf8')) as Report;
-    const [zerohop, unbound] = report.workloads[0].servers;
+    assert.match(readFileSync(join(folder, drawn), 'utf8'), /^<svg [\s\S]*zerohop[\s\S]*<\/svg>\n$/);
+    assert.deepEqual(
+      report.workloads.map(({ rate }) => rate),
+      ['saturated', 20_000, 1000],
+    );
+    const [zerohop, unbound, echo] = report.workloads[0].servers;
+    assert.equal(echo.wrong, 0);
+    assert.ok(report.workloads[2].servers.every(({ percentilesMs }) => percentilesMs!.p50 > 0));
     assert.deepEqual([zerohop.name, zerohop.wrong, unbound.name, unbound.wrong], ['zerohop', 0, 'unbound', 0]);
     assert.ok(zerohop.answers > 100 && unbound.answers > 100);
     assert.ok(zerohop.microsecondsPerAnswer.median > 0 && unbound.ratio!.median > 0);
@@ -31,7 +49,7 @@ test('one round of cached answers gives a table and JSON, and no answer is wrong
 });
 
 test('missing programs are one sentence', async () => {
-  const program = start(bench, { PATH: '' });
+  const program = start([...bench, '--servers', 'unbound'], { PATH: '' });
   const { status, stderr } = await program.finished;
   assert.deepEqual(
     [status, stderr],

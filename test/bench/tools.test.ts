@@ -8,6 +8,8 @@ import { findTools, toolVersion } from '../../bench/tools.js';
 const outputs = {
   dnsperf: 'DNS Performance Testing Tool\nVersion 2.10.0\n\nError: input file contains no data',
   unbound: 'Version 1.17.1\n\nConfigure line: --build=x86_64-linux-gnu',
+  dnsmasq: 'Dnsmasq version 2.90  Copyright (c) 2000-2024 Simon Kelley',
+  dnsdist: 'dnsdist 1.7.3 (Lua 5.1.4 [LuaJIT 2.1.0-beta3])',
   knotd: 'knotd (Knot DNS), version 3.2.6',
   taskset: 'taskset from util-linux 2.38.1',
 } as const;
@@ -38,7 +40,7 @@ test('every program tells its version in its own way', async () => {
       chmodSync(path, 0o755);
       return toolVersion(tool as keyof typeof outputs, path);
     });
-    assert.deepEqual(versions, ['2.10.0', '1.17.1', '3.2.6', '2.38.1']);
+    assert.deepEqual(versions, ['2.10.0', '1.17.1', '2.90', '1.7.3', '3.2.6', '2.38.1']);
     assert.equal(toolVersion('dnsperf', join(folder, 'none')), '?');
   });
 });

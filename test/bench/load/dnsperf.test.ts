@@ -70,6 +70,7 @@ test('the command line pins the load, and asks as it was told', () => {
     questions: 'names.txt',
     seconds: 2,
     atEnd: 'again',
+    latencies: null,
   };
   const again = commandLine(wish).join(' ');
   assert.equal(
@@ -78,4 +79,7 @@ test('the command line pins the load, and asks as it was told', () => {
   );
   const once = commandLine({ ...wish, atEnd: 'done', load: { ...wish.load, queriesPerSecond: 1000 } }).join(' ');
   assert.equal(once, `${again} -Q 1000 -n 1`);
+  const timed = commandLine({ ...wish, latencies: 'file' });
+  assert.deepEqual(timed.slice(0, 4), ['sh', '-c', 'exec "$@" >"$0"', 'file']);
+  assert.equal(timed.slice(4).join(' '), `${again} -v`);
 });

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { inTemporaryFolder } from '../../../bench/cleanup.js';
-import { type ServerWish, unbound, zerohop } from '../../../bench/load/servers.js';
+import { isAble, nodeCacheLike, type ServerWish, zerohop } from '../../../bench/load/servers.js';
 import { parseConfig } from '../../../src/config/load.js';
 import { loadOptions } from '../../resolve/lane-fixture.js';
 
@@ -11,7 +10,7 @@ const wish = (folder: string, aaaa: ServerWish['aaaa']): ServerWish => ({
   folder,
   at: { address: '127.0.0.1', port: 5300 },
   upstream: { address: '127.0.0.1', port: 5301 },
-  sidePort: 5302,
+  sidePorts: [5302, 5303],
   aaaa,
 });
 
@@ -36,13 +35,31 @@ test('zerohop gets a Corefile that it reads without a warning, and that keeps ev
   });
 });
 
-test('unbound gets the same address and upstream, and asks over TCP too', async () => {
+test('any program with that command line gets the same, and nothing that only zerohop knows', async () => {
   await inTemporaryFolder('zerohop-test-', async (folder) => {
-    const command = unbound('/usr/sbin/unbound').command(wish(folder, 'policy'));
-    assert.deepEqual(command, ['/usr/sbin/unbound', '-d', '-c', join(folder, 'unbound.conf')]);
-    const text = readFileSync(command[3], 'utf8');
-    for (const line of ['port: 5300', 'forward-addr: 127.0.0.1@5301', 'tcp-upstream: yes', 'num-threads: 1']) {
-      assert.ok(text.includes(line), line);
-    }
+    const peer = nodeCacheLike('node-cache', ['/bin/node-cache']);
+    const command = peer.command(wish(folder, 'policy'));
+    const flags = command.filter((word) => word.startsWith('-')).map((word) => word.split('=')[0]);
+    assert.equal(command[0], '/bin/node-cache');
+    assert.deepEqual(flags, [
+      '-conf',
+      '-basecorefile',
+      '-localip',
+      '-setupinterface',
+      '-setupiptables',
+      '-metrics-listen-address',
+    ]);
+    const corefile = readFileSync(command[2], 'utf8');
+    assert.match(corefile, /template ANY AAAA \{\s+rcode NOERROR\s+\}/);
+    assert.doesNotMatch(corefile, /aaaa /);
+    const own = zerohop('zerohop', '/main.js', { flags: ['-workers', '2'] });
+    assert.equal(readFileSync(own.command(wish(folder, 'policy'))[3], 'utf8'), corefile);
+    assert.deepEqual(own.command(wish(folder, 'policy')).slice(-3), ['-handover=', '-workers', '2']);
   });
+});
+
+test('who is able to do more does everything that needs less', () => {
+  const able = (name: 'packets' | 'names' | 'cache' | 'misses') => ({ ...zerohop('', ''), able: name });
+  assert.ok(isAble(able('misses'), { needs: 'packets' }) && isAble(able('names'), { needs: 'names' }));
+  assert.ok(!isAble(able('packets'), { needs: 'names' }) && !isAble(able('cache'), { needs: 'misses' }));
 });

@@ -1,0 +1,155 @@
+/**
+ * The report as Markdown: a long table that hides nothing, for whoever runs the bench, and the short ones of the
+ * README. Both say where the figures come from and what disturbed them.
+ */
+
+import type { Spread } from './load/statistics.js';
+import { rateText } from './load/workloads.js';
+import type { Report, ServerFigures, WorkloadFigures } from './report.js';
+import { verdicts } from './targets.js';
+
+/** One line per workload, rate and server. */
+export function longTable(report: Report): string {
+  const ours = report.workloads[0]?.servers[0]?.name ?? '';
+  const head = [
+    `| work | server | CPU per answer, µs | of it user | answers/s | p50, p99, p99.9, ms | lost | wrong | ${ours} ÷ server |`,
+    '|---|---|--:|--:|--:|--:|--:|--:|--:|',
+  ];
+  const lines = report.workloads.flatMap((workload) =>
+    workload.servers.map((server, index) => longLine(index === 0 ? fullTitle(workload) : '', server)),
+  );
+  return report.workloads.length === 0 ? '' : [...head, ...lines].join('\n');
+}
+
+function fullTitle({ title, rate }: Pick<WorkloadFigures, 'title' | 'rate'>): string {
+  return `${title}, ${rateText(rate)}`;
+}
+
+function longLine(title: string, server: ServerFigures): string {
+  return line([
+    title,
+    server.name,
+    `**${server.microsecondsPerAnswer.median.toFixed(2)}** (${range(server.microsecondsPerAnswer)})`,
+    server.userMicrosecondsPerAnswer.toFixed(2),
+    count(server.answersPerSecond),
+    percentilesText(server),
+    portion(server.lost, server.answers + server.lost),
+    portion(server.wrong, server.answers),
+    server.ratio === null ? '' : `**${server.ratio.median.toFixed(2)}** (${range(server.ratio)})`,
+  ]);
+}
+
+function percentilesText({ percentilesMs }: ServerFigures): string {
+  if (percentilesMs === null) return '';
+  return [percentilesMs.p50, percentilesMs.p99, percentilesMs.p999].map((value) => value.toFixed(3)).join(', ');
+}
+
+/** What the README shows: a table per subject, those without figures left out. */
+export function shortTables(report: Report): string {
+  const parts = [
+    ['CPU per answer, µs (user + system)', cpuTable(report)],
+    ['Latency p50, p99, p99.9, ms', latencyTable(report)],
+    ['Anonymous memory, MB', memoryTable(report)],
+    ['Answering threads, all on one core', workersTable(report)],
+    ['What was promised', promisesTable(report)],
+  ];
+  const shown = parts.filter(([, text]) => text !== '').map(([title, text]) => `**${title}**\n\n${text}`);
+  return [...shown, [provenance(report), ...disturbances(report)].join('\n')].join('\n\n');
+}
+
+function cpuTable({ workloads }: Report): string {
+  return crossTable(workloads, (server) => {
+    const { microsecondsPerAnswer, userMicrosecondsPerAnswer, systemMicrosecondsPerAnswer } = server;
+    const parts = `${userMicrosecondsPerAnswer.toFixed(1)} + ${systemMicrosecondsPerAnswer.toFixed(1)}`;
+    const trouble = server.lost + server.wrong === 0 ? '' : ` (lost ${server.lost}, wrong ${server.wrong})`;
+    return `**${microsecondsPerAnswer.median.toFixed(1)}** (${parts})${trouble}`;
+  });
+}
+
+function latencyTable({ workloads }: Report): string {
+  const timed = workloads.filter(({ servers }) => servers.some(({ percentilesMs }) => percentilesMs !== null));
+  return crossTable(timed, percentilesText);
+}
+
+/** Work by line, server by column. */
+function crossTable(workloads: readonly WorkloadFigures[], cell: (server: ServerFigures) => string): string {
+  const names = [...new Set(workloads.flatMap(({ servers }) => servers.map(({ name }) => name)))];
+  if (names.length === 0) return '';
+  const lines = workloads.map((workload) => {
+    const cells = names.map((name) => workload.servers.find((server) => server.name === name));
+    return line([fullTitle(workload), ...cells.map((server) => (server === undefined ? '' : cell(server)))]);
+  });
+  return [line(['work', ...names]), `|---|${'--:|'.repeat(names.length)}`, ...lines].join('\n');
+}
+
+function memoryTable({ memory }: Report): string {
+  if (memory.length === 0) return '';
+  const steps = memory[0].steps.map(({ entries }) =>
+    entries === 0 ? 'after start' : `${count(entries)} answers cached`,
+  );
+  const lines = memory.map(({ name, steps: its }) =>
+    line([name, ...its.map(({ anonymousBytes: bytes }) => (bytes === null ? '' : (bytes / 1e6).toFixed(1)))]),
+  );
+  return [line(['server', ...steps]), `|---|${'--:|'.repeat(steps.length)}`, ...lines].join('\n');
+}
+
+function workersTable({ workers }: Report): string {
+  if (workers.length === 0) return '';
+  const head = line(['-workers', 'CPU per answer, µs', 'answers/s', 'hit ratio', 'lost', 'reckoned for as many cores']);
+  const lines = workers.map((each) =>
+    line([
+      String(each.workers),
+      `**${each.microsecondsPerAnswer.median.toFixed(2)}** (${range(each.microsecondsPerAnswer)})`,
+      count(each.answersPerSecond),
+      each.hitRatio.median.toFixed(4),
+      String(each.lost),
+      `${count(each.projectedAnswersPerSecond)} answers/s`,
+    ]),
+  );
+  return [head, '|--:|--:|--:|--:|--:|--:|', ...lines].join('\n');
+}
+
+function promisesTable(report: Report): string {
+  const all = verdicts(report);
+  if (all.length === 0) return '';
+  const lines = all.map(({ promise, measured, isMet }) => line([promise, measured, isMet ? 'met' : '**missed**']));
+  return [line(['promise', 'measured', '']), '|---|---|---|', ...lines].join('\n');
+}
+
+function line(cells: readonly string[]): string {
+  return `| ${cells.join(' | ')} |`;
+}
+
+function count(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+function range({ min, max }: Spread): string {
+  return `${min.toFixed(2)}–${max.toFixed(2)}`;
+}
+
+function portion(part: number, of: number): string {
+  return part === 0 ? '0' : `${part} (${((100 * part) / of).toPrecision(2)} %)`;
+}
+
+/** Where the figures come from, in a few sentences. */
+export function provenance({ command, at, commit, machine, versions, rounds, seconds }: Report): string {
+  const programs = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const tree = commit.dirty ? `${commit.name} with changes` : commit.name;
+  return `\`${command}\`, ${at.slice(0, 10)}, commit ${tree}: median (lowest–highest) of ${rounds} interleaved rounds of \
+${seconds} s with fresh processes, the server on one core, load and upstream on another; CPU is user and system time \
+from /proc. ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node.js ${machine.node.slice(1)}, ${programs.join(', ')}.`;
+}
+
+/** From this share on, what others did on the server's core is said under the table. */
+const disturbedShare = 0.05;
+
+/** A blank line and a sentence, if there is something to say. */
+export function disturbances({ workloads }: Report): string[] {
+  const worst = Math.max(0, ...workloads.flatMap(({ servers }) => servers.map((server) => server.othersShareMax)));
+  if (worst < disturbedShare) return [];
+  return [
+    '',
+    `The machine was not idle: up to ${Math.round(worst * 100)} % of the server's core went to other processes.`,
+  ];
+}

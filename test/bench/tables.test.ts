@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { figures, type Report, workersFigures } from '../../bench/report.js';
+import { longTable, shortTables } from '../../bench/tables.js';
+import { cached, reportOf, sample, samples } from './report-fixture.js';
+
+test('the long table shows what was lost and what was wrong', () => {
+  const lines = longTable(reportOf(samples)).split('\n');
+  assert.ok(lines[0].includes('zerohop ÷ server'));
+  assert.equal(
+    lines[2],
+    '| cached answer, saturated | zerohop | **5.00** (4.00–6.00) | 1.25 | 100,000 |  | 0 | 0 |  |',
+  );
+  assert.equal(
+    lines[3],
+    '|  | unbound | **8.00** (8.00–10.00) | 2.00 | 100,000 |  | 6 (0.20 %) | 30 (1.0 %) | **0.50** (0.50–0.75) |',
+  );
+  assertEven(lines);
+});
+
+test('the short tables have a column per server, and nothing of what was not measured', () => {
+  const text = shortTables(reportOf(samples));
+  assert.ok(text.includes('| work | zerohop | unbound |'));
+  assert.ok(text.includes('| **5.0** (1.3 + 3.8) | **8.0** (2.0 + 6.0) (lost 6, wrong 30) |'));
+  assert.doesNotMatch(text, /Latency|Memory|memory|Answering threads|not idle|with changes/);
+  for (const part of ['`npm run bench`', '2026-01-02', 'abc1234', '3 interleaved rounds of 5 s', 'dnsperf 2.10.0']) {
+    assert.ok(text.includes(part), part);
+  }
+});
+
+test('a server that did not do some work leaves its cell empty', () => {
+  const other = figures({ name: 'echo', title: 'echo', rate: 1000 }, new Map([['zerohop', [sample(30)]]]));
+  const report: Report = { ...reportOf(samples), workloads: [figures(cached, samples), other] };
+  const lines = shortTables(report).split('\n');
+  assert.ok(lines.includes('| echo, 1,000 q/s | **30.0** (7.5 + 22.5) |  |'));
+});
+
+test('latency, memory and threads get a table each when they were measured', () => {
+  const timed = sample(4, { percentilesMs: { p50: 0.05, p99: 0.2, p999: 1.25, max: 3 } });
+  const threads = [1, 2].map((workers) => workersFigures(workers, [{ ...timed, hitRatio: 0.9251 }]));
+  const memory = [
+    { entries: 0, anonymousBytes: 25_000_000 },
+    { entries: 100_000, anonymousBytes: null },
+  ];
+  const report: Report = {
+    ...reportOf(new Map([['zerohop', [timed]]])),
+    memory: [{ name: 'dnsmasq', steps: memory }],
+    workers: threads,
+  };
+  const text = shortTables(report);
+  assert.ok(text.includes('| cached answer, saturated | 0.050, 0.200, 1.250 |'));
+  assert.ok(text.includes('| server | after start | 100,000 answers cached |\n|---|--:|--:|\n| dnsmasq | 25.0 |  |'));
+  assert.ok(text.includes('| 2 | **4.00** (4.00–4.00) | 100,000 | 0.9251 | 0 | 500,000 answers/s |'));
+  for (const block of text.split('\n\n')) if (block.startsWith('|')) assertEven(block.split('\n'));
+});
+
+test('a neighbour on the core, and changes that are in no commit, are told', () => {
+  const disturbed = new Map([['zerohop', [sample(4, { othersShare: 0.2 })]]]);
+  const text = shortTables({ ...reportOf(disturbed), commit: { name: 'abc1234', dirty: true } });
+  assert.match(text, /up to 20 % of the server's core went to other processes/);
+  assert.match(text, /abc1234 with changes/);
+});
+
+function assertEven(lines: readonly string[]): void {
+  assert.equal(new Set(lines.map((line) => line.split('|').length)).size, 1, 'every line has as many cells');
+}

@@ -41,6 +41,8 @@ export const pendingMax = 16_384;
 export const waitersPerQuestionMax = 1_024;
 /** Clients waiting for all questions together; about 600 bytes each. */
 export const waitersMax = 65_536;
+/** What one client may always wait for, however many others there are. */
+export const clientWaitersLeast = 64;
 /** An upstream that has not answered by now never will, for this client: DESIGN promises SERVFAIL within 2 s. */
 export const queryDeadlineMs = 1_900;
 /** No `read_timeout`, however long, makes a client wait longer than this. */

@@ -21,6 +21,7 @@ export const eventNames = [
   'tcpClosedSlow', // a client that did not read its answers
   'coalesced', // questions that joined one already asked
   'overloadedPending', // too many distinct questions in flight
+  'overloadedClient', // one client had more than its share of the questions in flight
   'overloadedWaiters', // too many clients waiting
   'overloadedHandOver', // the control lane does not keep up with what threads hand it
   'staleOnFailure', // stale answers because the upstream failed

@@ -39,6 +39,7 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   tcpClosedSlow: { ...tcpClosed, labels: { cause: 'slow' } },
   coalesced: { name: 'zerohop_coalesced_queries_total', help: 'Queries that joined a question already being asked.' },
   overloadedPending: { ...overloaded, labels: { bound: 'questions' } },
+  overloadedClient: { ...overloaded, labels: { bound: 'client' } },
   overloadedWaiters: { ...overloaded, labels: { bound: 'waiters' } },
   overloadedHandOver: { ...overloaded, labels: { bound: 'hand_over' } },
   staleOnFailure: { ...stale, labels: { cause: 'failure' } },

@@ -170,18 +170,23 @@ export class Forwarder {
 
   /** Puts a question with its waiter into the table; without room the waiter is told so. */
   #take(pending: Pending): boolean {
-    if (this.#table.hasRoom) {
+    const { counters } = this.#world.lane;
+    const client = clientOf(pending);
+    const hasShare = client === undefined || this.#table.hasShareFor(client);
+    if (this.#table.hasRoom && hasShare) {
       this.#table.add(pending);
       return true;
     }
-    this.#world.lane.counters.count('overloadedPending');
+    counters.count(hasShare ? 'overloadedPending' : 'overloadedClient');
     for (const waiter of pending.waiters) this.#settler.sendFailure(waiter, pending.zone, 'no-room');
     return false;
   }
 
   #ask(pending: Pending, transport: Transport): void {
     if (!this.#take(pending)) return;
-    const request = this.#request(pending.question, pending.recursionDesired, transport);
+    const client = clientOf(pending);
+    const asked = this.#request(pending.question, pending.recursionDesired, transport);
+    const request = client === undefined ? asked : { ...asked, client };
     if (pending.hasStale && pending.waiters.length > 0) this.#watchPatience(pending);
     pending.route.ask(request, (outcome) => this.#finish(pending, outcome));
   }
@@ -218,4 +223,9 @@ export class Forwarder {
 function isAnswered(message: Uint8Array): boolean {
   const rcode = messageRcode(message);
   return rcode === rcodeNoError || rcode === rcodeNxDomain;
+}
+
+/** Who asked first; undefined where we ask for ourselves. */
+function clientOf({ waiters }: Pending): string | undefined {
+  return waiters[0]?.asker.remote.address;
 }

@@ -3,7 +3,7 @@
  * in one place, when its outcome is there; everything that waits is bounded here.
  */
 import { lower } from '../dns/wire.js';
-import { pendingMax, waitersMax, waitersPerQuestionMax } from '../limits.js';
+import { clientWaitersLeast, pendingMax, waitersMax, waitersPerQuestionMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Route } from './route.js';
 import type { ServedZone } from './zones.js';
@@ -49,6 +49,8 @@ export function pendingId(question: Uint8Array, identity: Identity): string {
 export class PendingTable {
   readonly #pending = new Map<string, Pending>();
   #waiters = 0;
+  /** Waiters by the client's address; none is 0, so there are no more of them than waiters. */
+  readonly #ofClient = new Map<string, number>();
 
   get size(): number {
     return this.#pending.size;
@@ -67,16 +69,25 @@ export class PendingTable {
     return this.#pending.size < pendingMax && this.#waiters < waitersMax;
   }
 
+  /**
+   * Whether this client may wait for one more. It may have as much as is still free for others: one that floods us
+   * gets half of what there is, and whoever comes finds room.
+   */
+  hasShareFor(client: string): boolean {
+    const has = this.#ofClient.get(client) ?? 0;
+    return has < Math.max(clientWaitersLeast, pendingMax - this.#pending.size);
+  }
+
   add(pending: Pending): void {
     this.#pending.set(pending.id, pending);
-    this.#waiters += pending.waiters.length;
+    for (const waiter of pending.waiters) this.#count(waiter, 1);
   }
 
   /** Lets one more client wait; false when too many do. */
   join(pending: Pending, waiter: Waiter): boolean {
     if (pending.waiters.length >= waitersPerQuestionMax || this.#waiters >= waitersMax) return false;
     pending.waiters.push(waiter);
-    this.#waiters++;
+    this.#count(waiter, 1);
     return true;
   }
 
@@ -84,7 +95,7 @@ export class PendingTable {
   takeWaiters(pending: Pending): Waiter[] {
     const taken = pending.waiters;
     pending.waiters = [];
-    this.#waiters -= taken.length;
+    for (const waiter of taken) this.#count(waiter, -1);
     return taken;
   }
 
@@ -92,6 +103,14 @@ export class PendingTable {
   remove(pending: Pending): Waiter[] {
     this.#pending.delete(pending.id);
     return this.takeWaiters(pending);
+  }
+
+  #count({ asker }: Waiter, change: 1 | -1): void {
+    const client = asker.remote.address;
+    const count = (this.#ofClient.get(client) ?? 0) + change;
+    if (count === 0) this.#ofClient.delete(client);
+    else this.#ofClient.set(client, count);
+    this.#waiters += change;
   }
 
   [Symbol.iterator](): Iterator<Pending> {

@@ -12,6 +12,8 @@ export interface Request {
   readonly dnssecOk: boolean;
   /** How the client asked; a forward with transport `client` asks in the same way. */
   readonly clientTransport: 'udp' | 'tcp';
+  /** Who asked, so that what waits is served in turns; all that have none are one client. */
+  readonly client?: string;
 }
 
 export type Failure =

@@ -43,6 +43,11 @@ export interface Loss {
   readonly blame: boolean;
 }
 
+/** Too many wait for a place. */
+export function queueLoss(to: string): Loss {
+  return { why: 'overloaded', text: `too many queries wait for ${to}`, blame: true };
+}
+
 /** A connection could not be opened. `error` is null when it took too long. */
 export function dialLoss(to: string, error: NodeJS.ErrnoException | null): Loss {
   if (error === null) return { why: 'timeout', text: `dial tcp ${to}: i/o timeout`, blame: true };

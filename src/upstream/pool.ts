@@ -11,7 +11,7 @@ import {
   connectsAtOnceMax,
   shortConnectionsMs,
 } from '../limits.js';
-import type { Attempt, Carrier } from './attempt.js';
+import { type Attempt, type Carrier, type Loss, queueLoss } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import type { Place } from './place.js';
 import { Waiting } from './waiting.js';
@@ -26,11 +26,13 @@ export class Pool implements ConnectionOwner {
   /** The oldest first, so that those opened for a burst are idle again first. */
   readonly #connections: Connection[] = [];
   readonly #waiting = new Waiting();
+  readonly #full: Loss;
   readonly #habit = new ClosingHabit();
   #retired = false;
 
   constructor(place: Place) {
     this.#place = place;
+    this.#full = queueLoss(place.to);
   }
 
   /** Connections that are open or being opened. */
@@ -46,7 +48,7 @@ export class Pool implements ConnectionOwner {
   /** Sends it, or lets it wait for a place; false when too many wait. It does not go to `except`. */
   send(attempt: Attempt, nowMs: number, except: Carrier | null): boolean {
     const connection = this.#waiting.size > 0 ? null : this.#find(nowMs, except);
-    if (connection === null) return this.#waiting.push(attempt);
+    if (connection === null) return this.#waiting.push(attempt, this.#full, nowMs);
     this.#give(attempt, connection, nowMs);
     return true;
   }

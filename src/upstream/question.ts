@@ -14,7 +14,7 @@ import { copyOf, rcodeFormErr, rcodeNotImp } from '../dns/wire.js';
 import { askAgainAfterMs, askAgainNextMs, retryPauseMs, triesPerQuestionMax } from '../limits.js';
 import { observeDuration } from '../ops/counters.js';
 import type { Outcome, Request } from './ask.js';
-import { type Carrier, type Loss, notSent } from './attempt.js';
+import { type Carrier, type Loss, notSent, queueLoss } from './attempt.js';
 import type { Asked, QuestionHome } from './question-home.js';
 import { Rounds } from './rounds.js';
 import { durationsOf } from './stats.js';
@@ -130,7 +130,8 @@ export class Question implements Asker, AtTurnEnd {
 
   lost(attempt: Try, loss: Loss, nowMs: number): void {
     if (!this.#remove(attempt, nowMs)) return;
-    if (loss.blame) attempt.upstream.health.failed(nowMs);
+    // That too much is asked is no fault of the upstream.
+    if (loss.blame && loss.why !== 'overloaded') attempt.upstream.health.failed(nowMs);
     this.#afterLoss(loss, nowMs);
   }
 
@@ -152,7 +153,7 @@ export class Question implements Asker, AtTurnEnd {
     this.#againAtMs = nowMs + this.#patienceMs(upstream);
     if (upstream.send(attempt, this.#transport, nowMs, except)) return;
     this.#remove(attempt, nowMs);
-    this.#afterLoss({ why: 'overloaded', text: `too many queries wait for ${upstream.to}`, blame: true }, nowMs);
+    this.#afterLoss(queueLoss(upstream.to), nowMs);
   }
 
   /** How long this try may be silent before somebody is asked beside it. */

@@ -7,7 +7,7 @@
 import { u16 } from '../dns/wire.js';
 import { udpRequestsPerSocketMax, udpSocketsPerUpstreamMax } from '../limits.js';
 import type { DatagramEvents, DatagramSocket } from '../outside/network.js';
-import { type Attempt, type Carrier, readLoss } from './attempt.js';
+import { type Attempt, type Carrier, queueLoss, readLoss } from './attempt.js';
 import type { Place } from './place.js';
 import { requestBytesMax, writeRequest } from './request.js';
 import { Waiting } from './waiting.js';
@@ -39,7 +39,7 @@ export class UdpSockets {
   /** Sends it, or lets it wait for a socket; false when too many wait. */
   send(attempt: Attempt, nowMs: number): boolean {
     const socket = this.#waiting.size > 0 ? null : this.#find();
-    if (socket === null) return this.#waiting.push(attempt);
+    if (socket === null) return this.#waiting.push(attempt, queueLoss(this.#place.to), nowMs);
     socket.send(attempt, nowMs);
     return true;
   }

@@ -19,15 +19,20 @@ export interface MissesReport {
 
 let runs = 0;
 
-/** Asks `perSecond` names of `*.wild.default.svc.cluster.local.` for `seconds`, none of them twice. */
-export async function misses(node: Node, perSecond: number, seconds: number): Promise<MissesReport> {
+/** Asks `perSecond` names of `*.wild.default.svc.cluster.local.` for `seconds`, none of them twice, as the client `from`. */
+export async function misses(
+  node: Node,
+  perSecond: number,
+  seconds: number,
+  from = localAddress,
+): Promise<MissesReport> {
   runs += 1;
   const count = perSecond * seconds;
   const names = join(node.folder, `names-${runs}`);
   const label = `r${runs}`;
   const lines = Array.from({ length: count }, (_, index) => `${label}-${index}.wild.default.svc.cluster.local A\n`);
   writeFileSync(names, lines.join(''));
-  const options = ['-d', names, '-n', '1', '-Q', String(perSecond), '-q', '5000', '-c', '4', '-v'];
+  const options = ['-d', names, '-n', '1', '-Q', String(perSecond), '-q', '5000', '-c', '4', '-a', from, '-v'];
   const text = await output(node.command('dnsperf', '-s', localAddress, ...options), (seconds + 20) * 1000);
   return report(text);
 }

@@ -13,6 +13,11 @@ const plain = '. {\n cache\n forward . 192.0.2.1\n}';
 const withOption = (option: string) => `. {\n cache {\n ${option}\n }\n forward . 192.0.2.1\n}`;
 const question = (name: string) => Uint8Array.from([...nameToWire(name), 0, 1, 0, 1]);
 
+/** Pods, each with an address of its own. */
+function podOf(index: number): { readonly address: string } {
+  return { address: `10.245.${index >> 8}.${index & 0xff}` };
+}
+
 describe('Forwarder.wait', () => {
   it('asks once for identical questions and answers each waiter once, with its own id, spelling and size', () => {
     const { asks, asked, total, forwarder } = waiting(plain);
@@ -68,7 +73,7 @@ describe('Forwarder.wait', () => {
 
   it('asks so many questions at one moment; the others get SERVFAIL and are not asked', () => {
     const fixture = waiting(plain);
-    for (let index = 0; index < pendingMax; index++) fixture.asks(query(`n${index}.test`, 'A'));
+    for (let index = 0; index < pendingMax; index++) fixture.asks(query(`n${index}.test`, 'A'), podOf(index));
     assert.equal(fixture.asks(query('beyond.test', 'A')).rcode, 'SERVFAIL');
     assert.deepEqual([fixture.total('overloadedPending'), fixture.askedTimes], [1, pendingMax]);
     assert.equal(fixture.asks(query('n0.test', 'A')).replies.length, 0, 'an identical one still joins');
@@ -76,12 +81,21 @@ describe('Forwarder.wait', () => {
     assert.equal(fixture.asks(query('beyond.test', 'A')).replies.length, 0, 'there is room again');
   });
 
+  it('lets one client have half of that, and the next one is served', () => {
+    const fixture = waiting(plain);
+    for (let index = 0; index < pendingMax / 2; index++) fixture.asks(query(`n${index}.test`, 'A'));
+    assert.equal(fixture.asks(query('beyond.test', 'A')).rcode, 'SERVFAIL');
+    assert.deepEqual([fixture.total('overloadedClient'), fixture.total('overloadedPending')], [1, 0]);
+    assert.equal(fixture.asks(query('beyond.test', 'A'), podOf(1)).replies.length, 0);
+    assert.equal(fixture.asked.at(-1)?.request.client, podOf(1).address);
+  });
+
   it('lets so many wait for all questions together', () => {
     const { asks, total, forwarder } = waiting(plain);
     const questions = waitersMax / waitersPerQuestionMax;
     for (let index = 0; index < questions; index++) {
       const packet = query(`n${index}.test`, 'A');
-      for (let waiter = 0; waiter < waitersPerQuestionMax; waiter++) asks(packet);
+      for (let waiter = 0; waiter < waitersPerQuestionMax; waiter++) asks(packet, podOf(index));
     }
     assert.equal(forwarder.waiters, waitersMax);
     assert.equal(asks(query('other.test', 'A')).rcode, 'SERVFAIL');
@@ -252,7 +266,7 @@ describe('Forwarder.refresh', () => {
     const { asks, asked, clock, total } = waiting(hot);
     asks(query('a.test', 'A'));
     asked[0].answers();
-    for (let index = 0; index < pendingMax; index++) asks(query(`n${index}.test`, 'A'));
+    for (let index = 0; index < pendingMax; index++) asks(query(`n${index}.test`, 'A'), podOf(index));
     clock.passMs(10_000);
     assert.deepEqual(asks(query('a.test', 'A')).ttls, [20]);
     assert.deepEqual([asked.length, total('overloadedPending')], [pendingMax, 0]);
@@ -349,7 +363,7 @@ describe('templates', () => {
     const { asks, total } = waiting(plain, {
       make: (packet) => (packet[13] === 'a'.charCodeAt(0) ? makesAlias() : { kind: 'next' }),
     });
-    for (let index = 0; index < pendingMax; index++) asks(query(`n${index}.test`, 'A'));
+    for (let index = 0; index < pendingMax; index++) asks(query(`n${index}.test`, 'A'), podOf(index));
     assert.equal(asks(query('a.test', 'A')).rcode, 'SERVFAIL');
     assert.equal(total('overloadedPending'), 1);
   });

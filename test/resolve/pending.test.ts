@@ -6,7 +6,8 @@ import { type Pending, PendingTable, pendingId, type Waiter } from '../../src/re
 
 const identity = { zoneId: 1, key: 0, recursionDesired: true };
 const question = (name: string) => Uint8Array.from([...nameToWire(name), 0, 1, 0, 1]);
-const waiter = {} as Waiter;
+const from = (address: string) => ({ asker: { remote: { address, port: 1 } } }) as Waiter;
+const waiter = from('10.244.0.1');
 const pending = (id: string, waiters: Waiter[] = []) => ({ id, waiters }) as Pending;
 
 describe('pendingId', () => {
@@ -44,6 +45,31 @@ describe('PendingTable', () => {
     for (let index = 0; index < waitersPerQuestionMax; index++) assert.equal(table.join(one, waiter), true);
     assert.equal(table.join(one, waiter), false);
     assert.equal(table.waiters, waitersPerQuestionMax);
+  });
+
+  it('gives one client half of the room at most, and then there is room for another, and a third', () => {
+    const table = new PendingTable();
+    const flood = (client: string): number => {
+      let count = 0;
+      for (; table.hasRoom && table.hasShareFor(client); count++) {
+        table.add(pending(`${client} ${count}`, [from(client)]));
+      }
+      return count;
+    };
+    assert.equal(flood('10.244.0.1'), pendingMax / 2);
+    assert.equal(flood('10.244.0.2'), pendingMax / 4);
+    assert.equal(flood('10.244.0.3'), pendingMax / 8);
+    table.remove(table.get('10.244.0.1 0')!);
+    assert.equal(table.hasShareFor('10.244.0.4'), true);
+  });
+
+  it('counts a client no more when its last question is answered', () => {
+    const table = new PendingTable();
+    for (let index = 0; index < pendingMax / 2; index++) table.add(pending(String(index), [waiter]));
+    assert.equal(table.hasShareFor('10.244.0.1'), false);
+    for (let index = 0; index < pendingMax / 2; index++) table.remove(table.get(String(index))!);
+    assert.equal(table.hasShareFor('10.244.0.1'), true);
+    assert.equal(table.waiters, 0);
   });
 
   it('has room for so many questions and no more', () => {

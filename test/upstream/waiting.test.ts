@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { upstreamQueueMax } from '../../src/limits.js';
-import { type Attempt, notSent } from '../../src/upstream/attempt.js';
+import { type Attempt, notSent, queueLoss } from '../../src/upstream/attempt.js';
 import { Waiting } from '../../src/upstream/waiting.js';
 import { request } from './scripted.js';
 
-function attempt(): Attempt {
+const full = queueLoss('10.0.0.1:53');
+const push = (waiting: Waiting, one: Attempt): boolean => waiting.push(one, full, 0);
+
+function attempt(client?: string): Attempt {
   const never = (): never => assert.fail('nothing is said to those that wait');
   return {
-    request: request('a'),
+    request: request('a', client === undefined ? {} : { client }),
     allowsOpt: true,
     isAgain: false,
     carrier: null,
@@ -22,7 +25,7 @@ function attempt(): Attempt {
 test('first come, first served, and held by nobody afterwards', () => {
   const waiting = new Waiting();
   const [a, b] = [attempt(), attempt()];
-  assert(waiting.push(a) && waiting.push(b));
+  assert(push(waiting, a) && push(waiting, b));
   assert.equal(waiting.size, 2);
   assert.equal(a.carrier, waiting);
   assert.equal(waiting.take(), a);
@@ -35,7 +38,7 @@ test('first come, first served, and held by nobody afterwards', () => {
 test('one that was given up is passed over', () => {
   const waiting = new Waiting();
   const [a, b, c] = [attempt(), attempt(), attempt()];
-  for (const each of [a, b, c]) waiting.push(each);
+  for (const each of [a, b, c]) push(waiting, each);
   waiting.abandon(b);
   assert.equal(waiting.size, 2);
   assert.deepEqual([waiting.take(), waiting.take(), waiting.take()], [a, c, null]);
@@ -43,15 +46,43 @@ test('one that was given up is passed over', () => {
 
 test('the queue is bounded, and those given up do not fill it', () => {
   const waiting = new Waiting();
-  const kept = Array.from({ length: upstreamQueueMax }, attempt);
-  for (const each of kept) assert(waiting.push(each));
-  assert.equal(waiting.push(attempt()), false);
+  const kept = Array.from({ length: upstreamQueueMax }, () => attempt());
+  for (const each of kept) assert(push(waiting, each));
+  assert.equal(push(waiting, attempt()), false);
   for (let round = 0; round < 3 * upstreamQueueMax; round++) {
     waiting.abandon(kept[round % upstreamQueueMax]);
     kept[round % upstreamQueueMax] = attempt();
-    assert(waiting.push(kept[round % upstreamQueueMax]));
+    assert(push(waiting, kept[round % upstreamQueueMax]));
   }
   assert.equal(waiting.size, upstreamQueueMax);
   for (const each of kept) assert.equal(waiting.take(), each);
   assert.equal(waiting.take(), null);
+});
+
+test('clients take turns, whoever has more', () => {
+  const waiting = new Waiting();
+  const flood = Array.from({ length: 5 }, () => attempt('flood'));
+  for (const each of flood) push(waiting, each);
+  const [first, second] = [attempt('other'), attempt('other')];
+  push(waiting, first);
+  push(waiting, second);
+  const taken = Array.from({ length: 7 }, () => waiting.take());
+  assert.deepEqual(taken, [flood[0], first, flood[1], second, flood[2], flood[3], flood[4]]);
+});
+
+test('when it is full, the one with the most loses its latest for one with less, and nothing for itself', () => {
+  const waiting = new Waiting();
+  const lost: string[] = [];
+  const flood = Array.from({ length: upstreamQueueMax }, (_, index) => ({
+    ...attempt('flood'),
+    lost: ({ why }: { why: string }) => lost.push(`${index} ${why}`),
+  }));
+  for (const each of flood) push(waiting, each);
+  assert.equal(push(waiting, attempt('flood')), false);
+  waiting.abandon(flood[upstreamQueueMax - 1]);
+  push(waiting, attempt('third'));
+  const other = attempt('other');
+  assert.equal(push(waiting, other), true);
+  assert.deepEqual(lost, [`${upstreamQueueMax - 2} overloaded`]);
+  assert.equal(waiting.size, upstreamQueueMax);
 });

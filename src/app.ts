@@ -2,8 +2,10 @@
  * The composition root: makes every part in the order in which a packet meets them, and takes them down in reverse.
  * It decides nothing about packets. The configuration comes as a function, because each reload reads it again.
  */
+import type { OpenAnswering } from './answering-threads.js';
 import { Blocks, cacheMemory } from './cache/blocks.js';
 import { createCache } from './cache/cache.js';
+import { Epochs } from './cache/epochs.js';
 import type { Config } from './config/config.js';
 import type { Look } from './config/watch.js';
 import { newSlot } from './dns/answer.js';
@@ -11,7 +13,7 @@ import { InForce, type ReloadResult } from './in-force.js';
 import { cacheBytesMax, drainDeadlineMs, messageBytesMax, optBytesMax, sweepPeriodMs } from './limits.js';
 import { newListeners } from './listen/listeners.js';
 import { metricsOf } from './metrics-of-serving.js';
-import { Counters, countersMemory } from './ops/counters.js';
+import { Counters, countersMemory, type EventName } from './ops/counters.js';
 import { newQueryLogOutput } from './ops/query-log.js';
 import type { Clock } from './outside/clock.js';
 import type { Log } from './outside/log.js';
@@ -24,8 +26,8 @@ import { Lane } from './resolve/lane.js';
 import { LoopWatch } from './resolve/loop.js';
 import { Numbering } from './resolve/numbering.js';
 import type { Route } from './resolve/route.js';
-import { serveFrom } from './resolve/serve.js';
-import type { ServedZone } from './resolve/zones.js';
+import { refreshFrom, serveFrom } from './resolve/serve.js';
+import type { ServedZone, ZoneTable } from './resolve/zones.js';
 import { Serving, type ServingWorld } from './serving.js';
 import { newWatching, type StartHttp } from './watching.js';
 
@@ -40,6 +42,8 @@ export interface Outsides {
   readonly readFile: (path: string) => string | undefined;
   /** How files are watched. */
   readonly look: Look;
+  /** Threads that answer UDP; without them the event loop does. */
+  readonly answering?: OpenAnswering;
 }
 
 export interface Settings {
@@ -56,7 +60,10 @@ export interface App {
   /** Not ready at once, answering for `lameduck`, then answering what is in flight; resolves when all is closed. */
   stop(): Promise<void>;
   readonly endpoints: readonly Endpoint[];
+  /** The control lane's numbers. */
   readonly counters: Counters;
+  /** How often this has happened, on all threads. */
+  total(event: EventName): number;
   /** Clients that wait for an answer. */
   readonly waiting: number;
 }
@@ -68,7 +75,8 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
 
   // What we know, and what has happened.
   const blocks = new Blocks(cacheMemory(), random.below(2 ** 32));
-  const cache = createCache(blocks);
+  const epochs = new Epochs();
+  const cache = createCache(blocks, cacheBytesMax, epochs);
   const counters = new Counters(countersMemory(1));
 
   // Bytes arrive and leave.
@@ -76,7 +84,10 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     sendFailed: () => counters.count('sendFailed'),
     acceptFailed: () => counters.count('tcpRejected'),
   });
-  const listeners = newListeners({ network, clock, counters });
+  const threads = outsides.answering?.({ clock, log, counters, blocks, epochs }) ?? null;
+  const pages = (): readonly Counters[] => [counters, ...(threads?.pages ?? [])];
+  const openUdp = threads === null ? undefined : threads.open;
+  const listeners = newListeners<ZoneTable>({ network, clock, counters, openUdp });
 
   // What to do: the spine's two halves on this lane.
   const lane = new Lane(blocks, newSlot(messageBytesMax + optBytesMax), counters, 'control');
@@ -111,7 +122,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       selfCheckFailed: () => counters.count('healthFailures'),
       source: {
         ...metricsOf(() => inForce.serving),
-        pages: () => [counters],
+        pages,
         gauges: () => ({
           cacheUsedBytes: cache.usedBytes,
           cacheBytesMax,
@@ -130,8 +141,13 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const inForce = new InForce(first, {
     ...{ listeners, watching, world, upstreamAnswered, look: outsides.look, load: settings.load },
     serve: (table) => serveFrom({ clock, log, lane, forwarder, routes }, table),
+    refresh: (table) => refreshFrom({ clock, log, lane, forwarder, routes }, table),
+    tablesChanged: () => threads?.update(),
   });
-  await inForce.start();
+  await inForce.start().catch(async (error: unknown) => {
+    await threads?.end();
+    throw error;
+  });
 
   async function stop(): Promise<void> {
     watching.readiness.stopping();
@@ -140,6 +156,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     await atMost(clock, drainDeadlineMs, (done) => whenNobodyWaits(clock, forwarder, () => listeners.drain(done)));
     inForce.serving.stop();
     await watching.stop();
+    await threads?.end();
   }
 
   return {
@@ -149,6 +166,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       return listeners.endpoints();
     },
     counters,
+    total: (event) => pages().reduce((sum, page) => sum + page.total(event), 0),
     get waiting() {
       return forwarder.waiters;
     },

@@ -7,7 +7,7 @@ import { formatDiagnostic } from './config/error.js';
 import { systemdResolvConf } from './config/resolv-conf.js';
 import { type Look, watchFiles } from './config/watch.js';
 import { resolvConfPeriodMs } from './limits.js';
-import type { Serve } from './listen/asker.js';
+import type { Refresh, Serve } from './listen/asker.js';
 import type { Listeners, WantedListener } from './listen/listeners.js';
 import type { Timer } from './outside/clock.js';
 import type { ZoneTable } from './resolve/zones.js';
@@ -20,12 +20,16 @@ export type ReloadResult = 'reloaded' | 'unchanged' | 'refused';
 export interface InForceWorld {
   /** Reads the configuration; throws a ConfigError. */
   readonly load: () => Config;
-  readonly listeners: Listeners;
+  readonly listeners: Listeners<ZoneTable>;
   readonly watching: Watching;
   readonly world: ServingWorld;
   readonly look: Look;
   /** What a listener calls for each packet, by the table that is in force then. */
   serve(table: () => ZoneTable): Serve;
+  /** The same for answers that are due for a refresh. */
+  refresh(table: () => ZoneTable): Refresh;
+  /** Other tables are in force now. */
+  tablesChanged(): void;
   upstreamAnswered(): void;
 }
 
@@ -115,17 +119,21 @@ export class InForce {
     this.serving = next;
     this.#next = null;
     for (const { server, table } of next.listeners) this.#tables.get(server)!.table = table;
+    this.#world.tablesChanged();
     next.takeCacheOf(before);
     // What was asked through a listener that is gone is still answered through it.
     before.drain(() => this.#closeOthers());
     this.#begin();
   }
 
-  #wanted({ listeners }: Serving): WantedListener[] {
+  #wanted({ listeners }: Serving): WantedListener<ZoneTable>[] {
+    const { serve, refresh } = this.#world;
     return listeners.map(({ server, at, block, table }) => {
       const entry = this.#tables.get(server) ?? { table };
       this.#tables.set(server, entry);
-      return { key: server, at, timeouts: block.timeouts, serve: this.#world.serve(() => entry.table) };
+      const inForce = () => entry.table;
+      const { timeouts } = block;
+      return { key: server, at, timeouts, serve: serve(inForce), refresh: refresh(inForce), table: inForce };
     });
   }
 

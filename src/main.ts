@@ -5,7 +5,9 @@
  * usage or configuration, each with one sentence on stderr.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { type App, startApp } from './app.js';
+import { availableParallelism } from 'node:os';
+import { answeringThreads } from './answering-threads.js';
+import { type App, type Settings, startApp } from './app.js';
 import { formatEndpoint } from './config/addresses.js';
 import { type BuiltinOptions, builtinConfig } from './config/builtin.js';
 import { check } from './config/check.js';
@@ -13,7 +15,7 @@ import type { Config } from './config/config.js';
 import { ConfigError } from './config/error.js';
 import { type Command, parseFlags } from './config/flags.js';
 import { type LoadOptions, loadCorefile, parseConfig, systemLoadOptions } from './config/load.js';
-import type { ServeOptions } from './config/serve-options.js';
+import { type ServeOptions, workerCount } from './config/serve-options.js';
 import { programVersion } from './config/version.js';
 import { systemLook } from './config/watch.js';
 import { ListenError } from './listen/listeners.js';
@@ -57,7 +59,7 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
     return config;
   };
   const settings = { load, metricsAddress: options.metricsAddress, version: programVersion() };
-  const app = await startWith(log, settings);
+  const app = await startWith(log, settings, workerCount(options.workers, availableParallelism()));
   if (app === null) return;
   if (!servesCorefile(options) && options.clusterDns.missing !== null) {
     log.warn(`no cluster DNS, so every name is asked of /etc/resolv.conf: ${options.clusterDns.missing}`);
@@ -69,7 +71,7 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
 }
 
 /** The running program, or null after it has said why there is none. */
-async function startWith(log: Logger, settings: Parameters<typeof startApp>[1]): Promise<App | null> {
+async function startWith(log: Logger, settings: Settings, threads: number): Promise<App | null> {
   const outsides = {
     network: nodeNetwork,
     clock: systemClock(),
@@ -78,6 +80,7 @@ async function startWith(log: Logger, settings: Parameters<typeof startApp>[1]):
     startHttp,
     readFile,
     look: systemLook,
+    answering: answeringThreads({ threads, io: process.env['ZEROHOP_IO'] }),
   };
   try {
     return await startApp(outsides, settings);
@@ -159,9 +162,9 @@ async function demo(): Promise<void> {
   const log = newLogger({ level: 'error', clock, destination: 2 });
   const serveDemo = async (corefile: string) => {
     const load = () => parseConfig(corefile, '(demo)', loadOptions(53));
-    const app = await startWith(log, { load, metricsAddress: null, version: programVersion() });
+    const app = await startWith(log, { load, metricsAddress: null, version: programVersion() }, 1);
     onSignals(app!, log);
-    return { synthesized: () => app!.counters.total('aaaaSynthesized') };
+    return { synthesized: () => app!.total('aaaaSynthesized') };
   };
   await runDemo({ network, clock, write: print, serve: serveDemo });
 }

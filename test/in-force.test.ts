@@ -59,6 +59,8 @@ function forcing(corefile: string) {
     ...{ load, listeners, watching, world },
     look: { stat: (path) => files.get(path), digest: (path) => files.get(path) },
     serve: (table) => table as never,
+    refresh: (table) => table as never,
+    tablesChanged: () => {},
     upstreamAnswered: () => upstreamAnswers++,
   });
   return {

@@ -10,6 +10,8 @@ export interface Asker {
   readonly remote: Endpoint;
   /** The listener's own address and port. */
   readonly local: Endpoint;
+  /** When the packet arrived, if that was before it was handed to `Serve`. */
+  readonly receivedAtMs?: number;
   /**
    * Sends the answer, or with null settles the question without one. Exactly once per packet, now or later; after
    * the client has gone it does nothing. The bytes are borrowed until the call returns.
@@ -19,3 +21,6 @@ export interface Asker {
 
 /** Takes a packet, borrowed until it returns, and sees to it that `asker.reply` is called exactly once. */
 export type Serve = (packet: Uint8Array, asker: Asker) => void;
+
+/** Takes a packet that has its answer, borrowed until it returns, and has that refreshed; `asker` gets no reply. */
+export type Refresh = (packet: Uint8Array, asker: Asker) => void;

@@ -6,22 +6,27 @@ import type { TimeoutsConfig } from '../config/config.js';
 import type { Counters } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import type { Endpoint, Network } from '../outside/network.js';
-import type { Serve } from './asker.js';
+import type { Refresh, Serve } from './asker.js';
 import { openTcpListener, type TcpListener, type TcpWorld } from './tcp.js';
 import { openUdpListener, type UdpListener } from './udp-portable.js';
 
-export interface ListenersWorld {
+export interface ListenersWorld<Table = unknown> {
   readonly network: Network;
   readonly clock: Clock;
   readonly counters: Counters;
+  /** Opens UDP in another way than through the event loop. */
+  readonly openUdp?: ((wanted: WantedListener<Table>) => Promise<UdpListener>) | undefined;
 }
 
-export interface WantedListener {
+export interface WantedListener<Table = unknown> {
   /** Tells listeners apart over reloads. */
   readonly key: string;
   readonly at: Endpoint;
   readonly timeouts: TimeoutsConfig;
   readonly serve: Serve;
+  /** What answering threads need besides: the table in force, and whom to tell of answers that are due. */
+  readonly table: () => Table;
+  readonly refresh: Refresh;
 }
 
 interface OpenListener {
@@ -29,9 +34,9 @@ interface OpenListener {
   readonly tcp: TcpListener;
 }
 
-export interface Listeners {
+export interface Listeners<Table = unknown> {
   /** Opens those that are not open yet; when one fails, closes what it has opened and rejects with a ListenError. */
-  open(wanted: readonly WantedListener[]): Promise<void>;
+  open(wanted: readonly WantedListener<Table>[]): Promise<void>;
   /** Closes all others; TCP connections are answered what they have asked first. */
   keepOnly(keys: ReadonlySet<string>): void;
   /** What is bound, with real ports, in the order of opening. */
@@ -44,17 +49,18 @@ export interface Listeners {
 /** A listener that could not be opened, in a sentence that says what to change. */
 export class ListenError extends Error {}
 
-export function newListeners(world: ListenersWorld): Listeners {
+export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Table> {
   const open = new Map<string, OpenListener>();
   // One bound for the TCP clients of all listeners.
   const shared = { ...world, tcpClients: { open: 0 } };
+  const openUdp = world.openUdp ?? (({ at, serve }) => openUdpListener(world, at, serve));
 
-  async function openAll(wanted: readonly WantedListener[]): Promise<void> {
+  async function openAll(wanted: readonly WantedListener<Table>[]): Promise<void> {
     const opened: string[] = [];
     try {
       for (const each of wanted) {
         if (open.has(each.key)) continue;
-        open.set(each.key, await openBoth(shared, each));
+        open.set(each.key, await openBoth(shared, each, openUdp));
         opened.push(each.key);
       }
     } catch (error) {
@@ -90,10 +96,14 @@ export function newListeners(world: ListenersWorld): Listeners {
   };
 }
 
-async function openBoth(world: TcpWorld, wanted: WantedListener): Promise<OpenListener> {
+async function openBoth<Table>(
+  world: TcpWorld,
+  wanted: WantedListener<Table>,
+  openUdp: (wanted: WantedListener<Table>) => Promise<UdpListener>,
+): Promise<OpenListener> {
   const { at, timeouts, serve } = wanted;
   try {
-    const udp = await openUdpListener(world, at, serve);
+    const udp = await openUdp(wanted);
     try {
       // The same port for TCP also when the system chose it.
       const tcp = await openTcpListener(world, { address: at.address, port: udp.local.port }, timeouts, serve);

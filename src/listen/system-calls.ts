@@ -18,6 +18,7 @@ export const linux = {
   sendBuffer: 7,
   reusePort: 15,
   receiveTimeout: 20,
+  sendTimeout: 21,
   sendBufferForce: 32,
   receiveBufferForce: 33,
   ipLevel: 0,
@@ -26,7 +27,7 @@ export const linux = {
   ipv6Level: 41,
   ipv6Only: 26,
   ipv6ReceivePacketInfo: 49,
-  ipv6PacketInfo: 50,
+  ipv6FreeBind: 78,
   /** MSG_DONTWAIT, MSG_WAITFORONE. */
   dontWait: 0x40,
   waitForOne: 0x10000,
@@ -64,7 +65,7 @@ export interface SystemCalls {
   eventFd(): number;
   read(fd: number, at: number, bytes: number): number;
   write(fd: number, at: number, bytes: number): number;
-  /** Where this memory is; good as long as the caller holds it. */
+  /** Where this memory is. From now on it is never freed: the kernel may write there whoever holds it. */
   addressOf(memory: ArrayBuffer): number;
   /** Calls `readable` on this thread's event loop whenever there is something to read; the result ends that. */
   watch(fd: number, readable: () => void): () => void;
@@ -96,6 +97,7 @@ const shutRead = 0;
 type Call = (...numbers: (number | ArrayBufferView)[]) => number;
 
 function bindCalls(koffi: Koffi): SystemCalls {
+  const pinned: ArrayBuffer[] = [];
   const libc = koffi.load(null);
   const of = (result: string, name: string, parameters: string[]): Call => libc.func(name, result, parameters);
   const checked = (result: number): number => (result < 0 ? -koffi.errno() : result);
@@ -130,7 +132,10 @@ function bindCalls(koffi: Koffi): SystemCalls {
     eventFd: () => checked(eventfd(0, eventCloseOnExecNonBlocking)),
     read: (fd, at, bytes) => checked(read(fd, at, bytes)),
     write: (fd, at, bytes) => checked(write(fd, at, bytes)),
-    addressOf: (memory) => Number(koffi.address(memory)),
+    addressOf(memory) {
+      pinned.push(memory);
+      return Number(koffi.address(memory));
+    },
     watch(fd, readable) {
       const handle = koffi.node.poll(fd, { readable: true }, readable);
       handle.unref();

@@ -18,7 +18,7 @@ import {
 } from '../dns/answer.js';
 import { Query } from '../dns/query.js';
 import { flagTc } from '../dns/wire.js';
-import { extendedErrorTextBytesMax, messageBytesMax, udpBytesDefault } from '../limits.js';
+import { extendedErrorTextBytesMax, messageBytesMax, optBytesMax, udpBytesDefault } from '../limits.js';
 import {
   type Answerer,
   type Counters,
@@ -59,12 +59,18 @@ export class Lane {
 
   constructor(
     readonly blocks: Blocks,
-    readonly slot: Slot,
+    /** Where the next answer is written. */
+    public slot: Slot,
     readonly counters: Counters,
     /** `control` also sees what an answering thread hands over on principle. */
     readonly role: 'answering' | 'control',
   ) {
     this.#offsets = { halves: blocks.halves, first: 0, count: 0 };
+  }
+
+  /** Whether the stored answer, which is cut to the client's size in the slot, is too large for it. */
+  isTooLarge(ref: BlockRef): boolean {
+    return this.blocks.messageBytes(ref) + optBytesMax > this.slot.bytes.length;
   }
 
   /** A stored answer whose TTLs have counted down by `ageSeconds`. */

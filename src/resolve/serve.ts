@@ -2,7 +2,8 @@
  * The control lane's way in: a packet from a listener of this lane goes through the spine, and on to the forwarder
  * when it has to wait. An exception here is a bug of ours; it costs its own packet and a count, nothing else.
  */
-import type { Asker, Serve } from '../listen/asker.js';
+import { readQuery } from '../dns/query.js';
+import type { Asker, Refresh, Serve } from '../listen/asker.js';
 import type { Clock } from '../outside/clock.js';
 import type { Log } from '../outside/log.js';
 import { answerNow, dropped, handedOver } from './answer-now.js';
@@ -10,7 +11,7 @@ import { factsOf } from './facts.js';
 import type { Forwarder } from './forwarder.js';
 import type { Lane } from './lane.js';
 import type { Route } from './route.js';
-import type { ServedZone, ZoneTable } from './zones.js';
+import { findZone, type ServedZone, type ZoneTable } from './zones.js';
 
 export interface ServeWorld {
   readonly clock: Clock;
@@ -29,7 +30,7 @@ export function serveFrom(world: ServeWorld, table: () => ZoneTable): Serve {
     lane.transport = asker.transport;
     lane.family = asker.remote.address.includes(':') ? 1 : 0;
     const bytes = answerNow(lane, table(), packet, packet.length, nowMs);
-    if (bytes === handedOver) return forwarder.wait(packet, asker, nowMs);
+    if (bytes === handedOver) return forwarder.wait(packet, asker, asker.receivedAtMs ?? nowMs);
     if (bytes === dropped) return asker.reply(null);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
     if (lane.zone?.handOver) {
@@ -56,4 +57,21 @@ function settle(asker: Asker): void {
   } catch {
     // An asker takes no second reply.
   }
+}
+
+/** What is called for a packet that an answering thread has answered and whose answer is due for a refresh. */
+export function refreshFrom(world: ServeWorld, table: () => ZoneTable): Refresh {
+  const { clock, lane, forwarder } = world;
+  return (packet, asker) => {
+    if (readQuery(packet, packet.length, lane.query) !== 'ok') return;
+    lane.zone = findZone(table(), packet, lane.query);
+    // A reload may have come between.
+    if (lane.zone === null || lane.zone.cache === null) return;
+    try {
+      forwarder.refresh(packet, asker, clock.nowMs());
+    } catch (error) {
+      lane.counters.count('panics');
+      world.log.error('a refresh made the program fail', { error: String((error as Error).stack) });
+    }
+  };
 }

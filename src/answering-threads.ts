@@ -1,0 +1,45 @@
+/**
+ * Answering threads for app.ts, where the machine has the system calls for them and nobody asked to do without. Part
+ * of the composition root: it joins the threads, which know nothing of questions, to the cache and the zones.
+ */
+import type { SharedCache } from './answering-thread.js';
+import type { Blocks } from './cache/blocks.js';
+import type { Epochs } from './cache/epochs.js';
+import { loadSystemCalls } from './listen/system-calls.js';
+import { newUdpThreads, type UdpThreads } from './listen/udp-threads.js';
+import type { Counters } from './ops/counters.js';
+import type { Clock } from './outside/clock.js';
+import type { Log } from './outside/log.js';
+import type { ZoneTable } from './resolve/zones.js';
+
+/** What the threads share with the control lane. */
+export interface AnsweringWorld {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Counters;
+  readonly blocks: Blocks;
+  readonly epochs: Epochs;
+}
+
+/** Prepares the threads; null when UDP is to be served by the event loop. */
+export type OpenAnswering = (world: AnsweringWorld) => UdpThreads<ZoneTable> | null;
+
+/** So many threads, unless `io`, the environment's ZEROHOP_IO, is `portable`. */
+export function answeringThreads(options: {
+  readonly threads: number;
+  readonly io: string | undefined;
+}): OpenAnswering {
+  return ({ clock, log, counters, blocks, epochs }) => {
+    const loaded = options.io === 'portable' ? { calls: null, why: 'ZEROHOP_IO=portable' } : loadSystemCalls();
+    if (loaded.calls === null) {
+      log.info(`UDP is served by the event loop, not by answering threads: ${loaded.why}`);
+      return null;
+    }
+    const shared: SharedCache = { blocks: blocks.memory, seed: blocks.seed, epochs: epochs.memory };
+    return newUdpThreads<ZoneTable, SharedCache>({
+      ...{ clock, log, counters, shared, calls: loaded.calls, threads: options.threads },
+      program: new URL('./answering-thread.js', import.meta.url),
+      threadDied: (index) => epochs.leave(index),
+    });
+  };
+}

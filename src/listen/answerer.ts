@@ -1,0 +1,221 @@
+/**
+ * The loop of an answering thread: receive up to 64 datagrams in one call, decide about each, send the answers in
+ * one call, hand over the rest. It has no event loop, waits only in the kernel, and makes no garbage per packet. How
+ * a packet is answered is not known here; `decide` is given.
+ *
+ *   recvmmsg ─> orders? ─> [ decide ─> send slot | ring | nothing ] × n ─> sendmmsg ─> wake the control lane?
+ */
+import type { Slot } from '../dns/answer.js';
+import { batchPacketsMax, listenersMax, receiveSlotBytes, receiveTimeoutMs, sendSlotBytes } from '../limits.js';
+import type { Counters, Family } from '../ops/counters.js';
+import { Datagrams, headerAt } from './arena.js';
+import type { OrderNumbers, Orders, SocketOrder } from './orders.js';
+import { kindQuestion, kindRefresh, type RingWriter } from './ring.js';
+import { familyAt } from './socket-address.js';
+import { errors, linux, type SystemCalls } from './system-calls.js';
+
+/** A packet as it was received; one object, overwritten by the next. */
+export interface Received {
+  packet: Uint8Array;
+  length: number;
+  family: Family;
+  nowMs: number;
+}
+
+export interface Decide<Table> {
+  /** Answers into the slot: the answer's bytes, 0 for none, less to hand over. */
+  answer(table: Table, received: Received, slot: Slot): number;
+  /** Whether what the last answer was taken from is to be asked for again. */
+  refreshDue(): boolean;
+  /** SERVFAIL for what `answer` has just said to hand over. */
+  overloaded(received: Received, slot: Slot): number;
+}
+
+export interface AnswererWorld<Table> {
+  readonly calls: SystemCalls;
+  readonly decide: Decide<Table>;
+  readonly counters: Counters;
+  readonly ring: RingWriter;
+  readonly numbers: OrderNumbers;
+  nowMs(): number;
+  /** Called around everything that looks at shared blocks. */
+  enter(): void;
+  leave(): void;
+  /** The next orders that were posted, if any. */
+  nextOrders(): Orders<Table> | undefined;
+  wakeControlLane(): void;
+  /** A packet made `decide` throw: a bug of ours. */
+  failed(error: unknown): void;
+}
+
+const pollEntryBytes = 8;
+
+export class Answerer<Table> {
+  readonly #world: AnswererWorld<Table>;
+  readonly #received: Datagrams;
+  readonly #answers: Datagrams;
+  readonly #packet: Received = { packet: new Uint8Array(0), length: 0, family: 0, nowMs: 0 };
+  #orders: Orders<Table>;
+  /** Sockets of earlier orders that may still hold packets. */
+  #leaving: SocketOrder<Table>[] = [];
+  readonly #pollEntries = new Int32Array(new ArrayBuffer(listenersMax * pollEntryBytes));
+  readonly #pollAt: number;
+  #mustWake = false;
+  /** 1 when some socket tells which of our addresses a datagram came to; for the others the room does no harm. */
+  #withControl = 0;
+
+  constructor(world: AnswererWorld<Table>, first: Orders<Table>) {
+    this.#world = world;
+    this.#received = new Datagrams(world.calls, receiveSlotBytes);
+    this.#answers = new Datagrams(world.calls, sendSlotBytes);
+    this.#pollAt = world.calls.addressOf(this.#pollEntries.buffer as ArrayBuffer);
+    this.#orders = { ...first, sockets: [] };
+    this.#follow(first);
+  }
+
+  /** Answers until orders say to end. */
+  run(): void {
+    this.#finishOrders();
+    while (this.#orders.next === 'serve') this.turn();
+  }
+
+  /** Receives once, from all sockets, and answers. */
+  turn(): void {
+    const { sockets } = this.#orders;
+    if (sockets.length === 1) this.#serve(sockets[0], linux.waitForOne);
+    else if (sockets.length > 1) this.#serveReady(sockets);
+    else this.#world.numbers.await(this.#orders.number, receiveTimeoutMs);
+    if (this.#world.numbers.issued !== this.#orders.number) this.#takeOrders();
+    if (this.#leaving.length > 0 || this.#world.numbers.taken !== this.#orders.number) this.#finishOrders();
+  }
+
+  #serveReady(sockets: readonly SocketOrder<Table>[]): void {
+    const ready = this.#world.calls.poll(this.#pollAt, sockets.length, receiveTimeoutMs);
+    if (ready <= 0) return;
+    for (let index = 0; index < sockets.length; index++) {
+      if (this.#pollEntries[index * 2 + 1] >> 16 !== 0) this.#serve(sockets[index], linux.dontWait);
+    }
+  }
+
+  /** One batch of one socket; returns how many datagrams it had. */
+  #serve(socket: SocketOrder<Table>, flags: number): number {
+    const { calls, numbers } = this.#world;
+    const count = calls.receive(socket.fd, this.#received.headersAt, batchPacketsMax, flags);
+    if (count <= 0) {
+      // The orders will say why; until then this must not become a busy loop.
+      const isUsual = count === errors.tryAgain || count === errors.interrupted || count === 0;
+      if (!isUsual) numbers.await(this.#orders.number, receiveTimeoutMs);
+      return 0;
+    }
+    let by = socket;
+    if (numbers.issued !== this.#orders.number) {
+      this.#takeOrders();
+      by = this.#orders.sockets.find(({ id }) => id === socket.id) ?? socket;
+    }
+    this.#answerBatch(by, count);
+    return count;
+  }
+
+  #answerBatch(socket: SocketOrder<Table>, count: number): void {
+    const world = this.#world;
+    const datagrams = this.#received;
+    const packet = this.#packet;
+    packet.nowMs = world.nowMs();
+    let answers = 0;
+    world.enter();
+    for (let index = 0; index < count; index++) {
+      if (datagrams.nameBytes(index) === 0) continue;
+      packet.packet = datagrams.slots[index].bytes;
+      packet.length = datagrams.length(index);
+      packet.family = familyAt(datagrams.bytes, datagrams.peerAt(index) * 4);
+      answers += this.#answerOne(socket, index, answers);
+    }
+    world.leave();
+    datagrams.prepare(count, this.#withControl);
+    if (answers > 0) this.#send(socket.fd, answers);
+    if (this.#mustWake) {
+      this.#mustWake = false;
+      if (world.ring.mustWake()) world.wakeControlLane();
+    }
+  }
+
+  /** 1 when the answer is in the send slot `slot`, else 0. */
+  #answerOne(socket: SocketOrder<Table>, index: number, slot: number): 0 | 1 {
+    const { decide, counters, ring } = this.#world;
+    const datagrams = this.#received;
+    const packet = this.#packet;
+    const out = this.#answers.slots[slot];
+    let bytes = 0;
+    try {
+      bytes = decide.answer(socket.table, packet, out);
+      if (bytes < 0) {
+        this.#mustWake = true;
+        if (ring.put(kindQuestion, socket.id, packet.nowMs, datagrams, index)) return 0;
+        counters.count('overloadedHandOver');
+        bytes = decide.overloaded(packet, out);
+      } else if (bytes > 0 && decide.refreshDue()) {
+        // One that finds no room is the next client's to ask for.
+        this.#mustWake = true;
+        ring.put(kindRefresh, socket.id, packet.nowMs, datagrams, index);
+      }
+    } catch (error) {
+      counters.count('panics');
+      this.#world.failed(error);
+      return 0;
+    }
+    if (bytes === 0) return 0;
+    const peer = datagrams.peerAt(index);
+    const control = socket.hasPacketInfo ? datagrams.controlBytes(index) : 0;
+    this.#answers.address(slot, bytes, datagrams.words, peer, datagrams.nameBytes(index), control);
+    return 1;
+  }
+
+  #send(fd: number, count: number): void {
+    const { calls, counters } = this.#world;
+    let sent = 0;
+    while (sent < count) {
+      const result = calls.send(fd, headerAt(this.#answers, sent), count - sent, 0);
+      if (result > 0) sent += result;
+      else if (result !== errors.interrupted) {
+        // Without room for so long the rest would wait as long each; any other error is this one answer's.
+        const lost = result === errors.tryAgain ? count - sent : 1;
+        for (let index = 0; index < lost; index++) counters.count('sendFailed');
+        sent += lost;
+      }
+    }
+  }
+
+  /** Works by the newest orders that were posted. */
+  #takeOrders(): void {
+    const { nextOrders } = this.#world;
+    for (let orders = nextOrders(); orders !== undefined; orders = nextOrders()) this.#follow(orders);
+  }
+
+  #follow(orders: Orders<Table>): void {
+    const kept = new Set(orders.sockets.map(({ id }) => id));
+    this.#leaving.push(...this.#orders.sockets.filter(({ id }) => !kept.has(id)));
+    this.#orders = orders;
+    const { counters } = this.#world;
+    if (counters.memory !== orders.counters) counters.use(orders.counters);
+    for (const [index, { fd }] of orders.sockets.entries()) {
+      this.#pollEntries[index * 2] = fd;
+      this.#pollEntries[index * 2 + 1] = linux.pollIn;
+    }
+    this.#withControl = orders.sockets.some(({ hasPacketInfo }) => hasPacketInfo) ? 1 : 0;
+    if (this.#leaving.length === 0) this.#received.prepare(batchPacketsMax, this.#withControl);
+  }
+
+  /** Answers what is still queued on sockets that are to be closed, then says that the orders are taken. */
+  #finishOrders(): void {
+    for (let socket = this.#leaving.shift(); socket !== undefined; socket = this.#leaving.shift()) {
+      for (let batches = 0; batches < drainBatchesMax; batches++) {
+        if (this.#serve(socket, linux.dontWait) === 0) break;
+      }
+    }
+    this.#world.numbers.take(this.#orders.number);
+    this.#world.wakeControlLane();
+  }
+}
+
+/** A socket that is filled faster than it is emptied is closed all the same. */
+const drainBatchesMax = 1_000;

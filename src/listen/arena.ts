@@ -1,0 +1,126 @@
+/**
+ * Memory that recvmmsg and sendmmsg work on: for each datagram of a batch a header, a slot for its bytes, and the
+ * peer, that is its address and, on sockets bound to all addresses, ours. Everything is laid out once, in one piece,
+ * and looked at through views made once, so that a datagram costs no allocation.
+ *
+ *   | mmsghdr 64 B each | iovec 16 B each | peer 80 B each: sockaddr 32, control 48 | slots |
+ */
+import type { Slot } from '../dns/answer.js';
+import { batchPacketsMax } from '../limits.js';
+import { socketAddressBytes } from './socket-address.js';
+import { linux, type SystemCalls } from './system-calls.js';
+
+const headerBytes = 64;
+const vectorBytes = 16;
+const addressBytes = 32;
+const controlBytes = 48;
+/** Words of a peer: its address, then the control message with ours. */
+export const peerWords = (addressBytes + controlBytes) / 4;
+const addressWords = addressBytes / 4;
+
+// struct mmsghdr on 64-bit Linux, in words.
+const atName = 0;
+const atNameBytes = 2;
+const atVector = 4;
+const atVectorCount = 6;
+const atControl = 8;
+const atControlBytes = 10;
+const atLength = 14;
+const wordsOfHeader = headerBytes / 4;
+
+/** A batch of datagrams, to be received or to be sent. */
+export class Datagrams {
+  readonly slots: readonly Slot[];
+  /** The whole memory as words: headers and peers. */
+  readonly words: Int32Array;
+  readonly bytes: Uint8Array;
+  /** For `receive` and `send`. */
+  readonly headersAt: number;
+  readonly #vectorsFrom: number;
+  readonly #peersFrom: number;
+
+  constructor(calls: Pick<SystemCalls, 'addressOf'>, slotBytes: number, count = batchPacketsMax) {
+    const vectors = count * headerBytes;
+    const peers = vectors + count * vectorBytes;
+    // Slots begin on cache lines, and an odd number of lines apart, so that their beginnings do not share cache sets.
+    const slots = Math.ceil((peers + count * peerWords * 4) / 64) * 64;
+    const stride = slotBytes + 64 * (1 + ((slotBytes / 64) & 1));
+    const memory = new ArrayBuffer(slots + count * stride);
+    const address = calls.addressOf(memory);
+    this.words = new Int32Array(memory);
+    this.bytes = new Uint8Array(memory);
+    this.headersAt = address;
+    this.#vectorsFrom = vectors / 4;
+    this.#peersFrom = peers / 4;
+    const pointers = new BigUint64Array(memory, 0, peers / 8);
+    this.slots = Array.from({ length: count }, (_, index) => {
+      const slot = slots + index * stride;
+      const peer = peers + index * peerWords * 4;
+      const header = index * (headerBytes / 8);
+      const vector = (vectors + index * vectorBytes) / 8;
+      pointers[header + atName / 2] = BigInt(address + peer);
+      pointers[header + atVector / 2] = BigInt(address + vectors + index * vectorBytes);
+      pointers[header + atVectorCount / 2] = 1n;
+      pointers[header + atControl / 2] = BigInt(address + peer + addressBytes);
+      pointers[vector] = BigInt(address + slot);
+      pointers[vector + 1] = BigInt(slotBytes);
+      return { bytes: new Uint8Array(memory, slot, slotBytes), words: new Int32Array(memory, slot, slotBytes / 4) };
+    });
+  }
+
+  /** Makes the first `count` headers ready for `receive`, with room for control messages or without. */
+  prepare(count: number, withControl: number): void {
+    const { words } = this;
+    for (let index = 0; index < count; index++) {
+      words[index * wordsOfHeader + atNameBytes] = socketAddressBytes;
+      words[index * wordsOfHeader + atControlBytes] = withControl === 0 ? 0 : controlBytes;
+    }
+  }
+
+  /** Bytes that were received. */
+  length(index: number): number {
+    return this.words[index * wordsOfHeader + atLength];
+  }
+
+  /** Bytes of the sender's address; 0 when nothing was received, as after the end of reading. */
+  nameBytes(index: number): number {
+    return this.words[index * wordsOfHeader + atNameBytes];
+  }
+
+  controlBytes(index: number): number {
+    return this.words[index * wordsOfHeader + atControlBytes];
+  }
+
+  /** Where the peer is in `words`. */
+  peerAt(index: number): number {
+    return this.#peersFrom + index * peerWords;
+  }
+
+  /** Addresses the datagram, whose `length` bytes are in its slot, to a peer that stands in `from` at `at`. */
+  address(index: number, length: number, from: Int32Array, at: number, nameBytes: number, control: number): void {
+    const { words } = this;
+    const header = index * wordsOfHeader;
+    const to = this.#peersFrom + index * peerWords;
+    words[header + atNameBytes] = nameBytes;
+    words[header + atControlBytes] = control;
+    words[this.#vectorsFrom + index * (vectorBytes / 4) + 2] = length;
+    const count = control === 0 ? addressWords : peerWords;
+    for (let word = 0; word < count; word++) words[to + word] = from[at + word];
+    if (control !== 0) forgetLink(words, to + addressWords);
+  }
+}
+
+/** Address of the header with this index. */
+export function headerAt(datagrams: Datagrams, index: number): number {
+  return datagrams.headersAt + index * headerBytes;
+}
+
+// struct cmsghdr: length (8 bytes), level, type; then in_pktinfo (link first) or in6_pktinfo (link last).
+const atCmsgLevel = 2;
+const atLinkIpv4 = 4;
+const atLinkIpv6 = 8;
+
+/** The answer goes from our address by the route that holds, not by the link on which the question came. */
+function forgetLink(words: Int32Array, control: number): void {
+  words[control + (words[control + atCmsgLevel] === linux.ipv6Level ? atLinkIpv6 : atLinkIpv4)] = 0;
+}

@@ -1,0 +1,157 @@
+/**
+ * How an answering thread hands packets to the control lane: a ring in shared memory with one writer and one reader.
+ * An entry is the packet with everything that answering it later needs; the reader finds it as it was received. When
+ * there is no room the writer is told so and answers SERVFAIL itself. A flag makes one waking of the reader enough for all
+ * that is put in until it looks.
+ *
+ *   words: | written | … | taken | … | woken | … |   entries: | bytes kind socket length … arrived peer | packet |
+ *
+ * Positions count bytes from the start and run over; an entry never wraps: what is left at the end is skipped.
+ */
+import { receiveSlotBytes, ringBytes } from '../limits.js';
+import { type Datagrams, peerWords } from './arena.js';
+
+/** A question to be answered, or one that has its answer and is to be asked again in good time. */
+export const kindQuestion = 0;
+export const kindRefresh = 1;
+export type EntryKind = typeof kindQuestion | typeof kindRefresh;
+
+const writtenWord = 0;
+const takenWord = 16;
+const wokenWord = 32;
+const entriesFromByte = 256;
+
+// An entry's words.
+const atBytes = 0;
+const atKind = 1;
+const atSocket = 2;
+const atLength = 3;
+const atNameBytes = 4;
+const atControlBytes = 5;
+const atArrived = 6;
+const atPeer = 8;
+const entryHeaderWords = atPeer + peerWords;
+/** In the place of an entry's bytes: the rest up to the end is empty. */
+const skip = 0;
+
+export function ringMemory(bytes = ringBytes): SharedArrayBuffer {
+  return new SharedArrayBuffer(entriesFromByte + bytes);
+}
+
+/** What both ends see. The memory comes from `ringMemory`, whose size is a power of two. */
+class Ring {
+  readonly words: Int32Array;
+  readonly doubles: Float64Array;
+  readonly bytes: Uint8Array;
+  readonly size: number;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.size = memory.byteLength - entriesFromByte;
+    this.words = new Int32Array(memory);
+    this.doubles = new Float64Array(memory);
+    this.bytes = new Uint8Array(memory);
+  }
+
+  /** The place of a position, in bytes of the memory. */
+  at(position: number): number {
+    return entriesFromByte + (position & (this.size - 1));
+  }
+}
+
+export class RingWriter {
+  readonly #ring: Ring;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.#ring = new Ring(memory);
+  }
+
+  /** Copies a received datagram with its sender; false when there is no room. */
+  put(kind: EntryKind, socket: number, arrivedMs: number, from: Datagrams, index: number): boolean {
+    const { words, doubles, bytes, size } = this.#ring;
+    const length = from.length(index);
+    const needed = (entryHeaderWords * 4 + length + 7) & ~7;
+    const written = words[writtenWord];
+    const toEnd = size - (written & (size - 1));
+    const skipped = toEnd < needed ? toEnd : 0;
+    const free = size - ((written - Atomics.load(words, takenWord)) | 0);
+    if (free < skipped + needed) return false;
+    if (skipped > 0) words[this.#ring.at(written) >> 2] = skip;
+    const position = (written + skipped) | 0;
+    const entry = this.#ring.at(position) >> 2;
+    words[entry + atBytes] = needed;
+    words[entry + atKind] = kind;
+    words[entry + atSocket] = socket;
+    words[entry + atLength] = length;
+    words[entry + atNameBytes] = from.nameBytes(index);
+    words[entry + atControlBytes] = from.controlBytes(index);
+    doubles[(entry + atArrived) >> 1] = arrivedMs;
+    const peer = from.peerAt(index);
+    for (let word = 0; word < peerWords; word++) words[entry + atPeer + word] = from.words[peer + word];
+    const packet = from.slots[index].bytes;
+    const to = (entry + entryHeaderWords) * 4;
+    for (let byte = 0; byte < length; byte++) bytes[to + byte] = packet[byte];
+    Atomics.store(words, writtenWord, (position + needed) | 0);
+    return true;
+  }
+
+  /** Whether the reader has to be woken for what was put in; said once until it looks. */
+  mustWake(): boolean {
+    return Atomics.exchange(this.#ring.words, wokenWord, 1) === 0;
+  }
+}
+
+/** Reads entries one after another; the fields are the entry in hand. */
+export class RingReader {
+  kind: EntryKind = kindQuestion;
+  socket = 0;
+  arrivedMs = 0;
+  nameBytes = 0;
+  controlBytes = 0;
+  /** A copy of the packet, overwritten by the next. */
+  packet = new Uint8Array(0);
+  readonly #ring: Ring;
+  readonly #copy = new Uint8Array(receiveSlotBytes);
+  #entry = 0;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.#ring = new Ring(memory);
+  }
+
+  /** Says that the reader looks now: what comes later needs another waking. */
+  awake(): void {
+    Atomics.store(this.#ring.words, wokenWord, 0);
+  }
+
+  /** Goes to the next entry; false when there is none. The one before is gone then. */
+  next(): boolean {
+    const { words, doubles, bytes, size } = this.#ring;
+    let taken = words[takenWord];
+    if (this.#entry !== 0) taken = (taken + words[this.#entry + atBytes]) | 0;
+    this.#entry = 0;
+    const written = Atomics.load(words, writtenWord);
+    if (taken !== written && words[this.#ring.at(taken) >> 2] === skip)
+      taken = (taken + size - (taken & (size - 1))) | 0;
+    Atomics.store(words, takenWord, taken);
+    if (taken === written) return false;
+    const entry = this.#ring.at(taken) >> 2;
+    this.#entry = entry;
+    this.kind = words[entry + atKind] as EntryKind;
+    this.socket = words[entry + atSocket];
+    this.nameBytes = words[entry + atNameBytes];
+    this.controlBytes = words[entry + atControlBytes];
+    this.arrivedMs = doubles[(entry + atArrived) >> 1];
+    const length = words[entry + atLength];
+    const from = (entry + entryHeaderWords) * 4;
+    for (let byte = 0; byte < length; byte++) this.#copy[byte] = bytes[from + byte];
+    this.packet = this.#copy.subarray(0, length);
+    return true;
+  }
+
+  /** The entry's peer as words of its own. */
+  peer(): Int32Array {
+    const from = this.#entry + atPeer;
+    const peer = new Int32Array(peerWords);
+    for (let word = 0; word < peerWords; word++) peer[word] = this.#ring.words[from + word];
+    return peer;
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * One answering thread as the control lane sees it: started, given orders, started again when it dies, ended. The
+ * sockets, the ring and the numbers outlive it, so that what is queued waits for the next one.
+ */
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { threadRestartMs } from '../limits.js';
+import { Counters } from '../ops/counters.js';
+import type { Clock } from '../outside/clock.js';
+import type { Log } from '../outside/log.js';
+import { OrderNumbers, type Orders, type SocketOrder } from './orders.js';
+import { RingReader, ringMemory } from './ring.js';
+
+/** What a thread is given as it starts. `Shared` is what its program needs and this folder does not know. */
+export interface ThreadStart<Table, Shared> {
+  readonly index: number;
+  readonly port: MessagePort;
+  readonly ring: SharedArrayBuffer;
+  readonly numbers: SharedArrayBuffer;
+  readonly wakeFd: number;
+  readonly first: Orders<Table>;
+  readonly shared: Shared;
+}
+
+export interface ThreadWorld<Shared> {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The control lane's page, into which pages are added that have become too small. */
+  readonly counters: Counters;
+  readonly program: URL;
+  readonly shared: Shared;
+  readonly wakeFd: number;
+  /** The thread is dead: it reads no block any more, and there may be entries in its ring. */
+  died(index: number): void;
+}
+
+/** Megabytes: a thread keeps a table of zones and some views, and makes nearly no garbage. */
+const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 };
+
+export class AnsweringThread<Table, Shared> {
+  readonly ring: RingReader;
+  readonly #world: ThreadWorld<Shared>;
+  readonly #index: number;
+  readonly #ringMemory = ringMemory();
+  readonly #numbers = new OrderNumbers();
+  #orders: Orders<Table>;
+  #page: Counters;
+  /** Pages that the thread may still count in, until it has taken these orders. */
+  #oldPages: { readonly page: Counters; readonly until: number }[] = [];
+  #port: MessagePort | null = null;
+  #worker: Worker | null = null;
+  #startedAtMs = 0;
+  #whenEnded: (() => void) | null = null;
+
+  constructor(world: ThreadWorld<Shared>, index: number) {
+    this.#world = world;
+    this.#index = index;
+    this.ring = new RingReader(this.#ringMemory);
+    this.#page = new Counters(new SharedArrayBuffer(world.counters.memory.byteLength));
+    this.#orders = { number: 0, sockets: [], counters: this.#page.memory, next: 'serve' };
+  }
+
+  /** Its numbers: the page that it counts in, and those that it may have counted in a moment ago. */
+  get pages(): readonly Counters[] {
+    return [this.#page, ...this.#oldPages.map(({ page }) => page)];
+  }
+
+  /** Whether the thread works by these orders or by newer ones. */
+  hasTaken(number: number): boolean {
+    return this.#numbers.taken >= number;
+  }
+
+  /** Gives orders, with the first of which the thread is started; returns their number, for `hasTaken`. */
+  order(sockets: readonly SocketOrder<Table>[], next: Orders<Table>['next'] = 'serve'): number {
+    const number = this.#orders.number + 1;
+    const needed = this.#world.counters.memory.byteLength;
+    if (this.#page.memory.byteLength < needed) {
+      this.#oldPages.push({ page: this.#page, until: number });
+      this.#page = new Counters(new SharedArrayBuffer(needed));
+    }
+    this.#orders = { number, sockets, counters: this.#page.memory, next };
+    this.#port?.postMessage(this.#orders);
+    // Only now, so that the thread that sees the number finds the orders.
+    this.#numbers.issue(number);
+    if (number === 1) this.#start();
+    return number;
+  }
+
+  /** Adds up pages that are not counted in any more. */
+  foldPages(): void {
+    this.#oldPages = this.#oldPages.filter(({ page, until }) => {
+      if (!this.hasTaken(until)) return true;
+      this.#world.counters.add(page);
+      return false;
+    });
+  }
+
+  /** Has the thread end once its sockets are empty, and calls `done`. */
+  end(done: () => void): void {
+    if (this.#orders.number === 0) return done();
+    this.#whenEnded = done;
+    this.#worker?.ref();
+    this.order([], 'end');
+    if (this.#port === null) done();
+  }
+
+  #start(): void {
+    const world = this.#world;
+    const { port1, port2 } = new MessageChannel();
+    const start: ThreadStart<Table, Shared> = {
+      index: this.#index,
+      port: port2,
+      ring: this.#ringMemory,
+      numbers: this.#numbers.memory,
+      wakeFd: world.wakeFd,
+      first: this.#orders,
+      shared: world.shared,
+    };
+    this.#port = port1;
+    this.#startedAtMs = world.clock.nowMs();
+    port1.on('message', (text: string) => {
+      world.log.error('a packet made the program fail; it was dropped', { error: text });
+    });
+    port1.unref();
+    const worker = new Worker(world.program, { workerData: start, transferList: [port2], resourceLimits });
+    let reason = '';
+    worker.on('error', (error) => {
+      reason = String(error.stack ?? error);
+    });
+    worker.on('exit', () => this.#exited(port1, reason));
+    worker.unref();
+    this.#worker = worker;
+  }
+
+  #exited(port: MessagePort, reason: string): void {
+    const { clock, log, counters, died } = this.#world;
+    port.close();
+    this.#port = null;
+    died(this.#index);
+    if (this.#whenEnded !== null) return this.#whenEnded();
+    counters.count('panics');
+    log.error('an answering thread ended and is started again', { thread: this.#index, reason });
+    const livedMs = clock.nowMs() - this.#startedAtMs;
+    clock.after(livedMs < threadRestartMs ? threadRestartMs : 0, () => {
+      if (this.#whenEnded === null) this.#start();
+    });
+  }
+}

@@ -1,0 +1,257 @@
+/**
+ * DNS over UDP by answering threads, as the control lane sees it: it opens the sockets, one per thread for each
+ * address and port, tells the threads which tables to answer by, and takes from their rings what they cannot answer.
+ * That goes to `serve` with an asker that replies on the same socket.
+ */
+import assert from 'node:assert/strict';
+import { ringTakenAtOnceMax } from '../limits.js';
+import { type Counters, overUdp } from '../ops/counters.js';
+import { HeldPorts, withoutIpv6 } from '../outside/families.js';
+import type { Endpoint } from '../outside/network.js';
+import type { Asker } from './asker.js';
+import type { WantedListener } from './listeners.js';
+import type { SocketOrder } from './orders.js';
+import { type Peer, Replies } from './replies.js';
+import { kindRefresh, type RingReader } from './ring.js';
+import { openSocket } from './socket.js';
+import { decodeSocketAddress } from './socket-address.js';
+import type { SystemCalls } from './system-calls.js';
+import { AnsweringThread, type ThreadWorld } from './thread.js';
+import type { UdpListener } from './udp-portable.js';
+
+export interface UdpThreadsWorld<Shared> extends Omit<ThreadWorld<Shared>, 'wakeFd' | 'died'> {
+  readonly calls: SystemCalls;
+  readonly threads: number;
+  /** A thread has died within whatever it was doing. */
+  threadDied(index: number): void;
+}
+
+/** What of a wanted listener concerns UDP. */
+export type WantedUdp<Table> = Pick<WantedListener<Table>, 'at' | 'table' | 'serve' | 'refresh'>;
+
+export interface UdpThreads<Table> {
+  /** Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
+  open(wanted: WantedUdp<Table>): Promise<UdpListener>;
+  /** Gives the threads the tables that are in force now, and pages as large as the control lane's. */
+  update(): void;
+  readonly pages: readonly Counters[];
+  /** Closes what is still open and ends the threads. */
+  end(): Promise<void>;
+}
+
+/** One socket: one thread's part of a listener. */
+interface Socket<Table> {
+  readonly id: number;
+  readonly fd: number;
+  readonly hasPacketInfo: boolean;
+  readonly listener: Listener<Table>;
+}
+
+interface Listener<Table> {
+  readonly wanted: WantedUdp<Table>;
+  readonly local: Endpoint;
+  /** One for each thread, in their order. */
+  readonly sockets: Socket<Table>[];
+  inFlight: number;
+  /** The orders after which no thread touches the sockets; null while it is open. */
+  leavesWith: readonly number[] | null;
+  isClosed: boolean;
+  /** Answers that come later go nowhere. */
+  isSilent: boolean;
+  readonly whenClosed: (() => void)[];
+}
+
+export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): UdpThreads<Table> {
+  const { calls, counters } = world;
+  const wakeFd = calls.eventFd();
+  const wakings = new ArrayBuffer(8);
+  const wakingsAt = calls.addressOf(wakings);
+  const replies = new Replies(calls, counters);
+  const ports = new HeldPorts();
+  const listeners = new Set<Listener<Table>>();
+  const sockets = new Map<number, Socket<Table>>();
+  let nextId = 1;
+  let isTaking = false;
+
+  const threadWorld: ThreadWorld<Shared> = {
+    ...world,
+    wakeFd,
+    died(index) {
+      world.threadDied(index);
+      takeAll();
+    },
+  };
+  const threads = Array.from(
+    { length: world.threads },
+    (_, index) => new AnsweringThread<Table, Shared>(threadWorld, index),
+  );
+  const stopWatching = calls.watch(wakeFd, () => {
+    calls.read(wakeFd, wakingsAt, 8);
+    takeAll();
+  });
+
+  /** Takes what is in the rings, but gives other events of the loop their turn in between. */
+  function takeAll(): void {
+    isTaking = false;
+    let left = ringTakenAtOnceMax;
+    for (const { ring } of threads) {
+      ring.awake();
+      while (left > 0 && ring.next()) {
+        left--;
+        takeOne(ring);
+      }
+    }
+    if (left === 0 && !isTaking) {
+      isTaking = true;
+      setImmediate(takeAll);
+    }
+    for (const thread of threads) thread.foldPages();
+    for (const listener of [...listeners]) closeIfDone(listener);
+  }
+
+  function takeOne(ring: RingReader): void {
+    const socket = sockets.get(ring.socket);
+    // The listener was closed without waiting for anybody.
+    if (socket === undefined) return;
+    const { listener } = socket;
+    const peer = { words: ring.peer(), nameBytes: ring.nameBytes, controlBytes: ring.controlBytes };
+    const asker = new ThreadAsker(socket, peer, ring.arrivedMs, settled);
+    if (ring.kind === kindRefresh) return listener.wanted.refresh(ring.packet, asker);
+    listener.inFlight++;
+    listener.wanted.serve(ring.packet, asker);
+  }
+
+  function settled(socket: Socket<Table>, answer: Uint8Array | null, peer: Peer): void {
+    const { listener } = socket;
+    listener.inFlight--;
+    if (answer !== null && !listener.isSilent) replies.add(socket.fd, answer, peer);
+    if (listener.leavesWith !== null) closeIfDone(listener);
+  }
+
+  function closeIfDone(listener: Listener<Table>): void {
+    const { leavesWith } = listener;
+    if (leavesWith === null || listener.isClosed || (listener.inFlight > 0 && !listener.isSilent)) return;
+    if (!threads.every((thread, index) => thread.hasTaken(leavesWith[index]))) return;
+    // A thread may have handed over right before it took its orders.
+    if (isTaking) return;
+    listener.isClosed = true;
+    listeners.delete(listener);
+    replies.flush();
+    for (const { id, fd } of listener.sockets) {
+      sockets.delete(id);
+      calls.close(fd);
+    }
+    ports.release(listener.local);
+    for (const done of listener.whenClosed.splice(0)) done();
+  }
+
+  /** Gives every thread its sockets of the listeners that are open; returns the orders' numbers. */
+  function order(): number[] {
+    const open = [...listeners].filter(({ leavesWith }) => leavesWith === null);
+    return threads.map((thread, index) =>
+      thread.order(open.map(({ sockets, wanted }) => orderOf(sockets[index], wanted.table()))),
+    );
+  }
+
+  function leave(listener: Listener<Table>): void {
+    if (listener.leavesWith !== null) return;
+    listener.leavesWith = [];
+    listener.leavesWith = order();
+    // The thread may be waiting in the kernel; it need not wait for its timeout.
+    for (const { fd } of listener.sockets) calls.shutdownReading(fd);
+  }
+
+  function openAt(wanted: WantedUdp<Table>, at: Endpoint): UdpListener {
+    const listener: Listener<Table> = {
+      wanted,
+      local: { address: at.address, port: at.port },
+      ...{ sockets: [], inFlight: 0, leavesWith: null, isClosed: false, isSilent: false, whenClosed: [] },
+    };
+    const ipv6Only = ports.mustBeIpv6Only(at) ? 'yes' : 'no';
+    let { local } = listener;
+    try {
+      for (let thread = 0; thread < threads.length; thread++) {
+        const socket = openSocket(calls, { at: local, ipv6Only });
+        local = socket.local;
+        listener.sockets.push({ id: nextId++, fd: socket.fd, hasPacketInfo: socket.hasPacketInfo, listener });
+      }
+    } catch (error) {
+      for (const { fd } of listener.sockets) calls.close(fd);
+      throw error;
+    }
+    const opened: Listener<Table> = Object.assign(listener, { local });
+    ports.hold(local);
+    listeners.add(opened);
+    for (const socket of opened.sockets) sockets.set(socket.id, socket);
+    order();
+    return {
+      local,
+      drain(done) {
+        if (opened.isClosed) return queueMicrotask(done);
+        opened.whenClosed.push(done);
+        leave(opened);
+      },
+      close() {
+        opened.isSilent = true;
+        leave(opened);
+      },
+    };
+  }
+
+  return {
+    open: (wanted) => withoutIpv6(wanted.at, async (at) => openAt(wanted, at)),
+    update: () => void order(),
+    get pages() {
+      return threads.flatMap((thread) => thread.pages);
+    },
+    async end() {
+      for (const listener of listeners) leave(listener);
+      await Promise.all(threads.map((thread) => new Promise<void>((resolve) => thread.end(resolve))));
+      takeAll();
+      stopWatching();
+      calls.close(wakeFd);
+    },
+  };
+}
+
+function orderOf<Table>({ id, fd, hasPacketInfo }: Socket<Table>, table: Table): SocketOrder<Table> {
+  return { id, fd, hasPacketInfo, table };
+}
+
+class ThreadAsker<Table> implements Asker {
+  readonly transport = overUdp;
+  readonly receivedAtMs: number;
+  readonly #socket: Socket<Table>;
+  readonly #peer: Peer;
+  readonly #settled: (socket: Socket<Table>, answer: Uint8Array | null, peer: Peer) => void;
+  #remote: Endpoint | null = null;
+  #isSettled = false;
+
+  constructor(
+    socket: Socket<Table>,
+    peer: Peer,
+    receivedAtMs: number,
+    settled: (socket: Socket<Table>, answer: Uint8Array | null, peer: Peer) => void,
+  ) {
+    this.receivedAtMs = receivedAtMs;
+    this.#socket = socket;
+    this.#peer = peer;
+    this.#settled = settled;
+  }
+
+  get remote(): Endpoint {
+    const { words } = this.#peer;
+    this.#remote ??= decodeSocketAddress(new Uint8Array(words.buffer));
+    return this.#remote;
+  }
+
+  get local(): Endpoint {
+    return this.#socket.listener.local;
+  }
+
+  reply(answer: Uint8Array | null): void {
+    assert(!this.#isSettled, 'a query is answered once');
+    this.#isSettled = true;
+    this.#settled(this.#socket, answer, this.#peer);
+  }
+}

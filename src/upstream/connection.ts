@@ -49,6 +49,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   #inflightAgain = 0;
   #answers = 0;
   #nowMs: number;
+  #lastHeardMs = Number.NEGATIVE_INFINITY;
   readonly #openedAtMs: number;
   readonly #retireAtMs: number;
   #idleSinceMs: number;
@@ -78,6 +79,11 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   /** Answers that came on it. */
   get answers(): number {
     return this.#answers;
+  }
+
+  /** When bytes last came on it; -Infinity before the first. */
+  get lastHeardMs(): number {
+    return this.#lastHeardMs;
   }
 
   get isConnecting(): boolean {
@@ -183,6 +189,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   data(bytes: Uint8Array): void {
     if (this.#state === 'closed') return;
     this.#nowMs = this.#place.world.clock.nowMs();
+    this.#lastHeardMs = this.#nowMs;
     this.#frames.push(bytes, this.#receive);
     if (this.#isClosed()) return;
     this.#silentSinceMs = this.#inflight === 0 ? notSilent : this.#nowMs;

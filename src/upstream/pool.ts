@@ -5,6 +5,7 @@
  * expire they know themselves.
  */
 import {
+  askAgainAfterMsMin,
   connectionInflightMax,
   connectionInflightTarget,
   connectionsPerUpstreamMax,
@@ -90,10 +91,27 @@ export class Pool implements ConnectionOwner {
 
   /** The connection to use, opened if need be; null when there is no place. */
   #find(nowMs: number, except: Carrier | null): Connection | null {
+    const proven = except === null ? null : this.#lastHeard(nowMs, except);
+    if (proven !== null) return proven;
     const best = this.#leastLoaded(nowMs, except);
     if (best !== null && load(best, nowMs) < connectionInflightTarget) return best;
     const opened = this.#mayOpen(best) ? this.#open(nowMs) : null;
     return opened === null || (best !== null && load(best, nowMs) <= load(opened, nowMs)) ? best : opened;
+  }
+
+  /**
+   * For what was asked before without an answer: the connection that was heard last, and since then. An idle one, or a new one, may lead
+   * to the very endpoint that is dead.
+   */
+  #lastHeard(nowMs: number, except: Carrier): Connection | null {
+    const requestsMax = this.#habit.requestsMax(nowMs);
+    let best: Connection | null = null;
+    for (const connection of this.#connections) {
+      if (connection === except || connection.isSlow(nowMs) || !connection.takes(requestsMax, nowMs)) continue;
+      if (nowMs - connection.lastHeardMs > askAgainAfterMsMin) continue;
+      if (best === null || connection.lastHeardMs > best.lastHeardMs) best = connection;
+    }
+    return best;
   }
 
   #leastLoaded(nowMs: number, except: Carrier | null): Connection | null {

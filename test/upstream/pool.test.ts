@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  askAgainAfterMsMin,
   connectionInflightMax,
   connectionInflightTarget,
   connectionsPerUpstreamMax,
@@ -208,4 +209,28 @@ test('retired, it closes as it becomes idle; closed, it is empty', async () => {
   assert.equal(lost.losses.length, 1);
   await clock.pass(1);
   assert.equal(world.network.open.connections, 0);
+});
+
+test('what is asked again goes to the connection that was heard last, not to an idle one that may be dead too', async () => {
+  const { upstream, pool, ask, clock } = await setUp();
+  const held: Query[] = [];
+  upstream.onQuery = (query) => held.push(query);
+  const first = Array.from({ length: 12 }, (_, index) => ask(`n${index}`));
+  await clock.pass(1);
+  const carriers = [...new Set(first.map(({ carrier }) => carrier))];
+  assert(carriers.length >= 3);
+  for (const query of held) query.reply(answerTo(query));
+  await clock.pass(askAgainAfterMsMin + 1);
+  const [dead, idle] = carriers;
+  const silent = ask('silent');
+  assert.equal(silent.carrier, dead);
+  const other = ask('other', idle);
+  const heard = other.carrier;
+  assert(heard !== dead && heard !== idle);
+  await clock.pass(1);
+  const query = held.at(-1)!;
+  query.reply(answerTo(query));
+  await clock.pass(1);
+  assert.equal(ask('again', dead).carrier, heard);
+  assert.equal(pool.size, carriers.length);
 });

@@ -17,7 +17,7 @@ import { writeChart, writeJson, writeReadme } from './publish.js';
 import type { Provenance, Report } from './report.js';
 import { soak } from './soak/run.js';
 import { soakText } from './soak/verdict.js';
-import { longTable, shortTables } from './tables.js';
+import { longTable, shortTables, sourceText } from './tables.js';
 import { findTools, type Tool, toolVersion } from './tools.js';
 
 /** Something that the user can change, told in one sentence. */
@@ -129,10 +129,16 @@ async function soakOf(wishes: Wishes, words: readonly string[], seconds: number)
   const before = provenance(words, programs);
   const server = (slowFile: string): Server => zerohop('zerohop', builtEntry, { imports: slowFile, entries: 10_000 });
   const result = await soak({ server, seconds, cores: before.cores, programs, say });
-  print(`${soakText(result)}\n`);
-  const folder = wishes.results ?? repositoryPath('bench', 'results', 'soak');
+  const text = `${soakText(result)}\n\n${sourceText(before)}`;
+  print(`${text}\n`);
+  const isWhole = seconds >= soakSecondsToShow && wishes.results === null;
+  const folder = wishes.results ?? repositoryPath('bench', 'results', isWhole ? 'soak' : 'tmp');
   say(`written: ${writeJson(folder, { ...before, ...result })}`);
+  if (isWhole && writeReadme(repositoryPath('README.md'), 'soak', text)) say('written: the soak in README.md');
 }
+
+/** A soak that is shown has lasted at least so long. */
+const soakSecondsToShow = 300;
 
 /** A figure that is shown has at least so many rounds behind it. */
 const roundsToShow = 5;
@@ -147,7 +153,7 @@ function publish(report: Report, { quick, rounds, only, rate, servers, against, 
   const drawn = chart(report.workloads);
   if (drawn !== null) say(`written: ${writeChart(folder, drawn)}`);
   const text = `![CPU per answer of each server](bench/results/chart.svg)\n\n${shortTables(report)}`;
-  if (isWhole && writeReadme(repositoryPath('README.md'), text)) say('written: the figures in README.md');
+  if (isWhole && writeReadme(repositoryPath('README.md'), 'bench', text)) say('written: the figures in README.md');
 }
 
 function tools<T extends Tool>(wanted: readonly T[]): Readonly<Record<T, string>> {

@@ -5,7 +5,7 @@
 
 import type { Spread } from './load/statistics.js';
 import { rateText } from './load/workloads.js';
-import type { Report, ServerFigures, WorkloadFigures } from './report.js';
+import type { Provenance, Report, ServerFigures, WorkloadFigures } from './report.js';
 import { verdicts } from './targets.js';
 
 /** One line per workload, rate and server. */
@@ -49,7 +49,7 @@ export function shortTables(report: Report): string {
   const parts = [
     ['CPU per answer, µs (user + system)', cpuTable(report)],
     ['Latency p50, p99, p99.9, ms', latencyTable(report)],
-    ['Anonymous memory, MB', memoryTable(report)],
+    ['Anonymous memory, MB (10⁶ bytes), of one process each', memoryTable(report)],
     ['Answering threads, all on one core', workersTable(report)],
     ['What was promised', promisesTable(report)],
   ];
@@ -132,20 +132,27 @@ function portion(part: number, of: number): string {
   return part === 0 ? '0' : `${part} (${((100 * part) / of).toPrecision(2)} %)`;
 }
 
-/** Where the figures come from, in a few sentences. */
-export function provenance({ command, at, commit, machine, versions, rounds, seconds }: Report): string {
+/** How the figures came about, in a few sentences. */
+function provenance(report: Report): string {
+  const { rounds, seconds } = report;
+  return `Median (lowest–highest) of ${rounds} interleaved ${rounds === 1 ? 'round' : 'rounds'} of ${seconds} s with \
+fresh processes, the server on one core, load and upstream on another; CPU is user and system time from /proc. \
+${sourceText(report)}`;
+}
+
+/** The command, the commit, the machine and the programs that figures come from. */
+export function sourceText({ command, at, commit, machine, versions }: Omit<Provenance, 'rounds' | 'seconds'>): string {
   const programs = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const tree = commit.dirty ? `${commit.name} with changes` : commit.name;
-  return `\`${command}\`, ${at.slice(0, 10)}, commit ${tree}: median (lowest–highest) of ${rounds} interleaved rounds of \
-${seconds} s with fresh processes, the server on one core, load and upstream on another; CPU is user and system time \
-from /proc. ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node.js ${machine.node.slice(1)}, ${programs.join(', ')}.`;
+  return `\`${command}\`, ${at.slice(0, 10)}, commit ${tree}; ${machine.cpu}, ${machine.cores} cores, \
+Linux ${machine.kernel}, Node.js ${machine.node.slice(1)}, ${programs.join(', ')}.`;
 }
 
 /** From this share on, what others did on the server's core is said under the table. */
 const disturbedShare = 0.05;
 
 /** A blank line and a sentence, if there is something to say. */
-export function disturbances({ workloads }: Report): string[] {
+function disturbances({ workloads }: Report): string[] {
   const worst = Math.max(0, ...workloads.flatMap(({ servers }) => servers.map((server) => server.othersShareMax)));
   if (worst < disturbedShare) return [];
   return [

@@ -69,7 +69,7 @@ export const workloads: readonly Workload[] = [
   {
     ...plain,
     name: 'mix',
-    title: 'cached, 7,500 names by Zipf, 40 % of the hot ones denied',
+    title: 'cached, 7,500 names by Zipf',
     questions: 'mix',
     rcodes: ['NOERROR', 'NXDOMAIN'],
   },

@@ -57,12 +57,12 @@ const tcpPerSecond = 500;
 const sidePerSecond = 500;
 /** All loads have ended when the last stretch does, give or take so much. */
 const spareSeconds = 5;
-const warmUpSeconds = 2;
+const warmUpSecondsMax = 2;
 
 /** Soaks the server and leaves nothing behind. */
 export function soak(wish: SoakWish): Promise<SoakResult> {
   const { programs, cores, say } = wish;
-  return whileSet({ programs, cores, seconds: warmUpSeconds }, async (setting) => {
+  return whileSet({ programs, cores, seconds: Math.min(warmUpSecondsMax, wish.seconds / 2) }, async (setting) => {
     const path = join(setting.folder, 'slow');
     const slowFile = makeSlowFile(path, '# Read slowly.\n');
     try {

@@ -3,28 +3,36 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { inTemporaryFolder } from '../../bench/cleanup.js';
-import { withTable, writeChart, writeJson, writeReadme } from '../../bench/publish.js';
+import { withContent, writeChart, writeJson, writeReadme } from '../../bench/publish.js';
 import { reportOf, samples } from './report-fixture.js';
 
 test('the table takes the place between the markers and leaves the rest', () => {
   const text = 'before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n';
-  const once = withTable(text, 'new $1');
+  const once = withContent(text, 'bench', 'new $1');
   assert.equal(once, 'before\n<!-- bench:begin -->\nnew $1\n<!-- bench:end -->\nafter\n');
-  assert.equal(withTable(once!, 'new $1'), once);
-  assert.equal(withTable('<!-- bench:end --><!-- bench:begin -->', 'new'), null);
-  assert.equal(withTable('no markers', 'new'), null);
+  assert.equal(withContent(once!, 'bench', 'new $1'), once);
+  assert.equal(withContent('<!-- bench:end --><!-- bench:begin -->', 'bench', 'new'), null);
+  assert.equal(withContent('no markers', 'bench', 'new'), null);
+});
+
+test('each place has its markers', () => {
+  const text = '<!-- soak:begin --><!-- soak:end --><!-- bench:begin --><!-- bench:end -->';
+  assert.equal(
+    withContent(text, 'soak', 'new'),
+    '<!-- soak:begin -->\nnew\n<!-- soak:end --><!-- bench:begin --><!-- bench:end -->',
+  );
 });
 
 test('a README without markers, or none at all, stays as it is', async () => {
   await inTemporaryFolder('zerohop-test-', async (folder) => {
     const path = join(folder, 'README.md');
-    assert.equal(writeReadme(path, 'table'), false);
+    assert.equal(writeReadme(path, 'bench', 'table'), false);
     assert.equal(existsSync(path), false);
     writeFileSync(path, 'text');
-    assert.equal(writeReadme(path, 'table'), false);
+    assert.equal(writeReadme(path, 'bench', 'table'), false);
     assert.equal(readFileSync(path, 'utf8'), 'text');
     writeFileSync(path, '<!-- bench:begin --><!-- bench:end -->');
-    assert.equal(writeReadme(path, 'table'), true);
+    assert.equal(writeReadme(path, 'bench', 'table'), true);
     assert.equal(readFileSync(path, 'utf8'), '<!-- bench:begin -->\ntable\n<!-- bench:end -->');
   });
 });
@@ -34,7 +42,9 @@ test('the JSON holds every sample, in a file named by time and commit', async ()
     const report = reportOf(samples);
     const path = writeJson(join(folder, 'new'), report);
     assert.equal(path, join(folder, 'new', '2026-01-02T030405Z-abc1234.json'));
-    assert.deepEqual(JSON.parse(readFileSync(path, 'utf8')), report);
+    const text = readFileSync(path, 'utf8');
+    assert.deepEqual(JSON.parse(text), report);
+    assert.equal(text.match(/^ *\{.*"othersShare".*\},?$/gm)?.length, 6, 'a line for each sample');
   });
 });
 

@@ -61,6 +61,11 @@ test('a neighbour on the core, and changes that are in no commit, are told', () 
   assert.match(text, /abc1234 with changes/);
 });
 
+test('one round is one round', () => {
+  const text = shortTables({ ...reportOf(samples), rounds: 1 });
+  assert.ok(text.includes('of 1 interleaved round of 5 s'));
+});
+
 function assertEven(lines: readonly string[]): void {
   assert.equal(new Set(lines.map((line) => line.split('|').length)).size, 1, 'every line has as many cells');
 }

@@ -1,0 +1,38 @@
+/** A soak of two seconds with the real servers: whether the control lane is blocked when it is to be. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { zerohop } from '../../../bench/load/servers.js';
+import { twoCores } from '../../../bench/machine.js';
+import { soak } from '../../../bench/soak/run.js';
+import { findTools } from '../../../bench/tools.js';
+import { builtEntry } from '../../corpus/repository.js';
+import { needs } from '../../real/commands.js';
+
+const cores = twoCores();
+
+test('everything is asked, and a blocked control lane is seen to be blocked', {
+  skip: needs('dnsperf', 'knotd', 'taskset', 'mkfifo') || (cores === null ? 'needs two cores' : false),
+}, async () => {
+  const found = findTools(['dnsperf', 'knotd']);
+  assert.ok('paths' in found);
+  const said: string[] = [];
+  const { stretches, traffic, scrapes, reloads } = await soak({
+    server: (slowFile) => zerohop('zerohop', builtEntry, { imports: slowFile, entries: 1000 }),
+    seconds: 2,
+    cores: cores!,
+    programs: found.paths,
+    say: (line) => said.push(line),
+  });
+  assert.deepEqual(
+    stretches.map(({ control }) => control),
+    ['free', 'blocked', 'free', 'blocked'],
+  );
+  assert.ok(
+    stretches.filter(({ control }) => control === 'blocked').every(({ controlWorstMs }) => controlWorstMs > 150),
+  );
+  assert.ok(reloads >= 2 && scrapes >= 1 && said.length === stretches.length);
+  for (const [name, { sent, completed, lost, failed }] of Object.entries(traffic)) {
+    assert.ok(sent > 100 && completed + lost === sent && failed === 0, `${name}: ${JSON.stringify(traffic)}`);
+  }
+  assert.ok(stretches.every(({ hitsMs, anonymousBytes }) => hitsMs !== null && anonymousBytes > 5e6));
+});

@@ -142,7 +142,8 @@ interleaved rounds of fresh processes: the server on one core, the load and the 
   --only NAME        one of ${workloads.join(', ')}
   --rate N           questions a second for all workloads, or max
   --servers A,B      compares with these of ${servers.join(', ')} only
-  --peer NAME=PATH   compares with a program that takes node-cache's command line, too; may be repeated
+  --peer NAME=PATH   compares with a program that takes node-cache's command line, too; may be repeated;
+                     what is promised about node-cache is judged by the one of that name
   --against COMMIT   compares the working tree with this commit instead of with others
   --soak SECONDS     everything at once for so long instead: what is lost, the slowest answers, the memory
   --results FOLDER   where the JSON goes; by default bench/results/, for partial runs bench/results/tmp/

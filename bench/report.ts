@@ -64,6 +64,8 @@ export interface WorkersFigures {
 export interface Report extends Provenance {
   readonly workloads: readonly WorkloadFigures[];
   readonly memory: readonly MemoryFigures[];
+  /** Why measurements have failed that were then made once more. */
+  readonly repeated: readonly string[];
   readonly workers: readonly WorkersFigures[];
 }
 

@@ -151,12 +151,12 @@ Linux ${machine.kernel}, Node.js ${machine.node.slice(1)}, ${programs.join(', ')
 /** From this share on, what others did on the server's core is said under the table. */
 const disturbedShare = 0.05;
 
-/** A blank line and a sentence, if there is something to say. */
-function disturbances({ workloads }: Report): string[] {
+/** Sentences that spoil it, if there is something to say, each after a blank line. */
+function disturbances({ workloads, repeated }: Report): string[] {
   const worst = Math.max(0, ...workloads.flatMap(({ servers }) => servers.map((server) => server.othersShareMax)));
-  if (worst < disturbedShare) return [];
+  const share = `up to ${Math.round(worst * 100)} % of the server's core went to other processes`;
   return [
-    '',
-    `The machine was not idle: up to ${Math.round(worst * 100)} % of the server's core went to other processes.`,
+    ...(worst < disturbedShare ? [] : ['', `The machine was not idle: ${share}.`]),
+    ...(repeated.length === 0 ? [] : ['', `Measured once more after a failure: ${repeated.join('; ')}.`]),
   ];
 }

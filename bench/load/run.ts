@@ -34,6 +34,8 @@ export interface Figures {
   readonly workloads: readonly WorkloadFigures[];
   readonly memory: readonly MemoryFigures[];
   readonly workers: readonly WorkersFigures[];
+  /** Why measurements have failed that were then made once more, a sentence each. */
+  readonly repeated: readonly string[];
 }
 
 /** Long enough for every name to be cached and for the compiler to have done its work. */
@@ -41,10 +43,12 @@ const warmUpSecondsMax = 1;
 
 /** Measures all and leaves nothing running, nor files behind, whatever happens. */
 export function runMatch(match: Match): Promise<Figures> {
+  const repeated: string[] = [];
   return whileSet(match, async (setting) => ({
-    workloads: await runWorkloads(match, setting),
-    memory: await runMemory(match, setting),
-    workers: await runWorkers(match, setting),
+    workloads: await runWorkloads(match, setting, repeated),
+    memory: await runMemory(match, setting, repeated),
+    workers: await runWorkers(match, setting, repeated),
+    repeated,
   }));
 }
 
@@ -64,14 +68,17 @@ export function whileSet<T>(
   });
 }
 
-async function runWorkloads(match: Match, setting: Setting): Promise<WorkloadFigures[]> {
+async function runWorkloads(match: Match, setting: Setting, repeated: string[]): Promise<WorkloadFigures[]> {
   const { servers, workloads, rounds, progress } = match;
   const all: WorkloadFigures[] = [];
   for (const workload of workloads) {
     progress(`${workload.title}:`);
     const subjects = servers
       .filter((server) => isAble(server, workload))
-      .map((server) => ({ name: server.name, measure: () => measure(server, workload, setting) }));
+      .map((server) => ({
+        name: server.name,
+        measure: () => onceMore(repeated, () => measure(server, workload, setting)),
+      }));
     const samples = await runRounds(subjects, rounds, (round, name, measured) => {
       for (const [index, sample] of measured.entries()) {
         const rate = rateText(workload.rates[index]);
@@ -86,11 +93,15 @@ async function runWorkloads(match: Match, setting: Setting): Promise<WorkloadFig
   return all;
 }
 
-async function runMemory({ memoryOf, progress }: Match, setting: Setting): Promise<MemoryFigures[]> {
+async function runMemory(
+  { memoryOf, progress }: Match,
+  setting: Setting,
+  repeated: string[],
+): Promise<MemoryFigures[]> {
   const all: MemoryFigures[] = [];
   if (memoryOf.length > 0) progress('memory:');
   for (const server of memoryOf) {
-    const figure = await measureMemory(server, setting);
+    const figure = await onceMore(repeated, () => measureMemory(server, setting));
     const texts = figure.steps.map(({ entries, anonymousBytes }) =>
       anonymousBytes === null ? '' : `${(anonymousBytes / 1e6).toFixed(1)} MB with ${entries.toLocaleString('en-US')}`,
     );
@@ -100,16 +111,33 @@ async function runMemory({ memoryOf, progress }: Match, setting: Setting): Promi
   return all;
 }
 
-async function runWorkers({ workers, rounds, progress }: Match, setting: Setting): Promise<WorkersFigures[]> {
+async function runWorkers(
+  { workers, rounds, progress }: Match,
+  setting: Setting,
+  repeated: string[],
+): Promise<WorkersFigures[]> {
   if (workers.length === 0) return [];
   progress('answering threads:');
-  const subjects = workers.map(({ server }) => ({ name: server.name, measure: () => measureWorkers(server, setting) }));
+  const subjects = workers.map(({ server }) => ({
+    name: server.name,
+    measure: () => onceMore(repeated, () => measureWorkers(server, setting)),
+  }));
   const samples = await runRounds(subjects, rounds, (round, name, sample) =>
     progress(
       `  ${round + 1}/${rounds} ${name.padEnd(20)} ${sampleText(sample)}, hit ratio ${sample.hitRatio.toFixed(4)}`,
     ),
   );
   return workers.map((each) => workersFigures(each.workers, samples.get(each.server.name)!));
+}
+
+/** A measurement that fails, as when somebody else has taken its port meanwhile, is made again once, and that is told. */
+async function onceMore<T>(repeated: string[], measurement: () => Promise<T>): Promise<T> {
+  try {
+    return await measurement();
+  } catch (error) {
+    repeated.push((error as Error).message.trim());
+    return measurement();
+  }
 }
 
 function sampleText(sample: Sample): string {

@@ -39,5 +39,6 @@ export function reportOf(its: ReadonlyMap<string, readonly Sample[]>): Report {
     workloads: [figures(cached, its)],
     memory: [],
     workers: [],
+    repeated: [],
   };
 }

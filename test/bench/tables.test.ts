@@ -61,6 +61,11 @@ test('a neighbour on the core, and changes that are in no commit, are told', () 
   assert.match(text, /abc1234 with changes/);
 });
 
+test('what had to be measured again is told', () => {
+  const text = shortTables({ ...reportOf(samples), repeated: ['unbound, cached: no answer', 'zerohop: ended with 1'] });
+  assert.ok(text.endsWith('Measured once more after a failure: unbound, cached: no answer; zerohop: ended with 1.'));
+});
+
 test('one round is one round', () => {
   const text = shortTables({ ...reportOf(samples), rounds: 1 });
   assert.ok(text.includes('of 1 interleaved round of 5 s'));

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Answerer } from '../../src/listen/answerer.js';
+import { OrderNumbers, type Orders, type SocketOrder } from '../../src/listen/orders.js';
+import { kindQuestion, kindRefresh, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
+import { openSocket } from '../../src/listen/socket.js';
+import { Counters, countersMemory } from '../../src/ops/counters.js';
+import { letters } from './letters.js';
+import { calls, openClient, skip } from './loopback-sockets.js';
+
+/** An answerer in this thread, whose turns the test makes. */
+async function newWorld(sockets: number, ringBytes = 1 << 16) {
+  const opened = Array.from({ length: sockets }, () => {
+    return openSocket(calls, { at: { address: '127.0.0.1', port: 0 }, ipv6Only: 'no' });
+  });
+  const orderFor = (table: string, indexes = [...opened.keys()]): SocketOrder<string>[] => {
+    return indexes.map((index) => ({ id: index + 1, fd: opened[index].fd, hasPacketInfo: false, table }));
+  };
+  const counters = new Counters(countersMemory(0));
+  const memory = ringMemory(ringBytes);
+  const numbers = new OrderNumbers();
+  const posted: Orders<string>[] = [];
+  const seen = { wakings: 0, failed: [] as string[], entered: 0, left: 0 };
+  const order = (table: string, indexes?: number[], next: Orders<string>['next'] = 'serve'): Orders<string> => {
+    return { number: numbers.issued + 1, sockets: orderFor(table, indexes), counters: counters.memory, next };
+  };
+  const first = order('one');
+  numbers.issue(first.number);
+  const answerer = new Answerer<string>(
+    {
+      ...{ calls, counters, numbers },
+      decide: letters(() => assert.fail('nobody dies here')),
+      ring: new RingWriter(memory),
+      nowMs: () => 1234,
+      enter: () => seen.entered++,
+      leave: () => seen.left++,
+      nextOrders: () => posted.shift(),
+      wakeControlLane: () => seen.wakings++,
+      failed: (error) => seen.failed.push((error as Error).message),
+    },
+    first,
+  );
+  const client = await openClient();
+  return {
+    ...{ answerer, client, counters, numbers, seen, ring: new RingReader(memory) },
+    port: (index: number) => opened[index].local.port,
+    post(table: string, indexes?: number[], next?: Orders<string>['next']): void {
+      const orders = order(table, indexes, next);
+      posted.push(orders);
+      numbers.issue(orders.number);
+    },
+    close(): void {
+      client.close();
+      for (const { fd } of opened) calls.close(fd);
+    },
+  };
+}
+
+describe('Answerer', { skip }, () => {
+  test('answers, drops and hands over what one call received', async () => {
+    const world = await newWorld(1);
+    const { client, ring } = world;
+    for (const text of ['afirst', 'd', 'hsecond', 'athird']) await client.send(text, world.port(0));
+    world.answerer.turn();
+    assert.equal(await client.receive(), 'first by one');
+    assert.equal(await client.receive(), 'third by one');
+    assert.ok(ring.next());
+    assert.deepEqual([ring.kind, ring.socket, ring.arrivedMs], [kindQuestion, 1, 1234]);
+    assert.equal(Buffer.from(ring.packet).toString(), 'hsecond');
+    assert.equal(ring.next(), false);
+    assert.deepEqual([world.seen.entered, world.seen.left], [1, 1]);
+    world.close();
+  });
+
+  test('hands over what is due for a refresh, though it has its answer', async () => {
+    const world = await newWorld(1);
+    await world.client.send('rx', world.port(0));
+    world.answerer.turn();
+    assert.equal(await world.client.receive(), 'x by one');
+    assert.ok(world.ring.next());
+    assert.equal(world.ring.kind, kindRefresh);
+    world.close();
+  });
+
+  test('wakes the control lane once for all that it has not looked at', async () => {
+    const world = await newWorld(1);
+    // Taking the first orders is said too.
+    world.answerer.turn();
+    const before = world.seen.wakings;
+    for (let batch = 0; batch < 3; batch++) {
+      for (const text of ['h1', 'h2']) await world.client.send(text, world.port(0));
+      world.answerer.turn();
+    }
+    assert.equal(world.seen.wakings, before + 1);
+    world.close();
+  });
+
+  test('an exception costs its own packet only', async () => {
+    const world = await newWorld(1);
+    for (const text of ['a1', 't', 'a2']) await world.client.send(text, world.port(0));
+    world.answerer.turn();
+    assert.equal(await world.client.receive(), '1 by one');
+    assert.equal(await world.client.receive(), '2 by one');
+    assert.deepEqual(world.seen.failed, ['a letter that throws']);
+    assert.equal(world.counters.total('panics'), 1);
+    world.close();
+  });
+
+  test('answers itself when the control lane does not keep up, and counts it', async () => {
+    const world = await newWorld(1, 128);
+    for (const text of ['h1', 'h2', 'h3']) await world.client.send(text, world.port(0));
+    world.answerer.turn();
+    assert.equal(await world.client.receive(), 'no room for 2');
+    assert.equal(await world.client.receive(), 'no room for 3');
+    assert.equal(world.counters.total('overloadedHandOver'), 2);
+    world.close();
+  });
+
+  test('answers by the newest orders, also what was received before it saw them', async () => {
+    const world = await newWorld(1);
+    world.answerer.turn();
+    await world.client.send('a', world.port(0));
+    world.post('two');
+    world.answerer.turn();
+    assert.equal(await world.client.receive(), ' by two');
+    assert.equal(world.numbers.taken, 2);
+    world.close();
+  });
+
+  test('serves several sockets, each by its table', async () => {
+    const world = await newWorld(3);
+    for (const index of [0, 2]) await world.client.send(`a${index}`, world.port(index));
+    world.answerer.turn();
+    const got = [await world.client.receiveFrom(), await world.client.receiveFrom()];
+    assert.deepEqual(
+      got.map(({ text, port }) => `${text} ${port}`).sort(),
+      [`0 by one ${world.port(0)}`, `2 by one ${world.port(2)}`].sort(),
+    );
+    world.close();
+  });
+
+  test('empties a socket that it is to leave before it says so, and ends when told', async () => {
+    const world = await newWorld(2);
+    for (let index = 0; index < 100; index++) await world.client.send(`a${index}`, world.port(1));
+    world.post('two', [], 'end');
+    world.answerer.run();
+    for (let index = 0; index < 100; index++) await world.client.receive();
+    assert.equal(world.numbers.taken, 2);
+    world.close();
+  });
+
+  test('counts an answer that cannot be sent and sends the others', async () => {
+    const world = await newWorld(1);
+    await world.client.send('a1', world.port(0));
+    const send = calls.send;
+    let isFirst = true;
+    calls.send = (fd, at, count, flags) => {
+      if (!isFirst) return send(fd, at, count, flags);
+      isFirst = false;
+      return -105;
+    };
+    try {
+      await world.client.send('a2', world.port(0));
+      world.answerer.turn();
+    } finally {
+      calls.send = send;
+    }
+    assert.equal(await world.client.receive(), '2 by one');
+    assert.equal(world.counters.total('sendFailed'), 1);
+    world.close();
+  });
+});

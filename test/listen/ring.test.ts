@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Datagrams, peerWords } from '../../src/listen/arena.js';
+import {
+  type EntryKind,
+  kindQuestion,
+  kindRefresh,
+  RingReader,
+  RingWriter,
+  ringMemory,
+} from '../../src/listen/ring.js';
+
+const ringSize = 4_096;
+
+interface Entry {
+  readonly kind: EntryKind;
+  readonly socket: number;
+  readonly arrivedMs: number;
+  readonly packet: number[];
+}
+
+/** A received datagram at index 0. */
+function received(packet: readonly number[], seed = 0): Datagrams {
+  const datagrams = new Datagrams({ addressOf: () => 4096 }, 1024, 1);
+  datagrams.slots[0].bytes.set(packet);
+  datagrams.words[14] = packet.length;
+  datagrams.words[2] = 16;
+  datagrams.words[10] = 40;
+  for (let word = 0; word < peerWords; word++) datagrams.words[datagrams.peerAt(0) + word] = seed + word;
+  return datagrams;
+}
+
+test('what was put in comes out with its sender, once', () => {
+  const memory = ringMemory(ringSize);
+  const writer = new RingWriter(memory);
+  const reader = new RingReader(memory);
+  assert.equal(reader.next(), false);
+  assert.ok(writer.put(kindRefresh, 7, 12.5, received([1, 2, 3], 100), 0));
+  assert.ok(reader.next());
+  assert.deepEqual([reader.kind, reader.socket, reader.arrivedMs], [kindRefresh, 7, 12.5]);
+  assert.deepEqual([reader.nameBytes, reader.controlBytes, ...reader.packet], [16, 40, 1, 2, 3]);
+  assert.deepEqual(
+    [...reader.peer()],
+    Array.from({ length: peerWords }, (_, word) => 100 + word),
+  );
+  assert.equal(reader.next(), false);
+  assert.equal(reader.next(), false);
+});
+
+test('a waking is wanted once until the reader looks', () => {
+  const memory = ringMemory(ringSize);
+  const writer = new RingWriter(memory);
+  assert.equal(writer.mustWake(), true);
+  assert.equal(writer.mustWake(), false);
+  new RingReader(memory).awake();
+  assert.equal(writer.mustWake(), true);
+});
+
+test('it is a queue with a bound, wherever its positions are', () => {
+  const packet = fc.array(fc.nat(255), { minLength: 0, maxLength: 900 });
+  const step = fc.oneof(fc.record({ packet, socket: fc.nat(1000) }), fc.constant('take' as const));
+  const start = fc.constantFrom(0, 8 * 100, 2 ** 31 - 2048, -2048, -8);
+  fc.assert(
+    fc.property(start, fc.array(step, { maxLength: 120 }), (position, steps) => {
+      const memory = ringMemory(ringSize);
+      const words = new Int32Array(memory);
+      words[0] = position;
+      words[16] = position;
+      const writer = new RingWriter(memory);
+      const reader = new RingReader(memory);
+      const model: Entry[] = [];
+      const take = (): void => {
+        const expected = model.shift();
+        assert.equal(reader.next(), expected !== undefined);
+        if (expected === undefined) return;
+        const { kind, socket, arrivedMs } = reader;
+        assert.deepEqual({ kind, socket, arrivedMs, packet: [...reader.packet] }, expected);
+      };
+      for (const [index, each] of steps.entries()) {
+        if (each === 'take') {
+          take();
+          continue;
+        }
+        const entry: Entry = { kind: kindQuestion, arrivedMs: index, ...each };
+        const isIn = writer.put(kindQuestion, each.socket, index, received(each.packet), 0);
+        if (isIn) model.push(entry);
+        else assert.ok(model.length > 0, 'an empty ring takes any packet');
+      }
+      while (model.length > 0) take();
+      take();
+    }),
+  );
+});

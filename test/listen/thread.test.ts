@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { AnsweringThread } from '../../src/listen/thread.js';
+import { Counters, countersMemory } from '../../src/ops/counters.js';
+import { systemClock } from '../../src/outside/clock.js';
+import { calls, skip } from './loopback-sockets.js';
+
+function newThread(program = new URL('./letters-thread.js', import.meta.url)) {
+  const counters = new Counters(countersMemory(1));
+  const said: string[] = [];
+  const deaths: number[] = [];
+  const say = (message: string): void => void said.push(message);
+  const wakeFd = calls.eventFd();
+  const world = {
+    ...{ counters, program, wakeFd, shared: null, clock: systemClock() },
+    log: { debug: say, info: say, warn: say, error: say },
+    died: (index: number) => void deaths.push(index),
+  };
+  return { thread: new AnsweringThread<string, null>(world, 4), counters, said, deaths };
+}
+
+async function eventually(holds: () => boolean): Promise<void> {
+  for (let tries = 0; !holds(); tries++) {
+    assert.ok(tries < 400, 'it has not come');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+describe('AnsweringThread', { skip }, () => {
+  test('starts with its first orders, takes later ones, ends when told', async () => {
+    const { thread, deaths, said } = newThread();
+    assert.equal(thread.order([]), 1);
+    await eventually(() => thread.hasTaken(1));
+    assert.equal(thread.order([]), 2);
+    await eventually(() => thread.hasTaken(2));
+    assert.equal(thread.hasTaken(3), false);
+    await new Promise<void>((resolve) => thread.end(resolve));
+    assert.deepEqual([deaths, said], [[4], []]);
+  });
+
+  test('gets a larger page when the control lane has one; the old one is added up once it is out of use', async () => {
+    const { thread, counters } = newThread();
+    thread.order([]);
+    await eventually(() => thread.hasTaken(1));
+    const [old] = thread.pages;
+    old.count('panics');
+    counters.growTo(9);
+    const number = thread.order([]);
+    assert.deepEqual([thread.pages.length, thread.pages[1] === old], [2, true]);
+    await eventually(() => thread.hasTaken(number));
+    thread.foldPages();
+    assert.deepEqual([thread.pages.length, counters.total('panics')], [1, 1]);
+    await new Promise<void>((resolve) => thread.end(resolve));
+  });
+
+  test('one that cannot live is started again, not too often, with the reason', async () => {
+    const { thread, said, deaths } = newThread(new URL('data:text/javascript,throw new Error("no life")'));
+    const startedMs = performance.now();
+    thread.order([]);
+    await eventually(() => deaths.length === 3);
+    assert.ok(performance.now() - startedMs >= 100);
+    assert.equal(said.length, 3);
+    await new Promise<void>((resolve) => thread.end(resolve));
+  });
+
+  test('one that has never served ends at once', () => {
+    let isDone = false;
+    newThread().thread.end(() => {
+      isDone = true;
+    });
+    assert.ok(isDone);
+  });
+});

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Asker } from '../../src/listen/asker.js';
+import { newUdpThreads } from '../../src/listen/udp-threads.js';
+import { Counters, countersMemory } from '../../src/ops/counters.js';
+import { systemClock } from '../../src/outside/clock.js';
+import { calls, openClient, skip } from './loopback-sockets.js';
+
+/** Threads that answer by letters (letters.ts); what they hand over is answered `lane: …`, or kept when it says so. */
+async function newWorld(count = 1) {
+  const counters = new Counters(countersMemory(1));
+  const lines: string[] = [];
+  const say = (message: string): void => void lines.push(message);
+  const died: number[] = [];
+  const threads = newUdpThreads<string, null>({
+    ...{ calls, counters, threads: count, shared: null },
+    clock: systemClock(),
+    log: { debug: say, info: say, warn: say, error: say },
+    program: new URL('./letters-thread.js', import.meta.url),
+    threadDied: (index) => died.push(index),
+  });
+  const kept: Asker[] = [];
+  const refreshed: string[] = [];
+  let table = 'one';
+  const open = (address = '127.0.0.1') => {
+    return threads.open({
+      at: { address, port: 0 },
+      table: () => table,
+      serve(packet, asker) {
+        const text = Buffer.from(packet).toString();
+        if (text.startsWith('hkeep')) kept.push(asker);
+        else asker.reply(Buffer.from(`lane: ${text}`));
+      },
+      refresh: (packet) => void refreshed.push(Buffer.from(packet).toString()),
+    });
+  };
+  return {
+    ...{ threads, counters, lines, died, kept, refreshed, open, client: await openClient() },
+    setTable(next: string): void {
+      table = next;
+      threads.update();
+    },
+  };
+}
+
+async function eventually(holds: () => boolean): Promise<void> {
+  for (let tries = 0; !holds(); tries++) {
+    assert.ok(tries < 400, 'it has not come');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+describe('newUdpThreads', { skip }, () => {
+  test('answers on its threads, and what they hand over on the same socket', async () => {
+    const { threads, open, client, refreshed, ...world } = await newWorld();
+    const listener = await open();
+    await client.send('ahello', listener.local.port);
+    assert.equal(await client.receive(), 'hello by one');
+    await client.send('hthis', listener.local.port);
+    const { text, port } = await client.receiveFrom();
+    assert.deepEqual([text, port], ['lane: hthis', listener.local.port]);
+    await client.send('rsoon', listener.local.port);
+    assert.equal(await client.receive(), 'soon by one');
+    await eventually(() => refreshed.length === 1);
+    assert.deepEqual(refreshed, ['rsoon']);
+    // A batch each; letters-thread.ts counts them.
+    assert.ok(threads.pages.reduce((sum, page) => sum + page.total('coalesced'), 0) >= 3);
+    assert.deepEqual(world.lines, []);
+    await threads.end();
+    client.close();
+  });
+
+  test('tells the asker who asked, and when', async () => {
+    const { threads, open, client, kept } = await newWorld();
+    const listener = await open();
+    await client.send('hkeep', listener.local.port);
+    await eventually(() => kept.length === 1);
+    assert.deepEqual(kept[0].remote, { address: '127.0.0.1', port: client.port });
+    assert.deepEqual(kept[0].local, listener.local);
+    assert.ok((kept[0].receivedAtMs as number) > 0);
+    kept[0].reply(null);
+    assert.throws(() => kept[0].reply(null), /answered once/);
+    await threads.end();
+    client.close();
+  });
+
+  test('answers from the address that was asked, on all addresses of both families', async () => {
+    const { threads, open, client: unused } = await newWorld();
+    unused.close();
+    const listener = await open('::');
+    for (const address of ['127.0.0.1', ...(listener.local.address === '::' ? ['::1'] : [])]) {
+      const client = await openClient(address);
+      for (const letter of ['a', 'h']) {
+        await client.send(letter, listener.local.port);
+        assert.equal((await client.receiveFrom()).address, address, `${letter} at ${address}`);
+      }
+      client.close();
+    }
+    const other = await openClient('127.0.0.2');
+    await other.send('a', listener.local.port);
+    assert.equal((await other.receiveFrom()).address, '127.0.0.2');
+    other.close();
+    await threads.end();
+  });
+
+  test('gives its threads the tables that are in force, and larger pages, and loses no number', async () => {
+    const { threads, open, client, counters, setTable } = await newWorld();
+    const listener = await open();
+    const batches = (): number => [counters, ...threads.pages].reduce((sum, page) => sum + page.total('coalesced'), 0);
+    await client.send('a', listener.local.port);
+    assert.equal(await client.receive(), ' by one');
+    const before = batches();
+    counters.growTo(50);
+    setTable('two');
+    await client.send('a', listener.local.port);
+    assert.equal(await client.receive(), ' by two');
+    await eventually(() => threads.pages.length === 1);
+    assert.ok(threads.pages[0].zones.length >= counters.zones.length);
+    assert.equal(batches(), before + 1);
+    await threads.end();
+    client.close();
+  });
+
+  test('starts a thread again that has died; what was queued meanwhile is answered', async () => {
+    const { threads, open, client, lines, died, counters } = await newWorld();
+    const listener = await open();
+    await client.send('a0', listener.local.port);
+    assert.equal(await client.receive(), '0 by one');
+    await client.send('x', listener.local.port);
+    await eventually(() => died.length === 1);
+    for (const index of [1, 2, 3]) await client.send(`a${index}`, listener.local.port);
+    for (const index of [1, 2, 3]) assert.equal(await client.receive(), `${index} by one`);
+    assert.deepEqual(lines, ['an answering thread ended and is started again']);
+    assert.equal(counters.total('panics'), 1);
+    await threads.end();
+    client.close();
+  });
+
+  test('drains: answers what is queued and in flight, then closes; the port is free', async () => {
+    const { threads, open, client, kept } = await newWorld(2);
+    const listener = await open();
+    const { port } = listener.local;
+    for (const text of ['hkeep', 'a1', 'a2']) await client.send(text, port);
+    await eventually(() => kept.length === 1);
+    let isDrained = false;
+    const startedMs = performance.now();
+    const drained = new Promise<void>((resolve) => {
+      listener.drain(() => {
+        isDrained = true;
+        resolve();
+      });
+    });
+    assert.deepEqual([await client.receive(), await client.receive()], ['1 by one', '2 by one']);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    assert.equal(isDrained, false);
+    kept[0].reply(Buffer.from('late'));
+    assert.equal(await client.receive(), 'late');
+    await drained;
+    assert.ok(performance.now() - startedMs < 1_000);
+    await threads.end();
+    client.close();
+  });
+
+  test('closes at once without waiting for anybody, and may be ended without having served', async () => {
+    const { threads, open, client, kept } = await newWorld();
+    const listener = await open();
+    await client.send('hkeep', listener.local.port);
+    await eventually(() => kept.length === 1);
+    listener.close();
+    kept[0].reply(Buffer.from('too late'));
+    await threads.end();
+    client.close();
+    const idle = await newWorld();
+    await idle.threads.end();
+    idle.client.close();
+  });
+
+  test('several threads share a port, and each of several listeners is served', async () => {
+    const { threads, open, client: unused } = await newWorld(2);
+    unused.close();
+    const listeners = [await open(), await open(), await open()];
+    for (let index = 0; index < 24; index++) {
+      const client = await openClient();
+      await client.send(`a${index}`, listeners[index % 3].local.port);
+      assert.equal(await client.receive(), `${index} by one`);
+      client.close();
+    }
+    await threads.end();
+  });
+});

@@ -351,7 +351,7 @@ test('text without actions comes out as it went in', () => {
 test('a quoted string comes out as it was before quoting', () => {
   fc.assert(
     fc.property(fc.string({ maxLength: 40 }), (text) => {
-      const quoted = JSON.stringify(text).replaceAll('\\/', '/');
+      const quoted = JSON.stringify(text);
       assert.equal(run(`{{ ${quoted} }}`), text);
     }),
   );

@@ -66,12 +66,9 @@ describe('answeringThreads', { skip }, () => {
     const questionEnd = 12 + 13 + 4;
     const ttlOffsets = Uint16Array.from([message.length - 10]);
     const [zone] = listener.zones;
-    const keep = {
-      ...{ message, questionEnd, ttlOffsets, kind: kindSuccess },
-      messageBytes: message.length,
-      records: 1,
-    };
-    cache.keep(store, { ...keep, zoneId: zone.zoneId, key: 0, lifetimeMs: 60_000 }, world.clock.nowMs());
+    const bytes = { message, messageBytes: message.length, questionEnd, ttlOffsets, records: 1 };
+    const meaning = { kind: kindSuccess, zoneId: zone.zoneId, key: 0, lifetimeMs: 60_000 } as const;
+    cache.keep(store, { ...bytes, ...meaning }, world.clock.nowMs());
     const kept = await ask('KEPT.a.test', 'A');
     assert.deepEqual(
       kept.answers!.map((record) => (record as packets.StringAnswer).data),

@@ -1,0 +1,58 @@
+/** Two real threads read while the writer keeps, replaces, evicts and uses memory again: no answer mixes two blocks. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
+import { createCache } from '../../src/cache/cache.js';
+import { Epochs } from '../../src/cache/epochs.js';
+import { slabBytes } from '../../src/limits.js';
+import { seededRandom } from '../simulation/random.js';
+import { answerFor, queryFor } from './answers.js';
+import type { ReaderReport, ReaderStart } from './readers-thread.js';
+
+const names = 600;
+const millisecondsOfWriting = 1_500;
+
+test('readers never see two blocks as one', async () => {
+  const random = seededRandom(20);
+  const epochs = new Epochs();
+  const blocks = new Blocks(cacheMemory(), 11);
+  // So little memory that slabs change their size all the time, and fewer entries than names.
+  const cache = createCache(blocks, 3 * slabBytes, epochs);
+  const store = cache.newStore({ successEntriesMax: 300, denialEntriesMax: 10 });
+  const packets = Array.from({ length: names }, (_, number) => new Uint8Array(queryFor(`n${number}.test`)));
+  const stop = new SharedArrayBuffer(4);
+  const shared = { memory: blocks.memory, seed: blocks.seed, epochs: epochs.memory, stop, packets };
+  const program = new URL('./readers-thread.js', import.meta.url);
+  const reports = [0, 1].map((index) => {
+    const start: ReaderStart = { index, ...shared };
+    const thread = new Worker(program, { workerData: start });
+    return new Promise<ReaderReport>((resolve, reject) => {
+      thread.once('message', resolve);
+      thread.once('error', reject);
+    });
+  });
+
+  let kept = 0;
+  let failed = 0;
+  for (const startedMs = performance.now(); performance.now() - startedMs < millisecondsOfWriting; ) {
+    for (let count = 0; count < 50; count++) {
+      const number = random.below(names);
+      // Sizes from 100 bytes to 30 kB, so that a slab is cut this way and that.
+      const records = random.below(20) === 0 ? 200 + random.below(1_800) : 1 + random.below(60);
+      const data = `10.9.${number >> 8}.${number & 0xff}`;
+      if (cache.keep(store, answerFor(`n${number}.test`, { records, data }), kept) === 0) failed++;
+      else kept++;
+    }
+    // The readers' first messages, and their errors, arrive in between.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  Atomics.store(new Int32Array(stop), 0, 1);
+  const [one, two] = await Promise.all(reports);
+  assert.deepEqual([one.mixed, two.mixed], [[], []]);
+  assert.ok(kept > 500, `kept ${kept}`);
+  assert.ok(one.found > 1_000 && two.found > 1_000, `found ${one.found} and ${two.found}`);
+  assert.ok(cache.evictedForMemory > 50, `evicted for memory ${cache.evictedForMemory}`);
+  // A reader that sleeps in its batch may keep a slab from being cut now and then.
+  assert.ok(failed <= kept / 20, `failed ${failed} of ${kept}`);
+});

@@ -56,6 +56,7 @@ const onlyUsers: Readonly<Record<string, string>> = {
   yargs: 'src/config/flags.ts',
   'node:net': 'src/outside/node-network.ts',
   'node:dgram': 'src/outside/node-network.ts',
+  'node:tls': 'src/outside/tls.ts',
   'node:http': 'src/ops/http.ts',
   'node:child_process': 'src/host/command.ts',
 };

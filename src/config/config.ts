@@ -3,7 +3,7 @@
  * become one frozen value. Nothing here is text any more except names in presentation form, which are lower-case
  * and end in a dot. Times are milliseconds unless the name says seconds (TTLs, as on the wire).
  */
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint, TlsSettings } from '../outside/network.js';
 
 /** Where in which file something was written. */
 export interface Position {
@@ -144,6 +144,13 @@ export interface ForwardConfig {
   readonly sourceAddress: string | null;
   /** Upstreams learned from a name and asked before the others, which stay as the fallback; null: none. */
   readonly endpoints: LearnedConfig | null;
+  /** For upstreams over TLS. */
+  readonly tls: TlsSettings;
+}
+
+/** An upstream's address; `tls://` is asked over TLS. */
+export interface UpstreamEndpoint extends Endpoint {
+  readonly overTls?: true;
 }
 
 /** A name whose addresses are upstreams. */
@@ -154,7 +161,7 @@ export interface LearnedConfig {
 }
 
 export type ForwardTarget =
-  | { readonly kind: 'endpoint'; readonly endpoint: Endpoint }
+  | { readonly kind: 'endpoint'; readonly endpoint: UpstreamEndpoint }
   /** A resolv.conf, read when the configuration is used and again when it changes. */
   | { readonly kind: 'file'; readonly path: string }
   /** Its addresses are asked for from the other upstreams of the forward. */

@@ -62,6 +62,17 @@ export interface Listener {
   close(): void;
 }
 
+/** How a server proves who it is, and we to it. Texts are PEM. */
+export interface TlsSettings {
+  /** The name in its certificate; null: its address is. */
+  readonly serverName: string | null;
+  /** Who signed it; null: somebody the system trusts. */
+  readonly ca: string | null;
+  /** Ours, for servers that want one. */
+  readonly certificate: string | null;
+  readonly key: string | null;
+}
+
 export interface Network {
   /** Binds a UDP socket. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
   openDatagrams(at: Endpoint, events: DatagramEvents): Promise<DatagramSocket>;
@@ -74,6 +85,6 @@ export interface Network {
   listenStreams(at: Endpoint, accepted: (stream: Stream) => StreamEvents): Promise<Listener>;
   /** The addresses of this host's interfaces as they are now; a network without hosts has none. */
   hostAddresses?(): readonly string[];
-  /** Opens a TCP connection; failure arrives as `closed(error)`. */
-  connectStream(to: Endpoint, events: StreamEvents, sourceAddress?: string): Stream;
+  /** Opens a TCP connection, or one of TLS over it; failure arrives as `closed(error)`. */
+  connectStream(to: Endpoint, events: StreamEvents, sourceAddress?: string, tls?: TlsSettings): Stream;
 }

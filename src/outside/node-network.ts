@@ -20,6 +20,7 @@ import {
   type StreamEvents,
   unsentBytesHigh,
 } from './network.js';
+import { tlsConnector } from './tls.js';
 
 /** What nobody waits for: called with the system's error. */
 export interface NetworkFailures {
@@ -40,6 +41,7 @@ const readBufferBytes = 64 * 1024;
 export function nodeNetwork(failures: NetworkFailures): Network {
   const datagramPorts = new HeldPorts();
   const streamPorts = new HeldPorts();
+  const connectTls = tlsConnector();
   const readBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
   return {
     openDatagrams: (at, events) =>
@@ -48,7 +50,14 @@ export function nodeNetwork(failures: NetworkFailures): Network {
     hostAddresses: () => Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
     listenStreams: (at, accepted) =>
       withoutIpv6(at, (there) => listenStreams(there, accepted, streamPorts, failures.acceptFailed)),
-    connectStream: (to, events, sourceAddress) => connectStream(to, events, sourceAddress, readBuffer),
+    connectStream(to, events, sourceAddress, tls) {
+      if (tls === undefined) return connectStream(to, events, sourceAddress, readBuffer);
+      const socket = connectTls(to, tls, sourceAddress);
+      socket.once('secureConnect', () => events.opened?.());
+      socket.on('data', (bytes) => events.data(bytes));
+      watch(socket, events);
+      return new NodeStream(socket, to);
+    },
   };
 }
 

@@ -69,7 +69,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     this.#retireAtMs =
       maxAgeMs === 0 ? Number.POSITIVE_INFINITY : nowMs + (maxAgeMs * (1024 - random.below(342))) / 1024;
     counters.count('upstreamConnects');
-    this.#stream = network.connectStream(place.endpoint, this, sourceAddress ?? undefined);
+    this.#stream = network.connectStream(place.endpoint, this, sourceAddress ?? undefined, place.tls ?? undefined);
   }
 
   get inflight(): number {

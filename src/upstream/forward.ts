@@ -3,7 +3,7 @@
  * starts questions; what happens to a question is in question.ts.
  */
 import { formatEndpoint } from '../config/addresses.js';
-import type { ForwardConfig } from '../config/config.js';
+import type { ForwardConfig, UpstreamEndpoint } from '../config/config.js';
 import { nameToWire } from '../dns/names.js';
 import { classIn, setU16, typeA, typeAaaa, typeNs } from '../dns/wire.js';
 import {
@@ -14,7 +14,6 @@ import {
   upstreamsPerForwardMax,
 } from '../limits.js';
 import type { Log } from '../outside/log.js';
-import type { Endpoint } from '../outside/network.js';
 import type { Outcome, Request } from './ask.js';
 import { AgainBudget } from './budget.js';
 import { LearnedName, type NameSettings } from './learned-name.js';
@@ -45,7 +44,7 @@ export class Forward implements QuestionHome {
   readonly #questions = new Set<Question>();
   /** Those with these addresses, in the order written, then those by name, then those learned by `endpoints`. */
   #upstreams: readonly Upstream[] = [];
-  #fixed: readonly Endpoint[] = [];
+  #fixed: readonly UpstreamEndpoint[] = [];
   #learnedCount = 0;
   readonly #names: readonly LearnedName[];
   readonly #endpoints: LearnedName | null;
@@ -134,7 +133,7 @@ export class Forward implements QuestionHome {
   }
 
   /** Asks these from now on. Those that stay keep their connections; the others finish what they were asked. */
-  setEndpoints(endpoints: readonly Endpoint[], nowMs: number): void {
+  setEndpoints(endpoints: readonly UpstreamEndpoint[], nowMs: number): void {
     this.#fixed = endpoints;
     this.#rebuild(nowMs);
   }
@@ -142,7 +141,7 @@ export class Forward implements QuestionHome {
   #rebuild(nowMs: number): void {
     const before = new Map(this.#upstreams.map((upstream) => [upstream.to, upstream]));
     const now = new Map<string, Upstream>();
-    const add = (endpoints: readonly Endpoint[], upstreamsMax: number): void => {
+    const add = (endpoints: readonly UpstreamEndpoint[], upstreamsMax: number): void => {
       for (const endpoint of endpoints) {
         const to = formatEndpoint(endpoint);
         if (now.size < upstreamsMax) now.set(to, now.get(to) ?? before.get(to) ?? this.#newUpstream(endpoint, to));
@@ -211,9 +210,17 @@ export class Forward implements QuestionHome {
     return [...this.#upstreams, ...this.#leaving.map(({ upstream }) => upstream)];
   }
 
-  #newUpstream(endpoint: Endpoint, to: string): Upstream {
+  #newUpstream(endpoint: UpstreamEndpoint, to: string): Upstream {
     const stats = newUpstreamStats(to);
-    const place = { endpoint, to, stats, pace: new Pace(), settings: this.#placeSettings, world: this.world };
+    const place = {
+      endpoint,
+      to,
+      stats,
+      pace: new Pace(),
+      tls: endpoint.overTls ? this.config.tls : null,
+      settings: this.#placeSettings,
+      world: this.world,
+    };
     stats.looping = this.world.isOwn(endpoint);
     if (stats.looping) {
       const { file, line } = this.config.at;
@@ -222,7 +229,8 @@ export class Forward implements QuestionHome {
           'write the address of a real resolver in this forward, or in the resolv.conf that it names',
       );
     }
-    return new Upstream(place, this.#upstreamSettings, this.#log);
+    const settings = this.#upstreamSettings;
+    return new Upstream(place, endpoint.overTls ? { ...settings, probeTransport: 'tcp' } : settings, this.#log);
   }
 }
 

@@ -2,7 +2,7 @@
  * The `forward` directives of one server block: which of them a question is for, when the next one is asked instead,
  * the resolv.conf files among their upstreams, and the one sweep over everything that waits or grows old.
  */
-import type { ForwardConfig } from '../config/config.js';
+import type { ForwardConfig, UpstreamEndpoint } from '../config/config.js';
 import { atAnswers, messageRcode, rcodeNoError, u16 } from '../dns/wire.js';
 import { idleSweepPeriodMs, sweepPeriodMs } from '../limits.js';
 import type { Counters } from '../ops/counters.js';
@@ -212,7 +212,7 @@ class BlockForwards implements AtTurnEnd {
   }
 
   #setEndpoints(forward: Forward): void {
-    const endpoints = forward.config.to.flatMap((target): readonly Endpoint[] => {
+    const endpoints = forward.config.to.flatMap((target): readonly UpstreamEndpoint[] => {
       if (target.kind === 'endpoint') return [target.endpoint];
       if (target.kind === 'name') return [];
       const read = this.#files.get(target.path)!;

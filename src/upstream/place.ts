@@ -4,7 +4,7 @@
  */
 import type { Counters } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
-import type { Endpoint, Network } from '../outside/network.js';
+import type { Endpoint, Network, TlsSettings } from '../outside/network.js';
 import type { Random } from '../outside/random.js';
 import type { Pace } from './pace.js';
 import type { UpstreamStats } from './stats.js';
@@ -39,6 +39,8 @@ export interface Place {
   readonly to: string;
   readonly stats: UpstreamStats;
   readonly pace: Pace;
+  /** Null: TCP and UDP as they are. */
+  readonly tls: TlsSettings | null;
   readonly settings: PlaceSettings;
   readonly world: UpstreamWorld;
 }

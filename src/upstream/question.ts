@@ -145,13 +145,14 @@ export class Question implements Asker, AtTurnEnd {
 
   /** Asks this upstream; not on the connection `except`. */
   #try(upstream: Upstream, nowMs: number, except: Carrier | null): void {
-    const attempt = new Try(this, upstream, this.#transport, this.#allowsOpt, this.#wasAskedAgain);
+    const transport = upstream.isTls ? 'tcp' : this.#transport;
+    const attempt = new Try(this, upstream, transport, this.#allowsOpt, this.#wasAskedAgain);
     this.#tries.push(attempt);
     upstream.tryStarted(nowMs);
     this.#triesMade++;
     this.#triesCharged++;
     this.#againAtMs = nowMs + this.#patienceMs(upstream);
-    if (upstream.send(attempt, this.#transport, nowMs, except)) return;
+    if (upstream.send(attempt, transport, nowMs, except)) return;
     this.#remove(attempt, nowMs);
     this.#afterLoss(queueLoss(upstream.to), nowMs);
   }

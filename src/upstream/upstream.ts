@@ -62,6 +62,11 @@ export class Upstream {
     });
   }
 
+  /** Over TLS there are only streams. */
+  get isTls(): boolean {
+    return this.#place.tls !== null;
+  }
+
   get endpoint(): Endpoint {
     return this.#place.endpoint;
   }

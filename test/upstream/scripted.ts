@@ -56,7 +56,7 @@ export class TestWorld implements UpstreamWorld {
     const to = `${endpoint.address}:${endpoint.port}`;
     const all = { sourceAddress: null, expireMs: 10_000, maxAgeMs: 0, idleConnectionsMax: 0, deadlineMs: 1_900 };
     const stats = newUpstreamStats(to);
-    return { endpoint, to, stats, pace: new Pace(), settings: { ...all, ...settings }, world: this };
+    return { endpoint, to, stats, pace: new Pace(), tls: null, settings: { ...all, ...settings }, world: this };
   }
 }
 
@@ -82,6 +82,7 @@ export function forwardConfig(settings: Partial<ForwardConfig>): ForwardConfig {
     failfastAllUnhealthy: false,
     sourceAddress: null,
     endpoints: null,
+    tls: { serverName: null, ca: null, certificate: null, key: null },
     ...settings,
   };
 }

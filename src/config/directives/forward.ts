@@ -1,5 +1,6 @@
 /** `forward FROM TO… { … }`: which names are asked elsewhere, where, and how. */
 import { learnPeriodMs, learnPeriodMsMin, upstreamsPerForwardMax } from '../../limits.js';
+import type { TlsSettings } from '../../outside/network.js';
 import { canonicalAddress, portNumber, readEndpoint, splitHostPort } from '../addresses.js';
 import {
   aboutPlaceholder,
@@ -26,7 +27,8 @@ type Draft = { -readonly [Key in keyof ForwardConfig]: ForwardConfig[Key] };
 type NumberKey = { [Key in keyof Draft]: Draft[Key] extends number ? Key : never }[keyof Draft];
 
 const countMax = 2 ** 31 - 1;
-const noTls = 'zerohop asks upstreams over UDP and TCP only. Ask a resolver on the node that speaks TLS instead.';
+const noHttps =
+  'zerohop asks upstreams over UDP, TCP and TLS. Write tls://ADDRESS, or ask a resolver on the node that speaks it.';
 
 const byDefault = {
   except: [],
@@ -47,6 +49,7 @@ const byDefault = {
   failfastAllUnhealthy: false,
   sourceAddress: null,
   endpoints: null,
+  tls: { serverName: null, ca: null, certificate: null, key: null },
 } as const;
 
 export function readForward(directive: Directive, context: DirectiveContext): ForwardConfig {
@@ -125,9 +128,14 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
     endpoints(option) {
       forward.endpoints = readEndpoints(option);
     },
-    tls: unsupported(noTls),
-    tls_servername: unsupported(noTls),
-    doh_method: unsupported(noTls),
+    tls(option) {
+      forward.tls = { ...forward.tls, ...readTls(option, context) };
+    },
+    tls_servername(option) {
+      const word = oneWord(option, 'the name in the certificate');
+      forward.tls = { ...forward.tls, serverName: readName(word.text, word.at, option.path).slice(0, -1) };
+    },
+    doh_method: unsupported(noHttps),
     resolver: unsupported('upstreams given by name are looked up by the other upstreams of the forward.'),
   });
   const hasAddress = forward.to.some(({ kind }) => kind !== 'name');
@@ -138,6 +146,19 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
   }
   if (forward.readTimeoutMs === 0) fail(directive, 'read_timeout must be longer than 0; write one like 2s.');
   return forward;
+}
+
+/** As CoreDNS counts them: nothing, the CA, our certificate and key, or all three. */
+function readTls(option: Directive, { files }: DirectiveContext): Pick<TlsSettings, 'ca' | 'certificate' | 'key'> {
+  const texts = words(option, 0, 3, '[CERT KEY] [CA]').map(({ text }) => {
+    try {
+      return files.read(text);
+    } catch (error) {
+      return fail(option, `${(error as Error).message.replace(/\.$/u, '')}; name a PEM file that this user may read.`);
+    }
+  });
+  if (texts.length < 2) return { ca: texts[0] ?? null, certificate: null, key: null };
+  return { certificate: texts[0], key: texts[1], ca: texts[2] ?? null };
 }
 
 function rcodes(option: Directive): number[] {
@@ -158,9 +179,18 @@ function readFrom(directive: Directive, token: Token, context: DirectiveContext)
 
 function readTarget(directive: Directive, token: Token, context: DirectiveContext): ForwardTarget {
   const [, scheme, rest] = /^([a-z0-9]+):\/\/(.*)$/isu.exec(token.text) ?? [undefined, 'dns', token.text];
+  if (scheme === 'tls') {
+    const endpoint = readEndpoint(rest, 853);
+    if (endpoint !== undefined) return { kind: 'endpoint', endpoint: { ...endpoint, overTls: true } };
+    fail(
+      directive,
+      `"${token.text}" is no upstream; write tls:// and an IP address, and its name as tls_servername.`,
+      token.at,
+    );
+  }
   if (scheme !== 'dns') {
-    if (['tls', 'https', 'grpc', 'quic'].includes(scheme))
-      fail(directive, `${scheme}:// upstreams are not supported yet; ${noTls}`, token.at);
+    if (['https', 'grpc', 'quic'].includes(scheme))
+      fail(directive, `${scheme}:// upstreams are not supported yet; ${noHttps}`, token.at);
     fail(directive, `"${scheme}://" is no way to ask an upstream; write an IP address or dns://ADDRESS.`, token.at);
   }
   const endpoint = readEndpoint(rest, 53);

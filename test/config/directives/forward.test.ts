@@ -29,6 +29,8 @@ test('the defaults', () => {
     failover: [],
     failfastAllUnhealthy: false,
     sourceAddress: null,
+    endpoints: null,
+    tls: { serverName: null, ca: null, certificate: null, key: null },
   });
 });
 test('targets: addresses with and without port and scheme, files', () => {
@@ -49,13 +51,13 @@ test('several targets keep their order', () => {
 });
 test('what is no target says what to write', () => {
   for (const [text, reason] of [
-    ['tls://9.9.9.9', /tls:\/\/ upstreams are not supported yet/u],
+    ['tls://dns.quad9.net', /write tls:\/\/ and an IP address/u],
     ['https://dns.test/dns-query', /https:\/\/ upstreams are not supported yet/u],
     ['ftp://9.9.9.9', /"ftp:\/\/" is no way to ask/u],
     ['10.0.0.1:0', /no upstream; write ADDRESS/u],
     ['10.0.0.256', /no upstream; write ADDRESS/u],
-    ['kube-dns', /is a name/u],
-    ['kube-dns:53', /no upstream; write ADDRESS/u],
+    ['kube-dns', /"kube-dns" is a name, and nobody is there to look it up/u],
+    ['kube-dns:0', /no upstream; write ADDRESS/u],
     ['"" 10.0.0.1', /an upstream is empty/u],
     ['__PILLAR__CLUSTER__DNS__', /It is a placeholder/u],
   ] as const) {
@@ -117,4 +119,27 @@ test('a from that no name of the block is in, and an upstream that is the block 
   assert.match(warningsOf('a.test {\nforward b.test 10.0.0.1\n}\n')[0], /^2: forward: no name of b\.test\. comes/u);
   assert.match(warningsOf('.:5353 {\nbind 10.0.0.1\nforward . 10.0.0.1:5353\n}\n')[0], /it would ask itself/u);
   assert.deepEqual(warningsOf('. {\nbind 10.0.0.1\nforward . 10.0.0.1:5353\n}\n'), []);
+});
+
+test('a name beside an address is an upstream, with a port or not', () => {
+  const { to } = forward('forward . 10.96.0.10 Kube-DNS.kube-system.svc:5353');
+  const name = { kind: 'name', name: 'kube-dns.kube-system.svc.', port: 5353, refreshMs: 30_000 };
+  assert.deepEqual(to, [endpoint('10.96.0.10'), name]);
+});
+test('endpoints: a name, its port, and how often', () => {
+  const options = 'endpoints pods.kube-system.svc.cluster.local:1053 5s';
+  assert.deepEqual(forward(`forward . 10.96.0.10 {\n${options}\n}`).endpoints, {
+    name: 'pods.kube-system.svc.cluster.local.',
+    port: 1053,
+    refreshMs: 5_000,
+  });
+  assert.equal(forward('forward . 10.96.0.10').endpoints, null);
+});
+test('tls:// is port 853 over TLS, checked against its address or tls_servername', () => {
+  const { to, tls } = forward('forward . tls://9.9.9.9 tls://[fd00::1]:8853 {\ntls\ntls_servername dns.quad9.net\n}');
+  assert.deepEqual(to, [
+    { kind: 'endpoint', endpoint: { address: '9.9.9.9', port: 853, overTls: true } },
+    { kind: 'endpoint', endpoint: { address: 'fd00::1', port: 8853, overTls: true } },
+  ]);
+  assert.deepEqual(tls, { serverName: 'dns.quad9.net', ca: null, certificate: null, key: null });
 });

@@ -1,0 +1,40 @@
+/**
+ * TLS connections to servers (DNS over TLS, RFC 7858), the one user of node:tls. A server's session is kept, so that
+ * the next connection costs no full handshake (RFC 8446 2.2). What goes over the connection is not known here.
+ */
+import { connect, type TLSSocket } from 'node:tls';
+import type { Endpoint, TlsSettings } from './network.js';
+
+/** Sessions kept, one for each server and name. */
+const sessionsMax = 256;
+
+/** Opens connections and remembers sessions. */
+export type ConnectTls = (to: Endpoint, settings: TlsSettings, sourceAddress: string | undefined) => TLSSocket;
+
+/** The certificate must be valid for `serverName`, or for the address where there is none. */
+export function tlsConnector(): ConnectTls {
+  const sessions = new Map<string, Buffer>();
+  return (to, { serverName, ca, certificate, key }, sourceAddress) => {
+    const id = `${to.address} ${to.port} ${serverName ?? ''}`;
+    const session = sessions.get(id);
+    const socket = connect({
+      host: to.address,
+      port: to.port,
+      ALPNProtocols: ['dot'],
+      minVersion: 'TLSv1.2',
+      ...(serverName === null ? {} : { servername: serverName }),
+      ...(ca === null ? {} : { ca }),
+      ...(certificate === null || key === null ? {} : { cert: certificate, key }),
+      ...(session === undefined ? {} : { session }),
+      ...(sourceAddress === undefined ? {} : { localAddress: sourceAddress }),
+    });
+    socket.setNoDelay(true);
+    socket.on('session', (next) => {
+      sessions.delete(id);
+      if (sessions.size < sessionsMax) sessions.set(id, next);
+    });
+    // One that the server did not like is not offered again.
+    socket.on('error', () => sessions.delete(id));
+    return socket;
+  };
+}

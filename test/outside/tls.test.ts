@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { createServer, type Server } from 'node:tls';
+import type { TlsSettings } from '../../src/outside/network.js';
+import { nodeNetwork } from '../../src/outside/node-network.js';
+import { needs } from '../real/commands.js';
+
+describe('connections over TLS', { skip: needs('openssl') }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'zerohop-tls-'));
+  const network = nodeNetwork({ sendFailed() {}, acceptFailed() {} });
+  const reused: boolean[] = [];
+  let settings: TlsSettings;
+  let server: Server;
+  let port = 0;
+
+  before(async () => {
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const made = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+    const names = ['-subj', '/CN=dns.test', '-addext', 'subjectAltName=DNS:dns.test,IP:127.0.0.1'];
+    execFileSync('openssl', [...made, ...names, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+    const ca = readFileSync(cert, 'utf8');
+    settings = { serverName: 'dns.test', ca, certificate: null, key: null };
+    server = createServer({ key: readFileSync(key), cert: ca, ALPNProtocols: ['dot'] }, (socket) => {
+      reused.push(socket.isSessionReused());
+      socket.on('error', () => {});
+      socket.on('data', (bytes) => socket.write(bytes));
+    });
+    server.on('tlsClientError', () => {});
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    port = (server.address() as AddressInfo).port;
+  });
+  after(() => {
+    server.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** What happens when `ping` is written at once; the connection is closed after the answer. */
+  function exchange(tls: TlsSettings): Promise<string[]> {
+    return new Promise((resolve) => {
+      const events: string[] = [];
+      const stream = network.connectStream(
+        { address: '127.0.0.1', port },
+        {
+          opened: () => events.push('opened'),
+          data(bytes) {
+            events.push(Buffer.from(bytes).toString());
+            stream.end();
+          },
+          ended() {},
+          closed(error) {
+            events.push(error === undefined ? 'closed' : (error.code ?? error.message));
+            resolve(events);
+          },
+        },
+        undefined,
+        tls,
+      );
+      stream.write(Buffer.from('ping'));
+    });
+  }
+
+  test('bytes go and come; the next connection takes up the session', async () => {
+    assert.deepEqual(await exchange(settings), ['opened', 'ping', 'closed']);
+    assert.deepEqual(await exchange(settings), ['opened', 'ping', 'closed']);
+    assert.deepEqual(reused, [false, true]);
+  });
+
+  test('without a name the certificate must be the address’s', async () => {
+    assert.deepEqual(await exchange({ ...settings, serverName: null }), ['opened', 'ping', 'closed']);
+  });
+
+  test('another name, or nobody who vouches for it: no byte is sent', async () => {
+    const before = reused.length;
+    assert.deepEqual(await exchange({ ...settings, serverName: 'other.test' }), ['ERR_TLS_CERT_ALTNAME_INVALID']);
+    assert.deepEqual(await exchange({ ...settings, serverName: 'third.test', ca: null }), [
+      'DEPTH_ZERO_SELF_SIGNED_CERT',
+    ]);
+    assert(reused.length - before <= 2);
+  });
+});

@@ -23,6 +23,8 @@ export interface ReaderReport {
 }
 
 const batch = 16;
+/** Some microseconds. */
+const dwell = 500;
 
 function read({ index, memory, seed, epochs: shared, stop, packets }: ReaderStart): ReaderReport {
   const blocks = new Blocks(memory, seed);
@@ -39,6 +41,8 @@ function read({ index, memory, seed, epochs: shared, stop, packets }: ReaderStar
       const ref = blocks.find(packet, packet.length, 1, 0);
       if (ref === 0) continue;
       found++;
+      // A thread may be put aside at any place; here it is so, for a moment, in the worst one.
+      for (let moment = 0; moment < dwell; moment++) Atomics.load(stopped, 0);
       const messageBytes = blocks.messageBytes(ref);
       const records = blocks.records(ref);
       const first = blocks.ttlOffsets(ref);

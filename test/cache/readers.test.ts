@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
-import { createCache } from '../../src/cache/cache.js';
+import { createCache, type Keep } from '../../src/cache/cache.js';
 import { Epochs } from '../../src/cache/epochs.js';
 import { slabBytes } from '../../src/limits.js';
+import type { Random } from '../../src/outside/random.js';
 import { seededRandom } from '../simulation/random.js';
 import { answerFor, queryFor } from './answers.js';
 import type { ReaderReport, ReaderStart } from './readers-thread.js';
@@ -33,15 +34,13 @@ test('readers never see two blocks as one', async () => {
     });
   });
 
+  const answers = packets.map((_, number) => answersOf(number, random));
   let kept = 0;
   let failed = 0;
   for (const startedMs = performance.now(); performance.now() - startedMs < millisecondsOfWriting; ) {
-    for (let count = 0; count < 50; count++) {
-      const number = random.below(names);
-      // Sizes from 100 bytes to 30 kB, so that a slab is cut this way and that.
-      const records = random.below(20) === 0 ? 200 + random.below(1_800) : 1 + random.below(60);
-      const data = `10.9.${number >> 8}.${number & 0xff}`;
-      if (cache.keep(store, answerFor(`n${number}.test`, { records, data }), kept) === 0) failed++;
+    for (let count = 0; count < 200; count++) {
+      const ofName = answers[random.below(names)];
+      if (cache.keep(store, ofName[random.below(ofName.length)], kept) === 0) failed++;
       else kept++;
     }
     // The readers' first messages, and their errors, arrive in between.
@@ -56,3 +55,13 @@ test('readers never see two blocks as one', async () => {
   // A reader that sleeps in its batch may keep a slab from being cut now and then.
   assert.ok(failed <= kept / 20, `failed ${failed} of ${kept}`);
 });
+
+/** Answers of 100 bytes to 30 kB to one name, so that a slab is cut this way and that; the large ones are few. */
+function answersOf(number: number, random: Random): Keep[] {
+  const data = `10.9.${number >> 8}.${number & 0xff}`;
+  const large = number % 20 === 0 ? [200 + random.below(1_800)] : [];
+  return [1 + random.below(60), 1 + random.below(4), ...large].map((records) => {
+    const answer = answerFor(`n${number}.test`, { records, data });
+    return { ...answer, message: answer.message.slice(), ttlOffsets: answer.ttlOffsets.slice() };
+  });
+}

@@ -95,6 +95,10 @@ export const upstreamQueueMax = 4_096;
 export const udpSocketsPerUpstreamMax = 512;
 /** `forward` takes at most this many upstreams, as CoreDNS's does. */
 export const upstreamsPerForwardMax = 15;
+/** An upstream found to answer over UDP alone, or TCP alone, is asked so for this long. */
+export const oneWayMs = 300_000;
+/** A transport by which it answered this recently is not doubted for one question that got no answer. */
+export const wayHeardMs = 60_000;
 /** Addresses learned from one name: with the upstreams that a forward names they fit the bits of a number. */
 export const learnedAddressesMax = 15;
 /** A name is asked for again this soon when one of its addresses is in trouble, and five times as late when that failed. */
@@ -104,6 +108,8 @@ export const learnPeriodMs = 30_000;
 export const learnPeriodMsMin = 1_000;
 /** Tries for one question, so that a fast failing upstream is not asked in a hot loop. */
 export const triesPerQuestionMax = 6;
+/** Of these, for which an upstream answers, unless `max_connect_attempts` says otherwise. */
+export const triesChargedLeast = 3;
 /** An id is not used again for this long after its query was given up: the late answer may still come. */
 export const idQuarantineMs = 5_000;
 export const connectionUnsentBytesMax = 1024 * 1024;

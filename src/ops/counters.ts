@@ -45,6 +45,7 @@ export const eventNames = [
   'reloadFailed',
   'healthFailures', // self-queries without an answer
   'queryLogDropped', // query-log lines not written: too many a second
+  'upstreamOneWay', // upstreams found to answer over UDP alone or TCP alone
   'endpointsLearned', // names in a forward that have other addresses than before
   'endpointsFailed', // names in a forward whose addresses could not be had
   'forwardHealthcheckBroken', // every upstream of a forward was down

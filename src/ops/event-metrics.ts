@@ -78,6 +78,10 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
     name: 'zerohop_query_log_dropped_lines_total',
     help: 'Lines of the query log not written: too many a second.',
   },
+  upstreamOneWay: {
+    name: 'zerohop_upstream_one_transport_total',
+    help: 'Times that an upstream was found to answer over UDP alone or over TCP alone.',
+  },
   endpointsLearned: {
     name: 'zerohop_upstream_endpoint_changes_total',
     help: 'Times that the addresses behind a name in a forward were others than before.',

@@ -43,6 +43,16 @@ export interface Loss {
   readonly blame: boolean;
 }
 
+/** Everybody who could be asked sends the question back to us. */
+export const loopLoss: Loss = {
+  why: 'nobody',
+  text: 'the upstream sends our questions back to us (loop)',
+  blame: false,
+};
+
+/** Everybody is down, and nobody is to be asked then. */
+export const unhealthyLoss: Loss = { why: 'unhealthy', text: 'no healthy proxies', blame: true };
+
 /** Too many wait for a place. */
 export function queueLoss(to: string): Loss {
   return { why: 'overloaded', text: `too many queries wait for ${to}`, blame: true };

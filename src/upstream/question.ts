@@ -11,22 +11,19 @@
  */
 import { rcodeName } from '../dns/names.js';
 import { copyOf, rcodeFormErr, rcodeNotImp } from '../dns/wire.js';
-import { askAgainAfterMs, askAgainNextMs, retryPauseMs, triesPerQuestionMax } from '../limits.js';
+import { askAgainAfterMs, askAgainNextMs, retryPauseMs, triesChargedLeast, triesPerQuestionMax } from '../limits.js';
 import { observeDuration } from '../ops/counters.js';
 import type { Outcome, Request } from './ask.js';
-import { type Carrier, type Loss, notSent, queueLoss } from './attempt.js';
+import { type Carrier, type Loss, loopLoss, notSent, queueLoss, unhealthyLoss } from './attempt.js';
 import type { Asked, QuestionHome } from './question-home.js';
 import { Rounds } from './rounds.js';
 import { durationsOf } from './stats.js';
 import { type Asker, reader, Try } from './try.js';
 import type { AtTurnEnd } from './turn.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
+import { waysTried } from './ways.js';
 
-const loops: Loss = { why: 'nobody', text: 'the upstream sends our questions back to us (loop)', blame: false };
 const never = Number.POSITIVE_INFINITY;
-
-/** Tries of a question unless `max_connect_attempts` says otherwise. */
-const triesChargedLeast = 3;
 
 export class Question implements Asker, AtTurnEnd {
   readonly #home: QuestionHome;
@@ -35,7 +32,10 @@ export class Question implements Asker, AtTurnEnd {
   readonly #deadlineAtMs: number;
   /** Those that are out. */
   readonly #tries: Try[] = [];
-  #triesMade = 0;
+  /** All that there were. */
+  readonly #made: Try[] = [];
+  /** The transport is a matter of course: force_tcp, or what was cut over UDP. */
+  #isFixed: boolean;
   /** Of these, how many the upstreams answer for. */
   #triesCharged = 0;
   readonly #triesChargedMax: number;
@@ -61,6 +61,7 @@ export class Question implements Asker, AtTurnEnd {
     this.#done = done;
     this.#deadlineAtMs = asked.askedAtMs + settings.deadlineMs;
     this.#transport = settings.transport === 'client' ? asked.request.clientTransport : settings.transport;
+    this.#isFixed = settings.transport === 'tcp';
     this.#rounds = new Rounds(asked.upstreams, asked.number, asked.learned);
     this.#triesChargedMax = settings.connectAttemptsMax || Math.max(triesChargedLeast, 2 * asked.upstreams.length);
   }
@@ -102,6 +103,7 @@ export class Question implements Asker, AtTurnEnd {
     const { counters } = this.#home.world;
     this.#remove(attempt, nowMs);
     attempt.upstream.heard(nowMs);
+    if (!this.#isFixed) attempt.upstream.heardBy(attempt.transport, waysTried(this.#made, attempt.upstream), nowMs);
     const { verdict, rcode } = reader;
     if (verdict === 'broken') {
       counters.count('answersRejectedMalformed');
@@ -113,6 +115,7 @@ export class Question implements Asker, AtTurnEnd {
     if (verdict === 'truncated' && attempt.transport === 'udp') {
       counters.count('upstreamTcpRetries');
       this.#transport = 'tcp';
+      this.#isFixed = true;
       return this.#tryOtherwise(attempt, nowMs);
     }
     if (attempt.carriesOpt && !reader.hasOpt && (rcode === rcodeFormErr || rcode === rcodeNotImp)) {
@@ -138,18 +141,19 @@ export class Question implements Asker, AtTurnEnd {
   /** Asks the upstream whose turn it is. */
   #tryNext(nowMs: number): void {
     const upstream = this.#rounds.next(this.#home.settings, this.#home.world, nowMs);
-    if (upstream === null)
-      this.#fail(this.#rounds.allLoop ? loops : { why: 'unhealthy', text: 'no healthy proxies', blame: true });
+    if (upstream === null) this.#fail(this.#rounds.allLoop ? loopLoss : unhealthyLoss);
     else this.#try(upstream, nowMs, null);
   }
 
   /** Asks this upstream; not on the connection `except`. */
   #try(upstream: Upstream, nowMs: number, except: Carrier | null): void {
-    const transport = upstream.isTls ? 'tcp' : this.#transport;
+    const transport = this.#isFixed
+      ? this.#transport
+      : upstream.wayTo(this.#transport, waysTried(this.#made, upstream), nowMs);
     const attempt = new Try(this, upstream, transport, this.#allowsOpt, this.#wasAskedAgain);
     this.#tries.push(attempt);
+    this.#made.push(attempt);
     upstream.tryStarted(nowMs);
-    this.#triesMade++;
     this.#triesCharged++;
     this.#againAtMs = nowMs + this.#patienceMs(upstream);
     if (upstream.send(attempt, transport, nowMs, except)) return;
@@ -165,7 +169,9 @@ export class Question implements Asker, AtTurnEnd {
 
   #mayTry(): boolean {
     return (
-      this.#triesMade < triesPerQuestionMax && this.#triesCharged < this.#triesChargedMax && !this.#rounds.isLastResort
+      this.#made.length < triesPerQuestionMax &&
+      this.#triesCharged < this.#triesChargedMax &&
+      !this.#rounds.isLastResort
     );
   }
 
@@ -189,7 +195,7 @@ export class Question implements Asker, AtTurnEnd {
     this.#lastLoss = loss;
     if (!loss.blame) this.#triesCharged--;
     if (this.#tries.length > 0) return;
-    if (!this.#mayTry() && (loss.blame || this.#triesMade >= triesPerQuestionMax)) return this.#fail(loss);
+    if (!this.#mayTry() && (loss.blame || this.#made.length >= triesPerQuestionMax)) return this.#fail(loss);
     if (!loss.blame || this.#rounds.hasOther) return this.#retry(nowMs);
     if (loss.why === 'overloaded') return this.#fail(loss);
     this.#retryAtMs = nowMs + retryPauseMs;
@@ -228,7 +234,7 @@ export class Question implements Asker, AtTurnEnd {
     }
     if (!this.#mayTry()) return;
     // The order of `sequential` is a preference: the first is asked twice before somebody else is.
-    const staysWithFirst = this.#home.settings.policy === 'sequential' && this.#triesMade === 1;
+    const staysWithFirst = this.#home.settings.policy === 'sequential' && this.#made.length === 1;
     const goesOn = this.#rounds.hasOther && !staysWithFirst;
     if (!goesOn && first.upstream.health.isDown) return;
     const { counters } = this.#home.world;

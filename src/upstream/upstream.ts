@@ -2,6 +2,7 @@
  * One address that a `forward` may ask: its connections, its UDP sockets, its health. It carries attempts and tells
  * how they ended; whom to ask, and what to do then, is decided by the question.
  */
+import { oneWayMs } from '../limits.js';
 import type { Log } from '../outside/log.js';
 import type { Endpoint } from '../outside/network.js';
 import { type Attempt, type Carrier, notSent } from './attempt.js';
@@ -12,6 +13,7 @@ import type { Place } from './place.js';
 import { Pool } from './pool.js';
 import { newUpstreamStats, type UpstreamStats } from './stats.js';
 import { UdpSockets } from './udp.js';
+import { type Way, Ways } from './ways.js';
 
 export type UpstreamTransport = 'udp' | 'tcp';
 
@@ -32,6 +34,8 @@ const failingCost = 8;
 
 export class Upstream {
   readonly health: Health;
+  readonly #ways = new Ways();
+  readonly #log: Log;
   readonly #place: Place;
   readonly #pool: Pool;
   readonly #udp: UdpSockets;
@@ -46,6 +50,7 @@ export class Upstream {
 
   constructor(place: Place, settings: UpstreamSettings, log: Log) {
     this.#place = place;
+    this.#log = log;
     this.#pool = new Pool(place);
     this.#udp = new UdpSockets(place);
     this.health = new Health(settings.health, {
@@ -65,6 +70,25 @@ export class Upstream {
   /** Over TLS there are only streams. */
   get isTls(): boolean {
     return this.#place.tls !== null;
+  }
+
+  /** How it is to be asked; `failed` are the ways that brought this question no answer. */
+  wayTo(wanted: Way, failed: readonly Way[], nowMs: number): Way {
+    if (this.isTls) return 'tcp';
+    const usual = this.#ways.usual(wanted, nowMs);
+    const isDoubtful = failed.length > 0 && failed.every((way) => way === usual);
+    return isDoubtful ? this.#ways.afterSilence(usual, nowMs) : usual;
+  }
+
+  /** It has answered in this way a question that got no answer in the ways `failed`. */
+  heardBy(way: Way, failed: readonly Way[], nowMs: number): void {
+    if (failed.some((other) => other !== way) && this.#ways.learn(way, nowMs)) {
+      this.#place.world.counters.count('upstreamOneWay');
+      this.#log.info(
+        `${this.to} answers over ${way.toUpperCase()} only; it is asked so for ${oneWayMs / 60_000} minutes`,
+      );
+    }
+    this.#ways.heard(way, nowMs);
   }
 
   get endpoint(): Endpoint {

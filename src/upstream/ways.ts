@@ -1,0 +1,50 @@
+/**
+ * By which transports one upstream can be reached, found out on the way: some resolvers answer over UDP alone, behind
+ * some firewalls only TCP passes. What was found is believed for a while, and then the usual way is tried again.
+ */
+import { oneWayMs, wayHeardMs } from '../limits.js';
+
+export type Way = 'udp' | 'tcp';
+
+export class Ways {
+  readonly #heardAtMs: Record<Way, number> = { udp: Number.NEGATIVE_INFINITY, tcp: Number.NEGATIVE_INFINITY };
+  #only: Way | null = null;
+  #onlyUntilMs = 0;
+
+  /** How to ask: as wanted, unless that is known to lead nowhere. */
+  usual(wanted: Way, nowMs: number): Way {
+    return this.#only !== null && nowMs < this.#onlyUntilMs ? this.#only : wanted;
+  }
+
+  /** How to ask once more, when this way brought no answer: the other way, if this one has never been seen to work lately. */
+  afterSilence(way: Way, nowMs: number): Way {
+    return nowMs - this.#heardAtMs[way] < wayHeardMs ? way : otherWay(way);
+  }
+
+  /** It has answered in this way. */
+  heard(way: Way, nowMs: number): void {
+    this.#heardAtMs[way] = nowMs;
+    if (this.#only !== null && this.#only !== way) this.#only = null;
+  }
+
+  /** It has answered in this way a question that the other brought no answer to. True when that is news. */
+  learn(only: Way, nowMs: number): boolean {
+    if (this.afterSilence(otherWay(only), nowMs) !== only) return false;
+    const isNews = this.usual(otherWay(only), nowMs) !== only;
+    this.#only = only;
+    this.#onlyUntilMs = nowMs + oneWayMs;
+    return isNews;
+  }
+}
+
+/** How this upstream has been asked in these tries. */
+export function waysTried<Upstream>(
+  tries: readonly { readonly upstream: Upstream; readonly transport: Way }[],
+  upstream: Upstream,
+): Way[] {
+  return tries.filter((attempt) => attempt.upstream === upstream).map(({ transport }) => transport);
+}
+
+function otherWay(way: Way): Way {
+  return way === 'udp' ? 'tcp' : 'udp';
+}

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ForwardConfig } from '../../src/config/config.js';
+import { oneWayMs, wayHeardMs } from '../../src/limits.js';
+import { Ways } from '../../src/upstream/ways.js';
+import { Asking, ScriptedUpstream, TestWorld } from './scripted.js';
+
+test('as wanted, until one way is found to be the only one, and again after a while', () => {
+  const ways = new Ways();
+  assert.equal(ways.usual('udp', 0), 'udp');
+  assert.equal(ways.learn('tcp', 0), true);
+  assert.equal(ways.learn('tcp', 1), false);
+  assert.equal(ways.usual('udp', oneWayMs), 'tcp');
+  assert.equal(ways.usual('udp', oneWayMs + 1), 'udp');
+});
+
+test('a way that worked lately is used again; a lost packet is no proof against it', () => {
+  const ways = new Ways();
+  ways.heard('udp', 1_000);
+  assert.equal(ways.afterSilence('udp', 1_000 + wayHeardMs - 1), 'udp');
+  assert.equal(ways.learn('tcp', 2_000), false);
+  assert.equal(ways.usual('udp', 2_000), 'udp');
+  assert.equal(ways.afterSilence('udp', 1_000 + wayHeardMs), 'tcp');
+});
+
+test('the other way works after all: nothing is believed any more', () => {
+  const ways = new Ways();
+  ways.learn('tcp', 0);
+  ways.heard('udp', 10);
+  assert.equal(ways.usual('udp', 20), 'udp');
+});
+
+async function only(transport: 'udp' | 'tcp', settings: Partial<ForwardConfig>, isSilent: boolean) {
+  const world = new TestWorld();
+  const upstream = await ScriptedUpstream.start(world);
+  if (isSilent) {
+    const { onQuery } = upstream;
+    upstream.onQuery = (query) => {
+      if (query.transport === transport) onQuery(query);
+    };
+  } else {
+    upstream.die();
+    await upstream.listen(transport);
+  }
+  const asking = new Asking(world, world.start(settings));
+  return { world, upstream, asking, clock: world.clock };
+}
+
+for (const isSilent of [true, false]) {
+  const words = isSilent ? 'silent' : 'refused';
+  test(`TCP only, UDP ${words}: found out by the first question, remembered for the next`, async () => {
+    const { world, asking, clock } = await only('tcp', { transport: 'udp' }, isSilent);
+    const first = asking.ask('a');
+    await clock.pass(600);
+    assert.equal(first.got?.text, 'rcode 0');
+    const second = asking.ask('b');
+    await clock.pass(3);
+    assert.equal(second.got?.text, 'rcode 0');
+    assert.equal(world.counters.total('upstreamOneWay'), 1);
+    assert.deepEqual(
+      world.logged.filter((line) => line.includes('only')),
+      ['info 10.0.0.1:53 answers over TCP only; it is asked so for 5 minutes'],
+    );
+  });
+
+  test(`UDP only, TCP ${words}: a client’s question over TCP is asked over UDP`, async () => {
+    const { asking, clock } = await only('udp', { transport: 'client' }, isSilent);
+    const first = asking.ask('a', { clientTransport: 'tcp' });
+    await clock.pass(600);
+    assert.equal(first.got?.text, 'rcode 0');
+    const second = asking.ask('b', { clientTransport: 'tcp' });
+    await clock.pass(3);
+    assert.equal(second.got?.text, 'rcode 0');
+  });
+}
+
+test('force_tcp is never UDP', async () => {
+  const { upstream, asking, clock } = await only('udp', { transport: 'tcp' }, false);
+  asking.ask('a');
+  await clock.pass(2_500);
+  assert.equal(asking.got.length, 1);
+  assert.equal(upstream.queries.filter(({ name }) => name === 'a').length, 0);
+});

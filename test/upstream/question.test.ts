@@ -395,3 +395,32 @@ test('cancelled in the turn in which it failed, a question still has one outcome
   await clock.pass(10);
   assert.equal(asking.got.length, before + 1);
 });
+
+test('answers eight seconds late: each question fails at its deadline, late answers change nothing', async () => {
+  const { world, upstream, asking, clock, forwards } = await setUp();
+  upstream.onQuery = (query) => void clock.after(8_000, () => good(query));
+  const asked = Array.from({ length: 20 }, (_, index) => asking.ask(`n${index}`));
+  await clock.pass(queryDeadlineMs + 2 * sweepPeriodMs);
+  assert(asked.every(({ got }) => got?.text.startsWith('timeout: ')));
+  const sent = upstream.queries.filter(({ name }) => name !== '').length;
+  assert(sent <= 20 + 20, `${sent} sent for 20 questions`);
+  await clock.pass(10_000);
+  assert.equal(asking.got.length, 20);
+  assert.equal(world.counters.total('upstreamTimeouts'), 20);
+  assert.equal(forwards.inflight(), 0);
+});
+
+test('restarts: what it owed is asked again when it is back, nothing fails', async () => {
+  const { upstream, asking, clock } = await setUp();
+  asking.ask('warm');
+  await clock.pass(1);
+  upstream.onQuery = silent;
+  const asked = Array.from({ length: 10 }, (_, index) => asking.ask(`n${index}`));
+  await clock.pass(10);
+  upstream.die();
+  await clock.pass(50);
+  upstream.onQuery = good;
+  await upstream.listen();
+  await clock.pass(500);
+  assert.deepEqual([...new Set(asked.map(({ got }) => got?.text))], ['rcode 0']);
+});

@@ -140,7 +140,14 @@ export class Settler {
     const block = ref + borrowed;
     for (const waiter of waiters) {
       if (block === 0) this.sendFailure(waiter, zone, 'no-room');
-      else this.#send(waiter, zone, out.rcode, () => lane.answerStored(waiter.packet, block, 0, extendedError));
+      else {
+        this.#send(waiter, zone, out.rcode, () =>
+          // What was kept is about the name's A.
+          waiter.wants === 'aaaa'
+            ? lane.answerEmpty(waiter.packet, out.rcode, extendedError)
+            : lane.answerStored(waiter.packet, block, 0, extendedError),
+        );
+      }
     }
     if (borrowed !== 0) cache.release(borrowed);
   }

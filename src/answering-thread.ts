@@ -16,6 +16,7 @@ import { Counters } from './ops/counters.js';
 import { systemClock } from './outside/clock.js';
 import { answerNow } from './resolve/answer-now.js';
 import { edeNoReachableAuthority, Lane } from './resolve/lane.js';
+import { RecentRefreshes } from './resolve/recent-refreshes.js';
 import type { ZoneTable } from './resolve/zones.js';
 
 /** What answering-threads.ts gives along with what every thread gets. */
@@ -32,6 +33,8 @@ const { calls } = loaded;
 const counters = new Counters(first.counters);
 const epochs = new Epochs(shared.epochs);
 const lane = new Lane(new Blocks(shared.blocks, shared.seed), newSlot(0), counters, 'answering');
+const recent = new RecentRefreshes();
+let answeredAtMs = 0;
 const one = new ArrayBuffer(8);
 new BigUint64Array(one)[0] = 1n;
 const oneAt = calls.addressOf(one);
@@ -52,9 +55,10 @@ const answerer = new Answerer<ZoneTable>(
       answer(table: ZoneTable, { packet, length, family, nowMs }: Received, slot: Slot): number {
         lane.slot = slot;
         lane.family = family;
+        answeredAtMs = nowMs;
         return answerNow(lane, table, packet, length, nowMs);
       },
-      refreshDue: () => lane.refreshDue,
+      refreshDue: () => lane.refreshDue && recent.isNew(lane.block, answeredAtMs),
       overloaded({ packet }: Received, slot: Slot): number {
         lane.slot = slot;
         return lane.answerEmpty(packet, rcodeServFail, edeNoReachableAuthority);

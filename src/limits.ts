@@ -63,6 +63,10 @@ export const sendSlotBytes = 4_096 + 256;
 export const ringBytes = 1024 * 1024;
 /** Handed-over packets that the control lane takes before it looks at its sockets again: some 5 ms of work. */
 export const ringTakenAtOnceMax = 512;
+/** A thread does not ask for the same refresh again within this time, however many hits there are. */
+export const refreshAgainMs = 200;
+/** Refreshes that a thread remembers for that. */
+export const refreshesRemembered = 256;
 /** How late a thread whose sockets are silent may notice that it has others to serve. */
 export const receiveTimeoutMs = 100;
 /** How long a thread waits for room in a full send buffer before it drops what it has. */

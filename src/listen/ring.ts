@@ -74,7 +74,8 @@ export class RingWriter {
     const toEnd = size - (written & (size - 1));
     const skipped = toEnd < needed ? toEnd : 0;
     const free = size - ((written - Atomics.load(words, takenWord)) | 0);
-    if (free < skipped + needed) return false;
+    // Refreshes are worth less than questions, and leave half of the room to them.
+    if (free < skipped + needed + (kind === kindRefresh ? size / 2 : 0)) return false;
     if (skipped > 0) words[this.#ring.at(written) >> 2] = skip;
     const position = (written + skipped) | 0;
     const entry = this.#ring.at(position) >> 2;

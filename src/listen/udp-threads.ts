@@ -71,7 +71,7 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
   const listeners = new Set<Listener<Table>>();
   const sockets = new Map<number, Socket<Table>>();
   let nextId = 1;
-  let isTaking = false;
+  let willTake = false;
 
   const threadWorld: ThreadWorld<Shared> = {
     ...world,
@@ -92,7 +92,9 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
 
   /** Takes what is in the rings, but gives other events of the loop their turn in between. */
   function takeAll(): void {
-    isTaking = false;
+    willTake = false;
+    // Known before the rings are looked at: what a thread has handed over until it took its orders is in them.
+    const leaving = [...listeners].filter(hasLeft);
     let left = ringTakenAtOnceMax;
     for (const { ring } of threads) {
       ring.awake();
@@ -101,12 +103,20 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
         takeOne(ring);
       }
     }
-    if (left === 0 && !isTaking) {
-      isTaking = true;
-      setImmediate(takeAll);
-    }
     for (const thread of threads) thread.foldPages();
-    for (const listener of [...listeners]) closeIfDone(listener);
+    if (left === 0) return takeSoon();
+    for (const listener of leaving) if (listener.inFlight === 0 || listener.isSilent) close(listener);
+  }
+
+  function takeSoon(): void {
+    if (willTake) return;
+    willTake = true;
+    setImmediate(takeAll);
+  }
+
+  /** Whether it is to be closed, and no thread touches its sockets any more. */
+  function hasLeft({ leavesWith }: Listener<Table>): boolean {
+    return leavesWith !== null && threads.every((thread, index) => thread.hasTaken(leavesWith[index]));
   }
 
   function takeOne(ring: RingReader): void {
@@ -125,15 +135,10 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     const { listener } = socket;
     listener.inFlight--;
     if (answer !== null && !listener.isSilent) replies.add(socket.fd, answer, peer);
-    if (listener.leavesWith !== null) closeIfDone(listener);
+    if (listener.leavesWith !== null && listener.inFlight === 0) takeSoon();
   }
 
-  function closeIfDone(listener: Listener<Table>): void {
-    const { leavesWith } = listener;
-    if (leavesWith === null || listener.isClosed || (listener.inFlight > 0 && !listener.isSilent)) return;
-    if (!threads.every((thread, index) => thread.hasTaken(leavesWith[index]))) return;
-    // A thread may have handed over right before it took its orders.
-    if (isTaking) return;
+  function close(listener: Listener<Table>): void {
     listener.isClosed = true;
     listeners.delete(listener);
     replies.flush();
@@ -155,6 +160,7 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
 
   function leave(listener: Listener<Table>): void {
     if (listener.leavesWith !== null) return;
+    // Set first, so that the orders leave it out.
     listener.leavesWith = [];
     listener.leavesWith = order();
     // The thread may be waiting in the kernel; it need not wait for its timeout.
@@ -208,6 +214,7 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
       for (const listener of listeners) leave(listener);
       await Promise.all(threads.map((thread) => new Promise<void>((resolve) => thread.end(resolve))));
       takeAll();
+      for (const listener of listeners) close(listener);
       stopWatching();
       calls.close(wakeFd);
     },

@@ -62,6 +62,7 @@ export function answerNow(lane: Lane, table: ZoneTable, packet: Uint8Array, leng
   if (zone.cache === null) return handedOver;
   const ref = lane.blocks.find(packet, query.questionEnd, zone.zoneId, keyOf(query));
   if (ref === 0 || lane.isTooLarge(ref)) return handedOver;
+  lane.block = ref;
   const bytes = answerFrom(lane, packet, ref, zone.cache, nowMs);
   if (bytes === handedOver) return handedOver;
   const numbers = lane.counters.zones;

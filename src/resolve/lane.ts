@@ -50,6 +50,8 @@ export class Lane {
   zone: ServedZone | null = null;
   /** The answer just given is due for a refresh. */
   refreshDue = false;
+  /** The block that was found last. */
+  block: BlockRef = 0;
   transport: Transport = 0;
   /** 0 is IPv4, 1 is IPv6. */
   family: 0 | 1 = 0;

@@ -48,6 +48,21 @@ test('what was put in comes out with its sender, once', () => {
   assert.equal(reader.next(), false);
 });
 
+test('refreshes leave half of the room to questions', () => {
+  const writer = new RingWriter(ringMemory(ringSize));
+  const packet = received(Array.from({ length: 100 }, () => 1));
+  const putAll = (kind: EntryKind): number => {
+    let count = 0;
+    while (writer.put(kind, 1, 0, packet, 0)) count++;
+    return count;
+  };
+  const refreshes = putAll(kindRefresh);
+  assert.ok(refreshes > 4);
+  const questions = putAll(kindQuestion);
+  assert.ok(Math.abs(refreshes - questions) <= 1);
+  assert.equal(putAll(kindRefresh), 0);
+});
+
 test('a waking is wanted once until the reader looks', () => {
   const memory = ringMemory(ringSize);
   const writer = new RingWriter(memory);

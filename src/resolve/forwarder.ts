@@ -62,7 +62,7 @@ export class Forwarder {
     const { lane } = this.#world;
     const zone = lane.zone!;
     const wants = lane.query.type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';
-    const waiter: Waiter = { asker, packet: copyOf(packet, 0, packet.length), receivedAtMs: nowMs, wants };
+    const waiter: Waiter = { asker, packet: copyOf(packet, 0, packet.length), receivedAtMs: nowMs, zone, wants };
     const pending = this.#question(zone, packet, nowMs, wants);
     const { route } = pending;
     this.#countMiss(zone);
@@ -158,7 +158,7 @@ export class Forwarder {
       return;
     }
     counters.count('overloadedWaiters');
-    this.#settler.sendFailure(waiter, running.zone, 'no-room');
+    this.#settler.sendFailure(waiter, 'no-room');
   }
 
   /** A request on behalf of the query that the lane has in hand. */
@@ -178,7 +178,7 @@ export class Forwarder {
       return true;
     }
     counters.count(hasShare ? 'overloadedPending' : 'overloadedClient');
-    for (const waiter of pending.waiters) this.#settler.sendFailure(waiter, pending.zone, 'no-room');
+    for (const waiter of pending.waiters) this.#settler.sendFailure(waiter, 'no-room');
     return false;
   }
 

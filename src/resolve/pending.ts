@@ -13,6 +13,8 @@ export interface Waiter {
   readonly asker: Asker;
   readonly packet: Uint8Array;
   readonly receivedAtMs: number;
+  /** By which it is answered and counted: whoever joins may have come in by another listener. */
+  readonly zone: ServedZone;
   /** `aaaa`: an AAAA question whose name's A is being asked for. */
   readonly wants: 'answer' | 'aaaa';
 }

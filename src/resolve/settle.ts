@@ -66,7 +66,7 @@ export class Settler {
       route.failed(pending.question, rcode, outcome.ok ? `upstream answered with rcode ${rcode}` : outcome.text);
     if (message === null || rcode > 0x0f) {
       const why = outcome.ok ? 'malformed' : outcome.why;
-      for (const waiter of waiters) this.sendFailure(waiter, pending.zone, why);
+      for (const waiter of waiters) this.sendFailure(waiter, why);
       return;
     }
     const kept = route.keep === null ? null : keeping(message, route.keep.policy);
@@ -97,9 +97,9 @@ export class Settler {
     for (const waiter of waiters) {
       if (isStale) {
         counters.count(reason);
-        counters.zones[counters.zoneBase(zone.ordinal) + zonePlaces.servedStale]++;
+        counters.zones[counters.zoneBase(waiter.zone.ordinal) + zonePlaces.servedStale]++;
       }
-      this.#send(waiter, zone, blocks.rcode(usable), () =>
+      this.#send(waiter, blocks.rcode(usable), () =>
         isStale
           ? lane.answerStale(waiter.packet, usable, staleTtlSeconds)
           : lane.answerStored(waiter.packet, usable, ageSeconds, null),
@@ -108,12 +108,12 @@ export class Settler {
   }
 
   /** SERVFAIL, or REFUSED beyond max_concurrent as CoreDNS has it; EDE 22 and 23 tell the rest (RFC 8914). */
-  sendFailure(waiter: Waiter, zone: ServedZone, why: Failure | 'no-room'): void {
+  sendFailure(waiter: Waiter, why: Failure | 'no-room'): void {
     const { lane } = this.#world;
     const rcode = why === 'overloaded' ? rcodeRefused : rcodeServFail;
     const unreachable = why === 'unreachable' || why === 'malformed' ? edeNetworkError : edeNoReachableAuthority;
     const extendedError = why === 'overloaded' || why === 'nobody' || why === 'no-room' ? null : unreachable;
-    this.#send(waiter, zone, rcodeServFail, () => lane.answerEmpty(waiter.packet, rcode, extendedError));
+    this.#send(waiter, rcodeServFail, () => lane.answerEmpty(waiter.packet, rcode, extendedError));
   }
 
   #settleUsable(pending: Pending, waiters: readonly Waiter[], usable: BlockRef): void {
@@ -139,9 +139,9 @@ export class Settler {
     if (store !== null && ref === 0) lane.counters.count('storeFailed');
     const block = ref + borrowed;
     for (const waiter of waiters) {
-      if (block === 0) this.sendFailure(waiter, zone, 'no-room');
+      if (block === 0) this.sendFailure(waiter, 'no-room');
       else {
-        this.#send(waiter, zone, out.rcode, () =>
+        this.#send(waiter, out.rcode, () =>
           // What was kept is about the name's A.
           waiter.wants === 'aaaa'
             ? lane.answerEmpty(waiter.packet, out.rcode, extendedError)
@@ -164,9 +164,9 @@ export class Settler {
   }
 
   /** Writes one waiter's answer and sends it. For an AAAA that waited for the name's A, `rcode` is the A's. */
-  #send(waiter: Waiter, zone: ServedZone, rcode: number, write: () => number): void {
+  #send(waiter: Waiter, rcode: number, write: () => number): void {
     const { lane, clock } = this.#world;
-    const { packet, asker } = waiter;
+    const { packet, asker, zone } = waiter;
     lane.zone = zone;
     lane.transport = asker.transport;
     lane.family = asker.remote.address.includes(':') ? 1 : 0;

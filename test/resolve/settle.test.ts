@@ -28,7 +28,7 @@ function settle(fixture: WaitingFixture, outcome: Outcome | Reply, how: Settling
     return new AskedBy(transport === 'tcp' ? 1 : 0, { address: '10.0.0.1', port: 1024 + index });
   });
   const waiters = askers.map((asker) => {
-    return { asker, packet: Buffer.from(packet), receivedAtMs: clock.nowMs(), wants: 'answer' as const };
+    return { asker, packet: Buffer.from(packet), receivedAtMs: clock.nowMs(), zone, wants: 'answer' as const };
   });
   const whole: Outcome = 'ok' in outcome ? outcome : { ok: true, message: message(question, outcome), from: 'test' };
   const pending = {

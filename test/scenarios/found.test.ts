@@ -4,7 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { newWorld, simpleCorefile } from './world.js';
+import { Client } from '../simulation/client.js';
+import { seededRandom } from '../simulation/random.js';
+import { newWorld, opening, simpleCorefile } from './world.js';
 
 const withSmart = simpleCorefile.replace('  errors\n', '  errors\n  aaaa smart\n');
 
@@ -15,5 +17,25 @@ describe('found by the simulation', () => {
     const { rcode, message } = await world.asks('a.example.', 'AAAA');
     assert.equal(rcode, 'SERVFAIL');
     assert.deepEqual(message.questions, [{ name: 'a.example', type: 'AAAA', class: 'IN' }]);
+  });
+
+  it("who joined another listener's question was answered and counted there", async () => {
+    const second = { address: '169.254.20.11', port: 53 };
+    const corefile = simpleCorefile
+      .replace('20.10\n', `20.10 ${second.address}\n`)
+      .replace('  errors\n', '  prometheus 127.0.0.1:9253\n');
+    const { clock, network, ...world } = await newWorld({ corefile });
+    world.upstream.answers('a.example.', 'A', ['192.0.2.1']);
+    world.upstream.after(100);
+    const first = world.asking('a.example.', 'A');
+    const joined = new Client({ network, clock, random: seededRandom(1) }, second).asks('a.example.', 'A');
+    await opening(clock, Promise.all([first, joined]));
+    const { body } = await world.get('127.0.0.1:9253', '/metrics');
+    for (const address of ['169.254.20.10', second.address]) {
+      assert.match(
+        body,
+        new RegExp(`coredns_dns_requests_total\\{server="dns://${address}:53".*type="A".*\\} 1\\n`, 'u'),
+      );
+    }
   });
 });

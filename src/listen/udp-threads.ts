@@ -85,6 +85,8 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     { length: world.threads },
     (_, index) => new AnsweringThread<Table, Shared>(threadWorld, index),
   );
+  // Before there is anything to serve: a thread needs some time to start, and the rest of the program too.
+  for (const thread of threads) thread.order([]);
   const stopWatching = calls.watch(wakeFd, () => {
     calls.read(wakeFd, wakingsAt, 8);
     takeAll();

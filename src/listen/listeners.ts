@@ -3,6 +3,7 @@
  * what is gone; what stays is not touched.
  */
 import type { TimeoutsConfig } from '../config/config.js';
+import { drainDeadlineMs } from '../limits.js';
 import type { Counters } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import type { Endpoint, Network } from '../outside/network.js';
@@ -51,6 +52,8 @@ export class ListenError extends Error {}
 
 export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Table> {
   const open = new Map<string, OpenListener>();
+  /** Those that still answer what they were asked, and whom to tell when they are gone. */
+  const closing = new Map<string, { readonly listener: OpenListener; readonly whenGone: (() => void)[] }>();
   // One bound for the TCP clients of all listeners.
   const shared = { ...world, tcpClients: { open: 0 } };
   const openUdp = world.openUdp ?? (({ at, serve }) => openUdpListener(world, at, serve));
@@ -60,6 +63,7 @@ export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Tab
     try {
       for (const each of wanted) {
         if (open.has(each.key)) continue;
+        await freed(each.key);
         open.set(each.key, await openBoth(shared, each, openUdp));
         opened.push(each.key);
       }
@@ -71,8 +75,33 @@ export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Tab
 
   function closeOne(key: string, done: () => void): void {
     const listener = open.get(key)!;
+    const whenGone: (() => void)[] = [done];
     open.delete(key);
-    listener.tcp.drain(() => listener.udp.drain(done));
+    closing.set(key, { listener, whenGone });
+    listener.tcp.drain(() =>
+      listener.udp.drain(() => {
+        closing.delete(key);
+        for (const tell of whenGone) tell();
+      }),
+    );
+  }
+
+  /** An address that was given up a moment ago is free when its last client has been answered, or has had its time. */
+  function freed(key: string): Promise<void> {
+    return new Promise((resolve) => {
+      const last = closing.get(key);
+      if (last === undefined) return resolve();
+      const late = world.clock.after(drainDeadlineMs, () => {
+        for (let left = last.listener.tcp.clients; left > 0; left--) world.counters.count('tcpClosedSlow');
+        last.listener.tcp.close();
+        last.listener.udp.close();
+        resolve();
+      });
+      last.whenGone.push(() => {
+        late.stop();
+        resolve();
+      });
+    });
   }
 
   return {

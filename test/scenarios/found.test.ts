@@ -38,4 +38,19 @@ describe('found by the simulation', () => {
       );
     }
   });
+
+  it('an address that a reload took back could not be opened while its last client was being answered', async () => {
+    const second = { address: '169.254.20.11', port: 53 };
+    const withBoth = simpleCorefile.replace('20.10\n', `20.10 ${second.address}\n`);
+    const { clock, network, ...world } = await newWorld({ corefile: withBoth });
+    const client = new Client({ network, clock, random: seededRandom(1) }, second);
+    world.upstream.answers('a.example.', 'A', ['192.0.2.1']);
+    world.upstream.after(1_000);
+    const asking = client.asks('a.example.', 'A');
+    await world.pass(10);
+    assert.equal(await world.reload(simpleCorefile), 'reloaded');
+    assert.equal(await world.reload(withBoth), 'reloaded');
+    assert.equal((await opening(clock, asking)).rcode, 'NOERROR');
+    assert.deepEqual((await opening(clock, client.asks('a.example.', 'A'))).data, ['192.0.2.1']);
+  });
 });

@@ -38,8 +38,6 @@ export class InForce {
   readonly #world: InForceWorld;
   /** The table of each open server; a listener reads it anew for each packet. */
   readonly #tables = new Map<string, { table: ZoneTable }>();
-  /** The configuration that a reload is about to put in force. */
-  #next: Serving | null = null;
   #timers: Timer[] = [];
   #probes: Timer[] = [];
   #reloading: Promise<unknown> = Promise.resolve();
@@ -95,11 +93,9 @@ export class InForce {
         return 'unchanged';
       }
       next = new Serving(config, world);
-      this.#next = next;
       await listeners.open(this.#wanted(next));
       await watching.use(config);
     } catch (error) {
-      this.#next = null;
       world.counters.count('reloadFailed');
       world.log.error(`${why}, but it is refused and the old configuration serves on: ${(error as Error).message}`);
       next?.stop();
@@ -117,12 +113,12 @@ export class InForce {
   #switchTo(next: Serving): void {
     const before = this.serving;
     this.serving = next;
-    this.#next = null;
     for (const { server, table } of next.listeners) this.#tables.get(server)!.table = table;
     this.#world.tablesChanged();
     next.takeCacheOf(before);
-    // What was asked through a listener that is gone is still answered through it.
-    before.drain(() => this.#closeOthers());
+    // What was asked through a listener that is gone is still answered through it, by the old configuration.
+    this.#closeOthers();
+    before.drain(() => {});
     this.#begin();
   }
 
@@ -137,10 +133,9 @@ export class InForce {
     });
   }
 
-  /** Closes listeners that are neither in force nor about to be. */
+  /** Closes listeners that are not in force. */
   #closeOthers(): void {
-    const wanted = [...this.serving.listeners, ...(this.#next?.listeners ?? [])];
-    const servers = new Set(wanted.map(({ server }) => server));
+    const servers = new Set(this.serving.listeners.map(({ server }) => server));
     this.#world.listeners.keepOnly(servers);
     for (const server of this.#tables.keys()) if (!servers.has(server)) this.#tables.delete(server);
   }

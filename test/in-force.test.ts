@@ -204,16 +204,13 @@ describe('InForce.reload', () => {
     assert.equal(zonesAt('192.0.2.10'), 3);
   });
 
-  it('keeps a listener that is gone until what was asked is answered', async () => {
+  it('lets go of a listener that is gone at once, which answers what it was asked', async () => {
     const { inForce, reload, asks, open, clock } = forcing(block('192.0.2.10 192.0.2.11'));
     await inForce.start();
     const asking = asks();
     await reload(block('192.0.2.10'));
-    await clock.pass(100);
-    assert.equal(open.size, 2);
-    await clock.until(asking);
-    await clock.pass(100);
     assert.deepEqual([...open.keys()], [server('192.0.2.10')]);
+    await clock.until(asking);
   });
 
   it('does not lose its new listener to one before it that has drained meanwhile', async () => {

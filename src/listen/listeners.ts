@@ -107,7 +107,12 @@ export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Tab
   return {
     open: openAll,
     keepOnly(keys) {
-      for (const key of [...open.keys()]) if (!keys.has(key)) closeOne(key, () => {});
+      for (const [key, { udp }] of [...open]) {
+        if (keys.has(key)) continue;
+        // At once, not only when the last TCP client has left: nobody is to ask here any more.
+        udp.drain(() => {});
+        closeOne(key, () => {});
+      }
     },
     endpoints: () => [...open.values()].map(({ udp }) => udp.local),
     get tcpClients() {

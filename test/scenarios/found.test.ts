@@ -55,4 +55,25 @@ describe('found by the simulation', () => {
     assert.equal(await world.reload(withBoth), 'reloaded');
     assert.deepEqual((await opening(clock, client.asks('a.example.', 'A'))).data, ['192.0.2.1']);
   });
+
+  it('an address that was gone from the configuration was served on by the old one as long as anybody asked', async () => {
+    const withBoth = simpleCorefile.replace('20.10\n', '20.10 169.254.20.11\n');
+    const { clock, network, ...world } = await newWorld({ corefile: withBoth });
+    const client = new Client({ network, clock, random: seededRandom(1) }, { address: '169.254.20.11', port: 53 });
+    world.upstream.on(({ name }) => (name === 'last.example.' ? undefined : null));
+    world.upstream.answers('last.example.', 'A', ['192.0.2.1']);
+    world.upstream.after(500, 'last.example.');
+    const last = client.asks('last.example.', 'A');
+    await world.pass(10);
+    await world.reload(simpleCorefile);
+    const late = Array.from({ length: 50 }, async (_, index) => {
+      await new Promise<void>((resolve) => clock.after(100 * index, resolve));
+      return client.asks(`n${index}.example.`, 'A').then(
+        () => 'an answer',
+        () => 'none',
+      );
+    });
+    assert.deepEqual((await opening(clock, last)).data, ['192.0.2.1'], 'what was asked before is answered');
+    assert.deepEqual([...new Set(await clock.until(Promise.all(late)))], ['none']);
+  });
 });

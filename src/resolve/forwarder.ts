@@ -158,7 +158,14 @@ export class Forwarder {
       return;
     }
     counters.count('overloadedWaiters');
-    this.#settler.sendFailure(waiter, 'no-room');
+    this.#turnAway(running, waiter);
+  }
+
+  /** Nobody more may wait: what is known, though it be stale, is better than a failure. */
+  #turnAway(pending: Pending, waiter: Waiter): void {
+    const usable = this.#settler.findUsable(pending);
+    if (usable === 0) this.#settler.sendFailure(waiter, 'no-room');
+    else this.#settler.sendUsable(pending.zone, [waiter], usable, 'staleOnFailure');
   }
 
   /** A request on behalf of the query that the lane has in hand. */
@@ -178,7 +185,7 @@ export class Forwarder {
       return true;
     }
     counters.count(hasShare ? 'overloadedPending' : 'overloadedClient');
-    for (const waiter of pending.waiters) this.#settler.sendFailure(waiter, 'no-room');
+    for (const waiter of pending.waiters) this.#turnAway(pending, waiter);
     return false;
   }
 

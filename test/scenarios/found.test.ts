@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { waitersPerQuestionMax } from '../../src/limits.js';
 import { Client, encodeQuery } from '../simulation/client.js';
 import { seededRandom } from '../simulation/random.js';
 import { newWorld, opening, simpleCorefile } from './world.js';
@@ -75,5 +76,17 @@ describe('found by the simulation', () => {
     });
     assert.deepEqual((await opening(clock, last)).data, ['192.0.2.1'], 'what was asked before is answered');
     assert.deepEqual([...new Set(await clock.until(Promise.all(late)))], ['none']);
+  });
+
+  it('who found no room to wait got SERVFAIL although a stale answer was known', async () => {
+    const world = await newWorld();
+    world.upstream.answers('a.example.', 'A', ['192.0.2.1'], { ttlSeconds: 10 });
+    await world.asks('a.example.', 'A');
+    await world.passSeconds(11);
+    world.upstream.silent('a.example.');
+    const asking = Array.from({ length: waitersPerQuestionMax + 50 }, () => world.asking('a.example.', 'A'));
+    const answers = await opening(world.clock, Promise.all(asking));
+    assert.equal(world.app.counters.total('overloadedWaiters'), 50);
+    assert.deepEqual([...new Set(answers.map(({ rcode }) => rcode))], ['NOERROR']);
   });
 });

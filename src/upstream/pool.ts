@@ -67,12 +67,16 @@ export class Pool implements ConnectionOwner {
   }
 
   sweep(nowMs: number): void {
-    for (const connection of [...this.#connections]) connection.sweep(nowMs);
+    for (const connection of [...this.#connections]) {
+      connection.sweep(nowMs);
+      if (this.#isSpent(connection, nowMs)) connection.close(nowMs);
+    }
     this.#serveWaiting(nowMs);
   }
 
   answered(connection: Connection, nowMs: number): void {
     this.#serveWaiting(nowMs);
+    if (this.#isSpent(connection, nowMs)) return connection.close(nowMs);
     if (connection.inflight === 0 && (this.#retired || this.#hasTooManyIdle())) connection.close(nowMs);
   }
 
@@ -141,6 +145,11 @@ export class Pool implements ConnectionOwner {
     const connection = new Connection(this.#place, this, nowMs);
     this.#connections.push(connection);
     return connection;
+  }
+
+  /** It has carried all that it may, and would only take the place of one that may carry more. */
+  #isSpent(connection: Connection, nowMs: number): boolean {
+    return connection.inflight === 0 && connection.answers >= this.#habit.requestsMax(nowMs);
   }
 
   #hasTooManyIdle(): boolean {

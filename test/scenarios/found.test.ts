@@ -4,9 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { waitersPerQuestionMax } from '../../src/limits.js';
+import { connectionsPerUpstreamMax, waitersPerQuestionMax } from '../../src/limits.js';
 import { Client, encodeQuery } from '../simulation/client.js';
 import { seededRandom } from '../simulation/random.js';
+import { record } from '../simulation/records.js';
 import { newWorld, opening, simpleCorefile } from './world.js';
 
 const withSmart = simpleCorefile.replace('  errors\n', '  errors\n  aaaa smart\n');
@@ -88,5 +89,26 @@ describe('found by the simulation', () => {
     const answers = await opening(world.clock, Promise.all(asking));
     assert.equal(world.app.counters.total('overloadedWaiters'), 50);
     assert.deepEqual([...new Set(answers.map(({ rcode }) => rcode))], ['NOERROR']);
+  });
+
+  it('an upstream that had closed two connections after one answer each could soon not be asked any more', async () => {
+    const world = await newWorld();
+    world.upstream.on(({ name }) =>
+      name.startsWith('silent') ? null : { answers: [record(name, 'A', 30, '192.0.2.1')] },
+    );
+    await world.pass(10);
+    // The one that the program has opened by itself.
+    world.upstream.closeConnections();
+    const silent = world.asking('silent.example.', 'A');
+    for (const name of ['first.example.', 'second.example.']) {
+      await world.pass(10);
+      await world.asks(name, 'A');
+      world.upstream.closeConnections();
+    }
+    await opening(world.clock, silent);
+    for (let number = 0; number < connectionsPerUpstreamMax + 10; number++) {
+      const { rcode, afterMs } = await world.asks(`n${number}.example.`, 'A');
+      assert.deepEqual([rcode, afterMs], ['NOERROR', 0]);
+    }
   });
 });

@@ -15,6 +15,7 @@ import { newListeners } from './listen/listeners.js';
 import { metricsOf } from './metrics-of-serving.js';
 import { Counters, countersMemory, type EventName } from './ops/counters.js';
 import { newQueryLogOutput } from './ops/query-log.js';
+import type { SetupErrors } from './ops/setup-errors.js';
 import type { Clock } from './outside/clock.js';
 import type { Log } from './outside/log.js';
 import type { Endpoint, Network } from './outside/network.js';
@@ -52,6 +53,8 @@ export interface Settings {
   /** `-metrics-listen-address`; null is off. */
   readonly metricsAddress: Endpoint | null;
   readonly version: string;
+  /** Counted wherever something is set up; coredns_nodecache_setup_errors_total shows them. */
+  readonly setupErrors: SetupErrors;
 }
 
 export interface App {
@@ -122,6 +125,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       selfCheckFailed: () => counters.count('healthFailures'),
       source: {
         ...metricsOf(() => inForce.serving),
+        setupErrors: settings.setupErrors.totals,
         pages,
         gauges: () => ({
           cacheUsedBytes: cache.usedBytes,

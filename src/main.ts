@@ -22,6 +22,7 @@ import { ListenError } from './listen/listeners.js';
 import { startHttp } from './ops/http.js';
 import { checkLogFormat } from './ops/log-format.js';
 import { type Logger, logLevel, newLogger } from './ops/logger.js';
+import { newSetupErrors } from './ops/setup-errors.js';
 import { systemClock } from './outside/clock.js';
 import { nodeNetwork } from './outside/node-network.js';
 import { systemRandom } from './outside/random.js';
@@ -58,7 +59,8 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
     log.setLevel(logLevel({ debug: config.debug, quiet: options.quiet }));
     return config;
   };
-  const settings = { load, metricsAddress: options.metricsAddress, version: programVersion() };
+  const setupErrors = newSetupErrors();
+  const settings = { load, metricsAddress: options.metricsAddress, version: programVersion(), setupErrors };
   const app = await startWith(log, settings, workerCount(options.workers, availableParallelism()));
   if (app === null) return;
   if (!servesCorefile(options) && options.clusterDns.missing !== null) {
@@ -162,7 +164,8 @@ async function demo(): Promise<void> {
   const log = newLogger({ level: 'error', clock, destination: 2 });
   const serveDemo = async (corefile: string) => {
     const load = () => parseConfig(corefile, '(demo)', loadOptions(53));
-    const app = await startWith(log, { load, metricsAddress: null, version: programVersion() }, 1);
+    const settings = { load, metricsAddress: null, version: programVersion(), setupErrors: newSetupErrors() };
+    const app = await startWith(log, settings, 1);
     onSignals(app!, log);
     return { synthesized: () => app!.total('aaaaSynthesized') };
   };

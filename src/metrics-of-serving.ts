@@ -7,7 +7,7 @@ import type { UpstreamStats } from './upstream/stats.js';
 /** What a scrape reads of the configuration that is in force at that moment. */
 export function metricsOf(
   serving: () => Serving,
-): Pick<MetricsSource, 'zones' | 'stores' | 'upstreams' | 'plugins' | 'templates' | 'corefileSha512' | 'setupErrors'> {
+): Pick<MetricsSource, 'zones' | 'stores' | 'upstreams' | 'plugins' | 'templates' | 'corefileSha512'> {
   return {
     zones: () => zonesOf(serving()),
     stores: () => storesOf(serving()),
@@ -15,8 +15,6 @@ export function metricsOf(
     plugins: () => pluginsOf(serving()),
     templates: () => templatesOf(serving()),
     corefileSha512: () => serving().config.sha512,
-    // Nothing is set up on the node yet, so nothing of it can fail; dashboards expect the series.
-    setupErrors: () => ({ configmap: 0, iptables: 0, iptables_lock: 0, interface_add: 0, interface_check: 0 }),
   };
 }
 

@@ -11,6 +11,7 @@ import { type App, startApp } from '../../src/app.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { HttpAnswer, HttpRoutes } from '../../src/ops/http.js';
 import { checkLogFormat } from '../../src/ops/log-format.js';
+import { newSetupErrors } from '../../src/ops/setup-errors.js';
 import type { Endpoint } from '../../src/outside/network.js';
 import { checkTemplates } from '../../src/resolve/templates.js';
 import { loadOptions } from '../resolve/lane-fixture.js';
@@ -96,7 +97,8 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     look: { stat: (path: string) => files.get(path), digest: (path: string) => files.get(path) },
   };
   const load = () => parseConfig(corefile, 'Corefile', { ...loadOptions, checkTemplates, checkLogFormat });
-  const app = await opening(clock, startApp(outsides, { load, metricsAddress: null, version: '0.0.0' }));
+  const settings = { load, metricsAddress: null, version: '0.0.0', setupErrors: newSetupErrors() };
+  const app = await opening(clock, startApp(outsides, settings));
 
   const client = (address = '10.244.0.7') => new Client({ network: network.from(address), clock, random }, server);
   const asking: World['asking'] = (name, type, how) => client().asks(name, type as never, how);

@@ -9,6 +9,7 @@ import { Epochs } from './cache/epochs.js';
 import type { Config } from './config/config.js';
 import type { Look } from './config/watch.js';
 import { newSlot } from './dns/answer.js';
+import { type HostWish, newHost } from './host/host.js';
 import { InForce, type ReloadResult } from './in-force.js';
 import { cacheBytesMax, drainDeadlineMs, messageBytesMax, optBytesMax, sweepPeriodMs } from './limits.js';
 import { newListeners } from './listen/listeners.js';
@@ -17,6 +18,7 @@ import { Counters, countersMemory, type EventName } from './ops/counters.js';
 import { newQueryLogOutput } from './ops/query-log.js';
 import type { SetupErrors } from './ops/setup-errors.js';
 import type { Clock } from './outside/clock.js';
+import type { RunCommand } from './outside/commands.js';
 import type { Log } from './outside/log.js';
 import type { Endpoint, Network } from './outside/network.js';
 import type { NetworkFailures } from './outside/node-network.js';
@@ -39,6 +41,8 @@ export interface Outsides {
   readonly random: Random;
   readonly log: Log & { queryLine(message: string): void };
   readonly startHttp: StartHttp;
+  /** Other programs: `ip`, iptables, nft. */
+  readonly run: RunCommand;
   /** The text of a file, undefined when it cannot be read. */
   readonly readFile: (path: string) => string | undefined;
   /** How files are watched. */
@@ -55,6 +59,8 @@ export interface Settings {
   readonly version: string;
   /** Counted wherever something is set up; coredns_nodecache_setup_errors_total shows them. */
   readonly setupErrors: SetupErrors;
+  /** What the node gets for us: link, addresses, rules. Null leaves the node as it is. */
+  readonly host: HostWish | null;
 }
 
 export interface App {
@@ -141,6 +147,17 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     config,
   );
 
+  // The node: whoever asks us needs a way to us.
+  const host = newHost(
+    {
+      ...{ clock, log, run: outsides.run, readFile: outsides.readFile },
+      failed: (kind) => settings.setupErrors.count(kind),
+      met: (condition) => watching.readiness.met(condition),
+      lost: (condition) => watching.readiness.lost(condition),
+    },
+    settings.host,
+  );
+
   // Last, everything is opened: from here on there is somebody to answer.
   const inForce = new InForce(first, {
     ...{ listeners, watching, world, upstreamAnswered, look: outsides.look, load: settings.load },
@@ -148,10 +165,14 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     refresh: (table) => refreshFrom({ clock, log, lane, forwarder, routes }, table),
     tablesChanged: () => threads?.update(),
   });
+  // Addresses come first, since not everything can be bound to one that is not there yet.
+  await host.prepare();
   await inForce.start().catch(async (error: unknown) => {
     await threads?.end();
+    await host.leave();
     throw error;
   });
+  host.keep();
 
   async function stop(): Promise<void> {
     watching.readiness.stopping();
@@ -161,6 +182,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     inForce.serving.stop();
     await watching.stop();
     await threads?.end();
+    await host.leave();
   }
 
   return {

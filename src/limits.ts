@@ -193,6 +193,20 @@ export const syncIntervalMsMax = 86_400_000;
 /** Linux's sockaddr_un, without the closing zero. */
 export const unixPathBytesMax = 107;
 
+// The node.
+/** A program of the node's that has not ended by then is killed; `-w` makes iptables wait for less. */
+export const commandTimeoutMs = 5_000;
+/** Output of one: a node with 1,000 links writes about 1 MB. */
+export const commandOutputBytesMax = 8 * 1024 * 1024;
+/** How long iptables waits for the lock that all its users share; then the failure is counted and tried again. */
+export const xtablesWaitSeconds = 2;
+/** Looks at the rules until one finds nothing to change; each may be overtaken by another program's change. */
+export const ruleRoundsMax = 4;
+/** What failed on the node is tried again this soon, then twice as late each time, up to -syncinterval. */
+export const hostRetryMs = 1_000;
+/** Taking out link and rules may keep a stopping process this long; together with the drain it stays below 5 s. */
+export const hostLeaveDeadlineMs = 1_500;
+
 // Watching.
 export const httpRequestBytesMax = 16 * 1024;
 export const httpConnectionsMax = 64;
@@ -227,6 +241,8 @@ assert(waitersPerQuestionMax <= waitersMax);
 assert(receiveSlotBytes % 64 === 0 && sendSlotBytes % 64 === 0, 'slots begin on cache lines');
 assert(receiveSlotBytes * 4 < ringBytes, 'every packet fits in an empty ring');
 assert(idQuarantineMs >= queryDeadlineMs);
+assert(xtablesWaitSeconds * 1000 < commandTimeoutMs, 'iptables says itself that the lock was not to be had');
+assert(drainDeadlineMs + hostLeaveDeadlineMs < 5_000, 'who is asked to stop has stopped within five seconds');
 assert(tcpClientUnsentBytesMax > messageBytesMax, 'one answer always fits');
 assert(connectionInflightTarget <= connectionInflightMax);
 assert(

@@ -18,12 +18,14 @@ import { type LoadOptions, loadCorefile, parseConfig, systemLoadOptions } from '
 import { type ServeOptions, workerCount } from './config/serve-options.js';
 import { programVersion } from './config/version.js';
 import { systemLook } from './config/watch.js';
+import type { HostWish } from './host/host.js';
 import { ListenError } from './listen/listeners.js';
 import { startHttp } from './ops/http.js';
 import { checkLogFormat } from './ops/log-format.js';
 import { type Logger, logLevel, newLogger } from './ops/logger.js';
 import { newSetupErrors } from './ops/setup-errors.js';
 import { systemClock } from './outside/clock.js';
+import { systemCommands } from './outside/commands.js';
 import { nodeNetwork } from './outside/node-network.js';
 import { systemRandom } from './outside/random.js';
 import { checkTemplates } from './resolve/templates.js';
@@ -60,7 +62,8 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
     return config;
   };
   const setupErrors = newSetupErrors();
-  const settings = { load, metricsAddress: options.metricsAddress, version: programVersion(), setupErrors };
+  const { metricsAddress } = options;
+  const settings = { load, metricsAddress, version: programVersion(), setupErrors, host: hostWish(options) };
   const app = await startWith(log, settings, workerCount(options.workers, availableParallelism()));
   if (app === null) return;
   if (!servesCorefile(options) && options.clusterDns.missing !== null) {
@@ -80,6 +83,7 @@ async function startWith(log: Logger, settings: Settings, threads: number): Prom
     random: systemRandom(),
     log,
     startHttp,
+    run: systemCommands(systemClock()),
     readFile,
     look: systemLook,
     answering: answeringThreads({ threads, io: process.env['ZEROHOP_IO'] }),
@@ -113,6 +117,19 @@ function builtinOptions(options: ServeOptions): BuiltinOptions {
     clusterDns: endpoint === null ? null : formatEndpoint(endpoint),
     healthPort: options.healthPort,
     prometheusAddress: options.prometheusAddress,
+  };
+}
+
+/** What the flags say of the node. */
+function hostWish(options: ServeOptions): HostWish {
+  return {
+    addresses: options.localAddresses,
+    interfaceName: options.setupInterface ? options.interfaceName : null,
+    firewall: options.setupRules ? options.firewall : 'none',
+    dnsPort: options.dnsPort,
+    healthPort: options.healthPort,
+    syncIntervalMs: options.syncIntervalMs,
+    atExit: options.skipTeardown ? 'left' : 'taken out',
   };
 }
 
@@ -164,7 +181,8 @@ async function demo(): Promise<void> {
   const log = newLogger({ level: 'error', clock, destination: 2 });
   const serveDemo = async (corefile: string) => {
     const load = () => parseConfig(corefile, '(demo)', loadOptions(53));
-    const settings = { load, metricsAddress: null, version: programVersion(), setupErrors: newSetupErrors() };
+    const unwatched = { metricsAddress: null, setupErrors: newSetupErrors(), host: null };
+    const settings = { load, version: programVersion(), ...unwatched };
     const app = await startWith(log, settings, 1);
     onSignals(app!, log);
     return { synthesized: () => app!.total('aaaaSynthesized') };

@@ -39,7 +39,7 @@ export interface Watching {
 }
 
 /** What must be there before we are ready. */
-export const readyWhen = ['listeners', 'upstream'] as const;
+export const readyWhen = ['listeners', 'interface', 'rules', 'upstream'] as const;
 
 export function newWatching(world: WatchingWorld, first: Config): Watching {
   const { clock, log, network, random } = world;

@@ -58,7 +58,7 @@ const onlyUsers: Readonly<Record<string, string>> = {
   'node:dgram': 'src/outside/node-network.ts',
   'node:tls': 'src/outside/tls.ts',
   'node:http': 'src/ops/http.ts',
-  'node:child_process': 'src/host/command.ts',
+  'node:child_process': 'src/outside/commands.ts',
 };
 
 /** What reads and writes addresses as text and touches no socket, in a module that is otherwise one file's. */

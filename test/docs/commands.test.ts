@@ -49,7 +49,7 @@ function filesOf(command: Command): readonly string[] {
 
 test('only programs that a node has are named', () => {
   const programs = new Set(lines.map(({ words }) => words[0]));
-  assert.deepEqual([...programs].sort(), ['ip', 'npm', 'zerohop']);
+  assert.deepEqual([...programs].sort(), ['npm', 'zerohop']);
 });
 
 test('zerohop check finds deploy/Corefile good', () => {

@@ -112,6 +112,11 @@ const sentences = [
   'cannot be learned now',
   'a packet made the program fail; it was dropped',
   'Unhealthy: ',
+  'it takes the capability NET_ADMIN',
+  'this kernel has no dummy links, so ',
+  'drops what it does not accept',
+  'something changes the rules as often as we do',
+  'link and rules are left in place: another program serves ',
   'Shutting down',
 ];
 

@@ -7,11 +7,14 @@
  *     const answer = await world.asks('a.example.', 'A');
  *     await world.passSeconds(29);
  */
+import assert from 'node:assert/strict';
 import { type App, startApp } from '../../src/app.js';
 import { parseConfig } from '../../src/config/load.js';
+import type { HostWish } from '../../src/host/host.js';
 import type { HttpAnswer, HttpRoutes } from '../../src/ops/http.js';
 import { checkLogFormat } from '../../src/ops/log-format.js';
 import { newSetupErrors } from '../../src/ops/setup-errors.js';
+import type { RunCommand } from '../../src/outside/commands.js';
 import type { Endpoint } from '../../src/outside/network.js';
 import { checkTemplates } from '../../src/resolve/templates.js';
 import { loadOptions } from '../resolve/lane-fixture.js';
@@ -40,6 +43,9 @@ export interface WorldOptions {
   readonly corefile?: string;
   readonly files?: Readonly<Record<string, string>>;
   readonly seed?: number;
+  /** The node's programs, and what is wanted of them; without them the node is left as it is. */
+  readonly run?: RunCommand;
+  readonly host?: HostWish;
 }
 
 export interface LogLine {
@@ -93,11 +99,18 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
       http.set(key, routes);
       return { local: at, close: async () => void http.delete(key) };
     },
+    run: options.run ?? (async ({ program }) => assert.fail(`${program} was run`)),
     readFile: (path: string) => files.get(path),
     look: { stat: (path: string) => files.get(path), digest: (path: string) => files.get(path) },
   };
   const load = () => parseConfig(corefile, 'Corefile', { ...loadOptions, checkTemplates, checkLogFormat });
-  const settings = { load, metricsAddress: null, version: '0.0.0', setupErrors: newSetupErrors() };
+  const settings = {
+    load,
+    metricsAddress: null,
+    version: '0.0.0',
+    setupErrors: newSetupErrors(),
+    host: options.host ?? null,
+  };
   const app = await opening(clock, startApp(outsides, settings));
 
   const client = (address = '10.244.0.7') => new Client({ network: network.from(address), clock, random }, server);

@@ -1,0 +1,185 @@
+/**
+ * The keeper of what the node has for us: the link with our addresses, and the firewall's rules. It looks at both
+ * every -syncinterval, puts right what is not, and takes them out when this instance ends and nobody else serves.
+ * What fails is counted, logged once, and tried again; nothing of it keeps the program from answering.
+ *
+ *     prepare()  addresses, before the listeners open
+ *     keep()     the listeners answer: rules, and from now on both are looked after; the host is ours
+ *     release()  a successor looks after the host; nothing is touched any more
+ *     leave()    the listeners are closed: rules out, then addresses, unless the host is not ours
+ *
+ * Addresses come before rules and go after them: a ClusterIP whose packets are untracked, but which is no address of
+ * the node, would be lost, while without rules kube-proxy sends them to the cluster DNS as ever.
+ */
+import type { Firewall } from '../config/serve-options.js';
+import { hostLeaveDeadlineMs, hostRetryMs, syncIntervalMsMax } from '../limits.js';
+import type { SetupError } from '../ops/metrics-source.js';
+import type { Clock, Timer } from '../outside/clock.js';
+import type { RunCommand } from '../outside/commands.js';
+import type { Log } from '../outside/log.js';
+import { nodeAddresses } from './addresses.js';
+import { type Link, newLink } from './interface.js';
+import { newRules } from './rule-keeper.js';
+import { servedElsewhere } from './served-elsewhere.js';
+import { HostError } from './tools.js';
+
+export interface HostWish {
+  /** `-localip`; those that every host has are left out here. */
+  readonly addresses: readonly string[];
+  /** Null leaves the addresses to somebody else. */
+  readonly interfaceName: string | null;
+  readonly firewall: Firewall;
+  readonly dnsPort: number;
+  readonly healthPort: number;
+  readonly syncIntervalMs: number;
+  /** What becomes of link and rules when we end. */
+  readonly atExit: 'taken out' | 'left';
+}
+
+export interface HostWorld {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly run: RunCommand;
+  readonly readFile: (path: string) => string | undefined;
+  failed(errortype: SetupError): void;
+  /** Link or rules are as they should be, or are not. */
+  met(condition: HostCondition): void;
+  lost(condition: HostCondition): void;
+}
+
+export type HostCondition = 'interface' | 'rules';
+
+const nothing: HostWish = {
+  ...{ addresses: [], interfaceName: null, firewall: 'none', dnsPort: 53, healthPort: 8080 },
+  ...{ syncIntervalMs: syncIntervalMsMax, atExit: 'left' },
+};
+
+export interface Host {
+  prepare(): Promise<void>;
+  keep(): void;
+  release(): void;
+  leave(): Promise<void>;
+}
+
+/** The keeper; without a wish it touches nothing, and everything is as it should be. */
+export function newHost(world: HostWorld, wanted: HostWish | null): Host {
+  const wish = wanted ?? nothing;
+  const { clock, log } = world;
+  const addresses = nodeAddresses(wish.addresses);
+  const hasLink = wish.interfaceName !== null && addresses.length > 0;
+  const hasRules = wish.firewall !== 'none' && addresses.length > 0;
+  const link = hasLink ? newLink(world.run, { name: wish.interfaceName, addresses }, log) : null;
+  const rules = hasRules ? newRules(world, { ...wish, firewall: wish.firewall, addresses }) : null;
+  const said = new Map<HostCondition, string>();
+  let isOurs = true;
+  let timer: Timer | null = null;
+  let failuresInARow = 0;
+  /** Looks and changes come one after another. */
+  let busy: Promise<unknown> = Promise.resolve();
+
+  function next<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = busy.then(work);
+    busy = result.catch(() => {});
+    return result;
+  }
+
+  /** Runs what may fail; undefined when it did. A failure is counted, and logged unless the last one was the same. */
+  async function attempt<Result>(condition: HostCondition, work: () => Promise<Result>): Promise<Result | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      const { errortype, sentence } = readFailure(error, condition);
+      world.failed(errortype);
+      world.lost(condition);
+      if (said.get(condition) !== sentence) log.error(`${condition}: ${sentence}`);
+      said.set(condition, sentence);
+      return undefined;
+    }
+  }
+
+  /** Whether all is as it should be now. `work` gives a line for the log when it had to change something. */
+  async function mend(condition: HostCondition, work: () => Promise<string | null>): Promise<boolean> {
+    const change = await attempt(condition, work);
+    if (change === undefined) return false;
+    if (change !== null) log.info(change);
+    else if (said.has(condition)) log.info(`${condition}: as it should be again`);
+    said.delete(condition);
+    world.met(condition);
+    return true;
+  }
+
+  async function mendLink(): Promise<boolean> {
+    return link === null || mend('interface', () => mendAddresses(link));
+  }
+
+  async function look(): Promise<void> {
+    if (!isOurs) return;
+    const isLinkRight = await mendLink();
+    const areRulesRight = rules === null || (await mend('rules', rules.mend));
+    failuresInARow = isLinkRight && areRulesRight ? 0 : failuresInARow + 1;
+    if (!isOurs) return;
+    const retryMs = hostRetryMs * 2 ** Math.min(failuresInARow - 1, 20);
+    const waitMs = failuresInARow === 0 ? wish.syncIntervalMs : Math.min(retryMs, wish.syncIntervalMs);
+    timer = clock.after(waitMs, () => void next(look));
+  }
+
+  function stopLooking(): void {
+    isOurs = false;
+    timer?.stop();
+  }
+
+  async function takeOut(): Promise<void> {
+    const elsewhere = servedElsewhere(world.readFile, { addresses, port: wish.dnsPort });
+    if (elsewhere !== undefined) {
+      log.info(`link and rules are left in place: another program serves ${elsewhere}`);
+      return;
+    }
+    const areRulesOut = rules === null || (await attempt('rules', rules.remove)) === 'removed';
+    const isLinkOut = link === null || (await attempt('interface', link.remove)) === 'removed';
+    if (areRulesOut && isLinkOut) log.info('link and rules are taken out');
+  }
+
+  if (link === null) world.met('interface');
+  if (rules === null) world.met('rules');
+
+  return {
+    async prepare() {
+      await next(mendLink);
+    },
+    keep() {
+      isOurs = true;
+      timer?.stop();
+      if (link !== null || rules !== null) void next(look);
+    },
+    release: stopLooking,
+    async leave() {
+      const wasOurs = isOurs;
+      stopLooking();
+      if (!wasOurs || wish.atExit === 'left' || (link === null && rules === null)) return;
+      const left = next(takeOut);
+      await Promise.race([left, new Promise<void>((resolve) => clock.after(hostLeaveDeadlineMs, resolve))]);
+    },
+  };
+}
+
+async function mendAddresses(link: Link): Promise<string | null> {
+  const { missing, on } = await link.mend();
+  return missing.length === 0 ? null : `${missing.join(', ')} put on ${on}`;
+}
+
+interface Failure {
+  readonly errortype: SetupError;
+  readonly sentence: string;
+}
+
+/** An error of any other kind is a bug of ours, which is no reason to stop answering. */
+function readFailure(error: unknown, condition: HostCondition): Failure {
+  if (!(error instanceof HostError)) {
+    const errortype = condition === 'interface' ? 'interface_check' : 'iptables';
+    return { errortype, sentence: String((error as Error).stack) };
+  }
+  const { errortype, message } = error;
+  if (!/not permitted|Permission denied|must be root/u.test(message)) return { errortype, sentence: message };
+  const flag = condition === 'interface' ? '-setupinterface=false' : '-setupiptables=false';
+  return { errortype, sentence: `${message}; it takes the capability NET_ADMIN, or ${flag} where others see to it` };
+}

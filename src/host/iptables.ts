@@ -1,0 +1,124 @@
+/**
+ * Our rules in iptables: looked for with iptables-save, put in and taken out with iptables-restore, which changes a
+ * table as a whole or not at all. What is missing goes to the head of its chain; what is there twice, because two
+ * instances saw it missing at once, becomes one in a single step, so that there is no moment without it.
+ */
+import { ruleRoundsMax, xtablesWaitSeconds } from '../limits.js';
+import type { RunCommand } from '../outside/commands.js';
+import type { Family } from './addresses.js';
+import { type FoundRule, isMarked, type Rule, readRule, ruleFamily, ruleKey, ruleTables, ruleText } from './rules.js';
+import { failureText, HostError, mustRun, runTool } from './tools.js';
+
+/** Who keeps the rules in place. Both throw a HostError. */
+export interface RuleWriter {
+  /** For log lines. */
+  readonly name: string;
+  /** Puts right what is not as it should be, and says how many rules that were. */
+  mend(): Promise<number>;
+  /** Takes out everything of ours, however often it is there, and says how many rules that were. */
+  remove(): Promise<number>;
+}
+
+/** Which iptables: one of the two that speak to different parts of the kernel, or whatever the node calls iptables. */
+export type IptablesBackend = 'nft' | 'legacy' | 'default';
+
+/** `rules` are all that are wanted, of both families. */
+export function newIptables(run: RunCommand, rules: readonly Rule[], backend: IptablesBackend): RuleWriter {
+  const families = [...new Set(rules.map(ruleFamily))];
+
+  async function inFamilies(change: (family: Family) => Promise<number>): Promise<number> {
+    let changed = 0;
+    for (const family of families) changed += await change(family);
+    return changed;
+  }
+
+  return {
+    name: backend === 'default' ? 'iptables' : `iptables-${backend}`,
+    mend: () =>
+      inFamilies((family) => {
+        const wanted = rules.filter((rule) => ruleFamily(rule) === family);
+        return untilRight(run, program(family, backend), (found) => changesFor(wanted, found));
+      }),
+    remove: () =>
+      inFamilies((family) => {
+        const addresses = new Set(rules.map(({ address }) => address));
+        const ours = ({ rule }: FoundRule): boolean => addresses.has(rule.address);
+        return untilRight(run, program(family, backend), (found) => found.filter(ours).map(takeOut));
+      }),
+  };
+}
+
+/** `iptables-nft`, `ip6tables-legacy`, `iptables`. */
+export function program(family: Family, backend: IptablesBackend): string {
+  const name = family === 'ipv4' ? 'iptables' : 'ip6tables';
+  return backend === 'default' ? name : `${name}-${backend}`;
+}
+
+/** One line of iptables-restore. */
+interface Change {
+  readonly table: string;
+  readonly line: string;
+}
+
+/**
+ * Looks and changes until a look finds nothing to change. A change that fails may have been overtaken by another
+ * program's; the next look tells.
+ */
+async function untilRight(
+  run: RunCommand,
+  iptables: string,
+  changesFor: (found: readonly FoundRule[]) => readonly Change[],
+): Promise<number> {
+  let changed = 0;
+  let failure: HostError | null = null;
+  for (let round = 0; round < ruleRoundsMax; round++) {
+    const changes = changesFor(await look(run, iptables));
+    if (changes.length === 0) return changed;
+    failure = await restore(run, iptables, changes);
+    if (failure === null) changed += changes.length;
+    else if (failure.errortype === 'iptables_lock') throw failure;
+  }
+  throw failure ?? new HostError('iptables', `${iptables}: something changes the rules as often as we do`);
+}
+
+async function look(run: RunCommand, iptables: string): Promise<FoundRule[]> {
+  const found: FoundRule[] = [];
+  for (const table of ruleTables) {
+    const call = { program: `${iptables}-save`, parameters: ['-t', table], keep: isMarked };
+    const lines = (await mustRun(run, 'iptables', call)).split('\n');
+    found.push(...lines.flatMap((line) => readRule(table, line) ?? []));
+  }
+  return found;
+}
+
+function changesFor(wanted: readonly Rule[], found: readonly FoundRule[]): Change[] {
+  return wanted.flatMap((rule) => {
+    const copies = found.filter((each) => ruleKey(each.rule) === ruleKey(rule));
+    if (copies.length === 1) return [];
+    return [...copies.map(takeOut), { table: rule.table, line: `-I ${rule.chain} ${ruleText(rule)}` }];
+  });
+}
+
+function takeOut({ rule, text }: FoundRule): Change {
+  return { table: rule.table, line: `-D ${rule.chain} ${text}` };
+}
+
+/** exit(4) is RESOURCE_PROBLEM: somebody holds the lock, or changed the tables in between. */
+const busyStatus = 4;
+
+async function restore(run: RunCommand, iptables: string, changes: readonly Change[]): Promise<HostError | null> {
+  const input = ruleTables
+    .map((table) => ({ table, lines: changes.filter((each) => each.table === table).map(({ line }) => line) }))
+    .filter(({ lines }) => lines.length > 0)
+    .map(({ table, lines }) => `*${table}\n${lines.join('\n')}\nCOMMIT\n`)
+    .join('');
+  const call = {
+    program: `${iptables}-restore`,
+    parameters: ['-w', String(xtablesWaitSeconds), '--noflush'],
+    input,
+  };
+  const end = await runTool(run, call);
+  if (end.ran && end.status === 0) return null;
+  const isBusy = end.ran && end.status === busyStatus;
+  return new HostError(isBusy ? 'iptables_lock' : 'iptables', failureText(call, end));
+}

@@ -1,0 +1,141 @@
+/**
+ * The same without iptables: one nftables table of our own that keeps DNS from being tracked. Its rules look the
+ * addresses up in sets, so that instances with different addresses share the table, each with its own elements. It is
+ * put right in one transaction.
+ *
+ * There is nothing in it that accepts: in nftables an accept ends one table's say, not that of the next, so where
+ * another table drops by policy only that table can let DNS in. That is said once.
+ */
+import type { RunCommand } from '../outside/commands.js';
+import type { Log } from '../outside/log.js';
+import { familyOf } from './addresses.js';
+import type { RuleWriter } from './iptables.js';
+import { type RulesWish, skipComment } from './rules.js';
+import { failureText, HostError, mustRun, runTool } from './tools.js';
+
+const table = 'inet zerohop';
+const setNames = ['dns4', 'dns6', 'health4', 'health6'] as const;
+type SetName = (typeof setNames)[number];
+
+/** What packets are looked up by, where nothing is tracked yet: the priority of the table raw. */
+const chains: Readonly<Record<string, readonly string[]>> = {
+  prerouting: [...lookups('daddr', 'dport', 'dns', ['tcp', 'udp'])],
+  output: [
+    ...lookups('saddr', 'sport', 'dns', ['tcp', 'udp']),
+    ...lookups('daddr', 'dport', 'dns', ['tcp', 'udp']),
+    ...lookups('daddr', 'dport', 'health', ['tcp']),
+    ...lookups('saddr', 'sport', 'health', ['tcp']),
+  ],
+};
+
+function lookups(address: string, port: string, set: string, protocols: readonly string[]): string[] {
+  return protocols.flatMap((protocol) => [
+    `ip ${address} . ${protocol} ${port} @${set}4 notrack comment "${skipComment}"`,
+    `ip6 ${address} . ${protocol} ${port} @${set}6 notrack comment "${skipComment}"`,
+  ]);
+}
+
+export function newNftables(run: RunCommand, wish: RulesWish, log: Log): RuleWriter {
+  const wanted = elementsOf(wish);
+  /** The table's chains as nft prints them right after we wrote them; every version has its own way. */
+  let chainsWritten: string | null = null;
+  let hasLookedForDrops = false;
+
+  async function list(): Promise<string | null> {
+    const call = { program: 'nft', parameters: ['-nn', 'list', 'table', ...table.split(' ')] };
+    const end = await runTool(run, call);
+    if (end.ran && end.status === 0) return end.stdout;
+    if (end.ran && end.stderr.includes('No such file or directory')) return null;
+    throw new HostError('iptables', failureText(call, end));
+  }
+
+  function transaction(lines: readonly string[]): Promise<string> {
+    return mustRun(run, 'iptables', { program: 'nft', parameters: ['-f', '-'], input: `${lines.join('\n')}\n` });
+  }
+
+  async function sayWhoDrops(): Promise<void> {
+    if (hasLookedForDrops) return;
+    hasLookedForDrops = true;
+    for (const chain of await droppingChains(run)) {
+      log.warn(
+        `${chain} drops what it does not accept, and no other table can change that: let it accept UDP and TCP port ` +
+          `${wish.dnsPort} to ${wish.addresses.join(', ')}`,
+      );
+    }
+  }
+
+  return {
+    name: 'nftables',
+    async mend() {
+      const listed = await list();
+      const found = listed === null ? [] : readElements(listed);
+      const missing = wanted.filter((element) => !found.includes(element));
+      const areChainsRight = listed !== null && chainsOf(listed) === chainsWritten;
+      if (missing.length === 0 && areChainsRight) return 0;
+      // With leftovers of another run the chains are only thought to be wrong.
+      const isTakeover = chainsWritten === null && missing.length === 0;
+      await transaction([...skeleton(), ...missing.map((element) => `add element ${table} ${element}`)]);
+      chainsWritten = chainsOf((await list()) ?? '');
+      await sayWhoDrops();
+      return isTakeover ? 0 : missing.length + (areChainsRight ? 0 : 1);
+    },
+    async remove() {
+      const listed = await list();
+      if (listed === null) return 0;
+      const found = readElements(listed);
+      const ours = found.filter((element) => wish.addresses.some((address) => element.includes(`{ ${address} . `)));
+      if (ours.length === found.length) await transaction([`delete table ${table}`]);
+      else if (ours.length > 0) await transaction(ours.map((element) => `delete element ${table} ${element}`));
+      return Math.max(ours.length, 1);
+    },
+  };
+}
+
+/** `dns4 { 169.254.20.10 . 53 }`: a set and one element of it. */
+function elementsOf({ addresses, dnsPort, healthPort }: RulesWish): string[] {
+  return addresses.flatMap((address) => {
+    const bits = familyOf(address) === 'ipv4' ? '4' : '6';
+    return [`dns${bits} { ${address} . ${dnsPort} }`, `health${bits} { ${address} . ${healthPort} }`];
+  });
+}
+
+/** Everything but the elements, made or put right. */
+function skeleton(): string[] {
+  const keyType = (set: SetName): string => (set.endsWith('4') ? 'ipv4_addr' : 'ipv6_addr');
+  return [
+    `add table ${table}`,
+    ...setNames.map((set) => `add set ${table} ${set} { type ${keyType(set)} . inet_service; }`),
+    ...Object.entries(chains).flatMap(([chain, rules]) => [
+      `add chain ${table} ${chain} { type filter hook ${chain} priority -300; policy accept; }`,
+      `flush chain ${table} ${chain}`,
+      ...rules.map((rule) => `add rule ${table} ${chain} ${rule}`),
+    ]),
+  ];
+}
+
+function readElements(listed: string): string[] {
+  return setNames.flatMap((set) => {
+    const [, elements = ''] = new RegExp(`set ${set} \\{[^{}]*elements = \\{([^}]*)\\}`, 'u').exec(listed) ?? [];
+    return [...elements.matchAll(/(\S+) \. (\d+)/gu)].map(([, address, port]) => `${set} { ${address} . ${port} }`);
+  });
+}
+
+function chainsOf(listed: string): string {
+  return listed.slice(Math.max(0, listed.indexOf('\tchain ')));
+}
+
+/** Chains of other tables that drop what arrives at, or leaves, this node by policy. */
+async function droppingChains(run: RunCommand): Promise<string[]> {
+  const isWorthKeeping = (line: string): boolean => /^table |^\tchain |hook (?:input|output) .*policy drop/u.test(line);
+  const end = await runTool(run, { program: 'nft', parameters: ['list', 'chains'], keep: isWorthKeeping });
+  if (!end.ran) return [];
+  let owner = '';
+  let chain = '';
+  return end.stdout.split('\n').flatMap((line) => {
+    const [, kind, name] = /^\t?(table|chain) (.*?) \{/u.exec(line) ?? [];
+    if (kind === 'table') owner = name;
+    else if (kind === 'chain') chain = name;
+    else if (line.includes('policy drop')) return [`nftables chain ${chain} of table ${owner}`];
+    return [];
+  });
+}

@@ -1,0 +1,89 @@
+/**
+ * The rules, whoever writes them: chooses the writer, chooses again while that was a guess, and takes out what
+ * another one has left in its place, as after a start with another -firewall.
+ */
+import type { Firewall } from '../config/serve-options.js';
+import type { RunCommand } from '../outside/commands.js';
+import type { Log } from '../outside/log.js';
+import { familyOf } from './addresses.js';
+import { type ChoiceWorld, chooseWriter, hasLegacyTable, type WriterKind } from './firewall.js';
+import { newIptables, type RuleWriter } from './iptables.js';
+import { newNftables } from './nftables.js';
+import { type RulesWish, rulesOf } from './rules.js';
+import { HostError } from './tools.js';
+
+export interface Rules {
+  /** Puts them right. Gives a line for the log when something had to be changed. Throws a HostError. */
+  mend(): Promise<string | null>;
+  /** Takes them out. Throws a HostError. */
+  remove(): Promise<'removed'>;
+}
+
+export interface RuleKeeperWish extends RulesWish {
+  readonly firewall: Exclude<Firewall, 'none'>;
+}
+
+export interface RuleKeeperWorld extends ChoiceWorld {
+  readonly run: RunCommand;
+  readonly log: Log;
+}
+
+export function newRules(world: RuleKeeperWorld, wish: RuleKeeperWish): Rules {
+  const { run, log } = world;
+  let chosen: { readonly kind: WriterKind; readonly writer: RuleWriter; readonly isGuess: boolean } | null = null;
+  let isFirst = true;
+
+  function writerOf(kind: WriterKind): RuleWriter {
+    return kind === 'nftables' ? newNftables(run, wish, log) : newIptables(run, rulesOf(wish), kind);
+  }
+
+  async function choose(): Promise<RuleWriter> {
+    if (chosen !== null && !chosen.isGuess) return chosen.writer;
+    const { writer: kind, isGuess } = await chooseWriter(world, wish.firewall, wish.addresses);
+    if (chosen?.kind !== kind) {
+      chosen = { kind, writer: writerOf(kind), isGuess };
+      isFirst = true;
+    } else chosen = { ...chosen, isGuess };
+    return chosen.writer;
+  }
+
+  /** Where there may be rules of ours by another writer. A legacy table that nobody has made is not looked at. */
+  function others(kind: WriterKind): WriterKind[] {
+    const families = [...new Set(wish.addresses.map(familyOf))];
+    const hasLegacy = families.some((family) => hasLegacyTable(world, family, 'raw'));
+    const candidates: readonly WriterKind[] = hasLegacy ? ['nftables', 'nft', 'legacy'] : ['nftables', 'nft'];
+    // The node's own `iptables` is one of the two.
+    return candidates.filter((each) => each !== kind && (kind !== 'default' || each === 'nftables'));
+  }
+
+  async function removeOthers(kind: WriterKind): Promise<void> {
+    for (const other of others(kind)) {
+      try {
+        const writer = writerOf(other);
+        const removed = await writer.remove();
+        if (removed > 0) log.info(`rules of an earlier run were taken out of ${writer.name}`);
+      } catch (error) {
+        // A node without the other tool has nothing of it either.
+        if (!(error instanceof HostError)) throw error;
+        log.debug(error.message);
+      }
+    }
+  }
+
+  return {
+    async mend() {
+      const writer = await choose();
+      const changed = await writer.mend();
+      const wasFirst = isFirst;
+      isFirst = false;
+      if (wasFirst) await removeOthers(chosen!.kind);
+      const changes = changed === 1 ? '1 change' : `${changed} changes`;
+      if (changed > 0) return `the firewall rules were put in place by ${writer.name}: ${changes}`;
+      return wasFirst ? `the firewall rules are in place in ${writer.name}` : null;
+    },
+    async remove() {
+      await (chosen?.writer ?? (await choose())).remove();
+      return 'removed';
+    },
+  };
+}

@@ -1,0 +1,133 @@
+/**
+ * The rules that NodeLocal DNSCache puts into iptables for each address, as data: DNS traffic to and from it is not
+ * tracked and is accepted, and neither are probes of its health port tracked. Tables, order and comments are
+ * node-cache's, so that either program finds the other's rules to be its own. How a rule is read back is here too;
+ * how it gets there is iptables.ts's business.
+ */
+import { canonicalAddress } from '../config/addresses.js';
+import { type Family, familyOf, withPrefix } from './addresses.js';
+
+export interface RulesWish {
+  readonly addresses: readonly string[];
+  readonly dnsPort: number;
+  /** Untracked only: whether probes are accepted is the node's own affair. */
+  readonly healthPort: number;
+}
+
+export type RuleTable = 'raw' | 'filter';
+export const ruleTables: readonly RuleTable[] = ['raw', 'filter'];
+
+export interface Rule {
+  readonly table: RuleTable;
+  readonly chain: string;
+  readonly protocol: string;
+  readonly address: string;
+  readonly port: number;
+  /** Whether address and port are the packet's destination or its source. */
+  readonly end: 'destination' | 'source';
+  readonly target: 'NOTRACK' | 'ACCEPT';
+}
+
+/** A rule found in place: `text` is what `-D CHAIN` wants to hear. */
+export interface FoundRule {
+  readonly rule: Rule;
+  readonly text: string;
+}
+
+export const skipComment = 'NodeLocal DNS Cache: skip conntrack';
+export const allowComment = 'NodeLocal DNS Cache: allow DNS traffic';
+
+/** What a line of iptables-save has if it may be one of ours. */
+export function isMarked(line: string): boolean {
+  return line.includes(skipComment) || line.includes(allowComment);
+}
+
+/** All rules of these addresses in node-cache's order: each goes to the head of its chain, so the last comes first. */
+export function rulesOf({ addresses, dnsPort, healthPort }: RulesWish): Rule[] {
+  const rules = addresses.flatMap((address) => [
+    ...dnsRules('raw', 'PREROUTING', 'destination', address, dnsPort),
+    ...dnsRules('filter', 'INPUT', 'destination', address, dnsPort),
+    ...dnsRules('raw', 'OUTPUT', 'source', address, dnsPort),
+    ...dnsRules('filter', 'OUTPUT', 'source', address, dnsPort),
+    // Asked from the node itself, by hostNetwork pods.
+    ...dnsRules('raw', 'OUTPUT', 'destination', address, dnsPort),
+    // The kubelet's probes; they come from the node as well.
+    ruleOf('raw', 'OUTPUT', 'tcp', 'destination', address, healthPort),
+    ruleOf('raw', 'OUTPUT', 'tcp', 'source', address, healthPort),
+  ]);
+  const byKey = new Map(rules.map((rule) => [ruleKey(rule), rule]));
+  return [...byKey.values()];
+}
+
+function dnsRules(table: RuleTable, chain: string, end: Rule['end'], address: string, port: number): Rule[] {
+  return ['tcp', 'udp'].map((protocol) => ruleOf(table, chain, protocol, end, address, port));
+}
+
+function ruleOf(
+  table: RuleTable,
+  chain: string,
+  protocol: string,
+  end: Rule['end'],
+  address: string,
+  port: number,
+): Rule {
+  return { table, chain, protocol, end, address, port, target: table === 'raw' ? 'NOTRACK' : 'ACCEPT' };
+}
+
+export function ruleFamily({ address }: Rule): Family {
+  return familyOf(address);
+}
+
+/** Equal for rules that do the same at the same place. */
+export function ruleKey(rule: Rule): string {
+  return `${rule.table} ${rule.chain} ${ruleText(rule)}`;
+}
+
+/** The rule as iptables-save writes it behind `-A CHAIN`. */
+export function ruleText({ protocol, address, port, end, target }: Rule): string {
+  const [addressOption, portOption] = end === 'destination' ? ['-d', '--dport'] : ['-s', '--sport'];
+  const comment = `-m comment --comment "${commentOf(target)}"`;
+  return `${addressOption} ${withPrefix(address)} -p ${protocol} -m ${protocol} ${portOption} ${port} ${comment} -j ${target}`;
+}
+
+function commentOf(target: Rule['target']): string {
+  return target === 'NOTRACK' ? skipComment : allowComment;
+}
+
+/**
+ * Reads a line of iptables-save; undefined when it is no rule with a comment of ours, or has conditions that ours do
+ * not have. Newer versions write NOTRACK as `CT --notrack`.
+ */
+export function readRule(table: RuleTable, line: string): FoundRule | undefined {
+  const [, chain, text] = /^-A (\S+) (.*)$/u.exec(line) ?? [];
+  if (chain === undefined) return undefined;
+  const options = readOptions(text);
+  const end = options?.has('-d') ? 'destination' : 'source';
+  const [addressOption, portOption] = end === 'destination' ? ['-d', '--dport'] : ['-s', '--sport'];
+  const target = options?.get('-j');
+  if (options?.size !== 5 || (target !== 'NOTRACK' && target !== 'ACCEPT')) return undefined;
+  const [address, bits] = (options.get(addressOption) ?? '').split('/');
+  const canonical = canonicalAddress(address);
+  if (canonical === undefined || (bits !== undefined && withPrefix(canonical) !== `${canonical}/${bits}`)) {
+    return undefined;
+  }
+  if (options.get('--comment') !== commentOf(target) || !options.has(portOption)) return undefined;
+  const port = Number(options.get(portOption));
+  return { rule: { table, chain, protocol: options.get('-p') ?? '', address: canonical, port, end, target }, text };
+}
+
+const knownOptions = new Set(['-d', '-s', '-p', '--dport', '--sport', '--comment', '-j']);
+
+/** The options of a rule without its `-m`; undefined when one is not ours. */
+function readOptions(text: string): Map<string, string> | undefined {
+  const words = [...text.replace('-j CT --notrack', '-j NOTRACK').matchAll(/"([^"]*)"|(\S+)/gu)].map(
+    ([, quoted, plain]) => quoted ?? plain,
+  );
+  const options = new Map<string, string>();
+  for (let index = 0; index < words.length; index += 2) {
+    if (words[index] === '-m') continue;
+    if (!knownOptions.has(words[index])) return undefined;
+    options.set(words[index], words[index + 1]);
+  }
+  return options;
+}

@@ -1,0 +1,36 @@
+/** The node's programs with the bounds that all of them get, and what their failure is called and counted as. */
+import { commandOutputBytesMax, commandTimeoutMs } from '../limits.js';
+import type { SetupError } from '../ops/metrics-source.js';
+import type { Command, CommandEnd, RunCommand } from '../outside/commands.js';
+
+/** A sentence, and the word that coredns_nodecache_setup_errors_total counts it under. The keeper catches it. */
+export class HostError extends Error {
+  constructor(
+    readonly errortype: SetupError,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export type ToolCall = Pick<Command, 'program' | 'parameters' | 'input' | 'keep'>;
+
+/** Runs a program within our bounds. */
+export function runTool(run: RunCommand, call: ToolCall): Promise<CommandEnd> {
+  return run({ ...call, timeoutMs: commandTimeoutMs, outputBytesMax: commandOutputBytesMax });
+}
+
+/** The standard output of a program that must succeed; throws a HostError of this type when it does not. */
+export async function mustRun(run: RunCommand, errortype: SetupError, call: ToolCall): Promise<string> {
+  const end = await runTool(run, call);
+  if (end.ran && end.status === 0) return end.stdout;
+  throw new HostError(errortype, failureText(call, end));
+}
+
+/** What a program that failed said, in one line. */
+export function failureText({ program, parameters }: ToolCall, end: CommandEnd): string {
+  if (!end.ran) return end.text;
+  const said = end.stderr.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('# Warning'));
+  const shown = [program, ...parameters].join(' ');
+  return `${shown} ended with ${end.status}${said.length === 0 ? '' : `: ${said.slice(0, 2).join(' ')}`}`;
+}

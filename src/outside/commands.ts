@@ -1,0 +1,106 @@
+/**
+ * Other programs, the outside that the node's link and firewall are changed through. A program is started without a
+ * shell, gets a bounded time, and of what it writes a bounded part is kept; however it ends, that is a value.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Clock } from './clock.js';
+
+export interface Command {
+  /** Its name, looked up in PATH and where system programs are. */
+  readonly program: string;
+  readonly parameters: readonly string[];
+  /** For its standard input, which is empty without. */
+  readonly input?: string;
+  /** It is killed when it has not ended by then. */
+  readonly timeoutMs: number;
+  /** Of standard output, and of standard error; a program that writes more is killed. */
+  readonly outputBytesMax: number;
+  /** Lines of standard output worth keeping; the others do not count as output. Without it everything is kept. */
+  readonly keep?: (line: string) => boolean;
+}
+
+export type CommandEnd =
+  | { readonly ran: true; readonly status: number; readonly stdout: string; readonly stderr: string }
+  | { readonly ran: false; readonly why: 'missing' | 'late' | 'too much' | 'failed'; readonly text: string };
+
+/** Runs a program to its end. Never rejects. */
+export type RunCommand = (command: Command) => Promise<CommandEnd>;
+
+/** A container may start us with a PATH of its own. */
+const systemFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+
+/** The machine's programs. They speak English, because their words are read. */
+export function systemCommands(clock: Clock): RunCommand {
+  return (command) =>
+    new Promise((resolve) => {
+      const environment = { PATH: searchPath(process.env['PATH']), LC_ALL: 'C' };
+      let child: ChildProcess;
+      try {
+        child = spawn(command.program, command.parameters, { stdio: ['pipe', 'pipe', 'pipe'], env: environment });
+      } catch (error) {
+        resolve(failure(command, error as NodeJS.ErrnoException));
+        return;
+      }
+      watch(child, command, clock, resolve);
+    });
+}
+
+function watch(child: ChildProcess, command: Command, clock: Clock, resolve: (end: CommandEnd) => void): void {
+  const { program, timeoutMs, outputBytesMax } = command;
+  let refusal: CommandEnd | null = null;
+  const refuse = (why: 'late' | 'too much', text: string): void => {
+    refusal ??= { ran: false, why, text: `${program} ${text}` };
+    child.kill('SIGKILL');
+  };
+  const timer = clock.after(timeoutMs, () => refuse('late', `did not end within ${timeoutMs} ms`));
+  const tooMuch = (): void => refuse('too much', `wrote more than ${outputBytesMax} bytes`);
+  const stdout = collect(outputBytesMax, tooMuch, command.keep);
+  const stderr = collect(outputBytesMax, tooMuch);
+  child.stdout!.setEncoding('utf8').on('data', stdout.take);
+  child.stderr!.setEncoding('utf8').on('data', stderr.take);
+  // It may end without reading what it was given.
+  child.stdin!.on('error', () => {});
+  child.stdin!.end(command.input ?? '');
+  const end = (result: CommandEnd): void => {
+    timer.stop();
+    resolve(refusal ?? result);
+  };
+  child.once('error', (error) => end(failure(command, error)));
+  child.once('close', (status, signal) => {
+    if (status === null) end({ ran: false, why: 'failed', text: `${program} was ended by ${signal}` });
+    else end({ ran: true, status, stdout: stdout.text(), stderr: stderr.text() });
+  });
+}
+
+function failure({ program }: Command, error: NodeJS.ErrnoException): CommandEnd {
+  if (error.code === 'ENOENT') return { ran: false, why: 'missing', text: `${program} is not installed` };
+  return { ran: false, why: 'failed', text: `${program} cannot be run: ${error.message}` };
+}
+
+interface Collected {
+  take(text: string): void;
+  text(): string;
+}
+
+/** Keeps what is written, line by line where not all lines are wanted, up to a bound. */
+function collect(bytesMax: number, tooMuch: () => void, keep?: (line: string) => boolean): Collected {
+  let kept = '';
+  let unfinished = '';
+  return {
+    take(text) {
+      if (keep === undefined) kept += text;
+      else {
+        const lines = (unfinished + text).split('\n');
+        unfinished = lines.pop()!;
+        for (const line of lines) if (keep(line)) kept += `${line}\n`;
+      }
+      if (kept.length + unfinished.length > bytesMax) tooMuch();
+    },
+    text: () => (unfinished !== '' && keep?.(unfinished) === true ? kept + unfinished : kept),
+  };
+}
+
+function searchPath(path = ''): string {
+  const folders = path.split(':').filter((folder) => folder.startsWith('/'));
+  return [...new Set([...folders, ...systemFolders])].join(':');
+}

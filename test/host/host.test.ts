@@ -1,0 +1,264 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Host, type HostWish, newHost } from '../../src/host/host.js';
+import type { SetupError } from '../../src/ops/metrics-source.js';
+import { ManualClock } from '../simulation/clock.js';
+import { type FakeNode, failed, newFakeNode } from './fake-node.js';
+import { newSpokenLog, type SpokenLog } from './spoken-log.js';
+
+const wish: HostWish = {
+  addresses: ['169.254.20.10', 'fd00::10'],
+  interfaceName: 'nodelocaldns',
+  firewall: 'iptables',
+  dnsPort: 53,
+  healthPort: 8080,
+  syncIntervalMs: 60_000,
+  atExit: 'taken out',
+};
+
+interface Kept {
+  readonly host: Host;
+  readonly node: FakeNode;
+  readonly clock: ManualClock;
+  readonly log: SpokenLog;
+  readonly errors: SetupError[];
+  readonly conditions: Set<string>;
+  readonly files: Map<string, string>;
+}
+
+function keeper(more: Partial<HostWish> | null = {}, node = newFakeNode(), clock = new ManualClock()): Kept {
+  const log = newSpokenLog();
+  const errors: SetupError[] = [];
+  const conditions = new Set<string>();
+  const files = new Map<string, string>();
+  const world = {
+    ...{ clock, log, run: node.run, readFile: (path: string) => files.get(path) },
+    failed: (kind: SetupError) => void errors.push(kind),
+    met: (condition: string) => void conditions.add(condition),
+    lost: (condition: string) => void conditions.delete(condition),
+  };
+  const host = newHost(world, more === null ? null : { ...wish, ...more });
+  return { host, node, clock, log, errors, conditions, files };
+}
+
+/** Prepared and kept, the first look done. */
+async function started(kept: Kept): Promise<Kept> {
+  await kept.host.prepare();
+  kept.host.keep();
+  await kept.clock.pass(0);
+  return kept;
+}
+
+/** What changes a node; everything else only looks. */
+const changing = /restore|nft -f|link (?:add|set|delete)|address (?:replace|delete)/u;
+const ruleCount = ({ rules }: FakeNode): number => [...rules.values()].flat().length;
+const isClean = (node: FakeNode): boolean =>
+  ruleCount(node) === 0 && node.links.size === 1 && node.links.get('lo')!.addresses.length === 2;
+
+test('addresses before the listeners, rules after them, and each is a line and a condition', async () => {
+  const kept = keeper();
+  const { host, node, clock, log, conditions } = kept;
+  assert.deepEqual([...conditions], []);
+  await host.prepare();
+  assert.deepEqual([...conditions], ['interface']);
+  assert.deepEqual([node.links.get('nodelocaldns')!.addresses.length, ruleCount(node)], [2, 0]);
+  host.keep();
+  await clock.pass(0);
+  assert.deepEqual([...conditions], ['interface', 'rules']);
+  assert.equal(ruleCount(node), 24);
+  assert.deepEqual(log.lines, [
+    '169.254.20.10, fd00::10 put on nodelocaldns',
+    'the firewall rules were put in place by iptables: 24 changes',
+  ]);
+});
+
+test('what is gone is back after the interval, no sooner, with a line; a look that finds all right says nothing', async () => {
+  const { node, clock, log } = await started(keeper());
+  node.links.delete('nodelocaldns');
+  node.rules.clear();
+  const lines = log.lines.length;
+  await clock.pass(59_999);
+  assert(isClean(node));
+  await clock.pass(1);
+  assert.equal(node.links.get('nodelocaldns')!.addresses.length, 2);
+  assert.equal(ruleCount(node), 24);
+  assert.equal(log.lines.length, lines + 2);
+  await clock.pass(600_000);
+  assert.equal(log.lines.length, lines + 2);
+});
+
+test('what fails is counted each time, logged once, tried again ever later up to the interval, and told when it is over', async () => {
+  const kept = keeper({ syncIntervalMs: 10_000 });
+  const { node, clock, log, errors, conditions } = kept;
+  node.missing.add('iptables-save');
+  await started(kept);
+  assert.deepEqual(errors, ['iptables']);
+  assert.deepEqual([...conditions], ['interface']);
+  const atMs: number[] = [];
+  for (let second = 1; second <= 45; second++) {
+    const before = errors.length;
+    await clock.pass(1_000);
+    if (errors.length > before) atMs.push(second);
+  }
+  assert.deepEqual(atMs, [1, 3, 7, 15, 25, 35, 45]);
+  assert.equal(log.levels.filter((level) => level === 'error').length, 1);
+  assert(log.lines.includes('rules: iptables-save is not installed'));
+  node.missing.clear();
+  await clock.pass(10_000);
+  assert.deepEqual([...conditions], ['interface', 'rules']);
+  assert.equal(log.lines.at(-1), 'the firewall rules were put in place by iptables: 24 changes');
+});
+
+test('a failure that was nothing in the end is told too', async () => {
+  const kept = await started(keeper());
+  const { node, clock, log, conditions } = kept;
+  node.instead.push({ start: 'ip -json', end: failed(1, 'Cannot open netlink socket') });
+  await clock.pass(60_000);
+  assert.deepEqual([...conditions], ['rules']);
+  await clock.pass(1_000);
+  assert.equal(log.lines.at(-1), 'interface: as it should be again');
+  assert.deepEqual([...conditions].sort(), ['interface', 'rules']);
+});
+
+test('a lock that others hold is counted as such and tried again within a second', async () => {
+  const kept = keeper();
+  const locked = failed(4, 'Another app is currently holding the xtables lock. Stopped waiting after 2s.');
+  kept.node.instead.push({ start: 'iptables-restore', end: locked }, { start: 'iptables-restore', end: locked });
+  await started(kept);
+  assert.deepEqual(kept.errors, ['iptables_lock']);
+  await kept.clock.pass(1_000);
+  assert.deepEqual(kept.errors, ['iptables_lock', 'iptables_lock']);
+  await kept.clock.pass(2_000);
+  assert.equal(ruleCount(kept.node), 24);
+});
+
+test('without the capability the line says so, and how to do without', async () => {
+  const kept = keeper();
+  const denied = failed(2, 'RTNETLINK answers: Operation not permitted');
+  kept.node.instead.push({ start: 'ip link add', end: denied });
+  await kept.host.prepare();
+  assert.deepEqual(kept.errors, ['interface_add']);
+  assert.match(kept.log.lines[0], /not permitted; it takes the capability NET_ADMIN, or -setupinterface=false/u);
+});
+
+test('a bug of ours there does not end the program', async () => {
+  const kept = keeper();
+  kept.node.before = () => {
+    throw new TypeError('a bug');
+  };
+  await started(kept);
+  assert.deepEqual(kept.errors, ['interface_check', 'interface_check', 'iptables']);
+  assert.match(kept.log.lines[0], /TypeError: a bug\n/u);
+  kept.node.before = null;
+  await kept.clock.pass(1_000);
+  assert.deepEqual([...kept.conditions], ['interface', 'rules']);
+});
+
+test('at the end rules go, then addresses, and no look comes after that', async () => {
+  const kept = await started(keeper());
+  const { host, node, clock, log } = kept;
+  node.ran.length = 0;
+  await host.leave();
+  assert(isClean(node));
+  const restore = node.ran.findIndex((line) => line.includes('restore'));
+  assert(restore >= 0 && restore < node.ran.indexOf('ip link delete dev nodelocaldns'));
+  assert.equal(log.lines.at(-1), 'link and rules are taken out');
+  await clock.pass(600_000);
+  assert(isClean(node));
+  assert.equal(clock.timersSet, 0);
+});
+
+test('what a killed one has left is found, kept, and taken out at the end', async () => {
+  const node = newFakeNode();
+  await started(keeper({}, node));
+  const second = keeper({}, node);
+  node.ran.length = 0;
+  await started(second);
+  assert(!node.ran.some((line) => changing.test(line)));
+  assert.deepEqual(second.log.lines, ['the firewall rules are in place in iptables']);
+  await second.host.leave();
+  assert(isClean(node));
+});
+
+test('it leaves everything: with -skipteardown, to a successor, and where another program serves', async () => {
+  const skipped = await started(keeper({ atExit: 'left' }));
+  await skipped.host.leave();
+  assert.equal(ruleCount(skipped.node), 24);
+
+  const released = await started(keeper());
+  released.host.release();
+  released.node.rules.clear();
+  await released.clock.pass(600_000);
+  await released.host.leave();
+  assert.deepEqual([ruleCount(released.node), released.node.links.size], [0, 2]);
+
+  const shared = await started(keeper());
+  shared.files.set('/proc/net/udp', '  172: 0A14FEA9:0035 00000000:0000 07 00000000:00000000\n');
+  await shared.host.leave();
+  assert.equal(ruleCount(shared.node), 24);
+  assert.equal(shared.log.lines.at(-1), 'link and rules are left in place: another program serves 169.254.20.10');
+});
+
+test('a host that was released can be taken again', async () => {
+  const { host, node, clock } = await started(keeper());
+  host.release();
+  node.rules.clear();
+  await clock.pass(120_000);
+  assert.equal(ruleCount(node), 0);
+  host.keep();
+  await clock.pass(0);
+  assert.equal(ruleCount(node), 24);
+  await clock.pass(60_000);
+  await host.leave();
+  assert(isClean(node));
+});
+
+test('two at once do not fight, whatever their addresses', async () => {
+  for (const firewall of ['iptables', 'nftables'] as const) {
+    const [node, clock] = [newFakeNode(), new ManualClock()];
+    const one = keeper({ firewall }, node, clock);
+    const other = keeper({ firewall, addresses: ['169.254.20.10', '10.96.0.10'] }, node, clock);
+    await Promise.all([one.host.prepare(), other.host.prepare()]);
+    one.host.keep();
+    other.host.keep();
+    await clock.pass(120_000);
+    const lines = one.log.lines.length + other.log.lines.length;
+    node.ran.length = 0;
+    await clock.pass(600_000);
+    assert(!node.ran.some((line) => changing.test(line)), firewall);
+    assert.equal(one.log.lines.length + other.log.lines.length, lines);
+    if (firewall === 'iptables') assert.equal(ruleCount(node), 36);
+  }
+});
+
+test('a program that hangs keeps nobody from ending', async () => {
+  const hanging = keeper({}, { ...newFakeNode(), run: () => new Promise(() => {}) });
+  hanging.host.keep();
+  const left = hanging.host.leave();
+  await hanging.clock.pass(1_500);
+  await left;
+});
+
+test('nothing is run where nothing is wanted', async () => {
+  for (const more of [
+    null,
+    { interfaceName: null, firewall: 'none' },
+    { addresses: ['127.0.0.1', '0.0.0.0', '::1'] },
+  ] as const) {
+    const kept = await started(keeper(more));
+    await kept.clock.pass(600_000);
+    await kept.host.leave();
+    assert.deepEqual(kept.node.ran, []);
+    assert.deepEqual([...kept.conditions], ['interface', 'rules']);
+  }
+});
+
+test('rules without a link of ours, and the other way about', async () => {
+  const rules = await started(keeper({ interfaceName: null }));
+  assert.deepEqual([ruleCount(rules.node), rules.node.links.size], [24, 1]);
+  assert(!rules.node.ran.some((line) => line.startsWith('ip ')));
+  const link = await started(keeper({ firewall: 'none' }));
+  assert.deepEqual([ruleCount(link.node), link.node.links.size], [0, 2]);
+  await link.host.leave();
+  assert(link.node.ran.every((line) => line.startsWith('ip ')));
+});

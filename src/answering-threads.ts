@@ -5,7 +5,7 @@
 import type { SharedCache } from './answering-thread.js';
 import type { Blocks } from './cache/blocks.js';
 import type { Epochs } from './cache/epochs.js';
-import { loadSystemCalls } from './listen/system-calls.js';
+import type { SystemCallsOrWhyNot } from './listen/system-calls.js';
 import { newUdpThreads, type UdpThreads } from './listen/udp-threads.js';
 import type { Counters } from './ops/counters.js';
 import type { Clock } from './outside/clock.js';
@@ -24,20 +24,20 @@ export interface AnsweringWorld {
 /** Prepares the threads; null when UDP is to be served by the event loop. */
 export type OpenAnswering = (world: AnsweringWorld) => UdpThreads<ZoneTable> | null;
 
-/** So many threads, unless `io`, the environment's ZEROHOP_IO, is `portable`. */
+/** So many threads, if there are the calls for them. */
 export function answeringThreads(options: {
   readonly threads: number;
-  readonly io: string | undefined;
+  readonly system: SystemCallsOrWhyNot;
 }): OpenAnswering {
   return ({ clock, log, counters, blocks, epochs }) => {
-    const loaded = options.io === 'portable' ? { calls: null, why: 'ZEROHOP_IO=portable' } : loadSystemCalls();
-    if (loaded.calls === null) {
-      log.info(`UDP is served by the event loop, not by answering threads: ${loaded.why}`);
+    const { system, threads } = options;
+    if (system.calls === null) {
+      log.info(`UDP is served by the event loop, not by answering threads: ${system.why}`);
       return null;
     }
     const shared: SharedCache = { blocks: blocks.memory, seed: blocks.seed, epochs: epochs.memory };
     return newUdpThreads<ZoneTable, SharedCache>({
-      ...{ clock, log, counters, shared, calls: loaded.calls, threads: options.threads },
+      ...{ clock, log, counters, shared, calls: system.calls, threads },
       program: new URL('./answering-thread.js', import.meta.url),
       threadDied: (index) => epochs.leave(index),
     });

@@ -7,7 +7,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { answeringThreads } from './answering-threads.js';
-import { type App, type Settings, startApp } from './app.js';
+import { type App, type Outsides, type Settings, startApp } from './app.js';
 import { formatEndpoint } from './config/addresses.js';
 import { type BuiltinOptions, builtinConfig } from './config/builtin.js';
 import { check } from './config/check.js';
@@ -20,13 +20,17 @@ import { programVersion } from './config/version.js';
 import { systemLook } from './config/watch.js';
 import type { HostWish } from './host/host.js';
 import { ListenError } from './listen/listeners.js';
+import { openStreamSocket } from './listen/socket.js';
+import { chooseSystemCalls } from './listen/system-calls.js';
 import { startHttp } from './ops/http.js';
 import { checkLogFormat } from './ops/log-format.js';
 import { type Logger, logLevel, newLogger } from './ops/logger.js';
 import { newSetupErrors } from './ops/setup-errors.js';
 import { systemClock } from './outside/clock.js';
 import { systemCommands } from './outside/commands.js';
-import { nodeNetwork } from './outside/node-network.js';
+import { absentAddresses } from './outside/families.js';
+import type { Endpoint } from './outside/network.js';
+import { type BindStream, hostAddresses, nodeNetwork } from './outside/node-network.js';
 import { systemRandom } from './outside/random.js';
 import { checkTemplates } from './resolve/templates.js';
 
@@ -69,6 +73,8 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
   if (!servesCorefile(options) && options.clusterDns.missing !== null) {
     log.warn(`no cluster DNS, so every name is asked of /etc/resolv.conf: ${options.clusterDns.missing}`);
   }
+  const absent = absentAddresses(app.endpoints, hostAddresses());
+  if (absent.length > 0) log.warn(`no interface has ${absent.join(', ')}: nobody can ask there until one does`);
   const listening = app.endpoints.map(formatEndpoint).join(', ');
   log.info(`zerohop ${programVersion()} serves on ${listening}`, { pid: process.pid });
   writePidFile(options, log);
@@ -77,16 +83,20 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
 
 /** The running program, or null after it has said why there is none. */
 async function startWith(log: Logger, settings: Settings, threads: number): Promise<App | null> {
-  const outsides = {
-    network: nodeNetwork,
+  const system = chooseSystemCalls(process.env['ZEROHOP_IO']);
+  const { calls } = system;
+  const bindStream: BindStream | undefined = calls === null ? undefined : (wish) => openStreamSocket(calls, wish);
+  const bindHttp = bindStream && ((at: Endpoint) => bindStream({ at, ipv6Only: 'no', sharedWith: 'nobody' }));
+  const outsides: Outsides = {
+    network: (failures) => nodeNetwork(failures, bindStream),
     clock: systemClock(),
     random: systemRandom(),
     log,
-    startHttp,
+    startHttp: (at, routes, failed) => startHttp(at, routes, failed, bindHttp),
     run: systemCommands(systemClock()),
     readFile,
     look: systemLook,
-    answering: answeringThreads({ threads, io: process.env['ZEROHOP_IO'] }),
+    answering: answeringThreads({ threads, system }),
   };
   try {
     return await startApp(outsides, settings);

@@ -55,7 +55,7 @@ const onlyUsers: Readonly<Record<string, string>> = {
   'prom-client': 'src/ops/metrics.ts',
   yargs: 'src/config/flags.ts',
   'node:net': 'src/outside/node-network.ts',
-  'node:dgram': 'src/outside/node-network.ts',
+  'node:dgram': 'src/outside/node-datagrams.ts',
   'node:tls': 'src/outside/tls.ts',
   'node:http': 'src/ops/http.ts',
   'node:child_process': 'src/outside/commands.ts',
@@ -88,6 +88,7 @@ const drawerNames = ['utils.ts', 'util.ts', 'types.ts', 'index.ts', 'helpers.ts'
 const testedElsewhere: Readonly<Record<string, string>> = {
   'src/app.ts': 'composition: test/scenarios/ and test/real/ run it',
   'src/serving.ts': 'composition: test/scenarios/ and test/real/ run it',
+  'src/outside/node-datagrams.ts': 'test/outside/node-network.test.ts uses it as the network does',
   'src/watching.ts': 'composition: test/real/ asks its pages',
 };
 

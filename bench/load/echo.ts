@@ -14,7 +14,7 @@ const batch = 64;
 const slotBytes = 2048;
 
 function echoBatches(calls: SystemCalls, port: number): never {
-  const fd = checked(calls.socket(linux.familyIpv4));
+  const fd = checked(calls.socket(linux.familyIpv4, linux.datagrams));
   checked(calls.bind(fd, encodeSocketAddress({ address: '127.0.0.1', port })));
   const slots = Buffer.from(new ArrayBuffer(batch * slotBytes));
   const addresses = new ArrayBuffer(batch * addressBytes);

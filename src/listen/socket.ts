@@ -1,13 +1,17 @@
 /**
- * Opening a UDP socket for an answering thread, with all its options. It shares its port with the sockets of other
- * threads and instances, may be bound before the address is on a link, and wakes from a blocked receive now and then.
+ * Opening a socket with all its options: for an answering thread, or for Node.js to accept TCP clients on. Either may
+ * be bound before the address is on a link. A thread's wakes from a blocked receive now and then.
+ *
+ * Sockets share a port by SO_REUSEPORT, which would also join those of any other program of the same user, and take
+ * packets away from it. So the first one is bound without, which the kernel refuses when anybody has the port, and
+ * allows sharing only then; the further ones join it.
  */
 import { getSystemErrorName } from 'node:util';
 import { receiveBufferBytes, receiveTimeoutMs, sendBufferBytes, sendTimeoutMs } from '../limits.js';
-import { isIpv6 } from '../outside/families.js';
+import { isIpv6, isWildcard } from '../outside/families.js';
 import type { Endpoint } from '../outside/network.js';
 import { decodeSocketAddress, encodeSocketAddress, socketAddressBytes } from './socket-address.js';
-import { linux, type SystemCalls } from './system-calls.js';
+import { linux, type SocketType, type SystemCalls } from './system-calls.js';
 
 export interface AnsweringSocket {
   readonly fd: number;
@@ -21,57 +25,86 @@ export interface SocketWish {
   readonly at: Endpoint;
   /** `::` without IPv4, because another socket has the port there. */
   readonly ipv6Only: 'yes' | 'no';
+  /**
+   * Who has the port already: `us` joins other sockets of this process. To take over from another process on purpose
+   * would be to join as well, without a first one that is alone.
+   */
+  readonly sharedWith: 'nobody' | 'us';
 }
 
-/** Binds the socket. Throws the system's error (EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT). */
-export function openSocket(calls: SystemCalls, { at, ipv6Only }: SocketWish): AnsweringSocket {
+/** Binds a socket for UDP. Throws the system's error (EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT). */
+export function openSocket(calls: SystemCalls, wish: SocketWish): AnsweringSocket {
+  const hasPacketInfo = isWildcard(wish.at.address);
+  const fd = bound(calls, wish, linux.datagrams, (options) => {
+    setBuffers(options);
+    options.wait(linux.receiveTimeout, receiveTimeoutMs);
+    options.wait(linux.sendTimeout, sendTimeoutMs);
+    if (!hasPacketInfo) return;
+    if (isIpv6(wish.at.address)) options.must('IPV6_RECVPKTINFO', linux.ipv6Level, linux.ipv6ReceivePacketInfo, 1);
+    else options.must('IP_PKTINFO', linux.ipLevel, linux.ipPacketInfo, 1);
+  });
+  const name = new Uint8Array(socketAddressBytes);
+  must('getsockname', calls.socketName(fd, name));
+  return { fd, local: { address: wish.at.address, port: decodeSocketAddress(name).port }, hasPacketInfo };
+}
+
+/** Binds a socket for `listen({ fd })` of Node.js; its descriptor. Throws the system's error, as `openSocket`. */
+export function openStreamSocket(calls: SystemCalls, wish: SocketWish): number {
+  // Connections that are closed but not forgotten must not keep us from the port.
+  return bound(calls, wish, linux.stream, ({ must }) => must('SO_REUSEADDR', linux.socketLevel, linux.reuseAddress, 1));
+}
+
+function bound(calls: SystemCalls, wish: SocketWish, type: SocketType, setMore: (options: Options) => void): number {
+  const { at, ipv6Only, sharedWith } = wish;
   const ipv6 = isIpv6(at.address);
-  const fd = must('socket', calls.socket(ipv6 ? linux.familyIpv6 : linux.familyIpv4));
+  const fd = must('socket', calls.socket(ipv6 ? linux.familyIpv6 : linux.familyIpv4, type));
   try {
-    const hasPacketInfo = at.address === '::' || at.address === '0.0.0.0';
-    setOptions(calls, fd, ipv6 ? { ipv6Only, hasPacketInfo } : { hasPacketInfo });
+    const options = optionsOf(calls, fd);
+    // Old kernels and sandboxes may not know FREEBIND; then the address must be there.
+    if (ipv6) {
+      options.set(linux.ipv6Level, linux.ipv6FreeBind, 1);
+      options.must('IPV6_V6ONLY', linux.ipv6Level, linux.ipv6Only, ipv6Only === 'yes' ? 1 : 0);
+    } else options.set(linux.ipLevel, linux.ipFreeBind, 1);
+    setMore(options);
+    const share = (): void => options.must('SO_REUSEPORT', linux.socketLevel, linux.reusePort, 1);
+    if (sharedWith === 'us') share();
     must('bind', calls.bind(fd, encodeSocketAddress(at)));
-    const name = new Uint8Array(socketAddressBytes);
-    must('getsockname', calls.socketName(fd, name));
-    return { fd, local: { address: at.address, port: decodeSocketAddress(name).port }, hasPacketInfo };
+    if (sharedWith === 'nobody') share();
+    return fd;
   } catch (error) {
     calls.close(fd);
     throw error;
   }
 }
 
-function setOptions(
-  calls: SystemCalls,
-  fd: number,
-  options: { readonly ipv6Only?: SocketWish['ipv6Only']; readonly hasPacketInfo: boolean },
-): void {
-  const set = (level: number, option: number, value: number): number =>
-    calls.setOption(fd, level, option, new Int32Array([value]));
-  must('setsockopt SO_REUSEPORT', set(linux.socketLevel, linux.reusePort, 1));
-  // What is beyond net.core.rmem_max takes a capability; without it the kernel gives what it allows.
+interface Options {
+  /** The result, negative when the kernel does not know the option or refuses it. */
+  set(level: number, option: number, value: number): number;
+  must(name: string, level: number, option: number, value: number): void;
+  /** An option of so much time: a struct timeval. */
+  wait(option: number, ms: number): void;
+}
+
+function optionsOf(calls: SystemCalls, fd: number): Options {
+  const set: Options['set'] = (level, option, value) => calls.setOption(fd, level, option, new Int32Array([value]));
+  return {
+    set,
+    must: (name, ...option) => void must(`setsockopt ${name}`, set(...option)),
+    wait(option, ms) {
+      const value = new BigInt64Array([BigInt(Math.floor(ms / 1000)), BigInt((ms % 1000) * 1000)]);
+      must('setsockopt timeout', calls.setOption(fd, linux.socketLevel, option, value));
+    },
+  };
+}
+
+/** What is beyond net.core.rmem_max takes a capability; without it the kernel gives what it allows. */
+function setBuffers({ set }: Options): void {
   if (set(linux.socketLevel, linux.receiveBufferForce, receiveBufferBytes) < 0) {
     set(linux.socketLevel, linux.receiveBuffer, receiveBufferBytes);
   }
   if (set(linux.socketLevel, linux.sendBufferForce, sendBufferBytes) < 0) {
     set(linux.socketLevel, linux.sendBuffer, sendBufferBytes);
   }
-  setTimeoutOption(calls, fd, linux.receiveTimeout, receiveTimeoutMs);
-  setTimeoutOption(calls, fd, linux.sendTimeout, sendTimeoutMs);
-  // Old kernels and sandboxes may not know it; then the address must be there.
-  if (options.ipv6Only === undefined) set(linux.ipLevel, linux.ipFreeBind, 1);
-  else {
-    set(linux.ipv6Level, linux.ipv6FreeBind, 1);
-    must('setsockopt IPV6_V6ONLY', set(linux.ipv6Level, linux.ipv6Only, options.ipv6Only === 'yes' ? 1 : 0));
-  }
-  if (!options.hasPacketInfo) return;
-  if (options.ipv6Only === undefined) must('setsockopt IP_PKTINFO', set(linux.ipLevel, linux.ipPacketInfo, 1));
-  else must('setsockopt IPV6_RECVPKTINFO', set(linux.ipv6Level, linux.ipv6ReceivePacketInfo, 1));
-}
-
-/** A struct timeval. */
-function setTimeoutOption(calls: SystemCalls, fd: number, option: number, ms: number): void {
-  const value = new BigInt64Array([BigInt(Math.floor(ms / 1000)), BigInt((ms % 1000) * 1000)]);
-  must('setsockopt timeout', calls.setOption(fd, linux.socketLevel, option, value));
 }
 
 /** The result, or the error as Node.js would throw it. */

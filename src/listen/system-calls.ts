@@ -1,6 +1,6 @@
 /**
- * The system calls that Node.js has no door for, and the only user of koffi: UDP sockets with the options that an
- * answering thread needs, many datagrams in one call, and an eventfd to wake the control lane. Calls give their
+ * The system calls that Node.js has no door for, and the only user of koffi: sockets with options that Node.js does
+ * not set, many datagrams in one call, and an eventfd to wake the control lane. Calls give their
  * result or the negative errno, and take numbers for addresses, so that a call makes no garbage. What is laid out
  * where those addresses point is arena.ts's business.
  */
@@ -13,7 +13,10 @@ type Koffi = typeof koffiModule;
 export const linux = {
   familyIpv4: 2,
   familyIpv6: 10,
+  stream: 1,
+  datagrams: 2,
   socketLevel: 1,
+  reuseAddress: 2,
   receiveBuffer: 8,
   sendBuffer: 7,
   reusePort: 15,
@@ -45,9 +48,12 @@ export const errors = {
   noBuffers: -105,
 } as const;
 
+/** `linux.datagrams` or `linux.stream`. */
+export type SocketType = 1 | 2;
+
 export interface SystemCalls {
-  /** A datagram socket, closed on exec. */
-  socket(family: number): number;
+  /** A socket for datagrams or for listening to streams, closed on exec. */
+  socket(family: number, type: SocketType): number;
   bind(fd: number, address: Uint8Array): number;
   /** The bound address is written to `address`. */
   socketName(fd: number, address: Uint8Array): number;
@@ -73,6 +79,11 @@ export interface SystemCalls {
 
 export type SystemCallsOrWhyNot = { readonly calls: SystemCalls } | { readonly calls: null; readonly why: string };
 
+/** The calls, or why there are none: also because `io`, the environment's ZEROHOP_IO, is `portable`. */
+export function chooseSystemCalls(io: string | undefined): SystemCallsOrWhyNot {
+  return io === 'portable' ? { calls: null, why: 'ZEROHOP_IO=portable' } : loadSystemCalls();
+}
+
 /** The calls, or in a few words why there are none on this machine. */
 export function loadSystemCalls(
   platform: string = process.platform,
@@ -90,7 +101,7 @@ function requireKoffi(): Koffi {
   return createRequire(import.meta.url)('koffi');
 }
 
-const datagramCloseOnExec = 2 | 0o2000000;
+const socketCloseOnExec = 0o2000000;
 const eventCloseOnExecNonBlocking = 0o2000000 | 0o4000;
 const shutRead = 0;
 
@@ -114,7 +125,7 @@ function bindCalls(koffi: Koffi): SystemCalls {
   const read = of('int64_t', 'read', ['int', 'size_t', 'size_t']);
   const write = of('int64_t', 'write', ['int', 'size_t', 'size_t']);
   return {
-    socket: (family) => checked(socket(family, datagramCloseOnExec, 0)),
+    socket: (family, type) => checked(socket(family, type | socketCloseOnExec, 0)),
     bind: (fd, address) => checked(bind(fd, address, address.length)),
     socketName: (fd, address) => checked(getsockname(fd, address, new Uint32Array([address.length]))),
     setOption: (fd, level, option, value) => checked(setsockopt(fd, level, option, value, value.byteLength)),

@@ -179,7 +179,8 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     let { local } = listener;
     try {
       for (let thread = 0; thread < threads.length; thread++) {
-        const socket = openSocket(calls, { at: local, ipv6Only });
+        const sharedWith = thread > 0 || ports.has(at) ? 'us' : 'nobody';
+        const socket = openSocket(calls, { at: local, ipv6Only, sharedWith });
         local = socket.local;
         listener.sockets.push({ id: nextId++, fd: socket.fd, hasPacketInfo: socket.hasPacketInfo, listener });
       }

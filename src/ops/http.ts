@@ -17,6 +17,9 @@ export interface HttpAnswer {
 /** Answers by path, `/health`; a query string does not count. */
 export type HttpRoutes = Readonly<Record<string, () => Promise<HttpAnswer>>>;
 
+/** Binds a socket in another way than Node.js does; its descriptor. Throws the system's error. */
+export type BindHttp = (at: Endpoint) => number;
+
 export interface HttpServer {
   /** The port is the real one when 0 was asked for. */
   readonly local: Endpoint;
@@ -30,12 +33,13 @@ const notFound: HttpAnswer = { status: 404, body: '404 page not found\n' };
 /**
  * Listens and answers. The unspecified address `::` means all addresses; without IPv6 that is 0.0.0.0. Rejects with
  * the system's error, which `listenFailure` puts into a sentence. A route that throws is a bug: the client gets
- * 500, `failed` the error.
+ * 500, `failed` the error. Without `bind` the socket is bound as Node.js binds it.
  */
 export async function startHttp(
   at: Endpoint,
   routes: HttpRoutes,
   failed: (error: unknown) => void,
+  bind?: BindHttp,
 ): Promise<HttpServer> {
   const connected = new Set<Socket>();
   const answering = new Set<Socket>();
@@ -63,7 +67,7 @@ export async function startHttp(
   });
   server.maxConnections = httpConnectionsMax;
   server.timeout = 2 * httpTimeoutMs;
-  await listenWithFallback(server, at);
+  await listenWithFallback(server, at, bind);
   const { address, port } = server.address() as AddressInfo;
   return {
     local: { address, port },
@@ -129,22 +133,24 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-async function listenWithFallback(server: Server, { address, port }: Endpoint): Promise<void> {
+async function listenWithFallback(server: Server, { address, port }: Endpoint, bind?: BindHttp): Promise<void> {
   try {
-    await listen(server, { address, port });
+    await listen(server, { address, port }, bind);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (address !== '::' || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL')) throw error;
-    await listen(server, { address: '0.0.0.0', port });
+    await listen(server, { address: '0.0.0.0', port }, bind);
   }
 }
 
-function listen(server: Server, { address, port }: Endpoint): Promise<void> {
+function listen(server: Server, at: Endpoint, bind: BindHttp | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host: address, port }, () => {
+    const listening = (): void => {
       server.removeListener('error', reject);
       resolve();
-    });
+    };
+    if (bind === undefined) server.listen({ host: at.address, port: at.port }, listening);
+    else server.listen({ fd: bind(at) }, listening);
   });
 }

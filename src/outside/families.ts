@@ -15,25 +15,48 @@ export function isIpv6(address: string): boolean {
   return isIPv6(address);
 }
 
-/** IPv4 ports that a network holds: `::` beside them must be IPv6 only, as two sockets cannot take one packet. */
+/** The endpoints that a network has bound, and what that means for the next one. */
 export class HeldPorts {
-  readonly #holders = new Map<number, number>();
+  readonly #held: Endpoint[] = [];
 
   hold(at: Endpoint): void {
-    if (!isIPv6(at.address)) this.#holders.set(at.port, (this.#holders.get(at.port) ?? 0) + 1);
+    this.#held.push(at);
   }
 
   /** Undoes one `hold` of the same endpoint. */
-  release(at: Endpoint): void {
-    if (isIPv6(at.address)) return;
-    const left = (this.#holders.get(at.port) ?? 0) - 1;
-    if (left > 0) this.#holders.set(at.port, left);
-    else this.#holders.delete(at.port);
+  release({ address, port }: Endpoint): void {
+    const index = this.#held.findIndex((held) => held.port === port && held.address === address);
+    if (index >= 0) this.#held.splice(index, 1);
   }
 
-  mustBeIpv6Only(at: Endpoint): boolean {
-    return isIPv6(at.address) && this.#holders.has(at.port);
+  /** `::` beside a port held for IPv4 must be IPv6 only, as two sockets cannot take one packet. */
+  mustBeIpv6Only({ address, port }: Endpoint): boolean {
+    return isIPv6(address) && this.#held.some((held) => held.port === port && !isIPv6(held.address));
   }
+
+  /** Whether a packet for this endpoint could also be for one that is held: then it is ourselves who use the port. */
+  has({ address, port }: Endpoint): boolean {
+    return this.#held.some((held) => {
+      if (held.port !== port) return false;
+      const isOneFamily = isIPv6(held.address) === isIPv6(address);
+      if (isOneFamily) return held.address === address || isWildcard(held.address) || isWildcard(address);
+      // The other way round `address` would be IPv6 only.
+      return held.address === '::';
+    });
+  }
+}
+
+/** Which addresses of `endpoints` are on no interface, given all that are; each once. All of 127.0.0.0/8 is on `lo`. */
+export function absentAddresses(endpoints: readonly Endpoint[], present: readonly string[]): string[] {
+  const wanted = new Set(endpoints.map(({ address }) => address.split('%', 1)[0]));
+  return [...wanted].filter(
+    (address) => !isWildcard(address) && !address.startsWith('127.') && !present.includes(address),
+  );
+}
+
+/** All addresses of a family, or of both. */
+export function isWildcard(address: string): boolean {
+  return address === '::' || address === '0.0.0.0';
 }
 
 /** Opens `::` as 0.0.0.0 where the machine has no IPv6; any other address, and any other error, stays as it is. */

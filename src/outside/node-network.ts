@@ -1,18 +1,15 @@
 /**
- * The kernel's sockets through node:dgram and node:net, which nothing else in the program uses. No event of a socket
+ * The kernel's sockets through node:net, which nothing else in the program uses, and for UDP node-datagrams.ts. No event of a socket
  * is left without a handler, so a peer cannot end the process; what fails on the way is counted by the caller's
  * functions or reported by the socket's own events.
  *
  * `::` means all addresses of both families: it also takes IPv4 unless this network already holds the port for IPv4,
  * and where the machine has no IPv6 it becomes 0.0.0.0. IPv4 peers of such a socket have plain IPv4 addresses here.
  */
-import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, type TcpNetConnectOpts, type Socket as TcpSocket } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { HeldPorts, isIpv6, literalLookup, plainEndpoint, withoutIpv6 } from './families.js';
+import { HeldPorts, plainEndpoint, withoutIpv6 } from './families.js';
 import {
-  type DatagramEvents,
-  type DatagramSocket,
   type Endpoint,
   type Listener,
   type Network,
@@ -20,6 +17,7 @@ import {
   type StreamEvents,
   unsentBytesHigh,
 } from './network.js';
+import { connectDatagrams, openDatagrams } from './node-datagrams.js';
 import { tlsConnector } from './tls.js';
 
 /** What nobody waits for: called with the system's error. */
@@ -30,15 +28,24 @@ export interface NetworkFailures {
   acceptFailed(error: NodeJS.ErrnoException): void;
 }
 
-/** Room for the packets of a busy moment; the kernel gives at most net.core.rmem_max. */
-const receiveBufferBytes = 4 * 1024 * 1024;
-const sendBufferBytes = 1024 * 1024;
+/** What a listening socket is to be bound to. */
+export interface StreamWish {
+  readonly at: Endpoint;
+  /** `::` without IPv4, because another socket has the port there. */
+  readonly ipv6Only: 'yes' | 'no';
+  /** `us` when sockets of this network have the port; a port of anybody else is refused. */
+  readonly sharedWith: 'nobody' | 'us';
+}
+
+/** Binds a socket for TCP in another way than Node.js does; its descriptor. Throws the system's error. */
+export type BindStream = (wish: StreamWish) => number;
+
 const listenBacklog = 511;
 /** Reads of all connections that we open go here: the bytes are borrowed, so one buffer is enough. */
 const readBufferBytes = 64 * 1024;
 
-/** The machine's network. */
-export function nodeNetwork(failures: NetworkFailures): Network {
+/** The machine's network. Without `bindStream` TCP listeners are bound as Node.js binds them. */
+export function nodeNetwork(failures: NetworkFailures, bindStream?: BindStream): Network {
   const datagramPorts = new HeldPorts();
   const streamPorts = new HeldPorts();
   const connectTls = tlsConnector();
@@ -47,9 +54,9 @@ export function nodeNetwork(failures: NetworkFailures): Network {
     openDatagrams: (at, events) =>
       withoutIpv6(at, (there) => openDatagrams(there, events, datagramPorts, failures.sendFailed)),
     connectDatagrams,
-    hostAddresses: () => Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
+    hostAddresses,
     listenStreams: (at, accepted) =>
-      withoutIpv6(at, (there) => listenStreams(there, accepted, streamPorts, failures.acceptFailed)),
+      withoutIpv6(at, (there) => listenStreams(there, accepted, streamPorts, failures.acceptFailed, bindStream)),
     connectStream(to, events, sourceAddress, tls) {
       if (tls === undefined) return connectStream(to, events, sourceAddress, readBuffer);
       const socket = connectTls(to, tls, sourceAddress);
@@ -61,74 +68,9 @@ export function nodeNetwork(failures: NetworkFailures): Network {
   };
 }
 
-function openDatagrams(
-  at: Endpoint,
-  events: DatagramEvents,
-  ports: HeldPorts,
-  sendFailed: (error: NodeJS.ErrnoException) => void,
-): Promise<DatagramSocket> {
-  const socket = createSocket({
-    type: isIpv6(at.address) ? 'udp6' : 'udp4',
-    ipv6Only: ports.mustBeIpv6Only(at),
-    lookup: literalLookup,
-  });
-  const onSent = (error: Error | null): void => {
-    if (error !== null) sendFailed(error);
-  };
-  return new Promise((resolve, reject) => {
-    const failed = (error: Error): void => {
-      socket.close();
-      reject(error);
-    };
-    socket.once('error', failed);
-    socket.bind({ address: at.address, port: at.port, exclusive: true }, () => {
-      socket.off('error', failed);
-      socket.on('error', (error) => events.error(error));
-      socket.on('message', (bytes, from) => events.datagram(bytes, plainEndpoint(from.address, from.port)));
-      enlargeBuffers(socket);
-      const local = { address: at.address, port: socket.address().port };
-      ports.hold(local);
-      const close = closer(socket, () => ports.release(local));
-      resolve({
-        local,
-        send(bytes, to) {
-          if (close.isDone()) return;
-          // Port 0 can stand in a forged packet; the socket would throw.
-          if (to.port === 0) sendFailed(noDestination());
-          else socket.send(Buffer.from(bytes), to.port, to.address, onSent);
-        },
-        close: close.run,
-      });
-    });
-  });
-}
-
-function connectDatagrams(to: Endpoint, events: DatagramEvents, sourceAddress?: string): DatagramSocket {
-  const socket = createSocket({ type: isIpv6(to.address) ? 'udp6' : 'udp4', lookup: literalLookup });
-  const close = closer(socket, () => {});
-  // Deferred, because bind and connect fail within this call, before the caller has the socket.
-  const fail = (error: Error): void => {
-    process.nextTick(() => {
-      if (!close.isDone()) events.error(error);
-    });
-  };
-  socket.on('error', fail);
-  socket.on('message', (bytes, from) => events.datagram(bytes, plainEndpoint(from.address, from.port)));
-  // literalLookup answers at once, so both calls are done when they return.
-  socket.bind({ port: 0, exclusive: true, ...(sourceAddress === undefined ? {} : { address: sourceAddress }) });
-  const isBound = tells(() => socket.address());
-  if (isBound) socket.connect(to.port, to.address);
-  const isConnected = isBound && tells(() => socket.remoteAddress());
-  const onSent = (error: Error | null): void => {
-    if (error !== null) fail(error);
-  };
-  return {
-    local: isBound ? plainEndpoint(socket.address().address, socket.address().port) : { address: '', port: 0 },
-    send(bytes) {
-      if (isConnected && !close.isDone()) socket.send(Buffer.from(bytes), onSent);
-    },
-    close: close.run,
-  };
+/** The addresses of this host's interfaces. */
+export function hostAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
 }
 
 function listenStreams(
@@ -136,6 +78,7 @@ function listenStreams(
   accepted: (stream: Stream) => StreamEvents,
   ports: HeldPorts,
   acceptFailed: (error: NodeJS.ErrnoException) => void,
+  bindStream: BindStream | undefined,
 ): Promise<Listener> {
   const server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: unsentBytesHigh }, (socket) => {
     const stream = new NodeStream(socket);
@@ -152,7 +95,7 @@ function listenStreams(
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     const ipv6Only = ports.mustBeIpv6Only(at);
-    server.listen({ host: at.address, port: at.port, backlog: listenBacklog, exclusive: true, ipv6Only }, () => {
+    const listening = (): void => {
       server.off('error', reject);
       server.on('error', acceptFailed);
       const bound = server.address();
@@ -168,7 +111,15 @@ function listenStreams(
           server.close();
         },
       });
-    });
+    };
+    if (bindStream === undefined) {
+      const how = { host: at.address, port: at.port, backlog: listenBacklog, exclusive: true, ipv6Only };
+      server.listen(how, listening);
+    } else {
+      const sharedWith = ports.has(at) ? 'us' : 'nobody';
+      const fd = bindStream({ at, ipv6Only: ipv6Only ? 'yes' : 'no', sharedWith });
+      server.listen({ fd }, listenBacklog, listening);
+    }
   });
 }
 
@@ -244,38 +195,4 @@ class NodeStream implements Stream {
   destroy(): void {
     this.#socket.destroy();
   }
-}
-
-/** Closes once; dgram throws when asked twice. */
-function closer(socket: UdpSocket, released: () => void): { isDone(): boolean; run(): void } {
-  let isDone = false;
-  return {
-    isDone: () => isDone,
-    run() {
-      if (isDone) return;
-      isDone = true;
-      released();
-      socket.close();
-    },
-  };
-}
-
-/** Some containers forbid it; the kernel's defaults serve then. */
-function enlargeBuffers(socket: UdpSocket): void {
-  tells(() => socket.setRecvBufferSize(receiveBufferBytes));
-  tells(() => socket.setSendBufferSize(sendBufferBytes));
-}
-
-/** Whether the call went well: dgram tells its state by throwing. */
-function tells(call: () => unknown): boolean {
-  try {
-    call();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function noDestination(): NodeJS.ErrnoException {
-  return Object.assign(new Error('send EINVAL: port 0'), { code: 'EINVAL', syscall: 'send' });
 }

@@ -11,7 +11,7 @@ import { calls, openClient, skip } from './loopback-sockets.js';
 /** An answerer in this thread, whose turns the test makes. */
 async function newWorld(sockets: number, ringBytes = 1 << 16) {
   const opened = Array.from({ length: sockets }, () => {
-    return openSocket(calls, { at: { address: '127.0.0.1', port: 0 }, ipv6Only: 'no' });
+    return openSocket(calls, { at: { address: '127.0.0.1', port: 0 }, ipv6Only: 'no', sharedWith: 'nobody' });
   });
   const orderFor = (table: string, indexes = [...opened.keys()]): SocketOrder<string>[] => {
     return indexes.map((index) => ({ id: index + 1, fd: opened[index].fd, hasPacketInfo: false, table }));

@@ -15,7 +15,7 @@ function peerAt(port: number): Peer {
 }
 
 describe('Replies', { skip }, () => {
-  const open = () => openSocket(calls, { at: { address: '127.0.0.1', port: 0 }, ipv6Only: 'no' });
+  const open = () => openSocket(calls, { at: { address: '127.0.0.1', port: 0 }, ipv6Only: 'no', sharedWith: 'nobody' });
 
   test('sends what one turn gave at its end, from the sockets that were named', async () => {
     const sockets = [open(), open()];

@@ -19,8 +19,8 @@ test('without koffi there are none, and the reason is its own, in one line', () 
 test('a call that fails gives the negative errno', { skip: process.platform !== 'linux' }, () => {
   const { calls } = loaded;
   assert.equal(calls?.close(-1), -9);
-  assert.equal(calls?.socket(-1), -97);
-  const fd = calls!.socket(linux.familyIpv4);
+  assert.equal(calls?.socket(-1, linux.datagrams), -97);
+  const fd = calls!.socket(linux.familyIpv4, linux.datagrams);
   assert.ok(fd > 2);
   assert.equal(calls?.shutdownReading(fd), errors.notConnected);
   assert.equal(calls?.close(fd), 0);

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HeldPorts, isIpv6, literalLookup, plainEndpoint, withoutIpv6 } from '../../src/outside/families.js';
+import {
+  absentAddresses,
+  HeldPorts,
+  isIpv6,
+  literalLookup,
+  plainEndpoint,
+  withoutIpv6,
+} from '../../src/outside/families.js';
 import type { Endpoint } from '../../src/outside/network.js';
 
 test('IPv6 sockets are IPv6 only on ports that are held for IPv4, until the last holder lets go', () => {
@@ -18,6 +25,26 @@ test('IPv6 sockets are IPv6 only on ports that are held for IPv4, until the last
   ports.release({ address: '127.0.0.1', port: 53 });
   ports.release({ address: '127.0.0.1', port: 53 });
   assert.equal(ports.mustBeIpv6Only(both), false);
+});
+
+test('a port is ours where a packet could be for one that is held', () => {
+  const ports = new HeldPorts();
+  const isOurs = (address: string, port = 53): boolean => ports.has({ address, port });
+  ports.hold({ address: '127.0.0.1', port: 53 });
+  assert.deepEqual([isOurs('127.0.0.1'), isOurs('0.0.0.0'), isOurs('127.0.0.2')], [true, true, false]);
+  assert.deepEqual([isOurs('127.0.0.1', 54), isOurs('::'), isOurs('::1')], [false, false, false]);
+  ports.hold({ address: '::', port: 54 });
+  assert.deepEqual([isOurs('::1', 54), isOurs('127.0.0.1', 54), isOurs('0.0.0.0', 54)], [true, true, true]);
+  ports.release({ address: '::', port: 54 });
+  ports.hold({ address: '0.0.0.0', port: 54 });
+  assert.deepEqual([isOurs('127.0.0.1', 54), isOurs('::', 54)], [true, false]);
+});
+
+test('addresses that no interface has are told, each once', () => {
+  const at = (address: string) => ({ address, port: 53 });
+  const endpoints = ['169.254.20.10', '169.254.20.10', '127.0.0.2', '::', '0.0.0.0', 'fd00::1', 'fe80::1%eth0'].map(at);
+  assert.deepEqual(absentAddresses(endpoints, ['127.0.0.1', 'fe80::1']), ['169.254.20.10', 'fd00::1']);
+  assert.deepEqual(absentAddresses(endpoints, ['169.254.20.10', 'fd00::1', 'fe80::1']), []);
 });
 
 test('without IPv6 on the machine :: becomes 0.0.0.0, and nothing else changes', async () => {

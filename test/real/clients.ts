@@ -35,24 +35,29 @@ export interface PrintedRecord {
 export const queryPrograms = ['dig', 'kdig', 'drill'] as const;
 export type QueryProgram = (typeof queryPrograms)[number];
 
-const commandLines: Readonly<Record<QueryProgram, (question: Question) => string[]>> = {
-  dig: ({ name, type, over }) => {
+const commandLines: Readonly<Record<QueryProgram, (question: Question, server: string) => string[]>> = {
+  dig: ({ name, type, over }, server) => {
     const how = { udp: ['+noedns'], edns: ['+bufsize=1232'], tcp: ['+tcp', '+noedns'] }[over];
-    return ['dig', '-r', '+tries=1', '+time=5', '+ignore', '+nocookie', ...how, `@${localAddress}`, name, type];
+    return ['dig', '-r', '+tries=1', '+time=5', '+ignore', '+nocookie', ...how, `@${server}`, name, type];
   },
-  kdig: ({ name, type, over }) => {
+  kdig: ({ name, type, over }, server) => {
     const how = { udp: ['+noedns'], edns: ['+edns', '+bufsize=1232'], tcp: ['+tcp', '+noedns'] }[over];
-    return ['kdig', '+retry=0', '+time=5', '+ignore', ...how, `@${localAddress}`, name, type];
+    return ['kdig', '+retry=0', '+time=5', '+ignore', ...how, `@${server}`, name, type];
   },
-  drill: ({ name, type, over }) => {
+  drill: ({ name, type, over }, server) => {
     const how = { udp: [], edns: ['-b', '1232'], tcp: ['-t'] }[over];
-    return ['drill', ...how, `@${localAddress}`, name, type];
+    return ['drill', ...how, `@${server}`, name, type];
   },
 };
 
-/** Asks inside the node; throws when the client got no answer. */
-export async function ask(node: Node, program: QueryProgram, question: Question): Promise<Answer> {
-  const { stdout, stderr } = await run(node.command(...commandLines[program](question)));
+/** Asks inside the node, if nothing else is said at the node-local address; throws when the client got no answer. */
+export async function ask(
+  node: Node,
+  program: QueryProgram,
+  question: Question,
+  server = localAddress,
+): Promise<Answer> {
+  const { stdout, stderr } = await run(node.command(...commandLines[program](question, server)));
   const answer = readPrinted(stdout);
   if (answer === undefined) throw new Error(`${program} ${question.name} ${question.type}: ${stdout}${stderr}`);
   return answer;

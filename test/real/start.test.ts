@@ -8,7 +8,7 @@ import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { repositoryPath } from '../corpus/repository.js';
-import { clusterAddress, localAddress, makeNode, type Node } from './cluster-node.js';
+import { localAddress, makeNode, type Node } from './cluster-node.js';
 import { eventually, type Finished, needs, run, start } from './commands.js';
 import { entry, nodeLocalCorefile, quietFlags } from './zerohop.js';
 
@@ -92,14 +92,6 @@ describe('a start that must fail', { skip }, () => {
       }
     });
   }
-
-  test('an address that the host does not have: exit 1, with the address', async () => {
-    const elsewhere = join(node.folder, 'elsewhere.corefile');
-    writeFileSync(elsewhere, `.:53 {\n    bind 192.0.2.77\n    forward . ${clusterAddress}\n}\n`);
-    const { status, stderr } = await serve(elsewhere);
-    assert.equal(status, 1, stderr);
-    assertOneSentence(stderr, /192\.0\.2\.77/);
-  });
 
   test('no permission for port 53: exit 1, and what to give', async () => {
     const { status, stderr } = await serve(good, without('net_bind_service'));

@@ -30,6 +30,9 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
+/** By which path the programs under test receive UDP: `npm run test:portable` asks for the other one. */
+export const ioPath = process.env['ZEROHOP_IO'] === 'portable' ? 'portable' : 'threads';
+
 export const entry: readonly string[] = [process.execPath, builtEntry];
 
 /** Flags that leave the node's interface, rules and other instances alone: the test made the node. */

@@ -54,6 +54,8 @@ export interface Outsides {
 export interface Settings {
   /** Reads the configuration; throws a ConfigError. Called at start and at each reload. */
   readonly load: () => Config;
+  /** Looks at what the configuration was read from this often, whatever `reload` says; null leaves it to `reload`. */
+  readonly lookEveryMs: number | null;
   /** `-metrics-listen-address`; null is off. */
   readonly metricsAddress: Endpoint | null;
   readonly version: string;
@@ -160,7 +162,15 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
 
   // Last, everything is opened: from here on there is somebody to answer.
   const inForce = new InForce(first, {
-    ...{ listeners, watching, world, upstreamAnswered, look: outsides.look, load: settings.load },
+    ...{
+      listeners,
+      watching,
+      world,
+      upstreamAnswered,
+      look: outsides.look,
+      load: settings.load,
+      lookEveryMs: settings.lookEveryMs,
+    },
     serve: (table) => serveFrom({ clock, log, lane, forwarder, routes }, table),
     refresh: (table) => refreshFrom({ clock, log, lane, forwarder, routes }, table),
     tablesChanged: () => threads?.update(),

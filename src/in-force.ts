@@ -24,6 +24,8 @@ export interface InForceWorld {
   readonly watching: Watching;
   readonly world: ServingWorld;
   readonly look: Look;
+  /** Looks at the configuration's files this often, whatever `reload` says; null leaves it to `reload`. */
+  readonly lookEveryMs: number | null;
   /** What a listener calls for each packet, by the table that is in force then. */
   serve(table: () => ZoneTable): Serve;
   /** The same for answers that are due for a refresh. */
@@ -38,6 +40,8 @@ export class InForce {
   readonly #world: InForceWorld;
   /** The table of each open server; a listener reads it anew for each packet. */
   readonly #tables = new Map<string, { table: ZoneTable }>();
+  /** Looks at the files that the configuration was read from. */
+  #watch: Timer | null = null;
   #timers: Timer[] = [];
   #probes: Timer[] = [];
   #reloading: Promise<unknown> = Promise.resolve();
@@ -46,6 +50,7 @@ export class InForce {
   constructor(first: Serving, world: InForceWorld) {
     this.serving = first;
     this.#world = world;
+    this.#watch = this.#watchFilesOf(first.config);
   }
 
   get config(): Config {
@@ -59,6 +64,7 @@ export class InForce {
       await listeners.open(this.#wanted(this.serving));
       await watching.use(this.config);
     } catch (error) {
+      this.#watch?.stop();
       this.serving.stop();
       listeners.keepOnly(new Set());
       await watching.stop();
@@ -79,31 +85,39 @@ export class InForce {
   async settle(): Promise<void> {
     this.#isSettled = true;
     await this.#reloading;
-    for (const timer of [...this.#timers, ...this.#probes]) timer.stop();
+    for (const timer of [this.#watch, ...this.#timers, ...this.#probes]) timer?.stop();
   }
 
   async #reloadNow(why: string): Promise<ReloadResult> {
     const { listeners, watching, world, load } = this.#world;
     if (this.#isSettled) return 'refused';
     let next: Serving | null = null;
+    let watch: Timer | null = null;
     try {
       const config = load();
       if (isSame(config, this.config)) {
         world.log.info(`${why}: the configuration is what it was`);
+        // The same text may be made of other files now.
+        this.#watch?.stop();
+        this.#watch = this.#watchFilesOf(config);
         return 'unchanged';
       }
+      watch = this.#watchFilesOf(config);
       next = new Serving(config, world);
       await listeners.open(this.#wanted(next));
       await watching.use(config);
     } catch (error) {
       world.counters.count('reloadFailed');
       world.log.error(`${why}, but it is refused and the old configuration serves on: ${(error as Error).message}`);
+      watch?.stop();
       next?.stop();
       this.#closeOthers();
       // It served on these endpoints a moment ago; if one cannot be had back, there is no better moment to say so.
       await watching.use(this.config).catch((again: Error) => world.log.error(again.message));
       return 'refused';
     }
+    this.#watch?.stop();
+    this.#watch = watch;
     this.#switchTo(next);
     world.log.info(`${why}: serving by the new configuration`, { sha512: next.config.sha512 });
     return 'reloaded';
@@ -163,13 +177,18 @@ export class InForce {
       };
       this.#timers.push(watchFiles(clock, () => files, resolvConfPeriodMs, changed, look));
     }
-    const { reload } = this.config;
-    if (reload !== null) {
-      // Spread, so that the nodes of a cluster do not all look at once.
-      const periodMs = reload.intervalMs + random.below(reload.jitterMs + 1);
-      const changed = () => void this.reload('the Corefile has changed');
-      this.#timers.push(watchFiles(clock, () => this.config.files, periodMs, changed, look));
-    }
+  }
+
+  /** Begins as soon as the files have been read: what changes while things are being opened is seen as well. */
+  #watchFilesOf({ reload, files }: Config): Timer | null {
+    const { world, look, lookEveryMs } = this.#world;
+    // Spread, so that the nodes of a cluster do not all look at once.
+    const reloadMs =
+      reload === null ? Number.POSITIVE_INFINITY : reload.intervalMs + world.random.below(reload.jitterMs + 1);
+    const periodMs = Math.min(reloadMs, lookEveryMs ?? Number.POSITIVE_INFINITY);
+    if (periodMs === Number.POSITIVE_INFINITY) return null;
+    const changed = () => void this.reload('the Corefile has changed');
+    return watchFiles(world.clock, () => files, periodMs, changed, look);
   }
 }
 

@@ -4,21 +4,23 @@
  * and turns signals into reload and stop. Exit codes: 0 after a clean stop, 1 when it could not start, 2 for bad
  * usage or configuration, each with one sentence on stderr.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { answeringThreads } from './answering-threads.js';
 import { type App, type Outsides, type Settings, startApp } from './app.js';
 import { formatEndpoint } from './config/addresses.js';
-import { type BuiltinOptions, builtinConfig } from './config/builtin.js';
 import { check } from './config/check.js';
 import type { Config } from './config/config.js';
 import { ConfigError } from './config/error.js';
 import { type Command, parseFlags } from './config/flags.js';
-import { type LoadOptions, loadCorefile, parseConfig, systemLoadOptions } from './config/load.js';
+import { type LoadOptions, parseConfig, systemLoadOptions } from './config/load.js';
+import { replaceFile } from './config/replace-file.js';
 import { type ServeOptions, workerCount } from './config/serve-options.js';
+import { newSource } from './config/source.js';
 import { programVersion } from './config/version.js';
 import { systemLook } from './config/watch.js';
 import type { HostWish } from './host/host.js';
+import { configMapPeriodMs } from './limits.js';
 import { ListenError } from './listen/listeners.js';
 import { openStreamSocket } from './listen/socket.js';
 import { chooseSystemCalls } from './listen/system-calls.js';
@@ -48,7 +50,7 @@ async function main(): Promise<void> {
     case 'usage':
       return fail(exitUsage, command.message);
     case 'check':
-      process.exitCode = check(command.files, loadOptions(command.options.dnsPort), print);
+      process.exitCode = check(command.files, loadOptions(command.options.dnsPort), command.options, print);
       return;
     case 'demo':
       return demo();
@@ -60,19 +62,23 @@ async function main(): Promise<void> {
 async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<void> {
   const clock = systemClock();
   const log = newLogger({ level: logLevel({ debug: false, quiet: options.quiet }), clock });
+  const setupErrors = newSetupErrors();
+  const source = newSource(options, {
+    ...{ load: loadOptions(options.dnsPort), log, write: replaceFile },
+    wrong: () => setupErrors.count('configmap'),
+  });
   const load = (): Config => {
-    const config = readConfig(options);
+    const config = source();
     log.setLevel(logLevel({ debug: config.debug, quiet: options.quiet }));
     return config;
   };
-  const setupErrors = newSetupErrors();
-  const { metricsAddress } = options;
-  const settings = { load, metricsAddress, version: programVersion(), setupErrors, host: hostWish(options) };
+  const settings = {
+    ...{ load, setupErrors, metricsAddress: options.metricsAddress, version: programVersion() },
+    host: hostWish(options),
+    lookEveryMs: options.reloadWithSignal ? configMapPeriodMs : null,
+  };
   const app = await startWith(log, settings, workerCount(options.workers, availableParallelism()));
   if (app === null) return;
-  if (!servesCorefile(options) && options.clusterDns.missing !== null) {
-    log.warn(`no cluster DNS, so every name is asked of /etc/resolv.conf: ${options.clusterDns.missing}`);
-  }
   const absent = absentAddresses(app.endpoints, hostAddresses());
   if (absent.length > 0) log.warn(`no interface has ${absent.join(', ')}: nobody can ask there until one does`);
   const listening = app.endpoints.map(formatEndpoint).join(', ');
@@ -106,28 +112,6 @@ async function startWith(log: Logger, settings: Settings, threads: number): Prom
     else fail(exitFailed, String((error as Error).stack));
     process.exit();
   }
-}
-
-/** -conf when it is given or there; else the built-in configuration. */
-function readConfig(options: ServeOptions): Config {
-  const load = loadOptions(options.dnsPort);
-  if (servesCorefile(options)) return loadCorefile(options.corefilePath, load);
-  return builtinConfig(builtinOptions(options), load);
-}
-
-function servesCorefile({ corefileGiven, corefilePath }: ServeOptions): boolean {
-  return corefileGiven || existsSync(corefilePath);
-}
-
-function builtinOptions(options: ServeOptions): BuiltinOptions {
-  const { endpoint } = options.clusterDns;
-  return {
-    localAddresses: options.localAddresses,
-    port: options.dnsPort,
-    clusterDns: endpoint === null ? null : formatEndpoint(endpoint),
-    healthPort: options.healthPort,
-    prometheusAddress: options.prometheusAddress,
-  };
 }
 
 /** What the flags say of the node. */
@@ -191,7 +175,7 @@ async function demo(): Promise<void> {
   const log = newLogger({ level: 'error', clock, destination: 2 });
   const serveDemo = async (corefile: string) => {
     const load = () => parseConfig(corefile, '(demo)', loadOptions(53));
-    const unwatched = { metricsAddress: null, setupErrors: newSetupErrors(), host: null };
+    const unwatched = { metricsAddress: null, lookEveryMs: null, setupErrors: newSetupErrors(), host: null };
     const settings = { load, version: programVersion(), ...unwatched };
     const app = await startWith(log, settings, 1);
     onSignals(app!, log);

@@ -15,7 +15,7 @@ import { newServingFixture } from './serving-fixture.js';
 const block = (address: string, lines = '') => `. {\n bind ${address}\n cache\n forward . 192.0.2.1\n ${lines}\n}\n`;
 const server = (address: string) => `dns://${address}:53`;
 
-function forcing(corefile: string) {
+function forcing(corefile: string, lookEveryMs: number | null = null) {
   const { clock, counters, lines, world } = newServingFixture();
   /** What is open, with the table that a packet there would be answered by. */
   const open = new Map<string, () => ZoneTable>();
@@ -51,12 +51,13 @@ function forcing(corefile: string) {
     stop: async () => void used.push('stopped'),
   };
   const files = new Map([['Corefile', corefile]]);
+  const madeFrom = ['Corefile'];
   const load = (): Config => {
-    return { ...parseConfig(files.get('Corefile') as string, 'Corefile', loadOptions), files: ['Corefile'] };
+    return { ...parseConfig(files.get('Corefile') as string, 'Corefile', loadOptions), files: [...madeFrom] };
   };
   let upstreamAnswers = 0;
   const inForce = new InForce(new Serving(load(), world), {
-    ...{ load, listeners, watching, world },
+    ...{ load, listeners, watching, world, lookEveryMs },
     look: { stat: (path) => files.get(path), digest: (path) => files.get(path) },
     serve: (table) => table as never,
     refresh: (table) => table as never,
@@ -64,7 +65,7 @@ function forcing(corefile: string) {
     upstreamAnswered: () => upstreamAnswers++,
   });
   return {
-    ...{ clock, world, open, gates, used, readiness, files, inForce, lines, counters },
+    ...{ clock, world, open, gates, used, readiness, files, madeFrom, inForce, lines, counters },
     get upstreamAnswers() {
       return upstreamAnswers;
     },
@@ -251,6 +252,51 @@ describe('what runs by the clock', () => {
     await clock.pass(15_000 + 1_000 - 9_999);
     assert.equal(zonesAt('192.0.2.10'), 2);
     assert.ok(lines.includes('info: the Corefile has changed: serving by the new configuration'));
+  });
+
+  it('looks more often than the directive says, or without it, when it is told to', async () => {
+    for (const directive of ['reload 60s', '']) {
+      const { inForce, files, zonesAt, clock } = forcing(block('192.0.2.10', directive), 2_000);
+      await inForce.start();
+      files.set('Corefile', block('192.0.2.10', directive).replace('.', 'a.test b.test'));
+      await clock.pass(2_600);
+      assert.equal(zonesAt('192.0.2.10'), 2);
+    }
+  });
+
+  it('sees what changes while things are being opened, at start and at a reload', async () => {
+    const { inForce, reload, files, gates, zonesAt, clock } = forcing(block('192.0.2.10', 'reload 10s 0'));
+    const slow = gate();
+    gates.listeners = slow.promise;
+    const starting = inForce.start();
+    files.set('Corefile', block('192.0.2.10', 'reload 10s 0').replace('.', 'a.test b.test'));
+    slow.pass();
+    await starting;
+    await clock.pass(11_000);
+    assert.equal(zonesAt('192.0.2.10'), 2);
+    const slower = gate();
+    gates.watching = slower.promise;
+    const reloading = reload(block('192.0.2.10', 'reload 10s 0').replace('.', 'a.test b.test c.test'));
+    await clock.pass(0);
+    files.set('Corefile', block('192.0.2.10', 'reload 10s 0').replace('.', 'a.test b.test c.test d.test'));
+    slower.pass();
+    await reloading;
+    assert.equal(zonesAt('192.0.2.10'), 3);
+    await clock.pass(11_000);
+    assert.equal(zonesAt('192.0.2.10'), 4);
+  });
+
+  it('looks at other files once the same text is made from them', async () => {
+    const { inForce, files, madeFrom, zonesAt, clock } = forcing(block('192.0.2.10', 'reload 10s 0'));
+    await inForce.start();
+    madeFrom.splice(0, 1, 'stubDomains');
+    assert.equal(await inForce.reload('test'), 'unchanged');
+    files.set('Corefile', block('192.0.2.10', 'reload 10s 0').replace('.', 'a.test b.test'));
+    await clock.pass(20_000);
+    assert.equal(zonesAt('192.0.2.10'), 1);
+    files.set('stubDomains', '{}');
+    await clock.pass(20_000);
+    assert.equal(zonesAt('192.0.2.10'), 2);
   });
 
   it('ends with `settle`, also what a reload was about to start, and no reload comes after it', async () => {

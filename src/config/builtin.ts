@@ -18,8 +18,8 @@ export interface BuiltinOptions {
   readonly prometheusAddress?: string;
   /** Where `ready` listens; `:8181` unless told otherwise. */
   readonly readyAddress?: string;
-  /** `/etc/resolv.conf` unless told otherwise. */
-  readonly resolvConf?: string;
+  /** Whom names outside the cluster are asked of, as `forward` takes it; `/etc/resolv.conf` unless told otherwise. */
+  readonly outside?: string;
 }
 
 /** What `Config.source` says of it. */
@@ -34,8 +34,8 @@ export const builtinExample: BuiltinOptions = {
 
 /** The built-in configuration as Corefile text. */
 export function builtinCorefile(options: BuiltinOptions): string {
-  const { clusterDns, resolvConf = '/etc/resolv.conf' } = options;
-  const rest = serverBlock(options, '.', ['cache 30', `forward . ${resolvConf}`]);
+  const { clusterDns, outside = '/etc/resolv.conf' } = options;
+  const rest = serverBlock(options, '.', ['cache 30', `forward . ${outside}`]);
   if (clusterDns === null) return rest;
   const overTcp = [`forward . ${clusterDns} {`, '    force_tcp', '}'];
   const clusterCache = ['cache {', '    success 9984 30', '    denial 9984 5', '}'];

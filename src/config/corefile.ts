@@ -6,7 +6,7 @@
 import { corefileNestingMax } from '../limits.js';
 import type { Diagnostic, Position } from './config.js';
 import { ConfigError } from './error.js';
-import { type Expansion, expand, isWord, type Sources } from './imports.js';
+import { type Expansion, expand, isWord, type Sources, type Written } from './imports.js';
 import type { Token } from './lexer.js';
 
 /** One line of a block, with the block that its line opens. */
@@ -36,9 +36,9 @@ interface Cursor {
   index: number;
 }
 
-/** The server blocks of `text`, which came from `file`; adds to `warnings`. Throws a ConfigError. */
-export function parseCorefile(text: string, file: string, sources: Sources, warnings: Diagnostic[]): Corefile {
-  const { tokens, ...rest } = expand(text, file, sources, warnings);
+/** The server blocks of a Corefile, in one piece or more; adds to `warnings`. Throws a ConfigError. */
+export function parseCorefile(pieces: readonly Written[], sources: Sources, warnings: Diagnostic[]): Corefile {
+  const { tokens, ...rest } = expand(pieces, sources, warnings);
   const cursor: Cursor = { tokens, warnings, index: 0 };
   const blocks: ServerBlock[] = [];
   while (cursor.index < tokens.length) {

@@ -23,6 +23,17 @@ export interface Sources {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
+/** A Corefile's text, or a piece of it: pieces are read one behind the other. */
+export interface Written {
+  readonly text: string;
+  /** Its path, or where else it comes from. */
+  readonly file: string;
+  /** Where its relative imports begin, if not in the folder of `file`. */
+  readonly importFolder?: string;
+  /** It was made, so that its lines are nobody's. */
+  readonly isMade?: true;
+}
+
 export interface Expansion {
   readonly tokens: readonly Token[];
   /** Files that were imported, and folders in which an import pattern looked: what to watch beside the Corefile. */
@@ -38,11 +49,13 @@ interface State {
   readonly imported: Set<string>;
   readonly importedTexts: string[];
   readonly warnings: Diagnostic[];
+  /** Where relative imports begin that a file's own folder does not say. */
+  readonly importFolders: Map<string, string>;
   nesting: number;
 }
 
-/** The tokens of `text` with snippets and imports put in place; adds to `warnings`. Throws a ConfigError. */
-export function expand(text: string, file: string, sources: Sources, warnings: Diagnostic[]): Expansion {
+/** The tokens of the pieces with snippets and imports put in place; adds to `warnings`. Throws a ConfigError. */
+export function expand(pieces: readonly Written[], sources: Sources, warnings: Diagnostic[]): Expansion {
   const state: State = {
     sources,
     tokens: [],
@@ -50,9 +63,15 @@ export function expand(text: string, file: string, sources: Sources, warnings: D
     imported: new Set(),
     importedTexts: [],
     warnings,
+    importFolders: new Map(),
     nesting: 0,
   };
-  expandTokens(state, tokensOf(state, text, file), [file]);
+  for (const { text, file, importFolder, isMade } of pieces) {
+    if (importFolder !== undefined) state.importFolders.set(file, importFolder);
+    const tokens = tokensOf(state, text, file);
+    const placed = isMade ? tokens.map((token) => ({ ...token, at: { file, line: 0 } })) : tokens;
+    expandTokens(state, placed, [file]);
+  }
   return { tokens: state.tokens, imported: [...state.imported], importedTexts: state.importedTexts };
 }
 
@@ -160,7 +179,7 @@ function readImport(state: State, at: Position, file: string): string {
 
 /** A file, or the files that match a pattern with one `*` or `?` in its last part, sorted by name. */
 function filesNamed(state: State, at: Position, name: string): string[] {
-  const wanted = path.resolve(path.dirname(at.file), name);
+  const wanted = path.resolve(state.importFolders.get(at.file) ?? path.dirname(at.file), name);
   if (!/[*?[\]]/u.test(name)) {
     if (state.sources.files.exists(wanted)) return [wanted];
     const snippets = [...state.snippets.keys()].map((known) => `(${known})`).join(', ');

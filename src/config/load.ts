@@ -20,7 +20,7 @@ import type {
 } from './config.js';
 import { parseCorefile } from './corefile.js';
 import { ConfigError } from './error.js';
-import type { ConfigFiles, Sources } from './imports.js';
+import type { ConfigFiles, Sources, Written } from './imports.js';
 import { refuseOverlaps, refuseSharedPorts } from './overlap.js';
 
 /** What a configuration depends on beside its text. */
@@ -34,8 +34,8 @@ export function systemLoadOptions(defaultPort: number): LoadOptions {
   return { defaultPort, environment: process.env, files: systemFiles, interfaceAddresses: systemInterfaceAddresses };
 }
 
-/** Reads and understands the Corefile at `path`. Throws a ConfigError. */
-export function loadCorefile(path: string, options: LoadOptions): Config {
+/** Reads and understands the Corefile at `path`; `alsoWatch` joins its files. Throws a ConfigError. */
+export function loadCorefile(path: string, options: LoadOptions, alsoWatch: readonly string[] = []): Config {
   let text: string;
   try {
     text = options.files.read(path);
@@ -46,32 +46,32 @@ export function loadCorefile(path: string, options: LoadOptions): Config {
       `the Corefile cannot be read (${why}); give -conf a file that this user may read.`,
     );
   }
-  return understand({ text, source: path, files: [path] }, options);
+  return parsePieces([{ text, file: path }], [path, ...alsoWatch], options);
 }
 
 /** Understands the text of a Corefile; `source` is its path, or says where it comes from. Throws a ConfigError. */
 export function parseConfig(text: string, source: string, options: LoadOptions): Config {
-  return understand({ text, source, files: [] }, options);
+  return parsePieces([{ text, file: source }], [], options);
 }
 
-interface Written {
-  readonly text: string;
-  readonly source: string;
-  /** Where the text itself can be read again. */
-  readonly files: readonly string[];
-}
-
-function understand(written: Written, options: LoadOptions): Config {
+/** Understands a Corefile in pieces, at least one; `files` are what they were made from. Throws a ConfigError. */
+export function parsePieces(pieces: readonly Written[], files: readonly string[], options: LoadOptions): Config {
   const warnings: Diagnostic[] = [];
   try {
-    return normalise(written, options, warnings);
+    return normalise(pieces, files, options, warnings);
   } catch (error) {
     throw error instanceof ConfigError ? new ConfigError(error.at, error.sentence, warnings) : error;
   }
 }
 
-function normalise({ text, source, files }: Written, options: LoadOptions, warnings: Diagnostic[]): Config {
-  const corefile = parseCorefile(text, source, options, warnings);
+function normalise(
+  pieces: readonly Written[],
+  files: readonly string[],
+  options: LoadOptions,
+  warnings: Diagnostic[],
+): Config {
+  const source = pieces[0].file;
+  const corefile = parseCorefile(pieces, options, warnings);
   if (corefile.blocks.length === 0) {
     throw new ConfigError(
       { file: source, line: 0 },
@@ -86,7 +86,7 @@ function normalise({ text, source, files }: Written, options: LoadOptions, warni
   warnOfNxdomain(read, warnings);
   return deepFreeze({
     source,
-    sha512: hashOf([text, ...corefile.importedTexts]),
+    sha512: hashOf([...pieces.map(({ text }) => text), ...corefile.importedTexts]),
     files: [...files, ...corefile.imported],
     blocks,
     health: onlyHealth(read),

@@ -24,6 +24,8 @@ export interface ServeOptions {
   /** False: the path is the default, and its absence means the built-in configuration. */
   readonly corefileGiven: boolean;
   readonly baseCorefilePath: string;
+  /** False: the path is the default, and its absence means nothing. */
+  readonly baseCorefileGiven: boolean;
   /** It may be missing: the kube-dns ConfigMap is optional. */
   readonly kubeDnsFolder: string;
   readonly reloadWithSignal: boolean;
@@ -54,6 +56,7 @@ export function serveOptions(flags: ReadFlags, environment: Environment): ServeO
     corefilePath: readPath(flags, 'conf'),
     corefileGiven: flags.given.includes('conf'),
     baseCorefilePath: readPath(flags, 'basecorefile'),
+    baseCorefileGiven: flags.given.includes('basecorefile'),
     // As in node-cache, empty means the default.
     kubeDnsFolder: flags.text('kubednscm') || '/etc/kube-dns',
     reloadWithSignal: flags.isSet('reloadwithsignal'),
@@ -130,10 +133,11 @@ function readFirewall(text: string): Firewall {
   throw new UsageError(`-firewall "${text}" is unknown; write iptables, nftables, auto or none.`);
 }
 
+/** node-cache multiplies what it reads by a second, so its charts write `1ns` and mean one. */
 function readSyncInterval(text: string): number {
   let intervalMs: number;
   try {
-    intervalMs = parseDuration(text);
+    intervalMs = parseDuration(text.replace(/^(\d+)ns$/u, '$1s'));
   } catch (error) {
     throw new UsageError(`-syncinterval: ${(error as Error).message}`);
   }

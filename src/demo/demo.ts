@@ -122,7 +122,7 @@ export function demoCorefile(standIn: string, ports: DemoPorts): string {
     healthPort: ports.health,
     prometheusAddress: `${address}:${ports.metrics}`,
     readyAddress: `${address}:${ports.ready}`,
-    resolvConf: standIn,
+    outside: standIn,
   });
 }
 

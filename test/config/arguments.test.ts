@@ -20,7 +20,7 @@ import { ConfigError } from '../../src/config/error.js';
 import { testOptions } from './options.js';
 
 function directive(text: string): Directive {
-  return parseCorefile(`. {\n${text}\n}\n`, 'f', testOptions(), []).blocks[0].directives[0];
+  return parseCorefile([{ text: `. {\n${text}\n}\n`, file: 'f' }], testOptions(), []).blocks[0].directives[0];
 }
 function refused(run: () => unknown, message: string): void {
   assert.throws(run, (error) => {

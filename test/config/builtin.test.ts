@@ -53,7 +53,7 @@ test('health on an IPv6 address is written in brackets', () => {
 });
 test('without a cluster DNS only the resolv.conf is asked', () => {
   const config = builtinConfig(
-    { ...builtinExample, clusterDns: null, resolvConf: '/run/r' },
+    { ...builtinExample, clusterDns: null, outside: '/run/r' },
     testOptions({ '/run/r': '' }),
   );
   assert.deepEqual(

@@ -2,11 +2,23 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { check } from '../../src/config/check.js';
 import { parseConfig } from '../../src/config/load.js';
+import type { MakeOptions } from '../../src/config/template-corefile.js';
 import { testOptions } from './options.js';
+
+const make: MakeOptions = {
+  localAddresses: ['169.254.20.10', '10.96.0.10'],
+  dnsPort: 53,
+  clusterDns: { endpoint: null, missing: 'KUBE_DNS_SERVICE_HOST is not set; set it.' },
+  healthPort: 8080,
+  prometheusAddress: ':9253',
+  corefilePath: '/etc/Corefile',
+  baseCorefilePath: '/etc/coredns/Corefile.base',
+  kubeDnsFolder: '/etc/kube-dns',
+};
 
 function run(files: Readonly<Record<string, string>>, names = Object.keys(files)) {
   const lines: string[] = [];
-  const exitCode = check(names, testOptions(files), (line) => lines.push(line));
+  const exitCode = check(names, testOptions(files), make, (line) => lines.push(line));
   return { lines, exitCode };
 }
 const good = '. {\nforward . 10.0.0.1\n}\n';
@@ -38,4 +50,37 @@ test('without a file the built-in configuration is printed, and it is a Corefile
   const { lines, exitCode } = run({}, []);
   assert.equal(exitCode, 0);
   assert.equal(parseConfig(lines.join('\n'), 'printed', testOptions()).blocks.length, 4);
+});
+
+const template = '. {\n  bind __PILLAR__LOCAL__DNS__\n  forward . __PILLAR__CLUSTER__DNS__\n}\n';
+
+test('a template is shown as what it becomes, and an example stands for a cluster DNS that is not known', () => {
+  assert.deepEqual(run({ '/base': template }), {
+    lines: [
+      '/base: a template, which becomes:',
+      '. {',
+      '  bind 169.254.20.10 10.96.0.10',
+      '  forward . 192.0.2.53',
+      '}',
+      '/base: warning: 192.0.2.53 stands for the cluster DNS here: KUBE_DNS_SERVICE_HOST is not set; set it.',
+      '/base: ok, 1 server block, 0 warnings',
+    ],
+    exitCode: 0,
+  });
+});
+test('the ConfigMap of kube-dns is part of what a template becomes', () => {
+  const files = { '/base': template, '/etc/kube-dns/stubDomains': '{"acme.local": ["1.2.3.4"]}' };
+  const { lines, exitCode } = run(files, ['/base']);
+  assert.equal(exitCode, 0);
+  assert.equal(lines[0], '/base: a template, which, with /etc/kube-dns/stubDomains, becomes:');
+  assert.ok(lines.includes('acme.local:53 {'));
+  assert.equal(lines.at(-1), '/base: ok, 2 server blocks, 0 warnings');
+  const wrong = run({ ...files, '/etc/kube-dns/stubDomains': '[]' }, ['/base']);
+  assert.equal(wrong.exitCode, 2);
+  assert.match(wrong.lines.join('\n'), /^\/etc\/kube-dns\/stubDomains: error: it must be an object like [^\n]*$/u);
+});
+test('a template that is wrong fails with its line', () => {
+  const { lines, exitCode } = run({ '/base': template.replace('CLUSTER', 'CLUSTR') });
+  assert.equal(exitCode, 2);
+  assert.match(lines.join('\n'), /^\/base:3: error: __PILLAR__CLUSTR__DNS__ is no placeholder; [^\n]*$/u);
 });

@@ -8,7 +8,7 @@ import { testOptions } from './options.js';
 
 function parse(text: string) {
   const warnings: Diagnostic[] = [];
-  const { blocks } = parseCorefile(text, 'f', testOptions(), warnings);
+  const { blocks } = parseCorefile([{ text, file: 'f' }], testOptions(), warnings);
   return {
     warnings: warnings.map(({ at, message }) => `${at.line}: ${message}`),
     blocks: blocks.map(({ at, keys, directives }) => ({
@@ -69,7 +69,7 @@ test('braces too many at the end are a warning', () => {
 });
 test('an empty text has no blocks', () => assert.deepEqual(parse('# nothing\n').blocks, []));
 test('a path names where a nested directive is', () => {
-  const { blocks } = parseCorefile('. {\n a {\n  b {\n   c\n  }\n }\n}\n', 'f', testOptions(), []);
+  const { blocks } = parseCorefile([{ text: '. {\n a {\n  b {\n   c\n  }\n }\n}\n', file: 'f' }], testOptions(), []);
   assert.equal(blocks[0].directives[0].block?.[0].block?.[0].path, 'a b c');
 });
 test('any words make blocks or a ConfigError', () => {

@@ -8,7 +8,7 @@ import { testOptions } from './options.js';
 
 function expandIn(text: string, files: Readonly<Record<string, string>> = {}) {
   const warnings: Diagnostic[] = [];
-  const { tokens, imported } = expand(text, '/etc/Corefile', testOptions(files), warnings);
+  const { tokens, imported } = expand([{ text, file: '/etc/Corefile' }], testOptions(files), warnings);
   return {
     words: tokens.map((token) => token.text).join(' '),
     places: tokens.map(({ at }) => `${at.file}:${at.line}`),
@@ -81,7 +81,7 @@ test('an unset variable is an empty word and a warning; an empty one only an emp
 });
 test('a value is not looked through for more variables, and is never a brace', () => {
   const sources = { ...testOptions(), environment: { A: '{$B}', B: 'b', OPEN: '{' } };
-  const { tokens } = expand('{$A} {$OPEN}', 'f', sources, []);
+  const { tokens } = expand([{ text: '{$A} {$OPEN}', file: 'f' }], sources, []);
   assert.deepEqual(
     tokens.map(({ text, isLiteral }) => [text, isLiteral]),
     [

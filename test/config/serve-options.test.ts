@@ -26,6 +26,7 @@ test('without flags everything has the documented default', () => {
     corefilePath: '/etc/Corefile',
     corefileGiven: false,
     baseCorefilePath: '/etc/coredns/Corefile.base',
+    baseCorefileGiven: false,
     kubeDnsFolder: '/etc/kube-dns',
     reloadWithSignal: false,
     setupInterface: true,
@@ -111,7 +112,9 @@ test('the interval between looks at the node is a duration within a day', () => 
   assert.equal(optionsOf('-syncinterval', '5').syncIntervalMs, 5_000);
   assert.equal(optionsOf('-syncinterval=24h').syncIntervalMs, 86_400_000);
   refuses('-syncinterval=0', /out of range; write a duration from 1s to 24h0m0s/);
-  refuses('-syncinterval=60ns', /out of range/);
+  assert.equal(optionsOf('-syncinterval=1ns').syncIntervalMs, 1_000, "node-cache's nanosecond is a second");
+  assert.equal(optionsOf('-syncinterval=60ns').syncIntervalMs, 60_000);
+  refuses('-syncinterval=60us', /out of range/);
   refuses('-syncinterval=25h', /out of range/);
   refuses('-syncinterval=-5s', /^-syncinterval: "-5s" is negative/);
   refuses('-syncinterval=soon', /^-syncinterval: "soon" is not a duration/);

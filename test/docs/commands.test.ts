@@ -4,8 +4,10 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { check } from '../../src/config/check.js';
+import { readFlags } from '../../src/config/flag-reader.js';
 import { type Command, parseFlags } from '../../src/config/flags.js';
 import { systemLoadOptions } from '../../src/config/load.js';
+import { serveOptions } from '../../src/config/serve-options.js';
 import { builtEntry, repositoryPath } from '../corpus/repository.js';
 import { codeIn, fenced, page, pages } from './pages.js';
 
@@ -57,7 +59,9 @@ test('zerohop check finds deploy/Corefile good', () => {
   const environment = { KUBE_DNS_SERVICE_HOST: '10.96.0.10' };
   const options = { ...systemLoadOptions(53), environment };
   assert.equal(
-    check([repositoryPath('deploy', 'Corefile')], options, (line) => written.push(line)),
+    check([repositoryPath('deploy', 'Corefile')], options, serveOptions(readFlags([]), environment), (line) =>
+      written.push(line),
+    ),
     0,
   );
   assert.match(written.at(-1) ?? '', /Corefile: ok, 4 server blocks, 1 warning$/);

@@ -6,7 +6,9 @@ import { builtinConfig, builtinCorefile, builtinExample } from '../../src/config
 import type { Config } from '../../src/config/config.js';
 import { supportedDirectives } from '../../src/config/directives/known.js';
 import { type Flag, flagTable } from '../../src/config/flag-table.js';
+import { readKubeDns, stubBlocks } from '../../src/config/kube-dns.js';
 import { parseConfig } from '../../src/config/load.js';
+import { placeholders } from '../../src/config/pillars.js';
 import { checkLogFormat } from '../../src/ops/log-format.js';
 import { checkTemplates } from '../../src/resolve/templates.js';
 import { blockOf, testOptions } from '../config/options.js';
@@ -29,6 +31,20 @@ for (const { page: path, line, text } of fenced('corefile')) {
 test('the built-in configuration is printed as it is', () => {
   const [, written] = /<!-- builtin:begin -->\n```corefile\n([\s\S]*?)```/.exec(configuration) ?? [];
   assert.equal(written, builtinCorefile(builtinExample));
+});
+
+test('every placeholder of a template is documented, and no other is', () => {
+  const documented = tableRows(configuration, 'placeholder').map(([name]) => codeIn(name).join());
+  assert.deepEqual(documented.sort(), [...placeholders].sort());
+});
+
+test('the stub domain of the example becomes the block of the example', () => {
+  const part = section(configuration, '### The kube-dns ConfigMap');
+  const [, json] = /```json\n([\s\S]*?)```/.exec(part) ?? [];
+  const [, written] = /```corefile\n([\s\S]*?)```/.exec(part) ?? [];
+  const { files } = testOptions({ '/etc/kube-dns/stubDomains': json });
+  const blocks = stubBlocks(readKubeDns('/etc/kube-dns', files), { localAddresses: ['169.254.20.10'], port: 53 });
+  assert.equal(blocks.indexOf(written), 1, 'the first, behind an empty line');
 });
 
 test('deploy/Corefile is the built-in configuration with the cluster DNS from the environment', () => {

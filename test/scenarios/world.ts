@@ -110,6 +110,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     version: '0.0.0',
     setupErrors: newSetupErrors(),
     host: options.host ?? null,
+    lookEveryMs: null,
   };
   const app = await opening(clock, startApp(outsides, settings));
 

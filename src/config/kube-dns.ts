@@ -1,0 +1,135 @@
+/**
+ * The kube-dns ConfigMap as Kubernetes mounts it: a folder with a file per key. Two keys mean something here,
+ * `stubDomains` (zones that other servers answer) and `upstreamNameservers` (who is asked for everything else), both
+ * JSON, with the rules that node-cache has for them. Other keys are somebody else's.
+ */
+import path from 'node:path';
+import { upstreamsPerForwardMax } from '../limits.js';
+import { readEndpoint } from './addresses.js';
+import { ConfigError } from './error.js';
+import type { ConfigFiles } from './imports.js';
+
+export interface KubeDns {
+  readonly stubDomains: readonly StubDomain[];
+  /** `ADDRESS` or `ADDRESS:PORT`, as written; empty: none were given. */
+  readonly upstreamNameservers: readonly string[];
+}
+
+export interface StubDomain {
+  /** Lower case, without the closing dot. */
+  readonly domain: string;
+  /** `ADDRESS` or `ADDRESS:PORT`, as written; at least one. */
+  readonly servers: readonly string[];
+}
+
+/** What an absent or empty ConfigMap says. */
+export const noKubeDns: KubeDns = { stubDomains: [], upstreamNameservers: [] };
+
+/** kube-dns's own limit. */
+const upstreamNameserversMax = 3;
+const domainCharactersMax = 253;
+const labelCharactersMax = 63;
+
+/** The files in `folder` that mean something: what to watch. */
+export function kubeDnsFiles(folder: string): { readonly stubDomains: string; readonly upstreamNameservers: string } {
+  return {
+    stubDomains: path.join(folder, 'stubDomains'),
+    upstreamNameservers: path.join(folder, 'upstreamNameservers'),
+  };
+}
+
+/** What the ConfigMap in `folder` says; a file that is not there or empty says nothing. Throws a ConfigError. */
+export function readKubeDns(folder: string, files: ConfigFiles): KubeDns {
+  const at = kubeDnsFiles(folder);
+  return {
+    stubDomains: readStubDomains(at.stubDomains, files),
+    upstreamNameservers: readUpstreams(at.upstreamNameservers, files),
+  };
+}
+
+/** A server block for each stub domain, as node-cache writes it: no metrics, asked as the client asked. */
+export function stubBlocks(
+  { stubDomains }: KubeDns,
+  { localAddresses, port }: { readonly localAddresses: readonly string[]; readonly port: number },
+): string {
+  const lines = (servers: readonly string[]): string[] => [
+    'errors',
+    'cache 30',
+    `bind ${localAddresses.join(' ')}`,
+    `forward . ${servers.join(' ')}`,
+  ];
+  const block = ({ domain, servers }: StubDomain): string =>
+    `\n${domain}:${port} {\n${lines(servers)
+      .map((line) => `    ${line}\n`)
+      .join('')}}\n`;
+  return stubDomains.map(block).join('');
+}
+
+function readStubDomains(file: string, files: ConfigFiles): StubDomain[] {
+  const example = '{"acme.local": ["10.0.0.53"]}';
+  const value = readJson(file, files, example);
+  if (value === null) return [];
+  if (typeof value !== 'object' || Array.isArray(value)) fail(file, `it must be an object like ${example}.`);
+  return Object.entries(value as object).map(([domain, servers]) => {
+    if (!isDomain(domain)) {
+      fail(file, `"${domain}" is no domain; write it in lower case, with letters, digits and dashes between dots.`);
+    }
+    if (!Array.isArray(servers) || servers.length === 0) {
+      fail(file, `"${domain}" needs a list of servers, like ${example}.`);
+    }
+    if (servers.length > upstreamsPerForwardMax) {
+      fail(file, `"${domain}" has ${servers.length} servers, and ${upstreamsPerForwardMax} are possible.`);
+    }
+    return { domain, servers: servers.map((server) => readServer(file, server)) };
+  });
+}
+
+function readUpstreams(file: string, files: ConfigFiles): string[] {
+  const example = '["10.0.0.53", "10.0.0.54:5353"]';
+  const value = readJson(file, files, example);
+  if (value === null) return [];
+  if (!Array.isArray(value)) return fail(file, `it must be a list like ${example}.`);
+  if (value.length > upstreamNameserversMax) {
+    fail(file, `there are ${value.length} servers, and ${upstreamNameserversMax} are possible.`);
+  }
+  return value.map((server) => readServer(file, server));
+}
+
+/** Null where there is nothing. */
+function readJson(file: string, files: ConfigFiles, example: string): unknown {
+  if (!files.exists(file)) return null;
+  let text: string;
+  try {
+    text = files.read(file);
+  } catch (error) {
+    return fail(file, `it cannot be read: ${(error as Error).message}`);
+  }
+  try {
+    return text.trim() === '' ? null : JSON.parse(text);
+  } catch (error) {
+    const why = (error as Error).message.replace(/\s+/gu, ' ');
+    return fail(file, `it is no JSON (${why}); write it like ${example}.`);
+  }
+}
+
+/** RFC 1123's names, as Kubernetes has them: a zone is lower case, and has no underscore and no closing dot. */
+function isDomain(text: string): boolean {
+  const label = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/u;
+  return (
+    text.length <= domainCharactersMax &&
+    text.split('.').every((part) => part.length <= labelCharactersMax && label.test(part))
+  );
+}
+
+/** Names would have to be asked of somebody first, and that is us. */
+function readServer(file: string, server: unknown): string {
+  if (typeof server === 'string' && readEndpoint(server, 53) !== undefined) return server;
+  return fail(
+    file,
+    `${JSON.stringify(server)} is no server; write an IP address, or one with a port: "10.0.0.53:5353".`,
+  );
+}
+
+function fail(file: string, sentence: string): never {
+  throw new ConfigError({ file, line: 0 }, sentence);
+}

@@ -1,0 +1,166 @@
+/**
+ * Where the configuration comes from, read anew each time it is asked for: the template of -basecorefile with the
+ * kube-dns ConfigMap put in, else the file of -conf, else the built-in one. What the template becomes is written to
+ * -conf, where node-cache has it too: for people, and as the last one that was right. The program itself works from
+ * memory, so a file system that cannot be written is no obstacle. A ConfigMap that is wrong is said and counted, and
+ * what was right before it is used.
+ */
+import path from 'node:path';
+import type { Log } from '../outside/log.js';
+import type { Config } from './config.js';
+import { ConfigError } from './error.js';
+import type { Written } from './imports.js';
+import { type KubeDns, kubeDnsFiles, noKubeDns, readKubeDns } from './kube-dns.js';
+import { type LoadOptions, loadCorefile, parsePieces } from './load.js';
+import { upstreamServersPlaceholder } from './pillars.js';
+import type { ServeOptions } from './serve-options.js';
+import { fromBuiltin, fromTemplate, joined, type MakeOptions } from './template-corefile.js';
+
+export type SourceOptions = MakeOptions & Pick<ServeOptions, 'corefileGiven' | 'baseCorefileGiven'>;
+
+export interface SourceWorld {
+  readonly load: LoadOptions;
+  readonly log: Log;
+  /** Puts the text at this path, whole or not at all; throws when it cannot. */
+  write(path: string, text: string): void;
+  /** A ConfigMap is wrong; the log says how, or the ConfigError that follows. */
+  wrong(): void;
+}
+
+interface Made {
+  readonly config: Config;
+  readonly text: string;
+}
+
+/** Gives the function that reads the configuration; it throws a ConfigError when there is none to serve by. */
+export function newSource(options: SourceOptions, world: SourceWorld): () => Config {
+  const { corefilePath, baseCorefilePath: basePath, kubeDnsFolder } = options;
+  const { load, log } = world;
+  const { files } = load;
+  const kubeDnsPaths = Object.values(kubeDnsFiles(kubeDnsFolder));
+  let lastSaid = '';
+  /** The last ConfigMap that was right. */
+  let lastKubeDns = noKubeDns;
+  let lastMade = '';
+  let hasServed = false;
+  let hasHadTemplate = false;
+
+  function byTemplate(): Config {
+    hasHadTemplate = true;
+    try {
+      const template = readTemplate(basePath, load);
+      const { config, text } = withKubeDns(
+        (kubeDns) => fromTemplate(template, basePath, kubeDns, options),
+        [basePath, ...kubeDnsPaths],
+      );
+      tell(template, text);
+      keep(text);
+      return config;
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      world.wrong();
+      return lastWritten(error);
+    }
+  }
+
+  function withoutTemplate(): Config {
+    if (hasHadTemplate || options.baseCorefileGiven) {
+      const sentence = 'there is no template; mount its ConfigMap, or leave -basecorefile out.';
+      const gone = new ConfigError({ file: basePath, line: 0 }, sentence);
+      world.wrong();
+      if (hasServed) throw gone;
+      log.error(gone.message);
+    }
+    // A template that appears takes the place of both.
+    if (options.corefileGiven || files.exists(corefilePath)) return loadCorefile(corefilePath, load, [basePath]);
+    const { missing } = options.clusterDns;
+    if (missing !== null) sayOnce(`no cluster DNS, so every name is asked of /etc/resolv.conf: ${missing}`);
+    return withKubeDns((kubeDns) => fromBuiltin(kubeDns, options), [corefilePath, basePath, ...kubeDnsPaths]).config;
+  }
+
+  /** What the pieces mean with the ConfigMap as it is, or else as it last was right. */
+  function withKubeDns(piecesWith: (kubeDns: KubeDns) => readonly Written[], from: readonly string[]): Made {
+    const make = (kubeDns: KubeDns): Made => {
+      const pieces = piecesWith(kubeDns);
+      return { config: parsePieces(pieces, from, load), text: joined(pieces) };
+    };
+    try {
+      const kubeDns = readKubeDns(kubeDnsFolder, files);
+      const made = make(kubeDns);
+      lastKubeDns = kubeDns;
+      return made;
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      // Where the rest is right without it, it is the ConfigMap that is wrong.
+      const made = make(lastKubeDns);
+      const instead = lastKubeDns === noKubeDns ? 'nothing of it is used' : 'the one before is used on';
+      world.wrong();
+      log.error(`the kube-dns ConfigMap is wrong, and ${instead}: ${error.message}`);
+      return made;
+    }
+  }
+
+  function tell(template: string, text: string): void {
+    if (text === lastMade) return;
+    lastMade = text;
+    const { stubDomains, upstreamNameservers } = lastKubeDns;
+    log.info(`the Corefile is made from ${basePath}`, {
+      stubDomains: stubDomains.map(({ domain }) => domain),
+      upstreamNameservers,
+    });
+    if (upstreamNameservers.length > 0 && !template.includes(upstreamServersPlaceholder)) {
+      log.warn(`upstreamNameservers has no effect: ${basePath} has no ${upstreamServersPlaceholder}`);
+    }
+  }
+
+  function keep(text: string): void {
+    if (path.resolve(corefilePath) === path.resolve(basePath) || textOf(corefilePath, load) === text) return;
+    try {
+      world.write(corefilePath, text);
+    } catch (error) {
+      sayOnce(`${corefilePath} cannot be written, so the Corefile is used from memory: ${(error as Error).message}`);
+    }
+  }
+
+  /** At start, the Corefile that was made when the template was last right, if it was kept; else there is none. */
+  function lastWritten(error: ConfigError): Config {
+    if (hasServed || textOf(corefilePath, load) === undefined) throw error;
+    let config: Config;
+    try {
+      config = loadCorefile(corefilePath, load, [basePath, ...kubeDnsPaths]);
+    } catch {
+      throw error;
+    }
+    log.error(`the template is wrong, and ${corefilePath} serves as it was left: ${error.message}`);
+    return config;
+  }
+
+  function sayOnce(sentence: string): void {
+    if (sentence !== lastSaid) log.warn(sentence);
+    lastSaid = sentence;
+  }
+
+  return () => {
+    const config = files.exists(basePath) ? byTemplate() : withoutTemplate();
+    hasServed = true;
+    return config;
+  };
+}
+
+function readTemplate(file: string, { files }: LoadOptions): string {
+  try {
+    return files.read(file);
+  } catch (error) {
+    const why = (error as Error).message.replace(/\.$/u, '');
+    const sentence = `the template cannot be read (${why}); give -basecorefile a file that this user may read.`;
+    throw new ConfigError({ file, line: 0 }, sentence);
+  }
+}
+
+function textOf(file: string, { files }: LoadOptions): string | undefined {
+  try {
+    return files.exists(file) ? files.read(file) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -92,7 +92,7 @@ export const tcpLingerMs = 1_000;
 // Upstreams.
 export const connectTimeoutMs = 1_000;
 /** CoreDNS serves one connection's queries one after another, so few on each. */
-export const connectionInflightMax = 12;
+export const connectionInflightMax = 16;
 export const connectionsPerUpstreamMax = 64;
 /** Queries waiting for a free place on a connection of one upstream. */
 export const upstreamQueueMax = 4_096;
@@ -119,9 +119,15 @@ export const idQuarantineMs = 5_000;
 export const connectionUnsentBytesMax = 1024 * 1024;
 /**
  * Every connection of an upstream carries this many before another is opened: a slow answer holds up those behind it,
- * but each write is a system call. Of 2, 4 and 8 this halves the calls of 2 at 50 questions under way.
+ * but each write is a system call.
  */
 export const connectionInflightTarget = 4;
+/** While the upstream is fast, what is under way is spread over about this many connections, so that writes are shared. */
+export const busyConnections = 8;
+/** An upstream whose 95th percentile, waiting behind others included, is below this is fast. */
+export const fastMsMax = 10;
+/** After one connection was held up, each carries few for this long: a slow name may come again. */
+export const heldUpMs = 10_000;
 /** Connects under way to one upstream; a burst of misses is no reason for a burst of handshakes. */
 export const connectsAtOnceMax = 8;
 /** Ids given up on one connection whose answers may still come; beyond it the connection is replaced. */
@@ -142,6 +148,8 @@ export const askAgainAfterMs = 400;
 export const askAgainNextMs = 1_200;
 /** A connection that has been silent for less is not called slow: a busy machine does that. */
 export const slowAfterMsMin = 2;
+/** Nor is one held up that has been silent for less, whatever the upstream's pace. */
+export const heldUpAfterMsMin = 10;
 /** Questions asked again while their answer is still owed, as a share of those asked in the window before. */
 export const askAgainShare = 0.1;
 export const askAgainWindowMs = 10_000;

@@ -22,7 +22,7 @@ import { systemLook } from './config/watch.js';
 import type { HostWish } from './host/host.js';
 import { configMapPeriodMs } from './limits.js';
 import { ListenError } from './listen/listeners.js';
-import { openStreamSocket } from './listen/socket.js';
+import { acknowledger, openStreamSocket } from './listen/socket.js';
 import { chooseSystemCalls } from './listen/system-calls.js';
 import { startHttp } from './ops/http.js';
 import { checkLogFormat } from './ops/log-format.js';
@@ -94,7 +94,7 @@ async function startWith(log: Logger, settings: Settings, threads: number): Prom
   const bindStream: BindStream | undefined = calls === null ? undefined : (wish) => openStreamSocket(calls, wish);
   const bindHttp = bindStream && ((at: Endpoint) => bindStream({ at, ipv6Only: 'no', sharedWith: 'nobody' }));
   const outsides: Outsides = {
-    network: (failures) => nodeNetwork(failures, bindStream),
+    network: (failures) => nodeNetwork(failures, bindStream, calls === null ? undefined : acknowledger(calls)),
     clock: systemClock(),
     random: systemRandom(),
     log,

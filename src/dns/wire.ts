@@ -144,10 +144,16 @@ export function sameName(one: Uint8Array, oneAt: number, other: Uint8Array, othe
   return true;
 }
 
+const shortBytes = 96;
+
 /**
  * The bytes from `from` up to `end` as bytes of their own. Not `slice`: a Buffer's gives another view of the same
  * memory, and packets come as Buffers.
  */
 export function copyOf(bytes: Uint8Array, from: number, end: number): Uint8Array {
-  return new Uint8Array(bytes.subarray(from, end));
+  const copy = new Uint8Array(end - from);
+  // A view to copy from costs more than copying so few bytes one by one.
+  if (copy.length <= shortBytes) for (let at = 0; at < copy.length; at++) copy[at] = bytes[from + at];
+  else copy.set(bytes.subarray(from, end));
+  return copy;
 }

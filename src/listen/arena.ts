@@ -16,7 +16,8 @@ const addressBytes = 32;
 const controlBytes = 48;
 /** Words of a peer: its address, then the control message with ours. */
 export const peerWords = (addressBytes + controlBytes) / 4;
-const addressWords = addressBytes / 4;
+/** Words of a peer without a control message. */
+export const peerAddressWords = addressBytes / 4;
 
 // struct mmsghdr on 64-bit Linux, in words.
 const atName = 0;
@@ -104,9 +105,9 @@ export class Datagrams {
     words[header + atNameBytes] = nameBytes;
     words[header + atControlBytes] = control;
     words[this.#vectorsFrom + index * (vectorBytes / 4) + 2] = length;
-    const count = control === 0 ? addressWords : peerWords;
+    const count = control === 0 ? peerAddressWords : peerWords;
     for (let word = 0; word < count; word++) words[to + word] = from[at + word];
-    if (control !== 0) forgetLink(words, to + addressWords);
+    if (control !== 0) forgetLink(words, to + peerAddressWords);
   }
 }
 

@@ -9,7 +9,7 @@
  * Positions count bytes from the start and run over; an entry never wraps: what is left at the end is skipped.
  */
 import { receiveSlotBytes, ringBytes } from '../limits.js';
-import { type Datagrams, peerWords } from './arena.js';
+import { type Datagrams, peerAddressWords, peerWords } from './arena.js';
 
 /** A question to be answered, or one that has its answer and is to be asked again in good time. */
 export const kindQuestion = 0;
@@ -148,11 +148,12 @@ export class RingReader {
     return true;
   }
 
-  /** The entry's peer as words of its own. */
+  /** The entry's peer as words of its own; without a control message its address alone, which V8 keeps in its heap. */
   peer(): Int32Array {
+    const { words } = this.#ring;
     const from = this.#entry + atPeer;
-    const peer = new Int32Array(peerWords);
-    for (let word = 0; word < peerWords; word++) peer[word] = this.#ring.words[from + word];
+    const peer = new Int32Array(this.controlBytes === 0 ? peerAddressWords : peerWords);
+    for (let word = 0; word < peer.length; word++) peer[word] = words[from + word];
     return peer;
   }
 }

@@ -107,6 +107,12 @@ function setBuffers({ set }: Options): void {
   }
 }
 
+/** Has the kernel acknowledge at once what a TCP socket has received, this time only. Errors are nobody's business. */
+export function acknowledger(calls: SystemCalls): (fd: number) => void {
+  const on = new Int32Array([1]);
+  return (fd) => void calls.setOption(fd, linux.tcpLevel, linux.tcpQuickAcknowledge, on);
+}
+
 /** The result, or the error as Node.js would throw it. */
 function must(call: string, result: number): number {
   if (result >= 0) return result;

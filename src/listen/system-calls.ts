@@ -31,6 +31,8 @@ export const linux = {
   ipv6Only: 26,
   ipv6ReceivePacketInfo: 49,
   ipv6FreeBind: 78,
+  tcpLevel: 6,
+  tcpQuickAcknowledge: 12,
   /** MSG_DONTWAIT, MSG_WAITFORONE. */
   dontWait: 0x40,
   waitForOne: 0x10000,

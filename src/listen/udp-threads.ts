@@ -14,7 +14,7 @@ import type { SocketOrder } from './orders.js';
 import { type Peer, Replies } from './replies.js';
 import { kindRefresh, type RingReader } from './ring.js';
 import { openSocket } from './socket.js';
-import { decodeSocketAddress } from './socket-address.js';
+import { endpointOf } from './socket-address.js';
 import type { SystemCalls } from './system-calls.js';
 import { AnsweringThread, type ThreadWorld } from './thread.js';
 import type { UdpListener } from './udp-portable.js';
@@ -250,8 +250,7 @@ class ThreadAsker<Table> implements Asker {
   }
 
   get remote(): Endpoint {
-    const { words } = this.#peer;
-    this.#remote ??= decodeSocketAddress(new Uint8Array(words.buffer));
+    this.#remote ??= endpointOf(this.#peer.words);
     return this.#remote;
   }
 

@@ -38,6 +38,11 @@ export interface Stream {
   /** Stops and resumes delivery of `data`. */
   pause(): void;
   resume(): void;
+  /**
+   * Lets the peer know at once that its bytes have come, where that can be done. A peer that keeps small messages
+   * together (RFC 896) does not send the next before it knows, and a system may wait 40 ms with saying so.
+   */
+  acknowledge?(): void;
   /** Sends what is queued, then FIN. */
   end(): void;
   /** Drops the connection at once. */

@@ -44,8 +44,14 @@ const listenBacklog = 511;
 /** Reads of all connections that we open go here: the bytes are borrowed, so one buffer is enough. */
 const readBufferBytes = 64 * 1024;
 
-/** The machine's network. Without `bindStream` TCP listeners are bound as Node.js binds them. */
-export function nodeNetwork(failures: NetworkFailures, bindStream?: BindStream): Network {
+/** Has the kernel acknowledge at once what a TCP connection has received. */
+export type Acknowledge = (fd: number) => void;
+
+/**
+ * The machine's network. Without `bindStream` TCP listeners are bound as Node.js binds them; without `acknowledge`
+ * what connections receive is acknowledged when the kernel sees fit.
+ */
+export function nodeNetwork(failures: NetworkFailures, bindStream?: BindStream, acknowledge?: Acknowledge): Network {
   const datagramPorts = new HeldPorts();
   const streamPorts = new HeldPorts();
   const connectTls = tlsConnector();
@@ -58,7 +64,7 @@ export function nodeNetwork(failures: NetworkFailures, bindStream?: BindStream):
     listenStreams: (at, accepted) =>
       withoutIpv6(at, (there) => listenStreams(there, accepted, streamPorts, failures.acceptFailed, bindStream)),
     connectStream(to, events, sourceAddress, tls) {
-      if (tls === undefined) return connectStream(to, events, sourceAddress, readBuffer);
+      if (tls === undefined) return connectStream(to, events, sourceAddress, { readBuffer, acknowledge });
       const socket = connectTls(to, tls, sourceAddress);
       socket.once('secureConnect', () => events.opened?.());
       socket.on('data', (bytes) => events.data(bytes));
@@ -81,7 +87,7 @@ function listenStreams(
   bindStream: BindStream | undefined,
 ): Promise<Listener> {
   const server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: unsentBytesHigh }, (socket) => {
-    const stream = new NodeStream(socket);
+    const stream = new NodeStream(socket, plainEndpoint(socket.remoteAddress ?? '', socket.remotePort ?? 0));
     // A client that is gone before we look has no address.
     if (socket.remoteAddress === undefined) {
       socket.on('error', acceptFailed);
@@ -127,7 +133,7 @@ function connectStream(
   to: Endpoint,
   events: StreamEvents,
   sourceAddress: string | undefined,
-  readBuffer: Buffer,
+  { readBuffer, acknowledge }: { readonly readBuffer: Buffer; readonly acknowledge: Acknowledge | undefined },
 ): Stream {
   const options: TcpNetConnectOpts & { writableHighWaterMark: number } = {
     host: to.address,
@@ -148,7 +154,7 @@ function connectStream(
   const socket = connect(options);
   socket.once('connect', () => events.opened?.());
   watch(socket, events);
-  return new NodeStream(socket, to);
+  return new NodeStream(socket, to, acknowledge);
 }
 
 /** The events that accepted and opened connections have in common. */
@@ -165,10 +171,19 @@ function watch(socket: TcpSocket, events: StreamEvents): void {
 class NodeStream implements Stream {
   readonly remote: Endpoint;
   readonly #socket: TcpSocket;
+  readonly #acknowledge: Acknowledge | undefined;
 
-  constructor(socket: TcpSocket, remote = plainEndpoint(socket.remoteAddress ?? '', socket.remotePort ?? 0)) {
+  constructor(socket: TcpSocket, remote: Endpoint, acknowledge?: Acknowledge) {
     this.#socket = socket;
     this.remote = remote;
+    this.#acknowledge = acknowledge;
+  }
+
+  acknowledge(): void {
+    // Node.js has no documented way to the descriptor; should this one go, nothing but a little time is lost.
+    const { _handle: handle } = this.#socket as { readonly _handle?: { readonly fd?: number } | null };
+    const fd = handle?.fd ?? -1;
+    if (fd >= 0) this.#acknowledge?.(fd);
   }
 
   get unsentBytes(): number {

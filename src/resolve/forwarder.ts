@@ -2,6 +2,7 @@
  * The spine's waiting half, in the control lane: what could not be answered at once is made by a template, joins an
  * identical question, or is asked upstream. Every waiter gets exactly one answer; `settle.ts` says which.
  */
+import type { BlockRef } from '../cache/blocks.js';
 import { withAliasAnswer } from '../dns/alias.js';
 import type { ExtendedError } from '../dns/answer.js';
 import { questionForType, questionOf } from '../dns/query.js';
@@ -14,7 +15,7 @@ import type { Outcome, Request } from '../upstream/ask.js';
 import { keyOf } from './answer-now.js';
 import { extendedErrorOf } from './lane.js';
 import { type LoopWatch, typeHinfo } from './loop.js';
-import { type Pending, PendingTable, pendingId, type Waiter } from './pending.js';
+import { hashOf, type Pending, PendingTable, type Waiter } from './pending.js';
 import type { Made } from './route.js';
 import { Settler, type SettleWorld } from './settle.js';
 import { aaaaForward, type ServedZone } from './zones.js';
@@ -39,8 +40,6 @@ export class Forwarder {
   /** Those with a stale answer at hand whose clients still wait. */
   readonly #impatient = new Set<Pending>();
   #sweeper: Timer | null = null;
-  /** Answers by template whose alias had to be asked for, so far. */
-  #followed = 0;
 
   constructor(world: ForwarderWorld) {
     this.#world = world;
@@ -72,8 +71,8 @@ export class Forwarder {
       pending.waiters.push(waiter);
       return this.#settleMade(pending, made, asker.transport);
     }
-    const running = this.#table.get(pending.id);
-    if (running !== undefined) return this.#join(running, waiter, nowMs);
+    const running = this.#table.find(pending);
+    if (running !== null) return this.#join(running, waiter, nowMs);
     pending.waiters.push(waiter);
     this.#ask(pending, asker.transport);
   }
@@ -83,7 +82,7 @@ export class Forwarder {
     const { lane } = this.#world;
     const zone = lane.zone!;
     const pending = this.#question(zone, packet, nowMs, 'answer');
-    if (this.#table.get(pending.id) !== undefined || !this.#table.hasRoom) return;
+    if (this.#table.find(pending) !== null || !this.#table.hasRoom) return;
     lane.counters.zones[lane.counters.zoneBase(zone.ordinal) + zonePlaces.prefetches]++;
     const made = pending.route.make === null ? null : pending.route.make(packet, lane, asker);
     // Over TCP, as CoreDNS does it: what is kept for all must not be cut for one.
@@ -105,11 +104,10 @@ export class Forwarder {
 
   /** A stub resolver follows no alias; it gets what the alias leads to along with it, if that can be had. */
   #follow(pending: Pending, alias: Alias, transport: Transport): void {
-    // An id that nobody can join: what a template says may depend on who asks.
-    const following: Pending = { ...pending, id: `follows ${this.#followed++}` };
+    const following: Pending = { ...pending, isJoinable: false };
     if (!this.#take(following)) return;
     const { message, error } = alias;
-    pending.route.ask(this.#request(alias.follow, pending.recursionDesired, transport), (target) => {
+    pending.route.ask(this.#request(pending, alias.follow, transport), (target) => {
       const isWhole = target.ok && isAnswered(target.message);
       const whole = isWhole ? withAliasAnswer(message, target.message) : message;
       const outcome: Outcome = { ok: true, message: whole, from: 'template' };
@@ -122,19 +120,25 @@ export class Forwarder {
     const question = wants === 'aaaa' ? questionForType(packet, query, typeA) : questionOf(packet, query);
     const key = keyOf(query);
     const recursionDesired = (query.flags & flagRd) !== 0;
-    const id = pendingId(question, { zoneId: zone.zoneId, key, recursionDesired });
-    const hasStale = this.#settler.findUsable({ zone, question, key }) !== 0;
+    const { zoneId } = zone;
     return {
-      id,
+      question,
+      zoneId,
+      key,
+      recursionDesired,
+      hash: hashOf(question, zoneId, key, this.#world.lane.blocks.seed),
+      isJoinable: true,
       zone,
       route: this.#world.routes.get(zone)!,
-      key,
-      question,
-      recursionDesired,
       startedAtMs: nowMs,
-      hasStale,
+      hasStale: this.#settler.findUsable(zone, question, key) !== 0,
       waiters: [],
+      next: null,
     };
+  }
+
+  #usableFor({ zone, question, key }: Pending): BlockRef {
+    return this.#settler.findUsable(zone, question, key);
   }
 
   #countMiss(zone: ServedZone): void {
@@ -149,7 +153,7 @@ export class Forwarder {
     const { counters } = this.#world.lane;
     const patienceMs = running.route.keep?.patienceMs ?? Number.POSITIVE_INFINITY;
     if (running.hasStale && nowMs >= running.startedAtMs + patienceMs) {
-      const stale = this.#settler.findUsable(running);
+      const stale = this.#usableFor(running);
       if (stale !== 0) return this.#settler.sendUsable(running.zone, [waiter], stale, 'stalePatience');
     }
     if (this.#table.join(running, waiter)) {
@@ -163,16 +167,17 @@ export class Forwarder {
 
   /** Nobody more may wait: what is known, though it be stale, is better than a failure. */
   #turnAway(pending: Pending, waiter: Waiter): void {
-    const usable = this.#settler.findUsable(pending);
+    const usable = this.#usableFor(pending);
     if (usable === 0) this.#settler.sendFailure(waiter, 'no-room');
     else this.#settler.sendUsable(pending.zone, [waiter], usable, 'staleOnFailure');
   }
 
   /** A request on behalf of the query that the lane has in hand. */
-  #request(question: Uint8Array, recursionDesired: boolean, transport: Transport): Request {
+  #request(pending: Pending, question: Uint8Array, transport: Transport): Request {
     const { checkingDisabled, dnssecOk } = this.#world.lane.query;
     const clientTransport = transport === overTcp ? 'tcp' : 'udp';
-    return { question, recursionDesired, checkingDisabled, dnssecOk, clientTransport };
+    const { recursionDesired } = pending;
+    return { question, recursionDesired, checkingDisabled, dnssecOk, clientTransport, client: clientOf(pending) };
   }
 
   /** Puts a question with its waiter into the table; without room the waiter is told so. */
@@ -191,9 +196,7 @@ export class Forwarder {
 
   #ask(pending: Pending, transport: Transport): void {
     if (!this.#take(pending)) return;
-    const client = clientOf(pending);
-    const asked = this.#request(pending.question, pending.recursionDesired, transport);
-    const request = client === undefined ? asked : { ...asked, client };
+    const request = this.#request(pending, pending.question, transport);
     if (pending.hasStale && pending.waiters.length > 0) this.#watchPatience(pending);
     pending.route.ask(request, (outcome) => this.#finish(pending, outcome));
   }
@@ -216,7 +219,7 @@ export class Forwarder {
     for (const pending of this.#impatient) {
       if (nowMs < pending.startedAtMs + pending.route.keep!.patienceMs) continue;
       this.#impatient.delete(pending);
-      const stale = this.#settler.findUsable(pending);
+      const stale = this.#usableFor(pending);
       if (stale === 0) continue;
       this.#settler.sendUsable(pending.zone, this.#table.takeWaiters(pending), stale, 'stalePatience');
     }

@@ -2,7 +2,8 @@
  * Questions that are being asked, and who waits for each: identical ones are asked once. A question leaves the table
  * in one place, when its outcome is there; everything that waits is bounded here.
  */
-import { lower } from '../dns/wire.js';
+import { hashQuestion } from '../cache/blocks.js';
+import { sameName } from '../dns/wire.js';
 import { clientWaitersLeast, pendingMax, waitersMax, waitersPerQuestionMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Route } from './route.js';
@@ -19,56 +20,79 @@ export interface Waiter {
   readonly wants: 'answer' | 'aaaa';
 }
 
-/** One question under way. */
-export interface Pending {
-  readonly id: string;
-  readonly zone: ServedZone;
-  /** As it was when the question was asked; a reload may have changed it since. */
-  readonly route: Route;
-  readonly key: number;
-  /** Name, type and class as first asked. */
-  readonly question: Uint8Array;
-  readonly recursionDesired: boolean;
-  readonly startedAtMs: number;
-  /** There was an answer past its expiry that will do if the upstream is slow. */
-  readonly hasStale: boolean;
-  waiters: Waiter[];
-}
-
-/** What tells questions apart, besides the name's case. */
+/** What tells questions apart, and the question as first asked: name, type and class. */
 export interface Identity {
+  readonly question: Uint8Array;
   readonly zoneId: number;
   readonly key: number;
   readonly recursionDesired: boolean;
 }
 
-export function pendingId(question: Uint8Array, identity: Identity): string {
-  let text = `${identity.zoneId}/${identity.key}/${identity.recursionDesired ? 'rd' : ''}/`;
-  for (let at = 0; at < question.length; at++) text += String.fromCharCode(lower[question[at]]);
-  return text;
+/** One question under way. */
+export interface Pending extends Identity {
+  /** `hashOf` its identity. */
+  readonly hash: number;
+  /** False where an answer may depend on who asks: nobody joins it. */
+  readonly isJoinable: boolean;
+  readonly zone: ServedZone;
+  /** As it was when the question was asked; a reload may have changed it since. */
+  readonly route: Route;
+  readonly startedAtMs: number;
+  /** There was an answer past its expiry that will do if the upstream is slow. */
+  readonly hasStale: boolean;
+  waiters: Waiter[];
+  /** The next with the same place in the table; the table's own. */
+  next: Pending | null;
 }
 
+/** The same for the same question in any spelling. `seed` keeps clients from choosing names that fall together. */
+export function hashOf(question: Uint8Array, zoneId: number, key: number, seed: number): number {
+  return hashQuestion(question, 0, question.length, seed, (zoneId << 2) | key);
+}
+
+function isSame(one: Identity, other: Identity): boolean {
+  if (one.zoneId !== other.zoneId || one.key !== other.key || one.recursionDesired !== other.recursionDesired) {
+    return false;
+  }
+  const { question } = other;
+  const typeAt = question.length - 4;
+  if (one.question.length !== question.length) return false;
+  for (let at = typeAt; at < question.length; at++) if (one.question[at] !== question[at]) return false;
+  return sameName(one.question, 0, question, 0, typeAt);
+}
+
+/** Chains; a power of two. */
+const places = pendingMax / 4;
+
+/**
+ * Not a Map: where thousands of short-lived entries come and go, each table that a Map outgrows keeps the next one
+ * and what was in it alive until the next full collection, which cost a quarter of a miss.
+ */
 export class PendingTable {
-  readonly #pending = new Map<string, Pending>();
+  readonly #places: (Pending | null)[] = new Array(places).fill(null);
+  #size = 0;
   #waiters = 0;
   /** Waiters by the client's address; none is 0, so there are no more of them than waiters. */
   readonly #ofClient = new Map<string, number>();
 
   get size(): number {
-    return this.#pending.size;
+    return this.#size;
   }
 
   get waiters(): number {
     return this.#waiters;
   }
 
-  get(id: string): Pending | undefined {
-    return this.#pending.get(id);
+  /** The one under way for the same question, that may be joined. */
+  find(wanted: Pick<Pending, keyof Identity | 'hash'>): Pending | null {
+    let one = this.#places[wanted.hash & (places - 1)];
+    while (one !== null && !(one.hash === wanted.hash && one.isJoinable && isSame(one, wanted))) one = one.next;
+    return one;
   }
 
   /** Whether another question, with a waiter, may be added. */
   get hasRoom(): boolean {
-    return this.#pending.size < pendingMax && this.#waiters < waitersMax;
+    return this.#size < pendingMax && this.#waiters < waitersMax;
   }
 
   /**
@@ -77,11 +101,14 @@ export class PendingTable {
    */
   hasShareFor(client: string): boolean {
     const has = this.#ofClient.get(client) ?? 0;
-    return has < Math.max(clientWaitersLeast, pendingMax - this.#pending.size);
+    return has < Math.max(clientWaitersLeast, pendingMax - this.#size);
   }
 
   add(pending: Pending): void {
-    this.#pending.set(pending.id, pending);
+    const place = pending.hash & (places - 1);
+    pending.next = this.#places[place];
+    this.#places[place] = pending;
+    this.#size++;
     for (const waiter of pending.waiters) this.#count(waiter, 1);
   }
 
@@ -103,7 +130,17 @@ export class PendingTable {
 
   /** Takes the question out; who removes it completes it. */
   remove(pending: Pending): Waiter[] {
-    this.#pending.delete(pending.id);
+    const place = pending.hash & (places - 1);
+    let before: Pending | null = null;
+    let one = this.#places[place];
+    while (one !== pending) {
+      before = one;
+      one = one!.next;
+    }
+    if (before === null) this.#places[place] = pending.next;
+    else before.next = pending.next;
+    pending.next = null;
+    this.#size--;
     return this.takeWaiters(pending);
   }
 
@@ -113,9 +150,5 @@ export class PendingTable {
     if (count === 0) this.#ofClient.delete(client);
     else this.#ofClient.set(client, count);
     this.#waiters += change;
-  }
-
-  [Symbol.iterator](): Iterator<Pending> {
-    return this.#pending.values();
   }
 }

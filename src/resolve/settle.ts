@@ -58,7 +58,7 @@ export class Settler {
     const rcode = message === null ? rcodeServFail : message.rcode;
     const good = rcode === rcodeNoError || rcode === rcodeNxDomain;
     if (!good || (route.keep?.preferPositive && denies(this.#normaliser.out))) {
-      const usable = this.findUsable(pending);
+      const usable = this.findUsable(pending.zone, pending.question, pending.key);
       const better = usable !== 0 && (!good || this.#world.lane.blocks.kind(usable) === kindSuccess);
       if (better) return this.#settleUsable(pending, waiters, usable);
     }
@@ -75,8 +75,7 @@ export class Settler {
   }
 
   /** The answer that may be used for this question where its upstream has none: fresh, or stale and that allowed; or 0. */
-  findUsable(pending: Pick<Pending, 'question' | 'zone' | 'key'>): BlockRef {
-    const { zone, question, key } = pending;
+  findUsable(zone: ServedZone, question: Uint8Array, key: number): BlockRef {
     if (zone.cache === null) return 0;
     const { blocks } = this.#world.lane;
     this.#lookup.set(question, headerBytes);

@@ -13,7 +13,7 @@ export interface Request {
   /** How the client asked; a forward with transport `client` asks in the same way. */
   readonly clientTransport: 'udp' | 'tcp';
   /** Who asked, so that what waits is served in turns; all that have none are one client. */
-  readonly client?: string;
+  readonly client?: string | undefined;
 }
 
 export type Failure =

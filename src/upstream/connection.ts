@@ -105,6 +105,16 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     return this.#silentSinceMs !== notSilent && nowMs - this.#silentSinceMs >= this.#place.pace.slowMs;
   }
 
+  /** It has been silent for so long that a question before the others must be what takes the time. */
+  isHeldUp(nowMs: number): boolean {
+    return this.#silentSinceMs !== notSilent && nowMs - this.#silentSinceMs >= this.#place.pace.heldUpMs;
+  }
+
+  /** What it was given in this turn leaves when the turn ends. */
+  get hasUnwritten(): boolean {
+    return this.#unwritten.length > 0;
+  }
+
   /** Whether it may be given another request, where it is to carry no more than `requestsMax` in its life. */
   takes(requestsMax: number, nowMs: number): boolean {
     if (this.#state === 'closed' || this.#retired || this.#inflight >= connectionInflightMax) return false;
@@ -193,6 +203,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     this.#frames.push(bytes, this.#receive);
     if (this.#isClosed()) return;
     this.#silentSinceMs = this.#inflight === 0 ? notSilent : this.#nowMs;
+    if (this.#inflight > 0) this.#stream.acknowledge?.();
     if (this.#retired && this.#inflight === 0) this.close(this.#nowMs);
     else this.#owner.answered(this, this.#nowMs);
   }

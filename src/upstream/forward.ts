@@ -41,7 +41,8 @@ export class Forward implements QuestionHome {
   readonly #responsibility: Responsibility;
   readonly #placeSettings: PlaceSettings;
   readonly #upstreamSettings: UpstreamSettings;
-  readonly #questions = new Set<Question>();
+  /** Each knows its place. Not a Set, for the reason that PendingTable is not a Map. */
+  readonly #questions: Question[] = [];
   /** Those with these addresses, in the order written, then those by name, then those learned by `endpoints`. */
   #upstreams: readonly Upstream[] = [];
   #fixed: readonly UpstreamEndpoint[] = [];
@@ -78,12 +79,12 @@ export class Forward implements QuestionHome {
 
   /** Questions under way. */
   get inflight(): number {
-    return this.#questions.size;
+    return this.#questions.length;
   }
 
   /** Whether an upstream may still be needed soon: it is asked, or looked after. */
   get isBusy(): boolean {
-    return this.#questions.size > 0 || this.#all().some((upstream) => upstream.health.isProbing);
+    return this.#questions.length > 0 || this.#all().some((upstream) => upstream.health.isProbing);
   }
 
   /** Connections and sockets that are open. */
@@ -98,21 +99,23 @@ export class Forward implements QuestionHome {
   /** Asks, or says why not; `done` is then not called. At least one upstream is there. */
   ask(request: Request, askedAtMs: number, done: (outcome: Outcome) => void): Refusal | null {
     const { concurrentMax } = this.config;
-    if (concurrentMax > 0 && this.#questions.size >= concurrentMax) {
+    if (concurrentMax > 0 && this.#questions.length >= concurrentMax) {
       this.world.counters.count('forwardMaxConcurrentRejects');
       return refusal(`concurrent queries exceeded maximum ${concurrentMax}`);
     }
-    if (this.#questions.size >= pendingMax) return refusal(`more than ${pendingMax} questions wait`);
+    if (this.#questions.length >= pendingMax) return refusal(`more than ${pendingMax} questions wait`);
     const nowMs = this.world.clock.nowMs();
     this.#learn(nowMs);
-    this.#start({ request, askedAtMs, upstreams: this.#upstreams, learned: this.#learnedCount }, nowMs, done);
+    const upstreams = this.#upstreams;
+    this.#start({ request, askedAtMs, upstreams, learned: this.#learnedCount, number: this.#number() }, nowMs, done);
     return null;
   }
 
   /** Asks this upstream and no other, as a probe does. */
   askOnly(upstream: Upstream, request: Request, done: (outcome: Outcome) => void): void {
     const nowMs = this.world.clock.nowMs();
-    this.#start({ request, askedAtMs: nowMs, upstreams: [upstream], learned: 0 }, nowMs, done);
+    const upstreams = [upstream];
+    this.#start({ request, askedAtMs: nowMs, upstreams, learned: 0, number: this.#number() }, nowMs, done);
   }
 
   /** Those found to send questions back may be asked again; not those that are ourselves. */
@@ -120,16 +123,24 @@ export class Forward implements QuestionHome {
     for (const { stats, endpoint } of this.#upstreams) stats.looping = this.world.isOwn(endpoint);
   }
 
-  #start(asked: Omit<Asked, 'number'>, nowMs: number, done: (outcome: Outcome) => void): void {
+  #number(): number {
     const number = this.#askedCount;
     this.#askedCount = (this.#askedCount + 1) % 2 ** 30;
-    const question = new Question(this, { ...asked, number }, done);
-    this.#questions.add(question);
+    return number;
+  }
+
+  #start(asked: Asked, nowMs: number, done: (outcome: Outcome) => void): void {
+    const question = new Question(this, asked, done);
+    question.place = this.#questions.length;
+    this.#questions.push(question);
     question.start(nowMs);
   }
 
   finished(question: Question): void {
-    this.#questions.delete(question);
+    const last = this.#questions.pop()!;
+    if (last === question) return;
+    last.place = question.place;
+    this.#questions[question.place] = last;
   }
 
   /** Asks these from now on. Those that stay keep their connections; the others finish what they were asked. */
@@ -168,7 +179,7 @@ export class Forward implements QuestionHome {
         const upstreams = this.#upstreams.slice(0, Math.min(this.#fixed.length, this.#upstreams.length));
         if (upstreams.length === 0) return false;
         const nowMs = this.world.clock.nowMs();
-        this.#start({ request, askedAtMs: nowMs, upstreams, learned: 0 }, nowMs, done);
+        this.#start({ request, askedAtMs: nowMs, upstreams, learned: 0, number: this.#number() }, nowMs, done);
         return true;
       },
       changed: () => this.#rebuild(this.world.clock.nowMs()),
@@ -187,7 +198,7 @@ export class Forward implements QuestionHome {
   }
 
   sweep(nowMs: number): void {
-    for (const question of this.#questions) question.sweep(nowMs);
+    this.#each((question) => question.sweep(nowMs));
     for (const upstream of this.#all()) upstream.sweep(nowMs);
     this.#learn(nowMs);
     if (this.#leaving.length === 0) return;
@@ -200,9 +211,16 @@ export class Forward implements QuestionHome {
 
   /** Ends every question and closes every connection. */
   stop(nowMs: number): void {
-    for (const question of this.#questions) question.cancel('the upstream is no longer asked');
+    this.#each((question) => question.cancel('the upstream is no longer asked'));
     for (const upstream of this.#all()) upstream.close(nowMs);
     this.#leaving = [];
+  }
+
+  /** From the end on: whoever takes the place of one that ends on the way has been seen. */
+  #each(visit: (question: Question) => void): void {
+    for (let place = this.#questions.length - 1; place >= 0; place--) {
+      if (place < this.#questions.length) visit(this.#questions[place]);
+    }
   }
 
   #all(): readonly Upstream[] {

@@ -3,7 +3,7 @@
  * are asked again, and from when on one of its connections is slower than the others. Two plain numbers, moved a little by each
  * answer; nothing is kept of the answers themselves.
  */
-import { askAgainAfterMs, askAgainAfterMsMin, slowAfterMsMin } from '../limits.js';
+import { askAgainAfterMs, askAgainAfterMsMin, heldUpAfterMsMin, slowAfterMsMin } from '../limits.js';
 
 /** In balance when one answer in twenty is slower: `up` moves nineteen times as far as `down`. */
 const upFactor = 1.1;
@@ -45,5 +45,10 @@ export class Pace {
   /** A connection silent for longer than this is held up by something: others are used first. */
   get slowMs(): number {
     return Math.max(slowAfterMsMin, 2 * this.#p95Ms);
+  }
+
+  /** A connection silent for longer than this has come upon a question that takes time, not upon a busy moment. */
+  get heldUpMs(): number {
+    return heldUpAfterMsMin + 2 * this.#p95Ms;
   }
 }

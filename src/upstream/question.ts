@@ -26,8 +26,10 @@ import { waysTried } from './ways.js';
 const never = Number.POSITIVE_INFINITY;
 
 export class Question implements Asker, AtTurnEnd {
+  /** Its place among the home's questions; the home's own. */
+  place = 0;
+  readonly request: Request;
   readonly #home: QuestionHome;
-  readonly #asked: Asked;
   readonly #done: (outcome: Outcome) => void;
   readonly #deadlineAtMs: number;
   /** Those that are out. */
@@ -57,17 +59,13 @@ export class Question implements Asker, AtTurnEnd {
   constructor(home: QuestionHome, asked: Asked, done: (outcome: Outcome) => void) {
     const { settings } = home;
     this.#home = home;
-    this.#asked = asked;
+    this.request = asked.request;
     this.#done = done;
     this.#deadlineAtMs = asked.askedAtMs + settings.deadlineMs;
     this.#transport = settings.transport === 'client' ? asked.request.clientTransport : settings.transport;
     this.#isFixed = settings.transport === 'tcp';
     this.#rounds = new Rounds(asked.upstreams, asked.number, asked.learned);
     this.#triesChargedMax = settings.connectAttemptsMax || Math.max(triesChargedLeast, 2 * asked.upstreams.length);
-  }
-
-  get request(): Request {
-    return this.#asked.request;
   }
 
   start(nowMs: number): void {

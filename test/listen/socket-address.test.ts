@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { isIPv6 } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decodeSocketAddress, encodeSocketAddress, familyAt } from '../../src/listen/socket-address.js';
+import { decodeSocketAddress, encodeSocketAddress, endpointOf, familyAt } from '../../src/listen/socket-address.js';
 
 test('an IPv4 endpoint is a sockaddr_in', () => {
   const bytes = encodeSocketAddress({ address: '169.254.20.10', port: 53 });
@@ -28,6 +28,23 @@ test('what is written is read again', () => {
       const once = decodeSocketAddress(encodeSocketAddress({ address: text, port }));
       assert.deepEqual(decodeSocketAddress(encodeSocketAddress(once)), once);
       assert.equal(once.port, port);
+    }),
+  );
+});
+
+test('the words of a peer say what its bytes say, however many neighbours have been seen', () => {
+  const address = fc.oneof(
+    fc.ipV4(),
+    fc.ipV6().filter(isIPv6),
+    fc.nat(255).map((last) => `10.244.0.${last}`),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.tuple(address, fc.nat(65535)), { size: 'max', maxLength: 50 }), (peers) => {
+      for (const [text, port] of peers) {
+        const bytes = new Uint8Array(80);
+        bytes.set(encodeSocketAddress({ address: text, port }));
+        assert.deepEqual(endpointOf(new Int32Array(bytes.buffer)), decodeSocketAddress(bytes));
+      }
     }),
   );
 });

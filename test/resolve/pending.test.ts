@@ -1,30 +1,76 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import fc from 'fast-check';
 import { nameToWire } from '../../src/dns/names.js';
 import { pendingMax, waitersPerQuestionMax } from '../../src/limits.js';
-import { type Pending, PendingTable, pendingId, type Waiter } from '../../src/resolve/pending.js';
+import { hashOf, type Pending, PendingTable, type Waiter } from '../../src/resolve/pending.js';
 
-const identity = { zoneId: 1, key: 0, recursionDesired: true };
 const question = (name: string) => Uint8Array.from([...nameToWire(name), 0, 1, 0, 1]);
 const from = (address: string) => ({ asker: { remote: { address, port: 1 } } }) as Waiter;
 const waiter = from('10.244.0.1');
-const pending = (id: string, waiters: Waiter[] = []) => ({ id, waiters }) as Pending;
+const seed = 7;
 
-describe('pendingId', () => {
-  it('is the same for one name in two spellings and differs in everything else', () => {
-    const id = pendingId(question('a.test'), identity);
-    assert.equal(pendingId(question('A.Test'), identity), id);
-    const others = [
-      pendingId(question('b.test'), identity),
-      pendingId(question('a.test'), { ...identity, zoneId: 2 }),
-      pendingId(question('a.test'), { ...identity, key: 1 }),
-      pendingId(question('a.test'), { ...identity, recursionDesired: false }),
-    ];
-    assert.equal(new Set([id, ...others]).size, 5);
-  });
-});
+function pending(name: string, waiters: Waiter[] = [], more: Partial<Pending> = {}): Pending {
+  const identity = { question: question(name), zoneId: 1, key: 0, recursionDesired: true, ...more };
+  const hash = hashOf(identity.question, identity.zoneId, identity.key, seed);
+  return { isJoinable: true, next: null, ...identity, hash, waiters } as Pending;
+}
 
 describe('PendingTable', () => {
+  it('finds a question in any spelling, and no other that differs in anything', () => {
+    const table = new PendingTable();
+    const one = pending('a.test');
+    table.add(one);
+    assert.equal(table.find(pending('A.Test')), one);
+    const others: Partial<Pending>[] = [{ zoneId: 2 }, { key: 1 }, { recursionDesired: false }];
+    for (const other of others) assert.equal(table.find(pending('a.test', [], other)), null);
+    const aaaa = Uint8Array.from([...nameToWire('a.test'), 0, 28, 0, 1]);
+    assert.equal(table.find(pending('a.test', [], { question: aaaa })), null);
+    assert.equal(table.find(pending('b.test')), null);
+  });
+
+  it('finds none that is not to be joined', () => {
+    const table = new PendingTable();
+    table.add(pending('a.test', [], { isJoinable: false }));
+    assert.equal(table.find(pending('a.test')), null);
+  });
+
+  it('tells those apart that fall on one place, and takes out the right one', () => {
+    const table = new PendingTable();
+    const all = ['a.test', 'b.test', 'c.test'].map((name) => Object.assign(pending(name), { hash: 5 }));
+    for (const one of all) table.add(one);
+    table.remove(all[1]);
+    assert.deepEqual(
+      all.map((one) => table.find(one) === one),
+      [true, false, true],
+    );
+    table.remove(all[0]);
+    table.remove(all[2]);
+    assert.deepEqual([table.size, table.find(all[0]), table.find(all[2])], [0, null, null]);
+  });
+
+  it('is what a map would be, whatever comes and goes', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: 40 }), { size: 'max', maxLength: 400 }), (names) => {
+        const table = new PendingTable();
+        const model = new Map<number, Pending>();
+        for (const name of names) {
+          const known = model.get(name);
+          const wanted = pending(`n${name}.test`);
+          assert.equal(table.find(wanted), known ?? null);
+          if (known === undefined) {
+            model.set(name, wanted);
+            table.add(wanted);
+          } else {
+            model.delete(name);
+            table.remove(known);
+          }
+          assert.equal(table.size, model.size);
+        }
+      }),
+    );
+  });
+
   it('counts who waits, and gives every waiter away exactly once', () => {
     const table = new PendingTable();
     const one = pending('one', [waiter]);
@@ -35,7 +81,7 @@ describe('PendingTable', () => {
     assert.deepEqual([table.size, table.waiters], [1, 0]);
     table.join(one, waiter);
     assert.equal(table.remove(one).length, 1);
-    assert.deepEqual([table.size, table.waiters, table.get('one')], [0, 0, undefined]);
+    assert.deepEqual([table.size, table.waiters, table.find(one)], [0, 0, null]);
   });
 
   it('lets so many wait for one question and no more', () => {
@@ -59,7 +105,7 @@ describe('PendingTable', () => {
     assert.equal(flood('10.244.0.1'), pendingMax / 2);
     assert.equal(flood('10.244.0.2'), pendingMax / 4);
     assert.equal(flood('10.244.0.3'), pendingMax / 8);
-    table.remove(table.get('10.244.0.1 0')!);
+    table.remove(table.find(pending('10.244.0.1 0'))!);
     assert.equal(table.hasShareFor('10.244.0.4'), true);
   });
 
@@ -67,7 +113,7 @@ describe('PendingTable', () => {
     const table = new PendingTable();
     for (let index = 0; index < pendingMax / 2; index++) table.add(pending(String(index), [waiter]));
     assert.equal(table.hasShareFor('10.244.0.1'), false);
-    for (let index = 0; index < pendingMax / 2; index++) table.remove(table.get(String(index))!);
+    for (let index = 0; index < pendingMax / 2; index++) table.remove(table.find(pending(String(index)))!);
     assert.equal(table.hasShareFor('10.244.0.1'), true);
     assert.equal(table.waiters, 0);
   });
@@ -76,7 +122,7 @@ describe('PendingTable', () => {
     const table = new PendingTable();
     for (let index = 0; index < pendingMax; index++) table.add(pending(String(index)));
     assert.equal(table.hasRoom, false);
-    table.remove(table.get('0')!);
+    table.remove(table.find(pending('0'))!);
     assert.equal(table.hasRoom, true);
   });
 });

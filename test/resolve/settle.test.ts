@@ -32,8 +32,9 @@ function settle(fixture: WaitingFixture, outcome: Outcome | Reply, how: Settling
   });
   const whole: Outcome = 'ok' in outcome ? outcome : { ok: true, message: message(question, outcome), from: 'test' };
   const pending = {
-    ...{ id: 'a', zone, route: world.routes.get(zone)!, key: 0, question, startedAtMs: clock.nowMs(), hasStale: false },
-    recursionDesired: (packet[2] & 1) !== 0,
+    ...{ zone, route: world.routes.get(zone)!, startedAtMs: clock.nowMs(), hasStale: false },
+    ...{ question, zoneId: zone.zoneId, key: 0, recursionDesired: (packet[2] & 1) !== 0 },
+    ...{ hash: 0, isJoinable: true, next: null },
     waiters,
   };
   new Settler(world).settle(pending, waiters, whole, made);

@@ -366,3 +366,21 @@ test('retired: what is in flight is still answered, then it closes; closed: what
   assert.equal(lost.losses.length, 1);
   assert.equal(lost.losses[0].blame, false);
 });
+
+test('what has come is acknowledged at once while more is owed: a peer that keeps small answers together waits for it', async () => {
+  const { open, ask, upstream, world, clock } = await setUp();
+  let acknowledged = 0;
+  const connect = world.network.connectStream.bind(world.network);
+  world.network.connectStream = (...wish) => Object.assign(connect(...wish), { acknowledge: () => acknowledged++ });
+  upstream.onQuery = () => {};
+  const connection = open();
+  for (const name of ['a', 'b']) ask(connection, name);
+  await clock.pass(1);
+  const [first, second] = upstream.queries;
+  first.reply(answerTo(first));
+  await clock.pass(1);
+  assert.equal(acknowledged, 1);
+  second.reply(answerTo(second));
+  await clock.pass(1);
+  assert.equal(acknowledged, 1, 'nothing is owed any more');
+});

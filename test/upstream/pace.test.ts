@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { askAgainAfterMs, askAgainAfterMsMin } from '../../src/limits.js';
+import { askAgainAfterMs, askAgainAfterMsMin, heldUpAfterMsMin } from '../../src/limits.js';
 import { Pace } from '../../src/upstream/pace.js';
 import { seededRandom } from '../simulation/random.js';
 
@@ -46,4 +46,10 @@ test('the average follows the last answers', () => {
 test('slower than the others is twice the 95th percentile, and not what a busy machine does', () => {
   assert.equal(paceAfter(2_000, () => 0.1).slowMs, 2);
   assert(paceAfter(2_000, () => 20).slowMs > 30);
+});
+
+test('a connection is held up after a time that no busy moment takes, longer for a slow upstream', () => {
+  assert(paceAfter(2_000, () => 0.3).heldUpMs >= heldUpAfterMsMin);
+  const { heldUpMs, p95Ms } = paceAfter(2_000, () => 40);
+  assert.equal(heldUpMs, heldUpAfterMsMin + 2 * p95Ms);
 });

@@ -78,6 +78,52 @@ test('many at once are spread over several connections, few on each', async () =
   assert.equal(pool.size, loads.length);
 });
 
+/** So many questions are under way, on as many turns of the loop, after so many quick answers that the pace is known. */
+async function busy(inflight: number) {
+  const all = await setUp();
+  const { upstream, place, ask, clock } = all;
+  for (let count = 0; count < 2_000; count++) place.pace.took(0.5);
+  upstream.onQuery = () => {};
+  for (let asked = 0; asked < inflight; asked++) {
+    ask(`n${asked}`);
+    if (asked % 4 === 3) await clock.pass(0);
+  }
+  await clock.pass(1);
+  return all;
+}
+
+test('where much is under way at a fast upstream, what one turn asks goes in one write', async () => {
+  const { upstream, ask, perStream, clock } = await busy(8 * 14);
+  const [{ stream }] = upstream.queries;
+  for (const query of upstream.queries) if (query.stream === stream) query.reply(answerTo(query));
+  await clock.pass(1);
+  upstream.queries.length = 0;
+  for (let asked = 0; asked < 10; asked++) ask(`turn${asked}`);
+  await clock.pass(1);
+  assert.deepEqual(perStream(), [10]);
+});
+
+test('after one of its connections was held up each carries few for a while, then many again', async () => {
+  const { upstream, place, ask, perStream, clock } = await busy(8 * 10);
+  await clock.pass(place.pace.heldUpMs);
+  const spread = async (name: string): Promise<number> => {
+    upstream.queries.length = 0;
+    for (let asked = 0; asked < 6; asked++) ask(`${name}${asked}`);
+    await clock.pass(1);
+    return perStream().length;
+  };
+  assert((await spread('held')) > 1);
+  upstream.onQuery = (query) => query.reply(answerTo(query));
+  assert((await spread('soon')) > 1);
+});
+
+test('what is asked once more does not follow the others of this turn', async () => {
+  const { ask } = await busy(8 * 10);
+  const first = ask('first');
+  const again = ask('again', ask('other').carrier);
+  assert.notEqual(again.carrier, first.carrier);
+});
+
 test('an open connection with little to do is preferred to one that has to be opened', async () => {
   const { upstream, pool, ask, perStream, clock } = await setUp();
   ask();

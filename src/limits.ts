@@ -178,7 +178,7 @@ export const templateSeriesMax = 1_024;
 /** How often the Corefile is looked at when `reload` has no interval: ConfigMaps should be in force within seconds. */
 export const reloadPeriodMs = 5_000;
 /** How often the Corefile and what it is made from are looked at with -reloadwithsignal. */
-export const configMapPeriodMs = 2_000;
+export const configMapPeriodMs = 1_000;
 /** How often a resolv.conf that is an upstream is looked at. */
 export const resolvConfPeriodMs = 2_000;
 /** Between two tries to get a first answer from an upstream after start. */

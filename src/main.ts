@@ -4,7 +4,7 @@
  * and turns signals into reload and stop. Exit codes: 0 after a clean stop, 1 when it could not start, 2 for bad
  * usage or configuration, each with one sentence on stderr.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { answeringThreads } from './answering-threads.js';
 import { type App, type Outsides, type Settings, startApp } from './app.js';
@@ -34,6 +34,7 @@ import { absentAddresses } from './outside/families.js';
 import type { Endpoint } from './outside/network.js';
 import { type BindStream, hostAddresses, nodeNetwork } from './outside/node-network.js';
 import { systemRandom } from './outside/random.js';
+import { writePidFile } from './pid-file.js';
 import { checkTemplates } from './resolve/templates.js';
 
 const exitFailed = 1;
@@ -83,7 +84,7 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
   if (absent.length > 0) log.warn(`no interface has ${absent.join(', ')}: nobody can ask there until one does`);
   const listening = app.endpoints.map(formatEndpoint).join(', ');
   log.info(`zerohop ${programVersion()} serves on ${listening}`, { pid: process.pid });
-  writePidFile(options, log);
+  process.on('exit', writePidFile(options.pidFilePath, log));
   onSignals(app, log);
 }
 
@@ -136,16 +137,6 @@ function readFile(path: string): string | undefined {
     return readFileSync(path, 'utf8');
   } catch {
     return undefined;
-  }
-}
-
-/** As with node-cache a pid file that cannot be written is a line in the log. */
-function writePidFile({ pidFilePath }: ServeOptions, log: Logger): void {
-  if (pidFilePath === null) return;
-  try {
-    writeFileSync(pidFilePath, `${process.pid}\n`);
-  } catch (error) {
-    log.error(`-pidfile: ${(error as Error).message}`);
   }
 }
 

@@ -9,7 +9,11 @@
  */
 import assert from 'node:assert/strict';
 import { type App, startApp } from '../../src/app.js';
+import { readFlags } from '../../src/config/flag-reader.js';
+import type { ConfigFiles } from '../../src/config/imports.js';
 import { parseConfig } from '../../src/config/load.js';
+import { serveOptions } from '../../src/config/serve-options.js';
+import { newSource } from '../../src/config/source.js';
 import type { HostWish } from '../../src/host/host.js';
 import type { HttpAnswer, HttpRoutes } from '../../src/ops/http.js';
 import { checkLogFormat } from '../../src/ops/log-format.js';
@@ -42,6 +46,8 @@ export const simpleCorefile = `. {
 export interface WorldOptions {
   readonly corefile?: string;
   readonly files?: Readonly<Record<string, string>>;
+  /** `files`: the template, the ConfigMap and -conf are read from `files`, where node-cache has them. */
+  readonly configuration?: 'text' | 'files';
   readonly seed?: number;
   /** The node's programs, and what is wanted of them; without them the node is left as it is. */
   readonly run?: RunCommand;
@@ -103,12 +109,19 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     readFile: (path: string) => files.get(path),
     look: { stat: (path: string) => files.get(path), digest: (path: string) => files.get(path) },
   };
-  const load = () => parseConfig(corefile, 'Corefile', { ...loadOptions, checkTemplates, checkLogFormat });
+  const setupErrors = newSetupErrors();
+  const understand = { ...loadOptions, checkTemplates, checkLogFormat };
+  const source = newSource(serveOptions(readFlags(['-upstreamsvc', clusterDns.address]), {}), {
+    load: { ...understand, files: inMemory(files) },
+    log: outsides.log,
+    write: (path, text) => void files.set(path, text),
+    wrong: () => setupErrors.count('configmap'),
+  });
   const settings = {
-    load,
+    load: options.configuration === 'files' ? source : () => parseConfig(corefile, 'Corefile', understand),
     metricsAddress: null,
     version: '0.0.0',
-    setupErrors: newSetupErrors(),
+    setupErrors,
     host: options.host ?? null,
     lookEveryMs: null,
   };
@@ -131,6 +144,17 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     },
     said: (text) => log.filter(({ message }) => message.includes(text)),
     stop: () => opening(clock, app.stop()),
+  };
+}
+
+function inMemory(files: ReadonlyMap<string, string>): ConfigFiles {
+  return {
+    read(file) {
+      const text = files.get(file);
+      return text ?? assert.fail(`there is no ${file}`);
+    },
+    exists: (file) => files.has(file),
+    list: () => [],
   };
 }
 

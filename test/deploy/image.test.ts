@@ -1,0 +1,75 @@
+/**
+ * The Dockerfile as text: what can be said of it without building it. Its stages are read, not run.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { programVersion } from '../../src/config/version.js';
+import { repositoryPath } from '../corpus/repository.js';
+
+interface Instruction {
+  readonly name: string;
+  readonly text: string;
+}
+
+const dockerfile = readFileSync(repositoryPath('Dockerfile'), 'utf8');
+const instructions: readonly Instruction[] = dockerfile
+  .replace(/^\s*#.*\n/gm, '')
+  .replace(/\\\n\s*/g, '')
+  .split('\n')
+  .filter((line) => line.trim() !== '')
+  .map((line) => ({ name: line.split(' ')[0], text: line.slice(line.indexOf(' ') + 1) }));
+const last = instructions.map(({ name }) => name).lastIndexOf('FROM');
+const final = instructions.slice(last);
+
+test('the base is Node.js 24 with its digest, and can be given', () => {
+  const [argument, ...rest] = instructions;
+  assert.match(argument.text, /^NODE_IMAGE=node:24[\w.-]*@sha256:[0-9a-f]{64}$/);
+  const froms = rest.filter(({ name }) => name === 'FROM').map(({ text }) => text.split(' ')[0]);
+  assert.match(froms.join(' '), /^\$\{NODE_IMAGE\} \$\{NODE_IMAGE\} scratch$/);
+});
+
+test('only packages for production, and nothing that runs at installation', () => {
+  const install = instructions.filter(({ text }) => text.includes('npm ci'));
+  assert(install.length > 0);
+  for (const { text } of install) {
+    for (const [command] of text.matchAll(/npm ci[^&]*/g)) assert.match(command, /--ignore-scripts/);
+  }
+  assert.match(install.at(-1)?.text ?? '', /npm ci --omit=dev [^&]*$/);
+});
+
+test('what is copied is there, and not ignored', () => {
+  const ignored = readFileSync(repositoryPath('.dockerignore'), 'utf8').split('\n');
+  assert(ignored.includes('*'));
+  const copied = instructions
+    .filter(({ name, text }) => name === 'COPY' && !text.startsWith('--from'))
+    .flatMap(({ text }) => text.split(' ').slice(0, -1));
+  assert(copied.length > 4);
+  for (const file of copied) {
+    assert(existsSync(repositoryPath(file)), file);
+    assert(
+      ignored.some((line) => line.startsWith('!') && `${file}/`.startsWith(`${line.slice(1)}/`)),
+      `${file} is in .dockerignore`,
+    );
+  }
+});
+
+test('it is no root, is process 1 itself, and says whether it is healthy', () => {
+  const named = (name: string) => final.filter((one) => one.name === name).map(({ text }) => text);
+  assert.deepEqual(named('USER'), ['65532:65532']);
+  assert.deepEqual(named('RUN'), []);
+  assert.deepEqual(
+    named('ENTRYPOINT').map((text) => JSON.parse(text)),
+    [['/usr/local/bin/node', '/app/dist/src/main.js']],
+  );
+  assert.deepEqual(named('STOPSIGNAL'), ['SIGTERM']);
+  assert.match(named('HEALTHCHECK').join(), /CMD \["\/usr\/local\/bin\/node", .*HEALTH_URL/);
+  assert.match(named('ENV').join(' '), /HEALTH_URL=http:\/\/169\.254\.20\.10:8080\/health/);
+});
+
+test('its labels are those of the OCI, and the version is the program’s', () => {
+  const label = final.find(({ name }) => name === 'LABEL')?.text ?? '';
+  const names = [...label.matchAll(/org\.opencontainers\.image\.(\w+)=/g)].map(([, name]) => name);
+  assert.deepEqual(names.sort(), ['description', 'licenses', 'revision', 'title', 'version']);
+  assert(final.some(({ name, text }) => name === 'ARG' && text === `VERSION=${programVersion()}`));
+});

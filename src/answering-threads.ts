@@ -2,7 +2,7 @@
  * Answering threads for app.ts, where the machine has the system calls for them and nobody asked to do without. Part
  * of the composition root: it joins the threads, which know nothing of questions, to the cache and the zones.
  */
-import type { SharedCache } from './answering-thread.js';
+import type { Shared } from './answering-thread.js';
 import type { Blocks } from './cache/blocks.js';
 import type { Epochs } from './cache/epochs.js';
 import type { SystemCallsOrWhyNot } from './listen/system-calls.js';
@@ -19,6 +19,7 @@ export interface AnsweringWorld {
   readonly counters: Counters;
   readonly blocks: Blocks;
   readonly epochs: Epochs;
+  readonly ownMark: number;
 }
 
 /** Prepares the threads; null when UDP is to be served by the event loop. */
@@ -29,14 +30,14 @@ export function answeringThreads(options: {
   readonly threads: number;
   readonly system: SystemCallsOrWhyNot;
 }): OpenAnswering {
-  return ({ clock, log, counters, blocks, epochs }) => {
+  return ({ clock, log, counters, blocks, epochs, ownMark }) => {
     const { system, threads } = options;
     if (system.calls === null) {
       log.info(`UDP is served by the event loop, not by answering threads: ${system.why}`);
       return null;
     }
-    const shared: SharedCache = { blocks: blocks.memory, seed: blocks.seed, epochs: epochs.memory };
-    return newUdpThreads<ZoneTable, SharedCache>({
+    const shared: Shared = { blocks: blocks.memory, seed: blocks.seed, epochs: epochs.memory, ownMark };
+    return newUdpThreads<ZoneTable, Shared>({
       ...{ clock, log, counters, shared, calls: system.calls, threads },
       program: new URL('./answering-thread.js', import.meta.url),
       threadDied: (index) => epochs.leave(index),

@@ -9,6 +9,7 @@ import { Epochs } from './cache/epochs.js';
 import type { Config } from './config/config.js';
 import type { Look } from './config/watch.js';
 import { newSlot } from './dns/answer.js';
+import { ownMarks } from './dns/own-question.js';
 import { type HostWish, newHost } from './host/host.js';
 import { InForce, type ReloadResult } from './in-force.js';
 import { cacheBytesMax, drainDeadlineMs, messageBytesMax, optBytesMax, sweepPeriodMs } from './limits.js';
@@ -89,19 +90,21 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const epochs = new Epochs();
   const cache = createCache(blocks, cacheBytesMax, epochs);
   const counters = new Counters(countersMemory(1));
+  const ownMark = random.below(ownMarks);
 
   // Bytes arrive and leave.
   const network = outsides.network({
     sendFailed: () => counters.count('sendFailed'),
     acceptFailed: () => counters.count('tcpRejected'),
   });
-  const threads = outsides.answering?.({ clock, log, counters, blocks, epochs }) ?? null;
+  const threads = outsides.answering?.({ clock, log, counters, blocks, epochs, ownMark }) ?? null;
   const pages = (): readonly Counters[] => [counters, ...(threads?.pages ?? [])];
   const openUdp = threads === null ? undefined : threads.open;
   const listeners = newListeners<ZoneTable>({ network, clock, counters, openUdp });
 
   // What to do: the spine's two halves on this lane.
   const lane = new Lane(blocks, newSlot(messageBytesMax + optBytesMax), counters, 'control');
+  lane.ownMark = ownMark;
   const routes = new WeakMap<ServedZone, Route>();
   const loops = new LoopWatch();
   const upstreamAnswered = () => watching.readiness.met('upstream');
@@ -126,7 +129,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   // Watching it.
   const watching = newWatching(
     {
-      ...{ network, clock, random, log },
+      ...{ network, clock, random, log, ownMark },
       startHttp: outsides.startHttp,
       metricsAddress: settings.metricsAddress,
       listeners: () => listeners.endpoints(),

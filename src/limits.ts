@@ -55,7 +55,7 @@ export const refreshRecheckMs = 1_000;
 // Answering threads.
 /** Packets received, and answers sent, by one system call. */
 export const batchPacketsMax = 64;
-/** A query over UDP that is longer is cut and so refused; the longest name with an OPT and a cookie takes 320. */
+/** Of a longer query over UDP the rest is not read; the longest name with an OPT and a cookie takes 320. */
 export const receiveSlotBytes = 4_096;
 /** The largest answer that a thread writes itself, with room for the OPT: `bufsize` goes up to 4096. */
 export const sendSlotBytes = 4_096 + 256;

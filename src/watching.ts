@@ -24,6 +24,8 @@ export interface WatchingWorld {
   readonly log: Log;
   readonly startHttp: StartHttp;
   readonly source: Omit<MetricsSource, 'healthDurations'>;
+  /** By which our listeners know that we ask. */
+  readonly ownMark: number;
   /** Our own listeners, to be asked. */
   readonly listeners: () => readonly Endpoint[];
   /** `-metrics-listen-address`: a convenience, whose port may be taken. */
@@ -44,7 +46,7 @@ export const readyWhen = ['listeners', 'interface', 'rules', 'upstream'] as cons
 export function newWatching(world: WatchingWorld, first: Config): Watching {
   const { clock, log, network, random } = world;
   const readiness = newReadiness(readyWhen, first.ready?.monitor ?? 'until-ready');
-  const check = newSelfCheck({ network, clock, random }, world.listeners);
+  const check = newSelfCheck({ network, clock, random, ownMark: world.ownMark }, world.listeners);
   const watch = startHealthWatch({ check, clock, log, failed: world.selfCheckFailed });
   const metrics = newMetrics({ ...world.source, healthDurations: watch.durations }, clock);
   const servers = new Map<string, HttpServer>();

@@ -22,6 +22,7 @@ function newWorld() {
     counters,
     blocks: cache.blocks,
     epochs: new Epochs(),
+    ownMark: 7,
     lines,
     listener,
     cache,

@@ -168,6 +168,23 @@ test('every file that exports a function or a class has a test file of its name'
   assert.deepEqual(idle, [], 'exceptions that are none');
 });
 
+test('every test that starts the program does so on both I/O paths', () => {
+  const { scripts } = JSON.parse(readFileSync(repositoryPath('package.json'), 'utf8'));
+  const folders = [...scripts['test:portable'].matchAll(/\bdist\/(test\/\w+)/g)].map(([, folder]) => `${folder}/`);
+  const starting = readSources(repositoryPath('test'))
+    .filter(
+      ({ path, code }) => path.endsWith('.test.ts') && /\b(?:builtEntry|startZerohop|startOnLoopback)\b/.test(code),
+    )
+    .map(({ path }) => path);
+  assert.ok(starting.length > 10);
+  const onOne = starting.filter((path) => !folders.some((folder) => path.startsWith(folder)));
+  assert.deepEqual(
+    onOne,
+    ['test/bench/soak/run.test.ts', 'test/tidy.test.ts'],
+    'the first measures, and so does the bench',
+  );
+});
+
 function mayImport(path: string, { from, typeOnly }: Import): boolean {
   if (from === 'src/main.ts') return false;
   const folder = folderOf(path);

@@ -4,6 +4,7 @@
  * the asker itself.
  */
 import assert from 'node:assert/strict';
+import { receiveSlotBytes } from '../limits.js';
 import { overUdp } from '../ops/counters.js';
 import type { DatagramSocket, Endpoint, Network } from '../outside/network.js';
 import type { Asker, Serve } from './asker.js';
@@ -28,7 +29,9 @@ export async function openUdpListener(
     datagram(packet, from) {
       if (port.isDraining) return;
       port.inFlight++;
-      serve(packet, new UdpAsker(port, from));
+      // As much as an answering thread has room for, so that it makes no difference who received it.
+      const read = packet.length > receiveSlotBytes ? packet.subarray(0, receiveSlotBytes) : packet;
+      serve(read, new UdpAsker(port, from));
     },
     // One datagram could not be received. The socket stays open and the client asks again.
     error() {},

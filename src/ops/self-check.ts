@@ -1,8 +1,9 @@
 /**
- * Whether we answer: each of our UDP listeners gets a question that it must answer from the packet alone (a STATUS
- * query, which is NOTIMP), so that neither cache nor cluster DNS can make us look ill. This is the truth behind
+ * Whether we answer: each of our UDP listeners gets a question that it must answer from the packet alone
+ * (dns/own-question.ts), so that neither cache nor cluster DNS can make us look ill. This is the truth behind
  * /health: a process whose sockets are dead is not healthy because its HTTP server lives.
  */
+import { ownQuestion } from '../dns/own-question.js';
 import { headerBytes, selfQueryTimeoutMs, selfQueryTries } from '../limits.js';
 import type { Clock, Timer } from '../outside/clock.js';
 import type { Endpoint, Network } from '../outside/network.js';
@@ -17,6 +18,8 @@ export interface SelfCheckWorld {
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;
+  /** By which our listeners know what we ask. */
+  readonly ownMark: number;
 }
 
 /** A function that checks all listeners; calls while a check is under way share it. */
@@ -57,7 +60,7 @@ function reachable({ address, port }: Endpoint): Endpoint[] {
 /** True as soon as one of the places has answered, false when the time is up. */
 function answersOnAny(world: SelfCheckWorld, places: readonly Endpoint[]): Promise<boolean> {
   return new Promise((resolve) => {
-    const question = statusQuestion(world.random.below(0x1_0000));
+    const question = ownQuestion(world.random.below(0x1_0000), world.ownMark);
     const timers: Timer[] = [];
     let finished = false;
     const finish = (answered: boolean): void => {
@@ -86,18 +89,8 @@ function answersOnAny(world: SelfCheckWorld, places: readonly Endpoint[]): Promi
   });
 }
 
-const opcodeStatus = 2;
 const responseBit = 0x80;
 const opcodeBits = 0x78;
-
-/** A header and nothing else, opcode STATUS (RFC 1035 4.1.1). */
-function statusQuestion(id: number): Uint8Array {
-  const question = new Uint8Array(headerBytes);
-  question[0] = id >>> 8;
-  question[1] = id & 0xff;
-  question[2] = opcodeStatus << 3;
-  return question;
-}
 
 function isAnswer(bytes: Uint8Array, question: Uint8Array): boolean {
   return (

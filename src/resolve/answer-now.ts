@@ -5,6 +5,7 @@
  */
 import { type BlockRef, keyCheckingDisabled, keyDnssecOk, kindServfail, kindSuccess } from '../cache/blocks.js';
 import { extendRcode, writeHeader } from '../dns/answer.js';
+import { isOwnQuestion } from '../dns/own-question.js';
 import { type Query, type Refusal, readQuery } from '../dns/query.js';
 import {
   flagCd,
@@ -128,9 +129,13 @@ function refuse(lane: Lane, table: ZoneTable, packet: Uint8Array, length: number
     counters.count(length < 12 ? 'droppedShort' : 'droppedResponse');
     return dropped;
   }
-  if (refusal === 'formerr' || refusal === 'notimp') {
-    counters.count(refusal === 'formerr' ? 'refusedFormerr' : 'refusedNotimp');
-    return writeHeader(slot, packet, refusal === 'formerr' ? rcodeFormErr : rcodeNotImp);
+  if (refusal === 'formerr') {
+    counters.count('refusedFormerr');
+    return writeHeader(slot, packet, rcodeFormErr);
+  }
+  if (refusal === 'notimp') {
+    if (!isOwnQuestion(packet, length, lane.ownMark)) counters.count('refusedNotimp');
+    return writeHeader(slot, packet, rcodeNotImp);
   }
   if (refusal === 'badvers') {
     counters.count('refusedBadvers');

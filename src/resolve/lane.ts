@@ -16,6 +16,7 @@ import {
   writeEmpty,
   writeStored,
 } from '../dns/answer.js';
+import { noOwnMark } from '../dns/own-question.js';
 import { Query } from '../dns/query.js';
 import { flagTc } from '../dns/wire.js';
 import { extendedErrorTextBytesMax, messageBytesMax, optBytesMax, udpBytesDefault } from '../limits.js';
@@ -52,6 +53,8 @@ export class Lane {
   refreshDue = false;
   /** The block that was found last. */
   block: BlockRef = 0;
+  /** Marks questions of our own. */
+  ownMark = noOwnMark;
   transport: Transport = 0;
   /** 0 is IPv4, 1 is IPv6. */
   family: 0 | 1 = 0;

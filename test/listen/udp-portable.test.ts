@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { receiveSlotBytes } from '../../src/limits.js';
 import type { Asker } from '../../src/listen/asker.js';
 import { openUdpListener } from '../../src/listen/udp-portable.js';
 import type { Endpoint } from '../../src/outside/network.js';
@@ -53,6 +54,13 @@ test('every packet goes to serve with its sender, and answers go back to it in a
   askers[0].reply(Buffer.from('first'));
   clock.passMs(0);
   assert.deepEqual(answers, ['second from 169.254.20.10', 'first from 169.254.20.10']);
+});
+
+test('of a long packet as much is read as an answering thread would', async () => {
+  const { asks, packets } = await world();
+  asks('x'.repeat(receiveSlotBytes + 1));
+  asks('y'.repeat(receiveSlotBytes));
+  assert.deepEqual(packets.map(String), ['x'.repeat(receiveSlotBytes), 'y'.repeat(receiveSlotBytes)]);
 });
 
 test('answering twice is a mistake', async () => {

@@ -28,7 +28,7 @@ function newWorld() {
     });
     return socket.local;
   }
-  return { clock, network, random, questions, listen };
+  return { clock, network, random, ownMark: 0x0102_0304, questions, listen };
 }
 
 const first: Endpoint = { address: '169.254.20.10', port: 53 };
@@ -42,7 +42,7 @@ describe('self-check', () => {
     const check = newSelfCheck(world, () => [first, second]);
     assert.deepEqual(await world.clock.until(check()), { healthy: true });
     assert.equal(world.network.open.datagramSockets, 2, 'only the listeners are open');
-    assert.deepEqual(world.questions[0].slice(2), Uint8Array.of(0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0), 'STATUS');
+    assert.deepEqual(world.questions[0].slice(2), Uint8Array.of(0x10, 0, 0, 0, 0, 0, 1, 2, 3, 4), 'STATUS');
     await world.clock.pass(selfQueryTimeoutMs * 2);
     assert.equal(world.questions.length, 2, 'no question is repeated after its answer');
     assert.equal(world.clock.timersSet, 0);

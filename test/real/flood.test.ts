@@ -6,14 +6,12 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { readMalformed } from '../corpus/read.js';
 import { seededRandom } from '../simulation/random.js';
 import { eventually } from './commands.js';
 import { assertGood, type LoopbackZerohop, question, startOnLoopback } from './loopback.js';
 import { openUdp } from './packets.js';
+import { mutatedPacket, type Random, randomPacket } from './random-packets.js';
 import { goodAnswer, type StandIn, startStandIn } from './stand-in.js';
-
-type Random = ReturnType<typeof seededRandom>;
 
 const packetsPerRound = 10_000;
 /**
@@ -86,29 +84,6 @@ test('the time from the start of the process to the first answer, reported', asy
   t.diagnostic(`${Math.round(zerohop.firstAnswerMs)} ms`);
   await zerohop.stop();
 });
-
-/** 0 to 299 random bytes. */
-function randomPacket(random: Random): Buffer {
-  return Buffer.from(Array.from({ length: random.below(300) }, () => random.below(256)));
-}
-
-const realPackets = [
-  question(0x1234, 'host', 1),
-  ...readMalformed()
-    .filter((file) => file.expect === 'answer' && file.bytes.length < 600)
-    .map((file) => Buffer.from(file.bytes)),
-];
-
-/** A real query with one to four bytes changed, sometimes cut, sometimes with a part of it twice or missing. */
-function mutatedPacket(random: Random): Buffer {
-  const packet = Buffer.from(realPackets[random.below(realPackets.length)]);
-  for (let left = 1 + random.below(4); left > 0; left--) packet[random.below(packet.length)] = random.below(256);
-  const at = random.below(packet.length);
-  const how = random.below(4);
-  if (how === 0) return packet.subarray(0, at);
-  if (how === 1) return Buffer.concat([packet.subarray(0, at), packet.subarray(random.below(packet.length))]);
-  return packet;
-}
 
 function inMebibytes(bytes: number): string {
   return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;

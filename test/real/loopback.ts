@@ -14,22 +14,32 @@ import { entry } from './zerohop.js';
 export interface LoopbackZerohop {
   readonly place: Place;
   readonly program: Running;
+  /** Where /metrics is. */
+  readonly metrics: Place;
   /** From the start of the process to the first answer. */
   readonly firstAnswerMs: number;
   /** Ends it, and fails the test when that was not clean. */
   stop(): Promise<void>;
 }
 
-/** Starts it with these lines in the one block that serves `.`; `first` is asked until there is an answer. */
-export async function startOnLoopback(lines: string, first: Uint8Array): Promise<LoopbackZerohop> {
+/**
+ * Starts it with these lines in the one block that serves `.`; `first` is asked until there is an answer. `environment`
+ * comes on top of the test's own.
+ */
+export async function startOnLoopback(
+  lines: string,
+  first: Uint8Array,
+  environment: NodeJS.ProcessEnv = {},
+): Promise<LoopbackZerohop> {
   const folder = mkdtempSync(join(tmpdir(), 'zerohop-real-'));
   const place = { address: '127.0.0.1', port: await freePort() };
   const corefile = join(folder, 'Corefile');
   writeFileSync(corefile, `.:${place.port} {\n    bind 127.0.0.1\n    ${lines}\n}\n`);
   const flags = ['-localip', '127.0.0.1', '-setupinterface=false', '-setupiptables=false', '-handover='];
-  const metrics = ['-metrics-listen-address', `127.0.0.1:${await freePort()}`];
+  const metrics = { address: '127.0.0.1', port: await freePort() };
+  flags.push('-metrics-listen-address', `${metrics.address}:${metrics.port}`);
   const startedMs = performance.now();
-  const program = start([...entry, '-conf', corefile, ...flags, ...metrics]);
+  const program = start([...entry, '-conf', corefile, ...flags], environment);
   const stop = async (): Promise<void> => {
     const { status, stderr } = await program.stop();
     rmSync(folder, { recursive: true });
@@ -41,7 +51,7 @@ export async function startOnLoopback(lines: string, first: Uint8Array): Promise
     await stop().catch(() => {});
     throw error;
   }
-  return { place, program, firstAnswerMs: performance.now() - startedMs, stop };
+  return { place, program, metrics, firstAnswerMs: performance.now() - startedMs, stop };
 }
 
 /** Asks again and again, as nobody listens at first. */

@@ -43,7 +43,7 @@ describe('ports and addresses', { skip }, () => {
     writeFileSync(second, madeHere(localAddress));
     const questions = join(node.folder, 'questions');
     writeFileSync(questions, 'web.test A\n');
-    const load = ['-d', questions, '-l', '2', '-Q', '2000', '-c', '20', '-t', '1'];
+    const load = ['-d', questions, '-l', '2', '-Q', '2000', '-c', '20', '-t', '10'];
     let isOver = false;
     const asked = output(node.command('dnsperf', '-s', localAddress, ...load), 30_000).finally(() => {
       isOver = true;

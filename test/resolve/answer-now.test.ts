@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import { kindDenial } from '../../src/cache/blocks.js';
+import { ownQuestion } from '../../src/dns/own-question.js';
 import { countedType, zonePlaces } from '../../src/ops/counters.js';
 import { answerFor } from '../cache/answers.js';
 import { fixture, query } from './lane-fixture.js';
@@ -15,6 +16,20 @@ const flags = (answer: packets.DecodedPacket) => ({
 });
 
 describe('answerNow', () => {
+  it('answers a question of our own as any of its kind, and counts it with none', () => {
+    const { lane, ask } = fixture(plain);
+    lane.ownMark = 0xdead_beef;
+    const ours = ownQuestion(7, 0xdead_beef);
+    for (const [question, counted] of [
+      [ours, 0],
+      [ours.with(11, 1), 1],
+      [ours.with(2, 0x20), 2],
+    ] as const) {
+      assert.equal((ask(question) as Buffer)[3] & 0x0f, 4);
+      assert.equal(lane.counters.total('refusedNotimp'), counted);
+    }
+  });
+
   it('hands over what is not in the cache', () => {
     assert.equal(fixture(plain).ask(query('a.test', 'A')), 'handed over');
   });

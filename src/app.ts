@@ -12,7 +12,15 @@ import { newSlot } from './dns/answer.js';
 import { ownMarks } from './dns/own-question.js';
 import { type HostWish, newHost } from './host/host.js';
 import { InForce, type ReloadResult } from './in-force.js';
-import { cacheBytesMax, drainDeadlineMs, messageBytesMax, optBytesMax, sweepPeriodMs } from './limits.js';
+import {
+  cacheBytesMax,
+  drainDeadlineMs,
+  hostLeaveDeadlineMs,
+  messageBytesMax,
+  optBytesMax,
+  stopDeadlineMs,
+  sweepPeriodMs,
+} from './limits.js';
 import { newListeners } from './listen/listeners.js';
 import { metricsOf } from './metrics-of-serving.js';
 import { Counters, countersMemory, type EventName } from './ops/counters.js';
@@ -182,7 +190,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   await host.prepare();
   await inForce.start().catch(async (error: unknown) => {
     await threads?.end();
-    await host.leave();
+    await host.leave(hostLeaveDeadlineMs);
     throw error;
   });
   host.keep();
@@ -191,11 +199,12 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     watching.readiness.stopping();
     await inForce.settle();
     await new Promise<void>((resolve) => clock.after(inForce.config.health?.lameduckMs ?? 0, resolve));
+    const endsAtMs = clock.nowMs() + stopDeadlineMs;
     await atMost(clock, drainDeadlineMs, (done) => whenNobodyWaits(clock, forwarder, () => listeners.drain(done)));
     inForce.serving.stop();
     await watching.stop();
     await threads?.end();
-    await host.leave();
+    await host.leave(endsAtMs - clock.nowMs());
   }
 
   return {

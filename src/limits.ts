@@ -185,6 +185,8 @@ export const resolvConfPeriodMs = 2_000;
 export const startProbePeriodMs = 1_000;
 /** After `lameduck`, what is in flight may take this long; then the process ends anyway. */
 export const drainDeadlineMs = 3_000;
+/** After `lameduck`, all of the end may take this long: what the drain leaves is for taking out link and rules. */
+export const stopDeadlineMs = 4_500;
 export const corefileBytesMax = 1024 * 1024;
 export const importDepthMax = 16;
 /** Words of a Corefile after its imports; snippets that import snippets can double with every step. */
@@ -214,7 +216,7 @@ export const xtablesWaitSeconds = 2;
 export const ruleRoundsMax = 4;
 /** What failed on the node is tried again this soon, then twice as late each time, up to -syncinterval. */
 export const hostRetryMs = 1_000;
-/** Taking out link and rules may keep a stopping process this long; together with the drain it stays below 5 s. */
+/** Taking out link and rules may keep a process that could not start this long. */
 export const hostLeaveDeadlineMs = 1_500;
 
 // Watching.
@@ -252,7 +254,8 @@ assert(receiveSlotBytes % 64 === 0 && sendSlotBytes % 64 === 0, 'slots begin on 
 assert(receiveSlotBytes * 4 < ringBytes, 'every packet fits in an empty ring');
 assert(idQuarantineMs >= queryDeadlineMs);
 assert(xtablesWaitSeconds * 1000 < commandTimeoutMs, 'iptables says itself that the lock was not to be had');
-assert(drainDeadlineMs + hostLeaveDeadlineMs < 5_000, 'who is asked to stop has stopped within five seconds');
+assert(stopDeadlineMs < 5_000, 'who is asked to stop has stopped within five seconds');
+assert(drainDeadlineMs + hostLeaveDeadlineMs <= stopDeadlineMs);
 assert(tcpClientUnsentBytesMax > messageBytesMax, 'one answer always fits');
 assert(connectionInflightTarget <= connectionInflightMax);
 assert(

@@ -12,7 +12,7 @@
  * the node, would be lost, while without rules kube-proxy sends them to the cluster DNS as ever.
  */
 import type { Firewall } from '../config/serve-options.js';
-import { hostLeaveDeadlineMs, hostRetryMs, syncIntervalMsMax } from '../limits.js';
+import { hostRetryMs, syncIntervalMsMax } from '../limits.js';
 import type { SetupError } from '../ops/metrics-source.js';
 import type { Clock, Timer } from '../outside/clock.js';
 import type { RunCommand } from '../outside/commands.js';
@@ -58,7 +58,8 @@ export interface Host {
   prepare(): Promise<void>;
   keep(): void;
   release(): void;
-  leave(): Promise<void>;
+  /** Resolves after `withinMs` at the latest; what is not done then is left. */
+  leave(withinMs: number): Promise<void>;
 }
 
 /** The keeper; without a wish it touches nothing, and everything is as it should be. */
@@ -152,12 +153,12 @@ export function newHost(world: HostWorld, wanted: HostWish | null): Host {
       if (link !== null || rules !== null) void next(look);
     },
     release: stopLooking,
-    async leave() {
+    async leave(withinMs) {
       const wasOurs = isOurs;
       stopLooking();
       if (!wasOurs || wish.atExit === 'left' || (link === null && rules === null)) return;
       const left = next(takeOut);
-      await Promise.race([left, new Promise<void>((resolve) => clock.after(hostLeaveDeadlineMs, resolve))]);
+      await Promise.race([left, new Promise<void>((resolve) => clock.after(withinMs, resolve))]);
     },
   };
 }

@@ -16,6 +16,9 @@ const wish: HostWish = {
   atExit: 'taken out',
 };
 
+/** What the end may take. */
+const withinMs = 1_500;
+
 interface Kept {
   readonly host: Host;
   readonly node: FakeNode;
@@ -158,7 +161,7 @@ test('at the end rules go, then addresses, and no look comes after that', async 
   const kept = await started(keeper());
   const { host, node, clock, log } = kept;
   node.ran.length = 0;
-  await host.leave();
+  await host.leave(withinMs);
   assert(isClean(node));
   const restore = node.ran.findIndex((line) => line.includes('restore'));
   assert(restore >= 0 && restore < node.ran.indexOf('ip link delete dev nodelocaldns'));
@@ -176,25 +179,25 @@ test('what a killed one has left is found, kept, and taken out at the end', asyn
   await started(second);
   assert(!node.ran.some((line) => changing.test(line)));
   assert.deepEqual(second.log.lines, ['the firewall rules are in place in iptables']);
-  await second.host.leave();
+  await second.host.leave(withinMs);
   assert(isClean(node));
 });
 
 test('it leaves everything: with -skipteardown, to a successor, and where another program serves', async () => {
   const skipped = await started(keeper({ atExit: 'left' }));
-  await skipped.host.leave();
+  await skipped.host.leave(withinMs);
   assert.equal(ruleCount(skipped.node), 24);
 
   const released = await started(keeper());
   released.host.release();
   released.node.rules.clear();
   await released.clock.pass(600_000);
-  await released.host.leave();
+  await released.host.leave(withinMs);
   assert.deepEqual([ruleCount(released.node), released.node.links.size], [0, 2]);
 
   const shared = await started(keeper());
   shared.files.set('/proc/net/udp', '  172: 0A14FEA9:0035 00000000:0000 07 00000000:00000000\n');
-  await shared.host.leave();
+  await shared.host.leave(withinMs);
   assert.equal(ruleCount(shared.node), 24);
   assert.equal(shared.log.lines.at(-1), 'link and rules are left in place: another program serves 169.254.20.10');
 });
@@ -209,7 +212,7 @@ test('a host that was released can be taken again', async () => {
   await clock.pass(0);
   assert.equal(ruleCount(node), 24);
   await clock.pass(60_000);
-  await host.leave();
+  await host.leave(withinMs);
   assert(isClean(node));
 });
 
@@ -234,8 +237,8 @@ test('two at once do not fight, whatever their addresses', async () => {
 test('a program that hangs keeps nobody from ending', async () => {
   const hanging = keeper({}, { ...newFakeNode(), run: () => new Promise(() => {}) });
   hanging.host.keep();
-  const left = hanging.host.leave();
-  await hanging.clock.pass(1_500);
+  const left = hanging.host.leave(withinMs);
+  await hanging.clock.pass(withinMs);
   await left;
 });
 
@@ -247,7 +250,7 @@ test('nothing is run where nothing is wanted', async () => {
   ] as const) {
     const kept = await started(keeper(more));
     await kept.clock.pass(600_000);
-    await kept.host.leave();
+    await kept.host.leave(withinMs);
     assert.deepEqual(kept.node.ran, []);
     assert.deepEqual([...kept.conditions], ['interface', 'rules']);
   }
@@ -259,6 +262,6 @@ test('rules without a link of ours, and the other way about', async () => {
   assert(!rules.node.ran.some((line) => line.startsWith('ip ')));
   const link = await started(keeper({ firewall: 'none' }));
   assert.deepEqual([ruleCount(link.node), link.node.links.size], [0, 2]);
-  await link.host.leave();
+  await link.host.leave(withinMs);
   assert(link.node.ran.every((line) => line.startsWith('ip ')));
 });

@@ -61,7 +61,7 @@ function checkTemplate(file: string, options: LoadOptions, make: MakeOptions, wr
   const { endpoint, missing } = make.clusterDns;
   const clusterDns = { endpoint: endpoint ?? exampleClusterDns, missing: null };
   const kubeDns = readKubeDns(make.kubeDnsFolder, options.files);
-  const pieces = fromTemplate(options.files.read(file), file, kubeDns, { ...make, clusterDns });
+  const pieces = fromTemplate({ text: options.files.read(file), file }, kubeDns, { ...make, clusterDns }, options);
   const config = parsePieces(pieces, [file], options);
   const from = Object.values(kubeDnsFiles(make.kubeDnsFolder)).filter((path) => options.files.exists(path));
   write(`${file}: a template, which${from.length > 0 ? `, with ${from.join(' and ')},` : ''} becomes:`);

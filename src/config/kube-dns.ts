@@ -47,15 +47,18 @@ export function readKubeDns(folder: string, files: ConfigFiles): KubeDns {
   };
 }
 
-/** A server block for each stub domain, as node-cache writes it: no metrics, asked as the client asked. */
+/**
+ * A server block for each stub domain, as node-cache writes it: no metrics, asked as the client asked. No addresses
+ * are all of the host.
+ */
 export function stubBlocks(
   { stubDomains }: KubeDns,
-  { localAddresses, port }: { readonly localAddresses: readonly string[]; readonly port: number },
+  { addresses, port }: { readonly addresses: readonly string[]; readonly port: number },
 ): string {
   const lines = (servers: readonly string[]): string[] => [
     'errors',
     'cache 30',
-    `bind ${localAddresses.join(' ')}`,
+    ...(addresses.length === 0 ? [] : [`bind ${addresses.join(' ')}`]),
     `forward . ${servers.join(' ')}`,
   ];
   const block = ({ domain, servers }: StubDomain): string =>

@@ -48,12 +48,12 @@ export function newSource(options: SourceOptions, world: SourceWorld): () => Con
   function byTemplate(): Config {
     hasHadTemplate = true;
     try {
-      const template = readTemplate(basePath, load);
+      const template = { text: readTemplate(basePath, load), file: basePath };
       const { config, text } = withKubeDns(
-        (kubeDns) => fromTemplate(template, basePath, kubeDns, options),
+        (kubeDns) => fromTemplate(template, kubeDns, options, load),
         [basePath, ...kubeDnsPaths],
       );
-      tell(template, text);
+      tell(template.text, text);
       keep(text);
       return config;
     } catch (error) {
@@ -75,7 +75,8 @@ export function newSource(options: SourceOptions, world: SourceWorld): () => Con
     if (options.corefileGiven || files.exists(corefilePath)) return loadCorefile(corefilePath, load, [basePath]);
     const { missing } = options.clusterDns;
     if (missing !== null) sayOnce(`no cluster DNS, so every name is asked of /etc/resolv.conf: ${missing}`);
-    return withKubeDns((kubeDns) => fromBuiltin(kubeDns, options), [corefilePath, basePath, ...kubeDnsPaths]).config;
+    return withKubeDns((kubeDns) => fromBuiltin(kubeDns, options, load), [corefilePath, basePath, ...kubeDnsPaths])
+      .config;
   }
 
   /** What the pieces mean with the ConfigMap as it is, or else as it last was right. */

@@ -121,7 +121,7 @@ test('a block for each stub domain is as node-cache writes it', () => {
     ],
     upstreamNameservers: [],
   };
-  const text = stubBlocks(kubeDns, { localAddresses: ['169.254.20.10', '10.96.0.10'], port: 1053 });
+  const text = stubBlocks(kubeDns, { addresses: ['169.254.20.10', '10.96.0.10'], port: 1053 });
   assert.equal(
     text,
     `
@@ -143,7 +143,7 @@ b:1053 {
   const [acme] = configOf(text).blocks;
   assert.deepEqual([acme.zones, acme.prometheus, acme.loop], [[{ zone: 'acme.local.', port: 1053 }], false, false]);
   assert.deepEqual([acme.forwards[0].transport, acme.cache?.success.ttlMaxSeconds], ['client', 30]);
-  assert.equal(stubBlocks(noKubeDns, { localAddresses: ['::1'], port: 53 }), '');
+  assert.equal(stubBlocks(noKubeDns, { addresses: ['::1'], port: 53 }), '');
 });
 test('whatever the files say, it is refused with a ConfigError or becomes a Corefile that is understood', () => {
   const good = fc.oneof(fc.ipV4(), fc.ipV6(), fc.constantFrom('1.2.3.4:53', '[::1]:53'));
@@ -167,7 +167,7 @@ test('whatever the files say, it is refused with a ConfigError or becomes a Core
         }
         if (kubeDns.stubDomains.length === 0) return;
         understood++;
-        const { blocks } = configOf(stubBlocks(kubeDns, { localAddresses: ['169.254.20.10'], port: 53 }));
+        const { blocks } = configOf(stubBlocks(kubeDns, { addresses: ['169.254.20.10'], port: 53 }));
         assert.equal(blocks.length, kubeDns.stubDomains.length);
       },
     ),

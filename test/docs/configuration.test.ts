@@ -43,7 +43,7 @@ test('the stub domain of the example becomes the block of the example', () => {
   const [, json] = /```json\n([\s\S]*?)```/.exec(part) ?? [];
   const [, written] = /```corefile\n([\s\S]*?)```/.exec(part) ?? [];
   const { files } = testOptions({ '/etc/kube-dns/stubDomains': json });
-  const blocks = stubBlocks(readKubeDns('/etc/kube-dns', files), { localAddresses: ['169.254.20.10'], port: 53 });
+  const blocks = stubBlocks(readKubeDns('/etc/kube-dns', files), { addresses: ['169.254.20.10'], port: 53 });
   assert.equal(blocks.indexOf(written), 1, 'the first, behind an empty line');
 });
 

@@ -36,6 +36,7 @@ import { type BindStream, hostAddresses, nodeNetwork } from './outside/node-netw
 import { systemRandom } from './outside/random.js';
 import { writePidFile } from './pid-file.js';
 import { checkTemplates } from './resolve/templates.js';
+import { onSignals } from './signals.js';
 
 const exitFailed = 1;
 const exitUsage = 2;
@@ -63,6 +64,7 @@ async function main(): Promise<void> {
 async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<void> {
   const clock = systemClock();
   const log = newLogger({ level: logLevel({ debug: false, quiet: options.quiet }), clock });
+  const started = onSignals(process, log);
   const setupErrors = newSetupErrors();
   const source = newSource(options, {
     ...{ load: loadOptions(options.dnsPort), log, write: replaceFile },
@@ -85,7 +87,7 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
   const listening = app.endpoints.map(formatEndpoint).join(', ');
   log.info(`zerohop ${programVersion()} serves on ${listening}`, { pid: process.pid });
   process.on('exit', writePidFile(options.pidFilePath, log));
-  onSignals(app, log);
+  started(app);
 }
 
 /** The running program, or null after it has said why there is none. */
@@ -140,25 +142,6 @@ function readFile(path: string): string | undefined {
   }
 }
 
-function onSignals(app: App, log: Logger): void {
-  process.on('SIGHUP', () => void app.reload('SIGHUP'));
-  process.on('SIGUSR1', () => void app.reload('SIGUSR1'));
-  let stopping = false;
-  const stop = (signal: string) => {
-    // Who asks twice means it.
-    if (stopping) return process.exit(0);
-    stopping = true;
-    log.info(`${signal}: answering what is in flight, then stopping`);
-    app.stop().then(() => {
-      log.info('stopped');
-      log.flush();
-      process.exit(0);
-    });
-  };
-  process.on('SIGTERM', () => stop('SIGTERM'));
-  process.on('SIGINT', () => stop('SIGINT'));
-}
-
 async function demo(): Promise<void> {
   const { runDemo } = await import('./demo/demo.js');
   const clock = systemClock();
@@ -169,7 +152,7 @@ async function demo(): Promise<void> {
     const unwatched = { metricsAddress: null, lookEveryMs: null, setupErrors: newSetupErrors(), host: null };
     const settings = { load, version: programVersion(), ...unwatched };
     const app = await startWith(log, settings, 1);
-    onSignals(app!, log);
+    onSignals(process, log)(app!);
     return { synthesized: () => app!.total('aaaaSynthesized') };
   };
   await runDemo({ network, clock, write: print, serve: serveDemo });

@@ -7,7 +7,7 @@ import type { Config } from './config.js';
 import { ConfigError, formatDiagnostic } from './error.js';
 import { kubeDnsFiles, readKubeDns } from './kube-dns.js';
 import { type LoadOptions, loadCorefile, parsePieces } from './load.js';
-import { hasPillars } from './pillars.js';
+import { clusterDnsPlaceholder, hasPillars } from './pillars.js';
 import { fromTemplate, joined, type MakeOptions } from './template-corefile.js';
 
 /**
@@ -61,13 +61,15 @@ function checkTemplate(file: string, options: LoadOptions, make: MakeOptions, wr
   const { endpoint, missing } = make.clusterDns;
   const clusterDns = { endpoint: endpoint ?? exampleClusterDns, missing: null };
   const kubeDns = readKubeDns(make.kubeDnsFolder, options.files);
-  const pieces = fromTemplate({ text: options.files.read(file), file }, kubeDns, { ...make, clusterDns }, options);
+  const text = options.files.read(file);
+  const pieces = fromTemplate({ text, file }, kubeDns, { ...make, clusterDns }, options);
   const config = parsePieces(pieces, [file], options);
   const from = Object.values(kubeDnsFiles(make.kubeDnsFolder)).filter((path) => options.files.exists(path));
   write(`${file}: a template, which${from.length > 0 ? `, with ${from.join(' and ')},` : ''} becomes:`);
   writeText(joined(pieces), write);
-  if (missing !== null)
+  if (missing !== null && text.includes(clusterDnsPlaceholder)) {
     write(`${file}: warning: ${exampleClusterDns.address} stands for the cluster DNS here: ${missing}`);
+  }
   return config;
 }
 

@@ -19,6 +19,8 @@ export interface PillarValues {
 /** Replaced when node-cache's manifest is installed, and never by node-cache itself; nearly all clusters have this one. */
 const clusterDomain = 'cluster.local';
 
+/** What the address of the cluster DNS is put in the place of. */
+export const clusterDnsPlaceholder = '__PILLAR__CLUSTER__DNS__';
 /** What upstreamNameservers of the kube-dns ConfigMap are put in the place of. */
 export const upstreamServersPlaceholder = '__PILLAR__UPSTREAM__SERVERS__';
 
@@ -41,7 +43,7 @@ const fillers: Readonly<Record<string, Filler>> = {
     place.isWord ? localAddresses.join(' ') : beforePort(localAddresses[0], place),
   // All addresses came with the placeholder before.
   __PILLAR__DNS__SERVER__: () => '',
-  __PILLAR__CLUSTER__DNS__: clusterDnsFor,
+  [clusterDnsPlaceholder]: clusterDnsFor,
   [upstreamServersPlaceholder]: (_, { upstreamServers }) => upstreamServers.join(' ') || '/etc/resolv.conf',
   __PROMETHEUS__ENDPOINT__: (_, { prometheusAddress }) => prometheusAddress,
 };

@@ -84,3 +84,7 @@ test('a template that is wrong fails with its line', () => {
   assert.equal(exitCode, 2);
   assert.match(lines.join('\n'), /^\/base:3: error: __PILLAR__CLUSTR__DNS__ is no placeholder; [^\n]*$/u);
 });
+test('a template that asks no cluster DNS needs none', () => {
+  const { lines } = run({ '/base': template.replace('__PILLAR__CLUSTER__DNS__', '__PILLAR__UPSTREAM__SERVERS__') });
+  assert.equal(lines.at(-2), '}');
+});

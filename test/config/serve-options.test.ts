@@ -67,6 +67,24 @@ test('the command line of the NodeLocal DNSCache manifest is understood', () => 
   assert.equal(options.pidFilePath, '/tmp/node-cache.pid');
 });
 
+test('the command lines of charts and installers are understood', () => {
+  const environment = { COREDNS_SERVICE_HOST: '10.0.0.1', NODE_LOCAL_DNS_UPSTREAM_SERVICE_HOST: '10.0.0.2' };
+  const read = (line: string): ServeOptions => serveOptions(readFlags(line.split(' ')), environment);
+  const kubespray = read('-localip 169.254.25.10 -conf /etc/Corefile -upstreamsvc coredns -skipteardown');
+  assert.deepEqual([kubespray.clusterDns.endpoint?.address, kubespray.skipTeardown], ['10.0.0.1', true]);
+  const deliveryhero = read(
+    '-localip 169.254.20.25 -conf /etc/Corefile -upstreamsvc node-local-dns-upstream -skipteardown=true -setupinterface=false -setupiptables=false',
+  );
+  assert.deepEqual(
+    [deliveryhero.clusterDns.endpoint?.address, deliveryhero.setupInterface, deliveryhero.setupRules],
+    ['10.0.0.2', false, false],
+  );
+  const lablabs = read(
+    '-localip 169.254.20.11 -skipteardown=true -setupinterface=false -setupiptables=false -quiet -health-port 8080 -upstreamsvc kube-dns -conf /etc/Corefile -syncinterval 1ns -metrics-listen-address 0.0.0.0:9353',
+  );
+  assert.deepEqual([lablabs.syncIntervalMs, lablabs.quiet, lablabs.clusterDns.endpoint], [1_000, true, null]);
+});
+
 test('local addresses are literal, of either family, in their shortest form and once', () => {
   assert.deepEqual(optionsOf('-localip=169.254.20.10, FD00:0::1,169.254.20.10,fd00::1').localAddresses, [
     '169.254.20.10',

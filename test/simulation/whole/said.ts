@@ -1,0 +1,104 @@
+/**
+ * The book of everything that upstreams have said. Each statement has a number that is in all its data, so an answer
+ * that reaches a client tells whose it is: which name it was about, with what TTLs, and when it came in.
+ */
+import type { Config } from '../../../src/config/config.js';
+import type { Random } from '../../../src/outside/random.js';
+import { cd, rd, readMessage, tc, type WireMessage, type WireRecord } from '../../conformance/message.js';
+import { Composer, type Manner, numberIn, type UpstreamQuery } from './compose.js';
+
+export interface Statement {
+  readonly number: number;
+  /** What it answers, with everything that tells questions apart: see `keyOf`. */
+  readonly key: string;
+  readonly recursionDesired: boolean;
+  readonly manner: Manner;
+  readonly upstream: number;
+  readonly rcode: number;
+  readonly records: readonly WireRecord[];
+  /** No client may ever see it. */
+  readonly isLie: boolean;
+  /** It has TC. Over UDP that is a lie, as it must be asked again; over TCP it is all there is. */
+  readonly isTruncated: boolean;
+  readonly message: Buffer;
+  /** When the program had all of it, the first time; null until then. */
+  arrivedAtMs: number | null;
+  /** The configurations by which it may have been taken in. */
+  configs: readonly Config[];
+}
+
+/** Name, type, class, CD and DO: what an answer is kept under. */
+export function keyOf({ questions, opt, flags }: WireMessage, type = questions[0].type): string {
+  const { name, class: qclass } = questions[0];
+  const dnssecOk = ((opt?.flags ?? 0) & 0x8000) !== 0;
+  return [name.toLowerCase(), type, qclass, ...((flags & cd) !== 0 ? ['CD'] : []), ...(dnssecOk ? ['DO'] : [])].join(
+    ' ',
+  );
+}
+
+export class Book {
+  readonly #composer: Composer;
+  readonly #statements: Statement[] = [];
+  readonly #byMessage = new Map<string, Statement>();
+  readonly #byKey = new Map<string, Statement[]>();
+
+  constructor(random: Random) {
+    this.#composer = new Composer(random);
+  }
+
+  /** Makes an upstream's answer to this query, and remembers it. */
+  say(query: UpstreamQuery, upstream: number, manner: Manner): Statement {
+    const number = this.#statements.length;
+    const { message, isLie } = this.#composer.compose(query, number, manner);
+    const read = isLie ? null : readMessage(message);
+    const statement: Statement = {
+      number,
+      key: keyOf(query.message),
+      recursionDesired: (query.message.flags & rd) !== 0,
+      manner,
+      upstream,
+      rcode: read?.rcode ?? 0,
+      records: read?.records ?? [],
+      isLie,
+      isTruncated: ((read?.flags ?? 0) & tc) !== 0,
+      message,
+      arrivedAtMs: null,
+      configs: [],
+    };
+    this.#statements.push(statement);
+    this.#byMessage.set(message.toString('latin1'), statement);
+    const ofKey = this.#byKey.get(statement.key) ?? [];
+    ofKey.push(statement);
+    this.#byKey.set(statement.key, ofKey);
+    return statement;
+  }
+
+  /** The statement that these bytes are; the latest of those that are alike. */
+  of(message: Uint8Array): Statement | undefined {
+    return this.#byMessage.get(Buffer.from(message).toString('latin1'));
+  }
+
+  /** The statement whose number is in this record; undefined when it has none. */
+  behind(record: WireRecord): Statement | undefined {
+    const number = numberIn(record);
+    return number === null ? undefined : this.#statements[number];
+  }
+
+  /**
+   * Everything said under this key, oldest first. Who answers FORMERR or NOTIMP without an OPT is asked again without
+   * one, and what it says then is for DO as well.
+   */
+  about(key: string): readonly Statement[] {
+    const said = this.#byKey.get(key) ?? [];
+    if (
+      !key.endsWith(' DO') ||
+      !said.some(({ manner }) => manner === 'formerr' || manner === 'notimp' || manner === 'bare')
+    )
+      return said;
+    return [...said, ...(this.#byKey.get(key.slice(0, -3)) ?? [])].sort((one, other) => one.number - other.number);
+  }
+
+  get size(): number {
+    return this.#statements.length;
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * How long what an upstream said may be used: its TTLs as the configuration limits them, counted down from the
+ * moment it arrived, and for how long after that it may be given stale. The rules of RFC 2181 8, RFC 2308 5 and
+ * RFC 8767 4 in plain sums, apart from the program's own.
+ */
+import type { BlockConfig, CacheConfig, Config } from '../../../src/config/config.js';
+import { types, type WireMessage, type WireRecord } from '../../conformance/message.js';
+import type { Statement } from './said.js';
+
+export interface Timely {
+  readonly asked: WireMessage;
+  readonly answer: WireMessage;
+  readonly nowMs: number;
+  /** As it is now. */
+  readonly block: BlockConfig;
+  /** As it may have been when the question was asked. */
+  readonly givers: readonly BlockConfig[];
+  readonly statement: Statement;
+}
+
+/** A failover answer is put aside until nobody has a better one. */
+const putAsideMs = 2_000;
+
+/** How long it may be given as fresh, by each configuration that may have kept it; 0: it was not to be kept. */
+export function lifetimesMs(statement: Statement, now: BlockConfig): number[] {
+  return caches(statement, now).map((cache) => lifetimeMs(statement, cache));
+}
+
+/** How long a failure may have been kept. */
+export function servfailMs(statement: Statement, now: BlockConfig): number {
+  return Math.max(...caches(statement, now).map((cache) => cache?.servfailMs ?? 0));
+}
+
+/** Null: it may be given as fresh, and has the TTLs that are left. */
+export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely): string | null {
+  if (staleCodes(answer).length > 0) return 'it says that it is stale';
+  const ageMs = nowMs - statement.arrivedAtMs!;
+  let why = '';
+  for (const cache of caches(statement, block)) {
+    const leftMs = lifetimeMs(statement, cache) - ageMs;
+    const isMoment = ageMs === 0 || (ageMs <= putAsideMs && block.forwards.some(({ failover }) => failover.length > 0));
+    if (leftMs <= 0 && !isMoment) {
+      why = `statement ${statement.number} came ${ageMs} ms ago and is past its time`;
+      continue;
+    }
+    const ages = givers.map(({ cache }) => (cache?.keepTtl ? 0 : Math.floor(ageMs / 1000)));
+    const wrong = answer.records.find((record) => {
+      const said = sameRecord(record, answer, statement);
+      return !ages.some((ageSeconds) => record.ttl === Math.max(0, ttlAtFirst(said, statement, cache) - ageSeconds));
+    });
+    if (wrong === undefined) return null;
+    why = `a TTL of ${wrong.ttl} s for ${wrong.dataText}, ${ageMs} ms after statement ${statement.number}`;
+  }
+  return why;
+}
+
+/** Null: it is past its time, may be given stale, and is marked as such. */
+export function whyNotStale({ asked, answer, nowMs, block, givers, statement }: Timely): string | null {
+  const stales = givers.flatMap(({ cache }) => cache?.stale ?? []);
+  const stale = stales.find(({ ttlSeconds }) => answer.records.every(({ ttl }) => ttl === ttlSeconds));
+  if (stale === undefined) return `its TTL is none of ${stales.map(({ ttlSeconds }) => ttlSeconds)}`;
+  const codes = staleCodes(answer);
+  const expected = answer.rcode === 3 ? 19 : 3;
+  if (asked.opt !== null && (codes.length !== 1 || codes[0] !== expected)) return `no extended error ${expected}`;
+  const ageMs = nowMs - statement.arrivedAtMs!;
+  const maxAgeMs = Math.max(...stales.map((each) => each.maxAgeMs));
+  let why = '';
+  for (const cache of caches(statement, block)) {
+    const expiredMs = ageMs - lifetimeMs(statement, cache);
+    if (lifetimeMs(statement, cache) > 0 && expiredMs >= 0 && expiredMs < maxAgeMs) return null;
+    why = `it expired ${expiredMs} ms ago`;
+  }
+  return why;
+}
+
+/** The cache settings by which it may have been kept; null is no cache. */
+function caches(statement: Statement, now: BlockConfig): (CacheConfig | null)[] {
+  const zones = new Set(now.zones.map(({ zone }) => zone));
+  const blocks = statement.configs.flatMap((config: Config) =>
+    config.blocks.filter((block) => block.zones.some(({ zone }) => zones.has(zone))),
+  );
+  return [now, ...blocks].map(({ cache }) => cache);
+}
+
+function lifetimeMs(statement: Statement, cache: CacheConfig | null): number {
+  if (cache === null || !statement.recursionDesired || statement.isTruncated) return 0;
+  const answers = statement.records.filter(({ section }) => section === 'answer');
+  const type = Number(statement.key.split(' ')[1]);
+  const denies = statement.rcode === 3 || (statement.rcode === 0 && !answers.some((record) => record.type === type));
+  const soa = statement.records.find((record) => record.section === 'authority' && record.type === types.SOA);
+  if (denies && soa !== undefined) return negativeTtl(soa, cache) * 1000;
+  if (statement.rcode !== 0 || answers.length === 0) return 0;
+  return Math.min(...answers.map((record) => positiveTtl(record, cache))) * 1000;
+}
+
+/** The TTL with which a record of a statement is first given. */
+function ttlAtFirst(record: WireRecord, statement: Statement, cache: CacheConfig | null): number {
+  if (cache === null) return record.ttl;
+  const answers = statement.records.filter(({ section }) => section === 'answer');
+  const denies = statement.rcode === 3 || (statement.rcode === 0 && answers.length === 0);
+  const soa = statement.records.find((each) => each.section === 'authority' && each.type === types.SOA);
+  if (!denies || soa === undefined) return positiveTtl(record, cache);
+  if (record === soa) return negativeTtl(soa, cache);
+  return clamp(readTtl(record.ttl), cache.denial.ttlMinSeconds, cache.denial.ttlMaxSeconds);
+}
+
+function sameRecord(record: WireRecord, answer: WireMessage, statement: Statement): WireRecord {
+  const inSection = (records: readonly WireRecord[]) => records.filter(({ section }) => section === record.section);
+  return inSection(statement.records)[inSection(answer.records).indexOf(record)];
+}
+
+function positiveTtl({ ttl }: WireRecord, { success }: CacheConfig): number {
+  return clamp(readTtl(ttl), success.ttlMinSeconds, success.ttlMaxSeconds);
+}
+
+function negativeTtl({ ttl, data }: WireRecord, { denial }: CacheConfig): number {
+  const minimum = data.readUInt32BE(data.length - 4);
+  return clamp(Math.min(readTtl(ttl), readTtl(minimum)), denial.ttlMinSeconds, denial.ttlMaxSeconds);
+}
+
+/** RFC 2181 8: the highest bit means 0. */
+function readTtl(ttl: number): number {
+  return ttl > 0x7fffffff ? 0 : ttl;
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), most);
+}
+
+/** Info codes of the extended errors that speak of staleness. */
+function staleCodes({ opt }: WireMessage): number[] {
+  const errors = (opt?.options ?? []).filter(({ code }) => code === 15).map(({ data }) => data.readUInt16BE(0));
+  return errors.filter((code) => code === 3 || code === 19);
+}

@@ -9,6 +9,7 @@ import { parseConfig } from '../../../src/config/load.js';
 import { cacheBytesMax, connectionsPerUpstreamMax, udpSocketsPerUpstreamMax, waitersMax } from '../../../src/limits.js';
 import type { HttpRoutes } from '../../../src/ops/http.js';
 import { checkLogFormat } from '../../../src/ops/log-format.js';
+import { newSetupErrors } from '../../../src/ops/setup-errors.js';
 import type { Clock } from '../../../src/outside/clock.js';
 import type { Endpoint } from '../../../src/outside/network.js';
 import type { Random } from '../../../src/outside/random.js';
@@ -85,7 +86,8 @@ export class World {
       readFile: () => undefined,
       look: { stat: () => undefined, digest: () => undefined },
     };
-    const settings = { load: () => this.#load(), metricsAddress: null, version: '0.0.0' };
+    const node = { metricsAddress: null, setupErrors: newSetupErrors(), host: null, lookEveryMs: null };
+    const settings = { load: () => this.#load(), version: '0.0.0', ...node };
     this.app = await this.clock.until(startApp(outsides, settings));
   }
 

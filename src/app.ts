@@ -38,7 +38,7 @@ import { Lane } from './resolve/lane.js';
 import { LoopWatch } from './resolve/loop.js';
 import { Numbering } from './resolve/numbering.js';
 import type { Route } from './resolve/route.js';
-import { refreshFrom, serveFrom } from './resolve/serve.js';
+import { refreshFrom, refuseFrom, serveFrom } from './resolve/serve.js';
 import type { ServedZone, ZoneTable } from './resolve/zones.js';
 import { Serving, type ServingWorld } from './serving.js';
 import { newWatching, type StartHttp } from './watching.js';
@@ -184,6 +184,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     },
     serve: (table) => serveFrom({ clock, log, lane, forwarder, routes }, table),
     refresh: (table) => refreshFrom({ clock, log, lane, forwarder, routes }, table),
+    refuse: (table) => refuseFrom({ clock, log, lane, forwarder, routes }, table),
     tablesChanged: () => threads?.update(),
   });
   // Addresses come first, since not everything can be bound to one that is not there yet.

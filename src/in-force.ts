@@ -7,7 +7,7 @@ import { formatDiagnostic } from './config/error.js';
 import { systemdResolvConf } from './config/resolv-conf.js';
 import { type Look, watchFiles } from './config/watch.js';
 import { resolvConfPeriodMs } from './limits.js';
-import type { Refresh, Serve } from './listen/asker.js';
+import type { Refresh, Refuse, Serve } from './listen/asker.js';
 import type { Listeners, WantedListener } from './listen/listeners.js';
 import type { Timer } from './outside/clock.js';
 import type { ZoneTable } from './resolve/zones.js';
@@ -30,6 +30,8 @@ export interface InForceWorld {
   serve(table: () => ZoneTable): Serve;
   /** The same for answers that are due for a refresh. */
   refresh(table: () => ZoneTable): Refresh;
+  /** And for what there is no room for. */
+  refuse(table: () => ZoneTable): Refuse;
   /** Other tables are in force now. */
   tablesChanged(): void;
   upstreamAnswered(): void;
@@ -137,13 +139,13 @@ export class InForce {
   }
 
   #wanted({ listeners }: Serving): WantedListener<ZoneTable>[] {
-    const { serve, refresh } = this.#world;
+    const { serve, refresh, refuse } = this.#world;
     return listeners.map(({ server, at, block, table }) => {
       const entry = this.#tables.get(server) ?? { table };
       this.#tables.set(server, entry);
       const inForce = () => entry.table;
-      const { timeouts } = block;
-      return { key: server, at, timeouts, serve: serve(inForce), refresh: refresh(inForce), table: inForce };
+      const hands = { serve: serve(inForce), refresh: refresh(inForce), refuse: refuse(inForce) };
+      return { key: server, at, timeouts: block.timeouts, table: inForce, ...hands };
     });
   }
 

@@ -61,8 +61,14 @@ export const receiveSlotBytes = 4_096;
 export const sendSlotBytes = 4_096 + 256;
 /** What threads hand to the control lane and it has not taken yet: some 6,000 questions, or 200 ms of 30,000 a second. */
 export const ringBytes = 1024 * 1024;
-/** Handed-over packets that the control lane takes before it looks at its sockets again: some 5 ms of work. */
-export const ringTakenAtOnceMax = 512;
+/** Of the second half of a ring's room each client may have this share: a flood leaves room to others. */
+export const ringClientShare = 1 / 4;
+/** How long the control lane serves what was handed over before it looks at its sockets again. */
+export const handOverTurnMs = 2;
+/** Handed-over packets that wait for their client's turn; about 600 bytes each. */
+export const handedOverMax = 8_192;
+/** Of what threads handed over, moved in one turn to where it waits: about as long as serving may take. */
+export const ringMovedAtOnceMax = 1_024;
 /** A thread does not ask for the same refresh again within this time, however many hits there are. */
 export const refreshAgainMs = 200;
 /** Refreshes that a thread remembers for that. */
@@ -252,6 +258,8 @@ assert(cacheBytesMax < 2 ** 31, 'block references are 31 bits');
 assert(waitersPerQuestionMax <= waitersMax);
 assert(receiveSlotBytes % 64 === 0 && sendSlotBytes % 64 === 0, 'slots begin on cache lines');
 assert(receiveSlotBytes * 4 < ringBytes, 'every packet fits in an empty ring');
+assert(receiveSlotBytes * 2 < (ringBytes / 2) * ringClientShare, 'every packet fits in the share of one client');
+assert(ringMovedAtOnceMax <= handedOverMax);
 assert(idQuarantineMs >= queryDeadlineMs);
 assert(xtablesWaitSeconds * 1000 < commandTimeoutMs, 'iptables says itself that the lock was not to be had');
 assert(stopDeadlineMs < 5_000, 'who is asked to stop has stopped within five seconds');

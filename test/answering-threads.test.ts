@@ -50,6 +50,7 @@ describe('answeringThreads', { skip }, () => {
         asker.reply(null);
       },
       refresh() {},
+      refuse() {},
     });
     const client = await openClient();
     const ask = async (name: string, type: string) => {

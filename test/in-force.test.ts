@@ -61,6 +61,7 @@ function forcing(corefile: string, lookEveryMs: number | null = null) {
     look: { stat: (path) => files.get(path), digest: (path) => files.get(path) },
     serve: (table) => table as never,
     refresh: (table) => table as never,
+    refuse: (table) => table as never,
     tablesChanged: () => {},
     upstreamAnswered: () => upstreamAnswers++,
   });

@@ -22,5 +22,8 @@ export interface Asker {
 /** Takes a packet, borrowed until it returns, and sees to it that `asker.reply` is called exactly once. */
 export type Serve = (packet: Uint8Array, asker: Asker) => void;
 
+/** Takes a packet that is not to be served, as there is too much to do, and answers it at once by what is known. */
+export type Refuse = Serve;
+
 /** Takes a packet that has its answer, borrowed until it returns, and has that refreshed; `asker` gets no reply. */
 export type Refresh = (packet: Uint8Array, asker: Asker) => void;

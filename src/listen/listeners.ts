@@ -7,7 +7,7 @@ import { drainDeadlineMs } from '../limits.js';
 import type { Counters } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import type { Endpoint, Network } from '../outside/network.js';
-import type { Refresh, Serve } from './asker.js';
+import type { Refresh, Refuse, Serve } from './asker.js';
 import { openTcpListener, type TcpListener, type TcpWorld } from './tcp.js';
 import { openUdpListener, type UdpListener } from './udp-portable.js';
 
@@ -25,9 +25,10 @@ export interface WantedListener<Table = unknown> {
   readonly at: Endpoint;
   readonly timeouts: TimeoutsConfig;
   readonly serve: Serve;
-  /** What answering threads need besides: the table in force, and whom to tell of answers that are due. */
+  /** What answering threads need besides: the table in force, and where to go with what is due, or too much. */
   readonly table: () => Table;
   readonly refresh: Refresh;
+  readonly refuse: Refuse;
 }
 
 interface OpenListener {

@@ -1,15 +1,16 @@
 /**
  * How an answering thread hands packets to the control lane: a ring in shared memory with one writer and one reader.
  * An entry is the packet with everything that answering it later needs; the reader finds it as it was received. When
- * there is no room the writer is told so and answers SERVFAIL itself. A flag makes one waking of the reader enough for all
- * that is put in until it looks.
+ * there is no room the writer is told so and answers SERVFAIL itself; the second half of the room no client has for
+ * itself. A flag makes one waking of the reader enough for all that is put in until it looks.
  *
  *   words: | written | … | taken | … | woken | … |   entries: | bytes kind socket length … arrived peer | packet |
  *
  * Positions count bytes from the start and run over; an entry never wraps: what is left at the end is skipped.
  */
-import { receiveSlotBytes, ringBytes } from '../limits.js';
+import { receiveSlotBytes, ringBytes, ringClientShare } from '../limits.js';
 import { type Datagrams, peerAddressWords, peerWords } from './arena.js';
+import { clientNumber } from './socket-address.js';
 
 /** A question to be answered, or one that has its answer and is to be asked again in good time. */
 export const kindQuestion = 0;
@@ -60,12 +61,14 @@ class Ring {
 
 export class RingWriter {
   readonly #ring: Ring;
+  readonly #shares: Shares;
 
   constructor(memory: SharedArrayBuffer) {
     this.#ring = new Ring(memory);
+    this.#shares = new Shares(this.#ring.size / 2);
   }
 
-  /** Copies a received datagram with its sender; false when there is no room. */
+  /** Copies a received datagram with its sender; false when there is no room, or none for this client. */
   put(kind: EntryKind, socket: number, arrivedMs: number, from: Datagrams, index: number): boolean {
     const { words, doubles, bytes, size } = this.#ring;
     const length = from.length(index);
@@ -73,9 +76,12 @@ export class RingWriter {
     const written = words[writtenWord];
     const toEnd = size - (written & (size - 1));
     const skipped = toEnd < needed ? toEnd : 0;
-    const free = size - ((written - Atomics.load(words, takenWord)) | 0);
+    const left = size - ((written - Atomics.load(words, takenWord)) | 0) - skipped - needed;
+    if (left < 0) return false;
+    if (left >= size / 2) this.#shares.forget();
     // Refreshes are worth less than questions, and leave half of the room to them.
-    if (free < skipped + needed + (kind === kindRefresh ? size / 2 : 0)) return false;
+    else if (kind === kindRefresh) return false;
+    else if (!this.#shares.take(clientNumber(from.words, from.peerAt(index)), needed)) return false;
     if (skipped > 0) words[this.#ring.at(written) >> 2] = skip;
     const position = (written + skipped) | 0;
     const entry = this.#ring.at(position) >> 2;
@@ -98,6 +104,36 @@ export class RingWriter {
   /** Whether the reader has to be woken for what was put in; said once until it looks. */
   mustWake(): boolean {
     return Atomics.exchange(this.#ring.words, wokenWord, 1) === 0;
+  }
+}
+
+const clientPlaces = 1_024;
+
+/** What each client has put in while room was scarce. Clients that fall on one place share what one may have. */
+class Shares {
+  readonly #bytesOf = new Int32Array(clientPlaces);
+  readonly #roomBytes: number;
+  #bytes = 0;
+
+  constructor(roomBytes: number) {
+    this.#roomBytes = roomBytes;
+  }
+
+  /** Whether this client may have so much more of the room. */
+  take(client: number, bytes: number): boolean {
+    // That much has been taken out meanwhile.
+    if (this.#bytes + bytes > this.#roomBytes) this.forget();
+    const place = (client ^ (client >>> 10) ^ (client >>> 20)) & (clientPlaces - 1);
+    if (this.#bytesOf[place] + bytes > this.#roomBytes * ringClientShare) return false;
+    this.#bytesOf[place] += bytes;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  forget(): void {
+    if (this.#bytes === 0) return;
+    this.#bytes = 0;
+    this.#bytesOf.fill(0);
   }
 }
 
@@ -146,6 +182,15 @@ export class RingReader {
     for (let byte = 0; byte < length; byte++) this.#copy[byte] = bytes[from + byte];
     this.packet = this.#copy.subarray(0, length);
     return true;
+  }
+
+  /** The words in which the entry's peer stands, and where. */
+  get peerWords(): Int32Array {
+    return this.#ring.words;
+  }
+
+  get peerAt(): number {
+    return this.#entry + atPeer;
   }
 
   /** The entry's peer as words of its own; without a control message its address alone, which V8 keeps in its heap. */

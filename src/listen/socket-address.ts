@@ -69,6 +69,15 @@ export function familyAt(bytes: Uint8Array, at: number): 0 | 1 {
   return bytes[at] === linux.familyIpv4 || isMapped(bytes, at) ? 0 : 1;
 }
 
+/** A number for the address in these words of a socket address, whatever the port; few addresses share one. */
+export function clientNumber(words: Int32Array, at: number): number {
+  // The family is the first half of the first word on the little-endian machines that threads run on.
+  if ((words[at] & 0xffff) === linux.familyIpv4) return words[at + 1];
+  let number = 0;
+  for (let word = at + 2; word < at + 6; word++) number = Math.imul(number ^ words[word], 0x9e3779b1) ^ (number >>> 15);
+  return number;
+}
+
 /** ::ffff:a.b.c.d (RFC 4291 2.5.5.2). */
 function isMapped(bytes: Uint8Array, at: number): boolean {
   for (let index = at + 8; index < at + 18; index++) if (bytes[index] !== 0) return false;

@@ -4,15 +4,16 @@
  * That goes to `serve` with an asker that replies on the same socket.
  */
 import assert from 'node:assert/strict';
-import { ringTakenAtOnceMax } from '../limits.js';
+import { copyOf } from '../dns/wire.js';
 import { type Counters, overUdp } from '../ops/counters.js';
 import { HeldPorts, withoutIpv6 } from '../outside/families.js';
 import type { Endpoint } from '../outside/network.js';
 import type { Asker } from './asker.js';
+import { HandOver } from './hand-over.js';
 import type { WantedListener } from './listeners.js';
 import type { SocketOrder } from './orders.js';
 import { type Peer, Replies } from './replies.js';
-import { kindRefresh, type RingReader } from './ring.js';
+import { type EntryKind, kindRefresh, type RingReader } from './ring.js';
 import { openSocket } from './socket.js';
 import { endpointOf } from './socket-address.js';
 import type { SystemCalls } from './system-calls.js';
@@ -27,7 +28,7 @@ export interface UdpThreadsWorld<Shared> extends Omit<ThreadWorld<Shared>, 'wake
 }
 
 /** What of a wanted listener concerns UDP. */
-export type WantedUdp<Table> = Pick<WantedListener<Table>, 'at' | 'table' | 'serve' | 'refresh'>;
+export type WantedUdp<Table> = Pick<WantedListener<Table>, 'at' | 'table' | 'serve' | 'refresh' | 'refuse'>;
 
 export interface UdpThreads<Table> {
   /** Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
@@ -92,21 +93,23 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     takeAll();
   });
 
+  const handOver = new HandOver<HandedOver<Table>>({
+    ...{ nowMs: world.clock.nowMs, read, serve },
+    keep: (item) => ({ ...item, packet: copyOf(item.packet, 0, item.packet.length) }),
+    refuse({ kind, listener, packet, asker }) {
+      if (kind !== kindRefresh) listener.wanted.refuse(packet, asker);
+    },
+  });
+  const rings = threads.map(({ ring }) => ring);
+
   /** Takes what is in the rings, but gives other events of the loop their turn in between. */
   function takeAll(): void {
     willTake = false;
     // Known before the rings are looked at: what a thread has handed over until it took its orders is in them.
     const leaving = [...listeners].filter(hasLeft);
-    let left = ringTakenAtOnceMax;
-    for (const { ring } of threads) {
-      ring.awake();
-      while (left > 0 && ring.next()) {
-        left--;
-        takeOne(ring);
-      }
-    }
+    const isAll = handOver.take(rings);
     for (const thread of threads) thread.foldPages();
-    if (left === 0) return takeSoon();
+    if (!isAll) return takeSoon();
     for (const listener of leaving) if (listener.inFlight === 0 || listener.isSilent) close(listener);
   }
 
@@ -121,16 +124,20 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     return leavesWith !== null && threads.every((thread, index) => thread.hasTaken(leavesWith[index]));
   }
 
-  function takeOne(ring: RingReader): void {
+  function read(ring: RingReader): HandedOver<Table> | null {
     const socket = sockets.get(ring.socket);
     // The listener was closed without waiting for anybody.
-    if (socket === undefined) return;
+    if (socket === undefined) return null;
+    const { kind, packet } = ring;
     const { listener } = socket;
     const peer = { words: ring.peer(), nameBytes: ring.nameBytes, controlBytes: ring.controlBytes };
-    const asker = new ThreadAsker(socket, peer, ring.arrivedMs, settled);
-    if (ring.kind === kindRefresh) return listener.wanted.refresh(ring.packet, asker);
-    listener.inFlight++;
-    listener.wanted.serve(ring.packet, asker);
+    if (kind !== kindRefresh) listener.inFlight++;
+    return { kind, listener, packet, asker: new ThreadAsker(socket, peer, ring.arrivedMs, settled) };
+  }
+
+  function serve({ kind, listener, packet, asker }: HandedOver<Table>): void {
+    if (kind === kindRefresh) listener.wanted.refresh(packet, asker);
+    else listener.wanted.serve(packet, asker);
   }
 
   function settled(socket: Socket<Table>, answer: Uint8Array | null, peer: Peer): void {
@@ -226,6 +233,14 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
 
 function orderOf<Table>({ id, fd, hasPacketInfo }: Socket<Table>, table: Table): SocketOrder<Table> {
   return { id, fd, hasPacketInfo, table };
+}
+
+/** A packet from a ring. */
+interface HandedOver<Table> {
+  readonly kind: EntryKind;
+  readonly listener: Listener<Table>;
+  readonly packet: Uint8Array;
+  readonly asker: Asker;
 }
 
 class ThreadAsker<Table> implements Asker {

@@ -60,8 +60,8 @@ export class Forwarder {
   wait(packet: Uint8Array, asker: Asker, nowMs: number): void {
     const { lane } = this.#world;
     const zone = lane.zone!;
-    const wants = lane.query.type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';
-    const waiter: Waiter = { asker, packet: copyOf(packet, 0, packet.length), receivedAtMs: nowMs, zone, wants };
+    const waiter = this.#waiter(zone, packet, asker, nowMs);
+    const { wants } = waiter;
     const pending = this.#question(zone, packet, nowMs, wants);
     const { route } = pending;
     this.#countMiss(zone);
@@ -75,6 +75,15 @@ export class Forwarder {
     if (running !== null) return this.#join(running, waiter, nowMs);
     pending.waiters.push(waiter);
     this.#ask(pending, asker.transport);
+  }
+
+  /** Answers the packet that the lane has read at once, by what is known: there is no room for it to wait. */
+  refuse(packet: Uint8Array, asker: Asker, nowMs: number): void {
+    const { lane } = this.#world;
+    const zone = lane.zone!;
+    lane.counters.count('overloadedHandOver');
+    const waiter = this.#waiter(zone, packet, asker, nowMs);
+    this.#turnAway(this.#question(zone, packet, nowMs, waiter.wants), waiter);
   }
 
   /** Gets anew what the lane's `answerNow` has just answered, so that the next client finds it fresh. */
@@ -113,6 +122,12 @@ export class Forwarder {
       const outcome: Outcome = { ok: true, message: whole, from: 'template' };
       this.#settler.settle(following, this.#table.remove(following), outcome, { extendedError: error, isWhole });
     });
+  }
+
+  #waiter(zone: ServedZone, packet: Uint8Array, asker: Asker, receivedAtMs: number): Waiter {
+    const { type } = this.#world.lane.query;
+    const wants = type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';
+    return { asker, packet: copyOf(packet, 0, packet.length), receivedAtMs, zone, wants };
   }
 
   #question(zone: ServedZone, packet: Uint8Array, nowMs: number, wants: Waiter['wants']): Pending {

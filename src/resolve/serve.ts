@@ -3,7 +3,7 @@
  * when it has to wait. An exception here is a bug of ours; it costs its own packet and a count, nothing else.
  */
 import { readQuery } from '../dns/query.js';
-import type { Asker, Refresh, Serve } from '../listen/asker.js';
+import type { Asker, Refresh, Refuse, Serve } from '../listen/asker.js';
 import type { Clock } from '../outside/clock.js';
 import type { Log } from '../outside/log.js';
 import { answerNow, dropped, handedOver } from './answer-now.js';
@@ -17,7 +17,7 @@ export interface ServeWorld {
   readonly clock: Clock;
   readonly log: Log;
   readonly lane: Lane;
-  readonly forwarder: Pick<Forwarder, 'wait' | 'refresh'>;
+  readonly forwarder: Pick<Forwarder, 'wait' | 'refresh' | 'refuse'>;
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
 }
 
@@ -39,12 +39,47 @@ export function serveFrom(world: ServeWorld, table: () => ZoneTable): Serve {
     if (lane.refreshDue) forwarder.refresh(packet, asker, nowMs);
   }
 
+  return guarded(world, serve);
+}
+
+/** What is called for a packet that an answering thread has handed over and there is no room for. */
+export function refuseFrom(world: ServeWorld, table: () => ZoneTable): Refuse {
+  const { clock, forwarder } = world;
+  return guarded(world, (packet, asker) => {
+    if (!readAgain(world, table, packet)) return asker.reply(null);
+    forwarder.refuse(packet, asker, asker.receivedAtMs ?? clock.nowMs());
+  });
+}
+
+/** What is called for a packet that an answering thread has answered and whose answer is due for a refresh. */
+export function refreshFrom(world: ServeWorld, table: () => ZoneTable): Refresh {
+  const { clock, lane, forwarder } = world;
   return (packet, asker) => {
+    if (!readAgain(world, table, packet) || lane.zone?.cache === null) return;
     try {
-      serve(packet, asker);
+      forwarder.refresh(packet, asker, clock.nowMs());
     } catch (error) {
       lane.counters.count('panics');
-      world.log.error('a packet made the program fail; it was dropped', { error: String((error as Error).stack) });
+      world.log.error('a refresh made the program fail', { error: String((error as Error).stack) });
+    }
+  };
+}
+
+/** Reads a packet that was read before, in another thread; false when nobody serves its name any more, after a reload. */
+function readAgain({ lane }: ServeWorld, table: () => ZoneTable, packet: Uint8Array): boolean {
+  if (readQuery(packet, packet.length, lane.query) !== 'ok') return false;
+  lane.zone = findZone(table(), packet, lane.query);
+  return lane.zone !== null;
+}
+
+/** An exception costs the packet that brought it. */
+function guarded({ lane, log }: ServeWorld, take: Serve): Serve {
+  return (packet, asker) => {
+    try {
+      take(packet, asker);
+    } catch (error) {
+      lane.counters.count('panics');
+      log.error('a packet made the program fail; it was dropped', { error: String((error as Error).stack) });
       settle(asker);
     }
   };
@@ -57,21 +92,4 @@ function settle(asker: Asker): void {
   } catch {
     // An asker takes no second reply.
   }
-}
-
-/** What is called for a packet that an answering thread has answered and whose answer is due for a refresh. */
-export function refreshFrom(world: ServeWorld, table: () => ZoneTable): Refresh {
-  const { clock, lane, forwarder } = world;
-  return (packet, asker) => {
-    if (readQuery(packet, packet.length, lane.query) !== 'ok') return;
-    lane.zone = findZone(table(), packet, lane.query);
-    // A reload may have come between.
-    if (lane.zone === null || lane.zone.cache === null) return;
-    try {
-      forwarder.refresh(packet, asker, clock.nowMs());
-    } catch (error) {
-      lane.counters.count('panics');
-      world.log.error('a refresh made the program fail', { error: String((error as Error).stack) });
-    }
-  };
 }

@@ -107,7 +107,7 @@ describe('Answerer', { skip }, () => {
   });
 
   test('answers itself when the control lane does not keep up, and counts it', async () => {
-    const world = await newWorld(1, 128);
+    const world = await newWorld(1, 256);
     for (const text of ['h1', 'h2', 'h3']) await world.client.send(text, world.port(0));
     world.answerer.turn();
     assert.equal(await world.client.receive(), 'no room for 2');

@@ -10,8 +10,9 @@ import {
   RingWriter,
   ringMemory,
 } from '../../src/listen/ring.js';
+import { encodeSocketAddress } from '../../src/listen/socket-address.js';
 
-const ringSize = 4_096;
+const ringSize = 16_384;
 
 interface Entry {
   readonly kind: EntryKind;
@@ -50,10 +51,10 @@ test('what was put in comes out with its sender, once', () => {
 
 test('refreshes leave half of the room to questions', () => {
   const writer = new RingWriter(ringMemory(ringSize));
-  const packet = received(Array.from({ length: 100 }, () => 1));
+  const bytes = Array.from({ length: 100 }, () => 1);
   const putAll = (kind: EntryKind): number => {
     let count = 0;
-    while (writer.put(kind, 1, 0, packet, 0)) count++;
+    while (writer.put(kind, 1, 0, received(bytes, count), 0)) count++;
     return count;
   };
   const refreshes = putAll(kindRefresh);
@@ -61,6 +62,32 @@ test('refreshes leave half of the room to questions', () => {
   const questions = putAll(kindQuestion);
   assert.ok(Math.abs(refreshes - questions) <= 1);
   assert.equal(putAll(kindRefresh), 0);
+});
+
+test('of the second half one client gets a quarter, and as much again when that has been taken out', () => {
+  const memory = ringMemory(ringSize);
+  const writer = new RingWriter(memory);
+  const reader = new RingReader(memory);
+  const from = (client: number): Datagrams => {
+    const datagrams = received(Array.from({ length: 100 }, () => 1));
+    datagrams.bytes.set(encodeSocketAddress({ address: `10.0.0.${client}`, port: client }), datagrams.peerAt(0) * 4);
+    return datagrams;
+  };
+  const putAll = (client: number): number => {
+    let count = 0;
+    while (writer.put(kindQuestion, 1, 0, from(client), 0)) count++;
+    return count;
+  };
+  const flood = putAll(1);
+  const others = [2, 3, 4].map(putAll);
+  assert.ok(Math.abs(flood - (ringSize / 2 + ringSize / 8) / (100 + 140)) < 5, `${flood}`);
+  for (const count of others) assert.ok(Math.abs(count - ringSize / 8 / (100 + 140)) < 3, `${others}`);
+  assert.ok(putAll(5) + putAll(1) < 4, 'it is full');
+  for (let left = 20; left > 0; left--) reader.next();
+  assert.ok(putAll(1) <= others[0]);
+  assert.ok(putAll(6) > 0);
+  while (reader.next());
+  assert.ok(Math.abs(putAll(1) - flood) <= 1, 'an empty ring has forgotten');
 });
 
 test('a waking is wanted once until the reader looks', () => {

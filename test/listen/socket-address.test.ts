@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { isIPv6 } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decodeSocketAddress, encodeSocketAddress, endpointOf, familyAt } from '../../src/listen/socket-address.js';
+import {
+  clientNumber,
+  decodeSocketAddress,
+  encodeSocketAddress,
+  endpointOf,
+  familyAt,
+} from '../../src/listen/socket-address.js';
 
 test('an IPv4 endpoint is a sockaddr_in', () => {
   const bytes = encodeSocketAddress({ address: '169.254.20.10', port: 53 });
@@ -19,6 +25,23 @@ test('an IPv4 client of an IPv6 socket has its plain address', () => {
   assert.deepEqual(decodeSocketAddress(bytes), { address: '10.1.2.3', port: 9 });
   assert.equal(familyAt(bytes, 0), 0);
   assert.equal(familyAt(encodeSocketAddress({ address: '::1', port: 9 }), 0), 1);
+});
+
+test('a client has one number, whatever its port, and few share it', () => {
+  const numberOf = (address: string, port: number): number => {
+    const bytes = new Uint8Array(28);
+    bytes.set(encodeSocketAddress({ address, port }));
+    return clientNumber(new Int32Array(bytes.buffer), 0);
+  };
+  for (const address of ['10.244.1.7', 'fd00::7', '::ffff:10.244.1.7']) {
+    assert.equal(numberOf(address, 1), numberOf(address, 65535));
+    assert.ok(Number.isInteger(numberOf(address, 1)));
+  }
+  const addresses = Array.from({ length: 250 }, (_, index) => [
+    `10.244.1.${index}`,
+    `fd00::${index.toString(16)}`,
+  ]).flat();
+  assert.equal(new Set(addresses.map((address) => numberOf(address, 53))).size, addresses.length);
 });
 
 test('what is written is read again', () => {

@@ -32,6 +32,7 @@ async function newWorld(count = 1) {
         else asker.reply(Buffer.from(`lane: ${text}`));
       },
       refresh: (packet) => void refreshed.push(Buffer.from(packet).toString()),
+      refuse: (packet, asker) => asker.reply(Buffer.from(`no room for ${Buffer.from(packet)}`)),
     });
   };
   return {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { countedTypes, zonePlaces } from '../../src/ops/counters.js';
-import { type ServeWorld, serveFrom } from '../../src/resolve/serve.js';
+import { refuseFrom, type ServeWorld, serveFrom } from '../../src/resolve/serve.js';
 import type { ServedZone, ZoneTable } from '../../src/resolve/zones.js';
 import { answerFor } from '../cache/answers.js';
 import { query } from './lane-fixture.js';
@@ -42,7 +42,11 @@ describe('serveFrom', () => {
   it('replies at once where that can be, hands over what must wait, and settles what gets no answer', () => {
     const waited: number[] = [];
     const fixture = serving(plain, ({ clock }) => ({
-      forwarder: { wait: (_packet, _asker, nowMs) => void waited.push(nowMs - clock.nowMs()), refresh: bug },
+      forwarder: {
+        wait: (_packet, _asker, nowMs) => void waited.push(nowMs - clock.nowMs()),
+        refresh: bug,
+        refuse: bug,
+      },
     }));
     known(fixture);
     assert.deepEqual(fixture.asks(query('a.test', 'A')).data, ['192.0.2.1']);
@@ -85,7 +89,9 @@ describe('serveFrom', () => {
 
   it('asks for a refresh only after the reply', () => {
     const order: string[] = [];
-    const fixture = serving(plain, () => ({ forwarder: { wait: bug, refresh: () => void order.push('refresh') } }));
+    const fixture = serving(plain, () => ({
+      forwarder: { wait: bug, refresh: () => void order.push('refresh'), refuse: bug },
+    }));
     known(fixture);
     class Ordered extends AskedBy {
       override reply(): void {
@@ -112,7 +118,7 @@ describe('serveFrom', () => {
   });
 
   it('loses one packet to an exception, counts it, and goes on', () => {
-    const fixture = serving(plain, () => ({ forwarder: { wait: bug, refresh: bug } }));
+    const fixture = serving(plain, () => ({ forwarder: { wait: bug, refresh: bug, refuse: bug } }));
     known(fixture);
     const lost = fixture.asks(query('b.test', 'A'), new StrictlyOnce(0, { address: '10.0.0.1', port: 4000 }));
     assert.deepEqual(lost.replies, [null]);
@@ -122,7 +128,7 @@ describe('serveFrom', () => {
 
   it('does not answer a second time what failed after its answer', () => {
     const asker = () => new StrictlyOnce(0, { address: '10.0.0.1', port: 4000 });
-    const refreshing = serving(plain, () => ({ forwarder: { wait: bug, refresh: bug } }));
+    const refreshing = serving(plain, () => ({ forwarder: { wait: bug, refresh: bug, refuse: bug } }));
     known(refreshing);
     refreshing.clock.passMs(20_000);
     assert.deepEqual(refreshing.asks(query('a.test', 'A'), asker()).data, ['192.0.2.1']);
@@ -133,5 +139,37 @@ describe('serveFrom', () => {
     known(logging);
     assert.deepEqual(logging.asks(query('a.test', 'A'), asker()).data, ['192.0.2.1']);
     assert.equal(logging.total('panics'), 1);
+  });
+});
+
+describe('refuseFrom', () => {
+  const asker = () => new AskedBy(0, { address: '10.0.0.1', port: 4000 });
+  const refusing = (table?: () => ZoneTable) => {
+    const fixture = waiting('. {\n cache\n forward . 192.0.2.1\n}');
+    const { clock, lane, forwarder, world, listener, errors } = fixture;
+    const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
+    const refuse = refuseFrom({ clock, log, lane, forwarder, routes: world.routes }, table ?? (() => listener.table));
+    return { ...fixture, refuse };
+  };
+
+  it('answers at once: by what is known, though it be stale, else SERVFAIL, and counts it', () => {
+    const fixture = refusing();
+    const unknown = asker();
+    fixture.refuse(query('b.test', 'A'), unknown);
+    assert.equal(unknown.rcode, 'SERVFAIL');
+    known(fixture);
+    fixture.clock.passMs(60_000);
+    const stale = asker();
+    fixture.refuse(query('a.test', 'A'), stale);
+    assert.deepEqual(stale.data, ['192.0.2.1']);
+    assert.deepEqual([fixture.total('overloadedHandOver'), fixture.total('staleOnFailure')], [2, 1]);
+    assert.deepEqual([fixture.askedTimes, fixture.forwarder.waiters], [0, 0]);
+  });
+
+  it('settles what nobody serves any more', () => {
+    const other = waiting('other.test {\n forward . 192.0.2.1\n}').listener.table;
+    const gone = asker();
+    refusing(() => other).refuse(query('a.test', 'A'), gone);
+    assert.deepEqual(gone.replies, [null]);
   });
 });

@@ -51,6 +51,9 @@ export interface Keep {
   readonly lifetimeMs: number;
 }
 
+/** What an entry counts in an lru-cache whose size is its number of entries. */
+const oneEntry = { size: 1 } as const;
+
 export interface Capacities {
   readonly successEntriesMax: number;
   readonly denialEntriesMax: number;
@@ -98,7 +101,8 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs):
   /** However an entry leaves an lru-cache, its block leaves the index and its memory is free. */
   function newLru(max: number, evicted: () => void): LRUCache<BlockRef, BlockRef> {
     return new LRUCache<BlockRef, BlockRef>({
-      max,
+      // By `max` it would take the memory for all entries at once: 2.8 MB for 100,000, whether they ever come or not.
+      maxSize: max,
       dispose(ref, _key, reason) {
         if (moving) return;
         if (reason === 'evict') evicted();
@@ -147,10 +151,10 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs):
     const old = existing(answer);
     const oldLru = old === 0 ? null : storeOf(store, old);
     const lru = answer.kind === kindSuccess ? store.success : store.denial;
-    if (lru.size >= lru.max) spareTouched(lru);
+    if (lru.size >= lru.maxSize) spareTouched(lru);
     const ref = borrow(answer, nowMs);
     if (ref === 0) return 0;
-    lru.set(ref, ref);
+    lru.set(ref, ref, oneEntry);
     publish(ref);
     // Only now, so that a reader finds one or the other. Making room may have let go of the old one already, and
     // the new one may even stand in its place.
@@ -200,7 +204,7 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs):
       for (const ref of refs) {
         const next = move(blocks.zoneId(ref));
         if (next === null) letGo(ref);
-        else next[side].set(ref, ref);
+        else next[side].set(ref, ref, oneEntry);
       }
     }
   }

@@ -75,15 +75,20 @@ export interface Cache {
   /** Drops what a store holds, but moves the entries for which `move` names another store, oldest first. */
   dissolve(store: Store, move: (zoneId: number) => Store | null): void;
   readonly usedBytes: number;
-  /** Entries thrown out so that their memory could be used for another size of answer. */
-  readonly evictedForMemory: number;
 }
 
-/** `epochs` are those in which answering threads read; without threads there is nobody to wait for. */
-export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs): Cache {
+/**
+ * `epochs` are those in which answering threads read; without threads there is nobody to wait for. `evictedForMemory`
+ * is called for each entry thrown out so that its memory could be used for another size of answer.
+ */
+export function createCache(
+  blocks: Blocks,
+  bytesMax?: number,
+  epochs?: Epochs,
+  evictedForMemory: () => void = () => {},
+): Cache {
   const allocator = new Allocator(blocks, bytesMax, epochs);
   const stores = new Set<Store>();
-  let evictedForMemory = 0;
   /** Entries leave one lru-cache for another; their blocks stay. */
   let moving = false;
 
@@ -114,7 +119,7 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs):
   function evictForMemory(ref: BlockRef): void {
     for (const store of stores) {
       if (store.success.delete(ref) || store.denial.delete(ref)) {
-        evictedForMemory++;
+        evictedForMemory();
         return;
       }
     }
@@ -227,9 +232,6 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs):
     dissolve,
     get usedBytes() {
       return allocator.usedBytes;
-    },
-    get evictedForMemory() {
-      return evictedForMemory;
     },
   };
 }

@@ -5,7 +5,8 @@
 import type { Shared } from './answering-thread.js';
 import type { Blocks } from './cache/blocks.js';
 import type { Epochs } from './cache/epochs.js';
-import type { SystemCallsOrWhyNot } from './listen/system-calls.js';
+import type { Groups } from './listen/groups.js';
+import type { SystemCalls } from './listen/system-calls.js';
 import { newUdpThreads, type UdpThreads } from './listen/udp-threads.js';
 import type { Counters } from './ops/counters.js';
 import type { Clock } from './outside/clock.js';
@@ -22,13 +23,19 @@ export interface AnsweringWorld {
   readonly ownMark: number;
 }
 
+/** The machine's calls, and the groups of sockets that are made with them. */
+export interface CallsAndGroups {
+  readonly calls: SystemCalls;
+  readonly groups: Groups;
+}
+
 /** Prepares the threads; null when UDP is to be served by the event loop. */
 export type OpenAnswering = (world: AnsweringWorld) => UdpThreads<ZoneTable> | null;
 
 /** So many threads, if there are the calls for them. */
 export function answeringThreads(options: {
   readonly threads: number;
-  readonly system: SystemCallsOrWhyNot;
+  readonly system: CallsAndGroups | { readonly calls: null; readonly why: string };
 }): OpenAnswering {
   return ({ clock, log, counters, blocks, epochs, ownMark }) => {
     const { system, threads } = options;
@@ -38,7 +45,7 @@ export function answeringThreads(options: {
     }
     const shared: Shared = { blocks: blocks.memory, seed: blocks.seed, epochs: epochs.memory, ownMark };
     return newUdpThreads<ZoneTable, Shared>({
-      ...{ clock, log, counters, shared, calls: system.calls, threads },
+      ...{ clock, log, counters, shared, calls: system.calls, groups: system.groups, threads },
       program: new URL('./answering-thread.js', import.meta.url),
       threadDied: (index) => epochs.leave(index),
     });

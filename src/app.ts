@@ -12,12 +12,14 @@ import { newSlot } from './dns/answer.js';
 import { ownMarks } from './dns/own-question.js';
 import { type HostWish, newHost } from './host/host.js';
 import { InForce, type ReloadResult } from './in-force.js';
+import type { Succession } from './lifecycle/succession.js';
 import {
   cacheBytesMax,
   drainDeadlineMs,
   hostLeaveDeadlineMs,
   messageBytesMax,
   optBytesMax,
+  settleMs,
   stopDeadlineMs,
   sweepPeriodMs,
 } from './limits.js';
@@ -41,6 +43,8 @@ import type { Route } from './resolve/route.js';
 import { refreshFrom, refuseFrom, serveFrom } from './resolve/serve.js';
 import type { ServedZone, ZoneTable } from './resolve/zones.js';
 import { Serving, type ServingWorld } from './serving.js';
+import type { OpenSuccession } from './shared-node.js';
+import { newWarmth } from './warmth.js';
 import { newWatching, type StartHttp } from './watching.js';
 
 /** What the program is given instead of taking it: tests put their own in place. */
@@ -48,7 +52,7 @@ export interface Outsides {
   readonly network: (failures: NetworkFailures) => Network;
   readonly clock: Clock;
   readonly random: Random;
-  readonly log: Log & { queryLine(message: string): void; readonly linesLost: number };
+  readonly log: Log & { queryLine(message: string): void };
   readonly startHttp: StartHttp;
   /** Other programs: `ip`, iptables, nft. */
   readonly run: RunCommand;
@@ -58,6 +62,8 @@ export interface Outsides {
   readonly look: Look;
   /** Threads that answer UDP; without them the event loop does. */
   readonly answering?: OpenAnswering;
+  /** The other instances on this node; without it there are none. */
+  readonly succession?: OpenSuccession | undefined;
 }
 
 export interface Settings {
@@ -96,8 +102,11 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   // What we know, and what has happened.
   const blocks = new Blocks(cacheMemory(), random.below(2 ** 32));
   const epochs = new Epochs();
+  const cache = createCache(blocks, cacheBytesMax, epochs, (ref) => {
+    if (succession?.hasAudience) warmth.kept(ref);
+  });
+  const warmth = newWarmth({ cache, clock, serving: () => inForce.serving });
   const counters = new Counters(countersMemory(1));
-  const cache = createCache(blocks, cacheBytesMax, epochs, () => counters.count('storeEvictedSlab'));
   const ownMark = random.below(ownMarks);
 
   // Bytes arrive and leave.
@@ -145,7 +154,6 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       source: {
         ...metricsOf(() => inForce.serving),
         setupErrors: settings.setupErrors.totals,
-        logLinesLost: () => log.linesLost,
         pages,
         gauges: () => ({
           cacheUsedBytes: cache.usedBytes,
@@ -171,6 +179,11 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     },
     settings.host,
   );
+  // Who else is on this node. It comes before the sockets are opened, which are then joined to theirs.
+  const succession =
+    outsides.succession?.({ clock, log, warmth, owns: (whose) => (whose === 'ours' ? host.keep() : host.release()) }) ??
+    null;
+  await succession?.begin();
 
   // Last, everything is opened: from here on there is somebody to answer.
   const inForce = new InForce(first, {
@@ -191,21 +204,24 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   // Addresses come first, since not everything can be bound to one that is not there yet.
   await host.prepare();
   await inForce.start().catch(async (error: unknown) => {
+    succession?.left();
     await threads?.end();
     await host.leave(hostLeaveDeadlineMs);
     throw error;
   });
-  host.keep();
+  if (succession === null) host.keep();
+  else await succession.takeOver();
 
   async function stop(): Promise<void> {
     watching.readiness.stopping();
     await inForce.settle();
-    await new Promise<void>((resolve) => clock.after(inForce.config.health?.lameduckMs ?? 0, resolve));
+    await leave(clock, succession, inForce.config.health?.lameduckMs ?? 0);
     const endsAtMs = clock.nowMs() + stopDeadlineMs;
     await atMost(clock, drainDeadlineMs, (done) => whenNobodyWaits(clock, forwarder, () => listeners.drain(done)));
     inForce.serving.stop();
     await watching.stop();
     await threads?.end();
+    succession?.left();
     await host.leave(endsAtMs - clock.nowMs());
   }
 
@@ -221,6 +237,20 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       return forwarder.waiters;
     },
   };
+}
+
+/** Ends what keeps new packets coming: a successor takes them, or for `lameduckMs` those who ask get time to notice. */
+async function leave(clock: Clock, succession: Succession | null, lameduckMs: number): Promise<void> {
+  let left = (await succession?.leave()) ?? 'alone';
+  if (left === 'alone') {
+    await new Promise<void>((resolve) => {
+      clock.after(lameduckMs, resolve);
+      succession?.whenSucceeded(resolve);
+    });
+    if (succession?.role === 'standing by') left = await succession.leave();
+  }
+  // What was on its way to our sockets comes within this time.
+  if (left === 'succeeded') await new Promise<void>((resolve) => clock.after(settleMs, resolve));
 }
 
 function whenNobodyWaits(clock: Clock, forwarder: Forwarder, then: () => void): void {

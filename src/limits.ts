@@ -85,6 +85,31 @@ export const threadRestartMs = 100;
 /** Memory of the cache that an answering thread might still be reading is waited for this long, 50 µs a time. */
 export const readersPausesMax = 40;
 
+// Other instances on the node.
+/** Of /proc/net, some 150 bytes a socket: nobody has so many listeners, and the rest is not read. */
+export const procNetBytesMax = 4 * 1024 * 1024;
+/** Cached answers travel in chunks of about so many bytes, a millisecond of work each; the last may be the largest. */
+export const entriesChunkBytes = 64 * 1024;
+export const handoverFrameBytesMax = 256 * 1024;
+/** A peer that is slower than we are gets no more until it has taken this much. */
+export const handoverUnsentBytesMax = 1024 * 1024;
+/** One that stands by, one that starts, and some that are just leaving. */
+export const handoverPeersMax = 8;
+/** Who does not say who it is by then is not listened to; a start waits no longer for a predecessor that hangs. */
+export const introductionTimeoutMs = 500;
+/** How long a peer that gives its cache may say nothing, or one that is asked to let us go; and the cache in all. */
+export const handoverSilenceMs = 1_000;
+export const handoverTransferMs = 5_000;
+/** From packets going elsewhere to the closing of a socket: what was under way arrives, handshakes end. */
+export const settleMs = 50;
+/** An instance that leaves waits so long for a successor that has begun to start. */
+export const successorStartMs = 3_000;
+/** How often those that stand by hear from us and get what is new; after so many of silence they serve. */
+export const keeperPeriodMs = 1_000;
+export const silentPeriodsMax = 5;
+/** Entries stored between two such periods that are remembered; beyond it those that stand by miss some. */
+export const newsMax = 65_536;
+
 // TCP clients.
 export const tcpClientsMax = 1_024;
 export const tcpClientInflightMax = 128;
@@ -260,6 +285,7 @@ assert(receiveSlotBytes % 64 === 0 && sendSlotBytes % 64 === 0, 'slots begin on 
 assert(receiveSlotBytes * 4 < ringBytes, 'every packet fits in an empty ring');
 assert(receiveSlotBytes * 2 < (ringBytes / 2) * ringClientShare, 'every packet fits in the share of one client');
 assert(ringMovedAtOnceMax <= handedOverMax);
+assert(entriesChunkBytes + messageBytesMax + 32 * 1024 < handoverFrameBytesMax, 'a chunk fits in a frame');
 assert(idQuarantineMs >= queryDeadlineMs);
 assert(xtablesWaitSeconds * 1000 < commandTimeoutMs, 'iptables says itself that the lock was not to be had');
 assert(stopDeadlineMs < 5_000, 'who is asked to stop has stopped within five seconds');

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=1 --optimize-for-size --v8-pool-size=1 --no-maglev
+#!/usr/bin/env node
 /**
  * The program: arguments in, exit code out. It gives app.ts the real outsides, reads the configuration the flags name,
  * and turns signals into reload and stop. Exit codes: 0 after a clean stop, 1 when it could not start, 2 for bad
@@ -22,7 +22,7 @@ import { systemLook } from './config/watch.js';
 import type { HostWish } from './host/host.js';
 import { configMapPeriodMs } from './limits.js';
 import { ListenError } from './listen/listeners.js';
-import { acknowledger, openStreamSocket } from './listen/socket.js';
+import { acknowledger } from './listen/socket.js';
 import { chooseSystemCalls } from './listen/system-calls.js';
 import { startHttp } from './ops/http.js';
 import { checkLogFormat } from './ops/log-format.js';
@@ -31,11 +31,11 @@ import { newSetupErrors } from './ops/setup-errors.js';
 import { systemClock } from './outside/clock.js';
 import { systemCommands } from './outside/commands.js';
 import { absentAddresses } from './outside/families.js';
-import type { Endpoint } from './outside/network.js';
-import { type BindStream, hostAddresses, nodeNetwork } from './outside/node-network.js';
+import { hostAddresses, nodeNetwork } from './outside/node-network.js';
 import { systemRandom } from './outside/random.js';
 import { writePidFile } from './pid-file.js';
 import { checkTemplates } from './resolve/templates.js';
+import { sharedNode } from './shared-node.js';
 import { onSignals } from './signals.js';
 
 const exitFailed = 1;
@@ -80,7 +80,8 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
     host: hostWish(options),
     lookEveryMs: options.reloadWithSignal ? configMapPeriodMs : null,
   };
-  const app = await startWith(log, settings, workerCount(options.workers, availableParallelism()));
+  const threads = workerCount(options.workers, availableParallelism());
+  const app = await startWith(log, settings, { threads, handoverPath: options.handoverPath });
   if (app === null) return;
   const absent = absentAddresses(app.endpoints, hostAddresses());
   if (absent.length > 0) log.warn(`no interface has ${absent.join(', ')}: nobody can ask there until one does`);
@@ -90,22 +91,31 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
   started(app);
 }
 
+interface MachineWishes {
+  /** How many answer over UDP. */
+  readonly threads: number;
+  readonly handoverPath: string | null;
+}
+
 /** The running program, or null after it has said why there is none. */
-async function startWith(log: Logger, settings: Settings, threads: number): Promise<App | null> {
+async function startWith(log: Logger, settings: Settings, wishes: MachineWishes): Promise<App | null> {
   const system = chooseSystemCalls(process.env['ZEROHOP_IO']);
-  const { calls } = system;
-  const bindStream: BindStream | undefined = calls === null ? undefined : (wish) => openStreamSocket(calls, wish);
-  const bindHttp = bindStream && ((at: Endpoint) => bindStream({ at, ipv6Only: 'no', sharedWith: 'nobody' }));
+  const { threads, handoverPath: path } = wishes;
+  const { version } = settings;
+  const random = systemRandom();
+  const node = sharedNode(system, { random, log, path, version });
   const outsides: Outsides = {
-    network: (failures) => nodeNetwork(failures, bindStream, calls === null ? undefined : acknowledger(calls)),
+    network: (failures) =>
+      nodeNetwork(failures, node.bindStream, node.calls === null ? undefined : acknowledger(node.calls)),
     clock: systemClock(),
-    random: systemRandom(),
+    random,
     log,
-    startHttp: (at, routes, failed) => startHttp(at, routes, failed, bindHttp),
+    startHttp: (at, routes, failed) => startHttp(at, routes, failed, node.bindHttp),
     run: systemCommands(systemClock()),
     readFile,
     look: systemLook,
-    answering: answeringThreads({ threads, system }),
+    answering: answeringThreads({ threads, system: node }),
+    succession: node.succession,
   };
   try {
     return await startApp(outsides, settings);
@@ -151,7 +161,7 @@ async function demo(): Promise<void> {
     const load = () => parseConfig(corefile, '(demo)', loadOptions(53));
     const unwatched = { metricsAddress: null, lookEveryMs: null, setupErrors: newSetupErrors(), host: null };
     const settings = { load, version: programVersion(), ...unwatched };
-    const app = await startWith(log, settings, 1);
+    const app = await startWith(log, settings, { threads: 1, handoverPath: null });
     onSignals(process, log)(app!);
     return { synthesized: () => app!.total('aaaaSynthesized') };
   };

@@ -96,7 +96,7 @@ export class Serving {
     const changed = new Set<number>();
     for (const { zones } of this.listeners) {
       for (const zone of zones) {
-        if (before.#templatesOf(zone.zoneId) !== this.#templatesOf(zone.zoneId)) changed.add(zone.zoneId);
+        if (before.templatesOf(zone.zoneId) !== this.templatesOf(zone.zoneId)) changed.add(zone.zoneId);
       }
     }
     for (const { store } of before.blocks) {
@@ -106,7 +106,7 @@ export class Serving {
   }
 
   /** What templates a zone has, as text; undefined when it is not served. */
-  #templatesOf(zoneId: number): string | undefined {
+  templatesOf(zoneId: number): string | undefined {
     for (const { zones } of this.listeners) {
       const zone = zones.find((each) => each.zoneId === zoneId);
       if (zone === undefined) continue;

@@ -4,10 +4,9 @@ import packets from 'dns-packet';
 import { answeringThreads } from '../src/answering-threads.js';
 import { kindSuccess } from '../src/cache/blocks.js';
 import { Epochs } from '../src/cache/epochs.js';
-import { chooseSystemCalls, loadSystemCalls } from '../src/listen/system-calls.js';
 import { Counters, countersMemory } from '../src/ops/counters.js';
 import { systemClock } from '../src/outside/clock.js';
-import { openClient, skip } from './listen/loopback-sockets.js';
+import { calls, newGroups, openClient, skip } from './listen/loopback-sockets.js';
 import { fixture, query } from './resolve/lane-fixture.js';
 
 function newWorld() {
@@ -32,7 +31,7 @@ function newWorld() {
 
 test('ZEROHOP_IO=portable leaves UDP to the event loop and says so in one line', () => {
   const world = newWorld();
-  assert.equal(answeringThreads({ threads: 1, system: chooseSystemCalls('portable') })(world), null);
+  assert.equal(answeringThreads({ threads: 1, system: { calls: null, why: 'ZEROHOP_IO=portable' } })(world), null);
   assert.deepEqual(world.lines, ['UDP is served by the event loop, not by answering threads: ZEROHOP_IO=portable']);
 });
 
@@ -40,7 +39,7 @@ describe('answeringThreads', { skip }, () => {
   test('answers by the zones and from the cache, and hands over what is in neither', async () => {
     const world = newWorld();
     const { listener, cache, store } = world;
-    const threads = answeringThreads({ threads: 1, system: loadSystemCalls() })(world)!;
+    const threads = answeringThreads({ threads: 1, system: { calls, groups: newGroups() } })(world)!;
     const handedOver: string[] = [];
     const udp = await threads.open({
       at: { address: '127.0.0.1', port: 0 },

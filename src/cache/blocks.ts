@@ -115,6 +115,16 @@ export class Blocks {
     return this.halves[(ref + atZone) >> 1];
   }
 
+  /** Its bits are those above. */
+  key(ref: BlockRef): number {
+    return this.bytes[ref + atKey];
+  }
+
+  /** The message in stored form, a view of the shared memory. */
+  message(ref: BlockRef): Uint8Array {
+    return this.bytes.subarray(ref + atMessage, ref + atMessage + this.messageBytes(ref));
+  }
+
   messageBytes(ref: BlockRef): number {
     return this.halves[(ref + atMessageBytes) >> 1];
   }

@@ -51,9 +51,6 @@ export interface Keep {
   readonly lifetimeMs: number;
 }
 
-/** What an entry counts in an lru-cache whose size is its number of entries. */
-const oneEntry = { size: 1 } as const;
-
 export interface Capacities {
   readonly successEntriesMax: number;
   readonly denialEntriesMax: number;
@@ -74,21 +71,28 @@ export interface Cache {
   refreshFailed(ref: BlockRef, recheckAtMs: number): void;
   /** Drops what a store holds, but moves the entries for which `move` names another store, oldest first. */
   dissolve(store: Store, move: (zoneId: number) => Store | null): void;
+  /** All that is kept, of each store from the least to the most recently used. */
+  refs(): BlockRef[];
+  /** Whether something is kept in this block; what, only the block says. */
+  holds(ref: BlockRef): boolean;
   readonly usedBytes: number;
+  /** Entries thrown out so that their memory could be used for another size of answer. */
+  readonly evictedForMemory: number;
 }
 
 /**
- * `epochs` are those in which answering threads read; without threads there is nobody to wait for. `evictedForMemory`
- * is called for each entry thrown out so that its memory could be used for another size of answer.
+ * `epochs` are those in which answering threads read; without threads there is nobody to wait for. `kept` is told of
+ * every answer that is kept from now on.
  */
 export function createCache(
   blocks: Blocks,
   bytesMax?: number,
   epochs?: Epochs,
-  evictedForMemory: () => void = () => {},
+  kept: (ref: BlockRef) => void = () => {},
 ): Cache {
   const allocator = new Allocator(blocks, bytesMax, epochs);
   const stores = new Set<Store>();
+  let evictedForMemory = 0;
   /** Entries leave one lru-cache for another; their blocks stay. */
   let moving = false;
 
@@ -106,8 +110,7 @@ export function createCache(
   /** However an entry leaves an lru-cache, its block leaves the index and its memory is free. */
   function newLru(max: number, evicted: () => void): LRUCache<BlockRef, BlockRef> {
     return new LRUCache<BlockRef, BlockRef>({
-      // By `max` it would take the memory for all entries at once: 2.8 MB for 100,000, whether they ever come or not.
-      maxSize: max,
+      max,
       dispose(ref, _key, reason) {
         if (moving) return;
         if (reason === 'evict') evicted();
@@ -119,7 +122,7 @@ export function createCache(
   function evictForMemory(ref: BlockRef): void {
     for (const store of stores) {
       if (store.success.delete(ref) || store.denial.delete(ref)) {
-        evictedForMemory();
+        evictedForMemory++;
         return;
       }
     }
@@ -156,14 +159,15 @@ export function createCache(
     const old = existing(answer);
     const oldLru = old === 0 ? null : storeOf(store, old);
     const lru = answer.kind === kindSuccess ? store.success : store.denial;
-    if (lru.size >= lru.maxSize) spareTouched(lru);
+    if (lru.size >= lru.max) spareTouched(lru);
     const ref = borrow(answer, nowMs);
     if (ref === 0) return 0;
-    lru.set(ref, ref, oneEntry);
+    lru.set(ref, ref);
     publish(ref);
     // Only now, so that a reader finds one or the other. Making room may have let go of the old one already, and
     // the new one may even stand in its place.
     if (oldLru !== null && old !== ref) oldLru.delete(old);
+    kept(ref);
     return ref;
   }
 
@@ -209,7 +213,7 @@ export function createCache(
       for (const ref of refs) {
         const next = move(blocks.zoneId(ref));
         if (next === null) letGo(ref);
-        else next[side].set(ref, ref, oneEntry);
+        else next[side].set(ref, ref);
       }
     }
   }
@@ -230,8 +234,16 @@ export function createCache(
       blocks.doubles[(ref + atRecheck) >> 3] = recheckAtMs;
     },
     dissolve,
+    refs: () => [...stores].flatMap(({ success, denial }) => [...success.rkeys(), ...denial.rkeys()]),
+    holds(ref) {
+      for (const { success, denial } of stores) if (success.has(ref) || denial.has(ref)) return true;
+      return false;
+    },
     get usedBytes() {
       return allocator.usedBytes;
+    },
+    get evictedForMemory() {
+      return evictedForMemory;
     },
   };
 }

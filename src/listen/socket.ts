@@ -3,8 +3,8 @@
  * be bound before the address is on a link. A thread's wakes from a blocked receive now and then.
  *
  * Sockets share a port by SO_REUSEPORT, which would also join those of any other program of the same user, and take
- * packets away from it. So the first one is bound without, which the kernel refuses when anybody has the port, and
- * allows sharing only then; the further ones join it.
+ * packets away from it. So where nobody is known to have the port, it is bound without first, which the kernel
+ * refuses when anybody has it.
  */
 import { getSystemErrorName } from 'node:util';
 import { receiveBufferBytes, receiveTimeoutMs, sendBufferBytes, sendTimeoutMs } from '../limits.js';
@@ -26,8 +26,7 @@ export interface SocketWish {
   /** `::` without IPv4, because another socket has the port there. */
   readonly ipv6Only: 'yes' | 'no';
   /**
-   * Who has the port already: `us` joins other sockets of this process. To take over from another process on purpose
-   * would be to join as well, without a first one that is alone.
+   * Who has the port already: `us` joins other sockets of this process, or of another instance on this node.
    */
   readonly sharedWith: 'nobody' | 'us';
 }
@@ -43,9 +42,7 @@ export function openSocket(calls: SystemCalls, wish: SocketWish): AnsweringSocke
     if (isIpv6(wish.at.address)) options.must('IPV6_RECVPKTINFO', linux.ipv6Level, linux.ipv6ReceivePacketInfo, 1);
     else options.must('IP_PKTINFO', linux.ipLevel, linux.ipPacketInfo, 1);
   });
-  const name = new Uint8Array(socketAddressBytes);
-  must('getsockname', calls.socketName(fd, name));
-  return { fd, local: { address: wish.at.address, port: decodeSocketAddress(name).port }, hasPacketInfo };
+  return { fd, local: { address: wish.at.address, port: boundPort(calls, fd) }, hasPacketInfo };
 }
 
 /** Binds a socket for `listen({ fd })` of Node.js; its descriptor. Throws the system's error, as `openSocket`. */
@@ -55,7 +52,28 @@ export function openStreamSocket(calls: SystemCalls, wish: SocketWish): number {
 }
 
 function bound(calls: SystemCalls, wish: SocketWish, type: SocketType, setMore: (options: Options) => void): number {
-  const { at, ipv6Only, sharedWith } = wish;
+  const shared = wish.sharedWith === 'nobody' ? { ...wish, at: freeEndpoint(calls, wish, type) } : wish;
+  return boundAt(calls, shared, type, (options) => {
+    setMore(options);
+    options.must('SO_REUSEPORT', linux.socketLevel, linux.reusePort, 1);
+  });
+}
+
+/** The endpoint with a real port, when nobody has it. */
+function freeEndpoint(calls: SystemCalls, wish: SocketWish, type: SocketType): Endpoint {
+  const fd = boundAt(calls, wish, type, ({ must }) => {
+    // Connections that are closed but not forgotten are nobody.
+    if (type === linux.stream) must('SO_REUSEADDR', linux.socketLevel, linux.reuseAddress, 1);
+  });
+  try {
+    return { address: wish.at.address, port: boundPort(calls, fd) };
+  } finally {
+    calls.close(fd);
+  }
+}
+
+function boundAt(calls: SystemCalls, wish: SocketWish, type: SocketType, setMore: (options: Options) => void): number {
+  const { at, ipv6Only } = wish;
   const ipv6 = isIpv6(at.address);
   const fd = must('socket', calls.socket(ipv6 ? linux.familyIpv6 : linux.familyIpv4, type));
   try {
@@ -66,15 +84,19 @@ function bound(calls: SystemCalls, wish: SocketWish, type: SocketType, setMore: 
       options.must('IPV6_V6ONLY', linux.ipv6Level, linux.ipv6Only, ipv6Only === 'yes' ? 1 : 0);
     } else options.set(linux.ipLevel, linux.ipFreeBind, 1);
     setMore(options);
-    const share = (): void => options.must('SO_REUSEPORT', linux.socketLevel, linux.reusePort, 1);
-    if (sharedWith === 'us') share();
     must('bind', calls.bind(fd, encodeSocketAddress(at)));
-    if (sharedWith === 'nobody') share();
     return fd;
   } catch (error) {
     calls.close(fd);
     throw error;
   }
+}
+
+/** The port of a bound socket. */
+export function boundPort(calls: SystemCalls, fd: number): number {
+  const name = new Uint8Array(socketAddressBytes);
+  must('getsockname', calls.socketName(fd, name));
+  return decodeSocketAddress(name).port;
 }
 
 interface Options {

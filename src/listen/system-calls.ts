@@ -11,6 +11,7 @@ type Koffi = typeof koffiModule;
 
 /** Numbers of Linux, the same on x64 and arm64. */
 export const linux = {
+  familyUnix: 1,
   familyIpv4: 2,
   familyIpv6: 10,
   stream: 1,
@@ -20,10 +21,13 @@ export const linux = {
   receiveBuffer: 8,
   sendBuffer: 7,
   reusePort: 15,
+  peerCredentials: 17,
   receiveTimeout: 20,
   sendTimeout: 21,
   sendBufferForce: 32,
   receiveBufferForce: 33,
+  attachReusePortProgram: 51,
+  detachReusePortProgram: 68,
   ipLevel: 0,
   ipPacketInfo: 8,
   ipFreeBind: 15,
@@ -41,6 +45,7 @@ export const linux = {
 
 /** Errno values, as the calls below give them, negative. */
 export const errors = {
+  noEntry: -2,
   interrupted: -4,
   tryAgain: -11,
   noMemory: -12,
@@ -48,6 +53,7 @@ export const errors = {
   badArgument: -22,
   notConnected: -107,
   noBuffers: -105,
+  refused: -111,
 } as const;
 
 /** `linux.datagrams` or `linux.stream`. */
@@ -61,6 +67,16 @@ export interface SystemCalls {
   socketName(fd: number, address: Uint8Array): number;
   /** An option whose value is so many 32-bit or 64-bit words. */
   setOption(fd: number, level: number, option: number, value: Int32Array | BigInt64Array): number;
+  /** Reads an option of so many 32-bit words. */
+  option(fd: number, level: number, option: number, value: Int32Array): number;
+  /** Gives the group of sockets that this one shares its port with a classic BPF program, or takes it away. */
+  attachProgram(fd: number, instructions: Uint8Array): number;
+  detachProgram(fd: number): number;
+  listen(fd: number, backlog: number): number;
+  /** A unix socket for streams. It does not block, nor do those that are accepted. */
+  localSocket(): number;
+  connect(fd: number, address: Uint8Array): number;
+  accept(fd: number): number;
   /** Ends a blocked receive; what is queued can still be received. */
   shutdownReading(fd: number): number;
   close(fd: number): number;
@@ -105,6 +121,7 @@ function requireKoffi(): Koffi {
 
 const socketCloseOnExec = 0o2000000;
 const eventCloseOnExecNonBlocking = 0o2000000 | 0o4000;
+const streamNonBlocking = 0o4000;
 const shutRead = 0;
 
 type Call = (...numbers: (number | ArrayBufferView)[]) => number;
@@ -118,6 +135,10 @@ function bindCalls(koffi: Koffi): SystemCalls {
   const bind = of('int', 'bind', ['int', 'void*', 'uint']);
   const getsockname = of('int', 'getsockname', ['int', 'void*', 'void*']);
   const setsockopt = of('int', 'setsockopt', ['int', 'int', 'int', 'void*', 'uint']);
+  const getsockopt = of('int', 'getsockopt', ['int', 'int', 'int', 'void*', 'void*']);
+  const listen = of('int', 'listen', ['int', 'int']);
+  const connect = of('int', 'connect', ['int', 'void*', 'uint']);
+  const accept4 = of('int', 'accept4', ['int', 'size_t', 'size_t', 'int']);
   const shutdown = of('int', 'shutdown', ['int', 'int']);
   const close = of('int', 'close', ['int']);
   const recvmmsg = of('int', 'recvmmsg', ['int', 'size_t', 'uint', 'int', 'size_t']);
@@ -131,6 +152,21 @@ function bindCalls(koffi: Koffi): SystemCalls {
     bind: (fd, address) => checked(bind(fd, address, address.length)),
     socketName: (fd, address) => checked(getsockname(fd, address, new Uint32Array([address.length]))),
     setOption: (fd, level, option, value) => checked(setsockopt(fd, level, option, value, value.byteLength)),
+    option: (fd, level, option, value) =>
+      checked(getsockopt(fd, level, option, value, new Uint32Array([value.byteLength]))),
+    attachProgram(fd, instructions) {
+      // A struct sock_fprog: how many, and where.
+      const program = new DataView(new ArrayBuffer(16));
+      program.setUint16(0, instructions.length / 8, true);
+      program.setBigUint64(8, BigInt(koffi.address(instructions)), true);
+      return checked(setsockopt(fd, linux.socketLevel, linux.attachReusePortProgram, program, 16));
+    },
+    detachProgram: (fd) =>
+      checked(setsockopt(fd, linux.socketLevel, linux.detachReusePortProgram, new Int32Array(1), 4)),
+    listen: (fd, backlog) => checked(listen(fd, backlog)),
+    localSocket: () => checked(socket(linux.familyUnix, linux.stream | socketCloseOnExec | streamNonBlocking, 0)),
+    connect: (fd, address) => checked(connect(fd, address, address.length)),
+    accept: (fd) => checked(accept4(fd, 0, 0, socketCloseOnExec | streamNonBlocking)),
     shutdownReading: (fd) => checked(shutdown(fd, shutRead)),
     close: (fd) => checked(close(fd)),
     receive(fd, headersAt, count, flags) {

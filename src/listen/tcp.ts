@@ -23,6 +23,8 @@ export interface TcpListener {
   readonly local: Endpoint;
   /** Connections that are open. */
   readonly clients: number;
+  /** How long a client may be quiet between queries; what edns-tcp-keepalive tells it. */
+  readonly idleTimeoutMs: number;
   /**
    * Stops accepting and reading, answers what is in flight, closes each connection after its last answer, and calls
    * `done` once, later, when none is left. A client that does not take its answers is given up after `writeMs`.
@@ -34,11 +36,11 @@ export interface TcpListener {
 
 const rejected: StreamEvents = { data() {}, ended() {}, closed() {} };
 
-/** Listens at `at`, by the timeouts that are in force at each moment. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
+/** Listens at `at`. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
 export async function openTcpListener(
   world: TcpWorld,
   at: Endpoint,
-  timeouts: () => TimeoutsConfig,
+  timeouts: TimeoutsConfig,
   serve: Serve,
 ): Promise<TcpListener> {
   const { clock, counters } = world;
@@ -52,9 +54,7 @@ export async function openTcpListener(
   const clientWorld: ClientWorld = {
     clock,
     counters,
-    get timeouts() {
-      return timeouts();
-    },
+    timeouts,
     serve,
     get local() {
       return listener.local;
@@ -116,6 +116,7 @@ export async function openTcpListener(
     get clients() {
       return clients.size;
     },
+    idleTimeoutMs: timeouts.idleMs,
     drain(done) {
       listener.close();
       if (clients.size === 0) {

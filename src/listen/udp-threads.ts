@@ -9,12 +9,12 @@ import { type Counters, overUdp } from '../ops/counters.js';
 import { HeldPorts, withoutIpv6 } from '../outside/families.js';
 import type { Endpoint } from '../outside/network.js';
 import type { Asker } from './asker.js';
+import type { Groups } from './groups.js';
 import { HandOver } from './hand-over.js';
 import type { WantedListener } from './listeners.js';
 import type { SocketOrder } from './orders.js';
 import { type Peer, Replies } from './replies.js';
 import { type EntryKind, kindRefresh, type RingReader } from './ring.js';
-import { openSocket } from './socket.js';
 import { endpointOf } from './socket-address.js';
 import type { SystemCalls } from './system-calls.js';
 import { AnsweringThread, type ThreadWorld } from './thread.js';
@@ -23,6 +23,8 @@ import type { UdpListener } from './udp-portable.js';
 export interface UdpThreadsWorld<Shared> extends Omit<ThreadWorld<Shared>, 'wakeFd' | 'died'> {
   readonly calls: SystemCalls;
   readonly threads: number;
+  /** Opens the sockets, and knows who else has their ports. */
+  readonly groups: Pick<Groups, 'openDatagrams' | 'joined'>;
   /** A thread has died within whatever it was doing. */
   threadDied(index: number): void;
 }
@@ -63,7 +65,7 @@ interface Listener<Table> {
 }
 
 export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): UdpThreads<Table> {
-  const { calls, counters } = world;
+  const { calls, counters, groups } = world;
   const wakeFd = calls.eventFd();
   const wakings = new ArrayBuffer(8);
   const wakingsAt = calls.addressOf(wakings);
@@ -187,7 +189,7 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     try {
       for (let thread = 0; thread < threads.length; thread++) {
         const sharedWith = thread > 0 || ports.has(at) ? 'us' : 'nobody';
-        const socket = openSocket(calls, { at: local, ipv6Only, sharedWith });
+        const socket = groups.openDatagrams({ at: local, ipv6Only, sharedWith });
         local = socket.local;
         listener.sockets.push({ id: nextId++, fd: socket.fd, hasPacketInfo: socket.hasPacketInfo, listener });
       }
@@ -197,6 +199,8 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     }
     const opened: Listener<Table> = Object.assign(listener, { local });
     ports.hold(local);
+    const fds = opened.sockets.map(({ fd }) => fd);
+    groups.joined('udp', local, fds);
     listeners.add(opened);
     for (const socket of opened.sockets) sockets.set(socket.id, socket);
     order();

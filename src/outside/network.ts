@@ -29,6 +29,9 @@ export interface DatagramEvents {
 /** From this many unsent bytes of a stream on, `drained` is promised. */
 export const unsentBytesHigh = 64 * 1024;
 
+/** Connections that wait to be accepted, on each listener. */
+export const listenBacklog = 511;
+
 /** One TCP connection, client's or ours. */
 export interface Stream {
   readonly remote: Endpoint;
@@ -92,4 +95,26 @@ export interface Network {
   hostAddresses?(): readonly string[];
   /** Opens a TCP connection, or one of TLS over it; failure arrives as `closed(error)`. */
   connectStream(to: Endpoint, events: StreamEvents, sourceAddress?: string, tls?: TlsSettings): Stream;
+}
+
+/** Somebody who listens at a path of this machine. */
+export interface LocalListener {
+  /** Whether who connects to the path now finds this listener, and not another one that has taken its place. */
+  isInPlace(): boolean;
+  /** Stops listening, and removes the path where it is still ours. */
+  close(): void;
+}
+
+/** Unix sockets, for processes of the same user only: those of others are neither accepted nor talked to. */
+export interface LocalSockets {
+  /** Without a stream and without a `why` nobody listens at the path. */
+  connect(
+    path: string,
+    events: StreamEvents,
+  ): { readonly stream: Stream; readonly why: null } | { readonly stream: null; readonly why: string | null };
+  /** Takes the path, also from somebody who listens there. */
+  listen(
+    path: string,
+    accepted: (stream: Stream) => StreamEvents,
+  ): { readonly listener: LocalListener; readonly why: null } | { readonly listener: null; readonly why: string };
 }

@@ -6,12 +6,15 @@
  * `::` means all addresses of both families: it also takes IPv4 unless this network already holds the port for IPv4,
  * and where the machine has no IPv6 it becomes 0.0.0.0. IPv4 peers of such a socket have plain IPv4 addresses here.
  */
-import { connect, createServer, type TcpNetConnectOpts, type Socket as TcpSocket } from 'node:net';
+
+import { connect, createServer, type TcpNetConnectOpts, Socket as TcpSocket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { HeldPorts, plainEndpoint, withoutIpv6 } from './families.js';
+
 import {
   type Endpoint,
   type Listener,
+  listenBacklog,
   type Network,
   type Stream,
   type StreamEvents,
@@ -40,7 +43,6 @@ export interface StreamWish {
 /** Binds a socket for TCP in another way than Node.js does; its descriptor. Throws the system's error. */
 export type BindStream = (wish: StreamWish) => number;
 
-const listenBacklog = 511;
 /** Reads of all connections that we open go here: the bytes are borrowed, so one buffer is enough. */
 const readBufferBytes = 64 * 1024;
 
@@ -166,6 +168,19 @@ function watch(socket: TcpSocket, events: StreamEvents): void {
   socket.on('end', () => events.ended());
   socket.on('drain', () => events.drained?.());
   socket.on('close', () => (failure === undefined ? events.closed() : events.closed(failure)));
+}
+
+/**
+ * Makes a stream of a connected descriptor, which is closed with it. `began` is given the stream and says who wants
+ * its events.
+ */
+export function adoptStream(fd: number, began: (stream: Stream) => StreamEvents): Stream {
+  const socket = new TcpSocket({ fd, readable: true, writable: true, allowHalfOpen: true });
+  const stream = new NodeStream(socket, { address: '', port: 0 });
+  const events = began(stream);
+  socket.on('data', (bytes) => events.data(bytes));
+  watch(socket, events);
+  return stream;
 }
 
 class NodeStream implements Stream {

@@ -4,6 +4,7 @@
  */
 
 import { type Kind, kindDenial, kindServfail, kindSuccess } from '../cache/blocks.js';
+import type { Keep } from '../cache/cache.js';
 import type { CacheConfig } from '../config/config.js';
 import { isInZone, wireToName } from '../dns/names.js';
 import { type Normalised, ttlSeconds } from '../dns/normalise.js';
@@ -82,5 +83,25 @@ export function keepsFor(cache: CacheConfig): (kind: Kind, question: Uint8Array)
     if (disabled === null) return true;
     const name = wireToName(question, 0);
     return !disabled.some((zone) => isInZone(name, zone));
+  };
+}
+
+/** The message as the cache takes it. Written out, because spreading objects into one takes a tenth of a miss. */
+export function keepOf(
+  out: Normalised,
+  kind: Kind,
+  lifetimeMs: number,
+  { zoneId, key }: { zoneId: number; key: number },
+): Keep {
+  return {
+    message: out.message,
+    messageBytes: out.messageBytes,
+    questionEnd: out.questionEnd,
+    ttlOffsets: out.ttlOffsets,
+    records: out.records,
+    kind,
+    zoneId,
+    key,
+    lifetimeMs,
   };
 }

@@ -2,10 +2,10 @@
  * What becomes of an outcome: the upstream's message is normalised, kept once if it may be, and sent to all who
  * wait; a failure becomes a stale answer where there is one, else SERVFAIL. `settle` holds the decisions.
  */
-import { type BlockRef, type Kind, kindServfail, kindSuccess } from '../cache/blocks.js';
-import type { Cache, Keep, Store } from '../cache/cache.js';
+import { type BlockRef, kindServfail, kindSuccess } from '../cache/blocks.js';
+import type { Cache, Store } from '../cache/cache.js';
 import type { ExtendedError } from '../dns/answer.js';
-import { type Normalised, Normaliser } from '../dns/normalise.js';
+import { Normaliser } from '../dns/normalise.js';
 import { readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
 import { headerBytes, nameBytesMax } from '../limits.js';
@@ -14,7 +14,7 @@ import type { Clock } from '../outside/clock.js';
 import type { Failure, Outcome } from '../upstream/ask.js';
 import { denyAaaa } from './answer-now.js';
 import { factsOf } from './facts.js';
-import { type Kept, keeping } from './keeping.js';
+import { type Kept, keeping, keepOf } from './keeping.js';
 import { edeNetworkError, edeNoReachableAuthority, type Lane } from './lane.js';
 import type { Pending, Waiter } from './pending.js';
 import type { Route } from './route.js';
@@ -193,24 +193,4 @@ export class Settler {
 /** Whether the message says that there is no such name or no such record; one that was cut says neither. */
 function denies({ rcode, relevant, truncated }: Normaliser['out']): boolean {
   return rcode === rcodeNxDomain || (rcode === rcodeNoError && !relevant && !truncated);
-}
-
-/** Written out, because spreading objects into one takes a tenth of a miss. */
-function keepOf(
-  out: Normalised,
-  kind: Kind,
-  lifetimeMs: number,
-  { zoneId, key }: { zoneId: number; key: number },
-): Keep {
-  return {
-    message: out.message,
-    messageBytes: out.messageBytes,
-    questionEnd: out.questionEnd,
-    ttlOffsets: out.ttlOffsets,
-    records: out.records,
-    kind,
-    zoneId,
-    key,
-    lifetimeMs,
-  };
 }

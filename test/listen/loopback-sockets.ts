@@ -1,12 +1,15 @@
 /** Real sockets of 127.0.0.1 for the tests of the answering lane, and the system calls for them. */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { Groups } from '../../src/listen/groups.js';
 import { loadSystemCalls, type SystemCalls } from '../../src/listen/system-calls.js';
 
 const loaded = loadSystemCalls();
 /** Without Linux or koffi these tests have nothing to test. */
 export const skip = loaded.calls === null ? loaded.why : false;
 export const calls = loaded.calls as SystemCalls;
+/** Groups of our own, in which nobody is steered anywhere. */
+export const newGroups = (): Groups => new Groups({ calls, cannotSteer() {} });
 
 export interface Client {
   readonly port: number;

@@ -32,6 +32,7 @@ test('an eventfd wakes the event loop', { skip: process.platform !== 'linux' }, 
   const memory = new ArrayBuffer(16);
   const at = calls.addressOf(memory);
   new BigUint64Array(memory)[0] = 3n;
+  let alive: NodeJS.Timeout | undefined;
   const read = await new Promise<bigint>((resolve) => {
     const stop = calls.watch(fd, () => {
       assert.equal(calls.read(fd, at + 8, 8), 8);
@@ -41,8 +42,9 @@ test('an eventfd wakes the event loop', { skip: process.platform !== 'linux' }, 
     });
     assert.equal(calls.write(fd, at, 8), 8);
     // `watch` does not keep a process alive by itself.
-    setTimeout(() => {}, 50);
+    alive = setTimeout(() => {}, 10_000);
   });
+  clearTimeout(alive);
   assert.equal(read, 3n);
   calls.close(fd);
 });

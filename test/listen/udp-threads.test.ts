@@ -4,7 +4,7 @@ import type { Asker } from '../../src/listen/asker.js';
 import { newUdpThreads } from '../../src/listen/udp-threads.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { systemClock } from '../../src/outside/clock.js';
-import { calls, openClient, skip } from './loopback-sockets.js';
+import { calls, newGroups, openClient, skip } from './loopback-sockets.js';
 
 /** Threads that answer by letters (letters.ts); what they hand over is answered `lane: …`, or kept when it says so. */
 async function newWorld(count = 1) {
@@ -13,7 +13,7 @@ async function newWorld(count = 1) {
   const say = (message: string): void => void lines.push(message);
   const died: number[] = [];
   const threads = newUdpThreads<string, null>({
-    ...{ calls, counters, threads: count, shared: null },
+    ...{ calls, counters, threads: count, shared: null, groups: newGroups() },
     clock: systemClock(),
     log: { debug: say, info: say, warn: say, error: say },
     program: new URL('./letters-thread.js', import.meta.url),

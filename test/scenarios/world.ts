@@ -98,14 +98,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     network: () => network,
     clock,
     random,
-    log: {
-      debug: say('debug'),
-      info: say('info'),
-      warn: say('warn'),
-      error: say('error'),
-      queryLine: say('query'),
-      linesLost: 0,
-    },
+    log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error'), queryLine: say('query') },
     startHttp: async (at: Endpoint, routes: HttpRoutes) => {
       const key = `${at.address}:${at.port}`;
       if (http.has(key)) throw Object.assign(new Error('in use'), { code: 'EADDRINUSE' });

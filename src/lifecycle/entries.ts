@@ -1,0 +1,110 @@
+/**
+ * Cached answers as bytes, for another process or a file: who the zone is by name, when the answer came, and the
+ * message as it is kept. Nothing that can be found again by reading the message is written, so a reader believes
+ * nothing but what it has read itself; what it makes of an answer is resolve/adopt.ts's business.
+ *
+ *   chunk: | format | zones | length name … | entry … |     entry: | length | zone | key | stored at | message |
+ *
+ * Numbers are little-endian; moments are milliseconds of the writer's monotonic clock.
+ */
+import type { BlockRef, Blocks } from '../cache/blocks.js';
+import { entriesChunkBytes, headerBytes, messageBytesMax } from '../limits.js';
+
+/** Changes whenever a reader of the old form would misread the new one. */
+export const entriesFormat = 1;
+
+const entryHeaderBytes = 4 + 2 + 2 + 8;
+
+export interface EntrySource {
+  readonly blocks: Blocks;
+  /** Whether this block is still kept: others may have its memory by now. */
+  holds(ref: BlockRef): boolean;
+  /** How a zone is called in all processes; null when it is served no more. */
+  zoneName(zoneId: number): string | null;
+}
+
+/** An answer as another process kept it; the message is borrowed. */
+export interface Entry {
+  readonly zone: string;
+  readonly key: number;
+  readonly storedAtMs: number;
+  readonly message: Uint8Array;
+}
+
+/** Chunks of some 64 kB with all of these that are still kept. Each is made as it is asked for. */
+export function* writeEntries(source: EntrySource, refs: Iterable<BlockRef>): Generator<Uint8Array> {
+  const { blocks } = source;
+  let chunk = new Chunk();
+  for (const ref of refs) {
+    if (!source.holds(ref)) continue;
+    const zone = source.zoneName(blocks.zoneId(ref));
+    if (zone === null) continue;
+    chunk.add(blocks, ref, zone);
+    if (chunk.bytes < entriesChunkBytes) continue;
+    yield chunk.take();
+    chunk = new Chunk();
+  }
+  if (chunk.bytes > 0) yield chunk.take();
+}
+
+class Chunk {
+  bytes = 0;
+  readonly #zones = new Map<string, number>();
+  readonly #entries: Buffer[] = [];
+
+  add(blocks: Blocks, ref: BlockRef, zone: string): void {
+    const index = this.#zones.get(zone) ?? this.#zones.size;
+    this.#zones.set(zone, index);
+    const message = blocks.messageBytes(ref);
+    const entry = Buffer.allocUnsafe(entryHeaderBytes + message);
+    entry.writeUInt32LE(message, 0);
+    entry.writeUInt16LE(index, 4);
+    entry.writeUInt16LE(blocks.key(ref), 6);
+    entry.writeDoubleLE(blocks.storedAtMs(ref), 8);
+    entry.set(blocks.message(ref), entryHeaderBytes);
+    this.#entries.push(entry);
+    this.bytes += entry.length;
+  }
+
+  take(): Uint8Array {
+    const names = [...this.#zones.keys()].flatMap((zone) => {
+      const name = Buffer.from(zone);
+      return [halfWord(name.length), name];
+    });
+    return Buffer.concat([halfWord(entriesFormat), halfWord(this.#zones.size), ...names, ...this.#entries]);
+  }
+}
+
+function halfWord(value: number): Buffer {
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16LE(value);
+  return bytes;
+}
+
+/** Calls `take` with each entry of a chunk. False: the chunk is broken from there on, or of another format. */
+export function readEntries(chunk: Uint8Array, take: (entry: Entry) => void): boolean {
+  const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+  if (bytes.length < 4 || bytes.readUInt16LE(0) !== entriesFormat) return false;
+  const zones: string[] = [];
+  let at = 4;
+  for (let left = bytes.readUInt16LE(2); left > 0; left--) {
+    if (at + 2 > bytes.length) return false;
+    const end = at + 2 + bytes.readUInt16LE(at);
+    if (end > bytes.length) return false;
+    zones.push(bytes.toString('utf8', at + 2, end));
+    at = end;
+  }
+  while (at < bytes.length) {
+    if (at + entryHeaderBytes > bytes.length) return false;
+    const length = bytes.readUInt32LE(at);
+    const zone = zones[bytes.readUInt16LE(at + 4)];
+    const key = bytes.readUInt16LE(at + 6);
+    const storedAtMs = bytes.readDoubleLE(at + 8);
+    at += entryHeaderBytes;
+    if (length < headerBytes || length > messageBytesMax || at + length > bytes.length) return false;
+    if (zone === undefined || key > 3 || !Number.isFinite(storedAtMs)) return false;
+    take({ zone, key, storedAtMs, message: bytes.subarray(at, at + length) });
+    at += length;
+  }
+  return true;
+}

@@ -1,0 +1,25 @@
+/**
+ * What the instances on a node share, as those see it who decide which of them serves: sockets on the same ports, and
+ * what is cached. Only the seams; listen/groups.ts and the composition root fill them.
+ */
+import type { Layout } from './messages.js';
+
+/** Our sockets among those of others, and who of us gets the packets. */
+export interface Seats {
+  /** From now on others may have the ports that we open. */
+  share(): void;
+  learn(layout: Layout): void;
+  layout(): Layout;
+  readonly areShared: boolean;
+  steer(how: 'away' | 'all' | 'one'): void;
+  look(): void;
+}
+
+/** What is cached, as chunks. */
+export interface Warmth {
+  everything(): Iterator<Uint8Array>;
+  /** What has been stored since this was asked for last, for any number of readers. */
+  news(): () => Iterator<Uint8Array>;
+  /** Takes what is good; false when the chunk is broken. */
+  take(chunk: Uint8Array): boolean;
+}

@@ -1,0 +1,71 @@
+/**
+ * What it takes to be one of several instances on a node: sockets that are opened so that others may have the same
+ * ports, and the path at which the instances meet. Part of the composition root, split from main.ts.
+ */
+import { readlinkSync } from 'node:fs';
+import { entriesFormat } from './lifecycle/entries.js';
+import { Succession, type SuccessionWorld } from './lifecycle/succession.js';
+import { Groups } from './listen/groups.js';
+import type { SystemCalls, SystemCallsOrWhyNot } from './listen/system-calls.js';
+import { unixSockets } from './listen/unix-sockets.js';
+import type { Log } from './outside/log.js';
+import type { Endpoint } from './outside/network.js';
+import type { BindStream } from './outside/node-network.js';
+import { adoptStream } from './outside/node-network.js';
+import type { Random } from './outside/random.js';
+
+export type OpenSuccession = (parts: Pick<SuccessionWorld, 'clock' | 'log' | 'warmth' | 'owns'>) => Succession;
+
+export interface SharedNode {
+  readonly calls: SystemCalls;
+  readonly groups: Groups;
+  readonly bindStream: BindStream;
+  readonly bindHttp: (at: Endpoint) => number;
+  /** Absent where there is no path to meet at. */
+  readonly succession?: OpenSuccession;
+}
+
+/** Without the system calls ports are nobody else's. */
+export interface UnsharedNode {
+  readonly calls: null;
+  readonly why: string;
+  readonly bindStream?: undefined;
+  readonly bindHttp?: undefined;
+  readonly succession?: undefined;
+}
+
+export interface SharedNodeWishes {
+  readonly random: Random;
+  readonly log: Log;
+  /** `-handover`; null is off. */
+  readonly path: string | null;
+  readonly version: string;
+}
+
+export function sharedNode(system: SystemCallsOrWhyNot, wishes: SharedNodeWishes): SharedNode | UnsharedNode {
+  if (system.calls === null) return system;
+  const { calls } = system;
+  const { random, log, path, version } = wishes;
+  const groups = new Groups({
+    calls,
+    cannotSteer: (error) => {
+      log.warn(`the kernel does not let us steer packets between instances (${error}): it spreads them over all`);
+    },
+  });
+  const bindStream: BindStream = (wish) => groups.openStreams(wish);
+  const bindHttp = (at: Endpoint): number => bindStream({ at, ipv6Only: 'no', sharedWith: 'nobody' });
+  if (path === null) return { calls, groups, bindStream, bindHttp };
+  const self = { version, pid: process.pid, network: networkNamespace(), entriesFormat };
+  const sockets = unixSockets({ calls, random, adopt: adoptStream });
+  const succession: OpenSuccession = (parts) => new Succession({ ...parts, sockets, path, self, seats: groups });
+  return { calls, groups, bindStream, bindHttp, succession };
+}
+
+/** Its name, `net:[4026531840]`; empty where the system does not tell, which is then the same for all. */
+function networkNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/net');
+  } catch {
+    return '';
+  }
+}

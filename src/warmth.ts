@@ -1,0 +1,84 @@
+/**
+ * What is cached, given to other instances and taken from them: between the cache, the zones that are served now and
+ * the bytes that travel. Part of the composition root.
+ */
+import { createHash } from 'node:crypto';
+import type { BlockRef } from './cache/blocks.js';
+import type { Cache } from './cache/cache.js';
+import { readEntries, writeEntries } from './lifecycle/entries.js';
+import type { Warmth } from './lifecycle/seats.js';
+import { newsMax } from './limits.js';
+import type { Clock } from './outside/clock.js';
+import { Adopter, type AdoptingZone } from './resolve/adopt.js';
+import type { Serving } from './serving.js';
+
+export interface WarmthWorld {
+  readonly cache: Cache;
+  readonly clock: Clock;
+  readonly serving: () => Serving;
+}
+
+export interface CacheWarmth extends Warmth {
+  /** An answer has been kept of which others may want to know. */
+  kept(ref: BlockRef): void;
+}
+
+export function newWarmth({ cache, clock, serving }: WarmthWorld): CacheWarmth {
+  const adopter = new Adopter(cache);
+  let stored: BlockRef[] = [];
+  let named: { readonly of: Serving; readonly zones: NamedZones } | null = null;
+
+  function zones(): NamedZones {
+    const now = serving();
+    if (named?.of !== now) named = { of: now, zones: namedZones(now) };
+    return named.zones;
+  }
+
+  function chunksOf(refs: readonly BlockRef[]): Iterator<Uint8Array> {
+    const zoneName = (zoneId: number): string | null => zones().names.get(zoneId) ?? null;
+    return writeEntries({ blocks: cache.blocks, holds: (ref) => cache.holds(ref), zoneName }, refs);
+  }
+
+  return {
+    kept(ref) {
+      if (stored.length < newsMax) stored.push(ref);
+    },
+    everything: () => chunksOf(cache.refs()),
+    news() {
+      const refs = stored;
+      stored = [];
+      return () => chunksOf(refs);
+    },
+    take: (chunk) =>
+      readEntries(chunk, (entry) => {
+        const zone = zones().zones.get(entry.zone);
+        if (zone !== undefined) adopter.adopt(zone, entry, clock.nowMs());
+      }),
+  };
+}
+
+interface NamedZones {
+  readonly names: ReadonlyMap<number, string>;
+  readonly zones: ReadonlyMap<string, AdoptingZone>;
+}
+
+/**
+ * Zones with a cache, by a name that means the same in every process: zone, port, and a digest of the templates,
+ * whose answers may be cached too.
+ */
+function namedZones(serving: Serving): NamedZones {
+  const names = new Map<number, string>();
+  const zones = new Map<string, AdoptingZone>();
+  const texts = serving.world.numberings.cache.texts();
+  for (const { zoneId, block, cache } of serving.listeners.flatMap((listener) => listener.zones)) {
+    const { store, cached } = serving.blocks[block];
+    if (cache === null || store === null || cached.keep === null) continue;
+    const digest = createHash('sha256')
+      .update(serving.templatesOf(zoneId) ?? '')
+      .digest('hex');
+    const name = `${texts[zoneId]} ${digest.slice(0, 16)}`;
+    names.set(zoneId, name);
+    zones.set(name, { zoneId, store, keep: cached.keep, staleMaxMs: cache.staleMaxMs });
+  }
+  return { names, zones };
+}

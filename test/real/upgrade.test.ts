@@ -1,0 +1,128 @@
+/**
+ * Instances that follow each other on one endpoint while dnsperf asks for cached names and new ones: nobody is left
+ * without an answer when one takes over, when one leaves, or when one that was about to take over dies. The same for
+ * longer, at full rate and with figures, is `npm run prove`.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { eventually, needs } from './commands.js';
+import { question } from './loopback.js';
+import { openTcp } from './packets.js';
+import { type Instance, type LoadReport, newSpot, type Spot } from './several.js';
+
+const portable =
+  process.env['ZEROHOP_IO'] === 'portable' ? 'the portable way of input and output has no hand-over' : false;
+
+describe('instances that follow each other', { skip: portable || needs('dnsperf') }, () => {
+  let spot: Spot;
+  let serving: Instance;
+  before(async () => {
+    spot = await newSpot();
+    serving = await spot.start();
+  });
+  after(() => spot.remove());
+
+  /** Runs `change` while questions are asked; the reports of hits and of misses. */
+  async function meanwhile(seconds: number, change: () => Promise<void>): Promise<LoadReport[]> {
+    const loads = [
+      spot.load({ perSecond: 4_000, seconds, names: 'hits' }),
+      spot.load({ perSecond: 200, seconds, names: 'misses' }),
+    ];
+    await pause(400);
+    await change();
+    return Promise.all(loads);
+  }
+
+  function assertNothingLost(reports: readonly LoadReport[]): void {
+    for (const { sent, lost, rcodes } of reports) {
+      assert.equal(lost, 0);
+      assert.deepEqual([...rcodes], [['NOERROR', sent]]);
+    }
+  }
+
+  test('two upgrades: nothing is lost, the old one ends with 0, and the new one has its cache', async () => {
+    await spot.load({ perSecond: 4_000, seconds: 0.5, names: 'hits' });
+    const asked = spot.upstream.asked;
+    const reports = await meanwhile(3, async () => {
+      for (let times = 0; times < 2; times++) {
+        const next = await spot.start();
+        const { status, tookMs } = await serving.stop();
+        assert.equal(status, 0);
+        assert.ok(tookMs < 5_000);
+        serving = next;
+      }
+    });
+    assertNothingLost(reports);
+    // A thousand cached names would have been asked for again, had they not been handed over twice.
+    const again = spot.upstream.asked - asked - reports[1].sent;
+    assert.ok(again < 100, `${again} asked upstream`);
+  });
+
+  test('the one that serves leaves, and the one that stood by serves again', async () => {
+    assertNothingLost(
+      await meanwhile(2, async () => {
+        const next = await spot.start();
+        await eventually('the older one stands by', () => (serving.said('this one stands by') ? true : undefined));
+        assert.equal((await next.stop()).status, 0);
+        await eventually('it serves again', () => (serving.said('the instance that served leaves') ? true : undefined));
+      }),
+    );
+  });
+
+  test('several answering threads on both sides', async () => {
+    assertNothingLost(
+      await meanwhile(3, async () => {
+        const next = await spot.start(['-workers', '3']);
+        await serving.stop();
+        serving = await spot.start(['-workers', '2']);
+        await next.stop();
+      }),
+    );
+  });
+
+  test('the one that serves is killed: the other one serves, and only what it had received is lost', async () => {
+    const [hits, misses] = await meanwhile(8, async () => {
+      const next = await spot.start();
+      await next.kill();
+      await eventually('the older one serves', () =>
+        serving.said('the instance that served is gone') ? true : undefined,
+      );
+    });
+    // What came while the kernel took the process apart, which takes some 40 ms, and misses that it had asked for.
+    assert.ok(hits.lost + misses.lost <= 400, `${hits.lost} and ${misses.lost} lost`);
+  });
+
+  test('one that is killed before it takes over costs nothing', async () => {
+    assertNothingLost(
+      await meanwhile(3, async () => {
+        for (const afterMs of [120, 220, 320]) {
+          const next = spot.begin();
+          await pause(afterMs);
+          if (next.said('packets come to this instance')) break;
+          await next.kill();
+        }
+      }),
+    );
+  });
+
+  test('a connection that is held open is answered what it has asked, and new ones go to the successor', async () => {
+    const held = await openTcp(spot.place);
+    held.send(question(1, 'held', 1));
+    await held.receive(1);
+    const next = await spot.start();
+    held.send(question(2, 'still', 1));
+    await held.receive(2);
+    const fresh = await openTcp(spot.place);
+    const stopped = serving.stop();
+    held.send(question(3, 'last', 1));
+    fresh.send(question(4, 'fresh', 1));
+    await held.receive(3);
+    await fresh.receive(4);
+    assert.equal((await stopped).status, 0);
+    fresh.send(question(5, 'later', 1));
+    await fresh.receive(5);
+    for (const client of [held, fresh]) client.close();
+    serving = next;
+  });
+});

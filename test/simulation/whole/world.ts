@@ -77,7 +77,7 @@ export class World {
       clock: this.#countedClock(),
       random: this.random,
       run: async ({ program }: { readonly program: string }) => assert.fail(`${program} was run`),
-      log: { debug() {}, info() {}, warn() {}, error: say('error'), queryLine() {} },
+      log: { debug() {}, info() {}, warn() {}, error: say('error'), queryLine() {}, linesLost: 0 },
       startHttp: async (at: Endpoint, routes: HttpRoutes) => {
         const key = `${at.address}:${at.port}`;
         this.#http.set(key, routes);

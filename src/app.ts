@@ -52,7 +52,7 @@ export interface Outsides {
   readonly network: (failures: NetworkFailures) => Network;
   readonly clock: Clock;
   readonly random: Random;
-  readonly log: Log & { queryLine(message: string): void };
+  readonly log: Log & { queryLine(message: string): void; readonly linesLost: number };
   readonly startHttp: StartHttp;
   /** Other programs: `ip`, iptables, nft. */
   readonly run: RunCommand;
@@ -102,11 +102,14 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   // What we know, and what has happened.
   const blocks = new Blocks(cacheMemory(), random.below(2 ** 32));
   const epochs = new Epochs();
-  const cache = createCache(blocks, cacheBytesMax, epochs, (ref) => {
-    if (succession?.hasAudience) warmth.kept(ref);
+  const counters = new Counters(countersMemory(1));
+  const cache = createCache(blocks, cacheBytesMax, epochs, {
+    evictedForMemory: () => counters.count('storeEvictedSlab'),
+    kept(ref) {
+      if (succession?.hasAudience) warmth.kept(ref);
+    },
   });
   const warmth = newWarmth({ cache, clock, serving: () => inForce.serving });
-  const counters = new Counters(countersMemory(1));
   const ownMark = random.below(ownMarks);
 
   // Bytes arrive and leave.
@@ -154,6 +157,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       source: {
         ...metricsOf(() => inForce.serving),
         setupErrors: settings.setupErrors.totals,
+        logLinesLost: () => log.linesLost,
         pages,
         gauges: () => ({
           cacheUsedBytes: cache.usedBytes,

@@ -10,6 +10,7 @@ import { resolvConfPeriodMs } from './limits.js';
 import type { Refresh, Refuse, Serve } from './listen/asker.js';
 import type { Listeners, WantedListener } from './listen/listeners.js';
 import type { Timer } from './outside/clock.js';
+import type { PlannedListener } from './resolve/zone-plan.js';
 import type { ZoneTable } from './resolve/zones.js';
 import { Serving, type ServingWorld } from './serving.js';
 import { startProbe } from './start-probes.js';
@@ -40,8 +41,8 @@ export interface InForceWorld {
 export class InForce {
   serving: Serving;
   readonly #world: InForceWorld;
-  /** The table of each open server; a listener reads it anew for each packet. */
-  readonly #tables = new Map<string, { table: ZoneTable }>();
+  /** What each open server answers by; a listener reads it anew for each packet. */
+  readonly #servers = new Map<string, { by: PlannedListener }>();
   /** Looks at the files that the configuration was read from. */
   #watch: Timer | null = null;
   #timers: Timer[] = [];
@@ -129,7 +130,7 @@ export class InForce {
   #switchTo(next: Serving): void {
     const before = this.serving;
     this.serving = next;
-    for (const { server, table } of next.listeners) this.#tables.get(server)!.table = table;
+    for (const by of next.listeners) this.#servers.get(by.server)!.by = by;
     this.#world.tablesChanged();
     next.takeCacheOf(before);
     // What was asked through a listener that is gone is still answered through it, by the old configuration.
@@ -140,12 +141,14 @@ export class InForce {
 
   #wanted({ listeners }: Serving): WantedListener<ZoneTable>[] {
     const { serve, refresh, refuse } = this.#world;
-    return listeners.map(({ server, at, block, table }) => {
-      const entry = this.#tables.get(server) ?? { table };
-      this.#tables.set(server, entry);
-      const inForce = () => entry.table;
-      const hands = { serve: serve(inForce), refresh: refresh(inForce), refuse: refuse(inForce) };
-      return { key: server, at, timeouts: block.timeouts, table: inForce, ...hands };
+    return listeners.map((by) => {
+      const { server, at } = by;
+      const entry = this.#servers.get(server) ?? { by };
+      this.#servers.set(server, entry);
+      const table = () => entry.by.table;
+      const timeouts = () => entry.by.block.timeouts;
+      const hands = { serve: serve(table), refresh: refresh(table), refuse: refuse(table) };
+      return { key: server, at, timeouts, table, ...hands };
     });
   }
 
@@ -153,7 +156,7 @@ export class InForce {
   #closeOthers(): void {
     const servers = new Set(this.serving.listeners.map(({ server }) => server));
     this.#world.listeners.keepOnly(servers);
-    for (const server of this.#tables.keys()) if (!servers.has(server)) this.#tables.delete(server);
+    for (const server of this.#servers.keys()) if (!servers.has(server)) this.#servers.delete(server);
   }
 
   /** Says what is unwise in the configuration, and starts what runs by the clock while it is in force. */

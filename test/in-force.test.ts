@@ -19,6 +19,7 @@ function forcing(corefile: string, lookEveryMs: number | null = null) {
   const { clock, counters, lines, world } = newServingFixture();
   /** What is open, with the table that a packet there would be answered by. */
   const open = new Map<string, () => ZoneTable>();
+  const wantedNow = new Map<string, WantedListener>();
   /** What the next calls wait for, or fail with. */
   const gates: { listeners: Promise<unknown>; watching: Promise<unknown> } = {
     listeners: Promise.resolve(),
@@ -27,7 +28,10 @@ function forcing(corefile: string, lookEveryMs: number | null = null) {
   const listeners: Listeners = {
     async open(wanted: readonly WantedListener[]) {
       const opened = wanted.filter(({ key }) => !open.has(key));
-      for (const { key, serve } of opened) open.set(key, serve as unknown as () => ZoneTable);
+      for (const each of opened) {
+        open.set(each.key, each.serve as unknown as () => ZoneTable);
+        wantedNow.set(each.key, each);
+      }
       await gates.listeners.catch((error) => {
         for (const { key } of opened) open.delete(key);
         throw error;
@@ -83,6 +87,8 @@ function forcing(corefile: string, lookEveryMs: number | null = null) {
     },
     /** The number of zones by which a packet at this server is answered now. */
     zonesAt: (address: string) => open.get(server(address))?.().byBytes.flat().length,
+    /** How long a TCP client may be quiet there. */
+    idleMsAt: (address: string) => wantedNow.get(server(address))?.timeouts().idleMs,
   };
 }
 
@@ -228,6 +234,16 @@ describe('InForce.reload', () => {
     slow.pass();
     assert.equal(await reloading, 'reloaded');
     assert.deepEqual([zonesAt('192.0.2.10'), zonesAt('192.0.2.11')], [1, 1]);
+  });
+
+  it('gives a listener that stays the new timeouts', async () => {
+    const world = forcing(block('192.0.2.10'));
+    await world.inForce.start();
+    const before = world.idleMsAt('192.0.2.10');
+    assert.equal(await world.reload(block('192.0.2.10', 'timeouts {\n idle 77s\n }')), 'reloaded');
+    assert.deepEqual([before !== 77_000, world.idleMsAt('192.0.2.10')], [true, 77_000]);
+    await world.inForce.settle();
+    world.inForce.serving.stop();
   });
 
   it('gives a listener that comes back before it has closed the new table', async () => {

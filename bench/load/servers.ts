@@ -5,6 +5,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { commandOf } from '../../test/corpus/repository.js';
 import type { Place } from '../../test/real/packets.js';
 import { type Ability, abilities, type Workload } from './workloads.js';
 
@@ -47,10 +48,10 @@ export interface Extras {
   readonly entries?: number;
 }
 
-/** zerohop from this built entry, as `node dist/src/main.js`. */
+/** zerohop from this built entry, run as its first line says. */
 export function zerohop(name: string, entry: string, extras: Extras = {}): Server {
   const flags = ['-handover=', ...(extras.flags ?? [])];
-  return nodeCacheLike(name, [process.execPath, entry], { ...extras, flags });
+  return nodeCacheLike(name, commandOf(entry), { ...extras, flags });
 }
 
 /** Any program that takes node-cache's command line and a Corefile. */

@@ -51,6 +51,9 @@ export interface Keep {
   readonly lifetimeMs: number;
 }
 
+/** What an entry counts in an lru-cache whose size is its number of entries. */
+const oneEntry = { size: 1 } as const;
+
 export interface Capacities {
   readonly successEntriesMax: number;
   readonly denialEntriesMax: number;
@@ -76,23 +79,22 @@ export interface Cache {
   /** Whether something is kept in this block; what, only the block says. */
   holds(ref: BlockRef): boolean;
   readonly usedBytes: number;
-  /** Entries thrown out so that their memory could be used for another size of answer. */
-  readonly evictedForMemory: number;
+}
+
+/** What others want to know as it happens. */
+export interface CacheEvents {
+  /** An entry was thrown out so that its memory could be used for another size of answer. */
+  readonly evictedForMemory?: (() => void) | undefined;
+  /** An answer is kept from now on. */
+  readonly kept?: (ref: BlockRef) => void;
 }
 
 /**
- * `epochs` are those in which answering threads read; without threads there is nobody to wait for. `kept` is told of
- * every answer that is kept from now on.
+ * `epochs` are those in which answering threads read; without threads there is nobody to wait for.
  */
-export function createCache(
-  blocks: Blocks,
-  bytesMax?: number,
-  epochs?: Epochs,
-  kept: (ref: BlockRef) => void = () => {},
-): Cache {
+export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, told: CacheEvents = {}): Cache {
   const allocator = new Allocator(blocks, bytesMax, epochs);
   const stores = new Set<Store>();
-  let evictedForMemory = 0;
   /** Entries leave one lru-cache for another; their blocks stay. */
   let moving = false;
 
@@ -110,7 +112,8 @@ export function createCache(
   /** However an entry leaves an lru-cache, its block leaves the index and its memory is free. */
   function newLru(max: number, evicted: () => void): LRUCache<BlockRef, BlockRef> {
     return new LRUCache<BlockRef, BlockRef>({
-      max,
+      // By `max` it would take the memory for all entries at once: 2.8 MB for 100,000, whether they ever come or not.
+      maxSize: max,
       dispose(ref, _key, reason) {
         if (moving) return;
         if (reason === 'evict') evicted();
@@ -122,7 +125,7 @@ export function createCache(
   function evictForMemory(ref: BlockRef): void {
     for (const store of stores) {
       if (store.success.delete(ref) || store.denial.delete(ref)) {
-        evictedForMemory++;
+        told.evictedForMemory?.();
         return;
       }
     }
@@ -159,15 +162,15 @@ export function createCache(
     const old = existing(answer);
     const oldLru = old === 0 ? null : storeOf(store, old);
     const lru = answer.kind === kindSuccess ? store.success : store.denial;
-    if (lru.size >= lru.max) spareTouched(lru);
+    if (lru.size >= lru.maxSize) spareTouched(lru);
     const ref = borrow(answer, nowMs);
     if (ref === 0) return 0;
-    lru.set(ref, ref);
+    lru.set(ref, ref, oneEntry);
     publish(ref);
     // Only now, so that a reader finds one or the other. Making room may have let go of the old one already, and
     // the new one may even stand in its place.
     if (oldLru !== null && old !== ref) oldLru.delete(old);
-    kept(ref);
+    told.kept?.(ref);
     return ref;
   }
 
@@ -213,7 +216,7 @@ export function createCache(
       for (const ref of refs) {
         const next = move(blocks.zoneId(ref));
         if (next === null) letGo(ref);
-        else next[side].set(ref, ref);
+        else next[side].set(ref, ref, oneEntry);
       }
     }
   }
@@ -241,9 +244,6 @@ export function createCache(
     },
     get usedBytes() {
       return allocator.usedBytes;
-    },
-    get evictedForMemory() {
-      return evictedForMemory;
     },
   };
 }

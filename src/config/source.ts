@@ -74,7 +74,7 @@ export function newSource(options: SourceOptions, world: SourceWorld): () => Con
     // A template that appears takes the place of both.
     if (options.corefileGiven || files.exists(corefilePath)) return loadCorefile(corefilePath, load, [basePath]);
     const { missing } = options.clusterDns;
-    if (missing !== null) sayOnce(`no cluster DNS, so every name is asked of /etc/resolv.conf: ${missing}`);
+    if (missing !== null) sayOnce('warn', `no cluster DNS, so every name is asked of /etc/resolv.conf: ${missing}`);
     return withKubeDns((kubeDns) => fromBuiltin(kubeDns, options, load), [corefilePath, basePath, ...kubeDnsPaths])
       .config;
   }
@@ -119,7 +119,10 @@ export function newSource(options: SourceOptions, world: SourceWorld): () => Con
     try {
       world.write(corefilePath, text);
     } catch (error) {
-      sayOnce(`${corefilePath} cannot be written, so the Corefile is used from memory: ${(error as Error).message}`);
+      sayOnce(
+        'info',
+        `${corefilePath} cannot be written, so the Corefile is used from memory: ${(error as Error).message}`,
+      );
     }
   }
 
@@ -136,8 +139,8 @@ export function newSource(options: SourceOptions, world: SourceWorld): () => Con
     return config;
   }
 
-  function sayOnce(sentence: string): void {
-    if (sentence !== lastSaid) log.warn(sentence);
+  function sayOnce(level: 'info' | 'warn', sentence: string): void {
+    if (sentence !== lastSaid) log[level](sentence);
     lastSaid = sentence;
   }
 

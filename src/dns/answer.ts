@@ -150,9 +150,12 @@ export interface TtlOffsets {
   count: number;
 }
 
-/** Lets every record's TTL count down by so many seconds, to 0 at the least. */
+/**
+ * Lets every record's TTL count down by so many seconds, to 0 at the least. An answer that was stored after a thread had
+ * looked at the clock for its batch is younger than nothing; its TTLs stay.
+ */
 export function countDown(slot: Slot, offsets: TtlOffsets, ageSeconds: number): void {
-  if (ageSeconds === 0) return;
+  if (ageSeconds <= 0) return;
   const { bytes } = slot;
   const { halves, first, count } = offsets;
   for (let index = first; index < first + count; index++) {

@@ -23,7 +23,8 @@ export interface WantedListener<Table = unknown> {
   /** Tells listeners apart over reloads. */
   readonly key: string;
   readonly at: Endpoint;
-  readonly timeouts: TimeoutsConfig;
+  /** Those in force; a reload may change them. */
+  readonly timeouts: () => TimeoutsConfig;
   readonly serve: Serve;
   /** What answering threads need besides: the table in force, and where to go with what is due, or too much. */
   readonly table: () => Table;

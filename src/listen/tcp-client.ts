@@ -22,6 +22,7 @@ import { Backlog } from './backlog.js';
 export interface ClientWorld {
   readonly clock: Clock;
   readonly counters: Counters;
+  /** Those in force. */
   readonly timeouts: TimeoutsConfig;
   readonly serve: Serve;
   /** The listener's own address and port. */
@@ -194,7 +195,7 @@ export class TcpClient implements StreamEvents {
     this.#activeAtMs = clock.nowMs();
     this.#inFlight++;
     this.#queriesTaken++;
-    if (timeouts.tcpQueriesMax > 0 && this.#queriesTaken === timeouts.tcpQueriesMax) {
+    if (timeouts.tcpQueriesMax > 0 && this.#queriesTaken >= timeouts.tcpQueriesMax) {
       this.#backlog.clear();
       this.finish();
     }

@@ -23,8 +23,6 @@ export interface TcpListener {
   readonly local: Endpoint;
   /** Connections that are open. */
   readonly clients: number;
-  /** How long a client may be quiet between queries; what edns-tcp-keepalive tells it. */
-  readonly idleTimeoutMs: number;
   /**
    * Stops accepting and reading, answers what is in flight, closes each connection after its last answer, and calls
    * `done` once, later, when none is left. A client that does not take its answers is given up after `writeMs`.
@@ -36,11 +34,11 @@ export interface TcpListener {
 
 const rejected: StreamEvents = { data() {}, ended() {}, closed() {} };
 
-/** Listens at `at`. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
+/** Listens at `at`, by the timeouts that are in force at each moment. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
 export async function openTcpListener(
   world: TcpWorld,
   at: Endpoint,
-  timeouts: TimeoutsConfig,
+  timeouts: () => TimeoutsConfig,
   serve: Serve,
 ): Promise<TcpListener> {
   const { clock, counters } = world;
@@ -54,7 +52,9 @@ export async function openTcpListener(
   const clientWorld: ClientWorld = {
     clock,
     counters,
-    timeouts,
+    get timeouts() {
+      return timeouts();
+    },
     serve,
     get local() {
       return listener.local;
@@ -116,7 +116,6 @@ export async function openTcpListener(
     get clients() {
       return clients.size;
     },
-    idleTimeoutMs: timeouts.idleMs,
     drain(done) {
       listener.close();
       if (clients.size === 0) {

@@ -67,6 +67,12 @@ export const processFamilies: readonly Family<Scrape>[] = [
     type: 'untyped',
     samples: setupErrorSamples,
   },
+  {
+    name: 'zerohop_log_lost_lines_total',
+    help: 'Log lines not written: whoever reads stdout was too slow, or has gone.',
+    type: 'counter',
+    samples: ({ source }) => [sample({}, source.logLinesLost())],
+  },
   ...gaugeNames.map(
     (gauge): Family<Scrape> => ({
       ...gaugeMetrics[gauge],

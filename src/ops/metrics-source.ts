@@ -18,6 +18,8 @@ export interface MetricsSource {
   /** What is true of the process just now; names that are missing have no series. */
   gauges(): Partial<Readonly<Record<GaugeName, number>>>;
   setupErrors(): Readonly<Record<SetupError, number>>;
+  /** Lines that a reader of stdout was too slow for. */
+  logLinesLost(): number;
   /** SHA-512 of the Corefile in use, in hex, or null before there is one. */
   corefileSha512(): string | null;
   /** Durations of the periodic self-check, in the layout of `healthBucketsSeconds`. */

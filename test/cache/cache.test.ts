@@ -7,8 +7,8 @@ import { type Cache, createCache, type Store } from '../../src/cache/cache.js';
 import { slabBytes } from '../../src/limits.js';
 import { answerFor, queryFor } from './answers.js';
 
-function makeCache(capacity = 100, bytesMax?: number): { cache: Cache; store: Store } {
-  const cache = createCache(new Blocks(cacheMemory(), 42), bytesMax);
+function makeCache(capacity = 100, bytesMax?: number, evicted?: () => void): { cache: Cache; store: Store } {
+  const cache = createCache(new Blocks(cacheMemory(), 42), bytesMax, undefined, { evictedForMemory: evicted });
   return { cache, store: cache.newStore({ successEntriesMax: capacity, denialEntriesMax: capacity }) };
 }
 
@@ -78,11 +78,12 @@ describe('Cache', () => {
   });
 
   it('keeps within its memory, and gives memory to the sizes that are asked for', () => {
-    const { cache, store } = makeCache(100_000, 4 * slabBytes);
+    let evicted = 0;
+    const { cache, store } = makeCache(100_000, 4 * slabBytes, () => evicted++);
     for (let index = 0; index < 12_000; index++) cache.keep(store, answerFor(`small-${index}.test`), index);
     const full = cache.usedBytes;
     assert.ok(full <= 4 * slabBytes);
-    assert.ok(cache.evictedForMemory > 0);
+    assert.ok(evicted > 0);
     for (let index = 0; index < 200; index++) {
       const ref = cache.keep(store, answerFor(`large-${index}.test`, { records: 300 }), index);
       assert.notEqual(ref, 0, 'a large answer finds room among small ones');

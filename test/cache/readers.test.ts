@@ -13,19 +13,23 @@ import type { ReaderReport, ReaderStart } from './readers-thread.js';
 
 const names = 600;
 const millisecondsOfWriting = 1_500;
+/** Where others keep the cores busy it takes longer: the writer waits for readers that do not run. */
+const keptLeast = 1_000;
+const millisecondsMost = 20_000;
 
 test('readers never see two blocks as one', async () => {
   const random = seededRandom(20);
   const epochs = new Epochs();
   const blocks = new Blocks(cacheMemory(), 11);
   // So little memory that slabs change their size all the time, and fewer entries than names.
-  const cache = createCache(blocks, 3 * slabBytes, epochs);
+  let evictedForMemory = 0;
+  const cache = createCache(blocks, 3 * slabBytes, epochs, { evictedForMemory: () => void evictedForMemory++ });
   const store = cache.newStore({ successEntriesMax: 300, denialEntriesMax: 10 });
   const packets = Array.from({ length: names }, (_, number) => new Uint8Array(queryFor(`n${number}.test`)));
   const stop = new SharedArrayBuffer(4);
   const shared = { memory: blocks.memory, seed: blocks.seed, epochs: epochs.memory, stop, packets };
   const program = new URL('./readers-thread.js', import.meta.url);
-  const reports = [0, 1].map((index) => {
+  const running = [0, 1, 2].map((index) => {
     const start: ReaderStart = { index, ...shared };
     const thread = new Worker(program, { workerData: start });
     return new Promise<ReaderReport>((resolve, reject) => {
@@ -36,24 +40,26 @@ test('readers never see two blocks as one', async () => {
 
   const answers = packets.map((_, number) => answersOf(number, random));
   let kept = 0;
-  let failed = 0;
-  for (const startedMs = performance.now(); performance.now() - startedMs < millisecondsOfWriting; ) {
-    for (let count = 0; count < 200; count++) {
-      const ofName = answers[random.below(names)];
-      if (cache.keep(store, ofName[random.below(ofName.length)], kept) === 0) failed++;
-      else kept++;
-    }
+  const keepOne = (): boolean => {
+    const ofName = answers[random.below(names)];
+    return cache.keep(store, ofName[random.below(ofName.length)], kept) !== 0;
+  };
+  const startedMs = performance.now();
+  const lastedMs = (): number => performance.now() - startedMs;
+  while (lastedMs() < millisecondsOfWriting || (kept < keptLeast && lastedMs() < millisecondsMost)) {
+    for (let count = 0; count < 100; count++) if (keepOne()) kept++;
     // The readers' first messages, and their errors, arrive in between.
     await new Promise((resolve) => setImmediate(resolve));
   }
   Atomics.store(new Int32Array(stop), 0, 1);
-  const [one, two] = await Promise.all(reports);
-  assert.deepEqual([one.mixed, two.mixed], [[], []]);
-  assert.ok(kept > 500, `kept ${kept}`);
-  assert.ok(one.found > 1_000 && two.found > 1_000, `found ${one.found} and ${two.found}`);
-  assert.ok(cache.evictedForMemory > 50, `evicted for memory ${cache.evictedForMemory}`);
-  // A reader that sleeps in its batch may keep a slab from being cut now and then.
-  assert.ok(failed <= kept / 20, `failed ${failed} of ${kept}`);
+  const reports = await Promise.all(running);
+  for (const { mixed } of reports) assert.deepEqual(mixed, []);
+  assert.ok(kept >= keptLeast, `kept ${kept}`);
+  const found = reports.map((report) => report.found);
+  assert.ok(Math.min(...found) > 1_000, `found ${found}`);
+  assert.ok(evictedForMemory > 50, `evicted for memory ${evictedForMemory}`);
+  // A reader that sleeps in its batch keeps a slab from being cut; without readers nothing does.
+  for (let count = 0; count < 500; count++) assert.ok(keepOne(), `answer ${count} found no memory`);
 });
 
 /** Answers of 100 bytes to 30 kB to one name, so that a slab is cut this way and that; the large ones are few. */

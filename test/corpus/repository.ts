@@ -2,7 +2,7 @@
  * Where things lie, whatever folder the compiler wrote to: the repository's root is the nearest folder above this
  * file that holds package.json, and the program under test was built beside the test that asks.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -15,6 +15,12 @@ export function repositoryPath(...parts: string[]): string {
 
 /** The built entry of the same build as this file: `dist…/src/main.js`. */
 export const builtEntry = join(here, '..', '..', 'src', 'main.js');
+
+/** How a built entry says it wants to be run: this Node.js with the flags of the entry's first line, then the entry. */
+export function commandOf(entry: string): readonly string[] {
+  const [, flags = ''] = /^#!\S+ -S node(( --\S+)*)\n/.exec(readFileSync(entry, 'utf8')) ?? [];
+  return [process.execPath, ...flags.split(' ').filter((flag) => flag !== ''), entry];
+}
 
 function rootAbove(folder: string): string {
   if (existsSync(join(folder, 'package.json'))) return folder;

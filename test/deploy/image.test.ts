@@ -5,13 +5,14 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { programVersion } from '../../src/config/version.js';
-import { repositoryPath } from '../corpus/repository.js';
+import { commandOf, repositoryPath } from '../corpus/repository.js';
 
 interface Instruction {
   readonly name: string;
   readonly text: string;
 }
 
+const v8Flags = commandOf(repositoryPath('src', 'main.ts')).slice(1, -1);
 const dockerfile = readFileSync(repositoryPath('Dockerfile'), 'utf8');
 const instructions: readonly Instruction[] = dockerfile
   .replace(/^\s*#.*\n/gm, '')
@@ -60,7 +61,7 @@ test('it is no root, is process 1 itself, and says whether it is healthy', () =>
   assert.deepEqual(named('RUN'), []);
   assert.deepEqual(
     named('ENTRYPOINT').map((text) => JSON.parse(text)),
-    [['/usr/local/bin/node', '/app/dist/src/main.js']],
+    [['/usr/local/bin/node', ...v8Flags, '/app/dist/src/main.js']],
   );
   assert.deepEqual(named('STOPSIGNAL'), ['SIGTERM']);
   assert.match(named('HEALTHCHECK').join(), /CMD \["\/usr\/local\/bin\/node", .*HEALTH_URL/);
@@ -72,4 +73,10 @@ test('its labels are those of the OCI, and the version is the program’s', () =
   const names = [...label.matchAll(/org\.opencontainers\.image\.(\w+)=/g)].map(([, name]) => name);
   assert.deepEqual(names.sort(), ['description', 'licenses', 'revision', 'title', 'version']);
   assert(final.some(({ name, text }) => name === 'ARG' && text === `VERSION=${programVersion()}`));
+});
+
+test('every way to start it gives V8 the same settings', () => {
+  const { scripts } = JSON.parse(readFileSync(repositoryPath('package.json'), 'utf8'));
+  assert(v8Flags.length > 0);
+  assert.equal(scripts.start, ['node', ...v8Flags, 'dist/src/main.js'].join(' '));
 });

@@ -58,6 +58,8 @@ export interface TcpTestWorld {
   readonly asked: AskedQuery[];
   /** Runs once in place of taking the next query. */
   onNextQuery(run: () => void): void;
+  /** A reload changes them. */
+  setTimeouts(next: TimeoutsConfig): void;
   connects(): Promise<TcpClient>;
 }
 
@@ -74,12 +76,13 @@ export async function tcpWorld(options: TcpTestOptions = {}): Promise<TcpTestWor
   const network = new MemoryNetwork(clock, options.random ?? seededRandom(1));
   const counters = new Counters(countersMemory(0));
   const asked: AskedQuery[] = [];
+  let inForce = options.timeouts ?? timeouts;
   let instead: (() => void) | null = null;
   const shared = options.tcpClients === undefined ? {} : { tcpClients: options.tcpClients };
   const listener = await openTcpListener(
     { network, clock, counters, ...shared },
     at,
-    options.timeouts ?? timeouts,
+    () => inForce,
     (packet, asker) => {
       const query = new AskedQuery(packet, asker);
       const run = instead;
@@ -97,6 +100,9 @@ export async function tcpWorld(options: TcpTestOptions = {}): Promise<TcpTestWor
     asked,
     onNextQuery(run) {
       instead = run;
+    },
+    setTimeouts(next) {
+      inForce = next;
     },
     async connects() {
       const client = new TcpClient(network.from('10.244.0.7'), at);

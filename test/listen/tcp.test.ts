@@ -19,7 +19,7 @@ test('pipelined queries are answered in the order in which the answers are ready
     [1, 2, 3],
   );
   assert.deepEqual([asked[0].asker.transport, asked[0].asker.remote.address], [1, '10.244.0.7']);
-  assert.deepEqual([asked[0].asker.local, listener.local, listener.idleTimeoutMs], [at, at, idleMs]);
+  assert.deepEqual([asked[0].asker.local, listener.local], [at, at]);
   asked[2].reply();
   await clock.pass(0);
   asked[0].reply();
@@ -348,6 +348,29 @@ test('after tcpQueriesMax queries the rest is not read, and the connection is cl
   assert.deepEqual([asked.length, client.ids, client.log], [3, [1, 2, 3], ['opened', 'ended']]);
 });
 
+test('other timeouts, after a reload, hold for clients that are there already', async () => {
+  const { clock, connects, asked, setTimeouts, counters } = await tcpWorld();
+  const [client, other] = [await connects(), await connects()];
+  for (const each of [client, other]) each.sends(message(1), message(2));
+  await clock.pass(0);
+  for (const query of asked) query.reply();
+  await clock.pass(0);
+  setTimeouts({ ...timeouts, idleMs: 2 * tcpSweepPeriodMs, tcpQueriesMax: 1 });
+  client.sends(message(3), message(4));
+  await clock.pass(0);
+  assert.equal(asked.length, 5, 'one more is taken by who has had more than one');
+  asked[4].reply();
+  await clock.pass(4 * tcpSweepPeriodMs);
+  assert.deepEqual(
+    [client.ids, client.log],
+    [
+      [1, 2, 3],
+      ['opened', 'ended'],
+    ],
+  );
+  assert.deepEqual([other.log.at(-1), counters.total('tcpClosedIdle')], ['ended', 1]);
+});
+
 test('tcpQueriesMax holds also for queries that wait in line', async () => {
   const total = tcpClientInflightMax + 10;
   const { clock, connects, asked } = await tcpWorld({ timeouts: { ...timeouts, tcpQueriesMax: total } });
@@ -475,7 +498,12 @@ test('an exception for one query does not keep the others from their answers', a
 test('an address in use is an error', async () => {
   const { network, clock, counters } = await tcpWorld();
   await assert.rejects(
-    openTcpListener({ network, clock, counters }, at, timeouts, () => {}),
+    openTcpListener(
+      { network, clock, counters },
+      at,
+      () => timeouts,
+      () => {},
+    ),
     { code: 'EADDRINUSE' },
   );
 });
@@ -484,10 +512,15 @@ test('on loopback: pipelining, half-close, drain', async () => {
   const network = nodeNetwork({ sendFailed: assert.fail, acceptFailed: assert.fail });
   const counters = new Counters(countersMemory(0));
   const world = { network, clock: systemClock(), counters };
-  const listener = await openTcpListener(world, { address: '127.0.0.1', port: 0 }, timeouts, (packet, asker) => {
-    const answer = Buffer.from(packet);
-    setImmediate(() => asker.reply(answer));
-  });
+  const listener = await openTcpListener(
+    world,
+    { address: '127.0.0.1', port: 0 },
+    () => timeouts,
+    (packet, asker) => {
+      const answer = Buffer.from(packet);
+      setImmediate(() => asker.reply(answer));
+    },
+  );
   const client = new TcpClient(network, listener.local);
   client.sends(...Array.from({ length: 500 }, (_, id) => message(id, 12 + id)));
   client.end();

@@ -16,6 +16,7 @@ export function newSource(parts: Partial<MetricsSource> = {}): MetricsSource {
     templates: () => [],
     gauges: () => ({}),
     setupErrors: () => ({ configmap: 0, iptables: 0, iptables_lock: 0, interface_add: 0, interface_check: 0 }),
+    logLinesLost: () => 0,
     corefileSha512: () => null,
     healthDurations: new Float64Array(healthPlaces),
     build: { version: '1.2.3', revision: 'abcdef0', nodeVersion: 'v20.19.0' },

@@ -3,7 +3,7 @@
  * network of the node. It is a mount namespace that ends with its process, so nothing is left behind. The image is
  * this machine's /usr with the program in /app.
  */
-import { mkdirSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, realpathSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { builtEntry, repositoryPath } from '../corpus/repository.js';
 import type { Node } from './cluster-node.js';
@@ -12,7 +12,7 @@ import { type Running, start } from './commands.js';
 export interface ContainerWishes {
   readonly arguments: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  /** Folders of this machine by where they are inside. */
+  /** Folders and files of this machine by where they are inside. */
   readonly volumes: Readonly<Record<string, string>>;
   /** Files that /etc starts with; what the program writes there does not outlive it. */
   readonly etc: Readonly<Record<string, string>>;
@@ -26,7 +26,8 @@ export function startContainer(node: Node, name: string, wishes: ContainerWishes
   for (const [file, text] of Object.entries(wishes.etc)) writeFileSync(join(folder, 'etc', file), text);
   const script = join(folder, 'enter');
   writeFileSync(script, enter(folder, wishes));
-  const variables = Object.entries({ PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ...wishes.environment });
+  const io = process.env['ZEROHOP_IO'] === undefined ? {} : { ZEROHOP_IO: process.env['ZEROHOP_IO'] };
+  const variables = Object.entries({ PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ...io, ...wishes.environment });
   const environment = ['env', '-i', ...variables.map(([variable, value]) => `${variable}=${value}`)];
   const inside = ['unshare', '--mount', '--propagation', 'private', 'sh', script, ...wishes.arguments];
   return start(node.command(...environment, ...inside));
@@ -38,7 +39,9 @@ const build = dirname(dirname(builtEntry));
 function enter(folder: string, { volumes, rootFileSystem }: ContainerWishes): string {
   const root = join(folder, 'root');
   const bind = (from: string, to: string): string[] => [
-    `mkdir -p '${root}${to}'`,
+    ...(statSync(from).isFile()
+      ? [`mkdir -p '${root}${dirname(to)}'`, `touch '${root}${to}'`]
+      : [`mkdir -p '${root}${to}'`]),
     `mount --rbind '${realpathSync(from)}' '${root}${to}'`,
   ];
   const node = dirname(dirname(process.execPath));

@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { builtEntry } from '../corpus/repository.js';
+import { builtEntry, commandOf } from '../corpus/repository.js';
 import { clusterAddress, localAddress, type Node } from './cluster-node.js';
 import { eventually, type Finished, type Running, run, start } from './commands.js';
 
@@ -33,7 +33,7 @@ export interface LogLine {
 /** By which path the programs under test receive UDP: `npm run test:portable` asks for the other one. */
 export const ioPath = process.env['ZEROHOP_IO'] === 'portable' ? 'portable' : 'threads';
 
-export const entry: readonly string[] = [process.execPath, builtEntry];
+export const entry: readonly string[] = commandOf(builtEntry);
 
 /** Flags that leave the node's interface, rules and other instances alone: the test made the node. */
 export const quietFlags: readonly string[] = [

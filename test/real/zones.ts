@@ -40,7 +40,7 @@ ${addresses
   .map((address) => `forty.default.svc A ${address}`)
   .join('\n')}
 ${addresses.map((address) => `many.default.svc A ${address}`).join('\n')}
-${Array.from({ length: 50 }, (_, index) => `n${index}.default.svc A 10.97.0.${index}`).join('\n')}
+${Array.from({ length: 250 }, (_, index) => `n${index}.default.svc A 10.97.0.${index}`).join('\n')}
 `;
 
 const reverseZone = `${header}

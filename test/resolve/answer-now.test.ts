@@ -56,6 +56,14 @@ describe('answerNow', () => {
     assert.equal(ask(query('a.test', 'A'), 6000), 'handed over');
   });
 
+  it('lets no TTL grow when the answer was stored after this batch looked at the clock', () => {
+    const { cache, store, zone, answer } = fixture(plain);
+    cache.keep(store, answerFor('a.test', { zoneId: zone('.').zoneId }), 5000);
+    for (const nowMs of [4999.9, 4000, 1000]) {
+      assert.equal((answer(query('a.test', 'A'), nowMs).answers as packets.StringAnswer[])[0].ttl, 30);
+    }
+  });
+
   it('keeps the TTL with keepttl', () => {
     const { cache, store, zone, answer } = fixture('. {\n cache {\n keepttl\n }\n forward . 192.0.2.1\n}');
     cache.keep(store, answerFor('a.test', { zoneId: zone('.').zoneId }), 0);

@@ -98,7 +98,14 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     network: () => network,
     clock,
     random,
-    log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error'), queryLine: say('query') },
+    log: {
+      debug: say('debug'),
+      info: say('info'),
+      warn: say('warn'),
+      error: say('error'),
+      queryLine: say('query'),
+      linesLost: 0,
+    },
     startHttp: async (at: Endpoint, routes: HttpRoutes) => {
       const key = `${at.address}:${at.port}`;
       if (http.has(key)) throw Object.assign(new Error('in use'), { code: 'EADDRINUSE' });

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { inTemporaryFolder } from '../../../bench/cleanup.js';
 import { isAble, nodeCacheLike, type ServerWish, zerohop } from '../../../bench/load/servers.js';
 import { parseConfig } from '../../../src/config/load.js';
+import { commandOf, repositoryPath } from '../../corpus/repository.js';
 import { loadOptions } from '../../resolve/lane-fixture.js';
 
 const wish = (folder: string, aaaa: ServerWish['aaaa']): ServerWish => ({
@@ -14,15 +15,19 @@ const wish = (folder: string, aaaa: ServerWish['aaaa']): ServerWish => ({
   aaaa,
 });
 
+const entry = repositoryPath('src', 'main.ts');
+const corefileOf = (command: readonly string[]): string => command[command.indexOf('-conf') + 1];
+
 test('zerohop gets a Corefile that it reads without a warning, and that keeps everything for a run', async () => {
   await inTemporaryFolder('zerohop-test-', async (folder) => {
     for (const [aaaa, policy] of [
       ['upstream', null],
       ['policy', 'nodata'],
     ] as const) {
-      const command = zerohop('zerohop', '/dist/src/main.js').command(wish(folder, aaaa));
-      assert.deepEqual(command.slice(0, 2), [process.execPath, '/dist/src/main.js']);
-      const corefile = command[command.indexOf('-conf') + 1];
+      const command = zerohop('zerohop', entry).command(wish(folder, aaaa));
+      const program = commandOf(entry);
+      assert.deepEqual(command.slice(0, program.length), program);
+      const corefile = corefileOf(command);
       const config = parseConfig(readFileSync(corefile, 'utf8'), corefile, loadOptions);
       assert.deepEqual(config.warnings, []);
       const [block] = config.blocks;
@@ -52,14 +57,14 @@ test('any program with that command line gets the same, and nothing that only ze
     const corefile = readFileSync(command[2], 'utf8');
     assert.match(corefile, /template ANY AAAA \{\s+rcode NOERROR\s+\}/);
     assert.doesNotMatch(corefile, /aaaa /);
-    const own = zerohop('zerohop', '/main.js', { flags: ['-workers', '2'] });
-    assert.equal(readFileSync(own.command(wish(folder, 'policy'))[3], 'utf8'), corefile);
+    const own = zerohop('zerohop', entry, { flags: ['-workers', '2'] });
+    assert.equal(readFileSync(corefileOf(own.command(wish(folder, 'policy'))), 'utf8'), corefile);
     assert.deepEqual(own.command(wish(folder, 'policy')).slice(-3), ['-handover=', '-workers', '2']);
   });
 });
 
 test('who is able to do more does everything that needs less', () => {
-  const able = (name: 'packets' | 'names' | 'cache' | 'misses') => ({ ...zerohop('', ''), able: name });
+  const able = (name: 'packets' | 'names' | 'cache' | 'misses') => ({ ...zerohop('', entry), able: name });
   assert.ok(isAble(able('misses'), { needs: 'packets' }) && isAble(able('names'), { needs: 'names' }));
   assert.ok(!isAble(able('packets'), { needs: 'names' }) && !isAble(able('cache'), { needs: 'misses' }));
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hitRatioIn, withWorkers } from '../../../bench/load/workers.js';
+import { repositoryPath } from '../../corpus/repository.js';
 
 test('the hit ratio is hits by requests, of all zones and kinds', () => {
   const metrics = `# HELP coredns_cache_hits_total The count of cache hits.
@@ -13,5 +14,5 @@ coredns_cache_requests_total_other 7
 });
 
 test('the number of threads is a flag', () => {
-  assert.equal(withWorkers('/main.js', 4).name, '-workers 4');
+  assert.equal(withWorkers(repositoryPath('src', 'main.ts'), 4).name, '-workers 4');
 });

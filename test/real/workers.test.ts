@@ -1,0 +1,105 @@
+/**
+ * One, two and four answering threads before pods that ask as fast as they can: every answer is right, none is lost,
+ * and what one thread has fetched all of them have, so that the cluster DNS is asked as often whatever their number.
+ */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { clusterAddress, localAddress, makeNode, type Node } from './cluster-node.js';
+import { needs, output } from './commands.js';
+import { type Knot, startKnot } from './knot.js';
+import { askChecking, type CheckingReport, makePods } from './pods.js';
+import { httpText, ioPath, nodeLocalCorefile, startZerohop, type Zerohop } from './zerohop.js';
+
+const names = { names: 250, absentNames: 10 };
+const podCount = 3;
+const questions = 6_000;
+/** The shares of hits with different numbers of threads are this near to each other. */
+const nearness = 0.005;
+
+describe('answering threads before pods', { skip: needs('root', 'ip', 'ss', 'knotd', 'knotc', 'curl') }, () => {
+  let node: Node;
+  let knot: Knot;
+  let made: Awaited<ReturnType<typeof makePods>>;
+  let zerohop: Zerohop | undefined;
+  const hitRatios: number[] = [];
+
+  before(async () => {
+    node = await makeNode();
+    knot = await startKnot(node);
+    made = await makePods(node, podCount);
+  });
+  after(async () => {
+    await knot?.stop();
+    await made?.remove();
+    node?.remove();
+  });
+  afterEach(async () => {
+    await zerohop?.stop();
+    zerohop = undefined;
+  });
+
+  for (const workers of ioPath === 'threads' ? [1, 2, 4] : [1]) {
+    test(`-workers ${workers}: every answer is right, and what one thread has all have`, async (t) => {
+      zerohop = await startZerohop(node, nodeLocalCorefile({}), ['-workers', String(workers)]);
+      assert.equal(await socketsOfPort53(), workers);
+      const asked = await upstreamAsked();
+      assertAllRight(await fromAllPods(localAddress, questions / 4));
+      const [requests, misses] = await requestsAndMisses();
+      const startedMs = performance.now();
+      assertAllRight(await fromAllPods(localAddress, questions));
+      const seconds = (performance.now() - startedMs) / 1000;
+      const [requestsAfter, missesAfter] = await requestsAndMisses();
+      const hitRatio = 1 - (missesAfter - misses) / (requestsAfter - requests);
+      hitRatios.push(hitRatio);
+      t.diagnostic(`${Math.round((podCount * questions) / seconds)} a second, hit ratio ${hitRatio.toFixed(4)}`);
+      // Once for each name, and again for those that do not exist when their five seconds are over.
+      const times = (await upstreamAsked()) - asked;
+      const most = names.names + names.absentNames * (2 + Math.ceil(seconds / 5));
+      assert.ok(times > names.names && times <= most, `${times} times, in ${seconds} s`);
+    });
+  }
+
+  test('the share of hits does not depend on the number of threads', () => {
+    assert.ok(Math.min(...hitRatios) > 1 - nearness, hitRatios.join(', '));
+  });
+
+  test('on all addresses, pods are answered from the address that they asked', async () => {
+    // On a port of its own, as Knot has 53 of one of the addresses.
+    const forward = `forward . ${clusterAddress} {\n        force_tcp\n    }`;
+    const everywhere = `.:5300 {\n    cache 30\n    ${forward}\n    ready ${localAddress}:8181\n}\n`;
+    zerohop = await startZerohop(node, everywhere, ['-workers', '2']);
+    // Portable I/O cannot say from where to answer; the kernel takes the address of the link.
+    const servers = ioPath === 'threads' ? [null, localAddress] : [null];
+    for (const server of servers) assertAllRight(await fromAllPods(server, 500, 5300));
+  });
+
+  /** At this address, or each at its gateway's. */
+  function fromAllPods(server: string | null, count: number, port = 53): Promise<CheckingReport[]> {
+    const wish = { port, questions: count, sockets: 8, ...names };
+    return Promise.all(made.pods.map((pod) => askChecking(pod, { ...wish, server: server ?? pod.gateway })));
+  }
+
+  function assertAllRight(reports: readonly CheckingReport[]): void {
+    for (const { right, lost, wrong } of reports) assert.deepEqual([wrong, lost, right > 0], [[], 0, true]);
+  }
+
+  async function upstreamAsked(): Promise<number> {
+    return (await knot.counted()).types.get('A') ?? 0;
+  }
+
+  /** How many UDP sockets have the port: one a thread. */
+  async function socketsOfPort53(): Promise<number> {
+    const lines = await output(node.command('ss', '-lunH', 'src', `${localAddress}:53`));
+    return lines.trim().split('\n').length;
+  }
+
+  /** Of the cache, so far. */
+  async function requestsAndMisses(): Promise<[number, number]> {
+    const page = await httpText(node, `http://${localAddress}:9253/metrics`);
+    const sumOf = (family: string): number => {
+      const lines = page.split('\n').filter((line) => line.startsWith(`${family}{`));
+      return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+    };
+    return [sumOf('coredns_cache_requests_total'), sumOf('coredns_cache_misses_total')];
+  }
+});

@@ -159,8 +159,7 @@ export class Judge {
     if (isDue) return null;
     const mayFail = !this.#isCalm(nowMs);
     const { name } = asked.questions[0];
-    const isNobodys = block.forwards.every(({ except }) => except.some((zone) => isInZone(name, zone)));
-    if (answer.rcode === 2) return mayFail || isNobodys ? null : 'SERVFAIL although all is well';
+    if (answer.rcode === 2) return mayFail || isNobodys(block, name) ? null : 'SERVFAIL although all is well';
     if (answer.rcode === 5 && block.forwards.some(({ concurrentMax }) => concurrentMax > 0)) return null;
     return `nobody said so: rcode ${answer.rcode}; but ${said.map(({ number, manner, arrivedAtMs }) => `${number} ${manner} at ${arrivedAtMs}`)} now ${nowMs}`;
   }
@@ -189,7 +188,8 @@ export class Judge {
   }
 
   /** Whether a client need not put up with a stale answer when all is well. */
-  #mayBeFresh({ block }: Case): boolean {
+  #mayBeFresh({ block, asked }: Case): boolean {
+    if (isNobodys(block, asked.questions[0].name)) return false;
     if (block.forwards.some(({ concurrentMax }) => concurrentMax > 0)) return false;
     return block.cache?.stale?.patienceMs !== 0 && block.cache?.preferPositive === false;
   }
@@ -232,6 +232,13 @@ function whyNotPrefix(answer: WireMessage, { number, records }: Statement): stri
     }
   }
   return null;
+}
+
+/** Whether no `forward` of this block is for this name. */
+function isNobodys({ forwards }: BlockConfig, name: string): boolean {
+  return forwards.every(
+    ({ from, except }) => !isInZone(name, from) || except.some((zone) => zone !== from && isInZone(name, zone)),
+  );
 }
 
 function withTypeA(message: WireMessage): WireMessage {

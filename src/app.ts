@@ -56,6 +56,8 @@ export interface Outsides {
   readonly startHttp: StartHttp;
   /** Other programs: `ip`, iptables, nft. */
   readonly run: RunCommand;
+  /** The inodes of our sockets. */
+  readonly ownSockets: () => ReadonlySet<number>;
   /** The text of a file, undefined when it cannot be read. */
   readonly readFile: (path: string) => string | undefined;
   /** How files are watched. */
@@ -176,7 +178,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   // The node: whoever asks us needs a way to us.
   const host = newHost(
     {
-      ...{ clock, log, run: outsides.run, readFile: outsides.readFile },
+      ...{ clock, log, run: outsides.run, readFile: outsides.readFile, ownSockets: outsides.ownSockets },
       failed: (kind) => settings.setupErrors.count(kind),
       met: (condition) => watching.readiness.met(condition),
       lost: (condition) => watching.readiness.lost(condition),
@@ -221,7 +223,11 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     await inForce.settle();
     await leave(clock, succession, inForce.config.health?.lameduckMs ?? 0);
     const endsAtMs = clock.nowMs() + stopDeadlineMs;
-    await atMost(clock, drainDeadlineMs, (done) => whenNobodyWaits(clock, forwarder, () => listeners.drain(done)));
+    const drainedAtMs = clock.nowMs() + drainDeadlineMs;
+    await atMost(clock, drainDeadlineMs, (done) => whenNobodyWaits(clock, forwarder, done));
+    // While we still answer: who is sent elsewhere from now on has lost nothing.
+    await host.stepAside(hostLeaveDeadlineMs);
+    await atMost(clock, drainedAtMs - clock.nowMs(), (done) => listeners.drain(done));
     inForce.serving.stop();
     await watching.stop();
     await threads?.end();

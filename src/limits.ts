@@ -247,8 +247,8 @@ export const xtablesWaitSeconds = 2;
 export const ruleRoundsMax = 4;
 /** What failed on the node is tried again this soon, then twice as late each time, up to -syncinterval. */
 export const hostRetryMs = 1_000;
-/** Taking out link and rules may keep a process that could not start this long. */
-export const hostLeaveDeadlineMs = 1_500;
+/** Taking out rules before the listeners close, or all after a failed start, may keep the process this long. */
+export const hostLeaveDeadlineMs = 1_000;
 
 // Watching.
 export const httpRequestBytesMax = 16 * 1024;
@@ -289,7 +289,7 @@ assert(entriesChunkBytes + messageBytesMax + 32 * 1024 < handoverFrameBytesMax, 
 assert(idQuarantineMs >= queryDeadlineMs);
 assert(xtablesWaitSeconds * 1000 < commandTimeoutMs, 'iptables says itself that the lock was not to be had');
 assert(stopDeadlineMs < 5_000, 'who is asked to stop has stopped within five seconds');
-assert(drainDeadlineMs + hostLeaveDeadlineMs <= stopDeadlineMs);
+assert(drainDeadlineMs + hostLeaveDeadlineMs < stopDeadlineMs, 'there is time left for link and rules');
 assert(tcpClientUnsentBytesMax > messageBytesMax, 'one answer always fits');
 assert(connectionInflightTarget <= connectionInflightMax);
 assert(

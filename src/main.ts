@@ -32,6 +32,7 @@ import { systemClock } from './outside/clock.js';
 import { systemCommands } from './outside/commands.js';
 import { absentAddresses } from './outside/families.js';
 import { hostAddresses, nodeNetwork } from './outside/node-network.js';
+import { ownSockets } from './outside/own-sockets.js';
 import { systemRandom } from './outside/random.js';
 import { writePidFile } from './pid-file.js';
 import { checkTemplates } from './resolve/templates.js';
@@ -112,6 +113,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     log,
     startHttp: (at, routes, failed) => startHttp(at, routes, failed, node.bindHttp),
     run: systemCommands(systemClock()),
+    ownSockets,
     readFile,
     look: systemLook,
     answering: answeringThreads({ threads, system: node }),

@@ -7,7 +7,7 @@ import type { Firewall } from '../config/serve-options.js';
 import type { RunCommand } from '../outside/commands.js';
 import { type Family, familyOf } from './addresses.js';
 import { type IptablesBackend, program } from './iptables.js';
-import { runTool } from './tools.js';
+import { failureText, HostError, runTool } from './tools.js';
 
 export type WriterKind = 'nftables' | IptablesBackend;
 
@@ -23,7 +23,10 @@ export interface ChoiceWorld {
   readonly readFile: (path: string) => string | undefined;
 }
 
-/** Chooses for `-firewall` and these addresses. Never fails: whatever is chosen says itself why it does not work. */
+/**
+ * Chooses for `-firewall` and these addresses. Throws a HostError where there are tables of iptables-legacy that we
+ * may not see, since nobody knows then whether they are those of Kubernetes; all else says itself why it fails.
+ */
 export async function chooseWriter(
   world: ChoiceWorld,
   firewall: Exclude<Firewall, 'none'>,
@@ -58,6 +61,7 @@ async function hasKubeChains(world: ChoiceWorld, family: Family, backend: 'nft' 
     const end = await runTool(world.run, call);
     if (!end.ran) return false;
     if (end.stdout !== '') return true;
+    if (backend === 'legacy' && end.status !== 0) throw new HostError('iptables', failureText(call, end));
   }
   return false;
 }

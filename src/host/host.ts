@@ -3,13 +3,14 @@
  * every -syncinterval, puts right what is not, and takes them out when this instance ends and nobody else serves.
  * What fails is counted, logged once, and tried again; nothing of it keeps the program from answering.
  *
- *     prepare()  addresses, before the listeners open
- *     keep()     the listeners answer: rules, and from now on both are looked after; the host is ours
- *     release()  a successor looks after the host; nothing is touched any more
- *     leave()    the listeners are closed: rules out, then addresses, unless the host is not ours
+ *     prepare()    addresses, before the listeners open
+ *     keep()       the listeners answer: rules, and from now on both are looked after; the host is ours
+ *     release()    a successor looks after the host; nothing is touched any more
+ *     stepAside()  the listeners still answer, but not for long: rules that bring questions here out
+ *     leave()      the listeners are closed: all rules out, then addresses; neither if somebody else serves
  *
- * Addresses come before rules and go after them: a ClusterIP whose packets are untracked, but which is no address of
- * the node, would be lost, while without rules kube-proxy sends them to the cluster DNS as ever.
+ * Addresses come before rules and go after them, and rules are there only while the listeners answer: with a ClusterIP
+ * in -localip, packets that are tracked go to the cluster DNS, by kube-proxy, so between two instances nobody waits.
  */
 import type { Firewall } from '../config/serve-options.js';
 import { hostRetryMs, syncIntervalMsMax } from '../limits.js';
@@ -41,6 +42,8 @@ export interface HostWorld {
   readonly log: Log;
   readonly run: RunCommand;
   readonly readFile: (path: string) => string | undefined;
+  /** The inodes of our sockets. */
+  readonly ownSockets: () => ReadonlySet<number>;
   failed(errortype: SetupError): void;
   /** Link or rules are as they should be, or are not. */
   met(condition: HostCondition): void;
@@ -58,7 +61,8 @@ export interface Host {
   prepare(): Promise<void>;
   keep(): void;
   release(): void;
-  /** Resolves after `withinMs` at the latest; what is not done then is left. */
+  /** Both resolve after `withinMs` at the latest; what is not done then goes on, or is left when the process ends. */
+  stepAside(withinMs: number): Promise<void>;
   leave(withinMs: number): Promise<void>;
 }
 
@@ -72,7 +76,8 @@ export function newHost(world: HostWorld, wanted: HostWish | null): Host {
   const link = hasLink ? newLink(world.run, { name: wish.interfaceName, addresses }, log) : null;
   const rules = hasRules ? newRules(world, { ...wish, firewall: wish.firewall, addresses }) : null;
   const said = new Map<HostCondition, string>();
-  let isOurs = true;
+  /** Released, nothing is touched; leaving, nothing is mended. */
+  let state: 'ours' | 'released' | 'leaving' = 'ours';
   let timer: Timer | null = null;
   let failuresInARow = 0;
   /** Looks and changes come one after another. */
@@ -114,25 +119,35 @@ export function newHost(world: HostWorld, wanted: HostWish | null): Host {
   }
 
   async function look(): Promise<void> {
-    if (!isOurs) return;
+    if (state !== 'ours') return;
     const isLinkRight = await mendLink();
     const areRulesRight = rules === null || (await mend('rules', rules.mend));
     failuresInARow = isLinkRight && areRulesRight ? 0 : failuresInARow + 1;
-    if (!isOurs) return;
+    if (state !== 'ours') return;
     const retryMs = hostRetryMs * 2 ** Math.min(failuresInARow - 1, 20);
     const waitMs = failuresInARow === 0 ? wish.syncIntervalMs : Math.min(retryMs, wish.syncIntervalMs);
+    timer?.stop();
     timer = clock.after(waitMs, () => void next(look));
   }
 
-  function stopLooking(): void {
-    isOurs = false;
+  function stopLooking(then: 'released' | 'leaving'): void {
+    state = then;
     timer?.stop();
   }
 
-  async function takeOut(): Promise<void> {
-    const elsewhere = servedElsewhere(world.readFile, { addresses, port: wish.dnsPort });
-    if (elsewhere !== undefined) {
-      log.info(`link and rules are left in place: another program serves ${elsewhere}`);
+  /** Does this part of the end unless the node is not ours to tidy up. */
+  async function atTheEnd(withinMs: number, part: () => Promise<void>): Promise<void> {
+    if (state === 'released' || wish.atExit === 'left' || (link === null && rules === null)) return;
+    stopLooking('leaving');
+    await Promise.race([next(part), new Promise<void>((resolve) => clock.after(withinMs, resolve))]);
+  }
+
+  const elsewhere = (): string | undefined => servedElsewhere(world, { addresses, port: wish.dnsPort });
+
+  async function takeAllOut(): Promise<void> {
+    const other = elsewhere();
+    if (other !== undefined) {
+      log.info(`link and rules are left in place: another program serves ${other}`);
       return;
     }
     const areRulesOut = rules === null || (await attempt('rules', rules.remove)) === 'removed';
@@ -148,18 +163,15 @@ export function newHost(world: HostWorld, wanted: HostWish | null): Host {
       await next(mendLink);
     },
     keep() {
-      isOurs = true;
-      timer?.stop();
+      state = 'ours';
       if (link !== null || rules !== null) void next(look);
     },
-    release: stopLooking,
-    async leave(withinMs) {
-      const wasOurs = isOurs;
-      stopLooking();
-      if (!wasOurs || wish.atExit === 'left' || (link === null && rules === null)) return;
-      const left = next(takeOut);
-      await Promise.race([left, new Promise<void>((resolve) => clock.after(withinMs, resolve))]);
-    },
+    release: () => stopLooking('released'),
+    stepAside: (withinMs) =>
+      atTheEnd(withinMs, async () => {
+        if (rules !== null && elsewhere() === undefined) await attempt('rules', rules.divert);
+      }),
+    leave: (withinMs) => atTheEnd(withinMs, takeAllOut),
   };
 }
 
@@ -182,5 +194,6 @@ function readFailure(error: unknown, condition: HostCondition): Failure {
   const { errortype, message } = error;
   if (!/not permitted|Permission denied|must be root/u.test(message)) return { errortype, sentence: message };
   const flag = condition === 'interface' ? '-setupinterface=false' : '-setupiptables=false';
-  return { errortype, sentence: `${message}; it takes the capability NET_ADMIN, or ${flag} where others see to it` };
+  const capability = `it takes the capability NET_ADMIN${message.includes('-legacy') ? ' and, for this one, NET_RAW' : ''}`;
+  return { errortype, sentence: `${message}; ${capability}, or ${flag} where others see to it` };
 }

@@ -6,15 +6,30 @@
 import { ruleRoundsMax, xtablesWaitSeconds } from '../limits.js';
 import type { RunCommand } from '../outside/commands.js';
 import type { Family } from './addresses.js';
-import { type FoundRule, isMarked, type Rule, readRule, ruleFamily, ruleKey, ruleTables, ruleText } from './rules.js';
+import {
+  type FoundRule,
+  isMarked,
+  type Rule,
+  type RuleTable,
+  readRule,
+  ruleFamily,
+  ruleKey,
+  ruleTables,
+  ruleText,
+} from './rules.js';
 import { failureText, HostError, mustRun, runTool } from './tools.js';
 
-/** Who keeps the rules in place. Both throw a HostError. */
+/** Who keeps the rules in place. All of these throw a HostError. */
 export interface RuleWriter {
   /** For log lines. */
   readonly name: string;
   /** Puts right what is not as it should be, and says how many rules that were. */
   mend(): Promise<number>;
+  /**
+   * Takes out what brings questions to us past kube-proxy, and leaves what our answers need: an answer that is tracked
+   * while its question was not may collide with what is known of an earlier question from the same port, and is lost.
+   */
+  divert(): Promise<number>;
   /** Takes out everything of ours, however often it is there, and says how many rules that were. */
   remove(): Promise<number>;
 }
@@ -39,6 +54,12 @@ export function newIptables(run: RunCommand, rules: readonly Rule[], backend: Ip
         const wanted = rules.filter((rule) => ruleFamily(rule) === family);
         return untilRight(run, program(family, backend), (found) => changesFor(wanted, found));
       }),
+    divert: () =>
+      inFamilies((family) => {
+        const bringing = new Set(rules.filter(isBringing).map(ruleKey));
+        const brings = ({ rule }: FoundRule): boolean => bringing.has(ruleKey(rule));
+        return untilRight(run, program(family, backend), (found) => found.filter(brings).map(takeOut));
+      }),
     remove: () =>
       inFamilies((family) => {
         const addresses = new Set(rules.map(({ address }) => address));
@@ -46,6 +67,10 @@ export function newIptables(run: RunCommand, rules: readonly Rule[], backend: Ip
         return untilRight(run, program(family, backend), (found) => found.filter(ours).map(takeOut));
       }),
   };
+}
+
+function isBringing({ table, end }: Rule): boolean {
+  return table === 'raw' && end === 'destination';
 }
 
 /** `iptables-nft`, `ip6tables-legacy`, `iptables`. */
@@ -56,7 +81,7 @@ export function program(family: Family, backend: IptablesBackend): string {
 
 /** One line of iptables-restore. */
 interface Change {
-  readonly table: string;
+  readonly table: RuleTable;
   readonly line: string;
 }
 
@@ -106,8 +131,14 @@ function takeOut({ rule, text }: FoundRule): Change {
 /** exit(4) is RESOURCE_PROBLEM: somebody holds the lock, or changed the tables in between. */
 const busyStatus = 4;
 
+/**
+ * Each table is changed at its COMMIT, in the order of the lines. What is untracked must be accepted already, or it is
+ * dropped in between; so filter is filled first, and emptied last.
+ */
 async function restore(run: RunCommand, iptables: string, changes: readonly Change[]): Promise<HostError | null> {
-  const input = ruleTables
+  const isFilling = changes.some(({ line }) => line.startsWith('-I '));
+  const tables: readonly RuleTable[] = isFilling ? ['filter', 'raw'] : ['raw', 'filter'];
+  const input = tables
     .map((table) => ({ table, lines: changes.filter((each) => each.table === table).map(({ line }) => line) }))
     .filter(({ lines }) => lines.length > 0)
     .map(({ table, lines }) => `*${table}\n${lines.join('\n')}\nCOMMIT\n`)

@@ -14,15 +14,16 @@ import { type RulesWish, skipComment } from './rules.js';
 import { failureText, HostError, mustRun, runTool } from './tools.js';
 
 const table = 'inet zerohop';
-const setNames = ['dns4', 'dns6', 'health4', 'health6'] as const;
+/** Questions, answers, and what goes to and from the health port. */
+const setNames = ['to4', 'to6', 'from4', 'from6', 'health4', 'health6'] as const;
 type SetName = (typeof setNames)[number];
 
 /** What packets are looked up by, where nothing is tracked yet: the priority of the table raw. */
 const chains: Readonly<Record<string, readonly string[]>> = {
-  prerouting: [...lookups('daddr', 'dport', 'dns', ['tcp', 'udp'])],
+  prerouting: [...lookups('daddr', 'dport', 'to', ['tcp', 'udp'])],
   output: [
-    ...lookups('saddr', 'sport', 'dns', ['tcp', 'udp']),
-    ...lookups('daddr', 'dport', 'dns', ['tcp', 'udp']),
+    ...lookups('saddr', 'sport', 'from', ['tcp', 'udp']),
+    ...lookups('daddr', 'dport', 'to', ['tcp', 'udp']),
     ...lookups('daddr', 'dport', 'health', ['tcp']),
     ...lookups('saddr', 'sport', 'health', ['tcp']),
   ],
@@ -79,6 +80,12 @@ export function newNftables(run: RunCommand, wish: RulesWish, log: Log): RuleWri
       await sayWhoDrops();
       return isTakeover ? 0 : missing.length + (areChainsRight ? 0 : 1);
     },
+    async divert() {
+      const found = readElements((await list()) ?? '');
+      const bringing = found.filter((element) => element.startsWith('to') && wanted.includes(element));
+      if (bringing.length > 0) await transaction(bringing.map((element) => `delete element ${table} ${element}`));
+      return bringing.length;
+    },
     async remove() {
       const listed = await list();
       if (listed === null) return 0;
@@ -91,11 +98,12 @@ export function newNftables(run: RunCommand, wish: RulesWish, log: Log): RuleWri
   };
 }
 
-/** `dns4 { 169.254.20.10 . 53 }`: a set and one element of it. */
+/** `to4 { 169.254.20.10 . 53 }`: a set and one element of it. */
 function elementsOf({ addresses, dnsPort, healthPort }: RulesWish): string[] {
   return addresses.flatMap((address) => {
     const bits = familyOf(address) === 'ipv4' ? '4' : '6';
-    return [`dns${bits} { ${address} . ${dnsPort} }`, `health${bits} { ${address} . ${healthPort} }`];
+    const dns = `{ ${address} . ${dnsPort} }`;
+    return [`to${bits} ${dns}`, `from${bits} ${dns}`, `health${bits} { ${address} . ${healthPort} }`];
   });
 }
 

@@ -15,7 +15,9 @@ import { HostError } from './tools.js';
 export interface Rules {
   /** Puts them right. Gives a line for the log when something had to be changed. Throws a HostError. */
   mend(): Promise<string | null>;
-  /** Takes them out. Throws a HostError. */
+  /** Takes out those that bring questions to us. Throws a HostError. */
+  divert(): Promise<'removed'>;
+  /** Takes them all out. Throws a HostError. */
   remove(): Promise<'removed'>;
 }
 
@@ -80,6 +82,10 @@ export function newRules(world: RuleKeeperWorld, wish: RuleKeeperWish): Rules {
       const changes = changed === 1 ? '1 change' : `${changed} changes`;
       if (changed > 0) return `the firewall rules were put in place by ${writer.name}: ${changes}`;
       return wasFirst ? `the firewall rules are in place in ${writer.name}` : null;
+    },
+    async divert() {
+      await (chosen?.writer ?? (await choose())).divert();
+      return 'removed';
     },
     async remove() {
       await (chosen?.writer ?? (await choose())).remove();

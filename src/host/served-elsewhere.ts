@@ -1,7 +1,7 @@
 /**
  * Whether another program serves our addresses: a successor, a standby, or node-cache. The kernel lists the UDP
- * sockets of the host; ours must be closed by then. It is asked before link and rules are taken out, since whoever
- * serves needs them, whether we know each other or not.
+ * sockets of the host, ours among them. It is asked before link and rules are taken out, since whoever serves needs
+ * them, whether we know each other or not.
  */
 import { isIPv6 } from 'node:net';
 
@@ -10,17 +10,34 @@ export interface ServedPort {
   readonly port: number;
 }
 
-/** The address that somebody has a UDP socket on, undefined when nobody has. Sockets on all addresses do not count. */
+export interface SocketsOfHost {
+  /** The text of a file, undefined when it cannot be read. */
+  readonly readFile: (path: string) => string | undefined;
+  /** The inodes of our own. */
+  readonly ownSockets: () => ReadonlySet<number>;
+}
+
+/** The address that somebody else has a UDP socket on, undefined when nobody has. One on all addresses does not count. */
 export function servedElsewhere(
-  readFile: (path: string) => string | undefined,
+  { readFile, ownSockets }: SocketsOfHost,
   { addresses, port }: ServedPort,
 ): string | undefined {
-  const bound = new Set([...boundIn(readFile('/proc/net/udp')), ...boundIn(readFile('/proc/net/udp6'))]);
+  const own = ownSockets();
+  const sockets = ['/proc/net/udp', '/proc/net/udp6'].flatMap((path) => socketsIn(readFile(path)));
+  const bound = new Set(sockets.filter(({ inode }) => !own.has(inode)).map(({ at }) => at));
   return addresses.find((address) => bound.has(procEndpoint(address, port)));
 }
 
-function boundIn(table = ''): string[] {
-  return table.split('\n').flatMap((line) => /^\s*\d+: ([0-9A-F]+:[0-9A-F]{4}) /u.exec(line)?.[1] ?? []);
+interface ListedSocket {
+  readonly at: string;
+  readonly inode: number;
+}
+
+function socketsIn(table = ''): ListedSocket[] {
+  return table.split('\n').flatMap((line) => {
+    const columns = line.trim().split(/\s+/u);
+    return columns.length > 9 ? [{ at: columns[1], inode: Number(columns[9]) }] : [];
+  });
 }
 
 /** As /proc/net/udp writes it: words of 32 bits, each in the machine's byte order, which is little-endian here. */

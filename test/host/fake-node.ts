@@ -149,7 +149,7 @@ function applied(table: FakeNode['nft'], line: string): FakeNode['nft'] {
 }
 
 function listed({ chains, elements }: NonNullable<FakeNode['nft']>): string {
-  const sets = ['dns4', 'dns6', 'health4', 'health6'].map((set) => {
+  const sets = ['to4', 'to6', 'from4', 'from6', 'health4', 'health6'].map((set) => {
     const its = elements.filter((each) => each.startsWith(`${set} `)).map((each) => each.slice(set.length + 3, -2));
     const text = its.length === 0 ? '' : `\n\t\telements = { ${its.join(',\n\t\t\t     ')} }`;
     return `\tset ${set} {\n\t\ttype ipv4_addr . inet_service${text}\n\t}\n`;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { chooseWriter, hasLegacyTable } from '../../src/host/firewall.js';
-import { type FakeNode, newFakeNode } from './fake-node.js';
+import { type FakeNode, failed, newFakeNode } from './fake-node.js';
 
 const legacyTables = new Map([
   ['/proc/net/ip_tables_names', 'nat\nmangle\nfilter\n'],
@@ -45,6 +45,13 @@ test('a legacy table that nobody has made is not looked at: that would make it',
   const readFile = (path: string) => legacyTables.get(path);
   assert(hasLegacyTable({ readFile }, 'ipv4', 'mangle'));
   assert(!hasLegacyTable({ readFile }, 'ipv6', 'mangle'));
+});
+
+test('legacy tables that may not be seen are an error, not somebody else’s', async () => {
+  const node = newFakeNode();
+  const denied = failed(1, 'iptables-save v1.8.9 (legacy): Cannot initialize: Permission denied (you must be root)\n');
+  node.instead.push({ start: 'iptables-legacy-save', end: denied });
+  await assert.rejects(choose(node), /iptables-legacy-save -t mangle ended with 1: .*Permission denied/u);
 });
 
 test('kube-proxy in nftables mode: nftables, unless the flag says iptables', async () => {

@@ -35,7 +35,7 @@ function keeper(more: Partial<HostWish> | null = {}, node = newFakeNode(), clock
   const conditions = new Set<string>();
   const files = new Map<string, string>();
   const world = {
-    ...{ clock, log, run: node.run, readFile: (path: string) => files.get(path) },
+    ...{ clock, log, run: node.run, readFile: (path: string) => files.get(path), ownSockets: () => new Set([7]) },
     failed: (kind: SetupError) => void errors.push(kind),
     met: (condition: string) => void conditions.add(condition),
     lost: (condition: string) => void conditions.delete(condition),
@@ -43,6 +43,9 @@ function keeper(more: Partial<HostWish> | null = {}, node = newFakeNode(), clock
   const host = newHost(world, more === null ? null : { ...wish, ...more });
   return { host, node, clock, log, errors, conditions, files };
 }
+
+/** The line of a UDP socket on our address. */
+const socketOf = (inode: number): string => `  172: 0A14FEA9:0035 00000000:0000 07 0:0 0:0 0 0 0 ${inode} 2 0 0\n`;
 
 /** Prepared and kept, the first look done. */
 async function started(kept: Kept): Promise<Kept> {
@@ -142,6 +145,12 @@ test('without the capability the line says so, and how to do without', async () 
   await kept.host.prepare();
   assert.deepEqual(kept.errors, ['interface_add']);
   assert.match(kept.log.lines[0], /not permitted; it takes the capability NET_ADMIN, or -setupinterface=false/u);
+  const raw = failed(1, 'Permission denied (you must be root)');
+  kept.node.instead.push({ start: 'iptables-legacy-save', end: raw });
+  kept.files.set('/proc/net/ip_tables_names', 'mangle\n');
+  kept.host.keep();
+  await kept.clock.pass(0);
+  assert.match(kept.log.lines.at(-1) ?? '', /NET_ADMIN and, for this one, NET_RAW, or -setupiptables=false/u);
 });
 
 test('a bug of ours there does not end the program', async () => {
@@ -171,6 +180,33 @@ test('at the end rules go, then addresses, and no look comes after that', async 
   assert.equal(clock.timersSet, 0);
 });
 
+test('before the listeners close only the rules that bring questions go; our own sockets are no other program', async () => {
+  const kept = await started(keeper());
+  const { host, node, clock } = kept;
+  kept.files.set('/proc/net/udp', socketOf(7));
+  await host.stepAside(withinMs);
+  const left = (): string[] => [...node.rules.values()].flat();
+  assert.deepEqual([left().length, node.links.size], [14, 2]);
+  assert(left().every((line) => line.includes('-j ACCEPT') || line.includes(' -s ')));
+  await clock.pass(600_000);
+  assert.equal(left().length, 14, 'nothing is mended any more');
+  await host.leave(withinMs);
+  assert(isClean(node));
+});
+
+test('two that end at once: the last to close takes everything out', async () => {
+  const node = newFakeNode();
+  const one = await started(keeper({}, node));
+  const other = await started(keeper({}, node));
+  for (const { files } of [one, other]) files.set('/proc/net/udp', socketOf(8));
+  await Promise.all([one.host.stepAside(withinMs), other.host.stepAside(withinMs)]);
+  await one.host.leave(withinMs);
+  assert.deepEqual([ruleCount(node), node.links.size], [24, 2]);
+  other.files.clear();
+  await other.host.leave(withinMs);
+  assert(isClean(node));
+});
+
 test('what a killed one has left is found, kept, and taken out at the end', async () => {
   const node = newFakeNode();
   await started(keeper({}, node));
@@ -196,7 +232,8 @@ test('it leaves everything: with -skipteardown, to a successor, and where anothe
   assert.deepEqual([ruleCount(released.node), released.node.links.size], [0, 2]);
 
   const shared = await started(keeper());
-  shared.files.set('/proc/net/udp', '  172: 0A14FEA9:0035 00000000:0000 07 00000000:00000000\n');
+  shared.files.set('/proc/net/udp', socketOf(8));
+  await shared.host.stepAside(withinMs);
   await shared.host.leave(withinMs);
   assert.equal(ruleCount(shared.node), 24);
   assert.equal(shared.log.lines.at(-1), 'link and rules are left in place: another program serves 169.254.20.10');

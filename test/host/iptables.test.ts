@@ -44,6 +44,21 @@ for (const backend of ['nft', 'legacy'] as const) {
   });
 }
 
+test('what is untracked is accepted already: filter is filled first, and emptied last', async () => {
+  const node = newFakeNode();
+  const tables: string[][] = [];
+  node.before = ({ input = '' }) => {
+    if (input !== '') tables.push([...input.matchAll(/^\*(\w+)$/gm)].map(([, table]) => table));
+  };
+  await on(node).mend();
+  await on(node).remove();
+  const [filled, emptied] = [
+    ['filter', 'raw'],
+    ['raw', 'filter'],
+  ];
+  assert.deepEqual(tables, [filled, filled, emptied, emptied]);
+});
+
 test('what is missing comes back, and only that', async () => {
   const node = newFakeNode();
   await on(node).mend();
@@ -95,6 +110,18 @@ test('rules of node-cache are ours, whatever their spelling', async () => {
   node.rules.set('iptables-nft raw', respelt);
   assert.equal(await on(node).mend(), 0);
   assert.equal(await on(node).remove(), 24);
+});
+
+test('diverted: what brings questions is out in both families, what answers need is not', async () => {
+  const node = newFakeNode();
+  await on(node).mend();
+  assert.equal(await on(node).divert(), 10);
+  assert.deepEqual(
+    lines(node, 'ip6tables-nft raw'),
+    wanted('fd00::10', 'raw').filter((line) => line.includes(' -s ')),
+  );
+  assert.equal(lines(node, 'iptables-nft filter').length, 4);
+  assert.equal(await on(node).divert(), 0);
 });
 
 test('taken out: every copy, also with a health port of before, and nothing of others', async () => {

@@ -13,12 +13,14 @@ const writes = (node: FakeNode) => node.ran.filter((line) => line === 'nft -f -'
 test('one transaction makes the table; a second look changes nothing', async () => {
   const node = newFakeNode();
   const writer = on(node);
-  assert.equal(await writer.mend(), 5);
+  assert.equal(await writer.mend(), 7);
   assert.equal(writes(node), 1);
   assert.deepEqual(node.nft!.elements, [
-    'dns4 { 169.254.20.10 . 53 }',
+    'to4 { 169.254.20.10 . 53 }',
+    'from4 { 169.254.20.10 . 53 }',
     'health4 { 169.254.20.10 . 8080 }',
-    'dns6 { fd00::10 . 53 }',
+    'to6 { fd00::10 . 53 }',
+    'from6 { fd00::10 . 53 }',
     'health6 { fd00::10 . 8080 }',
   ]);
   assert.deepEqual(
@@ -38,7 +40,7 @@ test('what is missing or altered is put right: table, element, rule', async () =
   await writer.mend();
   const right = structuredClone(node.nft);
   node.nft = null;
-  assert.equal(await writer.mend(), 5);
+  assert.equal(await writer.mend(), 7);
   node.nft!.elements.shift();
   assert.equal(await writer.mend(), 1);
   node.nft!.chains.get('output')!.pop();
@@ -64,11 +66,28 @@ test('two with different addresses share the table and do not fight; the last ta
   const before = writes(node);
   for (let round = 0; round < 3; round++) assert.deepEqual([await one.mend(), await other.mend()], [0, 0]);
   assert.equal(writes(node), before);
-  assert.equal(await one.remove(), 4);
-  assert.deepEqual(node.nft!.elements, ['dns4 { 169.254.20.11 . 53 }', 'health4 { 169.254.20.11 . 8080 }']);
+  assert.equal(await one.remove(), 6);
+  assert.deepEqual(node.nft!.elements, [
+    'to4 { 169.254.20.11 . 53 }',
+    'from4 { 169.254.20.11 . 53 }',
+    'health4 { 169.254.20.11 . 8080 }',
+  ]);
   await other.remove();
   assert.equal(node.nft, null);
   assert.equal(await other.remove(), 0);
+});
+
+test('diverted, questions are tracked again, while answers are not yet', async () => {
+  const node = newFakeNode();
+  const writer = on(node, { addresses: ['169.254.20.10'] });
+  await on(node, { addresses: ['10.96.0.10'] }).mend();
+  await writer.mend();
+  assert.equal(await writer.divert(), 1);
+  assert.deepEqual(node.nft!.elements.slice(-2), ['from4 { 169.254.20.10 . 53 }', 'health4 { 169.254.20.10 . 8080 }']);
+  assert.equal(node.nft!.elements.length, 5);
+  assert.equal(await writer.divert(), 0);
+  node.nft = null;
+  assert.equal(await writer.divert(), 0);
 });
 
 test('chains of other tables that drop are named once, with what they should accept', async () => {
@@ -107,5 +126,5 @@ test('a missing or failing nft is an error that counts as iptables', async () =>
   const refusing = newFakeNode();
   refusing.instead.push({ start: 'nft -f', end: failed(1, 'Error: Operation not permitted\n') });
   await assert.rejects(on(refusing).mend(), /Operation not permitted/u);
-  assert.equal(await on(refusing).mend(), 5);
+  assert.equal(await on(refusing).mend(), 7);
 });

@@ -58,7 +58,7 @@ test('tools that are missing beside the one in use do not matter', async () => {
   const node = newFakeNode();
   for (const name of ['iptables', 'iptables-nft-save', 'iptables-legacy-save']) node.missing.add(name);
   const { rules, log } = on(node, 'nftables');
-  assert.equal(await rules.mend(), 'the firewall rules were put in place by nftables: 3 changes');
+  assert.equal(await rules.mend(), 'the firewall rules were put in place by nftables: 4 changes');
   assert(log.levels.every((level) => level === 'debug'));
 });
 

@@ -83,6 +83,7 @@ export class World {
         this.#http.set(key, routes);
         return { local: at, close: async () => void this.#http.delete(key) };
       },
+      ownSockets: () => new Set<number>(),
       readFile: () => undefined,
       look: { stat: () => undefined, digest: () => undefined },
     };

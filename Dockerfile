@@ -1,5 +1,5 @@
 # The image: Node.js, the program with the packages it needs, and ip, iptables and nft with their libraries. Nothing
-# else: no shell, no package manager. docker build . makes it.
+# else: no shell, no package manager. docker build . makes it; test/image/run proves every line of this file.
 
 # With its digest, so that a build is repeated with the same base. Any Debian with Node.js 24 and npm will do.
 ARG NODE_IMAGE=node:24-bookworm-slim@sha256:6f7b03f7c2c8e2e784dcf9295400527b9b1270fd37b7e9a7285cf83b6951452d
@@ -34,8 +34,8 @@ COPY package.json LICENSE /app/
 ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin \
     NODE_ENV=production \
     HEALTH_URL=http://169.254.20.10:8080/health
-# The rights that it needs come with the files (see deploy/image/collect), as far as the container may have them.
-USER 65532:65532
+# No USER: on the host's network it must be root (docs/decisions/root-without-powers.md says why, and with how little).
+# Where it has nothing to set up, it runs as user 65532 as well.
 # It is process 1: it takes signals itself, and waits for every program that it starts.
 ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=1", "--optimize-for-size", "--v8-pool-size=1", "--no-maglev", "/app/dist/src/main.js"]
 STOPSIGNAL SIGTERM

@@ -207,8 +207,14 @@ export class World {
   }
 
   #watcher(): Watcher {
-    const isLeaving = ({ address }: Endpoint): boolean =>
-      this.#isStopping || !this.history.current.blocks.some(({ addresses }) => addresses.includes(address));
+    // Until an address that comes back is open again, whoever asks there asks a socket that is being closed.
+    const isLeaving = ({ address }: Endpoint): boolean => {
+      const nowMs = this.clock.nowMs();
+      const isServed = this.history
+        .during(nowMs, nowMs)
+        .every(({ blocks }) => blocks.some(({ addresses }) => addresses.includes(address)));
+      return this.#isStopping || !isServed;
+    };
     return {
       nowMs: () => this.clock.nowMs(),
       isLeaving,

@@ -63,11 +63,12 @@ export function nodeCacheLike(name: string, program: readonly string[], extras: 
     entriesMax: extras.entries ?? entries,
     command(wish) {
       const path = join(wish.folder, 'Corefile');
-      writeFileSync(path, corefile(wish, extras));
+      // The template as well, so that the one that this machine may have is not used.
+      const base = join(wish.folder, 'Corefile.base');
+      for (const file of [path, base]) writeFileSync(file, corefile(wish, extras));
       const alone = ['-localip', wish.at.address, '-setupinterface=false', '-setupiptables=false'];
-      const base = ['-basecorefile', join(wish.folder, 'no-base')];
       const metrics = ['-metrics-listen-address', `127.0.0.1:${wish.sidePorts[1]}`];
-      return [...program, '-conf', path, ...base, ...alone, ...metrics, ...(extras.flags ?? [])];
+      return [...program, '-conf', path, '-basecorefile', base, ...alone, ...metrics, ...(extras.flags ?? [])];
     },
   };
 }

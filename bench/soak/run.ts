@@ -52,6 +52,7 @@ export interface SoakResult {
 const stretchSecondsMax = 5;
 const blockMs = 200;
 const blockEveryMs = 1000;
+const readWithinMs = 10_000;
 const missesPerSecond = 500;
 const tcpPerSecond = 500;
 const sidePerSecond = 500;
@@ -165,7 +166,8 @@ async function blockUntil(over: AbortSignal, pid: number, slowFile: SlowFile): P
   while (!over.aborted) {
     const held = slowFile.holdNext(blockMs);
     process.kill(pid, 'SIGHUP');
-    await held;
+    const late = pause(readWithinMs, 'late' as const, { ref: false });
+    if ((await Promise.race([held, late])) === 'late') throw new Error('the configuration was not read again');
     blocks++;
     await pause(blockEveryMs - blockMs, undefined, { signal: over }).catch(() => {});
   }

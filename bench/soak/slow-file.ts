@@ -39,6 +39,13 @@ export function makeSlowFile(path: string, text: string): SlowFile {
     }
   }
 
+  /** A reader of our own, for the one that `serve` waits for; without it not even the process could end. */
+  function release(): number {
+    isClosed = true;
+    return openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  }
+
+  process.prependOnceListener('exit', release);
   const serving = serve();
   return {
     holdNext: (milliseconds) =>
@@ -46,9 +53,8 @@ export function makeSlowFile(path: string, text: string): SlowFile {
         next = { milliseconds, done };
       }),
     async close() {
-      isClosed = true;
-      // A reader of our own, for the one that waits for any.
-      const reader = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+      process.off('exit', release);
+      const reader = release();
       await serving;
       closeSync(reader);
     },

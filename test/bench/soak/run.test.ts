@@ -1,9 +1,13 @@
-/** A soak of two seconds with the real servers: whether the control lane is blocked when it is to be. */
+/**
+ * A soak of ten seconds with the real servers: whether the control lane is blocked when it is to be, and nothing is lost
+ * that nobody has counted.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { zerohop } from '../../../bench/load/servers.js';
 import { twoCores } from '../../../bench/machine.js';
 import { soak } from '../../../bench/soak/run.js';
+import { verdictOf } from '../../../bench/soak/verdict.js';
 import { findTools } from '../../../bench/tools.js';
 import { builtEntry } from '../../corpus/repository.js';
 import { needs } from '../../real/commands.js';
@@ -16,13 +20,14 @@ test('everything is asked, and a blocked control lane is seen to be blocked', {
   const found = findTools(['dnsperf', 'knotd']);
   assert.ok('paths' in found);
   const said: string[] = [];
-  const { stretches, traffic, scrapes, reloads } = await soak({
+  const result = await soak({
     server: (slowFile) => zerohop('zerohop', builtEntry, { imports: slowFile, entries: 1000 }),
-    seconds: 2,
+    seconds: 10,
     cores: cores!,
     programs: found.paths,
     say: (line) => said.push(line),
   });
+  const { stretches, traffic, scrapes, reloads } = result;
   assert.deepEqual(
     stretches.map(({ control }) => control),
     ['free', 'blocked', 'free', 'blocked'],
@@ -34,5 +39,8 @@ test('everything is asked, and a blocked control lane is seen to be blocked', {
   for (const [name, { sent, completed, lost, failed }] of Object.entries(traffic)) {
     assert.ok(sent > 100 && completed + lost === sent && failed === 0, `${name}: ${JSON.stringify(traffic)}`);
   }
+  const { uncounted, grownBytes } = verdictOf(result);
+  assert.equal(uncounted, 0, JSON.stringify(result.losses));
+  assert.ok(grownBytes < 30e6, `${grownBytes} bytes more`);
   assert.ok(stretches.every(({ hitsMs, anonymousBytes }) => hitsMs !== null && anonymousBytes > 5e6));
 });

@@ -12,14 +12,14 @@ import { newSlot } from './dns/answer.js';
 import { ownMarks } from './dns/own-question.js';
 import { type HostWish, newHost } from './host/host.js';
 import { InForce, type ReloadResult } from './in-force.js';
-import type { Succession } from './lifecycle/succession.js';
+import { stopCalling } from './lifecycle/leaving.js';
+import type { Snapshot, SnapshotWorld } from './lifecycle/snapshot.js';
 import {
   cacheBytesMax,
   drainDeadlineMs,
   hostLeaveDeadlineMs,
   messageBytesMax,
   optBytesMax,
-  settleMs,
   stopDeadlineMs,
   sweepPeriodMs,
 } from './limits.js';
@@ -66,6 +66,8 @@ export interface Outsides {
   readonly answering?: OpenAnswering;
   /** The other instances on this node; without it there are none. */
   readonly succession?: OpenSuccession | undefined;
+  /** The cache as a file; without it there is none. */
+  readonly snapshot?: ((parts: Pick<SnapshotWorld, 'clock' | 'log' | 'warmth'>) => Snapshot) | undefined;
 }
 
 export interface Settings {
@@ -87,6 +89,8 @@ export interface App {
   reload(why: string): Promise<ReloadResult>;
   /** Not ready at once, answering for `lameduck`, then answering what is in flight; resolves when all is closed. */
   stop(): Promise<void>;
+  /** Counts an exception that nobody caught, and makes anew what asks upstreams, which may be half done. */
+  recover(): void;
   readonly endpoints: readonly Endpoint[];
   /** The control lane's numbers. */
   readonly counters: Counters;
@@ -189,7 +193,8 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const succession =
     outsides.succession?.({ clock, log, warmth, owns: (whose) => (whose === 'ours' ? host.keep() : host.release()) }) ??
     null;
-  await succession?.begin();
+  const hasPredecessor = (await succession?.begin()) ?? false;
+  const snapshot = outsides.snapshot?.({ clock, log, warmth }) ?? null;
 
   // Last, everything is opened: from here on there is somebody to answer.
   const inForce = new InForce(first, {
@@ -217,11 +222,14 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   });
   if (succession === null) host.keep();
   else await succession.takeOver();
+  // A predecessor knows better than a file; without one clients are answered while it is read.
+  if (!hasPredecessor) void snapshot?.load();
+  snapshot?.keep();
 
   async function stop(): Promise<void> {
     watching.readiness.stopping();
     await inForce.settle();
-    await leave(clock, succession, inForce.config.health?.lameduckMs ?? 0);
+    await stopCalling(clock, succession, inForce.config.health?.lameduckMs ?? 0);
     const endsAtMs = clock.nowMs() + stopDeadlineMs;
     const drainedAtMs = clock.nowMs() + drainDeadlineMs;
     await atMost(clock, drainDeadlineMs, (done) => whenNobodyWaits(clock, forwarder, done));
@@ -229,6 +237,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     await host.stepAside(hostLeaveDeadlineMs);
     await atMost(clock, drainedAtMs - clock.nowMs(), (done) => listeners.drain(done));
     inForce.serving.stop();
+    snapshot?.finish();
     await watching.stop();
     await threads?.end();
     succession?.left();
@@ -238,6 +247,10 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   return {
     reload: (why) => inForce.reload(why),
     stop,
+    recover() {
+      counters.count('panics');
+      inForce.renew();
+    },
     get endpoints() {
       return listeners.endpoints();
     },
@@ -247,20 +260,6 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       return forwarder.waiters;
     },
   };
-}
-
-/** Ends what keeps new packets coming: a successor takes them, or for `lameduckMs` those who ask get time to notice. */
-async function leave(clock: Clock, succession: Succession | null, lameduckMs: number): Promise<void> {
-  let left = (await succession?.leave()) ?? 'alone';
-  if (left === 'alone') {
-    await new Promise<void>((resolve) => {
-      clock.after(lameduckMs, resolve);
-      succession?.whenSucceeded(resolve);
-    });
-    if (succession?.role === 'standing by') left = await succession.leave();
-  }
-  // What was on its way to our sockets comes within this time.
-  if (left === 'succeeded') await new Promise<void>((resolve) => clock.after(settleMs, resolve));
 }
 
 function whenNobodyWaits(clock: Clock, forwarder: Forwarder, then: () => void): void {

@@ -84,6 +84,11 @@ export class InForce {
     return result;
   }
 
+  /** Asks upstreams by new connections, as after a reload; what was asked by the old ones is still answered. */
+  renew(): void {
+    if (!this.#isSettled) this.#switchTo(new Serving(this.config, this.#world.world));
+  }
+
   /** Ends watching and probing, and refuses further reloads; resolves when none is under way. */
   async settle(): Promise<void> {
     this.#isSettled = true;

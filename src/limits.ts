@@ -91,8 +91,6 @@ export const procNetBytesMax = 4 * 1024 * 1024;
 /** Cached answers travel in chunks of about so many bytes, a millisecond of work each; the last may be the largest. */
 export const entriesChunkBytes = 64 * 1024;
 export const handoverFrameBytesMax = 256 * 1024;
-/** A peer that is slower than we are gets no more until it has taken this much. */
-export const handoverUnsentBytesMax = 1024 * 1024;
 /** One that stands by, one that starts, and some that are just leaving. */
 export const handoverPeersMax = 8;
 /** Who does not say who it is by then is not listened to; a start waits no longer for a predecessor that hangs. */
@@ -102,13 +100,15 @@ export const handoverSilenceMs = 1_000;
 export const handoverTransferMs = 5_000;
 /** From packets going elsewhere to the closing of a socket: what was under way arrives, handshakes end. */
 export const settleMs = 50;
-/** An instance that leaves waits so long for a successor that has begun to start. */
-export const successorStartMs = 3_000;
 /** How often those that stand by hear from us and get what is new; after so many of silence they serve. */
 export const keeperPeriodMs = 1_000;
 export const silentPeriodsMax = 5;
 /** Entries stored between two such periods that are remembered; beyond it those that stand by miss some. */
 export const newsMax = 65_536;
+/** How often the cache is written to -cachefile. */
+export const snapshotPeriodMs = 30_000;
+/** The control lane goes on after an exception, but not after more than this in ten seconds. */
+export const exceptionsMax = 10;
 
 // TCP clients.
 export const tcpClientsMax = 1_024;

@@ -19,7 +19,9 @@ import { type ServeOptions, workerCount } from './config/serve-options.js';
 import { newSource } from './config/source.js';
 import { programVersion } from './config/version.js';
 import { systemLook } from './config/watch.js';
+import { onExceptions } from './exceptions.js';
 import type { HostWish } from './host/host.js';
+import { newSnapshot } from './lifecycle/snapshot.js';
 import { configMapPeriodMs } from './limits.js';
 import { ListenError } from './listen/listeners.js';
 import { acknowledger } from './listen/socket.js';
@@ -34,6 +36,7 @@ import { absentAddresses } from './outside/families.js';
 import { hostAddresses, nodeNetwork } from './outside/node-network.js';
 import { ownSockets } from './outside/own-sockets.js';
 import { systemRandom } from './outside/random.js';
+import { readWhole, replaceWhole } from './outside/replacement.js';
 import { writePidFile } from './pid-file.js';
 import { checkTemplates } from './resolve/templates.js';
 import { sharedNode } from './shared-node.js';
@@ -66,6 +69,7 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
   const clock = systemClock();
   const log = newLogger({ level: logLevel({ debug: false, quiet: options.quiet }), clock });
   const started = onSignals(process, log);
+  const survives = onExceptions(process, { clock, log });
   const setupErrors = newSetupErrors();
   const source = newSource(options, {
     ...{ load: loadOptions(options.dnsPort), log, write: replaceFile },
@@ -82,7 +86,8 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
     lookEveryMs: options.reloadWithSignal ? configMapPeriodMs : null,
   };
   const threads = workerCount(options.workers, availableParallelism());
-  const app = await startWith(log, settings, { threads, handoverPath: options.handoverPath });
+  const { handoverPath, cacheFilePath } = options;
+  const app = await startWith(log, settings, { threads, handoverPath, cacheFilePath });
   if (app === null) return;
   const absent = absentAddresses(app.endpoints, hostAddresses());
   if (absent.length > 0) log.warn(`no interface has ${absent.join(', ')}: nobody can ask there until one does`);
@@ -90,12 +95,14 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
   log.info(`zerohop ${programVersion()} serves on ${listening}`, { pid: process.pid });
   process.on('exit', writePidFile(options.pidFilePath, log));
   started(app);
+  survives(app);
 }
 
 interface MachineWishes {
   /** How many answer over UDP. */
   readonly threads: number;
   readonly handoverPath: string | null;
+  readonly cacheFilePath: string | null;
 }
 
 /** The running program, or null after it has said why there is none. */
@@ -118,6 +125,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     look: systemLook,
     answering: answeringThreads({ threads, system: node }),
     succession: node.succession,
+    snapshot: snapshotAt(wishes.cacheFilePath),
   };
   try {
     return await startApp(outsides, settings);
@@ -127,6 +135,13 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     else fail(exitFailed, String((error as Error).stack));
     process.exit();
   }
+}
+
+/** The cache as a file, where there is to be one. */
+function snapshotAt(path: string | null): Outsides['snapshot'] {
+  if (path === null) return undefined;
+  const bootId = (readFile('/proc/sys/kernel/random/boot_id') ?? '').trim();
+  return (parts) => newSnapshot({ ...parts, path, bootId, read: readWhole, replace: replaceWhole });
 }
 
 /** What the flags say of the node. */
@@ -163,7 +178,7 @@ async function demo(): Promise<void> {
     const load = () => parseConfig(corefile, '(demo)', loadOptions(53));
     const unwatched = { metricsAddress: null, lookEveryMs: null, setupErrors: newSetupErrors(), host: null };
     const settings = { load, version: programVersion(), ...unwatched };
-    const app = await startWith(log, settings, { threads: 1, handoverPath: null });
+    const app = await startWith(log, settings, { threads: 1, handoverPath: null, cacheFilePath: null });
     onSignals(process, log)(app!);
     return { synthesized: () => app!.total('aaaaSynthesized') };
   };

@@ -49,10 +49,11 @@ export function newWarmth({ cache, clock, serving }: WarmthWorld): CacheWarmth {
       stored = [];
       return () => chunksOf(refs);
     },
-    take: (chunk) =>
-      readEntries(chunk, (entry) => {
-        const zone = zones().zones.get(entry.zone);
-        if (zone !== undefined) adopter.adopt(zone, entry, clock.nowMs());
+    take: (chunk, laterMs = 0) =>
+      readEntries(chunk, ({ zone, key, message, storedAtMs }) => {
+        const ours = zones().zones.get(zone);
+        if (ours === undefined) return;
+        adopter.adopt(ours, { key, message, storedAtMs: storedAtMs + laterMs }, clock.nowMs());
       }),
   };
 }

@@ -2,7 +2,7 @@
  * One conversation with another instance on this node: frames both ways, and the sending of many cached answers at
  * the pace at which they are taken. What is said, and what follows from it, is succession.ts's business.
  */
-import { handoverUnsentBytesMax } from '../limits.js';
+import { connectionUnsentBytesMax } from '../limits.js';
 import type { Clock, Timer } from '../outside/clock.js';
 import type { Stream, StreamEvents } from '../outside/network.js';
 import { entriesFrame, FrameReader, type Introduction, type Message, messageFrame } from './messages.js';
@@ -80,7 +80,7 @@ export class Link {
   /** One chunk a turn, so that clients are answered in between. */
   #send(): void {
     if (this.#sending === null || this.#nextChunk !== null || this.#stream === null) return;
-    if (this.#stream.unsentBytes > handoverUnsentBytesMax) return;
+    if (this.#stream.unsentBytes > connectionUnsentBytesMax) return;
     const { value, done } = this.#sending.next();
     if (done === true) {
       this.#sending = null;

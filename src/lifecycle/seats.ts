@@ -20,6 +20,6 @@ export interface Warmth {
   everything(): Iterator<Uint8Array>;
   /** What has been stored since this was asked for last, for any number of readers. */
   news(): () => Iterator<Uint8Array>;
-  /** Takes what is good; false when the chunk is broken. */
-  take(chunk: Uint8Array): boolean;
+  /** Takes what is good; false when the chunk is broken. Moments in it are `laterMs` before ours. */
+  take(chunk: Uint8Array, laterMs?: number): boolean;
 }

@@ -7,12 +7,12 @@
  *   starting ──takeOver──> serving ──a successor serves──> standing by ──it is gone──> serving
  */
 import {
+  drainDeadlineMs,
   handoverSilenceMs,
   handoverTransferMs,
   introductionTimeoutMs,
   keeperPeriodMs,
   silentPeriodsMax,
-  successorStartMs,
 } from '../limits.js';
 import type { Clock, Timer } from '../outside/clock.js';
 import type { Log } from '../outside/log.js';
@@ -140,7 +140,7 @@ export class Succession {
       if ((await this.#hearing.first(['serving'], handoverSilenceMs)) === 'serving') return;
     }
     // One that is just starting is worth waiting for.
-    if (all.some(({ standsBy }) => !standsBy)) await this.#hearing.first(['serving'], successorStartMs);
+    if (all.some(({ standsBy }) => !standsBy)) await this.#hearing.first(['serving'], drainDeadlineMs);
   }
 
   #said(message: Message, link: Link): void {

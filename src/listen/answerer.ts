@@ -61,6 +61,8 @@ export class Answerer<Table> {
   readonly #pollEntries = new Int32Array(new ArrayBuffer(listenersMax * pollEntryBytes));
   readonly #pollAt: number;
   #mustWake = false;
+  /** Datagrams were received of which none is answered yet. */
+  #isBatchOpen = false;
   /** 1 when some socket tells which of our addresses a datagram came to; for the others the room does no harm. */
   #withControl = 0;
 
@@ -107,13 +109,28 @@ export class Answerer<Table> {
       if (!isUsual) numbers.await(this.#orders.number, receiveTimeoutMs);
       return 0;
     }
-    let by = socket;
-    if (numbers.issued !== this.#orders.number) {
-      this.#takeOrders();
-      by = this.#orders.sockets.find(({ id }) => id === socket.id) ?? socket;
+    this.#isBatchOpen = true;
+    try {
+      let by = socket;
+      if (numbers.issued !== this.#orders.number) {
+        this.#takeOrders();
+        by = this.#orders.sockets.find(({ id }) => id === socket.id) ?? socket;
+      }
+      this.#answerBatch(by, count);
+    } catch (error) {
+      // It ends the thread, but not those who have asked.
+      if (this.#isBatchOpen) this.#handOverBatch(socket, count);
+      throw error;
     }
-    this.#answerBatch(by, count);
     return count;
+  }
+
+  #handOverBatch(socket: SocketOrder<Table>, count: number): void {
+    const { ring, nowMs, wakeControlLane } = this.#world;
+    for (let index = 0; index < count; index++) {
+      if (this.#received.nameBytes(index) > 0) ring.put(kindQuestion, socket.id, nowMs(), this.#received, index);
+    }
+    wakeControlLane();
   }
 
   #answerBatch(socket: SocketOrder<Table>, count: number): void {
@@ -131,6 +148,7 @@ export class Answerer<Table> {
       answers += this.#answerOne(socket, index, answers);
     }
     world.leave();
+    this.#isBatchOpen = false;
     datagrams.prepare(count, this.#withControl);
     if (answers > 0) this.#send(socket.fd, answers);
     if (this.#mustWake) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Link, type LinkEvents } from '../../src/lifecycle/link.js';
-import { handoverUnsentBytesMax } from '../../src/limits.js';
+import { connectionUnsentBytesMax } from '../../src/limits.js';
 import type { Stream } from '../../src/outside/network.js';
 import { ManualClock } from '../simulation/clock.js';
 import { memoryLocalSockets } from '../simulation/local-sockets.js';
@@ -69,7 +69,7 @@ describe('Link', () => {
     const chunk = Buffer.alloc(100_000);
     link.sendEntries(Array.from({ length: 100 }, () => chunk)[Symbol.iterator]());
     clock.passMs(500);
-    assert.ok(written > handoverUnsentBytesMax && written < handoverUnsentBytesMax + 2 * chunk.length);
+    assert.ok(written > connectionUnsentBytesMax && written < connectionUnsentBytesMax + 2 * chunk.length);
     written = 0;
     link.events.drained?.();
     clock.passMs(5);

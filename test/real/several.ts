@@ -25,6 +25,7 @@ export interface Spot {
   start(flags?: readonly string[], environment?: NodeJS.ProcessEnv): Promise<Instance>;
   /** The same without waiting for anything. */
   begin(flags?: readonly string[], environment?: NodeJS.ProcessEnv): Instance;
+  /** `lines` go into the one server block, besides the forward. */
   writeCorefile(lines: string): void;
   /** Asks at a steady rate for so many seconds. */
   load(wish: LoadWish): Promise<LoadReport>;
@@ -34,6 +35,8 @@ export interface Spot {
 export interface Instance {
   readonly program: Running;
   said(text: string): boolean;
+  /** How many lines of its log say this. */
+  count(text: string): number;
   /** Ends it with SIGTERM; how long that took, and its exit status. */
   stop(): Promise<{ readonly status: number; readonly tookMs: number }>;
   kill(): Promise<void>;
@@ -56,11 +59,19 @@ export interface LoadReport {
 
 let loads = 0;
 
-/** `lines` go into the one server block, besides the forward. */
-export async function newSpot(lines = 'cache 30'): Promise<Spot> {
+export interface SpotWish {
+  /** Where pods ask. */
+  readonly address: string;
+  /** What a client's command line begins with, to be run in another network namespace. */
+  readonly from: readonly string[];
+}
+
+const onLoopback: SpotWish = { address: '127.0.0.1', from: [] };
+
+export async function newSpot({ address, from }: SpotWish = onLoopback): Promise<Spot> {
   const folder = mkdtempSync(join(tmpdir(), 'zerohop-several-'));
   const upstream = await startStandIn((query) => [goodAnswer(query)]);
-  const place = { address: '127.0.0.1', port: await freePort() };
+  const place = { address, port: await freePort() };
   const [watchPort, healthPort, readyPort] = [await freePort(), await freePort(), await freePort()];
   const corefile = join(folder, 'Corefile');
   const handoverPath = join(folder, 'handover.sock');
@@ -70,19 +81,20 @@ export async function newSpot(lines = 'cache 30'): Promise<Spot> {
     const forward = `forward . 127.0.0.1:${upstream.port} {\n        force_tcp\n    }`;
     writeFileSync(
       corefile,
-      `.:${place.port} {\n    bind 127.0.0.1\n    errors\n    ${watched}\n    ${text}\n    ${forward}\n}\n`,
+      `.:${place.port} {\n    bind ${address}\n    errors\n    ${watched}\n    ${text}\n    ${forward}\n}\n`,
     );
   };
-  writeCorefile(lines);
+  writeCorefile('cache 30');
   const hot = join(folder, 'hot');
   writeFileSync(hot, Array.from({ length: hotNames }, (_, index) => `h${index}.corpus.test A\n`).join(''));
 
   function begin(flags: readonly string[] = [], environment: NodeJS.ProcessEnv = {}): Instance {
-    const own = ['-localip', '127.0.0.1', '-setupinterface=false', '-setupiptables=false', '-metrics-listen-address='];
+    const own = ['-localip', address, '-setupinterface=false', '-setupiptables=false', '-metrics-listen-address='];
     const program = start([...entry, '-conf', corefile, '-handover', handoverPath, ...own, ...flags], environment);
     const instance: Instance = {
       program,
       said: (text) => logLines(program.stdout()).some(({ msg }) => msg.includes(text)),
+      count: (text) => logLines(program.stdout()).filter((line) => JSON.stringify(line).includes(text)).length,
       async stop() {
         const startedMs = performance.now();
         const { status } = await program.stop();
@@ -120,7 +132,18 @@ export async function newSpot(lines = 'cache 30'): Promise<Spot> {
       }
       const times = names === 'misses' ? ['-n', '1'] : ['-l', String(seconds)];
       const how = ['-Q', String(perSecond), '-q', '10000', '-c', '8', '-t', '3'];
-      const program = start(['dnsperf', '-s', place.address, '-p', String(place.port), '-d', file, ...times, ...how]);
+      const program = start([
+        ...from,
+        'dnsperf',
+        '-s',
+        address,
+        '-p',
+        String(place.port),
+        '-d',
+        file,
+        ...times,
+        ...how,
+      ]);
       const { stdout, stderr } = await program.finished;
       return loadReport(stdout + stderr);
     },

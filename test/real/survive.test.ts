@@ -1,0 +1,64 @@
+/**
+ * What must not silence an instance: an exception in its control lane, one in an answering thread, and a start without
+ * a predecessor, where the cache comes from a file.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { eventually, needs } from './commands.js';
+import { question } from './loopback.js';
+import { openUdp } from './packets.js';
+import { throwInControlLane, throwInThreads } from './planted.js';
+import { newSpot } from './several.js';
+
+const isPortable = process.env['ZEROHOP_IO'] === 'portable';
+
+describe('an instance survives', { skip: needs('dnsperf') }, () => {
+  test('exceptions in its control lane: it answers from the cache and asks upstreams as before', async () => {
+    const spot = await newSpot();
+    const instance = await spot.start([], { NODE_OPTIONS: `--import=${throwInControlLane(200)}` });
+    const client = await openUdp(spot.place);
+    for (let id = 1; id <= 5; id++) {
+      const lines = instance.count('planted');
+      await eventually('it has thrown again', () => (instance.count('planted') > lines ? true : undefined));
+      client.send(question(id, 'same', 1));
+      await client.receive(id);
+      client.send(question(100 + id, `new${id}`, 1));
+      await client.receive(100 + id);
+    }
+    const { status } = await instance.program.finished;
+    assert.equal(status, 1, 'too many of them end it in order');
+    assert.ok(instance.said('the control lane fails again and again'));
+    client.close();
+    await spot.remove();
+  });
+
+  test('exceptions in its answering threads: nothing is lost', { skip: isPortable }, async () => {
+    const spot = await newSpot();
+    const instance = await spot.start([], { NODE_OPTIONS: `--import=${throwInThreads(400)}` });
+    const { sent, lost, rcodes } = await spot.load({ perSecond: 2_000, seconds: 2, names: 'hits' });
+    assert.equal(lost, 0);
+    assert.deepEqual([...rcodes], [['NOERROR', sent]]);
+    assert.ok(instance.count('an answering thread ended') >= 2);
+    await spot.remove();
+  });
+
+  test('its own end, by a snapshot; a torn one costs a line', async () => {
+    const spot = await newSpot();
+    const flags = ['-cachefile', `${spot.folder}/cache`];
+    const old = await spot.start(flags);
+    await spot.load({ perSecond: 2_000, seconds: 1, names: 'hits' });
+    assert.equal((await old.stop()).status, 0);
+    const { asked } = spot.upstream;
+    const next = await spot.start(flags);
+    await eventually('it has read the file', () => (next.said('the cache is as the snapshot') ? true : undefined));
+    const { sent, lost } = await spot.load({ perSecond: 2_000, seconds: 1, names: 'hits' });
+    assert.deepEqual([lost, spot.upstream.asked - asked < sent / 20], [0, true]);
+    await next.stop();
+    const bytes = readFileSync(`${spot.folder}/cache`);
+    writeFileSync(`${spot.folder}/cache`, bytes.subarray(0, bytes.length - 100));
+    const last = await spot.start(flags);
+    await eventually('it says so', () => (last.said('is not used: it is torn') ? true : undefined));
+    await spot.remove();
+  });
+});

@@ -29,6 +29,7 @@ const counterparts: Readonly<Record<string, readonly string[]>> = {
   nftables: ['mode=nftables'],
   cilium: ['mode=cilium'],
   'aaaa-nodata': ['aaaa=nodata'],
+  'high-availability': ['highAvailability=true'],
 };
 
 for (const [overlay, values] of Object.entries(counterparts)) {

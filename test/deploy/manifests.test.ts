@@ -154,6 +154,15 @@ test('iptables: the address of kube-dns is listened on as well', { skip }, () =>
   }
 });
 
+test('high-availability: the second DaemonSet is the first but for its name, and has pods of its own', { skip }, () => {
+  const sets = (rendered.get('high-availability') ?? []).filter(({ kind }) => kind === 'DaemonSet');
+  const [first, standby] = sets.map((one) => JSON.stringify(one));
+  assert.equal(sets.length, 2);
+  const renamed = standby.replaceAll('"node-local-dns-standby"', '"node-local-dns"');
+  assert.deepEqual(JSON.parse(renamed), JSON.parse(first));
+  assert.equal(standby.match(/"k8s-app":"node-local-dns-standby"/g)?.length, 2);
+});
+
 test('nftables: the rules are a table of our own', { skip }, () => {
   assert.equal(optionsOf('nftables').firewall, 'nftables');
   assert.equal(optionsOf('ipvs').firewall, 'auto');

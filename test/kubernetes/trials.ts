@@ -38,6 +38,7 @@ export const trials: readonly Trial[] = [
   { name: 'restart', work: restart },
   { name: 'successor', work: successor },
   { name: 'killed', work: killed },
+  { name: 'standby', work: standby },
   { name: 'hangs', work: hangs },
   { name: 'replica', work: replica },
   { name: 'configmap', work: configMap },
@@ -162,6 +163,21 @@ async function killed(cluster: Cluster): Promise<Result[]> {
     await until('a new process', 30, async () => (await pids(cluster)).find((each) => each !== pid));
     return 'the container starts anew, and finds link and rules as they were';
   });
+}
+
+/** overlays/high-availability: of two pods the one that started last serves. */
+async function standby(cluster: Cluster): Promise<Result[]> {
+  await cluster.apply(overlay('ipvs', 'node-local-dns-standby'));
+  await readyPod(cluster, 'k8s-app=node-local-dns-standby');
+  const rows = await underLoad(cluster, 'the process killed (SIGKILL), with another that stands by', 40, async () => {
+    const before = await pids(cluster);
+    const serving = before[before.length - 1];
+    await cluster.node('kill', '-KILL', serving);
+    await until('a new process', 30, async () => (await pids(cluster)).find((each) => !before.includes(each)));
+    return 'the other one serves';
+  });
+  await cluster.kubectl('-n', 'kube-system', 'delete', 'daemonset', 'node-local-dns-standby');
+  return rows;
 }
 
 async function hangs(cluster: Cluster): Promise<Result[]> {
@@ -304,10 +320,10 @@ async function rolledOut(cluster: Cluster): Promise<void> {
   await cluster.kubectl('-n', 'kube-system', 'rollout', 'status', 'daemonset/node-local-dns', '--timeout=90s');
 }
 
-/** The program's processes in pods. */
+/** The program's processes in pods, the one that started last at the end. */
 async function pids(cluster: Cluster): Promise<string[]> {
   const look =
-    "for p in $(pgrep -f '^/usr/local/bin/node .*/app/dist/src/main.js'); do grep -q kubepods /proc/$p/cgroup && echo $p; done; true";
+    "for p in $(pgrep -f '^/usr/local/bin/node .*/app/dist/src/main.js'); do grep -q kubepods /proc/$p/cgroup && echo $(cut -d' ' -f22 /proc/$p/stat) $p; done | sort -n | cut -d' ' -f2";
   return (await cluster.node('sh', '-c', look)).split('\n').filter(Boolean);
 }
 

@@ -171,12 +171,13 @@ export class Forwarder {
       const stale = this.#usableFor(running);
       if (stale !== 0) return this.#settler.sendUsable(running.zone, [waiter], stale, 'stalePatience');
     }
-    if (this.#table.join(running, waiter)) {
+    const joined = this.#table.join(running, waiter);
+    if (joined === 'joined') {
       counters.count('coalesced');
       if (running.hasStale) this.#watchPatience(running);
       return;
     }
-    counters.count('overloadedWaiters');
+    counters.count(joined);
     this.#turnAway(running, waiter);
   }
 

@@ -96,12 +96,12 @@ export class PendingTable {
   }
 
   /**
-   * Whether this client may wait for one more. It may have as much as is still free for others: one that floods us
-   * gets half of what there is, and whoever comes finds room.
+   * Whether this client may wait for one more question. It may have as much as is still free for others: one that
+   * floods us gets half of what there is, and whoever comes finds room.
    */
   hasShareFor(client: string): boolean {
-    const has = this.#ofClient.get(client) ?? 0;
-    return has < Math.max(clientWaitersLeast, pendingMax - this.#size);
+    const free = Math.min(pendingMax - this.#size, waitersMax - this.#waiters);
+    return (this.#ofClient.get(client) ?? 0) < Math.max(clientWaitersLeast, free);
   }
 
   add(pending: Pending): void {
@@ -112,12 +112,18 @@ export class PendingTable {
     for (const waiter of pending.waiters) this.#count(waiter, 1);
   }
 
-  /** Lets one more client wait; false when too many do. */
-  join(pending: Pending, waiter: Waiter): boolean {
-    if (pending.waiters.length >= waitersPerQuestionMax || this.#waiters >= waitersMax) return false;
-    pending.waiters.push(waiter);
+  /** Lets one more wait, or says which bound is in the way: here too a client may have as much as is free for others. */
+  join(pending: Pending, waiter: Waiter): 'joined' | 'overloadedWaiters' | 'overloadedClient' {
+    const { waiters } = pending;
+    if (waiters.length >= waitersPerQuestionMax || this.#waiters >= waitersMax) return 'overloadedWaiters';
+    const client = waiter.asker.remote.address;
+    const has = this.#ofClient.get(client) ?? 0;
+    if (has >= Math.max(clientWaitersLeast, waitersMax - this.#waiters)) return 'overloadedClient';
+    const free = waitersPerQuestionMax - waiters.length;
+    if (has >= free && countOf(client, waiters) >= free) return 'overloadedClient';
+    waiters.push(waiter);
     this.#count(waiter, 1);
-    return true;
+    return 'joined';
   }
 
   /** Takes the waiters away; the question stays under way. */
@@ -151,4 +157,10 @@ export class PendingTable {
     else this.#ofClient.set(client, count);
     this.#waiters += change;
   }
+}
+
+function countOf(client: string, waiters: readonly Waiter[]): number {
+  let count = 0;
+  for (const { asker } of waiters) if (asker.remote.address === client) count++;
+  return count;
 }

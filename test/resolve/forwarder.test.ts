@@ -60,7 +60,9 @@ describe('Forwarder.wait', () => {
 
   it('lets so many wait for one question; the others get SERVFAIL at once', () => {
     const { asks, asked, total, forwarder } = waiting(plain);
-    const waiters = Array.from({ length: waitersPerQuestionMax }, () => asks(query('a.test', 'A')));
+    const waiters = Array.from({ length: waitersPerQuestionMax }, (_, index) =>
+      asks(query('a.test', 'A'), podOf(index)),
+    );
     const beyond = asks(query('a.test', 'A', {}));
     assert.equal(beyond.rcode, 'SERVFAIL');
     assert.deepEqual(beyond.extendedErrors, []);
@@ -90,12 +92,22 @@ describe('Forwarder.wait', () => {
     assert.equal(fixture.asked.at(-1)?.request.client, podOf(1).address);
   });
 
+  it('lets one client wait for one question so often; the next one joins', () => {
+    const fixture = waiting(plain);
+    for (let index = 0; index < waitersPerQuestionMax / 2; index++) fixture.asks(query('a.test', 'A'));
+    assert.equal(fixture.asks(query('a.test', 'A')).rcode, 'SERVFAIL');
+    assert.deepEqual([fixture.total('overloadedClient'), fixture.total('overloadedWaiters')], [1, 0]);
+    assert.equal(fixture.asks(query('a.test', 'A'), podOf(1)).replies.length, 0);
+    fixture.asked[0].answers();
+    assert.equal(fixture.forwarder.waiters, 0);
+  });
+
   it('lets so many wait for all questions together', () => {
     const { asks, total, forwarder } = waiting(plain);
     const questions = waitersMax / waitersPerQuestionMax;
     for (let index = 0; index < questions; index++) {
       const packet = query(`n${index}.test`, 'A');
-      for (let waiter = 0; waiter < waitersPerQuestionMax; waiter++) asks(packet, podOf(index));
+      for (let waiter = 0; waiter < waitersPerQuestionMax; waiter++) asks(packet, podOf(waiter));
     }
     assert.equal(forwarder.waiters, waitersMax);
     assert.equal(asks(query('other.test', 'A')).rcode, 'SERVFAIL');

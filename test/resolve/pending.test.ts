@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { nameToWire } from '../../src/dns/names.js';
-import { pendingMax, waitersPerQuestionMax } from '../../src/limits.js';
+import { pendingMax, waitersMax, waitersPerQuestionMax } from '../../src/limits.js';
 import { hashOf, type Pending, PendingTable, type Waiter } from '../../src/resolve/pending.js';
 
 const question = (name: string) => Uint8Array.from([...nameToWire(name), 0, 1, 0, 1]);
@@ -75,7 +75,7 @@ describe('PendingTable', () => {
     const table = new PendingTable();
     const one = pending('one', [waiter]);
     table.add(one);
-    assert.equal(table.join(one, waiter), true);
+    assert.equal(table.join(one, waiter), 'joined');
     assert.deepEqual([table.size, table.waiters], [1, 2]);
     assert.equal(table.takeWaiters(one).length, 2);
     assert.deepEqual([table.size, table.waiters], [1, 0]);
@@ -88,9 +88,40 @@ describe('PendingTable', () => {
     const table = new PendingTable();
     const one = pending('one');
     table.add(one);
-    for (let index = 0; index < waitersPerQuestionMax; index++) assert.equal(table.join(one, waiter), true);
-    assert.equal(table.join(one, waiter), false);
+    for (let index = 0; index < waitersPerQuestionMax; index++) {
+      assert.equal(table.join(one, from(`10.244.1.${index}`)), 'joined');
+    }
+    assert.equal(table.join(one, waiter), 'overloadedWaiters');
     assert.equal(table.waiters, waitersPerQuestionMax);
+  });
+
+  it('gives one client half of the room at one question, and then there is room for another', () => {
+    const table = new PendingTable();
+    const one = pending('one');
+    table.add(one);
+    const flood = (client: string): number => {
+      let count = 0;
+      while (table.join(one, from(client)) === 'joined') count++;
+      return count;
+    };
+    assert.equal(flood('10.244.0.1'), waitersPerQuestionMax / 2);
+    assert.equal(flood('10.244.0.2'), waitersPerQuestionMax / 4);
+    assert.equal(table.join(one, from('10.244.0.1')), 'overloadedClient');
+    assert.equal(table.join(one, from('10.244.0.3')), 'joined');
+  });
+
+  it('gives one client half of all the room to wait, by whatever questions', () => {
+    const table = new PendingTable();
+    const questions = Array.from({ length: (2 * waitersMax) / waitersPerQuestionMax }, (_, index) =>
+      pending(`${index}`),
+    );
+    for (const one of questions) table.add(one);
+    let joined = 0;
+    for (const one of questions) while (table.join(one, waiter) === 'joined') joined++;
+    assert.equal(joined, waitersMax / 2);
+    assert.equal(table.hasShareFor(waiter.asker.remote.address), false);
+    assert.equal(table.hasShareFor('10.244.0.2'), true);
+    assert.equal(table.join(questions[0], from('10.244.0.2')), 'joined');
   });
 
   it('gives one client half of the room at most, and then there is room for another, and a third', () => {

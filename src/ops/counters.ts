@@ -39,6 +39,7 @@ export const eventNames = [
   'upstreamHedgesDenied', // questions that would have been, had the share allowed it
   'upstreamTimeouts', // questions nobody answered in time
   'upstreamTcpRetries', // questions asked again over TCP because of TC
+  'upstreamCutAnswers', // answers with TC passed on, because TCP led nowhere
   'upstreamEdnsRetries', // questions asked again without OPT because of FORMERR
   'aaaaSynthesized', // AAAA questions answered by policy
   'panics', // exceptions that reached the outermost handler

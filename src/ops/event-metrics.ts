@@ -66,6 +66,10 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   },
   upstreamTimeouts: { name: 'zerohop_upstream_timeouts_total', help: 'Questions that no upstream answered in time.' },
   upstreamTcpRetries: { ...retries, labels: { cause: 'truncated' } },
+  upstreamCutAnswers: {
+    name: 'zerohop_upstream_cut_answers_total',
+    help: 'Answers with TC passed on to clients, because the upstream has no TCP.',
+  },
   upstreamEdnsRetries: { ...retries, labels: { cause: 'edns' } },
   aaaaSynthesized: { name: 'zerohop_aaaa_synthesized_total', help: 'AAAA queries answered by policy, without asking.' },
   panics: { name: 'coredns_panics_total', help: 'A metrics that counts the number of panics.' },

@@ -10,13 +10,14 @@
  *     the deadline, or nobody left to ask ───> failed
  */
 import { rcodeName } from '../dns/names.js';
-import { copyOf, rcodeFormErr, rcodeNotImp } from '../dns/wire.js';
+import { rcodeFormErr, rcodeNotImp } from '../dns/wire.js';
 import { askAgainAfterMs, askAgainNextMs, retryPauseMs, triesChargedLeast, triesPerQuestionMax } from '../limits.js';
 import { observeDuration } from '../ops/counters.js';
 import type { Outcome, Request } from './ask.js';
 import { type Carrier, type Loss, loopLoss, notSent, queueLoss, unhealthyLoss } from './attempt.js';
 import type { Asked, QuestionHome } from './question-home.js';
 import { Rounds } from './rounds.js';
+import { bestOf, putAside, type SecondBest } from './second-best.js';
 import { durationsOf } from './stats.js';
 import { type Asker, reader, Try } from './try.js';
 import type { AtTurnEnd } from './turn.js';
@@ -51,8 +52,8 @@ export class Question implements Asker, AtTurnEnd {
   #againAtMs = never;
   #retryAtMs = never;
   #lastLoss: Loss | null = null;
-  /** An answer whose rcode sends us on, should nobody have a better one. */
-  #secondBest: { readonly message: Uint8Array; readonly from: string } | null = null;
+  /** Should nobody have a better one. */
+  #secondBest: SecondBest | null = null;
   #isStarting = true;
   #isOver = false;
 
@@ -81,10 +82,7 @@ export class Question implements Asker, AtTurnEnd {
 
   sweep(nowMs: number): void {
     if (nowMs >= this.#deadlineAtMs) return this.#timeOut(nowMs);
-    if (nowMs >= this.#retryAtMs) {
-      this.#retryAtMs = never;
-      return this.#retry(nowMs);
-    }
+    if (nowMs >= this.#retryAtMs) return this.#retry(nowMs);
     this.#endSilentTries(nowMs);
     if (!this.#isOver && nowMs >= this.#againAtMs) this.#askAgain(nowMs);
   }
@@ -111,6 +109,8 @@ export class Question implements Asker, AtTurnEnd {
     observeDuration(histogram, 0, (nowMs - attempt.sentAtMs) / 1000);
     attempt.upstream.pace.took(nowMs - attempt.sentAtMs);
     if (verdict === 'truncated' && attempt.transport === 'udp') {
+      this.#secondBest = putAside(attempt, message);
+      if (attempt.upstream.wayTo('tcp', [], nowMs) === 'udp') return this.#conclude();
       counters.count('upstreamTcpRetries');
       this.#transport = 'tcp';
       this.#isFixed = true;
@@ -181,10 +181,9 @@ export class Question implements Asker, AtTurnEnd {
   }
 
   /** True when the answer is put aside for a better one. */
-  #failOver({ upstream }: Try, message: Uint8Array, nowMs: number): boolean {
-    const goesOn = this.#tries.length > 0 || (this.#mayTry() && this.#rounds.hasOther);
-    if (!goesOn) return false;
-    this.#secondBest = { message: copyOf(message, 0, message.length), from: upstream.to };
+  #failOver(attempt: Try, message: Uint8Array, nowMs: number): boolean {
+    if (this.#tries.length === 0 && !(this.#mayTry() && this.#rounds.hasOther)) return false;
+    this.#secondBest = putAside(attempt, message);
     if (this.#tries.length === 0) this.#retry(nowMs);
     return true;
   }
@@ -200,6 +199,7 @@ export class Question implements Asker, AtTurnEnd {
   }
 
   #retry(nowMs: number): void {
+    this.#retryAtMs = never;
     this.#home.world.counters.count('upstreamRetries');
     this.#tryNext(nowMs);
   }
@@ -267,9 +267,11 @@ export class Question implements Asker, AtTurnEnd {
   /** Ends it without a good answer. */
   #conclude(): void {
     if (this.#isOver) return;
-    if (this.#secondBest !== null) return this.#finish({ ok: true, ...this.#secondBest });
+    const { counters, clock } = this.#home.world;
+    const aside = this.#secondBest;
+    if (aside !== null) return this.#finish(bestOf(aside, this.#made, counters, clock.nowMs()));
     const { why, text } = this.#lastLoss!;
-    if (why === 'timeout') this.#home.world.counters.count('upstreamTimeouts');
+    if (why === 'timeout') counters.count('upstreamTimeouts');
     this.#finish({ ok: false, why, text });
   }
 

@@ -74,6 +74,9 @@ export class AnswerReader {
   rcode = 0;
   answers = 0;
   hasOpt = false;
+  /** Every record can be walked to its end; of a message that answers the question. */
+  isWhole = false;
+  questionBytes = 0;
   verdict: Verdict = 'garbage';
 
   /** Reads a message whose id has been checked. Borrows it until it returns. */
@@ -95,9 +98,10 @@ export class AnswerReader {
     const { question } = request;
     if (message.length < headerBytes + question.length) return 'garbage';
     if (!echoes(message, question)) return 'stranger';
-    const isWhole = this.#walk(message, headerBytes + question.length);
+    this.questionBytes = question.length;
+    this.isWhole = this.#walk(message, headerBytes + question.length);
     if ((flags & flagTc) !== 0) return 'truncated';
-    return isWhole ? 'answer' : 'broken';
+    return this.isWhole ? 'answer' : 'broken';
   }
 
   /** Steps over every record; false when the message ends too early. */

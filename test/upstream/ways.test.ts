@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { ForwardConfig } from '../../src/config/config.js';
 import { oneWayMs, wayHeardMs } from '../../src/limits.js';
 import { Ways } from '../../src/upstream/ways.js';
-import { Asking, ScriptedUpstream, TestWorld } from './scripted.js';
+import { Asking, answerTo, type Got, ScriptedUpstream, TestWorld } from './scripted.js';
 
 test('as wanted, until one way is found to be the only one, and again after a while', () => {
   const ways = new Ways();
@@ -73,6 +73,63 @@ for (const isSilent of [true, false]) {
     assert.equal(second.got?.text, 'rcode 0');
   });
 }
+
+/** The answer records of an answer with TC; -1 for one without. */
+function cutTo({ got }: { readonly got: Got | null }): number {
+  return got !== null && (got.message[2] & 0x02) !== 0 ? got.message.readUInt16BE(6) : -1;
+}
+
+for (const isSilent of [true, false]) {
+  const words = isSilent ? 'silent' : 'refused';
+  test(`UDP only, TCP ${words}, and the answer is cut: it is passed on with TC, the next one at once`, async () => {
+    const { world, upstream, asking, clock } = await only('udp', { transport: 'client' }, isSilent);
+    const reply = upstream.onQuery;
+    upstream.onQuery = (query) => {
+      if (query.transport === 'udp') query.reply(answerTo(query, { truncated: true, addresses: ['10.1.2.3'] }));
+      else reply(query);
+    };
+    const first = asking.ask('a');
+    await clock.pass(2_000);
+    assert.deepEqual([first.got?.text, cutTo(first)], ['rcode 0', 1]);
+    const cut = world.counters.total('upstreamTcpRetries');
+    const second = asking.ask('b');
+    const overTcp = asking.ask('c', { clientTransport: 'tcp' });
+    await clock.pass(3);
+    assert.deepEqual([second.got?.text, cutTo(second)], ['rcode 0', 1]);
+    assert.deepEqual([overTcp.got?.text, cutTo(overTcp)], ['rcode 0', 1]);
+    assert.deepEqual([world.counters.total('upstreamTcpRetries'), cut], [1, 1]);
+    assert.equal(world.counters.total('upstreamCutAnswers'), 3);
+    assert.deepEqual(
+      world.logged.filter((line) => line.includes('only')),
+      ['info 10.0.0.1:53 answers over UDP only; it is asked so for 5 minutes'],
+    );
+    assert.equal(world.counters.total('upstreamTimeouts'), 0);
+  });
+}
+
+test('an answer cut within a record is passed on without records', async () => {
+  const { upstream, asking, clock } = await only('udp', { transport: 'client' }, false);
+  upstream.onQuery = (query) => query.reply(answerTo(query, { truncated: true }).subarray(0, -3));
+  const asked = asking.ask('a');
+  await clock.pass(2_000);
+  assert.deepEqual([asked.got?.text, cutTo(asked)], ['rcode 0', 0]);
+  assert.equal(asked.got?.message.length, 12 + 'a'.length + 2 + 4);
+});
+
+test('cut over UDP by an upstream whose TCP worked a moment ago: the cut answer, but nothing is concluded', async () => {
+  const world = new TestWorld();
+  const upstream = await ScriptedUpstream.start(world);
+  const asking = new Asking(world, world.start({ transport: 'client' }));
+  asking.ask('a', { clientTransport: 'tcp' });
+  await world.clock.pass(5);
+  upstream.onQuery = (query) => {
+    if (query.transport === 'udp') query.reply(answerTo(query, { truncated: true }));
+  };
+  const cut = asking.ask('b');
+  await world.clock.pass(2_000);
+  assert.equal(cut.got?.text, 'rcode 0');
+  assert.equal(world.counters.total('upstreamOneWay'), 0);
+});
 
 test('force_tcp is never UDP', async () => {
   const { upstream, asking, clock } = await only('udp', { transport: 'tcp' }, false);

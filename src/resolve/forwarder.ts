@@ -63,10 +63,9 @@ export class Forwarder {
     const waiter = this.#waiter(zone, packet, asker, nowMs);
     const { wants } = waiter;
     const pending = this.#question(zone, packet, nowMs, wants);
-    const { route } = pending;
     this.#countMiss(zone);
     if (lane.query.type === typeHinfo) this.#world.loops.seen(packet, lane.query.questionEnd);
-    const made = route.make === null || wants === 'aaaa' ? null : route.make(packet, lane, asker);
+    const made = this.#make(pending, packet, asker, wants);
     if (made !== null && made.kind !== 'next') {
       pending.waiters.push(waiter);
       return this.#settleMade(pending, made, asker.transport);
@@ -97,6 +96,17 @@ export class Forwarder {
     // Over TCP, as CoreDNS does it: what is kept for all must not be cut for one.
     if (made === null || made.kind === 'next') this.#ask(pending, overTcp);
     else this.#settleMade(pending, made, overTcp);
+  }
+
+  /** What a template says to the packet, or to the question for A that an AAAA is answered by. */
+  #make({ route }: Pending, packet: Uint8Array, asker: Asker, wants: Waiter['wants']): Made | null {
+    const { lane } = this.#world;
+    if (route.make === null) return null;
+    const typeAt = lane.query.nameEnd + 1;
+    if (wants === 'aaaa') packet[typeAt] = typeA;
+    const made = route.make(packet, lane, asker);
+    if (wants === 'aaaa') packet[typeAt] = typeAaaa;
+    return made;
   }
 
   #settleMade(pending: Pending, made: Exclude<Made, { kind: 'next' }>, transport: Transport): void {

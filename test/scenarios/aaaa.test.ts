@@ -64,6 +64,21 @@ describe('AAAA', () => {
     assert.equal((await world.asks('silent.example.', 'AAAA')).rcode, 'SERVFAIL');
   });
 
+  it('follows a template for A under `smart`, and nobody is asked', async () => {
+    const world = await worldWith(
+      'aaaa smart\n  template IN A made.example {\n    answer "{{ .Name }} 60 IN A 198.51.100.7"\n    }\n' +
+        '  template IN A none.example {\n    rcode NXDOMAIN\n  }\n' +
+        '  template IN A alias.example {\n    answer "{{ .Name }} 60 IN CNAME a.example."\n  }',
+    );
+    const made = await world.asks('www.made.example.', 'AAAA');
+    assert.deepEqual([made.rcode, made.data], ['NOERROR', []]);
+    assert.equal((await world.asks('none.example.', 'AAAA')).rcode, 'NXDOMAIN');
+    assert.deepEqual((await world.asks('www.made.example.', 'A')).data, ['198.51.100.7']);
+    for (const name of ['www.made.example.', 'none.example.']) assert.equal(world.upstream.asked(name), 0);
+    const alias = await world.asks('alias.example.', 'AAAA');
+    assert.deepEqual([alias.rcode, alias.data, world.upstream.asked('a.example.')], ['NOERROR', [], 1]);
+  });
+
   it('is asked for under `forward`', async () => {
     const world = await worldWith('aaaa forward');
     world.upstream.answers('a.example.', 'AAAA', ['2001:db8::1']);

@@ -44,6 +44,7 @@ import { refreshFrom, refuseFrom, serveFrom } from './resolve/serve.js';
 import type { ServedZone, ZoneTable } from './resolve/zones.js';
 import { Serving, type ServingWorld } from './serving.js';
 import type { OpenSuccession } from './shared-node.js';
+import { Outages } from './upstream/outages.js';
 import { newWarmth } from './warmth.js';
 import { newWatching, type StartHttp } from './watching.js';
 
@@ -141,7 +142,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
 
   // Asking others, as the configuration says; it comes first because a template in it may not compile.
   const world: ServingWorld = {
-    ...{ network, clock, random, log, counters, cache, routes, loops },
+    ...{ network, clock, random, log, counters, cache, routes, loops, outages: new Outages() },
     numberings: { cache: new Numbering(), counters: new Numbering() },
     queryLogOutput: newQueryLogOutput({
       clock,

@@ -24,6 +24,7 @@ import { compileTemplates, type Templates } from './resolve/templates.js';
 import { type Numberings, type PlannedListener, planZones } from './resolve/zone-plan.js';
 import type { ServedZone } from './resolve/zones.js';
 import { type Forwards, startForwards } from './upstream/forwards.js';
+import type { Outages } from './upstream/outages.js';
 import { isOwnEndpoint } from './upstream/own-address.js';
 
 export interface ServingWorld {
@@ -35,6 +36,7 @@ export interface ServingWorld {
   readonly cache: Cache;
   readonly numberings: Numberings;
   readonly loops: LoopWatch;
+  readonly outages: Outages;
   readonly queryLogOutput: (line: () => string) => void;
   /** Filled here; zones of an old configuration keep their way until nobody asks by them. */
   readonly routes: WeakMap<ServedZone, Route>;

@@ -5,6 +5,7 @@ import { Counters, countersMemory } from '../src/ops/counters.js';
 import { LoopWatch } from '../src/resolve/loop.js';
 import { Numbering } from '../src/resolve/numbering.js';
 import type { ServingWorld } from '../src/serving.js';
+import { Outages } from '../src/upstream/outages.js';
 import { ManualClock } from './simulation/clock.js';
 import { MemoryNetwork } from './simulation/network.js';
 import { seededRandom } from './simulation/random.js';
@@ -29,6 +30,7 @@ export function newServingFixture(): ServingFixture {
     cache: createCache(new Blocks(cacheMemory(), 1)),
     numberings: { cache: new Numbering(), counters: new Numbering() },
     loops: new LoopWatch(),
+    outages: new Outages(),
     queryLogOutput() {},
     routes: new WeakMap(),
     resolvConfs: { read: () => ({ error: 'none' }) },

@@ -12,6 +12,7 @@ import type { Endpoint, Network } from '../outside/network.js';
 import type { Random } from '../outside/random.js';
 import type { Ask, Outcome, Request } from './ask.js';
 import { Forward } from './forward.js';
+import type { Outages } from './outages.js';
 import type { UpstreamStats } from './stats.js';
 import { type AtTurnEnd, Turn } from './turn.js';
 import type { Upstream } from './upstream.js';
@@ -22,9 +23,10 @@ export interface ForwardsWorld {
   readonly random: Random;
   readonly counters: Counters;
   readonly log: Log;
-  /** The name servers of a resolv.conf, or a sentence on why there are none. */
+  readonly outages: Outages;
   /** Whether what is sent there comes to ourselves. */
   readonly isOwn: (endpoint: Endpoint) => boolean;
+  /** The name servers of a resolv.conf, or a sentence on why there are none. */
   readonly resolvConf: (path: string) => readonly Endpoint[] | { readonly error: string };
 }
 

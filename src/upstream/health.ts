@@ -9,6 +9,7 @@ import { headerBytes, probeTimeoutMs, sweepPeriodMs } from '../limits.js';
 import type { Log } from '../outside/log.js';
 import type { Request } from './ask.js';
 import { type Attempt, type Carrier, notSent } from './attempt.js';
+import type { Outages } from './outages.js';
 import type { UpstreamStats } from './stats.js';
 
 export interface HealthSettings {
@@ -22,6 +23,8 @@ export interface HealthSettings {
 export interface HealthWorld {
   readonly stats: UpstreamStats;
   readonly log: Log;
+  /** For which other forwards it is down. */
+  readonly outages: Outages;
   /** It has answered something, a probe or a question. */
   heard(): void;
   /** Sends a probe, apart from the questions: what they are stuck in must not hold it up. */
@@ -81,10 +84,17 @@ export class Health {
     this.#fails = 0;
     this.#lastFailMs = Number.NEGATIVE_INFINITY;
     if (this.isProbing) this.stop(nowMs);
-    const { stats, log } = this.#world;
+    const { stats, log, outages } = this.#world;
     if (stats.healthy) return;
     stats.healthy = true;
-    log.info('upstream is up again', { to: stats.to });
+    if (outages.ended(stats.to)) log.info('upstream is up again', { to: stats.to });
+  }
+
+  /** It is not asked any more, and so nobody knows. */
+  forget(): void {
+    const { stats, outages } = this.#world;
+    if (!stats.healthy) outages.ended(stats.to);
+    stats.healthy = true;
   }
 
   sweep(nowMs: number): void {
@@ -124,9 +134,9 @@ export class Health {
   }
 
   #goDown(): void {
-    const { stats, log } = this.#world;
+    const { stats, log, outages } = this.#world;
     stats.healthy = false;
-    log.warn('upstream is down', { to: stats.to, failures: this.#fails });
+    if (outages.began(stats.to)) log.warn('upstream is down', { to: stats.to, failures: this.#fails });
   }
 }
 

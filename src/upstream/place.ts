@@ -6,6 +6,7 @@ import type { Counters } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import type { Endpoint, Network, TlsSettings } from '../outside/network.js';
 import type { Random } from '../outside/random.js';
+import type { Outages } from './outages.js';
 import type { Pace } from './pace.js';
 import type { UpstreamStats } from './stats.js';
 import type { Turn } from './turn.js';
@@ -16,6 +17,7 @@ export interface UpstreamWorld {
   readonly random: Random;
   readonly counters: Counters;
   readonly turn: Turn;
+  readonly outages: Outages;
   /** Whether what is sent there comes to ourselves. */
   readonly isOwn: (endpoint: Endpoint) => boolean;
 }

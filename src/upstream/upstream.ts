@@ -56,6 +56,7 @@ export class Upstream {
     this.health = new Health(settings.health, {
       stats: place.stats,
       log,
+      outages: place.world.outages,
       heard: () => {
         this.#muteUntilMs = 0;
       },
@@ -196,6 +197,7 @@ export class Upstream {
   /** Drops everything. */
   close(nowMs: number): void {
     this.health.stop(nowMs);
+    this.health.forget();
     this.#probing?.close(nowMs);
     this.#probing = null;
     this.#pool.close(nowMs);

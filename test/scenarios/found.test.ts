@@ -85,7 +85,10 @@ describe('found by the simulation', () => {
     await world.asks('a.example.', 'A');
     await world.passSeconds(11);
     world.upstream.silent('a.example.');
-    const asking = Array.from({ length: waitersPerQuestionMax + 50 }, () => world.asking('a.example.', 'A'));
+    const pods = Array.from({ length: 64 }, (_, index) => world.client(`10.244.0.${index}`));
+    const asking = Array.from({ length: waitersPerQuestionMax + 50 }, (_, index) =>
+      pods[index % pods.length].asks('a.example.', 'A'),
+    );
     const answers = await opening(world.clock, Promise.all(asking));
     assert.equal(world.app.counters.total('overloadedWaiters'), 50);
     assert.deepEqual([...new Set(answers.map(({ rcode }) => rcode))], ['NOERROR']);

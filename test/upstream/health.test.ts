@@ -18,6 +18,7 @@ function setUp(settings: Partial<HealthSettings> = {}) {
     {
       stats,
       log: world.log,
+      outages: world.outages,
       heard() {},
       sendProbe(attempt, nowMs) {
         probes.push({ attempt, atMs: nowMs - startMs });
@@ -151,4 +152,35 @@ test('failures count in a row: an answer between them starts anew', () => {
     health.answered(clock.nowMs());
     clock.passMs(500);
   }
+});
+
+test('several forwards of one address: the first one down and the last one up are in the log', () => {
+  const one = setUp();
+  const other = setUp();
+  const world = { ...one.world, log: one.world.log, outages: one.world.outages };
+  const second = new Health(
+    { failsMax: 2, intervalMs: 500, request: request('') },
+    { stats: other.stats, log: world.log, outages: world.outages, heard() {}, sendProbe() {} },
+  );
+  const { clock } = one;
+  for (let failures = 0; failures < 3; failures++) {
+    for (const health of [one.health, second]) health.failed(clock.nowMs());
+    clock.passMs(500);
+  }
+  assert.deepEqual([one.health.isDown, second.isDown], [true, true]);
+  one.health.answered(clock.nowMs());
+  assert.deepEqual(one.world.logged, ['warn upstream is down 10.0.0.1:53 3']);
+  second.answered(clock.nowMs());
+  assert.deepEqual(one.world.logged.slice(1), ['info upstream is up again 10.0.0.1:53']);
+});
+
+test('one that is not asked any more is down for nobody', () => {
+  const { health, world, clock, stats } = setUp();
+  for (let failures = 0; failures < 3; failures++) {
+    health.failed(clock.nowMs());
+    clock.passMs(500);
+  }
+  health.forget();
+  health.forget();
+  assert.deepEqual([stats.healthy, world.outages.began('10.0.0.1:53')], [true, true]);
 });

@@ -8,6 +8,7 @@ import type { LogFields } from '../../src/outside/log.js';
 import type { Endpoint, Listener, Stream } from '../../src/outside/network.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
 import { type Forwards, startForwards } from '../../src/upstream/forwards.js';
+import { Outages } from '../../src/upstream/outages.js';
 import { Pace } from '../../src/upstream/pace.js';
 import type { Place, UpstreamWorld } from '../../src/upstream/place.js';
 import { newUpstreamStats } from '../../src/upstream/stats.js';
@@ -23,6 +24,7 @@ export class TestWorld implements UpstreamWorld {
   readonly random: ReturnType<typeof seededRandom>;
   readonly counters = new Counters(countersMemory(0));
   readonly turn = new Turn();
+  readonly outages = new Outages();
   readonly logged: string[] = [];
   readonly log = {
     debug: () => {},

@@ -119,7 +119,7 @@ export class PendingTable {
     const client = waiter.asker.remote.address;
     const has = this.#ofClient.get(client) ?? 0;
     if (has >= Math.max(clientWaitersLeast, waitersMax - this.#waiters)) return 'overloadedClient';
-    const free = waitersPerQuestionMax - waiters.length;
+    const free = Math.max(clientWaitersLeast, waitersPerQuestionMax - waiters.length);
     if (has >= free && countOf(client, waiters) >= free) return 'overloadedClient';
     waiters.push(waiter);
     this.#count(waiter, 1);

@@ -32,7 +32,7 @@ export class Question implements Asker, AtTurnEnd {
   readonly request: Request;
   readonly #home: QuestionHome;
   readonly #done: (outcome: Outcome) => void;
-  readonly #deadlineAtMs: number;
+  #deadlineAtMs: number;
   /** Those that are out. */
   readonly #tries: Try[] = [];
   /** All that there were. */
@@ -97,20 +97,22 @@ export class Question implements Asker, AtTurnEnd {
 
   answered(attempt: Try, message: Uint8Array, nowMs: number): void {
     const { counters } = this.#home.world;
+    const { upstream } = attempt;
     this.#remove(attempt, nowMs);
-    attempt.upstream.heard(nowMs);
-    if (!this.#isFixed) attempt.upstream.heardBy(attempt.transport, waysTried(this.#made, attempt.upstream), nowMs);
+    upstream.heard(nowMs);
+    upstream.heardBy(attempt.transport, this.#isFixed ? [] : waysTried(this.#made, upstream), nowMs);
     const { verdict, rcode } = reader;
     if (verdict === 'broken') {
       counters.count('answersRejectedMalformed');
       return this.#afterLoss(attempt.malformed(), nowMs);
     }
-    const histogram = durationsOf(attempt.upstream.stats, rcodeName(rcode));
-    observeDuration(histogram, 0, (nowMs - attempt.sentAtMs) / 1000);
-    attempt.upstream.pace.took(nowMs - attempt.sentAtMs);
+    observeDuration(durationsOf(upstream.stats, rcodeName(rcode)), 0, (nowMs - attempt.sentAtMs) / 1000);
+    upstream.pace.took(nowMs - attempt.sentAtMs);
     if (verdict === 'truncated' && attempt.transport === 'udp') {
       this.#secondBest = putAside(attempt, message);
-      if (attempt.upstream.wayTo('tcp', [], nowMs) === 'udp') return this.#conclude();
+      // Where TCP led nowhere lately it gets little time.
+      const isHopeless = upstream.wayTo('tcp', [], nowMs) === 'udp';
+      if (isHopeless) this.#deadlineAtMs = Math.min(this.#deadlineAtMs, nowMs + askAgainAfterMs);
       counters.count('upstreamTcpRetries');
       this.#transport = 'tcp';
       this.#isFixed = true;
@@ -268,8 +270,7 @@ export class Question implements Asker, AtTurnEnd {
   #conclude(): void {
     if (this.#isOver) return;
     const { counters, clock } = this.#home.world;
-    const aside = this.#secondBest;
-    if (aside !== null) return this.#finish(bestOf(aside, this.#made, counters, clock.nowMs()));
+    if (this.#secondBest !== null) return this.#finish(bestOf(this.#secondBest, this.#made, counters, clock.nowMs()));
     const { why, text } = this.#lastLoss!;
     if (why === 'timeout') counters.count('upstreamTimeouts');
     this.#finish({ ok: false, why, text });

@@ -112,7 +112,7 @@ export class Composer {
     const fits = transport === 'tcp' ? 65_535 : Math.max(512, asked.opt?.size ?? 512);
     if (manner === 'truncated' || whole.length > fits) {
       const some = sections[0].slice(0, this.#random.below(3));
-      return { message: write(tc, [some, [], []], opt), isLie: transport === 'udp' };
+      return { message: write(tc, [some, [], []], opt), isLie: false };
     }
     // Without its last byte at the least, and not without its question: the program must see that it is not whole.
     if (manner === 'cut' && whole.length > bytes.length) {

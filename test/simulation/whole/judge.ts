@@ -170,6 +170,8 @@ export class Judge {
     if (isLie) return `statement ${number} (${statement.manner}) is one that nobody may see`;
     if (!this.#book.about(keyOf(asked)).includes(statement)) return `statement ${number} is about ${key}`;
     if (arrivedAtMs === null) return `statement ${number} has not arrived`;
+    if (statement.isTruncated && (answer.flags & tc) === 0) return `statement ${number} has TC`;
+    if (statement.isCut && this.#isCalm(nowMs)) return `statement ${number} is cut, although all is well`;
     if (answer.rcode !== statement.rcode) return `statement ${number} has rcode ${statement.rcode}`;
     if (!this.#isAskedFor(zone, statement.upstream)) return `upstream ${statement.upstream} has no say in ${zone}`;
     const different = whyNotPrefix(answer, statement);

@@ -18,8 +18,10 @@ export interface Statement {
   readonly records: readonly WireRecord[];
   /** No client may ever see it. */
   readonly isLie: boolean;
-  /** It has TC. Over UDP that is a lie, as it must be asked again; over TCP it is all there is. */
+  /** It has TC. */
   readonly isTruncated: boolean;
+  /** It has TC over UDP: it must be asked again over TCP, and only where that brings nothing a client may see it. */
+  readonly isCut: boolean;
   readonly message: Buffer;
   /** When the program had all of it, the first time; null until then. */
   arrivedAtMs: number | null;
@@ -61,6 +63,7 @@ export class Book {
       records: read?.records ?? [],
       isLie,
       isTruncated: ((read?.flags ?? 0) & tc) !== 0,
+      isCut: ((read?.flags ?? 0) & tc) !== 0 && query.transport === 'udp',
       message,
       arrivedAtMs: null,
       configs: [],

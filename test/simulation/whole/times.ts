@@ -18,7 +18,7 @@ export interface Timely {
   readonly statement: Statement;
 }
 
-/** A failover answer is put aside until nobody has a better one. */
+/** A failover answer, or one that was cut, is put aside until nobody has a better one. */
 const putAsideMs = 2_000;
 
 /** How long it may be given as fresh, by each configuration that may have kept it; 0: it was not to be kept. */
@@ -38,7 +38,8 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
   let why = '';
   for (const cache of caches(statement, block)) {
     const leftMs = lifetimeMs(statement, cache) - ageMs;
-    const isMoment = ageMs === 0 || (ageMs <= putAsideMs && block.forwards.some(({ failover }) => failover.length > 0));
+    const mayBePutAside = statement.isCut || block.forwards.some(({ failover }) => failover.length > 0);
+    const isMoment = ageMs === 0 || (ageMs <= putAsideMs && mayBePutAside);
     if (leftMs <= 0 && !isMoment) {
       why = `statement ${statement.number} came ${ageMs} ms ago and is past its time`;
       continue;

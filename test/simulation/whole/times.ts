@@ -45,6 +45,7 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
       continue;
     }
     const ages = givers.map(({ cache }) => (cache?.keepTtl ? 0 : Math.floor(ageMs / 1000)));
+    if (isMoment) ages.push(0);
     const wrong = answer.records.find((record) => {
       const said = sameRecord(record, answer, statement);
       return !ages.some((ageSeconds) => record.ttl === Math.max(0, ttlAtFirst(said, statement, cache) - ageSeconds));

@@ -14,15 +14,21 @@ test('the hot functions run, each the way it is meant to', () => {
   }
 });
 
-test('a call that takes longer costs more', () => {
-  const work = (steps: number) => () => () => {
-    let sum = 1;
-    for (let left = steps; left > 0; left--) sum = Math.imul(sum, 31) + left;
-    return sum;
-  };
-  const cost = (steps: number) =>
-    measureMicro({ name: 'work', make: work(steps) }, { rounds: 5, milliseconds: 1 }).nanosecondsPerCall.median;
-  assert.ok(cost(20_000) > 10 * cost(200));
+test('what is told is the time of one call, whatever the size of the batches', () => {
+  for (const [nanoseconds, milliseconds] of [
+    [200n, 1],
+    [20_000n, 1],
+    [7n, 0.01],
+  ] as const) {
+    let clock = 0n;
+    const make = () => () => {
+      clock += nanoseconds;
+      return 1;
+    };
+    const { nanosecondsPerCall } = measureMicro({ name: 'work', make }, { rounds: 5, milliseconds }, () => clock);
+    const told = Number(nanoseconds);
+    assert.deepEqual(nanosecondsPerCall, { min: told, median: told, max: told });
+  }
 });
 
 test('they are printed a line each', () => {

@@ -4,6 +4,7 @@
  * taken over; two at once do not fight. In each of the three firewalls that a node may have.
  */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { localAddress } from './cluster-node.js';
@@ -163,6 +164,51 @@ function withFirewall(firewall: NodeFirewall): void {
     t.diagnostic(`ended after ${Math.round(performance.now() - stoppedMs)} ms`);
     await assertClean();
   });
+
+  // Whose the node is does not depend on its firewall.
+  if (firewall === 'iptables-nft') {
+    test('a successor looks after the node, its predecessor does not, until the successor is killed', async () => {
+      const shared = [...flags, '-handover', join(node.folder, 'handover.sock')];
+      const changes = (of: Zerohop): number => of.log().filter(({ msg }) => /put (?:on|in place)/.test(msg)).length;
+      zerohop = await startZerohop(node, corefile(), shared);
+      const successor = await startZerohop(node, corefile(), shared);
+      await successor.logged(/firewall rules/);
+      const before = changes(zerohop);
+      try {
+        await node.dropOwnAddresses();
+        await node.dropOwnRules();
+        await successor.logged(/169\.254\.20\.10, fd00:53::10 put on lo/);
+        await eventually('its rules are back', async () =>
+          (await node.ownRules()).length === ruleCount ? true : undefined,
+        );
+        await pause(1.5 * intervalMs);
+        assert.equal(changes(zerohop), before);
+      } finally {
+        successor.signal('SIGKILL');
+        await successor.finished;
+      }
+      await assertAnswered();
+      await node.dropOwnAddresses();
+      await eventually('the predecessor looks again', async () => {
+        return (await node.ownAddresses()).length === 2 && changes(zerohop) > before ? true : undefined;
+      });
+      await assertAnswered();
+      await zerohop.stop();
+      await assertClean();
+    });
+
+    test('a predecessor that ends leaves the node to its successor', async () => {
+      const shared = [...flags, '-handover', join(node.folder, 'handover.sock')];
+      const predecessor = await startZerohop(node, corefile(), shared);
+      zerohop = await startZerohop(node, corefile(), shared);
+      await zerohop.logged(/firewall rules/);
+      await predecessor.stop();
+      await assertInPlace();
+      await assertAnswered();
+      await zerohop.stop();
+      await assertClean();
+    });
+  }
 
   test('what node-cache or SIGKILL has left is taken over, and gone at the end', async () => {
     if (firewall !== 'nftables') await asNodeCache('-I');

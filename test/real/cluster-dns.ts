@@ -6,6 +6,7 @@
 import { clusterAddress, type Node } from './cluster-node.js';
 import { output } from './commands.js';
 import { type Knot, startKnot } from './knot.js';
+import { firstInLine } from './timing.js';
 import { endpointAddresses } from './zones.js';
 
 export interface ClusterDns {
@@ -32,7 +33,10 @@ export async function startClusterDns(node: Node): Promise<ClusterDns> {
   await output(inPods('ip', 'link', 'set', 'eth0', 'up'));
   await output(inPods('ip', 'link', 'set', 'lo', 'up'));
   const knots: Knot[] = [];
-  for (const address of endpointAddresses) knots.push(await startKnot(node, { address, command: inPods }));
+  for (const address of endpointAddresses) {
+    const command = (...words: string[]): string[] => inPods(...firstInLine, ...words);
+    knots.push(await startKnot(node, { address, command }));
+  }
 
   async function pinTo(index: number | null): Promise<void> {
     await output(node.command('iptables', '-w', '-t', 'nat', '-F', 'OUTPUT'));

@@ -47,6 +47,8 @@ async function untilAnswered(program: Running, at: Place, question: string): Pro
 async function isAnswered({ address, port }: Place, question: string): Promise<boolean> {
   const socket = createSocket('udp4');
   const patience = AbortSignal.timeout(answerWithinMs);
+  // A refusal may come when we have stopped waiting for anything.
+  socket.on('error', () => {});
   try {
     socket.connect(port, address);
     await once(socket, 'connect', { signal: patience });

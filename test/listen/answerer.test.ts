@@ -4,6 +4,7 @@ import { Answerer } from '../../src/listen/answerer.js';
 import { OrderNumbers, type Orders, type SocketOrder } from '../../src/listen/orders.js';
 import { kindQuestion, kindRefresh, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
 import { openSocket } from '../../src/listen/socket.js';
+import { errors } from '../../src/listen/system-calls.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { letters } from './letters.js';
 import { calls, openClient, skip } from './loopback-sockets.js';
@@ -149,24 +150,55 @@ describe('Answerer', { skip }, () => {
     world.close();
   });
 
-  test('counts an answer that cannot be sent and sends the others', async () => {
+  /** What the kernel says to the first calls; `one` is that it takes one of those it is given. */
+  const sendings: readonly {
+    readonly what: string;
+    readonly says: readonly (number | 'one')[];
+    readonly lost: string[];
+  }[] = [
+    { what: 'takes fewer than it is given', says: ['one', 'one'], lost: [] },
+    { what: 'is interrupted', says: [errors.interrupted, 'one', errors.interrupted], lost: [] },
+    { what: 'has no memory for the first', says: [errors.noBuffers], lost: ['1'] },
+    { what: 'refuses the second', says: ['one', errors.notPermitted], lost: ['2'] },
+    { what: 'has no room, for as long as a thread waits', says: ['one', errors.tryAgain], lost: ['2', '3', '4'] },
+  ];
+  for (const { what, says, lost } of sendings) {
+    test(`when the kernel ${what}: ${lost.length} lost and counted, the others sent`, async () => {
+      const world = await newWorld(1);
+      const { send } = calls;
+      const left = [...says];
+      calls.send = (fd, at, count, flags) => {
+        const said = left.shift();
+        if (said === undefined) return send(fd, at, count, flags);
+        return said === 'one' ? send(fd, at, 1, flags) : said;
+      };
+      try {
+        for (const text of ['1', '2', '3', '4']) await world.client.send(`a${text}`, world.port(0));
+        world.answerer.turn();
+      } finally {
+        calls.send = send;
+      }
+      assert.deepEqual(left, []);
+      for (const text of ['1', '2', '3', '4']) {
+        if (!lost.includes(text)) assert.equal(await world.client.receive(), `${text} by one`);
+      }
+      assert.equal(world.counters.total('sendFailed'), lost.length);
+      world.close();
+    });
+  }
+
+  test('a receive that is interrupted, or finds nothing in its time, is made again', async () => {
     const world = await newWorld(1);
-    await world.client.send('a1', world.port(0));
-    const send = calls.send;
-    let isFirst = true;
-    calls.send = (fd, at, count, flags) => {
-      if (!isFirst) return send(fd, at, count, flags);
-      isFirst = false;
-      return -105;
-    };
+    const { receive } = calls;
+    const left: number[] = [errors.interrupted, errors.tryAgain];
+    calls.receive = (...given) => left.shift() ?? receive(...given);
     try {
-      await world.client.send('a2', world.port(0));
-      world.answerer.turn();
+      await world.client.send('a', world.port(0));
+      for (let turns = 0; turns < 3; turns++) world.answerer.turn();
     } finally {
-      calls.send = send;
+      calls.receive = receive;
     }
-    assert.equal(await world.client.receive(), '2 by one');
-    assert.equal(world.counters.total('sendFailed'), 1);
+    assert.equal(await world.client.receive(), ' by one');
     world.close();
   });
 });

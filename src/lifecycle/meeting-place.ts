@@ -5,7 +5,7 @@
 import { handoverPeersMax, introductionTimeoutMs } from '../limits.js';
 import type { Clock } from '../outside/clock.js';
 import type { Log } from '../outside/log.js';
-import type { LocalListener, LocalSockets, Stream, StreamEvents } from '../outside/network.js';
+import type { Greeting, LocalListener, LocalSockets, Stream, StreamEvents } from '../outside/network.js';
 import { Link, type LinkEvents } from './link.js';
 import type { Introduction } from './messages.js';
 
@@ -15,6 +15,8 @@ export interface MeetingPlaceWorld {
   readonly sockets: LocalSockets;
   readonly path: string;
   readonly self: Omit<Introduction, 'clockMs'>;
+  /** Said to whoever connects. */
+  readonly greeting: () => Greeting;
 }
 
 const rejected: StreamEvents = { data() {}, ended() {}, closed() {} };
@@ -46,7 +48,7 @@ export class MeetingPlace {
     this.leave();
     if (this.isForeign) return;
     const { sockets, path } = this.#world;
-    const { listener, why } = sockets.listen(path, (stream) => this.#accept(stream));
+    const { listener, why } = sockets.listen(path, (stream) => this.#accept(stream), this.#world.greeting);
     this.#listener = listener;
     if (why !== null) this.#complain(`a successor will not find this instance: ${why}`);
   }

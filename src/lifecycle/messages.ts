@@ -37,6 +37,8 @@ export type Message =
   | { readonly type: 'go' }
   /** They are closed. */
   | { readonly type: 'left' }
+  /** The greeting: which groups the descriptors that come along belong to, one for each. */
+  | { readonly type: 'sockets'; readonly groups: readonly string[] }
   /** A newer version's, to be passed over. */
   | { readonly type: 'unknown' };
 
@@ -115,6 +117,8 @@ export function readMessage(text: string): Message | null {
         : null;
     case 'serve':
       return isLayout(value['layout']) ? { type: 'serve', layout: value['layout'] } : null;
+    case 'sockets':
+      return isTexts(value['groups']) ? { type: 'sockets', groups: value['groups'] } : null;
     case 'give':
     case 'given':
     case 'serving':
@@ -145,6 +149,10 @@ function isIntroduction(value: Record<string, unknown>): value is Record<string,
 
 function introductionOf({ version, pid, network, clockMs, entriesFormat }: Introduction): Introduction {
   return { version, pid, network, clockMs, entriesFormat };
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((text) => typeof text === 'string');
 }
 
 function isLayout(value: unknown): value is Layout {

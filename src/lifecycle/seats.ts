@@ -13,6 +13,17 @@ export interface Seats {
   readonly areShared: boolean;
   steer(how: 'away' | 'all' | 'one'): void;
   look(): void;
+  /** Our sockets for datagrams, each with its group, for others to hold copies of. */
+  offer(): Offered;
+  /** Holds copies of another one's sockets, so that what is in them outlives it; drops those held so far. */
+  hold(offered: Offered): void;
+  /** Answers what is in the copies, and closes them. */
+  inherit(): void;
+}
+
+export interface Offered {
+  readonly groups: readonly string[];
+  readonly descriptors: readonly number[];
 }
 
 /** What is cached, as chunks. */

@@ -9,7 +9,6 @@
 import {
   drainDeadlineMs,
   handoverSilenceMs,
-  handoverTransferMs,
   introductionTimeoutMs,
   keeperPeriodMs,
   silentPeriodsMax,
@@ -19,6 +18,7 @@ import type { Log } from '../outside/log.js';
 import type { LocalSockets } from '../outside/network.js';
 import { Departures } from './departures.js';
 import { Hearing } from './hearing.js';
+import { dropSockets, fetchCache, fetchSockets, greetingOf } from './inheritance.js';
 import type { Link, LinkEvents } from './link.js';
 import { MeetingPlace } from './meeting-place.js';
 import type { Introduction, Layout, Message } from './messages.js';
@@ -35,6 +35,9 @@ export interface SuccessionWorld {
   /** The node's interface and rules are ours from now on, or somebody else's. */
   owns(whose: 'ours' | 'another'): void;
 }
+
+/** A reload of the other one may have changed its sockets. */
+const fetchPeriods = 5;
 
 export type Role = 'starting' | 'serving' | 'standing by';
 
@@ -53,6 +56,7 @@ export class Succession {
   #hasLeft = false;
   /** Periods in which whoever serves has said nothing. */
   #silentPeriods = 0;
+  #periods = 0;
   readonly #hearing: Hearing;
   #whenSucceeded: () => void = () => {};
 
@@ -65,7 +69,11 @@ export class Succession {
     };
     this.#hearing = new Hearing(world.clock);
     this.#departures = new Departures(world.seats);
-    this.#place = new MeetingPlace(world, this.#events, (link) => void this.#down.add(link));
+    this.#place = new MeetingPlace(
+      { ...world, greeting: () => greetingOf(world.seats) },
+      this.#events,
+      (link) => void this.#down.add(link),
+    );
   }
 
   /** Asks who is there; true when there is somebody whose sockets we are to join. Takes a moment at most. */
@@ -83,7 +91,7 @@ export class Succession {
 
   /** All sockets are open: takes over what the predecessor has cached, then the packets. */
   async takeOver(): Promise<void> {
-    if (this.#up !== null) await this.#fetch(this.#up);
+    if (this.#up !== null) await fetchCache(this.#up, this.#hearing, this.#world);
     this.#serve('packets come to this instance from now on');
     this.#keeper = this.#world.clock.every(keeperPeriodMs, () => this.#keep());
   }
@@ -114,21 +122,11 @@ export class Succession {
   /** Our sockets are closed: says so and ends all conversations. */
   left(): void {
     this.#hasLeft = true;
+    dropSockets(this.#world.seats);
     this.#keeper?.stop();
     this.#place.leave();
     this.#up?.say({ type: 'left' });
     for (const link of [...this.#down, this.#up]) link?.finish();
-  }
-
-  async #fetch(before: Link): Promise<void> {
-    const { clock, log, self } = this.#world;
-    const { entriesFormat, clockMs } = before.peer!;
-    if (entriesFormat !== self.entriesFormat || Math.abs(clock.nowMs() - clockMs) > handoverTransferMs) {
-      return log.info('what the predecessor has cached is of no use: another form, or another clock');
-    }
-    before.say({ type: 'give' });
-    const what = await this.#hearing.first(['given', 'closed'], handoverSilenceMs, handoverTransferMs);
-    if (what !== 'given') log.warn('the predecessor has not given all of its cache: it was too slow, or broke off');
   }
 
   /** Has one of those that stand by serve; the newest that does. */
@@ -211,6 +209,7 @@ export class Succession {
     this.#place.leave();
     // They find the new one at the path.
     for (const other of this.#down) other.finish();
+    fetchSockets(this.#world);
     log.info('another instance serves from now on; this one stands by', about(link));
     owns('another');
     this.#whenSucceeded();
@@ -223,6 +222,7 @@ export class Succession {
     this.role = 'serving';
     seats.look();
     seats.steer('all');
+    seats.inherit();
     this.#place.take();
     if (before !== null) {
       log.info(message, about(before));
@@ -257,6 +257,7 @@ export class Succession {
   #keep(): void {
     if (this.role === 'serving') return this.#keepServing();
     this.#silentPeriods++;
+    if (++this.#periods % fetchPeriods === 0) fetchSockets(this.#world);
     if (this.#up === null) this.#findAnother();
     else if (this.#silentPeriods > silentPeriodsMax) {
       this.#world.log.warn(

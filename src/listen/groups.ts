@@ -38,6 +38,10 @@ export class Groups {
   readonly #world: GroupsWorld;
   readonly #groups = new Map<string, Group>();
   #told: Layout = {};
+  /** Copies of other processes' sockets, by group. */
+  #held: { readonly key: string; readonly fd: number }[] = [];
+  #heir: (at: Endpoint, fds: readonly number[]) => void = (_, fds) =>
+    fds.forEach((fd) => void this.#world.calls.close(fd));
   #isSharing = false;
   #steering: Steering = 'away';
   #complained = false;
@@ -104,6 +108,45 @@ export class Groups {
   /** Who stands where, for a successor. */
   layout(): Layout {
     return Object.fromEntries([...this.#groups].map(([key, { places }]) => [key, places ?? []]));
+  }
+
+  /** Our sockets for UDP, each with its group, for others to hold copies of. */
+  offer(): { readonly groups: readonly string[]; readonly descriptors: readonly number[] } {
+    const ours = [...this.#groups].flatMap(([key, { protocol, mine }]) =>
+      protocol === 'udp' ? mine.map(({ fd }) => ({ key, fd })) : [],
+    );
+    return { groups: ours.map(({ key }) => key), descriptors: ours.map(({ fd }) => fd) };
+  }
+
+  /** Holds copies of another process's sockets in the place of those held so far; strangers' are closed at once. */
+  hold({ groups, descriptors }: ReturnType<Groups['offer']>): void {
+    const before = this.#held;
+    this.#held = [];
+    for (const [index, fd] of descriptors.entries()) {
+      const key = groups[index] ?? '';
+      const group = this.#groups.get(key);
+      const inode = inodeOf(fd);
+      const isTheirs = group !== undefined && !inodesOf(group.mine).includes(inode);
+      if (isTheirs && this.#there(group)?.includes(inode)) this.#held.push({ key, fd });
+      else this.#world.calls.close(fd);
+    }
+    for (const { fd } of before) this.#world.calls.close(fd);
+  }
+
+  /** Who is given the copies that are held, when their owner is gone: to be read and closed. */
+  inherits(heir: (at: Endpoint, fds: readonly number[]) => void): void {
+    this.#heir = heir;
+  }
+
+  /** Gives them to the heir. */
+  inherit(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const [key, { at }] of this.#groups) {
+      const fds = held.filter((each) => each.key === key).map(({ fd }) => fd);
+      if (fds.length > 0) this.#heir(at, fds);
+    }
+    for (const { key, fd } of held) if (!this.#groups.has(key)) this.#world.calls.close(fd);
   }
 
   /** Whether sockets of other processes are in any of our groups. */

@@ -77,6 +77,10 @@ export interface SystemCalls {
   localSocket(): number;
   connect(fd: number, address: Uint8Array): number;
   accept(fd: number): number;
+  /** Sends bytes with copies of open descriptors over a unix socket. */
+  sendDescriptors(fd: number, bytes: Uint8Array, descriptors: readonly number[]): number;
+  /** Receives what `sendDescriptors` sent, as far as there is room in `bytes`; the copies are pushed to the list. */
+  receiveDescriptors(fd: number, bytes: Uint8Array, descriptors: number[]): number;
   /** Ends a blocked receive; what is queued can still be received. */
   shutdownReading(fd: number): number;
   close(fd: number): number;
@@ -122,6 +126,12 @@ function requireKoffi(): Koffi {
 const socketCloseOnExec = 0o2000000;
 const eventCloseOnExecNonBlocking = 0o2000000 | 0o4000;
 const streamNonBlocking = 0o4000;
+const closeOnExecReceived = 0x4000_0000;
+const noSignal = 0x4000;
+/** SCM_RIGHTS: as many as the kernel passes at once. */
+const rights = 1;
+export const descriptorsMax = 253;
+const controlHeaderBytes = 16;
 const shutRead = 0;
 
 type Call = (...numbers: (number | ArrayBufferView)[]) => number;
@@ -139,6 +149,23 @@ function bindCalls(koffi: Koffi): SystemCalls {
   const listen = of('int', 'listen', ['int', 'int']);
   const connect = of('int', 'connect', ['int', 'void*', 'uint']);
   const accept4 = of('int', 'accept4', ['int', 'size_t', 'size_t', 'int']);
+  const sendmsg = of('int64_t', 'sendmsg', ['int', 'void*', 'int']);
+  const recvmsg = of('int64_t', 'recvmsg', ['int', 'void*', 'int']);
+  /** A struct msghdr over one piece of memory and a control message; the views keep what it points to. */
+  const messageOf = (
+    bytes: Uint8Array,
+    control: Uint8Array,
+  ): { readonly header: DataView; readonly vector: DataView } => {
+    const header = new DataView(new ArrayBuffer(56));
+    const vector = new DataView(new ArrayBuffer(16));
+    vector.setBigUint64(0, BigInt(koffi.address(bytes)), true);
+    vector.setBigUint64(8, BigInt(bytes.length), true);
+    header.setBigUint64(16, BigInt(koffi.address(vector)), true);
+    header.setBigUint64(24, 1n, true);
+    header.setBigUint64(32, BigInt(koffi.address(control)), true);
+    header.setBigUint64(40, BigInt(control.length), true);
+    return { header, vector };
+  };
   const shutdown = of('int', 'shutdown', ['int', 'int']);
   const close = of('int', 'close', ['int']);
   const recvmmsg = of('int', 'recvmmsg', ['int', 'size_t', 'uint', 'int', 'size_t']);
@@ -167,6 +194,27 @@ function bindCalls(koffi: Koffi): SystemCalls {
     localSocket: () => checked(socket(linux.familyUnix, linux.stream | socketCloseOnExec | streamNonBlocking, 0)),
     connect: (fd, address) => checked(connect(fd, address, address.length)),
     accept: (fd) => checked(accept4(fd, 0, 0, socketCloseOnExec | streamNonBlocking)),
+    sendDescriptors(fd, bytes, descriptors) {
+      const control = new DataView(new ArrayBuffer(controlHeaderBytes + ((descriptors.length * 4 + 7) & ~7)));
+      control.setBigUint64(0, BigInt(controlHeaderBytes + descriptors.length * 4), true);
+      control.setInt32(8, linux.socketLevel, true);
+      control.setInt32(12, rights, true);
+      for (const [index, each] of descriptors.entries()) control.setInt32(controlHeaderBytes + 4 * index, each, true);
+      const { header, vector } = messageOf(bytes, new Uint8Array(control.buffer));
+      if (descriptors.length === 0) header.setBigUint64(40, 0n, true);
+      const sent = sendmsg(fd, header, noSignal | linux.dontWait);
+      return vector.byteLength > 0 && sent >= 0 ? sent : -koffi.errno();
+    },
+    receiveDescriptors(fd, bytes, descriptors) {
+      const control = new DataView(new ArrayBuffer(controlHeaderBytes + descriptorsMax * 4 + 4));
+      const { header, vector } = messageOf(bytes, new Uint8Array(control.buffer));
+      const received = recvmsg(fd, header, closeOnExecReceived | linux.dontWait);
+      if (received < 0 || vector.byteLength === 0) return -koffi.errno();
+      const isRights = control.getInt32(8, true) === linux.socketLevel && control.getInt32(12, true) === rights;
+      const end = header.getBigUint64(40, true) < 16n || !isRights ? 0 : Number(control.getBigUint64(0, true));
+      for (let at = controlHeaderBytes; at + 4 <= end; at += 4) descriptors.push(control.getInt32(at, true));
+      return received;
+    },
     shutdownReading: (fd) => checked(shutdown(fd, shutRead)),
     close: (fd) => checked(close(fd)),
     receive(fd, headersAt, count, flags) {

@@ -3,9 +3,9 @@
  * address and port, tells the threads which tables to answer by, and takes from their rings what they cannot answer.
  * That goes to `serve` with an asker that replies on the same socket.
  */
-import assert from 'node:assert/strict';
 import { copyOf } from '../dns/wire.js';
-import { type Counters, overUdp } from '../ops/counters.js';
+import { settleMs } from '../limits.js';
+import type { Counters } from '../ops/counters.js';
 import { HeldPorts, withoutIpv6 } from '../outside/families.js';
 import type { Endpoint } from '../outside/network.js';
 import type { Asker } from './asker.js';
@@ -15,16 +15,16 @@ import type { WantedListener } from './listeners.js';
 import type { SocketOrder } from './orders.js';
 import { type Peer, Replies } from './replies.js';
 import { type EntryKind, kindRefresh, type RingReader } from './ring.js';
-import { endpointOf } from './socket-address.js';
 import type { SystemCalls } from './system-calls.js';
 import { AnsweringThread, type ThreadWorld } from './thread.js';
+import { ThreadAsker } from './thread-asker.js';
 import type { UdpListener } from './udp-portable.js';
 
 export interface UdpThreadsWorld<Shared> extends Omit<ThreadWorld<Shared>, 'wakeFd' | 'died'> {
   readonly calls: SystemCalls;
   readonly threads: number;
   /** Opens the sockets, and knows who else has their ports. */
-  readonly groups: Pick<Groups, 'openDatagrams' | 'joined'>;
+  readonly groups: Pick<Groups, 'openDatagrams' | 'joined' | 'inherits' | 'look'>;
   /** A thread has died within whatever it was doing. */
   threadDied(index: number): void;
 }
@@ -53,12 +53,14 @@ interface Socket<Table> {
 interface Listener<Table> {
   readonly wanted: WantedUdp<Table>;
   readonly local: Endpoint;
-  /** One for each thread, in their order. */
+  /** One for each thread, in their order; those of a listener that is inherited may be fewer. */
   readonly sockets: Socket<Table>[];
   inFlight: number;
   /** The orders after which no thread touches the sockets; null while it is open. */
   leavesWith: readonly number[] | null;
   isClosed: boolean;
+  /** Its sockets are copies of another process's. */
+  readonly isInherited: boolean;
   /** Answers that come later go nowhere. */
   isSilent: boolean;
   readonly whenClosed: (() => void)[];
@@ -165,7 +167,9 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
   function order(): number[] {
     const open = [...listeners].filter(({ leavesWith }) => leavesWith === null);
     return threads.map((thread, index) =>
-      thread.order(open.map(({ sockets, wanted }) => orderOf(sockets[index], wanted.table()))),
+      thread.order(
+        open.flatMap(({ sockets, wanted }) => (index in sockets ? [orderOf(sockets[index], wanted.table())] : [])),
+      ),
     );
   }
 
@@ -174,6 +178,8 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     // Set first, so that the orders leave it out.
     listener.leavesWith = [];
     listener.leavesWith = order();
+    // Whoever has the original may be alive.
+    if (listener.isInherited) return;
     // The thread may be waiting in the kernel; it need not wait for its timeout.
     for (const { fd } of listener.sockets) calls.shutdownReading(fd);
   }
@@ -182,7 +188,15 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     const listener: Listener<Table> = {
       wanted,
       local: { address: at.address, port: at.port },
-      ...{ sockets: [], inFlight: 0, leavesWith: null, isClosed: false, isSilent: false, whenClosed: [] },
+      ...{
+        sockets: [],
+        inFlight: 0,
+        leavesWith: null,
+        isClosed: false,
+        isInherited: false,
+        isSilent: false,
+        whenClosed: [],
+      },
     };
     const ipv6Only = ports.mustBeIpv6Only(at) ? 'yes' : 'no';
     let { local } = listener;
@@ -218,6 +232,32 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     };
   }
 
+  /** Answers what is in copies of another process's sockets, as its own listener there would, and closes them. */
+  function inherit(at: Endpoint, fds: readonly number[]): void {
+    const own = [...listeners].find(({ local, leavesWith, isInherited }) => {
+      return local.address === at.address && local.port === at.port && leavesWith === null && !isInherited;
+    });
+    for (let from = 0; from < fds.length; from += threads.length) {
+      const some = fds.slice(from, from + threads.length);
+      if (own === undefined) {
+        for (const fd of some) calls.close(fd);
+        continue;
+      }
+      const { hasPacketInfo } = own.sockets[0];
+      const copies: Listener<Table> = {
+        ...{ wanted: own.wanted, local: own.local, sockets: [], inFlight: 0, leavesWith: null },
+        ...{ isClosed: false, isInherited: true, isSilent: false, whenClosed: [() => groups.look()] },
+      };
+      copies.sockets.push(...some.map((fd) => ({ id: nextId++, fd, hasPacketInfo, listener: copies })));
+      for (const socket of copies.sockets) sockets.set(socket.id, socket);
+      ports.hold(copies.local);
+      listeners.add(copies);
+      order();
+      world.clock.after(settleMs, () => leave(copies));
+    }
+  }
+
+  groups.inherits(inherit);
   return {
     open: (wanted) => withoutIpv6(wanted.at, async (at) => openAt(wanted, at)),
     update: () => void order(),
@@ -245,41 +285,4 @@ interface HandedOver<Table> {
   readonly listener: Listener<Table>;
   readonly packet: Uint8Array;
   readonly asker: Asker;
-}
-
-class ThreadAsker<Table> implements Asker {
-  readonly transport = overUdp;
-  readonly receivedAtMs: number;
-  readonly #socket: Socket<Table>;
-  readonly #peer: Peer;
-  readonly #settled: (socket: Socket<Table>, answer: Uint8Array | null, peer: Peer) => void;
-  #remote: Endpoint | null = null;
-  #isSettled = false;
-
-  constructor(
-    socket: Socket<Table>,
-    peer: Peer,
-    receivedAtMs: number,
-    settled: (socket: Socket<Table>, answer: Uint8Array | null, peer: Peer) => void,
-  ) {
-    this.receivedAtMs = receivedAtMs;
-    this.#socket = socket;
-    this.#peer = peer;
-    this.#settled = settled;
-  }
-
-  get remote(): Endpoint {
-    this.#remote ??= endpointOf(this.#peer.words);
-    return this.#remote;
-  }
-
-  get local(): Endpoint {
-    return this.#socket.listener.local;
-  }
-
-  reply(answer: Uint8Array | null): void {
-    assert(!this.#isSettled, 'a query is answered once');
-    this.#isSettled = true;
-    this.#settled(this.#socket, answer, this.#peer);
-  }
 }

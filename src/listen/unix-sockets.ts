@@ -5,16 +5,22 @@
 import { chmodSync, lstatSync, mkdirSync, renameSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
-import { handoverPeersMax, unixPathBytesMax } from '../limits.js';
-import type { LocalListener, LocalSockets, Stream, StreamEvents } from '../outside/network.js';
+import { handoverFrameBytesMax, handoverPeersMax, unixPathBytesMax } from '../limits.js';
+import type { Greeting, LocalListener, LocalSockets, Stream, StreamEvents } from '../outside/network.js';
 import type { Random } from '../outside/random.js';
-import { errors, linux, type SystemCalls } from './system-calls.js';
+import { descriptorsMax, errors, linux, type SystemCalls } from './system-calls.js';
 
 export interface UnixSocketsWorld {
   readonly calls: SystemCalls;
   readonly random: Random;
   /** Makes a connected descriptor a stream, which closes it in the end; `began` says who wants its events. */
   readonly adopt: (fd: number, began: (stream: Stream) => StreamEvents) => Stream;
+}
+
+interface Listening {
+  readonly path: string;
+  readonly accepted: (stream: Stream) => StreamEvents;
+  readonly greeting: () => Greeting;
 }
 
 export function unixSockets({ calls, random, adopt }: UnixSocketsWorld): LocalSockets {
@@ -31,12 +37,38 @@ export function unixSockets({ calls, random, adopt }: UnixSocketsWorld): LocalSo
     return { stream: null, why: typeof why === 'string' ? why : getSystemErrorName(why) };
   }
 
+  function fetch(path: string, came: (greeting: Greeting) => void): () => void {
+    const fd = calls.localSocket();
+    let isOver = calls.connect(fd, pathAddress(path)) < 0 || whoseOf(fd) !== ownUid;
+    const stopWatching = isOver ? () => {} : calls.watch(fd, receive);
+    if (isOver) calls.close(fd);
+
+    function receive(): void {
+      const bytes = Buffer.alloc(handoverFrameBytesMax);
+      const descriptors: number[] = [];
+      const received = calls.receiveDescriptors(fd, bytes, descriptors);
+      if (received === errors.tryAgain) return;
+      stop();
+      if (received > 0) came({ bytes: bytes.subarray(0, received), descriptors });
+    }
+
+    function stop(): void {
+      if (isOver) return;
+      isOver = true;
+      stopWatching();
+      calls.close(fd);
+    }
+    return stop;
+  }
+
   function whoseOf(fd: number): number {
     const credentials = new Int32Array(3);
     return calls.option(fd, linux.socketLevel, linux.peerCredentials, credentials) < 0 ? -1 : credentials[1];
   }
 
-  function listen(path: string, accepted: (stream: Stream) => StreamEvents): ReturnType<LocalSockets['listen']> {
+  function listen(
+    ...[path, accepted, greeting]: Parameters<LocalSockets['listen']>
+  ): ReturnType<LocalSockets['listen']> {
     const fd = calls.localSocket();
     // Bound beside the path and moved there, so that at every moment somebody is at the path.
     const first = join(dirname(path), `.${random.below(2 ** 32).toString(36)}`);
@@ -51,18 +83,23 @@ export function unixSockets({ calls, random, adopt }: UnixSocketsWorld): LocalSo
       removed(first);
       return { listener: null, why: `${path}: ${(error as Error).message}` };
     }
-    return { listener: listenerOn(fd, path, accepted), why: null };
+    return { listener: listenerOn(fd, { path, accepted, greeting }), why: null };
   }
 
-  function listenerOn(fd: number, path: string, accepted: (stream: Stream) => StreamEvents): LocalListener {
+  function listenerOn(fd: number, { path, accepted, greeting }: Listening): LocalListener {
     const inode = inodeAt(path);
     let isOpen = true;
     const stopWatching = calls.watch(fd, () => {
       for (let left = handoverPeersMax; left > 0 && isOpen; left--) {
         const peer = calls.accept(fd);
         if (peer < 0) return;
-        if (whoseOf(peer) === ownUid) adopt(peer, accepted);
-        else calls.close(peer);
+        if (whoseOf(peer) !== ownUid) {
+          calls.close(peer);
+          continue;
+        }
+        const { bytes, descriptors } = greeting();
+        calls.sendDescriptors(peer, bytes, descriptors.slice(0, descriptorsMax));
+        adopt(peer, accepted);
       }
     });
     return {
@@ -77,7 +114,7 @@ export function unixSockets({ calls, random, adopt }: UnixSocketsWorld): LocalSo
     };
   }
 
-  return { connect, listen };
+  return { connect, fetch, listen };
 }
 
 /** A struct sockaddr_un; a path that is too long is cut, and so not found. */

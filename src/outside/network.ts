@@ -105,6 +105,12 @@ export interface LocalListener {
   close(): void;
 }
 
+/** Bytes, and open descriptors that whoever fetches it gets copies of, to be closed by them. */
+export interface Greeting {
+  readonly bytes: Uint8Array;
+  readonly descriptors: readonly number[];
+}
+
 /** Unix sockets, for processes of the same user only: those of others are neither accepted nor talked to. */
 export interface LocalSockets {
   /** Without a stream and without a `why` nobody listens at the path. */
@@ -112,9 +118,12 @@ export interface LocalSockets {
     path: string,
     events: StreamEvents,
   ): { readonly stream: Stream; readonly why: null } | { readonly stream: null; readonly why: string | null };
-  /** Takes the path, also from somebody who listens there. */
+  /** Asks who listens for its greeting alone, and gives it when it comes; the result gives up waiting. */
+  fetch(path: string, came: (greeting: Greeting) => void): () => void;
+  /** Takes the path, also from somebody who listens there. Whoever connects gets the greeting first. */
   listen(
     path: string,
     accepted: (stream: Stream) => StreamEvents,
+    greeting: () => Greeting,
   ): { readonly listener: LocalListener; readonly why: null } | { readonly listener: null; readonly why: string };
 }

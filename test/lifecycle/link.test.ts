@@ -6,6 +6,8 @@ import type { Stream } from '../../src/outside/network.js';
 import { ManualClock } from '../simulation/clock.js';
 import { memoryLocalSockets } from '../simulation/local-sockets.js';
 
+const noGreeting = () => ({ bytes: new Uint8Array(0), descriptors: [] });
+
 function newPair() {
   const clock = new ManualClock();
   const sockets = memoryLocalSockets(clock);
@@ -16,10 +18,14 @@ function newPair() {
   });
   const [heardNear, heardFar]: [string[], string[]] = [[], []];
   let far!: Link;
-  sockets.listen('/a', (stream) => {
-    far = new Link(clock, events(heardFar)).use(stream);
-    return far.events;
-  });
+  sockets.listen(
+    '/a',
+    (stream) => {
+      far = new Link(clock, events(heardFar)).use(stream);
+      return far.events;
+    },
+    noGreeting,
+  );
   const near = new Link(clock, events(heardNear));
   near.use(sockets.connect('/a', near.events).stream!);
   return { clock, near, far, heardNear, heardFar };

@@ -19,6 +19,7 @@ function newWorld(other: Partial<LocalSockets> = {}) {
         ...{ clock, path: '/p', self: { version: '1', pid: 1, network: '', entriesFormat: 1 } },
         log: { debug: say, info: say, warn: say, error: say },
         sockets: { ...sockets, ...other },
+        greeting: () => ({ bytes: new Uint8Array(0), descriptors: [] }),
       },
       { message() {}, entries() {}, closed() {} },
       (link) => void accepted.push(link),

@@ -9,6 +9,7 @@ const all: Message[] = [
   { type: 'hello', as: 'successor', ...introduction },
   { type: 'hello', as: 'stand-by', ...introduction },
   { type: 'welcome', layout: { 'udp 192.0.2.1 53': [1, 0, 3] }, ...introduction },
+  { type: 'sockets', groups: ['udp 192.0.2.1 53'] },
   { type: 'give' },
   { type: 'given' },
   { type: 'serving' },

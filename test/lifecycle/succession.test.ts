@@ -15,6 +15,7 @@ class Instance {
   readonly did: string[] = [];
   readonly lines: string[] = [];
   readonly owns: string[] = [];
+  readonly inherited: number[] = [];
   learned: Layout = {};
   cached: string[];
   fresh: string[] = [];
@@ -40,6 +41,9 @@ class Instance {
         areShared: false,
         steer: (how) => void this.did.push(how),
         look: () => {},
+        offer: () => ({ groups: [], descriptors: [] }),
+        hold: () => {},
+        inherit: () => void this.inherited.push(this.clock.nowMs()),
       },
       warmth: {
         everything: () => chunks(this.cached),
@@ -298,6 +302,7 @@ describe('standing by', () => {
     sockets.breakAll();
     await clock.pass(5);
     assert.deepEqual([old.role, old.did.at(-1), old.owns.at(-1)], ['serving', 'all', 'ours']);
+    assert.equal(old.inherited.length, 2, 'as it began to serve, and now');
     assert.equal(await instance({ pid: 12 }).starts(), true);
   });
 

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Asker } from '../../src/listen/asker.js';
+import { socketsAt } from '../../src/listen/proc-net.js';
+import { openSocket } from '../../src/listen/socket.js';
+import { steerTo } from '../../src/listen/steering.js';
 import { newUdpThreads } from '../../src/listen/udp-threads.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { systemClock } from '../../src/outside/clock.js';
@@ -12,8 +15,9 @@ async function newWorld(count = 1) {
   const lines: string[] = [];
   const say = (message: string): void => void lines.push(message);
   const died: number[] = [];
+  const groups = newGroups();
   const threads = newUdpThreads<string, null>({
-    ...{ calls, counters, threads: count, shared: null, groups: newGroups() },
+    ...{ calls, counters, threads: count, shared: null, groups },
     clock: systemClock(),
     log: { debug: say, info: say, warn: say, error: say },
     program: new URL('./letters-thread.js', import.meta.url),
@@ -36,7 +40,7 @@ async function newWorld(count = 1) {
     });
   };
   return {
-    ...{ threads, counters, lines, died, kept, refreshed, open, client: await openClient() },
+    ...{ threads, groups, counters, lines, died, kept, refreshed, open, client: await openClient() },
     setTable(next: string): void {
       table = next;
       threads.update();
@@ -67,6 +71,47 @@ describe('newUdpThreads', { skip }, () => {
     // A batch each; letters-thread.ts counts them.
     assert.ok(threads.pages.reduce((sum, page) => sum + page.total('coalesced'), 0) >= 3);
     assert.deepEqual(world.lines, []);
+    await threads.end();
+    client.close();
+  });
+
+  test('inherits copies of sockets: answers what is in them, and closes them', async () => {
+    const { threads, groups, open, client, counters } = await newWorld(2);
+    const listener = await open();
+    // Another process's, which is dead: nobody reads it.
+    const wish = { at: listener.local, ipv6Only: 'no', sharedWith: 'us' } as const;
+    const dead = [openSocket(calls, wish), openSocket(calls, wish), openSocket(calls, wish)];
+    const [group] = Object.keys(groups.layout());
+    assert.equal(steerTo(calls, dead[0].fd, [3]), 0);
+    await client.send('aleft', listener.local.port);
+    groups.hold({ groups: [group, group, group, group], descriptors: [...dead.map(({ fd }) => fd), calls.eventFd()] });
+    groups.steer('all');
+    groups.inherit();
+    assert.equal(await client.receive(), 'left by one');
+    await eventually(() => socketsAt('udp', listener.local)!.length === 2);
+    await client.send('anew', listener.local.port);
+    assert.equal(await client.receive(), 'new by one');
+    assert.equal(counters.total('panics'), 0);
+    await threads.end();
+    client.close();
+  });
+
+  test('copies that nobody has a listener for are closed, and so are those held before', async () => {
+    const { threads, groups, open, client } = await newWorld();
+    const listener = await open();
+    const wish = { at: listener.local, ipv6Only: 'no', sharedWith: 'us' } as const;
+    const [group] = Object.keys(groups.layout());
+    const hold = (key: string): void => {
+      groups.hold({ groups: [key], descriptors: [openSocket(calls, wish).fd] });
+    };
+    const there = (): number => socketsAt('udp', listener.local)!.length;
+    hold('udp 192.0.2.99 53');
+    assert.equal(there(), 1);
+    hold(group);
+    hold(group);
+    assert.equal(there(), 2);
+    groups.hold({ groups: [], descriptors: [] });
+    assert.equal(there(), 1);
     await threads.end();
     client.close();
   });

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, fstatSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { boundPort, openSocket } from '../../src/listen/socket.js';
 import { unixSockets } from '../../src/listen/unix-sockets.js';
-import type { Stream, StreamEvents } from '../../src/outside/network.js';
+import type { Greeting, Stream, StreamEvents } from '../../src/outside/network.js';
 import { adoptStream } from '../../src/outside/node-network.js';
 import { systemRandom } from '../../src/outside/random.js';
 import { calls, skip } from './loopback-sockets.js';
@@ -13,6 +14,7 @@ describe('unixSockets', { skip }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'zerohop-unix-'));
   after(() => rmSync(folder, { recursive: true }));
   const sockets = unixSockets({ calls, random: systemRandom(), adopt: adoptStream });
+  const noGreeting = () => ({ bytes: new Uint8Array(0), descriptors: [] });
   const nothing: StreamEvents = { data() {}, ended() {}, closed() {} };
 
   /** What a stream hears, as texts; `next` waits for another one. */
@@ -39,10 +41,14 @@ describe('unixSockets', { skip }, () => {
     const path = join(folder, 'talk', 'here.sock');
     const [near, far] = [ears(), ears()];
     let accepted!: Stream;
-    const { listener } = sockets.listen(path, (stream) => {
-      accepted = stream;
-      return far.events;
-    });
+    const { listener } = sockets.listen(
+      path,
+      (stream) => {
+        accepted = stream;
+        return far.events;
+      },
+      noGreeting,
+    );
     assert.equal(statSync(path).mode & 0o777, 0o600);
     const { stream } = sockets.connect(path, near.events);
     stream!.write(Buffer.from('hello'));
@@ -57,11 +63,38 @@ describe('unixSockets', { skip }, () => {
     assert.equal(existsSync(path), false);
   });
 
+  test('a greeting comes with copies of descriptors, for who asks for it alone and for everybody else', async () => {
+    const path = join(folder, 'greeting.sock');
+    const { fd, local } = openSocket(calls, {
+      at: { address: '127.0.0.1', port: 0 },
+      ipv6Only: 'no',
+      sharedWith: 'nobody',
+    });
+    const greeting = () => ({ bytes: Buffer.from('greetings'), descriptors: [fd, fd] });
+    const { listener } = sockets.listen(path, () => nothing, greeting);
+    const { bytes, descriptors } = await new Promise<Greeting>((resolve) => sockets.fetch(path, resolve));
+    assert.equal(Buffer.from(bytes).toString(), 'greetings');
+    assert.equal(descriptors.length, 2);
+    for (const copy of descriptors) {
+      assert.equal(fstatSync(copy).ino, fstatSync(fd).ino);
+      assert.equal(boundPort(calls, copy), local.port);
+      calls.close(copy);
+    }
+    const { events, next } = ears();
+    const { stream } = sockets.connect(path, events);
+    assert.equal(await next(), 'greetings');
+    stream!.destroy();
+    sockets.fetch(path, () => assert.fail('it was given up'))();
+    sockets.fetch(join(folder, 'nobody.sock'), () => assert.fail('nobody is there'))();
+    listener!.close();
+    calls.close(fd);
+  });
+
   test('nobody is where nobody listens, or nobody listens any more', () => {
     const path = join(folder, 'nobody.sock');
     assert.deepEqual(sockets.connect(path, nothing), { stream: null, why: null });
-    const { listener } = sockets.listen(path, () => nothing);
-    const second = sockets.listen(path, () => nothing);
+    const { listener } = sockets.listen(path, () => nothing, noGreeting);
+    const second = sockets.listen(path, () => nothing, noGreeting);
     assert.deepEqual([listener!.isInPlace(), second.listener!.isInPlace()], [false, true]);
     listener!.close();
     assert.ok(existsSync(path), 'it is the other one’s');
@@ -71,10 +104,10 @@ describe('unixSockets', { skip }, () => {
 
   test('what cannot be used is said, and nothing is left behind', () => {
     writeFileSync(join(folder, 'file'), '');
-    assert.match(sockets.listen(join(folder, 'file', 'a.sock'), () => nothing).why ?? '', /ENOTDIR|EEXIST/);
+    assert.match(sockets.listen(join(folder, 'file', 'a.sock'), () => nothing, noGreeting).why ?? '', /ENOTDIR|EEXIST/);
     assert.match(sockets.connect(join(folder, 'file', 'a.sock'), nothing).why ?? '', /ENOTDIR/);
     const long = join(folder, 'l'.repeat(200), 'a.sock');
-    assert.notEqual(sockets.listen(long, () => nothing).why, null);
+    assert.notEqual(sockets.listen(long, () => nothing, noGreeting).why, null);
     assert.deepEqual(
       readdirSync(folder).filter((name) => name.startsWith('.')),
       [],
@@ -92,7 +125,7 @@ describe('unixSockets', { skip }, () => {
       },
     };
     const wary = unixSockets({ calls: asStranger, random: systemRandom(), adopt: () => assert.fail('adopted') });
-    const { listener } = sockets.listen(path, () => nothing);
+    const { listener } = sockets.listen(path, () => nothing, noGreeting);
     assert.deepEqual(wary.connect(path, nothing), { stream: null, why: 'it belongs to another user' });
     listener!.close();
   });

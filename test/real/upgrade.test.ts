@@ -82,15 +82,15 @@ describe('instances that follow each other', { skip: portable || needs('dnsperf'
   });
 
   test('the one that serves is killed: the other one serves, and only what it had received is lost', async () => {
-    const [hits, misses] = await meanwhile(8, async () => {
+    const [hits, misses] = await meanwhile(4, async () => {
       const next = await spot.start();
       await next.kill();
       await eventually('the older one serves', () =>
         serving.said('the instance that served is gone') ? true : undefined,
       );
     });
-    // What came while the kernel took the process apart, which takes some 40 ms, and misses that it had asked for.
-    assert.ok(hits.lost + misses.lost <= 400, `${hits.lost} and ${misses.lost} lost`);
+    // A batch that it had received, and misses that it had asked for. What waited in its sockets is not lost.
+    assert.ok(hits.lost + misses.lost <= 70, `${hits.lost} and ${misses.lost} lost`);
   });
 
   test('one that is killed before it takes over costs nothing', async () => {

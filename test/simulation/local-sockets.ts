@@ -88,6 +88,7 @@ export function memoryLocalSockets(clock: Clock): MemoryLocalSockets {
         },
       };
     },
+    fetch: () => () => {},
     breakAll() {
       paths.clear();
       for (const end of [...open]) end.destroy();

@@ -35,6 +35,16 @@ test('every cause and bound is a label that is exported', () => {
   );
 });
 
+test('docs/OPERATIONS.md explains every metric of our own, and every cause and bound', () => {
+  const text = page('docs/OPERATIONS.md');
+  const labels = Object.values(eventMetrics).flatMap((event) => Object.values(event.labels ?? {}));
+  const unexplained = [
+    ...familyNames.filter((name) => name.startsWith('zerohop_') && !text.includes(name)),
+    ...labels.filter((value) => !text.includes(`"${value}"`)),
+  ];
+  assert.deepEqual(unexplained, []);
+});
+
 test('the bounds are those of limits.ts', () => {
   const rows = tableRows(page('docs/OPERATIONS.md'), 'bound');
   assert(rows.length > 10);

@@ -90,25 +90,27 @@ describe('the cluster DNS in trouble', { skip }, () => {
     await zerohop.stop();
     zerohop = await startZerohop(first, corefile(`endpoints ${headless} 5s`));
     await zerohop.logged(/^the addresses of kube-dns-headless.* are 10\.244\.1\.2, 10\.244\.1\.3$/);
-    const report = await untilGood(async () => {
-      const running = misses(first, perSecond, 8);
-      await pause(3_000);
-      await clusterDns.pinTo(0);
-      await clusterDns.silence(0);
-      const round = await running;
-      t.diagnostic(words(round));
-      assertAllAnswered(round);
-      const state = 'zerohop_upstream_state{to="10.244.1.2:53",state="down"}';
-      await eventually('the dead endpoint counts as down', async () => (await metric(node, state)) === 1 || undefined);
-      if (!isQuick(round)) await bringBack();
-      return round;
-    }, isQuick);
-    assertQuick(report);
-    const later = await untilGood(() => misses(first, perSecond, 3), isQuick);
-    t.diagnostic(`afterwards: ${words(later)}`);
-    assertAllAnswered(later);
-    assertQuick(later);
-    await bringBack();
+    try {
+      const report = await untilGood(async () => {
+        await bringBack();
+        const running = misses(first, perSecond, 8);
+        await pause(3_000);
+        await clusterDns.pinTo(0);
+        await clusterDns.silence(0);
+        const round = await running;
+        t.diagnostic(words(round));
+        assertAllAnswered(round);
+        await stateOfFirst('down');
+        return round;
+      }, isQuick);
+      assertQuick(report);
+      const later = await untilGood(() => misses(first, perSecond, 3), isQuick);
+      t.diagnostic(`afterwards: ${words(later)}`);
+      assertAllAnswered(later);
+      assertQuick(later);
+    } finally {
+      await bringBack();
+    }
   });
 
   test('50,000 misses of one client beside 100 a second of another: the other loses nothing, p99 < 100 ms', async (t) => {
@@ -136,8 +138,13 @@ describe('the cluster DNS in trouble', { skip }, () => {
   async function bringBack(): Promise<void> {
     await clusterDns.silence();
     await clusterDns.pinTo(null);
-    const state = 'zerohop_upstream_state{to="10.244.1.2:53",state="up"}';
-    await eventually('the dead endpoint is up again', async () => (await metric(node, state)) === 1 || undefined);
+    await stateOfFirst('up');
+  }
+
+  /** Waits until the endpoint that dies counts so. */
+  async function stateOfFirst(state: 'up' | 'down'): Promise<void> {
+    const series = `zerohop_upstream_state{to="10.244.1.2:53",state="${state}"}`;
+    await eventually(`the endpoint is ${state}`, async () => (await metric(node, series)) === 1 || undefined);
   }
 
   /** As dig sees it; its own start is not counted. */

@@ -13,8 +13,8 @@ import { httpText, ioPath, nodeLocalCorefile, startZerohop, type Zerohop } from 
 const names = { names: 250, absentNames: 10 };
 const podCount = 3;
 const questions = 6_000;
-/** The shares of hits with different numbers of threads are this near to each other. */
-const nearness = 0.005;
+/** Denials are asked for again every five seconds, and on a slow machine the questions take many of these. */
+const missesShareMax = 0.02;
 
 describe('answering threads before pods', { skip: needs('root', 'ip', 'ss', 'knotd', 'knotc', 'curl') }, () => {
   let node: Node;
@@ -43,6 +43,7 @@ describe('answering threads before pods', { skip: needs('root', 'ip', 'ss', 'kno
       zerohop = await startZerohop(node, nodeLocalCorefile({}), ['-workers', String(workers)]);
       assert.equal(await socketsOfPort53(), workers);
       const asked = await upstreamAsked();
+      const begunMs = performance.now();
       assertAllRight(await fromAllPods(localAddress, questions / 4));
       const [requests, misses] = await requestsAndMisses();
       const startedMs = performance.now();
@@ -52,15 +53,18 @@ describe('answering threads before pods', { skip: needs('root', 'ip', 'ss', 'kno
       const hitRatio = 1 - (missesAfter - misses) / (requestsAfter - requests);
       hitRatios.push(hitRatio);
       t.diagnostic(`${Math.round((podCount * questions) / seconds)} a second, hit ratio ${hitRatio.toFixed(4)}`);
-      // Once for each name, and again for those that do not exist when their five seconds are over.
+      // Each name once, and again when its 30 seconds are over, or its five if it does not exist.
       const times = (await upstreamAsked()) - asked;
-      const most = names.names + names.absentNames * (2 + Math.ceil(seconds / 5));
-      assert.ok(times > names.names && times <= most, `${times} times, in ${seconds} s`);
+      const lastedSeconds = (performance.now() - begunMs) / 1000;
+      const askedFor = (count: number, ttlSeconds: number): number =>
+        count * (1 + Math.floor(lastedSeconds / ttlSeconds));
+      const most = askedFor(names.names, 30) + askedFor(names.absentNames, 5);
+      assert.ok(times > names.names && times <= most, `${times} times, in ${lastedSeconds} s`);
     });
   }
 
   test('the share of hits does not depend on the number of threads', () => {
-    assert.ok(Math.min(...hitRatios) > 1 - nearness, hitRatios.join(', '));
+    assert.ok(Math.min(...hitRatios) > 1 - missesShareMax, hitRatios.join(', '));
   });
 
   test('on all addresses, pods are answered from the address that they asked', async () => {

@@ -173,16 +173,16 @@ export class ScriptedUpstream {
   /** Queries per `data` event. */
   readonly reads: number[] = [];
   onQuery: (query: Query) => void = (query) => query.reply(answerTo(query));
-  readonly #world: TestWorld;
+  readonly #world: Pick<TestWorld, 'network' | 'clock'>;
   readonly #endpoint: Endpoint;
   #close: () => void = () => {};
 
-  constructor(world: TestWorld, endpoint: Endpoint) {
+  constructor(world: Pick<TestWorld, 'network' | 'clock'>, endpoint: Endpoint) {
     this.#world = world;
     this.#endpoint = endpoint;
   }
 
-  static async start(world: TestWorld, endpoint = server(1)): Promise<ScriptedUpstream> {
+  static async start(world: Pick<TestWorld, 'network' | 'clock'>, endpoint = server(1)): Promise<ScriptedUpstream> {
     const upstream = new ScriptedUpstream(world, endpoint);
     await upstream.listen();
     return upstream;

@@ -150,6 +150,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       dropped: () => counters.count('queryLogDropped'),
     }),
     resolvConfs: newResolvConfFiles(outsides.readFile, log),
+    ...{ readFile: outsides.readFile, look: outsides.look },
   };
   const first = new Serving(config, world);
 

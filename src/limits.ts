@@ -148,10 +148,7 @@ export const triesChargedLeast = 3;
 /** An id is not used again for this long after its query was given up: the late answer may still come. */
 export const idQuarantineMs = 5_000;
 export const connectionUnsentBytesMax = 1024 * 1024;
-/**
- * Every connection of an upstream carries this many before another is opened: a slow answer holds up those behind it,
- * but each write is a system call.
- */
+/** Every connection carries this many before another is opened: a slow answer holds up those behind it. */
 export const connectionInflightTarget = 4;
 /** While the upstream is fast, what is under way is spread over about this many connections, so that writes are shared. */
 export const busyConnections = 8;
@@ -165,17 +162,10 @@ export const connectsAtOnceMax = 8;
 export const quarantinedIdsMax = 256;
 /** An upstream seen to close connections after a few answers is asked for no more on each, for this long. */
 export const shortConnectionsMs = 30_000;
-/**
- * A connection that owes answers and has been silent for four times the upstream's recent 95th percentile, within
- * these two, is a suspect: it takes no new requests, and what it owes is asked again elsewhere. After the deadline it
- * is closed.
- */
+/** A connection that owes answers is a suspect after silence of four times the recent 95th percentile, within these. */
 export const askAgainAfterMsMin = 100;
 export const askAgainAfterMs = 400;
-/**
- * A second repetition comes this much later where it can only go to the same upstream: a name that is slow, on a
- * server that serves each connection serially, is not to hold up a third one before it had a second to be answered.
- */
+/** A second repetition to the same upstream comes this much later: a slow name is not to hold up a third connection. */
 export const askAgainNextMs = 1_200;
 /** A connection that has been silent for less is not called slow: a busy machine does that. */
 export const slowAfterMsMin = 2;
@@ -204,6 +194,13 @@ export const templateStepsMax = 10_000;
 export const templateDepthMax = 64;
 /** Label sets counted per metric of one server block's templates: clients choose the type. */
 export const templateSeriesMax = 1_024;
+
+// Hosts files.
+/** Names of one file, some 250 bytes each; lists that block advertising have about 150,000. */
+export const hostsNamesMax = 262_144;
+/** Records of one name, so that they fit in a message: `0.0.0.0` has all names of such a list. */
+export const hostsRecordsPerNameMax = 128;
+export const hostsFileCharactersMax = 16 * 1024 * 1024;
 
 // Configuration.
 /** How often the Corefile is looked at when `reload` has no interval: ConfigMaps should be in force within seconds. */

@@ -1,5 +1,12 @@
 /** What the metrics say of the configuration at work: its zones, stores, upstreams and templates, with their labels. */
-import type { EnabledPlugin, MetricsSource, ServedZone, StoreSizes, TemplateNumbers } from './ops/metrics-source.js';
+import type {
+  EnabledPlugin,
+  HostsNumbers,
+  MetricsSource,
+  ServedZone,
+  StoreSizes,
+  TemplateNumbers,
+} from './ops/metrics-source.js';
 import { fromCounterKey } from './resolve/zone-plan.js';
 import type { BlockAtWork, Serving } from './serving.js';
 import type { UpstreamStats } from './upstream/stats.js';
@@ -7,13 +14,14 @@ import type { UpstreamStats } from './upstream/stats.js';
 /** What a scrape reads of the configuration that is in force at that moment. */
 export function metricsOf(
   serving: () => Serving,
-): Pick<MetricsSource, 'zones' | 'stores' | 'upstreams' | 'plugins' | 'templates' | 'corefileSha512'> {
+): Pick<MetricsSource, 'zones' | 'stores' | 'upstreams' | 'plugins' | 'templates' | 'hosts' | 'corefileSha512'> {
   return {
     zones: () => zonesOf(serving()),
     stores: () => storesOf(serving()),
     upstreams: () => upstreamsOf(serving()),
     plugins: () => pluginsOf(serving()),
     templates: () => templatesOf(serving()),
+    hosts: () => hostsOf(serving()),
     corefileSha512: () => serving().config.sha512,
   };
 }
@@ -79,6 +87,12 @@ function templatesOf(serving: Serving): TemplateNumbers[] {
       recordFailures: templates.recordFailures.values(),
     },
   ]);
+}
+
+function hostsOf({ blocks }: Serving): HostsNumbers[] {
+  return blocks.flatMap(({ hosts }) =>
+    hosts === null ? [] : [{ entries: hosts.table.entries, readAtMs: hosts.readAtMs }],
+  );
 }
 
 /** What `of` says of each block, for each server on which the block is. */

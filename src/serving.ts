@@ -4,21 +4,23 @@
  * asked. Part of the composition root, split from app.ts because it lives as long as a configuration, not as long as
  * the process.
  */
+import { atMessage } from './cache/blocks.js';
 import type { Cache, Store } from './cache/cache.js';
 import type { BlockConfig, Config } from './config/config.js';
 import { wireToName } from './dns/names.js';
 import { u16 } from './dns/wire.js';
+import { headerBytes } from './limits.js';
 import type { Counters } from './ops/counters.js';
 import { newErrorsLog } from './ops/errors-log.js';
 import { newQueryLog } from './ops/query-log.js';
-import type { Clock } from './outside/clock.js';
-import type { Log } from './outside/log.js';
 import type { Endpoint, Network } from './outside/network.js';
 import type { Random } from './outside/random.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
+import { hostsMaker } from './resolve/hosts.js';
+import { type HostsFile, type HostsFileWorld, openHostsFile } from './resolve/hosts-file.js';
 import { keepPolicy, keepsFor } from './resolve/keeping.js';
 import type { LoopWatch } from './resolve/loop.js';
-import { makeFrom } from './resolve/make.js';
+import { makeFrom, templateMaker } from './resolve/make.js';
 import type { KeepRoute, Route } from './resolve/route.js';
 import { compileTemplates, type Templates } from './resolve/templates.js';
 import { type Numberings, type PlannedListener, planZones } from './resolve/zone-plan.js';
@@ -27,11 +29,9 @@ import { type Forwards, startForwards } from './upstream/forwards.js';
 import type { Outages } from './upstream/outages.js';
 import { isOwnEndpoint } from './upstream/own-address.js';
 
-export interface ServingWorld {
+export interface ServingWorld extends HostsFileWorld {
   readonly network: Network;
-  readonly clock: Clock;
   readonly random: Random;
-  readonly log: Log;
   readonly counters: Counters;
   readonly cache: Cache;
   readonly numberings: Numberings;
@@ -48,6 +48,7 @@ export interface BlockAtWork {
   readonly config: BlockConfig;
   readonly forwards: Forwards;
   readonly templates: Templates;
+  readonly hosts: HostsFile | null;
   readonly store: Store | null;
   readonly cached: Route;
   readonly uncached: Route;
@@ -93,12 +94,12 @@ export class Serving {
     return this.#storeOfZone.get(zoneId) ?? null;
   }
 
-  /** Takes over what `before` has cached of zones that are served here too, by the same templates. */
+  /** Takes over what `before` has cached of zones that are served here too, where the same is made here. */
   takeCacheOf(before: Serving): void {
     const changed = new Set<number>();
     for (const { zones } of this.listeners) {
       for (const zone of zones) {
-        if (before.templatesOf(zone.zoneId) !== this.templatesOf(zone.zoneId)) changed.add(zone.zoneId);
+        if (before.madeIn(zone.zoneId) !== this.madeIn(zone.zoneId)) changed.add(zone.zoneId);
       }
     }
     for (const { store } of before.blocks) {
@@ -107,12 +108,14 @@ export class Serving {
     }
   }
 
-  /** What templates a zone has, as text; undefined when it is not served. */
-  templatesOf(zoneId: number): string | undefined {
+  /** What is made of a zone here rather than asked for, as text; undefined when it is not served. */
+  madeIn(zoneId: number): string | undefined {
     for (const { zones } of this.listeners) {
       const zone = zones.find((each) => each.zoneId === zoneId);
       if (zone === undefined) continue;
-      return JSON.stringify(this.config.blocks[zone.block].templates, (key, value) =>
+      const { templates, hosts } = this.config.blocks[zone.block];
+      const made = hosts === null ? templates : { templates, hosts };
+      return JSON.stringify(made, (key, value) =>
         key === 'at' ? undefined : value instanceof RegExp ? value.source : value,
       );
     }
@@ -160,10 +163,19 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
           successEntriesMax: cache.success.entriesMax,
           denialEntriesMax: cache.denial.entriesMax,
         });
+  const hosts =
+    config.hosts === null
+      ? null
+      : openHostsFile(config.hosts, world, (isAbout) => {
+          if (store !== null) forgetNames(world.cache, store, isAbout);
+        });
   const uncached: Route = {
     ask: forwards.ask,
     keep: null,
-    make: makeFrom(templates),
+    make: makeFrom({
+      template: templateMaker(templates),
+      hosts: hosts === null ? undefined : hostsMaker(config.hosts!, () => hosts.table),
+    }),
     logQuery: newQueryLog(config.log, world.queryLogOutput),
     failed(question, rcode, text) {
       errors?.failed({ rcode, name: wireToName(question, 0), type: u16(question, question.length - 4), text });
@@ -173,12 +185,22 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
     config,
     forwards,
     templates,
+    hosts,
     store,
     uncached,
     cached: { ...uncached, keep: keepRoute(config) },
-    stop: () => errors?.stop(),
+    stop() {
+      errors?.stop();
+      hosts?.stop();
+    },
   };
   return block;
+}
+
+/** Drops what is cached of these names, so that what a hosts file says now is what clients get. */
+function forgetNames(cache: Cache, store: Store, isAbout: (name: string) => boolean): void {
+  const { bytes } = cache.blocks;
+  cache.forget(store, (ref) => isAbout(wireToName(bytes, ref + atMessage + headerBytes)));
 }
 
 function keepRoute({ cache }: BlockConfig): KeepRoute | null {

@@ -64,8 +64,8 @@ interface NamedZones {
 }
 
 /**
- * Zones with a cache, by a name that means the same in every process: zone, port, and a digest of the templates,
- * whose answers may be cached too.
+ * Zones with a cache, by a name that means the same in every process: zone, port, and a digest of what is
+ * made of it here, since that may be cached too.
  */
 function namedZones(serving: Serving): NamedZones {
   const names = new Map<number, string>();
@@ -75,7 +75,7 @@ function namedZones(serving: Serving): NamedZones {
     const { store, cached } = serving.blocks[block];
     if (cache === null || store === null || cached.keep === null) continue;
     const digest = createHash('sha256')
-      .update(serving.templatesOf(zoneId) ?? '')
+      .update(serving.madeIn(zoneId) ?? '')
       .digest('hex');
     const name = `${texts[zoneId]} ${digest.slice(0, 16)}`;
     names.set(zoneId, name);

@@ -33,6 +33,8 @@ export function newServingFixture(): ServingFixture {
     outages: new Outages(),
     queryLogOutput() {},
     routes: new WeakMap(),
+    readFile: () => undefined,
+    look: { stat: () => undefined, digest: () => undefined },
     resolvConfs: { read: () => ({ error: 'none' }) },
   };
   return { clock, counters, lines, world };

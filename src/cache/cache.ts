@@ -74,6 +74,8 @@ export interface Cache {
   refreshFailed(ref: BlockRef, recheckAtMs: number): void;
   /** Drops what a store holds, but moves the entries for which `move` names another store, oldest first. */
   dissolve(store: Store, move: (zoneId: number) => Store | null): void;
+  /** Drops of a store what `isGone` says, from its oldest to its youngest. */
+  forget(store: Store, isGone: (ref: BlockRef) => boolean): void;
   /** All that is kept, of each store from the least to the most recently used. */
   refs(): BlockRef[];
   /** Whether something is kept in this block; what, only the block says. */
@@ -221,6 +223,12 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, 
     }
   }
 
+  function forget(store: Store, isGone: (ref: BlockRef) => boolean): void {
+    for (const lru of [store.success, store.denial]) {
+      for (const ref of [...lru.rkeys()]) if (isGone(ref)) lru.delete(ref);
+    }
+  }
+
   function letGo(ref: BlockRef): void {
     unpublish(ref);
     allocator.retire(ref);
@@ -237,6 +245,7 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, 
       blocks.doubles[(ref + atRecheck) >> 3] = recheckAtMs;
     },
     dissolve,
+    forget,
     refs: () => [...stores].flatMap(({ success, denial }) => [...success.rkeys(), ...denial.rkeys()]),
     holds(ref) {
       for (const { success, denial } of stores) if (success.has(ref) || denial.has(ref)) return true;

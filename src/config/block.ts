@@ -21,6 +21,7 @@ import { readBind } from './directives/bind.js';
 import { readCache } from './directives/cache.js';
 import { readErrors } from './directives/errors.js';
 import { readForward } from './directives/forward.js';
+import { readHosts } from './directives/hosts.js';
 import { aboutUnsupported, isSupported, type SupportedDirective } from './directives/known.js';
 import { readLog } from './directives/log.js';
 import { readReload } from './directives/reload.js';
@@ -52,7 +53,7 @@ export interface BlockOptions extends Omit<DirectiveContext, 'zones' | 'warn'> {
 }
 
 /** CoreDNS refuses these twice in a block. */
-const onlyOnce: readonly SupportedDirective[] = ['aaaa', 'cache', 'errors', 'loop', 'prometheus', 'ready'];
+const onlyOnce: readonly SupportedDirective[] = ['aaaa', 'cache', 'errors', 'hosts', 'loop', 'prometheus', 'ready'];
 /** Of these CoreDNS uses one and says nothing about the others. */
 const silentlyOnce: Partial<Record<SupportedDirective, 'first' | 'last'>> = {
   bufsize: 'first',
@@ -90,6 +91,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     cache: read('cache', readCache, null),
     forwards: all('forward').map((directive) => readForward(directive, context)),
     templates,
+    hosts: read('hosts', readHosts, null),
     aaaa: policy,
     aaaaAt,
     errors: read('errors', readErrors, null),
@@ -101,8 +103,9 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     directives: [...byName.keys()],
   };
   warnOfLoops(config, context);
-  if (config.forwards.length === 0 && config.templates.length === 0 && policy === null) {
-    context.warn(block.at, 'the server block has neither forward nor template, so it can answer nothing.');
+  const makes = config.templates.length > 0 || config.hosts !== null;
+  if (config.forwards.length === 0 && !makes && policy === null) {
+    context.warn(block.at, 'the server block has neither forward, template nor hosts, so it can answer nothing.');
   }
   return {
     config,

@@ -45,6 +45,7 @@ export interface BlockConfig {
   /** In the order written; the first whose `from` contains the name is responsible. */
   readonly forwards: readonly ForwardConfig[];
   readonly templates: readonly TemplateConfig[];
+  readonly hosts: HostsConfig | null;
   /** `aaaa`, or a template that means the same; null asks the upstream. */
   readonly aaaa: AaaaPolicy | null;
   /** Where the policy above was written; null with null. */
@@ -190,6 +191,24 @@ export interface TemplateConfig {
   readonly extendedError: { readonly code: number; readonly text: string } | null;
   /** Null: no fallthrough; empty: for every zone; else for these. */
   readonly fallthrough: readonly string[] | null;
+}
+
+export interface HostsConfig {
+  readonly at: Position;
+  readonly file: string;
+  /** Names outside these zones are not taken from it. */
+  readonly zones: readonly string[];
+  /** Lines of the Corefile, in the file's form; they come behind those of the file. */
+  readonly inline: string;
+  readonly ttlSeconds: number;
+  /** Whether addresses lead back to their names (PTR). */
+  readonly reverse: boolean;
+  /** How often the file is looked at; 0 is never. */
+  readonly reloadMs: number;
+  /** Null: no fallthrough; empty: for every zone; else for these. */
+  readonly fallthrough: readonly string[] | null;
+  /** Where a name falls through, so do questions about a known name for types that a hosts file cannot hold. */
+  readonly fallthroughUnsupported: boolean;
 }
 
 export interface ErrorsConfig {

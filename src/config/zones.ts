@@ -83,6 +83,11 @@ function zonesOf(host: string, at: Position, path: string): string[] {
   return zones;
 }
 
+/** The name under which the names of an address are asked for (RFC 1035 3.5, RFC 3596 2.5). */
+export function reverseName(address: string): string {
+  return address.includes(':') ? reverseZones6(address, 128)[0] : reverseZones4(address, 32)[0];
+}
+
 /** A network between two octets becomes the reverse zones of the longer one: a /12 is sixteen /16. */
 function reverseZones4(address: string, prefixBits: number): string[] {
   const octets = address.split('.').map(Number);

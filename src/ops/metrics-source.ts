@@ -15,6 +15,7 @@ export interface MetricsSource {
   upstreams(): readonly UpstreamStats[];
   plugins(): readonly EnabledPlugin[];
   templates(): readonly TemplateNumbers[];
+  hosts(): readonly HostsNumbers[];
   /** What is true of the process just now; names that are missing have no series. */
   gauges(): Partial<Readonly<Record<GaugeName, number>>>;
   setupErrors(): Readonly<Record<SetupError, number>>;
@@ -86,6 +87,13 @@ export interface TemplateSeries {
   readonly section: string;
   readonly template: string;
   readonly count: number;
+}
+
+/** One hosts file. */
+export interface HostsNumbers {
+  readonly entries: number;
+  /** Wall-clock milliseconds since 1970; 0 when it was never read. */
+  readonly readAtMs: number;
 }
 
 export const setupErrors = ['configmap', 'iptables', 'iptables_lock', 'interface_add', 'interface_check'] as const;

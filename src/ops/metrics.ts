@@ -11,6 +11,7 @@ import { eventFamilies } from './event-metrics.js';
 import type { Family } from './exposition.js';
 import { cacheFamilies } from './metrics-cache.js';
 import { dnsFamilies } from './metrics-dns.js';
+import { hostsFamilies } from './metrics-hosts.js';
 import { processFamilies } from './metrics-process.js';
 import { type MetricsSource, readSource, type Scrape } from './metrics-source.js';
 import { templateFamilies } from './metrics-template.js';
@@ -30,6 +31,7 @@ const families: readonly Family<Scrape>[] = [
   ...cacheFamilies,
   ...upstreamFamilies,
   ...templateFamilies,
+  ...hostsFamilies,
   ...eventFamilies,
   ...processFamilies,
 ];

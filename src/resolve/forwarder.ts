@@ -1,5 +1,5 @@
 /**
- * The spine's waiting half, in the control lane: what could not be answered at once is made by a template, joins an
+ * The spine's waiting half, in the control lane: what could not be answered at once is made here, joins an
  * identical question, or is asked upstream. Every waiter gets exactly one answer; `settle.ts` says which.
  */
 import type { BlockRef } from '../cache/blocks.js';
@@ -9,7 +9,7 @@ import { questionForType, questionOf } from '../dns/query.js';
 import { copyOf, flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa } from '../dns/wire.js';
 import { sweepPeriodMs } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
-import { overTcp, type Transport, zonePlaces } from '../ops/counters.js';
+import { type Answerer, answerers, overTcp, type Transport, zonePlaces } from '../ops/counters.js';
 import type { Timer } from '../outside/clock.js';
 import type { Outcome, Request } from '../upstream/ask.js';
 import { keyOf } from './answer-now.js';
@@ -26,11 +26,12 @@ export interface ForwarderWorld extends SettleWorld {
   upstreamAnswered(): void;
 }
 
-/** A template's answer that ends in an alias, and the question that this leads to. */
+/** An answer made here that ends in an alias, and the question that this leads to. */
 interface Alias {
   readonly message: Uint8Array;
   readonly follow: Uint8Array;
   readonly error: ExtendedError | null;
+  readonly by: Answerer;
 }
 
 export class Forwarder {
@@ -98,7 +99,7 @@ export class Forwarder {
     else this.#settleMade(pending, made, overTcp);
   }
 
-  /** What a template says to the packet, or to the question for A that an AAAA is answered by. */
+  /** What is made here for the packet, or to the question for A that an AAAA is answered by. */
   #make({ route }: Pending, packet: Uint8Array, asker: Asker, wants: Waiter['wants']): Made | null {
     const { lane } = this.#world;
     if (route.make === null) return null;
@@ -117,20 +118,21 @@ export class Forwarder {
     const error =
       made.extendedError === null ? null : extendedErrorOf(made.extendedError.code, made.extendedError.text);
     if (made.follow !== null) return this.#follow(pending, { ...made, follow: made.follow, error }, transport);
-    const outcome: Outcome = { ok: true, message: made.message, from: 'template' };
-    this.#settler.settle(pending, waiters, outcome, { extendedError: error, isWhole: true });
+    const { message, by } = made;
+    const outcome: Outcome = { ok: true, message, from: answerers[by] };
+    this.#settler.settle(pending, waiters, outcome, { extendedError: error, isWhole: true, by });
   }
 
   /** A stub resolver follows no alias; it gets what the alias leads to along with it, if that can be had. */
   #follow(pending: Pending, alias: Alias, transport: Transport): void {
     const following: Pending = { ...pending, isJoinable: false };
     if (!this.#take(following)) return;
-    const { message, error } = alias;
+    const { message, error: extendedError, by } = alias;
     pending.route.ask(this.#request(pending, alias.follow, transport), (target) => {
       const isWhole = target.ok && isAnswered(target.message);
       const whole = isWhole ? withAliasAnswer(message, target.message) : message;
-      const outcome: Outcome = { ok: true, message: whole, from: 'template' };
-      this.#settler.settle(following, this.#table.remove(following), outcome, { extendedError: error, isWhole });
+      const outcome: Outcome = { ok: true, message: whole, from: answerers[by] };
+      this.#settler.settle(following, this.#table.remove(following), outcome, { extendedError, isWhole, by });
     });
   }
 

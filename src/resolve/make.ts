@@ -1,12 +1,13 @@
 /**
- * Answers that a block's templates make, brought into the shape of the waiting half. A denial without a SOA gets the
- * zone's own, because without one neither we nor the client could keep it (RFC 2308 5).
+ * Answers that are made here, by what a block has for that, in the shape of the waiting half. A denial without a SOA
+ * gets the zone's own, because without one neither we nor the client could keep it (RFC 2308 5).
  */
 import { questionOf } from '../dns/query.js';
 import {
   atAdditionals,
   atAnswers,
   atAuthorities,
+  messageRcode,
   rcodeNoError,
   rcodeNxDomain,
   setU16,
@@ -17,25 +18,55 @@ import {
 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
+import { byTemplate } from '../ops/counters.js';
 import type { Lane } from './lane.js';
-import type { Made, Route } from './route.js';
+import type { Made, MakeQuery, Route } from './route.js';
 import { answerFromTemplates, type Templates } from './templates.js';
 import type { ServedZone } from './zones.js';
 
-/** The `make` of a route; null when the block has no templates. */
-export function makeFrom(templates: Templates): Route['make'] {
-  if (templates.compiled.length === 0) return null;
+/** Makes an answer to a question, or leaves it to the next. */
+export type Maker = (query: MakeQuery) => Made;
+
+/** Who makes answers behind the cache, in the order of CoreDNS's plugin.cfg; the first that is responsible does. */
+const makersInOrder = ['template', 'hosts'] as const;
+
+/** What a block has of them. */
+export type Makers = { readonly [Name in (typeof makersInOrder)[number]]?: Maker | undefined };
+
+/** The `make` of a route; null when the block has nothing that makes answers. */
+export function makeFrom(makers: Makers): Route['make'] {
+  const inOrder = makersInOrder.flatMap((name) => makers[name] ?? []);
+  if (inOrder.length === 0) return null;
   return (packet: Uint8Array, lane: Lane, asker: Asker): Made => {
     const question = questionOf(packet, lane.query);
     const query = { id: u16(packet, 0), flags: lane.query.flags, question, remote: asker.remote.address };
+    for (const maker of inOrder) {
+      const made = maker(query);
+      if (made.kind === 'message') return { ...made, message: deniable(made.message, lane.zone!) };
+      if (made.kind === 'servfail') return made;
+    }
+    return { kind: 'next' };
+  };
+}
+
+/** What makes answers from templates; undefined where there are none. */
+export function templateMaker(templates: Templates): Maker | undefined {
+  if (templates.compiled.length === 0) return undefined;
+  return (query) => {
     const result = answerFromTemplates(templates, query);
     if (result.kind !== 'message') return result;
     if (result.rcode > 0x0f) return { kind: 'servfail', text: `template: rcode ${result.rcode} needs EDNS` };
-    const denies = result.rcode === rcodeNxDomain || result.rcode === rcodeNoError;
-    const empty = u16(result.message, atAnswers) === 0 && u16(result.message, atAuthorities) === 0;
-    const message = denies && empty ? withSoa(result.message, lane.zone!) : result.message;
-    return { kind: 'message', message, extendedError: result.extendedError, follow: result.follow };
+    const { message, extendedError, follow } = result;
+    return { kind: 'message', message, by: byTemplate, extendedError, follow };
   };
+}
+
+/** The message, with the zone's SOA if it denies and brings nothing that says for how long. */
+function deniable(message: Uint8Array, zone: ServedZone): Uint8Array {
+  const rcode = messageRcode(message);
+  const denies = rcode === rcodeNxDomain || rcode === rcodeNoError;
+  const empty = u16(message, atAnswers) === 0 && u16(message, atAuthorities) === 0;
+  return denies && empty ? withSoa(message, zone) : message;
 }
 
 /**

@@ -4,16 +4,28 @@
  */
 import type { Kind } from '../cache/blocks.js';
 import type { Asker } from '../listen/asker.js';
+import type { Answerer } from '../ops/counters.js';
 import type { QueryFacts } from '../ops/query-facts.js';
 import type { Ask } from '../upstream/ask.js';
 import type { KeepPolicy } from './keeping.js';
 import type { Lane } from './lane.js';
 
+/** A question for which something of the block may have the answer. */
+export interface MakeQuery {
+  readonly id: number;
+  /** The flags word of the query's header. */
+  readonly flags: number;
+  /** Name, type and class in wire form, uncompressed, in the client's spelling. */
+  readonly question: Uint8Array;
+  /** The client's address, without the port. */
+  readonly remote: string;
+}
+
 export interface Route {
   readonly ask: Ask;
   /** Null: the block has no cache. */
   readonly keep: KeepRoute | null;
-  /** Makes an answer to the packet that the lane has read; null: the block has no templates. */
+  /** Makes an answer to the packet that the lane has read; null: the block has nothing that makes answers. */
   readonly make: ((packet: Uint8Array, lane: Lane, asker: Asker) => Made) | null;
   /** Writes the query log's line; null: the block has no `log`. */
   readonly logQuery: ((facts: QueryFacts) => void) | null;
@@ -25,12 +37,14 @@ export type Made =
   | {
       readonly kind: 'message';
       readonly message: Uint8Array;
+      /** Who made it, for the metrics. */
+      readonly by: Answerer;
       /** Goes with the answer to clients with EDNS (RFC 8914); an answer that has one is not kept. */
       readonly extendedError: { readonly code: number; readonly text: string } | null;
       /** What its alias leads to: asked upstream, and put behind it. */
       readonly follow: Uint8Array | null;
     }
-  /** No template is responsible; the next in line is asked. */
+  /** It is somebody else's; the next in line is asked. */
   | { readonly kind: 'next' }
   | { readonly kind: 'servfail'; readonly text: string };
 

@@ -9,7 +9,7 @@ import { Normaliser } from '../dns/normalise.js';
 import { readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
 import { headerBytes, nameBytesMax } from '../limits.js';
-import { byCache, byForward, zonePlaces } from '../ops/counters.js';
+import { type Answerer, byCache, byForward, zonePlaces } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import type { Failure, Outcome } from '../upstream/ask.js';
 import { denyAaaa } from './answer-now.js';
@@ -29,12 +29,13 @@ export interface SettleWorld {
   store(zone: ServedZone): Store | null;
 }
 
-/** What a template says of its answer; an upstream's has null. */
+/** What is said of an answer made here; an upstream's has null. */
 export interface MadeFacts {
   /** An answer that comes with one is not kept. */
   readonly extendedError: ExtendedError | null;
   /** False: what its alias leads to could not be had. It is better than nothing now, and nothing to be kept. */
   readonly isWhole: boolean;
+  readonly by: Answerer;
 }
 
 /** Why stale answers are given, as the counters tell them apart. */
@@ -71,7 +72,7 @@ export class Settler {
     }
     const kept = route.keep === null ? null : keeping(message, route.keep.policy);
     const mayKeep = made === null || (made.isWhole && made.extendedError === null);
-    this.#sendKept(pending, waiters, mayKeep ? kept : null, made === null ? null : made.extendedError);
+    this.#sendKept(pending, waiters, mayKeep ? kept : null, made);
   }
 
   /** The answer that may be used for this question where its upstream has none: fresh, or stale and that allowed; or 0. */
@@ -120,13 +121,10 @@ export class Settler {
     this.sendUsable(pending.zone, waiters, usable, 'staleOnFailure');
   }
 
-  #sendKept(
-    pending: Pending,
-    waiters: readonly Waiter[],
-    kept: Kept | null,
-    extendedError: ExtendedError | null,
-  ): void {
+  #sendKept(pending: Pending, waiters: readonly Waiter[], kept: Kept | null, made: MadeFacts | null): void {
     const { lane, cache, clock } = this.#world;
+    const extendedError = made === null ? null : made.extendedError;
+    const by = made === null ? byForward : made.by;
     const { out } = this.#normaliser;
     const nowMs = clock.nowMs();
     const { zone, key } = pending;
@@ -140,12 +138,12 @@ export class Settler {
     for (const waiter of waiters) {
       if (block === 0) this.sendFailure(waiter, 'no-room');
       else {
-        this.#send(waiter, out.rcode, () =>
+        const write = () =>
           // What was kept is about the name's A.
           waiter.wants === 'aaaa'
             ? lane.answerEmpty(waiter.packet, out.rcode, extendedError)
-            : lane.answerStored(waiter.packet, block, 0, extendedError),
-        );
+            : lane.answerStored(waiter.packet, block, 0, extendedError);
+        this.#send(waiter, out.rcode, write, by);
       }
     }
     if (borrowed !== 0) cache.release(borrowed);
@@ -163,7 +161,7 @@ export class Settler {
   }
 
   /** Writes one waiter's answer and sends it. For an AAAA that waited for the name's A, `rcode` is the A's. */
-  #send(waiter: Waiter, rcode: number, write: () => number): void {
+  #send(waiter: Waiter, rcode: number, write: () => number, by: Answerer = byForward): void {
     const { lane, clock } = this.#world;
     const { packet, asker, zone } = waiter;
     lane.zone = zone;
@@ -177,7 +175,7 @@ export class Settler {
     }
     const bytes = write();
     const seconds = (clock.nowMs() - waiter.receivedAtMs) / 1000;
-    const answerer = zone.cache === null ? byForward : byCache;
+    const answerer = zone.cache === null ? by : byCache;
     lane.count(lane.counters.zoneBase(zone.ordinal), answerer, packet.length, bytes, seconds);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
     this.#log(waiter, bytes);

@@ -4,18 +4,8 @@
  */
 import { className, lowerCaseName, typeName, wireToName } from '../dns/names.js';
 import { flagAd, flagCd, flagRd, u16 } from '../dns/wire.js';
+import type { MakeQuery } from './route.js';
 import type { Structure, Value } from './template-values.js';
-
-/** A question for which a template may have the answer. */
-export interface TemplateQuery {
-  readonly id: number;
-  /** The flags word of the query's header. */
-  readonly flags: number;
-  /** Name, type and class in wire form, uncompressed, in the client's spelling. */
-  readonly question: Uint8Array;
-  /** The client's address, without the port. */
-  readonly remote: string;
-}
 
 /** The question in words. */
 export interface Asked {
@@ -35,7 +25,7 @@ export function askedBy(question: Uint8Array): Asked {
 }
 
 /** The data of one run, for the template of `zone` whose regular expression gave `match`. */
-export function templateData(query: TemplateQuery, asked: Asked, zone: string, match: RegExpExecArray): Structure {
+export function templateData(query: MakeQuery, asked: Asked, zone: string, match: RegExpExecArray): Structure {
   // A group that took no part is empty in Go and undefined here.
   const matches = [...match].map((text) => text ?? '');
   const groups = new Map<string, string>(matches.map((text, at) => [String(at), text]));
@@ -67,7 +57,7 @@ function questionData(question: Uint8Array, asked: Asked): Structure {
 }
 
 /** Of the flags only those that a query may carry are as it has them. */
-function messageData({ id, flags }: TemplateQuery, question: Value): Structure {
+function messageData({ id, flags }: MakeQuery, question: Value): Structure {
   return {
     name: 'dns.Msg',
     fields: {

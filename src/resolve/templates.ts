@@ -11,7 +11,8 @@ import { encodeResponse, parseRecord } from '../dns/records.js';
 import { flagCd, flagRd, rcodeServFail, typeAny } from '../dns/wire.js';
 import { templateSeriesMax } from '../limits.js';
 import { compileGoTemplate } from './go-template.js';
-import { type Asked, askedBy, type TemplateQuery, templateData } from './template-data.js';
+import type { MakeQuery } from './route.js';
+import { type Asked, askedBy, templateData } from './template-data.js';
 import type { Structure } from './template-values.js';
 
 export type TemplateResult =
@@ -113,7 +114,7 @@ export function templateMightMatch(table: Uint16Array, questionClass: number, ty
 }
 
 /** The answer of the block's templates. Borrows the question until it returns. */
-export function answerFromTemplates(templates: Templates, query: TemplateQuery): TemplateResult {
+export function answerFromTemplates(templates: Templates, query: MakeQuery): TemplateResult {
   const asked = askedBy(query.question);
   const match = findTemplate(templates, asked);
   if (match === 'next') return { kind: 'next' };

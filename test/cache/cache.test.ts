@@ -117,6 +117,22 @@ describe('Cache', () => {
     assert.deepEqual([next.success.size, next.denial.size, store.success.size, store.denial.size], [1, 1, 0, 0]);
   });
 
+  it('forgets of a store what it is told to, and frees its memory', () => {
+    const { cache, store } = makeCache();
+    const empty = cache.usedBytes;
+    cache.keep(store, answerFor('a.test'), 0);
+    cache.keep(store, answerFor('b.test', { kind: kindDenial }), 0);
+    cache.keep(store, answerFor('c.test'), 0);
+    const [a, b] = [find(cache, 'a.test'), find(cache, 'b.test')];
+    cache.forget(store, (ref) => ref === a || ref === b);
+    assert.deepEqual(
+      ['a.test', 'b.test', 'c.test'].map((name) => find(cache, name) !== 0),
+      [false, false, true],
+    );
+    cache.forget(store, () => true);
+    assert.equal(cache.usedBytes, empty);
+  });
+
   it('keeps the youngest when the new store is smaller', () => {
     const { cache, store } = makeCache();
     for (const name of ['a.test', 'b.test', 'c.test']) cache.keep(store, answerFor(name), 0);

@@ -45,7 +45,7 @@ test('directives that CoreDNS takes twice and uses once are warned of', () => {
   ]);
 });
 test('a block that can answer nothing is warned of, one with a policy is not', () => {
-  assert.match(warningsOf('. {\nerrors\n}\n')[0], /^1: the server block has neither forward nor template/u);
+  assert.match(warningsOf('. {\nerrors\n}\n')[0], /^1: the server block has neither forward, template nor hosts/u);
   assert.deepEqual(warningsOf('. {\naaaa nodata\n}\n'), []);
 });
 test('prometheus counts for the block that has it', () => {

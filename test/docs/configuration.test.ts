@@ -94,6 +94,7 @@ const blockHeads: Readonly<Record<string, string>> = {
   errors: 'errors',
   forward: 'forward . 10.0.0.1',
   health: 'health',
+  hosts: 'hosts',
   log: 'log',
   prometheus: 'prometheus',
   ready: 'ready',

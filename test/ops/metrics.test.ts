@@ -61,6 +61,7 @@ function everything(): Partial<MetricsSource> {
     upstreams: () => [upstream],
     plugins: () => [{ server, zone: '.', name: 'cache' }],
     templates: () => [{ server, matches: [series], templateFailures: [series], recordFailures: [series, series] }],
+    hosts: () => [{ entries: 2, readAtMs: 1_700_000_001_500 }],
     gauges: () => ({
       cacheUsedBytes: 1,
       cacheBytesMax: 2,

@@ -14,6 +14,7 @@ export function newSource(parts: Partial<MetricsSource> = {}): MetricsSource {
     upstreams: () => [],
     plugins: () => [],
     templates: () => [],
+    hosts: () => [],
     gauges: () => ({}),
     setupErrors: () => ({ configmap: 0, iptables: 0, iptables_lock: 0, interface_add: 0, interface_check: 0 }),
     logLinesLost: () => 0,

@@ -4,7 +4,7 @@ import type packets from 'dns-packet';
 import fc from 'fast-check';
 import { nameToWire } from '../../src/dns/names.js';
 import { pendingMax, sweepPeriodMs, waitersMax, waitersPerQuestionMax } from '../../src/limits.js';
-import { zonePlaces } from '../../src/ops/counters.js';
+import { byTemplate, zonePlaces } from '../../src/ops/counters.js';
 import type { Made } from '../../src/resolve/route.js';
 import { query } from './lane-fixture.js';
 import { type AskedBy, addresses, message, soa, waiting } from './waiting-fixture.js';
@@ -288,7 +288,13 @@ describe('Forwarder.refresh', () => {
     let made = 0;
     const make = (): Made => {
       const answers = [{ name: 'a.test', type: 'A' as const, ttl: 30, data: `198.51.100.${++made}` }];
-      return { kind: 'message', message: message(question('a.test'), { answers }), extendedError: null, follow: null };
+      return {
+        kind: 'message',
+        message: message(question('a.test'), { answers }),
+        by: byTemplate,
+        extendedError: null,
+        follow: null,
+      };
     };
     const fixture = waiting(hot, { make });
     assert.deepEqual(fixture.asks(query('a.test', 'A')).data, ['198.51.100.1']);
@@ -304,6 +310,7 @@ describe('templates', () => {
   const makesAlias = (): Made => ({
     kind: 'message',
     message: message(question('a.test'), { answers: [alias('a.test')] }),
+    by: byTemplate,
     extendedError: null,
     follow: question('b.test'),
   });

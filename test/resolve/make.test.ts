@@ -5,7 +5,7 @@ import { parseConfig } from '../../src/config/load.js';
 import { wireToName } from '../../src/dns/names.js';
 import { Normaliser } from '../../src/dns/normalise.js';
 import { overUdp } from '../../src/ops/counters.js';
-import { makeFrom } from '../../src/resolve/make.js';
+import { makeFrom, templateMaker } from '../../src/resolve/make.js';
 import type { Made } from '../../src/resolve/route.js';
 import { checkTemplates, compileTemplates } from '../../src/resolve/templates.js';
 import { fixture, loadOptions, query } from './lane-fixture.js';
@@ -23,7 +23,7 @@ function make(directives: string, packet: Buffer, zone = 'test'): Made {
   const config = parseConfig(corefile, 'Corefile', { ...loadOptions, checkTemplates });
   const { lane, ask } = fixture(corefile);
   assert.equal(ask(packet), 'handed over');
-  return makeFrom(compileTemplates(config.blocks[0].templates))!(packet, lane, asker);
+  return makeFrom({ template: templateMaker(compileTemplates(config.blocks[0].templates)) })!(packet, lane, asker);
 }
 
 function decoded(made: Made): packets.DecodedPacket & { readonly rcode?: string } {
@@ -34,8 +34,26 @@ function decoded(made: Made): packets.DecodedPacket & { readonly rcode?: string 
 }
 
 describe('makeFrom', () => {
+  it('asks who makes answers in CoreDNS’s order, and stops at the first that is responsible', () => {
+    const { lane, ask } = fixture('test {\n forward . 192.0.2.1\n}');
+    const packet = query('a.test', 'A');
+    ask(packet);
+    const asked: string[] = [];
+    const says = (name: string, made: Made) => () => {
+      asked.push(name);
+      return made;
+    };
+    const next = { kind: 'next' } as const;
+    const no = { kind: 'servfail', text: 'no' } as const;
+    const makers = (template: Made) => makeFrom({ hosts: says('hosts', no), template: says('template', template) })!;
+    assert.deepEqual(makers(next)(packet, lane, asker), no);
+    assert.deepEqual(makers(no)(packet, lane, asker), no);
+    assert.deepEqual(asked, ['template', 'hosts', 'template']);
+    assert.deepEqual(makeFrom({ hosts: () => next })!(packet, lane, asker), next);
+  });
+
   it('makes nothing where there are no templates', () => {
-    assert.equal(makeFrom(compileTemplates([])), null);
+    assert.equal(makeFrom({ template: templateMaker(compileTemplates([])) }), null);
   });
 
   it('answers the question that the lane has read, for the client that asked it', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { rcodesCounted, zonePlaces } from '../../src/ops/counters.js';
+import { byTemplate, rcodesCounted, zonePlaces } from '../../src/ops/counters.js';
 import { type MadeFacts, Settler } from '../../src/resolve/settle.js';
 import type { Failure, Outcome } from '../../src/upstream/ask.js';
 import { query } from './lane-fixture.js';
@@ -72,8 +72,12 @@ describe('settle', () => {
     settle(fixture, { rcode: 5, answers: [] });
     settle(fixture, { answers: addresses('a.test', 0) });
     settle(fixture, { rcode: 3, answers: [] });
-    settle(fixture, {}, { made: { extendedError: null, isWhole: false } });
-    settle(fixture, {}, { made: { extendedError: { code: 15, text: new Uint8Array() }, isWhole: true } });
+    settle(fixture, {}, { made: { extendedError: null, isWhole: false, by: byTemplate } });
+    settle(
+      fixture,
+      {},
+      { made: { extendedError: { code: 15, text: new Uint8Array() }, isWhole: true, by: byTemplate } },
+    );
     fixture.takeStoreAway();
     const [late] = settle(fixture, {});
     assert.deepEqual(late.data, ['192.0.2.0'], 'a reload took the cache away, not the answer');

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nameToWire } from '../../src/dns/names.js';
-import { askedBy, type TemplateQuery, templateData } from '../../src/resolve/template-data.js';
+import type { MakeQuery } from '../../src/resolve/route.js';
+import { askedBy, templateData } from '../../src/resolve/template-data.js';
 import { type Dictionary, isMethod, printed, type Structure } from '../../src/resolve/template-values.js';
 
-const query: TemplateQuery = {
+const query: MakeQuery = {
   id: 65535,
   flags: 0x0120,
   question: Buffer.concat([nameToWire('WWW.Example.'), Buffer.from([0, 28, 0, 1])]),

@@ -4,7 +4,7 @@ import * as dnsPacket from 'dns-packet';
 import type { TemplateConfig } from '../../src/config/config.js';
 import { nameToWire } from '../../src/dns/names.js';
 import { templateSeriesMax } from '../../src/limits.js';
-import type { TemplateQuery } from '../../src/resolve/template-data.js';
+import type { MakeQuery } from '../../src/resolve/route.js';
 import {
   answerFromTemplates,
   checkTemplates,
@@ -35,7 +35,7 @@ function template(part: Partial<TemplateConfig>): TemplateConfig {
   };
 }
 
-function query(name: string, type: number, more: { class?: number; flags?: number } = {}): TemplateQuery {
+function query(name: string, type: number, more: { class?: number; flags?: number } = {}): MakeQuery {
   const numbers = Buffer.alloc(4);
   numbers.writeUInt16BE(type, 0);
   numbers.writeUInt16BE(more.class ?? classes.IN, 2);
@@ -63,7 +63,7 @@ function lines(records: readonly dnsPacket.Answer[] | undefined): string[] {
   });
 }
 
-function only(configs: TemplateConfig | readonly TemplateConfig[], asked: TemplateQuery): TemplateResult {
+function only(configs: TemplateConfig | readonly TemplateConfig[], asked: MakeQuery): TemplateResult {
   return answerFromTemplates(compileTemplates([configs].flat()), asked);
 }
 
@@ -232,7 +232,7 @@ test('without a match the search ends, unless the template falls through for the
 });
 
 test('everything that a query says is there for the template', () => {
-  const say = (source: string, asked: TemplateQuery) => {
+  const say = (source: string, asked: MakeQuery) => {
     const result = only(template({ class: classes.ANY, type: types.ANY, answer: [`x. 1 IN TXT "${source}"`] }), asked);
     const answers = messageOf(result).answers as unknown as { data: Buffer[] }[];
     return Buffer.concat(answers[0].data).toString('latin1');

@@ -39,7 +39,7 @@ export function brokenCorefile(random: Random): string {
   return oneOf(random, [
     good.replace('forward', 'foward'),
     good.replace(/\}\n$/, ''),
-    good.replace('{', '{\n  hosts\n'),
+    good.replace('{', '{\n  dns64\n'),
     '',
     `${good}${good}`,
   ]);

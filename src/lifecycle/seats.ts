@@ -17,6 +17,8 @@ export interface Seats {
   offer(): Offered;
   /** Holds copies of another one's sockets, so that what is in them outlives it; drops those held so far. */
   hold(offered: Offered): void;
+  /** Whether copies are held. */
+  readonly isHolding: boolean;
   /** Answers what is in the copies, and closes them. */
   inherit(): void;
 }

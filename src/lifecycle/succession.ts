@@ -91,6 +91,7 @@ export class Succession {
 
   /** All sockets are open: takes over what the predecessor has cached, then the packets. */
   async takeOver(): Promise<void> {
+    if (this.#up !== null && !this.#world.seats.areShared) this.#isForeign('on other addresses');
     if (this.#up !== null) await fetchCache(this.#up, this.#hearing, this.#world);
     this.#serve('packets come to this instance from now on');
     this.#keeper = this.#world.clock.every(keeperPeriodMs, () => this.#keep());
@@ -111,10 +112,10 @@ export class Succession {
 
   /** Whether anybody wants to hear what is new in the cache. */
   get hasAudience(): boolean {
-    return this.role === 'serving' && this.#down.size > 0;
+    return this.#down.size > 0;
   }
 
-  /** Calls back when another one has taken over from us; only the last who asks is told. */
+  /** Calls back when another one has taken over from us. */
   whenSucceeded(run: () => void): void {
     this.#whenSucceeded = run;
   }
@@ -147,8 +148,7 @@ export class Succession {
       case 'hello':
         return this.#introduced(message, link);
       case 'welcome':
-        if (link === this.#up) this.#welcomed(message, link);
-        return;
+        return link === this.#up ? this.#welcomed(message, link) : undefined;
       case 'give':
         return link.sendEntries(this.#world.warmth.everything(), () => link.say({ type: 'given' }));
       case 'serving':
@@ -177,17 +177,21 @@ export class Succession {
   }
 
   #welcomed(introduction: Introduction & { readonly layout: Layout }, link: Link): void {
-    const { log, self, seats, path } = this.#world;
+    const { self, seats } = this.#world;
     if (introduction.network !== self.network) {
-      this.#place.isForeign = true;
-      log.error(`${path} belongs to an instance of another network namespace; give this one another -handover`);
-      return link.close();
+      return this.#isForeign('of another network namespace');
     }
     link.peer = introduction;
     if (this.role === 'starting') seats.learn(introduction.layout);
     // Somebody else has the path: it is newer.
     if (this.role === 'serving') this.#succeededBy(link);
     this.#hearing.heard('welcome');
+  }
+
+  #isForeign(how: string): void {
+    this.#world.log.error(`${this.#world.path} belongs to an instance ${how}; give this one another -handover`);
+    this.#place.isForeign = true;
+    this.#up?.close();
   }
 
   #entries(chunk: Uint8Array, link: Link): void {
@@ -257,7 +261,7 @@ export class Succession {
   #keep(): void {
     if (this.role === 'serving') return this.#keepServing();
     this.#silentPeriods++;
-    if (++this.#periods % fetchPeriods === 0) fetchSockets(this.#world);
+    if (++this.#periods % fetchPeriods === 0 || !this.#world.seats.isHolding) fetchSockets(this.#world);
     if (this.#up === null) this.#findAnother();
     else if (this.#silentPeriods > silentPeriodsMax) {
       this.#world.log.warn(

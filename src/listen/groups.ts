@@ -133,6 +133,10 @@ export class Groups {
     for (const { fd } of before) this.#world.calls.close(fd);
   }
 
+  get isHolding(): boolean {
+    return this.#held.length > 0;
+  }
+
   /** Who is given the copies that are held, when their owner is gone: to be read and closed. */
   inherits(heir: (at: Endpoint, fds: readonly number[]) => void): void {
     this.#heir = heir;

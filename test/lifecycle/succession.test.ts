@@ -10,6 +10,13 @@ import { type MemoryLocalSockets, memoryLocalSockets } from '../simulation/local
 const path = '/run/zerohop/handover.sock';
 const self = { version: '1', pid: 1, network: 'net:[1]', entriesFormat: 1 };
 
+interface InstanceWish {
+  readonly cached?: string[];
+  readonly pid?: number;
+  readonly network?: string;
+  readonly areShared?: boolean;
+}
+
 /** One instance: what it did to its sockets, and what it has cached, which is texts here. */
 class Instance {
   readonly did: string[] = [];
@@ -24,7 +31,7 @@ class Instance {
   constructor(
     readonly clock: ManualClock,
     sockets: MemoryLocalSockets,
-    { cached = [], pid = 1, network = self.network }: { cached?: string[]; pid?: number; network?: string } = {},
+    { cached = [], pid = 1, network = self.network, areShared = true }: InstanceWish = {},
   ) {
     this.cached = cached;
     const say = (line: string): void => void this.lines.push(line);
@@ -38,11 +45,12 @@ class Instance {
           this.learned = layout;
         },
         layout: () => ({ 'udp 192.0.2.1 53': [pid] }),
-        areShared: false,
+        areShared,
         steer: (how) => void this.did.push(how),
         look: () => {},
         offer: () => ({ groups: [], descriptors: [] }),
         hold: () => {},
+        isHolding: true,
         inherit: () => void this.inherited.push(this.clock.nowMs()),
       },
       warmth: {
@@ -199,6 +207,17 @@ describe('a start', () => {
     assert.equal(other.role, 'serving');
     assert.equal(sockets.streams, 0);
   });
+});
+
+test('an instance on other addresses is no predecessor: both serve', async () => {
+  const { clock, instance } = newWorld();
+  const [one, other] = [instance({ cached: ['a'] }), instance({ areShared: false })];
+  await one.starts();
+  await other.starts();
+  await clock.pass(keeperPeriodMs * 3);
+  assert.deepEqual([one.role, other.role, other.cached], ['serving', 'serving', []]);
+  assert.deepEqual([one.owns, other.owns], [['ours'], ['ours']]);
+  assert.match(other.lines.join(), /on other addresses; give this one another -handover/);
 });
 
 describe('leaving', () => {

@@ -26,8 +26,8 @@ describe('instances that follow each other', { skip: portable || needs('dnsperf'
   /** Runs `change` while questions are asked; the reports of hits and of misses. */
   async function meanwhile(seconds: number, change: () => Promise<void>): Promise<LoadReport[]> {
     const loads = [
-      spot.load({ perSecond: 4_000, seconds, names: 'hits' }),
-      spot.load({ perSecond: 200, seconds, names: 'misses' }),
+      spot.load({ perSecond: 2_000, seconds, names: 'hits' }),
+      spot.load({ perSecond: 100, seconds, names: 'misses' }),
     ];
     await pause(400);
     await change();
@@ -42,7 +42,7 @@ describe('instances that follow each other', { skip: portable || needs('dnsperf'
   }
 
   test('two upgrades: nothing is lost, the old one ends with 0, and the new one has its cache', async () => {
-    await spot.load({ perSecond: 4_000, seconds: 0.5, names: 'hits' });
+    await spot.load({ perSecond: 2_000, seconds: 1, names: 'hits' });
     const asked = spot.upstream.asked;
     const reports = await meanwhile(3, async () => {
       for (let times = 0; times < 2; times++) {

@@ -30,6 +30,7 @@ export class Border {
   *owed(): Generator<ClientQuery> {
     for (const conversation of this.#owing) {
       conversation.take();
+      conversation.excuse();
       yield* conversation.owed;
     }
   }
@@ -96,6 +97,7 @@ export class Border {
       if (isOver) return;
       isOver = true;
       this.#owing.delete(conversation);
+      conversation.excuse();
       if (isOurDoing) this.#watcher.brokeOff(conversation.owed);
     };
     const events = accepted({

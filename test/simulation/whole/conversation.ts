@@ -14,8 +14,10 @@ export interface ClientQuery {
   readonly arrivedAtMs: number;
   /** From when on the program could work on it. Null: not yet. */
   takenAtMs: number | null;
-  /** It came when its listener was about to close, and may get no answer. */
-  readonly isExcused: boolean;
+  /** It came when its listener or connection was about to close, and may get no answer. */
+  isExcused: boolean;
+  /** The client's first is 1. */
+  readonly ordinal: number;
 }
 
 /** Who watches the border. What is wrong it notes; throwing here would be taken for the program's own failure. */
@@ -23,8 +25,10 @@ export interface Watcher {
   nowMs(): number;
   /** Whether queries that come here now may go without an answer. */
   isLeaving(at: Endpoint): boolean;
-  /** This packet has arrived and is to be dropped, and counted as such. */
-  dropped(at: Endpoint): void;
+  /** After so many queries a TCP client may be told to come again. */
+  tcpQueriesMax(at: Endpoint): number;
+  /** A packet has arrived that is to be dropped, and counted as such unless it is excused. */
+  dropped(isExcused: boolean): void;
   answered(query: ClientQuery, answer: Buffer): void;
   requested(upstream: Endpoint, message: Buffer): void;
   heard(upstream: Endpoint, message: Buffer): void;
@@ -40,6 +44,7 @@ export class Conversation {
   readonly #watcher: Watcher;
   readonly #of: Pick<ClientQuery, 'transport' | 'at'>;
   readonly #unsentBytes: () => number;
+  #asked = 0;
   /** It does not read its answers: nothing more of it is taken until all are sent. */
   #isHeldUp = false;
 
@@ -57,11 +62,29 @@ export class Conversation {
 
   asked(packet: Uint8Array): void {
     const bytes = Buffer.from(packet);
-    if (expectationOf(bytes) === 'drop') return this.#watcher.dropped(this.#of.at);
-    const isExcused = this.#watcher.isLeaving(this.#of.at);
-    this.owed.push({ ...this.#of, bytes, arrivedAtMs: this.#watcher.nowMs(), takenAtMs: null, isExcused });
+    const { at } = this.#of;
+    this.#asked++;
+    const isExcused = this.#isBeyond(this.#asked) || this.#watcher.isLeaving(at);
+    if (expectationOf(bytes) === 'drop') return this.#watcher.dropped(isExcused);
+    this.owed.push({
+      ...this.#of,
+      bytes,
+      arrivedAtMs: this.#watcher.nowMs(),
+      takenAtMs: null,
+      isExcused,
+      ordinal: this.#asked,
+    });
     this.#owing.add(this);
     this.take();
+  }
+
+  /** A reload may have lowered how many queries a connection may bring; what is beyond that is excused. */
+  excuse(): void {
+    for (const query of this.owed) query.isExcused ||= this.#isBeyond(query.ordinal);
+  }
+
+  #isBeyond(ordinal: number): boolean {
+    return this.#of.transport === 'tcp' && ordinal > this.#watcher.tcpQueriesMax(this.#of.at);
   }
 
   /** Notes which queries the program has had the means to take. */

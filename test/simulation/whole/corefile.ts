@@ -18,6 +18,9 @@ export const listenPlaces: readonly Endpoint[] = [
   { address: '169.254.20.11', port: 53 },
 ];
 
+/** A resolv.conf that some Corefiles name; what is in it changes. */
+export const resolvConf = '/etc/resolv.conf';
+
 export const metricsPlace = '169.254.20.10:9253';
 
 /** One of the values, each as likely as the others. */
@@ -31,6 +34,12 @@ export function randomCorefile(random: Random): string {
   if (zones.length === 0 || chance(random, 0.9)) zones.unshift('.');
   const second = chance(random, 0.3) ? ` ${listenPlaces[1].address}` : '';
   return zones.map((zone, index) => block(random, zone, index, second)).join('');
+}
+
+/** What may be found in a resolv.conf; at times it names nobody. */
+export function randomResolvConf(random: Random): string {
+  const servers = upstreamPlaces.filter(({ port }) => port === 53 && chance(random, 0.7));
+  return `search cluster.test\n${servers.map(({ address }) => `nameserver ${address}\n`).join('')}`;
 }
 
 /** A Corefile that must be refused. */
@@ -54,13 +63,23 @@ function block(random: Random, zone: string, index: number, second: string): str
     ...(chance(random, 0.2) ? ['log'] : []),
     ...(chance(random, 0.6) ? [`aaaa ${oneOf(random, ['nxdomain', 'nodata', 'smart', 'smart', 'forward'])}`] : []),
     ...(chance(random, 0.3) ? [`bufsize ${oneOf(random, [512, 800, 1232, 4096])}`] : []),
-    ...(chance(random, 0.2) ? [`timeouts {\n read ${1 + random.below(4)}s\n idle ${1 + random.below(20)}s\n }`] : []),
+    ...(chance(random, 0.2) ? [timeouts(random)] : []),
     ...(chance(random, 0.9) ? [cache(random)] : []),
     ...(chance(random, 0.1) ? [`forward nowhere.${zone === '.' ? '' : zone} ${upstreamPlaces[1].address}`] : []),
     forward(random),
     ...(chance(random, 0.1) ? [`forward . ${upstreamPlaces[1].address}`] : []),
   ];
   return `${zone} {\n${lines.map((line) => `  ${line}\n`).join('')}}\n`;
+}
+
+function timeouts(random: Random): string {
+  const options = [
+    `read ${1 + random.below(4)}s`,
+    `idle ${1 + random.below(20)}s`,
+    ...(chance(random, 0.3) ? [`write ${1 + random.below(3)}s`] : []),
+    ...(chance(random, 0.3) ? [`maxtcpqueries ${oneOf(random, [1, 3, 40])}`] : []),
+  ];
+  return `timeouts {\n${options.map((option) => `    ${option}\n`).join('')}  }`;
 }
 
 function cache(random: Random): string {
@@ -102,6 +121,7 @@ function stale(random: Random): string {
 function forward(random: Random): string {
   const targets = upstreamPlaces.filter(() => chance(random, 0.6)).map(({ address, port }) => `${address}:${port}`);
   if (targets.length === 0) targets.push(upstreamPlaces[0].address);
+  if (chance(random, 0.15)) targets.splice(0, targets.length, resolvConf);
   const maxAge = chance(random, 0.2) ? [`max_age ${oneOf(random, ['0', '20s'])}`] : [];
   const options = [
     ...oneOf(random, [[], ['force_tcp'], ['force_tcp'], ['prefer_udp']]),

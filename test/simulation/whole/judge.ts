@@ -208,7 +208,9 @@ export class Judge {
           block.zones.some((each) => each.zone === zone) &&
           block.forwards.some(({ to }) =>
             to.some(
-              (target) => target.kind === 'endpoint' && target.endpoint.address === upstreamPlaces[upstream].address,
+              (target) =>
+                target.kind === 'file' ||
+                (target.kind === 'endpoint' && target.endpoint.address === upstreamPlaces[upstream].address),
             ),
           ),
       ),

@@ -37,7 +37,8 @@ export class Known {
     statement: Statement,
   ): void {
     // Which of two configurations has kept it, if any, is not to be seen.
-    if (statement.configs.length > 1 || !isLarge(block.cache)) return;
+    const [config, ...others] = statement.configs;
+    if (others.length > 0 || !config.blocks.includes(block) || !isLarge(block.cache)) return;
     if (Math.min(...lifetimesMs(statement, block)) <= nowMs - statement.arrivedAtMs!) return;
     const staleMs = block.cache?.stale?.maxAgeMs ?? 0;
     const { name } = asked.questions[0];

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import type { Random } from '../../../src/outside/random.js';
 import { chance } from '../random.js';
-import { brokenCorefile, listenPlaces, oneOf, randomCorefile, upstreamPlaces } from './corefile.js';
+import { brokenCorefile, listenPlaces, oneOf, randomCorefile, randomResolvConf, upstreamPlaces } from './corefile.js';
 import { asksOverUdp, randomQuery, TcpPod } from './pods.js';
 import { goodMood } from './upstreams.js';
 import { World } from './world.js';
@@ -108,6 +108,8 @@ async function incident(world: World): Promise<void> {
     }
     case 18:
       return world.reload(world.corefile, 'unchanged');
+    case 20:
+      return world.namesServers(randomResolvConf(random));
     case 19:
       return world.reload(brokenCorefile(random), 'refused');
   }
@@ -123,6 +125,7 @@ async function calm(world: World, pods: TcpPod[]): Promise<void> {
     upstream.mood = goodMood;
     await upstream.start();
   }
+  world.namesServers('nameserver 10.96.0.10\n');
   world.judge.calmSinceMs = world.clock.nowMs();
   for (let step = 0; step < 40; step++) {
     traffic(world, pods);

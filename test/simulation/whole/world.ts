@@ -19,11 +19,12 @@ import { loadOptions } from '../../resolve/lane-fixture.js';
 import { ManualClock } from '../clock.js';
 import { MemoryNetwork } from '../network.js';
 import { Border } from './border.js';
-import type { ClientQuery, Watcher } from './conversation.js';
-import { metricsPlace, upstreamPlaces } from './corefile.js';
+import type { Watcher } from './conversation.js';
+import { metricsPlace, randomResolvConf, resolvConf, upstreamPlaces } from './corefile.js';
 import { blockOf, History } from './history.js';
 import { Judge, latestMs } from './judge.js';
-import { Book, type Statement } from './said.js';
+import { Book } from './said.js';
+import { describe, nameOf, questionIn } from './telling.js';
 import { SimulatedUpstream } from './upstreams.js';
 
 /** An answer that came in by an older configuration may be kept by a newer one. */
@@ -48,6 +49,7 @@ export class World {
   readonly #wrongs: string[] = [];
   readonly #log: string[] = [];
   #corefile = '';
+  #resolvConf = '';
   /** Packets that should have been dropped; those that came to a closing listener may not have been looked at. */
   readonly #drops = { least: 0, most: 0 };
   #isStopping = false;
@@ -68,6 +70,7 @@ export class World {
 
   async start(corefile: string): Promise<void> {
     this.#corefile = corefile;
+    this.namesServers(randomResolvConf(this.random));
     this.#note(`start:\n${corefile}`);
     for (const upstream of this.upstreams) await upstream.start();
     const say = (level: string) => (message: string) => void this.#log.push(`${level} ${message}`);
@@ -84,8 +87,8 @@ export class World {
         return { local: at, close: async () => void this.#http.delete(key) };
       },
       ownSockets: () => new Set<number>(),
-      readFile: () => undefined,
-      look: { stat: () => undefined, digest: () => undefined },
+      readFile: (path: string) => this.#fileAt(path),
+      look: { stat: (path: string) => this.#fileAt(path), digest: (path: string) => this.#fileAt(path) },
     };
     const node = { metricsAddress: null, setupErrors: newSetupErrors(), host: null, lookEveryMs: null };
     const settings = { load: () => this.#load(), version: '0.0.0', ...node };
@@ -104,6 +107,16 @@ export class World {
     if (expected !== 'reloaded') return;
     this.history.settled(this.clock.nowMs());
     this.judge.settled(this.history.current);
+  }
+
+  /** From now on the resolv.conf has this text. */
+  namesServers(text: string): void {
+    this.#resolvConf = text;
+    this.#note(`the resolv.conf is ${JSON.stringify(text)}`);
+  }
+
+  #fileAt(path: string): string | undefined {
+    return path === resolvConf ? this.#resolvConf : undefined;
   }
 
   get corefile(): string {
@@ -218,9 +231,10 @@ export class World {
     return {
       nowMs: () => this.clock.nowMs(),
       isLeaving,
-      dropped: (at) => {
+      tcpQueriesMax: ({ address }) => this.#tcpQueriesMax(address),
+      dropped: (isExcused) => {
         this.#drops.most++;
-        if (!isLeaving(at)) this.#drops.least++;
+        if (!isExcused) this.#drops.least++;
       },
       answered: (query, answer) => {
         this.answers++;
@@ -251,6 +265,13 @@ export class World {
     };
   }
 
+  /** The fewest queries after which a connection to this address was ever to be closed. */
+  #tcpQueriesMax(address: string): number {
+    const blocks = this.history.configs.flatMap((config) => config.blocks);
+    const limits = blocks.filter(({ addresses }) => addresses.includes(address)).map((block) => block.timeouts);
+    return Math.min(...limits.map(({ tcpQueriesMax }) => (tcpQueriesMax > 0 ? tcpQueriesMax : Infinity)));
+  }
+
   /** What policy answers is asked of nobody. */
   #requested({ address, port }: Endpoint, message: Buffer): void {
     if (!upstreamPlaces.some((place) => place.address === address && place.port === port)) return;
@@ -267,24 +288,5 @@ export class World {
       }),
     );
     if (!mayAsk) this.#wrongs.push(`AAAA of ${name} was asked, against the policy`);
-  }
-}
-
-function describe({ bytes, transport, at }: ClientQuery, answer: Buffer): string {
-  return `${questionIn(bytes)} over ${transport} at ${at.address}: ${bytes.toString('hex')} -> ${answer.toString('hex')}`;
-}
-
-function nameOf(statement: Statement | undefined): string {
-  if (statement === undefined) return 'something';
-  return `statement ${statement.number} (${statement.manner}) about ${statement.key}`;
-}
-
-function questionIn(bytes: Buffer): string {
-  try {
-    return readMessage(bytes)
-      .questions.map(({ name, type }) => `${name} ${type}`)
-      .join(', ');
-  } catch {
-    return 'a broken packet';
   }
 }

@@ -62,10 +62,11 @@ export class Conversation {
 
   asked(packet: Uint8Array): void {
     const bytes = Buffer.from(packet);
-    const { at } = this.#of;
+    const { transport, at } = this.#of;
     this.#asked++;
     const isExcused = this.#isBeyond(this.#asked) || this.#watcher.isLeaving(at);
-    if (expectationOf(bytes) === 'drop') return this.#watcher.dropped(isExcused);
+    // Over TCP it may wait in line for as long as its connection lives, and then not be looked at.
+    if (expectationOf(bytes) === 'drop') return this.#watcher.dropped(isExcused || transport === 'tcp');
     this.owed.push({
       ...this.#of,
       bytes,

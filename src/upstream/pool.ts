@@ -125,7 +125,10 @@ export class Pool implements ConnectionOwner {
       inflight += connection.inflight;
       if (connection.isHeldUp(nowMs)) this.#fewUntilMs = nowMs + heldUpMs;
     }
-    if (nowMs < this.#fewUntilMs || this.#place.pace.p95Ms > fastMsMax) return connectionInflightTarget;
+    const { p95Ms, averageMs } = this.#place.pace;
+    // Four slow answers one after the other take four times as long as each on a connection of its own.
+    if (p95Ms > fastMsMax && averageMs > fastMsMax / 2) return 1;
+    if (nowMs < this.#fewUntilMs || p95Ms > fastMsMax) return connectionInflightTarget;
     return Math.min(connectionInflightMax, Math.max(connectionInflightTarget, Math.ceil(inflight / busyConnections)));
   }
 

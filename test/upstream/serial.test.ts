@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openUpstream } from '../simulation/upstream.js';
-import { request, server, TestWorld } from './scripted.js';
+import { Asking, answerTo, type Query, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
 
 const perMs = 2;
 const seconds = 6;
@@ -48,4 +48,51 @@ test('one name in a hundred takes a second: of the others 99 in 100 take less th
   assert(p99Ms < 20, `p99 ${p99Ms} ms, longest ${took.at(-1)} ms, ${again} asked again`);
   assert(again <= asked * 0.1, `${again}`);
   forwards.stop();
+});
+
+/** Asks so many names a second for four seconds of an upstream that takes 50 ms for each, one after another on a connection. */
+async function askSlow(perSecond: number, connectionsServedMax: number) {
+  const world = new TestWorld();
+  const { clock } = world;
+  const upstream = await ScriptedUpstream.start(world);
+  const freeAtMs = new Map<Query['stream'], number>();
+  upstream.onQuery = (query) => {
+    // As dnsmasq does it: the kernel takes more connections than there are children to serve them.
+    if (!freeAtMs.has(query.stream) && freeAtMs.size >= connectionsServedMax) return;
+    const atMs = Math.max(freeAtMs.get(query.stream) ?? 0, clock.nowMs()) + 50;
+    freeAtMs.set(query.stream, atMs);
+    clock.after(atMs - clock.nowMs(), () => query.reply(answerTo(query)));
+  };
+  const forwards = world.start({});
+  const asking = new Asking(world, forwards);
+  const asked: { readonly startMs: number; readonly of: ReturnType<Asking['ask']> }[] = [];
+  for (let ms = 0; ms < 4_000; ms++) {
+    while (asked.length < ((ms + 1) * perSecond) / 1000) {
+      asked.push({ startMs: clock.nowMs(), of: asking.ask(`n${asked.length}`) });
+    }
+    await clock.pass(1);
+  }
+  await clock.pass(2_000);
+  const took = asked.flatMap(({ startMs, of }) => (of.got?.text === 'rcode 0' ? [of.got.atMs - startMs] : []));
+  took.sort((one, other) => one - other);
+  forwards.stop();
+  return {
+    failed: asked.length - took.length,
+    p50Ms: took[took.length >> 1],
+    connects: world.counters.total('upstreamConnects'),
+  };
+}
+
+test('every name takes 50 ms: so do the answers, and not four times as long', async () => {
+  const { failed, p50Ms, connects } = await askSlow(300, Number.POSITIVE_INFINITY);
+  assert.equal(failed, 0);
+  assert(p50Ms < 60, `${p50Ms} ms`);
+  // Fifteen are busy at any moment.
+  assert(connects <= 30, `${connects}`);
+});
+
+test('an upstream that serves twenty connections and lets others wait: nobody fails while twenty are enough', async () => {
+  const { failed, p50Ms } = await askSlow(300, 20);
+  assert.equal(failed, 0);
+  assert(p50Ms < 60, `${p50Ms} ms`);
 });

@@ -169,15 +169,20 @@ async function killed(cluster: Cluster): Promise<Result[]> {
 async function standby(cluster: Cluster): Promise<Result[]> {
   await cluster.apply(overlay('ipvs', 'node-local-dns-standby'));
   await readyPod(cluster, 'k8s-app=node-local-dns-standby');
-  const rows = await underLoad(cluster, 'the process killed (SIGKILL), with another that stands by', 40, async () => {
+  const dies = await underLoad(cluster, 'the process killed (SIGKILL), with another that stands by', 40, async () => {
     const before = await pids(cluster);
-    const serving = before[before.length - 1];
-    await cluster.node('kill', '-KILL', serving);
+    await cluster.node('kill', '-KILL', before[before.length - 1]);
     await until('a new process', 30, async () => (await pids(cluster)).find((each) => !before.includes(each)));
     return 'the other one serves';
   });
+  const goes = await underLoad(cluster, 'the pod deleted, with another that stands by', 40, async () => {
+    const pod = await readyPod(cluster, 'k8s-app=node-local-dns-standby');
+    await cluster.kubectl('-n', 'kube-system', 'delete', 'pod', pod, '--wait=false');
+    await readyPod(cluster, 'k8s-app=node-local-dns-standby', [pod]);
+    return 'the other one serves';
+  });
   await cluster.kubectl('-n', 'kube-system', 'delete', 'daemonset', 'node-local-dns-standby');
-  return rows;
+  return [...dies, ...goes];
 }
 
 async function hangs(cluster: Cluster): Promise<Result[]> {

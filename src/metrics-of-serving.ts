@@ -1,5 +1,6 @@
 /** What the metrics say of the configuration at work: its zones, stores, upstreams and templates, with their labels. */
 import type {
+  AclNumbers,
   EnabledPlugin,
   HostsNumbers,
   MetricsSource,
@@ -14,7 +15,10 @@ import type { UpstreamStats } from './upstream/stats.js';
 /** What a scrape reads of the configuration that is in force at that moment. */
 export function metricsOf(
   serving: () => Serving,
-): Pick<MetricsSource, 'zones' | 'stores' | 'upstreams' | 'plugins' | 'templates' | 'hosts' | 'corefileSha512'> {
+): Pick<
+  MetricsSource,
+  'zones' | 'stores' | 'upstreams' | 'plugins' | 'templates' | 'hosts' | 'acls' | 'corefileSha512'
+> {
   return {
     zones: () => zonesOf(serving()),
     stores: () => storesOf(serving()),
@@ -22,6 +26,7 @@ export function metricsOf(
     plugins: () => pluginsOf(serving()),
     templates: () => templatesOf(serving()),
     hosts: () => hostsOf(serving()),
+    acls: () => aclsOf(serving()),
     corefileSha512: () => serving().config.sha512,
   };
 }
@@ -92,6 +97,16 @@ function templatesOf(serving: Serving): TemplateNumbers[] {
 function hostsOf({ blocks }: Serving): HostsNumbers[] {
   return blocks.flatMap(({ hosts }) =>
     hosts === null ? [] : [{ entries: hosts.table.entries, readAtMs: hosts.readAtMs }],
+  );
+}
+
+function aclsOf({ blocks, world }: Serving): AclNumbers[] {
+  const texts = world.numberings.counters.texts();
+  return blocks.flatMap(({ acl }) =>
+    [...(acl?.counts.values() ?? [])].map(({ ordinal, ...numbers }) => {
+      const { server } = fromCounterKey(texts[ordinal]);
+      return { ...numbers, server };
+    }),
   );
 }
 

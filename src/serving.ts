@@ -16,6 +16,8 @@ import { newQueryLog } from './ops/query-log.js';
 import type { Endpoint, Network } from './outside/network.js';
 import type { Random } from './outside/random.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
+import { type Acl, newAcl } from './resolve/acl.js';
+import { guardFrom } from './resolve/guard.js';
 import { hostsMaker } from './resolve/hosts.js';
 import { type HostsFile, type HostsFileWorld, openHostsFile } from './resolve/hosts-file.js';
 import { keepPolicy, keepsFor } from './resolve/keeping.js';
@@ -49,6 +51,7 @@ export interface BlockAtWork {
   readonly forwards: Forwards;
   readonly templates: Templates;
   readonly hosts: HostsFile | null;
+  readonly acl: Acl | null;
   readonly store: Store | null;
   readonly cached: Route;
   readonly uncached: Route;
@@ -169,7 +172,9 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
       : openHostsFile(config.hosts, world, (isAbout) => {
           if (store !== null) forgetNames(world.cache, store, isAbout);
         });
+  const acl = newAcl(config.acls);
   const uncached: Route = {
+    guard: guardFrom({ acl: acl?.guard }),
     ask: forwards.ask,
     keep: null,
     make: makeFrom({
@@ -186,6 +191,7 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
     forwards,
     templates,
     hosts,
+    acl,
     store,
     uncached,
     cached: { ...uncached, keep: keepRoute(config) },

@@ -17,6 +17,7 @@ import type {
   ZoneAddress,
 } from './config.js';
 import type { Directive, ServerBlock } from './corefile.js';
+import { readAcl } from './directives/acl.js';
 import { readBind } from './directives/bind.js';
 import { readCache } from './directives/cache.js';
 import { readErrors } from './directives/errors.js';
@@ -92,6 +93,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     forwards: all('forward').map((directive) => readForward(directive, context)),
     templates,
     hosts: read('hosts', readHosts, null),
+    acls: all('acl').map((directive) => readAcl(directive, context)),
     aaaa: policy,
     aaaaAt,
     errors: read('errors', readErrors, null),

@@ -4,6 +4,7 @@
  * and end in a dot. Times are milliseconds unless the name says seconds (TTLs, as on the wire).
  */
 import type { Endpoint, TlsSettings } from '../outside/network.js';
+import type { Network } from './networks.js';
 
 /** Where in which file something was written. */
 export interface Position {
@@ -46,6 +47,8 @@ export interface BlockConfig {
   readonly forwards: readonly ForwardConfig[];
   readonly templates: readonly TemplateConfig[];
   readonly hosts: HostsConfig | null;
+  /** In the order written. */
+  readonly acls: readonly AclConfig[];
   /** `aaaa`, or a template that means the same; null asks the upstream. */
   readonly aaaa: AaaaPolicy | null;
   /** Where the policy above was written; null with null. */
@@ -209,6 +212,21 @@ export interface HostsConfig {
   readonly fallthrough: readonly string[] | null;
   /** Where a name falls through, so do questions about a known name for types that a hosts file cannot hold. */
   readonly fallthroughUnsupported: boolean;
+}
+
+export interface AclConfig {
+  readonly at: Position;
+  readonly zones: readonly string[];
+  /** At least one; the first that fits counts. */
+  readonly rules: readonly AclRule[];
+}
+
+export interface AclRule {
+  readonly action: 'allow' | 'block' | 'filter' | 'drop';
+  /** Null: every type. */
+  readonly types: readonly number[] | null;
+  /** Null: everybody. */
+  readonly networks: readonly Network[] | null;
 }
 
 export interface ErrorsConfig {

@@ -115,6 +115,11 @@ function reverseZones(
   return Array.from({ length: count }, (_, index) => [write(first + index), ...fixed, apex].join('.'));
 }
 
+/** An address (without scope) as its four bytes, or sixteen. */
+export function addressBytes(address: string): Uint8Array {
+  return address.includes(':') ? allSixteenBytes(address) : Uint8Array.from(address.split('.').map(Number));
+}
+
 function allSixteenBytes(address: string): Uint8Array {
   const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/u.exec(address);
   const plain =

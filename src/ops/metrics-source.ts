@@ -16,6 +16,7 @@ export interface MetricsSource {
   plugins(): readonly EnabledPlugin[];
   templates(): readonly TemplateNumbers[];
   hosts(): readonly HostsNumbers[];
+  acls(): readonly AclNumbers[];
   /** What is true of the process just now; names that are missing have no series. */
   gauges(): Partial<Readonly<Record<GaugeName, number>>>;
   setupErrors(): Readonly<Record<SetupError, number>>;
@@ -94,6 +95,14 @@ export interface HostsNumbers {
   readonly entries: number;
   /** Wall-clock milliseconds since 1970; 0 when it was never read. */
   readonly readAtMs: number;
+}
+
+/** What was said of queries to a zone of `acl`, which is empty for those allowed. */
+export interface AclNumbers {
+  readonly server: string;
+  readonly zone: string;
+  readonly action: 'allow' | 'block' | 'filter' | 'drop';
+  readonly count: number;
 }
 
 export const setupErrors = ['configmap', 'iptables', 'iptables_lock', 'interface_add', 'interface_check'] as const;

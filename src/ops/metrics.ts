@@ -9,6 +9,7 @@ import type { Metric, Registry as PromRegistry } from 'prom-client';
 import type { Clock } from '../outside/clock.js';
 import { eventFamilies } from './event-metrics.js';
 import type { Family } from './exposition.js';
+import { aclFamilies } from './metrics-acl.js';
 import { cacheFamilies } from './metrics-cache.js';
 import { dnsFamilies } from './metrics-dns.js';
 import { hostsFamilies } from './metrics-hosts.js';
@@ -32,6 +33,7 @@ const families: readonly Family<Scrape>[] = [
   ...upstreamFamilies,
   ...templateFamilies,
   ...hostsFamilies,
+  ...aclFamilies,
   ...eventFamilies,
   ...processFamilies,
 ];

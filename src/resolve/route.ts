@@ -7,6 +7,7 @@ import type { Asker } from '../listen/asker.js';
 import type { Answerer } from '../ops/counters.js';
 import type { QueryFacts } from '../ops/query-facts.js';
 import type { Ask } from '../upstream/ask.js';
+import type { Verdict } from './guard.js';
 import type { KeepPolicy } from './keeping.js';
 import type { Lane } from './lane.js';
 
@@ -22,6 +23,8 @@ export interface MakeQuery {
 }
 
 export interface Route {
+  /** Judges the packet that the lane has read before anything else does; null: everybody may ask anything. */
+  readonly guard: ((packet: Uint8Array, lane: Lane, asker: Asker) => Verdict) | null;
   readonly ask: Ask;
   /** Null: the block has no cache. */
   readonly keep: KeepRoute | null;

@@ -29,7 +29,9 @@ export function serveFrom(world: ServeWorld, table: () => ZoneTable): Serve {
     const nowMs = clock.nowMs();
     lane.transport = asker.transport;
     lane.family = asker.remote.address.includes(':') ? 1 : 0;
-    const bytes = answerNow(lane, table(), packet, packet.length, nowMs);
+    const zones = table();
+    if (zones.isGuarded && isTurnedAway(world, zones, packet, asker)) return;
+    const bytes = answerNow(lane, zones, packet, packet.length, nowMs);
     if (bytes === handedOver) return forwarder.wait(packet, asker, asker.receivedAtMs ?? nowMs);
     if (bytes === dropped) return asker.reply(null);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
@@ -46,7 +48,9 @@ export function serveFrom(world: ServeWorld, table: () => ZoneTable): Serve {
 export function refuseFrom(world: ServeWorld, table: () => ZoneTable): Refuse {
   const { clock, forwarder } = world;
   return guarded(world, (packet, asker) => {
-    if (!readAgain(world, table, packet)) return asker.reply(null);
+    const zones = table();
+    if (zones.isGuarded && isTurnedAway(world, zones, packet, asker)) return;
+    if (!readAgain(world, zones, packet)) return asker.reply(null);
     forwarder.refuse(packet, asker, asker.receivedAtMs ?? clock.nowMs());
   });
 }
@@ -55,7 +59,7 @@ export function refuseFrom(world: ServeWorld, table: () => ZoneTable): Refuse {
 export function refreshFrom(world: ServeWorld, table: () => ZoneTable): Refresh {
   const { clock, lane, forwarder } = world;
   return (packet, asker) => {
-    if (!readAgain(world, table, packet) || lane.zone?.cache === null) return;
+    if (!readAgain(world, table(), packet) || lane.zone?.cache === null) return;
     try {
       forwarder.refresh(packet, asker, clock.nowMs());
     } catch (error) {
@@ -65,10 +69,30 @@ export function refreshFrom(world: ServeWorld, table: () => ZoneTable): Refresh 
   };
 }
 
+/** Settles the query if a guard of its zone does not let it pass. What cannot be read is for the spine to say. */
+function isTurnedAway(world: ServeWorld, table: ZoneTable, packet: Uint8Array, asker: Asker): boolean {
+  const { lane, routes } = world;
+  if (!readAgain(world, table, packet)) return false;
+  const route = routes.get(lane.zone!);
+  const verdict = route?.guard?.(packet, lane, asker) ?? null;
+  if (verdict === null || verdict.kind === 'pass') return false;
+  if (verdict.kind === 'drop') {
+    asker.reply(null);
+    return true;
+  }
+  lane.transport = asker.transport;
+  lane.family = asker.remote.address.includes(':') ? 1 : 0;
+  const bytes = lane.answerEmpty(packet, verdict.rcode, verdict.extendedError);
+  lane.count(lane.counters.zoneBase(lane.zone!.ordinal), verdict.by, packet.length, bytes, 0);
+  asker.reply(lane.slot.bytes.subarray(0, bytes));
+  route?.logQuery?.(factsOf(lane, packet, asker, bytes, 0));
+  return true;
+}
+
 /** Reads a packet that was read before, in another thread; false when nobody serves its name any more, after a reload. */
-function readAgain({ lane }: ServeWorld, table: () => ZoneTable, packet: Uint8Array): boolean {
+function readAgain({ lane }: ServeWorld, table: ZoneTable, packet: Uint8Array): boolean {
   if (readQuery(packet, packet.length, lane.query) !== 'ok') return false;
-  lane.zone = findZone(table(), packet, lane.query);
+  lane.zone = findZone(table, packet, lane.query);
   return lane.zone !== null;
 }
 

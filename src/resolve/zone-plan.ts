@@ -113,6 +113,7 @@ function servedZones(facts: ZoneFacts): ServedZone[] {
 
 function served(facts: ZoneFacts, name: string, cache: CachePolicy | null): ServedZone {
   const { block, zone, zoneId, ordinal, blockIndex } = facts;
+  const isGuarded = block.acls.length > 0;
   return {
     wire: nameToWire(lowerCaseName(name)),
     ordinal,
@@ -121,7 +122,8 @@ function served(facts: ZoneFacts, name: string, cache: CachePolicy | null): Serv
     aaaa: policyNumber(block.aaaa),
     denial: denialOf(zone, block.cache),
     udpBytes: block.bufsizeBytes,
-    handOver: block.log.length > 0,
+    handOver: block.log.length > 0 || isGuarded,
+    isGuarded,
     cache,
     keepalive: Math.floor(block.timeouts.idleMs / 100),
   };

@@ -30,8 +30,10 @@ export interface ServedZone {
   readonly denial: Denial;
   /** The largest UDP answer and the size our OPT advertises. */
   readonly udpBytes: number;
-  /** Every query is to be seen by the control lane (a query log). */
+  /** Every query is to be seen by the control lane (a query log, a guard). */
   readonly handOver: boolean;
+  /** Something judges queries before they are looked up (guard.ts). */
+  readonly isGuarded: boolean;
   /** Null: nothing of this zone is kept. */
   readonly cache: CachePolicy | null;
   /** edns-tcp-keepalive in units of 100 ms. */
@@ -57,12 +59,14 @@ export interface ZoneTable {
   readonly byBytes: readonly (readonly ServedZone[])[];
   /** Place in the counters for what no zone is responsible for. */
   readonly droppedOrdinal: number;
+  /** Some zone is. */
+  readonly isGuarded: boolean;
 }
 
 export function zoneTable(zones: readonly ServedZone[], droppedOrdinal: number): ZoneTable {
   const byBytes: ServedZone[][] = Array.from({ length: 256 }, () => []);
   for (const zone of zones) byBytes[zone.wire.length].push(zone);
-  return { byBytes, droppedOrdinal };
+  return { byBytes, droppedOrdinal, isGuarded: zones.some(({ isGuarded }) => isGuarded) };
 }
 
 const typeDs = 43;

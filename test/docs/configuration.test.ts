@@ -89,6 +89,7 @@ test('every directive is documented, and no other is; the README lists them', ()
 
 /** What stands behind each directive that has a block. */
 const blockHeads: Readonly<Record<string, string>> = {
+  acl: 'acl',
   bind: 'bind 127.0.0.1',
   cache: 'cache',
   errors: 'errors',

@@ -61,6 +61,8 @@ function everything(): Partial<MetricsSource> {
     upstreams: () => [upstream],
     plugins: () => [{ server, zone: '.', name: 'cache' }],
     templates: () => [{ server, matches: [series], templateFailures: [series], recordFailures: [series, series] }],
+    acls: () =>
+      (['allow', 'block', 'filter', 'drop'] as const).map((action) => ({ server, zone: '.', action, count: 1 })),
     hosts: () => [{ entries: 2, readAtMs: 1_700_000_001_500 }],
     gauges: () => ({
       cacheUsedBytes: 1,

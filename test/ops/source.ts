@@ -15,6 +15,7 @@ export function newSource(parts: Partial<MetricsSource> = {}): MetricsSource {
     plugins: () => [],
     templates: () => [],
     hosts: () => [],
+    acls: () => [],
     gauges: () => ({}),
     setupErrors: () => ({ configmap: 0, iptables: 0, iptables_lock: 0, interface_add: 0, interface_check: 0 }),
     logLinesLost: () => 0,

@@ -168,6 +168,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
       return {
         ask,
         keep,
+        guard: null,
         make: null,
         logQuery,
         failed: (question, rcode, text) => failed.push([wireToName(question, 0), rcode, text]),

@@ -4,6 +4,7 @@ import { nearest } from '../nearest.js';
 /** Directives that server blocks may use. */
 export const supportedDirectives = [
   'aaaa',
+  'acl',
   'bind',
   'bufsize',
   'cache',
@@ -25,7 +26,6 @@ export type SupportedDirective = (typeof supportedDirectives)[number];
 
 /** What to write instead, where there is an answer; a directive of CoreDNS or of a well-known plugin for it. */
 const unsupportedDirectives: Readonly<Record<string, string>> = {
-  acl: '',
   alternate: '',
   any: '',
   auto: '',

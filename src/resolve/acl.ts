@@ -1,0 +1,80 @@
+/**
+ * Who may ask what, as CoreDNS's `acl` has it: of each directive whose zones hold the name, in the order written, the
+ * first rule that fits the address and the type counts; who fits none may ask. It judges and counts.
+ */
+import type { AclConfig, AclRule } from '../config/config.js';
+import { isInNetwork } from '../config/networks.js';
+import { addressBytes } from '../config/zones.js';
+import { isInZone } from '../dns/names.js';
+import { rcodeNoError, rcodeRefused } from '../dns/wire.js';
+import { byAcl } from '../ops/counters.js';
+import type { Guard, Verdict } from './guard.js';
+import { extendedErrorOf } from './lane.js';
+import { askedBy } from './template-data.js';
+
+/** How often something was said of queries to one zone on one server; `zone` is the acl's, and empty for `allow`. */
+export interface AclCount {
+  readonly ordinal: number;
+  readonly action: AclRule['action'];
+  readonly zone: string;
+  count: number;
+}
+
+/** The rules of one block, with their numbers: no more of them than zones and servers. */
+export interface Acl {
+  readonly guard: Guard;
+  readonly counts: ReadonlyMap<string, AclCount>;
+}
+
+/** RFC 8914 4.16 and 4.18. */
+const edeBlocked = extendedErrorOf(15, '');
+const edeFiltered = extendedErrorOf(17, '');
+
+const verdicts: Readonly<Record<AclRule['action'], Verdict>> = {
+  allow: { kind: 'pass' },
+  block: { kind: 'empty', rcode: rcodeRefused, extendedError: edeBlocked, by: byAcl },
+  filter: { kind: 'empty', rcode: rcodeNoError, extendedError: edeFiltered, by: byAcl },
+  drop: { kind: 'drop' },
+};
+
+/** The rules ready to be asked; null when there are none. */
+export function newAcl(configs: readonly AclConfig[]): Acl | null {
+  if (configs.length === 0) return null;
+  const counts = new Map<string, AclCount>();
+  function count(ordinal: number, action: AclRule['action'], zone: string): void {
+    const key = `${ordinal} ${action} ${zone}`;
+    const known = counts.get(key);
+    if (known === undefined) counts.set(key, { ordinal, action, zone, count: 1 });
+    else known.count++;
+  }
+  return {
+    counts,
+    guard({ question, remote, ordinal }) {
+      const { name, type } = askedBy(question);
+      const address = addressBytes(remote.replace(/%.*$/u, ''));
+      for (const { zones, rules } of configs) {
+        const zone = closestZone(zones, name);
+        const rule = zone === undefined ? undefined : rules.find((each) => fits(each, address, type));
+        if (rule === undefined) continue;
+        count(ordinal, rule.action, rule.action === 'allow' ? '' : zone!);
+        return verdicts[rule.action];
+      }
+      count(ordinal, 'allow', '');
+      return verdicts.allow;
+    },
+  };
+}
+
+function fits({ types, networks }: AclRule, address: Uint8Array, type: number): boolean {
+  if (types !== null && !types.includes(type)) return false;
+  return networks === null || networks.some((network) => isInNetwork(address, network));
+}
+
+/** The longest of the zones that contain the name. */
+function closestZone(zones: readonly string[], name: string): string | undefined {
+  let closest: string | undefined;
+  for (const zone of zones) {
+    if (isInZone(name, zone) && (closest === undefined || zone.length > closest.length)) closest = zone;
+  }
+  return closest;
+}

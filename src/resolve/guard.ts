@@ -1,0 +1,62 @@
+/**
+ * What stands before everything else in a server block, the cache included, and may end a query there. Zones that have
+ * such are handed over by the answering lanes, so that only the control lane looks at this, and only for them.
+ */
+
+import type { ExtendedError } from '../dns/answer.js';
+import { questionOf } from '../dns/query.js';
+import { u16 } from '../dns/wire.js';
+import type { Asker } from '../listen/asker.js';
+import type { Answerer } from '../ops/counters.js';
+import type { Lane } from './lane.js';
+import type { MakeQuery } from './route.js';
+
+export type Verdict =
+  /** It may go on. */
+  | { readonly kind: 'pass' }
+  /** It gets no answer. */
+  | { readonly kind: 'drop' }
+  /** It gets this rcode and no records. */
+  | {
+      readonly kind: 'empty';
+      readonly rcode: number;
+      readonly extendedError: ExtendedError;
+      /** Who says so, for the metrics. */
+      readonly by: Answerer;
+    };
+
+/** A query to be judged. */
+export interface GuardQuery extends MakeQuery {
+  /** Place of its zone and server in the counters. */
+  readonly ordinal: number;
+}
+
+export type Guard = (query: GuardQuery) => Verdict;
+
+/** Who judges, in the order of CoreDNS's plugin.cfg; the first that does not let the query pass ends it. */
+const guardsInOrder = ['acl'] as const;
+
+/** What a block has of them. */
+export type Guards = { readonly [Name in (typeof guardsInOrder)[number]]?: Guard | undefined };
+
+const passes: Verdict = { kind: 'pass' };
+
+/** Judges the packet that the lane has read, in its zone; null when the block has nothing that would. */
+export function guardFrom(guards: Guards): ((packet: Uint8Array, lane: Lane, asker: Asker) => Verdict) | null {
+  const inOrder = guardsInOrder.flatMap((name) => guards[name] ?? []);
+  if (inOrder.length === 0) return null;
+  return (packet, lane, asker) => {
+    const query: GuardQuery = {
+      id: u16(packet, 0),
+      flags: lane.query.flags,
+      question: questionOf(packet, lane.query),
+      remote: asker.remote.address,
+      ordinal: lane.zone!.ordinal,
+    };
+    for (const guard of inOrder) {
+      const verdict = guard(query);
+      if (verdict.kind !== 'pass') return verdict;
+    }
+    return passes;
+  };
+}

@@ -4,10 +4,18 @@
  * and a time counts as too long when it was too long in each of three rounds: other work makes any time longer, and
  * none shorter.
  */
+import { spawnSync } from 'node:child_process';
 import type { Node } from './cluster-node.js';
 
-/** The start of a command line whose program comes before others. Needs root and `nice`. */
-export const firstInLine: readonly string[] = ['nice', '-n', '-15'];
+/**
+ * The start of a command line whose program comes before others: in real time where that is allowed, as niceness
+ * counts within a session alone where the kernel groups processes by it (sched_autogroup).
+ */
+export const firstInLine: readonly string[] = ((): readonly string[] => {
+  const realTime = ['chrt', '--rr', '1'];
+  const [program, ...rest] = [...realTime, 'true'];
+  return spawnSync(program, rest).status === 0 ? realTime : ['nice', '-n', '-15'];
+})();
 
 /** The same node, where all that is started comes first in line. */
 export function firstIn(node: Node): Node {

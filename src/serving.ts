@@ -17,6 +17,7 @@ import type { Endpoint, Network } from './outside/network.js';
 import type { Random } from './outside/random.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
 import { type Acl, newAcl } from './resolve/acl.js';
+import { anyMaker } from './resolve/any.js';
 import { guardFrom } from './resolve/guard.js';
 import { hostsMaker } from './resolve/hosts.js';
 import { type HostsFile, type HostsFileWorld, openHostsFile } from './resolve/hosts-file.js';
@@ -116,8 +117,8 @@ export class Serving {
     for (const { zones } of this.listeners) {
       const zone = zones.find((each) => each.zoneId === zoneId);
       if (zone === undefined) continue;
-      const { templates, hosts } = this.config.blocks[zone.block];
-      const made = hosts === null ? templates : { templates, hosts };
+      const { templates, hosts, any } = this.config.blocks[zone.block];
+      const made = hosts === null && !any ? templates : { templates, hosts, any };
       return JSON.stringify(made, (key, value) =>
         key === 'at' ? undefined : value instanceof RegExp ? value.source : value,
       );
@@ -177,7 +178,9 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
     guard: guardFrom({ acl: acl?.guard }),
     ask: forwards.ask,
     keep: null,
+    sections: config.minimal ? 'answer' : 'all',
     make: makeFrom({
+      any: config.any ? anyMaker : undefined,
       template: templateMaker(templates),
       hosts: hosts === null ? undefined : hostsMaker(config.hosts!, () => hosts.table),
     }),

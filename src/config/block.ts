@@ -27,7 +27,7 @@ import { aboutUnsupported, isSupported, type SupportedDirective } from './direct
 import { readLog } from './directives/log.js';
 import { readReload } from './directives/reload.js';
 import { readHealth, readPrometheus, readReady } from './directives/servers.js';
-import { readAaaa, readBufsize, readSwitch } from './directives/switches.js';
+import { readAaaa, readBufsize, readCancel, readSwitch } from './directives/switches.js';
 import { aaaaPolicyOf, mayAnswerAaaa, readTemplate } from './directives/template.js';
 import { readTimeouts, timeoutsByDefault } from './directives/timeouts.js';
 import { ConfigError } from './error.js';
@@ -94,6 +94,8 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     templates,
     hosts: read('hosts', readHosts, null),
     acls: all('acl').map((directive) => readAcl(directive, context)),
+    any: read('any', readSwitch, false),
+    minimal: read('minimal', readSwitch, false),
     aaaa: policy,
     aaaaAt,
     errors: read('errors', readErrors, null),
@@ -104,6 +106,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     timeouts: read('timeouts', readTimeouts, timeoutsByDefault),
     directives: [...byName.keys()],
   };
+  read('cancel', readCancel, undefined);
   warnOfLoops(config, context);
   const makes = config.templates.length > 0 || config.hosts !== null;
   if (config.forwards.length === 0 && !makes && policy === null) {

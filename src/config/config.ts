@@ -49,6 +49,10 @@ export interface BlockConfig {
   readonly hosts: HostsConfig | null;
   /** In the order written. */
   readonly acls: readonly AclConfig[];
+  /** Questions for ANY get one HINFO (RFC 8482). */
+  readonly any: boolean;
+  /** Positive answers lose their other sections. */
+  readonly minimal: boolean;
   /** `aaaa`, or a template that means the same; null asks the upstream. */
   readonly aaaa: AaaaPolicy | null;
   /** Where the policy above was written; null with null. */

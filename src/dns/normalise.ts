@@ -187,6 +187,16 @@ export class Normaliser {
   }
 }
 
+/** Leaves out of a positive answer what stands behind its answer section; a denial or referral stays as it is. */
+export function leaveOnlyAnswers(out: Normalised): void {
+  if (out.rcode !== 0 || out.answers === 0) return;
+  const lastTtl = out.ttlOffsets[out.answers - 1];
+  out.messageBytes = lastTtl + 6 + u16(out.message, lastTtl + 4);
+  out.records = out.answers;
+  setU16(out.message, atAuthorities, 0);
+  setU16(out.message, atAdditionals, 0);
+}
+
 /** A TTL as RFC 2181 8 reads it: one with the highest bit set is 0. */
 export function ttlSeconds(message: Uint8Array, at: number): number {
   const ttl = u32(message, at);

@@ -28,7 +28,7 @@ import type { ServedZone } from './zones.js';
 export type Maker = (query: MakeQuery) => Made;
 
 /** Who makes answers behind the cache, in the order of CoreDNS's plugin.cfg; the first that is responsible does. */
-const makersInOrder = ['template', 'hosts'] as const;
+const makersInOrder = ['any', 'template', 'hosts'] as const;
 
 /** What a block has of them. */
 export type Makers = { readonly [Name in (typeof makersInOrder)[number]]?: Maker | undefined };

@@ -28,6 +28,8 @@ export interface Route {
   readonly ask: Ask;
   /** Null: the block has no cache. */
   readonly keep: KeepRoute | null;
+  /** What positive answers keep (`minimal`). */
+  readonly sections: 'all' | 'answer';
   /** Makes an answer to the packet that the lane has read; null: the block has nothing that makes answers. */
   readonly make: ((packet: Uint8Array, lane: Lane, asker: Asker) => Made) | null;
   /** Writes the query log's line; null: the block has no `log`. */

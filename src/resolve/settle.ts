@@ -5,7 +5,7 @@
 import { type BlockRef, kindServfail, kindSuccess } from '../cache/blocks.js';
 import type { Cache, Store } from '../cache/cache.js';
 import type { ExtendedError } from '../dns/answer.js';
-import { Normaliser } from '../dns/normalise.js';
+import { leaveOnlyAnswers, Normaliser } from '../dns/normalise.js';
 import { readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
 import { headerBytes, nameBytesMax } from '../limits.js';
@@ -70,6 +70,7 @@ export class Settler {
       for (const waiter of waiters) this.sendFailure(waiter, why);
       return;
     }
+    if (route.sections === 'answer') leaveOnlyAnswers(message);
     const kept = route.keep === null ? null : keeping(message, route.keep.policy);
     const mayKeep = made === null || (made.isWhole && made.extendedError === null);
     this.#sendKept(pending, waiters, mayKeep ? kept : null, made);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import fc from 'fast-check';
-import { Normaliser, ttlSeconds } from '../../src/dns/normalise.js';
+import { leaveOnlyAnswers, Normaliser, ttlSeconds } from '../../src/dns/normalise.js';
 import { setU32, u16 } from '../../src/dns/wire.js';
 import { readUpstream } from '../corpus/read.js';
 
@@ -190,5 +190,25 @@ describe('Normaliser', () => {
       }),
       { numRuns: 3000 },
     );
+  });
+});
+
+describe('leaveOnlyAnswers', () => {
+  const a = (name: string): packets.Answer => ({ name, type: 'A', ttl: 30, data: '192.0.2.1' });
+  const ns: packets.Answer = { name: 'test', type: 'NS', ttl: 30, data: 'ns.test' };
+  const read = (answers: packets.Answer[], flags = 0) => {
+    const questions = [{ name: 'a.test', type: 'A' as const }];
+    const parts = { answers, authorities: [ns], additionals: [a('ns.test')] };
+    assert.ok(normaliser.read(packets.encode({ type: 'response', flags, questions, ...parts })));
+    leaveOnlyAnswers(normaliser.out);
+    const { message, messageBytes, records } = normaliser.out;
+    const { answers: left, authorities, additionals } = packets.decode(Buffer.from(message.subarray(0, messageBytes)));
+    return [left?.length, authorities?.length, additionals?.length, records];
+  };
+
+  it('cuts a positive answer behind its answers, and nothing else', () => {
+    assert.deepEqual(read([a('a.test'), a('a.test')]), [2, 0, 0, 2]);
+    assert.deepEqual(read([]), [0, 1, 1, 2], 'a referral');
+    assert.deepEqual(read([a('a.test')], 3), [1, 1, 1, 3], 'an alias to nothing');
   });
 });

@@ -169,6 +169,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
         ask,
         keep,
         guard: null,
+        sections: 'all',
         make: null,
         logQuery,
         failed: (question, rcode, text) => failed.push([wireToName(question, 0), rcode, text]),

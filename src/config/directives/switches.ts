@@ -1,12 +1,23 @@
-/** The directives that are on or off, or one number: `debug`, `loop`, `bufsize` and `aaaa`. */
+/** The directives that are on or off, or one number: `any`, `debug`, `loop`, `minimal`, `bufsize`, `cancel`, `aaaa`. */
 import { plainUdpBytesMax, udpBytesDefault } from '../../limits.js';
-import { type DirectiveContext, noBlock, noWords, oneOf, oneWord, warn, wholeNumber, words } from '../arguments.js';
+import {
+  type DirectiveContext,
+  durationMs,
+  fail,
+  noBlock,
+  noWords,
+  oneOf,
+  oneWord,
+  warn,
+  wholeNumber,
+  words,
+} from '../arguments.js';
 import type { AaaaPolicy } from '../config.js';
 import type { Directive } from '../corefile.js';
 
 const bufsizeBytesMax = 4_096;
 
-/** `debug` and `loop`: being there is all they say. */
+/** `any`, `debug`, `loop` and `minimal`: being there is all they say. */
 export function readSwitch(directive: Directive): true {
   noWords(directive);
   noBlock(directive);
@@ -27,6 +38,16 @@ export function readBufsize(directive: Directive, context: DirectiveContext): nu
     );
   }
   return bytes;
+}
+
+/** `cancel [DURATION]`: until when a query must be answered, which here it always is sooner. */
+export function readCancel(directive: Directive, context: DirectiveContext): void {
+  noBlock(directive);
+  const [duration] = words(directive, 0, 1, 'a duration');
+  if (duration !== undefined && durationMs(directive, duration, 'the time') <= 0) {
+    fail(directive, `"${duration.text}" is no time to answer in; write a duration like 5s.`, duration.at);
+  }
+  warn(context, directive, 'does nothing: every query is answered within 2 s, or 5 s where read_timeout says so.');
 }
 
 /** `aaaa nxdomain|nodata|smart|forward`. */

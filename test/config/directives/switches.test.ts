@@ -31,3 +31,20 @@ test('aaaa', () => {
   assert.deepEqual(block('aaaa smart').aaaaAt, { file: '/etc/Corefile', line: 3 });
   assert.throws(() => block('aaaa'), /aaaa: expects nxdomain, nodata, smart or forward, but nothing follows/u);
 });
+
+test('any and minimal are there or not', () => {
+  const silent = blockOf('forward . 10.0.0.1');
+  const spoken = blockOf('forward . 10.0.0.1', 'any', 'minimal');
+  assert.deepEqual([silent.any, silent.minimal, spoken.any, spoken.minimal], [false, false, true, true]);
+  for (const name of ['any', 'minimal']) assert.throws(() => blockOf('forward . 10.0.0.1', `${name} x`), /:3: /u);
+});
+
+test('cancel is accepted with a word about what holds here, and checked', () => {
+  for (const written of ['cancel', 'cancel 5s']) {
+    const [warning] = warningsOf(`. {\nforward . 10.0.0.1\n${written}\n}\n`);
+    assert.match(warning, /^3: cancel: does nothing: every query is answered within 2 s/u);
+  }
+  for (const wrong of ['cancel 0', 'cancel soon', 'cancel 1s 2s']) {
+    assert.throws(() => blockOf('forward . 10.0.0.1', wrong), /:3: cancel: /u, wrong);
+  }
+});

@@ -1,9 +1,10 @@
 /**
  * `npm run prove`: that no query is lost, at full rate and for long, with figures; too long for every test run. Each
  * part prints a row of a table: what was done, what was sent, what was lost. Names of parts as arguments run only
- * those; `across` first puts server and clients into two network namespaces with a veth between them (root).
+ * those; a number is the rate of cached names a second, 20,000 if none is given, to which a fortieth of new ones is
+ * added; `across` first puts server and clients into two network namespaces with a veth between them (root).
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { eventually, output, start } from './commands.js';
 import { question } from './loopback.js';
@@ -11,8 +12,11 @@ import { openTcp } from './packets.js';
 import { throwInControlLane, throwInThreads } from './planted.js';
 import { anonymousBytes, hotNames, type Instance, type LoadReport, newSpot, type Spot } from './several.js';
 
-const hitsPerSecond = 20_000;
-const missesPerSecond = 500;
+/** Names of parts, a rate as a number, `across`. */
+const words = process.argv.slice(2);
+const wanted = words.filter((word) => word !== 'across' && !/^\d+$/.test(word));
+const hitsPerSecond = Number(words.find((word) => /^\d+$/.test(word)) ?? 20_000);
+const missesPerSecond = Math.round(hitsPerSecond / 40);
 
 interface Outcome {
   readonly reports: readonly LoadReport[];
@@ -164,9 +168,13 @@ async function reloads(spot: Spot): Promise<Outcome> {
 }
 
 async function lone(spot: Spot): Promise<Outcome> {
-  const flags = ['-cachefile', `${spot.folder}/cache`];
-  const old = await first(spot, flags);
-  await eventually('there is a snapshot', () => (old.said('snapshot') ? true : undefined), 60_000).catch(() => {});
+  const file = `${spot.folder}/cache`;
+  const flags = ['-cachefile', file];
+  const old = await spot.start(flags);
+  // Names live for 30 s, and the file is written 30 s after the start.
+  await pause(15_000);
+  await spot.load({ perSecond: 2 * hotNames, seconds: 1, names: 'hits' });
+  await eventually('there is a snapshot', () => (existsSync(file) ? true : undefined), 30_000);
   await old.kill();
   const asked = spot.upstream.asked;
   const startedMs = performance.now();
@@ -191,8 +199,8 @@ async function heldOpen(spot: Spot): Promise<Outcome> {
     for (const [id, client] of clients.entries()) client.send(question(id, `held${time}x${id}`, 1));
     const next = await spot.start();
     const stopped = serving.stop();
+    for (const [id, client] of clients.entries()) client.send(question(1_000 + id, `late${time}x${id}`, 1));
     for (const [id, client] of clients.entries()) {
-      client.send(question(1_000 + id, `late${time}x${id}`, 1));
       for (const wanted of [id, 1_000 + id]) {
         sent++;
         await client.receive(wanted).catch(() => lost++);
@@ -224,7 +232,7 @@ function row(name: string, { reports, remarks }: Outcome): string {
 }
 
 /** Runs the parts within one namespace, with clients in another. */
-async function across(names: readonly string[]): Promise<number> {
+async function across(): Promise<number> {
   const [node, pod] = ['node', 'pod'].map((role) => `zerohop-prove-${role}-${process.pid}`);
   try {
     for (const name of [node, pod]) await output(['ip', 'netns', 'add', name]);
@@ -236,7 +244,7 @@ async function across(names: readonly string[]): Promise<number> {
       await output(['ip', '-n', name, 'address', 'add', address, 'dev', link]);
       for (const each of [link, 'lo']) await output(['ip', '-n', name, 'link', 'set', each, 'up']);
     }
-    const again = [process.execPath, process.argv[1], ...names];
+    const again = [process.execPath, process.argv[1], ...words.filter((word) => word !== 'across')];
     const inside = start(['ip', 'netns', 'exec', node, ...again], { ZEROHOP_PROVE_POD: pod });
     const { status, stdout, stderr } = await inside.finished;
     process.stdout.write(stdout + stderr);
@@ -246,13 +254,13 @@ async function across(names: readonly string[]): Promise<number> {
   }
 }
 
-async function main(words: readonly string[]): Promise<number> {
-  if (words.includes('across')) return across(words.filter((word) => word !== 'across'));
+async function main(): Promise<number> {
+  if (words.includes('across')) return across();
   const pod = process.env['ZEROHOP_PROVE_POD'];
   const wish = pod === undefined ? undefined : { address: '10.244.0.1', from: ['nsenter', `--net=/run/netns/${pod}`] };
   process.stdout.write('| what | asked | lost | not NOERROR | longest | |\n|---|---|---|---|---|---|\n');
   for (const [name, part] of Object.entries(parts)) {
-    if (words.length > 0 && !words.some((word) => name.startsWith(word))) continue;
+    if (wanted.length > 0 && !wanted.some((word) => name.startsWith(word))) continue;
     const spot = await newSpot(wish);
     try {
       const before = overflowed();
@@ -266,4 +274,4 @@ async function main(words: readonly string[]): Promise<number> {
   return 0;
 }
 
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await main();

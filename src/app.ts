@@ -17,6 +17,7 @@ import type { Snapshot, SnapshotWorld } from './lifecycle/snapshot.js';
 import {
   cacheBytesMax,
   drainDeadlineMs,
+  handoverTransferMs,
   hostLeaveDeadlineMs,
   messageBytesMax,
   optBytesMax,
@@ -222,6 +223,12 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     await host.leave(hostLeaveDeadlineMs);
     throw error;
   });
+  // Packets would wait for a thread that has yet to start.
+  if (hasPredecessor)
+    await atMost(clock, handoverTransferMs, (done) => {
+      if (threads === null) done();
+      else void threads.answering().then(done);
+    });
   if (succession === null) host.keep();
   else await succession.takeOver();
   // A predecessor knows better than a file; without one clients are answered while it is read.

@@ -35,6 +35,8 @@ export type WantedUdp<Table> = Pick<WantedListener<Table>, 'at' | 'table' | 'ser
 export interface UdpThreads<Table> {
   /** Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
   open(wanted: WantedUdp<Table>): Promise<UdpListener>;
+  /** Resolves when every thread answers on all sockets that are open now: a thread takes a while to start. */
+  answering(): Promise<void>;
   /** Gives the threads the tables that are in force now, and pages as large as the control lane's. */
   update(): void;
   readonly pages: readonly Counters[];
@@ -77,6 +79,8 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
   const sockets = new Map<number, Socket<Table>>();
   let nextId = 1;
   let willTake = false;
+  let latest: readonly number[] = [];
+  const whenAnswering: (() => void)[] = [];
 
   const threadWorld: ThreadWorld<Shared> = {
     ...world,
@@ -113,6 +117,7 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     const leaving = [...listeners].filter(hasLeft);
     const isAll = handOver.take(rings);
     for (const thread of threads) thread.foldPages();
+    if (areAnswering()) for (const resolve of whenAnswering.splice(0)) resolve();
     if (!isAll) return takeSoon();
     for (const listener of leaving) if (listener.inFlight === 0 || listener.isSilent) close(listener);
   }
@@ -121,6 +126,10 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     if (willTake) return;
     willTake = true;
     setImmediate(takeAll);
+  }
+
+  function areAnswering(): boolean {
+    return threads.every((thread, index) => thread.hasTaken(latest[index] ?? 0));
   }
 
   /** Whether it is to be closed, and no thread touches its sockets any more. */
@@ -164,13 +173,14 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
   }
 
   /** Gives every thread its sockets of the listeners that are open; returns the orders' numbers. */
-  function order(): number[] {
+  function order(): readonly number[] {
     const open = [...listeners].filter(({ leavesWith }) => leavesWith === null);
-    return threads.map((thread, index) =>
+    latest = threads.map((thread, index) =>
       thread.order(
         open.flatMap(({ sockets, wanted }) => (index in sockets ? [orderOf(sockets[index], wanted.table())] : [])),
       ),
     );
+    return latest;
   }
 
   function leave(listener: Listener<Table>): void {
@@ -260,6 +270,8 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
   groups.inherits(inherit);
   return {
     open: (wanted) => withoutIpv6(wanted.at, async (at) => openAt(wanted, at)),
+    answering: () =>
+      areAnswering() ? Promise.resolve() : new Promise<void>((resolve) => void whenAnswering.push(resolve)),
     update: () => void order(),
     get pages() {
       return threads.flatMap((thread) => thread.pages);

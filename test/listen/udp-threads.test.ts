@@ -75,6 +75,17 @@ describe('newUdpThreads', { skip }, () => {
     client.close();
   });
 
+  test('says when its threads answer', async () => {
+    const { threads, open, client } = await newWorld(2);
+    const listener = await open();
+    await threads.answering();
+    await threads.answering();
+    await client.send('ahello', listener.local.port);
+    assert.equal(await client.receive(), 'hello by one');
+    await threads.end();
+    client.close();
+  });
+
   test('inherits copies of sockets: answers what is in them, and closes them', async () => {
     const { threads, groups, open, client, counters } = await newWorld(2);
     const listener = await open();

@@ -1,0 +1,55 @@
+/** Directives that answer or refuse by themselves, asked by dig: hosts, acl, any, minimal. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { query } from '../resolve/lane-fixture.js';
+import { eventually, needs, output } from './commands.js';
+import { type LoopbackZerohop, startOnLoopback } from './loopback.js';
+
+describe('directives that need no upstream', { skip: needs('dig') }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'zerohop-hosts-'));
+  const file = join(folder, 'hosts');
+  let zerohop: LoopbackZerohop;
+
+  before(async () => {
+    writeFileSync(file, '10.1.0.1 a.example b.example\nfd00::1 a.example\n10.1.0.3 *.apps.example\n');
+    const rules = 'acl secret.example {\n block type A net 127.0.0.0/8\n filter type TXT\n }';
+    const hosts = `hosts ${file} {\n 10.1.0.2 in.example\n reload 500ms\n fallthrough example\n }`;
+    zerohop = await startOnLoopback(`cache 30\n any\n minimal\n ${rules}\n ${hosts}`, query('a.example', 'A'));
+  });
+  after(async () => {
+    await zerohop?.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  const dig = (...words: string[]): Promise<string> =>
+    output(['dig', `@${zerohop.place.address}`, '-p', String(zerohop.place.port), '+tries=1', ...words]);
+  const data = async (...words: string[]) => (await dig('+short', ...words)).trim().split('\n').sort();
+
+  it('hosts: addresses, a wildcard, the Corefile’s own, and the way back', async () => {
+    assert.deepEqual(await data('a.example', 'A'), ['10.1.0.1']);
+    assert.deepEqual(await data('+tcp', 'a.example', 'AAAA'), ['fd00::1']);
+    assert.deepEqual(await data('x.apps.example', 'A'), ['10.1.0.3']);
+    assert.deepEqual(await data('in.example', 'A'), ['10.1.0.2']);
+    assert.deepEqual(await data('-x', '10.1.0.1'), ['a.example.', 'b.example.']);
+  });
+
+  it('acl: REFUSED or nothing, and why', async () => {
+    assert.match(await dig('secret.example', 'A'), /status: REFUSED[\s\S]*EDE: 15 \(Blocked\)/u);
+    assert.match(await dig('+tcp', 'secret.example', 'TXT'), /status: NOERROR[\s\S]*EDE: 17 \(Filtered\)/u);
+  });
+
+  it('any: one HINFO', async () => {
+    assert.deepEqual(await data('+notcp', 'a.example', 'ANY'), ['"ANY obsoleted" "See RFC 8482"']);
+  });
+
+  it('hosts: a changed file is what clients get', async () => {
+    writeFileSync(file, '10.9.9.9 a.example\n');
+    await eventually('the new address', async () => {
+      const [address] = await data('a.example', 'A');
+      return address === '10.9.9.9' ? address : undefined;
+    });
+  });
+});

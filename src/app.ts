@@ -11,6 +11,7 @@ import type { Look } from './config/watch.js';
 import { newSlot } from './dns/answer.js';
 import { ownMarks } from './dns/own-question.js';
 import { type HostWish, newHost } from './host/host.js';
+import type { SocketsOfHost } from './host/served-elsewhere.js';
 import { InForce, type ReloadResult } from './in-force.js';
 import { stopCalling } from './lifecycle/leaving.js';
 import type { Snapshot, SnapshotWorld } from './lifecycle/snapshot.js';
@@ -58,8 +59,8 @@ export interface Outsides {
   readonly startHttp: StartHttp;
   /** Other programs: `ip`, iptables, nft. */
   readonly run: RunCommand;
-  /** The inodes of our sockets. */
-  readonly ownSockets: () => ReadonlySet<number>;
+  /** Who has UDP sockets on the host's addresses. */
+  readonly sockets: SocketsOfHost;
   /** The text of a file, undefined when it cannot be read. */
   readonly readFile: (path: string) => string | undefined;
   /** How files are watched. */
@@ -185,7 +186,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   // The node: whoever asks us needs a way to us.
   const host = newHost(
     {
-      ...{ clock, log, run: outsides.run, readFile: outsides.readFile, ownSockets: outsides.ownSockets },
+      ...{ clock, log, run: outsides.run, readFile: outsides.readFile, ...outsides.sockets },
       failed: (kind) => settings.setupErrors.count(kind),
       met: (condition) => watching.readiness.met(condition),
       lost: (condition) => watching.readiness.lost(condition),

@@ -24,6 +24,7 @@ import type { HostWish } from './host/host.js';
 import { newSnapshot } from './lifecycle/snapshot.js';
 import { configMapPeriodMs } from './limits.js';
 import { ListenError } from './listen/listeners.js';
+import { socketsAt } from './listen/proc-net.js';
 import { acknowledger } from './listen/socket.js';
 import { chooseSystemCalls } from './listen/system-calls.js';
 import { startHttp } from './ops/http.js';
@@ -120,7 +121,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     log,
     startHttp: (at, routes, failed) => startHttp(at, routes, failed, node.bindHttp),
     run: systemCommands(systemClock()),
-    ownSockets,
+    sockets: { socketsAt: (at) => socketsAt('udp', at), ownSockets },
     readFile,
     look: systemLook,
     answering: answeringThreads({ threads, system: node }),

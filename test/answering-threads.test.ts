@@ -6,7 +6,7 @@ import { kindSuccess } from '../src/cache/blocks.js';
 import { Epochs } from '../src/cache/epochs.js';
 import { Counters, countersMemory } from '../src/ops/counters.js';
 import { systemClock } from '../src/outside/clock.js';
-import { calls, newGroups, openClient, skip } from './listen/loopback-sockets.js';
+import { calls, eventually, newGroups, openClient, skip } from './listen/loopback-sockets.js';
 import { fixture, query } from './resolve/lane-fixture.js';
 
 function newWorld() {
@@ -78,9 +78,7 @@ describe('answeringThreads', { skip }, () => {
     );
 
     await client.send(query('unknown.a.test', 'A'), udp.local.port);
-    for (let tries = 0; handedOver.length === 0 && tries < 400; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    await eventually(() => handedOver.length > 0);
     assert.deepEqual(handedOver, ['unknown.a.test']);
     await threads.end();
     client.close();

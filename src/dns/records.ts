@@ -23,6 +23,7 @@ import {
   type Word,
   wholeNumber,
 } from './record-text.js';
+import { flagCd, flagRd } from './wire.js';
 
 // With `import`, Node first loads a WebAssembly parser to find a CommonJS module's names: 5 MB that nobody needs.
 const dnsPacket: typeof import('dns-packet') = createRequire(import.meta.url)('dns-packet');
@@ -99,6 +100,29 @@ export function encodeResponse(response: Response): Uint8Array {
   header.writeUInt16BE(authority.length, 8);
   header.writeUInt16BE(additional.length, 10);
   return Buffer.concat([header, question, ...records], lengthBytes);
+}
+
+/** A query that is answered with records of our own. */
+export interface AnsweredQuery {
+  readonly id: number;
+  /** The flags word of its header. */
+  readonly flags: number;
+  readonly question: Uint8Array;
+}
+
+/** `encodeResponse` to this query: its id and question, RD and CD as asked (RFC 1035 4.1.1, RFC 4035 3.2.2), RA set. */
+export function encodeAnswerTo(
+  { id, flags, question }: AnsweredQuery,
+  parts: Pick<Response, 'authoritative' | 'rcode' | 'answer' | 'authority' | 'additional'>,
+): Uint8Array {
+  return encodeResponse({
+    ...parts,
+    id,
+    question,
+    recursionDesired: (flags & flagRd) !== 0,
+    recursionAvailable: true,
+    checkingDisabled: (flags & flagCd) !== 0,
+  });
 }
 
 /** The record with its owner replaced by a pointer to the question, where they are the same name. */

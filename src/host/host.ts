@@ -21,7 +21,7 @@ import type { Log } from '../outside/log.js';
 import { nodeAddresses } from './addresses.js';
 import { type Link, newLink } from './interface.js';
 import { newRules } from './rule-keeper.js';
-import { servedElsewhere } from './served-elsewhere.js';
+import { type SocketsOfHost, servedElsewhere } from './served-elsewhere.js';
 import { HostError } from './tools.js';
 
 export interface HostWish {
@@ -37,13 +37,11 @@ export interface HostWish {
   readonly atExit: 'taken out' | 'left';
 }
 
-export interface HostWorld {
+export interface HostWorld extends SocketsOfHost {
   readonly clock: Clock;
   readonly log: Log;
   readonly run: RunCommand;
   readonly readFile: (path: string) => string | undefined;
-  /** The inodes of our sockets. */
-  readonly ownSockets: () => ReadonlySet<number>;
   failed(errortype: SetupError): void;
   /** Link or rules are as they should be, or are not. */
   met(condition: HostCondition): void;
@@ -142,7 +140,7 @@ export function newHost(world: HostWorld, wanted: HostWish | null): Host {
     await Promise.race([next(part), new Promise<void>((resolve) => clock.after(withinMs, resolve))]);
   }
 
-  const elsewhere = (): string | undefined => servedElsewhere(world, { addresses, port: wish.dnsPort });
+  const elsewhere = (): string | undefined => servedElsewhere(world, addresses, wish.dnsPort);
 
   async function takeAllOut(): Promise<void> {
     const other = elsewhere();

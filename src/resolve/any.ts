@@ -2,8 +2,8 @@
  * The answer to questions for ANY where a block has `any`: one HINFO that says that such questions are obsolete (RFC
  * 8482 4.2), so that nobody can be flooded with everything there is under a name.
  */
-import { encodeResponse, parseRecord } from '../dns/records.js';
-import { flagCd, flagRd, rcodeNoError, typeAny } from '../dns/wire.js';
+import { encodeAnswerTo, parseRecord } from '../dns/records.js';
+import { rcodeNoError, typeAny } from '../dns/wire.js';
 import { byAny } from '../ops/counters.js';
 import type { Made, MakeQuery } from './route.js';
 import { askedBy } from './template-data.js';
@@ -12,16 +12,11 @@ import { askedBy } from './template-data.js';
 const ttlSeconds = 8482;
 
 /** Answers a question for ANY, in any class, and leaves others to the next. */
-export function anyMaker({ id, flags, question }: MakeQuery): Made {
-  const { name, type } = askedBy(question);
+export function anyMaker(query: MakeQuery): Made {
+  const { name, type } = askedBy(query.question);
   if (type !== typeAny) return { kind: 'next' };
-  const message = encodeResponse({
-    id,
-    question,
+  const message = encodeAnswerTo(query, {
     authoritative: false,
-    recursionDesired: (flags & flagRd) !== 0,
-    recursionAvailable: true,
-    checkingDisabled: (flags & flagCd) !== 0,
     rcode: rcodeNoError,
     answer: [parseRecord(`${name} ${ttlSeconds} IN HINFO "ANY obsoleted" "See RFC 8482"`)],
     authority: [],

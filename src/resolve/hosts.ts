@@ -5,8 +5,8 @@
  */
 import type { HostsConfig } from '../config/config.js';
 import { isInZone } from '../dns/names.js';
-import { encodeResponse, parseRecord } from '../dns/records.js';
-import { classIn, flagCd, flagRd, rcodeNoError, typeA, typeAaaa } from '../dns/wire.js';
+import { encodeAnswerTo, parseRecord } from '../dns/records.js';
+import { classIn, rcodeNoError, typeA, typeAaaa } from '../dns/wire.js';
 import { byHosts } from '../ops/counters.js';
 import { findHost, type HostsTable } from './hosts-table.js';
 import type { Made, MakeQuery } from './route.js';
@@ -39,18 +39,13 @@ export function hostsMaker(config: HostsConfig, table: () => HostsTable): (query
 
 function answer(
   { ttlSeconds }: HostsConfig,
-  { id, flags, question }: MakeQuery,
+  query: MakeQuery,
   name: string,
   type: 'A' | 'AAAA' | 'PTR',
   data: readonly string[],
 ): Made {
-  const message = encodeResponse({
-    id,
-    question,
+  const message = encodeAnswerTo(query, {
     authoritative: true,
-    recursionDesired: (flags & flagRd) !== 0,
-    recursionAvailable: true,
-    checkingDisabled: (flags & flagCd) !== 0,
     rcode: rcodeNoError,
     answer: data.map((value) => parseRecord(`${name} ${ttlSeconds} IN ${type} ${value}`)),
     authority: [],

@@ -7,8 +7,8 @@
 import type { Diagnostic, TemplateConfig } from '../config/config.js';
 import { aliasQuestion } from '../dns/alias.js';
 import { className, isInZone, typeName } from '../dns/names.js';
-import { encodeResponse, parseRecord } from '../dns/records.js';
-import { flagCd, flagRd, rcodeServFail, typeAny } from '../dns/wire.js';
+import { encodeAnswerTo, parseRecord } from '../dns/records.js';
+import { rcodeServFail, typeAny } from '../dns/wire.js';
 import { templateSeriesMax } from '../limits.js';
 import { compileGoTemplate } from './go-template.js';
 import type { MakeQuery } from './route.js';
@@ -133,13 +133,8 @@ export function answerFromTemplates(templates: Templates, query: MakeQuery): Tem
     failed ? [] : records.flatMap((record) => madeRecords(templates, record, data, labels));
   try {
     const answer = made(template.answer);
-    const message = encodeResponse({
-      id: query.id,
-      question: query.question,
+    const message = encodeAnswerTo(query, {
       authoritative: !failed,
-      recursionDesired: (query.flags & flagRd) !== 0,
-      recursionAvailable: true,
-      checkingDisabled: (query.flags & flagCd) !== 0,
       rcode,
       answer,
       authority: made(template.authority),

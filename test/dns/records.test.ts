@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import * as dnsPacket from 'dns-packet';
 import fc from 'fast-check';
 import { nameToWire } from '../../src/dns/names.js';
-import { encodeResponse, parseRecord, type Response } from '../../src/dns/records.js';
+import { encodeAnswerTo, encodeResponse, parseRecord, type Response } from '../../src/dns/records.js';
+import { flagCd, flagRd } from '../../src/dns/wire.js';
 
 function hex(text: string): string {
   return Buffer.from(parseRecord(text)).toString('hex');
@@ -311,4 +312,20 @@ test('the root as question compresses nothing, and a name that only begins alike
 test('a response longer than a message may be is refused', () => {
   const big = parseRecord(`b. 1 IN TXT ${`"${'x'.repeat(255)}" `.repeat(200)}`);
   assert.throws(() => encodeResponse({ ...response, answer: [big, big] }), /65535 are allowed/);
+});
+
+test('an answer to a query repeats its id, question, RD and CD, and always says RA', () => {
+  const parts = { authoritative: false, rcode: 0, answer: [], authority: [], additional: [] };
+  const to = (flags: number) => Buffer.from(encodeAnswerTo({ id: 0xbeef, flags, question }, parts));
+  for (const [asked, answered] of [
+    [0, 0x8080],
+    [flagRd, 0x8180],
+    [flagCd, 0x8090],
+    [0xffff & ~0x7800, 0x8190],
+  ]) {
+    const bytes = to(asked);
+    assert.equal(bytes.readUInt16BE(0), 0xbeef);
+    assert.equal(bytes.readUInt16BE(2), answered, `flags ${asked.toString(16)}`);
+    assert.deepEqual(new Uint8Array(bytes.subarray(12)), new Uint8Array(question));
+  }
 });

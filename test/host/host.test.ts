@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Host, type HostWish, newHost } from '../../src/host/host.js';
 import type { SetupError } from '../../src/ops/metrics-source.js';
+import type { Endpoint } from '../../src/outside/network.js';
 import { ManualClock } from '../simulation/clock.js';
 import { type FakeNode, failed, newFakeNode } from './fake-node.js';
 import { newSpokenLog, type SpokenLog } from './spoken-log.js';
@@ -27,6 +28,8 @@ interface Kept {
   readonly errors: SetupError[];
   readonly conditions: Set<string>;
   readonly files: Map<string, string>;
+  /** The inodes of UDP sockets by their endpoint. */
+  readonly sockets: Map<string, readonly number[]>;
 }
 
 function keeper(more: Partial<HostWish> | null = {}, node = newFakeNode(), clock = new ManualClock()): Kept {
@@ -34,18 +37,19 @@ function keeper(more: Partial<HostWish> | null = {}, node = newFakeNode(), clock
   const errors: SetupError[] = [];
   const conditions = new Set<string>();
   const files = new Map<string, string>();
+  const sockets = new Map<string, readonly number[]>();
   const world = {
     ...{ clock, log, run: node.run, readFile: (path: string) => files.get(path), ownSockets: () => new Set([7]) },
+    socketsAt: ({ address, port }: Endpoint) => sockets.get(`${address}:${port}`) ?? [],
     failed: (kind: SetupError) => void errors.push(kind),
     met: (condition: string) => void conditions.add(condition),
     lost: (condition: string) => void conditions.delete(condition),
   };
   const host = newHost(world, more === null ? null : { ...wish, ...more });
-  return { host, node, clock, log, errors, conditions, files };
+  return { host, node, clock, log, errors, conditions, files, sockets };
 }
 
-/** The line of a UDP socket on our address. */
-const socketOf = (inode: number): string => `  172: 0A14FEA9:0035 00000000:0000 07 0:0 0:0 0 0 0 ${inode} 2 0 0\n`;
+const served = '169.254.20.10:53';
 
 /** Prepared and kept, the first look done. */
 async function started(kept: Kept): Promise<Kept> {
@@ -183,7 +187,7 @@ test('at the end rules go, then addresses, and no look comes after that', async 
 test('before the listeners close only the rules that bring questions go; our own sockets are no other program', async () => {
   const kept = await started(keeper());
   const { host, node, clock } = kept;
-  kept.files.set('/proc/net/udp', socketOf(7));
+  kept.sockets.set(served, [7]);
   await host.stepAside(withinMs);
   const left = (): string[] => [...node.rules.values()].flat();
   assert.deepEqual([left().length, node.links.size], [14, 2]);
@@ -198,11 +202,11 @@ test('two that end at once: the last to close takes everything out', async () =>
   const node = newFakeNode();
   const one = await started(keeper({}, node));
   const other = await started(keeper({}, node));
-  for (const { files } of [one, other]) files.set('/proc/net/udp', socketOf(8));
+  for (const { sockets } of [one, other]) sockets.set(served, [8]);
   await Promise.all([one.host.stepAside(withinMs), other.host.stepAside(withinMs)]);
   await one.host.leave(withinMs);
   assert.deepEqual([ruleCount(node), node.links.size], [24, 2]);
-  other.files.clear();
+  other.sockets.clear();
   await other.host.leave(withinMs);
   assert(isClean(node));
 });
@@ -232,7 +236,7 @@ test('it leaves everything: with -skipteardown, to a successor, and where anothe
   assert.deepEqual([ruleCount(released.node), released.node.links.size], [0, 2]);
 
   const shared = await started(keeper());
-  shared.files.set('/proc/net/udp', socketOf(8));
+  shared.sockets.set(served, [8]);
   await shared.host.stepAside(withinMs);
   await shared.host.leave(withinMs);
   assert.equal(ruleCount(shared.node), 24);

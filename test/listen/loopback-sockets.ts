@@ -1,4 +1,5 @@
 /** Real sockets of 127.0.0.1 for the tests of the answering lane, and the system calls for them. */
+import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { Groups } from '../../src/listen/groups.js';
@@ -10,6 +11,14 @@ export const skip = loaded.calls === null ? loaded.why : false;
 export const calls = loaded.calls as SystemCalls;
 /** Groups of our own, in which nobody is steered anywhere. */
 export const newGroups = (): Groups => new Groups({ calls, cannotSteer() {} });
+
+/** Waits for other threads: until it holds, at most a couple of seconds, which only a failure takes. */
+export async function eventually(holds: () => boolean): Promise<void> {
+  for (let tries = 0; !holds(); tries++) {
+    assert.ok(tries < 400, 'it has not come');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
 
 export interface Client {
   readonly port: number;

@@ -26,6 +26,21 @@ describe('socketsAt', () => {
     assert.deepEqual(sockets('udp', '169.254.20.12'), []);
   });
 
+  test('knows endpoints as the kernel writes them', () => {
+    for (const [address, port, text] of [
+      ['169.254.20.10', 53, '0A14FEA9:0035'],
+      ['fd00::10', 53, '000000FD000000000000000010000000:0035'],
+      ['2001:db8:1:2:3:4:5:6', 65_535, 'B80D0120020001000400030006000500:FFFF'],
+      ['::', 1, '00000000000000000000000000000000:0001'],
+    ] as const) {
+      const line = `  17: ${text} 0:0 07 0:0 0:0 0 0 0 71 2 0 0\n`;
+      assert.deepEqual(
+        socketsAt('udp', { address, port }, () => line),
+        [71],
+      );
+    }
+  });
+
   test('takes only those for TCP that listen', () => {
     assert.deepEqual(sockets('tcp', '2001:db8::ff00:1'), [21]);
   });

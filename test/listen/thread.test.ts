@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { AnsweringThread } from '../../src/listen/thread.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { systemClock } from '../../src/outside/clock.js';
-import { calls, skip } from './loopback-sockets.js';
+import { calls, eventually, skip } from './loopback-sockets.js';
 
 function newThread(program = new URL('./letters-thread.js', import.meta.url)) {
   const counters = new Counters(countersMemory(1));
@@ -17,13 +17,6 @@ function newThread(program = new URL('./letters-thread.js', import.meta.url)) {
     died: (index: number) => void deaths.push(index),
   };
   return { thread: new AnsweringThread<string, null>(world, 4), counters, said, deaths };
-}
-
-async function eventually(holds: () => boolean): Promise<void> {
-  for (let tries = 0; !holds(); tries++) {
-    assert.ok(tries < 400, 'it has not come');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 describe('AnsweringThread', { skip }, () => {

@@ -7,7 +7,7 @@ import { steerTo } from '../../src/listen/steering.js';
 import { newUdpThreads } from '../../src/listen/udp-threads.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { systemClock } from '../../src/outside/clock.js';
-import { calls, newGroups, openClient, skip } from './loopback-sockets.js';
+import { calls, eventually, newGroups, openClient, skip } from './loopback-sockets.js';
 
 /** Threads that answer by letters (letters.ts); what they hand over is answered `lane: …`, or kept when it says so. */
 async function newWorld(count = 1) {
@@ -46,13 +46,6 @@ async function newWorld(count = 1) {
       threads.update();
     },
   };
-}
-
-async function eventually(holds: () => boolean): Promise<void> {
-  for (let tries = 0; !holds(); tries++) {
-    assert.ok(tries < 400, 'it has not come');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 describe('newUdpThreads', { skip }, () => {

@@ -1,16 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { wireToName } from '../../src/dns/names.js';
-import { overUdp } from '../../src/ops/counters.js';
 import { type GuardQuery, guardFrom, type Verdict } from '../../src/resolve/guard.js';
-import { fixture, query } from './lane-fixture.js';
-
-const asker = {
-  transport: overUdp,
-  remote: { address: '10.244.0.7', port: 4000 },
-  local: { address: '169.254.20.10', port: 53 },
-  reply() {},
-} as const;
+import { fixture, podAsker, query } from './lane-fixture.js';
 
 describe('guardFrom', () => {
   it('is nothing where there is nobody to judge', () => {
@@ -29,7 +21,7 @@ describe('guardFrom', () => {
           seen.push(asked);
           return verdict;
         },
-      })!(packet, lane, asker);
+      })!(packet, lane, podAsker);
     assert.deepEqual(judge({ kind: 'drop' }), { kind: 'drop' });
     assert.deepEqual(judge({ kind: 'pass' }), { kind: 'pass' });
     const [{ id, remote, ordinal, question }] = seen;

@@ -5,7 +5,7 @@ import { type Cache, createCache, type Store } from '../../src/cache/cache.js';
 import { parseConfig } from '../../src/config/load.js';
 import { newSlot } from '../../src/dns/answer.js';
 import { nameToWire } from '../../src/dns/names.js';
-import { Counters, countersMemory } from '../../src/ops/counters.js';
+import { Counters, countersMemory, overUdp } from '../../src/ops/counters.js';
 import { answerNow } from '../../src/resolve/answer-now.js';
 import { Lane } from '../../src/resolve/lane.js';
 import { Numbering } from '../../src/resolve/numbering.js';
@@ -82,3 +82,11 @@ export function query(
     ...(edns === undefined ? {} : { additionals: [opt as unknown as packets.Answer] }),
   });
 }
+
+/** A pod that asks over UDP and keeps no answers. */
+export const podAsker = {
+  transport: overUdp,
+  remote: { address: '10.244.0.7', port: 4000 },
+  local: { address: '169.254.20.10', port: 53 },
+  reply() {},
+} as const;

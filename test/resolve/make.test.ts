@@ -4,18 +4,10 @@ import packets from 'dns-packet';
 import { parseConfig } from '../../src/config/load.js';
 import { wireToName } from '../../src/dns/names.js';
 import { Normaliser } from '../../src/dns/normalise.js';
-import { overUdp } from '../../src/ops/counters.js';
 import { makeFrom, templateMaker } from '../../src/resolve/make.js';
 import type { Made } from '../../src/resolve/route.js';
 import { checkTemplates, compileTemplates } from '../../src/resolve/templates.js';
-import { fixture, loadOptions, query } from './lane-fixture.js';
-
-const asker = {
-  transport: overUdp,
-  remote: { address: '10.244.0.7', port: 4000 },
-  local: { address: '169.254.20.10', port: 53 },
-  reply() {},
-} as const;
+import { fixture, loadOptions, podAsker, query } from './lane-fixture.js';
 
 /** What the block's templates make of the packet. */
 function make(directives: string, packet: Buffer, zone = 'test'): Made {
@@ -23,7 +15,7 @@ function make(directives: string, packet: Buffer, zone = 'test'): Made {
   const config = parseConfig(corefile, 'Corefile', { ...loadOptions, checkTemplates });
   const { lane, ask } = fixture(corefile);
   assert.equal(ask(packet), 'handed over');
-  return makeFrom({ template: templateMaker(compileTemplates(config.blocks[0].templates)) })!(packet, lane, asker);
+  return makeFrom({ template: templateMaker(compileTemplates(config.blocks[0].templates)) })!(packet, lane, podAsker);
 }
 
 function decoded(made: Made): packets.DecodedPacket & { readonly rcode?: string } {
@@ -46,10 +38,10 @@ describe('makeFrom', () => {
     const next = { kind: 'next' } as const;
     const no = { kind: 'servfail', text: 'no' } as const;
     const makers = (template: Made) => makeFrom({ hosts: says('hosts', no), template: says('template', template) })!;
-    assert.deepEqual(makers(next)(packet, lane, asker), no);
-    assert.deepEqual(makers(no)(packet, lane, asker), no);
+    assert.deepEqual(makers(next)(packet, lane, podAsker), no);
+    assert.deepEqual(makers(no)(packet, lane, podAsker), no);
     assert.deepEqual(asked, ['template', 'hosts', 'template']);
-    assert.deepEqual(makeFrom({ hosts: () => next })!(packet, lane, asker), next);
+    assert.deepEqual(makeFrom({ hosts: () => next })!(packet, lane, podAsker), next);
   });
 
   it('makes nothing where there are no templates', () => {

@@ -113,7 +113,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
       return { local: at, close: async () => void http.delete(key) };
     },
     run: options.run ?? (async ({ program }) => assert.fail(`${program} was run`)),
-    ownSockets: () => new Set<number>(),
+    sockets: { socketsAt: () => [], ownSockets: () => new Set<number>() },
     readFile: (path: string) => files.get(path),
     look: { stat: (path: string) => files.get(path), digest: (path: string) => files.get(path) },
   };

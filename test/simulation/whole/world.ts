@@ -86,7 +86,7 @@ export class World {
         this.#http.set(key, routes);
         return { local: at, close: async () => void this.#http.delete(key) };
       },
-      ownSockets: () => new Set<number>(),
+      sockets: { socketsAt: () => [], ownSockets: () => new Set<number>() },
       readFile: (path: string) => this.#fileAt(path),
       look: { stat: (path: string) => this.#fileAt(path), digest: (path: string) => this.#fileAt(path) },
     };

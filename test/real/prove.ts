@@ -157,7 +157,7 @@ async function reloads(spot: Spot): Promise<Outcome> {
   const times = 100;
   const reports = await meanwhile(spot, 32, async () => {
     for (let time = 0; time < times; time++) {
-      spot.writeCorefile(`cache ${30 + (time % 2)}`);
+      spot.writeCorefile(`cache ${31 - (time % 2)}`);
       serving.program.signal('SIGHUP');
       await pause(280);
     }

@@ -26,11 +26,13 @@ import type { LoopWatch } from './resolve/loop.js';
 import { makeFrom, templateMaker } from './resolve/make.js';
 import type { KeepRoute, Route } from './resolve/route.js';
 import { compileTemplates, type Templates } from './resolve/templates.js';
+import { whoamiMaker } from './resolve/whoami.js';
 import { type Numberings, type PlannedListener, planZones } from './resolve/zone-plan.js';
 import type { ServedZone } from './resolve/zones.js';
 import { type Forwards, startForwards } from './upstream/forwards.js';
 import type { Outages } from './upstream/outages.js';
 import { isOwnEndpoint } from './upstream/own-address.js';
+import { anyResponsible, responsibility } from './upstream/responsible.js';
 
 export interface ServingWorld extends HostsFileWorld {
   readonly network: Network;
@@ -183,6 +185,7 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
       any: config.any ? anyMaker : undefined,
       template: templateMaker(templates),
       hosts: hosts === null ? undefined : hostsMaker(config.hosts!, () => hosts.table),
+      whoami: config.whoami ? whoamiMaker(anyResponsible(config.forwards.map(responsibility))) : undefined,
     }),
     logQuery: newQueryLog(config.log, world.queryLogOutput),
     failed(question, rcode, text) {

@@ -96,6 +96,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     acls: all('acl').map((directive) => readAcl(directive, context)),
     any: read('any', readSwitch, false),
     minimal: read('minimal', readSwitch, false),
+    whoami: read('whoami', readSwitch, false),
     aaaa: policy,
     aaaaAt,
     errors: read('errors', readErrors, null),
@@ -108,7 +109,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
   };
   read('cancel', readCancel, undefined);
   warnOfLoops(config, context);
-  const makes = config.templates.length > 0 || config.hosts !== null;
+  const makes = config.templates.length > 0 || config.hosts !== null || config.whoami;
   if (config.forwards.length === 0 && !makes && policy === null) {
     context.warn(block.at, 'the server block has neither forward, template nor hosts, so it can answer nothing.');
   }

@@ -53,6 +53,8 @@ export interface BlockConfig {
   readonly any: boolean;
   /** Positive answers lose their other sections. */
   readonly minimal: boolean;
+  /** Names that nothing else has an answer for are answered with who asked. */
+  readonly whoami: boolean;
   /** `aaaa`, or a template that means the same; null asks the upstream. */
   readonly aaaa: AaaaPolicy | null;
   /** Where the policy above was written; null with null. */

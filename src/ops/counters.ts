@@ -108,8 +108,8 @@ export function countedType(type: number): number {
 }
 
 /** Who wrote an answer, as coredns_dns_responses_total's `plugin` names it. */
-export const answerers = ['cache', 'forward', 'template', '', 'hosts', 'acl', 'any'] as const;
-export type Answerer = 0 | 1 | 2 | 3 | 4 | 5 | 6;
+export const answerers = ['cache', 'forward', 'template', '', 'hosts', 'acl', 'any', 'whoami'] as const;
+export type Answerer = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
 export const byCache = 0;
 export const byForward = 1;
 export const byTemplate = 2;
@@ -117,6 +117,7 @@ export const byNobody = 3;
 export const byHosts = 4;
 export const byAcl = 5;
 export const byAny = 6;
+export const byWhoami = 7;
 
 /** Rcodes 0 to 23 and one place for all others. */
 export const rcodesCounted = 25;

@@ -120,7 +120,7 @@ export class Forwarder {
     if (made.follow !== null) return this.#follow(pending, { ...made, follow: made.follow, error }, transport);
     const { message, by } = made;
     const outcome: Outcome = { ok: true, message, from: answerers[by] };
-    this.#settler.settle(pending, waiters, outcome, { extendedError: error, isWhole: true, by });
+    this.#settler.settle(pending, waiters, outcome, { extendedError: error, mayKeep: !made.isForAskerAlone, by });
   }
 
   /** A stub resolver follows no alias; it gets what the alias leads to along with it, if that can be had. */
@@ -132,7 +132,7 @@ export class Forwarder {
       const isWhole = target.ok && isAnswered(target.message);
       const whole = isWhole ? withAliasAnswer(message, target.message) : message;
       const outcome: Outcome = { ok: true, message: whole, from: answerers[by] };
-      this.#settler.settle(following, this.#table.remove(following), outcome, { extendedError, isWhole, by });
+      this.#settler.settle(following, this.#table.remove(following), outcome, { extendedError, mayKeep: isWhole, by });
     });
   }
 

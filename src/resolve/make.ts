@@ -25,10 +25,10 @@ import { answerFromTemplates, type Templates } from './templates.js';
 import type { ServedZone } from './zones.js';
 
 /** Makes an answer to a question, or leaves it to the next. */
-export type Maker = (query: MakeQuery) => Made;
+export type Maker = (query: MakeQuery, asker: Asker) => Made;
 
 /** Who makes answers behind the cache, in the order of CoreDNS's plugin.cfg; the first that is responsible does. */
-const makersInOrder = ['any', 'template', 'hosts'] as const;
+const makersInOrder = ['any', 'template', 'hosts', 'whoami'] as const;
 
 /** What a block has of them. */
 export type Makers = { readonly [Name in (typeof makersInOrder)[number]]?: Maker | undefined };
@@ -41,9 +41,10 @@ export function makeFrom(makers: Makers): Route['make'] {
     const question = questionOf(packet, lane.query);
     const query = { id: u16(packet, 0), flags: lane.query.flags, question, remote: asker.remote.address };
     for (const maker of inOrder) {
-      const made = maker(query);
-      if (made.kind === 'message') return { ...made, message: deniable(made.message, lane.zone!) };
-      if (made.kind === 'servfail') return made;
+      const made = maker(query, asker);
+      if (made.kind === 'next') continue;
+      if (made.kind === 'servfail' || made.isForAskerAlone) return made;
+      return { ...made, message: deniable(made.message, lane.zone!) };
     }
     return { kind: 'next' };
   };

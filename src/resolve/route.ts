@@ -48,6 +48,8 @@ export type Made =
       readonly extendedError: { readonly code: number; readonly text: string } | null;
       /** What its alias leads to: asked upstream, and put behind it. */
       readonly follow: Uint8Array | null;
+      /** It says something of the one who asked: no denial, and nothing to be kept for others. */
+      readonly isForAskerAlone?: true;
     }
   /** It is somebody else's; the next in line is asked. */
   | { readonly kind: 'next' }

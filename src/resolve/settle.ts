@@ -33,8 +33,8 @@ export interface SettleWorld {
 export interface MadeFacts {
   /** An answer that comes with one is not kept. */
   readonly extendedError: ExtendedError | null;
-  /** False: what its alias leads to could not be had. It is better than nothing now, and nothing to be kept. */
-  readonly isWhole: boolean;
+  /** False: it is for its asker alone, or what its alias leads to could not be had: better than nothing, now. */
+  readonly mayKeep: boolean;
   readonly by: Answerer;
 }
 
@@ -72,7 +72,7 @@ export class Settler {
     }
     if (route.sections === 'answer') leaveOnlyAnswers(message);
     const kept = route.keep === null ? null : keeping(message, route.keep.policy);
-    const mayKeep = made === null || (made.isWhole && made.extendedError === null);
+    const mayKeep = made === null || (made.mayKeep && made.extendedError === null);
     this.#sendKept(pending, waiters, mayKeep ? kept : null, made);
   }
 

@@ -15,6 +15,11 @@ export function responsibility(names: { readonly from: string; readonly except: 
   return { from: nameToWire(names.from), except: names.except.map(nameToWire) };
 }
 
+/** Whether one of these is responsible for the name that a question starts with. */
+export function anyResponsible(all: readonly Responsibility[]): (question: Uint8Array) => boolean {
+  return (question) => all.some((one) => isResponsible(one, question, question.length - 4));
+}
+
 /** `question` starts with an uncompressed name of `nameBytes`. As in CoreDNS `from` itself cannot be excepted. */
 export function isResponsible({ from, except }: Responsibility, question: Uint8Array, nameBytes: number): boolean {
   if (!isInZone(question, nameBytes, from)) return false;

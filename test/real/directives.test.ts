@@ -1,4 +1,4 @@
-/** Directives that answer or refuse by themselves, asked by dig: hosts, acl, any, minimal. */
+/** Directives that answer or refuse by themselves, asked by dig: hosts, acl, any, minimal, whoami. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,8 +16,8 @@ describe('directives that need no upstream', { skip: needs('dig') }, () => {
   before(async () => {
     writeFileSync(file, '10.1.0.1 a.example b.example\nfd00::1 a.example\n10.1.0.3 *.apps.example\n');
     const rules = 'acl secret.example {\n block type A net 127.0.0.0/8\n filter type TXT\n }';
-    const hosts = `hosts ${file} {\n 10.1.0.2 in.example\n reload 500ms\n fallthrough example\n }`;
-    zerohop = await startOnLoopback(`cache 30\n any\n minimal\n ${rules}\n ${hosts}`, query('a.example', 'A'));
+    const hosts = `hosts ${file} {\n 10.1.0.2 in.example\n reload 500ms\n fallthrough\n }`;
+    zerohop = await startOnLoopback(`cache 30\n any\n minimal\n whoami\n ${rules}\n ${hosts}`, query('a.example', 'A'));
   });
   after(async () => {
     await zerohop?.stop();
@@ -43,6 +43,14 @@ describe('directives that need no upstream', { skip: needs('dig') }, () => {
 
   it('any: one HINFO', async () => {
     assert.deepEqual(await data('+notcp', 'a.example', 'ANY'), ['"ANY obsoleted" "See RFC 8482"']);
+  });
+
+  it('whoami: the client’s address and port', async () => {
+    assert.match(
+      await dig('+notcp', 'else.where', 'A'),
+      /ANSWER: 0[\s\S]*^else\.where\.\s+0\s+IN\s+A\s+127\.0\.0\.1$/mu,
+    );
+    assert.match(await dig('+tcp', 'else.where', 'A'), /^_tcp\.else\.where\.\s+0\s+IN\s+SRV\s+0 0 [1-9]\d+ \.$/mu);
   });
 
   it('hosts: a changed file is what clients get', async () => {

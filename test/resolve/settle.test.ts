@@ -72,11 +72,11 @@ describe('settle', () => {
     settle(fixture, { rcode: 5, answers: [] });
     settle(fixture, { answers: addresses('a.test', 0) });
     settle(fixture, { rcode: 3, answers: [] });
-    settle(fixture, {}, { made: { extendedError: null, isWhole: false, by: byTemplate } });
+    settle(fixture, {}, { made: { extendedError: null, mayKeep: false, by: byTemplate } });
     settle(
       fixture,
       {},
-      { made: { extendedError: { code: 15, text: new Uint8Array() }, isWhole: true, by: byTemplate } },
+      { made: { extendedError: { code: 15, text: new Uint8Array() }, mayKeep: true, by: byTemplate } },
     );
     fixture.takeStoreAway();
     const [late] = settle(fixture, {});

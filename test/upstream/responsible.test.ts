@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isResponsible, responsibility } from '../../src/upstream/responsible.js';
+import { anyResponsible, isResponsible, responsibility } from '../../src/upstream/responsible.js';
 import { question } from './scripted.js';
 
 function isFor(names: { from: string; except?: string[] }, name: string): boolean {
@@ -35,4 +35,13 @@ test('excepted names and those below them are for somebody else, but not the zon
   assert(isFor({ ...names, except: names.except.slice(0, 2) }, 'xx.example'));
   assert(isFor(names, 'example'));
   assert(!isFor(names, 'a.example'));
+});
+
+test('a name is somebody’s when one of several is responsible for it', () => {
+  const isTaken = anyResponsible(['a.', 'b.'].map((from) => responsibility({ from, except: [] })));
+  const question = (label: string) => Buffer.from(`\x01x\x01${label}\x00\x00\x01\x00\x01`, 'latin1');
+  assert.deepEqual(
+    ['a', 'B', 'c'].map((label) => isTaken(question(label))),
+    [true, true, false],
+  );
 });

@@ -23,6 +23,7 @@ export const supportedDirectives = [
   'reload',
   'template',
   'timeouts',
+  'whoami',
 ] as const;
 
 export type SupportedDirective = (typeof supportedDirectives)[number];
@@ -79,7 +80,6 @@ const unsupportedDirectives: Readonly<Record<string, string>> = {
   tsig: '',
   unbound: '',
   view: '',
-  whoami: '',
 };
 
 export function isSupported(name: string): name is SupportedDirective {

@@ -1,4 +1,4 @@
-/** The directives that are on or off, or one number: `any`, `debug`, `loop`, `minimal`, `bufsize`, `cancel`, `aaaa`. */
+/** The directives that are on or off, or one word: `any`, `debug`, `loop`, `minimal`, `whoami`, `bufsize`, `cancel`, `aaaa`. */
 import { plainUdpBytesMax, udpBytesDefault } from '../../limits.js';
 import {
   type DirectiveContext,
@@ -17,7 +17,7 @@ import type { Directive } from '../corefile.js';
 
 const bufsizeBytesMax = 4_096;
 
-/** `any`, `debug`, `loop` and `minimal`: being there is all they say. */
+/** `any`, `debug`, `loop`, `minimal` and `whoami`: being there is all they say. */
 export function readSwitch(directive: Directive): true {
   noWords(directive);
   noBlock(directive);

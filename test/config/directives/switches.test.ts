@@ -32,11 +32,14 @@ test('aaaa', () => {
   assert.throws(() => block('aaaa'), /aaaa: expects nxdomain, nodata, smart or forward, but nothing follows/u);
 });
 
-test('any and minimal are there or not', () => {
+test('any, minimal and whoami are there or not', () => {
   const silent = blockOf('forward . 10.0.0.1');
-  const spoken = blockOf('forward . 10.0.0.1', 'any', 'minimal');
-  assert.deepEqual([silent.any, silent.minimal, spoken.any, spoken.minimal], [false, false, true, true]);
-  for (const name of ['any', 'minimal']) assert.throws(() => blockOf('forward . 10.0.0.1', `${name} x`), /:3: /u);
+  const spoken = blockOf('forward . 10.0.0.1', 'any', 'minimal', 'whoami');
+  assert.deepEqual([silent.any, silent.minimal, silent.whoami], [false, false, false]);
+  assert.deepEqual([spoken.any, spoken.minimal, spoken.whoami], [true, true, true]);
+  assert.deepEqual(warningsOf('. {\nwhoami\n}\n'), [], 'it has an answer to everything');
+  for (const name of ['any', 'minimal', 'whoami'])
+    assert.throws(() => blockOf('forward . 10.0.0.1', `${name} x`), /:3: /u);
 });
 
 test('cancel is accepted with a word about what holds here, and checked', () => {

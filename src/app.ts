@@ -175,6 +175,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
           pendingQuestions: forwarder.size,
           waitingClients: forwarder.waiters,
           tcpClients: listeners.tcpClients,
+          answeringThreads: threads?.count ?? 0,
         }),
         build: { version: settings.version, revision: '', nodeVersion: process.version },
         startedAtMs: clock.wallMs(),

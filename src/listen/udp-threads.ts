@@ -40,6 +40,8 @@ export interface UdpThreads<Table> {
   /** Gives the threads the tables that are in force now, and pages as large as the control lane's. */
   update(): void;
   readonly pages: readonly Counters[];
+  /** How many threads there are. */
+  readonly count: number;
   /** Closes what is still open and ends the threads. */
   end(): Promise<void>;
 }
@@ -198,15 +200,8 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     const listener: Listener<Table> = {
       wanted,
       local: { address: at.address, port: at.port },
-      ...{
-        sockets: [],
-        inFlight: 0,
-        leavesWith: null,
-        isClosed: false,
-        isInherited: false,
-        isSilent: false,
-        whenClosed: [],
-      },
+      ...{ sockets: [], inFlight: 0, leavesWith: null, isClosed: false },
+      ...{ isInherited: false, isSilent: false, whenClosed: [] },
     };
     const ipv6Only = ports.mustBeIpv6Only(at) ? 'yes' : 'no';
     let { local } = listener;
@@ -273,6 +268,7 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     answering: () =>
       areAnswering() ? Promise.resolve() : new Promise<void>((resolve) => void whenAnswering.push(resolve)),
     update: () => void order(),
+    count: threads.length,
     get pages() {
       return threads.flatMap((thread) => thread.pages);
     },

@@ -106,14 +106,8 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
 
 /** A family per name; events that share one differ in their labels. */
 export const eventFamilies: readonly Family<Scrape>[] = [
-  ...[...new Set(eventNames.map((event) => eventMetrics[event].name))].map(familyNamed),
-  {
-    name: 'coredns_panic_count_total',
-    help: 'A metrics that counts the number of panics. Former name of coredns_panics_total.',
-    type: 'counter',
-    samples: (scrape) => [sample({}, scrape.event('panics'))],
-  },
-];
+  ...new Set(eventNames.map((event) => eventMetrics[event].name)),
+].map(familyNamed);
 
 function familyNamed(name: string): Family<Scrape> {
   const events = eventNames.filter((event) => eventMetrics[event].name === name);

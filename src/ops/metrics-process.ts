@@ -12,7 +12,6 @@ const gaugeMetrics: Readonly<Record<GaugeName, { name: string; help: string }>> 
   pendingQuestions: { name: 'zerohop_pending_questions', help: 'Distinct questions being asked upstream.' },
   waitingClients: { name: 'zerohop_waiting_clients', help: 'Queries that wait for an upstream.' },
   tcpClients: { name: 'zerohop_tcp_clients', help: 'TCP clients connected.' },
-  upstreamConnections: { name: 'zerohop_upstream_connections', help: 'TCP connections open to upstreams.' },
   answeringThreads: { name: 'zerohop_answering_threads', help: 'Threads that answer from the cache.' },
 };
 
@@ -80,6 +79,16 @@ export const processFamilies: readonly Family<Scrape>[] = [
       samples: ({ source }) => present(source.gauges()[gauge]),
     }),
   ),
+  {
+    name: 'go_goroutines',
+    help: 'What would be goroutines in CoreDNS: threads, queries that wait, TCP clients, connections to upstreams.',
+    type: 'gauge',
+    samples: ({ source }) => {
+      const { answeringThreads = 0, waitingClients = 0, tcpClients = 0 } = source.gauges();
+      const connections = source.upstreams().reduce((sum, { open }) => sum + open, 0);
+      return [sample({}, 1 + answeringThreads + waitingClients + tcpClients + connections)];
+    },
+  },
   {
     name: 'nodejs_eventloop_lag_seconds',
     help: 'How late the event loop of the control lane ran what was due when the scrape arrived.',

@@ -114,7 +114,6 @@ export const gaugeNames = [
   'pendingQuestions',
   'waitingClients',
   'tcpClients',
-  'upstreamConnections',
   'answeringThreads',
 ] as const;
 export type GaugeName = (typeof gaugeNames)[number];

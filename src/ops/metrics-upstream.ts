@@ -75,7 +75,32 @@ export const upstreamFamilies: readonly Family<Scrape>[] = [
         return states.map((state) => sample({ ...labels, state }, state === now ? 1 : 0));
       }),
   },
+  sumPerUpstream(
+    'zerohop_upstream_connections',
+    'Connections and UDP sockets open to the upstream, those being opened included.',
+    ({ open }) => open,
+  ),
+  sumPerUpstream(
+    'zerohop_upstream_suspect_connections',
+    'Connections to the upstream that owe answers and have been silent for longer than its pace allows.',
+    ({ suspects }) => suspects,
+  ),
 ];
+
+function sumPerUpstream(name: string, help: string, read: (stats: UpstreamStats) => number): Family<Scrape> {
+  return {
+    name,
+    help,
+    type: 'gauge',
+    samples: (scrape) =>
+      perUpstream(scrape).map(({ labels, members }) =>
+        sample(
+          labels,
+          members.reduce((sum, stats) => sum + read(stats), 0),
+        ),
+      ),
+  };
+}
 
 /** The worst of it, where several forwards name one address. */
 function stateOf(members: readonly UpstreamStats[]): (typeof states)[number] {

@@ -12,6 +12,7 @@ import type { Family } from './exposition.js';
 import { aclFamilies } from './metrics-acl.js';
 import { cacheFamilies } from './metrics-cache.js';
 import { dnsFamilies } from './metrics-dns.js';
+import { formerFamilies } from './metrics-former.js';
 import { hostsFamilies } from './metrics-hosts.js';
 import { processFamilies } from './metrics-process.js';
 import { type MetricsSource, readSource, type Scrape } from './metrics-source.js';
@@ -27,7 +28,7 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
-const families: readonly Family<Scrape>[] = [
+const present: readonly Family<Scrape>[] = [
   ...dnsFamilies,
   ...cacheFamilies,
   ...upstreamFamilies,
@@ -37,6 +38,7 @@ const families: readonly Family<Scrape>[] = [
   ...eventFamilies,
   ...processFamilies,
 ];
+const families: readonly Family<Scrape>[] = [...present, ...formerFamilies(present)];
 
 /** Names of all families, for dashboards' and alerts' tests. */
 export const familyNames: readonly string[] = families.map(({ name }) => name);

@@ -99,6 +99,11 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     return this.#inflight === 0 && this.#answers === 0 && this.#state === 'connecting';
   }
 
+  /** It owes answers and has been silent for longer than the upstream's pace allows. */
+  isSuspect(nowMs: number): boolean {
+    return this.#silentSinceMs !== notSilent && nowMs - this.#silentSinceMs >= this.#place.pace.waitMs;
+  }
+
   /** Something holds it up: it owes answers and has been silent for longer than is usual, or will soon, by what it carries. */
   isSlow(nowMs: number): boolean {
     if (this.#inflightAgain > 0) return true;
@@ -119,7 +124,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   takes(requestsMax: number, nowMs: number): boolean {
     if (this.#state === 'closed' || this.#retired || this.#inflight >= connectionInflightMax) return false;
     if (this.#inflight + this.#answers >= requestsMax) return false;
-    return nowMs < this.#retireAtMs && !this.#isSuspect(nowMs) && !this.#ids.isExhausted(nowMs);
+    return nowMs < this.#retireAtMs && !this.isSuspect(nowMs) && !this.#ids.isExhausted(nowMs);
   }
 
   /** Sends the request when the turn ends. The caller has made sure that `takes`. */
@@ -253,10 +258,6 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   /** `state` may change under a callback, which the type checker does not see. */
   #isClosed(): boolean {
     return this.#state === 'closed';
-  }
-
-  #isSuspect(nowMs: number): boolean {
-    return this.#silentSinceMs !== notSilent && nowMs - this.#silentSinceMs >= this.#place.pace.waitMs;
   }
 
   #lost(error: NodeJS.ErrnoException | null): void {

@@ -99,7 +99,8 @@ class BlockForwards implements AtTurnEnd {
   }
 
   upstreams(): readonly UpstreamStats[] {
-    return this.#forwards.flatMap((forward) => forward.upstreams.map(({ stats }) => stats));
+    const nowMs = this.#world.clock.nowMs();
+    return this.#forwards.flatMap((forward) => forward.upstreams.map((upstream) => upstream.reading(nowMs)));
   }
 
   each(): readonly OneUpstream[] {

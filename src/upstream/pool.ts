@@ -49,6 +49,11 @@ export class Pool implements ConnectionOwner {
     return this.#connections.length;
   }
 
+  /** Connections that owe answers and have been silent for longer than is usual. */
+  suspects(nowMs: number): number {
+    return this.#connections.reduce((sum, connection) => sum + (connection.isSuspect(nowMs) ? 1 : 0), 0);
+  }
+
   /** Attempts that found no place yet. */
   get waiting(): number {
     return this.#waiting.size;

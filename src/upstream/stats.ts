@@ -12,6 +12,9 @@ export interface UpstreamStats {
   readonly reused: [number, number];
   readonly opened: [number, number];
   healthcheckFailures: number;
+  /** As of the last reading: connections and sockets that are open, and of these the suspects. */
+  open: number;
+  suspects: number;
   /** Our questions come back from it, or it is ourselves: it is not asked. */
   looping: boolean;
   /** False from the failure that made it `down` until a health check succeeds. */
@@ -25,6 +28,8 @@ export function newUpstreamStats(to: string): UpstreamStats {
     reused: [0, 0],
     opened: [0, 0],
     healthcheckFailures: 0,
+    open: 0,
+    suspects: 0,
     looping: false,
     healthy: true,
   };

@@ -104,6 +104,14 @@ export class Upstream {
     return this.#place.stats;
   }
 
+  /** Its numbers, with those of this moment. */
+  reading(nowMs: number): UpstreamStats {
+    const { stats } = this.#place;
+    stats.open = this.open;
+    stats.suspects = this.#pool.suspects(nowMs);
+    return stats;
+  }
+
   get pace(): Pace {
     return this.#place.pace;
   }

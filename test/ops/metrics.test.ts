@@ -21,7 +21,7 @@ import { familyNames, newMetrics } from '../../src/ops/metrics.js';
 import type { MetricsSource } from '../../src/ops/metrics-source.js';
 import { durationsOf, newUpstreamStats } from '../../src/upstream/stats.js';
 import { ManualClock } from '../simulation/clock.js';
-import { newPage, newSource, servedZone, server } from './source.js';
+import { everything, newPage, newSource, servedZone, server } from './source.js';
 
 function scrape(parts: Partial<MetricsSource> = {}): Promise<string> {
   return newMetrics(newSource(parts), new ManualClock()).text();
@@ -43,38 +43,6 @@ function promtool(text: string): void {
 
 function countRequest(page: Counters, base: number, transport: number, family: number, type: number): void {
   page.zones[base + zonePlaces.requests + (transport * 2 + family) * countedTypes.length + countedType(type)]++;
-}
-
-/** Every family with at least one line. */
-function everything(): Partial<MetricsSource> {
-  const page = newPage(2);
-  for (const name of eventNames) page.count(name);
-  page.zones.fill(1);
-  const upstream = newUpstreamStats('10.96.0.10:53');
-  observeDuration(durationsOf(upstream, 'NOERROR'), 0, 0.001);
-  upstream.reused[1] = 5;
-  const series = { zone: '.', class: 'IN', type: 'ANY', section: 'answer', template: '{{ .Name "x" }}\n', count: 1 };
-  return {
-    pages: () => [page],
-    zones: () => [servedZone(), servedZone({ zone: 'dropped', ordinal: 1, cacheZones: null })],
-    stores: () => [{ server, zones: '.', success: { entries: 1, evictions: 2 }, denial: { entries: 3, evictions: 4 } }],
-    upstreams: () => [upstream],
-    plugins: () => [{ server, zone: '.', name: 'cache' }],
-    templates: () => [{ server, matches: [series], templateFailures: [series], recordFailures: [series, series] }],
-    acls: () =>
-      (['allow', 'block', 'filter', 'drop'] as const).map((action) => ({ server, zone: '.', action, count: 1 })),
-    hosts: () => [{ entries: 2, readAtMs: 1_700_000_001_500 }],
-    gauges: () => ({
-      cacheUsedBytes: 1,
-      cacheBytesMax: 2,
-      pendingQuestions: 3,
-      waitingClients: 4,
-      tcpClients: 5,
-      upstreamConnections: 6,
-      answeringThreads: 7,
-    }),
-    corefileSha512: () => 'ab'.repeat(64),
-  };
 }
 
 describe('metrics', () => {
@@ -103,27 +71,6 @@ describe('metrics', () => {
       names.filter((name, index) => names.indexOf(name) !== index),
       [],
     );
-  });
-
-  it('have the names that dashboards and alerts for node-cache and CoreDNS read', () => {
-    const read = `
-      coredns_build_info coredns_panics_total coredns_plugin_enabled coredns_dns_requests_total
-      coredns_dns_responses_total coredns_dns_request_duration_seconds coredns_dns_request_size_bytes
-      coredns_dns_response_size_bytes coredns_dns_do_requests_total coredns_cache_entries coredns_cache_hits_total
-      coredns_cache_misses_total coredns_cache_requests_total coredns_cache_prefetch_total coredns_cache_drops_total
-      coredns_cache_served_stale_total coredns_cache_evictions_total coredns_proxy_request_duration_seconds
-      coredns_proxy_healthcheck_failures_total coredns_proxy_conn_cache_hits_total
-      coredns_proxy_conn_cache_misses_total coredns_forward_healthcheck_broken_total
-      coredns_forward_max_concurrent_rejects_total coredns_health_request_duration_seconds
-      coredns_health_request_failures_total coredns_reload_failed_total coredns_reload_version_info
-      coredns_template_matches_total coredns_template_template_failures_total coredns_template_rr_failures_total
-      coredns_nodecache_setup_errors_total process_cpu_seconds_total process_resident_memory_bytes process_open_fds
-      process_max_fds process_start_time_seconds process_virtual_memory_bytes
-      coredns_forward_requests_total coredns_forward_responses_total coredns_forward_request_duration_seconds
-      coredns_forward_healthcheck_failures_total coredns_dns_request_count_total coredns_dns_request_type_count_total
-      coredns_dns_response_rcode_count_total coredns_dns_request_do_count_total coredns_cache_size
-      coredns_nodecache_setup_errors coredns_panic_count_total`;
-    for (const name of read.trim().split(/\s+/)) assert(familyNames.includes(name), name);
   });
 
   it('count requests by protocol, family and type, and under the former names by fewer labels', async () => {
@@ -261,6 +208,9 @@ describe('metrics', () => {
     two.opened[0] = 1;
     two.healthcheckFailures = 3;
     two.healthy = false;
+    one.open = 2;
+    two.open = 3;
+    two.suspects = 1;
     const text = await scrape({ upstreams: () => [one, two] });
     const to = 'to="10.96.0.10:53"';
     assert.match(
@@ -287,6 +237,8 @@ describe('metrics', () => {
       new RegExp(`^coredns_proxy_conn_cache_misses_total{proxy_name="forward",${to},proto="udp"} 1$`, 'm'),
     );
     assert.match(text, new RegExp(`^zerohop_upstream_healthy{${to}} 0$`, 'm'));
+    assert.match(text, new RegExp(`^zerohop_upstream_connections{${to}} 5$`, 'm'));
+    assert.match(text, new RegExp(`^zerohop_upstream_suspect_connections{${to}} 1$`, 'm'));
   });
 
   it('name every event, each series once', () => {
@@ -316,6 +268,11 @@ describe('metrics', () => {
     assert.deepEqual(linesOf(text, 'coredns_template_matches_total'), [
       `coredns_template_matches_total{server="${server}",zone=".",view="",class="IN",type="ANY"} 1`,
     ]);
+  });
+
+  it('show as goroutines what would be some', async () => {
+    assert.match(await scrape(), /^go_goroutines 1$/m);
+    assert.match(await scrape(everything()), /^go_goroutines 20$/m, '1 + 7 threads + 4 waiting + 5 clients + 3 open');
   });
 
   it('read the numbers anew at each scrape', async () => {

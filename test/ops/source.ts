@@ -1,6 +1,7 @@
 /** A `MetricsSource` of empty parts for tests, each of which may be replaced. */
-import { Counters, countersMemory } from '../../src/ops/counters.js';
+import { Counters, countersMemory, eventNames, observeDuration } from '../../src/ops/counters.js';
 import { healthPlaces, type MetricsSource, type ServedZone } from '../../src/ops/metrics-source.js';
+import { durationsOf, newUpstreamStats } from '../../src/upstream/stats.js';
 
 export function newPage(zones: number): Counters {
   return new Counters(countersMemory(zones));
@@ -31,4 +32,36 @@ export const server = 'dns://169.254.20.10:53';
 
 export function servedZone(parts: Partial<ServedZone> = {}): ServedZone {
   return { server, zone: 'cluster.local.', ordinal: 0, cacheZones: 'cluster.local.', prometheus: true, ...parts };
+}
+
+/** Every family with at least one line. */
+export function everything(): Partial<MetricsSource> {
+  const page = newPage(2);
+  for (const name of eventNames) page.count(name);
+  page.zones.fill(1);
+  const upstream = newUpstreamStats('10.96.0.10:53');
+  observeDuration(durationsOf(upstream, 'NOERROR'), 0, 0.001);
+  upstream.reused[1] = 5;
+  upstream.open = 3;
+  const series = { zone: '.', class: 'IN', type: 'ANY', section: 'answer', template: '{{ .Name "x" }}\n', count: 1 };
+  return {
+    pages: () => [page],
+    zones: () => [servedZone(), servedZone({ zone: 'dropped', ordinal: 1, cacheZones: null })],
+    stores: () => [{ server, zones: '.', success: { entries: 1, evictions: 2 }, denial: { entries: 3, evictions: 4 } }],
+    upstreams: () => [upstream],
+    plugins: () => [{ server, zone: '.', name: 'cache' }],
+    templates: () => [{ server, matches: [series], templateFailures: [series], recordFailures: [series, series] }],
+    acls: () =>
+      (['allow', 'block', 'filter', 'drop'] as const).map((action) => ({ server, zone: '.', action, count: 1 })),
+    hosts: () => [{ entries: 2, readAtMs: 1_700_000_001_500 }],
+    gauges: () => ({
+      cacheUsedBytes: 1,
+      cacheBytesMax: 2,
+      pendingQuestions: 3,
+      waitingClients: 4,
+      tcpClients: 5,
+      answeringThreads: 7,
+    }),
+    corefileSha512: () => 'ab'.repeat(64),
+  };
 }

@@ -72,6 +72,28 @@ describe('watching', () => {
     assert.match(body, /coredns_proxy_request_duration_seconds_count\{.*to="10\.96\.0\.10:53",rcode="NOERROR".*\} 1/u);
   });
 
+  it('shows connections that are open, and those that are suspects while they are silent', async () => {
+    const world = await newWorld({ corefile: watched });
+    world.upstream.answers('a.example.', 'A', ['192.0.2.1']);
+    world.upstream.silent('silent.example.');
+    const now = async () => {
+      const { body } = await get(world, 9253, '/metrics');
+      return ['connections', 'suspect_connections'].map((what) => {
+        const [line] = series(body, `zerohop_upstream_${what}{to="10.96.0.10:53"}`);
+        return Number(line.split(' ')[1]);
+      });
+    };
+    await world.asks('a.example.', 'A');
+    assert.deepEqual(await now(), [1, 0]);
+    const asking = world.asking('silent.example.', 'A');
+    await world.pass(450);
+    const [open, suspects] = await now();
+    assert.ok(open >= 2 && suspects >= 1, `${open} open, ${suspects} suspects`);
+    await world.passSeconds(4);
+    assert.equal((await asking).rcode, 'SERVFAIL');
+    assert.deepEqual(await now(), [0, 0], 'they are closed');
+  });
+
   it('writes the query log in CoreDNS’s words', async () => {
     const world = await newWorld({ corefile: watched });
     world.upstream.answers('a.example.', 'A', ['192.0.2.1']);

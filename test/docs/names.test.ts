@@ -7,7 +7,7 @@ import * as limits from '../../src/limits.js';
 import { eventMetrics } from '../../src/ops/event-metrics.js';
 import { familyNames } from '../../src/ops/metrics.js';
 import { repositoryPath } from '../corpus/repository.js';
-import { fenced, page, pages, tableRows } from './pages.js';
+import { fenced, page, pages, sourceText, tableRows } from './pages.js';
 
 test('every metric is one that is exported', () => {
   const unknown = pages.flatMap(({ path, text }) =>
@@ -147,14 +147,6 @@ test('the sentences that operations explains are those that the program writes',
     assert(program.includes(sentence), `nothing in src/ writes "${sentence}"`);
   }
 });
-
-function sourceText(): string {
-  const files = readdirSync(repositoryPath('src'), { recursive: true, encoding: 'utf8' });
-  return files
-    .filter((file) => file.endsWith('.ts'))
-    .map((file) => readFileSync(repositoryPath('src', file), 'utf8'))
-    .join('\n');
-}
 
 test('the import table of docs/ARCHITECTURE.md is the one that test/tidy.test.ts executes', () => {
   const tidy = readFileSync(repositoryPath('test', 'tidy.test.ts'), 'utf8');

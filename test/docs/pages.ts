@@ -84,3 +84,12 @@ function cells(line: string): string[] {
 export function codeIn(text: string): string[] {
   return [...text.matchAll(/`([^`\n]+)`/g)].map(([, code]) => code);
 }
+
+/** All of src/, as one text. */
+export function sourceText(): string {
+  const files = readdirSync(repositoryPath('src'), { recursive: true, encoding: 'utf8' });
+  return files
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => readFileSync(repositoryPath('src', file), 'utf8'))
+    .join('\n');
+}

@@ -1,4 +1,7 @@
-/** Documentation that runs: every Corefile, flag, directive, option and default that the pages name. */
+/**
+ * Documentation that runs: every Corefile of the pages is served; commands, flags, directives, options and defaults of
+ * docs/REFERENCE.md are those of the code, all of them and no other.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -6,6 +9,7 @@ import { builtinConfig, builtinCorefile, builtinExample } from '../../src/config
 import type { Config } from '../../src/config/config.js';
 import { supportedDirectives } from '../../src/config/directives/known.js';
 import { type Flag, flagTable } from '../../src/config/flag-table.js';
+import { parseFlags } from '../../src/config/flags.js';
 import { readKubeDns, stubBlocks } from '../../src/config/kube-dns.js';
 import { parseConfig } from '../../src/config/load.js';
 import { placeholders } from '../../src/config/pillars.js';
@@ -13,9 +17,10 @@ import { checkLogFormat } from '../../src/ops/log-format.js';
 import { checkTemplates } from '../../src/resolve/templates.js';
 import { blockOf, testOptions } from '../config/options.js';
 import { repositoryPath } from '../corpus/repository.js';
-import { codeIn, fenced, page, section, tableRows } from './pages.js';
+import { codeIn, fenced, page, section, sourceText, tableRows } from './pages.js';
 
-const configuration = page('docs/CONFIGURATION.md');
+const reference = page('docs/REFERENCE.md');
+const corefile = page('docs/COREFILE.md');
 const environment = { CLUSTER_DNS: '10.96.0.10', KUBE_DNS_SERVICE_HOST: '10.96.0.10' };
 const options = { ...testOptions(), environment, checkTemplates };
 
@@ -29,17 +34,17 @@ for (const { page: path, line, text } of fenced('corefile')) {
 }
 
 test('the built-in configuration is printed as it is', () => {
-  const [, written] = /<!-- builtin:begin -->\n```corefile\n([\s\S]*?)```/.exec(configuration) ?? [];
+  const [, written] = /<!-- builtin:begin -->\n```corefile\n([\s\S]*?)```/.exec(corefile) ?? [];
   assert.equal(written, builtinCorefile(builtinExample));
 });
 
 test('every placeholder of a template is documented, and no other is', () => {
-  const documented = tableRows(configuration, 'placeholder').map(([name]) => codeIn(name).join());
+  const documented = tableRows(corefile, 'placeholder').map(([name]) => codeIn(name).join());
   assert.deepEqual(documented.sort(), [...placeholders].sort());
 });
 
 test('the stub domain of the example becomes the block of the example', () => {
-  const part = section(configuration, '### The kube-dns ConfigMap');
+  const part = section(corefile, '### The kube-dns ConfigMap');
   const [, json] = /```json\n([\s\S]*?)```/.exec(part) ?? [];
   const [, written] = /```corefile\n([\s\S]*?)```/.exec(part) ?? [];
   const { files } = testOptions({ '/etc/kube-dns/stubDomains': json });
@@ -67,7 +72,7 @@ function whatIsMeant({ blocks, health, ready, metrics, reload, debug }: Config):
 }
 
 test('every flag is documented with its other names and its default, and no other is', () => {
-  const documented = tableRows(configuration, 'flag').map(([names, byDefault]) => ({
+  const documented = tableRows(reference, 'flag').map(([names, byDefault]) => ({
     names: codeIn(names).map((name) => name.slice(1)),
     byDefault: codeIn(byDefault).join(''),
   }));
@@ -79,7 +84,29 @@ test('every flag is documented with its other names and its default, and no othe
   assert.deepEqual(documented.sort(byName), flags.sort(byName));
 });
 
-const headings = [...section(configuration, '## Directives').matchAll(/^### (\w+)$/gm)].map(([, name]) => name);
+test('--help names the flags and the commands that the reference has', async () => {
+  const command = parseFlags(['--help'], {});
+  const help = command.kind === 'help' ? await command.text : '';
+  const helped = [...help.matchAll(/^ +((?:-\w, )?--[\w.-]+(?:, --[\w.-]+)*) {2}/gm)].map(([, names]) =>
+    names.split(', ').map((name) => name.replace(/^-+/, '')),
+  );
+  const documented = tableRows(reference, 'flag').map(([names]) => codeIn(names).map((name) => name.slice(1)));
+  const sorted = (names: string[][]) => names.map((each) => each.sort().join(' ')).sort();
+  assert.deepEqual(sorted(helped), sorted(documented));
+  const [, commands] = /```text\n([\s\S]*?)```/.exec(section(reference, '## Command line')) ?? [];
+  assert(help.includes(commands), 'the commands of the reference stand in the help as they are');
+});
+
+test('every environment variable of our own is documented, and no other is', () => {
+  const inCode = sourceText().match(/\bZEROHOP_[A-Z]+\b/g) ?? [];
+  const documented = tableRows(reference, 'variable').flatMap(([names]) => codeIn(names));
+  assert.deepEqual(
+    documented.filter((name) => name.startsWith('ZEROHOP_')),
+    [...new Set(inCode)],
+  );
+});
+
+const headings = [...section(reference, '## Directives').matchAll(/^### (\w+)$/gm)].map(([, name]) => name);
 
 test('every directive is documented, and no other is; the README lists them', () => {
   assert.deepEqual([...headings].sort(), [...supportedDirectives].sort());
@@ -87,7 +114,22 @@ test('every directive is documented, and no other is; the README lists them', ()
   assert.deepEqual(codeIn(listed.replaceAll('\n', ' ')).sort(), [...supportedDirectives].sort());
 });
 
-/** What stands behind each directive that has a block. */
+test('the directives of node-cache that are listed as not supported are those that are not', () => {
+  const listed = codeIn(section(reference, '## Directives that are known and not supported'));
+  const supported: readonly string[] = supportedDirectives;
+  assert.deepEqual(
+    listed,
+    ofNodeCache.filter((name) => !supported.includes(name)),
+  );
+});
+
+/** What is compiled into node-cache. */
+const ofNodeCache = [
+  ...['bind', 'bufsize', 'cache', 'debug', 'dns64', 'errors', 'forward', 'health', 'hosts', 'loadbalance', 'log'],
+  ...['loop', 'pprof', 'prometheus', 'reload', 'rewrite', 'template', 'timeouts', 'trace', 'whoami'],
+];
+
+/** How each directive begins whose block has options of its own. */
 const blockHeads: Readonly<Record<string, string>> = {
   acl: 'acl',
   bind: 'bind 127.0.0.1',
@@ -103,8 +145,41 @@ const blockHeads: Readonly<Record<string, string>> = {
   timeouts: 'timeouts',
 };
 
+/** The others, as they are written. */
+const withoutBlock: Readonly<Record<string, string>> = {
+  aaaa: 'aaaa nodata',
+  any: 'any',
+  bufsize: 'bufsize',
+  cancel: 'cancel 5s',
+  debug: 'debug',
+  loop: 'loop',
+  minimal: 'minimal',
+  reload: 'reload',
+  whoami: 'whoami',
+};
+
+test('every directive is looked into for options, or refuses a block', () => {
+  const looked = [...Object.keys(blockHeads), ...Object.keys(withoutBlock)].sort();
+  assert.deepEqual(looked, [...supportedDirectives].sort(), 'name it in blockHeads or withoutBlock of this file');
+  for (const head of Object.values(withoutBlock)) {
+    assert.throws(() => blockOf('forward . 10.0.0.1', `${head} {`, 'option', '}'), /takes no block/, head);
+  }
+});
+
+for (const name of headings) {
+  test(`${name}: how it is written is shown, with every option that it takes`, () => {
+    const part = section(reference, `### ${name}`);
+    const [, shown] = /^```text\n([\s\S]*?)^```$/m.exec(part) ?? [];
+    assert(shown !== undefined, `the section has no block of text with ${name} and its options`);
+    assert.equal(/^\w+/.exec(shown)?.[0], name);
+    const taken = tableRows(part, 'option').filter(([, , meaning]) => !/^(?:Not supported|Accepted)/.test(meaning));
+    const missing = taken.filter(([names]) => !codeIn(names).some((code) => new RegExp(`\\b${code}\\b`).test(shown)));
+    assert.deepEqual(missing, []);
+  });
+}
+
 for (const [name, head] of Object.entries(blockHeads)) {
-  const rows = tableRows(section(configuration, `### ${name}`), 'option');
+  const rows = tableRows(section(reference, `### ${name}`), 'option');
 
   test(`${name}: every option is documented, and no other is`, () => {
     const documented = rows.flatMap(([names]) => codeIn(names));
@@ -140,7 +215,7 @@ function meantBy(block: Config['blocks'][number]): unknown {
 }
 
 test('stale answers without a directive are what the table says', () => {
-  const [first] = tableRows(section(configuration, '### cache'), 'written');
+  const [first] = tableRows(section(reference, '### cache'), 'written');
   const { cache } = blockOf('cache', 'forward . 10.0.0.1');
   assert.match(first.join(' | '), /^nothing \| 1h \| 400 ms, .* \| 30 \| 1s$/);
   assert.deepEqual(cache?.stale, { maxAgeMs: 3_600_000, patienceMs: 400, ttlSeconds: 30, recheckMs: 1_000 });
@@ -148,6 +223,6 @@ test('stale answers without a directive are what the table says', () => {
 
 test('log: every field of a format is documented, and no other is', () => {
   const [, listed] = /there are (.*)\.$/.exec(checkLogFormat('{nothing}') ?? '') ?? [];
-  const documented = codeIn(section(configuration, '### log')).filter((code) => code.startsWith('{'));
+  const documented = codeIn(section(reference, '### log')).filter((code) => code.startsWith('{'));
   assert.deepEqual([...new Set(documented)].sort(), listed.split(' ').sort());
 });

@@ -36,6 +36,7 @@ import { systemCommands } from './outside/commands.js';
 import { absentAddresses } from './outside/families.js';
 import { hostAddresses, nodeNetwork } from './outside/node-network.js';
 import { ownSockets } from './outside/own-sockets.js';
+import { newPrinter } from './outside/printing.js';
 import { systemRandom } from './outside/random.js';
 import { readWhole, replaceWhole } from './outside/replacement.js';
 import { writePidFile } from './pid-file.js';
@@ -45,6 +46,12 @@ import { onSignals } from './signals.js';
 
 const exitFailed = 1;
 const exitUsage = 2;
+
+const print = newPrinter(() => process.stdout, unwritable);
+const complain = newPrinter(
+  () => process.stderr,
+  () => {},
+);
 
 async function main(): Promise<void> {
   const command = parseFlags(process.argv.slice(2), process.env);
@@ -186,12 +193,14 @@ async function demo(): Promise<void> {
   await runDemo({ network, clock, write: print, serve: serveDemo });
 }
 
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+/** Who reads may have seen enough, as `head` has: then it ends as it would have, and without a word. */
+function unwritable(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') fail(exitFailed, `stdout cannot be written: ${error.message}`);
+  process.exit();
 }
 
 function fail(exitCode: number, sentence: string): void {
-  process.stderr.write(`zerohop: ${sentence}\n`);
+  complain(`zerohop: ${sentence}`);
   process.exitCode = exitCode;
 }
 

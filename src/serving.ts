@@ -22,6 +22,7 @@ import { guardFrom } from './resolve/guard.js';
 import { hostsMaker } from './resolve/hosts.js';
 import { type HostsFile, type HostsFileWorld, openHostsFile } from './resolve/hosts-file.js';
 import { keepPolicy, keepsFor } from './resolve/keeping.js';
+import { localGuard } from './resolve/local.js';
 import type { LoopWatch } from './resolve/loop.js';
 import { makeFrom, templateMaker } from './resolve/make.js';
 import type { KeepRoute, Route } from './resolve/route.js';
@@ -177,7 +178,7 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
         });
   const acl = newAcl(config.acls);
   const uncached: Route = {
-    guard: guardFrom({ acl: acl?.guard }),
+    guard: guardFrom({ local: config.local === null ? undefined : localGuard(config.local, world), acl: acl?.guard }),
     ask: forwards.ask,
     keep: null,
     sections: config.minimal ? 'answer' : 'all',

@@ -24,6 +24,7 @@ import { readErrors } from './directives/errors.js';
 import { readForward } from './directives/forward.js';
 import { readHosts } from './directives/hosts.js';
 import { aboutUnsupported, isSupported, type SupportedDirective } from './directives/known.js';
+import { readLocal } from './directives/local.js';
 import { readLog } from './directives/log.js';
 import { readReload } from './directives/reload.js';
 import { readHealth, readPrometheus, readReady } from './directives/servers.js';
@@ -57,6 +58,7 @@ export interface BlockOptions extends Omit<DirectiveContext, 'zones' | 'warn'> {
 const onlyOnce: readonly SupportedDirective[] = ['aaaa', 'cache', 'errors', 'hosts', 'loop', 'prometheus', 'ready'];
 /** Of these CoreDNS uses one and says nothing about the others. */
 const silentlyOnce: Partial<Record<SupportedDirective, 'first' | 'last'>> = {
+  local: 'last',
   bufsize: 'first',
   reload: 'first',
   health: 'last',
@@ -93,6 +95,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     forwards: all('forward').map((directive) => readForward(directive, context)),
     templates,
     hosts: read('hosts', readHosts, null),
+    local: read('local', readLocal, null),
     acls: all('acl').map((directive) => readAcl(directive, context)),
     any: read('any', readSwitch, false),
     minimal: read('minimal', readSwitch, false),
@@ -109,7 +112,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
   };
   read('cancel', readCancel, undefined);
   warnOfLoops(config, context);
-  const makes = config.templates.length > 0 || config.hosts !== null || config.whoami;
+  const makes = config.templates.length > 0 || config.hosts !== null || config.whoami || config.local !== null;
   if (config.forwards.length === 0 && !makes && policy === null) {
     context.warn(block.at, 'the server block has neither forward, template nor hosts, so it can answer nothing.');
   }

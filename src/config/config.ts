@@ -4,6 +4,7 @@
  * and end in a dot. Times are milliseconds unless the name says seconds (TTLs, as on the wire).
  */
 import type { Endpoint, TlsSettings } from '../outside/network.js';
+import type { LocalConfig } from './directives/local.js';
 import type { Network } from './networks.js';
 
 /** Where in which file something was written. */
@@ -47,6 +48,8 @@ export interface BlockConfig {
   readonly forwards: readonly ForwardConfig[];
   readonly templates: readonly TemplateConfig[];
   readonly hosts: HostsConfig | null;
+  /** Names of this machine are answered before anything else. */
+  readonly local: LocalConfig | null;
   /** In the order written. */
   readonly acls: readonly AclConfig[];
   /** Questions for ANY get one HINFO (RFC 8482). */

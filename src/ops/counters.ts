@@ -51,6 +51,7 @@ export const eventNames = [
   'endpointsFailed', // names in a forward whose addresses could not be had
   'forwardHealthcheckBroken', // every upstream of a forward was down
   'forwardMaxConcurrentRejects',
+  'localhostRequests', // questions about names below `localhost.` or behind it
 ] as const;
 export type EventName = (typeof eventNames)[number];
 
@@ -108,8 +109,8 @@ export function countedType(type: number): number {
 }
 
 /** Who wrote an answer, as coredns_dns_responses_total's `plugin` names it. */
-export const answerers = ['cache', 'forward', 'template', '', 'hosts', 'acl', 'any', 'whoami'] as const;
-export type Answerer = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
+export const answerers = ['cache', 'forward', 'template', '', 'hosts', 'acl', 'any', 'whoami', 'local'] as const;
+export type Answerer = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8;
 export const byCache = 0;
 export const byForward = 1;
 export const byTemplate = 2;
@@ -118,6 +119,7 @@ export const byHosts = 4;
 export const byAcl = 5;
 export const byAny = 6;
 export const byWhoami = 7;
+export const byLocal = 8;
 
 /** Rcodes 0 to 23 and one place for all others. */
 export const rcodesCounted = 25;

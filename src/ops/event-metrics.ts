@@ -102,6 +102,10 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
     name: 'coredns_forward_max_concurrent_rejects_total',
     help: 'Counter of the number of queries rejected because the concurrent queries were at maximum.',
   },
+  localhostRequests: {
+    name: 'coredns_local_localhost_requests_total',
+    help: 'Counter of localhost.<domain> requests.',
+  },
 };
 
 /** A family per name; events that share one differ in their labels. */

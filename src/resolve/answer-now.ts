@@ -28,6 +28,7 @@ import {
   aaaaNxdomain,
   type CachePolicy,
   findZone,
+  isToBeSeen,
   type ServedZone,
   type ZoneTable,
 } from './zones.js';
@@ -54,7 +55,7 @@ export function answerNow(lane: Lane, table: ZoneTable, packet: Uint8Array, leng
     return refuse(lane, table, packet, length, 'refused');
   }
   lane.zone = zone;
-  if (zone.handOver && lane.role === 'answering') return handedOver;
+  if (zone.handOver !== 0 && lane.role === 'answering' && isToBeSeen(zone.handOver, packet, query)) return handedOver;
   const base = lane.counters.zoneBase(zone.ordinal);
   if (query.type === typeAaaa && zone.aaaa !== aaaaForward) {
     const rcode = rcodeForAaaa(lane, packet, zone, nowMs);

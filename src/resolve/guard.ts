@@ -16,6 +16,8 @@ export type Verdict =
   | { readonly kind: 'pass' }
   /** It gets no answer. */
   | { readonly kind: 'drop' }
+  /** It gets this answer, a whole message to it without an OPT. */
+  | { readonly kind: 'message'; readonly message: Uint8Array; readonly by: Answerer }
   /** It gets this rcode and no records. */
   | {
       readonly kind: 'empty';
@@ -34,7 +36,7 @@ export interface GuardQuery extends MakeQuery {
 export type Guard = (query: GuardQuery) => Verdict;
 
 /** Who judges, in the order of CoreDNS's plugin.cfg; the first that does not let the query pass ends it. */
-const guardsInOrder = ['acl'] as const;
+const guardsInOrder = ['local', 'acl'] as const;
 
 /** What a block has of them. */
 export type Guards = { readonly [Name in (typeof guardsInOrder)[number]]?: Guard | undefined };

@@ -105,6 +105,12 @@ export class Lane {
     return finish(this.slot, bytes, this.query, this.#fit(extendedError), null);
   }
 
+  /** A whole message to this query that was made here, not longer than anybody takes. */
+  answerMade(message: Uint8Array): number {
+    this.slot.bytes.set(message);
+    return finish(this.slot, message.length, this.query, this.#fit(null), null);
+  }
+
   #copy(packet: Uint8Array, ref: BlockRef): number {
     const { blocks } = this;
     this.#place.at = ref + atMessage;

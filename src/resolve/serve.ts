@@ -35,7 +35,7 @@ export function serveFrom(world: ServeWorld, table: () => ZoneTable): Serve {
     if (bytes === handedOver) return forwarder.wait(packet, asker, asker.receivedAtMs ?? nowMs);
     if (bytes === dropped) return asker.reply(null);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
-    if (lane.zone?.handOver) {
+    if (lane.zone !== null && lane.zone.handOver !== 0) {
       world.routes.get(lane.zone)?.logQuery?.(factsOf(lane, packet, asker, bytes, clock.nowMs() - nowMs));
     }
     if (lane.refreshDue) forwarder.refresh(packet, asker, nowMs);
@@ -82,7 +82,10 @@ function isTurnedAway(world: ServeWorld, table: ZoneTable, packet: Uint8Array, a
   }
   lane.transport = asker.transport;
   lane.family = asker.remote.address.includes(':') ? 1 : 0;
-  const bytes = lane.answerEmpty(packet, verdict.rcode, verdict.extendedError);
+  const bytes =
+    verdict.kind === 'message'
+      ? lane.answerMade(verdict.message)
+      : lane.answerEmpty(packet, verdict.rcode, verdict.extendedError);
   lane.count(lane.counters.zoneBase(lane.zone!.ordinal), verdict.by, packet.length, bytes, 0);
   asker.reply(lane.slot.bytes.subarray(0, bytes));
   route?.logQuery?.(factsOf(lane, packet, asker, bytes, 0));

@@ -15,6 +15,9 @@ import {
   aaaaSmart,
   type CachePolicy,
   type ServedZone,
+  seeAll,
+  seeLocal,
+  seeLocalPrefix,
   type ZoneTable,
   zoneTable,
 } from './zones.js';
@@ -113,7 +116,6 @@ function servedZones(facts: ZoneFacts): ServedZone[] {
 
 function served(facts: ZoneFacts, name: string, cache: CachePolicy | null): ServedZone {
   const { block, zone, zoneId, ordinal, blockIndex } = facts;
-  const isGuarded = block.acls.length > 0;
   return {
     wire: nameToWire(lowerCaseName(name)),
     ordinal,
@@ -122,11 +124,17 @@ function served(facts: ZoneFacts, name: string, cache: CachePolicy | null): Serv
     aaaa: policyNumber(block.aaaa),
     denial: denialOf(zone, block.cache),
     udpBytes: block.bufsizeBytes,
-    handOver: block.log.length > 0 || isGuarded,
-    isGuarded,
+    handOver: handOverOf(block),
+    isGuarded: block.acls.length > 0 || block.local !== null,
     cache,
     keepalive: Math.floor(block.timeouts.idleMs / 100),
   };
+}
+
+function handOverOf({ log, acls, local }: BlockConfig): number {
+  if (log.length > 0 || acls.length > 0) return seeAll;
+  if (local === null) return 0;
+  return local.takesPrefix ? seeLocal | seeLocalPrefix : seeLocal;
 }
 
 function policyNumber(policy: AaaaPolicy | null): number {

@@ -4,8 +4,8 @@
  * changes.
  */
 import type { Denial } from '../dns/answer.js';
+import { isLocalName } from '../dns/local-names.js';
 import type { Query } from '../dns/query.js';
-
 import { sameName } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 
@@ -13,6 +13,13 @@ export const aaaaForward = 0;
 export const aaaaNxdomain = 1;
 export const aaaaNodata = 2;
 export const aaaaSmart = 3;
+
+/** Queries that answering threads hand over on principle, as bits: all of them, … */
+export const seeAll = 1;
+/** … those for names of this machine, … */
+export const seeLocal = 2;
+/** … and those for names that only begin with localhost. */
+export const seeLocalPrefix = 4;
 
 /** One zone on one listener. */
 export interface ServedZone {
@@ -30,8 +37,8 @@ export interface ServedZone {
   readonly denial: Denial;
   /** The largest UDP answer and the size our OPT advertises. */
   readonly udpBytes: number;
-  /** Every query is to be seen by the control lane (a query log, a guard). */
-  readonly handOver: boolean;
+  /** Which queries the control lane is to see (for a query log, a guard): bits of the `see…` above. */
+  readonly handOver: number;
   /** Something judges queries before they are looked up (guard.ts). */
   readonly isGuarded: boolean;
   /** Null: nothing of this zone is kept. */
@@ -67,6 +74,11 @@ export function zoneTable(zones: readonly ServedZone[], droppedOrdinal: number):
   const byBytes: ServedZone[][] = Array.from({ length: 256 }, () => []);
   for (const zone of zones) byBytes[zone.wire.length].push(zone);
   return { byBytes, droppedOrdinal, isGuarded: zones.some(({ isGuarded }) => isGuarded) };
+}
+
+/** Whether the control lane is to see a query to a zone of which it is to see some: `bits` is its `handOver`. */
+export function isToBeSeen(bits: number, packet: Uint8Array, query: Query): boolean {
+  return (bits & seeAll) !== 0 || isLocalName(packet, query, (bits & seeLocalPrefix) !== 0);
 }
 
 const typeDs = 43;

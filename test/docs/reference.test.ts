@@ -138,6 +138,7 @@ const blockHeads: Readonly<Record<string, string>> = {
   forward: 'forward . 10.0.0.1',
   health: 'health',
   hosts: 'hosts',
+  local: 'local',
   log: 'log',
   prometheus: 'prometheus',
   ready: 'ready',

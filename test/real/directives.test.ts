@@ -1,4 +1,4 @@
-/** Directives that answer or refuse by themselves, asked by dig: hosts, acl, any, minimal, whoami. */
+/** Directives that answer or refuse by themselves, asked by dig: hosts, acl, any, local, minimal, whoami. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -59,5 +59,28 @@ describe('directives that need no upstream', { skip: needs('dig') }, () => {
       const [address] = await data('a.example', 'A');
       return address === '10.9.9.9' ? address : undefined;
     });
+  });
+});
+
+describe('directives before the cache', { skip: needs('dig') }, () => {
+  let zerohop: LoopbackZerohop;
+
+  before(async () => {
+    zerohop = await startOnLoopback('cache 30\n local\n whoami', query('localhost', 'A'));
+  });
+  after(async () => {
+    await zerohop?.stop();
+  });
+
+  const dig = (...words: string[]): Promise<string> =>
+    output(['dig', `@${zerohop.place.address}`, '-p', String(zerohop.place.port), '+tries=1', ...words]);
+  const data = async (...words: string[]) => (await dig('+short', ...words)).trim().split('\n').sort();
+
+  it('local: names of this machine', async () => {
+    assert.deepEqual(await data('localhost', 'A'), ['127.0.0.1']);
+    assert.deepEqual(await data('+tcp', 'localhost', 'AAAA'), ['::1']);
+    assert.deepEqual(await data('localhost.some.where', 'A'), ['127.0.0.1']);
+    assert.deepEqual(await data('-x', '127.0.0.1'), ['localhost.']);
+    assert.match(await dig('-x', '127.0.0.2'), /status: NXDOMAIN[\s\S]*^127\.in-addr\.arpa\.\s+604800\s+IN\s+SOA/mu);
   });
 });

@@ -207,7 +207,26 @@ describe('answerNow', () => {
   });
 
   it('hands queries that are to be logged from the answering lane to the control lane', () => {
-    const { zone } = fixture('. {\n log\n cache\n forward . 192.0.2.1\n}');
-    assert.equal(zone('.').handOver, true);
+    for (const [role, seen] of [
+      ['answering', 'handed over'],
+      ['control', 'answered'],
+    ] as const) {
+      const { cache, store, zone, ask } = fixture('. {\n log\n cache\n forward . 192.0.2.1\n}', role);
+      cache.keep(store, answerFor('a.test', { zoneId: zone('.').zoneId }), 0);
+      const answer = ask(query('a.test', 'A'));
+      assert.equal(answer === 'handed over' ? answer : 'answered', seen);
+    }
+  });
+
+  it('hands names of this machine over where they are answered here, AAAA too, and no others', () => {
+    const corefile = '. {\n local\n aaaa nxdomain\n cache\n forward . 192.0.2.1\n}';
+    const { cache, store, zone, ask } = fixture(corefile, 'answering');
+    cache.keep(store, answerFor('a.test', { zoneId: zone('.').zoneId }), 0);
+    for (const name of ['localhost', 'a.localhost', 'localhost.test', '1.0.0.127.in-addr.arpa']) {
+      for (const type of ['A', 'AAAA']) assert.equal(ask(query(name, type)), 'handed over', name);
+    }
+    for (const type of ['A', 'AAAA']) assert.ok(ask(query('a.test', type)) instanceof Buffer);
+    const without = fixture(corefile.replace('local', 'local {\n localhost_prefix off\n }'), 'answering');
+    assert.ok(without.ask(query('localhost.test', 'AAAA')) instanceof Buffer);
   });
 });

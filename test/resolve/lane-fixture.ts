@@ -34,14 +34,14 @@ export interface Fixture {
   answer(packet: Uint8Array, nowMs?: number): Decoded;
 }
 
-/** The zones of the first listener of this Corefile. */
-export function fixture(corefile: string): Fixture {
+/** The zones of the first listener of this Corefile, as the control lane answers for them, or another thread. */
+export function fixture(corefile: string, role: Lane['role'] = 'control'): Fixture {
   const config = parseConfig(corefile, 'Corefile', loadOptions);
   const numberings = { cache: new Numbering(), counters: new Numbering() };
   const [listener] = planZones(config, numberings);
   const cache = createCache(new Blocks(cacheMemory(), 7));
   const counters = new Counters(countersMemory(numberings.counters.size));
-  const lane = new Lane(cache.blocks, newSlot(70_000), counters, 'control');
+  const lane = new Lane(cache.blocks, newSlot(70_000), counters, role);
   const ask: Fixture['ask'] = (packet, nowMs = 0) => {
     const bytes = answerNow(lane, listener.table, packet, packet.length, nowMs);
     if (bytes < 0) return 'handed over';

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import packets from 'dns-packet';
+import { byLocal, Counters, countersMemory } from '../../src/ops/counters.js';
+import { localGuard } from '../../src/resolve/local.js';
+import { query } from './lane-fixture.js';
+
+const counters = new Counters(countersMemory(1));
+const noted: string[] = [];
+const quiet = { info() {}, warn() {}, error() {} };
+const world = { counters, log: { ...quiet, debug: (text: string) => void noted.push(text) } };
+
+/** `RCODE data of the answer | owner of the SOA`, or `pass`. */
+function said(name: string, type: string, takesPrefix = true, questionClass = 1): string {
+  const question = query(name, type).subarray(12);
+  question.writeUInt16BE(questionClass, question.length - 2);
+  const verdict = localGuard({ takesPrefix }, world)({ id: 7, flags: 256, question, remote: '10.0.0.9', ordinal: 0 });
+  if (verdict.kind !== 'message') return verdict.kind;
+  assert.equal(verdict.by, byLocal);
+  const answer = packets.decode(Buffer.from(verdict.message)) as packets.DecodedPacket & { rcode: string };
+  const records = [...answer.answers!, ...answer.authorities!] as (packets.StringAnswer | packets.SoaAnswer)[];
+  assert.ok(records.every(({ ttl }) => ttl === 604_800));
+  assert.deepEqual([answer.flag_aa, answer.flag_rd, answer.questions?.[0].name], [false, true, name]);
+  const data = records.map((record) => (record.type === 'SOA' ? `SOA ${record.name}` : String(record.data)));
+  return [answer.rcode, ...data].join(' ');
+}
+
+describe('local', () => {
+  it('answers for localhost', () => {
+    assert.equal(said('localhost', 'A'), 'NOERROR 127.0.0.1');
+    assert.equal(said('LocalHost', 'AAAA'), 'NOERROR ::1');
+    assert.equal(said('localhost', 'NS'), 'NOERROR localhost');
+    assert.equal(said('localhost', 'SOA'), 'NOERROR SOA localhost');
+    assert.equal(said('localhost', 'TXT'), 'NOERROR SOA localhost');
+  });
+
+  it('answers for names below it and, if wanted, for those that begin with it', () => {
+    assert.equal(said('a.localhost', 'A'), 'NOERROR 127.0.0.1');
+    assert.equal(said('a.b.localhost', 'AAAA'), 'NOERROR ::1');
+    assert.equal(said('a.localhost', 'SOA'), 'NOERROR SOA a.localhost');
+    assert.equal(said('localhost.example.org', 'A'), 'NOERROR 127.0.0.1');
+    assert.equal(said('localhost.example.org', 'MX'), 'NOERROR SOA localhost.example.org');
+    assert.equal(said('localhost.example.org', 'A', false), 'pass');
+    assert.equal(said('a.localhost', 'A', false), 'NOERROR 127.0.0.1');
+  });
+
+  it('knows one name in the reverse zones, and denies the others', () => {
+    assert.equal(said('1.0.0.127.in-addr.arpa', 'PTR'), 'NOERROR localhost');
+    assert.equal(said('1.0.0.127.in-addr.arpa', 'A'), 'NOERROR SOA 127.in-addr.arpa');
+    assert.equal(said('0.0.127.in-addr.arpa', 'PTR'), 'NOERROR SOA 127.in-addr.arpa', 'something is below it');
+    assert.equal(said('2.0.0.127.in-addr.arpa', 'PTR'), 'NXDOMAIN SOA 127.in-addr.arpa');
+    assert.equal(said('1.1.0.0.127.in-addr.arpa', 'PTR'), 'NXDOMAIN SOA 127.in-addr.arpa');
+    for (const net of ['0', '127', '255']) {
+      const zone = `${net}.in-addr.arpa`;
+      assert.equal(said(zone, 'A'), `NOERROR SOA ${zone}`);
+      assert.equal(said(zone, 'SOA'), `NOERROR SOA ${zone}`);
+      assert.equal(said(zone, 'NS'), 'NOERROR localhost');
+    }
+    assert.equal(said('1.255.in-addr.arpa', 'PTR'), 'NXDOMAIN SOA 255.in-addr.arpa');
+  });
+
+  it('lets others pass', () => {
+    for (const name of ['example.org', '10.in-addr.arpa', 'xlocalhost', '.']) assert.equal(said(name, 'A'), 'pass');
+    assert.equal(said('localhost', 'A', true, 3), 'pass', 'another class');
+  });
+
+  it('counts and notes what is below localhost or behind it, and not localhost itself', () => {
+    const before = counters.total('localhostRequests');
+    noted.length = 0;
+    for (const name of ['localhost', 'a.localhost', 'localhost.a', '1.0.0.127.in-addr.arpa']) said(name, 'A');
+    assert.equal(counters.total('localhostRequests') - before, 2);
+    assert.deepEqual(noted, ['local: a.localhost. A asked by 10.0.0.9', 'local: localhost.a. A asked by 10.0.0.9']);
+  });
+});

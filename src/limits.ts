@@ -17,8 +17,10 @@ export const plainUdpBytesMax = 512;
 export const udpBytesDefault = 1232;
 /** Text of an extended error; longer is cut. */
 export const extendedErrorTextBytesMax = 200;
-/** Our own OPT: eleven bytes, an extended error and a keepalive option. */
-export const optBytesMax = 256;
+/** A server's identifier in our OPT (RFC 5001); the longest host name takes 64. */
+export const nsidBytesMax = 128;
+/** Our own OPT: eleven bytes, an extended error, an identifier and a keepalive option. */
+export const optBytesMax = 384;
 /** Records in one message: each takes at least 11 bytes. */
 export const recordsMax = Math.floor((messageBytesMax - headerBytes) / 11);
 /** RFC 2181 8: TTLs are 31 bits; RFC 8767 4 suggests a cap of days. */
@@ -58,7 +60,7 @@ export const batchPacketsMax = 64;
 /** Of a longer query over UDP the rest is not read; the longest name with an OPT and a cookie takes 320. */
 export const receiveSlotBytes = 4_096;
 /** The largest answer that a thread writes itself, with room for the OPT: `bufsize` goes up to 4096. */
-export const sendSlotBytes = 4_096 + 256;
+export const sendSlotBytes = 4_096 + optBytesMax;
 /** What threads hand to the control lane and it has not taken yet: some 6,000 questions, or 200 ms of 30,000 a second. */
 export const ringBytes = 1024 * 1024;
 /** Of the second half of a ring's room each client may have this share: a flood leaves room to others. */
@@ -269,7 +271,7 @@ export const selfQueryTries = 4;
 export const blockHeaderBytes = 64;
 export const blockBytesMax = blockHeaderBytes + messageBytesMax + 1 + 2 * recordsMax + 64;
 
-assert(11 + 6 + extendedErrorTextBytesMax + 6 <= optBytesMax);
+assert(11 + 6 + extendedErrorTextBytesMax + 4 + nsidBytesMax + 6 <= optBytesMax);
 assert(blockBytesMax <= slabBytes, 'the largest answer fits in a slab');
 assert(queryDeadlineMs < 2_000, 'SERVFAIL comes within two seconds');
 assert(queryDeadlineMs <= queryDeadlineCeilingMs);

@@ -18,6 +18,8 @@ export interface DirectiveContext {
   readonly files: ConfigFiles;
   /** The addresses of a network interface; undefined when there is none of that name. */
   interfaceAddresses(name: string): readonly string[] | undefined;
+  /** What this host is called. */
+  hostName?(): string;
   /** What is wrong with a format of `log`, in a sentence, or null; its fields are known elsewhere. */
   checkLogFormat?(format: string): string | null;
   warn(at: Position, message: string): void;

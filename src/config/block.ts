@@ -26,6 +26,7 @@ import { readHosts } from './directives/hosts.js';
 import { aboutUnsupported, isSupported, type SupportedDirective } from './directives/known.js';
 import { readLocal } from './directives/local.js';
 import { readLog } from './directives/log.js';
+import { readNsid } from './directives/nsid.js';
 import { readReload } from './directives/reload.js';
 import { readHealth, readPrometheus, readReady } from './directives/servers.js';
 import { readAaaa, readBufsize, readCancel, readSwitch } from './directives/switches.js';
@@ -55,7 +56,16 @@ export interface BlockOptions extends Omit<DirectiveContext, 'zones' | 'warn'> {
 }
 
 /** CoreDNS refuses these twice in a block. */
-const onlyOnce: readonly SupportedDirective[] = ['aaaa', 'cache', 'errors', 'hosts', 'loop', 'prometheus', 'ready'];
+const onlyOnce: readonly SupportedDirective[] = [
+  'aaaa',
+  'cache',
+  'errors',
+  'hosts',
+  'loop',
+  'nsid',
+  'prometheus',
+  'ready',
+];
 /** Of these CoreDNS uses one and says nothing about the others. */
 const silentlyOnce: Partial<Record<SupportedDirective, 'first' | 'last'>> = {
   local: 'last',
@@ -95,6 +105,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     forwards: all('forward').map((directive) => readForward(directive, context)),
     templates,
     hosts: read('hosts', readHosts, null),
+    nsid: read('nsid', readNsid, null),
     local: read('local', readLocal, null),
     acls: all('acl').map((directive) => readAcl(directive, context)),
     any: read('any', readSwitch, false),

@@ -48,6 +48,8 @@ export interface BlockConfig {
   readonly forwards: readonly ForwardConfig[];
   readonly templates: readonly TemplateConfig[];
   readonly hosts: HostsConfig | null;
+  /** Which server this is, for clients that ask (RFC 5001); null tells nobody. */
+  readonly nsid: string | null;
   /** Names of this machine are answered before anything else. */
   readonly local: LocalConfig | null;
   /** In the order written. */

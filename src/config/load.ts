@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
+import { hostname, networkInterfaces } from 'node:os';
 import { corefileBytesMax } from '../limits.js';
 import type { Endpoint } from '../outside/network.js';
 import { canonicalAddress, formatEndpoint } from './addresses.js';
@@ -31,7 +31,13 @@ export interface LoadOptions extends BlockOptions, Sources {
 
 /** The machine's files, environment and interfaces; zones without a port get `defaultPort`. */
 export function systemLoadOptions(defaultPort: number): LoadOptions {
-  return { defaultPort, environment: process.env, files: systemFiles, interfaceAddresses: systemInterfaceAddresses };
+  return {
+    defaultPort,
+    environment: process.env,
+    files: systemFiles,
+    interfaceAddresses: systemInterfaceAddresses,
+    hostName: hostname,
+  };
 }
 
 /** Reads and understands the Corefile at `path`; `alsoWatch` joins its files. Throws a ConfigError. */

@@ -54,6 +54,8 @@ export interface Envelope {
   extendedError: ExtendedError | null;
   /** edns-tcp-keepalive in units of 100 ms (RFC 7828), 0 for none. */
   keepalive: number;
+  /** Who we are (RFC 5001), for those who ask; null for nobody. */
+  nsid: Uint8Array | null;
 }
 
 /** A record's fixed part behind the name is ten bytes; its TTL stands four bytes in. */
@@ -215,10 +217,12 @@ function sizeOfOpt(query: Query, envelope: Envelope): number {
   return (
     11 +
     (envelope.extendedError === null ? 0 : 6 + envelope.extendedError.text.length) +
+    (query.nsid && envelope.nsid !== null ? 4 + envelope.nsid.length : 0) +
     (query.keepalive && envelope.keepalive > 0 ? 6 : 0)
   );
 }
 
+const optionNsid = 3;
 const optionExtendedError = 15;
 const optionKeepalive = 11;
 
@@ -237,6 +241,7 @@ function writeOpt(slot: Slot, start: number, query: Query, envelope: Envelope): 
   setU16(bytes, at + 9, dataBytes);
   at += 11;
   if (envelope.extendedError !== null) at = writeExtendedError(bytes, at, envelope.extendedError);
+  if (query.nsid && envelope.nsid !== null) at = writeBytes(bytes, at, optionNsid, envelope.nsid);
   if (query.keepalive && envelope.keepalive > 0) at = writeOption(bytes, at, optionKeepalive, envelope.keepalive);
   setU16(bytes, atAdditionals, u16(bytes, atAdditionals) + 1);
   return at;
@@ -247,6 +252,14 @@ function writeExtendedError(bytes: Uint8Array, start: number, { code, text }: Ex
   setU16(bytes, start + 2, 2 + text.length);
   for (let index = 0; index < text.length; index++) bytes[at + index] = text[index];
   return at + text.length;
+}
+
+/** An option whose data are these bytes. */
+function writeBytes(bytes: Uint8Array, at: number, code: number, data: Uint8Array): number {
+  setU16(bytes, at, code);
+  setU16(bytes, at + 2, data.length);
+  for (let index = 0; index < data.length; index++) bytes[at + 4 + index] = data[index];
+  return at + 4 + data.length;
 }
 
 /** An option whose data is one 16-bit number. */

@@ -44,6 +44,8 @@ export class Query {
   dnssecOk = false;
   /** The sender has edns-tcp-keepalive in its OPT (RFC 7828). */
   keepalive = false;
+  /** With `edns`: the OPT has an NSID option, its sender wants to know who answers (RFC 5001). */
+  nsid = false;
 
   get recursionDesired(): boolean {
     return (this.flags & flagRd) !== 0;
@@ -126,6 +128,7 @@ function readRecords(packet: Uint8Array, end: number, query: Query): Refusal | '
     if (u16(packet, position) === typeOpt) {
       if (query.edns || index > additionals || packet[owner] !== 0) return 'formerr';
       query.edns = true;
+      query.nsid = false;
       query.udpBytes = Math.max(plainUdpBytesMax, u16(packet, position + 2));
       version = packet[position + 5];
       query.dnssecOk = (packet[position + 6] & 0x80) !== 0;
@@ -136,13 +139,16 @@ function readRecords(packet: Uint8Array, end: number, query: Query): Refusal | '
   return version === 0 ? 'ok' : 'badvers';
 }
 
+const optionNsid = 3;
 const optionKeepalive = 11;
 
 function readOptions(packet: Uint8Array, from: number, end: number, query: Query): boolean {
   let position = from;
   while (position < end) {
     if (position + 4 > end) return false;
-    if (u16(packet, position) === optionKeepalive) query.keepalive = true;
+    const code = u16(packet, position);
+    if (code === optionKeepalive) query.keepalive = true;
+    else if (code === optionNsid) query.nsid = true;
     position += 4 + u16(packet, position + 2);
   }
   return position === end;

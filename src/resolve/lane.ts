@@ -58,7 +58,13 @@ export class Lane {
   transport: Transport = 0;
   /** 0 is IPv4, 1 is IPv6. */
   family: 0 | 1 = 0;
-  readonly #envelope: Envelope = { limitBytes: 0, udpBytes: udpBytesDefault, extendedError: null, keepalive: 0 };
+  readonly #envelope: Envelope = {
+    limitBytes: 0,
+    udpBytes: udpBytesDefault,
+    extendedError: null,
+    keepalive: 0,
+    nsid: null,
+  };
   readonly #offsets: TtlOffsets;
   readonly #place = { at: 0, messageBytes: 0 };
 
@@ -127,6 +133,7 @@ export class Lane {
     envelope.limitBytes = this.transport === overTcp ? messageBytesMax : Math.min(this.query.udpBytes, udpBytes);
     envelope.extendedError = extendedError;
     envelope.keepalive = this.transport === overTcp && this.zone !== null ? this.zone.keepalive : 0;
+    envelope.nsid = this.zone === null ? null : this.zone.nsid;
     return envelope;
   }
 

@@ -45,6 +45,8 @@ export interface ServedZone {
   readonly cache: CachePolicy | null;
   /** edns-tcp-keepalive in units of 100 ms. */
   readonly keepalive: number;
+  /** What clients are told that ask who answers; null: nothing. */
+  readonly nsid: Uint8Array | null;
 }
 
 /** What finding an answer in the cache needs to know. */

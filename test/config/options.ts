@@ -25,6 +25,7 @@ export function testOptions(files: Readonly<Record<string, string>> = {}): LoadO
           .map((file) => path.basename(file)),
     },
     interfaceAddresses: (name) => interfaces.get(name),
+    hostName: () => 'node-7',
   };
 }
 

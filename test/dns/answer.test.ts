@@ -29,7 +29,7 @@ function queried(packet: Uint8Array): Query {
 }
 
 function envelope(changes: Partial<Envelope> = {}): Envelope {
-  return { limitBytes: 512, udpBytes: 1232, extendedError: null, keepalive: 0, ...changes };
+  return { limitBytes: 512, udpBytes: 1232, extendedError: null, keepalive: 0, nsid: null, ...changes };
 }
 
 function decoded(bytes: number): packets.DecodedPacket & { rcode: string } {
@@ -142,6 +142,31 @@ describe('answers', () => {
     const { additionals, flag_tc } = decoded(bytes);
     assert.equal(flag_tc, true);
     assert.equal(additionals?.length, 1);
+  });
+
+  it('say who we are to those who ask, where there is something to say', () => {
+    const packet = ask('a.test', 'A', {});
+    const options = (asks: boolean, nsid: Uint8Array | null) => {
+      const query = queried(packet);
+      query.nsid = asks;
+      const bytes = finish(slot, writeEmpty(slot, packet, query, 0), query, envelope({ nsid }), null);
+      const [opt] = decoded(bytes).additionals as unknown as packets.OptAnswer[];
+      return opt.options.map(({ code, data }) => [code, String(data)]);
+    };
+    assert.deepEqual(options(true, Buffer.from('node-7')), [[3, 'node-7']]);
+    assert.deepEqual(options(false, Buffer.from('node-7')), []);
+    assert.deepEqual(options(true, null), []);
+  });
+
+  it('leave room for it when they are cut', () => {
+    const { views, offsets, place } = stored({ answers: 40 });
+    const packet = ask('a.test', 'A', {});
+    const query = queried(packet);
+    query.nsid = true;
+    const limits = envelope({ limitBytes: 512, nsid: Buffer.alloc(128, 'x') });
+    const bytes = finish(slot, writeStored(slot, packet, query, views, place), query, limits, offsets);
+    assert.ok(bytes <= 512 && bytes > 512 - 16);
+    assert.equal(decoded(bytes).flag_tc, true);
   });
 
   it('tell an extended error and the keepalive only to those who can read it', () => {

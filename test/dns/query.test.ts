@@ -46,14 +46,20 @@ describe('readQuery', () => {
       name: '.',
       udpPayloadSize: 4096,
       flags: 0x8000,
-      options: [{ code: 11, data: Buffer.alloc(0) }],
+      options: [
+        { code: 3, data: Buffer.alloc(0) },
+        { code: 11, data: Buffer.alloc(0) },
+      ],
     };
     const packet = ask('a.test', { additionals: [opt as unknown as packets.Answer] });
     assert.equal(readQuery(packet, packet.length, query), 'ok');
     assert.equal(query.edns, true);
     assert.equal(query.udpBytes, 4096);
     assert.equal(query.dnssecOk, true);
-    assert.equal(query.keepalive, true);
+    assert.deepEqual([query.keepalive, query.nsid], [true, true]);
+    const without = ask('a.test', { additionals: [{ ...opt, options: [] } as unknown as packets.Answer] });
+    readQuery(without, without.length, query);
+    assert.deepEqual([query.edns, query.keepalive, query.nsid], [true, false, false]);
     const plain = ask('a.test');
     readQuery(plain, plain.length, query);
     assert.deepEqual([query.edns, query.udpBytes, query.dnssecOk, query.keepalive], [false, 512, false, false]);

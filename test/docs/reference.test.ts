@@ -155,6 +155,7 @@ const withoutBlock: Readonly<Record<string, string>> = {
   debug: 'debug',
   loop: 'loop',
   minimal: 'minimal',
+  nsid: 'nsid',
   reload: 'reload',
   whoami: 'whoami',
 };

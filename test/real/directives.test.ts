@@ -66,7 +66,7 @@ describe('directives before the cache', { skip: needs('dig') }, () => {
   let zerohop: LoopbackZerohop;
 
   before(async () => {
-    zerohop = await startOnLoopback('cache 30\n local\n whoami', query('localhost', 'A'));
+    zerohop = await startOnLoopback('cache 30\n local\n nsid this is it\n whoami', query('localhost', 'A'));
   });
   after(async () => {
     await zerohop?.stop();
@@ -75,6 +75,14 @@ describe('directives before the cache', { skip: needs('dig') }, () => {
   const dig = (...words: string[]): Promise<string> =>
     output(['dig', `@${zerohop.place.address}`, '-p', String(zerohop.place.port), '+tries=1', ...words]);
   const data = async (...words: string[]) => (await dig('+short', ...words)).trim().split('\n').sort();
+
+  it('nsid: who answers, for those who ask, from the cache and elsewhere', async () => {
+    for (const words of [['+notcp'], ['+tcp'], ['+notcp']]) {
+      const answer = await dig('+nsid', ...words, 'a.local.test', 'A');
+      assert.match(answer, /; NSID: [0-9a-f ]+\("this is it"\)/u);
+    }
+    assert.doesNotMatch(await dig('a.local.test', 'A'), /NSID/u);
+  });
 
   it('local: names of this machine', async () => {
     assert.deepEqual(await data('localhost', 'A'), ['127.0.0.1']);

@@ -149,6 +149,14 @@ describe('Lane', () => {
     assert.equal(opt(answer).options[0].data.length, 2 + extendedErrorTextBytesMax);
   });
 
+  it('tells clients that ask for it which server it is', () => {
+    const { tells, lane: one } = lane('. {\n nsid node 7\n forward . 192.0.2.1\n}');
+    const packet = Buffer.concat([query('a.test', 'A', {}), Buffer.from([0, 3, 0, 0])]);
+    packet[packet.length - 5] = 4; // the OPT's data are the four bytes added
+    const [{ code, data }] = opt(tells(packet, () => one.answerEmpty(packet, 0, null))).options;
+    assert.deepEqual([code, String(data)], [3, 'node 7']);
+  });
+
   it('tells TCP clients that ask for it how long they may be quiet', () => {
     const { tells, lane: one } = lane('. {\n timeouts {\n idle 20s\n }\n forward . 192.0.2.1\n}');
     const packet = Buffer.concat([query('a.test', 'A', {}), Buffer.from([0, 11, 0, 0])]);

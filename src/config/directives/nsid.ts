@@ -1,0 +1,14 @@
+/** `nsid [TEXT...]`: what clients are told that ask which server answered them (RFC 5001); the host's name by default. */
+import { nsidBytesMax } from '../../limits.js';
+import { type DirectiveContext, fail, noBlock } from '../arguments.js';
+import type { Directive } from '../corefile.js';
+
+/** Several words become one text with a blank between each two. */
+export function readNsid(directive: Directive, context: DirectiveContext): string {
+  noBlock(directive);
+  const written = directive.arguments.map(({ text }) => text).join(' ');
+  const name = directive.arguments.length === 0 ? (context.hostName?.() ?? 'localhost') : written;
+  if (name === '') fail(directive, 'is told to say nothing; write a name, or nothing for the name of this host.');
+  if (Buffer.byteLength(name) > nsidBytesMax) fail(directive, `the name may have ${nsidBytesMax} bytes at most.`);
+  return name;
+}

@@ -176,6 +176,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
           waitingClients: forwarder.waiters,
           tcpClients: listeners.tcpClients,
           answeringThreads: threads?.count ?? 0,
+          lastReloadSuccessful: inForce.isLastRefused ? 0 : 1,
         }),
         build: { version: settings.version, revision: '', nodeVersion: process.version },
         startedAtMs: clock.wallMs(),

@@ -40,6 +40,8 @@ export interface InForceWorld {
 
 export class InForce {
   serving: Serving;
+  /** When the configuration was last read it was refused, so what is in force is not what is written. */
+  isLastRefused = false;
   readonly #world: InForceWorld;
   /** What each open server answers by; a listener reads it anew for each packet. */
   readonly #servers = new Map<string, { by: PlannedListener }>();
@@ -104,6 +106,7 @@ export class InForce {
     try {
       const config = load();
       if (isSame(config, this.config)) {
+        this.isLastRefused = false;
         world.log.info(`${why}: the configuration is what it was`);
         // The same text may be made of other files now.
         this.#watch?.stop();
@@ -115,6 +118,7 @@ export class InForce {
       await listeners.open(this.#wanted(next));
       await watching.use(config);
     } catch (error) {
+      this.isLastRefused = true;
       world.counters.count('reloadFailed');
       world.log.error(`${why}, but it is refused and the old configuration serves on: ${(error as Error).message}`);
       watch?.stop();
@@ -127,6 +131,7 @@ export class InForce {
     this.#watch?.stop();
     this.#watch = watch;
     this.#switchTo(next);
+    this.isLastRefused = false;
     world.log.info(`${why}: serving by the new configuration`, { sha512: next.config.sha512 });
     return 'reloaded';
   }

@@ -179,12 +179,24 @@ describe('InForce.reload', () => {
       assert.deepEqual([...open.keys()], [server('192.0.2.10')]);
     }
     assert.equal(inForce.serving, serving);
+    assert.equal(inForce.isLastRefused, true);
     assert.equal(used.at(-1), inForce.config, 'what was closed for the new one is opened again');
     assert.equal(counters.total('reloadFailed'), 3);
     const refused = lines.filter((line) => line.includes('refused'));
     assert.match(refused[0], /^error: test, but it is refused and the old configuration serves on: Corefile:2: /u);
     assert.equal(refused.length, 3);
     assert.equal(await reload(block('192.0.2.10 192.0.2.11')), 'reloaded', 'the next one is not harmed by it');
+    assert.equal(inForce.isLastRefused, false);
+  });
+
+  it('is not refused any more when the file is what it was before', async () => {
+    const { inForce, reload } = forcing(block('192.0.2.10'));
+    await inForce.start();
+    assert.equal(inForce.isLastRefused, false);
+    await reload('. {\n nonsense\n}');
+    assert.equal(inForce.isLastRefused, true);
+    assert.equal(await reload(block('192.0.2.10')), 'unchanged');
+    assert.equal(inForce.isLastRefused, false);
   });
 
   it('says so when what served a moment ago cannot be had back', async () => {

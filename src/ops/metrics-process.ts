@@ -13,6 +13,10 @@ const gaugeMetrics: Readonly<Record<GaugeName, { name: string; help: string }>> 
   waitingClients: { name: 'zerohop_waiting_clients', help: 'Queries that wait for an upstream.' },
   tcpClients: { name: 'zerohop_tcp_clients', help: 'TCP clients connected.' },
   answeringThreads: { name: 'zerohop_answering_threads', help: 'Threads that answer from the cache.' },
+  lastReloadSuccessful: {
+    name: 'zerohop_config_last_reload_successful',
+    help: 'Whether the configuration, when it was last read, was used (1) or refused (0).',
+  },
 };
 
 export const processFamilies: readonly Family<Scrape>[] = [

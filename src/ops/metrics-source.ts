@@ -115,6 +115,7 @@ export const gaugeNames = [
   'waitingClients',
   'tcpClients',
   'answeringThreads',
+  'lastReloadSuccessful',
 ] as const;
 export type GaugeName = (typeof gaugeNames)[number];
 

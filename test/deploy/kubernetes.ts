@@ -142,8 +142,10 @@ const schemas: Readonly<Record<string, string>> = {
   ConfigMap: 'kubernetes-models/v1/ConfigMap',
   DaemonSet: 'kubernetes-models/apps/v1/DaemonSet',
   PodMonitor: '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor',
+  PrometheusRule: '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule',
   Service: 'kubernetes-models/v1/Service',
   ServiceAccount: 'kubernetes-models/v1/ServiceAccount',
+  ServiceMonitor: '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor',
 };
 
 /** Kinds that no package has a schema of; the test that uses them says what must be in them. */

@@ -61,6 +61,7 @@ export function everything(): Partial<MetricsSource> {
       waitingClients: 4,
       tcpClients: 5,
       answeringThreads: 7,
+      lastReloadSuccessful: 1,
     }),
     corefileSha512: () => 'ab'.repeat(64),
   };

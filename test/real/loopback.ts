@@ -14,6 +14,8 @@ import { entry } from './zerohop.js';
 export interface LoopbackZerohop {
   readonly place: Place;
   readonly program: Running;
+  /** The file that it serves by. */
+  readonly corefile: string;
   /** Where /metrics is. */
   readonly metrics: Place;
   /** From the start of the process to the first answer. */
@@ -51,7 +53,7 @@ export async function startOnLoopback(
     await stop().catch(() => {});
     throw error;
   }
-  return { place, program, metrics, firstAnswerMs: performance.now() - startedMs, stop };
+  return { place, program, corefile, metrics, firstAnswerMs: performance.now() - startedMs, stop };
 }
 
 /** Asks again and again, as nobody listens at first. */

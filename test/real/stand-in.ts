@@ -12,9 +12,10 @@ export interface StandIn extends Place {
   close(): void;
 }
 
-/** Starts one; `answer` gives the messages to send back for a query, now or later. */
+/** Starts one, on the port of one that is gone if it is given; `answer` gives the messages to send back, now or later. */
 export async function startStandIn(
   answer: (query: Buffer) => readonly Uint8Array[] | Promise<readonly Uint8Array[]>,
+  onPort = 0,
 ): Promise<StandIn> {
   let asked = 0;
   const sockets = new Set<Socket>();
@@ -30,7 +31,7 @@ export async function startStandIn(
       }),
     );
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(onPort, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
   return {

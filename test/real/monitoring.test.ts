@@ -1,0 +1,128 @@
+/**
+ * deploy/monitoring/ with what it is for: a real Prometheus scrapes zerohop while dnsperf asks it, every query of the
+ * dashboard gives data, and alerts fire when their fault is made and stop when it is mended.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { dashboard, panels } from '../deploy/dashboard.js';
+import { deployed } from '../deploy/kubernetes.js';
+import { eventually, needs, type Running, start } from './commands.js';
+import { type LoopbackZerohop, question, startOnLoopback } from './loopback.js';
+import { freePort } from './packets.js';
+import { hurried, type Prometheus, type Series, startPrometheus } from './prometheus.js';
+import { goodAnswer, type StandIn, startStandIn } from './stand-in.js';
+import { ioPath } from './zerohop.js';
+
+const skip = (ioPath !== 'threads' && 'once is enough') || needs('dnsperf', 'prometheus');
+const job = 'node-local-dns';
+const rules = deployed('monitoring', 'rules', 'rules.yaml');
+/** What comes of an upstream that is gone and of a Corefile that is wrong. */
+const expected = [
+  'ZerohopReloadFailed',
+  'ZerohopServfail',
+  'ZerohopStaleAnswers',
+  'ZerohopUpstreamDown',
+  'ZerohopUpstreamsAllDown',
+];
+
+describe('Prometheus and the dashboard', { skip }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'zerohop-monitoring-'));
+  const answer = (query: Buffer): readonly Uint8Array[] => [goodAnswer(query)];
+  let upstream: StandIn;
+  let zerohop: LoopbackZerohop;
+  let prometheus: Prometheus;
+  let load: Running;
+
+  before(async () => {
+    upstream = await startStandIn(answer);
+    const [health, metrics] = [await freePort(), await freePort()];
+    const lines = `errors
+    cache { success 5000 1 }
+    forward . ${upstream.address}:${upstream.port} { force_tcp }
+    health 127.0.0.1:${health}
+    prometheus 127.0.0.1:${metrics}
+    reload 2s 1s`.replaceAll(/\{ (.*) \}/g, '{\n        $1\n    }');
+    zerohop = await startOnLoopback(lines, question(1, 'good', 1));
+    prometheus = await startPrometheus(job, zerohop.metrics, hurried(rules));
+    // Every other question is for one of a few names; the rest are for names that nobody asks twice.
+    const names = join(folder, 'names');
+    const asked = Array.from({ length: 9000 }, (_, index) =>
+      index % 2 === 0 ? `popular${index % 20}` : `once${index}`,
+    );
+    writeFileSync(names, asked.map((name) => `${name}.corpus.test A\n`).join(''));
+    const { address, port } = zerohop.place;
+    load = start(['dnsperf', '-s', address, '-p', String(port), '-d', names, '-Q', '150', '-l', '60', '-c', '4']);
+  });
+  after(async () => {
+    await load?.stop();
+    await prometheus?.stop();
+    await zerohop?.stop();
+    upstream?.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  test('all that is recorded has a value', async () => {
+    const recorded = [...rules.matchAll(/record: (\S+)/g)].map(([, name]) => name);
+    assert(recorded.length > 5);
+    for (const name of recorded) await hasValue(name);
+  });
+
+  test('the variables of the dashboard find the job and the instance', async () => {
+    const found = dashboard.templating.list.filter(({ type }) => type === 'query');
+    const values = [];
+    for (const { definition = '' } of found) {
+      const [, metric, label] = /^label_values\((.+), (\w+)\)$/.exec(filled(definition)) ?? [];
+      values.push(await prometheus.labelValues(metric, label));
+    }
+    assert.deepEqual(values, [[job], [`${zerohop.metrics.address}:${zerohop.metrics.port}`]]);
+  });
+
+  test('every query of every panel gives data', async () => {
+    for (const { title, targets = [] } of panels) {
+      for (const { expr } of targets) await hasValue(filled(expr), `${title}: ${expr}`);
+    }
+  });
+
+  test('alerts fire when the upstream is gone and the Corefile is wrong, and stop when both are mended', async () => {
+    assert.deepEqual(await prometheus.firing(), [], 'while all is well');
+    const right = readFileSync(zerohop.corefile, 'utf8');
+    upstream.close();
+    writeFileSync(zerohop.corefile, right.replace('errors', 'erors'));
+    await eventually(
+      'all of them fire',
+      async () => {
+        const firing = await prometheus.firing();
+        return expected.every((name) => firing.includes(name)) ? true : undefined;
+      },
+      30_000,
+    );
+    upstream = await startStandIn(answer, upstream.port);
+    writeFileSync(zerohop.corefile, right);
+    await eventually('none fires', async () => ((await prometheus.firing()).length === 0 ? true : undefined), 30_000);
+  });
+
+  test('an alert fires when the instance is gone', async () => {
+    zerohop.program.signal('SIGTERM');
+    await eventually('ZerohopDown fires', async () =>
+      (await prometheus.firing()).includes('ZerohopDown') ? true : undefined,
+    );
+  });
+
+  /** As soon as there are enough scrapes and answers, it is more than nothing and a number. */
+  async function hasValue(expression: string, what = expression): Promise<void> {
+    let last: readonly Series[] = [];
+    const isNumber = ({ value: [, text] }: Series): boolean => !Number.isNaN(Number(text));
+    await eventually(what, async () => {
+      last = await prometheus.query(expression);
+      return last.some(isNumber) ? true : undefined;
+    }).catch((error: Error) => assert.fail(`${error.message}: ${JSON.stringify(last)}`));
+  }
+});
+
+/** An expression of the dashboard as Grafana sends it. */
+function filled(expression: string): string {
+  return expression.replaceAll('$job', job).replaceAll('$instance', '.*').replaceAll('$__rate_interval', '5s');
+}

@@ -10,6 +10,7 @@ import { answeringThreads } from './answering-threads.js';
 import { type App, type Outsides, type Settings, startApp } from './app.js';
 import { formatEndpoint } from './config/addresses.js';
 import { check } from './config/check.js';
+import { writeReports } from './config/check-output.js';
 import type { Config } from './config/config.js';
 import { ConfigError } from './config/error.js';
 import { type Command, parseFlags } from './config/flags.js';
@@ -64,13 +65,17 @@ async function main(): Promise<void> {
     case 'usage':
       return fail(exitUsage, command.message);
     case 'check':
-      process.exitCode = check(command.files, loadOptions(command.options.dnsPort), command.options, print);
-      return;
+      return checkFiles(command);
     case 'demo':
       return demo();
     case 'serve':
       return serve(command);
   }
+}
+
+function checkFiles({ files, options, output }: Extract<Command, { kind: 'check' }>): void {
+  const reports = check(files, loadOptions(options.dnsPort), options);
+  process.exitCode = writeReports(reports, output, print);
 }
 
 async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<void> {

@@ -1,48 +1,111 @@
 /**
- * `zerohop check [FILE…]`: says of Corefiles what is wrong or unwise in them, and of templates what they become; without
- * a file it prints the built-in configuration.
+ * `zerohop check [FILE…]`: finds out what is wrong, unwise or hurts in Corefiles, and what templates become; without a
+ * file it is about the built-in configuration. How it is written down is check-output.ts's business.
  */
-import { builtinCorefile, builtinExample } from './builtin.js';
-import type { Config } from './config.js';
-import { ConfigError, formatDiagnostic } from './error.js';
+import type { AdviceWorld } from './advice/advised.js';
+import { adviceOn } from './advice.js';
+import { builtinCorefile, builtinExample, builtinSource } from './builtin.js';
+import type { Config, Diagnostic } from './config.js';
+import { parseCorefile } from './corefile.js';
+import { isSupported } from './directives/known.js';
+import { ConfigError } from './error.js';
+import type { Written } from './imports.js';
 import { kubeDnsFiles, readKubeDns } from './kube-dns.js';
 import { type LoadOptions, loadCorefile, parsePieces } from './load.js';
 import { clusterDnsPlaceholder, hasPillars } from './pillars.js';
 import { fromTemplate, joined, type MakeOptions } from './template-corefile.js';
 
-/**
- * Checks every file and writes lines: errors and warnings as `file:line: …`, what a template becomes, and `FILE: ok,
- * …` for each file that can be served. Gives the exit code: 0, or 2 if a file cannot be served.
- */
-export function check(
-  files: readonly string[],
-  options: LoadOptions,
-  make: MakeOptions,
-  write: (line: string) => void,
-): 0 | 2 {
-  if (files.length === 0) {
-    writeText(builtinCorefile(builtinExample), write);
-    return 0;
-  }
-  const results = files.map((file) => checkFile(file, options, make, write));
-  return results.includes(false) ? 2 : 0;
+/** What the flags say of a Corefile's surroundings. */
+export type CheckOptions = MakeOptions & AdviceWorld;
+
+export interface Finding {
+  readonly severity: 'error' | 'warning';
+  /** A word for programs, listed in docs/REFERENCE.md. */
+  readonly code: string;
+  readonly file: string;
+  /** Null for the file as a whole. */
+  readonly line: number | null;
+  readonly message: string;
+  /** What to do about it; null where the message says so itself. */
+  readonly remedy: string | null;
 }
 
-function checkFile(file: string, options: LoadOptions, make: MakeOptions, write: (line: string) => void): boolean {
+/** One file, looked at. */
+export interface Report {
+  readonly file: string;
+  /** Whether it can be served. */
+  readonly ok: boolean;
+  readonly serverBlocks: number;
+  /** What a template becomes, or the text of the built-in configuration; null for a Corefile. */
+  readonly text: string | null;
+  /** The files that a template became this with, beside itself. */
+  readonly madeWith: readonly string[];
+  readonly findings: readonly Finding[];
+}
+
+/** Looks at each file, or at the built-in configuration where there are none. */
+export function check(files: readonly string[], load: LoadOptions, options: CheckOptions): Report[] {
+  if (files.length === 0) return [reportOn(builtinSource, load, options, builtinLooked)];
+  return files.map((file) => reportOn(file, load, options, isTemplate(file, load) ? templateLooked : corefileLooked));
+}
+
+/** A configuration that can be served, and where it comes from. */
+interface Looked {
+  readonly config: Config;
+  readonly pieces: readonly Written[];
+  readonly text: string | null;
+  readonly madeWith: readonly string[];
+  readonly findings: readonly Finding[];
+}
+
+type Look = (file: string, load: LoadOptions, options: CheckOptions) => Looked;
+
+function reportOn(file: string, load: LoadOptions, options: CheckOptions, look: Look): Report {
   try {
-    const { blocks, warnings } = isTemplate(file, options)
-      ? checkTemplate(file, options, make, write)
-      : loadCorefile(file, options);
-    for (const { at, message } of warnings) write(formatDiagnostic({ at, message: `warning: ${message}` }));
-    write(`${file}: ok, ${counted(blocks.length, 'server block')}, ${counted(warnings.length, 'warning')}`);
-    return true;
+    const { config, pieces, text, madeWith, findings } = look(file, load, options);
+    const advice = adviceOn(config, parseCorefile(pieces, load, []), options);
+    const all = [
+      ...findings,
+      ...config.warnings.map((warning) => findingOf(warning, 'warning')),
+      ...advice.map(({ at, code, message, remedy }) => placed('warning', at, { code, message, remedy })),
+    ];
+    return { file, ok: true, serverBlocks: config.blocks.length, text, madeWith, findings: inOrder(distinct(all)) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    for (const { at, message } of error.warnings) write(formatDiagnostic({ at, message: `warning: ${message}` }));
-    write(formatDiagnostic({ at: error.at, message: `error: ${error.sentence}` }));
-    return false;
+    const warnings = error.warnings.map((warning) => findingOf(warning, 'warning'));
+    const fatal = findingOf({ at: error.at, message: error.sentence }, 'error');
+    return { file, ok: false, serverBlocks: 0, text: null, madeWith: [], findings: [...distinct(warnings), fatal] };
   }
 }
+
+const builtinLooked: Look = (file, load) => {
+  const text = builtinCorefile(builtinExample);
+  const pieces = [{ text, file }];
+  return { config: parsePieces(pieces, [], load), pieces, text, madeWith: [], findings: [] };
+};
+
+const corefileLooked: Look = (file, load) => {
+  const config = loadCorefile(file, load);
+  return { config, pieces: [{ text: load.files.read(file), file }], text: null, madeWith: [], findings: [] };
+};
+
+/** An address for documentation (RFC 5737). */
+const exampleClusterDns = { address: '192.0.2.53', port: 53 };
+
+/** Where no cluster DNS is known, as off the node, an example stands for it. */
+const templateLooked: Look = (file, load, options) => {
+  const { endpoint, missing } = options.clusterDns;
+  const clusterDns = { endpoint: endpoint ?? exampleClusterDns, missing: null };
+  const kubeDns = readKubeDns(options.kubeDnsFolder, load.files);
+  const template = load.files.read(file);
+  const pieces = fromTemplate({ text: template, file }, kubeDns, { ...options, clusterDns }, load);
+  const config = parsePieces(pieces, [file], load);
+  const madeWith = Object.values(kubeDnsFiles(options.kubeDnsFolder)).filter((path) => load.files.exists(path));
+  const isExample = missing !== null && template.includes(clusterDnsPlaceholder);
+  const message = `${exampleClusterDns.address} stands for the cluster DNS here: ${missing}`;
+  const example = placed('warning', { file, line: 0 }, { code: 'cluster-dns-unknown', message, remedy: null });
+  return { config, pieces, text: joined(pieces), madeWith, findings: isExample ? [example] : [] };
+};
 
 /** What cannot be read is for loadCorefile to say. */
 function isTemplate(file: string, { files }: LoadOptions): boolean {
@@ -53,30 +116,30 @@ function isTemplate(file: string, { files }: LoadOptions): boolean {
   }
 }
 
-/** An address for documentation (RFC 5737). */
-const exampleClusterDns = { address: '192.0.2.53', port: 53 };
-
-/** Writes the Corefile that a template becomes. Where no cluster DNS is known, as off the node, an example stands for it. */
-function checkTemplate(file: string, options: LoadOptions, make: MakeOptions, write: (line: string) => void): Config {
-  const { endpoint, missing } = make.clusterDns;
-  const clusterDns = { endpoint: endpoint ?? exampleClusterDns, missing: null };
-  const kubeDns = readKubeDns(make.kubeDnsFolder, options.files);
-  const text = options.files.read(file);
-  const pieces = fromTemplate({ text, file }, kubeDns, { ...make, clusterDns }, options);
-  const config = parsePieces(pieces, [file], options);
-  const from = Object.values(kubeDnsFiles(make.kubeDnsFolder)).filter((path) => options.files.exists(path));
-  write(`${file}: a template, which${from.length > 0 ? `, with ${from.join(' and ')},` : ''} becomes:`);
-  writeText(joined(pieces), write);
-  if (missing !== null && text.includes(clusterDnsPlaceholder)) {
-    write(`${file}: warning: ${exampleClusterDns.address} stands for the cluster DNS here: ${missing}`);
-  }
-  return config;
+/** A message begins with the directive that it is about, if it is about one. */
+function findingOf({ at, code, message }: Diagnostic, severity: Finding['severity']): Finding {
+  const [, name = ''] = /^(\w+)(?: [\w ]+)?: /u.exec(message) ?? [];
+  return placed(severity, at, { code: code ?? (isSupported(name) ? name : 'corefile'), message, remedy: null });
 }
 
-function writeText(text: string, write: (line: string) => void): void {
-  for (const line of text.trimEnd().split('\n')) write(line);
+function placed(
+  severity: Finding['severity'],
+  { file, line }: Diagnostic['at'],
+  said: Pick<Finding, 'code' | 'message' | 'remedy'>,
+): Finding {
+  const { code, message, remedy } = said;
+  return { severity, code, file, line: line === 0 ? null : line, message, remedy };
 }
 
-function counted(count: number, thing: string): string {
-  return `${count} ${thing}${count === 1 ? '' : 's'}`;
+/** A snippet that is imported into several blocks is one place. */
+function distinct(findings: readonly Finding[]): Finding[] {
+  return [...new Map(findings.map((each) => [`${each.file} ${each.line} ${each.message}`, each])).values()];
+}
+
+/** By file, as they come, and by line. */
+function inOrder(findings: readonly Finding[]): Finding[] {
+  const files = [...new Set(findings.map(({ file }) => file))];
+  return findings.toSorted(
+    (one, other) => files.indexOf(one.file) - files.indexOf(other.file) || (one.line ?? 0) - (other.line ?? 0),
+  );
 }

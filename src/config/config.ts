@@ -17,6 +17,8 @@ export interface Position {
 export interface Diagnostic {
   readonly at: Position;
   readonly message: string;
+  /** A word for programs, where the message does not begin with the directive that it is about. */
+  readonly code?: string;
 }
 
 export interface Config {

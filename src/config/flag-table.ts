@@ -86,6 +86,10 @@ export const flagTable = {
   cachefile: text(lifecycle, '', 'File for a snapshot of the cache, best on tmpfs; empty turns it off.'),
   pidfile: text(lifecycle, '', 'File to write the process id to once serving; empty turns it off.'),
 
+  output: {
+    ...text(other, 'text', 'How check writes what it found: text, or json for programs.'),
+    aliases: ['o'],
+  },
   version: boolean(other, 'false', 'Print the version and exit.'),
   plugins: boolean(other, 'false', 'Print the directives that a Corefile may use and exit.'),
   help: { ...boolean(other, 'false', 'Print this and exit.'), aliases: ['h'] },

@@ -3,6 +3,7 @@
  * understood (flag-reader.ts, serve-options.ts). The only user of yargs, which lays out the help and is loaded for
  * that alone: it would cost every start 65 ms and 6 MB, of 300 and 30 promised, and cannot read Go's flags as they are.
  */
+import { type CheckOutput, checkOutputs } from './check-output.js';
 import type { Environment } from './cluster-dns.js';
 import { supportedDirectives } from './directives/known.js';
 import { type ReadFlags, readFlags, UsageError } from './flag-reader.js';
@@ -13,8 +14,13 @@ import { programVersion } from './version.js';
 
 export type Command =
   | { readonly kind: 'serve'; readonly options: ServeOptions }
-  /** Without files the built-in configuration is printed. */
-  | { readonly kind: 'check'; readonly files: readonly string[]; readonly options: ServeOptions }
+  /** Without files it is about the built-in configuration. */
+  | {
+      readonly kind: 'check';
+      readonly files: readonly string[];
+      readonly options: ServeOptions;
+      readonly output: CheckOutput;
+    }
   | { readonly kind: 'demo' }
   /** Text for stdout, without the last line's end; then exit 0. */
   | { readonly kind: 'help'; readonly text: Promise<string> }
@@ -43,14 +49,26 @@ function commandOf(flags: ReadFlags, environment: Environment): Command {
   const [word, ...rest] = flags.words;
   switch (word) {
     case undefined:
+      if (flags.given.includes('output')) throw new UsageError('-output is for "zerohop check"; take it out.');
       return { kind: 'serve', options: serveOptions(flags, environment) };
     case 'check':
-      return { kind: 'check', files: rest, options: serveOptions(flags, environment) };
+      return {
+        kind: 'check',
+        files: rest,
+        options: serveOptions(flags, environment),
+        output: readOutput(flags.text('output')),
+      };
     case 'demo':
       return demo(flags, rest);
     default:
       throw surplusWord(flags, word);
   }
+}
+
+function readOutput(text: string): CheckOutput {
+  const output = checkOutputs.find((each) => each === text);
+  if (output !== undefined) return output;
+  throw new UsageError(`-output "${text}" is unknown; write ${checkOutputs.join(' or ')}.`);
 }
 
 function demo({ given }: ReadFlags, rest: readonly string[]): Command {

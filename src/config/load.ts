@@ -196,6 +196,7 @@ function warnOfNxdomain(read: readonly ReadBlock[], warnings: Diagnostic[]): voi
   if (first == null) return;
   warnings.push({
     at: first,
+    code: 'aaaa-nxdomain',
     message:
       'AAAA questions are answered NXDOMAIN; programs that use musl (Alpine) or BusyBox then fail names that have ' +
       'an A record. "aaaa nodata" or "aaaa smart" in its place avoids that.',

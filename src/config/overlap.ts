@@ -1,10 +1,11 @@
 /**
- * What cannot be had twice: a zone on one address (nobody could say which block answers), an HTTP server's port, and
- * more listeners than there are places for.
+ * What cannot be had twice: a zone on one address (nobody could say which block answers), a port of HTTP servers and
+ * of DNS over TCP, and more listeners than there are places for.
  */
 import { listenersMax } from '../limits.js';
+import type { Endpoint } from '../outside/network.js';
 import { addressesOverlap, formatEndpoint } from './addresses.js';
-import type { ReadBlock } from './block.js';
+import type { Placed, ReadBlock } from './block.js';
 import type { BlockConfig } from './config.js';
 import { ConfigError } from './error.js';
 
@@ -39,7 +40,10 @@ export function refuseOverlaps(blocks: readonly BlockConfig[]): void {
   }
 }
 
-/** Throws a ConfigError at the second of `health`, `ready` and `prometheus` that would listen on one address. */
+/**
+ * Throws a ConfigError at the second of `health`, `ready` and `prometheus` that would listen on one address, and at one
+ * that would listen where a server block does: the kernel would share connections out between the two.
+ */
 export function refuseSharedPorts(read: readonly ReadBlock[]): void {
   const servers = read.flatMap(({ health, ready, metrics }) => [
     { name: 'health', placed: health },
@@ -50,6 +54,7 @@ export function refuseSharedPorts(read: readonly ReadBlock[]): void {
   for (const server of servers) {
     const here = server.placed;
     if (here === null) continue;
+    refuseDnsPort(server.name, here, read);
     for (const { name, placed } of before) {
       if (name === server.name || placed === null || placed.value.port !== here.value.port) continue;
       if (here.value.port === 0 || !addressesOverlap(placed.value.address, here.value.address)) continue;
@@ -59,5 +64,17 @@ export function refuseSharedPorts(read: readonly ReadBlock[]): void {
       );
     }
     before.push(server);
+  }
+}
+
+function refuseDnsPort(name: string, { at, value }: Placed<Endpoint>, read: readonly ReadBlock[]): void {
+  if (value.port === 0) return;
+  for (const { config } of read) {
+    if (!config.zones.some(({ port }) => port === value.port)) continue;
+    if (!config.addresses.some((address) => addressesOverlap(address, value.address))) continue;
+    throw new ConfigError(
+      at,
+      `${name}: ${formatEndpoint(value)} is where the server block on line ${config.at.line} answers DNS; give ${name} another port.`,
+    );
   }
 }

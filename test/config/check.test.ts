@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { check } from '../../src/config/check.js';
+import { type CheckOptions, check } from '../../src/config/check.js';
+import { writeReports } from '../../src/config/check-output.js';
 import { parseConfig } from '../../src/config/load.js';
-import type { MakeOptions } from '../../src/config/template-corefile.js';
 import { testOptions } from './options.js';
 
-const make: MakeOptions = {
+const make: CheckOptions = {
   localAddresses: ['169.254.20.10', '10.96.0.10'],
   dnsPort: 53,
   clusterDns: { endpoint: null, missing: 'KUBE_DNS_SERVICE_HOST is not set; set it.' },
@@ -14,20 +14,25 @@ const make: MakeOptions = {
   corefilePath: '/etc/Corefile',
   baseCorefilePath: '/etc/coredns/Corefile.base',
   kubeDnsFolder: '/etc/kube-dns',
+  metricsAddress: null,
+  reloadWithSignal: false,
 };
 
 function run(files: Readonly<Record<string, string>>, names = Object.keys(files)) {
   const lines: string[] = [];
-  const exitCode = check(names, testOptions(files), make, (line) => lines.push(line));
+  const exitCode = writeReports(check(names, testOptions(files), make), 'text', (line) => lines.push(line));
   return { lines, exitCode };
 }
-const good = '. {\nforward . 10.0.0.1\n}\n';
+const everything = 'bind 169.254.20.10\nerrors\nreload\nready :8181\ncache\n';
+const good = `. {\nforward . 10.0.0.1\n${everything}}\n`;
 
 test('a good file is ok in one line', () => {
   assert.deepEqual(run({ '/a': good }), { lines: ['/a: ok, 1 server block, 0 warnings'], exitCode: 0 });
 });
 test('warnings come first and do not fail', () => {
-  const { lines, exitCode } = run({ '/a': '. {\nforward . 10.0.0.1\nbufsize 4096\n}\nb. {\nforward . 10.0.0.1\n}\n' });
+  const { lines, exitCode } = run({
+    '/a': `. {\nforward . 10.0.0.1\nbufsize 4096\n${everything}}\nb. {\nforward . 10.0.0.1\n${everything}}\n`,
+  });
   assert.equal(exitCode, 0);
   assert.match(lines[0], /^\/a:3: warning: bufsize: /u);
   assert.equal(lines[1], '/a: ok, 2 server blocks, 1 warning');
@@ -52,7 +57,9 @@ test('without a file the built-in configuration is printed, and it is a Corefile
   assert.equal(parseConfig(lines.join('\n'), 'printed', testOptions()).blocks.length, 4);
 });
 
-const template = '. {\n  bind __PILLAR__LOCAL__DNS__\n  forward . __PILLAR__CLUSTER__DNS__\n}\n';
+const template =
+  '. {\n  bind __PILLAR__LOCAL__DNS__\n  forward . __PILLAR__CLUSTER__DNS__ {\n    force_tcp\n  }\n' +
+  '  errors\n  reload\n  ready :8181\n  cache\n}\n';
 
 test('a template is shown as what it becomes, and an example stands for a cluster DNS that is not known', () => {
   assert.deepEqual(run({ '/base': template }), {
@@ -60,10 +67,16 @@ test('a template is shown as what it becomes, and an example stands for a cluste
       '/base: a template, which becomes:',
       '. {',
       '  bind 169.254.20.10 10.96.0.10',
-      '  forward . 192.0.2.53',
+      '  forward . 192.0.2.53 {',
+      '    force_tcp',
+      '  }',
+      '  errors',
+      '  reload',
+      '  ready :8181',
+      '  cache',
       '}',
       '/base: warning: 192.0.2.53 stands for the cluster DNS here: KUBE_DNS_SERVICE_HOST is not set; set it.',
-      '/base: ok, 1 server block, 0 warnings',
+      '/base: ok, 1 server block, 1 warning',
     ],
     exitCode: 0,
   });
@@ -74,7 +87,7 @@ test('the ConfigMap of kube-dns is part of what a template becomes', () => {
   assert.equal(exitCode, 0);
   assert.equal(lines[0], '/base: a template, which, with /etc/kube-dns/stubDomains, becomes:');
   assert.ok(lines.includes('acme.local:53 {'));
-  assert.equal(lines.at(-1), '/base: ok, 2 server blocks, 0 warnings');
+  assert.equal(lines.at(-1), '/base: ok, 2 server blocks, 1 warning');
   const wrong = run({ ...files, '/etc/kube-dns/stubDomains': '[]' }, ['/base']);
   assert.equal(wrong.exitCode, 2);
   assert.match(wrong.lines.join('\n'), /^\/etc\/kube-dns\/stubDomains: error: it must be an object like [^\n]*$/u);
@@ -86,5 +99,33 @@ test('a template that is wrong fails with its line', () => {
 });
 test('a template that asks no cluster DNS needs none', () => {
   const { lines } = run({ '/base': template.replace('__PILLAR__CLUSTER__DNS__', '__PILLAR__UPSTREAM__SERVERS__') });
-  assert.equal(lines.at(-2), '}');
+  assert.ok(!lines.some((line) => line.includes('stands for the cluster DNS')), lines.join('\n'));
+  assert.match(lines.at(-1) ?? '', /: ok, /u);
+});
+
+function findingsOf(text: string) {
+  const [{ findings }] = check(['/a'], testOptions({ '/a': text }), make);
+  return findings.map(({ severity, code, line, remedy }) => [severity, code, line, remedy]);
+}
+
+test('what is found has a code: of the advice, of the directive that is spoken of, or of the Corefile', () => {
+  assert.deepEqual(
+    findingsOf(`. {\nforward . 10.0.0.1\n${everything}bufsize 4096\ntemplate ANY AAAA {\nrcode 3\n}\n}\n`),
+    [
+      ['warning', 'bufsize', 8, null],
+      ['warning', 'aaaa-nxdomain', 9, null],
+    ],
+  );
+  assert.deepEqual(findingsOf(`. {\n${everything}}\n`), [['warning', 'corefile', 1, null]]);
+  assert.deepEqual(findingsOf('. {\nforward . {$GONE}\n}\n'), [
+    ['warning', 'corefile', 2, null],
+    ['error', 'forward', 2, null],
+  ]);
+  assert.deepEqual(findingsOf(`. {\nforward . 10.0.0.1\n${everything}}\na {\n`), [['error', 'corefile', 9, null]]);
+  assert.deepEqual(findingsOf(good.replace('cache\n', '')), [['warning', 'cache-missing', 1, 'add "cache 30"']]);
+});
+test('findings stand in the order of their lines', () => {
+  const text = good.replace('errors\n', 'bufsize 4096\n').replace('cache\n', 'bufsize 4096\n');
+  const lines = findingsOf(text).map(([, , line]) => line);
+  assert.deepEqual(lines, [1, 1, 4, 7]);
 });

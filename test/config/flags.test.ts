@@ -31,6 +31,16 @@ test('check takes files and flags in any order, and no file at all', () => {
   assert.deepEqual(builtin.files, []);
 });
 
+test('check writes text or JSON, and nobody else is asked how', () => {
+  const outputOf = (...argv: readonly string[]) => {
+    const command = parse('check', ...argv);
+    return command.kind === 'check' ? command.output : command.kind;
+  };
+  assert.deepEqual([outputOf(), outputOf('-o', 'json'), outputOf('a', '--output=text')], ['text', 'json', 'text']);
+  assert.equal(usage('check', '-o', 'yaml'), '-output "yaml" is unknown; write text or json.');
+  assert.equal(usage('-o', 'json'), '-output is for "zerohop check"; take it out.');
+});
+
 test('demo takes nothing', () => {
   assert.deepEqual(parse('demo'), { kind: 'demo' });
   assert.equal(usage('demo', '-conf', '/x'), 'demo takes nothing more; take out -conf.');

@@ -46,3 +46,13 @@ test('there is a bound on listeners', () => {
   const addresses = Array.from({ length: listenersMax + 1 }, (_, index) => `10.1.${index >> 8}.${index & 255}`);
   assert.throws(() => two(`bind ${addresses.join(' ')}`, 'bind 127.0.0.1'), /more than 256 addresses and ports/u);
 });
+
+test('an HTTP server has no port on which DNS is answered over TCP', () => {
+  const dns = (bind: string, http: string) => two(bind, http, ['a.:5353', 'b.']);
+  assert.throws(
+    () => dns('bind 10.0.0.1', 'ready :5353'),
+    /^ConfigError: \/etc\/Corefile:6: ready: \[::\]:5353 is where the server block on line 1 answers DNS; /u,
+  );
+  assert.throws(() => dns('', 'prometheus 127.0.0.1:5353'), /prometheus: 127\.0\.0\.1:5353 is where/u);
+  assert.equal(dns('bind 10.0.0.1', 'health 10.0.0.2:5353').blocks.length, 2);
+});

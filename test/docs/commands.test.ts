@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { check } from '../../src/config/check.js';
+import { writeReports } from '../../src/config/check-output.js';
 import { readFlags } from '../../src/config/flag-reader.js';
 import { type Command, parseFlags } from '../../src/config/flags.js';
 import { systemLoadOptions } from '../../src/config/load.js';
@@ -58,10 +59,9 @@ test('zerohop check finds deploy/Corefile good', () => {
   const written: string[] = [];
   const environment = { KUBE_DNS_SERVICE_HOST: '10.96.0.10' };
   const options = { ...systemLoadOptions(53), environment };
+  const reports = check([repositoryPath('deploy', 'Corefile')], options, serveOptions(readFlags([]), environment));
   assert.equal(
-    check([repositoryPath('deploy', 'Corefile')], options, serveOptions(readFlags([]), environment), (line) =>
-      written.push(line),
-    ),
+    writeReports(reports, 'text', (line) => written.push(line)),
     0,
   );
   assert.match(written.at(-1) ?? '', /Corefile: ok, 4 server blocks, 1 warning$/);

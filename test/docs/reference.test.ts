@@ -5,14 +5,19 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { adviceCodes } from '../../src/config/advice.js';
 import { builtinConfig, builtinCorefile, builtinExample } from '../../src/config/builtin.js';
+import { check } from '../../src/config/check.js';
+import { writeReports } from '../../src/config/check-output.js';
 import type { Config } from '../../src/config/config.js';
 import { supportedDirectives } from '../../src/config/directives/known.js';
+import { readFlags } from '../../src/config/flag-reader.js';
 import { type Flag, flagTable } from '../../src/config/flag-table.js';
 import { parseFlags } from '../../src/config/flags.js';
 import { readKubeDns, stubBlocks } from '../../src/config/kube-dns.js';
 import { parseConfig } from '../../src/config/load.js';
 import { placeholders } from '../../src/config/pillars.js';
+import { serveOptions } from '../../src/config/serve-options.js';
 import { checkLogFormat } from '../../src/ops/log-format.js';
 import { checkTemplates } from '../../src/resolve/templates.js';
 import { blockOf, testOptions } from '../config/options.js';
@@ -104,6 +109,24 @@ test('every environment variable of our own is documented, and no other is', () 
     documented.filter((name) => name.startsWith('ZEROHOP_')),
     [...new Set(inCode)],
   );
+});
+
+test('check: every code is documented, and no other is', () => {
+  const documented = tableRows(section(reference, '### check'), 'code').map(([code]) => codeIn(code).join());
+  assert.deepEqual(documented, [...adviceCodes, 'aaaa-nxdomain', 'cluster-dns-unknown'].sort());
+});
+
+test('check: the JSON that is shown has the fields that are written', () => {
+  const [, shown] = /```json\n([\s\S]*?)```/.exec(section(reference, '### check')) ?? [];
+  const reports = check(['/a'], testOptions({ '/a': '. {\nforward . 10.0.0.1\n}\n' }), serveOptions(readFlags([]), {}));
+  let written = '';
+  writeReports(reports, 'json', (line) => {
+    written += line;
+  });
+  const [example, real] = [JSON.parse(shown), JSON.parse(written)];
+  const fieldsOf = (whole: typeof real) => [whole, whole.files[0], whole.files[0].findings[0]].map(Object.keys);
+  assert.deepEqual(fieldsOf(example), fieldsOf(real));
+  assert.equal(example.schema, real.schema);
 });
 
 const headings = [...section(reference, '## Directives').matchAll(/^### (\w+)$/gm)].map(([, name]) => name);

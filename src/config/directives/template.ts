@@ -104,6 +104,11 @@ export function mayAnswerAaaa(template: TemplateConfig): boolean {
   return template.type === typeAaaa || template.type === anything;
 }
 
+/** Whether it answers every question of its class, type and zones, whatever the name. */
+export function matchesAll({ matches }: TemplateConfig): boolean {
+  return matches.length === 0 || matches.some(alwaysMatches);
+}
+
 function alwaysMatches(pattern: RegExp): boolean {
   return [everything, `^${everything}$`, `^${everything}`, `${everything}$`].includes(pattern.source);
 }

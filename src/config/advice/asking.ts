@@ -1,0 +1,97 @@
+/** Advice about `forward`: who is asked, and how. That an upstream is an address of its own block is said in block.ts. */
+import { isIPv4 } from 'node:net';
+import { isInZone } from '../../dns/names.js';
+import type { Endpoint } from '../../outside/network.js';
+import type { ForwardConfig } from '../config.js';
+import type { Advised, BlockRule, Saying, Whole } from './advised.js';
+import { lineOf, placeOf } from './advised.js';
+
+/** The domain of almost every cluster. */
+const clusterDomain = 'cluster.local.';
+/** Where systemd-resolved listens, and where it does without its own rules. */
+const stubResolvers = ['127.0.0.53', '127.0.0.54'];
+
+export const clusterDnsOverUdp: BlockRule = (block, { world }) => {
+  const isCluster = block.config.zones.some(({ zone }) => isInZone(zone, clusterDomain));
+  const address = world.clusterDns.endpoint?.address;
+  return block.config.forwards
+    .filter(({ transport }) => transport === 'client')
+    .filter((forward) => plainEndpoints(forward).some((each) => isCluster || each.address === address))
+    .map(({ at }) => ({
+      at,
+      message:
+        'forward: the cluster DNS is asked over UDP, with a conntrack entry for each question, and packets get lost',
+      remedy: 'add force_tcp to its block',
+    }));
+};
+
+export const forwardToOwnAddress: BlockRule = (block, whole) =>
+  block.config.forwards.flatMap((forward) =>
+    plainEndpoints(forward).flatMap((endpoint) => ownAddress(endpoint, forward, block, whole) ?? []),
+  );
+
+function ownAddress(endpoint: Endpoint, forward: ForwardConfig, block: Advised, whole: Whole): Saying | undefined {
+  const { address, port } = endpoint;
+  if (listensOn(block, endpoint) && block.config.addresses.includes(address)) return undefined;
+  const other = whole.blocks.find((each) => listensOn(each, endpoint));
+  const isOfLink = whole.world.localAddresses.includes(address) && portsOf(whole).has(port);
+  if (other === undefined && !isOfLink) return undefined;
+  const whose =
+    other === undefined ? 'of -localip' : `that the server block on ${lineOf(other.config.at, forward.at)} listens on`;
+  return {
+    at: forward.at,
+    message: `forward: ${address} is an address ${whose}, and this server never asks itself`,
+    remedy: 'write the address of another resolver',
+  };
+}
+
+function listensOn({ config }: Advised, { address, port }: Endpoint): boolean {
+  if (!config.zones.some((zone) => zone.port === port)) return false;
+  const isLoopback = address === '::1' || (isIPv4(address) && address.startsWith('127.'));
+  return config.addresses.some(
+    (here) => here === address || (isLoopback && (here === '::' || (here === '0.0.0.0' && isIPv4(address)))),
+  );
+}
+
+function portsOf({ blocks }: Whole): ReadonlySet<number> {
+  return new Set(blocks.flatMap(({ config }) => config.zones.map(({ port }) => port)));
+}
+
+export const forwardToStubResolver: BlockRule = (block) =>
+  block.config.forwards.flatMap((forward) =>
+    plainEndpoints(forward)
+      .filter(({ address }) => stubResolvers.includes(address))
+      .map(({ address }) => ({
+        at: forward.at,
+        message: `forward: ${address} is systemd-resolved, which asks this server again where the node is told to`,
+        remedy: 'write /run/systemd/resolve/resolv.conf, which has the resolvers behind it',
+      })),
+  );
+
+export const outsideOverTcp: BlockRule = (block) => {
+  if (!block.config.zones.some(({ zone }) => zone === '.')) return [];
+  return block.config.forwards
+    .filter(({ transport, to }) => transport === 'tcp' && to.some(({ kind }) => kind === 'file'))
+    .map(({ at }) => ({
+      at,
+      message: "forward: the node's resolvers are asked over TCP, which some of them do not take",
+      remedy: 'take force_tcp out; answers that do not fit are asked for again over TCP',
+    }));
+};
+
+export const loopMissing: BlockRule = (block) => {
+  const { loop, forwards } = block.config;
+  if (loop || !forwards.some(({ to }) => to.some(({ kind }) => kind === 'file'))) return [];
+  return [
+    {
+      at: placeOf(block, 'forward'),
+      message: 'forward: a resolver of that file that sends our questions back to us is not noticed',
+      remedy: 'add "loop" to the server block',
+    },
+  ];
+};
+
+/** Upstreams that are written as addresses, without those over TLS. */
+function plainEndpoints({ to }: ForwardConfig): Endpoint[] {
+  return to.flatMap((target) => (target.kind === 'endpoint' && !target.endpoint.overTls ? [target.endpoint] : []));
+}

@@ -1,0 +1,153 @@
+/** Advice about where a configuration listens, what it serves there, and who could tell that something is wrong. */
+import { isIPv4 } from 'node:net';
+import type { Endpoint } from '../../outside/network.js';
+import { addressesOverlap, formatEndpoint } from '../addresses.js';
+import type { Position } from '../config.js';
+import { type Advised, type BlockRule, lineOf, placeOf, type Saying, type Whole, type WholeRule } from './advised.js';
+
+const healthPortUsual = 8_080;
+
+/** Said once: blocks without it are alike. */
+export const bindMissing: WholeRule = ({ blocks, world }) =>
+  blocks
+    .filter(({ written }) => !written.directives.some(({ name }) => name === 'bind'))
+    .slice(0, 1)
+    .map(({ config }) => ({
+      at: config.at,
+      message:
+        'without bind the server block listens on all addresses of the node: everybody who reaches one can ask, and ' +
+        'a port 53 that somebody else has there is not to be had',
+      remedy: `add "bind ${world.localAddresses.join(' ')}"`,
+    }));
+
+/** A socket on one address takes its packets from one on all addresses, so their zones do not add up. */
+export const zonesHidden: WholeRule = ({ blocks }) => {
+  const said = new Set<string>();
+  return blocks.flatMap((block) =>
+    placesOf(block).flatMap((place): Saying[] => {
+      if (isWildcard(place.address) || said.has(formatEndpoint(place))) return [];
+      const here = new Set(blocks.flatMap((each) => zonesAt(each, place)));
+      const wide = blocks.find((each) =>
+        each.config.zones.some(
+          ({ zone, port }) => port === place.port && takesAll(each, place.address) && !here.has(zone),
+        ),
+      );
+      if (wide === undefined) return [];
+      said.add(formatEndpoint(place));
+      const hidden = wide.config.zones.map(({ zone }) => zone).filter((zone) => !here.has(zone));
+      return [
+        {
+          at: block.config.at,
+          message:
+            `what is asked of ${formatEndpoint(place)} is looked for in the zones that are bound to it alone, so ` +
+            `${hidden.join(' ')} of ${lineOf(wide.config.at, block.config.at)} is not served there`,
+          remedy: 'write the same bind in both server blocks',
+        },
+      ];
+    }),
+  );
+};
+
+function placesOf({ config }: Advised): Endpoint[] {
+  const ports = [...new Set(config.zones.map(({ port }) => port))];
+  return config.addresses.flatMap((address) => ports.map((port) => ({ address, port })));
+}
+
+function zonesAt({ config }: Advised, { address, port }: Endpoint): string[] {
+  if (!config.addresses.includes(address)) return [];
+  return config.zones.filter((zone) => zone.port === port).map(({ zone }) => zone);
+}
+
+function takesAll({ config }: Advised, address: string): boolean {
+  return config.addresses.includes('::') || (config.addresses.includes('0.0.0.0') && isIPv4(address));
+}
+
+function isWildcard(address: string): boolean {
+  return address === '::' || address === '0.0.0.0';
+}
+
+export const rootMissing: WholeRule = ({ blocks }) => {
+  const zones = blocks.flatMap(({ config }) => config.zones.map(({ zone }) => zone));
+  if (zones.includes('.')) return [];
+  return [
+    {
+      at: blocks[0].config.at,
+      message: 'no server block is for all names, so pods get REFUSED for every other one',
+      remedy: 'add a server block ". { … }" that forwards to /etc/resolv.conf',
+    },
+  ];
+};
+
+/** On the host's network other programs have it already, and then the start fails. */
+export const healthOnAllAddresses: WholeRule = ({ config, blocks, world }) => {
+  const { health } = config;
+  if (health === null || health.port !== healthPortUsual || !isWildcard(health.address)) return [];
+  if (blocks.some((block) => block.config.addresses.some(isWildcard))) return [];
+  const address = blocks[0].config.addresses[0] ?? world.localAddresses[0];
+  return [
+    {
+      at: firstPlace(blocks, 'health'),
+      message: `health: port ${healthPortUsual} is often taken on some address of a node, and then the start fails`,
+      remedy: `write "health ${formatEndpoint({ address, port: healthPortUsual })}"`,
+    },
+  ];
+};
+
+export const metricsPortTwice: WholeRule = ({ config, blocks, world }) => {
+  const { metricsAddress } = world;
+  if (metricsAddress === null) return [];
+  const servers = [
+    { name: 'health', endpoint: config.health },
+    { name: 'ready', endpoint: config.ready },
+  ];
+  return servers
+    .filter(({ endpoint }) => endpoint !== null && isShared(endpoint, metricsAddress))
+    .map(({ name }) => ({
+      at: firstPlace(blocks, name),
+      message: `${name}: -metrics-listen-address ${formatEndpoint(metricsAddress)} takes the same port`,
+      remedy: 'give one of them another',
+    }));
+};
+
+function isShared(one: Endpoint, other: Endpoint): boolean {
+  return one.port === other.port && addressesOverlap(one.address, other.address);
+}
+
+export const errorsMissing: BlockRule = ({ config }) => {
+  if (config.errors !== null || config.forwards.length === 0) return [];
+  return [
+    {
+      at: config.at,
+      message: 'without errors no log says why a question of this server block failed',
+      remedy: 'add "errors"',
+    },
+  ];
+};
+
+export const reloadMissing: WholeRule = ({ config, blocks, world }: Whole) => {
+  if (config.reload !== null || world.reloadWithSignal) return [];
+  return [
+    {
+      at: blocks[0].config.at,
+      message: 'without reload a change of the configuration waits for SIGHUP or SIGUSR1',
+      remedy: 'add "reload" to one server block',
+    },
+  ];
+};
+
+export const healthMissing: WholeRule = ({ config, blocks, world }) => {
+  if (config.health !== null || config.ready !== null) return [];
+  const address = blocks[0].config.addresses.find((each) => !isWildcard(each)) ?? world.localAddresses[0];
+  return [
+    {
+      at: blocks[0].config.at,
+      message: 'without health or ready no probe can tell whether it answers',
+      remedy: `add "health ${formatEndpoint({ address, port: healthPortUsual })}" to one server block`,
+    },
+  ];
+};
+
+function firstPlace(blocks: readonly Advised[], name: string): Position {
+  const block = blocks.find(({ written }) => written.directives.some((directive) => directive.name === name));
+  return placeOf(block ?? blocks[0], name);
+}

@@ -40,13 +40,7 @@ function addressAsZone(text: string): string {
 function splitKey(token: Token, path: string): { host: string; port: number | undefined } {
   const [, scheme, rest] = /^([a-z0-9]+):\/\/(.*)$/isu.exec(token.text) ?? [undefined, 'dns', token.text];
   if (scheme.toLowerCase() !== 'dns') {
-    const known = ['tls', 'https', 'https3', 'grpc', 'quic'].includes(scheme.toLowerCase());
-    throw new ConfigError(
-      token.at,
-      known
-        ? `${prefix(path)}${scheme}:// is not supported; zerohop speaks DNS over UDP and TCP. Write dns:// or leave it out.`
-        : `${prefix(path)}"${scheme}://" is no scheme of a DNS server; write dns:// or leave it out.`,
-    );
+    throw new ConfigError(token.at, `${prefix(path)}${aboutScheme(scheme)}`);
   }
   const colon = rest.lastIndexOf(':');
   if (colon < 0 || isIP(rest) === 6) return { host: rest, port: undefined };
@@ -68,6 +62,17 @@ function splitKey(token: Token, path: string): { host: string; port: number | un
       `${prefix(path)}"${token.text}" has a port and no zone; write ".:${behind}" for every name.`,
     );
   return { host, port };
+}
+
+/** docs/decisions/no-encrypted-listeners.md says why. */
+function aboutScheme(scheme: string): string {
+  if (!['tls', 'https', 'https3', 'grpc', 'quic'].includes(scheme.toLowerCase())) {
+    return `"${scheme}://" is no scheme of a DNS server; write dns:// or leave it out.`;
+  }
+  return (
+    `${scheme}:// is not supported: questions come over UDP and TCP, from this node. Leave it out, and its port; ` +
+    'clients that need encryption ask a proxy in front, and an upstream over TLS is written in forward.'
+  );
 }
 
 function zonesOf(host: string, at: Position, path: string): string[] {

@@ -30,6 +30,8 @@ export const supportedDirectives = [
 
 export type SupportedDirective = (typeof supportedDirectives)[number];
 
+const noListener = 'questions come over UDP and TCP; an upstream over TLS is written in forward.';
+
 /** What to write instead, where there is an answer; a directive of CoreDNS or of a well-known plugin for it. */
 const unsupportedDirectives: Readonly<Record<string, string>> = {
   alternate: '',
@@ -50,10 +52,10 @@ const unsupportedDirectives: Readonly<Record<string, string>> = {
   file: 'forward the zone to a server that has the file.',
   geoip: '',
   grpc: 'forward asks over UDP and TCP.',
-  grpc_server: '',
+  grpc_server: noListener,
   header: '',
-  https: '',
-  https3: '',
+  https: noListener,
+  https3: noListener,
   k8s_external: '',
   kubeforward: 'use forward with the address of the cluster DNS Service.',
   kubernetes: 'use forward with the address of the cluster DNS Service.',
@@ -65,7 +67,7 @@ const unsupportedDirectives: Readonly<Record<string, string>> = {
   pprof: '',
   proxy: 'forward took its place in CoreDNS 1.5.',
   proxyproto: '',
-  quic: '',
+  quic: noListener,
   rewrite: '',
   root: '',
   route53: '',
@@ -74,7 +76,7 @@ const unsupportedDirectives: Readonly<Record<string, string>> = {
   shutdown: '',
   sign: '',
   startup: '',
-  tls: '',
+  tls: noListener,
   trace: '',
   transfer: '',
   tsig: '',

@@ -35,6 +35,7 @@ import type { RunCommand } from './outside/commands.js';
 import type { Log } from './outside/log.js';
 import type { Endpoint, Network } from './outside/network.js';
 import type { NetworkFailures } from './outside/node-network.js';
+import type { Profiler } from './outside/profiler.js';
 import type { Random } from './outside/random.js';
 import { newResolvConfFiles } from './resolv-conf-files.js';
 import { Forwarder } from './resolve/forwarder.js';
@@ -57,6 +58,7 @@ export interface Outsides {
   readonly random: Random;
   readonly log: Log & { queryLine(message: string): void; readonly linesLost: number };
   readonly startHttp: StartHttp;
+  readonly profiler: Profiler;
   /** Other programs: `ip`, iptables, nft. */
   readonly run: RunCommand;
   /** Who has UDP sockets on the host's addresses. */
@@ -160,7 +162,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const watching = newWatching(
     {
       ...{ network, clock, random, log, ownMark },
-      startHttp: outsides.startHttp,
+      ...{ startHttp: outsides.startHttp, profiler: outsides.profiler },
       metricsAddress: settings.metricsAddress,
       listeners: () => listeners.endpoints(),
       selfCheckFailed: () => counters.count('healthFailures'),

@@ -252,6 +252,12 @@ export const hostLeaveDeadlineMs = 1_000;
 // Watching.
 export const httpRequestBytesMax = 16 * 1024;
 export const httpConnectionsMax = 64;
+/** Recording a profile: V8 takes a sample a millisecond, some 50 bytes each. */
+export const profileSecondsMax = 120;
+/** A heap snapshot takes two to three times the heap; one larger than this is cut. */
+export const heapSnapshotBytesMax = 512 * 1024 * 1024;
+/** And so is one that a client takes longer to read: until then it is held in memory. */
+export const heapSnapshotSendMs = 60_000;
 /** A /health question must be answered by our own socket within this. */
 export const selfQueryTimeoutMs = 1_000;
 export const queryLogLinesPerSecondMax = 20_000;

@@ -38,6 +38,7 @@ import { absentAddresses } from './outside/families.js';
 import { hostAddresses, nodeNetwork } from './outside/node-network.js';
 import { ownSockets } from './outside/own-sockets.js';
 import { newPrinter } from './outside/printing.js';
+import { systemProfiler } from './outside/profiler.js';
 import { systemRandom } from './outside/random.js';
 import { readWhole, replaceWhole } from './outside/replacement.js';
 import { writePidFile } from './pid-file.js';
@@ -132,6 +133,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     random,
     log,
     startHttp: (at, routes, failed) => startHttp(at, routes, failed, node.bindHttp),
+    profiler: systemProfiler('/answering-thread.js'),
     run: systemCommands(systemClock()),
     sockets: { socketsAt: (at) => socketsAt('udp', at), ownSockets },
     readFile,

@@ -8,11 +8,13 @@ import { healthAnswer, startHealthWatch } from './ops/health.js';
 import { groupRoutes, type HttpRoutes, type HttpServer, listenFailure } from './ops/http.js';
 import { newMetrics } from './ops/metrics.js';
 import type { MetricsSource } from './ops/metrics-source.js';
+import { newPprof } from './ops/pprof.js';
 import { newReadiness, type Readiness } from './ops/readiness.js';
 import { newSelfCheck } from './ops/self-check.js';
 import type { Clock } from './outside/clock.js';
 import type { Log } from './outside/log.js';
 import type { Endpoint, Network } from './outside/network.js';
+import type { Profiler } from './outside/profiler.js';
 import type { Random } from './outside/random.js';
 
 export type StartHttp = (at: Endpoint, routes: HttpRoutes, failed: (error: unknown) => void) => Promise<HttpServer>;
@@ -23,6 +25,7 @@ export interface WatchingWorld {
   readonly random: Random;
   readonly log: Log;
   readonly startHttp: StartHttp;
+  readonly profiler: Profiler;
   readonly source: Omit<MetricsSource, 'healthDurations'>;
   /** By which our listeners know that we ask. */
   readonly ownMark: number;
@@ -49,6 +52,7 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
   const check = newSelfCheck({ network, clock, random, ownMark: world.ownMark }, world.listeners);
   const watch = startHealthWatch({ check, clock, log, failed: world.selfCheckFailed });
   const metrics = newMetrics({ ...world.source, healthDurations: watch.durations }, clock);
+  const pprof = newPprof(clock, world.profiler);
   const servers = new Map<string, HttpServer>();
   let hasBeenAnswered = false;
 
@@ -72,6 +76,7 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
       ...(config.health === null ? [] : [{ at: config.health, routes: health }]),
       ...(config.ready === null ? [] : [{ at: config.ready, routes: ready }]),
       ...config.metrics.map((at) => ({ at, routes: scrape })),
+      ...config.pprof.map((at) => ({ at, routes: pprof.routes })),
     ]);
     const keys = new Set(wanted.map(keyOf));
     const opened: string[] = [];
@@ -117,6 +122,7 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
   async function closeServer(key: string): Promise<void> {
     const server = servers.get(key);
     servers.delete(key);
+    if (key.includes(' /debug/pprof')) pprof.stop();
     await server?.close();
   }
 

@@ -59,6 +59,7 @@ const onlyUsers: Readonly<Record<string, string>> = {
   'node:tls': 'src/outside/tls.ts',
   'node:http': 'src/ops/http.ts',
   'node:child_process': 'src/outside/commands.ts',
+  'node:inspector/promises': 'src/outside/profiler.ts',
 };
 
 /** What reads and writes addresses as text and touches no socket, in a module that is otherwise one file's. */

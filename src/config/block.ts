@@ -28,7 +28,7 @@ import { readLocal } from './directives/local.js';
 import { readLog } from './directives/log.js';
 import { readNsid } from './directives/nsid.js';
 import { readReload } from './directives/reload.js';
-import { readHealth, readPrometheus, readReady } from './directives/servers.js';
+import { readHealth, readPprof, readPrometheus, readReady } from './directives/servers.js';
 import { readAaaa, readBufsize, readCancel, readSwitch } from './directives/switches.js';
 import { aaaaPolicyOf, mayAnswerAaaa, readTemplate } from './directives/template.js';
 import { readTimeouts, timeoutsByDefault } from './directives/timeouts.js';
@@ -48,6 +48,7 @@ export interface ReadBlock {
   readonly ready: Placed<ReadyConfig> | null;
   readonly reload: Placed<ReloadConfig> | null;
   readonly metrics: Placed<Endpoint> | null;
+  readonly pprof: Placed<Endpoint> | null;
   readonly debug: boolean;
 }
 
@@ -63,6 +64,7 @@ const onlyOnce: readonly SupportedDirective[] = [
   'hosts',
   'loop',
   'nsid',
+  'pprof',
   'prometheus',
   'ready',
 ];
@@ -133,6 +135,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     ready: placed('ready', readReady),
     reload: placed('reload', readReload),
     metrics: placed('prometheus', readPrometheus),
+    pprof: placed('pprof', readPprof),
     debug: read('debug', readSwitch, false),
   };
 }

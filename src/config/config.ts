@@ -33,6 +33,8 @@ export interface Config {
   readonly ready: ReadyConfig | null;
   /** Every address on which a `prometheus` directive asks for /metrics, without duplicates. */
   readonly metrics: readonly Endpoint[];
+  /** The same of `pprof` and /debug/pprof. */
+  readonly pprof: readonly Endpoint[];
   readonly reload: ReloadConfig | null;
   readonly debug: boolean;
   readonly warnings: readonly Diagnostic[];

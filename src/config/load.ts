@@ -97,7 +97,8 @@ function normalise(
     blocks,
     health: onlyHealth(read),
     ready: onlyReady(read),
-    metrics: distinctEndpoints(read),
+    metrics: distinctEndpoints(read.map(({ metrics }) => metrics)),
+    pprof: distinctEndpoints(read.map(({ pprof }) => pprof)),
     reload: onlyReload(read, warnings),
     debug: read.some(({ debug }) => debug),
     warnings,
@@ -180,12 +181,11 @@ function onlyReload(read: readonly ReadBlock[], warnings: Diagnostic[]): ReloadC
   return first?.value ?? null;
 }
 
-function distinctEndpoints(read: readonly ReadBlock[]): Endpoint[] {
+function distinctEndpoints(placed: readonly (Placed<Endpoint> | null)[]): Endpoint[] {
   const distinct = new Map<string, Endpoint>();
-  for (const { metrics } of read) {
-    if (metrics !== null && !distinct.has(formatEndpoint(metrics.value))) {
-      distinct.set(formatEndpoint(metrics.value), metrics.value);
-    }
+  for (const each of placed) {
+    if (each !== null && !distinct.has(formatEndpoint(each.value)))
+      distinct.set(formatEndpoint(each.value), each.value);
   }
   return [...distinct.values()];
 }

@@ -41,14 +41,15 @@ export function refuseOverlaps(blocks: readonly BlockConfig[]): void {
 }
 
 /**
- * Throws a ConfigError at the second of `health`, `ready` and `prometheus` that would listen on one address, and at one
+ * Throws a ConfigError at the second of `health`, `ready`, `prometheus` and `pprof` that would listen on one address, and at one
  * that would listen where a server block does: the kernel would share connections out between the two.
  */
 export function refuseSharedPorts(read: readonly ReadBlock[]): void {
-  const servers = read.flatMap(({ health, ready, metrics }) => [
+  const servers = read.flatMap(({ health, ready, metrics, pprof }) => [
     { name: 'health', placed: health },
     { name: 'ready', placed: ready },
     { name: 'prometheus', placed: metrics },
+    { name: 'pprof', placed: pprof },
   ]);
   const before: typeof servers = [];
   for (const server of servers) {

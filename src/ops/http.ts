@@ -4,6 +4,8 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { httpConnectionsMax, httpRequestBytesMax, httpTimeoutMs } from '../limits.js';
 import type { Endpoint } from '../outside/network.js';
 
@@ -12,10 +14,12 @@ export interface HttpAnswer {
   readonly body: string;
   /** Plain text unless said. */
   readonly contentType?: string;
+  /** What follows the body, as fast as the client takes it. Where it fails, the connection ends. */
+  readonly rest?: Readable;
 }
 
-/** Answers by path, `/health`; a query string does not count. */
-export type HttpRoutes = Readonly<Record<string, () => Promise<HttpAnswer>>>;
+/** Answers by path, `/health`, and by what stands behind the path's question mark. They are late when they like. */
+export type HttpRoutes = Readonly<Record<string, (query: URLSearchParams) => Promise<HttpAnswer>>>;
 
 /** Binds a socket in another way than Node.js does; its descriptor. Throws the system's error. */
 export type BindHttp = (at: Endpoint) => number;
@@ -43,6 +47,8 @@ export async function startHttp(
 ): Promise<HttpServer> {
   const connected = new Set<Socket>();
   const answering = new Set<Socket>();
+  /** Their clients wait for us, not we for them. */
+  const working = new Set<Socket>();
   const server = createServer(
     {
       maxHeaderSize: httpRequestBytesMax,
@@ -57,7 +63,10 @@ export async function startHttp(
         answering.delete(request.socket);
         if (!server.listening) request.socket.end();
       });
-      void answer(request, response, routes, failed);
+      working.add(request.socket);
+      void make(request, routes, failed)
+        .finally(() => working.delete(request.socket))
+        .then((made) => send(request, response, made));
     },
   );
   // closeIdleConnections leaves those alone that have not sent anything yet; they would hold up our end for seconds.
@@ -67,6 +76,9 @@ export async function startHttp(
   });
   server.maxConnections = httpConnectionsMax;
   server.timeout = 2 * httpTimeoutMs;
+  server.on('timeout', (socket: Socket) => {
+    if (!working.has(socket)) socket.destroy();
+  });
   await listenWithFallback(server, at, bind);
   const { address, port } = server.address() as AddressInfo;
   return {
@@ -107,26 +119,37 @@ export function groupRoutes(
   return [...groups.values()];
 }
 
-async function answer(
+async function make(
   request: IncomingMessage,
-  response: ServerResponse,
   routes: HttpRoutes,
   failed: (error: unknown) => void,
-): Promise<void> {
-  const path = (request.url ?? '').split('?', 1)[0];
-  // A body is nothing we asked for; reading it only to keep the connection would have no bound.
-  if (hasBody(request)) response.setHeader('Connection', 'close');
-  let { status, body, contentType = plainText } = notFound as HttpAnswer;
+): Promise<HttpAnswer> {
+  const [path, ...query] = (request.url ?? '').split('?');
   try {
-    if (Object.hasOwn(routes, path)) ({ status, body, contentType = plainText } = await routes[path]());
+    return Object.hasOwn(routes, path) ? await routes[path](new URLSearchParams(query.join('?'))) : notFound;
   } catch (error) {
     failed(error);
-    status = 500;
-    body = 'internal error\n';
+    return { status: 500, body: 'internal error\n' };
   }
+}
+
+async function send(request: IncomingMessage, response: ServerResponse, made: HttpAnswer): Promise<void> {
+  const { status, body, contentType = plainText, rest } = made;
   const bytes = Buffer.from(body, 'utf8');
-  response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': bytes.length });
-  response.end(request.method === 'HEAD' ? undefined : bytes);
+  const isHead = request.method === 'HEAD';
+  // A body is nothing we asked for; reading it only to keep the connection would have no bound.
+  if (hasBody(request)) response.setHeader('Connection', 'close');
+  response.setHeader('Content-Type', contentType);
+  if (rest === undefined) response.setHeader('Content-Length', bytes.length);
+  response.writeHead(status);
+  if (isHead || rest === undefined) {
+    rest?.destroy();
+    response.end(isHead ? undefined : bytes);
+    return;
+  }
+  response.write(bytes);
+  // A client that has gone is no failure; one that is still there sees that the end is missing.
+  await pipeline(rest, response).catch(() => response.destroy());
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

@@ -163,6 +163,7 @@ const blockHeads: Readonly<Record<string, string>> = {
   hosts: 'hosts',
   local: 'local',
   log: 'log',
+  pprof: 'pprof',
   prometheus: 'prometheus',
   ready: 'ready',
   template: 'template IN A',

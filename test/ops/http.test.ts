@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { get, request as httpRequest, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { after, describe, it } from 'node:test';
 import { httpConnectionsMax, httpRequestBytesMax } from '../../src/limits.js';
 import { groupRoutes, type HttpRoutes, type HttpServer, listenFailure, startHttp } from '../../src/ops/http.js';
@@ -172,6 +174,53 @@ describe('http', () => {
       }).on('error', reject);
     });
     assert.equal(status, 200);
+  });
+
+  it('gives a route what stands behind the question mark', async () => {
+    const server = await start({ '/echo': async (query) => ({ status: 200, body: JSON.stringify([...query]) }) });
+    assert.equal((await ask(server, '/echo?seconds=2&thread=1')).body, '[["seconds","2"],["thread","1"]]');
+    assert.equal((await ask(server, '/echo')).body, '[]');
+    assert.equal((await ask(server, '/echo?what=?')).body, '[["what","?"]]');
+  });
+
+  it('sends a stream as it comes, and none to HEAD', async () => {
+    const streams: Readable[] = [];
+    const server = await start({
+      '/stream': async () => {
+        const rest = Readable.from(['two ', 'three']);
+        streams.push(rest);
+        return { status: 200, body: 'one ', rest };
+      },
+    });
+    const { body, headers } = await ask(server, '/stream');
+    assert.deepEqual([body, headers['content-length']], ['one two three', undefined]);
+    assert.equal((await ask(server, '/stream', 'HEAD')).body, '');
+    assert.ok(streams.every(({ destroyed }) => destroyed));
+  });
+
+  it('ends the connection where a stream fails, and the stream where the client leaves', async () => {
+    errors.length = 0;
+    const streams: Readable[] = [];
+    const open = (): Readable => {
+      const rest = new Readable({ read() {} });
+      rest.push('a beginning');
+      streams.push(rest);
+      return rest;
+    };
+    const server = await start({ '/endless': async () => ({ status: 200, body: '', rest: open() }) });
+    const response = await new Promise<IncomingMessage>((resolve) => {
+      get({ host: server.local.address, port: server.local.port, path: '/endless', agent: false }, resolve);
+    });
+    await once(response, 'data');
+    streams[0].destroy(new Error('it breaks'));
+    const [error] = await once(response, 'error');
+    assert.equal(error.code, 'ECONNRESET');
+    const client = connect(server.local.port, server.local.address);
+    client.write('GET /endless HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(client, 'data');
+    client.destroy();
+    await new Promise((resolve) => streams[1].once('close', resolve));
+    assert.deepEqual(errors, [], 'neither is a bug');
   });
 
   it('closes: lets answers go out, drops idle connections, frees the port', async () => {

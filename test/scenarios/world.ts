@@ -8,6 +8,7 @@
  *     await world.passSeconds(29);
  */
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { type App, startApp } from '../../src/app.js';
 import { readFlags } from '../../src/config/flag-reader.js';
 import type { ConfigFiles } from '../../src/config/imports.js';
@@ -112,6 +113,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
       http.set(key, routes);
       return { local: at, close: async () => void http.delete(key) };
     },
+    profiler: { record: async () => ({ finish: async () => '{}' }), heapSnapshot: () => Readable.from(['{}']) },
     run: options.run ?? (async ({ program }) => assert.fail(`${program} was run`)),
     sockets: { socketsAt: () => [], ownSockets: () => new Set<number>() },
     readFile: (path: string) => files.get(path),
@@ -147,8 +149,9 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
       return opening(clock, app.reload('test'));
     },
     async get(endpoint, path) {
-      const route = http.get(endpoint)?.[path];
-      return route === undefined ? { status: 404, body: '' } : opening(clock, route());
+      const [name, query] = path.split('?');
+      const route = http.get(endpoint)?.[name];
+      return route === undefined ? { status: 404, body: '' } : opening(clock, route(new URLSearchParams(query)));
     },
     said: (text) => log.filter(({ message }) => message.includes(text)),
     stop: () => opening(clock, app.stop()),

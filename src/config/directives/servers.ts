@@ -1,5 +1,5 @@
 /**
- * The directives that open an HTTP address: `health`, `ready` and `prometheus`. An address without a host means all
+ * The directives that open an HTTP address: `health`, `pprof`, `prometheus` and `ready`. An address without a host means all
  * addresses, written `::` as in `BlockConfig.addresses`.
  */
 
@@ -15,6 +15,7 @@ import {
   oneWord,
   unsupported,
   warn,
+  wholeNumber,
   words,
 } from '../arguments.js';
 import type { HealthConfig, ReadyConfig } from '../config.js';
@@ -51,6 +52,19 @@ export function readPrometheus(directive: Directive, context: DirectiveContext):
       warn(context, option, 'there is no Go runtime here, so there is nothing to add.');
     },
     tls: unsupported('serve /metrics on a loopback address behind a TLS proxy, or take it out.'),
+  });
+  return endpoint;
+}
+
+/** `pprof`: where profiles are served. `block` is about Go's scheduler. */
+export function readPprof(directive: Directive, context: DirectiveContext): Endpoint {
+  const endpoint = readAddress(directive, 'localhost:6053');
+  eachOption(directive, {
+    block(option) {
+      const [rate] = words(option, 0, 1, 'one RATE');
+      if (rate !== undefined) wholeNumber(option, rate, 'RATE', 1, Number.MAX_SAFE_INTEGER);
+      warn(context, option, 'does nothing: nothing here waits for locks, so there is no block profile.');
+    },
   });
   return endpoint;
 }

@@ -30,6 +30,20 @@ test('runtime_metrics is taken with a warning', () => {
     /^4: prometheus runtime_metrics: there is no Go runtime/u,
   );
 });
+test('pprof: on loopback unless said, once for each address, and `block` does nothing', () => {
+  assert.deepEqual(config('pprof').pprof, [{ address: '127.0.0.1', port: 6053 }]);
+  assert.deepEqual(config('pprof 10.0.0.9:6060 {', 'block 100', '}').pprof, [{ address: '10.0.0.9', port: 6060 }]);
+  assert.deepEqual(config().pprof, []);
+  const two = configOf('. {\nforward . 10.0.0.1\npprof\n}\nb.test {\nforward . 10.0.0.1\npprof localhost:6053\n}\n');
+  assert.equal(two.pprof.length, 1);
+  assert.match(
+    warningsOf('. {\nforward . 10.0.0.1\npprof {\nblock\n}\n}\n')[0],
+    /^4: pprof block: does nothing: nothing here waits for locks/u,
+  );
+  assert.throws(() => config('pprof localhost'), /must be ADDRESS:PORT, for example 127\.0\.0\.1:6053/u);
+  assert.throws(() => config('pprof', 'pprof'), /may be given once/u);
+  assert.throws(() => config('prometheus :6053', 'pprof'), /is taken by/u);
+});
 test('what is no address or port is refused', () => {
   for (const [words, reason] of [
     ['a b', /"b" is too much/u],

@@ -86,6 +86,7 @@ export class World {
         this.#http.set(key, routes);
         return { local: at, close: async () => void this.#http.delete(key) };
       },
+      profiler: { record: async () => null, heapSnapshot: () => assert.fail('nobody asks for one') },
       sockets: { socketsAt: () => [], ownSockets: () => new Set<number>() },
       readFile: (path: string) => this.#fileAt(path),
       look: { stat: (path: string) => this.#fileAt(path), digest: (path: string) => this.#fileAt(path) },
@@ -165,7 +166,7 @@ export class World {
   async metric(name: string): Promise<number> {
     const scrape = this.#http.get(metricsPlace)?.['/metrics'];
     assert(scrape !== undefined, 'there is no /metrics');
-    const { body } = await this.clock.until(scrape());
+    const { body } = await this.clock.until(scrape(new URLSearchParams()));
     const line = body.split('\n').find((text) => text.startsWith(`${name} `));
     return line === undefined ? Number.NaN : Number(line.slice(name.length + 1));
   }

@@ -1,0 +1,116 @@
+/**
+ * /debug/pprof: processor time and heap of this process over HTTP, for `pprof`. One at a time, each bounded in time and
+ * size, and ended early when the endpoint closes. The paths are Go's, the formats are V8's; the page at
+ * /debug/pprof/ says how to read them.
+ */
+import { pipeline, Transform } from 'node:stream';
+import { heapSnapshotBytesMax, heapSnapshotSendMs, profileSecondsMax } from '../limits.js';
+import type { Clock } from '../outside/clock.js';
+import type { Profiler } from '../outside/profiler.js';
+import type { HttpAnswer, HttpRoutes } from './http.js';
+
+export interface Pprof {
+  readonly routes: HttpRoutes;
+  /** Ends what is under way: a profile is answered with what there is, a snapshot is cut. */
+  stop(): void;
+}
+
+/** As long as Go's. */
+const profileSecondsDefault = 30;
+const json = 'application/json';
+
+export function newPprof(clock: Clock, profiler: Profiler): Pprof {
+  /** Ends what is under way; null when nothing is. */
+  let end: (() => void) | null = null;
+
+  async function profile(query: URLSearchParams): Promise<HttpAnswer> {
+    const seconds = numberIn(query, 'seconds', profileSecondsDefault, profileSecondsMax);
+    const thread = numberIn(query, 'thread', 0, Number.MAX_SAFE_INTEGER);
+    if (!(seconds > 0)) return refusal(400, `seconds must be a number above 0, up to ${profileSecondsMax}.`);
+    if (!Number.isInteger(thread))
+      return refusal(400, 'thread must be 0, the control lane, or the number of a thread.');
+    if (end !== null) return busy;
+    let isOver = false;
+    end = () => {
+      isOver = true;
+    };
+    try {
+      const recording = await profiler.record(thread);
+      if (recording === null) return refusal(404, `there is no answering thread ${thread}.`);
+      if (!isOver) {
+        await new Promise<void>((resolve) => {
+          const timer = clock.after(seconds * 1000, resolve);
+          end = () => {
+            timer.stop();
+            resolve();
+          };
+        });
+      }
+      return { status: 200, body: await recording.finish(), contentType: json };
+    } finally {
+      end = null;
+    }
+  }
+
+  async function heap(): Promise<HttpAnswer> {
+    if (end !== null) return busy;
+    let bytes = 0;
+    const counted = new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        bytes += chunk.length;
+        if (bytes > heapSnapshotBytesMax) done(new Error(`the snapshot has more than ${heapSnapshotBytesMax} bytes`));
+        else done(null, chunk);
+      },
+    });
+    const cut = (): void => void counted.destroy(new Error('the snapshot is cut'));
+    end = cut;
+    const timer = clock.after(heapSnapshotSendMs, cut);
+    pipeline(profiler.heapSnapshot(), counted, () => {});
+    counted.once('close', () => {
+      timer.stop();
+      end = null;
+    });
+    return { status: 200, body: '', rest: counted, contentType: json };
+  }
+
+  const index = async (): Promise<HttpAnswer> => ({ status: 200, body: page });
+  return {
+    routes: {
+      '/debug/pprof': index,
+      '/debug/pprof/': index,
+      '/debug/pprof/profile': profile,
+      '/debug/pprof/heap': heap,
+    },
+    stop: () => end?.(),
+  };
+}
+
+const busy = refusal(503, 'another profile or snapshot is under way; there is one at a time.');
+
+function refusal(status: number, sentence: string): HttpAnswer {
+  return { status, body: `${sentence}\n` };
+}
+
+/** NaN when it is none, is negative or is above `most`. */
+function numberIn(query: URLSearchParams, name: string, byDefault: number, most: number): number {
+  const text = query.get(name);
+  if (text === null) return byDefault;
+  const value = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  return value <= most ? value : Number.NaN;
+}
+
+const page = `Where zerohop's processor time and memory go.
+
+  /debug/pprof/profile?seconds=30            processor time of the control lane (misses, TCP, health, metrics)
+  /debug/pprof/profile?seconds=30&thread=1   of the first answering thread (hits over UDP)
+  /debug/pprof/heap                          JavaScript heap of the control lane
+
+The formats are V8's, not Go's: "go tool pprof" does not read them. Save and load into Chrome DevTools:
+
+  curl -o a.cpuprofile 'http://localhost:6053/debug/pprof/profile?seconds=10'    panel Performance
+  curl -o a.heapsnapshot http://localhost:6053/debug/pprof/heap                  panel Memory
+
+A profile takes up to ${profileSecondsMax} seconds and a few percent of the thread. For a snapshot the control lane does
+nothing else for as long as it takes, some 100 ms for each 10 MB: misses wait, answers from the cache do not. The cache
+itself is shared memory, not heap. There is one at a time. A snapshot has the names that were asked for in it.
+`;

@@ -1,0 +1,107 @@
+/**
+ * V8's own view of this process, one of the outsides: where processor time goes, and what is on the heap. The one user
+ * of node:inspector, which is not loaded before somebody asks. Another thread is reached through the inspector as
+ * well, without its help: it notices between two system calls.
+ */
+import type { Session } from 'node:inspector/promises';
+import type { Readable } from 'node:stream';
+import { getHeapSnapshot } from 'node:v8';
+
+export interface Profiler {
+  /**
+   * Begins to record where the processor time of a thread goes: 0 is this one, 1 the first of the answering threads.
+   * Null when there is none of that number.
+   */
+  record(thread: number): Promise<Recording | null>;
+  /** This thread's heap in V8's format (.heapsnapshot). The thread does nothing else while it is taken, then sends it. */
+  heapSnapshot(): Readable;
+}
+
+export interface Recording {
+  /** Ends it; what was recorded, in V8's format (.cpuprofile). Rejects when the thread is gone. */
+  finish(): Promise<string>;
+}
+
+/** Sends one command of V8's inspector protocol to a thread. */
+type Post = (method: 'Profiler.enable' | 'Profiler.start' | 'Profiler.stop' | 'Profiler.disable') => Promise<unknown>;
+
+/** Answering threads are those whose program's address ends in `program`. */
+export function systemProfiler(program: string): Profiler {
+  return {
+    async record(thread) {
+      const inspector = await import('node:inspector/promises');
+      const session = new inspector.Session();
+      session.connect();
+      try {
+        const post = thread === 0 ? postHere(session) : await postToWorker(session, program, thread);
+        if (post === null) session.disconnect();
+        return post === null ? null : await begin(session, post);
+      } catch (error) {
+        session.disconnect();
+        throw error;
+      }
+    },
+    heapSnapshot: () => getHeapSnapshot(),
+  };
+}
+
+async function begin(session: Session, post: Post): Promise<Recording> {
+  await post('Profiler.enable');
+  await post('Profiler.start');
+  return {
+    async finish() {
+      try {
+        const { profile } = (await post('Profiler.stop')) as { readonly profile: unknown };
+        await post('Profiler.disable');
+        return JSON.stringify(profile);
+      } finally {
+        session.disconnect();
+      }
+    },
+  };
+}
+
+function postHere(session: Session): Post {
+  return (method) => session.post(method as 'Profiler.stop');
+}
+
+/** Messages to a worker are text in messages to this thread's inspector. */
+async function postToWorker(session: Session, program: string, thread: number): Promise<Post | null> {
+  const workers: { readonly sessionId: string; readonly url: string }[] = [];
+  const waiting = new Map<number, PromiseWithResolvers>();
+  let isGone = false;
+  session.on('NodeWorker.attachedToWorker', ({ params: { sessionId, workerInfo } }) => {
+    workers.push({ sessionId, url: workerInfo.url });
+  });
+  // Workers that are there are told of before this resolves, in the order in which they were started.
+  await session.post('NodeWorker.enable', { waitForDebuggerOnStart: false });
+  const worker = workers.filter(({ url }) => url.endsWith(program)).at(thread - 1);
+  if (worker === undefined) return null;
+  session.on('NodeWorker.receivedMessageFromWorker', ({ params: { sessionId, message } }) => {
+    if (sessionId !== worker.sessionId) return;
+    const { id, result, error } = JSON.parse(message);
+    const sent = waiting.get(id);
+    waiting.delete(id);
+    if (error === undefined) sent?.resolve(result);
+    else sent?.reject(new Error(error.message));
+  });
+  session.on('NodeWorker.detachedFromWorker', ({ params: { sessionId } }) => {
+    if (sessionId !== worker.sessionId) return;
+    isGone = true;
+    for (const { reject } of waiting.values()) reject(new Error('the thread has ended'));
+  });
+  let lastId = 0;
+  return (method) =>
+    new Promise((resolve, reject) => {
+      if (isGone) return reject(new Error('the thread has ended'));
+      const id = ++lastId;
+      waiting.set(id, { resolve, reject });
+      const message = JSON.stringify({ id, method });
+      session.post('NodeWorker.sendMessageToWorker', { sessionId: worker.sessionId, message }).catch(reject);
+    });
+}
+
+interface PromiseWithResolvers {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+}

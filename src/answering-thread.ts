@@ -15,6 +15,7 @@ import type { ThreadStart } from './listen/thread.js';
 import { Counters } from './ops/counters.js';
 import { systemClock } from './outside/clock.js';
 import { answerNow } from './resolve/answer-now.js';
+import { SmallDice } from './resolve/dice.js';
 import { edeNoReachableAuthority, Lane } from './resolve/lane.js';
 import { RecentRefreshes } from './resolve/recent-refreshes.js';
 import type { ZoneTable } from './resolve/zones.js';
@@ -25,6 +26,8 @@ export interface Shared {
   readonly seed: number;
   readonly epochs: SharedArrayBuffer;
   readonly ownMark: number;
+  /** Each thread's own dice come from it and the thread's index. */
+  readonly diceSeed: number;
 }
 
 const { index, port, ring, numbers, wakeFd, first, shared } = workerData as ThreadStart<ZoneTable, Shared>;
@@ -35,6 +38,7 @@ const counters = new Counters(first.counters);
 const epochs = new Epochs(shared.epochs);
 const lane = new Lane(new Blocks(shared.blocks, shared.seed), newSlot(0), counters, 'answering');
 lane.ownMark = shared.ownMark;
+lane.dice = new SmallDice(shared.diceSeed + index);
 const recent = new RecentRefreshes();
 let answeredAtMs = 0;
 const one = new ArrayBuffer(8);

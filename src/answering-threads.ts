@@ -11,12 +11,14 @@ import { newUdpThreads, type UdpThreads } from './listen/udp-threads.js';
 import type { Counters } from './ops/counters.js';
 import type { Clock } from './outside/clock.js';
 import type { Log } from './outside/log.js';
+import type { Random } from './outside/random.js';
 import type { ZoneTable } from './resolve/zones.js';
 
 /** What the threads share with the control lane. */
 export interface AnsweringWorld {
   readonly clock: Clock;
   readonly log: Log;
+  readonly random: Random;
   readonly counters: Counters;
   readonly blocks: Blocks;
   readonly epochs: Epochs;
@@ -37,13 +39,14 @@ export function answeringThreads(options: {
   readonly threads: number;
   readonly system: CallsAndGroups | { readonly calls: null; readonly why: string };
 }): OpenAnswering {
-  return ({ clock, log, counters, blocks, epochs, ownMark }) => {
+  return ({ clock, log, random, counters, blocks, epochs, ownMark }) => {
     const { system, threads } = options;
     if (system.calls === null) {
       log.info(`UDP is served by the event loop, not by answering threads: ${system.why}`);
       return null;
     }
-    const shared: Shared = { blocks: blocks.memory, seed: blocks.seed, epochs: epochs.memory, ownMark };
+    const diceSeed = random.below(2 ** 32);
+    const shared: Shared = { blocks: blocks.memory, seed: blocks.seed, epochs: epochs.memory, ownMark, diceSeed };
     return newUdpThreads<ZoneTable, Shared>({
       ...{ clock, log, counters, shared, calls: system.calls, groups: system.groups, threads },
       program: new URL('./answering-thread.js', import.meta.url),

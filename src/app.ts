@@ -128,7 +128,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     sendFailed: () => counters.count('sendFailed'),
     acceptFailed: () => counters.count('tcpRejected'),
   });
-  const threads = outsides.answering?.({ clock, log, counters, blocks, epochs, ownMark }) ?? null;
+  const threads = outsides.answering?.({ clock, log, random, counters, blocks, epochs, ownMark }) ?? null;
   const pages = (): readonly Counters[] => [counters, ...(threads?.pages ?? [])];
   const openUdp = threads === null ? undefined : threads.open;
   const listeners = newListeners<ZoneTable>({ network, clock, counters, openUdp });
@@ -136,6 +136,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   // What to do: the spine's two halves on this lane.
   const lane = new Lane(blocks, newSlot(messageBytesMax + optBytesMax), counters, 'control');
   lane.ownMark = ownMark;
+  lane.dice = random;
   const routes = new WeakMap<ServedZone, Route>();
   const loops = new LoopWatch();
   const upstreamAnswered = () => watching.readiness.met('upstream');

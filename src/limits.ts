@@ -21,6 +21,8 @@ export const extendedErrorTextBytesMax = 200;
 export const nsidBytesMax = 128;
 /** Our own OPT: eleven bytes, an extended error, an identifier and a keepalive option. */
 export const optBytesMax = 384;
+/** Networks whose addresses come first in answers: each is looked for in each answer. */
+export const preferredNetworksMax = 16;
 /** Records in one message: each takes at least 11 bytes. */
 export const recordsMax = Math.floor((messageBytesMax - headerBytes) / 11);
 /** RFC 2181 8: TTLs are 31 bits; RFC 8767 4 suggests a cap of days. */

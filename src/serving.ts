@@ -181,6 +181,7 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
     guard: guardFrom({ local: config.local === null ? undefined : localGuard(config.local, world), acl: acl?.guard }),
     ask: forwards.ask,
     keep: null,
+    order: config.loadbalance === null ? 'as sent' : 'aliases first',
     sections: config.minimal ? 'answer' : 'all',
     make: makeFrom({
       any: config.any ? anyMaker : undefined,

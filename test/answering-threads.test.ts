@@ -6,6 +6,7 @@ import { kindSuccess } from '../src/cache/blocks.js';
 import { Epochs } from '../src/cache/epochs.js';
 import { Counters, countersMemory } from '../src/ops/counters.js';
 import { systemClock } from '../src/outside/clock.js';
+import { systemRandom } from '../src/outside/random.js';
 import { calls, eventually, newGroups, openClient, skip } from './listen/loopback-sockets.js';
 import { fixture, query } from './resolve/lane-fixture.js';
 
@@ -18,6 +19,7 @@ function newWorld() {
   return {
     clock: systemClock(),
     log,
+    random: systemRandom(),
     counters,
     blocks: cache.blocks,
     epochs: new Epochs(),

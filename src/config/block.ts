@@ -24,6 +24,7 @@ import { readErrors } from './directives/errors.js';
 import { readForward } from './directives/forward.js';
 import { readHosts } from './directives/hosts.js';
 import { aboutUnsupported, isSupported, type SupportedDirective } from './directives/known.js';
+import { readLoadbalance } from './directives/loadbalance.js';
 import { readLocal } from './directives/local.js';
 import { readLog } from './directives/log.js';
 import { readNsid } from './directives/nsid.js';
@@ -70,6 +71,7 @@ const onlyOnce: readonly SupportedDirective[] = [
 ];
 /** Of these CoreDNS uses one and says nothing about the others. */
 const silentlyOnce: Partial<Record<SupportedDirective, 'first' | 'last'>> = {
+  loadbalance: 'last',
   local: 'last',
   bufsize: 'first',
   reload: 'first',
@@ -107,6 +109,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     forwards: all('forward').map((directive) => readForward(directive, context)),
     templates,
     hosts: read('hosts', readHosts, null),
+    loadbalance: read('loadbalance', readLoadbalance, null),
     nsid: read('nsid', readNsid, null),
     local: read('local', readLocal, null),
     acls: all('acl').map((directive) => readAcl(directive, context)),

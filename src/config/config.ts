@@ -4,6 +4,7 @@
  * and end in a dot. Times are milliseconds unless the name says seconds (TTLs, as on the wire).
  */
 import type { Endpoint, TlsSettings } from '../outside/network.js';
+import type { LoadbalanceConfig } from './directives/loadbalance.js';
 import type { LocalConfig } from './directives/local.js';
 import type { Network } from './networks.js';
 
@@ -52,6 +53,8 @@ export interface BlockConfig {
   readonly forwards: readonly ForwardConfig[];
   readonly templates: readonly TemplateConfig[];
   readonly hosts: HostsConfig | null;
+  /** Addresses change places in every answer; null leaves them as they came. */
+  readonly loadbalance: LoadbalanceConfig | null;
   /** Which server this is, for clients that ask (RFC 5001); null tells nobody. */
   readonly nsid: string | null;
   /** Names of this machine are answered before anything else. */

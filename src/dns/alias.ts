@@ -14,10 +14,10 @@ import {
   typeA,
   typeAaaa,
   typeCname,
+  typeDname,
   u16,
 } from './wire.js';
 
-const typeDname = 39;
 const typeRrsig = 46;
 /** Type, class, TTL and length, between the owner and the data of a record. */
 const fixedBytes = 10;

@@ -19,6 +19,8 @@ import {
   typeA,
   typeAaaa,
   typeAny,
+  typeCname,
+  typeDname,
   typeOpt,
   typeSoa,
   u16,
@@ -71,13 +73,21 @@ const namesInData: Readonly<Record<number, { skip: number; names: number; compre
   39: { skip: 0, names: 1, compress: 'never' }, // DNAME
 };
 
+/** In which order the answer section is kept. */
+export type AnswerOrder = 'as sent' | 'aliases first';
+
 export class Normaliser {
   readonly out = new Normalised();
   readonly #names = new NamesOut();
+  /** Which records of the answer section are to be copied. */
+  #wanted: 'all' | 'aliases' | 'others' = 'all';
   readonly #name = new Uint8Array(nameBytesMax + 1);
 
-  /** Reads a message into `out`. Borrows it until it returns. False: it does not parse; `out` is then meaningless. */
-  read(message: Uint8Array): boolean {
+  /**
+   * Reads a message into `out`, its answers in the order in which they are, or with the aliases (CNAME, DNAME) first.
+   * Borrows it until it returns. False: it does not parse; `out` is then meaningless.
+   */
+  read(message: Uint8Array, order: AnswerOrder = 'as sent'): boolean {
     const { out } = this;
     if (message.length < headerBytes || u16(message, atQuestions) !== 1) return false;
     const nameEnd = skipPlainName(message, headerBytes, message.length);
@@ -88,6 +98,15 @@ export class Normaliser {
     const total = answers + authorities + u16(message, atAdditionals);
     let at = out.questionEnd;
     let kept = 0;
+    this.#wanted = 'all';
+    if (order === 'aliases first' && answers > 1) {
+      this.#wanted = 'aliases';
+      for (let index = 0, from = at; index < answers; index++) {
+        from = this.#record(message, from, 0);
+        if (from < 0) return false;
+      }
+      this.#wanted = 'others';
+    }
     for (let index = 0; index < total; index++) {
       const section = index < answers ? 0 : index < answers + authorities ? 1 : 2;
       at = this.#record(message, at, section);
@@ -135,6 +154,7 @@ export class Normaliser {
       out.rcode |= message[fixed + 4] << 4;
       return dataEnd;
     }
+    if (section === 0 && this.#wanted !== 'all' && isAlias(type) !== (this.#wanted === 'aliases')) return dataEnd;
     // Names in the data may come out longer than they came in, where they may not be compressed.
     const namesBytesMax = (namesInData[type]?.names ?? 0) * nameBytesMax;
     if (out.messageBytes + nameBytes + 10 + (dataEnd - data) + namesBytesMax > messageBytesMax) return -1;
@@ -201,6 +221,10 @@ export function leaveOnlyAnswers(out: Normalised): void {
 export function ttlSeconds(message: Uint8Array, at: number): number {
   const ttl = u32(message, at);
   return ttl > 0x7fffffff ? 0 : ttl;
+}
+
+function isAlias(type: number): boolean {
+  return type === typeCname || type === typeDname;
 }
 
 /** The offset behind a name that `expandName` has found good. */

@@ -9,6 +9,7 @@ export const typeNs = 2;
 export const typeCname = 5;
 export const typeSoa = 6;
 export const typeAaaa = 28;
+export const typeDname = 39;
 export const typeOpt = 41;
 export const typeIxfr = 251;
 export const typeAxfr = 252;

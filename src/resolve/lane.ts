@@ -18,6 +18,7 @@ import {
 } from '../dns/answer.js';
 import { noOwnMark } from '../dns/own-question.js';
 import { Query } from '../dns/query.js';
+import { type Dice, type Preference, shuffleAddresses } from '../dns/shuffle.js';
 import { flagTc } from '../dns/wire.js';
 import { extendedErrorTextBytesMax, messageBytesMax, optBytesMax, udpBytesDefault } from '../limits.js';
 import {
@@ -32,6 +33,7 @@ import {
   type Transport,
   zonePlaces,
 } from '../ops/counters.js';
+import { SmallDice } from './dice.js';
 import type { ServedZone } from './zones.js';
 
 /** Extended DNS Errors that we give (RFC 8914 4). */
@@ -55,6 +57,8 @@ export class Lane {
   block: BlockRef = 0;
   /** Marks questions of our own. */
   ownMark = noOwnMark;
+  /** Says in which order addresses go out, where that is to change. */
+  dice: Dice = new SmallDice(0);
   transport: Transport = 0;
   /** 0 is IPv4, 1 is IPv6. */
   family: 0 | 1 = 0;
@@ -88,6 +92,7 @@ export class Lane {
   answerStored(packet: Uint8Array, ref: BlockRef, ageSeconds: number, extendedError: ExtendedError | null): number {
     const bytes = this.#copy(packet, ref);
     countDown(this.slot, this.#offsets, ageSeconds);
+    if (this.zone !== null && this.zone.balance !== null) this.#shuffle(this.zone.balance);
     return finish(this.slot, bytes, this.query, this.#fit(extendedError), this.#offsets);
   }
 
@@ -95,6 +100,7 @@ export class Lane {
   answerStale(packet: Uint8Array, ref: BlockRef, ttlSeconds: number): number {
     const bytes = this.#copy(packet, ref);
     setTtls(this.slot, this.#offsets, ttlSeconds);
+    if (this.zone !== null && this.zone.balance !== null) this.#shuffle(this.zone.balance);
     const nxdomain = (this.slot.bytes[3] & 0x0f) === 3;
     return finish(this.slot, bytes, this.query, this.#fit(nxdomain ? edeStaleNxdomain : edeStale), this.#offsets);
   }
@@ -124,6 +130,11 @@ export class Lane {
     this.#offsets.first = blocks.ttlOffsets(ref);
     this.#offsets.count = blocks.records(ref);
     return writeStored(this.slot, packet, this.query, blocks, this.#place);
+  }
+
+  /** Before it is cut, so that not always the same are left out. */
+  #shuffle(preferred: readonly Preference[]): void {
+    shuffleAddresses(this.slot.bytes, this.query.questionEnd, this.#offsets, preferred, this.dice);
   }
 
   #fit(extendedError: ExtendedError | null): Envelope {

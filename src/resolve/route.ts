@@ -3,6 +3,7 @@
  * here by its user, the waiting half; put together by app.ts.
  */
 import type { Kind } from '../cache/blocks.js';
+import type { AnswerOrder } from '../dns/normalise.js';
 import type { Asker } from '../listen/asker.js';
 import type { Answerer } from '../ops/counters.js';
 import type { QueryFacts } from '../ops/query-facts.js';
@@ -28,6 +29,8 @@ export interface Route {
   readonly ask: Ask;
   /** Null: the block has no cache. */
   readonly keep: KeepRoute | null;
+  /** In which order answers are kept. */
+  readonly order: AnswerOrder;
   /** What positive answers keep (`minimal`). */
   readonly sections: 'all' | 'answer';
   /** Makes an answer to the packet that the lane has read; null: the block has nothing that makes answers. */

@@ -54,7 +54,7 @@ export class Settler {
   /** Gives every waiter of a question its answer, and keeps what may be kept. */
   settle(pending: Pending, waiters: readonly Waiter[], outcome: Outcome, made: MadeFacts | null): void {
     const { route } = pending;
-    const message = outcome.ok && this.#normaliser.read(outcome.message) ? this.#normaliser.out : null;
+    const message = outcome.ok && this.#normaliser.read(outcome.message, route.order) ? this.#normaliser.out : null;
     if (outcome.ok && message === null) this.#world.lane.counters.count('answersRejectedMalformed');
     const rcode = message === null ? rcodeServFail : message.rcode;
     const good = rcode === rcodeNoError || rcode === rcodeNxDomain;

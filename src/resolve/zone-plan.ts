@@ -127,6 +127,7 @@ function served(facts: ZoneFacts, name: string, cache: CachePolicy | null): Serv
     handOver: handOverOf(block),
     isGuarded: block.acls.length > 0 || block.local !== null,
     cache,
+    balance: block.loadbalance === null ? null : block.loadbalance.prefer,
     keepalive: Math.floor(block.timeouts.idleMs / 100),
     nsid: block.nsid === null ? null : Uint8Array.from(Buffer.from(block.nsid)),
   };

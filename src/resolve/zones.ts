@@ -6,6 +6,7 @@
 import type { Denial } from '../dns/answer.js';
 import { isLocalName } from '../dns/local-names.js';
 import type { Query } from '../dns/query.js';
+import type { Preference } from '../dns/shuffle.js';
 import { sameName } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 
@@ -43,6 +44,8 @@ export interface ServedZone {
   readonly isGuarded: boolean;
   /** Null: nothing of this zone is kept. */
   readonly cache: CachePolicy | null;
+  /** Addresses change places in every answer, but those in these networks come first; null leaves them. */
+  readonly balance: readonly Preference[] | null;
   /** edns-tcp-keepalive in units of 100 ms. */
   readonly keepalive: number;
   /** What clients are told that ask who answers; null: nothing. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import fc from 'fast-check';
-import { leaveOnlyAnswers, Normaliser, ttlSeconds } from '../../src/dns/normalise.js';
+import { type AnswerOrder, leaveOnlyAnswers, Normaliser, ttlSeconds } from '../../src/dns/normalise.js';
 import { setU32, u16 } from '../../src/dns/wire.js';
 import { readUpstream } from '../corpus/read.js';
 
@@ -48,6 +48,32 @@ describe('Normaliser', () => {
     assert.equal(out.records, 40);
     assert.equal(out.answerTtlSeconds, 300);
     assert.equal(out.relevant, true);
+  });
+
+  it('puts aliases first where that is wanted, and loses nothing', () => {
+    const [one, two] = records(2);
+    const alias = { name: 'www.example.com', type: 'CNAME', ttl: 30, data: 'host.example.com' } as const;
+    const above = { name: 'example.com', type: 'DNAME' as never, ttl: 30, data: 'other.test' } as packets.Answer;
+    const authorities: packets.Answer[] = [{ name: 'example.com', type: 'NS', ttl: 9, data: 'ns.example.com' }];
+    const types = (answers: packets.Answer[], order: AnswerOrder) => {
+      assert.ok(normaliser.read(answer({ answers, authorities }), order));
+      const decoded = packets.decode(Buffer.from(out.message.subarray(0, out.messageBytes)));
+      assert.deepEqual([out.records, out.answers], [answers.length + 1, answers.length]);
+      assert.equal(decoded.authorities?.length, 1);
+      const ttls = Array.from(out.ttlOffsets.subarray(0, out.records), (at) => ttlSeconds(out.message, at));
+      const all = [...(decoded.answers ?? []), ...(decoded.authorities ?? [])] as packets.StringAnswer[];
+      assert.deepEqual(
+        ttls,
+        all.map(({ ttl }) => ttl),
+      );
+      return decoded.answers?.map(({ type }) => type);
+    };
+    assert.deepEqual(types([one, alias, two, above], 'as sent'), ['A', 'CNAME', 'A', 'DNAME']);
+    assert.deepEqual(types([one, alias, two, above], 'aliases first'), ['CNAME', 'DNAME', 'A', 'A']);
+    assert.deepEqual(types([one], 'aliases first'), ['A']);
+    const cut = answer({ answers: [one, alias] }).subarray(0, -3);
+    for (const order of ['aliases first', 'as sent'] as const) assert.equal(normaliser.read(cut, order), false);
+    assert.deepEqual(types([one, alias], 'as sent'), ['A', 'CNAME'], 'what was broken leaves nothing behind');
   });
 
   it('notes where each TTL stands', () => {

@@ -161,6 +161,7 @@ const blockHeads: Readonly<Record<string, string>> = {
   forward: 'forward . 10.0.0.1',
   health: 'health',
   hosts: 'hosts',
+  loadbalance: 'loadbalance',
   local: 'local',
   log: 'log',
   pprof: 'pprof',

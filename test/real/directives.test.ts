@@ -62,11 +62,20 @@ describe('directives that need no upstream', { skip: needs('dig') }, () => {
   });
 });
 
+const template = `template IN A lb.test {
+    answer "{{ .Name }} 30 IN CNAME host.lb.test."
+    ${[1, 2, 3, 4].map((host) => `answer "host.lb.test. 30 IN A 10.0.0.${host}"`).join('\n    ')}
+    fallthrough
+}`;
+
 describe('directives before the cache', { skip: needs('dig') }, () => {
   let zerohop: LoopbackZerohop;
 
   before(async () => {
-    zerohop = await startOnLoopback('cache 30\n local\n nsid this is it\n whoami', query('localhost', 'A'));
+    zerohop = await startOnLoopback(
+      `cache 30\n local\n nsid this is it\n loadbalance {\n prefer 10.0.0.4\n }\n whoami\n ${template}`,
+      query('localhost', 'A'),
+    );
   });
   after(async () => {
     await zerohop?.stop();
@@ -82,6 +91,20 @@ describe('directives before the cache', { skip: needs('dig') }, () => {
       assert.match(answer, /; NSID: [0-9a-f ]+\("this is it"\)/u);
     }
     assert.doesNotMatch(await dig('a.local.test', 'A'), /NSID/u);
+  });
+
+  it('loadbalance: the alias, the preferred address, and the others in any order', async () => {
+    const orders = new Set<string>();
+    for (let round = 0; round < 30; round++) {
+      const answer = await dig('+short', round % 3 === 0 ? '+tcp' : '+notcp', 'www.lb.test', 'A');
+      orders.add(answer.trim().replaceAll('\n', ' '));
+    }
+    assert.ok(orders.size > 3, 'all six but by a chance of one in thousands');
+    for (const order of orders) {
+      assert.match(order, /^host\.lb\.test\. 10\.0\.0\.4 /u);
+      const others = order.split(' ').slice(2).sort();
+      assert.deepEqual(others, ['10.0.0.1', '10.0.0.2', '10.0.0.3']);
+    }
   });
 
   it('local: names of this machine', async () => {

@@ -169,6 +169,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
         ask,
         keep,
         guard: null,
+        order: 'as sent',
         sections: 'all',
         make: null,
         logQuery,

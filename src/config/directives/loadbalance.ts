@@ -1,0 +1,33 @@
+/** `loadbalance [round_robin] { prefer NETWORK... }`: addresses are given in another order each time. */
+import { preferredNetworksMax } from '../../limits.js';
+import { eachOption, fail, words } from '../arguments.js';
+import type { Directive } from '../corefile.js';
+import { type Network, readNetwork } from '../networks.js';
+
+export interface LoadbalanceConfig {
+  /** Addresses in these come first, those in the first of them before all others. */
+  readonly prefer: readonly Network[];
+}
+
+export function readLoadbalance(directive: Directive): LoadbalanceConfig {
+  const [policy] = directive.arguments;
+  if (policy?.text === 'weighted') {
+    fail(directive, 'weighted is not supported; write round_robin, with prefer for those to come first.', policy.at);
+  }
+  words(directive, 0, 1, 'round_robin or nothing');
+  if (policy !== undefined && policy.text !== 'round_robin') {
+    fail(directive, `the policy must be round_robin, not "${policy.text}".`, policy.at);
+  }
+  const prefer: Network[] = [];
+  eachOption(directive, {
+    prefer(option) {
+      for (const { text, at } of words(option, 1, preferredNetworksMax, 'networks')) {
+        prefer.push(readNetwork(text) ?? fail(option, `"${text}" is no network; write one like 10.0.0.0/8.`, at));
+      }
+    },
+  });
+  if (prefer.length > preferredNetworksMax) {
+    fail(directive, `prefers more than ${preferredNetworksMax} networks; write fewer or wider ones.`);
+  }
+  return { prefer };
+}

@@ -117,10 +117,10 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const cache = createCache(blocks, cacheBytesMax, epochs, {
     evictedForMemory: () => counters.count('storeEvictedSlab'),
     kept(ref) {
-      if (succession?.hasAudience) warmth.kept(ref);
+      if (succession !== null && succession.audience > 0) warmth.kept(ref);
     },
   });
-  const warmth = newWarmth({ cache, clock, serving: () => inForce.serving });
+  const warmth = newWarmth({ cache, clock, counters, serving: () => inForce.serving });
   const ownMark = random.below(ownMarks);
 
   // Bytes arrive and leave.
@@ -181,6 +181,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
           answeringThreads: threads?.count ?? 0,
           lastReloadSuccessful: inForce.isLastRefused ? 0 : 1,
         }),
+        instance: () => ({ role: succession?.role ?? 'serving', standBys: succession?.audience ?? 0 }),
         build: { version: settings.version, revision: '', nodeVersion: process.version },
         startedAtMs: clock.wallMs(),
       },
@@ -199,9 +200,11 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     settings.host,
   );
   // Who else is on this node. It comes before the sockets are opened, which are then joined to theirs.
-  const succession =
-    outsides.succession?.({ clock, log, warmth, owns: (whose) => (whose === 'ours' ? host.keep() : host.release()) }) ??
-    null;
+  const owns = (whose: 'ours' | 'another'): void => {
+    counters.count(whose === 'ours' ? 'takeovers' : 'handovers');
+    host[whose === 'ours' ? 'keep' : 'release']();
+  };
+  const succession = outsides.succession?.({ clock, log, warmth, owns }) ?? null;
   const hasPredecessor = (await succession?.begin()) ?? false;
   const snapshot = outsides.snapshot?.({ clock, log, warmth }) ?? null;
 
@@ -235,7 +238,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       if (threads === null) done();
       else void threads.answering().then(done);
     });
-  if (succession === null) host.keep();
+  if (succession === null) owns('ours');
   else await succession.takeOver();
   // A predecessor knows better than a file; without one clients are answered while it is read.
   if (!hasPredecessor) void snapshot?.load();

@@ -272,6 +272,8 @@ export const logUnsentBytesMax = 4 * 1024 * 1024;
 export const httpTimeoutMs = 5_000;
 /** CoreDNS's health plugin looks at itself as often. */
 export const selfCheckPeriodMs = 1_000;
+/** How often it is looked how late the event loop is; with the self-check, so that it wakes nobody. */
+export const loopDelayPeriodMs = 1_000;
 /** A question to ourselves is repeated this often within its timeout: a full receive queue loses packets. */
 export const selfQueryTries = 4;
 

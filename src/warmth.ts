@@ -8,6 +8,7 @@ import type { Cache } from './cache/cache.js';
 import { readEntries, writeEntries } from './lifecycle/entries.js';
 import type { Warmth } from './lifecycle/seats.js';
 import { newsMax } from './limits.js';
+import type { Counters } from './ops/counters.js';
 import type { Clock } from './outside/clock.js';
 import { Adopter, type AdoptingZone } from './resolve/adopt.js';
 import type { Serving } from './serving.js';
@@ -16,6 +17,7 @@ export interface WarmthWorld {
   readonly cache: Cache;
   readonly clock: Clock;
   readonly serving: () => Serving;
+  readonly counters: Pick<Counters, 'count'>;
 }
 
 export interface CacheWarmth extends Warmth {
@@ -23,7 +25,7 @@ export interface CacheWarmth extends Warmth {
   kept(ref: BlockRef): void;
 }
 
-export function newWarmth({ cache, clock, serving }: WarmthWorld): CacheWarmth {
+export function newWarmth({ cache, clock, serving, counters }: WarmthWorld): CacheWarmth {
   const adopter = new Adopter(cache);
   let stored: BlockRef[] = [];
   let named: { readonly of: Serving; readonly zones: NamedZones } | null = null;
@@ -35,7 +37,12 @@ export function newWarmth({ cache, clock, serving }: WarmthWorld): CacheWarmth {
   }
 
   function chunksOf(refs: readonly BlockRef[]): Iterator<Uint8Array> {
-    const zoneName = (zoneId: number): string | null => zones().names.get(zoneId) ?? null;
+    // Asked for each entry that is written.
+    const zoneName = (zoneId: number): string | null => {
+      const name = zones().names.get(zoneId) ?? null;
+      if (name !== null) counters.count('entriesGiven');
+      return name;
+    };
     return writeEntries({ blocks: cache.blocks, holds: (ref) => cache.holds(ref), zoneName }, refs);
   }
 
@@ -53,7 +60,8 @@ export function newWarmth({ cache, clock, serving }: WarmthWorld): CacheWarmth {
       readEntries(chunk, ({ zone, key, message, storedAtMs }) => {
         const ours = zones().zones.get(zone);
         if (ours === undefined) return;
-        adopter.adopt(ours, { key, message, storedAtMs: storedAtMs + laterMs }, clock.nowMs());
+        const answer = { key, message, storedAtMs: storedAtMs + laterMs };
+        if (adopter.adopt(ours, answer, clock.nowMs()) === 'kept') counters.count('entriesTaken');
       }),
   };
 }

@@ -6,6 +6,7 @@ import type { Config } from './config/config.js';
 import { ListenError } from './listen/listeners.js';
 import { healthAnswer, startHealthWatch } from './ops/health.js';
 import { groupRoutes, type HttpRoutes, type HttpServer, listenFailure } from './ops/http.js';
+import { watchLoopDelay } from './ops/loop-delay.js';
 import { newMetrics } from './ops/metrics.js';
 import type { MetricsSource } from './ops/metrics-source.js';
 import { newPprof } from './ops/pprof.js';
@@ -26,7 +27,7 @@ export interface WatchingWorld {
   readonly log: Log;
   readonly startHttp: StartHttp;
   readonly profiler: Profiler;
-  readonly source: Omit<MetricsSource, 'healthDurations'>;
+  readonly source: Omit<MetricsSource, 'healthDurations' | 'loopDelays'>;
   /** By which our listeners know that we ask. */
   readonly ownMark: number;
   /** Our own listeners, to be asked. */
@@ -51,7 +52,9 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
   const readiness = newReadiness(readyWhen, first.ready?.monitor ?? 'until-ready');
   const check = newSelfCheck({ network, clock, random, ownMark: world.ownMark }, world.listeners);
   const watch = startHealthWatch({ check, clock, log, failed: world.selfCheckFailed });
-  const metrics = newMetrics({ ...world.source, healthDurations: watch.durations }, clock);
+  const loopDelay = watchLoopDelay(clock);
+  const watched = { healthDurations: watch.durations, loopDelays: loopDelay.durations };
+  const metrics = newMetrics({ ...world.source, ...watched }, clock);
   const pprof = newPprof(clock, world.profiler);
   const servers = new Map<string, HttpServer>();
   let hasBeenAnswered = false;
@@ -135,6 +138,7 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
     use,
     async stop() {
       watch.stop();
+      loopDelay.stop();
       for (const key of [...servers.keys()]) await closeServer(key);
     },
   };

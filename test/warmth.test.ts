@@ -15,7 +15,7 @@ function newInstance(templates = '') {
   const text = ['a.test', '.'].map((zone) => `${zone} {\n bind 192.0.2.1\n cache 60\n ${templates}\n}\n`).join('');
   const read = (corefile: string) => parseConfig(corefile, 'Corefile', { ...loadOptions, checkTemplates });
   let serving = new Serving(read(text), world);
-  const warmth = newWarmth({ cache: world.cache, clock, serving: () => serving });
+  const warmth = newWarmth({ cache: world.cache, clock, serving: () => serving, counters: world.counters });
   const zoneIds = serving.listeners[0].zones.map(({ zoneId }) => zoneId);
   const keep = (name: string, zone: number): void => {
     const store = serving.store(zoneIds[zone])!;
@@ -24,7 +24,7 @@ function newInstance(templates = '') {
   const reload = (corefile: string): void => {
     serving = new Serving(read(corefile), world);
   };
-  return { clock, cache: world.cache, warmth, keep, reload };
+  return { clock, cache: world.cache, counters: world.counters, warmth, keep, reload };
 }
 
 const all = (chunks: Iterator<Uint8Array>): Uint8Array[] => [...{ [Symbol.iterator]: () => chunks }];
@@ -43,6 +43,15 @@ describe('newWarmth', () => {
     assert.equal(other.cache.refs().length, 2);
     const zones = (instance: typeof one) => instance.cache.refs().map((ref) => instance.cache.blocks.zoneId(ref));
     assert.deepEqual(zones(other), zones(one));
+  });
+
+  test('counts what is given and what is taken and kept', () => {
+    const [one, other] = [newInstance(), newInstance()];
+    one.keep('x.a.test', 0);
+    one.keep('x.b.test', 1);
+    for (const chunk of all(one.warmth.everything())) for (let times = 0; times < 2; times++) other.warmth.take(chunk);
+    assert.equal(one.counters.total('entriesGiven'), 2);
+    assert.equal(other.counters.total('entriesTaken'), 2, 'a second time they are known');
   });
 
   test('answers of a zone whose templates differ stay where they are', () => {

@@ -110,9 +110,9 @@ export class Succession {
     return 'succeeded';
   }
 
-  /** Whether anybody wants to hear what is new in the cache. */
-  get hasAudience(): boolean {
-    return this.#down.size > 0;
+  /** How many there are who want to hear what is new in the cache. */
+  get audience(): number {
+    return this.#down.size;
   }
 
   /** Calls back when another one has taken over from us. */

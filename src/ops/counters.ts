@@ -37,6 +37,7 @@ export const eventNames = [
   'upstreamRetries', // questions asked again after an error
   'upstreamHedges', // questions asked again beside a silent try
   'upstreamHedgesDenied', // questions that would have been, had the share allowed it
+  'upstreamSuspectsClosed', // connections that owed answers and stayed silent
   'upstreamTimeouts', // questions nobody answered in time
   'upstreamTcpRetries', // questions asked again over TCP because of TC
   'upstreamCutAnswers', // answers with TC passed on, because TCP led nowhere
@@ -49,6 +50,10 @@ export const eventNames = [
   'upstreamOneWay', // upstreams found to answer over UDP alone or TCP alone
   'endpointsLearned', // names in a forward that have other addresses than before
   'endpointsFailed', // names in a forward whose addresses could not be had
+  'takeovers', // packets began to come to this instance
+  'handovers', // packets began to go to another instance
+  'entriesGiven', // cached answers sent to other instances, or written to -cachefile
+  'entriesTaken', // cached answers taken from there and kept
   'forwardHealthcheckBroken', // every upstream of a forward was down
   'forwardMaxConcurrentRejects',
   'localhostRequests', // questions about names below `localhost.` or behind it

@@ -18,6 +18,10 @@ const overloaded = { name: 'zerohop_overloaded_total', help: 'Queries given up b
 const stale = { name: 'zerohop_stale_answers_total', help: 'Answers given after their TTL, by cause.' };
 const rejected = { name: 'zerohop_upstream_answers_rejected_total', help: 'Upstream answers not used, by cause.' };
 const retries = { name: 'zerohop_upstream_retries_total', help: 'Questions asked upstream once more, by cause.' };
+const entries = {
+  name: 'zerohop_handover_entries_total',
+  help: 'Cached answers given to other instances or a snapshot, and taken from there and kept.',
+};
 const tcpClosed = { name: 'zerohop_tcp_clients_closed_total', help: 'TCP clients that we disconnected, by cause.' };
 
 export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
@@ -64,6 +68,10 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
     name: 'zerohop_upstream_hedges_denied_total',
     help: 'Silent questions not asked again at once: a tenth of the questions had been already.',
   },
+  upstreamSuspectsClosed: {
+    name: 'zerohop_upstream_suspects_closed_total',
+    help: 'Connections to upstreams closed because they owed answers and stayed silent.',
+  },
   upstreamTimeouts: { name: 'zerohop_upstream_timeouts_total', help: 'Questions that no upstream answered in time.' },
   upstreamTcpRetries: { ...retries, labels: { cause: 'truncated' } },
   upstreamCutAnswers: {
@@ -94,6 +102,13 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
     name: 'zerohop_upstream_endpoint_failures_total',
     help: 'Times that the addresses behind a name in a forward could not be had.',
   },
+  takeovers: {
+    name: 'zerohop_takeovers_total',
+    help: 'Times that packets began to come to this instance, its start included.',
+  },
+  handovers: { name: 'zerohop_handovers_total', help: 'Times that another instance took over from this one.' },
+  entriesGiven: { ...entries, labels: { direction: 'given' } },
+  entriesTaken: { ...entries, labels: { direction: 'taken' } },
   forwardHealthcheckBroken: {
     name: 'coredns_forward_healthcheck_broken_total',
     help: 'Counter of the number of complete failures of the healthchecks.',

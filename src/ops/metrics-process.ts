@@ -3,6 +3,7 @@
  * in use just now, and process_* under the names that every Prometheus client library gives them.
  */
 import { type Family, groupByLabels, histogramSamples, type Sample, sample } from './exposition.js';
+import { loopDelayBucketsSeconds } from './loop-delay.js';
 import { type GaugeName, gaugeNames, healthBucketsSeconds, type Scrape, setupErrors } from './metrics-source.js';
 import type { ProcessNumbers } from './process-numbers.js';
 
@@ -99,6 +100,23 @@ export const processFamilies: readonly Family<Scrape>[] = [
     type: 'gauge',
     samples: ({ loopLagMs }) => [sample({}, loopLagMs / 1000)],
   },
+  {
+    name: 'zerohop_event_loop_delay_seconds',
+    help: 'How late the event loop of the control lane runs what is due, looked at once a second.',
+    type: 'histogram',
+    samples: ({ source }) =>
+      histogramSamples(
+        'zerohop_event_loop_delay_seconds',
+        {},
+        { numbers: source.loopDelays, bounds: loopDelayBucketsSeconds },
+      ),
+  },
+  processFamily(
+    'zerohop_event_loop_busy_seconds_total',
+    'counter',
+    'Time in which the event loop of the control lane did not wait for events.',
+    'loopBusySeconds',
+  ),
   {
     name: 'process_start_time_seconds',
     help: 'Start time of the process since unix epoch in seconds.',

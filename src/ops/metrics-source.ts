@@ -5,6 +5,7 @@
 import type { UpstreamStats } from '../upstream/stats.js';
 import { type Counters, type EventName, eventNames, zonePlaces } from './counters.js';
 import { addNumbers, type Group, groupByLabels } from './exposition.js';
+import type { InstanceRole } from './metrics-handover.js';
 import { type ProcessNumbers, readProcessNumbers } from './process-numbers.js';
 
 export interface MetricsSource {
@@ -24,11 +25,21 @@ export interface MetricsSource {
   logLinesLost(): number;
   /** SHA-512 of the Corefile in use, in hex, or null before there is one. */
   corefileSha512(): string | null;
+  instance(): InstanceNumbers;
   /** Durations of the periodic self-check, in the layout of `healthBucketsSeconds`. */
   readonly healthDurations: Float64Array;
+  /** How late the event loop was, in the layout of `loopDelayBucketsSeconds`. */
+  readonly loopDelays: Float64Array;
   readonly build: BuildInfo;
   /** Wall-clock milliseconds since 1970. */
   readonly startedAtMs: number;
+}
+
+/** This instance among those on the node. */
+export interface InstanceNumbers {
+  readonly role: InstanceRole;
+  /** Others that stand by or start while this one serves. */
+  readonly standBys: number;
 }
 
 export interface BuildInfo {

@@ -13,6 +13,7 @@ import { aclFamilies } from './metrics-acl.js';
 import { cacheFamilies } from './metrics-cache.js';
 import { dnsFamilies } from './metrics-dns.js';
 import { formerFamilies } from './metrics-former.js';
+import { handoverFamilies } from './metrics-handover.js';
 import { hostsFamilies } from './metrics-hosts.js';
 import { processFamilies } from './metrics-process.js';
 import { type MetricsSource, readSource, type Scrape } from './metrics-source.js';
@@ -35,6 +36,7 @@ const present: readonly Family<Scrape>[] = [
   ...templateFamilies,
   ...hostsFamilies,
   ...aclFamilies,
+  ...handoverFamilies,
   ...eventFamilies,
   ...processFamilies,
 ];

@@ -8,6 +8,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 export interface ProcessNumbers {
   /** User and system time of all threads. */
   readonly cpuSeconds: number;
+  /** Of the event loop of this thread, since it started. */
+  readonly loopBusySeconds: number;
   readonly residentBytes: number;
   readonly heapUsedBytes: number;
   /** Memory of JavaScript objects outside the heap; shared memory is not in it. */
@@ -23,6 +25,7 @@ export function readProcessNumbers(): ProcessNumbers {
   const { rss, heapUsed, external } = process.memoryUsage();
   return {
     cpuSeconds: (user + system) / 1e6,
+    loopBusySeconds: performance.eventLoopUtilization().active / 1000,
     residentBytes: rss,
     heapUsedBytes: heapUsed,
     externalBytes: external,

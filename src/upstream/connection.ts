@@ -189,7 +189,9 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     if (this.#state === 'connecting') {
       if (nowMs - this.#openedAtMs >= connectTimeoutMs) this.#connectFailed(null, nowMs);
     } else if (this.#silentSinceMs !== notSilent) {
-      if (nowMs - this.#silentSinceMs >= deadlineMs) this.#break(this.#silence(), nowMs);
+      if (nowMs - this.#silentSinceMs < deadlineMs) return;
+      this.#place.world.counters.count('upstreamSuspectsClosed');
+      this.#break(this.#silence(), nowMs);
     } else if (nowMs >= this.#retireAtMs || nowMs - this.#idleSinceMs >= expireMs) {
       this.close(nowMs);
     }

@@ -275,6 +275,21 @@ describe('metrics', () => {
     assert.match(await scrape(everything()), /^go_goroutines 20$/m, '1 + 7 threads + 4 waiting + 5 clients + 3 open');
   });
 
+  it('say who serves, and how late the event loop is', async () => {
+    const loopDelays = new Float64Array([5, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0.102]);
+    const text = await scrape({ instance: () => ({ role: 'standing by', standBys: 2 }), loopDelays });
+    assert.deepEqual(linesOf(text, 'zerohop_instance_role'), [
+      'zerohop_instance_role{role="starting"} 0',
+      'zerohop_instance_role{role="serving"} 0',
+      'zerohop_instance_role{role="standing_by"} 1',
+    ]);
+    assert.match(text, /^zerohop_stand_by_instances 2$/m);
+    assert.match(text, /^zerohop_event_loop_delay_seconds_bucket\{le="0\.05"\} 5$/m);
+    assert.match(text, /^zerohop_event_loop_delay_seconds_bucket\{le="0\.1"\} 6$/m);
+    assert.match(text, /^zerohop_event_loop_delay_seconds_sum 0\.102$/m);
+    assert.match(text, /^zerohop_event_loop_busy_seconds_total \d/m);
+  });
+
   it('read the numbers anew at each scrape', async () => {
     const page = newPage(0);
     const metrics = newMetrics(newSource({ pages: () => [page] }), new ManualClock());

@@ -1,5 +1,6 @@
 /** A `MetricsSource` of empty parts for tests, each of which may be replaced. */
 import { Counters, countersMemory, eventNames, observeDuration } from '../../src/ops/counters.js';
+import { loopDelayBucketsSeconds } from '../../src/ops/loop-delay.js';
 import { healthPlaces, type MetricsSource, type ServedZone } from '../../src/ops/metrics-source.js';
 import { durationsOf, newUpstreamStats } from '../../src/upstream/stats.js';
 
@@ -21,7 +22,9 @@ export function newSource(parts: Partial<MetricsSource> = {}): MetricsSource {
     setupErrors: () => ({ configmap: 0, iptables: 0, iptables_lock: 0, interface_add: 0, interface_check: 0 }),
     logLinesLost: () => 0,
     corefileSha512: () => null,
+    instance: () => ({ role: 'serving', standBys: 0 }),
     healthDurations: new Float64Array(healthPlaces),
+    loopDelays: new Float64Array(loopDelayBucketsSeconds.length + 2),
     build: { version: '1.2.3', revision: 'abcdef0', nodeVersion: 'v20.19.0' },
     startedAtMs: 1_700_000_000_000,
     ...parts,

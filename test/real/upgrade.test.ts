@@ -9,7 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { eventually, needs } from './commands.js';
 import { question } from './loopback.js';
 import { openTcp } from './packets.js';
-import { type Instance, type LoadReport, newSpot, type Spot } from './several.js';
+import { hotNames, type Instance, type LoadReport, newSpot, type Spot } from './several.js';
 
 const portable =
   process.env['ZEROHOP_IO'] === 'portable' ? 'the portable way of input and output has no hand-over' : false;
@@ -64,6 +64,19 @@ describe('instances that follow each other', { skip: portable || needs('dnsperf'
       await meanwhile(2, async () => {
         const next = await spot.start();
         await eventually('the older one stands by', () => (serving.said('this one stands by') ? true : undefined));
+        const page = await (await fetch(`http://127.0.0.1:${spot.watchPort}/metrics`)).text();
+        const number = (name: string): number => {
+          return Number(
+            page
+              .split('\n')
+              .find((line) => line.startsWith(`${name} `))
+              ?.slice(name.length + 1),
+          );
+        };
+        assert.equal(number('zerohop_instance_role{role="serving"}'), 1);
+        assert.equal(number('zerohop_takeovers_total'), 1);
+        assert.equal(number('zerohop_stand_by_instances'), 1);
+        assert.ok(number('zerohop_handover_entries_total{direction="taken"}') >= hotNames);
         assert.equal((await next.stop()).status, 0);
         await eventually('it serves again', () => (serving.said('the instance that served leaves') ? true : undefined));
       }),

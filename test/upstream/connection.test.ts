@@ -251,7 +251,7 @@ test('a reset in the middle of an answer loses what was asked, and half an answe
 });
 
 test('one that owes answers and is silent takes nothing new, recovers when it speaks, and is closed at the deadline', async () => {
-  const { upstream, events, open, ask, clock } = await setUp({ deadlineMs: 1_900 });
+  const { world, upstream, events, open, ask, clock } = await setUp({ deadlineMs: 1_900 });
   upstream.onQuery = () => {};
   const connection = open();
   const probes = [ask(connection, 'a'), ask(connection, 'b')];
@@ -268,6 +268,7 @@ test('one that owes answers and is silent takes nothing new, recovers when it sp
   await clock.pass(1_900);
   connection.sweep(clock.nowMs());
   assert.deepEqual(events, ['answered, 1 left', 'closed, 0 owed']);
+  assert.equal(world.counters.total('upstreamSuspectsClosed'), 1);
 });
 
 test('it takes no more than fits, and no more in its life than is said', async () => {

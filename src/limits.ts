@@ -206,6 +206,16 @@ export const hostsNamesMax = 262_144;
 export const hostsRecordsPerNameMax = 128;
 export const hostsFileCharactersMax = 16 * 1024 * 1024;
 
+// Rewriting.
+/** Rules of one server block: each miss walks them. */
+export const rewriteRulesMax = 1_000;
+/** A pattern's length; a name is at most four times 255 characters, and patterns are tried on names alone. */
+export const patternCharactersMax = 1_000;
+/** Data of one EDNS option that a rule writes. */
+export const optionBytesMax = 512;
+/** EDNS options of one request; the longest name, written out, takes 1,016. */
+export const requestOptionsBytesMax = 2_048;
+
 // Configuration.
 /** How often the Corefile is looked at when `reload` has no interval: ConfigMaps should be in force within seconds. */
 export const reloadPeriodMs = 5_000;

@@ -18,6 +18,7 @@ import type { Random } from './outside/random.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
 import { type Acl, newAcl } from './resolve/acl.js';
 import { anyMaker } from './resolve/any.js';
+import { planFrom } from './resolve/course.js';
 import { guardFrom } from './resolve/guard.js';
 import { hostsMaker } from './resolve/hosts.js';
 import { type HostsFile, type HostsFileWorld, openHostsFile } from './resolve/hosts-file.js';
@@ -25,6 +26,7 @@ import { keepPolicy, keepsFor } from './resolve/keeping.js';
 import { localGuard } from './resolve/local.js';
 import type { LoopWatch } from './resolve/loop.js';
 import { makeFrom, templateMaker } from './resolve/make.js';
+import { rewriter } from './resolve/rewriter.js';
 import type { KeepRoute, Route } from './resolve/route.js';
 import { compileTemplates, type Templates } from './resolve/templates.js';
 import { whoamiMaker } from './resolve/whoami.js';
@@ -120,8 +122,9 @@ export class Serving {
     for (const { zones } of this.listeners) {
       const zone = zones.find((each) => each.zoneId === zoneId);
       if (zone === undefined) continue;
-      const { templates, hosts, any } = this.config.blocks[zone.block];
-      const made = hosts === null && !any ? templates : { templates, hosts, any };
+      const { templates, hosts, any, rewrites } = this.config.blocks[zone.block];
+      const isPlain = hosts === null && !any && rewrites.length === 0;
+      const made = isPlain ? templates : { templates, hosts, any, rewrites };
       return JSON.stringify(made, (key, value) =>
         key === 'at' ? undefined : value instanceof RegExp ? value.source : value,
       );
@@ -183,6 +186,7 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
     keep: null,
     order: config.loadbalance === null ? 'as sent' : 'aliases first',
     sections: config.minimal ? 'answer' : 'all',
+    plan: planFrom({ rewrite: rewriter(config.rewrites) }),
     make: makeFrom({
       any: config.any ? anyMaker : undefined,
       template: templateMaker(templates),

@@ -29,6 +29,7 @@ import { readLocal } from './directives/local.js';
 import { readLog } from './directives/log.js';
 import { readNsid } from './directives/nsid.js';
 import { readReload } from './directives/reload.js';
+import { readRewrites } from './directives/rewrite.js';
 import { readHealth, readPprof, readPrometheus, readReady } from './directives/servers.js';
 import { readAaaa, readBufsize, readCancel, readSwitch } from './directives/switches.js';
 import { aaaaPolicyOf, mayAnswerAaaa, readTemplate } from './directives/template.js';
@@ -113,6 +114,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     nsid: read('nsid', readNsid, null),
     local: read('local', readLocal, null),
     acls: all('acl').map((directive) => readAcl(directive, context)),
+    rewrites: readRewrites(all('rewrite'), context),
     any: read('any', readSwitch, false),
     minimal: read('minimal', readSwitch, false),
     whoami: read('whoami', readSwitch, false),

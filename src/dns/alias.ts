@@ -3,11 +3,11 @@
  * put behind ours. A stub resolver takes what it gets and follows nothing (RFC 1034 5.3.1), so an alias alone would
  * be no address to it. It asks nobody.
  */
-import { headerBytes, messageBytesMax, nameBytesMax } from '../limits.js';
+import { headerBytes, messageBytesMax } from '../limits.js';
+import { fixedBytes, ownerEnd, recordEnd, sectionsOf } from './sections.js';
 import {
   atAnswers,
   atQuestions,
-  expandName,
   sameName,
   setU16,
   skipName,
@@ -19,8 +19,8 @@ import {
 } from './wire.js';
 
 const typeRrsig = 46;
-/** Type, class, TTL and length, between the owner and the data of a record. */
-const fixedBytes = 10;
+/** An address is found by these. */
+const typesFollowed = [typeA, typeAaaa, typeCname, typeDname, typeRrsig];
 
 /**
  * The question to which the last CNAME of `answers` (uncompressed records) leads, in wire form, with the type and
@@ -55,46 +55,10 @@ export function withAliasAnswer(message: Uint8Array, other: Uint8Array): Uint8Ar
   return joined;
 }
 
-/** The owner of a record without compression ends here. */
-function ownerEnd(record: Uint8Array): number {
-  return skipName(record, 0, record.length);
-}
-
-/** The records of the answer section that an address is found by, uncompressed; none when the message is broken. */
-function answersOf(message: Uint8Array): Uint8Array[] {
-  const records: Uint8Array[] = [];
-  const end = message.length;
-  let at = questionsEnd(message);
-  for (let left = end < headerBytes ? 0 : u16(message, atAnswers); left > 0 && at !== -1; left--) {
-    const record = uncompressed(message, at);
-    at = recordEnd(message, at);
-    if (at === -1 || record === 'broken') return [];
-    if (record !== 'other') records.push(record);
-  }
-  return at === -1 ? [] : records;
-}
-
-/** Only types of which we know where their data hold names; what else an answer about addresses may hold is left. */
-function uncompressed(message: Uint8Array, at: number): Uint8Array | 'other' | 'broken' {
-  const fixedAt = skipName(message, at, message.length);
-  const end = recordEnd(message, at);
-  if (fixedAt === -1 || end === -1) return 'broken';
-  const owner = expanded(message, at, message.length);
-  const type = u16(message, fixedAt);
-  const isAlias = type === typeCname || type === typeDname;
-  if (!isAlias && type !== typeA && type !== typeAaaa && type !== typeRrsig) return 'other';
-  const dataAt = fixedAt + fixedBytes;
-  const data = isAlias ? expanded(message, dataAt, end) : message.subarray(dataAt, end);
-  if (owner === null || data === null) return 'broken';
-  const record = Buffer.concat([owner, message.subarray(fixedAt, dataAt), data]);
-  setU16(record, owner.length + fixedBytes - 2, data.length);
-  return record;
-}
-
-function expanded(message: Uint8Array, at: number, end: number): Uint8Array | null {
-  const name = new Uint8Array(nameBytesMax + 1);
-  const length = expandName(message, at, end, name);
-  return length === 0 ? null : name.subarray(0, length);
+/** The records of the answer section that an address is found by; none when the message is broken. */
+function answersOf(message: Uint8Array): readonly Uint8Array[] {
+  const answers = sectionsOf(message)?.answers ?? [];
+  return answers.filter((record) => typesFollowed.includes(u16(record, ownerEnd(record))));
 }
 
 /** The offset behind the answer section, or -1 when the message is broken. */
@@ -112,12 +76,4 @@ function questionsEnd(message: Uint8Array): number {
     if (at !== -1) at = at + 4 <= message.length ? at + 4 : -1;
   }
   return at;
-}
-
-/** The offset behind the record at `at`, or -1. */
-function recordEnd(message: Uint8Array, at: number): number {
-  const fixedAt = skipName(message, at, message.length);
-  if (fixedAt === -1 || fixedAt + fixedBytes > message.length) return -1;
-  const end = fixedAt + fixedBytes + u16(message, fixedAt + fixedBytes - 2);
-  return end <= message.length ? end : -1;
 }

@@ -4,23 +4,28 @@
  * what the rest needs to know. Nothing is kept of a message that does not parse.
  */
 import { headerBytes, messageBytesMax, nameBytesMax, recordsMax } from '../limits.js';
+import { firstNameAt, namesIn, typeMx, typeNaptr, typeSrv } from './names-in-data.js';
 import { NamesOut } from './names-out.js';
 import {
   atAdditionals,
   atAnswers,
   atAuthorities,
+  atFlags,
   atQuestions,
   expandName,
+  flagAd,
   flagTc,
   lower,
   messageFlags,
   setU16,
+  setU32,
   skipPlainName,
   typeA,
   typeAaaa,
   typeAny,
   typeCname,
   typeDname,
+  typeNs,
   typeOpt,
   typeSoa,
   u16,
@@ -49,29 +54,22 @@ export class Normalised {
 }
 
 /**
- * Types whose data holds names: how many bytes come first, how many names, and whether they may be compressed when
- * sent (RFC 3597 4: only the types of RFC 1035; but all are accepted compressed).
+ * How a message becomes another on its way in, so that it answers another question than the one it was asked. The names
+ * are uncompressed and borrowed until the call returns; null leaves one as it is.
  */
-const namesInData: Readonly<Record<number, { skip: number; names: number; compress: 'may' | 'never' }>> = {
-  2: { skip: 0, names: 1, compress: 'may' }, // NS
-  3: { skip: 0, names: 1, compress: 'may' }, // MD
-  4: { skip: 0, names: 1, compress: 'may' }, // MF
-  5: { skip: 0, names: 1, compress: 'may' }, // CNAME
-  6: { skip: 0, names: 2, compress: 'may' }, // SOA
-  7: { skip: 0, names: 1, compress: 'may' }, // MB
-  8: { skip: 0, names: 1, compress: 'may' }, // MG
-  9: { skip: 0, names: 1, compress: 'may' }, // MR
-  12: { skip: 0, names: 1, compress: 'may' }, // PTR
-  14: { skip: 0, names: 2, compress: 'may' }, // MINFO
-  15: { skip: 2, names: 1, compress: 'may' }, // MX
-  17: { skip: 0, names: 2, compress: 'never' }, // RP
-  18: { skip: 2, names: 1, compress: 'never' }, // AFSDB
-  21: { skip: 2, names: 1, compress: 'never' }, // RT
-  26: { skip: 2, names: 2, compress: 'never' }, // PX
-  33: { skip: 6, names: 1, compress: 'never' }, // SRV
-  36: { skip: 2, names: 1, compress: 'never' }, // KX
-  39: { skip: 0, names: 1, compress: 'never' }, // DNAME
-};
+export interface Changes {
+  /** The question that it is to answer: name, type and class. */
+  readonly question: Uint8Array;
+  /** What a record's owner becomes. */
+  readonly owner: ((name: Uint8Array) => Uint8Array | null) | null;
+  /** What the first name in the data of a record becomes, for the types where it leads on. */
+  readonly value: ((name: Uint8Array) => Uint8Array | null) | null;
+  readonly ttlSeconds: ((seconds: number) => number) | null;
+  readonly rcode: ((rcode: number) => number) | null;
+}
+
+/** Types whose first name leads on, to where the client is sent. */
+const leadsOn = [typeNs, typeCname, typeSoa, typeMx, typeSrv, typeNaptr, typeDname];
 
 /** In which order the answer section is kept. */
 export type AnswerOrder = 'as sent' | 'aliases first';
@@ -82,21 +80,25 @@ export class Normaliser {
   /** Which records of the answer section are to be copied. */
   #wanted: 'all' | 'aliases' | 'others' = 'all';
   readonly #name = new Uint8Array(nameBytesMax + 1);
+  #changes: Changes | null = null;
 
   /**
-   * Reads a message into `out`, its answers in the order in which they are, or with the aliases (CNAME, DNAME) first.
-   * Borrows it until it returns. False: it does not parse; `out` is then meaningless.
+   * Reads a message into `out`, its answers in the order in which they are, or with the aliases (CNAME, DNAME) first,
+   * and with these changes. Borrows it until it returns. False: it does not parse, or is too long when changed; `out` is
+   * then meaningless.
    */
-  read(message: Uint8Array, order: AnswerOrder = 'as sent'): boolean {
+  read(message: Uint8Array, order: AnswerOrder = 'as sent', changes: Changes | null = null): boolean {
     const { out } = this;
+    this.#changes = changes;
     if (message.length < headerBytes || u16(message, atQuestions) !== 1) return false;
     const nameEnd = skipPlainName(message, headerBytes, message.length);
     if (nameEnd < 0 || nameEnd + 4 > message.length) return false;
-    this.#begin(message, nameEnd);
+    if (changes === null) this.#begin(message, message, nameEnd);
+    else this.#beginOtherwise(message, changes.question);
     const answers = u16(message, atAnswers);
     const authorities = u16(message, atAuthorities);
     const total = answers + authorities + u16(message, atAdditionals);
-    let at = out.questionEnd;
+    let at = nameEnd + 4;
     let kept = 0;
     this.#wanted = 'all';
     if (order === 'aliases first' && answers > 1) {
@@ -118,14 +120,16 @@ export class Normaliser {
     setU16(out.message, atAnswers, out.answers);
     setU16(out.message, atAuthorities, kept - out.answers);
     setU16(out.message, atAdditionals, out.records - kept);
+    if (changes !== null && changes.rcode !== null) this.#setRcode(changes.rcode(out.rcode));
     return true;
   }
 
-  #begin(message: Uint8Array, nameEnd: number): void {
+  /** The question is at the same place of `asked` as in a message: behind where a header would be. */
+  #begin(message: Uint8Array, asked: Uint8Array, nameEnd: number): void {
     const { out } = this;
     for (let at = 0; at < headerBytes; at++) out.message[at] = message[at];
-    for (let at = headerBytes; at < nameEnd; at++) out.message[at] = lower[message[at]];
-    for (let at = nameEnd; at < nameEnd + 4; at++) out.message[at] = message[at];
+    for (let at = headerBytes; at < nameEnd; at++) out.message[at] = lower[asked[at]];
+    for (let at = nameEnd; at < nameEnd + 4; at++) out.message[at] = asked[at];
     out.questionEnd = nameEnd + 4;
     out.messageBytes = out.questionEnd;
     out.records = 0;
@@ -138,10 +142,31 @@ export class Normaliser {
     this.#names.begin(out.message, nameEnd - headerBytes);
   }
 
+  #beginOtherwise(message: Uint8Array, question: Uint8Array): void {
+    const asked = new Uint8Array(headerBytes + question.length);
+    asked.set(question, headerBytes);
+    this.#begin(message, asked, asked.length - 4);
+    // What is not as it was signed is not authentic.
+    setU16(this.out.message, atFlags, messageFlags(message) & ~flagAd);
+  }
+
+  #setRcode(rcode: number): void {
+    this.out.rcode = rcode;
+    this.out.message[3] = (this.out.message[3] & 0xf0) | (rcode & 0x0f);
+  }
+
+  /** Puts what the name in hand is to become in its place; returns its length. */
+  #renamed(nameBytes: number, rename: ((name: Uint8Array) => Uint8Array | null) | null): number {
+    const other = rename === null ? null : rename(this.#name.subarray(0, nameBytes));
+    if (other === null) return nameBytes;
+    this.#name.set(other);
+    return other.length;
+  }
+
   /** Copies the record at `at`; returns the offset behind it, or -1 when it is broken. */
   #record(message: Uint8Array, at: number, section: 0 | 1 | 2): number {
     const { out } = this;
-    const nameBytes = expandName(message, at, message.length, this.#name);
+    let nameBytes = expandName(message, at, message.length, this.#name);
     if (nameBytes === 0) return -1;
     const fixed = behindName(message, at);
     if (fixed + 10 > message.length) return -1;
@@ -155,14 +180,19 @@ export class Normaliser {
       return dataEnd;
     }
     if (section === 0 && this.#wanted !== 'all' && isAlias(type) !== (this.#wanted === 'aliases')) return dataEnd;
+    const changes = this.#changes;
+    if (changes !== null) nameBytes = this.#renamed(nameBytes, changes.owner);
     // Names in the data may come out longer than they came in, where they may not be compressed.
-    const namesBytesMax = (namesInData[type]?.names ?? 0) * nameBytesMax;
+    const namesBytesMax = (namesIn(type)?.names ?? 0) * nameBytesMax;
     if (out.messageBytes + nameBytes + 10 + (dataEnd - data) + namesBytesMax > messageBytesMax) return -1;
     const start = this.#names.write(out.message, out.messageBytes, this.#name, nameBytes);
     for (let index = 0; index < 8; index++) out.message[start + index] = message[fixed + index];
     const end = this.#data(message, type, data, dataEnd, start + 10);
     if (end < 0) return -1;
     setU16(out.message, start + 8, end - start - 10);
+    if (changes !== null && changes.ttlSeconds !== null) {
+      setU32(out.message, start + 4, changes.ttlSeconds(ttlSeconds(out.message, start + 4)));
+    }
     this.#note(start, end, type, section);
     out.ttlOffsets[out.records++] = start + 4;
     out.messageBytes = end;
@@ -173,15 +203,20 @@ export class Normaliser {
   #data(message: Uint8Array, type: number, from: number, end: number, to: number): number {
     const { out } = this;
     if ((type === typeA && end - from !== 4) || (type === typeAaaa && end - from !== 16)) return -1;
-    const form = namesInData[type];
+    const form = namesIn(type);
     let at = from;
     let position = to;
-    if (form !== undefined) {
-      for (let index = 0; index < form.skip; index++) out.message[position++] = message[at++];
+    if (form !== null) {
+      const names = form.strings === 0 ? from + form.skip : firstNameAt(message, from, end, form);
+      if (names < 0) return -1;
+      while (at < names) out.message[position++] = message[at++];
       for (let index = 0; index < form.names; index++) {
-        const nameBytes = expandName(message, at, end, this.#name);
+        let nameBytes = expandName(message, at, end, this.#name);
         if (nameBytes === 0) return -1;
         at = behindName(message, at);
+        if (index === 0 && this.#changes !== null && leadsOn.includes(type)) {
+          nameBytes = this.#renamed(nameBytes, this.#changes.value);
+        }
         if (form.compress === 'may') position = this.#names.write(out.message, position, this.#name, nameBytes);
         else for (let byte = 0; byte < nameBytes; byte++) out.message[position++] = this.#name[byte];
       }

@@ -2,22 +2,21 @@
  * The spine's waiting half, in the control lane: what could not be answered at once is made here, joins an
  * identical question, or is asked upstream. Every waiter gets exactly one answer; `settle.ts` says which.
  */
-import type { BlockRef } from '../cache/blocks.js';
-import { withAliasAnswer } from '../dns/alias.js';
-import type { ExtendedError } from '../dns/answer.js';
+import { type BlockRef, keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
 import { questionForType, questionOf } from '../dns/query.js';
-import { copyOf, flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa } from '../dns/wire.js';
+import { copyOf, flagRd, typeA, typeAaaa, u16 } from '../dns/wire.js';
 import { sweepPeriodMs } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
-import { type Answerer, answerers, overTcp, type Transport, zonePlaces } from '../ops/counters.js';
+import { overTcp, type Transport, zonePlaces } from '../ops/counters.js';
 import type { Timer } from '../outside/clock.js';
 import type { Outcome, Request } from '../upstream/ask.js';
 import { keyOf } from './answer-now.js';
-import { extendedErrorOf } from './lane.js';
+import type { CourseQuery, PlanCourse } from './course.js';
 import { type LoopWatch, typeHinfo } from './loop.js';
 import { hashOf, type Pending, PendingTable, type Waiter } from './pending.js';
+import { type Done, finishMade, type Pursuit, pursue } from './pursuit.js';
 import type { Made } from './route.js';
-import { Settler, type SettleWorld } from './settle.js';
+import { type MadeFacts, Settler, type SettleWorld } from './settle.js';
 import { aaaaForward, type ServedZone } from './zones.js';
 
 export interface ForwarderWorld extends SettleWorld {
@@ -26,13 +25,8 @@ export interface ForwarderWorld extends SettleWorld {
   upstreamAnswered(): void;
 }
 
-/** An answer made here that ends in an alias, and the question that this leads to. */
-interface Alias {
-  readonly message: Uint8Array;
-  readonly follow: Uint8Array;
-  readonly error: ExtendedError | null;
-  readonly by: Answerer;
-}
+type PlannedCourse = NonNullable<ReturnType<PlanCourse>>;
+type Answered = Exclude<Made, { kind: 'next' }>;
 
 export class Forwarder {
   readonly #world: ForwarderWorld;
@@ -62,19 +56,10 @@ export class Forwarder {
     const { lane } = this.#world;
     const zone = lane.zone!;
     const waiter = this.#waiter(zone, packet, asker, nowMs);
-    const { wants } = waiter;
-    const pending = this.#question(zone, packet, nowMs, wants);
+    const pending = this.#question(zone, packet, nowMs, waiter.wants);
     this.#countMiss(zone);
     if (lane.query.type === typeHinfo) this.#world.loops.seen(packet, lane.query.questionEnd);
-    const made = this.#make(pending, packet, asker, wants);
-    if (made !== null && made.kind !== 'next') {
-      pending.waiters.push(waiter);
-      return this.#settleMade(pending, made, asker.transport);
-    }
-    const running = this.#table.find(pending);
-    if (running !== null) return this.#join(running, waiter, nowMs);
-    pending.waiters.push(waiter);
-    this.#ask(pending, asker.transport);
+    this.#getFor(pending, packet, asker, waiter);
   }
 
   /** Answers the packet that the lane has read at once, by what is known: there is no room for it to wait. */
@@ -93,47 +78,64 @@ export class Forwarder {
     const pending = this.#question(zone, packet, nowMs, 'answer');
     if (this.#table.find(pending) !== null || !this.#table.hasRoom) return;
     lane.counters.zones[lane.counters.zoneBase(zone.ordinal) + zonePlaces.prefetches]++;
-    const made = pending.route.make === null ? null : pending.route.make(packet, lane, asker);
-    // Over TCP, as CoreDNS does it: what is kept for all must not be cut for one.
-    if (made === null || made.kind === 'next') this.#ask(pending, overTcp);
-    else this.#settleMade(pending, made, overTcp);
+    this.#getFor(pending, packet, asker, null);
   }
 
-  /** What is made here for the packet, or to the question for A that an AAAA is answered by. */
-  #make({ route }: Pending, packet: Uint8Array, asker: Asker, wants: Waiter['wants']): Made | null {
-    const { lane } = this.#world;
-    if (route.make === null) return null;
-    const typeAt = lane.query.nameEnd + 1;
-    if (wants === 'aaaa') packet[typeAt] = typeA;
-    const made = route.make(packet, lane, asker);
-    if (wants === 'aaaa') packet[typeAt] = typeAaaa;
-    return made;
-  }
-
-  #settleMade(pending: Pending, made: Exclude<Made, { kind: 'next' }>, transport: Transport): void {
-    const { waiters } = pending;
-    if (made.kind === 'servfail') {
-      return this.#settler.settle(pending, waiters, { ok: false, why: 'nobody', text: made.text }, null);
+  /** Makes or asks what the question takes; `waiter` is null for a refresh. */
+  #getFor(pending: Pending, packet: Uint8Array, asker: Asker, waiter: Waiter | null): void {
+    const { route, zone, question } = pending;
+    // Over TCP, as CoreDNS refreshes: what is kept for all must not be cut for one.
+    const transport = waiter === null ? overTcp : asker.transport;
+    if (route.plan !== null || route.make !== null) {
+      const query = this.#queryOf(pending, packet, asker);
+      const course = route.plan === null ? null : route.plan(query);
+      if (course !== null) return this.#setOut(pending, course, query, transport, waiter);
+      const made = route.make === null ? null : route.make(query, zone, asker);
+      if (made !== null && made.kind !== 'next') return this.#settleMade(pending, made, transport, waiter);
     }
-    const error =
-      made.extendedError === null ? null : extendedErrorOf(made.extendedError.code, made.extendedError.text);
-    if (made.follow !== null) return this.#follow(pending, { ...made, follow: made.follow, error }, transport);
-    const { message, by } = made;
-    const outcome: Outcome = { ok: true, message, from: answerers[by] };
-    this.#settler.settle(pending, waiters, outcome, { extendedError: error, mayKeep: !made.isForAskerAlone, by });
+    if (!this.#enter(pending, waiter)) return;
+    this.#ask(pending, question, transport, (outcome) => this.#finish(pending, outcome, null));
   }
 
-  /** A stub resolver follows no alias; it gets what the alias leads to along with it, if that can be had. */
-  #follow(pending: Pending, alias: Alias, transport: Transport): void {
+  #queryOf({ question }: Pending, packet: Uint8Array, asker: Asker): CourseQuery {
+    const { flags } = this.#world.lane.query;
+    return { id: u16(packet, 0), flags, question, remote: asker.remote.address, packet, asker };
+  }
+
+  /** Makes and asks what the course says, in the place of the question. */
+  #setOut(
+    asked: Pending,
+    course: PlannedCourse,
+    query: CourseQuery,
+    transport: Transport,
+    waiter: Waiter | null,
+  ): void {
+    if ('failure' in course) {
+      const outcome: Outcome = { ok: false, why: 'nobody', text: course.failure };
+      return this.#settler.settle(asked, waiter === null ? [] : [waiter], outcome, null);
+    }
+    const pending: Pending = { ...asked, course, isJoinable: course.holdsFor === 'everybody' };
+    if (!this.#enter(pending, waiter)) return;
+    const { route, zone } = pending;
+    const { id, flags, remote, asker } = query;
+    const pursuit: Pursuit = {
+      make: (question) => (route.make === null ? null : route.make({ id, flags, remote, question }, zone, asker)),
+      ask: (question, done) => this.#ask(pending, question, transport, done),
+      next: course.next,
+    };
+    pursue(pursuit, course.question, (outcome, made) => this.#finish(pending, outcome, made));
+  }
+
+  #settleMade(pending: Pending, made: Answered, transport: Transport, waiter: Waiter | null): void {
+    if (made.kind === 'servfail' || made.follow === null) {
+      const waiters = waiter === null ? [] : [waiter];
+      const done: Done = (outcome, facts) => this.#settler.settle(pending, waiters, outcome, facts);
+      return finishMade(made, () => {}, done);
+    }
     const following: Pending = { ...pending, isJoinable: false };
-    if (!this.#take(following)) return;
-    const { message, error: extendedError, by } = alias;
-    pending.route.ask(this.#request(pending, alias.follow, transport), (target) => {
-      const isWhole = target.ok && isAnswered(target.message);
-      const whole = isWhole ? withAliasAnswer(message, target.message) : message;
-      const outcome: Outcome = { ok: true, message: whole, from: answerers[by] };
-      this.#settler.settle(following, this.#table.remove(following), outcome, { extendedError, mayKeep: isWhole, by });
-    });
+    if (!this.#enter(following, waiter)) return;
+    const ask: Pursuit['ask'] = (question, done) => this.#ask(following, question, transport, done);
+    finishMade(made, ask, (outcome, facts) => this.#finish(following, outcome, facts));
   }
 
   #waiter(zone: ServedZone, packet: Uint8Array, asker: Asker, receivedAtMs: number): Waiter {
@@ -155,6 +157,7 @@ export class Forwarder {
       recursionDesired,
       hash: hashOf(question, zoneId, key, this.#world.lane.blocks.seed),
       isJoinable: true,
+      course: null,
       zone,
       route: this.#world.routes.get(zone)!,
       startedAtMs: nowMs,
@@ -200,12 +203,19 @@ export class Forwarder {
     else this.#settler.sendUsable(pending.zone, [waiter], usable, 'staleOnFailure');
   }
 
-  /** A request on behalf of the query that the lane has in hand. */
-  #request(pending: Pending, question: Uint8Array, transport: Transport): Request {
-    const { checkingDisabled, dnssecOk } = this.#world.lane.query;
-    const clientTransport = transport === overTcp ? 'tcp' : 'udp';
-    const { recursionDesired } = pending;
-    return { question, recursionDesired, checkingDisabled, dnssecOk, clientTransport, client: clientOf(pending) };
+  /** Whether it falls to us to get this: it is not under way, and there is room for it and for its waiter. */
+  #enter(pending: Pending, waiter: Waiter | null): boolean {
+    if (waiter !== null) {
+      const running = pending.isJoinable ? this.#table.find(pending) : null;
+      if (running !== null) {
+        this.#join(running, waiter, pending.startedAtMs);
+        return false;
+      }
+      pending.waiters.push(waiter);
+    }
+    if (!this.#take(pending)) return false;
+    if (pending.hasStale && waiter !== null) this.#watchPatience(pending);
+    return true;
   }
 
   /** Puts a question with its waiter into the table; without room the waiter is told so. */
@@ -222,17 +232,25 @@ export class Forwarder {
     return false;
   }
 
-  #ask(pending: Pending, transport: Transport): void {
-    if (!this.#take(pending)) return;
-    const request = this.#request(pending, pending.question, transport);
-    if (pending.hasStale && pending.waiters.length > 0) this.#watchPatience(pending);
-    pending.route.ask(request, (outcome) => this.#finish(pending, outcome));
+  #ask(pending: Pending, question: Uint8Array, transport: Transport, done: (outcome: Outcome) => void): void {
+    const { recursionDesired, key, course, startedAtMs } = pending;
+    const request: Request = {
+      question,
+      recursionDesired,
+      checkingDisabled: (key & keyCheckingDisabled) !== 0,
+      dnssecOk: (key & keyDnssecOk) !== 0,
+      clientTransport: transport === overTcp ? 'tcp' : 'udp',
+      client: clientOf(pending),
+      options: course === null ? undefined : course.options,
+      askedAtMs: course === null ? undefined : startedAtMs,
+    };
+    pending.route.ask(request, done);
   }
 
-  #finish(pending: Pending, outcome: Outcome): void {
+  #finish(pending: Pending, outcome: Outcome, made: MadeFacts | null): void {
     this.#impatient.delete(pending);
-    if (outcome.ok) this.#world.upstreamAnswered();
-    this.#settler.settle(pending, this.#table.remove(pending), outcome, null);
+    if (outcome.ok && made === null) this.#world.upstreamAnswered();
+    this.#settler.settle(pending, this.#table.remove(pending), outcome, made);
   }
 
   #watchPatience(pending: Pending): void {
@@ -255,12 +273,6 @@ export class Forwarder {
     this.#sweeper?.stop();
     this.#sweeper = null;
   }
-}
-
-/** Whether the upstream knows the name or knows that it does not exist; any other rcode is a failure of this moment. */
-function isAnswered(message: Uint8Array): boolean {
-  const rcode = messageRcode(message);
-  return rcode === rcodeNoError || rcode === rcodeNxDomain;
 }
 
 /** Who asked first; undefined where we ask for ourselves. */

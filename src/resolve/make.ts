@@ -2,7 +2,6 @@
  * Answers that are made here, by what a block has for that, in the shape of the waiting half. A denial without a SOA
  * gets the zone's own, because without one neither we nor the client could keep it (RFC 2308 5).
  */
-import { questionOf } from '../dns/query.js';
 import {
   atAdditionals,
   atAnswers,
@@ -19,7 +18,6 @@ import {
 import { headerBytes } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import { byTemplate } from '../ops/counters.js';
-import type { Lane } from './lane.js';
 import type { Made, MakeQuery, Route } from './route.js';
 import { answerFromTemplates, type Templates } from './templates.js';
 import type { ServedZone } from './zones.js';
@@ -37,14 +35,12 @@ export type Makers = { readonly [Name in (typeof makersInOrder)[number]]?: Maker
 export function makeFrom(makers: Makers): Route['make'] {
   const inOrder = makersInOrder.flatMap((name) => makers[name] ?? []);
   if (inOrder.length === 0) return null;
-  return (packet: Uint8Array, lane: Lane, asker: Asker): Made => {
-    const question = questionOf(packet, lane.query);
-    const query = { id: u16(packet, 0), flags: lane.query.flags, question, remote: asker.remote.address };
+  return (query: MakeQuery, zone: ServedZone, asker: Asker): Made => {
     for (const maker of inOrder) {
       const made = maker(query, asker);
       if (made.kind === 'next') continue;
       if (made.kind === 'servfail' || made.isForAskerAlone) return made;
-      return { ...made, message: deniable(made.message, lane.zone!) };
+      return { ...made, message: deniable(made.message, zone) };
     }
     return { kind: 'next' };
   };

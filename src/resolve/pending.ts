@@ -6,6 +6,7 @@ import { hashQuestion } from '../cache/blocks.js';
 import { sameName } from '../dns/wire.js';
 import { clientWaitersLeast, pendingMax, waitersMax, waitersPerQuestionMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
+import type { Course } from './course.js';
 import type { Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
@@ -34,6 +35,8 @@ export interface Pending extends Identity {
   readonly hash: number;
   /** False where an answer may depend on who asks: nobody joins it. */
   readonly isJoinable: boolean;
+  /** Not null: something else is made or asked for it. */
+  readonly course: Course | null;
   readonly zone: ServedZone;
   /** As it was when the question was asked; a reload may have changed it since. */
   readonly route: Route;

@@ -8,9 +8,11 @@ import type { Asker } from '../listen/asker.js';
 import type { Answerer } from '../ops/counters.js';
 import type { QueryFacts } from '../ops/query-facts.js';
 import type { Ask } from '../upstream/ask.js';
+import type { PlanCourse } from './course.js';
 import type { Verdict } from './guard.js';
 import type { KeepPolicy } from './keeping.js';
 import type { Lane } from './lane.js';
+import type { ServedZone } from './zones.js';
 
 /** A question for which something of the block may have the answer. */
 export interface MakeQuery {
@@ -33,8 +35,10 @@ export interface Route {
   readonly order: AnswerOrder;
   /** What positive answers keep (`minimal`). */
   readonly sections: 'all' | 'answer';
-  /** Makes an answer to the packet that the lane has read; null: the block has nothing that makes answers. */
-  readonly make: ((packet: Uint8Array, lane: Lane, asker: Asker) => Made) | null;
+  /** What a miss makes or asks in the place of its question; null: the block has nothing that changes questions. */
+  readonly plan: PlanCourse | null;
+  /** Makes an answer to a question of this zone; null: the block has nothing that makes answers. */
+  readonly make: ((query: MakeQuery, zone: ServedZone, asker: Asker) => Made) | null;
   /** Writes the query log's line; null: the block has no `log`. */
   readonly logQuery: ((facts: QueryFacts) => void) | null;
   /** A question ended badly: for the errors log. */

@@ -13,9 +13,11 @@ import { type Answerer, byCache, byForward, zonePlaces } from '../ops/counters.j
 import type { Clock } from '../outside/clock.js';
 import type { Failure, Outcome } from '../upstream/ask.js';
 import { denyAaaa } from './answer-now.js';
+import type { Course } from './course.js';
 import { factsOf } from './facts.js';
 import { type Kept, keeping, keepOf } from './keeping.js';
 import { edeNetworkError, edeNoReachableAuthority, type Lane } from './lane.js';
+import { isUnscoped } from './option-rules.js';
 import type { Pending, Waiter } from './pending.js';
 import type { Route } from './route.js';
 import type { ServedZone } from './zones.js';
@@ -53,8 +55,10 @@ export class Settler {
 
   /** Gives every waiter of a question its answer, and keeps what may be kept. */
   settle(pending: Pending, waiters: readonly Waiter[], outcome: Outcome, made: MadeFacts | null): void {
-    const { route } = pending;
-    const message = outcome.ok && this.#normaliser.read(outcome.message, route.order) ? this.#normaliser.out : null;
+    const { route, course } = pending;
+    const changes = course === null ? null : course.changes;
+    const isRead = outcome.ok && this.#normaliser.read(outcome.message, route.order, changes);
+    const message = isRead ? this.#normaliser.out : null;
     if (outcome.ok && message === null) this.#world.lane.counters.count('answersRejectedMalformed');
     const rcode = message === null ? rcodeServFail : message.rcode;
     const good = rcode === rcodeNoError || rcode === rcodeNxDomain;
@@ -72,7 +76,8 @@ export class Settler {
     }
     if (route.sections === 'answer') leaveOnlyAnswers(message);
     const kept = route.keep === null ? null : keeping(message, route.keep.policy);
-    const mayKeep = made === null || (made.mayKeep && made.extendedError === null);
+    const isForAll = course === null || holdsForAll(course, outcome);
+    const mayKeep = isForAll && (made === null || (made.mayKeep && made.extendedError === null));
     this.#sendKept(pending, waiters, mayKeep ? kept : null, made);
   }
 
@@ -187,6 +192,10 @@ export class Settler {
     const log = lane.zone === null ? null : routes.get(lane.zone)?.logQuery;
     if (log) log(factsOf(lane, waiter.packet, waiter.asker, bytes, clock.nowMs() - waiter.receivedAtMs));
   }
+}
+
+function holdsForAll({ holdsFor }: Course, outcome: Outcome): boolean {
+  return holdsFor === 'everybody' || (holdsFor === 'unscoped' && outcome.ok && isUnscoped(outcome.message));
 }
 
 /** Whether the message says that there is no such name or no such record; one that was cut says neither. */

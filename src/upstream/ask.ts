@@ -14,6 +14,10 @@ export interface Request {
   readonly clientTransport: 'udp' | 'tcp';
   /** Who asked, so that what waits is served in turns; all that have none are one client. */
   readonly client?: string | undefined;
+  /** EDNS options to be sent along, as the data of an OPT record; at most `requestOptionsBytesMax`. */
+  readonly options?: Uint8Array | undefined;
+  /** When the query came that this is asked for, if something was asked for it before: the deadline counts from then. */
+  readonly askedAtMs?: number | undefined;
 }
 
 export type Failure =

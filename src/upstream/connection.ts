@@ -14,7 +14,7 @@ import type { Stream, StreamEvents } from '../outside/network.js';
 import { type Attempt, type Carrier, dialLoss, type Loss, readLoss, timeoutText } from './attempt.js';
 import { Ids } from './ids.js';
 import type { Place } from './place.js';
-import { requestBytesMax, writeRequest } from './request.js';
+import { needsOpt, requestBytesMax, writeRequest } from './request.js';
 import type { AtTurnEnd } from './turn.js';
 
 /** Who opened the connection. */
@@ -148,8 +148,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
       const attempt = this.#attempts[place];
       if (attempt === null) continue;
       const { request } = attempt;
-      // Over TCP the OPT is needed for DO alone.
-      const form = { id: this.#idOf[place], hasOpt: attempt.allowsOpt && request.dnssecOk };
+      const form = { id: this.#idOf[place], hasOpt: attempt.allowsOpt && needsOpt(request) };
       const messageEnd = writeRequest(scratch, end + frameHeaderBytes, request, form);
       setU16(scratch, end, messageEnd - end - frameHeaderBytes);
       end = messageEnd;

@@ -130,7 +130,7 @@ class BlockForwards implements AtTurnEnd {
     if (index < 0) {
       return this.#refuse(done, { ok: false, why: 'nobody', text: 'plugin/forward: no next plugin found' });
     }
-    this.#askFrom(index, request, this.#world.clock.nowMs(), done);
+    this.#askFrom(index, request, request.askedAtMs ?? this.#world.clock.nowMs(), done);
   }
 
   turnEnded(): void {

@@ -22,7 +22,7 @@ import {
   typeOpt,
   u16,
 } from '../dns/wire.js';
-import { headerBytes, nameBytesMax, udpBytesDefault } from '../limits.js';
+import { headerBytes, nameBytesMax, requestOptionsBytesMax, udpBytesDefault } from '../limits.js';
 import type { Request } from './ask.js';
 
 const optBytes = 11;
@@ -30,7 +30,7 @@ const typeAndClassBytes = 4;
 const flagDo = 0x80;
 
 /** No request takes more. */
-export const requestBytesMax = headerBytes + nameBytesMax + typeAndClassBytes + optBytes;
+export const requestBytesMax = headerBytes + nameBytesMax + typeAndClassBytes + optBytes + requestOptionsBytesMax;
 
 /** How one request is written, besides what is asked. */
 export interface RequestForm {
@@ -57,7 +57,16 @@ export function writeRequest(out: Uint8Array, at: number, request: Request, form
   setU16(out, end + 1, typeOpt);
   setU16(out, end + 3, udpBytesDefault);
   if (request.dnssecOk) out[end + 7] = flagDo;
-  return end + optBytes;
+  const { options } = request;
+  if (options === undefined) return end + optBytes;
+  setU16(out, end + 9, options.length);
+  out.set(options, end + optBytes);
+  return end + optBytes + options.length;
+}
+
+/** Whether the request says something that takes an OPT, besides what we take over UDP. */
+export function needsOpt({ dnssecOk, options }: Request): boolean {
+  return dnssecOk || options !== undefined;
 }
 
 /**

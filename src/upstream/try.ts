@@ -4,7 +4,7 @@
  */
 import type { Request } from './ask.js';
 import { type Attempt, type Carrier, type Loss, notSent, timeoutText } from './attempt.js';
-import { AnswerReader } from './request.js';
+import { AnswerReader, needsOpt } from './request.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
 
 /** The question as its tries see it. */
@@ -36,9 +36,9 @@ export class Try implements Attempt {
     return this.#asker.request;
   }
 
-  /** Whether the request had an OPT record: over UDP always, over TCP for DO only. */
+  /** Whether the request had an OPT record: over UDP always, over TCP where it has to. */
   get carriesOpt(): boolean {
-    return this.allowsOpt && (this.transport === 'udp' || this.request.dnssecOk);
+    return this.allowsOpt && (this.transport === 'udp' || needsOpt(this.request));
   }
 
   accepts(message: Uint8Array): boolean {

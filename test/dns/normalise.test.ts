@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import fc from 'fast-check';
-import { type AnswerOrder, leaveOnlyAnswers, Normaliser, ttlSeconds } from '../../src/dns/normalise.js';
+import { nameToWire } from '../../src/dns/names.js';
+import { type AnswerOrder, type Changes, leaveOnlyAnswers, Normaliser, ttlSeconds } from '../../src/dns/normalise.js';
 import { setU32, u16 } from '../../src/dns/wire.js';
 import { readUpstream } from '../corpus/read.js';
 
@@ -236,5 +237,81 @@ describe('leaveOnlyAnswers', () => {
     assert.deepEqual(read([a('a.test'), a('a.test')]), [2, 0, 0, 2]);
     assert.deepEqual(read([]), [0, 1, 1, 2], 'a referral');
     assert.deepEqual(read([a('a.test')], 3), [1, 1, 1, 3], 'an alias to nothing');
+  });
+});
+
+describe('Normaliser with changes', () => {
+  const none: Changes = {
+    question: Buffer.concat([nameToWire('Asked.test'), Buffer.from([0, 28, 0, 1])]),
+    owner: null,
+    value: null,
+    ttlSeconds: null,
+    rcode: null,
+  };
+  const to = (name: string) => () => nameToWire(name);
+  const changed = (message: Uint8Array, changes: Partial<Changes>): packets.DecodedPacket => {
+    assert.equal(normaliser.read(message, 'as sent', { ...none, ...changes }), true);
+    return packets.decode(Buffer.from(out.message.subarray(0, out.messageBytes)));
+  };
+  const leading: packets.Answer[] = [
+    { type: 'CNAME', name: 'www.example.com', ttl: 60, data: 'a.example.com' },
+    { type: 'SRV', name: 'a.example.com', ttl: 60, data: { port: 80, target: 'b.example.com' } },
+    { type: 'MX', name: 'a.example.com', ttl: 60, data: { preference: 1, exchange: 'c.example.com' } },
+    { type: 'PTR', name: 'a.example.com', ttl: 60, data: 'd.example.com' },
+  ];
+
+  it('answers another question, in lower case, and has no AD', () => {
+    const decoded = changed(answer({ answers: records(1), flags: packets.AUTHENTIC_DATA }), {});
+    assert.deepEqual(decoded.questions, [{ name: 'asked.test', type: 'AAAA', class: 'IN' }]);
+    assert.deepEqual([decoded.flag_ad, out.relevant, out.questionEnd], [false, false, 28]);
+    assert.equal(decoded.answers?.[0].name, 'www.example.com');
+  });
+
+  it('gives owners and names that records lead to other names, and no others', () => {
+    const decoded = changed(answer({ answers: leading }), { owner: to('o.test'), value: to('v.test') });
+    assert.deepEqual(
+      decoded.answers?.map(({ name }) => name),
+      ['o.test', 'o.test', 'o.test', 'o.test'],
+    );
+    const [alias, srv, mx, ptr] = (decoded.answers ?? []) as { data: unknown }[];
+    assert.equal(alias.data, 'v.test');
+    assert.equal((srv.data as { target: string }).target, 'v.test');
+    assert.equal((mx.data as { exchange: string }).exchange, 'v.test');
+    assert.equal(ptr.data, 'd.example.com');
+  });
+
+  it('changes TTLs before it draws facts from them, and the rcode', () => {
+    const decoded = changed(answer({ answers: records(2), flags: 2 }), {
+      ttlSeconds: () => 7,
+      rcode: (rcode) => rcode + 1,
+    });
+    assert.deepEqual([out.answerTtlSeconds, out.rcode, (decoded as { rcode?: string }).rcode], [7, 3, 'NXDOMAIN']);
+    assert.deepEqual(
+      decoded.answers?.map((record) => (record as packets.StringAnswer).ttl),
+      [7, 7],
+    );
+  });
+
+  it('refuses a message that names make longer than one may be', () => {
+    let number = 0;
+    // Their ends differ, so nothing can be compressed.
+    const owner = () => nameToWire(`${`${'a'.repeat(60)}.`.repeat(3)}n${number++}`);
+    assert.equal(normaliser.read(answer({ answers: records(400) }), 'as sent', { ...none, owner }), false);
+  });
+
+  it('writes what parses, whatever names become', () => {
+    const label = fc.stringMatching(/^[a-z]{1,63}$/u);
+    fc.assert(
+      fc.property(fc.array(label, { maxLength: 3, size: 'max' }), fc.nat(40), (labels, count) => {
+        const other = nameToWire(labels.length === 0 ? '.' : labels.join('.'));
+        const decoded = changed(answer({ answers: [...records(count), ...leading] }), {
+          owner: () => other,
+          value: () => other,
+        });
+        assert.equal(decoded.answers?.length, count + leading.length);
+        assert.equal(new Normaliser().read(out.message.subarray(0, out.messageBytes)), true);
+      }),
+      { numRuns: 50 },
+    );
   });
 });

@@ -167,6 +167,7 @@ const blockHeads: Readonly<Record<string, string>> = {
   pprof: 'pprof',
   prometheus: 'prometheus',
   ready: 'ready',
+  rewrite: 'rewrite',
   template: 'template IN A',
   timeouts: 'timeouts',
 };

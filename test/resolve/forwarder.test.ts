@@ -365,8 +365,8 @@ describe('templates', () => {
 
   it('are not shared: another client may be told something else', () => {
     const { asks, asked, forwarder } = waiting('. {\n forward . 192.0.2.1\n}', {
-      make: (_packet, _lane, asker) => {
-        const answers = [{ name: 'a.test', type: 'CNAME' as const, ttl: 60, data: `${asker.remote.address}.test` }];
+      make: ({ remote }) => {
+        const answers = [{ name: 'a.test', type: 'CNAME' as const, ttl: 60, data: `${remote}.test` }];
         return { ...makesAlias(), message: message(question('a.test'), { answers }) } as Made;
       },
     });
@@ -380,7 +380,7 @@ describe('templates', () => {
 
   it('that have an alias find no room where nobody does', () => {
     const { asks, total } = waiting(plain, {
-      make: (packet) => (packet[13] === 'a'.charCodeAt(0) ? makesAlias() : { kind: 'next' }),
+      make: ({ question: asked }) => (asked[1] === 'a'.charCodeAt(0) ? makesAlias() : { kind: 'next' }),
     });
     for (let index = 0; index < pendingMax; index++) asks(query(`n${index}.test`, 'A'), podOf(index));
     assert.equal(asks(query('a.test', 'A')).rcode, 'SERVFAIL');

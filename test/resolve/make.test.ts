@@ -4,10 +4,18 @@ import packets from 'dns-packet';
 import { parseConfig } from '../../src/config/load.js';
 import { wireToName } from '../../src/dns/names.js';
 import { Normaliser } from '../../src/dns/normalise.js';
+import { questionOf } from '../../src/dns/query.js';
+import type { Lane } from '../../src/resolve/lane.js';
 import { makeFrom, templateMaker } from '../../src/resolve/make.js';
-import type { Made } from '../../src/resolve/route.js';
+import type { Made, MakeQuery } from '../../src/resolve/route.js';
 import { checkTemplates, compileTemplates } from '../../src/resolve/templates.js';
 import { fixture, loadOptions, podAsker, query } from './lane-fixture.js';
+
+/** The packet that the lane has read, as makers see it. */
+function asQuery({ query: read }: Lane, packet: Buffer): MakeQuery {
+  const question = questionOf(packet, read);
+  return { id: packet.readUInt16BE(), flags: read.flags, question, remote: '10.244.0.7' };
+}
 
 /** What the block's templates make of the packet. */
 function make(directives: string, packet: Buffer, zone = 'test'): Made {
@@ -15,7 +23,11 @@ function make(directives: string, packet: Buffer, zone = 'test'): Made {
   const config = parseConfig(corefile, 'Corefile', { ...loadOptions, checkTemplates });
   const { lane, ask } = fixture(corefile);
   assert.equal(ask(packet), 'handed over');
-  return makeFrom({ template: templateMaker(compileTemplates(config.blocks[0].templates)) })!(packet, lane, podAsker);
+  return makeFrom({ template: templateMaker(compileTemplates(config.blocks[0].templates)) })!(
+    asQuery(lane, packet),
+    lane.zone!,
+    podAsker,
+  );
 }
 
 function decoded(made: Made): packets.DecodedPacket & { readonly rcode?: string } {
@@ -38,10 +50,10 @@ describe('makeFrom', () => {
     const next = { kind: 'next' } as const;
     const no = { kind: 'servfail', text: 'no' } as const;
     const makers = (template: Made) => makeFrom({ hosts: says('hosts', no), template: says('template', template) })!;
-    assert.deepEqual(makers(next)(packet, lane, podAsker), no);
-    assert.deepEqual(makers(no)(packet, lane, podAsker), no);
+    assert.deepEqual(makers(next)(asQuery(lane, packet), lane.zone!, podAsker), no);
+    assert.deepEqual(makers(no)(asQuery(lane, packet), lane.zone!, podAsker), no);
     assert.deepEqual(asked, ['template', 'hosts', 'template']);
-    assert.deepEqual(makeFrom({ hosts: () => next })!(packet, lane, podAsker), next);
+    assert.deepEqual(makeFrom({ hosts: () => next })!(asQuery(lane, packet), lane.zone!, podAsker), next);
   });
 
   it('makes nothing where there are no templates', () => {

@@ -34,7 +34,7 @@ function settle(fixture: WaitingFixture, outcome: Outcome | Reply, how: Settling
   const pending = {
     ...{ zone, route: world.routes.get(zone)!, startedAtMs: clock.nowMs(), hasStale: false },
     ...{ question, zoneId: zone.zoneId, key: 0, recursionDesired: (packet[2] & 1) !== 0 },
-    ...{ hash: 0, isJoinable: true, next: null },
+    ...{ hash: 0, isJoinable: true, course: null, next: null },
     waiters,
   };
   new Settler(world).settle(pending, waiters, whole, made);

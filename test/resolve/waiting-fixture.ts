@@ -171,6 +171,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
         guard: null,
         order: 'as sent',
         sections: 'all',
+        plan: null,
         make: null,
         logQuery,
         failed: (question, rcode, text) => failed.push([wireToName(question, 0), rcode, text]),

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import dnsPacket from 'dns-packet';
 import { Normaliser } from '../../src/dns/normalise.js';
-import { AnswerReader, requestBytesMax, writeRequest } from '../../src/upstream/request.js';
+import { requestOptionsBytesMax } from '../../src/limits.js';
+import { AnswerReader, needsOpt, requestBytesMax, writeRequest } from '../../src/upstream/request.js';
 import { readUpstream, upstreamId, upstreamQuestion } from '../corpus/read.js';
 import { answerTo, type Query, question, request } from './scripted.js';
 
@@ -36,10 +37,21 @@ test('the OPT says what fits and carries DO', () => {
   assert.equal(withDo.readUInt16BE(10), 1);
 });
 
-test('the longest question fits', () => {
+test('options go into the OPT, which is needed for them and for DO', () => {
+  const options = Buffer.of(0xff, 0xee, 0, 1, 0x78);
+  const opt = written({ options }, { id: 1, hasOpt: true }).subarray(-16);
+  assert.equal(opt.toString('hex'), `00002904d0000000000005${options.toString('hex')}`);
+  assert.deepEqual(
+    [needsOpt(asked), needsOpt({ ...asked, options }), needsOpt({ ...asked, dnssecOk: true })],
+    [false, true, true],
+  );
+});
+
+test('the longest question fits, with as many options as there may be', () => {
   const name = Buffer.concat([...Array.from({ length: 127 }, () => Buffer.from('\x01a')), Buffer.of(0)]);
   assert.equal(name.length, 255);
-  const longest = { ...asked, question: Buffer.concat([name, Buffer.of(0, 1, 0, 1)]) };
+  const options = new Uint8Array(requestOptionsBytesMax);
+  const longest = { ...asked, question: Buffer.concat([name, Buffer.of(0, 1, 0, 1)]), options };
   assert.equal(writeRequest(new Uint8Array(requestBytesMax), 0, longest, { id: 1, hasOpt: true }), requestBytesMax);
 });
 

@@ -1,0 +1,112 @@
+/**
+ * How rules of `rewrite` say which names they are about and what becomes of them. `exact` and `suffix` are about whole
+ * names and get their closing dots; the text of `prefix` and `substring` is taken as it is written.
+ */
+import { lowerCaseName, nameToWire } from '../../dns/names.js';
+import { patternCharactersMax } from '../../limits.js';
+import { type DirectiveContext, fail, warn } from '../arguments.js';
+import type { AnswerChange, NameChange, NameMatch } from '../changing.js';
+import type { Directive } from '../corefile.js';
+import type { Token } from '../lexer.js';
+import { readPattern } from '../regular-expression.js';
+
+const ways = ['exact', 'prefix', 'suffix', 'substring', 'regex'] as const;
+type How = NameMatch['how'];
+
+/** The kind of match, `exact` where none is written, and the words behind it; a rule without it has `plain` words. */
+export function splitMatch(rule: Directive, plain: number): { readonly how: How; readonly words: readonly Token[] } {
+  const [first, ...rest] = rule.arguments;
+  const how = ways.find((way) => way === first?.text.toLowerCase());
+  if (how === undefined || rule.arguments.length === plain) return { how: 'exact', words: rule.arguments };
+  return { how, words: rest };
+}
+
+export function readMatch(rule: Directive, how: How, token: Token, context: DirectiveContext): NameMatch {
+  if (how === 'regex') return { how, pattern: patternOf(rule, token, context) };
+  const text = lowerCaseName(token.text);
+  if (text === '') fail(rule, 'the name to look for is empty.', token.at);
+  return { how, text: how === 'exact' || how === 'suffix' ? closed(text) : text };
+}
+
+/** What a matched name becomes, as a rule of this kind keeps it. */
+export function renamedTo(rule: Directive, match: NameMatch, token: Token): string {
+  const text = lowerCaseName(token.text);
+  if (match.how === 'regex') return closed(checkedGroups(rule, match.pattern, token, text));
+  if (match.how !== 'exact') return match.how === 'suffix' ? closed(text) : text;
+  try {
+    nameToWire(text);
+  } catch (error) {
+    fail(rule, (error as Error).message, token.at);
+  }
+  return closed(text);
+}
+
+/** `name [exact|prefix|suffix|substring|regex] FROM TO [answer auto|name F T|value F T …]`. */
+export function readNameChange(rule: Directive, context: DirectiveContext): NameChange {
+  const { how, words } = splitMatch(rule, 2);
+  const [from, to, ...rest] = words;
+  if (to === undefined) fail(rule, 'expects [exact|prefix|suffix|substring|regex] FROM TO.');
+  const match = readMatch(rule, how, from, context);
+  const answers = readAnswers(rule, rest, context);
+  return {
+    field: 'name',
+    match,
+    to: renamedTo(rule, match, to),
+    isUndone: how === 'exact' || answers.auto,
+    answers: answers.changes,
+  };
+}
+
+/** `answer` begins what follows, and may be left out from the second on. */
+function readAnswers(
+  rule: Directive,
+  words: readonly Token[],
+  context: DirectiveContext,
+): { readonly auto: boolean; readonly changes: readonly AnswerChange[] } {
+  const changes: AnswerChange[] = [];
+  let auto = false;
+  let at = 0;
+  if (words.length > 0 && words[0].text !== 'answer') {
+    fail(rule, `"${words[0].text}" is too much; only "answer …" may follow.`, words[0].at);
+  }
+  while (at < words.length) {
+    if (words[at].text === 'answer') at++;
+    const [part, from, to] = words.slice(at);
+    if (part === undefined) fail(rule, 'nothing follows answer; write auto, name FROM TO or value FROM TO.');
+    if (part.text === 'auto') {
+      auto = true;
+      at++;
+    } else if (part.text === 'name' || part.text === 'value') {
+      if (to === undefined) fail(rule, `answer ${part.text} expects FROM TO, a pattern and what it becomes.`, part.at);
+      const pattern = patternOf(rule, from, context);
+      changes.push({ part: part.text, pattern, to: closed(checkedGroups(rule, pattern, to, lowerCaseName(to.text))) });
+      at += 3;
+    } else fail(rule, `answer must be auto, name or value, not "${part.text}".`, part.at);
+  }
+  if (auto && changes.some(({ part }) => part === 'name')) {
+    fail(rule, 'answer auto and answer name say two things about the same names; keep one of them.');
+  }
+  return { auto, changes };
+}
+
+function patternOf(rule: Directive, token: Token, context: DirectiveContext): RegExp {
+  if (token.text.length > patternCharactersMax) {
+    fail(rule, `a pattern may have ${patternCharactersMax} characters at most; write several rules.`, token.at);
+  }
+  return readPattern(token, rule, (message) => warn(context, rule, message));
+}
+
+/** The text, if it uses no group that the pattern does not have. */
+function checkedGroups(rule: Directive, pattern: RegExp, token: Token, text: string): string {
+  const groups = new RegExp(`${pattern.source}|`, pattern.flags).exec('')!.length - 1;
+  for (const [group, number] of text.matchAll(/\{(\d{1,3})\}/gu)) {
+    if (Number(number) > groups) {
+      fail(rule, `"${token.text}" uses ${group}, but its pattern has ${groups} groups.`, token.at);
+    }
+  }
+  return text;
+}
+
+function closed(text: string): string {
+  return text.endsWith('.') ? text : `${text}.`;
+}

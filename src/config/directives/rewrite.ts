@@ -1,0 +1,114 @@
+/**
+ * `rewrite [continue|stop] FIELD …`: what is asked behind the cache in the place of what clients ask, and what becomes
+ * of the answer. A block behind it is the same words on several lines.
+ */
+import { classNumber, rcodeNumber, typeNumber } from '../../dns/names.js';
+import { rewriteRulesMax, ttlSecondsMax } from '../../limits.js';
+import { type DirectiveContext, fail, listed, warn } from '../arguments.js';
+import type { RewriteChange, RewriteRule } from '../changing.js';
+import type { Directive } from '../corefile.js';
+import type { Token } from '../lexer.js';
+import { nearest } from '../nearest.js';
+import { readMatch, readNameChange, renamedTo, splitMatch } from './rewrite-name.js';
+import { readOptionChange } from './rewrite-option.js';
+
+/** Of an rcode a header has these bits. */
+const headerRcodeMax = 15;
+
+type Reader = (rule: Directive, context: DirectiveContext) => RewriteChange;
+
+const readers: Readonly<Record<string, Reader>> = {
+  name: readNameChange,
+  type: (rule) => numbers(rule, 'type', 'record type', typeNumber),
+  class: (rule) => numbers(rule, 'class', 'class', classNumber),
+  ttl: readTtl,
+  rcode: readRcode,
+  cname: readCname,
+  edns0: readOptionChange,
+};
+
+/** All rules of a block, in the order written. */
+export function readRewrites(directives: readonly Directive[], context: DirectiveContext): readonly RewriteRule[] {
+  if (directives.length > rewriteRulesMax) {
+    fail(directives[rewriteRulesMax], `a server block may have ${rewriteRulesMax} rules at most; use patterns.`);
+  }
+  return directives.map((directive) => readRewrite(directive, context));
+}
+
+function readRewrite(directive: Directive, context: DirectiveContext): RewriteRule {
+  const words = [...directive.arguments, ...linesOf(directive)];
+  const first = words[0]?.text.toLowerCase();
+  const then = first === 'continue' ? 'continue' : 'stop';
+  const [field, ...rest] = first === 'continue' || first === 'stop' ? words.slice(1) : words;
+  if (field === undefined) fail(directive, `expects what is rewritten: ${listed(Object.keys(readers))}.`);
+  const name = field.text.toLowerCase();
+  if (name === 'answer')
+    fail(directive, 'answer must stand behind a name rule, as in "name suffix A B answer auto".', field.at);
+  if (!Object.hasOwn(readers, name)) {
+    const meant = nearest(name, Object.keys(readers));
+    const hint = meant === undefined ? `it knows ${Object.keys(readers).join(', ')}.` : `did you mean ${meant}?`;
+    fail(directive, `does not know "${field.text}"; ${hint}`, field.at);
+  }
+  const rule = { ...directive, at: field.at, path: `${directive.path} ${name}`, arguments: rest, block: null };
+  return { at: directive.at, then, change: readers[name](rule, context) };
+}
+
+/** The words of a block, line after line. */
+function linesOf({ block }: Directive): Token[] {
+  return (block ?? []).flatMap((line) => {
+    if (line.block !== null) fail(line, 'takes no block; take the { } out.');
+    return [{ text: line.name, at: line.at }, ...line.arguments] as Token[];
+  });
+}
+
+function numbers(
+  rule: Directive,
+  field: 'type' | 'class',
+  what: string,
+  numberOf: (text: string) => number | undefined,
+): RewriteChange {
+  if (rule.arguments.length !== 2) fail(rule, `expects FROM TO, two names of a ${what}.`);
+  const [from, to] = rule.arguments.map(({ text, at }) => numberOf(text) ?? fail(rule, `"${text}" is no ${what}.`, at));
+  return { field, from, to };
+}
+
+function readTtl(rule: Directive, context: DirectiveContext): RewriteChange {
+  const { how, words } = splitMatch(rule, 2);
+  if (words.length !== 2) fail(rule, 'expects [exact|prefix|suffix|substring|regex] NAME SECONDS, or MIN-MAX seconds.');
+  const [name, seconds] = words;
+  const [, min, dash, max] = /^(\d*)(-?)(\d*)$/u.exec(seconds.text) ?? [];
+  const isRange = dash === '-';
+  const minSeconds = Number(min || 0);
+  const maxSeconds = isRange ? Number(max || ttlSecondsMax) : minSeconds;
+  const isWritten = min !== undefined && (min !== '' || (isRange && max !== ''));
+  if (!isWritten || minSeconds > maxSeconds || maxSeconds > ttlSecondsMax) {
+    fail(rule, `"${seconds.text}" must be seconds, or a range of them such as 30-300, 30- or -300.`, seconds.at);
+  }
+  return { field: 'ttl', match: readMatch(rule, how, name, context), minSeconds, maxSeconds };
+}
+
+function readRcode(rule: Directive, context: DirectiveContext): RewriteChange {
+  const { how, words } = splitMatch(rule, 3);
+  if (words.length !== 3)
+    fail(rule, 'expects [exact|prefix|suffix|substring|regex] NAME FROM TO, the last two rcodes.');
+  const [name, ...rcodes] = words;
+  const [from, to] = rcodes.map(
+    ({ text, at }) => rcodeNumber(text) ?? fail(rule, `"${text}" is no rcode; write one like NXDOMAIN.`, at),
+  );
+  if (to > headerRcodeMax) {
+    fail(
+      rule,
+      `"${rcodes[1].text}" has no room in a header, and not every client has EDNS; write another.`,
+      rcodes[1].at,
+    );
+  }
+  if (to === 0) warn(context, rule, 'makes failures look like names without records; clients will not ask again.');
+  return { field: 'rcode', match: readMatch(rule, how, name, context), from, to };
+}
+
+function readCname(rule: Directive, context: DirectiveContext): RewriteChange {
+  const { how, words } = splitMatch(rule, 2);
+  if (words.length !== 2) fail(rule, 'expects [exact|prefix|suffix|substring|regex] FROM TO.');
+  const match = readMatch(rule, how, words[0], context);
+  return { field: 'cname', match, to: renamedTo(rule, match, words[1]) };
+}

@@ -1,0 +1,86 @@
+/**
+ * The records of a message, each as uncompressed bytes of its own, so that they can be put into another message. It
+ * judges nothing but whether they can be read; the OPT is left out, as it speaks of one exchange only.
+ */
+import { headerBytes, nameBytesMax } from '../limits.js';
+import { firstNameAt, namesIn } from './names-in-data.js';
+import { atAnswers, atAuthorities, atQuestions, expandName, setU16, skipName, skipPlainName, u16 } from './wire.js';
+
+export interface Sections {
+  readonly answers: readonly Uint8Array[];
+  readonly authorities: readonly Uint8Array[];
+}
+
+/** Type, class, TTL and length, between the owner and the data of a record. */
+export const fixedBytes = 10;
+
+/** Answers and authorities of a message with one question; null when they cannot be read. Borrows the message. */
+export function sectionsOf(message: Uint8Array): Sections | null {
+  if (message.length < headerBytes || u16(message, atQuestions) !== 1) return null;
+  const nameEnd = skipPlainName(message, headerBytes, message.length);
+  if (nameEnd < 0 || nameEnd + 4 > message.length) return null;
+  const answers: Uint8Array[] = [];
+  const authorities: Uint8Array[] = [];
+  let at = nameEnd + 4;
+  for (const [section, count] of [
+    [answers, u16(message, atAnswers)],
+    [authorities, u16(message, atAuthorities)],
+  ] as const) {
+    for (let left = count; left > 0; left--) {
+      const record = uncompressed(message, at);
+      if (record === null) return null;
+      section.push(record);
+      at = recordEnd(message, at);
+    }
+  }
+  return { answers, authorities };
+}
+
+/** Where the owner of an uncompressed record ends. */
+export function ownerEnd(record: Uint8Array): number {
+  return skipName(record, 0, record.length);
+}
+
+/** The offset behind the record at `at`, or -1. */
+export function recordEnd(message: Uint8Array, at: number): number {
+  const fixedAt = skipName(message, at, message.length);
+  if (fixedAt === -1 || fixedAt + fixedBytes > message.length) return -1;
+  const end = fixedAt + fixedBytes + u16(message, fixedAt + fixedBytes - 2);
+  return end <= message.length ? end : -1;
+}
+
+function uncompressed(message: Uint8Array, at: number): Uint8Array | null {
+  const end = recordEnd(message, at);
+  if (end === -1) return null;
+  const fixedAt = skipName(message, at, message.length);
+  const dataAt = fixedAt + fixedBytes;
+  const owner = expanded(message, at, message.length);
+  const data = uncompressedData(message, dataAt, end, u16(message, fixedAt));
+  if (owner === null || data === null) return null;
+  const record = Buffer.concat([owner, message.subarray(fixedAt, dataAt), ...data]);
+  setU16(record, owner.length + fixedBytes - 2, record.length - owner.length - fixedBytes);
+  return record;
+}
+
+/** The pieces of a record's data, names expanded; null when they are broken. */
+function uncompressedData(message: Uint8Array, from: number, end: number, type: number): Uint8Array[] | null {
+  const form = namesIn(type);
+  if (form === null) return [message.subarray(from, end)];
+  let at = firstNameAt(message, from, end, form);
+  if (at === -1) return null;
+  const pieces = [message.subarray(from, at)];
+  for (let left = form.names; left > 0; left--) {
+    const name = expanded(message, at, end);
+    if (name === null) return null;
+    pieces.push(name);
+    at = skipName(message, at, end);
+  }
+  pieces.push(message.subarray(at, end));
+  return pieces;
+}
+
+function expanded(message: Uint8Array, at: number, end: number): Uint8Array | null {
+  const name = new Uint8Array(nameBytesMax + 1);
+  const length = expandName(message, at, end, name);
+  return length === 0 ? null : name.subarray(0, length);
+}

@@ -1,0 +1,57 @@
+/**
+ * A question made or asked, and then what its answer leads to, until there is one outcome: what a template's alias leads
+ * to, and what a course asks next. It decides nothing about clients, and asks in the words of who hands it `ask`.
+ */
+import { withAliasAnswer } from '../dns/alias.js';
+import { messageRcode, rcodeNoError, rcodeNxDomain } from '../dns/wire.js';
+import { answerers } from '../ops/counters.js';
+import type { Outcome } from '../upstream/ask.js';
+import type { Next } from './course.js';
+import { extendedErrorOf } from './lane.js';
+import type { Made } from './route.js';
+import type { MadeFacts } from './settle.js';
+
+export interface Pursuit {
+  /** Null and `next`: it is asked. */
+  make(question: Uint8Array): Made | null;
+  /** Asks once; `done` is called once, never before the call has returned. */
+  ask(question: Uint8Array, done: (outcome: Outcome) => void): void;
+  readonly next: Next | null;
+}
+
+/** `made` is null for what an upstream has said. The outcome is borrowed until it returns. */
+export type Done = (outcome: Outcome, made: MadeFacts | null) => void;
+
+/** Makes or asks, as often as it takes. */
+export function pursue(pursuit: Pursuit, question: Uint8Array, done: Done): void {
+  const goOn: Done = (outcome, facts) => {
+    const step = pursuit.next === null ? null : pursuit.next(outcome);
+    if (step === null) return done(outcome, facts);
+    if (step.kind === 'end') return done(step.outcome, facts);
+    pursue(pursuit, step.question, done);
+  };
+  const made = pursuit.make(question);
+  if (made === null || made.kind === 'next') pursuit.ask(question, (outcome) => goOn(outcome, null));
+  else finishMade(made, pursuit.ask, goOn);
+}
+
+/** What was made as an outcome. A stub resolver follows no alias: it gets what one leads to, if that can be had. */
+export function finishMade(made: Exclude<Made, { kind: 'next' }>, ask: Pursuit['ask'], done: Done): void {
+  if (made.kind === 'servfail') return done({ ok: false, why: 'nobody', text: made.text }, null);
+  const { message, by, follow, extendedError: error } = made;
+  const extendedError = error === null ? null : extendedErrorOf(error.code, error.text);
+  const from = answerers[by];
+  if (follow === null)
+    return done({ ok: true, message, from }, { extendedError, mayKeep: made.isForAskerAlone !== true, by });
+  ask(follow, (target) => {
+    const isWhole = target.ok && isAnswered(target.message);
+    const whole = isWhole ? withAliasAnswer(message, target.message) : message;
+    done({ ok: true, message: whole, from }, { extendedError, mayKeep: isWhole, by });
+  });
+}
+
+/** Whether the upstream knows the name or knows that it does not exist; any other rcode is a failure of this moment. */
+function isAnswered(message: Uint8Array): boolean {
+  const rcode = messageRcode(message);
+  return rcode === rcodeNoError || rcode === rcodeNxDomain;
+}

@@ -1,0 +1,83 @@
+/**
+ * `rewrite cname`: where an answer's alias leads elsewhere than its owner says, to a name that is asked for in its
+ * place. What stands before the alias stays; what came behind it is replaced by what the other name's answer has.
+ */
+import type { RewriteChange } from '../config/changing.js';
+import { lowerCaseName, wireToName } from '../dns/names.js';
+import { encodeAnswerTo } from '../dns/records.js';
+import { fixedBytes, ownerEnd, sectionsOf } from '../dns/sections.js';
+import { messageRcode, rcodeNoError, rcodeNxDomain, setU16, typeAny, typeCname, u16 } from '../dns/wire.js';
+import type { Outcome } from '../upstream/ask.js';
+import type { CourseQuery, Next, Step } from './course.js';
+import { matches, renamed, wireOf } from './renaming.js';
+
+export type CnameChange = Extract<RewriteChange, { field: 'cname' }>;
+
+/** An answer up to its alias, which leads elsewhere now. */
+interface Redirected {
+  readonly answers: readonly Uint8Array[];
+  readonly target: Uint8Array;
+}
+
+/** Follows the first alias that one of the rules is about; `question` is what was asked. */
+export function redirecting(rules: readonly CnameChange[], question: Uint8Array, query: CourseQuery): Next {
+  const typeAndClass = question.subarray(question.length - 4);
+  const type = u16(typeAndClass, 0);
+  let redirected: Redirected | null = null;
+
+  function answer(
+    rcode: number,
+    answers: readonly Uint8Array[],
+    authorities: readonly Uint8Array[],
+    from: string,
+  ): Step {
+    try {
+      const { id, flags } = query;
+      const parts = { authoritative: false, rcode, answer: answers, authority: authorities, additional: [] };
+      return { kind: 'end', outcome: { ok: true, message: encodeAnswerTo({ id, flags, question }, parts), from } };
+    } catch (error) {
+      return { kind: 'end', outcome: { ok: false, why: 'malformed', text: (error as Error).message } };
+    }
+  }
+
+  return (outcome: Outcome): Step => {
+    if (!outcome.ok) return { kind: 'end', outcome };
+    if (redirected === null) {
+      redirected = redirect(rules, outcome.message);
+      if (redirected === null) return { kind: 'end', outcome };
+      // Who asks for the alias itself wants nothing behind it.
+      if (type === typeCname || type === typeAny) return answer(rcodeNoError, redirected.answers, [], outcome.from);
+      return { kind: 'ask', question: Buffer.concat([redirected.target, typeAndClass]) };
+    }
+    const rcode = messageRcode(outcome.message);
+    const sections = sectionsOf(outcome.message);
+    if (sections === null) return { kind: 'end', outcome };
+    if (rcode !== rcodeNoError && rcode !== rcodeNxDomain) return answer(rcode, [], [], outcome.from);
+    return answer(rcode, [...redirected.answers, ...sections.answers], sections.authorities, outcome.from);
+  };
+}
+
+/** Null where no rule is about any alias of the answer. */
+function redirect(rules: readonly CnameChange[], message: Uint8Array): Redirected | null {
+  const answers: Uint8Array[] = [];
+  for (const record of sectionsOf(message)?.answers ?? []) {
+    const targetAt = ownerEnd(record) + fixedBytes;
+    if (u16(record, targetAt - fixedBytes) === typeCname) {
+      const target = targetFor(rules, lowerCaseName(wireToName(record, targetAt)));
+      if (target !== null) return { answers: [...answers, leadingTo(record, targetAt, target)], target };
+    }
+    answers.push(record);
+  }
+  return null;
+}
+
+function targetFor(rules: readonly CnameChange[], name: string): Uint8Array | null {
+  const rule = rules.find(({ match }) => matches(match, name));
+  return rule === undefined ? null : wireOf(renamed(rule.match, rule.to, name));
+}
+
+function leadingTo(record: Uint8Array, targetAt: number, target: Uint8Array): Uint8Array {
+  const alias = Buffer.concat([record.subarray(0, targetAt), target]);
+  setU16(alias, targetAt - 2, target.length);
+  return alias;
+}

@@ -1,0 +1,47 @@
+/** Queries as changers see them, the rules of a Corefile, and what they make of both. */
+import packets from 'dns-packet';
+import type { RewriteRule } from '../../src/config/changing.js';
+import { parseConfig } from '../../src/config/load.js';
+import { className, nameToWire, typeName, typeNumber, wireToName } from '../../src/dns/names.js';
+import { u16 } from '../../src/dns/wire.js';
+import { overUdp } from '../../src/ops/counters.js';
+import type { CourseQuery } from '../../src/resolve/course.js';
+import { loadOptions } from './lane-fixture.js';
+
+export interface QueryParts {
+  readonly options?: readonly packets.PacketOpt[];
+  readonly transport?: CourseQuery['asker']['transport'];
+  readonly client?: string;
+}
+
+export function questionFor(name: string, type = 'A', questionClass = 1): Uint8Array {
+  const number = typeNumber(type)!;
+  return Buffer.concat([nameToWire(name), Buffer.from([number >> 8, number & 255, 0, questionClass])]);
+}
+
+export function courseQuery(name: string, type = 'A', parts: QueryParts = {}): CourseQuery {
+  const client = { address: parts.client ?? '10.244.0.7', port: 4000 };
+  const opt = { type: 'OPT', name: '.', udpPayloadSize: 1232, flags: 0, options: parts.options ?? [] };
+  const packet = packets.encode({
+    type: 'query',
+    id: 0x1234,
+    flags: packets.RECURSION_DESIRED,
+    questions: [{ name, type: type as packets.RecordType, class: 'IN' }],
+    additionals: parts.options === undefined ? [] : [opt as unknown as packets.Answer],
+  });
+  const local = { address: '169.254.20.10', port: 53 };
+  const asker = { transport: parts.transport ?? overUdp, remote: client, local, reply() {} };
+  return { id: 0x1234, flags: 0x0100, question: questionFor(name, type), remote: client.address, packet, asker };
+}
+
+/** `a.test. A IN`. */
+export function inWords(question: Uint8Array): string {
+  const at = question.length - 4;
+  return `${wireToName(question, 0)} ${typeName(u16(question, at))} ${className(u16(question, at + 2))}`;
+}
+
+/** The rules that these lines of `rewrite` mean. */
+export function rulesOf(...lines: readonly string[]): readonly RewriteRule[] {
+  const rewrites = lines.map((line) => ` rewrite ${line}\n`).join('');
+  return parseConfig(`. {\n${rewrites} forward . 192.0.2.1\n}`, 'Corefile', loadOptions).blocks[0].rewrites;
+}

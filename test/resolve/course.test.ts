@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Changer, type Course, type Next, planFrom } from '../../src/resolve/course.js';
+import type { Outcome } from '../../src/upstream/ask.js';
+import { courseQuery, inWords, questionFor } from './course-fixture.js';
+
+function planned(rewrite: Changer): Course | null {
+  return planFrom({ rewrite })!(courseQuery('a.test')) as Course | null;
+}
+
+const outcome = (text: string): Outcome => ({ ok: false, why: 'timeout', text });
+
+describe('planFrom', () => {
+  it('is null where nothing changes questions', () => assert.equal(planFrom({}), null));
+
+  it('plans nothing for a question that stays as it is', () =>
+    assert.equal(
+      planned(() => null),
+      null,
+    ));
+
+  it('asks what the draft has become, and answers the question that came', () => {
+    const course = planned((draft) => {
+      draft.question = questionFor('b.test');
+      draft.options.set(0xffee, Buffer.from('x'));
+      return null;
+    })!;
+    assert.equal(inWords(course.question), 'b.test. A IN');
+    assert.equal(inWords(course.changes!.question), 'a.test. A IN');
+    assert.deepEqual([...course.options!], [0xff, 0xee, 0, 1, 0x78]);
+    assert.equal(course.next, null);
+  });
+
+  it('leaves the answer alone where only options are added', () => {
+    const course = planned((draft) => {
+      draft.options.set(3, new Uint8Array(0));
+      return null;
+    })!;
+    assert.deepEqual([course.changes, course.holdsFor], [null, 'everybody']);
+  });
+
+  it('sends no options at all when they have no room', () => {
+    const course = planned((draft) => {
+      for (let code = 1; code < 6; code++) draft.options.set(code, new Uint8Array(500));
+      draft.holdsFor = 'asker';
+      return null;
+    })!;
+    assert.deepEqual([course.options, course.holdsFor], [undefined, 'asker']);
+  });
+
+  it('hands on why there is no way to answer', () => {
+    assert.deepEqual(planFrom({ rewrite: () => 'no name' })!(courseQuery('a.test')), { failure: 'no name' });
+  });
+
+  it('lets the last that looks at outcomes end before the one before it looks', () => {
+    const seen: string[] = [];
+    const looks =
+      (name: string, steps: ('ask' | 'end')[]): Next =>
+      (came) => {
+        seen.push(`${name} ${(came as { text: string }).text}`);
+        return steps.shift() === 'ask'
+          ? { kind: 'ask', question: questionFor('b.test') }
+          : { kind: 'end', outcome: outcome(`by ${name}`) };
+      };
+    const { next } = planned((draft) => {
+      draft.next.push(looks('first', ['ask', 'end']), looks('second', ['ask', 'end']));
+      return null;
+    })!;
+    assert.equal(next!(outcome('1')).kind, 'ask');
+    assert.equal(next!(outcome('2')).kind, 'ask');
+    assert.deepEqual(next!(outcome('3')), { kind: 'end', outcome: outcome('by first') });
+    assert.deepEqual(seen, ['second 1', 'second 2', 'first by second', 'first 3']);
+  });
+});

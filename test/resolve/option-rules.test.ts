@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import packets from 'dns-packet';
+import type { OptionChange } from '../../src/config/changing.js';
+import { overTcp } from '../../src/ops/counters.js';
+import { type Draft, newDraft } from '../../src/resolve/course.js';
+import { changeOptions, isUnscoped } from '../../src/resolve/option-rules.js';
+import { courseQuery, type QueryParts, rulesOf } from './course-fixture.js';
+
+function after(lines: readonly string[], parts: QueryParts = {}): Draft & { readonly done: boolean[] } {
+  const query = courseQuery('Web.test', 'AAAA', parts);
+  const draft = newDraft(query.question);
+  const rules = rulesOf(...lines.map((line) => `edns0 ${line}`));
+  return {
+    ...draft,
+    done: rules.map(({ change }) => changeOptions(change as OptionChange, draft, query)),
+    holdsFor: draft.holdsFor,
+  };
+}
+
+const data = ({ options }: Draft, code = 0xffee): string | null => {
+  const bytes = options.get(code);
+  return bytes === undefined ? null : Buffer.from(bytes).toString('hex');
+};
+/** The client's own. */
+const own: QueryParts = { options: [{ code: 0xffee as never, data: Buffer.from('own') }] };
+
+describe('edns0', () => {
+  it('set puts an option there, whatever the client has sent', () => {
+    for (const parts of [{}, own]) {
+      const draft = after(['local set 0xffee 0x61626364'], parts);
+      assert.deepEqual([data(draft), draft.holdsFor, draft.done], ['61626364', 'everybody', [true]]);
+    }
+    assert.equal(data(after(['nsid set']), 3), '');
+  });
+
+  it('append puts one there where there is none, and leaves the client’s own', () => {
+    const draft = after(['local append 0xffee abcd']);
+    assert.deepEqual([data(draft), draft.holdsFor, draft.done], ['61626364', 'everybody', [true]]);
+    const kept = after(['local append 0xffee abcd'], own);
+    assert.deepEqual([data(kept), kept.holdsFor, kept.done], [Buffer.from('own').toString('hex'), 'asker', [false]]);
+    assert.equal(data(after(['local set 0xffee 0x01', 'local append 0xffee 0x02'])), '01');
+  });
+
+  it('replace puts one in the place of another', () => {
+    assert.deepEqual(
+      [data(after(['local replace 0xffee abcd'])), after(['local replace 0xffee abcd']).done],
+      [null, [false]],
+    );
+    const draft = after(['local replace 0xffee abcd'], own);
+    assert.deepEqual([data(draft), draft.holdsFor, draft.done], ['61626364', 'asker', [true]]);
+  });
+
+  it('unset takes one away', () => {
+    assert.deepEqual(after(['local set 0xffee 0x01', 'local unset 0xffee']).options.size, 0);
+    assert.deepEqual(after(['local unset 0xffee']).done, [false]);
+    assert.deepEqual(after(['local unset 0xffee'], own).done, [true]);
+  });
+
+  it('knows what the question is and who asks; the latter is for the asker alone', () => {
+    const of = (variable: string, parts?: QueryParts) => {
+      const draft = after([`local set 0xffee {${variable}}`], parts);
+      return [data(draft), draft.holdsFor];
+    };
+    assert.deepEqual(of('qname'), [Buffer.from('web.test.').toString('hex'), 'everybody']);
+    assert.deepEqual(of('qtype'), ['001c', 'everybody']);
+    assert.deepEqual(of('client_ip'), ['0af40007', 'asker']);
+    assert.deepEqual(of('client_ip', { client: 'fe80::1%eth0' }), [`fe80${'0'.repeat(27)}1`, 'asker']);
+    assert.deepEqual(of('client_port'), ['0fa0', 'asker']);
+    assert.deepEqual(of('protocol', { transport: overTcp }), [Buffer.from('tcp').toString('hex'), 'asker']);
+    assert.deepEqual(of('protocol'), [Buffer.from('udp').toString('hex'), 'asker']);
+    assert.deepEqual(of('server_ip'), ['a9fe140a', 'asker']);
+    assert.deepEqual(of('server_port'), ['0035', 'asker']);
+  });
+
+  it('tells the client’s network, with no bit more than it is told to', () => {
+    const of = (line: string, parts?: QueryParts) => {
+      const draft = after([line], parts);
+      return [data(draft, 8), draft.holdsFor];
+    };
+    assert.deepEqual(of('subnet set 24 56'), ['000118000af400', 'unscoped']);
+    assert.deepEqual(of('subnet set 30 56'), ['00011e000af40004', 'unscoped']);
+    assert.deepEqual(of('subnet set 24 56', { client: 'fd12:3456:789a:bcde::1' }), [
+      '00023800fd123456789abc',
+      'unscoped',
+    ]);
+    assert.deepEqual(of('subnet set 0 0'), ['00010000', 'everybody']);
+  });
+});
+
+describe('isUnscoped', () => {
+  const answer = (scope: number | null) => {
+    const data = Buffer.from([0, 1, 24, scope ?? 0, 10, 244, 0]);
+    const opt = { type: 'OPT', name: '.', udpPayloadSize: 1232, flags: 0, options: [{ code: 8, data }] };
+    const additionals = scope === null ? [] : [opt as unknown as packets.Answer];
+    const answers: packets.Answer[] = [{ type: 'A', name: 'a.test', ttl: 1, data: '192.0.2.1' }];
+    return packets.encode({ type: 'response', questions: [{ name: 'a.test', type: 'A' }], answers, additionals });
+  };
+
+  it('holds where the answer has no subnet, or one without scope', () => {
+    assert.deepEqual(
+      [null, 0, 24].map((scope) => isUnscoped(answer(scope))),
+      [true, true, false],
+    );
+  });
+});

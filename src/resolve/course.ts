@@ -10,6 +10,7 @@ import { encodeOptions } from '../dns/options.js';
 import { requestOptionsBytesMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Outcome } from '../upstream/ask.js';
+import { inPluginOrder } from './plugin-order.js';
 import type { MakeQuery } from './route.js';
 
 /** A query that may need a course. */
@@ -59,18 +60,15 @@ export interface Draft {
 /** Changes the draft as the query needs it. Gives a sentence when there is no way to answer. */
 export type Changer = (draft: Draft, query: CourseQuery) => string | null;
 
-/** Who changes questions, in the order of CoreDNS's plugin.cfg. */
-const changersInOrder = ['rewrite'] as const;
-
-/** What a block has of them. */
-export type Changers = { readonly [Name in (typeof changersInOrder)[number]]?: Changer | undefined };
+/** What a block has of those who change questions. */
+export type Changers = { readonly [Name in 'rewrite']?: Changer | undefined };
 
 /** Null: the question is asked as it is. */
 export type PlanCourse = (query: CourseQuery) => Course | { readonly failure: string } | null;
 
 /** What plans courses for a block; null when it has nothing that changes questions. */
 export function planFrom(changers: Changers): PlanCourse | null {
-  const inOrder = changersInOrder.flatMap((name) => changers[name] ?? []);
+  const inOrder = inPluginOrder(changers);
   if (inOrder.length === 0) return null;
   return (query) => {
     const draft = newDraft(query.question);

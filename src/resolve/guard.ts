@@ -9,6 +9,7 @@ import { u16 } from '../dns/wire.js';
 import type { Asker } from '../listen/asker.js';
 import type { Answerer } from '../ops/counters.js';
 import type { Lane } from './lane.js';
+import { inPluginOrder } from './plugin-order.js';
 import type { MakeQuery } from './route.js';
 
 export type Verdict =
@@ -35,17 +36,14 @@ export interface GuardQuery extends MakeQuery {
 
 export type Guard = (query: GuardQuery) => Verdict;
 
-/** Who judges, in the order of CoreDNS's plugin.cfg; the first that does not let the query pass ends it. */
-const guardsInOrder = ['local', 'acl'] as const;
-
-/** What a block has of them. */
-export type Guards = { readonly [Name in (typeof guardsInOrder)[number]]?: Guard | undefined };
+/** What a block has of those who judge; the first that does not let the query pass ends it. */
+export type Guards = { readonly [Name in 'local' | 'acl']?: Guard | undefined };
 
 const passes: Verdict = { kind: 'pass' };
 
 /** Judges the packet that the lane has read, in its zone; null when the block has nothing that would. */
 export function guardFrom(guards: Guards): ((packet: Uint8Array, lane: Lane, asker: Asker) => Verdict) | null {
-  const inOrder = guardsInOrder.flatMap((name) => guards[name] ?? []);
+  const inOrder = inPluginOrder(guards);
   if (inOrder.length === 0) return null;
   return (packet, lane, asker) => {
     const query: GuardQuery = {

@@ -18,6 +18,7 @@ import {
 import { headerBytes } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import { byTemplate } from '../ops/counters.js';
+import { inPluginOrder } from './plugin-order.js';
 import type { Made, MakeQuery, Route } from './route.js';
 import { answerFromTemplates, type Templates } from './templates.js';
 import type { ServedZone } from './zones.js';
@@ -25,15 +26,12 @@ import type { ServedZone } from './zones.js';
 /** Makes an answer to a question, or leaves it to the next. */
 export type Maker = (query: MakeQuery, asker: Asker) => Made;
 
-/** Who makes answers behind the cache, in the order of CoreDNS's plugin.cfg; the first that is responsible does. */
-const makersInOrder = ['any', 'template', 'hosts', 'whoami'] as const;
-
-/** What a block has of them. */
-export type Makers = { readonly [Name in (typeof makersInOrder)[number]]?: Maker | undefined };
+/** What a block has of those who make answers behind the cache; the first that is responsible does. */
+export type Makers = { readonly [Name in 'any' | 'template' | 'hosts' | 'whoami']?: Maker | undefined };
 
 /** The `make` of a route; null when the block has nothing that makes answers. */
 export function makeFrom(makers: Makers): Route['make'] {
-  const inOrder = makersInOrder.flatMap((name) => makers[name] ?? []);
+  const inOrder = inPluginOrder(makers);
   if (inOrder.length === 0) return null;
   return (query: MakeQuery, zone: ServedZone, asker: Asker): Made => {
     for (const maker of inOrder) {

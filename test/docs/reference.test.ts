@@ -19,6 +19,7 @@ import { parseConfig } from '../../src/config/load.js';
 import { placeholders } from '../../src/config/pillars.js';
 import { serveOptions } from '../../src/config/serve-options.js';
 import { checkLogFormat } from '../../src/ops/log-format.js';
+import { pluginOrder } from '../../src/resolve/plugin-order.js';
 import { checkTemplates } from '../../src/resolve/templates.js';
 import { blockOf, testOptions } from '../config/options.js';
 import { repositoryPath } from '../corpus/repository.js';
@@ -151,6 +152,14 @@ const ofNodeCache = [
   ...['bind', 'bufsize', 'cache', 'debug', 'dns64', 'errors', 'forward', 'health', 'hosts', 'loadbalance', 'log'],
   ...['loop', 'pprof', 'prometheus', 'reload', 'rewrite', 'template', 'timeouts', 'trace', 'whoami'],
 ];
+
+test('the order of execution is the one by which directives are sorted', () => {
+  const rows = tableRows(section(reference, '## Order of execution'), 'directive');
+  assert.deepEqual(
+    rows.map(([name]) => codeIn(name).join()),
+    [...pluginOrder],
+  );
+});
 
 /** How each directive begins whose block has options of its own. */
 const blockHeads: Readonly<Record<string, string>> = {

@@ -16,7 +16,7 @@ export const bindMissing: WholeRule = ({ blocks, world }) =>
       at: config.at,
       message:
         'without bind the server block listens on all addresses of the node: everybody who reaches one can ask, and ' +
-        'a port 53 that somebody else has there is not to be had',
+        'a port that somebody else has there is not to be had',
       remedy: `add "bind ${world.localAddresses.join(' ')}"`,
     }));
 

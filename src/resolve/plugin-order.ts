@@ -1,0 +1,34 @@
+/**
+ * The order in which directives have their say about a question, whatever the order in which a Corefile has them: that
+ * of CoreDNS's plugin.cfg, with `aaaa`, which is new here, before the cache. It is the one place where the order is
+ * written down; who judges, changes and makes is sorted by it, and docs/REFERENCE.md shows it.
+ */
+
+/** Directives that see questions or their answers, in that order. */
+export const pluginOrder = [
+  'nsid',
+  'bufsize',
+  'prometheus',
+  'errors',
+  'log',
+  'local',
+  'acl',
+  'aaaa',
+  'any',
+  'loadbalance',
+  'cache',
+  'rewrite',
+  'minimal',
+  'template',
+  'hosts',
+  'loop',
+  'forward',
+  'whoami',
+] as const;
+
+export type Plugin = (typeof pluginOrder)[number];
+
+/** What a block has of some of them, in that order. */
+export function inPluginOrder<Part>(parts: { readonly [Name in Plugin]?: Part | undefined }): Part[] {
+  return pluginOrder.flatMap((name) => parts[name] ?? []);
+}

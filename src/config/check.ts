@@ -46,7 +46,19 @@ export interface Report {
 /** Looks at each file, or at the built-in configuration where there are none. */
 export function check(files: readonly string[], load: LoadOptions, options: CheckOptions): Report[] {
   if (files.length === 0) return [reportOn(builtinSource, load, options, builtinLooked)];
-  return files.map((file) => reportOn(file, load, options, isTemplate(file, load) ? templateLooked : corefileLooked));
+  const once = readingOnce(load);
+  return files.map((file) => reportOn(file, once, options, isTemplate(file, once) ? templateLooked : corefileLooked));
+}
+
+/** A pipe, as /dev/stdin may be one, can be read once. */
+function readingOnce(load: LoadOptions): LoadOptions {
+  const texts = new Map<string, string>();
+  const read = (file: string): string => {
+    const text = texts.get(file) ?? load.files.read(file);
+    texts.set(file, text);
+    return text;
+  };
+  return { ...load, files: { ...load.files, read } };
 }
 
 /** A configuration that can be served, and where it comes from. */

@@ -129,3 +129,10 @@ test('findings stand in the order of their lines', () => {
   const lines = findingsOf(text).map(([, , line]) => line);
   assert.deepEqual(lines, [1, 1, 4, 7]);
 });
+test('a file is read once, since a pipe cannot be read again', () => {
+  const options = testOptions({ '/dev/stdin': good });
+  let reads = 0;
+  const read = (file: string) => (reads++ === 0 ? options.files.read(file) : '');
+  const [{ ok }] = check(['/dev/stdin'], { ...options, files: { ...options.files, read } }, make);
+  assert.deepEqual({ ok, reads }, { ok: true, reads: 1 });
+});

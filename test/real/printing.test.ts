@@ -30,6 +30,13 @@ for (const [args, exitCode] of commands) {
   });
 }
 
+test('a Corefile is checked as it comes out of a pipe, and so is the report on it', async () => {
+  const { exitCode, complained } = await shell(
+    `${program} check | ${program} check -o json /dev/stdin | grep -q '"ok": true'`,
+  );
+  assert.deepEqual({ exitCode, complained }, { exitCode: 0, complained: '' });
+});
+
 test('what cannot be written is one sentence and exit 1', async () => {
   const { exitCode, complained } = await shell(`${program} check >/dev/full`);
   assert.equal(exitCode, 1);

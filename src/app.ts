@@ -15,6 +15,7 @@ import type { SocketsOfHost } from './host/served-elsewhere.js';
 import { InForce, type ReloadResult } from './in-force.js';
 import { stopCalling } from './lifecycle/leaving.js';
 import type { Snapshot, SnapshotWorld } from './lifecycle/snapshot.js';
+import { type TakingOver, takingOver } from './lifecycle/taking-over.js';
 import {
   cacheBytesMax,
   drainDeadlineMs,
@@ -200,9 +201,9 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     settings.host,
   );
   // Who else is on this node. It comes before the sockets are opened, which are then joined to theirs.
-  const owns = (whose: 'ours' | 'another'): void => {
-    counters.count(whose === 'ours' ? 'takeovers' : 'handovers');
-    host[whose === 'ours' ? 'keep' : 'release']();
+  const owns = (whose: TakingOver | 'another'): void => {
+    counters.count(whose === 'another' ? 'handovers' : takingOver[whose].event);
+    host[whose === 'another' ? 'release' : 'keep']();
   };
   const succession = outsides.succession?.({ clock, log, warmth, owns }) ?? null;
   const hasPredecessor = (await succession?.begin()) ?? false;
@@ -238,7 +239,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       if (threads === null) done();
       else void threads.answering().then(done);
     });
-  if (succession === null) owns('ours');
+  if (succession === null) owns('start');
   else await succession.takeOver();
   // A predecessor knows better than a file; without one clients are answered while it is read.
   if (!hasPredecessor) void snapshot?.load();

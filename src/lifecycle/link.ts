@@ -46,6 +46,11 @@ export class Link {
     return this;
   }
 
+  /** Who the other one is, for the log. */
+  get about(): { version: string; pid: number } {
+    return { version: this.peer?.version ?? '', pid: this.peer?.pid ?? 0 };
+  }
+
   get isClosed(): boolean {
     return this.#isClosed;
   }

@@ -23,6 +23,7 @@ import type { Link, LinkEvents } from './link.js';
 import { MeetingPlace } from './meeting-place.js';
 import type { Introduction, Layout, Message } from './messages.js';
 import type { Seats, Warmth } from './seats.js';
+import { type TakingOver, takingOver } from './taking-over.js';
 
 export interface SuccessionWorld {
   readonly clock: Clock;
@@ -32,8 +33,8 @@ export interface SuccessionWorld {
   readonly self: Omit<Introduction, 'clockMs'>;
   readonly seats: Seats;
   readonly warmth: Warmth;
-  /** The node's interface and rules are ours from now on, or somebody else's. */
-  owns(whose: 'ours' | 'another'): void;
+  /** The packets, and the node's interface and rules, are ours from now on, which says how, or another's. */
+  owns(whose: TakingOver | 'another'): void;
 }
 
 /** A reload of the other one may have changed its sockets. */
@@ -93,7 +94,7 @@ export class Succession {
   async takeOver(): Promise<void> {
     if (this.#up !== null && !this.#world.seats.areShared) this.#isForeign('on other addresses');
     if (this.#up !== null) await fetchCache(this.#up, this.#hearing, this.#world);
-    this.#serve('packets come to this instance from now on');
+    this.#serve('start');
     this.#keeper = this.#world.clock.every(keeperPeriodMs, () => this.#keep());
   }
 
@@ -157,7 +158,7 @@ export class Succession {
       case 'serve':
         if (link !== this.#up || this.role !== 'standing by') return;
         this.#world.seats.learn(message.layout);
-        return this.#serve('the instance that served leaves: packets come to this one from now on');
+        return this.#serve('left');
       case 'leaving':
         return this.role === 'serving' ? this.#departures.asks(link) : link.finish();
       case 'left':
@@ -214,27 +215,29 @@ export class Succession {
     // They find the new one at the path.
     for (const other of this.#down) other.finish();
     fetchSockets(this.#world);
-    log.info('another instance serves from now on; this one stands by', about(link));
+    log.info('another instance serves from now on; this one stands by', link.about);
     owns('another');
     this.#whenSucceeded();
   }
 
-  #serve(message: string): void {
+  #serve(how: TakingOver): void {
     const { seats, log, owns } = this.#world;
     const before = this.#up;
     this.#up = null;
+    if (how === 'silent') before?.close();
     this.role = 'serving';
     seats.look();
     seats.steer('all');
     seats.inherit();
     this.#place.take();
-    if (before !== null) {
-      log.info(message, about(before));
+    const { level, sentence } = takingOver[how];
+    if (before !== null || how === 'gone') log[level](sentence, before?.about);
+    if (before !== null && how !== 'silent') {
       this.#down.add(before);
       before.standsBy = true;
       before.say({ type: 'serving' });
     }
-    owns('ours');
+    owns(how);
   }
 
   #gone(link: Link): void {
@@ -253,9 +256,7 @@ export class Succession {
 
   /** Who stands by and is alone serves. */
   #findAnother(): void {
-    if (this.#connect('stand-by')) return;
-    this.#world.log.warn('the instance that served is gone: packets come to this one from now on');
-    this.#serve('');
+    if (!this.#connect('stand-by')) this.#serve('gone');
   }
 
   #keep(): void {
@@ -263,16 +264,7 @@ export class Succession {
     this.#silentPeriods++;
     if (++this.#periods % fetchPeriods === 0 || !this.#world.seats.isHolding) fetchSockets(this.#world);
     if (this.#up === null) this.#findAnother();
-    else if (this.#silentPeriods > silentPeriodsMax) {
-      this.#world.log.warn(
-        'the instance that serves says nothing: packets come to this one from now on',
-        about(this.#up),
-      );
-      const silent = this.#up;
-      this.#up = null;
-      silent.close();
-      this.#serve('');
-    }
+    else if (this.#silentPeriods > silentPeriodsMax) this.#serve('silent');
   }
 
   #keepServing(): void {
@@ -293,8 +285,4 @@ export class Succession {
     this.#silentPeriods = 0;
     return this.#up !== null;
   }
-}
-
-function about({ peer }: Link): { version: string; pid: number } {
-  return { version: peer?.version ?? '', pid: peer?.pid ?? 0 };
 }

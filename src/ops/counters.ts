@@ -50,7 +50,10 @@ export const eventNames = [
   'upstreamOneWay', // upstreams found to answer over UDP alone or TCP alone
   'endpointsLearned', // names in a forward that have other addresses than before
   'endpointsFailed', // names in a forward whose addresses could not be had
-  'takeovers', // packets began to come to this instance
+  'takeoverStart', // packets began to come to this instance: it has just started
+  'takeoverLeft', // … the one that served ended in order
+  'takeoverGone', // … the one that served died
+  'takeoverSilent', // … the one that served hangs
   'handovers', // packets began to go to another instance
   'entriesGiven', // cached answers sent to other instances, or written to -cachefile
   'entriesTaken', // cached answers taken from there and kept

@@ -22,6 +22,10 @@ const entries = {
   name: 'zerohop_handover_entries_total',
   help: 'Cached answers given to other instances or a snapshot, and taken from there and kept.',
 };
+const takeovers = {
+  name: 'zerohop_takeovers_total',
+  help: 'Times that packets began to come to this instance, by what became of the one before.',
+};
 const tcpClosed = { name: 'zerohop_tcp_clients_closed_total', help: 'TCP clients that we disconnected, by cause.' };
 
 export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
@@ -102,10 +106,10 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
     name: 'zerohop_upstream_endpoint_failures_total',
     help: 'Times that the addresses behind a name in a forward could not be had.',
   },
-  takeovers: {
-    name: 'zerohop_takeovers_total',
-    help: 'Times that packets began to come to this instance, its start included.',
-  },
+  takeoverStart: { ...takeovers, labels: { cause: 'start' } },
+  takeoverLeft: { ...takeovers, labels: { cause: 'left' } },
+  takeoverGone: { ...takeovers, labels: { cause: 'gone' } },
+  takeoverSilent: { ...takeovers, labels: { cause: 'silent' } },
   handovers: { name: 'zerohop_handovers_total', help: 'Times that another instance took over from this one.' },
   entriesGiven: { ...entries, labels: { direction: 'given' } },
   entriesTaken: { ...entries, labels: { direction: 'taken' } },

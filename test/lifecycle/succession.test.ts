@@ -115,7 +115,7 @@ describe('a start', () => {
     const startedMs = clock.nowMs();
     assert.equal(await one.starts(), false);
     assert.ok(clock.nowMs() - startedMs <= 4);
-    assert.deepEqual([one.role, one.did, one.owns], ['serving', ['all'], ['ours']]);
+    assert.deepEqual([one.role, one.did, one.owns], ['serving', ['all'], ['start']]);
   });
 
   test('where one serves: its sockets, its cache, then the packets; the old one stands by', async () => {
@@ -127,8 +127,8 @@ describe('a start', () => {
     await clock.pass(5);
     assert.deepEqual(next.learned, { 'udp 192.0.2.1 53': [10] });
     assert.deepEqual(next.cached, ['a', 'b']);
-    assert.deepEqual([next.role, next.did, next.owns], ['serving', ['all'], ['ours']]);
-    assert.deepEqual([old.role, old.did, old.owns], ['standing by', ['all', 'away'], ['ours', 'another']]);
+    assert.deepEqual([next.role, next.did, next.owns], ['serving', ['all'], ['start']]);
+    assert.deepEqual([old.role, old.did, old.owns], ['standing by', ['all', 'away'], ['start', 'another']]);
     assert.match(old.lines.join(), /this one stands by/);
   });
 
@@ -216,7 +216,7 @@ test('an instance on other addresses is no predecessor: both serve', async () =>
   await other.starts();
   await clock.pass(keeperPeriodMs * 3);
   assert.deepEqual([one.role, other.role, other.cached], ['serving', 'serving', []]);
-  assert.deepEqual([one.owns, other.owns], [['ours'], ['ours']]);
+  assert.deepEqual([one.owns, other.owns], [['start'], ['start']]);
   assert.match(other.lines.join(), /on other addresses; give this one another -handover/);
 });
 
@@ -250,6 +250,7 @@ describe('leaving', () => {
     assert.deepEqual([old.role, next.role], ['serving', 'standing by']);
     assert.deepEqual(old.learned, { 'udp 192.0.2.1 53': [11] });
     assert.deepEqual(old.did.slice(-2), ['all', 'one']);
+    assert.deepEqual(old.owns, ['start', 'another', 'left']);
     next.succession.left();
     await clock.pass(5);
     assert.equal(old.did.at(-1), 'all');
@@ -320,7 +321,7 @@ describe('standing by', () => {
     next.succession.left();
     sockets.breakAll();
     await clock.pass(5);
-    assert.deepEqual([old.role, old.did.at(-1), old.owns.at(-1)], ['serving', 'all', 'ours']);
+    assert.deepEqual([old.role, old.did.at(-1), old.owns.at(-1)], ['serving', 'all', 'gone']);
     assert.equal(old.inherited.length, 2, 'as it began to serve, and now');
     assert.equal(await instance({ pid: 12 }).starts(), true);
   });
@@ -336,6 +337,7 @@ describe('standing by', () => {
     await clock.pass(keeperPeriodMs * (silentPeriodsMax + 2));
     assert.equal(old.role, 'serving');
     assert.match(old.lines.join(), /says nothing/);
+    assert.deepEqual(old.owns, ['start', 'another', 'silent']);
   });
 
   test('of two that find themselves serving, the one without the path stands by', async () => {

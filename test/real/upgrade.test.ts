@@ -41,6 +41,13 @@ describe('instances that follow each other', { skip: portable || needs('dnsperf'
     }
   }
 
+  /** What /metrics says, whoever answers there. */
+  async function counted(series: string): Promise<number> {
+    const page = await (await fetch(`http://127.0.0.1:${spot.watchPort}/metrics`)).text();
+    const line = page.split('\n').find((text) => text.startsWith(`zerohop_${series} `));
+    return Number(line?.split(' ').at(-1));
+  }
+
   test('two upgrades: nothing is lost, the old one ends with 0, and the new one has its cache', async () => {
     await spot.load({ perSecond: 2_000, seconds: 1, names: 'hits' });
     const asked = spot.upstream.asked;
@@ -64,19 +71,10 @@ describe('instances that follow each other', { skip: portable || needs('dnsperf'
       await meanwhile(2, async () => {
         const next = await spot.start();
         await eventually('the older one stands by', () => (serving.said('this one stands by') ? true : undefined));
-        const page = await (await fetch(`http://127.0.0.1:${spot.watchPort}/metrics`)).text();
-        const number = (name: string): number => {
-          return Number(
-            page
-              .split('\n')
-              .find((line) => line.startsWith(`${name} `))
-              ?.slice(name.length + 1),
-          );
-        };
-        assert.equal(number('zerohop_instance_role{role="serving"}'), 1);
-        assert.equal(number('zerohop_takeovers_total'), 1);
-        assert.equal(number('zerohop_stand_by_instances'), 1);
-        assert.ok(number('zerohop_handover_entries_total{direction="taken"}') >= hotNames);
+        assert.equal(await counted('instance_role{role="serving"}'), 1);
+        assert.equal(await counted('takeovers_total{cause="start"}'), 1);
+        assert.equal(await counted('stand_by_instances'), 1);
+        assert.ok((await counted('handover_entries_total{direction="taken"}')) >= hotNames);
         assert.equal((await next.stop()).status, 0);
         await eventually('it serves again', () => (serving.said('the instance that served leaves') ? true : undefined));
       }),
@@ -104,6 +102,8 @@ describe('instances that follow each other', { skip: portable || needs('dnsperf'
     });
     // A batch that it had received, and misses that it had asked for. What waited in its sockets is not lost.
     assert.ok(hits.lost + misses.lost <= 70, `${hits.lost} and ${misses.lost} lost`);
+    assert.equal(await counted('takeovers_total{cause="gone"}'), 1);
+    assert.equal(await counted('stand_by_instances'), 0);
   });
 
   test('one that is killed before it takes over costs nothing', async () => {

@@ -26,7 +26,7 @@ import { repositoryPath } from '../corpus/repository.js';
 import { codeIn, fenced, page, section, sourceText, tableRows } from './pages.js';
 
 const reference = page('docs/REFERENCE.md');
-const corefile = page('docs/COREFILE.md');
+const configuration = page('docs/CONFIGURATION.md');
 const environment = { CLUSTER_DNS: '10.96.0.10', KUBE_DNS_SERVICE_HOST: '10.96.0.10' };
 const options = { ...testOptions(), environment, checkTemplates };
 
@@ -40,17 +40,17 @@ for (const { page: path, line, text } of fenced('corefile')) {
 }
 
 test('the built-in configuration is printed as it is', () => {
-  const [, written] = /<!-- builtin:begin -->\n```corefile\n([\s\S]*?)```/.exec(corefile) ?? [];
+  const [, written] = /<!-- builtin:begin -->\n```corefile\n([\s\S]*?)```/.exec(configuration) ?? [];
   assert.equal(written, builtinCorefile(builtinExample));
 });
 
 test('every placeholder of a template is documented, and no other is', () => {
-  const documented = tableRows(corefile, 'placeholder').map(([name]) => codeIn(name).join());
+  const documented = tableRows(configuration, 'placeholder').map(([name]) => codeIn(name).join());
   assert.deepEqual(documented.sort(), [...placeholders].sort());
 });
 
 test('the stub domain of the example becomes the block of the example', () => {
-  const part = section(corefile, '### The kube-dns ConfigMap');
+  const part = section(configuration, '### The kube-dns ConfigMap');
   const [, json] = /```json\n([\s\S]*?)```/.exec(part) ?? [];
   const [, written] = /```corefile\n([\s\S]*?)```/.exec(part) ?? [];
   const { files } = testOptions({ '/etc/kube-dns/stubDomains': json });

@@ -18,7 +18,7 @@ import type { Random } from './outside/random.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
 import { type Acl, newAcl } from './resolve/acl.js';
 import { anyMaker } from './resolve/any.js';
-import { planFrom } from './resolve/course.js';
+import { planFrom, recursionChanger } from './resolve/course.js';
 import { guardFrom } from './resolve/guard.js';
 import { hostsMaker } from './resolve/hosts.js';
 import { type HostsFile, type HostsFileWorld, openHostsFile } from './resolve/hosts-file.js';
@@ -122,9 +122,11 @@ export class Serving {
     for (const { zones } of this.listeners) {
       const zone = zones.find((each) => each.zoneId === zoneId);
       if (zone === undefined) continue;
-      const { templates, hosts, any, rewrites } = this.config.blocks[zone.block];
-      const isPlain = hosts === null && !any && rewrites.length === 0;
-      const made = isPlain ? templates : { templates, hosts, any, rewrites };
+      const { templates, hosts, any, changing } = this.config.blocks[zone.block];
+      const { rewrites, header } = changing;
+      const { recursionDesired } = header;
+      const isPlain = hosts === null && !any && rewrites.length === 0 && recursionDesired === null;
+      const made = isPlain ? templates : { templates, hosts, any, rewrites, recursionDesired };
       return JSON.stringify(made, (key, value) =>
         key === 'at' ? undefined : value instanceof RegExp ? value.source : value,
       );
@@ -186,7 +188,10 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
     keep: null,
     order: config.loadbalance === null ? 'as sent' : 'aliases first',
     sections: config.minimal ? 'answer' : 'all',
-    plan: planFrom({ rewrite: rewriter(config.rewrites) }),
+    plan: planFrom({
+      rewrite: rewriter(config.changing.rewrites),
+      header: recursionChanger(config.changing.header.recursionDesired),
+    }),
     make: makeFrom({
       any: config.any ? anyMaker : undefined,
       template: templateMaker(templates),

@@ -22,6 +22,7 @@ import { readBind } from './directives/bind.js';
 import { readCache } from './directives/cache.js';
 import { readErrors } from './directives/errors.js';
 import { readForward } from './directives/forward.js';
+import { readHeaders } from './directives/header.js';
 import { readHosts } from './directives/hosts.js';
 import { aboutUnsupported, isSupported, type SupportedDirective } from './directives/known.js';
 import { readLoadbalance } from './directives/loadbalance.js';
@@ -114,7 +115,10 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     nsid: read('nsid', readNsid, null),
     local: read('local', readLocal, null),
     acls: all('acl').map((directive) => readAcl(directive, context)),
-    rewrites: readRewrites(all('rewrite'), context),
+    changing: {
+      rewrites: readRewrites(all('rewrite'), context),
+      header: readHeaders(all('header'), context),
+    },
     any: read('any', readSwitch, false),
     minimal: read('minimal', readSwitch, false),
     whoami: read('whoami', readSwitch, false),

@@ -4,6 +4,25 @@
  */
 import type { Position } from './config.js';
 
+export interface ChangingConfig {
+  /** In the order written: the first that matches ends the walk unless it says otherwise. */
+  readonly rewrites: readonly RewriteRule[];
+  readonly header: HeaderConfig;
+}
+
+/** Bits of a header's flags word that are set, and those that are cleared; none of them is both. */
+export interface HeaderFlags {
+  readonly set: number;
+  readonly clear: number;
+}
+
+export interface HeaderConfig {
+  /** Whether upstreams are asked with RD; null: as the client asked. */
+  readonly recursionDesired: boolean | null;
+  /** Null: answers are as they are. */
+  readonly response: HeaderFlags | null;
+}
+
 /** Which names a rule is about. */
 export type NameMatch =
   | { readonly how: 'exact' | 'prefix' | 'suffix' | 'substring'; readonly text: string }

@@ -4,7 +4,7 @@
  * and end in a dot. Times are milliseconds unless the name says seconds (TTLs, as on the wire).
  */
 import type { Endpoint, TlsSettings } from '../outside/network.js';
-import type { RewriteRule } from './changing.js';
+import type { ChangingConfig } from './changing.js';
 import type { LoadbalanceConfig } from './directives/loadbalance.js';
 import type { LocalConfig } from './directives/local.js';
 import type { Network } from './networks.js';
@@ -62,8 +62,8 @@ export interface BlockConfig {
   readonly local: LocalConfig | null;
   /** In the order written. */
   readonly acls: readonly AclConfig[];
-  /** In the order written: the first that matches ends the walk unless it says otherwise. */
-  readonly rewrites: readonly RewriteRule[];
+  /** What changes questions behind the cache, and answers. */
+  readonly changing: ChangingConfig;
   /** Questions for ANY get one HINFO (RFC 8482). */
   readonly any: boolean;
   /** Positive answers lose their other sections. */

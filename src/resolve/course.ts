@@ -7,6 +7,7 @@
  */
 import type { Changes } from '../dns/normalise.js';
 import { encodeOptions } from '../dns/options.js';
+import { flagRd } from '../dns/wire.js';
 import { requestOptionsBytesMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Outcome } from '../upstream/ask.js';
@@ -23,6 +24,8 @@ export interface CourseQuery extends MakeQuery {
 export interface Course {
   /** Made or asked first. */
   readonly question: Uint8Array;
+  /** Of every request; null: as the client asked. */
+  readonly recursionDesired: boolean | null;
   /** What goes with every request. */
   readonly options: Uint8Array | undefined;
   /** What is asked next, and what the answer is in the end; null: the first outcome is it. */
@@ -48,6 +51,7 @@ export interface Draft {
   /** Name, type and class in wire form. */
   question: Uint8Array;
   readonly options: Map<number, Uint8Array>;
+  recursionDesired: Course['recursionDesired'];
   owner: Changes['owner'];
   value: Changes['value'];
   ttlSeconds: Changes['ttlSeconds'];
@@ -60,8 +64,17 @@ export interface Draft {
 /** Changes the draft as the query needs it. Gives a sentence when there is no way to answer. */
 export type Changer = (draft: Draft, query: CourseQuery) => string | null;
 
+/** What `header` does to what is asked; undefined where that is nothing. */
+export function recursionChanger(wanted: boolean | null): Changer | undefined {
+  if (wanted === null) return undefined;
+  return (draft, { flags }) => {
+    if (wanted !== ((flags & flagRd) !== 0)) draft.recursionDesired = wanted;
+    return null;
+  };
+}
+
 /** What a block has of those who change questions. */
-export type Changers = { readonly [Name in 'rewrite']?: Changer | undefined };
+export type Changers = { readonly [Name in 'rewrite' | 'header']?: Changer | undefined };
 
 /** Null: the question is asked as it is. */
 export type PlanCourse = (query: CourseQuery) => Course | { readonly failure: string } | null;
@@ -84,6 +97,7 @@ export function newDraft(question: Uint8Array): Draft {
   return {
     question,
     options: new Map(),
+    recursionDesired: null,
     owner: null,
     value: null,
     ttlSeconds: null,
@@ -94,12 +108,14 @@ export function newDraft(question: Uint8Array): Draft {
 }
 
 function finished(draft: Draft, asked: Uint8Array): Course | null {
-  const { question, owner, value, ttlSeconds, rcode, holdsFor } = draft;
+  const { question, recursionDesired, owner, value, ttlSeconds, rcode, holdsFor } = draft;
   const isOther = question !== asked || owner !== null || value !== null || ttlSeconds !== null || rcode !== null;
   const options = optionsOf(draft);
-  if (!isOther && options === undefined && draft.next.length === 0 && holdsFor === 'everybody') return null;
+  const isAskedOtherwise = options !== undefined || recursionDesired !== null || draft.next.length > 0;
+  if (!isOther && !isAskedOtherwise && holdsFor === 'everybody') return null;
   return {
     question,
+    recursionDesired,
     options,
     next: inTurn(draft.next),
     changes: isOther ? { question: asked, owner, value, ttlSeconds, rcode } : null,

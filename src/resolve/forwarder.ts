@@ -236,7 +236,7 @@ export class Forwarder {
     const { recursionDesired, key, course, startedAtMs } = pending;
     const request: Request = {
       question,
-      recursionDesired,
+      recursionDesired: course?.recursionDesired ?? recursionDesired,
       checkingDisabled: (key & keyCheckingDisabled) !== 0,
       dnssecOk: (key & keyDnssecOk) !== 0,
       clientTransport: transport === overTcp ? 'tcp' : 'udp',

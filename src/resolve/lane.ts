@@ -4,6 +4,7 @@
  * in answer-now.ts and forwarder.ts.
  */
 import { atMessage, type BlockRef, type Blocks } from '../cache/blocks.js';
+import type { HeaderFlags } from '../config/changing.js';
 import {
   countDown,
   type Envelope,
@@ -19,7 +20,7 @@ import {
 import { noOwnMark } from '../dns/own-question.js';
 import { Query } from '../dns/query.js';
 import { type Dice, type Preference, shuffleAddresses } from '../dns/shuffle.js';
-import { flagTc } from '../dns/wire.js';
+import { atFlags, flagTc, setU16, u16 } from '../dns/wire.js';
 import { extendedErrorTextBytesMax, messageBytesMax, optBytesMax, udpBytesDefault } from '../limits.js';
 import {
   type Answerer,
@@ -137,8 +138,10 @@ export class Lane {
     shuffleAddresses(this.slot.bytes, this.query.questionEnd, this.#offsets, preferred, this.dice);
   }
 
+  /** What the answer in the slot, which gets the zone's flags, may cost and must say. */
   #fit(extendedError: ExtendedError | null): Envelope {
     const envelope = this.#envelope;
+    if (this.zone !== null && this.zone.flags !== null) this.#setFlags(this.zone.flags);
     const udpBytes = this.zone === null ? udpBytesDefault : this.zone.udpBytes;
     envelope.udpBytes = udpBytes;
     envelope.limitBytes = this.transport === overTcp ? messageBytesMax : Math.min(this.query.udpBytes, udpBytes);
@@ -146,6 +149,10 @@ export class Lane {
     envelope.keepalive = this.transport === overTcp && this.zone !== null ? this.zone.keepalive : 0;
     envelope.nsid = this.zone === null ? null : this.zone.nsid;
     return envelope;
+  }
+
+  #setFlags({ set, clear }: HeaderFlags): void {
+    setU16(this.slot.bytes, atFlags, (u16(this.slot.bytes, atFlags) | set) & ~clear);
   }
 
   /** Counts one answered question of the zone at `base`; the answer is in the slot. */

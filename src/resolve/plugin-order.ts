@@ -18,6 +18,7 @@ export const pluginOrder = [
   'loadbalance',
   'cache',
   'rewrite',
+  'header',
   'minimal',
   'template',
   'hosts',

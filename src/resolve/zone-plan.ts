@@ -128,6 +128,7 @@ function served(facts: ZoneFacts, name: string, cache: CachePolicy | null): Serv
     isGuarded: block.acls.length > 0 || block.local !== null,
     cache,
     balance: block.loadbalance === null ? null : block.loadbalance.prefer,
+    flags: block.changing.header.response,
     keepalive: Math.floor(block.timeouts.idleMs / 100),
     nsid: block.nsid === null ? null : Uint8Array.from(Buffer.from(block.nsid)),
   };

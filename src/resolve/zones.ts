@@ -3,6 +3,7 @@
  * bytes that any thread may have a copy of. A table is one listener's; it is made from the configuration and never
  * changes.
  */
+import type { HeaderFlags } from '../config/changing.js';
 import type { Denial } from '../dns/answer.js';
 import { isLocalName } from '../dns/local-names.js';
 import type { Query } from '../dns/query.js';
@@ -46,6 +47,8 @@ export interface ServedZone {
   readonly cache: CachePolicy | null;
   /** Addresses change places in every answer, but those in these networks come first; null leaves them. */
   readonly balance: readonly Preference[] | null;
+  /** Flags that its answers have or lack (`header`); null: as they are. */
+  readonly flags: HeaderFlags | null;
   /** edns-tcp-keepalive in units of 100 ms. */
   readonly keepalive: number;
   /** What clients are told that ask who answers; null: nothing. */

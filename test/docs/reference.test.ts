@@ -168,6 +168,7 @@ const blockHeads: Readonly<Record<string, string>> = {
   cache: 'cache',
   errors: 'errors',
   forward: 'forward . 10.0.0.1',
+  header: 'header',
   health: 'health',
   hosts: 'hosts',
   loadbalance: 'loadbalance',

@@ -1,5 +1,5 @@
 /**
- * `rewrite` as clients see it: dig and getaddrinfo ask zerohop, which asks a real Knot for other names, types and with
+ * `rewrite` and `header` as clients see them: dig and getaddrinfo ask zerohop, which asks a real Knot for other names, types and with
  * options of ours.
  */
 import assert from 'node:assert/strict';
@@ -26,13 +26,19 @@ const corefile = `.:53 {
     rewrite rcode suffix .nowhere.test NXDOMAIN REFUSED
     rewrite cname exact two.default.svc.cluster.local dual.default.svc.cluster.local
     rewrite edns0 nsid set
+    header {
+        response set aa
+        response clear rd
+    }
     forward . ${clusterAddress} {
         force_tcp
     }
 }
 `;
 
-describe('rewrite', { skip: needs('root', 'ip', 'knotd', 'knotc', 'dig', 'curl', 'gcc', 'musl-gcc') }, () => {
+describe('rewrite and header', {
+  skip: needs('root', 'ip', 'knotd', 'knotc', 'dig', 'curl', 'gcc', 'musl-gcc'),
+}, () => {
   let node: Node;
   let knot: Knot;
   let zerohop: Zerohop;
@@ -82,6 +88,13 @@ describe('rewrite', { skip: needs('root', 'ip', 'knotd', 'knotc', 'dig', 'curl',
 
   it('name: by a pattern, there and back', async () => {
     assert.deepEqual((await asked('web-default.shop.test.')).answer, ['web-default.shop.test. A 10.96.1.1']);
+  });
+
+  it('header: flags of every answer, from the cache too', async () => {
+    for (const time of [1, 2]) {
+      const { flags } = await ask(node, 'dig', { name: 'n1.old.test.', type: 'A', over: 'udp' });
+      assert.deepEqual([...flags].sort(), ['aa', 'qr', 'ra'], `${time}`);
+    }
   });
 
   it('type, rcode and cname', async () => {

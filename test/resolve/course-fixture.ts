@@ -43,5 +43,5 @@ export function inWords(question: Uint8Array): string {
 /** The rules that these lines of `rewrite` mean. */
 export function rulesOf(...lines: readonly string[]): readonly RewriteRule[] {
   const rewrites = lines.map((line) => ` rewrite ${line}\n`).join('');
-  return parseConfig(`. {\n${rewrites} forward . 192.0.2.1\n}`, 'Corefile', loadOptions).blocks[0].rewrites;
+  return parseConfig(`. {\n${rewrites} forward . 192.0.2.1\n}`, 'Corefile', loadOptions).blocks[0].changing.rewrites;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Changer, type Course, type Next, planFrom } from '../../src/resolve/course.js';
+import { type Changer, type Course, type Next, planFrom, recursionChanger } from '../../src/resolve/course.js';
 import type { Outcome } from '../../src/upstream/ask.js';
 import { courseQuery, inWords, questionFor } from './course-fixture.js';
 
@@ -46,6 +46,19 @@ describe('planFrom', () => {
       return null;
     })!;
     assert.deepEqual([course.options, course.holdsFor], [undefined, 'asker']);
+  });
+
+  it('asks with or without RD where that is not what the client did', () => {
+    const recursion = (wanted: boolean, flags: number) => {
+      const course = planFrom({ header: recursionChanger(wanted) })!({
+        ...courseQuery('a.test'),
+        flags,
+      }) as Course | null;
+      return course === null ? null : course.recursionDesired;
+    };
+    assert.deepEqual([recursion(true, 0), recursion(true, 0x0100)], [true, null]);
+    assert.deepEqual([recursion(false, 0), recursion(false, 0x0100)], [null, false]);
+    assert.equal(recursionChanger(null), undefined);
   });
 
   it('hands on why there is no way to answer', () => {

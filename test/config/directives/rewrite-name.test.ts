@@ -4,7 +4,7 @@ import type { NameChange } from '../../../src/config/changing.js';
 import { blockOf, warningsOf } from '../options.js';
 
 function name(words: string): NameChange {
-  return blockOf('forward . 10.0.0.1', `rewrite name ${words}`).rewrites[0].change as NameChange;
+  return blockOf('forward . 10.0.0.1', `rewrite name ${words}`).changing.rewrites[0].change as NameChange;
 }
 
 const refuses = (words: string, message: RegExp) => assert.throws(() => name(words), { message }, words);

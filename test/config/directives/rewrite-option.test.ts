@@ -4,7 +4,7 @@ import type { OptionChange } from '../../../src/config/changing.js';
 import { blockOf, warningsOf } from '../options.js';
 
 function option(words: string): OptionChange {
-  return blockOf('forward . 10.0.0.1', `rewrite edns0 ${words}`).rewrites[0].change as OptionChange;
+  return blockOf('forward . 10.0.0.1', `rewrite edns0 ${words}`).changing.rewrites[0].change as OptionChange;
 }
 
 const refuses = (words: string, message: RegExp) => assert.throws(() => option(words), { message }, words);

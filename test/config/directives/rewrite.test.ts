@@ -5,7 +5,7 @@ import { rewriteRulesMax } from '../../../src/limits.js';
 import { blockOf, configOf, warningsOf } from '../options.js';
 
 function rules(...lines: string[]): readonly RewriteRule[] {
-  return blockOf('forward . 10.0.0.1', ...lines).rewrites;
+  return blockOf('forward . 10.0.0.1', ...lines).changing.rewrites;
 }
 
 function change(line: string): RewriteChange {

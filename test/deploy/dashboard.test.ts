@@ -77,6 +77,15 @@ test('every link into the runbook has its entry there', () => {
 test('what an operator looks for is in a row of its own', () => {
   assert.deepEqual(
     rows.map(({ title }) => title),
-    ['Now', 'Questions and answers', 'How long it takes', 'Cache', 'Upstreams', 'Refusals and bounds', 'The process'],
+    [
+      'Now',
+      'Questions and answers',
+      'Made here',
+      'How long it takes',
+      'Cache',
+      'Upstreams',
+      'Refusals and bounds',
+      'The process',
+    ],
   );
 });

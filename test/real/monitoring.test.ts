@@ -40,19 +40,31 @@ describe('Prometheus and the dashboard', { skip }, () => {
     upstream = await startStandIn(answer);
     const [health, metrics] = [await freePort(), await freePort()];
     const lines = `errors
-    cache { success 5000 1 }
-    forward . ${upstream.address}:${upstream.port} { force_tcp }
+    acl {
+        block type TXT
+        filter type MX
+        drop type SRV
+    }
+    hosts {
+        192.0.2.1 made.corpus.test
+        fallthrough
+    }
+    template IN A templated.corpus.test {
+        answer "{{ .Name }} 60 IN A 192.0.2.7"
+    }
+    cache {
+        success 5000 1
+    }
+    forward . ${upstream.address}:${upstream.port} {
+        force_tcp
+    }
     health 127.0.0.1:${health}
     prometheus 127.0.0.1:${metrics}
-    reload 2s 1s`.replaceAll(/\{ (.*) \}/g, '{\n        $1\n    }');
+    reload 2s 1s`;
     zerohop = await startOnLoopback(lines, question(1, 'good', 1));
     prometheus = await startPrometheus(job, zerohop.metrics, hurried(rules));
-    // Every other question is for one of a few names; the rest are for names that nobody asks twice.
     const names = join(folder, 'names');
-    const asked = Array.from({ length: 9000 }, (_, index) =>
-      index % 2 === 0 ? `popular${index % 20}` : `once${index}`,
-    );
-    writeFileSync(names, asked.map((name) => `${name}.corpus.test A\n`).join(''));
+    writeFileSync(names, Array.from({ length: 9000 }, (_, index) => `${asked(index)}\n`).join(''));
     const { address, port } = zerohop.place;
     load = start(['dnsperf', '-s', address, '-p', String(port), '-d', names, '-Q', '150', '-l', '60', '-c', '4']);
   });
@@ -121,6 +133,20 @@ describe('Prometheus and the dashboard', { skip }, () => {
     }).catch((error: Error) => assert.fail(`${error.message}: ${JSON.stringify(last)}`));
   }
 });
+
+/** Of a hundred questions five are for what is made or refused here; every other one is for one of a few names. */
+function asked(index: number): string {
+  const made = [
+    'templated.corpus.test A',
+    'made.corpus.test A',
+    'x.corpus.test TXT',
+    'x.corpus.test MX',
+    'x.corpus.test SRV',
+  ];
+  const [turn, round] = [index % 20, Math.floor(index / 20)];
+  if (turn === 0) return made[round % made.length];
+  return turn % 2 === 0 ? `popular${turn}.corpus.test A` : `once${index}.corpus.test A`;
+}
 
 /** An expression of the dashboard as Grafana sends it. */
 function filled(expression: string): string {

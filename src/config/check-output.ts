@@ -34,8 +34,9 @@ function writeText(report: Report, write: (line: string) => void): void {
 }
 
 function lineOf({ severity, file, line, message, remedy }: Finding): string {
-  const said = remedy === null ? message : `${message}; ${remedy}.`;
-  return formatDiagnostic({ at: { file, line: line ?? 0 }, message: `${severity}: ${said}` });
+  const sentence = remedy === null ? message : `${message}; ${remedy}`;
+  const end = /[.?]$/u.test(sentence) ? '' : '.';
+  return formatDiagnostic({ at: { file, line: line ?? 0 }, message: `${severity}: ${sentence}${end}` });
 }
 
 function writeLines(text: string, write: (line: string) => void): void {

@@ -26,7 +26,7 @@ export interface Finding {
   /** Null for the file as a whole. */
   readonly line: number | null;
   readonly message: string;
-  /** What to do about it; null where the message says so itself. */
+  /** What to do about it; null where nothing but the message says so. */
   readonly remedy: string | null;
 }
 
@@ -115,7 +115,7 @@ const templateLooked: Look = (file, load, options) => {
   const madeWith = Object.values(kubeDnsFiles(options.kubeDnsFolder)).filter((path) => load.files.exists(path));
   const isExample = missing !== null && template.includes(clusterDnsPlaceholder);
   const message = `${exampleClusterDns.address} stands for the cluster DNS here: ${missing}`;
-  const example = placed('warning', { file, line: 0 }, { code: 'cluster-dns-unknown', message, remedy: null });
+  const example = findingOf({ at: { file, line: 0 }, message, code: 'cluster-dns-unknown' }, 'warning');
   return { config, pieces, text: joined(pieces), madeWith, findings: isExample ? [example] : [] };
 };
 
@@ -128,10 +128,11 @@ function isTemplate(file: string, { files }: LoadOptions): boolean {
   }
 }
 
-/** A message begins with the directive that it is about, if it is about one. */
-function findingOf({ at, code, message }: Diagnostic, severity: Finding['severity']): Finding {
-  const [, name = ''] = /^(\w+)(?: [\w ]+)?: /u.exec(message) ?? [];
-  return placed(severity, at, { code: code ?? (isSupported(name) ? name : 'corefile'), message, remedy: null });
+/** A message begins with the directive that it is about, if it is about one, and ends with what to do. */
+function findingOf({ at, code, message: sentence }: Diagnostic, severity: Finding['severity']): Finding {
+  const [, name = ''] = /^(\w+)(?: [\w ]+)?: /u.exec(sentence) ?? [];
+  const [, message, remedy] = /^(.*); ([^;]+?)\.?$/su.exec(sentence) ?? [undefined, sentence.replace(/\.$/u, ''), null];
+  return placed(severity, at, { code: code ?? (isSupported(name) ? name : 'corefile'), message, remedy });
 }
 
 function placed(

@@ -18,6 +18,7 @@ export interface Position {
 /** Something wrong (or unwise) in the configuration, with what to change. */
 export interface Diagnostic {
   readonly at: Position;
+  /** What is wrong, and what it leads to; behind its last semicolon what to do about it. */
   readonly message: string;
   /** A word for programs, where the message does not begin with the directive that it is about. */
   readonly code?: string;

@@ -93,7 +93,11 @@ function withVariables(state: State, token: Token): Token {
     const name = percent ?? dollar;
     const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
     if (value !== undefined) return value;
-    warn(state, token.at, `the variable ${written} is not set; nothing stands in its place. Set it or take it out.`);
+    warn(
+      state,
+      token.at,
+      `the variable ${written} is not set, and nothing stands in its place; set it or take it out.`,
+    );
     return '';
   });
   return text === token.text ? token : { ...token, text, isLiteral: true };

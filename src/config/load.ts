@@ -198,8 +198,8 @@ function warnOfNxdomain(read: readonly ReadBlock[], warnings: Diagnostic[]): voi
     at: first,
     code: 'aaaa-nxdomain',
     message:
-      'AAAA questions are answered NXDOMAIN; programs that use musl (Alpine) or BusyBox then fail names that have ' +
-      'an A record. "aaaa nodata" or "aaaa smart" in its place avoids that.',
+      'AAAA questions are answered NXDOMAIN, and programs that use musl (Alpine) or BusyBox then fail names that have ' +
+      'an A record; write "aaaa nodata" or "aaaa smart" in its place.',
   });
 }
 

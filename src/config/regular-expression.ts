@@ -13,8 +13,8 @@ export function readPattern(token: Token, directive: Directive, warn: (message: 
     const pattern = translatePattern(token.text);
     if (repeatsRepetition(token.text)) {
       warn(
-        `"${token.text}" repeats something that repeats itself; such a pattern can take very long on a name made ` +
-          'for it. Write it without the inner or the outer repetition.',
+        `"${token.text}" repeats something that repeats itself, which can take very long on a name made for it; ` +
+          'write it without the inner or the outer repetition.',
       );
     }
     return pattern;

@@ -70,8 +70,8 @@ function aboutScheme(scheme: string): string {
     return `"${scheme}://" is no scheme of a DNS server; write dns:// or leave it out.`;
   }
   return (
-    `${scheme}:// is not supported: questions come over UDP and TCP, from this node. Leave it out, and its port; ` +
-    'clients that need encryption ask a proxy in front, and an upstream over TLS is written in forward.'
+    `${scheme}:// is not supported, since questions come over UDP and TCP, from this node; leave it out, and its port ` +
+    '(clients that need encryption ask a proxy in front, and an upstream over TLS is written in forward).'
   );
 }
 

@@ -112,16 +112,18 @@ test('what is found has a code: of the advice, of the directive that is spoken o
   assert.deepEqual(
     findingsOf(`. {\nforward . 10.0.0.1\n${everything}bufsize 4096\ntemplate ANY AAAA {\nrcode 3\n}\n}\n`),
     [
-      ['warning', 'bufsize', 8, null],
-      ['warning', 'aaaa-nxdomain', 9, null],
+      ['warning', 'bufsize', 8, 'write less'],
+      ['warning', 'aaaa-nxdomain', 9, 'write "aaaa nodata" or "aaaa smart" in its place'],
     ],
   );
   assert.deepEqual(findingsOf(`. {\n${everything}}\n`), [['warning', 'corefile', 1, null]]);
   assert.deepEqual(findingsOf('. {\nforward . {$GONE}\n}\n'), [
-    ['warning', 'corefile', 2, null],
-    ['error', 'forward', 2, null],
+    ['warning', 'corefile', 2, 'set it or take it out'],
+    ['error', 'forward', 2, 'was the address of the cluster DNS found? Write an IP address or a resolv.conf'],
   ]);
-  assert.deepEqual(findingsOf(`. {\nforward . 10.0.0.1\n${everything}}\na {\n`), [['error', 'corefile', 9, null]]);
+  assert.deepEqual(findingsOf(`. {\nforward . 10.0.0.1\n${everything}}\na {\n`), [
+    ['error', 'corefile', 9, 'add its }'],
+  ]);
   assert.deepEqual(findingsOf(good.replace('cache\n', '')), [['warning', 'cache-missing', 1, 'add "cache 30"']]);
 });
 test('findings stand in the order of their lines', () => {

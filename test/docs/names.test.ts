@@ -126,7 +126,7 @@ const sentences = [
   'Cannot listen for HTTP on ',
   'upstream is down',
   'upstream is up again',
-  'AAAA questions are answered NXDOMAIN; ',
+  'AAAA questions are answered NXDOMAIN, ',
   'sends our questions back to us, so it is not asked any ',
   'is this server itself, so it is not asked; ',
   'which would ask this host again',

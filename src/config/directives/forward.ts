@@ -197,7 +197,7 @@ function readTarget(directive: Directive, token: Token, context: DirectiveContex
   if (endpoint !== undefined) return { kind: 'endpoint', endpoint };
   if (rest.includes('/') || context.files.exists(rest)) {
     if (!context.files.exists(rest))
-      warn(context, directive, `there is no file ${rest} now; names are not answered until it is there.`);
+      warn(context, directive, `there is no file ${rest} now, and names are not answered until it is there.`);
     return { kind: 'file', path: rest };
   }
   const name = readHostPort(rest);

@@ -34,7 +34,7 @@ export const supportedDirectives = [
 
 export type SupportedDirective = (typeof supportedDirectives)[number];
 
-const noListener = 'questions come over UDP and TCP; an upstream over TLS is written in forward.';
+const noListener = 'questions come over UDP and TCP, and an upstream over TLS is written in forward.';
 
 /** What to write instead, where there is an answer; a directive of CoreDNS or of a well-known plugin for it. */
 const unsupportedDirectives: Readonly<Record<string, string>> = {

@@ -102,7 +102,8 @@ function readRcode(rule: Directive, context: DirectiveContext): RewriteChange {
       rcodes[1].at,
     );
   }
-  if (to === 0) warn(context, rule, 'makes failures look like names without records; clients will not ask again.');
+  if (to === 0)
+    warn(context, rule, 'makes failures look like names without records, which clients do not ask for again.');
   return { field: 'rcode', match: readMatch(rule, how, name, context), from, to };
 }
 

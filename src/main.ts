@@ -9,7 +9,6 @@ import { availableParallelism } from 'node:os';
 import { answeringThreads } from './answering-threads.js';
 import { type App, type Outsides, type Settings, startApp } from './app.js';
 import { formatEndpoint } from './config/addresses.js';
-import { check } from './config/check.js';
 import { writeReports } from './config/check-output.js';
 import type { Config } from './config/config.js';
 import { ConfigError } from './config/error.js';
@@ -74,7 +73,8 @@ async function main(): Promise<void> {
   }
 }
 
-function checkFiles({ files, options, output }: Extract<Command, { kind: 'check' }>): void {
+async function checkFiles({ files, options, output }: Extract<Command, { kind: 'check' }>): Promise<void> {
+  const { check } = await import('./config/check.js');
   const reports = check(files, loadOptions(options.dnsPort), options);
   process.exitCode = writeReports(reports, output, print);
 }

@@ -207,8 +207,9 @@ export class InForce {
   }
 }
 
-/** The same text, and the same addresses: those of an interface that `bind` names may have changed. */
+/** The same text, and what it names: an interface may have other addresses, a resolv.conf other search domains. */
 function isSame(one: Config, other: Config): boolean {
-  const addresses = ({ blocks }: Config) => JSON.stringify(blocks.map((block) => block.addresses));
-  return one.sha512 === other.sha512 && addresses(one) === addresses(other);
+  const named = ({ blocks }: Config) =>
+    JSON.stringify(blocks.map(({ addresses, changing }) => [addresses, changing.autopath?.search]));
+  return one.sha512 === other.sha512 && named(one) === named(other);
 }

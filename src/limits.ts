@@ -213,6 +213,8 @@ export const rewriteRulesMax = 1_000;
 export const patternCharactersMax = 1_000;
 /** Data of one EDNS option that a rule writes. */
 export const optionBytesMax = 512;
+/** Search domains of `autopath`, each of which may be a question; a pod may have 32. */
+export const searchDomainsMax = 32;
 /** EDNS options of one request; the longest name, written out, takes 1,016. */
 export const requestOptionsBytesMax = 2_048;
 

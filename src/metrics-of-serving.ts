@@ -1,6 +1,7 @@
 /** What the metrics say of the configuration at work: its zones, stores, upstreams and templates, with their labels. */
 import type {
   AclNumbers,
+  AutopathNumbers,
   EnabledPlugin,
   HostsNumbers,
   MetricsSource,
@@ -17,7 +18,7 @@ export function metricsOf(
   serving: () => Serving,
 ): Pick<
   MetricsSource,
-  'zones' | 'stores' | 'upstreams' | 'plugins' | 'templates' | 'hosts' | 'acls' | 'corefileSha512'
+  'zones' | 'stores' | 'upstreams' | 'plugins' | 'templates' | 'hosts' | 'acls' | 'autopaths' | 'corefileSha512'
 > {
   return {
     zones: () => zonesOf(serving()),
@@ -27,6 +28,7 @@ export function metricsOf(
     templates: () => templatesOf(serving()),
     hosts: () => hostsOf(serving()),
     acls: () => aclsOf(serving()),
+    autopaths: () => autopathsOf(serving()),
     corefileSha512: () => serving().config.sha512,
   };
 }
@@ -107,6 +109,13 @@ function aclsOf({ blocks, world }: Serving): AclNumbers[] {
       const { server } = fromCounterKey(texts[ordinal]);
       return { ...numbers, server };
     }),
+  );
+}
+
+function autopathsOf({ blocks, world }: Serving): AutopathNumbers[] {
+  const texts = world.numberings.counters.texts();
+  return blocks.flatMap(({ autopath }) =>
+    [...(autopath?.found ?? [])].map(([ordinal, count]) => ({ server: fromCounterKey(texts[ordinal]).server, count })),
   );
 }
 

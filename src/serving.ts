@@ -18,6 +18,7 @@ import type { Random } from './outside/random.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
 import { type Acl, newAcl } from './resolve/acl.js';
 import { anyMaker } from './resolve/any.js';
+import { type Autopath, newAutopath } from './resolve/autopath.js';
 import { planFrom, recursionChanger } from './resolve/course.js';
 import { guardFrom } from './resolve/guard.js';
 import { hostsMaker } from './resolve/hosts.js';
@@ -58,6 +59,7 @@ export interface BlockAtWork {
   readonly templates: Templates;
   readonly hosts: HostsFile | null;
   readonly acl: Acl | null;
+  readonly autopath: Autopath | null;
   readonly store: Store | null;
   readonly cached: Route;
   readonly uncached: Route;
@@ -123,10 +125,11 @@ export class Serving {
       const zone = zones.find((each) => each.zoneId === zoneId);
       if (zone === undefined) continue;
       const { templates, hosts, any, changing } = this.config.blocks[zone.block];
-      const { rewrites, header } = changing;
+      const { rewrites, header, autopath } = changing;
       const { recursionDesired } = header;
-      const isPlain = hosts === null && !any && rewrites.length === 0 && recursionDesired === null;
-      const made = isPlain ? templates : { templates, hosts, any, rewrites, recursionDesired };
+      const isChanged = rewrites.length > 0 || recursionDesired !== null || autopath !== null;
+      const isPlain = hosts === null && !any && !isChanged;
+      const made = isPlain ? templates : { templates, hosts, any, rewrites, recursionDesired, autopath };
       return JSON.stringify(made, (key, value) =>
         key === 'at' ? undefined : value instanceof RegExp ? value.source : value,
       );
@@ -182,6 +185,7 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
           if (store !== null) forgetNames(world.cache, store, isAbout);
         });
   const acl = newAcl(config.acls);
+  const autopath = config.changing.autopath === null ? null : newAutopath(config.changing.autopath);
   const uncached: Route = {
     guard: guardFrom({ local: config.local === null ? undefined : localGuard(config.local, world), acl: acl?.guard }),
     ask: forwards.ask,
@@ -191,6 +195,7 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
     plan: planFrom({
       rewrite: rewriter(config.changing.rewrites),
       header: recursionChanger(config.changing.header.recursionDesired),
+      autopath: autopath?.changer,
     }),
     make: makeFrom({
       any: config.any ? anyMaker : undefined,
@@ -209,6 +214,7 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
     templates,
     hosts,
     acl,
+    autopath,
     store,
     uncached,
     cached: { ...uncached, keep: keepRoute(config) },

@@ -18,6 +18,7 @@ import type {
 } from './config.js';
 import type { Directive, ServerBlock } from './corefile.js';
 import { readAcl } from './directives/acl.js';
+import { readAutopath } from './directives/autopath.js';
 import { readBind } from './directives/bind.js';
 import { readCache } from './directives/cache.js';
 import { readErrors } from './directives/errors.js';
@@ -73,6 +74,7 @@ const onlyOnce: readonly SupportedDirective[] = [
 ];
 /** Of these CoreDNS uses one and says nothing about the others. */
 const silentlyOnce: Partial<Record<SupportedDirective, 'first' | 'last'>> = {
+  autopath: 'last',
   loadbalance: 'last',
   local: 'last',
   bufsize: 'first',
@@ -118,6 +120,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     changing: {
       rewrites: readRewrites(all('rewrite'), context),
       header: readHeaders(all('header'), context),
+      autopath: read('autopath', readAutopath, null),
     },
     any: read('any', readSwitch, false),
     minimal: read('minimal', readSwitch, false),

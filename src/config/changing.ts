@@ -8,6 +8,15 @@ export interface ChangingConfig {
   /** In the order written: the first that matches ends the walk unless it says otherwise. */
   readonly rewrites: readonly RewriteRule[];
   readonly header: HeaderConfig;
+  readonly autopath: AutopathConfig | null;
+}
+
+export interface AutopathConfig {
+  readonly at: Position;
+  readonly zones: readonly string[];
+  readonly file: string;
+  /** What the file says, in the order in which names are tried. */
+  readonly search: readonly string[];
 }
 
 /** Bits of a header's flags word that are set, and those that are cleared; none of them is both. */

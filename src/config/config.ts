@@ -29,7 +29,7 @@ export interface Config {
   readonly source: string;
   /** SHA-512 of the text, in hex, as coredns_reload_version_info shows it. */
   readonly sha512: string;
-  /** The Corefile, what it imports, and folders where its import patterns look: a change in them is a reload. */
+  /** The Corefile, what it imports or reads, and folders where its import patterns look: a change in them is a reload. */
   readonly files: readonly string[];
   readonly blocks: readonly BlockConfig[];
   readonly health: HealthConfig | null;

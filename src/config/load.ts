@@ -93,7 +93,7 @@ function normalise(
   return deepFreeze({
     source,
     sha512: hashOf([...pieces.map(({ text }) => text), ...corefile.importedTexts]),
-    files: [...files, ...corefile.imported],
+    files: [...new Set([...files, ...corefile.imported, ...searchFiles(blocks)])],
     blocks,
     health: onlyHealth(read),
     ready: onlyReady(read),
@@ -103,6 +103,10 @@ function normalise(
     debug: read.some(({ debug }) => debug),
     warnings,
   });
+}
+
+function searchFiles(blocks: readonly BlockConfig[]): string[] {
+  return blocks.flatMap(({ changing: { autopath } }) => (autopath === null ? [] : [autopath.file]));
 }
 
 function refuseTemplates(blocks: readonly BlockConfig[], options: LoadOptions, warnings: readonly Diagnostic[]): void {

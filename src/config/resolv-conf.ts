@@ -1,5 +1,5 @@
 /**
- * resolv.conf (resolv.conf(5)): which name servers it lists, and which file to believe when it lists only ourselves.
+ * resolv.conf (resolv.conf(5)): which name servers and search domains it lists, and which file to believe when it lists only ourselves.
  * Functions over text; reading and watching files is done by others.
  */
 import { resolvConfServersMax } from '../limits.js';
@@ -23,6 +23,17 @@ export function parseResolvConf(text: string): readonly Endpoint[] {
     if (address !== undefined && addresses.size < resolvConfServersMax) addresses.add(address);
   }
   return [...addresses].map((address) => ({ address, port: dnsPort }));
+}
+
+/** The search domains of a resolv.conf's text as they are written: of several `search` and `domain` the last counts. */
+export function parseSearchPath(text: string): readonly string[] {
+  const lines = text.replace(/^\ufeff/u, '').split(/\r\n|[\r\n]/u);
+  const last = lines.findLast((line) => /^(?:search|domain)[ \t]/u.test(line)) ?? '';
+  return last
+    .replace(/[#;].*$/u, '')
+    .split(/[ \t]+/u)
+    .slice(1)
+    .filter((domain) => domain !== '');
 }
 
 /** systemd-resolved's stub listeners. */

@@ -18,6 +18,7 @@ export interface MetricsSource {
   templates(): readonly TemplateNumbers[];
   hosts(): readonly HostsNumbers[];
   acls(): readonly AclNumbers[];
+  autopaths(): readonly AutopathNumbers[];
   /** What is true of the process just now; names that are missing have no series. */
   gauges(): Partial<Readonly<Record<GaugeName, number>>>;
   setupErrors(): Readonly<Record<SetupError, number>>;
@@ -113,6 +114,12 @@ export interface AclNumbers {
   readonly server: string;
   readonly zone: string;
   readonly action: 'allow' | 'block' | 'filter' | 'drop';
+  readonly count: number;
+}
+
+/** How often a search path was walked to another name, for one zone on one server. */
+export interface AutopathNumbers {
+  readonly server: string;
   readonly count: number;
 }
 

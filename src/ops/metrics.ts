@@ -10,6 +10,7 @@ import type { Clock } from '../outside/clock.js';
 import { eventFamilies } from './event-metrics.js';
 import type { Family } from './exposition.js';
 import { aclFamilies } from './metrics-acl.js';
+import { autopathFamilies } from './metrics-autopath.js';
 import { cacheFamilies } from './metrics-cache.js';
 import { dnsFamilies } from './metrics-dns.js';
 import { formerFamilies } from './metrics-former.js';
@@ -36,6 +37,7 @@ const present: readonly Family<Scrape>[] = [
   ...templateFamilies,
   ...hostsFamilies,
   ...aclFamilies,
+  ...autopathFamilies,
   ...handoverFamilies,
   ...eventFamilies,
   ...processFamilies,

@@ -19,6 +19,8 @@ export interface CourseQuery extends MakeQuery {
   /** Borrowed until the call returns. */
   readonly packet: Uint8Array;
   readonly asker: Asker;
+  /** Place of its zone and server in the counters. */
+  readonly ordinal: number;
 }
 
 export interface Course {
@@ -44,7 +46,8 @@ export type Next = (outcome: Outcome) => Step;
 
 export type Step =
   | { readonly kind: 'ask'; readonly question: Uint8Array }
-  | { readonly kind: 'end'; readonly outcome: Outcome };
+  /** `isForNow`: it is not kept, as the next try may have better luck. */
+  | { readonly kind: 'end'; readonly outcome: Outcome; readonly isForNow?: true };
 
 /** A course as it takes shape; each changer sees what those before it have made of it. */
 export interface Draft {
@@ -74,7 +77,7 @@ export function recursionChanger(wanted: boolean | null): Changer | undefined {
 }
 
 /** What a block has of those who change questions. */
-export type Changers = { readonly [Name in 'rewrite' | 'header']?: Changer | undefined };
+export type Changers = { readonly [Name in 'rewrite' | 'header' | 'autopath']?: Changer | undefined };
 
 /** Null: the question is asked as it is. */
 export type PlanCourse = (query: CourseQuery) => Course | { readonly failure: string } | null;
@@ -135,12 +138,12 @@ function inTurn(all: readonly Next[]): Next | null {
   if (all.length < 2) return all[0] ?? null;
   let index = all.length - 1;
   return (first) => {
-    let outcome = first;
+    let end: Extract<Step, { kind: 'end' }> = { kind: 'end', outcome: first };
     for (; index >= 0; index--) {
-      const step = all[index](outcome);
+      const step = all[index](end.outcome);
       if (step.kind === 'ask') return step;
-      outcome = step.outcome;
+      end = end.isForNow ? { ...step, isForNow: true } : step;
     }
-    return { kind: 'end', outcome };
+    return end;
   };
 }

@@ -97,9 +97,9 @@ export class Forwarder {
     this.#ask(pending, question, transport, (outcome) => this.#finish(pending, outcome, null));
   }
 
-  #queryOf({ question }: Pending, packet: Uint8Array, asker: Asker): CourseQuery {
+  #queryOf({ question, zone: { ordinal } }: Pending, packet: Uint8Array, asker: Asker): CourseQuery {
     const { flags } = this.#world.lane.query;
-    return { id: u16(packet, 0), flags, question, remote: asker.remote.address, packet, asker };
+    return { id: u16(packet, 0), flags, question, remote: asker.remote.address, packet, asker, ordinal };
   }
 
   /** Makes and asks what the course says, in the place of the question. */

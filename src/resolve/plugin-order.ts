@@ -19,6 +19,7 @@ export const pluginOrder = [
   'cache',
   'rewrite',
   'header',
+  'autopath',
   'minimal',
   'template',
   'hosts',

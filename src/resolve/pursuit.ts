@@ -4,7 +4,7 @@
  */
 import { withAliasAnswer } from '../dns/alias.js';
 import { messageRcode, rcodeNoError, rcodeNxDomain } from '../dns/wire.js';
-import { answerers } from '../ops/counters.js';
+import { answerers, byForward } from '../ops/counters.js';
 import type { Outcome } from '../upstream/ask.js';
 import type { Next } from './course.js';
 import { extendedErrorOf } from './lane.js';
@@ -27,12 +27,16 @@ export function pursue(pursuit: Pursuit, question: Uint8Array, done: Done): void
   const goOn: Done = (outcome, facts) => {
     const step = pursuit.next === null ? null : pursuit.next(outcome);
     if (step === null) return done(outcome, facts);
-    if (step.kind === 'end') return done(step.outcome, facts);
+    if (step.kind === 'end') return done(step.outcome, step.isForNow ? forNow(facts) : facts);
     pursue(pursuit, step.question, done);
   };
   const made = pursuit.make(question);
   if (made === null || made.kind === 'next') pursuit.ask(question, (outcome) => goOn(outcome, null));
   else finishMade(made, pursuit.ask, goOn);
+}
+
+function forNow(facts: MadeFacts | null): MadeFacts {
+  return { extendedError: facts?.extendedError ?? null, by: facts?.by ?? byForward, mayKeep: false };
 }
 
 /** What was made as an outcome. A stub resolver follows no alias: it gets what one leads to, if that can be had. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chooseServers, parseResolvConf, systemdResolvConf } from '../../src/config/resolv-conf.js';
+import { chooseServers, parseResolvConf, parseSearchPath, systemdResolvConf } from '../../src/config/resolv-conf.js';
 import { resolvConfServersMax } from '../../src/limits.js';
 
 const addresses = (text: string) => parseResolvConf(text).map(({ address }) => address);
@@ -15,6 +15,11 @@ test('comments, other lines, tabs, CRLF, a byte order mark, no last line end', (
   const text =
     '\ufeff# nameserver 1.1.1.1\r\n;nameserver 1.1.1.2\r\nsearch a b\r\n nameserver\t10.0.0.1 # x\r\nnameserver 10.0.0.2;x';
   assert.deepEqual(addresses(text), ['10.0.0.1', '10.0.0.2']);
+});
+test('search domains in order, of several lines the last, without comments', () => {
+  assert.deepEqual(parseSearchPath('nameserver 10.0.0.1\nsearch a.test\tB.test  . # c\n'), ['a.test', 'B.test', '.']);
+  assert.deepEqual(parseSearchPath('search a\r\ndomain b;c\r\n'), ['b']);
+  assert.deepEqual(parseSearchPath('nameserver 10.0.0.1\nsearches a\n search b\n'), []);
 });
 test('IPv6 with and without scope, in one spelling', () => {
   assert.deepEqual(addresses('nameserver FD00:0::1\nnameserver fe80::1%eth0\n'), ['fd00::1', 'fe80::1%eth0']);

@@ -28,7 +28,8 @@ import { codeIn, fenced, page, section, sourceText, tableRows } from './pages.js
 const reference = page('docs/REFERENCE.md');
 const configuration = page('docs/CONFIGURATION.md');
 const environment = { CLUSTER_DNS: '10.96.0.10', KUBE_DNS_SERVICE_HOST: '10.96.0.10' };
-const options = { ...testOptions(), environment, checkTemplates };
+const searchPath = 'search default.svc.cluster.local svc.cluster.local cluster.local\n';
+const options = { ...testOptions({ '/etc/autopath.conf': searchPath }), environment, checkTemplates };
 
 for (const { page: path, line, text } of fenced('corefile')) {
   test(`the Corefile at ${path}:${line} is one that is served`, () => {
@@ -186,6 +187,7 @@ const blockHeads: Readonly<Record<string, string>> = {
 const withoutBlock: Readonly<Record<string, string>> = {
   aaaa: 'aaaa nodata',
   any: 'any',
+  autopath: 'autopath /etc/resolv.conf',
   bufsize: 'bufsize',
   cancel: 'cancel 5s',
   debug: 'debug',

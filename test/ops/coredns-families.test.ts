@@ -50,6 +50,7 @@ const families: readonly (readonly [string, string, string, (readonly string[])?
   ['coredns_acl_filtered_requests_total', 'counter', 'server view zone'],
   ['coredns_acl_dropped_requests_total', 'counter', 'server view zone'],
   ['coredns_acl_allowed_requests_total', 'counter', 'server view'],
+  ['coredns_autopath_success_total', 'counter', 'server'],
   ['coredns_nodecache_setup_errors_total', 'counter', 'errortype'],
   ['process_cpu_seconds_total', 'counter', ''],
   ['process_resident_memory_bytes', 'gauge', ''],

@@ -18,6 +18,7 @@ export function newSource(parts: Partial<MetricsSource> = {}): MetricsSource {
     templates: () => [],
     hosts: () => [],
     acls: () => [],
+    autopaths: () => [],
     gauges: () => ({}),
     setupErrors: () => ({ configmap: 0, iptables: 0, iptables_lock: 0, interface_add: 0, interface_check: 0 }),
     logLinesLost: () => 0,
@@ -56,6 +57,7 @@ export function everything(): Partial<MetricsSource> {
     templates: () => [{ server, matches: [series], templateFailures: [series], recordFailures: [series, series] }],
     acls: () =>
       (['allow', 'block', 'filter', 'drop'] as const).map((action) => ({ server, zone: '.', action, count: 1 })),
+    autopaths: () => [{ server, count: 1 }],
     hosts: () => [{ entries: 2, readAtMs: 1_700_000_001_500 }],
     gauges: () => ({
       cacheUsedBytes: 1,

@@ -31,7 +31,15 @@ export function courseQuery(name: string, type = 'A', parts: QueryParts = {}): C
   });
   const local = { address: '169.254.20.10', port: 53 };
   const asker = { transport: parts.transport ?? overUdp, remote: client, local, reply() {} };
-  return { id: 0x1234, flags: 0x0100, question: questionFor(name, type), remote: client.address, packet, asker };
+  return {
+    id: 0x1234,
+    flags: 0x0100,
+    question: questionFor(name, type),
+    remote: client.address,
+    packet,
+    asker,
+    ordinal: 0,
+  };
 }
 
 /** `a.test. A IN`. */

@@ -120,9 +120,9 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     look: { stat: (path: string) => files.get(path), digest: (path: string) => files.get(path) },
   };
   const setupErrors = newSetupErrors();
-  const understand = { ...loadOptions, checkTemplates, checkLogFormat };
+  const understand = { ...loadOptions, files: inMemory(files), checkTemplates, checkLogFormat };
   const source = newSource(serveOptions(readFlags(['-upstreamsvc', clusterDns.address]), {}), {
-    load: { ...understand, files: inMemory(files) },
+    load: understand,
     log: outsides.log,
     write: (path, text) => void files.set(path, text),
     wrong: () => setupErrors.count('configmap'),

@@ -6,6 +6,7 @@ export const supportedDirectives = [
   'aaaa',
   'acl',
   'any',
+  'autopath',
   'bind',
   'bufsize',
   'cache',
@@ -40,7 +41,6 @@ const noListener = 'questions come over UDP and TCP, and an upstream over TLS is
 const unsupportedDirectives: Readonly<Record<string, string>> = {
   alternate: '',
   auto: '',
-  autopath: '',
   azure: '',
   blocklist: '',
   chaos: '',

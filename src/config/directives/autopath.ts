@@ -1,0 +1,41 @@
+/** `autopath [ZONE...] RESOLV-CONF`: search paths are walked here, by the list of a file that is read with the Corefile. */
+import { searchDomainsMax } from '../../limits.js';
+import { type DirectiveContext, fail, noBlock, warn, warnOfForeignZones, words } from '../arguments.js';
+import type { AutopathConfig } from '../changing.js';
+import type { Directive } from '../corefile.js';
+import type { Token } from '../lexer.js';
+import { parseSearchPath } from '../resolv-conf.js';
+import { readName, readZones } from '../zones.js';
+
+export function readAutopath(directive: Directive, context: DirectiveContext): AutopathConfig {
+  noBlock(directive);
+  const all = words(directive, 1, Number.POSITIVE_INFINITY, '[ZONE…] and a file like resolv.conf');
+  const file = all[all.length - 1];
+  const zones = all.slice(0, -1).flatMap((token) => readZones(token, directive.path));
+  warnOfForeignZones(context, directive, zones);
+  if (file.text.startsWith('@')) {
+    fail(
+      directive,
+      `"${file.text}" would have to know every pod of the cluster, which a cache on the node does not; name a file with ` +
+        'one line such as "search default.svc.cluster.local svc.cluster.local cluster.local".',
+      file.at,
+    );
+  }
+  const search = parseSearchPath(textOf(directive, file, context)).map((domain) =>
+    readName(domain, file.at, directive.path),
+  );
+  if (search.length === 0) warn(context, directive, `${file.text} has no line "search DOMAIN…", so it does nothing.`);
+  if (search.length > searchDomainsMax) {
+    fail(directive, `${file.text} has more than ${searchDomainsMax} search domains; each may be a question.`, file.at);
+  }
+  return { at: directive.at, zones: zones.length === 0 ? context.zones : zones, file: file.text, search };
+}
+
+function textOf(directive: Directive, { text, at }: Token, { files }: DirectiveContext): string {
+  try {
+    return files.read(text);
+  } catch (error) {
+    const why = (error as Error).message.replace(/\.$/u, '');
+    return fail(directive, `${text} cannot be read (${why}); name a file with a line "search DOMAIN…".`, at);
+  }
+}

@@ -10,6 +10,7 @@ import { rcodeServFail } from './dns/wire.js';
 import { Answerer, type Received } from './listen/answerer.js';
 import { OrderNumbers, type Orders } from './listen/orders.js';
 import { RingWriter } from './listen/ring.js';
+import { SampleWriter } from './listen/samples.js';
 import { loadSystemCalls } from './listen/system-calls.js';
 import type { ThreadStart } from './listen/thread.js';
 import { Counters } from './ops/counters.js';
@@ -30,7 +31,7 @@ export interface Shared {
   readonly diceSeed: number;
 }
 
-const { index, port, ring, numbers, wakeFd, first, shared } = workerData as ThreadStart<ZoneTable, Shared>;
+const { index, port, ring, samples, numbers, wakeFd, first, shared } = workerData as ThreadStart<ZoneTable, Shared>;
 const loaded = loadSystemCalls();
 if (loaded.calls === null) throw new Error(loaded.why);
 const { calls } = loaded;
@@ -50,6 +51,7 @@ const answerer = new Answerer<ZoneTable>(
     calls,
     counters,
     ring: new RingWriter(ring),
+    samples: new SampleWriter(samples),
     numbers: new OrderNumbers(numbers),
     nowMs: systemClock().nowMs,
     enter: () => epochs.enter(index),

@@ -48,6 +48,7 @@ import { refreshFrom, refuseFrom, serveFrom } from './resolve/serve.js';
 import type { ServedZone, ZoneTable } from './resolve/zones.js';
 import { Serving, type ServingWorld } from './serving.js';
 import type { OpenSuccession } from './shared-node.js';
+import { newTopAskers } from './top-askers.js';
 import { Outages } from './upstream/outages.js';
 import { newWarmth } from './warmth.js';
 import { newWatching, type StartHttp } from './watching.js';
@@ -161,9 +162,10 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const first = new Serving(config, world);
 
   // Watching it.
+  const top = newTopAskers({ clock, random, samples: threads?.samples ?? [] });
   const watching = newWatching(
     {
-      ...{ network, clock, random, log, ownMark },
+      ...{ network, clock, random, log, ownMark, top },
       ...{ startHttp: outsides.startHttp, profiler: outsides.profiler },
       metricsAddress: settings.metricsAddress,
       listeners: () => listeners.endpoints(),
@@ -179,7 +181,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
           pendingQuestions: forwarder.size,
           waitingClients: forwarder.waiters,
           tcpClients: listeners.tcpClients,
-          answeringThreads: threads?.count ?? 0,
+          answeringThreads: threads?.samples.length ?? 0,
           lastReloadSuccessful: inForce.isLastRefused ? 0 : 1,
         }),
         instance: () => ({ role: succession?.role ?? 'serving', standBys: succession?.audience ?? 0 }),
@@ -220,7 +222,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       load: settings.load,
       lookEveryMs: settings.lookEveryMs,
     },
-    serve: (table) => serveFrom({ clock, log, lane, forwarder, routes }, table),
+    serve: (table) => top.watched(serveFrom({ clock, log, lane, forwarder, routes }, table)),
     refresh: (table) => refreshFrom({ clock, log, lane, forwarder, routes }, table),
     refuse: (table) => refuseFrom({ clock, log, lane, forwarder, routes }, table),
     tablesChanged: () => threads?.update(),

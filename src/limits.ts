@@ -84,6 +84,14 @@ export const sendTimeoutMs = 5;
 /** The kernel gives at most net.core.rmem_max unless we may exceed it. */
 export const receiveBufferBytes = 4 * 1024 * 1024;
 export const sendBufferBytes = 1024 * 1024;
+/** Of so many packets one is looked at, on average, for /top. */
+export const samplePackets = 16;
+/** Samples of one thread that were not read yet; above 2,000 packets a second each stands for more. */
+export const samplesMax = 128;
+/** How often they are read; with the self-check, so that it wakes nobody. */
+export const samplesReadMs = 1_000;
+/** Of a sampled packet: the header, the longest name, type and class. */
+export const sampledPacketBytes = 272;
 /** A thread that ends again and again is started this much later. */
 export const threadRestartMs = 100;
 /** Memory of the cache that an answering thread might still be reading is waited for this long, 50 µs a time. */
@@ -284,6 +292,12 @@ export const logUnsentBytesMax = 4 * 1024 * 1024;
 export const httpTimeoutMs = 5_000;
 /** CoreDNS's health plugin looks at itself as often. */
 export const selfCheckPeriodMs = 1_000;
+/** Names, and clients, counted for /top: whoever has more than one part in so many of the packets is among them. */
+export const topCountersMax = 512;
+/** Of these, shown. */
+export const topShownMax = 50;
+/** /top shows between the last half of this and all of it. */
+export const topWindowMs = 300_000;
 /** How often it is looked how late the event loop is; with the self-check, so that it wakes nobody. */
 export const loopDelayPeriodMs = 1_000;
 /** A question to ourselves is repeated this often within its timeout: a full receive queue loses packets. */
@@ -303,6 +317,8 @@ assert(cacheBytesMax % slabBytes === 0, 'the cache is a whole number of slabs');
 assert(cacheBytesMax < 2 ** 31, 'block references are 31 bits');
 assert(waitersPerQuestionMax <= waitersMax);
 assert(receiveSlotBytes % 64 === 0 && sendSlotBytes % 64 === 0, 'slots begin on cache lines');
+assert(sampledPacketBytes >= headerBytes + nameBytesMax + 4 && sampledPacketBytes % 4 === 0);
+assert(sampledPacketBytes <= receiveSlotBytes && (samplesMax & (samplesMax - 1)) === 0);
 assert(receiveSlotBytes * 4 < ringBytes, 'every packet fits in an empty ring');
 assert(receiveSlotBytes * 2 < (ringBytes / 2) * ringClientShare, 'every packet fits in the share of one client');
 assert(ringMovedAtOnceMax <= handedOverMax);

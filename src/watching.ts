@@ -17,6 +17,7 @@ import type { Log } from './outside/log.js';
 import type { Endpoint, Network } from './outside/network.js';
 import type { Profiler } from './outside/profiler.js';
 import type { Random } from './outside/random.js';
+import type { TopAskers } from './top-askers.js';
 
 export type StartHttp = (at: Endpoint, routes: HttpRoutes, failed: (error: unknown) => void) => Promise<HttpServer>;
 
@@ -27,6 +28,7 @@ export interface WatchingWorld {
   readonly log: Log;
   readonly startHttp: StartHttp;
   readonly profiler: Profiler;
+  readonly top: Pick<TopAskers, 'answer' | 'stop'>;
   readonly source: Omit<MetricsSource, 'healthDurations' | 'loopDelays'>;
   /** By which our listeners know that we ask. */
   readonly ownMark: number;
@@ -59,7 +61,10 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
   const servers = new Map<string, HttpServer>();
   let hasBeenAnswered = false;
 
-  const health: HttpRoutes = { '/health': async () => healthAnswer(await check()) };
+  const health: HttpRoutes = {
+    '/health': async () => healthAnswer(await check()),
+    '/top': async (asked) => world.top.answer(asked),
+  };
   const ready: HttpRoutes = {
     '/ready': async () => {
       // Only `monitor continuously` lets a condition be lost, and only one that was met once can be.
@@ -139,6 +144,7 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
     async stop() {
       watch.stop();
       loopDelay.stop();
+      world.top.stop();
       for (const key of [...servers.keys()]) await closeServer(key);
     },
   };

@@ -85,6 +85,12 @@ export function readQuery(packet: Uint8Array, length: number, query: Query): Ref
   return query.type === typeAxfr || query.type === typeIxfr ? 'refused' : 'ok';
 }
 
+/** Reads the name, type and class that a query asks for, whatever follows; false when these bytes begin no query. */
+export function readQuestion(packet: Uint8Array, length: number, query: Query): boolean {
+  if (length < headerBytes || (u16(packet, atFlags) & (flagQr | flagsOpcode)) !== 0) return false;
+  return u16(packet, atQuestions) === 1 && readName(packet, length, query);
+}
+
 function readName(packet: Uint8Array, end: number, query: Query): boolean {
   let position = headerBytes;
   let labels = 0;

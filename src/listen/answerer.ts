@@ -11,6 +11,7 @@ import type { Counters, Family } from '../ops/counters.js';
 import { Datagrams, headerAt } from './arena.js';
 import type { OrderNumbers, Orders, SocketOrder } from './orders.js';
 import { kindQuestion, kindRefresh, type RingWriter } from './ring.js';
+import type { SampleWriter } from './samples.js';
 import { familyAt } from './socket-address.js';
 import { errors, linux, type SystemCalls } from './system-calls.js';
 
@@ -36,6 +37,7 @@ export interface AnswererWorld<Table> {
   readonly decide: Decide<Table>;
   readonly counters: Counters;
   readonly ring: RingWriter;
+  readonly samples: Pick<SampleWriter, 'take'>;
   readonly numbers: OrderNumbers;
   nowMs(): number;
   /** Called around everything that looks at shared blocks. */
@@ -149,6 +151,8 @@ export class Answerer<Table> {
     }
     world.leave();
     this.#isBatchOpen = false;
+    world.counters.countBatch(count);
+    world.samples.take(datagrams, count);
     datagrams.prepare(count, this.#withControl);
     if (answers > 0) this.#send(socket.fd, answers);
     if (this.#mustWake) {

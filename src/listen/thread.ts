@@ -9,12 +9,14 @@ import type { Clock } from '../outside/clock.js';
 import type { Log } from '../outside/log.js';
 import { OrderNumbers, type Orders, type SocketOrder } from './orders.js';
 import { RingReader, ringMemory } from './ring.js';
+import { SampleReader, samplesMemory } from './samples.js';
 
 /** What a thread is given as it starts. `Shared` is what its program needs and this folder does not know. */
 export interface ThreadStart<Table, Shared> {
   readonly index: number;
   readonly port: MessagePort;
   readonly ring: SharedArrayBuffer;
+  readonly samples: SharedArrayBuffer;
   readonly numbers: SharedArrayBuffer;
   readonly wakeFd: number;
   readonly first: Orders<Table>;
@@ -38,9 +40,11 @@ const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 1
 
 export class AnsweringThread<Table, Shared> {
   readonly ring: RingReader;
+  readonly samples: SampleReader;
   readonly #world: ThreadWorld<Shared>;
   readonly #index: number;
   readonly #ringMemory = ringMemory();
+  readonly #samplesMemory = samplesMemory();
   readonly #numbers = new OrderNumbers();
   #orders: Orders<Table>;
   #page: Counters;
@@ -55,6 +59,7 @@ export class AnsweringThread<Table, Shared> {
     this.#world = world;
     this.#index = index;
     this.ring = new RingReader(this.#ringMemory);
+    this.samples = new SampleReader(this.#samplesMemory);
     this.#page = new Counters(new SharedArrayBuffer(world.counters.memory.byteLength));
     this.#orders = { number: 0, sockets: [], counters: this.#page.memory, next: 'serve' };
   }
@@ -110,6 +115,7 @@ export class AnsweringThread<Table, Shared> {
       index: this.#index,
       port: port2,
       ring: this.#ringMemory,
+      samples: this.#samplesMemory,
       numbers: this.#numbers.memory,
       wakeFd: world.wakeFd,
       first: this.#orders,

@@ -15,6 +15,7 @@ import type { WantedListener } from './listeners.js';
 import type { SocketOrder } from './orders.js';
 import { type Peer, Replies } from './replies.js';
 import { type EntryKind, kindRefresh, type RingReader } from './ring.js';
+import type { SampleReader } from './samples.js';
 import type { SystemCalls } from './system-calls.js';
 import { AnsweringThread, type ThreadWorld } from './thread.js';
 import { ThreadAsker } from './thread-asker.js';
@@ -40,8 +41,8 @@ export interface UdpThreads<Table> {
   /** Gives the threads the tables that are in force now, and pages as large as the control lane's. */
   update(): void;
   readonly pages: readonly Counters[];
-  /** How many threads there are. */
-  readonly count: number;
+  /** Some of the packets of each thread. */
+  readonly samples: readonly SampleReader[];
   /** Closes what is still open and ends the threads. */
   end(): Promise<void>;
 }
@@ -268,7 +269,7 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     answering: () =>
       areAnswering() ? Promise.resolve() : new Promise<void>((resolve) => void whenAnswering.push(resolve)),
     update: () => void order(),
-    count: threads.length,
+    samples: threads.map(({ samples }) => samples),
     get pages() {
       return threads.flatMap((thread) => thread.pages);
     },

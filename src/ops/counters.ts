@@ -136,6 +136,10 @@ export const rcodesCounted = 25;
 export const durationBucketsSeconds = Array.from({ length: 16 }, (_, power) => 0.00025 * 2 ** power);
 export const sizeBucketsBytes = [0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3];
 
+/** Datagrams received with one system call: powers of two up to `batchPacketsMax`. */
+export const batchBuckets = [1, 2, 4, 8, 16, 32, 64] as const;
+const batchPlaces = batchBuckets.length + 2;
+
 /** A histogram takes one place per bucket, one for +Inf, one for the sum. */
 const durationPlaces = durationBucketsSeconds.length + 2;
 const sizePlaces = sizeBucketsBytes.length + 2;
@@ -177,32 +181,41 @@ export const overTcp = 1;
 /** 0 is IPv4, 1 is IPv6. */
 export type Family = 0 | 1;
 
-/** One thread's numbers: the process's events, then each served zone's places in the order of their ordinals. */
+/** One thread's numbers: the process's events, its batches, then each served zone's places in the order of their ordinals. */
 export class Counters {
-  events: Float64Array;
-  zones: Float64Array;
+  events!: Float64Array;
+  /** A histogram over `batchBuckets`. */
+  batches!: Float64Array;
+  zones!: Float64Array;
 
   /** `memory` comes from `countersMemory`; another thread's view of the same numbers is made from it. */
   constructor(public memory: SharedArrayBuffer) {
-    this.events = new Float64Array(memory, 0, eventNames.length);
-    this.zones = new Float64Array(memory, eventNames.length * 8);
+    this.use(memory);
   }
 
   /** Counts in this memory from now on. */
   use(memory: SharedArrayBuffer): void {
     this.memory = memory;
     this.events = new Float64Array(memory, 0, eventNames.length);
-    this.zones = new Float64Array(memory, eventNames.length * 8);
+    this.batches = new Float64Array(memory, eventNames.length * 8, batchPlaces);
+    this.zones = new Float64Array(memory, (eventNames.length + batchPlaces) * 8);
   }
 
   /** Adds what a page has counted that is not used any more; it has no more zones than this one. */
   add(page: Counters): void {
     for (let index = 0; index < page.events.length; index++) this.events[index] += page.events[index];
+    for (let index = 0; index < page.batches.length; index++) this.batches[index] += page.batches[index];
     for (let index = 0; index < page.zones.length; index++) this.zones[index] += page.zones[index];
   }
 
   count(event: EventName): void {
     this.events[eventIndexes[event]]++;
+  }
+
+  /** So many datagrams came with one system call, at least one. */
+  countBatch(packets: number): void {
+    this.batches[32 - Math.clz32(packets - 1)]++;
+    this.batches[batchPlaces - 1] += packets;
   }
 
   total(event: EventName): number {
@@ -217,16 +230,17 @@ export class Counters {
   /** Makes room for so many zones, in new memory when there is not enough; the numbers so far are taken along. */
   growTo(zones: number): void {
     if (this.zones.length >= zones * zonePlaces.count) return;
-    const { events, zones: before } = this;
+    const { events, batches, zones: before } = this;
     this.use(countersMemory(zones));
     this.events.set(events);
+    this.batches.set(batches);
     this.zones.set(before);
   }
 }
 
 /** Memory for the events and so many served zones. */
 export function countersMemory(zones: number): SharedArrayBuffer {
-  return new SharedArrayBuffer((eventNames.length + zones * zonePlaces.count) * 8);
+  return new SharedArrayBuffer((eventNames.length + batchPlaces + zones * zonePlaces.count) * 8);
 }
 
 /** Adds one observation to the duration histogram at `base`. */

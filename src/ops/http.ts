@@ -18,8 +18,16 @@ export interface HttpAnswer {
   readonly rest?: Readable;
 }
 
-/** Answers by path, `/health`, and by what stands behind the path's question mark. They are late when they like. */
-export type HttpRoutes = Readonly<Record<string, (query: URLSearchParams) => Promise<HttpAnswer>>>;
+/** What a route may know of who asks. */
+export interface Asked {
+  /** What stands behind the path's question mark. */
+  readonly query: URLSearchParams;
+  /** By a program of this host, over loopback or from the address that it asks: the kernel lets no other have that. */
+  readonly isLocal: boolean;
+}
+
+/** Answers by path, `/health`. They are late when they like. */
+export type HttpRoutes = Readonly<Record<string, (asked: Asked) => Promise<HttpAnswer>>>;
 
 /** Binds a socket in another way than Node.js does; its descriptor. Throws the system's error. */
 export type BindHttp = (at: Endpoint) => number;
@@ -126,7 +134,8 @@ async function make(
 ): Promise<HttpAnswer> {
   const [path, ...query] = (request.url ?? '').split('?');
   try {
-    return Object.hasOwn(routes, path) ? await routes[path](new URLSearchParams(query.join('?'))) : notFound;
+    if (!Object.hasOwn(routes, path)) return notFound;
+    return await routes[path]({ query: new URLSearchParams(query.join('?')), isLocal: isLocal(request.socket) });
   } catch (error) {
     failed(error);
     return { status: 500, body: 'internal error\n' };
@@ -150,6 +159,10 @@ async function send(request: IncomingMessage, response: ServerResponse, made: Ht
   response.write(bytes);
   // A client that has gone is no failure; one that is still there sees that the end is missing.
   await pipeline(rest, response).catch(() => response.destroy());
+}
+
+function isLocal({ remoteAddress = '', localAddress }: Socket): boolean {
+  return remoteAddress === localAddress || /^(?:::1$|(?:::ffff:)?127\.)/.test(remoteAddress);
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

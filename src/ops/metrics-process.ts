@@ -2,6 +2,7 @@
  * Families about the process rather than its packets: build, configuration, set-up of the node, self-check, what is
  * in use just now, and process_* under the names that every Prometheus client library gives them.
  */
+import { batchBuckets } from './counters.js';
 import { type Family, groupByLabels, histogramSamples, type Sample, sample } from './exposition.js';
 import { loopDelayBucketsSeconds } from './loop-delay.js';
 import { type GaugeName, gaugeNames, healthBucketsSeconds, type Scrape, setupErrors } from './metrics-source.js';
@@ -99,6 +100,12 @@ export const processFamilies: readonly Family<Scrape>[] = [
     help: 'How late the event loop of the control lane ran what was due when the scrape arrived.',
     type: 'gauge',
     samples: ({ loopLagMs }) => [sample({}, loopLagMs / 1000)],
+  },
+  {
+    name: 'zerohop_batch_packets',
+    help: 'Datagrams that an answering thread received with one system call.',
+    type: 'histogram',
+    samples: ({ batches }) => histogramSamples('zerohop_batch_packets', {}, { numbers: batches, bounds: batchBuckets }),
   },
   {
     name: 'zerohop_event_loop_delay_seconds',

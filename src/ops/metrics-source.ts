@@ -3,7 +3,7 @@
  * numbers which are there anyway. `app.ts` puts a `MetricsSource` together; a `Scrape` is one reading of it.
  */
 import type { UpstreamStats } from '../upstream/stats.js';
-import { type Counters, type EventName, eventNames, zonePlaces } from './counters.js';
+import { batchBuckets, type Counters, type EventName, eventNames, zonePlaces } from './counters.js';
 import { addNumbers, type Group, groupByLabels } from './exposition.js';
 import type { InstanceRole } from './metrics-handover.js';
 import { type ProcessNumbers, readProcessNumbers } from './process-numbers.js';
@@ -152,6 +152,8 @@ export interface ZoneTotals {
 export interface Scrape {
   readonly source: MetricsSource;
   event(name: EventName): number;
+  /** A histogram over `batchBuckets`. */
+  readonly batches: Float64Array;
   /** By server and zone, of blocks with `prometheus`. */
   readonly served: readonly ZoneTotals[];
   /** By server and the cache's zones. */
@@ -166,11 +168,16 @@ export function readSource(source: MetricsSource, loopLagMs: number): Scrape {
   const pages = source.pages();
   const zones = source.zones();
   const events = new Float64Array(eventNames.length);
-  for (const page of pages) addNumbers(events, page.events);
+  const batches = new Float64Array(batchBuckets.length + 2);
+  for (const page of pages) {
+    addNumbers(events, page.events);
+    addNumbers(batches, page.batches);
+  }
   const indexes = new Map(eventNames.map((name, index) => [name, index]));
   return {
     source,
     event: (name) => events[indexes.get(name)!],
+    batches,
     served: groupByLabels(
       zones.filter((zone) => zone.prometheus),
       ({ server, zone }) => ({ server, zone }),

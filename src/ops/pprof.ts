@@ -7,7 +7,7 @@ import { pipeline, Transform } from 'node:stream';
 import { heapSnapshotBytesMax, heapSnapshotSendMs, profileSecondsMax } from '../limits.js';
 import type { Clock } from '../outside/clock.js';
 import type { Profiler } from '../outside/profiler.js';
-import type { HttpAnswer, HttpRoutes } from './http.js';
+import type { Asked, HttpAnswer, HttpRoutes } from './http.js';
 
 export interface Pprof {
   readonly routes: HttpRoutes;
@@ -23,7 +23,7 @@ export function newPprof(clock: Clock, profiler: Profiler): Pprof {
   /** Ends what is under way; null when nothing is. */
   let end: (() => void) | null = null;
 
-  async function profile(query: URLSearchParams): Promise<HttpAnswer> {
+  async function profile({ query }: Asked): Promise<HttpAnswer> {
     const seconds = numberIn(query, 'seconds', profileSecondsDefault, profileSecondsMax);
     const thread = numberIn(query, 'thread', 0, Number.MAX_SAFE_INTEGER);
     if (!(seconds > 0)) return refusal(400, `seconds must be a number above 0, up to ${profileSecondsMax}.`);

@@ -3,7 +3,9 @@ import { describe, test } from 'node:test';
 import { Answerer } from '../../src/listen/answerer.js';
 import { OrderNumbers, type Orders, type SocketOrder } from '../../src/listen/orders.js';
 import { kindQuestion, kindRefresh, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
+import { SampleReader, SampleWriter, samplesMemory } from '../../src/listen/samples.js';
 import { openSocket } from '../../src/listen/socket.js';
+import { endpointOf } from '../../src/listen/socket-address.js';
 import { errors } from '../../src/listen/system-calls.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { letters } from './letters.js';
@@ -19,6 +21,7 @@ async function newWorld(sockets: number, ringBytes = 1 << 16) {
   };
   const counters = new Counters(countersMemory(0));
   const memory = ringMemory(ringBytes);
+  const sampled = samplesMemory();
   const numbers = new OrderNumbers();
   const posted: Orders<string>[] = [];
   const seen = { wakings: 0, failed: [] as string[], entered: 0, left: 0 };
@@ -32,6 +35,7 @@ async function newWorld(sockets: number, ringBytes = 1 << 16) {
       ...{ calls, counters, numbers },
       decide: letters(() => assert.fail('nobody dies here')),
       ring: new RingWriter(memory),
+      samples: new SampleWriter(sampled),
       nowMs: () => 1234,
       enter: () => seen.entered++,
       leave: () => seen.left++,
@@ -43,7 +47,7 @@ async function newWorld(sockets: number, ringBytes = 1 << 16) {
   );
   const client = await openClient();
   return {
-    ...{ answerer, client, counters, numbers, seen, ring: new RingReader(memory) },
+    ...{ answerer, client, counters, numbers, seen, ring: new RingReader(memory), samples: new SampleReader(sampled) },
     port: (index: number) => opened[index].local.port,
     post(table: string, indexes?: number[], next?: Orders<string>['next']): void {
       const orders = order(table, indexes, next);
@@ -70,6 +74,19 @@ describe('Answerer', { skip }, () => {
     assert.equal(Buffer.from(ring.packet).toString(), 'hsecond');
     assert.equal(ring.next(), false);
     assert.deepEqual([world.seen.entered, world.seen.left], [1, 1]);
+    world.close();
+  });
+
+  test('counts what came with one call, and takes some of it as a sample', async () => {
+    const world = await newWorld(1);
+    for (const text of ['afirst', 'asecond', 'd']) await world.client.send(text, world.port(0));
+    world.answerer.turn();
+    assert.deepEqual([...world.counters.batches], [0, 0, 1, 0, 0, 0, 0, 0, 3], 'three, which is up to four');
+    const taken: string[] = [];
+    world.samples.read(({ packet, peer }, packets) => {
+      taken.push(`${Buffer.from(packet)} from ${endpointOf(peer).address} for ${packets}`);
+    });
+    assert.deepEqual(taken, ['afirst from 127.0.0.1 for 3']);
     world.close();
   });
 

@@ -3,12 +3,13 @@ import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Answerer } from '../../src/listen/answerer.js';
 import { OrderNumbers, type Orders } from '../../src/listen/orders.js';
 import { RingWriter } from '../../src/listen/ring.js';
+import { SampleWriter } from '../../src/listen/samples.js';
 import { loadSystemCalls, type SystemCalls } from '../../src/listen/system-calls.js';
 import type { ThreadStart } from '../../src/listen/thread.js';
 import { Counters } from '../../src/ops/counters.js';
 import { letters } from './letters.js';
 
-const { port, ring, numbers, wakeFd, first } = workerData as ThreadStart<string, null>;
+const { port, ring, samples, numbers, wakeFd, first } = workerData as ThreadStart<string, null>;
 const calls = loadSystemCalls().calls as SystemCalls;
 const counters = new Counters(first.counters);
 const one = new ArrayBuffer(8);
@@ -19,6 +20,7 @@ new Answerer<string>(
     ...{ calls, counters },
     decide: letters(() => process.exit(3)),
     ring: new RingWriter(ring),
+    samples: new SampleWriter(samples),
     numbers: new OrderNumbers(numbers),
     nowMs: () => performance.now(),
     enter: () => counters.count('coalesced'),

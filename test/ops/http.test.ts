@@ -177,7 +177,7 @@ describe('http', () => {
   });
 
   it('gives a route what stands behind the question mark', async () => {
-    const server = await start({ '/echo': async (query) => ({ status: 200, body: JSON.stringify([...query]) }) });
+    const server = await start({ '/echo': async ({ query }) => ({ status: 200, body: JSON.stringify([...query]) }) });
     assert.equal((await ask(server, '/echo?seconds=2&thread=1')).body, '[["seconds","2"],["thread","1"]]');
     assert.equal((await ask(server, '/echo')).body, '[]');
     assert.equal((await ask(server, '/echo?what=?')).body, '[["what","?"]]');

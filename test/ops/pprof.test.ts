@@ -26,7 +26,7 @@ function newFixture(heap: () => Readable = () => Readable.from([Buffer.from('{"s
   });
   const get = (path: string): Promise<HttpAnswer> => {
     const [name, query] = path.split('?');
-    return pprof.routes[`/debug/pprof/${name}`](new URLSearchParams(query));
+    return pprof.routes[`/debug/pprof/${name}`]({ query: new URLSearchParams(query), isLocal: true });
   };
   return { clock, recorded, pprof, get };
 }

@@ -151,7 +151,9 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     async get(endpoint, path) {
       const [name, query] = path.split('?');
       const route = http.get(endpoint)?.[name];
-      return route === undefined ? { status: 404, body: '' } : opening(clock, route(new URLSearchParams(query)));
+      return route === undefined
+        ? { status: 404, body: '' }
+        : opening(clock, route({ query: new URLSearchParams(query), isLocal: true }));
     },
     said: (text) => log.filter(({ message }) => message.includes(text)),
     stop: () => opening(clock, app.stop()),

@@ -166,7 +166,7 @@ export class World {
   async metric(name: string): Promise<number> {
     const scrape = this.#http.get(metricsPlace)?.['/metrics'];
     assert(scrape !== undefined, 'there is no /metrics');
-    const { body } = await this.clock.until(scrape(new URLSearchParams()));
+    const { body } = await this.clock.until(scrape({ query: new URLSearchParams(), isLocal: true }));
     const line = body.split('\n').find((text) => text.startsWith(`${name} `));
     return line === undefined ? Number.NaN : Number(line.slice(name.length + 1));
   }

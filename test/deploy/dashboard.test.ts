@@ -64,6 +64,17 @@ test('it asks for metrics that are exported, of the chosen job and instances', (
   }
 });
 
+/** Metrics of our own that have no panel, each with its reason. */
+const withoutPanel: Readonly<Record<string, string>> = {
+  zerohop_upstream_healthy: 'zerohop_upstream_state says more',
+};
+
+test('every metric of our own has a panel', () => {
+  const asked = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)).join('\n');
+  const missing = familyNames.filter((name) => name.startsWith('zerohop_') && !asked.includes(name));
+  assert.deepEqual(missing, Object.keys(withoutPanel));
+});
+
 test('every link into the runbook has its entry there', () => {
   const headings = [...page('docs/OPERATIONS.md').matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading.toLowerCase());
   const links = panels.flatMap(({ links = [] }) => links.map(({ url }) => url));

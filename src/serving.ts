@@ -131,7 +131,7 @@ export class Serving {
       const isPlain = hosts === null && !any && !isChanged;
       const made = isPlain ? templates : { templates, hosts, any, rewrites, recursionDesired, autopath };
       return JSON.stringify(made, (key, value) =>
-        key === 'at' ? undefined : value instanceof RegExp ? value.source : value,
+        key === 'at' ? undefined : value instanceof RegExp ? String(value) : value,
       );
     }
     return undefined;

@@ -5,14 +5,13 @@
 import { type BlockRef, keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
 import { questionForType, questionOf } from '../dns/query.js';
 import { copyOf, flagRd, typeA, typeAaaa, u16 } from '../dns/wire.js';
-import { sweepPeriodMs } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import { overTcp, type Transport, zonePlaces } from '../ops/counters.js';
-import type { Timer } from '../outside/clock.js';
 import type { Outcome, Request } from '../upstream/ask.js';
 import { keyOf } from './answer-now.js';
 import type { CourseQuery, PlanCourse } from './course.js';
 import { type LoopWatch, typeHinfo } from './loop.js';
+import { Patience } from './patience.js';
 import { hashOf, type Pending, PendingTable, type Waiter } from './pending.js';
 import { type Done, finishMade, type Pursuit, pursue } from './pursuit.js';
 import type { Made } from './route.js';
@@ -32,13 +31,13 @@ export class Forwarder {
   readonly #world: ForwarderWorld;
   readonly #settler: Settler;
   readonly #table = new PendingTable();
-  /** Those with a stale answer at hand whose clients still wait. */
-  readonly #impatient = new Set<Pending>();
-  #sweeper: Timer | null = null;
+  /** Of clients that have a stale answer at hand. */
+  readonly #patience: Patience;
 
   constructor(world: ForwarderWorld) {
     this.#world = world;
     this.#settler = new Settler(world);
+    this.#patience = new Patience(world.clock, (pending) => this.#settleImpatient(pending));
   }
 
   /** Questions under way. */
@@ -189,7 +188,7 @@ export class Forwarder {
     const joined = this.#table.join(running, waiter);
     if (joined === 'joined') {
       counters.count('coalesced');
-      if (running.hasStale) this.#watchPatience(running);
+      if (running.hasStale) this.#patience.watch(running);
       return;
     }
     counters.count(joined);
@@ -214,7 +213,7 @@ export class Forwarder {
       pending.waiters.push(waiter);
     }
     if (!this.#take(pending)) return false;
-    if (pending.hasStale && waiter !== null) this.#watchPatience(pending);
+    if (pending.hasStale && waiter !== null) this.#patience.watch(pending);
     return true;
   }
 
@@ -248,30 +247,16 @@ export class Forwarder {
   }
 
   #finish(pending: Pending, outcome: Outcome, made: MadeFacts | null): void {
-    this.#impatient.delete(pending);
+    this.#patience.end(pending);
     if (outcome.ok && made === null) this.#world.upstreamAnswered();
     this.#settler.settle(pending, this.#table.remove(pending), outcome, made);
   }
 
-  #watchPatience(pending: Pending): void {
-    if (pending.route.keep === null || pending.route.keep.patienceMs === Number.POSITIVE_INFINITY) return;
-    this.#impatient.add(pending);
-    this.#sweeper ??= this.#world.clock.every(sweepPeriodMs, () => this.#sweep());
-  }
-
-  /** Gives a stale answer to those whose upstream is slower than they wait; the question stays under way. */
-  #sweep(): void {
-    const nowMs = this.#world.clock.nowMs();
-    for (const pending of this.#impatient) {
-      if (nowMs < pending.startedAtMs + pending.route.keep!.patienceMs) continue;
-      this.#impatient.delete(pending);
-      const stale = this.#usableFor(pending);
-      if (stale === 0) continue;
-      this.#settler.sendUsable(pending.zone, this.#table.takeWaiters(pending), stale, 'stalePatience');
-    }
-    if (this.#impatient.size > 0) return;
-    this.#sweeper?.stop();
-    this.#sweeper = null;
+  /** The upstream is slower than clients wait: they get the stale answer, and the question stays under way. */
+  #settleImpatient(pending: Pending): void {
+    const stale = this.#usableFor(pending);
+    if (stale === 0) return;
+    this.#settler.sendUsable(pending.zone, this.#table.takeWaiters(pending), stale, 'stalePatience');
   }
 }
 

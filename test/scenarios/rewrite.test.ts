@@ -151,6 +151,12 @@ describe('rewrite name', () => {
     await world.asks('red.example', 'A');
     assert.equal(await world.reload(withLines('rewrite name red.example b.example')), 'reloaded');
     assert.deepEqual((await world.asks('red.example', 'A')).data, ['192.0.2.2']);
+    const rule = (pattern: string) => withLines(`rewrite name regex ${pattern} a.example`);
+    assert.equal(await world.reload(rule('RED')), 'reloaded');
+    world.upstream.answers('red.example.', 'A', ['192.0.2.3']);
+    assert.deepEqual((await world.asks('red.example', 'A')).data, ['192.0.2.3'], 'names are in lower case');
+    assert.equal(await world.reload(rule('(?i)RED')), 'reloaded');
+    assert.deepEqual((await world.asks('red.example', 'A')).data, ['192.0.2.1']);
   });
 });
 

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import packets from 'dns-packet';
+import fc from 'fast-check';
 import { nameToWire, wireToName } from '../../src/dns/names.js';
-import { type Draft, newDraft } from '../../src/resolve/course.js';
+import { type Draft, newDraft, planFrom } from '../../src/resolve/course.js';
 import { rewriter } from '../../src/resolve/rewriter.js';
 import { courseQuery, inWords, rulesOf } from './course-fixture.js';
+import { query } from './lane-fixture.js';
+import { waiting } from './waiting-fixture.js';
 
 function rewritten(lines: readonly string[], name: string, type = 'A'): Draft {
   const query = courseQuery(name, type);
@@ -127,5 +131,85 @@ describe('aliases', () => {
     const draft = rewritten(['cname a.test b.test', 'cname c.test d.test', 'name x.test y.test'], 'x.test');
     assert.equal(inWords(draft.question), 'y.test. A IN');
     assert.equal(draft.next.length, 1);
+  });
+});
+
+describe('any rules', () => {
+  const part = fc.constantFrom(
+    'a',
+    'b',
+    'a.test',
+    '.test',
+    'b.test.',
+    'x-',
+    `${'y'.repeat(60)}.`,
+    '{1}.test',
+    '(a|b)(.*)',
+    '.*',
+  );
+  const how = fc.constantFrom('exact', 'prefix', 'suffix', 'substring', 'regex');
+  const then = fc.constantFrom('', 'continue ');
+  const seconds = fc.constantFrom('5', '10-20', '-3', '100-');
+  const rule = fc
+    .oneof(
+      fc
+        .tuple(then, how, part, part, fc.constantFrom('', ' answer auto', ' answer value (.*)t(.*) {1}.{2}'))
+        .map(([first, way, from, to, answer]) => `${first}name ${way} ${from} ${to}${answer}`),
+      fc.tuple(then, how, part, part).map(([first, way, from, to]) => `${first}cname ${way} ${from} ${to}`),
+      fc.tuple(then, how, part, seconds).map(([first, way, name, ttl]) => `${first}ttl ${way} ${name} ${ttl}`),
+      fc.tuple(then, how, part).map(([first, way, name]) => `${first}rcode ${way} ${name} 3 0`),
+      fc.constantFrom(
+        'type A AAAA',
+        'continue type AAAA A',
+        'continue edns0 subnet set 24 56',
+        'edns0 local set 9 {client_ip}',
+      ),
+    )
+    .filter(isRule);
+  const records = fc.array(
+    fc.record({ name: part, type: fc.constantFrom('A', 'CNAME', 'MX', 'SRV', 'NS'), ttl: fc.nat(300), to: part }),
+    { maxLength: 6 },
+  );
+  function isRule(line: string): boolean {
+    try {
+      return rulesOf(line).length === 1;
+    } catch {
+      return false; // a group that its pattern does not have, for one
+    }
+  }
+  const nameOf = (text: string) => text.replace(/[^a-z.-]/g, '').replace(/^\.|\.$/g, '') || 'z';
+  const dataOf = (type: string, to: string): unknown => {
+    if (type === 'A') return '192.0.2.1';
+    if (type === 'MX') return { preference: 1, exchange: to };
+    return type === 'SRV' ? { port: 80, target: to } : to;
+  };
+
+  it('give every client one answer that can be read, to the question that it asked', () => {
+    fc.assert(
+      fc.property(
+        fc.array(rule, { maxLength: 6, size: 'max' }),
+        part,
+        records,
+        fc.boolean(),
+        (lines, asked, answers, isKept) => {
+          const plain = `. {\n${isKept ? ' cache 30\n' : ''} forward . 192.0.2.1\n}`;
+          const world = waiting(plain, { plan: planFrom({ rewrite: rewriter(rulesOf(...lines)) }) });
+          const packet = query(nameOf(asked), 'A', {});
+          const clients = [world.asks(packet), world.asks(packet)];
+          for (let turns = 0; world.asked.length > 0; turns++) {
+            assert.ok(turns < 20, 'it ends');
+            world.asked[0].answers({
+              answers: answers.map(
+                ({ name, type, ttl, to }) =>
+                  ({ name: nameOf(name), type, ttl, data: dataOf(type, nameOf(to)) }) as packets.Answer,
+              ),
+            });
+          }
+          for (const { answer } of clients) assert.deepEqual(answer.questions, packets.decode(packet).questions);
+          assert.deepEqual([world.errors, world.forwarder.size, world.forwarder.waiters], [[], 0, 0]);
+        },
+      ),
+      { numRuns: 300 },
+    );
   });
 });

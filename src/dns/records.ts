@@ -4,10 +4,9 @@
  * above 0x7f; addresses and character strings, where it is right, are dns-packet's work. Other people's packets are
  * never decoded or encoded here, and nothing here runs for a cached answer.
  */
-import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { isIPv4, isIPv6 } from 'node:net';
-import { headerBytes, messageBytesMax, ttlSecondsMax } from '../limits.js';
+import { assert, headerBytes, messageBytesMax, ttlSecondsMax } from '../limits.js';
 import { classNumber, nameToWire, typeName, typeNumber } from './names.js';
 import {
   base64Bytes,

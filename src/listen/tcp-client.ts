@@ -8,10 +8,9 @@
  * What must not happen in the middle of a callback (writing, going on with the backlog, closing) happens in `work`,
  * at the end of the turn. Who accepts clients, counts them and sweeps them is tcp.ts.
  */
-import assert from 'node:assert/strict';
 import type { TimeoutsConfig } from '../config/config.js';
 import { FrameReader, frameHeaderBytes, writeFrame } from '../dns/frame.js';
-import { headerBytes, tcpClientInflightMax, tcpClientUnsentBytesMax, tcpLingerMs } from '../limits.js';
+import { assert, headerBytes, tcpClientInflightMax, tcpClientUnsentBytesMax, tcpLingerMs } from '../limits.js';
 import { type Counters, overTcp } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from '../outside/network.js';

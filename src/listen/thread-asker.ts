@@ -1,7 +1,7 @@
 /**
  * Who has asked what an answering thread handed over: answered once, on the socket on which the question came.
  */
-import assert from 'node:assert/strict';
+import { assert } from '../limits.js';
 import { overUdp } from '../ops/counters.js';
 import type { Endpoint } from '../outside/network.js';
 import type { Asker } from './asker.js';

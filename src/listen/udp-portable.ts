@@ -3,8 +3,7 @@
  * It is what serves where the system calls of the answering threads are missing; it keeps no state per packet beyond
  * the asker itself.
  */
-import assert from 'node:assert/strict';
-import { receiveSlotBytes } from '../limits.js';
+import { assert, receiveSlotBytes } from '../limits.js';
 import { overUdp } from '../ops/counters.js';
 import type { DatagramSocket, Endpoint, Network } from '../outside/network.js';
 import type { Asker, Serve } from './asker.js';

@@ -2,22 +2,25 @@
  * TLS connections to servers (DNS over TLS, RFC 7858), the one user of node:tls. A server's session is kept, so that
  * the next connection costs no full handshake (RFC 8446 2.2). What goes over the connection is not known here.
  */
-import { connect, type TLSSocket } from 'node:tls';
+import { createRequire } from 'node:module';
+import type * as nodeTls from 'node:tls';
 import type { Endpoint, TlsSettings } from './network.js';
 
 /** Sessions kept, one for each server and name. */
 const sessionsMax = 256;
 
 /** Opens connections and remembers sessions. */
-export type ConnectTls = (to: Endpoint, settings: TlsSettings, sourceAddress: string | undefined) => TLSSocket;
+export type ConnectTls = (to: Endpoint, settings: TlsSettings, sourceAddress: string | undefined) => nodeTls.TLSSocket;
 
 /** The certificate must be valid for `serverName`, or for the address where there is none. */
 export function tlsConnector(): ConnectTls {
   const sessions = new Map<string, Buffer>();
+  // Loaded by the first connection: few have upstreams over TLS, and it takes memory.
+  const load = (): typeof nodeTls => createRequire(import.meta.url)('node:tls');
   return (to, { serverName, ca, certificate, key }, sourceAddress) => {
     const id = `${to.address} ${to.port} ${serverName ?? ''}`;
     const session = sessions.get(id);
-    const socket = connect({
+    const socket = load().connect({
       host: to.address,
       port: to.port,
       ALPNProtocols: ['dot'],

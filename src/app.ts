@@ -45,6 +45,7 @@ import { LoopWatch } from './resolve/loop.js';
 import { Numbering } from './resolve/numbering.js';
 import type { Route } from './resolve/route.js';
 import { refreshFrom, refuseFrom, serveFrom } from './resolve/serve.js';
+import { askWithin } from './resolve/within.js';
 import type { ServedZone, ZoneTable } from './resolve/zones.js';
 import { Serving, type ServingWorld } from './serving.js';
 import type { OpenSuccession } from './shared-node.js';
@@ -150,6 +151,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   // Asking others, as the configuration says; it comes first because a template in it may not compile.
   const world: ServingWorld = {
     ...{ network, clock, random, log, counters, cache, routes, loops, outages: new Outages() },
+    within: (zone) => askWithin({ lane, clock, forwarder }, zone),
     numberings: { cache: new Numbering(), counters: new Numbering() },
     queryLogOutput: newQueryLogOutput({
       clock,
@@ -213,15 +215,8 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
 
   // Last, everything is opened: from here on there is somebody to answer.
   const inForce = new InForce(first, {
-    ...{
-      listeners,
-      watching,
-      world,
-      upstreamAnswered,
-      look: outsides.look,
-      load: settings.load,
-      lookEveryMs: settings.lookEveryMs,
-    },
+    ...{ listeners, watching, world, upstreamAnswered, look: outsides.look },
+    ...{ load: settings.load, lookEveryMs: settings.lookEveryMs },
     serve: (table) => top.watched(serveFrom({ clock, log, lane, forwarder, routes }, table)),
     refresh: (table) => refreshFrom({ clock, log, lane, forwarder, routes }, table),
     refuse: (table) => refuseFrom({ clock, log, lane, forwarder, routes }, table),

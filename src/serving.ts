@@ -20,6 +20,7 @@ import { type Acl, newAcl } from './resolve/acl.js';
 import { anyMaker } from './resolve/any.js';
 import { type Autopath, newAutopath } from './resolve/autopath.js';
 import { planFrom, recursionChanger } from './resolve/course.js';
+import { translatedRoute } from './resolve/dns64.js';
 import { guardFrom } from './resolve/guard.js';
 import { hostsMaker } from './resolve/hosts.js';
 import { type HostsFile, type HostsFileWorld, openHostsFile } from './resolve/hosts-file.js';
@@ -33,6 +34,7 @@ import { compileTemplates, type Templates } from './resolve/templates.js';
 import { whoamiMaker } from './resolve/whoami.js';
 import { type Numberings, type PlannedListener, planZones } from './resolve/zone-plan.js';
 import type { ServedZone } from './resolve/zones.js';
+import type { Ask } from './upstream/ask.js';
 import { type Forwards, startForwards } from './upstream/forwards.js';
 import type { Outages } from './upstream/outages.js';
 import { isOwnEndpoint } from './upstream/own-address.js';
@@ -50,6 +52,8 @@ export interface ServingWorld extends HostsFileWorld {
   /** Filled here; zones of an old configuration keep their way until nobody asks by them. */
   readonly routes: WeakMap<ServedZone, Route>;
   readonly resolvConfs: ResolvConfFiles;
+  /** Asks ourselves, as a client in this zone would. */
+  readonly within: (zone: ServedZone) => Ask;
 }
 
 /** What belongs to one server block while its configuration is in use. */
@@ -95,7 +99,11 @@ export class Serving {
       for (const zone of zones) {
         const block = this.blocks[zone.block];
         this.#storeOfZone.set(zone.zoneId, block.store);
-        world.routes.set(zone, zone.cache === null ? block.uncached : block.cached);
+        const route = zone.cache === null ? block.uncached : block.cached;
+        world.routes.set(zone, route);
+        if (zone.translation === null) continue;
+        this.#storeOfZone.set(zone.translation.zone.zoneId, block.store);
+        world.routes.set(zone.translation.zone, translatedFrom(route, block.config, zone, world));
       }
     }
   }
@@ -110,7 +118,9 @@ export class Serving {
     const changed = new Set<number>();
     for (const { zones } of this.listeners) {
       for (const zone of zones) {
-        if (before.madeIn(zone.zoneId) !== this.madeIn(zone.zoneId)) changed.add(zone.zoneId);
+        if (before.madeIn(zone.zoneId) === this.madeIn(zone.zoneId)) continue;
+        changed.add(zone.zoneId);
+        if (zone.translation !== null) changed.add(zone.translation.zone.zoneId);
       }
     }
     for (const { store } of before.blocks) {
@@ -224,6 +234,12 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
     },
   };
   return block;
+}
+
+/** Only `whoami` makes answers for clients that are translated for: others are made for the questions within. */
+function translatedFrom(route: Route, { dns64, whoami }: BlockConfig, zone: ServedZone, world: ServingWorld): Route {
+  const outer = whoami ? route : { ...route, make: null };
+  return translatedRoute(outer, dns64!, world.clock, world.within(zone));
 }
 
 /** Drops what is cached of these names, so that what a hosts file says now is what clients get. */

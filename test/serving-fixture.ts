@@ -36,6 +36,7 @@ export function newServingFixture(): ServingFixture {
     readFile: () => undefined,
     look: { stat: () => undefined, digest: () => undefined },
     resolvConfs: { read: () => ({ error: 'none' }) },
+    within: () => () => {},
   };
   return { clock, counters, lines, world };
 }

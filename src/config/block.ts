@@ -21,6 +21,7 @@ import { readAcl } from './directives/acl.js';
 import { readAutopath } from './directives/autopath.js';
 import { readBind } from './directives/bind.js';
 import { readCache } from './directives/cache.js';
+import { readDns64 } from './directives/dns64.js';
 import { readErrors } from './directives/errors.js';
 import { readForward } from './directives/forward.js';
 import { readHeaders } from './directives/header.js';
@@ -75,6 +76,7 @@ const onlyOnce: readonly SupportedDirective[] = [
 /** Of these CoreDNS uses one and says nothing about the others. */
 const silentlyOnce: Partial<Record<SupportedDirective, 'first' | 'last'>> = {
   autopath: 'last',
+  dns64: 'last',
   loadbalance: 'last',
   local: 'last',
   bufsize: 'first',
@@ -113,6 +115,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     forwards: all('forward').map((directive) => readForward(directive, context)),
     templates,
     hosts: read('hosts', readHosts, null),
+    dns64: read('dns64', readDns64, null),
     loadbalance: read('loadbalance', readLoadbalance, null),
     nsid: read('nsid', readNsid, null),
     local: read('local', readLocal, null),
@@ -137,6 +140,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
   };
   read('cancel', readCancel, undefined);
   warnOfLoops(config, context);
+  checkTranslation(config, context);
   const makes = config.templates.length > 0 || config.hosts !== null || config.whoami || config.local !== null;
   if (config.forwards.length === 0 && !makes && policy === null) {
     context.warn(block.at, 'the server block has neither forward, template nor hosts, so it can answer nothing.');
@@ -215,6 +219,14 @@ function settleAaaa(
     throw new ConfigError(directive.at, `aaaa: ${where}; keep one of the two.`);
   }
   return { policy: meant, at: template.at, templates: written.filter((other) => other !== template) };
+}
+
+/** What AAAA questions get by policy cannot be translated: with NXDOMAIN nothing ever would be, in CoreDNS too. */
+function checkTranslation({ dns64, aaaa, aaaaAt }: BlockConfig, context: DirectiveContext): void {
+  if (dns64 === null || aaaa === null || aaaa === 'forward') return;
+  const why = `AAAA questions get "${aaaa}" by line ${aaaaAt!.line}`;
+  if (aaaa === 'nxdomain') return context.warn(dns64.at, `dns64: does nothing: ${why}; take one of the two out.`);
+  throw new ConfigError(dns64.at, `dns64: ${why}; take that out: dns64 asks for AAAA, and makes it of A without.`);
 }
 
 function warnOfLoops(config: BlockConfig, context: DirectiveContext): void {

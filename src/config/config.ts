@@ -5,6 +5,7 @@
  */
 import type { Endpoint, TlsSettings } from '../outside/network.js';
 import type { ChangingConfig } from './changing.js';
+import type { Dns64Config } from './directives/dns64.js';
 import type { LoadbalanceConfig } from './directives/loadbalance.js';
 import type { LocalConfig } from './directives/local.js';
 import type { Network } from './networks.js';
@@ -55,6 +56,8 @@ export interface BlockConfig {
   readonly forwards: readonly ForwardConfig[];
   readonly templates: readonly TemplateConfig[];
   readonly hosts: HostsConfig | null;
+  /** Names without AAAA records get some made of their A records; null: they do not. */
+  readonly dns64: Dns64Config | null;
   /** Addresses change places in every answer; null leaves them as they came. */
   readonly loadbalance: LoadbalanceConfig | null;
   /** Which server this is, for clients that ask (RFC 5001); null tells nobody. */

@@ -31,6 +31,8 @@ export const flagAa = 0x0400;
 export const flagTc = 0x0200;
 export const flagRd = 0x0100;
 export const flagRa = 0x0080;
+/** Reserved, and never sent (RFC 1035 4.1.1): in a stored message it marks addresses that dns64 has made. */
+export const flagZ = 0x0040;
 export const flagAd = 0x0020;
 export const flagCd = 0x0010;
 export const flagsOpcode = 0x7800;

@@ -170,6 +170,8 @@ export const zonePlaces = (() => {
     /** Answers whose question did not match and were not cached. */
     drops: take(1),
     servedStale: take(1),
+    /** Answers with AAAA records that were made of A records. */
+    translated: take(1),
     count: next,
   };
 })();

@@ -13,6 +13,7 @@ import { aclFamilies } from './metrics-acl.js';
 import { autopathFamilies } from './metrics-autopath.js';
 import { cacheFamilies } from './metrics-cache.js';
 import { dnsFamilies } from './metrics-dns.js';
+import { dns64Families } from './metrics-dns64.js';
 import { formerFamilies } from './metrics-former.js';
 import { handoverFamilies } from './metrics-handover.js';
 import { hostsFamilies } from './metrics-hosts.js';
@@ -39,6 +40,7 @@ const present: readonly Family<Scrape>[] = [
   ...aclFamilies,
   ...autopathFamilies,
   ...handoverFamilies,
+  ...dns64Families,
   ...eventFamilies,
   ...processFamilies,
 ];

@@ -31,6 +31,7 @@ import {
   isToBeSeen,
   type ServedZone,
   type ZoneTable,
+  zoneOfClient,
 } from './zones.js';
 
 /** The packet gets no answer. */
@@ -49,7 +50,7 @@ export function answerNow(lane: Lane, table: ZoneTable, packet: Uint8Array, leng
   const { query } = lane;
   const reading = readQuery(packet, length, query);
   if (reading !== 'ok') return refuse(lane, table, packet, length, reading);
-  const zone = findZone(table, packet, query);
+  let zone = findZone(table, packet, query);
   if (zone === null) {
     lane.counters.count('refusedNoZone');
     return refuse(lane, table, packet, length, 'refused');
@@ -57,21 +58,30 @@ export function answerNow(lane: Lane, table: ZoneTable, packet: Uint8Array, leng
   lane.zone = zone;
   if (zone.handOver !== 0 && lane.role === 'answering' && isToBeSeen(zone.handOver, packet, query)) return handedOver;
   const base = lane.counters.zoneBase(zone.ordinal);
-  if (query.type === typeAaaa && zone.aaaa !== aaaaForward) {
-    const rcode = rcodeForAaaa(lane, packet, zone, nowMs);
-    return rcode < 0 ? handedOver : denyAaaa(lane, packet, length, zone, rcode);
+  if (query.type === typeAaaa) {
+    if (zone.aaaa !== aaaaForward) {
+      const rcode = rcodeForAaaa(lane, packet, zone, nowMs);
+      return rcode < 0 ? handedOver : denyAaaa(lane, packet, length, zone, rcode);
+    }
+    zone = lane.zone = zoneOfClient(zone, query, lane.family);
   }
   if (zone.cache === null) return handedOver;
-  const ref = lane.blocks.find(packet, query.questionEnd, zone.zoneId, keyOf(query));
-  if (ref === 0 || lane.isTooLarge(ref)) return handedOver;
-  lane.block = ref;
-  const bytes = answerFrom(lane, packet, ref, zone.cache, nowMs);
+  const bytes = answerCached(lane, zone.cache, packet, nowMs);
   if (bytes === handedOver) return handedOver;
   const numbers = lane.counters.zones;
   numbers[base + zonePlaces.cacheRequests]++;
-  numbers[base + (lane.blocks.kind(ref) === kindSuccess ? zonePlaces.hitsSuccess : zonePlaces.hitsDenial)]++;
+  numbers[base + (lane.blocks.kind(lane.block) === kindSuccess ? zonePlaces.hitsSuccess : zonePlaces.hitsDenial)]++;
   lane.count(base, byCache, length, bytes, 0);
   return bytes;
+}
+
+/** Answers what the lane has read from what is kept of its zone, or says `handedOver`; nothing is counted but staleness. */
+export function answerCached(lane: Lane, policy: CachePolicy, packet: Uint8Array, nowMs: number): number {
+  const { blocks, query } = lane;
+  const ref = blocks.find(packet, query.questionEnd, lane.zone!.zoneId, keyOf(query));
+  if (ref === 0 || lane.isTooLarge(ref)) return handedOver;
+  lane.block = ref;
+  return answerFrom(lane, packet, ref, policy, nowMs);
 }
 
 /** What this zone's policy says to an AAAA question, or -1 when the name's A must be asked for first. */

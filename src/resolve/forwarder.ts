@@ -61,6 +61,13 @@ export class Forwarder {
     this.#getFor(pending, packet, asker, waiter);
   }
 
+  /** The same for a question of ours (within.ts), which the lane has read, in its zone. */
+  waitWithin(packet: Uint8Array, asker: Asker, nowMs: number): void {
+    const zone = this.#world.lane.zone!;
+    const waiter: Waiter = { asker, packet, receivedAtMs: nowMs, zone, wants: 'within' };
+    this.#getFor(this.#question(zone, packet, nowMs, 'within'), packet, asker, waiter);
+  }
+
   /** Answers the packet that the lane has read at once, by what is known: there is no room for it to wait. */
   refuse(packet: Uint8Array, asker: Asker, nowMs: number): void {
     const { lane } = this.#world;

@@ -19,8 +19,8 @@ import {
 } from '../dns/answer.js';
 import { noOwnMark } from '../dns/own-question.js';
 import { Query } from '../dns/query.js';
-import { type Dice, type Preference, shuffleAddresses } from '../dns/shuffle.js';
-import { atFlags, flagTc, setU16, u16 } from '../dns/wire.js';
+import { type Dice, shuffleAddresses } from '../dns/shuffle.js';
+import { atFlags, flagTc, flagZ, setU16, u16 } from '../dns/wire.js';
 import { extendedErrorTextBytesMax, messageBytesMax, optBytesMax, udpBytesDefault } from '../limits.js';
 import {
   type Answerer,
@@ -35,7 +35,7 @@ import {
   zonePlaces,
 } from '../ops/counters.js';
 import { SmallDice } from './dice.js';
-import type { ServedZone } from './zones.js';
+import type { Finishing, ServedZone } from './zones.js';
 
 /** Extended DNS Errors that we give (RFC 8914 4). */
 export const edeStale = extendedErrorOf(3, '');
@@ -93,7 +93,7 @@ export class Lane {
   answerStored(packet: Uint8Array, ref: BlockRef, ageSeconds: number, extendedError: ExtendedError | null): number {
     const bytes = this.#copy(packet, ref);
     countDown(this.slot, this.#offsets, ageSeconds);
-    if (this.zone !== null && this.zone.balance !== null) this.#shuffle(this.zone.balance);
+    if (this.zone !== null && this.zone.finishing !== null) this.#finishFor(this.zone, this.zone.finishing, ref);
     return finish(this.slot, bytes, this.query, this.#fit(extendedError), this.#offsets);
   }
 
@@ -101,7 +101,7 @@ export class Lane {
   answerStale(packet: Uint8Array, ref: BlockRef, ttlSeconds: number): number {
     const bytes = this.#copy(packet, ref);
     setTtls(this.slot, this.#offsets, ttlSeconds);
-    if (this.zone !== null && this.zone.balance !== null) this.#shuffle(this.zone.balance);
+    if (this.zone !== null && this.zone.finishing !== null) this.#finishFor(this.zone, this.zone.finishing, ref);
     const nxdomain = (this.slot.bytes[3] & 0x0f) === 3;
     return finish(this.slot, bytes, this.query, this.#fit(nxdomain ? edeStaleNxdomain : edeStale), this.#offsets);
   }
@@ -134,8 +134,12 @@ export class Lane {
   }
 
   /** Before it is cut, so that not always the same are left out. */
-  #shuffle(preferred: readonly Preference[]): void {
-    shuffleAddresses(this.slot.bytes, this.query.questionEnd, this.#offsets, preferred, this.dice);
+  #finishFor({ ordinal }: ServedZone, { balance, countsTranslated }: Finishing, ref: BlockRef): void {
+    const { blocks, counters, slot, query } = this;
+    if (balance !== null) shuffleAddresses(slot.bytes, query.questionEnd, this.#offsets, balance, this.dice);
+    if (countsTranslated && (u16(blocks.bytes, ref + atMessage + atFlags) & flagZ) !== 0) {
+      counters.zones[counters.zoneBase(ordinal) + zonePlaces.translated]++;
+    }
   }
 
   /** What the answer in the slot, which gets the zone's flags, may cost and must say. */

@@ -17,8 +17,8 @@ export interface Waiter {
   readonly receivedAtMs: number;
   /** By which it is answered and counted: whoever joins may have come in by another listener. */
   readonly zone: ServedZone;
-  /** `aaaa`: an AAAA question whose name's A is being asked for. */
-  readonly wants: 'answer' | 'aaaa';
+  /** `aaaa`: an AAAA question whose name's A is being asked for. `within`: a question of ours, nobody's query. */
+  readonly wants: 'answer' | 'aaaa' | 'within';
 }
 
 /** What tells questions apart, and the question as first asked: name, type and class. */

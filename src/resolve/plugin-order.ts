@@ -12,6 +12,7 @@ export const pluginOrder = [
   'errors',
   'log',
   'local',
+  'dns64',
   'acl',
   'aaaa',
   'any',

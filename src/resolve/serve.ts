@@ -11,7 +11,7 @@ import { factsOf } from './facts.js';
 import type { Forwarder } from './forwarder.js';
 import type { Lane } from './lane.js';
 import type { Route } from './route.js';
-import { findZone, type ServedZone, type ZoneTable } from './zones.js';
+import { findZone, type ServedZone, type ZoneTable, zoneOfClient } from './zones.js';
 
 export interface ServeWorld {
   readonly clock: Clock;
@@ -50,7 +50,7 @@ export function refuseFrom(world: ServeWorld, table: () => ZoneTable): Refuse {
   return guarded(world, (packet, asker) => {
     const zones = table();
     if (zones.isGuarded && isTurnedAway(world, zones, packet, asker)) return;
-    if (!readAgain(world, zones, packet)) return asker.reply(null);
+    if (!readAgain(world, zones, packet, asker)) return asker.reply(null);
     forwarder.refuse(packet, asker, asker.receivedAtMs ?? clock.nowMs());
   });
 }
@@ -59,7 +59,7 @@ export function refuseFrom(world: ServeWorld, table: () => ZoneTable): Refuse {
 export function refreshFrom(world: ServeWorld, table: () => ZoneTable): Refresh {
   const { clock, lane, forwarder } = world;
   return (packet, asker) => {
-    if (!readAgain(world, table(), packet) || lane.zone?.cache === null) return;
+    if (!readAgain(world, table(), packet, asker) || lane.zone?.cache === null) return;
     try {
       forwarder.refresh(packet, asker, clock.nowMs());
     } catch (error) {
@@ -72,7 +72,7 @@ export function refreshFrom(world: ServeWorld, table: () => ZoneTable): Refresh 
 /** Settles the query if a guard of its zone does not let it pass. What cannot be read is for the spine to say. */
 function isTurnedAway(world: ServeWorld, table: ZoneTable, packet: Uint8Array, asker: Asker): boolean {
   const { lane, routes } = world;
-  if (!readAgain(world, table, packet)) return false;
+  if (!readAgain(world, table, packet, asker)) return false;
   const route = routes.get(lane.zone!);
   const verdict = route?.guard?.(packet, lane, asker) ?? null;
   if (verdict === null || verdict.kind === 'pass') return false;
@@ -81,7 +81,6 @@ function isTurnedAway(world: ServeWorld, table: ZoneTable, packet: Uint8Array, a
     return true;
   }
   lane.transport = asker.transport;
-  lane.family = asker.remote.address.includes(':') ? 1 : 0;
   const bytes =
     verdict.kind === 'message'
       ? lane.answerMade(verdict.message)
@@ -93,10 +92,12 @@ function isTurnedAway(world: ServeWorld, table: ZoneTable, packet: Uint8Array, a
 }
 
 /** Reads a packet that was read before, in another thread; false when nobody serves its name any more, after a reload. */
-function readAgain({ lane }: ServeWorld, table: ZoneTable, packet: Uint8Array): boolean {
+function readAgain({ lane }: ServeWorld, table: ZoneTable, packet: Uint8Array, { remote }: Asker): boolean {
   if (readQuery(packet, packet.length, lane.query) !== 'ok') return false;
-  lane.zone = findZone(table, packet, lane.query);
-  return lane.zone !== null;
+  const zone = findZone(table, packet, lane.query);
+  lane.family = remote.address.includes(':') ? 1 : 0;
+  lane.zone = zone === null ? null : zoneOfClient(zone, lane.query, lane.family);
+  return zone !== null;
 }
 
 /** An exception costs the packet that brought it. */

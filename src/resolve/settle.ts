@@ -9,7 +9,7 @@ import { leaveOnlyAnswers, Normaliser } from '../dns/normalise.js';
 import { readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
 import { headerBytes, nameBytesMax } from '../limits.js';
-import { type Answerer, byCache, byForward, zonePlaces } from '../ops/counters.js';
+import { type Answerer, byCache, byForward, overTcp, zonePlaces } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import type { Failure, Outcome } from '../upstream/ask.js';
 import { denyAaaa } from './answer-now.js';
@@ -171,7 +171,8 @@ export class Settler {
     const { lane, clock } = this.#world;
     const { packet, asker, zone } = waiter;
     lane.zone = zone;
-    lane.transport = asker.transport;
+    // We ourselves take answers of any length.
+    lane.transport = waiter.wants === 'within' ? overTcp : asker.transport;
     lane.family = asker.remote.address.includes(':') ? 1 : 0;
     readQuery(packet, packet.length, lane.query);
     if (waiter.wants === 'aaaa' && (rcode === rcodeNoError || rcode === rcodeNxDomain)) {
@@ -180,6 +181,7 @@ export class Settler {
       return this.#log(waiter, bytes);
     }
     const bytes = write();
+    if (waiter.wants === 'within') return asker.reply(lane.slot.bytes.subarray(0, bytes));
     const seconds = (clock.nowMs() - waiter.receivedAtMs) / 1000;
     const answerer = zone.cache === null ? by : byCache;
     lane.count(lane.counters.zoneBase(zone.ordinal), answerer, packet.length, bytes, seconds);

@@ -49,14 +49,17 @@ export function planZones(config: Config, numberings: Numberings): PlannedListen
   const owners = new Map<string, BlockConfig[]>();
   config.blocks.forEach((block, blockIndex) => {
     for (const { zone, port } of block.zones) {
-      const zoneId = numberings.cache.of(cacheIdentity(owners, block, `${zone}:${port}`));
+      const identity = cacheIdentity(owners, block, `${zone}:${port}`);
+      const zoneId = numberings.cache.of(identity);
+      const translation = translationOf(block);
+      const translatedId = translation === null ? null : numberings.cache.of(`${identity} ${translation}`);
       for (const address of block.addresses) {
         const at = { address, port };
         const server = serverLabel(at);
         const listener = listeners.get(server) ?? { at, block, zones: [] };
         listeners.set(server, listener);
         const ordinal = numberings.counters.of(counterKey(server, zone));
-        listener.zones.push(...servedZones({ block, blockIndex, zone, zoneId, ordinal }));
+        listener.zones.push(...servedZones({ block, blockIndex, zone, zoneId, translatedId, ordinal }));
       }
     }
   });
@@ -95,6 +98,8 @@ interface ZoneFacts {
   readonly blockIndex: number;
   readonly zone: string;
   readonly zoneId: number;
+  /** Under which translated answers are kept; null where none are made. */
+  readonly translatedId: number | null;
   readonly ordinal: number;
 }
 
@@ -115,8 +120,9 @@ function servedZones(facts: ZoneFacts): ServedZone[] {
 }
 
 function served(facts: ZoneFacts, name: string, cache: CachePolicy | null): ServedZone {
-  const { block, zone, zoneId, ordinal, blockIndex } = facts;
-  return {
+  const { block, zone, zoneId, translatedId, ordinal, blockIndex } = facts;
+  const balance = block.loadbalance === null ? null : block.loadbalance.prefer;
+  const own: ServedZone = {
     wire: nameToWire(lowerCaseName(name)),
     ordinal,
     zoneId,
@@ -127,11 +133,22 @@ function served(facts: ZoneFacts, name: string, cache: CachePolicy | null): Serv
     handOver: handOverOf(block),
     isGuarded: block.acls.length > 0 || block.local !== null,
     cache,
-    balance: block.loadbalance === null ? null : block.loadbalance.prefer,
     flags: block.changing.header.response,
     keepalive: Math.floor(block.timeouts.idleMs / 100),
     nsid: block.nsid === null ? null : Uint8Array.from(Buffer.from(block.nsid)),
+    finishing: balance === null ? null : { balance, countsTranslated: false },
+    translation: null,
   };
+  if (translatedId === null) return own;
+  const translated: ServedZone = { ...own, zoneId: translatedId, finishing: { balance, countsTranslated: true } };
+  return { ...own, translation: { zone: translated, forIpv4: block.dns64!.forIpv4 } };
+}
+
+/** What translated answers of a block are made by, as text; null when it makes none. */
+function translationOf({ dns64, aaaa }: BlockConfig): string | null {
+  if (dns64 === null || (aaaa !== null && aaaa !== 'forward')) return null;
+  const { prefix, translatesAll } = dns64;
+  return `dns64 ${prefix.bytes.join('.')}/${prefix.prefixBits}${translatesAll ? ' all' : ''}`;
 }
 
 function handOverOf({ log, acls, local }: BlockConfig): number {

@@ -8,7 +8,7 @@ import type { Denial } from '../dns/answer.js';
 import { isLocalName } from '../dns/local-names.js';
 import type { Query } from '../dns/query.js';
 import type { Preference } from '../dns/shuffle.js';
-import { sameName } from '../dns/wire.js';
+import { classIn, sameName, typeAaaa } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 
 export const aaaaForward = 0;
@@ -45,14 +45,31 @@ export interface ServedZone {
   readonly isGuarded: boolean;
   /** Null: nothing of this zone is kept. */
   readonly cache: CachePolicy | null;
-  /** Addresses change places in every answer, but those in these networks come first; null leaves them. */
-  readonly balance: readonly Preference[] | null;
+  /** What happens to stored answers on their way out; null: nothing. */
+  readonly finishing: Finishing | null;
+  /** Where AAAA questions are answered for clients that have IPv6 alone; null: as everybody's. */
+  readonly translation: Translation | null;
   /** Flags that its answers have or lack (`header`); null: as they are. */
   readonly flags: HeaderFlags | null;
   /** edns-tcp-keepalive in units of 100 ms. */
   readonly keepalive: number;
   /** What clients are told that ask who answers; null: nothing. */
   readonly nsid: Uint8Array | null;
+}
+
+export interface Finishing {
+  /** Addresses change places in every answer, but those in these networks come first; null leaves them. */
+  readonly balance: readonly Preference[] | null;
+  /** Answers with addresses that were made here are counted. */
+  readonly countsTranslated: boolean;
+}
+
+/** `dns64` of a zone. */
+export interface Translation {
+  /** The same zone with a place of its own in the cache. */
+  readonly zone: ServedZone;
+  /** Also for those that ask over IPv4. */
+  readonly forIpv4: boolean;
 }
 
 /** What finding an answer in the cache needs to know. */
@@ -87,6 +104,17 @@ export function zoneTable(zones: readonly ServedZone[], droppedOrdinal: number):
 /** Whether the control lane is to see a query to a zone of which it is to see some: `bits` is its `handOver`. */
 export function isToBeSeen(bits: number, packet: Uint8Array, query: Query): boolean {
   return (bits & seeAll) !== 0 || isLocalName(packet, query, (bits & seeLocalPrefix) !== 0);
+}
+
+/**
+ * The zone in which a client of this family is answered. A validator that does its own checking does its own
+ * translation (RFC 6147 5.5).
+ */
+export function zoneOfClient(zone: ServedZone, query: Query, family: 0 | 1): ServedZone {
+  const { translation } = zone;
+  if (translation === null || query.type !== typeAaaa || query.class !== classIn) return zone;
+  if (family === 0 && !translation.forIpv4) return zone;
+  return query.dnssecOk && query.checkingDisabled ? zone : translation.zone;
 }
 
 const typeDs = 43;

@@ -167,6 +167,7 @@ const blockHeads: Readonly<Record<string, string>> = {
   acl: 'acl',
   bind: 'bind 127.0.0.1',
   cache: 'cache',
+  dns64: 'dns64',
   errors: 'errors',
   forward: 'forward . 10.0.0.1',
   header: 'header',

@@ -64,6 +64,7 @@ describe('zonePlaces', () => {
       prefetches: 1,
       drops: 1,
       servedStale: 1,
+      translated: 1,
       count: 0,
     };
     let next = 0;

@@ -73,7 +73,7 @@ describe('directives before the cache', { skip: needs('dig') }, () => {
 
   before(async () => {
     zerohop = await startOnLoopback(
-      `cache 30\n local\n nsid this is it\n loadbalance {\n prefer 10.0.0.4\n }\n whoami\n ${template}`,
+      `cache 30\n local\n nsid this is it\n loadbalance {\n prefer 10.0.0.4\n }\n dns64\n bind ::1\n whoami\n ${template}`,
       query('localhost', 'A'),
     );
   });
@@ -104,6 +104,19 @@ describe('directives before the cache', { skip: needs('dig') }, () => {
       assert.match(order, /^host\.lb\.test\. 10\.0\.0\.4 /u);
       const others = order.split(' ').slice(2).sort();
       assert.deepEqual(others, ['10.0.0.1', '10.0.0.2', '10.0.0.3']);
+    }
+  });
+
+  it('dns64: for clients over IPv6, and for no others', async () => {
+    const over = async (address: string, ...words: string[]) => {
+      const { port } = zerohop.place;
+      const all = await output(['dig', `@${address}`, '-p', `${port}`, '+tries=1', '+short', ...words, 'AAAA']);
+      return all.trim().split('\n').sort();
+    };
+    const made = ['1', '2', '3', '4'].map((host) => `64:ff9b::a00:${host}`);
+    for (const words of [['+notcp'], ['+tcp'], ['+notcp']]) {
+      assert.deepEqual(await over('::1', ...words, 'six.lb.test'), [...made, 'host.lb.test.']);
+      assert.deepEqual(await over('127.0.0.1', ...words, 'six.lb.test'), ['']);
     }
   });
 

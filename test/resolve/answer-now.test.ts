@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import { kindDenial } from '../../src/cache/blocks.js';
+import { Normaliser } from '../../src/dns/normalise.js';
 import { ownQuestion } from '../../src/dns/own-question.js';
 import { countedType, zonePlaces } from '../../src/ops/counters.js';
 import { answerFor } from '../cache/answers.js';
@@ -216,6 +217,30 @@ describe('answerNow', () => {
       const answer = ask(query('a.test', 'A'));
       assert.equal(answer === 'handed over' ? answer : 'answered', seen);
     }
+  });
+
+  it('answers AAAA for clients over IPv6 from where translated answers are, and counts them', () => {
+    const corefile = '. {\n dns64\n cache\n forward . 192.0.2.1\n}';
+    const { cache, store, zone, ask, lane } = fixture(corefile, 'answering');
+    const message = packets.encode({
+      type: 'response',
+      flags: 0x40,
+      questions: [{ name: 'a.test', type: 'AAAA', class: 'IN' }],
+      answers: [{ name: 'a.test', type: 'AAAA', ttl: 30, data: '64:ff9b::1' }],
+    });
+    const normaliser = new Normaliser();
+    assert.ok(normaliser.read(message));
+    const { zoneId } = zone('.').translation!.zone;
+    cache.keep(store, { ...normaliser.out, kind: 0, zoneId, key: 0, lifetimeMs: 30_000 }, 0);
+    const places = [0, 1].map((family) => {
+      lane.family = family as 0 | 1;
+      const answer = ask(query('a.test', 'AAAA'));
+      return answer === 'handed over' ? answer : packets.decode(answer as Buffer).flag_z;
+    });
+    assert.deepEqual(places, ['handed over', false]);
+    const base = lane.counters.zoneBase(zone('.').ordinal);
+    const numbers = lane.counters.zones;
+    assert.deepEqual([numbers[base + zonePlaces.translated], numbers[base + zonePlaces.hitsSuccess]], [1, 1]);
   });
 
   it('hands names of this machine over where they are answered here, AAAA too, and no others', () => {

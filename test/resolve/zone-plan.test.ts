@@ -48,6 +48,24 @@ describe('planZones', () => {
     assert.ok(![before[0].zoneId, before[1].zoneId].includes(after[0].zoneId));
   });
 
+  it('gives translated answers a place of their own, by what they are made with', () => {
+    const numberings = newNumberings();
+    const zoneOf = (lines: string) => plan(`. {\n cache\n ${lines}\n forward . 192.0.2.9\n}`, numberings)[0].zones[0];
+    const [plain, one, other, all, again] = [
+      '',
+      'dns64',
+      'dns64 64:1337::/96',
+      'dns64 {\n translate_all\n }',
+      'dns64',
+    ].map(zoneOf);
+    assert.equal(plain.translation, null);
+    const ids = [one, other, all].map(({ translation }) => translation!.zone.zoneId);
+    assert.equal(new Set([plain.zoneId, ...ids]).size, 4);
+    assert.equal(again.translation!.zone.zoneId, ids[0]);
+    assert.deepEqual([one.zoneId, one.translation!.zone.translation], [plain.zoneId, null]);
+    assert.equal(zoneOf('dns64\n aaaa nxdomain').translation, null, 'nothing is left to translate');
+  });
+
   it('caches only the zones that `cache` names, as zones of their own', () => {
     const [{ zones }] = plan('. {\n cache 30 example.org\n forward . 192.0.2.9\n}');
     assert.deepEqual(

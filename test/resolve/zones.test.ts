@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { isInZone, wireToName } from '../../src/dns/names.js';
 import { Query, readQuery } from '../../src/dns/query.js';
-import { findZone } from '../../src/resolve/zones.js';
+import { findZone, isToBeSeen, seeAll, seeLocal, seeLocalPrefix, zoneOfClient } from '../../src/resolve/zones.js';
 import { fixture, query } from './lane-fixture.js';
 
 function zoneFor(corefileZones: string, name: string, type = 'A'): string | null {
@@ -48,6 +48,52 @@ describe('findZone', () => {
         assert.equal(zoneFor(zones.join(' '), asked), expected);
       }),
       { numRuns: 200 },
+    );
+  });
+});
+
+describe('isToBeSeen', () => {
+  it('is about all queries, or those for names of this machine', () => {
+    const seen = (bits: number, name: string) => {
+      const packet = query(name, 'A');
+      const read = new Query();
+      readQuery(packet, packet.length, read);
+      return isToBeSeen(bits, packet, read);
+    };
+    const names = ['a.test', 'a.localhost', 'localhost.test'];
+    const of = (bits: number) => names.map((name) => seen(bits, name));
+    assert.deepEqual(of(seeAll), [true, true, true]);
+    assert.deepEqual(of(seeLocal), [false, true, false]);
+    assert.deepEqual(of(seeLocal | seeLocalPrefix), [false, true, true]);
+  });
+});
+
+describe('zoneOfClient', () => {
+  it('is another for AAAA questions of clients that are translated for', () => {
+    const isOther = (lines: string, type: string, family: 0 | 1, change?: (packet: Buffer) => void) => {
+      const { zone } = fixture(`. {\n ${lines}\n forward . 192.0.2.1\n}`);
+      const packet = query('a.test', type, { dnssecOk: true });
+      change?.(packet);
+      const read = new Query();
+      readQuery(packet, packet.length, read);
+      return zoneOfClient(zone('.'), read, family) !== zone('.');
+    };
+    assert.deepEqual(
+      [0, 1].map((family) => isOther('dns64', 'AAAA', family as 0 | 1)),
+      [false, true],
+    );
+    assert.deepEqual([isOther('', 'AAAA', 1), isOther('dns64', 'A', 1)], [false, false]);
+    assert.equal(isOther('dns64 {\n allow_ipv4\n }', 'AAAA', 0), true);
+    const classAt = 12 + 8 + 2;
+    assert.equal(
+      isOther('dns64', 'AAAA', 1, (packet) => packet.writeUInt16BE(3, classAt)),
+      false,
+      'another class',
+    );
+    assert.equal(
+      isOther('dns64', 'AAAA', 1, (packet) => packet.writeUInt8(0x10, 3)),
+      false,
+      'DO and CD',
     );
   });
 });

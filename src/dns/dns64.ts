@@ -1,0 +1,101 @@
+/**
+ * What DNS64 does with messages (RFC 6147 5): whether an answer has AAAA records that count, and AAAA records made of
+ * A records by putting the IPv4 address behind a prefix (RFC 6052 2.2). It asks nobody.
+ */
+import { type Normalised, Normaliser } from './normalise.js';
+import { fixedBytes, ownerEnd, sectionsOf } from './sections.js';
+import { rcodeNoError, rcodeNxDomain, setU16, setU32, typeA, typeAaaa, u16, u32 } from './wire.js';
+
+export interface Prefix {
+  /** Sixteen, of which the prefix's count. */
+  readonly bytes: ArrayLike<number>;
+  /** 32, 40, 48, 56, 64 or 96. */
+  readonly prefixBits: number;
+}
+
+/** What an answer says of a name's addresses. */
+export interface Finding {
+  /** `mapped`: of its AAAA records some are IPv4 addresses in disguise. */
+  readonly kind: 'addresses' | 'mapped' | 'none' | 'no such name' | 'failed';
+  /** How long a translation may live at the most, going by this answer (RFC 6147 5.1.7). */
+  readonly ttlSecondsMax: number;
+  readonly truncated: boolean;
+  /** The answer section, uncompressed. */
+  readonly records: readonly Uint8Array[];
+}
+
+/** Without a SOA in the negative answer (RFC 6147 5.1.7). */
+const ttlSecondsWithoutSoa = 600;
+const typeRrsig = 46;
+
+const normaliser = new Normaliser();
+
+/** Reads the answer to a question of type A or AAAA. Borrows it until it returns; the records are bytes of their own. */
+export function addressesIn(message: Uint8Array): Finding {
+  const records = normaliser.read(message) ? sectionsOf(message)?.answers : undefined;
+  if (records === undefined) {
+    return { kind: 'failed', ttlSecondsMax: ttlSecondsWithoutSoa, truncated: false, records: [] };
+  }
+  const { out } = normaliser;
+  const negative = out.rcode === rcodeNoError && out.negativeTtlSeconds >= 0;
+  return {
+    kind: kindOf(out, records),
+    ttlSecondsMax: negative ? out.negativeTtlSeconds : ttlSecondsWithoutSoa,
+    truncated: out.truncated,
+    records,
+  };
+}
+
+/** Any rcode but these two is taken for no records by RFC 6147 5.1.2, and told apart because it may be a moment's. */
+function kindOf({ rcode, relevant }: Normalised, records: readonly Uint8Array[]): Finding['kind'] {
+  if (rcode === rcodeNxDomain) return 'no such name';
+  if (rcode !== rcodeNoError) return 'failed';
+  if (!relevant) return 'none';
+  const left = withoutMapped(records);
+  if (left.length === records.length) return 'addresses';
+  return left.some((record) => typeOf(record) === typeAaaa) ? 'mapped' : 'none';
+}
+
+/** Without the AAAA records in ::ffff:0:0/96 (RFC 6147 5.1.4). */
+export function withoutMapped(records: readonly Uint8Array[]): Uint8Array[] {
+  return records.filter((record) => typeOf(record) !== typeAaaa || !isMapped(record.subarray(record.length - 16)));
+}
+
+function isMapped(address: Uint8Array): boolean {
+  for (let index = 0; index < 10; index++) if (address[index] !== 0) return false;
+  return address[10] === 0xff && address[11] === 0xff;
+}
+
+/** The records with an AAAA in the place of each A; signatures of the A records, which say nothing of it, are left out. */
+export function translated(records: readonly Uint8Array[], prefix: Prefix, ttlSecondsMax: number): Uint8Array[] {
+  return records.flatMap((record) => {
+    const type = typeOf(record);
+    const dataAt = ownerEnd(record) + fixedBytes;
+    if (type === typeRrsig && u16(record, dataAt) === typeA) return [];
+    if (type !== typeA) return type === typeAaaa ? [] : [record];
+    const made = new Uint8Array(dataAt + 16);
+    made.set(record.subarray(0, dataAt));
+    setU16(made, dataAt - 10, typeAaaa);
+    setU32(made, dataAt - 6, Math.min(u32(record, dataAt - 6), ttlSecondsMax));
+    setU16(made, dataAt - 2, 16);
+    made.set(embedded(prefix, record.subarray(dataAt)), dataAt);
+    return [made];
+  });
+}
+
+/** The IPv6 address for an IPv4 address: behind the prefix, and around the byte at 8, which is always 0. */
+export function embedded({ bytes, prefixBits }: Prefix, address: Uint8Array): Uint8Array {
+  const made = new Uint8Array(16);
+  const prefixBytes = prefixBits / 8;
+  for (let index = 0; index < prefixBytes; index++) made[index] = bytes[index];
+  let at = prefixBytes;
+  for (const byte of address) {
+    if (at === 8) at++;
+    made[at++] = byte;
+  }
+  return made;
+}
+
+function typeOf(record: Uint8Array): number {
+  return u16(record, ownerEnd(record));
+}

@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import packets from 'dns-packet';
+import { readDns64 } from '../../src/config/directives/dns64.js';
+import { u16 } from '../../src/dns/wire.js';
+import { byHosts, byWhoami } from '../../src/ops/counters.js';
+import type { Clock } from '../../src/outside/clock.js';
+import { translatedRoute } from '../../src/resolve/dns64.js';
+import type { Made, Route } from '../../src/resolve/route.js';
+import type { Ask, Outcome, Request } from '../../src/upstream/ask.js';
+import { ManualClock } from '../simulation/clock.js';
+import { query } from './lane-fixture.js';
+import { message, type Reply, soa } from './waiting-fixture.js';
+
+const at = { file: 'Corefile', line: 1 };
+const config = readDns64({ name: 'dns64', path: 'dns64', at, arguments: [], block: null } as never);
+const question = Uint8Array.from(query('a.test', 'AAAA').subarray(12));
+const request: Request = {
+  ...{ question, recursionDesired: true, checkingDisabled: false, dnssecOk: false },
+  clientTransport: 'tcp',
+};
+const other: Route = {
+  ...{ guard: null, keep: null, order: 'as sent', sections: 'all', plan: null, make: null, logQuery: null },
+  ask: () => assert.fail('asked upstream'),
+  failed: () => assert.fail('said what failed'),
+};
+
+/** What comes of these answers to AAAA and A; null is none. `tookMs` is how long AAAA took. */
+function outcomeOf(replies: { readonly aaaa: Reply | null; readonly a?: Reply | null }, tookMs = 0) {
+  let nowMs = 50;
+  const clock = { nowMs: () => nowMs } as Clock;
+  const asked: number[] = [];
+  const within: Ask = (inner, done) => {
+    const type = u16(inner.question, inner.question.length - 4);
+    asked.push(type);
+    assert.equal(inner.clientTransport, 'tcp');
+    const reply = type === 28 ? replies.aaaa : replies.a!;
+    nowMs += tookMs;
+    done(
+      reply === null
+        ? { ok: false, why: 'timeout', text: '' }
+        : { ok: true, message: message(inner.question, reply), from: '' },
+    );
+  };
+  let outcome: Outcome | undefined;
+  translatedRoute(other, config, clock, within).ask(request, (ended) => {
+    outcome = ended;
+  });
+  assert.ok(outcome);
+  const decoded = outcome.ok ? packets.decode(Buffer.from(outcome.message)) : undefined;
+  return { outcome, decoded, asked };
+}
+
+const a = { answers: [{ name: 'a.test', type: 'A', ttl: 30, data: '192.0.2.1' }] as packets.Answer[] };
+const none = { answers: [], authorities: soa(20) };
+
+describe('a translated route', () => {
+  it('asks for A where AAAA has nothing, and marks what it made', () => {
+    const { outcome, decoded, asked } = outcomeOf({ aaaa: none, a });
+    assert.deepEqual(asked, [28, 1]);
+    const [made] = decoded!.answers as packets.StringAnswer[];
+    assert.deepEqual([made.type, made.ttl, made.data], ['AAAA', 20, '64:ff9b::c000:201']);
+    assert.deepEqual([decoded?.questions?.[0].type, decoded?.flag_rd, decoded?.flag_aa], ['AAAA', true, false]);
+    assert.ok(outcome.ok && (outcome.message[3] & 0x40) !== 0);
+  });
+
+  it('gives what there is as it came, unmarked', () => {
+    for (const aaaa of [
+      { rcode: 3, ...none },
+      { answers: [{ name: 'a.test', type: 'AAAA', ttl: 9, data: '2001:db8::1' }] as packets.Answer[] },
+    ]) {
+      const { outcome, asked } = outcomeOf({ aaaa });
+      assert.deepEqual(asked, [28]);
+      assert.ok(outcome.ok && (outcome.message[3] & 0x40) === 0);
+    }
+    const { decoded } = outcomeOf({ aaaa: none, a: { answers: [] } });
+    assert.deepEqual([decoded?.answers, decoded?.authorities?.length], [[], 1], 'the AAAA denial');
+  });
+
+  it('passes on that an answer was cut', () => {
+    const cut = { ...a, flags: packets.TRUNCATED_RESPONSE };
+    assert.equal(outcomeOf({ aaaa: none, a: cut }).decoded?.flag_tc, true);
+    const { asked, decoded } = outcomeOf({ aaaa: { answers: [], flags: packets.TRUNCATED_RESPONSE } });
+    assert.deepEqual([asked, decoded?.flag_tc], [[28], true], 'nothing is known of what was cut off');
+  });
+
+  it('cuts what has outgrown the largest message', () => {
+    const many = Array.from({ length: 2600 }, (_, index): packets.Answer => {
+      return { name: 'a.test', type: 'A', ttl: 30, data: `192.0.${index >> 8}.${index & 255}` };
+    });
+    const { decoded } = outcomeOf({ aaaa: none, a: { answers: many } });
+    assert.equal(decoded?.flag_tc, true);
+    assert.ok(decoded!.answers!.length > 1500);
+  });
+
+  it('gives no IPv4 address in disguise, though there be nothing else', () => {
+    const mapped = {
+      answers: [{ name: 'a.test', type: 'AAAA', ttl: 9, data: '::ffff:192.0.2.1' }] as packets.Answer[],
+    };
+    const { decoded, asked } = outcomeOf({ aaaa: mapped, a: none });
+    assert.deepEqual([decoded?.answers, asked], [[], [28, 1]]);
+  });
+
+  it('fails when both fail, and after a failure that took long without asking for A', () => {
+    for (const failing of [null, { rcode: 2, answers: [] }]) {
+      assert.equal(outcomeOf({ aaaa: failing, a: failing }).outcome.ok, false);
+      const late = outcomeOf({ aaaa: failing, a }, 1000);
+      assert.deepEqual([late.outcome.ok, late.asked], [false, [28]]);
+      assert.equal(outcomeOf({ aaaa: failing, a }, 999).outcome.ok, true);
+    }
+    const { decoded } = outcomeOf({ aaaa: null, a: { rcode: 3, ...none } });
+    assert.deepEqual([(decoded as { rcode?: string }).rcode, decoded?.questions?.[0].type], ['NXDOMAIN', 'AAAA']);
+  });
+
+  it('makes and plans nothing but what is for its asker alone', () => {
+    const made = (by: typeof byHosts | typeof byWhoami): Made => ({
+      ...{ kind: 'message', message: new Uint8Array(), by, extendedError: null, follow: null },
+      ...(by === byWhoami ? { isForAskerAlone: true } : {}),
+    });
+    const course = { question, options: undefined, recursionDesired: null, next: null, changes: null } as const;
+    const routeOf = (parts: Partial<Route>) =>
+      translatedRoute({ ...other, ...parts }, config, new ManualClock(), other.ask);
+    const asker = [{ question }, {}, {}] as unknown as Parameters<NonNullable<Route['make']>>;
+    assert.deepEqual(routeOf({ make: () => made(byHosts) }).make?.(...asker), { kind: 'next' });
+    assert.deepEqual(routeOf({ make: () => made(byWhoami) }).make?.(...asker), made(byWhoami));
+    const ofA = (query: { question: Uint8Array }) =>
+      made(u16(query.question, query.question.length - 4) === 1 ? byHosts : byWhoami);
+    assert.deepEqual(routeOf({ make: ofA }).make?.(...asker), { kind: 'next' }, 'the name’s A is known');
+    assert.deepEqual(routeOf({}).make?.(...asker), { kind: 'next' });
+    const planned = (holdsFor: 'asker' | 'everybody' | 'unscoped') =>
+      routeOf({ plan: () => ({ ...course, options: new Uint8Array(4), holdsFor }) }).plan?.({ question } as never);
+    assert.equal(planned('everybody'), null);
+    for (const holdsFor of ['asker', 'unscoped'] as const)
+      assert.deepEqual(planned(holdsFor), { ...course, holdsFor: 'asker' });
+    assert.equal(routeOf({ plan: () => ({ failure: 'no' }) }).plan?.({ question } as never), null);
+  });
+});

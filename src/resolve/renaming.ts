@@ -3,6 +3,7 @@
  * would not be one (an empty label, more than 255 bytes) is never made.
  */
 import type { NameMatch } from '../config/changing.js';
+import { linearOf } from '../config/linear-pattern.js';
 import { lowerCaseName, nameToWire, wireToName } from '../dns/names.js';
 
 /** What a lower-case presentation name becomes; the same text where it is not concerned. */
@@ -19,7 +20,7 @@ export function matches(match: NameMatch, name: string): boolean {
     case 'substring':
       return name.includes(match.text);
     case 'regex':
-      return match.pattern.test(name);
+      return linearOf(match.pattern).exec(name) !== null;
   }
 }
 
@@ -41,7 +42,7 @@ export function renamed(match: NameMatch, to: string, name: string): string {
 
 /** The text with the groups of the match in it; the name itself where there is none. */
 export function byPattern(pattern: RegExp, to: string, name: string): string {
-  const groups = pattern.exec(name);
+  const groups = linearOf(pattern).exec(name);
   if (groups === null) return name;
   // A group that took no part is empty in Go and undefined here; a number without a group stays as it is written.
   const other = to.replace(/\{(\d{1,3})\}/gu, (text, group) => {

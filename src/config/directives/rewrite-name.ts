@@ -4,10 +4,11 @@
  */
 import { lowerCaseName, nameToWire } from '../../dns/names.js';
 import { patternCharactersMax } from '../../limits.js';
-import { type DirectiveContext, fail, warn } from '../arguments.js';
+import { fail } from '../arguments.js';
 import type { AnswerChange, NameChange, NameMatch } from '../changing.js';
 import type { Directive } from '../corefile.js';
 import type { Token } from '../lexer.js';
+import { linearOf } from '../linear-pattern.js';
 import { readPattern } from '../regular-expression.js';
 
 const ways = ['exact', 'prefix', 'suffix', 'substring', 'regex'] as const;
@@ -21,8 +22,8 @@ export function splitMatch(rule: Directive, plain: number): { readonly how: How;
   return { how, words: rest };
 }
 
-export function readMatch(rule: Directive, how: How, token: Token, context: DirectiveContext): NameMatch {
-  if (how === 'regex') return { how, pattern: patternOf(rule, token, context) };
+export function readMatch(rule: Directive, how: How, token: Token): NameMatch {
+  if (how === 'regex') return { how, pattern: patternOf(rule, token) };
   const text = lowerCaseName(token.text);
   if (text === '') fail(rule, 'the name to look for is empty.', token.at);
   return { how, text: how === 'exact' || how === 'suffix' ? closed(text) : text };
@@ -42,12 +43,12 @@ export function renamedTo(rule: Directive, match: NameMatch, token: Token): stri
 }
 
 /** `name [exact|prefix|suffix|substring|regex] FROM TO [answer auto|name F T|value F T …]`. */
-export function readNameChange(rule: Directive, context: DirectiveContext): NameChange {
+export function readNameChange(rule: Directive): NameChange {
   const { how, words } = splitMatch(rule, 2);
   const [from, to, ...rest] = words;
   if (to === undefined) fail(rule, 'expects [exact|prefix|suffix|substring|regex] FROM TO.');
-  const match = readMatch(rule, how, from, context);
-  const answers = readAnswers(rule, rest, context);
+  const match = readMatch(rule, how, from);
+  const answers = readAnswers(rule, rest);
   return {
     field: 'name',
     match,
@@ -61,7 +62,6 @@ export function readNameChange(rule: Directive, context: DirectiveContext): Name
 function readAnswers(
   rule: Directive,
   words: readonly Token[],
-  context: DirectiveContext,
 ): { readonly auto: boolean; readonly changes: readonly AnswerChange[] } {
   const changes: AnswerChange[] = [];
   let auto = false;
@@ -78,7 +78,7 @@ function readAnswers(
       at++;
     } else if (part.text === 'name' || part.text === 'value') {
       if (to === undefined) fail(rule, `answer ${part.text} expects FROM TO, a pattern and what it becomes.`, part.at);
-      const pattern = patternOf(rule, from, context);
+      const pattern = patternOf(rule, from);
       changes.push({ part: part.text, pattern, to: closed(checkedGroups(rule, pattern, to, lowerCaseName(to.text))) });
       at += 3;
     } else fail(rule, `answer must be auto, name or value, not "${part.text}".`, part.at);
@@ -89,11 +89,18 @@ function readAnswers(
   return { auto, changes };
 }
 
-function patternOf(rule: Directive, token: Token, context: DirectiveContext): RegExp {
+function patternOf(rule: Directive, token: Token): RegExp {
   if (token.text.length > patternCharactersMax) {
     fail(rule, `a pattern may have ${patternCharactersMax} characters at most; write several rules.`, token.at);
   }
-  return readPattern(token, rule, (message) => warn(context, rule, message));
+  // That V8 may take very long for one does not matter: it is not V8 that matches names.
+  const pattern = readPattern(token, rule, () => {});
+  try {
+    linearOf(pattern);
+  } catch (error) {
+    fail(rule, `"${token.text}" is no pattern we can use: ${(error as Error).message}`, token.at);
+  }
+  return pattern;
 }
 
 /** The text, if it uses no group that the pattern does not have. */

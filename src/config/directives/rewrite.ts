@@ -72,7 +72,7 @@ function numbers(
   return { field, from, to };
 }
 
-function readTtl(rule: Directive, context: DirectiveContext): RewriteChange {
+function readTtl(rule: Directive): RewriteChange {
   const { how, words } = splitMatch(rule, 2);
   if (words.length !== 2) fail(rule, 'expects [exact|prefix|suffix|substring|regex] NAME SECONDS, or MIN-MAX seconds.');
   const [name, seconds] = words;
@@ -84,7 +84,7 @@ function readTtl(rule: Directive, context: DirectiveContext): RewriteChange {
   if (!isWritten || minSeconds > maxSeconds || maxSeconds > ttlSecondsMax) {
     fail(rule, `"${seconds.text}" must be seconds, or a range of them such as 30-300, 30- or -300.`, seconds.at);
   }
-  return { field: 'ttl', match: readMatch(rule, how, name, context), minSeconds, maxSeconds };
+  return { field: 'ttl', match: readMatch(rule, how, name), minSeconds, maxSeconds };
 }
 
 function readRcode(rule: Directive, context: DirectiveContext): RewriteChange {
@@ -104,12 +104,12 @@ function readRcode(rule: Directive, context: DirectiveContext): RewriteChange {
   }
   if (to === 0)
     warn(context, rule, 'makes failures look like names without records, which clients do not ask for again.');
-  return { field: 'rcode', match: readMatch(rule, how, name, context), from, to };
+  return { field: 'rcode', match: readMatch(rule, how, name), from, to };
 }
 
-function readCname(rule: Directive, context: DirectiveContext): RewriteChange {
+function readCname(rule: Directive): RewriteChange {
   const { how, words } = splitMatch(rule, 2);
   if (words.length !== 2) fail(rule, 'expects [exact|prefix|suffix|substring|regex] FROM TO.');
-  const match = readMatch(rule, how, words[0], context);
+  const match = readMatch(rule, how, words[0]);
   return { field: 'cname', match, to: renamedTo(rule, match, words[1]) };
 }

@@ -179,9 +179,9 @@ function longQuestion(random: Random): Buffer {
   return withOpt(packet, random, padding);
 }
 
-/** Time, memory, descriptors; and how many connections an upstream needed, which is a matter of time. */
+/** Time, memory, descriptors, how many packets came at a time; and how many connections an upstream needed, which is a matter of time. */
 const itsOwn =
-  /^(?:process_|nodejs_|go_|\w+_duration_seconds|\w+_start_time|\w+_cache_used_bytes|zerohop_upstream_conn|coredns_proxy_conn)/;
+  /^(?:process_|nodejs_|go_|\w+_duration_seconds|\w+_start_time|\w+_cache_used_bytes|zerohop_upstream_conn|coredns_proxy_conn|zerohop_batch|zerohop_event_loop)/;
 
 /** The series of /metrics, without the port that tells the programs apart. */
 async function numbersOf({ metrics, place }: LoopbackZerohop): Promise<Map<string, number>> {

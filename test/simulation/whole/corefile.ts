@@ -48,7 +48,7 @@ export function brokenCorefile(random: Random): string {
   return oneOf(random, [
     good.replace('forward', 'foward'),
     good.replace(/\}\n$/, ''),
-    good.replace('{', '{\n  dns64\n'),
+    good.replace('{', '{\n  kubernetes\n'),
     '',
     `${good}${good}`,
   ]);

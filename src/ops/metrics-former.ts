@@ -8,6 +8,7 @@ import type { Scrape } from './metrics-source.js';
 /** By the present name. */
 const formerNames: Readonly<Record<string, string>> = {
   coredns_panics_total: 'coredns_panic_count_total',
+  coredns_autopath_success_total: 'coredns_autopath_success_count_total',
   coredns_reload_failed_total: 'coredns_reload_failed_count_total',
   coredns_forward_requests_total: 'coredns_forward_request_count_total',
   coredns_forward_responses_total: 'coredns_forward_response_rcode_count_total',

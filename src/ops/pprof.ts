@@ -65,11 +65,16 @@ export function newPprof(clock: Clock, profiler: Profiler): Pprof {
     const cut = (): void => void counted.destroy(new Error('the snapshot is cut'));
     end = cut;
     const timer = clock.after(heapSnapshotSendMs, cut);
-    pipeline(profiler.heapSnapshot(), counted, () => {});
     counted.once('close', () => {
       timer.stop();
       end = null;
     });
+    try {
+      pipeline(await profiler.heapSnapshot(), counted, () => {});
+    } catch (error) {
+      counted.destroy();
+      throw error;
+    }
     return { status: 200, body: '', rest: counted, contentType: json };
   }
 

@@ -1,11 +1,10 @@
 /**
  * V8's own view of this process, one of the outsides: where processor time goes, and what is on the heap. The one user
- * of node:inspector, which is not loaded before somebody asks. Another thread is reached through the inspector as
+ * of node:inspector and node:v8, which are not loaded before somebody asks. Another thread is reached through the inspector as
  * well, without its help: it notices between two system calls.
  */
 import type { Session } from 'node:inspector/promises';
 import type { Readable } from 'node:stream';
-import { getHeapSnapshot } from 'node:v8';
 
 export interface Profiler {
   /**
@@ -14,7 +13,7 @@ export interface Profiler {
    */
   record(thread: number): Promise<Recording | null>;
   /** This thread's heap in V8's format (.heapsnapshot). The thread does nothing else while it is taken, then sends it. */
-  heapSnapshot(): Readable;
+  heapSnapshot(): Promise<Readable>;
 }
 
 export interface Recording {
@@ -41,7 +40,7 @@ export function systemProfiler(program: string): Profiler {
         throw error;
       }
     },
-    heapSnapshot: () => getHeapSnapshot(),
+    heapSnapshot: async () => (await import('node:v8')).getHeapSnapshot(),
   };
 }
 

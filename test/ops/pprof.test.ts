@@ -22,7 +22,7 @@ function newFixture(heap: () => Readable = () => Readable.from([Buffer.from('{"s
         },
       };
     },
-    heapSnapshot: heap,
+    heapSnapshot: async () => heap(),
   });
   const get = (path: string): Promise<HttpAnswer> => {
     const [name, query] = path.split('?');

@@ -66,7 +66,7 @@ describe('systemProfiler', { timeout: 20_000 }, () => {
   });
 
   it('takes the heap', async () => {
-    const { snapshot, nodes } = JSON.parse((await buffer(systemProfiler('').heapSnapshot())).toString());
+    const { snapshot, nodes } = JSON.parse((await buffer(await systemProfiler('').heapSnapshot())).toString());
     assert.equal(nodes.length, snapshot.node_count * snapshot.meta.node_fields.length);
   });
 });

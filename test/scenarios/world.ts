@@ -113,7 +113,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
       http.set(key, routes);
       return { local: at, close: async () => void http.delete(key) };
     },
-    profiler: { record: async () => ({ finish: async () => '{}' }), heapSnapshot: () => Readable.from(['{}']) },
+    profiler: { record: async () => ({ finish: async () => '{}' }), heapSnapshot: async () => Readable.from(['{}']) },
     run: options.run ?? (async ({ program }) => assert.fail(`${program} was run`)),
     sockets: { socketsAt: () => [], ownSockets: () => new Set<number>() },
     readFile: (path: string) => files.get(path),

@@ -23,11 +23,15 @@ cluster.local {
   forward . 192.0.2.1
 }`;
 
+/** The same with everything before the cache that threads see to by themselves. */
+const busyCorefile = corefile.replace('aaaa nodata', 'local\n  nsid\n  loadbalance\n  dns64');
+
 export const benches: readonly MicroBench[] = [
   { name: 'readQuery', make: () => reading(packetsOf('A')) },
   { name: 'readQuery with an OPT', make: () => reading(packetsOf('A', {})) },
   { name: 'Blocks.find', make: finding },
   { name: 'answerNow, a hit', make: () => answering(packetsOf('A')) },
+  { name: 'a hit past four directives', make: () => answering(packetsOf('A'), busyCorefile) },
   { name: 'answerNow, a hit with an OPT', make: () => answering(packetsOf('A', {})) },
   { name: 'answerNow, AAAA by policy', make: () => answering(packetsOf('AAAA')) },
 ];
@@ -64,8 +68,8 @@ function finding(): () => number {
   };
 }
 
-function answering(packets: readonly Buffer[]): () => number {
-  const { lane, table } = filledLane();
+function answering(packets: readonly Buffer[], text = corefile): () => number {
+  const { lane, table } = filledLane(text);
   const next = inTurn(packets);
   return () => {
     const packet = next();
@@ -75,8 +79,8 @@ function answering(packets: readonly Buffer[]): () => number {
 }
 
 /** A lane whose cache has an address for every name. */
-function filledLane() {
-  const { lane, cache, listener, zone } = fixture(corefile);
+function filledLane(text = corefile) {
+  const { lane, cache, listener, zone } = fixture(text, 'answering');
   const { zoneId } = zone('cluster.local.');
   const store = cache.newStore({ successEntriesMax: names, denialEntriesMax: names });
   for (let number = 0; number < names; number++) {

@@ -226,8 +226,8 @@ export const hostsFileCharactersMax = 16 * 1024 * 1024;
 export const rewriteRulesMax = 1_000;
 /** A pattern's length; a name is at most four times 255 characters, and patterns are tried on names alone. */
 export const patternCharactersMax = 1_000;
-/** Steps of a pattern, each of which may be taken at each character of a name: a few milliseconds at the most. */
-export const patternStepsMax = 2_000;
+/** Steps of a pattern, each of which may be taken at each character of a name; few have more than a hundred. */
+export const patternStepsMax = 10_000;
 /** Data of one EDNS option that a rule writes. */
 export const optionBytesMax = 512;
 /** Search domains of `autopath`, each of which may be a question; a pod may have 32. */

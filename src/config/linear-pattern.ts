@@ -49,13 +49,16 @@ export function linearOf(pattern: RegExp): LinearPattern {
 
 /** Of text outside Latin-1 no character matches anything: names as we write them are ASCII. */
 export class LinearPattern {
+  /** The numbers of groups that have names. */
+  readonly names: ReadonlyMap<string, number>;
   readonly #program: readonly Step[];
   readonly #slots: number;
   /** At which place each step was last reached. */
   readonly #reachedAt: Int32Array;
 
   constructor({ source, flags }: RegExp) {
-    const { node, groups } = parse(source, flags);
+    const { node, groups, names } = parse(source, flags);
+    this.names = names;
     this.#program = [...programOf({ kind: 'group', number: 0, inner: node }), { kind: 'end' }];
     this.#slots = 2 * (groups + 1);
     this.#reachedAt = new Int32Array(this.#program.length);
@@ -180,9 +183,16 @@ const token =
   /\\u\{[0-9a-f]+\}|\\[pP]\{[^}]*\}|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\.|\[(?:\\.|[^\]\\])*\]|\(\?<!\[\\s\\S\]\)|\(\?!\[\\s\\S\]\)|\(\?:|\(\?<\w+>|./isuy;
 const quantifier = /(?:([*+?])|\{(\d+)(,(\d*))?\})(\??)/y;
 
+interface Parsed {
+  readonly node: Node;
+  readonly groups: number;
+  readonly names: ReadonlyMap<string, number>;
+}
+
 /** Reads a pattern's source, which V8 has found good. */
-function parse(source: string, flags: string): { readonly node: Node; readonly groups: number } {
+function parse(source: string, flags: string): Parsed {
   const tables = new Map<string, Uint8Array>();
+  const names = new Map<string, number>();
   let at = 0;
   let groups = 0;
 
@@ -207,7 +217,12 @@ function parse(source: string, flags: string): { readonly node: Node; readonly g
     at += text.length;
     const isThere = placeOf(text, flags);
     if (isThere !== null) return { kind: 'place', isThere };
-    if (text.startsWith('(')) return inBrackets(text === '(?:' ? null : ++groups);
+    if (text === '(?:') return inBrackets(null);
+    if (text.startsWith('(')) {
+      groups++;
+      if (text !== '(') names.set(text.slice('(?<'.length, -1), groups);
+      return inBrackets(groups);
+    }
     const table = tables.get(text) ?? tableOf(text, flags);
     tables.set(text, table);
     return { kind: 'character', table };
@@ -235,7 +250,7 @@ function parse(source: string, flags: string): { readonly node: Node; readonly g
     return { kind: 'repeat', inner, min, max, isLazy };
   }
 
-  return { node: choice(), groups };
+  return { node: choice(), groups, names };
 }
 
 function placeOf(text: string, flags: string): Place | null {

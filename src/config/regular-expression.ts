@@ -6,6 +6,7 @@
 import { fail } from './arguments.js';
 import type { Directive } from './corefile.js';
 import type { Token } from './lexer.js';
+import { linearOf } from './linear-pattern.js';
 
 /** The pattern in a directive's argument; `warn` hears of patterns that can take very long. */
 export function readPattern(token: Token, directive: Directive, warn: (message: string) => void): RegExp {
@@ -21,6 +22,20 @@ export function readPattern(token: Token, directive: Directive, warn: (message: 
   } catch (error) {
     return fail(directive, `"${token.text}" is no pattern we can use: ${(error as Error).message}`, token.at);
   }
+}
+
+/**
+ * The pattern in a directive's argument, for `linearOf`: clients choose the names that it is matched with, and none of
+ * them is to take long.
+ */
+export function readNamePattern(token: Token, directive: Directive): RegExp {
+  const pattern = readPattern(token, directive, () => {});
+  try {
+    linearOf(pattern);
+  } catch (error) {
+    return fail(directive, `"${token.text}" is no pattern we can use: ${(error as Error).message}`, token.at);
+  }
+  return pattern;
 }
 
 /** The JavaScript pattern that matches what RE2 would, with flag u. Throws an Error with one sentence. */

@@ -24,12 +24,19 @@ export function askedBy(question: Uint8Array): Asked {
   };
 }
 
+/** What a template's pattern has found in a name. */
+export interface PatternMatch {
+  readonly groups: readonly (string | undefined)[];
+  /** The numbers of groups that have names. */
+  readonly names: ReadonlyMap<string, number>;
+}
+
 /** The data of one run, for the template of `zone` whose regular expression gave `match`. */
-export function templateData(query: MakeQuery, asked: Asked, zone: string, match: RegExpExecArray): Structure {
+export function templateData(query: MakeQuery, asked: Asked, zone: string, match: PatternMatch): Structure {
   // A group that took no part is empty in Go and undefined here.
-  const matches = [...match].map((text) => text ?? '');
+  const matches = match.groups.map((text) => text ?? '');
   const groups = new Map<string, string>(matches.map((text, at) => [String(at), text]));
-  for (const [name, text] of Object.entries(match.groups ?? {})) groups.set(name, text ?? '');
+  for (const [name, number] of match.names) groups.set(name, matches[number]);
   const question = questionData(query.question, asked);
   return {
     name: 'templateData',

@@ -5,6 +5,7 @@
  * client or given a SOA is for the caller.
  */
 import type { Diagnostic, TemplateConfig } from '../config/config.js';
+import { linearOf } from '../config/linear-pattern.js';
 import { aliasQuestion } from '../dns/alias.js';
 import { className, isInZone, typeName } from '../dns/names.js';
 import { encodeAnswerTo, parseRecord } from '../dns/records.js';
@@ -12,7 +13,7 @@ import { rcodeServFail, typeAny } from '../dns/wire.js';
 import { templateSeriesMax } from '../limits.js';
 import { compileGoTemplate } from './go-template.js';
 import type { MakeQuery } from './route.js';
-import { type Asked, askedBy, templateData } from './template-data.js';
+import { type Asked, askedBy, type PatternMatch, templateData } from './template-data.js';
 import type { Structure } from './template-values.js';
 
 export type TemplateResult =
@@ -70,11 +71,11 @@ interface RecordTemplate {
 
 /** What matched: which template, in which of its zones, with which groups. */
 type Match =
-  | { readonly template: CompiledTemplate; readonly zone: string; readonly groups: RegExpExecArray }
+  | { readonly template: CompiledTemplate; readonly zone: string; readonly found: PatternMatch }
   | 'next'
   | { readonly unmatched: TemplateConfig };
 
-const everything = /.*/su;
+const noNames: ReadonlyMap<string, number> = new Map();
 
 /** The templates ready to be asked. Throws an Error with file, line and the place in the template when one is wrong. */
 export function compileTemplates(configs: readonly TemplateConfig[]): Templates {
@@ -124,7 +125,7 @@ export function answerFromTemplates(templates: Templates, query: MakeQuery): Tem
   }
   const labels = { zone: match.zone, class: className(asked.class), type: typeName(asked.type) };
   count(templates.matches, { ...labels, section: '', template: '' });
-  const data = templateData(query, asked, match.zone, match.groups);
+  const data = templateData(query, asked, match.zone, match.found);
   const { template } = match;
   const { rcode, extendedError, at } = template.config;
   // CoreDNS does not execute the records of a template that says SERVFAIL.
@@ -164,9 +165,11 @@ function findTemplate(templates: Templates, asked: Asked): Match {
     if (!fits(config.class, asked.class) || !fits(config.type, asked.type)) continue;
     const zone = closestZone(config.zones, asked.name);
     if (zone === undefined) continue;
-    for (const pattern of config.matches.length === 0 ? [everything] : config.matches) {
-      const groups = pattern.exec(asked.name);
-      if (groups !== null) return { template, zone, groups };
+    if (config.matches.length === 0) return { template, zone, found: { groups: [asked.name], names: noNames } };
+    for (const pattern of config.matches) {
+      const linear = linearOf(pattern);
+      const groups = linear.exec(asked.name);
+      if (groups !== null) return { template, zone, found: { groups, names: linear.names } };
     }
     if (!fallsThrough(config, asked.name)) return { unmatched: config };
   }

@@ -105,7 +105,18 @@ describe('a pattern matched side by side', () => {
   it('is made once for a pattern, and not for one that repeats too much', () => {
     const pattern = /a/u;
     assert.equal(linearOf(pattern), linearOf(pattern));
-    assert.throws(() => linearOf(/(?:a{100}){100}/u), /^Error: it repeats too much; write it shorter\.$/u);
+    assert.throws(() => linearOf(/(?:a{200}){100}/u), /^Error: it repeats too much; write it shorter\.$/u);
+  });
+
+  it('knows the names of groups', () => {
+    const { names } = new LinearPattern(translatePattern('(a)(?P<one>b)(?:c)(?P<two>d)'));
+    assert.deepEqual(
+      [...names],
+      [
+        ['one', 2],
+        ['two', 3],
+      ],
+    );
   });
 
   it('matches no character outside Latin-1', () => assert.equal(new LinearPattern(/^.$/u).exec('α'), null));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { linearOf } from '../../src/config/linear-pattern.js';
 import { nameToWire } from '../../src/dns/names.js';
 import type { MakeQuery } from '../../src/resolve/route.js';
 import { askedBy, templateData } from '../../src/resolve/template-data.js';
@@ -14,7 +15,10 @@ const query: MakeQuery = {
 
 function dataFor(pattern: RegExp): Structure {
   const asked = askedBy(query.question);
-  return templateData(query, asked, 'example.', pattern.exec(asked.name) as RegExpExecArray);
+  return templateData(query, asked, 'example.', {
+    groups: linearOf(pattern).exec(asked.name)!,
+    names: linearOf(pattern).names,
+  });
 }
 
 test('the question is read with its name in lower case', () => {

@@ -8,8 +8,7 @@ import { fail } from '../arguments.js';
 import type { AnswerChange, NameChange, NameMatch } from '../changing.js';
 import type { Directive } from '../corefile.js';
 import type { Token } from '../lexer.js';
-import { linearOf } from '../linear-pattern.js';
-import { readPattern } from '../regular-expression.js';
+import { readNamePattern } from '../regular-expression.js';
 
 const ways = ['exact', 'prefix', 'suffix', 'substring', 'regex'] as const;
 type How = NameMatch['how'];
@@ -93,14 +92,7 @@ function patternOf(rule: Directive, token: Token): RegExp {
   if (token.text.length > patternCharactersMax) {
     fail(rule, `a pattern may have ${patternCharactersMax} characters at most; write several rules.`, token.at);
   }
-  // That V8 may take very long for one does not matter: it is not V8 that matches names.
-  const pattern = readPattern(token, rule, () => {});
-  try {
-    linearOf(pattern);
-  } catch (error) {
-    fail(rule, `"${token.text}" is no pattern we can use: ${(error as Error).message}`, token.at);
-  }
-  return pattern;
+  return readNamePattern(token, rule);
 }
 
 /** The text, if it uses no group that the pattern does not have. */

@@ -14,7 +14,7 @@ import {
 } from '../arguments.js';
 import type { AaaaPolicy, TemplateConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
-import { readPattern } from '../regular-expression.js';
+import { readNamePattern } from '../regular-expression.js';
 import { readZones } from '../zones.js';
 
 const anything = 255;
@@ -55,7 +55,7 @@ export function readTemplate(directive: Directive, context: DirectiveContext): T
   eachOption(directive, {
     match(option) {
       const given = words(option, 1, Number.POSITIVE_INFINITY, 'regular expressions');
-      const patterns = given.map((token) => readPattern(token, option, (message) => warn(context, option, message)));
+      const patterns = given.map((token) => readNamePattern(token, option));
       template.matches = [...template.matches, ...patterns];
     },
     answer: records('answer'),

@@ -5,22 +5,7 @@
  * makes of Go's syntax; the first of several ways counts, as in Go and V8.
  */
 import { patternStepsMax } from '../limits.js';
-
-type Node =
-  | { readonly kind: 'character'; readonly table: Uint8Array }
-  | { readonly kind: 'sequence' | 'choice'; readonly parts: readonly Node[] }
-  | { readonly kind: 'group'; readonly number: number; readonly inner: Node }
-  | {
-      readonly kind: 'repeat';
-      readonly inner: Node;
-      readonly min: number;
-      readonly max: number;
-      readonly isLazy: boolean;
-    }
-  | { readonly kind: 'place'; readonly isThere: Place };
-
-/** Whether a text has at this place what an anchor wants. */
-type Place = (text: string, at: number) => boolean;
+import { type PatternNode, type Place, parsePattern } from './pattern-tree.js';
 
 /** A step of the program; `to` and `or` are steps, `or` the second choice. */
 type Step =
@@ -57,7 +42,7 @@ export class LinearPattern {
   readonly #reachedAt: Int32Array;
 
   constructor({ source, flags }: RegExp) {
-    const { node, groups, names } = parse(source, flags);
+    const { node, groups, names } = parsePattern(source, flags);
     this.names = names;
     this.#program = [...programOf({ kind: 'group', number: 0, inner: node }), { kind: 'end' }];
     this.#slots = 2 * (groups + 1);
@@ -109,13 +94,13 @@ function groupsOf(text: string, places: readonly number[]): (string | undefined)
   });
 }
 
-function programOf(node: Node): Step[] {
+function programOf(node: PatternNode): Step[] {
   const steps: Step[] = [];
   write(node, steps);
   return steps;
 }
 
-function write(node: Node, steps: Step[]): void {
+function write(node: PatternNode, steps: Step[]): void {
   if (steps.length > patternStepsMax) throw new Error('it repeats too much; write it shorter.');
   switch (node.kind) {
     case 'character':
@@ -137,7 +122,7 @@ function write(node: Node, steps: Step[]): void {
   }
 }
 
-function writeChoice(parts: readonly Node[], steps: Step[]): void {
+function writeChoice(parts: readonly PatternNode[], steps: Step[]): void {
   const ends: { to: number; or: number }[] = [];
   for (const part of parts.slice(0, -1)) {
     const fork = { kind: 'fork' as const, to: steps.length + 1, or: 0 };
@@ -152,7 +137,7 @@ function writeChoice(parts: readonly Node[], steps: Step[]): void {
   for (const end of ends) end.to = end.or = steps.length;
 }
 
-function writeRepeat({ inner, min, max, isLazy }: Extract<Node, { kind: 'repeat' }>, steps: Step[]): void {
+function writeRepeat({ inner, min, max, isLazy }: Extract<PatternNode, { kind: 'repeat' }>, steps: Step[]): void {
   for (let times = 0; times < min; times++) write(inner, steps);
   if (max === Number.POSITIVE_INFINITY) {
     const again = steps.length;
@@ -176,109 +161,4 @@ function writeRepeat({ inner, min, max, isLazy }: Extract<Node, { kind: 'repeat'
 function aim(fork: { to: number; or: number }, into: number, past: number, isLazy: boolean): void {
   fork.to = isLazy ? past : into;
   fork.or = isLazy ? into : past;
-}
-
-/** What may stand for one character, an anchor, a bracket or a sign. */
-const token =
-  /\\u\{[0-9a-f]+\}|\\[pP]\{[^}]*\}|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\.|\[(?:\\.|[^\]\\])*\]|\(\?<!\[\\s\\S\]\)|\(\?!\[\\s\\S\]\)|\(\?:|\(\?<\w+>|./isuy;
-const quantifier = /(?:([*+?])|\{(\d+)(,(\d*))?\})(\??)/y;
-
-interface Parsed {
-  readonly node: Node;
-  readonly groups: number;
-  readonly names: ReadonlyMap<string, number>;
-}
-
-/** Reads a pattern's source, which V8 has found good. */
-function parse(source: string, flags: string): Parsed {
-  const tables = new Map<string, Uint8Array>();
-  const names = new Map<string, number>();
-  let at = 0;
-  let groups = 0;
-
-  function choice(): Node {
-    const parts = [sequence()];
-    while (source[at] === '|') {
-      at++;
-      parts.push(sequence());
-    }
-    return parts.length === 1 ? parts[0] : { kind: 'choice', parts };
-  }
-
-  function sequence(): Node {
-    const parts: Node[] = [];
-    while (at < source.length && source[at] !== '|' && source[at] !== ')') parts.push(repeated(one()));
-    return { kind: 'sequence', parts };
-  }
-
-  function one(): Node {
-    token.lastIndex = at;
-    const [text] = token.exec(source)!;
-    at += text.length;
-    const isThere = placeOf(text, flags);
-    if (isThere !== null) return { kind: 'place', isThere };
-    if (text === '(?:') return inBrackets(null);
-    if (text.startsWith('(')) {
-      groups++;
-      if (text !== '(') names.set(text.slice('(?<'.length, -1), groups);
-      return inBrackets(groups);
-    }
-    const table = tables.get(text) ?? tableOf(text, flags);
-    tables.set(text, table);
-    return { kind: 'character', table };
-  }
-
-  function inBrackets(number: number | null): Node {
-    const inner = choice();
-    at++;
-    return number === null ? inner : { kind: 'group', number, inner };
-  }
-
-  function repeated(inner: Node): Node {
-    quantifier.lastIndex = at;
-    const found = quantifier.exec(source);
-    if (found === null) return inner;
-    at += found[0].length;
-    const [, sign, least, comma, most, lazy] = found;
-    const endless = Number.POSITIVE_INFINITY;
-    const isLazy = lazy === '?';
-    if (sign !== undefined) {
-      return { kind: 'repeat', inner, min: sign === '+' ? 1 : 0, max: sign === '?' ? 1 : endless, isLazy };
-    }
-    const min = Number(least);
-    const max = comma === undefined ? min : most === '' ? endless : Number(most);
-    return { kind: 'repeat', inner, min, max, isLazy };
-  }
-
-  return { node: choice(), groups, names };
-}
-
-function placeOf(text: string, flags: string): Place | null {
-  const isMultiline = flags.includes('m');
-  switch (text) {
-    case '^':
-      return (all, at) => at === 0 || (isMultiline && all[at - 1] === '\n');
-    case '$':
-      return (all, at) => at === all.length || (isMultiline && all[at] === '\n');
-    case '(?<![\\s\\S])':
-      return (_, at) => at === 0;
-    case '(?![\\s\\S])':
-      return (all, at) => at === all.length;
-    case '\\b':
-      return (all, at) => isWord(all, at - 1) !== isWord(all, at);
-    case '\\B':
-      return (all, at) => isWord(all, at - 1) === isWord(all, at);
-    default:
-      return null;
-  }
-}
-
-function isWord(text: string, at: number): boolean {
-  return /^\w$/u.test(text[at] ?? '');
-}
-
-/** Which of the 256 characters a part for one character takes: V8 says so, of each. */
-function tableOf(text: string, flags: string): Uint8Array {
-  const pattern = new RegExp(`^(?:${text})(?![\\s\\S])`, flags.replace('m', ''));
-  return Uint8Array.from({ length: 256 }, (_, code) => (pattern.test(String.fromCharCode(code)) ? 1 : 0));
 }

@@ -3,6 +3,7 @@
  * place that says what a test does where a tool or root is missing: in CI it fails, elsewhere it says so.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { after } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
 export interface Finished {
@@ -27,6 +28,15 @@ const alive = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of alive) child.kill('SIGKILL');
 });
+
+/** What a failed test has left is ended with its file, which it would keep from ending. */
+const leftoversMs = 2_000;
+if (process.env['NODE_TEST_CONTEXT'] !== undefined) {
+  after(() => {
+    for (const child of alive) child.kill('SIGKILL');
+    setTimeout(() => process.exit(), leftoversMs).unref();
+  });
+}
 
 /** Starts a program with no stdin. Its output is kept. */
 export function start(command: readonly string[], environment: NodeJS.ProcessEnv = {}): Running {

@@ -29,13 +29,10 @@ process.on('exit', () => {
   for (const child of alive) child.kill('SIGKILL');
 });
 
-/** What a failed test has left is ended with its file, which it would keep from ending. */
-const leftoversMs = 2_000;
-if (process.env['NODE_TEST_CONTEXT'] !== undefined) {
-  after(() => {
-    for (const child of alive) child.kill('SIGKILL');
-    setTimeout(() => process.exit(), leftoversMs).unref();
-  });
+/** What a failed test has left, programs and sockets, would keep its file from ending; other hooks have this long. */
+const leftoversMs = 10_000;
+if (process.env['NODE_TEST_CONTEXT'] !== undefined && process.argv[1].endsWith('.test.js')) {
+  after(() => void setTimeout(() => process.exit(), leftoversMs).unref());
 }
 
 /** Starts a program with no stdin. Its output is kept. */

@@ -151,10 +151,11 @@ export class Answerer<Table> {
     }
     world.leave();
     this.#isBatchOpen = false;
+    // Clients first: nothing that follows is for them.
+    if (answers > 0) this.#send(socket.fd, answers);
     world.counters.countBatch(count);
     world.samples.take(datagrams, count);
     datagrams.prepare(count, this.#withControl);
-    if (answers > 0) this.#send(socket.fd, answers);
     if (this.#mustWake) {
       this.#mustWake = false;
       if (world.ring.mustWake()) world.wakeControlLane();

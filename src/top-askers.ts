@@ -3,6 +3,7 @@
  * the control lane itself. Composition: threads know nothing of names, and the page nothing of packets.
  */
 import { Query, readQuestion } from './dns/query.js';
+import { lower } from './dns/wire.js';
 import { headerBytes, nameBytesMax, samplePackets, samplesReadMs } from './limits.js';
 import type { Serve } from './listen/asker.js';
 import type { SampleReader } from './listen/samples.js';
@@ -35,8 +36,8 @@ export function newTopAskers(world: {
     if (!readQuestion(packet, packet.length, query)) return;
     // As bytes: text is made only of the few that are shown.
     const bytes = query.nameEnd - headerBytes + 2;
-    question.set(packet.subarray(headerBytes, headerBytes + bytes));
-    for (let at = 0; at < bytes - 2; at++) if (question[at] >= 0x41 && question[at] <= 0x5a) question[at] |= 0x20;
+    for (let at = 0; at < bytes - 2; at++) question[at] = lower[packet[headerBytes + at]];
+    question.set(packet.subarray(query.nameEnd, query.nameEnd + 2), bytes - 2);
     top.seen(question.toString('latin1', 0, bytes), client, packets);
   }
 

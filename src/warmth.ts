@@ -37,13 +37,9 @@ export function newWarmth({ cache, clock, serving, counters }: WarmthWorld): Cac
   }
 
   function chunksOf(refs: readonly BlockRef[]): Iterator<Uint8Array> {
-    // Asked for each entry that is written.
-    const zoneName = (zoneId: number): string | null => {
-      const name = zones().names.get(zoneId) ?? null;
-      if (name !== null) counters.count('entriesGiven');
-      return name;
-    };
-    return writeEntries({ blocks: cache.blocks, holds: (ref) => cache.holds(ref), zoneName }, refs);
+    const zoneName = (zoneId: number): string | null => zones().names.get(zoneId) ?? null;
+    const wrote = (): void => counters.count('entriesGiven');
+    return writeEntries({ blocks: cache.blocks, holds: (ref) => cache.holds(ref), zoneName, wrote }, refs);
   }
 
   return {

@@ -4,6 +4,7 @@
  * be no address to it. It asks nobody.
  */
 import { headerBytes, messageBytesMax } from '../limits.js';
+import { questionForName } from './query.js';
 import { fixedBytes, ownerEnd, recordEnd, sectionsOf } from './sections.js';
 import {
   atAnswers,
@@ -36,7 +37,7 @@ export function aliasQuestion(question: Uint8Array, answers: readonly Uint8Array
     return ownerEnd(record) === target.length && sameName(record, 0, target, 0, target.length);
   });
   if (answered) return null;
-  return Buffer.concat([target, question.subarray(question.length - 4)]);
+  return questionForName(question, target);
 }
 
 /**

@@ -19,6 +19,9 @@ import {
   flagRd,
   flagsOpcode,
   flagTc,
+  optionExtendedError,
+  optionKeepalive,
+  optionNsid,
   rcodeNoError,
   setU16,
   setU32,
@@ -221,10 +224,6 @@ function sizeOfOpt(query: Query, envelope: Envelope): number {
     (query.keepalive && envelope.keepalive > 0 ? 6 : 0)
   );
 }
-
-const optionNsid = 3;
-const optionExtendedError = 15;
-const optionKeepalive = 11;
 
 /** Our own OPT record (RFC 6891 6.1.2): root, type 41, our size, version 0, DO as asked. */
 function writeOpt(slot: Slot, start: number, query: Query, envelope: Envelope): number {

@@ -15,9 +15,6 @@ import {
   u16,
 } from './wire.js';
 
-export const optionNsid = 3;
-export const optionSubnet = 8;
-
 /**
  * The data of the first option with this code, as bytes of their own. Null without one, and where the message, which
  * has one question, cannot be read.

@@ -14,6 +14,8 @@ import {
   flagQr,
   flagRd,
   flagsOpcode,
+  optionKeepalive,
+  optionNsid,
   setU16,
   skipName,
   typeAxfr,
@@ -145,9 +147,6 @@ function readRecords(packet: Uint8Array, end: number, query: Query): Refusal | '
   return version === 0 ? 'ok' : 'badvers';
 }
 
-const optionNsid = 3;
-const optionKeepalive = 11;
-
 function readOptions(packet: Uint8Array, from: number, end: number, query: Query): boolean {
   let position = from;
   while (position < end) {
@@ -163,6 +162,11 @@ function readOptions(packet: Uint8Array, from: number, end: number, query: Query
 /** The question of a packet that `readQuery` has read, as bytes of its own: name, type and class. */
 export function questionOf(packet: Uint8Array, query: Query): Uint8Array {
   return copyOf(packet, headerBytes, query.questionEnd);
+}
+
+/** The question for another name, in wire form, of the same type and class. */
+export function questionForName(question: Uint8Array, name: Uint8Array): Uint8Array {
+  return Buffer.concat([name, question.subarray(question.length - 4)]);
 }
 
 /** The same question for another type, as bytes of its own. */

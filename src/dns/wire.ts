@@ -15,6 +15,12 @@ export const typeIxfr = 251;
 export const typeAxfr = 252;
 export const typeAny = 255;
 
+// Codes of EDNS options.
+export const optionNsid = 3;
+export const optionSubnet = 8;
+export const optionKeepalive = 11;
+export const optionExtendedError = 15;
+
 export const classIn = 1;
 
 export const rcodeNoError = 0;

@@ -21,6 +21,8 @@ export interface EntrySource {
   holds(ref: BlockRef): boolean;
   /** How a zone is called in all processes; null when it is served no more. */
   zoneName(zoneId: number): string | null;
+  /** Called for each entry that is written. */
+  wrote?(): void;
 }
 
 /** An answer as another process kept it; the message is borrowed. */
@@ -40,6 +42,7 @@ export function* writeEntries(source: EntrySource, refs: Iterable<BlockRef>): Ge
     const zone = source.zoneName(blocks.zoneId(ref));
     if (zone === null) continue;
     chunk.add(blocks, ref, zone);
+    source.wrote?.();
     if (chunk.bytes < entriesChunkBytes) continue;
     yield chunk.take();
     chunk = new Chunk();

@@ -38,6 +38,18 @@ export interface CountedHistogram {
   readonly bounds: readonly number[];
 }
 
+/** Numbers for these buckets, from the first place on: all zero. */
+export function emptyHistogram(bounds: readonly number[]): Float64Array {
+  return new Float64Array(bounds.length + 2);
+}
+
+/** Counts one value in its bucket and in the sum. */
+export function observe({ numbers, first = 0, bounds }: CountedHistogram, value: number): void {
+  const bucket = bounds.findIndex((bound) => value <= bound);
+  numbers[first + (bucket === -1 ? bounds.length : bucket)]++;
+  numbers[first + bounds.length + 1] += value;
+}
+
 /** How many observations the histogram holds. */
 export function countOf({ numbers, first = 0, bounds }: CountedHistogram): number {
   let count = 0;

@@ -5,8 +5,9 @@
 import { selfCheckPeriodMs } from '../limits.js';
 import type { Clock } from '../outside/clock.js';
 import type { Log } from '../outside/log.js';
+import { emptyHistogram, observe } from './exposition.js';
 import type { HttpAnswer } from './http.js';
-import { healthBucketsSeconds, healthPlaces } from './metrics-source.js';
+import { healthBucketsSeconds } from './metrics-source.js';
 import type { Health } from './self-check.js';
 
 export interface HealthWatch {
@@ -30,7 +31,7 @@ export function healthAnswer(health: Health): HttpAnswer {
 
 /** Checks every second, starting one second from now. */
 export function startHealthWatch({ check, clock, log, failed }: HealthWatchOutside): HealthWatch {
-  const durations = new Float64Array(healthPlaces);
+  const durations = emptyHistogram(healthBucketsSeconds);
   let wasHealthy = true;
   let underWay = false;
   let stopped = false;
@@ -42,7 +43,7 @@ export function startHealthWatch({ check, clock, log, failed }: HealthWatchOutsi
     const health = await check();
     underWay = false;
     if (stopped) return;
-    observe(durations, (clock.nowMs() - startedMs) / 1000);
+    observe({ numbers: durations, bounds: healthBucketsSeconds }, (clock.nowMs() - startedMs) / 1000);
     if (!health.healthy) failed();
     if (health.healthy !== wasHealthy) {
       wasHealthy = health.healthy;
@@ -59,10 +60,4 @@ export function startHealthWatch({ check, clock, log, failed }: HealthWatchOutsi
       timer.stop();
     },
   };
-}
-
-function observe(durations: Float64Array, seconds: number): void {
-  const bucket = healthBucketsSeconds.findIndex((bound) => seconds <= bound);
-  durations[bucket === -1 ? healthBucketsSeconds.length : bucket]++;
-  durations[healthPlaces - 1] += seconds;
 }

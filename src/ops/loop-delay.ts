@@ -4,6 +4,7 @@
  */
 import { loopDelayPeriodMs } from '../limits.js';
 import type { Clock } from '../outside/clock.js';
+import { emptyHistogram, observe } from './exposition.js';
 
 /** Upper bounds in seconds; a timer may be a millisecond late for no reason. */
 export const loopDelayBucketsSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1] as const;
@@ -15,15 +16,12 @@ export interface LoopDelay {
 }
 
 export function watchLoopDelay(clock: Clock): LoopDelay {
-  const durations = new Float64Array(loopDelayBucketsSeconds.length + 2);
+  const durations = emptyHistogram(loopDelayBucketsSeconds);
   let dueMs = clock.nowMs() + loopDelayPeriodMs;
   const timer = clock.every(loopDelayPeriodMs, () => {
     const nowMs = clock.nowMs();
-    const lateSeconds = Math.max(0, nowMs - dueMs) / 1000;
+    observe({ numbers: durations, bounds: loopDelayBucketsSeconds }, Math.max(0, nowMs - dueMs) / 1000);
     dueMs = nowMs + loopDelayPeriodMs;
-    const bucket = loopDelayBucketsSeconds.findIndex((bound) => lateSeconds <= bound);
-    durations[bucket === -1 ? loopDelayBucketsSeconds.length : bucket]++;
-    durations[durations.length - 1] += lateSeconds;
   });
   return { durations, stop: () => timer.stop() };
 }

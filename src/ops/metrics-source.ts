@@ -139,8 +139,6 @@ export type GaugeName = (typeof gaugeNames)[number];
 
 /** Upper bounds of coredns_health_request_duration_seconds. */
 export const healthBucketsSeconds = [0.00025, 0.0025, 0.025, 0.25, 2.5] as const;
-/** One place per bucket, one for +Inf, one for the sum. */
-export const healthPlaces = healthBucketsSeconds.length + 2;
 
 /** Zones with the same labels and the sum of their numbers over all threads, in the layout of `zonePlaces`. */
 export interface ZoneTotals {

@@ -5,6 +5,7 @@
  */
 import type { AutopathConfig } from '../config/changing.js';
 import { isInZone, lowerCaseName, wireToName } from '../dns/names.js';
+import { questionForName } from '../dns/query.js';
 import { encodeAnswerTo } from '../dns/records.js';
 import { fixedBytes, ownerEnd, sectionsOf } from '../dns/sections.js';
 import {
@@ -50,11 +51,10 @@ function questionsBehind(search: readonly string[], name: string, question: Uint
   const [first, ...rest] = search;
   if (first === undefined || first === '.' || name === first || !isInZone(name, first)) return [];
   const base = name.slice(0, -first.length);
-  const typeAndClass = question.subarray(question.length - 4);
   const names = new Set([...rest.map((domain) => (domain === '.' ? base : base + domain)), base]);
   return [...names].flatMap((other) => {
     const wire = wireOf(other);
-    return wire === null || other === name ? [] : [Buffer.concat([wire, typeAndClass])];
+    return wire === null || other === name ? [] : [questionForName(question, wire)];
   });
 }
 

@@ -5,8 +5,8 @@
 import type { OptionChange } from '../config/changing.js';
 import { addressBytes } from '../config/zones.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
-import { optionOf, optionSubnet } from '../dns/options.js';
-import { setU16, u16 } from '../dns/wire.js';
+import { optionOf } from '../dns/options.js';
+import { optionSubnet, setU16, u16 } from '../dns/wire.js';
 import { overTcp } from '../ops/counters.js';
 import type { CourseQuery, Draft } from './course.js';
 

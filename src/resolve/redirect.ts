@@ -4,6 +4,7 @@
  */
 import type { RewriteChange } from '../config/changing.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
+import { questionForName } from '../dns/query.js';
 import { encodeAnswerTo } from '../dns/records.js';
 import { fixedBytes, ownerEnd, sectionsOf } from '../dns/sections.js';
 import { messageRcode, rcodeNoError, rcodeNxDomain, setU16, typeAny, typeCname, u16 } from '../dns/wire.js';
@@ -21,8 +22,7 @@ interface Redirected {
 
 /** Follows the first alias that one of the rules is about; `question` is what was asked. */
 export function redirecting(rules: readonly CnameChange[], question: Uint8Array, query: CourseQuery): Next {
-  const typeAndClass = question.subarray(question.length - 4);
-  const type = u16(typeAndClass, 0);
+  const type = u16(question, question.length - 4);
   let redirected: Redirected | null = null;
 
   function answer(
@@ -47,7 +47,7 @@ export function redirecting(rules: readonly CnameChange[], question: Uint8Array,
       if (redirected === null) return { kind: 'end', outcome };
       // Who asks for the alias itself wants nothing behind it.
       if (type === typeCname || type === typeAny) return answer(rcodeNoError, redirected.answers, [], outcome.from);
-      return { kind: 'ask', question: Buffer.concat([redirected.target, typeAndClass]) };
+      return { kind: 'ask', question: questionForName(question, redirected.target) };
     }
     const rcode = messageRcode(outcome.message);
     const sections = sectionsOf(outcome.message);

@@ -5,6 +5,7 @@
  */
 import type { NameChange, RewriteRule } from '../config/changing.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
+import { questionForName } from '../dns/query.js';
 import { setU16, u16 } from '../dns/wire.js';
 import type { Changer, CourseQuery, Draft } from './course.js';
 import { changeOptions } from './option-rules.js';
@@ -78,7 +79,7 @@ function rename(change: NameChange, draft: Draft, undoing: Undoing): boolean | '
   const other = renamed(change.match, change.to, name);
   const wire = wireOf(other);
   if (wire === null) return 'broken';
-  draft.question = Buffer.concat([wire, draft.question.subarray(draft.question.length - 4)]);
+  draft.question = questionForName(draft.question, wire);
   const undo = change.isUndone ? [undone(change, name, lowerCaseName(wireToName(wire, 0)))] : [];
   const said = (part: 'name' | 'value') =>
     change.answers

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import fc from 'fast-check';
-import { Query, questionForType, questionOf, readQuery } from '../../src/dns/query.js';
+import { Query, questionForName, questionForType, questionOf, readQuery } from '../../src/dns/query.js';
 import { u16 } from '../../src/dns/wire.js';
 import { readMalformed } from '../corpus/read.js';
 
@@ -112,5 +112,12 @@ describe('questionOf', () => {
     const question = questionForType(packet, query, 28);
     assert.equal(u16(question, question.length - 4), 28);
     assert.equal(u16(packet, query.nameEnd), 1);
+  });
+
+  it('gives the question for another name', () => {
+    const packet = ask('a.test');
+    assert.equal(readQuery(packet, packet.length, query), 'ok');
+    const other = questionForName(questionOf(packet, query), Uint8Array.of(1, 0x62, 0));
+    assert.deepEqual([...other], [1, 0x62, 0, 0, 1, 0, 1]);
   });
 });

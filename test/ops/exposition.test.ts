@@ -1,9 +1,26 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { addNumbers, countOf, groupByLabels, histogramSamples } from '../../src/ops/exposition.js';
+import {
+  addNumbers,
+  countOf,
+  emptyHistogram,
+  groupByLabels,
+  histogramSamples,
+  observe,
+} from '../../src/ops/exposition.js';
 
 describe('exposition', () => {
+  it('counts a value in the first bucket that it does not exceed, and in the sum', () => {
+    const bounds = [1, 2, 3];
+    const numbers = emptyHistogram(bounds);
+    for (const value of [0, 1, 1.5, 3, 3.5]) observe({ numbers, bounds }, value);
+    assert.deepEqual([...numbers], [2, 1, 1, 1, 9]);
+    const later = Float64Array.from([99, ...numbers, 99]);
+    observe({ numbers: later, first: 1, bounds }, 2);
+    assert.deepEqual([...later], [99, 2, 2, 1, 1, 11, 99]);
+  });
+
   it('writes a histogram whose buckets never fall and end in the count', () => {
     const counts = fc.array(fc.nat(1000), { minLength: 4, maxLength: 4 });
     fc.assert(

@@ -1,7 +1,8 @@
 /** A `MetricsSource` of empty parts for tests, each of which may be replaced. */
 import { Counters, countersMemory, eventNames, observeDuration } from '../../src/ops/counters.js';
+import { emptyHistogram } from '../../src/ops/exposition.js';
 import { loopDelayBucketsSeconds } from '../../src/ops/loop-delay.js';
-import { healthPlaces, type MetricsSource, type ServedZone } from '../../src/ops/metrics-source.js';
+import { healthBucketsSeconds, type MetricsSource, type ServedZone } from '../../src/ops/metrics-source.js';
 import { durationsOf, newUpstreamStats } from '../../src/upstream/stats.js';
 
 export function newPage(zones: number): Counters {
@@ -24,7 +25,7 @@ export function newSource(parts: Partial<MetricsSource> = {}): MetricsSource {
     logLinesLost: () => 0,
     corefileSha512: () => null,
     instance: () => ({ role: 'serving', standBys: 0 }),
-    healthDurations: new Float64Array(healthPlaces),
+    healthDurations: emptyHistogram(healthBucketsSeconds),
     loopDelays: new Float64Array(loopDelayBucketsSeconds.length + 2),
     build: { version: '1.2.3', revision: 'abcdef0', nodeVersion: 'v20.19.0' },
     startedAtMs: 1_700_000_000_000,

@@ -1,5 +1,5 @@
 /** `rewrite edns0 local|nsid|subnet set|append|replace|unset …`: EDNS options of what is asked upstream. */
-import { optionNsid, optionSubnet } from '../../dns/options.js';
+import { optionNsid, optionSubnet } from '../../dns/wire.js';
 import { optionBytesMax } from '../../limits.js';
 import { type DirectiveContext, fail, listed, oneOf, warn, wholeNumber } from '../arguments.js';
 import { type OptionChange, type OptionData, optionVariables } from '../changing.js';

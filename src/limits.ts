@@ -54,10 +54,16 @@ export const waitersPerQuestionMax = 1_024;
 export const waitersMax = 65_536;
 /** What one client may always wait for, however many others there are. */
 export const clientWaitersLeast = 64;
-/** An upstream that has not answered by now never will, for this client: DESIGN promises SERVFAIL within 2 s. */
+/** Where the upstream has been silent altogether since the question was sent, clients get SERVFAIL within 2 s. */
 export const queryDeadlineMs = 1_900;
+/** While the upstream answers others, a question may take this long: a glibc client repeats it after 5 s. */
+export const slowDeadlineMs = 4_600;
 /** No `read_timeout`, however long, makes a client wait longer than this. */
 export const queryDeadlineCeilingMs = 5_000;
+/** The answer to a question that has failed is still taken, for the client's repetition, until so long after it was asked. */
+export const lateAnswerMs = 10_000;
+/** Such questions of one `forward`; the oldest gives way. Few, as each holds a place on a connection, or a port. */
+export const lateQuestionsMax = 256;
 /** The one sweep over everything that waits. */
 export const sweepPeriodMs = 25;
 /** How long a refresh that failed keeps the next one away when the Corefile does not say. */
@@ -162,6 +168,21 @@ export const learnPeriodMs = 30_000;
 export const learnPeriodMsMin = 1_000;
 /** Tries for one question, so that a fast failing upstream is not asked in a hot loop. */
 export const triesPerQuestionMax = 6;
+/** Connections or ports opened at once to find one that leads to an endpoint that answers, and rounds of it in a row. */
+export const scoutsAtOnce = 4;
+export const scoutRoundsMax = 4;
+/** The pause between two such rounds; each is twice as long as the one before. */
+export const scoutRoundMs = 100;
+/** An address behind which one endpoint was found dead is doubted for this long: kube-proxy should be told much sooner. */
+export const doubtMs = 300_000;
+/** While an address is doubted and was asked this recently, a connection or port that leads somewhere is kept at hand. */
+export const doubtStockMs = 60_000;
+/** Ports over UDP that are kept at hand at the most: proving more costs more than they save. */
+export const doubtStockMax = 32;
+/** Requests sent from one port of an address in doubt: each new port has to be proven first. */
+export const udpRequestsPerProvenSocketMax = 32;
+/** A question on its own has the budget overdrawn for it once, this long before it would fail. */
+export const rescueBeforeMs = 900;
 /** Of these, for which an upstream answers, unless `max_connect_attempts` says otherwise. */
 export const triesChargedLeast = 3;
 /** An id is not used again for this long after its query was given up: the late answer may still come. */
@@ -246,6 +267,8 @@ export const resolvConfPeriodMs = 2_000;
 export const startProbePeriodMs = 1_000;
 /** After `lameduck`, what is in flight may take this long; then the process ends anyway. */
 export const drainDeadlineMs = 3_000;
+/** Clients of an address that a reload gave up are answered by then; only after that it is listened on anew. */
+export const addressFreeMs = 5_100;
 /** After `lameduck`, all of the end may take this long: what the drain leaves is for taking out link and rules. */
 export const stopDeadlineMs = 4_500;
 export const corefileBytesMax = 1024 * 1024;
@@ -333,6 +356,12 @@ assert(receiveSlotBytes * 2 < (ringBytes / 2) * ringClientShare, 'every packet f
 assert(ringMovedAtOnceMax <= handedOverMax);
 assert(entriesChunkBytes + messageBytesMax + 32 * 1024 < handoverFrameBytesMax, 'a chunk fits in a frame');
 assert(idQuarantineMs >= queryDeadlineMs);
+assert(slowDeadlineMs < 5_000, 'a slow answer comes before a glibc client repeats its question');
+assert(queryDeadlineMs < slowDeadlineMs && slowDeadlineMs <= queryDeadlineCeilingMs);
+assert(queryDeadlineCeilingMs < lateAnswerMs);
+assert(queryDeadlineCeilingMs + 2 * sweepPeriodMs < addressFreeMs, 'every question is over by then');
+assert(lateQuestionsMax <= udpSocketsPerUpstreamMax / 2, 'late answers leave ports for others');
+assert(udpRequestsPerProvenSocketMax >= udpRequestsPerSocketMax);
 assert(xtablesWaitSeconds * 1000 < commandTimeoutMs, 'iptables says itself that the lock was not to be had');
 assert(stopDeadlineMs < 5_000, 'who is asked to stop has stopped within five seconds');
 assert(drainDeadlineMs + hostLeaveDeadlineMs < stopDeadlineMs, 'there is time left for link and rules');

@@ -3,7 +3,7 @@
  * what is gone; what stays is not touched.
  */
 import type { TimeoutsConfig } from '../config/config.js';
-import { drainDeadlineMs } from '../limits.js';
+import { addressFreeMs } from '../limits.js';
 import type { Counters } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import type { Endpoint, Network } from '../outside/network.js';
@@ -93,7 +93,7 @@ export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Tab
     return new Promise((resolve) => {
       const last = closing.get(key);
       if (last === undefined) return resolve();
-      const late = world.clock.after(drainDeadlineMs, () => {
+      const late = world.clock.after(addressFreeMs, () => {
         for (let left = last.listener.tcp.clients; left > 0; left--) world.counters.count('tcpClosedSlow');
         last.listener.tcp.close();
         last.listener.udp.close();

@@ -37,6 +37,8 @@ export const eventNames = [
   'upstreamRetries', // questions asked again after an error
   'upstreamHedges', // questions asked again beside a silent try
   'upstreamHedgesDenied', // questions that would have been, had the share allowed it
+  'upstreamScouts', // questions of our own, to find a connection or port that leads to an endpoint that answers
+  'upstreamLateAnswers', // answers that came after their question had failed, and were kept
   'upstreamSuspectsClosed', // connections that owed answers and stayed silent
   'upstreamTimeouts', // questions nobody answered in time
   'upstreamTcpRetries', // questions asked again over TCP because of TC

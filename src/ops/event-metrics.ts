@@ -72,6 +72,14 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
     name: 'zerohop_upstream_hedges_denied_total',
     help: 'Silent questions not asked again at once: a tenth of the questions had been already.',
   },
+  upstreamScouts: {
+    name: 'zerohop_upstream_scouts_total',
+    help: 'Probes sent on new connections or ports to find one that leads to an endpoint that answers.',
+  },
+  upstreamLateAnswers: {
+    name: 'zerohop_upstream_late_answers_total',
+    help: 'Answers that came after their question had failed; they are cached for its repetition.',
+  },
   upstreamSuspectsClosed: {
     name: 'zerohop_upstream_suspects_closed_total',
     help: 'Connections to upstreams closed because they owed answers and stayed silent.',

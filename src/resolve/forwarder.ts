@@ -4,10 +4,10 @@
  */
 import { type BlockRef, keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
 import { questionForType, questionOf } from '../dns/query.js';
-import { copyOf, flagRd, typeA, typeAaaa, u16 } from '../dns/wire.js';
+import { copyOf, flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa, u16 } from '../dns/wire.js';
 import type { Asker } from '../listen/asker.js';
 import { overTcp, type Transport, zonePlaces } from '../ops/counters.js';
-import type { Outcome, Request } from '../upstream/ask.js';
+import type { Answer, Outcome, Request } from '../upstream/ask.js';
 import { keyOf } from './answer-now.js';
 import type { CourseQuery, PlanCourse } from './course.js';
 import { type LoopWatch, typeHinfo } from './loop.js';
@@ -239,8 +239,15 @@ export class Forwarder {
   }
 
   #ask(pending: Pending, question: Uint8Array, transport: Transport, done: (outcome: Outcome) => void): void {
+    // Where one question leads to another, an answer to the first alone is none.
+    const isWhole = pending.isJoinable && (pending.course === null || pending.course.next === null);
+    const late = isWhole ? (answer: Answer) => this.#answeredLate(pending, answer) : undefined;
+    pending.route.ask(this.#requestFor(pending, question, transport), done, late);
+  }
+
+  #requestFor(pending: Pending, question: Uint8Array, transport: Transport): Request {
     const { recursionDesired, key, course, startedAtMs } = pending;
-    const request: Request = {
+    return {
       question,
       recursionDesired: course?.recursionDesired ?? recursionDesired,
       checkingDisabled: (key & keyCheckingDisabled) !== 0,
@@ -248,9 +255,16 @@ export class Forwarder {
       clientTransport: transport === overTcp ? 'tcp' : 'udp',
       client: clientOf(pending),
       options: course === null ? undefined : course.options,
-      askedAtMs: course === null ? undefined : startedAtMs,
+      askedAtMs: startedAtMs,
     };
-    pending.route.ask(request, done);
+  }
+
+  /** An answer that came after its question had failed: kept, and given to those who ask the same again by now. */
+  #answeredLate(pending: Pending, answer: Answer): void {
+    const rcode = messageRcode(answer.message);
+    if (rcode !== rcodeNoError && rcode !== rcodeNxDomain) return;
+    const running = this.#table.find(pending);
+    this.#settler.settle(pending, running === null ? [] : this.#table.takeWaiters(running), answer, null);
   }
 
   #finish(pending: Pending, outcome: Outcome, made: MadeFacts | null): void {

@@ -34,11 +34,20 @@ export type Failure =
   /** No forward is responsible for the name. */
   | 'nobody';
 
+/** `message` answers the question asked (id, QR and question are checked); borrowed until the callback returns. */
+export interface Answer {
+  readonly ok: true;
+  readonly message: Uint8Array;
+  readonly from: string;
+}
+
 export type Outcome =
-  /** `message` answers the question asked (id, QR and question are checked); borrowed until the callback returns. */
-  | { readonly ok: true; readonly message: Uint8Array; readonly from: string }
+  | Answer
   /** `why` decides the answer; `text` is for the errors log, e.g. `read udp …: i/o timeout`. */
   | { readonly ok: false; readonly why: Failure; readonly text: string };
 
-/** Asks, and calls `done` exactly once, within the deadline; never before the call has returned. */
-export type Ask = (request: Request, done: (outcome: Outcome) => void) => void;
+/**
+ * Asks, and calls `done` exactly once, within the deadline; never before the call has returned. After a failure `late`
+ * may still be called, once at the most, with an answer that has come after all.
+ */
+export type Ask = (request: Request, done: (outcome: Outcome) => void, late?: (answer: Answer) => void) => void;

@@ -11,6 +11,8 @@ export interface Attempt {
   readonly allowsOpt: boolean;
   /** Its question was asked before and not answered in time: it may be one that takes long. */
   readonly isAgain: boolean;
+  /** A question of our own, which nobody waits for. */
+  readonly isProbe?: true;
   /** Who holds it now; null before and after. Set by the carrier. */
   carrier: Carrier | null;
   /** When a connection or socket took it; `notSent` while it only waits for one. Set by the carrier. */
@@ -25,9 +27,29 @@ export interface Attempt {
 
 export const notSent = -1;
 
+/** A question that is put to an upstream once more while earlier tries are out. */
+export interface Again {
+  /** Not to be used for it. */
+  readonly tried: readonly Carrier[];
+  /** When the earliest of these tries was sent: what has answered since then leads somewhere. */
+  readonly sinceMs: number;
+}
+
+/**
+ * How an attempt was sent. `proven`: on what has shown that it leads to an endpoint that answers. `new`: on what has not
+ * answered yet, and nothing speaks against it. `unproven`: on what may well lead nowhere. `full`: not at all, as too
+ * many wait.
+ */
+export type Sent = 'proven' | 'new' | 'unproven' | 'full';
+
+/** Makes a question of our own for a new connection or port to prove itself by; null: no more may be asked now. */
+export type NewScout = (nowMs: number) => Attempt | null;
+
 export interface Carrier {
   /** Takes the attempt out; nothing is said to it any more. */
   abandon(attempt: Attempt, nowMs: number): void;
+  /** When it last brought something; -Infinity before the first time. */
+  readonly lastHeardMs: number;
   /** For error texts: what the carrier waits for. */
   readonly waitsFor: 'connect' | 'answer';
 }

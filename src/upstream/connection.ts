@@ -9,7 +9,7 @@
  */
 import { FrameReader, frameHeaderBytes } from '../dns/frame.js';
 import { setU16, u16 } from '../dns/wire.js';
-import { connectionInflightMax, connectionUnsentBytesMax, connectTimeoutMs } from '../limits.js';
+import { connectionInflightMax, connectionUnsentBytesMax, connectTimeoutMs, lateAnswerMs } from '../limits.js';
 import type { Stream, StreamEvents } from '../outside/network.js';
 import { type Attempt, type Carrier, dialLoss, type Loss, readLoss, timeoutText } from './attempt.js';
 import { Ids } from './ids.js';
@@ -44,9 +44,12 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   readonly #unwritten: number[] = [];
   #state: 'connecting' | 'open' | 'closed' = 'connecting';
   #retired = false;
+  #wasEndedByPeer = false;
   #inflight = 0;
   /** Of these, those whose question was asked before. */
   #inflightAgain = 0;
+  /** And those that are questions of our own. */
+  #inflightProbes = 0;
   #answers = 0;
   #nowMs: number;
   #lastHeardMs = Number.NEGATIVE_INFINITY;
@@ -84,6 +87,21 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   /** When bytes last came on it; -Infinity before the first. */
   get lastHeardMs(): number {
     return this.#lastHeardMs;
+  }
+
+  /** The other end closed or reset it, and not we. */
+  get wasEndedByPeer(): boolean {
+    return this.#wasEndedByPeer;
+  }
+
+  /** All that it owes are answers to questions of our own. */
+  get owesOnlyProbes(): boolean {
+    return this.#inflight > 0 && this.#inflight === this.#inflightProbes;
+  }
+
+  /** Since when it has owed something and said nothing; `Infinity` when it owes nothing. */
+  get silentSinceMs(): number {
+    return this.#silentSinceMs === notSilent ? Number.POSITIVE_INFINITY : this.#silentSinceMs;
   }
 
   get isConnecting(): boolean {
@@ -127,6 +145,14 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     return nowMs < this.#retireAtMs && !this.isSuspect(nowMs) && !this.#ids.isExhausted(nowMs);
   }
 
+  /** Whether it answers, and will still be open then if it is not used. */
+  lastsFor(durationMs: number, nowMs: number): boolean {
+    if (this.#state !== 'open' || this.#retired || this.isSuspect(nowMs)) return false;
+    const { expireMs } = this.#place.settings;
+    const isIdle = this.#inflight === 0;
+    return nowMs + durationMs < this.#retireAtMs && (!isIdle || nowMs + durationMs < this.#idleSinceMs + expireMs);
+  }
+
   /** Sends the request when the turn ends. The caller has made sure that `takes`. */
   send(attempt: Attempt, nowMs: number): void {
     const place = this.#attempts.indexOf(null);
@@ -134,6 +160,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     this.#idOf[place] = this.#ids.take(this.#isInFlight, nowMs);
     this.#inflight++;
     if (attempt.isAgain) this.#inflightAgain++;
+    if (attempt.isProbe) this.#inflightProbes++;
     attempt.carrier = this;
     attempt.sentAtMs = nowMs;
     if (this.#silentSinceMs === notSilent) this.#silentSinceMs = nowMs;
@@ -188,7 +215,9 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     if (this.#state === 'connecting') {
       if (nowMs - this.#openedAtMs >= connectTimeoutMs) this.#connectFailed(null, nowMs);
     } else if (this.#silentSinceMs !== notSilent) {
-      if (nowMs - this.#silentSinceMs < deadlineMs) return;
+      // An answer that comes too late for the one who asked is good for the next.
+      const silenceMaxMs = this.#inflight > 0 ? lateAnswerMs : deadlineMs;
+      if (nowMs - this.#silentSinceMs < silenceMaxMs) return;
       this.#place.world.counters.count('upstreamSuspectsClosed');
       this.#break(this.#silence(), nowMs);
     } else if (nowMs >= this.#retireAtMs || nowMs - this.#idleSinceMs >= expireMs) {
@@ -253,6 +282,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     this.#attempts[place] = null;
     this.#inflight--;
     if (attempt.isAgain) this.#inflightAgain--;
+    if (attempt.isProbe) this.#inflightProbes--;
     if (this.#inflight === 0) this.#idleSinceMs = nowMs;
   }
 
@@ -265,6 +295,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     if (this.#state === 'closed') return;
     const nowMs = this.#place.world.clock.nowMs();
     if (this.#state === 'connecting' && error !== null) return this.#connectFailed(error, nowMs);
+    this.#wasEndedByPeer = true;
     const blame = this.#answers === 0;
     const loss: Loss =
       error === null ? { why: 'unreachable', text: 'EOF', blame } : readLoss('tcp', this.#place.to, error, blame);

@@ -7,10 +7,12 @@ import type { ForwardConfig, UpstreamEndpoint } from '../config/config.js';
 import { nameToWire } from '../dns/names.js';
 import { classIn, setU16, typeA, typeAaaa, typeNs } from '../dns/wire.js';
 import {
+  lateQuestionsMax,
   learnedAddressesMax,
   pendingMax,
   queryDeadlineCeilingMs,
   queryDeadlineMs,
+  slowDeadlineMs,
   upstreamsPerForwardMax,
 } from '../limits.js';
 import type { Log } from '../outside/log.js';
@@ -31,6 +33,8 @@ const readTimeoutDefaultMs = 2_000;
 const leavingMs = 2 * queryDeadlineCeilingMs;
 
 type Refusal = Extract<Outcome, { ok: false }>;
+/** Who asks, and since when. */
+export type Asking = Pick<Asked, 'askedAtMs' | 'done' | 'late'>;
 
 export class Forward implements QuestionHome {
   readonly config: ForwardConfig;
@@ -40,9 +44,11 @@ export class Forward implements QuestionHome {
   readonly #log: Log;
   readonly #responsibility: Responsibility;
   readonly #placeSettings: PlaceSettings;
-  readonly #upstreamSettings: UpstreamSettings;
+  readonly #upstreamSettings: Omit<UpstreamSettings, 'scoutAnswered'>;
   /** Each knows its place. Not a Set, for the reason that PendingTable is not a Map. */
   readonly #questions: Question[] = [];
+  /** Those that have failed and take the answer that may still come, the oldest first. */
+  readonly #late: Question[] = [];
   /** Those with these addresses, in the order written, then those by name, then those learned by `endpoints`. */
   #upstreams: readonly Upstream[] = [];
   #fixed: readonly UpstreamEndpoint[] = [];
@@ -55,11 +61,12 @@ export class Forward implements QuestionHome {
 
   constructor(config: ForwardConfig, world: UpstreamWorld, log: Log) {
     const deadlineMs = deadlineOf(config);
+    const slowMs = Math.max(slowDeadlineMs, deadlineMs);
     this.config = config;
     this.world = world;
     this.#log = log;
     this.#responsibility = responsibility(config);
-    this.settings = { ...config, deadlineMs };
+    this.settings = { ...config, deadlineMs, slowDeadlineMs: slowMs };
     this.#placeSettings = { ...config, deadlineMs };
     this.#names = config.to.flatMap((target) => (target.kind === 'name' ? [this.#newName(target)] : []));
     this.#endpoints = config.endpoints === null ? null : this.#newName(config.endpoints);
@@ -70,6 +77,7 @@ export class Forward implements QuestionHome {
         intervalMs: config.healthCheck.intervalMs,
         request: probeRequest(config),
       },
+      maySpend: (nowMs) => this.budget.spend(nowMs),
     };
   }
 
@@ -83,13 +91,15 @@ export class Forward implements QuestionHome {
   }
 
   /** Whether an upstream may still be needed soon: it is asked, or looked after. */
-  get isBusy(): boolean {
-    return this.#questions.length > 0 || this.#all().some((upstream) => upstream.health.isProbing);
+  isBusy(nowMs: number): boolean {
+    return this.#questions.length > 0 || this.#all().some((upstream) => upstream.isBusy(nowMs));
   }
 
-  /** Connections and sockets that are open. */
-  get open(): number {
-    return this.#all().reduce((sum, upstream) => sum + upstream.open, this.#leaving.length);
+  /** Whether something is open, or kept for the next question, so that time does something to it. */
+  isOpen(nowMs: number): boolean {
+    return (
+      this.#leaving.length > 0 || this.#upstreams.some((upstream) => upstream.open > 0 || upstream.keepsStock(nowMs))
+    );
   }
 
   isResponsible(question: Uint8Array): boolean {
@@ -97,7 +107,7 @@ export class Forward implements QuestionHome {
   }
 
   /** Asks, or says why not; `done` is then not called. At least one upstream is there. */
-  ask(request: Request, askedAtMs: number, done: (outcome: Outcome) => void): Refusal | null {
+  ask(request: Request, asking: Asking): Refusal | null {
     const { concurrentMax } = this.config;
     if (concurrentMax > 0 && this.#questions.length >= concurrentMax) {
       this.world.counters.count('forwardMaxConcurrentRejects');
@@ -107,7 +117,8 @@ export class Forward implements QuestionHome {
     const nowMs = this.world.clock.nowMs();
     this.#learn(nowMs);
     const upstreams = this.#upstreams;
-    this.#start({ request, askedAtMs, upstreams, learned: this.#learnedCount, number: this.#number() }, nowMs, done);
+    const number = this.#number();
+    this.#start({ ...asking, request, upstreams, learned: this.#learnedCount, number }, nowMs);
     return null;
   }
 
@@ -115,7 +126,12 @@ export class Forward implements QuestionHome {
   askOnly(upstream: Upstream, request: Request, done: (outcome: Outcome) => void): void {
     const nowMs = this.world.clock.nowMs();
     const upstreams = [upstream];
-    this.#start({ request, askedAtMs: nowMs, upstreams, learned: 0, number: this.#number() }, nowMs, done);
+    this.#start(this.#plain(request, upstreams, nowMs, done), nowMs);
+  }
+
+  /** A question of our own. */
+  #plain(request: Request, upstreams: Asked['upstreams'], askedAtMs: number, done: Asked['done']): Asked {
+    return { request, askedAtMs, upstreams, learned: 0, number: this.#number(), done, late: null };
   }
 
   /** Those found to send questions back may be asked again; not those that are ourselves. */
@@ -129,8 +145,8 @@ export class Forward implements QuestionHome {
     return number;
   }
 
-  #start(asked: Asked, nowMs: number, done: (outcome: Outcome) => void): void {
-    const question = new Question(this, asked, done);
+  #start(asked: Asked, nowMs: number): void {
+    const question = new Question(this, asked);
     question.place = this.#questions.length;
     this.#questions.push(question);
     question.start(nowMs);
@@ -141,6 +157,16 @@ export class Forward implements QuestionHome {
     if (last === question) return;
     last.place = question.place;
     this.#questions[question.place] = last;
+  }
+
+  staysForLate(question: Question): void {
+    if (this.#late.length >= lateQuestionsMax) this.#late[0].endLate(this.world.clock.nowMs());
+    this.#late.push(question);
+  }
+
+  lateEnded(question: Question): void {
+    const index = this.#late.indexOf(question);
+    if (index >= 0) this.#late.splice(index, 1);
   }
 
   /** Asks these from now on. Those that stay keep their connections; the others finish what they were asked. */
@@ -179,7 +205,7 @@ export class Forward implements QuestionHome {
         const upstreams = this.#upstreams.slice(0, Math.min(this.#fixed.length, this.#upstreams.length));
         if (upstreams.length === 0) return false;
         const nowMs = this.world.clock.nowMs();
-        this.#start({ request, askedAtMs: nowMs, upstreams, learned: 0, number: this.#number() }, nowMs, done);
+        this.#start(this.#plain(request, upstreams, nowMs, done), nowMs);
         return true;
       },
       changed: () => this.#rebuild(this.world.clock.nowMs()),
@@ -199,6 +225,7 @@ export class Forward implements QuestionHome {
 
   sweep(nowMs: number): void {
     this.#each((question) => question.sweep(nowMs));
+    for (const question of this.#late.slice()) question.sweep(nowMs);
     for (const upstream of this.#all()) upstream.sweep(nowMs);
     this.#learn(nowMs);
     if (this.#leaving.length === 0) return;
@@ -212,6 +239,7 @@ export class Forward implements QuestionHome {
   /** Ends every question and closes every connection. */
   stop(nowMs: number): void {
     this.#each((question) => question.cancel('the upstream is no longer asked'));
+    for (const question of this.#late.slice()) question.endLate(nowMs);
     for (const upstream of this.#all()) upstream.close(nowMs);
     this.#leaving = [];
   }
@@ -247,8 +275,17 @@ export class Forward implements QuestionHome {
           'write the address of a real resolver in this forward, or in the resolv.conf that it names',
       );
     }
-    const settings = this.#upstreamSettings;
-    return new Upstream(place, endpoint.overTls ? { ...settings, probeTransport: 'tcp' } : settings, this.#log);
+    const { probeTransport, ...settings } = this.#upstreamSettings;
+    const upstream: Upstream = new Upstream(
+      place,
+      {
+        ...settings,
+        probeTransport: endpoint.overTls ? 'tcp' : probeTransport,
+        scoutAnswered: (nowMs) => this.#each((question) => question.scoutAnswered(upstream, nowMs)),
+      },
+      this.#log,
+    );
+    return upstream;
   }
 }
 

@@ -11,7 +11,7 @@ import type { Log } from '../outside/log.js';
 import type { Endpoint, Network } from '../outside/network.js';
 import type { Random } from '../outside/random.js';
 import type { Ask, Outcome, Request } from './ask.js';
-import { Forward } from './forward.js';
+import { type Asking, Forward } from './forward.js';
 import type { Outages } from './outages.js';
 import type { UpstreamStats } from './stats.js';
 import { type AtTurnEnd, Turn } from './turn.js';
@@ -59,7 +59,7 @@ export interface OneUpstream {
 export function startForwards(configs: readonly ForwardConfig[], world: ForwardsWorld): Forwards {
   const block = new BlockForwards(configs, world);
   return {
-    ask: (request, done) => block.ask(request, done),
+    ask: (request, done, late) => block.ask(request, done, late ?? null),
     upstreams: () => block.upstreams(),
     each: () => block.each(),
     resolvConfChanged: (path) => block.resolvConfChanged(path),
@@ -124,13 +124,13 @@ class BlockForwards implements AtTurnEnd {
     this.#keepSweeping(sweepPeriodMs);
   }
 
-  ask(request: Request, done: Done): void {
+  ask(request: Request, done: Done, late: Asking['late']): void {
     if (this.#isStopped) return this.#refuse(done, stopping);
     const index = this.#responsible(request, 0);
     if (index < 0) {
       return this.#refuse(done, { ok: false, why: 'nobody', text: 'plugin/forward: no next plugin found' });
     }
-    this.#askFrom(index, request, request.askedAtMs ?? this.#world.clock.nowMs(), done);
+    this.#askFrom(index, request, { askedAtMs: request.askedAtMs ?? this.#world.clock.nowMs(), done, late });
   }
 
   turnEnded(): void {
@@ -175,26 +175,33 @@ class BlockForwards implements AtTurnEnd {
     return -1;
   }
 
-  #askFrom(index: number, request: Request, askedAtMs: number, done: Done): void {
+  #askFrom(index: number, request: Request, asking: Asking): void {
     const forward = this.#forwards[index];
     if (forward.upstreams.length === 0) {
-      return this.#refuse(done, { ok: false, why: 'unreachable', text: this.#whyEmpty(forward) });
+      return this.#refuse(asking.done, { ok: false, why: 'unreachable', text: this.#whyEmpty(forward) });
     }
-    const refusal = forward.ask(request, askedAtMs, this.#withNext(index, request, askedAtMs, done));
-    if (refusal !== null) return this.#refuse(done, refusal);
+    const refusal = forward.ask(request, this.#withNext(index, request, asking));
+    if (refusal !== null) return this.#refuse(asking.done, refusal);
     this.#keepSweeping(sweepPeriodMs);
   }
 
-  /** `done`, or what looks first whether the following forward is to be asked instead. */
-  #withNext(index: number, request: Request, askedAtMs: number, done: Done): Done {
+  /** The same, or what looks first whether the following forward is to be asked instead. */
+  #withNext(index: number, request: Request, asking: Asking): Asking {
     const { next, nextOnNodata } = this.#forwards[index].config;
-    if (next.length === 0 && !nextOnNodata) return done;
+    if (next.length === 0 && !nextOnNodata) return asking;
     const following = this.#responsible(request, index + 1);
-    if (following < 0) return done;
-    return (outcome) => {
-      if (outcome.ok && !this.#isStopped && sendsOn(outcome.message, next, nextOnNodata)) {
-        this.#askFrom(following, request, askedAtMs, done);
-      } else done(outcome);
+    if (following < 0) return asking;
+    const { askedAtMs, done, late } = asking;
+    return {
+      askedAtMs,
+      done: (outcome) => {
+        if (outcome.ok && !this.#isStopped && sendsOn(outcome.message, next, nextOnNodata)) {
+          this.#askFrom(following, request, asking);
+        } else done(outcome);
+      },
+      late: (answer) => {
+        if (!sendsOn(answer.message, next, nextOnNodata)) late?.(answer);
+      },
     };
   }
 
@@ -236,8 +243,8 @@ class BlockForwards implements AtTurnEnd {
     const nowMs = this.#world.clock.nowMs();
     for (const forward of this.#forwards) forward.sweep(nowMs);
     if (this.#drained !== null && this.inflight === 0) return this.stop();
-    const isBusy = this.#drained !== null || this.#forwards.some((forward) => forward.isBusy);
-    const isOpen = isBusy || this.#forwards.some((forward) => forward.open > 0);
+    const isBusy = this.#drained !== null || this.#forwards.some((forward) => forward.isBusy(nowMs));
+    const isOpen = isBusy || this.#forwards.some((forward) => forward.isOpen(nowMs));
     this.#keepSweeping(isBusy ? sweepPeriodMs : isOpen ? idleSweepPeriodMs : 0);
   }
 

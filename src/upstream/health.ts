@@ -3,13 +3,12 @@
  * until something answers. Failures in a row make it down; any answer, to a probe or to a question, makes it up
  * again. As in CoreDNS an answer of any kind will do, so a probe asks for what every server has something to say to.
  */
-
-import { flagQr, messageFlags } from '../dns/wire.js';
-import { headerBytes, probeTimeoutMs, sweepPeriodMs } from '../limits.js';
+import { probeTimeoutMs, sweepPeriodMs } from '../limits.js';
 import type { Log } from '../outside/log.js';
 import type { Request } from './ask.js';
-import { type Attempt, type Carrier, notSent } from './attempt.js';
+import type { Attempt } from './attempt.js';
 import type { Outages } from './outages.js';
+import { Probe } from './probe.js';
 import type { UpstreamStats } from './stats.js';
 
 export interface HealthSettings {
@@ -26,7 +25,9 @@ export interface HealthWorld {
   /** For which other forwards it is down. */
   readonly outages: Outages;
   /** It has answered something, a probe or a question. */
-  heard(): void;
+  heard(nowMs: number): void;
+  /** A probe was answered; told after `heard`. */
+  probeAnswered(nowMs: number): void;
   /** Sends a probe, apart from the questions: what they are stuck in must not hold it up. */
   sendProbe(attempt: Attempt, nowMs: number): void;
 }
@@ -80,7 +81,7 @@ export class Health {
 
   /** It has answered something. */
   answered(nowMs: number): void {
-    this.#world.heard();
+    this.#world.heard(nowMs);
     this.#fails = 0;
     this.#lastFailMs = Number.NEGATIVE_INFINITY;
     if (this.isProbing) this.stop(nowMs);
@@ -124,8 +125,9 @@ export class Health {
   readonly #ended = (probe: Probe, hasAnswer: boolean, nowMs: number): void => {
     if (this.#probe !== probe) return;
     this.#probe = null;
-    if (hasAnswer) this.answered(nowMs);
-    else this.#probeFailed(nowMs);
+    if (!hasAnswer) return this.#probeFailed(nowMs);
+    this.answered(nowMs);
+    this.#world.probeAnswered(nowMs);
   };
 
   #probeFailed(nowMs: number): void {
@@ -137,31 +139,5 @@ export class Health {
     const { stats, log, outages } = this.#world;
     stats.healthy = false;
     if (outages.began(stats.to)) log.warn('upstream is down', { to: stats.to, failures: this.#fails });
-  }
-}
-
-class Probe implements Attempt {
-  // Without an OPT: an upstream that dislikes it is up.
-  readonly allowsOpt = false;
-  readonly isAgain = false;
-  carrier: Carrier | null = null;
-  sentAtMs = notSent;
-
-  constructor(
-    readonly request: Request,
-    readonly startedAtMs: number,
-    readonly ended: (probe: Probe, hasAnswer: boolean, nowMs: number) => void,
-  ) {}
-
-  accepts(message: Uint8Array): boolean {
-    return message.length >= headerBytes && (messageFlags(message) & flagQr) !== 0;
-  }
-
-  answered(_message: Uint8Array, nowMs: number): void {
-    this.ended(this, true, nowMs);
-  }
-
-  lost(_loss: unknown, nowMs: number): void {
-    this.ended(this, false, nowMs);
   }
 }

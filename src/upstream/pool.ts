@@ -2,31 +2,43 @@
  * The TCP connections to one upstream address. CoreDNS serves the requests of one connection one after another, so
  * there are several, with few requests on each: the least loaded is asked first, another is opened when all carry a
  * few, and what finds no place waits in a bounded queue. Connections are found, opened and let go here; when they
- * expire they know themselves.
+ * expire they know themselves. While the address is in doubt, questions go to connections that have answered, and a new
+ * one is asked a question of our own first.
  */
 import {
-  askAgainAfterMsMin,
   busyConnections,
   connectionInflightMax,
   connectionInflightTarget,
   connectionsPerUpstreamMax,
   connectsAtOnceMax,
+  doubtStockMs,
   fastMsMax,
   heldUpMs,
+  probeTimeoutMs,
+  queryDeadlineMs,
   shortConnectionsMs,
 } from '../limits.js';
-import { type Attempt, type Carrier, type Loss, queueLoss } from './attempt.js';
+import { type Again, type Attempt, type Loss, type NewScout, queueLoss, type Sent } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
+import { Doubt } from './doubt.js';
 import type { Place } from './place.js';
 import { Waiting } from './waiting.js';
 
-/** One that is not open yet counts as this much busier: its answer comes a round trip later. */
+/** One that is not open yet, or may lead nowhere, counts as this much busier: its answer comes a round trip later. */
 const connectingLoad = 2 * connectionInflightTarget;
 /** One that is held up counts as this much busier: rather wait for a handshake than behind a slow answer. */
 const slowLoad = 3 * connectionInflightTarget;
+/** At any time. */
+const earliest = Number.MIN_SAFE_INTEGER;
+/** Sent at once where no connection is left that leads somewhere: with a balancer that alternates one of two does. */
+const stockScouts = 2;
+/** The next one is looked for so long before the last one would be closed. */
+const stockLastsMs = 2_000;
 
 export class Pool implements ConnectionOwner {
+  readonly doubt = new Doubt();
   readonly #place: Place;
+  readonly #newScout: NewScout;
   /** The oldest first, so that those opened for a burst are idle again first. */
   readonly #connections: Connection[] = [];
   readonly #waiting = new Waiting();
@@ -37,10 +49,12 @@ export class Pool implements ConnectionOwner {
   /** How many questions each connection is to carry before another is used. */
   #target = connectionInflightTarget;
   #fewUntilMs = 0;
+  #lastSentMs = Number.NEGATIVE_INFINITY;
   #retired = false;
 
-  constructor(place: Place) {
+  constructor(place: Place, newScout: NewScout) {
     this.#place = place;
+    this.#newScout = newScout;
     this.#full = queueLoss(place.to);
   }
 
@@ -59,12 +73,36 @@ export class Pool implements ConnectionOwner {
     return this.#waiting.size;
   }
 
-  /** Sends it, or lets it wait for a place; false when too many wait. It does not go to `except`. */
-  send(attempt: Attempt, nowMs: number, except: Carrier | null): boolean {
-    const connection = this.#waiting.size > 0 ? null : this.#find(nowMs, except);
-    if (connection === null) return this.#waiting.push(attempt, this.#full, nowMs);
+  /** Sends it, or lets it wait for a place. */
+  send(attempt: Attempt, nowMs: number, again: Again | null): Sent {
+    this.#lastSentMs = nowMs;
+    const connection =
+      again !== null ? this.#findOther(nowMs, again) : this.#waiting.size > 0 ? null : this.#find(nowMs);
+    if (connection === null) return this.#waiting.push(attempt, this.#full, nowMs) ? 'proven' : 'full';
     this.#give(attempt, connection, nowMs);
-    return true;
+    return this.doubt.verdict(connection.lastHeardMs, again, nowMs);
+  }
+
+  /** Whether a connection that may be used has answered since. */
+  wasHeardSince(timeMs: number, nowMs: number): boolean {
+    return this.#lastHeard({ tried: [], sinceMs: timeMs }, nowMs) !== null;
+  }
+
+  /** Opens a connection for a question of our own; it stays for others when that is answered. */
+  scout(probe: Attempt, nowMs: number): void {
+    this.#open(nowMs).send(probe, nowMs);
+  }
+
+  /** Whether a connection that leads somewhere is there, and will be for a while. */
+  hasStock(nowMs: number): boolean {
+    return this.#connections.some(
+      (one) => this.doubt.trusts(one.lastHeardMs, nowMs) && one.lastsFor(stockLastsMs, nowMs),
+    );
+  }
+
+  /** Whether a connection that leads somewhere is kept at hand, so that it has to be looked after. */
+  keepsStock(nowMs: number): boolean {
+    return !this.#retired && this.doubt.isIn(nowMs) && nowMs - this.#lastSentMs < doubtStockMs;
   }
 
   /** Nothing new will be asked: connections close as they become idle. */
@@ -82,9 +120,10 @@ export class Pool implements ConnectionOwner {
   sweep(nowMs: number): void {
     for (const connection of [...this.#connections]) {
       connection.sweep(nowMs);
-      if (this.#isSpent(connection, nowMs)) connection.close(nowMs);
+      if (this.#isSpent(connection, nowMs) || this.#leadsNowhere(connection, nowMs)) connection.close(nowMs);
     }
     this.#serveWaiting(nowMs);
+    if (this.keepsStock(nowMs)) this.#keepStock(nowMs);
   }
 
   answered(connection: Connection, nowMs: number): void {
@@ -97,7 +136,7 @@ export class Pool implements ConnectionOwner {
     const index = this.#connections.indexOf(connection);
     if (index >= 0) this.#connections.splice(index, 1);
     if (this.#filling === connection) this.#filling = null;
-    if (connection.inflight > 0) this.#habit.closedOwing(connection.answers, nowMs);
+    if (connection.inflight > 0 && connection.wasEndedByPeer) this.#habit.closedOwing(connection.answers, nowMs);
   }
 
   #give(attempt: Attempt, connection: Connection, nowMs: number): void {
@@ -109,18 +148,27 @@ export class Pool implements ConnectionOwner {
   }
 
   /** The connection to use, opened if need be; null when there is no place. */
-  #find(nowMs: number, except: Carrier | null): Connection | null {
-    const proven = except === null ? null : this.#lastHeard(nowMs, except);
-    if (proven !== null) return proven;
-    const filling = except === null ? this.#filling : null;
-    if (filling?.hasUnwritten && load(filling, nowMs) < this.#target) {
+  #find(nowMs: number): Connection | null {
+    const filling = this.#filling;
+    if (filling?.hasUnwritten && this.#load(filling, nowMs) < this.#target) {
       if (filling.takes(this.#habit.requestsMax(nowMs), nowMs)) return filling;
     }
     this.#target = this.#targetAt(nowMs);
-    const best = this.#leastLoaded(nowMs, except);
-    if (best !== null && load(best, nowMs) < this.#target) return best;
-    const opened = this.#mayOpen(best) ? this.#open(nowMs) : null;
-    return opened === null || (best !== null && load(best, nowMs) <= load(opened, nowMs)) ? best : opened;
+    const best = this.#leastLoaded(nowMs, null);
+    if (best !== null && this.#load(best, nowMs) < this.#target) return best;
+    const opened = this.#mayOpen(best) ? this.#openInDoubt(nowMs) : null;
+    return opened === null || (best !== null && this.#load(best, nowMs) <= this.#load(opened, nowMs)) ? best : opened;
+  }
+
+  /**
+   * The connection for what was asked before without an answer: one that has answered since; else one that answered
+   * earlier, which may lead to the endpoint that is silent now; else a new one.
+   */
+  #findOther(nowMs: number, again: Again): Connection | null {
+    const heard = this.#lastHeard(again, nowMs) ?? this.#lastHeard({ ...again, sinceMs: earliest }, nowMs);
+    if (heard !== null) return heard;
+    const best = this.#leastLoaded(nowMs, again);
+    return this.#mayOpen(best) ? this.#open(nowMs) : best;
   }
 
   /** Many on each saves system calls, but only where nobody waits long for it. */
@@ -137,35 +185,40 @@ export class Pool implements ConnectionOwner {
     return Math.min(connectionInflightMax, Math.max(connectionInflightTarget, Math.ceil(inflight / busyConnections)));
   }
 
-  /**
-   * For what was asked before without an answer: the connection that was heard last, and since then. An idle one, or a new one, may lead
-   * to the very endpoint that is dead.
-   */
-  #lastHeard(nowMs: number, except: Carrier): Connection | null {
+  /** Of those that have answered since, and are not held up, the one that was heard last. */
+  #lastHeard({ tried, sinceMs }: Again, nowMs: number): Connection | null {
     const requestsMax = this.#habit.requestsMax(nowMs);
     let best: Connection | null = null;
     for (const connection of this.#connections) {
-      if (connection === except || connection.isSlow(nowMs) || !connection.takes(requestsMax, nowMs)) continue;
-      if (nowMs - connection.lastHeardMs > askAgainAfterMsMin) continue;
+      if (connection.lastHeardMs < sinceMs || connection.isSlow(nowMs)) continue;
+      if (tried.includes(connection) || !connection.takes(requestsMax, nowMs)) continue;
       if (best === null || connection.lastHeardMs > best.lastHeardMs) best = connection;
+      else if (connection.lastHeardMs === best.lastHeardMs && connection.inflight < best.inflight) best = connection;
     }
     return best;
   }
 
-  #leastLoaded(nowMs: number, except: Carrier | null): Connection | null {
+  #leastLoaded(nowMs: number, again: Again | null): Connection | null {
     const requestsMax = this.#habit.requestsMax(nowMs);
     let best: Connection | null = null;
     for (const connection of this.#connections) {
-      if (connection === except || !connection.takes(requestsMax, nowMs)) continue;
-      if (best === null || load(connection, nowMs) < load(best, nowMs)) best = connection;
-      if (load(best, nowMs) === 0) break;
+      if (again?.tried.includes(connection) || !connection.takes(requestsMax, nowMs)) continue;
+      if (best === null || this.#load(connection, nowMs) < this.#load(best, nowMs)) best = connection;
+      if (this.#load(best, nowMs) === 0) break;
     }
     return best;
+  }
+
+  #load(connection: Connection, nowMs: number): number {
+    if (connection.isConnecting || !this.doubt.trusts(connection.lastHeardMs, nowMs)) {
+      return connection.inflight + connectingLoad;
+    }
+    return connection.inflight + (connection.isSlow(nowMs) ? slowLoad : 0);
   }
 
   /** While `best` has places, one that is being opened and has nothing to carry yet is enough. */
   #mayOpen(best: Connection | null): boolean {
-    if (this.#connections.length >= connectionsPerUpstreamMax) return false;
+    if (this.#connections.length >= connectionsPerUpstreamMax && !this.#hasGivenUp()) return false;
     let connecting = 0;
     for (const connection of this.#connections) {
       if (!connection.isConnecting) continue;
@@ -179,6 +232,43 @@ export class Pool implements ConnectionOwner {
     const connection = new Connection(this.#place, this, nowMs);
     this.#connections.push(connection);
     return connection;
+  }
+
+  /** Where a new connection may lead nowhere, it is asked a question of our own as well. */
+  #openInDoubt(nowMs: number): Connection {
+    const connection = this.#open(nowMs);
+    const scout = this.doubt.isIn(nowMs) ? this.#newScout(nowMs) : null;
+    if (scout !== null) connection.send(scout, nowMs);
+    return connection;
+  }
+
+  /** Makes room by closing one that has been silent for longer than clients wait. True when there was one. */
+  #hasGivenUp(): boolean {
+    const nowMs = this.#place.world.clock.nowMs();
+    const silent = this.#connections.find(({ silentSinceMs }) => nowMs - silentSinceMs >= queryDeadlineMs);
+    silent?.close(nowMs);
+    return silent !== undefined;
+  }
+
+  /** It owes answers to questions of our own alone; where another connection has answered since, it is a dead end. */
+  #leadsNowhere(connection: Connection, nowMs: number): boolean {
+    const { silentSinceMs } = connection;
+    const { pace } = this.#place;
+    if (!connection.owesOnlyProbes || nowMs - silentSinceMs < pace.probeWaitMs) return false;
+    if (!pace.wasHeardSince(silentSinceMs)) return nowMs - silentSinceMs >= probeTimeoutMs;
+    this.doubt.goesOn(silentSinceMs, nowMs);
+    return true;
+  }
+
+  /** Sees to it that a connection is there that leads somewhere, for the next question. */
+  #keepStock(nowMs: number): void {
+    if (this.hasStock(nowMs)) return;
+    const { probeWaitMs } = this.#place.pace;
+    if (this.#connections.some((one) => one.owesOnlyProbes && nowMs - one.silentSinceMs < probeWaitMs)) return;
+    for (let opened = 0; opened < stockScouts; opened++) {
+      const scout = this.#newScout(nowMs);
+      if (scout !== null) this.scout(scout, nowMs);
+    }
   }
 
   /** It has carried all that it may, and would only take the place of one that may carry more. */
@@ -196,17 +286,12 @@ export class Pool implements ConnectionOwner {
 
   #serveWaiting(nowMs: number): void {
     while (this.#waiting.size > 0) {
-      const connection = this.#find(nowMs, null);
+      const connection = this.#find(nowMs);
       const attempt = connection === null ? null : this.#waiting.take();
       if (connection === null || attempt === null) return;
       this.#give(attempt, connection, nowMs);
     }
   }
-}
-
-function load(connection: Connection, nowMs: number): number {
-  if (connection.isConnecting) return connection.inflight + connectingLoad;
-  return connection.inflight + (connection.isSlow(nowMs) ? slowLoad : 0);
 }
 
 /**

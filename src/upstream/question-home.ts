@@ -1,7 +1,7 @@
 /**
  * What a question is given by the `forward` that asks it: settings, upstreams, budget. Types only.
  */
-import type { Request } from './ask.js';
+import type { Answer, Outcome, Request } from './ask.js';
 import type { AgainBudget } from './budget.js';
 import type { UpstreamWorld } from './place.js';
 import type { Question } from './question.js';
@@ -10,9 +10,10 @@ import type { Upstream, UpstreamTransport } from './upstream.js';
 
 export interface QuestionSettings extends RoundsSettings {
   readonly transport: 'client' | UpstreamTransport;
-  readonly readTimeoutMs: number;
-  /** From when it was asked until it has failed. */
+  /** From when it was asked until it has failed where all that were asked have been silent altogether. */
   readonly deadlineMs: number;
+  /** The same while one of them answers other questions. */
+  readonly slowDeadlineMs: number;
   /** 0: twice the number of upstreams, and no less than three. */
   readonly connectAttemptsMax: number;
   readonly failover: readonly number[];
@@ -25,6 +26,9 @@ export interface QuestionHome {
   readonly budget: AgainBudget;
   /** The question is over: it leaves the table. */
   finished(question: Question): void;
+  /** It has failed, and takes the answer that may still come: it is swept until it says `lateEnded`. */
+  staysForLate(question: Question): void;
+  lateEnded(question: Question): void;
 }
 
 export interface Asked {
@@ -36,4 +40,7 @@ export interface Asked {
   readonly learned: number;
   /** How many questions were asked before it: where round_robin begins. */
   readonly number: number;
+  readonly done: (outcome: Outcome) => void;
+  /** Wants the answer that comes after `done` was told of a failure; null: nobody does. */
+  readonly late: ((answer: Answer) => void) | null;
 }

@@ -6,15 +6,28 @@
  *               ^   ├─ TC over UDP ──> the same upstream over TCP
  *               │   ├─ OPT disliked ─> the same upstream without OPT
  *               │   ├─ lost, failover rcode ─> the next upstream, or after a pause the same
- *               └───┴─ silent ───────> another try beside it
- *     the deadline, or nobody left to ask ───> failed
+ *               └───┴─ silent ───────> another try beside it, on what has answered; else scouts look for such a way
+ *     the deadline, or nobody left to ask ───> failed, and a late answer is still taken for the cache
+ *
+ * There are two deadlines: a short one where all that were asked have been silent altogether since, and a long one where
+ * an upstream answers others, as a slow name is not a dead upstream.
  */
 import { rcodeName } from '../dns/names.js';
-import { rcodeFormErr, rcodeNotImp } from '../dns/wire.js';
-import { askAgainAfterMs, askAgainNextMs, retryPauseMs, triesChargedLeast, triesPerQuestionMax } from '../limits.js';
+import { rcodeFormErr, rcodeNoError, rcodeNotImp } from '../dns/wire.js';
+import {
+  askAgainAfterMs,
+  askAgainAfterMsMin,
+  askAgainNextMs,
+  lateAnswerMs,
+  queryDeadlineMs,
+  rescueBeforeMs,
+  retryPauseMs,
+  triesChargedLeast,
+  triesPerQuestionMax,
+} from '../limits.js';
 import { observeDuration } from '../ops/counters.js';
-import type { Outcome, Request } from './ask.js';
-import { type Carrier, type Loss, loopLoss, notSent, queueLoss, unhealthyLoss } from './attempt.js';
+import type { Answer, Outcome, Request } from './ask.js';
+import { type Again, type Loss, loopLoss, notSent, queueLoss, unhealthyLoss } from './attempt.js';
 import type { Asked, QuestionHome } from './question-home.js';
 import { Rounds } from './rounds.js';
 import { bestOf, putAside, type SecondBest } from './second-best.js';
@@ -25,6 +38,8 @@ import type { Upstream, UpstreamTransport } from './upstream.js';
 import { waysTried } from './ways.js';
 
 const never = Number.POSITIVE_INFINITY;
+const provenTriesMax = 2;
+const earliest = Number.MIN_SAFE_INTEGER;
 
 export class Question implements Asker, AtTurnEnd {
   /** Its place among the home's questions; the home's own. */
@@ -32,7 +47,12 @@ export class Question implements Asker, AtTurnEnd {
   readonly request: Request;
   readonly #home: QuestionHome;
   readonly #done: (outcome: Outcome) => void;
+  /** Takes the answer that comes after the failure. */
+  #late: ((answer: Answer) => void) | null;
+  readonly #askedAtMs: number;
+  /** When it fails where all that were asked have been silent since, and when in any case. */
   #deadlineAtMs: number;
+  #slowDeadlineAtMs: number;
   /** Those that are out. */
   readonly #tries: Try[] = [];
   /** All that there were. */
@@ -49,20 +69,31 @@ export class Question implements Asker, AtTurnEnd {
   #wasAskedAgain = false;
   /** Whether that was not allowed once, which is counted. */
   #wasDenied = false;
+  /** Whether it was asked beyond the budget, as it would have failed. */
+  #wasRescued = false;
+  /** It was asked on nothing that is known to lead anywhere: as soon as something is, it is asked there. */
+  #isInTheDark = false;
+  /** Tries beside silent ones, on what had just answered: two such are silent too, so it is the name that takes long. */
+  #provenTries = 0;
   #againAtMs = never;
   #retryAtMs = never;
   #lastLoss: Loss | null = null;
   /** Should nobody have a better one. */
   #secondBest: SecondBest | null = null;
+  /** When the second best was put aside to wait for the first that was asked; `never` where it waits for nobody. */
+  #heldSinceMs = never;
   #isStarting = true;
   #isOver = false;
 
-  constructor(home: QuestionHome, asked: Asked, done: (outcome: Outcome) => void) {
+  constructor(home: QuestionHome, asked: Asked) {
     const { settings } = home;
     this.#home = home;
     this.request = asked.request;
-    this.#done = done;
+    this.#done = asked.done;
+    this.#late = asked.late;
+    this.#askedAtMs = asked.askedAtMs;
     this.#deadlineAtMs = asked.askedAtMs + settings.deadlineMs;
+    this.#slowDeadlineAtMs = asked.askedAtMs + settings.slowDeadlineMs;
     this.#transport = settings.transport === 'client' ? asked.request.clientTransport : settings.transport;
     this.#isFixed = settings.transport === 'tcp';
     this.#rounds = new Rounds(asked.upstreams, asked.number, asked.learned);
@@ -81,18 +112,36 @@ export class Question implements Asker, AtTurnEnd {
   }
 
   sweep(nowMs: number): void {
-    if (nowMs >= this.#deadlineAtMs) return this.#timeOut(nowMs);
+    if (this.#isOver) {
+      if (nowMs >= this.#askedAtMs + lateAnswerMs) this.endLate(nowMs);
+      return;
+    }
+    if (nowMs >= this.#heldUntilMs() || this.#isTimeUp(nowMs)) return this.#timeOut(nowMs);
     if (nowMs >= this.#retryAtMs) return this.#retry(nowMs);
     this.#endSilentTries(nowMs);
     if (!this.#isOver && nowMs >= this.#againAtMs) this.#askAgain(nowMs);
+  }
+
+  /** Something of this upstream has been found to lead to an endpoint that answers. */
+  scoutAnswered(upstream: Upstream, nowMs: number): void {
+    if (this.#isOver || !this.#isInTheDark || !this.#tries.some((attempt) => attempt.upstream === upstream)) return;
+    this.#askAgain(nowMs);
   }
 
   /** Ends it now, without asking further. */
   cancel(text: string): void {
     if (this.#isOver) return;
     this.#secondBest = null;
+    this.#late = null;
     this.#lastLoss = { why: 'unreachable', text, blame: false };
     this.#conclude();
+  }
+
+  /** The answer that may still come is not waited for any longer. */
+  endLate(nowMs: number): void {
+    this.#late = null;
+    for (const attempt of this.#tries.splice(0)) attempt.abandon(nowMs);
+    this.#home.lateEnded(this);
   }
 
   answered(attempt: Try, message: Uint8Array, nowMs: number): void {
@@ -102,17 +151,21 @@ export class Question implements Asker, AtTurnEnd {
     upstream.heard(nowMs);
     upstream.heardBy(attempt.transport, this.#isFixed ? [] : waysTried(this.#made, upstream), nowMs);
     const { verdict, rcode } = reader;
+    if (verdict !== 'broken') {
+      observeDuration(durationsOf(upstream.stats, rcodeName(rcode)), 0, (nowMs - attempt.sentAtMs) / 1000);
+      upstream.pace.took(nowMs - attempt.sentAtMs);
+    }
+    if (this.#isOver) return this.#answeredLate(attempt, message, nowMs);
     if (verdict === 'broken') {
       counters.count('answersRejectedMalformed');
-      return this.#afterLoss(attempt.malformed(), nowMs);
+      return this.#afterLoss(attempt, attempt.malformed(), nowMs);
     }
-    observeDuration(durationsOf(upstream.stats, rcodeName(rcode)), 0, (nowMs - attempt.sentAtMs) / 1000);
-    upstream.pace.took(nowMs - attempt.sentAtMs);
     if (verdict === 'truncated' && attempt.transport === 'udp') {
       this.#secondBest = putAside(attempt, message);
-      // Where TCP led nowhere lately it gets little time.
+      // That it answers over UDP says nothing of TCP; where that led nowhere lately it gets little time.
       const isHopeless = upstream.wayTo('tcp', [], nowMs) === 'udp';
-      if (isHopeless) this.#deadlineAtMs = Math.min(this.#deadlineAtMs, nowMs + askAgainAfterMs);
+      const endAtMs = isHopeless ? nowMs + askAgainAfterMs : Math.max(this.#deadlineAtMs, nowMs + askAgainAfterMs);
+      this.#slowDeadlineAtMs = Math.min(this.#slowDeadlineAtMs, endAtMs);
       counters.count('upstreamTcpRetries');
       this.#transport = 'tcp';
       this.#isFixed = true;
@@ -125,9 +178,11 @@ export class Question implements Asker, AtTurnEnd {
     }
     if (verdict === 'bare') {
       counters.count('answersRejectedQuestion');
-      return this.#afterLoss(attempt.malformed(), nowMs);
+      return this.#afterLoss(attempt, attempt.malformed(), nowMs);
     }
     if (this.#home.settings.failover.includes(rcode) && this.#failOver(attempt, message, nowMs)) return;
+    if (this.#waitsForFirst(attempt, rcode, nowMs)) return this.#hold(attempt, message, nowMs);
+    this.#learnFrom(attempt, nowMs);
     this.#finish({ ok: true, message, from: attempt.upstream.to });
   }
 
@@ -135,7 +190,8 @@ export class Question implements Asker, AtTurnEnd {
     if (!this.#remove(attempt, nowMs)) return;
     // That too much is asked is no fault of the upstream.
     if (loss.blame && loss.why !== 'overloaded') attempt.upstream.health.failed(nowMs);
-    this.#afterLoss(loss, nowMs);
+    if (!this.#isOver) this.#afterLoss(attempt, loss, nowMs);
+    else if (this.#tries.length === 0) this.endLate(nowMs);
   }
 
   /** Asks the upstream whose turn it is. */
@@ -145,34 +201,78 @@ export class Question implements Asker, AtTurnEnd {
     else this.#try(upstream, nowMs, null);
   }
 
-  /** Asks this upstream; not on the connection `except`. */
-  #try(upstream: Upstream, nowMs: number, except: Carrier | null): void {
-    const transport = this.#isFixed
-      ? this.#transport
-      : upstream.wayTo(this.#transport, waysTried(this.#made, upstream), nowMs);
+  /** Asks this upstream; `again` where it is silent, on something else than what is silent. */
+  #try(upstream: Upstream, nowMs: number, again: Again | null): void {
+    this.#tryBy(this.#transportTo(upstream, nowMs), upstream, nowMs, again);
+  }
+
+  #tryBy(transport: UpstreamTransport, upstream: Upstream, nowMs: number, again: Again | null): void {
     const attempt = new Try(this, upstream, transport, this.#allowsOpt, this.#wasAskedAgain);
     this.#tries.push(attempt);
     this.#made.push(attempt);
     upstream.tryStarted(nowMs);
     this.#triesCharged++;
-    this.#againAtMs = nowMs + this.#patienceMs(upstream);
-    if (upstream.send(attempt, transport, nowMs, except)) return;
-    this.#remove(attempt, nowMs);
-    this.#afterLoss(queueLoss(upstream.to), nowMs);
+    this.#againAtMs = this.#nextAtMs(upstream, nowMs);
+    const sent = upstream.send(attempt, transport, nowMs, again);
+    if (sent === 'full') {
+      this.#remove(attempt, nowMs);
+      return this.#afterLoss(attempt, queueLoss(upstream.to), nowMs);
+    }
+    this.#isInTheDark = sent !== 'proven';
+    if (sent === 'new') this.#againAtMs = Math.min(this.#againAtMs, nowMs + askAgainAfterMsMin);
+    if (sent !== 'unproven') return;
+    this.#againAtMs = nowMs;
+    upstream.explore([transport], nowMs);
   }
 
-  /** How long this try may be silent before somebody is asked beside it. */
+  #transportTo(upstream: Upstream, nowMs: number): UpstreamTransport {
+    return this.#isFixed ? this.#transport : upstream.wayTo(this.#transport, waysTried(this.#made, upstream), nowMs);
+  }
+
+  /** By which it may be asked: the transport that is next, and where both may be used, the other. */
+  #transportsTo(upstream: Upstream, nowMs: number): readonly UpstreamTransport[] {
+    const transport = this.#transportTo(upstream, nowMs);
+    if (this.#isFixed || upstream.isTls) return [transport];
+    return transport === 'udp' ? ['udp', 'tcp'] : ['tcp', 'udp'];
+  }
+
+  /** When somebody is asked beside the try that is made now, should it stay silent. */
+  #nextAtMs(upstream: Upstream, nowMs: number): number {
+    return Math.min(nowMs + this.#patienceMs(upstream), this.#turnEndsAtMs(nowMs));
+  }
+
+  /** How long the try that was made last may be silent. */
   #patienceMs({ pace }: Upstream): number {
     if (!this.#wasAskedAgain) return pace.waitMs;
-    return this.#rounds.hasOther ? askAgainAfterMs : askAgainNextMs;
+    return this.#rounds.hasOther && !this.#isRanked ? askAgainAfterMs : askAgainNextMs;
+  }
+
+  /** `sequential`: when the upstream that was asked last has had `read_timeout`; `never` where that changes nothing. */
+  #turnEndsAtMs(nowMs: number): number {
+    if (!this.#isRanked || !this.#rounds.hasOther) return never;
+    return this.#turnBeganAtMs(nowMs) + this.#home.settings.readTimeoutMs;
+  }
+
+  /** When the upstream that was asked last was first asked. */
+  #turnBeganAtMs(nowMs: number): number {
+    const { upstream } = this.#made[this.#made.length - 1];
+    const { sentAtMs } = this.#made.find((one) => one.upstream === upstream)!;
+    return sentAtMs === notSent ? nowMs : sentAtMs;
+  }
+
+  /** The first upstream knows what the others do not: `policy sequential` over addresses that the Corefile names. */
+  get #isRanked(): boolean {
+    return this.#home.settings.policy === 'sequential' && this.#rounds.isAllNamed;
   }
 
   #mayTry(): boolean {
-    return (
-      this.#made.length < triesPerQuestionMax &&
-      this.#triesCharged < this.#triesChargedMax &&
-      !this.#rounds.isLastResort
-    );
+    return this.#mayTryBeside() && this.#triesCharged < this.#triesChargedMax;
+  }
+
+  #mayTryBeside(): boolean {
+    const { connectAttemptsMax } = this.#home.settings;
+    const mayConnect = connectAttemptsMax === 0 || this.#triesCharged < connectAttemptsMax;
+    return this.#made.length < triesPerQuestionMax && mayConnect && !this.#rounds.isLastResort;
   }
 
   /** The same upstream, asked in another way; other tries would only bring what we have just heard. */
@@ -190,11 +290,45 @@ export class Question implements Asker, AtTurnEnd {
     return true;
   }
 
-  #afterLoss(loss: Loss, nowMs: number): void {
+  /** Whether an answer without records must wait for an upstream that was asked before, and may have some. */
+  #waitsForFirst(attempt: Try, rcode: number, nowMs: number): boolean {
+    if (attempt.upstream === this.#made[0].upstream || (rcode === rcodeNoError && reader.answers > 0)) return false;
+    const owed = this.#owedByFirst();
+    return owed !== null && nowMs < this.#waitsUntilMs(owed, nowMs);
+  }
+
+  /** The earliest try with the upstream that was asked first; null where that has said what it knows, or is down. */
+  #owedByFirst(): Try | null {
+    const { upstream } = this.#made[0];
+    if (!upstream.isUp) return null;
+    return this.#tries.find((one) => one.upstream === upstream && one.sentAtMs !== notSent) ?? null;
+  }
+
+  /** How long the answer of another waits for it: its usual time; where it is not known to be well, for a probe's. */
+  #waitsUntilMs({ upstream, sentAtMs }: Try, heldSinceMs: number): number {
+    if (!upstream.wasHeardSince(sentAtMs)) return this.#isRanked ? heldSinceMs : heldSinceMs + askAgainAfterMsMin;
+    return this.#isRanked ? this.#slowDeadlineAtMs : sentAtMs + upstream.pace.usualMs;
+  }
+
+  #hold(attempt: Try, message: Uint8Array, nowMs: number): void {
+    this.#secondBest = putAside(attempt, message);
+    this.#heldSinceMs = nowMs;
+  }
+
+  #heldUntilMs(): number {
+    if (this.#heldSinceMs === never) return never;
+    const owed = this.#owedByFirst();
+    return owed === null ? this.#heldSinceMs : this.#waitsUntilMs(owed, this.#heldSinceMs);
+  }
+
+  #afterLoss({ upstream }: Try, loss: Loss, nowMs: number): void {
     this.#lastLoss = loss;
     if (!loss.blame) this.#triesCharged--;
     if (this.#tries.length > 0) return;
+    if (this.#heldSinceMs !== never) return this.#conclude();
     if (!this.#mayTry() && (loss.blame || this.#made.length >= triesPerQuestionMax)) return this.#fail(loss);
+    // What was lost through no fault of the upstream is no reason to ask another one.
+    if (!loss.blame && upstream.isUp) return this.#retrySame(upstream, nowMs);
     if (!loss.blame || this.#rounds.hasOther) return this.#retry(nowMs);
     if (loss.why === 'overloaded') return this.#fail(loss);
     this.#retryAtMs = nowMs + retryPauseMs;
@@ -206,12 +340,18 @@ export class Question implements Asker, AtTurnEnd {
     this.#tryNext(nowMs);
   }
 
-  /** Gives up tries that have had `read_timeout`. */
+  #retrySame(upstream: Upstream, nowMs: number): void {
+    this.#home.world.counters.count('upstreamRetries');
+    this.#try(upstream, nowMs, null);
+  }
+
+  /** Gives up tries that have had `read_timeout`, with upstreams that have said nothing at all meanwhile. */
   #endSilentTries(nowMs: number): void {
     const { readTimeoutMs } = this.#home.settings;
     for (let index = this.#tries.length - 1; index >= 0; index--) {
       const attempt = this.#tries[index];
-      if (attempt.sentAtMs === notSent || nowMs - attempt.sentAtMs < readTimeoutMs) continue;
+      const { sentAtMs, upstream } = attempt;
+      if (sentAtMs === notSent || nowMs - sentAtMs < readTimeoutMs || upstream.wasHeardSince(sentAtMs)) continue;
       const text = attempt.timeoutText();
       attempt.abandon(nowMs);
       this.lost(attempt, { why: 'timeout', text, blame: true }, nowMs);
@@ -232,23 +372,71 @@ export class Question implements Asker, AtTurnEnd {
     for (const { upstream, sentAtMs } of this.#tries) {
       if (!upstream.wasHeardSince(sentAtMs)) upstream.health.suspect(nowMs);
     }
-    if (!this.#mayTry()) return;
-    // The order of `sequential` is a preference: the first is asked twice before somebody else is.
-    const staysWithFirst = this.#home.settings.policy === 'sequential' && this.#made.length === 1;
-    const goesOn = this.#rounds.hasOther && !staysWithFirst;
-    if (!goesOn && first.upstream.health.isDown) return;
+    if (!this.#mayTryBeside()) return;
+    if (nowMs >= this.#turnEndsAtMs(nowMs)) return this.#retry(nowMs);
+    const isEarly = this.#isInTheDark && nowMs < first.sentAtMs + first.upstream.pace.waitMs;
+    if (this.#rounds.hasOther && !this.#isRanked && !isEarly) {
+      if (this.#mayAskBeside(nowMs, false)) this.#tryNext(nowMs);
+      return;
+    }
+    const { upstream } = this.#isRanked ? this.#made[this.#made.length - 1] : first;
+    this.#askSameAgain(upstream, nowMs);
+  }
+
+  /** Once more to the upstream that is silent, on what has answered since; where nothing has, scouts are sent. */
+  #askSameAgain(upstream: Upstream, nowMs: number): void {
+    this.#againAtMs = nowMs;
+    if (upstream.health.isDown) return;
+    const again = this.#againTo(upstream, nowMs);
+    const transports = this.#transportsTo(upstream, nowMs);
+    const proven = transports.find((transport) => upstream.hasHeard(transport, again.sinceMs, nowMs));
+    // Scouts tell within a round trip; a second question into the dark waits until they have had their time.
+    const darkUntilMs = this.#made[this.#made.length - 1].sentAtMs + this.#patienceMs(upstream);
+    if (proven === undefined && this.#isInTheDark && nowMs < darkUntilMs) upstream.explore(transports, nowMs);
+    else if (proven !== undefined && this.#provenTries >= provenTriesMax) this.#againAtMs = this.#turnEndsAtMs(nowMs);
+    else if (this.#mayAskBeside(nowMs, proven !== undefined)) {
+      if (proven !== undefined) this.#provenTries++;
+      this.#tryBy(proven ?? transports[0], upstream, nowMs, again);
+    }
+  }
+
+  /** What this upstream is asked on without an answer yet. */
+  #againTo(upstream: Upstream, nowMs: number): Again {
+    const out = this.#tries.filter((attempt) => attempt.upstream === upstream && attempt.sentAtMs !== notSent);
+    const sinceMs = out.length === 0 ? nowMs : Math.min(...out.map(({ sentAtMs }) => sentAtMs));
+    return { tried: out.flatMap(({ carrier }) => carrier ?? []), sinceMs };
+  }
+
+  /** Whether the budget allows another try; beyond it one that is sure to help, for a question that would fail. */
+  #mayAskBeside(nowMs: number, isSure: boolean): boolean {
     const { counters } = this.#home.world;
+    const isRescue = isSure && !this.#wasRescued && nowMs >= this.#deadlineAtMs - rescueBeforeMs;
     if (!this.#home.budget.spend(nowMs)) {
       if (!this.#wasDenied) counters.count('upstreamHedgesDenied');
       this.#wasDenied = true;
       // There may be something in it when more has been asked.
       this.#againAtMs = nowMs;
-      return;
+      if (!isRescue) return false;
+      this.#wasRescued = true;
     }
     this.#wasAskedAgain = true;
     counters.count('upstreamHedges');
-    if (goesOn) this.#tryNext(nowMs);
-    else this.#try(first.upstream, nowMs, first.carrier);
+    return true;
+  }
+
+  /** Whether it has had its time: more of it where an upstream answers others, or another has its turn yet. */
+  #isTimeUp(nowMs: number): boolean {
+    if (nowMs >= this.#slowDeadlineAtMs) return true;
+    if (nowMs < this.#deadlineAtMs) return false;
+    if (this.#isRanked && this.#hasTurnsLeft(nowMs)) return false;
+    return !this.#tries.some(({ upstream, sentAtMs }) => sentAtMs !== notSent && upstream.wasHeardSince(sentAtMs));
+  }
+
+  /** `sequential`: the next upstream is asked after read_timeout, and has as long as the first had. */
+  #hasTurnsLeft(nowMs: number): boolean {
+    const { upstream } = this.#made[this.#made.length - 1];
+    if (upstream !== this.#made[0].upstream && nowMs - this.#turnBeganAtMs(nowMs) < queryDeadlineMs) return true;
+    return this.#rounds.hasOther && this.#mayTryBeside();
   }
 
   #timeOut(nowMs: number): void {
@@ -278,9 +466,50 @@ export class Question implements Asker, AtTurnEnd {
 
   #finish(outcome: Outcome): void {
     this.#isOver = true;
-    if (this.#tries.length > 0) this.#abandonTries(this.#home.world.clock.nowMs());
     this.#home.finished(this);
+    if (!outcome.ok && this.#late !== null) this.#stayForLate();
+    else if (this.#tries.length > 0) this.#abandonTries(this.#home.world.clock.nowMs());
     this.#done(outcome);
+  }
+
+  /** Leaves its tries out, where they may still bring an answer. */
+  #stayForLate(): void {
+    const nowMs = this.#home.world.clock.nowMs();
+    for (const attempt of this.#tries.slice()) {
+      attempt.upstream.tryEnded(attempt.sentAtMs, nowMs);
+      if (attempt.sentAtMs !== notSent) continue;
+      attempt.abandon(nowMs);
+      this.#tries.splice(this.#tries.indexOf(attempt), 1);
+    }
+    if (this.#tries.length > 0) this.#home.staysForLate(this);
+  }
+
+  /** An answer to a question that has failed: good for whoever asks it next. */
+  #answeredLate({ upstream }: Try, message: Uint8Array, nowMs: number): void {
+    const late = this.#late;
+    if (reader.verdict === 'answer') this.endLate(nowMs);
+    else if (this.#tries.length === 0) return this.endLate(nowMs);
+    if (late === null || reader.verdict !== 'answer') return;
+    this.#home.world.counters.count('upstreamLateAnswers');
+    late({ ok: true, message, from: upstream.to });
+  }
+
+  /**
+   * The same question was silent on something else for long, and quick here. Where both lead to one address in one way,
+   * the other leads nowhere; where not, scouts find out whether all that leads there does.
+   */
+  #learnFrom({ upstream, transport, sentAtMs }: Try, nowMs: number): void {
+    const tookMs = nowMs - sentAtMs;
+    for (const other of this.#tries) {
+      // One that has answered before is given the time that this upstream takes now and then.
+      const isNew = !other.isCarrierHeardSince(earliest);
+      const silenceMs = isNew ? askAgainAfterMsMin : other.upstream.pace.waitMs;
+      const isSilent = other.sentAtMs !== notSent && nowMs - other.sentAtMs >= Math.max(silenceMs, 2 * tookMs);
+      if (!isSilent || other.isCarrierHeardSince(other.sentAtMs)) continue;
+      const isAlike = other.upstream === upstream && other.transport === transport;
+      if (isAlike) upstream.doubt(transport, other.sentAtMs, nowMs);
+      else other.upstream.explore([other.transport], nowMs);
+    }
   }
 
   #abandonTries(nowMs: number): void {
@@ -294,7 +523,7 @@ export class Question implements Asker, AtTurnEnd {
     const index = this.#tries.indexOf(attempt);
     if (index < 0) return false;
     this.#tries.splice(index, 1);
-    attempt.upstream.tryEnded(attempt.sentAtMs, nowMs);
+    if (!this.#isOver) attempt.upstream.tryEnded(attempt.sentAtMs, nowMs);
     return true;
   }
 }

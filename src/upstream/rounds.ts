@@ -1,8 +1,9 @@
 /**
  * Whom one question has asked and whom it asks next: each upstream that is up once, then again from the start; when
  * all are down one of them anyway. Those whose addresses were learned come first, the one first that has least to do
- * and answers fastest; those that the Corefile names come after them, by its policy. Whoever owes answers and is
- * silent comes after those who are not.
+ * and answers fastest; those that the Corefile names come after them, by its policy. One that owes answers and is
+ * silent comes after those that are not; under `sequential`, where the first knows what others do not, only once it has
+ * been silent for read_timeout.
  */
 import type { Counters } from '../ops/counters.js';
 import type { Random } from '../outside/random.js';
@@ -13,6 +14,7 @@ export interface RoundsSettings {
   readonly policy: Policy;
   /** Ask nobody when all are down. */
   readonly failfastAllUnhealthy: boolean;
+  readonly readTimeoutMs: number;
 }
 
 export interface RoundsWorld {
@@ -47,6 +49,11 @@ export class Rounds {
     return this.#upstreams.every(({ stats }) => stats.looping);
   }
 
+  /** The Corefile names all of them, none was learned. */
+  get isAllNamed(): boolean {
+    return this.#named === this.#upstreams.length;
+  }
+
   /** Whether somebody who is up has not been asked in this round. */
   get hasOther(): boolean {
     return (this.#upBits() & ~this.#askedBits) !== 0;
@@ -71,8 +78,9 @@ export class Rounds {
     return failfastAllUnhealthy ? null : left[random.below(left.length)];
   }
 
-  #choose(candidates: number, { policy }: RoundsSettings, { random }: RoundsWorld, nowMs: number): number {
-    const heard = candidates & ~this.#silentBits(nowMs);
+  #choose(candidates: number, settings: RoundsSettings, { random }: RoundsWorld, nowMs: number): number {
+    const { policy } = settings;
+    const heard = candidates & ~this.#silentBits(settings, nowMs);
     const bits = heard === 0 ? candidates : heard;
     const named = bits & ((1 << this.#named) - 1);
     const learned = bits & ~named;
@@ -93,10 +101,13 @@ export class Rounds {
     return best;
   }
 
-  #silentBits(nowMs: number): number {
+  #silentBits({ policy, readTimeoutMs }: RoundsSettings, nowMs: number): number {
     let bits = 0;
     for (let index = 0; index < this.#upstreams.length; index++) {
-      if (this.#upstreams[index].isSilent(nowMs)) bits |= 1 << index;
+      const upstream = this.#upstreams[index];
+      const isRanked = policy === 'sequential' && index < this.#named;
+      const isSilent = isRanked ? upstream.silentForMs(nowMs) >= readTimeoutMs : upstream.isSilent(nowMs);
+      if (isSilent) bits |= 1 << index;
     }
     return bits;
   }

@@ -61,6 +61,11 @@ export class Try implements Attempt {
     this.carrier?.abandon(this, nowMs);
   }
 
+  /** Whether what carries it has been heard since: then it is this question that takes long. */
+  isCarrierHeardSince(timeMs: number): boolean {
+    return this.carrier !== null && this.carrier.lastHeardMs >= timeMs;
+  }
+
   timeoutText(): string {
     return timeoutText(this.transport, this.upstream.to, this.carrier?.waitsFor ?? 'answer');
   }

@@ -2,28 +2,58 @@
  * UDP to one upstream address. Every request is alone on a connected socket, so an answer has to come from the right
  * address to the right port with the right id (RFC 5452 9.2); a port serves a few requests, one after another, and
  * is given up at once when something strange arrives or an answer does not come. Ports are the kernel's choice, ids
- * ours, and which of the idle sockets is used next is drawn.
+ * ours, and which of the idle sockets is used next is drawn. While the address is in doubt, questions go to ports that
+ * have answered, and a new port is asked a question of our own first.
  */
 import { u16 } from '../dns/wire.js';
-import { udpRequestsPerSocketMax, udpSocketsPerUpstreamMax } from '../limits.js';
+import {
+  doubtStockMax,
+  doubtStockMs,
+  probeTimeoutMs,
+  udpRequestsPerProvenSocketMax,
+  udpRequestsPerSocketMax,
+  udpSocketsPerUpstreamMax,
+} from '../limits.js';
 import type { DatagramEvents, DatagramSocket } from '../outside/network.js';
-import { type Attempt, type Carrier, queueLoss, readLoss } from './attempt.js';
+import {
+  type Again,
+  type Attempt,
+  type Carrier,
+  type NewScout,
+  notSent,
+  queueLoss,
+  readLoss,
+  type Sent,
+} from './attempt.js';
+import { Doubt } from './doubt.js';
 import type { Place } from './place.js';
 import { requestBytesMax, writeRequest } from './request.js';
 import { Waiting } from './waiting.js';
 
 const idsCount = 65_536;
 const scratch = new Uint8Array(requestBytesMax);
+/** What was in use at one time lately is forgotten by this much with each sweep. */
+const peakKept = 0.99;
+/** Ports kept at hand beyond what was in use lately. */
+const stockSpare = 2;
+/** The next one is looked for so long before one would be closed. */
+const stockLastsMs = 2_000;
 
 export class UdpSockets {
+  readonly doubt = new Doubt();
   readonly #place: Place;
+  readonly #newScout: NewScout;
   readonly #sockets = new Set<OneSocket>();
   readonly #idle: OneSocket[] = [];
   readonly #waiting = new Waiting();
+  /** How many were in use at one time lately. */
+  #peak = 0;
+  #lastSentMs = Number.NEGATIVE_INFINITY;
   #retired = false;
 
-  constructor(place: Place) {
+  constructor(place: Place, newScout: NewScout) {
     this.#place = place;
+    this.#newScout = newScout;
   }
 
   /** Sockets that are open. */
@@ -36,12 +66,31 @@ export class UdpSockets {
     return this.#waiting.size;
   }
 
-  /** Sends it, or lets it wait for a socket; false when too many wait. */
-  send(attempt: Attempt, nowMs: number): boolean {
-    const socket = this.#waiting.size > 0 ? null : this.#find();
-    if (socket === null) return this.#waiting.push(attempt, queueLoss(this.#place.to), nowMs);
+  /** Sends it, or lets it wait for a socket. */
+  send(attempt: Attempt, nowMs: number, again: Again | null): Sent {
+    this.#lastSentMs = nowMs;
+    const socket = this.#waiting.size > 0 ? null : this.#find(nowMs, again);
+    if (socket === null) return this.#waiting.push(attempt, queueLoss(this.#place.to), nowMs) ? 'proven' : 'full';
     socket.send(attempt, nowMs);
-    return true;
+    this.#peak = Math.max(this.#peak, this.#sockets.size - this.#idle.length);
+    return this.doubt.verdict(socket.lastHeardMs, again, nowMs);
+  }
+
+  /** Whether a socket that may be used has answered since. */
+  wasHeardSince(timeMs: number): boolean {
+    return this.#idle.some(({ lastHeardMs }) => lastHeardMs >= timeMs);
+  }
+
+  /** Opens a socket for a question of our own; it stays for others when that is answered. */
+  scout(probe: Attempt, nowMs: number): void {
+    const socket = new OneSocket(this.#place, this);
+    this.#sockets.add(socket);
+    socket.send(probe, nowMs);
+  }
+
+  /** Whether sockets that lead somewhere are kept at hand, so that they have to be looked after. */
+  keepsStock(nowMs: number): boolean {
+    return !this.#retired && this.doubt.isIn(nowMs) && nowMs - this.#lastSentMs < doubtStockMs;
   }
 
   /** Nothing new will be asked: sockets close as they become idle. */
@@ -59,7 +108,10 @@ export class UdpSockets {
   sweep(nowMs: number): void {
     const { expireMs } = this.#place.settings;
     for (const socket of [...this.#idle]) if (nowMs - socket.idleSinceMs >= expireMs) this.#close(socket);
+    for (const socket of [...this.#sockets]) if (this.#leadsNowhere(socket, nowMs)) socket.giveUpProbe(nowMs);
     this.#serveWaiting(nowMs);
+    this.#peak *= peakKept;
+    if (this.keepsStock(nowMs)) this.#keepStock(nowMs);
   }
 
   /** Something came on a socket that waits for nothing. */
@@ -69,18 +121,23 @@ export class UdpSockets {
 
   /** The socket's request is over. */
   released(socket: OneSocket, nowMs: number): void {
-    if (this.#retired || socket.isSpent) this.#close(socket);
+    if (this.#retired || socket.isSpent(this.#requestsMax(socket, nowMs))) this.#close(socket);
     else this.#idle.push(socket);
     this.#serveWaiting(nowMs);
   }
 
-  #find(): OneSocket | null {
+  #requestsMax(socket: OneSocket, nowMs: number): number {
+    const isProven = this.doubt.isIn(nowMs) && this.doubt.trusts(socket.lastHeardMs, nowMs);
+    return isProven ? udpRequestsPerProvenSocketMax : udpRequestsPerSocketMax;
+  }
+
+  #find(nowMs: number, again: Again | null): OneSocket | null {
     const { stats, world } = this.#place;
-    if (this.#idle.length > 0) {
-      const index = world.random.below(this.#idle.length);
-      const socket = this.#idle[index];
-      const last = this.#idle.pop()!;
-      if (last !== socket) this.#idle[index] = last;
+    const isAnyGood = again === null && !this.doubt.isIn(nowMs);
+    const usable = isAnyGood ? this.#idle : this.#idle.filter((socket) => this.#isUsable(socket, again, nowMs));
+    if (usable.length > 0) {
+      const socket = usable[world.random.below(usable.length)];
+      this.#idle.splice(this.#idle.indexOf(socket), 1);
       stats.reused[0]++;
       return socket;
     }
@@ -91,12 +148,52 @@ export class UdpSockets {
     return socket;
   }
 
+  #isUsable({ lastHeardMs }: OneSocket, again: Again | null, nowMs: number): boolean {
+    return again === null ? this.doubt.trusts(lastHeardMs, nowMs) : lastHeardMs >= again.sinceMs;
+  }
+
   #serveWaiting(nowMs: number): void {
     while (this.#waiting.size > 0) {
-      const socket = this.#find();
+      const socket = this.#find(nowMs, null);
       const attempt = socket === null ? null : this.#waiting.take();
       if (socket === null || attempt === null) return;
       socket.send(attempt, nowMs);
+    }
+  }
+
+  /** A question of our own got no answer there; where another socket has had one since, it is a dead end. */
+  #leadsNowhere({ probeSentAtMs }: OneSocket, nowMs: number): boolean {
+    const { pace } = this.#place;
+    if (probeSentAtMs === notSent || nowMs - probeSentAtMs < pace.probeWaitMs) return false;
+    if (!pace.wasHeardSince(probeSentAtMs)) return nowMs - probeSentAtMs >= probeTimeoutMs;
+    this.doubt.goesOn(probeSentAtMs, nowMs);
+    return true;
+  }
+
+  /** Whether as many sockets lead somewhere as were in use at one time lately, and some. */
+  hasStock(nowMs: number): boolean {
+    return this.#stockMissing(nowMs) <= 0;
+  }
+
+  #stockMissing(nowMs: number): number {
+    const { expireMs } = this.#place.settings;
+    let missing = Math.min(doubtStockMax, Math.ceil(this.#peak) + stockSpare);
+    for (const socket of this.#sockets) {
+      const isKept = socket.isBusy || nowMs + stockLastsMs < socket.idleSinceMs + expireMs;
+      const isNearlySpent = socket.isSpent(udpRequestsPerProvenSocketMax - udpRequestsPerSocketMax);
+      if (isKept && !isNearlySpent && this.doubt.trusts(socket.lastHeardMs, nowMs)) missing--;
+    }
+    return missing;
+  }
+
+  #keepStock(nowMs: number): void {
+    let missing = this.#stockMissing(nowMs);
+    const { probeWaitMs } = this.#place.pace;
+    for (const { probeSentAtMs } of this.#sockets) if (nowMs - probeSentAtMs < probeWaitMs) missing--;
+    for (; missing > 0; missing--) {
+      const scout = this.#newScout(nowMs);
+      if (scout === null) return;
+      this.scout(scout, nowMs);
     }
   }
 
@@ -120,6 +217,8 @@ class OneSocket implements DatagramEvents, Carrier {
   /** Something arrived that was not asked for, or an answer did not come: the port is known, or not to be trusted. */
   #isSpoiled = false;
   idleSinceMs = 0;
+  /** When it was last answered; -Infinity before the first time. */
+  lastHeardMs = Number.NEGATIVE_INFINITY;
 
   constructor(place: Place, owner: UdpSockets) {
     this.#place = place;
@@ -132,8 +231,22 @@ class OneSocket implements DatagramEvents, Carrier {
   }
 
   /** Not to be used again. */
-  get isSpent(): boolean {
-    return this.#isSpoiled || this.#requests >= udpRequestsPerSocketMax;
+  isSpent(requestsMax: number): boolean {
+    return this.#isSpoiled || this.#requests >= requestsMax;
+  }
+
+  get isBusy(): boolean {
+    return this.#attempt !== null;
+  }
+
+  /** When the question of our own was sent that it waits with; `notSent` when it waits with none. */
+  get probeSentAtMs(): number {
+    return this.#attempt?.isProbe ? this.#attempt.sentAtMs : notSent;
+  }
+
+  giveUpProbe(nowMs: number): void {
+    const attempt = this.#attempt;
+    if (attempt !== null) this.abandon(attempt, nowMs);
   }
 
   send(attempt: Attempt, nowMs: number): void {
@@ -168,6 +281,7 @@ class OneSocket implements DatagramEvents, Carrier {
     }
     if (!attempt.accepts(message)) return this.#spoil();
     const nowMs = clock.nowMs();
+    this.lastHeardMs = nowMs;
     this.#release(nowMs);
     attempt.answered(message, nowMs);
   }

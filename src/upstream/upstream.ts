@@ -2,16 +2,16 @@
  * One address that a `forward` may ask: its connections, its UDP sockets, its health. It carries attempts and tells
  * how they ended; whom to ask, and what to do then, is decided by the question.
  */
-import { oneWayMs } from '../limits.js';
+import { oneWayMs, scoutRoundMs, scoutRoundsMax, scoutsAtOnce } from '../limits.js';
 import type { Log } from '../outside/log.js';
 import type { Endpoint } from '../outside/network.js';
-import { type Attempt, type Carrier, notSent } from './attempt.js';
-import { Connection, type ConnectionOwner } from './connection.js';
+import { type Again, type Attempt, notSent, type Sent } from './attempt.js';
 import { Health, type HealthSettings } from './health.js';
 import type { Pace } from './pace.js';
 import type { Place } from './place.js';
 import { Pool } from './pool.js';
-import { newUpstreamStats, type UpstreamStats } from './stats.js';
+import { Probe } from './probe.js';
+import type { UpstreamStats } from './stats.js';
 import { UdpSockets } from './udp.js';
 import { type Way, Ways } from './ways.js';
 
@@ -21,10 +21,15 @@ export interface UpstreamSettings {
   readonly health: HealthSettings;
   /** How probes are sent. */
   readonly probeTransport: UpstreamTransport;
+  /** Whether one more question of our own may be asked now; it is then paid for. */
+  readonly maySpend: (nowMs: number) => boolean;
+  /** A connection or port has been found that leads to an endpoint that answers. */
+  readonly scoutAnswered: (nowMs: number) => void;
 }
 
-/** One that was silent is asked again after this, should no probe have told sooner. */
+/** One that was silent is asked again after this, where no probe tells whether it answers. */
 const muteMs = 1_000;
+const never = Number.POSITIVE_INFINITY;
 /** A measured pace is worth half as much after this time without an answer: it is measured anew. */
 const costHalfLifeMs = 10_000;
 /** Below it differences are noise. */
@@ -37,34 +42,33 @@ export class Upstream {
   readonly #ways = new Ways();
   readonly #log: Log;
   readonly #place: Place;
+  readonly #settings: UpstreamSettings;
   readonly #pool: Pool;
   readonly #udp: UdpSockets;
-  #lastHeardMs = Number.NEGATIVE_INFINITY;
-  /** Tries that are out, and since when there has been one. */
+  /** Tries that are out. */
   #tries = 0;
-  #owesSinceMs = 0;
-  /** A try was given up without a word from it; until then others are asked first. */
+  /** Since when it has owed an answer and said nothing; `never` where it owes none. */
+  #silentSinceMs = never;
+  /** The silent tries were given up: until then others are asked first all the same. */
   #muteUntilMs = 0;
-  /** A probe's own connection or socket. */
-  #probing: ProbeCarrier | null = null;
+  /** Rounds of scouts since it was heard last, and when the next may be sent. */
+  #scoutRounds = 0;
+  #scoutsAtMs = 0;
 
   constructor(place: Place, settings: UpstreamSettings, log: Log) {
     this.#place = place;
+    this.#settings = settings;
     this.#log = log;
-    this.#pool = new Pool(place);
-    this.#udp = new UdpSockets(place);
+    this.#pool = new Pool(place, (nowMs) => this.#newScout('tcp', nowMs));
+    this.#udp = new UdpSockets(place, (nowMs) => this.#newScout('udp', nowMs));
     this.health = new Health(settings.health, {
       stats: place.stats,
       log,
       outages: place.world.outages,
-      heard: () => {
-        this.#muteUntilMs = 0;
-      },
-      sendProbe: (attempt, nowMs) => {
-        this.#probing?.close(nowMs);
-        this.#probing = settings.probeTransport === 'tcp' ? probeByTcp(place, nowMs) : probeByUdp(place);
-        this.#probing.send(attempt, nowMs);
-      },
+      heard: (nowMs) => this.#wasHeard(nowMs),
+      probeAnswered: (nowMs) => this.#proven(settings.probeTransport, nowMs),
+      // What is answered stays open for questions; a question's own connection would wait behind it.
+      sendProbe: (attempt, nowMs) => this.#carriers(settings.probeTransport).scout(attempt, nowMs),
     });
   }
 
@@ -128,33 +132,49 @@ export class Upstream {
 
   /** How long another question would take, in a measure of its own: its pace, what it has to do, and its failures. */
   cost(nowMs: number): number {
-    const forgottenShare = 2 ** ((this.#lastHeardMs - nowMs) / costHalfLifeMs);
+    const forgottenShare = 2 ** ((this.pace.lastHeardMs - nowMs) / costHalfLifeMs);
     const paceMs = Math.max(costMsMin, this.pace.averageMs * forgottenShare);
     return (1 + this.#tries) * paceMs * (this.health.isFailing ? failingCost : 1);
   }
 
   /** It owes answers and has said nothing for longer than its pace allows. */
   isSilent(nowMs: number): boolean {
-    if (nowMs < this.#muteUntilMs) return true;
-    if (this.#tries === 0) return false;
-    return nowMs - Math.max(this.#owesSinceMs, this.#lastHeardMs) >= this.pace.waitMs;
+    return this.silentForMs(nowMs) >= this.pace.waitMs;
+  }
+
+  /** For how long it has owed answers and said nothing at all, not even to a probe; 0 where it owes none. */
+  silentForMs(nowMs: number): number {
+    const isMute = this.#tries > 0 || this.health.isProbing || nowMs < this.#muteUntilMs;
+    return isMute && this.#silentSinceMs !== never ? nowMs - this.#silentSinceMs : 0;
   }
 
   /** A try is out to it. */
   tryStarted(nowMs: number): void {
-    if (this.#tries++ === 0) this.#owesSinceMs = nowMs;
+    this.#tries++;
+    if (this.#silentSinceMs === never) this.#silentSinceMs = nowMs;
   }
 
   /** A try of it that was sent then, or not yet, is over, whatever became of it. */
   tryEnded(sentAtMs: number, nowMs: number): void {
     this.#tries--;
-    if (sentAtMs === notSent || nowMs - sentAtMs < this.pace.waitMs || this.wasHeardSince(sentAtMs)) return;
-    this.#muteUntilMs = nowMs + muteMs;
+    const wasSilent = sentAtMs !== notSent && nowMs - sentAtMs >= this.pace.waitMs && !this.wasHeardSince(sentAtMs);
+    if (wasSilent) this.#muteUntilMs = nowMs + muteMs;
+    else if (this.#tries === 0 && this.silentForMs(nowMs) === 0) this.#silentSinceMs = never;
   }
 
   /** Nothing is open and nothing is tried. */
   get isAtRest(): boolean {
-    return this.#pool.size === 0 && this.#udp.size === 0 && !this.health.isProbing && this.#probing === null;
+    return this.open === 0 && !this.health.isProbing;
+  }
+
+  /** It has to be looked after though nothing is asked: something is kept open for the next question, */
+  keepsStock(nowMs: number): boolean {
+    return this.#pool.keepsStock(nowMs) || this.#udp.keepsStock(nowMs);
+  }
+
+  /** and looked for just now, or it is probed. */
+  isBusy(nowMs: number): boolean {
+    return this.health.isProbing || isShort(this.#pool, nowMs) || isShort(this.#udp, nowMs);
   }
 
   /** Connections and sockets that are open. */
@@ -162,14 +182,40 @@ export class Upstream {
     return this.#pool.size + this.#udp.size;
   }
 
-  /** False when too many wait already. The attempt does not go to the connection `except`. */
-  send(attempt: Attempt, transport: UpstreamTransport, nowMs: number, except: Carrier | null): boolean {
-    return transport === 'tcp' ? this.#pool.send(attempt, nowMs, except) : this.#udp.send(attempt, nowMs);
+  /** `again`: what it was sent on before, where it is asked once more. */
+  send(attempt: Attempt, transport: UpstreamTransport, nowMs: number, again: Again | null): Sent {
+    return this.#carriers(transport).send(attempt, nowMs, again);
+  }
+
+  /** Whether something of this transport that may be used has answered since. */
+  hasHeard(transport: UpstreamTransport, sinceMs: number, nowMs: number): boolean {
+    return this.#carriers(transport).wasHeardSince(sinceMs, nowMs);
+  }
+
+  /**
+   * Looks for a way to an endpoint that answers: opens some connections, or ports, with a question of our own on each.
+   * What is answered is there for questions at once. The pauses between such rounds grow, and they end.
+   */
+  explore(transports: readonly UpstreamTransport[], nowMs: number): void {
+    if (nowMs < this.#scoutsAtMs || this.#scoutRounds >= scoutRoundsMax || this.health.isDown) return;
+    this.#scoutsAtMs = nowMs + scoutRoundMs * 2 ** this.#scoutRounds;
+    this.#scoutRounds++;
+    for (let sent = 0; sent < scoutsAtOnce; sent++) {
+      const transport = transports[sent % transports.length];
+      const scout = this.#newScout(transport, nowMs);
+      if (scout !== null) this.#carriers(transport).scout(scout, nowMs);
+    }
+  }
+
+  /** What has been silent since then leads nowhere: the same question was answered quickly on something else. */
+  doubt(transport: UpstreamTransport, silentSinceMs: number, nowMs: number): void {
+    const { doubt } = this.#carriers(transport);
+    if (!doubt.isIn(nowMs)) this.#log.info(`some connections to ${this.to} lead to an endpoint that does not answer`);
+    doubt.began(silentSinceMs, nowMs);
   }
 
   /** It has answered something. */
   heard(nowMs: number): void {
-    this.#lastHeardMs = nowMs;
     this.health.answered(nowMs);
   }
 
@@ -181,16 +227,39 @@ export class Upstream {
 
   /** Whether it has answered anything since. */
   wasHeardSince(timeMs: number): boolean {
-    return this.#lastHeardMs >= timeMs;
+    return this.pace.wasHeardSince(timeMs);
+  }
+
+  #wasHeard(nowMs: number): void {
+    this.pace.heard(nowMs);
+    this.#muteUntilMs = 0;
+    this.#silentSinceMs = this.#tries > 0 ? nowMs : never;
+    this.#scoutRounds = 0;
+  }
+
+  #newScout(transport: UpstreamTransport, nowMs: number): Probe | null {
+    const { health, maySpend } = this.#settings;
+    if (!maySpend(nowMs)) return null;
+    this.#place.world.counters.count('upstreamScouts');
+    return new Probe(health.request, nowMs, (_probe, hasAnswer, atMs) => {
+      if (!hasAnswer) return;
+      this.heard(atMs);
+      this.#proven(transport, atMs);
+    });
+  }
+
+  /** A question of our own was answered: there is a way for others. */
+  #proven(transport: UpstreamTransport, nowMs: number): void {
+    this.#ways.heard(transport, nowMs);
+    this.#settings.scoutAnswered(nowMs);
+  }
+
+  #carriers(transport: UpstreamTransport): Pool | UdpSockets {
+    return transport === 'tcp' ? this.#pool : this.#udp;
   }
 
   sweep(nowMs: number): void {
     this.health.sweep(nowMs);
-    if (this.#probing !== null && !this.health.isProbing) {
-      this.#probing.close(nowMs);
-      this.#probing = null;
-    }
-    this.#probing?.sweep(nowMs);
     this.#pool.sweep(nowMs);
     this.#udp.sweep(nowMs);
   }
@@ -206,26 +275,11 @@ export class Upstream {
   close(nowMs: number): void {
     this.health.stop(nowMs);
     this.health.forget();
-    this.#probing?.close(nowMs);
-    this.#probing = null;
     this.#pool.close(nowMs);
     this.#udp.close();
   }
 }
 
-interface ProbeCarrier {
-  send(attempt: Attempt, nowMs: number): void;
-  sweep(nowMs: number): void;
-  close(nowMs: number): void;
-}
-
-const nobody: ConnectionOwner = { answered() {}, closed() {} };
-
-function probeByTcp(place: Place, nowMs: number): ProbeCarrier {
-  return new Connection(place, nobody, nowMs);
-}
-
-function probeByUdp(place: Place): ProbeCarrier {
-  // A probe is no request of a client: it does not count as one that reused or opened a socket.
-  return new UdpSockets({ ...place, stats: newUpstreamStats(place.to) });
+function isShort(carriers: Pool | UdpSockets, nowMs: number): boolean {
+  return carriers.keepsStock(nowMs) && !carriers.hasStock(nowMs);
 }

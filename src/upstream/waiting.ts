@@ -16,6 +16,7 @@ interface ClientQueue {
 
 export class Waiting implements Carrier {
   readonly waitsFor = 'answer';
+  readonly lastHeardMs = Number.NEGATIVE_INFINITY;
   /** In the order of their turns; none is without a live attempt. */
   readonly #queues = new Map<string, ClientQueue>();
   #live = 0;

@@ -99,7 +99,7 @@ describe('dns64', () => {
 
   it('answers SERVFAIL in time when nobody answers', async () => {
     const world = await worldWith();
-    world.upstream.silent('silent.example.');
+    world.upstream.silent();
     const { rcode, afterMs } = await asks(world, 'silent.example.');
     assert.deepEqual([rcode, afterMs <= 2000], ['SERVFAIL', true]);
     assert.equal(world.upstream.asked('silent.example.', 'A'), 0);

@@ -136,8 +136,10 @@ export class Upstream {
     this.#onName(name, () => ({ rcode: 5 }));
   }
 
-  silent(name: string): void {
-    this.#onName(name, () => null);
+  /** It takes what is asked for this name and says nothing; without a name, to anything. */
+  silent(name?: string): void {
+    if (name === undefined) this.on(() => null);
+    else this.#onName(name, () => null);
   }
 
   /** Over UDP the name has TC and nothing else; over TCP what was said about it before. */

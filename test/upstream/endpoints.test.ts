@@ -1,7 +1,9 @@
 /** Upstreams learned from a name: the pods behind a ClusterIP, asked before it, and an upstream given by name. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ForwardConfig } from '../../src/config/config.js';
+import { slowDeadlineMs } from '../../src/limits.js';
 import { Asking, answerTo, type Query, ScriptedUpstream, server, TestWorld, targets } from './scripted.js';
 
 const name = 'pods.kube-system.svc.cluster.local.';
@@ -126,7 +128,7 @@ test('the name cannot be had: what was learned stays; nothing learned yet: the C
   const never = await setUp();
   never.control.answers = false;
   assert.deepEqual(await never.asks(10), [10, 0, 0]);
-  await never.clock.pass(2_000);
+  await never.clock.pass(slowDeadlineMs);
   assert.equal(never.world.counters.total('endpointsFailed'), 1);
   assert.match(never.world.logged[0], /^warn the addresses of .* cannot be learned now \(read tcp .*timeout\)/);
 });

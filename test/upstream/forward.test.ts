@@ -26,7 +26,8 @@ async function setUp(settings: Parameters<typeof forwardConfig>[0] = {}, count =
   const outcomes: string[] = [];
   const ask = (name = 'a', clientTransport: 'udp' | 'tcp' = 'udp'): string | null => {
     const note = (outcome: Outcome): void => void outcomes.push(outcome.ok ? outcome.from : outcome.text);
-    const refusal = forward.ask(request(name, { clientTransport }), world.clock.nowMs(), note);
+    const asking = { askedAtMs: world.clock.nowMs(), done: note, late: null };
+    const refusal = forward.ask(request(name, { clientTransport }), asking);
     return refusal === null ? null : `${refusal.why}: ${refusal.text}`;
   };
   return { world, peers, forward, ask, outcomes, clock: world.clock };
@@ -140,7 +141,7 @@ test('health probes ask what health_check says, over UDP or as force_tcp', async
     await clock.pass(2_000);
     const probes = peers[0].queries.filter(({ name }) => name === 'health.example');
     assert(probes.length >= 1);
-    assert(probes.every((probe) => probe.transport === (transport === 'tcp' ? 'tcp' : 'udp')));
+    assert.equal(probes[0].transport, transport === 'tcp' ? 'tcp' : 'udp');
     assert.equal(probes[0].flags & 0x0100, 0);
     assert.equal(probes[0].question.readUInt16BE(probes[0].question.length - 4), 2);
   }
@@ -163,9 +164,9 @@ test('new endpoints: those that stay keep their connections, those that go finis
   assert.deepEqual(outcomes.sort(), ['10.0.0.1:53', '10.0.0.2:53', '10.0.0.3:53']);
   await clock.pass(50);
   assert.equal(world.network.open.connections, 1);
-  assert(forward.open > 0);
+  assert.equal(forward.isOpen(clock.nowMs()), true);
   await clock.pass(30_000);
-  assert.equal(forward.open, 0);
+  assert.equal(forward.isOpen(clock.nowMs()), false);
 });
 
 test('source_address is where requests come from', async () => {
@@ -201,7 +202,7 @@ test('stopped: every question fails, everything is closed', async () => {
   forward.stop(clock.nowMs());
   assert.equal(outcomes.length, 2);
   assert.equal(forward.inflight, 0);
-  assert.equal(forward.open, 0);
+  assert.equal(forward.isOpen(clock.nowMs()), false);
   await clock.pass(1);
   assert.deepEqual(world.network.open, { datagramSockets: 1, connections: 0 });
 });

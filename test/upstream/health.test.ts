@@ -20,6 +20,7 @@ function setUp(settings: Partial<HealthSettings> = {}) {
       log: world.log,
       outages: world.outages,
       heard() {},
+      probeAnswered() {},
       sendProbe(attempt, nowMs) {
         probes.push({ attempt, atMs: nowMs - startMs });
         whenSent(attempt, nowMs);
@@ -135,7 +136,7 @@ test('stopped, it gives up its probe', () => {
   const { health, probes, clock } = setUp();
   let abandoned = 0;
   health.suspect(clock.nowMs());
-  probes[0].attempt.carrier = { waitsFor: 'answer', abandon: () => abandoned++ };
+  probes[0].attempt.carrier = { waitsFor: 'answer', lastHeardMs: 0, abandon: () => abandoned++ };
   health.stop(clock.nowMs());
   clock.passMs(5_000);
   assert.equal(abandoned, 1);
@@ -160,7 +161,7 @@ test('several forwards of one address: the first one down and the last one up ar
   const world = { ...one.world, log: one.world.log, outages: one.world.outages };
   const second = new Health(
     { failsMax: 2, intervalMs: 500, request: request('') },
-    { stats: other.stats, log: world.log, outages: world.outages, heard() {}, sendProbe() {} },
+    { stats: other.stats, log: world.log, outages: world.outages, heard() {}, probeAnswered() {}, sendProbe() {} },
   );
   const { clock } = one;
   for (let failures = 0; failures < 3; failures++) {

@@ -53,3 +53,23 @@ test('a connection is held up after a time that no busy moment takes, longer for
   const { heldUpMs, p95Ms } = paceAfter(2_000, () => 40);
   assert.equal(heldUpMs, heldUpAfterMsMin + 2 * p95Ms);
 });
+
+test('slow answers have their usual time, beyond the cap of what questions wait before they are asked again', () => {
+  const { usualMs, waitMs } = paceAfter(1_000, () => 700);
+  assert.equal(waitMs, askAgainAfterMs);
+  assert(usualMs > 1_300 && usualMs < 1_700, `${usualMs}`);
+  assert.equal(paceAfter(5_000, () => 1).usualMs, askAgainAfterMsMin);
+  assert(paceAfter(0, () => 0).usualMs >= 1_000, 'of one that is not known yet much is allowed for');
+});
+
+test('a probe has the time of four answers, and no less than a tenth of a second', () => {
+  assert.equal(paceAfter(100, () => 1).probeWaitMs, askAgainAfterMsMin);
+  assert(Math.abs(paceAfter(200, () => 150).probeWaitMs - 600) < 10);
+});
+
+test('it knows when the upstream was last heard', () => {
+  const pace = paceAfter(0, () => 0);
+  assert.equal(pace.wasHeardSince(0), false);
+  pace.heard(70);
+  assert.deepEqual([pace.wasHeardSince(70), pace.wasHeardSince(71), pace.lastHeardMs], [true, false, 70]);
+});

@@ -40,10 +40,13 @@ async function setUp(settings: Partial<Place['settings']> = {}) {
   const world = new TestWorld();
   const upstream = await ScriptedUpstream.start(world);
   const place = world.place(server(1), settings);
-  const pool = new Pool(place);
+  const pool = new Pool(place, () => null);
+  /** `except`: it was asked there before, just now. */
   const ask = (name = 'a', except: Carrier | null = null): Plain => {
     const attempt = new Plain(name);
-    assert(pool.send(attempt, world.clock.nowMs(), except));
+    const nowMs = world.clock.nowMs();
+    const again = except === null ? null : { tried: [except], sinceMs: nowMs - askAgainAfterMsMin };
+    assert.notEqual(pool.send(attempt, nowMs, again), 'full');
     return attempt;
   };
   const perStream = (): number[] => {
@@ -152,7 +155,7 @@ test('connections and the queue are bounded, and what waits is served as answers
   await clock.pass(0);
   assert.equal(pool.size, connectionsPerUpstreamMax);
   while (pool.waiting < upstreamQueueMax) attempts.push(ask());
-  assert.equal(pool.send(new Plain('x'), clock.nowMs(), null), false);
+  assert.equal(pool.send(new Plain('x'), clock.nowMs(), null), 'full');
   await clock.pass(0);
   assert.equal(upstream.queries.length, room);
   upstream.onQuery = (query) => query.reply(answerTo(query));

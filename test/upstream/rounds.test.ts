@@ -4,13 +4,17 @@ import { Rounds, type RoundsSettings } from '../../src/upstream/rounds.js';
 import { Upstream } from '../../src/upstream/upstream.js';
 import { request, server, TestWorld } from './scripted.js';
 
-const sequential: RoundsSettings = { policy: 'sequential', failfastAllUnhealthy: false };
+const sequential: RoundsSettings = { policy: 'sequential', failfastAllUnhealthy: false, readTimeoutMs: 2_000 };
 
 function setUp(count: number) {
   const world = new TestWorld();
   const upstreams = Array.from({ length: count }, (_, index) => {
     const health = { failsMax: 1, intervalMs: 500, request: request('') };
-    return new Upstream(world.place(server(index + 1)), { health, probeTransport: 'udp' }, world.log);
+    return new Upstream(
+      world.place(server(index + 1)),
+      { health, probeTransport: 'udp', maySpend: () => true, scoutAnswered() {} },
+      world.log,
+    );
   });
   const down = (...numbers: number[]): void => {
     for (const [index, { stats }] of upstreams.entries()) stats.healthy = !numbers.includes(index + 1);

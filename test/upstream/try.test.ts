@@ -9,7 +9,11 @@ const query = { id: 7, question: question('a.example') } as Query;
 function setUp({ transport = 'udp' as UpstreamTransport, dnssecOk = false, allowsOpt = true } = {}) {
   const world = new TestWorld();
   const health = { failsMax: 1, intervalMs: 500, request: request('') };
-  const upstream = new Upstream(world.place(server(1)), { health, probeTransport: 'udp' }, world.log);
+  const upstream = new Upstream(
+    world.place(server(1)),
+    { health, probeTransport: 'udp', maySpend: () => true, scoutAnswered() {} },
+    world.log,
+  );
   const heard: string[] = [];
   const asker = {
     request: request('a.example', { dnssecOk }),
@@ -51,7 +55,7 @@ test('given up, its carrier lets it go; a timeout says what it waited for', () =
   attempt.abandon(0);
   assert.equal(attempt.timeoutText(), 'read tcp 10.0.0.1:53: i/o timeout');
   const released: number[] = [];
-  attempt.carrier = { waitsFor: 'connect', abandon: (_, nowMs) => released.push(nowMs) };
+  attempt.carrier = { waitsFor: 'connect', lastHeardMs: 0, abandon: (_, nowMs) => released.push(nowMs) };
   assert.equal(attempt.timeoutText(), 'dial tcp 10.0.0.1:53: i/o timeout');
   attempt.abandon(5);
   assert.deepEqual(released, [5]);

@@ -31,10 +31,10 @@ async function setUp(settings: Partial<Place['settings']> = {}) {
   const world = new TestWorld();
   const upstream = await ScriptedUpstream.start(world);
   const place = world.place(server(1), settings);
-  const udp = new UdpSockets(place);
+  const udp = new UdpSockets(place, () => null);
   const ask = (allowsOpt = true): Plain => {
     const attempt = new Plain(allowsOpt);
-    assert(udp.send(attempt, world.clock.nowMs()));
+    assert.notEqual(udp.send(attempt, world.clock.nowMs(), null), 'full');
     return attempt;
   };
   return { world, upstream, place, udp, ask, clock: world.clock };
@@ -150,8 +150,8 @@ test('an error on an idle socket closes it', async () => {
       return world.network.connectDatagrams(to, events);
     },
   };
-  const udp = new UdpSockets({ ...place, world: { ...place.world, network } });
-  udp.send(new Plain(), clock.nowMs());
+  const udp = new UdpSockets({ ...place, world: { ...place.world, network } }, () => null);
+  udp.send(new Plain(), clock.nowMs(), null);
   await clock.pass(1);
   assert.equal(udp.size, 1);
   sockets[0].error(new Error('the interface went away'));
@@ -167,7 +167,7 @@ test('sockets and the queue are bounded, and what waits is served as sockets com
   assert.equal(udp.waiting, 100);
   assert.equal(upstream.queries.length, udpSocketsPerUpstreamMax);
   while (udp.waiting < upstreamQueueMax) attempts.push(ask());
-  assert.equal(udp.send(new Plain(), clock.nowMs()), false);
+  assert.equal(udp.send(new Plain(), clock.nowMs(), null), 'full');
   upstream.onQuery = (query) => query.reply(answerTo(query));
   for (const query of upstream.queries.slice()) query.reply(answerTo(query));
   await clock.pass(1);

@@ -27,7 +27,7 @@ async function setUp(probeTransport: UpstreamTransport = 'udp') {
   const peer = await ScriptedUpstream.start(world);
   const health = { failsMax: 1, intervalMs: 500, request: { ...request(''), recursionDesired: false } };
   const place = world.place(server(1));
-  const upstream = new Upstream(place, { health, probeTransport }, world.log);
+  const upstream = new Upstream(place, { health, probeTransport, maySpend: () => true, scoutAnswered() {} }, world.log);
   world.clock.every(25, () => upstream.sweep(world.clock.nowMs()));
   return { world, peer, upstream, clock: world.clock, place };
 }
@@ -52,7 +52,7 @@ test('it remembers when it was heard', async () => {
   assert.equal(upstream.wasHeardSince(101), false);
 });
 
-test('a probe has a way of its own, as the health check says, and leaves nothing open', async () => {
+test('a probe has a way of its own, as the health check says, which stays open for questions when it is answered', async () => {
   for (const transport of ['udp', 'tcp'] as const) {
     const { world, peer, upstream, clock, place } = await setUp(transport);
     peer.onQuery = () => {};
@@ -65,13 +65,20 @@ test('a probe has a way of its own, as the health check says, and leaves nothing
     probe.reply(answerTo(probe, { rcode: 5 }));
     await clock.pass(50);
     assert.equal(upstream.health.isProbing, false);
+    assert.equal(upstream.open, 1);
+    assert.deepEqual(place.stats.opened, [0, 0]);
+    peer.onQuery = (query) => query.reply(answerTo(query));
+    upstream.send(new Plain(), transport, clock.nowMs(), null);
+    await clock.pass(50);
+    assert.equal(peer.queries[1].from.port, probe.from.port);
+    assert.deepEqual([place.stats.opened, place.stats.reused].flat().toSorted(), [0, 0, 0, 1]);
+    await clock.pass(10_000);
     assert.equal(upstream.isAtRest, true);
     assert.deepEqual(world.network.open, { datagramSockets: 1, connections: 0 });
-    assert.deepEqual(place.stats.opened, [0, 0]);
   }
 });
 
-test('probes that are not answered or refused are followed by others, and leave nothing open either', async () => {
+test('probes that are not answered or refused are followed by others, and leave nothing open', async () => {
   for (const transport of ['udp', 'tcp'] as const) {
     const { world, peer, upstream, clock } = await setUp(transport);
     peer.onQuery = () => {};
@@ -85,7 +92,7 @@ test('probes that are not answered or refused are followed by others, and leave 
     peer.onQuery = (query) => query.reply(answerTo(query));
     await clock.pass(1_600);
     assert.equal(upstream.health.isDown, false);
-    await clock.pass(50);
+    await clock.pass(10_000);
     assert.equal(upstream.isAtRest, true);
     assert.deepEqual(world.network.open, { datagramSockets: 1, connections: 0 });
   }

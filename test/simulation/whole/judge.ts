@@ -14,10 +14,10 @@ import { Known } from './known.js';
 import { type Book, keyOf, type Statement } from './said.js';
 import { servfailMs, whyNotFresh, whyNotStale } from './times.js';
 
-/** SERVFAIL comes within two seconds, whatever happens. */
-export const latestMs = 2_000;
+/** SERVFAIL comes before a client repeats its question, whatever happens. */
+export const latestMs = 4_700;
 /** A question that others ask already is answered by the configuration by which they asked it. */
-const joinedWithinMs = 2_000;
+const joinedWithinMs = latestMs;
 /** After so much calm, what went wrong before is forgotten. */
 const calmAfterMs = 8_000;
 

@@ -18,8 +18,8 @@ export interface Timely {
   readonly statement: Statement;
 }
 
-/** A failover answer, or one that was cut, is put aside until nobody has a better one. */
-const putAsideMs = 2_000;
+/** A failover answer, one that was cut, and a denial beside an upstream that was asked first, wait for a better one. */
+const putAsideMs = 4_700;
 
 /** How long it may be given as fresh, by each configuration that may have kept it; 0: it was not to be kept. */
 export function lifetimesMs(statement: Statement, now: BlockConfig): number[] {
@@ -38,7 +38,7 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
   let why = '';
   for (const cache of caches(statement, block)) {
     const leftMs = lifetimeMs(statement, cache) - ageMs;
-    const mayBePutAside = statement.isCut || block.forwards.some(({ failover }) => failover.length > 0);
+    const mayBePutAside = statement.isCut || block.forwards.some(mayPutAside);
     const isMoment = ageMs === 0 || (ageMs <= putAsideMs && mayBePutAside);
     if (leftMs <= 0 && !isMoment) {
       why = `statement ${statement.number} came ${ageMs} ms ago and is past its time`;
@@ -54,6 +54,11 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
     why = `a TTL of ${wrong.ttl} s for ${wrong.dataText}, ${ageMs} ms after statement ${statement.number}`;
   }
   return why;
+}
+
+/** What a file or a name stands for may be several upstreams. */
+function mayPutAside({ failover, to }: BlockConfig['forwards'][number]): boolean {
+  return failover.length > 0 || to.length > 1 || to.some(({ kind }) => kind !== 'endpoint');
 }
 
 /** Null: it is past its time, may be given stale, and is marked as such. */

@@ -1,0 +1,44 @@
+/**
+ * Whether what is newly opened to one upstream address may lead nowhere. A balancer gives each connection, or each
+ * source port over UDP, to one of several endpoints; when one of them is dead, some connections answer and others
+ * never do, for as long as the balancer is not told. What has answered since the trouble began is trusted; all else is
+ * tried with a probe before questions depend on it. Two moments, no more.
+ */
+import { doubtMs } from '../limits.js';
+import type { Again, Sent } from './attempt.js';
+
+const never = Number.NEGATIVE_INFINITY;
+
+export class Doubt {
+  /** When the silence began that a trusted connection fell into. */
+  #sinceMs = never;
+  #untilMs = never;
+
+  /** While one is silent since `silentSinceMs`, another has answered: the silent one leads nowhere. */
+  began(silentSinceMs: number, nowMs: number): void {
+    if (!this.isIn(nowMs) || silentSinceMs > this.#sinceMs) this.#sinceMs = silentSinceMs;
+    this.#untilMs = nowMs + doubtMs;
+  }
+
+  /** A scout, sent at `sentAtMs`, was not answered either: the trouble goes on. What is trusted stays so. */
+  goesOn(sentAtMs: number, nowMs: number): void {
+    if (this.isIn(nowMs)) this.#untilMs = nowMs + doubtMs;
+    else this.began(sentAtMs, nowMs);
+  }
+
+  isIn(nowMs: number): boolean {
+    return nowMs < this.#untilMs;
+  }
+
+  /** Whether one that answered last at this moment may be given questions without a second thought. */
+  trusts(lastHeardMs: number, nowMs: number): boolean {
+    return !this.isIn(nowMs) || lastHeardMs >= this.#sinceMs;
+  }
+
+  /** What is to be said of one that answered last at this moment and is given a question. */
+  verdict(lastHeardMs: number, again: Again | null, nowMs: number): Sent {
+    if (again !== null) return lastHeardMs >= again.sinceMs ? 'proven' : 'unproven';
+    if (!this.trusts(lastHeardMs, nowMs)) return 'unproven';
+    return lastHeardMs === never ? 'new' : 'proven';
+  }
+}

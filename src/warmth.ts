@@ -57,7 +57,8 @@ export function newWarmth({ cache, clock, serving, counters }: WarmthWorld): Cac
         const ours = zones().zones.get(zone);
         if (ours === undefined) return;
         const answer = { key, message, storedAtMs: storedAtMs + laterMs };
-        if (adopter.adopt(ours, answer, clock.nowMs()) === 'kept') counters.count('entriesTaken');
+        if (adopter.adopt(ours, answer, { nowMs: clock.nowMs(), wallMs: clock.wallMs() }) === 'kept')
+          counters.count('entriesTaken');
       }),
   };
 }

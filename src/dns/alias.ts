@@ -16,10 +16,10 @@ import {
   typeAaaa,
   typeCname,
   typeDname,
+  typeRrsig,
   u16,
 } from './wire.js';
 
-const typeRrsig = 46;
 /** An address is found by these. */
 const typesFollowed = [typeA, typeAaaa, typeCname, typeDname, typeRrsig];
 

@@ -4,7 +4,7 @@
  */
 import { type Normalised, Normaliser } from './normalise.js';
 import { fixedBytes, ownerEnd, sectionsOf } from './sections.js';
-import { rcodeNoError, rcodeNxDomain, setU16, setU32, typeA, typeAaaa, u16, u32 } from './wire.js';
+import { rcodeNoError, rcodeNxDomain, setU16, setU32, typeA, typeAaaa, typeRrsig, u16, u32 } from './wire.js';
 
 export interface Prefix {
   /** Sixteen, of which the prefix's count. */
@@ -26,7 +26,6 @@ export interface Finding {
 
 /** Without a SOA in the negative answer (RFC 6147 5.1.7). */
 const ttlSecondsWithoutSoa = 600;
-const typeRrsig = 46;
 
 const normaliser = new Normaliser();
 

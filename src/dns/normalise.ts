@@ -45,8 +45,6 @@ export class Normalised {
   truncated = false;
   /** There is an answer record of the type that was asked for. */
   relevant = false;
-  /** Of the answer section; 2^31 - 1 when it is empty. */
-  answerTtlSeconds = 0;
   /** The smaller of the SOA's TTL and MINIMUM (RFC 2308 5); -1 without a SOA in the authority section. */
   negativeTtlSeconds = -1;
   /** The TTL offset of that SOA. */
@@ -137,7 +135,6 @@ export class Normaliser {
     out.rcode = message[3] & 0x0f;
     out.truncated = (messageFlags(message) & flagTc) !== 0;
     out.relevant = false;
-    out.answerTtlSeconds = 2 ** 31 - 1;
     out.negativeTtlSeconds = -1;
     this.#names.begin(out.message, nameEnd - headerBytes);
   }
@@ -230,13 +227,11 @@ export class Normaliser {
   /** Draws the facts from the record just written, whose fixed part is at `start`. */
   #note(start: number, end: number, type: number, section: 0 | 1 | 2): void {
     const { out } = this;
-    const ttl = ttlSeconds(out.message, start + 4);
     if (section === 0) {
-      out.answerTtlSeconds = Math.min(out.answerTtlSeconds, ttl);
       const asked = u16(out.message, out.questionEnd - 4);
       if (type === asked || asked === typeAny) out.relevant = true;
     } else if (section === 1 && type === typeSoa && out.negativeTtlSeconds < 0) {
-      out.negativeTtlSeconds = Math.min(ttl, ttlSeconds(out.message, end - 4));
+      out.negativeTtlSeconds = Math.min(ttlSeconds(out.message, start + 4), ttlSeconds(out.message, end - 4));
       out.soaTtlOffset = start + 4;
     }
   }
@@ -244,12 +239,20 @@ export class Normaliser {
 
 /** Leaves out of a positive answer what stands behind its answer section; a denial or referral stays as it is. */
 export function leaveOnlyAnswers(out: Normalised): void {
-  if (out.rcode !== 0 || out.answers === 0) return;
-  const lastTtl = out.ttlOffsets[out.answers - 1];
-  out.messageBytes = lastTtl + 6 + u16(out.message, lastTtl + 4);
-  out.records = out.answers;
-  setU16(out.message, atAuthorities, 0);
-  setU16(out.message, atAdditionals, 0);
+  if (out.rcode === 0 && out.relevant) leaveFirst(out, out.answers);
+}
+
+/** Cuts the message behind its first `records` records. Nothing before them changes: compression points backwards. */
+export function leaveFirst(out: Normalised, records: number): void {
+  if (records >= out.records) return;
+  const authorities = u16(out.message, atAuthorities);
+  const lastTtl = records === 0 ? 0 : out.ttlOffsets[records - 1];
+  out.messageBytes = records === 0 ? out.questionEnd : lastTtl + 6 + u16(out.message, lastTtl + 4);
+  out.records = records;
+  out.answers = Math.min(out.answers, records);
+  setU16(out.message, atAnswers, out.answers);
+  setU16(out.message, atAuthorities, Math.min(authorities, records - out.answers));
+  setU16(out.message, atAdditionals, Math.max(0, records - out.answers - authorities));
 }
 
 /** A TTL as RFC 2181 8 reads it: one with the highest bit set is 0. */

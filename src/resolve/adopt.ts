@@ -2,9 +2,9 @@
  * Answers that another process or an earlier one has kept, taken in as if they had come from an upstream when they
  * did: read, checked and limited by our own rules, and no younger than they are. What is not good is passed over.
  */
-import { kindServfail } from '../cache/blocks.js';
 import type { Cache, Store } from '../cache/cache.js';
-import { Normaliser } from '../dns/normalise.js';
+import { leaveFirst, Normaliser } from '../dns/normalise.js';
+import { rcodeNoError, rcodeNxDomain } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 import { keeping, keepOf } from './keeping.js';
 import type { KeepRoute } from './route.js';
@@ -26,6 +26,12 @@ export interface ForeignAnswer {
   readonly storedAtMs: number;
 }
 
+/** One moment by both clocks. */
+export interface Moment {
+  readonly nowMs: number;
+  readonly wallMs: number;
+}
+
 export class Adopter {
   readonly #cache: Cache;
   readonly #normaliser = new Normaliser();
@@ -34,18 +40,23 @@ export class Adopter {
     this.#cache = cache;
   }
 
-  /** Keeps the answer, unless it is broken, too old, or older than what we have. Borrows it until it returns. */
-  adopt(zone: AdoptingZone, answer: ForeignAnswer, nowMs: number): 'kept' | 'passed over' {
+  /**
+   * Keeps the answer, unless it is broken, a failure, or older than ours. Borrows the answer until it returns.
+   */
+  adopt(zone: AdoptingZone, answer: ForeignAnswer, { nowMs, wallMs }: Moment): 'kept' | 'passed over' {
     if (!this.#normaliser.read(answer.message)) return 'passed over';
     const { out } = this.#normaliser;
-    const kept = keeping(out, zone.keep.policy);
-    if (kept === null || kept.kind === kindServfail) return 'passed over';
-    if (!zone.keep.keeps(kept.kind, out.message.subarray(headerBytes, out.questionEnd))) return 'passed over';
+    if (out.rcode !== rcodeNoError && out.rcode !== rcodeNxDomain) return 'passed over';
     const storedAtMs = Math.min(answer.storedAtMs, nowMs);
-    if (nowMs >= storedAtMs + kept.lifetimeMs + zone.staleMaxMs) return 'passed over';
-    const keep = keepOf(out, kept.kind, kept.lifetimeMs, { zoneId: zone.zoneId, key: answer.key });
+    const kept = keeping(out, zone.keep.policy, wallMs - (nowMs - storedAtMs));
+    if (kept !== null) leaveFirst(out, kept.records);
+    const keep = keepOf(out, kept, { zoneId: zone.zoneId, key: answer.key });
     const ours = this.#cache.existing(keep);
     if (ours !== 0 && this.#cache.blocks.storedAtMs(ours) >= storedAtMs) return 'passed over';
-    return this.#cache.keep(zone.store, keep, storedAtMs) === 0 ? 'passed over' : 'kept';
+    const mayKeep =
+      kept !== null &&
+      zone.keep.keeps(kept.kind, out.message.subarray(headerBytes, out.questionEnd)) &&
+      nowMs < storedAtMs + kept.lifetimeMs + zone.staleMaxMs;
+    return mayKeep && this.#cache.keep(zone.store, keep, storedAtMs) !== 0 ? 'kept' : 'passed over';
   }
 }

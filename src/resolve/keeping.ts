@@ -8,7 +8,18 @@ import type { Keep } from '../cache/cache.js';
 import type { CacheConfig } from '../config/config.js';
 import { isInZone, wireToName } from '../dns/names.js';
 import { type Normalised, ttlSeconds } from '../dns/normalise.js';
-import { rcodeNoError, rcodeNotImp, rcodeNxDomain, rcodeServFail, setU32 } from '../dns/wire.js';
+import {
+  atAuthorities,
+  rcodeNoError,
+  rcodeNotImp,
+  rcodeNxDomain,
+  rcodeServFail,
+  setU32,
+  typeNs,
+  typeRrsig,
+  u16,
+  u32,
+} from '../dns/wire.js';
 
 /** The settings of a `cache` directive that decide about keeping. */
 export interface KeepPolicy {
@@ -22,40 +33,84 @@ export interface KeepPolicy {
 export interface Kept {
   readonly kind: Kind;
   readonly lifetimeMs: number;
+  /** How many of the message's records are kept, from the first on: the others do not last so long. */
+  readonly records: number;
 }
 
 /**
- * Sets the message's TTLs to what the policy allows, and says how it is to be kept; null: not at all. Negative
- * answers live as long as the smaller of their SOA's TTL and MINIMUM (RFC 2308 5), and not without a SOA;
- * truncated ones, referrals and rcodes that speak of this one exchange only (REFUSED, FORMERR) are not kept.
+ * Sets the message's TTLs to what the policy allows, and says how the message is to be kept; null: not at all. `wallMs`
+ * is the wall-clock time of its arrival. The message lives no longer than any record in it (RFC 1035 3.2.1), a denial no
+ * longer than its SOA's MINIMUM either (RFC 2308 5); records that the answer can do without are left out if they would
+ * end first. Denials without a SOA, behind an alias too (RFC 2308 2.2), truncated answers, referrals and rcodes that
+ * speak of this one exchange only (REFUSED, FORMERR) are not kept.
  */
-export function keeping(message: Normalised, policy: KeepPolicy): Kept | null {
-  const negative = message.rcode === rcodeNxDomain || (message.rcode === rcodeNoError && !message.relevant);
-  if (negative && message.negativeTtlSeconds >= 0) {
-    const ttl = clamp(message.negativeTtlSeconds, policy.denialTtlMinSeconds, policy.denialTtlMaxSeconds);
-    clampTtls(message, policy.denialTtlMinSeconds, policy.denialTtlMaxSeconds);
+export function keeping(message: Normalised, policy: KeepPolicy, wallMs: number): Kept | null {
+  const { rcode, answers } = message;
+  const denies = rcode === rcodeNxDomain || (rcode === rcodeNoError && !message.relevant);
+  const isDenial = denies && message.negativeTtlSeconds >= 0;
+  setTtls(message, policy, isDenial);
+  const authorityEnd = answers + u16(message.message, atAuthorities);
+  const answersLast = leastSeconds(message, 0, answers, wallMs);
+  const authoritiesLast = leastSeconds(message, answers, authorityEnd, wallMs);
+  const canDoWithout = rcode === rcodeNoError && !denies && isOnlyNs(message, answers, authorityEnd);
+  const seconds = canDoWithout ? answersLast : Math.min(answersLast, authoritiesLast);
+  const additionalsLast = leastSeconds(message, authorityEnd, message.records, wallMs);
+  let { records } = message;
+  if (additionalsLast < seconds) records = authorityEnd;
+  if (authoritiesLast < seconds) records = answers;
+  if (isDenial) {
     // Clients take the SOA record's own TTL for the whole answer's (RFC 2308 3).
-    setU32(message.message, message.soaTtlOffset, ttl);
-    return keep(message, kindDenial, ttl * 1000);
+    setU32(message.message, message.soaTtlOffset, Math.max(0, seconds));
+    return keep(message, kindDenial, seconds * 1000, records);
   }
-  clampTtls(message, policy.successTtlMinSeconds, policy.successTtlMaxSeconds);
-  if (message.rcode === rcodeServFail || message.rcode === rcodeNotImp) {
-    return keep(message, kindServfail, policy.servfailMs);
+  if (rcode === rcodeServFail || rcode === rcodeNotImp) {
+    return keep(message, kindServfail, Math.min(policy.servfailMs, seconds * 1000), records);
   }
-  if (message.rcode !== rcodeNoError || message.answers === 0) return null;
-  const ttl = clamp(message.answerTtlSeconds, policy.successTtlMinSeconds, policy.successTtlMaxSeconds);
-  return keep(message, kindSuccess, ttl * 1000);
+  return denies || rcode !== rcodeNoError ? null : keep(message, kindSuccess, seconds * 1000, records);
 }
 
-function keep(message: Normalised, kind: Kind, lifetimeMs: number): Kept | null {
-  return message.truncated || lifetimeMs <= 0 ? null : { kind, lifetimeMs };
+function keep({ truncated }: Normalised, kind: Kind, lifetimeMs: number, records: number): Kept | null {
+  return truncated || lifetimeMs <= 0 ? null : { kind, lifetimeMs, records };
 }
 
-function clampTtls(message: Normalised, minSeconds: number, maxSeconds: number): void {
+/** How long all of these records last; Infinity when there are none. */
+function leastSeconds({ message, ttlOffsets }: Normalised, from: number, end: number, wallMs: number): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let index = from; index < end; index++) {
+    const at = ttlOffsets[index];
+    least = Math.min(least, ttlSeconds(message, at));
+    if (u16(message, at - 4) === typeRrsig) least = Math.min(least, signatureSeconds(message, at, wallMs));
+  }
+  return least;
+}
+
+/** How long the signature whose TTL is at `at` is valid: its end is in serial arithmetic (RFC 4034 3.1.5). */
+function signatureSeconds(message: Uint8Array, at: number, wallMs: number): number {
+  const data = at + 6;
+  if (u16(message, at + 4) < 12) return Number.POSITIVE_INFINITY;
+  return (u32(message, data + 8) - Math.floor(wallMs / 1000)) | 0;
+}
+
+/** Whether these records only name servers. Records that prove something belong to the answer (RFC 4035 3.1.3). */
+function isOnlyNs({ message, ttlOffsets }: Normalised, from: number, end: number): boolean {
+  for (let index = from; index < end; index++) {
+    const at = ttlOffsets[index];
+    const type = u16(message, at - 4);
+    const covers = type === typeRrsig && u16(message, at + 4) >= 2 ? u16(message, at + 6) : type;
+    if (covers !== typeNs) return false;
+  }
+  return true;
+}
+
+/** The SOA of a denial gets the smaller of its TTL and MINIMUM. */
+function setTtls(message: Normalised, policy: KeepPolicy, isDenial: boolean): void {
+  const min = isDenial ? policy.denialTtlMinSeconds : policy.successTtlMinSeconds;
+  const max = isDenial ? policy.denialTtlMaxSeconds : policy.successTtlMaxSeconds;
   for (let index = 0; index < message.records; index++) {
     const at = message.ttlOffsets[index];
-    setU32(message.message, at, clamp(ttlSeconds(message.message, at), minSeconds, maxSeconds));
+    setU32(message.message, at, clamp(ttlSeconds(message.message, at), min, max));
   }
+  if (isDenial) setU32(message.message, message.soaTtlOffset, clamp(message.negativeTtlSeconds, min, max));
 }
 
 function clamp(value: number, min: number, max: number): number {
@@ -86,22 +141,20 @@ export function keepsFor(cache: CacheConfig): (kind: Kind, question: Uint8Array)
   };
 }
 
-/** The message as the cache takes it. Written out, because spreading objects into one takes a tenth of a miss. */
-export function keepOf(
-  out: Normalised,
-  kind: Kind,
-  lifetimeMs: number,
-  { zoneId, key }: { zoneId: number; key: number },
-): Keep {
+/**
+ * The message as the cache takes it; `kept` is null for one that is only lent. Written out, because spreading objects
+ * into one takes a tenth of a miss.
+ */
+export function keepOf(out: Normalised, kept: Kept | null, { zoneId, key }: { zoneId: number; key: number }): Keep {
   return {
     message: out.message,
     messageBytes: out.messageBytes,
     questionEnd: out.questionEnd,
     ttlOffsets: out.ttlOffsets,
     records: out.records,
-    kind,
+    kind: kept === null ? kindSuccess : kept.kind,
     zoneId,
     key,
-    lifetimeMs,
+    lifetimeMs: kept === null ? 0 : kept.lifetimeMs,
   };
 }

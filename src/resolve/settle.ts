@@ -5,7 +5,7 @@
 import { type BlockRef, kindServfail, kindSuccess } from '../cache/blocks.js';
 import type { Cache, Store } from '../cache/cache.js';
 import type { ExtendedError } from '../dns/answer.js';
-import { leaveOnlyAnswers, Normaliser } from '../dns/normalise.js';
+import { leaveFirst, leaveOnlyAnswers, Normaliser } from '../dns/normalise.js';
 import { readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
 import { headerBytes, nameBytesMax } from '../limits.js';
@@ -75,7 +75,7 @@ export class Settler {
       return;
     }
     if (route.sections === 'answer') leaveOnlyAnswers(message);
-    const kept = route.keep === null ? null : keeping(message, route.keep.policy);
+    const kept = route.keep === null ? null : keeping(message, route.keep.policy, this.#world.clock.wallMs());
     const isForAll = course === null || holdsForAll(course, outcome);
     const mayKeep = isForAll && (made === null || (made.mayKeep && made.extendedError === null));
     this.#sendKept(pending, waiters, mayKeep ? kept : null, made);
@@ -133,14 +133,18 @@ export class Settler {
     const by = made === null ? byForward : made.by;
     const { out } = this.#normaliser;
     const nowMs = clock.nowMs();
-    const { zone, key } = pending;
-    const { zoneId } = zone;
-    const keep = keepOf(out, kept?.kind ?? kindSuccess, kept?.lifetimeMs ?? 0, { zoneId, key });
     const store = this.#storeFor(pending, kept);
+    let lent: BlockRef = 0;
+    if (store !== null && kept!.records < out.records) {
+      // The waiters also get the records that do not last.
+      lent = cache.borrow(keepOf(out, kept, pending), nowMs);
+      leaveFirst(out, kept!.records);
+    }
+    const keep = keepOf(out, kept, pending);
     const ref = store === null ? 0 : cache.keep(store, keep, nowMs);
-    const borrowed = ref === 0 ? cache.borrow(keep, nowMs) : 0;
     if (store !== null && ref === 0) lane.counters.count('storeFailed');
-    const block = ref + borrowed;
+    if (ref === 0 && lent === 0) lent = cache.borrow(keep, nowMs);
+    const block = lent === 0 ? ref : lent;
     for (const waiter of waiters) {
       if (block === 0) this.sendFailure(waiter, 'no-room');
       else {
@@ -152,7 +156,7 @@ export class Settler {
         this.#send(waiter, out.rcode, write, by);
       }
     }
-    if (borrowed !== 0) cache.release(borrowed);
+    if (lent !== 0) cache.release(lent);
   }
 
   /**

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { eventually } from '../real/commands.js';
 import { address, record, response, type SoaParts, soa } from './answers.js';
-import { query, rd, readMessage, types, type WireMessage, wireName } from './message.js';
+import { bytes16, bytes32, query, rd, readMessage, types, type WireMessage, wireName } from './message.js';
 import { suite, type WithUpstream } from './subject.js';
 
 const { withUpstream } = suite({ lines: 'cache 300', transport: 'force_tcp' });
@@ -71,6 +71,51 @@ withUpstream('RFC 2308 5: a denial without a SOA is not kept', async ({ asks, up
     }
   }
 });
+
+withUpstream('RFC 2308 2.2: an alias that leads to nothing is not kept without a SOA', async ({ asks, upstream }) => {
+  const alias = record({ type: types.CNAME, data: wireName('nothing.test') });
+  upstream.scripts('alias', ({ query: asked }) => response(asked, { answers: [alias] }));
+  for (const times of [1, 2]) {
+    assert.equal((await asks(about('alias'))).records[0].type, types.CNAME);
+    assert.equal(upstream.asked('alias').length, times);
+  }
+});
+
+withUpstream('RFC 1035 3.2.1: an additional record with TTL 0 is given once, its answer is kept', async (subject) => {
+  const [short, long] = [0, 60].map((ttl) => address(1, { ttl, owner: wireName('other.test') }));
+  for (const [label, additional, left] of [
+    ['glue', short, 0],
+    ['lasting', long, 1],
+  ] as const) {
+    const sections = { answers: [address(1, { ttl: 60 })], additionals: [additional] };
+    subject.upstream.scripts(label, ({ query: asked }) => response(asked, sections));
+    assert.equal((await subject.asks(about(label))).records.length, 2);
+    assert.equal((await subject.asks(about(label))).records.length, 1 + left);
+    assert.equal(subject.upstream.asked(label).length, 1);
+  }
+});
+
+withUpstream(
+  'RFC 4034 3.1.5: an answer is kept no longer than its signatures are valid',
+  async ({ asks, upstream }) => {
+    const wallSeconds = Math.floor(Date.now() / 1000);
+    const signature = (expiration: number) => {
+      const fixed = [...bytes16(types.A), 8, 3, ...[60, expiration, wallSeconds - 600].flatMap(bytes32), ...bytes16(1)];
+      const data = Buffer.concat([Buffer.from(fixed), wireName('test'), Buffer.alloc(64, 1)]);
+      return record({ type: types.RRSIG, ttl: 60, data });
+    };
+    for (const [label, expiration, asked] of [
+      ['signed', wallSeconds + 600, 1],
+      ['expired', wallSeconds - 1, 2],
+    ] as const) {
+      const answers = [address(1, { ttl: 60 }), signature(expiration)];
+      upstream.scripts(label, (one) => response(one.query, { answers, opt: { flags: 0x8000 } }));
+      const packet = query({ name: `${label}.conformance.test`, opt: { flags: 0x8000 } });
+      for (let times = 0; times < 2; times++) assert.equal((await asks(packet)).records.length, 2);
+      assert.equal(upstream.asked(label).length, asked);
+    }
+  },
+);
 
 withUpstream('RFC 2308 5: NODATA is of one type', async ({ asks, upstream }) => {
   upstream.scripts('typed', ({ query: asked }) =>
@@ -179,6 +224,15 @@ describe('with time', { concurrency: true }, () => {
       await until(subject, about('stale'), (answer) => errorsOf(answer).length === 0);
     },
   );
+
+  withUpstream('RFC 1035 3.2.1, 2308 5: a denial behind an alias lives no longer than the alias', async (subject) => {
+    const alias = record({ type: types.CNAME, ttl: 1, data: wireName('nothing.test') });
+    const authorities = [soa({ ttl: 60, minimum: 60 })];
+    subject.upstream.scripts('behind', ({ query: asked }) =>
+      response(asked, { rcode: 3, answers: [alias], authorities }),
+    );
+    await until(subject, about('behind'), () => subject.upstream.asked('behind').length === 2);
+  });
 
   withUpstream('RFC 8767 4, 8914 4.20: the same for a name that does not exist', async (subject) => {
     let isDead = false;

@@ -76,6 +76,8 @@ export const types = {
   DNAME: 39,
   OPT: 41,
   DS: 43,
+  RRSIG: 46,
+  NSEC: 47,
   IXFR: 251,
   AXFR: 252,
   ANY: 255,

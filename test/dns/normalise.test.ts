@@ -3,7 +3,14 @@ import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import fc from 'fast-check';
 import { nameToWire } from '../../src/dns/names.js';
-import { type AnswerOrder, type Changes, leaveOnlyAnswers, Normaliser, ttlSeconds } from '../../src/dns/normalise.js';
+import {
+  type AnswerOrder,
+  type Changes,
+  leaveFirst,
+  leaveOnlyAnswers,
+  Normaliser,
+  ttlSeconds,
+} from '../../src/dns/normalise.js';
 import { setU32, u16 } from '../../src/dns/wire.js';
 import { readUpstream } from '../corpus/read.js';
 
@@ -47,7 +54,6 @@ describe('Normaliser', () => {
     );
     assert.equal(out.messageBytes, 12 + 17 + 4 + 40 * 16);
     assert.equal(out.records, 40);
-    assert.equal(out.answerTtlSeconds, 300);
     assert.equal(out.relevant, true);
   });
 
@@ -236,7 +242,36 @@ describe('leaveOnlyAnswers', () => {
   it('cuts a positive answer behind its answers, and nothing else', () => {
     assert.deepEqual(read([a('a.test'), a('a.test')]), [2, 0, 0, 2]);
     assert.deepEqual(read([]), [0, 1, 1, 2], 'a referral');
-    assert.deepEqual(read([a('a.test')], 3), [1, 1, 1, 3], 'an alias to nothing');
+    const alias: packets.Answer = { name: 'a.test', type: 'CNAME', ttl: 30, data: 'b.test' };
+    for (const rcode of [0, 3]) assert.deepEqual(read([alias], rcode), [1, 1, 1, 3], 'an alias to nothing');
+    assert.deepEqual(read([alias, a('b.test')]), [2, 0, 0, 2]);
+  });
+});
+
+describe('leaveFirst', () => {
+  it('cuts a message behind any of its records, and what is left is what was there', () => {
+    const a = (name: string): packets.Answer => ({ name, type: 'A', ttl: 30, data: '192.0.2.1' });
+    const questions = [{ name: 'a.test', type: 'A' as const }];
+    const sections = [
+      [a('a.test'), a('a.test')],
+      [{ name: 'test', type: 'NS', ttl: 30, data: 'ns.test' } as packets.Answer],
+      [a('ns.test'), a('ns.b.test')],
+    ];
+    const [answers, authorities, additionals] = sections;
+    for (let records = 0; records <= 6; records++) {
+      assert.ok(normaliser.read(packets.encode({ type: 'response', questions, answers, authorities, additionals })));
+      leaveFirst(out, records);
+      const {
+        answers: one,
+        authorities: two,
+        additionals: three,
+      } = packets.decode(Buffer.from(out.message.subarray(0, out.messageBytes)));
+      const names = [one, two, three].map((section = []) => section.map(({ name }) => name));
+      let left = records;
+      const expected = sections.map((section) => section.map(({ name }) => name).filter(() => left-- > 0));
+      assert.deepEqual(names, expected);
+      assert.deepEqual([out.records, out.answers], [Math.min(records, 5), Math.min(records, 2)]);
+    }
   });
 });
 
@@ -280,12 +315,12 @@ describe('Normaliser with changes', () => {
     assert.equal(ptr.data, 'd.example.com');
   });
 
-  it('changes TTLs before it draws facts from them, and the rcode', () => {
+  it('changes TTLs and the rcode', () => {
     const decoded = changed(answer({ answers: records(2), flags: 2 }), {
       ttlSeconds: () => 7,
       rcode: (rcode) => rcode + 1,
     });
-    assert.deepEqual([out.answerTtlSeconds, out.rcode, (decoded as { rcode?: string }).rcode], [7, 3, 'NXDOMAIN']);
+    assert.deepEqual([out.rcode, (decoded as { rcode?: string }).rcode], [3, 'NXDOMAIN']);
     assert.deepEqual(
       decoded.answers?.map((record) => (record as packets.StringAnswer).ttl),
       [7, 7],

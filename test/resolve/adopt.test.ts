@@ -6,6 +6,7 @@ import { createCache } from '../../src/cache/cache.js';
 import { Adopter, type AdoptingZone } from '../../src/resolve/adopt.js';
 
 const nowMs = 1_000_000;
+const now = { nowMs, wallMs: Date.UTC(2024, 0, 1) };
 
 interface Wish {
   readonly name?: string;
@@ -26,7 +27,7 @@ function newWorld(zoneChanges: Partial<AdoptingZone['keep']> = {}) {
   const zone: AdoptingZone = { zoneId: 3, store, keep, staleMaxMs: 10_000 };
   const adopter = new Adopter(cache);
   const adopt = (wish: Wish = {}) =>
-    adopter.adopt(zone, { message: message(wish), key: 1, storedAtMs: wish.storedAtMs ?? nowMs - 1_000 }, nowMs);
+    adopter.adopt(zone, { message: message(wish), key: 1, storedAtMs: wish.storedAtMs ?? nowMs - 1_000 }, now);
   return { blocks, cache, store, adopter, zone, adopt };
 }
 
@@ -76,10 +77,33 @@ describe('Adopter', () => {
     );
   });
 
+  test('no record of it outlives its TTL, and no signature its end, counted from when it came', () => {
+    const { adopter, zone, cache, blocks } = newWorld();
+    const wallSeconds = now.wallMs / 1000;
+    const rrsig = {
+      ...{ typeCovered: 'A', algorithm: 8, labels: 2, originalTTL: 30, inception: wallSeconds - 99, keyTag: 1 },
+      ...{ expiration: wallSeconds + 3, signersName: 'test', signature: Buffer.alloc(8, 1) },
+    };
+    const parts = {
+      ...{ type: 'response' as const, questions: [{ name: 'a.test', type: 'A' as const, class: 'IN' as const }] },
+      answers: [
+        { name: 'a.test', type: 'A', ttl: 30, data: '192.0.2.1' },
+        { name: 'a.test', type: 'RRSIG', ttl: 30, data: rrsig },
+      ] as packets.Answer[],
+      additionals: [{ name: 'b.test', type: 'A', ttl: 2, data: '192.0.2.1' }] as packets.Answer[],
+    };
+    assert.equal(
+      adopter.adopt(zone, { message: packets.encode(parts), key: 1, storedAtMs: nowMs - 5_000 }, now),
+      'kept',
+    );
+    const [ref] = cache.refs();
+    assert.deepEqual([blocks.lifetimeMs(ref), blocks.records(ref)], [8_000, 2]);
+  });
+
   test('what does not parse, failures, and what this zone does not keep is passed over', () => {
     const { adopt, adopter, zone, cache } = newWorld();
     const broken = { message: message({}).slice(0, -1), key: 0, storedAtMs: nowMs };
-    assert.equal(adopter.adopt(zone, broken, nowMs), 'passed over');
+    assert.equal(adopter.adopt(zone, broken, now), 'passed over');
     for (const rcode of [2, 5]) assert.equal(adopt({ rcode }), 'passed over');
     assert.equal(adopt({ ttl: 0 }), 'passed over');
     assert.equal(newWorld({ keeps: () => false }).adopt(), 'passed over');

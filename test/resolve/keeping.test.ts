@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
+import fc from 'fast-check';
 import { kindDenial, kindServfail, kindSuccess } from '../../src/cache/blocks.js';
 import { parseConfig } from '../../src/config/load.js';
 import { nameToWire } from '../../src/dns/names.js';
-import { Normaliser, ttlSeconds } from '../../src/dns/normalise.js';
-import { type KeepPolicy, keeping, keepPolicy, keepsFor } from '../../src/resolve/keeping.js';
+import { leaveFirst, Normaliser, ttlSeconds } from '../../src/dns/normalise.js';
+import { type KeepPolicy, keeping as keepingAt, keepPolicy, keepsFor } from '../../src/resolve/keeping.js';
 import { loadOptions } from './lane-fixture.js';
 
 const normaliser = new Normaliser();
@@ -16,6 +17,12 @@ const policy: KeepPolicy = {
   denialTtlMinSeconds: 0,
   denialTtlMaxSeconds: 1800,
   servfailMs: 5000,
+};
+
+const wallMs = Date.UTC(2024, 0, 1);
+const keeping = (message: typeof out, by: KeepPolicy) => {
+  const kept = keepingAt(message, by, wallMs);
+  return kept && { kind: kept.kind, lifetimeMs: kept.lifetimeMs };
 };
 
 interface Sent {
@@ -98,10 +105,25 @@ describe('keeping', () => {
     });
   });
 
-  it('takes an alias that leads to no data for a denial', () => {
-    const message = read({ answers: [{ type: 'CNAME', ttl: 60 }], soa: { ttl: 30, minimum: 30 } });
-    assert.deepEqual(keeping(message, policy), { kind: kindDenial, lifetimeMs: 30_000 });
-    assert.deepEqual(ttls(), [60, 30]);
+  it('takes an alias that leads to no data for a denial, which lives no longer than the alias', () => {
+    for (const rcode of [0, 3]) {
+      const message = read({ rcode, answers: [{ type: 'CNAME', ttl: 60 }], soa: { ttl: 30, minimum: 30 } });
+      assert.deepEqual(keeping(message, policy), { kind: kindDenial, lifetimeMs: 30_000 });
+      assert.deepEqual(ttls(), [60, 30]);
+      const short = read({ rcode, answers: [{ type: 'CNAME', ttl: 2 }], soa: { ttl: 60, minimum: 60 } });
+      assert.deepEqual(keeping(short, policy), { kind: kindDenial, lifetimeMs: 2_000 });
+      assert.deepEqual(ttls(), [2, 2]);
+      const raised = keeping(read({ rcode, answers: [{ type: 'CNAME', ttl: 2 }], soa: { ttl: 60, minimum: 60 } }), {
+        ...policy,
+        denialTtlMinSeconds: 20,
+      });
+      assert.deepEqual(raised, { kind: kindDenial, lifetimeMs: 20_000 });
+      assert.equal(
+        keeping(read({ rcode, answers: [{ type: 'CNAME', ttl: 0 }], soa: { ttl: 60, minimum: 60 } }), policy),
+        null,
+      );
+      assert.equal(keeping(read({ rcode, answers: [{ type: 'CNAME', ttl: 60 }] }), policy), null, 'without SOA');
+    }
   });
 
   it('keeps no denial without SOA, no referral, nothing cut, nothing of this exchange only', () => {
@@ -117,6 +139,142 @@ describe('keeping', () => {
       assert.deepEqual(keeping(read({ rcode }), policy), { kind: kindServfail, lifetimeMs: 5000 });
       assert.equal(keeping(read({ rcode }), { ...policy, servfailMs: 0 }), null);
     }
+  });
+});
+
+type Section = readonly {
+  readonly type: 'A' | 'CNAME' | 'NS' | 'NSEC' | 'SOA' | 'RRSIG';
+  readonly ttl: number;
+  readonly left?: number;
+  readonly covers?: 'A' | 'NS';
+}[];
+
+/** Records of any kind; `left` is for how many seconds more a signature is valid. */
+function records(section: Section): packets.Answer[] {
+  const wallSeconds = wallMs / 1000;
+  const data = {
+    A: '192.0.2.1',
+    CNAME: 'b.test',
+    NS: 'ns.test',
+    NSEC: { nextDomain: 'b.test', rrtypes: ['A'] },
+    SOA: { mname: 'ns.test', rname: 'h.test', serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 1_000 },
+  };
+  return section.map(({ type, ttl, left = 1_000, covers = 'A' }) => {
+    const signature = {
+      ...{ typeCovered: covers, algorithm: 8, labels: 2, originalTTL: ttl, inception: wallSeconds - 10, keyTag: 1 },
+      ...{ expiration: (wallSeconds + left) % 2 ** 32, signersName: 'test', signature: Buffer.alloc(8, 1) },
+    };
+    return { name: 'a.test', type, ttl, data: type === 'RRSIG' ? signature : data[type] } as unknown as packets.Answer;
+  });
+}
+
+interface Sections {
+  readonly rcode?: number;
+  readonly answers?: Section;
+  readonly authorities?: Section;
+  readonly additionals?: Section;
+}
+
+/** What is kept, with how many records of each section. */
+function keptOf({ rcode = 0, answers = [], authorities = [], additionals = [] }: Sections, by = policy) {
+  const sections = { answers: records(answers), authorities: records(authorities), additionals: records(additionals) };
+  const questions = [{ name: 'a.test', type: 'A' as const, class: 'IN' as const }];
+  assert.ok(normaliser.read(packets.encode({ type: 'response', flags: rcode, questions, ...sections })));
+  const kept = keepingAt(out, by, wallMs);
+  if (kept === null) return null;
+  leaveFirst(out, kept.records);
+  const left = packets.decode(Buffer.from(out.message.subarray(0, out.messageBytes)));
+  const counts = [left.answers, left.authorities, left.additionals].map((section = []) => section.length);
+  return { seconds: kept.lifetimeMs / 1000, counts };
+}
+
+describe('what is kept of a message', () => {
+  const a = { type: 'A', ttl: 300 } as const;
+  const short = { type: 'A', ttl: 2 } as const;
+  const ns = { type: 'NS', ttl: 300 } as const;
+
+  it('is all of it where all of it lasts', () => {
+    assert.deepEqual(keptOf({ answers: [a], authorities: [ns], additionals: [a, a] }), {
+      seconds: 300,
+      counts: [1, 1, 2],
+    });
+    assert.deepEqual(keptOf({ answers: [short], additionals: [a] }), { seconds: 2, counts: [1, 0, 1] });
+  });
+
+  it('is not what an answer can do without, where that is the first to end', () => {
+    for (const ttl of [0, 2, 299]) {
+      const additionals = [a, { type: 'A', ttl }] as const;
+      const authorities = [ns, { type: 'NS', ttl }] as const;
+      assert.deepEqual(keptOf({ answers: [a], authorities: [ns], additionals }), { seconds: 300, counts: [1, 1, 0] });
+      assert.deepEqual(keptOf({ answers: [a], authorities, additionals: [a] }), { seconds: 300, counts: [1, 0, 0] });
+      const soa = { type: 'SOA', ttl: 300 } as const;
+      assert.deepEqual(keptOf({ rcode: 3, authorities: [soa], additionals }), { seconds: 300, counts: [0, 1, 0] });
+    }
+  });
+
+  it('lasts no longer than what proves it', () => {
+    const proof = { type: 'NSEC', ttl: 20 } as const;
+    assert.deepEqual(keptOf({ answers: [a], authorities: [ns, proof] }), { seconds: 20, counts: [1, 2, 0] });
+    const soa = { type: 'SOA', ttl: 300 } as const;
+    assert.deepEqual(keptOf({ rcode: 3, authorities: [soa, proof] }), { seconds: 20, counts: [0, 2, 0] });
+    assert.deepEqual(keptOf({ authorities: [soa, { ...ns, ttl: 7 }] }), { seconds: 7, counts: [0, 2, 0] });
+  });
+
+  it('lasts no longer than a signature, whatever minimum there is (RFC 4034 3.1.5)', () => {
+    const signed = (left: number) => ({ type: 'RRSIG', ttl: 300, left }) as const;
+    const raising = { ...policy, successTtlMinSeconds: 600 };
+    for (const by of [policy, raising]) {
+      assert.deepEqual(keptOf({ answers: [a, signed(60)] }, by), { seconds: 60, counts: [2, 0, 0] });
+      for (const left of [0, -1, -86_400]) assert.equal(keptOf({ answers: [a, signed(left)] }, by), null);
+    }
+    // The numbers run over in 2106, and what is far ahead is before.
+    assert.equal(keptOf({ answers: [a, signed(2 ** 31 + 10)] }), null);
+    assert.deepEqual(keptOf({ answers: [a, signed(2 ** 31 - 10)] }), { seconds: 300, counts: [2, 0, 0] });
+    const nsSigned = { ...signed(-5), covers: 'NS' } as const;
+    assert.deepEqual(keptOf({ answers: [a], authorities: [ns, nsSigned] }), { seconds: 300, counts: [1, 0, 0] });
+    assert.equal(keptOf({ answers: [a], authorities: [ns, signed(-5)] }), null);
+    assert.deepEqual(keptOf({ answers: [a], additionals: [a, signed(-5)] }), { seconds: 300, counts: [1, 0, 0] });
+  });
+
+  it('has in it no record past its time, and is no shorter-lived than it must be', () => {
+    const record = fc.record({
+      type: fc.constantFrom('A', 'CNAME', 'NS', 'NSEC', 'SOA', 'RRSIG') as fc.Arbitrary<Section[number]['type']>,
+      ttl: fc.nat(8),
+      left: fc.integer({ min: -1, max: 8 }),
+      covers: fc.constantFrom('A', 'NS') as fc.Arbitrary<'A' | 'NS'>,
+    });
+    const sections = fc.record({
+      rcode: fc.constantFrom(0, 0, 2, 3),
+      answers: fc.array(record, { maxLength: 3 }),
+      authorities: fc.array(record, { maxLength: 3 }),
+      additionals: fc.array(record, { maxLength: 3 }),
+    });
+    const clamp = (ttl: number, min: number, max: number) => Math.min(Math.max(ttl, min), max);
+    fc.assert(
+      fc.property(sections, fc.nat(3), fc.integer({ min: 3, max: 9 }), (sent, min, max) => {
+        const bounds = { successTtlMinSeconds: min, denialTtlMinSeconds: min };
+        const by = { ...policy, ...bounds, successTtlMaxSeconds: max, denialTtlMaxSeconds: max };
+        const kept = keptOf(sent, by);
+        if (kept === null) return;
+        const lasts = ({ type, ttl, left }: Section[number]) =>
+          type === 'RRSIG' ? Math.min(clamp(ttl, min, max), left ?? 0) : clamp(ttl, min, max);
+        const [answers, authorities, additionals] = [sent.answers, sent.authorities, sent.additionals].map(
+          (section, index) => section.slice(0, kept.counts[index]).map(lasts),
+        );
+        const all = [...answers, ...authorities, ...additionals];
+        assert.ok(kept.seconds > 0 && all.every((seconds) => seconds >= kept.seconds), 'a record outlives its TTL');
+        assert.equal(answers.length, sent.answers.length, 'answers are kept whole');
+        const longest = Math.min(...all, sent.rcode === 2 ? 5 : max);
+        assert.equal(kept.seconds, longest);
+        for (let index = 0; index < out.records; index++) {
+          assert.ok(
+            ttlSeconds(out.message, out.ttlOffsets[index]) >= kept.seconds,
+            'TTL 0 is shown within the lifetime',
+          );
+        }
+      }),
+      { numRuns: 2_000 },
+    );
   });
 });
 

@@ -2,6 +2,7 @@
  * What an upstream says, as bytes: addresses, aliases, denials, more than fits, and in several manners of being
  * wrong. The statement's number is in all its data. Who said it when is said.ts's.
  */
+import type { Clock } from '../../../src/outside/clock.js';
 import type { Random } from '../../../src/outside/random.js';
 import {
   aa,
@@ -49,6 +50,9 @@ type Kind =
   | 'addresses'
   | 'alias'
   | 'big'
+  | 'servers'
+  | 'proof'
+  | 'alias to nothing'
   | 'nxdomain'
   | 'nodata'
   | 'nxdomain without SOA'
@@ -61,6 +65,9 @@ const kinds: readonly Kind[] = [
   'addresses',
   'alias',
   'big',
+  'servers',
+  'proof',
+  'alias to nothing',
   'nxdomain',
   'nodata',
   'nxdomain without SOA',
@@ -71,11 +78,13 @@ const ttls = [0, 1, 2, 5, 10, 30, 300, 86_400, 0x80000005];
 
 export class Composer {
   readonly #random: Random;
+  readonly #clock: Pick<Clock, 'wallMs'>;
   /** What there is to say about a name and type; it changes now and then. */
   readonly #kinds = new Map<string, Kind>();
 
-  constructor(random: Random) {
+  constructor(random: Random, clock: Pick<Clock, 'wallMs'>) {
     this.#random = random;
+    this.#clock = clock;
   }
 
   /** The answer to this query, with `number` in all its records. */
@@ -157,9 +166,25 @@ export class Composer {
     };
     const addresses = (owner: Buffer, of: number) =>
       Array.from({ length: 1 + this.#random.below(3) }, (_, index) => record(owner, of, dataOf(of, number, index)));
+    const signed =
+      ((asked.opt?.flags ?? 0) & 0x8000) !== 0 ? [record(self, types.RRSIG, this.#signature(type, mark))] : [];
     switch (kind) {
       case 'addresses':
-        return { rcode: 0, sections: [addresses(self, type), [], this.#extra(record, mark)] };
+        return { rcode: 0, sections: [[...addresses(self, type), ...signed], [], this.#extra(record, mark)] };
+      case 'servers': {
+        const server = wireName(`${mark}.ns.test`);
+        const servers = record(wireName('test'), types.NS, server);
+        return { rcode: 0, sections: [addresses(self, type), [servers], addresses(server, types.A)] };
+      }
+      case 'proof': {
+        const proof = record(self, types.NSEC, Buffer.concat([wireName(`${mark}.test`), Buffer.from([0, 1, 64])]));
+        return { rcode: 0, sections: [addresses(self, type), [proof], this.#extra(record, mark)] };
+      }
+      case 'alias to nothing': {
+        const alias = record(self, types.CNAME, wireName(`${mark}.alias.test`));
+        const authority = chance(this.#random, 0.7) ? [soa()] : [];
+        return { rcode: chance(this.#random, 0.5) ? 3 : 0, sections: [[alias], authority, this.#extra(record, mark)] };
+      }
       case 'alias': {
         const target = wireName(`${mark}.alias.test`);
         return { rcode: 0, sections: [[record(self, types.CNAME, target), ...addresses(target, type)], [], []] };
@@ -182,6 +207,14 @@ export class Composer {
       case 'referral':
         return { rcode: 0, sections: [[], [record(wireName('test'), types.NS, wireName(`${mark}.ns.test`))], []] };
     }
+  }
+
+  /** A signature that is valid for a while yet, or no more. */
+  #signature(covered: number, mark: string): Buffer {
+    const wallSeconds = Math.floor(this.#clock.wallMs() / 1000);
+    const expiration = wallSeconds + oneOf(this.#random, [-5, 1, 4, 60, 86_400]);
+    const fixed = [...bytes16(covered), 8, 2, ...[300, expiration, wallSeconds - 60].flatMap(bytes32), ...bytes16(1)];
+    return Buffer.concat([Buffer.from(fixed), wireName(`${mark}.test`), Buffer.alloc(8, 1)]);
   }
 
   /** An additional record that nobody asked for: it must never answer a question of its own. */

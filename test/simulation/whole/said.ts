@@ -3,6 +3,7 @@
  * that reaches a client tells whose it is: which name it was about, with what TTLs, and when it came in.
  */
 import type { Config } from '../../../src/config/config.js';
+import type { Clock } from '../../../src/outside/clock.js';
 import type { Random } from '../../../src/outside/random.js';
 import { cd, rd, readMessage, tc, type WireMessage, type WireRecord } from '../../conformance/message.js';
 import { Composer, type Manner, numberIn, type UpstreamQuery } from './compose.js';
@@ -23,6 +24,8 @@ export interface Statement {
   /** It has TC over UDP: it must be asked again over TCP, and only where that brings nothing a client may see it. */
   readonly isCut: boolean;
   readonly message: Buffer;
+  /** What to add to its moments to have the wall clock's. */
+  readonly wallAheadMs: number;
   /** When the program had all of it, the first time; null until then. */
   arrivedAtMs: number | null;
   /** The configurations by which it may have been taken in. */
@@ -44,8 +47,11 @@ export class Book {
   readonly #byMessage = new Map<string, Statement>();
   readonly #byKey = new Map<string, Statement[]>();
 
-  constructor(random: Random) {
-    this.#composer = new Composer(random);
+  readonly #wallAheadMs: number;
+
+  constructor(random: Random, clock: Pick<Clock, 'nowMs' | 'wallMs'>) {
+    this.#composer = new Composer(random, clock);
+    this.#wallAheadMs = clock.wallMs() - clock.nowMs();
   }
 
   /** Makes an upstream's answer to this query, and remembers it. */
@@ -65,6 +71,7 @@ export class Book {
       isTruncated: ((read?.flags ?? 0) & tc) !== 0,
       isCut: ((read?.flags ?? 0) & tc) !== 0 && query.transport === 'udp',
       message,
+      wallAheadMs: this.#wallAheadMs,
       arrivedAtMs: null,
       configs: [],
     };

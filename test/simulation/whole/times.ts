@@ -47,8 +47,10 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
     const ages = givers.map(({ cache }) => (cache?.keepTtl ? 0 : Math.floor(ageMs / 1000)));
     if (isMoment) ages.push(0);
     const wrong = answer.records.find((record) => {
-      const said = sameRecord(record, answer, statement);
-      return !ages.some((ageSeconds) => record.ttl === Math.max(0, ttlAtFirst(said, statement, cache) - ageSeconds));
+      const first = ttlAtFirst(sameRecord(record, answer, statement), statement, cache);
+      // Given as fresh, no record is past its TTL.
+      if (!isMoment && ageMs >= first * 1000) return true;
+      return !ages.some((ageSeconds) => record.ttl === Math.max(0, first - ageSeconds));
     });
     if (wrong === undefined) return null;
     why = `a TTL of ${wrong.ttl} s for ${wrong.dataText}, ${ageMs} ms after statement ${statement.number}`;
@@ -91,24 +93,50 @@ function caches(statement: Statement, now: BlockConfig): (CacheConfig | null)[] 
 
 function lifetimeMs(statement: Statement, cache: CacheConfig | null): number {
   if (cache === null || !statement.recursionDesired || statement.isTruncated) return 0;
-  const answers = statement.records.filter(({ section }) => section === 'answer');
-  const type = Number(statement.key.split(' ')[1]);
-  const denies = statement.rcode === 3 || (statement.rcode === 0 && !answers.some((record) => record.type === type));
-  const soa = statement.records.find((record) => record.section === 'authority' && record.type === types.SOA);
-  if (denies && soa !== undefined) return negativeTtl(soa, cache) * 1000;
-  if (statement.rcode !== 0 || answers.length === 0) return 0;
-  return Math.min(...answers.map((record) => positiveTtl(record, cache))) * 1000;
+  if ((statement.rcode !== 0 && statement.rcode !== 3) || (denies(statement) && soaOf(statement) === undefined))
+    return 0;
+  const needed = neededOf(statement);
+  // A positive answer can do without the names of servers.
+  const isSpared = !denies(statement) && needed.every(({ section, type }) => section === 'answer' || type === types.NS);
+  const lasting = needed.filter(({ section }) => section === 'answer' || !isSpared);
+  return Math.max(0, Math.min(...lasting.map((record) => lastsSeconds(record, statement, cache)))) * 1000;
+}
+
+/** How long one record is good, from when it came: its TTL, and what it signs no longer than the signature. */
+function lastsSeconds(record: WireRecord, statement: Statement, cache: CacheConfig): number {
+  const ttl = denies(statement)
+    ? record === soaOf(statement)
+      ? negativeTtl(record, cache)
+      : clamp(readTtl(record.ttl), cache.denial.ttlMinSeconds, cache.denial.ttlMaxSeconds)
+    : positiveTtl(record, cache);
+  if (record.type !== types.RRSIG) return ttl;
+  const arrivedWallMs = statement.arrivedAtMs! + statement.wallAheadMs;
+  return Math.min(ttl, record.data.readUInt32BE(8) - Math.floor(arrivedWallMs / 1000));
 }
 
 /** The TTL with which a record of a statement is first given. */
 function ttlAtFirst(record: WireRecord, statement: Statement, cache: CacheConfig | null): number {
   if (cache === null) return record.ttl;
-  const answers = statement.records.filter(({ section }) => section === 'answer');
-  const denies = statement.rcode === 3 || (statement.rcode === 0 && answers.length === 0);
-  const soa = statement.records.find((each) => each.section === 'authority' && each.type === types.SOA);
-  if (!denies || soa === undefined) return positiveTtl(record, cache);
-  if (record === soa) return negativeTtl(soa, cache);
+  const soa = soaOf(statement);
+  if (!denies(statement) || soa === undefined) return positiveTtl(record, cache);
+  // It tells how long the denial may be kept.
+  if (record === soa)
+    return Math.max(0, Math.min(...neededOf(statement).map((one) => lastsSeconds(one, statement, cache))));
   return clamp(readTtl(record.ttl), cache.denial.ttlMinSeconds, cache.denial.ttlMaxSeconds);
+}
+
+/** Whether it says that there is nothing of the type that was asked for. */
+export function denies({ rcode, records, key }: Statement): boolean {
+  const type = Number(key.split(' ')[1]);
+  return rcode === 3 || (rcode === 0 && !records.some((record) => record.section === 'answer' && record.type === type));
+}
+
+function soaOf({ records }: Statement): WireRecord | undefined {
+  return records.find(({ section, type }) => section === 'authority' && type === types.SOA);
+}
+
+function neededOf({ records }: Statement): readonly WireRecord[] {
+  return records.filter(({ section }) => section !== 'additional');
 }
 
 function sameRecord(record: WireRecord, answer: WireMessage, statement: Statement): WireRecord {

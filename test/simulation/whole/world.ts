@@ -59,7 +59,7 @@ export class World {
     this.random = random;
     this.#tell = tell;
     this.network = new MemoryNetwork(this.clock, random);
-    this.book = new Book(random);
+    this.book = new Book(random, this.clock);
     this.judge = new Judge(this.book, this.history);
     this.border = new Border(this.network, this.#watcher());
     const { clock, network, book } = this;

@@ -122,6 +122,9 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     kept(ref) {
       if (succession !== null && succession.audience > 0) warmth.kept(ref);
     },
+    ended(ref) {
+      if (succession !== null && succession.audience > 0) warmth.ended(ref);
+    },
   });
   const warmth = newWarmth({ cache, clock, counters, serving: () => inForce.serving });
   const ownMark = random.below(ownMarks);

@@ -128,7 +128,7 @@ export const settleMs = 50;
 /** How often those that stand by hear from us and get what is new; after so many of silence they serve. */
 export const keeperPeriodMs = 1_000;
 export const silentPeriodsMax = 5;
-/** Entries stored between two such periods that are remembered; beyond it those that stand by miss some. */
+/** Entries stored or ended between two such periods that are remembered; beyond it those that stand by miss some. */
 export const newsMax = 65_536;
 /** How often the cache is written to -cachefile. */
 export const snapshotPeriodMs = 30_000;

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { BlockRef } from './cache/blocks.js';
 import type { Cache } from './cache/cache.js';
-import { readEntries, writeEntries } from './lifecycle/entries.js';
+import { endingOf, type Held, readEntries, writeEntries } from './lifecycle/entries.js';
 import type { Warmth } from './lifecycle/seats.js';
 import { newsMax } from './limits.js';
 import type { Counters } from './ops/counters.js';
@@ -23,11 +23,13 @@ export interface WarmthWorld {
 export interface CacheWarmth extends Warmth {
   /** An answer has been kept of which others may want to know. */
   kept(ref: BlockRef): void;
+  /** The same of one that is about to be dropped, as a newer one has ended it. */
+  ended(ref: BlockRef): void;
 }
 
 export function newWarmth({ cache, clock, serving, counters }: WarmthWorld): CacheWarmth {
   const adopter = new Adopter(cache);
-  let stored: BlockRef[] = [];
+  let news: (BlockRef | Held)[] = [];
   let named: { readonly of: Serving; readonly zones: NamedZones } | null = null;
 
   function zones(): NamedZones {
@@ -36,21 +38,24 @@ export function newWarmth({ cache, clock, serving, counters }: WarmthWorld): Cac
     return named.zones;
   }
 
-  function chunksOf(refs: readonly BlockRef[]): Iterator<Uint8Array> {
+  function chunksOf(these: readonly (BlockRef | Held)[]): Iterator<Uint8Array> {
     const zoneName = (zoneId: number): string | null => zones().names.get(zoneId) ?? null;
     const wrote = (): void => counters.count('entriesGiven');
-    return writeEntries({ blocks: cache.blocks, holds: (ref) => cache.holds(ref), zoneName, wrote }, refs);
+    return writeEntries({ blocks: cache.blocks, holds: (ref) => cache.holds(ref), zoneName, wrote }, these);
   }
 
   return {
     kept(ref) {
-      if (stored.length < newsMax) stored.push(ref);
+      if (news.length < newsMax) news.push(ref);
+    },
+    ended(ref) {
+      if (news.length < newsMax) news.push(endingOf(cache.blocks, ref, clock.nowMs()));
     },
     everything: () => chunksOf(cache.refs()),
     news() {
-      const refs = stored;
-      stored = [];
-      return () => chunksOf(refs);
+      const these = news;
+      news = [];
+      return () => chunksOf(these);
     },
     take: (chunk, laterMs = 0) =>
       readEntries(chunk, ({ zone, key, message, storedAtMs }) => {

@@ -72,6 +72,29 @@ describe('newWarmth', () => {
     assert.equal(names(all(warmth.news()())), 0);
   });
 
+  test('what has ended with one ends with others, but what came later stays', () => {
+    const [one, other] = [newInstance(), newInstance()];
+    const tell = (): void => {
+      for (const chunk of all(one.warmth.news()())) assert.ok(other.warmth.take(chunk));
+    };
+    for (const name of ['x.a.test', 'y.a.test', 'z.a.test']) one.keep(name, 0);
+    tell();
+    assert.equal(other.cache.refs().length, 3);
+    one.clock.passMs(1_000);
+    other.clock.passMs(1_000);
+    const [x, y] = one.cache.refs();
+    for (const ref of [x, y]) {
+      one.warmth.ended(ref);
+      one.cache.end(ref);
+    }
+    one.clock.passMs(1_000);
+    other.clock.passMs(1_000);
+    one.keep('y.a.test', 0);
+    tell();
+    assert.deepEqual([one.cache.refs().length, other.cache.refs().length], [2, 2]);
+    assert.equal(other.counters.total('entriesTaken'), 4);
+  });
+
   test('after a reload zones that are served no more are neither given nor taken', () => {
     const [one, other] = [newInstance(), newInstance()];
     one.keep('x.a.test', 0);

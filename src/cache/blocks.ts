@@ -21,6 +21,9 @@ export type Kind = typeof kindSuccess | typeof kindDenial | typeof kindServfail;
 export const keyDnssecOk = 1;
 export const keyCheckingDisabled = 2;
 
+/** In the place of a recheck's moment: the upstream has newer answers, and past its expiry this is given on failure. */
+export const onFailureOnly = -1;
+
 /** A block's place: its byte offset; 0 is no block. */
 export type BlockRef = number;
 
@@ -98,7 +101,7 @@ export class Blocks {
     return this.doubles[(ref + atExpires) >> 3];
   }
 
-  /** No refresh is worth trying before this moment; 0 when none has failed. */
+  /** No refresh is worth trying before this moment; 0 when none has failed. May be `onFailureOnly`. */
   recheckAtMs(ref: BlockRef): number {
     return this.doubles[(ref + atRecheck) >> 3];
   }

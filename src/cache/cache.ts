@@ -26,6 +26,7 @@ import {
   hashQuestion,
   type Kind,
   kindSuccess,
+  onFailureOnly,
 } from './blocks.js';
 import type { Epochs } from './epochs.js';
 
@@ -72,6 +73,10 @@ export interface Cache {
   existing(answer: Keep): BlockRef;
   /** Notes that a refresh failed: no other is worth trying before `recheckAtMs`. */
   refreshFailed(ref: BlockRef, recheckAtMs: number): void;
+  /** Notes that the upstream has newer answers that do not replace this one: once expired it is given on failure alone. */
+  leaveForFailure(ref: BlockRef): void;
+  /** Drops an answer because a newer one, which is not kept, has ended it. */
+  end(ref: BlockRef): void;
   /** Drops what a store holds, but moves the entries for which `move` names another store, oldest first. */
   dissolve(store: Store, move: (zoneId: number) => Store | null): void;
   /** Drops of a store what `isGone` says, from its oldest to its youngest. */
@@ -89,6 +94,8 @@ export interface CacheEvents {
   readonly evictedForMemory?: (() => void) | undefined;
   /** An answer is kept from now on. */
   readonly kept?: (ref: BlockRef) => void;
+  /** An answer is about to be dropped because a newer one, which is not kept, has ended it. */
+  readonly ended?: (ref: BlockRef) => void;
 }
 
 /**
@@ -125,12 +132,12 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, 
   }
 
   function evictForMemory(ref: BlockRef): void {
-    for (const store of stores) {
-      if (store.success.delete(ref) || store.denial.delete(ref)) {
-        told.evictedForMemory?.();
-        return;
-      }
-    }
+    if (drop(ref)) told.evictedForMemory?.();
+  }
+
+  function drop(ref: BlockRef): boolean {
+    for (const { success, denial } of stores) if (success.delete(ref) || denial.delete(ref)) return true;
+    return false;
   }
 
   function borrow(answer: Keep, nowMs: number): BlockRef {
@@ -243,6 +250,13 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, 
     existing,
     refreshFailed(ref, recheckAtMs) {
       blocks.doubles[(ref + atRecheck) >> 3] = recheckAtMs;
+    },
+    leaveForFailure(ref) {
+      blocks.doubles[(ref + atRecheck) >> 3] = onFailureOnly;
+    },
+    end(ref) {
+      told.ended?.(ref);
+      drop(ref);
     },
     dissolve,
     forget,

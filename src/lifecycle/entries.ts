@@ -8,6 +8,7 @@
  * Numbers are little-endian; moments are milliseconds of the writer's monotonic clock.
  */
 import type { BlockRef, Blocks } from '../cache/blocks.js';
+import { atQuestions, copyOf, setU16, skipPlainName } from '../dns/wire.js';
 import { entriesChunkBytes, headerBytes, messageBytesMax } from '../limits.js';
 
 /** Changes whenever a reader of the old form would misread the new one. */
@@ -33,15 +34,28 @@ export interface Entry {
   readonly message: Uint8Array;
 }
 
-/** Chunks of some 64 kB with all of these that are still kept. Each is made as it is asked for. */
-export function* writeEntries(source: EntrySource, refs: Iterable<BlockRef>): Generator<Uint8Array> {
-  const { blocks } = source;
+/** An answer as this process holds it, with its own number for the zone. */
+export interface Held extends Omit<Entry, 'zone'> {
+  readonly zoneId: number;
+}
+
+/** Tells that the answer in this block ends now: a message without records, which no reader keeps. */
+export function endingOf(blocks: Blocks, ref: BlockRef, nowMs: number): Held {
+  const kept = blocks.message(ref);
+  const message = copyOf(kept, 0, skipPlainName(kept, headerBytes, kept.length) + 4);
+  message.fill(0, 0, headerBytes);
+  setU16(message, atQuestions, 1);
+  return { zoneId: blocks.zoneId(ref), key: blocks.key(ref), storedAtMs: nowMs, message };
+}
+
+/** Chunks of some 64 kB with those of these that are still kept, and endings. Each is made as it is asked for. */
+export function* writeEntries(source: EntrySource, these: Iterable<BlockRef | Held>): Generator<Uint8Array> {
   let chunk = new Chunk();
-  for (const ref of refs) {
-    if (!source.holds(ref)) continue;
-    const zone = source.zoneName(blocks.zoneId(ref));
-    if (zone === null) continue;
-    chunk.add(blocks, ref, zone);
+  for (const one of these) {
+    const entry = typeof one === 'number' ? keptIn(source, one) : one;
+    const zone = entry === null ? null : source.zoneName(entry.zoneId);
+    if (entry === null || zone === null) continue;
+    chunk.add(entry, zone);
     source.wrote?.();
     if (chunk.bytes < entriesChunkBytes) continue;
     yield chunk.take();
@@ -50,21 +64,26 @@ export function* writeEntries(source: EntrySource, refs: Iterable<BlockRef>): Ge
   if (chunk.bytes > 0) yield chunk.take();
 }
 
+function keptIn({ blocks, holds }: EntrySource, ref: BlockRef): Held | null {
+  if (!holds(ref)) return null;
+  const message = blocks.message(ref);
+  return { zoneId: blocks.zoneId(ref), key: blocks.key(ref), storedAtMs: blocks.storedAtMs(ref), message };
+}
+
 class Chunk {
   bytes = 0;
   readonly #zones = new Map<string, number>();
   readonly #entries: Buffer[] = [];
 
-  add(blocks: Blocks, ref: BlockRef, zone: string): void {
+  add({ key, storedAtMs, message }: Held, zone: string): void {
     const index = this.#zones.get(zone) ?? this.#zones.size;
     this.#zones.set(zone, index);
-    const message = blocks.messageBytes(ref);
-    const entry = Buffer.allocUnsafe(entryHeaderBytes + message);
-    entry.writeUInt32LE(message, 0);
+    const entry = Buffer.allocUnsafe(entryHeaderBytes + message.length);
+    entry.writeUInt32LE(message.length, 0);
     entry.writeUInt16LE(index, 4);
-    entry.writeUInt16LE(blocks.key(ref), 6);
-    entry.writeDoubleLE(blocks.storedAtMs(ref), 8);
-    entry.set(blocks.message(ref), entryHeaderBytes);
+    entry.writeUInt16LE(key, 6);
+    entry.writeDoubleLE(storedAtMs, 8);
+    entry.set(message, entryHeaderBytes);
     this.#entries.push(entry);
     this.bytes += entry.length;
   }

@@ -31,7 +31,7 @@ export interface Offered {
 /** What is cached, as chunks. */
 export interface Warmth {
   everything(): Iterator<Uint8Array>;
-  /** What has been stored since this was asked for last, for any number of readers. */
+  /** What has been stored, or has ended, since this was asked for last, for any number of readers. */
   news(): () => Iterator<Uint8Array>;
   /** Takes what is good; false when the chunk is broken. Moments in it are `laterMs` before ours. */
   take(chunk: Uint8Array, laterMs?: number): boolean;

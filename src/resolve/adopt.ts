@@ -41,7 +41,8 @@ export class Adopter {
   }
 
   /**
-   * Keeps the answer, unless it is broken, a failure, or older than ours. Borrows the answer until it returns.
+   * Keeps the answer, unless it is broken, a failure, or older than ours. A newer answer that may not be kept ends ours.
+   * Borrows the answer until it returns.
    */
   adopt(zone: AdoptingZone, answer: ForeignAnswer, { nowMs, wallMs }: Moment): 'kept' | 'passed over' {
     if (!this.#normaliser.read(answer.message)) return 'passed over';
@@ -57,6 +58,10 @@ export class Adopter {
       kept !== null &&
       zone.keep.keeps(kept.kind, out.message.subarray(headerBytes, out.questionEnd)) &&
       nowMs < storedAtMs + kept.lifetimeMs + zone.staleMaxMs;
-    return mayKeep && this.#cache.keep(zone.store, keep, storedAtMs) !== 0 ? 'kept' : 'passed over';
+    if (mayKeep && this.#cache.keep(zone.store, keep, storedAtMs) !== 0) return 'kept';
+    // To make room the cache may have dropped ours already.
+    const left = this.#cache.existing(keep);
+    if (left !== 0) this.#cache.end(left);
+    return 'passed over';
   }
 }

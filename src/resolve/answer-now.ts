@@ -3,7 +3,14 @@
  * call it. It reads no clock, waits for nothing and allocates nothing; what it cannot decide it hands over, and
  * `forwarder.ts` is the half that waits.
  */
-import { type BlockRef, keyCheckingDisabled, keyDnssecOk, kindServfail, kindSuccess } from '../cache/blocks.js';
+import {
+  type BlockRef,
+  keyCheckingDisabled,
+  keyDnssecOk,
+  kindServfail,
+  kindSuccess,
+  onFailureOnly,
+} from '../cache/blocks.js';
 import { extendRcode, writeHeader } from '../dns/answer.js';
 import { isOwnQuestion } from '../dns/own-question.js';
 import { type Query, type Refusal, readQuery } from '../dns/query.js';
@@ -125,7 +132,7 @@ function answerFrom(lane: Lane, packet: Uint8Array, ref: BlockRef, policy: Cache
   }
   if (nowMs >= expiresAtMs + policy.staleMaxMs || blocks.kind(ref) === kindServfail) return handedOver;
   const recheckAtMs = blocks.recheckAtMs(ref);
-  if (!policy.staleAtOnce && nowMs >= recheckAtMs) return handedOver;
+  if (nowMs >= recheckAtMs && (!policy.staleAtOnce || recheckAtMs === onFailureOnly)) return handedOver;
   blocks.touch(ref, nowMs, policy.prefetchGapMs);
   lane.refreshDue = nowMs >= recheckAtMs;
   lane.counters.count(policy.staleAtOnce ? 'staleImmediate' : 'staleOnFailure');

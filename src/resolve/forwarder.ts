@@ -81,6 +81,8 @@ export class Forwarder {
   refresh(packet: Uint8Array, asker: Asker, nowMs: number): void {
     const { lane } = this.#world;
     const zone = lane.zone!;
+    // This is asked for the cache, which keeps nothing that was asked without RD.
+    lane.query.flags |= flagRd;
     const pending = this.#question(zone, packet, nowMs, 'answer');
     if (this.#table.find(pending) !== null || !this.#table.hasRoom) return;
     lane.counters.zones[lane.counters.zoneBase(zone.ordinal) + zonePlaces.prefetches]++;
@@ -167,14 +169,14 @@ export class Forwarder {
       zone,
       route: this.#world.routes.get(zone)!,
       startedAtMs: nowMs,
-      hasStale: this.#settler.findUsable(zone, question, key) !== 0,
+      hasStale: this.#settler.findForImpatient(zone, question, key) !== 0,
       waiters: [],
       next: null,
     };
   }
 
-  #usableFor({ zone, question, key }: Pending): BlockRef {
-    return this.#settler.findUsable(zone, question, key);
+  #forImpatient({ zone, question, key }: Pending): BlockRef {
+    return this.#settler.findForImpatient(zone, question, key);
   }
 
   #countMiss(zone: ServedZone): void {
@@ -189,7 +191,7 @@ export class Forwarder {
     const { counters } = this.#world.lane;
     const patienceMs = running.route.keep?.patienceMs ?? Number.POSITIVE_INFINITY;
     if (running.hasStale && nowMs >= running.startedAtMs + patienceMs) {
-      const stale = this.#usableFor(running);
+      const stale = this.#forImpatient(running);
       if (stale !== 0) return this.#settler.sendUsable(running.zone, [waiter], stale, 'stalePatience');
     }
     const joined = this.#table.join(running, waiter);
@@ -204,7 +206,7 @@ export class Forwarder {
 
   /** Nobody more may wait: what is known, though it be stale, is better than a failure. */
   #turnAway(pending: Pending, waiter: Waiter): void {
-    const usable = this.#usableFor(pending);
+    const usable = this.#settler.findUsable(pending.zone, pending.question, pending.key);
     if (usable === 0) this.#settler.sendFailure(waiter, 'no-room');
     else this.#settler.sendUsable(pending.zone, [waiter], usable, 'staleOnFailure');
   }
@@ -275,7 +277,7 @@ export class Forwarder {
 
   /** The upstream is slower than clients wait: they get the stale answer, and the question stays under way. */
   #settleImpatient(pending: Pending): void {
-    const stale = this.#usableFor(pending);
+    const stale = this.#forImpatient(pending);
     if (stale === 0) return;
     this.#settler.sendUsable(pending.zone, this.#table.takeWaiters(pending), stale, 'stalePatience');
   }

@@ -41,7 +41,7 @@ export interface Pending extends Identity {
   /** As it was when the question was asked; a reload may have changed it since. */
   readonly route: Route;
   readonly startedAtMs: number;
-  /** There was an answer past its expiry that will do if the upstream is slow. */
+  /** There was an answer that will do if the upstream is slow. */
   readonly hasStale: boolean;
   waiters: Waiter[];
   /** The next with the same place in the table; the table's own. */

@@ -2,7 +2,7 @@
  * What becomes of an outcome: the upstream's message is normalised, kept once if it may be, and sent to all who
  * wait; a failure becomes a stale answer where there is one, else SERVFAIL. `settle` holds the decisions.
  */
-import { type BlockRef, kindServfail, kindSuccess } from '../cache/blocks.js';
+import { type BlockRef, kindServfail, kindSuccess, onFailureOnly } from '../cache/blocks.js';
 import type { Cache, Store } from '../cache/cache.js';
 import type { ExtendedError } from '../dns/answer.js';
 import { leaveFirst, leaveOnlyAnswers, Normaliser } from '../dns/normalise.js';
@@ -78,17 +78,30 @@ export class Settler {
     const kept = route.keep === null ? null : keeping(message, route.keep.policy, this.#world.clock.wallMs());
     const isForAll = course === null || holdsForAll(course, outcome);
     const mayKeep = isForAll && (made === null || (made.mayKeep && made.extendedError === null));
-    this.#sendKept(pending, waiters, mayKeep ? kept : null, made);
+    const isKept = this.#sendKept(pending, waiters, mayKeep ? kept : null, made);
+    if (!isKept && good && made?.mayKeep !== false) this.#supersede(pending, isForAll);
   }
 
   /** The answer that may be used for this question where its upstream has none: fresh, or stale and that allowed; or 0. */
   findUsable(zone: ServedZone, question: Uint8Array, key: number): BlockRef {
     if (zone.cache === null) return 0;
     const { blocks } = this.#world.lane;
-    this.#lookup.set(question, headerBytes);
-    const ref = blocks.find(this.#lookup, headerBytes + question.length, zone.zoneId, key);
+    const ref = this.#find(zone, question, key);
     if (ref === 0 || blocks.kind(ref) === kindServfail) return 0;
     return this.#world.clock.nowMs() < blocks.expiresAtMs(ref) + zone.cache.staleMaxMs ? ref : 0;
+  }
+
+  /** The same for an upstream that is only slow: a denial past its expiry is given on failure alone. */
+  findForImpatient(zone: ServedZone, question: Uint8Array, key: number): BlockRef {
+    const { blocks } = this.#world.lane;
+    const ref = this.findUsable(zone, question, key);
+    if (ref === 0 || this.#world.clock.nowMs() < blocks.expiresAtMs(ref)) return ref;
+    return blocks.kind(ref) === kindSuccess && blocks.recheckAtMs(ref) !== onFailureOnly ? ref : 0;
+  }
+
+  #find({ zoneId }: ServedZone, question: Uint8Array, key: number): BlockRef {
+    this.#lookup.set(question, headerBytes);
+    return this.#world.lane.blocks.find(this.#lookup, headerBytes + question.length, zoneId, key);
   }
 
   /** Gives waiters the answer, fresh or stale, that was found this very turn. */
@@ -127,7 +140,8 @@ export class Settler {
     this.sendUsable(pending.zone, waiters, usable, 'staleOnFailure');
   }
 
-  #sendKept(pending: Pending, waiters: readonly Waiter[], kept: Kept | null, made: MadeFacts | null): void {
+  /** Gives waiters the answer; returns whether the answer is kept. */
+  #sendKept(pending: Pending, waiters: readonly Waiter[], kept: Kept | null, made: MadeFacts | null): boolean {
     const { lane, cache, clock } = this.#world;
     const extendedError = made === null ? null : made.extendedError;
     const by = made === null ? byForward : made.by;
@@ -157,6 +171,22 @@ export class Settler {
       }
     }
     if (lent !== 0) cache.release(lent);
+    return ref !== 0;
+  }
+
+  /**
+   * A successful answer ends the one that was kept before, though it is not kept itself (RFC 8767 4). An answer that was
+   * cut, or is not for everybody, does not replace the older one, which is left for failures.
+   */
+  #supersede({ zone, question, key, recursionDesired, startedAtMs }: Pending, isForAll: boolean): void {
+    const { cache, lane } = this.#world;
+    const old = this.#find(zone, question, key);
+    // Without RD the answer is one upstream's own view. What was kept after the question was asked may be newer.
+    if (old === 0 || !recursionDesired || lane.blocks.storedAtMs(old) > startedAtMs) return;
+    const { truncated, rcode } = this.#normaliser.out;
+    const isContrary = rcode === rcodeNxDomain || lane.blocks.kind(old) !== kindSuccess;
+    if (isForAll && (!truncated || isContrary)) cache.end(old);
+    else cache.leaveForFailure(old);
   }
 
   /**

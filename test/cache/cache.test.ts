@@ -104,6 +104,25 @@ describe('Cache', () => {
     assert.equal(cache.usedBytes, 0);
   });
 
+  it('drops what has ended, and says so while it is still there', () => {
+    const told: unknown[] = [];
+    const blocks = new Blocks(cacheMemory(), 42);
+    const cache: Cache = createCache(blocks, undefined, undefined, {
+      ended: (ref) => void told.push(dataOf(cache, ref)),
+    });
+    const stores = [1, 2].map(() => cache.newStore({ successEntriesMax: 9, denialEntriesMax: 9 }));
+    cache.keep(stores[0], answerFor('a.test'), 0);
+    cache.keep(stores[1], answerFor('b.test'), 0);
+    cache.keep(stores[1], answerFor('c.test', { kind: kindDenial }), 0);
+    for (const name of ['b.test', 'c.test']) cache.end(find(cache, name));
+    assert.deepEqual(
+      ['a.test', 'b.test', 'c.test'].map((name) => find(cache, name) !== 0),
+      [true, false, false],
+    );
+    assert.deepEqual([told.length, cache.refs().length], [2, 1]);
+    assert.deepEqual([stores[1].evictedSuccess, stores[1].evictedDenial], [0, 0]);
+  });
+
   it('moves entries to the stores of zones that remain and forgets the others', () => {
     const { cache, store } = makeCache();
     cache.keep(store, answerFor('a.test', { zoneId: 1 }), 0);

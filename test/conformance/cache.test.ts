@@ -234,6 +234,16 @@ describe('with time', { concurrency: true }, () => {
     await until(subject, about('behind'), () => subject.upstream.asked('behind').length === 2);
   });
 
+  withUpstream('RFC 8767 4: a newer answer ends an older one, though it may not be kept', async (subject) => {
+    let said: Parameters<typeof response>[1] = { answers: [address(1, { ttl: 1 })] };
+    subject.upstream.scripts('newer', ({ query: asked }) => response(asked, said));
+    await subject.asks(about('newer'));
+    said = { answers: [address(2, { ttl: 0 })] };
+    await until(subject, about('newer'), ({ records: [{ ttl }] }) => ttl === 0);
+    said = { rcode: 2 };
+    assert.equal((await subject.asks(about('newer'))).rcode, 2);
+  });
+
   withUpstream('RFC 8767 4, 8914 4.20: the same for a name that does not exist', async (subject) => {
     let isDead = false;
     subject.upstream.scripts('gone', (asked) =>

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
 import { createCache } from '../../src/cache/cache.js';
-import { type Entry, entriesFormat, readEntries, writeEntries } from '../../src/lifecycle/entries.js';
+import { type Entry, endingOf, entriesFormat, readEntries, writeEntries } from '../../src/lifecycle/entries.js';
 import { entriesChunkBytes, handoverFrameBytesMax } from '../../src/limits.js';
 import { answerFor } from '../cache/answers.js';
 
@@ -42,6 +42,20 @@ describe('entries', () => {
       assert.deepEqual([entry.zone, entry.key, entry.storedAtMs], [`zone ${index % 3}`, index % 4, 1_000.25 + index]);
       assert.deepEqual(entry.message, message.slice(0, messageBytes));
     }
+  });
+
+  test('endings are answers without records', () => {
+    const { cache, store, source } = newSource();
+    const ref = cache.keep(store, answerFor('a.test', { zoneId: 2, key: 3 }), 1);
+    const ending = endingOf(source.blocks, ref, 7.5);
+    store.success.delete(ref);
+    const [entry] = readAll(writeEntries(source, [ref, ending, { ...ending, zoneId: 9 }]));
+    assert.deepEqual([entry.zone, entry.key, entry.storedAtMs], ['zone 2', 3, 7.5]);
+    const header = Buffer.from([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    assert.deepEqual(
+      Buffer.from(entry.message),
+      Buffer.concat([header, Buffer.from('\x01a\x04test\0\0\x01\0\x01', 'latin1')]),
+    );
   });
 
   test('what has gone in the meantime, and zones that are served no more, are left out', () => {

@@ -64,13 +64,15 @@ export interface SpotWish {
   readonly address: string;
   /** What a client's command line begins with, to be run in another network namespace. */
   readonly from: readonly string[];
+  /** What the cluster DNS answers; `goodAnswer` unless said. */
+  readonly answer?: (query: Buffer) => Buffer;
 }
 
-const onLoopback: SpotWish = { address: '127.0.0.1', from: [] };
+export const onLoopback: SpotWish = { address: '127.0.0.1', from: [] };
 
-export async function newSpot({ address, from }: SpotWish = onLoopback): Promise<Spot> {
+export async function newSpot({ address, from, answer = goodAnswer }: SpotWish = onLoopback): Promise<Spot> {
   const folder = mkdtempSync(join(tmpdir(), 'zerohop-several-'));
-  const upstream = await startStandIn((query) => [goodAnswer(query)]);
+  const upstream = await startStandIn((query) => [answer(query)]);
   const place = { address, port: await freePort() };
   const [watchPort, healthPort, readyPort] = [await freePort(), await freePort(), await freePort()];
   const corefile = join(folder, 'Corefile');

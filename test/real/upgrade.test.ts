@@ -8,8 +8,9 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { eventually, needs } from './commands.js';
 import { question } from './loopback.js';
-import { openTcp } from './packets.js';
-import { hotNames, type Instance, type LoadReport, newSpot, type Spot } from './several.js';
+import { openTcp, openUdp } from './packets.js';
+import { hotNames, type Instance, type LoadReport, newSpot, onLoopback, type Spot } from './several.js';
+import { goodAnswer } from './stand-in.js';
 
 const portable =
   process.env['ZEROHOP_IO'] === 'portable' ? 'the portable way of input and output has no hand-over' : false;
@@ -137,5 +138,45 @@ describe('instances that follow each other', { skip: portable || needs('dnsperf'
     await fresh.receive(5);
     for (const client of [held, fresh]) client.close();
     serving = next;
+  });
+});
+
+describe('two instances', { skip: portable }, () => {
+  test('what a newer answer has ended with one does not come back with the other', async (context) => {
+    // TTL, length and the four bytes of the address.
+    const ttlFromEnd = 10;
+    let says: 'TTL 1' | 'TTL 0' | 'SERVFAIL' = 'TTL 1';
+    const answer = (query: Buffer): Buffer => {
+      const message = goodAnswer(query);
+      if (says === 'SERVFAIL') message[3] |= 2;
+      message.writeUInt32BE(says === 'TTL 1' ? 1 : 0, message.length - ttlFromEnd);
+      return message;
+    };
+    const ttlOf = (message: Buffer): number => message.readUInt32BE(message.length - ttlFromEnd);
+    const spot = await newSpot({ ...onLoopback, answer });
+    context.after(() => spot.remove());
+    const older = await spot.start();
+    const newer = await spot.start();
+    await eventually('the older one stands by', () => (older.said('this one stands by') ? true : undefined));
+    const client = await openUdp(spot.place);
+    let id = 0;
+    const asks = async (): Promise<Buffer> => {
+      client.send(question(++id, 'ended', 1));
+      return client.receive(id);
+    };
+    const given = async (): Promise<number> => {
+      const page = await (await fetch(`http://127.0.0.1:${spot.watchPort}/metrics`)).text();
+      return Number(/^zerohop_handover_entries_total\{direction="given"\} (\d+)$/m.exec(page)?.[1]);
+    };
+    assert.equal(ttlOf(await asks()), 1);
+    await eventually('the other one hears of it', async () => ((await given()) === 1 ? true : undefined));
+    says = 'TTL 0';
+    await eventually('there is a newer one', async () => (ttlOf(await asks()) === 0 ? true : undefined));
+    await eventually('the other one hears of that', async () => ((await given()) === 2 ? true : undefined));
+    says = 'SERVFAIL';
+    await newer.kill();
+    await eventually('it serves', () => (older.said('the instance that served is gone') ? true : undefined));
+    assert.equal((await asks())[3] & 0x0f, 2);
+    client.close();
   });
 });

@@ -77,6 +77,28 @@ describe('Adopter', () => {
     );
   });
 
+  test('one that is newer and may not be kept ends what is here, as it did there', () => {
+    const denials = { keeps: (kind: number) => kind === kindSuccess };
+    for (const [wish, changes] of [
+      [{ ttl: 0 }, {}],
+      [{ rcode: 3, ttl: 0 }, {}],
+      [{ rcode: 3 }, denials],
+    ] as const) {
+      const { adopt, cache } = newWorld(changes);
+      adopt({ storedAtMs: nowMs - 5_000 });
+      assert.equal(adopt({ ...wish, storedAtMs: nowMs - 6_000 }), 'passed over');
+      assert.equal(adopt({ ...wish, name: 'b.test', storedAtMs: nowMs }), 'passed over');
+      assert.equal(adopt({ rcode: 2, storedAtMs: nowMs }), 'passed over');
+      assert.equal(cache.refs().length, 1, 'older, of another name, or a failure');
+      assert.equal(adopt({ ...wish, storedAtMs: nowMs - 4_000 }), 'passed over');
+      assert.equal(cache.refs().length, 0);
+    }
+    const { adopt, cache } = newWorld();
+    adopt({ ttl: 60, storedAtMs: nowMs - 50_000 });
+    assert.equal(adopt({ ttl: 5, storedAtMs: nowMs - 20_000 }), 'passed over', 'too old itself');
+    assert.equal(cache.refs().length, 0);
+  });
+
   test('no record of it outlives its TTL, and no signature its end, counted from when it came', () => {
     const { adopter, zone, cache, blocks } = newWorld();
     const wallSeconds = now.wallMs / 1000;

@@ -155,6 +155,13 @@ describe('answerNow', () => {
     assert.equal(atOnce.lane.refreshDue, true);
     assert.equal(atOnce.ask(query('a.test', 'A'), 3_601_000), 'handed over');
 
+    const lastResort = atOnce.cache.keep(atOnce.store, answerFor('a.test', key), 0);
+    atOnce.cache.leaveForFailure(lastResort);
+    assert.equal((atOnce.answer(query('a.test', 'A'), 999).answers as packets.StringAnswer[])[0].ttl, 1);
+    assert.equal(atOnce.ask(query('a.test', 'A'), 2000), 'handed over');
+    atOnce.cache.refreshFailed(lastResort, 3000);
+    assert.equal((atOnce.answer(query('a.test', 'A'), 2000).answers as packets.StringAnswer[])[0].ttl, 0);
+
     const never = fixture(stale('serve_stale 0'));
     const kept = never.cache.keep(never.store, answerFor('a.test', key), 0);
     never.cache.refreshFailed(kept, 10_000);

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { byTemplate, rcodesCounted, zonePlaces } from '../../src/ops/counters.js';
 import { type MadeFacts, Settler } from '../../src/resolve/settle.js';
 import type { Failure, Outcome } from '../../src/upstream/ask.js';
+import { answerFor } from '../cache/answers.js';
 import { query } from './lane-fixture.js';
 import { AskedBy, addresses, message, type Reply, soa, type WaitingFixture, waiting } from './waiting-fixture.js';
 
@@ -270,6 +271,67 @@ describe('a usable answer', () => {
     denied.clock.passMs(6_000);
     const [client] = settle(denied, { rcode: 0, answers: [], authorities: soa(5) });
     assert.deepEqual([client.rcode, client.extendedErrors], ['NOERROR', []]);
+  });
+});
+
+describe('an answer that is not kept', () => {
+  const notKept = { answers: addresses('a.test', 0) };
+  const cached = (fixture: WaitingFixture) => fixture.store.success.size + fixture.store.denial.size;
+
+  it('ends what was there, be there no waiters, no memory, or no answer to be kept', () => {
+    for (const waiters of [0, 1, 3]) {
+      const fixture = expired();
+      settle(fixture, notKept, { waiters });
+      assert.equal(cached(fixture), 0);
+      assert.equal(settle(fixture, failure('timeout'))[0].rcode, 'SERVFAIL');
+    }
+    const fixture = expired();
+    const full: WaitingFixture = {
+      ...fixture,
+      world: { ...fixture.world, cache: { ...fixture.cache, keep: () => 0 } },
+    };
+    assert.deepEqual(settle(full, { answers: addresses('a.test', 9) })[0].ttls, [9]);
+    assert.deepEqual([cached(fixture), fixture.total('storeFailed')], [0, 1]);
+  });
+
+  it('leaves what came after its question, and what is about another', () => {
+    const { asks, asked, clock, store, answer, ...fixture } = waiting(withOption('serve_stale 1h verify'));
+    asks(query('a.test', 'A'));
+    const zoneId = fixture.zone('.').zoneId;
+    clock.passMs(100);
+    fixture.cache.keep(store, answerFor('a.test', { zoneId, lifetimeMs: 1_000 }), clock.nowMs());
+    fixture.cache.keep(store, answerFor('b.test', { zoneId }), clock.nowMs());
+    fixture.cache.keep(store, answerFor('a.test', { zoneId, key: 1 }), clock.nowMs());
+    fixture.cache.keep(store, answerFor('a.test', { zoneId: zoneId + 1 }), clock.nowMs());
+    clock.passMs(100);
+    asked[0].answers(notKept);
+    assert.equal(store.success.size, 4);
+    assert.equal(answer(query('a.test', 'A'), clock.nowMs()).answers?.length, 1);
+    clock.passMs(2_000);
+    asks(query('a.test', 'A'));
+    asked[0].answers(notKept);
+    assert.equal(store.success.size, 3);
+  });
+
+  it('leaves everything if it was asked without RD, or is no more than better than nothing', () => {
+    const notDesired = query('a.test', 'A');
+    notDesired[2] &= ~1;
+    const forNow: MadeFacts = { extendedError: null, mayKeep: false, by: byTemplate };
+    for (const how of [{ packet: notDesired }, { made: forNow }]) {
+      const fixture = expired();
+      assert.deepEqual(settle(fixture, notKept, how)[0].ttls, [0]);
+      assert.deepEqual(settle(fixture, failure('timeout'))[0].ttls, [30]);
+    }
+  });
+
+  it('is one made here with an extended error, too', () => {
+    const fixture = expired();
+    settle(
+      fixture,
+      {},
+      { made: { extendedError: { code: 15, text: new Uint8Array() }, mayKeep: true, by: byTemplate } },
+    );
+    assert.equal(cached(fixture), 0);
   });
 });
 

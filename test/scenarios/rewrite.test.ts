@@ -299,6 +299,43 @@ describe('rewrite edns0', () => {
     assert.equal(optionAsked(askedIn(world)[0], 8), '000118000af400');
     assert.deepEqual([world.upstream.asked('near.example.'), world.upstream.asked('all.example.')], [2, 1]);
   });
+
+  for (const serveStale of ['verify', 'immediate', 'verify 200ms']) {
+    for (const rule of ['subnet set 24 56', 'local append 0xffee 0x61']) {
+      it(`leaves what held for everybody to failures, once "${rule}" brings what does not, with ${serveStale}`, async () => {
+        const world = await newWorld({
+          corefile: withLines(`rewrite edns0 ${rule}`).replace(
+            'cache 30',
+            `cache 30 {\n    serve_stale 1h ${serveStale}\n  }`,
+          ),
+        });
+        const code = rule.startsWith('subnet') ? 8 : 0xffee;
+        let now = { scope: 0, data: '192.0.2.1' };
+        world.upstream.speaksEdns = false;
+        world.upstream.on(({ question }) => {
+          const option = { code: 8, data: Buffer.from([0, 1, 24, now.scope, 10, 244, 0]) };
+          const opt = { type: 'OPT', name: '.', udpPayloadSize: 1232, flags: 0, options: [option] };
+          return {
+            answers: [{ type: 'A', name: question.name, ttl: 10, data: now.data }],
+            additionals: [opt as unknown as Answer],
+          };
+        });
+        // Who sends an option of its own that is sent on is answered alone.
+        const own = { edns: { options: [{ code, data: Buffer.from('b') }] } };
+        await world.asks('a.example', 'A');
+        await world.passSeconds(11);
+        now = { scope: 24, data: '192.0.2.2' };
+        await world.asks('a.example', 'A', own);
+        await world.pass(50);
+        for (let times = 0; times < 3; times++) {
+          assert.deepEqual((await world.asks('a.example', 'A', own)).data, ['192.0.2.2']);
+          await world.passSeconds(3);
+        }
+        world.upstream.stop();
+        assert.deepEqual((await world.asks('a.example', 'A')).data, ['192.0.2.1']);
+      });
+    }
+  }
 });
 
 describe('a block without rewrite', () => {

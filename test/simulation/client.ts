@@ -2,7 +2,13 @@
  * A pod that asks: over UDP from a fresh socket each time, or over TCP. What comes back is decoded by dns-packet and
  * given as bytes too. With a manual clock: `const answer = await clock.until(client.asks('a.example.', 'A'))`.
  */
-import dnsPacket, { type Answer, type DecodedPacket, type RecordClass, type RecordType } from 'dns-packet';
+import dnsPacket, {
+  type Answer,
+  type DecodedPacket,
+  type PacketOpt,
+  type RecordClass,
+  type RecordType,
+} from 'dns-packet';
 import type { Clock } from '../../src/outside/clock.js';
 import type { Endpoint, Network, Stream } from '../../src/outside/network.js';
 import type { Random } from '../../src/outside/random.js';
@@ -15,7 +21,12 @@ export interface AskOptions {
   readonly flags?: number;
   readonly class?: RecordClass;
   /** Adds an OPT. */
-  readonly edns?: { readonly size?: number; readonly dnssecOk?: boolean; readonly version?: number };
+  readonly edns?: {
+    readonly size?: number;
+    readonly dnssecOk?: boolean;
+    readonly version?: number;
+    readonly options?: readonly { readonly code: number; readonly data: Buffer }[];
+  };
   readonly timeoutMs?: number;
 }
 
@@ -70,7 +81,7 @@ export function encodeQuery(name: string, type: RecordType, id: number, options:
               ednsVersion: edns.version ?? 0,
               flags: edns.dnssecOk === true ? dnsPacket.DNSSEC_OK : 0,
               flag_do: edns.dnssecOk === true,
-              options: [],
+              options: (edns.options ?? []) as unknown as PacketOpt[],
             },
           ],
   });

@@ -11,6 +11,7 @@ import { listenPlaces, upstreamPlaces } from './corefile.js';
 import { expectationOf, isOfCorpus, questionEnd } from './expected.js';
 import { blockOf, type History } from './history.js';
 import { Known } from './known.js';
+import { Newest } from './newest.js';
 import { type Book, keyOf, type Statement } from './said.js';
 import { servfailMs, whyNotFresh, whyNotStale } from './times.js';
 
@@ -37,6 +38,7 @@ export class Judge {
   readonly #book: Book;
   readonly #history: History;
   readonly #known: Known;
+  readonly #newest = new Newest();
 
   constructor(book: Book, history: History) {
     this.#book = book;
@@ -176,6 +178,8 @@ export class Judge {
     if (!this.#isAskedFor(zone, statement.upstream)) return `upstream ${statement.upstream} has no say in ${zone}`;
     const different = whyNotPrefix(answer, statement);
     if (different !== null) return different;
+    const newer = this.#newest.whyNot(one, statement);
+    if (newer !== null) return newer;
     const givers = this.#mayHaveGiven(one);
     const timely = { asked, answer, nowMs, block, givers, statement };
     const whyStale = whyNotStale(timely);
@@ -185,6 +189,7 @@ export class Judge {
     if (whyStale === null) return null;
     const whyFresh = whyNotFresh(timely);
     if (whyFresh !== null) return `${whyFresh}; nor stale: ${whyStale}`;
+    this.#newest.gave(one, statement);
     this.#known.gave(one, one, statement);
     return null;
   }

@@ -66,16 +66,22 @@ export class Known {
     const key = keyOf(asked, isSmart ? types.A : type);
     const known = this.#answers.get(`${here.zone} ${key}`);
     if (known === undefined) return null;
-    // Whatever came since may have taken its place, and nothing that is kept lives for less than a second.
     const since = this.#book
       .about(key)
-      .flatMap(({ arrivedAtMs }) => (arrivedAtMs === null ? [] : [arrivedAtMs]))
-      .filter((arrivedAtMs) => arrivedAtMs >= known.statement.arrivedAtMs!);
-    const usableUntilMs = Math.min(...since) + 1_000 + (cache.stale?.maxAgeMs ?? 0);
+      .filter(({ arrivedAtMs }) => arrivedAtMs !== null && arrivedAtMs >= known.statement.arrivedAtMs!);
+    // What may not be kept may have ended it all the same.
+    if (since.some((one) => isSuccess(one) && Math.min(...lifetimesMs(one, here.block)) <= 0)) return null;
+    // Whatever came since may have taken its place, and nothing that is kept lives for less than a second.
+    const usableUntilMs =
+      Math.min(...since.map(({ arrivedAtMs }) => arrivedAtMs!)) + 1_000 + (cache.stale?.maxAgeMs ?? 0);
     return nowMs < usableUntilMs
       ? `rcode ${answer.rcode}, although statement ${known.statement.number} is known`
       : null;
   }
+}
+
+function isSuccess({ rcode, isLie, recursionDesired }: Statement): boolean {
+  return (rcode === 0 || rcode === 3) && !isLie && recursionDesired;
 }
 
 /** It keeps everything that may be kept. */

@@ -13,18 +13,16 @@ export interface OwnQuery {
   readonly dnssecOk: boolean;
 }
 
-/** The query, with AD, so that it hears what is known of the answer's authenticity, and an OPT only for DO. */
+/** The query, with AD and an OPT, so that it hears what is known of the answer: whether it is authentic, or stale. */
 export function ownQuery({ question, recursionDesired, checkingDisabled, dnssecOk }: OwnQuery): Uint8Array {
   const end = headerBytes + question.length;
-  const packet = new Uint8Array(end + (dnssecOk ? 11 : 0));
+  const packet = new Uint8Array(end + 11);
   setU16(packet, atFlags, flagAd | (recursionDesired ? flagRd : 0) | (checkingDisabled ? flagCd : 0));
   setU16(packet, atQuestions, 1);
   packet.set(question, headerBytes);
-  if (dnssecOk) {
-    setU16(packet, atAdditionals, 1);
-    setU16(packet, end + 1, typeOpt);
-    setU16(packet, end + 3, 0xffff);
-    packet[end + 7] = 0x80;
-  }
+  setU16(packet, atAdditionals, 1);
+  setU16(packet, end + 1, typeOpt);
+  setU16(packet, end + 3, 0xffff);
+  packet[end + 7] = dnssecOk ? 0x80 : 0;
   return packet;
 }

@@ -60,20 +60,21 @@ function translatingAsk(config: Dns64Config, clock: Clock, within: Ask): Ask {
       const finding = message === null ? null : addressesIn(message);
       const isFailed = message === null || finding === null || finding.kind === 'failed';
       if (isFailed && clock.nowMs() >= startedAtMs + lateMs) return done(failed);
-      if (!isFailed && !mustTranslate(finding, config)) return done(answered(whole(message, finding, request)));
+      if (!isFailed && !mustTranslate(finding, config)) return done(answered(whole(message, finding, request), own));
       const question = forA(request.question);
       within({ ...request, question }, (other) => {
         const a = other.ok ? addressesIn(other.message) : null;
         if (a !== null && a.kind === 'addresses') {
           const ttlSecondsMax = finding?.ttlSecondsMax ?? a.ttlSecondsMax;
-          return done(answered(made(request, translated(a.records, config.prefix, ttlSecondsMax), a.truncated)));
+          const addresses = translated(a.records, config.prefix, ttlSecondsMax);
+          return done(answered(made(request, addresses, a.truncated), own, other));
         }
-        if (!isFailed) return done(answered(whole(message, finding, request)));
+        if (!isFailed) return done(answered(whole(message, finding, request), own));
         if (a === null || !other.ok || a.kind === 'failed') return done(failed);
         // There is no such name, or nothing at it: that is as true of AAAA.
         const denial = copyOf(other.message, 0, other.message.length);
         setU16(denial, headerBytes + question.length - 4, typeAaaa);
-        done(answered(denial));
+        done(answered(denial, other));
       });
     });
   };
@@ -95,8 +96,9 @@ function mustTranslate({ kind, truncated }: Finding, { translatesAll }: Dns64Con
   return kind === 'none' || translatesAll;
 }
 
-function answered(message: Uint8Array): Outcome {
-  return { ok: true, message, from: 'dns64' };
+/** The message, made of what these say. */
+function answered(message: Uint8Array, ...all: readonly Outcome[]): Outcome {
+  return { ok: true, message, from: 'dns64', isStale: all.some((one) => one.ok && one.isStale === true) };
 }
 
 /** What the name has of its own, without addresses that are none (RFC 6147 5.1.4). */

@@ -16,7 +16,7 @@ import { denyAaaa } from './answer-now.js';
 import type { Course } from './course.js';
 import { factsOf } from './facts.js';
 import { type Kept, keeping, keepOf } from './keeping.js';
-import { edeNetworkError, edeNoReachableAuthority, type Lane } from './lane.js';
+import { edeNetworkError, edeNoReachableAuthority, edeStale, edeStaleNxdomain, type Lane } from './lane.js';
 import { isUnscoped } from './option-rules.js';
 import type { Pending, Waiter } from './pending.js';
 import type { Route } from './route.js';
@@ -61,13 +61,14 @@ export class Settler {
     const message = isRead ? this.#normaliser.out : null;
     if (outcome.ok && message === null) this.#world.lane.counters.count('answersRejectedMalformed');
     const rcode = message === null ? rcodeServFail : message.rcode;
-    const good = rcode === rcodeNoError || rcode === rcodeNxDomain;
+    const isStale = outcome.ok && outcome.isStale === true;
+    const good = (rcode === rcodeNoError || rcode === rcodeNxDomain) && !isStale;
     if (!good || (route.keep?.preferPositive && denies(this.#normaliser.out))) {
       const usable = this.findUsable(pending.zone, pending.question, pending.key);
       const better = usable !== 0 && (!good || this.#world.lane.blocks.kind(usable) === kindSuccess);
       if (better) return this.#settleUsable(pending, waiters, usable);
     }
-    if (!good)
+    if (!good && !isStale)
       route.failed(pending.question, rcode, outcome.ok ? `upstream answered with rcode ${rcode}` : outcome.text);
     if (message === null || rcode > 0x0f) {
       const why = outcome.ok ? 'malformed' : outcome.why;
@@ -77,8 +78,9 @@ export class Settler {
     if (route.sections === 'answer') leaveOnlyAnswers(message);
     const kept = route.keep === null ? null : keeping(message, route.keep.policy, this.#world.clock.wallMs());
     const isForAll = course === null || holdsForAll(course, outcome);
-    const mayKeep = isForAll && (made === null || (made.mayKeep && made.extendedError === null));
-    const isKept = this.#sendKept(pending, waiters, mayKeep ? kept : null, made);
+    const facts = isStale ? staleFacts(rcode, made) : made;
+    const mayKeep = isForAll && (facts === null || (facts.mayKeep && facts.extendedError === null));
+    const isKept = this.#sendKept(pending, waiters, mayKeep ? kept : null, facts);
     if (!isKept && good && made?.mayKeep !== false) this.#supersede(pending, isForAll);
   }
 
@@ -232,6 +234,12 @@ export class Settler {
 
 function holdsForAll({ holdsFor }: Course, outcome: Outcome): boolean {
   return holdsFor === 'everybody' || (holdsFor === 'unscoped' && outcome.ok && isUnscoped(outcome.message));
+}
+
+/** An answer that is made of stale ones is given as stale, and not kept. */
+function staleFacts(rcode: number, made: MadeFacts | null): MadeFacts {
+  const extendedError = rcode === rcodeNxDomain ? edeStaleNxdomain : edeStale;
+  return { extendedError, mayKeep: false, by: made === null ? byForward : made.by };
 }
 
 /** Whether the message says that there is no such name or no such record; one that was cut says neither. */

@@ -34,11 +34,13 @@ export type Failure =
   /** No forward is responsible for the name. */
   | 'nobody';
 
-/** `message` answers the question asked (id, QR and question are checked); borrowed until the callback returns. */
 export interface Answer {
   readonly ok: true;
+  /** It answers the question asked (id, QR and question are checked); borrowed until the callback returns. */
   readonly message: Uint8Array;
   readonly from: string;
+  /** The message is past its TTL, as nobody has a newer one; it may be given and must not be kept. */
+  readonly isStale?: boolean;
 }
 
 export type Outcome =

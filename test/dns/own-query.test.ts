@@ -11,7 +11,7 @@ test('an own query is read as what it asks for', () => {
   for (const dnssecOk of [true, false]) {
     const packet = ownQuery({ question, recursionDesired: dnssecOk, checkingDisabled: !dnssecOk, dnssecOk });
     assert.equal(readQuery(packet, packet.length, query), 'ok');
-    assert.deepEqual([query.type, query.class, query.dnssecOk, query.edns], [28, 1, dnssecOk, dnssecOk]);
+    assert.deepEqual([query.type, query.class, query.dnssecOk, query.edns], [28, 1, dnssecOk, true]);
     assert.equal(query.flags, flagAd | (dnssecOk ? flagRd : flagCd));
     assert.deepEqual(questionOf(packet, query), question);
   }

@@ -335,6 +335,28 @@ describe('an answer that is not kept', () => {
   });
 });
 
+describe('an outcome that is stale itself', () => {
+  const stale = (rcode: number): Outcome => {
+    const question = query('a.test', 'A').subarray(12);
+    return { ok: true, message: message(question, { rcode, authorities: soa(30) }), from: 'test', isStale: true };
+  };
+
+  it('is given as such, is not kept, and gives way to what is known', () => {
+    for (const [rcode, error] of [
+      [0, 3],
+      [3, 19],
+    ]) {
+      const fixture = waiting(plain);
+      const [client] = settle(fixture, stale(rcode));
+      assert.deepEqual([client.data.length, client.extendedErrors], [1, [error]]);
+      assert.deepEqual([fixture.cache.usedBytes, fixture.failed], [0, []]);
+      const known = expired();
+      assert.deepEqual(settle(known, stale(rcode))[0].ttls, [30]);
+      assert.equal(known.store.success.size, 1);
+    }
+  });
+});
+
 describe('what is counted and logged of a settled question', () => {
   it('is each waiter, under cache or forward, with its rcode and how long it waited', () => {
     const answered = (corefile: string, answerer: number, rcode: number) => {

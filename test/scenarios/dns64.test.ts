@@ -21,6 +21,12 @@ function asks(world: World, name: string, how: AskOptions = {}, from = pod): Pro
   return opening(world.clock, world.client(from).asks(name, 'AAAA', how));
 }
 
+/** EDE info codes in an answer's OPT. */
+const extendedErrors = ({ opt }: ClientAnswer) =>
+  ((opt?.options ?? []) as unknown as { code: number; data: Buffer }[])
+    .filter(({ code }) => code === 15)
+    .map(({ data }) => data.readUInt16BE());
+
 const translated = ['64:ff9b::c000:201', '64:ff9b::c000:202'];
 
 describe('dns64', () => {
@@ -211,5 +217,36 @@ describe('dns64', () => {
     await world.passSeconds(4);
     assert.deepEqual((await asks(world, 'four.example.')).data, translated);
     assert.equal(world.said('made the program fail').length, 0);
+  });
+
+  it('never makes fresh answers of stale ones', async () => {
+    const world = await worldWith();
+    world.upstream.answers('four.example.', 'A', ['192.0.2.1'], { ttlSeconds: 10 });
+    await world.asks('four.example.', 'A');
+    await world.passSeconds(11);
+    world.upstream.servfail('four.example.');
+    const stale = await asks(world, 'four.example.', { edns: {} });
+    assert.deepEqual([stale.data, stale.ttls, extendedErrors(stale)], [['64:ff9b::c000:201'], [30], [3]]);
+    world.upstream.nodata('four.example.', 'AAAA', { soaMinimum: 60 });
+    world.upstream.answers('four.example.', 'A', ['192.0.2.9'], { ttlSeconds: 10 });
+    await world.passSeconds(1);
+    assert.deepEqual((await asks(world, 'four.example.')).data, ['64:ff9b::c000:209'], 'it was not kept');
+    await world.passSeconds(11);
+    world.upstream.servfail('four.example.');
+    const own = await asks(world, 'four.example.', { edns: {} });
+    assert.deepEqual([own.data, own.ttls, extendedErrors(own)], [['64:ff9b::c000:209'], [30], [3]]);
+  });
+
+  it('has what is newest, where stale answers are given at once', async () => {
+    const world = await worldWith('dns64', {
+      corefile: corefileWith('dns64', 'cache 3600 {\n    serve_stale 1h\n  }'),
+    });
+    for (const last of [1, 2, 3]) {
+      world.upstream.answers('four.example.', 'A', [`192.0.2.${last}`], { ttlSeconds: 10 });
+      await asks(world, 'four.example.');
+      await world.pass(50);
+      assert.deepEqual((await asks(world, 'four.example.')).data, [`64:ff9b::c000:20${last}`]);
+      await world.passSeconds(61);
+    }
   });
 });

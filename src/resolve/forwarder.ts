@@ -264,7 +264,7 @@ export class Forwarder {
   /** An answer that came after its question had failed: kept, and given to those who ask the same again by now. */
   #answeredLate(pending: Pending, answer: Answer): void {
     const rcode = messageRcode(answer.message);
-    if (rcode !== rcodeNoError && rcode !== rcodeNxDomain) return;
+    if ((rcode !== rcodeNoError && rcode !== rcodeNxDomain) || this.#settler.hasNewer(pending)) return;
     const running = this.#table.find(pending);
     this.#settler.settle(pending, running === null ? [] : this.#table.takeWaiters(running), answer, null);
   }

@@ -93,6 +93,12 @@ export class Settler {
     return this.#world.clock.nowMs() < blocks.expiresAtMs(ref) + zone.cache.staleMaxMs ? ref : 0;
   }
 
+  /** Whether an answer to this question has been kept after the question was asked. */
+  hasNewer({ zone, question, key, startedAtMs }: Pending): boolean {
+    const ref = this.#find(zone, question, key);
+    return ref !== 0 && this.#world.lane.blocks.storedAtMs(ref) > startedAtMs;
+  }
+
   /** The same for an upstream that is only slow: a denial past its expiry is given on failure alone. */
   findForImpatient(zone: ServedZone, question: Uint8Array, key: number): BlockRef {
     const { blocks } = this.#world.lane;

@@ -161,7 +161,7 @@ export class Question implements Asker, AtTurnEnd {
       return this.#afterLoss(attempt, attempt.malformed(), nowMs);
     }
     if (verdict === 'truncated' && attempt.transport === 'udp') {
-      this.#secondBest = putAside(attempt, message);
+      this.#secondBest = putAside(attempt, message, nowMs);
       // That it answers over UDP says nothing of TCP; where that led nowhere lately it gets little time.
       const isHopeless = upstream.wayTo('tcp', [], nowMs) === 'udp';
       const endAtMs = isHopeless ? nowMs + askAgainAfterMs : Math.max(this.#deadlineAtMs, nowMs + askAgainAfterMs);
@@ -285,7 +285,7 @@ export class Question implements Asker, AtTurnEnd {
   /** True when the answer is put aside for a better one. */
   #failOver(attempt: Try, message: Uint8Array, nowMs: number): boolean {
     if (this.#tries.length === 0 && !(this.#mayTry() && this.#rounds.hasOther)) return false;
-    this.#secondBest = putAside(attempt, message);
+    this.#secondBest = putAside(attempt, message, nowMs);
     if (this.#tries.length === 0) this.#retry(nowMs);
     return true;
   }
@@ -311,7 +311,7 @@ export class Question implements Asker, AtTurnEnd {
   }
 
   #hold(attempt: Try, message: Uint8Array, nowMs: number): void {
-    this.#secondBest = putAside(attempt, message);
+    this.#secondBest = putAside(attempt, message, nowMs);
     this.#heldSinceMs = nowMs;
   }
 

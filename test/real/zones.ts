@@ -17,6 +17,8 @@ export const addresses = Array.from(
 
 /** Where the pods of the cluster DNS are, where a test has them. */
 export const endpointAddresses = ['10.244.1.2', '10.244.1.3'];
+/** One that no name knows. */
+export const thirdEndpointAddress = '10.244.1.4';
 
 const clusterZone = `${header}
 web.default.svc A 10.96.1.1

@@ -22,7 +22,7 @@ test('an answer with another rcode is a copy of itself, and nothing is concluded
   const message = reply({ rcode: 5 });
   const kept = new Uint8Array(message);
   reader.read(message, asked);
-  const aside = putAside(attempt, message);
+  const aside = putAside(attempt, message, 10);
   message.fill(0);
   assert.deepEqual(bestOf(aside, [attempt], counters, 10), { ok: true, message: kept, from: '10.0.0.1:53' });
   assert.deepEqual([heard, counters.total('upstreamCutAnswers')], [[], 0]);
@@ -34,7 +34,7 @@ test('one that was cut is given as it is and counted, and the ways that failed a
   const counters = new Counters(countersMemory(0));
   const message = reply({ truncated: true });
   reader.read(message, asked);
-  const outcome = bestOf(putAside(attempt, message), [attempt, overTcp], counters, 10);
+  const outcome = bestOf(putAside(attempt, message, 10), [attempt, overTcp], counters, 10);
   assert.deepEqual(outcome, { ok: true, message: new Uint8Array(message), from: '10.0.0.1:53' });
   assert.deepEqual(heard, [['udp', ['udp', 'tcp'], 10]]);
   assert.equal(counters.total('upstreamCutAnswers'), 1);
@@ -46,9 +46,33 @@ test('one that ends within a record has no records', () => {
   for (let end = message.length - 1; end >= 12 + asked.question.length; end--) {
     const cut = message.subarray(0, end);
     reader.read(cut, asked);
-    const aside = putAside(attempt, cut);
+    const aside = putAside(attempt, cut, 10);
     assert.equal(aside.message.length, 12 + asked.question.length);
     assert.deepEqual([...aside.message.subarray(4, 12)], [0, 1, 0, 0, 0, 0, 0, 0]);
     assert.equal(aside.isCut, true);
   }
+});
+
+test('while it was put aside its records have grown older, and none falls below 0', () => {
+  const { attempt } = tryOver('tcp');
+  const counters = new Counters(countersMemory(0));
+  const message = reply({ addresses: ['10.0.0.1', '10.0.0.2'], opt: true });
+  const ttlsAfter = (ms: number): number[] => {
+    reader.read(message, asked);
+    const outcome = bestOf(putAside(attempt, message, 1_000), [attempt], counters, 1_000 + ms);
+    assert(outcome.ok);
+    const bytes = Buffer.from(outcome.message);
+    assert.equal(bytes.length, message.length);
+    assert.deepEqual(bytes.subarray(-11), message.subarray(-11), 'the OPT has no TTL');
+    const first = 12 + asked.question.length + 6;
+    return [bytes.readUInt32BE(first), bytes.readUInt32BE(first + 16)];
+  };
+  assert.deepEqual([0, 1, 1_000, 1_001, 29_500, 60_000].map(ttlsAfter), [
+    [30, 30],
+    [29, 29],
+    [29, 29],
+    [28, 28],
+    [0, 0],
+    [0, 0],
+  ]);
 });

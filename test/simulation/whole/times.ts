@@ -46,6 +46,8 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
     }
     const ages = givers.map(({ cache }) => (cache?.keepTtl ? 0 : Math.floor(ageMs / 1000)));
     if (isMoment) ages.push(0);
+    // Of the time for which it was put aside a started second counts.
+    if (mayBePutAside) ages.push(Math.floor(ageMs / 1000) + 1);
     const wrong = answer.records.find((record) => {
       const first = ttlAtFirst(sameRecord(record, answer, statement), statement, cache);
       // Given as fresh, no record is past its TTL.

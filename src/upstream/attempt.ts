@@ -4,6 +4,7 @@
  * what goes wrong.
  */
 import type { Failure, Request } from './ask.js';
+import type { Doubt } from './doubt.js';
 
 export interface Attempt {
   readonly request: Request;
@@ -42,8 +43,12 @@ export interface Again {
  */
 export type Sent = 'proven' | 'new' | 'unproven' | 'full';
 
-/** Makes a question of our own for a new connection or port to prove itself by; null: no more may be asked now. */
-export type NewScout = (nowMs: number) => Attempt | null;
+/** What the connections, or the ports, of one address have of it. */
+export interface Scouting {
+  readonly doubt: Doubt;
+  /** Makes a question of our own for a new one to prove itself by; null: no more may be asked now. */
+  newScout(nowMs: number): Attempt | null;
+}
 
 export interface Carrier {
   /** Takes the attempt out; nothing is said to it any more. */

@@ -10,14 +10,22 @@ import type { Again, Sent } from './attempt.js';
 const never = Number.NEGATIVE_INFINITY;
 
 export class Doubt {
+  readonly #told: () => void;
   /** When the silence began that a trusted connection fell into. */
   #sinceMs = never;
   #untilMs = never;
 
+  /** `told` is called when an address comes to be doubted, not while it is. */
+  constructor(told: () => void) {
+    this.#told = told;
+  }
+
   /** While one is silent since `silentSinceMs`, another has answered: the silent one leads nowhere. */
   began(silentSinceMs: number, nowMs: number): void {
-    if (!this.isIn(nowMs) || silentSinceMs > this.#sinceMs) this.#sinceMs = silentSinceMs;
+    const isNews = !this.isIn(nowMs);
+    if (isNews || silentSinceMs > this.#sinceMs) this.#sinceMs = silentSinceMs;
     this.#untilMs = nowMs + doubtMs;
+    if (isNews) this.#told();
   }
 
   /** A scout, sent at `sentAtMs`, was not answered either: the trouble goes on. What is trusted stays so. */

@@ -18,9 +18,9 @@ import {
   queryDeadlineMs,
   shortConnectionsMs,
 } from '../limits.js';
-import { type Again, type Attempt, type Loss, type NewScout, queueLoss, type Sent } from './attempt.js';
+import { type Again, type Attempt, type Loss, queueLoss, type Scouting, type Sent } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
-import { Doubt } from './doubt.js';
+import type { Doubt } from './doubt.js';
 import type { Place } from './place.js';
 import { Waiting } from './waiting.js';
 
@@ -36,9 +36,9 @@ const stockScouts = 2;
 const stockLastsMs = 2_000;
 
 export class Pool implements ConnectionOwner {
-  readonly doubt = new Doubt();
+  readonly #doubt: Doubt;
   readonly #place: Place;
-  readonly #newScout: NewScout;
+  readonly #scouting: Scouting;
   /** The oldest first, so that those opened for a burst are idle again first. */
   readonly #connections: Connection[] = [];
   readonly #waiting = new Waiting();
@@ -52,9 +52,10 @@ export class Pool implements ConnectionOwner {
   #lastSentMs = Number.NEGATIVE_INFINITY;
   #retired = false;
 
-  constructor(place: Place, newScout: NewScout) {
+  constructor(place: Place, scouting: Scouting) {
     this.#place = place;
-    this.#newScout = newScout;
+    this.#scouting = scouting;
+    this.#doubt = scouting.doubt;
     this.#full = queueLoss(place.to);
   }
 
@@ -80,7 +81,7 @@ export class Pool implements ConnectionOwner {
       again !== null ? this.#findOther(nowMs, again) : this.#waiting.size > 0 ? null : this.#find(nowMs);
     if (connection === null) return this.#waiting.push(attempt, this.#full, nowMs) ? 'proven' : 'full';
     this.#give(attempt, connection, nowMs);
-    return this.doubt.verdict(connection.lastHeardMs, again, nowMs);
+    return this.#doubt.verdict(connection.lastHeardMs, again, nowMs);
   }
 
   /** Whether a connection that may be used has answered since. */
@@ -96,13 +97,13 @@ export class Pool implements ConnectionOwner {
   /** Whether a connection that leads somewhere is there, and will be for a while. */
   hasStock(nowMs: number): boolean {
     return this.#connections.some(
-      (one) => this.doubt.trusts(one.lastHeardMs, nowMs) && one.lastsFor(stockLastsMs, nowMs),
+      (one) => this.#doubt.trusts(one.lastHeardMs, nowMs) && one.lastsFor(stockLastsMs, nowMs),
     );
   }
 
   /** Whether a connection that leads somewhere is kept at hand, so that it has to be looked after. */
   keepsStock(nowMs: number): boolean {
-    return !this.#retired && this.doubt.isIn(nowMs) && nowMs - this.#lastSentMs < doubtStockMs;
+    return !this.#retired && this.#doubt.isIn(nowMs) && nowMs - this.#lastSentMs < doubtStockMs;
   }
 
   /** Nothing new will be asked: connections close as they become idle. */
@@ -210,7 +211,7 @@ export class Pool implements ConnectionOwner {
   }
 
   #load(connection: Connection, nowMs: number): number {
-    if (connection.isConnecting || !this.doubt.trusts(connection.lastHeardMs, nowMs)) {
+    if (connection.isConnecting || !this.#doubt.trusts(connection.lastHeardMs, nowMs)) {
       return connection.inflight + connectingLoad;
     }
     return connection.inflight + (connection.isSlow(nowMs) ? slowLoad : 0);
@@ -237,7 +238,7 @@ export class Pool implements ConnectionOwner {
   /** Where a new connection may lead nowhere, it is asked a question of our own as well. */
   #openInDoubt(nowMs: number): Connection {
     const connection = this.#open(nowMs);
-    const scout = this.doubt.isIn(nowMs) ? this.#newScout(nowMs) : null;
+    const scout = this.#doubt.isIn(nowMs) ? this.#scouting.newScout(nowMs) : null;
     if (scout !== null) connection.send(scout, nowMs);
     return connection;
   }
@@ -256,7 +257,7 @@ export class Pool implements ConnectionOwner {
     const { pace } = this.#place;
     if (!connection.owesOnlyProbes || nowMs - silentSinceMs < pace.probeWaitMs) return false;
     if (!pace.wasHeardSince(silentSinceMs)) return nowMs - silentSinceMs >= probeTimeoutMs;
-    this.doubt.goesOn(silentSinceMs, nowMs);
+    this.#doubt.goesOn(silentSinceMs, nowMs);
     return true;
   }
 
@@ -266,7 +267,7 @@ export class Pool implements ConnectionOwner {
     const { probeWaitMs } = this.#place.pace;
     if (this.#connections.some((one) => one.owesOnlyProbes && nowMs - one.silentSinceMs < probeWaitMs)) return;
     for (let opened = 0; opened < stockScouts; opened++) {
-      const scout = this.#newScout(nowMs);
+      const scout = this.#scouting.newScout(nowMs);
       if (scout !== null) this.scout(scout, nowMs);
     }
   }

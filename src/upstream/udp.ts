@@ -19,13 +19,13 @@ import {
   type Again,
   type Attempt,
   type Carrier,
-  type NewScout,
   notSent,
   queueLoss,
   readLoss,
+  type Scouting,
   type Sent,
 } from './attempt.js';
-import { Doubt } from './doubt.js';
+import type { Doubt } from './doubt.js';
 import type { Place } from './place.js';
 import { requestBytesMax, writeRequest } from './request.js';
 import { Waiting } from './waiting.js';
@@ -40,9 +40,9 @@ const stockSpare = 2;
 const stockLastsMs = 2_000;
 
 export class UdpSockets {
-  readonly doubt = new Doubt();
+  readonly #doubt: Doubt;
   readonly #place: Place;
-  readonly #newScout: NewScout;
+  readonly #scouting: Scouting;
   readonly #sockets = new Set<OneSocket>();
   readonly #idle: OneSocket[] = [];
   readonly #waiting = new Waiting();
@@ -51,9 +51,10 @@ export class UdpSockets {
   #lastSentMs = Number.NEGATIVE_INFINITY;
   #retired = false;
 
-  constructor(place: Place, newScout: NewScout) {
+  constructor(place: Place, scouting: Scouting) {
     this.#place = place;
-    this.#newScout = newScout;
+    this.#scouting = scouting;
+    this.#doubt = scouting.doubt;
   }
 
   /** Sockets that are open. */
@@ -73,7 +74,7 @@ export class UdpSockets {
     if (socket === null) return this.#waiting.push(attempt, queueLoss(this.#place.to), nowMs) ? 'proven' : 'full';
     socket.send(attempt, nowMs);
     this.#peak = Math.max(this.#peak, this.#sockets.size - this.#idle.length);
-    return this.doubt.verdict(socket.lastHeardMs, again, nowMs);
+    return this.#doubt.verdict(socket.lastHeardMs, again, nowMs);
   }
 
   /** Whether a socket that may be used has answered since. */
@@ -90,7 +91,7 @@ export class UdpSockets {
 
   /** Whether sockets that lead somewhere are kept at hand, so that they have to be looked after. */
   keepsStock(nowMs: number): boolean {
-    return !this.#retired && this.doubt.isIn(nowMs) && nowMs - this.#lastSentMs < doubtStockMs;
+    return !this.#retired && this.#doubt.isIn(nowMs) && nowMs - this.#lastSentMs < doubtStockMs;
   }
 
   /** Nothing new will be asked: sockets close as they become idle. */
@@ -127,13 +128,13 @@ export class UdpSockets {
   }
 
   #requestsMax(socket: OneSocket, nowMs: number): number {
-    const isProven = this.doubt.isIn(nowMs) && this.doubt.trusts(socket.lastHeardMs, nowMs);
+    const isProven = this.#doubt.isIn(nowMs) && this.#doubt.trusts(socket.lastHeardMs, nowMs);
     return isProven ? udpRequestsPerProvenSocketMax : udpRequestsPerSocketMax;
   }
 
   #find(nowMs: number, again: Again | null): OneSocket | null {
     const { stats, world } = this.#place;
-    const isAnyGood = again === null && !this.doubt.isIn(nowMs);
+    const isAnyGood = again === null && !this.#doubt.isIn(nowMs);
     const usable = isAnyGood ? this.#idle : this.#idle.filter((socket) => this.#isUsable(socket, again, nowMs));
     if (usable.length > 0) {
       const socket = usable[world.random.below(usable.length)];
@@ -149,7 +150,7 @@ export class UdpSockets {
   }
 
   #isUsable({ lastHeardMs }: OneSocket, again: Again | null, nowMs: number): boolean {
-    return again === null ? this.doubt.trusts(lastHeardMs, nowMs) : lastHeardMs >= again.sinceMs;
+    return again === null ? this.#doubt.trusts(lastHeardMs, nowMs) : lastHeardMs >= again.sinceMs;
   }
 
   #serveWaiting(nowMs: number): void {
@@ -166,7 +167,7 @@ export class UdpSockets {
     const { pace } = this.#place;
     if (probeSentAtMs === notSent || nowMs - probeSentAtMs < pace.probeWaitMs) return false;
     if (!pace.wasHeardSince(probeSentAtMs)) return nowMs - probeSentAtMs >= probeTimeoutMs;
-    this.doubt.goesOn(probeSentAtMs, nowMs);
+    this.#doubt.goesOn(probeSentAtMs, nowMs);
     return true;
   }
 
@@ -181,7 +182,7 @@ export class UdpSockets {
     for (const socket of this.#sockets) {
       const isKept = socket.isBusy || nowMs + stockLastsMs < socket.idleSinceMs + expireMs;
       const isNearlySpent = socket.isSpent(udpRequestsPerProvenSocketMax - udpRequestsPerSocketMax);
-      if (isKept && !isNearlySpent && this.doubt.trusts(socket.lastHeardMs, nowMs)) missing--;
+      if (isKept && !isNearlySpent && this.#doubt.trusts(socket.lastHeardMs, nowMs)) missing--;
     }
     return missing;
   }
@@ -191,7 +192,7 @@ export class UdpSockets {
     const { probeWaitMs } = this.#place.pace;
     for (const { probeSentAtMs } of this.#sockets) if (nowMs - probeSentAtMs < probeWaitMs) missing--;
     for (; missing > 0; missing--) {
-      const scout = this.#newScout(nowMs);
+      const scout = this.#scouting.newScout(nowMs);
       if (scout === null) return;
       this.scout(scout, nowMs);
     }

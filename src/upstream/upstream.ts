@@ -5,7 +5,8 @@
 import { oneWayMs, scoutRoundMs, scoutRoundsMax, scoutsAtOnce } from '../limits.js';
 import type { Log } from '../outside/log.js';
 import type { Endpoint } from '../outside/network.js';
-import { type Again, type Attempt, notSent, type Sent } from './attempt.js';
+import { type Again, type Attempt, notSent, type Scouting, type Sent } from './attempt.js';
+import { Doubt } from './doubt.js';
 import { Health, type HealthSettings } from './health.js';
 import type { Pace } from './pace.js';
 import type { Place } from './place.js';
@@ -43,6 +44,7 @@ export class Upstream {
   readonly #log: Log;
   readonly #place: Place;
   readonly #settings: UpstreamSettings;
+  readonly #doubts: Readonly<Record<UpstreamTransport, Doubt>>;
   readonly #pool: Pool;
   readonly #udp: UdpSockets;
   /** Tries that are out. */
@@ -59,8 +61,10 @@ export class Upstream {
     this.#place = place;
     this.#settings = settings;
     this.#log = log;
-    this.#pool = new Pool(place, (nowMs) => this.#newScout('tcp', nowMs));
-    this.#udp = new UdpSockets(place, (nowMs) => this.#newScout('udp', nowMs));
+    const told = (): void => log.info(`some connections to ${place.to} lead to an endpoint that does not answer`);
+    this.#doubts = { udp: new Doubt(told), tcp: new Doubt(told) };
+    this.#pool = new Pool(place, this.#scouting('tcp'));
+    this.#udp = new UdpSockets(place, this.#scouting('udp'));
     this.health = new Health(settings.health, {
       stats: place.stats,
       log,
@@ -209,9 +213,7 @@ export class Upstream {
 
   /** What has been silent since then leads nowhere: the same question was answered quickly on something else. */
   doubt(transport: UpstreamTransport, silentSinceMs: number, nowMs: number): void {
-    const { doubt } = this.#carriers(transport);
-    if (!doubt.isIn(nowMs)) this.#log.info(`some connections to ${this.to} lead to an endpoint that does not answer`);
-    doubt.began(silentSinceMs, nowMs);
+    this.#doubts[transport].began(silentSinceMs, nowMs);
   }
 
   /** It has answered something. */
@@ -235,6 +237,10 @@ export class Upstream {
     this.#muteUntilMs = 0;
     this.#silentSinceMs = this.#tries > 0 ? nowMs : never;
     this.#scoutRounds = 0;
+  }
+
+  #scouting(transport: UpstreamTransport): Scouting {
+    return { doubt: this.#doubts[transport], newScout: (nowMs) => this.#newScout(transport, nowMs) };
   }
 
   #newScout(transport: UpstreamTransport, nowMs: number): Probe | null {

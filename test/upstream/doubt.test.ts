@@ -6,7 +6,7 @@ import { Doubt } from '../../src/upstream/doubt.js';
 const neverHeard = Number.NEGATIVE_INFINITY;
 
 test('where nothing is known against an address, what is new is new and all else is proven', () => {
-  const doubt = new Doubt();
+  const doubt = new Doubt(() => {});
   assert.equal(doubt.isIn(0), false);
   assert.equal(doubt.trusts(neverHeard, 0), true);
   assert.equal(doubt.verdict(neverHeard, null, 0), 'new');
@@ -14,7 +14,7 @@ test('where nothing is known against an address, what is new is new and all else
 });
 
 test('in doubt only what has answered since the silence began is trusted', () => {
-  const doubt = new Doubt();
+  const doubt = new Doubt(() => {});
   doubt.began(1_000, 1_100);
   assert.equal(doubt.isIn(1_100), true);
   assert.deepEqual(
@@ -24,7 +24,7 @@ test('in doubt only what has answered since the silence began is trusted', () =>
 });
 
 test('a second endpoint dies: what answered before is trusted no more', () => {
-  const doubt = new Doubt();
+  const doubt = new Doubt(() => {});
   doubt.began(1_000, 1_100);
   doubt.began(5_000, 5_100);
   assert.equal(doubt.trusts(4_999, 5_100), false);
@@ -34,7 +34,7 @@ test('a second endpoint dies: what answered before is trusted no more', () => {
 });
 
 test('it ends after a while, and lasts as long as scouts are lost', () => {
-  const doubt = new Doubt();
+  const doubt = new Doubt(() => {});
   doubt.goesOn(1_000, 1_100);
   assert.equal(doubt.trusts(999, 1_100), false);
   doubt.goesOn(1_100 + doubtMs - 50, 1_100 + doubtMs - 1);
@@ -44,9 +44,20 @@ test('it ends after a while, and lasts as long as scouts are lost', () => {
 });
 
 test('for what is asked again only what has answered since it was asked is proven, in doubt or not', () => {
-  const doubt = new Doubt();
+  const doubt = new Doubt(() => {});
   const again = { tried: [], sinceMs: 2_000 };
   assert.equal(doubt.verdict(1_999, again, 2_100), 'unproven');
   assert.equal(doubt.verdict(2_000, again, 2_100), 'proven');
   assert.equal(doubt.verdict(neverHeard, again, 2_100), 'unproven');
+});
+
+test('that it came to be doubted is told once', () => {
+  let told = 0;
+  const doubt = new Doubt(() => told++);
+  doubt.began(1_000, 1_100);
+  doubt.goesOn(1_200, 1_300);
+  doubt.began(1_250, 1_350);
+  assert.equal(told, 1);
+  doubt.goesOn(1_350 + doubtMs, 1_350 + doubtMs);
+  assert.equal(told, 2);
 });

@@ -12,7 +12,7 @@ import {
 import { type Attempt, type Carrier, type Loss, notSent } from '../../src/upstream/attempt.js';
 import type { Place } from '../../src/upstream/place.js';
 import { Pool } from '../../src/upstream/pool.js';
-import { answerTo, type Query, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
+import { answerTo, noScouts, type Query, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
 
 class Plain implements Attempt {
   carrier: Carrier | null = null;
@@ -40,7 +40,7 @@ async function setUp(settings: Partial<Place['settings']> = {}) {
   const world = new TestWorld();
   const upstream = await ScriptedUpstream.start(world);
   const place = world.place(server(1), settings);
-  const pool = new Pool(place, () => null);
+  const pool = new Pool(place, noScouts);
   /** `except`: it was asked there before, just now. */
   const ask = (name = 'a', except: Carrier | null = null): Plain => {
     const attempt = new Plain(name);

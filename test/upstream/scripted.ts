@@ -7,6 +7,8 @@ import { Counters, countersMemory } from '../../src/ops/counters.js';
 import type { LogFields } from '../../src/outside/log.js';
 import type { Endpoint, Listener, Stream } from '../../src/outside/network.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
+import type { Scouting } from '../../src/upstream/attempt.js';
+import { Doubt } from '../../src/upstream/doubt.js';
 import { type Forwards, startForwards } from '../../src/upstream/forwards.js';
 import { Outages } from '../../src/upstream/outages.js';
 import { Pace } from '../../src/upstream/pace.js';
@@ -88,6 +90,9 @@ export function forwardConfig(settings: Partial<ForwardConfig>): ForwardConfig {
     ...settings,
   };
 }
+
+/** For connections and ports of an address that nothing is known against. */
+export const noScouts: Scouting = { doubt: new Doubt(() => {}), newScout: () => null };
 
 /** The upstreams of the tests: 10.0.0.1:53, 10.0.0.2:53, … */
 export function server(number: number): Endpoint {

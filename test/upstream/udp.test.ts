@@ -5,7 +5,7 @@ import type { DatagramEvents, DatagramSocket, Endpoint } from '../../src/outside
 import { type Attempt, type Carrier, type Loss, notSent } from '../../src/upstream/attempt.js';
 import type { Place } from '../../src/upstream/place.js';
 import { UdpSockets } from '../../src/upstream/udp.js';
-import { answerTo, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
+import { answerTo, noScouts, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
 
 class Plain implements Attempt {
   readonly isAgain = false;
@@ -31,7 +31,7 @@ async function setUp(settings: Partial<Place['settings']> = {}) {
   const world = new TestWorld();
   const upstream = await ScriptedUpstream.start(world);
   const place = world.place(server(1), settings);
-  const udp = new UdpSockets(place, () => null);
+  const udp = new UdpSockets(place, noScouts);
   const ask = (allowsOpt = true): Plain => {
     const attempt = new Plain(allowsOpt);
     assert.notEqual(udp.send(attempt, world.clock.nowMs(), null), 'full');
@@ -150,7 +150,7 @@ test('an error on an idle socket closes it', async () => {
       return world.network.connectDatagrams(to, events);
     },
   };
-  const udp = new UdpSockets({ ...place, world: { ...place.world, network } }, () => null);
+  const udp = new UdpSockets({ ...place, world: { ...place.world, network } }, noScouts);
   udp.send(new Plain(), clock.nowMs(), null);
   await clock.pass(1);
   assert.equal(udp.size, 1);

@@ -81,8 +81,8 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
 
   async function use(config: Config): Promise<void> {
     const wanted = groupRoutes([
-      ...(config.health === null ? [] : [{ at: config.health, routes: health }]),
-      ...(config.ready === null ? [] : [{ at: config.ready, routes: ready }]),
+      ...(config.health?.addresses ?? []).map((at) => ({ at, routes: health })),
+      ...(config.ready?.addresses ?? []).map((at) => ({ at, routes: ready })),
       ...config.metrics.map((at) => ({ at, routes: scrape })),
       ...config.pprof.map((at) => ({ at, routes: pprof.routes })),
     ]);

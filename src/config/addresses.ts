@@ -44,9 +44,10 @@ export function formatEndpoint({ address, port }: Endpoint): string {
 
 /** Whether sockets on both would be asked for the same packets: the same address, or one that means all of a family. */
 export function addressesOverlap(one: string, other: string): boolean {
-  return one === other || covers(one, other) || covers(other, one);
+  return one === other || addressCovers(one, other) || addressCovers(other, one);
 }
 
-function covers(all: string, address: string): boolean {
-  return all === '::' || (all === '0.0.0.0' && isIP(address) === 4);
+/** Whether the address means all addresses of a family, the other one among them; `::` means IPv4 as well. */
+export function addressCovers(all: string, address: string): boolean {
+  return all !== address && (all === '::' || (all === '0.0.0.0' && isIP(address) === 4));
 }

@@ -9,9 +9,7 @@ import type {
   AaaaPolicy,
   BlockConfig,
   Diagnostic,
-  HealthConfig,
   Position,
-  ReadyConfig,
   ReloadConfig,
   TemplateConfig,
   ZoneAddress,
@@ -33,7 +31,14 @@ import { readLog } from './directives/log.js';
 import { readNsid } from './directives/nsid.js';
 import { readReload } from './directives/reload.js';
 import { readRewrites } from './directives/rewrite.js';
-import { readHealth, readPprof, readPrometheus, readReady } from './directives/servers.js';
+import {
+  type HealthDirective,
+  type ReadyDirective,
+  readHealth,
+  readPprof,
+  readPrometheus,
+  readReady,
+} from './directives/servers.js';
 import { readAaaa, readBufsize, readCancel, readSwitch } from './directives/switches.js';
 import { aaaaPolicyOf, mayAnswerAaaa, readTemplate } from './directives/template.js';
 import { readTimeouts, timeoutsByDefault } from './directives/timeouts.js';
@@ -49,8 +54,8 @@ export interface Placed<Value> {
 /** A server block, and what it asks of the whole process. */
 export interface ReadBlock {
   readonly config: BlockConfig;
-  readonly health: Placed<HealthConfig> | null;
-  readonly ready: Placed<ReadyConfig> | null;
+  readonly health: Placed<HealthDirective> | null;
+  readonly ready: Placed<ReadyDirective> | null;
   readonly reload: Placed<ReloadConfig> | null;
   readonly metrics: Placed<Endpoint> | null;
   readonly pprof: Placed<Endpoint> | null;

@@ -8,6 +8,7 @@ import type { ChangingConfig } from './changing.js';
 import type { Dns64Config } from './directives/dns64.js';
 import type { LoadbalanceConfig } from './directives/loadbalance.js';
 import type { LocalConfig } from './directives/local.js';
+import type { HealthConfig, ReadyConfig } from './directives/servers.js';
 import type { Network } from './networks.js';
 
 /** Where in which file something was written. */
@@ -280,14 +281,6 @@ export interface TimeoutsConfig {
   readonly idleMs: number;
   /** Queries after which a TCP connection is closed; -1 is never. */
   readonly tcpQueriesMax: number;
-}
-
-export interface HealthConfig extends Endpoint {
-  readonly lameduckMs: number;
-}
-
-export interface ReadyConfig extends Endpoint {
-  readonly monitor: 'until-ready' | 'continuously';
 }
 
 export interface ReloadConfig {

@@ -6,22 +6,14 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { corefileBytesMax } from '../limits.js';
-import type { Endpoint } from '../outside/network.js';
-import { canonicalAddress, formatEndpoint } from './addresses.js';
-import { type BlockOptions, type Placed, type ReadBlock, readBlock } from './block.js';
-import type {
-  BlockConfig,
-  Config,
-  Diagnostic,
-  HealthConfig,
-  ReadyConfig,
-  ReloadConfig,
-  TemplateConfig,
-} from './config.js';
+import { canonicalAddress } from './addresses.js';
+import { type BlockOptions, type ReadBlock, readBlock } from './block.js';
+import type { BlockConfig, Config, Diagnostic, ReloadConfig, TemplateConfig } from './config.js';
 import { parseCorefile } from './corefile.js';
+import type { HealthConfig, ReadyConfig } from './directives/servers.js';
 import { ConfigError } from './error.js';
 import type { ConfigFiles, Sources, Written } from './imports.js';
-import { refuseOverlaps, refuseSharedPorts } from './overlap.js';
+import { distinctEndpoints, refuseOverlaps, refuseSharedPorts } from './overlap.js';
 
 /** What a configuration depends on beside its text. */
 export interface LoadOptions extends BlockOptions, Sources {
@@ -95,8 +87,8 @@ function normalise(
     sha512: hashOf([...pieces.map(({ text }) => text), ...corefile.importedTexts]),
     files: [...new Set([...files, ...corefile.imported, ...searchFiles(blocks)])],
     blocks,
-    health: onlyHealth(read),
-    ready: onlyReady(read),
+    health: allHealth(read),
+    ready: allReady(read),
     metrics: distinctEndpoints(read.map(({ metrics }) => metrics)),
     pprof: distinctEndpoints(read.map(({ pprof }) => pprof)),
     reload: onlyReload(read, warnings),
@@ -147,30 +139,17 @@ function hashOf(texts: readonly string[]): string {
   return hash.digest('hex');
 }
 
-/** There is one health server; blocks may repeat it. The longest lameduck of them holds. */
-function onlyHealth(read: readonly ReadBlock[]): HealthConfig | null {
+function allHealth(read: readonly ReadBlock[]): HealthConfig | null {
   const placed = read.flatMap(({ health }) => health ?? []);
-  refuseSecondAddress('health', placed);
-  const [first] = placed;
-  return first === undefined
-    ? null
-    : { ...first.value, lameduckMs: Math.max(...placed.map(({ value }) => value.lameduckMs)) };
+  if (placed.length === 0) return null;
+  return { addresses: distinctEndpoints(placed), lameduckMs: Math.max(...placed.map(({ value }) => value.lameduckMs)) };
 }
 
-function onlyReady(read: readonly ReadBlock[]): ReadyConfig | null {
+function allReady(read: readonly ReadBlock[]): ReadyConfig | null {
   const placed = read.flatMap(({ ready }) => ready ?? []);
-  refuseSecondAddress('ready', placed);
-  return (placed.find(({ value }) => value.monitor === 'continuously') ?? placed[0])?.value ?? null;
-}
-
-function refuseSecondAddress(name: string, [first, ...others]: readonly Placed<Endpoint>[]): void {
-  for (const other of others) {
-    if (formatEndpoint(other.value) === formatEndpoint(first.value)) continue;
-    throw new ConfigError(
-      other.at,
-      `${name}: one address serves it, and line ${first.at.line} says ${formatEndpoint(first.value)}; write the same or take one out.`,
-    );
-  }
+  if (placed.length === 0) return null;
+  const isContinuous = placed.some(({ value }) => value.monitor === 'continuously');
+  return { addresses: distinctEndpoints(placed), monitor: isContinuous ? 'continuously' : 'until-ready' };
 }
 
 function onlyReload(read: readonly ReadBlock[], warnings: Diagnostic[]): ReloadConfig | null {
@@ -183,15 +162,6 @@ function onlyReload(read: readonly ReadBlock[], warnings: Diagnostic[]): ReloadC
     });
   }
   return first?.value ?? null;
-}
-
-function distinctEndpoints(placed: readonly (Placed<Endpoint> | null)[]): Endpoint[] {
-  const distinct = new Map<string, Endpoint>();
-  for (const each of placed) {
-    if (each !== null && !distinct.has(formatEndpoint(each.value)))
-      distinct.set(formatEndpoint(each.value), each.value);
-  }
-  return [...distinct.values()];
 }
 
 /** Said once for a whole configuration, at the first place. */

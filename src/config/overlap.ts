@@ -1,10 +1,11 @@
 /**
- * What cannot be had twice: a zone on one address (nobody could say which block answers), a port of HTTP servers and
- * of DNS over TCP, and more listeners than there are places for.
+ * Rules on addresses between server blocks: a zone is on one address once (nobody could say which block answers), HTTP
+ * servers of different kinds and DNS over TCP share no port, servers of one kind are opened once at each address, and
+ * there are no more listeners than there are places for.
  */
 import { listenersMax } from '../limits.js';
 import type { Endpoint } from '../outside/network.js';
-import { addressesOverlap, formatEndpoint } from './addresses.js';
+import { addressCovers, addressesOverlap, formatEndpoint } from './addresses.js';
 import type { Placed, ReadBlock } from './block.js';
 import type { BlockConfig } from './config.js';
 import { ConfigError } from './error.js';
@@ -66,6 +67,19 @@ export function refuseSharedPorts(read: readonly ReadBlock[]): void {
     }
     before.push(server);
   }
+}
+
+/** What is to be listened on: each address once, and none that another one means as well (`:8080`, `10.0.0.1:8080`). */
+export function distinctEndpoints(placed: readonly (Placed<Endpoint> | null)[]): Endpoint[] {
+  const all = placed.flatMap((each) => (each === null ? [] : [{ address: each.value.address, port: each.value.port }]));
+  const isAgain = (one: Endpoint, index: number): boolean =>
+    all.some((other, at) => means(other, one) || (at < index && formatEndpoint(other) === formatEndpoint(one)));
+  return all.filter((one, index) => !isAgain(one, index));
+}
+
+/** Whether who listens on all addresses listens there, too; two sockets on port 0 have two ports. */
+function means(all: Endpoint, one: Endpoint): boolean {
+  return one.port !== 0 && one.port === all.port && addressCovers(all.address, one.address);
 }
 
 function refuseDnsPort(name: string, { at, value }: Placed<Endpoint>, read: readonly ReadBlock[]): void {

@@ -38,7 +38,7 @@ test('forwards and templates keep the order written', () => {
 test('directives that CoreDNS takes twice and uses once are warned of', () => {
   const text = '. {\nforward . 10.0.0.1\nbufsize 512\nbufsize 600\nhealth :1\nhealth :2\n}\n';
   assert.equal(block(text).bufsizeBytes, 512);
-  assert.equal(configOf(text).health?.port, 2);
+  assert.equal(configOf(text).health?.addresses[0].port, 2);
   assert.deepEqual(warningsOf(text), [
     '4: bufsize: it is already on line 3, and only the first one counts; take the other out.',
     '6: health: it is already on line 5, and only the last one counts; take the other out.',

@@ -10,8 +10,8 @@ test('the built-in configuration is what the design promises', () => {
   );
   assert.equal(config.source, '(built-in)');
   assert.deepEqual(config.files, []);
-  assert.deepEqual(config.health, { address: '169.254.20.10', port: 8080, lameduckMs: 0 });
-  assert.deepEqual(config.ready, { address: '::', port: 8181, monitor: 'until-ready' });
+  assert.deepEqual(config.health, { addresses: [{ address: '169.254.20.10', port: 8080 }], lameduckMs: 0 });
+  assert.deepEqual(config.ready, { addresses: [{ address: '::', port: 8181 }], monitor: 'until-ready' });
   assert.deepEqual(config.metrics, [{ address: '::', port: 9253 }]);
   assert.deepEqual(config.reload, { intervalMs: 5_000, jitterMs: 1_000 });
   assert.deepEqual(
@@ -44,8 +44,8 @@ test('ports and addresses can be moved, as the demo needs', () => {
     testOptions(),
   );
   assert.equal(config.blocks[0].zones[0].port, 1053);
-  assert.deepEqual(config.health, { address: '127.0.0.1', port: 18080, lameduckMs: 0 });
-  assert.deepEqual(config.ready?.port, 18181);
+  assert.deepEqual(config.health, { addresses: [{ address: '127.0.0.1', port: 18080 }], lameduckMs: 0 });
+  assert.deepEqual(config.ready?.addresses[0].port, 18181);
   assert.deepEqual(config.metrics, [{ address: '127.0.0.1', port: 19253 }]);
 });
 test('health on an IPv6 address is written in brackets', () => {

@@ -56,7 +56,7 @@ test('the standard node-local Corefile', () => {
     'prometheus',
     'health',
   ]);
-  assert.deepEqual(health, { address: '169.254.20.10', port: 8080, lameduckMs: 0 });
+  assert.deepEqual(health, { addresses: [{ address: '169.254.20.10', port: 8080 }], lameduckMs: 0 });
   assert.deepEqual([ready, debug, warnings], [null, false, []]);
   assert.deepEqual(metrics, [{ address: '::', port: 9253 }]);
   assert.deepEqual(reload, { intervalMs: 5_000, jitterMs: 1_000 });
@@ -73,7 +73,7 @@ test('a Corefile as kubespray writes it', () => {
   );
   const [{ policy, concurrentMax, except }] = blocks[3].forwards;
   assert.deepEqual([policy, concurrentMax, except], ['sequential', 1_000, ['company.internal.']]);
-  assert.equal(health?.port, 9254);
+  assert.equal(health?.addresses[0].port, 9254);
   assert.deepEqual(metrics, [{ address: '10.0.0.7', port: 9253 }]);
   assert.deepEqual(warnings, []);
 });
@@ -86,7 +86,7 @@ test('a Corefile as the deliveryhero chart writes it', () => {
     assert.equal(block.cache?.stale?.patienceMs, 0);
   }
   assert.deepEqual(blocks[1].log[0].classes, ['error']);
-  assert.deepEqual(health, { address: '::', port: 8080, lameduckMs: 0 });
+  assert.deepEqual(health, { addresses: [{ address: '::', port: 8080 }], lameduckMs: 0 });
   assert.deepEqual(warnings, []);
 });
 test('a Corefile in the style of deckhouse', () => {
@@ -99,8 +99,8 @@ test('a Corefile in the style of deckhouse', () => {
   assert.deepEqual([forwards[0].transport, forwards[0].healthCheck.intervalMs], ['udp', 330]);
   assert.equal(errors?.consolidate[0].showFirst, true);
   assert.deepEqual(addresses, ['169.254.20.10']);
-  assert.deepEqual(health, { address: '127.0.0.1', port: 9225, lameduckMs: 5_000 });
-  assert.equal(ready?.port, 9226);
+  assert.deepEqual(health, { addresses: [{ address: '127.0.0.1', port: 9225 }], lameduckMs: 5_000 });
+  assert.equal(ready?.addresses[0].port, 9226);
   assert.deepEqual(reload, { intervalMs: 2_000, jitterMs: 1_000 });
   assert.deepEqual(warnings, []);
 });
@@ -112,7 +112,7 @@ test('a Corefile in the style of AKS LocalDNS', () => {
   assert.deepEqual(forwards[0].healthCheck, { intervalMs: 1_000, recursionDesired: false, domain: 'health.local.' });
   assert.equal(cache?.preferPositive, true);
   assert.deepEqual(cache?.stale, { maxAgeMs: 3_600_000, patienceMs: 0, ttlSeconds: 0, recheckMs: 1_000 });
-  assert.deepEqual(ready, { address: '169.254.10.10', port: 8181, monitor: 'until-ready' });
+  assert.deepEqual(ready, { addresses: [{ address: '169.254.10.10', port: 8181 }], monitor: 'until-ready' });
   assert.deepEqual(warnings, []);
 });
 
@@ -168,20 +168,25 @@ test('prometheus in several blocks gives each address once', () => {
     { address: '127.0.0.1', port: 9153 },
   ]);
 });
-test('health may be repeated; the longest lameduck holds', () => {
+test('health may be repeated, at other addresses, too; the longest lameduck holds', () => {
   assert.deepEqual(
     configOf(three('health :80', 'health :80 {\nlameduck 5s\n}', 'health :80 {\nlameduck 2s\n}')).health,
-    {
-      address: '::',
-      port: 80,
-      lameduckMs: 5_000,
-    },
+    { addresses: [{ address: '::', port: 80 }], lameduckMs: 5_000 },
   );
-  assert.throws(() => configOf(three('health :80', 'health :81')), /:7: health: one address serves it, and line 3/u);
+  assert.deepEqual(configOf(three('health 127.0.0.1:8080', 'health [::1]:8080', 'health :9254')).health?.addresses, [
+    { address: '127.0.0.1', port: 8080 },
+    { address: '::1', port: 8080 },
+    { address: '::', port: 9254 },
+  ]);
 });
-test('ready may be repeated; continuously holds', () => {
-  assert.equal(configOf(three('ready', 'ready {\nmonitor continuously\n}')).ready?.monitor, 'continuously');
-  assert.throws(() => configOf(three('ready', 'ready :81')), /ready: one address serves it/u);
+test('ready may be repeated, at other addresses, too; continuously holds for all', () => {
+  assert.deepEqual(configOf(three('ready', 'ready :81 {\nmonitor continuously\n}')).ready, {
+    addresses: [
+      { address: '::', port: 8181 },
+      { address: '::', port: 81 },
+    ],
+    monitor: 'continuously',
+  });
 });
 test('the first reload counts, and another one is warned of', () => {
   const text = three('reload 10s', 'reload 10s', 'reload 20s');

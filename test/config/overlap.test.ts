@@ -56,3 +56,17 @@ test('an HTTP server has no port on which DNS is answered over TCP', () => {
   assert.throws(() => dns('', 'prometheus 127.0.0.1:5353'), /prometheus: 127\.0\.0\.1:5353 is where/u);
   assert.equal(dns('bind 10.0.0.1', 'health 10.0.0.2:5353').blocks.length, 2);
 });
+
+test('an address that another one means as well is not opened twice', () => {
+  const health = (first: string, second: string) =>
+    two(`health ${first}`, `health ${second}`, ['a.', 'b.']).health?.addresses.map(({ address }) => address);
+  assert.deepEqual(health(':8080', '127.0.0.1:8080'), ['::']);
+  assert.deepEqual(health('[::1]:8080', ':8080'), ['::']);
+  assert.deepEqual(health('0.0.0.0:8080', '127.0.0.1:8080'), ['0.0.0.0']);
+  assert.deepEqual(health('0.0.0.0:8080', '[::1]:8080'), ['0.0.0.0', '::1']);
+  assert.deepEqual(health(':8080', '127.0.0.1:8081'), ['::', '127.0.0.1']);
+  assert.deepEqual(health('localhost:8080', '127.0.0.1:8080'), ['127.0.0.1']);
+  const twice = two('prometheus :9253', 'prometheus 127.0.0.1:9253', ['a.', 'b.']);
+  assert.deepEqual(twice.metrics, [{ address: '::', port: 9253 }]);
+  assert.equal(two('pprof :0', 'pprof 127.0.0.1:0', ['a.', 'b.']).pprof.length, 2, 'these get two ports');
+});

@@ -188,7 +188,7 @@ test('the Corefile is one that the server takes, and listens on the loopback add
       assert.deepEqual(to, [{ kind: 'endpoint', endpoint: { address, port: 40000 } }]);
     }
   }
-  assert.equal(config.health?.port, 8080);
-  assert.equal(config.ready?.port, 8181);
+  assert.equal(config.health?.addresses[0].port, 8080);
+  assert.equal(config.ready?.addresses[0].port, 8181);
   assert.deepEqual(config.metrics, [{ address, port: 9253 }]);
 });

@@ -218,5 +218,5 @@ function corefileOf(overlay: string): { config: Config; blocks: Config['blocks']
 
 /** `ADDRESS PORT`; nothing when it is not served. */
 function placeOf(served: Config['health'] | Config['ready']): string {
-  return served === null ? '' : `${served.address} ${served.port}`;
+  return (served?.addresses ?? []).map(({ address, port }) => `${address} ${port}`).join(', ');
 }

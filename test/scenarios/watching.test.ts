@@ -35,6 +35,33 @@ describe('watching', () => {
     await stopping;
   });
 
+  it('is asked at every address that a server block names, and at none that a reload takes away', async () => {
+    const block = (zone: string, lines: string) =>
+      `${zone} {\n  bind 169.254.20.10\n  forward . 10.96.0.10\n  ${lines}\n}\n`;
+    const corefile = [
+      block('.', 'health 127.0.0.1:8080 {\n    lameduck 2s\n  }\n  ready'),
+      block('cluster.local', 'health [::1]:8080\n  ready 127.0.0.1:8182'),
+      block('in-addr.arpa', 'health 169.254.20.10:9254\n  ready [::1]:8182'),
+    ];
+    const world = await newWorld({ corefile: corefile.join('') });
+    await world.passSeconds(2);
+    const statuses = async () => {
+      const found: number[] = [];
+      const health = ['127.0.0.1:8080', '::1:8080', '169.254.20.10:9254'];
+      const ready = [':::8181', '127.0.0.1:8182', '::1:8182'];
+      for (const at of health) found.push((await world.get(at, '/health')).status);
+      for (const at of ready) found.push((await world.get(at, '/ready')).status);
+      return found;
+    };
+    assert.deepEqual(await statuses(), [200, 200, 200, 200, 200, 200]);
+    assert.equal(await world.reload(corefile.slice(0, 2).join('')), 'reloaded');
+    assert.deepEqual(await statuses(), [200, 200, 404, 200, 200, 404]);
+    const stopping = world.app.stop();
+    assert.deepEqual((await statuses()).slice(3, 5), [503, 503]);
+    await world.pass(5_000);
+    await stopping;
+  });
+
   it('is unready again while every upstream is down, only with `monitor continuously`', async () => {
     const ready = async (lines: string) => {
       const world = await newWorld({ corefile: watched.replace('8181\n', `8181 ${lines}\n`) });

@@ -81,7 +81,8 @@ export const rootMissing: WholeRule = ({ blocks }) => {
 /** On the host's network other programs have it already, and then the start fails. */
 export const healthOnAllAddresses: WholeRule = ({ config, blocks, world }) => {
   const { health } = config;
-  if (health === null || health.port !== healthPortUsual || !isWildcard(health.address)) return [];
+  const usual = health?.addresses.filter(({ port }) => port === healthPortUsual) ?? [];
+  if (!usual.some(({ address }) => isWildcard(address))) return [];
   if (blocks.some((block) => block.config.addresses.some(isWildcard))) return [];
   const address = blocks[0].config.addresses[0] ?? world.localAddresses[0];
   return [
@@ -97,11 +98,11 @@ export const metricsPortTwice: WholeRule = ({ config, blocks, world }) => {
   const { metricsAddress } = world;
   if (metricsAddress === null) return [];
   const servers = [
-    { name: 'health', endpoint: config.health },
-    { name: 'ready', endpoint: config.ready },
+    { name: 'health', addresses: config.health?.addresses ?? [] },
+    { name: 'ready', addresses: config.ready?.addresses ?? [] },
   ];
   return servers
-    .filter(({ endpoint }) => endpoint !== null && isShared(endpoint, metricsAddress))
+    .filter(({ addresses }) => addresses.some((address) => isShared(address, metricsAddress)))
     .map(({ name }) => ({
       at: firstPlace(blocks, name),
       message: `${name}: -metrics-listen-address ${formatEndpoint(metricsAddress)} takes the same port`,

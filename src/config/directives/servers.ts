@@ -18,10 +18,30 @@ import {
   wholeNumber,
   words,
 } from '../arguments.js';
-import type { HealthConfig, ReadyConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
 
-export function readHealth(directive: Directive): HealthConfig {
+/** What all `health` directives together ask for. */
+export interface HealthConfig {
+  /** At least one, without duplicates. */
+  readonly addresses: readonly Endpoint[];
+  /** The longest of them. */
+  readonly lameduckMs: number;
+}
+
+/** What all `ready` directives together ask for. */
+export interface ReadyConfig {
+  /** At least one, without duplicates. */
+  readonly addresses: readonly Endpoint[];
+  /** `continuously` where one of them says so. */
+  readonly monitor: 'until-ready' | 'continuously';
+}
+
+/** One `health` of several. */
+export type HealthDirective = Endpoint & Pick<HealthConfig, 'lameduckMs'>;
+/** One `ready` of several. */
+export type ReadyDirective = Endpoint & Pick<ReadyConfig, 'monitor'>;
+
+export function readHealth(directive: Directive): HealthDirective {
   const endpoint = readAddress(directive, ':8080');
   let lameduckMs = 0;
   eachOption(directive, {
@@ -32,7 +52,7 @@ export function readHealth(directive: Directive): HealthConfig {
   return { ...endpoint, lameduckMs };
 }
 
-export function readReady(directive: Directive): ReadyConfig {
+export function readReady(directive: Directive): ReadyDirective {
   const endpoint = readAddress(directive, ':8181');
   let monitor: ReadyConfig['monitor'] = 'until-ready';
   eachOption(directive, {

@@ -10,15 +10,18 @@ test('without the directives nothing is served', () => {
 });
 test('the defaults of CoreDNS', () => {
   const { health, ready, metrics } = config('health', 'ready', 'prometheus');
-  assert.deepEqual(health, { address: '::', port: 8080, lameduckMs: 0 });
-  assert.deepEqual(ready, { address: '::', port: 8181, monitor: 'until-ready' });
+  assert.deepEqual(health, { addresses: [{ address: '::', port: 8080 }], lameduckMs: 0 });
+  assert.deepEqual(ready, { addresses: [{ address: '::', port: 8181 }], monitor: 'until-ready' });
   assert.deepEqual(metrics, [{ address: '127.0.0.1', port: 9153 }]);
 });
 test('addresses: all, IPv4, IPv6, localhost', () => {
   assert.deepEqual(config('prometheus :9253').metrics, [{ address: '::', port: 9253 }]);
   assert.deepEqual(config('prometheus 0.0.0.0:9253').metrics, [{ address: '0.0.0.0', port: 9253 }]);
   assert.deepEqual(config('prometheus [FD00::1]:9253').metrics, [{ address: 'fd00::1', port: 9253 }]);
-  assert.deepEqual(config('ready localhost:0').ready, { address: '127.0.0.1', port: 0, monitor: 'until-ready' });
+  assert.deepEqual(config('ready localhost:0').ready, {
+    addresses: [{ address: '127.0.0.1', port: 0 }],
+    monitor: 'until-ready',
+  });
 });
 test('options', () => {
   assert.equal(config('health {', 'lameduck 5s', '}').health?.lameduckMs, 5_000);

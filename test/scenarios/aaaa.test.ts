@@ -64,6 +64,24 @@ describe('AAAA', () => {
     assert.equal((await world.asks('silent.example.', 'AAAA')).rcode, 'SERVFAIL');
   });
 
+  it('is denied by a template without an answer, for the names that match, with a SOA', async () => {
+    const world = await worldWith(
+      'template IN AAAA example {\n    match .*[.]apps[.]example[.]\n    fallthrough\n  }\n  template IN TXT',
+    );
+    world.upstream.answers('a.example.', 'AAAA', ['2001:db8::1']);
+    for (const [name, type] of [
+      ['x.apps.example.', 'AAAA'],
+      ['x.example.org.', 'TXT'],
+    ] as const) {
+      for (const time of ['made', 'kept']) {
+        const { rcode, message } = await world.asks(name, type);
+        assert.deepEqual([rcode, message.answers, message.authorities?.[0].type], ['NOERROR', [], 'SOA'], time);
+      }
+      assert.equal(world.upstream.asked(name, type), 0);
+    }
+    assert.deepEqual((await world.asks('a.example.', 'AAAA')).data, ['2001:db8::1']);
+  });
+
   it('follows a template for A under `smart`, and nobody is asked', async () => {
     const world = await worldWith(
       'aaaa smart\n  template IN A made.example {\n    answer "{{ .Name }} 60 IN A 198.51.100.7"\n    }\n' +

@@ -51,7 +51,6 @@ export function readTemplate(directive: Directive, context: DirectiveContext): T
     template[key] = [...template[key], ...given.map((token) => recordSource(option, token.text))];
   };
   warnOfForeignZones(context, directive, template.zones);
-  let saysRcode = false;
   eachOption(directive, {
     match(option) {
       const given = words(option, 1, Number.POSITIVE_INFINITY, 'regular expressions');
@@ -63,7 +62,6 @@ export function readTemplate(directive: Directive, context: DirectiveContext): T
     authority: records('authority'),
     rcode(option) {
       template.rcode = rcode(option, oneWord(option, 'an rcode, such as NXDOMAIN'));
-      saysRcode = true;
     },
     ederror(option) {
       const [code, ...text] = words(option, 1, Number.POSITIVE_INFINITY, 'CODE ["TEXT"]');
@@ -81,9 +79,6 @@ export function readTemplate(directive: Directive, context: DirectiveContext): T
     var: unsupported('write the values into the records.'),
     expr: unsupported('write the condition as a match.'),
   });
-  if (template.answer.length === 0 && template.authority.length === 0 && !saysRcode) {
-    fail(directive, 'says nothing; add an answer, an authority or an rcode to its block.');
-  }
   return template;
 }
 

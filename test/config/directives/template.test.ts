@@ -50,6 +50,23 @@ test('the AAAA policy in a template is a policy and no template', () => {
     assert.deepEqual(block.aaaaAt, { file: '/etc/Corefile', line: 3 });
   }
 });
+test('a template that says nothing means NOERROR without records, with a block or without', () => {
+  for (const lines of [
+    ['template IN A {', 'match ^a', 'fallthrough', '}'],
+    ['template IN A {', 'fallthrough', '}'],
+    ['template IN A {', 'additional "a.test. 60 IN A 1.2.3.4"', '}'],
+    ['template IN A {', 'ederror 21', '}'],
+    ['template IN A'],
+    ['template IN AAAA a.test'],
+  ]) {
+    const [template, ...more] = templates(...lines);
+    assert.deepEqual([template.rcode, template.answer, template.authority, more], [0, [], [], []], lines.join(' '));
+  }
+  for (const lines of [['template IN AAAA'], ['template ANY AAAA {', 'match .*', '}']]) {
+    const block = blockOf('forward . 10.0.0.1', ...lines);
+    assert.deepEqual([block.aaaa, block.templates], ['nodata', []], lines.join(' '));
+  }
+});
 test('a template that says anything else stays one', () => {
   for (const [head, ...lines] of [
     ['template ANY AAAA', 'rcode REFUSED'],

@@ -20,7 +20,7 @@ export interface DirectiveContext {
   interfaceAddresses(name: string): readonly string[] | undefined;
   /** What this host is called. */
   hostName?(): string;
-  /** What is wrong with a format of `log`, in a sentence, or null; its fields are known elsewhere. */
+  /** What is unwise about a format of `log`, in a sentence, or null; its fields are known elsewhere. */
   checkLogFormat?(format: string): string | null;
   warn(at: Position, message: string): void;
 }

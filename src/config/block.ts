@@ -15,6 +15,7 @@ import type {
   ZoneAddress,
 } from './config.js';
 import type { Directive, ServerBlock } from './corefile.js';
+import { readMetadata, readTrace } from './directives/accepted.js';
 import { readAcl } from './directives/acl.js';
 import { readAutopath } from './directives/autopath.js';
 import { readBind } from './directives/bind.js';
@@ -73,6 +74,7 @@ const onlyOnce: readonly SupportedDirective[] = [
   'errors',
   'hosts',
   'loop',
+  'metadata',
   'nsid',
   'pprof',
   'prometheus',
@@ -88,6 +90,7 @@ const silentlyOnce: Partial<Record<SupportedDirective, 'first' | 'last'>> = {
   reload: 'first',
   health: 'last',
   timeouts: 'last',
+  trace: 'last',
 };
 
 /** Reads a block; adds to `warnings`. Throws a ConfigError. */
@@ -144,6 +147,8 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     directives: [...byName.keys()],
   };
   read('cancel', readCancel, undefined);
+  read('metadata', readMetadata, undefined);
+  read('trace', readTrace, undefined);
   warnOfLoops(config, context);
   checkTranslation(config, context);
   const makes = config.templates.length > 0 || config.hosts !== null || config.whoami || config.local !== null;

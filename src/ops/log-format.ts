@@ -3,7 +3,7 @@
  * query costs the fields that its format names and nothing else.
  */
 import { className, lowerCaseName, rcodeName, typeName } from '../dns/names.js';
-import type { QueryFacts } from './query-facts.js';
+import { answerClass, answerType, type QueryFacts } from './query-facts.js';
 
 export type FormatLine = (facts: QueryFacts) => string;
 
@@ -34,27 +34,36 @@ const fields: ReadonlyMap<string, FormatLine> = new Map<string, FormatLine>([
   ['{>rflags}', (facts) => flagsText(facts.flags) || '-'],
 ]);
 
-/** What is wrong with a format, in a sentence, or null. */
+/** Values of plugins' metadata labels, `{/forward/upstream}`; what has none here is written as `-`, as in CoreDNS. */
+const labels: ReadonlyMap<string, FormatLine> = new Map<string, FormatLine>([
+  ['forward/upstream', ({ upstream }) => upstream ?? '-'],
+  ['log/class', answerClass],
+  ['log/type', answerType],
+]);
+
+/** A sentence about the first word in braces that is no field, and is written as it stands; null without one. */
 export function checkLogFormat(format: string): string | null {
-  try {
-    compileLogFormat(format);
-    return null;
-  } catch (error) {
-    return (error as Error).message;
+  for (const [written] of format.matchAll(inBraces)) {
+    if (!/^\{>?[A-Za-z]\w*\}$/.test(written) || fields.has(written) || Object.hasOwn(wholeFormats, written)) continue;
+    const known = [...fields.keys(), ...Object.keys(wholeFormats)].join(' ');
+    return `${written} is no field of a format, so it is written as it stands; there are ${known}.`;
   }
+  return null;
 }
 
-/**
- * The function that writes a line of this format. Braces around anything but a word (as in a JSON format) are
- * themselves; a field that does not exist throws an Error whose message says which and what there is instead.
- */
+/** The innermost pairs of braces. */
+const inBraces = /\{[^{}]*\}/g;
+
+/** The function that writes a line of this format. Braces around anything but a field or a label are themselves. */
 export function compileLogFormat(format: string): FormatLine {
   const text = format.replace(/\{common\}|\{combined\}/g, (name) => wholeFormats[name]);
   const parts: (string | FormatLine)[] = [];
   let end = 0;
-  for (const match of text.matchAll(/\{[>/]?[A-Za-z][\w/-]*\}/g)) {
+  for (const match of text.matchAll(inBraces)) {
+    const value = match[0].startsWith('{/') ? labelled(match[0].slice(2, -1)) : fields.get(match[0]);
+    if (value === undefined) continue;
     if (match.index > end) parts.push(text.slice(end, match.index));
-    parts.push(fieldNamed(match[0]));
+    parts.push(value);
     end = match.index + match[0].length;
   }
   if (end < text.length) parts.push(text.slice(end));
@@ -65,15 +74,8 @@ export function compileLogFormat(format: string): FormatLine {
   };
 }
 
-function fieldNamed(written: string): FormatLine {
-  // CoreDNS does not mind the case of the fields that come from the header.
-  const field = fields.get(written.startsWith('{>') ? written.toLowerCase() : written);
-  if (field !== undefined) return field;
-  if (written.startsWith('{/'))
-    throw new Error(`The log format's field ${written} is metadata of plugins, which is not supported; take it out.`);
-  throw new Error(
-    `The log format's field ${written} does not exist; there are ${[...fields.keys()].join(' ')} {common} {combined}.`,
-  );
+function labelled(label: string): FormatLine {
+  return labels.get(label) ?? (() => '-');
 }
 
 function bracketed(address: string): string {

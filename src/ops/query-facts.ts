@@ -23,27 +23,49 @@ export interface QueryFacts {
   readonly answerBytes: number;
   /** ANCOUNT of the answer. */
   readonly answerRecords: number;
-  /** Whether a SOA is in the authority section. */
-  readonly soaInAuthority: boolean;
+  /** Type of the first record of the authority section where there is no answer record; 0 without one. */
+  readonly authorityType: number;
   readonly durationMs: number;
+  /** ADDRESS:PORT of the upstream that has just said this; null for what was cached or made here. */
+  readonly upstream: string | null;
 }
 
 /** The classes of `log { class … }`. */
 export type AnswerClass = 'success' | 'denial' | 'error';
 
 const opcodeQuery = 0;
+const soa = 6;
+const ns = 2;
 const ixfr = 251;
 const axfr = 252;
 const noerror = 0;
+const servfail = 2;
 const nxdomain = 3;
+const notimp = 4;
 
 /**
  * CoreDNS's classes: `denial` is NXDOMAIN and NODATA, `success` every other NOERROR (referrals among them), `error`
  * the rest, with transfers and other opcodes. CoreDNS calls an NXDOMAIN without SOA an error; its manual does not.
  */
 export function answerClass(facts: QueryFacts): AnswerClass {
-  if (facts.opcode !== opcodeQuery || facts.type === axfr || facts.type === ixfr) return 'error';
+  if (isMeta(facts)) return 'error';
   if (facts.rcode === nxdomain) return 'denial';
   if (facts.rcode !== noerror) return 'error';
-  return facts.answerRecords === 0 && facts.soaInAuthority ? 'denial' : 'success';
+  return facts.answerRecords === 0 && facts.authorityType === soa ? 'denial' : 'success';
+}
+
+/** CoreDNS's name for what kind of answer it is, as its metadata label `log/type` has it. */
+export function answerType(facts: QueryFacts): string {
+  const { rcode, answerRecords, authorityType } = facts;
+  if (isMeta(facts)) return 'META';
+  if (rcode === nxdomain) return 'NXDOMAIN';
+  if (rcode === servfail || rcode === notimp) return 'SERVERERROR';
+  if (rcode !== noerror) return 'OTHERERROR';
+  if (answerRecords > 0) return 'NOERROR';
+  if (authorityType === soa) return 'NODATA';
+  return authorityType === ns ? 'DELEGATION' : 'NOERROR';
+}
+
+function isMeta({ opcode, type }: QueryFacts): boolean {
+  return opcode !== opcodeQuery || type === axfr || type === ixfr;
 }

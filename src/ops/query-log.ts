@@ -38,7 +38,7 @@ export function newQueryLogOutput(outside: QueryLogOutside): (line: () => string
 
 /**
  * The block's query log, or null without `log`. The first directive that names the query's name decides, also
- * when its classes then keep it silent, as in CoreDNS. Throws an Error on a format with an unknown field.
+ * when its classes then keep it silent. Lines begin as CoreDNS's do, so that existing log searches find them.
  */
 export function newQueryLog(directives: readonly LogConfig[], output: (line: () => string) => void): LogQuery | null {
   const rules = directives.map(
@@ -49,6 +49,6 @@ export function newQueryLog(directives: readonly LogConfig[], output: (line: () 
     const rule = rules.find(({ names }) => names.some((zone) => isInZone(facts.name, zone)));
     if (rule === undefined) return;
     if (!rule.classes.has('all') && !rule.classes.has(answerClass(facts))) return;
-    output(() => rule.format(facts));
+    output(() => `[INFO] ${rule.format(facts)}`);
   };
 }

@@ -98,7 +98,7 @@ function mustTranslate({ kind, truncated }: Finding, { translatesAll }: Dns64Con
 
 /** The message, made of what these say. */
 function answered(message: Uint8Array, ...all: readonly Outcome[]): Outcome {
-  return { ok: true, message, from: 'dns64', isStale: all.some((one) => one.ok && one.isStale === true) };
+  return { ok: true, message, from: '', isStale: all.some((one) => one.ok && one.isStale === true) };
 }
 
 /** What the name has of its own, without addresses that are none (RFC 6147 5.1.4). */

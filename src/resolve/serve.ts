@@ -36,7 +36,9 @@ export function serveFrom(world: ServeWorld, table: () => ZoneTable): Serve {
     if (bytes === dropped) return asker.reply(null);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
     if (lane.zone !== null && lane.zone.handOver !== 0) {
-      world.routes.get(lane.zone)?.logQuery?.(factsOf(lane, packet, asker, bytes, clock.nowMs() - nowMs));
+      world.routes
+        .get(lane.zone)
+        ?.logQuery?.(factsOf(lane, packet, asker, bytes, { durationMs: clock.nowMs() - nowMs, upstream: null }));
     }
     if (lane.refreshDue) forwarder.refresh(packet, asker, nowMs);
   }
@@ -87,7 +89,7 @@ function isTurnedAway(world: ServeWorld, table: ZoneTable, packet: Uint8Array, a
       : lane.answerEmpty(packet, verdict.rcode, verdict.extendedError);
   lane.count(lane.counters.zoneBase(lane.zone!.ordinal), verdict.by, packet.length, bytes, 0);
   asker.reply(lane.slot.bytes.subarray(0, bytes));
-  route?.logQuery?.(factsOf(lane, packet, asker, bytes, 0));
+  route?.logQuery?.(factsOf(lane, packet, asker, bytes, { durationMs: 0, upstream: null }));
   return true;
 }
 

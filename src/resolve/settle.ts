@@ -40,6 +40,14 @@ export interface MadeFacts {
   readonly by: Answerer;
 }
 
+/** Whose answer it is: an upstream's that was asked for it, or ours; of what was known before both are null. */
+interface Source {
+  readonly upstream: string | null;
+  readonly made: MadeFacts | null;
+}
+
+const known: Source = { upstream: null, made: null };
+
 /** Why stale answers are given, as the counters tell them apart. */
 export type StaleReason = 'staleOnFailure' | 'stalePatience';
 
@@ -80,7 +88,8 @@ export class Settler {
     const isForAll = course === null || holdsForAll(course, outcome);
     const facts = isStale ? staleFacts(rcode, made) : made;
     const mayKeep = isForAll && (facts === null || (facts.mayKeep && facts.extendedError === null));
-    const isKept = this.#sendKept(pending, waiters, mayKeep ? kept : null, facts);
+    const upstream = made === null && outcome.ok && outcome.from !== '' ? outcome.from : null;
+    const isKept = this.#sendKept(pending, waiters, mayKeep ? kept : null, { upstream, made: facts });
     if (!isKept && good && made?.mayKeep !== false) this.#supersede(pending, isForAll);
   }
 
@@ -149,10 +158,14 @@ export class Settler {
   }
 
   /** Gives waiters the answer; returns whether the answer is kept. */
-  #sendKept(pending: Pending, waiters: readonly Waiter[], kept: Kept | null, made: MadeFacts | null): boolean {
+  #sendKept(
+    pending: Pending,
+    waiters: readonly Waiter[],
+    kept: Kept | null,
+    { upstream, made }: Source,
+  ): boolean {
     const { lane, cache, clock } = this.#world;
     const extendedError = made === null ? null : made.extendedError;
-    const by = made === null ? byForward : made.by;
     const { out } = this.#normaliser;
     const nowMs = clock.nowMs();
     const store = this.#storeFor(pending, kept);
@@ -175,7 +188,7 @@ export class Settler {
           waiter.wants === 'aaaa'
             ? lane.answerEmpty(waiter.packet, out.rcode, extendedError)
             : lane.answerStored(waiter.packet, block, 0, extendedError);
-        this.#send(waiter, out.rcode, write, by);
+        this.#send(waiter, out.rcode, write, { upstream, made });
       }
     }
     if (lent !== 0) cache.release(lent);
@@ -209,7 +222,7 @@ export class Settler {
   }
 
   /** Writes one waiter's answer and sends it. For an AAAA that waited for the name's A, `rcode` is the A's. */
-  #send(waiter: Waiter, rcode: number, write: () => number, by: Answerer = byForward): void {
+  #send(waiter: Waiter, rcode: number, write: () => number, { upstream, made }: Source = known): void {
     const { lane, clock } = this.#world;
     const { packet, asker, zone } = waiter;
     lane.zone = zone;
@@ -220,21 +233,21 @@ export class Settler {
     if (waiter.wants === 'aaaa' && (rcode === rcodeNoError || rcode === rcodeNxDomain)) {
       const bytes = denyAaaa(lane, packet, packet.length, zone, rcode);
       asker.reply(lane.slot.bytes.subarray(0, bytes));
-      return this.#log(waiter, bytes);
+      return this.#log(waiter, bytes, upstream);
     }
     const bytes = write();
     if (waiter.wants === 'within') return asker.reply(lane.slot.bytes.subarray(0, bytes));
     const seconds = (clock.nowMs() - waiter.receivedAtMs) / 1000;
-    const answerer = zone.cache === null ? by : byCache;
+    const answerer = zone.cache === null ? (made?.by ?? byForward) : byCache;
     lane.count(lane.counters.zoneBase(zone.ordinal), answerer, packet.length, bytes, seconds);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
-    this.#log(waiter, bytes);
+    this.#log(waiter, bytes, upstream);
   }
 
-  #log(waiter: Waiter, bytes: number): void {
+  #log({ packet, asker, receivedAtMs }: Waiter, bytes: number, upstream: string | null): void {
     const { lane, clock, routes } = this.#world;
     const log = lane.zone === null ? null : routes.get(lane.zone)?.logQuery;
-    if (log) log(factsOf(lane, waiter.packet, waiter.asker, bytes, clock.nowMs() - waiter.receivedAtMs));
+    if (log) log(factsOf(lane, packet, asker, bytes, { durationMs: clock.nowMs() - receivedAtMs, upstream }));
   }
 }
 

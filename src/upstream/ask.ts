@@ -38,6 +38,7 @@ export interface Answer {
   readonly ok: true;
   /** It answers the question asked (id, QR and question are checked); borrowed until the callback returns. */
   readonly message: Uint8Array;
+  /** The upstream's ADDRESS:PORT; empty for what no upstream has said. */
   readonly from: string;
   /** The message is past its TTL, as nobody has a newer one; it may be given and must not be kept. */
   readonly isStale?: boolean;

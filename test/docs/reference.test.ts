@@ -150,8 +150,8 @@ test('the directives of node-cache that are listed as not supported are those th
 
 /** What is compiled into node-cache. */
 const ofNodeCache = [
-  ...['bind', 'bufsize', 'cache', 'debug', 'dns64', 'errors', 'forward', 'health', 'hosts', 'loadbalance', 'log'],
-  ...['loop', 'pprof', 'prometheus', 'reload', 'rewrite', 'template', 'timeouts', 'trace', 'whoami'],
+  ...['bind', 'bufsize', 'cache', 'debug', 'dns64', 'dnstap', 'errors', 'forward', 'health', 'hosts', 'loadbalance'],
+  ...['log', 'loop', 'metadata', 'pprof', 'prometheus', 'reload', 'rewrite', 'template', 'timeouts', 'trace', 'whoami'],
 ];
 
 test('the order of execution is the one by which directives are sorted', () => {
@@ -182,6 +182,7 @@ const blockHeads: Readonly<Record<string, string>> = {
   rewrite: 'rewrite',
   template: 'template IN A',
   timeouts: 'timeouts',
+  trace: 'trace',
 };
 
 /** The others, as they are written. */
@@ -193,6 +194,7 @@ const withoutBlock: Readonly<Record<string, string>> = {
   cancel: 'cancel 5s',
   debug: 'debug',
   loop: 'loop',
+  metadata: 'metadata',
   minimal: 'minimal',
   nsid: 'nsid',
   reload: 'reload',

@@ -18,8 +18,9 @@ export function queryFacts(parts: Partial<QueryFacts> = {}): QueryFacts {
     flags: 0x8180,
     answerBytes: 54,
     answerRecords: 1,
-    soaInAuthority: false,
+    authorityType: 0,
     durationMs: 1.2,
+    upstream: null,
     ...parts,
   };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { compileLogFormat } from '../../src/ops/log-format.js';
+import { checkLogFormat, compileLogFormat } from '../../src/ops/log-format.js';
 import { queryFacts } from './facts.js';
 
 function line(format: string, facts: Parameters<typeof queryFacts>[0] = {}): string {
@@ -53,12 +53,8 @@ describe('log format', () => {
     assert.deepEqual(durations, ['0s', '0.0000001s', '0.001s', '1.2345s', '100s', '0s']);
   });
 
-  it('takes header fields in any case, others exactly', () => {
-    assert.equal(line('{>ID} {>Do}'), '12345 false');
-    assert.throws(
-      () => compileLogFormat('{Name}'),
-      /The log format's field \{Name\} does not exist; there are \{remote\}/,
-    );
+  it('takes fields exactly as they are written', () => {
+    assert.equal(line('{>id} {>ID} {Name} {NAME}'), '12345 {>ID} {Name} {NAME}');
   });
 
   it('leaves braces of a JSON format and other text alone', () => {
@@ -69,11 +65,33 @@ describe('log format', () => {
     assert.equal(line(''), '');
   });
 
-  it('refuses unknown fields and metadata when it is compiled', () => {
-    for (const format of ['{when}', '{>nope}', 'x {remote_address} y']) {
-      assert.throws(() => compileLogFormat(format), /does not exist/, format);
+  it('writes what is no field as it stands', () => {
+    for (const format of ['{when}', '{>nope}', 'x {remote_address} y', '{', '}', '} {x', '{}', '{ {x} }', '{/open']) {
+      assert.equal(line(format), format);
     }
-    assert.throws(() => compileLogFormat('{/forward/upstream}'), /is metadata of plugins, which is not supported/);
+    assert.equal(line('{ {name} } {{>id}} {a{type}b}'), '{ name.example. } {12345} {aAb}');
+  });
+
+  it('writes metadata where there is a value, and a dash where there is none', () => {
+    const format = '{/forward/upstream} {/log/type} {/log/class}';
+    assert.equal(line(format, { upstream: '10.96.0.10:53' }), '10.96.0.10:53 NOERROR success');
+    assert.equal(line(format, { rcode: 3, answerRecords: 0 }), '- NXDOMAIN denial');
+    assert.equal(line('{/kubernetes/client-namespace}/{/view/name} {/} {/a b} {/name}'), '-/- - - -');
+    assert.equal(
+      line('{common} {/forward/upstream}', { upstream: '[fd00::10]:53' }),
+      `${line('{common}')} [fd00::10]:53`,
+    );
+  });
+
+  it('tells of the first word in braces that is no field', () => {
+    assert.match(
+      checkLogFormat('{remote} {rcod} {nmae}') ?? '',
+      /^\{rcod\} is no field of a format.*; there are \{remote\}/,
+    );
+    assert.match(checkLogFormat('{>ID}') ?? '', /^\{>ID\} is no field/);
+    for (const format of ['{common} {>id}', '{/forward/upstream} {/x}', '{"name":"{name}","x":{}}', '{ {name} }']) {
+      assert.equal(checkLogFormat(format), null, format);
+    }
   });
 
   it('does not look for fields in what a client sent', () => {

@@ -1,26 +1,33 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { answerClass, type QueryFacts } from '../../src/ops/query-facts.js';
+import { answerClass, answerType, type QueryFacts } from '../../src/ops/query-facts.js';
 import { queryFacts } from './facts.js';
 
-const cases: readonly (readonly [what: string, facts: Partial<QueryFacts>, expected: string])[] = [
-  ['an answer', {}, 'success'],
-  ['an answer with a SOA beside it', { soaInAuthority: true }, 'success'],
-  ['a referral: no answer, no SOA', { answerRecords: 0 }, 'success'],
-  ['NODATA', { answerRecords: 0, soaInAuthority: true }, 'denial'],
-  ['NXDOMAIN', { rcode: 3, answerRecords: 0, soaInAuthority: true }, 'denial'],
-  ['NXDOMAIN without a SOA', { rcode: 3, answerRecords: 0 }, 'denial'],
-  ['NXDOMAIN after an alias', { rcode: 3, answerRecords: 1, soaInAuthority: true }, 'denial'],
-  ['SERVFAIL', { rcode: 2, answerRecords: 0 }, 'error'],
-  ['REFUSED', { rcode: 5, answerRecords: 0 }, 'error'],
-  ['SERVFAIL with a SOA', { rcode: 2, answerRecords: 0, soaInAuthority: true }, 'error'],
-  ['a transfer', { type: 252 }, 'error'],
-  ['an incremental transfer', { type: 251 }, 'error'],
-  ['a NOTIFY', { opcode: 4 }, 'error'],
+const soa = 6;
+const ns = 2;
+
+const cases: readonly (readonly [what: string, facts: Partial<QueryFacts>, expected: string, type: string])[] = [
+  ['an answer', {}, 'success', 'NOERROR'],
+  ['an answer with a SOA beside it', { authorityType: soa }, 'success', 'NOERROR'],
+  ['a referral: no answer, no SOA', { answerRecords: 0, authorityType: ns }, 'success', 'DELEGATION'],
+  ['NOERROR without anything', { answerRecords: 0 }, 'success', 'NOERROR'],
+  ['NOTIMP', { rcode: 4, answerRecords: 0 }, 'error', 'SERVERERROR'],
+  ['NODATA', { answerRecords: 0, authorityType: soa }, 'denial', 'NODATA'],
+  ['NXDOMAIN', { rcode: 3, answerRecords: 0, authorityType: soa }, 'denial', 'NXDOMAIN'],
+  ['NXDOMAIN without a SOA', { rcode: 3, answerRecords: 0 }, 'denial', 'NXDOMAIN'],
+  ['NXDOMAIN after an alias', { rcode: 3, answerRecords: 1, authorityType: soa }, 'denial', 'NXDOMAIN'],
+  ['SERVFAIL', { rcode: 2, answerRecords: 0 }, 'error', 'SERVERERROR'],
+  ['REFUSED', { rcode: 5, answerRecords: 0 }, 'error', 'OTHERERROR'],
+  ['SERVFAIL with a SOA', { rcode: 2, answerRecords: 0, authorityType: soa }, 'error', 'SERVERERROR'],
+  ['a transfer', { type: 252 }, 'error', 'META'],
+  ['an incremental transfer', { type: 251 }, 'error', 'META'],
+  ['a NOTIFY', { opcode: 4 }, 'error', 'META'],
 ];
 
-describe('answer classes', () => {
-  for (const [what, facts, expected] of cases) {
-    it(`take ${what} for ${expected}`, () => assert.equal(answerClass(queryFacts(facts)), expected));
+describe('answer classes and types', () => {
+  for (const [what, facts, expected, type] of cases) {
+    it(`take ${what} for ${expected}, ${type}`, () => {
+      assert.deepEqual([answerClass(queryFacts(facts)), answerType(queryFacts(facts))], [expected, type]);
+    });
   }
 });

@@ -17,7 +17,10 @@ function facts(
 ): QueryFacts {
   lane.transport = transport;
   const answer = ask(packet) as Buffer;
-  return factsOf(lane, packet, { transport, remote, local, reply() {} }, answer.length, 1.5);
+  return factsOf(lane, packet, { transport, remote, local, reply() {} }, answer.length, {
+    durationMs: 1.5,
+    upstream: null,
+  });
 }
 
 function known(name: string, records = 1): Fixture {
@@ -45,8 +48,9 @@ describe('factsOf', () => {
       flags: 0x8180,
       answerBytes: packet.length + 2 * 16,
       answerRecords: 2,
-      soaInAuthority: false,
+      authorityType: 0,
       durationMs: 1.5,
+      upstream: null,
     });
   });
 
@@ -59,23 +63,25 @@ describe('factsOf', () => {
 
   it('sees the SOA of a denial, its rcode and AA', () => {
     const denied = facts(known('a.test'), query('a.test', 'AAAA', {}));
-    assert.deepEqual([denied.soaInAuthority, denied.answerRecords, denied.rcode], [true, 0, 0]);
+    assert.deepEqual([denied.authorityType, denied.answerRecords, denied.rcode], [6, 0, 0]);
     assert.equal(denied.flags & 0x0400, 0x0400);
     const nxdomain = facts(fixture('. {\n aaaa nxdomain\n}'), query('a.test', 'AAAA', { dnssecOk: true }));
-    assert.deepEqual([nxdomain.soaInAuthority, nxdomain.rcode, nxdomain.dnssecOk], [true, 3, true]);
+    assert.deepEqual([nxdomain.authorityType, nxdomain.rcode, nxdomain.dnssecOk], [6, 3, true]);
   });
 
-  it('sees no SOA where the authority section begins with something else or is empty', () => {
+  it('sees what the authority section begins with, and that it is empty', () => {
     const made = known('a.test');
     const packet = query('a.test', 'AAAA');
     const answer = made.ask(packet) as Buffer;
     const asker = { transport: overUdp, remote, local, reply() {} } as const;
+    const authorityType = () =>
+      factsOf(made.lane, packet, asker, answer.length, { durationMs: 0, upstream: null }).authorityType;
     const soaAt = packet.length + 1; // behind the root, which owns it
     made.lane.slot.bytes[soaAt + 1] = 2;
-    assert.equal(factsOf(made.lane, packet, asker, answer.length, 0).soaInAuthority, false);
+    assert.equal(authorityType(), 2);
     made.lane.slot.bytes[soaAt + 1] = 6;
-    assert.equal(factsOf(made.lane, packet, asker, answer.length, 0).soaInAuthority, true);
+    assert.equal(authorityType(), 6);
     made.lane.slot.bytes[9] = 0;
-    assert.equal(factsOf(made.lane, packet, asker, answer.length, 0).soaInAuthority, false);
+    assert.equal(authorityType(), 0);
   });
 });

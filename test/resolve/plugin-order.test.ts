@@ -8,8 +8,10 @@ const ofCoreDns = [
   ...['nsid', 'bufsize', 'prometheus', 'errors', 'log', 'local', 'dns64', 'acl', 'any', 'loadbalance', 'cache'],
   ...['rewrite', 'header', 'autopath', 'minimal', 'template', 'hosts', 'loop', 'forward', 'whoami'],
 ];
-/** What sets the process up, and sees no question. */
-const ofTheProcess = [...['bind', 'cancel', 'debug', 'health', 'pprof', 'ready', 'reload', 'timeouts']];
+/** What sets the process up or does nothing here, and sees no question. */
+const ofTheProcess = [
+  ...['bind', 'cancel', 'debug', 'health', 'metadata', 'pprof', 'ready', 'reload', 'timeouts', 'trace'],
+];
 
 test('the order is that of plugin.cfg', () => {
   const names: readonly string[] = pluginOrder;

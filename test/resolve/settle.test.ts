@@ -380,12 +380,12 @@ describe('what is counted and logged of a settled question', () => {
     clock.passMs(50);
     asked[0].answers();
     assert.deepEqual(
-      logged.map(({ name, type, transport, rcode, answerRecords, soaInAuthority, durationMs }) => {
-        return [name, type, transport, rcode, answerRecords, soaInAuthority, durationMs];
+      logged.map(({ name, type, transport, rcode, answerRecords, authorityType, durationMs }) => {
+        return [name, type, transport, rcode, answerRecords, authorityType, durationMs];
       }),
       [
-        ['a.test.', 1, 'udp', 0, 1, false, 50],
-        ['a.test.', 28, 'tcp', 0, 0, true, 50],
+        ['a.test.', 1, 'udp', 0, 1, 0, 50],
+        ['a.test.', 28, 'tcp', 0, 0, 6, 50],
       ],
     );
   });

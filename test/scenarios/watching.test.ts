@@ -129,7 +129,42 @@ describe('watching', () => {
     await world.asks('a.example.', 'A', { id: 78 });
     const lines = world.log.filter(({ level }) => level === 'query').map(({ message }) => message);
     assert.equal(lines.length, 2);
-    assert.match(lines[1], /^10\.244\.0\.7:\d+ - 78 "A IN a\.example\. udp 27 false 512" NOERROR qr,rd,ra 43 0s$/u);
+    assert.match(
+      lines[1],
+      /^\[INFO\] 10\.244\.0\.7:\d+ - 78 "A IN a\.example\. udp 27 false 512" NOERROR qr,rd,ra 43 0s$/u,
+    );
+  });
+
+  it('writes in the query log which upstream has answered, where one was asked', async () => {
+    const corefile = `. {
+  bind 169.254.20.10
+  cache
+  metadata
+  log . "{name} {/forward/upstream} {/log/type} {/kubernetes/client-namespace} {when}"
+  aaaa nodata
+  template IN TXT {
+    answer "{{ .Name }} 60 IN TXT made"
+  }
+  forward . 10.96.0.10
+}
+`;
+    const world = await newWorld({ corefile });
+    world.upstream.answers('a.example.', 'A', ['192.0.2.1']);
+    world.upstream.nxdomain('b.example.');
+    world.upstream.silent('silent.example.');
+    for (const type of ['A', 'A', 'AAAA', 'TXT'] as const) await world.asks('a.example.', type);
+    await world.asks('b.example.', 'A');
+    await world.asks('silent.example.', 'A');
+    const lines = world.log.filter(({ level }) => level === 'query').map(({ message }) => message);
+    assert.deepEqual(lines, [
+      '[INFO] a.example. 10.96.0.10:53 NOERROR - {when}',
+      '[INFO] a.example. - NOERROR - {when}',
+      '[INFO] a.example. - NODATA - {when}',
+      '[INFO] a.example. - NOERROR - {when}',
+      '[INFO] b.example. 10.96.0.10:53 NXDOMAIN - {when}',
+      '[INFO] silent.example. - SERVERERROR - {when}',
+    ]);
+    assert.equal(world.said('{when} is no field of a format').length, 1);
   });
 
   it('stops within its deadline also when an upstream never answers', async () => {

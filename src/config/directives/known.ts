@@ -22,6 +22,7 @@ export const supportedDirectives = [
   'local',
   'log',
   'loop',
+  'metadata',
   'minimal',
   'nsid',
   'pprof',
@@ -31,6 +32,7 @@ export const supportedDirectives = [
   'rewrite',
   'template',
   'timeouts',
+  'trace',
   'whoami',
 ] as const;
 
@@ -62,7 +64,6 @@ const unsupportedDirectives: Readonly<Record<string, string>> = {
   k8s_external: '',
   kubeforward: 'use forward with the address of the cluster DNS Service.',
   kubernetes: 'use forward with the address of the cluster DNS Service.',
-  metadata: '',
   multisocket: 'the flag -workers says how many threads answer.',
   nomad: '',
   on: '',
@@ -77,7 +78,6 @@ const unsupportedDirectives: Readonly<Record<string, string>> = {
   sign: '',
   startup: '',
   tls: noListener,
-  trace: '',
   transfer: '',
   tsig: '',
   unbound: '',

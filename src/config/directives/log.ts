@@ -1,5 +1,5 @@
 /** `log [NAMES…] [FORMAT] { class … }`: which queries are written to the log, and how. */
-import { type DirectiveContext, eachOption, fail, oneOf, warn, words } from '../arguments.js';
+import { type DirectiveContext, eachOption, oneOf, warn, words } from '../arguments.js';
 import type { LogConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
 import { readZones } from '../zones.js';
@@ -14,7 +14,7 @@ export function readLog(directive: Directive, context: DirectiveContext): LogCon
     warn(context, directive, 'a format without names is read as a name by CoreDNS; write "." before it.');
   }
   const wrong = format === undefined ? null : (context.checkLogFormat?.(format) ?? null);
-  if (wrong !== null) fail(directive, wrong, directive.arguments.at(-1)?.at);
+  if (wrong !== null) warn(context, directive, wrong);
   const classes = new Set<LogConfig['classes'][number]>();
   eachOption(directive, {
     class(option) {

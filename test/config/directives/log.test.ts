@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { blockOf, warningsOf } from '../options.js';
+import { parseConfig } from '../../../src/config/load.js';
+import { checkLogFormat } from '../../../src/ops/log-format.js';
+import { blockOf, testOptions, warningsOf } from '../options.js';
 
 const log = (...lines: string[]) => blockOf('forward . 10.0.0.1', ...lines).log;
 
@@ -15,6 +17,12 @@ test('names, format, classes', () => {
   assert.equal(log('log . {common}')[0].format, '{common}');
 });
 test('several log directives add up', () => assert.equal(log('log a.test', 'log b.test').length, 2));
+test('a format may name what is no field, with a warning, and metadata', () => {
+  const corefile = (format: string) => `. {\nforward . 10.0.0.1\nlog . "${format}"\n}\n`;
+  const warned = (format: string) => parseConfig(corefile(format), 'f', { ...testOptions(), checkLogFormat }).warnings;
+  assert.match(warned('{remote} {when}')[0].message, /^log: \{when\} is no field of a format, so it is written/u);
+  assert.deepEqual(warned('{/forward/upstream} {/kubernetes/client-namespace} {name}'), []);
+});
 test('a format without a name is taken as one, with a warning', () => {
   assert.deepEqual(log('log "{remote}"')[0], { names: ['.'], format: '{remote}', classes: ['all'] });
   assert.match(warningsOf('. {\nforward . 10.0.0.1\nlog "{remote}"\n}\n')[0], /^3: log: a format without names/u);

@@ -41,7 +41,7 @@ export interface Route {
   readonly make: ((query: MakeQuery, zone: ServedZone, asker: Asker) => Made) | null;
   /** Writes the query log's line; null: the block has no `log`. */
   readonly logQuery: ((facts: QueryFacts) => void) | null;
-  /** A question ended badly: for the errors log. */
+  /** A question ended without an answer that clients could get: for the errors log. */
   failed(question: Uint8Array, rcode: number, text: string): void;
 }
 

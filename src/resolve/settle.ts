@@ -76,10 +76,9 @@ export class Settler {
       const better = usable !== 0 && (!good || this.#world.lane.blocks.kind(usable) === kindSuccess);
       if (better) return this.#settleUsable(pending, waiters, usable);
     }
-    if (!good && !isStale)
-      route.failed(pending.question, rcode, outcome.ok ? `upstream answered with rcode ${rcode}` : outcome.text);
     if (message === null || rcode > 0x0f) {
       const why = outcome.ok ? 'malformed' : outcome.why;
+      route.failed(pending.question, rcodeOf(why), outcome.ok ? unreadable(outcome.from, message) : outcome.text);
       for (const waiter of waiters) this.sendFailure(waiter, why);
       return;
     }
@@ -143,10 +142,10 @@ export class Settler {
     }
   }
 
-  /** SERVFAIL, or REFUSED beyond max_concurrent as CoreDNS has it; EDE 22 and 23 tell the rest (RFC 8914). */
+  /** EDE 22 and 23 tell what the rcode does not (RFC 8914). */
   sendFailure(waiter: Waiter, why: Failure | 'no-room'): void {
     const { lane } = this.#world;
-    const rcode = why === 'overloaded' ? rcodeRefused : rcodeServFail;
+    const rcode = rcodeOf(why);
     const unreachable = why === 'unreachable' || why === 'malformed' ? edeNetworkError : edeNoReachableAuthority;
     const extendedError = why === 'overloaded' || why === 'nobody' || why === 'no-room' ? null : unreachable;
     this.#send(waiter, rcodeServFail, () => lane.answerEmpty(waiter.packet, rcode, extendedError));
@@ -249,6 +248,16 @@ export class Settler {
     const log = lane.zone === null ? null : routes.get(lane.zone)?.logQuery;
     if (log) log(factsOf(lane, packet, asker, bytes, { durationMs: clock.nowMs() - receivedAtMs, upstream }));
   }
+}
+
+/** SERVFAIL, or REFUSED beyond max_concurrent as CoreDNS has it. */
+function rcodeOf(why: Failure | 'no-room'): number {
+  return why === 'overloaded' ? rcodeRefused : rcodeServFail;
+}
+
+/** Why clients do not get what an upstream has said. */
+function unreadable(from: string, message: Normaliser['out'] | null): string {
+  return message === null ? `${from}: dns: bad message` : `${from}: rcode ${message.rcode} needs EDNS`;
 }
 
 function holdsForAll({ holdsFor }: Course, outcome: Outcome): boolean {

@@ -125,6 +125,7 @@ describe('settle', () => {
       const [client] = settle(fixture, { ok: true, message: body, from: 'test' });
       assert.deepEqual([client.rcode, client.extendedErrors], ['SERVFAIL', [23]]);
       assert.equal(fixture.total('answersRejectedMalformed'), index + 1);
+      assert.deepEqual(fixture.failed[index], ['a.test.', 2, 'test: dns: bad message']);
     });
     assert.deepEqual([fixture.cache.usedBytes, fixture.store.denial.size], [0, 0]);
   });
@@ -143,8 +144,11 @@ describe('settle', () => {
       assert.deepEqual([client.rcode, client.answer.answers], ['SERVFAIL', []]);
     }
     assert.deepEqual(
-      fixture.failed.map(([, rcode]) => rcode),
-      [16, 4080],
+      fixture.failed.map(([, rcode, text]) => [rcode, text]),
+      [
+        [2, 'test: rcode 16 needs EDNS'],
+        [2, 'test: rcode 4080 needs EDNS'],
+      ],
     );
     assert.equal(fixture.cache.usedBytes, 0);
   });
@@ -162,7 +166,7 @@ describe('settle', () => {
       const fixture = waiting(plain);
       const [client] = settle(fixture, failure(why));
       assert.deepEqual([why, client.rcode, client.extendedErrors], [why, rcode, extendedErrors]);
-      assert.deepEqual(fixture.failed, [['a.test.', 2, why]]);
+      assert.deepEqual(fixture.failed, [['a.test.', why === 'overloaded' ? 5 : 2, why]]);
       const [withoutEdns] = settle(fixture, failure(why), { packet: query('a.test', 'A') });
       assert.deepEqual([withoutEdns.rcode, withoutEdns.answer.additionals], [rcode, []]);
       assert.equal(fixture.cache.usedBytes, 0, 'our own failures are not kept');
@@ -175,7 +179,7 @@ describe('settle', () => {
     assert.deepEqual([refused.rcode, fixture.store.denial.size], ['REFUSED', 0]);
     const [servfail] = settle(fixture, { rcode: 2, answers: [] });
     assert.deepEqual([servfail.rcode, fixture.store.denial.size], ['SERVFAIL', 1]);
-    assert.deepEqual(fixture.failed[1], ['a.test.', 2, 'upstream answered with rcode 2']);
+    assert.deepEqual(fixture.failed, [], 'no failure of ours');
     fixture.clock.passMs(4_999);
     assert.equal(fixture.asks(query('a.test', 'A')).rcode, 'SERVFAIL');
     fixture.clock.passMs(1);

@@ -83,6 +83,31 @@ describe('upstreams', () => {
     assert.equal(world.app.counters.total('forwardMaxConcurrentRejects'), 1);
   });
 
+  it('that say SERVFAIL or REFUSED have said so: the errors log is about what we could not do', async () => {
+    const world = await worldWith('max_concurrent 1\n except internal.example', '10.96.0.10');
+    world.upstream.servfail('failing.example.');
+    world.upstream.refused('refused.example.');
+    world.upstream.silent('silent.example.');
+    const rcodes: string[] = [];
+    for (const name of ['failing', 'refused', 'failing'])
+      rcodes.push((await world.asks(`${name}.example.`, 'A')).rcode);
+    assert.deepEqual(rcodes, ['SERVFAIL', 'REFUSED', 'SERVFAIL']);
+    assert.deepEqual(world.said('plugin/errors'), []);
+    const silent = world.asking('silent.example.', 'A');
+    await world.pass(1);
+    for (const name of ['other.example.', 'x.internal.example.']) await world.asks(name, 'A');
+    await world.passSeconds(5);
+    assert.equal((await silent).rcode, 'SERVFAIL');
+    assert.deepEqual(
+      world.said('plugin/errors').map(({ message }) => message.split(': ').slice(1, 3).join(': ')),
+      [
+        '5 other.example. A: concurrent queries exceeded maximum 1',
+        '2 x.internal.example. A: plugin/forward',
+        '2 silent.example. A: read udp 10.96.0.10:53',
+      ],
+    );
+  });
+
   it('come from a resolv.conf and change with it', async () => {
     const files = { '/etc/resolv.conf': 'nameserver 10.96.0.10\n' };
     const world = await newWorld({ corefile: '. {\n bind 169.254.20.10\n forward . /etc/resolv.conf\n}\n', files });

@@ -84,7 +84,17 @@ function tokensOf(state: State, text: string, file: string): Token[] {
   if (Buffer.byteLength(text) > corefileBytesMax) {
     throw new ConfigError({ file, line: 0 }, `the file is larger than ${corefileBytesMax} bytes; split it in two.`);
   }
-  return lex(text, file).map((token) => withVariables(state, token));
+  const tokens: Token[] = [];
+  let startsLine = false;
+  for (const written of lex(text, file)) {
+    const token = withVariables(state, written);
+    startsLine ||= token.startsLine;
+    // Nothing has come of its variables, so nothing stands in its place.
+    if (token.text === '' && written.text !== '') continue;
+    tokens.push({ ...token, startsLine });
+    startsLine = false;
+  }
+  return tokens;
 }
 
 function withVariables(state: State, token: Token): Token {

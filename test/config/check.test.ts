@@ -41,7 +41,7 @@ test('an error fails, after the warnings that may explain it, and the next file 
   const { lines, exitCode } = run({ '/a': '. {\nforward . {$GONE}\n}\n', '/b': good });
   assert.equal(exitCode, 2);
   assert.match(lines[0], /^\/a:2: warning: the variable \{\$GONE\} is not set/u);
-  assert.match(lines[1], /^\/a:2: error: forward: an upstream is empty/u);
+  assert.match(lines[1], /^\/a:2: error: forward: an upstream is missing/u);
   assert.equal(lines[2], '/b: ok, 1 server block, 0 warnings');
 });
 test('a file that is not there fails', () => {

@@ -70,14 +70,27 @@ test('variables are put in place, in both spellings, inside words and quotes', (
   assert.equal(words, 'bind 169.254.20.10 forward . 10.96.0.10:53 169.254.20.10 10.96.0.10');
   assert.deepEqual(warnings, []);
 });
-test('an unset variable is an empty word and a warning; an empty one only an empty word', () => {
-  const { tokens, warnings } = expandIn('a {$MISSING}{%GONE%}\nb {$EMPTY}\n');
+test('a variable that is not set, or empty, is nothing; the first is a warning', () => {
+  const { tokens, warnings } = expandIn('a {$MISSING}{%GONE%}\nb {$EMPTY} c{$MISSING}d\ne "{$EMPTY}" "" f\n');
   assert.deepEqual(
     tokens.map(({ text }) => text),
-    ['a', '', 'b', ''],
+    ['a', 'b', 'cd', 'e', '', 'f'],
+    'only what was written as nothing is an empty word',
   );
-  assert.equal(warnings.length, 2);
+  assert.equal(warnings.length, 3);
   assert.match(warnings[0], /^1: the variable \{\$MISSING\} is not set/u);
+});
+test('what stands behind nothing begins the line in its place', () => {
+  const { tokens } = expandIn('{$EMPTY} cache 30\n{$EMPTY}\n{$EMPTY} {%EMPTY%} loop {$EMPTY}\nlog\n');
+  assert.deepEqual(
+    tokens.map(({ text, startsLine }) => [text, startsLine]),
+    [
+      ['cache', true],
+      ['30', false],
+      ['loop', true],
+      ['log', true],
+    ],
+  );
 });
 test('a value is not looked through for more variables, and is never a brace', () => {
   const sources = { ...testOptions(), environment: { A: '{$B}', B: 'b', OPEN: '{' } };

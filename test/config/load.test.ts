@@ -188,6 +188,30 @@ test('ready may be repeated, at other addresses, too; continuously holds for all
     monitor: 'continuously',
   });
 });
+test('a directive with a variable that is not set means what it means without it', () => {
+  const { at: _, ...plain } = configOf('. {\nforward . 10.0.0.1\n}\n').blocks[0];
+  const meant = (...lines: string[]) => {
+    const { at: _, ...block } = configOf(`. {\n${lines.join('\n')}\n}\n`).blocks[0];
+    return block;
+  };
+  const forward = 'forward . 10.0.0.1';
+  for (const line of [
+    ...['cache', 'cache 30', 'errors', 'log', 'log .', 'bufsize', 'hosts', 'dns64', 'loadbalance', 'loop', 'nsid'],
+    ...['bind 10.0.0.1', 'health :8080', 'ready', 'prometheus', 'reload', 'reload 10s', 'debug', 'whoami', 'metadata'],
+    ...['template IN A', 'acl {\nblock\n}', 'cache {\nsuccess 10\n}', 'cache {\nserve_stale\n}'],
+  ]) {
+    for (const nothing of ['{$UNSET}', '{%UNSET%}', '{$UNSET}{%UNSET%}', '{$UNSET} {$EMPTY}']) {
+      const written = line.split('\n').map((part) => (/[{}]$/u.test(part) ? part : `${part} ${nothing}`));
+      assert.deepEqual(meant(forward, ...written), meant(forward, line), `${line} ${nothing}`);
+    }
+    assert.deepEqual(meant(forward, `{$UNSET} ${line}`), meant(forward, line), `{$UNSET} ${line}`);
+  }
+  assert.deepEqual(meant('forward {$UNSET} . {$UNSET} 10.0.0.{$UNSET}1', '{$UNSET}'), plain);
+  assert.deepEqual(configOf('. {$UNSET} {\nforward . 10.0.0.1\n}\n').blocks[0].zones, plain.zones);
+  assert.throws(() => meant('forward . {$UNSET}'), /forward: an upstream is missing/u);
+  assert.throws(() => meant(forward, 'bind {$UNSET}'), /bind: expects addresses or interface names/u);
+  assert.throws(() => meant(forward, 'import {$UNSET}'), /import expects the name/u);
+});
 test('the first reload counts, and another one is warned of', () => {
   const text = three('reload 10s', 'reload 10s', 'reload 20s');
   assert.equal(configOf(text).reload?.intervalMs, 10_000);

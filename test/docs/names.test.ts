@@ -119,7 +119,7 @@ const sentences = [
   ' cannot be written, so the Corefile is used from memory',
   'nothing is known to put in the place of ',
   'serving by the new configuration',
-  'an upstream is empty; was the address of the cluster DNS found?',
+  'an upstream is missing; was the address of the cluster DNS found?',
   'this host does not have the address; ',
   'another process does; ',
   'not permitted; ',

@@ -55,10 +55,11 @@ const byDefault = {
 export function readForward(directive: Directive, context: DirectiveContext): ForwardConfig {
   const [from, ...to] = words(
     directive,
-    2,
+    1,
     Number.POSITIVE_INFINITY,
     'FROM and at least one TO, such as ". /etc/resolv.conf"',
   );
+  if (to.length === 0) fail(directive, notAnAddress(''));
   if (to.length > upstreamsPerForwardMax) {
     fail(directive, `at most ${upstreamsPerForwardMax} upstreams can be given, not ${to.length}; take some out.`);
   }
@@ -246,7 +247,7 @@ function onlyNames(name: string): string {
 
 function notAnAddress(text: string): string {
   if (text === '' || text === '<nil>')
-    return 'an upstream is empty; was the address of the cluster DNS found? Write an IP address or a resolv.conf.';
+    return 'an upstream is missing; was the address of the cluster DNS found? Write an IP address or a resolv.conf.';
   if (/^[\d.:[\]]+$/u.test(text) || /^[^:]*:[^:]*$/u.test(text)) {
     return `"${text}" is no upstream; write ADDRESS or ADDRESS:PORT with an IP address, [ADDRESS]:PORT for IPv6, or the path of a resolv.conf.`;
   }

@@ -37,6 +37,17 @@ export function readEndpoint(text: string, defaultPort: number): Endpoint | unde
   return address === undefined || port === undefined ? undefined : { address, port };
 }
 
+/**
+ * What was meant where a port or brackets are missing: `fd00::10:9254` is an IPv6 address as a whole, but more likely
+ * one with a port. Undefined for what is like no endpoint.
+ */
+export function meantEndpoint(text: string, defaultPort: number): Endpoint | undefined {
+  const [, address, behind] = /^(.*:.*):(\d+)$/u.exec(text) ?? [];
+  const port = behind === undefined ? undefined : portNumber(behind, 1);
+  if (port !== undefined && isIP(address) === 6) return { address: canonicalAddress(address)!, port };
+  return readEndpoint(text, defaultPort);
+}
+
 /** `10.0.0.10:53`, `[fd00::1]:53`. */
 export function formatEndpoint({ address, port }: Endpoint): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;

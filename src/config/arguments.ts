@@ -3,6 +3,7 @@
  * either gives the value or throws a ConfigError that names the directive, what was expected and what to change.
  */
 import { isInZone, rcodeNumber } from '../dns/names.js';
+import { canonicalAddress, formatEndpoint, meantEndpoint } from './addresses.js';
 import type { Diagnostic, Position } from './config.js';
 import type { Directive } from './corefile.js';
 import { parseDuration } from './durations.js';
@@ -122,6 +123,21 @@ export function warnOfForeignZones(context: DirectiveContext, directive: Directi
       `no name of ${zone} comes to this server block (${context.zones.join(' ')}), so it does nothing.`,
     );
   }
+}
+
+/** Warns of an IPv6 address that ends as one with the usual port would (`fd00::10:53`): the port needs brackets. */
+export function warnOfMissingBrackets(context: DirectiveContext, directive: Directive, written: WithUsualPort): void {
+  const { text, port } = written;
+  const meant = meantEndpoint(text, 0);
+  if (meant?.port !== port || canonicalAddress(text) === undefined) return;
+  const { address } = meant;
+  const remedy = directive.name === 'bind' ? `"bind ${address}"` : formatEndpoint(meant);
+  warn(context, directive, `"${text}" is one address; for port ${port} of ${address} write ${remedy}.`);
+}
+
+interface WithUsualPort {
+  readonly text: string;
+  readonly port: number;
 }
 
 /** What to add when a word is one of node-cache's placeholders. */

@@ -115,6 +115,7 @@ export function rcodeName(rcode: number): string {
 export function rcodeNumber(text: string): number | undefined {
   const upper = text.toUpperCase();
   if (upper === 'BADSIG') return 16; // the name of 16 in a TSIG (RFC 8945 3)
+  if (upper === 'NOTIMPL') return 4; // as it is often written, in CoreDNS too
   return rcodeNumbers.get(upper) ?? numberAfter('', text, 4095) ?? numberAfter('RCODE', text, 4095);
 }
 

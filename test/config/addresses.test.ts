@@ -4,6 +4,7 @@ import {
   addressesOverlap,
   canonicalAddress,
   formatEndpoint,
+  meantEndpoint,
   portNumber,
   readEndpoint,
   splitHostPort,
@@ -36,6 +37,25 @@ test('endpoints with and without port', () => {
   assert.deepEqual(readEndpoint('[fe80::1%eth0]:5353', 53), { address: 'fe80::1%eth0', port: 5353 });
   for (const text of ['', ':53', 'a:53', '10.0.0.1:', '10.0.0.1:0', '10.0.0.1:99999']) {
     assert.equal(readEndpoint(text, 53), undefined, text);
+  }
+});
+test('what lacks brackets or a port is understood, to say how it is written', () => {
+  for (const [text, meant] of [
+    ['fd00::10:9254', '[fd00::10]:9254'],
+    ['::1:8080', '[::1]:8080'],
+    ['fe80::1%eth0:8080', '[fe80::1%eth0]:8080'],
+    ['fd00:1:2:3:4:5:6:7:8080', '[fd00:1:2:3:4:5:6:7]:8080'],
+    ['::1', '[::1]:53'],
+    ['fd00::ab', '[fd00::ab]:53'],
+    ['[::1]', '[::1]:53'],
+    ['10.0.0.1', '10.0.0.1:53'],
+    ['10.0.0.1:5353', '10.0.0.1:5353'],
+  ]) {
+    const endpoint = meantEndpoint(text, 53);
+    assert.equal(endpoint && formatEndpoint(endpoint), meant, text);
+  }
+  for (const text of ['', '8080', ':8080', 'kube-dns', '10.0.0.1:a', '::1:99999', '1::2::3:53']) {
+    assert.equal(meantEndpoint(text, 53), undefined, text);
   }
 });
 test('endpoints are written so that they can be read', () => {

@@ -1,7 +1,16 @@
 /** `bind ADDRESS|INTERFACE … { except ADDRESS|INTERFACE … }`: where a server block listens. */
-import { canonicalAddress } from '../addresses.js';
-import { aboutPlaceholder, type DirectiveContext, eachOption, fail, words } from '../arguments.js';
+import { canonicalAddress, readEndpoint } from '../addresses.js';
+import {
+  aboutPlaceholder,
+  type DirectiveContext,
+  eachOption,
+  fail,
+  warnOfMissingBrackets,
+  words,
+} from '../arguments.js';
 import type { Directive } from '../corefile.js';
+
+const dnsPort = 53;
 
 /** The addresses of all `bind` directives of one block, without duplicates. */
 export function readBind(directives: readonly Directive[], context: DirectiveContext): readonly string[] {
@@ -26,11 +35,16 @@ function addressesOf(directive: Directive, context: DirectiveContext): string[] 
     const ofInterface = context.interfaceAddresses(token.text);
     if (ofInterface !== undefined) return [...ofInterface];
     const address = canonicalAddress(token.text);
-    if (address !== undefined) return [address];
-    return fail(
-      directive,
-      `"${token.text}" is neither an IP address nor an interface of this host.${aboutPlaceholder(token.text)}`,
-      token.at,
-    );
+    if (address === undefined) return fail(directive, notAnAddress(token.text), token.at);
+    warnOfMissingBrackets(context, directive, { text: token.text, port: dnsPort });
+    return [address];
   });
+}
+
+function notAnAddress(text: string): string {
+  const wrong = `"${text}" is neither an IP address nor an interface of this host`;
+  const meant = readEndpoint(text, 0);
+  if (meant === undefined) return `${wrong}.${aboutPlaceholder(text)}`;
+  const port = meant.port === 0 ? '' : `: the port stands behind the zone, as in ".:${meant.port}"`;
+  return `${wrong}; write "bind ${meant.address}"${port}.`;
 }

@@ -123,9 +123,11 @@ function readStore(option: Directive, before: StoreConfig, context: DirectiveCon
     warn(context, option, `${asked} entries are more than the ${cacheEntriesMax} there are.`);
   const ttlMaxSeconds =
     ttl === undefined ? before.ttlMaxSeconds : wholeNumber(option, ttl, 'the TTL', 1, ttlSecondsMax);
-  const ttlMinSeconds = least === undefined ? 0 : wholeNumber(option, least, 'MINTTL', 0, ttlSecondsMax);
-  if (ttlMinSeconds > ttlMaxSeconds)
-    fail(option, `MINTTL ${ttlMinSeconds} is above the TTL ${ttlMaxSeconds}; lower it.`);
+  const askedMinSeconds = least === undefined ? 0 : wholeNumber(option, least, 'MINTTL', 0, ttlSecondsMax);
+  if (askedMinSeconds > ttlMaxSeconds) {
+    warn(context, option, `MINTTL ${askedMinSeconds} is above the TTL ${ttlMaxSeconds}, which holds; lower it.`);
+  }
+  const ttlMinSeconds = Math.min(askedMinSeconds, ttlMaxSeconds);
   return { entriesMax: asked === 0 ? entriesLeast : Math.min(asked, cacheEntriesMax), ttlMaxSeconds, ttlMinSeconds };
 }
 

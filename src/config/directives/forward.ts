@@ -15,6 +15,7 @@ import {
   unsupported,
   warn,
   warnOfForeignZones,
+  warnOfMissingBrackets,
   wholeNumber,
   words,
 } from '../arguments.js';
@@ -27,6 +28,8 @@ type Draft = { -readonly [Key in keyof ForwardConfig]: ForwardConfig[Key] };
 type NumberKey = { [Key in keyof Draft]: Draft[Key] extends number ? Key : never }[keyof Draft];
 
 const countMax = 2 ** 31 - 1;
+const dnsPort = 53;
+const tlsPort = 853;
 const noHttps =
   'zerohop asks upstreams over UDP, TCP and TLS. Write tls://ADDRESS, or ask a resolver on the node that speaks it.';
 
@@ -101,7 +104,7 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
     max_connect_attempts: count('connectAttemptsMax', 'the number of attempts'),
     max_concurrent: count('concurrentMax', 'the number of queries'),
     health_check(option) {
-      forward.healthCheck = readHealthCheck(option);
+      forward.healthCheck = readHealthCheck(option, context);
     },
     policy(option) {
       const word = oneWord(option, 'random, round_robin or sequential');
@@ -115,7 +118,9 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
       forward.nextOnNodata = true;
     },
     failover(option) {
-      forward.failover = [...forward.failover, ...rcodes(option)];
+      const failures = rcodes(option);
+      if (failures.includes(0)) fail(option, 'NOERROR is no failure, and would have every answer asked for again.');
+      forward.failover = [...forward.failover, ...failures];
     },
     failfast_all_unhealthy_upstreams(option) {
       noWords(option);
@@ -181,7 +186,8 @@ function readFrom(directive: Directive, token: Token, context: DirectiveContext)
 function readTarget(directive: Directive, token: Token, context: DirectiveContext): ForwardTarget {
   const [, scheme, rest] = /^([a-z0-9]+):\/\/(.*)$/isu.exec(token.text) ?? [undefined, 'dns', token.text];
   if (scheme === 'tls') {
-    const endpoint = readEndpoint(rest, 853);
+    const endpoint = readEndpoint(rest, tlsPort);
+    warnOfMissingBrackets(context, directive, { text: rest, port: tlsPort });
     if (endpoint !== undefined) return { kind: 'endpoint', endpoint: { ...endpoint, overTls: true } };
     fail(
       directive,
@@ -194,7 +200,8 @@ function readTarget(directive: Directive, token: Token, context: DirectiveContex
       fail(directive, `${scheme}:// upstreams are not supported yet; ${noHttps}`, token.at);
     fail(directive, `"${scheme}://" is no way to ask an upstream; write an IP address or dns://ADDRESS.`, token.at);
   }
-  const endpoint = readEndpoint(rest, 53);
+  const endpoint = readEndpoint(rest, dnsPort);
+  warnOfMissingBrackets(context, directive, { text: rest, port: dnsPort });
   if (endpoint !== undefined) return { kind: 'endpoint', endpoint };
   if (rest.includes('/') || context.files.exists(rest)) {
     if (!context.files.exists(rest))
@@ -254,10 +261,11 @@ function notAnAddress(text: string): string {
   return `"${text}" is no upstream; write an IP address (of the Service, for example), the path of a resolv.conf, or a name beside one of these.${aboutPlaceholder(text)}`;
 }
 
-function readHealthCheck(option: Directive): HealthCheckConfig {
+function readHealthCheck(option: Directive, context: DirectiveContext): HealthCheckConfig {
   const [interval, ...rest] = words(option, 1, 4, 'DURATION [no_rec] [domain NAME]');
-  const intervalMs = durationMs(option, interval, 'the interval');
-  if (intervalMs === 0) fail(option, 'the interval must be longer than 0; write one like 500ms.');
+  const usualMs = byDefault.healthCheck.intervalMs;
+  const askedMs = durationMs(option, interval, 'the interval');
+  if (askedMs === 0) warn(context, option, `probes without a pause between them are too many; ${usualMs}ms is used.`);
   let recursionDesired = true;
   let domain = '.';
   for (let index = 0; index < rest.length; index++) {
@@ -268,5 +276,5 @@ function readHealthCheck(option: Directive): HealthCheckConfig {
     const name = rest[++index] ?? fail(option, 'a name is expected after "domain".');
     domain = readName(name.text, name.at, option.path);
   }
-  return { intervalMs, recursionDesired, domain };
+  return { intervalMs: askedMs || usualMs, recursionDesired, domain };
 }

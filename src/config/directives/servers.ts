@@ -4,7 +4,7 @@
  */
 
 import type { Endpoint } from '../../outside/network.js';
-import { canonicalAddress, portNumber, splitHostPort } from '../addresses.js';
+import { canonicalAddress, formatEndpoint, meantEndpoint, portNumber, splitHostPort } from '../addresses.js';
 import {
   type DirectiveContext,
   durationMs,
@@ -94,10 +94,9 @@ function readAddress(directive: Directive, byDefault: string): Endpoint {
   const text = token?.text ?? byDefault;
   const parts = splitHostPort(text);
   if (parts === undefined) {
-    return fail(
-      directive,
-      `"${text}" must be ADDRESS:PORT, for example 127.0.0.1${byDefault.slice(byDefault.indexOf(':'))}.`,
-    );
+    const usualPort = Number(byDefault.slice(byDefault.indexOf(':') + 1));
+    const meant = meantEndpoint(text, usualPort) ?? { address: '127.0.0.1', port: usualPort };
+    return fail(directive, `"${text}" must be ADDRESS:PORT, for example ${formatEndpoint(meant)}.`);
   }
   const port = portNumber(parts.port, 0);
   if (port === undefined)

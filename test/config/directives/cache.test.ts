@@ -82,3 +82,9 @@ test('disable, for zones or for the whole block', () => {
   const { cache } = configOf('a.test b.test {\nforward . 10.0.0.1\ncache {\ndisable denial\n}\n}\n').blocks[0];
   assert.deepEqual(cache?.denialDisabled, ['a.test.', 'b.test.']);
 });
+
+test('a MINTTL above the TTL is the TTL, with a warning, as in CoreDNS', () => {
+  const text = '. {\nforward . 10.0.0.1\ncache {\ndenial 9984 30 60\n}\n}\n';
+  assert.deepEqual(configOf(text).blocks[0].cache?.denial, { entriesMax: 9984, ttlMaxSeconds: 30, ttlMinSeconds: 30 });
+  assert.match(warningsOf(text)[0], /^4: cache denial: MINTTL 60 is above the TTL 30, which holds; lower it\.$/u);
+});

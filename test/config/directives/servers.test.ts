@@ -51,12 +51,19 @@ test('what is no address or port is refused', () => {
   for (const [words, reason] of [
     ['a b', /"b" is too much/u],
     ['8080', /must be ADDRESS:PORT, for example 127\.0\.0\.1:8080/u],
-    ['::1:8080', /must be ADDRESS:PORT/u],
+    ['::1:8080', /"::1:8080" must be ADDRESS:PORT, for example \[::1\]:8080\.$/u],
+    ['fd00::10:9254', /"fd00::10:9254" must be ADDRESS:PORT, for example \[fd00::10\]:9254\.$/u],
+    ['fd00::10', /must be ADDRESS:PORT, for example \[fd00::10\]:8080\.$/u],
+    ['[fd00::10]', /must be ADDRESS:PORT, for example \[fd00::10\]:8080\.$/u],
+    ['10.0.0.9', /must be ADDRESS:PORT, for example 10\.0\.0\.9:8080\.$/u],
     [':http', /"http" in ":http" is no port/u],
     [':65536', /no port/u],
     ['kube-dns:8080', /no IP address/u],
   ] as const) {
     assert.throws(() => config(`health ${words}`), reason);
   }
+  assert.throws(() => config('prometheus fd00::10:9253'), /for example \[fd00::10\]:9253\.$/u);
+  assert.throws(() => config('ready ::1'), /for example \[::1\]:8181\.$/u);
+  assert.throws(() => config('pprof ::1:6060'), /for example \[::1\]:6060\.$/u);
   assert.throws(() => config('health {', 'lameduck soon', '}'), /must be a duration/u);
 });

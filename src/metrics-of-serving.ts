@@ -98,7 +98,7 @@ function templatesOf(serving: Serving): TemplateNumbers[] {
 
 function hostsOf({ blocks }: Serving): HostsNumbers[] {
   return blocks.flatMap(({ hosts }) =>
-    hosts === null ? [] : [{ entries: hosts.table.entries, readAtMs: hosts.readAtMs }],
+    hosts === null ? [] : [{ file: hosts.file, entries: hosts.table.entries, readAtMs: hosts.readAtMs }],
   );
 }
 

@@ -104,6 +104,8 @@ export interface TemplateSeries {
 
 /** One hosts file. */
 export interface HostsNumbers {
+  readonly file: string;
+  /** Of the file and of the Corefile's lines. */
   readonly entries: number;
   /** Wall-clock milliseconds since 1970; 0 when it was never read. */
   readonly readAtMs: number;

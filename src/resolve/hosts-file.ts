@@ -18,6 +18,7 @@ export interface HostsFileWorld {
 }
 
 export interface HostsFile {
+  readonly file: string;
   /** What file and Corefile say together. */
   readonly table: HostsTable;
   /** When the file was last read, in wall-clock milliseconds since 1970; 0 when it never was. */
@@ -62,6 +63,7 @@ export function openHostsFile(
           look,
         );
   return {
+    file,
     get table() {
       return table;
     },

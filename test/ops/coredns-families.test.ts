@@ -41,7 +41,7 @@ const families: readonly (readonly [string, string, string, (readonly string[])?
   ['coredns_health_request_failures_total', 'counter', ''],
   ['coredns_reload_failed_total', 'counter', ''],
   ['coredns_reload_version_info', 'gauge', 'hash value'],
-  ['coredns_hosts_entries', 'gauge', ''],
+  ['coredns_hosts_entries', 'gauge', 'hostsfile'],
   ['coredns_hosts_reload_timestamp_seconds', 'gauge', ''],
   ['coredns_template_matches_total', 'counter', 'class server type view zone'],
   ['coredns_template_template_failures_total', 'counter', 'class section server template type view zone'],

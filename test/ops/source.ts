@@ -59,7 +59,7 @@ export function everything(): Partial<MetricsSource> {
     acls: () =>
       (['allow', 'block', 'filter', 'drop'] as const).map((action) => ({ server, zone: '.', action, count: 1 })),
     autopaths: () => [{ server, count: 1 }],
-    hosts: () => [{ entries: 2, readAtMs: 1_700_000_001_500 }],
+    hosts: () => [{ file: '/etc/hosts', entries: 2, readAtMs: 1_700_000_001_500 }],
     gauges: () => ({
       cacheUsedBytes: 1,
       cacheBytesMax: 2,

@@ -69,9 +69,32 @@ describe('hosts', () => {
     await world.asks('a.example.', 'A');
     await world.asks('other.example.', 'A');
     const { body } = await world.get('127.0.0.1:9153', '/metrics');
-    assert.match(body, /^coredns_hosts_entries 7$/mu);
+    assert.match(body, /^coredns_hosts_entries\{hostsfile="\/etc\/hosts"\} 7$/mu);
     assert.match(body, /^coredns_hosts_reload_timestamp_seconds [\d.]+$/mu);
     assert.match(body, /^coredns_dns_responses_total\{[^}]*plugin="hosts"[^}]*\} 1$/mu);
     assert.match(body, /^coredns_dns_responses_total\{[^}]*plugin="forward"[^}]*\} 1$/mu);
+  });
+
+  it('is measured for each file, also where the entries stand in the Corefile or a file is named twice', async () => {
+    const block = (zone: string, hosts: string) =>
+      `${zone} {\n  bind 169.254.20.10\n  prometheus\n  forward . 10.96.0.10\n  hosts ${hosts}\n}\n`;
+    const corefile = [
+      block('.', '{\n    10.1.0.1 a.test\n    no_reverse\n    fallthrough\n  }'),
+      block('b.test', '/etc/b.hosts {\n    fallthrough\n  }'),
+      block('c.test', '/etc/b.hosts {\n    fallthrough\n    no_reverse\n  }'),
+      block('d.test', '/etc/none'),
+    ];
+    const files = { '/etc/hosts': '', '/etc/b.hosts': '10.2.0.1 x.b.test y.b.test\n10.2.0.2 x.c.test\n' };
+    const world = await newWorld({ corefile: corefile.join(''), files });
+    const { body } = await world.get('127.0.0.1:9153', '/metrics');
+    assert.deepEqual(
+      body.split('\n').filter((line) => line.startsWith('coredns_hosts_entries')),
+      [
+        'coredns_hosts_entries{hostsfile="/etc/hosts"} 1',
+        'coredns_hosts_entries{hostsfile="/etc/b.hosts"} 4',
+        'coredns_hosts_entries{hostsfile="/etc/none"} 0',
+      ],
+    );
+    assert.match(body, /^coredns_hosts_reload_timestamp_seconds [\d.]+$/mu);
   });
 });

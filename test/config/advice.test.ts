@@ -1,6 +1,6 @@
 /** Advice as a whole: none on what is shipped and what others ship, except what is true of it. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { adviceCodes, adviceOn } from '../../src/config/advice.js';
 import { check } from '../../src/config/check.js';
@@ -8,9 +8,12 @@ import { parseCorefile } from '../../src/config/corefile.js';
 import { readFlags } from '../../src/config/flag-reader.js';
 import { type LoadOptions, parseConfig } from '../../src/config/load.js';
 import { serveOptions } from '../../src/config/serve-options.js';
+import { checkLogFormat } from '../../src/ops/log-format.js';
+import { checkTemplates } from '../../src/resolve/templates.js';
 import { repositoryPath } from '../corpus/repository.js';
 import { adviceOf, shortly } from './advice/advice-of.js';
 import { testOptions } from './options.js';
+import { samples } from './samples.js';
 
 const environment = { KUBE_DNS_SERVICE_HOST: '10.96.0.10', KUBE_DNS_UPSTREAM_SERVICE_HOST: '10.97.12.34' };
 const flags = (...argv: readonly string[]) => serveOptions(readFlags(argv), environment);
@@ -24,18 +27,32 @@ function found(path: string, options = flags()): string[] {
   return findings.map(({ code }) => code);
 }
 
-/** True of AKS's, whose settings change with the machine only, and which has `log` instead of `errors`. */
-const expected: Readonly<Record<string, readonly string[]>> = { aks: ['reload-missing', 'errors-missing'] };
+/** Where relative imports begin. */
+const place = '/etc/Corefile';
 
-const folder = 'test/config/corefiles';
-for (const file of readdirSync(repositoryPath(folder))) {
-  const name = file.replace('.corefile', '');
-  test(`the Corefile of ${name} is advised on for nothing that it need not change`, () => {
-    assert.deepEqual(found(`${folder}/${file}`), expected[name] ?? []);
+test('there are Corefiles of enough deployments, each of which says what it is', () => {
+  assert.ok(samples.length >= 23);
+  for (const { name, deployment } of samples) assert.match(deployment, /\w/u, name);
+});
+
+for (const { name, text, files, warns } of samples) {
+  test(`the Corefile of ${name} is accepted, and warned of nothing but what is true of it`, () => {
+    const load: LoadOptions = {
+      ...testOptions({ ...files, [place]: text }),
+      environment,
+      checkTemplates,
+      checkLogFormat,
+    };
+    const [{ ok, findings }] = check([place], load, flags('-upstreamsvc', '10.96.0.10'));
+    assert.ok(ok, findings.at(-1)?.message);
+    assert.deepEqual(
+      findings.map(({ code }) => code),
+      warns,
+    );
   });
 }
 
-const template = `${folder}/standard.corefile`;
+const template = 'test/config/corefiles/standard.corefile';
 test('the ConfigMap of node-cache, with stub domains and servers', () => {
   const text = readFileSync(repositoryPath(template), 'utf8')
     .replaceAll('169.254.20.10 10.96.0.10', '__PILLAR__LOCAL__DNS__')

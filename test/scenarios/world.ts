@@ -8,6 +8,7 @@
  *     await world.passSeconds(29);
  */
 import assert from 'node:assert/strict';
+import { basename, dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { type App, startApp } from '../../src/app.js';
 import { readFlags } from '../../src/config/flag-reader.js';
@@ -27,7 +28,7 @@ import { type AskOptions, Client, type ClientAnswer } from '../simulation/client
 import { ManualClock } from '../simulation/clock.js';
 import { MemoryNetwork } from '../simulation/network.js';
 import { seededRandom } from '../simulation/random.js';
-import { openUpstream, type Upstream } from '../simulation/upstream.js';
+import { Upstream } from '../simulation/upstream.js';
 
 export const server: Endpoint = { address: '169.254.20.10', port: 53 };
 export const clusterDns: Endpoint = { address: '10.96.0.10', port: 53 };
@@ -47,8 +48,12 @@ export const simpleCorefile = `. {
 export interface WorldOptions {
   readonly corefile?: string;
   readonly files?: Readonly<Record<string, string>>;
+  /** Where the Corefile lies, for its relative imports. */
+  readonly path?: string;
   /** `files`: the template, the ConfigMap and -conf are read from `files`, where node-cache has them. */
   readonly configuration?: 'text' | 'files';
+  /** `closed`: they are not started, for configurations that name others or listen at their addresses. */
+  readonly upstreams?: 'closed';
   readonly seed?: number;
   /** The node's programs, and what is wanted of them; without them the node is left as it is. */
   readonly run?: RunCommand;
@@ -73,7 +78,7 @@ export interface World {
   asks(name: string, type: string, options?: AskOptions): Promise<ClientAnswer>;
   /** The same without waiting. */
   asking(name: string, type: string, options?: AskOptions): Promise<ClientAnswer>;
-  client(address?: string): Client;
+  client(address?: string, asks?: Endpoint): Client;
   pass(ms: number): Promise<void>;
   passSeconds(seconds: number): Promise<void>;
   /** Puts another Corefile in place and reloads. */
@@ -88,8 +93,11 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
   const clock = new ManualClock();
   const random = seededRandom(options.seed ?? 1);
   const network = new MemoryNetwork(clock, random);
-  const upstream = await opening(clock, openUpstream(network, clock, clusterDns));
-  const outside = await opening(clock, openUpstream(network, clock, outsideDns));
+  const upstream = new Upstream(clock, clusterDns);
+  const outside = new Upstream(clock, outsideDns);
+  for (const each of options.upstreams === 'closed' ? [] : [upstream, outside]) {
+    await opening(clock, each.start(network));
+  }
   const log: LogLine[] = [];
   const say = (level: LogLine['level']) => (message: string) => void log.push({ level, message });
   const files = new Map(Object.entries(options.files ?? {}));
@@ -128,7 +136,8 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     wrong: () => setupErrors.count('configmap'),
   });
   const settings = {
-    load: options.configuration === 'files' ? source : () => parseConfig(corefile, 'Corefile', understand),
+    load:
+      options.configuration === 'files' ? source : () => parseConfig(corefile, options.path ?? 'Corefile', understand),
     metricsAddress: null,
     version: '0.0.0',
     setupErrors,
@@ -137,7 +146,8 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
   };
   const app = await opening(clock, startApp(outsides, settings));
 
-  const client = (address = '10.244.0.7') => new Client({ network: network.from(address), clock, random }, server);
+  const client = (address = '10.244.0.7', at = server) =>
+    new Client({ network: network.from(address), clock, random }, at);
   const asking: World['asking'] = (name, type, how) => client().asks(name, type as never, how);
   return {
     ...{ clock, network, upstream, outside, app, log, files, client, asking },
@@ -167,7 +177,7 @@ function inMemory(files: ReadonlyMap<string, string>): ConfigFiles {
       return text ?? assert.fail(`there is no ${file}`);
     },
     exists: (file) => files.has(file),
-    list: () => [],
+    list: (folder) => [...files.keys()].filter((file) => dirname(file) === folder).map((file) => basename(file)),
   };
 }
 

@@ -50,7 +50,7 @@ export function templateData(query: MakeQuery, asked: Asked, zone: string, match
       Message: messageData(query, question),
       Question: question,
       Remote: query.remote,
-      // Metadata come from a plugin that node-cache does not have; without it every name is empty.
+      // No plugin in node-cache has metadata before an upstream has answered, so every label is empty.
       Meta: { parameters: 1, call: () => '' },
     },
   };

@@ -9,10 +9,13 @@ import type { Token } from '../lexer.js';
 const kinds = ['local', 'nsid', 'subnet'] as const;
 const actions = ['set', 'append', 'replace', 'unset'] as const;
 const nothing: OptionData = { kind: 'bytes', bytes: [] };
+/** `{plugin/name}`. */
+const metadataLabel = /^\{[^{}/]+\/[^{}/]+\}$/u;
 /** Whose answer may depend on who asks. */
 const aboutTheClient = ['client_ip', 'client_port', 'protocol', 'server_ip', 'server_port'];
 
-export function readOptionChange(rule: Directive, context: DirectiveContext): OptionChange {
+/** Null for a rule that can never have data to set, which CoreDNS passes over. */
+export function readOptionChange(rule: Directive, context: DirectiveContext): OptionChange | null {
   const [kindToken, actionToken, ...written] = rule.arguments;
   if (actionToken === undefined) fail(rule, `expects ${listed(kinds)}, then ${listed(actions)}.`);
   const kind = oneOf(rule, lower(kindToken), 'the option', kinds);
@@ -30,6 +33,15 @@ export function readOptionChange(rule: Directive, context: DirectiveContext): Op
     return { field: 'edns0', action, code: optionSubnet, data: isUnset ? nothing : subnet(rule, words) };
   }
   expect(about, isUnset ? 1 : 2, isUnset ? 'CODE' : 'CODE DATA');
+  if (!isUnset && metadataLabel.test(words[1].text)) {
+    codeOf(rule, words[0]);
+    warn(
+      context,
+      rule,
+      `does nothing: ${words[1].text} is metadata that has no value before an upstream has answered.`,
+    );
+    return null;
+  }
   const data = isUnset ? nothing : dataOf(rule, words[1]);
   if (data.kind === 'variable' && aboutTheClient.includes(data.name)) {
     warn(context, rule, `the answer may depend on {${data.name}}, so what this rule is used for is not cached.`);

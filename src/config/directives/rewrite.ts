@@ -15,7 +15,7 @@ import { readOptionChange } from './rewrite-option.js';
 /** Of an rcode a header has these bits. */
 const headerRcodeMax = 15;
 
-type Reader = (rule: Directive, context: DirectiveContext) => RewriteChange;
+type Reader = (rule: Directive, context: DirectiveContext) => RewriteChange | null;
 
 const readers: Readonly<Record<string, Reader>> = {
   name: readNameChange,
@@ -32,10 +32,11 @@ export function readRewrites(directives: readonly Directive[], context: Directiv
   if (directives.length > rewriteRulesMax) {
     fail(directives[rewriteRulesMax], `a server block may have ${rewriteRulesMax} rules at most; use patterns.`);
   }
-  return directives.map((directive) => readRewrite(directive, context));
+  return directives.flatMap((directive) => readRewrite(directive, context) ?? []);
 }
 
-function readRewrite(directive: Directive, context: DirectiveContext): RewriteRule {
+/** Null for a rule that changes nothing. */
+function readRewrite(directive: Directive, context: DirectiveContext): RewriteRule | null {
   const words = [...directive.arguments, ...linesOf(directive)];
   const first = words[0]?.text.toLowerCase();
   const then = first === 'continue' ? 'continue' : 'stop';
@@ -50,7 +51,8 @@ function readRewrite(directive: Directive, context: DirectiveContext): RewriteRu
     fail(directive, `does not know "${field.text}"; ${hint}`, field.at);
   }
   const rule = { ...directive, at: field.at, path: `${directive.path} ${name}`, arguments: rest, block: null };
-  return { at: directive.at, then, change: readers[name](rule, context) };
+  const change = readers[name](rule, context);
+  return change === null ? null : { at: directive.at, then, change };
 }
 
 /** The words of a block, line after line. */

@@ -49,12 +49,25 @@ test('what is wrong is refused', () => {
   refuses('local set 0xffee', /local expects CODE DATA/u);
   refuses('local set 70000 x', /the code must be a whole number/u);
   refuses('local set 0xffee 0x123', /two hexadecimal digits/u);
-  refuses('local set 0xffee {a/b}', /"\{a\/b\}" is not known here; write \{qname\}/u);
+  refuses('local set 0xffee {a}', /"\{a\}" is not known here; write \{qname\}/u);
+  for (const text of ['{/a}', '{a/}', '{a/b/c}']) refuses(`local set 0xffee ${text}`, /is not known here/u);
+  refuses('local set x {a/b}', /the code must be a whole number/u);
   refuses(`local set 0xffee ${'x'.repeat(513)}`, /512 bytes at most/u);
 });
 
+const warnings = (words: string) => warningsOf(`. {\nforward . 10.0.0.1\nrewrite edns0 ${words}\n}\n`);
+
 test('an option that tells who asks is a warning, as what it is used for is not cached', () => {
-  const warnings = (words: string) => warningsOf(`. {\nforward . 10.0.0.1\nrewrite edns0 ${words}\n}\n`);
   assert.match(warnings('local set 0xffee {client_ip}')[0], /may depend on \{client_ip\}/u);
   assert.deepEqual(warnings('local set 0xffee {qname}'), []);
+});
+test('metadata, which has no value yet, is set by no rule, as in CoreDNS', () => {
+  for (const label of ['forward/upstream', 'kubernetes/client-namespace']) {
+    const lines = [`rewrite edns0 local set 0xffee {${label}}`, 'rewrite name a.test b.test'];
+    assert.equal(blockOf('forward . 10.0.0.1', ...lines).changing.rewrites.length, 1);
+    assert.match(
+      warnings(`local replace 0xffee {${label}}`)[0],
+      /^3: rewrite edns0: does nothing: \{\w+\/[\w-]+\} is metadata/u,
+    );
+  }
 });

@@ -69,6 +69,16 @@ export const sweepPeriodMs = 25;
 /** How long a refresh that failed keeps the next one away when the Corefile does not say. */
 export const refreshRecheckMs = 1_000;
 
+// What collectors of dnstap have not taken yet, for each of them.
+/** Messages that wait, as in CoreDNS; two for each query. */
+export const frameStreamFramesMax = 10_000;
+/** With `full` they may be as long as answers are, so their bytes are bounded, too. */
+export const frameStreamBytesMax = 4 * 1024 * 1024;
+/** So long they are gathered, for one write. */
+export const frameStreamFlushMs = 100;
+/** Until a collector that is not there, or does not greet back, is tried again. */
+export const frameStreamRetryMs = 2_000;
+
 // Answering threads.
 /** Packets received, and answers sent, by one system call. */
 export const batchPacketsMax = 64;

@@ -11,8 +11,9 @@ import { wireToName } from './dns/names.js';
 import { u16 } from './dns/wire.js';
 import { headerBytes } from './limits.js';
 import type { Counters } from './ops/counters.js';
+import { newDnstap } from './ops/dnstap.js';
 import { newErrorsLog } from './ops/errors-log.js';
-import { newQueryLog } from './ops/query-log.js';
+import { bothTold, newQueryLog } from './ops/query-log.js';
 import type { Endpoint, Network } from './outside/network.js';
 import type { Random } from './outside/random.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
@@ -196,6 +197,7 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
         });
   const acl = newAcl(config.acls);
   const autopath = config.changing.autopath === null ? null : newAutopath(config.changing.autopath);
+  const tap = newDnstap(config.dnstap, world);
   const uncached: Route = {
     guard: guardFrom({ local: config.local === null ? undefined : localGuard(config.local, world), acl: acl?.guard }),
     ask: forwards.ask,
@@ -213,7 +215,7 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
       hosts: hosts === null ? undefined : hostsMaker(config.hosts!, () => hosts.table),
       whoami: config.whoami ? whoamiMaker(anyResponsible(config.forwards.map(responsibility))) : undefined,
     }),
-    logQuery: newQueryLog(config.log, world.queryLogOutput),
+    logQuery: bothTold(newQueryLog(config.log, world.queryLogOutput), tap === null ? null : tap.answered),
     failed(question, rcode, text) {
       errors?.failed({ rcode, name: wireToName(question, 0), type: u16(question, question.length - 4), text });
     },
@@ -231,6 +233,7 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
     stop() {
       errors?.stop();
       hosts?.stop();
+      tap?.stop();
     },
   };
   return block;

@@ -21,6 +21,7 @@ import { readAutopath } from './directives/autopath.js';
 import { readBind } from './directives/bind.js';
 import { readCache } from './directives/cache.js';
 import { readDns64 } from './directives/dns64.js';
+import { readDnstap } from './directives/dnstap.js';
 import { readErrors } from './directives/errors.js';
 import { readForward } from './directives/forward.js';
 import { readHeaders } from './directives/header.js';
@@ -140,6 +141,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     aaaaAt,
     errors: read('errors', readErrors, null),
     log: all('log').map((directive) => readLog(directive, context)),
+    dnstap: all('dnstap').map((directive) => readDnstap(directive, context)),
     loop: read('loop', readSwitch, false),
     prometheus: one('prometheus') !== undefined,
     bufsizeBytes: read('bufsize', readBufsize, udpBytesDefault),

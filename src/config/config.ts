@@ -6,6 +6,7 @@
 import type { Endpoint, TlsSettings } from '../outside/network.js';
 import type { ChangingConfig } from './changing.js';
 import type { Dns64Config } from './directives/dns64.js';
+import type { DnstapConfig } from './directives/dnstap.js';
 import type { LoadbalanceConfig } from './directives/loadbalance.js';
 import type { LocalConfig } from './directives/local.js';
 import type { HealthConfig, ReadyConfig } from './directives/servers.js';
@@ -81,6 +82,8 @@ export interface BlockConfig {
   readonly aaaaAt: Position | null;
   readonly errors: ErrorsConfig | null;
   readonly log: readonly LogConfig[];
+  /** Who is told of each query. */
+  readonly dnstap: readonly DnstapConfig[];
   readonly loop: boolean;
   /** Whether this block has `prometheus`: only its queries are counted in coredns_dns_*. */
   readonly prometheus: boolean;

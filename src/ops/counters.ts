@@ -49,6 +49,7 @@ export const eventNames = [
   'reloadFailed',
   'healthFailures', // self-queries without an answer
   'queryLogDropped', // query-log lines not written: too many a second
+  'dnstapDropped', // dnstap messages not sent: the collector is not there or too slow
   'upstreamOneWay', // upstreams found to answer over UDP alone or TCP alone
   'endpointsLearned', // names in a forward that have other addresses than before
   'endpointsFailed', // names in a forward whose addresses could not be had

@@ -102,6 +102,10 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
     name: 'zerohop_query_log_dropped_lines_total',
     help: 'Lines of the query log not written: too many a second.',
   },
+  dnstapDropped: {
+    name: 'zerohop_dnstap_dropped_messages_total',
+    help: 'Messages not sent to dnstap collectors that were not there or too slow.',
+  },
   upstreamOneWay: {
     name: 'zerohop_upstream_one_transport_total',
     help: 'Times that an upstream was found to answer over UDP alone or over TCP alone.',

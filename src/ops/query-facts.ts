@@ -1,4 +1,4 @@
-/** What the query log can say about one query and its answer: plain values, gathered only where `log` is set. */
+/** What can be said about one query and its answer: gathered only where `log` or `dnstap` is set. */
 import type { Endpoint } from '../outside/network.js';
 
 export interface QueryFacts {
@@ -28,6 +28,9 @@ export interface QueryFacts {
   readonly durationMs: number;
   /** ADDRESS:PORT of the upstream that has just said this; null for what was cached or made here. */
   readonly upstream: string | null;
+  /** The messages as they came and went; borrowed, like the facts. */
+  readonly query: Uint8Array;
+  readonly answer: Uint8Array;
 }
 
 /** The classes of `log { class … }`. */

@@ -52,3 +52,12 @@ export function newQueryLog(directives: readonly LogConfig[], output: (line: () 
     output(() => `[INFO] ${rule.format(facts)}`);
   };
 }
+
+/** One that tells both of those that are there; null where none is. */
+export function bothTold(one: LogQuery | null, other: LogQuery | null): LogQuery | null {
+  if (one === null || other === null) return one ?? other;
+  return (facts) => {
+    one(facts);
+    other(facts);
+  };
+}

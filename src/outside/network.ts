@@ -79,6 +79,8 @@ export interface TlsSettings {
   /** Ours, for servers that want one. */
   readonly certificate: string | null;
   readonly key: string | null;
+  /** False: whoever answers is taken for the server. */
+  readonly isVerified?: boolean;
 }
 
 export interface Network {
@@ -93,8 +95,13 @@ export interface Network {
   listenStreams(at: Endpoint, accepted: (stream: Stream) => StreamEvents): Promise<Listener>;
   /** The addresses of this host's interfaces as they are now; a network without hosts has none. */
   hostAddresses?(): readonly string[];
-  /** Opens a TCP connection, or one of TLS over it; failure arrives as `closed(error)`. */
+  /**
+   * Opens a TCP connection, or one of TLS over it; failure arrives as `closed(error)`. Here the address may be a name,
+   * which the system resolves in its own time.
+   */
   connectStream(to: Endpoint, events: StreamEvents, sourceAddress?: string, tls?: TlsSettings): Stream;
+  /** The same to the unix socket at a path of this machine. */
+  connectPath(path: string, events: StreamEvents): Stream;
 }
 
 /** Somebody who listens at a path of this machine. */

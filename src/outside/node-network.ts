@@ -73,6 +73,13 @@ export function nodeNetwork(failures: NetworkFailures, bindStream?: BindStream, 
       watch(socket, events);
       return new NodeStream(socket, to);
     },
+    connectPath(path, events) {
+      const socket = connect({ path, allowHalfOpen: true });
+      socket.once('connect', () => events.opened?.());
+      socket.on('data', (bytes) => events.data(bytes));
+      watch(socket, events);
+      return new NodeStream(socket, { address: '', port: 0 });
+    },
   };
 }
 

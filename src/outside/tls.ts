@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import type * as nodeTls from 'node:tls';
 import type { Endpoint, TlsSettings } from './network.js';
 
-/** Sessions kept, one for each server and name. */
+/** Sessions kept, one for each server and name, and whether it has proved who it is. */
 const sessionsMax = 256;
 
 /** Opens connections and remembers sessions. */
@@ -17,14 +17,15 @@ export function tlsConnector(): ConnectTls {
   const sessions = new Map<string, Buffer>();
   // Loaded by the first connection: few have upstreams over TLS, and it takes memory.
   const load = (): typeof nodeTls => createRequire(import.meta.url)('node:tls');
-  return (to, { serverName, ca, certificate, key }, sourceAddress) => {
-    const id = `${to.address} ${to.port} ${serverName ?? ''}`;
+  return (to, { serverName, ca, certificate, key, isVerified = true }, sourceAddress) => {
+    const id = `${to.address} ${to.port} ${serverName ?? ''} ${isVerified}`;
     const session = sessions.get(id);
     const socket = load().connect({
       host: to.address,
       port: to.port,
       ALPNProtocols: ['dot'],
       minVersion: 'TLSv1.2',
+      rejectUnauthorized: isVerified,
       ...(serverName === null ? {} : { servername: serverName }),
       ...(ca === null ? {} : { ca }),
       ...(certificate === null || key === null ? {} : { cert: certificate, key }),

@@ -37,6 +37,8 @@ export function factsOf(lane: Lane, packet: Uint8Array, asker: Asker, bytes: num
     answerBytes: bytes,
     answerRecords,
     authorityType: answerRecords === 0 ? firstAuthority(slot.bytes, query.questionEnd, bytes) : 0,
+    query: packet,
+    answer: slot.bytes.subarray(0, bytes),
     ...came,
   };
 }

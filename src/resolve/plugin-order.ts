@@ -11,6 +11,7 @@ export const pluginOrder = [
   'prometheus',
   'errors',
   'log',
+  'dnstap',
   'local',
   'dns64',
   'acl',

@@ -39,7 +39,7 @@ export interface Route {
   readonly plan: PlanCourse | null;
   /** Makes an answer to a question of this zone; null: the block has nothing that makes answers. */
   readonly make: ((query: MakeQuery, zone: ServedZone, asker: Asker) => Made) | null;
-  /** Writes the query log's line; null: the block has no `log`. */
+  /** Tells the query log and dnstap's collectors; borrows the facts. Null: the block has neither. */
   readonly logQuery: ((facts: QueryFacts) => void) | null;
   /** A question ended without an answer that clients could get: for the errors log. */
   failed(question: Uint8Array, rcode: number, text: string): void;

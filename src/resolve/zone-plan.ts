@@ -151,8 +151,8 @@ function translationOf({ dns64, aaaa }: BlockConfig): string | null {
   return `dns64 ${prefix.bytes.join('.')}/${prefix.prefixBits}${translatesAll ? ' all' : ''}`;
 }
 
-function handOverOf({ log, acls, local }: BlockConfig): number {
-  if (log.length > 0 || acls.length > 0) return seeAll;
+function handOverOf({ log, dnstap, acls, local }: BlockConfig): number {
+  if (log.length > 0 || dnstap.length > 0 || acls.length > 0) return seeAll;
   if (local === null) return 0;
   return local.takesPrefix ? seeLocal | seeLocalPrefix : seeLocal;
 }

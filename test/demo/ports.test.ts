@@ -39,6 +39,7 @@ test('a port that could be shared is taken all the same', async () => {
     openDatagrams: (to, events) => network.openDatagrams(to, events),
     connectDatagrams: (to, events) => network.connectDatagrams(to, events),
     connectStream: (to, events) => network.connectStream(to, events),
+    connectPath: (path, events) => network.connectPath(path, events),
     listenStreams: async (to) => ({ local: to, close() {} }),
   };
   assert.equal(await clock.until(freePort({ network: sharing, clock }, at(1053))), 1054);

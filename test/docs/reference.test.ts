@@ -168,6 +168,7 @@ const blockHeads: Readonly<Record<string, string>> = {
   bind: 'bind 127.0.0.1',
   cache: 'cache',
   dns64: 'dns64',
+  dnstap: 'dnstap /run/dnstap.sock',
   errors: 'errors',
   forward: 'forward . 10.0.0.1',
   header: 'header',

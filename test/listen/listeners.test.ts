@@ -25,6 +25,7 @@ function newWorld(change: (network: MemoryNetwork) => Partial<Network> = () => (
     connectDatagrams: (to, events, source) => network.connectDatagrams(to, events, source),
     listenStreams: (at, accepted) => network.listenStreams(at, accepted),
     connectStream: (to, events, source) => network.connectStream(to, events, source),
+    connectPath: (path, events) => network.connectPath(path, events),
     ...change(network),
   };
   const listeners = newListeners({ network: changed, clock, counters });

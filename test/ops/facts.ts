@@ -21,6 +21,8 @@ export function queryFacts(parts: Partial<QueryFacts> = {}): QueryFacts {
     authorityType: 0,
     durationMs: 1.2,
     upstream: null,
+    query: new Uint8Array(0),
+    answer: new Uint8Array(0),
     ...parts,
   };
 }

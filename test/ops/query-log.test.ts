@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { LogConfig } from '../../src/config/config.js';
 import { queryLogLinesPerSecondMax } from '../../src/limits.js';
 import type { QueryFacts } from '../../src/ops/query-facts.js';
-import { newQueryLog, newQueryLogOutput } from '../../src/ops/query-log.js';
+import { bothTold, newQueryLog, newQueryLogOutput } from '../../src/ops/query-log.js';
 import { ManualClock } from '../simulation/clock.js';
 import { queryFacts } from './facts.js';
 
@@ -62,5 +62,19 @@ describe('query log', () => {
     log({});
     assert.equal(lines.length, queryLogLinesPerSecondMax + 1);
     assert.equal(dropped(), 5);
+  });
+
+  it('tells both of those that want to know, and is null where nobody does', () => {
+    const { lines, log } = logging(everyName);
+    const told: string[] = [];
+    const other = (facts: QueryFacts) => void told.push(facts.name);
+    const output = (line: () => string) => void lines.push(line());
+    bothTold(newQueryLog([everyName], output), other)?.(queryFacts({ name: 'a.test.' }));
+    bothTold(null, other)?.(queryFacts({ name: 'b.test.' }));
+    bothTold(newQueryLog([everyName], output), null)?.(queryFacts({ name: 'c.test.' }));
+    log({ name: 'd.test.' });
+    assert.deepEqual(told, ['a.test.', 'b.test.']);
+    assert.equal(lines.length, 3);
+    assert.equal(bothTold(null, null), null);
   });
 });

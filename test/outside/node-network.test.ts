@@ -1,8 +1,10 @@
 /** The real sockets, on loopback. A test waits for events, never for time. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readlinkSync } from 'node:fs';
-import { connect } from 'node:net';
+import { mkdtempSync, readlinkSync, rmSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import {
   type DatagramEvents,
@@ -209,6 +211,29 @@ test('a connection opens, carries bytes both ways, half-closes and closes', asyn
   far.stream().write(Buffer.from('nobody is there'));
   far.listener.close();
   far.listener.close();
+});
+
+test('a unix socket is reached by its path, and one that is not there arrives as closed', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'zerohop-network-'));
+  const path = join(folder, 'socket');
+  const server = createServer((socket) => socket.pipe(socket)).listen(path);
+  await once(server, 'listening');
+  const log = new Log();
+  const near = network.connectPath(path, streamEvents(log));
+  const back = log.next('data');
+  near.write(Buffer.from('there and back'));
+  await back;
+  const closed = log.next('closed');
+  near.end();
+  await closed;
+  server.close();
+  const nowhere = new Log();
+  const refused = nowhere.next('closed');
+  network.connectPath(path, streamEvents(nowhere));
+  await refused;
+  assert.deepEqual(log.lines, ['opened', 'data there and back', 'ended', 'closed']);
+  assert.deepEqual(nowhere.lines, ['closed ENOENT']);
+  rmSync(folder, { recursive: true });
 });
 
 test('a refused connection arrives as closed, once', async () => {

@@ -82,4 +82,13 @@ describe('connections over TLS', { skip: needs('openssl') }, () => {
     ]);
     assert(reused.length - before <= 2);
   });
+
+  test('a server that need not prove who it is, and its session vouches for nobody', async () => {
+    const unproven = { ...settings, serverName: 'fourth.test', ca: null };
+    for (let time = 1; time <= 2; time++) {
+      assert.deepEqual(await exchange({ ...unproven, isVerified: false }), ['opened', 'ping', 'closed']);
+    }
+    assert.deepEqual(reused.slice(-2), [false, true]);
+    assert.deepEqual(await exchange(unproven), ['DEPTH_ZERO_SELF_SIGNED_CERT']);
+  });
 });

@@ -32,7 +32,8 @@ function known(name: string, records = 1): Fixture {
 describe('factsOf', () => {
   it('tells of the question, the asker and the answer', () => {
     const packet = query('WWW.a.test', 'A', { udpBytes: 4096, dnssecOk: false });
-    assert.deepEqual(facts(known('www.a.test', 2), packet), {
+    const made = known('www.a.test', 2);
+    assert.deepEqual(facts(made, packet), {
       remote,
       local,
       transport: 'udp',
@@ -51,6 +52,8 @@ describe('factsOf', () => {
       authorityType: 0,
       durationMs: 1.5,
       upstream: null,
+      query: packet,
+      answer: made.lane.slot.bytes.subarray(0, packet.length + 2 * 16),
     });
   });
 

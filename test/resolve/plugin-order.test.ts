@@ -5,7 +5,20 @@ import { inPluginOrder, pluginOrder } from '../../src/resolve/plugin-order.js';
 
 /** What CoreDNS 1.13's plugin.cfg says of those that it has, and that see questions or answers. */
 const ofCoreDns = [
-  ...['nsid', 'bufsize', 'prometheus', 'errors', 'log', 'local', 'dns64', 'acl', 'any', 'loadbalance', 'cache'],
+  ...[
+    'nsid',
+    'bufsize',
+    'prometheus',
+    'errors',
+    'log',
+    'dnstap',
+    'local',
+    'dns64',
+    'acl',
+    'any',
+    'loadbalance',
+    'cache',
+  ],
   ...['rewrite', 'header', 'autopath', 'minimal', 'template', 'hosts', 'loop', 'forward', 'whoami'],
 ];
 /** What sets the process up or does nothing here, and sees no question. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Collector, fieldsOf } from '../ops/collector.js';
 import { newWorld, simpleCorefile, type World } from './world.js';
 
 const watched = simpleCorefile.replace(
@@ -165,6 +166,34 @@ describe('watching', () => {
       '[INFO] silent.example. - SERVERERROR - {when}',
     ]);
     assert.equal(world.said('{when} is no field of a format').length, 1);
+  });
+
+  it('tells a collector of every query of the block that has dnstap, and of no other', async () => {
+    const corefile = simpleCorefile.replace('  cache\n', '  cache\n  dnstap tcp://192.0.2.70:6000 full\n');
+    const other = 'other.test {\n  bind 169.254.20.10\n  forward . 10.96.0.10\n}\n';
+    const world = await newWorld({ corefile: corefile + other });
+    world.upstream.answers('a.example.', 'A', ['192.0.2.1']);
+    await world.asks('a.example.', 'A');
+    const collector = await new Collector().listen(world.network, { address: '192.0.2.70', port: 6000 });
+    await world.passSeconds(3);
+    const hit = await world.asks('a.example.', 'A', { id: 78, transport: 'tcp' });
+    await world.asks('x.other.test.', 'A');
+    await world.passSeconds(1);
+    const messages = collector.frames.map((frame) => fieldsOf(fieldsOf(frame)[14][0] as Buffer));
+    assert.deepEqual(
+      messages.map(({ 1: [type], 3: [protocol] }) => [type, protocol]),
+      [
+        [5, 1],
+        [6, 1],
+        [5, 2],
+        [6, 2],
+      ],
+    );
+    assert.deepEqual(messages[3][14], [Buffer.from(hit.bytes)]);
+    assert.deepEqual((messages[2][10][0] as Buffer).readUInt16BE(0), 78);
+    assert.equal(await world.reload(simpleCorefile), 'reloaded');
+    await world.passSeconds(1);
+    assert.deepEqual([collector.controls.at(-1), collector.isClosed], ['STOP', true]);
   });
 
   it('stops within its deadline also when an upstream never answers', async () => {

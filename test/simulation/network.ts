@@ -117,6 +117,7 @@ export class MemoryNetwork implements Network {
       connectDatagrams: (to, events, source) => this.connectDatagrams(to, events, source ?? address),
       listenStreams: (at, accepted) => this.listenStreams(at, accepted),
       connectStream: (to, events, source) => this.connectStream(to, events, source ?? address),
+      connectPath: (path, events) => this.connectPath(path, events),
     };
   }
 
@@ -136,7 +137,15 @@ export class MemoryNetwork implements Network {
     const local = { address: sourceAddress ?? loopback(to), port: this.#wires.ephemeralPort() };
     return this.#streams.connect(local, to, events);
   }
+
+  /** Who listens there does so at `{ address: path, port: pathPort }`. */
+  connectPath(path: string, events: StreamEvents): Stream {
+    return this.connectStream({ address: path, port: pathPort }, events);
+  }
 }
+
+/** A path has no port; the addresses of this network have. */
+export const pathPort = 1;
 
 function loopback(to: Endpoint): string {
   return isIpv6(to.address) ? '::1' : '127.0.0.1';

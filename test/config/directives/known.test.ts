@@ -10,7 +10,7 @@ test('every directive of the standard node-local Corefile is supported', () => {
   assert.ok(!isSupported('constructor'));
 });
 test('a known one is told from an unknown one', () => {
-  assert.match(aboutUnsupported('dnstap'), /"dnstap" is known but not supported/u);
+  assert.match(aboutUnsupported('etcd'), /"etcd" is known but not supported/u);
   assert.match(aboutUnsupported('hsots'), /"hsots" is no directive; did you mean hosts\?/u);
   assert.match(aboutUnsupported('constructor'), /is no directive/u);
   assert.match(aboutUnsupported('qqqqqqqq'), new RegExp(supportedDirectives.join(', '), 'u'));

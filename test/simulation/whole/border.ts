@@ -47,6 +47,7 @@ export class Border {
       listenStreams: (at, accepted) =>
         this.#network.listenStreams(at, (stream) => this.#accepted(stream, at, accepted)),
       connectStream: (to, events, from) => this.#connectStream(to, events, from),
+      connectPath: (path, events) => this.#network.connectPath(path, events),
     };
   }
 

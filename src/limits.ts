@@ -52,6 +52,8 @@ export const pendingMax = 16_384;
 export const waitersPerQuestionMax = 1_024;
 /** Clients waiting for all questions together; about 600 bytes each. */
 export const waitersMax = 65_536;
+/** Questions of ours that lead from a client's to its answer, over all server blocks; RFC 1034 knows no chain as long. */
+export const subquestionsMax = 10;
 /** What one client may always wait for, however many others there are. */
 export const clientWaitersLeast = 64;
 /** An upstream that has not answered by now never will, for this client: DESIGN promises SERVFAIL within 2 s. */
@@ -258,6 +260,8 @@ export const corefileNestingMax = 8;
 export const zonesPerBlockMax = 1_024;
 export const resolvConfServersMax = 15;
 export const listenersMax = 256;
+/** Kinds of clients that the rules of `acl` on one listener tell apart, where their answers must be kept apart. */
+export const clientKindsMax = 64;
 /** Answering threads; a node with more cores than this has other work for them. */
 export const workersMax = 64;
 /** Between looks at link and rules: below it they would be the load, above it a gap would last longer than a day. */

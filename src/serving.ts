@@ -8,11 +8,13 @@ import { atMessage } from './cache/blocks.js';
 import type { Cache, Store } from './cache/cache.js';
 import type { BlockConfig, Config } from './config/config.js';
 import { wireToName } from './dns/names.js';
+import { Query } from './dns/query.js';
 import { u16 } from './dns/wire.js';
 import { headerBytes } from './limits.js';
 import type { Counters } from './ops/counters.js';
 import { newErrorsLog } from './ops/errors-log.js';
 import { newQueryLog } from './ops/query-log.js';
+import type { Clock } from './outside/clock.js';
 import type { Endpoint, Network } from './outside/network.js';
 import type { Random } from './outside/random.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
@@ -32,8 +34,9 @@ import { rewriter } from './resolve/rewriter.js';
 import type { KeepRoute, Route } from './resolve/route.js';
 import { compileTemplates, type Templates } from './resolve/templates.js';
 import { whoamiMaker } from './resolve/whoami.js';
+import { zoneOfQuestion } from './resolve/within.js';
 import { type Numberings, type PlannedListener, planZones } from './resolve/zone-plan.js';
-import type { ServedZone } from './resolve/zones.js';
+import type { ServedZone, ZoneTable } from './resolve/zones.js';
 import type { Ask } from './upstream/ask.js';
 import { type Forwards, startForwards } from './upstream/forwards.js';
 import type { Outages } from './upstream/outages.js';
@@ -54,7 +57,12 @@ export interface ServingWorld extends HostsFileWorld {
   readonly resolvConfs: ResolvConfFiles;
   /** Asks ourselves, as a client in this zone would. */
   readonly within: (zone: ServedZone) => Ask;
+  /** Asks ourselves, as a client of the listener with this table would. */
+  readonly lookUpIn: (table: ZoneTable) => Ask;
 }
+
+/** What is the same for all its zones, on all listeners. */
+type BlockRoute = Omit<Route, 'lookUp' | 'judge'>;
 
 /** What belongs to one server block while its configuration is in use. */
 export interface BlockAtWork {
@@ -65,8 +73,8 @@ export interface BlockAtWork {
   readonly acl: Acl | null;
   readonly autopath: Autopath | null;
   readonly store: Store | null;
-  readonly cached: Route;
-  readonly uncached: Route;
+  readonly cached: BlockRoute;
+  readonly uncached: BlockRoute;
   stop(): void;
 }
 
@@ -95,17 +103,41 @@ export class Serving {
     this.blocks = config.blocks.map((block, index) => {
       return startBlock(block, compiled[index], startForwards(block.forwards, upstreamWorld), world);
     });
-    for (const { zones } of this.listeners) {
-      for (const zone of zones) {
-        const block = this.blocks[zone.block];
-        this.#storeOfZone.set(zone.zoneId, block.store);
-        const route = zone.cache === null ? block.uncached : block.cached;
-        world.routes.set(zone, route);
-        if (zone.translation === null) continue;
-        this.#storeOfZone.set(zone.translation.zone.zoneId, block.store);
-        world.routes.set(zone.translation.zone, translatedFrom(route, block.config, zone, world));
-      }
+    for (const { tables } of this.listeners) for (const table of tables) this.#open(table);
+  }
+
+  /** Makes the ways of the zones in this table. */
+  #open(table: ZoneTable): void {
+    const { routes, lookUpIn, within } = this.world;
+    const ways = { lookUp: lookUpIn(table), judge: this.#judgeIn(table) };
+    for (const zone of table.byBytes.flat()) {
+      const block = this.blocks[zone.block];
+      this.#storeOfZone.set(zone.zoneId, block.store);
+      const route = { ...(zone.cache === null ? block.uncached : block.cached), ...ways };
+      routes.set(zone, route);
+      if (zone.translation === null) continue;
+      this.#storeOfZone.set(zone.translation.zone.zoneId, block.store);
+      routes.set(zone.translation.zone, translatedFrom(route, block.config, within(zone), this.world.clock));
     }
+  }
+
+  /**
+   * Judges a name that is asked in the place of a client's by the rules of the block that asks, and of the block that
+   * serves it; null where nobody has rules.
+   */
+  #judgeIn(table: ZoneTable): Route['judge'] {
+    const blocks = new Set(table.byBytes.flat().map(({ block }) => block));
+    if (![...blocks].some((block) => this.blocks[block].acl !== null)) return null;
+    const read = new Query();
+    return (query) => {
+      const home = zoneOfQuestion(table, query.question, read);
+      const acls = new Set([query.block, home?.block ?? query.block].map((block) => this.blocks[block].acl));
+      for (const acl of acls) {
+        const action = acl?.judge(query) ?? 'allow';
+        if (action !== 'allow') return action;
+      }
+      return 'allow';
+    };
   }
 
   /** Where answers of this zone are kept now; null when nothing of it is. */
@@ -196,9 +228,10 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
         });
   const acl = newAcl(config.acls);
   const autopath = config.changing.autopath === null ? null : newAutopath(config.changing.autopath);
-  const uncached: Route = {
+  const uncached: BlockRoute = {
     guard: guardFrom({ local: config.local === null ? undefined : localGuard(config.local, world), acl: acl?.guard }),
     ask: forwards.ask,
+    asksOurselves: false,
     keep: null,
     order: config.loadbalance === null ? 'as sent' : 'aliases first',
     sections: config.minimal ? 'answer' : 'all',
@@ -237,9 +270,9 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
 }
 
 /** Only `whoami` makes answers for clients that are translated for: others are made for the questions within. */
-function translatedFrom(route: Route, { dns64, whoami }: BlockConfig, zone: ServedZone, world: ServingWorld): Route {
+function translatedFrom(route: Route, { dns64, whoami }: BlockConfig, within: Ask, clock: Clock): Route {
   const outer = whoami ? route : { ...route, make: null };
-  return translatedRoute(outer, dns64!, world.clock, world.within(zone));
+  return translatedRoute(outer, dns64!, clock, within);
 }
 
 /** Drops what is cached of these names, so that what a hosts file says now is what clients get. */

@@ -21,7 +21,7 @@ import type {
 import { parseCorefile } from './corefile.js';
 import { ConfigError } from './error.js';
 import type { ConfigFiles, Sources, Written } from './imports.js';
-import { refuseOverlaps, refuseSharedPorts } from './overlap.js';
+import { refuseManyKinds, refuseOverlaps, refuseSharedPorts } from './overlap.js';
 
 /** What a configuration depends on beside its text. */
 export interface LoadOptions extends BlockOptions, Sources {
@@ -88,6 +88,7 @@ function normalise(
   const blocks = read.map(({ config }) => config);
   refuseOverlaps(blocks);
   refuseSharedPorts(read);
+  refuseManyKinds(blocks);
   refuseTemplates(blocks, options, warnings);
   warnOfNxdomain(read, warnings);
   return deepFreeze({

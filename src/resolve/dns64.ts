@@ -34,7 +34,8 @@ export function translatedRoute(route: Route, config: Dns64Config, clock: Clock,
   const { make, plan } = route;
   return {
     ...route,
-    ask: translatingAsk(config, clock, within),
+    ask: keptAsLong(within, (asking) => translatingAsk(config, clock, asking)),
+    asksOurselves: true,
     plan(query) {
       const course = plan === null ? null : plan(query);
       if (course === null || 'failure' in course || course.holdsFor === 'everybody') return null;
@@ -76,6 +77,19 @@ function translatingAsk(config: Dns64Config, clock: Clock, within: Ask): Ask {
         done(answered(denial));
       });
     });
+  };
+}
+
+/** What is made of an answer that is for a moment is for that moment, too. */
+function keptAsLong(within: Ask, making: (within: Ask) => Ask): Ask {
+  return (request, done) => {
+    let mayKeep = true;
+    const watched: Ask = (inner, heard) =>
+      within(inner, (outcome) => {
+        if (outcome.ok && outcome.mayKeep === false) mayKeep = false;
+        heard(outcome);
+      });
+    making(watched)(request, (outcome) => done(outcome.ok ? { ...outcome, mayKeep } : outcome));
   };
 }
 

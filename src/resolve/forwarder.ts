@@ -16,6 +16,7 @@ import { hashOf, type Pending, PendingTable, type Waiter } from './pending.js';
 import { type Done, finishMade, type Pursuit, pursue } from './pursuit.js';
 import type { Made } from './route.js';
 import { type MadeFacts, Settler, type SettleWorld } from './settle.js';
+import { judged, lookUpFor, mayWaitFor, type Origin, type Subquestion } from './subquestion.js';
 import { aaaaForward, type ServedZone } from './zones.js';
 
 export interface ForwarderWorld extends SettleWorld {
@@ -57,15 +58,15 @@ export class Forwarder {
     const waiter = this.#waiter(zone, packet, asker, nowMs);
     const pending = this.#question(zone, packet, nowMs, waiter.wants);
     this.#countMiss(zone);
-    if (lane.query.type === typeHinfo) this.#world.loops.seen(packet, lane.query.questionEnd);
+    if (lane.query.type === typeHinfo) this.#world.loops.seen(packet, lane.query.questionEnd, zone.block);
     this.#getFor(pending, packet, asker, waiter);
   }
 
   /** The same for a question of ours (within.ts), which the lane has read, in its zone. */
-  waitWithin(packet: Uint8Array, asker: Asker, nowMs: number): void {
+  waitWithin(packet: Uint8Array, asker: Asker, { askedAtMs, depth, ours }: Subquestion): void {
     const zone = this.#world.lane.zone!;
-    const waiter: Waiter = { asker, packet, receivedAtMs: nowMs, zone, wants: 'within' };
-    this.#getFor(this.#question(zone, packet, nowMs, 'within'), packet, asker, waiter);
+    const waiter: Waiter = { ...this.#waiter(zone, packet, asker, askedAtMs), ours };
+    this.#getFor(this.#question(zone, packet, askedAtMs, waiter.wants, depth), packet, asker, waiter);
   }
 
   /** Answers the packet that the lane has read at once, by what is known: there is no room for it to wait. */
@@ -97,7 +98,9 @@ export class Forwarder {
       const course = route.plan === null ? null : route.plan(query);
       if (course !== null) return this.#setOut(pending, course, query, transport, waiter);
       const made = route.make === null ? null : route.make(query, zone, asker);
-      if (made !== null && made.kind !== 'next') return this.#settleMade(pending, made, transport, waiter);
+      if (made !== null && made.kind !== 'next') {
+        return this.#settleMade(pending, made, { remote: query.remote, transport }, waiter);
+      }
     }
     if (!this.#enter(pending, waiter)) return;
     this.#ask(pending, question, transport, (outcome) => this.#finish(pending, outcome, null));
@@ -125,14 +128,16 @@ export class Forwarder {
     const { route, zone } = pending;
     const { id, flags, remote, asker } = query;
     const pursuit: Pursuit = {
+      judge: (question) => judged(pending, question, remote),
       make: (question) => (route.make === null ? null : route.make({ id, flags, remote, question }, zone, asker)),
       ask: (question, done) => this.#ask(pending, question, transport, done),
+      lookUp: (question, done) => lookUpFor(pending, question, { remote, transport }, done),
       next: course.next,
     };
     pursue(pursuit, course.question, (outcome, made) => this.#finish(pending, outcome, made));
   }
 
-  #settleMade(pending: Pending, made: Answered, transport: Transport, waiter: Waiter | null): void {
+  #settleMade(pending: Pending, made: Answered, from: Origin, waiter: Waiter | null): void {
     if (made.kind === 'servfail' || made.follow === null) {
       const waiters = waiter === null ? [] : [waiter];
       const done: Done = (outcome, facts) => this.#settler.settle(pending, waiters, outcome, facts);
@@ -140,22 +145,23 @@ export class Forwarder {
     }
     const following: Pending = { ...pending, isJoinable: false };
     if (!this.#enter(following, waiter)) return;
-    const ask: Pursuit['ask'] = (question, done) => this.#ask(following, question, transport, done);
-    finishMade(made, ask, (outcome, facts) => this.#finish(following, outcome, facts));
+    const lookUp: Pursuit['lookUp'] = (question, done) => lookUpFor(following, question, from, done);
+    finishMade(made, lookUp, (outcome, facts) => this.#finish(following, outcome, facts));
   }
 
   #waiter(zone: ServedZone, packet: Uint8Array, asker: Asker, receivedAtMs: number): Waiter {
     const { type } = this.#world.lane.query;
     const wants = type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';
-    return { asker, packet: copyOf(packet, 0, packet.length), receivedAtMs, zone, wants };
+    return { asker, packet: copyOf(packet, 0, packet.length), receivedAtMs, zone, wants, ours: null };
   }
 
-  #question(zone: ServedZone, packet: Uint8Array, nowMs: number, wants: Waiter['wants']): Pending {
+  #question(zone: ServedZone, packet: Uint8Array, nowMs: number, wants: Waiter['wants'], depth = 0): Pending {
     const { query } = this.#world.lane;
     const question = wants === 'aaaa' ? questionForType(packet, query, typeA) : questionOf(packet, query);
     const key = keyOf(query);
     const recursionDesired = (query.flags & flagRd) !== 0;
     const { zoneId } = zone;
+    const route = this.#world.routes.get(zone)!;
     return {
       question,
       zoneId,
@@ -165,9 +171,11 @@ export class Forwarder {
       isJoinable: true,
       course: null,
       zone,
-      route: this.#world.routes.get(zone)!,
+      route,
       startedAtMs: nowMs,
       hasStale: this.#settler.findUsable(zone, question, key) !== 0,
+      depth,
+      asksOurselves: route.asksOurselves,
       waiters: [],
       next: null,
     };
@@ -213,7 +221,7 @@ export class Forwarder {
   #enter(pending: Pending, waiter: Waiter | null): boolean {
     if (waiter !== null) {
       const running = pending.isJoinable ? this.#table.find(pending) : null;
-      if (running !== null) {
+      if (running !== null && (waiter.ours === null || mayWaitFor(running, pending))) {
         this.#join(running, waiter, pending.startedAtMs);
         return false;
       }
@@ -239,7 +247,7 @@ export class Forwarder {
   }
 
   #ask(pending: Pending, question: Uint8Array, transport: Transport, done: (outcome: Outcome) => void): void {
-    const { recursionDesired, key, course, startedAtMs } = pending;
+    const { recursionDesired, key, course, startedAtMs, depth } = pending;
     const request: Request = {
       question,
       recursionDesired: course?.recursionDesired ?? recursionDesired,
@@ -248,7 +256,8 @@ export class Forwarder {
       clientTransport: transport === overTcp ? 'tcp' : 'udp',
       client: clientOf(pending),
       options: course === null ? undefined : course.options,
-      askedAtMs: course === null ? undefined : startedAtMs,
+      askedAtMs: course === null && depth === 0 ? undefined : startedAtMs,
+      depth,
     };
     pending.route.ask(request, done);
   }

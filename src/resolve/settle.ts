@@ -9,14 +9,14 @@ import { leaveOnlyAnswers, Normaliser } from '../dns/normalise.js';
 import { readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
 import { headerBytes, nameBytesMax } from '../limits.js';
-import { type Answerer, byCache, byForward, overTcp, zonePlaces } from '../ops/counters.js';
+import { type Answerer, byAcl, byCache, byForward, overTcp, zonePlaces } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import type { Failure, Outcome } from '../upstream/ask.js';
 import { denyAaaa } from './answer-now.js';
 import type { Course } from './course.js';
 import { factsOf } from './facts.js';
 import { type Kept, keeping, keepOf } from './keeping.js';
-import { edeNetworkError, edeNoReachableAuthority, type Lane } from './lane.js';
+import { edeBlocked, edeCircular, edeFiltered, edeNetworkError, edeNoReachableAuthority, type Lane } from './lane.js';
 import { isUnscoped } from './option-rules.js';
 import type { Pending, Waiter } from './pending.js';
 import type { Route } from './route.js';
@@ -43,6 +43,13 @@ export interface MadeFacts {
 /** Why stale answers are given, as the counters tell them apart. */
 export type StaleReason = 'staleOnFailure' | 'stalePatience';
 
+/** Failures that are not of a moment and no upstream's fault: they reach the client as they are, whatever is kept. */
+const finals: ReadonlySet<Failure> = new Set<Failure>(['circular', 'block', 'filter', 'drop']);
+
+export function isFinal(why: Failure): boolean {
+  return finals.has(why);
+}
+
 export class Settler {
   readonly #world: SettleWorld;
   readonly #normaliser = new Normaliser();
@@ -56,6 +63,7 @@ export class Settler {
   /** Gives every waiter of a question its answer, and keeps what may be kept. */
   settle(pending: Pending, waiters: readonly Waiter[], outcome: Outcome, made: MadeFacts | null): void {
     const { route, course } = pending;
+    if (!outcome.ok && isFinal(outcome.why)) return this.#settleFinal(pending, waiters, outcome.why, outcome.text);
     const changes = course === null ? null : course.changes;
     const isRead = outcome.ok && this.#normaliser.read(outcome.message, route.order, changes);
     const message = isRead ? this.#normaliser.out : null;
@@ -77,8 +85,9 @@ export class Settler {
     if (route.sections === 'answer') leaveOnlyAnswers(message);
     const kept = route.keep === null ? null : keeping(message, route.keep.policy);
     const isForAll = course === null || holdsForAll(course, outcome);
-    const mayKeep = isForAll && (made === null || (made.mayKeep && made.extendedError === null));
-    this.#sendKept(pending, waiters, mayKeep ? kept : null, made);
+    const isForNow = outcome.ok && outcome.mayKeep === false;
+    const mayKeep = isForAll && !isForNow && (made === null || (made.mayKeep && made.extendedError === null));
+    this.#sendKept(pending, waiters, { kept: mayKeep ? kept : null, mayKeep }, made);
   }
 
   /** The answer that may be used for this question where its upstream has none: fresh, or stale and that allowed; or 0. */
@@ -105,21 +114,30 @@ export class Settler {
         counters.count(reason);
         counters.zones[counters.zoneBase(waiter.zone.ordinal) + zonePlaces.servedStale]++;
       }
-      this.#send(waiter, blocks.rcode(usable), () =>
+      const write = () =>
         isStale
           ? lane.answerStale(waiter.packet, usable, staleTtlSeconds)
-          : lane.answerStored(waiter.packet, usable, ageSeconds, null),
-      );
+          : lane.answerStored(waiter.packet, usable, ageSeconds, null);
+      this.#send(waiter, blocks.rcode(usable), write, byForward, !isStale);
     }
   }
 
-  /** SERVFAIL, or REFUSED beyond max_concurrent as CoreDNS has it; EDE 22 and 23 tell the rest (RFC 8914). */
+  /**
+   * SERVFAIL, or REFUSED beyond max_concurrent as CoreDNS has it, or what a rule says; the extended error tells the rest
+   * (RFC 8914).
+   */
   sendFailure(waiter: Waiter, why: Failure | 'no-room'): void {
     const { lane } = this.#world;
-    const rcode = why === 'overloaded' ? rcodeRefused : rcodeServFail;
-    const unreachable = why === 'unreachable' || why === 'malformed' ? edeNetworkError : edeNoReachableAuthority;
-    const extendedError = why === 'overloaded' || why === 'nobody' || why === 'no-room' ? null : unreachable;
-    this.#send(waiter, rcodeServFail, () => lane.answerEmpty(waiter.packet, rcode, extendedError));
+    if (waiter.ours !== null) return waiter.ours.failed(why === 'no-room' ? 'overloaded' : why);
+    if (why === 'drop') return waiter.asker.reply(null);
+    const { rcode = rcodeServFail, extendedError = null, by } = failures[why] ?? {};
+    this.#send(waiter, rcodeServFail, () => lane.answerEmpty(waiter.packet, rcode, extendedError), by);
+  }
+
+  /** Said once, for the name that a client has asked for. */
+  #settleFinal({ route, question, depth }: Pending, waiters: readonly Waiter[], why: Failure, text: string): void {
+    if (why === 'circular' && depth === 0) route.failed(question, rcodeServFail, text);
+    for (const waiter of waiters) this.sendFailure(waiter, why);
   }
 
   #settleUsable(pending: Pending, waiters: readonly Waiter[], usable: BlockRef): void {
@@ -127,7 +145,7 @@ export class Settler {
     this.sendUsable(pending.zone, waiters, usable, 'staleOnFailure');
   }
 
-  #sendKept(pending: Pending, waiters: readonly Waiter[], kept: Kept | null, made: MadeFacts | null): void {
+  #sendKept(pending: Pending, waiters: readonly Waiter[], { kept, mayKeep }: Keeping, made: MadeFacts | null): void {
     const { lane, cache, clock } = this.#world;
     const extendedError = made === null ? null : made.extendedError;
     const by = made === null ? byForward : made.by;
@@ -149,7 +167,7 @@ export class Settler {
           waiter.wants === 'aaaa'
             ? lane.answerEmpty(waiter.packet, out.rcode, extendedError)
             : lane.answerStored(waiter.packet, block, 0, extendedError);
-        this.#send(waiter, out.rcode, write, by);
+        this.#send(waiter, out.rcode, write, by, mayKeep);
       }
     }
     if (borrowed !== 0) cache.release(borrowed);
@@ -167,23 +185,29 @@ export class Settler {
   }
 
   /** Writes one waiter's answer and sends it. For an AAAA that waited for the name's A, `rcode` is the A's. */
-  #send(waiter: Waiter, rcode: number, write: () => number, by: Answerer = byForward): void {
+  #send(waiter: Waiter, rcode: number, write: () => number, by: Answerer = byForward, mayKeep = true): void {
     const { lane, clock } = this.#world;
     const { packet, asker, zone } = waiter;
     lane.zone = zone;
+    const { ours } = waiter;
     // We ourselves take answers of any length.
-    lane.transport = waiter.wants === 'within' ? overTcp : asker.transport;
+    lane.transport = ours === null ? asker.transport : overTcp;
     lane.family = asker.remote.address.includes(':') ? 1 : 0;
     readQuery(packet, packet.length, lane.query);
-    if (waiter.wants === 'aaaa' && (rcode === rcodeNoError || rcode === rcodeNxDomain)) {
+    const isDenied = waiter.wants === 'aaaa' && (rcode === rcodeNoError || rcode === rcodeNxDomain);
+    if (ours !== null) {
+      const bytes = isDenied ? lane.answerDenial(packet, zone, rcode) : write();
+      return ours.answered(lane.slot.bytes.subarray(0, bytes), mayKeep);
+    }
+    if (isDenied) {
       const bytes = denyAaaa(lane, packet, packet.length, zone, rcode);
       asker.reply(lane.slot.bytes.subarray(0, bytes));
       return this.#log(waiter, bytes);
     }
     const bytes = write();
-    if (waiter.wants === 'within') return asker.reply(lane.slot.bytes.subarray(0, bytes));
     const seconds = (clock.nowMs() - waiter.receivedAtMs) / 1000;
-    const answerer = zone.cache === null ? by : byCache;
+    // Rules stand before the cache.
+    const answerer = zone.cache === null || by === byAcl ? by : byCache;
     lane.count(lane.counters.zoneBase(zone.ordinal), answerer, packet.length, bytes, seconds);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
     this.#log(waiter, bytes);
@@ -195,6 +219,29 @@ export class Settler {
     if (log) log(factsOf(lane, waiter.packet, waiter.asker, bytes, clock.nowMs() - waiter.receivedAtMs));
   }
 }
+
+interface Keeping {
+  readonly kept: Kept | null;
+  /** Whether others could be given it, if its TTLs allowed that. */
+  readonly mayKeep: boolean;
+}
+
+interface FailureAnswer {
+  readonly rcode?: number;
+  readonly extendedError?: ExtendedError;
+  readonly by?: Answerer;
+}
+
+const failures: Partial<Record<Failure | 'no-room', FailureAnswer>> = {
+  timeout: { extendedError: edeNoReachableAuthority },
+  unhealthy: { extendedError: edeNoReachableAuthority },
+  unreachable: { extendedError: edeNetworkError },
+  malformed: { extendedError: edeNetworkError },
+  overloaded: { rcode: rcodeRefused },
+  circular: { extendedError: edeCircular },
+  block: { rcode: rcodeRefused, extendedError: edeBlocked, by: byAcl },
+  filter: { rcode: rcodeNoError, extendedError: edeFiltered, by: byAcl },
+};
 
 function holdsForAll({ holdsFor }: Course, outcome: Outcome): boolean {
   return holdsFor === 'everybody' || (holdsFor === 'unscoped' && outcome.ok && isUnscoped(outcome.message));

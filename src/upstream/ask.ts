@@ -18,6 +18,8 @@ export interface Request {
   readonly options?: Uint8Array | undefined;
   /** When the query came that this is asked for, if something was asked for it before: the deadline counts from then. */
   readonly askedAtMs?: number | undefined;
+  /** How many questions of ours lead from the client's to this one; none without. */
+  readonly depth?: number | undefined;
 }
 
 export type Failure =
@@ -32,11 +34,20 @@ export type Failure =
   /** What came back could not be understood, on every try. */
   | 'malformed'
   /** No forward is responsible for the name. */
-  | 'nobody';
+  | 'nobody'
+  /** Aliases lead back to where they came from, or too far. */
+  | 'circular'
+  /** What the rule says that does not let the client have what this name has. */
+  | 'block'
+  | 'filter'
+  | 'drop';
 
 export type Outcome =
-  /** `message` answers the question asked (id, QR and question are checked); borrowed until the callback returns. */
-  | { readonly ok: true; readonly message: Uint8Array; readonly from: string }
+  /**
+   * `message` answers the question asked (id, QR and question are checked); borrowed until the callback returns. Without
+   * `mayKeep` it may be kept as it says; one of ours that is for its client or this moment has false.
+   */
+  | { readonly ok: true; readonly message: Uint8Array; readonly from: string; readonly mayKeep?: boolean | undefined }
   /** `why` decides the answer; `text` is for the errors log, e.g. `read udp …: i/o timeout`. */
   | { readonly ok: false; readonly why: Failure; readonly text: string };
 

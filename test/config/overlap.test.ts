@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { listenersMax } from '../../src/limits.js';
+import { clientKindsMax, listenersMax } from '../../src/limits.js';
 import { configOf } from './options.js';
 
 const two = (first: string, second: string, keys = ['.', '.']) =>
@@ -55,4 +55,17 @@ test('an HTTP server has no port on which DNS is answered over TCP', () => {
   );
   assert.throws(() => dns('', 'prometheus 127.0.0.1:5353'), /prometheus: 127\.0\.0\.1:5353 is where/u);
   assert.equal(dns('bind 10.0.0.1', 'health 10.0.0.2:5353').blocks.length, 2);
+});
+test('rules may tell so many kinds of clients apart, where a block asks other names', () => {
+  const acls = (count: number) =>
+    Array.from({ length: count }, (_, at) => `acl z${at}.test {\nblock net 10.${at}.0.0/16\n}`).join('\n');
+  const block = (lines: string) => `a.test {\n${lines}\nforward . 10.9.9.9\n}\n`;
+  const other = (lines: string) => `. {\n${lines}\nforward . 10.9.9.9\n}\n`;
+  const rewriting = 'rewrite name a.test b.test';
+  assert.equal(configOf(block(acls(clientKindsMax - 1)) + other(rewriting)).blocks.length, 2);
+  assert.equal(configOf(block(acls(clientKindsMax)) + other('cache')).blocks.length, 2, 'no other names are asked');
+  assert.throws(
+    () => configOf(block(acls(clientKindsMax)) + other(rewriting)),
+    /^ConfigError: \/etc\/Corefile:2: acl: the rules on \[::\]:53 tell 65 kinds of clients apart, .* may be 64; put/u,
+  );
 });

@@ -3,10 +3,13 @@ import { test } from 'node:test';
 import { supportedDirectives } from '../../src/config/directives/known.js';
 import { inPluginOrder, pluginOrder } from '../../src/resolve/plugin-order.js';
 
-/** What CoreDNS 1.13's plugin.cfg says of those that it has, and that see questions or answers. */
+/**
+ * What CoreDNS's plugin.cfg says of those that it has, and that see questions or answers, since `rewrite` and `autopath`
+ * stand before `acl` there (pull requests 7882, 8289 and 8290).
+ */
 const ofCoreDns = [
-  ...['nsid', 'bufsize', 'prometheus', 'errors', 'log', 'local', 'dns64', 'acl', 'any', 'loadbalance', 'cache'],
-  ...['rewrite', 'header', 'autopath', 'minimal', 'template', 'hosts', 'loop', 'forward', 'whoami'],
+  ...['nsid', 'bufsize', 'prometheus', 'errors', 'log', 'local', 'dns64', 'rewrite', 'autopath', 'acl', 'any'],
+  ...['loadbalance', 'cache', 'header', 'minimal', 'template', 'hosts', 'loop', 'forward', 'whoami'],
 ];
 /** What sets the process up, and sees no question. */
 const ofTheProcess = [...['bind', 'cancel', 'debug', 'health', 'pprof', 'ready', 'reload', 'timeouts']];

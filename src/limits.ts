@@ -244,6 +244,8 @@ export const reloadPeriodMs = 5_000;
 export const configMapPeriodMs = 1_000;
 /** How often a resolv.conf that is an upstream is looked at. */
 export const resolvConfPeriodMs = 2_000;
+/** How old may be what is known of the host's addresses: asking takes the kernel a tenth of a millisecond. */
+export const hostAddressesMs = 1_000;
 /** Between two tries to get a first answer from an upstream after start. */
 export const startProbePeriodMs = 1_000;
 /** After `lameduck`, what is in flight may take this long; then the process ends anyway. */

@@ -7,18 +7,19 @@
 import { atMessage } from './cache/blocks.js';
 import type { Cache, Store } from './cache/cache.js';
 import type { BlockConfig, Config } from './config/config.js';
+import { rememberedAddresses } from './config/own-listener.js';
+import { waysOf } from './config/returning.js';
 import { wireToName } from './dns/names.js';
-import { Query } from './dns/query.js';
 import { u16 } from './dns/wire.js';
 import { headerBytes } from './limits.js';
 import type { Counters } from './ops/counters.js';
 import { newErrorsLog } from './ops/errors-log.js';
 import { newQueryLog } from './ops/query-log.js';
 import type { Clock } from './outside/clock.js';
-import type { Endpoint, Network } from './outside/network.js';
+import type { Network } from './outside/network.js';
 import type { Random } from './outside/random.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
-import { type Acl, newAcl } from './resolve/acl.js';
+import { type Acl, judgeIn, newAcl } from './resolve/acl.js';
 import { anyMaker } from './resolve/any.js';
 import { type Autopath, newAutopath } from './resolve/autopath.js';
 import { planFrom, recursionChanger } from './resolve/course.js';
@@ -34,13 +35,12 @@ import { rewriter } from './resolve/rewriter.js';
 import type { KeepRoute, Route } from './resolve/route.js';
 import { compileTemplates, type Templates } from './resolve/templates.js';
 import { whoamiMaker } from './resolve/whoami.js';
-import { zoneOfQuestion } from './resolve/within.js';
 import { type Numberings, type PlannedListener, planZones } from './resolve/zone-plan.js';
 import type { ServedZone, ZoneTable } from './resolve/zones.js';
 import type { Ask } from './upstream/ask.js';
 import { type Forwards, startForwards } from './upstream/forwards.js';
 import type { Outages } from './upstream/outages.js';
-import { isOwnEndpoint } from './upstream/own-address.js';
+import { ownWays } from './upstream/own-upstreams.js';
 import { anyResponsible, responsibility } from './upstream/responsible.js';
 
 export interface ServingWorld extends HostsFileWorld {
@@ -94,22 +94,35 @@ export class Serving {
     const ownAddresses = config.blocks
       .filter(({ zones }) => zones.some(({ port }) => port === 53))
       .flatMap(({ addresses }) => addresses);
-    const listening = config.blocks.flatMap(({ zones, addresses }) =>
-      zones.flatMap(({ port }) => addresses.map((address) => ({ address, port }))),
-    );
-    const own = { listening, hostAddresses: () => world.network.hostAddresses?.() ?? [] };
-    const isOwn = (endpoint: Endpoint): boolean => isOwnEndpoint(endpoint, own);
-    const upstreamWorld = { ...world, isOwn, resolvConf: (path: string) => world.resolvConfs.read(path, ownAddresses) };
-    this.blocks = config.blocks.map((block, index) => {
-      return startBlock(block, compiled[index], startForwards(block.forwards, upstreamWorld), world);
+    const resolvConf = (path: string) => world.resolvConfs.read(path, ownAddresses);
+    const ways = waysOf(config.blocks, {
+      hostAddresses: rememberedAddresses(
+        () => world.network.hostAddresses?.() ?? [],
+        () => world.clock.nowMs(),
+      ),
+      endpoints: (forward) => started.flatMap(({ forwards }) => forwards.endpoints(forward)),
     });
+    const started: BlockAtWork[] = [];
+    for (const [index, block] of config.blocks.entries()) {
+      const own = ownWays(ways, block, () => this.#judgeOwn(started));
+      const forwards = startForwards(block.forwards, { ...world, own, resolvConf });
+      started.push(startBlock(block, compiled[index], forwards, world));
+    }
+    this.blocks = started;
+    this.#judgeOwn(started);
     for (const { tables } of this.listeners) for (const table of tables) this.#open(table);
+  }
+
+  /** Which upstreams lead back may change with the upstreams of any block; until all are there nobody asks. */
+  #judgeOwn(started: readonly BlockAtWork[]): void {
+    if (started.length < this.config.blocks.length) return;
+    for (const { forwards } of started) forwards.judgeOwn();
   }
 
   /** Makes the ways of the zones in this table. */
   #open(table: ZoneTable): void {
     const { routes, lookUpIn, within } = this.world;
-    const ways = { lookUp: lookUpIn(table), judge: this.#judgeIn(table) };
+    const ways = { lookUp: lookUpIn(table), judge: judgeIn(table, (block) => this.blocks[block].acl) };
     for (const zone of table.byBytes.flat()) {
       const block = this.blocks[zone.block];
       this.#storeOfZone.set(zone.zoneId, block.store);
@@ -119,25 +132,6 @@ export class Serving {
       this.#storeOfZone.set(zone.translation.zone.zoneId, block.store);
       routes.set(zone.translation.zone, translatedFrom(route, block.config, within(zone), this.world.clock));
     }
-  }
-
-  /**
-   * Judges a name that is asked in the place of a client's by the rules of the block that asks, and of the block that
-   * serves it; null where nobody has rules.
-   */
-  #judgeIn(table: ZoneTable): Route['judge'] {
-    const blocks = new Set(table.byBytes.flat().map(({ block }) => block));
-    if (![...blocks].some((block) => this.blocks[block].acl !== null)) return null;
-    const read = new Query();
-    return (query) => {
-      const home = zoneOfQuestion(table, query.question, read);
-      const acls = new Set([query.block, home?.block ?? query.block].map((block) => this.blocks[block].acl));
-      for (const acl of acls) {
-        const action = acl?.judge(query) ?? 'allow';
-        if (action !== 'allow') return action;
-      }
-      return 'allow';
-    };
   }
 
   /** Where answers of this zone are kept now; null when nothing of it is. */

@@ -6,11 +6,14 @@ import type { AclConfig, AclRule } from '../config/config.js';
 import { isInNetwork } from '../config/networks.js';
 import { addressBytes } from '../config/zones.js';
 import { isInZone } from '../dns/names.js';
+import { Query } from '../dns/query.js';
 import { rcodeNoError, rcodeRefused } from '../dns/wire.js';
 import { byAcl } from '../ops/counters.js';
 import type { Guard, GuardQuery, Verdict } from './guard.js';
 import { edeBlocked, edeFiltered } from './lane.js';
+import type { Route } from './route.js';
 import { askedBy } from './template-data.js';
+import { type ZoneTable, zoneOfQuestion } from './zones.js';
 
 /** How often something was said of queries to one zone on one server; `zone` is the acl's, and empty for `allow`. */
 export interface AclCount {
@@ -68,6 +71,25 @@ export function newAcl(configs: readonly AclConfig[]): Acl | null {
       if (action === 'allow') count(query.ordinal, action, '');
       return verdicts[action];
     },
+  };
+}
+
+/**
+ * Judges names that are asked in the place of a client's, by the rules of the block that asks and of the block that serves
+ * the name in this table; null where nobody there has rules.
+ */
+export function judgeIn(table: ZoneTable, aclOf: (block: number) => Acl | null): Route['judge'] {
+  const blocks = new Set(table.byBytes.flat().map(({ block }) => block));
+  if (![...blocks].some((block) => aclOf(block) !== null)) return null;
+  const read = new Query();
+  return (query) => {
+    const home = zoneOfQuestion(table, query.question, read);
+    const acls = new Set([query.block, home?.block ?? query.block].map(aclOf));
+    for (const acl of acls) {
+      const action = acl?.judge(query) ?? 'allow';
+      if (action !== 'allow') return action;
+    }
+    return 'allow';
   };
 }
 

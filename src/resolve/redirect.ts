@@ -3,6 +3,7 @@
  * for in its place. What stands before the alias stays; what came behind it is replaced by what the other name's answer has.
  */
 import type { RewriteChange } from '../config/changing.js';
+import { matches, renamed } from '../config/name-rules.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
 import { questionForName } from '../dns/query.js';
 import { encodeAnswerTo } from '../dns/records.js';
@@ -10,7 +11,7 @@ import { fixedBytes, ownerEnd, sectionsOf } from '../dns/sections.js';
 import { messageRcode, rcodeNoError, rcodeNxDomain, setU16, typeAny, typeCname, u16 } from '../dns/wire.js';
 import type { Outcome } from '../upstream/ask.js';
 import type { CourseQuery, Next, Step } from './course.js';
-import { matches, renamed, wireOf } from './renaming.js';
+import { wireOf } from './renaming.js';
 
 export type CnameChange = Extract<RewriteChange, { field: 'cname' }>;
 

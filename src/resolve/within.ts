@@ -5,7 +5,7 @@
  */
 import { typeName, wireToName } from '../dns/names.js';
 import { ownQuery } from '../dns/own-query.js';
-import { type Query, readQuery } from '../dns/query.js';
+import { readQuery } from '../dns/query.js';
 import { copyOf, rcodeRefused, typeAaaa, u16 } from '../dns/wire.js';
 import type { Asker } from '../listen/asker.js';
 import { overTcp, overUdp } from '../ops/counters.js';
@@ -59,12 +59,6 @@ export function lookUpIn(world: WithinWorld, table: ZoneTable): Ask {
     if (verdict.kind === 'message') return ours.answered(verdict.message, true);
     answer(world, asking, request);
   };
-}
-
-/** The zone of a name in a table; null where nobody serves it. `query` is overwritten. */
-export function zoneOfQuestion(table: ZoneTable, question: Uint8Array, query: Query): ServedZone | null {
-  const packet = ownQuery({ question, recursionDesired: true, checkingDisabled: false, dnssecOk: false });
-  return readQuery(packet, packet.length, query) === 'ok' ? findZone(table, packet, query) : null;
 }
 
 type Done = (outcome: Outcome) => void;

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { describe, it, test } from 'node:test';
+import { describe, it } from 'node:test';
 import packets from 'dns-packet';
-import { Query } from '../../src/dns/query.js';
 import type { Verdict } from '../../src/resolve/guard.js';
-import { askWithin, lookUpIn, zoneOfQuestion } from '../../src/resolve/within.js';
+import { askWithin, lookUpIn } from '../../src/resolve/within.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
 import type { Decoded } from './lane-fixture.js';
 import { query } from './lane-fixture.js';
@@ -144,11 +143,4 @@ describe('lookUpIn', () => {
     );
     assert.equal(fixture.asked.length, 1, 'it is asked for anew');
   });
-});
-
-test('zoneOfQuestion is the zone whose block serves the name', () => {
-  const { listener } = waiting('. {\n forward . 192.0.2.1\n}\na.test {\n forward . 192.0.2.1\n}');
-  const blockOf = (name: string) =>
-    zoneOfQuestion(listener.table, Uint8Array.from(query(name, 'A').subarray(12)), new Query())?.block;
-  assert.deepEqual(['x.A.test', 'a.test', 'test', '.'].map(blockOf), [1, 1, 0, 0]);
 });

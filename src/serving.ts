@@ -58,7 +58,7 @@ export interface ServingWorld extends HostsFileWorld {
   /** Asks ourselves, as a client in this zone would. */
   readonly within: (zone: ServedZone) => Ask;
   /** Asks ourselves, as a client of the listener with this table would. */
-  readonly lookUpIn: (table: ZoneTable) => Ask;
+  readonly lookUpIn: (table: ZoneTable) => Route['lookUp'];
 }
 
 /** What is the same for all its zones, on all listeners. */

@@ -99,7 +99,7 @@ export class Forwarder {
       if (course !== null) return this.#setOut(pending, course, query, transport, waiter);
       const made = route.make === null ? null : route.make(query, zone, asker);
       if (made !== null && made.kind !== 'next') {
-        return this.#settleMade(pending, made, { remote: query.remote, transport }, waiter);
+        return this.#settleMade(pending, made, { asker, transport }, waiter);
       }
     }
     if (!this.#enter(pending, waiter)) return;
@@ -131,7 +131,7 @@ export class Forwarder {
       judge: (question) => judged(pending, question, remote),
       make: (question) => (route.make === null ? null : route.make({ id, flags, remote, question }, zone, asker)),
       ask: (question, done) => this.#ask(pending, question, transport, done),
-      lookUp: (question, done) => lookUpFor(pending, question, { remote, transport }, done),
+      lookUp: (question, done) => lookUpFor(pending, question, { asker, transport }, done),
       next: course.next,
     };
     pursue(pursuit, course.question, (outcome, made) => this.#finish(pending, outcome, made));

@@ -8,7 +8,7 @@ import type { AnswerOrder } from '../dns/normalise.js';
 import type { Asker } from '../listen/asker.js';
 import type { Answerer } from '../ops/counters.js';
 import type { QueryFacts } from '../ops/query-facts.js';
-import type { Ask } from '../upstream/ask.js';
+import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import type { AclQuery } from './acl.js';
 import type { PlanCourse } from './course.js';
 import type { Verdict } from './guard.js';
@@ -27,14 +27,17 @@ export interface MakeQuery {
   readonly remote: string;
 }
 
+/** An `Ask` in the name of a client; its `reply` is not called. */
+export type LookUp = (request: Request, client: Asker, done: (outcome: Outcome) => void) => void;
+
 export interface Route {
   /** Judges the packet that the lane has read before anything else does; null: everybody may ask anything. */
   readonly guard: ((packet: Uint8Array, lane: Lane, asker: Asker) => Verdict) | null;
   readonly ask: Ask;
   /** `ask` asks by questions of ours. */
   readonly asksOurselves: boolean;
-  /** Asks the whole server, as a client of the same listener would. */
-  readonly lookUp: Ask;
+  /** Asks the whole server, as this client of the same listener would. */
+  readonly lookUp: LookUp;
   /** What the rules say of a name that is asked in the place of a client's; null: there are no rules on this listener. */
   readonly judge: ((query: AclQuery & Pick<ServedZone, 'block'>) => AclRule['action']) | null;
   /** Null: the block has no cache. */

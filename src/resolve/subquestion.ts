@@ -4,6 +4,7 @@
  */
 import { keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
 import { subquestionsMax } from '../limits.js';
+import type { Asker } from '../listen/asker.js';
 import { overTcp, type Transport } from '../ops/counters.js';
 import type { Outcome } from '../upstream/ask.js';
 import { circularText } from './lane.js';
@@ -18,9 +19,9 @@ export interface Subquestion {
   readonly ours: OwnWaiter;
 }
 
-/** The client, and how its query came. */
+/** The client, and how its questions are asked. */
 export interface Origin {
-  readonly remote: string;
+  readonly asker: Asker;
   readonly transport: Transport;
 }
 
@@ -37,7 +38,7 @@ export function judged({ route, zone, question: own }: Pending, question: Uint8A
 export function lookUpFor(
   pending: Pending,
   question: Uint8Array,
-  { remote, transport }: Origin,
+  { asker, transport }: Origin,
   done: (outcome: Outcome) => void,
 ): void {
   const { key, recursionDesired, startedAtMs, route } = pending;
@@ -50,11 +51,11 @@ export function lookUpFor(
     checkingDisabled: (key & keyCheckingDisabled) !== 0,
     dnssecOk: (key & keyDnssecOk) !== 0,
     clientTransport: transport === overTcp ? 'tcp' : 'udp',
-    client: remote,
+    client: asker.remote.address,
     askedAtMs: startedAtMs,
     depth,
   } as const;
-  route.lookUp(request, done);
+  route.lookUp(request, asker, done);
 }
 
 /**

@@ -15,7 +15,7 @@ import { answerCached, handedOver, rcodeForAaaa } from './answer-now.js';
 import type { Forwarder } from './forwarder.js';
 import { circularText, type Lane } from './lane.js';
 import type { OwnWaiter } from './pending.js';
-import type { Route } from './route.js';
+import type { LookUp, Route } from './route.js';
 import { aaaaForward, findZone, type ServedZone, type ZoneTable, zoneOfClient } from './zones.js';
 
 export interface WithinWorld {
@@ -31,11 +31,12 @@ const nowhere = { address: '', port: 0 };
 export function askWithin(world: WithinWorld, zone: ServedZone): Ask {
   const { lane, routes } = world;
   return (request, done) => {
-    const asking = queryFor(request, done, lane);
+    const client = { remote: { address: request.client ?? '', port: 0 }, local: nowhere };
+    const asking = queryFor(request, client, done, lane);
     lane.zone = zone;
-    const { question, client: remote = '' } = request;
     const { ordinal, block } = zone;
-    const action = routes.get(zone)!.judge?.({ question, remote, ordinal, block }) ?? 'allow';
+    const asked = { question: request.question, remote: client.remote.address, ordinal, block };
+    const action = routes.get(zone)!.judge?.(asked) ?? 'allow';
     if (action !== 'allow') return asking.ours.failed(action);
     answer(world, asking, request);
   };
@@ -45,10 +46,10 @@ export function askWithin(world: WithinWorld, zone: ServedZone): Ask {
  * Asks as a client of the listener that serves by this table would: the name's own zone, with the guards, policies, cache
  * and upstreams of its block. What comes is as `askWithin` gives it.
  */
-export function lookUpIn(world: WithinWorld, table: ZoneTable): Ask {
+export function lookUpIn(world: WithinWorld, table: ZoneTable): LookUp {
   const { lane, routes } = world;
-  return (request, done) => {
-    const asking = queryFor(request, done, lane);
+  return (request, client, done) => {
+    const asking = queryFor(request, client, done, lane);
     const { packet, asker, ours } = asking;
     const zone = findZone(table, packet, lane.query);
     if (zone === null) return ours.failed('nobody');
@@ -71,14 +72,18 @@ interface Asking {
 }
 
 /** The lane has read the packet then. */
-function queryFor(request: Request, done: Done, lane: Lane): Asking {
+function queryFor(
+  request: Request,
+  { remote, local }: Pick<Asker, 'remote' | 'local'>,
+  done: Done,
+  lane: Lane,
+): Asking {
   const packet = ownQuery(request);
-  const remote = { address: request.client ?? '', port: 0 };
   const transport = request.clientTransport === 'tcp' ? overTcp : overUdp;
   readQuery(packet, packet.length, lane.query);
   lane.family = remote.address.includes(':') ? 1 : 0;
   lane.transport = overTcp;
-  return { packet, asker: { transport, remote, local: nowhere, reply() {} }, ours: waiterFor(request, done) };
+  return { packet, asker: { transport, remote, local, reply() {} }, ours: waiterFor(request, done) };
 }
 
 /** Whoever answers is in the midst of something, so `done` is called later. */

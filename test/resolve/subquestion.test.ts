@@ -7,6 +7,7 @@ import type { Route } from '../../src/resolve/route.js';
 import { judged, lookUpFor, mayWaitFor } from '../../src/resolve/subquestion.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
 import { questionFor } from './course-fixture.js';
+import { podAsker } from './lane-fixture.js';
 
 const own = questionFor('a.test');
 const other = questionFor('b.test');
@@ -43,8 +44,14 @@ describe('lookUpFor', () => {
   function lookedUp(parts: Partial<Pending>, transport: typeof overUdp | typeof overTcp = overUdp) {
     const asked: Request[] = [];
     const outcomes: Outcome[] = [];
-    const pending = pendingWith({ lookUp: (request) => void asked.push(request) }, parts);
-    lookUpFor(pending, other, { remote: '10.1.0.1', transport }, (outcome) => outcomes.push(outcome));
+    const clients: unknown[] = [];
+    const lookUp: Route['lookUp'] = (request, client) => {
+      asked.push(request);
+      clients.push(client);
+    };
+    const pending = pendingWith({ lookUp }, parts);
+    lookUpFor(pending, other, { asker: podAsker, transport }, (outcome) => outcomes.push(outcome));
+    assert.ok(clients.every((client) => client === podAsker));
     return { asked, outcomes, pending };
   }
 
@@ -53,7 +60,7 @@ describe('lookUpFor', () => {
     assert.deepEqual(asked, [
       {
         ...{ question: other, recursionDesired: false, checkingDisabled: true, dnssecOk: true, clientTransport: 'tcp' },
-        ...{ client: '10.1.0.1', askedAtMs: 7, depth: 5 },
+        ...{ client: podAsker.remote.address, askedAtMs: 7, depth: 5 },
       },
     ]);
     assert.equal(pending.asksOurselves, true);

@@ -170,7 +170,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
       return {
         ask,
         asksOurselves: false,
-        lookUp: (request, done) => lookUpIn({ lane, clock, forwarder, routes }, listener.table)(request, done),
+        lookUp: (...how) => lookUpIn({ lane, clock, forwarder, routes }, listener.table)(...how),
         judge: null,
         keep,
         guard: null,

@@ -5,7 +5,7 @@ import type { Verdict } from '../../src/resolve/guard.js';
 import { askWithin, lookUpIn } from '../../src/resolve/within.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
 import type { Decoded } from './lane-fixture.js';
-import { query } from './lane-fixture.js';
+import { podAsker, query } from './lane-fixture.js';
 import { addresses, type WaitingFixture, waiting } from './waiting-fixture.js';
 
 const cached = '. {\n log\n cache\n forward . 192.0.2.1\n}';
@@ -82,7 +82,8 @@ describe('lookUpIn', () => {
     const outcomes: Outcome[] = [];
     const plain = { recursionDesired: true, checkingDisabled: false, dnssecOk: false, clientTransport: 'udp' } as const;
     const question = Uint8Array.from(query(name, type).subarray(12));
-    lookUpIn(fixture, fixture.listener.table)({ ...plain, question, askedAtMs: 0, depth: 3 }, (outcome) => {
+    const request = { ...plain, question, askedAtMs: 0, depth: 3 };
+    lookUpIn(fixture, fixture.listener.table)(request, podAsker, (outcome) => {
       outcomes.push(outcome);
     });
     return outcomes;

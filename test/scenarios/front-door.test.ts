@@ -138,6 +138,20 @@ describe('an answer that has come from another name', () => {
     assert.deepEqual(told, ['10.244.0.1', '10.244.0.2']);
   });
 
+  it('is asked for in the words of a client of this address', async () => {
+    const rules = ['server_ip', 'server_port', 'protocol'].map(
+      (name, at) => `rewrite continue edns0 local set ${0xff10 + at} {${name}}`,
+    );
+    const world = await worldWith(alias('a.example', 'web.svc.cluster.local.'), rules.join('\n'));
+    await world.asks('a.example', 'A');
+    const [{ message }] = world.upstream.questions.filter(({ name }) => name === 'web.svc.cluster.local.');
+    const opt = message.additionals?.find(({ type }) => type === 'OPT') as unknown as { options: { data: Buffer }[] };
+    assert.deepEqual(
+      opt.options.map(({ data }) => data.toString('hex')),
+      ['a9fe140a', '0035', Buffer.from('udp').toString('hex')],
+    );
+  });
+
   it('is refreshed where that is due for it', async () => {
     const world = await newWorld({
       corefile: corefile(alias('a.example', 'web.svc.cluster.local.')).replaceAll(

@@ -103,7 +103,7 @@ export class Forwarder {
       }
     }
     if (!this.#enter(pending, waiter)) return;
-    this.#ask(pending, question, transport, (outcome) => this.#finish(pending, outcome, null));
+    this.#ask(pending, question, { asker, transport }, (outcome) => this.#finish(pending, outcome, null));
   }
 
   #queryOf({ question, zone: { ordinal } }: Pending, packet: Uint8Array, asker: Asker): CourseQuery {
@@ -130,7 +130,7 @@ export class Forwarder {
     const pursuit: Pursuit = {
       judge: (question) => judged(pending, question, remote),
       make: (question) => (route.make === null ? null : route.make({ id, flags, remote, question }, zone, asker)),
-      ask: (question, done) => this.#ask(pending, question, transport, done),
+      ask: (question, done) => this.#ask(pending, question, { asker, transport }, done),
       lookUp: (question, done) => lookUpFor(pending, question, { asker, transport }, done),
       next: course.next,
     };
@@ -246,15 +246,16 @@ export class Forwarder {
     return false;
   }
 
-  #ask(pending: Pending, question: Uint8Array, transport: Transport, done: (outcome: Outcome) => void): void {
+  #ask(pending: Pending, question: Uint8Array, from: Origin, done: (outcome: Outcome) => void): void {
     const { recursionDesired, key, course, startedAtMs, depth } = pending;
     const request: Request = {
       question,
       recursionDesired: course?.recursionDesired ?? recursionDesired,
       checkingDisabled: (key & keyCheckingDisabled) !== 0,
       dnssecOk: (key & keyDnssecOk) !== 0,
-      clientTransport: transport === overTcp ? 'tcp' : 'udp',
-      client: clientOf(pending),
+      clientTransport: from.transport === overTcp ? 'tcp' : 'udp',
+      // A refresh is nobody's, but what rules say of a question of ours is for the client whose answer it was.
+      client: clientOf(pending) ?? (pending.asksOurselves ? from.asker.remote.address : undefined),
       options: course === null ? undefined : course.options,
       askedAtMs: course === null && depth === 0 ? undefined : startedAtMs,
       depth,

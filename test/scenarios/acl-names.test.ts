@@ -196,6 +196,24 @@ describe('dns64', () => {
   });
 });
 
+describe('a refresh', () => {
+  it('asks for those who had the answer, whose rules it goes by', async () => {
+    const acl = 'acl secret.test {\nallow net 10.1.0.0/16 fd00:1::/32\nblock type A\n}';
+    for (const [lines, client, name, type, data] of [
+      ['dns64', 'fd00:1::1', 'a.secret.test.', 'AAAA', '64:ff9b::c000:242'],
+      ['rewrite name public.test a.secret.test', friend, 'public.test.', 'A', '192.0.2.66'],
+      [ways[4][1], friend, 'public.test.', 'A', '192.0.2.66'],
+    ]) {
+      const world = await worldWith(oneBlock(lines, acl).replace('cache 30', 'cache 30 {\nprefetch 1 1m 90%\n}'));
+      for (let time = 0; time < 6; time++) {
+        assert.equal((await asks(world, client, name, type)).data.at(-1), data, `${lines}, ${time}`);
+        await world.passSeconds(5);
+      }
+      assert.ok(world.upstream.asked('a.secret.test.', 'A') > 1, lines);
+    }
+  });
+});
+
 describe('autopath', () => {
   it('walks no further than the client may, and keeps apart what others have found', async () => {
     for (const corefile of [oneBlock, twoBlocks]) {

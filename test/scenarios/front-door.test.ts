@@ -89,6 +89,15 @@ describe('what a template’s alias leads to', () => {
     assert.equal(world.upstream.asked('web.svc.cluster.local.', 'A'), 1);
   });
 
+  it('is translated where the block of the name translates, for the client that asks', async () => {
+    const world = await worldWith(alias('web.example', 'only4.cluster.local.'), 'dns64');
+    world.upstream.answers('only4.cluster.local.', 'A', ['192.0.2.1']);
+    world.upstream.nodata('only4.cluster.local.', 'AAAA');
+    const asking = world.client('fd00::1').asks('web.example', 'AAAA');
+    await world.pass(20);
+    assert.deepEqual((await asking).data, ['only4.cluster.local', '64:ff9b::c000:201']);
+  });
+
   it('is not there where no block serves the name', async () => {
     const world = await newWorld({
       corefile: `example {\nbind 169.254.20.10\n${alias('a.example', 'b.test.')}\n}\n`,
@@ -236,6 +245,20 @@ describe('a chain of names', () => {
       assert.equal(world.app.waiting, 0);
     });
   }
+
+  it('ends in SERVFAIL where addresses are translated, for many who ask', async () => {
+    const back = alias('b.cluster.local', 'a.example.');
+    for (const [outside, cluster] of [
+      [`dns64\n${alias('a.example', 'b.cluster.local.')}`, back],
+      [`dns64\n${alias('a.example', 'b.cluster.local.')}`, `dns64\n${back}`],
+    ]) {
+      const world = await worldWith(outside, cluster);
+      const asking = Array.from({ length: 20 }, (_, at) => world.client(`fd00::${at + 1}`).asks('a.example', 'AAAA'));
+      await world.pass(100);
+      assert.equal(world.app.waiting, 0);
+      for (const { rcode } of await Promise.all(asking)) assert.equal(rcode, 'SERVFAIL');
+    }
+  });
 
   it('ends when rewritten aliases of two names lead to each other, for clients of both at once', async () => {
     const world = await worldWith('rewrite cname exact x.test. b.example.\nrewrite cname exact y.test. a.example.');

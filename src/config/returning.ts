@@ -80,8 +80,8 @@ export function isOurs({ overTls, ...endpoint }: UpstreamEndpoint, ways: OwnPlac
 }
 
 /**
- * Whether the question, sent there by the block, comes back to it. Of a circle, blocks that have somebody else to ask leave
- * out what leads on in it; only where none of its blocks has, all of it is left out.
+ * Whether the question, sent there by the block, comes back to it. Of a circle, the last block that has somebody else to
+ * ask leaves out what leads on in it; only where none of its blocks has, all of it is left out.
  */
 export function comesBack(ways: Ways, { block, forward, endpoint }: Way, asked: Asked): boolean {
   const graph = graphFrom(ways, block, asked);
@@ -98,6 +98,8 @@ function isSame(one: UpstreamEndpoint, other: UpstreamEndpoint): boolean {
 
 /** One upstream of a block that has a question, and the state to which that leads; null: away from here. */
 interface Step {
+  /** Index of the block. */
+  readonly block: number;
   readonly forward: ForwardConfig;
   readonly endpoint: UpstreamEndpoint;
   readonly from: string;
@@ -121,7 +123,8 @@ function graphFrom(ways: Ways, first: BlockConfig, firstAsked: Asked): Graph | n
       for (const endpoint of ways.endpoints(forward)) {
         const there = arriving(ways, endpoint, asked);
         if (there !== null) left.push(there);
-        steps.push({ forward, endpoint, from, to: there === null ? null : stateOf(ways, there.block, there.asked) });
+        const to = there === null ? null : stateOf(ways, there.block, there.asked);
+        steps.push({ block: ways.blocks.indexOf(block), forward, endpoint, from, to });
       }
     }
     graph.set(from, steps);
@@ -129,13 +132,18 @@ function graphFrom(ways: Ways, first: BlockConfig, firstAsked: Asked): Graph | n
   return graph;
 }
 
+/** One step after the other, until nothing goes in a circle: the same whichever block of a circle asks. */
 function leftOutOf(graph: Graph): ReadonlySet<Step> {
+  const leftOut = new Set<Step>();
   const all = [...graph.values()].flat();
-  const circlingWithout = (without: ReadonlySet<Step>) =>
-    all.filter((step) => !without.has(step) && circles(graph, step, without));
-  const circling = new Set(circlingWithout(new Set()));
-  const spared = new Set([...circling].filter(({ from }) => graph.get(from)!.some((other) => !circling.has(other))));
-  return new Set([...spared, ...circlingWithout(spared)]);
+  for (;;) {
+    const circling = new Set(all.filter((step) => !leftOut.has(step) && circles(graph, step, leftOut)));
+    if (circling.size === 0) return leftOut;
+    const isElse = (step: Step) => !leftOut.has(step) && !circling.has(step);
+    const spared = [...circling].filter(({ from }) => graph.get(from)!.some(isElse));
+    if (spared.length === 0) return new Set([...leftOut, ...circling]);
+    leftOut.add(spared.reduce((last, step) => (step.block > last.block ? step : last)));
+  }
 }
 
 /** Whether a way leads from the end of the step to its beginning. */

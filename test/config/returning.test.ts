@@ -72,12 +72,20 @@ describe('returning', () => {
   it('is left to a block of the circle that has somebody else to ask, if there is one', () => {
     const other = '.:2 | forward . 127.0.0.1:1 9.9.9.9';
     assert.deepEqual(said('.:1 | forward . 127.0.0.1:2', other), ['', 'all']);
-    assert.deepEqual(said('.:1 | forward . 127.0.0.1:2 8.8.8.8', other), ['all', 'all']);
+    assert.deepEqual(said('.:1 | forward . 127.0.0.1:2 8.8.8.8', other), ['', 'all'], 'of several to the last');
+    assert.deepEqual(said('.:2 | forward . 127.0.0.1:1 9.9.9.9', '.:1 | forward . 127.0.0.1:2 8.8.8.8'), ['', 'all']);
     assert.deepEqual(
       said('.:1 | forward . 127.0.0.1:2', '.:2 | forward . 127.0.0.1:3 9.9.9.9', '.:3 | forward . 127.0.0.1:1'),
       ['', 'all', ''],
     );
     assert.deepEqual(said('. | forward . 127.0.0.1 9.9.9.9'), ['all']);
+    // Two circles through one block, which has nobody else.
+    const third = '.:3 | forward . 127.0.0.1:1 9.9.9.9';
+    assert.deepEqual(said('.:1 | forward . 127.0.0.1:2', '.:2 | forward . 127.0.0.1:3 127.0.0.1:1', third), [
+      '',
+      '',
+      'all',
+    ]);
   });
 
   it('is about the names that the blocks on the way are for', () => {

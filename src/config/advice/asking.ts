@@ -12,12 +12,15 @@ const clusterDomain = 'cluster.local.';
 /** Where systemd-resolved listens, and where it does without its own rules. */
 const stubResolvers = ['127.0.0.53', '127.0.0.54'];
 
-export const clusterDnsOverUdp: BlockRule = (block, { world }) => {
+export const clusterDnsOverUdp: BlockRule = (block, { world, config }) => {
+  const ways = waysOf(config.blocks);
   const isCluster = block.config.zones.some(({ zone }) => isInZone(zone, clusterDomain));
   const address = world.clusterDns.endpoint?.address;
   return block.config.forwards
     .filter(({ transport }) => transport === 'client')
-    .filter((forward) => plainEndpoints(forward).some((each) => isCluster || each.address === address))
+    .filter((forward) =>
+      plainEndpoints(forward).some((each) => (isCluster && !isOurs(each, ways)) || each.address === address),
+    )
     .map(({ at }) => ({
       at,
       message:

@@ -11,6 +11,9 @@ test('the cluster DNS is asked over TCP', () => {
   }
   assert.deepEqual(codesIn('cluster.local', 'cache', 'forward . tls://10.0.0.1'), []);
   assert.deepEqual(codesIn('acme.local', 'cache', 'forward . 10.0.0.1'), []);
+  const own = '.:5301 {\nbind 127.0.0.1\nerrors\ncache\nforward . 10.0.0.1\n}\n';
+  const text = `cluster.local {\nbind 10.0.0.9\nerrors\nreload\nready :8181\ncache\nforward . 127.0.0.1:5301\n}\n${own}`;
+  assert.deepEqual(shortly(adviceOf(text)), [], 'another block of this server is no cluster DNS');
 });
 
 test('this server itself is not asked what would come back', () => {

@@ -45,7 +45,7 @@ import { LoopWatch } from './resolve/loop.js';
 import { Numbering } from './resolve/numbering.js';
 import type { Route } from './resolve/route.js';
 import { refreshFrom, refuseFrom, serveFrom } from './resolve/serve.js';
-import { askWithin } from './resolve/within.js';
+import { askWithin, lookUpIn } from './resolve/within.js';
 import type { ServedZone, ZoneTable } from './resolve/zones.js';
 import { Serving, type ServingWorld } from './serving.js';
 import type { OpenSuccession } from './shared-node.js';
@@ -154,7 +154,8 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   // Asking others, as the configuration says; it comes first because a template in it may not compile.
   const world: ServingWorld = {
     ...{ network, clock, random, log, counters, cache, routes, loops, outages: new Outages() },
-    within: (zone) => askWithin({ lane, clock, forwarder }, zone),
+    within: (zone) => askWithin({ lane, clock, forwarder, routes }, zone),
+    lookUpIn: (table) => lookUpIn({ lane, clock, forwarder, routes }, table),
     numberings: { cache: new Numbering(), counters: new Numbering() },
     queryLogOutput: newQueryLogOutput({
       clock,
@@ -220,9 +221,9 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const inForce = new InForce(first, {
     ...{ listeners, watching, world, upstreamAnswered, look: outsides.look },
     ...{ load: settings.load, lookEveryMs: settings.lookEveryMs },
-    serve: (table) => top.watched(serveFrom({ clock, log, lane, forwarder, routes }, table)),
-    refresh: (table) => refreshFrom({ clock, log, lane, forwarder, routes }, table),
-    refuse: (table) => refuseFrom({ clock, log, lane, forwarder, routes }, table),
+    serve: (tableOf) => top.watched(serveFrom({ clock, log, lane, forwarder, routes }, tableOf)),
+    refresh: (tableOf) => refreshFrom({ clock, log, lane, forwarder, routes }, tableOf),
+    refuse: (tableOf) => refuseFrom({ clock, log, lane, forwarder, routes }, tableOf),
     tablesChanged: () => threads?.update(),
   });
   // Addresses come first, since not everything can be bound to one that is not there yet.

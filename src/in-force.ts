@@ -10,6 +10,7 @@ import { resolvConfPeriodMs } from './limits.js';
 import type { Refresh, Refuse, Serve } from './listen/asker.js';
 import type { Listeners, WantedListener } from './listen/listeners.js';
 import type { Timer } from './outside/clock.js';
+import type { TableOf } from './resolve/serve.js';
 import type { PlannedListener } from './resolve/zone-plan.js';
 import type { ZoneTable } from './resolve/zones.js';
 import { Serving, type ServingWorld } from './serving.js';
@@ -28,11 +29,11 @@ export interface InForceWorld {
   /** Looks at the configuration's files this often, whatever `reload` says; null leaves it to `reload`. */
   readonly lookEveryMs: number | null;
   /** What a listener calls for each packet, by the table that is in force then. */
-  serve(table: () => ZoneTable): Serve;
+  serve(tableOf: TableOf): Serve;
   /** The same for answers that are due for a refresh. */
-  refresh(table: () => ZoneTable): Refresh;
+  refresh(tableOf: TableOf): Refresh;
   /** And for what there is no room for. */
-  refuse(table: () => ZoneTable): Refuse;
+  refuse(tableOf: TableOf): Refuse;
   /** Other tables are in force now. */
   tablesChanged(): void;
   upstreamAnswered(): void;
@@ -157,7 +158,8 @@ export class InForce {
       this.#servers.set(server, entry);
       const table = () => entry.by.table;
       const timeouts = () => entry.by.block.timeouts;
-      const hands = { serve: serve(table), refresh: refresh(table), refuse: refuse(table) };
+      const tableOf = (client: string) => entry.by.tableOf(client);
+      const hands = { serve: serve(tableOf), refresh: refresh(tableOf), refuse: refuse(tableOf) };
       return { key: server, at, timeouts, table, ...hands };
     });
   }
@@ -178,7 +180,7 @@ export class InForce {
     const probeWorld = { clock, random, log, loops: world.loops, answered: upstreamAnswered };
     const probe = (): void => {
       for (const timer of this.#probes) timer.stop();
-      this.#probes = this.serving.blocks.map((block) => startProbe(block, probeWorld));
+      this.#probes = this.serving.blocks.map((block, index) => startProbe(block, index, probeWorld));
     };
     probe();
     this.#timers = [];

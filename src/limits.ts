@@ -52,6 +52,8 @@ export const pendingMax = 16_384;
 export const waitersPerQuestionMax = 1_024;
 /** Clients waiting for all questions together; about 600 bytes each. */
 export const waitersMax = 65_536;
+/** Questions of ours that lead from a client's to its answer, over all server blocks; RFC 1034 knows no chain as long. */
+export const subquestionsMax = 10;
 /** What one client may always wait for, however many others there are. */
 export const clientWaitersLeast = 64;
 /** Where the upstream has been silent altogether since the question was sent, clients get SERVFAIL within 2 s. */
@@ -273,6 +275,8 @@ export const reloadPeriodMs = 5_000;
 export const configMapPeriodMs = 1_000;
 /** How often a resolv.conf that is an upstream is looked at. */
 export const resolvConfPeriodMs = 2_000;
+/** How old may be what is known of the host's addresses: asking takes the kernel a tenth of a millisecond. */
+export const hostAddressesMs = 1_000;
 /** Between two tries to get a first answer from an upstream after start. */
 export const startProbePeriodMs = 1_000;
 /** After `lameduck`, what is in flight may take this long; then the process ends anyway. */
@@ -291,6 +295,8 @@ export const corefileNestingMax = 8;
 export const zonesPerBlockMax = 1_024;
 export const resolvConfServersMax = 15;
 export const listenersMax = 256;
+/** Kinds of clients that the rules of `acl` on one listener tell apart, where their answers must be kept apart. */
+export const clientKindsMax = 64;
 /** Answering threads; a node with more cores than this has other work for them. */
 export const workersMax = 64;
 /** Between looks at link and rules: below it they would be the load, above it a gap would last longer than a day. */

@@ -7,6 +7,8 @@
 import { atMessage } from './cache/blocks.js';
 import type { Cache, Store } from './cache/cache.js';
 import type { BlockConfig, Config } from './config/config.js';
+import { rememberedAddresses } from './config/own-listener.js';
+import { waysOf } from './config/returning.js';
 import { wireToName } from './dns/names.js';
 import { u16 } from './dns/wire.js';
 import { headerBytes } from './limits.js';
@@ -14,10 +16,11 @@ import type { Counters } from './ops/counters.js';
 import { newDnstap } from './ops/dnstap.js';
 import { newErrorsLog } from './ops/errors-log.js';
 import { bothTold, newQueryLog } from './ops/query-log.js';
-import type { Endpoint, Network } from './outside/network.js';
+import type { Clock } from './outside/clock.js';
+import type { Network } from './outside/network.js';
 import type { Random } from './outside/random.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
-import { type Acl, newAcl } from './resolve/acl.js';
+import { type Acl, judgeIn, newAcl } from './resolve/acl.js';
 import { anyMaker } from './resolve/any.js';
 import { type Autopath, newAutopath } from './resolve/autopath.js';
 import { planFrom, recursionChanger } from './resolve/course.js';
@@ -34,11 +37,11 @@ import type { KeepRoute, Route } from './resolve/route.js';
 import { compileTemplates, type Templates } from './resolve/templates.js';
 import { whoamiMaker } from './resolve/whoami.js';
 import { type Numberings, type PlannedListener, planZones } from './resolve/zone-plan.js';
-import type { ServedZone } from './resolve/zones.js';
+import type { ServedZone, ZoneTable } from './resolve/zones.js';
 import type { Ask } from './upstream/ask.js';
 import { type Forwards, startForwards } from './upstream/forwards.js';
 import type { Outages } from './upstream/outages.js';
-import { isOwnEndpoint } from './upstream/own-address.js';
+import { ownWays } from './upstream/own-upstreams.js';
 import { anyResponsible, responsibility } from './upstream/responsible.js';
 
 export interface ServingWorld extends HostsFileWorld {
@@ -55,7 +58,12 @@ export interface ServingWorld extends HostsFileWorld {
   readonly resolvConfs: ResolvConfFiles;
   /** Asks ourselves, as a client in this zone would. */
   readonly within: (zone: ServedZone) => Ask;
+  /** Asks ourselves, as a client of the listener with this table would. */
+  readonly lookUpIn: (table: ZoneTable) => Route['lookUp'];
 }
+
+/** What is the same for all its zones, on all listeners. */
+type BlockRoute = Omit<Route, 'lookUp' | 'judge'>;
 
 /** What belongs to one server block while its configuration is in use. */
 export interface BlockAtWork {
@@ -66,8 +74,8 @@ export interface BlockAtWork {
   readonly acl: Acl | null;
   readonly autopath: Autopath | null;
   readonly store: Store | null;
-  readonly cached: Route;
-  readonly uncached: Route;
+  readonly cached: BlockRoute;
+  readonly uncached: BlockRoute;
   stop(): void;
 }
 
@@ -87,25 +95,43 @@ export class Serving {
     const ownAddresses = config.blocks
       .filter(({ zones }) => zones.some(({ port }) => port === 53))
       .flatMap(({ addresses }) => addresses);
-    const listening = config.blocks.flatMap(({ zones, addresses }) =>
-      zones.flatMap(({ port }) => addresses.map((address) => ({ address, port }))),
-    );
-    const own = { listening, hostAddresses: () => world.network.hostAddresses?.() ?? [] };
-    const isOwn = (endpoint: Endpoint): boolean => isOwnEndpoint(endpoint, own);
-    const upstreamWorld = { ...world, isOwn, resolvConf: (path: string) => world.resolvConfs.read(path, ownAddresses) };
-    this.blocks = config.blocks.map((block, index) => {
-      return startBlock(block, compiled[index], startForwards(block.forwards, upstreamWorld), world);
+    const resolvConf = (path: string) => world.resolvConfs.read(path, ownAddresses);
+    const ways = waysOf(config.blocks, {
+      hostAddresses: rememberedAddresses(
+        () => world.network.hostAddresses?.() ?? [],
+        () => world.clock.nowMs(),
+      ),
+      endpoints: (forward) => started.flatMap(({ forwards }) => forwards.endpoints(forward)),
     });
-    for (const { zones } of this.listeners) {
-      for (const zone of zones) {
-        const block = this.blocks[zone.block];
-        this.#storeOfZone.set(zone.zoneId, block.store);
-        const route = zone.cache === null ? block.uncached : block.cached;
-        world.routes.set(zone, route);
-        if (zone.translation === null) continue;
-        this.#storeOfZone.set(zone.translation.zone.zoneId, block.store);
-        world.routes.set(zone.translation.zone, translatedFrom(route, block.config, zone, world));
-      }
+    const started: BlockAtWork[] = [];
+    for (const [index, block] of config.blocks.entries()) {
+      const own = ownWays(ways, block, () => this.#judgeOwn(started));
+      const forwards = startForwards(block.forwards, { ...world, own, resolvConf });
+      started.push(startBlock(block, compiled[index], forwards, world));
+    }
+    this.blocks = started;
+    this.#judgeOwn(started);
+    for (const { tables } of this.listeners) for (const table of tables) this.#open(table);
+  }
+
+  /** Which upstreams lead back may change with the upstreams of any block; until all are there nobody asks. */
+  #judgeOwn(started: readonly BlockAtWork[]): void {
+    if (started.length < this.config.blocks.length) return;
+    for (const { forwards } of started) forwards.judgeOwn();
+  }
+
+  /** Makes the ways of the zones in this table. */
+  #open(table: ZoneTable): void {
+    const { routes, lookUpIn, within } = this.world;
+    const ways = { lookUp: lookUpIn(table), judge: judgeIn(table, (block) => this.blocks[block].acl) };
+    for (const zone of table.byBytes.flat()) {
+      const block = this.blocks[zone.block];
+      this.#storeOfZone.set(zone.zoneId, block.store);
+      const route = { ...(zone.cache === null ? block.uncached : block.cached), ...ways };
+      routes.set(zone, route);
+      if (zone.translation === null) continue;
+      this.#storeOfZone.set(zone.translation.zone.zoneId, block.store);
+      routes.set(zone.translation.zone, translatedFrom(route, block.config, within(zone), this.world.clock));
     }
   }
 
@@ -198,9 +224,10 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
   const acl = newAcl(config.acls);
   const autopath = config.changing.autopath === null ? null : newAutopath(config.changing.autopath);
   const tap = newDnstap(config.dnstap, world);
-  const uncached: Route = {
+  const uncached: BlockRoute = {
     guard: guardFrom({ local: config.local === null ? undefined : localGuard(config.local, world), acl: acl?.guard }),
     ask: forwards.ask,
+    asksOurselves: false,
     keep: null,
     order: config.loadbalance === null ? 'as sent' : 'aliases first',
     sections: config.minimal ? 'answer' : 'all',
@@ -240,9 +267,9 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
 }
 
 /** Only `whoami` makes answers for clients that are translated for: others are made for the questions within. */
-function translatedFrom(route: Route, { dns64, whoami }: BlockConfig, zone: ServedZone, world: ServingWorld): Route {
+function translatedFrom(route: Route, { dns64, whoami }: BlockConfig, within: Ask, clock: Clock): Route {
   const outer = whoami ? route : { ...route, make: null };
-  return translatedRoute(outer, dns64!, world.clock, world.within(zone));
+  return translatedRoute(outer, dns64!, clock, within);
 }
 
 /** Drops what is cached of these names, so that what a hosts file says now is what clients get. */

@@ -28,12 +28,12 @@ interface Probing {
   next(): { readonly question: Uint8Array; over(): 'goes on' | 'is over' };
 }
 
-/** Probes until the block's upstreams have answered; `stop` gives up. */
-export function startProbe(block: BlockAtWork, world: StartProbeWorld): Timer {
+/** Probes until the upstreams of the block, the configuration's `index`th, have answered; `stop` gives up. */
+export function startProbe(block: BlockAtWork, index: number, world: StartProbeWorld): Timer {
   const { config, forwards } = block;
   if (config.forwards.length === 0) return { stop() {} };
   const probings = config.loop
-    ? forwards.each().map((upstream) => loopProbing(block, upstream, world))
+    ? forwards.each().map((upstream) => loopProbing(block, index, upstream, world))
     : [readyProbing(block)];
   const timers = probings.map((probing) => probe(probing, world));
   return {
@@ -74,7 +74,7 @@ function readyProbing({ config, forwards }: BlockAtWork): Probing {
   return { ask: forwards.ask, next: () => ({ question: soaQuestion(config.zones[0].zone), over: () => 'goes on' }) };
 }
 
-function loopProbing({ config }: BlockAtWork, upstream: OneUpstream, world: StartProbeWorld): Probing {
+function loopProbing({ config }: BlockAtWork, block: number, upstream: OneUpstream, world: StartProbeWorld): Probing {
   const { random, log, loops } = world;
   const { zone } = config.zones[0];
   // The forward must be for the name, or the upstream may have no reason to send it on.
@@ -93,7 +93,7 @@ function loopProbing({ config }: BlockAtWork, upstream: OneUpstream, world: Star
   return {
     ask: upstream.ask,
     next() {
-      const loopProbe = loops.newProbe(below, random, found);
+      const loopProbe = loops.newProbe({ block, zone: below }, random, found);
       return {
         question: loopProbe.question,
         over() {

@@ -37,6 +37,7 @@ export function newServingFixture(): ServingFixture {
     look: { stat: () => undefined, digest: () => undefined },
     resolvConfs: { read: () => ({ error: 'none' }) },
     within: () => () => {},
+    lookUpIn: () => () => {},
   };
   return { clock, counters, lines, world };
 }

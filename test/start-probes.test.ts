@@ -36,11 +36,11 @@ function probing(corefile: string) {
   const errors: string[] = [];
   const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
   let answers = 0;
-  const timer = startProbe(block, { clock, random: seededRandom(1), log, loops, answered: () => answers++ });
+  const timer = startProbe(block, 0, { clock, random: seededRandom(1), log, loops, answered: () => answers++ });
   /** The question arrives at one of our listeners. */
   const comesBack = ({ question }: Request) => {
     const packet = Uint8Array.from([...new Uint8Array(headerBytes), ...question]);
-    return loops.seen(packet, packet.length);
+    return loops.seen(packet, packet.length, 0);
   };
   return {
     ...{ clock, asked, looping, errors, timer, comesBack },

@@ -151,7 +151,6 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
   read('cancel', readCancel, undefined);
   read('metadata', readMetadata, undefined);
   read('trace', readTrace, undefined);
-  warnOfLoops(config, context);
   checkTranslation(config, context);
   const makes = config.templates.length > 0 || config.hosts !== null || config.whoami || config.local !== null;
   if (config.forwards.length === 0 && !makes && policy === null) {
@@ -239,16 +238,4 @@ function checkTranslation({ dns64, aaaa, aaaaAt }: BlockConfig, context: Directi
   const why = `AAAA questions get "${aaaa}" by line ${aaaaAt!.line}`;
   if (aaaa === 'nxdomain') return context.warn(dns64.at, `dns64: does nothing: ${why}; take one of the two out.`);
   throw new ConfigError(dns64.at, `dns64: ${why}; take that out: dns64 asks for AAAA, and makes it of A without.`);
-}
-
-function warnOfLoops(config: BlockConfig, context: DirectiveContext): void {
-  for (const forward of config.forwards) {
-    for (const target of forward.to) {
-      if (target.kind !== 'endpoint') continue;
-      const { address, port } = target.endpoint;
-      if (config.addresses.includes(address) && config.zones.some((zone) => zone.port === port)) {
-        context.warn(forward.at, `forward: ${address} is an address of this server block, so it would ask itself.`);
-      }
-    }
-  }
 }

@@ -184,6 +184,8 @@ export interface ForwardConfig {
 /** An upstream's address; `tls://` is asked over TLS. */
 export interface UpstreamEndpoint extends Endpoint {
   readonly overTls?: true;
+  /** The name in its certificate, where that is its own. */
+  readonly serverName?: string;
 }
 
 /** A name whose addresses are upstreams. */

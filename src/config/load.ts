@@ -13,7 +13,7 @@ import { parseCorefile } from './corefile.js';
 import type { HealthConfig, ReadyConfig } from './directives/servers.js';
 import { ConfigError } from './error.js';
 import type { ConfigFiles, Sources, Written } from './imports.js';
-import { distinctEndpoints, refuseOverlaps, refuseSharedPorts } from './overlap.js';
+import { distinctEndpoints, refuseManyKinds, refuseOverlaps, refuseSharedPorts } from './overlap.js';
 
 /** What a configuration depends on beside its text. */
 export interface LoadOptions extends BlockOptions, Sources {
@@ -80,6 +80,7 @@ function normalise(
   const blocks = read.map(({ config }) => config);
   refuseOverlaps(blocks);
   refuseSharedPorts(read);
+  refuseManyKinds(blocks);
   refuseTemplates(blocks, options, warnings);
   warnOfNxdomain(read, warnings);
   return deepFreeze({

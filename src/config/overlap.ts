@@ -3,10 +3,11 @@
  * servers of different kinds and DNS over TCP share no port, servers of one kind are opened once at each address, and
  * there are no more listeners than there are places for.
  */
-import { listenersMax } from '../limits.js';
+import { clientKindsMax, listenersMax } from '../limits.js';
 import type { Endpoint } from '../outside/network.js';
 import { addressCovers, addressesOverlap, formatEndpoint } from './addresses.js';
 import type { Placed, ReadBlock } from './block.js';
+import { asksOtherNames, clientKinds } from './client-kinds.js';
 import type { BlockConfig } from './config.js';
 import { ConfigError } from './error.js';
 
@@ -39,6 +40,30 @@ export function refuseOverlaps(blocks: readonly BlockConfig[]): void {
       taken.set(key, [...others, block]);
     }
   }
+}
+
+/**
+ * Throws a ConfigError where the rules of `acl` on one listener tell more kinds of clients apart than there may be, and
+ * some block there asks other names than its clients do: answers are kept for each kind.
+ */
+export function refuseManyKinds(blocks: readonly BlockConfig[]): void {
+  const places = new Set(blocks.flatMap((block) => placesOf(block)));
+  for (const place of places) {
+    const here = blocks.filter((block) => placesOf(block).includes(place));
+    const acls = here.flatMap((block) => block.acls);
+    if (acls.length === 0 || !here.some(asksOtherNames)) continue;
+    const kinds = clientKinds(acls).length;
+    if (kinds <= clientKindsMax) continue;
+    throw new ConfigError(
+      acls[0].at,
+      `acl: the rules on ${place} tell ${kinds} kinds of clients apart, and beside rewrite, autopath, template or dns64 ` +
+        `there may be ${clientKindsMax}; put networks for which the same holds into one rule.`,
+    );
+  }
+}
+
+function placesOf({ addresses, zones }: BlockConfig): string[] {
+  return addresses.flatMap((address) => zones.map(({ port }) => formatEndpoint({ address, port })));
 }
 
 /**

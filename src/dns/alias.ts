@@ -25,7 +25,7 @@ const typesFollowed = [typeA, typeAaaa, typeCname, typeDname, typeRrsig];
 
 /**
  * The question to which the last CNAME of `answers` (uncompressed records) leads, in wire form, with the type and
- * class of `question`. Null when no address was asked for, there is no CNAME, or its target is among the answers.
+ * class of `question`. Null when no address was asked for, there is no CNAME, or the answers have what its target has.
  */
 export function aliasQuestion(question: Uint8Array, answers: readonly Uint8Array[]): Uint8Array | null {
   const type = u16(question, question.length - 4);
@@ -33,8 +33,10 @@ export function aliasQuestion(question: Uint8Array, answers: readonly Uint8Array
   const alias = answers.findLast((record) => u16(record, ownerEnd(record)) === typeCname);
   if (alias === undefined) return null;
   const target = alias.subarray(ownerEnd(alias) + fixedBytes);
+  // An alias is no answer: one that leads back to another goes in a circle, which its follower finds.
   const answered = answers.some((record) => {
-    return ownerEnd(record) === target.length && sameName(record, 0, target, 0, target.length);
+    const end = ownerEnd(record);
+    return end === target.length && u16(record, end) !== typeCname && sameName(record, 0, target, 0, end);
   });
   if (answered) return null;
   return questionForName(question, target);

@@ -6,11 +6,14 @@ import type { AclConfig, AclRule } from '../config/config.js';
 import { isInNetwork } from '../config/networks.js';
 import { addressBytes } from '../config/zones.js';
 import { isInZone } from '../dns/names.js';
+import { Query } from '../dns/query.js';
 import { rcodeNoError, rcodeRefused } from '../dns/wire.js';
 import { byAcl } from '../ops/counters.js';
-import type { Guard, Verdict } from './guard.js';
-import { extendedErrorOf } from './lane.js';
+import type { Guard, GuardQuery, Verdict } from './guard.js';
+import { edeBlocked, edeFiltered } from './lane.js';
+import type { Route } from './route.js';
 import { askedBy } from './template-data.js';
+import { type ZoneTable, zoneOfQuestion } from './zones.js';
 
 /** How often something was said of queries to one zone on one server; `zone` is the acl's, and empty for `allow`. */
 export interface AclCount {
@@ -20,15 +23,16 @@ export interface AclCount {
   count: number;
 }
 
+/** A name and type that is asked for in the place of a client's, or after it. */
+export type AclQuery = Pick<GuardQuery, 'question' | 'remote' | 'ordinal'>;
+
 /** The rules of one block, with their numbers: no more of them than zones and servers. */
 export interface Acl {
   readonly guard: Guard;
+  /** What they say to a question of ours that is asked for a client; only what is not allowed is counted. */
+  judge(query: AclQuery): AclRule['action'];
   readonly counts: ReadonlyMap<string, AclCount>;
 }
-
-/** RFC 8914 4.16 and 4.18. */
-const edeBlocked = extendedErrorOf(15, '');
-const edeFiltered = extendedErrorOf(17, '');
 
 const verdicts: Readonly<Record<AclRule['action'], Verdict>> = {
   allow: { kind: 'pass' },
@@ -47,22 +51,51 @@ export function newAcl(configs: readonly AclConfig[]): Acl | null {
     if (known === undefined) counts.set(key, { ordinal, action, zone, count: 1 });
     else known.count++;
   }
+  function judge({ question, remote, ordinal }: AclQuery): AclRule['action'] {
+    const { name, type } = askedBy(question);
+    const address = clientBytes(remote);
+    for (const { zones, rules } of configs) {
+      const zone = closestZone(zones, name);
+      const rule = zone === undefined ? undefined : rules.find((each) => fits(each, address, type));
+      if (rule === undefined) continue;
+      if (rule.action !== 'allow') count(ordinal, rule.action, zone!);
+      return rule.action;
+    }
+    return 'allow';
+  }
   return {
     counts,
-    guard({ question, remote, ordinal }) {
-      const { name, type } = askedBy(question);
-      const address = addressBytes(remote.replace(/%.*$/u, ''));
-      for (const { zones, rules } of configs) {
-        const zone = closestZone(zones, name);
-        const rule = zone === undefined ? undefined : rules.find((each) => fits(each, address, type));
-        if (rule === undefined) continue;
-        count(ordinal, rule.action, rule.action === 'allow' ? '' : zone!);
-        return verdicts[rule.action];
-      }
-      count(ordinal, 'allow', '');
-      return verdicts.allow;
+    judge,
+    guard(query) {
+      const action = judge(query);
+      if (action === 'allow') count(query.ordinal, action, '');
+      return verdicts[action];
     },
   };
+}
+
+/**
+ * Judges names that are asked in the place of a client's, by the rules of the block that asks and of the block that serves
+ * the name in this table; null where nobody there has rules.
+ */
+export function judgeIn(table: ZoneTable, aclOf: (block: number) => Acl | null): Route['judge'] {
+  const blocks = new Set(table.byBytes.flat().map(({ block }) => block));
+  if (![...blocks].some((block) => aclOf(block) !== null)) return null;
+  const read = new Query();
+  return (query) => {
+    const home = zoneOfQuestion(table, query.question, read);
+    const acls = new Set([query.block, home?.block ?? query.block].map(aclOf));
+    for (const acl of acls) {
+      const action = acl?.judge(query) ?? 'allow';
+      if (action !== 'allow') return action;
+    }
+    return 'allow';
+  };
+}
+
+/** A client's address as rules look at it: a scope is no part of it. */
+export function clientBytes(remote: string): Uint8Array {
+  return addressBytes(remote.replace(/%.*$/u, ''));
 }
 
 function fits({ types, networks }: AclRule, address: Uint8Array, type: number): boolean {

@@ -92,7 +92,7 @@ export function answerCached(lane: Lane, policy: CachePolicy, packet: Uint8Array
 }
 
 /** What this zone's policy says to an AAAA question, or -1 when the name's A must be asked for first. */
-function rcodeForAaaa(lane: Lane, packet: Uint8Array, zone: ServedZone, nowMs: number): number {
+export function rcodeForAaaa(lane: Lane, packet: Uint8Array, zone: ServedZone, nowMs: number): number {
   if (zone.aaaa === aaaaNxdomain) return rcodeNxDomain;
   if (zone.aaaa === aaaaNodata) return rcodeNoError;
   if (zone.cache === null) return -1;

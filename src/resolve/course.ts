@@ -45,7 +45,8 @@ export interface Course {
 export type Next = (outcome: Outcome) => Step;
 
 export type Step =
-  | { readonly kind: 'ask'; readonly question: Uint8Array }
+  /** `ask`: in this block; `lookUp`: of the whole server, as a client would. */
+  | { readonly kind: 'ask' | 'lookUp'; readonly question: Uint8Array }
   /** `isForNow`: it is not kept, as the next try may have better luck. */
   | { readonly kind: 'end'; readonly outcome: Outcome; readonly isForNow?: true };
 
@@ -141,7 +142,7 @@ function inTurn(all: readonly Next[]): Next | null {
     let end: Extract<Step, { kind: 'end' }> = { kind: 'end', outcome: first };
     for (; index >= 0; index--) {
       const step = all[index](end.outcome);
-      if (step.kind === 'ask') return step;
+      if (step.kind !== 'end') return step;
       end = end.isForNow ? { ...step, isForNow: true } : step;
     }
     return end;

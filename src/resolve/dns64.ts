@@ -11,6 +11,7 @@ import { headerBytes, messageBytesMax } from '../limits.js';
 import type { Clock } from '../outside/clock.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import type { Made, Route } from './route.js';
+import { isFinal } from './settle.js';
 
 /** After a failure that took this long there is no time left for another question (SERVFAIL within 2 s). */
 const lateMs = 1000;
@@ -34,7 +35,8 @@ export function translatedRoute(route: Route, config: Dns64Config, clock: Clock,
   const { make, plan } = route;
   return {
     ...route,
-    ask: translatingAsk(config, clock, within),
+    ask: asWithin(within, (asking) => translatingAsk(config, clock, asking)),
+    asksOurselves: true,
     plan(query) {
       const course = plan === null ? null : plan(query);
       if (course === null || 'failure' in course || course.holdsFor === 'everybody') return null;
@@ -77,6 +79,24 @@ function translatingAsk(config: Dns64Config, clock: Clock, within: Ask): Ask {
         done(answered(denial, other));
       });
     });
+  };
+}
+
+/**
+ * What is made of an answer that is for a moment is for that moment, too; and what fails for a reason that the client is to
+ * hear fails for that.
+ */
+function asWithin(within: Ask, making: (within: Ask) => Ask): Ask {
+  return (request, done) => {
+    let mayKeep = true;
+    let final: Outcome | null = null;
+    const watched: Ask = (inner, heard) =>
+      within(inner, (outcome) => {
+        if (outcome.ok && outcome.mayKeep === false) mayKeep = false;
+        if (!outcome.ok && isFinal(outcome.why)) final = outcome;
+        heard(outcome);
+      });
+    making(watched)(request, (outcome) => done(outcome.ok ? { ...outcome, mayKeep } : (final ?? outcome)));
   };
 }
 

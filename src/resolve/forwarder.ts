@@ -16,6 +16,7 @@ import { hashOf, type Pending, PendingTable, type Waiter } from './pending.js';
 import { type Done, finishMade, type Pursuit, pursue } from './pursuit.js';
 import type { Made } from './route.js';
 import { type MadeFacts, Settler, type SettleWorld } from './settle.js';
+import { judged, lookUpFor, mayWaitFor, type Origin, type Subquestion } from './subquestion.js';
 import { aaaaForward, type ServedZone } from './zones.js';
 
 export interface ForwarderWorld extends SettleWorld {
@@ -57,15 +58,15 @@ export class Forwarder {
     const waiter = this.#waiter(zone, packet, asker, nowMs);
     const pending = this.#question(zone, packet, nowMs, waiter.wants);
     this.#countMiss(zone);
-    if (lane.query.type === typeHinfo) this.#world.loops.seen(packet, lane.query.questionEnd);
+    if (lane.query.type === typeHinfo) this.#world.loops.seen(packet, lane.query.questionEnd, zone.block);
     this.#getFor(pending, packet, asker, waiter);
   }
 
   /** The same for a question of ours (within.ts), which the lane has read, in its zone. */
-  waitWithin(packet: Uint8Array, asker: Asker, nowMs: number): void {
+  waitWithin(packet: Uint8Array, asker: Asker, { askedAtMs, depth, ours }: Subquestion): void {
     const zone = this.#world.lane.zone!;
-    const waiter: Waiter = { asker, packet, receivedAtMs: nowMs, zone, wants: 'within' };
-    this.#getFor(this.#question(zone, packet, nowMs, 'within'), packet, asker, waiter);
+    const waiter: Waiter = { ...this.#waiter(zone, packet, asker, askedAtMs), ours };
+    this.#getFor(this.#question(zone, packet, askedAtMs, waiter.wants, depth), packet, asker, waiter);
   }
 
   /** Answers the packet that the lane has read at once, by what is known: there is no room for it to wait. */
@@ -99,10 +100,12 @@ export class Forwarder {
       const course = route.plan === null ? null : route.plan(query);
       if (course !== null) return this.#setOut(pending, course, query, transport, waiter);
       const made = route.make === null ? null : route.make(query, zone, asker);
-      if (made !== null && made.kind !== 'next') return this.#settleMade(pending, made, transport, waiter);
+      if (made !== null && made.kind !== 'next') {
+        return this.#settleMade(pending, made, { asker, transport }, waiter);
+      }
     }
     if (!this.#enter(pending, waiter)) return;
-    this.#ask(pending, question, transport, (outcome) => this.#finish(pending, outcome, null));
+    this.#ask(pending, question, { asker, transport }, (outcome) => this.#finish(pending, outcome, null));
   }
 
   #queryOf({ question, zone: { ordinal } }: Pending, packet: Uint8Array, asker: Asker): CourseQuery {
@@ -127,14 +130,16 @@ export class Forwarder {
     const { route, zone } = pending;
     const { id, flags, remote, asker } = query;
     const pursuit: Pursuit = {
+      judge: (question) => judged(pending, question, remote),
       make: (question) => (route.make === null ? null : route.make({ id, flags, remote, question }, zone, asker)),
-      ask: (question, done) => this.#ask(pending, question, transport, done),
+      ask: (question, done) => this.#ask(pending, question, { asker, transport }, done),
+      lookUp: (question, done) => lookUpFor(pending, question, { asker, transport }, done),
       next: course.next,
     };
     pursue(pursuit, course.question, (outcome, made) => this.#finish(pending, outcome, made));
   }
 
-  #settleMade(pending: Pending, made: Answered, transport: Transport, waiter: Waiter | null): void {
+  #settleMade(pending: Pending, made: Answered, from: Origin, waiter: Waiter | null): void {
     if (made.kind === 'servfail' || made.follow === null) {
       const waiters = waiter === null ? [] : [waiter];
       const done: Done = (outcome, facts) => this.#settler.settle(pending, waiters, outcome, facts);
@@ -142,22 +147,23 @@ export class Forwarder {
     }
     const following: Pending = { ...pending, isJoinable: false };
     if (!this.#enter(following, waiter)) return;
-    const ask: Pursuit['ask'] = (question, done) => this.#ask(following, question, transport, done);
-    finishMade(made, ask, (outcome, facts) => this.#finish(following, outcome, facts));
+    const lookUp: Pursuit['lookUp'] = (question, done) => lookUpFor(following, question, from, done);
+    finishMade(made, lookUp, (outcome, facts) => this.#finish(following, outcome, facts));
   }
 
   #waiter(zone: ServedZone, packet: Uint8Array, asker: Asker, receivedAtMs: number): Waiter {
     const { type } = this.#world.lane.query;
     const wants = type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';
-    return { asker, packet: copyOf(packet, 0, packet.length), receivedAtMs, zone, wants };
+    return { asker, packet: copyOf(packet, 0, packet.length), receivedAtMs, zone, wants, ours: null };
   }
 
-  #question(zone: ServedZone, packet: Uint8Array, nowMs: number, wants: Waiter['wants']): Pending {
+  #question(zone: ServedZone, packet: Uint8Array, nowMs: number, wants: Waiter['wants'], depth = 0): Pending {
     const { query } = this.#world.lane;
     const question = wants === 'aaaa' ? questionForType(packet, query, typeA) : questionOf(packet, query);
     const key = keyOf(query);
     const recursionDesired = (query.flags & flagRd) !== 0;
     const { zoneId } = zone;
+    const route = this.#world.routes.get(zone)!;
     return {
       question,
       zoneId,
@@ -167,9 +173,11 @@ export class Forwarder {
       isJoinable: true,
       course: null,
       zone,
-      route: this.#world.routes.get(zone)!,
+      route,
       startedAtMs: nowMs,
       hasStale: this.#settler.findForImpatient(zone, question, key) !== 0,
+      depth,
+      asksOurselves: route.asksOurselves,
       waiters: [],
       next: null,
     };
@@ -215,7 +223,7 @@ export class Forwarder {
   #enter(pending: Pending, waiter: Waiter | null): boolean {
     if (waiter !== null) {
       const running = pending.isJoinable ? this.#table.find(pending) : null;
-      if (running !== null) {
+      if (running !== null && (waiter.ours === null || mayWaitFor(running, pending))) {
         this.#join(running, waiter, pending.startedAtMs);
         return false;
       }
@@ -240,24 +248,26 @@ export class Forwarder {
     return false;
   }
 
-  #ask(pending: Pending, question: Uint8Array, transport: Transport, done: (outcome: Outcome) => void): void {
+  #ask(pending: Pending, question: Uint8Array, from: Origin, done: (outcome: Outcome) => void): void {
     // Where one question leads to another, an answer to the first alone is none.
     const isWhole = pending.isJoinable && (pending.course === null || pending.course.next === null);
     const late = isWhole ? (answer: Answer) => this.#answeredLate(pending, answer) : undefined;
-    pending.route.ask(this.#requestFor(pending, question, transport), done, late);
+    pending.route.ask(this.#requestFor(pending, question, from), done, late);
   }
 
-  #requestFor(pending: Pending, question: Uint8Array, transport: Transport): Request {
-    const { recursionDesired, key, course, startedAtMs } = pending;
+  #requestFor(pending: Pending, question: Uint8Array, from: Origin): Request {
+    const { recursionDesired, key, course, startedAtMs, depth } = pending;
     return {
       question,
       recursionDesired: course?.recursionDesired ?? recursionDesired,
       checkingDisabled: (key & keyCheckingDisabled) !== 0,
       dnssecOk: (key & keyDnssecOk) !== 0,
-      clientTransport: transport === overTcp ? 'tcp' : 'udp',
-      client: clientOf(pending),
+      clientTransport: from.transport === overTcp ? 'tcp' : 'udp',
+      // A refresh is nobody's, but what rules say of a question of ours is for the client whose answer it was.
+      client: clientOf(pending) ?? (pending.asksOurselves ? from.asker.remote.address : undefined),
       options: course === null ? undefined : course.options,
       askedAtMs: startedAtMs,
+      depth,
     };
   }
 

@@ -4,13 +4,14 @@
  */
 
 import type { ExtendedError } from '../dns/answer.js';
-import { questionOf } from '../dns/query.js';
-import { u16 } from '../dns/wire.js';
+import { questionForType, questionOf } from '../dns/query.js';
+import { typeA, typeAaaa, u16 } from '../dns/wire.js';
 import type { Asker } from '../listen/asker.js';
 import type { Answerer } from '../ops/counters.js';
 import type { Lane } from './lane.js';
 import { inPluginOrder } from './plugin-order.js';
 import type { MakeQuery } from './route.js';
+import { aaaaSmart } from './zones.js';
 
 export type Verdict =
   /** It may go on. */
@@ -57,6 +58,8 @@ export function guardFrom(guards: Guards): ((packet: Uint8Array, lane: Lane, ask
       const verdict = guard(query);
       if (verdict.kind !== 'pass') return verdict;
     }
-    return passes;
+    if (guards.acl === undefined || lane.query.type !== typeAaaa || lane.zone!.aaaa !== aaaaSmart) return passes;
+    // What is said of AAAA tells of the name's A.
+    return guards.acl({ ...query, question: questionForType(packet, lane.query, typeA) });
   };
 }

@@ -21,7 +21,13 @@ import { noOwnMark } from '../dns/own-question.js';
 import { Query } from '../dns/query.js';
 import { type Dice, shuffleAddresses } from '../dns/shuffle.js';
 import { atFlags, flagTc, flagZ, setU16, u16 } from '../dns/wire.js';
-import { extendedErrorTextBytesMax, messageBytesMax, optBytesMax, udpBytesDefault } from '../limits.js';
+import {
+  extendedErrorTextBytesMax,
+  messageBytesMax,
+  optBytesMax,
+  subquestionsMax,
+  udpBytesDefault,
+} from '../limits.js';
 import {
   type Answerer,
   type Counters,
@@ -38,7 +44,11 @@ import { SmallDice } from './dice.js';
 import type { Finishing, ServedZone } from './zones.js';
 
 /** Extended DNS Errors that we give (RFC 8914 4). */
+export const circularText = `aliases lead in a circle, or through more than ${subquestionsMax} names`;
+export const edeCircular = extendedErrorOf(0, circularText);
 export const edeStale = extendedErrorOf(3, '');
+export const edeBlocked = extendedErrorOf(15, '');
+export const edeFiltered = extendedErrorOf(17, '');
 export const edeStaleNxdomain = extendedErrorOf(19, '');
 export const edeNoReachableAuthority = extendedErrorOf(22, '');
 export const edeNetworkError = extendedErrorOf(23, '');

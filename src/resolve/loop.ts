@@ -1,7 +1,7 @@
 /**
  * `loop`: finds an upstream that sends our questions back to us. A block with the directive asks its upstream for a
- * name that nobody else can know; if that very question arrives at one of our listeners, asking that block's
- * upstream would go round for ever, and it is not asked any more. The process lives on: other zones are not at fault.
+ * name that nobody else can know; if that very question arrives at that block, asking its upstream would go round for
+ * ever, and it is not asked any more. The process lives on: other zones are not at fault.
  */
 import { nameToWire } from '../dns/names.js';
 import { sameName, setU16 } from '../dns/wire.js';
@@ -15,11 +15,17 @@ export interface LoopProbe {
   readonly question: Uint8Array;
 }
 
-export class LoopWatch {
-  readonly #probes = new Map<LoopProbe, () => void>();
+/** The server block that asks, by its place in the configuration, and the zone below which it asks. */
+export interface Prober {
+  readonly block: number;
+  readonly zone: string;
+}
 
-  /** A question below `zone` that nobody else asks; `found` is called when it comes back. */
-  newProbe(zone: string, random: Random, found: () => void): LoopProbe {
+export class LoopWatch {
+  readonly #probes = new Map<LoopProbe, { readonly block: number; readonly found: () => void }>();
+
+  /** A question below the zone that nobody else asks; `found` is called when it comes back to the block. */
+  newProbe({ block, zone }: Prober, random: Random, found: () => void): LoopProbe {
     const part = () => random.below(2 ** 32).toString(10);
     const name = nameToWire(`${part()}.${part()}.${zone === '.' ? '' : zone}`);
     const question = new Uint8Array(name.length + 4);
@@ -27,7 +33,7 @@ export class LoopWatch {
     setU16(question, name.length, typeHinfo);
     setU16(question, name.length + 2, 1);
     const probe = { question };
-    this.#probes.set(probe, found);
+    this.#probes.set(probe, { block, found });
     return probe;
   }
 
@@ -36,10 +42,14 @@ export class LoopWatch {
     this.#probes.delete(probe);
   }
 
-  /** Looks at a HINFO question that arrived here. True: it is a probe of ours, and its block has been told. */
-  seen(packet: Uint8Array, questionEnd: number): boolean {
-    for (const [probe, found] of this.#probes) {
+  /**
+   * Looks at a HINFO question that arrived at this block. True: it is a probe of this block's, which has been told. One
+   * that another block has sent here is on its way, as its other questions are.
+   */
+  seen(packet: Uint8Array, questionEnd: number, block: number): boolean {
+    for (const [probe, { block: asking, found }] of this.#probes) {
       const { question } = probe;
+      if (asking !== block) continue;
       if (question.length !== questionEnd - headerBytes) continue;
       if (!sameName(question, 0, packet, headerBytes, question.length - 4)) continue;
       this.#probes.delete(probe);

@@ -6,6 +6,7 @@ import { hashQuestion } from '../cache/blocks.js';
 import { sameName } from '../dns/wire.js';
 import { clientWaitersLeast, pendingMax, waitersMax, waitersPerQuestionMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
+import type { Failure } from '../upstream/ask.js';
 import type { Course } from './course.js';
 import type { Route } from './route.js';
 import type { ServedZone } from './zones.js';
@@ -17,8 +18,16 @@ export interface Waiter {
   readonly receivedAtMs: number;
   /** By which it is answered and counted: whoever joins may have come in by another listener. */
   readonly zone: ServedZone;
-  /** `aaaa`: an AAAA question whose name's A is being asked for. `within`: a question of ours, nobody's query. */
-  readonly wants: 'answer' | 'aaaa' | 'within';
+  /** `aaaa`: an AAAA question whose name's A is being asked for. */
+  readonly wants: 'answer' | 'aaaa';
+  /** Of a question of ours, which is nobody's query: told instead of the asker. Null: a client waits. */
+  readonly ours: OwnWaiter | null;
+}
+
+export interface OwnWaiter {
+  /** The answer, borrowed until it returns. Not `mayKeep`: it is for this client or this moment. */
+  answered(answer: Uint8Array, mayKeep: boolean): void;
+  failed(why: Failure): void;
 }
 
 /** What tells questions apart, and the question as first asked: name, type and class. */
@@ -43,6 +52,10 @@ export interface Pending extends Identity {
   readonly startedAtMs: number;
   /** There was an answer that will do if the upstream is slow. */
   readonly hasStale: boolean;
+  /** How many questions of ours led to it. */
+  readonly depth: number;
+  /** It waits for a question of ours, which waits like a client: two that waited for each other would wait for ever. */
+  asksOurselves: boolean;
   waiters: Waiter[];
   /** The next with the same place in the table; the table's own. */
   next: Pending | null;

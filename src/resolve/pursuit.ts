@@ -1,6 +1,7 @@
 /**
  * A question made or asked, and then what its answer leads to, until there is one outcome: what a template's alias leads
- * to, and what a course asks next. It decides nothing about clients, and asks in the words of who hands it `ask`.
+ * to, and what a course asks next. It decides nothing about clients, and asks in the words of who hands it `ask`; each
+ * question is judged before.
  */
 import { withAliasAnswer } from '../dns/alias.js';
 import { messageRcode, rcodeNoError, rcodeNxDomain } from '../dns/wire.js';
@@ -9,13 +10,17 @@ import type { Outcome } from '../upstream/ask.js';
 import type { Next } from './course.js';
 import { extendedErrorOf } from './lane.js';
 import type { Made } from './route.js';
-import type { MadeFacts } from './settle.js';
+import { isFinal, type MadeFacts } from './settle.js';
 
 export interface Pursuit {
+  /** Why the client may not have what this question has; null where it may. */
+  judge(question: Uint8Array): Extract<Outcome, { ok: false }> | null;
   /** Null and `next`: it is asked. */
   make(question: Uint8Array): Made | null;
   /** Asks once; `done` is called once, never before the call has returned. */
   ask(question: Uint8Array, done: (outcome: Outcome) => void): void;
+  /** The same of the whole server: whichever block the name is in. */
+  lookUp(question: Uint8Array, done: (outcome: Outcome) => void): void;
   readonly next: Next | null;
 }
 
@@ -28,11 +33,14 @@ export function pursue(pursuit: Pursuit, question: Uint8Array, done: Done): void
     const step = pursuit.next === null ? null : pursuit.next(outcome);
     if (step === null) return done(outcome, facts);
     if (step.kind === 'end') return done(step.outcome, step.isForNow ? forNow(facts) : facts);
-    pursue(pursuit, step.question, done);
+    if (step.kind === 'ask') return pursue(pursuit, step.question, done);
+    pursuit.lookUp(step.question, (found) => goOn(found, null));
   };
+  const refused = pursuit.judge(question);
+  if (refused !== null) return goOn(refused, null);
   const made = pursuit.make(question);
   if (made === null || made.kind === 'next') pursuit.ask(question, (outcome) => goOn(outcome, null));
-  else finishMade(made, pursuit.ask, goOn);
+  else finishMade(made, pursuit.lookUp, goOn);
 }
 
 function forNow(facts: MadeFacts | null): MadeFacts {
@@ -40,17 +48,18 @@ function forNow(facts: MadeFacts | null): MadeFacts {
 }
 
 /** What was made as an outcome. A stub resolver follows no alias: it gets what one leads to, if that can be had. */
-export function finishMade(made: Exclude<Made, { kind: 'next' }>, ask: Pursuit['ask'], done: Done): void {
+export function finishMade(made: Exclude<Made, { kind: 'next' }>, lookUp: Pursuit['lookUp'], done: Done): void {
   if (made.kind === 'servfail') return done({ ok: false, why: 'nobody', text: made.text }, null);
   const { message, by, follow, extendedError: error } = made;
   const extendedError = error === null ? null : extendedErrorOf(error.code, error.text);
   const from = answerers[by];
   if (follow === null)
     return done({ ok: true, message, from }, { extendedError, mayKeep: made.isForAskerAlone !== true, by });
-  ask(follow, (target) => {
+  lookUp(follow, (target) => {
+    if (!target.ok && isFinal(target.why)) return done(target, null);
     const isWhole = target.ok && isAnswered(target.message);
     const whole = isWhole ? withAliasAnswer(message, target.message) : message;
-    done({ ok: true, message: whole, from }, { extendedError, mayKeep: isWhole, by });
+    done({ ok: true, message: whole, from }, { extendedError, mayKeep: isWhole && target.mayKeep !== false, by });
   });
 }
 

@@ -1,8 +1,9 @@
 /**
- * `rewrite cname`: where an answer's alias leads elsewhere than its owner says, to a name that is asked for in its
- * place. What stands before the alias stays; what came behind it is replaced by what the other name's answer has.
+ * `rewrite cname`: where an answer's alias leads elsewhere than its owner says, to a name that the whole server is asked
+ * for in its place. What stands before the alias stays; what came behind it is replaced by what the other name's answer has.
  */
 import type { RewriteChange } from '../config/changing.js';
+import { matches, renamed } from '../config/name-rules.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
 import { questionForName } from '../dns/query.js';
 import { encodeAnswerTo } from '../dns/records.js';
@@ -10,9 +11,11 @@ import { fixedBytes, ownerEnd, sectionsOf } from '../dns/sections.js';
 import { messageRcode, rcodeNoError, rcodeNxDomain, setU16, typeAny, typeCname, u16 } from '../dns/wire.js';
 import type { Outcome } from '../upstream/ask.js';
 import type { CourseQuery, Next, Step } from './course.js';
-import { matches, renamed, wireOf } from './renaming.js';
+import { wireOf } from './renaming.js';
 
 export type CnameChange = Extract<RewriteChange, { field: 'cname' }>;
+
+type Answered = Extract<Outcome, { ok: true }>;
 
 /** An answer up to its alias, which leads elsewhere now. */
 interface Redirected {
@@ -29,12 +32,15 @@ export function redirecting(rules: readonly CnameChange[], question: Uint8Array,
     rcode: number,
     answers: readonly Uint8Array[],
     authorities: readonly Uint8Array[],
-    from: string,
+    { from, mayKeep }: Answered,
   ): Step {
     try {
       const { id, flags } = query;
       const parts = { authoritative: false, rcode, answer: answers, authority: authorities, additional: [] };
-      return { kind: 'end', outcome: { ok: true, message: encodeAnswerTo({ id, flags, question }, parts), from } };
+      return {
+        kind: 'end',
+        outcome: { ok: true, message: encodeAnswerTo({ id, flags, question }, parts), from, mayKeep },
+      };
     } catch (error) {
       return { kind: 'end', outcome: { ok: false, why: 'malformed', text: (error as Error).message } };
     }
@@ -46,14 +52,14 @@ export function redirecting(rules: readonly CnameChange[], question: Uint8Array,
       redirected = redirect(rules, outcome.message);
       if (redirected === null) return { kind: 'end', outcome };
       // Who asks for the alias itself wants nothing behind it.
-      if (type === typeCname || type === typeAny) return answer(rcodeNoError, redirected.answers, [], outcome.from);
-      return { kind: 'ask', question: questionForName(question, redirected.target) };
+      if (type === typeCname || type === typeAny) return answer(rcodeNoError, redirected.answers, [], outcome);
+      return { kind: 'lookUp', question: questionForName(question, redirected.target) };
     }
     const rcode = messageRcode(outcome.message);
     const sections = sectionsOf(outcome.message);
     if (sections === null) return { kind: 'end', outcome };
-    if (rcode !== rcodeNoError && rcode !== rcodeNxDomain) return answer(rcode, [], [], outcome.from);
-    return answer(rcode, [...redirected.answers, ...sections.answers], sections.authorities, outcome.from);
+    if (rcode !== rcodeNoError && rcode !== rcodeNxDomain) return answer(rcode, [], [], outcome);
+    return answer(rcode, [...redirected.answers, ...sections.answers], sections.authorities, outcome);
   };
 }
 
@@ -71,9 +77,11 @@ function redirect(rules: readonly CnameChange[], message: Uint8Array): Redirecte
   return null;
 }
 
+/** Null where it leads on as it is: a rule that makes the same name of it would have that asked without end. */
 function targetFor(rules: readonly CnameChange[], name: string): Uint8Array | null {
   const rule = rules.find(({ match }) => matches(match, name));
-  return rule === undefined ? null : wireOf(renamed(rule.match, rule.to, name));
+  const other = rule === undefined ? name : renamed(rule.match, rule.to, name);
+  return other === name ? null : wireOf(other);
 }
 
 function leadingTo(record: Uint8Array, targetAt: number, target: Uint8Array): Uint8Array {

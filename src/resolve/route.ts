@@ -3,11 +3,13 @@
  * here by its user, the waiting half; put together by app.ts.
  */
 import type { Kind } from '../cache/blocks.js';
+import type { AclRule } from '../config/config.js';
 import type { AnswerOrder } from '../dns/normalise.js';
 import type { Asker } from '../listen/asker.js';
 import type { Answerer } from '../ops/counters.js';
 import type { QueryFacts } from '../ops/query-facts.js';
-import type { Ask } from '../upstream/ask.js';
+import type { Ask, Outcome, Request } from '../upstream/ask.js';
+import type { AclQuery } from './acl.js';
 import type { PlanCourse } from './course.js';
 import type { Verdict } from './guard.js';
 import type { KeepPolicy } from './keeping.js';
@@ -25,10 +27,19 @@ export interface MakeQuery {
   readonly remote: string;
 }
 
+/** An `Ask` in the name of a client; its `reply` is not called. */
+export type LookUp = (request: Request, client: Asker, done: (outcome: Outcome) => void) => void;
+
 export interface Route {
   /** Judges the packet that the lane has read before anything else does; null: everybody may ask anything. */
   readonly guard: ((packet: Uint8Array, lane: Lane, asker: Asker) => Verdict) | null;
   readonly ask: Ask;
+  /** `ask` asks by questions of ours. */
+  readonly asksOurselves: boolean;
+  /** Asks the whole server, as this client of the same listener would. */
+  readonly lookUp: LookUp;
+  /** What the rules say of a name that is asked in the place of a client's; null: there are no rules on this listener. */
+  readonly judge: ((query: AclQuery & Pick<ServedZone, 'block'>) => AclRule['action']) | null;
   /** Null: the block has no cache. */
   readonly keep: KeepRoute | null;
   /** In which order answers are kept. */
@@ -53,7 +64,7 @@ export type Made =
       readonly by: Answerer;
       /** Goes with the answer to clients with EDNS (RFC 8914); an answer that has one is not kept. */
       readonly extendedError: { readonly code: number; readonly text: string } | null;
-      /** What its alias leads to: asked upstream, and put behind it. */
+      /** What its alias leads to: the whole server is asked, and the answer put behind it. */
       readonly follow: Uint8Array | null;
       /** It says something of the one who asked: no denial, and nothing to be kept for others. */
       readonly isForAskerAlone?: true;

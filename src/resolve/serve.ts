@@ -21,15 +21,18 @@ export interface ServeWorld {
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
 }
 
-/** What a listener calls for each packet; `table` gives the zones in force at that moment. */
-export function serveFrom(world: ServeWorld, table: () => ZoneTable): Serve {
+/** The zones by which a client with this address is served at that moment. */
+export type TableOf = (client: string) => ZoneTable;
+
+/** What a listener calls for each packet. */
+export function serveFrom(world: ServeWorld, tableOf: TableOf): Serve {
   const { clock, lane, forwarder } = world;
 
   function serve(packet: Uint8Array, asker: Asker): void {
     const nowMs = clock.nowMs();
     lane.transport = asker.transport;
     lane.family = asker.remote.address.includes(':') ? 1 : 0;
-    const zones = table();
+    const zones = tableOf(asker.remote.address);
     if (zones.isGuarded && isTurnedAway(world, zones, packet, asker)) return;
     const bytes = answerNow(lane, zones, packet, packet.length, nowMs);
     if (bytes === handedOver) return forwarder.wait(packet, asker, asker.receivedAtMs ?? nowMs);
@@ -47,10 +50,10 @@ export function serveFrom(world: ServeWorld, table: () => ZoneTable): Serve {
 }
 
 /** What is called for a packet that an answering thread has handed over and there is no room for. */
-export function refuseFrom(world: ServeWorld, table: () => ZoneTable): Refuse {
+export function refuseFrom(world: ServeWorld, tableOf: TableOf): Refuse {
   const { clock, forwarder } = world;
   return guarded(world, (packet, asker) => {
-    const zones = table();
+    const zones = tableOf(asker.remote.address);
     if (zones.isGuarded && isTurnedAway(world, zones, packet, asker)) return;
     if (!readAgain(world, zones, packet, asker)) return asker.reply(null);
     forwarder.refuse(packet, asker, asker.receivedAtMs ?? clock.nowMs());
@@ -58,10 +61,10 @@ export function refuseFrom(world: ServeWorld, table: () => ZoneTable): Refuse {
 }
 
 /** What is called for a packet that an answering thread has answered and whose answer is due for a refresh. */
-export function refreshFrom(world: ServeWorld, table: () => ZoneTable): Refresh {
+export function refreshFrom(world: ServeWorld, tableOf: TableOf): Refresh {
   const { clock, lane, forwarder } = world;
   return (packet, asker) => {
-    if (!readAgain(world, table(), packet, asker) || lane.zone?.cache === null) return;
+    if (!readAgain(world, tableOf(asker.remote.address), packet, asker) || lane.zone?.cache === null) return;
     try {
       forwarder.refresh(packet, asker, clock.nowMs());
     } catch (error) {

@@ -9,14 +9,23 @@ import { leaveFirst, leaveOnlyAnswers, Normaliser } from '../dns/normalise.js';
 import { readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
 import { headerBytes, nameBytesMax } from '../limits.js';
-import { type Answerer, byCache, byForward, overTcp, zonePlaces } from '../ops/counters.js';
+import { type Answerer, byAcl, byCache, byForward, overTcp, zonePlaces } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import type { Failure, Outcome } from '../upstream/ask.js';
 import { denyAaaa } from './answer-now.js';
 import type { Course } from './course.js';
 import { factsOf } from './facts.js';
 import { type Kept, keeping, keepOf } from './keeping.js';
-import { edeNetworkError, edeNoReachableAuthority, edeStale, edeStaleNxdomain, type Lane } from './lane.js';
+import {
+  edeBlocked,
+  edeCircular,
+  edeFiltered,
+  edeNetworkError,
+  edeNoReachableAuthority,
+  edeStale,
+  edeStaleNxdomain,
+  type Lane,
+} from './lane.js';
 import { isUnscoped } from './option-rules.js';
 import type { Pending, Waiter } from './pending.js';
 import type { Route } from './route.js';
@@ -40,16 +49,27 @@ export interface MadeFacts {
   readonly by: Answerer;
 }
 
-/** Whose answer it is: an upstream's that was asked for it, or ours; of what was known before both are null. */
+/** Whose answer it is, and what goes with it. */
 interface Source {
+  /** That was asked for it; null for what is ours, or was known before. */
   readonly upstream: string | null;
-  readonly made: MadeFacts | null;
+  readonly by: Answerer;
+  readonly extendedError: ExtendedError | null;
+  /** Whether others could be given it, if its TTLs allowed that. */
+  readonly mayKeep: boolean;
 }
 
-const known: Source = { upstream: null, made: null };
+const known: Source = { upstream: null, by: byForward, extendedError: null, mayKeep: true };
 
 /** Why stale answers are given, as the counters tell them apart. */
 export type StaleReason = 'staleOnFailure' | 'stalePatience';
+
+/** Failures that are not of a moment and no upstream's fault: they reach the client as they are, whatever is kept. */
+const finals: ReadonlySet<Failure> = new Set<Failure>(['circular', 'block', 'filter', 'drop']);
+
+export function isFinal(why: Failure): boolean {
+  return finals.has(why);
+}
 
 export class Settler {
   readonly #world: SettleWorld;
@@ -64,6 +84,7 @@ export class Settler {
   /** Gives every waiter of a question its answer, and keeps what may be kept. */
   settle(pending: Pending, waiters: readonly Waiter[], outcome: Outcome, made: MadeFacts | null): void {
     const { route, course } = pending;
+    if (!outcome.ok && isFinal(outcome.why)) return this.#settleFinal(pending, waiters, outcome.why, outcome.text);
     const changes = course === null ? null : course.changes;
     const isRead = outcome.ok && this.#normaliser.read(outcome.message, route.order, changes);
     const message = isRead ? this.#normaliser.out : null;
@@ -85,11 +106,14 @@ export class Settler {
     if (route.sections === 'answer') leaveOnlyAnswers(message);
     const kept = route.keep === null ? null : keeping(message, route.keep.policy, this.#world.clock.wallMs());
     const isForAll = course === null || holdsForAll(course, outcome);
+    const isForNow = outcome.ok && outcome.mayKeep === false;
     const facts = isStale ? staleFacts(rcode, made) : made;
-    const mayKeep = isForAll && (facts === null || (facts.mayKeep && facts.extendedError === null));
+    const extendedError = facts === null ? null : facts.extendedError;
+    const mayKeep = isForAll && !isForNow && (facts === null || (facts.mayKeep && extendedError === null));
     const upstream = made === null && outcome.ok && outcome.from !== '' ? outcome.from : null;
-    const isKept = this.#sendKept(pending, waiters, mayKeep ? kept : null, { upstream, made: facts });
-    if (!isKept && good && made?.mayKeep !== false) this.#supersede(pending, isForAll);
+    const source = { upstream, by: facts === null ? byForward : facts.by, extendedError, mayKeep };
+    const isKept = this.#sendKept(pending, waiters, mayKeep ? kept : null, source);
+    if (!isKept && good && !isForNow && made?.mayKeep !== false) this.#supersede(pending, isForAll);
   }
 
   /** The answer that may be used for this question where its upstream has none: fresh, or stale and that allowed; or 0. */
@@ -101,18 +125,18 @@ export class Settler {
     return this.#world.clock.nowMs() < blocks.expiresAtMs(ref) + zone.cache.staleMaxMs ? ref : 0;
   }
 
-  /** Whether an answer to this question has been kept after the question was asked. */
-  hasNewer({ zone, question, key, startedAtMs }: Pending): boolean {
-    const ref = this.#find(zone, question, key);
-    return ref !== 0 && this.#world.lane.blocks.storedAtMs(ref) > startedAtMs;
-  }
-
   /** The same for an upstream that is only slow: a denial past its expiry is given on failure alone. */
   findForImpatient(zone: ServedZone, question: Uint8Array, key: number): BlockRef {
     const { blocks } = this.#world.lane;
     const ref = this.findUsable(zone, question, key);
     if (ref === 0 || this.#world.clock.nowMs() < blocks.expiresAtMs(ref)) return ref;
     return blocks.kind(ref) === kindSuccess && blocks.recheckAtMs(ref) !== onFailureOnly ? ref : 0;
+  }
+
+  /** Whether an answer to this question has been kept after the question was asked. */
+  hasNewer({ zone, question, key, startedAtMs }: Pending): boolean {
+    const ref = this.#find(zone, question, key);
+    return ref !== 0 && this.#world.lane.blocks.storedAtMs(ref) > startedAtMs;
   }
 
   #find({ zoneId }: ServedZone, question: Uint8Array, key: number): BlockRef {
@@ -134,21 +158,31 @@ export class Settler {
         counters.count(reason);
         counters.zones[counters.zoneBase(waiter.zone.ordinal) + zonePlaces.servedStale]++;
       }
-      this.#send(waiter, blocks.rcode(usable), () =>
+      const write = () =>
         isStale
           ? lane.answerStale(waiter.packet, usable, staleTtlSeconds)
-          : lane.answerStored(waiter.packet, usable, ageSeconds, null),
-      );
+          : lane.answerStored(waiter.packet, usable, ageSeconds, null);
+      this.#send(waiter, blocks.rcode(usable), write, { ...known, mayKeep: !isStale });
     }
   }
 
-  /** EDE 22 and 23 tell what the rcode does not (RFC 8914). */
+  /**
+   * SERVFAIL, or REFUSED beyond max_concurrent as CoreDNS has it, or what a rule says; the extended error tells the rest
+   * (RFC 8914).
+   */
   sendFailure(waiter: Waiter, why: Failure | 'no-room'): void {
     const { lane } = this.#world;
-    const rcode = rcodeOf(why);
-    const unreachable = why === 'unreachable' || why === 'malformed' ? edeNetworkError : edeNoReachableAuthority;
-    const extendedError = why === 'overloaded' || why === 'nobody' || why === 'no-room' ? null : unreachable;
-    this.#send(waiter, rcodeServFail, () => lane.answerEmpty(waiter.packet, rcode, extendedError));
+    if (waiter.ours !== null) return waiter.ours.failed(why === 'no-room' ? 'overloaded' : why);
+    if (why === 'drop') return waiter.asker.reply(null);
+    const { extendedError = null, by = byForward } = failures[why] ?? {};
+    const write = () => lane.answerEmpty(waiter.packet, rcodeOf(why), extendedError);
+    this.#send(waiter, rcodeServFail, write, { ...known, by });
+  }
+
+  /** Said once, for the name that a client has asked for. */
+  #settleFinal({ route, question, depth }: Pending, waiters: readonly Waiter[], why: Failure, text: string): void {
+    if (why === 'circular' && depth === 0) route.failed(question, rcodeServFail, text);
+    for (const waiter of waiters) this.sendFailure(waiter, why);
   }
 
   #settleUsable(pending: Pending, waiters: readonly Waiter[], usable: BlockRef): void {
@@ -157,14 +191,9 @@ export class Settler {
   }
 
   /** Gives waiters the answer; returns whether the answer is kept. */
-  #sendKept(
-    pending: Pending,
-    waiters: readonly Waiter[],
-    kept: Kept | null,
-    { upstream, made }: Source,
-  ): boolean {
+  #sendKept(pending: Pending, waiters: readonly Waiter[], kept: Kept | null, source: Source): boolean {
     const { lane, cache, clock } = this.#world;
-    const extendedError = made === null ? null : made.extendedError;
+    const { extendedError } = source;
     const { out } = this.#normaliser;
     const nowMs = clock.nowMs();
     const store = this.#storeFor(pending, kept);
@@ -187,7 +216,7 @@ export class Settler {
           waiter.wants === 'aaaa'
             ? lane.answerEmpty(waiter.packet, out.rcode, extendedError)
             : lane.answerStored(waiter.packet, block, 0, extendedError);
-        this.#send(waiter, out.rcode, write, { upstream, made });
+        this.#send(waiter, out.rcode, write, source);
       }
     }
     if (lent !== 0) cache.release(lent);
@@ -221,23 +250,29 @@ export class Settler {
   }
 
   /** Writes one waiter's answer and sends it. For an AAAA that waited for the name's A, `rcode` is the A's. */
-  #send(waiter: Waiter, rcode: number, write: () => number, { upstream, made }: Source = known): void {
+  #send(waiter: Waiter, rcode: number, write: () => number, { upstream, by, mayKeep }: Source = known): void {
     const { lane, clock } = this.#world;
     const { packet, asker, zone } = waiter;
     lane.zone = zone;
+    const { ours } = waiter;
     // We ourselves take answers of any length.
-    lane.transport = waiter.wants === 'within' ? overTcp : asker.transport;
+    lane.transport = ours === null ? asker.transport : overTcp;
     lane.family = asker.remote.address.includes(':') ? 1 : 0;
     readQuery(packet, packet.length, lane.query);
-    if (waiter.wants === 'aaaa' && (rcode === rcodeNoError || rcode === rcodeNxDomain)) {
+    const isDenied = waiter.wants === 'aaaa' && (rcode === rcodeNoError || rcode === rcodeNxDomain);
+    if (ours !== null) {
+      const bytes = isDenied ? lane.answerDenial(packet, zone, rcode) : write();
+      return ours.answered(lane.slot.bytes.subarray(0, bytes), mayKeep);
+    }
+    if (isDenied) {
       const bytes = denyAaaa(lane, packet, packet.length, zone, rcode);
       asker.reply(lane.slot.bytes.subarray(0, bytes));
       return this.#log(waiter, bytes, upstream);
     }
     const bytes = write();
-    if (waiter.wants === 'within') return asker.reply(lane.slot.bytes.subarray(0, bytes));
     const seconds = (clock.nowMs() - waiter.receivedAtMs) / 1000;
-    const answerer = zone.cache === null ? (made?.by ?? byForward) : byCache;
+    // Rules stand before the cache.
+    const answerer = zone.cache === null || by === byAcl ? by : byCache;
     lane.count(lane.counters.zoneBase(zone.ordinal), answerer, packet.length, bytes, seconds);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
     this.#log(waiter, bytes, upstream);
@@ -250,9 +285,26 @@ export class Settler {
   }
 }
 
-/** SERVFAIL, or REFUSED beyond max_concurrent as CoreDNS has it. */
+/** What clients get for a failure: SERVFAIL unless it says otherwise. */
+interface FailureAnswer {
+  readonly rcode?: number;
+  readonly extendedError?: ExtendedError;
+  readonly by?: Answerer;
+}
+
+const failures: Partial<Record<Failure | 'no-room', FailureAnswer>> = {
+  timeout: { extendedError: edeNoReachableAuthority },
+  unhealthy: { extendedError: edeNoReachableAuthority },
+  unreachable: { extendedError: edeNetworkError },
+  malformed: { extendedError: edeNetworkError },
+  overloaded: { rcode: rcodeRefused },
+  circular: { extendedError: edeCircular },
+  block: { rcode: rcodeRefused, extendedError: edeBlocked, by: byAcl },
+  filter: { rcode: rcodeNoError, extendedError: edeFiltered, by: byAcl },
+};
+
 function rcodeOf(why: Failure | 'no-room'): number {
-  return why === 'overloaded' ? rcodeRefused : rcodeServFail;
+  return failures[why]?.rcode ?? rcodeServFail;
 }
 
 /** Why clients do not get what an upstream has said. */

@@ -2,11 +2,14 @@
  * From the configuration to the tables of the spine: one table per listener, one `ServedZone` per zone on it. Pure;
  * stores, upstreams and everything else that lives is put beside it by serving.ts.
  */
+import { createHash } from 'node:crypto';
+import { asksOtherNames, clientKinds, kindOf } from '../config/client-kinds.js';
 import type { AaaaPolicy, BlockConfig, CacheConfig, Config } from '../config/config.js';
 import type { Denial } from '../dns/answer.js';
 import { isInZone, lowerCaseName, nameToWire } from '../dns/names.js';
 import { setU32 } from '../dns/wire.js';
 import type { Endpoint } from '../outside/network.js';
+import { clientBytes } from './acl.js';
 import type { Numbering } from './numbering.js';
 import {
   aaaaForward,
@@ -27,7 +30,12 @@ export interface PlannedListener {
   readonly at: Endpoint;
   /** As the `server` label has it: `dns://169.254.20.10:53`, `dns://:53` for all addresses. */
   readonly server: string;
+  /** By which answering threads serve, and so does the control lane where nobody's answers are kept apart. */
   readonly table: ZoneTable;
+  /** By which the client with this address is served in the control lane. */
+  tableOf(client: string): ZoneTable;
+  readonly tables: readonly ZoneTable[];
+  /** Of all tables, each once. */
   readonly zones: readonly ServedZone[];
   /** The first block that listens here; its TCP timeouts hold. */
   readonly block: BlockConfig;
@@ -45,28 +53,87 @@ export interface Numberings {
 export const droppedZone = 'dropped';
 
 export function planZones(config: Config, numberings: Numberings): PlannedListener[] {
-  const listeners = new Map<string, { at: Endpoint; block: BlockConfig; zones: ServedZone[] }>();
+  const listeners = new Map<string, { at: Endpoint; block: BlockConfig; zones: ZoneFacts[] }>();
   const owners = new Map<string, BlockConfig[]>();
   config.blocks.forEach((block, blockIndex) => {
     for (const { zone, port } of block.zones) {
       const identity = cacheIdentity(owners, block, `${zone}:${port}`);
-      const zoneId = numberings.cache.of(identity);
-      const translation = translationOf(block);
-      const translatedId = translation === null ? null : numberings.cache.of(`${identity} ${translation}`);
       for (const address of block.addresses) {
         const at = { address, port };
         const server = serverLabel(at);
         const listener = listeners.get(server) ?? { at, block, zones: [] };
         listeners.set(server, listener);
         const ordinal = numberings.counters.of(counterKey(server, zone));
-        listener.zones.push(...servedZones({ block, blockIndex, zone, zoneId, translatedId, ordinal }));
+        listener.zones.push({ block, blockIndex, zone, identity, ordinal });
       }
     }
   });
+  const views = viewsOf([...listeners.values()].map(({ zones }) => zones));
   return [...listeners].map(([server, { at, block, zones }]) => {
-    const table = zoneTable(zones, numberings.counters.of(counterKey(server, droppedZone)));
-    return { at, server, block, zones, table };
+    const dropped = numberings.counters.of(counterKey(server, droppedZone));
+    const viewed = zones.map((facts) => ({ ...facts, identity: views.get(facts)! }));
+    return { at, server, block, ...tablesOf(viewed, dropped, numberings) };
   });
+}
+
+/**
+ * What tells zones apart in the cache. A name that an answer leads to may be served by one block on this listener and by
+ * another on that: a block that asks other names keeps what it has apart where its listeners serve different zones.
+ */
+function viewsOf(listeners: readonly (readonly ZoneFacts[])[]): ReadonlyMap<ZoneFacts, string> {
+  const seen = new Map<BlockConfig, Set<string>>();
+  const viewed = listeners.map((zones) => {
+    const view = digestOf(
+      zones
+        .map(({ identity }) => identity)
+        .sort()
+        .join(' '),
+    );
+    for (const { block } of zones) seen.set(block, (seen.get(block) ?? new Set()).add(view));
+    return { zones, view };
+  });
+  return new Map(
+    viewed.flatMap(({ zones, view }) =>
+      zones.map((facts) => {
+        const { block, identity } = facts;
+        return [facts, asksOtherNames(block) && seen.get(block)!.size > 1 ? `${identity} in ${view}` : identity];
+      }),
+    ),
+  );
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
+
+type Tables = Pick<PlannedListener, 'table' | 'tableOf' | 'tables' | 'zones'>;
+
+/**
+ * One table for all clients; or where some block's rules do not treat all alike, and some block's answers may come from
+ * other names than their own, one for each kind of clients, so that what is kept for one is not for another.
+ */
+function tablesOf(facts: readonly ZoneFacts[], dropped: number, { cache }: Numberings): Tables {
+  const acls = [...new Set(facts.map(({ block }) => block))].flatMap((block) => block.acls);
+  const isApart = ({ block }: ZoneFacts): boolean => acls.length > 0 && asksOtherNames(block);
+  const isAnyApart = facts.some(isApart);
+  const shared = new Map(facts.map((each) => [each, servedZones(each, cache, each.identity, isApart(each))]));
+  const table = zoneTable([...shared.values()].flat(), dropped);
+  if (!isAnyApart) return { table, tables: [table], tableOf: () => table, zones: [...shared.values()].flat() };
+  const rules = JSON.stringify(acls.map((acl) => [acl.zones, acl.rules]));
+  const ofKinds = clientKinds(acls).map((kind) => {
+    const digest = digestOf(`${rules} ${kind}`);
+    const zones = facts.flatMap((each) =>
+      isApart(each) ? servedZones(each, cache, `${each.identity} acl ${digest}`, true) : shared.get(each)!,
+    );
+    return { kind, zones, table: zoneTable(zones, dropped) };
+  });
+  const byKind = new Map(ofKinds.map((each) => [each.kind, each.table]));
+  return {
+    table,
+    tables: [table, ...byKind.values()],
+    tableOf: (client) => byKind.get(kindOf(acls, clientBytes(client)))!,
+    zones: [...new Set([...shared.values(), ...ofKinds.map(({ zones }) => zones)].flat())],
+  };
 }
 
 /** `dns://ADDRESS:PORT` as CoreDNS labels its servers; all addresses are written as none. */
@@ -97,30 +164,42 @@ interface ZoneFacts {
   readonly block: BlockConfig;
   readonly blockIndex: number;
   readonly zone: string;
+  /** Under which it is numbered in the cache. */
+  readonly identity: string;
+  readonly ordinal: number;
+}
+
+interface ZoneNumbers {
   readonly zoneId: number;
   /** Under which translated answers are kept; null where none are made. */
   readonly translatedId: number | null;
-  readonly ordinal: number;
+  /** Clients are told apart here, which is for the control lane. */
+  readonly isApart: boolean;
 }
 
 /**
  * The zone, and where its `cache` names zones below it, one more for each of those: a name belongs to the longest,
  * so whether it is cached is decided with the zone and costs the packet nothing.
  */
-function servedZones(facts: ZoneFacts): ServedZone[] {
+function servedZones(facts: ZoneFacts, numbering: Numbering, identity: string, isApart: boolean): ServedZone[] {
   const { block, zone } = facts;
   const { cache } = block;
-  if (cache === null) return [served(facts, zone, null)];
+  const translation = translationOf(block);
+  const translatedId = translation === null ? null : numbering.of(`${identity} ${translation}`);
+  const numbers = { zoneId: numbering.of(identity), translatedId, isApart };
+  const served = (name: string, policy: CachePolicy | null) => servedZone(facts, numbers, name, policy);
+  if (cache === null) return [served(zone, null)];
   const covered = cache.zones.length === 0 || cache.zones.some((cached) => isInZone(zone, cached));
   const below = covered ? [] : cache.zones.filter((cached) => isInZone(cached, zone));
   return [
-    served(facts, zone, covered ? cachePolicy(cache) : null),
-    ...below.map((cached) => served(facts, cached, cachePolicy(cache))),
+    served(zone, covered ? cachePolicy(cache) : null),
+    ...below.map((cached) => served(cached, cachePolicy(cache))),
   ];
 }
 
-function served(facts: ZoneFacts, name: string, cache: CachePolicy | null): ServedZone {
-  const { block, zone, zoneId, translatedId, ordinal, blockIndex } = facts;
+function servedZone(facts: ZoneFacts, numbers: ZoneNumbers, name: string, cache: CachePolicy | null): ServedZone {
+  const { block, zone, ordinal, blockIndex } = facts;
+  const { zoneId, translatedId, isApart } = numbers;
   const balance = block.loadbalance === null ? null : block.loadbalance.prefer;
   const own: ServedZone = {
     wire: nameToWire(lowerCaseName(name)),
@@ -130,7 +209,7 @@ function served(facts: ZoneFacts, name: string, cache: CachePolicy | null): Serv
     aaaa: policyNumber(block.aaaa),
     denial: denialOf(zone, block.cache),
     udpBytes: block.bufsizeBytes,
-    handOver: handOverOf(block),
+    handOver: isApart ? seeAll : handOverOf(block),
     isGuarded: block.acls.length > 0 || block.local !== null,
     cache,
     flags: block.changing.header.response,

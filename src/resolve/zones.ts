@@ -6,7 +6,8 @@
 import type { HeaderFlags } from '../config/changing.js';
 import type { Denial } from '../dns/answer.js';
 import { isLocalName } from '../dns/local-names.js';
-import type { Query } from '../dns/query.js';
+import { ownQuery } from '../dns/own-query.js';
+import { type Query, readQuery } from '../dns/query.js';
 import type { Preference } from '../dns/shuffle.js';
 import { classIn, sameName, typeAaaa } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
@@ -137,4 +138,10 @@ export function findZone(table: ZoneTable, packet: Uint8Array, query: Query): Se
     }
   }
   return own;
+}
+
+/** The zone of a name in a table; null where nobody serves it. `query` is overwritten. */
+export function zoneOfQuestion(table: ZoneTable, question: Uint8Array, query: Query): ServedZone | null {
+  const packet = ownQuery({ question, recursionDesired: true, checkingDisabled: false, dnssecOk: false });
+  return readQuery(packet, packet.length, query) === 'ok' ? findZone(table, packet, query) : null;
 }

@@ -18,6 +18,8 @@ export interface Request {
   readonly options?: Uint8Array | undefined;
   /** When the query came that this is asked for, if something was asked for it before: the deadline counts from then. */
   readonly askedAtMs?: number | undefined;
+  /** How many questions of ours lead from the client's to this one; none without. */
+  readonly depth?: number | undefined;
 }
 
 export type Failure =
@@ -32,7 +34,13 @@ export type Failure =
   /** What came back could not be understood, on every try. */
   | 'malformed'
   /** No forward is responsible for the name. */
-  | 'nobody';
+  | 'nobody'
+  /** Aliases lead back to where they came from, or too far. */
+  | 'circular'
+  /** What the rule says that does not let the client have what this name has. */
+  | 'block'
+  | 'filter'
+  | 'drop';
 
 export interface Answer {
   readonly ok: true;
@@ -42,6 +50,8 @@ export interface Answer {
   readonly from: string;
   /** The message is past its TTL, as nobody has a newer one; it may be given and must not be kept. */
   readonly isStale?: boolean;
+  /** Without it the answer may be kept as it says; one of ours that is for its client or this moment has false. */
+  readonly mayKeep?: boolean | undefined;
 }
 
 export type Outcome =

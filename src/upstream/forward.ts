@@ -17,8 +17,10 @@ import {
 } from '../limits.js';
 import type { Log } from '../outside/log.js';
 import type { Outcome, Request } from './ask.js';
+import { loopLoss } from './attempt.js';
 import { AgainBudget } from './budget.js';
 import { LearnedName, type NameSettings } from './learned-name.js';
+import { OwnUpstreams } from './own-upstreams.js';
 import { Pace } from './pace.js';
 import type { PlaceSettings, UpstreamWorld } from './place.js';
 import { Question } from './question.js';
@@ -45,6 +47,7 @@ export class Forward implements QuestionHome {
   readonly #responsibility: Responsibility;
   readonly #placeSettings: PlaceSettings;
   readonly #upstreamSettings: Omit<UpstreamSettings, 'scoutAnswered'>;
+  readonly #own: OwnUpstreams;
   /** Each knows its place. Not a Set, for the reason that PendingTable is not a Map. */
   readonly #questions: Question[] = [];
   /** Those that have failed and take the answer that may still come, the oldest first. */
@@ -66,6 +69,7 @@ export class Forward implements QuestionHome {
     this.world = world;
     this.#log = log;
     this.#responsibility = responsibility(config);
+    this.#own = new OwnUpstreams(config, world.own, log);
     this.settings = { ...config, deadlineMs, slowDeadlineMs: slowMs };
     this.#placeSettings = { ...config, deadlineMs };
     this.#names = config.to.flatMap((target) => (target.kind === 'name' ? [this.#newName(target)] : []));
@@ -116,10 +120,17 @@ export class Forward implements QuestionHome {
     if (this.#questions.length >= pendingMax) return refusal(`more than ${pendingMax} questions wait`);
     const nowMs = this.world.clock.nowMs();
     this.#learn(nowMs);
-    const upstreams = this.#upstreams;
-    const number = this.#number();
-    this.#start({ ...asking, request, upstreams, learned: this.#learnedCount, number }, nowMs);
+    const upstreams = this.#own.mayAsk(this.#upstreams, request.question);
+    if (upstreams.length === 0) return { ok: false, why: loopLoss.why, text: loopLoss.text };
+    const left = this.#upstreams.length - upstreams.length;
+    const learned = left === 0 ? this.#learnedCount : this.#learnedAmong(upstreams);
+    this.#start({ ...asking, request, upstreams, learned, number: this.#number() }, nowMs);
     return null;
+  }
+
+  #learnedAmong(upstreams: readonly Upstream[]): number {
+    const learned = this.#upstreams.slice(this.#upstreams.length - this.#learnedCount);
+    return learned.filter((upstream) => upstreams.includes(upstream)).length;
   }
 
   /** Asks this upstream and no other, as a probe does. */
@@ -134,9 +145,14 @@ export class Forward implements QuestionHome {
     return { request, askedAtMs, upstreams, learned: 0, number: this.#number(), done, late: null };
   }
 
-  /** Those found to send questions back may be asked again; not those that are ourselves. */
+  /** Those found to send questions back may be asked again; not those of our own of which that is known. */
   forgetLoops(): void {
-    for (const { stats, endpoint } of this.#upstreams) stats.looping = this.world.isOwn(endpoint);
+    for (const upstream of this.#upstreams) upstream.stats.looping = this.#own.isReturning(upstream);
+  }
+
+  /** Finds out anew which of its upstreams are ourselves and lead back. */
+  judgeOwn(): void {
+    this.#own.judge(this.#upstreams);
   }
 
   #number(): number {
@@ -176,24 +192,25 @@ export class Forward implements QuestionHome {
   }
 
   #rebuild(nowMs: number): void {
-    const before = new Map(this.#upstreams.map((upstream) => [upstream.to, upstream]));
+    const before = new Map(this.#upstreams.map((upstream) => [keyOf(upstream.endpoint), upstream]));
     const now = new Map<string, Upstream>();
     const add = (endpoints: readonly UpstreamEndpoint[], upstreamsMax: number): void => {
       for (const endpoint of endpoints) {
-        const to = formatEndpoint(endpoint);
-        if (now.size < upstreamsMax) now.set(to, now.get(to) ?? before.get(to) ?? this.#newUpstream(endpoint, to));
+        const key = keyOf(endpoint);
+        if (now.size < upstreamsMax) now.set(key, now.get(key) ?? before.get(key) ?? this.#newUpstream(endpoint));
       }
     };
     add([...this.#fixed, ...this.#names.flatMap(({ endpoints }) => endpoints)], upstreamsPerForwardMax);
     const named = now.size;
     add(this.#endpoints?.endpoints ?? [], named + learnedAddressesMax);
     this.#learnedCount = now.size - named;
-    for (const [to, upstream] of before) {
-      if (now.has(to)) continue;
+    for (const [key, upstream] of before) {
+      if (now.has(key)) continue;
       upstream.retire(nowMs);
       this.#leaving.push({ upstream, sinceMs: nowMs });
     }
     this.#upstreams = [...now.values()];
+    this.world.own.changed();
   }
 
   #newName(settings: NameSettings): LearnedName {
@@ -256,25 +273,18 @@ export class Forward implements QuestionHome {
     return [...this.#upstreams, ...this.#leaving.map(({ upstream }) => upstream)];
   }
 
-  #newUpstream(endpoint: UpstreamEndpoint, to: string): Upstream {
-    const stats = newUpstreamStats(to);
+  #newUpstream(endpoint: UpstreamEndpoint): Upstream {
+    const to = formatEndpoint(endpoint);
+    const { tls } = this.config;
     const place = {
       endpoint,
       to,
-      stats,
+      stats: newUpstreamStats(to),
       pace: new Pace(),
-      tls: endpoint.overTls ? this.config.tls : null,
+      tls: endpoint.overTls ? { ...tls, serverName: endpoint.serverName ?? tls.serverName } : null,
       settings: this.#placeSettings,
       world: this.world,
     };
-    stats.looping = this.world.isOwn(endpoint);
-    if (stats.looping) {
-      const { file, line } = this.config.at;
-      this.#log.error(
-        `${file}:${line}: the upstream ${to} is this server itself, so it is not asked; ` +
-          'write the address of a real resolver in this forward, or in the resolv.conf that it names',
-      );
-    }
     const { probeTransport, ...settings } = this.#upstreamSettings;
     const upstream: Upstream = new Upstream(
       place,
@@ -287,6 +297,12 @@ export class Forward implements QuestionHome {
     );
     return upstream;
   }
+}
+
+/** What tells upstreams apart: two names in certificates at one address are two. */
+function keyOf(endpoint: UpstreamEndpoint): string {
+  const { overTls, serverName = '' } = endpoint;
+  return `${formatEndpoint(endpoint)}${overTls ? ` tls ${serverName}` : ''}`;
 }
 
 /** A `read_timeout` that was raised is a client's patience that was raised, within bounds. */

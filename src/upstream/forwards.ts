@@ -13,6 +13,7 @@ import type { Random } from '../outside/random.js';
 import type { Ask, Outcome, Request } from './ask.js';
 import { type Asking, Forward } from './forward.js';
 import type { Outages } from './outages.js';
+import type { OwnWays } from './own-upstreams.js';
 import type { UpstreamStats } from './stats.js';
 import { type AtTurnEnd, Turn } from './turn.js';
 import type { Upstream } from './upstream.js';
@@ -24,8 +25,7 @@ export interface ForwardsWorld {
   readonly counters: Counters;
   readonly log: Log;
   readonly outages: Outages;
-  /** Whether what is sent there comes to ourselves. */
-  readonly isOwn: (endpoint: Endpoint) => boolean;
+  readonly own: OwnWays;
   /** The name servers of a resolv.conf, or a sentence on why there are none. */
   readonly resolvConf: (path: string) => readonly Endpoint[] | { readonly error: string };
 }
@@ -35,6 +35,10 @@ export interface Forwards {
   upstreams(): readonly UpstreamStats[];
   /** Each upstream that is not known to loop, to be asked for itself. */
   each(): readonly OneUpstream[];
+  /** The upstreams of one of its forwards as far as they are known. */
+  endpoints(forward: ForwardConfig): readonly UpstreamEndpoint[];
+  /** Finds out anew which upstreams are ourselves and lead back. */
+  judgeOwn(): void;
   /** Reads the file again and asks what it lists from now on; a file that cannot be used changes nothing. */
   resolvConfChanged(path: string): void;
   /** Questions under way. */
@@ -62,6 +66,8 @@ export function startForwards(configs: readonly ForwardConfig[], world: Forwards
     ask: (request, done, late) => block.ask(request, done, late ?? null),
     upstreams: () => block.upstreams(),
     each: () => block.each(),
+    endpoints: (forward) => block.endpoints(forward),
+    judgeOwn: () => block.judgeOwn(),
     resolvConfChanged: (path) => block.resolvConfChanged(path),
     inflight: () => block.inflight,
     drain: (done) => block.drain(done),
@@ -101,6 +107,15 @@ class BlockForwards implements AtTurnEnd {
   upstreams(): readonly UpstreamStats[] {
     const nowMs = this.#world.clock.nowMs();
     return this.#forwards.flatMap((forward) => forward.upstreams.map((upstream) => upstream.reading(nowMs)));
+  }
+
+  endpoints(config: ForwardConfig): readonly UpstreamEndpoint[] {
+    const forward = this.#forwards.find((each) => each.config === config);
+    return forward?.upstreams.map(({ endpoint }) => endpoint) ?? [];
+  }
+
+  judgeOwn(): void {
+    for (const forward of this.#forwards) forward.judgeOwn();
   }
 
   each(): readonly OneUpstream[] {

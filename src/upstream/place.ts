@@ -2,11 +2,13 @@
  * What everything that asks one upstream address has in common: where it is, how long its connections may live, and
  * the world outside.
  */
+import type { UpstreamEndpoint } from '../config/config.js';
 import type { Counters } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
-import type { Endpoint, Network, TlsSettings } from '../outside/network.js';
+import type { Network, TlsSettings } from '../outside/network.js';
 import type { Random } from '../outside/random.js';
 import type { Outages } from './outages.js';
+import type { OwnWays } from './own-upstreams.js';
 import type { Pace } from './pace.js';
 import type { UpstreamStats } from './stats.js';
 import type { Turn } from './turn.js';
@@ -18,8 +20,7 @@ export interface UpstreamWorld {
   readonly counters: Counters;
   readonly turn: Turn;
   readonly outages: Outages;
-  /** Whether what is sent there comes to ourselves. */
-  readonly isOwn: (endpoint: Endpoint) => boolean;
+  readonly own: OwnWays;
 }
 
 /** Of one `forward`, for its upstreams. */
@@ -36,7 +37,7 @@ export interface PlaceSettings {
 }
 
 export interface Place {
-  readonly endpoint: Endpoint;
+  readonly endpoint: UpstreamEndpoint;
   /** `10.96.0.10:53`, `[fd00::1]:53`. */
   readonly to: string;
   readonly stats: UpstreamStats;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { listenersMax } from '../../src/limits.js';
+import { clientKindsMax, listenersMax } from '../../src/limits.js';
 import { configOf } from './options.js';
 
 const two = (first: string, second: string, keys = ['.', '.']) =>
@@ -69,4 +69,18 @@ test('an address that another one means as well is not opened twice', () => {
   const twice = two('prometheus :9253', 'prometheus 127.0.0.1:9253', ['a.', 'b.']);
   assert.deepEqual(twice.metrics, [{ address: '::', port: 9253 }]);
   assert.equal(two('pprof :0', 'pprof 127.0.0.1:0', ['a.', 'b.']).pprof.length, 2, 'these get two ports');
+});
+
+test('rules may tell so many kinds of clients apart, where a block asks other names', () => {
+  const acls = (count: number) =>
+    Array.from({ length: count }, (_, at) => `acl z${at}.test {\nblock net 10.${at}.0.0/16\n}`).join('\n');
+  const block = (lines: string) => `a.test {\n${lines}\nforward . 10.9.9.9\n}\n`;
+  const other = (lines: string) => `. {\n${lines}\nforward . 10.9.9.9\n}\n`;
+  const rewriting = 'rewrite name a.test b.test';
+  assert.equal(configOf(block(acls(clientKindsMax - 1)) + other(rewriting)).blocks.length, 2);
+  assert.equal(configOf(block(acls(clientKindsMax)) + other('cache')).blocks.length, 2, 'no other names are asked');
+  assert.throws(
+    () => configOf(block(acls(clientKindsMax)) + other(rewriting)),
+    /^ConfigError: \/etc\/Corefile:2: acl: the rules on \[::\]:53 tell 65 kinds of clients apart, .* may be 64; put/u,
+  );
 });

@@ -61,6 +61,12 @@ test('the last of several CNAMEs is the one that leads on', () => {
   assert.deepEqual(aliasQuestion(asked, chain), question('c.', 1));
 });
 
+test('aliases in a circle lead on, as their follower is the one to find that out', () => {
+  assert.deepEqual(aliasQuestion(asked, [parseRecord('alias.example. CNAME alias.example.')]), asked);
+  const circle = ['alias.example. CNAME b.', 'b. CNAME alias.example.'].map(parseRecord);
+  assert.deepEqual(aliasQuestion(asked, circle), asked);
+});
+
 test('nothing follows without a CNAME, with its target among the answers, or when no address is asked for', () => {
   const alias = parseRecord('alias.example. CNAME real.example.');
   assert.equal(aliasQuestion(asked, []), null);

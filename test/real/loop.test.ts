@@ -97,7 +97,7 @@ describe('upstreams that lead back to us', { skip }, () => {
     const { msg } = await zerohop.logged(/is this server itself/);
     assert.equal(
       msg,
-      `${zerohop.corefile}:5: the upstream ${localAddress}:53 is this server itself, so it is not asked; ` +
+      `${zerohop.corefile}:5: the upstream ${localAddress}:53 is this server itself, and what it is asked comes back, so it is not asked; ` +
         'write the address of a real resolver in this forward, or in the resolv.conf that it names',
     );
     await assertAnswered('web.default.svc.cluster.local.');

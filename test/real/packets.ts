@@ -25,8 +25,13 @@ export interface Place {
   readonly port: number;
 }
 
-export async function openUdp({ address, port }: Place): Promise<Client> {
+/** A client; `from` is its own address where that matters. */
+export async function openUdp({ address, port }: Place, from?: string): Promise<Client> {
   const socket = createSocket('udp4');
+  if (from !== undefined) {
+    socket.bind(0, from);
+    await once(socket, 'listening');
+  }
   socket.connect(port, address);
   await once(socket, 'connect');
   const inbox = newInbox();

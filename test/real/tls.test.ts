@@ -51,6 +51,24 @@ describe('an upstream over TLS', { skip }, () => {
     zerohop = null;
   });
 
+  test('the name behind the address counts for it alone, and more than tls_servername', async () => {
+    const named = (name: string) =>
+      corefile(node.folder, 'other.test').replace(`tls://${clusterAddress}`, `tls://${clusterAddress}%${name}`);
+    zerohop = await startZerohop(node, named('dns.test'));
+    const question = { name: 'c.wild.default.svc.cluster.local.', type: 'A', over: 'udp' } as const;
+    const { rcode, answer } = await ask(node, 'dig', question);
+    assert.deepEqual([rcode, answer[0]?.data], ['NOERROR', '10.9.8.7']);
+    writeFileSync(zerohop.corefile, named('another.test').replace('cache 30', 'cache 31'));
+    zerohop.signal('SIGHUP');
+    await zerohop.logged(/serving by the new configuration/);
+    assert.equal(
+      (await ask(node, 'dig', { ...question, name: 'd.wild.default.svc.cluster.local.' })).rcode,
+      'SERVFAIL',
+    );
+    await zerohop.stop();
+    zerohop = null;
+  });
+
   test('a certificate for another name is not believed: SERVFAIL, and the log says why', async () => {
     zerohop = await startZerohop(node, corefile(node.folder, 'dns.test'));
     writeFileSync(zerohop.corefile, corefile(node.folder, 'other.test'));

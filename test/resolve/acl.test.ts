@@ -61,4 +61,17 @@ describe('newAcl', () => {
       ['3 block a.test. 2', '3 filter a.test. 1', '3 drop a.test. 1', '3 allow  1', '3 block test. 1'],
     );
   });
+
+  it('judges other names as it does those of queries, and counts only what may not be had', () => {
+    const acl = aclOf('acl {\n block net 10.0.0.0/8\n drop net fe80::/10\n }');
+    const judge = (remote: string) => acl.judge({ question: query('a.test', 'A').subarray(12), remote, ordinal: 3 });
+    assert.deepEqual(['10.0.0.1', 'fe80::1%eth0', '192.0.2.1'].map(judge), ['block', 'drop', 'allow']);
+    assert.deepEqual(
+      [...acl.counts.values()].map(({ action, count }) => [action, count]),
+      [
+        ['block', 1],
+        ['drop', 1],
+      ],
+    );
+  });
 });

@@ -22,6 +22,8 @@ const request: Request = {
 const other: Route = {
   ...{ guard: null, keep: null, order: 'as sent', sections: 'all', plan: null, make: null, logQuery: null },
   ask: () => assert.fail('asked upstream'),
+  lookUp: () => assert.fail('asked elsewhere'),
+  ...{ asksOurselves: false, judge: null },
   failed: () => assert.fail('said what failed'),
 };
 

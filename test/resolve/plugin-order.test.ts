@@ -3,7 +3,10 @@ import { test } from 'node:test';
 import { supportedDirectives } from '../../src/config/directives/known.js';
 import { inPluginOrder, pluginOrder } from '../../src/resolve/plugin-order.js';
 
-/** What CoreDNS 1.13's plugin.cfg says of those that it has, and that see questions or answers. */
+/**
+ * What CoreDNS's plugin.cfg says of those that it has, and that see questions or answers, since `rewrite` and `autopath`
+ * stand before `acl` there (pull requests 7882, 8289 and 8290).
+ */
 const ofCoreDns = [
   ...[
     'nsid',
@@ -14,12 +17,12 @@ const ofCoreDns = [
     'dnstap',
     'local',
     'dns64',
+    'rewrite',
+    'autopath',
     'acl',
     'any',
-    'loadbalance',
-    'cache',
   ],
-  ...['rewrite', 'header', 'autopath', 'minimal', 'template', 'hosts', 'loop', 'forward', 'whoami'],
+  ...['loadbalance', 'cache', 'header', 'minimal', 'template', 'hosts', 'loop', 'forward', 'whoami'],
 ];
 /** What sets the process up or does nothing here, and sees no question. */
 const ofTheProcess = [

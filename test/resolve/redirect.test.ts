@@ -31,7 +31,7 @@ describe('an alias that a rule is about', () => {
   it('leads to the other name, whose records take the place of what came behind it', () => {
     const came = asking(['exact my-app.com.cdn.example.net. my-app.com.other.cdn.com.']);
     const step = came({ answers: cdn });
-    assert.ok(step.kind === 'ask');
+    assert.ok(step.kind === 'lookUp');
     assert.equal(inWords(step.question), 'my-app.com.other.cdn.com. A IN');
     const there = [a('my-app.com.other.cdn.com', '30.3.1.1'), a('my-app.com.other.cdn.com', '30.3.1.2')];
     const whole = ended(came({ answers: there }, 'my-app.com.other.cdn.com'));
@@ -54,13 +54,20 @@ describe('an alias that a rule is about', () => {
     ]) {
       const came = asking(['x.test y.test', rule]);
       const step = came({ answers: chain });
-      assert.ok(step.kind === 'ask', rule);
+      assert.ok(step.kind === 'lookUp', rule);
       assert.equal(inWords(step.question), 'd.test. A IN');
       const whole = ended(came({ answers: [cname('d.test', 'e.test'), a('e.test')] }, 'd.test'));
       assert.deepEqual(
         inAnswer(whole).map(([, , data]) => data),
         ['b.test', 'd.test', 'e.test', '192.0.2.1'],
       );
+    }
+  });
+
+  it('stays where it is when the rule makes the same name of it', () => {
+    for (const rule of ['b.test b.test', 'suffix .test .test']) {
+      const step = asking([rule])({ answers: [cname('my-app.com', 'b.test'), a('b.test')] });
+      assert.equal(inAnswer(ended(step)).length, 2);
     }
   });
 

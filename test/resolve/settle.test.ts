@@ -29,13 +29,20 @@ function settle(fixture: WaitingFixture, outcome: Outcome | Reply, how: Settling
     return new AskedBy(transport === 'tcp' ? 1 : 0, { address: '10.0.0.1', port: 1024 + index });
   });
   const waiters = askers.map((asker) => {
-    return { asker, packet: Buffer.from(packet), receivedAtMs: clock.nowMs(), zone, wants: 'answer' as const };
+    return {
+      asker,
+      packet: Buffer.from(packet),
+      receivedAtMs: clock.nowMs(),
+      zone,
+      wants: 'answer' as const,
+      ours: null,
+    };
   });
   const whole: Outcome = 'ok' in outcome ? outcome : { ok: true, message: message(question, outcome), from: 'test' };
   const pending = {
     ...{ zone, route: world.routes.get(zone)!, startedAtMs: clock.nowMs(), hasStale: false },
     ...{ question, zoneId: zone.zoneId, key: 0, recursionDesired: (packet[2] & 1) !== 0 },
-    ...{ hash: 0, isJoinable: true, course: null, next: null },
+    ...{ hash: 0, isJoinable: true, course: null, next: null, depth: 0, asksOurselves: false },
     waiters,
   };
   new Settler(world).settle(pending, waiters, whole, made);

@@ -14,6 +14,7 @@ import { keepPolicy, keepsFor } from '../../src/resolve/keeping.js';
 import type { Route } from '../../src/resolve/route.js';
 import { serveFrom } from '../../src/resolve/serve.js';
 import type { SettleWorld } from '../../src/resolve/settle.js';
+import { lookUpIn } from '../../src/resolve/within.js';
 import type { ServedZone } from '../../src/resolve/zones.js';
 import type { Failure, Outcome, Request } from '../../src/upstream/ask.js';
 import { ManualClock } from '../simulation/clock.js';
@@ -108,6 +109,7 @@ export interface WaitingFixture extends Fixture {
   readonly clock: ManualClock;
   readonly world: SettleWorld;
   readonly forwarder: Forwarder;
+  readonly routes: SettleWorld['routes'];
   readonly serve: Serve;
   /** What was asked upstream and has not ended, oldest first. */
   readonly asked: AskedUpstream[];
@@ -167,6 +169,9 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
       const logQuery = listener.block.log.length === 0 ? null : (facts: QueryFacts) => void logged.push(facts);
       return {
         ask,
+        asksOurselves: false,
+        lookUp: (...how) => lookUpIn({ lane, clock, forwarder, routes }, listener.table)(...how),
+        judge: null,
         keep,
         guard: null,
         order: 'as sent',
@@ -191,7 +196,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
   let clients = 0;
   return {
     ...base,
-    ...{ clock, world, forwarder, serve, asked, failed, logged, errors },
+    ...{ clock, world, forwarder, routes, serve, asked, failed, logged, errors },
     get askedTimes() {
       return askedTimes;
     },

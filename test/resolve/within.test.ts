@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
-import { askWithin } from '../../src/resolve/within.js';
+import type { Verdict } from '../../src/resolve/guard.js';
+import { askWithin, lookUpIn } from '../../src/resolve/within.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
 import type { Decoded } from './lane-fixture.js';
-import { query } from './lane-fixture.js';
+import { podAsker, query } from './lane-fixture.js';
 import { addresses, type WaitingFixture, waiting } from './waiting-fixture.js';
 
 const cached = '. {\n log\n cache\n forward . 192.0.2.1\n}';
@@ -62,11 +63,85 @@ describe('askWithin', () => {
     assert.deepEqual([counted(fixture), fixture.logged], [before, []]);
   });
 
-  it('gives failures as answers', async () => {
+  it('tells why there is no answer', async () => {
     const fixture = waiting('. {\n forward . 192.0.2.1\n}');
     const within = asks(fixture, 'a.test');
     fixture.asked[0].fails();
     await turn();
-    assert.equal(within[0].answer?.rcode, 'SERVFAIL');
+    const [{ ok, ...failure }] = within;
+    assert.deepEqual(
+      [ok, failure],
+      [false, { why: 'timeout', text: 'a.test. A, which leads on from it, got no answer (timeout)' }],
+    );
+  });
+});
+
+describe('lookUpIn', () => {
+  const two = '. {\n cache\n forward . 192.0.2.1\n}\na.test {\n aaaa nodata\n forward . 192.0.2.1\n}';
+  function looksUp(fixture: WaitingFixture, name: string, type = 'A') {
+    const outcomes: Outcome[] = [];
+    const plain = { recursionDesired: true, checkingDisabled: false, dnssecOk: false, clientTransport: 'udp' } as const;
+    const question = Uint8Array.from(query(name, type).subarray(12));
+    const request = { ...plain, question, askedAtMs: 0, depth: 3 };
+    lookUpIn(fixture, fixture.listener.table)(request, podAsker, (outcome) => {
+      outcomes.push(outcome);
+    });
+    return outcomes;
+  }
+
+  it('asks in the zone of the name, as deep and as late as it is', async () => {
+    const fixture = waiting(two);
+    fixture.clock.passMs(50);
+    const outcomes = looksUp(fixture, 'x.a.test');
+    const [{ request }] = fixture.asked;
+    assert.deepEqual([request.askedAtMs, request.depth], [0, 3]);
+    fixture.asked[0].answers();
+    await turn();
+    assert.deepEqual([outcomes[0].ok, fixture.store.success.size], [true, 0], 'that zone has no cache');
+  });
+
+  it('gives what the zone says to AAAA by itself, and no name that nobody serves', async () => {
+    const fixture = waiting(two);
+    const aaaa = looksUp(fixture, 'x.a.test', 'AAAA');
+    await turn();
+    assert.ok(aaaa[0].ok);
+    assert.deepEqual(packets.decode(Buffer.from(aaaa[0].message)).answers, []);
+    const nowhere = looksUp(waiting('a.test {\n forward . 192.0.2.1\n}'), 'b.test');
+    await turn();
+    assert.deepEqual(
+      nowhere.map((outcome) => !outcome.ok && outcome.why),
+      ['nobody'],
+    );
+    assert.equal(fixture.askedTimes, 0);
+  });
+
+  it('gives what the guards of the zone say', async () => {
+    const verdicts: Verdict[] = [
+      { kind: 'drop' },
+      { kind: 'empty', rcode: 5, extendedError: { code: 15, text: new Uint8Array() }, by: 0 },
+      { kind: 'empty', rcode: 0, extendedError: { code: 17, text: new Uint8Array() }, by: 0 },
+    ];
+    const found: unknown[] = [];
+    for (const verdict of verdicts) {
+      const outcomes = looksUp(waiting(two, { guard: () => verdict }), 'b.test');
+      await turn();
+      found.push(...outcomes.map((outcome) => !outcome.ok && outcome.why));
+    }
+    assert.deepEqual(found, ['drop', 'block', 'filter']);
+  });
+
+  it('says of what is past its time that it is not to be kept', async () => {
+    const fixture = waiting('. {\n cache 30 {\n serve_stale 1h immediate\n }\n forward . 192.0.2.1\n}');
+    looksUp(fixture, 'b.test');
+    fixture.asked[0].answers();
+    const fresh = looksUp(fixture, 'b.test');
+    fixture.clock.passMs(40_000);
+    const stale = looksUp(fixture, 'b.test');
+    await turn();
+    assert.deepEqual(
+      [...fresh, ...stale].map((outcome) => outcome.ok && outcome.mayKeep),
+      [true, false],
+    );
+    assert.equal(fixture.asked.length, 1, 'it is asked for anew');
   });
 });

@@ -66,6 +66,62 @@ describe('planZones', () => {
     assert.equal(zoneOf('dns64\n aaaa nxdomain').translation, null, 'nothing is left to translate');
   });
 
+  const rewriting = 'rewrite name a.test b.test';
+  const acl = 'acl {\nallow net 10.1.0.0/16\nallow net 10.2.0.0/16\nblock\n}';
+
+  it('serves all clients by one table, unless rules tell them apart where other names are asked', () => {
+    for (const lines of ['', acl, rewriting, `${acl}\ntemplate IN MX a.test {\nrcode NXDOMAIN\n}`]) {
+      const [{ table, tables, tableOf, zones }] = plan(`. {\ncache\n${lines}\nforward . 192.0.2.9\n}`);
+      assert.deepEqual([tables.length, zones.length, tableOf('10.1.0.1') === table], [1, 1, true], lines);
+    }
+  });
+
+  it('keeps answers apart for clients that rules of any block tell apart, where other names are asked', () => {
+    const numberings = newNumberings();
+    const corefile = (rules: string) =>
+      `. {\ncache\n${rewriting}\nforward . 192.0.2.9\n}\na.test {\ncache\n${rules}\nforward . 192.0.2.9\n}`;
+    const [{ table, tables, tableOf, zones }] = plan(corefile(acl), numberings);
+    const idsOf = (client: string) =>
+      tableOf(client)
+        .byBytes.flat()
+        .map(({ zoneId }) => zoneId);
+    const [root, below] = idsOf('10.1.0.1');
+    assert.deepEqual(idsOf('10.2.9.9'), [root, below], 'of one kind');
+    const [otherRoot, otherBelow] = idsOf('fd00::1%eth0');
+    assert.deepEqual([otherRoot === root, otherBelow === below], [false, true], 'a.test asks no other names');
+    const shared = table.byBytes.flat();
+    assert.deepEqual(
+      shared.map(({ handOver, zoneId }) => [handOver, zoneId === root || zoneId === otherRoot]),
+      [
+        [1, false],
+        [1, false],
+      ],
+      'answering threads, which do not tell them apart, hand them over',
+    );
+    assert.deepEqual([tables.length, zones.length], [3, 4]);
+    const [again] = plan(corefile(acl), numberings);
+    assert.equal(again.tableOf('10.1.0.1').byBytes.flat()[0].zoneId, root, 'the same after a reload');
+    const [changed] = plan(corefile(acl.replace('10.2.0.0', '10.3.0.0')), numberings);
+    assert.equal(
+      changed.zones.some(({ zoneId }) => zoneId === root),
+      false,
+      'but not under other rules',
+    );
+  });
+
+  it('keeps apart what listeners with other zones may lead other names to', () => {
+    const corefile = (lines: string, bind = '192.0.2.1') =>
+      `. {\nbind 192.0.2.1 192.0.2.2\ncache\n${lines}\nforward . 192.0.2.9\n}\n` +
+      `b.test {\nbind ${bind}\nforward . 192.0.2.9\n}`;
+    const isShared = (text: string): boolean => {
+      const [one, other] = plan(text).map(({ zones }) => zones[0].zoneId);
+      return one === other;
+    };
+    assert.equal(isShared(corefile(rewriting)), false);
+    assert.equal(isShared(corefile(rewriting, '192.0.2.1 192.0.2.2')), true);
+    assert.equal(isShared(corefile('')), true);
+  });
+
   it('caches only the zones that `cache` names, as zones of their own', () => {
     const [{ zones }] = plan('. {\n cache 30 example.org\n forward . 192.0.2.9\n}');
     assert.deepEqual(

@@ -1,9 +1,17 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, test } from 'node:test';
 import fc from 'fast-check';
 import { isInZone, wireToName } from '../../src/dns/names.js';
 import { Query, readQuery } from '../../src/dns/query.js';
-import { findZone, isToBeSeen, seeAll, seeLocal, seeLocalPrefix, zoneOfClient } from '../../src/resolve/zones.js';
+import {
+  findZone,
+  isToBeSeen,
+  seeAll,
+  seeLocal,
+  seeLocalPrefix,
+  zoneOfClient,
+  zoneOfQuestion,
+} from '../../src/resolve/zones.js';
 import { fixture, query } from './lane-fixture.js';
 
 function zoneFor(corefileZones: string, name: string, type = 'A'): string | null {
@@ -96,4 +104,11 @@ describe('zoneOfClient', () => {
       'DO and CD',
     );
   });
+});
+
+test('zoneOfQuestion is the zone whose block serves the name', () => {
+  const { listener } = fixture('. {\n forward . 192.0.2.1\n}\na.test {\n forward . 192.0.2.1\n}');
+  const blockOf = (name: string) =>
+    zoneOfQuestion(listener.table, Uint8Array.from(query(name, 'A').subarray(12)), new Query())?.block;
+  assert.deepEqual(['x.A.test', 'a.test', 'test', '.'].map(blockOf), [1, 1, 0, 0]);
 });

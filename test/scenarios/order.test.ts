@@ -10,11 +10,11 @@ const directives: Readonly<Record<string, string>> = {
   forward: 'forward test 10.96.0.10 {\nforce_tcp\n}',
   hosts: 'hosts {\n10.1.0.1 both.test\n10.1.0.1 known.test\nfd00::1 known.test\nfallthrough\n}',
   template: 'template IN A test {\nmatch ^(both|new)\nanswer "{{ .Name }} 60 IN A 10.2.0.2"\nfallthrough\n}',
-  rewrite: 'rewrite name exact old.test new.test',
   cache: 'cache',
   any: 'any',
   aaaa: 'aaaa nodata',
-  acl: 'acl {\nblock net 10.9.0.1\n}',
+  acl: 'acl {\nblock net 10.9.0.1\n}\nacl new.test {\nblock net 10.9.0.2\n}',
+  rewrite: 'rewrite name exact old.test new.test',
   local: 'local',
 };
 const corefile = `. {\nbind 169.254.20.10\n${Object.values(directives).join('\n')}\n}\n`;
@@ -50,6 +50,15 @@ describe('the order of execution', () => {
 
   it('aaaa, hosts: an address that is known is not told', async () => {
     assert.deepEqual((await world.asks('known.test.', 'AAAA')).data, []);
+  });
+
+  it('rewrite, acl: the new name is one to be judged, whoever had its answer before', async () => {
+    assert.deepEqual((await world.asks('old.test.', 'A')).data, ['10.2.0.2']);
+    const other = world.client('10.9.0.2');
+    for (const name of ['old.test.', 'new.test.']) {
+      assert.equal((await opening(world.clock, other.asks(name, 'A'))).rcode, 'REFUSED', name);
+    }
+    assert.deepEqual((await opening(world.clock, other.asks('known.test.', 'A'))).data, ['10.1.0.1']);
   });
 
   it('acl, cache: what is kept is not for everybody', async () => {

@@ -134,7 +134,7 @@ describe('upstreams', () => {
     assert.deepEqual(
       world.log.filter(({ level }) => level === 'error').map(({ message }) => message),
       [
-        'Corefile:4: the upstream 169.254.20.10:53 is this server itself, so it is not asked; ' +
+        'Corefile:4: the upstream 169.254.20.10:53 is this server itself, and what it is asked comes back, so it is not asked; ' +
           'write the address of a real resolver in this forward, or in the resolv.conf that it names',
       ],
     );

@@ -142,7 +142,7 @@ test('an upstream given by name is one of the forward’s, by its policy', async
 
 test('our own address among the learned is not asked', async () => {
   const { world, asks } = await setUp();
-  world.own.add('10.0.0.2');
+  world.ours.set('10.0.0.2', ['.']);
   await asks(1);
   assert.deepEqual(await asks(10), [0, 0, 10]);
   assert.match(world.logged[1], /^error Corefile:1: the upstream 10\.0\.0\.2:53 is this server itself/);

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { idleSweepPeriodMs, queryDeadlineMs, sweepPeriodMs } from '../../src/limits.js';
+import type { Outcome } from '../../src/upstream/ask.js';
 import { startForwards } from '../../src/upstream/forwards.js';
 import {
   Asking,
   answerTo,
   forwardConfig,
   type Query,
+  request,
   ScriptedUpstream,
   server,
   TestWorld,
@@ -261,4 +263,30 @@ test('an outcome may ask again from within its callback', async () => {
   await clock.pass(100);
   assert.equal(answered, 50);
   assert.equal(forwards.inflight(), 0);
+});
+
+test('two names in certificates at one address are two upstreams, and one named twice is one', () => {
+  const overTls = (serverName?: string) => {
+    const endpoint = { ...server(1), overTls: true as const, ...(serverName === undefined ? {} : { serverName }) };
+    return { kind: 'endpoint' as const, endpoint };
+  };
+  const to = [overTls('a.test'), overTls('b.test'), overTls('a.test'), overTls(), ...targets(1)];
+  assert.equal(new TestWorld().start({ to }).upstreams().length, 4);
+});
+
+test('an upstream of ours is asked what does not come back, and nothing else', async () => {
+  const world = new TestWorld();
+  world.ours.set(server(1).address, ['back.test.']);
+  const forwards = world.start({ to: targets(1) });
+  const outcomes: Outcome[] = [];
+  forwards.ask(request('x.back.test'), (outcome) => outcomes.push(outcome));
+  await world.clock.pass(0);
+  assert.deepEqual(outcomes, [
+    { ok: false, why: 'nobody', text: 'the upstream sends our questions back to us (loop)' },
+  ]);
+  forwards.ask(request('other.test'), (outcome) => outcomes.push(outcome));
+  await world.clock.pass(0);
+  assert.equal(outcomes.length, 1, 'it is under way');
+  assert.equal(forwards.inflight(), 1);
+  forwards.stop();
 });

@@ -3,6 +3,7 @@
  * hand here, apart from the program's own code, so that one checks the other.
  */
 import type { ForwardConfig } from '../../src/config/config.js';
+import { isInZone, wireToName } from '../../src/dns/names.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import type { LogFields } from '../../src/outside/log.js';
 import type { Endpoint, Listener, Stream } from '../../src/outside/network.js';
@@ -11,6 +12,7 @@ import type { Scouting } from '../../src/upstream/attempt.js';
 import { Doubt } from '../../src/upstream/doubt.js';
 import { type Forwards, startForwards } from '../../src/upstream/forwards.js';
 import { Outages } from '../../src/upstream/outages.js';
+import type { OwnWays } from '../../src/upstream/own-upstreams.js';
 import { Pace } from '../../src/upstream/pace.js';
 import type { Place, UpstreamWorld } from '../../src/upstream/place.js';
 import { newUpstreamStats } from '../../src/upstream/stats.js';
@@ -34,9 +36,23 @@ export class TestWorld implements UpstreamWorld {
     warn: (message: string, fields?: LogFields) => this.#note('warn', message, fields),
     error: (message: string, fields?: LogFields) => this.#note('error', message, fields),
   };
-  /** Endpoints that are ourselves. */
-  readonly own = new Set<string>();
-  readonly isOwn = ({ address }: Endpoint): boolean => this.own.has(address);
+  /** Addresses that are ourselves, with the zones that come back from there: `.` is all. */
+  readonly ours = new Map<string, readonly string[]>();
+  readonly own: OwnWays = {
+    isOwn: ({ address }) => this.ours.has(address),
+    returning: (_forward, { address }) => {
+      const zones = this.ours.get(address) ?? [];
+      return { zones, isAll: zones.includes('.') };
+    },
+    comesBack: (_forward, { address }, asked) => {
+      const name = wireToName(asked, 0);
+      return (this.ours.get(address) ?? []).some((zone) => isInZone(name, zone));
+    },
+    changed: () => {
+      for (const forwards of this.#started) forwards.judgeOwn();
+    },
+  };
+  readonly #started: Forwards[] = [];
   /** What resolv.conf files list. */
   readonly files = new Map<string, readonly Endpoint[] | { readonly error: string }>();
   readonly resolvConf = (path: string): readonly Endpoint[] | { readonly error: string } =>
@@ -53,7 +69,10 @@ export class TestWorld implements UpstreamWorld {
 
   /** Forwards with these settings over the defaults of the Corefile. */
   start(...settings: Partial<ForwardConfig>[]): Forwards {
-    return startForwards(settings.map(forwardConfig), this);
+    const forwards = startForwards(settings.map(forwardConfig), this);
+    this.#started.push(forwards);
+    forwards.judgeOwn();
+    return forwards;
   }
 
   place(endpoint: Endpoint, settings: Partial<Place['settings']> = {}): Place {

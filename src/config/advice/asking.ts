@@ -1,22 +1,26 @@
-/** Advice about `forward`: who is asked, and how. That an upstream is an address of its own block is said in block.ts. */
-import { isIPv4 } from 'node:net';
+/** Advice about `forward`: who is asked, and how, and whether what is asked comes back. */
 import { isInZone } from '../../dns/names.js';
 import type { Endpoint } from '../../outside/network.js';
+import { formatEndpoint } from '../addresses.js';
 import type { ForwardConfig } from '../config.js';
+import { isOurs, returning, waysOf } from '../returning.js';
 import type { Advised, BlockRule, Saying, Whole } from './advised.js';
-import { lineOf, placeOf } from './advised.js';
+import { placeOf } from './advised.js';
 
 /** The domain of almost every cluster. */
 const clusterDomain = 'cluster.local.';
 /** Where systemd-resolved listens, and where it does without its own rules. */
 const stubResolvers = ['127.0.0.53', '127.0.0.54'];
 
-export const clusterDnsOverUdp: BlockRule = (block, { world }) => {
+export const clusterDnsOverUdp: BlockRule = (block, { world, config }) => {
+  const ways = waysOf(config.blocks);
   const isCluster = block.config.zones.some(({ zone }) => isInZone(zone, clusterDomain));
   const address = world.clusterDns.endpoint?.address;
   return block.config.forwards
     .filter(({ transport }) => transport === 'client')
-    .filter((forward) => plainEndpoints(forward).some((each) => isCluster || each.address === address))
+    .filter((forward) =>
+      plainEndpoints(forward).some((each) => (isCluster && !isOurs(each, ways)) || each.address === address),
+    )
     .map(({ at }) => ({
       at,
       message:
@@ -30,27 +34,28 @@ export const forwardToOwnAddress: BlockRule = (block, whole) =>
     plainEndpoints(forward).flatMap((endpoint) => ownAddress(endpoint, forward, block, whole) ?? []),
   );
 
+/** As when it serves: an upstream of ours is asked, unless what it is asked comes back to the block. */
 function ownAddress(endpoint: Endpoint, forward: ForwardConfig, block: Advised, whole: Whole): Saying | undefined {
   const { address, port } = endpoint;
-  if (listensOn(block, endpoint) && block.config.addresses.includes(address)) return undefined;
-  const other = whole.blocks.find((each) => listensOn(each, endpoint));
-  const isOfLink = whole.world.localAddresses.includes(address) && portsOf(whole).has(port);
-  if (other === undefined && !isOfLink) return undefined;
-  const whose =
-    other === undefined ? 'of -localip' : `that the server block on ${lineOf(other.config.at, forward.at)} listens on`;
+  const ways = waysOf(whole.config.blocks);
+  if (!isOurs(endpoint, ways)) {
+    if (!whole.world.localAddresses.includes(address) || !portsOf(whole).has(port)) return undefined;
+    return {
+      at: forward.at,
+      message: `forward: ${address} is an address of -localip on which no server block answers port ${port}`,
+      remedy: 'write the address of another resolver',
+    };
+  }
+  const { zones, isAll } = returning(ways, { block: block.config, forward, endpoint });
+  if (zones.length === 0) return undefined;
+  const what = isAll
+    ? 'what it is asked comes back to this server block, so it is not asked'
+    : `names in ${zones.join(' ')} come back to this server block, so it is not asked for those`;
   return {
     at: forward.at,
-    message: `forward: ${address} is an address ${whose}, and this server never asks itself`,
+    message: `forward: ${formatEndpoint(endpoint)} is this server itself, and ${what}`,
     remedy: 'write the address of another resolver',
   };
-}
-
-function listensOn({ config }: Advised, { address, port }: Endpoint): boolean {
-  if (!config.zones.some((zone) => zone.port === port)) return false;
-  const isLoopback = address === '::1' || (isIPv4(address) && address.startsWith('127.'));
-  return config.addresses.some(
-    (here) => here === address || (isLoopback && (here === '::' || (here === '0.0.0.0' && isIPv4(address)))),
-  );
 }
 
 function portsOf({ blocks }: Whole): ReadonlySet<number> {

@@ -19,7 +19,7 @@ import {
   wholeNumber,
   words,
 } from '../arguments.js';
-import type { ForwardConfig, ForwardTarget, HealthCheckConfig, LearnedConfig } from '../config.js';
+import type { ForwardConfig, ForwardTarget, HealthCheckConfig, LearnedConfig, UpstreamEndpoint } from '../config.js';
 import type { Directive } from '../corefile.js';
 import type { Token } from '../lexer.js';
 import { readName, readZones } from '../zones.js';
@@ -185,16 +185,7 @@ function readFrom(directive: Directive, token: Token, context: DirectiveContext)
 
 function readTarget(directive: Directive, token: Token, context: DirectiveContext): ForwardTarget {
   const [, scheme, rest] = /^([a-z0-9]+):\/\/(.*)$/isu.exec(token.text) ?? [undefined, 'dns', token.text];
-  if (scheme === 'tls') {
-    const endpoint = readEndpoint(rest, tlsPort);
-    warnOfMissingBrackets(context, directive, { text: rest, port: tlsPort });
-    if (endpoint !== undefined) return { kind: 'endpoint', endpoint: { ...endpoint, overTls: true } };
-    fail(
-      directive,
-      `"${token.text}" is no upstream; write tls:// and an IP address, and its name as tls_servername.`,
-      token.at,
-    );
-  }
+  if (scheme === 'tls') return { kind: 'endpoint', endpoint: readTlsEndpoint(directive, token, rest, context) };
   if (scheme !== 'dns') {
     if (['https', 'grpc', 'quic'].includes(scheme))
       fail(directive, `${scheme}:// upstreams are not supported yet; ${noHttps}`, token.at);
@@ -216,6 +207,40 @@ function readTarget(directive: Directive, token: Token, context: DirectiveContex
     port: name.port,
     refreshMs: learnPeriodMs,
   };
+}
+
+/**
+ * `ADDRESS`, `ADDRESS:PORT`, and with the name in its certificate `ADDRESS%NAME`, where the port may stand before or, as in
+ * CoreDNS, behind the name: `9.9.9.9%dns.quad9.net:853`, `[2620:fe::fe%dns.quad9.net]:853`. What follows a link-local
+ * address first is its interface.
+ */
+function readTlsEndpoint(
+  directive: Directive,
+  token: Token,
+  text: string,
+  context: DirectiveContext,
+): UpstreamEndpoint {
+  warnOfMissingBrackets(context, directive, { text, port: tlsPort });
+  const whole = readEndpoint(text, tlsPort);
+  if (whole !== undefined && (!whole.address.includes('%') || isLinkLocal(whole.address))) {
+    return { ...whole, overTls: true };
+  }
+  const [, address, name = '', port = ''] = /^(.+)%([^%:\]]*)(\]?(?::\d+)?)$/u.exec(text) ?? [];
+  const isBare = port.startsWith(':') && address?.includes(':');
+  const endpoint = readEndpoint(isBare ? `[${address}]${port}` : `${address}${port}`, tlsPort);
+  if (endpoint === undefined || name === '' || (endpoint.address.includes('%') && !isLinkLocal(endpoint.address))) {
+    return fail(
+      directive,
+      `"${token.text}" is no upstream; write tls:// and an IP address, and its name as tls_servername or behind a %.`,
+      token.at,
+    );
+  }
+  return { ...endpoint, overTls: true, serverName: readName(name, token.at, directive.path).slice(0, -1) };
+}
+
+/** fe80::/10, which means nothing without its interface. */
+function isLinkLocal(address: string): boolean {
+  return /^fe[89ab]/iu.test(address);
 }
 
 /** `kube-dns.kube-system.svc.cluster.local`, with a port or not; undefined for what can be no host's name. */

@@ -11,19 +11,39 @@ test('the cluster DNS is asked over TCP', () => {
   }
   assert.deepEqual(codesIn('cluster.local', 'cache', 'forward . tls://10.0.0.1'), []);
   assert.deepEqual(codesIn('acme.local', 'cache', 'forward . 10.0.0.1'), []);
+  const own = '.:5301 {\nbind 127.0.0.1\nerrors\ncache\nforward . 10.0.0.1\n}\n';
+  const text = `cluster.local {\nbind 10.0.0.9\nerrors\nreload\nready :8181\ncache\nforward . 127.0.0.1:5301\n}\n${own}`;
+  assert.deepEqual(shortly(adviceOf(text)), [], 'another block of this server is no cluster DNS');
 });
 
-test('nobody is asked who is this server itself', () => {
+test('this server itself is not asked what would come back', () => {
   assert.deepEqual(codesOf('cache', 'forward . 10.96.0.10'), ['8 forward-to-own-address'], 'of -localip');
   assert.deepEqual(codesOf('cache', 'forward . 10.96.0.10:5353'), [], 'another port');
-  assert.deepEqual(codesOf('cache', 'forward . 10.0.0.1 169.254.20.10'), [], 'said when it is read');
-  const [advice] = adviceOf(
-    '. {\nbind 10.0.0.1\nerrors\nreload\nready :8181\ncache\nforward . 10.0.0.9\n}\n' +
-      'a. {\nbind 10.0.0.1 10.0.0.2\nerrors\ncache\nforward . 10.0.0.9\n}\n' +
-      'b. {\nbind 10.0.0.1\nerrors\ncache\nforward . 10.0.0.2\n}\n',
+  const own = adviceOf('. {\nbind 10.0.0.1\nerrors\nreload\nready :8181\ncache\nforward . 10.0.0.9 10.0.0.1\n}\n');
+  assert.deepEqual(shortly(own), ['7 forward-to-own-address']);
+  assert.equal(
+    own[0].message,
+    'forward: 10.0.0.1:53 is this server itself, and what it is asked comes back to this server block, so it is not asked',
   );
-  assert.equal(advice.at.line, 19);
-  assert.match(advice.message, /^forward: 10\.0\.0\.2 is an address that the server block on line 9 listens on, /u);
+});
+
+const chained = (second: string) =>
+  '.:5300 {\nbind 127.0.0.1\nerrors\nreload\nready :8181\ncache\nforward . 127.0.0.1:5301\n}\n' +
+  `.:5301 {\nbind 127.0.0.1\nerrors\ncache\nforward . ${second}\n}\n`;
+
+test('another block of this server may be asked, as long as it asks somebody else', () => {
+  assert.deepEqual(adviceOf(chained('tls://9.9.9.9%dns.quad9.net')), []);
+  assert.deepEqual(shortly(adviceOf(chained('127.0.0.1:5300'))), [
+    '7 forward-to-own-address',
+    '13 forward-to-own-address',
+  ]);
+  const text = 'a.example:5302 {\nbind 127.0.0.1\nerrors\ncache\nforward . 127.0.0.1:5301\n}\n';
+  const [advice, ...others] = adviceOf(chained('127.0.0.1:5302') + text);
+  assert.match(
+    advice.message,
+    /^forward: 127\.0\.0\.1:5302 is this server itself, and names in a\.example\. come back/u,
+  );
+  assert.deepEqual(shortly(others), ['19 forward-to-own-address']);
 });
 
 test('loopback addresses are our own where all addresses are listened on', () => {

@@ -149,10 +149,8 @@ test('from is one zone, even of a network that is several', () => {
     /2 reverse zones, of which only 0\.10\.in-addr/u,
   );
 });
-test('a from that no name of the block is in, and an upstream that is the block itself, are warned of', () => {
+test('a from that no name of the block is in is warned of', () => {
   assert.match(warningsOf('a.test {\nforward b.test 10.0.0.1\n}\n')[0], /^2: forward: no name of b\.test\. comes/u);
-  assert.match(warningsOf('.:5353 {\nbind 10.0.0.1\nforward . 10.0.0.1:5353\n}\n')[0], /it would ask itself/u);
-  assert.deepEqual(warningsOf('. {\nbind 10.0.0.1\nforward . 10.0.0.1:5353\n}\n'), []);
 });
 
 test('a name beside an address is an upstream, with a port or not', () => {
@@ -176,4 +174,45 @@ test('tls:// is port 853 over TLS, checked against its address or tls_servername
     { kind: 'endpoint', endpoint: { address: 'fd00::1', port: 8853, overTls: true } },
   ]);
   assert.deepEqual(tls, { serverName: 'dns.quad9.net', ca: null, certificate: null, key: null });
+});
+test('tls:// takes the name in the certificate behind a %, with a port before or behind it', () => {
+  const [quad9, v6] = [
+    { address: '9.9.9.9', port: 853, overTls: true, serverName: 'dns.quad9.net' },
+    { address: '2620:fe::fe', port: 853, overTls: true, serverName: 'dns.quad9.net' },
+  ];
+  const linkLocal = { address: 'fe80::1%eth0', port: 853, overTls: true };
+  for (const [text, endpoint] of [
+    ['9.9.9.9%dns.quad9.net', quad9],
+    ['9.9.9.9%DNS.quad9.net.', quad9],
+    ['9.9.9.9%dns.quad9.net:8853', { ...quad9, port: 8853 }],
+    ['9.9.9.9:8853%dns.quad9.net', { ...quad9, port: 8853 }],
+    ['2620:fe::fe%dns.quad9.net', v6],
+    ['2620:fe::fe%dns.quad9.net:8853', { ...v6, port: 8853 }],
+    ['[2620:fe::fe%dns.quad9.net]', v6],
+    ['[2620:fe::fe]%dns.quad9.net', v6],
+    ['[2620:fe::fe%dns.quad9.net]:8853', { ...v6, port: 8853 }],
+    ['[2620:fe::fe]:8853%dns.quad9.net', { ...v6, port: 8853 }],
+    ['fe80::1%eth0', linkLocal],
+    ['[fe80::1%eth0]:8853', { ...linkLocal, port: 8853 }],
+    ['fe80::1%eth0%dns.quad9.net', { ...linkLocal, serverName: 'dns.quad9.net' }],
+    ['[fe80::1%eth0%dns.quad9.net]:8853', { ...linkLocal, port: 8853, serverName: 'dns.quad9.net' }],
+  ] as const) {
+    assert.deepEqual(forward(`forward . tls://${text}`).to, [{ kind: 'endpoint', endpoint }], text);
+  }
+  const { to } = forward('forward . fe80::1%eth0');
+  assert.deepEqual(
+    to,
+    [{ kind: 'endpoint', endpoint: { address: 'fe80::1%eth0', port: 53 } }],
+    'plain DNS has no name',
+  );
+  for (const text of [
+    '9.9.9.9%',
+    '%dns.quad9.net',
+    'dns.quad9.net%9.9.9.9',
+    '9.9.9.9%a%b',
+    '9.9.9.9%a:b',
+    '9.9.9.9%a:99999',
+  ]) {
+    assert.throws(() => forward(`forward . tls://${text}`), /tls_servername or behind a %/u, text);
+  }
 });

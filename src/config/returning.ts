@@ -1,0 +1,258 @@
+/**
+ * Which questions come back to the server block that asks them. A forward to one of our own listeners is no loop as long as
+ * the block there asks somebody else: only a question that reaches the asking block again goes round for ever. Zones,
+ * `from`, `except`, `next` and renamed questions decide where one goes; who answers on the way is not known here.
+ *
+ *     block asks ─> own listener ─> zone ─> block ─> renamed? ─> forward ─> own listener ─> … ─> the first block
+ */
+import { isInZone, lowerCaseName, nameToWire, wireToName } from '../dns/names.js';
+import type { Endpoint } from '../outside/network.js';
+import type { BlockConfig, ForwardConfig, UpstreamEndpoint } from './config.js';
+import { matchesAll } from './directives/template.js';
+import { matches, renamed } from './name-rules.js';
+import { type OwnPlaces, ownListener } from './own-listener.js';
+
+/** All server blocks, and where their questions go. */
+export interface Ways extends OwnPlaces {
+  readonly blocks: readonly BlockConfig[];
+  /** By `address port`, the longest first. */
+  readonly served: ReadonlyMap<string, readonly Served[]>;
+  /** The upstreams of a forward as far as they are known. */
+  endpoints(forward: ForwardConfig): readonly UpstreamEndpoint[];
+}
+
+interface Served {
+  readonly zone: string;
+  readonly block: BlockConfig;
+}
+
+/** An upstream of a block. */
+export interface Way {
+  readonly block: BlockConfig;
+  readonly forward: ForwardConfig;
+  readonly endpoint: UpstreamEndpoint;
+}
+
+export interface Asked {
+  /** Lower-case, with the closing dot. */
+  readonly name: string;
+  readonly type: number;
+}
+
+const typeA = 1;
+const typeDs = 43;
+const anything = 255;
+/** A label that nobody has. */
+const someLabel = 'q7-0k9-zz1';
+/** A question that may be asked under so many names here gets no answer any more. */
+const statesMax = 64;
+
+/** The ways of a configuration; without what is known at run time, with the upstreams that are written in it. */
+export function waysOf(
+  blocks: readonly BlockConfig[],
+  known: Pick<Ways, 'hostAddresses' | 'endpoints'> = { hostAddresses: () => [], endpoints: writtenEndpoints },
+): Ways {
+  const served = new Map<string, Served[]>();
+  for (const block of blocks) {
+    for (const { zone, port } of block.zones) {
+      for (const address of block.addresses) {
+        const key = `${address} ${port}`;
+        served.set(key, [...(served.get(key) ?? []), { zone, block }]);
+      }
+    }
+  }
+  for (const zones of served.values()) zones.sort((one, other) => other.zone.length - one.zone.length);
+  const listening = blocks.flatMap(listenersOf);
+  return { blocks, served, listening, ...known };
+}
+
+function writtenEndpoints({ to }: ForwardConfig): readonly UpstreamEndpoint[] {
+  return to.flatMap((target) => (target.kind === 'endpoint' ? [target.endpoint] : []));
+}
+
+function listenersOf({ zones, addresses }: BlockConfig): Endpoint[] {
+  return zones.flatMap(({ port }) => addresses.map((address) => ({ address, port })));
+}
+
+/** Whether what is sent to the endpoint comes to ourselves; nobody serves DNS over TLS here. */
+export function isOurs({ overTls, ...endpoint }: UpstreamEndpoint, ways: OwnPlaces): boolean {
+  return overTls !== true && ownListener(endpoint, ways) !== null;
+}
+
+/**
+ * Whether the question, sent there by the block, comes back to it. Of a circle, the last block that has somebody else to
+ * ask leaves out what leads on in it; only where none of its blocks has, all of it is left out.
+ */
+export function comesBack(ways: Ways, { block, forward, endpoint }: Way, asked: Asked): boolean {
+  const graph = graphFrom(ways, block, asked);
+  if (graph === null) return true;
+  const leftOut = leftOutOf(graph);
+  return graph
+    .get(stateOf(ways, block, asked))!
+    .some((step) => step.forward === forward && isSame(step.endpoint, endpoint) && leftOut.has(step));
+}
+
+function isSame(one: UpstreamEndpoint, other: UpstreamEndpoint): boolean {
+  return one.address === other.address && one.port === other.port && one.overTls === other.overTls;
+}
+
+/** One upstream of a block that has a question, and the state to which that leads; null: away from here. */
+interface Step {
+  /** Index of the block. */
+  readonly block: number;
+  readonly forward: ForwardConfig;
+  readonly endpoint: UpstreamEndpoint;
+  readonly from: string;
+  readonly to: string | null;
+}
+
+/** Which block asks for which name, by `stateOf`, and where it may ask. */
+type Graph = ReadonlyMap<string, readonly Step[]>;
+
+/** Where a question may go from the block on; null when it becomes other names without end. */
+function graphFrom(ways: Ways, first: BlockConfig, firstAsked: Asked): Graph | null {
+  const graph = new Map<string, Step[]>();
+  const left = [{ block: first, asked: firstAsked }];
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    const { block, asked } = next;
+    const from = stateOf(ways, block, asked);
+    if (graph.has(from)) continue;
+    if (graph.size >= statesMax) return null;
+    const steps: Step[] = [];
+    for (const forward of responsible(block, asked.name)) {
+      for (const endpoint of ways.endpoints(forward)) {
+        const there = arriving(ways, endpoint, asked);
+        if (there !== null) left.push(there);
+        const to = there === null ? null : stateOf(ways, there.block, there.asked);
+        steps.push({ block: ways.blocks.indexOf(block), forward, endpoint, from, to });
+      }
+    }
+    graph.set(from, steps);
+  }
+  return graph;
+}
+
+/** One step after the other, until nothing goes in a circle: the same whichever block of a circle asks. */
+function leftOutOf(graph: Graph): ReadonlySet<Step> {
+  const leftOut = new Set<Step>();
+  const all = [...graph.values()].flat();
+  for (;;) {
+    const circling = new Set(all.filter((step) => !leftOut.has(step) && circles(graph, step, leftOut)));
+    if (circling.size === 0) return leftOut;
+    const isElse = (step: Step) => !leftOut.has(step) && !circling.has(step);
+    const spared = [...circling].filter(({ from }) => graph.get(from)!.some(isElse));
+    if (spared.length === 0) return new Set([...leftOut, ...circling]);
+    leftOut.add(spared.reduce((last, step) => (step.block > last.block ? step : last)));
+  }
+}
+
+/** Whether a way leads from the end of the step to its beginning. */
+function circles(graph: Graph, { from, to }: Step, without: ReadonlySet<Step>): boolean {
+  const seen = new Set<string>();
+  const left = to === null ? [] : [to];
+  for (let state = left.pop(); state !== undefined; state = left.pop()) {
+    if (state === from) return true;
+    if (seen.has(state)) continue;
+    seen.add(state);
+    for (const step of graph.get(state)!) if (step.to !== null && !without.has(step)) left.push(step.to);
+  }
+  return false;
+}
+
+/** Of the names that the block asks there, those that come back, by zone: what is said of one is true of those below it. */
+export function returning(ways: Ways, way: Way): { readonly zones: readonly string[]; readonly isAll: boolean } {
+  const { block, forward } = way;
+  const back: string[] = [];
+  let isAll = true;
+  for (const zone of zonesOf(ways)) {
+    const name = zone === '.' ? `${someLabel}.` : `${someLabel}.${zone}`;
+    const isServed = listenersOf(block).some((at) => serving(ways, at, { name, type: typeA }) === block);
+    const asked = isServed ? askedFor(block, { name, type: typeA }) : null;
+    if (asked === null || !responsible(block, asked.name).includes(forward)) continue;
+    if (comesBack(ways, way, asked)) back.push(zone);
+    else isAll = false;
+  }
+  return { zones: back, isAll: isAll && back.length > 0 };
+}
+
+/** Every zone that a decision goes by. */
+function zonesOf({ blocks }: Ways): ReadonlySet<string> {
+  return new Set(
+    blocks.flatMap(({ zones, forwards }) => [
+      ...zones.map(({ zone }) => zone),
+      ...forwards.flatMap(({ from, except }) => [from, ...except]),
+    ]),
+  );
+}
+
+function stateOf({ blocks }: Ways, block: BlockConfig, { name, type }: Asked): string {
+  return `${blocks.indexOf(block)} ${name} ${type}`;
+}
+
+/** The block of ours that gets the question there, and what it asks for; null where none of ours asks on. */
+function arriving(ways: Ways, endpoint: UpstreamEndpoint, asked: Asked): { block: BlockConfig; asked: Asked } | null {
+  const address = endpoint.overTls === true ? null : ownListener(endpoint, ways);
+  const block = address === null ? null : serving(ways, { address, port: endpoint.port }, asked);
+  const own = block === null ? null : askedFor(block, asked);
+  return own === null ? null : { block: block!, asked: own };
+}
+
+/** The block whose zone on this listener is the longest that the name is in; DS at its apex is its parent's. */
+function serving({ served }: Ways, { address, port }: Endpoint, { name, type }: Asked): BlockConfig | null {
+  const zones = served.get(`${address} ${port}`) ?? [];
+  const [own, parent] = zones.filter(({ zone }) => isInZone(name, zone));
+  if (own === undefined) return null;
+  return type === typeDs && own.zone === name && parent !== undefined ? parent.block : own.block;
+}
+
+/** The forwards that may be asked for the name: the first that is for it, and those that its `next` leads to. */
+function responsible({ forwards }: BlockConfig, name: string): ForwardConfig[] {
+  const all = forwards.filter(
+    ({ from, except }) => isInZone(name, from) && !except.some((zone) => isInZone(name, zone)),
+  );
+  const last = all.findIndex(({ next, nextOnNodata }) => next.length === 0 && !nextOnNodata);
+  return last === -1 ? all : all.slice(0, last + 1);
+}
+
+/** What the block asks for the question, by its `rewrite`; null where it asks nobody. */
+function askedFor({ changing, templates }: BlockConfig, asked: Asked): Asked | null {
+  let { name, type } = asked;
+  for (const { change, then } of changing.rewrites) {
+    let isAbout = false;
+    switch (change.field) {
+      case 'name': {
+        isAbout = matches(change.match, name);
+        const other = isAbout ? nameOf(renamed(change.match, change.to, name)) : name;
+        if (other === null) return null;
+        name = other;
+        break;
+      }
+      case 'type':
+        isAbout = type === change.from;
+        if (isAbout) type = change.to;
+        break;
+      case 'ttl':
+      case 'rcode':
+        isAbout = matches(change.match, name);
+        break;
+      case 'edns0':
+        isAbout = change.action === 'set';
+        break;
+    }
+    if (isAbout && then === 'stop') break;
+  }
+  const isAnswered = templates.some(
+    (template) =>
+      template.type === anything && matchesAll(template) && template.zones.some((zone) => isInZone(name, zone)),
+  );
+  return isAnswered ? null : { name, type };
+}
+
+/** Null for text that is no name. */
+function nameOf(text: string): string | null {
+  try {
+    return lowerCaseName(wireToName(nameToWire(text), 0));
+  } catch {
+    return null;
+  }
+}

@@ -148,7 +148,8 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
       const attempt = this.#attempts[place];
       if (attempt === null) continue;
       const { request } = attempt;
-      const form = { id: this.#idOf[place], hasOpt: attempt.allowsOpt && needsOpt(request) };
+      const hasOpt = attempt.allowsOpt && needsOpt(request);
+      const form = { id: this.#idOf[place], hasOpt, udpBytes: this.#place.settings.udpBytes };
       const messageEnd = writeRequest(scratch, end + frameHeaderBytes, request, form);
       setU16(scratch, end, messageEnd - end - frameHeaderBytes);
       end = messageEnd;

@@ -22,7 +22,7 @@ import {
   typeOpt,
   u16,
 } from '../dns/wire.js';
-import { headerBytes, nameBytesMax, requestOptionsBytesMax, udpBytesDefault } from '../limits.js';
+import { headerBytes, nameBytesMax, requestOptionsBytesMax } from '../limits.js';
 import type { Request } from './ask.js';
 
 const optBytes = 11;
@@ -36,6 +36,8 @@ export const requestBytesMax = headerBytes + nameBytesMax + typeAndClassBytes + 
 export interface RequestForm {
   readonly id: number;
   readonly hasOpt: boolean;
+  /** What we take over UDP. */
+  readonly udpBytes: number;
 }
 
 /**
@@ -55,7 +57,7 @@ export function writeRequest(out: Uint8Array, at: number, request: Request, form
   if (!form.hasOpt) return end;
   out.fill(0, end, end + optBytes);
   setU16(out, end + 1, typeOpt);
-  setU16(out, end + 3, udpBytesDefault);
+  setU16(out, end + 3, form.udpBytes);
   if (request.dnssecOk) out[end + 7] = flagDo;
   const { options } = request;
   if (options === undefined) return end + optBytes;

@@ -5,7 +5,7 @@
  * ours, and which of the idle sockets is used next is drawn.
  */
 import { u16 } from '../dns/wire.js';
-import { udpRequestsPerSocketMax, udpSocketsPerUpstreamMax } from '../limits.js';
+import { udpBytesDefault, udpRequestsPerSocketMax, udpSocketsPerUpstreamMax } from '../limits.js';
 import type { DatagramEvents, DatagramSocket } from '../outside/network.js';
 import { type Attempt, type Carrier, queueLoss, readLoss } from './attempt.js';
 import type { Place } from './place.js';
@@ -144,7 +144,14 @@ class OneSocket implements DatagramEvents, Carrier {
     this.#requests++;
     attempt.carrier = this;
     attempt.sentAtMs = nowMs;
-    const end = writeRequest(scratch, 0, attempt.request, { id: this.#id, hasOpt: attempt.allowsOpt });
+    const { udpBytes } = this.#place.settings;
+    const form = {
+      id: this.#id,
+      hasOpt: attempt.allowsOpt,
+      // A long answer may have been lost as fragments: a repetition asks for one that fits in a packet.
+      udpBytes: attempt.isAgain ? Math.min(udpBytes, udpBytesDefault) : udpBytes,
+    };
+    const end = writeRequest(scratch, 0, attempt.request, form);
     this.#socket.send(scratch.subarray(0, end), this.#place.endpoint);
   }
 

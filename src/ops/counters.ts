@@ -39,8 +39,8 @@ export const eventNames = [
   'upstreamHedgesDenied', // questions that would have been, had the share allowed it
   'upstreamSuspectsClosed', // connections that owed answers and stayed silent
   'upstreamTimeouts', // questions nobody answered in time
-  'upstreamTcpRetries', // questions asked again over TCP because of TC
-  'upstreamCutAnswers', // answers with TC passed on, because TCP led nowhere
+  'upstreamTcpRetries', // questions asked again over TCP because their answer was cut
+  'upstreamCutAnswers', // answers cut over UDP passed on with TC, because TCP led nowhere
   'upstreamEdnsRetries', // questions asked again without OPT because of FORMERR
   'aaaaSynthesized', // AAAA questions answered by policy
   'panics', // exceptions that reached the outermost handler

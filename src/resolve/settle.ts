@@ -78,7 +78,22 @@ export class Settler {
     const kept = route.keep === null ? null : keeping(message, route.keep.policy);
     const isForAll = course === null || holdsForAll(course, outcome);
     const mayKeep = isForAll && (made === null || (made.mayKeep && made.extendedError === null));
-    this.#sendKept(pending, waiters, mayKeep ? kept : null, made);
+    const isCutToNothing = message.truncated && message.records === 0;
+    const left = isCutToNothing ? this.#failOverTcp(pending, waiters) : waiters;
+    this.#sendKept(pending, left, mayKeep ? kept : null, made);
+  }
+
+  /** What was cut to nothing says that TCP has more: to those who ask over TCP it is a failure. Gives the others. */
+  #failOverTcp(pending: Pending, waiters: readonly Waiter[]): readonly Waiter[] {
+    const failed = waiters.filter(({ asker }) => asker.transport === overTcp);
+    if (failed.length === 0) return waiters;
+    const usable = this.findUsable(pending.zone, pending.question, pending.key);
+    if (usable !== 0) this.#settleUsable(pending, failed, usable);
+    else {
+      pending.route.failed(pending.question, rcodeServFail, 'the answer was cut over UDP, and TCP brought none');
+      for (const waiter of failed) this.sendFailure(waiter, 'unreachable');
+    }
+    return waiters.filter(({ asker }) => asker.transport !== overTcp);
   }
 
   /** The answer that may be used for this question where its upstream has none: fresh, or stale and that allowed; or 0. */

@@ -9,20 +9,17 @@
  *               └───┴─ silent ───────> another try beside it
  *     the deadline, or nobody left to ask ───> failed
  */
-import { rcodeName } from '../dns/names.js';
-import { rcodeFormErr, rcodeNotImp } from '../dns/wire.js';
 import { askAgainAfterMs, askAgainNextMs, retryPauseMs, triesChargedLeast, triesPerQuestionMax } from '../limits.js';
-import { observeDuration } from '../ops/counters.js';
 import type { Outcome, Request } from './ask.js';
 import { type Carrier, type Loss, loopLoss, notSent, queueLoss, unhealthyLoss } from './attempt.js';
+import { judge } from './judge.js';
 import type { Asked, QuestionHome } from './question-home.js';
 import { Rounds } from './rounds.js';
 import { bestOf, putAside, type SecondBest } from './second-best.js';
-import { durationsOf } from './stats.js';
 import { type Asker, reader, Try } from './try.js';
 import type { AtTurnEnd } from './turn.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
-import { waysTried } from './ways.js';
+import { wayNow, waysTried } from './ways.js';
 
 const never = Number.POSITIVE_INFINITY;
 
@@ -96,39 +93,19 @@ export class Question implements Asker, AtTurnEnd {
   }
 
   answered(attempt: Try, message: Uint8Array, nowMs: number): void {
-    const { counters } = this.#home.world;
     const { upstream } = attempt;
     this.#remove(attempt, nowMs);
     upstream.heard(nowMs);
     upstream.heardBy(attempt.transport, this.#isFixed ? [] : waysTried(this.#made, upstream), nowMs);
-    const { verdict, rcode } = reader;
-    if (verdict === 'broken') {
-      counters.count('answersRejectedMalformed');
-      return this.#afterLoss(attempt.malformed(), nowMs);
-    }
-    observeDuration(durationsOf(upstream.stats, rcodeName(rcode)), 0, (nowMs - attempt.sentAtMs) / 1000);
-    upstream.pace.took(nowMs - attempt.sentAtMs);
-    if (verdict === 'truncated' && attempt.transport === 'udp') {
-      this.#secondBest = putAside(attempt, message);
-      // Where TCP led nowhere lately it gets little time.
-      const isHopeless = upstream.wayTo('tcp', [], nowMs) === 'udp';
-      if (isHopeless) this.#deadlineAtMs = Math.min(this.#deadlineAtMs, nowMs + askAgainAfterMs);
-      counters.count('upstreamTcpRetries');
-      this.#transport = 'tcp';
-      this.#isFixed = true;
-      return this.#tryOtherwise(attempt, nowMs);
-    }
-    if (attempt.carriesOpt && !reader.hasOpt && (rcode === rcodeFormErr || rcode === rcodeNotImp)) {
-      counters.count('upstreamEdnsRetries');
+    attempt.judgement = judge(attempt, this.#home.world, nowMs);
+    if (attempt.judgement === 'malformed') return this.#malformed(attempt, nowMs);
+    if (attempt.judgement === 'cut') return this.#askOverTcp(attempt, message, nowMs);
+    if (attempt.judgement === 'opt refused') {
       this.#allowsOpt = false;
       return this.#tryOtherwise(attempt, nowMs);
     }
-    if (verdict === 'bare') {
-      counters.count('answersRejectedQuestion');
-      return this.#afterLoss(attempt.malformed(), nowMs);
-    }
-    if (this.#home.settings.failover.includes(rcode) && this.#failOver(attempt, message, nowMs)) return;
-    this.#finish({ ok: true, message, from: attempt.upstream.to });
+    if (this.#home.settings.failover.includes(reader.rcode) && this.#failOver(attempt, message, nowMs)) return;
+    this.#finish({ ok: true, message, from: upstream.to });
   }
 
   lost(attempt: Try, loss: Loss, nowMs: number): void {
@@ -147,9 +124,7 @@ export class Question implements Asker, AtTurnEnd {
 
   /** Asks this upstream; not on the connection `except`. */
   #try(upstream: Upstream, nowMs: number, except: Carrier | null): void {
-    const transport = this.#isFixed
-      ? this.#transport
-      : upstream.wayTo(this.#transport, waysTried(this.#made, upstream), nowMs);
+    const transport = this.#isFixed ? this.#transport : wayNow(upstream, this.#transport, this.#made, nowMs);
     const attempt = new Try(this, upstream, transport, this.#allowsOpt, this.#wasAskedAgain);
     this.#tries.push(attempt);
     this.#made.push(attempt);
@@ -175,11 +150,32 @@ export class Question implements Asker, AtTurnEnd {
     );
   }
 
-  /** The same upstream, asked in another way; other tries would only bring what we have just heard. */
+  /** The same upstream, asked in another way; its other tries would only bring what we have just heard. */
   #tryOtherwise({ upstream }: Try, nowMs: number): void {
-    this.#abandonTries(nowMs);
+    this.#abandonTries(nowMs, upstream);
     this.#triesCharged--;
     this.#try(upstream, nowMs, null);
+  }
+
+  #askOverTcp(attempt: Try, message: Uint8Array, nowMs: number): void {
+    this.#secondBest = putAside(attempt, message);
+    // Where TCP led nowhere lately it gets little time.
+    const isHopeless = attempt.upstream.wayTo('tcp', [], nowMs) === 'udp';
+    if (isHopeless) this.#deadlineAtMs = Math.min(this.#deadlineAtMs, nowMs + askAgainAfterMs);
+    // What has TC is too long for any upstream; what was cut without it may come whole from another one.
+    if (reader.verdict === 'truncated') {
+      this.#transport = 'tcp';
+      this.#isFixed = true;
+    }
+    this.#tryOtherwise(attempt, nowMs);
+  }
+
+  /** What is as broken over TCP was not cut on its way, and its beginning says nothing. */
+  #malformed(attempt: Try, nowMs: number): void {
+    const { upstream, transport } = attempt;
+    const aside = this.#secondBest;
+    if (transport === 'tcp' && aside?.kind === 'cut' && aside.upstream === upstream) this.#secondBest = null;
+    this.#afterLoss(attempt.malformed(), nowMs);
   }
 
   /** True when the answer is put aside for a better one. */
@@ -283,11 +279,11 @@ export class Question implements Asker, AtTurnEnd {
     this.#done(outcome);
   }
 
-  #abandonTries(nowMs: number): void {
-    for (const attempt of this.#tries.splice(0)) {
-      attempt.upstream.tryEnded(attempt.sentAtMs, nowMs);
-      attempt.abandon(nowMs);
-    }
+  /** Gives up all tries, or those with one upstream. */
+  #abandonTries(nowMs: number, upstream: Upstream | null = null): void {
+    const given = this.#tries.filter((attempt) => upstream === null || attempt.upstream === upstream);
+    for (const attempt of given) this.#remove(attempt, nowMs);
+    for (const attempt of given) attempt.abandon(nowMs);
   }
 
   #remove(attempt: Try, nowMs: number): boolean {

@@ -1,9 +1,9 @@
 /**
  * An answer that is put aside while a better one is looked for, and given when there is none: its rcode sends us on to
- * another upstream, or it was cut over UDP and the whole of it is asked for over TCP. One that was cut is passed on as
- * it is, with TC, where TCP leads nowhere: some of the records are more than SERVFAIL.
+ * another upstream, or it was cut over UDP and the whole of it is asked for over TCP. One that was cut is passed on
+ * with TC where TCP leads nowhere: it tells the client to ask over TCP, and some of the records are more than SERVFAIL.
  */
-import { atAdditionals, atAnswers, atAuthorities, copyOf, setU16 } from '../dns/wire.js';
+import { atAdditionals, atAnswers, atAuthorities, atFlags, copyOf, flagTc, messageFlags, setU16 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 import type { Counters } from '../ops/counters.js';
 import type { Outcome } from './ask.js';
@@ -14,29 +14,32 @@ import { waysTried } from './ways.js';
 export interface SecondBest {
   readonly message: Uint8Array;
   readonly upstream: Upstream;
-  readonly isCut: boolean;
+  /** Why it is not the best: its rcode, TC, or that it was cut without TC. */
+  readonly kind: 'rcode' | 'truncated' | 'cut';
 }
 
 /** Of the message that was read last. Copies it. */
 export function putAside({ upstream }: Try, message: Uint8Array): SecondBest {
-  const isCut = reader.verdict === 'truncated';
-  return { message: isCut ? cutCopy(message) : copyOf(message, 0, message.length), upstream, isCut };
+  const { verdict, records } = reader;
+  const kind = verdict === 'truncated' || verdict === 'cut' ? verdict : 'rcode';
+  const isWhole = kind === 'rcode' || records.damage === 'none';
+  return { message: isWhole ? copyOf(message, 0, message.length) : emptyCopy(message), upstream, kind };
 }
 
 /** What is given in want of a better one, of the tries that were made; an upstream without TCP is remembered as such. */
 export function bestOf(aside: SecondBest, made: readonly Try[], counters: Counters, nowMs: number): Outcome {
-  const { message, upstream, isCut } = aside;
-  if (isCut) {
+  const { message, upstream, kind } = aside;
+  if (kind !== 'rcode') {
     counters.count('upstreamCutAnswers');
     upstream.heardBy('udp', waysTried(made, upstream), nowMs);
   }
   return { ok: true, message, from: upstream.to };
 }
 
-/** What ends within a record has none that could be read: header and question say that there is more. */
-function cutCopy(message: Uint8Array): Uint8Array {
-  if (reader.isWhole) return copyOf(message, 0, message.length);
+/** What ends within a record has none that could be read: header and question say, with TC, that there is more. */
+function emptyCopy(message: Uint8Array): Uint8Array {
   const empty = copyOf(message, 0, headerBytes + reader.questionBytes);
+  setU16(empty, atFlags, messageFlags(empty) | flagTc);
   for (const at of [atAnswers, atAuthorities, atAdditionals]) setU16(empty, at, 0);
   return empty;
 }

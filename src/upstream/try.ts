@@ -4,6 +4,7 @@
  */
 import type { Request } from './ask.js';
 import { type Attempt, type Carrier, type Loss, notSent, timeoutText } from './attempt.js';
+import type { Judgement } from './judge.js';
 import { AnswerReader, needsOpt } from './request.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
 
@@ -20,6 +21,8 @@ export const reader = new AnswerReader();
 export class Try implements Attempt {
   carrier: Carrier | null = null;
   sentAtMs = notSent;
+  /** Of its answer; null while there is none. */
+  judgement: Judgement | null = null;
   readonly #asker: Asker;
 
   constructor(

@@ -64,10 +64,10 @@ test('the longest question fits, with as many options as there may be', () => {
 
 test('an answer to the question is one, whatever its rcode and its spelling', () => {
   assert.equal(reader.read(answerTo(query), asked), 'answer');
-  assert.deepEqual([reader.rcode, reader.answers, reader.hasOpt], [0, 1, false]);
+  assert.deepEqual([reader.rcode, reader.hasOpt], [0, false]);
   assert.equal(reader.read(answerTo(query, { question: question('A.EXAMPLE') }), asked), 'answer');
   assert.equal(reader.read(answerTo(query, { rcode: 3, opt: true }), asked), 'answer');
-  assert.deepEqual([reader.rcode, reader.answers, reader.hasOpt], [3, 0, true]);
+  assert.deepEqual([reader.rcode, reader.hasOpt], [3, true]);
 });
 
 test('the upper bits of the rcode come from the OPT record', () => {
@@ -100,7 +100,7 @@ test('an answer cut anywhere is never taken for a whole one', () => {
   const whole = answerTo(query, { addresses: ['10.0.0.1', '10.0.0.2'], opt: true });
   for (let bytes = 0; bytes < whole.length; bytes++) {
     const verdict = reader.read(whole.subarray(0, bytes), asked);
-    assert(verdict === 'garbage' || verdict === 'broken', `${bytes}: ${verdict}`);
+    assert.equal(verdict, bytes < 12 + asked.question.length ? 'garbage' : 'cut', `${bytes}`);
   }
 });
 

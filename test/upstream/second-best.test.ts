@@ -49,6 +49,6 @@ test('one that ends within a record has no records', () => {
     const aside = putAside(attempt, cut);
     assert.equal(aside.message.length, 12 + asked.question.length);
     assert.deepEqual([...aside.message.subarray(4, 12)], [0, 1, 0, 0, 0, 0, 0, 0]);
-    assert.equal(aside.isCut, true);
+    assert.equal(aside.kind, 'truncated');
   }
 });

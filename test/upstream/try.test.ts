@@ -32,7 +32,7 @@ test('what answers the question is accepted, the rest is counted', () => {
   assert.equal(attempt.accepts(answerTo(query, { rcode: 3 })), true);
   assert.deepEqual([reader.verdict, reader.rcode], ['answer', 3]);
   assert.equal(attempt.accepts(answerTo(query).subarray(0, -1)), true);
-  assert.equal(reader.verdict, 'broken');
+  assert.equal(reader.verdict, 'cut');
   assert.equal(attempt.accepts(answerTo(query, { question: question('b.example') })), false);
   assert.equal(attempt.accepts(Buffer.alloc(5)), false);
   assert.equal(world.counters.total('answersRejectedQuestion'), 1);

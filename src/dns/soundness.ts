@@ -16,8 +16,8 @@ export type Damage = 'none' | 'cut' | 'garbled';
 /** What the records say that is not about names; overwritten by each `look`. */
 export class Soundness {
   damage: Damage = 'none';
-  /** The damage is in the additional section: answers and authorities can be read. */
-  isInAdditionals = false;
+  /** It is an OPT that is damaged, or out of place. */
+  isOptDamaged = false;
   /** Of the records before the damage. */
   hasOpt = false;
   /** The upper eight bits of the rcode, where they belong; 0 without an OPT. */
@@ -27,29 +27,31 @@ export class Soundness {
   look(message: Uint8Array, from: number): Damage {
     const additionalsFrom = u16(message, atAnswers) + u16(message, atAuthorities);
     const total = additionalsFrom + u16(message, atAdditionals);
-    this.isInAdditionals = false;
+    this.isOptDamaged = false;
     this.hasOpt = false;
     this.extendedRcode = 0;
     let at = from;
     for (let index = 0; index < total && at >= 0; index++) {
-      this.isInAdditionals = index >= additionalsFrom;
-      at = this.#record(message, at);
+      at = this.#record(message, at, index >= additionalsFrom);
     }
     this.damage = at >= 0 ? 'none' : at === tooShort ? 'cut' : 'garbled';
     return this.damage;
   }
 
   /** The offset behind the record at `at`, or what is wrong with it. */
-  #record(message: Uint8Array, at: number): number {
+  #record(message: Uint8Array, at: number, isAdditional: boolean): number {
     const fixed = behindName(message, at, message.length);
     if (fixed < 0) return fixed;
+    if (fixed + 2 > message.length) return tooShort;
+    const type = u16(message, fixed);
+    this.isOptDamaged = type === typeOpt;
     const data = fixed + 10;
     if (data > message.length) return tooShort;
     const end = data + u16(message, fixed + 8);
     if (end > message.length) return tooShort;
-    const type = u16(message, fixed);
     if (type !== typeOpt) return behindData(message, type, data, end);
-    if (!this.isInAdditionals) return senseless;
+    if (!isAdditional) return senseless;
+    this.isOptDamaged = false;
     this.hasOpt = true;
     this.extendedRcode |= message[fixed + 4] << 4;
     return end;

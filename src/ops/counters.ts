@@ -41,7 +41,7 @@ export const eventNames = [
   'upstreamTimeouts', // questions nobody answered in time
   'upstreamTcpRetries', // questions asked again over TCP because their answer was cut
   'upstreamCutAnswers', // answers cut over UDP passed on with TC, because TCP led nowhere
-  'upstreamEdnsRetries', // questions asked again without OPT because of FORMERR
+  'upstreamEdnsRetries', // questions asked again without OPT, which may be why they failed
   'aaaaSynthesized', // AAAA questions answered by policy
   'panics', // exceptions that reached the outermost handler
   'reloadFailed',

@@ -76,7 +76,7 @@ export class Settler {
     }
     if (route.sections === 'answer') leaveOnlyAnswers(message);
     const kept = route.keep === null ? null : keeping(message, route.keep.policy);
-    const isForAll = course === null || holdsForAll(course, outcome);
+    const isForAll = (course === null || holdsForAll(course, outcome)) && !(outcome.ok && outcome.lacksOpt === true);
     const mayKeep = isForAll && (made === null || (made.mayKeep && made.extendedError === null));
     const isCutToNothing = message.truncated && message.records === 0;
     const left = isCutToNothing ? this.#failOverTcp(pending, waiters) : waiters;

@@ -35,8 +35,11 @@ export type Failure =
   | 'nobody';
 
 export type Outcome =
-  /** `message` answers the question asked (id, QR and question are checked); borrowed until the callback returns. */
-  | { readonly ok: true; readonly message: Uint8Array; readonly from: string }
+  /**
+   * `message` answers the question asked (id, QR and question are checked); borrowed until the callback returns. With
+   * `lacksOpt` the upstream was asked without the OPT that the request needed, so DO and options were not heeded.
+   */
+  | { readonly ok: true; readonly message: Uint8Array; readonly from: string; readonly lacksOpt?: boolean }
   /** `why` decides the answer; `text` is for the errors log, e.g. `read udp …: i/o timeout`. */
   | { readonly ok: false; readonly why: Failure; readonly text: string };
 

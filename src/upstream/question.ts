@@ -9,17 +9,20 @@
  *               └───┴─ silent ───────> another try beside it
  *     the deadline, or nobody left to ask ───> failed
  */
+import { rcodeServFail } from '../dns/wire.js';
 import { askAgainAfterMs, askAgainNextMs, retryPauseMs, triesChargedLeast, triesPerQuestionMax } from '../limits.js';
 import type { Outcome, Request } from './ask.js';
 import { type Carrier, type Loss, loopLoss, notSent, queueLoss, unhealthyLoss } from './attempt.js';
 import { judge } from './judge.js';
+import { besideWithoutOpt, type Manner, mannerOf, type Wish, withoutOpt } from './manner.js';
 import type { Asked, QuestionHome } from './question-home.js';
+import { needsOpt } from './request.js';
 import { Rounds } from './rounds.js';
-import { bestOf, putAside, type SecondBest } from './second-best.js';
+import { bestOf, leftOf, putAside, type SecondBest } from './second-best.js';
 import { type Asker, reader, Try } from './try.js';
 import type { AtTurnEnd } from './turn.js';
-import type { Upstream, UpstreamTransport } from './upstream.js';
-import { wayNow, waysTried } from './ways.js';
+import type { Upstream } from './upstream.js';
+import { waysBefore } from './ways.js';
 
 const never = Number.POSITIVE_INFINITY;
 
@@ -34,14 +37,11 @@ export class Question implements Asker, AtTurnEnd {
   readonly #tries: Try[] = [];
   /** All that there were. */
   readonly #made: Try[] = [];
-  /** The transport is a matter of course: force_tcp, or what was cut over UDP. */
-  #isFixed: boolean;
   /** Of these, how many the upstreams answer for. */
   #triesCharged = 0;
   readonly #triesChargedMax: number;
   readonly #rounds: Rounds;
-  #transport: UpstreamTransport;
-  #allowsOpt = true;
+  #wish: Wish;
   /** Whether somebody was asked beside one who kept silent. */
   #wasAskedAgain = false;
   /** Whether that was not allowed once, which is counted. */
@@ -60,8 +60,8 @@ export class Question implements Asker, AtTurnEnd {
     this.request = asked.request;
     this.#done = done;
     this.#deadlineAtMs = asked.askedAtMs + settings.deadlineMs;
-    this.#transport = settings.transport === 'client' ? asked.request.clientTransport : settings.transport;
-    this.#isFixed = settings.transport === 'tcp';
+    const transport = settings.transport === 'client' ? asked.request.clientTransport : settings.transport;
+    this.#wish = { request: asked.request, transport, isFixed: settings.transport === 'tcp' };
     this.#rounds = new Rounds(asked.upstreams, asked.number, asked.learned);
     this.#triesChargedMax = settings.connectAttemptsMax || Math.max(triesChargedLeast, 2 * asked.upstreams.length);
   }
@@ -96,16 +96,20 @@ export class Question implements Asker, AtTurnEnd {
     const { upstream } = attempt;
     this.#remove(attempt, nowMs);
     upstream.heard(nowMs);
-    upstream.heardBy(attempt.transport, this.#isFixed ? [] : waysTried(this.#made, upstream), nowMs);
-    attempt.judgement = judge(attempt, this.#home.world, nowMs);
-    if (attempt.judgement === 'malformed') return this.#malformed(attempt, nowMs);
+    upstream.heardBy(attempt.transport, this.#wish.isFixed ? [] : waysBefore(this.#made, attempt), nowMs);
+    attempt.judgement = judge(attempt, this.#home, nowMs);
+    if (attempt.judgement === 'malformed') {
+      this.#secondBest = leftOf(this.#secondBest, attempt);
+      return this.#afterLoss(attempt.malformed(), nowMs);
+    }
     if (attempt.judgement === 'cut') return this.#askOverTcp(attempt, message, nowMs);
     if (attempt.judgement === 'opt refused') {
-      this.#allowsOpt = false;
+      // A SERVFAIL may have been meant: it is given if nothing else comes.
+      if (reader.verdict === 'answer' && reader.rcode === rcodeServFail) this.#secondBest = putAside(attempt, message);
       return this.#tryOtherwise(attempt, nowMs);
     }
     if (this.#home.settings.failover.includes(reader.rcode) && this.#failOver(attempt, message, nowMs)) return;
-    this.#finish({ ok: true, message, from: upstream.to });
+    this.#finish({ ok: true, message, from: upstream.to, lacksOpt: needsOpt(this.request) && !attempt.carriesOpt });
   }
 
   lost(attempt: Try, loss: Loss, nowMs: number): void {
@@ -123,15 +127,15 @@ export class Question implements Asker, AtTurnEnd {
   }
 
   /** Asks this upstream; not on the connection `except`. */
-  #try(upstream: Upstream, nowMs: number, except: Carrier | null): void {
-    const transport = this.#isFixed ? this.#transport : wayNow(upstream, this.#transport, this.#made, nowMs);
-    const attempt = new Try(this, upstream, transport, this.#allowsOpt, this.#wasAskedAgain);
+  #try(upstream: Upstream, nowMs: number, except: Carrier | null, as: Manner | null = null): void {
+    const manner = as ?? mannerOf(upstream, this.#made, this.#wish, nowMs);
+    const attempt = new Try(this, upstream, manner, this.#wasAskedAgain);
     this.#tries.push(attempt);
     this.#made.push(attempt);
     upstream.tryStarted(nowMs);
     this.#triesCharged++;
     this.#againAtMs = nowMs + this.#patienceMs(upstream);
-    if (upstream.send(attempt, transport, nowMs, except)) return;
+    if (upstream.send(attempt, manner.transport, nowMs, except)) return;
     this.#remove(attempt, nowMs);
     this.#afterLoss(queueLoss(upstream.to), nowMs);
   }
@@ -163,19 +167,8 @@ export class Question implements Asker, AtTurnEnd {
     const isHopeless = attempt.upstream.wayTo('tcp', [], nowMs) === 'udp';
     if (isHopeless) this.#deadlineAtMs = Math.min(this.#deadlineAtMs, nowMs + askAgainAfterMs);
     // What has TC is too long for any upstream; what was cut without it may come whole from another one.
-    if (reader.verdict === 'truncated') {
-      this.#transport = 'tcp';
-      this.#isFixed = true;
-    }
+    if (reader.verdict === 'truncated') this.#wish = { request: this.request, transport: 'tcp', isFixed: true };
     this.#tryOtherwise(attempt, nowMs);
-  }
-
-  /** What is as broken over TCP was not cut on its way, and its beginning says nothing. */
-  #malformed(attempt: Try, nowMs: number): void {
-    const { upstream, transport } = attempt;
-    const aside = this.#secondBest;
-    if (transport === 'tcp' && aside?.kind === 'cut' && aside.upstream === upstream) this.#secondBest = null;
-    this.#afterLoss(attempt.malformed(), nowMs);
   }
 
   /** True when the answer is put aside for a better one. */
@@ -231,10 +224,11 @@ export class Question implements Asker, AtTurnEnd {
     if (!this.#mayTry()) return;
     // The order of `sequential` is a preference: the first is asked twice before somebody else is.
     const staysWithFirst = this.#home.settings.policy === 'sequential' && this.#made.length === 1;
-    const goesOn = this.#rounds.hasOther && !staysWithFirst;
+    const without = besideWithoutOpt(first, this.#made, nowMs);
+    const goesOn = this.#rounds.hasOther && !staysWithFirst && without !== 'known';
     if (!goesOn && first.upstream.health.isDown) return;
     const { counters } = this.#home.world;
-    if (!this.#home.budget.spend(nowMs)) {
+    if (without !== 'known' && !this.#home.budget.spend(nowMs)) {
       if (!this.#wasDenied) counters.count('upstreamHedgesDenied');
       this.#wasDenied = true;
       // There may be something in it when more has been asked.
@@ -243,8 +237,18 @@ export class Question implements Asker, AtTurnEnd {
     }
     this.#wasAskedAgain = true;
     counters.count('upstreamHedges');
+    if (!goesOn) this.#try(first.upstream, nowMs, first.carrier);
+    // Before others are asked, whose answer would end it.
+    if (without === 'perhaps') this.#askBesideWithoutOpt(first, nowMs);
     if (goesOn) this.#tryNext(nowMs);
-    else this.#try(first.upstream, nowMs, first.carrier);
+  }
+
+  /** Unless what was just asked is that already. */
+  #askBesideWithoutOpt(silent: Try, nowMs: number): void {
+    if (this.#isOver || this.#made.length >= triesPerQuestionMax) return;
+    if (besideWithoutOpt(silent, this.#made, nowMs) === 'no' || !this.#home.budget.spend(nowMs)) return;
+    this.#triesCharged--;
+    this.#try(silent.upstream, nowMs, null, withoutOpt(silent.transport));
   }
 
   #timeOut(nowMs: number): void {

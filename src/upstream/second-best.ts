@@ -26,6 +26,11 @@ export function putAside({ upstream }: Try, message: Uint8Array): SecondBest {
   return { message: isWhole ? copyOf(message, 0, message.length) : emptyCopy(message), upstream, kind };
 }
 
+/** What is left of it after a try whose answer is malformed: what is broken over TCP as well was not cut on its way. */
+export function leftOf(aside: SecondBest | null, { upstream, transport }: Try): SecondBest | null {
+  return aside?.kind === 'cut' && aside.upstream === upstream && transport === 'tcp' ? null : aside;
+}
+
 /** What is given in want of a better one, of the tries that were made; an upstream without TCP is remembered as such. */
 export function bestOf(aside: SecondBest, made: readonly Try[], counters: Counters, nowMs: number): Outcome {
   const { message, upstream, kind } = aside;

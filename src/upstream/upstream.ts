@@ -2,16 +2,18 @@
  * One address that a `forward` may ask: its connections, its UDP sockets, its health. It carries attempts and tells
  * how they ended; whom to ask, and what to do then, is decided by the question.
  */
-import { oneWayMs } from '../limits.js';
+import { oneWayMs, withoutOptMs } from '../limits.js';
 import type { Log } from '../outside/log.js';
 import type { Endpoint } from '../outside/network.js';
 import { type Attempt, type Carrier, notSent } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
+import { Edns } from './edns.js';
 import { Health, type HealthSettings } from './health.js';
 import type { Pace } from './pace.js';
 import type { Place } from './place.js';
 import { Pool } from './pool.js';
 import { newUpstreamStats, type UpstreamStats } from './stats.js';
+import type { Try } from './try.js';
 import { UdpSockets } from './udp.js';
 import { type Way, Ways } from './ways.js';
 
@@ -34,6 +36,7 @@ const failingCost = 8;
 
 export class Upstream {
   readonly health: Health;
+  readonly edns = new Edns();
   readonly #ways = new Ways();
   readonly #log: Log;
   readonly #place: Place;
@@ -90,6 +93,16 @@ export class Upstream {
       );
     }
     this.#ways.heard(way, nowMs);
+  }
+
+  /** It has answered this try well: with OPT, or for the want of it. What comes over TCP does not tell what UDP drops. */
+  answeredWell({ transport, carriesOpt, testsOpt }: Try, nowMs: number): void {
+    if (carriesOpt && transport === 'udp') this.edns.heard(nowMs);
+    if (testsOpt && this.edns.learn(nowMs)) {
+      this.#log.info(
+        `${this.to} answers only requests without OPT; it is asked so for ${withoutOptMs / 60_000} minutes`,
+      );
+    }
   }
 
   get endpoint(): Endpoint {

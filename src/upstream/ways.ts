@@ -3,6 +3,7 @@
  * some firewalls only TCP passes. What was found is believed for a while, and then the usual way is tried again.
  */
 import { oneWayMs, wayHeardMs } from '../limits.js';
+import { notSent } from './attempt.js';
 import type { Judgement } from './judge.js';
 
 export type Way = 'udp' | 'tcp';
@@ -43,6 +44,7 @@ interface Tried<Upstream> {
   readonly upstream: Upstream;
   readonly transport: Way;
   readonly judgement: Judgement | null;
+  readonly sentAtMs: number;
 }
 
 /** How a question with these tries asks this upstream: for what it has cut over UDP, over TCP. */
@@ -54,6 +56,14 @@ export function wayNow<Upstream extends { wayTo(wanted: Way, failed: readonly Wa
 ): Way {
   const isCut = tries.some((attempt) => attempt.upstream === upstream && attempt.judgement === 'cut');
   return isCut ? 'tcp' : upstream.wayTo(wanted, waysTried(tries, upstream), nowMs);
+}
+
+/** How its upstream had been asked before this try was sent. What was sent with it or later has had less time. */
+export function waysBefore<Upstream>(tries: readonly Tried<Upstream>[], attempt: Tried<Upstream>): Way[] {
+  if (tries.length === 1) return [];
+  const { sentAtMs } = attempt;
+  const before = tries.filter((one) => one.sentAtMs !== notSent && one.sentAtMs < sentAtMs);
+  return waysTried(before, attempt.upstream);
 }
 
 /** How this upstream has been asked in these tries. */

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Normaliser } from '../../src/dns/normalise.js';
 import { type Damage, Soundness } from '../../src/dns/soundness.js';
 import { readUpstream, upstreamQuestion } from '../corpus/read.js';
-import { cut, cutInAdditionals, type Damaged, garbled } from '../upstream/damaged.js';
+import { cut, cutInOpt, type Damaged, garbled, misplacedOpt } from '../upstream/damaged.js';
 import { answerTo, type Query, question } from '../upstream/scripted.js';
 
 const query = { id: 1, question: question('a.example') } as Query;
@@ -15,16 +15,18 @@ for (const [damage, messages] of Object.entries({ cut, garbled })) {
   for (const [what, make] of Object.entries<Damaged>(messages)) {
     test(`${damage}: ${what}`, () => {
       assert.equal(soundness.look(make(query), from), damage);
-      assert.equal(soundness.isInAdditionals, false);
+      assert.equal(soundness.isOptDamaged, false);
     });
   }
 }
 
-for (const [what, make] of Object.entries(cutInAdditionals)) {
-  test(`cut, but answers and authorities are whole: ${what}`, () => {
-    assert.equal(soundness.look(make(query), from), 'cut');
-    assert.equal(soundness.isInAdditionals, true);
-  });
+for (const [damage, messages] of Object.entries({ cut: cutInOpt, garbled: misplacedOpt })) {
+  for (const [what, make] of Object.entries<Damaged>(messages)) {
+    test(`${damage}, and it is the OPT: ${what}`, () => {
+      assert.equal(soundness.look(make(query), from), damage);
+      assert.equal(soundness.isOptDamaged, true);
+    });
+  }
 }
 
 test('a whole message is sound, and says what its OPT says', () => {
@@ -33,7 +35,7 @@ test('a whole message is sound, and says what its OPT says', () => {
   const extended = answerTo(query, { opt: true });
   extended[extended.length - 6] = 1;
   assert.equal(soundness.look(extended, from), 'none');
-  assert.deepEqual([soundness.hasOpt, soundness.extendedRcode], [true, 16]);
+  assert.deepEqual([soundness.hasOpt, soundness.isOptDamaged, soundness.extendedRcode], [true, false, 16]);
   assert.equal(soundness.look(answerTo(query), from), 'none');
   assert.deepEqual([soundness.hasOpt, soundness.extendedRcode], [false, 0]);
 });

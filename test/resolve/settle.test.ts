@@ -120,6 +120,20 @@ describe('settle', () => {
     assert.deepEqual([some.data.length, some.answer.flag_tc], [3, true]);
   });
 
+  it('does not keep what was asked without the OPT that it needs: it is no answer to DO', () => {
+    for (const [lacksOpt, kept] of [
+      [true, 0],
+      [false, 1],
+    ] as const) {
+      const fixture = waiting(plain);
+      const packet = query('a.test', 'A', { dnssecOk: true });
+      const body = message(packet.subarray(12, 12 + 'a.test'.length + 6));
+      const [client] = settle(fixture, { ok: true, message: body, from: 'test', lacksOpt }, { packet });
+      assert.deepEqual([client.rcode, client.data], ['NOERROR', ['192.0.2.0']]);
+      assert.equal(fixture.store.success.size, kept);
+    }
+  });
+
   it('gives large answers whole over TCP, up to what a message can be', () => {
     const fixture = waiting(plain);
     const question = 'a.test'.length + 2 + 4;

@@ -66,6 +66,8 @@ export const cut: Readonly<Record<string, Damaged>> = {
       record({ type: 6, data: Buffer.concat([pointer(root), pointer(root), soaNumbers]) }).subarray(0, -5),
     ),
   '65,535 records are counted': (query) => withRecords(query, [0xffff, 0, 0], good),
+  'an additional record is counted and not there': (query) => withRecords(query, [1, 0, 1], good),
+  'the end is in the owner or the type of an OPT': (query) => withRecords(query, [1, 0, 1], good, opt.subarray(0, 2)),
   'an authority record is counted and not there': (query) => withRecords(query, [1, 1, 0], good),
   'data are longer than the message': one({ length: 400 }),
   'an owner points past the end': one({ owner: pointer(0x3fff) }),
@@ -90,10 +92,10 @@ export const cut: Readonly<Record<string, Damaged>> = {
   'a service has no target': one({ type: 33, data: Buffer.alloc(6) }),
 };
 
-/** What is wrong is behind all answer and authority records. */
-export const cutInAdditionals: Readonly<Record<string, Damaged>> = {
-  'an OPT is counted and not there': (query) => withRecords(query, [1, 0, 1], good),
+/** The same, and what is cut is the OPT. */
+export const cutInOpt: Readonly<Record<string, Damaged>> = {
   'the OPT ends too early': (query) => withRecords(query, [1, 0, 1], good, opt.subarray(0, -3)),
+  'the OPT ends behind its type': (query) => withRecords(query, [1, 0, 1], good, opt.subarray(0, 3)),
   'the OPT is longer than the message': (query) => {
     const long = Buffer.from(opt);
     long[10] = 9;
@@ -110,6 +112,10 @@ export const garbled: Readonly<Record<string, Damaged>> = {
     owner: wireName(Array.from({ length: 5 }, () => 'x'.repeat(60)).join('.')),
   }),
   'an alias points at itself': (query) => one({ type: 5, data: pointer(end(query) + 12) })(query),
+};
+
+/** The same, for the OPT's sake. */
+export const misplacedOpt: Readonly<Record<string, Damaged>> = {
   'an OPT is among the answers': (query) => withRecords(query, [1, 0, 0], opt),
   'an OPT is among the authorities': (query) => withRecords(query, [1, 1, 0], good, opt),
 };

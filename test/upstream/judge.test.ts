@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ForwardConfig } from '../../src/config/config.js';
 import { askAgainAfterMs, queryDeadlineMs, sweepPeriodMs } from '../../src/limits.js';
+import { AgainBudget } from '../../src/upstream/budget.js';
 import { judge } from '../../src/upstream/judge.js';
 import { reader, Try } from '../../src/upstream/try.js';
 import { Upstream } from '../../src/upstream/upstream.js';
-import { cut, cutInAdditionals, type Damaged, garbled } from './damaged.js';
+import { cut, cutInOpt, type Damaged, garbled, misplacedOpt } from './damaged.js';
 import {
   Asking,
   answerTo,
@@ -19,7 +20,7 @@ import {
   targets,
 } from './scripted.js';
 
-const allCut = Object.entries<Damaged>({ ...cut, ...cutInAdditionals });
+const allCut = Object.entries<Damaged>({ ...cut, ...cutInOpt });
 
 test('over UDP, TC and damage are as good as each other; over TCP the one is an answer, the other is none', () => {
   const query = { id: 7, question: question('a.example') } as Query;
@@ -36,7 +37,8 @@ test('over UDP, TC and damage are as good as each other; over TCP the one is an 
     const asker = { request: request('a.example'), answered: () => {}, lost: () => {} };
     const judged = [...Object.values(whole), ...Object.values(damaged), bare].map((message) => {
       reader.read(message, asker.request);
-      return judge(new Try(asker, upstream, transport, true, false), world, 5);
+      const attempt = new Try(asker, upstream, { transport, allowsOpt: false, testsOpt: false }, false);
+      return judge(attempt, { world, budget: new AgainBudget() }, 5);
     });
     assert.deepEqual(judged, expected);
     // What cannot be read says nothing of the pace either.
@@ -92,9 +94,10 @@ for (const [what, make] of allCut) {
   test(`cut over UDP (${what}): had over TCP at once`, async () => {
     const { asking, clock, transports, world } = await setUp({ udp: says(make), tcp: good });
     const asked = asking.ask('a');
-    await clock.pass(1);
+    await clock.pass(2);
     assert.deepEqual(asked.got?.message.subarray(-4), Buffer.of(10, 1, 2, 3));
-    assert.deepEqual(transports[0](), ['udp', 'tcp']);
+    // Where it is the OPT that is cut, a question without comes first.
+    assert.deepEqual(transports[0](), what in cutInOpt ? ['udp', 'udp', 'tcp'] : ['udp', 'tcp']);
     assert.equal(world.counters.total('upstreamTcpRetries'), 1);
     assert.equal(world.counters.total('answersRejectedMalformed'), 0);
   });
@@ -175,7 +178,7 @@ test('cut over UDP while another upstream, asked beside it, still owes its answe
   assert.deepEqual(new Set(asked.map(({ got }) => got?.from)), new Set(['10.0.0.2:53']));
 });
 
-for (const [what, make] of Object.entries(garbled)) {
+for (const [what, make] of Object.entries({ ...garbled, ...misplacedOpt })) {
   test(`garbled over UDP (${what}): no cutting makes that; another upstream, else a failure`, async () => {
     const alone = await setUp({ udp: says(make), tcp: null });
     const failed = alone.asking.ask('a');

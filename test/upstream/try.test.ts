@@ -16,7 +16,7 @@ function setUp({ transport = 'udp' as UpstreamTransport, dnssecOk = false, allow
     answered: (_: Try, message: Uint8Array, nowMs: number) => heard.push(`answered ${message.length} at ${nowMs}`),
     lost: (_: Try, { text }: { text: string }, nowMs: number) => heard.push(`lost ${text} at ${nowMs}`),
   };
-  return { world, heard, attempt: new Try(asker, upstream, transport, allowsOpt, false) };
+  return { world, heard, attempt: new Try(asker, upstream, { transport, allowsOpt, testsOpt: false }, false) };
 }
 
 test('an OPT goes along over UDP always, over TCP for DO, and never when it is not allowed', () => {

@@ -21,6 +21,11 @@ export interface Timely {
 /** A failover answer, or one that was cut, is put aside until nobody has a better one. */
 const putAsideMs = 2_000;
 
+/** Whether it may have been kept back until it was clear that there is no better one. */
+export function mayBePutAside(block: BlockConfig, statement: Statement): boolean {
+  return statement.isCut || block.forwards.some(({ failover }) => failover.length > 0);
+}
+
 /** How long it may be given as fresh, by each configuration that may have kept it; 0: it was not to be kept. */
 export function lifetimesMs(statement: Statement, now: BlockConfig): number[] {
   return caches(statement, now).map((cache) => lifetimeMs(statement, cache));
@@ -38,8 +43,7 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
   let why = '';
   for (const cache of caches(statement, block)) {
     const leftMs = lifetimeMs(statement, cache) - ageMs;
-    const mayBePutAside = statement.isCut || block.forwards.some(({ failover }) => failover.length > 0);
-    const isMoment = ageMs === 0 || (ageMs <= putAsideMs && mayBePutAside);
+    const isMoment = ageMs === 0 || (ageMs <= putAsideMs && mayBePutAside(block, statement));
     if (leftMs <= 0 && !isMoment) {
       why = `statement ${statement.number} came ${ageMs} ms ago and is past its time`;
       continue;

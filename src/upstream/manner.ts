@@ -1,7 +1,7 @@
 /**
  * In which manner a question asks an upstream: by which transport, and with an OPT or without, as its tries so far and
  * those of other questions tell. Where an OPT may be what an upstream does not answer, the same question is asked
- * without; only if that is answered well the upstream is asked so from then on. Slow or dead it is just as slow or dead
+ * without; only if that is answered well is the upstream asked so from then on. Slow or dead it is just as slow or dead
  * without OPT, and nothing is concluded.
  */
 import type { Request } from './ask.js';
@@ -34,7 +34,8 @@ export function mannerOf(upstream: Upstream, tries: readonly Try[], wish: Wish, 
   const isRefused = before.some(({ judgement }) => judgement === 'opt refused');
   const isSilent = before.some((attempt) => attempt.transport === transport && isSilentForOpt(attempt, nowMs));
   if (isRefused || isSilent) return withoutOpt(transport);
-  return { transport, testsOpt: false, allowsOpt: needsOpt(wish.request) || upstream.edns.isSent(nowMs) };
+  const allowsOpt = needsOpt(wish.request) || transport === 'tcp' || upstream.edns.nextHasOpt(nowMs);
+  return { transport, testsOpt: false, allowsOpt };
 }
 
 /** The manner that shows whether the OPT is the trouble. */
@@ -47,7 +48,7 @@ export function withoutOpt(transport: UpstreamTransport): Manner {
  * has to have one is only asked without where it is known that nothing comes with one (RFC 6891 6.2.2), as DNSSEC is lost.
  */
 export function doubtsOpt({ request, upstream }: Pick<Try, 'request' | 'upstream'>, nowMs: number): boolean {
-  return needsOpt(request) ? !upstream.edns.isSent(nowMs) : upstream.edns.isDoubtful(nowMs);
+  return needsOpt(request) ? upstream.edns.isWithout : !upstream.edns.isProven(nowMs);
 }
 
 /**
@@ -59,7 +60,7 @@ export function besideWithoutOpt(silent: Try, tries: readonly Try[], nowMs: numb
   if (!carriesOpt) return 'no';
   const isTried = tries.some((one) => one.upstream === upstream && one.transport === transport && !one.carriesOpt);
   if (isTried) return 'no';
-  if (!needsOpt(request) && !upstream.edns.isSent(nowMs)) return 'known';
+  if (!needsOpt(request) && upstream.edns.isWithout) return 'known';
   return isSilentForOpt(silent, nowMs) ? 'perhaps' : 'no';
 }
 

@@ -97,12 +97,12 @@ export class Upstream {
 
   /** It has answered this try well: with OPT, or for the want of it. What comes over TCP does not tell what UDP drops. */
   answeredWell({ transport, carriesOpt, testsOpt }: Try, nowMs: number): void {
-    if (carriesOpt && transport === 'udp') this.edns.heard(nowMs);
-    if (testsOpt && this.edns.learn(nowMs)) {
-      this.#log.info(
-        `${this.to} answers only requests without OPT; it is asked so for ${withoutOptMs / 60_000} minutes`,
-      );
-    }
+    const { to, edns } = this;
+    if (carriesOpt && transport === 'udp' && edns.heard(nowMs)) this.#log.info(`${to} answers requests with OPT again`);
+    if (!testsOpt || !edns.learn(nowMs)) return;
+    this.#log.info(
+      `${to} answers only requests without OPT; it is asked so, with an OPT again every ${withoutOptMs / 60_000} minutes`,
+    );
   }
 
   get endpoint(): Endpoint {

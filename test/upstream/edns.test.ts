@@ -14,24 +14,29 @@ import { Edns } from '../../src/upstream/edns.js';
 import { cutInOpt, type Damaged, misplacedOpt } from './damaged.js';
 import { Asking, answerTo, type Query, request, ScriptedUpstream, server, TestWorld, targets } from './scripted.js';
 
-test('an OPT is sent until it is found that nothing comes with one, and again after a while', () => {
+test('an OPT is sent until it is found that nothing comes with one, and then with one request now and then', () => {
   const edns = new Edns();
-  assert.deepEqual([edns.isSent(0), edns.isDoubtful(0)], [true, true]);
+  assert.deepEqual([edns.isWithout, edns.nextHasOpt(0), edns.nextHasOpt(0)], [false, true, true]);
   assert.equal(edns.learn(0), true);
   assert.equal(edns.learn(1), false);
-  assert.deepEqual([edns.isSent(withoutOptMs - 1), edns.isDoubtful(withoutOptMs - 1)], [false, false]);
-  assert.deepEqual([edns.isSent(withoutOptMs), edns.isDoubtful(withoutOptMs)], [true, true]);
+  assert.equal(edns.isWithout, true);
+  for (const againAtMs of [withoutOptMs, 2 * withoutOptMs + 5]) {
+    assert.equal(edns.nextHasOpt(againAtMs - 1), false);
+    assert.equal(edns.nextHasOpt(againAtMs + 5), true);
+    assert.equal(edns.nextHasOpt(againAtMs + 5), false);
+  }
 });
 
 test('what was answered with an OPT lately is not doubted, and an answer with one ends what was found', () => {
   const edns = new Edns();
-  edns.heard(0);
-  assert.deepEqual([edns.isProven(optHeardMs - 1), edns.isDoubtful(optHeardMs - 1)], [true, false]);
+  assert.equal(edns.isProven(0), false);
+  assert.equal(edns.heard(0), false);
+  assert.equal(edns.isProven(optHeardMs - 1), true);
   assert.equal(edns.learn(optHeardMs - 1), false);
-  assert.equal(edns.isDoubtful(optHeardMs), true);
+  assert.equal(edns.isProven(optHeardMs), false);
   assert.equal(edns.learn(optHeardMs), true);
-  edns.heard(optHeardMs + 1);
-  assert.equal(edns.isSent(optHeardMs + 1), true);
+  assert.equal(edns.heard(optHeardMs + 1), true);
+  assert.deepEqual([edns.isWithout, edns.nextHasOpt(optHeardMs + 1)], [false, true]);
 });
 
 type Answering = (query: Query) => void;
@@ -107,7 +112,7 @@ const refusals: Readonly<Record<string, Answering>> = {
 
 for (const [what, refuses] of Object.entries(refusals)) {
   test(`${what}: asked once more without OPT, remembered, and tried again after a while`, async () => {
-    const { world, asking, clock, optsOf } = await setUp(withOpt(refuses), { transports: ['udp'] });
+    const { world, asking, clock, optsOf, upstream } = await setUp(withOpt(refuses), { transports: ['udp'] });
     const first = asking.ask('a');
     await clock.pass(2);
     assert.equal(first.got?.text, 'rcode 0');
@@ -117,13 +122,23 @@ for (const [what, refuses] of Object.entries(refusals)) {
     assert.equal(second.got?.text, 'rcode 0');
     assert.deepEqual(optsOf('b'), [false]);
     assert.equal(world.counters.total('upstreamEdnsRetries'), 1);
-    assert.deepEqual(world.logged, [
-      'info 10.0.0.1:53 answers only requests without OPT; it is asked so for 5 minutes',
-    ]);
     await clock.pass(withoutOptMs);
-    asking.ask('c');
+    const third = asking.ask('c');
+    asking.ask('d');
     await clock.pass(2);
-    assert.deepEqual(optsOf('c'), [true, false]);
+    assert.equal(third.got?.text, 'rcode 0');
+    assert.deepEqual([optsOf('c'), optsOf('d')], [[true, false], [false]], 'one request is enough to see');
+    upstream.onQuery = good;
+    await clock.pass(withoutOptMs);
+    asking.ask('e');
+    await clock.pass(2);
+    asking.ask('f');
+    await clock.pass(2);
+    assert.deepEqual([optsOf('e'), optsOf('f')], [[true], [true]]);
+    assert.deepEqual(world.logged, [
+      'info 10.0.0.1:53 answers only requests without OPT; it is asked so, with an OPT again every 5 minutes',
+      'info 10.0.0.1:53 answers requests with OPT again',
+    ]);
   });
 }
 
@@ -146,9 +161,13 @@ for (const [tcp, transports, tcpAnswers] of [
     assert.equal(world.logged.filter((line) => line.includes('without OPT')).length, 1);
     assert.equal(world.counters.total('upstreamOneWay'), 0, 'TCP has not been given the time to answer');
     await clock.pass(withoutOptMs);
-    asking.ask('c');
+    const third = asking.ask('c');
+    const beside = asking.ask('d');
+    await clock.pass(2);
+    assert.deepEqual([beside.got?.text, optsOf('d')], ['rcode 0', [false]], 'one question waits, nobody else');
     await clock.pass(askAgainAfterMs + 2 * sweepPeriodMs);
-    assert.deepEqual([optsOf('c')[0], optsOf('c').includes(false)], [true, true]);
+    assert.equal(third.got?.text, 'rcode 0');
+    assert.equal(optsOf('c')[0], true);
   });
 }
 

@@ -3,8 +3,8 @@
  * ends exactly once, by its deadline. Several tries may be out at once; the first good answer wins.
  *
  *     start ─> try ─┬─ answer ───────────────> ok
- *               ^   ├─ TC over UDP ──> the same upstream over TCP
- *               │   ├─ OPT disliked ─> the same upstream without OPT
+ *               ^   ├─ cut over UDP ─> the same upstream over TCP
+ *               │   ├─ OPT refused ──> the same upstream without OPT
  *               │   ├─ lost, failover rcode ─> the next upstream, or after a pause the same
  *               └───┴─ silent ───────> another try beside it
  *     the deadline, or nobody left to ask ───> failed

@@ -171,6 +171,10 @@ export const upstreamsPerForwardMax = 15;
 export const oneWayMs = 300_000;
 /** A transport by which it answered this recently is not doubted for one question that got no answer. */
 export const wayHeardMs = 60_000;
+/** An upstream found to answer only requests without OPT is sent one with an OPT this much later, to see. */
+export const withoutOptMs = 300_000;
+/** An upstream that answered a request with OPT this recently does not mean the OPT when it fails. */
+export const optHeardMs = 60_000;
 /** Addresses learned from one name: with the upstreams that a forward names they fit the bits of a number. */
 export const learnedAddressesMax = 15;
 /** A name is asked for again this soon when one of its addresses is in trouble, and five times as late when that failed. */

@@ -116,12 +116,13 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
   const written = all('template').map((directive) => readTemplate(directive, context));
   const { policy, at: aaaaAt, templates } = settleAaaa(written, placed('aaaa', readAaaa), context.zones);
   const addresses = all('bind').length === 0 ? ['::'] : readBind(all('bind'), context);
+  const bufsizeBytes = read('bufsize', readBufsize, udpBytesDefault);
   const config: BlockConfig = {
     at: block.at,
     zones,
     addresses,
     cache: read('cache', readCache, null),
-    forwards: all('forward').map((directive) => readForward(directive, context)),
+    forwards: all('forward').map((directive) => ({ ...readForward(directive, context), udpBytes: bufsizeBytes })),
     templates,
     hosts: read('hosts', readHosts, null),
     dns64: read('dns64', readDns64, null),
@@ -144,7 +145,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     dnstap: all('dnstap').map((directive) => readDnstap(directive, context)),
     loop: read('loop', readSwitch, false),
     prometheus: one('prometheus') !== undefined,
-    bufsizeBytes: read('bufsize', readBufsize, udpBytesDefault),
+    bufsizeBytes,
     timeouts: read('timeouts', readTimeouts, timeoutsByDefault),
     directives: [...byName.keys()],
   };

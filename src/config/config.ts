@@ -87,7 +87,7 @@ export interface BlockConfig {
   readonly loop: boolean;
   /** Whether this block has `prometheus`: only its queries are counted in coredns_dns_*. */
   readonly prometheus: boolean;
-  /** `bufsize`: the largest UDP answer, in bytes; 1232 without the directive. */
+  /** `bufsize`: the largest UDP answer, to clients and of upstreams, in bytes; 1232 without the directive. */
   readonly bufsizeBytes: number;
   readonly timeouts: TimeoutsConfig;
   /** Names of the directives in this block, for coredns_plugin_enabled. */
@@ -179,6 +179,8 @@ export interface ForwardConfig {
   readonly endpoints: LearnedConfig | null;
   /** For upstreams over TLS. */
   readonly tls: TlsSettings;
+  /** `bufsize` of the server block: the size that requests name in their OPT (RFC 6891 6.2.3). */
+  readonly udpBytes: number;
 }
 
 /** An upstream's address; `tls://` is asked over TLS. */

@@ -41,9 +41,9 @@ export const eventNames = [
   'upstreamLateAnswers', // answers that came after their question had failed, and were kept
   'upstreamSuspectsClosed', // connections that owed answers and stayed silent
   'upstreamTimeouts', // questions nobody answered in time
-  'upstreamTcpRetries', // questions asked again over TCP because of TC
-  'upstreamCutAnswers', // answers with TC passed on, because TCP led nowhere
-  'upstreamEdnsRetries', // questions asked again without OPT because of FORMERR
+  'upstreamTcpRetries', // questions asked again over TCP because their answer was cut
+  'upstreamCutAnswers', // answers cut over UDP passed on with TC, because TCP led nowhere
+  'upstreamEdnsRetries', // questions asked again without OPT, which may be why they failed
   'aaaaSynthesized', // AAAA questions answered by policy
   'panics', // exceptions that reached the outermost handler
   'reloadFailed',

@@ -88,7 +88,7 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   upstreamTcpRetries: { ...retries, labels: { cause: 'truncated' } },
   upstreamCutAnswers: {
     name: 'zerohop_upstream_cut_answers_total',
-    help: 'Answers with TC passed on to clients, because the upstream has no TCP.',
+    help: 'Answers cut over UDP passed on to clients with TC, because the upstream has no TCP.',
   },
   upstreamEdnsRetries: { ...retries, labels: { cause: 'edns' } },
   aaaaSynthesized: { name: 'zerohop_aaaa_synthesized_total', help: 'AAAA queries answered by policy, without asking.' },

@@ -112,8 +112,23 @@ export class Settler {
     const mayKeep = isForAll && !isForNow && (facts === null || (facts.mayKeep && extendedError === null));
     const upstream = made === null && outcome.ok && outcome.from !== '' ? outcome.from : null;
     const source = { upstream, by: facts === null ? byForward : facts.by, extendedError, mayKeep };
-    const isKept = this.#sendKept(pending, waiters, mayKeep ? kept : null, source);
+    const isCutToNothing = message.truncated && message.records === 0;
+    const left = isCutToNothing ? this.#failOverTcp(pending, waiters) : waiters;
+    const isKept = this.#sendKept(pending, left, mayKeep ? kept : null, source);
     if (!isKept && good && !isForNow && made?.mayKeep !== false) this.#supersede(pending, isForAll);
+  }
+
+  /** What was cut to nothing says that TCP has more: to those who ask over TCP it is a failure. Gives the others. */
+  #failOverTcp(pending: Pending, waiters: readonly Waiter[]): readonly Waiter[] {
+    const failed = waiters.filter(({ asker }) => asker.transport === overTcp);
+    if (failed.length === 0) return waiters;
+    const usable = this.findUsable(pending.zone, pending.question, pending.key);
+    if (usable !== 0) this.#settleUsable(pending, failed, usable);
+    else {
+      pending.route.failed(pending.question, rcodeServFail, 'the answer was cut over UDP, and TCP brought none');
+      for (const waiter of failed) this.sendFailure(waiter, 'unreachable');
+    }
+    return waiters.filter(({ asker }) => asker.transport !== overTcp);
   }
 
   /** The answer that may be used for this question where its upstream has none: fresh, or stale and that allowed; or 0. */

@@ -1,8 +1,8 @@
 /**
- * How often a question may be put again to an upstream while somebody still owes its answer: a share of the questions
- * of the last ten seconds. A lost packet or a dead connection is mended with it; an upstream that is slow because it
- * has too much to do does not get twice as much. Where so little is asked that the share is next to nothing, what one
- * dead connection can hold is allowed.
+ * How often a question may be put again to an upstream while somebody still owes its answer, and how many probes may be
+ * sent to find a way to it: together a share of the questions of the last ten seconds. A lost packet or a dead connection
+ * is mended with it; an upstream that is slow because it has too much to do does not get twice as much. Where so little
+ * is asked that the share is next to nothing, questions and probes each have what one dead connection can hold.
  */
 import { askAgainLeast, askAgainShare, askAgainWindowMs } from '../limits.js';
 
@@ -12,27 +12,36 @@ const stepMs = askAgainWindowMs / steps;
 const places = steps + 1;
 
 export class AgainBudget {
-  readonly #asked = new Uint32Array(places);
-  readonly #again = new Uint32Array(places);
-  #askedInWindow = 0;
-  #againInWindow = 0;
+  readonly #asked = new SlidingCount();
+  readonly #again = new SlidingCount();
+  readonly #scouts = new SlidingCount();
   #step = 0;
 
   /** A question was asked for the first time. */
   asked(nowMs: number): void {
     this.#moveTo(nowMs);
-    this.#asked[this.#step % places]++;
-    this.#askedInWindow++;
+    this.#asked.add(this.#step);
   }
 
   /** Whether one may be put again; it is then paid for. */
   spend(nowMs: number): boolean {
+    return this.#spend(this.#again, nowMs);
+  }
+
+  /** Whether a probe may be sent; it is then paid for. */
+  spendOnScout(nowMs: number): boolean {
+    return this.#spend(this.#scouts, nowMs);
+  }
+
+  #spend(count: SlidingCount, nowMs: number): boolean {
     this.#moveTo(nowMs);
     // The oldest step is half outside of the window.
-    const asked = this.#askedInWindow - this.#asked[(this.#step + 1) % places];
-    if (this.#againInWindow + 1 > Math.max(askAgainLeast, asked * askAgainShare)) return false;
-    this.#again[this.#step % places]++;
-    this.#againInWindow++;
+    const asked = this.#asked.inWindow - this.#asked.at(this.#step + 1);
+    const share = asked * askAgainShare;
+    const spent = this.#again.inWindow + this.#scouts.inWindow;
+    const hasOwn = count.inWindow < askAgainLeast && spent < Math.max(2 * askAgainLeast, share);
+    if (!hasOwn && spent + 1 > share) return false;
+    count.add(this.#step);
     return true;
   }
 
@@ -42,11 +51,28 @@ export class AgainBudget {
     if (step - this.#step > places) this.#step = step - places;
     while (this.#step < step) {
       this.#step++;
-      const place = this.#step % places;
-      this.#askedInWindow -= this.#asked[place];
-      this.#againInWindow -= this.#again[place];
-      this.#asked[place] = 0;
-      this.#again[place] = 0;
+      for (const count of [this.#asked, this.#again, this.#scouts]) count.forget(this.#step);
     }
+  }
+}
+
+/** What was counted in the last steps. */
+class SlidingCount {
+  inWindow = 0;
+  readonly #counts = new Uint32Array(places);
+
+  add(step: number): void {
+    this.#counts[step % places]++;
+    this.inWindow++;
+  }
+
+  at(step: number): number {
+    return this.#counts[step % places];
+  }
+
+  /** The step that had this one's place is over. */
+  forget(step: number): void {
+    this.inWindow -= this.at(step);
+    this.#counts[step % places] = 0;
   }
 }

@@ -53,7 +53,8 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   #answers = 0;
   #nowMs: number;
   #lastHeardMs = Number.NEGATIVE_INFINITY;
-  readonly #openedAtMs: number;
+  /** When it was begun to be opened, and given what it was opened for. */
+  readonly openedAtMs: number;
   readonly #retireAtMs: number;
   #idleSinceMs: number;
   /** Since when something is owed and nothing has been heard. */
@@ -66,7 +67,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     this.#owner = owner;
     this.#ids = new Ids(random);
     this.#nowMs = nowMs;
-    this.#openedAtMs = nowMs;
+    this.openedAtMs = nowMs;
     this.#idleSinceMs = nowMs;
     // Some live shorter than others, so that they are not all replaced at once.
     this.#retireAtMs =
@@ -175,7 +176,8 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
       const attempt = this.#attempts[place];
       if (attempt === null) continue;
       const { request } = attempt;
-      const form = { id: this.#idOf[place], hasOpt: attempt.allowsOpt && needsOpt(request) };
+      const hasOpt = attempt.allowsOpt && needsOpt(request);
+      const form = { id: this.#idOf[place], hasOpt, udpBytes: this.#place.settings.udpBytes };
       const messageEnd = writeRequest(scratch, end + frameHeaderBytes, request, form);
       setU16(scratch, end, messageEnd - end - frameHeaderBytes);
       end = messageEnd;
@@ -213,7 +215,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   sweep(nowMs: number): void {
     const { expireMs, deadlineMs } = this.#place.settings;
     if (this.#state === 'connecting') {
-      if (nowMs - this.#openedAtMs >= connectTimeoutMs) this.#connectFailed(null, nowMs);
+      if (nowMs - this.openedAtMs >= connectTimeoutMs) this.#connectFailed(null, nowMs);
     } else if (this.#silentSinceMs !== notSilent) {
       // An answer that comes too late for the one who asked is good for the next.
       const silenceMaxMs = this.#inflight > 0 ? lateAnswerMs : deadlineMs;

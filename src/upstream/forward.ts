@@ -81,7 +81,7 @@ export class Forward implements QuestionHome {
         intervalMs: config.healthCheck.intervalMs,
         request: probeRequest(config),
       },
-      maySpend: (nowMs) => this.budget.spend(nowMs),
+      maySpend: (nowMs) => this.budget.spendOnScout(nowMs),
     };
   }
 

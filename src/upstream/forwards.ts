@@ -3,7 +3,7 @@
  * the resolv.conf files among their upstreams, and the one sweep over everything that waits or grows old.
  */
 import type { ForwardConfig, UpstreamEndpoint } from '../config/config.js';
-import { atAnswers, messageRcode, rcodeNoError, u16 } from '../dns/wire.js';
+import { atAnswers, flagTc, messageFlags, messageRcode, rcodeNoError, u16 } from '../dns/wire.js';
 import { idleSweepPeriodMs, sweepPeriodMs } from '../limits.js';
 import type { Counters } from '../ops/counters.js';
 import type { Clock, Timer } from '../outside/clock.js';
@@ -275,5 +275,7 @@ class BlockForwards implements AtTurnEnd {
 /** Whether an answer is of those for which the next forward is asked. */
 function sendsOn(message: Uint8Array, next: readonly number[], nextOnNodata: boolean): boolean {
   const rcode = messageRcode(message);
-  return next.includes(rcode) || (nextOnNodata && rcode === rcodeNoError && u16(message, atAnswers) === 0);
+  // What was cut says nothing of what there is.
+  const isNodata = rcode === rcodeNoError && u16(message, atAnswers) === 0 && (messageFlags(message) & flagTc) === 0;
+  return next.includes(rcode) || (nextOnNodata && isNodata);
 }

@@ -30,6 +30,7 @@ export class Pace {
   #slowAnswerMs = slowAnswerMsFirst;
   #averageMs = 0;
   #lastHeardMs = Number.NEGATIVE_INFINITY;
+  #lastAnsweredMs = Number.NEGATIVE_INFINITY;
 
   /** An answer took so long from the request. */
   took(durationMs: number): void {
@@ -41,6 +42,16 @@ export class Pace {
   /** The upstream has answered something, a question or a probe. */
   heard(nowMs: number): void {
     this.#lastHeardMs = nowMs;
+  }
+
+  /** What was sent then, a question or a probe, has been answered. */
+  answered(sentAtMs: number): void {
+    this.#lastAnsweredMs = Math.max(this.#lastAnsweredMs, sentAtMs);
+  }
+
+  /** Whether something has been answered that was sent then or later: what was sent then could have been as well. */
+  hasAnsweredSince(sentAtMs: number): boolean {
+    return this.#lastAnsweredMs >= sentAtMs;
   }
 
   /** When it last answered anything; -Infinity before the first. */

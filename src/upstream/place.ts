@@ -34,6 +34,8 @@ export interface PlaceSettings {
   readonly idleConnectionsMax: number;
   /** No question waits longer for its answer. */
   readonly deadlineMs: number;
+  /** The largest UDP answer that is asked for. */
+  readonly udpBytes: number;
 }
 
 export interface Place {

@@ -253,10 +253,10 @@ export class Pool implements ConnectionOwner {
 
   /** It owes answers to questions of our own alone; where another connection has answered since, it is a dead end. */
   #leadsNowhere(connection: Connection, nowMs: number): boolean {
-    const { silentSinceMs } = connection;
+    const { silentSinceMs, openedAtMs } = connection;
     const { pace } = this.#place;
     if (!connection.owesOnlyProbes || nowMs - silentSinceMs < pace.probeWaitMs) return false;
-    if (!pace.wasHeardSince(silentSinceMs)) return nowMs - silentSinceMs >= probeTimeoutMs;
+    if (!pace.hasAnsweredSince(openedAtMs)) return nowMs - silentSinceMs >= probeTimeoutMs;
     this.#doubt.goesOn(silentSinceMs, nowMs);
     return true;
   }

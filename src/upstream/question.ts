@@ -3,8 +3,8 @@
  * ends exactly once, by its deadline. Several tries may be out at once; the first good answer wins.
  *
  *     start ─> try ─┬─ answer ───────────────> ok
- *               ^   ├─ TC over UDP ──> the same upstream over TCP
- *               │   ├─ OPT disliked ─> the same upstream without OPT
+ *               ^   ├─ cut over UDP ─> the same upstream over TCP
+ *               │   ├─ OPT refused ──> the same upstream without OPT
  *               │   ├─ lost, failover rcode ─> the next upstream, or after a pause the same
  *               └───┴─ silent ───────> another try beside it, on what has answered; else scouts look for such a way
  *     the deadline, or nobody left to ask ───> failed, and a late answer is still taken for the cache
@@ -12,8 +12,7 @@
  * There are two deadlines: a short one where all that were asked have been silent altogether since, and a long one where
  * an upstream answers others, as a slow name is not a dead upstream.
  */
-import { rcodeName } from '../dns/names.js';
-import { rcodeFormErr, rcodeNoError, rcodeNotImp } from '../dns/wire.js';
+import { rcodeNoError, rcodeServFail } from '../dns/wire.js';
 import {
   askAgainAfterMs,
   askAgainAfterMsMin,
@@ -25,17 +24,18 @@ import {
   triesChargedLeast,
   triesPerQuestionMax,
 } from '../limits.js';
-import { observeDuration } from '../ops/counters.js';
 import type { Answer, Outcome, Request } from './ask.js';
 import { type Again, type Loss, loopLoss, notSent, queueLoss, unhealthyLoss } from './attempt.js';
+import { judge } from './judge.js';
+import { besideWithoutOpt, type Manner, mannerOf, type Wish, withoutOpt } from './manner.js';
 import type { Asked, QuestionHome } from './question-home.js';
+import { needsOpt } from './request.js';
 import { Rounds } from './rounds.js';
-import { bestOf, putAside, type SecondBest } from './second-best.js';
-import { durationsOf } from './stats.js';
+import { bestOf, leftOf, putAside, type SecondBest } from './second-best.js';
 import { type Asker, reader, Try } from './try.js';
 import type { AtTurnEnd } from './turn.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
-import { waysTried } from './ways.js';
+import { waysBefore } from './ways.js';
 
 const never = Number.POSITIVE_INFINITY;
 const provenTriesMax = 2;
@@ -57,14 +57,11 @@ export class Question implements Asker, AtTurnEnd {
   readonly #tries: Try[] = [];
   /** All that there were. */
   readonly #made: Try[] = [];
-  /** The transport is a matter of course: force_tcp, or what was cut over UDP. */
-  #isFixed: boolean;
   /** Of these, how many the upstreams answer for. */
   #triesCharged = 0;
   readonly #triesChargedMax: number;
   readonly #rounds: Rounds;
-  #transport: UpstreamTransport;
-  #allowsOpt = true;
+  #wish: Wish;
   /** Whether somebody was asked beside one who kept silent. */
   #wasAskedAgain = false;
   /** Whether that was not allowed once, which is counted. */
@@ -94,8 +91,8 @@ export class Question implements Asker, AtTurnEnd {
     this.#askedAtMs = asked.askedAtMs;
     this.#deadlineAtMs = asked.askedAtMs + settings.deadlineMs;
     this.#slowDeadlineAtMs = asked.askedAtMs + settings.slowDeadlineMs;
-    this.#transport = settings.transport === 'client' ? asked.request.clientTransport : settings.transport;
-    this.#isFixed = settings.transport === 'tcp';
+    const transport = settings.transport === 'client' ? asked.request.clientTransport : settings.transport;
+    this.#wish = { request: asked.request, transport, isFixed: settings.transport === 'tcp' };
     this.#rounds = new Rounds(asked.upstreams, asked.number, asked.learned);
     this.#triesChargedMax = settings.connectAttemptsMax || Math.max(triesChargedLeast, 2 * asked.upstreams.length);
   }
@@ -145,45 +142,36 @@ export class Question implements Asker, AtTurnEnd {
   }
 
   answered(attempt: Try, message: Uint8Array, nowMs: number): void {
-    const { counters } = this.#home.world;
     const { upstream } = attempt;
     this.#remove(attempt, nowMs);
-    upstream.heard(nowMs);
-    upstream.heardBy(attempt.transport, this.#isFixed ? [] : waysTried(this.#made, upstream), nowMs);
-    const { verdict, rcode } = reader;
-    if (verdict !== 'broken') {
-      observeDuration(durationsOf(upstream.stats, rcodeName(rcode)), 0, (nowMs - attempt.sentAtMs) / 1000);
-      upstream.pace.took(nowMs - attempt.sentAtMs);
-    }
+    upstream.heard(attempt.sentAtMs, nowMs);
+    upstream.heardBy(attempt.transport, this.#wish.isFixed ? [] : waysBefore(this.#made, attempt), nowMs);
     if (this.#isOver) return this.#answeredLate(attempt, message, nowMs);
-    if (verdict === 'broken') {
-      counters.count('answersRejectedMalformed');
+    attempt.judgement = judge(attempt, this.#home, nowMs);
+    if (attempt.judgement === 'malformed') {
+      this.#secondBest = leftOf(this.#secondBest, attempt);
       return this.#afterLoss(attempt, attempt.malformed(), nowMs);
     }
-    if (verdict === 'truncated' && attempt.transport === 'udp') {
-      this.#secondBest = putAside(attempt, message, nowMs);
-      // That it answers over UDP says nothing of TCP; where that led nowhere lately it gets little time.
-      const isHopeless = upstream.wayTo('tcp', [], nowMs) === 'udp';
-      const endAtMs = isHopeless ? nowMs + askAgainAfterMs : Math.max(this.#deadlineAtMs, nowMs + askAgainAfterMs);
-      this.#slowDeadlineAtMs = Math.min(this.#slowDeadlineAtMs, endAtMs);
-      counters.count('upstreamTcpRetries');
-      this.#transport = 'tcp';
-      this.#isFixed = true;
+    if (attempt.judgement === 'cut') return this.#askOverTcp(attempt, message, nowMs);
+    const { rcode } = reader;
+    if (attempt.judgement === 'opt refused') {
+      // A SERVFAIL may have been meant: it is given if nothing else comes.
+      if (reader.verdict === 'answer' && rcode === rcodeServFail) {
+        this.#secondBest = putAside(attempt, message, nowMs);
+        this.#slowDeadlineAtMs = Math.min(this.#slowDeadlineAtMs, Math.max(nowMs, this.#deadlineAtMs));
+      }
       return this.#tryOtherwise(attempt, nowMs);
-    }
-    if (attempt.carriesOpt && !reader.hasOpt && (rcode === rcodeFormErr || rcode === rcodeNotImp)) {
-      counters.count('upstreamEdnsRetries');
-      this.#allowsOpt = false;
-      return this.#tryOtherwise(attempt, nowMs);
-    }
-    if (verdict === 'bare') {
-      counters.count('answersRejectedQuestion');
-      return this.#afterLoss(attempt, attempt.malformed(), nowMs);
     }
     if (this.#home.settings.failover.includes(rcode) && this.#failOver(attempt, message, nowMs)) return;
     if (this.#waitsForFirst(attempt, rcode, nowMs)) return this.#hold(attempt, message, nowMs);
     this.#learnFrom(attempt, nowMs);
-    this.#finish({ ok: true, message, from: attempt.upstream.to });
+    this.#finish(this.#answerOf(attempt, message));
+  }
+
+  /** What was asked for by an OPT and came without one is for this moment (RFC 6891 6.2.2). */
+  #answerOf({ upstream, carriesOpt }: Try, message: Uint8Array): Answer {
+    const mayKeep = needsOpt(this.request) && !carriesOpt ? false : undefined;
+    return { ok: true, message, from: upstream.to, mayKeep };
   }
 
   lost(attempt: Try, loss: Loss, nowMs: number): void {
@@ -202,18 +190,15 @@ export class Question implements Asker, AtTurnEnd {
   }
 
   /** Asks this upstream; `again` where it is silent, on something else than what is silent. */
-  #try(upstream: Upstream, nowMs: number, again: Again | null): void {
-    this.#tryBy(this.#transportTo(upstream, nowMs), upstream, nowMs, again);
-  }
-
-  #tryBy(transport: UpstreamTransport, upstream: Upstream, nowMs: number, again: Again | null): void {
-    const attempt = new Try(this, upstream, transport, this.#allowsOpt, this.#wasAskedAgain);
+  #try(upstream: Upstream, nowMs: number, again: Again | null, as: Manner | null = null): void {
+    const manner = as ?? mannerOf(upstream, this.#made, this.#wish, nowMs);
+    const attempt = new Try(this, upstream, manner, this.#wasAskedAgain);
     this.#tries.push(attempt);
     this.#made.push(attempt);
     upstream.tryStarted(nowMs);
     this.#triesCharged++;
     this.#againAtMs = this.#nextAtMs(upstream, nowMs);
-    const sent = upstream.send(attempt, transport, nowMs, again);
+    const sent = upstream.send(attempt, manner.transport, nowMs, again);
     if (sent === 'full') {
       this.#remove(attempt, nowMs);
       return this.#afterLoss(attempt, queueLoss(upstream.to), nowMs);
@@ -222,18 +207,7 @@ export class Question implements Asker, AtTurnEnd {
     if (sent === 'new') this.#againAtMs = Math.min(this.#againAtMs, nowMs + askAgainAfterMsMin);
     if (sent !== 'unproven') return;
     this.#againAtMs = nowMs;
-    upstream.explore([transport], nowMs);
-  }
-
-  #transportTo(upstream: Upstream, nowMs: number): UpstreamTransport {
-    return this.#isFixed ? this.#transport : upstream.wayTo(this.#transport, waysTried(this.#made, upstream), nowMs);
-  }
-
-  /** By which it may be asked: the transport that is next, and where both may be used, the other. */
-  #transportsTo(upstream: Upstream, nowMs: number): readonly UpstreamTransport[] {
-    const transport = this.#transportTo(upstream, nowMs);
-    if (this.#isFixed || upstream.isTls) return [transport];
-    return transport === 'udp' ? ['udp', 'tcp'] : ['tcp', 'udp'];
+    upstream.explore([manner.transport], nowMs);
   }
 
   /** When somebody is asked beside the try that is made now, should it stay silent. */
@@ -275,11 +249,22 @@ export class Question implements Asker, AtTurnEnd {
     return this.#made.length < triesPerQuestionMax && mayConnect && !this.#rounds.isLastResort;
   }
 
-  /** The same upstream, asked in another way; other tries would only bring what we have just heard. */
+  /** The same upstream, asked in another way; its other tries would only bring what we have just heard. */
   #tryOtherwise({ upstream }: Try, nowMs: number): void {
-    this.#abandonTries(nowMs);
+    this.#abandonTries(nowMs, upstream);
     this.#triesCharged--;
     this.#try(upstream, nowMs, null);
+  }
+
+  #askOverTcp(attempt: Try, message: Uint8Array, nowMs: number): void {
+    this.#secondBest = putAside(attempt, message, nowMs);
+    // That it answers over UDP says nothing of TCP; where that led nowhere lately it gets little time.
+    const isHopeless = attempt.upstream.wayTo('tcp', [], nowMs) === 'udp';
+    const endAtMs = isHopeless ? nowMs + askAgainAfterMs : Math.max(this.#deadlineAtMs, nowMs + askAgainAfterMs);
+    this.#slowDeadlineAtMs = Math.min(this.#slowDeadlineAtMs, endAtMs);
+    // What has TC is too long for any upstream; what was cut without it may come whole from another one.
+    if (reader.verdict === 'truncated') this.#wish = { request: this.request, transport: 'tcp', isFixed: true };
+    this.#tryOtherwise(attempt, nowMs);
   }
 
   /** True when the answer is put aside for a better one. */
@@ -292,7 +277,7 @@ export class Question implements Asker, AtTurnEnd {
 
   /** Whether an answer without records must wait for an upstream that was asked before, and may have some. */
   #waitsForFirst(attempt: Try, rcode: number, nowMs: number): boolean {
-    if (attempt.upstream === this.#made[0].upstream || (rcode === rcodeNoError && reader.answers > 0)) return false;
+    if (attempt.upstream === this.#made[0].upstream || (rcode === rcodeNoError && !reader.isEmpty)) return false;
     const owed = this.#owedByFirst();
     return owed !== null && nowMs < this.#waitsUntilMs(owed, nowMs);
   }
@@ -375,12 +360,28 @@ export class Question implements Asker, AtTurnEnd {
     if (!this.#mayTryBeside()) return;
     if (nowMs >= this.#turnEndsAtMs(nowMs)) return this.#retry(nowMs);
     const isEarly = this.#isInTheDark && nowMs < first.sentAtMs + first.upstream.pace.waitMs;
-    if (this.#rounds.hasOther && !this.#isRanked && !isEarly) {
-      if (this.#mayAskBeside(nowMs, false)) this.#tryNext(nowMs);
-      return;
-    }
+    const without = isEarly ? 'no' : besideWithoutOpt(first, this.#made, nowMs);
+    // It answers in no other way, as has been found meanwhile: this try is the first that counts.
+    if (without === 'known') return this.#try(first.upstream, nowMs, this.#againTo(first.upstream, nowMs));
+    if (this.#rounds.hasOther && !this.#isRanked && !isEarly) return this.#askOtherBeside(first, without, nowMs);
     const { upstream } = this.#isRanked ? this.#made[this.#made.length - 1] : first;
     this.#askSameAgain(upstream, nowMs);
+    if (without === 'perhaps') this.#askBesideWithoutOpt(first, nowMs);
+  }
+
+  #askOtherBeside(silent: Try, without: 'perhaps' | 'no', nowMs: number): void {
+    if (!this.#mayAskBeside(nowMs, false)) return;
+    // Before others are asked, whose answer would end it.
+    if (without === 'perhaps') this.#askBesideWithoutOpt(silent, nowMs);
+    this.#tryNext(nowMs);
+  }
+
+  /** Unless what was just asked is that already. */
+  #askBesideWithoutOpt(silent: Try, nowMs: number): void {
+    if (this.#isOver || this.#made.length >= triesPerQuestionMax) return;
+    if (besideWithoutOpt(silent, this.#made, nowMs) === 'no' || !this.#home.budget.spend(nowMs)) return;
+    this.#triesCharged--;
+    this.#try(silent.upstream, nowMs, this.#againTo(silent.upstream, nowMs), withoutOpt(silent.transport));
   }
 
   /** Once more to the upstream that is silent, on what has answered since; where nothing has, scouts are sent. */
@@ -388,7 +389,8 @@ export class Question implements Asker, AtTurnEnd {
     this.#againAtMs = nowMs;
     if (upstream.health.isDown) return;
     const again = this.#againTo(upstream, nowMs);
-    const transports = this.#transportsTo(upstream, nowMs);
+    const manner = mannerOf(upstream, this.#made, this.#wish, nowMs);
+    const transports = this.#transportsBeside(manner.transport, upstream);
     const proven = transports.find((transport) => upstream.hasHeard(transport, again.sinceMs, nowMs));
     // Scouts tell within a round trip; a second question into the dark waits until they have had their time.
     const darkUntilMs = this.#made[this.#made.length - 1].sentAtMs + this.#patienceMs(upstream);
@@ -396,8 +398,15 @@ export class Question implements Asker, AtTurnEnd {
     else if (proven !== undefined && this.#provenTries >= provenTriesMax) this.#againAtMs = this.#turnEndsAtMs(nowMs);
     else if (this.#mayAskBeside(nowMs, proven !== undefined)) {
       if (proven !== undefined) this.#provenTries++;
-      this.#tryBy(proven ?? transports[0], upstream, nowMs, again);
+      this.#try(upstream, nowMs, again, { ...manner, transport: proven ?? manner.transport });
     }
+  }
+
+  /** By which it may be asked: the transport that is next, and where both may be used, the other. */
+  #transportsBeside(transport: UpstreamTransport, upstream: Upstream): readonly UpstreamTransport[] {
+    const wasCut = this.#made.some((attempt) => attempt.upstream === upstream && attempt.judgement === 'cut');
+    if (this.#wish.isFixed || upstream.isTls || wasCut) return [transport];
+    return transport === 'udp' ? ['udp', 'tcp'] : ['tcp', 'udp'];
   }
 
   /** What this upstream is asked on without an answer yet. */
@@ -485,13 +494,14 @@ export class Question implements Asker, AtTurnEnd {
   }
 
   /** An answer to a question that has failed: good for whoever asks it next. */
-  #answeredLate({ upstream }: Try, message: Uint8Array, nowMs: number): void {
+  #answeredLate(attempt: Try, message: Uint8Array, nowMs: number): void {
     const late = this.#late;
-    if (reader.verdict === 'answer') this.endLate(nowMs);
-    else if (this.#tries.length === 0) return this.endLate(nowMs);
-    if (late === null || reader.verdict !== 'answer') return;
+    attempt.upstream.pace.took(nowMs - attempt.sentAtMs);
+    const isGood = reader.verdict === 'answer';
+    if (isGood || this.#tries.length === 0) this.endLate(nowMs);
+    if (late === null || !isGood) return;
     this.#home.world.counters.count('upstreamLateAnswers');
-    late({ ok: true, message, from: upstream.to });
+    late(this.#answerOf(attempt, message));
   }
 
   /**
@@ -512,11 +522,14 @@ export class Question implements Asker, AtTurnEnd {
     }
   }
 
-  #abandonTries(nowMs: number): void {
-    for (const attempt of this.#tries.splice(0)) {
+  /** Gives up all tries, or those with one upstream. */
+  #abandonTries(nowMs: number, upstream: Upstream | null = null): void {
+    const given = this.#tries.filter((attempt) => upstream === null || attempt.upstream === upstream);
+    for (const attempt of given) {
+      this.#tries.splice(this.#tries.indexOf(attempt), 1);
       attempt.upstream.tryEnded(attempt.sentAtMs, nowMs);
-      attempt.abandon(nowMs);
     }
+    for (const attempt of given) attempt.abandon(nowMs);
   }
 
   #remove(attempt: Try, nowMs: number): boolean {

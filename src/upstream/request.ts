@@ -3,6 +3,7 @@
  * facts of the answer last read.
  */
 
+import { Soundness } from '../dns/soundness.js';
 import {
   atAdditionals,
   atAnswers,
@@ -18,11 +19,10 @@ import {
   messageRcode,
   sameName,
   setU16,
-  skipName,
   typeOpt,
   u16,
 } from '../dns/wire.js';
-import { headerBytes, nameBytesMax, requestOptionsBytesMax, udpBytesDefault } from '../limits.js';
+import { headerBytes, nameBytesMax, requestOptionsBytesMax } from '../limits.js';
 import type { Request } from './ask.js';
 
 const optBytes = 11;
@@ -36,6 +36,8 @@ export const requestBytesMax = headerBytes + nameBytesMax + typeAndClassBytes + 
 export interface RequestForm {
   readonly id: number;
   readonly hasOpt: boolean;
+  /** What we take over UDP. */
+  readonly udpBytes: number;
 }
 
 /**
@@ -55,7 +57,7 @@ export function writeRequest(out: Uint8Array, at: number, request: Request, form
   if (!form.hasOpt) return end;
   out.fill(0, end, end + optBytes);
   setU16(out, end + 1, typeOpt);
-  setU16(out, end + 3, udpBytesDefault);
+  setU16(out, end + 3, form.udpBytes);
   if (request.dnssecOk) out[end + 7] = flagDo;
   const { options } = request;
   if (options === undefined) return end + optBytes;
@@ -70,22 +72,23 @@ export function needsOpt({ dnssecOk, options }: Request): boolean {
 }
 
 /**
- * `answer`: to this question, and its records can be walked. `truncated`: to this question, cut by TC. `bare`: an
- * error without a question, as old servers answer what they do not understand. `broken`: to this question, but cut
- * or garbled. The others are no answers to this request: `stranger` is to another question or none at all, `garbage`
- * too short to tell.
+ * `answer`: to this question, and its records can be read. `truncated`: to this question, with TC. `cut`: to this
+ * question, without TC, but it ends or leads where it must not. `bare`: an error without a question, as old servers
+ * answer what they do not understand. `broken`: to this question, and senseless. The others are no answers to this
+ * request: `stranger` is to another question or none at all, `garbage` too short to tell.
  */
-export type Verdict = 'answer' | 'truncated' | 'bare' | 'broken' | 'stranger' | 'garbage';
+export type Verdict = 'answer' | 'truncated' | 'cut' | 'bare' | 'broken' | 'stranger' | 'garbage';
 
 /** What a message says; overwritten by each `read`. */
 export class AnswerReader {
   /** All 12 bits where there is an OPT record. */
   rcode = 0;
-  answers = 0;
   hasOpt = false;
-  /** Every record can be walked to its end; of a message that answers the question. */
-  isWhole = false;
+  /** Of a message that answers the question. */
+  readonly records = new Soundness();
   questionBytes = 0;
+  /** It has no answer records. */
+  isEmpty = false;
   verdict: Verdict = 'garbage';
 
   /** Reads a message whose id has been checked. Borrows it until it returns. */
@@ -99,7 +102,6 @@ export class AnswerReader {
     const flags = messageFlags(message);
     if ((flags & (flagQr | flagsOpcode)) !== flagQr) return 'stranger';
     this.rcode = messageRcode(message);
-    this.answers = u16(message, atAnswers);
     this.hasOpt = false;
     const questions = u16(message, atQuestions);
     if (questions === 0 && this.rcode !== 0) return 'bare';
@@ -108,28 +110,16 @@ export class AnswerReader {
     if (message.length < headerBytes + question.length) return 'garbage';
     if (!echoes(message, question)) return 'stranger';
     this.questionBytes = question.length;
-    this.isWhole = this.#walk(message, headerBytes + question.length);
+    this.isEmpty = u16(message, atAnswers) === 0;
+    const damage = this.records.look(message, headerBytes + question.length);
+    this.hasOpt = this.records.hasOpt;
+    this.rcode |= this.records.extendedRcode;
     if ((flags & flagTc) !== 0) return 'truncated';
-    return this.isWhole ? 'answer' : 'broken';
-  }
-
-  /** Steps over every record; false when the message ends too early. */
-  #walk(message: Uint8Array, from: number): boolean {
-    const records = this.answers + u16(message, atAuthorities) + u16(message, atAdditionals);
-    let at = from;
-    for (let index = 0; index < records; index++) {
-      const fixed = skipName(message, at, message.length);
-      if (fixed < 0 || fixed + 10 > message.length) return false;
-      if (u16(message, fixed) === typeOpt) {
-        this.hasOpt = true;
-        this.rcode |= message[fixed + 4] << 4;
-      }
-      at = fixed + 10 + u16(message, fixed + 8);
-      if (at > message.length) return false;
-    }
-    return true;
+    return verdictOf[damage];
   }
 }
+
+const verdictOf = { none: 'answer', cut: 'cut', garbled: 'broken' } as const;
 
 /** The question comes back, its name in any spelling (RFC 5452 9.1). */
 function echoes(message: Uint8Array, question: Uint8Array): boolean {

@@ -1,14 +1,17 @@
 /**
  * An answer that is put aside while a better one is looked for, and given when there is none: its rcode sends us on to
- * another upstream, or it was cut over UDP and the whole of it is asked for over TCP. One that was cut is passed on as
- * it is, with TC, where TCP leads nowhere: some of the records are more than SERVFAIL.
+ * another upstream, or it was cut over UDP and the whole of it is asked for over TCP. One that was cut is passed on
+ * with TC where TCP leads nowhere: it tells the client to ask over TCP, and some of the records are more than SERVFAIL.
  */
 import { ttlSeconds } from '../dns/normalise.js';
 import {
   atAdditionals,
   atAnswers,
   atAuthorities,
+  atFlags,
   copyOf,
+  flagTc,
+  messageFlags,
   setU16,
   setU32,
   skipName,
@@ -29,22 +32,29 @@ export interface SecondBest {
   readonly questionBytes: number;
   readonly cameAtMs: number;
   readonly upstream: Upstream;
-  readonly isCut: boolean;
+  /** Why it is not the best: its rcode, TC, or that it was cut without TC. */
+  readonly kind: 'rcode' | 'truncated' | 'cut';
 }
 
 /** Of the message that was read last. Copies it. */
 export function putAside({ upstream }: Try, message: Uint8Array, nowMs: number): SecondBest {
-  const isCut = reader.verdict === 'truncated';
-  const { questionBytes } = reader;
-  const copy = isCut ? cutCopy(message) : copyOf(message, 0, message.length);
-  return { message: copy, questionBytes, cameAtMs: nowMs, upstream, isCut };
+  const { verdict, records, questionBytes } = reader;
+  const kind = verdict === 'truncated' || verdict === 'cut' ? verdict : 'rcode';
+  const isWhole = kind === 'rcode' || records.damage === 'none';
+  const copy = isWhole ? copyOf(message, 0, message.length) : emptyCopy(message);
+  return { message: copy, questionBytes, cameAtMs: nowMs, upstream, kind };
+}
+
+/** What is left of it after a try whose answer is malformed: what is broken over TCP as well was not cut on its way. */
+export function leftOf(aside: SecondBest | null, { upstream, transport }: Try): SecondBest | null {
+  return aside?.kind === 'cut' && aside.upstream === upstream && transport === 'tcp' ? null : aside;
 }
 
 /** What is given in want of a better one, of the tries that were made; an upstream without TCP is remembered as such. */
 export function bestOf(aside: SecondBest, made: readonly Try[], counters: Counters, nowMs: number): Outcome {
-  const { message, questionBytes, cameAtMs, upstream, isCut } = aside;
+  const { message, questionBytes, cameAtMs, upstream, kind } = aside;
   countDown(message, headerBytes + questionBytes, Math.ceil((nowMs - cameAtMs) / 1000));
-  if (isCut) {
+  if (kind !== 'rcode') {
     counters.count('upstreamCutAnswers');
     upstream.heardBy('udp', waysTried(made, upstream), nowMs);
   }
@@ -59,18 +69,18 @@ function countDown(message: Uint8Array, from: number, ageSeconds: number): void 
     const fixed = skipName(message, at, message.length);
     const end = fixed + 10 + u16(message, fixed + 8);
     const type = u16(message, fixed);
-    let ttl = ttlSeconds(message, fixed + 4);
+    const ttl = ttlSeconds(message, fixed + 4);
     // A denial lives no longer than MINIMUM says (RFC 2308 5).
-    if (type === typeSoa) ttl = Math.min(ttl, ttlSeconds(message, end - 4));
-    if (type !== typeOpt) setU32(message, fixed + 4, Math.max(0, ttl - ageSeconds));
+    const left = Math.max(0, (type === typeSoa ? Math.min(ttl, ttlSeconds(message, end - 4)) : ttl) - ageSeconds);
+    if (type !== typeOpt && ttl > 0) setU32(message, fixed + 4, left);
     at = end;
   }
 }
 
-/** What ends within a record has none that could be read: header and question say that there is more. */
-function cutCopy(message: Uint8Array): Uint8Array {
-  if (reader.isWhole) return copyOf(message, 0, message.length);
+/** What ends within a record has none that could be read: header and question say, with TC, that there is more. */
+function emptyCopy(message: Uint8Array): Uint8Array {
   const empty = copyOf(message, 0, headerBytes + reader.questionBytes);
+  setU16(empty, atFlags, messageFlags(empty) | flagTc);
   for (const at of [atAnswers, atAuthorities, atAdditionals]) setU16(empty, at, 0);
   return empty;
 }

@@ -4,6 +4,8 @@
  */
 import type { Request } from './ask.js';
 import { type Attempt, type Carrier, type Loss, notSent, timeoutText } from './attempt.js';
+import type { Judgement } from './judge.js';
+import type { Manner } from './manner.js';
 import { AnswerReader, needsOpt } from './request.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
 
@@ -20,16 +22,25 @@ export const reader = new AnswerReader();
 export class Try implements Attempt {
   carrier: Carrier | null = null;
   sentAtMs = notSent;
+  /** Of its answer; null while there is none. */
+  judgement: Judgement | null = null;
+  /** Its carrier broke or turned it away. */
+  isLost = false;
+  readonly transport: UpstreamTransport;
+  readonly allowsOpt: boolean;
+  readonly testsOpt: boolean;
   readonly #asker: Asker;
 
   constructor(
     asker: Asker,
     readonly upstream: Upstream,
-    readonly transport: UpstreamTransport,
-    readonly allowsOpt: boolean,
+    { transport, allowsOpt, testsOpt }: Manner,
     readonly isAgain: boolean,
   ) {
     this.#asker = asker;
+    this.transport = transport;
+    this.allowsOpt = allowsOpt;
+    this.testsOpt = testsOpt;
   }
 
   get request(): Request {
@@ -53,6 +64,7 @@ export class Try implements Attempt {
   }
 
   lost(loss: Loss, nowMs: number): void {
+    this.isLost = true;
     this.#asker.lost(this, loss, nowMs);
   }
 

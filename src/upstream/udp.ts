@@ -10,6 +10,7 @@ import {
   doubtStockMax,
   doubtStockMs,
   probeTimeoutMs,
+  udpBytesDefault,
   udpRequestsPerProvenSocketMax,
   udpRequestsPerSocketMax,
   udpSocketsPerUpstreamMax,
@@ -166,7 +167,7 @@ export class UdpSockets {
   #leadsNowhere({ probeSentAtMs }: OneSocket, nowMs: number): boolean {
     const { pace } = this.#place;
     if (probeSentAtMs === notSent || nowMs - probeSentAtMs < pace.probeWaitMs) return false;
-    if (!pace.wasHeardSince(probeSentAtMs)) return nowMs - probeSentAtMs >= probeTimeoutMs;
+    if (!pace.hasAnsweredSince(probeSentAtMs)) return nowMs - probeSentAtMs >= probeTimeoutMs;
     this.#doubt.goesOn(probeSentAtMs, nowMs);
     return true;
   }
@@ -258,7 +259,14 @@ class OneSocket implements DatagramEvents, Carrier {
     this.#requests++;
     attempt.carrier = this;
     attempt.sentAtMs = nowMs;
-    const end = writeRequest(scratch, 0, attempt.request, { id: this.#id, hasOpt: attempt.allowsOpt });
+    const { udpBytes } = this.#place.settings;
+    const form = {
+      id: this.#id,
+      hasOpt: attempt.allowsOpt,
+      // A long answer may have been lost as fragments: a repetition asks for one that fits in a packet.
+      udpBytes: attempt.isAgain ? Math.min(udpBytes, udpBytesDefault) : udpBytes,
+    };
+    const end = writeRequest(scratch, 0, attempt.request, form);
     this.#socket.send(scratch.subarray(0, end), this.#place.endpoint);
   }
 

@@ -2,17 +2,19 @@
  * One address that a `forward` may ask: its connections, its UDP sockets, its health. It carries attempts and tells
  * how they ended; whom to ask, and what to do then, is decided by the question.
  */
-import { oneWayMs, scoutRoundMs, scoutRoundsMax, scoutsAtOnce } from '../limits.js';
+import { oneWayMs, scoutRoundMs, scoutRoundsMax, scoutsAtOnce, withoutOptMs } from '../limits.js';
 import type { Log } from '../outside/log.js';
 import type { Endpoint } from '../outside/network.js';
 import { type Again, type Attempt, notSent, type Scouting, type Sent } from './attempt.js';
 import { Doubt } from './doubt.js';
+import { Edns } from './edns.js';
 import { Health, type HealthSettings } from './health.js';
 import type { Pace } from './pace.js';
 import type { Place } from './place.js';
 import { Pool } from './pool.js';
 import { Probe } from './probe.js';
 import type { UpstreamStats } from './stats.js';
+import type { Try } from './try.js';
 import { UdpSockets } from './udp.js';
 import { type Way, Ways } from './ways.js';
 
@@ -40,6 +42,7 @@ const failingCost = 8;
 
 export class Upstream {
   readonly health: Health;
+  readonly edns = new Edns();
   readonly #ways = new Ways();
   readonly #log: Log;
   readonly #place: Place;
@@ -98,6 +101,16 @@ export class Upstream {
       );
     }
     this.#ways.heard(way, nowMs);
+  }
+
+  /** It has answered this try well: with OPT, or for the want of it. What comes over TCP does not tell what UDP drops. */
+  answeredWell({ transport, carriesOpt, testsOpt }: Try, nowMs: number): void {
+    const { to, edns } = this;
+    if (carriesOpt && transport === 'udp' && edns.heard(nowMs)) this.#log.info(`${to} answers requests with OPT again`);
+    if (!testsOpt || !edns.learn(nowMs)) return;
+    this.#log.info(
+      `${to} answers only requests without OPT; it is asked so, with an OPT again every ${withoutOptMs / 60_000} minutes`,
+    );
   }
 
   get endpoint(): Endpoint {
@@ -216,8 +229,9 @@ export class Upstream {
     this.#doubts[transport].began(silentSinceMs, nowMs);
   }
 
-  /** It has answered something. */
-  heard(nowMs: number): void {
+  /** It has answered what was sent then. */
+  heard(sentAtMs: number, nowMs: number): void {
+    this.pace.answered(sentAtMs);
     this.health.answered(nowMs);
   }
 
@@ -247,9 +261,9 @@ export class Upstream {
     const { health, maySpend } = this.#settings;
     if (!maySpend(nowMs)) return null;
     this.#place.world.counters.count('upstreamScouts');
-    return new Probe(health.request, nowMs, (_probe, hasAnswer, atMs) => {
+    return new Probe(health.request, nowMs, ({ sentAtMs }, hasAnswer, atMs) => {
       if (!hasAnswer) return;
-      this.heard(atMs);
+      this.heard(sentAtMs, atMs);
       this.#proven(transport, atMs);
     });
   }

@@ -3,6 +3,8 @@
  * some firewalls only TCP passes. What was found is believed for a while, and then the usual way is tried again.
  */
 import { oneWayMs, wayHeardMs } from '../limits.js';
+import { notSent } from './attempt.js';
+import type { Judgement } from './judge.js';
 
 export type Way = 'udp' | 'tcp';
 
@@ -37,11 +39,35 @@ export class Ways {
   }
 }
 
-/** How this upstream has been asked in these tries. */
-export function waysTried<Upstream>(
-  tries: readonly { readonly upstream: Upstream; readonly transport: Way }[],
+/** A try of one question. */
+interface Tried<Upstream> {
+  readonly upstream: Upstream;
+  readonly transport: Way;
+  readonly judgement: Judgement | null;
+  readonly sentAtMs: number;
+}
+
+/** How a question with these tries asks this upstream: for what it has cut over UDP, over TCP. */
+export function wayNow<Upstream extends { wayTo(wanted: Way, failed: readonly Way[], nowMs: number): Way }>(
   upstream: Upstream,
-): Way[] {
+  wanted: Way,
+  tries: readonly Tried<Upstream>[],
+  nowMs: number,
+): Way {
+  const isCut = tries.some((attempt) => attempt.upstream === upstream && attempt.judgement === 'cut');
+  return isCut ? 'tcp' : upstream.wayTo(wanted, waysTried(tries, upstream), nowMs);
+}
+
+/** How its upstream had been asked before this try was sent. What was sent with it or later has had less time. */
+export function waysBefore<Upstream>(tries: readonly Tried<Upstream>[], attempt: Tried<Upstream>): Way[] {
+  if (tries.length === 1) return [];
+  const { sentAtMs } = attempt;
+  const before = tries.filter((one) => one.sentAtMs !== notSent && one.sentAtMs < sentAtMs);
+  return waysTried(before, attempt.upstream);
+}
+
+/** How this upstream has been asked in these tries. */
+export function waysTried<Upstream>(tries: readonly Tried<Upstream>[], upstream: Upstream): Way[] {
   return tries.filter((attempt) => attempt.upstream === upstream).map(({ transport }) => transport);
 }
 

@@ -94,6 +94,25 @@ withUpstream('RFC 6891 6.2.5: an answer is no longer than the client says, and t
   }
 });
 
+const large = suite({ lines: 'cache 30\n    bufsize 4096' });
+
+large.withUpstream(
+  'RFC 6891 6.2.3: upstreams are told the size of bufsize, and answers of that size are taken',
+  async (subject) => {
+    // 220 addresses are 3,520 bytes.
+    const many = Array.from({ length: 220 }, (_, index) => address(index));
+    subject.upstream.scripts('whole', ({ query: asked }) => response(asked, { answers: many, opt: {} }));
+    const bytes = await subject.exchange(query({ name: 'whole.conformance.test', opt: { size: 4096 } }));
+    const { flags, records, opt } = readMessage(bytes);
+    assert.deepEqual([flags & tc, records.length, opt?.size], [0, 220, 4096]);
+    const asked = subject.upstream.asked('whole');
+    assert.deepEqual(
+      asked.map(({ transport, query: packet }) => [transport, readMessage(packet).opt?.size]),
+      [['udp', 4096]],
+    );
+  },
+);
+
 withUpstream('RFC 6891 6.1.1: options of a client, as its subnet, go no further', async ({ asks, upstream }) => {
   const options = [
     { code: 8, data: Buffer.from('00011800c00002', 'hex') },
@@ -106,13 +125,41 @@ withUpstream('RFC 6891 6.1.1: options of a client, as its subnet, go no further'
   }
 });
 
-withUpstream('RFC 6891 6.2.2: an upstream that knows no EDNS is asked again without', async ({ asks, upstream }) => {
-  upstream.scripts('old', ({ query: asked }) =>
-    readMessage(asked).opt === null ? response(asked, { answers: [address(4)] }) : response(asked, { rcode: 1 }),
-  );
-  const { rcode, records } = await asks(query({ name: 'old.conformance.test', opt: { flags: dnssecOk } }));
-  assert.deepEqual([rcode, records.length], [0, 1]);
-});
+const refusals: Readonly<Record<string, (asked: Buffer) => Buffer>> = {
+  formerr: (asked) => response(asked, { rcode: 1 }),
+  formerrheader: (asked) => headerAlone(response(asked, { rcode: 1 })),
+  notimp: (asked) => response(asked, { rcode: 4 }),
+};
+
+for (const [label, refuse] of Object.entries(refusals)) {
+  withUpstream(`RFC 6891 6.2.2, 7: who knows no EDNS is asked again without: ${label}`, async ({ asks, upstream }) => {
+    upstream.scripts(label, ({ query: asked }) =>
+      readMessage(asked).opt === null ? response(asked, { answers: [address(4)] }) : refuse(asked),
+    );
+    const { rcode, records, opt } = await asks(query({ name: `${label}.conformance.test` }));
+    assert.deepEqual([rcode, records.length, opt], [0, 1, null]);
+    const opts = upstream.asked(label).map(({ query: asked }) => readMessage(asked).opt !== null);
+    assert.deepEqual(opts, [true, false]);
+  });
+}
+
+withUpstream(
+  'RFC 6891 6.2.2: DO goes with an OPT all the same; what comes without is given, and not kept',
+  async ({ asks, upstream }) => {
+    upstream.scripts('old', ({ query: asked }) =>
+      readMessage(asked).opt === null ? response(asked, { answers: [address(4)] }) : response(asked, { rcode: 1 }),
+    );
+    for (let time = 1; time <= 2; time++) {
+      const { rcode, records } = await asks(query({ name: 'old.conformance.test', opt: { flags: dnssecOk } }));
+      assert.deepEqual([rcode, records.length], [0, 1]);
+      const opts = upstream.asked('old').map(({ query: asked }) => readMessage(asked).opt !== null);
+      assert.deepEqual(
+        opts,
+        Array.from({ length: 2 * time }, (_, index) => index % 2 === 0),
+      );
+    }
+  },
+);
 
 withUpstream('RFC 6891 6.1.3: BADVERS of an upstream is nothing for a client', async ({ asks, upstream }) => {
   upstream.scripts('badvers', ({ query: asked }) => response(asked, { opt: { extendedRcode: 1 } }));
@@ -187,3 +234,7 @@ anyServer('RFC 8906 3.2.7: EDNS over TCP is answered as over UDP', async ({ asks
   const overTcp = await asks(packet, 'tcp');
   assert.deepEqual([overTcp.rcode, overTcp.opt], [overUdp.rcode, overUdp.opt]);
 });
+
+function headerAlone(message: Buffer): Buffer {
+  return Buffer.concat([message.subarray(0, 4), Buffer.alloc(8)]);
+}

@@ -68,6 +68,28 @@ withUpstream('RFC 7766 5: what is truncated over UDP is asked again over TCP', a
   );
 });
 
+withUpstream('RFC 7766 5: an answer over UDP that was cut without TC is had over TCP', async ({ asks, upstream }) => {
+  const cut = {
+    behindtherecord: (whole: Buffer) => counted(whole, 6, 2),
+    inthedata: (whole: Buffer) => cutBy(whole, 2),
+    inthefixedpart: (whole: Buffer) => cutBy(whole, 9),
+    intheowner: (whole: Buffer) => cutBy(whole, 15),
+  };
+  for (const [label, damage] of Object.entries(cut)) {
+    upstream.scripts(label, ({ query: asked, transport }) => {
+      const whole = response(asked, { answers: [address(1)] });
+      return transport === 'udp' ? damage(whole) : whole;
+    });
+    const answer = await asks(query({ name: `${label}.conformance.test` }));
+    isRight(answer);
+    assert.equal(answer.flags & tc, 0);
+    assert.deepEqual(
+      upstream.asked(label).map(({ transport }) => transport),
+      ['udp', 'tcp'],
+    );
+  }
+});
+
 withUpstream('RFC 7766 6.2.1: one connection carries many requests', async ({ asks, upstream }) => {
   for (let number = 0; number < 6; number++) {
     await asks(query({ name: `reuse${number}.conformance.test` }), 'tcp');

@@ -95,10 +95,51 @@ describe('settle', () => {
 
   it('passes a truncated answer on and does not keep it', () => {
     const fixture = waiting(plain);
-    const [client] = settle(fixture, { flags: 0x0200, answers: [] }, { transport: 'tcp' });
-    assert.deepEqual([client.answer.flag_tc, client.rcode], [true, 'NOERROR']);
-    assert.equal(fixture.ask(query('a.test', 'A')), 'handed over');
+    for (const [transport, answers] of [
+      ['udp', []],
+      ['udp', addresses('a.test', 30, 3)],
+      ['tcp', addresses('a.test', 30, 3)],
+    ] as const) {
+      const [client] = settle(fixture, { flags: 0x0200, answers: [...answers] }, { transport });
+      assert.deepEqual([client.answer.flag_tc, client.rcode, client.data.length], [true, 'NOERROR', answers.length]);
+      assert.equal(fixture.ask(query('a.test', 'A')), 'handed over');
+    }
     assert.equal(fixture.cache.usedBytes, 0);
+    assert.deepEqual(fixture.failed, []);
+  });
+
+  it('gives what was cut to nothing to nobody over TCP, who cannot ask in another way: that is a failure', () => {
+    const fixture = waiting(plain);
+    for (const rcode of [0, 3]) {
+      const [client] = settle(fixture, { flags: 0x0200, rcode, answers: [] }, { transport: 'tcp' });
+      assert.deepEqual([client.answer.flag_tc, client.rcode, client.extendedErrors], [false, 'SERVFAIL', [23]]);
+    }
+    const reason = 'the answer was cut over UDP, and TCP brought none';
+    assert.deepEqual(fixture.failed, Array(2).fill(['a.test.', 2, reason]));
+    assert.equal(fixture.cache.usedBytes, 0);
+  });
+
+  it('gives the stale answer over TCP in place of one that was cut to nothing; over UDP that says where to ask', () => {
+    const [stale] = settle(expired(), { flags: 0x0200, answers: [] }, { transport: 'tcp' });
+    assert.deepEqual([stale.data, stale.ttls, stale.extendedErrors], [['192.0.2.0'], [30], [3]]);
+    const [cut] = settle(expired(), { flags: 0x0200, answers: [] });
+    assert.deepEqual([cut.data, cut.answer.flag_tc], [[], true]);
+    const [some] = settle(expired(), { flags: 0x0200, answers: addresses('a.test', 30, 3) }, { transport: 'tcp' });
+    assert.deepEqual([some.data.length, some.answer.flag_tc], [3, true]);
+  });
+
+  it('does not keep what is for this moment, as an answer to DO of an upstream that was asked without it', () => {
+    for (const [mayKeep, kept] of [
+      [false, 0],
+      [undefined, 1],
+    ] as const) {
+      const fixture = waiting(plain);
+      const packet = query('a.test', 'A', { dnssecOk: true });
+      const body = message(packet.subarray(12, 12 + 'a.test'.length + 6));
+      const [client] = settle(fixture, { ok: true, message: body, from: 'test', mayKeep }, { packet });
+      assert.deepEqual([client.rcode, client.data], ['NOERROR', ['192.0.2.0']]);
+      assert.equal(fixture.store.success.size, kept);
+    }
   });
 
   it('gives large answers whole over TCP, up to what a message can be', () => {

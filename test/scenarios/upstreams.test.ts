@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Answer, DecodedPacket } from 'dns-packet';
 import { clusterDns, newWorld, type World } from './world.js';
 
-const block = (lines: string, to = '10.96.0.10 192.0.2.53') => `. {
+const forwarding = (lines: string, to = '10.96.0.10 192.0.2.53') => `. {
   bind 169.254.20.10
   errors
   forward . ${to} {
@@ -11,8 +12,20 @@ ${lines}
 }
 `;
 
+const block = (lines: string, to: string, zone: string) => `${zone} {
+  bind 169.254.20.10
+  errors
+  ${lines}
+  forward . ${to}
+}
+`;
+
+function optOf({ additionals }: DecodedPacket): Extract<Answer, { type: 'OPT' }> | undefined {
+  return additionals?.find((additional) => additional.type === 'OPT');
+}
+
 async function worldWith(lines: string, to?: string): Promise<World> {
-  const world = await newWorld({ corefile: block(lines, to) });
+  const world = await newWorld({ corefile: forwarding(lines, to) });
   for (const upstream of [world.upstream, world.outside]) upstream.answers('a.example.', 'A', ['192.0.2.1']);
   return world;
 }
@@ -55,6 +68,46 @@ describe('upstreams', () => {
       ['udp', 'tcp'].map((how) => world.upstream.asked('many.example.', 'A', how as 'udp')),
       [1, 1],
     );
+  });
+
+  it('are asked over UDP with the size of bufsize, each server block with its own, and their long answers are taken', async () => {
+    const sizes = { 'a.example': 'bufsize 4096', 'b.example': 'bufsize 512', 'c.example': 'bufsize', 'd.example': '' };
+    const corefile = Object.entries(sizes).map(([zone, line]) => block(line, '10.96.0.10', zone));
+    const world = await newWorld({ corefile: corefile.join('') });
+    // They take 3 kB.
+    const many = Array.from({ length: 100 }, (_, index) => `192.0.2.${index}`);
+    for (const zone of Object.keys(sizes)) world.upstream.answers(`many.${zone}.`, 'A', many);
+    const whole = await world.asks('many.a.example.', 'A', { edns: { size: 4096 } });
+    assert.deepEqual(whole.data, many);
+    assert.equal(world.upstream.asked('many.a.example.', 'A', 'tcp'), 0);
+    for (const zone of ['b', 'c', 'd']) await world.asks(`many.${zone}.example.`, 'A', { edns: { size: 4096 } });
+    const asked = world.upstream.questions.filter(
+      ({ name, transport }) => name.startsWith('many.') && transport === 'udp',
+    );
+    assert.deepEqual(
+      asked.map(({ name, message }) => [name, optOf(message)?.udpPayloadSize]),
+      [
+        ['many.a.example.', 4096],
+        ['many.b.example.', 512],
+        ['many.c.example.', 1232],
+        ['many.d.example.', 1232],
+      ],
+    );
+  });
+
+  it('whose long answers are lost as fragments are asked again for 1232 bytes, and give them over TCP', async () => {
+    const world = await newWorld({ corefile: block('bufsize 4096', '10.96.0.10', '.') });
+    const many = Array.from({ length: 100 }, (_, index) => `192.0.2.${index}`);
+    world.upstream.answers('many.example.', 'A', many);
+    world.upstream.answers('few.example.', 'A', ['192.0.2.1']);
+    await world.asks('few.example.', 'A');
+    world.upstream.on(({ name, message, transport }) => {
+      const isLost = transport === 'udp' && name === 'many.example.' && (optOf(message)?.udpPayloadSize ?? 0) > 1500;
+      return isLost ? null : undefined;
+    });
+    const answer = await world.asks('many.example.', 'A', { edns: { size: 4096 } });
+    assert.deepEqual(answer.data, many);
+    assert.ok(answer.afterMs < 500, `${answer.afterMs} ms`);
   });
 
   it('pass a question on for the rcodes of failover', async () => {

@@ -47,3 +47,17 @@ test('whenever one is spent, no ten seconds before it hold more than the share',
     }
   }
 });
+
+test('probes and questions have the share together, and a little each where it is less', () => {
+  const few = new AgainBudget();
+  assert.equal(spendAll(few, 1_000), askAgainLeast);
+  let probes = 0;
+  while (few.spendOnScout(1_000)) probes++;
+  assert.equal(probes, askAgainLeast);
+  const many = new AgainBudget();
+  for (let count = 0; count < 10_000; count++) many.asked(1_000);
+  probes = 0;
+  while (probes < 600 && many.spendOnScout(1_000)) probes++;
+  assert.equal(probes, 600);
+  assert.equal(spendAll(many, 1_000), 10_000 * askAgainShare - 600);
+});

@@ -131,6 +131,10 @@ test('next: without a following forward the answer is given; next_on_nodata', as
   const nodata = asking.ask('a');
   await clock.pass(1);
   assert.equal(nodata.got?.from, '10.0.0.2:53');
+  peers[0].onQuery = (query) => query.reply(answerTo(query, { addresses: [], truncated: true }));
+  const cut = asking.ask('a');
+  await clock.pass(1);
+  assert.equal(cut.got?.from, '10.0.0.1:53', 'what was cut says nothing of what there is');
   peers[0].onQuery = (query) => query.reply(answerTo(query));
   const data = asking.ask('a');
   await clock.pass(1);

@@ -73,3 +73,11 @@ test('it knows when the upstream was last heard', () => {
   pace.heard(70);
   assert.deepEqual([pace.wasHeardSince(70), pace.wasHeardSince(71), pace.lastHeardMs], [true, false, 70]);
 });
+
+test('what was sent before something that has been answered could have been answered as well', () => {
+  const pace = paceAfter(0, () => 0);
+  assert.equal(pace.hasAnsweredSince(0), false);
+  pace.answered(50);
+  pace.answered(30);
+  assert.deepEqual([pace.hasAnsweredSince(50), pace.hasAnsweredSince(51)], [true, false]);
+});

@@ -77,7 +77,14 @@ export class TestWorld implements UpstreamWorld {
 
   place(endpoint: Endpoint, settings: Partial<Place['settings']> = {}): Place {
     const to = `${endpoint.address}:${endpoint.port}`;
-    const all = { sourceAddress: null, expireMs: 10_000, maxAgeMs: 0, idleConnectionsMax: 0, deadlineMs: 1_900 };
+    const all = {
+      sourceAddress: null,
+      expireMs: 10_000,
+      maxAgeMs: 0,
+      idleConnectionsMax: 0,
+      deadlineMs: 1_900,
+      udpBytes: 1_232,
+    };
     const stats = newUpstreamStats(to);
     return { endpoint, to, stats, pace: new Pace(), tls: null, settings: { ...all, ...settings }, world: this };
   }
@@ -106,6 +113,7 @@ export function forwardConfig(settings: Partial<ForwardConfig>): ForwardConfig {
     sourceAddress: null,
     endpoints: null,
     tls: { serverName: null, ca: null, certificate: null, key: null },
+    udpBytes: 1_232,
     ...settings,
   };
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
-import { bestOf, putAside } from '../../src/upstream/second-best.js';
+import { bestOf, leftOf, putAside } from '../../src/upstream/second-best.js';
 import { reader, type Try } from '../../src/upstream/try.js';
 import { answerTo, question, request } from './scripted.js';
 
@@ -49,7 +49,7 @@ test('one that ends within a record has no records', () => {
     const aside = putAside(attempt, cut, 10);
     assert.equal(aside.message.length, 12 + asked.question.length);
     assert.deepEqual([...aside.message.subarray(4, 12)], [0, 1, 0, 0, 0, 0, 0, 0]);
-    assert.equal(aside.isCut, true);
+    assert.equal(aside.kind, 'truncated');
   }
 });
 
@@ -75,4 +75,22 @@ test('while it was put aside its records have grown older, and none falls below 
     [0, 0],
     [0, 0],
   ]);
+});
+
+test('what was cut without TC has one for the client; it is worth nothing once TCP brings the same', () => {
+  const overUdp = tryOver('udp').attempt;
+  const message = reply({ addresses: ['10.1.2.3', '10.1.2.4'] }).subarray(0, -1);
+  reader.read(message, asked);
+  const aside = putAside(overUdp, message, 10);
+  assert.equal(aside.kind, 'cut');
+  assert.deepEqual([...aside.message.subarray(2, 12)], [0x83, 0x80, 0, 1, 0, 0, 0, 0, 0, 0]);
+  assert.equal(aside.message.length, 12 + asked.question.length);
+  const sameOverTcp = { ...overUdp, transport: 'tcp' } as Try;
+  assert.equal(leftOf(aside, sameOverTcp), null);
+  assert.equal(leftOf(aside, tryOver('tcp').attempt), aside, 'another upstream');
+  assert.equal(leftOf(aside, overUdp), aside);
+  reader.read(reply({ truncated: true }), asked);
+  const truncated = putAside(overUdp, reply({ truncated: true }), 10);
+  assert.equal(leftOf(truncated, sameOverTcp), truncated);
+  assert.equal(leftOf(null, sameOverTcp), null);
 });

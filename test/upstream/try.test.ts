@@ -20,7 +20,7 @@ function setUp({ transport = 'udp' as UpstreamTransport, dnssecOk = false, allow
     answered: (_: Try, message: Uint8Array, nowMs: number) => heard.push(`answered ${message.length} at ${nowMs}`),
     lost: (_: Try, { text }: { text: string }, nowMs: number) => heard.push(`lost ${text} at ${nowMs}`),
   };
-  return { world, heard, attempt: new Try(asker, upstream, transport, allowsOpt, false) };
+  return { world, heard, attempt: new Try(asker, upstream, { transport, allowsOpt, testsOpt: false }, false) };
 }
 
 test('an OPT goes along over UDP always, over TCP for DO, and never when it is not allowed', () => {
@@ -36,7 +36,7 @@ test('what answers the question is accepted, the rest is counted', () => {
   assert.equal(attempt.accepts(answerTo(query, { rcode: 3 })), true);
   assert.deepEqual([reader.verdict, reader.rcode], ['answer', 3]);
   assert.equal(attempt.accepts(answerTo(query).subarray(0, -1)), true);
-  assert.equal(reader.verdict, 'broken');
+  assert.equal(reader.verdict, 'cut');
   assert.equal(attempt.accepts(answerTo(query, { question: question('b.example') })), false);
   assert.equal(attempt.accepts(Buffer.alloc(5)), false);
   assert.equal(world.counters.total('answersRejectedQuestion'), 1);

@@ -8,7 +8,7 @@ import { UdpSockets } from '../../src/upstream/udp.js';
 import { answerTo, noScouts, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
 
 class Plain implements Attempt {
-  readonly isAgain = false;
+  readonly isAgain: boolean = false;
   carrier: Carrier | null = null;
   sentAtMs = notSent;
   readonly request = request('a');
@@ -46,6 +46,23 @@ test('a request carries an OPT unless it may not', async () => {
   ask(false);
   await clock.pass(1);
   assert.deepEqual(upstream.queries.map(({ hasOpt }) => hasOpt).sort(), [false, true]);
+});
+
+test('the OPT names the size that is set; a repetition, whose first answer may have been lost as fragments, 1232 at most', async () => {
+  for (const [udpBytes, sizes] of [
+    [4_096, [4_096, 1_232]],
+    [512, [512, 512]],
+  ] as const) {
+    const { upstream, udp, clock } = await setUp({ udpBytes });
+    for (const isAgain of [false, true]) {
+      udp.send(Object.assign(new Plain(), { isAgain }), clock.nowMs(), null);
+      await clock.pass(1);
+    }
+    assert.deepEqual(
+      upstream.queries.map(({ bytes }) => bytes.subarray(-11).readUInt16BE(3)),
+      sizes,
+    );
+  }
 });
 
 test('every request under way has a port of its own, and ids tell nothing about each other', async () => {

@@ -47,7 +47,7 @@ test('attempts go by the transport they ask for', async () => {
 test('it remembers when it was heard', async () => {
   const { upstream } = await setUp();
   assert.equal(upstream.wasHeardSince(0), false);
-  upstream.heard(100);
+  upstream.heard(90, 100);
   assert.equal(upstream.wasHeardSince(100), true);
   assert.equal(upstream.wasHeardSince(101), false);
 });

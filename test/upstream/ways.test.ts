@@ -74,6 +74,20 @@ for (const isSilent of [true, false]) {
   });
 }
 
+test('UDP that is slow the first time is not the only way: what was asked beside it over TCP had no time to answer', async () => {
+  const world = new TestWorld();
+  const upstream = await ScriptedUpstream.start(world);
+  upstream.onQuery = (query) => void world.clock.after(askAgainAfterMs + 50, () => query.reply(answerTo(query)));
+  const asking = new Asking(world, world.start({ transport: 'client' }));
+  const first = asking.ask('a');
+  await world.clock.pass(askAgainAfterMs + 60);
+  assert.equal(first.got?.text, 'rcode 0');
+  asking.ask('b', { clientTransport: 'tcp' });
+  await world.clock.pass(5);
+  assert.equal(upstream.queries.at(-1)?.transport, 'tcp');
+  assert.equal(world.counters.total('upstreamOneWay'), 0);
+});
+
 /** The answer records of an answer with TC; -1 for one without. */
 function cutTo({ got }: { readonly got: Got | null }): number {
   return got !== null && (got.message[2] & 0x02) !== 0 ? got.message.readUInt16BE(6) : -1;

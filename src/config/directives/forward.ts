@@ -1,5 +1,5 @@
 /** `forward FROM TO… { … }`: which names are asked elsewhere, where, and how. */
-import { learnPeriodMs, learnPeriodMsMin, upstreamsPerForwardMax } from '../../limits.js';
+import { learnPeriodMs, learnPeriodMsMin, udpBytesDefault, upstreamsPerForwardMax } from '../../limits.js';
 import type { TlsSettings } from '../../outside/network.js';
 import { canonicalAddress, portNumber, readEndpoint, splitHostPort } from '../addresses.js';
 import {
@@ -53,6 +53,7 @@ const byDefault = {
   sourceAddress: null,
   endpoints: null,
   tls: { serverName: null, ca: null, certificate: null, key: null },
+  udpBytes: udpBytesDefault,
 } as const;
 
 export function readForward(directive: Directive, context: DirectiveContext): ForwardConfig {

@@ -31,6 +31,7 @@ test('the defaults', () => {
     sourceAddress: null,
     endpoints: null,
     tls: { serverName: null, ca: null, certificate: null, key: null },
+    udpBytes: 1232,
   });
 });
 test('targets: addresses with and without port and scheme, files', () => {

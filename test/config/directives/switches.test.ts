@@ -18,6 +18,9 @@ test('bufsize', () => {
   assert.equal(block('bufsize').bufsizeBytes, 1232);
   assert.equal(block('bufsize 512').bufsizeBytes, 512);
   assert.equal(block('bufsize 4096').bufsizeBytes, 4096);
+  const askedFor = (...lines: string[]): number[] => block(...lines).forwards.map(({ udpBytes }) => udpBytes);
+  assert.deepEqual(askedFor('forward a.test 10.0.0.2'), [1232, 1232]);
+  assert.deepEqual(askedFor('forward a.test 10.0.0.2', 'bufsize 512'), [512, 512]);
   assert.throws(() => block('bufsize 511'), /from 512 to 4096/u);
   assert.match(warningsOf(text('bufsize 1233'))[0], /^3: bufsize: answers above 1232 bytes/u);
   assert.deepEqual(warningsOf(text('bufsize 1232')), []);

@@ -4,6 +4,7 @@
  */
 import { tcpClientInflightMax } from '../../../src/limits.js';
 import { type Endpoint, unsentBytesHigh } from '../../../src/outside/network.js';
+import { cd, rd } from '../../conformance/message.js';
 import { expectationOf, mayAnswer } from './expected.js';
 
 export interface ClientQuery {
@@ -106,7 +107,9 @@ export class Conversation {
   answered(message: Uint8Array): void {
     const answer = Buffer.from(message);
     // What fits no query is held against the first of its id, so that what is wrong with it can be said.
-    let index = this.owed.findIndex(({ bytes }) => mayAnswer(bytes, answer));
+    // Two queries of one client may have one id and one question, and differ in their flags.
+    let index = this.owed.findIndex(({ bytes }) => mayAnswer(bytes, answer) && haveSameFlags(bytes, answer));
+    if (index < 0) index = this.owed.findIndex(({ bytes }) => mayAnswer(bytes, answer));
     if (index < 0) index = this.owed.findIndex(({ bytes }) => bytes.readUInt16BE(0) === answer.readUInt16BE(0));
     if (index < 0) return this.#watcher.wrong(`an answer that nobody waits for: ${answer.toString('hex')}`);
     const [query] = this.owed.splice(index, 1);
@@ -114,4 +117,8 @@ export class Conversation {
     this.#watcher.answered(query, answer);
     this.take();
   }
+}
+
+function haveSameFlags(query: Buffer, answer: Buffer): boolean {
+  return ((query.readUInt16BE(2) ^ answer.readUInt16BE(2)) & (rd | cd)) === 0;
 }

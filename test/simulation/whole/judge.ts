@@ -12,8 +12,8 @@ import { expectationOf, isOfCorpus, questionEnd } from './expected.js';
 import { blockOf, type History } from './history.js';
 import { Known } from './known.js';
 import { Newest } from './newest.js';
-import { type Book, keyOf, type Statement } from './said.js';
-import { servfailMs, whyNotFresh, whyNotStale } from './times.js';
+import { type Book, isDo, keyOf, type Statement } from './said.js';
+import { mayBePutAside, servfailMs, whyNotFresh, whyNotStale } from './times.js';
 
 /** SERVFAIL comes before a client repeats its question, whatever happens. */
 export const latestMs = 4_700;
@@ -176,6 +176,8 @@ export class Judge {
     if (statement.isCut && this.#isCalm(nowMs)) return `statement ${number} is cut, although all is well`;
     if (answer.rcode !== statement.rcode) return `statement ${number} has rcode ${statement.rcode}`;
     if (!this.#isAskedFor(zone, statement.upstream)) return `upstream ${statement.upstream} has no say in ${zone}`;
+    const isKept = nowMs > arrivedAtMs && !mayBePutAside(block, statement);
+    if (isKept && isDo(keyOf(asked)) && !isDo(key)) return `statement ${number} is no answer to DO, and was kept`;
     const different = whyNotPrefix(answer, statement);
     if (different !== null) return different;
     const newer = this.#newest.whyNot(one, statement);

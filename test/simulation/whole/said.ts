@@ -23,6 +23,8 @@ export interface Statement {
   readonly isTruncated: boolean;
   /** It has TC over UDP: it must be asked again over TCP, and only where that brings nothing a client may see it. */
   readonly isCut: boolean;
+  /** The query had no OPT, maybe for the want of an answer to one. */
+  readonly isWithoutOpt: boolean;
   readonly message: Buffer;
   /** What to add to its moments to have the wall clock's. */
   readonly wallAheadMs: number;
@@ -39,6 +41,11 @@ export function keyOf({ questions, opt, flags }: WireMessage, type = questions[0
   return [name.toLowerCase(), type, qclass, ...((flags & cd) !== 0 ? ['CD'] : []), ...(dnssecOk ? ['DO'] : [])].join(
     ' ',
   );
+}
+
+/** Whether a key is one of questions with DO. */
+export function isDo(key: string): boolean {
+  return key.endsWith(' DO');
 }
 
 export class Book {
@@ -70,6 +77,7 @@ export class Book {
       isLie,
       isTruncated: ((read?.flags ?? 0) & tc) !== 0,
       isCut: ((read?.flags ?? 0) & tc) !== 0 && query.transport === 'udp',
+      isWithoutOpt: query.message.opt === null,
       message,
       wallAheadMs: this.#wallAheadMs,
       arrivedAtMs: null,
@@ -95,17 +103,14 @@ export class Book {
   }
 
   /**
-   * Everything said under this key, oldest first. Who answers FORMERR or NOTIMP without an OPT is asked again without
-   * one, and what it says then is for DO as well.
+   * Everything said under this key, oldest first. Who cannot take an OPT is asked without one, and what is said then is
+   * given to DO as well, but not kept.
    */
   about(key: string): readonly Statement[] {
     const said = this.#byKey.get(key) ?? [];
-    if (
-      !key.endsWith(' DO') ||
-      !said.some(({ manner }) => manner === 'formerr' || manner === 'notimp' || manner === 'bare')
-    )
-      return said;
-    return [...said, ...(this.#byKey.get(key.slice(0, -3)) ?? [])].sort((one, other) => one.number - other.number);
+    if (!isDo(key)) return said;
+    const plain = (this.#byKey.get(key.slice(0, -3)) ?? []).filter(({ isWithoutOpt }) => isWithoutOpt);
+    return [...said, ...plain].sort((one, other) => one.number - other.number);
   }
 
   get size(): number {

@@ -20,6 +20,12 @@ export interface Timely {
 
 /** A failover answer, one that was cut, and a denial beside an upstream that was asked first, wait for a better one. */
 const putAsideMs = 4_700;
+const startedSeconds = [1, 2, 3, 4, 5];
+
+/** Whether it may have been kept back until it was clear that there is no better one. */
+export function mayBePutAside(block: BlockConfig, statement: Statement): boolean {
+  return statement.isCut || block.forwards.some(mayPutAside);
+}
 
 /** How long it may be given as fresh, by each configuration that may have kept it; 0: it was not to be kept. */
 export function lifetimesMs(statement: Statement, now: BlockConfig): number[] {
@@ -38,8 +44,8 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
   let why = '';
   for (const cache of caches(statement, block)) {
     const leftMs = lifetimeMs(statement, cache) - ageMs;
-    const mayBePutAside = statement.isCut || block.forwards.some(mayPutAside);
-    const isMoment = ageMs === 0 || (ageMs <= putAsideMs && mayBePutAside);
+    const isAside = mayBePutAside(block, statement);
+    const isMoment = ageMs === 0 || (ageMs <= putAsideMs && isAside);
     if (leftMs <= 0 && !isMoment) {
       why = `statement ${statement.number} came ${ageMs} ms ago and is past its time`;
       continue;
@@ -47,7 +53,7 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
     const ages = givers.map(({ cache }) => (cache?.keepTtl ? 0 : Math.floor(ageMs / 1000)));
     if (isMoment) ages.push(0);
     // Of the time for which it was put aside a started second counts.
-    if (mayBePutAside) ages.push(Math.floor(ageMs / 1000) + 1);
+    if (isAside) ages.push(...startedSeconds.flatMap((held) => ages.map((age) => age + held)));
     const wrong = answer.records.find((record) => {
       const first = ttlAtFirst(sameRecord(record, answer, statement), statement, cache);
       // Given as fresh, no record is past its TTL.

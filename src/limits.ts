@@ -244,6 +244,8 @@ export const configMapPeriodMs = 1_000;
 export const resolvConfPeriodMs = 2_000;
 /** Between two tries to get a first answer from an upstream after start. */
 export const startProbePeriodMs = 1_000;
+/** A reload that is under way at SIGTERM has this long to finish; then the stop goes on without it. */
+export const reloadEndMs = 400;
 /** After `lameduck`, what is in flight may take this long; then the process ends anyway. */
 export const drainDeadlineMs = 3_000;
 /** After `lameduck`, all of the end may take this long: what the drain leaves is for taking out link and rules. */
@@ -334,7 +336,7 @@ assert(ringMovedAtOnceMax <= handedOverMax);
 assert(entriesChunkBytes + messageBytesMax + 32 * 1024 < handoverFrameBytesMax, 'a chunk fits in a frame');
 assert(idQuarantineMs >= queryDeadlineMs);
 assert(xtablesWaitSeconds * 1000 < commandTimeoutMs, 'iptables says itself that the lock was not to be had');
-assert(stopDeadlineMs < 5_000, 'who is asked to stop has stopped within five seconds');
+assert(reloadEndMs + stopDeadlineMs < 5_000, 'who is asked to stop has stopped within five seconds');
 assert(drainDeadlineMs + hostLeaveDeadlineMs < stopDeadlineMs, 'there is time left for link and rules');
 assert(tcpClientUnsentBytesMax > messageBytesMax, 'one answer always fits');
 assert(connectionInflightTarget <= connectionInflightMax);

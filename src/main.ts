@@ -31,7 +31,7 @@ import { startHttp } from './ops/http.js';
 import { checkLogFormat } from './ops/log-format.js';
 import { type Logger, logLevel, newLogger } from './ops/logger.js';
 import { newSetupErrors } from './ops/setup-errors.js';
-import { systemClock } from './outside/clock.js';
+import { stayAlive, systemClock } from './outside/clock.js';
 import { systemCommands } from './outside/commands.js';
 import { absentAddresses } from './outside/families.js';
 import { hostAddresses, nodeNetwork } from './outside/node-network.js';
@@ -121,6 +121,7 @@ interface MachineWishes {
 
 /** The running program, or null after it has said why there is none. */
 async function startWith(log: Logger, settings: Settings, wishes: MachineWishes): Promise<App | null> {
+  stayAlive();
   const system = chooseSystemCalls(process.env['ZEROHOP_IO']);
   const { threads, handoverPath: path } = wishes;
   const { version } = settings;

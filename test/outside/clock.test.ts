@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { systemClock } from '../../src/outside/clock.js';
 
@@ -82,5 +82,17 @@ describe('systemClock', () => {
       systemClock().after(60_000, () => {});
       systemClock().every(60_000, () => {});`;
     execFileSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 30_000 });
+  });
+});
+
+describe('stayAlive', () => {
+  it('keeps a process alive that has nothing else to do, until it is stopped', () => {
+    const module = JSON.stringify(new URL('../../src/outside/clock.js', import.meta.url).href);
+    const script = (rest: string) => `
+      import { stayAlive, systemClock } from ${module};
+      systemClock().after(100, () => { console.log('still here'); process.exit(3); });
+      ${rest}`;
+    const runs = (rest: string) => spawnSync(process.execPath, ['--input-type=module', '-e', script(rest)]);
+    assert.deepEqual([runs('').status, runs('stayAlive();').status, runs('stayAlive().stop();').status], [0, 3, 0]);
   });
 });

@@ -72,6 +72,8 @@ export interface Outsides {
 export interface Settings {
   /** Reads the configuration; throws a ConfigError. Called at start and at each reload. */
   readonly load: () => Config;
+  /** Told which configuration is in force from now on. */
+  readonly inForce: (config: Config) => void;
   /** Looks at what the configuration was read from this often, whatever `reload` says; null leaves it to `reload`. */
   readonly lookEveryMs: number | null;
   /** `-metrics-listen-address`; null is off. */
@@ -105,6 +107,7 @@ export interface App {
 export async function startApp(outsides: Outsides, settings: Settings): Promise<App> {
   const { clock, random, log } = outsides;
   const config = settings.load();
+  settings.inForce(config);
 
   // What we know, and what has happened.
   const blocks = new Blocks(cacheMemory(), random.below(2 ** 32));
@@ -165,6 +168,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       metricsAddress: settings.metricsAddress,
       listeners: () => listeners.endpoints(),
       selfCheckFailed: () => counters.count('healthFailures'),
+      panicked: () => counters.count('panics'),
       source: {
         ...metricsOf(() => inForce.serving),
         setupErrors: settings.setupErrors.totals,
@@ -210,7 +214,10 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     serve: (table) => top.watched(serveFrom({ clock, log, lane, forwarder, routes }, table)),
     refresh: (table) => refreshFrom({ clock, log, lane, forwarder, routes }, table),
     refuse: (table) => refuseFrom({ clock, log, lane, forwarder, routes }, table),
-    tablesChanged: () => threads?.update(),
+    tablesChanged(now) {
+      settings.inForce(now);
+      threads?.update();
+    },
   });
   const ending = newEnding({
     ...{ clock, log, counters, watching, inForce, succession, forwarder, host, listeners, snapshot, threads },

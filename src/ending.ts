@@ -47,7 +47,7 @@ export function newEnding(world: EndingWorld): Ending {
 
   async function run(): Promise<void> {
     await step('readiness', () => watching.readiness.stopping());
-    await waiting('reloads', reloadEndMs, () => inForce.settle());
+    await waiting('reloads', reloadEndMs, () => inForce.settle(isHurried ? 0 : reloadEndMs));
     const lameduckMs = inForce.config.health?.lameduckMs ?? 0;
     await step('the hand-over', () => Promise.race([stopCalling(clock, succession, lameduckMs), hurried()]));
     const endsAtMs = clock.nowMs() + stopDeadlineMs;

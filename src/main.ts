@@ -89,13 +89,9 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
     ...{ load: loadOptions(options.dnsPort), log, write: replaceFile },
     wrong: () => setupErrors.count('configmap'),
   });
-  const load = (): Config => {
-    const config = source();
-    log.setLevel(logLevel({ debug: config.debug, quiet: options.quiet }));
-    return config;
-  };
   const settings = {
-    ...{ load, setupErrors, metricsAddress: options.metricsAddress, version: programVersion() },
+    ...{ load: source, setupErrors, metricsAddress: options.metricsAddress, version: programVersion() },
+    inForce: ({ debug }: Config) => log.setLevel(logLevel({ debug, quiet: options.quiet })),
     host: hostWish(options),
     lookEveryMs: options.reloadWithSignal ? configMapPeriodMs : null,
   };
@@ -193,7 +189,7 @@ async function demo(): Promise<void> {
   const serveDemo = async (corefile: string) => {
     const load = () => parseConfig(corefile, '(demo)', loadOptions(53));
     const unwatched = { metricsAddress: null, lookEveryMs: null, setupErrors: newSetupErrors(), host: null };
-    const settings = { load, version: programVersion(), ...unwatched };
+    const settings = { load, inForce() {}, version: programVersion(), ...unwatched };
     const app = await startWith(log, settings, { threads: 1, handoverPath: null, cacheFilePath: null });
     onSignals(process, log)(app!);
     return { synthesized: () => app!.total('aaaaSynthesized') };

@@ -9,8 +9,10 @@ import { leaveOnlyAnswers, Normaliser } from '../dns/normalise.js';
 import { readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
 import { headerBytes, nameBytesMax } from '../limits.js';
+import type { Asker } from '../listen/asker.js';
 import { type Answerer, byCache, byForward, overTcp, zonePlaces } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
+import { toEach } from '../outside/each.js';
 import type { Failure, Outcome } from '../upstream/ask.js';
 import { denyAaaa } from './answer-now.js';
 import type { Course } from './course.js';
@@ -71,8 +73,7 @@ export class Settler {
       route.failed(pending.question, rcode, outcome.ok ? `upstream answered with rcode ${rcode}` : outcome.text);
     if (message === null || rcode > 0x0f) {
       const why = outcome.ok ? 'malformed' : outcome.why;
-      for (const waiter of waiters) this.sendFailure(waiter, why);
-      return;
+      return answerEach(waiters, (waiter) => this.sendFailure(waiter, why));
     }
     if (route.sections === 'answer') leaveOnlyAnswers(message);
     const kept = route.keep === null ? null : keeping(message, route.keep.policy);
@@ -100,7 +101,7 @@ export class Settler {
     const { keepTtl, staleTtlSeconds } = zone.cache!;
     const ageSeconds = keepTtl ? 0 : Math.floor((nowMs - blocks.storedAtMs(usable)) / 1000);
     blocks.touch(usable, nowMs, 0);
-    for (const waiter of waiters) {
+    answerEach(waiters, (waiter) => {
       if (isStale) {
         counters.count(reason);
         counters.zones[counters.zoneBase(waiter.zone.ordinal) + zonePlaces.servedStale]++;
@@ -110,7 +111,7 @@ export class Settler {
           ? lane.answerStale(waiter.packet, usable, staleTtlSeconds)
           : lane.answerStored(waiter.packet, usable, ageSeconds, null),
       );
-    }
+    });
   }
 
   /** SERVFAIL, or REFUSED beyond max_concurrent as CoreDNS has it; EDE 22 and 23 tell the rest (RFC 8914). */
@@ -141,18 +142,20 @@ export class Settler {
     const borrowed = ref === 0 ? cache.borrow(keep, nowMs) : 0;
     if (store !== null && ref === 0) lane.counters.count('storeFailed');
     const block = ref + borrowed;
-    for (const waiter of waiters) {
-      if (block === 0) this.sendFailure(waiter, 'no-room');
-      else {
-        const write = () =>
-          // What was kept is about the name's A.
-          waiter.wants === 'aaaa'
-            ? lane.answerEmpty(waiter.packet, out.rcode, extendedError)
-            : lane.answerStored(waiter.packet, block, 0, extendedError);
-        this.#send(waiter, out.rcode, write, by);
-      }
+    const send = (waiter: Waiter): void => {
+      if (block === 0) return this.sendFailure(waiter, 'no-room');
+      const write = () =>
+        // What was kept is about the name's A.
+        waiter.wants === 'aaaa'
+          ? lane.answerEmpty(waiter.packet, out.rcode, extendedError)
+          : lane.answerStored(waiter.packet, block, 0, extendedError);
+      this.#send(waiter, out.rcode, write, by);
+    };
+    try {
+      answerEach(waiters, send);
+    } finally {
+      if (borrowed !== 0) cache.release(borrowed);
     }
-    if (borrowed !== 0) cache.release(borrowed);
   }
 
   /**
@@ -193,6 +196,27 @@ export class Settler {
     const { lane, clock, routes } = this.#world;
     const log = lane.zone === null ? null : routes.get(lane.zone)?.logQuery;
     if (log) log(factsOf(lane, waiter.packet, waiter.asker, bytes, clock.nowMs() - waiter.receivedAtMs));
+  }
+}
+
+/** Answers each of them; one for whom that fails gets no answer. */
+function answerEach(waiters: readonly Waiter[], answer: (waiter: Waiter) => void): void {
+  toEach(waiters, (waiter) => {
+    try {
+      answer(waiter);
+    } catch (error) {
+      leaveUnanswered(waiter.asker);
+      throw error;
+    }
+  });
+}
+
+/** Settles a client's question without an answer, unless it has had one. */
+export function leaveUnanswered(asker: Asker): void {
+  try {
+    asker.reply(null);
+  } catch {
+    // An asker takes no second reply.
   }
 }
 

@@ -5,6 +5,7 @@
 import { ownQuery } from '../dns/own-query.js';
 import { readQuery } from '../dns/query.js';
 import { copyOf } from '../dns/wire.js';
+import { assert } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import { overTcp, overUdp } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
@@ -27,11 +28,14 @@ const nowhere = { address: '', port: 0 };
 export function askWithin({ lane, clock, forwarder }: WithinWorld, zone: ServedZone): Ask {
   return (request, done) => {
     const packet = ownQuery(request);
+    let isSettled = false;
     const asker: Asker = {
       transport: request.clientTransport === 'tcp' ? overTcp : overUdp,
       remote: { address: request.client ?? '', port: 0 },
       local: nowhere,
       reply(answer) {
+        assert(!isSettled, 'a question is answered once');
+        isSettled = true;
         const message = answer === null ? null : copyOf(answer, 0, answer.length);
         // Whoever replies is in the midst of something.
         queueMicrotask(() => done(message === null ? unanswered : { ok: true, message, from: '' }));

@@ -15,6 +15,7 @@ import {
   heldUpMs,
   shortConnectionsMs,
 } from '../limits.js';
+import { doAll, toEach } from '../outside/each.js';
 import { type Attempt, type Carrier, type Loss, queueLoss } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import type { Place } from './place.js';
@@ -70,21 +71,25 @@ export class Pool implements ConnectionOwner {
   /** Nothing new will be asked: connections close as they become idle. */
   retire(nowMs: number): void {
     this.#retired = true;
-    for (const connection of [...this.#connections]) if (connection.inflight === 0) connection.close(nowMs);
+    const idle = this.#connections.filter(({ inflight }) => inflight === 0);
+    toEach(idle, (connection) => connection.close(nowMs));
   }
 
   /** Closes everything; what is in flight is lost. */
   close(nowMs: number): void {
     this.#retired = true;
-    for (const connection of [...this.#connections]) connection.close(nowMs);
+    toEach([...this.#connections], (connection) => connection.close(nowMs));
   }
 
   sweep(nowMs: number): void {
-    for (const connection of [...this.#connections]) {
+    const sweep = (connection: Connection): void => {
       connection.sweep(nowMs);
       if (this.#isSpent(connection, nowMs)) connection.close(nowMs);
-    }
-    this.#serveWaiting(nowMs);
+    };
+    doAll(
+      () => toEach([...this.#connections], sweep),
+      () => this.#serveWaiting(nowMs),
+    );
   }
 
   answered(connection: Connection, nowMs: number): void {

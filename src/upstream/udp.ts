@@ -6,6 +6,7 @@
  */
 import { u16 } from '../dns/wire.js';
 import { udpRequestsPerSocketMax, udpSocketsPerUpstreamMax } from '../limits.js';
+import { doAll, toEach } from '../outside/each.js';
 import type { DatagramEvents, DatagramSocket } from '../outside/network.js';
 import { type Attempt, type Carrier, queueLoss, readLoss } from './attempt.js';
 import type { Place } from './place.js';
@@ -47,19 +48,22 @@ export class UdpSockets {
   /** Nothing new will be asked: sockets close as they become idle. */
   retire(): void {
     this.#retired = true;
-    for (const socket of [...this.#idle]) this.#close(socket);
+    toEach([...this.#idle], (socket) => this.#close(socket));
   }
 
   /** Closes everything; whoever waits for an answer has been told otherwise. */
   close(): void {
     this.#retired = true;
-    for (const socket of [...this.#sockets]) this.#close(socket);
+    toEach([...this.#sockets], (socket) => this.#close(socket));
   }
 
   sweep(nowMs: number): void {
     const { expireMs } = this.#place.settings;
-    for (const socket of [...this.#idle]) if (nowMs - socket.idleSinceMs >= expireMs) this.#close(socket);
-    this.#serveWaiting(nowMs);
+    const old = this.#idle.filter(({ idleSinceMs }) => nowMs - idleSinceMs >= expireMs);
+    doAll(
+      () => toEach(old, (socket) => this.#close(socket)),
+      () => this.#serveWaiting(nowMs),
+    );
   }
 
   /** Something came on a socket that waits for nothing. */
@@ -101,10 +105,10 @@ export class UdpSockets {
   }
 
   #close(socket: OneSocket): void {
-    socket.close();
     this.#sockets.delete(socket);
     const index = this.#idle.indexOf(socket);
     if (index >= 0) this.#idle.splice(index, 1);
+    socket.close();
   }
 }
 

@@ -3,6 +3,7 @@
  * how they ended; whom to ask, and what to do then, is decided by the question.
  */
 import { oneWayMs } from '../limits.js';
+import { doAll } from '../outside/each.js';
 import type { Log } from '../outside/log.js';
 import type { Endpoint } from '../outside/network.js';
 import { type Attempt, type Carrier, notSent } from './attempt.js';
@@ -185,14 +186,19 @@ export class Upstream {
   }
 
   sweep(nowMs: number): void {
+    doAll(
+      () => this.#sweepProbe(nowMs),
+      () => this.#pool.sweep(nowMs),
+      () => this.#udp.sweep(nowMs),
+    );
+  }
+
+  #sweepProbe(nowMs: number): void {
     this.health.sweep(nowMs);
-    if (this.#probing !== null && !this.health.isProbing) {
-      this.#probing.close(nowMs);
-      this.#probing = null;
-    }
-    this.#probing?.sweep(nowMs);
-    this.#pool.sweep(nowMs);
-    this.#udp.sweep(nowMs);
+    const probing = this.#probing;
+    if (probing === null || this.health.isProbing) return probing?.sweep(nowMs);
+    this.#probing = null;
+    probing.close(nowMs);
   }
 
   /** It is asked nothing new; what is in flight ends in its own time. */
@@ -206,10 +212,13 @@ export class Upstream {
   close(nowMs: number): void {
     this.health.stop(nowMs);
     this.health.forget();
-    this.#probing?.close(nowMs);
+    const probing = this.#probing;
     this.#probing = null;
-    this.#pool.close(nowMs);
-    this.#udp.close();
+    doAll(
+      () => probing?.close(nowMs),
+      () => this.#pool.close(nowMs),
+      () => this.#udp.close(),
+    );
   }
 }
 

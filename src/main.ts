@@ -22,7 +22,7 @@ import { systemLook } from './config/watch.js';
 import { onExceptions } from './exceptions.js';
 import type { HostWish } from './host/host.js';
 import { newSnapshot } from './lifecycle/snapshot.js';
-import { configMapPeriodMs } from './limits.js';
+import { configMapPeriodMs, corefileBytesMax } from './limits.js';
 import { ListenError } from './listen/listeners.js';
 import { socketsAt } from './listen/proc-net.js';
 import { acknowledger } from './listen/socket.js';
@@ -73,10 +73,24 @@ async function main(): Promise<void> {
   }
 }
 
-async function checkFiles({ files, options, output }: Extract<Command, { kind: 'check' }>): Promise<void> {
-  const { check } = await import('./config/check.js');
-  const reports = check(files, loadOptions(options.dnsPort), options);
-  process.exitCode = writeReports(reports, output, print);
+async function checkFiles({ files, options, wishes }: Extract<Command, { kind: 'check' }>): Promise<void> {
+  const { check, stdinFile } = await import('./config/check.js');
+  const stdin = files.includes(stdinFile) ? await readStdin().catch((error: Error) => error) : undefined;
+  if (stdin instanceof Error) return fail(exitUsage, `stdin cannot be read: ${stdin.message}.`);
+  const reports = check(files, loadOptions(options.dnsPort), options, stdin);
+  process.exitCode = writeReports(reports, wishes, print);
+}
+
+/** Enough of it to see that it is too long. */
+async function readStdin(): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of process.stdin) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > corefileBytesMax) break;
+  }
+  return Buffer.concat(chunks);
 }
 
 async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<void> {
@@ -142,7 +156,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
   try {
     return await startApp(outsides, settings);
   } catch (error) {
-    if (error instanceof ConfigError) fail(exitUsage, error.message);
+    if (error instanceof ConfigError) fail(exitUsage, error.summary);
     else if (error instanceof ListenError) fail(exitFailed, error.message);
     else fail(exitFailed, String((error as Error).stack));
     process.exit();

@@ -4,7 +4,7 @@
  */
 import type { Config } from './config/config.js';
 import { ConfigError, formatDiagnostic } from './config/error.js';
-import { watchFiles } from './config/watch.js';
+import { isSameConfig, watchConfig } from './config-changes.js';
 import type { Refresh, Refuse, Serve } from './listen/asker.js';
 import { ListenError, type Listeners, type WantedListener } from './listen/listeners.js';
 import type { Timer } from './outside/clock.js';
@@ -132,8 +132,9 @@ export class InForce {
     } catch (error) {
       this.isLastRefused = true;
       world.counters.count('reloadFailed');
-      const { message } = error as Error;
+      const message = error instanceof ConfigError ? error.summary : (error as Error).message;
       world.log.error(`${why}, but it is refused and the old configuration serves on: ${message}`, stackOf(error));
+      if (error instanceof ConfigError) this.#alsoWatch(error.files);
       await this.#undo(undo.reverse());
       return 'refused';
     }
@@ -144,7 +145,7 @@ export class InForce {
     const { listeners, watching, world, load } = this.#world;
     const config = load();
     const watch = this.#watchFilesOf(config);
-    if (isSame(config, this.config)) {
+    if (isSameConfig(config, this.config)) {
       this.isLastRefused = false;
       world.log.info(`${why}: the configuration is what it was`);
       // The same text may be made of other files now.
@@ -240,6 +241,12 @@ export class InForce {
     this.#tending?.stop();
   }
 
+  /** What a configuration that is refused was made from, too: a file that it names may be on its way. */
+  #alsoWatch(files: readonly string[]): void {
+    if (this.#isOver || files.length === 0) return;
+    this.#watchBy(this.#watchFilesOf({ ...this.config, files: [...new Set([...this.config.files, ...files])] }));
+  }
+
   #watchBy(watch: Timer | null): void {
     this.#watch?.stop();
     this.#watch = watch;
@@ -271,23 +278,11 @@ export class InForce {
   }
 
   /** Begins as soon as the files have been read: what changes while things are being opened is seen as well. */
-  #watchFilesOf({ reload, files }: Config): Timer | null {
+  #watchFilesOf(config: Pick<Config, 'reload' | 'files'>): Timer | null {
     const { world, look, lookEveryMs } = this.#world;
-    // Spread, so that the nodes of a cluster do not all look at once.
-    const reloadMs =
-      reload === null ? Number.POSITIVE_INFINITY : reload.intervalMs + world.random.below(reload.jitterMs + 1);
-    const periodMs = Math.min(reloadMs, lookEveryMs ?? Number.POSITIVE_INFINITY);
-    if (periodMs === Number.POSITIVE_INFINITY) return null;
     const changed = () => void this.reload('the Corefile has changed');
-    return watchFiles(world.clock, () => files, periodMs, changed, look);
+    return watchConfig(config, { clock: world.clock, random: world.random, look, lookEveryMs, changed });
   }
-}
-
-/** The same text, and what it names: an interface may have other addresses, a resolv.conf other search domains. */
-function isSame(one: Config, other: Config): boolean {
-  const named = ({ blocks }: Config) =>
-    JSON.stringify(blocks.map(({ addresses, changing }) => [addresses, changing.autopath?.search]));
-  return one.sha512 === other.sha512 && named(one) === named(other);
 }
 
 /** What is wrong with a configuration or in the machine, and not in this program. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Config } from '../src/config/config.js';
+import { ConfigError } from '../src/config/error.js';
 import { parseConfig } from '../src/config/load.js';
 import { nameToWire } from '../src/dns/names.js';
 import { InForce, type InForceWorld } from '../src/in-force.js';
@@ -542,5 +543,44 @@ describe('InForce.settle', () => {
     assert.deepEqual([inForce.serving === serving, [...open.keys()]], [true, [server('192.0.2.10')]]);
     inForce.serving.stop();
     assert.equal(clock.timersSet, 0);
+  });
+});
+
+describe('a configuration that was refused', () => {
+  it('is read again when a file comes that it names, though the configuration in force knows nothing of it', async () => {
+    const world = forcing(block('192.0.2.10', 'reload 10s'));
+    const { inForce, parts, files, clock, counters } = world;
+    await inForce.start();
+    const { load } = parts;
+    const missing = new ConfigError({ file: 'Corefile', line: 2 }, 'late is not there.', {
+      files: ['Corefile', 'late'],
+    });
+    Object.assign(parts, {
+      load() {
+        if (!files.has('late')) throw missing;
+        return load();
+      },
+    });
+    const next = block('192.0.2.10', 'errors\n reload 10s');
+    assert.equal(await world.reload(next), 'refused');
+    await clock.pass(60_000);
+    assert.equal(counters.total('reloadFailed'), 1, 'once for each change');
+    files.set('late', 'here');
+    await clock.pass(30_000);
+    assert.deepEqual([inForce.isLastRefused, inForce.config.blocks[0].errors !== null], [false, true]);
+    await clock.until(inForce.settle(1_000));
+    inForce.serving.stop();
+    await clock.pass(100);
+    assert.equal(clock.timersSet, 0);
+  });
+
+  it('is refused with one line that says how many errors there are, and how to see them', async () => {
+    const { inForce, reload, lines } = forcing(block('192.0.2.10'));
+    await inForce.start();
+    await reload('. {\n erors\n cash\n foo\n}\n');
+    assert.match(
+      lines.at(-1) ?? '',
+      /^error: test, but it is refused and the old configuration serves on: Corefile:2: "erors" .* And 2 more errors; see zerohop check Corefile\.$/u,
+    );
   });
 });

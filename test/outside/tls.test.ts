@@ -8,7 +8,9 @@ import { after, before, describe, test } from 'node:test';
 import { createServer, type Server } from 'node:tls';
 import type { TlsSettings } from '../../src/outside/network.js';
 import { nodeNetwork } from '../../src/outside/node-network.js';
+import { whyUnusable } from '../../src/outside/tls.js';
 import { needs } from '../real/commands.js';
+import { newAuthority, textsOf } from './certificates.js';
 
 describe('connections over TLS', { skip: needs('openssl') }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'zerohop-tls-'));
@@ -68,6 +70,27 @@ describe('connections over TLS', { skip: needs('openssl') }, () => {
     assert.deepEqual(await exchange(settings), ['opened', 'ping', 'closed']);
     assert.deepEqual(await exchange(settings), ['opened', 'ping', 'closed']);
     assert.deepEqual(reused, [false, true]);
+  });
+
+  test('a session is taken up by the settings that it was made by, and by no others', async () => {
+    const other = newAuthority(folder, 'other');
+    const [otherCa] = textsOf(other.certificate);
+    const [certificate, key] = textsOf(...Object.values(other.issue('client.test')));
+    await exchange(settings);
+    const before = reused.length;
+    assert.deepEqual(await exchange({ ...settings, ca: otherCa }), ['DEPTH_ZERO_SELF_SIGNED_CERT']);
+    for (const changed of [{ ...settings, certificate, key }, { ...settings, serverName: null }, { ...settings }]) {
+      assert.deepEqual(await exchange(changed), ['opened', 'ping', 'closed']);
+    }
+    await exchange(settings);
+    assert.deepEqual(reused.slice(before).slice(-4), [false, false, false, true]);
+  });
+
+  test('what OpenSSL cannot use is said in its words', () => {
+    const { ca } = settings;
+    assert.equal(whyUnusable({ ca, certificate: null, key: null }), null);
+    assert.equal(whyUnusable({ ca: null, certificate: null, key: null }), null);
+    assert.match(whyUnusable({ ca: null, certificate: 'nonsense', key: 'nonsense' }) ?? '', /no start line/u);
   });
 
   test('without a name the certificate must be the address’s', async () => {

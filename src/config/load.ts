@@ -124,11 +124,11 @@ export function corefileText(bytes: Uint8Array): string {
 
 /** Why a file cannot be read, by the system's code. */
 const whyUnreadable: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  ENOTDIR: 'there is no such file',
+  ENOENT: 'no such file',
+  ENOTDIR: 'no such file',
   EISDIR: 'it is a folder',
-  EACCES: 'this user may not read it',
-  EPERM: 'this user may not read it',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
 };
 
 function bytesOf(file: string): Uint8Array {

@@ -80,7 +80,7 @@ test('without a file the built-in configuration is printed, with what the flags 
 
 describe('a file that is none', () => {
   const sentences: Record<string, [path: () => string, why: string]> = {
-    'not there': [() => join(folder, 'gone'), 'it cannot be read (there is no such file)'],
+    'not there': [() => join(folder, 'gone'), 'it cannot be read (no such file)'],
     'a folder': [() => join(folder, 'folder'), 'it cannot be read (it is a folder)'],
     'no text': [() => join(folder, 'bytes'), 'it cannot be read (it is not UTF-8 text)'],
     empty: [() => file('empty', ''), 'the Corefile has no server block'],
@@ -101,7 +101,7 @@ describe('a file that is none', () => {
     chmodSync(path, 0o600);
     const { status, lines } = zerohop(['check', path], '', ['setpriv', '--reuid=65534', '--clear-groups']);
     assert.equal(status, 2);
-    assert.ok(lines[0].startsWith(`${path}: error: it cannot be read (this user may not read it); `), lines[0]);
+    assert.ok(lines[0].startsWith(`${path}: error: it cannot be read (permission denied); `), lines[0]);
   });
 });
 

@@ -159,7 +159,7 @@ describe('PEM files that change', { skip: needs('openssl') }, () => {
       /ca\.pem is cut off/u,
       /is not that of the first/u,
       /no private key/u,
-      /there is no such file/u,
+      /no such file/u,
     ].entries()) {
       assert.match(refusals[index], text);
       assert.match(refusals[index], /Corefile:4: forward tls: /u);

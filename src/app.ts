@@ -10,22 +10,13 @@ import type { Config } from './config/config.js';
 import type { Look } from './config/watch.js';
 import { newSlot } from './dns/answer.js';
 import { ownMarks } from './dns/own-question.js';
+import { newEnding } from './ending.js';
 import { type HostWish, newHost } from './host/host.js';
 import type { SocketsOfHost } from './host/served-elsewhere.js';
 import { InForce, type ReloadResult } from './in-force.js';
-import { stopCalling } from './lifecycle/leaving.js';
 import type { Snapshot, SnapshotWorld } from './lifecycle/snapshot.js';
 import { type TakingOver, takingOver } from './lifecycle/taking-over.js';
-import {
-  cacheBytesMax,
-  drainDeadlineMs,
-  handoverTransferMs,
-  hostLeaveDeadlineMs,
-  messageBytesMax,
-  optBytesMax,
-  stopDeadlineMs,
-  sweepPeriodMs,
-} from './limits.js';
+import { cacheBytesMax, handoverTransferMs, messageBytesMax, optBytesMax } from './limits.js';
 import { newListeners } from './listen/listeners.js';
 import { metricsOf } from './metrics-of-serving.js';
 import { Counters, countersMemory, type EventName } from './ops/counters.js';
@@ -81,6 +72,8 @@ export interface Outsides {
 export interface Settings {
   /** Reads the configuration; throws a ConfigError. Called at start and at each reload. */
   readonly load: () => Config;
+  /** Told which configuration is in force from now on. */
+  readonly inForce: (config: Config) => void;
   /** Looks at what the configuration was read from this often, whatever `reload` says; null leaves it to `reload`. */
   readonly lookEveryMs: number | null;
   /** `-metrics-listen-address`; null is off. */
@@ -97,6 +90,8 @@ export interface App {
   reload(why: string): Promise<ReloadResult>;
   /** Not ready at once, answering for `lameduck`, then answering what is in flight; resolves when all is closed. */
   stop(): Promise<void>;
+  /** A stop, now or later, waits neither for clients nor for other instances. */
+  hurry(): void;
   /** Counts an exception that nobody caught, and makes anew what asks upstreams, which may be half done. */
   recover(): void;
   readonly endpoints: readonly Endpoint[];
@@ -112,6 +107,7 @@ export interface App {
 export async function startApp(outsides: Outsides, settings: Settings): Promise<App> {
   const { clock, random, log } = outsides;
   const config = settings.load();
+  settings.inForce(config);
 
   // What we know, and what has happened.
   const blocks = new Blocks(cacheMemory(), random.below(2 ** 32));
@@ -176,6 +172,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       metricsAddress: settings.metricsAddress,
       listeners: () => listeners.endpoints(),
       selfCheckFailed: () => counters.count('healthFailures'),
+      panicked: () => counters.count('panics'),
       source: {
         ...metricsOf(() => inForce.serving),
         setupErrors: settings.setupErrors.totals,
@@ -214,59 +211,47 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     host[whose === 'another' ? 'release' : 'keep']();
   };
   const succession = outsides.succession?.({ clock, log, warmth, owns }) ?? null;
-  const hasPredecessor = (await succession?.begin()) ?? false;
   const snapshot = outsides.snapshot?.({ clock, log, warmth }) ?? null;
-
-  // Last, everything is opened: from here on there is somebody to answer.
   const inForce = new InForce(first, {
     ...{ listeners, watching, world, upstreamAnswered, look: outsides.look },
     ...{ load: settings.load, lookEveryMs: settings.lookEveryMs },
     serve: (tableOf) => top.watched(serveFrom({ clock, log, lane, forwarder, routes }, tableOf)),
     refresh: (tableOf) => refreshFrom({ clock, log, lane, forwarder, routes }, tableOf),
     refuse: (tableOf) => refuseFrom({ clock, log, lane, forwarder, routes }, tableOf),
-    tablesChanged: () => threads?.update(),
+    tablesChanged(now) {
+      settings.inForce(now);
+      threads?.update();
+    },
   });
-  // Addresses come first, since not everything can be bound to one that is not there yet.
-  await host.prepare();
-  await inForce.start().catch(async (error: unknown) => {
-    succession?.left();
-    await threads?.end();
-    await host.leave(hostLeaveDeadlineMs);
+  const ending = newEnding({
+    ...{ clock, log, counters, watching, inForce, succession, forwarder, host, listeners, snapshot, threads },
+  });
+
+  // Last, everything is opened: from here on there is somebody to answer.
+  async function open(): Promise<void> {
+    const hasPredecessor = (await succession?.begin()) ?? false;
+    // Addresses come first, since not everything can be bound to one that is not there yet.
+    await host.prepare();
+    await inForce.start();
+    // Packets would wait for a thread that has yet to start.
+    if (hasPredecessor && threads !== null) await atMost(clock, handoverTransferMs, threads.answering());
+    if (succession === null) owns('start');
+    else await succession.takeOver();
+    // A predecessor knows better than a file; without one clients are answered while it is read.
+    if (!hasPredecessor) void snapshot?.load();
+    snapshot?.keep();
+  }
+
+  await open().catch(async (error: unknown) => {
+    ending.hurry();
+    await ending.stop();
     throw error;
   });
-  // Packets would wait for a thread that has yet to start.
-  if (hasPredecessor)
-    await atMost(clock, handoverTransferMs, (done) => {
-      if (threads === null) done();
-      else void threads.answering().then(done);
-    });
-  if (succession === null) owns('start');
-  else await succession.takeOver();
-  // A predecessor knows better than a file; without one clients are answered while it is read.
-  if (!hasPredecessor) void snapshot?.load();
-  snapshot?.keep();
-
-  async function stop(): Promise<void> {
-    watching.readiness.stopping();
-    await inForce.settle();
-    await stopCalling(clock, succession, inForce.config.health?.lameduckMs ?? 0);
-    const endsAtMs = clock.nowMs() + stopDeadlineMs;
-    const drainedAtMs = clock.nowMs() + drainDeadlineMs;
-    await atMost(clock, drainDeadlineMs, (done) => whenNobodyWaits(clock, forwarder, done));
-    // While we still answer: who is sent elsewhere from now on has lost nothing.
-    await host.stepAside(hostLeaveDeadlineMs);
-    await atMost(clock, drainedAtMs - clock.nowMs(), (done) => listeners.drain(done));
-    inForce.serving.stop();
-    snapshot?.finish();
-    await watching.stop();
-    await threads?.end();
-    succession?.left();
-    await host.leave(endsAtMs - clock.nowMs());
-  }
 
   return {
     reload: (why) => inForce.reload(why),
-    stop,
+    stop: ending.stop,
+    hurry: ending.hurry,
     recover() {
       counters.count('panics');
       inForce.renew();
@@ -282,18 +267,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   };
 }
 
-function whenNobodyWaits(clock: Clock, forwarder: Forwarder, then: () => void): void {
-  if (forwarder.waiters === 0) return then();
-  clock.after(sweepPeriodMs, () => whenNobodyWaits(clock, forwarder, then));
-}
-
-/** Waits until `run` says done, but no longer than `deadlineMs`. */
-function atMost(clock: Clock, deadlineMs: number, run: (done: () => void) => void): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = clock.after(deadlineMs, resolve);
-    run(() => {
-      timer.stop();
-      resolve();
-    });
-  });
+/** Waits for `work`, but no longer than `deadlineMs`. */
+async function atMost(clock: Clock, deadlineMs: number, work: Promise<void>): Promise<void> {
+  await Promise.race([work, new Promise<void>((resolve) => clock.after(deadlineMs, resolve))]);
 }

@@ -3,29 +3,28 @@
  * in its place in one turn, or refuses that and leaves everything as it is. Part of the composition root.
  */
 import type { Config } from './config/config.js';
-import { formatDiagnostic } from './config/error.js';
-import { systemdResolvConf } from './config/resolv-conf.js';
-import { type Look, watchFiles } from './config/watch.js';
-import { resolvConfPeriodMs } from './limits.js';
+import { ConfigError, formatDiagnostic } from './config/error.js';
+import { isSameConfig, watchConfig } from './config-changes.js';
 import type { Refresh, Refuse, Serve } from './listen/asker.js';
-import type { Listeners, WantedListener } from './listen/listeners.js';
+import { ListenError, type Listeners, type WantedListener } from './listen/listeners.js';
 import type { Timer } from './outside/clock.js';
+import { doAll } from './outside/each.js';
+import type { LogFields } from './outside/log.js';
 import type { TableOf } from './resolve/serve.js';
 import type { PlannedListener } from './resolve/zone-plan.js';
 import type { ZoneTable } from './resolve/zones.js';
 import { Serving, type ServingWorld } from './serving.js';
-import { startProbe } from './start-probes.js';
+import { startTending, type TendingWorld } from './tending.js';
 import type { Watching } from './watching.js';
 
 export type ReloadResult = 'reloaded' | 'unchanged' | 'refused';
 
-export interface InForceWorld {
+export interface InForceWorld extends TendingWorld {
   /** Reads the configuration; throws a ConfigError. */
   readonly load: () => Config;
   readonly listeners: Listeners<ZoneTable>;
   readonly watching: Watching;
   readonly world: ServingWorld;
-  readonly look: Look;
   /** Looks at the configuration's files this often, whatever `reload` says; null leaves it to `reload`. */
   readonly lookEveryMs: number | null;
   /** What a listener calls for each packet, by the table that is in force then. */
@@ -34,9 +33,8 @@ export interface InForceWorld {
   refresh(tableOf: TableOf): Refresh;
   /** And for what there is no room for. */
   refuse(tableOf: TableOf): Refuse;
-  /** Other tables are in force now. */
-  tablesChanged(): void;
-  upstreamAnswered(): void;
+  /** Other tables are in force now, those of this configuration. */
+  tablesChanged(config: Config): void;
 }
 
 export class InForce {
@@ -48,10 +46,13 @@ export class InForce {
   readonly #servers = new Map<string, { by: PlannedListener }>();
   /** Looks at the files that the configuration was read from. */
   #watch: Timer | null = null;
-  #timers: Timer[] = [];
-  #probes: Timer[] = [];
+  /** What runs while it is in force. */
+  #tending: Timer | null = null;
   #reloading: Promise<unknown> = Promise.resolve();
+  /** No further reload is begun. */
   #isSettled = false;
+  /** Nothing is to be opened any more. */
+  #isOver = false;
 
   constructor(first: Serving, world: InForceWorld) {
     this.serving = first;
@@ -69,85 +70,187 @@ export class InForce {
     try {
       await listeners.open(this.#wanted(this.serving));
       await watching.use(this.config);
+      watching.readiness.met('listeners');
+      this.#tending = startTending(this.serving, this.#world);
     } catch (error) {
-      this.#watch?.stop();
-      this.serving.stop();
-      listeners.keepOnly(new Set());
-      await watching.stop();
+      await this.#undo([
+        () => this.#stopTimers(),
+        () => this.serving.stop(),
+        () => listeners.keepOnly(new Set()),
+        () => watching.stop(),
+      ]);
       throw error;
     }
-    watching.readiness.met('listeners');
-    this.#begin();
+    this.#warn();
   }
 
-  /** Reads the configuration again; one reload at a time, in the order in which they were asked for. */
+  /**
+   * Reads the configuration again; one reload at a time, in the order in which they were asked for. Whatever throws on
+   * the way, the configuration in force stays in force, and what was opened for the other is closed.
+   */
   reload(why: string): Promise<ReloadResult> {
     const result = this.#reloading.then(() => this.#reloadNow(why));
-    this.#reloading = result;
+    this.#reloading = result.catch(() => {});
     return result;
   }
 
-  /** Asks upstreams by new connections, as after a reload; what was asked by the old ones is still answered. */
+  /**
+   * Asks upstreams by new connections, as after a reload; what was asked by the old ones is still answered. It happens
+   * at once, and leaves listeners alone: a reload may be about to open others.
+   */
   renew(): void {
-    if (!this.#isSettled) this.#switchTo(new Serving(this.config, this.#world.world));
+    if (this.#isSettled) return;
+    const next = new Serving(this.config, this.#world.world);
+    try {
+      const before = this.#switchTo(next);
+      this.#doAll(() => before.drain());
+    } catch (error) {
+      next.discard();
+      throw error;
+    }
   }
 
-  /** Ends watching and probing, and refuses further reloads; resolves when none is under way. */
-  async settle(): Promise<void> {
+  /** Ends watching and probing, and refuses further reloads. One that is under way has so long; then it is undone. */
+  async settle(withinMs: number): Promise<void> {
     this.#isSettled = true;
-    await this.#reloading;
-    for (const timer of [this.#watch, ...this.#timers, ...this.#probes]) timer?.stop();
+    await new Promise<void>((resolve) => {
+      const late = this.#world.world.clock.after(withinMs, resolve);
+      void this.#reloading.then(() => {
+        late.stop();
+        resolve();
+      });
+    });
+    this.#isOver = true;
+    this.#stopTimers();
   }
 
   async #reloadNow(why: string): Promise<ReloadResult> {
-    const { listeners, watching, world, load } = this.#world;
+    const { world } = this.#world;
     if (this.#isSettled) return 'refused';
-    let next: Serving | null = null;
-    let watch: Timer | null = null;
+    const undo: (() => unknown)[] = [];
     try {
-      const config = load();
-      if (isSame(config, this.config)) {
-        this.isLastRefused = false;
-        world.log.info(`${why}: the configuration is what it was`);
-        // The same text may be made of other files now.
-        this.#watch?.stop();
-        this.#watch = this.#watchFilesOf(config);
-        return 'unchanged';
-      }
-      watch = this.#watchFilesOf(config);
-      next = new Serving(config, world);
-      await listeners.open(this.#wanted(next));
-      await watching.use(config);
+      return await this.#replace(why, undo);
     } catch (error) {
       this.isLastRefused = true;
       world.counters.count('reloadFailed');
-      world.log.error(`${why}, but it is refused and the old configuration serves on: ${(error as Error).message}`);
-      watch?.stop();
-      next?.stop();
-      this.#closeOthers();
-      // It served on these endpoints a moment ago; if one cannot be had back, there is no better moment to say so.
-      await watching.use(this.config).catch((again: Error) => world.log.error(again.message));
+      const message = error instanceof ConfigError ? error.summary : (error as Error).message;
+      world.log.error(`${why}, but it is refused and the old configuration serves on: ${message}`, stackOf(error));
+      if (error instanceof ConfigError) this.#alsoWatch(error.files);
+      await this.#undo(undo.reverse());
       return 'refused';
     }
-    this.#watch?.stop();
-    this.#watch = watch;
-    this.#switchTo(next);
+  }
+
+  /** Puts what is written now in force. `undo` gets what is to be done, the last first, if it throws. */
+  async #replace(why: string, undo: (() => unknown)[]): Promise<ReloadResult> {
+    const { listeners, watching, world, load } = this.#world;
+    const config = load();
+    const watch = this.#watchFilesOf(config);
+    if (isSameConfig(config, this.config)) {
+      this.isLastRefused = false;
+      world.log.info(`${why}: the configuration is what it was`);
+      // The same text may be made of other files now.
+      this.#watchBy(watch);
+      return 'unchanged';
+    }
+    undo.push(() => watch?.stop());
+    const next = new Serving(config, world);
+    undo.push(() => next.discard());
+    undo.push(() => this.#closeOthers());
+    await listeners.open(this.#wanted(next));
+    this.#mustGoOn();
+    // It served on these endpoints a moment ago; if one cannot be had back, there is no better moment to say so.
+    undo.push(() => this.#isOver || watching.use(this.config));
+    await watching.use(config);
+    this.#mustGoOn();
+    const before = this.#switchTo(next);
+    undo.length = 0;
+    this.#watchBy(watch);
     this.isLastRefused = false;
+    // What was asked through a listener that is gone is still answered through it, by the old configuration.
+    this.#doAll(
+      () => this.#closeOthers(),
+      () => before.drain(),
+    );
     world.log.info(`${why}: serving by the new configuration`, { sha512: next.config.sha512 });
+    this.#warn();
     return 'reloaded';
   }
 
-  /** In one turn, so that no packet sees half of each. */
-  #switchTo(next: Serving): void {
+  /** Whether there is still a program to be reloaded. */
+  #mustGoOn(): void {
+    if (this.#isOver) throw new Error('the program is stopping.');
+  }
+
+  /**
+   * Serves by the next, in one turn, so that no packet sees half of each; returns the one before, to be drained. When
+   * it throws, the one before is in force as it was.
+   */
+  #switchTo(next: Serving): Serving {
     const before = this.serving;
-    this.serving = next;
-    for (const by of next.listeners) this.#servers.get(by.server)!.by = by;
-    this.#world.tablesChanged();
-    next.takeCacheOf(before);
-    // What was asked through a listener that is gone is still answered through it, by the old configuration.
-    this.#closeOthers();
-    before.drain(() => {});
-    this.#begin();
+    try {
+      this.#use(next);
+      next.takeCacheOf(before);
+      const tending = startTending(next, this.#world);
+      this.#tending?.stop();
+      this.#tending = tending;
+    } catch (error) {
+      this.#doAll(
+        () => this.#use(before),
+        () => before.takeCacheOf(next),
+      );
+      throw error;
+    }
+    return before;
+  }
+
+  /** For every packet from now on. */
+  #use(serving: Serving): void {
+    this.serving = serving;
+    for (const by of serving.listeners) this.#servers.get(by.server)!.by = by;
+    this.#world.tablesChanged(serving.config);
+  }
+
+  /** Undoes what was done for a configuration that is not used after all; a step that fails leaves out no other. */
+  async #undo(steps: readonly (() => unknown)[]): Promise<void> {
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        this.#failed(error);
+      }
+    }
+  }
+
+  /** The same at once, for what must be done in one turn. */
+  #doAll(...steps: readonly (() => void)[]): void {
+    try {
+      doAll(...steps);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): void {
+    const { counters, log } = this.#world.world;
+    if (!isForeseen(error)) counters.count('panics');
+    log.error((error as Error).message, stackOf(error));
+  }
+
+  #stopTimers(): void {
+    this.#watch?.stop();
+    this.#tending?.stop();
+  }
+
+  /** What a configuration that is refused was made from, too: a file that it names may be on its way. */
+  #alsoWatch(files: readonly string[]): void {
+    if (this.#isOver || files.length === 0) return;
+    this.#watchBy(this.#watchFilesOf({ ...this.config, files: [...new Set([...this.config.files, ...files])] }));
+  }
+
+  #watchBy(watch: Timer | null): void {
+    this.#watch?.stop();
+    this.#watch = watch;
   }
 
   #wanted({ listeners }: Serving): WantedListener<ZoneTable>[] {
@@ -171,47 +274,24 @@ export class InForce {
     for (const server of this.#servers.keys()) if (!servers.has(server)) this.#servers.delete(server);
   }
 
-  /** Says what is unwise in the configuration, and starts what runs by the clock while it is in force. */
-  #begin(): void {
-    const { world, upstreamAnswered, look } = this.#world;
-    const { clock, random, log } = world;
-    for (const warning of this.config.warnings) log.warn(formatDiagnostic(warning));
-    for (const timer of this.#timers) timer.stop();
-    const probeWorld = { clock, random, log, loops: world.loops, answered: upstreamAnswered };
-    const probe = (): void => {
-      for (const timer of this.#probes) timer.stop();
-      this.#probes = this.serving.blocks.map((block, index) => startProbe(block, index, probeWorld));
-    };
-    probe();
-    this.#timers = [];
-    // Where everything is made here there is nobody to wait for.
-    if (this.config.blocks.every(({ forwards }) => forwards.length === 0)) upstreamAnswered();
-    if (this.serving.resolvConfs.length > 0) {
-      const files = [...this.serving.resolvConfs, systemdResolvConf];
-      const changed = (): void => {
-        this.serving.resolvConfsChanged();
-        probe();
-      };
-      this.#timers.push(watchFiles(clock, () => files, resolvConfPeriodMs, changed, look));
-    }
+  /** Says what is unwise in the configuration. */
+  #warn(): void {
+    for (const warning of this.config.warnings) this.#world.world.log.warn(formatDiagnostic(warning));
   }
 
   /** Begins as soon as the files have been read: what changes while things are being opened is seen as well. */
-  #watchFilesOf({ reload, files }: Config): Timer | null {
+  #watchFilesOf(config: Pick<Config, 'reload' | 'files'>): Timer | null {
     const { world, look, lookEveryMs } = this.#world;
-    // Spread, so that the nodes of a cluster do not all look at once.
-    const reloadMs =
-      reload === null ? Number.POSITIVE_INFINITY : reload.intervalMs + world.random.below(reload.jitterMs + 1);
-    const periodMs = Math.min(reloadMs, lookEveryMs ?? Number.POSITIVE_INFINITY);
-    if (periodMs === Number.POSITIVE_INFINITY) return null;
     const changed = () => void this.reload('the Corefile has changed');
-    return watchFiles(world.clock, () => files, periodMs, changed, look);
+    return watchConfig(config, { clock: world.clock, random: world.random, look, lookEveryMs, changed });
   }
 }
 
-/** The same text, and what it names: an interface may have other addresses, a resolv.conf other search domains. */
-function isSame(one: Config, other: Config): boolean {
-  const named = ({ blocks }: Config) =>
-    JSON.stringify(blocks.map(({ addresses, changing }) => [addresses, changing.autopath?.search]));
-  return one.sha512 === other.sha512 && named(one) === named(other);
+/** What is wrong with a configuration or in the machine, and not in this program. */
+function isForeseen(error: unknown): boolean {
+  return error instanceof ConfigError || error instanceof ListenError;
+}
+
+function stackOf(error: unknown): LogFields | undefined {
+  return isForeseen(error) ? undefined : { error: String((error as Error).stack) };
 }

@@ -283,6 +283,8 @@ export const resolvConfPeriodMs = 2_000;
 export const hostAddressesMs = 1_000;
 /** Between two tries to get a first answer from an upstream after start. */
 export const startProbePeriodMs = 1_000;
+/** A reload that is under way at SIGTERM has this long to finish; then the stop goes on without it. */
+export const reloadEndMs = 400;
 /** After `lameduck`, what is in flight may take this long; then the process ends anyway. */
 export const drainDeadlineMs = 3_000;
 /** Clients of an address that a reload gave up are answered by then; only after that it is listened on anew. */
@@ -383,7 +385,7 @@ assert(queryDeadlineCeilingMs + 2 * sweepPeriodMs < addressFreeMs, 'every questi
 assert(lateQuestionsMax <= udpSocketsPerUpstreamMax / 2, 'late answers leave ports for others');
 assert(udpRequestsPerProvenSocketMax >= udpRequestsPerSocketMax);
 assert(xtablesWaitSeconds * 1000 < commandTimeoutMs, 'iptables says itself that the lock was not to be had');
-assert(stopDeadlineMs < 5_000, 'who is asked to stop has stopped within five seconds');
+assert(reloadEndMs + stopDeadlineMs < 5_000, 'who is asked to stop has stopped within five seconds');
 assert(drainDeadlineMs + hostLeaveDeadlineMs < stopDeadlineMs, 'there is time left for link and rules');
 assert(tcpClientUnsentBytesMax > messageBytesMax, 'one answer always fits');
 assert(connectionInflightTarget <= connectionInflightMax);

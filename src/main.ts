@@ -22,7 +22,7 @@ import { systemLook } from './config/watch.js';
 import { onExceptions } from './exceptions.js';
 import type { HostWish } from './host/host.js';
 import { newSnapshot } from './lifecycle/snapshot.js';
-import { configMapPeriodMs } from './limits.js';
+import { configMapPeriodMs, corefileBytesMax } from './limits.js';
 import { ListenError } from './listen/listeners.js';
 import { socketsAt } from './listen/proc-net.js';
 import { acknowledger } from './listen/socket.js';
@@ -31,7 +31,7 @@ import { startHttp } from './ops/http.js';
 import { checkLogFormat } from './ops/log-format.js';
 import { type Logger, logLevel, newLogger } from './ops/logger.js';
 import { newSetupErrors } from './ops/setup-errors.js';
-import { systemClock } from './outside/clock.js';
+import { stayAlive, systemClock } from './outside/clock.js';
 import { systemCommands } from './outside/commands.js';
 import { absentAddresses } from './outside/families.js';
 import { hostAddresses, nodeNetwork } from './outside/node-network.js';
@@ -73,10 +73,24 @@ async function main(): Promise<void> {
   }
 }
 
-async function checkFiles({ files, options, output }: Extract<Command, { kind: 'check' }>): Promise<void> {
-  const { check } = await import('./config/check.js');
-  const reports = check(files, loadOptions(options.dnsPort), options);
-  process.exitCode = writeReports(reports, output, print);
+async function checkFiles({ files, options, wishes }: Extract<Command, { kind: 'check' }>): Promise<void> {
+  const { check, stdinFile } = await import('./config/check.js');
+  const stdin = files.includes(stdinFile) ? await readStdin().catch((error: Error) => error) : undefined;
+  if (stdin instanceof Error) return fail(exitUsage, `stdin cannot be read: ${stdin.message}.`);
+  const reports = check(files, loadOptions(options.dnsPort), options, stdin);
+  process.exitCode = writeReports(reports, wishes, print);
+}
+
+/** Enough of it to see that it is too long. */
+async function readStdin(): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of process.stdin) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > corefileBytesMax) break;
+  }
+  return Buffer.concat(chunks);
 }
 
 async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<void> {
@@ -89,13 +103,9 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
     ...{ load: loadOptions(options.dnsPort), log, write: replaceFile },
     wrong: () => setupErrors.count('configmap'),
   });
-  const load = (): Config => {
-    const config = source();
-    log.setLevel(logLevel({ debug: config.debug, quiet: options.quiet }));
-    return config;
-  };
   const settings = {
-    ...{ load, setupErrors, metricsAddress: options.metricsAddress, version: programVersion() },
+    ...{ load: source, setupErrors, metricsAddress: options.metricsAddress, version: programVersion() },
+    inForce: ({ debug }: Config) => log.setLevel(logLevel({ debug, quiet: options.quiet })),
     host: hostWish(options),
     lookEveryMs: options.reloadWithSignal ? configMapPeriodMs : null,
   };
@@ -121,6 +131,7 @@ interface MachineWishes {
 
 /** The running program, or null after it has said why there is none. */
 async function startWith(log: Logger, settings: Settings, wishes: MachineWishes): Promise<App | null> {
+  stayAlive();
   const system = chooseSystemCalls(process.env['ZEROHOP_IO']);
   const { threads, handoverPath: path } = wishes;
   const { version } = settings;
@@ -145,7 +156,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
   try {
     return await startApp(outsides, settings);
   } catch (error) {
-    if (error instanceof ConfigError) fail(exitUsage, error.message);
+    if (error instanceof ConfigError) fail(exitUsage, error.summary);
     else if (error instanceof ListenError) fail(exitFailed, error.message);
     else fail(exitFailed, String((error as Error).stack));
     process.exit();
@@ -192,7 +203,7 @@ async function demo(): Promise<void> {
   const serveDemo = async (corefile: string) => {
     const load = () => parseConfig(corefile, '(demo)', loadOptions(53));
     const unwatched = { metricsAddress: null, lookEveryMs: null, setupErrors: newSetupErrors(), host: null };
-    const settings = { load, version: programVersion(), ...unwatched };
+    const settings = { load, inForce() {}, version: programVersion(), ...unwatched };
     const app = await startWith(log, settings, { threads: 1, handoverPath: null, cacheFilePath: null });
     onSignals(process, log)(app!);
     return { synthesized: () => app!.total('aaaaSynthesized') };

@@ -14,9 +14,10 @@ import { u16 } from './dns/wire.js';
 import { headerBytes } from './limits.js';
 import type { Counters } from './ops/counters.js';
 import { newDnstap } from './ops/dnstap.js';
-import { newErrorsLog } from './ops/errors-log.js';
+import { type ErrorsLog, newErrorsLog } from './ops/errors-log.js';
 import { bothTold, newQueryLog } from './ops/query-log.js';
 import type { Clock } from './outside/clock.js';
+import { doAll, toEach } from './outside/each.js';
 import type { Network } from './outside/network.js';
 import type { Random } from './outside/random.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
@@ -84,7 +85,7 @@ export class Serving {
   readonly blocks: readonly BlockAtWork[];
   readonly #storeOfZone = new Map<number, Store | null>();
 
-  /** Throws an Error with a sentence when a template does not compile; nothing has been started then. */
+  /** Throws an Error with a sentence when a template does not compile. Whatever it throws, nothing is left started. */
   constructor(
     readonly config: Config,
     readonly world: ServingWorld,
@@ -96,6 +97,8 @@ export class Serving {
       .filter(({ zones }) => zones.some(({ port }) => port === 53))
       .flatMap(({ addresses }) => addresses);
     const resolvConf = (path: string) => world.resolvConfs.read(path, ownAddresses);
+    const started: BlockAtWork[] = [];
+    this.blocks = started;
     const ways = waysOf(config.blocks, {
       hostAddresses: rememberedAddresses(
         () => world.network.hostAddresses?.() ?? [],
@@ -103,21 +106,24 @@ export class Serving {
       ),
       endpoints: (forward) => started.flatMap(({ forwards }) => forwards.endpoints(forward)),
     });
-    const started: BlockAtWork[] = [];
-    for (const [index, block] of config.blocks.entries()) {
-      const own = ownWays(ways, block, () => this.#judgeOwn(started));
-      const forwards = startForwards(block.forwards, { ...world, own, resolvConf });
-      started.push(startBlock(block, compiled[index], forwards, world));
+    try {
+      for (const [index, block] of config.blocks.entries()) {
+        const own = ownWays(ways, block, () => this.#judgeOwn());
+        const forwards = startForwards(block.forwards, { ...world, own, resolvConf });
+        started.push(startBlock(block, compiled[index], forwards, world));
+      }
+      this.#judgeOwn();
+      for (const { tables } of this.listeners) for (const table of tables) this.#open(table);
+    } catch (error) {
+      this.discard();
+      throw error;
     }
-    this.blocks = started;
-    this.#judgeOwn(started);
-    for (const { tables } of this.listeners) for (const table of tables) this.#open(table);
   }
 
   /** Which upstreams lead back may change with the upstreams of any block; until all are there nobody asks. */
-  #judgeOwn(started: readonly BlockAtWork[]): void {
-    if (started.length < this.config.blocks.length) return;
-    for (const { forwards } of started) forwards.judgeOwn();
+  #judgeOwn(): void {
+    if (this.blocks.length < this.config.blocks.length) return;
+    for (const { forwards } of this.blocks) forwards.judgeOwn();
   }
 
   /** Makes the ways of the zones in this table. */
@@ -140,7 +146,7 @@ export class Serving {
     return this.#storeOfZone.get(zoneId) ?? null;
   }
 
-  /** Takes over what `before` has cached of zones that are served here too, where the same is made here. */
+  /** Takes over what `before` has cached of zones that are served here too, where the same is made here. The rest stays there. */
   takeCacheOf(before: Serving): void {
     const changed = new Set<number>();
     for (const { zones } of this.listeners) {
@@ -150,10 +156,10 @@ export class Serving {
         if (zone.translation !== null) changed.add(zone.translation.zone.zoneId);
       }
     }
-    for (const { store } of before.blocks) {
-      if (store === null) continue;
-      this.world.cache.dissolve(store, (zoneId) => (changed.has(zoneId) ? null : this.store(zoneId)));
-    }
+    toEach(before.blocks, ({ store }) => {
+      if (store === null) return;
+      this.world.cache.move(store, (zoneId) => (changed.has(zoneId) ? null : this.store(zoneId)));
+    });
   }
 
   /** What is made of a zone here rather than asked for, as text; undefined when it is not served. */
@@ -182,26 +188,40 @@ export class Serving {
 
   /** Takes the upstreams from those files again. */
   resolvConfsChanged(): void {
-    for (const path of this.resolvConfs) for (const { forwards } of this.blocks) forwards.resolvConfChanged(path);
+    for (const path of this.resolvConfs) toEach(this.blocks, ({ forwards }) => forwards.resolvConfChanged(path));
   }
 
-  /** Lets what is being asked finish, then closes every connection. */
-  drain(done: () => void): void {
-    let left = this.blocks.length;
-    for (const block of this.blocks) {
-      block.forwards.drain(() => {
-        block.stop();
-        if (--left === 0) done();
-      });
-    }
+  /** Drops what nobody has taken over of what is cached; lets what is being asked finish, then closes every connection. */
+  drain(): void {
+    const drain = (block: BlockAtWork): void => block.forwards.drain(() => block.stop());
+    doAll(
+      () => this.#forgetAll(),
+      () => toEach(this.blocks, drain),
+    );
   }
 
-  /** Drops everything at once. */
+  /** Drops everything at once; what is cached stays where it is. */
   stop(): void {
-    for (const block of this.blocks) {
-      block.forwards.stop();
-      block.stop();
-    }
+    toEach(this.blocks, (block) => {
+      doAll(
+        () => block.forwards.stop(),
+        () => block.stop(),
+      );
+    });
+  }
+
+  /** Drops everything at once, what is cached too: it never served, or does not any more. */
+  discard(): void {
+    doAll(
+      () => this.stop(),
+      () => this.#forgetAll(),
+    );
+  }
+
+  #forgetAll(): void {
+    toEach(this.blocks, ({ store }) => {
+      if (store !== null) this.world.cache.dissolve(store);
+    });
   }
 }
 
@@ -215,12 +235,27 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
           successEntriesMax: cache.success.entriesMax,
           denialEntriesMax: cache.denial.entriesMax,
         });
-  const hosts =
-    config.hosts === null
-      ? null
-      : openHostsFile(config.hosts, world, (isAbout) => {
-          if (store !== null) forgetNames(world.cache, store, isAbout);
-        });
+  let hosts: HostsFile | null = null;
+  try {
+    if (config.hosts !== null) {
+      hosts = openHostsFile(config.hosts, world, (isAbout) => {
+        if (store !== null) forgetNames(world.cache, store, isAbout);
+      });
+    }
+    return blockOf(config, { templates, forwards, errors, store, hosts }, world);
+  } catch (error) {
+    hosts?.stop();
+    if (store !== null) world.cache.dissolve(store);
+    throw error;
+  }
+}
+
+interface BlockParts extends Pick<BlockAtWork, 'templates' | 'forwards' | 'store' | 'hosts'> {
+  readonly errors: ErrorsLog | null;
+}
+
+function blockOf(config: BlockConfig, parts: BlockParts, world: ServingWorld): BlockAtWork {
+  const { templates, forwards, errors, store, hosts } = parts;
   const acl = newAcl(config.acls);
   const autopath = config.changing.autopath === null ? null : newAutopath(config.changing.autopath);
   const tap = newDnstap(config.dnstap, world);
@@ -247,15 +282,8 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
       errors?.failed({ rcode, name: wireToName(question, 0), type: u16(question, question.length - 4), text });
     },
   };
-  const block: BlockAtWork = {
-    config,
-    forwards,
-    templates,
-    hosts,
-    acl,
-    autopath,
-    store,
-    uncached,
+  return {
+    ...{ config, forwards, templates, hosts, acl, autopath, store, uncached },
     cached: { ...uncached, keep: keepRoute(config) },
     stop() {
       errors?.stop();
@@ -263,7 +291,6 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
       tap?.stop();
     },
   };
-  return block;
 }
 
 /** Only `whoami` makes answers for clients that are translated for: others are made for the questions within. */

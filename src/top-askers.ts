@@ -50,11 +50,13 @@ export function newTopAskers(world: {
   const timer = samples.length === 0 ? null : clock.every(samplesReadMs, readSamples);
   return {
     watched: (serve) => (packet, asker) => {
-      if (asker.receivedAtMs === undefined && --untilNext < 0) {
-        untilNext = random.below(2 * samplePackets - 1);
-        seen(packet, asker.remote.address, samplePackets);
+      const isWatched = asker.receivedAtMs === undefined && --untilNext < 0;
+      if (isWatched) untilNext = random.below(2 * samplePackets - 1);
+      try {
+        if (isWatched) seen(packet, asker.remote.address, samplePackets);
+      } finally {
+        serve(packet, asker);
       }
-      serve(packet, asker);
     },
     answer(asked) {
       readSamples();

@@ -37,6 +37,8 @@ export interface WatchingWorld {
   /** `-metrics-listen-address`: a convenience, whose port may be taken. */
   readonly metricsAddress: Endpoint | null;
   selfCheckFailed(): void;
+  /** An exception was caught that is a bug of ours. */
+  panicked(): void;
 }
 
 export interface Watching {
@@ -56,7 +58,7 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
   const watch = startHealthWatch({ check, clock, log, failed: world.selfCheckFailed });
   const loopDelay = watchLoopDelay(clock);
   const watched = { healthDurations: watch.durations, loopDelays: loopDelay.durations };
-  const metrics = newMetrics({ ...world.source, ...watched }, clock);
+  const metrics = newMetrics({ ...world.source, ...watched }, clock, routeFailed);
   const pprof = newPprof(clock, world.profiler);
   const servers = new Map<string, HttpServer>();
   let hasBeenAnswered = false;
@@ -96,7 +98,7 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
         opened.push(keyOf(each));
       }
     } catch (error) {
-      for (const key of opened) await closeServer(key);
+      await Promise.all(opened.map(closeServer));
       throw error;
     }
     for (const key of [...servers.keys()]) if (!keys.has(key) && key !== extraKey) await closeServer(key);
@@ -130,12 +132,16 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
   async function closeServer(key: string): Promise<void> {
     const server = servers.get(key);
     servers.delete(key);
-    if (key.includes(' /debug/pprof')) pprof.stop();
-    await server?.close();
+    try {
+      if (key.includes(' /debug/pprof')) pprof.stop();
+    } finally {
+      await server?.close();
+    }
   }
 
   function routeFailed(error: unknown): void {
-    log.error('an HTTP answer could not be made', { error: String((error as Error).stack) });
+    world.panicked();
+    log.error('an HTTP answer could not be made, or not all of it', { error: String((error as Error).stack) });
   }
 
   return {
@@ -145,7 +151,7 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
       watch.stop();
       loopDelay.stop();
       world.top.stop();
-      for (const key of [...servers.keys()]) await closeServer(key);
+      await Promise.all([...servers.keys()].map(closeServer));
     },
   };
 }

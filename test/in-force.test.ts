@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Config } from '../src/config/config.js';
+import { ConfigError } from '../src/config/error.js';
 import { parseConfig } from '../src/config/load.js';
 import { nameToWire } from '../src/dns/names.js';
-import { InForce } from '../src/in-force.js';
+import { InForce, type InForceWorld } from '../src/in-force.js';
 import type { Listeners, WantedListener } from '../src/listen/listeners.js';
 import { newReadiness } from '../src/ops/readiness.js';
 import type { ZoneTable } from '../src/resolve/zones.js';
 import { Serving } from '../src/serving.js';
 import type { Outcome } from '../src/upstream/ask.js';
+import { answerFor } from './cache/answers.js';
 import { loadOptions } from './resolve/lane-fixture.js';
 import { newServingFixture } from './serving-fixture.js';
 
@@ -60,7 +62,7 @@ function forcing(corefile: string, lookEveryMs: number | null = null) {
     return { ...parseConfig(files.get('Corefile') as string, 'Corefile', loadOptions), files: [...madeFrom] };
   };
   let upstreamAnswers = 0;
-  const inForce = new InForce(new Serving(load(), world), {
+  const parts: InForceWorld = {
     ...{ load, listeners, watching, world, lookEveryMs },
     look: { stat: (path) => files.get(path), digest: (path) => files.get(path) },
     serve: (table) => table as never,
@@ -68,9 +70,10 @@ function forcing(corefile: string, lookEveryMs: number | null = null) {
     refuse: (table) => table as never,
     tablesChanged: () => {},
     upstreamAnswered: () => upstreamAnswers++,
-  });
+  };
+  const inForce = new InForce(new Serving(load(), world), parts);
   return {
-    ...{ clock, world, open, gates, used, readiness, files, madeFrom, inForce, lines, counters },
+    ...{ clock, world, parts, open, gates, used, readiness, files, madeFrom, inForce, lines, counters },
     get upstreamAnswers() {
       return upstreamAnswers;
     },
@@ -111,7 +114,7 @@ describe('InForce.start', () => {
     assert.deepEqual(readiness.answer(), { status: 503, body: 'upstream' });
     assert.match(lines[0], /^warn: Corefile:5: /u);
     assert.ok(clock.timersSet > 0);
-    await inForce.settle();
+    await inForce.settle(1_000);
     inForce.serving.stop();
     assert.equal(clock.timersSet, 0);
   });
@@ -254,7 +257,7 @@ describe('InForce.reload', () => {
     const before = world.idleMsAt('192.0.2.10');
     assert.equal(await world.reload(block('192.0.2.10', 'timeouts {\n idle 77s\n }')), 'reloaded');
     assert.deepEqual([before !== 77_000, world.idleMsAt('192.0.2.10')], [true, 77_000]);
-    await world.inForce.settle();
+    await world.inForce.settle(1_000);
     world.inForce.serving.stop();
   });
 
@@ -335,7 +338,7 @@ describe('what runs by the clock', () => {
     gates.watching = slow.promise;
     const underWay = reload(block('192.0.2.10', 'reload 20s'));
     await clock.pass(0);
-    const settling = inForce.settle();
+    const settling = inForce.settle(1_000);
     const late = inForce.reload('late');
     slow.pass();
     await settling;
@@ -343,5 +346,241 @@ describe('what runs by the clock', () => {
     await clock.pass(5_000);
     inForce.serving.stop();
     assert.equal(clock.timersSet, 0);
+  });
+});
+
+/** Has a method throw at its next call, or at a later one, and then do what it did before. */
+function breaks<Key extends string>(owner: { [key in Key]: (...args: never[]) => unknown }, key: Key, call = 1): void {
+  const before = owner[key];
+  let calls = 0;
+  owner[key] = (...args: never[]) => {
+    if (++calls < call) return before.apply(owner, args);
+    owner[key] = before;
+    throw new Error('planted');
+  };
+}
+
+describe('an exception in the midst of a reload', () => {
+  const two = (address: string, lines = '') =>
+    block(address, lines) + block(address, lines).replace('.', 'a.test') + (lines === '' ? '' : '# changed\n');
+  type Forcing = ReturnType<typeof forcing>;
+  const steps: Record<string, (world: Forcing) => void> = {
+    'the text is read': ({ parts }) => breaks(parts as never, 'load'),
+    'its files are watched': ({ parts }) => breaks(parts.look as never, 'stat'),
+    'its first block is started': ({ world }) => breaks(world.cache as never, 'newStore'),
+    'its second block is started': ({ world }) => breaks(world.cache as never, 'newStore', 2),
+    'its hosts file is opened': ({ world }) => breaks(world.look as never, 'stat'),
+    'zones are given their ways': ({ world }) => breaks(world.routes as never, 'set'),
+    'listeners are opened': ({ parts }) => breaks(parts.listeners as never, 'open'),
+    'HTTP endpoints are opened': ({ parts }) => breaks(parts.watching as never, 'use'),
+    'threads are given their tables': ({ parts }) => breaks(parts as never, 'tablesChanged'),
+    'the cache of the first block is taken over': ({ world }) => breaks(world.cache as never, 'move'),
+    'the cache of the second block is taken over': ({ world }) => breaks(world.cache as never, 'move', 2),
+    'upstreams are asked for the first time': ({ clock }) => breaks(clock as never, 'after', 2),
+    'readiness is told': ({ parts }) => breaks(parts as never, 'upstreamAnswered'),
+  };
+
+  for (const [step, breakIt] of Object.entries(steps)) {
+    it(`when ${step}: the old configuration serves on, and the next reload and the stop are well`, async () => {
+      const isMade = step === 'readiness is told';
+      const world = forcing(two('192.0.2.10', 'reload 10s'));
+      const { inForce, open, used, clock, lines, counters } = world;
+      await inForce.start();
+      const [ref, other] = ['b.test', 'x.a.test'].map((name, index) => keepIn(world, name, index));
+      const before = inForce.serving;
+      const { timersSet } = clock;
+      breakIt(world);
+      const made = '. {\n bind 192.0.2.11\n template ANY ANY {\n rcode NXDOMAIN\n }\n}\n';
+      const hosts = 'reload 10s\n hosts /etc/hosts {\n fallthrough\n }';
+      assert.equal(await world.reload(isMade ? made : two('192.0.2.10 192.0.2.11', hosts)), 'refused');
+      assert.equal(inForce.serving, before);
+      assert.deepEqual([...open.keys()], [server('192.0.2.10')]);
+      assert.equal(world.zonesAt('192.0.2.10'), 2);
+      assert.equal(used.at(-1), before.config, 'its endpoints are open');
+      assert.deepEqual([inForce.isLastRefused, counters.total('reloadFailed'), counters.total('panics')], [true, 1, 0]);
+      assert.equal(lines.filter((line) => line.startsWith('error: ')).length, 1, lines.join('\n'));
+      assert.equal(clock.timersSet, timersSet, 'nothing of the other runs');
+      const { cache } = world.world;
+      assert.deepEqual(
+        [cache.holds(ref), cache.holds(other), new Set(cache.refs())],
+        [true, true, new Set([ref, other])],
+      );
+      assert.deepEqual(
+        before.blocks.map(({ store }) => store?.success.size),
+        [1, 1],
+      );
+      assert.equal(await world.reload(two('192.0.2.10', 'errors')), 'reloaded');
+      assert.deepEqual([inForce.isLastRefused, cache.holds(ref), cache.holds(other)], [false, true, true]);
+      await clock.until(inForce.settle(1_000));
+      inForce.serving.stop();
+      await clock.pass(100);
+      assert.equal(clock.timersSet, 0);
+    });
+  }
+
+  it('when the old one is let go: the new one is in force, and it is said', async () => {
+    const world = forcing(block('192.0.2.10 192.0.2.11'));
+    const { inForce, parts, counters, lines } = world;
+    await inForce.start();
+    breaks(parts.listeners as never, 'keepOnly');
+    assert.equal(await world.reload(block('192.0.2.10')), 'reloaded');
+    assert.equal(counters.total('panics'), 1);
+    assert.ok(lines.includes('error: planted'));
+    assert.equal(await world.reload(block('192.0.2.10', 'errors')), 'reloaded');
+    assert.deepEqual([...world.open.keys()], [server('192.0.2.10')]);
+  });
+
+  it('at the start: nothing is left running', async () => {
+    for (const key of ['look', 'upstreamAnswered'] as const) {
+      const world = forcing('. {\n bind 192.0.2.10\n template ANY ANY {\n rcode NXDOMAIN\n }\n}\n');
+      if (key === 'look') breaks(world.parts.listeners as never, 'open');
+      else breaks(world.parts as never, key);
+      await assert.rejects(world.inForce.start(), /planted/u);
+      assert.deepEqual([world.open.size, world.clock.timersSet, world.used.at(-1)], [0, 0, 'stopped']);
+    }
+  });
+});
+
+/** Keeps an answer in a block's store, as if it had been asked for. */
+function keepIn({ world, inForce, clock }: ReturnType<typeof forcing>, name: string, index: number): number {
+  const { store } = inForce.serving.blocks[index];
+  const { zoneId } = inForce.serving.listeners[0].zones.find(({ block }) => block === index)!;
+  return world.cache.keep(store!, answerFor(name, { zoneId }), clock.nowMs());
+}
+
+describe('InForce.renew', () => {
+  it('asks by new connections and keeps what is cached; listeners stay, and nothing unwise is said again', async () => {
+    const world = forcing(block('192.0.2.10', 'aaaa nxdomain'));
+    const { inForce, open, lines, clock } = world;
+    await inForce.start();
+    const ref = keepIn(world, 'b.test', 0);
+    const { serving } = inForce;
+    const said = lines.length;
+    inForce.renew();
+    assert.notEqual(inForce.serving, serving);
+    assert.deepEqual([world.world.cache.holds(ref), [...open.keys()]], [true, [server('192.0.2.10')]]);
+    assert.equal(lines.length, said);
+    await clock.until(inForce.settle(1_000));
+    inForce.serving.stop();
+    await clock.pass(100);
+    assert.equal(clock.timersSet, 0);
+  });
+
+  for (const which of ['listeners', 'watching'] as const) {
+    it(`happens at once while a reload opens its ${which}, which goes on as if nothing were`, async () => {
+      const world = forcing(block('192.0.2.10'));
+      const { inForce, gates, clock, open } = world;
+      await inForce.start();
+      const slow = gate();
+      gates[which] = slow.promise;
+      const reloading = world.reload(block('192.0.2.10 192.0.2.11'));
+      await clock.pass(0);
+      const before = inForce.serving;
+      inForce.renew();
+      assert.notEqual(inForce.serving, before);
+      assert.ok(open.has(server('192.0.2.11')), 'what the reload has opened stays open');
+      gates[which] = Promise.resolve();
+      slow.pass();
+      assert.equal(await reloading, 'reloaded');
+      assert.deepEqual([world.zonesAt('192.0.2.10'), world.zonesAt('192.0.2.11')], [1, 1]);
+      assert.equal(world.counters.total('panics'), 0);
+    });
+
+    it(`while a reload is about to fail at its ${which}: what is renewed serves on`, async () => {
+      const world = forcing(block('192.0.2.10'));
+      const { inForce, gates, clock } = world;
+      await inForce.start();
+      const taken = gate();
+      taken.promise.catch(() => {});
+      gates[which] = taken.promise;
+      const reloading = world.reload(block('192.0.2.10 192.0.2.11'));
+      await clock.pass(0);
+      inForce.renew();
+      const renewed = inForce.serving;
+      gates[which] = Promise.resolve();
+      taken.fail(new Error('taken'));
+      assert.equal(await reloading, 'refused');
+      assert.deepEqual([inForce.serving === renewed, [...world.open.keys()]], [true, [server('192.0.2.10')]]);
+    });
+  }
+
+  it('that throws leaves in force what was', async () => {
+    const world = forcing(block('192.0.2.10'));
+    const { inForce, clock } = world;
+    await inForce.start();
+    const ref = keepIn(world, 'b.test', 0);
+    const { serving } = inForce;
+    const { timersSet } = clock;
+    for (const key of ['move', 'newStore'] as const) {
+      breaks(world.world.cache as never, key);
+      assert.throws(() => inForce.renew(), /planted/u);
+      assert.deepEqual([inForce.serving === serving, clock.timersSet], [true, timersSet]);
+      assert.ok(world.world.cache.holds(ref));
+    }
+  });
+});
+
+describe('InForce.settle', () => {
+  it('waits for a reload only so long; what that has opened is closed when it comes to it', async () => {
+    const world = forcing(block('192.0.2.10'));
+    const { inForce, gates, clock, open } = world;
+    await inForce.start();
+    const slow = gate();
+    gates.listeners = slow.promise;
+    const reloading = world.reload(block('192.0.2.10 192.0.2.11'));
+    await clock.pass(0);
+    const { serving } = inForce;
+    let isSettled = false;
+    void inForce.settle(400).then(() => {
+      isSettled = true;
+    });
+    await clock.pass(399);
+    assert.ok(!isSettled);
+    await clock.pass(1);
+    assert.ok(isSettled);
+    slow.pass();
+    assert.equal(await reloading, 'refused');
+    assert.deepEqual([inForce.serving === serving, [...open.keys()]], [true, [server('192.0.2.10')]]);
+    inForce.serving.stop();
+    assert.equal(clock.timersSet, 0);
+  });
+});
+
+describe('a configuration that was refused', () => {
+  it('is read again when a file comes that it names, though the configuration in force knows nothing of it', async () => {
+    const world = forcing(block('192.0.2.10', 'reload 10s'));
+    const { inForce, parts, files, clock, counters } = world;
+    await inForce.start();
+    const { load } = parts;
+    const missing = new ConfigError({ file: 'Corefile', line: 2 }, 'late is not there.', {
+      files: ['Corefile', 'late'],
+    });
+    Object.assign(parts, {
+      load() {
+        if (!files.has('late')) throw missing;
+        return load();
+      },
+    });
+    const next = block('192.0.2.10', 'errors\n reload 10s');
+    assert.equal(await world.reload(next), 'refused');
+    await clock.pass(60_000);
+    assert.equal(counters.total('reloadFailed'), 1, 'once for each change');
+    files.set('late', 'here');
+    await clock.pass(30_000);
+    assert.deepEqual([inForce.isLastRefused, inForce.config.blocks[0].errors !== null], [false, true]);
+    await clock.until(inForce.settle(1_000));
+    inForce.serving.stop();
+    await clock.pass(100);
+    assert.equal(clock.timersSet, 0);
+  });
+
+  it('is refused with one line that says how many errors there are, and how to see them', async () => {
+    const { inForce, reload, lines } = forcing(block('192.0.2.10'));
+    await inForce.start();
+    await reload('. {\n erors\n cash\n foo\n}\n');
+    assert.match(
+      lines.at(-1) ?? '',
+      /^error: test, but it is refused and the old configuration serves on: Corefile:2: "erors" .* And 2 more errors; see zerohop check Corefile\.$/u,
+    );
   });
 });

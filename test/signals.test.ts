@@ -12,15 +12,18 @@ function world() {
     log,
   );
   let stopped = (): void => {};
+  let failed = (_error: Error): void => {};
   const app = {
     reload: async (why: string) => {
       say(`(reload: ${why})`);
       return 'reloaded' as const;
     },
+    hurry: () => say('(hurry)'),
     stop: () => {
       say('(stop)');
-      return new Promise<void>((resolve) => {
+      return new Promise<void>((resolve, reject) => {
         stopped = resolve;
+        failed = reject;
       });
     },
   };
@@ -28,8 +31,9 @@ function world() {
     said: () => said.splice(0),
     arrives: (signal: string) => handlers.get(signal)?.(),
     start: () => started(app),
-    async ends() {
-      stopped();
+    async ends(error?: Error) {
+      if (error === undefined) stopped();
+      else failed(error);
       await new Promise((resolve) => setImmediate(resolve));
     },
   };
@@ -52,13 +56,33 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
     assert.deepEqual(said(), ['stopped', '(flushed)', '(exit 0)']);
   });
 }
-test('a second one ends at once', () => {
-  const { start, arrives, said } = world();
+test('a second one ends in order without waiting for clients, a third at once', async () => {
+  const { start, arrives, said, ends } = world();
   start();
   arrives('SIGTERM');
   said();
   arrives('SIGINT');
-  assert.deepEqual(said(), ['(exit 0)']);
+  assert.deepEqual(said(), ['SIGINT again: stopping without waiting for clients', '(hurry)']);
+  arrives('SIGTERM');
+  assert.deepEqual(said(), ['(exit 1)']);
+  await ends();
+  assert.deepEqual(said().at(-1), '(exit 0)');
+});
+test('two before the start are a stop that waits for nobody', () => {
+  const { start, arrives, said } = world();
+  arrives('SIGTERM');
+  arrives('SIGTERM');
+  said();
+  start();
+  assert.deepEqual(said(), ['(hurry)', '(stop)']);
+});
+test('a stop that fails ends the process all the same, with 1', async () => {
+  const { start, arrives, said, ends } = world();
+  start();
+  arrives('SIGTERM');
+  said();
+  await ends(new Error('planted'));
+  assert.match(said().join(), /^the stop failed: Error: planted.*,\(flushed\),\(exit 1\)$/su);
 });
 test('what comes before the start is not lost: one reload, or the end', async () => {
   const reloaded = world();

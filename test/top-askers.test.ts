@@ -85,3 +85,19 @@ describe('newTopAskers', () => {
     assert.deepEqual(page().names, []);
   });
 });
+
+describe('an exception about what is seen', () => {
+  it('leaves the packet to be served', () => {
+    const { askers, askerAt } = newFixture();
+    let served = 0;
+    const watched = askers.watched(() => void served++);
+    const asker = askerAt('10.244.0.7');
+    Object.defineProperty(asker, 'remote', {
+      get() {
+        throw new Error('planted');
+      },
+    });
+    assert.throws(() => watched(query('a.test', 'A'), asker), /planted/u);
+    assert.equal(served, 1);
+  });
+});

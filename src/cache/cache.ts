@@ -77,8 +77,10 @@ export interface Cache {
   leaveForFailure(ref: BlockRef): void;
   /** Drops an answer because a newer one, which is not kept, has ended it. */
   end(ref: BlockRef): void;
-  /** Drops what a store holds, but moves the entries for which `move` names another store, oldest first. */
-  dissolve(store: Store, move: (zoneId: number) => Store | null): void;
+  /** Moves the entries for which `to` names another store, oldest first; the others stay. */
+  move(store: Store, to: (zoneId: number) => Store | null): void;
+  /** Drops what a store holds. */
+  dissolve(store: Store): void;
   /** Drops of a store what `isGone` says, from its oldest to its youngest. */
   forget(store: Store, isGone: (ref: BlockRef) => boolean): void;
   /** All that is kept, of each store from the least to the most recently used. */
@@ -103,6 +105,7 @@ export interface CacheEvents {
  */
 export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, told: CacheEvents = {}): Cache {
   const allocator = new Allocator(blocks, bytesMax, epochs);
+  /** Those that have held something, since they were last dissolved. */
   const stores = new Set<Store>();
   /** Entries leave one lru-cache for another; their blocks stay. */
   let moving = false;
@@ -114,7 +117,6 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, 
       evictedSuccess: 0,
       evictedDenial: 0,
     };
-    stores.add(store);
     return store;
   }
 
@@ -174,6 +176,7 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, 
     if (lru.size >= lru.maxSize) spareTouched(lru);
     const ref = borrow(answer, nowMs);
     if (ref === 0) return 0;
+    if (lru.size === 0) stores.add(store);
     lru.set(ref, ref, oneEntry);
     publish(ref);
     // Only now, so that a reader finds one or the other. Making room may have let go of the old one already, and
@@ -215,19 +218,26 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, 
     if (blocks.words[link] === ref) Atomics.store(blocks.words, link, blocks.words[(ref + atNext) >> 2]);
   }
 
-  function dissolve(store: Store, move: (zoneId: number) => Store | null): void {
-    stores.delete(store);
+  function move(store: Store, to: (zoneId: number) => Store | null): void {
     for (const side of ['success', 'denial'] as const) {
-      const refs = [...store[side].rkeys()];
+      const moved = [...store[side].rkeys()].map((ref) => ({ ref, home: to(blocks.zoneId(ref)) ?? store }));
       moving = true;
-      store[side].clear();
-      moving = false;
-      for (const ref of refs) {
-        const next = move(blocks.zoneId(ref));
-        if (next === null) letGo(ref);
-        else next[side].set(ref, ref, oneEntry);
+      try {
+        store[side].clear();
+      } finally {
+        moving = false;
+      }
+      for (const { ref, home } of moved) {
+        stores.add(home);
+        home[side].set(ref, ref, oneEntry);
       }
     }
+  }
+
+  function dissolve(store: Store): void {
+    stores.delete(store);
+    store.success.clear();
+    store.denial.clear();
   }
 
   function forget(store: Store, isGone: (ref: BlockRef) => boolean): void {
@@ -258,6 +268,7 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, 
       told.ended?.(ref);
       drop(ref);
     },
+    move,
     dissolve,
     forget,
     refs: () => [...stores].flatMap(({ success, denial }) => [...success.rkeys(), ...denial.rkeys()]),

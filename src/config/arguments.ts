@@ -7,7 +7,7 @@ import { canonicalAddress, formatEndpoint, meantEndpoint } from './addresses.js'
 import type { Diagnostic, Position } from './config.js';
 import type { Directive } from './corefile.js';
 import { parseDuration } from './durations.js';
-import { ConfigError } from './error.js';
+import { ConfigError, eachOf } from './error.js';
 import type { ConfigFiles } from './imports.js';
 import type { Token } from './lexer.js';
 import { nearest } from './nearest.js';
@@ -95,9 +95,9 @@ export function rcode(directive: Directive, token: Token): number {
   );
 }
 
-/** Calls, for each line of the block, the function that bears its name. */
+/** Calls, for each line of the block, the function that bears its name; behind a line that is refused, too. */
 export function eachOption(directive: Directive, readers: Readonly<Record<string, (option: Directive) => void>>): void {
-  for (const option of directive.block ?? []) {
+  eachOf(directive.block ?? [], (option) => {
     if (!Object.hasOwn(readers, option.name)) {
       const known = Object.keys(readers);
       const meant = nearest(option.name, known);
@@ -105,7 +105,7 @@ export function eachOption(directive: Directive, readers: Readonly<Record<string
       fail(directive, `does not know "${option.name}"; ${hint}${meant === undefined ? '.' : ''}`, option.at);
     }
     readers[option.name](option);
-  }
+  });
 }
 
 /** A reader for an option that we know and cannot do. */

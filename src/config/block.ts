@@ -5,15 +5,7 @@
 import { udpBytesDefault, zonesPerBlockMax } from '../limits.js';
 import type { Endpoint } from '../outside/network.js';
 import { type DirectiveContext, diagnosticsOf } from './arguments.js';
-import type {
-  AaaaPolicy,
-  BlockConfig,
-  Diagnostic,
-  Position,
-  ReloadConfig,
-  TemplateConfig,
-  ZoneAddress,
-} from './config.js';
+import type { AaaaPolicy, BlockConfig, Position, ReloadConfig, TemplateConfig, ZoneAddress } from './config.js';
 import type { Directive, ServerBlock } from './corefile.js';
 import { readMetadata, readTrace } from './directives/accepted.js';
 import { readAcl } from './directives/acl.js';
@@ -44,7 +36,7 @@ import {
 import { readAaaa, readBufsize, readCancel, readSwitch } from './directives/switches.js';
 import { aaaaPolicyOf, mayAnswerAaaa, readTemplate } from './directives/template.js';
 import { readTimeouts, timeoutsByDefault } from './directives/timeouts.js';
-import { ConfigError } from './error.js';
+import { ConfigError, type Findings } from './error.js';
 import { readServerKey } from './zones.js';
 
 /** A value together with where it was written. */
@@ -62,6 +54,8 @@ export interface ReadBlock {
   readonly metrics: Placed<Endpoint> | null;
   readonly pprof: Placed<Endpoint> | null;
   readonly debug: boolean;
+  /** Its zones and addresses are known, all of them. */
+  readonly isPlaced: boolean;
 }
 
 export interface BlockOptions extends Omit<DirectiveContext, 'zones' | 'warn'> {
@@ -94,12 +88,17 @@ const silentlyOnce: Partial<Record<SupportedDirective, 'first' | 'last'>> = {
   trace: 'last',
 };
 
-/** Reads a block; adds to `warnings`. Throws a ConfigError. */
-export function readBlock(block: ServerBlock, options: BlockOptions, warnings: Diagnostic[]): ReadBlock {
-  const zones = readKeys(block, options.defaultPort, warnings);
-  const context: DirectiveContext = { ...options, zones: zones.map(({ zone }) => zone), warn: diagnosticsOf(warnings) };
-  const byName = groupByName(block);
-  checkRepeats(byName, warnings);
+/** Reads a block, going on behind errors: a directive that is refused is as one that is not there. */
+export function readBlock(block: ServerBlock, options: BlockOptions, findings: Findings): ReadBlock {
+  const { errors, warnings } = findings;
+  const errorsBefore = errors.length;
+  const zones = readKeys(block, options.defaultPort, findings);
+  // Nothing is outside of the zones where these are not known.
+  const names = zones.length === 0 ? ['.'] : zones.map(({ zone }) => zone);
+  const areZonesKnown = zones.length > 0 && errors.length === errorsBefore;
+  const context: DirectiveContext = { ...options, zones: names, warn: diagnosticsOf(warnings) };
+  const byName = groupByName(block, findings);
+  checkRepeats(byName, findings);
   const all = (name: SupportedDirective) => byName.get(name) ?? [];
   const one = (name: SupportedDirective) => all(name).at(silentlyOnce[name] === 'first' ? 0 : -1);
   const read = <Value, Absent>(
@@ -108,31 +107,34 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     absent: Absent,
   ) => {
     const directive = one(name);
-    return directive === undefined ? absent : reader(directive, context);
+    return directive === undefined ? absent : findings.attempt(() => reader(directive, context), absent);
   };
+  const each = <Value>(name: SupportedDirective, reader: (d: Directive, c: DirectiveContext) => Value): Value[] =>
+    all(name).flatMap((directive) => findings.attempt(() => [reader(directive, context)], []));
   const placed = <Value>(name: SupportedDirective, reader: (d: Directive, c: DirectiveContext) => Value) =>
     read(name, (directive) => ({ at: directive.at, value: reader(directive, context) }), null);
 
-  const written = all('template').map((directive) => readTemplate(directive, context));
-  const { policy, at: aaaaAt, templates } = settleAaaa(written, placed('aaaa', readAaaa), context.zones);
-  const addresses = all('bind').length === 0 ? ['::'] : readBind(all('bind'), context);
+  const written = each('template', readTemplate);
+  const { policy, at: aaaaAt, templates } = settleAaaa(written, placed('aaaa', readAaaa), context.zones, findings);
+  const bound = all('bind').length === 0 ? ['::'] : findings.attempt(() => readBind(all('bind'), context), null);
+  const addresses = bound ?? [];
   const bufsizeBytes = read('bufsize', readBufsize, udpBytesDefault);
   const config: BlockConfig = {
     at: block.at,
     zones,
     addresses,
     cache: read('cache', readCache, null),
-    forwards: all('forward').map((directive) => ({ ...readForward(directive, context), udpBytes: bufsizeBytes })),
+    forwards: each('forward', (directive) => ({ ...readForward(directive, context), udpBytes: bufsizeBytes })),
     templates,
     hosts: read('hosts', readHosts, null),
     dns64: read('dns64', readDns64, null),
     loadbalance: read('loadbalance', readLoadbalance, null),
     nsid: read('nsid', readNsid, null),
     local: read('local', readLocal, null),
-    acls: all('acl').map((directive) => readAcl(directive, context)),
+    acls: each('acl', readAcl),
     changing: {
-      rewrites: readRewrites(all('rewrite'), context),
-      header: readHeaders(all('header'), context),
+      rewrites: findings.attempt(() => readRewrites(all('rewrite'), context), []),
+      header: findings.attempt(() => readHeaders(all('header'), context), { recursionDesired: null, response: null }),
       autopath: read('autopath', readAutopath, null),
     },
     any: read('any', readSwitch, false),
@@ -141,8 +143,8 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     aaaa: policy,
     aaaaAt,
     errors: read('errors', readErrors, null),
-    log: all('log').map((directive) => readLog(directive, context)),
-    dnstap: all('dnstap').map((directive) => readDnstap(directive, context)),
+    log: each('log', readLog),
+    dnstap: each('dnstap', readDnstap),
     loop: read('loop', readSwitch, false),
     prometheus: one('prometheus') !== undefined,
     bufsizeBytes,
@@ -152,13 +154,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
   read('cancel', readCancel, undefined);
   read('metadata', readMetadata, undefined);
   read('trace', readTrace, undefined);
-  checkTranslation(config, context);
-  const makes = config.templates.length > 0 || config.hosts !== null || config.whoami || config.local !== null;
-  if (config.forwards.length === 0 && !makes && policy === null) {
-    context.warn(block.at, 'the server block has neither forward, template nor hosts, so it can answer nothing.');
-  }
-  return {
-    config,
+  const placedParts = {
     health: placed('health', readHealth),
     ready: placed('ready', readReady),
     reload: placed('reload', readReload),
@@ -166,31 +162,43 @@ export function readBlock(block: ServerBlock, options: BlockOptions, warnings: D
     pprof: placed('pprof', readPprof),
     debug: read('debug', readSwitch, false),
   };
+  findings.attempt(() => checkTranslation(config, context), undefined);
+  const makes = config.templates.length > 0 || config.hosts !== null || config.whoami || config.local !== null;
+  // What is missing may be what was refused.
+  if (config.forwards.length === 0 && !makes && policy === null && !findings.hasErrors) {
+    context.warn(block.at, 'the server block has neither forward, template nor hosts, so it can answer nothing.');
+  }
+  return { config, ...placedParts, isPlaced: areZonesKnown && bound !== null };
 }
 
-function readKeys(block: ServerBlock, defaultPort: number, warnings: Diagnostic[]): ZoneAddress[] {
+/** Those of its zones that can be read. */
+function readKeys(block: ServerBlock, defaultPort: number, findings: Findings): ZoneAddress[] {
+  const errorsBefore = findings.errors.length;
   const zones: ZoneAddress[] = [];
   for (const key of block.keys) {
-    for (const zone of key.text === '' ? [] : readServerKey(key, defaultPort, warnings)) {
+    const read = key.text === '' ? [] : findings.attempt(() => readServerKey(key, defaultPort, findings.warnings), []);
+    for (const zone of read) {
       if (zones.some((known) => known.zone === zone.zone && known.port === zone.port)) {
-        throw new ConfigError(key.at, `the zone ${zone.zone} is named twice in this server block; take one out.`);
-      }
-      if (zones.push(zone) > zonesPerBlockMax) {
-        throw new ConfigError(
-          key.at,
-          `a server block may have ${zonesPerBlockMax} zones at most; use fewer or wider ones.`,
-        );
+        findings.error(key.at, `the zone ${zone.zone} is named twice in this server block; take one out.`);
+      } else if (zones.push(zone) > zonesPerBlockMax) {
+        findings.error(key.at, `a server block may have ${zonesPerBlockMax} zones at most; use fewer or wider ones.`);
+        return zones;
       }
     }
   }
-  if (zones.length === 0) throw new ConfigError(block.at, 'the server block has no zone; write one before its {.');
+  // Without any key the parser has said so.
+  const isUnsaid = zones.length === 0 && block.keys.length > 0 && findings.errors.length === errorsBefore;
+  if (isUnsaid) findings.error(block.at, 'the server block has no zone; write one before its {.');
   return zones;
 }
 
-function groupByName(block: ServerBlock): ReadonlyMap<SupportedDirective, readonly Directive[]> {
+function groupByName(block: ServerBlock, findings: Findings): ReadonlyMap<SupportedDirective, readonly Directive[]> {
   const byName = new Map<SupportedDirective, Directive[]>();
   for (const directive of block.directives) {
-    if (!isSupported(directive.name)) throw new ConfigError(directive.at, aboutUnsupported(directive.name));
+    if (!isSupported(directive.name)) {
+      findings.error(directive.at, aboutUnsupported(directive.name));
+      continue;
+    }
     const same = byName.get(directive.name);
     if (same === undefined) byName.set(directive.name, [directive]);
     else same.push(directive);
@@ -198,16 +206,16 @@ function groupByName(block: ServerBlock): ReadonlyMap<SupportedDirective, readon
   return byName;
 }
 
-function checkRepeats(byName: ReadonlyMap<SupportedDirective, readonly Directive[]>, warnings: Diagnostic[]): void {
+function checkRepeats(byName: ReadonlyMap<SupportedDirective, readonly Directive[]>, findings: Findings): void {
   for (const [name, [first, second]] of byName) {
     if (second === undefined) continue;
     const where = `it is already on line ${first.at.line}`;
     if (onlyOnce.includes(name)) {
-      throw new ConfigError(second.at, `${name}: may be given once in a server block; ${where}. Take one out.`);
+      findings.error(second.at, `${name}: may be given once in a server block; ${where}. Take one out.`);
     }
     const counts = silentlyOnce[name];
     if (counts !== undefined) {
-      warnings.push({
+      findings.warnings.push({
         at: second.at,
         message: `${name}: ${where}, and only the ${counts} one counts; take the other out.`,
       });
@@ -220,6 +228,7 @@ function settleAaaa(
   written: readonly TemplateConfig[],
   directive: Placed<AaaaPolicy> | null,
   zones: readonly string[],
+  findings: Findings,
 ): { policy: AaaaPolicy | null; at: Position | null; templates: readonly TemplateConfig[] } {
   const template = written.find(mayAnswerAaaa);
   const meant = template === undefined ? null : aaaaPolicyOf(template, zones);
@@ -228,7 +237,7 @@ function settleAaaa(
   }
   if (directive !== null) {
     const where = `the template on line ${template.at.line} says "${meant}" for AAAA already`;
-    throw new ConfigError(directive.at, `aaaa: ${where}; keep one of the two.`);
+    findings.error(directive.at, `aaaa: ${where}; keep one of the two.`);
   }
   return { policy: meant, at: template.at, templates: written.filter((other) => other !== template) };
 }

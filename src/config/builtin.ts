@@ -25,13 +25,6 @@ export interface BuiltinOptions {
 /** What `Config.source` says of it. */
 export const builtinSource = '(built-in)';
 
-/** Addresses and cluster DNS that stand in for the real ones when the configuration is only printed. */
-export const builtinExample: BuiltinOptions = {
-  localAddresses: ['169.254.20.10'],
-  port: 53,
-  clusterDns: '10.96.0.10:53',
-};
-
 /** The built-in configuration as Corefile text. */
 export function builtinCorefile(options: BuiltinOptions): string {
   const { clusterDns, outside = '/etc/resolv.conf' } = options;

@@ -12,25 +12,44 @@ export type CheckOutput = (typeof checkOutputs)[number];
 /** Raised when a field changes its meaning or goes; fields may be added without. */
 const schema = 1;
 
-/** Writes the reports line by line and gives the exit code: 0, or 2 if one of the files cannot be served. */
-export function writeReports(reports: readonly Report[], output: CheckOutput, write: (line: string) => void): 0 | 2 {
-  const ok = reports.every((report) => report.ok);
-  if (output === 'json') write(JSON.stringify({ schema, ok, files: reports }, null, 2));
-  else for (const report of reports) writeText(report, write);
-  return ok ? 0 : 2;
+export interface OutputWishes {
+  readonly output: CheckOutput;
+  /** A file with warnings is not accepted. */
+  readonly isStrict: boolean;
 }
 
-function writeText(report: Report, write: (line: string) => void): void {
+/** Writes the reports line by line and gives the exit code: 0, or 2 if one of the files is not accepted. */
+export function writeReports(
+  reports: readonly Report[],
+  { output, isStrict }: OutputWishes,
+  write: (line: string) => void,
+): 0 | 2 {
+  const ok = reports.every((report) => report.ok);
+  if (output === 'json') write(JSON.stringify({ schema, ok, files: reports }, null, 2));
+  else for (const report of reports) writeText(report, isStrict, write);
+  return ok && !(isStrict && reports.some(isUnwise)) ? 0 : 2;
+}
+
+/** The built-in configuration is nobody's to change. */
+function isUnwise({ file, findings }: Report): boolean {
+  return file !== builtinSource && findings.length > 0;
+}
+
+function writeText(report: Report, isStrict: boolean, write: (line: string) => void): void {
   const { file, text, madeWith, findings } = report;
-  // It is printed to be a Corefile, so nothing else stands beside it.
-  if (file === builtinSource && text !== null) return writeLines(text, write);
+  // It is printed to be a Corefile, so what is said of it is a comment.
+  if (file === builtinSource && text !== null) {
+    for (const { line, message } of findings) if (line === null) write(`# ${message}.`);
+    return writeLines(text, write);
+  }
   if (text !== null) {
     write(`${file}: a template, which${madeWith.length > 0 ? `, with ${madeWith.join(' and ')},` : ''} becomes:`);
     writeLines(text, write);
   }
   for (const finding of findings) write(lineOf(finding));
   if (!report.ok) return;
-  write(`${file}: ok, ${counted(report.serverBlocks, 'server block')}, ${counted(findings.length, 'warning')}`);
+  const verdict = isStrict && isUnwise(report) ? 'refused by -strict' : 'ok';
+  write(`${file}: ${verdict}, ${counted(report.serverBlocks, 'server block')}, ${counted(findings.length, 'warning')}`);
 }
 
 function lineOf({ severity, file, line, message, remedy }: Finding): string {

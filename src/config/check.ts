@@ -1,22 +1,29 @@
 /**
- * `zerohop check [FILE…]`: finds out what is wrong, unwise or hurts in Corefiles, and what templates become; without a
- * file it is about the built-in configuration. How it is written down is check-output.ts's business.
+ * `zerohop check [FILE…]`: finds out what is wrong, unwise or hurts in Corefiles, and what templates become. Without a
+ * file it is about what -basecorefile or -conf name, else about the built-in configuration. How it is written down is
+ * check-output.ts's business.
  */
+import type { Endpoint } from '../outside/network.js';
 import type { AdviceWorld } from './advice/advised.js';
 import { adviceOn } from './advice.js';
-import { builtinCorefile, builtinExample, builtinSource } from './builtin.js';
+import { builtinSource } from './builtin.js';
 import type { Config, Diagnostic } from './config.js';
 import { parseCorefile } from './corefile.js';
 import { isSupported } from './directives/known.js';
 import { ConfigError } from './error.js';
 import type { Written } from './imports.js';
 import { kubeDnsFiles, readKubeDns } from './kube-dns.js';
-import { type LoadOptions, loadCorefile, parsePieces } from './load.js';
+import { corefileText, type LoadOptions, parsePieces } from './load.js';
 import { clusterDnsPlaceholder, hasPillars } from './pillars.js';
-import { fromTemplate, joined, type MakeOptions } from './template-corefile.js';
+import type { ServeOptions } from './serve-options.js';
+import { fromBuiltin, fromTemplate, joined, type MakeOptions } from './template-corefile.js';
 
 /** What the flags say of a Corefile's surroundings. */
-export type CheckOptions = MakeOptions & AdviceWorld;
+export type CheckOptions = MakeOptions & AdviceWorld & Pick<ServeOptions, 'corefileGiven' | 'baseCorefileGiven'>;
+
+/** The file `-`, and what it is called where something is said of it. */
+export const stdinFile = '-';
+const stdinName = '(stdin)';
 
 export interface Finding {
   readonly severity: 'error' | 'warning';
@@ -43,18 +50,32 @@ export interface Report {
   readonly findings: readonly Finding[];
 }
 
-/** Looks at each file, or at the built-in configuration where there are none. */
-export function check(files: readonly string[], load: LoadOptions, options: CheckOptions): Report[] {
-  if (files.length === 0) return [reportOn(builtinSource, load, options, builtinLooked)];
-  const once = readingOnce(load);
-  return files.map((file) => reportOn(file, once, options, isTemplate(file, once) ? templateLooked : corefileLooked));
+/** Looks at each file, or at what the flags name where there are none; `stdin` is what the file `-` has. */
+export function check(
+  files: readonly string[],
+  load: LoadOptions,
+  options: CheckOptions,
+  stdin: Uint8Array = new Uint8Array(0),
+): Report[] {
+  const wanted = files.length > 0 ? files : filesOfFlags(options);
+  if (wanted.length === 0) return [reportOn(builtinSource, load, options, builtinLooked)];
+  const once = readingOnce(load, stdin);
+  return wanted
+    .map((file) => (file === stdinFile ? stdinName : file))
+    .map((file) => reportOn(file, once, options, isTemplate(file, once) ? templateLooked : corefileLooked));
+}
+
+/** As a start takes them: the template goes before what is made from it. */
+function filesOfFlags({ corefilePath, corefileGiven, baseCorefilePath, baseCorefileGiven }: CheckOptions): string[] {
+  if (baseCorefileGiven) return [baseCorefilePath];
+  return corefileGiven ? [corefilePath] : [];
 }
 
 /** A pipe, as /dev/stdin may be one, can be read once. */
-function readingOnce(load: LoadOptions): LoadOptions {
+function readingOnce(load: LoadOptions, stdin: Uint8Array): LoadOptions {
   const texts = new Map<string, string>();
   const read = (file: string): string => {
-    const text = texts.get(file) ?? load.files.read(file);
+    const text = texts.get(file) ?? (file === stdinName ? corefileText(stdin) : load.files.read(file));
     texts.set(file, text);
     return text;
   };
@@ -84,42 +105,69 @@ function reportOn(file: string, load: LoadOptions, options: CheckOptions, look: 
     return { file, ok: true, serverBlocks: config.blocks.length, text, madeWith, findings: inOrder(distinct(all)) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    const warnings = error.warnings.map((warning) => findingOf(warning, 'warning'));
-    const fatal = findingOf({ at: error.at, message: error.sentence }, 'error');
-    return { file, ok: false, serverBlocks: 0, text: null, madeWith: [], findings: [...distinct(warnings), fatal] };
+    const found = [
+      ...error.warnings.map((warning) => findingOf(warning, 'warning')),
+      ...error.errors.map((each) => findingOf(each, 'error')),
+    ];
+    return { file, ok: false, serverBlocks: 0, text: null, madeWith: [], findings: inOrder(distinct(found)) };
   }
 }
 
-const builtinLooked: Look = (file, load) => {
-  const text = builtinCorefile(builtinExample);
-  const pieces = [{ text, file }];
-  return { config: parsePieces(pieces, [], load), pieces, text, madeWith: [], findings: [] };
-};
-
 const corefileLooked: Look = (file, load) => {
-  const config = loadCorefile(file, load);
-  return { config, pieces: [{ text: load.files.read(file), file }], text: null, madeWith: [], findings: [] };
+  const pieces = [{ text: readText(file, load), file }];
+  return { config: parsePieces(pieces, [], load), pieces, text: null, madeWith: [], findings: [] };
 };
 
-/** An address for documentation (RFC 5737). */
-const exampleClusterDns = { address: '192.0.2.53', port: 53 };
+function readText(file: string, { files }: LoadOptions): string {
+  try {
+    return files.read(file);
+  } catch (error) {
+    const why = (error as Error).message.replace(/\.$/u, '');
+    throw new ConfigError({ file, line: 0 }, `it cannot be read (${why}); name a Corefile that this user may read.`);
+  }
+}
 
-/** Where no cluster DNS is known, as off the node, an example stands for it. */
+/** Where no cluster DNS is known, as off the node, these stand for it: kubeadm's, and one for documentation (RFC 5737). */
+const examples = { builtin: { address: '10.96.0.10', port: 53 }, template: { address: '192.0.2.53', port: 53 } };
+
+const builtinLooked: Look = (file, load, options) => {
+  const make = withExample(options, examples.builtin);
+  const pieces = fromBuiltin(readKubeDns(options.kubeDnsFolder, load.files), make, load);
+  const findings = exampleFindings(file, options, examples.builtin);
+  return {
+    config: parsePieces(pieces, [], load),
+    pieces,
+    text: joined(pieces),
+    madeWith: kubeDnsHere(options, load),
+    findings,
+  };
+};
+
 const templateLooked: Look = (file, load, options) => {
-  const { endpoint, missing } = options.clusterDns;
-  const clusterDns = { endpoint: endpoint ?? exampleClusterDns, missing: null };
-  const kubeDns = readKubeDns(options.kubeDnsFolder, load.files);
+  const make = withExample(options, examples.template);
   const template = load.files.read(file);
-  const pieces = fromTemplate({ text: template, file }, kubeDns, { ...options, clusterDns }, load);
+  const pieces = fromTemplate({ text: template, file }, readKubeDns(options.kubeDnsFolder, load.files), make, load);
   const config = parsePieces(pieces, [file], load);
-  const madeWith = Object.values(kubeDnsFiles(options.kubeDnsFolder)).filter((path) => load.files.exists(path));
-  const isExample = missing !== null && template.includes(clusterDnsPlaceholder);
-  const message = `${exampleClusterDns.address} stands for the cluster DNS here: ${missing}`;
-  const example = findingOf({ at: { file, line: 0 }, message, code: 'cluster-dns-unknown' }, 'warning');
-  return { config, pieces, text: joined(pieces), madeWith, findings: isExample ? [example] : [] };
+  const asksIt = template.includes(clusterDnsPlaceholder);
+  const findings = asksIt ? exampleFindings(file, options, examples.template) : [];
+  return { config, pieces, text: joined(pieces), madeWith: kubeDnsHere(options, load), findings };
 };
 
-/** What cannot be read is for loadCorefile to say. */
+function withExample(options: CheckOptions, example: Endpoint): MakeOptions {
+  return { ...options, clusterDns: { endpoint: options.clusterDns.endpoint ?? example, missing: null } };
+}
+
+function exampleFindings(file: string, { clusterDns }: CheckOptions, { address }: Endpoint): Finding[] {
+  if (clusterDns.missing === null) return [];
+  const message = `${address} stands for the cluster DNS here: ${clusterDns.missing}`;
+  return [findingOf({ at: { file, line: 0 }, message, code: 'cluster-dns-unknown' }, 'warning')];
+}
+
+function kubeDnsHere({ kubeDnsFolder }: CheckOptions, { files }: LoadOptions): string[] {
+  return Object.values(kubeDnsFiles(kubeDnsFolder)).filter((path) => files.exists(path));
+}
+
+/** What cannot be read is said where it is looked at as a Corefile. */
 function isTemplate(file: string, { files }: LoadOptions): boolean {
   try {
     return hasPillars(files.read(file));

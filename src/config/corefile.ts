@@ -5,8 +5,8 @@
  */
 import { corefileNestingMax } from '../limits.js';
 import type { Diagnostic, Position } from './config.js';
-import { ConfigError } from './error.js';
-import { type Expansion, expand, isWord, type Sources, type Written } from './imports.js';
+import { Findings } from './error.js';
+import { type Expansion, expandAll, isWord, type Sources, type Written } from './imports.js';
 import type { Token } from './lexer.js';
 
 /** One line of a block, with the block that its line opens. */
@@ -32,118 +32,172 @@ export interface Corefile extends Omit<Expansion, 'tokens'> {
 
 interface Cursor {
   readonly tokens: readonly Token[];
-  readonly warnings: Diagnostic[];
+  readonly findings: Findings;
   index: number;
+  /** The directive of a server block in whose blocks we are is not to be read. */
+  isTooDeep: boolean;
 }
 
 /** The server blocks of a Corefile, in one piece or more; adds to `warnings`. Throws a ConfigError. */
 export function parseCorefile(pieces: readonly Written[], sources: Sources, warnings: Diagnostic[]): Corefile {
-  const { tokens, ...rest } = expand(pieces, sources, warnings);
-  const cursor: Cursor = { tokens, warnings, index: 0 };
+  const findings = new Findings(warnings);
+  const corefile = readCorefile(pieces, sources, findings);
+  findings.refuse(pieces[0].file);
+  return corefile;
+}
+
+/**
+ * The same, going on behind errors: what stands behind a slip is taken as it was most likely meant. A server block that
+ * is never closed is left out, since nobody knows what was to be in it.
+ */
+export function readCorefile(pieces: readonly Written[], sources: Sources, findings: Findings): Corefile {
+  const { tokens, ...rest } = expandAll(pieces, sources, findings);
+  const cursor: Cursor = { tokens, findings, index: 0, isTooDeep: false };
   const blocks: ServerBlock[] = [];
   while (cursor.index < tokens.length) {
-    if (skipStrayBraces(cursor)) break;
-    blocks.push(serverBlock(cursor));
+    if (skipStrayBrace(cursor)) continue;
+    const block = serverBlock(cursor);
+    if (block !== null) blocks.push(block);
   }
   return { ...rest, blocks };
 }
 
 /** CoreDNS takes a brace too many at the end of the file; between blocks it is an error there too. */
-function skipStrayBraces(cursor: Cursor): boolean {
-  const token = peek(cursor);
+function skipStrayBrace(cursor: Cursor): boolean {
+  const { tokens, findings, index } = cursor;
+  const token = tokens[index];
   if (!isWord(token, '}')) return false;
   const message = 'a } closes nothing; take it out, or look for a { that is missing above.';
-  if (!cursor.tokens.slice(cursor.index).every((rest) => isWord(rest, '}'))) throw new ConfigError(token.at, message);
-  cursor.warnings.push({ at: token.at, message });
+  const isAtEnd = tokens.slice(index).every((rest) => isWord(rest, '}'));
+  if (!isAtEnd) findings.error(token.at, message);
+  else findings.warnings.push({ at: token.at, message });
+  cursor.index = isAtEnd ? tokens.length : index + 1;
   return true;
 }
 
-function serverBlock(cursor: Cursor): ServerBlock {
+/** Null when it is not to be read. */
+function serverBlock(cursor: Cursor): ServerBlock | null {
+  const { findings } = cursor;
   const { at } = peek(cursor);
-  const keys = serverKeys(cursor);
-  if (keys.length === 0) throw new ConfigError(at, 'a server block expects a zone before its {, for example ".:53 {".');
-  if (isWord(peek(cursor), '{')) {
-    const open = next(cursor);
-    return { at, keys, directives: directivesToBrace(cursor, open, '') };
+  const { keys, isOpen, isCut } = serverKeys(cursor);
+  if (isCut) return null;
+  if (keys.length === 0) findings.error(at, 'a server block expects a zone before its {, for example ".:53 {".');
+  if (isOpen || isWord(peek(cursor), '{')) {
+    const open = isOpen ? cursor.tokens[cursor.index - 1] : next(cursor);
+    const directives = directivesToBrace(cursor, open, '');
+    return directives === null ? null : { at, keys, directives };
   }
-  if (peek(cursor) === undefined) {
-    throw new ConfigError(at, `the zone "${keys[0].text}" has no block; write its directives between { and }.`);
+  if (peek(cursor) !== undefined) return { at, keys, directives: directivesWithoutBrace(cursor, at) };
+  if (keys.length > 0) {
+    findings.error(at, `the zone "${keys[0].text}" has no block; write its directives between { and }.`);
   }
-  return { at, keys, directives: directivesWithoutBrace(cursor, at) };
+  return null;
 }
 
-function serverKeys(cursor: Cursor): Token[] {
+interface ServerKeys {
+  readonly keys: readonly Token[];
+  /** The last of them opened the block. */
+  readonly isOpen: boolean;
+  /** The file ends where there should be another. */
+  readonly isCut: boolean;
+}
+
+function serverKeys(cursor: Cursor): ServerKeys {
+  const { findings } = cursor;
   const keys: Token[] = [];
   let needsAnother = false;
   while (cursor.index < cursor.tokens.length) {
     const token = peek(cursor);
     if (isWord(token, '{')) {
-      if (needsAnother)
-        throw new ConfigError(token.at, 'another zone is expected after the comma; take the comma out.');
-      return keys;
+      if (needsAnother) findings.error(token.at, 'another zone is expected after the comma; take the comma out.');
+      break;
     }
-    if (isWord(token, '}') || (token.startsLine && keys.length > 0 && !needsAnother)) return keys;
+    if (isWord(token, '}') || (token.startsLine && keys.length > 0 && !needsAnother)) break;
     next(cursor);
     if (!token.isLiteral && token.text.length > 1 && token.text.endsWith('{')) {
-      throw new ConfigError(token.at, `a blank is missing before the { of "${token.text}".`);
+      findings.error(token.at, `a blank is missing before the { of "${token.text}".`);
+      keys.push(...splitAtCommas(cursor, { ...token, text: token.text.slice(0, -1) }));
+      return { keys, isOpen: true, isCut: false };
     }
     needsAnother = token.text.endsWith(',');
     keys.push(...splitAtCommas(cursor, token));
   }
-  const { at } = cursor.tokens[cursor.index - 1];
-  if (needsAnother) throw new ConfigError(at, 'another zone is expected after the comma; the file ends.');
-  return keys;
+  const isCut = needsAnother && peek(cursor) === undefined;
+  if (isCut) {
+    const { at } = cursor.tokens[cursor.index - 1];
+    findings.error(at, 'another zone is expected after the comma; the file ends.');
+  }
+  return { keys, isOpen: false, isCut };
 }
 
 function splitAtCommas(cursor: Cursor, token: Token): Token[] {
   const parts = token.text.split(',').filter((part) => part !== '');
   if (parts.length > 1) {
     const message = `"${token.text}" is read as ${parts.length} zones; CoreDNS wants a blank after the comma.`;
-    cursor.warnings.push({ at: token.at, message });
+    cursor.findings.warnings.push({ at: token.at, message });
   }
   return parts.map((text) => ({ ...token, text }));
 }
 
-function directivesToBrace(cursor: Cursor, open: Token, path: string): Directive[] {
+/** Null when it is never closed. */
+function directivesToBrace(cursor: Cursor, open: Token, path: string): Directive[] | null {
   const directives: Directive[] = [];
   for (;;) {
     const token = peek(cursor);
-    if (token === undefined)
-      throw new ConfigError(open.at, 'the block that is opened here is never closed; add its }.');
+    if (token === undefined) {
+      cursor.findings.error(open.at, 'the block that is opened here is never closed; add its }.');
+      return null;
+    }
     if (isWord(token, '}')) {
       next(cursor);
       return directives;
     }
-    directives.push(directive(cursor, path));
+    const read = isWord(token, '{') ? strayBlock(cursor, directives.pop() ?? null) : directive(cursor, path);
+    if (read === 'cut') return null;
+    if (read !== null) directives.push(read);
   }
 }
 
 /** A Corefile of one server may leave its braces out; then all that follows is its directives. */
 function directivesWithoutBrace(cursor: Cursor, at: Position): Directive[] {
+  const { findings } = cursor;
   const directives: Directive[] = [];
   while (cursor.index < cursor.tokens.length) {
-    if (isWord(peek(cursor), '}')) {
-      cursor.warnings.push({ at, message: 'the { of this server block is missing; add it at the end of this line.' });
+    const token = peek(cursor);
+    if (isWord(token, '}')) {
+      findings.warnings.push({ at, message: 'the { of this server block is missing; add it at the end of this line.' });
       next(cursor);
       break;
     }
-    directives.push(directive(cursor, ''));
+    const read = isWord(token, '{') ? strayBlock(cursor, directives.pop() ?? null) : directive(cursor, '');
+    if (read === 'cut') break;
+    if (read !== null) directives.push(read);
   }
   return directives;
 }
 
-function directive(cursor: Cursor, parent: string): Directive {
+/** A block that begins on a line of its own: that of the directive above, if it has none. */
+function strayBlock(cursor: Cursor, above: Directive | null): Directive | 'cut' | null {
+  const open = next(cursor);
+  cursor.findings.error(open.at, 'a { stands where a directive is expected; put it at the end of the line above.');
+  const block = directivesToBrace(cursor, open, above?.path ?? '');
+  if (block === null) return 'cut';
+  return above === null ? null : { ...above, block: above.block ?? block };
+}
+
+/** `cut`: the file ends in its block. Null: it is not to be read. */
+function directive(cursor: Cursor, parent: string): Directive | 'cut' | null {
+  const { findings } = cursor;
   const name = next(cursor);
-  if (isWord(name, '{'))
-    throw new ConfigError(name.at, 'a { stands where a directive is expected; put it at the end of the line above.');
   const path = parent === '' ? name.text : `${parent} ${name.text}`;
   const words: Token[] = [];
+  const read = { name: name.text, path, at: name.at, arguments: words };
   for (;;) {
     const token = peek(cursor);
-    if (token === undefined || token.startsLine)
-      return { name: name.text, path, at: name.at, arguments: words, block: null };
+    if (token === undefined || token.startsLine) return { ...read, block: null };
     if (isWord(token, '}')) {
-      throw new ConfigError(token.at, `${path}: the } must stand on a line of its own.`);
+      findings.error(token.at, `${path}: the } must stand on a line of its own.`);
+      return { ...read, block: null };
     }
     next(cursor);
     if (isWord(token, '{')) break;
@@ -151,14 +205,32 @@ function directive(cursor: Cursor, parent: string): Directive {
   }
   const open = cursor.tokens[cursor.index - 1];
   if (path.split(' ').length > corefileNestingMax) {
-    throw new ConfigError(open.at, `blocks are nested more than ${corefileNestingMax} deep; no directive needs that.`);
+    findings.error(open.at, `blocks are nested more than ${corefileNestingMax} deep; no directive needs that.`);
+    cursor.isTooDeep = true;
+    return skipToBrace(cursor) ? null : 'cut';
   }
   const block = directivesToBrace(cursor, open, path);
+  if (block === null) return 'cut';
   const after = peek(cursor);
   if (after !== undefined && !after.startsLine) {
-    throw new ConfigError(after.at, `${path}: "${after.text}" follows a } on its line; put it on the next line.`);
+    findings.error(after.at, `${path}: "${after.text}" follows a } on its line; put it on the next line.`);
   }
-  return { name: name.text, path, at: name.at, arguments: words, block };
+  if (parent === '' && cursor.isTooDeep) {
+    cursor.isTooDeep = false;
+    return null;
+  }
+  return { ...read, block };
+}
+
+/** Goes behind the brace that closes the block which has just been opened; false when there is none. */
+function skipToBrace(cursor: Cursor): boolean {
+  for (let nesting = 1; nesting > 0; ) {
+    const token = next(cursor);
+    if (token === undefined) return false;
+    if (isWord(token, '{')) nesting++;
+    if (isWord(token, '}')) nesting--;
+  }
+  return true;
 }
 
 function peek(cursor: Cursor): Token {

@@ -90,6 +90,7 @@ export const flagTable = {
     ...text(other, 'text', 'How check writes what it found: text, or json for programs.'),
     aliases: ['o'],
   },
+  strict: boolean(other, 'false', 'Have check refuse files with warnings, too (exit status 2).'),
   version: boolean(other, 'false', 'Print the version and exit.'),
   plugins: boolean(other, 'false', 'Print the directives that a Corefile may use and exit.'),
   help: { ...boolean(other, 'false', 'Print this and exit.'), aliases: ['h'] },

@@ -3,7 +3,7 @@
  * understood (flag-reader.ts, serve-options.ts). The only user of yargs, which lays out the help and is loaded for
  * that alone: it would cost every start 65 ms and 6 MB, of 300 and 30 promised, and cannot read Go's flags as they are.
  */
-import { type CheckOutput, checkOutputs } from './check-output.js';
+import { type CheckOutput, checkOutputs, type OutputWishes } from './check-output.js';
 import type { Environment } from './cluster-dns.js';
 import { supportedDirectives } from './directives/known.js';
 import { type ReadFlags, readFlags, UsageError } from './flag-reader.js';
@@ -14,12 +14,12 @@ import { programVersion } from './version.js';
 
 export type Command =
   | { readonly kind: 'serve'; readonly options: ServeOptions }
-  /** Without files it is about the built-in configuration. */
+  /** Without files it is about what flags name, else about the built-in configuration. */
   | {
       readonly kind: 'check';
       readonly files: readonly string[];
       readonly options: ServeOptions;
-      readonly output: CheckOutput;
+      readonly wishes: OutputWishes;
     }
   | { readonly kind: 'demo' }
   /** Text for stdout, without the last line's end; then exit 0. */
@@ -49,14 +49,16 @@ function commandOf(flags: ReadFlags, environment: Environment): Command {
   const [word, ...rest] = flags.words;
   switch (word) {
     case undefined:
-      if (flags.given.includes('output')) throw new UsageError('-output is for "zerohop check"; take it out.');
+      for (const name of ['output', 'strict'] as const) {
+        if (flags.given.includes(name)) throw new UsageError(`-${name} is for "zerohop check"; take it out.`);
+      }
       return { kind: 'serve', options: serveOptions(flags, environment) };
     case 'check':
       return {
         kind: 'check',
         files: rest,
         options: serveOptions(flags, environment),
-        output: readOutput(flags.text('output')),
+        wishes: { output: readOutput(flags.text('output')), isStrict: flags.isSet('strict') },
       };
     case 'demo':
       return demo(flags, rest);
@@ -109,7 +111,7 @@ async function helpText(): Promise<string> {
     .locale('en')
     .usage('A DNS cache for every node of a Kubernetes cluster; it takes the command line of node-cache.\n\nUsage:')
     .usage('  zerohop [flags]                  serve')
-    .usage('  zerohop check [FILE...] [flags]  say what is wrong in Corefiles; without one, print the built-in one')
+    .usage('  zerohop check [FILE...] [flags]  list what is wrong in Corefiles (- is stdin, none the built-in)')
     .usage('  zerohop demo                     serve a stand-in cluster on 127.0.0.1 and ask it a few questions')
     .epilogue(
       'One dash or two, -name value or -name=value; a boolean takes its value with =, as in -setupiptables=false. ' +

@@ -5,7 +5,7 @@
 import path from 'node:path';
 import { corefileBytesMax, corefileTokensMax, importDepthMax } from '../limits.js';
 import type { Diagnostic, Position } from './config.js';
-import { ConfigError } from './error.js';
+import { ConfigError, Findings } from './error.js';
 import { lex, type Token } from './lexer.js';
 
 /** The files a Corefile may name, as far as configuration looks at them. */
@@ -48,31 +48,48 @@ interface State {
   readonly snippets: Map<string, readonly Token[]>;
   readonly imported: Set<string>;
   readonly importedTexts: string[];
-  readonly warnings: Diagnostic[];
+  readonly findings: Findings;
   /** Where relative imports begin that a file's own folder does not say. */
   readonly importFolders: Map<string, string>;
   nesting: number;
+  /** There is no room for more tokens, which has been said. */
+  isFull: boolean;
 }
 
 /** The tokens of the pieces with snippets and imports put in place; adds to `warnings`. Throws a ConfigError. */
 export function expand(pieces: readonly Written[], sources: Sources, warnings: Diagnostic[]): Expansion {
+  const findings = new Findings(warnings);
+  const expansion = expandAll(pieces, sources, findings);
+  findings.refuse(pieces[0].file);
+  return expansion;
+}
+
+/** The same, going on behind errors: what cannot be imported is left out. */
+export function expandAll(pieces: readonly Written[], sources: Sources, findings: Findings): Expansion {
   const state: State = {
     sources,
     tokens: [],
     snippets: new Map(),
     imported: new Set(),
     importedTexts: [],
-    warnings,
+    findings,
     importFolders: new Map(),
     nesting: 0,
+    isFull: false,
   };
   for (const { text, file, importFolder, isMade } of pieces) {
     if (importFolder !== undefined) state.importFolders.set(file, importFolder);
-    const tokens = tokensOf(state, text, file);
-    const placed = isMade ? tokens.map((token) => ({ ...token, at: { file, line: 0 } })) : tokens;
-    expandTokens(state, placed, [file]);
+    findings.attempt(() => {
+      const tokens = tokensOf(state, text, file);
+      const placed = isMade ? tokens.map((token) => ({ ...token, at: { file, line: 0 } })) : tokens;
+      expandTokens(state, placed, [file]);
+    }, undefined);
   }
-  return { tokens: state.tokens, imported: [...state.imported], importedTexts: state.importedTexts };
+  return {
+    tokens: state.isFull ? [] : state.tokens,
+    imported: [...state.imported],
+    importedTexts: state.importedTexts,
+  };
 }
 
 /** Whether a token opens or closes a block, or is the word `import`, and was written as such. */
@@ -84,9 +101,10 @@ function tokensOf(state: State, text: string, file: string): Token[] {
   if (Buffer.byteLength(text) > corefileBytesMax) {
     throw new ConfigError({ file, line: 0 }, `the file is larger than ${corefileBytesMax} bytes; split it in two.`);
   }
+  const failed = (at: Position, sentence: string): void => state.findings.error(at, sentence);
   const tokens: Token[] = [];
   let startsLine = false;
-  for (const written of lex(text, file)) {
+  for (const written of lex(text, file, failed)) {
     const token = withVariables(state, written);
     startsLine ||= token.startsLine;
     // Nothing has come of its variables, so nothing stands in its place.
@@ -119,24 +137,29 @@ function expandTokens(state: State, tokens: readonly Token[], chain: readonly st
     const token = tokens[index];
     if (token.startsLine && isWord(token, 'import')) {
       const end = endOfLine(tokens, index + 1);
-      importLine(state, token.at, tokens.slice(index + 1, end), chain);
+      const words = tokens.slice(index + 1, end);
+      state.findings.attempt(() => importLine(state, token.at, words, chain), undefined);
       index = end - 1;
       continue;
     }
     const name = state.nesting === 0 ? snippetName(token, tokens[index + 1]) : undefined;
     if (name !== undefined) {
       const end = closingBrace(tokens, index + 1, name);
-      if (state.snippets.has(name))
-        throw new ConfigError(token.at, `the snippet (${name}) is defined twice; rename one.`);
-      state.snippets.set(name, tokens.slice(index + 2, end));
+      if (state.snippets.has(name)) {
+        state.findings.error(token.at, `the snippet (${name}) is defined twice; rename one.`);
+      } else state.snippets.set(name, tokens.slice(index + 2, end));
       index = end;
       continue;
     }
     if (isWord(token, '{')) state.nesting++;
     if (isWord(token, '}')) state.nesting--;
-    if (state.tokens.push(token) > corefileTokensMax) {
-      throw new ConfigError(token.at, `the imports add up to more than ${corefileTokensMax} words; import less.`);
+    if (state.tokens.length >= corefileTokensMax) {
+      const sentence = `the imports add up to more than ${corefileTokensMax} words; import less.`;
+      if (!state.isFull) state.findings.error(token.at, sentence);
+      state.isFull = true;
+      return;
     }
+    state.tokens.push(token);
   }
 }
 
@@ -248,5 +271,5 @@ function endOfLine(tokens: readonly Token[], from: number): number {
 }
 
 function warn(state: State, at: Position, message: string): void {
-  state.warnings.push({ at, message });
+  state.findings.warnings.push({ at, message });
 }

@@ -15,11 +15,17 @@ export interface Token {
   readonly isLiteral: boolean;
 }
 
-/** The tokens of `text`. A byte order mark and CRLF are taken as they are meant; an open quote is an error. */
-export function lex(text: string, file: string): Token[] {
+/**
+ * The tokens of `text`. A byte order mark and CRLF are taken as they are meant. An open quote is told to `failed`;
+ * where that returns, the quote ends with its line, as no other stands behind it. If it may be one further up that is
+ * open, there are no tokens: nobody knows what is quoted.
+ */
+export function lex(text: string, file: string, failed: (at: Position, sentence: string) => void = refuse): Token[] {
   const tokens: Token[] = [];
   let line = 1;
   let lineOfLast = 0;
+  /** Where the first quote begins that runs over the end of its line. */
+  let lineOfLong = 0;
   let at = text.startsWith('\ufeff') ? 1 : 0;
 
   function push(content: string, isLiteral: boolean): void {
@@ -37,13 +43,19 @@ export function lex(text: string, file: string): Token[] {
     } else if (character === '#') {
       at = indexOrEnd(text, '\n', at);
     } else if (character === '"') {
-      const end = closingQuote(text, at + 1);
-      if (end < 0) throw new ConfigError({ file, line }, 'a quote is opened here and never closed; add the closing ".');
+      const closing = closingQuote(text, at + 1);
+      if (closing < 0) {
+        const perhaps = lineOfLong === 0 ? '' : `, perhaps that of the one that is opened on line ${lineOfLong}`;
+        failed({ file, line }, `a quote is opened here and never closed; add the closing "${perhaps}.`);
+        if (lineOfLong !== 0) return [];
+      }
+      const end = closing < 0 ? indexOrEnd(text, '\n', at) : closing;
       const quoted = text.slice(at + 1, end);
       push(quoted.replaceAll('\r\n', '\n').replaceAll('\\"', '"'), true);
+      if (lineOfLong === 0 && quoted.includes('\n')) lineOfLong = line;
       line += countLines(quoted);
       lineOfLast = line;
-      at = end + 1;
+      at = closing < 0 ? end : end + 1;
     } else {
       const start = at;
       while (at < text.length && text[at] !== '#' && !isBlank(text[at])) at++;
@@ -51,6 +63,10 @@ export function lex(text: string, file: string): Token[] {
     }
   }
   return tokens;
+}
+
+function refuse(at: Position, sentence: string): never {
+  throw new ConfigError(at, sentence);
 }
 
 function isBlank(character: string): boolean {

@@ -8,10 +8,10 @@ import { hostname, networkInterfaces } from 'node:os';
 import { corefileBytesMax } from '../limits.js';
 import { canonicalAddress } from './addresses.js';
 import { type BlockOptions, type ReadBlock, readBlock } from './block.js';
-import type { BlockConfig, Config, Diagnostic, ReloadConfig, TemplateConfig } from './config.js';
-import { parseCorefile } from './corefile.js';
+import type { Config, Diagnostic, ReloadConfig, TemplateConfig } from './config.js';
+import { readCorefile } from './corefile.js';
 import type { HealthConfig, ReadyConfig } from './directives/servers.js';
-import { ConfigError } from './error.js';
+import { ConfigError, Findings } from './error.js';
 import type { ConfigFiles, Sources, Written } from './imports.js';
 import { distinctEndpoints, refuseManyKinds, refuseOverlaps, refuseSharedPorts } from './overlap.js';
 
@@ -42,6 +42,7 @@ export function loadCorefile(path: string, options: LoadOptions, alsoWatch: read
     throw new ConfigError(
       { file: path, line: 0 },
       `the Corefile cannot be read (${why}); give -conf a file that this user may read.`,
+      { files: [path, ...alsoWatch] },
     );
   }
   return parsePieces([{ text, file: path }], [path, ...alsoWatch], options);
@@ -54,39 +55,33 @@ export function parseConfig(text: string, source: string, options: LoadOptions):
 
 /** Understands a Corefile in pieces, at least one; `files` are what they were made from. Throws a ConfigError. */
 export function parsePieces(pieces: readonly Written[], files: readonly string[], options: LoadOptions): Config {
-  const warnings: Diagnostic[] = [];
-  try {
-    return normalise(pieces, files, options, warnings);
-  } catch (error) {
-    throw error instanceof ConfigError ? new ConfigError(error.at, error.sentence, warnings) : error;
-  }
-}
-
-function normalise(
-  pieces: readonly Written[],
-  files: readonly string[],
-  options: LoadOptions,
-  warnings: Diagnostic[],
-): Config {
+  const findings = new Findings();
+  const { warnings } = findings;
   const source = pieces[0].file;
-  const corefile = parseCorefile(pieces, options, warnings);
-  if (corefile.blocks.length === 0) {
-    throw new ConfigError(
-      { file: source, line: 0 },
-      'the Corefile has no server block; write one, for example ". { forward . /etc/resolv.conf }" on three lines.',
-    );
+  const corefile = readCorefile(pieces, options, findings);
+  if (corefile.blocks.length === 0 && !findings.hasErrors) {
+    const sentence =
+      'the Corefile has no server block; write one, for example ". { forward . /etc/resolv.conf }" on three lines.';
+    findings.error({ file: source, line: 0 }, sentence);
   }
-  const read = corefile.blocks.map((block) => readBlock(block, options, warnings));
+  const noting = notingReads(options);
+  const read = corefile.blocks.map((block) => readBlock(block, noting.options, findings));
   const blocks = read.map(({ config }) => config);
-  refuseOverlaps(blocks);
-  refuseSharedPorts(read);
-  refuseManyKinds(blocks);
-  refuseTemplates(blocks, options, warnings);
+  const placed = read.filter(({ isPlaced }) => isPlaced);
+  const placedBlocks = placed.map(({ config }) => config);
+  refuseOverlaps(placedBlocks, findings);
+  refuseSharedPorts(placed, findings);
+  refuseManyKinds(placedBlocks, findings);
+  for (const { at, message } of blocks.flatMap(({ templates }) => options.checkTemplates?.(templates) ?? [])) {
+    findings.error(at, `template: ${message}`);
+  }
   warnOfNxdomain(read, warnings);
+  const allFiles = [...new Set([...files, ...corefile.imported, ...noting.files])];
+  findings.refuse(source, { files: allFiles });
   return deepFreeze({
     source,
     sha512: hashOf([...pieces.map(({ text }) => text), ...corefile.importedTexts]),
-    files: [...new Set([...files, ...corefile.imported, ...searchFiles(blocks)])],
+    files: allFiles,
     blocks,
     health: allHealth(read),
     ready: allReady(read),
@@ -98,31 +93,50 @@ function normalise(
   });
 }
 
-function searchFiles(blocks: readonly BlockConfig[]): string[] {
-  return blocks.flatMap(({ changing: { autopath } }) => (autopath === null ? [] : [autopath.file]));
-}
-
-function refuseTemplates(blocks: readonly BlockConfig[], options: LoadOptions, warnings: readonly Diagnostic[]): void {
-  for (const { templates } of blocks) {
-    const [first] = options.checkTemplates?.(templates) ?? [];
-    if (first !== undefined) throw new ConfigError(first.at, `template: ${first.message}`, warnings);
-  }
+/** The same options, and the files that are read by them from now on: of those that directives name. */
+function notingReads(options: LoadOptions): { readonly options: LoadOptions; readonly files: ReadonlySet<string> } {
+  const files = new Set<string>();
+  const read = (file: string): string => {
+    files.add(file);
+    return options.files.read(file);
+  };
+  return { options: { ...options, files: { ...options.files, read } }, files };
 }
 
 /** The files of this machine; relative paths start where the process was started. */
 export const systemFiles: ConfigFiles = {
-  read(file) {
-    const bytes = readFileSync(file);
-    if (bytes.length > corefileBytesMax) throw new Error(`it is larger than ${corefileBytesMax} bytes.`);
-    try {
-      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    } catch {
-      throw new Error('it is not UTF-8 text.');
-    }
-  },
+  read: (file) => corefileText(bytesOf(file)),
   exists: existsSync,
   list: (folder) => (existsSync(folder) ? readdirSync(folder) : []),
 };
+
+/** Bytes that should be a Corefile, as text; throws an Error with one sentence when they cannot be one. */
+export function corefileText(bytes: Uint8Array): string {
+  if (bytes.length > corefileBytesMax) throw new Error(`it is larger than ${corefileBytesMax} bytes.`);
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new Error('it is not UTF-8 text.');
+  }
+}
+
+/** Why a file cannot be read, by the system's code. */
+const whyUnreadable: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  ENOTDIR: 'no such file',
+  EISDIR: 'it is a folder',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+};
+
+function bytesOf(file: string): Uint8Array {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    throw new Error(`${whyUnreadable[code] ?? message}.`);
+  }
+}
 
 /** IPv6 link-local addresses carry their interface as scope, since they mean nothing without it. */
 function systemInterfaceAddresses(name: string): readonly string[] | undefined {

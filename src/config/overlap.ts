@@ -9,44 +9,54 @@ import { addressCovers, addressesOverlap, formatEndpoint } from './addresses.js'
 import type { Placed, ReadBlock } from './block.js';
 import { asksOtherNames, clientKinds } from './client-kinds.js';
 import type { BlockConfig } from './config.js';
-import { ConfigError } from './error.js';
+import type { Findings } from './error.js';
 
-/** Throws a ConfigError at the second of two blocks that serve the same zone on overlapping addresses and one port. */
-export function refuseOverlaps(blocks: readonly BlockConfig[]): void {
+/** Finds the second of two blocks that serve the same zone on overlapping addresses and one port. */
+export function refuseOverlaps(blocks: readonly BlockConfig[], findings: Findings): void {
   const taken = new Map<string, BlockConfig[]>();
   const listeners = new Set<string>();
   for (const block of blocks) {
     for (const { port } of block.zones) for (const address of block.addresses) listeners.add(`${address} ${port}`);
     if (listeners.size > listenersMax) {
-      throw new ConfigError(
-        block.at,
-        `there are more than ${listenersMax} addresses and ports to listen on; use fewer.`,
-      );
+      findings.error(block.at, `there are more than ${listenersMax} addresses and ports to listen on; use fewer.`);
+      return;
     }
-    for (const { zone, port } of block.zones) {
+    const shared = block.zones.flatMap(({ zone, port }) => {
       const key = `${zone}:${port}`;
       const others = taken.get(key) ?? [];
-      for (const other of others) {
-        const address = block.addresses.find((one) => other.addresses.some((two) => addressesOverlap(one, two)));
-        if (address === undefined) continue;
-        const where = other.at.file === block.at.file ? `line ${other.at.line}` : `${other.at.file}:${other.at.line}`;
-        const on = address === '::' ? 'all addresses' : address;
-        throw new ConfigError(
-          block.at,
-          `the zone ${zone} on port ${port} of ${on} is already served by the server block on ${where}; ` +
-            'remove one, or bind them to different addresses.',
-        );
-      }
       taken.set(key, [...others, block]);
-    }
+      return others.flatMap((other) => {
+        const address = block.addresses.find((one) => other.addresses.some((two) => addressesOverlap(one, two)));
+        return address === undefined ? [] : [{ zone, port, other, address }];
+      });
+    });
+    // One is enough of a block that stands there twice.
+    const [first] = shared;
+    if (first !== undefined) findings.error(block.at, servedTwice(block, first));
   }
 }
 
+interface Shared {
+  readonly zone: string;
+  readonly port: number;
+  readonly other: BlockConfig;
+  readonly address: string;
+}
+
+function servedTwice(block: BlockConfig, { zone, port, other, address }: Shared): string {
+  const where = other.at.file === block.at.file ? `line ${other.at.line}` : `${other.at.file}:${other.at.line}`;
+  const on = address === '::' ? 'all addresses' : address;
+  return (
+    `the zone ${zone} on port ${port} of ${on} is already served by the server block on ${where}; ` +
+    'remove one, or bind them to different addresses.'
+  );
+}
+
 /**
- * Throws a ConfigError where the rules of `acl` on one listener tell more kinds of clients apart than there may be, and
- * some block there asks other names than its clients do: answers are kept for each kind.
+ * Finds where the rules of `acl` on one listener tell more kinds of clients apart than there may be, and some block there
+ * asks other names than its clients do: answers are kept for each kind.
  */
-export function refuseManyKinds(blocks: readonly BlockConfig[]): void {
+export function refuseManyKinds(blocks: readonly BlockConfig[], findings: Findings): void {
   const places = new Set(blocks.flatMap((block) => placesOf(block)));
   for (const place of places) {
     const here = blocks.filter((block) => placesOf(block).includes(place));
@@ -54,7 +64,7 @@ export function refuseManyKinds(blocks: readonly BlockConfig[]): void {
     if (acls.length === 0 || !here.some(asksOtherNames)) continue;
     const kinds = clientKinds(acls).length;
     if (kinds <= clientKindsMax) continue;
-    throw new ConfigError(
+    findings.error(
       acls[0].at,
       `acl: the rules on ${place} tell ${kinds} kinds of clients apart, and beside rewrite, autopath, template or dns64 ` +
         `there may be ${clientKindsMax}; put networks for which the same holds into one rule.`,
@@ -67,30 +77,23 @@ function placesOf({ addresses, zones }: BlockConfig): string[] {
 }
 
 /**
- * Throws a ConfigError at the second of `health`, `ready`, `prometheus` and `pprof` that would listen on one address, and at one
+ * Finds the second of `health`, `ready`, `prometheus` and `pprof` that would listen on one address, and one
  * that would listen where a server block does: the kernel would share connections out between the two.
  */
-export function refuseSharedPorts(read: readonly ReadBlock[]): void {
-  const servers = read.flatMap(({ health, ready, metrics, pprof }) => [
+export function refuseSharedPorts(read: readonly ReadBlock[], findings: Findings): void {
+  const servers: readonly Server[] = read.flatMap(({ health, ready, metrics, pprof }) => [
     { name: 'health', placed: health },
     { name: 'ready', placed: ready },
     { name: 'prometheus', placed: metrics },
     { name: 'pprof', placed: pprof },
   ]);
-  const before: typeof servers = [];
+  const before: Server[] = [];
   for (const server of servers) {
     const here = server.placed;
     if (here === null) continue;
-    refuseDnsPort(server.name, here, read);
-    for (const { name, placed } of before) {
-      if (name === server.name || placed === null || placed.value.port !== here.value.port) continue;
-      if (here.value.port === 0 || !addressesOverlap(placed.value.address, here.value.address)) continue;
-      throw new ConfigError(
-        here.at,
-        `${server.name}: ${formatEndpoint(here.value)} is taken by ${name} on line ${placed.at.line}; give one another port.`,
-      );
-    }
-    before.push(server);
+    const why = dnsPortOf(server, here, read) ?? takenBy(server.name, here, before);
+    if (why === undefined) before.push(server);
+    else findings.error(here.at, `${server.name}: ${formatEndpoint(here.value)} is ${why}`);
   }
 }
 
@@ -107,14 +110,27 @@ function means(all: Endpoint, one: Endpoint): boolean {
   return one.port !== 0 && one.port === all.port && addressCovers(all.address, one.address);
 }
 
-function refuseDnsPort(name: string, { at, value }: Placed<Endpoint>, read: readonly ReadBlock[]): void {
-  if (value.port === 0) return;
-  for (const { config } of read) {
-    if (!config.zones.some(({ port }) => port === value.port)) continue;
-    if (!config.addresses.some((address) => addressesOverlap(address, value.address))) continue;
-    throw new ConfigError(
-      at,
-      `${name}: ${formatEndpoint(value)} is where the server block on line ${config.at.line} answers DNS; give ${name} another port.`,
-    );
+interface Server {
+  readonly name: string;
+  readonly placed: Placed<Endpoint> | null;
+}
+
+function takenBy(own: string, { value }: Placed<Endpoint>, before: readonly Server[]): string | undefined {
+  for (const { name, placed } of before) {
+    if (name === own || placed === null || placed.value.port !== value.port) continue;
+    if (value.port === 0 || !addressesOverlap(placed.value.address, value.address)) continue;
+    return `taken by ${name} on line ${placed.at.line}; give one another port.`;
   }
+  return undefined;
+}
+
+/** Where DNS is answered at this endpoint. */
+function dnsPortOf({ name }: Server, { value }: Placed<Endpoint>, read: readonly ReadBlock[]): string | undefined {
+  if (value.port === 0) return undefined;
+  const block = read.find(
+    ({ config: { zones, addresses } }) =>
+      zones.some(({ port }) => port === value.port) &&
+      addresses.some((address) => addressesOverlap(address, value.address)),
+  );
+  return block && `where the server block on line ${block.config.at.line} answers DNS; give ${name} another port.`;
 }

@@ -96,7 +96,7 @@ export function newSource(options: SourceOptions, world: SourceWorld): () => Con
       const made = make(lastKubeDns);
       const instead = lastKubeDns === noKubeDns ? 'nothing of it is used' : 'the one before is used on';
       world.wrong();
-      log.error(`the kube-dns ConfigMap is wrong, and ${instead}: ${error.message}`);
+      log.error(`the kube-dns ConfigMap is wrong, and ${instead}: ${error.summary}`);
       return made;
     }
   }
@@ -135,7 +135,7 @@ export function newSource(options: SourceOptions, world: SourceWorld): () => Con
     } catch {
       throw error;
     }
-    log.error(`the template is wrong, and ${corefilePath} serves as it was left: ${error.message}`);
+    log.error(`the template is wrong, and ${corefilePath} serves as it was left: ${error.summary}`);
     return config;
   }
 

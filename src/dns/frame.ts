@@ -24,9 +24,22 @@ export class FrameReader {
   /**
    * Takes the next bytes and calls `onMessage` for each message that is complete now, in order. A message is borrowed
    * until `onMessage` returns: it is a view of `chunk` where it lies whole in it. A length of 0 gives an empty message.
-   * `onMessage` returns false to have the rest of the chunk dropped (the stream is being closed).
+   * `onMessage` returns false to have the rest of the chunk dropped (the stream is being closed). What it throws about
+   * one message is thrown when it has had the others, too: bytes that are left out would make nonsense of the rest.
    */
   push(chunk: Uint8Array, onMessage: (message: Uint8Array) => unknown): void {
+    const thrown: unknown[] = [];
+    this.#cut(chunk, (message) => {
+      try {
+        return onMessage(message);
+      } catch (error) {
+        return thrown.push(error);
+      }
+    });
+    if (thrown.length > 0) throw thrown[0];
+  }
+
+  #cut(chunk: Uint8Array, onMessage: (message: Uint8Array) => unknown): void {
     let at = 0;
     while (at < chunk.length) {
       if (this.#message === null) {

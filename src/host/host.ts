@@ -118,9 +118,18 @@ export function newHost(world: HostWorld, wanted: HostWish | null): Host {
 
   async function look(): Promise<void> {
     if (state !== 'ours') return;
-    const isLinkRight = await mendLink();
-    const areRulesRight = rules === null || (await mend('rules', rules.mend));
-    failuresInARow = isLinkRight && areRulesRight ? 0 : failuresInARow + 1;
+    let isRight = false;
+    try {
+      const isLinkRight = await mendLink();
+      const areRulesRight = rules === null || (await mend('rules', rules.mend));
+      isRight = isLinkRight && areRulesRight;
+    } finally {
+      failuresInARow = isRight ? 0 : failuresInARow + 1;
+      lookLater();
+    }
+  }
+
+  function lookLater(): void {
     if (state !== 'ours') return;
     const retryMs = hostRetryMs * 2 ** Math.min(failuresInARow - 1, 20);
     const waitMs = failuresInARow === 0 ? wish.syncIntervalMs : Math.min(retryMs, wish.syncIntervalMs);

@@ -86,7 +86,7 @@ export class Link {
   #send(): void {
     if (this.#sending === null || this.#nextChunk !== null || this.#stream === null) return;
     if (this.#stream.unsentBytes > connectionUnsentBytesMax) return;
-    const { value, done } = this.#sending.next();
+    const { value, done } = this.#nextOf(this.#sending);
     if (done === true) {
       this.#sending = null;
       this.#whenSent();
@@ -97,6 +97,16 @@ export class Link {
       this.#nextChunk = null;
       this.#send();
     });
+  }
+
+  /** Where an exception leaves out some, the peer is to ask for all again. */
+  #nextOf(chunks: Iterator<Uint8Array>): IteratorResult<Uint8Array> {
+    try {
+      return chunks.next();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   #read(bytes: Uint8Array): void {

@@ -14,6 +14,7 @@ import {
   silentPeriodsMax,
 } from '../limits.js';
 import type { Clock, Timer } from '../outside/clock.js';
+import { toEach } from '../outside/each.js';
 import type { Log } from '../outside/log.js';
 import type { LocalSockets } from '../outside/network.js';
 import { Departures } from './departures.js';
@@ -128,7 +129,7 @@ export class Succession {
     this.#keeper?.stop();
     this.#place.leave();
     this.#up?.say({ type: 'left' });
-    for (const link of [...this.#down, this.#up]) link?.finish();
+    toEach([...this.#down, this.#up], (link) => link?.finish());
   }
 
   /** Has one of those that stand by serve; the newest that does. */
@@ -213,7 +214,7 @@ export class Succession {
     this.#departures.forget();
     this.#place.leave();
     // They find the new one at the path.
-    for (const other of this.#down) other.finish();
+    toEach(this.#down, (other) => other.finish());
     fetchSockets(this.#world);
     log.info('another instance serves from now on; this one stands by', link.about);
     owns('another');
@@ -272,11 +273,11 @@ export class Succession {
     if (!this.#place.isOurs && this.#up === null && !this.#connect('stand-by')) this.#place.take();
     if (seats.areShared) seats.look();
     const news = warmth.news();
-    for (const link of this.#down) {
-      if (!link.standsBy) continue;
+    toEach(this.#down, (link) => {
+      if (!link.standsBy) return;
       link.say({ type: 'serving' });
       link.sendEntries(news());
-    }
+    });
   }
 
   /** Connects to who has the path, if anybody. */

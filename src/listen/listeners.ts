@@ -6,6 +6,7 @@ import type { TimeoutsConfig } from '../config/config.js';
 import { addressFreeMs } from '../limits.js';
 import type { Counters } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
+import { toEach } from '../outside/each.js';
 import type { Endpoint, Network } from '../outside/network.js';
 import type { Refresh, Refuse, Serve } from './asker.js';
 import { openTcpListener, type TcpListener, type TcpWorld } from './tcp.js';
@@ -70,7 +71,7 @@ export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Tab
         opened.push(each.key);
       }
     } catch (error) {
-      for (const key of opened) closeOne(key, () => {});
+      toEach(opened, (key) => closeOne(key, () => {}));
       throw error;
     }
   }
@@ -83,7 +84,7 @@ export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Tab
     listener.tcp.drain(() =>
       listener.udp.drain(() => {
         closing.delete(key);
-        for (const tell of whenGone) tell();
+        toEach(whenGone, (tell) => tell());
       }),
     );
   }
@@ -109,12 +110,12 @@ export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Tab
   return {
     open: openAll,
     keepOnly(keys) {
-      for (const [key, { udp }] of [...open]) {
-        if (keys.has(key)) continue;
+      const gone = [...open].filter(([key]) => !keys.has(key));
+      toEach(gone, ([key, { udp }]) => {
         // At once, not only when the last TCP client has left: nobody is to ask here any more.
         udp.drain(() => {});
         closeOne(key, () => {});
-      }
+      });
     },
     endpoints: () => [...open.values()].map(({ udp }) => udp.local),
     get tcpClients() {
@@ -123,11 +124,11 @@ export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Tab
     drain(done) {
       let left = open.size;
       if (left === 0) return done();
-      for (const key of [...open.keys()]) {
+      toEach([...open.keys()], (key) => {
         closeOne(key, () => {
           if (--left === 0) done();
         });
-      }
+      });
     },
   };
 }

@@ -138,6 +138,10 @@ type Call = (...numbers: (number | ArrayBufferView)[]) => number;
 
 function bindCalls(koffi: Koffi): SystemCalls {
   const pinned: ArrayBuffer[] = [];
+  const watched = new Set<{ close(): void }>();
+  /** Node.js runs the event loop once more after the last JavaScript; koffi would call back there, and abort. */
+  const closeWatched = (): void => watched.forEach((handle) => void handle.close());
+  let closesAtExit = false;
   const libc = koffi.load(null);
   const of = (result: string, name: string, parameters: string[]): Call => libc.func(name, result, parameters);
   const checked = (result: number): number => (result < 0 ? -koffi.errno() : result);
@@ -234,9 +238,27 @@ function bindCalls(koffi: Koffi): SystemCalls {
       return Number(koffi.address(memory));
     },
     watch(fd, readable) {
-      const handle = koffi.node.poll(fd, { readable: true }, readable);
+      // An exception that koffi gets would be thrown at its next event, in the middle of something else.
+      const handle = koffi.node.poll(fd, { readable: true }, () => thrownAlone(readable));
       handle.unref();
-      return () => handle.close();
+      watched.add(handle);
+      if (!closesAtExit) process.on('exit', closeWatched);
+      closesAtExit = true;
+      return () => {
+        watched.delete(handle);
+        handle.close();
+      };
     },
   };
+}
+
+/** Runs it; what it throws is thrown in a turn of its own, as an exception that nobody has caught. */
+function thrownAlone(run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
+  }
 }

@@ -6,6 +6,7 @@ import type { TimeoutsConfig } from '../config/config.js';
 import { tcpClientsMax, tcpSweepPeriodMs } from '../limits.js';
 import type { Counters } from '../ops/counters.js';
 import type { Clock, Timer } from '../outside/clock.js';
+import { toEach } from '../outside/each.js';
 import type { Endpoint, Network, Stream, StreamEvents } from '../outside/network.js';
 import type { Serve } from './asker.js';
 import { type ClientWorld, TcpClient } from './tcp-client.js';
@@ -72,7 +73,7 @@ export async function openTcpListener(
       if (clients.size > 0) return;
       sweeping?.stop();
       sweeping = null;
-      for (const done of whenDrained.splice(0)) done();
+      toEach(whenDrained.splice(0), (done) => done());
     },
   };
 
@@ -107,7 +108,7 @@ export async function openTcpListener(
 
   function sweep(): void {
     const nowMs = clock.nowMs();
-    for (const client of clients) client.sweep(nowMs);
+    toEach(clients, (client) => client.sweep(nowMs));
   }
 
   const listener = await world.network.listenStreams(at, accepted);
@@ -123,11 +124,11 @@ export async function openTcpListener(
         return;
       }
       whenDrained.push(done);
-      for (const client of clients) client.drain();
+      toEach(clients, (client) => client.drain());
     },
     close() {
       listener.close();
-      for (const client of clients) client.destroy();
+      toEach(clients, (client) => client.destroy());
     },
   };
 }

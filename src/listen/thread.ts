@@ -6,6 +6,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { threadRestartMs } from '../limits.js';
 import { Counters } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
+import { doAll } from '../outside/each.js';
 import type { Log } from '../outside/log.js';
 import { OrderNumbers, type Orders, type SocketOrder } from './orders.js';
 import { RingReader, ringMemory } from './ring.js';
@@ -127,7 +128,13 @@ export class AnsweringThread<Table, Shared> {
       world.log.error('a packet made the program fail; it was dropped', { error: text });
     });
     port1.unref();
-    const worker = new Worker(world.program, { workerData: start, transferList: [port2], resourceLimits });
+    let worker: Worker;
+    try {
+      worker = new Worker(world.program, { workerData: start, transferList: [port2], resourceLimits });
+    } catch (error) {
+      // No more threads are to be had, for now.
+      return this.#exited(port1, String((error as Error).stack));
+    }
     let reason = '';
     worker.on('error', (error) => {
       reason = String(error.stack ?? error);
@@ -138,10 +145,16 @@ export class AnsweringThread<Table, Shared> {
   }
 
   #exited(port: MessagePort, reason: string): void {
-    const { clock, log, counters, died } = this.#world;
     port.close();
     this.#port = null;
-    died(this.#index);
+    doAll(
+      () => this.#world.died(this.#index),
+      () => this.#endedOrAgain(reason),
+    );
+  }
+
+  #endedOrAgain(reason: string): void {
+    const { clock, log, counters } = this.#world;
     if (this.#whenEnded !== null) return this.#whenEnded();
     counters.count('panics');
     log.error('an answering thread ended and is started again', { thread: this.#index, reason });

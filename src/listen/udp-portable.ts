@@ -5,6 +5,7 @@
  */
 import { assert, receiveSlotBytes } from '../limits.js';
 import { overUdp } from '../ops/counters.js';
+import { toEach } from '../outside/each.js';
 import type { DatagramSocket, Endpoint, Network } from '../outside/network.js';
 import type { Asker, Serve } from './asker.js';
 
@@ -67,7 +68,7 @@ class Port {
     this.isDraining = true;
     if (this.#isOpen) this.socket.close();
     this.#isOpen = false;
-    for (const done of this.whenDrained.splice(0)) done();
+    toEach(this.whenDrained.splice(0), (done) => done());
   }
 }
 

@@ -6,6 +6,7 @@
 import { copyOf } from '../dns/wire.js';
 import { settleMs } from '../limits.js';
 import type { Counters } from '../ops/counters.js';
+import { toEach } from '../outside/each.js';
 import { HeldPorts, withoutIpv6 } from '../outside/families.js';
 import type { Endpoint } from '../outside/network.js';
 import type { Asker } from './asker.js';
@@ -74,8 +75,7 @@ interface Listener<Table> {
 export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): UdpThreads<Table> {
   const { calls, counters, groups } = world;
   const wakeFd = calls.eventFd();
-  const wakings = new ArrayBuffer(8);
-  const wakingsAt = calls.addressOf(wakings);
+  const wakingsAt = calls.addressOf(new ArrayBuffer(8));
   const replies = new Replies(calls, counters);
   const ports = new HeldPorts();
   const listeners = new Set<Listener<Table>>();
@@ -113,22 +113,25 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
   });
   const rings = threads.map(({ ring }) => ring);
 
-  /** Takes what is in the rings, but gives other events of the loop their turn in between. */
+  /** Takes what is in the rings, but gives other events of the loop their turn in between; goes on after an exception, too. */
   function takeAll(): void {
     willTake = false;
     // Known before the rings are looked at: what a thread has handed over until it took its orders is in them.
     const leaving = [...listeners].filter(hasLeft);
-    const isAll = handOver.take(rings);
+    let isAll = false;
+    try {
+      isAll = handOver.take(rings);
+    } finally {
+      if (!isAll) takeSoon();
+    }
     for (const thread of threads) thread.foldPages();
     if (areAnswering()) for (const resolve of whenAnswering.splice(0)) resolve();
-    if (!isAll) return takeSoon();
-    for (const listener of leaving) if (listener.inFlight === 0 || listener.isSilent) close(listener);
+    for (const listener of leaving) if (isAll && (listener.inFlight === 0 || listener.isSilent)) close(listener);
   }
 
   function takeSoon(): void {
-    if (willTake) return;
+    if (!willTake) setImmediate(takeAll);
     willTake = true;
-    setImmediate(takeAll);
   }
 
   function areAnswering(): boolean {
@@ -172,7 +175,7 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
       calls.close(fd);
     }
     ports.release(listener.local);
-    for (const done of listener.whenClosed.splice(0)) done();
+    toEach(listener.whenClosed.splice(0), (done) => done());
   }
 
   /** Gives every thread its sockets of the listeners that are open; returns the orders' numbers. */
@@ -274,10 +277,10 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
       return threads.flatMap((thread) => thread.pages);
     },
     async end() {
-      for (const listener of listeners) leave(listener);
+      toEach(listeners, leave);
       await Promise.all(threads.map((thread) => new Promise<void>((resolve) => thread.end(resolve))));
       takeAll();
-      for (const listener of listeners) close(listener);
+      toEach(listeners, close);
       stopWatching();
       calls.close(wakeFd);
     },

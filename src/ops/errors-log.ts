@@ -7,6 +7,7 @@ import { formatDuration } from '../config/durations.js';
 import { typeName } from '../dns/names.js';
 import { consolidatedErrorsMax, errorLinesPerSecondMax } from '../limits.js';
 import type { Clock, Timer } from '../outside/clock.js';
+import { toEach } from '../outside/each.js';
 import type { Log } from '../outside/log.js';
 import { newLineBudget } from './line-budget.js';
 
@@ -89,7 +90,7 @@ export function newErrorsLog(config: ErrorsConfig, { log, clock }: ErrorsLogOuts
     },
     stop() {
       stopped = true;
-      for (const consolidation of consolidations) summarise(consolidation);
+      toEach(consolidations, summarise);
       summariseSurplus();
     },
   };

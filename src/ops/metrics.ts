@@ -49,14 +49,25 @@ const families: readonly Family<Scrape>[] = [...present, ...formerFamilies(prese
 /** Names of all families, for dashboards' and alerts' tests. */
 export const familyNames: readonly string[] = families.map(({ name }) => name);
 
-export function newMetrics(source: MetricsSource, clock: Clock): Metrics {
+/** `failed` is told when a family cannot be read, which is a bug: it is then without samples, and the others are complete. */
+export function newMetrics(source: MetricsSource, clock: Clock, failed: (error: unknown) => void): Metrics {
   const registry = new Registry();
   let scrape: Scrape | null = null;
   for (const { name, help, type, samples } of families) {
     // get() of all families runs within one turn of registry.metrics(), so they all see one reading.
-    const get = () => ({ name, help, type, values: scrape === null ? [] : samples(scrape), aggregator: 'sum' });
+    const get = () => ({ name, help, type, values: valuesOf(samples), aggregator: 'sum' });
     registry.registerMetric({ name, get } as unknown as Metric);
   }
+
+  function valuesOf(samples: Family<Scrape>['samples']): ReturnType<typeof samples> {
+    try {
+      return scrape === null ? [] : samples(scrape);
+    } catch (error) {
+      failed(error);
+      return [];
+    }
+  }
+
   return {
     contentType: registry.contentType,
     async text() {

@@ -6,6 +6,7 @@
 import { ownQuestion } from '../dns/own-question.js';
 import { headerBytes, selfQueryTimeoutMs, selfQueryTries } from '../limits.js';
 import type { Clock, Timer } from '../outside/clock.js';
+import { doAll, toEach } from '../outside/each.js';
 import type { Endpoint, Network } from '../outside/network.js';
 import type { Random } from '../outside/random.js';
 
@@ -67,8 +68,10 @@ function answersOnAny(world: SelfCheckWorld, places: readonly Endpoint[]): Promi
       if (finished) return;
       finished = true;
       for (const timer of timers) timer.stop();
-      for (const socket of sockets) socket.close();
-      resolve(answered);
+      doAll(
+        () => toEach(sockets, (socket) => socket.close()),
+        () => resolve(answered),
+      );
     };
     const sockets = places.map((place) =>
       world.network.connectDatagrams(place, {

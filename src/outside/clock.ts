@@ -42,6 +42,15 @@ export function systemClock(): Clock {
 }
 
 /**
+ * Keeps this process alive until it says exit. Timers and most handles of ours do not, so that at the end, when
+ * nothing listens any more, Node.js would take the process down in the middle of the work that is left.
+ */
+export function stayAlive(): Timer {
+  const timer = setInterval(() => {}, timerMsMax);
+  return { stop: () => clearInterval(timer) };
+}
+
+/**
  * What to add to `performance.now()` to get CLOCK_MONOTONIC. Of a few looks at both, the one with the least time
  * between them counts: a process may be stopped for milliseconds between two lines.
  */

@@ -7,6 +7,7 @@ import { questionForType, questionOf } from '../dns/query.js';
 import { copyOf, flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa, u16 } from '../dns/wire.js';
 import type { Asker } from '../listen/asker.js';
 import { overTcp, type Transport, zonePlaces } from '../ops/counters.js';
+import { toEach } from '../outside/each.js';
 import type { Answer, Outcome, Request } from '../upstream/ask.js';
 import { keyOf } from './answer-now.js';
 import type { CourseQuery, PlanCourse } from './course.js';
@@ -15,7 +16,7 @@ import { Patience } from './patience.js';
 import { hashOf, type Pending, PendingTable, type Waiter } from './pending.js';
 import { type Done, finishMade, type Pursuit, pursue } from './pursuit.js';
 import type { Made } from './route.js';
-import { type MadeFacts, Settler, type SettleWorld } from './settle.js';
+import { leaveUnanswered, type MadeFacts, Settler, type SettleWorld } from './settle.js';
 import { judged, lookUpFor, mayWaitFor, type Origin, type Subquestion } from './subquestion.js';
 import { aaaaForward, type ServedZone } from './zones.js';
 
@@ -244,7 +245,7 @@ export class Forwarder {
       return true;
     }
     counters.count(hasShare ? 'overloadedPending' : 'overloadedClient');
-    for (const waiter of pending.waiters) this.#turnAway(pending, waiter);
+    toEach(pending.waiters, (waiter) => this.#turnAway(pending, waiter));
     return false;
   }
 
@@ -281,8 +282,15 @@ export class Forwarder {
 
   #finish(pending: Pending, outcome: Outcome, made: MadeFacts | null): void {
     this.#patience.end(pending);
-    if (outcome.ok && made === null) this.#world.upstreamAnswered();
-    this.#settler.settle(pending, this.#table.remove(pending), outcome, made);
+    const waiters = this.#table.remove(pending);
+    try {
+      if (outcome.ok && made === null) this.#world.upstreamAnswered();
+      this.#settler.settle(pending, waiters, outcome, made);
+    } catch (error) {
+      // Nobody else remembers them.
+      for (const { asker } of waiters) leaveUnanswered(asker);
+      throw error;
+    }
   }
 
   /** The upstream is slower than clients wait: they get the stale answer, and the question stays under way. */

@@ -4,6 +4,7 @@
  */
 import { sweepPeriodMs } from '../limits.js';
 import type { Clock, Timer } from '../outside/clock.js';
+import { toEach } from '../outside/each.js';
 import type { Pending } from './pending.js';
 
 export class Patience {
@@ -34,13 +35,15 @@ export class Patience {
 
   #sweep(): void {
     const nowMs = this.#clock.nowMs();
-    for (const pending of this.#watched) {
-      if (nowMs < pending.startedAtMs + pending.route.keep!.patienceMs) continue;
-      this.#watched.delete(pending);
-      this.#lost(pending);
+    try {
+      toEach(this.#watched, (pending) => {
+        if (nowMs < pending.startedAtMs + pending.route.keep!.patienceMs) return;
+        this.#watched.delete(pending);
+        this.#lost(pending);
+      });
+    } finally {
+      if (this.#watched.size === 0) this.#sweeper?.stop();
+      if (this.#watched.size === 0) this.#sweeper = null;
     }
-    if (this.#watched.size > 0) return;
-    this.#sweeper?.stop();
-    this.#sweeper = null;
   }
 }

@@ -11,6 +11,7 @@ import { factsOf } from './facts.js';
 import type { Forwarder } from './forwarder.js';
 import type { Lane } from './lane.js';
 import type { Route } from './route.js';
+import { leaveUnanswered } from './settle.js';
 import { findZone, type ServedZone, type ZoneTable, zoneOfClient } from './zones.js';
 
 export interface ServeWorld {
@@ -64,8 +65,8 @@ export function refuseFrom(world: ServeWorld, tableOf: TableOf): Refuse {
 export function refreshFrom(world: ServeWorld, tableOf: TableOf): Refresh {
   const { clock, lane, forwarder } = world;
   return (packet, asker) => {
-    if (!readAgain(world, tableOf(asker.remote.address), packet, asker) || lane.zone?.cache === null) return;
     try {
+      if (!readAgain(world, tableOf(asker.remote.address), packet, asker) || lane.zone?.cache === null) return;
       forwarder.refresh(packet, asker, clock.nowMs());
     } catch (error) {
       lane.counters.count('panics');
@@ -113,16 +114,7 @@ function guarded({ lane, log }: ServeWorld, take: Serve): Serve {
     } catch (error) {
       lane.counters.count('panics');
       log.error('a packet made the program fail; it was dropped', { error: String((error as Error).stack) });
-      settle(asker);
+      leaveUnanswered(asker);
     }
   };
-}
-
-/** Settles the question without an answer, unless it has had one before the failure. */
-function settle(asker: Asker): void {
-  try {
-    asker.reply(null);
-  } catch {
-    // An asker takes no second reply.
-  }
 }

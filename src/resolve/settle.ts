@@ -9,8 +9,10 @@ import { leaveFirst, leaveOnlyAnswers, Normaliser } from '../dns/normalise.js';
 import { readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
 import { headerBytes, nameBytesMax } from '../limits.js';
+import type { Asker } from '../listen/asker.js';
 import { type Answerer, byAcl, byCache, byForward, overTcp, zonePlaces } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
+import { toEach } from '../outside/each.js';
 import type { Failure, Outcome } from '../upstream/ask.js';
 import { denyAaaa } from './answer-now.js';
 import type { Course } from './course.js';
@@ -100,8 +102,7 @@ export class Settler {
     if (message === null || rcode > 0x0f) {
       const why = outcome.ok ? 'malformed' : outcome.why;
       route.failed(pending.question, rcodeOf(why), outcome.ok ? unreadable(outcome.from, message) : outcome.text);
-      for (const waiter of waiters) this.sendFailure(waiter, why);
-      return;
+      return answerEach(waiters, (waiter) => this.sendFailure(waiter, why));
     }
     if (route.sections === 'answer') leaveOnlyAnswers(message);
     const kept = route.keep === null ? null : keeping(message, route.keep.policy, this.#world.clock.wallMs());
@@ -126,7 +127,7 @@ export class Settler {
     if (usable !== 0) this.#settleUsable(pending, failed, usable);
     else {
       pending.route.failed(pending.question, rcodeServFail, 'the answer was cut over UDP, and TCP brought none');
-      for (const waiter of failed) this.sendFailure(waiter, 'unreachable');
+      answerEach(failed, (waiter) => this.sendFailure(waiter, 'unreachable'));
     }
     return waiters.filter(({ asker }) => asker.transport !== overTcp);
   }
@@ -168,7 +169,7 @@ export class Settler {
     const { keepTtl, staleTtlSeconds } = zone.cache!;
     const ageSeconds = keepTtl ? 0 : Math.floor((nowMs - blocks.storedAtMs(usable)) / 1000);
     blocks.touch(usable, nowMs, 0);
-    for (const waiter of waiters) {
+    answerEach(waiters, (waiter) => {
       if (isStale) {
         counters.count(reason);
         counters.zones[counters.zoneBase(waiter.zone.ordinal) + zonePlaces.servedStale]++;
@@ -178,7 +179,7 @@ export class Settler {
           ? lane.answerStale(waiter.packet, usable, staleTtlSeconds)
           : lane.answerStored(waiter.packet, usable, ageSeconds, null);
       this.#send(waiter, blocks.rcode(usable), write, { ...known, mayKeep: !isStale });
-    }
+    });
   }
 
   /**
@@ -197,7 +198,7 @@ export class Settler {
   /** Said once, for the name that a client has asked for. */
   #settleFinal({ route, question, depth }: Pending, waiters: readonly Waiter[], why: Failure, text: string): void {
     if (why === 'circular' && depth === 0) route.failed(question, rcodeServFail, text);
-    for (const waiter of waiters) this.sendFailure(waiter, why);
+    answerEach(waiters, (waiter) => this.sendFailure(waiter, why));
   }
 
   #settleUsable(pending: Pending, waiters: readonly Waiter[], usable: BlockRef): void {
@@ -223,18 +224,20 @@ export class Settler {
     if (store !== null && ref === 0) lane.counters.count('storeFailed');
     if (ref === 0 && lent === 0) lent = cache.borrow(keep, nowMs);
     const block = lent === 0 ? ref : lent;
-    for (const waiter of waiters) {
-      if (block === 0) this.sendFailure(waiter, 'no-room');
-      else {
-        const write = () =>
-          // What was kept is about the name's A.
-          waiter.wants === 'aaaa'
-            ? lane.answerEmpty(waiter.packet, out.rcode, extendedError)
-            : lane.answerStored(waiter.packet, block, 0, extendedError);
-        this.#send(waiter, out.rcode, write, source);
-      }
+    const send = (waiter: Waiter): void => {
+      if (block === 0) return this.sendFailure(waiter, 'no-room');
+      const write = () =>
+        // What was kept is about the name's A.
+        waiter.wants === 'aaaa'
+          ? lane.answerEmpty(waiter.packet, out.rcode, extendedError)
+          : lane.answerStored(waiter.packet, block, 0, extendedError);
+      this.#send(waiter, out.rcode, write, source);
+    };
+    try {
+      answerEach(waiters, send);
+    } finally {
+      if (lent !== 0) cache.release(lent);
     }
-    if (lent !== 0) cache.release(lent);
     return ref !== 0;
   }
 
@@ -325,6 +328,28 @@ function rcodeOf(why: Failure | 'no-room'): number {
 /** Why clients do not get what an upstream has said. */
 function unreadable(from: string, message: Normaliser['out'] | null): string {
   return message === null ? `${from}: dns: bad message` : `${from}: rcode ${message.rcode} needs EDNS`;
+}
+
+/** Answers each of them; one for whom that fails gets no answer. */
+function answerEach(waiters: readonly Waiter[], answer: (waiter: Waiter) => void): void {
+  toEach(waiters, (waiter) => {
+    try {
+      answer(waiter);
+    } catch (error) {
+      if (waiter.ours === null) leaveUnanswered(waiter.asker);
+      else waiter.ours.failed('unreachable');
+      throw error;
+    }
+  });
+}
+
+/** Settles a client's question without an answer, unless it has had one. */
+export function leaveUnanswered(asker: Asker): void {
+  try {
+    asker.reply(null);
+  } catch {
+    // An asker takes no second reply.
+  }
 }
 
 function holdsForAll({ holdsFor }: Course, outcome: Outcome): boolean {

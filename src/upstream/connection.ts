@@ -10,6 +10,7 @@
 import { FrameReader, frameHeaderBytes } from '../dns/frame.js';
 import { setU16, u16 } from '../dns/wire.js';
 import { connectionInflightMax, connectionUnsentBytesMax, connectTimeoutMs, lateAnswerMs } from '../limits.js';
+import { toEach } from '../outside/each.js';
 import type { Stream, StreamEvents } from '../outside/network.js';
 import { type Attempt, type Carrier, dialLoss, type Loss, readLoss, timeoutText } from './attempt.js';
 import { Ids } from './ids.js';
@@ -172,19 +173,20 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   turnEnded(): void {
     if (this.#state === 'closed') return;
     let end = 0;
-    for (const place of this.#unwritten) {
-      const attempt = this.#attempts[place];
-      if (attempt === null) continue;
-      const { request } = attempt;
-      const hasOpt = attempt.allowsOpt && needsOpt(request);
-      const form = { id: this.#idOf[place], hasOpt, udpBytes: this.#place.settings.udpBytes };
-      const messageEnd = writeRequest(scratch, end + frameHeaderBytes, request, form);
-      setU16(scratch, end, messageEnd - end - frameHeaderBytes);
-      end = messageEnd;
+    try {
+      toEach(this.#unwritten.splice(0), (place) => {
+        const attempt = this.#attempts[place];
+        if (attempt === null) return;
+        const { request } = attempt;
+        const hasOpt = attempt.allowsOpt && needsOpt(request);
+        const form = { id: this.#idOf[place], hasOpt, udpBytes: this.#place.settings.udpBytes };
+        const messageEnd = writeRequest(scratch, end + frameHeaderBytes, request, form);
+        setU16(scratch, end, messageEnd - end - frameHeaderBytes);
+        end = messageEnd;
+      });
+    } finally {
+      if (end > 0) this.#stream.write(scratch.subarray(0, end));
     }
-    this.#unwritten.length = 0;
-    if (end === 0) return;
-    this.#stream.write(scratch.subarray(0, end));
     if (this.#stream.unsentBytes > connectionUnsentBytesMax)
       this.#break(this.#silence(), this.#place.world.clock.nowMs());
   }
@@ -323,6 +325,6 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     this.#owner.closed(this, nowMs);
     this.#inflight = 0;
     for (const attempt of left) attempt.carrier = null;
-    for (const attempt of left) attempt.lost(loss, nowMs);
+    toEach(left, (attempt) => attempt.lost(loss, nowMs));
   }
 }

@@ -15,6 +15,7 @@ import {
   slowDeadlineMs,
   upstreamsPerForwardMax,
 } from '../limits.js';
+import { doAll, toEach } from '../outside/each.js';
 import type { Log } from '../outside/log.js';
 import type { Outcome, Request } from './ask.js';
 import { loopLoss } from './attempt.js';
@@ -241,31 +242,42 @@ export class Forward implements QuestionHome {
   }
 
   sweep(nowMs: number): void {
-    this.#each((question) => question.sweep(nowMs));
-    for (const question of this.#late.slice()) question.sweep(nowMs);
-    for (const upstream of this.#all()) upstream.sweep(nowMs);
-    this.#learn(nowMs);
+    doAll(
+      () => this.#each((question) => question.sweep(nowMs)),
+      () => toEach(this.#late.slice(), (question) => question.sweep(nowMs)),
+      () => toEach(this.#all(), (upstream) => upstream.sweep(nowMs)),
+      () => this.#learn(nowMs),
+      () => this.#letGo(nowMs),
+    );
+  }
+
+  #letGo(nowMs: number): void {
     if (this.#leaving.length === 0) return;
-    this.#leaving = this.#leaving.filter(({ upstream, sinceMs }) => {
-      const isGone = nowMs - sinceMs >= leavingMs;
-      if (isGone) upstream.close(nowMs);
-      return !isGone;
-    });
+    const gone = this.#leaving.filter(({ sinceMs }) => nowMs - sinceMs >= leavingMs);
+    this.#leaving = this.#leaving.filter((one) => !gone.includes(one));
+    toEach(gone, ({ upstream }) => upstream.close(nowMs));
   }
 
   /** Ends every question and closes every connection. */
   stop(nowMs: number): void {
-    this.#each((question) => question.cancel('the upstream is no longer asked'));
-    for (const question of this.#late.slice()) question.endLate(nowMs);
-    for (const upstream of this.#all()) upstream.close(nowMs);
+    const all = this.#all();
     this.#leaving = [];
+    doAll(
+      () => this.#each((question) => question.cancel('the upstream is no longer asked')),
+      () => toEach(this.#late.slice(), (question) => question.endLate(nowMs)),
+      () => toEach(all, (upstream) => upstream.close(nowMs)),
+    );
   }
 
   /** From the end on: whoever takes the place of one that ends on the way has been seen. */
   #each(visit: (question: Question) => void): void {
-    for (let place = this.#questions.length - 1; place >= 0; place--) {
-      if (place < this.#questions.length) visit(this.#questions[place]);
+    const questions = this.#questions;
+    function* fromTheEnd(): Generator<Question> {
+      for (let place = questions.length - 1; place >= 0; place--) {
+        if (place < questions.length) yield questions[place];
+      }
     }
+    toEach(fromTheEnd(), visit);
   }
 
   #all(): readonly Upstream[] {

@@ -7,6 +7,7 @@ import { atAnswers, flagTc, messageFlags, messageRcode, rcodeNoError, u16 } from
 import { idleSweepPeriodMs, sweepPeriodMs } from '../limits.js';
 import type { Counters } from '../ops/counters.js';
 import type { Clock, Timer } from '../outside/clock.js';
+import { doAll, toEach } from '../outside/each.js';
 import type { Log } from '../outside/log.js';
 import type { Endpoint, Network } from '../outside/network.js';
 import type { Random } from '../outside/random.js';
@@ -151,18 +152,18 @@ class BlockForwards implements AtTurnEnd {
   turnEnded(): void {
     const due = this.#refused;
     this.#refused = [];
-    for (const { done, outcome } of due) done(outcome);
+    toEach(due, ({ done, outcome }) => done(outcome));
   }
 
   resolvConfChanged(path: string): void {
     if (this.#isStopped || !this.#files.has(path)) return;
     this.#read(path);
-    for (const forward of this.#forwards) {
+    toEach(this.#forwards, (forward) => {
       if (forward.config.to.some((target) => target.kind === 'file' && target.path === path)) {
         forward.forgetLoops();
         this.#setEndpoints(forward);
       }
-    }
+    });
     this.#keepSweeping(sweepPeriodMs);
   }
 
@@ -175,11 +176,13 @@ class BlockForwards implements AtTurnEnd {
     if (this.#isStopped) return;
     this.#isStopped = true;
     const nowMs = this.#world.clock.nowMs();
-    for (const forward of this.#forwards) forward.stop(nowMs);
     this.#keepSweeping(0);
     const drained = this.#drained;
     this.#drained = null;
-    drained?.();
+    doAll(
+      () => toEach(this.#forwards, (forward) => forward.stop(nowMs)),
+      () => drained?.(),
+    );
   }
 
   /** The first forward from this index on that is for the name; -1 when there is none. */
@@ -256,7 +259,7 @@ class BlockForwards implements AtTurnEnd {
 
   #sweep(): void {
     const nowMs = this.#world.clock.nowMs();
-    for (const forward of this.#forwards) forward.sweep(nowMs);
+    toEach(this.#forwards, (forward) => forward.sweep(nowMs));
     if (this.#drained !== null && this.inflight === 0) return this.stop();
     const isBusy = this.#drained !== null || this.#forwards.some((forward) => forward.isBusy(nowMs));
     const isOpen = isBusy || this.#forwards.some((forward) => forward.isOpen(nowMs));

@@ -18,6 +18,7 @@ import {
   queryDeadlineMs,
   shortConnectionsMs,
 } from '../limits.js';
+import { doAll, toEach } from '../outside/each.js';
 import { type Again, type Attempt, type Loss, queueLoss, type Scouting, type Sent } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import type { Doubt } from './doubt.js';
@@ -109,21 +110,25 @@ export class Pool implements ConnectionOwner {
   /** Nothing new will be asked: connections close as they become idle. */
   retire(nowMs: number): void {
     this.#retired = true;
-    for (const connection of [...this.#connections]) if (connection.inflight === 0) connection.close(nowMs);
+    const idle = this.#connections.filter(({ inflight }) => inflight === 0);
+    toEach(idle, (connection) => connection.close(nowMs));
   }
 
   /** Closes everything; what is in flight is lost. */
   close(nowMs: number): void {
     this.#retired = true;
-    for (const connection of [...this.#connections]) connection.close(nowMs);
+    toEach([...this.#connections], (connection) => connection.close(nowMs));
   }
 
   sweep(nowMs: number): void {
-    for (const connection of [...this.#connections]) {
+    const sweep = (connection: Connection): void => {
       connection.sweep(nowMs);
       if (this.#isSpent(connection, nowMs) || this.#leadsNowhere(connection, nowMs)) connection.close(nowMs);
-    }
-    this.#serveWaiting(nowMs);
+    };
+    doAll(
+      () => toEach([...this.#connections], sweep),
+      () => this.#serveWaiting(nowMs),
+    );
     if (this.keepsStock(nowMs)) this.#keepStock(nowMs);
   }
 

@@ -3,6 +3,7 @@
  * asks leaves in one write, and no answer is given before the question was taken. It uses `setImmediate`, which runs
  * after all sockets that are ready have been read and before the loop waits again; no time passes, so it is no timer.
  */
+import { toEach } from '../outside/each.js';
 
 /** Something with work for the end of the turn; it puts itself on the list once per turn. */
 export interface AtTurnEnd {
@@ -14,7 +15,7 @@ export class Turn {
   readonly #run = (): void => {
     const due = this.#waiting;
     this.#waiting = [];
-    for (const one of due) one.turnEnded();
+    toEach(due, (one) => one.turnEnded());
   };
 
   /** Calls `one.turnEnded()` when this turn ends; what is added by then comes in the next. */

@@ -15,6 +15,7 @@ import {
   udpRequestsPerSocketMax,
   udpSocketsPerUpstreamMax,
 } from '../limits.js';
+import { doAll, toEach } from '../outside/each.js';
 import type { DatagramEvents, DatagramSocket } from '../outside/network.js';
 import {
   type Again,
@@ -98,20 +99,24 @@ export class UdpSockets {
   /** Nothing new will be asked: sockets close as they become idle. */
   retire(): void {
     this.#retired = true;
-    for (const socket of [...this.#idle]) this.#close(socket);
+    toEach([...this.#idle], (socket) => this.#close(socket));
   }
 
   /** Closes everything; whoever waits for an answer has been told otherwise. */
   close(): void {
     this.#retired = true;
-    for (const socket of [...this.#sockets]) this.#close(socket);
+    toEach([...this.#sockets], (socket) => this.#close(socket));
   }
 
   sweep(nowMs: number): void {
     const { expireMs } = this.#place.settings;
-    for (const socket of [...this.#idle]) if (nowMs - socket.idleSinceMs >= expireMs) this.#close(socket);
-    for (const socket of [...this.#sockets]) if (this.#leadsNowhere(socket, nowMs)) socket.giveUpProbe(nowMs);
-    this.#serveWaiting(nowMs);
+    const old = this.#idle.filter(({ idleSinceMs }) => nowMs - idleSinceMs >= expireMs);
+    const deadEnds = [...this.#sockets].filter((socket) => this.#leadsNowhere(socket, nowMs));
+    doAll(
+      () => toEach(old, (socket) => this.#close(socket)),
+      () => toEach(deadEnds, (socket) => socket.giveUpProbe(nowMs)),
+      () => this.#serveWaiting(nowMs),
+    );
     this.#peak *= peakKept;
     if (this.keepsStock(nowMs)) this.#keepStock(nowMs);
   }
@@ -200,10 +205,10 @@ export class UdpSockets {
   }
 
   #close(socket: OneSocket): void {
-    socket.close();
     this.#sockets.delete(socket);
     const index = this.#idle.indexOf(socket);
     if (index >= 0) this.#idle.splice(index, 1);
+    socket.close();
   }
 }
 

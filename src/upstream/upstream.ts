@@ -3,6 +3,7 @@
  * how they ended; whom to ask, and what to do then, is decided by the question.
  */
 import { oneWayMs, scoutRoundMs, scoutRoundsMax, scoutsAtOnce, withoutOptMs } from '../limits.js';
+import { doAll } from '../outside/each.js';
 import type { Log } from '../outside/log.js';
 import type { Endpoint } from '../outside/network.js';
 import { type Again, type Attempt, notSent, type Scouting, type Sent } from './attempt.js';
@@ -279,9 +280,11 @@ export class Upstream {
   }
 
   sweep(nowMs: number): void {
-    this.health.sweep(nowMs);
-    this.#pool.sweep(nowMs);
-    this.#udp.sweep(nowMs);
+    doAll(
+      () => this.health.sweep(nowMs),
+      () => this.#pool.sweep(nowMs),
+      () => this.#udp.sweep(nowMs),
+    );
   }
 
   /** It is asked nothing new; what is in flight ends in its own time. */
@@ -295,8 +298,10 @@ export class Upstream {
   close(nowMs: number): void {
     this.health.stop(nowMs);
     this.health.forget();
-    this.#pool.close(nowMs);
-    this.#udp.close();
+    doAll(
+      () => this.#pool.close(nowMs),
+      () => this.#udp.close(),
+    );
   }
 }
 

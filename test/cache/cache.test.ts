@@ -123,13 +123,16 @@ describe('Cache', () => {
     assert.deepEqual([stores[1].evictedSuccess, stores[1].evictedDenial], [0, 0]);
   });
 
-  it('moves entries to the stores of zones that remain and forgets the others', () => {
+  it('moves entries to the stores of zones that remain; the others stay until they are forgotten', () => {
     const { cache, store } = makeCache();
     cache.keep(store, answerFor('a.test', { zoneId: 1 }), 0);
     cache.keep(store, answerFor('b.test', { zoneId: 2 }), 0);
     cache.keep(store, answerFor('c.test', { zoneId: 1, kind: kindDenial }), 0);
     const next = cache.newStore({ successEntriesMax: 10, denialEntriesMax: 10 });
-    cache.dissolve(store, (zoneId) => (zoneId === 1 ? next : null));
+    cache.move(store, (zoneId) => (zoneId === 1 ? next : null));
+    assert.deepEqual([next.success.size, next.denial.size, store.success.size, store.denial.size], [1, 1, 1, 0]);
+    assert.notEqual(find(cache, 'b.test', 2), 0);
+    cache.dissolve(store);
     assert.notEqual(find(cache, 'a.test', 1), 0);
     assert.notEqual(find(cache, 'c.test', 1), 0);
     assert.equal(find(cache, 'b.test', 2), 0);
@@ -156,7 +159,7 @@ describe('Cache', () => {
     const { cache, store } = makeCache();
     for (const name of ['a.test', 'b.test', 'c.test']) cache.keep(store, answerFor(name), 0);
     const next = cache.newStore({ successEntriesMax: 2, denialEntriesMax: 2 });
-    cache.dissolve(store, () => next);
+    cache.move(store, () => next);
     assert.deepEqual(
       ['a.test', 'b.test', 'c.test'].map((name) => find(cache, name) !== 0),
       [false, true, true],
@@ -191,5 +194,20 @@ describe('Cache', () => {
       }),
       { numRuns: 100 },
     );
+  });
+});
+
+describe('Cache.move and back', () => {
+  it('leaves a store at work as it was, also for what asks the cache and not the store', () => {
+    const { cache, store } = makeCache();
+    const kept = cache.keep(store, answerFor('a.test'), 0);
+    const next = cache.newStore({ successEntriesMax: 10, denialEntriesMax: 10 });
+    cache.move(store, () => next);
+    assert.deepEqual([store.success.size, next.success.size, cache.holds(kept)], [0, 1, true]);
+    cache.move(next, () => store);
+    assert.deepEqual([store.success.size, next.success.size, cache.holds(kept)], [1, 0, true]);
+    assert.deepEqual([cache.refs(), find(cache, 'a.test')], [[kept], kept]);
+    const later = cache.keep(store, answerFor('b.test'), 0);
+    assert.deepEqual(cache.refs(), [kept, later]);
   });
 });

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
-import { ConfigError } from '../../src/config/error.js';
+import { ConfigError, formatDiagnostic } from '../../src/config/error.js';
 import { type LoadOptions, loadCorefile, parseConfig, systemFiles } from '../../src/config/load.js';
 import { testOptions } from './options.js';
 
@@ -30,6 +30,7 @@ for (const name of names) {
         const place = line === '0' ? file : `${file}:${line}`;
         assert.equal(error.message.slice(0, place.length + 2 + text.length), `${place}: ${text}`);
         assert.match(error.sentence, /[.?]$/u, 'it is a sentence');
+        assert.deepEqual(error.errors.slice(1), [], 'nothing is said that only follows from it');
         return true;
       },
     );
@@ -71,6 +72,12 @@ test('a Corefile broken at random is understood or refused, with a place and a s
       } catch (error) {
         assert.ok(error instanceof ConfigError, String(error));
         assert.match(error.message, /^f:(\d+:)? .*[.?]$/su);
+        const lines = error.errors.map(({ at }) => at.line);
+        assert.deepEqual(
+          lines,
+          lines.toSorted((one, other) => one - other),
+        );
+        assert.equal(new Set(error.errors.map(formatDiagnostic)).size, lines.length);
       }
     }),
     { numRuns: 1_000 },

@@ -17,9 +17,11 @@ const broken: Report = {
   findings: [{ ...finding, severity: 'error', file: '/b', line: null, message: 'It is gone.', remedy: null }],
 };
 
-function written(output: CheckOutput, ...reports: readonly Report[]) {
+function written(output: CheckOutput | 'strict', ...reports: readonly Report[]) {
   const lines: string[] = [];
-  return { exitCode: writeReports(reports, output, (line) => lines.push(line)), lines };
+  const isStrict = output === 'strict';
+  const wishes = { output: isStrict ? 'text' : output, isStrict } as const;
+  return { exitCode: writeReports(reports, wishes, (line) => lines.push(line)), lines };
 }
 
 test('for people: a line each, with what to do', () => {
@@ -37,4 +39,16 @@ test('for programs: one object, whose shape is promised', () => {
 test('the built-in configuration is printed as a Corefile', () => {
   const builtin = { ...report, file: '(built-in)', text: '. {\n}\n' };
   assert.deepEqual(written('text', builtin), { exitCode: 0, lines: ['. {', '}'] });
+  const example = { ...finding, line: null, message: 'an address stands for another', remedy: 'set it' };
+  assert.deepEqual(written('strict', { ...builtin, findings: [example] }), {
+    exitCode: 0,
+    lines: ['# an address stands for another.', '. {', '}'],
+  });
+});
+test('-strict refuses what has a warning, and says so', () => {
+  assert.deepEqual(written('strict', report), {
+    exitCode: 2,
+    lines: ['/a:3: warning: it hurts; mend it.', '/a: refused by -strict, 2 server blocks, 1 warning'],
+  });
+  assert.equal(written('strict', { ...report, findings: [] }).exitCode, 0);
 });

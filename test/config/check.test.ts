@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, it, test } from 'node:test';
 import { type CheckOptions, check } from '../../src/config/check.js';
 import { writeReports } from '../../src/config/check-output.js';
 import { parseConfig } from '../../src/config/load.js';
@@ -16,11 +16,18 @@ const make: CheckOptions = {
   kubeDnsFolder: '/etc/kube-dns',
   metricsAddress: null,
   reloadWithSignal: false,
+  corefileGiven: false,
+  baseCorefileGiven: false,
 };
 
-function run(files: Readonly<Record<string, string>>, names = Object.keys(files)) {
+function run(
+  files: Readonly<Record<string, string>>,
+  names = Object.keys(files),
+  more: Partial<CheckOptions> & { readonly stdin?: string } = {},
+) {
   const lines: string[] = [];
-  const exitCode = writeReports(check(names, testOptions(files), make), 'text', (line) => lines.push(line));
+  const reports = check(names, testOptions(files), { ...make, ...more }, Buffer.from(more.stdin ?? ''));
+  const exitCode = writeReports(reports, { output: 'text', isStrict: false }, (line) => lines.push(line));
   return { lines, exitCode };
 }
 const everything = 'bind 169.254.20.10\nerrors\nreload\nready :8181\ncache\n';
@@ -48,7 +55,7 @@ test('a file that is not there fails', () => {
   const { lines, exitCode } = run({}, ['/none']);
   assert.equal(exitCode, 2);
   assert.deepEqual(lines, [
-    '/none: error: the Corefile cannot be read (no such file: /none); give -conf a file that this user may read.',
+    '/none: error: it cannot be read (no such file: /none); name a Corefile that this user may read.',
   ]);
 });
 test('without a file the built-in configuration is printed, and it is a Corefile', () => {
@@ -137,4 +144,154 @@ test('a file is read once, since a pipe cannot be read again', () => {
   const read = (file: string) => (reads++ === 0 ? options.files.read(file) : '');
   const [{ ok }] = check(['/dev/stdin'], { ...options, files: { ...options.files, read } }, make);
   assert.deepEqual({ ok, reads }, { ok: true, reads: 1 });
+});
+
+describe('every error of a file is found', () => {
+  const linesOf = (text: string, files = {}) =>
+    run({ '/a': text, ...files }, ['/a']).lines.map((line) => /^(\/\w+:\d+: error: [^;]*)/u.exec(line)?.[1] ?? line);
+
+  it('of directives, options, words, zones and blocks, in the order of their lines', () => {
+    const text = `a..b {
+    erors
+    cache {
+        succes 1
+        denial x
+        prefetch 2 1m 95%
+    }
+    forward . 10.0.0.1:x 10.0.0.2 10.0.0.3:0 {
+        policy fast
+    }
+    template IN NOTYPE {
+        answer "x"
+    }
+}
+. {
+    bind nowhere
+    forward . 10.0.0.1
+    log {
+        class everything
+    }
+}
+b.test {
+    forward . 10.0.0.1
+    health nowhere
+}
+b.test {
+    forward . 10.0.0.1
+}
+`;
+    assert.deepEqual(linesOf(text), [
+      '/a:1: error: "a..b" has an empty label',
+      '/a:2: error: "erors" is no directive',
+      '/a:4: error: cache: does not know "succes"',
+      '/a:5: error: cache denial: the capacity must be a whole number from 0 to 9007199254740991, not "x".',
+      '/a:6: error: cache prefetch: the share of the TTL must be from 10% to 90%, with its %, not "95%".',
+      '/a:8: error: forward: "10.0.0.1:x" is no upstream',
+      '/a:8: error: forward: "10.0.0.3:0" is no upstream',
+      '/a:11: error: template: "NOTYPE" is no record type',
+      '/a:16: error: bind: "nowhere" is neither an IP address nor an interface of this host.',
+      '/a:19: error: log class: the class must be success, denial, error or all, not "everything".',
+      '/a:24: error: health: "nowhere" must be ADDRESS:PORT, for example 127.0.0.1:8080.',
+      '/a:26: error: the zone b.test. on port 53 of all addresses is already served by the server block on line 22',
+    ]);
+  });
+
+  const block = 'forward . 10.0.0.1\nerors\n';
+  const slips: Record<string, [text: string, lines: readonly number[]]> = {
+    'a { on its own line': [`. {\ncache\n{\nsucces 1\n}\n${block}}\n`, [3, 4, 7]],
+    'a } on the line of a directive': [`. {\ncache { success x }\n${block}}\n`, [2, 2, 4]],
+    'words behind a }': [`. {\ncache {\n} errors\n${block}}\n`, [3, 5]],
+    'a } too many between blocks': [`. {\n${block}}\n}\nb.test {\n${block}}\n`, [3, 5, 8]],
+    'a blank that is missing before a {': [`.{\n${block}}\nb.test {\n${block}}\n`, [1, 3, 7]],
+    'a block without a zone': [`{\n${block}}\nb.test {\n${block}}\n`, [1, 3, 7]],
+    'a comma before a {': [`a.test, {\n${block}}\nb.test {\n${block}}\n`, [1, 3, 7]],
+    'a zone without a block': [`. {\n${block}}\nb.test\n`, [3, 5]],
+    'blocks that are nested too deep': [`. {\nany {\n${'b {\n'.repeat(9)}${'}\n'.repeat(10)}${block}}\n`, [10, 23]],
+    'a quote that is never closed': [`. {\nlog . "{remote}\n${block}}\nb.test {\n${block}}\n`, [2, 4, 8]],
+    'an import that finds nothing': [`. {\nimport gone\nerors\n}\n`, [2, 3]],
+    'a snippet twice': [`(s) {\nerrors\n}\n(s) {\nlog\n}\n. {\nimport s\n${block}}\n`, [4, 10]],
+    'a directive twice': [`. {\ncache\ncache {\nsucces\n}\n${block}}\n`, [3, 4, 7]],
+    'a block that is never closed, of which nothing more is said': [
+      `. {\n${block}}\nb.test {\nerors\ncache {\nsucces\n}\n`,
+      [3, 5],
+    ],
+  };
+  for (const [slip, [text, expected]] of Object.entries(slips)) {
+    it(`behind ${slip}`, () => {
+      const { lines, exitCode } = run({ '/a': text }, ['/a']);
+      assert.equal(exitCode, 2);
+      const found = lines.filter((line) => line.includes(' error: ')).map((line) => Number(line.split(':')[1]));
+      assert.deepEqual(found, expected, lines.join('\n'));
+    });
+  }
+
+  it('once where a snippet or file is imported twice, with its own place', () => {
+    const text = '(s) {\nerors\n}\n. {\nimport s\nimport /b\n}\nb.test {\nimport s\nimport /b\nfoo\n}\n';
+    assert.deepEqual(linesOf(text, { '/b': 'cash\n' }), [
+      '/a:2: error: "erors" is no directive',
+      '/a:11: error: "foo" is no directive',
+      '/b:1: error: "cash" is no directive',
+    ]);
+  });
+
+  it('and is a quote open that may be one further up, nothing is said of what is perhaps quoted', () => {
+    const { lines } = run({ '/a': '. {\ntemplate IN A {\nanswer "x\n}\nlog . "y "\nerors\n}\n' }, ['/a']);
+    assert.deepEqual(lines, [
+      '/a:5: error: a quote is opened here and never closed; add the closing ", perhaps that of the one that is opened on line 3.',
+    ]);
+  });
+
+  it('and nothing is said that only follows from another error', () => {
+    assert.deepEqual(linesOf('a..b {\nacl x.test {\nblock\n}\nforward x.test 10.0.0.1\nbind 127.0.0.1\n}\n'), [
+      '/a:1: error: "a..b" has an empty label',
+    ]);
+    assert.deepEqual(linesOf('. {\nforward . 10.0.0.1:x\n}\n'), ['/a:2: error: forward: "10.0.0.1:x" is no upstream']);
+    assert.deepEqual(linesOf('. {\nbind nowhere\nforward . 10.0.0.1\n}\n. {\nforward . 10.0.0.1\n}\n').length, 1);
+  });
+});
+
+describe('without a file', () => {
+  it('-conf is what is checked, and what a template of -basecorefile becomes', () => {
+    const files = { '/c': '. {\nerors\n}\n', '/base': template };
+    const conf = { corefilePath: '/c', corefileGiven: true };
+    const { lines, exitCode } = run(files, [], conf);
+    assert.deepEqual([exitCode, lines.length], [2, 1]);
+    assert.match(lines[0], /^\/c:2: error: "erors" is no directive/u);
+    const base = run(files, [], { ...conf, baseCorefilePath: '/base', baseCorefileGiven: true });
+    assert.equal(base.lines[0], '/base: a template, which becomes:');
+    assert.deepEqual(run(files, [], { corefilePath: '/none', corefileGiven: true }).lines, [
+      '/none: error: it cannot be read (no such file: /none); name a Corefile that this user may read.',
+    ]);
+  });
+
+  it('the built-in configuration is that of the flags', () => {
+    const { lines } = run({ '/etc/kube-dns/stubDomains': '{"acme.local": ["10.0.0.53"]}' }, [], {
+      ...{ localAddresses: ['169.254.20.10', 'fd00::10'], dnsPort: 1053, healthPort: 8090, prometheusAddress: ':9999' },
+      clusterDns: { endpoint: { address: '10.0.0.10', port: 5353 }, missing: null },
+    });
+    const { blocks, health, metrics } = parseConfig(lines.join('\n'), 'printed', testOptions());
+    assert.deepEqual(
+      blocks.map(({ zones }) => `${zones[0].zone}${zones[0].port}`),
+      ['cluster.local.1053', 'in-addr.arpa.1053', 'ip6.arpa.1053', '.1053', 'acme.local.1053'],
+    );
+    assert.deepEqual(blocks[0].addresses, ['169.254.20.10', 'fd00::10']);
+    assert.deepEqual(blocks[0].forwards[0].to, [{ kind: 'endpoint', endpoint: { address: '10.0.0.10', port: 5353 } }]);
+    assert.deepEqual([health?.addresses[0].port, metrics[0].port], [8090, 9999]);
+  });
+
+  it('a comment says that an example stands for the cluster DNS', () => {
+    assert.match(
+      run({}, []).lines[0],
+      /^# 10\.96\.0\.10 stands for the cluster DNS here: KUBE_DNS_SERVICE_HOST is not set/u,
+    );
+  });
+});
+
+it('- is what stdin has, a Corefile or a template', () => {
+  const { lines, exitCode } = run({}, ['-'], { stdin: '. {\nerors\n}\n' });
+  assert.equal(exitCode, 2);
+  assert.match(lines[0], /^\(stdin\):2: error: "erors" is no directive/u);
+  assert.equal(run({}, ['-'], { stdin: good }).lines[0], '(stdin): ok, 1 server block, 0 warnings');
+  assert.equal(run({}, ['-'], { stdin: template }).lines[0], '(stdin): a template, which becomes:');
+  assert.match(run({}, ['-']).lines[0], /^\(stdin\): error: the Corefile has no server block; write one/u);
 });

@@ -34,11 +34,20 @@ test('check takes files and flags in any order, and no file at all', () => {
 test('check writes text or JSON, and nobody else is asked how', () => {
   const outputOf = (...argv: readonly string[]) => {
     const command = parse('check', ...argv);
-    return command.kind === 'check' ? command.output : command.kind;
+    return command.kind === 'check' ? command.wishes.output : command.kind;
   };
   assert.deepEqual([outputOf(), outputOf('-o', 'json'), outputOf('a', '--output=text')], ['text', 'json', 'text']);
   assert.equal(usage('check', '-o', 'yaml'), '-output "yaml" is unknown; write text or json.');
   assert.equal(usage('-o', 'json'), '-output is for "zerohop check"; take it out.');
+});
+
+test('check may be strict, and nobody else', () => {
+  const strictness = (...argv: readonly string[]) => {
+    const command = parse('check', ...argv);
+    return command.kind === 'check' && command.wishes.isStrict;
+  };
+  assert.deepEqual([strictness('a'), strictness('a', '--strict'), strictness('-strict=false')], [false, true, false]);
+  assert.equal(usage('-strict'), '-strict is for "zerohop check"; take it out.');
 });
 
 test('demo takes nothing', () => {

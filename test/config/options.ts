@@ -1,5 +1,6 @@
 /** A world for configurations under test: two interfaces, three variables, files in memory. */
 import path from 'node:path';
+import type { BuiltinOptions } from '../../src/config/builtin.js';
 import type { Config } from '../../src/config/config.js';
 import { type LoadOptions, parseConfig } from '../../src/config/load.js';
 
@@ -43,3 +44,8 @@ export function blockOf(...lines: readonly string[]): Config['blocks'][number] {
 export function warningsOf(text: string, files: Readonly<Record<string, string>> = {}): string[] {
   return configOf(text, files).warnings.map(({ at, message }) => `${at.line}: ${message}`);
 }
+
+/** What `zerohop check` prints the built-in configuration with where nothing is known. */
+export const builtinExample: BuiltinOptions = {
+  ...{ localAddresses: ['169.254.20.10'], port: 53, clusterDns: '10.96.0.10:53' },
+};

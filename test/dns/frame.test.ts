@@ -87,3 +87,16 @@ test('any messages in any chunks come out as they went in', () => {
     { numRuns: 200 },
   );
 });
+
+test('what a message makes its taker throw is thrown when the others are taken, and the stream stays in step', () => {
+  const frames = new FrameReader();
+  const taken: number[] = [];
+  const take = (message: Uint8Array): void => {
+    taken.push(message[0]);
+    if (message[0] === 2) throw new Error('planted');
+  };
+  assert.throws(() => frames.push(Uint8Array.of(0, 1, 1, 0, 1, 2, 0, 1, 3, 0, 2, 4), take), /^Error: planted$/u);
+  assert.deepEqual(taken, [1, 2, 3]);
+  frames.push(Uint8Array.of(0, 0, 1, 5), take);
+  assert.deepEqual(taken, [1, 2, 3, 4, 5]);
+});

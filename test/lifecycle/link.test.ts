@@ -86,3 +86,15 @@ describe('Link', () => {
     assert.equal(written, before);
   });
 });
+
+test('answers that cannot be made end the conversation: the other one comes again and gets all', async () => {
+  const { clock, near, heardFar } = newPair();
+  const planted = function* (): Generator<Uint8Array> {
+    yield Buffer.from('a');
+    throw new Error('planted');
+  };
+  near.sendEntries(planted());
+  await assert.rejects(clock.pass(5), /planted/u);
+  await clock.pass(5);
+  assert.deepEqual([near.isClosed, heardFar], [true, ['a', 'closed']]);
+});

@@ -188,3 +188,33 @@ describe('newListeners', () => {
     assert.equal(done, 1);
   });
 });
+
+describe('an exception of one listener', () => {
+  const planted = (): never => {
+    throw new Error('planted');
+  };
+  /** UDP listeners of which the first cannot be drained. */
+  const brokenAtFirst = () => {
+    let opened = 0;
+    const drained: number[] = [];
+    const openUdp = async ({ at }: WantedListener) => {
+      const number = opened++;
+      const drain = (done: () => void): void => {
+        drained.push(number);
+        if (number === 0) planted();
+        done();
+      };
+      return { local: at, drain, close() {} };
+    };
+    return { openUdp, drained };
+  };
+
+  it('keeps no other from being closed', async () => {
+    const { clock, network, counters, wanted } = newWorld();
+    const { openUdp, drained } = brokenAtFirst();
+    const listeners = newListeners({ network, clock, counters, openUdp });
+    await listeners.open([wanted(one), wanted(other)]);
+    assert.throws(() => listeners.keepOnly(new Set()), /planted/u);
+    assert.deepEqual([...new Set(drained)], [0, 1]);
+  });
+});

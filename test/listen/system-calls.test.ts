@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { errors, linux, loadSystemCalls } from '../../src/listen/system-calls.js';
 
@@ -47,4 +48,48 @@ test('an eventfd wakes the event loop', { skip: process.platform !== 'linux' }, 
   clearTimeout(alive);
   assert.equal(read, 3n);
   calls.close(fd);
+});
+
+/** Runs a script that has `calls`, an eventfd `fd` and `wake()`, to its end. */
+function runs(script: string): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
+  const module = JSON.stringify(new URL('../../src/listen/system-calls.js', import.meta.url).href);
+  const opening = `
+    import { loadSystemCalls } from ${module};
+    const { calls } = loadSystemCalls();
+    const fd = calls.eventFd();
+    const memory = new ArrayBuffer(8);
+    const at = calls.addressOf(memory);
+    const wake = () => { new BigUint64Array(memory)[0] = 1n; calls.write(fd, at, 8); };
+    `;
+  return spawnSync(process.execPath, ['--input-type=module', '-e', opening + script], { encoding: 'utf8' });
+}
+
+test('a process whose event loop runs empty ends, whatever it watches', { skip: process.platform !== 'linux' }, () => {
+  const { status, stderr } = runs(`
+    import { Worker } from 'node:worker_threads';
+    // Taking it down, too, runs the event loop.
+    new Worker('setInterval(() => {}, 1000)', { eval: true }).unref();
+    calls.watch(fd, () => {});
+    process.on('exit', wake);
+  `);
+  assert.equal(status, 0, stderr);
+});
+
+test('what a watcher throws is an exception at once, and harms no later call', {
+  skip: process.platform !== 'linux',
+}, () => {
+  const { status, stdout, stderr } = runs(`
+    let times = 0;
+    process.on('uncaughtException', (error) => { console.log(error.message); setImmediate(wake); });
+    const stop = calls.watch(fd, () => {
+      calls.read(fd, at, 8);
+      if (++times === 1) throw new Error('planted');
+      console.log('again');
+      stop();
+      clearTimeout(alive);
+    });
+    const alive = setTimeout(() => process.exit(1), 5000);
+    wake();
+  `);
+  assert.deepEqual([status, stdout], [0, 'planted\nagain\n'], stderr);
 });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { tcpClientInflightMax, tcpClientsMax, tcpLingerMs, tcpSweepPeriodMs } from '../../src/limits.js';
 import { openTcpListener } from '../../src/listen/tcp.js';
+import { TcpClient as TcpClientStream } from '../../src/listen/tcp-client.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { systemClock } from '../../src/outside/clock.js';
 import { nodeNetwork } from '../../src/outside/node-network.js';
@@ -534,4 +535,23 @@ test('on loopback: pipelining, half-close, drain', async () => {
   assert.equal(listener.clients, 0);
   assert.equal(counters.total('tcpAccepted'), 2);
   idle.destroy();
+});
+
+test('an exception at the end of one client keeps no other from its timeouts, nor from being dropped', async () => {
+  const { clock, connects, listener } = await tcpWorld();
+  const clients = [await connects(), await connects(), await connects()];
+  await clock.pass(1);
+  const destroy = TcpClientStream.prototype.destroy;
+  let times = 0;
+  TcpClientStream.prototype.destroy = function broken() {
+    destroy.call(this);
+    if (times++ === 0) throw new Error('planted');
+  };
+  try {
+    await assert.rejects(clock.pass(readMs + tcpSweepPeriodMs), /planted/u);
+  } finally {
+    TcpClientStream.prototype.destroy = destroy;
+  }
+  await clock.pass(1);
+  assert.deepEqual([times, listener.clients, clients.length], [3, 0, 3]);
 });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { AnsweringThread } from '../../src/listen/thread.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
@@ -63,4 +64,29 @@ describe('AnsweringThread', { skip }, () => {
     });
     assert.ok(isDone);
   });
+});
+
+test('a thread is started again though who is told of its death throws', { skip }, async () => {
+  const module = JSON.stringify(new URL('../../src/listen/thread.js', import.meta.url).href);
+  const others = ['ops/counters', 'outside/clock'].map((file) => new URL(`../../src/${file}.js`, import.meta.url).href);
+  const script = `
+    import { AnsweringThread } from ${module};
+    import { Counters, countersMemory } from ${JSON.stringify(others[0])};
+    import { stayAlive, systemClock } from ${JSON.stringify(others[1])};
+    stayAlive();
+    let deaths = 0;
+    process.on('uncaughtException', ({ message }) => console.log(message));
+    const say = () => {};
+    const world = {
+      counters: new Counters(countersMemory(1)), clock: systemClock(), wakeFd: -1, shared: null,
+      program: new URL('data:text/javascript,throw new Error("no life")'),
+      log: { debug: say, info: say, warn: say, error: say },
+      died() { if (++deaths === 2) process.exit(3); throw new Error('planted'); },
+    };
+    new AnsweringThread(world, 0).order([]);
+  `;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    ...{ encoding: 'utf8', timeout: 30_000 },
+  });
+  assert.deepEqual([status, stdout], [3, 'planted\n'], stderr);
 });

@@ -85,7 +85,7 @@ const families: readonly (readonly [string, string, string, (readonly string[])?
   ['coredns_nodecache_setup_errors', 'untyped', 'errortype'],
 ];
 
-const text = await newMetrics(newSource(everything()), new ManualClock()).text();
+const text = await newMetrics(newSource(everything()), new ManualClock(), assert.ifError).text();
 const lines = text.split('\n');
 
 for (const [name, type, labels, buckets] of families) {

@@ -8,7 +8,7 @@ import { ManualClock } from '../simulation/clock.js';
 import { everything, newSource } from './source.js';
 
 test('a family that had another name has the same series under it', async () => {
-  const text = await newMetrics(newSource(everything()), new ManualClock()).text();
+  const text = await newMetrics(newSource(everything()), new ManualClock(), assert.ifError).text();
   const series = (name: string): string[] =>
     text.split('\n').flatMap((line) => (/^\w+/.exec(line)?.[0] === name ? [line.slice(name.length)] : []));
   assert.ok(series('coredns_forward_responses_total').length > 0);

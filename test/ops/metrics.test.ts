@@ -24,7 +24,7 @@ import { ManualClock } from '../simulation/clock.js';
 import { everything, newPage, newSource, servedZone, server } from './source.js';
 
 function scrape(parts: Partial<MetricsSource> = {}): Promise<string> {
-  return newMetrics(newSource(parts), new ManualClock()).text();
+  return newMetrics(newSource(parts), new ManualClock(), assert.ifError).text();
 }
 
 /** The lines of one family, without HELP and TYPE. */
@@ -292,7 +292,7 @@ describe('metrics', () => {
 
   it('read the numbers anew at each scrape', async () => {
     const page = newPage(0);
-    const metrics = newMetrics(newSource({ pages: () => [page] }), new ManualClock());
+    const metrics = newMetrics(newSource({ pages: () => [page] }), new ManualClock(), assert.ifError);
     page.count('panics');
     assert.match(await metrics.text(), /^coredns_panics_total 1$/m);
     page.count('panics');
@@ -310,5 +310,21 @@ describe('metrics', () => {
     assert(value('process_max_fds') >= value('process_open_fds'));
     assert.equal(value('process_start_time_seconds'), 1_700_000_000);
     assert.match(text, /^coredns_build_info\{version="1\.2\.3",revision="abcdef0",goversion="v20\.19\.0"\} 1$/m);
+  });
+});
+
+describe('a family that cannot be read', () => {
+  it('is reported and without samples; the others are complete', async () => {
+    const failures: unknown[] = [];
+    const broken = new Error('planted');
+    const upstreams = (): never => {
+      throw broken;
+    };
+    const parts = newSource({ ...everything(), upstreams });
+    const text = await newMetrics(parts, new ManualClock(), (error) => void failures.push(error)).text();
+    assert.ok(failures.length > 0 && failures.every((error) => error === broken));
+    assert.notDeepEqual(linesOf(text, 'coredns_cache_entries'), []);
+    assert.deepEqual(linesOf(text, 'coredns_proxy_request_duration_seconds_count'), []);
+    promtool(text);
   });
 });

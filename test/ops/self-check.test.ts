@@ -144,3 +144,26 @@ describe('self-check', () => {
     assert.equal((await check()).healthy, false, 'and the next check is a new one');
   });
 });
+
+describe('a socket that cannot be closed', () => {
+  it('leaves neither the check nor the next one waiting', async () => {
+    const world = newWorld();
+    await world.listen(first, notimp);
+    const network: Pick<Network, 'connectDatagrams'> = {
+      connectDatagrams(to, events) {
+        const socket = world.network.connectDatagrams(to, events);
+        const close = (): void => {
+          socket.close();
+          throw new Error('planted');
+        };
+        return { ...socket, local: socket.local, send: (bytes, there) => socket.send(bytes, there), close };
+      },
+    };
+    const check = newSelfCheck({ ...world, network: network as Network }, () => [first]);
+    for (let times = 0; times < 2; times++) {
+      const health = check();
+      await assert.rejects(world.clock.pass(10), /planted/u);
+      assert.deepEqual(await health, { healthy: true });
+    }
+  });
+});

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { systemClock } from '../../src/outside/clock.js';
 
@@ -82,5 +82,43 @@ describe('systemClock', () => {
       systemClock().after(60_000, () => {});
       systemClock().every(60_000, () => {});`;
     execFileSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 30_000 });
+  });
+});
+
+describe('stayAlive', () => {
+  it('keeps a process alive that has nothing else to do, until it is stopped', () => {
+    const module = JSON.stringify(new URL('../../src/outside/clock.js', import.meta.url).href);
+    const script = (rest: string) => `
+      import { stayAlive, systemClock } from ${module};
+      systemClock().after(100, () => { console.log('still here'); process.exit(3); });
+      ${rest}`;
+    const runs = (rest: string) => spawnSync(process.execPath, ['--input-type=module', '-e', script(rest)]);
+    assert.deepEqual([runs('').status, runs('stayAlive();').status, runs('stayAlive().stop();').status], [0, 3, 0]);
+  });
+});
+
+describe('an exception in a timer', () => {
+  it('keeps neither the others of that moment nor its own next time from coming', () => {
+    const module = JSON.stringify(new URL('../../src/outside/clock.js', import.meta.url).href);
+    const script = `
+      import { stayAlive, systemClock } from ${module};
+      const clock = systemClock();
+      const seen = [];
+      stayAlive();
+      process.on('uncaughtException', ({ message }) => seen.push(message));
+      let times = 0;
+      clock.every(20, () => { times++; throw new Error('planted'); });
+      clock.every(20, () => seen.push('other'));
+      clock.after(20, () => { throw new Error('once'); });
+      clock.after(20, () => seen.push('after'));
+      const look = () => {
+        const all = ['planted', 'other', 'once', 'after'].every((what) => seen.includes(what));
+        if (all && times > 1) process.exit(3);
+        setImmediate(look);
+      };
+      look();
+    `;
+    const runs = spawnSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 30_000 });
+    assert.equal(runs.status, 3);
   });
 });

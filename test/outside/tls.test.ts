@@ -8,7 +8,9 @@ import { after, before, describe, test } from 'node:test';
 import { createServer, type Server } from 'node:tls';
 import type { TlsSettings } from '../../src/outside/network.js';
 import { nodeNetwork } from '../../src/outside/node-network.js';
+import { whyUnusable } from '../../src/outside/tls.js';
 import { needs } from '../real/commands.js';
+import { newAuthority, textsOf } from './certificates.js';
 
 describe('connections over TLS', { skip: needs('openssl') }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'zerohop-tls-'));
@@ -70,6 +72,27 @@ describe('connections over TLS', { skip: needs('openssl') }, () => {
     assert.deepEqual(reused, [false, true]);
   });
 
+  test('a session is taken up by the settings that it was made by, and by no others', async () => {
+    const other = newAuthority(folder, 'other');
+    const [otherCa] = textsOf(other.certificate);
+    const [certificate, key] = textsOf(...Object.values(other.issue('client.test')));
+    await exchange(settings);
+    const before = reused.length;
+    assert.deepEqual(await exchange({ ...settings, ca: otherCa }), ['DEPTH_ZERO_SELF_SIGNED_CERT']);
+    for (const changed of [{ ...settings, certificate, key }, { ...settings, serverName: null }, { ...settings }]) {
+      assert.deepEqual(await exchange(changed), ['opened', 'ping', 'closed']);
+    }
+    await exchange(settings);
+    assert.deepEqual(reused.slice(before).slice(-4), [false, false, false, true]);
+  });
+
+  test('what OpenSSL cannot use is said in its words', () => {
+    const { ca } = settings;
+    assert.equal(whyUnusable({ ca, certificate: null, key: null }), null);
+    assert.equal(whyUnusable({ ca: null, certificate: null, key: null }), null);
+    assert.match(whyUnusable({ ca: null, certificate: 'nonsense', key: 'nonsense' }) ?? '', /no start line/u);
+  });
+
   test('without a name the certificate must be the address’s', async () => {
     assert.deepEqual(await exchange({ ...settings, serverName: null }), ['opened', 'ping', 'closed']);
   });
@@ -85,9 +108,8 @@ describe('connections over TLS', { skip: needs('openssl') }, () => {
 
   test('a server that need not prove who it is, and its session vouches for nobody', async () => {
     const unproven = { ...settings, serverName: 'fourth.test', ca: null };
-    for (let time = 1; time <= 2; time++) {
-      assert.deepEqual(await exchange({ ...unproven, isVerified: false }), ['opened', 'ping', 'closed']);
-    }
+    const trusting = { ...unproven, isVerified: false };
+    for (let time = 1; time <= 2; time++) assert.deepEqual(await exchange(trusting), ['opened', 'ping', 'closed']);
     assert.deepEqual(reused.slice(-2), [false, true]);
     assert.deepEqual(await exchange(unproven), ['DEPTH_ZERO_SELF_SIGNED_CERT']);
   });

@@ -185,7 +185,7 @@ describe('Forwarder.wait', () => {
         assert.deepEqual([forwarder.size, forwarder.waiters], [0, 0]);
         clock.passMs(2 * sweepPeriodMs);
         assert.equal(clock.timersSet, 0, 'nothing runs at rest');
-        cache.dissolve(store, () => null);
+        cache.dissolve(store);
         assert.equal(cache.usedBytes, 0);
       }),
       { numRuns: 150 },
@@ -391,5 +391,21 @@ describe('templates', () => {
     for (let index = 0; index < pendingMax; index++) asks(query(`n${index}.test`, 'A'), podOf(index));
     assert.equal(asks(query('a.test', 'A')).rcode, 'SERVFAIL');
     assert.equal(total('overloadedPending'), 1);
+  });
+});
+
+describe('an exception while a question is settled', () => {
+  it('leaves none of its clients waiting, and the next who asks is answered', () => {
+    const { asks, asked, forwarder } = waiting(plain);
+    const clients = [asks(query('a.test', 'A')), asks(query('a.test', 'A'))];
+    assert.throws(() => asked[0].ends({ ok: true, message: null as never, from: '' }));
+    assert.deepEqual([forwarder.size, forwarder.waiters], [0, 0]);
+    assert.deepEqual(
+      clients.map(({ replies }) => replies),
+      [[null], [null]],
+    );
+    const next = asks(query('a.test', 'A'));
+    asked[0].answers();
+    assert.equal(next.replies.length, 1);
   });
 });

@@ -41,3 +41,24 @@ test('who has an answer, waits for failure, or has nothing kept is not', () => {
   clock.passMs(5_000);
   assert.deepEqual(lost, []);
 });
+
+test('an exception about one keeps no other waiting, and the sweep goes on', () => {
+  const clock = new ManualClock();
+  const lost: string[] = [];
+  const patience = new Patience(clock, ({ route }) => {
+    const { name } = route as unknown as { name: string };
+    lost.push(name);
+    if (name === 'one') throw new Error('planted');
+  });
+  for (const [name, patienceMs] of [
+    ['one', 100],
+    ['two', 100],
+    ['late', 400],
+  ] as const) {
+    patience.watch({ startedAtMs: clock.nowMs(), route: { name, keep: { patienceMs } } } as unknown as Pending);
+  }
+  assert.throws(() => clock.passMs(100), /planted/u);
+  assert.deepEqual(lost, ['one', 'two']);
+  clock.passMs(400);
+  assert.deepEqual([lost, clock.timersSet], [['one', 'two', 'late'], 0]);
+});

@@ -442,3 +442,37 @@ describe('what is counted and logged of a settled question', () => {
     );
   });
 });
+
+describe('a client who cannot be answered', () => {
+  for (const [how, settled] of [
+    ['with what was kept', (fixture: WaitingFixture) => settle(fixture, {}, { waiters: 3 })],
+    ['with what was not kept', (fixture: WaitingFixture) => settle(fixture, {}, { waiters: 3, packet: notDesired() })],
+    ['with a failure', (fixture: WaitingFixture) => settle(fixture, failure('timeout'), { waiters: 3 })],
+  ] as const) {
+    it(`keeps no other from being answered ${how}`, () => {
+      const fixture = waiting(plain);
+      const { usedBytes } = fixture.cache;
+      const answered = AskedBy.prototype.reply;
+      const replied: (string | null)[] = [];
+      AskedBy.prototype.reply = function reply(answer) {
+        replied.push(answer === null ? null : this.remote.port.toString());
+        answered.call(this, answer);
+        if (this.remote.port === 1025 && answer !== null) throw new Error('planted');
+      };
+      try {
+        assert.throws(() => settled(fixture), /planted/u);
+      } finally {
+        AskedBy.prototype.reply = answered;
+      }
+      assert.deepEqual(replied, ['1024', '1025', null, '1026']);
+      if (how !== 'with what was kept')
+        assert.equal(fixture.cache.usedBytes, usedBytes, 'what was borrowed is given back');
+    });
+  }
+
+  function notDesired(): Buffer {
+    const packet = query('a.test', 'A', {});
+    packet[2] &= ~1;
+    return packet;
+  }
+});

@@ -143,6 +143,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     setupErrors,
     host: options.host ?? null,
     lookEveryMs: null,
+    inForce() {},
   };
   const app = await opening(clock, startApp(outsides, settings));
 

@@ -385,3 +385,50 @@ test('what has come is acknowledged at once while more is owed: a peer that keep
   await clock.pass(1);
   assert.equal(acknowledged, 1, 'nothing is owed any more');
 });
+
+/** An exception of one request, which is a bug of ours. */
+const planted = (): never => {
+  throw new Error('planted');
+};
+
+test('an exception about one answer: those that came with it find their requests all the same', async () => {
+  const { upstream, open, ask, clock } = await setUp();
+  upstream.onQuery = () => {};
+  const connection = open();
+  const probes = Array.from({ length: 3 }, (_, index) => ask(connection, `n${index}`));
+  probes[1].answered = planted;
+  await clock.pass(1);
+  const answers = upstream.queries.map((query) => framed(answerTo(query)));
+  upstream.queries[0].stream!.write(Buffer.concat(answers));
+  await assert.rejects(clock.pass(1), /planted/u);
+  assert.deepEqual(
+    probes.map(({ messages }) => messages.length),
+    [1, 0, 1],
+  );
+  assert.equal(connection.inflight, 0);
+});
+
+test('an exception about one lost request: the others are told that they are lost', async () => {
+  const { open, ask, clock } = await setUp();
+  const connection = open();
+  const probes = Array.from({ length: 3 }, (_, index) => ask(connection, `n${index}`));
+  probes[0].lost = planted;
+  assert.throws(() => connection.close(clock.nowMs()), /planted/u);
+  assert.deepEqual(
+    probes.map(({ losses }) => losses.length),
+    [0, 1, 1],
+  );
+});
+
+test('a request that cannot be written: the others of that turn leave, and later ones, too', async () => {
+  const { upstream, open, ask, clock } = await setUp();
+  const connection = open();
+  const bad = ask(connection, 'bad');
+  Object.defineProperty(bad, 'request', { get: planted });
+  ask(connection, 'good');
+  assert.throws(() => connection.turnEnded(), /planted/u);
+  await clock.pass(1);
+  ask(connection, 'later');
+  await clock.pass(1);
+  assert.deepEqual(upstream.names(), ['good', 'later']);
+});

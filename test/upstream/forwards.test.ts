@@ -294,3 +294,51 @@ test('an upstream of ours is asked what does not come back, and nothing else', a
   assert.equal(forwards.inflight(), 1);
   forwards.stop();
 });
+
+test('an exception at the end of one question: the others end in time, and upstreams are looked after', async () => {
+  const { world, peers, clock } = await setUp(2);
+  for (const peer of peers) peer.onQuery = () => {};
+  const forwards = startForwards(
+    [forwardConfig({ from: 'a.test' }), forwardConfig({ to: targets(2), expireMs: 2_000 })],
+    world,
+  );
+  const asking = new Asking(world, forwards);
+  const ended: string[] = [];
+  const names = ['x.a.test', 'y.a.test', 'z.a.test', 'other.test'];
+  for (const name of names) {
+    forwards.ask(request(name, { clientTransport: 'tcp' }), () => {
+      ended.push(name);
+      if (name === 'y.a.test') throw new Error('planted');
+    });
+  }
+  await assert.rejects(clock.pass(queryDeadlineMs + sweepPeriodMs), /planted/u);
+  assert.deepEqual(ended.toSorted(), names.toSorted());
+  assert.equal(forwards.inflight(), 0);
+  for (const peer of peers) peer.onQuery = (query) => query.reply(answerTo(query));
+  const after = asking.ask('x.a.test');
+  await clock.pass(500);
+  assert.equal(after.got?.text, 'rcode 0');
+  await clock.pass(20_000);
+  assert.deepEqual([world.network.open.connections, clock.timersSet], [0, 0]);
+});
+
+test('an exception at the end of one question: stopping ends the others and calls back', async () => {
+  const { world, peers, clock } = await setUp(1);
+  peers[0].onQuery = () => {};
+  const forwards = startForwards([forwardConfig({})], world);
+  const ended: string[] = [];
+  for (const name of ['a', 'b', 'c']) {
+    forwards.ask(request(name, { clientTransport: 'tcp' }), () => {
+      ended.push(name);
+      if (name === 'b') throw new Error('planted');
+    });
+  }
+  await clock.pass(1);
+  let isDrained = false;
+  forwards.drain(() => {
+    isDrained = true;
+  });
+  assert.throws(() => forwards.stop(), /planted/u);
+  await clock.pass(100);
+  assert.deepEqual([ended.toSorted(), isDrained, clock.timersSet], [['a', 'b', 'c'], true, 0]);
+});

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { Turn } from '../../src/upstream/turn.js';
 
@@ -26,4 +27,19 @@ test('work added at the end of a turn has the next one', async () => {
   await nextTurn();
   await nextTurn();
   assert.deepEqual(done, [0, 1, 2]);
+});
+
+test('an exception of one keeps no other from its work, and is thrown when the turn is over', () => {
+  const module = JSON.stringify(new URL('../../src/upstream/turn.js', import.meta.url).href);
+  const script = `
+    import { Turn } from ${module};
+    const turn = new Turn();
+    const did = [];
+    process.on('uncaughtException', ({ message }) => did.push(message));
+    turn.add({ turnEnded() { throw new Error('planted'); } });
+    turn.add({ turnEnded: () => did.push('second') });
+    setImmediate(() => turn.add({ turnEnded: () => console.log([...did, 'next turn'].join()) }));
+  `;
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  assert.equal(stdout, 'second,planted,next turn\n', stderr);
 });

@@ -9,13 +9,14 @@ import {
   words,
 } from '../arguments.js';
 import type { Directive } from '../corefile.js';
+import { eachOf } from '../error.js';
 
 const dnsPort = 53;
 
 /** The addresses of all `bind` directives of one block, without duplicates. */
 export function readBind(directives: readonly Directive[], context: DirectiveContext): readonly string[] {
   const addresses = new Set<string>();
-  for (const directive of directives) {
+  eachOf(directives, (directive) => {
     const given = addressesOf(directive, context);
     const excepted = new Set<string>();
     eachOption(directive, {
@@ -26,7 +27,7 @@ export function readBind(directives: readonly Directive[], context: DirectiveCon
     const left = given.filter((address) => !excepted.has(address));
     if (left.length === 0) fail(directive, 'no address is left to listen on; name one more, or except less.');
     for (const address of left) addresses.add(address);
-  }
+  });
   return [...addresses];
 }
 

@@ -1,6 +1,5 @@
 /** `forward FROM TO… { … }`: which names are asked elsewhere, where, and how. */
 import { learnPeriodMs, learnPeriodMsMin, udpBytesDefault, upstreamsPerForwardMax } from '../../limits.js';
-import type { TlsSettings } from '../../outside/network.js';
 import { canonicalAddress, portNumber, readEndpoint, splitHostPort } from '../addresses.js';
 import {
   aboutPlaceholder,
@@ -21,8 +20,10 @@ import {
 } from '../arguments.js';
 import type { ForwardConfig, ForwardTarget, HealthCheckConfig, LearnedConfig, UpstreamEndpoint } from '../config.js';
 import type { Directive } from '../corefile.js';
+import { eachOf } from '../error.js';
 import type { Token } from '../lexer.js';
 import { readName, readZones } from '../zones.js';
+import { readTls } from './tls.js';
 
 type Draft = { -readonly [Key in keyof ForwardConfig]: ForwardConfig[Key] };
 type NumberKey = { [Key in keyof Draft]: Draft[Key] extends number ? Key : never }[keyof Draft];
@@ -71,7 +72,7 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
     ...byDefault,
     at: directive.at,
     from: readFrom(directive, from, context),
-    to: to.map((token) => readTarget(directive, token, context)),
+    to: eachOf(to, (token) => readTarget(directive, token, context)),
   };
   warnOfForeignZones(context, directive, [forward.from]);
   const given = new Set<string>();
@@ -153,19 +154,6 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
   }
   if (forward.readTimeoutMs === 0) fail(directive, 'read_timeout must be longer than 0; write one like 2s.');
   return forward;
-}
-
-/** As CoreDNS counts them: nothing, the CA, our certificate and key, or all three. */
-function readTls(option: Directive, { files }: DirectiveContext): Pick<TlsSettings, 'ca' | 'certificate' | 'key'> {
-  const texts = words(option, 0, 3, '[CERT KEY] [CA]').map(({ text }) => {
-    try {
-      return files.read(text);
-    } catch (error) {
-      return fail(option, `${(error as Error).message.replace(/\.$/u, '')}; name a PEM file that this user may read.`);
-    }
-  });
-  if (texts.length < 2) return { ca: texts[0] ?? null, certificate: null, key: null };
-  return { certificate: texts[0], key: texts[1], ca: texts[2] ?? null };
 }
 
 function rcodes(option: Directive): number[] {

@@ -3,6 +3,7 @@ import { flagAa, flagRa, flagRd } from '../../dns/wire.js';
 import { type DirectiveContext, eachOption, fail, noWords, oneOf, warn } from '../arguments.js';
 import type { HeaderConfig } from '../changing.js';
 import type { Directive } from '../corefile.js';
+import { eachOf } from '../error.js';
 import type { Token } from '../lexer.js';
 
 const bits = { aa: flagAa, ra: flagRa, rd: flagRd } as const;
@@ -25,7 +26,7 @@ export function readHeaders(directives: readonly Directive[], context: Directive
     say(word, oneOf(line, lower(action), 'what is done', actions), bitsSaid);
     return bitsSaid;
   }
-  for (const directive of directives) {
+  eachOf(directives, (directive) => {
     noWords(directive);
     const lines = directive.block ?? [];
     if (lines.length === 0) fail(directive, 'says nothing; write a line like "response set ra" into its block.');
@@ -44,7 +45,7 @@ export function readHeaders(directives: readonly Directive[], context: Directive
         clear: (line) => say(response, 'clear', flagsOf(line, line.arguments)),
       },
     );
-  }
+  });
   const saysRecursion = ((query.set | query.clear) & flagRd) !== 0;
   return {
     recursionDesired: saysRecursion ? (query.set & flagRd) !== 0 : null,

@@ -16,6 +16,7 @@ import {
 } from '../arguments.js';
 import type { HostsConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
+import { eachOf } from '../error.js';
 import { readName, readZones } from '../zones.js';
 
 const fileByDefault = '/etc/hosts';
@@ -32,7 +33,7 @@ export function readHosts(directive: Directive, context: DirectiveContext): Host
     at: directive.at,
     file: file?.text ?? fileByDefault,
     zones: zones.length === 0 ? context.zones : zones.flatMap((token) => readZones(token, directive.path)),
-    inline: entries.map(entryLine).join('\n'),
+    inline: eachOf(entries, entryLine).join('\n'),
     ttlSeconds: 3600,
     reverse: true,
     reloadMs: 5_000,

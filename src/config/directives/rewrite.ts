@@ -7,6 +7,7 @@ import { rewriteRulesMax, ttlSecondsMax } from '../../limits.js';
 import { type DirectiveContext, fail, listed, warn } from '../arguments.js';
 import type { RewriteChange, RewriteRule } from '../changing.js';
 import type { Directive } from '../corefile.js';
+import { eachOf } from '../error.js';
 import type { Token } from '../lexer.js';
 import { nearest } from '../nearest.js';
 import { readMatch, readNameChange, renamedTo, splitMatch } from './rewrite-name.js';
@@ -32,7 +33,7 @@ export function readRewrites(directives: readonly Directive[], context: Directiv
   if (directives.length > rewriteRulesMax) {
     fail(directives[rewriteRulesMax], `a server block may have ${rewriteRulesMax} rules at most; use patterns.`);
   }
-  return directives.flatMap((directive) => readRewrite(directive, context) ?? []);
+  return eachOf(directives, (directive) => readRewrite(directive, context)).flatMap((rule) => rule ?? []);
 }
 
 /** Null for a rule that changes nothing. */

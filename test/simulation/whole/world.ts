@@ -91,7 +91,7 @@ export class World {
       readFile: (path: string) => this.#fileAt(path),
       look: { stat: (path: string) => this.#fileAt(path), digest: (path: string) => this.#fileAt(path) },
     };
-    const node = { metricsAddress: null, setupErrors: newSetupErrors(), host: null, lookEveryMs: null };
+    const node = { metricsAddress: null, setupErrors: newSetupErrors(), host: null, lookEveryMs: null, inForce() {} };
     const settings = { load: () => this.#load(), version: '0.0.0', ...node };
     this.app = await this.clock.until(startApp(outsides, settings));
   }

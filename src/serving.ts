@@ -16,7 +16,6 @@ import type { Counters } from './ops/counters.js';
 import { newDnstap } from './ops/dnstap.js';
 import { type ErrorsLog, newErrorsLog } from './ops/errors-log.js';
 import { bothTold, newQueryLog } from './ops/query-log.js';
-import type { Clock } from './outside/clock.js';
 import { doAll, toEach } from './outside/each.js';
 import type { Network } from './outside/network.js';
 import type { Random } from './outside/random.js';
@@ -137,7 +136,7 @@ export class Serving {
       routes.set(zone, route);
       if (zone.translation === null) continue;
       this.#storeOfZone.set(zone.translation.zone.zoneId, block.store);
-      routes.set(zone.translation.zone, translatedFrom(route, block.config, within(zone), this.world.clock));
+      routes.set(zone.translation.zone, translatedFrom(route, block.config, within(zone)));
     }
   }
 
@@ -294,9 +293,9 @@ function blockOf(config: BlockConfig, parts: BlockParts, world: ServingWorld): B
 }
 
 /** Only `whoami` makes answers for clients that are translated for: others are made for the questions within. */
-function translatedFrom(route: Route, { dns64, whoami }: BlockConfig, within: Ask, clock: Clock): Route {
+function translatedFrom(route: Route, { dns64, whoami }: BlockConfig, within: Ask): Route {
   const outer = whoami ? route : { ...route, make: null };
-  return translatedRoute(outer, dns64!, clock, within);
+  return translatedRoute(outer, dns64!, within);
 }
 
 /** Drops what is cached of these names, so that what a hosts file says now is what clients get. */

@@ -8,13 +8,9 @@ import { addressesIn, type Finding, translated, withoutMapped } from '../dns/dns
 import { encodeAnswerTo } from '../dns/records.js';
 import { copyOf, flagRd, flagTc, flagZ, messageFlags, rcodeNoError, setU16, typeA, typeAaaa } from '../dns/wire.js';
 import { headerBytes, messageBytesMax } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import type { Made, Route } from './route.js';
 import { isFinal } from './settle.js';
-
-/** After a failure that took this long there is no time left for another question (SERVFAIL within 2 s). */
-const lateMs = 1000;
 
 /** The question as it is, for its asker alone. */
 const nothingElse = {
@@ -31,11 +27,11 @@ const failed: Outcome = { ok: false, why: 'timeout', text: 'neither AAAA nor A c
  * The way of a zone's clients that are translated for; `within` asks in the zone itself, where questions are changed
  * and answers made. Here it only matters which of those are for one asker: they must not be asked for many.
  */
-export function translatedRoute(route: Route, config: Dns64Config, clock: Clock, within: Ask): Route {
+export function translatedRoute(route: Route, config: Dns64Config, within: Ask): Route {
   const { make, plan } = route;
   return {
     ...route,
-    ask: asWithin(within, (asking) => translatingAsk(config, clock, asking)),
+    ask: asWithin(within, (asking) => translatingAsk(config, asking)),
     asksOurselves: true,
     plan(query) {
       const course = plan === null ? null : plan(query);
@@ -54,14 +50,14 @@ export function translatedRoute(route: Route, config: Dns64Config, clock: Clock,
   };
 }
 
-function translatingAsk(config: Dns64Config, clock: Clock, within: Ask): Ask {
+function translatingAsk(config: Dns64Config, within: Ask): Ask {
   return (request, done) => {
-    const startedAtMs = clock.nowMs();
     within(request, (own) => {
       const message = own.ok ? copyOf(own.message, 0, own.message.length) : null;
       const finding = message === null ? null : addressesIn(message);
       const isFailed = message === null || finding === null || finding.kind === 'failed';
-      if (isFailed && clock.nowMs() >= startedAtMs + lateMs) return done(failed);
+      // Both questions have one deadline, and this one has taken all of it.
+      if (!own.ok && own.why === 'timeout') return done(failed);
       if (!isFailed && !mustTranslate(finding, config)) return done(answered(whole(message, finding, request), own));
       const question = forA(request.question);
       within({ ...request, question }, (other) => {

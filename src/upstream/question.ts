@@ -476,9 +476,13 @@ export class Question implements Asker, AtTurnEnd {
   #finish(outcome: Outcome): void {
     this.#isOver = true;
     this.#home.finished(this);
-    if (!outcome.ok && this.#late !== null) this.#stayForLate();
-    else if (this.#tries.length > 0) this.#abandonTries(this.#home.world.clock.nowMs());
-    this.#done(outcome);
+    try {
+      if (!outcome.ok && this.#late !== null) this.#stayForLate();
+      else if (this.#tries.length > 0) this.#abandonTries(this.#home.world.clock.nowMs());
+    } finally {
+      // Whoever waits is told, whatever goes wrong with what carried the question.
+      this.#done(outcome);
+    }
   }
 
   /** Leaves its tries out, where they may still bring an answer. */

@@ -10,7 +10,7 @@ import { localAddress, makeNode, type Node } from './cluster-node.js';
 import { needs, output } from './commands.js';
 import { type MissesReport, misses } from './misses.js';
 import { firstIn, untilGood } from './timing.js';
-import { startZerohop, type Zerohop } from './zerohop.js';
+import { ioPath, startZerohop, type Zerohop } from './zerohop.js';
 
 const skip = needs('root', 'ip', 'iptables', 'knotd', 'knotc', 'dig', 'dnsperf', 'nice');
 
@@ -20,7 +20,7 @@ interface Case {
   readonly dead: readonly number[];
 }
 
-const cases: readonly Case[] = [
+const allCases: readonly Case[] = [
   { how: 'in turn', count: 2, dead: [0] },
   { how: 'in turn', count: 2, dead: [1] },
   { how: 'in turn', count: 3, dead: [0] },
@@ -28,6 +28,9 @@ const cases: readonly Case[] = [
   { how: 'by source port', count: 2, dead: [0] },
   { how: 'by source port', count: 3, dead: [0, 2] },
 ];
+
+/** Upstreams are asked by the main thread, however packets of clients come in: on the other path one case of each will do. */
+const cases = ioPath === 'portable' ? allCases.slice(0, 1) : allCases;
 
 describe('balancers that do not leave it to chance', { skip }, () => {
   let node: Node;
@@ -66,13 +69,11 @@ describe('balancers that do not leave it to chance', { skip }, () => {
             const times: Timed[] = [];
             for (let index = 0; index < 40; index++) {
               times.push(await timed(`a${round}-${index}`));
-              await pause(50);
+              await pause(20);
             }
             assert.deepEqual([...new Set(times.map(({ rcode }) => rcode))], ['NOERROR']);
-            const all = times.map(({ ms }) => ms);
-            t.diagnostic(`ms: ${all.join(' ')}`);
-            const settledAt = all.findIndex((ms) => ms >= 20) + 15;
-            return { quick: Math.max(...all) < 500 && Math.max(...all.slice(Math.max(0, settledAt))) < 20 };
+            t.diagnostic(`ms: ${times.map(({ ms }) => ms).join(' ')}`);
+            return { quick: areQuick(times) };
           },
           ({ quick }) => quick,
         );
@@ -106,15 +107,24 @@ describe('balancers that do not leave it to chance', { skip }, () => {
 
   async function timed(label: string): Promise<Timed> {
     const name = `${label}.wild.default.svc.cluster.local.`;
+    const atMs = performance.now();
     const text = await output(first.command('dig', `@${localAddress}`, '+tries=1', '+time=5', name, 'A'));
     const rcode = /status: (\w+)/.exec(text)?.[1] ?? '';
-    return { rcode, ms: Number(/Query time: (\d+) msec/.exec(text)?.[1]) };
+    return { rcode, atMs, ms: Number(/Query time: (\d+) msec/.exec(text)?.[1]) };
   }
 });
 
 interface Timed {
   readonly rcode: string;
+  readonly atMs: number;
   readonly ms: number;
+}
+
+/** None took half a second, and a second after the first that came upon a dead endpoint none waits any more. */
+function areQuick(times: readonly Timed[]): boolean {
+  const firstSlow = times.find(({ ms }) => ms >= 20);
+  const later = firstSlow === undefined ? [] : times.filter(({ atMs }) => atMs >= firstSlow.atMs + 1_000);
+  return times.every(({ ms }) => ms < 500) && later.every(({ ms }) => ms < 20);
 }
 
 function isQuick({ p99Ms, laterP99Ms }: { readonly p99Ms: number; readonly laterP99Ms: number }): boolean {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { slowDeadlineMs, sweepPeriodMs } from '../../src/limits.js';
 import type { AskOptions, ClientAnswer } from '../simulation/client.js';
 import { newWorld, opening, simpleCorefile, type World, type WorldOptions } from './world.js';
 
@@ -101,6 +102,23 @@ describe('dns64', () => {
     world.upstream.on(({ name, type }) => (name === 'half.example.' && type === 'AAAA' ? { rcode: 2 } : undefined));
     const half = await asks(world, 'half.example.');
     assert.deepEqual([half.rcode, half.data, half.message.authorities?.length], ['NOERROR', [], 1]);
+  });
+
+  it('has one deadline for both questions: a slow AAAA and a slow A together are answered, or fail before a repetition', async () => {
+    const world = await worldWith();
+    const slow = (ms: number): Promise<Awaited<ReturnType<typeof asks>>> => {
+      world.upstream.after(ms, 'four.example.');
+      return asks(world, 'four.example.');
+    };
+    const together = await slow(2_000);
+    assert.deepEqual([together.rcode, together.data], ['NOERROR', translated]);
+    assert.ok(together.afterMs < 4_200, `${together.afterMs} ms`);
+    await world.passSeconds(400);
+    world.upstream.answers('late.example.', 'A', ['192.0.2.9']);
+    world.upstream.after(3_000, 'late.example.');
+    const { rcode, afterMs } = await asks(world, 'late.example.');
+    assert.equal(rcode, 'SERVFAIL');
+    assert.ok(afterMs <= slowDeadlineMs + 2 * sweepPeriodMs, `${afterMs} ms`);
   });
 
   it('answers SERVFAIL in time when nobody answers', async () => {

@@ -89,6 +89,7 @@ class BlockForwards implements AtTurnEnd {
   #refused: { readonly done: Done; readonly outcome: Refusal }[] = [];
   #sweeper: Timer | null = null;
   #sweepEveryMs = 0;
+  readonly #sweeping: AtTurnEnd = { turnEnded: () => this.#sweep() };
   #drained: (() => void) | null = null;
   #isStopped = false;
 
@@ -271,7 +272,8 @@ class BlockForwards implements AtTurnEnd {
     if (everyMs === this.#sweepEveryMs || (this.#isStopped && everyMs !== 0)) return;
     this.#sweepEveryMs = everyMs;
     this.#sweeper?.stop();
-    this.#sweeper = everyMs === 0 ? null : this.#world.clock.every(everyMs, () => this.#sweep());
+    // After what has arrived is read: when the loop was held up, answers that lie there are no silence.
+    this.#sweeper = everyMs === 0 ? null : this.#world.clock.every(everyMs, () => this.#turn.add(this.#sweeping));
   }
 }
 

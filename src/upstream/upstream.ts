@@ -65,8 +65,11 @@ export class Upstream {
     this.#place = place;
     this.#settings = settings;
     this.#log = log;
-    const told = (): void => log.info(`some connections to ${place.to} lead to an endpoint that does not answer`);
-    this.#doubts = { udp: new Doubt(told), tcp: new Doubt(told) };
+    const doubtOver = (way: string): Doubt =>
+      new Doubt(() =>
+        log.info(`some of what leads to ${place.to} over ${way} leads to an endpoint that does not answer`),
+      );
+    this.#doubts = { udp: doubtOver('UDP'), tcp: doubtOver('TCP') };
     this.#pool = new Pool(place, this.#scouting('tcp'));
     this.#udp = new UdpSockets(place, this.#scouting('udp'));
     this.health = new Health(settings.health, {

@@ -87,19 +87,20 @@ describe('balancers that do not leave it to chance', { skip }, () => {
         await clusterDns.hang();
         await clusterDns.balance('in turn', 3);
         await restart(option);
+        const { p99Ms: peaceP99Ms } = await misses(first, 2_000, 2);
         const running = misses(first, 2_000, 5);
         await pause(1_500);
         await clusterDns.hang(0, 1);
         const round = await running;
         t.diagnostic(
-          `p50, p99, longest: ${[round.p50Ms, round.p99Ms, round.maxMs].map((ms) => ms.toFixed(1)).join(', ')}`,
+          `p99 in peace: ${peaceP99Ms.toFixed(1)}; p50, p99, longest: ${[round.p50Ms, round.p99Ms, round.maxMs].map((ms) => ms.toFixed(1)).join(', ')}`,
         );
         assertAllAnswered(round);
         // With both endpoints still silent: nobody waits any more.
         const later = await misses(first, 2_000, 2);
         t.diagnostic(`afterwards: ${[later.p50Ms, later.p99Ms, later.maxMs].map((ms) => ms.toFixed(1)).join(', ')}`);
         assertAllAnswered(later);
-        return { p99Ms: round.p99Ms, laterP99Ms: later.p99Ms };
+        return { peaceP99Ms, p99Ms: round.p99Ms, laterP99Ms: later.p99Ms };
       }, isQuick);
       assert(isQuick(report), JSON.stringify(report));
     });
@@ -127,8 +128,18 @@ function areQuick(times: readonly Timed[]): boolean {
   return times.every(({ ms }) => ms < 500) && later.every(({ ms }) => ms < 20);
 }
 
-function isQuick({ p99Ms, laterP99Ms }: { readonly p99Ms: number; readonly laterP99Ms: number }): boolean {
-  return p99Ms < 500 && laterP99Ms < 5;
+interface Percentiles {
+  /** With all endpoints well. */
+  readonly peaceP99Ms: number;
+  /** While two of them fall silent. */
+  readonly p99Ms: number;
+  /** With the two still silent. */
+  readonly laterP99Ms: number;
+}
+
+/** 5 ms, or on a machine that is slow with all endpoints well, twice what it takes then, but never a wait of 20 ms. */
+function isQuick({ peaceP99Ms, p99Ms, laterP99Ms }: Percentiles): boolean {
+  return p99Ms < 500 && laterP99Ms < Math.min(20, Math.max(5, 2 * peaceP99Ms));
 }
 
 function assertAllAnswered({ sent, lost, rcodes }: MissesReport): void {

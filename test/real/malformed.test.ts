@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { slowDeadlineMs } from '../../src/limits.js';
 import { type ClientExpectation, type CorpusFile, readMalformed, readUpstream, upstreamId } from '../corpus/read.js';
 import { assertEchoed, assertGood, type LoopbackZerohop, question, startOnLoopback } from './loopback.js';
 import { openTcp, openUdp } from './packets.js';
@@ -77,7 +78,8 @@ describe('malformed packets', () => {
       assertEchoed(answer, question(0, label, 1), file.name);
     });
     await Promise.all(outcomes);
-    assert(performance.now() - startedMs < 4_000, 'SERVFAIL comes within two seconds of the question');
+    // Two seconds if the upstream were silent altogether; it answers the others' questions, and may be slow for these.
+    assert(performance.now() - startedMs < slowDeadlineMs + 1_000, 'SERVFAIL comes within 4.6 s of the question');
     client.send(question(0x600d, 'good', 1));
     assertGood(await client.receive(0x600d));
     client.close();

@@ -1,10 +1,10 @@
 /** Modules for NODE_OPTIONS' --import that make the program under test throw where it has no reason to. */
 
-/** Nothing in the control lane catches it; every `everyMs`, once the program has had time to start. */
+/** Nothing in the control lane catches it; every `everyMs` from SIGUSR2 on, so that its start takes as long as it takes. */
 export function throwInControlLane(everyMs: number): string {
   return moduleOf(`
     const begin = () => setInterval(() => { throw new Error('planted'); }, ${everyMs}).unref();
-    if (isMainThread) setTimeout(begin, 1500).unref();`);
+    if (isMainThread) process.once('SIGUSR2', begin);`);
 }
 
 /** An answering thread throws in its loop, outside of any packet, so long after it began; the next one as well. */

@@ -146,6 +146,7 @@ async function dyingThreads(spot: Spot): Promise<Outcome> {
 
 async function throwing(spot: Spot): Promise<Outcome> {
   const serving = await first(spot, [], { NODE_OPTIONS: `--import=${throwInControlLane(2_000)}` });
+  serving.program.signal('SIGUSR2');
   const reports = await meanwhile(spot, 31, () => pause(30_000).then(() => {}));
   const thrown = serving.count('planted');
   await serving.stop();

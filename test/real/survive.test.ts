@@ -18,6 +18,7 @@ describe('an instance survives', { skip: needs('dnsperf') }, () => {
     const spot = await newSpot();
     const instance = await spot.start([], { NODE_OPTIONS: `--import=${throwInControlLane(200)}` });
     const client = await openUdp(spot.place);
+    instance.program.signal('SIGUSR2');
     for (let id = 1; id <= 5; id++) {
       const lines = instance.count('planted');
       await eventually('it has thrown again', () => (instance.count('planted') > lines ? true : undefined));

@@ -40,6 +40,8 @@ export const ttlSecondsMax = 2 ** 31 - 1;
 export const cacheBytesMax = 64 * 1024 * 1024;
 /** Entries of all stores together; the index has one chain per two of them. */
 export const cacheEntriesMax = 262_144;
+/** Entries of one chain of a hash table that clients fill, all of which a look-up may walk; by chance none has 20. */
+export const chainEntriesMax = 32;
 /** A slab holds blocks of one size class; the largest answer must fit in one. */
 export const slabBytes = 256 * 1024;
 /** Zones times ports over all reloads of a process; a cache key spends 16 bits on it. */

@@ -5,13 +5,14 @@ import { Allocator, sizesBytes } from '../../src/cache/allocator.js';
 import { atMessage, Blocks, firstBlockByte } from '../../src/cache/blocks.js';
 import { Epochs } from '../../src/cache/epochs.js';
 import { blockBytesMax, blockHeaderBytes, slabBytes } from '../../src/limits.js';
+import { hashKey } from '../dns/hash-key.js';
 
 const never = () => assert.fail('nothing has to go');
 const sizeFor = (bytes: number) => sizesBytes.find((size) => size >= bytes) as number;
 const slabOf = (ref: number) => Math.floor((ref - firstBlockByte) / slabBytes);
 
 function newAllocator(slabs: number): { blocks: Blocks; allocator: Allocator } {
-  const blocks = new Blocks(new SharedArrayBuffer(firstBlockByte + slabs * slabBytes), 1);
+  const blocks = new Blocks(new SharedArrayBuffer(firstBlockByte + slabs * slabBytes), hashKey());
   return { blocks, allocator: new Allocator(blocks, slabs * slabBytes) };
 }
 
@@ -161,7 +162,7 @@ describe('Allocator', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
         const epochs = new Epochs();
-        const blocks = new Blocks(new SharedArrayBuffer(firstBlockByte + 2 * slabBytes), 1);
+        const blocks = new Blocks(new SharedArrayBuffer(firstBlockByte + 2 * slabBytes), hashKey());
         const allocator = new Allocator(blocks, 2 * slabBytes, epochs);
         const live = new Map<number, number>();
         /** What was in use at some moment of the thread's batch. */

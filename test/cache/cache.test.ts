@@ -5,10 +5,11 @@ import fc from 'fast-check';
 import { atMessage, Blocks, cacheMemory, kindDenial } from '../../src/cache/blocks.js';
 import { type Cache, createCache, type Store } from '../../src/cache/cache.js';
 import { slabBytes } from '../../src/limits.js';
+import { hashKey } from '../dns/hash-key.js';
 import { answerFor, queryFor } from './answers.js';
 
 function makeCache(capacity = 100, bytesMax?: number, evicted?: () => void): { cache: Cache; store: Store } {
-  const cache = createCache(new Blocks(cacheMemory(), 42), bytesMax, undefined, { evictedForMemory: evicted });
+  const cache = createCache(new Blocks(cacheMemory(), hashKey(42)), bytesMax, undefined, { evictedForMemory: evicted });
   return { cache, store: cache.newStore({ successEntriesMax: capacity, denialEntriesMax: capacity }) };
 }
 
@@ -106,7 +107,7 @@ describe('Cache', () => {
 
   it('drops what has ended, and says so while it is still there', () => {
     const told: unknown[] = [];
-    const blocks = new Blocks(cacheMemory(), 42);
+    const blocks = new Blocks(cacheMemory(), hashKey(42));
     const cache: Cache = createCache(blocks, undefined, undefined, {
       ended: (ref) => void told.push(dataOf(cache, ref)),
     });

@@ -35,6 +35,9 @@ export const recordsMax = Math.floor((messageBytesMax - headerBytes) / 11);
 /** RFC 2181 8: TTLs are 31 bits; RFC 8767 4 suggests a cap of days. */
 export const ttlSecondsMax = 2 ** 31 - 1;
 
+/** Names of one hash that are not the same, in one message, until it is no longer compressed: by chance there is none. */
+export const comparisonsInVainMax = 16;
+
 // The cache.
 /** Shared memory for answers; the kernel gives pages only as they are touched. */
 export const cacheBytesMax = 64 * 1024 * 1024;

@@ -14,29 +14,43 @@ export function questionFor(name: string): Uint8Array {
 const labelBytes = 7;
 const letters = Buffer.from('abcdefghijklmnopqrstuvwxyz');
 
-/** So many names below `zone` whose questions have one `hash`. */
-export function collidingNames(count: number, zone: string, hash: (question: Uint8Array) => number): string[] {
-  const pairs: [string, string][] = [];
-  while (2 ** pairs.length < count) pairs.push(pairBehind(pairs, zone, hash));
-  return Array.from({ length: count }, (_, number) => {
-    const labels = pairs.map((pair, place) => pair[(number >> place) & 1]);
-    return `${labels.join('.')}.${zone}`;
-  });
-}
-
-function pairBehind(
-  before: [string, string][],
+/**
+ * So many names below `zone` whose questions have one `hash`, which takes a name's bytes from the first to the last, or
+ * from the last to the first.
+ */
+export function collidingNames(
+  count: number,
   zone: string,
   hash: (question: Uint8Array) => number,
+  takes: 'from the first' | 'from the last' = 'from the first',
+): string[] {
+  const inOrder = (labels: readonly string[]) => (takes === 'from the first' ? labels : labels.toReversed());
+  const pairs: [string, string][] = [];
+  while (2 ** pairs.length < count) {
+    const random = seededRandom(pairs.length);
+    const before = pairs.map(([one]) => one);
+    const placeholder = 'x'.repeat(labelBytes);
+    const tried = questionFor([...inOrder([...before, placeholder]), zone].join('.'));
+    const at = takes === 'from the first' ? before.length * (labelBytes + 1) + 1 : 1;
+    pairs.push(pairAt(at, tried, hash, () => letters[random.below(letters.length)]));
+  }
+  return Array.from({ length: count }, (_, number) =>
+    [...inOrder(pairs.map((pair, place) => pair[(number >> place) & 1])), zone].join('.'),
+  );
+}
+
+/** Two labels that give the question one hash when they stand at `at`. */
+function pairAt(
+  at: number,
+  question: Uint8Array,
+  hash: (question: Uint8Array) => number,
+  letter: () => number,
 ): [string, string] {
-  const random = seededRandom(before.length);
   const known = new Map<number, string>();
-  const tried = questionFor([...before.map(([one]) => one), 'x'.repeat(labelBytes), zone].join('.'));
-  const at = before.length * (labelBytes + 1) + 1;
   while (true) {
-    for (let byte = 0; byte < labelBytes; byte++) tried[at + byte] = letters[random.below(letters.length)];
-    const label = Buffer.from(tried.subarray(at, at + labelBytes)).toString('latin1');
-    const value = hash(tried);
+    for (let byte = 0; byte < labelBytes; byte++) question[at + byte] = letter();
+    const label = Buffer.from(question.subarray(at, at + labelBytes)).toString('latin1');
+    const value = hash(question);
     const other = known.get(value);
     if (other !== undefined && other !== label) return [other, label];
     known.set(value, label);

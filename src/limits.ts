@@ -47,6 +47,13 @@ export const cacheEntriesMax = 262_144;
 export const chainEntriesMax = 32;
 /** A slab holds blocks of one size class; the largest answer must fit in one. */
 export const slabBytes = 256 * 1024;
+/** Blocks above this size have at most this share of the memory; a thousand answers of 60 kB would take all of it. */
+export const smallBlockBytesMax = 4_096;
+export const largeBlocksShare = 1 / 4;
+/** Slabs looked at for the one to be emptied: 2,048 blocks each at the most, so half a millisecond. */
+export const slabsLookedAtMax = 8;
+/** Entries that were used, and are spared for that, while room is made for one. */
+export const entriesSparedMax = 64;
 /** Zones times ports over all reloads of a process; a cache key spends 16 bits on it. */
 export const zoneIdsMax = 65_535;
 

@@ -25,6 +25,10 @@ export const keyCheckingDisabled = 2;
 /** In the place of a recheck's moment: the upstream has newer answers, and past its expiry this is given on failure. */
 export const onFailureOnly = -1;
 
+/** Marks of a block that was used: since the order of its store was brought up to date, and since its slab was looked at. */
+export const touchedForOrder = 1;
+export const touchedForSlab = 2;
+
 /** A block's place: its byte offset; 0 is no block. */
 export type BlockRef = number;
 
@@ -154,7 +158,7 @@ export class Blocks {
    */
   touch(ref: BlockRef, nowMs: number, gapMs: number): number {
     const { words, doubles } = this;
-    words[(ref + atTouched) >> 2] = 1;
+    words[(ref + atTouched) >> 2] = touchedForOrder | touchedForSlab;
     const last = (ref + atLastHit) >> 3;
     const hits = nowMs - doubles[last] > gapMs ? 1 : words[(ref + atHits) >> 2] + 1;
     doubles[last] = nowMs;

@@ -5,7 +5,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { hashQuestion } from '../dns/hash.js';
-import { chainEntriesMax, headerBytes } from '../limits.js';
+import { chainEntriesMax, entriesSparedMax, headerBytes } from '../limits.js';
 import { Allocator } from './allocator.js';
 import {
   atExpires,
@@ -27,6 +27,7 @@ import {
   type Kind,
   kindSuccess,
   onFailureOnly,
+  touchedForOrder,
 } from './blocks.js';
 import type { Epochs } from './epochs.js';
 
@@ -198,13 +199,16 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, 
     return blocks.kind(ref) === kindSuccess ? store.success : store.denial;
   }
 
-  /** Brings what was used since it was last looked at to the young end, until the oldest is one that was not. */
+  /**
+   * Brings what was used since it was last looked at to the young end, until the oldest is one that was not. Where nearly
+   * all is in use, one of them has to go whatever is looked at: a few are spared, not a whole store walked.
+   */
   function spareTouched(lru: LRUCache<BlockRef, BlockRef>): void {
-    for (let left = lru.size; left > 0; left--) {
+    for (let left = Math.min(lru.size, entriesSparedMax); left > 0; left--) {
       const oldest = lru.rkeys().next().value as BlockRef;
       const touched = (oldest + atTouched) >> 2;
-      if (blocks.words[touched] === 0) return;
-      blocks.words[touched] = 0;
+      if ((blocks.words[touched] & touchedForOrder) === 0) return;
+      blocks.words[touched] &= ~touchedForOrder;
       lru.get(oldest);
     }
   }

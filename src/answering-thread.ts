@@ -6,6 +6,7 @@ import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Blocks } from './cache/blocks.js';
 import { Epochs } from './cache/epochs.js';
 import { newSlot, type Slot } from './dns/answer.js';
+import type { HashKey } from './dns/hash.js';
 import { rcodeServFail } from './dns/wire.js';
 import { Answerer, type Received } from './listen/answerer.js';
 import { OrderNumbers, type Orders } from './listen/orders.js';
@@ -24,7 +25,7 @@ import type { ZoneTable } from './resolve/zones.js';
 /** What answering-threads.ts gives along with what every thread gets. */
 export interface Shared {
   readonly blocks: SharedArrayBuffer;
-  readonly seed: number;
+  readonly hashKey: HashKey;
   readonly epochs: SharedArrayBuffer;
   readonly ownMark: number;
   /** Each thread's own dice come from it and the thread's index. */
@@ -37,7 +38,7 @@ if (loaded.calls === null) throw new Error(loaded.why);
 const { calls } = loaded;
 const counters = new Counters(first.counters);
 const epochs = new Epochs(shared.epochs);
-const lane = new Lane(new Blocks(shared.blocks, shared.seed), newSlot(0), counters, 'answering');
+const lane = new Lane(new Blocks(shared.blocks, shared.hashKey), newSlot(0), counters, 'answering');
 lane.ownMark = shared.ownMark;
 lane.dice = new SmallDice(shared.diceSeed + index);
 const recent = new RecentRefreshes();

@@ -46,7 +46,8 @@ export function answeringThreads(options: {
       return null;
     }
     const diceSeed = random.below(2 ** 32);
-    const shared: Shared = { blocks: blocks.memory, seed: blocks.seed, epochs: epochs.memory, ownMark, diceSeed };
+    const { memory, hashKey } = blocks;
+    const shared: Shared = { blocks: memory, hashKey, epochs: epochs.memory, ownMark, diceSeed };
     return newUdpThreads<ZoneTable, Shared>({
       ...{ clock, log, counters, shared, calls: system.calls, groups: system.groups, threads },
       program: new URL('./answering-thread.js', import.meta.url),

@@ -9,6 +9,7 @@ import { Epochs } from './cache/epochs.js';
 import type { Config } from './config/config.js';
 import type { Look } from './config/watch.js';
 import { newSlot } from './dns/answer.js';
+import { newHashKey } from './dns/hash.js';
 import { ownMarks } from './dns/own-question.js';
 import { newEnding } from './ending.js';
 import { type HostWish, newHost } from './host/host.js';
@@ -110,11 +111,12 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   settings.inForce(config);
 
   // What we know, and what has happened.
-  const blocks = new Blocks(cacheMemory(), random.below(2 ** 32));
+  const blocks = new Blocks(cacheMemory(), newHashKey(random));
   const epochs = new Epochs();
   const counters = new Counters(countersMemory(1));
   const cache = createCache(blocks, cacheBytesMax, epochs, {
     evictedForMemory: () => counters.count('storeEvictedSlab'),
+    crowded: () => counters.count('storeCrowded'),
     kept(ref) {
       if (succession !== null && succession.audience > 0) warmth.kept(ref);
     },

@@ -35,13 +35,25 @@ export const recordsMax = Math.floor((messageBytesMax - headerBytes) / 11);
 /** RFC 2181 8: TTLs are 31 bits; RFC 8767 4 suggests a cap of days. */
 export const ttlSecondsMax = 2 ** 31 - 1;
 
+/** Names of one hash that are not the same, in one message, until it is no longer compressed: by chance there is none. */
+export const comparisonsInVainMax = 16;
+
 // The cache.
 /** Shared memory for answers; the kernel gives pages only as they are touched. */
 export const cacheBytesMax = 64 * 1024 * 1024;
 /** Entries of all stores together; the index has one chain per two of them. */
 export const cacheEntriesMax = 262_144;
+/** Entries of one chain of a hash table that clients fill, all of which a look-up may walk; by chance none has 20. */
+export const chainEntriesMax = 32;
 /** A slab holds blocks of one size class; the largest answer must fit in one. */
 export const slabBytes = 256 * 1024;
+/** Blocks above this size have at most this share of the memory; a thousand answers of 60 kB would take all of it. */
+export const smallBlockBytesMax = 4_096;
+export const largeBlocksShare = 1 / 4;
+/** Slabs looked at for the one to be emptied: 2,048 blocks each at the most, so half a millisecond. */
+export const slabsLookedAtMax = 8;
+/** Entries that were used, and are spared for that, while room is made for one. */
+export const entriesSparedMax = 64;
 /** Zones times ports over all reloads of a process; a cache key spends 16 bits on it. */
 export const zoneIdsMax = 65_535;
 

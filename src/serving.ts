@@ -10,6 +10,7 @@ import type { BlockConfig, Config } from './config/config.js';
 import { rememberedAddresses } from './config/own-listener.js';
 import { waysOf } from './config/returning.js';
 import { wireToName } from './dns/names.js';
+import { Normaliser } from './dns/normalise.js';
 import { u16 } from './dns/wire.js';
 import { headerBytes } from './limits.js';
 import type { Counters } from './ops/counters.js';
@@ -127,7 +128,8 @@ export class Serving {
 
   /** Makes the ways of the zones in this table. */
   #open(table: ZoneTable): void {
-    const { routes, lookUpIn, within } = this.world;
+    const { cache, routes, lookUpIn, within } = this.world;
+    const normaliser = new Normaliser(cache.blocks.hashKey);
     const ways = { lookUp: lookUpIn(table), judge: judgeIn(table, (block) => this.blocks[block].acl) };
     for (const zone of table.byBytes.flat()) {
       const block = this.blocks[zone.block];
@@ -136,7 +138,7 @@ export class Serving {
       routes.set(zone, route);
       if (zone.translation === null) continue;
       this.#storeOfZone.set(zone.translation.zone.zoneId, block.store);
-      routes.set(zone.translation.zone, translatedFrom(route, block.config, within(zone)));
+      routes.set(zone.translation.zone, translatedFrom(route, block.config, within(zone), normaliser));
     }
   }
 
@@ -293,9 +295,9 @@ function blockOf(config: BlockConfig, parts: BlockParts, world: ServingWorld): B
 }
 
 /** Only `whoami` makes answers for clients that are translated for: others are made for the questions within. */
-function translatedFrom(route: Route, { dns64, whoami }: BlockConfig, within: Ask): Route {
+function translatedFrom(route: Route, { dns64, whoami }: BlockConfig, within: Ask, normaliser: Normaliser): Route {
   const outer = whoami ? route : { ...route, make: null };
-  return translatedRoute(outer, dns64!, within);
+  return translatedRoute(outer, dns64!, within, normaliser);
 }
 
 /** Drops what is cached of these names, so that what a hosts file says now is what clients get. */

@@ -6,6 +6,7 @@ import { LoopWatch } from '../src/resolve/loop.js';
 import { Numbering } from '../src/resolve/numbering.js';
 import type { ServingWorld } from '../src/serving.js';
 import { Outages } from '../src/upstream/outages.js';
+import { hashKey } from './dns/hash-key.js';
 import { ManualClock } from './simulation/clock.js';
 import { MemoryNetwork } from './simulation/network.js';
 import { seededRandom } from './simulation/random.js';
@@ -27,7 +28,7 @@ export function newServingFixture(): ServingFixture {
   const world: ServingWorld = {
     ...{ network: new MemoryNetwork(clock, random), clock, random, counters },
     log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
-    cache: createCache(new Blocks(cacheMemory(), 1)),
+    cache: createCache(new Blocks(cacheMemory(), hashKey())),
     numberings: { cache: new Numbering(), counters: new Numbering() },
     loops: new LoopWatch(),
     outages: new Outages(),

@@ -8,6 +8,7 @@
  *
  * Who may write and when memory is used again is allocator.ts's business; what is kept is cache.ts's.
  */
+import { type HashKey, hashQuestion } from '../dns/hash.js';
 import { lower } from '../dns/wire.js';
 import { blockHeaderBytes, cacheBytesMax, cacheEntriesMax, headerBytes } from '../limits.js';
 
@@ -23,6 +24,10 @@ export const keyCheckingDisabled = 2;
 
 /** In the place of a recheck's moment: the upstream has newer answers, and past its expiry this is given on failure. */
 export const onFailureOnly = -1;
+
+/** Marks of a block that was used: since the order of its store was brought up to date, and since its slab was looked at. */
+export const touchedForOrder = 1;
+export const touchedForSlab = 2;
 
 /** A block's place: its byte offset; 0 is no block. */
 export type BlockRef = number;
@@ -56,10 +61,10 @@ export class Blocks {
   readonly words: Int32Array;
   readonly doubles: Float64Array;
 
-  /** `seed` makes the places of names unpredictable to whoever chooses names. */
+  /** `hashKey` makes the places of names unpredictable to clients, which choose names. */
   constructor(
     readonly memory: SharedArrayBuffer,
-    readonly seed: number,
+    readonly hashKey: HashKey,
   ) {
     this.bytes = new Uint8Array(memory);
     this.halves = new Uint16Array(memory);
@@ -69,7 +74,7 @@ export class Blocks {
 
   /** The block that answers the packet's question, which ends at `questionEnd`, fresh or not, or 0. */
   find(packet: Uint8Array, questionEnd: number, zoneId: number, key: number): BlockRef {
-    const hash = hashQuestion(packet, headerBytes, questionEnd, this.seed, (zoneId << 2) | key);
+    const hash = hashQuestion(packet, headerBytes, questionEnd, this.hashKey, (zoneId << 2) | key);
     let ref = Atomics.load(this.words, hash & (chains - 1));
     while (ref !== 0) {
       if (this.words[ref >> 2] === hash && this.#answers(ref, packet, questionEnd, zoneId, key)) return ref;
@@ -153,7 +158,7 @@ export class Blocks {
    */
   touch(ref: BlockRef, nowMs: number, gapMs: number): number {
     const { words, doubles } = this;
-    words[(ref + atTouched) >> 2] = 1;
+    words[(ref + atTouched) >> 2] = touchedForOrder | touchedForSlab;
     const last = (ref + atLastHit) >> 3;
     const hits = nowMs - doubles[last] > gapMs ? 1 : words[(ref + atHits) >> 2] + 1;
     doubles[last] = nowMs;
@@ -165,18 +170,16 @@ export class Blocks {
   chain(ref: BlockRef): number {
     return this.words[ref >> 2] & (chains - 1);
   }
+
+  /** How many blocks are in the chain of this block's hash. */
+  chainBlocks(ref: BlockRef): number {
+    let count = 0;
+    for (let at = this.words[this.chain(ref)]; at !== 0; at = this.words[(at + atNext) >> 2]) count++;
+    return count;
+  }
 }
 
 /** Memory for a cache; the kernel provides its pages as they are used. */
 export function cacheMemory(): SharedArrayBuffer {
   return new SharedArrayBuffer(firstBlockByte + cacheBytesMax);
-}
-
-/** A seeded hash over a question without regard to the name's case (FNV-1a with a final mix). */
-export function hashQuestion(bytes: Uint8Array, from: number, end: number, seed: number, salt: number): number {
-  let hash = seed ^ salt;
-  for (let at = from; at < end; at++) hash = Math.imul(hash ^ lower[bytes[at]], 0x01000193);
-  hash ^= hash >>> 15;
-  hash = Math.imul(hash, 0x2c1b3c6d);
-  return (hash ^ (hash >>> 13)) | 0;
 }

@@ -4,7 +4,8 @@
  * nothing but a number. The one writer of the index: answering code finds blocks, this puts them there.
  */
 import { LRUCache } from 'lru-cache';
-import { headerBytes } from '../limits.js';
+import { hashQuestion } from '../dns/hash.js';
+import { chainEntriesMax, entriesSparedMax, headerBytes } from '../limits.js';
 import { Allocator } from './allocator.js';
 import {
   atExpires,
@@ -23,10 +24,10 @@ import {
   atZone,
   type BlockRef,
   type Blocks,
-  hashQuestion,
   type Kind,
   kindSuccess,
   onFailureOnly,
+  touchedForOrder,
 } from './blocks.js';
 import type { Epochs } from './epochs.js';
 
@@ -64,7 +65,7 @@ export interface Cache {
   readonly blocks: Blocks;
   /** An empty store. */
   newStore(capacities: Capacities): Store;
-  /** Keeps a copy of the answer in place of the one for the same question; 0 when there is no memory for it. */
+  /** Keeps a copy of the answer in place of the one for the same question; 0 when there is no memory for it, or its chain is full. */
   keep(store: Store, answer: Keep, nowMs: number): BlockRef;
   /** Writes the answer into memory that nobody can find, for `release`; 0 when there is none. */
   borrow(answer: Keep, nowMs: number): BlockRef;
@@ -94,6 +95,8 @@ export interface Cache {
 export interface CacheEvents {
   /** An entry was thrown out so that its memory could be used for another size of answer. */
   readonly evictedForMemory?: (() => void) | undefined;
+  /** An answer is not kept: the chain of its hash has as many blocks as a reader may have to walk. */
+  readonly crowded?: (() => void) | undefined;
   /** An answer is kept from now on. */
   readonly kept?: (ref: BlockRef) => void;
   /** An answer is about to be dropped because a newer one, which is not kept, has ended it. */
@@ -152,7 +155,7 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, 
   function write(ref: BlockRef, answer: Keep, nowMs: number): void {
     const { bytes, halves, words, doubles } = blocks;
     const salt = (answer.zoneId << 2) | answer.key;
-    words[ref >> 2] = hashQuestion(answer.message, headerBytes, answer.questionEnd, blocks.seed, salt);
+    words[ref >> 2] = hashQuestion(answer.message, headerBytes, answer.questionEnd, blocks.hashKey, salt);
     doubles[(ref + atStored) >> 3] = nowMs;
     doubles[(ref + atExpires) >> 3] = nowMs + answer.lifetimeMs;
     doubles[(ref + atRecheck) >> 3] = 0;
@@ -176,6 +179,12 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, 
     if (lru.size >= lru.maxSize) spareTouched(lru);
     const ref = borrow(answer, nowMs);
     if (ref === 0) return 0;
+    // One that takes an older one's place makes the chain no longer.
+    if (oldLru === null && blocks.chainBlocks(ref) >= chainEntriesMax) {
+      allocator.release(ref);
+      told.crowded?.();
+      return 0;
+    }
     if (lru.size === 0) stores.add(store);
     lru.set(ref, ref, oneEntry);
     publish(ref);
@@ -190,13 +199,16 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, 
     return blocks.kind(ref) === kindSuccess ? store.success : store.denial;
   }
 
-  /** Brings what was used since it was last looked at to the young end, until the oldest is one that was not. */
+  /**
+   * Brings what was used since it was last looked at to the young end, until the oldest is one that was not. Where nearly
+   * all is in use, one of them has to go whatever is looked at: a few are spared, not a whole store walked.
+   */
   function spareTouched(lru: LRUCache<BlockRef, BlockRef>): void {
-    for (let left = lru.size; left > 0; left--) {
+    for (let left = Math.min(lru.size, entriesSparedMax); left > 0; left--) {
       const oldest = lru.rkeys().next().value as BlockRef;
       const touched = (oldest + atTouched) >> 2;
-      if (blocks.words[touched] === 0) return;
-      blocks.words[touched] = 0;
+      if ((blocks.words[touched] & touchedForOrder) === 0) return;
+      blocks.words[touched] &= ~touchedForOrder;
       lru.get(oldest);
     }
   }

@@ -2,7 +2,7 @@
  * What DNS64 does with messages (RFC 6147 5): whether an answer has AAAA records that count, and AAAA records made of
  * A records by putting the IPv4 address behind a prefix (RFC 6052 2.2). It asks nobody.
  */
-import { type Normalised, Normaliser } from './normalise.js';
+import type { Normalised, Normaliser } from './normalise.js';
 import { fixedBytes, ownerEnd, sectionsOf } from './sections.js';
 import { rcodeNoError, rcodeNxDomain, setU16, setU32, typeA, typeAaaa, typeRrsig, u16, u32 } from './wire.js';
 
@@ -27,10 +27,11 @@ export interface Finding {
 /** Without a SOA in the negative answer (RFC 6147 5.1.7). */
 const ttlSecondsWithoutSoa = 600;
 
-const normaliser = new Normaliser();
-
-/** Reads the answer to a question of type A or AAAA. Borrows it until it returns; the records are bytes of their own. */
-export function addressesIn(message: Uint8Array): Finding {
+/**
+ * Reads the answer to a question of type A or AAAA with this normaliser. Borrows both until it returns; the records are
+ * bytes of their own.
+ */
+export function addressesIn(message: Uint8Array, normaliser: Normaliser): Finding {
   const records = normaliser.read(message) ? sectionsOf(message)?.answers : undefined;
   if (records === undefined) {
     return { kind: 'failed', ttlSecondsMax: ttlSecondsWithoutSoa, truncated: false, records: [] };

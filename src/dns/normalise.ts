@@ -4,6 +4,7 @@
  * what the rest needs to know. Nothing is kept of a message that does not parse.
  */
 import { headerBytes, messageBytesMax, nameBytesMax, recordsMax } from '../limits.js';
+import type { HashKey } from './hash.js';
 import { firstNameAt, namesIn, typeMx, typeNaptr, typeSrv } from './names-in-data.js';
 import { NamesOut } from './names-out.js';
 import {
@@ -74,11 +75,16 @@ export type AnswerOrder = 'as sent' | 'aliases first';
 
 export class Normaliser {
   readonly out = new Normalised();
-  readonly #names = new NamesOut();
+  readonly #names: NamesOut;
   /** Which records of the answer section are to be copied. */
   #wanted: 'all' | 'aliases' | 'others' = 'all';
   readonly #name = new Uint8Array(nameBytesMax + 1);
   #changes: Changes | null = null;
+
+  /** By the key the names of a message are found again. */
+  constructor(key: HashKey) {
+    this.#names = new NamesOut(key);
+  }
 
   /**
    * Reads a message into `out`, its answers in the order in which they are, or with the aliases (CNAME, DNAME) first,

@@ -108,6 +108,8 @@ export class RingWriter {
 }
 
 const clientPlaces = 1_024;
+/** How far a number is to be shifted to be one of them. */
+const toPlace = 22;
 
 /** What each client has put in while room was scarce. Clients that fall on one place share what one may have. */
 class Shares {
@@ -123,7 +125,8 @@ class Shares {
   take(client: number, bytes: number): boolean {
     // That much has been taken out meanwhile.
     if (this.#bytes + bytes > this.#roomBytes) this.forget();
-    const place = (client ^ (client >>> 10) ^ (client >>> 20)) & (clientPlaces - 1);
+    // Neighbours differ in the highest byte of an IPv4 address as it is read; multiplied it stays in the highest bits.
+    const place = Math.imul(client, 0x9e3779b1) >>> toPlace;
     if (this.#bytesOf[place] + bytes > this.#roomBytes * ringClientShare) return false;
     this.#bytesOf[place] += bytes;
     this.#bytes += bytes;

@@ -30,7 +30,8 @@ export const eventNames = [
   'answersRejectedId', // upstream answers with an id nobody waits for
   'answersRejectedQuestion', // upstream answers to another question
   'answersRejectedMalformed', // upstream answers that do not parse
-  'storeFailed', // answers not kept: no memory of the right size
+  'storeFailed', // answers not kept: no memory of the right size, or no place in the index
+  'storeCrowded', // of these, those whose chain in the index was full
   'storeEvictedSlab', // entries thrown out to give their memory to another size
   'upstreamConnects', // TCP connections opened
   'upstreamConnectFailures',

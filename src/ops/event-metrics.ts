@@ -56,7 +56,14 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   answersRejectedId: { ...rejected, labels: { cause: 'id' } },
   answersRejectedQuestion: { ...rejected, labels: { cause: 'question' } },
   answersRejectedMalformed: { ...rejected, labels: { cause: 'malformed' } },
-  storeFailed: { name: 'zerohop_cache_store_failures_total', help: 'Answers not cached: no memory of their size.' },
+  storeFailed: {
+    name: 'zerohop_cache_store_failures_total',
+    help: 'Answers not cached: no memory of their size, or no place in the index.',
+  },
+  storeCrowded: {
+    name: 'zerohop_cache_crowded_chains_total',
+    help: 'Answers not cached because 32 others share their place in the index.',
+  },
   storeEvictedSlab: {
     name: 'zerohop_cache_memory_evictions_total',
     help: 'Cache entries thrown out to give their memory to answers of another size.',

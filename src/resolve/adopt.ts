@@ -34,10 +34,11 @@ export interface Moment {
 
 export class Adopter {
   readonly #cache: Cache;
-  readonly #normaliser = new Normaliser();
+  readonly #normaliser: Normaliser;
 
   constructor(cache: Cache) {
     this.#cache = cache;
+    this.#normaliser = new Normaliser(cache.blocks.hashKey);
   }
 
   /**

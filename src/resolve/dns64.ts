@@ -5,6 +5,7 @@
  */
 import type { Dns64Config } from '../config/directives/dns64.js';
 import { addressesIn, type Finding, translated, withoutMapped } from '../dns/dns64.js';
+import type { Normaliser } from '../dns/normalise.js';
 import { encodeAnswerTo } from '../dns/records.js';
 import { copyOf, flagRd, flagTc, flagZ, messageFlags, rcodeNoError, setU16, typeA, typeAaaa } from '../dns/wire.js';
 import { headerBytes, messageBytesMax } from '../limits.js';
@@ -27,11 +28,11 @@ const failed: Outcome = { ok: false, why: 'timeout', text: 'neither AAAA nor A c
  * The way of a zone's clients that are translated for; `within` asks in the zone itself, where questions are changed
  * and answers made. Here it only matters which of those are for one asker: they must not be asked for many.
  */
-export function translatedRoute(route: Route, config: Dns64Config, within: Ask): Route {
+export function translatedRoute(route: Route, config: Dns64Config, within: Ask, normaliser: Normaliser): Route {
   const { make, plan } = route;
   return {
     ...route,
-    ask: asWithin(within, (asking) => translatingAsk(config, asking)),
+    ask: asWithin(within, (asking) => translatingAsk(config, asking, normaliser)),
     asksOurselves: true,
     plan(query) {
       const course = plan === null ? null : plan(query);
@@ -50,18 +51,18 @@ export function translatedRoute(route: Route, config: Dns64Config, within: Ask):
   };
 }
 
-function translatingAsk(config: Dns64Config, within: Ask): Ask {
+function translatingAsk(config: Dns64Config, within: Ask, normaliser: Normaliser): Ask {
   return (request, done) => {
     within(request, (own) => {
       const message = own.ok ? copyOf(own.message, 0, own.message.length) : null;
-      const finding = message === null ? null : addressesIn(message);
+      const finding = message === null ? null : addressesIn(message, normaliser);
       const isFailed = message === null || finding === null || finding.kind === 'failed';
       // Both questions have one deadline, and this one has taken all of it.
       if (!own.ok && own.why === 'timeout') return done(failed);
       if (!isFailed && !mustTranslate(finding, config)) return done(answered(whole(message, finding, request), own));
       const question = forA(request.question);
       within({ ...request, question }, (other) => {
-        const a = other.ok ? addressesIn(other.message) : null;
+        const a = other.ok ? addressesIn(other.message, normaliser) : null;
         if (a !== null && a.kind === 'addresses') {
           const ttlSecondsMax = finding?.ttlSecondsMax ?? a.ttlSecondsMax;
           const addresses = translated(a.records, config.prefix, ttlSecondsMax);

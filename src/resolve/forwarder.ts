@@ -170,7 +170,7 @@ export class Forwarder {
       zoneId,
       key,
       recursionDesired,
-      hash: hashOf(question, zoneId, key, this.#world.lane.blocks.seed),
+      hash: hashOf(question, zoneId, key, this.#world.lane.blocks.hashKey),
       isJoinable: true,
       course: null,
       zone,

@@ -2,9 +2,9 @@
  * Questions that are being asked, and who waits for each: identical ones are asked once. A question leaves the table
  * in one place, when its outcome is there; everything that waits is bounded here.
  */
-import { hashQuestion } from '../cache/blocks.js';
+import { type HashKey, hashQuestion } from '../dns/hash.js';
 import { sameName } from '../dns/wire.js';
-import { clientWaitersLeast, pendingMax, waitersMax, waitersPerQuestionMax } from '../limits.js';
+import { chainEntriesMax, clientWaitersLeast, pendingMax, waitersMax, waitersPerQuestionMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Failure } from '../upstream/ask.js';
 import type { Course } from './course.js';
@@ -61,9 +61,9 @@ export interface Pending extends Identity {
   next: Pending | null;
 }
 
-/** The same for the same question in any spelling. `seed` keeps clients from choosing names that fall together. */
-export function hashOf(question: Uint8Array, zoneId: number, key: number, seed: number): number {
-  return hashQuestion(question, 0, question.length, seed, (zoneId << 2) | key);
+/** The same for the same question in any spelling. The key keeps clients from choosing names that fall together. */
+export function hashOf(question: Uint8Array, zoneId: number, key: number, hashKey: HashKey): number {
+  return hashQuestion(question, 0, question.length, hashKey, (zoneId << 2) | key);
 }
 
 function isSame(one: Identity, other: Identity): boolean {
@@ -99,10 +99,10 @@ export class PendingTable {
     return this.#waiters;
   }
 
-  /** The one under way for the same question, that may be joined. */
+  /** The one under way for the same question, that may be joined. It looks at `chainEntriesMax` questions at the most. */
   find(wanted: Pick<Pending, keyof Identity | 'hash'>): Pending | null {
     let one = this.#places[wanted.hash & (places - 1)];
-    while (one !== null && !(one.hash === wanted.hash && one.isJoinable && isSame(one, wanted))) one = one.next;
+    while (one !== null && !(one.hash === wanted.hash && isSame(one, wanted))) one = one.next;
     return one;
   }
 
@@ -121,11 +121,20 @@ export class PendingTable {
   }
 
   add(pending: Pending): void {
-    const place = pending.hash & (places - 1);
-    pending.next = this.#places[place];
-    this.#places[place] = pending;
+    // Nobody joins what cannot be found: neither a question that is for its asker alone, nor the 33rd of a chain.
+    if (pending.isJoinable && this.#hasPlaceFor(pending)) {
+      const place = pending.hash & (places - 1);
+      pending.next = this.#places[place];
+      this.#places[place] = pending;
+    }
     this.#size++;
     for (const waiter of pending.waiters) this.#count(waiter, 1);
+  }
+
+  #hasPlaceFor({ hash }: Pending): boolean {
+    let left = chainEntriesMax;
+    for (let one = this.#places[hash & (places - 1)]; one !== null; one = one.next) left--;
+    return left > 0;
   }
 
   /** Lets one more wait, or says which bound is in the way: here too a client may have as much as is free for others. */
@@ -155,13 +164,15 @@ export class PendingTable {
     const place = pending.hash & (places - 1);
     let before: Pending | null = null;
     let one = this.#places[place];
-    while (one !== pending) {
+    while (one !== null && one !== pending) {
       before = one;
-      one = one!.next;
+      one = one.next;
     }
-    if (before === null) this.#places[place] = pending.next;
-    else before.next = pending.next;
-    pending.next = null;
+    if (one !== null) {
+      if (before === null) this.#places[place] = pending.next;
+      else before.next = pending.next;
+      pending.next = null;
+    }
     this.#size--;
     return this.takeWaiters(pending);
   }

@@ -75,12 +75,13 @@ export function isFinal(why: Failure): boolean {
 
 export class Settler {
   readonly #world: SettleWorld;
-  readonly #normaliser = new Normaliser();
+  readonly #normaliser: Normaliser;
   /** A packet that is nothing but a question, to look it up. */
   readonly #lookup = new Uint8Array(headerBytes + nameBytesMax + 4);
 
   constructor(world: SettleWorld) {
     this.#world = world;
+    this.#normaliser = new Normaliser(world.cache.blocks.hashKey);
   }
 
   /** Gives every waiter of a question its answer, and keeps what may be kept. */

@@ -5,13 +5,14 @@ import { Allocator, sizesBytes } from '../../src/cache/allocator.js';
 import { atMessage, Blocks, firstBlockByte } from '../../src/cache/blocks.js';
 import { Epochs } from '../../src/cache/epochs.js';
 import { blockBytesMax, blockHeaderBytes, slabBytes } from '../../src/limits.js';
+import { hashKey } from '../dns/hash-key.js';
 
 const never = () => assert.fail('nothing has to go');
 const sizeFor = (bytes: number) => sizesBytes.find((size) => size >= bytes) as number;
 const slabOf = (ref: number) => Math.floor((ref - firstBlockByte) / slabBytes);
 
 function newAllocator(slabs: number): { blocks: Blocks; allocator: Allocator } {
-  const blocks = new Blocks(new SharedArrayBuffer(firstBlockByte + slabs * slabBytes), 1);
+  const blocks = new Blocks(new SharedArrayBuffer(firstBlockByte + slabs * slabBytes), hashKey());
   return { blocks, allocator: new Allocator(blocks, slabs * slabBytes) };
 }
 
@@ -101,6 +102,55 @@ describe('Allocator', () => {
     assert.deepEqual(slabs, [0, 1, 2, 0, 1, 2, 0]);
   });
 
+  it('empties a slab whose blocks were not used rather than one whose were, once', () => {
+    const { blocks, allocator } = newAllocator(3);
+    const perSlab = slabBytes / 128;
+    const live = Array.from({ length: 3 * perSlab }, () => allocator.allocate(100, never));
+    for (const ref of [live[0], live[perSlab]]) blocks.touch(ref, 0, 1_000);
+    const evicted: number[] = [];
+    const evict = (ref: number) => {
+      evicted.push(ref);
+      allocator.release(ref);
+    };
+    assert.deepEqual(
+      [200, 300, 400].map((bytes) => slabOf(allocator.allocate(bytes, evict))),
+      [2, 0, 1],
+    );
+    assert.equal(evicted.length, 3 * perSlab);
+  });
+
+  it('takes the slab with the fewest used blocks where all have some', () => {
+    const { blocks, allocator } = newAllocator(3);
+    const perSlab = slabBytes / 128;
+    const live = Array.from({ length: 3 * perSlab }, () => allocator.allocate(100, never));
+    for (const [index, ref] of live.entries()) if (index !== perSlab + 7) blocks.touch(ref, 0, 1_000);
+    assert.equal(slabOf(allocator.allocate(200, (ref) => allocator.release(ref))), 1);
+  });
+
+  it('gives large blocks a quarter of the slabs; beyond it they take them from each other', () => {
+    const { allocator } = newAllocator(8);
+    const evict = (ref: number) => allocator.release(ref);
+    const slabs = new Set(Array.from({ length: 100 }, () => slabOf(allocator.allocate(60_000, evict))));
+    assert.equal(slabs.size, 2);
+    for (const bytes of [5_000, 9_000, 20_000, blockBytesMax]) {
+      assert.ok(slabs.has(slabOf(allocator.allocate(bytes, evict))), `${bytes} bytes`);
+    }
+    const small = new Set(Array.from({ length: 6 * 64 }, () => slabOf(allocator.allocate(4_000, never))));
+    assert.deepEqual([small.size, [...small].some((slab) => slabs.has(slab))], [6, false]);
+  });
+
+  it('leaves a slab with a block that cannot go, and takes the next one then', () => {
+    const { allocator } = newAllocator(2);
+    const perSlab = slabBytes / 128;
+    const lent = allocator.allocate(100, never);
+    for (let left = 2 * perSlab - 1; left > 0; left--) allocator.allocate(100, never);
+    const evict = (ref: number) => {
+      if (ref !== lent) allocator.release(ref);
+    };
+    assert.equal(allocator.allocate(200, evict), 0);
+    assert.equal(slabOf(allocator.allocate(200, evict)), 1);
+  });
+
   it('never has two blocks overlap, counts exactly, and evicts only what stands in the slab it takes', () => {
     const bytes = fc.oneof(
       fc.integer({ min: 65, max: 400 }),
@@ -161,7 +211,7 @@ describe('Allocator', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
         const epochs = new Epochs();
-        const blocks = new Blocks(new SharedArrayBuffer(firstBlockByte + 2 * slabBytes), 1);
+        const blocks = new Blocks(new SharedArrayBuffer(firstBlockByte + 2 * slabBytes), hashKey());
         const allocator = new Allocator(blocks, 2 * slabBytes, epochs);
         const live = new Map<number, number>();
         /** What was in use at some moment of the thread's batch. */

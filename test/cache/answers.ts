@@ -3,8 +3,9 @@ import packets from 'dns-packet';
 import { type Kind, kindSuccess } from '../../src/cache/blocks.js';
 import type { Keep } from '../../src/cache/cache.js';
 import { Normaliser } from '../../src/dns/normalise.js';
+import { hashKey } from '../dns/hash-key.js';
 
-const normaliser = new Normaliser();
+const normaliser = new Normaliser(hashKey());
 
 export interface AnswerOptions {
   readonly kind?: Kind;

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import fc from 'fast-check';
-import { atMessage, Blocks, cacheMemory, kindDenial } from '../../src/cache/blocks.js';
+import { atMessage, atTouched, Blocks, cacheMemory, kindDenial, touchedForOrder } from '../../src/cache/blocks.js';
 import { type Cache, createCache, type Store } from '../../src/cache/cache.js';
-import { slabBytes } from '../../src/limits.js';
+import { entriesSparedMax, slabBytes } from '../../src/limits.js';
+import { hashKey } from '../dns/hash-key.js';
 import { answerFor, queryFor } from './answers.js';
 
 function makeCache(capacity = 100, bytesMax?: number, evicted?: () => void): { cache: Cache; store: Store } {
-  const cache = createCache(new Blocks(cacheMemory(), 42), bytesMax, undefined, { evictedForMemory: evicted });
+  const cache = createCache(new Blocks(cacheMemory(), hashKey(42)), bytesMax, undefined, { evictedForMemory: evicted });
   return { cache, store: cache.newStore({ successEntriesMax: capacity, denialEntriesMax: capacity }) };
 }
 
@@ -69,6 +70,17 @@ describe('Cache', () => {
     assert.equal(store.evictedSuccess, 1);
   });
 
+  it('looks at a few entries only for the one that goes, however many were used', () => {
+    const { cache, store } = makeCache(1_000);
+    const refs = Array.from({ length: 1_000 }, (_, number) => cache.keep(store, answerFor(`n${number}.test`), 0));
+    for (const ref of refs) cache.blocks.touch(ref, 1, 1_000);
+    cache.keep(store, answerFor('new.test'), 2);
+    const marked = (ref: number) => (cache.blocks.words[(ref + atTouched) >> 2] & touchedForOrder) !== 0;
+    assert.deepEqual([refs.filter(marked).length, store.evictedSuccess], [1_000 - entriesSparedMax, 1]);
+    assert.equal(find(cache, `n${entriesSparedMax}.test`), 0, 'the oldest that was not looked at goes');
+    assert.equal(find(cache, 'n0.test'), refs[0]);
+  });
+
   it('counts hits in a row and begins again after a gap', () => {
     const { cache, store } = makeCache();
     const ref = cache.keep(store, answerFor('a.test'), 0);
@@ -106,7 +118,7 @@ describe('Cache', () => {
 
   it('drops what has ended, and says so while it is still there', () => {
     const told: unknown[] = [];
-    const blocks = new Blocks(cacheMemory(), 42);
+    const blocks = new Blocks(cacheMemory(), hashKey(42));
     const cache: Cache = createCache(blocks, undefined, undefined, {
       ended: (ref) => void told.push(dataOf(cache, ref)),
     });

@@ -5,12 +5,13 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { atMessage, Blocks } from '../../src/cache/blocks.js';
 import { Epochs } from '../../src/cache/epochs.js';
+import type { HashKey } from '../../src/dns/hash.js';
 import { headerBytes } from '../../src/limits.js';
 
 export interface ReaderStart {
   readonly index: number;
   readonly memory: SharedArrayBuffer;
-  readonly seed: number;
+  readonly hashKey: HashKey;
   readonly epochs: SharedArrayBuffer;
   /** The first word stops the readers. */
   readonly stop: SharedArrayBuffer;
@@ -26,8 +27,8 @@ const batch = 16;
 /** Some microseconds. */
 const dwell = 500;
 
-function read({ index, memory, seed, epochs: shared, stop, packets }: ReaderStart): ReaderReport {
-  const blocks = new Blocks(memory, seed);
+function read({ index, memory, hashKey, epochs: shared, stop, packets }: ReaderStart): ReaderReport {
+  const blocks = new Blocks(memory, hashKey);
   const epochs = new Epochs(shared);
   const stopped = new Int32Array(stop);
   const copy = new Uint8Array(70_000);

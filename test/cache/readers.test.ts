@@ -7,6 +7,7 @@ import { createCache, type Keep } from '../../src/cache/cache.js';
 import { Epochs } from '../../src/cache/epochs.js';
 import { slabBytes } from '../../src/limits.js';
 import type { Random } from '../../src/outside/random.js';
+import { hashKey } from '../dns/hash-key.js';
 import { seededRandom } from '../simulation/random.js';
 import { answerFor, queryFor } from './answers.js';
 import type { ReaderReport, ReaderStart } from './readers-thread.js';
@@ -20,14 +21,14 @@ const millisecondsMost = 20_000;
 test('readers never see two blocks as one', async () => {
   const random = seededRandom(20);
   const epochs = new Epochs();
-  const blocks = new Blocks(cacheMemory(), 11);
+  const blocks = new Blocks(cacheMemory(), hashKey(11));
   // So little memory that slabs change their size all the time, and fewer entries than names.
   let evictedForMemory = 0;
   const cache = createCache(blocks, 3 * slabBytes, epochs, { evictedForMemory: () => void evictedForMemory++ });
   const store = cache.newStore({ successEntriesMax: 300, denialEntriesMax: 10 });
   const packets = Array.from({ length: names }, (_, number) => new Uint8Array(queryFor(`n${number}.test`)));
   const stop = new SharedArrayBuffer(4);
-  const shared = { memory: blocks.memory, seed: blocks.seed, epochs: epochs.memory, stop, packets };
+  const shared = { memory: blocks.memory, hashKey: blocks.hashKey, epochs: epochs.memory, stop, packets };
   const program = new URL('./readers-thread.js', import.meta.url);
   const running = [0, 1, 2].map((index) => {
     const start: ReaderStart = { index, ...shared };

@@ -18,10 +18,11 @@ import { nameToWire } from '../../src/dns/names.js';
 import { Normaliser } from '../../src/dns/normalise.js';
 import { Query, readQuery } from '../../src/dns/query.js';
 import { query as ask } from '../resolve/lane-fixture.js';
+import { hashKey } from './hash-key.js';
 
 const slot = newSlot(70_000);
 const read = new Query();
-const normaliser = new Normaliser();
+const normaliser = new Normaliser(hashKey());
 
 function queried(packet: Uint8Array): Query {
   assert.equal(readQuery(packet, packet.length, read), 'ok');

@@ -2,8 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import fc from 'fast-check';
-import { addressesIn, embedded, translated, withoutMapped } from '../../src/dns/dns64.js';
+import { addressesIn as addressesBy, embedded, translated, withoutMapped } from '../../src/dns/dns64.js';
+import { Normaliser } from '../../src/dns/normalise.js';
 import { encodeAnswerTo } from '../../src/dns/records.js';
+import { hashKey } from './hash-key.js';
+
+const normaliser = new Normaliser(hashKey());
+const addressesIn = (message: Uint8Array) => addressesBy(message, normaliser);
 
 const wellKnown = { bytes: [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], prefixBits: 96 };
 

@@ -5,8 +5,9 @@ import { nameToWire } from '../../src/dns/names.js';
 import { NamesOut } from '../../src/dns/names-out.js';
 import { expandName, lower, u16 } from '../../src/dns/wire.js';
 import { headerBytes, messageBytesMax, nameBytesMax } from '../../src/limits.js';
+import { hashKey } from './hash-key.js';
 
-const out = new NamesOut();
+const out = new NamesOut(hashKey());
 /** Longer than a message may be, so that what is written too far is seen. */
 const message = new Uint8Array(2 * messageBytesMax);
 

@@ -6,8 +6,9 @@ import { Normaliser } from '../../src/dns/normalise.js';
 import { type Preference, shuffleAddresses } from '../../src/dns/shuffle.js';
 import { SmallDice } from '../../src/resolve/dice.js';
 import { seededRandom } from '../simulation/random.js';
+import { hashKey } from './hash-key.js';
 
-const normaliser = new Normaliser();
+const normaliser = new Normaliser(hashKey());
 
 interface Plain {
   readonly name: string;

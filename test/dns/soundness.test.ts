@@ -6,6 +6,7 @@ import { type Damage, Soundness } from '../../src/dns/soundness.js';
 import { readUpstream, upstreamQuestion } from '../corpus/read.js';
 import { cut, cutInOpt, type Damaged, garbled, misplacedOpt } from '../upstream/damaged.js';
 import { answerTo, type Query, question } from '../upstream/scripted.js';
+import { hashKey } from './hash-key.js';
 
 const query = { id: 1, question: question('a.example') } as Query;
 const from = 12 + query.question.length;
@@ -48,7 +49,7 @@ test('a message cut anywhere behind its question is cut', () => {
 });
 
 test('the corpus, with any of its bytes changed or its end cut off: sound is what the normaliser reads', () => {
-  const normaliser = new Normaliser();
+  const normaliser = new Normaliser(hashKey());
   const behind = 12 + upstreamQuestion.length;
   const hasQuestion = (bytes: Uint8Array): boolean =>
     bytes.length >= behind && bytes[5] === 1 && Buffer.compare(bytes.subarray(12, behind), upstreamQuestion) === 0;

@@ -6,9 +6,10 @@ import { createCache } from '../../src/cache/cache.js';
 import { type Entry, endingOf, entriesFormat, readEntries, writeEntries } from '../../src/lifecycle/entries.js';
 import { entriesChunkBytes, handoverFrameBytesMax } from '../../src/limits.js';
 import { answerFor } from '../cache/answers.js';
+import { hashKey } from '../dns/hash-key.js';
 
 function newSource() {
-  const blocks = new Blocks(cacheMemory(), 1);
+  const blocks = new Blocks(cacheMemory(), hashKey());
   const cache = createCache(blocks);
   const store = cache.newStore({ successEntriesMax: 10_000, denialEntriesMax: 10 });
   const zoneName = (zoneId: number): string | null => (zoneId === 9 ? null : `zone ${zoneId}`);

@@ -90,6 +90,28 @@ test('of the second half one client gets a quarter, and as much again when that 
   assert.ok(Math.abs(putAll(1) - flood) <= 1, 'an empty ring has forgotten');
 });
 
+test('each of 256 neighbours has a share of its own, whatever the others take', () => {
+  for (const network of ['10.244.7', '192.168.255', '100.64.0']) {
+    const memory = ringMemory(256 * 1024);
+    const writer = new RingWriter(memory);
+    const from = (client: number, bytes: number): Datagrams => {
+      const datagrams = received(new Array<number>(bytes).fill(1));
+      const address = `${network}.${client}`;
+      datagrams.bytes.set(encodeSocketAddress({ address, port: 53 }), datagrams.peerAt(0) * 4);
+      return datagrams;
+    };
+    for (let flood = 0; flood < 256; flood += 51) {
+      const reader = new RingReader(memory);
+      while (reader.next());
+      while (writer.put(kindQuestion, 1, 0, from(flood, 900), 0));
+      const refused = Array.from({ length: 256 }, (_, client) => client).filter(
+        (client) => client !== flood && !writer.put(kindQuestion, 1, 0, from(client, 20), 0),
+      );
+      assert.deepEqual(refused, [], `${network}.${flood} floods`);
+    }
+  }
+});
+
 test('a waking is wanted once until the reader looks', () => {
   const memory = ringMemory(ringSize);
   const writer = new RingWriter(memory);

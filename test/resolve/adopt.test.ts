@@ -4,6 +4,7 @@ import packets from 'dns-packet';
 import { Blocks, cacheMemory, kindDenial, kindSuccess } from '../../src/cache/blocks.js';
 import { createCache } from '../../src/cache/cache.js';
 import { Adopter, type AdoptingZone } from '../../src/resolve/adopt.js';
+import { hashKey } from '../dns/hash-key.js';
 
 const nowMs = 1_000_000;
 const now = { nowMs, wallMs: Date.UTC(2024, 0, 1) };
@@ -16,7 +17,7 @@ interface Wish {
 }
 
 function newWorld(zoneChanges: Partial<AdoptingZone['keep']> = {}) {
-  const blocks = new Blocks(cacheMemory(), 1);
+  const blocks = new Blocks(cacheMemory(), hashKey());
   const cache = createCache(blocks);
   const store = cache.newStore({ successEntriesMax: 100, denialEntriesMax: 100 });
   const policy = {

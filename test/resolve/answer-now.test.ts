@@ -6,6 +6,7 @@ import { Normaliser } from '../../src/dns/normalise.js';
 import { ownQuestion } from '../../src/dns/own-question.js';
 import { countedType, zonePlaces } from '../../src/ops/counters.js';
 import { answerFor } from '../cache/answers.js';
+import { hashKey } from '../dns/hash-key.js';
 import { fixture, query } from './lane-fixture.js';
 
 const plain = '. {\n cache\n forward . 192.0.2.1\n}';
@@ -235,7 +236,7 @@ describe('answerNow', () => {
       questions: [{ name: 'a.test', type: 'AAAA', class: 'IN' }],
       answers: [{ name: 'a.test', type: 'AAAA', ttl: 30, data: '64:ff9b::1' }],
     });
-    const normaliser = new Normaliser();
+    const normaliser = new Normaliser(hashKey());
     assert.ok(normaliser.read(message));
     const { zoneId } = zone('.').translation!.zone;
     cache.keep(store, { ...normaliser.out, kind: 0, zoneId, key: 0, lifetimeMs: 30_000 }, 0);

@@ -2,13 +2,17 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import { readDns64 } from '../../src/config/directives/dns64.js';
+import { Normaliser } from '../../src/dns/normalise.js';
 import { u16 } from '../../src/dns/wire.js';
 import { byHosts, byWhoami } from '../../src/ops/counters.js';
 import { translatedRoute } from '../../src/resolve/dns64.js';
 import type { Made, Route } from '../../src/resolve/route.js';
 import type { Ask, Outcome, Request } from '../../src/upstream/ask.js';
+import { hashKey } from '../dns/hash-key.js';
 import { query } from './lane-fixture.js';
 import { message, type Reply, soa } from './waiting-fixture.js';
+
+const normaliser = new Normaliser(hashKey());
 
 const at = { file: 'Corefile', line: 1 };
 const config = readDns64({ name: 'dns64', path: 'dns64', at, arguments: [], block: null } as never);
@@ -42,7 +46,7 @@ function outcomeOf(replies: { readonly aaaa: Reply | Failing; readonly a?: Reply
     );
   };
   let outcome: Outcome | undefined;
-  translatedRoute(other, config, within).ask(request, (ended) => {
+  translatedRoute(other, config, within, normaliser).ask(request, (ended) => {
     outcome = ended;
   });
   assert.ok(outcome);
@@ -118,7 +122,7 @@ describe('a translated route', () => {
       ...(by === byWhoami ? { isForAskerAlone: true } : {}),
     });
     const course = { question, options: undefined, recursionDesired: null, next: null, changes: null } as const;
-    const routeOf = (parts: Partial<Route>) => translatedRoute({ ...other, ...parts }, config, other.ask);
+    const routeOf = (parts: Partial<Route>) => translatedRoute({ ...other, ...parts }, config, other.ask, normaliser);
     const asker = [{ question }, {}, {}] as unknown as Parameters<NonNullable<Route['make']>>;
     assert.deepEqual(routeOf({ make: () => made(byHosts) }).make?.(...asker), { kind: 'next' });
     assert.deepEqual(routeOf({ make: () => made(byWhoami) }).make?.(...asker), made(byWhoami));

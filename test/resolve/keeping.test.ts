@@ -7,9 +7,10 @@ import { parseConfig } from '../../src/config/load.js';
 import { nameToWire } from '../../src/dns/names.js';
 import { leaveFirst, Normaliser, ttlSeconds } from '../../src/dns/normalise.js';
 import { type KeepPolicy, keeping as keepingAt, keepPolicy, keepsFor } from '../../src/resolve/keeping.js';
+import { hashKey } from '../dns/hash-key.js';
 import { loadOptions } from './lane-fixture.js';
 
-const normaliser = new Normaliser();
+const normaliser = new Normaliser(hashKey());
 const { out } = normaliser;
 const policy: KeepPolicy = {
   successTtlMinSeconds: 0,

@@ -11,6 +11,7 @@ import { Lane } from '../../src/resolve/lane.js';
 import { Numbering } from '../../src/resolve/numbering.js';
 import { type PlannedListener, planZones } from '../../src/resolve/zone-plan.js';
 import type { ServedZone } from '../../src/resolve/zones.js';
+import { hashKey } from '../dns/hash-key.js';
 
 export const loadOptions = {
   defaultPort: 53,
@@ -39,7 +40,7 @@ export function fixture(corefile: string, role: Lane['role'] = 'control'): Fixtu
   const config = parseConfig(corefile, 'Corefile', loadOptions);
   const numberings = { cache: new Numbering(), counters: new Numbering() };
   const [listener] = planZones(config, numberings);
-  const cache = createCache(new Blocks(cacheMemory(), 7));
+  const cache = createCache(new Blocks(cacheMemory(), hashKey(7)));
   const counters = new Counters(countersMemory(numberings.counters.size));
   const lane = new Lane(cache.blocks, newSlot(70_000), counters, role);
   const ask: Fixture['ask'] = (packet, nowMs = 0) => {

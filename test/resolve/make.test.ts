@@ -9,6 +9,7 @@ import type { Lane } from '../../src/resolve/lane.js';
 import { makeFrom, templateMaker } from '../../src/resolve/make.js';
 import type { Made, MakeQuery } from '../../src/resolve/route.js';
 import { checkTemplates, compileTemplates } from '../../src/resolve/templates.js';
+import { hashKey } from '../dns/hash-key.js';
 import { fixture, loadOptions, podAsker, query } from './lane-fixture.js';
 
 /** The packet that the lane has read, as makers see it. */
@@ -33,7 +34,7 @@ function make(directives: string, packet: Buffer, zone = 'test'): Made {
 function decoded(made: Made): packets.DecodedPacket & { readonly rcode?: string } {
   assert.equal(made.kind, 'message');
   const { message } = made as Extract<Made, { kind: 'message' }>;
-  assert.ok(new Normaliser().read(message), 'it is a message that can be kept');
+  assert.ok(new Normaliser(hashKey()).read(message), 'it is a message that can be kept');
   return packets.decode(Buffer.from(message));
 }
 

@@ -2,17 +2,18 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { nameToWire } from '../../src/dns/names.js';
-import { pendingMax, waitersMax, waitersPerQuestionMax } from '../../src/limits.js';
+import { chainEntriesMax, pendingMax, waitersMax, waitersPerQuestionMax } from '../../src/limits.js';
 import { hashOf, type Pending, PendingTable, type Waiter } from '../../src/resolve/pending.js';
+import { hashKey } from '../dns/hash-key.js';
 
 const question = (name: string) => Uint8Array.from([...nameToWire(name), 0, 1, 0, 1]);
 const from = (address: string) => ({ asker: { remote: { address, port: 1 } } }) as Waiter;
 const waiter = from('10.244.0.1');
-const seed = 7;
+const key = hashKey(7);
 
 function pending(name: string, waiters: Waiter[] = [], more: Partial<Pending> = {}): Pending {
   const identity = { question: question(name), zoneId: 1, key: 0, recursionDesired: true, ...more };
-  const hash = hashOf(identity.question, identity.zoneId, identity.key, seed);
+  const hash = hashOf(identity.question, identity.zoneId, identity.key, key);
   return { isJoinable: true, next: null, ...identity, hash, waiters } as Pending;
 }
 
@@ -47,6 +48,36 @@ describe('PendingTable', () => {
     table.remove(all[0]);
     table.remove(all[2]);
     assert.deepEqual([table.size, table.find(all[0]), table.find(all[2])], [0, null, null]);
+  });
+
+  it('has chains of 32 at the most: what comes on top is asked, and nobody joins it', () => {
+    const table = new PendingTable();
+    const all = Array.from({ length: 40 }, (_, number) => Object.assign(pending(`n${number}.test`), { hash: 5 }));
+    for (const one of all) table.add(one);
+    const found = () => all.map((one) => table.find(one) === one);
+    assert.deepEqual(
+      found(),
+      all.map((_, number) => number < chainEntriesMax),
+    );
+    assert.equal(table.size, all.length);
+    for (const one of all.slice(30)) table.remove(one);
+    assert.deepEqual(
+      found(),
+      all.map((_, number) => number < 30),
+    );
+    for (const one of all.slice(0, 30)) table.remove(one);
+    assert.deepEqual([table.size, all.some((one) => table.find(one) !== null)], [0, false]);
+  });
+
+  it('is made no slower by questions that nobody may join, however many of them are one', () => {
+    const table = new PendingTable();
+    const own = Array.from({ length: 1_000 }, () => pending('a.test', [waiter], { isJoinable: false }));
+    for (const one of own) table.add(one);
+    const shared = pending('a.test');
+    table.add(shared);
+    assert.deepEqual([table.find(pending('a.test')), shared.next, table.size], [shared, null, 1_001]);
+    for (const one of own) assert.deepEqual(table.remove(one), [waiter]);
+    assert.deepEqual([table.find(pending('a.test')), table.size, table.waiters], [shared, 1, 0]);
   });
 
   it('is what a map would be, whatever comes and goes', () => {

@@ -5,6 +5,7 @@ import { Normaliser } from '../../src/dns/normalise.js';
 import { requestOptionsBytesMax } from '../../src/limits.js';
 import { AnswerReader, needsOpt, requestBytesMax, writeRequest } from '../../src/upstream/request.js';
 import { readUpstream, upstreamId, upstreamQuestion } from '../corpus/read.js';
+import { hashKey } from '../dns/hash-key.js';
 import { answerTo, type Query, question, request } from './scripted.js';
 
 const reader = new AnswerReader();
@@ -105,7 +106,7 @@ test('an answer cut anywhere is never taken for a whole one', () => {
 });
 
 test('the corpus: what is to be accepted is an answer, what is to be rejected is none or does not parse', () => {
-  const normaliser = new Normaliser();
+  const normaliser = new Normaliser(hashKey());
   const corpusRequest = { ...asked, question: upstreamQuestion };
   for (const { name, bytes, expect } of readUpstream()) {
     const hasId = bytes.length >= 2 && ((bytes[0] << 8) | bytes[1]) === upstreamId;

@@ -1,0 +1,56 @@
+/**
+ * The keyed hash of names, for tables that clients or upstreams fill. Each byte is looked up in a table of random words
+ * that no client sees, so which names share a place cannot be computed from outside, nor be found by trying a few keys.
+ * Letters of both cases have one word: looking up is lower-casing.
+ *
+ *   key: | four tables for a name's bytes by turns | four for type and class | where each hash begins |   2,049 words
+ */
+
+/** The random words. All threads that use one table have the same. */
+export type HashKey = Int32Array;
+
+const bytesCount = 256;
+const nameTables = 4;
+/** Offsets of the tables for the four bytes of type and class, whose letters are not folded. */
+const atType = nameTables * bytesCount;
+const atBegin = atType + 4 * bytesCount;
+
+/** A key from a source of unpredictable numbers. */
+export function newHashKey(random: { below(below: number): number }): HashKey {
+  const key = Int32Array.from({ length: atBegin + 1 }, () => random.below(2 ** 32));
+  for (let table = 0; table < nameTables; table++) {
+    const from = table * bytesCount;
+    for (let letter = 0x41; letter <= 0x5a; letter++) key[from + letter] = key[from + letter + 0x20];
+  }
+  return key;
+}
+
+/**
+ * The hash of the question (name, type, class) from `from` to `end`, whatever the case of its name. `salt` is what else
+ * tells entries of the table apart, below 2^18.
+ */
+export function hashQuestion(bytes: Uint8Array, from: number, end: number, key: HashKey, salt: number): number {
+  let hash = key[atBegin] ^ salt;
+  let at = from;
+  const type = end - 4;
+  // Four look-ups that do not wait for each other, then one multiplication: a step a byte takes a third longer.
+  for (; at + 3 < type; at += 4) {
+    const word = key[bytes[at]] ^ key[256 + bytes[at + 1]] ^ key[512 + bytes[at + 2]] ^ key[768 + bytes[at + 3]];
+    hash = mix(hash, word);
+  }
+  for (; at < type; at++) hash = mix(hash, key[bytes[at]]);
+  const word = key[atType + bytes[type]] ^ key[atType + 256 + bytes[type + 1]];
+  hash = mix(hash, word ^ key[atType + 512 + bytes[type + 2]] ^ key[atType + 768 + bytes[type + 3]]);
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  return hash ^ (hash >>> 13);
+}
+
+/** The hash of a name's tail with one more byte before it; 0 is that of the root. */
+export function hashBefore(hash: number, byte: number, key: HashKey): number {
+  return mix(hash, key[byte]);
+}
+
+/** The rotation brings high bits down, which a multiplication alone never does; every step can be undone, so none loses bits. */
+function mix(hash: number, word: number): number {
+  return Math.imul(((hash << 5) | (hash >>> 27)) ^ word, 0x9e3779b1);
+}

@@ -91,6 +91,8 @@ class BlockForwards implements AtTurnEnd {
   #sweepEveryMs = 0;
   #drained: (() => void) | null = null;
   #isStopped = false;
+  /** The last sweep threw. */
+  #sweepHasThrown = false;
 
   constructor(configs: readonly ForwardConfig[], world: ForwardsWorld) {
     this.#world = world;
@@ -168,6 +170,7 @@ class BlockForwards implements AtTurnEnd {
   }
 
   drain(done: () => void): void {
+    if (this.#isStopped) return queueMicrotask(done);
     this.#drained = done;
     this.#keepSweeping(sweepPeriodMs);
   }
@@ -257,6 +260,19 @@ class BlockForwards implements AtTurnEnd {
     return 'no upstreams are configured';
   }
 
+  /** One question's exception is over with the question. A second sweep that throws would go on so: everything stops. */
+  #sweepOrStop(): void {
+    const hasThrown = this.#sweepHasThrown;
+    this.#sweepHasThrown = true;
+    doAll(
+      () => {
+        this.#sweep();
+        this.#sweepHasThrown = false;
+      },
+      () => hasThrown && this.#sweepHasThrown && this.stop(),
+    );
+  }
+
   #sweep(): void {
     const nowMs = this.#world.clock.nowMs();
     toEach(this.#forwards, (forward) => forward.sweep(nowMs));
@@ -271,7 +287,7 @@ class BlockForwards implements AtTurnEnd {
     if (everyMs === this.#sweepEveryMs || (this.#isStopped && everyMs !== 0)) return;
     this.#sweepEveryMs = everyMs;
     this.#sweeper?.stop();
-    this.#sweeper = everyMs === 0 ? null : this.#world.clock.every(everyMs, () => this.#sweep());
+    this.#sweeper = everyMs === 0 ? null : this.#world.clock.every(everyMs, () => this.#sweepOrStop());
   }
 }
 

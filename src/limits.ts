@@ -50,8 +50,10 @@ export const zoneIdsMax = 65_535;
 export const pendingMax = 16_384;
 /** Clients waiting for one question; further ones get SERVFAIL. */
 export const waitersPerQuestionMax = 1_024;
-/** Clients waiting for all questions together; about 600 bytes each. */
+/** Clients waiting for all questions together; about 600 bytes each, and their queries. */
 export const waitersMax = 65_536;
+/** Of a query that waits; of a longer one header, question and what its OPT says are kept. A cookie and the longest name take 320. */
+export const waiterQueryBytesMax = 512;
 /** Questions of ours that lead from a client's to its answer, over all server blocks; RFC 1034 knows no chain as long. */
 export const subquestionsMax = 10;
 /** What one client may always wait for, however many others there are. */
@@ -148,6 +150,8 @@ export const snapshotPeriodMs = 30_000;
 export const exceptionsMax = 10;
 
 // TCP clients.
+/** A longer query is FORMERR: nothing that we understand fills it, and over UDP no more is read. */
+export const queryBytesMax = 4_096;
 export const tcpClientsMax = 1_024;
 export const tcpClientInflightMax = 128;
 /** A client that does not read its answers loses the connection beyond this many unsent bytes. */
@@ -370,6 +374,9 @@ assert(udpBytesDefault >= plainUdpBytesMax);
 assert(cacheBytesMax % slabBytes === 0, 'the cache is a whole number of slabs');
 assert(cacheBytesMax < 2 ** 31, 'block references are 31 bits');
 assert(waitersPerQuestionMax <= waitersMax);
+assert(waitersMax * waiterQueryBytesMax <= 32 * 1024 * 1024, 'queries that wait leave room in a container of 128 MiB');
+assert(headerBytes + nameBytesMax + 4 + 11 + 8 <= waiterQueryBytesMax, 'what is kept of a long query is no long one');
+assert(receiveSlotBytes >= queryBytesMax, 'what is answered over TCP is read over UDP');
 assert(receiveSlotBytes % 64 === 0 && sendSlotBytes % 64 === 0, 'slots begin on cache lines');
 assert(sampledPacketBytes >= headerBytes + nameBytesMax + 4 && sampledPacketBytes % 4 === 0);
 assert(sampledPacketBytes <= receiveSlotBytes && (samplesMax & (samplesMax - 1)) === 0);

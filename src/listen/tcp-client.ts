@@ -10,7 +10,14 @@
  */
 import type { TimeoutsConfig } from '../config/config.js';
 import { FrameReader, frameHeaderBytes, writeFrame } from '../dns/frame.js';
-import { assert, headerBytes, tcpClientInflightMax, tcpClientUnsentBytesMax, tcpLingerMs } from '../limits.js';
+import {
+  assert,
+  headerBytes,
+  queryBytesMax,
+  tcpClientInflightMax,
+  tcpClientUnsentBytesMax,
+  tcpLingerMs,
+} from '../limits.js';
 import { type Counters, overTcp } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from '../outside/network.js';
@@ -42,7 +49,7 @@ export class TcpClient implements StreamEvents {
   workIsSet = false;
   readonly #world: ClientWorld;
   readonly #stream: Stream;
-  readonly #reader = new FrameReader();
+  readonly #reader = new FrameReader(queryBytesMax + 1);
   readonly #backlog = new Backlog();
   #state: State = 'open';
   #isPaused = false;
@@ -74,7 +81,9 @@ export class TcpClient implements StreamEvents {
 
   data(bytes: Uint8Array): void {
     if (this.#state !== 'open') return;
-    this.#reader.push(bytes, (message) => {
+    this.#reader.push(bytes, (whole) => {
+      // A header without its question is FORMERR, as a query that is too long is to be.
+      const message = whole.length > queryBytesMax ? whole.subarray(0, headerBytes) : whole;
       // What is too short for a query is settled at once, so it needs no place in line.
       if (message.length >= headerBytes && this.#mustWait()) this.#backlog.push(message, bytes.length);
       else this.#take(message);

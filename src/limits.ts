@@ -153,9 +153,19 @@ export const exceptionsMax = 10;
 /** A longer query is FORMERR: nothing that we understand fills it, and over UDP no more is read. */
 export const queryBytesMax = 4_096;
 export const tcpClientsMax = 1_024;
+/** Connections that one address may always have; beyond them as many as are free for others. */
+export const tcpClientsOfAddressLeast = 64;
+/** While fewer than half of the places are free, idle connections are kept shorter, down to this: a stub that reuses one asks sooner. */
+export const tcpIdleLeastMs = 1_000;
 export const tcpClientInflightMax = 128;
 /** A client that does not read its answers loses the connection beyond this many unsent bytes. */
 export const tcpClientUnsentBytesMax = 256 * 1024;
+/** Of all TCP clients together: half of what a container of 128 MiB has besides the cache. */
+export const tcpUnsentBytesMax = 32 * 1024 * 1024;
+/** The kernel keeps twice as much of each connection's unread answers; with all places taken that is 128 MiB. */
+export const tcpSendBufferBytes = 64 * 1024;
+/** And of its unread queries; about what the kernel gives at first, without growing. */
+export const tcpReceiveBufferBytes = 128 * 1024;
 /** How late a timeout of a TCP client may be noticed; one sweep looks after all of them. */
 export const tcpSweepPeriodMs = 250;
 /** A connection that we ended waits this long for the client's FIN, so that its last answers are not lost to a reset. */
@@ -395,6 +405,10 @@ assert(xtablesWaitSeconds * 1000 < commandTimeoutMs, 'iptables says itself that 
 assert(reloadEndMs + stopDeadlineMs < 5_000, 'who is asked to stop has stopped within five seconds');
 assert(drainDeadlineMs + hostLeaveDeadlineMs < stopDeadlineMs, 'there is time left for link and rules');
 assert(tcpClientUnsentBytesMax > messageBytesMax, 'one answer always fits');
+assert(
+  tcpClientUnsentBytesMax * 2 * tcpClientsOfAddressLeast <= tcpUnsentBytesMax,
+  'two that read nothing fit with all they may have',
+);
 assert(connectionInflightTarget <= connectionInflightMax);
 assert(
   askAgainAfterMs + askAgainNextMs < queryDeadlineMs,

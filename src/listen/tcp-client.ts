@@ -23,11 +23,13 @@ import type { Clock } from '../outside/clock.js';
 import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from '../outside/network.js';
 import type { Asker, Serve } from './asker.js';
 import { Backlog } from './backlog.js';
+import type { Placed, TcpPlaces } from './tcp-places.js';
 
 /** What the clients of one listener share. */
 export interface ClientWorld {
   readonly clock: Clock;
   readonly counters: Counters;
+  readonly places: Pick<TcpPlaces, 'idleMs' | 'wrote'>;
   /** Those in force. */
   readonly timeouts: TimeoutsConfig;
   readonly serve: Serve;
@@ -44,9 +46,10 @@ export interface ClientWorld {
  */
 type State = 'open' | 'finishing' | 'ended' | 'closed';
 
-export class TcpClient implements StreamEvents {
+export class TcpClient implements StreamEvents, Placed {
   /** Whether `work` is already to be called: kept for `workLater`. */
   workIsSet = false;
+  countedBytes = 0;
   readonly #world: ClientWorld;
   readonly #stream: Stream;
   readonly #reader = new FrameReader(queryBytesMax + 1);
@@ -77,6 +80,22 @@ export class TcpClient implements StreamEvents {
 
   get local(): Endpoint {
     return this.#world.local;
+  }
+
+  get address(): string {
+    return this.#stream.remote.address;
+  }
+
+  get isIdle(): boolean {
+    return this.#isAtRest() && this.#stream.unsentBytes === 0;
+  }
+
+  get activeAtMs(): number {
+    return this.#activeAtMs;
+  }
+
+  get unsentBytes(): number {
+    return this.#stream.unsentBytes;
   }
 
   data(bytes: Uint8Array): void {
@@ -119,7 +138,7 @@ export class TcpClient implements StreamEvents {
 
   /** Finishes; a client that nothing is owed is dropped at once, not waited for. */
   drain(): void {
-    if (this.#isAtRest() && this.#stream.unsentBytes === 0) this.destroy();
+    if (this.isIdle) this.destroy();
     else this.finish();
   }
 
@@ -128,6 +147,11 @@ export class TcpClient implements StreamEvents {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#stream.destroy();
+  }
+
+  giveUp(cause: 'crowded' | 'slow'): void {
+    this.#world.counters.count(cause === 'slow' ? 'tcpClosedSlow' : 'tcpClosedCrowded');
+    this.destroy();
   }
 
   /** Called by the asker of each query, once. */
@@ -164,14 +188,14 @@ export class TcpClient implements StreamEvents {
   /** Looks after the timeouts; called from time to time. */
   sweep(nowMs: number): void {
     if (this.#state === 'closed') return;
-    const { counters, timeouts } = this.#world;
+    const { counters, places, timeouts } = this.#world;
     const { unsentBytes } = this.#stream;
     if (unsentBytes > 0) {
       if (this.#writtenBytes - unsentBytes > this.#sentBytes) {
         this.#sentBytes = this.#writtenBytes - unsentBytes;
         this.#sentAtMs = nowMs;
       } else if (nowMs - this.#sentAtMs >= timeouts.writeMs) {
-        this.#dropSlow();
+        this.giveUp('slow');
       }
       return;
     }
@@ -180,7 +204,8 @@ export class TcpClient implements StreamEvents {
       if (quietMs >= tcpLingerMs) this.destroy();
       return;
     }
-    if (this.#isAtRest() && quietMs >= (this.#queriesTaken === 0 ? timeouts.readMs : timeouts.idleMs)) {
+    const quietMsMax = places.idleMs(this.#queriesTaken === 0 ? timeouts.readMs : timeouts.idleMs);
+    if (this.#isAtRest() && quietMs >= quietMsMax) {
       counters.count('tcpClosedIdle');
       this.destroy();
     }
@@ -231,12 +256,9 @@ export class TcpClient implements StreamEvents {
     this.#stream.write(this.#output.length === 1 ? this.#output[0] : Buffer.concat(this.#output, this.#outputBytes));
     this.#output = [];
     this.#outputBytes = 0;
-    if (this.#stream.unsentBytes > tcpClientUnsentBytesMax) this.#dropSlow();
-  }
-
-  #dropSlow(): void {
-    this.#world.counters.count('tcpClosedSlow');
-    this.destroy();
+    const { unsentBytes } = this.#stream;
+    if (unsentBytes > tcpClientUnsentBytesMax) this.giveUp('slow');
+    else if (unsentBytes > 0) this.#world.places.wrote(this);
   }
 }
 

@@ -158,6 +158,8 @@ export const tcpClientsOfAddressLeast = 64;
 /** While fewer than half of the places are free, idle connections are kept shorter, down to this: a stub that reuses one asks sooner. */
 export const tcpIdleLeastMs = 1_000;
 export const tcpClientInflightMax = 128;
+/** How long queries over TCP are served before the event loop looks after everything else; some 250 hits. */
+export const tcpTurnMs = 1;
 /** A client that does not read its answers loses the connection beyond this many unsent bytes. */
 export const tcpClientUnsentBytesMax = 256 * 1024;
 /** Of all TCP clients together: half of what a container of 128 MiB has besides the cache. */

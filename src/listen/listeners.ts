@@ -11,6 +11,7 @@ import type { Endpoint, Network } from '../outside/network.js';
 import type { Refresh, Refuse, Serve } from './asker.js';
 import { openTcpListener, type TcpListener, type TcpWorld } from './tcp.js';
 import { TcpPlaces } from './tcp-places.js';
+import { TcpTurns } from './tcp-turns.js';
 import { openUdpListener, type UdpListener } from './udp-portable.js';
 
 export interface ListenersWorld<Table = unknown> {
@@ -58,8 +59,8 @@ export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Tab
   const open = new Map<string, OpenListener>();
   /** Those that still answer what they were asked, and whom to tell when they are gone. */
   const closing = new Map<string, { readonly listener: OpenListener; readonly whenGone: (() => void)[] }>();
-  // The places of TCP clients are those of all listeners.
-  const shared = { ...world, tcpPlaces: new TcpPlaces() };
+  // Places and turns of TCP clients are those of all listeners.
+  const shared = { ...world, tcpPlaces: new TcpPlaces(), tcpTurns: new TcpTurns(() => world.clock.nowMs()) };
   const openUdp = world.openUdp ?? (({ at, serve }) => openUdpListener(world, at, serve));
 
   async function openAll(wanted: readonly WantedListener<Table>[]): Promise<void> {

@@ -11,6 +11,7 @@ import type { Endpoint, Network, Stream, StreamEvents } from '../outside/network
 import type { Serve } from './asker.js';
 import { type ClientWorld, TcpClient } from './tcp-client.js';
 import { TcpPlaces } from './tcp-places.js';
+import { TcpTurns } from './tcp-turns.js';
 
 export interface TcpWorld {
   readonly network: Network;
@@ -18,6 +19,8 @@ export interface TcpWorld {
   readonly counters: Counters;
   /** Listeners that are given the same share its places; without it a listener has its own. */
   readonly tcpPlaces?: TcpPlaces;
+  /** The same for turns. */
+  readonly tcpTurns?: TcpTurns;
 }
 
 export interface TcpListener {
@@ -45,6 +48,7 @@ export async function openTcpListener(
 ): Promise<TcpListener> {
   const { clock, counters } = world;
   const places = world.tcpPlaces ?? new TcpPlaces();
+  const turns = world.tcpTurns ?? new TcpTurns(() => clock.nowMs());
   const clients = new Set<TcpClient>();
   const toWork: TcpClient[] = [];
   const whenDrained: (() => void)[] = [];
@@ -55,6 +59,7 @@ export async function openTcpListener(
     clock,
     counters,
     places,
+    turns,
     get timeouts() {
       return timeouts();
     },

@@ -8,7 +8,7 @@ import { isSameConfig, watchConfig } from './config-changes.js';
 import type { Refresh, Refuse, Serve } from './listen/asker.js';
 import { ListenError, type Listeners, type WantedListener } from './listen/listeners.js';
 import type { Timer } from './outside/clock.js';
-import { doAll } from './outside/each.js';
+import { doAll, toEach } from './outside/each.js';
 import type { LogFields } from './outside/log.js';
 import type { TableOf } from './resolve/serve.js';
 import type { PlannedListener } from './resolve/zone-plan.js';
@@ -49,6 +49,8 @@ export class InForce {
   /** What runs while it is in force. */
   #tending: Timer | null = null;
   #reloading: Promise<unknown> = Promise.resolve();
+  /** Those before it that still finish what they were asked. */
+  readonly #draining = new Set<Serving>();
   /** No further reload is begun. */
   #isSettled = false;
   /** Nothing is to be opened any more. */
@@ -95,7 +97,8 @@ export class InForce {
   }
 
   /**
-   * Asks upstreams by new connections, as after a reload; what was asked by the old ones is still answered. It happens
+   * Asks upstreams by new connections, as after a reload, because something threw. What was asked by the old ones is
+   * still answered, except where they were draining already: those may be what threw, and would throw again. It happens
    * at once, and leaves listeners alone: a reload may be about to open others.
    */
   renew(): void {
@@ -103,7 +106,12 @@ export class InForce {
     const next = new Serving(this.config, this.#world.world);
     try {
       const before = this.#switchTo(next);
-      this.#doAll(() => before.drain());
+      const suspects = [...this.#draining];
+      this.#draining.clear();
+      this.#doAll(
+        () => toEach(suspects, (one) => one.discard()),
+        () => this.#drain(before),
+      );
     } catch (error) {
       next.discard();
       throw error;
@@ -170,7 +178,7 @@ export class InForce {
     // What was asked through a listener that is gone is still answered through it, by the old configuration.
     this.#doAll(
       () => this.#closeOthers(),
-      () => before.drain(),
+      () => this.#drain(before),
     );
     world.log.info(`${why}: serving by the new configuration`, { sha512: next.config.sha512 });
     this.#warn();
@@ -202,6 +210,11 @@ export class InForce {
       throw error;
     }
     return before;
+  }
+
+  #drain(before: Serving): void {
+    this.#draining.add(before);
+    before.drain(() => this.#draining.delete(before));
   }
 
   /** For every packet from now on. */

@@ -62,8 +62,10 @@ export const zoneIdsMax = 65_535;
 export const pendingMax = 16_384;
 /** Clients waiting for one question; further ones get SERVFAIL. */
 export const waitersPerQuestionMax = 1_024;
-/** Clients waiting for all questions together; about 600 bytes each. */
+/** Clients waiting for all questions together; about 600 bytes each, and their queries. */
 export const waitersMax = 65_536;
+/** Of a query that waits; of a longer one header, question and what its OPT says are kept. A cookie and the longest name take 320. */
+export const waiterQueryBytesMax = 512;
 /** Questions of ours that lead from a client's to its answer, over all server blocks; RFC 1034 knows no chain as long. */
 export const subquestionsMax = 10;
 /** What one client may always wait for, however many others there are. */
@@ -160,10 +162,24 @@ export const snapshotPeriodMs = 30_000;
 export const exceptionsMax = 10;
 
 // TCP clients.
+/** A longer query is FORMERR: nothing that we understand fills it, and over UDP no more is read. */
+export const queryBytesMax = 4_096;
 export const tcpClientsMax = 1_024;
+/** Connections that one address may always have; beyond them as many as are free for others. */
+export const tcpClientsOfAddressLeast = 64;
+/** While fewer than half of the places are free, idle connections are kept shorter, down to this: a stub that reuses one asks sooner. */
+export const tcpIdleLeastMs = 1_000;
 export const tcpClientInflightMax = 128;
+/** How long queries over TCP are served before the event loop looks after everything else; some 250 hits. */
+export const tcpTurnMs = 1;
 /** A client that does not read its answers loses the connection beyond this many unsent bytes. */
 export const tcpClientUnsentBytesMax = 256 * 1024;
+/** Of all TCP clients together: half of what a container of 128 MiB has besides the cache. */
+export const tcpUnsentBytesMax = 32 * 1024 * 1024;
+/** The kernel keeps twice as much of each connection's unread answers; with all places taken that is 128 MiB. */
+export const tcpSendBufferBytes = 64 * 1024;
+/** And of its unread queries; about what the kernel gives at first, without growing. */
+export const tcpReceiveBufferBytes = 128 * 1024;
 /** How late a timeout of a TCP client may be noticed; one sweep looks after all of them. */
 export const tcpSweepPeriodMs = 250;
 /** A connection that we ended waits this long for the client's FIN, so that its last answers are not lost to a reset. */
@@ -382,6 +398,9 @@ assert(udpBytesDefault >= plainUdpBytesMax);
 assert(cacheBytesMax % slabBytes === 0, 'the cache is a whole number of slabs');
 assert(cacheBytesMax < 2 ** 31, 'block references are 31 bits');
 assert(waitersPerQuestionMax <= waitersMax);
+assert(waitersMax * waiterQueryBytesMax <= 32 * 1024 * 1024, 'queries that wait leave room in a container of 128 MiB');
+assert(headerBytes + nameBytesMax + 4 + 11 + 8 <= waiterQueryBytesMax, 'what is kept of a long query is no long one');
+assert(receiveSlotBytes >= queryBytesMax, 'what is answered over TCP is read over UDP');
 assert(receiveSlotBytes % 64 === 0 && sendSlotBytes % 64 === 0, 'slots begin on cache lines');
 assert(sampledPacketBytes >= headerBytes + nameBytesMax + 4 && sampledPacketBytes % 4 === 0);
 assert(sampledPacketBytes <= receiveSlotBytes && (samplesMax & (samplesMax - 1)) === 0);
@@ -400,6 +419,10 @@ assert(xtablesWaitSeconds * 1000 < commandTimeoutMs, 'iptables says itself that 
 assert(reloadEndMs + stopDeadlineMs < 5_000, 'who is asked to stop has stopped within five seconds');
 assert(drainDeadlineMs + hostLeaveDeadlineMs < stopDeadlineMs, 'there is time left for link and rules');
 assert(tcpClientUnsentBytesMax > messageBytesMax, 'one answer always fits');
+assert(
+  tcpClientUnsentBytesMax * 2 * tcpClientsOfAddressLeast <= tcpUnsentBytesMax,
+  'two that read nothing fit with all they may have',
+);
 assert(connectionInflightTarget <= connectionInflightMax);
 assert(
   askAgainAfterMs + askAgainNextMs < queryDeadlineMs,

@@ -192,9 +192,19 @@ export class Serving {
     for (const path of this.resolvConfs) toEach(this.blocks, ({ forwards }) => forwards.resolvConfChanged(path));
   }
 
-  /** Drops what nobody has taken over of what is cached; lets what is being asked finish, then closes every connection. */
-  drain(): void {
-    const drain = (block: BlockAtWork): void => block.forwards.drain(() => block.stop());
+  /**
+   * Drops what nobody has taken over of what is cached; lets what is being asked finish, then closes every connection
+   * and calls `done`, once.
+   */
+  drain(done: () => void): void {
+    let left = this.blocks.length;
+    const drain = (block: BlockAtWork): void =>
+      block.forwards.drain(() =>
+        doAll(
+          () => block.stop(),
+          () => --left === 0 && done(),
+        ),
+      );
     doAll(
       () => this.#forgetAll(),
       () => toEach(this.blocks, drain),

@@ -466,6 +466,33 @@ describe('InForce.renew', () => {
     assert.equal(clock.timersSet, 0);
   });
 
+  it('lets what was asked finish, and ends what still finishes from before, which may be what threw', async () => {
+    const world = forcing(block('192.0.2.10'));
+    const { inForce, clock } = world;
+    await inForce.start();
+    let first: Outcome | null = null;
+    let second: Outcome | null = null;
+    void world.asks().then((outcome) => {
+      first = outcome;
+    });
+    inForce.renew();
+    void world.asks().then((outcome) => {
+      second = outcome;
+    });
+    await clock.pass(1);
+    assert.deepEqual([first, second], [null, null]);
+    inForce.renew();
+    await clock.pass(1);
+    assert.deepEqual([(first as Outcome | null)?.ok, second], [false, null]);
+    inForce.renew();
+    await clock.pass(1);
+    assert.equal((second as Outcome | null)?.ok, false);
+    await clock.until(inForce.settle(1_000));
+    inForce.serving.stop();
+    await clock.pass(5_000);
+    assert.equal(clock.timersSet, 0);
+  });
+
   for (const which of ['listeners', 'watching'] as const) {
     it(`happens at once while a reload opens its ${which}, which goes on as if nothing were`, async () => {
       const world = forcing(block('192.0.2.10'));

@@ -4,17 +4,26 @@
  * handed on as views of the chunk; only a message that a chunk's end cuts in two is copied, once, into a buffer of its
  * own length. Nothing is concatenated. It knows bytes and lengths, not what a message says.
  */
+import { messageBytesMax } from '../limits.js';
 
 /** Bytes before each message. */
 export const frameHeaderBytes = 2;
 
 /** Cuts one stream into messages. It keeps no more than one unfinished message. */
 export class FrameReader {
+  /** Of a longer message only so many bytes are handed on; the others are passed over. */
+  readonly #bytesMax: number;
   /** The first byte of a length whose second has not come, or -1. */
   #lengthHigh = -1;
   /** The message under way, or null between messages. */
   #message: Uint8Array | null = null;
   #filledBytes = 0;
+  /** What is still to come of it and is passed over. */
+  #excessBytes = 0;
+
+  constructor(bytesMax = messageBytesMax) {
+    this.#bytesMax = bytesMax;
+  }
 
   /** Whether the stream stands in the middle of a message: an end here has cut something off. */
   get unfinished(): boolean {
@@ -46,7 +55,8 @@ export class FrameReader {
         if (this.#lengthHigh === -1 && chunk.length - at >= frameHeaderBytes) {
           const end = at + frameHeaderBytes + ((chunk[at] << 8) | chunk[at + 1]);
           if (end <= chunk.length) {
-            const message = chunk.subarray(at + frameHeaderBytes, end);
+            const begin = at + frameHeaderBytes;
+            const message = chunk.subarray(begin, Math.min(end, begin + this.#bytesMax));
             at = end;
             if (onMessage(message) === false) return;
             continue;
@@ -66,7 +76,8 @@ export class FrameReader {
 
   #begin(lengthBytes: number): void {
     this.#lengthHigh = -1;
-    this.#message = new Uint8Array(lengthBytes);
+    this.#message = new Uint8Array(Math.min(lengthBytes, this.#bytesMax));
+    this.#excessBytes = lengthBytes - this.#message.length;
     this.#filledBytes = 0;
   }
 
@@ -76,12 +87,14 @@ export class FrameReader {
     const takenBytes = Math.min(message.length - this.#filledBytes, chunk.length - at);
     message.set(chunk.subarray(at, at + takenBytes), this.#filledBytes);
     this.#filledBytes += takenBytes;
-    return takenBytes;
+    const passedBytes = Math.min(this.#excessBytes, chunk.length - at - takenBytes);
+    this.#excessBytes -= passedBytes;
+    return takenBytes + passedBytes;
   }
 
   #finished(): Uint8Array | null {
     const message = this.#message;
-    if (message === null || this.#filledBytes < message.length) return null;
+    if (message === null || this.#filledBytes < message.length || this.#excessBytes > 0) return null;
     this.#message = null;
     return message;
   }

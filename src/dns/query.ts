@@ -2,7 +2,14 @@
  * A client's packet read into one reusable record, or refused with a word. Everything that makes a packet
  * unanswerable is decided here, from the bytes alone, before anybody spends more on it.
  */
-import { headerBytes, labelBytesMax, labelsMax, nameBytesMax, plainUdpBytesMax } from '../limits.js';
+import {
+  headerBytes,
+  labelBytesMax,
+  labelsMax,
+  nameBytesMax,
+  plainUdpBytesMax,
+  waiterQueryBytesMax,
+} from '../limits.js';
 import {
   atAdditionals,
   atAnswers,
@@ -157,6 +164,32 @@ function readOptions(packet: Uint8Array, from: number, end: number, query: Query
     position += 4 + u16(packet, position + 2);
   }
   return position === end;
+}
+
+/**
+ * What answering a packet takes that `readQuery` has read, as bytes of its own: the packet where it is short; else
+ * header, question, and an OPT with what has been understood of the packet's. `readQuery` reads the same from either.
+ */
+export function keptQuery(packet: Uint8Array, query: Query): Uint8Array {
+  if (packet.length <= waiterQueryBytesMax) return copyOf(packet, 0, packet.length);
+  const { questionEnd, edns } = query;
+  const optionsBytes = (query.keepalive ? 4 : 0) + (edns && query.nsid ? 4 : 0);
+  const kept = new Uint8Array(questionEnd + (edns ? 11 + optionsBytes : 0));
+  kept.set(packet.subarray(0, questionEnd));
+  kept.fill(0, atAnswers, headerBytes);
+  if (!edns) return kept;
+  kept[atAdditionals + 1] = 1;
+  setU16(kept, questionEnd + 1, typeOpt);
+  setU16(kept, questionEnd + 3, query.udpBytes);
+  kept[questionEnd + 7] = query.dnssecOk ? 0x80 : 0;
+  setU16(kept, questionEnd + 9, optionsBytes);
+  let at = questionEnd + 11;
+  if (query.keepalive) {
+    setU16(kept, at, optionKeepalive);
+    at += 4;
+  }
+  if (query.nsid) setU16(kept, at, optionNsid);
+  return kept;
 }
 
 /** The question of a packet that `readQuery` has read, as bytes of its own: name, type and class. */

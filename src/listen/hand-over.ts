@@ -8,7 +8,7 @@
  *                         └─ no room ───────────────────> refuse
  */
 import { handedOverMax, handOverTurnMs, ringMovedAtOnceMax } from '../limits.js';
-import { ClientTurns } from './client-turns.js';
+import { FairQueue } from '../outside/fair-queue.js';
 import type { RingReader } from './ring.js';
 import { clientNumber } from './socket-address.js';
 
@@ -28,7 +28,7 @@ const servedPerLook = 8;
 
 export class HandOver<Item> {
   readonly #world: HandOverWorld<Item>;
-  readonly #turns = new ClientTurns<Item>(handedOverMax);
+  readonly #turns = new FairQueue<number, Item>(handedOverMax);
 
   constructor(world: HandOverWorld<Item>) {
     this.#world = world;

@@ -10,6 +10,8 @@ import { toEach } from '../outside/each.js';
 import type { Endpoint, Network } from '../outside/network.js';
 import type { Refresh, Refuse, Serve } from './asker.js';
 import { openTcpListener, type TcpListener, type TcpWorld } from './tcp.js';
+import { TcpPlaces } from './tcp-places.js';
+import { TcpTurns } from './tcp-turns.js';
 import { openUdpListener, type UdpListener } from './udp-portable.js';
 
 export interface ListenersWorld<Table = unknown> {
@@ -57,8 +59,8 @@ export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Tab
   const open = new Map<string, OpenListener>();
   /** Those that still answer what they were asked, and whom to tell when they are gone. */
   const closing = new Map<string, { readonly listener: OpenListener; readonly whenGone: (() => void)[] }>();
-  // One bound for the TCP clients of all listeners.
-  const shared = { ...world, tcpClients: { open: 0 } };
+  // Places and turns of TCP clients are those of all listeners.
+  const shared = { ...world, tcpPlaces: new TcpPlaces(), tcpTurns: new TcpTurns(() => world.clock.nowMs()) };
   const openUdp = world.openUdp ?? (({ at, serve }) => openUdpListener(world, at, serve));
 
   async function openAll(wanted: readonly WantedListener<Table>[]): Promise<void> {
@@ -119,7 +121,7 @@ export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Tab
     },
     endpoints: () => [...open.values()].map(({ udp }) => udp.local),
     get tcpClients() {
-      return shared.tcpClients.open;
+      return shared.tcpPlaces.taken;
     },
     drain(done) {
       let left = open.size;

@@ -7,7 +7,14 @@
  * refuses when anybody has it.
  */
 import { getSystemErrorName } from 'node:util';
-import { receiveBufferBytes, receiveTimeoutMs, sendBufferBytes, sendTimeoutMs } from '../limits.js';
+import {
+  receiveBufferBytes,
+  receiveTimeoutMs,
+  sendBufferBytes,
+  sendTimeoutMs,
+  tcpReceiveBufferBytes,
+  tcpSendBufferBytes,
+} from '../limits.js';
 import { isIpv6, isWildcard } from '../outside/families.js';
 import type { Endpoint } from '../outside/network.js';
 import { decodeSocketAddress, encodeSocketAddress, socketAddressBytes } from './socket-address.js';
@@ -47,8 +54,13 @@ export function openSocket(calls: SystemCalls, wish: SocketWish): AnsweringSocke
 
 /** Binds a socket for `listen({ fd })` of Node.js; its descriptor. Throws the system's error, as `openSocket`. */
 export function openStreamSocket(calls: SystemCalls, wish: SocketWish): number {
-  // Connections that are closed but not forgotten must not keep us from the port.
-  return bound(calls, wish, linux.stream, ({ must }) => must('SO_REUSEADDR', linux.socketLevel, linux.reuseAddress, 1));
+  return bound(calls, wish, linux.stream, ({ must, set }) => {
+    // Connections that are closed but not forgotten must not keep us from the port.
+    must('SO_REUSEADDR', linux.socketLevel, linux.reuseAddress, 1);
+    // Connections have the buffers of the socket that they were accepted on.
+    set(linux.socketLevel, linux.sendBuffer, tcpSendBufferBytes);
+    set(linux.socketLevel, linux.receiveBuffer, tcpReceiveBufferBytes);
+  });
 }
 
 function bound(calls: SystemCalls, wish: SocketWish, type: SocketType, setMore: (options: Options) => void): number {

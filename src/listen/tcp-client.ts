@@ -3,24 +3,35 @@
  * back in the order in which they are ready, those of one turn in one write (RFC 7766 6.2.1, RFC 9210 4.2).
  *
  *     bytes ─> FrameReader ─> serve ─> reply ─> output ─(end of turn)─> stream
- *                   └─(too much in flight or unsent)─> backlog, reading paused ─> serve
+ *                   └─(too much in flight or unsent, or no time)─> backlog, reading paused ─(its turn)─> serve
  *
- * What must not happen in the middle of a callback (writing, going on with the backlog, closing) happens in `work`,
- * at the end of the turn. Who accepts clients, counts them and sweeps them is tcp.ts.
+ * What must not happen in the middle of a callback (writing, closing) happens in `work`, at the end of the turn; going
+ * on with the backlog is for `serveSome`, when it is this client's turn. Who accepts clients, counts them and sweeps them is tcp.ts.
  */
 import type { TimeoutsConfig } from '../config/config.js';
 import { FrameReader, frameHeaderBytes, writeFrame } from '../dns/frame.js';
-import { assert, headerBytes, tcpClientInflightMax, tcpClientUnsentBytesMax, tcpLingerMs } from '../limits.js';
+import {
+  assert,
+  headerBytes,
+  queryBytesMax,
+  tcpClientInflightMax,
+  tcpClientUnsentBytesMax,
+  tcpLingerMs,
+} from '../limits.js';
 import { type Counters, overTcp } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from '../outside/network.js';
 import type { Asker, Serve } from './asker.js';
 import { Backlog } from './backlog.js';
+import type { Placed, TcpPlaces } from './tcp-places.js';
+import type { TakesTurns, TcpTurns } from './tcp-turns.js';
 
 /** What the clients of one listener share. */
 export interface ClientWorld {
   readonly clock: Clock;
   readonly counters: Counters;
+  readonly places: Pick<TcpPlaces, 'idleMs' | 'wrote'>;
+  readonly turns: TcpTurns;
   /** Those in force. */
   readonly timeouts: TimeoutsConfig;
   readonly serve: Serve;
@@ -37,12 +48,13 @@ export interface ClientWorld {
  */
 type State = 'open' | 'finishing' | 'ended' | 'closed';
 
-export class TcpClient implements StreamEvents {
+export class TcpClient implements StreamEvents, Placed, TakesTurns {
   /** Whether `work` is already to be called: kept for `workLater`. */
   workIsSet = false;
+  countedBytes = 0;
   readonly #world: ClientWorld;
   readonly #stream: Stream;
-  readonly #reader = new FrameReader();
+  readonly #reader = new FrameReader(queryBytesMax + 1);
   readonly #backlog = new Backlog();
   #state: State = 'open';
   #isPaused = false;
@@ -72,18 +84,38 @@ export class TcpClient implements StreamEvents {
     return this.#world.local;
   }
 
+  get address(): string {
+    return this.#stream.remote.address;
+  }
+
+  get isIdle(): boolean {
+    return this.#isAtRest() && this.#stream.unsentBytes === 0;
+  }
+
+  get activeAtMs(): number {
+    return this.#activeAtMs;
+  }
+
+  get unsentBytes(): number {
+    return this.#stream.unsentBytes;
+  }
+
   data(bytes: Uint8Array): void {
     if (this.#state !== 'open') return;
-    this.#reader.push(bytes, (message) => {
+    this.#reader.push(bytes, (whole) => {
+      // A header without its question is FORMERR, as a query that is too long is to be.
+      const message = whole.length > queryBytesMax ? whole.subarray(0, headerBytes) : whole;
       // What is too short for a query is settled at once, so it needs no place in line.
-      if (message.length >= headerBytes && this.#mustWait()) this.#backlog.push(message, bytes.length);
+      if (message.length >= headerBytes && this.#hasToWait()) this.#backlog.push(message, bytes.length);
       else this.#take(message);
       return this.#state === 'open';
     });
-    if (!this.#backlog.isEmpty && !this.#isPaused) {
+    if (this.#backlog.isEmpty) return;
+    if (!this.#isPaused) {
       this.#isPaused = true;
       this.#stream.pause();
     }
+    this.#waitForTurn();
   }
 
   drained(): void {
@@ -96,6 +128,7 @@ export class TcpClient implements StreamEvents {
 
   closed(): void {
     this.#state = 'closed';
+    this.#world.turns.leave(this);
     this.#backlog.clear();
     this.#output = [];
     this.#world.gone(this);
@@ -110,7 +143,7 @@ export class TcpClient implements StreamEvents {
 
   /** Finishes; a client that nothing is owed is dropped at once, not waited for. */
   drain(): void {
-    if (this.#isAtRest() && this.#stream.unsentBytes === 0) this.destroy();
+    if (this.isIdle) this.destroy();
     else this.finish();
   }
 
@@ -118,7 +151,13 @@ export class TcpClient implements StreamEvents {
   destroy(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#world.turns.leave(this);
     this.#stream.destroy();
+  }
+
+  giveUp(cause: 'crowded' | 'slow'): void {
+    this.#world.counters.count(cause === 'slow' ? 'tcpClosedSlow' : 'tcpClosedCrowded');
+    this.destroy();
   }
 
   /** Called by the asker of each query, once. */
@@ -129,17 +168,23 @@ export class TcpClient implements StreamEvents {
     this.#world.workLater(this);
   }
 
-  /** Writes this turn's answers, goes on with the backlog and with reading, and closes when it is time. */
-  work(): void {
-    if (this.#isLeaving()) return;
-    this.#write();
-    while (!this.#isLeaving() && !this.#mustWait()) {
+  /** Serves what is in the backlog, so many at most; whether there is more that may be served. */
+  serveSome(queriesMax: number): boolean {
+    for (let left = queriesMax; left > 0 && !this.#isLeaving() && !this.#mustWait(); left--) {
       const waiting = this.#backlog.shift();
       if (waiting === null) break;
       this.#take(waiting);
     }
-    // Answers that came at once have set the next `work`.
-    if (this.#outputBytes > 0 || !this.#backlog.isEmpty) return;
+    this.#world.workLater(this);
+    return !this.#backlog.isEmpty && !this.#isLeaving() && !this.#mustWait();
+  }
+
+  /** Writes this turn's answers, goes on with reading when the backlog is empty, and closes when it is time. */
+  work(): void {
+    if (this.#isLeaving()) return;
+    this.#write();
+    if (this.#isLeaving()) return;
+    if (!this.#backlog.isEmpty) return this.#waitForTurn();
     if (this.#state === 'open' && this.#isPaused && !this.#mustWait()) {
       this.#isPaused = false;
       this.#stream.resume();
@@ -155,14 +200,14 @@ export class TcpClient implements StreamEvents {
   /** Looks after the timeouts; called from time to time. */
   sweep(nowMs: number): void {
     if (this.#state === 'closed') return;
-    const { counters, timeouts } = this.#world;
+    const { counters, places, timeouts } = this.#world;
     const { unsentBytes } = this.#stream;
     if (unsentBytes > 0) {
       if (this.#writtenBytes - unsentBytes > this.#sentBytes) {
         this.#sentBytes = this.#writtenBytes - unsentBytes;
         this.#sentAtMs = nowMs;
       } else if (nowMs - this.#sentAtMs >= timeouts.writeMs) {
-        this.#dropSlow();
+        this.giveUp('slow');
       }
       return;
     }
@@ -171,7 +216,8 @@ export class TcpClient implements StreamEvents {
       if (quietMs >= tcpLingerMs) this.destroy();
       return;
     }
-    if (this.#isAtRest() && quietMs >= (this.#queriesTaken === 0 ? timeouts.readMs : timeouts.idleMs)) {
+    const quietMsMax = places.idleMs(this.#queriesTaken === 0 ? timeouts.readMs : timeouts.idleMs);
+    if (this.#isAtRest() && quietMs >= quietMsMax) {
       counters.count('tcpClosedIdle');
       this.destroy();
     }
@@ -187,6 +233,15 @@ export class TcpClient implements StreamEvents {
 
   #mustWait(): boolean {
     return this.#inFlight >= tcpClientInflightMax || this.#outputBytes + this.#stream.unsentBytes >= unsentBytesHigh;
+  }
+
+  /** Whether the query that has just come has to: for others of this client, or for its turn. */
+  #hasToWait(): boolean {
+    return !this.#backlog.isEmpty || this.#mustWait() || !this.#world.turns.mayServe();
+  }
+
+  #waitForTurn(): void {
+    if (!this.#isLeaving() && !this.#mustWait()) this.#world.turns.wait(this);
   }
 
   #take(message: Uint8Array): void {
@@ -222,12 +277,9 @@ export class TcpClient implements StreamEvents {
     this.#stream.write(this.#output.length === 1 ? this.#output[0] : Buffer.concat(this.#output, this.#outputBytes));
     this.#output = [];
     this.#outputBytes = 0;
-    if (this.#stream.unsentBytes > tcpClientUnsentBytesMax) this.#dropSlow();
-  }
-
-  #dropSlow(): void {
-    this.#world.counters.count('tcpClosedSlow');
-    this.destroy();
+    const { unsentBytes } = this.#stream;
+    if (unsentBytes > tcpClientUnsentBytesMax) this.giveUp('slow');
+    else if (unsentBytes > 0) this.#world.places.wrote(this);
   }
 }
 

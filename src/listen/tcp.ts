@@ -1,22 +1,26 @@
 /**
- * DNS over TCP for clients (RFC 7766): accepts them up to a bound, sweeps all of them with one timer, and lets them
+ * DNS over TCP for clients (RFC 7766): accepts them while there are places, sweeps all of them with one timer, and lets them
  * go in order when it drains. What happens on one connection is tcp-client.ts.
  */
 import type { TimeoutsConfig } from '../config/config.js';
-import { tcpClientsMax, tcpSweepPeriodMs } from '../limits.js';
+import { tcpSweepPeriodMs } from '../limits.js';
 import type { Counters } from '../ops/counters.js';
 import type { Clock, Timer } from '../outside/clock.js';
 import { toEach } from '../outside/each.js';
 import type { Endpoint, Network, Stream, StreamEvents } from '../outside/network.js';
 import type { Serve } from './asker.js';
 import { type ClientWorld, TcpClient } from './tcp-client.js';
+import { TcpPlaces } from './tcp-places.js';
+import { TcpTurns } from './tcp-turns.js';
 
 export interface TcpWorld {
   readonly network: Network;
   readonly clock: Clock;
   readonly counters: Counters;
-  /** Clients of all listeners that are given the same object, which share one bound; without it a listener has its own. */
-  readonly tcpClients?: { open: number };
+  /** Listeners that are given the same share its places; without it a listener has its own. */
+  readonly tcpPlaces?: TcpPlaces;
+  /** The same for turns. */
+  readonly tcpTurns?: TcpTurns;
 }
 
 export interface TcpListener {
@@ -43,7 +47,8 @@ export async function openTcpListener(
   serve: Serve,
 ): Promise<TcpListener> {
   const { clock, counters } = world;
-  const ofAll = world.tcpClients ?? { open: 0 };
+  const places = world.tcpPlaces ?? new TcpPlaces();
+  const turns = world.tcpTurns ?? new TcpTurns(() => clock.nowMs());
   const clients = new Set<TcpClient>();
   const toWork: TcpClient[] = [];
   const whenDrained: (() => void)[] = [];
@@ -53,6 +58,8 @@ export async function openTcpListener(
   const clientWorld: ClientWorld = {
     clock,
     counters,
+    places,
+    turns,
     get timeouts() {
       return timeouts();
     },
@@ -69,7 +76,7 @@ export async function openTcpListener(
     },
     gone(client) {
       if (!clients.delete(client)) return;
-      ofAll.open--;
+      places.remove(client);
       if (clients.size > 0) return;
       sweeping?.stop();
       sweeping = null;
@@ -78,16 +85,15 @@ export async function openTcpListener(
   };
 
   function accepted(stream: Stream): StreamEvents {
-    // The newest is turned away: those inside may have answers coming.
-    if (ofAll.open >= tcpClientsMax) {
+    if (!places.makeRoom(stream.remote.address)) {
       counters.count('tcpRejected');
       stream.destroy();
       return rejected;
     }
     counters.count('tcpAccepted');
-    ofAll.open++;
     const client = new TcpClient(clientWorld, stream);
     clients.add(client);
+    places.add(client);
     sweeping ??= clock.every(tcpSweepPeriodMs, sweep);
     return client;
   }

@@ -18,6 +18,7 @@ export const eventNames = [
   'tcpAccepted', // TCP clients accepted
   'tcpRejected', // TCP clients turned away: too many
   'tcpClosedIdle',
+  'tcpClosedCrowded', // the longest idle of an address that has many, for another client
   'tcpClosedSlow', // a client that did not read its answers
   'coalesced', // questions that joined one already asked
   'overloadedPending', // too many distinct questions in flight

@@ -44,6 +44,7 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   tcpAccepted: { name: 'zerohop_tcp_clients_accepted_total', help: 'TCP clients accepted.' },
   tcpRejected: { name: 'zerohop_tcp_clients_rejected_total', help: 'TCP clients turned away: there were too many.' },
   tcpClosedIdle: { ...tcpClosed, labels: { cause: 'idle' } },
+  tcpClosedCrowded: { ...tcpClosed, labels: { cause: 'crowded' } },
   tcpClosedSlow: { ...tcpClosed, labels: { cause: 'slow' } },
   coalesced: { name: 'zerohop_coalesced_queries_total', help: 'Queries that joined a question already being asked.' },
   overloadedPending: { ...overloaded, labels: { bound: 'questions' } },

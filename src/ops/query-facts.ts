@@ -28,7 +28,7 @@ export interface QueryFacts {
   readonly durationMs: number;
   /** ADDRESS:PORT of the upstream that has just said this; null for what was cached or made here. */
   readonly upstream: string | null;
-  /** The messages as they came and went; borrowed, like the facts. */
+  /** The messages as they went and came; borrowed, like the facts. Of a query over 512 bytes that had to wait the part that was understood. */
   readonly query: Uint8Array;
   readonly answer: Uint8Array;
 }

@@ -17,7 +17,7 @@ export function toEach<Party>(parties: Iterable<Party>, tell: (party: Party) => 
 }
 
 /** Does each of these, then throws what was thrown on the way. */
-export function doAll(...all: readonly (() => void)[]): void {
+export function doAll(...all: readonly (() => unknown)[]): void {
   toEach(all, (one) => one());
 }
 

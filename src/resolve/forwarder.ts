@@ -3,8 +3,8 @@
  * identical question, or is asked upstream. Every waiter gets exactly one answer; `settle.ts` says which.
  */
 import { type BlockRef, keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
-import { questionForType, questionOf } from '../dns/query.js';
-import { copyOf, flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa, u16 } from '../dns/wire.js';
+import { keptQuery, questionForType, questionOf } from '../dns/query.js';
+import { flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa, u16 } from '../dns/wire.js';
 import type { Asker } from '../listen/asker.js';
 import { overTcp, type Transport, zonePlaces } from '../ops/counters.js';
 import { toEach } from '../outside/each.js';
@@ -153,9 +153,11 @@ export class Forwarder {
   }
 
   #waiter(zone: ServedZone, packet: Uint8Array, asker: Asker, receivedAtMs: number): Waiter {
-    const { type } = this.#world.lane.query;
+    const { query } = this.#world.lane;
+    const { type } = query;
     const wants = type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';
-    return { asker, packet: copyOf(packet, 0, packet.length), receivedAtMs, zone, wants, ours: null };
+    const queryBytes = packet.length;
+    return { asker, packet: keptQuery(packet, query), queryBytes, receivedAtMs, zone, wants, ours: null };
   }
 
   #question(zone: ServedZone, packet: Uint8Array, nowMs: number, wants: Waiter['wants'], depth = 0): Pending {

@@ -11,10 +11,13 @@ import type { Course } from './course.js';
 import type { Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
-/** A client's packet, kept until it can be answered. */
+/** A client's query, kept until it can be answered. */
 export interface Waiter {
   readonly asker: Asker;
+  /** What answering it takes of it (`keptQuery`). */
   readonly packet: Uint8Array;
+  /** Bytes of the packet as it came. */
+  readonly queryBytes: number;
   readonly receivedAtMs: number;
   /** By which it is answered and counted: whoever joins may have come in by another listener. */
   readonly zone: ServedZone;

@@ -271,7 +271,7 @@ export class Settler {
   /** Writes one waiter's answer and sends it. For an AAAA that waited for the name's A, `rcode` is the A's. */
   #send(waiter: Waiter, rcode: number, write: () => number, { upstream, by, mayKeep }: Source = known): void {
     const { lane, clock } = this.#world;
-    const { packet, asker, zone } = waiter;
+    const { packet, queryBytes, asker, zone } = waiter;
     lane.zone = zone;
     const { ours } = waiter;
     // We ourselves take answers of any length.
@@ -284,7 +284,7 @@ export class Settler {
       return ours.answered(lane.slot.bytes.subarray(0, bytes), mayKeep);
     }
     if (isDenied) {
-      const bytes = denyAaaa(lane, packet, packet.length, zone, rcode);
+      const bytes = denyAaaa(lane, packet, queryBytes, zone, rcode);
       asker.reply(lane.slot.bytes.subarray(0, bytes));
       return this.#log(waiter, bytes, upstream);
     }
@@ -292,15 +292,17 @@ export class Settler {
     const seconds = (clock.nowMs() - waiter.receivedAtMs) / 1000;
     // Rules stand before the cache.
     const answerer = zone.cache === null || by === byAcl ? by : byCache;
-    lane.count(lane.counters.zoneBase(zone.ordinal), answerer, packet.length, bytes, seconds);
+    lane.count(lane.counters.zoneBase(zone.ordinal), answerer, queryBytes, bytes, seconds);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
     this.#log(waiter, bytes, upstream);
   }
 
-  #log({ packet, asker, receivedAtMs }: Waiter, bytes: number, upstream: string | null): void {
+  #log({ packet, queryBytes, asker, receivedAtMs }: Waiter, bytes: number, upstream: string | null): void {
     const { lane, clock, routes } = this.#world;
     const log = lane.zone === null ? null : routes.get(lane.zone)?.logQuery;
-    if (log) log(factsOf(lane, packet, asker, bytes, { durationMs: clock.nowMs() - receivedAtMs, upstream }));
+    if (!log) return;
+    const came = { durationMs: clock.nowMs() - receivedAtMs, upstream };
+    log({ ...factsOf(lane, packet, asker, bytes, came), queryBytes });
   }
 }
 

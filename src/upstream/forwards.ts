@@ -89,9 +89,11 @@ class BlockForwards implements AtTurnEnd {
   #refused: { readonly done: Done; readonly outcome: Refusal }[] = [];
   #sweeper: Timer | null = null;
   #sweepEveryMs = 0;
-  readonly #sweeping: AtTurnEnd = { turnEnded: () => this.#sweep() };
+  readonly #sweeping: AtTurnEnd = { turnEnded: () => this.#sweepOrStop() };
   #drained: (() => void) | null = null;
   #isStopped = false;
+  /** The last sweep threw. */
+  #sweepHasThrown = false;
 
   constructor(configs: readonly ForwardConfig[], world: ForwardsWorld) {
     this.#world = world;
@@ -169,6 +171,7 @@ class BlockForwards implements AtTurnEnd {
   }
 
   drain(done: () => void): void {
+    if (this.#isStopped) return queueMicrotask(done);
     this.#drained = done;
     this.#keepSweeping(sweepPeriodMs);
   }
@@ -256,6 +259,19 @@ class BlockForwards implements AtTurnEnd {
       if (read !== null && 'error' in read) return read.error;
     }
     return 'no upstreams are configured';
+  }
+
+  /** One question's exception is over with the question. A second sweep that throws would go on so: everything stops. */
+  #sweepOrStop(): void {
+    const hasThrown = this.#sweepHasThrown;
+    this.#sweepHasThrown = true;
+    doAll(
+      () => {
+        this.#sweep();
+        this.#sweepHasThrown = false;
+      },
+      () => hasThrown && this.#sweepHasThrown && this.stop(),
+    );
   }
 
   #sweep(): void {

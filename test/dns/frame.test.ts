@@ -100,3 +100,34 @@ test('what a message makes its taker throw is thrown when the others are taken, 
   frames.push(Uint8Array.of(0, 0, 1, 5), take);
   assert.deepEqual(taken, [1, 2, 3, 4, 5]);
 });
+
+test('of a longer message only the beginning is handed on, wherever chunks end, and no more is held', () => {
+  const message = fc.uint8Array({ maxLength: 40 });
+  const cuts = fc.array(fc.nat(400), { maxLength: 12 });
+  fc.assert(
+    fc.property(
+      fc.array(message, { maxLength: 10 }),
+      cuts,
+      fc.integer({ min: 1, max: 20 }),
+      (messages, at, bytesMax) => {
+        const bytes = framed(messages);
+        const ends = [...new Set([...at.filter((cut) => cut < bytes.length), bytes.length])].sort((a, b) => a - b);
+        const reader = new FrameReader(bytesMax);
+        const got: number[][] = [];
+        let from = 0;
+        for (const end of ends) {
+          reader.push(bytes.subarray(from, end), (one) => {
+            assert.ok(one.length <= bytesMax);
+            got.push([...one]);
+          });
+          from = end;
+        }
+        assert.deepEqual(
+          got,
+          messages.map((one) => [...one.subarray(0, bytesMax)]),
+        );
+        assert.equal(reader.unfinished, false);
+      },
+    ),
+  );
+});

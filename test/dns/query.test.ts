@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import fc from 'fast-check';
-import { Query, questionForName, questionForType, questionOf, readQuery } from '../../src/dns/query.js';
+import { keptQuery, Query, questionForName, questionForType, questionOf, readQuery } from '../../src/dns/query.js';
 import { u16 } from '../../src/dns/wire.js';
+import { waiterQueryBytesMax } from '../../src/limits.js';
 import { readMalformed } from '../corpus/read.js';
 
 const query = new Query();
@@ -119,5 +120,56 @@ describe('questionOf', () => {
     assert.equal(readQuery(packet, packet.length, query), 'ok');
     const other = questionForName(questionOf(packet, query), Uint8Array.of(1, 0x62, 0));
     assert.deepEqual([...other], [1, 0x62, 0, 0, 1, 0, 1]);
+  });
+});
+
+describe('keptQuery', () => {
+  const facts = ({ flags, type, class: kind, questionEnd, edns, udpBytes, dnssecOk, keepalive, nsid }: Query) => {
+    return { flags, type, kind, questionEnd, edns, udpBytes, dnssecOk, keepalive, nsid: edns && nsid };
+  };
+
+  it('a short query as it came, a longer one as what is understood of it; both read the same', () => {
+    const option = fc.record({
+      code: fc.constantFrom(3, 8, 10, 11, 12, 65_001),
+      data: fc.uint8Array({ maxLength: 90 }),
+    });
+    const opt = fc.record({
+      size: fc.nat(65_535),
+      dnssecOk: fc.boolean(),
+      options: fc.array(option, { maxLength: 6 }),
+    });
+    const padding = fc.oneof(fc.constant(0), fc.integer({ min: 400, max: 65_000 }));
+    fc.assert(
+      fc.property(fc.option(opt), padding, fc.boolean(), (edns, paddingBytes, isChecked) => {
+        const asked = ask('www.Example.com', {
+          flags: isChecked ? 0x100 : 0x110,
+          additionals:
+            edns === null
+              ? []
+              : [
+                  {
+                    type: 'OPT',
+                    name: '.',
+                    udpPayloadSize: edns.size,
+                    extendedRcode: 0,
+                    ednsVersion: 0,
+                    flags: edns.dnssecOk ? 0x8000 : 0,
+                    flag_do: edns.dnssecOk,
+                    options: edns.options.map(({ code, data }) => ({ code, data: Buffer.from(data) })) as never,
+                  },
+                ],
+        });
+        const packet = Buffer.concat([asked, Buffer.alloc(paddingBytes, 0x78)]);
+        assert.equal(readQuery(packet, packet.length, query), 'ok');
+        const before = facts(query);
+        const kept = keptQuery(packet, query);
+        assert.ok(kept.length <= waiterQueryBytesMax && kept.buffer.byteLength === kept.length);
+        if (packet.length <= waiterQueryBytesMax) assert.deepEqual([...kept], [...packet]);
+        assert.equal(readQuery(kept, kept.length, query), 'ok');
+        assert.deepEqual(facts(query), before);
+        assert.deepEqual(kept.subarray(0, 4), Uint8Array.from(packet.subarray(0, 4)));
+        assert.deepEqual(kept.subarray(12, query.questionEnd), Uint8Array.from(packet.subarray(12, query.questionEnd)));
+      }),
+    );
   });
 });

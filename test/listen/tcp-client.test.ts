@@ -4,6 +4,8 @@ import { test } from 'node:test';
 import { tcpClientUnsentBytesMax } from '../../src/limits.js';
 import type { Asker } from '../../src/listen/asker.js';
 import { TcpClient } from '../../src/listen/tcp-client.js';
+import { TcpPlaces } from '../../src/listen/tcp-places.js';
+import { TcpTurns } from '../../src/listen/tcp-turns.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import type { Stream } from '../../src/outside/network.js';
 import { ManualClock } from '../simulation/clock.js';
@@ -28,6 +30,8 @@ function clientOnNotes() {
     {
       clock,
       counters,
+      places: new TcpPlaces(),
+      turns: new TcpTurns(() => clock.nowMs()),
       timeouts,
       serve: (_packet, asker) => askers.push(asker),
       local: at,

@@ -5,6 +5,7 @@
 import type { TimeoutsConfig } from '../../src/config/config.js';
 import type { Asker } from '../../src/listen/asker.js';
 import { openTcpListener, type TcpListener } from '../../src/listen/tcp.js';
+import type { TcpPlaces } from '../../src/listen/tcp-places.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import type { Endpoint } from '../../src/outside/network.js';
 import type { Random } from '../../src/outside/random.js';
@@ -60,14 +61,15 @@ export interface TcpTestWorld {
   onNextQuery(run: () => void): void;
   /** A reload changes them. */
   setTimeouts(next: TimeoutsConfig): void;
-  connects(): Promise<TcpClient>;
+  /** From 10.244.0.7 unless said. */
+  connects(address?: string): Promise<TcpClient>;
 }
 
 export interface TcpTestOptions {
   readonly answering?: 'by hand' | 'at once';
   readonly answerBytes?: number;
   readonly timeouts?: TimeoutsConfig;
-  readonly tcpClients?: { open: number };
+  readonly tcpPlaces?: TcpPlaces;
   readonly random?: Random;
 }
 
@@ -78,7 +80,7 @@ export async function tcpWorld(options: TcpTestOptions = {}): Promise<TcpTestWor
   const asked: AskedQuery[] = [];
   let inForce = options.timeouts ?? timeouts;
   let instead: (() => void) | null = null;
-  const shared = options.tcpClients === undefined ? {} : { tcpClients: options.tcpClients };
+  const shared = options.tcpPlaces === undefined ? {} : { tcpPlaces: options.tcpPlaces };
   const listener = await openTcpListener(
     { network, clock, counters, ...shared },
     at,
@@ -104,8 +106,8 @@ export async function tcpWorld(options: TcpTestOptions = {}): Promise<TcpTestWor
     setTimeouts(next) {
       inForce = next;
     },
-    async connects() {
-      const client = new TcpClient(network.from('10.244.0.7'), at);
+    async connects(address = '10.244.0.7') {
+      const client = new TcpClient(network.from(address), at);
       await clock.pass(0);
       return client;
     },

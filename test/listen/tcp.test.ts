@@ -1,9 +1,10 @@
 /** The TCP listener as its clients see it, over the in-memory network and at last over loopback. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { tcpClientInflightMax, tcpClientsMax, tcpLingerMs, tcpSweepPeriodMs } from '../../src/limits.js';
+import { queryBytesMax, tcpClientInflightMax, tcpClientsMax, tcpLingerMs, tcpSweepPeriodMs } from '../../src/limits.js';
 import { openTcpListener } from '../../src/listen/tcp.js';
 import { TcpClient as TcpClientStream } from '../../src/listen/tcp-client.js';
+import { TcpPlaces } from '../../src/listen/tcp-places.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { systemClock } from '../../src/outside/clock.js';
 import { nodeNetwork } from '../../src/outside/node-network.js';
@@ -61,9 +62,9 @@ test('queries cut anywhere are found, whatever the chunks', async () => {
 test('the largest query and the largest answer pass whole', async () => {
   const { clock, connects, asked } = await tcpWorld();
   const client = await connects();
-  client.sends(message(1, 65_535));
+  client.sends(message(1, queryBytesMax));
   await clock.pass(0);
-  assert.equal(asked[0].bytes.length, 65_535);
+  assert.equal(asked[0].bytes.length, queryBytesMax);
   asked[0].asker.reply(message(1, 65_535));
   await clock.pass(0);
   assert.equal(client.received[0].length, 65_535);
@@ -199,33 +200,38 @@ test('there is one timer for all connections, and none when there are none', asy
   assert.equal(clock.timersSet, 1);
 });
 
-test('beyond the bound the newest client is turned away, and there is room again when one goes', async () => {
-  const { clock, connects, counters, listener } = await tcpWorld({ answering: 'at once' });
+test('beyond the bound a client is turned away when no place is idle, and there is room again when one goes', async () => {
+  const { clock, connects, counters, listener, asked } = await tcpWorld();
   const clients: TcpClient[] = [];
-  for (let n = 0; n < tcpClientsMax; n++) clients.push(await connects());
+  for (let n = 0; n < tcpClientsMax; n++) {
+    clients.push(await connects(`10.1.${n >> 8}.${n & 255}`));
+    clients[n].sends(message(1));
+  }
+  await clock.pass(0);
   const surplus = await connects();
   assert.equal(surplus.log.includes('ended'), true);
   assert.deepEqual(
     [listener.clients, counters.total('tcpAccepted'), counters.total('tcpRejected')],
     [tcpClientsMax, tcpClientsMax, 1],
   );
-  clients[0].sends(message(1));
-  clients[1].end();
+  asked[0].reply();
+  clients[1].destroy();
   await clock.pass(0);
   assert.deepEqual(clients[0].ids, [1]);
   const next = await connects();
   assert.deepEqual([next.log, counters.total('tcpRejected')], [['opened'], 1]);
 });
 
-test('listeners that share a count share the bound', async () => {
-  const tcpClients = { open: tcpClientsMax - 1 };
-  const { clock, connects, counters } = await tcpWorld({ tcpClients });
-  const first = await connects();
-  await connects();
-  assert.deepEqual([tcpClients.open, counters.total('tcpRejected')], [tcpClientsMax, 1]);
+test('listeners that share the places count together', async () => {
+  const tcpPlaces = new TcpPlaces();
+  const one = await tcpWorld({ tcpPlaces });
+  const other = await tcpWorld({ tcpPlaces });
+  const first = await one.connects();
+  await other.connects();
+  assert.equal(tcpPlaces.taken, 2);
   first.destroy();
-  await clock.pass(0);
-  assert.equal(tcpClients.open, tcpClientsMax - 1);
+  await one.clock.pass(0);
+  assert.equal(tcpPlaces.taken, 1);
 });
 
 test('reading stops at the bound of queries in flight, and goes on as they are answered', async () => {
@@ -480,19 +486,20 @@ test('an exception for one query does not keep the others from their answers', a
   const second = await connects();
   for (const client of [first, second]) client.sends(...Array.from({ length: 200 }, (_, id) => message(id)));
   await clock.pass(0);
-  // The end of a turn is run by hand, so that what is thrown there can be seen.
+  // The clients' turns are run by hand, so that what is thrown there can be seen.
   const turns: (() => void)[] = [];
-  const microtasks = context.mock.method(globalThis, 'queueMicrotask', (turn: () => void) => turns.push(turn));
+  const immediates = context.mock.method(globalThis, 'setImmediate', ((turn: () => void) => turns.push(turn)) as never);
   for (const query of [...asked]) query.reply();
+  await null;
   assert.equal(turns.length, 1);
   onNextQuery(() => {
     throw new Error('a bug');
   });
   assert.throws(() => turns[0](), /a bug/);
-  assert.equal(turns.length, 2);
-  turns[1]();
-  microtasks.mock.restore();
+  for (let next = 1; next < turns.length; next++) turns[next]();
+  immediates.mock.restore();
   await clock.pass(0);
+  assert.equal(asked.length, 399);
   assert.deepEqual([first.ids.length, second.ids.length], [tcpClientInflightMax, tcpClientInflightMax]);
 });
 

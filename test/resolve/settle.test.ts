@@ -32,6 +32,7 @@ function settle(fixture: WaitingFixture, outcome: Outcome | Reply, how: Settling
     return {
       asker,
       packet: Buffer.from(packet),
+      queryBytes: packet.length,
       receivedAtMs: clock.nowMs(),
       zone,
       wants: 'answer' as const,

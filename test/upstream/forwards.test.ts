@@ -349,3 +349,40 @@ test('an exception at the end of one question: stopping ends the others and call
   await clock.pass(100);
   assert.deepEqual([ended.toSorted(), isDrained, clock.timersSet], [['a', 'b', 'c'], true, 0]);
 });
+
+test('what throws in each sweep stops with the second: those who wait are told, and nothing runs any more', async () => {
+  const { world, peers, clock } = await setUp(1);
+  peers[0].onQuery = () => {};
+  let isBroken = false;
+  const broken = {
+    ...world,
+    clock: {
+      nowMs: () => {
+        if (!isBroken) return clock.nowMs();
+        isBroken = false;
+        throw new Error('planted');
+      },
+      wallMs: () => clock.wallMs(),
+      after: (ms: number, run: () => void) => clock.after(ms, run),
+      every: (ms: number, run: () => void) =>
+        clock.every(ms, () => {
+          isBroken = true;
+          run();
+        }),
+    },
+  };
+  const forwards = startForwards([forwardConfig({})], broken);
+  const outcomes: Outcome[] = [];
+  forwards.ask(request('a', { clientTransport: 'tcp' }), (outcome) => outcomes.push(outcome));
+  await assert.rejects(clock.pass(sweepPeriodMs), /planted/u);
+  assert.equal(outcomes.length, 0, 'one exception may be one question’s');
+  await assert.rejects(clock.pass(sweepPeriodMs), /planted/u);
+  await clock.pass(10 * sweepPeriodMs);
+  assert.equal(clock.timersSet, 0);
+  let isDrained = false;
+  forwards.drain(() => {
+    isDrained = true;
+  });
+  await clock.pass(1);
+  assert.ok(isDrained, 'what has stopped is drained');
+});

@@ -86,3 +86,32 @@ test('when it is full, the one with the most loses its latest for one with less,
   assert.deepEqual(lost, [`${upstreamQueueMax - 2} overloaded`]);
   assert.equal(waiting.size, upstreamQueueMax);
 });
+
+test('a client with one attempt loses it to nobody: when every place has another client, the newcomer finds none', () => {
+  const waiting = new Waiting();
+  const kept = Array.from({ length: upstreamQueueMax }, (_, index) => attempt(`client ${index}`));
+  for (const each of kept) assert(push(waiting, each));
+  for (let more = 0; more < 10; more++) assert.equal(push(waiting, attempt(`newcomer ${more}`)), false);
+  for (const each of kept) assert.equal(waiting.take(), each);
+  assert.equal(waiting.take(), null);
+});
+
+test('whoever loses its latest keeps its turn as long as it has more, and none afterwards', () => {
+  const waiting = new Waiting();
+  const lost: Attempt[] = [];
+  const of = (client: string): Attempt => {
+    const one: Attempt = { ...attempt(client), lost: () => void lost.push(one) };
+    return one;
+  };
+  const twice = [of('twice'), of('twice'), of('twice')];
+  for (const each of twice) push(waiting, each);
+  const others = Array.from({ length: upstreamQueueMax - 3 }, (_, index) => of(`client ${index}`));
+  for (const each of others) push(waiting, each);
+  assert(push(waiting, of('newcomer')));
+  assert.deepEqual(lost, [twice[2]]);
+  waiting.abandon(twice[0]);
+  waiting.abandon(twice[1]);
+  for (const each of others) assert.equal(waiting.take(), each);
+  assert.equal(waiting.take()?.request.client, 'newcomer');
+  assert.equal(waiting.take(), null);
+});

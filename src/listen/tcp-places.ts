@@ -1,0 +1,128 @@
+/**
+ * The places of TCP clients, on all listeners together: who may have one more, who gives one up for it, how long an
+ * idle one is kept while few are left, and how much unread answers may take in all. An address may have as many places
+ * as are free for others, so that no client keeps the others out.
+ */
+import { tcpClientsMax, tcpClientsOfAddressLeast, tcpIdleLeastMs, tcpUnsentBytesMax } from '../limits.js';
+
+/** A connection that has a place. */
+export interface Placed {
+  readonly address: string;
+  /** Nothing of it is being answered or sent. */
+  readonly isIdle: boolean;
+  /** Its last query or answer. */
+  readonly activeAtMs: number;
+  readonly unsentBytes: number;
+  /** Kept for `TcpPlaces`: those that are counted. */
+  countedBytes: number;
+  /** Drops the connection, whose place is free already. */
+  giveUp(cause: 'crowded' | 'slow'): void;
+}
+
+export class TcpPlaces {
+  /** None is empty. */
+  readonly #ofAddress = new Map<string, Set<Placed>>();
+  #taken = 0;
+  #unsentBytes = 0;
+
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Whether a client at this address may have a place, which another one may be closed for. */
+  makeRoom(address: string): boolean {
+    const own = this.#ofAddress.get(address);
+    const has = own?.size ?? 0;
+    const free = tcpClientsMax - this.#taken;
+    const isOverShare = has >= Math.max(tcpClientsOfAddressLeast, free);
+    if (free > 0 && !isOverShare) return true;
+    const from = isOverShare ? [own!] : this.#largest();
+    const mayBeBusy = !isOverShare && from[0].size > has + 1;
+    const leaving = longestQuiet(from, 'idle') ?? (mayBeBusy ? longestQuiet(from, 'any') : null);
+    if (leaving !== null) this.#evict(leaving, 'crowded');
+    return leaving !== null;
+  }
+
+  add(one: Placed): void {
+    const others = this.#ofAddress.get(one.address);
+    if (others === undefined) this.#ofAddress.set(one.address, new Set([one]));
+    else others.add(one);
+    this.#taken++;
+  }
+
+  /** Nothing happens when it has no place any more. */
+  remove(one: Placed): void {
+    const others = this.#ofAddress.get(one.address);
+    if (!others?.delete(one)) return;
+    if (others.size === 0) this.#ofAddress.delete(one.address);
+    this.#taken--;
+    this.#unsentBytes -= one.countedBytes;
+  }
+
+  /** How long a connection may be idle that may be idle for `ms` while at least half of the places are free. */
+  idleMs(ms: number): number {
+    const freeOfHalf = (2 * (tcpClientsMax - this.#taken)) / tcpClientsMax;
+    return Math.min(ms, Math.max(tcpIdleLeastMs, ms * freeOfHalf));
+  }
+
+  /** Answers were written. When too much is unread in all, the address that holds most loses the connection that does. */
+  wrote(one: Placed): void {
+    this.#count(one);
+    if (this.#unsentBytes <= tcpUnsentBytesMax) return;
+    for (const ones of this.#ofAddress.values()) for (const each of ones) this.#count(each);
+    while (this.#unsentBytes > tcpUnsentBytesMax) {
+      const ones = mostOf(this.#ofAddress.values(), (all) => sumOf(all));
+      this.#evict(
+        mostOf(ones, ({ countedBytes }) => countedBytes),
+        'slow',
+      );
+    }
+  }
+
+  #count(one: Placed): void {
+    const { unsentBytes } = one;
+    this.#unsentBytes += unsentBytes - one.countedBytes;
+    one.countedBytes = unsentBytes;
+  }
+
+  #evict(one: Placed, cause: 'crowded' | 'slow'): void {
+    this.remove(one);
+    one.giveUp(cause);
+  }
+
+  /** The places of the addresses that have most. */
+  #largest(): Set<Placed>[] {
+    let most = 0;
+    for (const { size } of this.#ofAddress.values()) most = Math.max(most, size);
+    return [...this.#ofAddress.values()].filter(({ size }) => size === most);
+  }
+}
+
+function longestQuiet(from: readonly Set<Placed>[], which: 'idle' | 'any'): Placed | null {
+  let found: Placed | null = null;
+  for (const ones of from) {
+    for (const one of ones) {
+      if (which === 'idle' && !one.isIdle) continue;
+      if (found === null || one.activeAtMs < found.activeAtMs) found = one;
+    }
+  }
+  return found;
+}
+
+function sumOf(ones: Iterable<Placed>): number {
+  let sum = 0;
+  for (const { countedBytes } of ones) sum += countedBytes;
+  return sum;
+}
+
+function mostOf<One>(ones: Iterable<One>, of: (one: One) => number): One {
+  let found: One | null = null;
+  let most = Number.NEGATIVE_INFINITY;
+  for (const one of ones) {
+    const has = of(one);
+    if (has <= most) continue;
+    found = one;
+    most = has;
+  }
+  return found!;
+}

@@ -14,6 +14,7 @@ import type { Config } from './config/config.js';
 import { ConfigError } from './config/error.js';
 import { type Command, parseFlags } from './config/flags.js';
 import { type LoadOptions, parseConfig, systemLoadOptions } from './config/load.js';
+import { rememberedAddresses } from './config/own-listener.js';
 import { replaceFile } from './config/replace-file.js';
 import { type ServeOptions, workerCount } from './config/serve-options.js';
 import { newSource } from './config/source.js';
@@ -137,15 +138,18 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
   const { version } = settings;
   const random = systemRandom();
   const node = sharedNode(system, { random, log, path, version });
+  const clock = systemClock();
+  const addressesOfHost = rememberedAddresses(hostAddresses, () => clock.nowMs());
   const outsides: Outsides = {
     network: (failures) =>
       nodeNetwork(failures, node.bindStream, node.calls === null ? undefined : acknowledger(node.calls)),
-    clock: systemClock(),
+    clock,
     random,
     log,
-    startHttp: (at, routes, failed) => startHttp(at, routes, failed, node.bindHttp),
+    startHttp: (at, routes, failed) =>
+      startHttp(at, routes, { failed, hostAddresses: addressesOfHost, bind: node.bindHttp }),
     profiler: systemProfiler('/answering-thread.js'),
-    run: systemCommands(systemClock()),
+    run: systemCommands(clock),
     sockets: { socketsAt: (at) => socketsAt('udp', at), ownSockets },
     readFile,
     look: systemLook,

@@ -4,7 +4,7 @@ import { get, request as httpRequest, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { after, describe, it } from 'node:test';
-import { httpConnectionsMax, httpRequestBytesMax } from '../../src/limits.js';
+import { httpConnectionsOwnMax, httpRequestBytesMax, httpTimeoutMs } from '../../src/limits.js';
 import { groupRoutes, type HttpRoutes, type HttpServer, listenFailure, startHttp } from '../../src/ops/http.js';
 
 const loopback = { address: '127.0.0.1', port: 0 };
@@ -12,8 +12,9 @@ const servers: HttpServer[] = [];
 after(() => Promise.all(servers.map((server) => server.close())));
 
 const errors: unknown[] = [];
+const outside = { failed: (error: unknown) => void errors.push(error), hostAddresses: () => [] };
 async function start(routes: HttpRoutes, at = loopback): Promise<HttpServer> {
-  const server = await startHttp(at, routes, (error) => errors.push(error));
+  const server = await startHttp(at, routes, outside);
   servers.push(server);
   return server;
 }
@@ -123,17 +124,45 @@ describe('http', () => {
     );
   });
 
-  it('turns away connections beyond the bound, and serves again when others have left', async () => {
+  it('closes the connection after what is not found and after errors, and keeps it else', async () => {
     const server = await start(routes);
-    const open = (): Promise<Socket> =>
-      new Promise((resolve) => {
-        const socket = connect(server.local.port, server.local.address, () => resolve(socket));
-        socket.on('error', () => undefined);
-      });
-    const sockets = await Promise.all(Array.from({ length: httpConnectionsMax }, open));
-    assert.equal(await raw(server, 'GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'), '');
-    await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve).end())));
+    const connectionOf = async (path: string): Promise<string> =>
+      /^Connection: (.*)\r$/m.exec(
+        await raw(server, `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.0\r\n\r\n`),
+      )![1];
+    for (const path of ['/nothing', '/ready', '/broken']) assert.equal(await connectionOf(path), 'close', path);
+    assert.equal(await connectionOf('/health'), 'keep-alive');
+  });
+
+  it('closes the connection that has been idle longest for one that comes when all places are taken', async () => {
+    const server = await start(routes);
+    const open = async (): Promise<Socket> => {
+      const socket = connect(server.local.port, server.local.address);
+      await once(socket, 'connect');
+      return socket;
+    };
+    const sockets: Socket[] = [];
+    for (let count = 0; count < httpConnectionsOwnMax; count++) sockets.push(await open());
+    sockets[0].write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(sockets[0], 'data');
+    const closed = once(sockets[1], 'close');
     assert.equal((await ask(server, '/health')).status, 200);
+    await closed;
+    assert.deepEqual(sockets.map(({ destroyed }) => destroyed).filter(Boolean), [true]);
+    for (const socket of sockets) socket.destroy();
+  });
+
+  it('closes a connection whose request does not come whole in time, however it dribbles', async () => {
+    const server = await start(routes);
+    const socket = connect(server.local.port, server.local.address);
+    const startedMs = performance.now();
+    const dribble = setInterval(() => socket.write('X'), 100);
+    socket.write('GET /health HTTP/1.1\r\n');
+    socket.resume();
+    socket.on('error', () => undefined);
+    await new Promise((resolve) => socket.once('close', resolve));
+    clearInterval(dribble);
+    assert.ok(performance.now() - startedMs < 2 * httpTimeoutMs);
   });
 
   it('rejects a port in use with an error that makes a sentence', async () => {
@@ -236,7 +265,7 @@ describe('http', () => {
           arrived();
         }),
     };
-    const server = await startHttp(loopback, slow, (error) => errors.push(error));
+    const server = await startHttp(loopback, slow, outside);
     const idle = raw(server, '');
     const answer = ask(server, '/slow');
     await atRoute;

@@ -332,6 +332,8 @@ export const httpConnectionsMax = 64;
 export const httpConnectionsPerAddressMax = 8;
 /** From programs of this host; kubelet's is closed unheard only if so many come between its handshake and its request. */
 export const httpConnectionsOwnMax = 256;
+/** The numbers of /metrics are read at most so often, for all who ask; a scraper's own interval is longer. */
+export const metricsAgeMs = 1_000;
 /** Recording a profile: V8 takes a sample a millisecond, some 50 bytes each. */
 export const profileSecondsMax = 120;
 /** A heap snapshot takes two to three times the heap; one larger than this is cut. */

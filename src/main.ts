@@ -147,7 +147,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     random,
     log,
     startHttp: (at, routes, failed) =>
-      startHttp(at, routes, { failed, hostAddresses: addressesOfHost, bind: node.bindHttp }),
+      startHttp(at, routes, { clock, failed, hostAddresses: addressesOfHost, bind: node.bindHttp }),
     profiler: systemProfiler('/answering-thread.js'),
     run: systemCommands(clock),
     sockets: { socketsAt: (at) => socketsAt('udp', at), ownSockets },

@@ -7,6 +7,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { httpRequestBytesMax, httpTimeoutMs } from '../limits.js';
+import type { Clock } from '../outside/clock.js';
 import { plainEndpoint } from '../outside/families.js';
 import type { Endpoint } from '../outside/network.js';
 import { Places } from './http-places.js';
@@ -41,11 +42,16 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
+/** The one that is being answered, and the next. */
+const requestsUnansweredMax = 2;
+/** A body is in memory until it has been read; streams have times of their own. */
+const answerSendMs = 2 * httpTimeoutMs;
 const plainText = 'text/plain; charset=utf-8';
 const notFound: HttpAnswer = { status: 404, body: '404 page not found\n' };
 
 /** What a server of this kind needs of the outside. */
 export interface HttpOutside {
+  readonly clock: Clock;
   /** Is told of a route that throws, which is a bug. */
   failed(error: unknown): void;
   /** Addresses of this host's interfaces: connections from these have places of their own. */
@@ -60,6 +66,8 @@ interface Connection {
   readonly address: string | null;
   /** Requests that have come and whose answers have not gone out. */
   unanswered: number;
+  /** The last of these has been answered, whole. */
+  answered: Promise<void>;
   isWorking: boolean;
   close(): void;
 }
@@ -71,6 +79,17 @@ interface Connection {
 export async function startHttp(at: Endpoint, routes: HttpRoutes, outside: HttpOutside): Promise<HttpServer> {
   const places = new Places<Connection>();
   const connections = new WeakMap<Socket, Connection>();
+  const bytesOf = newEncoder();
+  let lastTurn: Promise<void> = Promise.resolve();
+  /** One answer in each turn of the loop: where many ask in a loop, DNS has its turn between two answers. */
+  const turnOf = (socket: Socket): Promise<void> => {
+    lastTurn = lastTurn.then(() => {
+      // A client that has gone takes no turn from others.
+      if (!socket.destroyed) return new Promise((resolve) => setImmediate(resolve));
+      return undefined;
+    });
+    return lastTurn;
+  };
   const server = createServer(
     {
       maxHeaderSize: httpRequestBytesMax,
@@ -83,17 +102,28 @@ export async function startHttp(at: Endpoint, routes: HttpRoutes, outside: HttpO
       const connection = connections.get(request.socket);
       if (connection === undefined) return;
       connection.unanswered++;
+      // Answers are made one at a time: requests sent ahead must not be a way to more work than others can ask for.
+      if (connection.unanswered > requestsUnansweredMax) return void request.socket.destroy();
       places.used(connection, connection.address);
+      const before = connection.answered;
+      connection.answered = new Promise((resolve) => response.once('close', resolve));
       response.once('close', () => {
         connection.unanswered--;
         if (!server.listening) request.socket.end();
       });
-      connection.isWorking = true;
-      void make(request, routes, outside.failed)
-        .finally(() => {
+      void before
+        .then(() => turnOf(request.socket))
+        .then(async () => {
+          if (request.socket.destroyed) return;
+          connection.isWorking = true;
+          const made = await make(request, routes, outside.failed);
           connection.isWorking = false;
-        })
-        .then((made) => send(request, response, made));
+          const late = outside.clock.after(answerSendMs, () => {
+            if (made.rest === undefined) request.socket.destroy();
+          });
+          response.once('close', () => late.stop());
+          await send(request, response, { ...made, bytes: bytesOf(made.body) });
+        });
     },
   );
   server.on('connection', (socket) => {
@@ -102,7 +132,10 @@ export async function startHttp(at: Endpoint, routes: HttpRoutes, outside: HttpO
     if (remoteAddress === undefined) return void socket.destroy();
     const plain = plainEndpoint(remoteAddress, 0).address;
     const address = isLocal(socket) || outside.hostAddresses().includes(plain) ? null : plain;
-    const connection = { socket, address, unanswered: 0, isWorking: false, close: () => void socket.destroy() };
+    const connection: Connection = {
+      ...{ socket, address, unanswered: 0, isWorking: false, answered: Promise.resolve() },
+      close: () => void socket.destroy(),
+    };
     connections.set(socket, connection);
     places.enter(connection, address);
     socket.once('close', () => places.leave(connection, address));
@@ -167,9 +200,19 @@ async function make(
   }
 }
 
-async function send(request: IncomingMessage, response: ServerResponse, made: HttpAnswer): Promise<void> {
-  const { status, body, contentType = plainText, rest } = made;
-  const bytes = Buffer.from(body, 'utf8');
+/** A long text that is given to many becomes bytes once, which all who read it slowly then share. */
+function newEncoder(): (body: string) => Buffer {
+  let last = { body: '', bytes: Buffer.alloc(0) };
+  return (body) => {
+    if (body !== last.body) last = { body, bytes: Buffer.from(body, 'utf8') };
+    return last.bytes;
+  };
+}
+
+type Encoded = HttpAnswer & { readonly bytes: Buffer };
+
+async function send(request: IncomingMessage, response: ServerResponse, made: Encoded): Promise<void> {
+  const { status, bytes, contentType = plainText, rest } = made;
   const isHead = request.method === 'HEAD';
   // A body is nothing we asked for; reading it only to keep the connection would have no bound.
   // Nor does a place stay with a client for what is not there, or was not understood.

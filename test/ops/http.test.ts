@@ -4,15 +4,17 @@ import { get, request as httpRequest, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { after, describe, it } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { httpConnectionsOwnMax, httpRequestBytesMax, httpTimeoutMs } from '../../src/limits.js';
 import { groupRoutes, type HttpRoutes, type HttpServer, listenFailure, startHttp } from '../../src/ops/http.js';
+import { systemClock } from '../../src/outside/clock.js';
 
 const loopback = { address: '127.0.0.1', port: 0 };
 const servers: HttpServer[] = [];
 after(() => Promise.all(servers.map((server) => server.close())));
 
 const errors: unknown[] = [];
-const outside = { failed: (error: unknown) => void errors.push(error), hostAddresses: () => [] };
+const outside = { clock: systemClock(), failed: (error: unknown) => void errors.push(error), hostAddresses: () => [] };
 async function start(routes: HttpRoutes, at = loopback): Promise<HttpServer> {
   const server = await startHttp(at, routes, outside);
   servers.push(server);
@@ -103,6 +105,57 @@ describe('http', () => {
     assert.match(answers, /^HTTP\/1\.1 200 [\s\S]*OKHTTP\/1\.1 503 [\s\S]*upstream$/);
     const { headers, body } = await ask(server, '/health', 'POST', 'x'.repeat(1000));
     assert.deepEqual([body, headers.connection], ['OK', 'close']);
+  });
+
+  it('makes one answer at a time on a connection, and closes one on which more than the next request waits', async () => {
+    let made = 0;
+    let release: () => void = () => undefined;
+    const server = await start({
+      '/slow': async () => {
+        made += 1;
+        await new Promise<void>((resolve) => {
+          release = resolve;
+        });
+        return { status: 200, body: `answer ${made}\n` };
+      },
+    });
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    const slow = 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n';
+    const client = connect(server.local.port, server.local.address);
+    client.setEncoding('utf8');
+    client.write(slow + slow);
+    while (made === 0) await turn();
+    for (let turns = 0; turns < 20; turns++) await turn();
+    assert.equal(made, 1);
+    release();
+    assert.match((await once(client, 'data'))[0], /answer 1/);
+    while (made === 1) await turn();
+    release();
+    assert.match((await once(client, 'data'))[0], /answer 2/);
+    client.destroy();
+    for (const requests of [3, 1_000]) assert.equal(await raw(server, slow.repeat(requests)), '');
+    assert.equal(made, 2);
+  });
+
+  it('cuts an answer that takes too long to be read, however it is dribbled', { timeout: 20_000 }, async () => {
+    const length = 64 * 1024 * 1024;
+    const server = await start({ '/large': async () => ({ status: 200, body: 'x'.repeat(length) }) });
+    const client = connect(server.local.port, server.local.address);
+    let received = 0;
+    client.on('error', () => undefined);
+    client.on('readable', () => undefined);
+    const reading = setInterval(() => {
+      received += client.read(1_000)?.length ?? 0;
+    }, 50);
+    client.write('GET /large HTTP/1.1\r\nHost: x\r\n\r\n');
+    await pause(2.5 * httpTimeoutMs);
+    clearInterval(reading);
+    client.removeAllListeners('readable');
+    client.on('data', (chunk: Buffer) => {
+      received += chunk.length;
+    });
+    await new Promise((resolve) => client.once('close', resolve));
+    assert.ok(received < length / 2, 'what the kernel had taken is all that came');
   });
 
   it('refuses headers beyond the bound and what is not HTTP', async () => {

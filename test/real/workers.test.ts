@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { metricsAgeMs } from '../../src/limits.js';
 import { clusterAddress, localAddress, makeNode, type Node } from './cluster-node.js';
 import { needs, output } from './commands.js';
 import { type Knot, startKnot } from './knot.js';
@@ -99,6 +101,7 @@ describe('answering threads before pods', { skip: needs('root', 'ip', 'ss', 'kno
 
   /** Of the cache, so far. */
   async function requestsAndMisses(): Promise<[number, number]> {
+    await pause(metricsAgeMs);
     const page = await httpText(node, `http://${localAddress}:9253/metrics`);
     const sumOf = (family: string): number => {
       const lines = page.split('\n').filter((line) => line.startsWith(`${family}{`));

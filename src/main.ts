@@ -41,6 +41,7 @@ import { newPrinter } from './outside/printing.js';
 import { systemProfiler } from './outside/profiler.js';
 import { systemRandom } from './outside/random.js';
 import { readWhole, replaceWhole } from './outside/replacement.js';
+import { userOfPeer } from './outside/socket-owner.js';
 import { writePidFile } from './pid-file.js';
 import { checkTemplates } from './resolve/templates.js';
 import { sharedNode } from './shared-node.js';
@@ -149,6 +150,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     startHttp: (at, routes, failed) =>
       startHttp(at, routes, { clock, failed, hostAddresses: addressesOfHost, bind: node.bindHttp }),
     profiler: systemProfiler('/answering-thread.js'),
+    pprofAskers: { mayAsk: [0, process.getuid?.() ?? 0], userOfPeer },
     run: systemCommands(clock),
     sockets: { socketsAt: (at) => socketsAt('udp', at), ownSockets },
     readFile,

@@ -27,6 +27,9 @@ export interface Asked {
   readonly query: URLSearchParams;
   /** By a program of this host, over loopback or from the address that it asks: the kernel lets no other have that. */
   readonly isLocal: boolean;
+  /** Of the connection. */
+  readonly remote: Endpoint;
+  readonly local: Endpoint;
 }
 
 /** Answers by path, `/health`. They are late when they like. */
@@ -193,7 +196,10 @@ async function make(
   const [path, ...query] = (request.url ?? '').split('?');
   try {
     if (!Object.hasOwn(routes, path)) return notFound;
-    return await routes[path]({ query: new URLSearchParams(query.join('?')), isLocal: isLocal(request.socket) });
+    const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = request.socket;
+    const [remote, local] = [plainEndpoint(remoteAddress, remotePort), plainEndpoint(localAddress, localPort)];
+    const asked = { query: new URLSearchParams(query.join('?')), isLocal: isLocal(request.socket), remote, local };
+    return await routes[path](asked);
   } catch (error) {
     failed(error);
     return { status: 500, body: 'internal error\n' };

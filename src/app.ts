@@ -21,6 +21,7 @@ import { cacheBytesMax, handoverTransferMs, messageBytesMax, optBytesMax } from 
 import { newListeners } from './listen/listeners.js';
 import { metricsOf } from './metrics-of-serving.js';
 import { Counters, countersMemory, type EventName } from './ops/counters.js';
+import type { Askers } from './ops/pprof.js';
 import { newQueryLogOutput } from './ops/query-log.js';
 import type { SetupErrors } from './ops/setup-errors.js';
 import type { Clock } from './outside/clock.js';
@@ -54,6 +55,7 @@ export interface Outsides {
   readonly log: Log & { queryLine(message: string): void; readonly linesLost: number };
   readonly startHttp: StartHttp;
   readonly profiler: Profiler;
+  readonly pprofAskers: Askers;
   /** Other programs: `ip`, iptables, nft. */
   readonly run: RunCommand;
   /** Who has UDP sockets on the host's addresses. */
@@ -170,7 +172,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const watching = newWatching(
     {
       ...{ network, clock, random, log, ownMark, top },
-      ...{ startHttp: outsides.startHttp, profiler: outsides.profiler },
+      ...{ startHttp: outsides.startHttp, profiler: outsides.profiler, pprofAskers: outsides.pprofAskers },
       metricsAddress: settings.metricsAddress,
       listeners: () => listeners.endpoints(),
       selfCheckFailed: () => counters.count('healthFailures'),

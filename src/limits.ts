@@ -355,7 +355,13 @@ export const hostLeaveDeadlineMs = 1_000;
 
 // Watching.
 export const httpRequestBytesMax = 16 * 1024;
+/** HTTP connections to one port, some 20 kB each, from pods and other hosts, and of these from one address. */
 export const httpConnectionsMax = 64;
+export const httpConnectionsPerAddressMax = 8;
+/** From programs of this host; kubelet's is closed unheard only if so many come between its handshake and its request. */
+export const httpConnectionsOwnMax = 256;
+/** The numbers of /metrics are read at most so often, for all who ask; a scraper's own interval is longer. */
+export const metricsAgeMs = 1_000;
 /** Recording a profile: V8 takes a sample a millisecond, some 50 bytes each. */
 export const profileSecondsMax = 120;
 /** A heap snapshot takes two to three times the heap; one larger than this is cut. */
@@ -370,8 +376,8 @@ export const consolidatedErrorsMax = 4_096;
 export const errorLinesPerSecondMax = 1_000;
 /** Log lines that wait for a slow reader of stdout; what comes on top is lost and counted, memory is not. */
 export const logUnsentBytesMax = 4 * 1024 * 1024;
-/** A scraper or prober gets this long to send its request, and an idle connection to send the next. */
-export const httpTimeoutMs = 5_000;
+/** A whole HTTP request must have come within this, and the next one; a client that takes no bytes has twice as long. */
+export const httpTimeoutMs = 2_000;
 /** CoreDNS's health plugin looks at itself as often. */
 export const selfCheckPeriodMs = 1_000;
 /** Names, and clients, counted for /top: whoever has more than one part in so many of the packets is among them. */
@@ -424,9 +430,6 @@ assert(
   'two that read nothing fit with all they may have',
 );
 assert(connectionInflightTarget <= connectionInflightMax);
-assert(
-  askAgainAfterMs + askAgainNextMs < queryDeadlineMs,
-  'a lost packet and a lost repetition leave time for a third try',
-);
+assert(askAgainAfterMs + askAgainNextMs < queryDeadlineMs, 'two lost packets leave time for a third try');
 assert(upstreamsPerForwardMax + learnedAddressesMax <= 30);
 assert(askAgainLeast > connectionInflightMax, 'a dead connection can be mended at any time');

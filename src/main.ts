@@ -14,6 +14,7 @@ import type { Config } from './config/config.js';
 import { ConfigError } from './config/error.js';
 import { type Command, parseFlags } from './config/flags.js';
 import { type LoadOptions, parseConfig, systemLoadOptions } from './config/load.js';
+import { rememberedAddresses } from './config/own-listener.js';
 import { replaceFile } from './config/replace-file.js';
 import { type ServeOptions, workerCount } from './config/serve-options.js';
 import { newSource } from './config/source.js';
@@ -40,6 +41,7 @@ import { newPrinter } from './outside/printing.js';
 import { systemProfiler } from './outside/profiler.js';
 import { systemRandom } from './outside/random.js';
 import { readWhole, replaceWhole } from './outside/replacement.js';
+import { userOfPeer } from './outside/socket-owner.js';
 import { writePidFile } from './pid-file.js';
 import { checkTemplates } from './resolve/templates.js';
 import { sharedNode } from './shared-node.js';
@@ -137,15 +139,19 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
   const { version } = settings;
   const random = systemRandom();
   const node = sharedNode(system, { random, log, path, version });
+  const clock = systemClock();
+  const addressesOfHost = rememberedAddresses(hostAddresses, () => clock.nowMs());
   const outsides: Outsides = {
     network: (failures) =>
       nodeNetwork(failures, node.bindStream, node.calls === null ? undefined : acknowledger(node.calls)),
-    clock: systemClock(),
+    clock,
     random,
     log,
-    startHttp: (at, routes, failed) => startHttp(at, routes, failed, node.bindHttp),
+    startHttp: (at, routes, failed) =>
+      startHttp(at, routes, { clock, failed, hostAddresses: addressesOfHost, bind: node.bindHttp }),
     profiler: systemProfiler('/answering-thread.js'),
-    run: systemCommands(systemClock()),
+    pprofAskers: { mayAsk: [0, process.getuid?.() ?? 0], userOfPeer },
+    run: systemCommands(clock),
     sockets: { socketsAt: (at) => socketsAt('udp', at), ownSockets },
     readFile,
     look: systemLook,

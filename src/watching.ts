@@ -9,7 +9,7 @@ import { groupRoutes, type HttpRoutes, type HttpServer, listenFailure } from './
 import { watchLoopDelay } from './ops/loop-delay.js';
 import { newMetrics } from './ops/metrics.js';
 import type { MetricsSource } from './ops/metrics-source.js';
-import { newPprof } from './ops/pprof.js';
+import { type Askers, newPprof } from './ops/pprof.js';
 import { newReadiness, type Readiness } from './ops/readiness.js';
 import { newSelfCheck } from './ops/self-check.js';
 import type { Clock } from './outside/clock.js';
@@ -28,6 +28,7 @@ export interface WatchingWorld {
   readonly log: Log;
   readonly startHttp: StartHttp;
   readonly profiler: Profiler;
+  readonly pprofAskers: Askers;
   readonly top: Pick<TopAskers, 'answer' | 'stop'>;
   readonly source: Omit<MetricsSource, 'healthDurations' | 'loopDelays'>;
   /** By which our listeners know that we ask. */
@@ -59,7 +60,7 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
   const loopDelay = watchLoopDelay(clock);
   const watched = { healthDurations: watch.durations, loopDelays: loopDelay.durations };
   const metrics = newMetrics({ ...world.source, ...watched }, clock, routeFailed);
-  const pprof = newPprof(clock, world.profiler);
+  const pprof = newPprof(clock, world.profiler, world.pprofAskers);
   const servers = new Map<string, HttpServer>();
   let hasBeenAnswered = false;
 
@@ -86,7 +87,7 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
       ...(config.health?.addresses ?? []).map((at) => ({ at, routes: health })),
       ...(config.ready?.addresses ?? []).map((at) => ({ at, routes: ready })),
       ...config.metrics.map((at) => ({ at, routes: scrape })),
-      ...config.pprof.map((at) => ({ at, routes: pprof.routes })),
+      ...config.pprof.map((at) => ({ at, routes: pprof.routes(at) })),
     ]);
     const keys = new Set(wanted.map(keyOf));
     const opened: string[] = [];

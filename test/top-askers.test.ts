@@ -9,6 +9,8 @@ import { query } from './resolve/lane-fixture.js';
 import { ManualClock } from './simulation/clock.js';
 import { seededRandom } from './simulation/random.js';
 
+const nobody = { remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
+
 function wordsOf(address: string): Int32Array {
   const bytes = new Uint8Array(32);
   bytes.set(encodeSocketAddress({ address, port: 40_000 }));
@@ -25,7 +27,7 @@ function newFixture() {
     },
   };
   const askers = newTopAskers({ clock, random: seededRandom(1), samples: [reader as SampleReader] });
-  const page = () => JSON.parse(askers.answer({ query: new URLSearchParams(), isLocal: true }).body);
+  const page = () => JSON.parse(askers.answer({ query: new URLSearchParams(), isLocal: true, ...nobody }).body);
   const sample = (packet: Uint8Array, from: string): void => void waiting.push({ packet, peer: wordsOf(from) });
   const askerAt = (address: string, more: Partial<Asker> = {}): Asker => ({
     transport: 1,

@@ -6,8 +6,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { httpConnectionsMax, httpRequestBytesMax, httpTimeoutMs } from '../limits.js';
+import { httpRequestBytesMax, httpTimeoutMs } from '../limits.js';
+import type { Clock } from '../outside/clock.js';
+import { plainEndpoint } from '../outside/families.js';
 import type { Endpoint } from '../outside/network.js';
+import { Places } from './http-places.js';
 
 export interface HttpAnswer {
   readonly status: number;
@@ -24,6 +27,9 @@ export interface Asked {
   readonly query: URLSearchParams;
   /** By a program of this host, over loopback or from the address that it asks: the kernel lets no other have that. */
   readonly isLocal: boolean;
+  /** Of the connection. */
+  readonly remote: Endpoint;
+  readonly local: Endpoint;
 }
 
 /** Answers by path, `/health`. They are late when they like. */
@@ -39,62 +45,117 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
+/** The one that is being answered, and the next. */
+const requestsUnansweredMax = 2;
+/** A body is in memory until it has been read; streams have times of their own. */
+const answerSendMs = 2 * httpTimeoutMs;
 const plainText = 'text/plain; charset=utf-8';
 const notFound: HttpAnswer = { status: 404, body: '404 page not found\n' };
 
+/** What a server of this kind needs of the outside. */
+export interface HttpOutside {
+  readonly clock: Clock;
+  /** Is told of a route that throws, which is a bug. */
+  failed(error: unknown): void;
+  /** Addresses of this host's interfaces: connections from these have places of their own. */
+  hostAddresses(): readonly string[];
+  /** Without it the socket is bound as Node.js binds it. */
+  readonly bind?: BindHttp | undefined;
+}
+
+interface Connection {
+  readonly socket: Socket;
+  /** Null: a program of this host. */
+  readonly address: string | null;
+  /** Requests that have come and whose answers have not gone out. */
+  unanswered: number;
+  /** The last of these has been answered, whole. */
+  answered: Promise<void>;
+  isWorking: boolean;
+  close(): void;
+}
+
 /**
  * Listens and answers. The unspecified address `::` means all addresses; without IPv6 that is 0.0.0.0. Rejects with
- * the system's error, which `listenFailure` puts into a sentence. A route that throws is a bug: the client gets
- * 500, `failed` the error. Without `bind` the socket is bound as Node.js binds it.
+ * the system's error, which `listenFailure` puts into a sentence. Where a route throws, the client gets 500.
  */
-export async function startHttp(
-  at: Endpoint,
-  routes: HttpRoutes,
-  failed: (error: unknown) => void,
-  bind?: BindHttp,
-): Promise<HttpServer> {
-  const connected = new Set<Socket>();
-  const answering = new Set<Socket>();
-  /** Their clients wait for us, not we for them. */
-  const working = new Set<Socket>();
+export async function startHttp(at: Endpoint, routes: HttpRoutes, outside: HttpOutside): Promise<HttpServer> {
+  const places = new Places<Connection>();
+  const connections = new WeakMap<Socket, Connection>();
+  const bytesOf = newEncoder();
+  let lastTurn: Promise<void> = Promise.resolve();
+  /** One answer in each turn of the loop: where many ask in a loop, DNS has its turn between two answers. */
+  const turnOf = (socket: Socket): Promise<void> => {
+    lastTurn = lastTurn.then(() => {
+      // A client that has gone takes no turn from others.
+      if (!socket.destroyed) return new Promise((resolve) => setImmediate(resolve));
+      return undefined;
+    });
+    return lastTurn;
+  };
   const server = createServer(
     {
       maxHeaderSize: httpRequestBytesMax,
       headersTimeout: httpTimeoutMs,
       requestTimeout: httpTimeoutMs,
       keepAliveTimeout: httpTimeoutMs,
-      connectionsCheckingInterval: httpTimeoutMs / 5,
+      connectionsCheckingInterval: httpTimeoutMs / 2,
     },
     (request, response) => {
-      answering.add(request.socket);
+      const connection = connections.get(request.socket);
+      if (connection === undefined) return;
+      connection.unanswered++;
+      // Answers are made one at a time: requests sent ahead must not be a way to more work than others can ask for.
+      if (connection.unanswered > requestsUnansweredMax) return void request.socket.destroy();
+      places.used(connection, connection.address);
+      const before = connection.answered;
+      connection.answered = new Promise((resolve) => response.once('close', resolve));
       response.once('close', () => {
-        answering.delete(request.socket);
+        connection.unanswered--;
         if (!server.listening) request.socket.end();
       });
-      working.add(request.socket);
-      void make(request, routes, failed)
-        .finally(() => working.delete(request.socket))
-        .then((made) => send(request, response, made));
+      void before
+        .then(() => turnOf(request.socket))
+        .then(async () => {
+          if (request.socket.destroyed) return;
+          connection.isWorking = true;
+          const made = await make(request, routes, outside.failed);
+          connection.isWorking = false;
+          const late = outside.clock.after(answerSendMs, () => {
+            if (made.rest === undefined) request.socket.destroy();
+          });
+          response.once('close', () => late.stop());
+          await send(request, response, { ...made, bytes: bytesOf(made.body) });
+        });
     },
   );
-  // closeIdleConnections leaves those alone that have not sent anything yet; they would hold up our end for seconds.
   server.on('connection', (socket) => {
-    connected.add(socket);
-    socket.once('close', () => connected.delete(socket));
+    const { remoteAddress } = socket;
+    // A client that is gone before we look has no address.
+    if (remoteAddress === undefined) return void socket.destroy();
+    const plain = plainEndpoint(remoteAddress, 0).address;
+    const address = isLocal(socket) || outside.hostAddresses().includes(plain) ? null : plain;
+    const connection: Connection = {
+      ...{ socket, address, unanswered: 0, isWorking: false, answered: Promise.resolve() },
+      close: () => void socket.destroy(),
+    };
+    connections.set(socket, connection);
+    places.enter(connection, address);
+    socket.once('close', () => places.leave(connection, address));
   });
-  server.maxConnections = httpConnectionsMax;
   server.timeout = 2 * httpTimeoutMs;
   server.on('timeout', (socket: Socket) => {
-    if (!working.has(socket)) socket.destroy();
+    if (connections.get(socket)?.isWorking !== true) socket.destroy();
   });
-  await listenWithFallback(server, at, bind);
+  await listenWithFallback(server, at, outside.bind);
   const { address, port } = server.address() as AddressInfo;
   return {
     local: { address, port },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        for (const socket of connected) if (!answering.has(socket)) socket.destroy();
+        // closeIdleConnections leaves those alone that have not sent anything yet; they would hold up our end for seconds.
+        for (const { socket, unanswered } of [...places]) if (unanswered === 0) socket.destroy();
       }),
   };
 }
@@ -135,19 +196,33 @@ async function make(
   const [path, ...query] = (request.url ?? '').split('?');
   try {
     if (!Object.hasOwn(routes, path)) return notFound;
-    return await routes[path]({ query: new URLSearchParams(query.join('?')), isLocal: isLocal(request.socket) });
+    const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = request.socket;
+    const [remote, local] = [plainEndpoint(remoteAddress, remotePort), plainEndpoint(localAddress, localPort)];
+    const asked = { query: new URLSearchParams(query.join('?')), isLocal: isLocal(request.socket), remote, local };
+    return await routes[path](asked);
   } catch (error) {
     failed(error);
     return { status: 500, body: 'internal error\n' };
   }
 }
 
-async function send(request: IncomingMessage, response: ServerResponse, made: HttpAnswer): Promise<void> {
-  const { status, body, contentType = plainText, rest } = made;
-  const bytes = Buffer.from(body, 'utf8');
+/** A long text that is given to many becomes bytes once, which all who read it slowly then share. */
+function newEncoder(): (body: string) => Buffer {
+  let last = { body: '', bytes: Buffer.alloc(0) };
+  return (body) => {
+    if (body !== last.body) last = { body, bytes: Buffer.from(body, 'utf8') };
+    return last.bytes;
+  };
+}
+
+type Encoded = HttpAnswer & { readonly bytes: Buffer };
+
+async function send(request: IncomingMessage, response: ServerResponse, made: Encoded): Promise<void> {
+  const { status, bytes, contentType = plainText, rest } = made;
   const isHead = request.method === 'HEAD';
   // A body is nothing we asked for; reading it only to keep the connection would have no bound.
-  if (hasBody(request)) response.setHeader('Connection', 'close');
+  // Nor does a place stay with a client for what is not there, or was not understood.
+  if (hasBody(request) || status >= 400) response.setHeader('Connection', 'close');
   response.setHeader('Content-Type', contentType);
   if (rest === undefined) response.setHeader('Content-Length', bytes.length);
   response.writeHead(status);

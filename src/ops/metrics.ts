@@ -1,14 +1,15 @@
 /**
  * /metrics: every family registered once with prom-client, which checks names and writes the text; the numbers come
- * from one reading of the `MetricsSource` per scrape. prom-client's own Counter and Histogram are not used: they
+ * from one reading of the `MetricsSource`, which all scrapes within a second share. prom-client's own Counter and Histogram are not used: they
  * want to be told of each event, while ours were counted in plain numbers, buckets included, on threads that
  * prom-client knows nothing of. Its registry takes any object with a name and a `get`.
  */
 import { createRequire } from 'node:module';
 import type { Metric, Registry as PromRegistry } from 'prom-client';
+import { metricsAgeMs } from '../limits.js';
 import type { Clock } from '../outside/clock.js';
 import { eventFamilies } from './event-metrics.js';
-import type { Family } from './exposition.js';
+import type { Family, Sample } from './exposition.js';
 import { aclFamilies } from './metrics-acl.js';
 import { autopathFamilies } from './metrics-autopath.js';
 import { cacheFamilies } from './metrics-cache.js';
@@ -27,7 +28,7 @@ const Registry: typeof PromRegistry = createRequire(import.meta.url)('prom-clien
 
 export interface Metrics {
   readonly contentType: string;
-  /** The exposition of this moment. */
+  /** The exposition, at most a second old: all who ask within that time get the same text. */
   text(): Promise<string>;
 }
 
@@ -52,16 +53,43 @@ export const familyNames: readonly string[] = families.map(({ name }) => name);
 /** `failed` is told when a family cannot be read, which is a bug: it is then without samples, and the others are complete. */
 export function newMetrics(source: MetricsSource, clock: Clock, failed: (error: unknown) => void): Metrics {
   const registry = new Registry();
-  let scrape: Scrape | null = null;
-  for (const { name, help, type, samples } of families) {
-    // get() of all families runs within one turn of registry.metrics(), so they all see one reading.
-    const get = () => ({ name, help, type, values: valuesOf(samples), aggregator: 'sum' });
+  let latest: { readonly startedMs: number; readonly text: Promise<string> } | null = null;
+  let isUnderWay = false;
+  /** What the registry writes next of the family that it is asked for. */
+  let part: readonly Sample[] = [];
+  for (const { name, help, type } of families) {
+    const get = () => ({ name, help, type, values: part, aggregator: 'sum' });
     registry.registerMetric({ name, get } as unknown as Metric);
   }
 
-  function valuesOf(samples: Family<Scrape>['samples']): ReturnType<typeof samples> {
+  /** In slices: what else the lane has to do waits for one of them at most. */
+  async function render(): Promise<string> {
+    const arrivedMs = clock.nowMs();
+    await nextTurn();
+    const scrape = readSource(source, clock.nowMs() - arrivedMs);
+    const texts: string[] = [];
+    let sliceAtMs = clock.nowMs();
+    for (const { name, samples } of families) {
+      const values = valuesOf(samples, scrape);
+      let at = 0;
+      do {
+        part = values.slice(at, at + samplesAtOnce);
+        const text = await registry.getSingleMetricAsString(name);
+        texts.push(at === 0 ? text : withoutHead(text));
+        at += samplesAtOnce;
+        if (clock.nowMs() - sliceAtMs >= sliceMs) {
+          await nextTurn();
+          sliceAtMs = clock.nowMs();
+        }
+      } while (at < values.length);
+      texts.push('');
+    }
+    return texts.join('\n');
+  }
+
+  function valuesOf(samples: Family<Scrape>['samples'], scrape: Scrape): readonly Sample[] {
     try {
-      return scrape === null ? [] : samples(scrape);
+      return samples(scrape);
     } catch (error) {
       failed(error);
       return [];
@@ -70,11 +98,29 @@ export function newMetrics(source: MetricsSource, clock: Clock, failed: (error: 
 
   return {
     contentType: registry.contentType,
-    async text() {
-      const arrivedMs = clock.nowMs();
-      await new Promise((resolve) => setImmediate(resolve));
-      scrape = readSource(source, clock.nowMs() - arrivedMs);
-      return registry.metrics();
+    text() {
+      const nowMs = clock.nowMs();
+      if (latest !== null && (isUnderWay || nowMs - latest.startedMs < metricsAgeMs)) return latest.text;
+      isUnderWay = true;
+      const text = render().finally(() => {
+        isUnderWay = false;
+      });
+      latest = { startedMs: nowMs, text };
+      return text;
     },
   };
+}
+
+/** Some 2 µs each. */
+const samplesAtOnce = 200;
+/** After so long of rendering others have their turn. */
+const sliceMs = 1;
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The lines behind HELP and TYPE, which stand once. */
+function withoutHead(text: string): string {
+  return text.slice(text.indexOf('\n', text.indexOf('\n') + 1) + 1);
 }

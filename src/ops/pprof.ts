@@ -6,11 +6,14 @@
 import { pipeline, Transform } from 'node:stream';
 import { heapSnapshotBytesMax, heapSnapshotSendMs, profileSecondsMax } from '../limits.js';
 import type { Clock } from '../outside/clock.js';
+import type { Endpoint } from '../outside/network.js';
 import type { Profiler } from '../outside/profiler.js';
+import type { Ends } from '../outside/socket-owner.js';
 import type { Asked, HttpAnswer, HttpRoutes } from './http.js';
 
 export interface Pprof {
-  readonly routes: HttpRoutes;
+  /** For the endpoint that `pprof` names. */
+  routes(at: Endpoint): HttpRoutes;
   /** Ends what is under way: a profile is answered with what there is, a snapshot is cut. */
   stop(): void;
 }
@@ -19,9 +22,20 @@ export interface Pprof {
 const profileSecondsDefault = 30;
 const json = 'application/json';
 
-export function newPprof(clock: Clock, profiler: Profiler): Pprof {
+/** `mayAsk` are the users of this host that are answered; `userOfPeer` gives null for what is none of this host's. */
+export interface Askers {
+  readonly mayAsk: readonly number[];
+  userOfPeer(ends: Ends): Promise<number | null>;
+}
+
+/**
+ * A snapshot holds what was asked and by whom, so it is for the node's root, and whoever it is that we run as. An
+ * address that is named and is neither loopback nor all addresses was chosen for others to ask at, and is open to them.
+ */
+export function newPprof(clock: Clock, profiler: Profiler, { mayAsk, userOfPeer }: Askers): Pprof {
   /** Ends what is under way; null when nothing is. */
   let end: (() => void) | null = null;
+  let stops = 0;
 
   async function profile({ query }: Asked): Promise<HttpAnswer> {
     const seconds = numberIn(query, 'seconds', profileSecondsDefault, profileSecondsMax);
@@ -79,17 +93,32 @@ export function newPprof(clock: Clock, profiler: Profiler): Pprof {
   }
 
   const index = async (): Promise<HttpAnswer> => ({ status: 200, body: page });
+  const pages = {
+    '/debug/pprof': index,
+    '/debug/pprof/': index,
+    '/debug/pprof/profile': profile,
+    '/debug/pprof/heap': heap,
+  };
+  const guarded = (answer: (asked: Asked) => Promise<HttpAnswer>) => async (asked: Asked) => {
+    const before = stops;
+    const user = await userOfPeer(asked);
+    // What would begin now, nobody would end.
+    if (stops !== before) return refusal(503, 'this address is being closed.');
+    return user !== null && mayAsk.includes(user) ? answer(asked) : forbidden;
+  };
   return {
-    routes: {
-      '/debug/pprof': index,
-      '/debug/pprof/': index,
-      '/debug/pprof/profile': profile,
-      '/debug/pprof/heap': heap,
+    routes: ({ address }) => {
+      if (!/^(?:::1?|0\.0\.0\.0|127\..*)$/.test(address)) return pages;
+      return Object.fromEntries(Object.entries(pages).map(([path, answer]) => [path, guarded(answer)]));
     },
-    stop: () => end?.(),
+    stop() {
+      stops += 1;
+      end?.();
+    },
   };
 }
 
+const forbidden = refusal(403, 'profiles are for root on this node; ask as root, at an address of the node itself.');
 const busy = refusal(503, 'another profile or snapshot is under way; there is one at a time.');
 
 function refusal(status: number, sentence: string): HttpAnswer {

@@ -4,16 +4,19 @@ import { get, request as httpRequest, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { after, describe, it } from 'node:test';
-import { httpConnectionsMax, httpRequestBytesMax } from '../../src/limits.js';
+import { setTimeout as pause } from 'node:timers/promises';
+import { httpConnectionsOwnMax, httpRequestBytesMax, httpTimeoutMs } from '../../src/limits.js';
 import { groupRoutes, type HttpRoutes, type HttpServer, listenFailure, startHttp } from '../../src/ops/http.js';
+import { systemClock } from '../../src/outside/clock.js';
 
 const loopback = { address: '127.0.0.1', port: 0 };
 const servers: HttpServer[] = [];
 after(() => Promise.all(servers.map((server) => server.close())));
 
 const errors: unknown[] = [];
+const outside = { clock: systemClock(), failed: (error: unknown) => void errors.push(error), hostAddresses: () => [] };
 async function start(routes: HttpRoutes, at = loopback): Promise<HttpServer> {
-  const server = await startHttp(at, routes, (error) => errors.push(error));
+  const server = await startHttp(at, routes, outside);
   servers.push(server);
   return server;
 }
@@ -104,6 +107,57 @@ describe('http', () => {
     assert.deepEqual([body, headers.connection], ['OK', 'close']);
   });
 
+  it('makes one answer at a time on a connection, and closes one on which more than the next request waits', async () => {
+    let made = 0;
+    let release: () => void = () => undefined;
+    const server = await start({
+      '/slow': async () => {
+        made += 1;
+        await new Promise<void>((resolve) => {
+          release = resolve;
+        });
+        return { status: 200, body: `answer ${made}\n` };
+      },
+    });
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    const slow = 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n';
+    const client = connect(server.local.port, server.local.address);
+    client.setEncoding('utf8');
+    client.write(slow + slow);
+    while (made === 0) await turn();
+    for (let turns = 0; turns < 20; turns++) await turn();
+    assert.equal(made, 1);
+    release();
+    assert.match((await once(client, 'data'))[0], /answer 1/);
+    while (made === 1) await turn();
+    release();
+    assert.match((await once(client, 'data'))[0], /answer 2/);
+    client.destroy();
+    for (const requests of [3, 1_000]) assert.equal(await raw(server, slow.repeat(requests)), '');
+    assert.equal(made, 2);
+  });
+
+  it('cuts an answer that takes too long to be read, however it is dribbled', { timeout: 20_000 }, async () => {
+    const length = 64 * 1024 * 1024;
+    const server = await start({ '/large': async () => ({ status: 200, body: 'x'.repeat(length) }) });
+    const client = connect(server.local.port, server.local.address);
+    let received = 0;
+    client.on('error', () => undefined);
+    client.on('readable', () => undefined);
+    const reading = setInterval(() => {
+      received += client.read(1_000)?.length ?? 0;
+    }, 50);
+    client.write('GET /large HTTP/1.1\r\nHost: x\r\n\r\n');
+    await pause(2.5 * httpTimeoutMs);
+    clearInterval(reading);
+    client.removeAllListeners('readable');
+    client.on('data', (chunk: Buffer) => {
+      received += chunk.length;
+    });
+    await new Promise((resolve) => client.once('close', resolve));
+    assert.ok(received < length / 2, 'what the kernel had taken is all that came');
+  });
+
   it('refuses headers beyond the bound and what is not HTTP', async () => {
     const server = await start(routes);
     const large = await raw(server, `GET /health HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(httpRequestBytesMax)}\r\n\r\n`);
@@ -123,17 +177,45 @@ describe('http', () => {
     );
   });
 
-  it('turns away connections beyond the bound, and serves again when others have left', async () => {
+  it('closes the connection after what is not found and after errors, and keeps it else', async () => {
     const server = await start(routes);
-    const open = (): Promise<Socket> =>
-      new Promise((resolve) => {
-        const socket = connect(server.local.port, server.local.address, () => resolve(socket));
-        socket.on('error', () => undefined);
-      });
-    const sockets = await Promise.all(Array.from({ length: httpConnectionsMax }, open));
-    assert.equal(await raw(server, 'GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'), '');
-    await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve).end())));
+    const connectionOf = async (path: string): Promise<string> =>
+      /^Connection: (.*)\r$/m.exec(
+        await raw(server, `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.0\r\n\r\n`),
+      )![1];
+    for (const path of ['/nothing', '/ready', '/broken']) assert.equal(await connectionOf(path), 'close', path);
+    assert.equal(await connectionOf('/health'), 'keep-alive');
+  });
+
+  it('closes the connection that has been idle longest for one that comes when all places are taken', async () => {
+    const server = await start(routes);
+    const open = async (): Promise<Socket> => {
+      const socket = connect(server.local.port, server.local.address);
+      await once(socket, 'connect');
+      return socket;
+    };
+    const sockets: Socket[] = [];
+    for (let count = 0; count < httpConnectionsOwnMax; count++) sockets.push(await open());
+    sockets[0].write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(sockets[0], 'data');
+    const closed = once(sockets[1], 'close');
     assert.equal((await ask(server, '/health')).status, 200);
+    await closed;
+    assert.deepEqual(sockets.map(({ destroyed }) => destroyed).filter(Boolean), [true]);
+    for (const socket of sockets) socket.destroy();
+  });
+
+  it('closes a connection whose request does not come whole in time, however it dribbles', async () => {
+    const server = await start(routes);
+    const socket = connect(server.local.port, server.local.address);
+    const startedMs = performance.now();
+    const dribble = setInterval(() => socket.write('X'), 100);
+    socket.write('GET /health HTTP/1.1\r\n');
+    socket.resume();
+    socket.on('error', () => undefined);
+    await new Promise((resolve) => socket.once('close', resolve));
+    clearInterval(dribble);
+    assert.ok(performance.now() - startedMs < 2 * httpTimeoutMs);
   });
 
   it('rejects a port in use with an error that makes a sentence', async () => {
@@ -236,7 +318,7 @@ describe('http', () => {
           arrived();
         }),
     };
-    const server = await startHttp(loopback, slow, (error) => errors.push(error));
+    const server = await startHttp(loopback, slow, outside);
     const idle = raw(server, '');
     const answer = ask(server, '/slow');
     await atRoute;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
+import { metricsAgeMs } from '../../src/limits.js';
 import {
   byCache,
   byForward,
@@ -290,14 +291,66 @@ describe('metrics', () => {
     assert.match(text, /^zerohop_event_loop_busy_seconds_total \d/m);
   });
 
-  it('read the numbers anew at each scrape', async () => {
+  it('read the numbers once for all who ask within a second', async () => {
     const page = newPage(0);
-    const metrics = newMetrics(newSource({ pages: () => [page] }), new ManualClock(), assert.ifError);
+    const clock = new ManualClock();
+    let readings = 0;
+    const pages = (): Counters[] => {
+      readings += 1;
+      return [page];
+    };
+    const metrics = newMetrics(newSource({ pages }), clock, assert.ifError);
     page.count('panics');
-    assert.match(await metrics.text(), /^coredns_panics_total 1$/m);
+    const texts = await Promise.all([metrics.text(), metrics.text()]);
     page.count('panics');
+    await clock.pass(metricsAgeMs - 1);
+    texts.push(await metrics.text());
+    assert.match(texts[0], /^coredns_panics_total 1$/m);
+    assert.deepEqual(texts, [texts[0], texts[0], texts[0]]);
+    assert.equal(readings, 1);
+    await clock.pass(1);
     assert.match(await metrics.text(), /^coredns_panics_total 2$/m);
     assert.equal(metrics.contentType, 'text/plain; version=0.0.4; charset=utf-8');
+  });
+
+  it('try again a second after a reading that failed', async () => {
+    const clock = new ManualClock();
+    let fails = true;
+    const pages = (): Counters[] => (fails ? assert.fail('a bug') : [newPage(0)]);
+    const metrics = newMetrics(newSource({ pages }), clock, assert.ifError);
+    await assert.rejects(metrics.text(), /a bug/);
+    fails = false;
+    await clock.pass(metricsAgeMs);
+    assert.match(await metrics.text(), /^coredns_panics_total 0$/m);
+  });
+
+  it('are rendered in slices: others have their turn in between, also within a family', async () => {
+    const zones = Array.from({ length: 500 }, (_, ordinal) => servedZone({ ordinal, zone: `z${ordinal}.` }));
+    const page = newPage(zones.length);
+    for (const { ordinal } of zones) countRequest(page, page.zoneBase(ordinal), overUdp, 0, 1);
+    // A clock that moves with each look, so that every look ends a slice.
+    const clock = new ManualClock();
+    let nowMs = 0;
+    clock.nowMs = () => {
+      nowMs += 2;
+      return nowMs;
+    };
+    const metrics = newMetrics(newSource({ pages: () => [page], zones: () => zones }), clock, assert.ifError);
+    let turns = 0;
+    let isOver = false;
+    const count = (): void => {
+      turns += 1;
+      if (!isOver) setImmediate(count);
+    };
+    setImmediate(count);
+    const text = await metrics.text();
+    isOver = true;
+    const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length;
+    assert.ok(samples > 10_000);
+    assert.ok(turns > samples / 200, `${turns} turns for ${samples} samples`);
+    assert.equal(text.match(/^# TYPE coredns_dns_requests_total /gm)?.length, 1);
+    assert.equal(linesOf(text, 'coredns_dns_requests_total').length, zones.length);
+    promtool(text);
   });
 
   it('know the process', async () => {

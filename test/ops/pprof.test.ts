@@ -7,26 +7,38 @@ import type { HttpAnswer } from '../../src/ops/http.js';
 import { newPprof } from '../../src/ops/pprof.js';
 import { ManualClock } from '../simulation/clock.js';
 
-function newFixture(heap: () => Readable = () => Readable.from([Buffer.from('{"snapshot":'), Buffer.from('{}}')])) {
+const nobody = { remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
+
+function newFixture(
+  heap: () => Readable = () => Readable.from([Buffer.from('{"snapshot":'), Buffer.from('{}}')]),
+  user: number | null = 0,
+  at = '192.0.2.1',
+) {
   const clock = new ManualClock();
   const recorded: string[] = [];
-  const pprof = newPprof(clock, {
-    async record(thread) {
-      if (thread > 2) return null;
-      const startedMs = clock.nowMs();
-      return {
-        async finish() {
-          if (thread === 2) throw new Error('the thread has ended');
-          recorded.push(`thread ${thread} for ${clock.nowMs() - startedMs} ms`);
-          return '{}';
-        },
-      };
+  const pprof = newPprof(
+    clock,
+    {
+      async record(thread) {
+        if (thread > 2) return null;
+        const startedMs = clock.nowMs();
+        return {
+          async finish() {
+            if (thread === 2) throw new Error('the thread has ended');
+            recorded.push(`thread ${thread} for ${clock.nowMs() - startedMs} ms`);
+            return '{}';
+          },
+        };
+      },
+      heapSnapshot: async () => heap(),
     },
-    heapSnapshot: async () => heap(),
-  });
+    { mayAsk: [0], userOfPeer: async () => user },
+  );
   const get = (path: string): Promise<HttpAnswer> => {
     const [name, query] = path.split('?');
-    return pprof.routes[`/debug/pprof/${name}`]({ query: new URLSearchParams(query), isLocal: true });
+    return pprof
+      .routes({ address: at, port: 6053 })
+      [`/debug/pprof/${name}`]({ query: new URLSearchParams(query), isLocal: true, ...nobody });
   };
   return { clock, recorded, pprof, get };
 }
@@ -113,6 +125,23 @@ describe('pprof', () => {
     const early = get('profile');
     pprof.stop();
     assert.equal((await early).status, 200);
+  });
+
+  it('is for root and our own user, unless an address was named for others', async () => {
+    for (const user of [1000, null]) {
+      for (const at of ['127.0.0.1', '127.0.0.2', '::1', '::', '0.0.0.0']) {
+        for (const path of ['', 'heap', 'profile?seconds=0']) {
+          const { status, body } = await newFixture(undefined, user, at).get(path);
+          assert.deepEqual([status, body.endsWith('ask as root, at an address of the node itself.\n')], [403, true]);
+        }
+      }
+      assert.equal((await newFixture(undefined, user, '192.0.2.1').get('')).status, 200);
+    }
+    assert.equal((await newFixture(undefined, 0, '::').get('')).status, 200);
+    const stopped = newFixture(undefined, 0, '127.0.0.1');
+    const early = stopped.get('profile');
+    stopped.pprof.stop();
+    assert.equal((await early).status, 503, 'nothing begins after the end');
   });
 
   it('says on its page how to read them, and that they are not Go’s', async () => {

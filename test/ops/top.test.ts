@@ -5,11 +5,13 @@ import { topCountersMax, topShownMax, topWindowMs } from '../../src/limits.js';
 import { Top } from '../../src/ops/top.js';
 import { ManualClock } from '../simulation/clock.js';
 
+const nobody = { remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
+
 /** Name and type as they are on the wire, a character a byte. */
 const question = (name: string, type: 'A' | 'AAAA' = 'A'): string =>
   `${Buffer.from(nameToWire(name)).toString('latin1')}\0${type === 'A' ? '\x01' : '\x1c'}`;
 
-const asked = { query: new URLSearchParams(), isLocal: true };
+const asked = { query: new URLSearchParams(), isLocal: true, ...nobody };
 
 function newFixture() {
   const clock = new ManualClock();

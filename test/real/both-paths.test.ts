@@ -5,6 +5,8 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { metricsAgeMs } from '../../src/limits.js';
 import { readMalformed } from '../corpus/read.js';
 import { seededRandom } from '../simulation/random.js';
 import { assertGood, type LoopbackZerohop, question, startOnLoopback } from './loopback.js';
@@ -185,6 +187,7 @@ const itsOwn =
 
 /** The series of /metrics, without the port that tells the programs apart. */
 async function numbersOf({ metrics, place }: LoopbackZerohop): Promise<Map<string, number>> {
+  await pause(metricsAgeMs);
   const page = await (await fetch(`http://${metrics.address}:${metrics.port}/metrics`)).text();
   const lines = page.split('\n').filter((line) => line !== '' && !line.startsWith('#') && !itsOwn.test(line));
   return new Map(

@@ -8,7 +8,9 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { metricsAgeMs } from '../../src/limits.js';
 import { type Authority, newAuthority } from '../outside/certificates.js';
 import { eventually, needs, run } from './commands.js';
 import { type LoopbackZerohop, question, startOnLoopback } from './loopback.js';
@@ -73,6 +75,7 @@ describe('PEM files that change', { skip: needs('openssl') }, () => {
   const isRefused = /it is refused and the old configuration serves on/u;
 
   async function failedReloads(): Promise<string> {
+    await pause(metricsAgeMs);
     const { address, port: at } = zerohop.metrics;
     const page = await (await fetch(`http://${address}:${at}/metrics`)).text();
     return /^coredns_reload_failed_total (\d+)$/mu.exec(page)?.[1] ?? '';

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { metricsAgeMs } from '../../src/limits.js';
 import { eventually, needs } from './commands.js';
 import { question } from './loopback.js';
 import { openTcp, openUdp } from './packets.js';
@@ -44,6 +45,7 @@ describe('instances that follow each other', { skip: portable || needs('dnsperf'
 
   /** What /metrics says, whoever answers there. */
   async function counted(series: string): Promise<number> {
+    await pause(metricsAgeMs);
     const page = await (await fetch(`http://127.0.0.1:${spot.watchPort}/metrics`)).text();
     const line = page.split('\n').find((text) => text.startsWith(`zerohop_${series} `));
     return Number(line?.split(' ').at(-1));

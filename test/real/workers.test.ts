@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { metricsAgeMs } from '../../src/limits.js';
 import { clusterAddress, localAddress, makeNode, type Node } from './cluster-node.js';
 import { needs, output } from './commands.js';
 import { type Knot, startKnot } from './knot.js';
@@ -110,6 +112,7 @@ describe('answering threads before pods', { skip: needs('root', 'ip', 'ss', 'kno
 
   /** Of all series of a family, so far. */
   async function sumOf(family: string): Promise<number> {
+    await pause(metricsAgeMs);
     const page = await httpText(node, `http://${localAddress}:9253/metrics`);
     const lines = page.split('\n').filter((line) => line.startsWith(`${family}{`));
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);

@@ -4,6 +4,8 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { metricsAgeMs } from '../../src/limits.js';
 import { builtEntry, commandOf } from '../corpus/repository.js';
 import { clusterAddress, localAddress, type Node } from './cluster-node.js';
 import { eventually, type Finished, type Running, run, start } from './commands.js';
@@ -114,8 +116,9 @@ export async function httpText(node: Node, url: string): Promise<string> {
   return result.stdout;
 }
 
-/** A sample of /metrics; NaN when the page does not have it. `series` is `name{labels}` or the start of it. */
+/** A sample of /metrics as it is now: what was asked before may be given for a while. NaN when the page does not have it. `series` is `name{labels}` or the start of it. */
 export async function metric(node: Node, series: string): Promise<number> {
+  await pause(metricsAgeMs);
   const page = await httpText(node, `http://${localAddress}:9253/metrics`);
   const line = page.split('\n').find((text) => text.startsWith(series));
   return line === undefined ? Number.NaN : Number(line.slice(line.lastIndexOf(' ') + 1));

@@ -113,6 +113,7 @@ describe('watching', () => {
     };
     await world.asks('a.example.', 'A');
     assert.deepEqual(await now(), [1, 0]);
+    await world.passSeconds(1);
     const asking = world.asking('silent.example.', 'A');
     await world.pass(450);
     const [open, suspects] = await now();

@@ -30,6 +30,8 @@ import { MemoryNetwork } from '../simulation/network.js';
 import { seededRandom } from '../simulation/random.js';
 import { Upstream } from '../simulation/upstream.js';
 
+const nobody = { remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
+
 export const server: Endpoint = { address: '169.254.20.10', port: 53 };
 export const clusterDns: Endpoint = { address: '10.96.0.10', port: 53 };
 export const outsideDns: Endpoint = { address: '192.0.2.53', port: 53 };
@@ -121,6 +123,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
       http.set(key, routes);
       return { local: at, close: async () => void http.delete(key) };
     },
+    pprofAskers: { mayAsk: [0], userOfPeer: async () => 0 },
     profiler: { record: async () => ({ finish: async () => '{}' }), heapSnapshot: async () => Readable.from(['{}']) },
     run: options.run ?? (async ({ program }) => assert.fail(`${program} was run`)),
     sockets: { socketsAt: () => [], ownSockets: () => new Set<number>() },
@@ -164,7 +167,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
       const route = http.get(endpoint)?.[name];
       return route === undefined
         ? { status: 404, body: '' }
-        : opening(clock, route({ query: new URLSearchParams(query), isLocal: true }));
+        : opening(clock, route({ query: new URLSearchParams(query), isLocal: true, ...nobody }));
     },
     said: (text) => log.filter(({ message }) => message.includes(text)),
     stop: () => opening(clock, app.stop()),

@@ -27,6 +27,8 @@ import { Book } from './said.js';
 import { describe, nameOf, questionIn } from './telling.js';
 import { SimulatedUpstream } from './upstreams.js';
 
+const nobody = { remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
+
 /** An answer that came in by an older configuration may be kept by a newer one. */
 const takenInWithinMs = latestMs;
 
@@ -86,6 +88,7 @@ export class World {
         this.#http.set(key, routes);
         return { local: at, close: async () => void this.#http.delete(key) };
       },
+      pprofAskers: { mayAsk: [0], userOfPeer: async () => 0 },
       profiler: { record: async () => null, heapSnapshot: () => assert.fail('nobody asks for one') },
       sockets: { socketsAt: () => [], ownSockets: () => new Set<number>() },
       readFile: (path: string) => this.#fileAt(path),
@@ -166,7 +169,7 @@ export class World {
   async metric(name: string): Promise<number> {
     const scrape = this.#http.get(metricsPlace)?.['/metrics'];
     assert(scrape !== undefined, 'there is no /metrics');
-    const { body } = await this.clock.until(scrape({ query: new URLSearchParams(), isLocal: true }));
+    const { body } = await this.clock.until(scrape({ query: new URLSearchParams(), isLocal: true, ...nobody }));
     const line = body.split('\n').find((text) => text.startsWith(`${name} `));
     return line === undefined ? Number.NaN : Number(line.slice(name.length + 1));
   }

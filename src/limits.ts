@@ -144,6 +144,8 @@ export const silentPeriodsMax = 5;
 export const newsMax = 65_536;
 /** How often the cache is written to -cachefile. */
 export const snapshotPeriodMs = 30_000;
+/** A file of -cachefile that is larger is not read: an entry takes less in it than its block, zones' names come on top. */
+export const snapshotBytesMax = 2 * cacheBytesMax;
 /** The control lane goes on after an exception, but not after more than this in ten seconds. */
 export const exceptionsMax = 10;
 

@@ -14,7 +14,6 @@ import type { Config } from './config/config.js';
 import { ConfigError } from './config/error.js';
 import { type Command, parseFlags } from './config/flags.js';
 import { type LoadOptions, parseConfig, systemLoadOptions } from './config/load.js';
-import { replaceFile } from './config/replace-file.js';
 import { type ServeOptions, workerCount } from './config/serve-options.js';
 import { newSource } from './config/source.js';
 import { programVersion } from './config/version.js';
@@ -38,8 +37,8 @@ import { hostAddresses, nodeNetwork } from './outside/node-network.js';
 import { ownSockets } from './outside/own-sockets.js';
 import { newPrinter } from './outside/printing.js';
 import { systemProfiler } from './outside/profiler.js';
-import { systemRandom } from './outside/random.js';
-import { readWhole, replaceWhole } from './outside/replacement.js';
+import { type Random, systemRandom } from './outside/random.js';
+import { readTrusted, replaceText, replaceWhole } from './outside/replacement.js';
 import { writePidFile } from './pid-file.js';
 import { checkTemplates } from './resolve/templates.js';
 import { sharedNode } from './shared-node.js';
@@ -99,8 +98,10 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
   const started = onSignals(process, log);
   const survives = onExceptions(process, { clock, log });
   const setupErrors = newSetupErrors();
+  const random = systemRandom();
   const source = newSource(options, {
-    ...{ load: loadOptions(options.dnsPort), log, write: replaceFile },
+    ...{ load: loadOptions(options.dnsPort), log },
+    write: (path, text) => replaceText(path, text, random),
     wrong: () => setupErrors.count('configmap'),
   });
   const settings = {
@@ -117,7 +118,7 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
   if (absent.length > 0) log.warn(`no interface has ${absent.join(', ')}: nobody can ask there until one does`);
   const listening = app.endpoints.map(formatEndpoint).join(', ');
   log.info(`zerohop ${programVersion()} serves on ${listening}`, { pid: process.pid });
-  process.on('exit', writePidFile(options.pidFilePath, log));
+  process.on('exit', writePidFile(options.pidFilePath, { log, random }));
   started(app);
   survives(app);
 }
@@ -151,7 +152,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     look: systemLook,
     answering: answeringThreads({ threads, system: node }),
     succession: node.succession,
-    snapshot: snapshotAt(wishes.cacheFilePath),
+    snapshot: snapshotAt(wishes.cacheFilePath, random),
   };
   try {
     return await startApp(outsides, settings);
@@ -164,10 +165,11 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
 }
 
 /** The cache as a file, where there is to be one. */
-function snapshotAt(path: string | null): Outsides['snapshot'] {
+function snapshotAt(path: string | null, random: Random): Outsides['snapshot'] {
   if (path === null) return undefined;
   const bootId = (readFile('/proc/sys/kernel/random/boot_id') ?? '').trim();
-  return (parts) => newSnapshot({ ...parts, path, bootId, read: readWhole, replace: replaceWhole });
+  const files = { read: readTrusted, replace: (at: string) => replaceWhole(at, random) };
+  return (parts) => newSnapshot({ ...parts, path, bootId, ...files });
 }
 
 /** What the flags say of the node. */

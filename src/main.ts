@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=1 --optimize-for-size --v8-pool-size=1 --no-maglev --no-memory-reducer
+#!/usr/bin/env -S node --max-semi-space-size=1 --optimize-for-size --v8-pool-size=1 --no-maglev --no-memory-reducer --inspect-port=192.0.2.1:1024
 /**
  * The program: arguments in, exit code out. It gives app.ts the real outsides, reads the configuration the flags name,
  * and turns signals into reload and stop. Exit codes: 0 after a clean stop, 1 when it could not start, 2 for bad

@@ -104,7 +104,7 @@ export const refreshAgainMs = 200;
 export const refreshesRemembered = 256;
 /** How late a thread whose sockets are silent may notice that it has others to serve. */
 export const receiveTimeoutMs = 100;
-/** How long a thread waits for room in a full send buffer before it drops what it has. */
+/** How long a thread waits for room in a full send buffer, once in a batch, before it drops an answer. */
 export const sendTimeoutMs = 5;
 /** The kernel gives at most net.core.rmem_max unless we may exceed it. */
 export const receiveBufferBytes = 4 * 1024 * 1024;

@@ -179,7 +179,11 @@ describe('Answerer', { skip }, () => {
     { what: 'refuses the second', says: ['one', errors.notPermitted], lost: ['2'] },
     { what: 'has no room, for as long as a thread waits', says: ['one', errors.tryAgain], lost: ['2'] },
     { what: 'has no room twice', says: [errors.tryAgain, 'one', errors.tryAgain], lost: ['1', '3'] },
-    { what: 'has no room any more', says: Array.from({ length: 4 }, () => errors.tryAgain), lost: ['1', '2', '3', '4'] },
+    {
+      what: 'has no room any more',
+      says: Array.from({ length: 4 }, () => errors.tryAgain),
+      lost: ['1', '2', '3', '4'],
+    },
   ];
   for (const { what, says, lost } of sendings) {
     test(`when the kernel ${what}: ${lost.length} lost and counted, the others sent`, async () => {

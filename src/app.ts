@@ -69,7 +69,7 @@ export interface Outsides {
   /** The other instances on this node; without it there are none. */
   readonly succession?: OpenSuccession | undefined;
   /** The cache as a file; without it there is none. */
-  readonly snapshot?: ((parts: Pick<SnapshotWorld, 'clock' | 'log' | 'warmth'>) => Snapshot) | undefined;
+  readonly snapshot?: ((parts: Pick<SnapshotWorld, 'clock' | 'log' | 'warmth' | 'serves'>) => Snapshot) | undefined;
 }
 
 export interface Settings {
@@ -215,7 +215,8 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     host[whose === 'another' ? 'release' : 'keep']();
   };
   const succession = outsides.succession?.({ clock, log, warmth, owns }) ?? null;
-  const snapshot = outsides.snapshot?.({ clock, log, warmth }) ?? null;
+  const serves = () => (succession?.role ?? 'serving') === 'serving';
+  const snapshot = outsides.snapshot?.({ clock, log, warmth, serves }) ?? null;
   const inForce = new InForce(first, {
     ...{ listeners, watching, world, upstreamAnswered, look: outsides.look },
     ...{ load: settings.load, lookEveryMs: settings.lookEveryMs },

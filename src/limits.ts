@@ -118,7 +118,7 @@ export const refreshAgainMs = 200;
 export const refreshesRemembered = 256;
 /** How late a thread whose sockets are silent may notice that it has others to serve. */
 export const receiveTimeoutMs = 100;
-/** How long a thread waits for room in a full send buffer before it drops what it has. */
+/** How long a thread waits for room in a full send buffer, once in a batch, before it drops an answer. */
 export const sendTimeoutMs = 5;
 /** The kernel gives at most net.core.rmem_max unless we may exceed it. */
 export const receiveBufferBytes = 4 * 1024 * 1024;
@@ -158,6 +158,8 @@ export const silentPeriodsMax = 5;
 export const newsMax = 65_536;
 /** How often the cache is written to -cachefile. */
 export const snapshotPeriodMs = 30_000;
+/** A file of -cachefile that is larger is not read: an entry takes less in it than its block, zones' names come on top. */
+export const snapshotBytesMax = 2 * cacheBytesMax;
 /** The control lane goes on after an exception, but not after more than this in ten seconds. */
 export const exceptionsMax = 10;
 

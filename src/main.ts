@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=1 --optimize-for-size --v8-pool-size=1 --no-maglev --no-memory-reducer
+#!/usr/bin/env -S node --max-semi-space-size=1 --optimize-for-size --v8-pool-size=1 --no-maglev --no-memory-reducer --inspect-port=192.0.2.1:1024
 /**
  * The program: arguments in, exit code out. It gives app.ts the real outsides, reads the configuration the flags name,
  * and turns signals into reload and stop. Exit codes: 0 after a clean stop, 1 when it could not start, 2 for bad
@@ -15,7 +15,6 @@ import { ConfigError } from './config/error.js';
 import { type Command, parseFlags } from './config/flags.js';
 import { type LoadOptions, parseConfig, systemLoadOptions } from './config/load.js';
 import { rememberedAddresses } from './config/own-listener.js';
-import { replaceFile } from './config/replace-file.js';
 import { type ServeOptions, workerCount } from './config/serve-options.js';
 import { newSource } from './config/source.js';
 import { programVersion } from './config/version.js';
@@ -39,8 +38,8 @@ import { hostAddresses, nodeNetwork } from './outside/node-network.js';
 import { ownSockets } from './outside/own-sockets.js';
 import { newPrinter } from './outside/printing.js';
 import { systemProfiler } from './outside/profiler.js';
-import { systemRandom } from './outside/random.js';
-import { readWhole, replaceWhole } from './outside/replacement.js';
+import { type Random, systemRandom } from './outside/random.js';
+import { readTrusted, replaceText, replaceWhole } from './outside/replacement.js';
 import { userOfPeer } from './outside/socket-owner.js';
 import { writePidFile } from './pid-file.js';
 import { checkTemplates } from './resolve/templates.js';
@@ -101,8 +100,10 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
   const started = onSignals(process, log);
   const survives = onExceptions(process, { clock, log });
   const setupErrors = newSetupErrors();
+  const random = systemRandom();
   const source = newSource(options, {
-    ...{ load: loadOptions(options.dnsPort), log, write: replaceFile },
+    ...{ load: loadOptions(options.dnsPort), log },
+    write: (path, text) => replaceText(path, text, random),
     wrong: () => setupErrors.count('configmap'),
   });
   const settings = {
@@ -119,7 +120,7 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>): Promise<
   if (absent.length > 0) log.warn(`no interface has ${absent.join(', ')}: nobody can ask there until one does`);
   const listening = app.endpoints.map(formatEndpoint).join(', ');
   log.info(`zerohop ${programVersion()} serves on ${listening}`, { pid: process.pid });
-  process.on('exit', writePidFile(options.pidFilePath, log));
+  process.on('exit', writePidFile(options.pidFilePath, { log, random }));
   started(app);
   survives(app);
 }
@@ -157,7 +158,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     look: systemLook,
     answering: answeringThreads({ threads, system: node }),
     succession: node.succession,
-    snapshot: snapshotAt(wishes.cacheFilePath),
+    snapshot: snapshotAt(wishes.cacheFilePath, random),
   };
   try {
     return await startApp(outsides, settings);
@@ -170,10 +171,11 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
 }
 
 /** The cache as a file, where there is to be one. */
-function snapshotAt(path: string | null): Outsides['snapshot'] {
+function snapshotAt(path: string | null, random: Random): Outsides['snapshot'] {
   if (path === null) return undefined;
   const bootId = (readFile('/proc/sys/kernel/random/boot_id') ?? '').trim();
-  return (parts) => newSnapshot({ ...parts, path, bootId, read: readWhole, replace: replaceWhole });
+  const files = { read: readTrusted, replace: (at: string) => replaceWhole(at, random) };
+  return (parts) => newSnapshot({ ...parts, path, bootId, ...files });
 }
 
 /** What the flags say of the node. */

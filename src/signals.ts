@@ -1,8 +1,9 @@
 /**
  * What signals mean: SIGHUP and SIGUSR1 read the configuration again. SIGTERM and SIGINT end the process in order; a
  * second one ends it in order but waits for no client, a third ends it at once. They are listened to from the
- * beginning: left alone, SIGHUP ends the process and SIGUSR1 opens Node.js's debugger. What arrives before there is
- * anything to reload or stop is remembered.
+ * beginning: left alone, SIGHUP ends the process and SIGUSR1 opens Node.js's debugger, which until then has an
+ * address that it cannot listen on (docs/decisions/no-debugger-by-signal.md). What arrives before there is anything
+ * to reload or stop is remembered.
  */
 import type { Log } from './outside/log.js';
 

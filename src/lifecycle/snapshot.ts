@@ -9,18 +9,11 @@
  * ago that was. An answer is as old as it is, so what has run out may only be given as any other stale answer.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { handoverFrameBytesMax, snapshotPeriodMs } from '../limits.js';
+import { handoverFrameBytesMax, snapshotBytesMax, snapshotPeriodMs } from '../limits.js';
 import type { Clock, Timer } from '../outside/clock.js';
 import type { Log } from '../outside/log.js';
+import type { Replacement } from '../outside/replacement.js';
 import type { Warmth } from './seats.js';
-
-/** A file that comes into place whole or not at all. */
-export interface Replacement {
-  write(bytes: Uint8Array): void;
-  /** Puts it in the place of what was there. */
-  commit(): void;
-  abandon(): void;
-}
 
 export interface SnapshotWorld {
   readonly clock: Clock;
@@ -29,8 +22,10 @@ export interface SnapshotWorld {
   readonly path: string;
   /** Which boot of the machine this is; a monotonic clock means nothing in another. */
   readonly bootId: string;
-  /** The file's bytes, undefined when there is none. May throw the system's error. */
-  read(path: string): Uint8Array | undefined;
+  /** Whether this instance answers now: what one that stands by holds is old, and the file is not its to write. */
+  serves(): boolean;
+  /** The file's bytes, undefined when there is none. Throws why it is not to be used. */
+  read(path: string, bytesMax: number): Uint8Array | undefined;
   /** May throw the system's error. */
   replace(path: string): Replacement;
 }
@@ -40,7 +35,7 @@ export interface Snapshot {
   load(): Promise<void>;
   /** Writes it from now on every so often. */
   keep(): void;
-  /** Writes it a last time, at once. */
+  /** Writes it a last time, at once, if this instance serves. */
   finish(): void;
 }
 
@@ -72,7 +67,7 @@ export function newSnapshot(world: SnapshotWorld): Snapshot {
 
   function readSafely(): ReturnType<typeof readSnapshot> | undefined {
     try {
-      const bytes = world.read(path);
+      const bytes = world.read(path, snapshotBytesMax);
       const now = { bootId, monotonicMs: clock.nowMs(), wallMs: clock.wallMs() };
       return bytes === undefined ? undefined : readSnapshot(bytes, now);
     } catch (error) {
@@ -95,6 +90,7 @@ export function newSnapshot(world: SnapshotWorld): Snapshot {
   function writeLater(): void {
     writing = null;
     timer = clock.after(snapshotPeriodMs, () => {
+      if (!world.serves()) return writeLater();
       attempt(() => {
         writing = begin();
         return 'more';
@@ -122,6 +118,7 @@ export function newSnapshot(world: SnapshotWorld): Snapshot {
     finish() {
       timer?.stop();
       writing?.abandon();
+      if (!world.serves()) return;
       attempt(() => {
         writing = begin();
         while (writing.next() === 'more');

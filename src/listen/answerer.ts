@@ -196,14 +196,15 @@ export class Answerer<Table> {
   #send(fd: number, count: number): void {
     const { calls, counters } = this.#world;
     let sent = 0;
+    let flags = 0;
     while (sent < count) {
-      const result = calls.send(fd, headerAt(this.#answers, sent), count - sent, 0);
+      const result = calls.send(fd, headerAt(this.#answers, sent), count - sent, flags);
       if (result > 0) sent += result;
       else if (result !== errors.interrupted) {
-        // Without room for so long the rest would wait as long each; any other error is this one answer's.
-        const lost = result === errors.tryAgain ? count - sent : 1;
-        for (let index = 0; index < lost; index++) counters.count('sendFailed');
-        sent += lost;
+        // The error is this one answer's. A thread waits for room once; the others may find some, and wait for none.
+        if (result === errors.tryAgain) flags = linux.dontWait;
+        counters.count('sendFailed');
+        sent++;
       }
     }
   }

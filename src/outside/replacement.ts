@@ -1,44 +1,162 @@
 /**
- * A file that is written beside the one it replaces and then put in its place, so that whoever reads finds one or
- * the other and never a part. On a file system that loses power the reader's checksum has the last word.
+ * Every file that the program writes: written beside the one it replaces and then put in its place, so that whoever
+ * reads finds one or the other and never a part. The folder may be one that others can write to as well: the name
+ * beside it is not to be guessed, links are not followed, and what others may have written is not read.
  */
-import { closeSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Random } from './random.js';
 
-/** Writes to `PATH.new`; throws the system's error. */
-export function replaceWhole(path: string): {
+/** A file on its way into place. */
+export interface Replacement {
+  /** Throws the system's error. */
   write(bytes: Uint8Array): void;
+  /** Puts it in the place of what was there. Throws the system's error; the old file stays then. */
   commit(): void;
+  /** Takes it away, unless it is in place; never throws. */
   abandon(): void;
-} {
-  const beside = `${path}.${process.pid}.new`;
-  const file = openSync(beside, 'w', 0o600);
+}
+
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+const ownerOnly = 0o600;
+const readableByAll = 0o644;
+const writableByOthers = 0o022;
+/** One untouched for so long was left by an instance that died: what is being written is written turn by turn. */
+const leftoverAgeMs = 60_000;
+
+/**
+ * Begins a file that its owner alone may read. It is not forced to disk: after a loss of power its reader's checksum
+ * has the last word. Throws the system's error.
+ */
+export function replaceWhole(path: string, random: Random): Replacement {
+  return beside(path, random, ownerOnly);
+}
+
+/** Puts `text` at `path`, readable by all and on disk before it is in place. Throws, and leaves what is there. */
+export function replaceText(path: string, text: string, random: Random): void {
+  const file = beside(path, random, readableByAll, fsyncSync);
+  try {
+    file.write(Buffer.from(text));
+    file.commit();
+  } finally {
+    file.abandon();
+  }
+}
+
+function beside(path: string, random: Random, mode: number, sync: (file: number) => void = () => {}): Replacement {
+  const name = `${path}.${hexWord(random)}${hexWord(random)}.new`;
+  const file = openSync(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  removeLeftovers(path, fstatSync(file).mtimeMs);
   let isOpen = true;
-  const close = (): void => {
+  let isOver = false;
+  function close(): void {
     if (isOpen) closeSync(file);
     isOpen = false;
-  };
+  }
   return {
     write(bytes) {
       for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
     },
     commit() {
+      sync(file);
       close();
-      renameSync(beside, path);
+      renameSync(name, path);
+      isOver = true;
     },
     abandon() {
-      if (!isOpen) return;
-      close();
-      unlinkSync(beside);
+      if (isOver) return;
+      isOver = true;
+      quietly(close);
+      quietly(() => rmSync(name, { force: true }));
     },
   };
 }
 
-/** The bytes of a file, undefined when there is none; throws any other error. */
-export function readWhole(path: string): Uint8Array | undefined {
+/** Removes what instances that died have left; by the file system's clock it is `nowMs`. */
+function removeLeftovers(path: string, nowMs: number): void {
+  const folder = dirname(path);
+  const start = `${basename(path)}.`;
+  quietly(() => {
+    for (const name of readdirSync(folder)) {
+      if (!name.startsWith(start) || !/^[0-9a-f]+\.new$/u.test(name.slice(start.length))) continue;
+      const leftover = join(folder, name);
+      quietly(() => {
+        if (lstatSync(leftover).mtimeMs <= nowMs - leftoverAgeMs) rmSync(leftover);
+      });
+    }
+  });
+}
+
+/** For what is tried and may fail: the next instance tries it again. */
+function quietly(run: () => void): void {
   try {
-    return readFileSync(path);
+    run();
+  } catch {
+    // It stays where it is.
+  }
+}
+
+function hexWord(random: Random): string {
+  return random
+    .below(2 ** 32)
+    .toString(16)
+    .padStart(8, '0');
+}
+
+/**
+ * The bytes of a file that nobody but us and root can have written, undefined when there is none. Throws what is
+ * wrong with it: a link, no regular file, another owner, others may write it, more than `bytesMax`; or the system's
+ * error.
+ */
+export function readTrusted(path: string, bytesMax: number): Uint8Array | undefined {
+  const file = openTrusted(path);
+  if (file === undefined) return undefined;
+  try {
+    const stats = fstatSync(file);
+    const distrust = whyDistrusted(stats);
+    if (distrust !== null) throw new Error(distrust);
+    if (stats.size > bytesMax) throw new Error(`it has more than ${bytesMax} bytes; remove it`);
+    const bytes = new Uint8Array(stats.size);
+    let length = 0;
+    for (let read = -1; read !== 0 && length < bytes.length; length += read) {
+      read = readSync(file, bytes, length, bytes.length - length, null);
+    }
+    return bytes.subarray(0, length);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Without waiting, as for a pipe that nobody writes to. */
+function openTrusted(path: string): number | undefined {
+  try {
+    return openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    if (code === 'ELOOP') throw new Error('it is a symbolic link, which is not followed; name the file itself');
+    if (code === 'ENXIO') throw new Error('it is no regular file; remove it');
     throw error;
   }
+}
+
+function whyDistrusted(stats: Stats): string | null {
+  if (!stats.isFile()) return 'it is no regular file; remove it';
+  if (stats.uid !== 0 && stats.uid !== process.geteuid?.()) {
+    return `it belongs to user ${stats.uid}, who could have written anything; remove it`;
+  }
+  return (stats.mode & writableByOthers) === 0 ? null : 'it may be written by others; remove it, or chmod go-w';
 }

@@ -5,9 +5,9 @@
 import type { HostsConfig } from '../config/config.js';
 import { type Look, watchFiles } from '../config/watch.js';
 import { hostsFileCharactersMax } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
+import type { Clock, Timer } from '../outside/clock.js';
 import type { Log } from '../outside/log.js';
-import { type HostsTable, knowAlike, parseHosts } from './hosts-table.js';
+import { type HostsTable, knowAlike, parseHosts, parseHostsInTurns } from './hosts-table.js';
 
 export interface HostsFileWorld {
   readonly clock: Clock;
@@ -37,31 +37,43 @@ export function openHostsFile(
   let readAtMs = 0;
   let table = parseHosts(inline, config);
 
-  function readAgain(): void {
+  /** The next turn of reading it again. */
+  let turn: Timer | null = null;
+
+  /** What file and Corefile say now; undefined, after a word, when the file cannot be used. */
+  function wholeText(): string | undefined {
     const text = textOf(config, world);
-    if (text === undefined) return;
-    readAtMs = clock.wallMs();
-    table = parseHosts(`${text}\n${inline}`, config);
+    if (text !== undefined) readAtMs = clock.wallMs();
+    return text === undefined ? undefined : `${text}\n${inline}`;
+  }
+
+  function use(next: HostsTable): void {
+    table = next;
     if (table.leftOut > 0) log.warn(`hosts: ${file} has too many entries; ${table.leftOut} of them are left out`);
   }
 
-  readAgain();
-  const watch =
-    reloadMs === 0
-      ? null
-      : watchFiles(
-          clock,
-          () => [file],
-          reloadMs,
-          () => {
-            const before = table;
-            readAgain();
-            if (before === table) return;
-            log.info(`hosts: ${file} has changed`, { entries: table.entries });
-            changed((name) => !knowAlike(before, table, name));
-          },
-          look,
-        );
+  /** Clients are answered by the table before in between. A text that has changed meanwhile begins anew. */
+  function readAgain(): void {
+    turn?.stop();
+    const text = wholeText();
+    if (text !== undefined) goOn(parseHostsInTurns(text, config));
+  }
+
+  function goOn(turns: Generator<void, HostsTable>): void {
+    const { done, value } = turns.next();
+    if (done !== true) {
+      turn = clock.after(0, () => goOn(turns));
+      return;
+    }
+    const before = table;
+    use(value);
+    log.info(`hosts: ${file} has changed`, { entries: table.entries });
+    changed((name) => !knowAlike(before, value, name));
+  }
+
+  const first = wholeText();
+  if (first !== undefined) use(parseHosts(first, config));
+  const watch = reloadMs === 0 ? null : watchFiles(clock, () => [file], reloadMs, readAgain, look);
   return {
     file,
     get table() {
@@ -70,7 +82,10 @@ export function openHostsFile(
     get readAtMs() {
       return readAtMs;
     },
-    stop: () => watch?.stop(),
+    stop() {
+      turn?.stop();
+      watch?.stop();
+    },
   };
 }
 

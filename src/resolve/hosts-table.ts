@@ -38,8 +38,19 @@ interface Address {
 
 const none: HostsEntry = { a: [], aaaa: [], ptr: [] };
 
-/** The table that the text means for these zones. */
-export function parseHosts(text: string, { zones, reverse }: HostsScope): HostsTable {
+/** A millisecond or two of work. */
+const linesPerTurn = 500;
+
+/** The table that the text means for these zones, at once. */
+export function parseHosts(text: string, scope: HostsScope): HostsTable {
+  const turns = parseHostsInTurns(text, scope);
+  let turn = turns.next();
+  while (turn.done !== true) turn = turns.next();
+  return turn.value;
+}
+
+/** The same, a few lines a turn: a text of the largest size takes a second, in which others would wait. */
+export function* parseHostsInTurns(text: string, { zones, reverse }: HostsScope): Generator<void, HostsTable> {
   const names = new Map<string, Record<keyof HostsEntry, string[]>>();
   let entries = 0;
   let leftOut = 0;
@@ -53,7 +64,12 @@ export function parseHosts(text: string, { zones, reverse }: HostsScope): HostsT
       entries++;
     }
   };
-  for (const line of text.split('\n')) {
+  let lines = 0;
+  for (let at = 0, end = 0; at <= text.length; at = end + 1) {
+    if (++lines % linesPerTurn === 0) yield;
+    end = text.indexOf('\n', at);
+    if (end < 0) end = text.length;
+    const line = text.slice(at, end);
     const [first, ...rest] = line.replace(/#.*$/su, '').trim().split(/\s+/u);
     const address = readAddress(first);
     if (address === undefined) continue;

@@ -18,6 +18,7 @@ function newWorld(changes: Partial<SnapshotWorld> = {}, clock = new ManualClock(
     log: { debug: say, info: say, warn: say, error: say },
     path: '/cache',
     bootId: 'boot 1',
+    serves: () => true,
     warmth: {
       everything: () => cached.map((text) => Buffer.from(text))[Symbol.iterator](),
       take: (chunk, laterMs) => taken.push({ text: Buffer.from(chunk).toString(), laterMs }) > 0,
@@ -73,6 +74,19 @@ describe('newSnapshot', () => {
     await loaded(next);
     // What was stored at 50,000 s of the old boot was stored a minute before 3 s of this one.
     assert.equal(next.taken[0].laterMs, 3_000 - 60_000 - 50_000_000);
+  });
+
+  test('is not written while another instance serves', async () => {
+    let isServing = false;
+    const world = newWorld({ serves: () => isServing });
+    world.snapshot.keep();
+    await world.clock.pass(3 * snapshotPeriodMs);
+    world.snapshot.finish();
+    assert.equal(world.written, 0);
+    isServing = true;
+    world.snapshot.keep();
+    await world.clock.pass(2 * snapshotPeriodMs);
+    assert.ok(world.written > 0);
   });
 
   test('is written every so often, a chunk at a time', async () => {

@@ -6,7 +6,7 @@ import { kindQuestion, kindRefresh, RingReader, RingWriter, ringMemory } from '.
 import { SampleReader, SampleWriter, samplesMemory } from '../../src/listen/samples.js';
 import { openSocket } from '../../src/listen/socket.js';
 import { endpointOf } from '../../src/listen/socket-address.js';
-import { errors } from '../../src/listen/system-calls.js';
+import { errors, linux } from '../../src/listen/system-calls.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { letters } from './letters.js';
 import { calls, openClient, skip } from './loopback-sockets.js';
@@ -177,15 +177,24 @@ describe('Answerer', { skip }, () => {
     { what: 'is interrupted', says: [errors.interrupted, 'one', errors.interrupted], lost: [] },
     { what: 'has no memory for the first', says: [errors.noBuffers], lost: ['1'] },
     { what: 'refuses the second', says: ['one', errors.notPermitted], lost: ['2'] },
-    { what: 'has no room, for as long as a thread waits', says: ['one', errors.tryAgain], lost: ['2', '3', '4'] },
+    { what: 'has no room, for as long as a thread waits', says: ['one', errors.tryAgain], lost: ['2'] },
+    { what: 'has no room twice', says: [errors.tryAgain, 'one', errors.tryAgain], lost: ['1', '3'] },
+    {
+      what: 'has no room any more',
+      says: Array.from({ length: 4 }, () => errors.tryAgain),
+      lost: ['1', '2', '3', '4'],
+    },
   ];
   for (const { what, says, lost } of sendings) {
     test(`when the kernel ${what}: ${lost.length} lost and counted, the others sent`, async () => {
       const world = await newWorld(1);
       const { send } = calls;
       const left = [...says];
+      let hadNoRoom = false;
       calls.send = (fd, at, count, flags) => {
+        assert.equal(flags, hadNoRoom ? linux.dontWait : 0, 'it waits for room once');
         const said = left.shift();
+        if (said === errors.tryAgain) hadNoRoom = true;
         if (said === undefined) return send(fd, at, count, flags);
         return said === 'one' ? send(fd, at, 1, flags) : said;
       };

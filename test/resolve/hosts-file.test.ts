@@ -44,6 +44,36 @@ describe('openHostsFile', () => {
     assert.deepEqual(lines, ['hosts: /f has changed']);
   });
 
+  it('reads a large one again in turns, and answers by the one before in between', async () => {
+    const lines = (net: number) =>
+      Array.from({ length: 20_000 }, (_, index) => `10.${net}.${index >> 8}.${index & 255} n${index}.test\n`).join('');
+    const { clock, files, a } = open('reload 1s', `${lines(1)}10.9.9.1 a.test\n`);
+    files.set('/f', `${lines(2)}10.9.9.2 a.test\n`);
+    const inBetween: string[] = [];
+    const later = clock.after.bind(clock);
+    clock.after = (ms, run) => {
+      if (ms === 0) inBetween.push(...a('n0.test.'), ...a('a.test.'));
+      return later(ms, run);
+    };
+    await clock.pass(5_000);
+    assert.deepEqual(a('a.test.'), ['10.9.9.2']);
+    assert.ok(inBetween.length >= 80, 'some forty turns');
+    assert.deepEqual([...new Set(inBetween)], ['10.1.0.0', '10.9.9.1']);
+    assert.deepEqual(a('n0.test.'), ['10.2.0.0']);
+  });
+
+  it('a change while it is read begins anew, and after the end nothing goes on', async () => {
+    const large = (last: string) => `${'10.0.0.1 x.test\n'.repeat(10_000)}10.0.0.${last} a.test\n`;
+    const { clock, files, a, changes, file } = open('reload 1s', large('1'));
+    files.set('/f', large('2'));
+    await clock.pass(3_000);
+    assert.deepEqual([a('a.test.'), changes.length], [['10.0.0.2'], 1]);
+    files.set('/f', large('3'));
+    file.stop();
+    await clock.pass(3_000);
+    assert.deepEqual(a('a.test.'), ['10.0.0.2']);
+  });
+
   it('keeps what it has when the file is gone, and takes it up again when it is back', async () => {
     const { clock, files, a, changes, lines } = open('10.0.0.9 in.test', '10.0.0.1 a.test\n');
     files.delete('/f');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { hostsNamesMax, hostsRecordsPerNameMax } from '../../src/limits.js';
-import { findHost, knowAlike, parseHosts } from '../../src/resolve/hosts-table.js';
+import { findHost, knowAlike, parseHosts, parseHostsInTurns } from '../../src/resolve/hosts-table.js';
 
 const all = { zones: ['.'], reverse: true };
 const none = { a: [], aaaa: [], ptr: [] };
@@ -79,4 +79,17 @@ describe('knowAlike', () => {
     );
     assert.deepEqual(differ, ['b.test.', 'x.c.test.', '1.0.0.10.in-addr.arpa.']);
   });
+});
+
+it('a long text is parsed in many turns, to the same table', () => {
+  const text = Array.from({ length: 5_000 }, (_, index) => `10.0.${index >> 8}.${index & 255} n${index}.test`).join(
+    '\n',
+  );
+  const scope = { zones: ['.'], reverse: true };
+  const turns = parseHostsInTurns(text, scope);
+  let count = 0;
+  let turn = turns.next();
+  for (; turn.done !== true; turn = turns.next()) count++;
+  assert.equal(count, 10);
+  assert.deepEqual(turn.value, parseHosts(text, scope));
 });

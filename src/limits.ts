@@ -50,6 +50,8 @@ export const zoneIdsMax = 65_535;
 export const pendingMax = 16_384;
 /** Clients waiting for one question; further ones get SERVFAIL. */
 export const waitersPerQuestionMax = 1_024;
+/** The same question under way to one upstream: each more makes an id as much easier to guess (RFC 5452 5). */
+export const identicalQuestionsMax = 4;
 /** Clients waiting for all questions together; about 600 bytes each. */
 export const waitersMax = 65_536;
 /** Questions of ours that lead from a client's to its answer, over all server blocks; RFC 1034 knows no chain as long. */

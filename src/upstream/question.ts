@@ -169,9 +169,9 @@ export class Question implements Asker, AtTurnEnd {
   }
 
   /** What was asked for by an OPT and came without one is for this moment (RFC 6891 6.2.2). */
-  #answerOf({ upstream, carriesOpt }: Try, message: Uint8Array): Answer {
+  #answerOf({ upstream, carriesOpt, transport }: Try, message: Uint8Array): Answer {
     const mayKeep = needsOpt(this.request) && !carriesOpt ? false : undefined;
-    return { ok: true, message, from: upstream.to, mayKeep };
+    return { ok: true, message, from: upstream.to, isOverTcp: transport === 'tcp', mayKeep };
   }
 
   lost(attempt: Try, loss: Loss, nowMs: number): void {

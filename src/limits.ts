@@ -62,6 +62,8 @@ export const zoneIdsMax = 65_535;
 export const pendingMax = 16_384;
 /** Clients waiting for one question; further ones get SERVFAIL. */
 export const waitersPerQuestionMax = 1_024;
+/** The same question under way to one upstream: each more makes an id as much easier to guess (RFC 5452 5). */
+export const identicalQuestionsMax = 4;
 /** Clients waiting for all questions together; about 600 bytes each, and their queries. */
 export const waitersMax = 65_536;
 /** Of a query that waits; of a longer one header, question and what its OPT says are kept. A cookie and the longest name take 320. */

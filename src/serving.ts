@@ -174,9 +174,7 @@ export class Serving {
       const isChanged = rewrites.length > 0 || recursionDesired !== null || autopath !== null;
       const isPlain = hosts === null && !any && !isChanged;
       const made = isPlain ? templates : { templates, hosts, any, rewrites, recursionDesired, autopath };
-      return JSON.stringify(made, (key, value) =>
-        key === 'at' ? undefined : value instanceof RegExp ? String(value) : value,
-      );
+      return JSON.stringify(made, (key, value) => (key === 'at' ? undefined : value));
     }
     return undefined;
   }

@@ -53,6 +53,7 @@ const onlyUsers: Readonly<Record<string, string>> = {
   'lru-cache': 'src/cache/cache.ts',
   pino: 'src/ops/',
   'prom-client': 'src/ops/metrics.ts',
+  re2js: 'src/config/pattern.ts',
   yargs: 'src/config/flags.ts',
   'node:net': 'src/outside/node-network.ts',
   'node:dgram': 'src/outside/node-datagrams.ts',

@@ -3,6 +3,7 @@
  * settings and nothing else; names are lower-case presentation names, or parts of such.
  */
 import type { Position } from './config.js';
+import type { Pattern } from './pattern.js';
 
 export interface ChangingConfig {
   /** In the order written: the first that matches ends the walk unless it says otherwise. */
@@ -35,7 +36,7 @@ export interface HeaderConfig {
 /** Which names a rule is about. */
 export type NameMatch =
   | { readonly how: 'exact' | 'prefix' | 'suffix' | 'substring'; readonly text: string }
-  | { readonly how: 'regex'; readonly pattern: RegExp };
+  | { readonly how: 'regex'; readonly pattern: Pattern };
 
 /** One rule of `rewrite`. */
 export interface RewriteRule {
@@ -66,7 +67,7 @@ export interface NameChange {
 /** What becomes of names in answers: of owners, or of those that records lead to. */
 export interface AnswerChange {
   readonly part: 'name' | 'value';
-  readonly pattern: RegExp;
+  readonly pattern: Pattern;
   readonly to: string;
 }
 

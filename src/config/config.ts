@@ -11,6 +11,7 @@ import type { LoadbalanceConfig } from './directives/loadbalance.js';
 import type { LocalConfig } from './directives/local.js';
 import type { HealthConfig, ReadyConfig } from './directives/servers.js';
 import type { Network } from './networks.js';
+import type { Pattern } from './pattern.js';
 
 /** Where in which file something was written. */
 export interface Position {
@@ -217,8 +218,8 @@ export interface TemplateConfig {
   /** 255 (ANY) matches every type. */
   readonly type: number;
   readonly zones: readonly string[];
-  /** Regular expressions over the presentation name; empty: always. JavaScript syntax, flags u. */
-  readonly matches: readonly RegExp[];
+  /** Regular expressions over the presentation name; empty: always. */
+  readonly matches: readonly Pattern[];
   /** Go-template sources, one resource record each. */
   readonly answer: readonly string[];
   readonly additional: readonly string[];
@@ -269,7 +270,7 @@ export interface ErrorsConfig {
 
 export interface ConsolidateConfig {
   readonly periodMs: number;
-  readonly pattern: RegExp;
+  readonly pattern: Pattern;
   readonly level: 'debug' | 'info' | 'warning' | 'error';
   readonly showFirst: boolean;
 }

@@ -3,7 +3,7 @@
  * closing dot; what comes out may be none.
  */
 import type { NameMatch } from './changing.js';
-import { linearOf } from './linear-pattern.js';
+import type { Pattern } from './pattern.js';
 
 /** Whether the rule is about the name. */
 export function matches(match: NameMatch, name: string): boolean {
@@ -17,7 +17,7 @@ export function matches(match: NameMatch, name: string): boolean {
     case 'substring':
       return name.includes(match.text);
     case 'regex':
-      return linearOf(match.pattern).exec(name) !== null;
+      return match.pattern.test(name);
   }
 }
 
@@ -38,8 +38,8 @@ export function renamed(match: NameMatch, to: string, name: string): string {
 }
 
 /** The text with the groups of the match in it; the name itself where there is none. */
-export function byPattern(pattern: RegExp, to: string, name: string): string {
-  const groups = linearOf(pattern).exec(name);
+export function byPattern(pattern: Pattern, to: string, name: string): string {
+  const groups = pattern.exec(name);
   if (groups === null) return name;
   // A group that took no part is empty in Go and undefined here; a number without a group stays as it is written.
   const other = to.replace(/\{(\d{1,3})\}/gu, (text, group) => {

@@ -34,7 +34,7 @@ export function optionOf(message: Uint8Array, code: number): Uint8Array | null {
     const data = fixed + 10;
     at = data + u16(message, fixed + 8);
     if (at > end) return null;
-    if (u16(message, fixed) === typeOpt) return optionIn(message, data, at, code);
+    if (u16(message, fixed) === typeOpt) return optionIn(message, { from: data, end: at }, code);
   }
   return null;
 }
@@ -53,10 +53,15 @@ export function encodeOptions(options: ReadonlyMap<number, Uint8Array>): Uint8Ar
   return out;
 }
 
-function optionIn(message: Uint8Array, from: number, end: number, code: number): Uint8Array | null {
-  for (let at = from; at + 4 <= end; at += 4 + u16(message, at + 2)) {
-    const dataEnd = at + 4 + u16(message, at + 2);
-    if (u16(message, at) === code) return dataEnd <= end ? copyOf(message, at + 4, dataEnd) : null;
+/** The data of the first option with this code among those that stand there, as bytes of their own; null without one. */
+export function optionIn(
+  bytes: Uint8Array,
+  { from, end }: { readonly from: number; readonly end: number },
+  code: number,
+): Uint8Array | null {
+  for (let at = from; at + 4 <= end; at += 4 + u16(bytes, at + 2)) {
+    const dataEnd = at + 4 + u16(bytes, at + 2);
+    if (u16(bytes, at) === code) return dataEnd <= end ? copyOf(bytes, at + 4, dataEnd) : null;
   }
   return null;
 }

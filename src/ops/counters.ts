@@ -45,6 +45,7 @@ export const eventNames = [
   'upstreamTimeouts', // questions nobody answered in time
   'upstreamTcpRetries', // questions asked again over TCP because their answer was cut
   'upstreamCutAnswers', // answers cut over UDP passed on with TC, because TCP led nowhere
+  'upstreamDisturbedRetries', // questions asked again as something came to their UDP port that was not asked for
   'upstreamEdnsRetries', // questions asked again without OPT, which may be why they failed
   'aaaaSynthesized', // AAAA questions answered by policy
   'panics', // exceptions that reached the outermost handler

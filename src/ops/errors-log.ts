@@ -71,7 +71,7 @@ export function newErrorsLog(config: ErrorsConfig, { log, clock }: ErrorsLogOuts
     // A single failure that was shown when it came needs no summary.
     if (count === 0 || (count === 1 && config.showFirst)) return;
     const period = formatDuration(config.periodMs);
-    write(config.level, `${count} errors like '${patternText(config.pattern)}' occurred in last ${period}`);
+    write(config.level, `${count} errors like '${config.pattern.source}' occurred in last ${period}`);
   }
 
   /** Counts the failure; true when it also gets a line of its own. */
@@ -84,7 +84,7 @@ export function newErrorsLog(config: ErrorsConfig, { log, clock }: ErrorsLogOuts
 
   return {
     failed({ rcode, name, type, text }) {
-      const consolidation = stopped ? undefined : consolidations.find((each) => matches(each.config.pattern, text));
+      const consolidation = stopped ? undefined : consolidations.find((each) => each.config.pattern.test(text));
       if (consolidation !== undefined && !consolidate(consolidation)) return;
       write(consolidation?.config.level ?? 'error', `${rcode} ${name} ${typeName(type)}: ${text}`);
     },
@@ -94,17 +94,6 @@ export function newErrorsLog(config: ErrorsConfig, { log, clock }: ErrorsLogOuts
       summariseSurplus();
     },
   };
-}
-
-/** A pattern with flag g or y would remember where it stopped. */
-function matches(pattern: RegExp, text: string): boolean {
-  pattern.lastIndex = 0;
-  return pattern.test(text);
-}
-
-/** The pattern as it was written: JavaScript shows a slash escaped. */
-function patternText(pattern: RegExp): string {
-  return pattern.source.replaceAll('\\/', '/');
 }
 
 function writeLine(log: Log, level: ConsolidateConfig['level'], text: string): void {

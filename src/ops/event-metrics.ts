@@ -98,6 +98,7 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
     name: 'zerohop_upstream_cut_answers_total',
     help: 'Answers cut over UDP passed on to clients with TC, because the upstream has no TCP.',
   },
+  upstreamDisturbedRetries: { ...retries, labels: { cause: 'disturbed' } },
   upstreamEdnsRetries: { ...retries, labels: { cause: 'edns' } },
   aaaaSynthesized: { name: 'zerohop_aaaa_synthesized_total', help: 'AAAA queries answered by policy, without asking.' },
   panics: { name: 'coredns_panics_total', help: 'A metrics that counts the number of panics.' },

@@ -17,6 +17,7 @@ import { hashOf, type Pending, PendingTable, type Waiter } from './pending.js';
 import { type Done, finishMade, type Pursuit, pursue } from './pursuit.js';
 import type { Made } from './route.js';
 import { leaveUnanswered, type MadeFacts, Settler, type SettleWorld } from './settle.js';
+import { Sharing } from './sharing.js';
 import { judged, lookUpFor, mayWaitFor, type Origin, type Subquestion } from './subquestion.js';
 import { aaaaForward, type ServedZone } from './zones.js';
 
@@ -33,12 +34,14 @@ export class Forwarder {
   readonly #world: ForwarderWorld;
   readonly #settler: Settler;
   readonly #table = new PendingTable();
+  readonly #sharing: Sharing;
   /** Of clients that have a stale answer at hand. */
   readonly #patience: Patience;
 
   constructor(world: ForwarderWorld) {
     this.#world = world;
     this.#settler = new Settler(world);
+    this.#sharing = new Sharing(world.lane.counters);
     this.#patience = new Patience(world.clock, (pending) => this.#settleImpatient(pending));
   }
 
@@ -255,7 +258,12 @@ export class Forwarder {
     // Where one question leads to another, an answer to the first alone is none.
     const isWhole = pending.isJoinable && (pending.course === null || pending.course.next === null);
     const late = isWhole ? (answer: Answer) => this.#answeredLate(pending, answer) : undefined;
-    pending.route.ask(this.#requestFor(pending, question, from), done, late);
+    const request = this.#requestFor(pending, question, from);
+    const { ask, asksOurselves } = pending.route;
+    // What asks by questions of ours is not asked upstream itself.
+    if (asksOurselves) return ask(request, done, late);
+    const hash = hashOf(question, 0, pending.key, this.#world.lane.blocks.hashKey);
+    this.#sharing.ask({ ask, request, askedAtMs: pending.startedAtMs, hash }, done, late);
   }
 
   #requestFor(pending: Pending, question: Uint8Array, from: Origin): Request {

@@ -5,9 +5,10 @@
 import type { OptionChange } from '../config/changing.js';
 import { addressBytes } from '../config/zones.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
-import { optionOf } from '../dns/options.js';
+import { optionIn, optionOf } from '../dns/options.js';
 import { optionSubnet, setU16, u16 } from '../dns/wire.js';
 import { overTcp } from '../ops/counters.js';
+import type { Answer } from '../upstream/ask.js';
 import type { CourseQuery, Draft } from './course.js';
 
 /** Does what the rule says; false where it has nothing to do. */
@@ -64,8 +65,14 @@ function subnetOf(address: Uint8Array, bits: number): Uint8Array {
   return data;
 }
 
-/** Whether an answer says that it is for every network: its subnet has no scope, or it has none. */
-export function isUnscoped(message: Uint8Array): boolean {
+/**
+ * Whether an answer is for every network: the subnet that was sent among these options comes back, and has no scope (RFC 7871
+ * 7.3). Over TCP one without a subnet is as well; over UDP a forged one would fit the requests of all networks, and be kept
+ * for all.
+ */
+export function isUnscoped({ message, isOverTcp }: Answer, options: Uint8Array): boolean {
+  const sent = optionIn(options, { from: 0, end: options.length }, optionSubnet)!;
   const subnet = optionOf(message, optionSubnet);
-  return subnet === null || subnet.length < 4 || subnet[3] === 0;
+  if (subnet === null) return isOverTcp === true;
+  return subnet.length === sent.length && subnet.every((byte, at) => byte === sent[at]);
 }

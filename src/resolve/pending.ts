@@ -73,11 +73,15 @@ function isSame(one: Identity, other: Identity): boolean {
   if (one.zoneId !== other.zoneId || one.key !== other.key || one.recursionDesired !== other.recursionDesired) {
     return false;
   }
-  const { question } = other;
-  const typeAt = question.length - 4;
-  if (one.question.length !== question.length) return false;
-  for (let at = typeAt; at < question.length; at++) if (one.question[at] !== question[at]) return false;
-  return sameName(one.question, 0, question, 0, typeAt);
+  return sameQuestion(one.question, other.question);
+}
+
+/** Whether two questions ask the same, in whatever spelling. */
+export function sameQuestion(one: Uint8Array, other: Uint8Array): boolean {
+  const typeAt = other.length - 4;
+  if (one.length !== other.length) return false;
+  for (let at = typeAt; at < other.length; at++) if (one[at] !== other[at]) return false;
+  return sameName(one, 0, other, 0, typeAt);
 }
 
 /** Chains; a power of two. */

@@ -355,8 +355,10 @@ export function leaveUnanswered(asker: Asker): void {
   }
 }
 
-function holdsForAll({ holdsFor }: Course, outcome: Outcome): boolean {
-  return holdsFor === 'everybody' || (holdsFor === 'unscoped' && outcome.ok && isUnscoped(outcome.message));
+function holdsForAll({ holdsFor, options }: Course, outcome: Outcome): boolean {
+  if (holdsFor === 'everybody') return true;
+  // Options that have no room in a request are not sent, and then no network has been told.
+  return holdsFor === 'unscoped' && outcome.ok && (options === undefined || isUnscoped(outcome, options));
 }
 
 /** An answer that is made of stale ones is given as stale, and not kept. */

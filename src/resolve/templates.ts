@@ -5,7 +5,6 @@
  * client or given a SOA is for the caller.
  */
 import type { Diagnostic, TemplateConfig } from '../config/config.js';
-import { linearOf } from '../config/linear-pattern.js';
 import { aliasQuestion } from '../dns/alias.js';
 import { className, isInZone, typeName } from '../dns/names.js';
 import { encodeAnswerTo, parseRecord } from '../dns/records.js';
@@ -167,9 +166,8 @@ function findTemplate(templates: Templates, asked: Asked): Match {
     if (zone === undefined) continue;
     if (config.matches.length === 0) return { template, zone, found: { groups: [asked.name], names: noNames } };
     for (const pattern of config.matches) {
-      const linear = linearOf(pattern);
-      const groups = linear.exec(asked.name);
-      if (groups !== null) return { template, zone, found: { groups, names: linear.names } };
+      const groups = pattern.exec(asked.name);
+      if (groups !== null) return { template, zone, found: { groups, names: pattern.names } };
     }
     if (!fallsThrough(config, asked.name)) return { unmatched: config };
   }

@@ -48,6 +48,8 @@ export interface Answer {
   readonly message: Uint8Array;
   /** The upstream's ADDRESS:PORT; empty for what no upstream has said. */
   readonly from: string;
+  /** It came over TCP, where nobody but the upstream can have sent it; without it that is not known. */
+  readonly isOverTcp?: boolean;
   /** The message is past its TTL, as nobody has a newer one; it may be given and must not be kept. */
   readonly isStale?: boolean;
   /** Without it the answer may be kept as it says; one of ours that is for its client or this moment has false. */

@@ -18,7 +18,7 @@ export interface Attempt {
   carrier: Carrier | null;
   /** When a connection or socket took it; `notSent` while it only waits for one. Set by the carrier. */
   sentAtMs: number;
-  /** Whether this message, whose id is the attempt's, answers it. Borrows `message`. False: counted, and waits on. */
+  /** Whether this message, whose id is the attempt's, answers it. Borrows `message`. False: counted. */
   accepts(message: Uint8Array): boolean;
   /** The message just accepted; the carrier holds the attempt no more. Borrows `message`. */
   answered(message: Uint8Array, nowMs: number): void;
@@ -68,6 +68,8 @@ export interface Loss {
    * there) is replaced without a word.
    */
   readonly blame: boolean;
+  /** Over UDP something came that was not asked for: whoever sent it may have the right id next. */
+  readonly isDisturbed?: true;
 }
 
 /** Everybody who could be asked sends the question back to us. */
@@ -94,6 +96,11 @@ export function dialLoss(to: string, error: NodeJS.ErrnoException | null): Loss 
 /** A connection or socket broke. */
 export function readLoss(transport: 'udp' | 'tcp', to: string, error: NodeJS.ErrnoException, blame: boolean): Loss {
   return { why: 'unreachable', text: `read ${transport} ${to}: read: ${errorText(error)}`, blame };
+}
+
+/** Something was sent to the port that answers nothing. */
+export function disturbedLoss(to: string): Loss {
+  return { why: 'malformed', text: `read udp ${to}: answers that nobody asked for`, blame: false, isDisturbed: true };
 }
 
 /** Nobody answered. */

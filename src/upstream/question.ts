@@ -169,9 +169,9 @@ export class Question implements Asker, AtTurnEnd {
   }
 
   /** What was asked for by an OPT and came without one is for this moment (RFC 6891 6.2.2). */
-  #answerOf({ upstream, carriesOpt }: Try, message: Uint8Array): Answer {
+  #answerOf({ upstream, carriesOpt, transport }: Try, message: Uint8Array): Answer {
     const mayKeep = needsOpt(this.request) && !carriesOpt ? false : undefined;
-    return { ok: true, message, from: upstream.to, mayKeep };
+    return { ok: true, message, from: upstream.to, isOverTcp: transport === 'tcp', mayKeep };
   }
 
   lost(attempt: Try, loss: Loss, nowMs: number): void {
@@ -309,6 +309,7 @@ export class Question implements Asker, AtTurnEnd {
   #afterLoss({ upstream }: Try, loss: Loss, nowMs: number): void {
     this.#lastLoss = loss;
     if (!loss.blame) this.#triesCharged--;
+    if (loss.isDisturbed && this.#made.length < triesPerQuestionMax) return this.#retryElsewhere(upstream, nowMs);
     if (this.#tries.length > 0) return;
     if (this.#heldSinceMs !== never) return this.#conclude();
     if (!this.#mayTry() && (loss.blame || this.#made.length >= triesPerQuestionMax)) return this.#fail(loss);
@@ -327,6 +328,12 @@ export class Question implements Asker, AtTurnEnd {
 
   #retrySame(upstream: Upstream, nowMs: number): void {
     this.#home.world.counters.count('upstreamRetries');
+    this.#try(upstream, nowMs, null);
+  }
+
+  /** The port where somebody guesses is left, before the right id may be among the guesses. */
+  #retryElsewhere(upstream: Upstream, nowMs: number): void {
+    this.#home.world.counters.count('upstreamDisturbedRetries');
     this.#try(upstream, nowMs, null);
   }
 

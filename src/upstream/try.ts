@@ -26,6 +26,8 @@ export class Try implements Attempt {
   judgement: Judgement | null = null;
   /** Its carrier broke or turned it away. */
   isLost = false;
+  /** Its port got something that was not asked for. */
+  isDisturbed = false;
   readonly transport: UpstreamTransport;
   readonly allowsOpt: boolean;
   readonly testsOpt: boolean;
@@ -65,6 +67,7 @@ export class Try implements Attempt {
 
   lost(loss: Loss, nowMs: number): void {
     this.isLost = true;
+    this.isDisturbed = loss.isDisturbed === true;
     this.#asker.lost(this, loss, nowMs);
   }
 

@@ -1,7 +1,8 @@
 /**
  * UDP to one upstream address. Every request is alone on a connected socket, so an answer has to come from the right
  * address to the right port with the right id (RFC 5452 9.2); a port serves a few requests, one after another, and
- * is given up at once when something strange arrives or an answer does not come. Ports are the kernel's choice, ids
+ * is given up at once, with the request that is out, when something strange arrives, since the next guess at the id may be
+ * right. It is given up as well when an answer does not come. Ports are the kernel's choice, ids
  * ours, and which of the idle sockets is used next is drawn. While the address is in doubt, questions go to ports that
  * have answered, and a new port is asked a question of our own first.
  */
@@ -21,6 +22,7 @@ import {
   type Again,
   type Attempt,
   type Carrier,
+  disturbedLoss,
   notSent,
   queueLoss,
   readLoss,
@@ -221,6 +223,8 @@ class OneSocket implements DatagramEvents, Carrier {
   #attempt: Attempt | null = null;
   #id = -1;
   #requests = 0;
+  /** Of requests that were answered here; their answers may come twice. */
+  readonly #earlierIds: number[] = [];
   /** Something arrived that was not asked for, or an answer did not come: the port is known, or not to be trusted. */
   #isSpoiled = false;
   idleSinceMs = 0;
@@ -257,9 +261,8 @@ class OneSocket implements DatagramEvents, Carrier {
   }
 
   send(attempt: Attempt, nowMs: number): void {
-    const before = this.#id;
     do this.#id = this.#place.world.random.below(idsCount);
-    while (this.#id === before);
+    while (this.#earlierIds.includes(this.#id));
     this.#attempt = attempt;
     this.#requests++;
     attempt.carrier = this;
@@ -289,13 +292,15 @@ class OneSocket implements DatagramEvents, Carrier {
   datagram(message: Uint8Array): void {
     const attempt = this.#attempt;
     const { clock, counters } = this.#place.world;
-    if (attempt === null || message.length < 2 || u16(message, 0) !== this.#id) {
-      counters.count(message.length < 2 ? 'answersRejectedMalformed' : 'answersRejectedId');
-      return this.#spoil();
+    const id = message.length < 2 ? -1 : u16(message, 0);
+    if (attempt === null || id !== this.#id) {
+      counters.count(id === -1 ? 'answersRejectedMalformed' : 'answersRejectedId');
+      return this.#earlierIds.includes(id) ? this.#spoil() : this.#disturb();
     }
-    if (!attempt.accepts(message)) return this.#spoil();
+    if (!attempt.accepts(message)) return this.#disturb();
     const nowMs = clock.nowMs();
     this.lastHeardMs = nowMs;
+    this.#earlierIds.push(id);
     this.#release(nowMs);
     attempt.answered(message, nowMs);
   }
@@ -307,6 +312,17 @@ class OneSocket implements DatagramEvents, Carrier {
     const nowMs = this.#place.world.clock.nowMs();
     this.#release(nowMs);
     attempt.lost(readLoss('udp', this.#place.to, error, true), nowMs);
+  }
+
+  /** Somebody may be guessing: nothing is taken here any more, except what a probe wants, which is any sign of life. */
+  #disturb(): void {
+    const attempt = this.#attempt;
+    this.#spoil();
+    if (attempt === null || attempt.isProbe) return;
+    const { world, to } = this.#place;
+    const nowMs = world.clock.nowMs();
+    this.#release(nowMs);
+    attempt.lost(disturbedLoss(to), nowMs);
   }
 
   #spoil(): void {

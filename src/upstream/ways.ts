@@ -45,17 +45,23 @@ interface Tried<Upstream> {
   readonly transport: Way;
   readonly judgement: Judgement | null;
   readonly sentAtMs: number;
+  readonly isDisturbed: boolean;
 }
 
-/** How a question with these tries asks this upstream: for what it has cut over UDP, over TCP. */
+/**
+ * How a question with these tries asks this upstream: over TCP what it has cut over UDP, and what somebody guesses the id of
+ * there, unless TCP leads nowhere.
+ */
 export function wayNow<Upstream extends { wayTo(wanted: Way, failed: readonly Way[], nowMs: number): Way }>(
   upstream: Upstream,
   wanted: Way,
   tries: readonly Tried<Upstream>[],
   nowMs: number,
 ): Way {
-  const isCut = tries.some((attempt) => attempt.upstream === upstream && attempt.judgement === 'cut');
-  return isCut ? 'tcp' : upstream.wayTo(wanted, waysTried(tries, upstream), nowMs);
+  const before = tries.filter((attempt) => attempt.upstream === upstream);
+  if (before.some(({ judgement }) => judgement === 'cut')) return 'tcp';
+  const isDisturbed = before.some((attempt) => attempt.isDisturbed);
+  return upstream.wayTo(isDisturbed ? 'tcp' : wanted, waysTried(before, upstream), nowMs);
 }
 
 /** How its upstream had been asked before this try was sent. What was sent with it or later has had less time. */
@@ -66,9 +72,11 @@ export function waysBefore<Upstream>(tries: readonly Tried<Upstream>[], attempt:
   return waysTried(before, attempt.upstream);
 }
 
-/** How this upstream has been asked in these tries. */
+/** How this upstream has been asked in these tries. One that was disturbed had no time to answer. */
 export function waysTried<Upstream>(tries: readonly Tried<Upstream>[], upstream: Upstream): Way[] {
-  return tries.filter((attempt) => attempt.upstream === upstream).map(({ transport }) => transport);
+  return tries
+    .filter((attempt) => attempt.upstream === upstream && !attempt.isDisturbed)
+    .map(({ transport }) => transport);
 }
 
 function otherWay(way: Way): Way {

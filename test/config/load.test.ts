@@ -145,10 +145,7 @@ test('the default port is the one given', () => {
 });
 test('the whole configuration is frozen', () => {
   const frozen = (value: unknown): boolean =>
-    typeof value !== 'object' ||
-    value === null ||
-    value instanceof RegExp ||
-    (Object.isFrozen(value) && Object.values(value).every(frozen));
+    typeof value !== 'object' || value === null || (Object.isFrozen(value) && Object.values(value).every(frozen));
   assert.ok(frozen(sample('deliveryhero')));
 });
 test('NXDOMAIN for AAAA is warned of once, at its first place', () => {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { byPattern, matches, renamed } from '../../src/config/name-rules.js';
+import { Pattern } from '../../src/config/pattern.js';
 
-const regex = (source: string) => ({ how: 'regex' as const, pattern: new RegExp(source, 'u') });
+const regex = (source: string) => ({ how: 'regex' as const, pattern: new Pattern(source) });
 const text = (how: 'exact' | 'prefix' | 'suffix' | 'substring', part: string) => ({ how, text: part });
 
 describe('matches and renamed', () => {
@@ -43,11 +44,12 @@ describe('matches and renamed', () => {
 
 describe('byPattern', () => {
   it('puts groups in their places, the whole match for {0}, nothing for one that took no part', () => {
-    assert.equal(byPattern(/(a)|(b)/u, '{0}-{1}-{2}.', 'b.'), 'b--b.');
-    assert.equal(byPattern(/a/u, '{7}.', 'a.'), '{7}.');
+    assert.equal(byPattern(new Pattern('(a)|(b)'), '{0}-{1}-{2}.', 'b.'), 'b--b.');
+    assert.equal(byPattern(new Pattern('a'), '{7}.', 'a.'), '{7}.');
   });
 
-  it('closes a name once', () => assert.equal(byPattern(/^a\.(.*)/u, 'b.{1}.', 'a.test.'), 'b.test.'));
+  it('closes a name once', () =>
+    assert.equal(byPattern(new Pattern(String.raw`^a\.(.*)`), 'b.{1}.', 'a.test.'), 'b.test.'));
 
-  it('leaves a name that it does not match', () => assert.equal(byPattern(/x/u, 'y.', 'a.'), 'a.'));
+  it('leaves a name that it does not match', () => assert.equal(byPattern(new Pattern('x'), 'y.', 'a.'), 'a.'));
 });

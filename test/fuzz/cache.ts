@@ -11,6 +11,7 @@ import { Epochs } from '../../src/cache/epochs.js';
 import { slabBytes } from '../../src/limits.js';
 import { answerFor, queryFor } from '../cache/answers.js';
 import type { ReaderReport, ReaderStart } from '../cache/readers-thread.js';
+import { hashKey } from '../dns/hash-key.js';
 import { seededRandom } from '../simulation/random.js';
 
 const names = 400;
@@ -20,13 +21,13 @@ const keptPerRound = 100;
 export async function fuzzCache(seed: number, goOn: (round: number) => boolean): Promise<number> {
   const random = seededRandom(seed);
   const epochs = new Epochs();
-  const blocks = new Blocks(cacheMemory(), random.below(2 ** 32));
+  const blocks = new Blocks(cacheMemory(), hashKey(random.below(2 ** 32)));
   const cache = createCache(blocks, 2 * slabBytes, epochs, { evictedForMemory() {} });
   const store = cache.newStore({ successEntriesMax: 200, denialEntriesMax: 10 });
   const packets = Array.from({ length: names }, (_, number) => new Uint8Array(queryFor(`n${number}.test`)));
   const stop = new SharedArrayBuffer(4);
   const start: ReaderStart = {
-    ...{ index: 0, memory: blocks.memory, seed: blocks.seed, epochs: epochs.memory, stop, packets },
+    ...{ index: 0, memory: blocks.memory, hashKey: blocks.hashKey, epochs: epochs.memory, stop, packets },
   };
   const reader = new Worker(new URL('../cache/readers-thread.js', import.meta.url), { workerData: start });
   const report = once(reader, 'message') as Promise<[ReaderReport]>;

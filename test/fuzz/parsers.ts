@@ -26,6 +26,7 @@ import { parseHosts } from '../../src/resolve/hosts-table.js';
 import { testOptions } from '../config/options.js';
 import { readMalformed, readUpstream, upstreamQuestion } from '../corpus/read.js';
 import { repositoryPath } from '../corpus/repository.js';
+import { hashKey } from '../dns/hash-key.js';
 import { framed } from '../real/packets.js';
 import { chunksOf, mutated, pick, randomBytes } from './mutate.js';
 
@@ -95,7 +96,7 @@ const normalise: Round = (random) => {
     ttls,
   );
 };
-const normaliser = new Normaliser();
+const normaliser = new Normaliser(hashKey());
 const soundness = new Soundness();
 
 /** The IPv4 addresses in the answers, as dns-packet reads them; null where it cannot. */

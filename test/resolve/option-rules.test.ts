@@ -89,18 +89,34 @@ describe('edns0', () => {
 });
 
 describe('isUnscoped', () => {
-  const answer = (scope: number | null) => {
-    const data = Buffer.from([0, 1, 24, scope ?? 0, 10, 244, 0]);
-    const opt = { type: 'OPT', name: '.', udpPayloadSize: 1232, flags: 0, options: [{ code: 8, data }] };
-    const additionals = scope === null ? [] : [opt as unknown as packets.Answer];
+  const sent = Uint8Array.from([0, 8, 0, 7, 0, 1, 24, 0, 10, 244, 0]);
+  const answer = (subnet: readonly number[] | null) => {
+    const option = { code: 8, data: Buffer.from(subnet ?? []) };
+    const opt = { type: 'OPT', name: '.', udpPayloadSize: 1232, flags: 0, options: [option] };
+    const additionals = subnet === null ? [] : [opt as unknown as packets.Answer];
     const answers: packets.Answer[] = [{ type: 'A', name: 'a.test', ttl: 1, data: '192.0.2.1' }];
     return packets.encode({ type: 'response', questions: [{ name: 'a.test', type: 'A' }], answers, additionals });
   };
+  const isUnscopedOver = (isOverTcp: boolean, subnet: readonly number[] | null) =>
+    isUnscoped({ ok: true, from: '', message: answer(subnet), isOverTcp }, sent);
 
-  it('holds where the answer has no subnet, or one without scope', () => {
-    assert.deepEqual(
-      [null, 0, 24].map((scope) => isUnscoped(answer(scope))),
-      [true, true, false],
-    );
+  it('holds where the subnet that was sent comes back without scope', () => {
+    for (const isOverTcp of [false, true]) {
+      assert.equal(isUnscopedOver(isOverTcp, [0, 1, 24, 0, 10, 244, 0]), true);
+      const others = [
+        [0, 1, 24, 24, 10, 244, 0], // a scope
+        [0, 1, 24, 0, 10, 245, 0], // another network
+        [0, 1, 16, 0, 10, 244], // another length
+        [0, 2, 24, 0, 10, 244, 0], // another family
+        [0, 1, 0, 0],
+        [],
+      ];
+      for (const other of others) assert.equal(isUnscopedOver(isOverTcp, other), false, String(other));
+    }
+  });
+
+  it('holds without a subnet over TCP alone, where nobody can forge it', () => {
+    assert.deepEqual([isUnscopedOver(true, null), isUnscopedOver(false, null)], [true, false]);
+    assert.equal(isUnscoped({ ok: true, from: '', message: answer(null) }, sent), false);
   });
 });

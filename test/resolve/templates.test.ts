@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as dnsPacket from 'dns-packet';
 import type { TemplateConfig } from '../../src/config/config.js';
+import { Pattern } from '../../src/config/pattern.js';
 import { nameToWire } from '../../src/dns/names.js';
 import { templateSeriesMax } from '../../src/limits.js';
 import type { MakeQuery } from '../../src/resolve/route.js';
@@ -101,14 +102,14 @@ test('the response copies id, question, RD and CD and sets QR, AA and RA', () =>
 test('an address in the name, with named groups, and the way back', () => {
   const forward = template({
     zones: ['example.'],
-    matches: [/(^|[.])ip-(?<a>[0-9]*)-(?<b>[0-9]*)-(?<c>[0-9]*)-(?<d>[0-9]*)[.]example[.]$/u],
+    matches: [new Pattern('(^|[.])ip-(?P<a>[0-9]*)-(?P<b>[0-9]*)-(?P<c>[0-9]*)-(?P<d>[0-9]*)[.]example[.]$')],
     answer: ['{{ .Name }} 60 IN A {{ .Group.a }}.{{ .Group.b }}.{{ .Group.c }}.{{ .Group.d }}'],
     fallthrough: [],
   });
   const back = template({
     type: types.PTR,
     zones: ['in-addr.arpa.'],
-    matches: [/^(?<d>[0-9]*)[.](?<c>[0-9]*)[.](?<b>[0-9]*)[.](?<a>[0-9]*)[.]in-addr[.]arpa[.]$/u],
+    matches: [new Pattern('^(?P<d>[0-9]*)[.](?P<c>[0-9]*)[.](?P<b>[0-9]*)[.](?P<a>[0-9]*)[.]in-addr[.]arpa[.]$')],
     answer: ['{{ .Name }} 60 IN PTR ip-{{ .Group.a }}-{{ .Group.b }}-{{ .Group.c }}-{{ .Group.d }}.example.'],
   });
   const configs = [forward, back];
@@ -128,7 +129,7 @@ test('an address in the name, with named groups, and the way back', () => {
 test('hexadecimal digits become numbers', () => {
   const configs = template({
     zones: ['example.'],
-    matches: [/^ip0a(?<b>[a-f0-9]{2})(?<c>[a-f0-9]{2})(?<d>[a-f0-9]{2})[.]example[.]$/u],
+    matches: [new Pattern('^ip0a(?P<b>[a-f0-9]{2})(?P<c>[a-f0-9]{2})(?P<d>[a-f0-9]{2})[.]example[.]$')],
     answer: [
       '{{ .Name }} 60 IN A 10.{{ parseInt .Group.b 16 8 }}.{{ parseInt .Group.c 16 8 }}.{{ parseInt .Group.d 16 8 }}',
     ],
@@ -142,9 +143,9 @@ test('expressions are tried in their order and the first that matches gives the 
   const configs = template({
     zones: ['example.'],
     matches: [
-      /^ip-(?<a>10)-(?<b>[0-9]*)[.]dc[.]example[.]$/u,
-      /^(?<a>[0-9]*)[.](?<b>[0-9]*)[.]ext[.]example[.]$/u,
-      /(?<a>1)(?<b>2)/u,
+      new Pattern('^ip-(?P<a>10)-(?P<b>[0-9]*)[.]dc[.]example[.]$'),
+      new Pattern('^(?P<a>[0-9]*)[.](?P<b>[0-9]*)[.]ext[.]example[.]$'),
+      new Pattern('(?P<a>1)(?P<b>2)'),
     ],
     answer: ['{{ .Name }} 60 IN A {{ .Group.a }}.{{ .Group.b }}.0.{{ len .Match }}'],
   });
@@ -158,7 +159,13 @@ test('a zone with a SOA at its top and nothing below', () => {
   const soa = '{{ .Zone }} 3600 IN SOA ns1.{{ .Zone }} admin.{{ .Zone }} (1 60 120 86400 3600)';
   const zones = ['lab.example.'];
   const configs = [
-    template({ type: types.SOA, zones, matches: [/^lab\.example\.$/u], answer: [soa], fallthrough: [] }),
+    template({
+      type: types.SOA,
+      zones,
+      matches: [new Pattern(String.raw`^lab\.example\.$`)],
+      answer: [soa],
+      fallthrough: [],
+    }),
     template({ type: types.SOA, zones, authority: [soa] }),
   ];
   const top = messageOf(only(configs, query('lab.example.', types.SOA)));
@@ -176,7 +183,7 @@ test('all sections, several records each', () => {
   const configs = template({
     type: types.MX,
     zones: ['example.'],
-    matches: [/^ip-10-(?<b>[0-9]*)[.]example[.]$/u],
+    matches: [new Pattern('^ip-10-(?P<b>[0-9]*)[.]example[.]$')],
     answer: ['{{ .Name }} 60 IN MX 10 {{ .Name }}'],
     additional: ['{{ .Name }} 60 IN A 10.{{ .Group.b }}.0.1', 'ns0.example. 60 IN A 203.0.113.8'],
     authority: ['example. 60 IN NS ns0.example.', 'example. 60 IN NS ns1.example.'],
@@ -219,7 +226,7 @@ test('zones are compared by whole labels, without regard to case, and the closes
 });
 
 test('without a match the search ends, unless the template falls through for the name', () => {
-  const unmatched = { matches: [/^never$/u], rcode: 3 };
+  const unmatched = { matches: [new Pattern('^never$')], rcode: 3 };
   const second = template({ rcode: 5 });
   const asked = query('a.in-addr.arpa.', types.A);
   const first = (fallthrough: readonly string[] | null) =>
@@ -258,7 +265,7 @@ test('everything that a query says is there for the template', () => {
 
 test('a group that took no part is empty', () => {
   const configs = template({
-    matches: [/^(?<a>x)?(y)?/u],
+    matches: [new Pattern('^(?P<a>x)?(y)?')],
     answer: ['{{ .Name }} 1 IN TXT "[{{ .Group.a }}{{ index .Match 2 }}{{ index .Group `2` }}]"'],
   });
   const answers = messageOf(only(configs, query('z.', types.A))).answers as unknown as { data: Buffer[] }[];

@@ -195,7 +195,8 @@ for (const [what, make] of Object.entries({ ...garbled, ...misplacedOpt })) {
   });
 }
 
-test('cut, and to another question: a stranger, and the wait goes on', async () => {
+// Who sends such a datagram may have more of them: the port is left, and TCP is asked.
+test('cut, and to another question: a stranger, and TCP is asked', async () => {
   const { world, asking, clock, transports } = await setUp({
     udp: (query) => {
       query.reply(answerTo(query, { question: question('poison') }).subarray(0, -3));
@@ -206,7 +207,7 @@ test('cut, and to another question: a stranger, and the wait goes on', async () 
   const asked = asking.ask('a');
   await clock.pass(1);
   assert.equal(asked.got?.text, 'rcode 0');
-  assert.deepEqual(transports[0](), ['udp']);
+  assert.deepEqual(transports[0](), ['udp', 'tcp']);
   assert.equal(world.counters.total('answersRejectedQuestion'), 1);
 });
 
@@ -221,6 +222,6 @@ test('cut in the header or the question: nobody knows whose answer it is, so it 
     });
     const asked = asking.ask('a');
     await clock.pass(1);
-    assert.deepEqual([asked.got?.text, transports[0]()], ['rcode 0', ['udp']]);
+    assert.deepEqual([asked.got?.text, transports[0]()], ['rcode 0', ['udp', 'tcp']]);
   }
 });

@@ -5,7 +5,7 @@ import type { DatagramEvents, DatagramSocket, Endpoint } from '../../src/outside
 import { type Attempt, type Carrier, type Loss, notSent } from '../../src/upstream/attempt.js';
 import type { Place } from '../../src/upstream/place.js';
 import { UdpSockets } from '../../src/upstream/udp.js';
-import { answerTo, noScouts, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
+import { answerTo, noScouts, type Query, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
 
 class Plain implements Attempt {
   readonly isAgain: boolean = false;
@@ -93,30 +93,64 @@ test('a port serves a few requests, one after another, with a new id each, and i
   assert.deepEqual(place.stats.reused, [rounds - 3, 0]);
 });
 
-test('a wrong id, an answer that is not accepted, an empty datagram: waits on, and the port is not used again', async () => {
+// Until here such a request waited on: any number of wrong ids could be tried before the right one.
+test('a wrong id, an answer that is not accepted, an empty datagram: the request is lost, and the right answer finds nobody', async () => {
   const { world, upstream, udp, ask, clock } = await setUp();
-  upstream.onQuery = (query) => {
-    query.reply(answerTo(query, { id: query.id ^ 0x8000 }));
-    query.reply(new Uint8Array(0));
-    query.reply(answerTo(query));
-  };
-  const attempt = ask();
-  await clock.pass(1);
-  assert.equal(attempt.messages, 1);
+  const strange: ((query: Query) => Uint8Array)[] = [
+    (query) => answerTo(query, { id: query.id ^ 0x8000 }),
+    () => new Uint8Array(0),
+    (query) => Uint8Array.of(query.id >> 8),
+  ];
+  for (const first of strange) {
+    upstream.onQuery = (query) => {
+      query.reply(first(query));
+      query.reply(answerTo(query));
+    };
+    const attempt = ask();
+    await clock.pass(1);
+    assert.deepEqual([attempt.messages, attempt.carrier, udp.size], [0, null, 0]);
+    assert.deepEqual(attempt.losses, [
+      {
+        why: 'malformed',
+        text: 'read udp 10.0.0.1:53: answers that nobody asked for',
+        blame: false,
+        isDisturbed: true,
+      },
+    ]);
+  }
   assert.equal(world.counters.total('answersRejectedId'), 1);
-  assert.equal(world.counters.total('answersRejectedMalformed'), 1);
-  assert.equal(udp.size, 0);
-  upstream.onQuery = () => {};
+  assert.equal(world.counters.total('answersRejectedMalformed'), 2);
   const picky = ask();
   picky.accepting = false;
   await clock.pass(1);
-  upstream.queries[1].reply(answerTo(upstream.queries[1]));
+  assert.deepEqual([picky.messages, picky.losses.length, udp.size], [0, 1, 0]);
+});
+
+test('a probe waits on, as any answer will do, and its port is not used again', async () => {
+  const { upstream, udp, clock } = await setUp();
+  upstream.onQuery = (query) => {
+    query.reply(answerTo(query, { id: query.id ^ 0x8000 }));
+    query.reply(answerTo(query));
+  };
+  const probe = Object.assign(new Plain(), { isProbe: true as const });
+  udp.scout(probe, clock.nowMs());
   await clock.pass(1);
-  picky.accepting = true;
-  upstream.queries[1].reply(answerTo(upstream.queries[1]));
+  assert.deepEqual([probe.messages, probe.losses, udp.size], [1, [], 0]);
+});
+
+test('an answer that comes twice, the second time to the next request, costs the port and not the request', async () => {
+  const { upstream, udp, ask, clock } = await setUp();
+  ask();
   await clock.pass(1);
-  assert.equal(picky.messages, 1);
-  assert.equal(udp.size, 0);
+  const [first] = upstream.queries;
+  upstream.onQuery = (query) => {
+    for (let times = 0; times < 3; times++) query.reply(answerTo(first));
+    query.reply(answerTo(query));
+  };
+  const second = ask();
+  await clock.pass(1);
+  assert.equal(upstream.queries[1].from.port, first.from.port);
+  assert.deepEqual([second.messages, second.losses, udp.size], [1, [], 0]);
 });
 
 test('a second answer, when nothing waits any more, costs the port', async () => {

@@ -1,10 +1,10 @@
 /** `errors { stacktrace; consolidate … }`: how failures are logged. */
-import { type DirectiveContext, durationMs, eachOption, fail, noWords, oneOf, warn, words } from '../arguments.js';
+import { durationMs, eachOption, fail, noWords, oneOf, words } from '../arguments.js';
 import type { ConsolidateConfig, ErrorsConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
-import { readPattern } from '../regular-expression.js';
+import { readPattern } from '../pattern.js';
 
-export function readErrors(directive: Directive, context: DirectiveContext): ErrorsConfig {
+export function readErrors(directive: Directive): ErrorsConfig {
   const [file] = words(directive, 0, 1, 'nothing, or "stdout"');
   if (file !== undefined && file.text !== 'stdout')
     fail(directive, `"${file.text}" cannot be a log file; only stdout can.`);
@@ -16,13 +16,13 @@ export function readErrors(directive: Directive, context: DirectiveContext): Err
       stacktrace = true;
     },
     consolidate(option) {
-      consolidate.push(readConsolidate(option, context));
+      consolidate.push(readConsolidate(option));
     },
   });
   return { stacktrace, consolidate };
 }
 
-function readConsolidate(option: Directive, context: DirectiveContext): ConsolidateConfig {
+function readConsolidate(option: Directive): ConsolidateConfig {
   const [period, pattern, ...rest] = words(option, 2, 4, 'DURATION "REGEXP" [LEVEL] [show_first]');
   const last = rest.at(-1);
   const showFirst = last?.text === 'show_first';
@@ -32,7 +32,7 @@ function readConsolidate(option: Directive, context: DirectiveContext): Consolid
   if (periodMs === 0) fail(option, 'the period must be longer than 0; write one like 5m.');
   return {
     periodMs,
-    pattern: readPattern(pattern, option, (message) => warn(context, option, message)),
+    pattern: readPattern(pattern, option),
     level: level === undefined ? 'error' : oneOf(option, level, 'the level', ['debug', 'info', 'warning', 'error']),
     showFirst,
   };

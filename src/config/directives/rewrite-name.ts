@@ -8,7 +8,7 @@ import { fail } from '../arguments.js';
 import type { AnswerChange, NameChange, NameMatch } from '../changing.js';
 import type { Directive } from '../corefile.js';
 import type { Token } from '../lexer.js';
-import { readNamePattern } from '../regular-expression.js';
+import { type Pattern, readPattern } from '../pattern.js';
 
 const ways = ['exact', 'prefix', 'suffix', 'substring', 'regex'] as const;
 type How = NameMatch['how'];
@@ -88,19 +88,18 @@ function readAnswers(
   return { auto, changes };
 }
 
-function patternOf(rule: Directive, token: Token): RegExp {
+function patternOf(rule: Directive, token: Token): Pattern {
   if (token.text.length > patternCharactersMax) {
     fail(rule, `a pattern may have ${patternCharactersMax} characters at most; write several rules.`, token.at);
   }
-  return readNamePattern(token, rule);
+  return readPattern(token, rule);
 }
 
 /** The text, if it uses no group that the pattern does not have. */
-function checkedGroups(rule: Directive, pattern: RegExp, token: Token, text: string): string {
-  const groups = new RegExp(`${pattern.source}|`, pattern.flags).exec('')!.length - 1;
+function checkedGroups(rule: Directive, pattern: Pattern, token: Token, text: string): string {
   for (const [group, number] of text.matchAll(/\{(\d{1,3})\}/gu)) {
-    if (Number(number) > groups) {
-      fail(rule, `"${token.text}" uses ${group}, but its pattern has ${groups} groups.`, token.at);
+    if (Number(number) > pattern.groups) {
+      fail(rule, `"${token.text}" uses ${group}, but its pattern has ${pattern.groups} groups.`, token.at);
     }
   }
   return text;

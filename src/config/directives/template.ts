@@ -14,7 +14,7 @@ import {
 } from '../arguments.js';
 import type { AaaaPolicy, TemplateConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
-import { readNamePattern } from '../regular-expression.js';
+import { type Pattern, readPattern } from '../pattern.js';
 import { readZones } from '../zones.js';
 
 const anything = 255;
@@ -54,7 +54,7 @@ export function readTemplate(directive: Directive, context: DirectiveContext): T
   eachOption(directive, {
     match(option) {
       const given = words(option, 1, Number.POSITIVE_INFINITY, 'regular expressions');
-      const patterns = given.map((token) => readNamePattern(token, option));
+      const patterns = given.map((token) => readPattern(token, option));
       template.matches = [...template.matches, ...patterns];
     },
     answer: records('answer'),
@@ -104,8 +104,10 @@ export function matchesAll({ matches }: TemplateConfig): boolean {
   return matches.length === 0 || matches.some(alwaysMatches);
 }
 
-function alwaysMatches(pattern: RegExp): boolean {
-  return [everything, `^${everything}$`, `^${everything}`, `${everything}$`].includes(pattern.source);
+function alwaysMatches(pattern: Pattern): boolean {
+  return [everything, `^${everything}$`, `^${everything}`, `${everything}$`].includes(
+    pattern.source.replace(/^\(\?[a-zA-Z]+\)/u, ''),
+  );
 }
 
 function recordSource(option: Directive, text: string): string {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Pattern } from '../../../src/config/pattern.js';
 import { blockOf } from '../options.js';
 
 const errors = (...lines: string[]) => blockOf('forward . 10.0.0.1', ...lines).errors;
@@ -18,9 +19,9 @@ test('stacktrace and consolidate', () => {
   assert.deepEqual(errors('errors {', 'stacktrace', ...lines, '}'), {
     stacktrace: true,
     consolidate: [
-      { periodMs: 300_000, pattern: /.* i\/o timeout$/u, level: 'warning', showFirst: false },
-      { periodMs: 30_000, pattern: /^x/u, level: 'error', showFirst: true },
-      { periodMs: 1_000, pattern: /y/u, level: 'info', showFirst: true },
+      { periodMs: 300_000, pattern: new Pattern('.* i/o timeout$'), level: 'warning', showFirst: false },
+      { periodMs: 30_000, pattern: new Pattern('^x'), level: 'error', showFirst: true },
+      { periodMs: 1_000, pattern: new Pattern('y'), level: 'info', showFirst: true },
     ],
   });
 });

@@ -77,5 +77,5 @@ test('what is wrong is refused', () => {
 
 test('a pattern that V8 would take very long for is no worse than others; one that is too large is refused', () => {
   assert.deepEqual(warningsOf('. {\nforward . 10.0.0.1\nrewrite name regex ^(a+)+$ b\n}\n'), []);
-  refuses('regex (a{900}b{900}){9} b', /is no pattern we can use: it repeats too much/u);
+  refuses(`regex (${'ab'.repeat(200)}){30} b`, /is no pattern we can use: it repeats too much/u);
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Pattern } from '../../../src/config/pattern.js';
 import { blockOf, configOf, warningsOf } from '../options.js';
 
 const templates = (...lines: string[]) => blockOf('forward . 10.0.0.1', ...lines).templates;
@@ -21,7 +22,7 @@ test('everything a template can say', () => {
       class: 1,
       type: 1,
       zones: ['test.', '10.in-addr.arpa.'],
-      matches: [/^(?<a>[a-z]+)[.]/u, /x$/u],
+      matches: [new Pattern('^(?P<a>[a-z]+)[.]'), new Pattern('x$')],
       answer: ['{{ .Name }} 60 IN A 1.2.3.4', '{{ .Name }} 60 IN A 1.2.3.5'],
       additional: ['a.test. 60 IN A 1.2.3.4'],
       authority: ['test. 60 IN NS a.test.'],

@@ -129,9 +129,10 @@ export class Judge {
       if (!ttls.includes(soa.ttl)) return `the denial lives for ${soa.ttl} s`;
       if (block.aaaa === 'nxdomain') return answer.rcode === 3 ? null : 'it should be NXDOMAIN';
       if (block.aaaa === 'nodata') return answer.rcode === 0 ? null : 'it should be NODATA';
+      // One that was cut short says at least whether the name exists.
       const about = this.#book
         .about(keyOf(asked, types.A))
-        .filter(({ isLie, arrivedAtMs }) => !isLie && arrivedAtMs !== null);
+        .filter(({ isLie, manner, arrivedAtMs }) => (!isLie || manner === 'cut') && arrivedAtMs !== null);
       return about.some(({ rcode }) => rcode === answer.rcode) ? null : "the name's A was never answered so";
     }
     return block.aaaa === 'smart'

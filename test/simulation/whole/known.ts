@@ -14,6 +14,13 @@ const entriesEnough = 5_000;
 /** What is not to be given for so long a failure may take the place of, before another configuration is in force. */
 const staleEnoughMs = 3_600_000;
 
+interface Given {
+  readonly query: ClientQuery;
+  readonly asked: WireMessage;
+  readonly answer: WireMessage;
+  readonly nowMs: number;
+}
+
 interface KnownAnswer {
   readonly statement: Statement;
   readonly zone: string;
@@ -32,7 +39,7 @@ export class Known {
 
   /** This block has given a client this statement as fresh. */
   gave(
-    { query, asked, nowMs }: { readonly query: ClientQuery; readonly asked: WireMessage; readonly nowMs: number },
+    { query, asked, answer, nowMs }: Given,
     { block, zone }: { readonly block: BlockConfig; readonly zone: string },
     statement: Statement,
   ): void {
@@ -40,6 +47,8 @@ export class Known {
     const [config, ...others] = statement.configs;
     if (others.length > 0 || !config.blocks.includes(block) || !isLarge(block.cache)) return;
     if (Math.min(...lifetimesMs(statement, block)) <= nowMs - statement.arrivedAtMs!) return;
+    // Its last second went by while it was put aside.
+    if (answer.records.some(({ section, ttl }) => section !== 'additional' && ttl === 0)) return;
     const staleMs = block.cache?.stale?.maxAgeMs ?? 0;
     const { name } = asked.questions[0];
     this.#answers.set(`${zone} ${keyOf(asked)}`, { statement, zone, name, address: query.at.address, staleMs });

@@ -44,7 +44,7 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
   let why = '';
   for (const cache of caches(statement, block)) {
     const leftMs = lifetimeMs(statement, cache) - ageMs;
-    const isAside = mayBePutAside(block, statement);
+    const isAside = [block, ...givers].some((one) => mayBePutAside(one, statement));
     const isMoment = ageMs === 0 || (ageMs <= putAsideMs && isAside);
     if (leftMs <= 0 && !isMoment) {
       why = `statement ${statement.number} came ${ageMs} ms ago and is past its time`;
@@ -55,9 +55,13 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
     // Of the time for which it was put aside a started second counts.
     if (isAside) ages.push(...startedSeconds.flatMap((held) => ages.map((age) => age + held)));
     const wrong = answer.records.find((record) => {
-      const first = ttlAtFirst(sameRecord(record, answer, statement), statement, cache);
+      const same = sameRecord(record, answer, statement);
+      const isAged = isAside && cache === null && same === soaOf(statement);
+      // Without a cache records pass as they came; but one that was put aside counts down from what it lasts.
+      const first = isAged ? Math.min(readTtl(same.ttl), minimumOf(same)) : ttlAtFirst(same, statement, cache);
       // Given as fresh, no record is past its TTL.
       if (!isMoment && ageMs >= first * 1000) return true;
+      if (isAged && record.ttl === same.ttl) return false;
       return !ages.some((ageSeconds) => record.ttl === Math.max(0, first - ageSeconds));
     });
     if (wrong === undefined) return null;
@@ -157,8 +161,12 @@ function positiveTtl({ ttl }: WireRecord, { success }: CacheConfig): number {
 }
 
 function negativeTtl({ ttl, data }: WireRecord, { denial }: CacheConfig): number {
-  const minimum = data.readUInt32BE(data.length - 4);
-  return clamp(Math.min(readTtl(ttl), readTtl(minimum)), denial.ttlMinSeconds, denial.ttlMaxSeconds);
+  return clamp(Math.min(readTtl(ttl), minimumOf({ data })), denial.ttlMinSeconds, denial.ttlMaxSeconds);
+}
+
+/** Of a SOA. */
+function minimumOf({ data }: Pick<WireRecord, 'data'>): number {
+  return readTtl(data.readUInt32BE(data.length - 4));
 }
 
 /** RFC 2181 8: the highest bit means 0. */

@@ -22,7 +22,6 @@ import {
   optionExtendedError,
   optionKeepalive,
   optionNsid,
-  rcodeNoError,
   setU16,
   setU32,
   typeSoa,
@@ -272,9 +271,4 @@ function writeOption(bytes: Uint8Array, at: number, code: number, value: number)
 /** Puts the upper eight bits of an extended rcode into the OPT, which `finish` wrote directly behind the question. */
 export function extendRcode(slot: Slot, query: Query, rcode: number): void {
   slot.bytes[query.questionEnd + 5] = rcode >> 4;
-}
-
-/** Whether a written answer is NOERROR with answer records. */
-export function isPositive(slot: Slot): boolean {
-  return (slot.bytes[3] & 0x0f) === rcodeNoError && u16(slot.bytes, atAnswers) > 0;
 }

@@ -123,7 +123,7 @@ function isSame(one: Shared, other: Sharable): boolean {
 
 function isSameBytes(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
   if (one === undefined || other === undefined) return one === other;
-  return one.length === other.length && one.every((byte, at) => byte === other[at]);
+  return Buffer.compare(one, other) === 0;
 }
 
 /** What keeps one more from waiting, if anything does: a client may have as many places as are free for others. */

@@ -9,6 +9,12 @@ import { messageBytesMax } from '../limits.js';
 /** Bytes before each message. */
 export const frameHeaderBytes = 2;
 
+/** Bytes of a chunk from `at` on. */
+export interface RestOfChunk {
+  readonly bytes: Uint8Array;
+  at: number;
+}
+
 /** Cuts one stream into messages. It keeps no more than one unfinished message. */
 export class FrameReader {
   /** Of a longer message only so many bytes are handed on; the others are passed over. */
@@ -38,40 +44,46 @@ export class FrameReader {
    */
   push(chunk: Uint8Array, onMessage: (message: Uint8Array) => unknown): void {
     const thrown: unknown[] = [];
-    this.#cut(chunk, (message) => {
+    const rest = { bytes: chunk, at: 0 };
+    for (let message = this.next(rest); message !== null; message = this.next(rest)) {
       try {
-        return onMessage(message);
+        if (onMessage(message) === false) break;
       } catch (error) {
-        return thrown.push(error);
+        thrown.push(error);
       }
-    });
+    }
     if (thrown.length > 0) throw thrown[0];
   }
 
-  #cut(chunk: Uint8Array, onMessage: (message: Uint8Array) => unknown): void {
-    let at = 0;
-    while (at < chunk.length) {
+  /**
+   * The next message that is complete with these bytes, whose place moves behind it; null when all bytes are taken and
+   * none is. The message is borrowed until the bytes change.
+   */
+  next(rest: RestOfChunk): Uint8Array | null {
+    const { bytes } = rest;
+    while (rest.at < bytes.length) {
+      const { at } = rest;
       if (this.#message === null) {
-        if (this.#lengthHigh === -1 && chunk.length - at >= frameHeaderBytes) {
-          const end = at + frameHeaderBytes + ((chunk[at] << 8) | chunk[at + 1]);
-          if (end <= chunk.length) {
-            const begin = at + frameHeaderBytes;
-            const message = chunk.subarray(begin, Math.min(end, begin + this.#bytesMax));
-            at = end;
-            if (onMessage(message) === false) return;
-            continue;
+        if (this.#lengthHigh === -1 && bytes.length - at >= frameHeaderBytes) {
+          const begin = at + frameHeaderBytes;
+          const end = begin + ((bytes[at] << 8) | bytes[at + 1]);
+          if (end <= bytes.length) {
+            rest.at = end;
+            return bytes.subarray(begin, Math.min(end, begin + this.#bytesMax));
           }
         }
+        rest.at++;
         if (this.#lengthHigh === -1) {
-          this.#lengthHigh = chunk[at++];
+          this.#lengthHigh = bytes[at];
           continue;
         }
-        this.#begin((this.#lengthHigh << 8) | chunk[at++]);
+        this.#begin((this.#lengthHigh << 8) | bytes[at]);
       }
-      at += this.#fill(chunk, at);
+      rest.at += this.#fill(bytes, rest.at);
       const message = this.#finished();
-      if (message !== null && onMessage(message) === false) return;
+      if (message !== null) return message;
     }
+    return null;
   }
 
   #begin(lengthBytes: number): void {

@@ -3,13 +3,13 @@
  * back in the order in which they are ready, those of one turn in one write (RFC 7766 6.2.1, RFC 9210 4.2).
  *
  *     bytes ─> FrameReader ─> serve ─> reply ─> output ─(end of turn)─> stream
- *                   └─(too much in flight or unsent, or no time)─> backlog, reading paused ─(its turn)─> serve
+ *       └─(too much in flight or unsent, or no time)─> unread, reading paused ─(its turn)─> FrameReader ─> serve
  *
  * What must not happen in the middle of a callback (writing, closing) happens in `work`, at the end of the turn; going
- * on with the backlog is for `serveSome`, when it is this client's turn. Who accepts clients, counts them and sweeps them is tcp.ts.
+ * on with what is unread is for `serveSome`, when it is this client's turn: until then it costs no more than its bytes. Who accepts clients, counts them and sweeps them is tcp.ts.
  */
 import type { TimeoutsConfig } from '../config/config.js';
-import { FrameReader, frameHeaderBytes, writeFrame } from '../dns/frame.js';
+import { FrameReader, frameHeaderBytes, type RestOfChunk, writeFrame } from '../dns/frame.js';
 import {
   assert,
   headerBytes,
@@ -22,7 +22,6 @@ import { type Counters, overTcp } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from '../outside/network.js';
 import type { Asker, Serve } from './asker.js';
-import { Backlog } from './backlog.js';
 import type { Placed, TcpPlaces } from './tcp-places.js';
 import type { TakesTurns, TcpTurns } from './tcp-turns.js';
 
@@ -55,7 +54,8 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   readonly #world: ClientWorld;
   readonly #stream: Stream;
   readonly #reader = new FrameReader(queryBytesMax + 1);
-  readonly #backlog = new Backlog();
+  /** What was read and must wait; reading is paused meanwhile. */
+  #unread: RestOfChunk | null = null;
   #state: State = 'open';
   #isPaused = false;
   #inFlight = 0;
@@ -102,20 +102,13 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
 
   data(bytes: Uint8Array): void {
     if (this.#state !== 'open') return;
-    this.#reader.push(bytes, (whole) => {
-      // A header without its question is FORMERR, as a query that is too long is to be.
-      const message = whole.length > queryBytesMax ? whole.subarray(0, headerBytes) : whole;
-      // What is too short for a query is settled at once, so it needs no place in line.
-      if (message.length >= headerBytes && this.#hasToWait()) this.#backlog.push(message, bytes.length);
-      else this.#take(message);
-      return this.#state === 'open';
-    });
-    if (this.#backlog.isEmpty) return;
-    if (!this.#isPaused) {
-      this.#isPaused = true;
-      this.#stream.pause();
+    const waits = this.#unread !== null;
+    this.#unread = this.#unread === null ? { bytes, at: 0 } : joined(this.#unread, bytes);
+    try {
+      while (!waits && this.#mayServeAtOnce()) this.#serveNext();
+    } finally {
+      if (this.#unread !== null) this.#letWait(this.#unread);
     }
-    this.#waitForTurn();
   }
 
   drained(): void {
@@ -129,7 +122,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   closed(): void {
     this.#state = 'closed';
     this.#world.turns.leave(this);
-    this.#backlog.clear();
+    this.#unread = null;
     this.#output = [];
     this.#world.gone(this);
   }
@@ -168,23 +161,19 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
     this.#world.workLater(this);
   }
 
-  /** Serves what is in the backlog, so many at most; whether there is more that may be served. */
+  /** Serves what is unread, so many queries at most; whether there is more that may be served. */
   serveSome(queriesMax: number): boolean {
-    for (let left = queriesMax; left > 0 && !this.#isLeaving() && !this.#mustWait(); left--) {
-      const waiting = this.#backlog.shift();
-      if (waiting === null) break;
-      this.#take(waiting);
-    }
+    for (let left = queriesMax; left > 0 && this.#mayServe(); left--) this.#serveNext();
     this.#world.workLater(this);
-    return !this.#backlog.isEmpty && !this.#isLeaving() && !this.#mustWait();
+    return this.#mayServe();
   }
 
-  /** Writes this turn's answers, goes on with reading when the backlog is empty, and closes when it is time. */
+  /** Writes this turn's answers, goes on with reading when nothing is unread, and closes when it is time. */
   work(): void {
     if (this.#isLeaving()) return;
     this.#write();
     if (this.#isLeaving()) return;
-    if (!this.#backlog.isEmpty) return this.#waitForTurn();
+    if (this.#unread !== null) return this.#waitForTurn();
     if (this.#state === 'open' && this.#isPaused && !this.#mustWait()) {
       this.#isPaused = false;
       this.#stream.resume();
@@ -228,16 +217,39 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   }
 
   #isAtRest(): boolean {
-    return this.#inFlight === 0 && this.#outputBytes === 0 && this.#backlog.isEmpty;
+    return this.#inFlight === 0 && this.#outputBytes === 0 && this.#unread === null;
   }
 
   #mustWait(): boolean {
     return this.#inFlight >= tcpClientInflightMax || this.#outputBytes + this.#stream.unsentBytes >= unsentBytesHigh;
   }
 
-  /** Whether the query that has just come has to: for others of this client, or for its turn. */
-  #hasToWait(): boolean {
-    return !this.#backlog.isEmpty || this.#mustWait() || !this.#world.turns.mayServe();
+  #mayServe(): boolean {
+    return this.#unread !== null && !this.#isLeaving() && !this.#mustWait();
+  }
+
+  #mayServeAtOnce(): boolean {
+    return this.#mayServe() && this.#world.turns.mayServe();
+  }
+
+  #serveNext(): void {
+    const unread = this.#unread!;
+    const message = this.#reader.next(unread);
+    // Before the query is served, which may end all.
+    if (unread.at === unread.bytes.length) this.#unread = null;
+    if (message === null) return;
+    // A header without its question is FORMERR, as a query that is too long is to be.
+    this.#take(message.length > queryBytesMax ? message.subarray(0, headerBytes) : message);
+  }
+
+  /** The bytes were lent to us, so they are copied. */
+  #letWait({ bytes, at }: RestOfChunk): void {
+    this.#unread = { bytes: new Uint8Array(bytes.subarray(at)), at: 0 };
+    if (!this.#isPaused) {
+      this.#isPaused = true;
+      this.#stream.pause();
+    }
+    this.#waitForTurn();
   }
 
   #waitForTurn(): void {
@@ -250,7 +262,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
     this.#inFlight++;
     this.#queriesTaken++;
     if (timeouts.tcpQueriesMax > 0 && this.#queriesTaken >= timeouts.tcpQueriesMax) {
-      this.#backlog.clear();
+      this.#unread = null;
       this.finish();
     }
     serve(message, new TcpAsker(this));
@@ -281,6 +293,10 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
     if (unsentBytes > tcpClientUnsentBytesMax) this.giveUp('slow');
     else if (unsentBytes > 0) this.#world.places.wrote(this);
   }
+}
+
+function joined({ bytes, at }: RestOfChunk, more: Uint8Array): RestOfChunk {
+  return { bytes: Buffer.concat([bytes.subarray(at), more]), at: 0 };
 }
 
 class TcpAsker implements Asker {

@@ -259,15 +259,6 @@ test('reading stops at the bound of queries in flight, and goes on as they are a
   assert.equal(client.log.at(-1), 'closed');
 });
 
-test('a frame too short for a query needs no place in flight', async () => {
-  const { clock, connects, asked } = await tcpWorld();
-  const client = await connects();
-  client.sends(...Array.from({ length: tcpClientInflightMax + 1 }, (_, id) => message(id)), Uint8Array.of(1));
-  await clock.pass(0);
-  assert.equal(asked.length, tcpClientInflightMax + 1);
-  assert.equal(asked.at(-1)?.bytes.length, 1);
-});
-
 test('one read full of queries for a busy connection waits its turn without being lost', async () => {
   const { clock, connects, asked } = await tcpWorld();
   const client = await connects();

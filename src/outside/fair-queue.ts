@@ -53,9 +53,13 @@ export class FairQueue<Client, Item> {
     return lost;
   }
 
-  /** The one that has waited longest of the client whose turn it is; null when none waits. */
-  take(): Item | null {
+  /**
+   * The one that has waited longest of the client whose turn it is, among those that `mayHave` it; null when none waits.
+   * Who is passed over keeps its turn.
+   */
+  take(mayHave?: (client: Client) => boolean): Item | null {
     for (const [client, line] of this.#lines) {
+      if (mayHave?.(client) === false) continue;
       const before = lengthOf(line);
       const item = line.items[line.first++];
       this.#size--;

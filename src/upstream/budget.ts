@@ -4,7 +4,7 @@
  * is mended with it; an upstream that is slow because it has too much to do does not get twice as much. Where so little
  * is asked that the share is next to nothing, questions and probes each have what one dead connection can hold.
  */
-import { askAgainLeast, askAgainShare, askAgainWindowMs } from '../limits.js';
+import { askAgainLeast, askAgainOfClientLeast, askAgainShare, askAgainWindowMs } from '../limits.js';
 
 /** The window moves by steps. Repetitions are counted one step longer than questions, so the share holds between steps. */
 const steps = 20;
@@ -15,6 +15,9 @@ export class AgainBudget {
   readonly #asked = new SlidingCount();
   readonly #again = new SlidingCount();
   readonly #scouts = new SlidingCount();
+  /** What each client has spent since the table was made; few questions are put again. */
+  readonly #ofClient = new Map<string, number>();
+  #ofClientSince = 0;
   #step = 0;
 
   /** A question was asked for the first time. */
@@ -23,26 +26,35 @@ export class AgainBudget {
     this.#asked.add(this.#step);
   }
 
-  /** Whether one may be put again; it is then paid for. */
-  spend(nowMs: number): boolean {
-    return this.#spend(this.#again, nowMs);
+  /**
+   * Whether one that this client waits for may be put again; it is then paid for. One client may spend as much as is left
+   * for others, so that slow names of one leave something for a lost packet of another.
+   */
+  spend(nowMs: number, client?: string): boolean {
+    const left = this.#left(this.#again, nowMs);
+    const has = client === undefined ? 0 : (this.#ofClient.get(client) ?? 0);
+    if (left < 1 || (has >= askAgainOfClientLeast && has >= left)) return false;
+    this.#again.add(this.#step);
+    if (client !== undefined) this.#ofClient.set(client, has + 1);
+    return true;
   }
 
   /** Whether a probe may be sent; it is then paid for. */
   spendOnScout(nowMs: number): boolean {
-    return this.#spend(this.#scouts, nowMs);
+    if (this.#left(this.#scouts, nowMs) < 1) return false;
+    this.#scouts.add(this.#step);
+    return true;
   }
 
-  #spend(count: SlidingCount, nowMs: number): boolean {
+  /** How many more of this kind may be asked: of the share, or of what is there in any case. */
+  #left(count: SlidingCount, nowMs: number): number {
     this.#moveTo(nowMs);
     // The oldest step is half outside of the window.
     const asked = this.#asked.inWindow - this.#asked.at(this.#step + 1);
     const share = asked * askAgainShare;
     const spent = this.#again.inWindow + this.#scouts.inWindow;
-    const hasOwn = count.inWindow < askAgainLeast && spent < Math.max(2 * askAgainLeast, share);
-    if (!hasOwn && spent + 1 > share) return false;
-    count.add(this.#step);
-    return true;
+    const own = Math.min(askAgainLeast - count.inWindow, Math.ceil(Math.max(2 * askAgainLeast, share) - spent));
+    return Math.max(own, Math.floor(share - spent));
   }
 
   /** Forgets what is older than the window. */
@@ -53,6 +65,9 @@ export class AgainBudget {
       this.#step++;
       for (const count of [this.#asked, this.#again, this.#scouts]) count.forget(this.#step);
     }
+    if (step - this.#ofClientSince < steps) return;
+    this.#ofClient.clear();
+    this.#ofClientSince = step;
   }
 }
 

@@ -9,7 +9,7 @@
  */
 import { FrameReader, frameHeaderBytes } from '../dns/frame.js';
 import { setU16, u16 } from '../dns/wire.js';
-import { connectionInflightMax, connectionUnsentBytesMax, connectTimeoutMs, lateAnswerMs } from '../limits.js';
+import { assert, connectionInflightMax, connectionUnsentBytesMax, connectTimeoutMs, lateAnswerMs } from '../limits.js';
 import { toEach } from '../outside/each.js';
 import type { Stream, StreamEvents } from '../outside/network.js';
 import { type Attempt, type Carrier, dialLoss, type Loss, readLoss, timeoutText } from './attempt.js';
@@ -24,6 +24,10 @@ export interface ConnectionOwner {
   answered(connection: Connection, nowMs: number): void;
   /** It is gone; attempts that it still held are told after this. */
   closed(connection: Connection, nowMs: number): void;
+  /** It carries one more attempt of this client, the first or not, */
+  took(client: string | undefined, isFirst: boolean): void;
+  /** and one less, the last or not. */
+  gave(client: string | undefined, wasLast: boolean): void;
 }
 
 /** Nothing is owed. */
@@ -51,6 +55,11 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   #inflightAgain = 0;
   /** And those that are questions of our own. */
   #inflightProbes = 0;
+  /** And those of clients that ask for much. */
+  #inflightHeavy = 0;
+  /** By index, as attempts are: whose it is, and whether that one asks for much. */
+  readonly #clientOf: (string | undefined)[] = new Array(connectionInflightMax).fill(undefined);
+  readonly #isHeavy: boolean[] = new Array(connectionInflightMax).fill(false);
   #answers = 0;
   #nowMs: number;
   #lastHeardMs = Number.NEGATIVE_INFINITY;
@@ -155,9 +164,29 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     return nowMs + durationMs < this.#retireAtMs && (!isIdle || nowMs + durationMs < this.#idleSinceMs + expireMs);
   }
 
-  /** Sends the request when the turn ends. The caller has made sure that `takes`. */
-  send(attempt: Attempt, nowMs: number): void {
+  /** It carries something of clients that ask for much: what others ask would wait behind it. */
+  get carriesHeavy(): boolean {
+    return this.#inflightHeavy > 0;
+  }
+
+  /** It carries something of this client. */
+  carriesFor(client: string | undefined): boolean {
+    if (this.#inflight === 0) return false;
+    for (let place = 0; place < connectionInflightMax; place++) {
+      if (this.#attempts[place] !== null && this.#clientOf[place] === client) return true;
+    }
+    return false;
+  }
+
+  /** Sends the request when the turn ends, of a client that asks for much or not. The caller has made sure that `takes`. */
+  send(attempt: Attempt, nowMs: number, isHeavy = false): void {
     const place = this.#attempts.indexOf(null);
+    assert(place >= 0, 'a connection is given what it has a place for');
+    this.#isHeavy[place] = isHeavy;
+    if (isHeavy) this.#inflightHeavy++;
+    const { client } = attempt.request;
+    this.#owner.took(client, !this.carriesFor(client));
+    this.#clientOf[place] = client;
     this.#attempts[place] = attempt;
     this.#idOf[place] = this.#ids.take(this.#isInFlight, nowMs);
     this.#inflight++;
@@ -287,6 +316,8 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     this.#inflight--;
     if (attempt.isAgain) this.#inflightAgain--;
     if (attempt.isProbe) this.#inflightProbes--;
+    if (this.#isHeavy[place]) this.#inflightHeavy--;
+    this.#owner.gave(this.#clientOf[place], !this.carriesFor(this.#clientOf[place]));
     if (this.#inflight === 0) this.#idleSinceMs = nowMs;
   }
 
@@ -319,12 +350,15 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#stream.destroy();
-    const left = this.#attempts.filter((attempt) => attempt !== null);
-    this.#attempts.fill(null);
+    const left: Attempt[] = [];
     // The owner counts what it still owed, so the number is kept until it has looked.
     this.#owner.closed(this, nowMs);
-    this.#inflight = 0;
-    for (const attempt of left) attempt.carrier = null;
+    for (let place = 0; place < connectionInflightMax; place++) {
+      const attempt = this.#attempts[place];
+      if (attempt === null) continue;
+      left.push(attempt);
+      this.#free(place, nowMs);
+    }
     toEach(left, (attempt) => attempt.lost(loss, nowMs));
   }
 }

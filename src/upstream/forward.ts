@@ -27,6 +27,7 @@ import type { PlaceSettings, UpstreamWorld } from './place.js';
 import { Question } from './question.js';
 import type { Asked, QuestionHome, QuestionSettings } from './question-home.js';
 import { isResponsible, type Responsibility, responsibility } from './responsible.js';
+import { asksMuch, Shares } from './shares.js';
 import { newUpstreamStats } from './stats.js';
 import { Upstream, type UpstreamSettings } from './upstream.js';
 
@@ -44,6 +45,7 @@ export class Forward implements QuestionHome {
   readonly settings: QuestionSettings;
   readonly world: UpstreamWorld;
   readonly budget = new AgainBudget();
+  readonly #clients = new Shares();
   readonly #log: Log;
   readonly #responsibility: Responsibility;
   readonly #placeSettings: PlaceSettings;
@@ -114,7 +116,8 @@ export class Forward implements QuestionHome {
   /** Asks, or says why not; `done` is then not called. At least one upstream is there. */
   ask(request: Request, asking: Asking): Refusal | null {
     const { concurrentMax } = this.config;
-    if (concurrentMax > 0 && this.#questions.length >= concurrentMax) {
+    const has = this.#clients.of(request.client);
+    if (concurrentMax > 0 && !this.#isWithinConcurrentMax(has)) {
       this.world.counters.count('forwardMaxConcurrentRejects');
       return refusal(`concurrent queries exceeded maximum ${concurrentMax}`);
     }
@@ -129,6 +132,12 @@ export class Forward implements QuestionHome {
     const { askedAtMs, done, late } = asking;
     this.#start({ request, askedAtMs, upstreams, learned, number: this.#number(), done, late }, nowMs);
     return null;
+  }
+
+  /** Whether a client with so many questions may have another one: as many as are left for others, and a few always. */
+  #isWithinConcurrentMax(has: number): boolean {
+    const left = this.config.concurrentMax - this.#questions.length;
+    return left > 0 && (!asksMuch(has) || has < left);
   }
 
   #learnedAmong(upstreams: readonly Upstream[]): number {
@@ -168,10 +177,12 @@ export class Forward implements QuestionHome {
     const question = new Question(this, asked);
     question.place = this.#questions.length;
     this.#questions.push(question);
+    this.#clients.took(question.request.client);
     question.start(nowMs);
   }
 
   finished(question: Question): void {
+    this.#clients.gave(question.request.client);
     const last = this.#questions.pop()!;
     if (last === question) return;
     last.place = question.place;

@@ -53,9 +53,12 @@ function isOptToBlame(attempt: Try, budget: AgainBudget, nowMs: number): boolean
   const { verdict, rcode, hasOpt, records } = reader;
   const isRefused = rcode === rcodeFormErr || rcode === rcodeNotImp;
   if (isRefused && !hasOpt) return true;
-  if (isRefused || rcode > rcodeOfHeaderMax) return !attempt.upstream.edns.isProven(nowMs) && budget.spend(nowMs);
+  if (isRefused || rcode > rcodeOfHeaderMax)
+    return !attempt.upstream.edns.isProven(nowMs) && budget.spend(nowMs, attempt.request.client);
   const isMangled = (verdict === 'broken' || verdict === 'cut') && records.isOptDamaged;
-  return (isMangled || rcode === rcodeServFail) && doubtsOpt(attempt, nowMs) && budget.spend(nowMs);
+  return (
+    (isMangled || rcode === rcodeServFail) && doubtsOpt(attempt, nowMs) && budget.spend(nowMs, attempt.request.client)
+  );
 }
 
 function noteDuration({ upstream, sentAtMs }: Try, rcode: number, nowMs: number): void {

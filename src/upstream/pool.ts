@@ -2,7 +2,8 @@
  * The TCP connections to one upstream address. CoreDNS serves the requests of one connection one after another, so
  * there are several, with few requests on each: the least loaded is asked first, another is opened when all carry a
  * few, and what finds no place waits in a bounded queue. Connections are found, opened and let go here; when they
- * expire they know themselves. While the address is in doubt, questions go to connections that have answered, and a new
+ * expire they know themselves. A client that asks much is kept to its share of them, so that names for which nobody
+ * answers hold up nobody else. While the address is in doubt, questions go to connections that have answered, and a new
  * one is asked a question of our own first.
  */
 import {
@@ -23,6 +24,7 @@ import { type Again, type Attempt, type Loss, queueLoss, type Scouting, type Sen
 import { Connection, type ConnectionOwner } from './connection.js';
 import type { Doubt } from './doubt.js';
 import type { Place } from './place.js';
+import { asksMuch, Shares } from './shares.js';
 import { Waiting } from './waiting.js';
 
 /** One that is not open yet, or may lead nowhere, counts as this much busier: its answer comes a round trip later. */
@@ -43,6 +45,9 @@ export class Pool implements ConnectionOwner {
   /** The oldest first, so that those opened for a burst are idle again first. */
   readonly #connections: Connection[] = [];
   readonly #waiting = new Waiting();
+  /** What clients have under way, and on how many connections. */
+  readonly #underWay = new Shares();
+  readonly #used = new Shares();
   readonly #full: Loss;
   readonly #habit = new ClosingHabit();
   /** The connection that was given the last question: what it is given within one turn leaves in one write. */
@@ -78,16 +83,17 @@ export class Pool implements ConnectionOwner {
   /** Sends it, or lets it wait for a place. */
   send(attempt: Attempt, nowMs: number, again: Again | null): Sent {
     this.#lastSentMs = nowMs;
+    if (again === null && this.#waiting.size > 0) this.#serveWaiting(nowMs);
     const connection =
-      again !== null ? this.#findOther(nowMs, again) : this.#waiting.size > 0 ? null : this.#find(nowMs);
-    if (connection === null) return this.#waiting.push(attempt, this.#full, nowMs) ? 'proven' : 'full';
+      again !== null ? this.#findOther(attempt, nowMs, again) : this.#findFor(attempt.request.client, nowMs);
+    if (connection === null) return this.#mayWait(attempt, nowMs, again) ? 'proven' : 'full';
     this.#give(attempt, connection, nowMs);
     return this.#doubt.verdict(connection.lastHeardMs, again, nowMs);
   }
 
   /** Whether a connection that may be used has answered since. */
   wasHeardSince(timeMs: number, nowMs: number): boolean {
-    return this.#lastHeard({ tried: [], sinceMs: timeMs }, nowMs) !== null;
+    return this.#lastHeard(timeMs, nowMs, () => true) !== null;
   }
 
   /** Opens a connection for a question of our own; it stays for others when that is answered. */
@@ -145,35 +151,89 @@ export class Pool implements ConnectionOwner {
     if (connection.inflight > 0 && connection.wasEndedByPeer) this.#habit.closedOwing(connection.answers, nowMs);
   }
 
+  took(client: string | undefined, isFirst: boolean): void {
+    this.#underWay.took(client);
+    if (isFirst) this.#used.took(client);
+  }
+
+  gave(client: string | undefined, wasLast: boolean): void {
+    this.#underWay.gave(client);
+    if (wasLast) this.#used.gave(client);
+  }
+
   #give(attempt: Attempt, connection: Connection, nowMs: number): void {
     const { reused, opened } = this.#place.stats;
     if (connection.isNew) opened[1]++;
     else reused[1]++;
-    connection.send(attempt, nowMs);
+    connection.send(attempt, nowMs, asksMuch(this.#underWay.of(attempt.request.client)));
     this.#filling = connection;
   }
 
+  /** The connection to use for what this client asks; null when there is no place for it. */
+  #findFor(client: string | undefined, nowMs: number): Connection | null {
+    if (!asksMuch(this.#underWay.of(client))) return this.#find(nowMs, 'little');
+    return this.#isWithinShare(client) ? this.#find(nowMs, 'much') : this.#findOwn(client, nowMs);
+  }
+
+  /** What is asked again has a place already, behind which it may wait. */
+  #mayWait(attempt: Attempt, nowMs: number, again: Again | null): boolean {
+    const { client } = attempt.request;
+    if (again !== null && !this.#isWithinShare(client)) return false;
+    return this.#waiting.push(attempt, this.#full, nowMs);
+  }
+
+  /** Whether it may use a connection that it does not use yet: it may have as many as are free for others. */
+  #isWithinShare(client: string | undefined): boolean {
+    const has = this.#used.of(client);
+    if (!asksMuch(has)) return true;
+    let free = connectionsPerUpstreamMax;
+    for (const { inflight } of this.#connections) if (inflight > 0) free--;
+    return has < free;
+  }
+
   /** The connection to use, opened if need be; null when there is no place. */
-  #find(nowMs: number): Connection | null {
+  #find(nowMs: number, asks: 'much' | 'little'): Connection | null {
     const filling = this.#filling;
     if (filling?.hasUnwritten && this.#load(filling, nowMs) < this.#target) {
+      const isApart = asks === 'much' || !filling.carriesHeavy;
+      if (isApart && filling.takes(this.#habit.requestsMax(nowMs), nowMs)) return filling;
+    }
+    this.#target = this.#targetAt(nowMs);
+    const load = (connection: Connection): number =>
+      this.#load(connection, nowMs) + (asks === 'little' && connection.carriesHeavy ? slowLoad : 0);
+    const best = this.#best(nowMs, load);
+    if (best !== null && load(best) < this.#target) return best;
+    if (this.#makesRoom(nowMs)) return this.#find(nowMs, asks);
+    if (!this.#mayOpen(best)) return best;
+    const opened = this.#openInDoubt(nowMs);
+    return best !== null && load(best) <= load(opened) ? best : opened;
+  }
+
+  /** Among those that carry something of this client already: there it waits for itself alone. */
+  #findOwn(client: string | undefined, nowMs: number): Connection | null {
+    const filling = this.#filling;
+    const isOwn = (connection: Connection): boolean => connection.carriesFor(client);
+    if (filling?.hasUnwritten && this.#load(filling, nowMs) < this.#target && isOwn(filling)) {
       if (filling.takes(this.#habit.requestsMax(nowMs), nowMs)) return filling;
     }
     this.#target = this.#targetAt(nowMs);
-    const best = this.#leastLoaded(nowMs, null);
-    if (best !== null && this.#load(best, nowMs) < this.#target) return best;
-    const opened = this.#mayOpen(best) ? this.#openInDoubt(nowMs) : null;
-    return opened === null || (best !== null && this.#load(best, nowMs) <= this.#load(opened, nowMs)) ? best : opened;
+    return this.#best(nowMs, (connection) => this.#load(connection, nowMs), isOwn);
   }
 
   /**
    * The connection for what was asked before without an answer: one that has answered since; else one that answered
    * earlier, which may lead to the endpoint that is silent now; else a new one.
    */
-  #findOther(nowMs: number, again: Again): Connection | null {
-    const heard = this.#lastHeard(again, nowMs) ?? this.#lastHeard({ ...again, sinceMs: earliest }, nowMs);
+  #findOther(attempt: Attempt, nowMs: number, again: Again): Connection | null {
+    const { client } = attempt.request;
+    const isWithinShare = this.#isWithinShare(client);
+    const isMeant = (connection: Connection): boolean =>
+      !again.tried.includes(connection) && (isWithinShare || connection.carriesFor(client));
+    const heard = this.#lastHeard(again.sinceMs, nowMs, isMeant) ?? this.#lastHeard(earliest, nowMs, isMeant);
     if (heard !== null) return heard;
-    const best = this.#leastLoaded(nowMs, again);
+    const best = this.#best(nowMs, (connection) => this.#load(connection, nowMs), isMeant);
+    if (!isWithinShare) return best;
+    if (this.#makesRoom(nowMs)) return this.#findOther(attempt, nowMs, again);
     return this.#mayOpen(best) ? this.#open(nowMs) : best;
   }
 
@@ -192,25 +252,32 @@ export class Pool implements ConnectionOwner {
   }
 
   /** Of those that have answered since, and are not held up, the one that was heard last. */
-  #lastHeard({ tried, sinceMs }: Again, nowMs: number): Connection | null {
+  #lastHeard(sinceMs: number, nowMs: number, isMeant: (connection: Connection) => boolean): Connection | null {
     const requestsMax = this.#habit.requestsMax(nowMs);
     let best: Connection | null = null;
     for (const connection of this.#connections) {
       if (connection.lastHeardMs < sinceMs || connection.isSlow(nowMs)) continue;
-      if (tried.includes(connection) || !connection.takes(requestsMax, nowMs)) continue;
+      if (!connection.takes(requestsMax, nowMs) || !isMeant(connection)) continue;
       if (best === null || connection.lastHeardMs > best.lastHeardMs) best = connection;
       else if (connection.lastHeardMs === best.lastHeardMs && connection.inflight < best.inflight) best = connection;
     }
     return best;
   }
 
-  #leastLoaded(nowMs: number, again: Again | null): Connection | null {
+  /** The one with the least load, among those that may be used. */
+  #best(
+    nowMs: number,
+    load: (connection: Connection) => number,
+    isMeant: (connection: Connection) => boolean = () => true,
+  ): Connection | null {
     const requestsMax = this.#habit.requestsMax(nowMs);
     let best: Connection | null = null;
+    let least = Number.POSITIVE_INFINITY;
     for (const connection of this.#connections) {
-      if (again?.tried.includes(connection) || !connection.takes(requestsMax, nowMs)) continue;
-      if (best === null || this.#load(connection, nowMs) < this.#load(best, nowMs)) best = connection;
-      if (this.#load(best, nowMs) === 0) break;
+      if (!connection.takes(requestsMax, nowMs) || !isMeant(connection)) continue;
+      const has = load(connection);
+      if (has < least) [best, least] = [connection, has];
+      if (least === 0) break;
     }
     return best;
   }
@@ -224,7 +291,7 @@ export class Pool implements ConnectionOwner {
 
   /** While `best` has places, one that is being opened and has nothing to carry yet is enough. */
   #mayOpen(best: Connection | null): boolean {
-    if (this.#connections.length >= connectionsPerUpstreamMax && !this.#hasGivenUp()) return false;
+    if (this.#connections.length >= connectionsPerUpstreamMax) return false;
     let connecting = 0;
     for (const connection of this.#connections) {
       if (!connection.isConnecting) continue;
@@ -248,9 +315,12 @@ export class Pool implements ConnectionOwner {
     return connection;
   }
 
-  /** Makes room by closing one that has been silent for longer than clients wait. True when there was one. */
-  #hasGivenUp(): boolean {
-    const nowMs = this.#place.world.clock.nowMs();
+  /**
+   * Where there are as many as may be, closes one that has been silent for longer than clients wait. What was asked on it
+   * may be asked anew at once, so that nothing found before is true after it.
+   */
+  #makesRoom(nowMs: number): boolean {
+    if (this.#connections.length < connectionsPerUpstreamMax) return false;
     const silent = this.#connections.find(({ silentSinceMs }) => nowMs - silentSinceMs >= queryDeadlineMs);
     silent?.close(nowMs);
     return silent !== undefined;
@@ -292,10 +362,15 @@ export class Pool implements ConnectionOwner {
 
   #serveWaiting(nowMs: number): void {
     while (this.#waiting.size > 0) {
-      const connection = this.#find(nowMs);
-      const attempt = connection === null ? null : this.#waiting.take();
-      if (connection === null || attempt === null) return;
-      this.#give(attempt, connection, nowMs);
+      const anybodys = this.#find(nowMs, 'little');
+      if (anybodys === null) return;
+      let found: Connection | null = null;
+      const attempt = this.#waiting.take((client) => {
+        found = this.#isWithinShare(client) ? anybodys : this.#findOwn(client, nowMs);
+        return found !== null;
+      });
+      if (attempt === null || found === null) return;
+      this.#give(attempt, found, nowMs);
     }
   }
 }

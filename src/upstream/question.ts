@@ -386,7 +386,8 @@ export class Question implements Asker, AtTurnEnd {
   /** Unless what was just asked is that already. */
   #askBesideWithoutOpt(silent: Try, nowMs: number): void {
     if (this.#isOver || this.#made.length >= triesPerQuestionMax) return;
-    if (besideWithoutOpt(silent, this.#made, nowMs) === 'no' || !this.#home.budget.spend(nowMs)) return;
+    if (besideWithoutOpt(silent, this.#made, nowMs) === 'no' || !this.#home.budget.spend(nowMs, this.request.client))
+      return;
     this.#triesCharged--;
     this.#try(silent.upstream, nowMs, this.#againTo(silent.upstream, nowMs), withoutOpt(silent.transport));
   }
@@ -427,7 +428,7 @@ export class Question implements Asker, AtTurnEnd {
   #mayAskBeside(nowMs: number, isSure: boolean): boolean {
     const { counters } = this.#home.world;
     const isRescue = isSure && !this.#wasRescued && nowMs >= this.#deadlineAtMs - rescueBeforeMs;
-    if (!this.#home.budget.spend(nowMs)) {
+    if (!this.#home.budget.spend(nowMs, this.request.client)) {
       if (!this.#wasDenied) counters.count('upstreamHedgesDenied');
       this.#wasDenied = true;
       // There may be something in it when more has been asked.

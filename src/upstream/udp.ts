@@ -32,6 +32,7 @@ import {
 import type { Doubt } from './doubt.js';
 import type { Place } from './place.js';
 import { requestBytesMax, writeRequest } from './request.js';
+import { asksMuch, Shares } from './shares.js';
 import { Waiting } from './waiting.js';
 
 const idsCount = 65_536;
@@ -50,6 +51,7 @@ export class UdpSockets {
   readonly #sockets = new Set<OneSocket>();
   readonly #idle: OneSocket[] = [];
   readonly #waiting = new Waiting();
+  readonly #shares = new Shares();
   /** How many were in use at one time lately. */
   #peak = 0;
   #lastSentMs = Number.NEGATIVE_INFINITY;
@@ -74,7 +76,11 @@ export class UdpSockets {
   /** Sends it, or lets it wait for a socket. */
   send(attempt: Attempt, nowMs: number, again: Again | null): Sent {
     this.#lastSentMs = nowMs;
-    const socket = this.#waiting.size > 0 ? null : this.#find(nowMs, again);
+    if (this.#waiting.size > 0) this.#serveWaiting(nowMs);
+    const hasShare = this.#hasShareFor(attempt.request.client);
+    // What is asked again has a place already.
+    if (again !== null && !hasShare) return 'full';
+    const socket = hasShare ? this.#find(nowMs, again) : null;
     if (socket === null) return this.#waiting.push(attempt, queueLoss(this.#place.to), nowMs) ? 'proven' : 'full';
     socket.send(attempt, nowMs);
     this.#peak = Math.max(this.#peak, this.#sockets.size - this.#idle.length);
@@ -142,8 +148,7 @@ export class UdpSockets {
 
   #find(nowMs: number, again: Again | null): OneSocket | null {
     const { stats, world } = this.#place;
-    const isAnyGood = again === null && !this.#doubt.isIn(nowMs);
-    const usable = isAnyGood ? this.#idle : this.#idle.filter((socket) => this.#isUsable(socket, again, nowMs));
+    const usable = this.#usable(nowMs, again);
     if (usable.length > 0) {
       const socket = usable[world.random.below(usable.length)];
       this.#idle.splice(this.#idle.indexOf(socket), 1);
@@ -157,17 +162,41 @@ export class UdpSockets {
     return socket;
   }
 
+  #usable(nowMs: number, again: Again | null): readonly OneSocket[] {
+    if (again === null && !this.#doubt.isIn(nowMs)) return this.#idle;
+    return this.#idle.filter((socket) => this.#isUsable(socket, again, nowMs));
+  }
+
   #isUsable({ lastHeardMs }: OneSocket, again: Again | null, nowMs: number): boolean {
     return again === null ? this.#doubt.trusts(lastHeardMs, nowMs) : lastHeardMs >= again.sinceMs;
   }
 
   #serveWaiting(nowMs: number): void {
     while (this.#waiting.size > 0) {
-      const socket = this.#find(nowMs, null);
-      const attempt = socket === null ? null : this.#waiting.take();
-      if (socket === null || attempt === null) return;
-      socket.send(attempt, nowMs);
+      const attempt = this.#hasFree(nowMs) ? this.#waiting.take((client) => this.#hasShareFor(client)) : null;
+      if (attempt === null) return;
+      this.#find(nowMs, null)!.send(attempt, nowMs);
     }
+  }
+
+  #hasFree(nowMs: number): boolean {
+    return this.#usable(nowMs, null).length > 0 || this.#sockets.size < udpSocketsPerUpstreamMax;
+  }
+
+  /** Whether this client may use one more: it may have as many as are free for others. */
+  #hasShareFor(client: string | undefined): boolean {
+    const has = this.#shares.of(client);
+    return !asksMuch(has) || has < udpSocketsPerUpstreamMax - (this.#sockets.size - this.#idle.length);
+  }
+
+  /** A socket has something of this client, */
+  took(client: string | undefined): void {
+    this.#shares.took(client);
+  }
+
+  /** and nothing any more. */
+  gave(client: string | undefined): void {
+    this.#shares.gave(client);
   }
 
   /** A question of our own got no answer there; where another socket has had one since, it is a dead end. */
@@ -221,6 +250,8 @@ class OneSocket implements DatagramEvents, Carrier {
   readonly #owner: UdpSockets;
   readonly #socket: DatagramSocket;
   #attempt: Attempt | null = null;
+  /** For whom it is. */
+  #client: string | undefined = undefined;
   #id = -1;
   #requests = 0;
   /** Of requests that were answered here; their answers may come twice. */
@@ -264,6 +295,8 @@ class OneSocket implements DatagramEvents, Carrier {
     do this.#id = this.#place.world.random.below(idsCount);
     while (this.#earlierIds.includes(this.#id));
     this.#attempt = attempt;
+    this.#client = attempt.request.client;
+    this.#owner.took(this.#client);
     this.#requests++;
     attempt.carrier = this;
     attempt.sentAtMs = nowMs;
@@ -284,8 +317,7 @@ class OneSocket implements DatagramEvents, Carrier {
   }
 
   close(): void {
-    if (this.#attempt !== null) this.#attempt.carrier = null;
-    this.#attempt = null;
+    this.#let();
     this.#socket.close();
   }
 
@@ -330,9 +362,17 @@ class OneSocket implements DatagramEvents, Carrier {
     if (this.#attempt === null) this.#owner.disturbed(this);
   }
 
-  #release(nowMs: number): void {
-    if (this.#attempt !== null) this.#attempt.carrier = null;
+  /** Holds its attempt no more. */
+  #let(): void {
+    const attempt = this.#attempt;
+    if (attempt === null) return;
+    attempt.carrier = null;
     this.#attempt = null;
+    this.#owner.gave(this.#client);
+  }
+
+  #release(nowMs: number): void {
+    this.#let();
     this.idleSinceMs = nowMs;
     this.#owner.released(this, nowMs);
   }

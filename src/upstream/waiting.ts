@@ -9,7 +9,7 @@ import type { Attempt, Carrier, Loss } from './attempt.js';
 export class Waiting implements Carrier {
   readonly waitsFor = 'answer';
   readonly lastHeardMs = Number.NEGATIVE_INFINITY;
-  readonly #queue = new FairQueue<string, Attempt>(upstreamQueueMax);
+  readonly #queue = new FairQueue<string | undefined, Attempt>(upstreamQueueMax);
 
   get size(): number {
     return this.#queue.size;
@@ -17,7 +17,7 @@ export class Waiting implements Carrier {
 
   /** False when the queue is full, and no client has more in it than this one would. Another's may be lost for it. */
   push(attempt: Attempt, full: Loss, nowMs: number): boolean {
-    const lost = this.#queue.push(clientOf(attempt), attempt);
+    const lost = this.#queue.push(attempt.request.client, attempt);
     if (lost === attempt) return false;
     attempt.carrier = this;
     if (lost !== null) {
@@ -27,19 +27,18 @@ export class Waiting implements Carrier {
     return true;
   }
 
-  /** The one that has waited longest of the client whose turn it is, held by nobody now; null when none waits. */
-  take(): Attempt | null {
-    const attempt = this.#queue.take();
+  /**
+   * The one that has waited longest of the client whose turn it is, among those of whom one may go, held by nobody now;
+   * null when none waits.
+   */
+  take(mayGo?: (client: string | undefined) => boolean): Attempt | null {
+    const attempt = this.#queue.take(mayGo);
     if (attempt !== null) attempt.carrier = null;
     return attempt;
   }
 
   abandon(attempt: Attempt): void {
     attempt.carrier = null;
-    this.#queue.remove(clientOf(attempt), attempt);
+    this.#queue.remove(attempt.request.client, attempt);
   }
-}
-
-function clientOf({ request }: Attempt): string {
-  return request.client ?? '';
 }

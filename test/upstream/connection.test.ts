@@ -46,6 +46,8 @@ async function setUp(settings: Partial<Place['settings']> = {}) {
   const owner = {
     answered: (connection: Connection) => events.push(`answered, ${connection.inflight} left`),
     closed: (connection: Connection) => events.push(`closed, ${connection.inflight} owed`),
+    took: () => {},
+    gave: () => {},
   };
   const open = (): Connection => new Connection(place, owner, world.clock.nowMs());
   const ask = (connection: Connection, name: string, dnssecOk = false): Probe => {

@@ -43,8 +43,8 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
   const ageMs = nowMs - statement.arrivedAtMs!;
   let why = '';
   for (const cache of caches(statement, block)) {
-    const leftMs = lifetimeMs(statement, cache) - ageMs;
     const isAside = [block, ...givers].some((one) => mayBePutAside(one, statement));
+    const leftMs = lifetimeMs(statement, cache) + (isAside ? raisedMs(statement, cache) : 0) - ageMs;
     const isMoment = ageMs === 0 || (ageMs <= putAsideMs && isAside);
     if (leftMs <= 0 && !isMoment) {
       why = `statement ${statement.number} came ${ageMs} ms ago and is past its time`;
@@ -54,13 +54,16 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
     if (isMoment) ages.push(0);
     // Of the time for which it was put aside a started second counts.
     if (isAside) ages.push(...startedSeconds.flatMap((held) => ages.map((age) => age + held)));
+    if (isAside && raisedMs(statement, cache) > 0) {
+      ages.push(...startedSeconds.flatMap((held) => ages.map((age) => Math.max(0, age - held))));
+    }
     const wrong = answer.records.find((record) => {
       const same = sameRecord(record, answer, statement);
       const isAged = isAside && cache === null && same === soaOf(statement);
       // Without a cache records pass as they came; but one that was put aside counts down from what it lasts.
       const first = isAged ? Math.min(readTtl(same.ttl), minimumOf(same)) : ttlAtFirst(same, statement, cache);
       // Given as fresh, no record is past its TTL.
-      if (!isMoment && ageMs >= first * 1000) return true;
+      if (!isMoment && ageMs >= first * 1000 + (isAside ? raisedMs(statement, cache) : 0)) return true;
       if (isAged && record.ttl === same.ttl) return false;
       return !ages.some((ageSeconds) => record.ttl === Math.max(0, first - ageSeconds));
     });
@@ -88,7 +91,10 @@ export function whyNotStale({ asked, answer, nowMs, block, givers, statement }: 
   let why = '';
   for (const cache of caches(statement, block)) {
     const expiredMs = ageMs - lifetimeMs(statement, cache);
-    if (lifetimeMs(statement, cache) > 0 && expiredMs >= 0 && expiredMs < maxAgeMs) return null;
+    const isAside = [block, ...givers].some((one) => mayBePutAside(one, statement));
+    const earlyMs = isAside ? 1_000 : 0;
+    const lateMs = isAside ? raisedMs(statement, cache) : 0;
+    if (lifetimeMs(statement, cache) > 0 && expiredMs >= -earlyMs && expiredMs < maxAgeMs + lateMs) return null;
     why = `it expired ${expiredMs} ms ago`;
   }
   return why;
@@ -112,6 +118,17 @@ function lifetimeMs(statement: Statement, cache: CacheConfig | null): number {
   const isSpared = !denies(statement) && needed.every(({ section, type }) => section === 'answer' || type === types.NS);
   const lasting = needed.filter(({ section }) => section === 'answer' || !isSpared);
   return Math.max(0, Math.min(...lasting.map((record) => lastsSeconds(record, statement, cache)))) * 1000;
+}
+
+/**
+ * How much longer one that was put aside may last, because its denial is raised to the least that the operator wants: that
+ * counts from when it was kept, as it says nothing of what the upstream meant.
+ */
+function raisedMs(statement: Statement, cache: CacheConfig | null): number {
+  const soa = soaOf(statement);
+  if (cache === null || soa === undefined || !denies(statement)) return 0;
+  const own = Math.min(readTtl(soa.ttl), minimumOf(soa));
+  return own - startedSeconds.length < cache.denial.ttlMinSeconds ? putAsideMs : 0;
 }
 
 /** How long one record is good, from when it came: its TTL, and what it signs no longer than the signature. */

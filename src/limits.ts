@@ -182,8 +182,8 @@ export const tcpClientUnsentBytesMax = 256 * 1024;
 export const tcpUnsentBytesMax = 32 * 1024 * 1024;
 /** The kernel keeps twice as much of each connection's unread answers; with all places taken that is 128 MiB. */
 export const tcpSendBufferBytes = 64 * 1024;
-/** And of its unread queries; about what the kernel gives at first, without growing. */
-export const tcpReceiveBufferBytes = 128 * 1024;
+/** And of its unread queries: more than a client may have in flight, and no more to read at once when many come together. */
+export const tcpReceiveBufferBytes = 32 * 1024;
 /** How late a timeout of a TCP client may be noticed; one sweep looks after all of them. */
 export const tcpSweepPeriodMs = 250;
 /** A connection that we ended waits this long for the client's FIN, so that its last answers are not lost to a reset. */
@@ -197,6 +197,8 @@ export const connectionsPerUpstreamMax = 64;
 /** Queries waiting for a free place on a connection of one upstream. */
 export const upstreamQueueMax = 4_096;
 export const udpSocketsPerUpstreamMax = 512;
+/** Connections, or sockets, of one upstream that one client may always use; beyond them as many as are free for others. */
+export const clientPlacesLeast = 8;
 /** `forward` takes at most this many upstreams, as CoreDNS's does. */
 export const upstreamsPerForwardMax = 15;
 /** An upstream found to answer over UDP alone, or TCP alone, is asked so for this long. */
@@ -264,6 +266,8 @@ export const askAgainShare = 0.1;
 export const askAgainWindowMs = 10_000;
 /** As many are allowed where the share is less, below 20 questions a second: what one dead connection can hold, and some. */
 export const askAgainLeast = 20;
+/** Of these, for one client; beyond them as many as are left for others. */
+export const askAgainOfClientLeast = 12;
 /** The pause before an upstream that has just failed a question is asked it once more. */
 export const retryPauseMs = 100;
 /** A health probe without an answer has failed after this long (CoreDNS's figure). */

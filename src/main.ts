@@ -22,7 +22,7 @@ import { systemLook } from './config/watch.js';
 import { onExceptions } from './exceptions.js';
 import type { HostWish } from './host/host.js';
 import { newSnapshot } from './lifecycle/snapshot.js';
-import { configMapPeriodMs, corefileBytesMax } from './limits.js';
+import { configMapPeriodMs, connectionsReadBytesMax, corefileBytesMax } from './limits.js';
 import { ListenError } from './listen/listeners.js';
 import { socketsAt } from './listen/proc-net.js';
 import { acknowledger } from './listen/socket.js';
@@ -151,7 +151,10 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     startHttp: (at, routes, failed) =>
       startHttp(at, routes, { clock, failed, hostAddresses: addressesOfHost, bind: node.bindHttp }),
     profiler: systemProfiler('/answering-thread.js'),
-    pprofAskers: { mayAsk: [0, process.getuid?.() ?? 0], userOfPeer },
+    pprofAskers: {
+      mayAsk: [0, process.getuid?.() ?? 0],
+      userOfPeer: (ends) => userOfPeer(ends, { bytesMax: connectionsReadBytesMax }),
+    },
     run: systemCommands(clock),
     sockets: { socketsAt: (at) => socketsAt('udp', at), ownSockets },
     readFile,

@@ -370,6 +370,8 @@ export const httpConnectionsPerAddressMax = 8;
 export const httpConnectionsOwnMax = 256;
 /** The numbers of /metrics are read at most so often, for all who ask; a scraper's own interval is longer. */
 export const metricsAgeMs = 1_000;
+/** Of the host's TCP connections, some 150 bytes each, looked through for who asks for a profile: 0.2 s of one thread. */
+export const connectionsReadBytesMax = 8 * 1024 * 1024;
 /** Recording a profile: V8 takes a sample a millisecond, some 50 bytes each. */
 export const profileSecondsMax = 120;
 /** A heap snapshot takes two to three times the heap; one larger than this is cut. */

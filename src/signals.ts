@@ -1,10 +1,9 @@
 /**
  * What signals mean: SIGHUP and SIGUSR1 read the configuration again. SIGTERM and SIGINT end the process in order; a
- * second one ends it in order but waits for no client, a third ends it at once. They are listened to from the
- * beginning: left alone, SIGHUP ends the process and SIGUSR1 opens Node.js's debugger, which until then has an
- * address that it cannot listen on (docs/decisions/no-debugger-by-signal.md). What arrives before there is anything
- * to reload or stop is remembered.
+ * second one ends it in order but waits for no client, a third ends it at once. Before, early-signals.ts has listened to
+ * them. What arrives before there is anything to reload or stop is remembered.
  */
+import { type EarlySignals, type ProgramSignal, programSignals } from './early-signals.js';
 import type { Log } from './outside/log.js';
 
 /** Something was not closed in order. */
@@ -12,7 +11,7 @@ const exitAtOnce = 1;
 
 /** The process, as far as signals are concerned. */
 export interface Signalled {
-  on(signal: 'SIGHUP' | 'SIGUSR1' | 'SIGTERM' | 'SIGINT', arrived: () => void): unknown;
+  on(signal: ProgramSignal, arrived: () => void): unknown;
   exit(code: number): void;
 }
 
@@ -24,8 +23,12 @@ export interface Served {
   hurry(): void;
 }
 
-/** Listens from now on; gives what is called once the program has started. */
-export function onSignals(process: Signalled, log: Log & { flush(): void }): (served: Served) => void {
+/** Listens from now on, and takes up what has come before; gives what is called once the program has started. */
+export function onSignals(
+  process: Signalled,
+  log: Log & { flush(): void },
+  before?: Pick<EarlySignals, 'handOver'>,
+): (served: Served) => void {
   let app: Served | null = null;
   let early: string | null = null;
   let stops = 0;
@@ -57,8 +60,13 @@ export function onSignals(process: Signalled, log: Log & { flush(): void }): (se
     process.exit(exitCode);
   }
 
-  for (const signal of ['SIGHUP', 'SIGUSR1'] as const) process.on(signal, () => reload(signal));
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
+  function arrived(signal: ProgramSignal): void {
+    if (signal === 'SIGHUP' || signal === 'SIGUSR1') reload(signal);
+    else stop(signal);
+  }
+
+  for (const signal of programSignals) process.on(signal, () => arrived(signal));
+  for (const signal of before?.handOver() ?? []) arrived(signal);
   return (started) => {
     app = started;
     if (stops > 1) started.hurry();

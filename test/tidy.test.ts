@@ -92,6 +92,7 @@ const drawerNames = ['utils.ts', 'util.ts', 'types.ts', 'index.ts', 'helpers.ts'
 /** Files that export functions and have no test file of the same name, each with its reason. */
 const testedElsewhere: Readonly<Record<string, string>> = {
   'src/app.ts': 'composition: test/scenarios/ and test/real/ run it',
+  'src/program.ts': 'the program: test/real/ runs it',
   'src/serving.ts': 'composition: test/scenarios/ and test/real/ run it',
   'src/outside/node-datagrams.ts': 'test/outside/node-network.test.ts uses it as the network does',
   'src/watching.ts': 'composition: test/real/ asks its pages',
@@ -192,9 +193,10 @@ test('every test that starts the program does so on both I/O paths', () => {
 
 function mayImport(path: string, { from, typeOnly }: Import): boolean {
   if (from === 'src/main.ts') return false;
+  if (from === 'src/program.ts') return path === 'src/main.ts';
   const folder = folderOf(path);
   const target = folderOf(from);
-  if (isComposition(path)) return from !== 'src/app.ts' || folder === 'main';
+  if (isComposition(path)) return from !== 'src/app.ts' || folder === 'program';
   if (target === folder) return true;
   if (seams.includes(from)) return typeOnly;
   const allowed = layers[folder]?.includes(target) ?? false;

@@ -12,6 +12,8 @@ import { lex, type Token } from './lexer.js';
 export interface ConfigFiles {
   /** The text of a file; throws an Error with one sentence when there is none or it is not UTF-8. */
   read(file: string): string;
+  /** Its bytes, whatever they are. They are the caller's own, to overwrite where they are a secret. */
+  readBytes(file: string): Buffer;
   /** Whether there is something at this path. */
   exists(file: string): boolean;
   /** Names in a folder, in any order; empty when there is no such folder. */

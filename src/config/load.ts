@@ -100,24 +100,33 @@ function notingReads(options: LoadOptions): { readonly options: LoadOptions; rea
     files.add(file);
     return options.files.read(file);
   };
-  return { options: { ...options, files: { ...options.files, read } }, files };
+  const readBytes = (file: string): Buffer => {
+    files.add(file);
+    return options.files.readBytes(file);
+  };
+  return { options: { ...options, files: { ...options.files, read, readBytes } }, files };
 }
 
 /** The files of this machine; relative paths start where the process was started. */
 export const systemFiles: ConfigFiles = {
   read: (file) => corefileText(bytesOf(file)),
+  readBytes: bytesOf,
   exists: existsSync,
   list: (folder) => (existsSync(folder) ? readdirSync(folder) : []),
 };
 
 /** Bytes that should be a Corefile, as text; throws an Error with one sentence when they cannot be one. */
 export function corefileText(bytes: Uint8Array): string {
-  if (bytes.length > corefileBytesMax) throw new Error(`it is larger than ${corefileBytesMax} bytes.`);
+  refuseLarge(bytes);
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     throw new Error('it is not UTF-8 text.');
   }
+}
+
+function refuseLarge({ length }: Uint8Array): void {
+  if (length > corefileBytesMax) throw new Error(`it is larger than ${corefileBytesMax} bytes.`);
 }
 
 /** Why a file cannot be read, by the system's code. */
@@ -129,13 +138,16 @@ const whyUnreadable: Readonly<Record<string, string>> = {
   EPERM: 'permission denied',
 };
 
-function bytesOf(file: string): Uint8Array {
+function bytesOf(file: string): Buffer {
+  let bytes: Buffer;
   try {
-    return readFileSync(file);
+    bytes = readFileSync(file);
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException;
     throw new Error(`${whyUnreadable[code] ?? message}.`);
   }
+  refuseLarge(bytes);
+  return bytes;
 }
 
 /** IPv6 link-local addresses carry their interface as scope, since they mean nothing without it. */

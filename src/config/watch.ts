@@ -98,7 +98,10 @@ export const systemLook: Look = {
   digest(path) {
     try {
       const content = statSync(path).isDirectory() ? readdirSync(path).sort().join('\n') : readFileSync(path);
-      return createHash('sha256').update(content).digest('hex');
+      const digest = createHash('sha256').update(content).digest('hex');
+      // It may have been a TLS key, and a buffer is not cleared when it is freed.
+      if (typeof content !== 'string') content.fill(0);
+      return digest;
     } catch {
       return undefined;
     }

@@ -33,9 +33,9 @@ export interface SnapshotWorld {
 export interface Snapshot {
   /** Takes what the file has, a part at a time, clients first. */
   load(): Promise<void>;
-  /** Writes it from now on every so often. */
+  /** Writes it from now on every so often: this instance has begun to serve. */
   keep(): void;
-  /** Writes it a last time, at once, if this instance serves. */
+  /** Writes it a last time, at once, if this instance has served and still does, and has all that the file had. */
   finish(): void;
 }
 
@@ -53,14 +53,24 @@ export function newSnapshot(world: SnapshotWorld): Snapshot {
   let timer: Timer | null = null;
   let hasComplained = false;
   let writing: Writing | null = null;
+  let isKept = false;
+  let isLoading = false;
+
+  /** A cache that has less than the file must not replace it: after a start that failed the cache is empty. */
+  const mayWrite = (): boolean => isKept && !isLoading && world.serves();
 
   async function load(): Promise<void> {
     const read = readSafely();
     if (read === undefined) return;
     if (typeof read === 'string') return log.warn(`the snapshot ${path} is not used: ${read}`);
-    for (const chunk of read.chunks) {
-      warmth.take(chunk, read.laterMs);
-      await new Promise<void>((resolve) => clock.after(0, resolve));
+    isLoading = true;
+    try {
+      for (const chunk of read.chunks) {
+        warmth.take(chunk, read.laterMs);
+        await new Promise<void>((resolve) => clock.after(0, resolve));
+      }
+    } finally {
+      isLoading = false;
     }
     log.info(`the cache is as the snapshot ${path} has it`, { ageSeconds: Math.round(read.ageMs / 1000) });
   }
@@ -90,7 +100,7 @@ export function newSnapshot(world: SnapshotWorld): Snapshot {
   function writeLater(): void {
     writing = null;
     timer = clock.after(snapshotPeriodMs, () => {
-      if (!world.serves()) return writeLater();
+      if (!mayWrite()) return writeLater();
       attempt(() => {
         writing = begin();
         return 'more';
@@ -114,11 +124,14 @@ export function newSnapshot(world: SnapshotWorld): Snapshot {
 
   return {
     load,
-    keep: writeLater,
+    keep() {
+      isKept = true;
+      writeLater();
+    },
     finish() {
       timer?.stop();
       writing?.abandon();
-      if (!world.serves()) return;
+      if (!mayWrite()) return;
       attempt(() => {
         writing = begin();
         while (writing.next() === 'more');

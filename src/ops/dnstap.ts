@@ -56,6 +56,6 @@ export function newDnstap(configs: readonly DnstapConfig[], world: DnstapWorld):
 function connectTo(to: DnstapTarget, network: Network, events: StreamEvents): Stream {
   if (to.kind === 'path') return network.connectPath(to.path, events);
   if (to.kind === 'tcp') return network.connectStream(to.endpoint, events);
-  const tls = { serverName: null, ca: null, certificate: null, key: null, isVerified: to.isVerified };
+  const tls = { serverName: null, material: null, isVerified: to.isVerified };
   return network.connectStream(to.endpoint, events, undefined, tls);
 }

@@ -22,10 +22,13 @@ export interface Pprof {
 const profileSecondsDefault = 30;
 const json = 'application/json';
 
-/** `mayAsk` are the users of this host that are answered; `userOfPeer` gives null for what is none of this host's. */
+/**
+ * `mayAsk` are the users of this host that are answered; `userOfPeer` gives null for what is none of this host's, and
+ * `too many` where the host has too many connections to find out.
+ */
 export interface Askers {
   readonly mayAsk: readonly number[];
-  userOfPeer(ends: Ends): Promise<number | null>;
+  userOfPeer(ends: Ends): Promise<number | null | 'too many'>;
 }
 
 /**
@@ -99,11 +102,16 @@ export function newPprof(clock: Clock, profiler: Profiler, { mayAsk, userOfPeer 
     '/debug/pprof/profile': profile,
     '/debug/pprof/heap': heap,
   };
+  /** One lookup at a time: each keeps a thread of the pool busy that others need, too. */
+  let looking: Promise<unknown> = Promise.resolve();
   const guarded = (answer: (asked: Asked) => Promise<HttpAnswer>) => async (asked: Asked) => {
     const before = stops;
-    const user = await userOfPeer(asked);
+    const found = looking.then(() => userOfPeer(asked));
+    looking = found.catch(() => {});
+    const user = await found;
     // What would begin now, nobody would end.
     if (stops !== before) return refusal(503, 'this address is being closed.');
+    if (user === 'too many') return unknown;
     return user !== null && mayAsk.includes(user) ? answer(asked) : forbidden;
   };
   return {
@@ -119,6 +127,10 @@ export function newPprof(clock: Clock, profiler: Profiler, { mayAsk, userOfPeer 
 }
 
 const forbidden = refusal(403, 'profiles are for root on this node; ask as root, at an address of the node itself.');
+const unknown = refusal(
+  503,
+  'profiles are for root on this node, and it has too many TCP connections to see whose this one is; ask when it has fewer.',
+);
 const busy = refusal(503, 'another profile or snapshot is under way; there is one at a time.');
 
 function refusal(status: number, sentence: string): HttpAnswer {

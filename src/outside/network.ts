@@ -70,17 +70,23 @@ export interface Listener {
   close(): void;
 }
 
-/** How a server proves who it is, and we to it. Texts are PEM. */
+/** How a server proves who it is, and we to it. */
 export interface TlsSettings {
   /** The name in its certificate; null: its address is. */
   readonly serverName: string | null;
-  /** Who signed it; null: somebody the system trusts. */
-  readonly ca: string | null;
-  /** Ours, for servers that want one. */
-  readonly certificate: string | null;
-  readonly key: string | null;
+  /** Who signed it, and our certificate and key; null: somebody the system trusts, and we have none. */
+  readonly material: TlsMaterial | null;
   /** False: whoever answers is taken for the server. */
   readonly isVerified?: boolean;
+}
+
+/**
+ * A CA, a certificate and its key that were understood (tls.ts). It has none of their text: a heap snapshot shows what
+ * JavaScript can read, and may be seen by more people than the key.
+ */
+export interface TlsMaterial {
+  /** The same for the same files in this process, and of no meaning in another one. */
+  readonly digest: string;
 }
 
 export interface Network {

@@ -11,14 +11,16 @@ const interfaces = new Map([
 
 export function testOptions(files: Readonly<Record<string, string>> = {}): LoadOptions {
   const all: Readonly<Record<string, string>> = { '/etc/resolv.conf': 'nameserver 10.0.0.2\n', ...files };
+  const read = (file: string): string => {
+    if (!Object.hasOwn(all, file)) throw new Error(`no such file: ${file}.`);
+    return all[file];
+  };
   return {
     defaultPort: 53,
     environment: { LOCAL: '169.254.20.10', CLUSTER_DNS: '10.96.0.10', EMPTY: '' },
     files: {
-      read(file) {
-        if (!Object.hasOwn(all, file)) throw new Error(`no such file: ${file}.`);
-        return all[file];
-      },
+      read,
+      readBytes: (file) => Buffer.from(read(file)),
       exists: (file) => Object.hasOwn(all, file),
       list: (folder) =>
         Object.keys(all)

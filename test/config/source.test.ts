@@ -30,6 +30,7 @@ function world(initial: Readonly<Record<string, string>>, other: Partial<SourceO
   const load = {
     ...testOptions(),
     files: {
+      ...testOptions().files,
       read(file: string) {
         const text = file === '/etc/resolv.conf' ? '' : files.get(file);
         if (text === undefined || text === 'unreadable') throw new Error(`EACCES: ${file}.`);

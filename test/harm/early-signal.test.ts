@@ -8,11 +8,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { repositoryPath } from '../corpus/repository.js';
+import { builtEntry, repositoryPath } from '../corpus/repository.js';
 import { eventually, type Running, start } from '../real/commands.js';
 import { freePort } from '../real/packets.js';
+import { signalWhileLoading } from '../real/planted.js';
 import { entry } from '../real/zerohop.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'zerohop-signal-'));
@@ -20,12 +21,12 @@ after(() => rmSync(folder, { recursive: true }));
 const sigUsr1 = 1n << 9n;
 const debuggerPort = 9_229;
 
-async function startIt(): Promise<Running> {
+async function startIt(command = entry, environment: NodeJS.ProcessEnv = {}): Promise<Running> {
   const corefile = join(folder, 'Corefile');
   writeFileSync(corefile, `.:${await freePort()} {\n    bind 127.0.0.1\n    whoami\n}\n`);
   const flags = ['-localip', '127.0.0.1', '-setupinterface=false', '-setupiptables=false', '-handover='];
   flags.push('-metrics-listen-address', `127.0.0.1:${await freePort()}`, '-conf', corefile);
-  return start([...entry, ...flags]);
+  return start([...command, ...flags], environment);
 }
 
 /** Resolves when Node.js blocks or takes the signal. */
@@ -77,6 +78,45 @@ test('nor do many of them, all through the start', () =>
       await pause(10);
     }
   }));
+
+describe('without the flags of the first line, while the program is read', () => {
+  /** A debugger could listen here, and is in nobody's way. */
+  const bare = [process.execPath, '--inspect-port=127.0.0.1:0', builtEntry];
+  const whileLoading = (signal: NodeJS.Signals) => ({ NODE_OPTIONS: `--import=${signalWhileLoading(signal, 200)}` });
+
+  for (const signal of ['SIGUSR1', 'SIGHUP'] as const) {
+    test(`${signal} opens no debugger and ends nothing; it is a reload`, async () => {
+      const program = await startIt(bare, whileLoading(signal));
+      await eventually('it has reloaded', async () => {
+        const ended = await Promise.race([program.finished, Promise.resolve(undefined)]);
+        assert.equal(ended, undefined, 'it has ended');
+        return program.stdout().includes(`${signal}: the configuration is what it was`) ? true : undefined;
+      });
+      const { status, stderr } = await program.stop();
+      assert.deepEqual([status, stderr], [0, '']);
+    });
+  }
+
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    test(`${signal} ends it in order once it has started`, async () => {
+      const { status, stdout, stderr } = await (await startIt(bare, whileLoading(signal))).finished;
+      assert.deepEqual([status, stderr], [0, '']);
+      assert.match(stdout, new RegExp(`${signal}: answering what is in flight`, 'u'));
+    });
+  }
+
+  test('a command that does not serve ends by the signals that end any program, and SIGUSR1 is nothing to it', async () => {
+    const check = async (signal: NodeJS.Signals) => {
+      const { status, stderr } = await start([...bare, '-version'], whileLoading(signal)).finished;
+      assert.equal(stderr, '');
+      return status;
+    };
+    assert.deepEqual(
+      [await check('SIGTERM'), await check('SIGINT'), await check('SIGHUP'), await check('SIGUSR1')],
+      [143, 130, 129, 0],
+    );
+  });
+});
 
 test('npm start and the image set what the first line of the entry sets', () => {
   const flags = entry.slice(1, -1);

@@ -56,6 +56,7 @@ describe('newSnapshot', () => {
     const world = newWorld();
     await loaded(world);
     assert.deepEqual(world.lines, [], 'no file is nothing to speak of');
+    world.snapshot.keep();
     world.snapshot.finish();
     world.clock.passMs(7_000);
     await loaded(world);
@@ -66,8 +67,51 @@ describe('newSnapshot', () => {
     assert.equal(world.lines.length, 1);
   });
 
+  test('the file stays as it is until this instance has begun to serve, and all of it is in the cache', async () => {
+    const old = newWorld();
+    old.snapshot.keep();
+    old.snapshot.finish();
+    const file = old.files.get('/cache')!;
+    const failed = newWorld();
+    failed.files.set('/cache', file);
+    failed.snapshot.finish();
+    assert.deepEqual([failed.written, failed.files.get('/cache')], [0, file], 'a start that failed');
+    const brief = newWorld();
+    brief.files.set('/cache', file);
+    const loading = brief.snapshot.load();
+    brief.snapshot.keep();
+    brief.snapshot.finish();
+    assert.deepEqual([brief.taken.length, brief.written], [1, 0], 'one that was ended while it read');
+    await brief.clock.pass(100);
+    await loading;
+    brief.snapshot.finish();
+    assert.deepEqual([brief.taken.length, brief.written], [2, 1]);
+  });
+
+  test('nor is it written now and then while it is read, which may take long', async () => {
+    const old = newWorld();
+    old.snapshot.keep();
+    old.snapshot.finish();
+    const clock = new ManualClock();
+    const after = clock.after.bind(clock);
+    // What should be a turn of the event loop takes so long that the second chunk comes after the period.
+    clock.after = (ms, run) => after(ms === 0 ? (2 * snapshotPeriodMs) / 3 : ms, run);
+    const slow = newWorld({}, clock);
+    slow.files.set('/cache', old.files.get('/cache')!);
+    const loading = slow.snapshot.load();
+    slow.snapshot.keep();
+    await clock.pass(snapshotPeriodMs);
+    assert.deepEqual([slow.taken.length, slow.lines, slow.written], [2, [], 0]);
+    await clock.pass(snapshotPeriodMs - 1);
+    await loading;
+    assert.equal(slow.written, 0);
+    await clock.pass(3 * snapshotPeriodMs);
+    assert.equal(slow.written, 1);
+  });
+
   test('after another boot the wall clock tells how old it is', async () => {
     const world = newWorld({}, new ManualClock(50_000_000, 1_700_000_000_000));
+    world.snapshot.keep();
     world.snapshot.finish();
     const next = newWorld({ bootId: 'boot 2' }, new ManualClock(3_000, 1_700_000_060_000));
     next.files.set('/cache', world.files.get('/cache')!);
@@ -115,6 +159,7 @@ describe('newSnapshot', () => {
 
   test('a file that cannot be read, is torn, foreign or from the future is one line and no more', async () => {
     const good = newWorld();
+    good.snapshot.keep();
     good.snapshot.finish();
     const file = good.files.get('/cache')!;
     const changed = Buffer.from(file);

@@ -11,7 +11,7 @@ const nobody = { remote: { address: '', port: 0 }, local: { address: '', port: 0
 
 function newFixture(
   heap: () => Readable = () => Readable.from([Buffer.from('{"snapshot":'), Buffer.from('{}}')]),
-  user: number | null = 0,
+  user: number | null | 'too many' | (() => Promise<number>) = 0,
   at = '192.0.2.1',
 ) {
   const clock = new ManualClock();
@@ -32,7 +32,7 @@ function newFixture(
       },
       heapSnapshot: async () => heap(),
     },
-    { mayAsk: [0], userOfPeer: async () => user },
+    { mayAsk: [0], userOfPeer: async () => (typeof user === 'function' ? user() : user) },
   );
   const get = (path: string): Promise<HttpAnswer> => {
     const [name, query] = path.split('?');
@@ -142,6 +142,33 @@ describe('pprof', () => {
     const early = stopped.get('profile');
     stopped.pprof.stop();
     assert.equal((await early).status, 503, 'nothing begins after the end');
+  });
+
+  it('is for nobody where the host has too many connections to tell who asks', async () => {
+    for (const path of ['', 'heap', 'profile?seconds=0']) {
+      const { status, body } = await newFixture(undefined, 'too many', '127.0.0.1').get(path);
+      assert.deepEqual(
+        [status, body.includes('it has too many TCP connections to see whose this one is')],
+        [503, true],
+      );
+    }
+  });
+
+  it('looks for one who asks at a time, and for the next one also where that fails', async () => {
+    const ends: ((error?: Error) => void)[] = [];
+    const look = () =>
+      new Promise<number>((resolve, reject) => ends.push((error) => (error ? reject(error) : resolve(0))));
+    const { get } = newFixture(undefined, look, '127.0.0.1');
+    const failing = assert.rejects(get(''), /no such table/u);
+    const next = get('');
+    await new Promise(setImmediate);
+    assert.equal(ends.length, 1);
+    ends[0](new Error('no such table'));
+    await failing;
+    await new Promise(setImmediate);
+    assert.equal(ends.length, 2);
+    ends[1]();
+    assert.equal((await next).status, 200);
   });
 
   it('says on its page how to read them, and that they are not Go’s', async () => {

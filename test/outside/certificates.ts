@@ -42,6 +42,11 @@ export function textsOf(...files: readonly string[]): string[] {
   return files.map((file) => readFileSync(file, 'utf8'));
 }
 
+/** Their bytes, each time others. */
+export function bytesOf(...files: readonly string[]): Buffer[] {
+  return files.map((file) => readFileSync(file));
+}
+
 /** What openssl prints. */
 export function openssl(...words: readonly string[]): string {
   return execFileSync('openssl', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });

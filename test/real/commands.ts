@@ -3,6 +3,7 @@
  * place that says what a test does where a tool or root is missing: in CI it fails, elsewhere it says so.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import { after } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -132,5 +133,5 @@ function installed(program: string): boolean {
 }
 
 function signalNumber(signal: NodeJS.Signals | null): number {
-  return signal === 'SIGKILL' ? 9 : signal === 'SIGTERM' ? 15 : 0;
+  return signal === null ? 0 : constants.signals[signal];
 }

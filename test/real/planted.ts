@@ -20,6 +20,23 @@ export function throwInThreads(afterMs: number): string {
     }`);
 }
 
+/**
+ * The process gets the signal while its first module that is not about signals is read, and goes on so much later. A
+ * thread of Node.js's own sends it, as the main thread waits for that module.
+ */
+export function signalWhileLoading(signal: NodeJS.Signals, pauseMs: number): string {
+  const hook = `export async function load(url, context, next) {
+    if (url.endsWith('/src/limits.js')) {
+      process.kill(process.pid, '${signal}');
+      await new Promise((resolve) => setTimeout(resolve, ${pauseMs}));
+    }
+    return next(url, context);
+  }`;
+  return moduleOf(`
+    import { register } from 'node:module';
+    if (isMainThread) register('data:text/javascript;base64,${Buffer.from(hook).toString('base64')}');`);
+}
+
 function moduleOf(code: string): string {
   const text = `import { isMainThread } from 'node:worker_threads'; ${code}`;
   return `data:text/javascript;base64,${Buffer.from(text).toString('base64')}`;

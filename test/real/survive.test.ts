@@ -3,7 +3,9 @@
  * a predecessor, where the cache comes from a file.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
 import { eventually, needs } from './commands.js';
 import { question } from './loopback.js';
@@ -62,4 +64,23 @@ describe('an instance survives', { skip: needs('dnsperf') }, () => {
     await eventually('it says so', () => (last.said('is not used: it is torn') ? true : undefined));
     await spot.remove();
   });
+
+  for (const [what, flags] of [
+    ['alone', ['-handover=']],
+    ['among several', []],
+  ] as const) {
+    test(`a start that fails, ${what}: the snapshot stays as it was for the next one`, async () => {
+      const spot = await newSpot();
+      const cache = `${spot.folder}/cache`;
+      writeFileSync(cache, 'what an instance before has written');
+      const taken = createServer().listen(spot.place.port, spot.place.address);
+      await once(taken, 'listening');
+      const { status, stderr } = await spot.begin([...flags, '-cachefile', cache]).program.finished;
+      taken.close();
+      assert.equal(status, 1);
+      assert.match(stderr, /another process does/u);
+      assert.equal(readFileSync(cache, 'utf8'), 'what an instance before has written');
+      await spot.remove();
+    });
+  }
 });

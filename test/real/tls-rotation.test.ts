@@ -4,7 +4,16 @@
  * before is used on. The server is Node.js's TLS, so that it can say who came and how.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -154,7 +163,7 @@ describe('PEM files that change', { skip: needs('openssl') }, () => {
       assert.equal(await asks(), 0);
       assert.ok(came.every(({ name }) => name === 'third.test'));
     }
-    rmSync(path('..data'));
+    unlinkSync(path('..data'));
     await said(isRefused, broken.length + 1);
     assert.equal(await failedReloads(), `${broken.length + 1}`);
     const refusals = lines().filter((line) => isRefused.test(line));

@@ -16,7 +16,7 @@ import { hashKey } from '../dns/hash-key.js';
 export const loadOptions = {
   defaultPort: 53,
   environment: {},
-  files: { read: () => '', exists: () => false, list: () => [] },
+  files: { read: () => '', readBytes: () => Buffer.alloc(0), exists: () => false, list: () => [] },
   interfaceAddresses: () => undefined,
 };
 

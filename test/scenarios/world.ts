@@ -175,11 +175,10 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
 }
 
 function inMemory(files: ReadonlyMap<string, string>): ConfigFiles {
+  const read = (file: string): string => files.get(file) ?? assert.fail(`there is no ${file}`);
   return {
-    read(file) {
-      const text = files.get(file);
-      return text ?? assert.fail(`there is no ${file}`);
-    },
+    read,
+    readBytes: (file) => Buffer.from(read(file)),
     exists: (file) => files.has(file),
     list: (folder) => [...files.keys()].filter((file) => dirname(file) === folder).map((file) => basename(file)),
   };

@@ -112,7 +112,7 @@ export function forwardConfig(settings: Partial<ForwardConfig>): ForwardConfig {
     failfastAllUnhealthy: false,
     sourceAddress: null,
     endpoints: null,
-    tls: { serverName: null, ca: null, certificate: null, key: null },
+    tls: { serverName: null, material: null },
     udpBytes: 1_232,
     ...settings,
   };

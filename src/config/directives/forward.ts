@@ -53,7 +53,7 @@ const byDefault = {
   failfastAllUnhealthy: false,
   sourceAddress: null,
   endpoints: null,
-  tls: { serverName: null, ca: null, certificate: null, key: null },
+  tls: { serverName: null, material: null },
   udpBytes: udpBytesDefault,
 } as const;
 
@@ -137,7 +137,7 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
       forward.endpoints = readEndpoints(option);
     },
     tls(option) {
-      forward.tls = { ...forward.tls, ...readTls(option, context) };
+      forward.tls = { ...forward.tls, material: readTls(option, context) };
     },
     tls_servername(option) {
       const word = oneWord(option, 'the name in the certificate');

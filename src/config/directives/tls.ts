@@ -1,42 +1,60 @@
 /**
  * `tls [CERT KEY] [CA]` of `forward`: PEM files, which are read and understood with the Corefile. One that is missing,
- * half written or does not belong to the others is refused where it is named, and not by a handshake later.
+ * half written or does not belong to the others is refused where it is named, and not by a handshake later. They are
+ * looked at as bytes, which are overwritten afterwards: any of them may have a key in it, and text in JavaScript stays
+ * in its heap for as long as the collector likes.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import type { TlsSettings } from '../../outside/network.js';
-import { whyUnusable } from '../../outside/tls.js';
+import type { TlsMaterial } from '../../outside/network.js';
+import { newTlsMaterial } from '../../outside/tls.js';
 import { type DirectiveContext, fail, words } from '../arguments.js';
 import type { Directive } from '../corefile.js';
 import { eachOf } from '../error.js';
 import type { Token } from '../lexer.js';
 
-type Material = Pick<TlsSettings, 'ca' | 'certificate' | 'key'>;
-
 /** A PEM file that was read. */
 interface PemFile {
   readonly option: Directive;
   readonly token: Token;
-  readonly text: string;
+  readonly bytes: Buffer;
 }
 
-/** As CoreDNS counts them: nothing, the CA, our certificate and key, or all three. */
-export function readTls(option: Directive, { files }: DirectiveContext): Material {
-  const read = eachOf(words(option, 0, 3, '[CERT KEY] [CA]'), (token): PemFile => {
-    try {
-      return { option, token, text: files.read(token.text) };
-    } catch (error) {
-      const why = (error as Error).message.replace(/\.$/u, '');
-      return fail(option, `${token.text} cannot be read (${why}); name a PEM file that this user may read.`, token.at);
-    }
-  });
+/** As CoreDNS counts them: nothing, the CA, our certificate and key, or all three. Null is nothing. */
+export function readTls(option: Directive, { files }: DirectiveContext): TlsMaterial | null {
+  const read: PemFile[] = [];
+  try {
+    eachOf(words(option, 0, 3, '[CERT KEY] [CA]'), (token) => {
+      read.push({ option, token, bytes: bytesOf(option, token, files) });
+    });
+    return read.length === 0 ? null : materialOf(option, read);
+  } finally {
+    for (const { bytes } of read) bytes.fill(0);
+  }
+}
+
+function bytesOf(option: Directive, token: Token, files: DirectiveContext['files']): Buffer {
+  try {
+    return files.readBytes(token.text);
+  } catch (error) {
+    const why = (error as Error).message.replace(/\.$/u, '');
+    return fail(option, `${token.text} cannot be read (${why}); name a PEM file that this user may read.`, token.at);
+  }
+}
+
+function materialOf(option: Directive, read: readonly PemFile[]): TlsMaterial {
   const [certificate, key] = read.length < 2 ? [] : read;
   const ca = read.length === 1 ? read[0] : read[2];
   eachOf([ca, certificate], (file) => file && certificatesIn(file));
   if (certificate !== undefined && key !== undefined) mustBelong(certificate, key);
-  const material = { ca: ca?.text ?? null, certificate: certificate?.text ?? null, key: key?.text ?? null };
-  const why = read.length === 0 ? null : whyUnusable(material);
-  if (why !== null) fail(option, `these files cannot be used for TLS (${why}); write others.`);
-  return material;
+  try {
+    return newTlsMaterial({
+      ca: ca?.bytes ?? null,
+      certificate: certificate?.bytes ?? null,
+      key: key?.bytes ?? null,
+    });
+  } catch (error) {
+    return fail(option, `these files cannot be used for TLS (${(error as Error).message}); write others.`);
+  }
 }
 
 function mustBelong(certificate: PemFile, key: PemFile): void {
@@ -48,33 +66,40 @@ function mustBelong(certificate: PemFile, key: PemFile): void {
   );
 }
 
-function certificatesIn({ option, token, text }: PemFile): X509Certificate[] {
-  const marks = text.match(/-----(?:BEGIN|END) CERTIFICATE-----/gu) ?? [];
-  if (marks.length === 0) {
-    fail(
-      option,
-      `${token.text} has no certificate; name a PEM file with one ("-----BEGIN CERTIFICATE-----").`,
-      token.at,
-    );
+const beginMark = '-----BEGIN CERTIFICATE-----';
+const endMark = '-----END CERTIFICATE-----';
+
+function certificatesIn({ option, token, bytes }: PemFile): X509Certificate[] {
+  const [begins, ends] = [placesOf(beginMark, bytes), placesOf(endMark, bytes)];
+  if (begins.length + ends.length === 0) {
+    fail(option, `${token.text} has no certificate; name a PEM file with one ("${beginMark}").`, token.at);
   }
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/gu) ?? [];
-  if (marks.length !== 2 * blocks.length) {
-    fail(option, `${token.text} is cut off within a certificate; write all of it.`, token.at);
-  }
-  return blocks.map((block, index) => {
+  // Each ends before the next one begins.
+  const isWhole =
+    begins.length === ends.length &&
+    begins.every((begin, index) => begin < ends[index] && ends[index] < (begins[index + 1] ?? bytes.length));
+  if (!isWhole) fail(option, `${token.text} is cut off within a certificate; write all of it.`, token.at);
+  return begins.map((begin, index) => {
     try {
-      return new X509Certificate(block);
+      return new X509Certificate(bytes.subarray(begin, ends[index] + endMark.length));
     } catch {
       return fail(option, `certificate ${index + 1} in ${token.text} is broken; write the file anew.`, token.at);
     }
   });
 }
 
-function keyIn({ option, token, text }: PemFile): KeyObject {
+/** Where `mark` begins in these bytes. */
+function placesOf(mark: string, bytes: Buffer): number[] {
+  const places: number[] = [];
+  for (let at = bytes.indexOf(mark); at >= 0; at = bytes.indexOf(mark, at + mark.length)) places.push(at);
+  return places;
+}
+
+function keyIn({ option, token, bytes }: PemFile): KeyObject {
   try {
-    return createPrivateKey(text);
+    return createPrivateKey(bytes);
   } catch {
-    const why = text.includes('ENCRYPTED') ? 'has a key with a passphrase' : 'has no private key, or half of one';
+    const why = bytes.includes('ENCRYPTED') ? 'has a key with a passphrase' : 'has no private key, or half of one';
     return fail(option, `${token.text} ${why}; name a PEM file with the whole key and no passphrase.`, token.at);
   }
 }

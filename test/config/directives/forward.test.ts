@@ -30,7 +30,7 @@ test('the defaults', () => {
     failfastAllUnhealthy: false,
     sourceAddress: null,
     endpoints: null,
-    tls: { serverName: null, ca: null, certificate: null, key: null },
+    tls: { serverName: null, material: null },
     udpBytes: 1232,
   });
 });
@@ -174,7 +174,7 @@ test('tls:// is port 853 over TLS, checked against its address or tls_servername
     { kind: 'endpoint', endpoint: { address: '9.9.9.9', port: 853, overTls: true } },
     { kind: 'endpoint', endpoint: { address: 'fd00::1', port: 8853, overTls: true } },
   ]);
-  assert.deepEqual(tls, { serverName: 'dns.quad9.net', ca: null, certificate: null, key: null });
+  assert.deepEqual(tls, { serverName: 'dns.quad9.net', material: null });
 });
 test('tls:// takes the name in the certificate behind a %, with a port before or behind it', () => {
   const [quad9, v6] = [

@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { check } from '../../../src/config/check.js';
 import { ConfigError } from '../../../src/config/error.js';
 import { readFlags } from '../../../src/config/flag-reader.js';
+import { parseConfig } from '../../../src/config/load.js';
 import { serveOptions } from '../../../src/config/serve-options.js';
 import { newAuthority, openssl, textsOf } from '../../outside/certificates.js';
 import { needs } from '../../real/commands.js';
@@ -40,11 +41,31 @@ describe('tls', { skip: needs('openssl') }, () => {
   after(() => rmSync(folder, { recursive: true }));
 
   it('is nothing, a CA, certificate and key, or all three; chains and bundles too', () => {
-    assert.deepEqual(tlsOf(''), { serverName: null, ca: null, certificate: null, key: null });
-    assert.deepEqual(tlsOf('/ca').ca, files['/ca']);
-    assert.deepEqual(tlsOf('/bundle').ca, files['/bundle']);
-    const { certificate, key, ca } = tlsOf('/chain /key /ca');
-    assert.deepEqual([certificate, key, ca], [files['/chain'], files['/key'], files['/ca']]);
+    assert.deepEqual(tlsOf(''), { serverName: null, material: null });
+    const all = ['/ca', '/bundle', '/cert /key', '/chain /key', '/chain /key /ca'];
+    const digests = all.map((words) => tlsOf(words).material?.digest);
+    assert.ok(digests.every((digest) => digest !== undefined));
+    assert.equal(new Set(digests).size, all.length);
+    assert.deepEqual(
+      all.map((words) => tlsOf(words).material?.digest),
+      digests,
+    );
+  });
+
+  it('leaves nothing of what it has read behind, also where it is refused', () => {
+    const read: Buffer[] = [];
+    const { files: inMemory, ...options } = testOptions(files);
+    const readBytes = (file: string): Buffer => {
+      const bytes = inMemory.readBytes(file);
+      read.push(bytes);
+      return bytes;
+    };
+    const parse = (words: string) =>
+      parseConfig(corefile(words), 'Corefile', { ...options, files: { ...inMemory, readBytes } });
+    assert.doesNotMatch(JSON.stringify(parse('/cert /key /ca')), /-----/u);
+    for (const words of ['/cert /other.key', '/key /gone', '/cert /locked.key']) assert.throws(() => parse(words));
+    assert.equal(read.length, 8);
+    assert.ok(read.every((bytes) => bytes.length > 0 && bytes.every((byte) => byte === 0)));
   });
 
   it('has its files looked at as the Corefile is', () => {

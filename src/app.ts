@@ -35,7 +35,7 @@ import { newResolvConfFiles } from './resolv-conf-files.js';
 import { Forwarder } from './resolve/forwarder.js';
 import { Lane } from './resolve/lane.js';
 import { LoopWatch } from './resolve/loop.js';
-import { Numbering } from './resolve/numbering.js';
+import { Numbering, ReusableNumbering } from './resolve/numbering.js';
 import type { Route } from './resolve/route.js';
 import { refreshFrom, refuseFrom, serveFrom } from './resolve/serve.js';
 import { askWithin, lookUpIn } from './resolve/within.js';
@@ -156,7 +156,13 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     ...{ network, clock, random, log, counters, cache, routes, loops, outages: new Outages() },
     within: (zone) => askWithin({ lane, clock, forwarder, routes }, zone),
     lookUpIn: (table) => lookUpIn({ lane, clock, forwarder, routes }, table),
-    numberings: { cache: new Numbering(), counters: new Numbering() },
+    numberings: {
+      cache: new Numbering(),
+      counters: new ReusableNumbering((ordinal) => {
+        for (const page of pages()) page.clearZone(ordinal);
+      }),
+    },
+    following: () => threads?.following() ?? (() => true),
     queryLogOutput: newQueryLogOutput({
       clock,
       write: (line) => log.queryLine(line),

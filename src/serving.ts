@@ -12,7 +12,7 @@ import { waysOf } from './config/returning.js';
 import { wireToName } from './dns/names.js';
 import { Normaliser } from './dns/normalise.js';
 import { u16 } from './dns/wire.js';
-import { headerBytes } from './limits.js';
+import { addressFreeMs, headerBytes } from './limits.js';
 import type { Counters } from './ops/counters.js';
 import { newDnstap } from './ops/dnstap.js';
 import { type ErrorsLog, newErrorsLog } from './ops/errors-log.js';
@@ -33,11 +33,12 @@ import { keepPolicy, keepsFor } from './resolve/keeping.js';
 import { localGuard } from './resolve/local.js';
 import type { LoopWatch } from './resolve/loop.js';
 import { makeFrom, templateMaker } from './resolve/make.js';
+import type { Holding, Numbering, ReusableNumbering } from './resolve/numbering.js';
 import { rewriter } from './resolve/rewriter.js';
 import type { KeepRoute, Route } from './resolve/route.js';
 import { compileTemplates, type Templates } from './resolve/templates.js';
 import { whoamiMaker } from './resolve/whoami.js';
-import { type Numberings, type PlannedListener, planZones } from './resolve/zone-plan.js';
+import { type PlannedListener, planZones } from './resolve/zone-plan.js';
 import type { ServedZone, ZoneTable } from './resolve/zones.js';
 import type { Ask } from './upstream/ask.js';
 import { type Forwards, startForwards } from './upstream/forwards.js';
@@ -50,7 +51,9 @@ export interface ServingWorld extends HostsFileWorld {
   readonly random: Random;
   readonly counters: Counters;
   readonly cache: Cache;
-  readonly numberings: Numberings;
+  readonly numberings: { readonly cache: Numbering; readonly counters: ReusableNumbering };
+  /** What it returns says, when it is asked later, whether all threads answer by what they were told until now. */
+  readonly following: () => () => boolean;
   readonly loops: LoopWatch;
   readonly outages: Outages;
   readonly queryLogOutput: (line: () => string) => void;
@@ -84,6 +87,8 @@ export class Serving {
   readonly listeners: readonly PlannedListener[];
   readonly blocks: readonly BlockAtWork[];
   readonly #storeOfZone = new Map<number, Store | null>();
+  /** Its zones' places in the counters. */
+  readonly #places: Holding;
 
   /** Throws an Error with a sentence when a template does not compile. Whatever it throws, nothing is left started. */
   constructor(
@@ -91,8 +96,7 @@ export class Serving {
     readonly world: ServingWorld,
   ) {
     const compiled = config.blocks.map((block) => compileTemplates(block.templates));
-    this.listeners = planZones(config, world.numberings);
-    world.counters.growTo(world.numberings.counters.size);
+    this.#places = world.numberings.counters.hold();
     const ownAddresses = config.blocks
       .filter(({ zones }) => zones.some(({ port }) => port === 53))
       .flatMap(({ addresses }) => addresses);
@@ -107,6 +111,8 @@ export class Serving {
       endpoints: (forward) => started.flatMap(({ forwards }) => forwards.endpoints(forward)),
     });
     try {
+      this.listeners = planZones(config, { cache: world.numberings.cache, counters: this.#places });
+      world.counters.growTo(world.numberings.counters.size);
       for (const [index, block] of config.blocks.entries()) {
         const own = ownWays(ways, block, () => this.#judgeOwn());
         const forwards = startForwards(block.forwards, { ...world, own, resolvConf });
@@ -200,7 +206,7 @@ export class Serving {
       block.forwards.drain(() =>
         doAll(
           () => block.stop(),
-          () => --left === 0 && done(),
+          () => --left === 0 && this.#over(done),
         ),
       );
     doAll(
@@ -224,7 +230,23 @@ export class Serving {
     doAll(
       () => this.stop(),
       () => this.#forgetAll(),
+      () => this.#releasePlaces(),
     );
+  }
+
+  #over(done: () => void): void {
+    doAll(done, () => this.#releasePlaces());
+  }
+
+  /**
+   * Others may have the places of its zones in the counters, but later: threads learn of the next configuration when they
+   * look, and a client's question may still wait for one of ours that the next one asks, and is counted when it is answered.
+   */
+  #releasePlaces(): void {
+    const { clock, following } = this.world;
+    const haveFollowed = following();
+    const isOverAtMs = clock.nowMs() + addressFreeMs;
+    this.#places.release(() => clock.nowMs() >= isOverAtMs && haveFollowed());
   }
 
   #forgetAll(): void {

@@ -41,6 +41,8 @@ export interface UdpThreads<Table> {
   answering(): Promise<void>;
   /** Gives the threads the tables that are in force now, and pages as large as the control lane's. */
   update(): void;
+  /** What it returns says, when it is asked later, whether every thread works by orders of this moment or newer ones. */
+  following(): () => boolean;
   readonly pages: readonly Counters[];
   /** Some of the packets of each thread. */
   readonly samples: readonly SampleReader[];
@@ -135,12 +137,16 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
   }
 
   function areAnswering(): boolean {
-    return threads.every((thread, index) => thread.hasTaken(latest[index] ?? 0));
+    return haveTaken(latest);
+  }
+
+  function haveTaken(numbers: readonly number[]): boolean {
+    return threads.every((thread, index) => thread.hasTaken(numbers[index] ?? 0));
   }
 
   /** Whether it is to be closed, and no thread touches its sockets any more. */
   function hasLeft({ leavesWith }: Listener<Table>): boolean {
-    return leavesWith !== null && threads.every((thread, index) => thread.hasTaken(leavesWith[index]));
+    return leavesWith !== null && haveTaken(leavesWith);
   }
 
   function read(ring: RingReader): HandedOver<Table> | null {
@@ -272,6 +278,10 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     answering: () =>
       areAnswering() ? Promise.resolve() : new Promise<void>((resolve) => void whenAnswering.push(resolve)),
     update: () => void order(),
+    following() {
+      const numbers = latest;
+      return () => haveTaken(numbers);
+    },
     samples: threads.map(({ samples }) => samples),
     get pages() {
       return threads.flatMap((thread) => thread.pages);

@@ -79,6 +79,24 @@ describe('newUdpThreads', { skip }, () => {
     client.close();
   });
 
+  test('says when its threads have followed, after which nothing is answered by what held before', async () => {
+    const { threads, open, client, setTable } = await newWorld(2);
+    const listener = await open();
+    await threads.answering();
+    for (let round = 0; round < 20; round++) {
+      setTable(`table ${round}`);
+      const haveFollowed = threads.following();
+      await eventually(haveFollowed);
+      setTable(`table ${round} again`);
+      assert.ok(haveFollowed(), 'what comes later does not matter');
+      await eventually(threads.following());
+      await client.send('ahello', listener.local.port);
+      assert.equal(await client.receive(), `hello by table ${round} again`);
+    }
+    await threads.end();
+    client.close();
+  });
+
   test('inherits copies of sockets: answers what is in them, and closes them', async () => {
     const { threads, groups, open, client, counters } = await newWorld(2);
     const listener = await open();

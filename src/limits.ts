@@ -345,6 +345,14 @@ export const syncIntervalMsMax = 86_400_000;
 /** Linux's sockaddr_un, without the closing zero. */
 export const unixPathBytesMax = 107;
 
+// Open files (RLIMIT_NOFILE).
+/** While the program is read Node.js opens most of its modules at once: 119 files, and there will be more modules. */
+export const openFilesToLoad = 160;
+/** The same of an answering thread, 12; 4 of them stay open. */
+export const openFilesPerWorker = 16;
+/** Of the program itself, 24; the rest is for clients and upstreams. Fewer would not do for one pod and one upstream. */
+export const openFilesSpare = 96;
+
 // The node.
 /** A program of the node's that has not ended by then is killed; `-w` makes iptables wait for less. */
 export const commandTimeoutMs = 5_000;

@@ -93,6 +93,7 @@ const drawerNames = ['utils.ts', 'util.ts', 'types.ts', 'index.ts', 'helpers.ts'
 const testedElsewhere: Readonly<Record<string, string>> = {
   'src/app.ts': 'composition: test/scenarios/ and test/real/ run it',
   'src/serving.ts': 'composition: test/scenarios/ and test/real/ run it',
+  'src/program.ts': 'composition: test/real/ runs it',
   'src/outside/node-datagrams.ts': 'test/outside/node-network.test.ts uses it as the network does',
   'src/watching.ts': 'composition: test/real/ asks its pages',
 };
@@ -194,7 +195,7 @@ function mayImport(path: string, { from, typeOnly }: Import): boolean {
   if (from === 'src/main.ts') return false;
   const folder = folderOf(path);
   const target = folderOf(from);
-  if (isComposition(path)) return from !== 'src/app.ts' || folder === 'main';
+  if (isComposition(path)) return from !== 'src/app.ts' || folder === 'program';
   if (target === folder) return true;
   if (seams.includes(from)) return typeOnly;
   const allowed = layers[folder]?.includes(target) ?? false;

@@ -141,8 +141,13 @@ export const threadRestartMs = 100;
 export const readersPausesMax = 40;
 
 // Other instances on the node.
-/** Of /proc/net, some 150 bytes a socket: nobody has so many listeners, and the rest is not read. */
-export const procNetBytesMax = 4 * 1024 * 1024;
+/**
+ * Of /proc/net, 128 bytes a socket, where the kernel has no other way to tell who shares a port. So much takes up to 50
+ * ms, twice as much four times as long.
+ */
+export const procNetBytesMax = 512 * 1024;
+/** While others share our ports it is looked who they are, every second; but for no more than this part of the time. */
+export const lookShare = 1 / 50;
 /** Cached answers travel in chunks of about so many bytes, a millisecond of work each; the last may be the largest. */
 export const entriesChunkBytes = 64 * 1024;
 export const handoverFrameBytesMax = 256 * 1024;

@@ -24,7 +24,7 @@ import type { HostWish } from './host/host.js';
 import { newSnapshot } from './lifecycle/snapshot.js';
 import { configMapPeriodMs, corefileBytesMax } from './limits.js';
 import { ListenError } from './listen/listeners.js';
-import { socketsAt } from './listen/proc-net.js';
+import { lookAtSockets } from './listen/sock-diag.js';
 import { acknowledger } from './listen/socket.js';
 import { chooseSystemCalls } from './listen/system-calls.js';
 import { startHttp } from './ops/http.js';
@@ -156,7 +156,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     profiler: systemProfiler('/answering-thread.js'),
     pprofAskers: { mayAsk: [0, process.getuid?.() ?? 0], userOfPeer },
     run: systemCommands(clock),
-    sockets: { socketsAt: (at) => socketsAt('udp', at), ownSockets },
+    sockets: { socketsAt: (at) => lookAtSockets(node.calls)('udp', at), ownSockets },
     readFile,
     look: systemLook,
     answering: answeringThreads({ threads, system: node }),

@@ -31,8 +31,10 @@ import type { Endpoint, Network } from './outside/network.js';
 import type { NetworkFailures } from './outside/node-network.js';
 import type { Profiler } from './outside/profiler.js';
 import type { Random } from './outside/random.js';
+import type { ReadPieces } from './outside/reading.js';
 import { newResolvConfFiles } from './resolv-conf-files.js';
 import { Forwarder } from './resolve/forwarder.js';
+import { readAllHosts } from './resolve/hosts-file.js';
 import { Lane } from './resolve/lane.js';
 import { LoopWatch } from './resolve/loop.js';
 import { Numbering, ReusableNumbering } from './resolve/numbering.js';
@@ -62,6 +64,7 @@ export interface Outsides {
   readonly sockets: SocketsOfHost;
   /** The text of a file, undefined when it cannot be read. */
   readonly readFile: (path: string) => string | undefined;
+  readonly readPieces: ReadPieces;
   /** How files are watched. */
   readonly look: Look;
   /** Threads that answer UDP; without them the event loop does. */
@@ -169,9 +172,9 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       dropped: () => counters.count('queryLogDropped'),
     }),
     resolvConfs: newResolvConfFiles(outsides.readFile, log),
-    ...{ readFile: outsides.readFile, look: outsides.look },
+    ...{ readPieces: outsides.readPieces, look: outsides.look },
   };
-  const first = new Serving(config, world);
+  const first = new Serving(config, world, await readAllHosts(config, world));
 
   // Watching it.
   const top = newTopAskers({ clock, random, samples: threads?.samples ?? [] });

@@ -291,11 +291,11 @@ export const templateDepthMax = 64;
 export const templateSeriesMax = 1_024;
 
 // Hosts files.
-/** Names of one file, some 250 bytes each; lists that block advertising have about 150,000. */
+/** Names of one file, some 100 bytes each; lists that block advertising have about 150,000. */
 export const hostsNamesMax = 262_144;
 /** Records of one name, so that they fit in a message: `0.0.0.0` has all names of such a list. */
 export const hostsRecordsPerNameMax = 128;
-export const hostsFileCharactersMax = 16 * 1024 * 1024;
+export const hostsFileBytesMax = 16 * 1024 * 1024;
 
 // Rewriting.
 /** Rules of one server block: each miss walks them. */

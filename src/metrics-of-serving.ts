@@ -103,7 +103,9 @@ function templatesOf(serving: Serving): TemplateNumbers[] {
 
 function hostsOf({ blocks }: Serving): HostsNumbers[] {
   return blocks.flatMap(({ hosts }) =>
-    hosts === null ? [] : [{ file: hosts.file, entries: hosts.table.entries, readAtMs: hosts.readAtMs }],
+    hosts === null
+      ? []
+      : [{ file: hosts.file, entries: hosts.content.table.entries, readAtMs: hosts.content.readAtMs }],
   );
 }
 

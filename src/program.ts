@@ -40,6 +40,7 @@ import { ownSockets } from './outside/own-sockets.js';
 import { newPrinter } from './outside/printing.js';
 import { systemProfiler } from './outside/profiler.js';
 import { type Random, systemRandom } from './outside/random.js';
+import { readPieces } from './outside/reading.js';
 import { readTrusted, replaceText, replaceWhole } from './outside/replacement.js';
 import { userOfPeer } from './outside/socket-owner.js';
 import { writePidFile } from './pid-file.js';
@@ -157,7 +158,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     pprofAskers: { mayAsk: [0, process.getuid?.() ?? 0], userOfPeer },
     run: systemCommands(clock),
     sockets: { socketsAt: (at) => lookAtSockets(node.calls)('udp', at), ownSockets },
-    readFile,
+    ...{ readFile, readPieces },
     look: systemLook,
     answering: answeringThreads({ threads, system: node }),
     succession: node.succession,

@@ -3,6 +3,7 @@
  * address and port, tells the threads which tables to answer by, and takes from their rings what they cannot answer.
  * That goes to `serve` with an asker that replies on the same socket.
  */
+import type { HashKey } from '../dns/hash.js';
 import { copyOf } from '../dns/wire.js';
 import { settleMs } from '../limits.js';
 import type { Counters } from '../ops/counters.js';
@@ -25,6 +26,8 @@ import type { UdpListener } from './udp-portable.js';
 export interface UdpThreadsWorld<Shared> extends Omit<ThreadWorld<Shared>, 'wakeFd' | 'died'> {
   readonly calls: SystemCalls;
   readonly threads: number;
+  /** Tells clients apart. */
+  readonly hashKey: HashKey;
   /** Opens the sockets, and knows who else has their ports. */
   readonly groups: Pick<Groups, 'openDatagrams' | 'joined' | 'inherits' | 'look'>;
   /** A thread has died within whatever it was doing. */
@@ -107,7 +110,7 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
   });
 
   const handOver = new HandOver<HandedOver<Table>>({
-    ...{ nowMs: world.clock.nowMs, read, serve },
+    ...{ nowMs: world.clock.nowMs, hashKey: world.hashKey, read, serve },
     keep: (item) => ({ ...item, packet: copyOf(item.packet, 0, item.packet.length) }),
     refuse({ kind, listener, packet, asker }) {
       if (kind !== kindRefresh) listener.wanted.refuse(packet, asker);

@@ -7,6 +7,7 @@ import { steerTo } from '../../src/listen/steering.js';
 import { newUdpThreads } from '../../src/listen/udp-threads.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { systemClock } from '../../src/outside/clock.js';
+import { hashKey } from '../dns/hash-key.js';
 import { calls, eventually, newGroups, openClient, skip } from './loopback-sockets.js';
 
 /** Threads that answer by letters (letters.ts); what they hand over is answered `lane: …`, or kept when it says so. */
@@ -17,7 +18,7 @@ async function newWorld(count = 1) {
   const died: number[] = [];
   const groups = newGroups();
   const threads = newUdpThreads<string, null>({
-    ...{ calls, counters, threads: count, shared: null, groups },
+    ...{ calls, counters, threads: count, shared: null, groups, hashKey: hashKey() },
     clock: systemClock(),
     log: { debug: say, info: say, warn: say, error: say },
     program: new URL('./letters-thread.js', import.meta.url),

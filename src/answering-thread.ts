@@ -51,7 +51,7 @@ const answerer = new Answerer<ZoneTable>(
   {
     calls,
     counters,
-    ring: new RingWriter(ring),
+    ring: new RingWriter(ring, shared.hashKey),
     samples: new SampleWriter(samples),
     numbers: new OrderNumbers(numbers),
     nowMs: systemClock().nowMs,

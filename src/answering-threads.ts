@@ -49,7 +49,7 @@ export function answeringThreads(options: {
     const { memory, hashKey } = blocks;
     const shared: Shared = { blocks: memory, hashKey, epochs: epochs.memory, ownMark, diceSeed };
     return newUdpThreads<ZoneTable, Shared>({
-      ...{ clock, log, counters, shared, calls: system.calls, groups: system.groups, threads },
+      ...{ clock, log, counters, shared, hashKey, calls: system.calls, groups: system.groups, threads },
       program: new URL('./answering-thread.js', import.meta.url),
       threadDied: (index) => epochs.leave(index),
     });

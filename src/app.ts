@@ -31,11 +31,13 @@ import type { Endpoint, Network } from './outside/network.js';
 import type { NetworkFailures } from './outside/node-network.js';
 import type { Profiler } from './outside/profiler.js';
 import type { Random } from './outside/random.js';
+import type { ReadPieces } from './outside/reading.js';
 import { newResolvConfFiles } from './resolv-conf-files.js';
 import { Forwarder } from './resolve/forwarder.js';
+import { readAllHosts } from './resolve/hosts-file.js';
 import { Lane } from './resolve/lane.js';
 import { LoopWatch } from './resolve/loop.js';
-import { Numbering } from './resolve/numbering.js';
+import { Numbering, ReusableNumbering } from './resolve/numbering.js';
 import type { Route } from './resolve/route.js';
 import { refreshFrom, refuseFrom, serveFrom } from './resolve/serve.js';
 import { askWithin, lookUpIn } from './resolve/within.js';
@@ -62,6 +64,7 @@ export interface Outsides {
   readonly sockets: SocketsOfHost;
   /** The text of a file, undefined when it cannot be read. */
   readonly readFile: (path: string) => string | undefined;
+  readonly readPieces: ReadPieces;
   /** How files are watched. */
   readonly look: Look;
   /** Threads that answer UDP; without them the event loop does. */
@@ -156,16 +159,22 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     ...{ network, clock, random, log, counters, cache, routes, loops, outages: new Outages() },
     within: (zone) => askWithin({ lane, clock, forwarder, routes }, zone),
     lookUpIn: (table) => lookUpIn({ lane, clock, forwarder, routes }, table),
-    numberings: { cache: new Numbering(), counters: new Numbering() },
+    numberings: {
+      cache: new Numbering(),
+      counters: new ReusableNumbering((ordinal) => {
+        for (const page of pages()) page.clearZone(ordinal);
+      }),
+    },
+    following: () => threads?.following() ?? (() => true),
     queryLogOutput: newQueryLogOutput({
       clock,
       write: (line) => log.queryLine(line),
       dropped: () => counters.count('queryLogDropped'),
     }),
     resolvConfs: newResolvConfFiles(outsides.readFile, log),
-    ...{ readFile: outsides.readFile, look: outsides.look },
+    ...{ readPieces: outsides.readPieces, look: outsides.look },
   };
-  const first = new Serving(config, world);
+  const first = new Serving(config, world, await readAllHosts(config, world));
 
   // Watching it.
   const top = newTopAskers({ clock, random, samples: threads?.samples ?? [] });

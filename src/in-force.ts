@@ -10,6 +10,7 @@ import { ListenError, type Listeners, type WantedListener } from './listen/liste
 import type { Timer } from './outside/clock.js';
 import { doAll, toEach } from './outside/each.js';
 import type { LogFields } from './outside/log.js';
+import { readAllHosts } from './resolve/hosts-file.js';
 import type { TableOf } from './resolve/serve.js';
 import type { PlannedListener } from './resolve/zone-plan.js';
 import type { ZoneTable } from './resolve/zones.js';
@@ -103,7 +104,7 @@ export class InForce {
    */
   renew(): void {
     if (this.#isSettled) return;
-    const next = new Serving(this.config, this.#world.world);
+    const next = new Serving(this.config, this.#world.world, this.serving.hosts);
     try {
       const before = this.#switchTo(next);
       const suspects = [...this.#draining];
@@ -162,7 +163,9 @@ export class InForce {
       return 'unchanged';
     }
     undo.push(() => watch?.stop());
-    const next = new Serving(config, world);
+    const hosts = await readAllHosts(config, world, () => this.#isOver);
+    this.#mustGoOn();
+    const next = new Serving(config, world, hosts);
     undo.push(() => next.discard());
     undo.push(() => this.#closeOthers());
     await listeners.open(this.#wanted(next));

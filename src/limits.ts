@@ -56,6 +56,8 @@ export const slabsLookedAtMax = 8;
 export const entriesSparedMax = 64;
 /** Zones times ports over all reloads of a process; a cache key spends 16 bits on it. */
 export const zoneIdsMax = 65_535;
+/** Zones that are served no more keep their counts, 3.1 kB in each thread; of more than so many the oldest gives its place away. */
+export const idleNumbersKept = 256;
 
 // Questions that wait.
 /** Distinct questions asked upstream at one moment; about 1 kB each. */
@@ -139,8 +141,13 @@ export const threadRestartMs = 100;
 export const readersPausesMax = 40;
 
 // Other instances on the node.
-/** Of /proc/net, some 150 bytes a socket: nobody has so many listeners, and the rest is not read. */
-export const procNetBytesMax = 4 * 1024 * 1024;
+/**
+ * Of /proc/net, 128 bytes a socket, where the kernel has no other way to tell who shares a port. So much takes up to 50
+ * ms, twice as much four times as long.
+ */
+export const procNetBytesMax = 512 * 1024;
+/** While others share our ports it is looked who they are, every second; but for no more than this part of the time. */
+export const lookShare = 1 / 50;
 /** Cached answers travel in chunks of about so many bytes, a millisecond of work each; the last may be the largest. */
 export const entriesChunkBytes = 64 * 1024;
 export const handoverFrameBytesMax = 256 * 1024;
@@ -288,11 +295,11 @@ export const templateDepthMax = 64;
 export const templateSeriesMax = 1_024;
 
 // Hosts files.
-/** Names of one file, some 250 bytes each; lists that block advertising have about 150,000. */
+/** Names of one file, some 100 bytes each; lists that block advertising have about 150,000. */
 export const hostsNamesMax = 262_144;
 /** Records of one name, so that they fit in a message: `0.0.0.0` has all names of such a list. */
 export const hostsRecordsPerNameMax = 128;
-export const hostsFileCharactersMax = 16 * 1024 * 1024;
+export const hostsFileBytesMax = 16 * 1024 * 1024;
 
 // Rewriting.
 /** Rules of one server block: each miss walks them. */
@@ -346,6 +353,14 @@ export const syncIntervalMsMin = 1_000;
 export const syncIntervalMsMax = 86_400_000;
 /** Linux's sockaddr_un, without the closing zero. */
 export const unixPathBytesMax = 107;
+
+// Open files (RLIMIT_NOFILE).
+/** While the program is read Node.js opens most of its modules at once: 119 files, and there will be more modules. */
+export const openFilesToLoad = 160;
+/** The same of an answering thread, 12; 4 of them stay open. */
+export const openFilesPerWorker = 16;
+/** Of the program itself, 24; the rest is for clients and upstreams. Fewer would not do for one pod and one upstream. */
+export const openFilesSpare = 96;
 
 // The node.
 /** A program of the node's that has not ended by then is killed; `-w` makes iptables wait for less. */

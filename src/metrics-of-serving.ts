@@ -34,13 +34,18 @@ export function metricsOf(
 }
 
 function zonesOf({ listeners, blocks, world }: Serving): ServedZone[] {
-  const texts = world.numberings.counters.texts();
+  const { counters } = world.numberings;
   const zones = new Map<number, ServedZone>();
   for (const { zones: served, table, server } of listeners) {
     for (const { ordinal, block } of served) {
       const { config } = blocks[block];
       const cacheZones = config.cache === null ? null : cacheLabel(blocks[block]);
-      zones.set(ordinal, { ...fromCounterKey(texts[ordinal]), ordinal, cacheZones, prometheus: config.prometheus });
+      zones.set(ordinal, {
+        ...fromCounterKey(counters.textOf(ordinal)),
+        ordinal,
+        cacheZones,
+        prometheus: config.prometheus,
+      });
     }
     const prometheus = served.some((zone) => blocks[zone.block].config.prometheus);
     zones.set(table.droppedOrdinal, {
@@ -98,24 +103,29 @@ function templatesOf(serving: Serving): TemplateNumbers[] {
 
 function hostsOf({ blocks }: Serving): HostsNumbers[] {
   return blocks.flatMap(({ hosts }) =>
-    hosts === null ? [] : [{ file: hosts.file, entries: hosts.table.entries, readAtMs: hosts.readAtMs }],
+    hosts === null
+      ? []
+      : [{ file: hosts.file, entries: hosts.content.table.entries, readAtMs: hosts.content.readAtMs }],
   );
 }
 
 function aclsOf({ blocks, world }: Serving): AclNumbers[] {
-  const texts = world.numberings.counters.texts();
+  const { counters } = world.numberings;
   return blocks.flatMap(({ acl }) =>
     [...(acl?.counts.values() ?? [])].map(({ ordinal, ...numbers }) => {
-      const { server } = fromCounterKey(texts[ordinal]);
+      const { server } = fromCounterKey(counters.textOf(ordinal));
       return { ...numbers, server };
     }),
   );
 }
 
 function autopathsOf({ blocks, world }: Serving): AutopathNumbers[] {
-  const texts = world.numberings.counters.texts();
+  const { counters } = world.numberings;
   return blocks.flatMap(({ autopath }) =>
-    [...(autopath?.found ?? [])].map(([ordinal, count]) => ({ server: fromCounterKey(texts[ordinal]).server, count })),
+    [...(autopath?.found ?? [])].map(([ordinal, count]) => ({
+      server: fromCounterKey(counters.textOf(ordinal)).server,
+      count,
+    })),
   );
 }
 

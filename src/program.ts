@@ -1,7 +1,7 @@
 /**
- * The program behind its entry: arguments in, exit code out. It gives app.ts the real outsides, reads the configuration
- * the flags name, and turns signals into reload and stop. Exit codes: 0 after a clean stop, 1 when it could not start, 2 for bad
- * usage or configuration, each with one sentence on stderr.
+ * The program, which main.ts starts: arguments in, exit code out. It gives app.ts the real outsides, reads the
+ * configuration the flags name, and turns signals into reload and stop. Exit codes: 0 after a clean stop, 1 when it
+ * could not start, 2 for bad usage or configuration, each with one sentence on stderr.
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -13,6 +13,7 @@ import type { Config } from './config/config.js';
 import { ConfigError } from './config/error.js';
 import { type Command, parseFlags } from './config/flags.js';
 import { type LoadOptions, parseConfig, systemLoadOptions } from './config/load.js';
+import { tooFewOpenFiles } from './config/open-files.js';
 import { rememberedAddresses } from './config/own-listener.js';
 import { type ServeOptions, workerCount } from './config/serve-options.js';
 import { newSource } from './config/source.js';
@@ -24,7 +25,7 @@ import type { HostWish } from './host/host.js';
 import { newSnapshot } from './lifecycle/snapshot.js';
 import { configMapPeriodMs, connectionsReadBytesMax, corefileBytesMax } from './limits.js';
 import { ListenError } from './listen/listeners.js';
-import { socketsAt } from './listen/proc-net.js';
+import { lookAtSockets } from './listen/sock-diag.js';
 import { acknowledger } from './listen/socket.js';
 import { chooseSystemCalls } from './listen/system-calls.js';
 import { startHttp } from './ops/http.js';
@@ -35,10 +36,12 @@ import { stayAlive, systemClock } from './outside/clock.js';
 import { systemCommands } from './outside/commands.js';
 import { absentAddresses } from './outside/families.js';
 import { hostAddresses, nodeNetwork } from './outside/node-network.js';
+import { openFilesMax } from './outside/open-files.js';
 import { ownSockets } from './outside/own-sockets.js';
 import { newPrinter } from './outside/printing.js';
 import { systemProfiler } from './outside/profiler.js';
 import { type Random, systemRandom } from './outside/random.js';
+import { readPieces } from './outside/reading.js';
 import { readTrusted, replaceText, replaceWhole } from './outside/replacement.js';
 import { userOfPeer } from './outside/socket-owner.js';
 import { writePidFile } from './pid-file.js';
@@ -55,7 +58,8 @@ const complain = newPrinter(
   () => {},
 );
 
-export async function main(early: EarlySignals): Promise<void> {
+/** Does what the command line says. `early` has heard the signals so far. */
+export async function runProgram(early: EarlySignals): Promise<void> {
   const command = parseFlags(process.argv.slice(2), process.env);
   if (command.kind !== 'serve') early.letGo();
   switch (command.kind) {
@@ -141,6 +145,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
   const { version } = settings;
   const random = systemRandom();
   const node = sharedNode(system, { random, log, path, version });
+  const workers = node.calls === null ? 0 : threads;
   const clock = systemClock();
   const addressesOfHost = rememberedAddresses(hostAddresses, () => clock.nowMs());
   const outsides: Outsides = {
@@ -157,21 +162,28 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
       userOfPeer: (ends) => userOfPeer(ends, { bytesMax: connectionsReadBytesMax }),
     },
     run: systemCommands(clock),
-    sockets: { socketsAt: (at) => socketsAt('udp', at), ownSockets },
-    readFile,
+    sockets: { socketsAt: (at) => lookAtSockets(node.calls)('udp', at), ownSockets },
+    ...{ readFile, readPieces },
     look: systemLook,
     answering: answeringThreads({ threads, system: node }),
     succession: node.succession,
     snapshot: snapshotAt(wishes.cacheFilePath, random),
   };
   try {
-    return await startApp(outsides, settings);
+    return await startApp(outsides, { ...settings, load: () => checkOpenFiles(settings.load(), workers) });
   } catch (error) {
     if (error instanceof ConfigError) fail(exitUsage, error.summary);
     else if (error instanceof ListenError) fail(exitFailed, error.message);
     else fail(exitFailed, String((error as Error).stack));
     process.exit();
   }
+}
+
+/** The configuration again; throws a ListenError when it takes more files than may be open. */
+function checkOpenFiles(config: Config, workers: number): Config {
+  const tooFew = tooFewOpenFiles(config, workers, openFilesMax());
+  if (tooFew !== null) throw new ListenError(tooFew);
+  return config;
 }
 
 /** The cache as a file, where there is to be one. */

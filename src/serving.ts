@@ -4,7 +4,6 @@
  * asked. Part of the composition root, split from app.ts because it lives as long as a configuration, not as long as
  * the process.
  */
-import { atMessage } from './cache/blocks.js';
 import type { Cache, Store } from './cache/cache.js';
 import type { BlockConfig, Config } from './config/config.js';
 import { rememberedAddresses } from './config/own-listener.js';
@@ -12,7 +11,8 @@ import { waysOf } from './config/returning.js';
 import { wireToName } from './dns/names.js';
 import { Normaliser } from './dns/normalise.js';
 import { u16 } from './dns/wire.js';
-import { headerBytes } from './limits.js';
+import { Forgetting } from './forgetting.js';
+import { addressFreeMs } from './limits.js';
 import type { Counters } from './ops/counters.js';
 import { newDnstap } from './ops/dnstap.js';
 import { type ErrorsLog, newErrorsLog } from './ops/errors-log.js';
@@ -28,16 +28,24 @@ import { planFrom, recursionChanger } from './resolve/course.js';
 import { translatedRoute } from './resolve/dns64.js';
 import { guardFrom } from './resolve/guard.js';
 import { hostsMaker } from './resolve/hosts.js';
-import { type HostsFile, type HostsFileWorld, openHostsFile } from './resolve/hosts-file.js';
+import {
+  type HostsContent,
+  type HostsContents,
+  type HostsFile,
+  type HostsFileWorld,
+  openHostsFile,
+} from './resolve/hosts-file.js';
+import { knowAlike } from './resolve/hosts-table.js';
 import { keepPolicy, keepsFor } from './resolve/keeping.js';
 import { localGuard } from './resolve/local.js';
 import type { LoopWatch } from './resolve/loop.js';
 import { makeFrom, templateMaker } from './resolve/make.js';
+import type { Holding, Numbering, ReusableNumbering } from './resolve/numbering.js';
 import { rewriter } from './resolve/rewriter.js';
 import type { KeepRoute, Route } from './resolve/route.js';
 import { compileTemplates, type Templates } from './resolve/templates.js';
 import { whoamiMaker } from './resolve/whoami.js';
-import { type Numberings, type PlannedListener, planZones } from './resolve/zone-plan.js';
+import { type PlannedListener, planZones } from './resolve/zone-plan.js';
 import type { ServedZone, ZoneTable } from './resolve/zones.js';
 import type { Ask } from './upstream/ask.js';
 import { type Forwards, startForwards } from './upstream/forwards.js';
@@ -50,7 +58,9 @@ export interface ServingWorld extends HostsFileWorld {
   readonly random: Random;
   readonly counters: Counters;
   readonly cache: Cache;
-  readonly numberings: Numberings;
+  readonly numberings: { readonly cache: Numbering; readonly counters: ReusableNumbering };
+  /** What it returns says, when it is asked later, whether all threads answer by what they were told until now. */
+  readonly following: () => () => boolean;
   readonly loops: LoopWatch;
   readonly outages: Outages;
   readonly queryLogOutput: (line: () => string) => void;
@@ -84,15 +94,22 @@ export class Serving {
   readonly listeners: readonly PlannedListener[];
   readonly blocks: readonly BlockAtWork[];
   readonly #storeOfZone = new Map<number, Store | null>();
+  /** Its zones' places in the counters. */
+  readonly #places: Holding;
+  readonly #forgetting: Forgetting;
 
-  /** Throws an Error with a sentence when a template does not compile. Whatever it throws, nothing is left started. */
+  /**
+   * `hosts` is what its hosts files say; what is not there is read when it serves already. Throws an Error with a sentence
+   * when a template does not compile. Whatever it throws, nothing is left started.
+   */
   constructor(
     readonly config: Config,
     readonly world: ServingWorld,
+    hosts: HostsContents = new Map(),
   ) {
     const compiled = config.blocks.map((block) => compileTemplates(block.templates));
-    this.listeners = planZones(config, world.numberings);
-    world.counters.growTo(world.numberings.counters.size);
+    this.#places = world.numberings.counters.hold();
+    this.#forgetting = new Forgetting(world.cache, world.clock);
     const ownAddresses = config.blocks
       .filter(({ zones }) => zones.some(({ port }) => port === 53))
       .flatMap(({ addresses }) => addresses);
@@ -107,10 +124,14 @@ export class Serving {
       endpoints: (forward) => started.flatMap(({ forwards }) => forwards.endpoints(forward)),
     });
     try {
+      this.listeners = planZones(config, { cache: world.numberings.cache, counters: this.#places });
+      world.counters.growTo(world.numberings.counters.size);
       for (const [index, block] of config.blocks.entries()) {
         const own = ownWays(ways, block, () => this.#judgeOwn());
         const forwards = startForwards(block.forwards, { ...world, own, resolvConf });
-        started.push(startBlock(block, compiled[index], forwards, world));
+        const content = block.hosts === null ? undefined : hosts.get(block.hosts);
+        const forget = (store: Store, isAbout: (name: string) => boolean) => this.#forgetting.names(store, isAbout);
+        started.push(startBlock(block, { templates: compiled[index], forwards, content, forget }, world));
       }
       this.#judgeOwn();
       for (const { tables } of this.listeners) for (const table of tables) this.#open(table);
@@ -157,10 +178,38 @@ export class Serving {
         if (zone.translation !== null) changed.add(zone.translation.zone.zoneId);
       }
     }
+    before.#forgetting.finish();
     toEach(before.blocks, ({ store }) => {
       if (store === null) return;
       this.world.cache.move(store, (zoneId) => (changed.has(zoneId) ? null : this.store(zoneId)));
     });
+    this.#forgetOtherHosts(before);
+  }
+
+  /** A hosts file may have changed with the configuration, as both may come from one ConfigMap. */
+  #forgetOtherHosts(before: Serving): void {
+    const blockBefore = new Map(
+      before.listeners.flatMap(({ zones }) => zones.map((zone) => [zone.zoneId, zone.block])),
+    );
+    const pairs = new Map<string, [number, number]>();
+    for (const { zoneId, block } of this.listeners.flatMap(({ zones }) => zones)) {
+      const other = blockBefore.get(zoneId);
+      if (other !== undefined) pairs.set(`${other} ${block}`, [other, block]);
+    }
+    for (const [other, block] of pairs.values()) {
+      const { store, hosts } = this.blocks[block];
+      const one = before.blocks[other].hosts?.content.table;
+      const table = hosts?.content.table;
+      if (store === null || one === undefined || table === undefined || one === table) continue;
+      this.#forgetting.names(store, (name) => !knowAlike(one, table, name));
+    }
+  }
+
+  /** What its hosts files say now. */
+  get hosts(): HostsContents {
+    return new Map(
+      this.blocks.flatMap(({ config, hosts }) => (hosts === null ? [] : [[config.hosts!, hosts.content]])),
+    );
   }
 
   /** What is made of a zone here rather than asked for, as text; undefined when it is not served. */
@@ -200,7 +249,7 @@ export class Serving {
       block.forwards.drain(() =>
         doAll(
           () => block.stop(),
-          () => --left === 0 && done(),
+          () => --left === 0 && this.#over(done),
         ),
       );
     doAll(
@@ -224,7 +273,23 @@ export class Serving {
     doAll(
       () => this.stop(),
       () => this.#forgetAll(),
+      () => this.#releasePlaces(),
     );
+  }
+
+  #over(done: () => void): void {
+    doAll(done, () => this.#releasePlaces());
+  }
+
+  /**
+   * Others may have the places of its zones in the counters, but later: threads learn of the next configuration when they
+   * look, and a client's question may still wait for one of ours that the next one asks, and is counted when it is answered.
+   */
+  #releasePlaces(): void {
+    const { clock, following } = this.world;
+    const haveFollowed = following();
+    const isOverAtMs = clock.nowMs() + addressFreeMs;
+    this.#places.release(() => clock.nowMs() >= isOverAtMs && haveFollowed());
   }
 
   #forgetAll(): void {
@@ -234,8 +299,16 @@ export class Serving {
   }
 }
 
-function startBlock(config: BlockConfig, templates: Templates, forwards: Forwards, world: ServingWorld): BlockAtWork {
+interface BlockStart extends Pick<BlockAtWork, 'templates' | 'forwards'> {
+  /** What its hosts file says. */
+  readonly content: HostsContent | undefined;
+  /** Drops what is cached of these names. */
+  forget(store: Store, isAbout: (name: string) => boolean): void;
+}
+
+function startBlock(config: BlockConfig, start: BlockStart, world: ServingWorld): BlockAtWork {
   const { cache } = config;
+  const { templates, forwards, content, forget } = start;
   const errors = config.errors === null ? null : newErrorsLog(config.errors, world);
   const store =
     cache === null
@@ -247,8 +320,8 @@ function startBlock(config: BlockConfig, templates: Templates, forwards: Forward
   let hosts: HostsFile | null = null;
   try {
     if (config.hosts !== null) {
-      hosts = openHostsFile(config.hosts, world, (isAbout) => {
-        if (store !== null) forgetNames(world.cache, store, isAbout);
+      hosts = openHostsFile(config.hosts, world, content, (isAbout) => {
+        if (store !== null) forget(store, isAbout);
       });
     }
     return blockOf(config, { templates, forwards, errors, store, hosts }, world);
@@ -283,7 +356,7 @@ function blockOf(config: BlockConfig, parts: BlockParts, world: ServingWorld): B
     make: makeFrom({
       any: config.any ? anyMaker : undefined,
       template: templateMaker(templates),
-      hosts: hosts === null ? undefined : hostsMaker(config.hosts!, () => hosts.table),
+      hosts: hosts === null ? undefined : hostsMaker(config.hosts!, () => hosts.content.table),
       whoami: config.whoami ? whoamiMaker(anyResponsible(config.forwards.map(responsibility))) : undefined,
     }),
     logQuery: bothTold(newQueryLog(config.log, world.queryLogOutput), tap === null ? null : tap.answered),
@@ -306,12 +379,6 @@ function blockOf(config: BlockConfig, parts: BlockParts, world: ServingWorld): B
 function translatedFrom(route: Route, { dns64, whoami }: BlockConfig, within: Ask, normaliser: Normaliser): Route {
   const outer = whoami ? route : { ...route, make: null };
   return translatedRoute(outer, dns64!, within, normaliser);
-}
-
-/** Drops what is cached of these names, so that what a hosts file says now is what clients get. */
-function forgetNames(cache: Cache, store: Store, isAbout: (name: string) => boolean): void {
-  const { bytes } = cache.blocks;
-  cache.forget(store, (ref) => isAbout(wireToName(bytes, ref + atMessage + headerBytes)));
 }
 
 function keepRoute({ cache }: BlockConfig): KeepRoute | null {

@@ -1,6 +1,6 @@
 /**
  * What it takes to be one of several instances on a node: sockets that are opened so that others may have the same
- * ports, and the path at which the instances meet. Part of the composition root, split from main.ts.
+ * ports, and the path at which the instances meet. Part of the composition root, split from program.ts.
  */
 import { readlinkSync } from 'node:fs';
 import { entriesFormat } from './lifecycle/entries.js';

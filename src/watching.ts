@@ -55,7 +55,8 @@ export const readyWhen = ['listeners', 'interface', 'rules', 'upstream'] as cons
 export function newWatching(world: WatchingWorld, first: Config): Watching {
   const { clock, log, network, random } = world;
   const readiness = newReadiness(readyWhen, first.ready?.monitor ?? 'until-ready');
-  const check = newSelfCheck({ network, clock, random, ownMark: world.ownMark }, world.listeners);
+  const selfCheck = newSelfCheck({ network, clock, random, ownMark: world.ownMark }, world.listeners);
+  const { check } = selfCheck;
   const watch = startHealthWatch({ check, clock, log, failed: world.selfCheckFailed });
   const loopDelay = watchLoopDelay(clock);
   const watched = { healthDurations: watch.durations, loopDelays: loopDelay.durations };
@@ -153,6 +154,8 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
       loopDelay.stop();
       world.top.stop();
       await Promise.all([...servers.keys()].map(closeServer));
+      // Last, as pages ask it.
+      selfCheck.stop();
     },
   };
 }

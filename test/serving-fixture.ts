@@ -3,7 +3,7 @@ import { Blocks, cacheMemory } from '../src/cache/blocks.js';
 import { createCache } from '../src/cache/cache.js';
 import { Counters, countersMemory } from '../src/ops/counters.js';
 import { LoopWatch } from '../src/resolve/loop.js';
-import { Numbering } from '../src/resolve/numbering.js';
+import { Numbering, ReusableNumbering } from '../src/resolve/numbering.js';
 import type { ServingWorld } from '../src/serving.js';
 import { Outages } from '../src/upstream/outages.js';
 import { hashKey } from './dns/hash-key.js';
@@ -29,13 +29,14 @@ export function newServingFixture(): ServingFixture {
     ...{ network: new MemoryNetwork(clock, random), clock, random, counters },
     log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
     cache: createCache(new Blocks(cacheMemory(), hashKey())),
-    numberings: { cache: new Numbering(), counters: new Numbering() },
+    numberings: { cache: new Numbering(), counters: new ReusableNumbering((ordinal) => counters.clearZone(ordinal)) },
+    following: () => () => true,
     loops: new LoopWatch(),
     outages: new Outages(),
     queryLogOutput() {},
     routes: new WeakMap(),
-    readFile: () => undefined,
-    look: { stat: () => undefined, digest: () => undefined },
+    readPieces: async () => undefined,
+    look: { stat: () => undefined },
     resolvConfs: { read: () => ({ error: 'none' }) },
     within: () => () => {},
     lookUpIn: () => () => {},

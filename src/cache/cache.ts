@@ -82,8 +82,8 @@ export interface Cache {
   move(store: Store, to: (zoneId: number) => Store | null): void;
   /** Drops what a store holds. */
   dissolve(store: Store): void;
-  /** Drops of a store what `isGone` says, from its oldest to its youngest. */
-  forget(store: Store, isGone: (ref: BlockRef) => boolean): void;
+  /** Drops of a store what `isGone` says, from its oldest to its youngest, some each time. What comes meanwhile stays. */
+  forgetInSlices(store: Store, isGone: (ref: BlockRef) => boolean): Generator<void, void>;
   /** All that is kept, of each store from the least to the most recently used. */
   refs(): BlockRef[];
   /** Whether something is kept in this block; what, only the block says. */
@@ -102,6 +102,9 @@ export interface CacheEvents {
   /** An answer is about to be dropped because a newer one, which is not kept, has ended it. */
   readonly ended?: (ref: BlockRef) => void;
 }
+
+/** Entries looked at in one go: half a millisecond of work. */
+const forgottenPerSlice = 100;
 
 /**
  * `epochs` are those in which answering threads read; without threads there is nobody to wait for.
@@ -252,9 +255,13 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, 
     store.denial.clear();
   }
 
-  function forget(store: Store, isGone: (ref: BlockRef) => boolean): void {
+  function* forgetInSlices(store: Store, isGone: (ref: BlockRef) => boolean): Generator<void, void> {
     for (const lru of [store.success, store.denial]) {
-      for (const ref of [...lru.rkeys()]) if (isGone(ref)) lru.delete(ref);
+      for (const [index, ref] of [...lru.rkeys()].entries()) {
+        if (index % forgottenPerSlice === 0) yield;
+        // It may have gone, or something else may be in the block by now.
+        if (lru.has(ref) && isGone(ref)) lru.delete(ref);
+      }
     }
   }
 
@@ -282,7 +289,7 @@ export function createCache(blocks: Blocks, bytesMax?: number, epochs?: Epochs, 
     },
     move,
     dissolve,
-    forget,
+    forgetInSlices,
     refs: () => [...stores].flatMap(({ success, denial }) => [...success.rkeys(), ...denial.rkeys()]),
     holds(ref) {
       for (const { success, denial } of stores) if (success.has(ref) || denial.has(ref)) return true;

@@ -1,7 +1,7 @@
 /**
  * The keyed hash of names, for tables that clients or upstreams fill. Each byte is looked up in a table of random words
  * that no client sees, so which names share a place cannot be computed from outside, nor be found by trying a few keys.
- * Letters of both cases have one word: looking up is lower-casing.
+ * Letters of both cases have one word: looking up is lower-casing. Clients are told apart by the second half of the key.
  *
  *   key: | four tables for a name's bytes by turns | four for type and class | where each hash begins |   2,049 words
  */
@@ -41,6 +41,19 @@ export function hashQuestion(bytes: Uint8Array, from: number, end: number, key: 
   for (; at < type; at++) hash = mix(hash, key[bytes[at]]);
   const word = key[atType + bytes[type]] ^ key[atType + 256 + bytes[type + 1]];
   hash = mix(hash, word ^ key[atType + 512 + bytes[type + 2]] ^ key[atType + 768 + bytes[type + 3]]);
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  return hash ^ (hash >>> 13);
+}
+
+/** The hash of so many words, whose bytes are told apart, all of them; an address for instance. Every bit of it can be used. */
+export function hashWords(words: Int32Array, from: number, count: number, key: HashKey): number {
+  let hash = key[atBegin];
+  for (let at = from; at < from + count; at++) {
+    const word = words[at];
+    const one = key[atType + (word & 0xff)] ^ key[atType + 256 + ((word >>> 8) & 0xff)];
+    const other = key[atType + 512 + ((word >>> 16) & 0xff)] ^ key[atType + 768 + (word >>> 24)];
+    hash = mix(hash, one ^ other);
+  }
   hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
   return hash ^ (hash >>> 13);
 }

@@ -11,6 +11,7 @@ import {
   handoverSilenceMs,
   introductionTimeoutMs,
   keeperPeriodMs,
+  lookShare,
   silentPeriodsMax,
 } from '../limits.js';
 import type { Clock, Timer } from '../outside/clock.js';
@@ -59,6 +60,7 @@ export class Succession {
   /** Periods in which whoever serves has said nothing. */
   #silentPeriods = 0;
   #periods = 0;
+  #lookAgainAtMs = 0;
   readonly #hearing: Hearing;
   #whenSucceeded: () => void = () => {};
 
@@ -269,15 +271,25 @@ export class Succession {
   }
 
   #keepServing(): void {
-    const { seats, warmth } = this.#world;
+    const { warmth } = this.#world;
     if (!this.#place.isOurs && this.#up === null && !this.#connect('stand-by')) this.#place.take();
-    if (seats.areShared) seats.look();
+    this.#lookWhoIsThere();
     const news = warmth.news();
     toEach(this.#down, (link) => {
       if (!link.standsBy) return;
       link.say({ type: 'serving' });
       link.sendEntries(news());
     });
+  }
+
+  /** A reload of those that stand by changes their sockets. Where a look takes long, there are fewer. */
+  #lookWhoIsThere(): void {
+    const { clock, seats } = this.#world;
+    const beganAtMs = clock.nowMs();
+    if (!seats.areShared || beganAtMs < this.#lookAgainAtMs) return;
+    seats.look();
+    const tookMs = clock.nowMs() - beganAtMs;
+    this.#lookAgainAtMs = beganAtMs + tookMs / lookShare;
   }
 
   /** Connects to who has the path, if anybody. */

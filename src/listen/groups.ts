@@ -1,13 +1,14 @@
 /**
  * The groups of sockets that we are in, each with the sockets of other processes on the same endpoint, and who of
  * them gets the packets. A group's places are known from the predecessor that told us, from having come last, and
- * from what the kernel does to the list when a socket is closed: the last takes its place. /proc/net tells who is
+ * from what the kernel does to the list when a socket is closed: the last takes its place. The kernel tells who is
  * still there. Where places cannot be known any more, the kernel is left to choose among all.
  */
 import { fstatSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import { type Endpoint, listenBacklog } from '../outside/network.js';
-import { type Protocol, type ReadProcNet, socketsAt } from './proc-net.js';
+import type { Protocol } from './proc-net.js';
+import { lookAtSockets, type SocketsAt } from './sock-diag.js';
 import { type AnsweringSocket, boundPort, openSocket, openStreamSocket, type SocketWish } from './socket.js';
 import { steerTo } from './steering.js';
 import type { SystemCalls } from './system-calls.js';
@@ -22,7 +23,8 @@ export interface GroupsWorld {
   readonly calls: SystemCalls;
   /** The kernel refuses to be told who gets the packets; said once. */
   cannotSteer(errno: number): void;
-  readonly readProcNet?: ReadProcNet;
+  /** One look at who has the ports of this machine. */
+  readonly lookAtSockets?: () => SocketsAt;
 }
 
 interface Group {
@@ -98,7 +100,7 @@ export class Groups {
     };
     this.#groups.set(key, group);
     const inodes = added.map(({ inode }) => inode);
-    const there = this.#there(group)?.filter((inode) => !inodes.includes(inode));
+    const there = this.#there(group, this.#lookAtSockets())?.filter((inode) => !inodes.includes(inode));
     if (there !== undefined) group.places = followed(group.places, there, inodesOf(group.mine));
     group.mine.push(...added);
     group.places?.push(...inodes);
@@ -121,13 +123,14 @@ export class Groups {
   /** Holds copies of another process's sockets in the place of those held so far; strangers' are closed at once. */
   hold({ groups, descriptors }: ReturnType<Groups['offer']>): void {
     const before = this.#held;
+    const sockets = this.#lookAtSockets();
     this.#held = [];
     for (const [index, fd] of descriptors.entries()) {
       const key = groups[index] ?? '';
       const group = this.#groups.get(key);
       const inode = inodeOf(fd);
       const isTheirs = group !== undefined && !inodesOf(group.mine).includes(inode);
-      if (isTheirs && this.#there(group)?.includes(inode)) this.#held.push({ key, fd });
+      if (isTheirs && this.#there(group, sockets)?.includes(inode)) this.#held.push({ key, fd });
       else this.#world.calls.close(fd);
     }
     for (const { fd } of before) this.#world.calls.close(fd);
@@ -169,8 +172,9 @@ export class Groups {
 
   /** Looks who is still there, and steers by that. */
   look(): void {
+    const sockets = this.#lookAtSockets();
     for (const [key, group] of this.#groups) {
-      const there = this.#there(group);
+      const there = this.#there(group, sockets);
       if (there !== undefined) {
         group.mine = group.mine.filter(({ inode }) => there.includes(inode));
         group.places = followed(group.places, there, inodesOf(group.mine));
@@ -180,8 +184,12 @@ export class Groups {
     }
   }
 
-  #there({ protocol, at }: Group): number[] | undefined {
-    return socketsAt(protocol, at, this.#world.readProcNet);
+  #lookAtSockets(): SocketsAt {
+    return this.#world.lookAtSockets?.() ?? lookAtSockets(this.#world.calls);
+  }
+
+  #there({ protocol, at }: Group, sockets: SocketsAt): readonly number[] | undefined {
+    return sockets(protocol, at);
   }
 
   #steer(group: Group): void {

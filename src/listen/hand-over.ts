@@ -7,12 +7,15 @@
  *          └─ else ─> one queue per client ─ in turns ──> serve
  *                         └─ no room ───────────────────> refuse
  */
+import type { HashKey } from '../dns/hash.js';
 import { handedOverMax, handOverTurnMs, ringMovedAtOnceMax } from '../limits.js';
 import { FairQueue } from '../outside/fair-queue.js';
 import type { RingReader } from './ring.js';
 import { clientNumber } from './socket-address.js';
 
 export interface HandOverWorld<Item> {
+  /** Tells clients apart. */
+  readonly hashKey: HashKey;
   nowMs(): number;
   /** What is to be served of the reader's entry in hand; null when nobody waits for it any more. */
   read(ring: RingReader): Item | null;
@@ -65,8 +68,8 @@ export class HandOver<Item> {
   }
 
   #queue(ring: RingReader, item: Item): void {
-    const { keep, refuse } = this.#world;
-    const lost = this.#turns.push(clientNumber(ring.peerWords, ring.peerAt), keep(item));
+    const { keep, refuse, hashKey } = this.#world;
+    const lost = this.#turns.push(clientNumber(ring.peerWords, ring.peerAt, hashKey), keep(item));
     if (lost !== null) refuse(lost);
   }
 }

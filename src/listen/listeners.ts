@@ -8,6 +8,7 @@ import type { Counters } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import { toEach } from '../outside/each.js';
 import type { Endpoint, Network } from '../outside/network.js';
+import { raiseOpenFiles } from '../outside/open-files.js';
 import type { Refresh, Refuse, Serve } from './asker.js';
 import { openTcpListener, type TcpListener, type TcpWorld } from './tcp.js';
 import { TcpPlaces } from './tcp-places.js';
@@ -166,6 +167,8 @@ function whyNot({ address, port }: Endpoint, error: NodeJS.ErrnoException): stri
       return `cannot listen on ${where}: not permitted; run as root, add the capability NET_BIND_SERVICE, or use a port above 1023.`;
     case 'EADDRNOTAVAIL':
       return `cannot listen on ${where}: this host does not have the address; add it to an interface, or change -localip or the bind directive.`;
+    case 'EMFILE':
+      return `cannot listen on ${where}: as many files are open as may be; ${raiseOpenFiles()}.`;
     default:
       return `cannot listen on ${where}: ${error.message}.`;
   }

@@ -50,7 +50,7 @@ function hex(value: number, digits: number): string {
 
 /**
  * TCP's table begins with the sockets that listen, and may go on with a hundred thousand connections, which are not
- * read. Text beyond a bound is not either.
+ * read. A table that is longer than the bound tells nothing: who is not in what was read may be in the rest.
  */
 function readProcNet(name: string): string | undefined {
   const chunk = Buffer.allocUnsafe(64 * 1024);
@@ -58,14 +58,14 @@ function readProcNet(name: string): string | undefined {
   let file: number | undefined;
   try {
     file = openSync(`/proc/self/net/${name}`, 'r');
-    while (text.length < procNetBytesMax) {
+    for (;;) {
       const bytes = readSync(file, chunk);
-      if (bytes === 0) break;
+      if (bytes === 0) return text;
       text += chunk.toString('latin1', 0, bytes);
       const lastLine = text.slice(text.lastIndexOf('\n', text.length - 2) + 1);
-      if (name.startsWith('tcp') && lastLine.trim().split(/\s+/)[3] !== stateListen) break;
+      if (name.startsWith('tcp') && lastLine.trim().split(/\s+/)[3] !== stateListen) return text;
+      if (text.length >= procNetBytesMax) return undefined;
     }
-    return text;
   } catch {
     return undefined;
   } finally {

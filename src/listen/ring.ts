@@ -8,6 +8,7 @@
  *
  * Positions count bytes from the start and run over; an entry never wraps: what is left at the end is skipped.
  */
+import type { HashKey } from '../dns/hash.js';
 import { receiveSlotBytes, ringBytes, ringClientShare } from '../limits.js';
 import { type Datagrams, peerAddressWords, peerWords } from './arena.js';
 import { clientNumber } from './socket-address.js';
@@ -62,10 +63,13 @@ class Ring {
 export class RingWriter {
   readonly #ring: Ring;
   readonly #shares: Shares;
+  readonly #hashKey: HashKey;
 
-  constructor(memory: SharedArrayBuffer) {
+  /** `hashKey` tells clients apart. */
+  constructor(memory: SharedArrayBuffer, hashKey: HashKey) {
     this.#ring = new Ring(memory);
     this.#shares = new Shares(this.#ring.size / 2);
+    this.#hashKey = hashKey;
   }
 
   /** Copies a received datagram with its sender; false when there is no room, or none for this client. */
@@ -81,7 +85,7 @@ export class RingWriter {
     if (left >= size / 2) this.#shares.forget();
     // Refreshes are worth less than questions, and leave half of the room to them.
     else if (kind === kindRefresh) return false;
-    else if (!this.#shares.take(clientNumber(from.words, from.peerAt(index)), needed)) return false;
+    else if (!this.#takeShare(from, index, needed)) return false;
     if (skipped > 0) words[this.#ring.at(written) >> 2] = skip;
     const position = (written + skipped) | 0;
     const entry = this.#ring.at(position) >> 2;
@@ -101,18 +105,27 @@ export class RingWriter {
     return true;
   }
 
+  #takeShare(from: Datagrams, index: number, bytes: number): boolean {
+    return this.#shares.take(clientNumber(from.words, from.peerAt(index), this.#hashKey), bytes);
+  }
+
   /** Whether the reader has to be woken for what was put in; said once until it looks. */
   mustWake(): boolean {
     return Atomics.exchange(this.#ring.words, wokenWord, 1) === 0;
   }
 }
 
-const clientPlaces = 1_024;
-/** How far a number is to be shifted to be one of them. */
-const toPlace = 22;
+/** About as many as there are entries in the second half of a ring; a power of two. */
+const clientPlaces = 4_096;
+/** Places in which a client is looked for, by its number and behind. */
+const placesTried = 8;
 
-/** What each client has put in while room was scarce. Clients that fall on one place share what one may have. */
+/**
+ * What each client has put in while room was scarce. Where all places for a client are others', which is for no client
+ * to bring about, it shares the last of them.
+ */
 class Shares {
+  readonly #clients = new Int32Array(clientPlaces);
   readonly #bytesOf = new Int32Array(clientPlaces);
   readonly #roomBytes: number;
   #bytes = 0;
@@ -125,12 +138,20 @@ class Shares {
   take(client: number, bytes: number): boolean {
     // That much has been taken out meanwhile.
     if (this.#bytes + bytes > this.#roomBytes) this.forget();
-    // Neighbours differ in the highest byte of an IPv4 address as it is read; multiplied it stays in the highest bits.
-    const place = Math.imul(client, 0x9e3779b1) >>> toPlace;
+    const place = this.#placeOf(client);
     if (this.#bytesOf[place] + bytes > this.#roomBytes * ringClientShare) return false;
+    if (this.#bytesOf[place] === 0) this.#clients[place] = client;
     this.#bytesOf[place] += bytes;
     this.#bytes += bytes;
     return true;
+  }
+
+  #placeOf(client: number): number {
+    for (let tried = 0; ; tried++) {
+      const place = (client + tried) & (clientPlaces - 1);
+      const isOurs = this.#bytesOf[place] === 0 || this.#clients[place] === client;
+      if (isOurs || tried === placesTried - 1) return place;
+    }
   }
 
   forget(): void {

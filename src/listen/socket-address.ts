@@ -4,6 +4,7 @@
  */
 import { isIPv6, SocketAddress } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { type HashKey, hashWords } from '../dns/hash.js';
 import type { Endpoint } from '../outside/network.js';
 import { linux } from './system-calls.js';
 
@@ -69,13 +70,18 @@ export function familyAt(bytes: Uint8Array, at: number): 0 | 1 {
   return bytes[at] === linux.familyIpv4 || isMapped(bytes, at) ? 0 : 1;
 }
 
-/** A number for the address in these words of a socket address, whatever the port; few addresses share one. */
-export function clientNumber(words: Int32Array, at: number): number {
+/** The second half of the third word of an IPv4 address on an IPv6 socket, as a little-endian machine reads it. */
+const mappedWord = -0x1_0000;
+
+/**
+ * A number for the address in these words of a socket address, whatever the port and the socket's family. Two addresses
+ * have the same by chance alone: nobody without the key finds one that has the number of another client.
+ */
+export function clientNumber(words: Int32Array, at: number, key: HashKey): number {
   // The family is the first half of the first word on the little-endian machines that threads run on.
-  if ((words[at] & 0xffff) === linux.familyIpv4) return words[at + 1];
-  let number = 0;
-  for (let word = at + 2; word < at + 6; word++) number = Math.imul(number ^ words[word], 0x9e3779b1) ^ (number >>> 15);
-  return number;
+  if ((words[at] & 0xffff) === linux.familyIpv4) return hashWords(words, at + 1, 1, key);
+  const isMapped = words[at + 2] === 0 && words[at + 3] === 0 && words[at + 4] === mappedWord;
+  return isMapped ? hashWords(words, at + 5, 1, key) : hashWords(words, at + 2, 4, key);
 }
 
 /** ::ffff:a.b.c.d (RFC 4291 2.5.5.2). */

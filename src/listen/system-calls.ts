@@ -14,6 +14,9 @@ export const linux = {
   familyUnix: 1,
   familyIpv4: 2,
   familyIpv6: 10,
+  familyNetlink: 16,
+  netlinkSocketDiagnosis: 4,
+  raw: 3,
   stream: 1,
   datagrams: 2,
   socketLevel: 1,
@@ -75,6 +78,11 @@ export interface SystemCalls {
   listen(fd: number, backlog: number): number;
   /** A unix socket for streams. It does not block, nor do those that are accepted. */
   localSocket(): number;
+  /** A netlink socket for NETLINK_SOCK_DIAG. */
+  diagnosisSocket(): number;
+  /** Sends one message; receives the next one that is there, as far as there is room in `bytes`. */
+  sendBytes(fd: number, bytes: Uint8Array): number;
+  receiveBytes(fd: number, bytes: Uint8Array): number;
   connect(fd: number, address: Uint8Array): number;
   accept(fd: number): number;
   /** Sends bytes with copies of open descriptors over a unix socket. */
@@ -151,6 +159,8 @@ function bindCalls(koffi: Koffi): SystemCalls {
   const setsockopt = of('int', 'setsockopt', ['int', 'int', 'int', 'void*', 'uint']);
   const getsockopt = of('int', 'getsockopt', ['int', 'int', 'int', 'void*', 'void*']);
   const listen = of('int', 'listen', ['int', 'int']);
+  const send = of('int64_t', 'send', ['int', 'void*', 'size_t', 'int']);
+  const recv = of('int64_t', 'recv', ['int', 'void*', 'size_t', 'int']);
   const connect = of('int', 'connect', ['int', 'void*', 'uint']);
   const accept4 = of('int', 'accept4', ['int', 'size_t', 'size_t', 'int']);
   const sendmsg = of('int64_t', 'sendmsg', ['int', 'void*', 'int']);
@@ -196,6 +206,10 @@ function bindCalls(koffi: Koffi): SystemCalls {
       checked(setsockopt(fd, linux.socketLevel, linux.detachReusePortProgram, new Int32Array(1), 4)),
     listen: (fd, backlog) => checked(listen(fd, backlog)),
     localSocket: () => checked(socket(linux.familyUnix, linux.stream | socketCloseOnExec | streamNonBlocking, 0)),
+    diagnosisSocket: () =>
+      checked(socket(linux.familyNetlink, linux.raw | socketCloseOnExec, linux.netlinkSocketDiagnosis)),
+    sendBytes: (fd, bytes) => checked(send(fd, bytes, bytes.length, noSignal | linux.dontWait)),
+    receiveBytes: (fd, bytes) => checked(recv(fd, bytes, bytes.length, linux.dontWait)),
     connect: (fd, address) => checked(connect(fd, address, address.length)),
     accept: (fd) => checked(accept4(fd, 0, 0, socketCloseOnExec | streamNonBlocking)),
     sendDescriptors(fd, bytes, descriptors) {

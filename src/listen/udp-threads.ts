@@ -3,6 +3,7 @@
  * address and port, tells the threads which tables to answer by, and takes from their rings what they cannot answer.
  * That goes to `serve` with an asker that replies on the same socket.
  */
+import type { HashKey } from '../dns/hash.js';
 import { copyOf } from '../dns/wire.js';
 import { settleMs } from '../limits.js';
 import type { Counters } from '../ops/counters.js';
@@ -25,6 +26,8 @@ import type { UdpListener } from './udp-portable.js';
 export interface UdpThreadsWorld<Shared> extends Omit<ThreadWorld<Shared>, 'wakeFd' | 'died'> {
   readonly calls: SystemCalls;
   readonly threads: number;
+  /** Tells clients apart. */
+  readonly hashKey: HashKey;
   /** Opens the sockets, and knows who else has their ports. */
   readonly groups: Pick<Groups, 'openDatagrams' | 'joined' | 'inherits' | 'look'>;
   /** A thread has died within whatever it was doing. */
@@ -41,6 +44,8 @@ export interface UdpThreads<Table> {
   answering(): Promise<void>;
   /** Gives the threads the tables that are in force now, and pages as large as the control lane's. */
   update(): void;
+  /** What it returns says, when it is asked later, whether every thread works by orders of this moment or newer ones. */
+  following(): () => boolean;
   readonly pages: readonly Counters[];
   /** Some of the packets of each thread. */
   readonly samples: readonly SampleReader[];
@@ -105,7 +110,7 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
   });
 
   const handOver = new HandOver<HandedOver<Table>>({
-    ...{ nowMs: world.clock.nowMs, read, serve },
+    ...{ nowMs: world.clock.nowMs, hashKey: world.hashKey, read, serve },
     keep: (item) => ({ ...item, packet: copyOf(item.packet, 0, item.packet.length) }),
     refuse({ kind, listener, packet, asker }) {
       if (kind !== kindRefresh) listener.wanted.refuse(packet, asker);
@@ -135,12 +140,16 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
   }
 
   function areAnswering(): boolean {
-    return threads.every((thread, index) => thread.hasTaken(latest[index] ?? 0));
+    return haveTaken(latest);
+  }
+
+  function haveTaken(numbers: readonly number[]): boolean {
+    return threads.every((thread, index) => thread.hasTaken(numbers[index] ?? 0));
   }
 
   /** Whether it is to be closed, and no thread touches its sockets any more. */
   function hasLeft({ leavesWith }: Listener<Table>): boolean {
-    return leavesWith !== null && threads.every((thread, index) => thread.hasTaken(leavesWith[index]));
+    return leavesWith !== null && haveTaken(leavesWith);
   }
 
   function read(ring: RingReader): HandedOver<Table> | null {
@@ -272,6 +281,10 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
     answering: () =>
       areAnswering() ? Promise.resolve() : new Promise<void>((resolve) => void whenAnswering.push(resolve)),
     update: () => void order(),
+    following() {
+      const numbers = latest;
+      return () => haveTaken(numbers);
+    },
     samples: threads.map(({ samples }) => samples),
     get pages() {
       return threads.flatMap((thread) => thread.pages);

@@ -216,6 +216,11 @@ export class Counters {
     for (let index = 0; index < page.zones.length; index++) this.zones[index] += page.zones[index];
   }
 
+  /** Sets the numbers of a zone to zero, if there is a place for it. Nobody may count under this ordinal meanwhile. */
+  clearZone(ordinal: number): void {
+    this.zones.fill(0, this.zoneBase(ordinal), this.zoneBase(ordinal + 1));
+  }
+
   count(event: EventName): void {
     this.events[eventIndexes[event]]++;
   }

@@ -10,6 +10,7 @@ import { httpRequestBytesMax, httpTimeoutMs } from '../limits.js';
 import type { Clock } from '../outside/clock.js';
 import { plainEndpoint } from '../outside/families.js';
 import type { Endpoint } from '../outside/network.js';
+import { raiseOpenFiles } from '../outside/open-files.js';
 import { Places } from './http-places.js';
 
 export interface HttpAnswer {
@@ -166,6 +167,7 @@ export function listenFailure(at: Endpoint, error: NodeJS.ErrnoException): strin
   const remedies: Readonly<Record<string, string>> = {
     EADDRINUSE: 'another program has this port; stop it or choose another port',
     EACCES: 'ports below 1024 need the capability NET_BIND_SERVICE; grant it or choose another port',
+    EMFILE: `as many files are open as may be; ${raiseOpenFiles()}`,
     EADDRNOTAVAIL: 'no interface has this address; write one that the node has',
   };
   return `Cannot listen for HTTP on ${where}: ${remedies[error.code ?? ''] ?? error.message}.`;

@@ -4,6 +4,7 @@
  * 10 ms timer and a garbage-collection observer running for numbers that nobody of ours reads.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { openFilesMax } from '../outside/open-files.js';
 
 export interface ProcessNumbers {
   /** User and system time of all threads. */
@@ -31,7 +32,7 @@ export function readProcessNumbers(): ProcessNumbers {
     externalBytes: external,
     virtualBytes: kilobytes(/^VmSize:\s+(\d+) kB$/m.exec(readProc('status'))?.[1]),
     openFiles: countOpenFiles(),
-    openFilesMax: limit(/^Max open files\s+(\d+|unlimited)/m.exec(readProc('limits'))?.[1]),
+    openFilesMax: openFilesMax(),
   };
 }
 
@@ -54,9 +55,4 @@ function countOpenFiles(): number | null {
 
 function kilobytes(digits: string | undefined): number | null {
   return digits === undefined ? null : Number(digits) * 1024;
-}
-
-function limit(text: string | undefined): number | null {
-  if (text === undefined) return null;
-  return text === 'unlimited' ? Number.POSITIVE_INFINITY : Number(text);
 }

@@ -6,8 +6,8 @@
 import { ownQuestion } from '../dns/own-question.js';
 import { headerBytes, selfQueryTimeoutMs, selfQueryTries } from '../limits.js';
 import type { Clock, Timer } from '../outside/clock.js';
-import { doAll, toEach } from '../outside/each.js';
-import type { Endpoint, Network } from '../outside/network.js';
+import { toEach } from '../outside/each.js';
+import type { DatagramEvents, DatagramSocket, Endpoint, Network } from '../outside/network.js';
 import type { Random } from '../outside/random.js';
 
 export type Health =
@@ -23,23 +23,42 @@ export interface SelfCheckWorld {
   readonly ownMark: number;
 }
 
-/** A function that checks all listeners; calls while a check is under way share it. */
-export function newSelfCheck(world: SelfCheckWorld, listeners: () => readonly Endpoint[]): () => Promise<Health> {
+export interface SelfCheck {
+  /** Checks all listeners; calls while a check is under way share it. */
+  check(): Promise<Health>;
+  /** Closes what is kept open between checks. */
+  stop(): void;
+}
+
+export function newSelfCheck(world: SelfCheckWorld, listeners: () => readonly Endpoint[]): SelfCheck {
+  const probes = new Probes(world.network);
   let underWay: Promise<Health> | null = null;
-  return () => {
-    underWay ??= checkAll(world, listeners())
-      // A socket that cannot be opened (no descriptors left) is ill health, not the end of the process.
-      .catch((error: Error): Health => ({ healthy: false, reason: `We cannot ask ourselves: ${error.message}.` }))
-      .finally(() => {
-        underWay = null;
-      });
-    return underWay;
+  return {
+    check() {
+      underWay ??= checkAll(world, listeners(), probes)
+        // A socket that cannot be opened is ill health, not the end of the process.
+        .catch((error: Error): Health => ({ healthy: false, reason: `We cannot ask ourselves: ${error.message}.` }))
+        .finally(() => {
+          underWay = null;
+        });
+      return underWay;
+    },
+    stop: () => probes.keepOnly([]),
   };
 }
 
-async function checkAll(world: SelfCheckWorld, listeners: readonly Endpoint[]): Promise<Health> {
+async function checkAll(world: SelfCheckWorld, listeners: readonly Endpoint[], probes: Probes): Promise<Health> {
+  const places = listeners.map(reachable);
+  probes.keepOnly(places.flat());
   if (listeners.length === 0) return { healthy: false, reason: 'No listener is up.' };
-  const answers = await Promise.all(listeners.map((listener) => answersOnAny(world, reachable(listener))));
+  const answers = await Promise.all(
+    places.map((each) =>
+      answersOnAny(
+        world,
+        each.map((place) => probes.to(place)),
+      ),
+    ),
+  );
   const silent = listeners.filter((_, index) => !answers[index]).map(endpointText);
   if (silent.length === 0) return { healthy: true };
   return {
@@ -58,32 +77,80 @@ function reachable({ address, port }: Endpoint): Endpoint[] {
   ];
 }
 
+/** A socket that talks to one of our listeners. */
+interface Probe {
+  readonly place: Endpoint;
+  readonly socket: DatagramSocket;
+  /** Hears what comes; null between checks. */
+  heard: ((bytes: Uint8Array) => void) | null;
+}
+
+/**
+ * One socket for each place. Each check has a new one, as it is by their ports that sockets reach one answering thread
+ * or another; and the last one is kept, for checks in a time when no descriptor is left.
+ */
+class Probes {
+  readonly #network: Network;
+  readonly #kept = new Map<string, Probe>();
+
+  constructor(network: Network) {
+    this.#network = network;
+  }
+
+  /** Throws the system's error when no socket is to be had and none is kept. */
+  to(place: Endpoint): Probe {
+    const key = endpointText(place);
+    const kept = this.#kept.get(key);
+    const probe = this.#open(place, kept);
+    if (probe === kept) return kept;
+    this.#kept.set(key, probe);
+    kept?.socket.close();
+    return probe;
+  }
+
+  /** Closes the sockets to all other places. */
+  keepOnly(places: readonly Endpoint[]): void {
+    const keys = new Set(places.map(endpointText));
+    const gone = [...this.#kept].filter(([key]) => !keys.has(key));
+    for (const [key] of gone) this.#kept.delete(key);
+    toEach(gone, ([, { socket }]) => socket.close());
+  }
+
+  #open(place: Endpoint, kept: Probe | undefined): Probe {
+    try {
+      const events: DatagramEvents = {
+        datagram: (bytes) => probe.heard?.(bytes),
+        // Nobody listens, for now: a thread may be starting again on this socket. The time limit decides.
+        error: () => undefined,
+      };
+      const probe: Probe = { place, socket: this.#network.connectDatagrams(place, events), heard: null };
+      if (probe.socket.local.port !== 0 || kept === undefined) return probe;
+      probe.socket.close();
+      return kept;
+    } catch (error) {
+      if (kept === undefined) throw error;
+      return kept;
+    }
+  }
+}
+
 /** True as soon as one of the places has answered, false when the time is up. */
-function answersOnAny(world: SelfCheckWorld, places: readonly Endpoint[]): Promise<boolean> {
+function answersOnAny(world: SelfCheckWorld, probes: readonly Probe[]): Promise<boolean> {
   return new Promise((resolve) => {
     const question = ownQuestion(world.random.below(0x1_0000), world.ownMark);
     const timers: Timer[] = [];
-    let finished = false;
     const finish = (answered: boolean): void => {
-      if (finished) return;
-      finished = true;
       for (const timer of timers) timer.stop();
-      doAll(
-        () => toEach(sockets, (socket) => socket.close()),
-        () => resolve(answered),
-      );
+      for (const probe of probes) probe.heard = null;
+      resolve(answered);
     };
-    const sockets = places.map((place) =>
-      world.network.connectDatagrams(place, {
-        datagram: (bytes) => {
-          if (isAnswer(bytes, question)) finish(true);
-        },
-        // Nobody listens, for now: a thread may be starting again on this socket. The time limit decides.
-        error: () => undefined,
-      }),
-    );
+    for (const probe of probes) {
+      probe.heard = (bytes) => {
+        if (isAnswer(bytes, question)) finish(true);
+      };
+    }
     const ask = (): void => {
-      for (const [index, socket] of sockets.entries()) socket.send(question, places[index]);
+      for (const { socket, place } of probes) socket.send(question, place);
     };
     // A socket's receive queue that is full loses packets of a busy and healthy server.
     timers.push(world.clock.every(selfQueryTimeoutMs / selfQueryTries, ask));

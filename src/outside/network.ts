@@ -94,7 +94,8 @@ export interface Network {
   openDatagrams(at: Endpoint, events: DatagramEvents): Promise<DatagramSocket>;
   /**
    * Opens a UDP socket that talks to one peer only, from a fresh random port: datagrams from others never arrive.
-   * It may be used at once; `sourceAddress` is the local address to send from.
+   * It may be used at once; `sourceAddress` is the local address to send from. Where no socket is to be had, as no
+   * descriptor is left, its local port is 0, and the error follows.
    */
   connectDatagrams(to: Endpoint, events: DatagramEvents, sourceAddress?: string): DatagramSocket;
   /** Listens for TCP; `accepted` is called per connection and returns what wants its events. */

@@ -1,100 +1,193 @@
 /**
- * A block's hosts file as it is now: read when the configuration is put to work, looked at every so often, and read
- * again when it has changed. A file that cannot be read leaves what it said last in force.
+ * A block's hosts file as it is now: read before the configuration is put to work, looked at every so often, and read
+ * again when it has changed. A file that cannot be read leaves what it said last in force. Threads of Node.js read it,
+ * and what they have read is understood in slices, as the largest file takes seconds.
  */
-import type { HostsConfig } from '../config/config.js';
+import { createHash } from 'node:crypto';
+import type { Config, HostsConfig } from '../config/config.js';
 import { type Look, watchFiles } from '../config/watch.js';
-import { hostsFileCharactersMax } from '../limits.js';
-import type { Clock, Timer } from '../outside/clock.js';
+import { hostsFileBytesMax } from '../limits.js';
+import type { Clock } from '../outside/clock.js';
 import type { Log } from '../outside/log.js';
-import { type HostsTable, knowAlike, parseHosts, parseHostsInTurns } from './hosts-table.js';
+import type { ReadPieces } from '../outside/reading.js';
+import { inTurns } from '../outside/turns.js';
+import { type HostsTable, knowAlike, parseHosts, parseHostsInSlices } from './hosts-table.js';
 
 export interface HostsFileWorld {
   readonly clock: Clock;
   readonly log: Log;
-  readonly look: Look;
-  /** The text of a file, undefined when it cannot be read. */
-  readonly readFile: (path: string) => string | undefined;
+  readonly look: Pick<Look, 'stat'>;
+  readonly readPieces: ReadPieces;
 }
 
-export interface HostsFile {
-  readonly file: string;
+/** What was read. */
+export interface HostsContent {
   /** What file and Corefile say together. */
   readonly table: HostsTable;
   /** When the file was last read, in wall-clock milliseconds since 1970; 0 when it never was. */
   readonly readAtMs: number;
+  /** Of the file's bytes; empty when it never was read. */
+  readonly digest: string;
+  /** What the file looked like when it began to be read. */
+  readonly stat: string | undefined;
+}
+
+/** What each `hosts` of a configuration is to begin with. */
+export type HostsContents = ReadonlyMap<HostsConfig, HostsContent>;
+
+export interface HostsFile {
+  readonly file: string;
+  readonly content: HostsContent;
   stop(): void;
 }
 
-/** Reads the file and watches it; `changed` is told of which names there is other news now. */
+/** Reads the files of all blocks; given up when `isOver` says so. */
+export async function readAllHosts(
+  { blocks }: Pick<Config, 'blocks'>,
+  world: HostsFileWorld,
+  isOver: () => boolean = () => false,
+): Promise<HostsContents> {
+  const contents = new Map<HostsConfig, HostsContent>();
+  for (const { hosts } of blocks) {
+    if (hosts === null) continue;
+    const read = await readHosts(hosts, world, { digest: '', isOver });
+    contents.set(hosts, read ?? withoutFile(hosts, world.look.stat(hosts.file)));
+  }
+  return contents;
+}
+
+/** Serves what was read, or nothing from the file yet, and watches it; `changed` is told of which names there is other news now. */
 export function openHostsFile(
   config: HostsConfig,
   world: HostsFileWorld,
+  first: HostsContent | undefined,
   changed: (isAbout: (name: string) => boolean) => void,
 ): HostsFile {
   const { clock, log, look } = world;
-  const { file, inline, reloadMs } = config;
-  let readAtMs = 0;
-  let table = parseHosts(inline, config);
+  const { file, reloadMs } = config;
+  let content = first ?? withoutFile(config, undefined);
+  let isStopped = false;
+  let isReading = false;
+  let hasChanged = false;
 
-  /** The next turn of reading it again. */
-  let turn: Timer | null = null;
-
-  /** What file and Corefile say now; undefined, after a word, when the file cannot be used. */
-  function wholeText(): string | undefined {
-    const text = textOf(config, world);
-    if (text !== undefined) readAtMs = clock.wallMs();
-    return text === undefined ? undefined : `${text}\n${inline}`;
-  }
-
-  function use(next: HostsTable): void {
-    table = next;
-    if (table.leftOut > 0) log.warn(`hosts: ${file} has too many entries; ${table.leftOut} of them are left out`);
-  }
-
-  /** Clients are answered by the table before in between. A text that has changed meanwhile begins anew. */
-  function readAgain(): void {
-    turn?.stop();
-    const text = wholeText();
-    if (text !== undefined) goOn(parseHostsInTurns(text, config));
-  }
-
-  function goOn(turns: Generator<void, HostsTable>): void {
-    const { done, value } = turns.next();
-    if (done !== true) {
-      turn = clock.after(0, () => goOn(turns));
-      return;
+  /** Clients are answered by the table before in between. */
+  async function readAgain(): Promise<void> {
+    hasChanged = true;
+    if (isReading) return;
+    isReading = true;
+    while (hasChanged && !isStopped) {
+      hasChanged = false;
+      const read = await readHosts(config, world, { digest: content.digest, isOver: () => isStopped });
+      if (read !== undefined && !isStopped) use(read);
     }
-    const before = table;
-    use(value);
-    log.info(`hosts: ${file} has changed`, { entries: table.entries });
-    changed((name) => !knowAlike(before, value, name));
+    isReading = false;
   }
 
-  const first = wholeText();
-  if (first !== undefined) use(parseHosts(first, config));
-  const watch = reloadMs === 0 ? null : watchFiles(clock, () => [file], reloadMs, readAgain, look);
+  function use(next: HostsContent): void {
+    const before = content.table;
+    content = next;
+    log.info(`hosts: ${file} has changed`, { entries: next.table.entries });
+    changed((name) => !knowAlike(before, next.table, name));
+  }
+
+  // What it looks like says enough: the bytes are compared when it is read.
+  const watched: Look = { stat: (path) => look.stat(path), digest: (path) => look.stat(path) };
+  const watch =
+    reloadMs === 0
+      ? null
+      : watchFiles(
+          clock,
+          () => [file],
+          reloadMs,
+          () => void readAgain(),
+          watched,
+        );
+  // Between reading and now it may have changed, which the watch does not know.
+  if (look.stat(file) !== content.stat) void readAgain();
   return {
     file,
-    get table() {
-      return table;
-    },
-    get readAtMs() {
-      return readAtMs;
+    get content() {
+      return content;
     },
     stop() {
-      turn?.stop();
+      isStopped = true;
       watch?.stop();
     },
   };
 }
 
-/** The file's text, or undefined after a word about why there is none. */
-function textOf({ file, at }: HostsConfig, { log, readFile }: HostsFileWorld): string | undefined {
-  const text = readFile(file);
+/** What the Corefile says alone. */
+function withoutFile(config: HostsConfig, stat: string | undefined): HostsContent {
+  return { table: parseHosts(config.inline, config), readAtMs: 0, digest: '', stat };
+}
+
+interface Reading {
+  /** Of what is known already. */
+  readonly digest: string;
+  /** Nobody wants to know any more. */
+  isOver(): boolean;
+}
+
+/** What file and Corefile say now; undefined when that is known, or the file cannot be used, after a word about why. */
+async function readHosts(
+  config: HostsConfig,
+  world: HostsFileWorld,
+  { digest: known, isOver }: Reading,
+): Promise<HostsContent | undefined> {
+  const { clock, log, look } = world;
+  const stat = look.stat(config.file);
+  const pieces = await piecesOf(config, world);
+  if (pieces === undefined || isOver()) return undefined;
+  const readAtMs = clock.wallMs();
+  const digest = await inTurns(clock, digestInSlices(pieces), isOver);
+  if (digest === undefined || digest === known) return undefined;
+  const table = await inTurns(clock, parseHostsInSlices(textOf(pieces, config.inline), config), isOver);
+  if (table === undefined) return undefined;
+  const { leftOut } = table;
+  if (leftOut > 0) log.warn(`hosts: ${config.file} has too many entries; ${leftOut} of them are left out`);
+  return { table, readAtMs, digest, stat };
+}
+
+async function piecesOf(
+  { file, at }: HostsConfig,
+  { log, readPieces }: HostsFileWorld,
+): Promise<readonly Uint8Array[] | undefined> {
+  const pieces = await readPieces(file, hostsFileBytesMax + 1);
   const where = `hosts at ${at.file}:${at.line}: ${file}`;
-  if (text === undefined) log.warn(`${where} cannot be read; what is known without it is used`);
-  else if (text.length > hostsFileCharactersMax) log.error(`${where} is too large, so it is not used`);
-  else return text;
+  if (pieces === undefined) log.warn(`${where} cannot be read; what is known without it is used`);
+  else if (pieces.reduce((sum, { length }) => sum + length, 0) > hostsFileBytesMax) {
+    log.error(`${where} is too large, so it is not used`);
+  } else return pieces;
   return undefined;
+}
+
+function* digestInSlices(pieces: readonly Uint8Array[]): Generator<void, string> {
+  const hash = createHash('sha256');
+  for (const piece of pieces) {
+    hash.update(piece);
+    yield;
+  }
+  return hash.digest('hex');
+}
+
+/** What the file says, and behind it the Corefile, in pieces that part no word. */
+function* textOf(pieces: readonly Uint8Array[], inline: string): Generator<string> {
+  let rest = Buffer.alloc(0);
+  for (const piece of pieces) {
+    const bytes = Buffer.concat([rest, piece]);
+    const end = endOfWords(bytes);
+    yield bytes.toString('utf8', 0, end);
+    rest = bytes.subarray(end);
+  }
+  yield `${rest.toString('utf8')}\n${inline}`;
+}
+
+/** Longer than any word that means something. */
+const wordBytesMax = 4_096;
+
+/** Where the last word that is there as a whole ends; what is too long for a word is let go with those before. */
+function endOfWords(bytes: Buffer): number {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] > 0x20) end--;
+  return bytes.length - end > wordBytesMax ? bytes.length : end;
 }

@@ -6,23 +6,11 @@
 import { canonicalAddress } from '../config/addresses.js';
 import { reverseName } from '../config/zones.js';
 import { isInZone, lowerCaseName, nameToWire, wireToName } from '../dns/names.js';
-import { hostsNamesMax, hostsRecordsPerNameMax } from '../limits.js';
+import { nameBytesMax } from '../limits.js';
+import { type HostsEntry, HostsIndex } from './hosts-index.js';
 
-/** What is known of one name; addresses in presentation form, names lower-case with the closing dot. */
-export interface HostsEntry {
-  readonly a: readonly string[];
-  readonly aaaa: readonly string[];
-  readonly ptr: readonly string[];
-}
-
-export interface HostsTable {
-  /** By lower-case name with the closing dot; `*.example.org.` stands for one more label. */
-  readonly names: ReadonlyMap<string, HostsEntry>;
-  /** Addresses and reverse names together, as coredns_hosts_entries counts them. */
-  readonly entries: number;
-  /** Not taken: more names, or more records of one name, than limits.ts allows. */
-  readonly leftOut: number;
-}
+/** By lower-case name with the closing dot; `*.example.org.` stands for one more label. */
+export type HostsTable = Pick<HostsIndex, 'find' | 'names' | 'size' | 'entries' | 'leftOut'>;
 
 export interface HostsScope {
   /** Names outside these zones are not taken. */
@@ -32,63 +20,85 @@ export interface HostsScope {
 }
 
 interface Address {
-  readonly type: 'a' | 'aaaa';
+  readonly kind: 0 | 1;
   readonly text: string;
 }
 
 const none: HostsEntry = { a: [], aaaa: [], ptr: [] };
 
-/** A millisecond or two of work. */
-const linesPerTurn = 500;
+/** Well below a millisecond of work. */
+const wordsPerSlice = 100;
+/** The longest word that may be a name: 255 characters, each as `\\DDD`. */
+const wordCharactersMax = 1_020;
 
 /** The table that the text means for these zones, at once. */
 export function parseHosts(text: string, scope: HostsScope): HostsTable {
-  const turns = parseHostsInTurns(text, scope);
-  let turn = turns.next();
-  while (turn.done !== true) turn = turns.next();
-  return turn.value;
+  const slices = parseHostsInSlices([text], scope);
+  let slice = slices.next();
+  while (slice.done !== true) slice = slices.next();
+  return slice.value;
 }
 
-/** The same, a few lines a turn: a text of the largest size takes a second, in which others would wait. */
-export function* parseHostsInTurns(text: string, { zones, reverse }: HostsScope): Generator<void, HostsTable> {
-  const names = new Map<string, Record<keyof HostsEntry, string[]>>();
-  let entries = 0;
-  let leftOut = 0;
-  const add = (name: string, type: keyof HostsEntry, value: string): void => {
-    const entry = names.get(name) ?? { a: [], aaaa: [], ptr: [] };
-    if (names.size >= hostsNamesMax && !names.has(name)) leftOut++;
-    else if (entry[type].length >= hostsRecordsPerNameMax) leftOut++;
-    else {
-      entry[type].push(value);
-      names.set(name, entry);
-      entries++;
+/** The same of a text in pieces, which part no word, some words a slice: the largest takes seconds, in which others would wait. */
+export function* parseHostsInSlices(
+  pieces: Iterable<string>,
+  { zones, reverse }: HostsScope,
+): Generator<void, HostsTable> {
+  const index = new HostsIndex();
+  let last: Address | undefined;
+  let lastText = 0;
+  let lastReverse = '';
+  let count = 0;
+  for (const { word, address } of wordsOf(pieces)) {
+    if (++count % wordsPerSlice === 0) yield;
+    const name = address === undefined ? undefined : readHostName(word);
+    if (address === undefined || name === undefined || !zones.some((zone) => isInZone(name, zone))) continue;
+    if (address !== last) {
+      last = address;
+      lastText = index.address(address.text);
+      lastReverse = reverse ? reverseName(address.text) : '';
     }
-  };
-  let lines = 0;
-  for (let at = 0, end = 0; at <= text.length; at = end + 1) {
-    if (++lines % linesPerTurn === 0) yield;
-    end = text.indexOf('\n', at);
-    if (end < 0) end = text.length;
-    const line = text.slice(at, end);
-    const [first, ...rest] = line.replace(/#.*$/su, '').trim().split(/\s+/u);
-    const address = readAddress(first);
-    if (address === undefined) continue;
-    for (const written of rest) {
-      const name = readHostName(written);
-      if (name === undefined || !zones.some((zone) => isInZone(name, zone))) continue;
-      add(name, address.type, address.text);
-      if (reverse && !name.startsWith('*.')) add(reverseName(address.text), 'ptr', name);
+    index.addAddress(name, address.kind, lastText);
+    if (reverse && !name.startsWith('*.')) index.addReverse(lastReverse, name);
+  }
+  return index;
+}
+
+/** Each word, and the address that its line begins with; that itself, and words behind what is none, without. */
+function* wordsOf(
+  pieces: Iterable<string>,
+): Generator<{ readonly word: string; readonly address: Address | undefined }> {
+  let address: Address | undefined;
+  let isFirst = true;
+  let isComment = false;
+  for (const text of pieces) {
+    const token = /\n|#|[^\s#]+/gu;
+    for (;;) {
+      if (isComment) {
+        const end = text.indexOf('\n', token.lastIndex);
+        if (end < 0) break;
+        token.lastIndex = end;
+        isComment = false;
+      }
+      const [word] = token.exec(text) ?? [];
+      if (word === undefined) break;
+      if (word === '#') isComment = true;
+      else if (word === '\n') isFirst = true;
+      else if (isFirst) {
+        isFirst = false;
+        address = word.length > wordCharactersMax ? undefined : readAddress(word);
+        yield { word, address: undefined };
+      } else yield { word, address };
     }
   }
-  return { names, entries, leftOut };
 }
 
 /** What is known of a name (lower-case, with the closing dot): by itself, or by the wildcard in its first label's place. */
-export function findHost({ names }: HostsTable, name: string): HostsEntry {
-  const own = names.get(name);
+export function findHost(table: HostsTable, name: string): HostsEntry {
+  const own = table.find(name);
   if (own !== undefined) return own;
   const [, parent] = /^(?:[^\\.]|\\.)+(\..*)$/u.exec(name) ?? [];
-  return (parent === undefined ? undefined : names.get(`*${parent}`)) ?? none;
+  return (parent === undefined ? undefined : table.find(`*${parent}`)) ?? none;
 }
 
 /** Whether two tables know the same of a name. */
@@ -101,11 +111,16 @@ function readAddress(word: string): Address | undefined {
   const text = canonicalAddress(word.replace(/%.*$/u, ''));
   if (text === undefined) return undefined;
   const [, mapped] = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/u.exec(text) ?? [];
-  if (mapped !== undefined) return { type: 'a', text: mapped };
-  return { type: text.includes(':') ? 'aaaa' : 'a', text };
+  if (mapped !== undefined) return { kind: 0, text: mapped };
+  return { kind: text.includes(':') ? 1 : 0, text };
 }
 
+/** What most names are: nothing in it is written in another way. */
+const plainName = /^(?:[\w*-]{1,63}\.)*[\w*-]{1,63}$/u;
+
 function readHostName(written: string): string | undefined {
+  if (written.length < nameBytesMax - 1 && plainName.test(written)) return `${written.toLowerCase()}.`;
+  if (written.length > wordCharactersMax) return undefined;
   try {
     return lowerCaseName(wireToName(nameToWire(written), 0));
   } catch {

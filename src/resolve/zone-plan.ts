@@ -10,7 +10,7 @@ import { isInZone, lowerCaseName, nameToWire } from '../dns/names.js';
 import { setU32 } from '../dns/wire.js';
 import type { Endpoint } from '../outside/network.js';
 import { clientBytes } from './acl.js';
-import type { Numbering } from './numbering.js';
+import type { Holding, Numbering } from './numbering.js';
 import {
   aaaaForward,
   aaaaNodata,
@@ -46,7 +46,7 @@ export interface Numberings {
   /** Zones of the cache: zone and port. */
   readonly cache: Numbering;
   /** Zones in the counters: server and zone. */
-  readonly counters: Numbering;
+  readonly counters: Pick<Holding, 'of'>;
 }
 
 /** The key of the counters for what no zone is responsible for. */

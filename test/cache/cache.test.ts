@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { atMessage, atTouched, Blocks, cacheMemory, kindDenial, touchedForOrder } from '../../src/cache/blocks.js';
 import { type Cache, createCache, type Store } from '../../src/cache/cache.js';
 import { entriesSparedMax, slabBytes } from '../../src/limits.js';
+import { finishNow } from '../../src/outside/turns.js';
 import { hashKey } from '../dns/hash-key.js';
 import { answerFor, queryFor } from './answers.js';
 
@@ -158,13 +159,31 @@ describe('Cache', () => {
     cache.keep(store, answerFor('b.test', { kind: kindDenial }), 0);
     cache.keep(store, answerFor('c.test'), 0);
     const [a, b] = [find(cache, 'a.test'), find(cache, 'b.test')];
-    cache.forget(store, (ref) => ref === a || ref === b);
+    finishNow(cache.forgetInSlices(store, (ref) => ref === a || ref === b));
     assert.deepEqual(
       ['a.test', 'b.test', 'c.test'].map((name) => find(cache, name) !== 0),
       [false, false, true],
     );
-    cache.forget(store, () => true);
+    finishNow(cache.forgetInSlices(store, () => true));
     assert.equal(cache.usedBytes, empty);
+  });
+
+  it('forgets some each turn, and looks at nothing that has gone meanwhile', () => {
+    const { cache, store } = makeCache(2_000);
+    const names = Array.from({ length: 1_000 }, (_, index) => `n${index}.test`);
+    for (const name of names) cache.keep(store, answerFor(name), 0);
+    const seen = new Set<number>();
+    const turns = cache.forgetInSlices(store, (ref) => seen.add(ref).size % 2 === 0);
+    let count = 0;
+    for (; turns.next().done !== true; count++) {
+      if (count === 2) cache.keep(store, answerFor('late.test'), 0);
+    }
+    assert.ok(count >= 5, `${count} turns`);
+    assert.deepEqual([seen.size, store.success.size], [1_000, 501]);
+    const others = cache.forgetInSlices(store, () => assert.fail('it has gone'));
+    others.next();
+    cache.dissolve(store);
+    finishNow(others);
   });
 
   it('keeps the youngest when the new store is smaller', () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import { hashBefore, hashQuestion } from '../../src/dns/hash.js';
+import { hashBefore, hashQuestion, hashWords } from '../../src/dns/hash.js';
 import { nameToWire } from '../../src/dns/names.js';
 import { lower } from '../../src/dns/wire.js';
 import { hashKey } from './hash-key.js';
@@ -100,4 +100,20 @@ describe('hashBefore', () => {
     const names = ['a.test', 'b.test', 'test.a', 'at.est', 'atest', 'a', '.'];
     assert.equal(new Set(names.map(of)).size, names.length);
   });
+});
+
+test('words have a hash of their own, which tells apart what differs in any byte', () => {
+  const key = hashKey();
+  const words = Int32Array.from([7, 0x61626364, 0, -1, 9]);
+  const hash = hashWords(words, 1, 3, key);
+  assert.equal(hashWords(Int32Array.from([0x61626364, 0, -1]), 0, 3, key), hash);
+  assert.notEqual(hashWords(words, 1, 3, hashKey(2)), hash);
+  for (let at = 1; at < 4; at++) {
+    for (let bit = 0; bit < 32; bit++) {
+      const other = words.slice();
+      other[at] ^= 1 << bit;
+      assert.notEqual(hashWords(other, 1, 3, key), hash, `bit ${bit} of word ${at}`);
+    }
+  }
+  assert.notEqual(hashWords(words, 1, 2, key), hash);
 });

@@ -4,6 +4,7 @@ import type { Layout, Message } from '../../src/lifecycle/messages.js';
 import { entriesFrame, FrameReader, messageFrame } from '../../src/lifecycle/messages.js';
 import { Succession } from '../../src/lifecycle/succession.js';
 import { handoverSilenceMs, keeperPeriodMs, silentPeriodsMax } from '../../src/limits.js';
+import type { Clock } from '../../src/outside/clock.js';
 import { ManualClock } from '../simulation/clock.js';
 import { type MemoryLocalSockets, memoryLocalSockets } from '../simulation/local-sockets.js';
 
@@ -15,6 +16,8 @@ interface InstanceWish {
   readonly pid?: number;
   readonly network?: string;
   readonly areShared?: boolean;
+  /** How long a look at the sockets takes. */
+  readonly lookMs?: number;
 }
 
 /** One instance: what it did to its sockets, and what it has cached, which is texts here. */
@@ -23,6 +26,7 @@ class Instance {
   readonly lines: string[] = [];
   readonly owns: string[] = [];
   readonly inherited: number[] = [];
+  looks = 0;
   learned: Layout = {};
   cached: string[];
   fresh: string[] = [];
@@ -31,13 +35,14 @@ class Instance {
   constructor(
     readonly clock: ManualClock,
     sockets: MemoryLocalSockets,
-    { cached = [], pid = 1, network = self.network, areShared = true }: InstanceWish = {},
+    { cached = [], pid = 1, network = self.network, areShared = true, lookMs = 0 }: InstanceWish = {},
   ) {
     this.cached = cached;
     const say = (line: string): void => void this.lines.push(line);
     const chunks = (texts: readonly string[]) => texts.map((text) => Buffer.from(text))[Symbol.iterator]();
+    const lateClock = { ...clockOf(clock), nowMs: () => clock.nowMs() + this.looks * lookMs };
     this.succession = new Succession({
-      ...{ clock, sockets, path, self: { ...self, pid, network } },
+      ...{ clock: lateClock, sockets, path, self: { ...self, pid, network } },
       log: { debug: say, info: say, warn: say, error: say },
       seats: {
         share: () => {},
@@ -47,7 +52,7 @@ class Instance {
         layout: () => ({ 'udp 192.0.2.1 53': [pid] }),
         areShared,
         steer: (how) => void this.did.push(how),
-        look: () => {},
+        look: () => void this.looks++,
         offer: () => ({ groups: [], descriptors: [] }),
         hold: () => {},
         isHolding: true,
@@ -91,6 +96,15 @@ class Instance {
   }
 }
 
+function clockOf(clock: ManualClock): Clock {
+  return {
+    nowMs: () => clock.nowMs(),
+    wallMs: () => clock.wallMs(),
+    after: (ms, run) => clock.after(ms, run),
+    every: (ms, run) => clock.every(ms, run),
+  };
+}
+
 function newWorld() {
   const clock = new ManualClock();
   const sockets = memoryLocalSockets(clock);
@@ -107,6 +121,26 @@ function byHand(answers: (message: Message, say: (message: Message) => void) => 
     }
   };
 }
+
+describe('who shares the ports', () => {
+  for (const { lookMs, looksAMinute } of [
+    { lookMs: 0, looksAMinute: 60 },
+    { lookMs: 15, looksAMinute: 60 },
+    { lookMs: 100, looksAMinute: 12 },
+    { lookMs: 2_300, looksAMinute: 1 },
+  ]) {
+    test(`is looked at ${looksAMinute} times a minute where a look takes ${lookMs} ms`, async () => {
+      const { clock, instance } = newWorld();
+      const one = instance({ lookMs });
+      await one.starts();
+      await clock.pass(60 * keeperPeriodMs);
+      const before = one.looks;
+      await clock.pass(600 * keeperPeriodMs);
+      const looks = (one.looks - before) / 10;
+      assert.ok(Math.abs(looks - looksAMinute) <= Math.max(0.5, looksAMinute * 0.1), `${looks}`);
+    });
+  }
+});
 
 describe('a start', () => {
   test('where nobody is: at once, and everything is ours', async () => {

@@ -8,6 +8,7 @@ import { openSocket } from '../../src/listen/socket.js';
 import { endpointOf } from '../../src/listen/socket-address.js';
 import { errors, linux } from '../../src/listen/system-calls.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
+import { hashKey } from '../dns/hash-key.js';
 import { letters } from './letters.js';
 import { calls, openClient, skip } from './loopback-sockets.js';
 
@@ -34,7 +35,7 @@ async function newWorld(sockets: number, ringBytes = 1 << 16) {
     {
       ...{ calls, counters, numbers },
       decide: letters(() => assert.fail('nobody dies here')),
-      ring: new RingWriter(memory),
+      ring: new RingWriter(memory, hashKey()),
       samples: new SampleWriter(sampled),
       nowMs: () => 1234,
       enter: () => seen.entered++,

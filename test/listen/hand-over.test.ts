@@ -5,17 +5,19 @@ import { Datagrams } from '../../src/listen/arena.js';
 import { HandOver } from '../../src/listen/hand-over.js';
 import { kindQuestion, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
 import { encodeSocketAddress } from '../../src/listen/socket-address.js';
+import { hashKey } from '../dns/hash-key.js';
 
 /** A ring, and its end in the control lane, where serving one packet takes `serveMs`. */
 function newWorld({ serveMs, ringBytes }: { serveMs: number; ringBytes?: number }) {
   const memory = ringMemory(ringBytes);
-  const writer = new RingWriter(memory);
+  const writer = new RingWriter(memory, hashKey());
   const reader = new RingReader(memory);
   const datagrams = new Datagrams({ addressOf: () => 4096 }, 1024, 1);
   const served: string[] = [];
   const refused: string[] = [];
   let nowMs = 0;
   const handOver = new HandOver<string>({
+    hashKey: hashKey(),
     nowMs: () => nowMs,
     read: ({ packet }) => (packet[0] === 0 ? null : Buffer.from(packet).toString()),
     keep: (item) => `${item} kept`,

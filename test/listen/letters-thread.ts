@@ -1,4 +1,5 @@
 /** The program of an answering thread in tests: as src/answering-thread.ts, with letters in the place of DNS. */
+
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Answerer } from '../../src/listen/answerer.js';
 import { OrderNumbers, type Orders } from '../../src/listen/orders.js';
@@ -7,6 +8,7 @@ import { SampleWriter } from '../../src/listen/samples.js';
 import { loadSystemCalls, type SystemCalls } from '../../src/listen/system-calls.js';
 import type { ThreadStart } from '../../src/listen/thread.js';
 import { Counters } from '../../src/ops/counters.js';
+import { hashKey } from '../dns/hash-key.js';
 import { letters } from './letters.js';
 
 const { port, ring, samples, numbers, wakeFd, first } = workerData as ThreadStart<string, null>;
@@ -19,7 +21,7 @@ new Answerer<string>(
   {
     ...{ calls, counters },
     decide: letters(() => process.exit(3)),
-    ring: new RingWriter(ring),
+    ring: new RingWriter(ring, hashKey()),
     samples: new SampleWriter(samples),
     numbers: new OrderNumbers(numbers),
     nowMs: () => performance.now(),

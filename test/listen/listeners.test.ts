@@ -106,7 +106,8 @@ describe('newListeners', () => {
       ['EPERM', one, /not permitted/u],
       ['EADDRNOTAVAIL', one, /this host does not have the address; add it to an interface/u],
       ['EADDRINUSE', { address: '::', port: 53 }, /cannot listen on port 53 on all addresses: another process does/u],
-      ['EMFILE', one, /cannot listen on 169\.254\.20\.10 port 53: it is EMFILE/u],
+      ['EMFILE', one, /as many files are open as may be; raise the limit to 1024 or more \(ulimit -n/u],
+      ['EIO', one, /cannot listen on 169\.254\.20\.10 port 53: it is EIO/u],
     ];
     for (const [code, at, sentence] of sentences) {
       for (const verb of ['openDatagrams', 'listenStreams'] as const) {

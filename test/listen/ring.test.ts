@@ -10,7 +10,9 @@ import {
   RingWriter,
   ringMemory,
 } from '../../src/listen/ring.js';
-import { encodeSocketAddress } from '../../src/listen/socket-address.js';
+import { encodeSocketAddress, socketAddressBytes } from '../../src/listen/socket-address.js';
+import { hashKey } from '../dns/hash-key.js';
+import { chosenAddress } from './chosen-address.js';
 
 const ringSize = 16_384;
 
@@ -34,7 +36,7 @@ function received(packet: readonly number[], seed = 0): Datagrams {
 
 test('what was put in comes out with its sender, once', () => {
   const memory = ringMemory(ringSize);
-  const writer = new RingWriter(memory);
+  const writer = new RingWriter(memory, hashKey());
   const reader = new RingReader(memory);
   assert.equal(reader.next(), false);
   assert.ok(writer.put(kindRefresh, 7, 12.5, received([1, 2, 3], 100), 0));
@@ -50,7 +52,7 @@ test('what was put in comes out with its sender, once', () => {
 });
 
 test('refreshes leave half of the room to questions', () => {
-  const writer = new RingWriter(ringMemory(ringSize));
+  const writer = new RingWriter(ringMemory(ringSize), hashKey());
   const bytes = Array.from({ length: 100 }, () => 1);
   const putAll = (kind: EntryKind): number => {
     let count = 0;
@@ -66,7 +68,7 @@ test('refreshes leave half of the room to questions', () => {
 
 test('of the second half one client gets a quarter, and as much again when that has been taken out', () => {
   const memory = ringMemory(ringSize);
-  const writer = new RingWriter(memory);
+  const writer = new RingWriter(memory, hashKey());
   const reader = new RingReader(memory);
   const from = (client: number): Datagrams => {
     const datagrams = received(Array.from({ length: 100 }, () => 1));
@@ -93,7 +95,7 @@ test('of the second half one client gets a quarter, and as much again when that 
 test('each of 256 neighbours has a share of its own, whatever the others take', () => {
   for (const network of ['10.244.7', '192.168.255', '100.64.0']) {
     const memory = ringMemory(256 * 1024);
-    const writer = new RingWriter(memory);
+    const writer = new RingWriter(memory, hashKey());
     const from = (client: number, bytes: number): Datagrams => {
       const datagrams = received(new Array<number>(bytes).fill(1));
       const address = `${network}.${client}`;
@@ -112,9 +114,30 @@ test('each of 256 neighbours has a share of its own, whatever the others take', 
   }
 });
 
+test('addresses that were chosen to share a place with somebody take nothing from its share', () => {
+  const memory = ringMemory(256 * 1024);
+  const writer = new RingWriter(memory, hashKey(5));
+  const from = (words: readonly number[], bytes: number): Datagrams => {
+    const datagrams = received(new Array<number>(bytes).fill(1));
+    datagrams.words.set(words, datagrams.peerAt(0));
+    return datagrams;
+  };
+  const wordsOf = (address: string): readonly number[] => {
+    const bytes = new Uint8Array(socketAddressBytes);
+    bytes.set(encodeSocketAddress({ address, port: 53 }));
+    return [...new Int32Array(bytes.buffer)];
+  };
+  const victim = wordsOf('10.244.1.7');
+  const chosen = Array.from({ length: 200 }, (_, index) => chosenAddress([0xfd, index, 0], victim[1]));
+  const filler = wordsOf('10.244.9.9');
+  while (writer.put(kindQuestion, 1, 0, from(filler, 900), 0));
+  for (const words of chosen) writer.put(kindQuestion, 1, 0, from(words, 300), 0);
+  assert.equal(writer.put(kindQuestion, 1, 0, from(victim, 900), 0), true);
+});
+
 test('a waking is wanted once until the reader looks', () => {
   const memory = ringMemory(ringSize);
-  const writer = new RingWriter(memory);
+  const writer = new RingWriter(memory, hashKey());
   assert.equal(writer.mustWake(), true);
   assert.equal(writer.mustWake(), false);
   new RingReader(memory).awake();
@@ -131,7 +154,7 @@ test('it is a queue with a bound, wherever its positions are', () => {
       const words = new Int32Array(memory);
       words[0] = position;
       words[16] = position;
-      const writer = new RingWriter(memory);
+      const writer = new RingWriter(memory, hashKey());
       const reader = new RingReader(memory);
       const model: Entry[] = [];
       const take = (): void => {

@@ -7,6 +7,7 @@ import { steerTo } from '../../src/listen/steering.js';
 import { newUdpThreads } from '../../src/listen/udp-threads.js';
 import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { systemClock } from '../../src/outside/clock.js';
+import { hashKey } from '../dns/hash-key.js';
 import { calls, eventually, newGroups, openClient, skip } from './loopback-sockets.js';
 
 /** Threads that answer by letters (letters.ts); what they hand over is answered `lane: …`, or kept when it says so. */
@@ -17,7 +18,7 @@ async function newWorld(count = 1) {
   const died: number[] = [];
   const groups = newGroups();
   const threads = newUdpThreads<string, null>({
-    ...{ calls, counters, threads: count, shared: null, groups },
+    ...{ calls, counters, threads: count, shared: null, groups, hashKey: hashKey() },
     clock: systemClock(),
     log: { debug: say, info: say, warn: say, error: say },
     program: new URL('./letters-thread.js', import.meta.url),
@@ -75,6 +76,24 @@ describe('newUdpThreads', { skip }, () => {
     await threads.answering();
     await client.send('ahello', listener.local.port);
     assert.equal(await client.receive(), 'hello by one');
+    await threads.end();
+    client.close();
+  });
+
+  test('says when its threads have followed, after which nothing is answered by what held before', async () => {
+    const { threads, open, client, setTable } = await newWorld(2);
+    const listener = await open();
+    await threads.answering();
+    for (let round = 0; round < 20; round++) {
+      setTable(`table ${round}`);
+      const haveFollowed = threads.following();
+      await eventually(haveFollowed);
+      setTable(`table ${round} again`);
+      assert.ok(haveFollowed(), 'what comes later does not matter');
+      await eventually(threads.following());
+      await client.send('ahello', listener.local.port);
+      assert.equal(await client.receive(), `hello by table ${round} again`);
+    }
     await threads.end();
     client.close();
   });

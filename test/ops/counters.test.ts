@@ -132,6 +132,19 @@ describe('Counters', () => {
     assert.deepEqual([view.total('panics'), view.zones[view.zoneBase(1) + zonePlaces.misses]], [1, 3]);
   });
 
+  it('sets the numbers of one zone to zero, and does nothing where there is no such zone', () => {
+    const counters = new Counters(countersMemory(3));
+    counters.count('coalesced');
+    counters.zones.fill(1);
+    counters.clearZone(1);
+    counters.clearZone(3);
+    const sums = [0, 1, 2].map((ordinal) =>
+      counters.zones.subarray(counters.zoneBase(ordinal), counters.zoneBase(ordinal + 1)).reduce((sum, n) => sum + n),
+    );
+    assert.deepEqual(sums, [zonePlaces.count, 0, zonePlaces.count]);
+    assert.equal(counters.total('coalesced'), 1);
+  });
+
   it('grows when there are more zones, and takes what it has counted along', () => {
     const counters = new Counters(countersMemory(1));
     counters.count('coalesced');

@@ -7,12 +7,13 @@ import assert from 'node:assert/strict';
 import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { openFilesToLoad } from '../../src/limits.js';
 import { repositoryPath } from '../corpus/repository.js';
 import { localAddress, makeNode, type Node } from './cluster-node.js';
 import { eventually, type Finished, needs, run, start } from './commands.js';
-import { entry, nodeLocalCorefile, quietFlags } from './zerohop.js';
+import { entry, ioPath, nodeLocalCorefile, quietFlags } from './zerohop.js';
 
-const skip = needs('root', 'ip', 'curl', 'setpriv');
+const skip = needs('root', 'ip', 'curl', 'setpriv', 'prlimit');
 /** Processes started at one moment; each takes a core for a while. */
 const together = 4;
 
@@ -97,6 +98,33 @@ describe('a start that must fail', { skip }, () => {
     const { status, stderr } = await serve(good, without('net_bind_service'));
     assert.equal(status, 1, stderr);
     assertOneSentence(stderr, /53.*NET_BIND_SERVICE/i);
+  });
+
+  for (const limit of [24, 64, openFilesToLoad - 1]) {
+    test(`no more than ${limit} open files: exit 1, with what it takes`, async () => {
+      const { status, stderr } = await serve(good, ['prlimit', `--nofile=${limit}:${limit}`]);
+      assert.equal(status, 1, stderr);
+      assertOneSentence(stderr, new RegExp(`more than ${limit} files.*${openFilesToLoad} or more.*ulimit -n`));
+    });
+  }
+
+  test('fewer open files than threads need: exit 1, with what they take', { skip: ioPath === 'portable' }, async () => {
+    const limits = ['prlimit', `--nofile=${openFilesToLoad}:${openFilesToLoad}`];
+    const { status, stderr } = await serve(good, limits, ['-workers', '16']);
+    assert.equal(status, 1, stderr);
+    assertOneSentence(stderr, /more than \d+ files.*configuration needs \d+;.*ulimit -n.*fewer -workers/);
+  });
+
+  test('as many open files as it asks for are enough to start', async () => {
+    const limits = ['prlimit', `--nofile=${openFilesToLoad}:${openFilesToLoad}`];
+    const program = start(node.command(...limits, ...entry, '-conf', good, ...quietFlags, '-workers', '2'));
+    try {
+      await eventually('it serves', () => (program.stdout().includes(' serves on ') ? true : undefined));
+    } finally {
+      const { status, stdout } = await program.stop();
+      assert.equal(status, 0);
+      assert.doesNotMatch(stdout, /EMFILE/);
+    }
   });
 
   test('an unknown flag: exit 2, and the nearest known one', async () => {

@@ -64,6 +64,19 @@ describe('hosts', () => {
     assert.deepEqual((await world.asks('in.example.', 'A')).data, ['10.1.0.8']);
   });
 
+  it('has what changes in file and Corefile together answered after the reload', async () => {
+    const world = await worldWith('    10.1.0.2 in.example\n    fallthrough');
+    await world.asks('a.example.', 'A');
+    await world.asks('other.example.', 'A');
+    world.files.set('/etc/hosts', '10.1.0.7 a.example\n');
+    const next = `${withHosts('    10.1.0.2 in.example\n    fallthrough')}# another\n`;
+    assert.equal(await world.reload(next.replace('  errors\n', '')), 'reloaded');
+    await world.pass(1);
+    assert.deepEqual((await world.asks('a.example.', 'A')).data, ['10.1.0.7']);
+    await world.asks('other.example.', 'A');
+    assert.equal(world.upstream.asked('other.example.'), 1, 'what did not change stays cached');
+  });
+
   it('is counted and measured under its own name', async () => {
     const world = await worldWith('    fallthrough', '');
     await world.asks('a.example.', 'A');

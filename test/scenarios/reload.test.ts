@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { idleNumbersKept } from '../../src/limits.js';
+import { zonePlaces } from '../../src/ops/counters.js';
 import { newWorld, simpleCorefile } from './world.js';
 
 const twoZones = `${simpleCorefile}example.org {
@@ -8,6 +10,20 @@ const twoZones = `${simpleCorefile}example.org {
   forward . 192.0.2.53
 }
 `;
+
+/** Everything, and this zone, counted. */
+function withMetrics(zone: string): string {
+  const directives = '  bind 169.254.20.10\n  cache\n  prometheus 127.0.0.1:9153\n  forward . 10.96.0.10\n';
+  return `. {\n${directives}}\n${zone} {\n${directives}}\n`;
+}
+
+/** The requests counted for a zone; null when it has no series. */
+function requestsTo(metrics: string, zone: string): number | null {
+  const lines = metrics
+    .split('\n')
+    .filter((line) => line.startsWith('coredns_dns_requests_total{') && line.includes(`zone="${zone}"`));
+  return lines.length === 0 ? null : lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+}
 
 describe('reload', () => {
   it('keeps what is cached of zones that remain', async () => {
@@ -25,6 +41,29 @@ describe('reload', () => {
       ['192.0.2.3'],
       'the zone is gone, and its cache',
     );
+  });
+
+  it('counts zones that come and go in a bounded memory, and never one for another', async () => {
+    const world = await newWorld({ corefile: withMetrics('first.example') });
+    world.upstream.answers('a.example.', 'A', ['192.0.2.1']);
+    const reloads = 2_000;
+    let asked = 0;
+    for (let round = 0; round < reloads; round++) {
+      assert.equal(await world.reload(withMetrics(`zone${round}.example`)), 'reloaded');
+      if (round % 7 === 0) {
+        asked++;
+        await world.asks('a.example.', 'A');
+        world.upstream.answers(`www.zone${round}.example.`, 'A', ['192.0.2.1']);
+        for (let times = 0; times <= round % 3; times++) await world.asks(`www.zone${round}.example.`, 'A');
+        const { body } = await world.get('127.0.0.1:9153', '/metrics');
+        assert.equal(requestsTo(body, '.'), asked, 'what stays is counted on');
+        assert.equal(requestsTo(body, `zone${round}.example.`), (round % 3) + 1, `round ${round}`);
+        assert.equal(requestsTo(body, `zone${round - 1}.example.`), null);
+      }
+      await world.pass(200);
+    }
+    const { zones } = world.app.counters;
+    assert.ok(zones.length / zonePlaces.count < idleNumbersKept + 60, `${zones.length / zonePlaces.count} zones`);
   });
 
   it('refuses a broken file with its line, counts it, and serves on', async () => {

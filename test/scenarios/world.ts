@@ -128,6 +128,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     run: options.run ?? (async ({ program }) => assert.fail(`${program} was run`)),
     sockets: { socketsAt: () => [], ownSockets: () => new Set<number>() },
     readFile: (path: string) => files.get(path),
+    readPieces: async (path: string) => piecesOf(files.get(path)),
     look: { stat: (path: string) => files.get(path), digest: (path: string) => files.get(path) },
   };
   const setupErrors = newSetupErrors();
@@ -172,6 +173,10 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     said: (text) => log.filter(({ message }) => message.includes(text)),
     stop: () => opening(clock, app.stop()),
   };
+}
+
+function piecesOf(text: string | undefined): Uint8Array[] | undefined {
+  return text === undefined ? undefined : [Buffer.from(text)];
 }
 
 function inMemory(files: ReadonlyMap<string, string>): ConfigFiles {

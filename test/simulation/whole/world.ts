@@ -92,6 +92,10 @@ export class World {
       profiler: { record: async () => null, heapSnapshot: () => assert.fail('nobody asks for one') },
       sockets: { socketsAt: () => [], ownSockets: () => new Set<number>() },
       readFile: (path: string) => this.#fileAt(path),
+      readPieces: async (path: string) => {
+        const text = this.#fileAt(path);
+        return text === undefined ? undefined : [Buffer.from(text)];
+      },
       look: { stat: (path: string) => this.#fileAt(path), digest: (path: string) => this.#fileAt(path) },
     };
     const node = { metricsAddress: null, setupErrors: newSetupErrors(), host: null, lookEveryMs: null, inForce() {} };

@@ -1,0 +1,24 @@
+/**
+ * How many files, sockets among them, this process may have open: RLIMIT_NOFILE. Node.js raises the soft limit to the
+ * hard one when it starts, so that only whoever starts it can raise it further.
+ */
+import { readFileSync } from 'node:fs';
+
+/** What to do where `needed` are too many, as the end of a sentence. */
+export function raiseOpenFiles(needed = 0): string {
+  const settings = 'ulimit -n, LimitNOFILE= of a systemd unit, or the default of the container runtime';
+  return `raise the limit to ${Math.max(1024, needed)} or more (${settings})`;
+}
+
+/** The limit as it is now; Infinity when there is none, null where there is no /proc. */
+export function openFilesMax(): number | null {
+  let text: string;
+  try {
+    text = readFileSync('/proc/self/limits', 'utf8');
+  } catch {
+    return null;
+  }
+  const soft = /^Max open files\s+(\d+|unlimited)/m.exec(text)?.[1];
+  if (soft === undefined) return null;
+  return soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft);
+}

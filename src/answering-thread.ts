@@ -5,6 +5,7 @@
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Blocks } from './cache/blocks.js';
 import { Epochs } from './cache/epochs.js';
+import { Counters } from './counters.js';
 import { newSlot, type Slot } from './dns/answer.js';
 import type { HashKey } from './dns/hash.js';
 import { rcodeServFail } from './dns/wire.js';
@@ -14,7 +15,6 @@ import { RingWriter } from './listen/ring.js';
 import { SampleWriter } from './listen/samples.js';
 import { loadSystemCalls } from './listen/system-calls.js';
 import type { ThreadStart } from './listen/thread.js';
-import { Counters } from './ops/counters.js';
 import { systemClock } from './outside/clock.js';
 import { answerNow } from './resolve/answer-now.js';
 import { SmallDice } from './resolve/dice.js';

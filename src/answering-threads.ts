@@ -5,10 +5,10 @@
 import type { Shared } from './answering-thread.js';
 import type { Blocks } from './cache/blocks.js';
 import type { Epochs } from './cache/epochs.js';
+import type { Counters } from './counters.js';
 import type { Groups } from './listen/groups.js';
 import type { SystemCalls } from './listen/system-calls.js';
 import { newUdpThreads, type UdpThreads } from './listen/udp-threads.js';
-import type { Counters } from './ops/counters.js';
 import type { Clock } from './outside/clock.js';
 import type { Log } from './outside/log.js';
 import type { Random } from './outside/random.js';

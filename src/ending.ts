@@ -3,6 +3,8 @@
  * closed and the node as it was. A step that fails or takes too long is logged and costs the others nothing: link and
  * rules are taken out in any case. Part of the composition root.
  */
+
+import type { Counters } from './counters.js';
 import type { Host } from './host/host.js';
 import type { InForce } from './in-force.js';
 import { stopCalling } from './lifecycle/leaving.js';
@@ -11,7 +13,6 @@ import type { Succession } from './lifecycle/succession.js';
 import { drainDeadlineMs, hostLeaveDeadlineMs, reloadEndMs, stopDeadlineMs, sweepPeriodMs } from './limits.js';
 import type { Listeners } from './listen/listeners.js';
 import type { UdpThreads } from './listen/udp-threads.js';
-import type { Counters } from './ops/counters.js';
 import type { Clock } from './outside/clock.js';
 import type { Log } from './outside/log.js';
 import type { Forwarder } from './resolve/forwarder.js';

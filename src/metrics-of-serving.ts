@@ -8,7 +8,7 @@ import type {
   ServedZone,
   StoreSizes,
   TemplateNumbers,
-} from './ops/metrics-source.js';
+} from './observe/metrics-source.js';
 import { fromCounterKey } from './resolve/zone-plan.js';
 import type { BlockAtWork, Serving } from './serving.js';
 import type { UpstreamStats } from './upstream/stats.js';

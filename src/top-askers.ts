@@ -8,8 +8,8 @@ import { headerBytes, nameBytesMax, samplePackets, samplesReadMs } from './limit
 import type { Serve } from './listen/asker.js';
 import type { SampleReader } from './listen/samples.js';
 import { endpointOf } from './listen/socket-address.js';
-import type { Asked, HttpAnswer } from './ops/http.js';
-import { Top } from './ops/top.js';
+import type { Asked, HttpAnswer } from './observe/http.js';
+import { Top } from './observe/top.js';
 import type { Clock } from './outside/clock.js';
 import type { Random } from './outside/random.js';
 

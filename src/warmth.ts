@@ -5,10 +5,10 @@
 import { createHash } from 'node:crypto';
 import type { BlockRef } from './cache/blocks.js';
 import type { Cache } from './cache/cache.js';
+import type { Counters } from './counters.js';
 import { endingOf, type Held, readEntries, writeEntries } from './lifecycle/entries.js';
 import type { Warmth } from './lifecycle/seats.js';
 import { newsMax } from './limits.js';
-import type { Counters } from './ops/counters.js';
 import type { Clock } from './outside/clock.js';
 import { Adopter, type AdoptingZone } from './resolve/adopt.js';
 import type { Serving } from './serving.js';

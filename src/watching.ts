@@ -4,14 +4,14 @@
  */
 import type { Config } from './config/config.js';
 import { ListenError } from './listen/listeners.js';
-import { healthAnswer, startHealthWatch } from './ops/health.js';
-import { groupRoutes, type HttpRoutes, type HttpServer, listenFailure } from './ops/http.js';
-import { watchLoopDelay } from './ops/loop-delay.js';
-import { newMetrics } from './ops/metrics.js';
-import type { MetricsSource } from './ops/metrics-source.js';
-import { type Askers, newPprof } from './ops/pprof.js';
-import { newReadiness, type Readiness } from './ops/readiness.js';
-import { newSelfCheck } from './ops/self-check.js';
+import { healthAnswer, startHealthWatch } from './observe/health.js';
+import { groupRoutes, type HttpRoutes, type HttpServer, listenFailure } from './observe/http.js';
+import { watchLoopDelay } from './observe/loop-delay.js';
+import { newMetrics } from './observe/metrics.js';
+import type { MetricsSource } from './observe/metrics-source.js';
+import { type Askers, newPprof } from './observe/pprof.js';
+import { newReadiness, type Readiness } from './observe/readiness.js';
+import { newSelfCheck } from './observe/self-check.js';
 import type { Clock } from './outside/clock.js';
 import type { Log } from './outside/log.js';
 import type { Endpoint, Network } from './outside/network.js';

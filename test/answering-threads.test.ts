@@ -4,7 +4,7 @@ import packets from 'dns-packet';
 import { answeringThreads } from '../src/answering-threads.js';
 import { kindSuccess } from '../src/cache/blocks.js';
 import { Epochs } from '../src/cache/epochs.js';
-import { Counters, countersMemory } from '../src/ops/counters.js';
+import { Counters, countersMemory } from '../src/counters.js';
 import { systemClock } from '../src/outside/clock.js';
 import { systemRandom } from '../src/outside/random.js';
 import { calls, eventually, newGroups, openClient, skip } from './listen/loopback-sockets.js';

@@ -6,7 +6,7 @@ import { parseConfig } from '../src/config/load.js';
 import { nameToWire } from '../src/dns/names.js';
 import { InForce, type InForceWorld } from '../src/in-force.js';
 import type { Listeners, WantedListener } from '../src/listen/listeners.js';
-import { newReadiness } from '../src/ops/readiness.js';
+import { newReadiness } from '../src/observe/readiness.js';
 import type { ZoneTable } from '../src/resolve/zones.js';
 import { Serving } from '../src/serving.js';
 import type { Outcome } from '../src/upstream/ask.js';

@@ -1,7 +1,7 @@
 /** What a configuration at work needs, all of it in memory, for the tests of the composition's parts. */
 import { Blocks, cacheMemory } from '../src/cache/blocks.js';
 import { createCache } from '../src/cache/cache.js';
-import { Counters, countersMemory } from '../src/ops/counters.js';
+import { Counters, countersMemory } from '../src/counters.js';
 import { LoopWatch } from '../src/resolve/loop.js';
 import { Numbering, ReusableNumbering } from '../src/resolve/numbering.js';
 import type { ServingWorld } from '../src/serving.js';

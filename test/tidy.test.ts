@@ -25,40 +25,52 @@ interface Import {
   readonly typeOnly: boolean;
 }
 
+/** What all rooms stand on: the bounds, and the numbers that the packet path counts in. */
+const ground = ['src/limits.ts', 'src/counters.ts'];
+
 /** The folders of src/ from the bottom up, each with those that it may import; its own always. */
 const layers: Readonly<Record<string, readonly string[]>> = {
   outside: [],
   dns: ['limits'],
   config: ['limits', 'dns', 'outside'],
-  ops: ['limits', 'dns', 'config', 'outside', 'host', 'upstream'],
-  cache: ['limits', 'dns'],
-  resolve: ['limits', 'dns', 'config', 'outside', 'ops', 'cache'],
-  upstream: ['limits', 'dns', 'config', 'outside', 'ops'],
-  listen: ['limits', 'dns', 'config', 'outside', 'ops'],
-  host: ['limits', 'config', 'outside', 'ops'],
-  lifecycle: ['limits', 'dns', 'config', 'outside', 'ops', 'cache'],
+  cache: ['limits', 'dns', 'counters'],
+  resolve: ['limits', 'dns', 'config', 'outside', 'counters', 'cache'],
+  upstream: ['limits', 'dns', 'config', 'outside', 'counters'],
+  listen: ['limits', 'dns', 'config', 'outside', 'counters'],
+  host: ['limits', 'config', 'outside', 'counters'],
+  lifecycle: ['limits', 'dns', 'config', 'outside', 'counters', 'cache'],
   demo: ['limits', 'dns', 'config', 'outside'],
+  observe: [
+    'limits',
+    'dns',
+    'config',
+    'outside',
+    'counters',
+    'cache',
+    'resolve',
+    'upstream',
+    'listen',
+    'host',
+    'lifecycle',
+  ],
 };
 
 /** Interfaces that one side declares and the other fills: as types, importable from anywhere. */
-const seams = ['src/listen/asker.ts', 'src/upstream/ask.ts', 'src/ops/query-facts.ts'];
-
-/** Of ops/, only the numbers themselves are for the packet path; prom-client and HTTP stay out of it. */
-const countersOnly = { folders: ['resolve', 'upstream', 'listen', 'cache', 'dns'], allowed: 'src/ops/counters.ts' };
+const seams = ['src/listen/asker.ts', 'src/upstream/ask.ts'];
 
 /** Who alone imports what. A folder stands for the one file in it that may; a file for itself. */
 const onlyUsers: Readonly<Record<string, string>> = {
   'dns-packet': 'src/dns/records.ts',
   koffi: 'src/listen/system-calls.ts',
   'lru-cache': 'src/cache/cache.ts',
-  pino: 'src/ops/',
-  'prom-client': 'src/ops/metrics.ts',
+  pino: 'src/observe/',
+  'prom-client': 'src/observe/metrics.ts',
   re2js: 'src/config/pattern.ts',
   yargs: 'src/config/flags.ts',
   'node:net': 'src/outside/node-network.ts',
   'node:dgram': 'src/outside/node-datagrams.ts',
   'node:tls': 'src/outside/tls.ts',
-  'node:http': 'src/ops/http.ts',
+  'node:http': 'src/observe/http.ts',
   'node:child_process': 'src/outside/commands.ts',
   'node:inspector/promises': 'src/outside/profiler.ts',
 };
@@ -199,14 +211,12 @@ function mayImport(path: string, { from, typeOnly }: Import): boolean {
   if (isComposition(path)) return from !== 'src/app.ts' || folder === 'program';
   if (target === folder) return true;
   if (seams.includes(from)) return typeOnly;
-  const allowed = layers[folder]?.includes(target) ?? false;
-  if (allowed && target === 'ops' && countersOnly.folders.includes(folder)) return from === countersOnly.allowed;
-  return allowed;
+  return layers[folder]?.includes(target) ?? false;
 }
 
 /** The files beside app.ts put the parts together: they see everything, and no part sees them. */
 function isComposition(path: string): boolean {
-  return path.split('/').length === 2 && path !== 'src/limits.ts';
+  return path.split('/').length === 2 && !ground.includes(path);
 }
 
 /** `dns` of src/dns/wire.ts, `limits` of src/limits.ts. */

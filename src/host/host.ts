@@ -14,7 +14,6 @@
  */
 import type { Firewall } from '../config/serve-options.js';
 import { hostRetryMs, syncIntervalMsMax } from '../limits.js';
-import type { SetupError } from '../ops/metrics-source.js';
 import type { Clock, Timer } from '../outside/clock.js';
 import type { RunCommand } from '../outside/commands.js';
 import type { Log } from '../outside/log.js';
@@ -22,7 +21,7 @@ import { nodeAddresses } from './addresses.js';
 import { type Link, newLink } from './interface.js';
 import { newRules } from './rule-keeper.js';
 import { type SocketsOfHost, servedElsewhere } from './served-elsewhere.js';
-import { HostError } from './tools.js';
+import { HostError, type SetupError } from './tools.js';
 
 export interface HostWish {
   /** `-localip`; those that every host has are left out here. */

@@ -1,7 +1,10 @@
 /** The node's programs with the bounds that all of them get, and what their failure is called and counted as. */
 import { commandOutputBytesMax, commandTimeoutMs } from '../limits.js';
-import type { SetupError } from '../ops/metrics-source.js';
 import type { Command, CommandEnd, RunCommand } from '../outside/commands.js';
+
+/** What can fail as the node is set up, in node-cache's words. */
+export const setupErrors = ['configmap', 'iptables', 'iptables_lock', 'interface_add', 'interface_check'] as const;
+export type SetupError = (typeof setupErrors)[number];
 
 /** A sentence, and the word that coredns_nodecache_setup_errors_total counts it under. The keeper catches it. */
 export class HostError extends Error {

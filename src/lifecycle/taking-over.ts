@@ -2,7 +2,7 @@
  * How an instance comes to have the packets of another: what the log says then, and what is counted. Who serves when
  * is succession.ts's business.
  */
-import type { EventName } from '../ops/counters.js';
+import type { EventName } from '../counters.js';
 import type { Log } from '../outside/log.js';
 
 interface Telling {

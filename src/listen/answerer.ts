@@ -5,9 +5,10 @@
  *
  *   recvmmsg ─> orders? ─> [ decide ─> send slot | ring | nothing ] × n ─> sendmmsg ─> wake the control lane?
  */
+
+import type { Counters, Family } from '../counters.js';
 import type { Slot } from '../dns/answer.js';
 import { batchPacketsMax, listenersMax, receiveSlotBytes, receiveTimeoutMs, sendSlotBytes } from '../limits.js';
-import type { Counters, Family } from '../ops/counters.js';
 import { Datagrams, headerAt } from './arena.js';
 import type { OrderNumbers, Orders, SocketOrder } from './orders.js';
 import { kindQuestion, kindRefresh, type RingWriter } from './ring.js';

@@ -2,7 +2,7 @@
  * The seam between listening and resolving: a packet arrives with the one who sent it, and the answer goes back
  * through the same hands. listen/ makes askers and is handed `serve`; resolve/ uses them and knows no sockets.
  */
-import type { Transport } from '../ops/counters.js';
+import type { Transport } from '../counters.js';
 import type { Endpoint } from '../outside/network.js';
 
 export interface Asker {

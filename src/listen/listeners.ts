@@ -3,8 +3,8 @@
  * what is gone; what stays is not touched.
  */
 import type { TimeoutsConfig } from '../config/config.js';
+import type { Counters } from '../counters.js';
 import { addressFreeMs } from '../limits.js';
-import type { Counters } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import { toEach } from '../outside/each.js';
 import type { Endpoint, Network } from '../outside/network.js';

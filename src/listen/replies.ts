@@ -2,8 +2,9 @@
  * Answers of the control lane to packets that answering threads handed over: collected during a turn of the event
  * loop and sent, on the threads' sockets, in one call at its end.
  */
+
+import type { Counters } from '../counters.js';
 import { batchPacketsMax, sendSlotBytes } from '../limits.js';
-import type { Counters } from '../ops/counters.js';
 import { Datagrams, headerAt } from './arena.js';
 import { errors, linux, type SystemCalls } from './system-calls.js';
 

@@ -9,6 +9,7 @@
  * on with what is unread is for `serveSome`, when it is this client's turn: until then it costs no more than its bytes. Who accepts clients, counts them and sweeps them is tcp.ts.
  */
 import type { TimeoutsConfig } from '../config/config.js';
+import { type Counters, overTcp } from '../counters.js';
 import { FrameReader, frameHeaderBytes, type RestOfChunk, writeFrame } from '../dns/frame.js';
 import {
   assert,
@@ -18,7 +19,6 @@ import {
   tcpClientUnsentBytesMax,
   tcpLingerMs,
 } from '../limits.js';
-import { type Counters, overTcp } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from '../outside/network.js';
 import type { Asker, Serve } from './asker.js';

@@ -3,8 +3,8 @@
  * go in order when it drains. What happens on one connection is tcp-client.ts.
  */
 import type { TimeoutsConfig } from '../config/config.js';
+import type { Counters } from '../counters.js';
 import { tcpSweepPeriodMs } from '../limits.js';
-import type { Counters } from '../ops/counters.js';
 import type { Clock, Timer } from '../outside/clock.js';
 import { toEach } from '../outside/each.js';
 import type { Endpoint, Network, Stream, StreamEvents } from '../outside/network.js';

@@ -1,8 +1,9 @@
 /**
  * Who has asked what an answering thread handed over: answered once, on the socket on which the question came.
  */
+
+import { overUdp } from '../counters.js';
 import { assert } from '../limits.js';
-import { overUdp } from '../ops/counters.js';
 import type { Endpoint } from '../outside/network.js';
 import type { Asker } from './asker.js';
 import type { Peer } from './replies.js';

@@ -3,8 +3,8 @@
  * sockets, the ring and the numbers outlive it, so that what is queued waits for the next one.
  */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { Counters } from '../counters.js';
 import { threadRestartMs } from '../limits.js';
-import { Counters } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import { doAll } from '../outside/each.js';
 import type { Log } from '../outside/log.js';

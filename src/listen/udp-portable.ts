@@ -3,8 +3,9 @@
  * It is what serves where the system calls of the answering threads are missing; it keeps no state per packet beyond
  * the asker itself.
  */
+
+import { overUdp } from '../counters.js';
 import { assert, receiveSlotBytes } from '../limits.js';
-import { overUdp } from '../ops/counters.js';
 import { toEach } from '../outside/each.js';
 import type { DatagramSocket, Endpoint, Network } from '../outside/network.js';
 import type { Asker, Serve } from './asker.js';

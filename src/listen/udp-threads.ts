@@ -3,10 +3,11 @@
  * address and port, tells the threads which tables to answer by, and takes from their rings what they cannot answer.
  * That goes to `serve` with an asker that replies on the same socket.
  */
+
+import type { Counters } from '../counters.js';
 import type { HashKey } from '../dns/hash.js';
 import { copyOf } from '../dns/wire.js';
 import { settleMs } from '../limits.js';
-import type { Counters } from '../ops/counters.js';
 import { toEach } from '../outside/each.js';
 import { HeldPorts, withoutIpv6 } from '../outside/families.js';
 import type { Endpoint } from '../outside/network.js';

@@ -1,5 +1,5 @@
 /**
- * What the program says about itself: one line per change of state. `ops/logger.ts` writes them with pino; tests
+ * What the program says about itself: one line per change of state. `observe/logger.ts` writes them with pino; tests
  * collect them.
  */
 export interface Log {

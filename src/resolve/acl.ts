@@ -5,10 +5,10 @@
 import type { AclConfig, AclRule } from '../config/config.js';
 import { isInNetwork } from '../config/networks.js';
 import { addressBytes } from '../config/zones.js';
+import { byAcl } from '../counters.js';
 import { isInZone } from '../dns/names.js';
 import { Query } from '../dns/query.js';
 import { rcodeNoError, rcodeRefused } from '../dns/wire.js';
-import { byAcl } from '../ops/counters.js';
 import type { Guard, GuardQuery, Verdict } from './guard.js';
 import { edeBlocked, edeFiltered } from './lane.js';
 import type { Route } from './route.js';

@@ -11,6 +11,7 @@ import {
   kindSuccess,
   onFailureOnly,
 } from '../cache/blocks.js';
+import { byCache, byNobody, byTemplate, zonePlaces } from '../counters.js';
 import { extendRcode, writeHeader } from '../dns/answer.js';
 import { isOwnQuestion } from '../dns/own-question.js';
 import { type Query, type Refusal, readQuery } from '../dns/query.js';
@@ -27,7 +28,6 @@ import {
   typeAxfr,
   typeIxfr,
 } from '../dns/wire.js';
-import { byCache, byNobody, byTemplate, zonePlaces } from '../ops/counters.js';
 import type { Lane } from './lane.js';
 import {
   aaaaForward,

@@ -2,9 +2,10 @@
  * The answer to questions for ANY where a block has `any`: one HINFO that says that such questions are obsolete (RFC
  * 8482 4.2), so that nobody can be flooded with everything there is under a name.
  */
+
+import { byAny } from '../counters.js';
 import { encodeAnswerTo, parseRecord } from '../dns/records.js';
 import { rcodeNoError, typeAny } from '../dns/wire.js';
-import { byAny } from '../ops/counters.js';
 import type { Made, MakeQuery } from './route.js';
 import { askedBy } from './template-data.js';
 

@@ -1,11 +1,45 @@
 /** What the query log says of an answer, gathered from the packet, the asker and the answer in the lane's slot. */
+
+import { overTcp } from '../counters.js';
 import { wireToName } from '../dns/names.js';
 import { atAnswers, atAuthorities, atFlags, skipName, u16 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
-import { overTcp } from '../ops/counters.js';
-import type { QueryFacts } from '../ops/query-facts.js';
+import type { Endpoint } from '../outside/network.js';
 import type { Lane } from './lane.js';
+
+/** What can be said about one query and its answer: gathered only where `log` or `dnstap` is set. */
+export interface QueryFacts {
+  readonly remote: Endpoint;
+  readonly local: Endpoint;
+  readonly transport: 'udp' | 'tcp';
+  readonly id: number;
+  readonly opcode: number;
+  /** Presentation form, any case. */
+  readonly name: string;
+  readonly type: number;
+  readonly class: number;
+  /** Bytes of the query. */
+  readonly queryBytes: number;
+  readonly dnssecOk: boolean;
+  /** UDP size of the query's OPT; 512 without, 65535 over TCP. */
+  readonly bufsizeBytes: number;
+  readonly rcode: number;
+  /** The second 16 bits of the answer's header (RFC 1035 4.1.1). */
+  readonly flags: number;
+  /** Bytes of the answer. */
+  readonly answerBytes: number;
+  /** ANCOUNT of the answer. */
+  readonly answerRecords: number;
+  /** Type of the first record of the authority section where there is no answer record; 0 without one. */
+  readonly authorityType: number;
+  readonly durationMs: number;
+  /** ADDRESS:PORT of the upstream that has just said this; null for what was cached or made here. */
+  readonly upstream: string | null;
+  /** The messages as they went and came; borrowed, like the facts. Of a query over 512 bytes that had to wait the part that was understood. */
+  readonly query: Uint8Array;
+  readonly answer: Uint8Array;
+}
 
 /** What came of a query, beside the bytes. */
 export interface Came {

@@ -3,10 +3,10 @@
  * identical question, or is asked upstream. Every waiter gets exactly one answer; `settle.ts` says which.
  */
 import { type BlockRef, keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
+import { overTcp, type Transport, zonePlaces } from '../counters.js';
 import { keptQuery, questionForType, questionOf } from '../dns/query.js';
 import { flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa, u16 } from '../dns/wire.js';
 import type { Asker } from '../listen/asker.js';
-import { overTcp, type Transport, zonePlaces } from '../ops/counters.js';
 import { toEach } from '../outside/each.js';
 import type { Answer, Outcome, Request } from '../upstream/ask.js';
 import { keyOf } from './answer-now.js';

@@ -3,11 +3,11 @@
  * such are handed over by the answering lanes, so that only the control lane looks at this, and only for them.
  */
 
+import type { Answerer } from '../counters.js';
 import type { ExtendedError } from '../dns/answer.js';
 import { questionForType, questionOf } from '../dns/query.js';
 import { typeA, typeAaaa, u16 } from '../dns/wire.js';
 import type { Asker } from '../listen/asker.js';
-import type { Answerer } from '../ops/counters.js';
 import type { Lane } from './lane.js';
 import { inPluginOrder } from './plugin-order.js';
 import type { MakeQuery } from './route.js';

@@ -4,10 +4,10 @@
  * cannot say that there is no such name.
  */
 import type { HostsConfig } from '../config/config.js';
+import { byHosts } from '../counters.js';
 import { isInZone } from '../dns/names.js';
 import { encodeAnswerTo, parseRecord } from '../dns/records.js';
 import { classIn, rcodeNoError, typeA, typeAaaa } from '../dns/wire.js';
-import { byHosts } from '../ops/counters.js';
 import { findHost, type HostsTable } from './hosts-table.js';
 import type { Made, MakeQuery } from './route.js';
 import { askedBy } from './template-data.js';

@@ -6,6 +6,18 @@
 import { atMessage, type BlockRef, type Blocks } from '../cache/blocks.js';
 import type { HeaderFlags } from '../config/changing.js';
 import {
+  type Answerer,
+  type Counters,
+  countedType,
+  countedTypes,
+  observeBytes,
+  observeDuration,
+  overTcp,
+  rcodesCounted,
+  type Transport,
+  zonePlaces,
+} from '../counters.js';
+import {
   countDown,
   type Envelope,
   type ExtendedError,
@@ -28,18 +40,6 @@ import {
   subquestionsMax,
   udpBytesDefault,
 } from '../limits.js';
-import {
-  type Answerer,
-  type Counters,
-  countedType,
-  countedTypes,
-  observeBytes,
-  observeDuration,
-  overTcp,
-  rcodesCounted,
-  type Transport,
-  zonePlaces,
-} from '../ops/counters.js';
 import { SmallDice } from './dice.js';
 import type { Finishing, ServedZone } from './zones.js';
 

@@ -4,10 +4,10 @@
  * empty. It stands before the cache and every policy.
  */
 import type { LocalConfig } from '../config/directives/local.js';
+import { byLocal, type Counters } from '../counters.js';
 import { isInZone, typeName } from '../dns/names.js';
 import { encodeAnswerTo, parseRecord } from '../dns/records.js';
 import { classIn, rcodeNoError, rcodeNxDomain } from '../dns/wire.js';
-import { byLocal, type Counters } from '../ops/counters.js';
 import type { Log } from '../outside/log.js';
 import type { Guard } from './guard.js';
 import { askedBy } from './template-data.js';

@@ -2,6 +2,8 @@
  * Answers that are made here, by what a block has for that, in the shape of the waiting half. A denial without a SOA
  * gets the zone's own, because without one neither we nor the client could keep it (RFC 2308 5).
  */
+
+import { byTemplate } from '../counters.js';
 import {
   atAdditionals,
   atAnswers,
@@ -17,7 +19,6 @@ import {
 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
-import { byTemplate } from '../ops/counters.js';
 import { inPluginOrder } from './plugin-order.js';
 import type { Made, MakeQuery, Route } from './route.js';
 import { answerFromTemplates, type Templates } from './templates.js';

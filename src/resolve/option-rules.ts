@@ -4,10 +4,10 @@
  */
 import type { OptionChange } from '../config/changing.js';
 import { addressBytes } from '../config/zones.js';
+import { overTcp } from '../counters.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
 import { optionIn, optionOf } from '../dns/options.js';
 import { optionSubnet, setU16, u16 } from '../dns/wire.js';
-import { overTcp } from '../ops/counters.js';
 import type { Answer } from '../upstream/ask.js';
 import type { CourseQuery, Draft } from './course.js';
 

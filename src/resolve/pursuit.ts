@@ -3,9 +3,10 @@
  * to, and what a course asks next. It decides nothing about clients, and asks in the words of who hands it `ask`; each
  * question is judged before.
  */
+
+import { answerers, byForward } from '../counters.js';
 import { withAliasAnswer } from '../dns/alias.js';
 import { messageRcode, rcodeNoError, rcodeNxDomain } from '../dns/wire.js';
-import { answerers, byForward } from '../ops/counters.js';
 import type { Outcome } from '../upstream/ask.js';
 import type { Next } from './course.js';
 import { extendedErrorOf } from './lane.js';

@@ -4,10 +4,10 @@
  */
 import type { Kind } from '../cache/blocks.js';
 import type { AclRule } from '../config/config.js';
+import type { Answerer } from '../counters.js';
 import type { AnswerOrder } from '../dns/normalise.js';
 import type { Asker } from '../listen/asker.js';
-import type { Answerer } from '../ops/counters.js';
-import type { QueryFacts } from '../ops/query-facts.js';
+import type { QueryFacts } from '../resolve/facts.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import type { AclQuery } from './acl.js';
 import type { PlanCourse } from './course.js';

@@ -4,13 +4,13 @@
  */
 import { type BlockRef, kindServfail, kindSuccess, onFailureOnly } from '../cache/blocks.js';
 import type { Cache, Store } from '../cache/cache.js';
+import { type Answerer, byAcl, byCache, byForward, overTcp, zonePlaces } from '../counters.js';
 import type { ExtendedError } from '../dns/answer.js';
 import { leaveFirst, leaveOnlyAnswers, Normaliser } from '../dns/normalise.js';
 import { readQuery } from '../dns/query.js';
 import { rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
 import { headerBytes, nameBytesMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
-import { type Answerer, byAcl, byCache, byForward, overTcp, zonePlaces } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import { toEach } from '../outside/each.js';
 import type { Failure, Outcome } from '../upstream/ask.js';

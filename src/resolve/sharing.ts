@@ -4,8 +4,9 @@
  * under way has an id of its own that may be guessed, so the same is asked once (RFC 5452 5): same forwards, name, type, class,
  * RD, CD, DO and options.
  */
+
+import type { Counters } from '../counters.js';
 import { clientWaitersLeast, identicalQuestionsMax, pendingMax, waitersPerQuestionMax } from '../limits.js';
-import type { Counters } from '../ops/counters.js';
 import { toEach } from '../outside/each.js';
 import type { Answer, Ask, Outcome, Request } from '../upstream/ask.js';
 import { sameQuestion } from './pending.js';

@@ -3,9 +3,9 @@
  * questions under way may be waited for. A chain of such questions has one client, one deadline and one length.
  */
 import { keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
+import { overTcp, type Transport } from '../counters.js';
 import { subquestionsMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
-import { overTcp, type Transport } from '../ops/counters.js';
 import type { Outcome } from '../upstream/ask.js';
 import { circularText } from './lane.js';
 import type { OwnWaiter, Pending } from './pending.js';

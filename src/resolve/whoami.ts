@@ -3,11 +3,12 @@
  * transport as the name and data of an SRV record. It stands last, where no `forward` takes the name, and speaks to
  * its asker alone.
  */
+
+import { byWhoami, overTcp } from '../counters.js';
 import { className } from '../dns/names.js';
 import { encodeAnswerTo, parseRecord } from '../dns/records.js';
 import { rcodeNoError } from '../dns/wire.js';
 import { nameBytesMax } from '../limits.js';
-import { byWhoami, overTcp } from '../ops/counters.js';
 import type { Maker } from './make.js';
 import { askedBy } from './template-data.js';
 

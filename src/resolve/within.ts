@@ -3,13 +3,14 @@
  * with everybody who asks the same. They are nobody's queries, so they are neither counted nor logged; but they are asked
  * for a client, in its time, and what the client may not have is not given.
  */
+
+import { overTcp, overUdp } from '../counters.js';
 import { typeName, wireToName } from '../dns/names.js';
 import { optionOf } from '../dns/options.js';
 import { ownQuery } from '../dns/own-query.js';
 import { readQuery } from '../dns/query.js';
 import { copyOf, optionExtendedError, rcodeRefused, typeAaaa, u16 } from '../dns/wire.js';
 import type { Asker } from '../listen/asker.js';
-import { overTcp, overUdp } from '../ops/counters.js';
 import type { Clock } from '../outside/clock.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import { answerCached, handedOver, rcodeForAaaa } from './answer-now.js';

@@ -3,9 +3,9 @@
  * the resolv.conf files among their upstreams, and the one sweep over everything that waits or grows old.
  */
 import type { ForwardConfig, UpstreamEndpoint } from '../config/config.js';
+import type { Counters } from '../counters.js';
 import { atAnswers, flagTc, messageFlags, messageRcode, rcodeNoError, u16 } from '../dns/wire.js';
 import { idleSweepPeriodMs, sweepPeriodMs } from '../limits.js';
-import type { Counters } from '../ops/counters.js';
 import type { Clock, Timer } from '../outside/clock.js';
 import { doAll, toEach } from '../outside/each.js';
 import type { Log } from '../outside/log.js';

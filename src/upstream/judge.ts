@@ -2,9 +2,10 @@
  * What an answer that was accepted is worth to its question: it is good, or the same upstream is asked in another way,
  * or it is a failed try. What follows from that is the question's.
  */
+
+import { observeDuration } from '../counters.js';
 import { rcodeName } from '../dns/names.js';
 import { rcodeFormErr, rcodeNoError, rcodeNotImp, rcodeNxDomain, rcodeServFail } from '../dns/wire.js';
-import { observeDuration } from '../ops/counters.js';
 import type { AgainBudget } from './budget.js';
 import { doubtsOpt } from './manner.js';
 import type { QuestionHome } from './question-home.js';

@@ -4,10 +4,10 @@
  * stays until something else is learned, because the one who would answer is the one in trouble.
  */
 import { canonicalAddress } from '../config/addresses.js';
+import type { Counters } from '../counters.js';
 import { nameToWire } from '../dns/names.js';
 import { atAnswers, classIn, messageRcode, setU16, skipName, typeA, typeAaaa, u16 } from '../dns/wire.js';
 import { headerBytes, learnedAddressesMax, learnSoonMs } from '../limits.js';
-import type { Counters } from '../ops/counters.js';
 import type { Log } from '../outside/log.js';
 import type { Endpoint } from '../outside/network.js';
 import type { Outcome, Request } from './ask.js';

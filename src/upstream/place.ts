@@ -3,7 +3,7 @@
  * the world outside.
  */
 import type { UpstreamEndpoint } from '../config/config.js';
-import type { Counters } from '../ops/counters.js';
+import type { Counters } from '../counters.js';
 import type { Clock } from '../outside/clock.js';
 import type { Network, TlsSettings } from '../outside/network.js';
 import type { Random } from '../outside/random.js';

@@ -5,7 +5,7 @@
  * silent comes after those that are not; under `sequential`, where the first knows what others do not, only once it has
  * been silent for read_timeout.
  */
-import type { Counters } from '../ops/counters.js';
+import type { Counters } from '../counters.js';
 import type { Random } from '../outside/random.js';
 import { choose, type Policy } from './policy.js';
 import type { Upstream } from './upstream.js';

@@ -3,6 +3,8 @@
  * another upstream, or it was cut over UDP and the whole of it is asked for over TCP. One that was cut is passed on
  * with TC where TCP leads nowhere: it tells the client to ask over TCP, and some of the records are more than SERVFAIL.
  */
+
+import type { Counters } from '../counters.js';
 import { ttlSeconds } from '../dns/normalise.js';
 import {
   atAdditionals,
@@ -20,7 +22,6 @@ import {
   u16,
 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
-import type { Counters } from '../ops/counters.js';
 import type { Outcome } from './ask.js';
 import { reader, type Try } from './try.js';
 import type { Upstream } from './upstream.js';

@@ -1,12 +1,12 @@
 /**
- * What is counted about one upstream address, in plain numbers; `ops/metrics.ts` gives them CoreDNS's proxy names.
+ * What is counted about one upstream address, in plain numbers; `observe/metrics.ts` gives them CoreDNS's proxy names.
  */
-import { histogramPlaces } from '../ops/counters.js';
+import { histogramPlaces } from '../counters.js';
 
 export interface UpstreamStats {
   /** As the `to` label has it: `10.96.0.10:53`, `[fd00::1]:53`. */
   readonly to: string;
-  /** A duration histogram (layout of ops/counters.ts) per rcode text of the answers. */
+  /** A duration histogram (layout of counters.ts) per rcode text of the answers. */
   readonly durations: Map<string, Float64Array>;
   /** Requests that found a connection or socket already open, and those that opened one; [UDP, TCP]. */
   readonly reused: [number, number];

@@ -8,7 +8,7 @@ import { parseCorefile } from '../../src/config/corefile.js';
 import { readFlags } from '../../src/config/flag-reader.js';
 import { type LoadOptions, parseConfig } from '../../src/config/load.js';
 import { serveOptions } from '../../src/config/serve-options.js';
-import { checkLogFormat } from '../../src/ops/log-format.js';
+import { checkLogFormat } from '../../src/observe/log-format.js';
 import { checkTemplates } from '../../src/resolve/templates.js';
 import { repositoryPath } from '../corpus/repository.js';
 import { adviceOf, shortly } from './advice/advice-of.js';

@@ -18,7 +18,7 @@ import { readKubeDns, stubBlocks } from '../../src/config/kube-dns.js';
 import { parseConfig } from '../../src/config/load.js';
 import { placeholders } from '../../src/config/pillars.js';
 import { serveOptions } from '../../src/config/serve-options.js';
-import { checkLogFormat } from '../../src/ops/log-format.js';
+import { checkLogFormat } from '../../src/observe/log-format.js';
 import { pluginOrder } from '../../src/resolve/plugin-order.js';
 import { checkTemplates } from '../../src/resolve/templates.js';
 import { blockOf, builtinExample, configOf, testOptions } from '../config/options.js';

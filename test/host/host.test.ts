@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Host, type HostWish, newHost } from '../../src/host/host.js';
-import type { SetupError } from '../../src/ops/metrics-source.js';
+import type { SetupError } from '../../src/host/tools.js';
 import type { Endpoint } from '../../src/outside/network.js';
 import { ManualClock } from '../simulation/clock.js';
 import { type FakeNode, failed, newFakeNode } from './fake-node.js';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Counters, countersMemory } from '../../src/counters.js';
 import { Answerer } from '../../src/listen/answerer.js';
 import { OrderNumbers, type Orders, type SocketOrder } from '../../src/listen/orders.js';
 import { kindQuestion, kindRefresh, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
@@ -7,7 +8,6 @@ import { SampleReader, SampleWriter, samplesMemory } from '../../src/listen/samp
 import { openSocket } from '../../src/listen/socket.js';
 import { endpointOf } from '../../src/listen/socket-address.js';
 import { errors, linux } from '../../src/listen/system-calls.js';
-import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { hashKey } from '../dns/hash-key.js';
 import { letters } from './letters.js';
 import { calls, openClient, skip } from './loopback-sockets.js';

@@ -1,13 +1,13 @@
 /** The program of an answering thread in tests: as src/answering-thread.ts, with letters in the place of DNS. */
 
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { Counters } from '../../src/counters.js';
 import { Answerer } from '../../src/listen/answerer.js';
 import { OrderNumbers, type Orders } from '../../src/listen/orders.js';
 import { RingWriter } from '../../src/listen/ring.js';
 import { SampleWriter } from '../../src/listen/samples.js';
 import { loadSystemCalls, type SystemCalls } from '../../src/listen/system-calls.js';
 import type { ThreadStart } from '../../src/listen/thread.js';
-import { Counters } from '../../src/ops/counters.js';
 import { hashKey } from '../dns/hash-key.js';
 import { letters } from './letters.js';
 

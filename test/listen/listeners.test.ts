@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Counters, countersMemory } from '../../src/counters.js';
 import { tcpClientsMax } from '../../src/limits.js';
 import type { Asker } from '../../src/listen/asker.js';
 import { ListenError, newListeners, type WantedListener } from '../../src/listen/listeners.js';
-import { Counters, countersMemory } from '../../src/ops/counters.js';
 import type { Endpoint, Network } from '../../src/outside/network.js';
 import { Client, encodeQuery, TcpClient } from '../simulation/client.js';
 import { ManualClock } from '../simulation/clock.js';

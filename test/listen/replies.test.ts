@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Counters, countersMemory } from '../../src/counters.js';
 import { sendSlotBytes } from '../../src/limits.js';
 import { peerWords } from '../../src/listen/arena.js';
 import { type Peer, Replies } from '../../src/listen/replies.js';
 import { openSocket } from '../../src/listen/socket.js';
 import { encodeSocketAddress } from '../../src/listen/socket-address.js';
-import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { calls, openClient, skip } from './loopback-sockets.js';
 
 function peerAt(port: number): Peer {

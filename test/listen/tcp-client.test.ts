@@ -1,12 +1,12 @@
 /** One client by itself, on a stream that only notes what it is told: when things happen, not whether (tcp.test.ts). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Counters, countersMemory } from '../../src/counters.js';
 import { tcpClientUnsentBytesMax } from '../../src/limits.js';
 import type { Asker } from '../../src/listen/asker.js';
 import { TcpClient } from '../../src/listen/tcp-client.js';
 import { TcpPlaces } from '../../src/listen/tcp-places.js';
 import { TcpTurns } from '../../src/listen/tcp-turns.js';
-import { Counters, countersMemory } from '../../src/ops/counters.js';
 import type { Stream } from '../../src/outside/network.js';
 import { ManualClock } from '../simulation/clock.js';
 import { framed } from '../simulation/framing.js';

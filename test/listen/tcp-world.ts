@@ -3,10 +3,10 @@
  * answered at once as cached ones are.
  */
 import type { TimeoutsConfig } from '../../src/config/config.js';
+import { Counters, countersMemory } from '../../src/counters.js';
 import type { Asker } from '../../src/listen/asker.js';
 import { openTcpListener, type TcpListener } from '../../src/listen/tcp.js';
 import type { TcpPlaces } from '../../src/listen/tcp-places.js';
-import { Counters, countersMemory } from '../../src/ops/counters.js';
 import type { Endpoint } from '../../src/outside/network.js';
 import type { Random } from '../../src/outside/random.js';
 import { TcpClient } from '../simulation/client.js';

@@ -1,11 +1,11 @@
 /** The TCP listener as its clients see it, over the in-memory network and at last over loopback. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Counters, countersMemory } from '../../src/counters.js';
 import { queryBytesMax, tcpClientInflightMax, tcpClientsMax, tcpLingerMs, tcpSweepPeriodMs } from '../../src/limits.js';
 import { openTcpListener } from '../../src/listen/tcp.js';
 import { TcpClient as TcpClientStream } from '../../src/listen/tcp-client.js';
 import { TcpPlaces } from '../../src/listen/tcp-places.js';
-import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { systemClock } from '../../src/outside/clock.js';
 import { nodeNetwork } from '../../src/outside/node-network.js';
 import { TcpClient } from '../simulation/client.js';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
+import { Counters, countersMemory } from '../../src/counters.js';
 import { AnsweringThread } from '../../src/listen/thread.js';
-import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { systemClock } from '../../src/outside/clock.js';
 import { calls, eventually, skip } from './loopback-sockets.js';
 
@@ -68,7 +68,7 @@ describe('AnsweringThread', { skip }, () => {
 
 test('a thread is started again though who is told of its death throws', { skip }, async () => {
   const module = JSON.stringify(new URL('../../src/listen/thread.js', import.meta.url).href);
-  const others = ['ops/counters', 'outside/clock'].map((file) => new URL(`../../src/${file}.js`, import.meta.url).href);
+  const others = ['counters', 'outside/clock'].map((file) => new URL(`../../src/${file}.js`, import.meta.url).href);
   const script = `
     import { AnsweringThread } from ${module};
     import { Counters, countersMemory } from ${JSON.stringify(others[0])};

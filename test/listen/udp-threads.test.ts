@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Counters, countersMemory } from '../../src/counters.js';
 import type { Asker } from '../../src/listen/asker.js';
 import { socketsAt } from '../../src/listen/proc-net.js';
 import { openSocket } from '../../src/listen/socket.js';
 import { steerTo } from '../../src/listen/steering.js';
 import { newUdpThreads } from '../../src/listen/udp-threads.js';
-import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { systemClock } from '../../src/outside/clock.js';
 import { hashKey } from '../dns/hash-key.js';
 import { calls, eventually, newGroups, openClient, skip } from './loopback-sockets.js';

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { Collector, controlFrame, framesFile } from '../ops/collector.js';
+import { Collector, controlFrame, framesFile } from '../observe/collector.js';
 import { eventually, needs, output } from './commands.js';
 import { question, startOnLoopback } from './loopback.js';
 import { openUdp } from './packets.js';

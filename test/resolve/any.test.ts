@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import packets from 'dns-packet';
-import { byAny } from '../../src/ops/counters.js';
+import { byAny } from '../../src/counters.js';
 import { anyMaker } from '../../src/resolve/any.js';
 import { query } from './lane-fixture.js';
 

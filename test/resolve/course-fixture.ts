@@ -2,9 +2,9 @@
 import packets from 'dns-packet';
 import type { RewriteRule } from '../../src/config/changing.js';
 import { parseConfig } from '../../src/config/load.js';
+import { overUdp } from '../../src/counters.js';
 import { className, nameToWire, typeName, typeNumber, wireToName } from '../../src/dns/names.js';
 import { u16 } from '../../src/dns/wire.js';
-import { overUdp } from '../../src/ops/counters.js';
 import type { CourseQuery } from '../../src/resolve/course.js';
 import { loadOptions } from './lane-fixture.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { overTcp, overUdp } from '../../src/ops/counters.js';
-import type { QueryFacts } from '../../src/ops/query-facts.js';
+import { overTcp, overUdp } from '../../src/counters.js';
+import type { QueryFacts } from '../../src/resolve/facts.js';
 import { factsOf } from '../../src/resolve/facts.js';
 import { answerFor } from '../cache/answers.js';
 import { type Fixture, fixture, query } from './lane-fixture.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import { parseConfig } from '../../src/config/load.js';
-import { byHosts } from '../../src/ops/counters.js';
+import { byHosts } from '../../src/counters.js';
 import { hostsMaker } from '../../src/resolve/hosts.js';
 import { parseHosts } from '../../src/resolve/hosts-table.js';
 import type { Made } from '../../src/resolve/route.js';

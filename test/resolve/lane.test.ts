@@ -2,8 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import { kindDenial } from '../../src/cache/blocks.js';
-import { readQuery } from '../../src/dns/query.js';
-import { extendedErrorTextBytesMax, messageBytesMax } from '../../src/limits.js';
 import {
   byCache,
   byTemplate,
@@ -16,7 +14,9 @@ import {
   overUdp,
   rcodesCounted,
   zonePlaces,
-} from '../../src/ops/counters.js';
+} from '../../src/counters.js';
+import { readQuery } from '../../src/dns/query.js';
+import { extendedErrorTextBytesMax, messageBytesMax } from '../../src/limits.js';
 import {
   edeNetworkError,
   edeNoReachableAuthority,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
-import { byLocal, Counters, countersMemory } from '../../src/ops/counters.js';
+import { byLocal, Counters, countersMemory } from '../../src/counters.js';
 import { localGuard } from '../../src/resolve/local.js';
 import { query } from './lane-fixture.js';
 

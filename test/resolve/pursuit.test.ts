@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
-import { byTemplate } from '../../src/ops/counters.js';
+import { byTemplate } from '../../src/counters.js';
 import type { Step } from '../../src/resolve/course.js';
 import { pursue } from '../../src/resolve/pursuit.js';
 import type { Made } from '../../src/resolve/route.js';

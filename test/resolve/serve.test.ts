@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { countedTypes, zonePlaces } from '../../src/ops/counters.js';
+import { countedTypes, zonePlaces } from '../../src/counters.js';
 import { refuseFrom, type ServeWorld, serveFrom } from '../../src/resolve/serve.js';
 import type { ServedZone, ZoneTable } from '../../src/resolve/zones.js';
 import { answerFor } from '../cache/answers.js';

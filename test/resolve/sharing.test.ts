@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Counters, countersMemory } from '../../src/counters.js';
 import { nameToWire } from '../../src/dns/names.js';
 import { questionForName } from '../../src/dns/query.js';
 import { clientWaitersLeast, identicalQuestionsMax, waitersPerQuestionMax } from '../../src/limits.js';
-import { Counters, countersMemory } from '../../src/ops/counters.js';
 import { Sharing } from '../../src/resolve/sharing.js';
 import type { Answer, Ask, Outcome, Request } from '../../src/upstream/ask.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { overTcp, overUdp } from '../../src/counters.js';
 import { subquestionsMax } from '../../src/limits.js';
-import { overTcp, overUdp } from '../../src/ops/counters.js';
 import type { Pending } from '../../src/resolve/pending.js';
 import type { Route } from '../../src/resolve/route.js';
 import { judged, lookUpFor, mayWaitFor } from '../../src/resolve/subquestion.js';

@@ -4,11 +4,11 @@
  */
 import packets from 'dns-packet';
 import type { Store } from '../../src/cache/cache.js';
+import { type EventName, overTcp, overUdp } from '../../src/counters.js';
 import { wireToName } from '../../src/dns/names.js';
 import { u16 } from '../../src/dns/wire.js';
 import type { Asker, Serve } from '../../src/listen/asker.js';
-import { type EventName, overTcp, overUdp } from '../../src/ops/counters.js';
-import type { QueryFacts } from '../../src/ops/query-facts.js';
+import type { QueryFacts } from '../../src/resolve/facts.js';
 import { Forwarder } from '../../src/resolve/forwarder.js';
 import { keepPolicy, keepsFor } from '../../src/resolve/keeping.js';
 import type { Route } from '../../src/resolve/route.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
-import { byWhoami, overTcp } from '../../src/ops/counters.js';
+import { byWhoami, overTcp } from '../../src/counters.js';
 import { whoamiMaker } from '../../src/resolve/whoami.js';
 import { podAsker, query } from './lane-fixture.js';
 

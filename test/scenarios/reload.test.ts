@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { zonePlaces } from '../../src/counters.js';
 import { idleNumbersKept } from '../../src/limits.js';
-import { zonePlaces } from '../../src/ops/counters.js';
 import { newWorld, simpleCorefile } from './world.js';
 
 const twoZones = `${simpleCorefile}example.org {

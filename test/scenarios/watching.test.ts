@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Collector, fieldsOf } from '../ops/collector.js';
+import { Collector, fieldsOf } from '../observe/collector.js';
 import { newWorld, simpleCorefile, type World } from './world.js';
 
 const watched = simpleCorefile.replace(

@@ -3,8 +3,8 @@
  * hand here, apart from the program's own code, so that one checks the other.
  */
 import type { ForwardConfig } from '../../src/config/config.js';
+import { Counters, countersMemory } from '../../src/counters.js';
 import { isInZone, wireToName } from '../../src/dns/names.js';
-import { Counters, countersMemory } from '../../src/ops/counters.js';
 import type { LogFields } from '../../src/outside/log.js';
 import type { Endpoint, Listener, Stream } from '../../src/outside/network.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';

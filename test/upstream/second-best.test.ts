@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Counters, countersMemory } from '../../src/ops/counters.js';
+import { Counters, countersMemory } from '../../src/counters.js';
 import { bestOf, leftOf, putAside } from '../../src/upstream/second-best.js';
 import { reader, type Try } from '../../src/upstream/try.js';
 import { answerTo, question, request } from './scripted.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { histogramPlaces } from '../../src/ops/counters.js';
+import { histogramPlaces } from '../../src/counters.js';
 import { durationsOf, newUpstreamStats } from '../../src/upstream/stats.js';
 
 test('an upstream starts healthy, with nothing counted', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseConfig } from '../../../src/config/load.js';
-import { checkLogFormat } from '../../../src/ops/log-format.js';
+import { checkLogFormat } from '../../../src/observe/log-format.js';
 import { blockOf, testOptions, warningsOf } from '../options.js';
 
 const log = (...lines: string[]) => blockOf('forward . 10.0.0.1', ...lines).log;

@@ -1,0 +1,109 @@
+/**
+ * The formats of `log`: text with `{fields}` as CoreDNS documents them, compiled once into a function, so that a
+ * query costs the fields that its format names and nothing else.
+ */
+import { className, lowerCaseName, rcodeName, typeName } from '../dns/names.js';
+import type { QueryFacts } from '../resolve/facts.js';
+import { answerClass, answerType } from './query-facts.js';
+
+export type FormatLine = (facts: QueryFacts) => string;
+
+const commonFormat =
+  '{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize} {duration}';
+const wholeFormats: Readonly<Record<string, string>> = {
+  '{common}': commonFormat,
+  '{combined}': `${commonFormat} "{>opcode}"`,
+};
+
+/** Fields whose value is empty are written as `-`. */
+const fields: ReadonlyMap<string, FormatLine> = new Map<string, FormatLine>([
+  ['{remote}', (facts) => bracketed(facts.remote.address)],
+  ['{port}', (facts) => String(facts.remote.port)],
+  ['{local}', (facts) => bracketed(facts.local.address)],
+  ['{type}', (facts) => typeName(facts.type)],
+  ['{class}', (facts) => className(facts.class)],
+  ['{name}', (facts) => lowerCaseName(facts.name)],
+  ['{proto}', (facts) => facts.transport],
+  ['{size}', (facts) => String(facts.queryBytes)],
+  ['{rcode}', (facts) => rcodeName(facts.rcode)],
+  ['{rsize}', (facts) => String(facts.answerBytes)],
+  ['{duration}', (facts) => durationText(facts.durationMs)],
+  ['{>id}', (facts) => String(facts.id)],
+  ['{>opcode}', (facts) => String(facts.opcode)],
+  ['{>do}', (facts) => String(facts.dnssecOk)],
+  ['{>bufsize}', (facts) => String(facts.bufsizeBytes)],
+  ['{>rflags}', (facts) => flagsText(facts.flags) || '-'],
+]);
+
+/** Values of plugins' metadata labels, `{/forward/upstream}`; what has none here is written as `-`, as in CoreDNS. */
+const labels: ReadonlyMap<string, FormatLine> = new Map<string, FormatLine>([
+  ['forward/upstream', ({ upstream }) => upstream ?? '-'],
+  ['log/class', answerClass],
+  ['log/type', answerType],
+]);
+
+/** A sentence about the first word in braces that is no field, and is written as it stands; null without one. */
+export function checkLogFormat(format: string): string | null {
+  for (const [written] of format.matchAll(inBraces)) {
+    if (!/^\{>?[A-Za-z]\w*\}$/.test(written) || fields.has(written) || Object.hasOwn(wholeFormats, written)) continue;
+    const known = [...fields.keys(), ...Object.keys(wholeFormats)].join(' ');
+    return `${written} is no field of a format, so it is written as it stands; there are ${known}.`;
+  }
+  return null;
+}
+
+/** The innermost pairs of braces. */
+const inBraces = /\{[^{}]*\}/g;
+
+/** The function that writes a line of this format. Braces around anything but a field or a label are themselves. */
+export function compileLogFormat(format: string): FormatLine {
+  const text = format.replace(/\{common\}|\{combined\}/g, (name) => wholeFormats[name]);
+  const parts: (string | FormatLine)[] = [];
+  let end = 0;
+  for (const match of text.matchAll(inBraces)) {
+    const value = match[0].startsWith('{/') ? labelled(match[0].slice(2, -1)) : fields.get(match[0]);
+    if (value === undefined) continue;
+    if (match.index > end) parts.push(text.slice(end, match.index));
+    parts.push(value);
+    end = match.index + match[0].length;
+  }
+  if (end < text.length) parts.push(text.slice(end));
+  return (facts) => {
+    let line = '';
+    for (const part of parts) line += typeof part === 'string' ? part : part(facts);
+    return line;
+  };
+}
+
+function labelled(label: string): FormatLine {
+  return labels.get(label) ?? (() => '-');
+}
+
+function bracketed(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
+}
+
+/** Seconds without exponent or trailing zeros, to the nanosecond: `0.0012s`. */
+function durationText(ms: number): string {
+  return `${(ms / 1000).toFixed(9).replace(/\.?0+$/, '')}s`;
+}
+
+// The bits of the header's second word, in CoreDNS's order.
+const flagNames: readonly (readonly [bit: number, name: string])[] = [
+  [0x8000, 'qr'],
+  [0x0400, 'aa'],
+  [0x0200, 'tc'],
+  [0x0100, 'rd'],
+  [0x0080, 'ra'],
+  [0x0040, 'z'],
+  [0x0020, 'ad'],
+  [0x0010, 'cd'],
+];
+
+function flagsText(flags: number): string {
+  let text = '';
+  for (const [bit, name] of flagNames) {
+    if ((flags & bit) !== 0) text += text === '' ? name : `,${name}`;
+  }
+  return text;
+}

@@ -1,0 +1,162 @@
+/**
+ * coredns_dns_*: questions and answers by server and zone, under CoreDNS's present names and under those it had
+ * before 1.7, which dashboards still read. A series over a closed set of values (type, rcode) appears with its first
+ * event, as CoreDNS's do; what a zone has one of is there from the start, so that rate() sees the first event too.
+ */
+
+import {
+  answerers,
+  countedTypes,
+  durationBucketsSeconds,
+  histogramPlaces,
+  rcodesCounted,
+  sizeBucketsBytes,
+  zonePlaces,
+} from '../counters.js';
+import { rcodeName } from '../dns/names.js';
+import { countOf, type Family, histogramSamples, type Labels, type Sample, sample } from './exposition.js';
+import type { Scrape, ZoneTotals } from './metrics-source.js';
+
+const transports = ['udp', 'tcp'] as const;
+/** Go's address families as CoreDNS labels them. */
+const families = ['1', '2'] as const;
+
+export const dnsFamilies: readonly Family<Scrape>[] = [
+  {
+    name: 'coredns_dns_requests_total',
+    help: 'Counter of DNS requests made per zone, protocol and family.',
+    type: 'counter',
+    samples: (scrape) =>
+      scrape.served.flatMap((zone) =>
+        requests(zone)
+          .filter(({ count }) => count > 0)
+          .map(({ proto, family, type, count }) => sample({ ...withView(zone), proto, family, type }, count)),
+      ),
+  },
+  {
+    name: 'coredns_dns_request_count_total',
+    help: 'Counter of DNS requests made per zone, protocol and family. Former name of coredns_dns_requests_total.',
+    type: 'counter',
+    samples: (scrape) => scrape.served.flatMap((zone) => sumBy(requests(zone), zone, ['proto', 'family'])),
+  },
+  {
+    name: 'coredns_dns_request_type_count_total',
+    help: 'Counter of DNS requests per type, per zone. Former name; see coredns_dns_requests_total.',
+    type: 'counter',
+    samples: (scrape) => scrape.served.flatMap((zone) => sumBy(requests(zone), zone, ['type'])),
+  },
+  {
+    name: 'coredns_dns_responses_total',
+    help: 'Counter of response status codes, by the directive that wrote the answer.',
+    type: 'counter',
+    samples: (scrape) =>
+      scrape.served.flatMap((zone) =>
+        responses(zone)
+          .filter(({ count }) => count > 0)
+          .map(({ rcode, plugin, count }) => sample({ ...withView(zone), rcode, plugin }, count)),
+      ),
+  },
+  {
+    name: 'coredns_dns_response_rcode_count_total',
+    help: 'Counter of response status codes. Former name of coredns_dns_responses_total.',
+    type: 'counter',
+    samples: (scrape) => scrape.served.flatMap((zone) => sumBy(responses(zone), zone, ['rcode'])),
+  },
+  {
+    name: 'coredns_dns_do_requests_total',
+    help: 'Counter of DNS requests with DO bit set per zone.',
+    type: 'counter',
+    samples: (scrape) => scrape.served.map((zone) => sample(withView(zone), zone.numbers[zonePlaces.dnssecOk])),
+  },
+  {
+    name: 'coredns_dns_request_do_count_total',
+    help: 'Counter of DNS requests with DO bit set per zone. Former name of coredns_dns_do_requests_total.',
+    type: 'counter',
+    samples: (scrape) => scrape.served.map((zone) => sample(zone.labels, zone.numbers[zonePlaces.dnssecOk])),
+  },
+  {
+    name: 'coredns_dns_request_duration_seconds',
+    help: 'Histogram of the time (in seconds) each request took per zone.',
+    type: 'histogram',
+    samples: (scrape) =>
+      scrape.served.flatMap((zone) =>
+        histogramSamples('coredns_dns_request_duration_seconds', withView(zone), {
+          numbers: zone.numbers,
+          first: zonePlaces.duration,
+          bounds: durationBucketsSeconds,
+        }),
+      ),
+  },
+  sizes('coredns_dns_request_size_bytes', 'Size of the queries in bytes.', zonePlaces.requestBytes),
+  sizes('coredns_dns_response_size_bytes', 'Size of the answers in bytes.', zonePlaces.responseBytes),
+];
+
+function withView(zone: ZoneTotals): Labels {
+  return { ...zone.labels, view: '' };
+}
+
+interface Counted {
+  readonly count: number;
+}
+
+function requests(zone: ZoneTotals): (Counted & Record<'proto' | 'family' | 'type', string>)[] {
+  return transports.flatMap((proto, transport) =>
+    families.flatMap((family, familyIndex) =>
+      countedTypes.map((type, index) => {
+        const place = (transport * families.length + familyIndex) * countedTypes.length + index;
+        return { proto, family, type, count: zone.numbers[zonePlaces.requests + place] };
+      }),
+    ),
+  );
+}
+
+function responses(zone: ZoneTotals): (Counted & Record<'rcode' | 'plugin', string>)[] {
+  return answerers.flatMap((plugin, answerer) =>
+    Array.from({ length: rcodesCounted }, (_, rcode) => ({
+      plugin,
+      rcode: rcodeLabel(rcode),
+      count: zone.numbers[zonePlaces.responses + answerer * rcodesCounted + rcode],
+    })),
+  );
+}
+
+/** The last place is that of all rcodes without one of their own. */
+function rcodeLabel(rcode: number): string {
+  if (rcode === rcodesCounted - 1) return 'other';
+  const name = rcodeName(rcode);
+  return name === String(rcode) ? `RCODE${rcode}` : name;
+}
+
+/** The counts added up over all labels but `names`; sums of nothing are left out. */
+function sumBy<Name extends string>(
+  counts: readonly (Counted & Record<Name, string>)[],
+  zone: ZoneTotals,
+  names: readonly Name[],
+): Sample[] {
+  const sums = new Map<string, { labels: Record<string, string>; value: number }>();
+  for (const counted of counts) {
+    if (counted.count === 0) continue;
+    const own = Object.fromEntries(names.map((name) => [name, counted[name]]));
+    const key = Object.values(own).join('/');
+    const sum = sums.get(key) ?? { labels: { ...zone.labels, ...own }, value: 0 };
+    sum.value += counted.count;
+    sums.set(key, sum);
+  }
+  return [...sums.values()];
+}
+
+function sizes(name: string, help: string, base: number): Family<Scrape> {
+  return {
+    name,
+    help,
+    type: 'histogram',
+    samples: (scrape) =>
+      scrape.served.flatMap((zone) =>
+        transports.flatMap((proto, transport) => {
+          const first = base + transport * histogramPlaces.size;
+          const histogram = { numbers: zone.numbers, first, bounds: sizeBucketsBytes };
+          return countOf(histogram) === 0 ? [] : histogramSamples(name, { ...withView(zone), proto }, histogram);
+        }),
+      ),
+  };
+}

@@ -1,0 +1,74 @@
+/** A `MetricsSource` of empty parts for tests, each of which may be replaced. */
+import { Counters, countersMemory, eventNames, observeDuration } from '../../src/counters.js';
+import { emptyHistogram } from '../../src/observe/exposition.js';
+import { loopDelayBucketsSeconds } from '../../src/observe/loop-delay.js';
+import { healthBucketsSeconds, type MetricsSource, type ServedZone } from '../../src/observe/metrics-source.js';
+import { durationsOf, newUpstreamStats } from '../../src/upstream/stats.js';
+
+export function newPage(zones: number): Counters {
+  return new Counters(countersMemory(zones));
+}
+
+export function newSource(parts: Partial<MetricsSource> = {}): MetricsSource {
+  return {
+    pages: () => [],
+    zones: () => [],
+    stores: () => [],
+    upstreams: () => [],
+    plugins: () => [],
+    templates: () => [],
+    hosts: () => [],
+    acls: () => [],
+    autopaths: () => [],
+    gauges: () => ({}),
+    setupErrors: () => ({ configmap: 0, iptables: 0, iptables_lock: 0, interface_add: 0, interface_check: 0 }),
+    logLinesLost: () => 0,
+    corefileSha512: () => null,
+    instance: () => ({ role: 'serving', standBys: 0 }),
+    healthDurations: emptyHistogram(healthBucketsSeconds),
+    loopDelays: new Float64Array(loopDelayBucketsSeconds.length + 2),
+    build: { version: '1.2.3', revision: 'abcdef0', nodeVersion: 'v20.19.0' },
+    startedAtMs: 1_700_000_000_000,
+    ...parts,
+  };
+}
+
+export const server = 'dns://169.254.20.10:53';
+
+export function servedZone(parts: Partial<ServedZone> = {}): ServedZone {
+  return { server, zone: 'cluster.local.', ordinal: 0, cacheZones: 'cluster.local.', prometheus: true, ...parts };
+}
+
+/** Every family with at least one line. */
+export function everything(): Partial<MetricsSource> {
+  const page = newPage(2);
+  for (const name of eventNames) page.count(name);
+  page.zones.fill(1);
+  const upstream = newUpstreamStats('10.96.0.10:53');
+  observeDuration(durationsOf(upstream, 'NOERROR'), 0, 0.001);
+  upstream.reused[1] = 5;
+  upstream.open = 3;
+  const series = { zone: '.', class: 'IN', type: 'ANY', section: 'answer', template: '{{ .Name "x" }}\n', count: 1 };
+  return {
+    pages: () => [page],
+    zones: () => [servedZone(), servedZone({ zone: 'dropped', ordinal: 1, cacheZones: null })],
+    stores: () => [{ server, zones: '.', success: { entries: 1, evictions: 2 }, denial: { entries: 3, evictions: 4 } }],
+    upstreams: () => [upstream],
+    plugins: () => [{ server, zone: '.', name: 'cache' }],
+    templates: () => [{ server, matches: [series], templateFailures: [series], recordFailures: [series, series] }],
+    acls: () =>
+      (['allow', 'block', 'filter', 'drop'] as const).map((action) => ({ server, zone: '.', action, count: 1 })),
+    autopaths: () => [{ server, count: 1 }],
+    hosts: () => [{ file: '/etc/hosts', entries: 2, readAtMs: 1_700_000_001_500 }],
+    gauges: () => ({
+      cacheUsedBytes: 1,
+      cacheBytesMax: 2,
+      pendingQuestions: 3,
+      waitingClients: 4,
+      tcpClients: 5,
+      answeringThreads: 7,
+      lastReloadSuccessful: 1,
+    }),
+    corefileSha512: () => 'ab'.repeat(64),
+  };
+}

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { nameToWire } from '../../src/dns/names.js';
+import { topCountersMax, topShownMax, topWindowMs } from '../../src/limits.js';
+import { Top } from '../../src/observe/top.js';
+import { ManualClock } from '../simulation/clock.js';
+
+const nobody = { remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
+
+/** Name and type as they are on the wire, a character a byte. */
+const question = (name: string, type: 'A' | 'AAAA' = 'A'): string =>
+  `${Buffer.from(nameToWire(name)).toString('latin1')}\0${type === 'A' ? '\x01' : '\x1c'}`;
+
+const asked = { query: new URLSearchParams(), isLocal: true, ...nobody };
+
+function newFixture() {
+  const clock = new ManualClock();
+  const top = new Top(clock);
+  const page = () => {
+    const { status, body, contentType } = top.answer(asked);
+    assert.deepEqual([status, contentType], [200, 'application/json']);
+    return JSON.parse(body);
+  };
+  const names = (): string[] => page().names.map(({ name, type }: Record<string, string>) => `${name} ${type}`);
+  return { clock, top, page, names };
+}
+
+describe('Top', () => {
+  it('lists names with their types, and clients, the most frequent first, with what may be wrong with a count', async () => {
+    const { clock, top, page } = newFixture();
+    for (let times = 0; times < 100; times++) top.seen(question('web.example.'), '10.244.0.7', 16);
+    for (let times = 0; times < 25; times++) top.seen(question('web.example.', 'AAAA'), '10.244.0.8', 16);
+    await clock.pass(10_000);
+    const { about, since, ...rest } = page();
+    assert.match(about, /One packet in 16\.0 was looked at/);
+    assert.equal(Date.parse(since), clock.wallMs() - 10_000);
+    assert.deepEqual(rest, {
+      seconds: 10,
+      packets: 2_000,
+      samples: 125,
+      names: [
+        { name: 'web.example.', type: 'A', count: 1_600, tooManyAtMost: 0, plusMinus: 314 },
+        { name: 'web.example.', type: 'AAAA', count: 400, tooManyAtMost: 0, plusMinus: 157 },
+      ],
+      clients: [
+        { client: '10.244.0.7', count: 1_600, tooManyAtMost: 0, plusMinus: 314 },
+        { client: '10.244.0.8', count: 400, tooManyAtMost: 0, plusMinus: 157 },
+      ],
+    });
+  });
+
+  it('shows the present: what is older than a window is gone, what is younger than half of one is there', async () => {
+    const { clock, top, page, names } = newFixture();
+    const secondsMax = topWindowMs / 1000;
+    for (let second = 0; second < 4 * secondsMax; second++) {
+      top.seen(question(`in-second-${second}.`), '10.0.0.1', 1);
+      const { seconds } = page();
+      assert.ok(seconds <= secondsMax && (second < secondsMax / 2 || seconds >= secondsMax / 2), `${seconds} s`);
+      await clock.pass(1_000);
+    }
+    assert.equal(page().packets, Math.round(page().seconds));
+    await clock.pass(10 * topWindowMs);
+    assert.deepEqual(names(), []);
+  });
+
+  it('finds the frequent ones in a flood of names, and stays small', () => {
+    const { top, page } = newFixture();
+    for (let index = 0; index < 20 * topCountersMax; index++) {
+      top.seen(question(`x${index}.flood.example.`), '10.0.0.66', 1);
+      if (index % 10 === 0) top.seen(question('web.example.'), '10.0.0.7', 1);
+    }
+    const { names, clients, packets } = page();
+    assert.equal(names.length, topShownMax);
+    assert.deepEqual([names[0].name, clients[0].client], ['web.example.', '10.0.0.66']);
+    assert.ok(names[0].tooManyAtMost <= packets / topCountersMax);
+  });
+
+  it('is for programs of the node alone', () => {
+    const { top } = newFixture();
+    top.seen(question('secret.example.'), '10.0.0.1', 1);
+    const { status, body } = top.answer({ ...asked, isLocal: false });
+    assert.equal(status, 403);
+    assert.doesNotMatch(body, /secret/);
+  });
+});

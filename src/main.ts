@@ -4,16 +4,16 @@
  * most of its files at once and would end with a stack trace where so many may not be open; then it runs program.ts, whose
  * reading takes most of a start. Modules that are imported by a statement are read before the first line of any is run.
  */
-import { listenEarly } from './early-signals.js';
+import { listenEarly } from './process/early-signals.js';
 
 const early = listenEarly(process);
 const { openFilesToLoad } = await import('./limits.js');
-const { openFilesMax, raiseOpenFiles } = await import('./outside/open-files.js');
+const { openFilesMax, raiseOpenFiles } = await import('./os/open-files.js');
 const limit = openFilesMax();
 if (limit !== null && limit < openFilesToLoad) {
   const sentence = `no more than ${limit} files may be open, and ${openFilesToLoad} or more are needed to start; ${raiseOpenFiles()}.`;
   process.stderr.write(`zerohop: ${sentence}\n`);
   process.exit(1);
 }
-const { runProgram } = await import('./program.js');
+const { runProgram } = await import('./process/program.js');
 await runProgram(early);

@@ -28,31 +28,37 @@ interface Import {
 /** What all rooms stand on: the bounds, and the numbers that the packet path counts in. */
 const ground = ['src/limits.ts', 'src/counters.ts'];
 
-/** The folders of src/ from the bottom up, each with those that it may import; its own always. */
+/**
+ * The rooms of src/ from the bottom up, each with those that it may import; its own and the ground always. Nobody imports
+ * `process`, which puts the program together, but main.ts.
+ */
 const layers: Readonly<Record<string, readonly string[]>> = {
-  outside: [],
-  dns: ['limits'],
-  config: ['limits', 'dns', 'outside'],
-  cache: ['limits', 'dns', 'counters'],
-  resolve: ['limits', 'dns', 'config', 'outside', 'counters', 'cache'],
-  upstream: ['limits', 'dns', 'config', 'outside', 'counters'],
-  listen: ['limits', 'dns', 'config', 'outside', 'counters'],
-  host: ['limits', 'config', 'outside', 'counters'],
-  lifecycle: ['limits', 'dns', 'config', 'outside', 'counters', 'cache'],
-  demo: ['limits', 'dns', 'config', 'outside'],
-  observe: [
-    'limits',
+  os: [],
+  scheduling: ['os'],
+  dns: [],
+  config: ['dns', 'os'],
+  cache: ['dns'],
+  resolve: ['dns', 'config', 'os', 'scheduling', 'cache'],
+  upstream: ['dns', 'config', 'os', 'scheduling'],
+  listen: ['dns', 'config', 'os', 'scheduling'],
+  host: ['config', 'os'],
+  takeover: ['dns', 'os', 'scheduling', 'cache'],
+  observe: ['dns', 'config', 'os', 'scheduling', 'cache', 'resolve', 'upstream', 'listen', 'host', 'takeover'],
+  process: [
     'dns',
     'config',
-    'outside',
-    'counters',
+    'os',
+    'scheduling',
     'cache',
     'resolve',
     'upstream',
     'listen',
     'host',
-    'lifecycle',
+    'takeover',
+    'observe',
+    'demo',
   ],
+  demo: ['dns', 'config', 'os'],
 };
 
 /** Interfaces that one side declares and the other fills: as types, importable from anywhere. */
@@ -61,18 +67,18 @@ const seams = ['src/listen/asker.ts', 'src/upstream/ask.ts'];
 /** Who alone imports what. A folder stands for the one file in it that may; a file for itself. */
 const onlyUsers: Readonly<Record<string, string>> = {
   'dns-packet': 'src/dns/records.ts',
-  koffi: 'src/listen/system-calls.ts',
+  koffi: 'src/os/system-calls.ts',
   'lru-cache': 'src/cache/cache.ts',
   pino: 'src/observe/',
   'prom-client': 'src/observe/metrics.ts',
   re2js: 'src/config/pattern.ts',
   yargs: 'src/config/flags.ts',
-  'node:net': 'src/outside/node-network.ts',
-  'node:dgram': 'src/outside/node-datagrams.ts',
-  'node:tls': 'src/outside/tls.ts',
+  'node:net': 'src/os/node-network.ts',
+  'node:dgram': 'src/os/node-datagrams.ts',
+  'node:tls': 'src/os/tls.ts',
   'node:http': 'src/observe/http.ts',
-  'node:child_process': 'src/outside/commands.ts',
-  'node:inspector/promises': 'src/outside/profiler.ts',
+  'node:child_process': 'src/os/commands.ts',
+  'node:inspector/promises': 'src/os/profiler.ts',
 };
 
 /** What reads and writes addresses as text and touches no socket, in a module that is otherwise one file's. */
@@ -87,11 +93,11 @@ const linesMaxOfLimits = 520;
 const bans: readonly { readonly what: RegExp; readonly except: readonly string[]; readonly instead: string }[] = [
   {
     what: /\b(?:Date\.now|new Date\(\)|performance\.now|process\.hrtime|setTimeout|setInterval)\b/,
-    except: ['src/outside/clock.ts'],
+    except: ['src/os/clock.ts'],
     instead: 'the injected Clock',
   },
   { what: /\bMath\.random\b/, except: [], instead: 'the injected Random' },
-  { what: /\brandom(?:Bytes|FillSync|Int|UUID)\b/, except: ['src/outside/random.ts'], instead: 'the injected Random' },
+  { what: /\brandom(?:Bytes|FillSync|Int|UUID)\b/, except: ['src/os/random.ts'], instead: 'the injected Random' },
   { what: /\bas any\b|: any\b|<any>/, except: [], instead: 'a type' },
   { what: /\bconsole\./, except: [], instead: 'the injected Log, or process.stdout in a command' },
   { what: /\b(?:const )?enum [A-Z]/, except: [], instead: 'a union of words' },
@@ -103,14 +109,25 @@ const drawerNames = ['utils.ts', 'util.ts', 'types.ts', 'index.ts', 'helpers.ts'
 
 /** Files that export functions and have no test file of the same name, each with its reason. */
 const testedElsewhere: Readonly<Record<string, string>> = {
-  'src/app.ts': 'composition: test/scenarios/ and test/real/ run it',
-  'src/program.ts': 'the program: test/real/ runs it',
-  'src/serving.ts': 'composition: test/scenarios/ and test/real/ run it',
-  'src/outside/node-datagrams.ts': 'test/outside/node-network.test.ts uses it as the network does',
-  'src/watching.ts': 'composition: test/real/ asks its pages',
+  'src/process/app.ts': 'composition: test/scenarios/ and test/real/ run it',
+  'src/process/program.ts': 'the program: test/real/ runs it',
+  'src/process/generation.ts': 'composition: test/scenarios/ and test/real/ run it',
+  'src/os/node-datagrams.ts': 'test/os/node-network.test.ts uses it as the network does',
+  'src/process/endpoints.ts': 'composition: test/real/ asks its pages',
 };
 
 const sources = readSources(repositoryPath('src'));
+
+test('every file has a room', () => {
+  const entry = 'src/main.ts';
+  const homeless = sources.filter(
+    ({ path }) => path !== entry && !ground.includes(path) && !(folderOf(path) in layers),
+  );
+  assert.deepEqual(
+    homeless.map(({ path }) => path),
+    [],
+  );
+});
 
 test('every folder imports only from those below it', () => {
   const wrong = sources.flatMap(({ path, imports }) =>
@@ -204,19 +221,12 @@ test('every test that starts the program does so on both I/O paths', () => {
 });
 
 function mayImport(path: string, { from, typeOnly }: Import): boolean {
-  if (from === 'src/main.ts') return false;
-  if (from === 'src/program.ts') return path === 'src/main.ts';
   const folder = folderOf(path);
   const target = folderOf(from);
-  if (isComposition(path)) return from !== 'src/app.ts' || folder === 'program';
-  if (target === folder) return true;
+  if (target === folder || ground.includes(from)) return true;
+  if (path === 'src/main.ts') return target === 'process' || target === 'os';
   if (seams.includes(from)) return typeOnly;
   return layers[folder]?.includes(target) ?? false;
-}
-
-/** The files beside app.ts put the parts together: they see everything, and no part sees them. */
-function isComposition(path: string): boolean {
-  return path.split('/').length === 2 && !ground.includes(path);
 }
 
 /** `dns` of src/dns/wire.ts, `limits` of src/limits.ts. */

@@ -4,8 +4,8 @@
  * to be had, else with the runtime's own sockets.
  */
 import { createSocket } from 'node:dgram';
-import { encodeSocketAddress } from '../../src/listen/socket-address.js';
-import { linux, loadSystemCalls, type SystemCalls } from '../../src/listen/system-calls.js';
+import { encodeSocketAddress } from '../../src/os/socket-address.js';
+import { linux, loadSystemCalls, type SystemCalls } from '../../src/os/system-calls.js';
 
 /** An A record whose owner is the question's name: 192.0.2.1, TTL 60. */
 const record = Buffer.from('c00c000100010000003c0004c0000201', 'hex');

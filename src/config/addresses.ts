@@ -3,7 +3,7 @@
  * configuration may need a DNS server to be understood.
  */
 import { isIP, SocketAddress } from 'node:net';
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint } from '../os/network.js';
 
 /** The address in its shortest form (RFC 5952), with its scope; undefined for anything that is no literal address. */
 export function canonicalAddress(text: string): string | undefined {

@@ -3,7 +3,7 @@
  * not there. Rules between directives of a block are here; rules between blocks are in load.ts.
  */
 import { udpBytesDefault, zonesPerBlockMax } from '../limits.js';
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint } from '../os/network.js';
 import { type DirectiveContext, diagnosticsOf } from './arguments.js';
 import type { AaaaPolicy, BlockConfig, Position, ReloadConfig, TemplateConfig, ZoneAddress } from './config.js';
 import type { Directive, ServerBlock } from './corefile.js';

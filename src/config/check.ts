@@ -3,7 +3,7 @@
  * file it is about what -basecorefile or -conf name, else about the built-in configuration. How it is written down is
  * check-output.ts's business.
  */
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint } from '../os/network.js';
 import type { AdviceWorld } from './advice/advised.js';
 import { adviceOn } from './advice.js';
 import { builtinSource } from './builtin.js';

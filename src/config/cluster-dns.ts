@@ -4,7 +4,7 @@
  * and older than the pod). Nothing is asked over the network: this program is what names are asked of.
  */
 import { isIP } from 'node:net';
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint } from '../os/network.js';
 import { canonicalAddress, portNumber, readEndpoint } from './addresses.js';
 import { UsageError } from './flag-reader.js';
 

@@ -3,7 +3,7 @@
  * become one frozen value. Nothing here is text any more except names in presentation form, which are lower-case
  * and end in a dot. Times are milliseconds unless the name says seconds (TTLs, as on the wire).
  */
-import type { Endpoint, TlsSettings } from '../outside/network.js';
+import type { Endpoint, TlsSettings } from '../os/network.js';
 import type { ChangingConfig } from './changing.js';
 import type { Dns64Config } from './directives/dns64.js';
 import type { DnstapConfig } from './directives/dnstap.js';

@@ -1,6 +1,6 @@
 /** How many files and sockets a configuration takes, and whether this process may have so many. */
 import { openFilesPerWorker, openFilesSpare, openFilesToLoad } from '../limits.js';
-import { raiseOpenFiles } from '../outside/open-files.js';
+import { raiseOpenFiles } from '../os/open-files.js';
 import type { Config } from './config.js';
 
 type Opened = Pick<Config, 'blocks' | 'health' | 'ready' | 'metrics' | 'pprof'>;

@@ -4,7 +4,7 @@
  * there are no more listeners than there are places for.
  */
 import { clientKindsMax, listenersMax } from '../limits.js';
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint } from '../os/network.js';
 import { addressCovers, addressesOverlap, formatEndpoint } from './addresses.js';
 import type { Placed, ReadBlock } from './block.js';
 import { asksOtherNames, clientKinds } from './client-kinds.js';

@@ -4,7 +4,7 @@
  */
 import { isIPv4 } from 'node:net';
 import { hostAddressesMs } from '../limits.js';
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint } from '../os/network.js';
 
 export interface OwnPlaces {
   /** `::` is all addresses of both families, `0.0.0.0` all of IPv4. */

@@ -3,7 +3,7 @@
  * Functions over text; reading and watching files is done by others.
  */
 import { resolvConfServersMax } from '../limits.js';
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint } from '../os/network.js';
 import { canonicalAddress } from './addresses.js';
 
 const dnsPort = 53;

@@ -6,7 +6,7 @@
  *     block asks ─> own listener ─> zone ─> block ─> renamed? ─> forward ─> own listener ─> … ─> the first block
  */
 import { isInZone, lowerCaseName, nameToWire, wireToName } from '../dns/names.js';
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint } from '../os/network.js';
 import type { BlockConfig, ForwardConfig, UpstreamEndpoint } from './config.js';
 import { matchesAll } from './directives/template.js';
 import { matches, renamed } from './name-rules.js';

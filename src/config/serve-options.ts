@@ -3,7 +3,7 @@
  * change. Files are not looked at here; who uses a path finds out whether it is there.
  */
 import { listenersMax, syncIntervalMsMax, syncIntervalMsMin, unixPathBytesMax, workersMax } from '../limits.js';
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint } from '../os/network.js';
 import { canonicalAddress, portNumber, splitHostPort } from './addresses.js';
 import { type ClusterDns, type Environment, findClusterDns } from './cluster-dns.js';
 import { formatDuration, parseDuration } from './durations.js';

@@ -6,7 +6,7 @@
  * what was right before it is used.
  */
 import path from 'node:path';
-import type { Log } from '../outside/log.js';
+import type { Log } from '../os/log.js';
 import type { Config } from './config.js';
 import { ConfigError } from './error.js';
 import type { Written } from './imports.js';

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import type { Clock, Timer } from '../outside/clock.js';
+import type { Clock, Timer } from '../os/clock.js';
 
 /** How files are looked at; tests bring their own. */
 export interface Look {

@@ -8,7 +8,7 @@ import { Query, questionOf, type Refusal, readQuery } from '../dns/query.js';
 import { encodeResponse } from '../dns/records.js';
 import { atFlags, messageId, rcodeFormErr, rcodeNotImp, rcodeRefused, setU16 } from '../dns/wire.js';
 import { headerBytes, tcpClientsMax, tcpClientUnsentBytesMax, udpBytesDefault } from '../limits.js';
-import type { Endpoint, Network, Stream, StreamEvents } from '../outside/network.js';
+import type { Endpoint, Network, Stream, StreamEvents } from '../os/network.js';
 import type { Lookup } from './zones.js';
 
 export interface StandIn {

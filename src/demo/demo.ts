@@ -6,8 +6,8 @@
 import { formatEndpoint } from '../config/addresses.js';
 import { builtinCorefile } from '../config/builtin.js';
 import { lowerCaseName, typeName } from '../dns/names.js';
-import type { Clock } from '../outside/clock.js';
-import type { Network } from '../outside/network.js';
+import type { Clock } from '../os/clock.js';
+import type { Network } from '../os/network.js';
 import { openStandIn } from './cluster-dns.js';
 import { freePort } from './ports.js';
 import { askOnce, type Question } from './question.js';

@@ -2,8 +2,8 @@
  * Ports of the loopback address for the demo: the wanted one if nobody has it, else the next free. Binding alone does
  * not tell, because zerohop's own sockets share their ports with others that allow it; so it also knocks.
  */
-import type { Clock } from '../outside/clock.js';
-import type { Endpoint, Network } from '../outside/network.js';
+import type { Clock } from '../os/clock.js';
+import type { Endpoint, Network } from '../os/network.js';
 
 export interface PortParts {
   readonly network: Network;

@@ -18,8 +18,8 @@ import {
   u16,
 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
-import type { Endpoint, Network } from '../outside/network.js';
+import type { Clock } from '../os/clock.js';
+import type { Endpoint, Network } from '../os/network.js';
 
 export interface Question {
   /** Presentation form with the closing dot. */

@@ -4,7 +4,7 @@
  * nobody understands. Where there is no mark (yet) the node's own `iptables` is taken, and looked again next time.
  */
 import type { Firewall } from '../config/serve-options.js';
-import type { RunCommand } from '../outside/commands.js';
+import type { RunCommand } from '../os/commands.js';
 import { type Family, familyOf } from './addresses.js';
 import { type IptablesBackend, program } from './iptables.js';
 import { failureText, HostError, runTool } from './tools.js';

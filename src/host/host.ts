@@ -14,9 +14,9 @@
  */
 import type { Firewall } from '../config/serve-options.js';
 import { hostRetryMs, syncIntervalMsMax } from '../limits.js';
-import type { Clock, Timer } from '../outside/clock.js';
-import type { RunCommand } from '../outside/commands.js';
-import type { Log } from '../outside/log.js';
+import type { Clock, Timer } from '../os/clock.js';
+import type { RunCommand } from '../os/commands.js';
+import type { Log } from '../os/log.js';
 import { nodeAddresses } from './addresses.js';
 import { type Link, newLink } from './interface.js';
 import { newRules } from './rule-keeper.js';

@@ -3,8 +3,8 @@
  * addresses on `lo`, with one warning. An address that is on some other link already is left there: it is the
  * host's.
  */
-import type { RunCommand } from '../outside/commands.js';
-import type { Log } from '../outside/log.js';
+import type { RunCommand } from '../os/commands.js';
+import type { Log } from '../os/log.js';
 import { withPrefix } from './addresses.js';
 import { failureText, HostError, mustRun, runTool } from './tools.js';
 

@@ -4,7 +4,7 @@
  * instances saw it missing at once, becomes one in a single step, so that there is no moment without it.
  */
 import { ruleRoundsMax, xtablesWaitSeconds } from '../limits.js';
-import type { RunCommand } from '../outside/commands.js';
+import type { RunCommand } from '../os/commands.js';
 import type { Family } from './addresses.js';
 import {
   type FoundRule,

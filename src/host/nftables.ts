@@ -6,8 +6,8 @@
  * There is nothing in it that accepts: in nftables an accept ends one table's say, not that of the next, so where
  * another table drops by policy only that table can let DNS in. That is said once.
  */
-import type { RunCommand } from '../outside/commands.js';
-import type { Log } from '../outside/log.js';
+import type { RunCommand } from '../os/commands.js';
+import type { Log } from '../os/log.js';
 import { familyOf } from './addresses.js';
 import type { RuleWriter } from './iptables.js';
 import { type RulesWish, skipComment } from './rules.js';

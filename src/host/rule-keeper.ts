@@ -3,8 +3,8 @@
  * another one has left in its place, as after a start with another -firewall.
  */
 import type { Firewall } from '../config/serve-options.js';
-import type { RunCommand } from '../outside/commands.js';
-import type { Log } from '../outside/log.js';
+import type { RunCommand } from '../os/commands.js';
+import type { Log } from '../os/log.js';
 import { familyOf } from './addresses.js';
 import { type ChoiceWorld, chooseWriter, hasLegacyTable, type WriterKind } from './firewall.js';
 import { newIptables, type RuleWriter } from './iptables.js';

@@ -3,7 +3,7 @@
  * sockets of the host, ours among them. It is asked before link and rules are taken out, since whoever serves needs
  * them, whether we know each other or not.
  */
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint } from '../os/network.js';
 
 export interface SocketsOfHost {
   /** The inodes of the UDP sockets bound to an endpoint; undefined when the kernel does not tell. */

@@ -1,6 +1,6 @@
 /** The node's programs with the bounds that all of them get, and what their failure is called and counted as. */
 import { commandOutputBytesMax, commandTimeoutMs } from '../limits.js';
-import type { Command, CommandEnd, RunCommand } from '../outside/commands.js';
+import type { Command, CommandEnd, RunCommand } from '../os/commands.js';
 
 /** What can fail as the node is set up, in node-cache's words. */
 export const setupErrors = ['configmap', 'iptables', 'iptables_lock', 'interface_add', 'interface_check'] as const;

@@ -7,8 +7,8 @@
  */
 import type { Slot } from '../dns/answer.js';
 import { batchPacketsMax } from '../limits.js';
-import { socketAddressBytes } from './socket-address.js';
-import { linux, type SystemCalls } from './system-calls.js';
+import { socketAddressBytes } from '../os/socket-address.js';
+import { linux, type SystemCalls } from '../os/system-calls.js';
 
 const headerBytes = 64;
 const vectorBytes = 16;

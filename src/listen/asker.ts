@@ -3,7 +3,7 @@
  * through the same hands. listen/ makes askers and is handed `serve`; resolve/ uses them and knows no sockets.
  */
 import type { Transport } from '../counters.js';
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint } from '../os/network.js';
 
 export interface Asker {
   readonly transport: Transport;

@@ -9,9 +9,9 @@
  */
 import type { HashKey } from '../dns/hash.js';
 import { handedOverMax, handOverTurnMs, ringMovedAtOnceMax } from '../limits.js';
-import { FairQueue } from '../outside/fair-queue.js';
+import { FairQueue } from '../scheduling/fair-queue.js';
+import { clientNumber } from './client-number.js';
 import type { RingReader } from './ring.js';
-import { clientNumber } from './socket-address.js';
 
 export interface HandOverWorld<Item> {
   /** Tells clients apart. */

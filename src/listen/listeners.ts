@@ -5,10 +5,10 @@
 import type { TimeoutsConfig } from '../config/config.js';
 import type { Counters } from '../counters.js';
 import { addressFreeMs } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
-import { toEach } from '../outside/each.js';
-import type { Endpoint, Network } from '../outside/network.js';
-import { raiseOpenFiles } from '../outside/open-files.js';
+import type { Clock } from '../os/clock.js';
+import type { Endpoint, Network } from '../os/network.js';
+import { raiseOpenFiles } from '../os/open-files.js';
+import { toEach } from '../scheduling/each.js';
 import type { Refresh, Refuse, Serve } from './asker.js';
 import { openTcpListener, type TcpListener, type TcpWorld } from './tcp.js';
 import { TcpPlaces } from './tcp-places.js';

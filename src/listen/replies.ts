@@ -5,8 +5,8 @@
 
 import type { Counters } from '../counters.js';
 import { batchPacketsMax, sendSlotBytes } from '../limits.js';
+import { errors, linux, type SystemCalls } from '../os/system-calls.js';
 import { Datagrams, headerAt } from './arena.js';
-import { errors, linux, type SystemCalls } from './system-calls.js';
 
 /** Whom an answer is for: the peer's words as the ring had them. */
 export interface Peer {

@@ -19,8 +19,8 @@ import {
   tcpClientUnsentBytesMax,
   tcpLingerMs,
 } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
-import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from '../outside/network.js';
+import type { Clock } from '../os/clock.js';
+import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from '../os/network.js';
 import type { Asker, Serve } from './asker.js';
 import type { Placed, TcpPlaces } from './tcp-places.js';
 import type { TakesTurns, TcpTurns } from './tcp-turns.js';

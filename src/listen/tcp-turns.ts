@@ -4,7 +4,7 @@
  * client that sends all it can keeps neither other TCP clients waiting, nor what the threads hand over, timers and probes.
  */
 import { assert, tcpClientsMax, tcpTurnMs } from '../limits.js';
-import { FairQueue } from '../outside/fair-queue.js';
+import { FairQueue } from '../scheduling/fair-queue.js';
 
 /** A client with queries that wait. */
 export interface TakesTurns {

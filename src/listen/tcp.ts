@@ -5,9 +5,9 @@
 import type { TimeoutsConfig } from '../config/config.js';
 import type { Counters } from '../counters.js';
 import { tcpSweepPeriodMs } from '../limits.js';
-import type { Clock, Timer } from '../outside/clock.js';
-import { toEach } from '../outside/each.js';
-import type { Endpoint, Network, Stream, StreamEvents } from '../outside/network.js';
+import type { Clock, Timer } from '../os/clock.js';
+import type { Endpoint, Network, Stream, StreamEvents } from '../os/network.js';
+import { toEach } from '../scheduling/each.js';
 import type { Serve } from './asker.js';
 import { type ClientWorld, TcpClient } from './tcp-client.js';
 import { TcpPlaces } from './tcp-places.js';

@@ -4,10 +4,10 @@
 
 import { overUdp } from '../counters.js';
 import { assert } from '../limits.js';
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint } from '../os/network.js';
+import { endpointOf } from '../os/socket-address.js';
 import type { Asker } from './asker.js';
 import type { Peer } from './replies.js';
-import { endpointOf } from './socket-address.js';
 
 export class ThreadAsker<Socket extends { readonly listener: { readonly local: Endpoint } }> implements Asker {
   readonly transport = overUdp;

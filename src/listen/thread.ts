@@ -5,9 +5,9 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { Counters } from '../counters.js';
 import { threadRestartMs } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
-import { doAll } from '../outside/each.js';
-import type { Log } from '../outside/log.js';
+import type { Clock } from '../os/clock.js';
+import type { Log } from '../os/log.js';
+import { doAll } from '../scheduling/each.js';
 import { OrderNumbers, type Orders, type SocketOrder } from './orders.js';
 import { RingReader, ringMemory } from './ring.js';
 import { SampleReader, samplesMemory } from './samples.js';

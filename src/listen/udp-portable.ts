@@ -6,8 +6,8 @@
 
 import { overUdp } from '../counters.js';
 import { assert, receiveSlotBytes } from '../limits.js';
-import { toEach } from '../outside/each.js';
-import type { DatagramSocket, Endpoint, Network } from '../outside/network.js';
+import type { DatagramSocket, Endpoint, Network } from '../os/network.js';
+import { toEach } from '../scheduling/each.js';
 import type { Asker, Serve } from './asker.js';
 
 export interface UdpListener {

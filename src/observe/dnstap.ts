@@ -1,9 +1,9 @@
 /** The `dnstap` directives of one server block: each query and its answer are told to a collector, as two messages. */
 import type { DnstapConfig, DnstapTarget } from '../config/directives/dnstap.js';
 import type { Counters } from '../counters.js';
-import type { Clock } from '../outside/clock.js';
-import type { Log } from '../outside/log.js';
-import type { Network, Stream, StreamEvents } from '../outside/network.js';
+import type { Clock } from '../os/clock.js';
+import type { Log } from '../os/log.js';
+import type { Network, Stream, StreamEvents } from '../os/network.js';
 import type { QueryFacts } from '../resolve/facts.js';
 import { dnstapMessage } from './dnstap-message.js';
 import { FrameStream } from './frame-stream.js';

@@ -6,9 +6,9 @@ import type { ConsolidateConfig, ErrorsConfig } from '../config/config.js';
 import { formatDuration } from '../config/durations.js';
 import { typeName } from '../dns/names.js';
 import { consolidatedErrorsMax, errorLinesPerSecondMax } from '../limits.js';
-import type { Clock, Timer } from '../outside/clock.js';
-import { toEach } from '../outside/each.js';
-import type { Log } from '../outside/log.js';
+import type { Clock, Timer } from '../os/clock.js';
+import type { Log } from '../os/log.js';
+import { toEach } from '../scheduling/each.js';
 import { newLineBudget } from './line-budget.js';
 
 /** A query that failed. */

@@ -7,9 +7,9 @@
  *       └─────────────────────────────────────────────────────────────────────────────────┘
  */
 import { frameStreamBytesMax, frameStreamFlushMs, frameStreamFramesMax, frameStreamRetryMs } from '../limits.js';
-import type { Clock, Timer } from '../outside/clock.js';
-import type { Log } from '../outside/log.js';
-import { type Stream, type StreamEvents, unsentBytesHigh } from '../outside/network.js';
+import type { Clock, Timer } from '../os/clock.js';
+import type { Log } from '../os/log.js';
+import { type Stream, type StreamEvents, unsentBytesHigh } from '../os/network.js';
 
 export interface FrameStreamWorld {
   /** What the collector is called in the log. */

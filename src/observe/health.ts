@@ -3,8 +3,8 @@
  * a line when health is lost and when it is back.
  */
 import { selfCheckPeriodMs } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
-import type { Log } from '../outside/log.js';
+import type { Clock } from '../os/clock.js';
+import type { Log } from '../os/log.js';
 import { emptyHistogram, observe } from './exposition.js';
 import type { HttpAnswer } from './http.js';
 import { healthBucketsSeconds } from './metrics-source.js';

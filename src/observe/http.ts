@@ -7,10 +7,10 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { httpRequestBytesMax, httpTimeoutMs } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
-import { plainEndpoint } from '../outside/families.js';
-import type { Endpoint } from '../outside/network.js';
-import { raiseOpenFiles } from '../outside/open-files.js';
+import type { Clock } from '../os/clock.js';
+import { plainEndpoint } from '../os/families.js';
+import type { Endpoint } from '../os/network.js';
+import { raiseOpenFiles } from '../os/open-files.js';
 import { Places } from './http-places.js';
 
 export interface HttpAnswer {

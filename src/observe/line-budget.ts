@@ -2,7 +2,7 @@
  * How many lines a second somebody may write. Whole seconds are counted, not averaged: the budget of a new second is
  * there at once.
  */
-import type { Clock } from '../outside/clock.js';
+import type { Clock } from '../os/clock.js';
 
 const secondMs = 1_000;
 

@@ -6,8 +6,8 @@
 import { createRequire } from 'node:module';
 import type { DestinationStream } from 'pino';
 import { logUnsentBytesMax } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
-import type { Log, LogFields } from '../outside/log.js';
+import type { Clock } from '../os/clock.js';
+import type { Log, LogFields } from '../os/log.js';
 
 // With `import`, Node first loads a WebAssembly parser to find a CommonJS module's names: 5 MB that nobody needs.
 const pino: typeof import('pino') = createRequire(import.meta.url)('pino');

@@ -3,7 +3,7 @@
  * everything else. What makes it late (a collection of garbage, a burst of misses) is not known here.
  */
 import { loopDelayPeriodMs } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
+import type { Clock } from '../os/clock.js';
 import { emptyHistogram, observe } from './exposition.js';
 
 /** Upper bounds in seconds; a timer may be a millisecond late for no reason. */

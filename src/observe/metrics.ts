@@ -7,7 +7,7 @@
 import { createRequire } from 'node:module';
 import type { Metric, Registry as PromRegistry } from 'prom-client';
 import { metricsAgeMs } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
+import type { Clock } from '../os/clock.js';
 import { eventFamilies } from './event-metrics.js';
 import type { Family, Sample } from './exposition.js';
 import { aclFamilies } from './metrics-acl.js';

@@ -5,10 +5,10 @@
  */
 import { pipeline, Transform } from 'node:stream';
 import { heapSnapshotBytesMax, heapSnapshotSendMs, profileSecondsMax } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
-import type { Endpoint } from '../outside/network.js';
-import type { Profiler } from '../outside/profiler.js';
-import type { Ends } from '../outside/socket-owner.js';
+import type { Clock } from '../os/clock.js';
+import type { Endpoint } from '../os/network.js';
+import type { Profiler } from '../os/profiler.js';
+import type { Ends } from '../os/socket-owner.js';
 import type { Asked, HttpAnswer, HttpRoutes } from './http.js';
 
 export interface Pprof {

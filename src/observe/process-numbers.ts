@@ -4,7 +4,7 @@
  * 10 ms timer and a garbage-collection observer running for numbers that nobody of ours reads.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { openFilesMax } from '../outside/open-files.js';
+import { openFilesMax } from '../os/open-files.js';
 
 export interface ProcessNumbers {
   /** User and system time of all threads. */

@@ -5,7 +5,7 @@
 import type { LogConfig } from '../config/config.js';
 import { isInZone } from '../dns/names.js';
 import { queryLogLinesPerSecondMax } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
+import type { Clock } from '../os/clock.js';
 import type { QueryFacts } from '../resolve/facts.js';
 import { newLineBudget } from './line-budget.js';
 import { compileLogFormat, type FormatLine } from './log-format.js';

@@ -5,10 +5,10 @@
  */
 import { ownQuestion } from '../dns/own-question.js';
 import { headerBytes, selfQueryTimeoutMs, selfQueryTries } from '../limits.js';
-import type { Clock, Timer } from '../outside/clock.js';
-import { toEach } from '../outside/each.js';
-import type { DatagramEvents, DatagramSocket, Endpoint, Network } from '../outside/network.js';
-import type { Random } from '../outside/random.js';
+import type { Clock, Timer } from '../os/clock.js';
+import type { DatagramEvents, DatagramSocket, Endpoint, Network } from '../os/network.js';
+import type { Random } from '../os/random.js';
+import { toEach } from '../scheduling/each.js';
 
 export type Health =
   | { readonly healthy: true }

@@ -6,7 +6,7 @@
 import { typeName, wireToName } from '../dns/names.js';
 import { u16 } from '../dns/wire.js';
 import { samplePackets, topCountersMax, topShownMax, topWindowMs } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
+import type { Clock } from '../os/clock.js';
 import type { Asked, HttpAnswer } from './http.js';
 import { type Counted, SpaceSaving } from './space-saving.js';
 

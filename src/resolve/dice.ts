@@ -1,6 +1,6 @@
 /**
  * A thread's own dice for the order of addresses: xorshift with 32 bits of state, a nanosecond a draw. It spreads load
- * and hides nothing; what must be unpredictable comes from outside/random.ts, which also gives the seed.
+ * and hides nothing; what must be unpredictable comes from os/random.ts, which also gives the seed.
  */
 
 /** What a seed of nothing but zeros becomes: the generator would stay at 0 for ever. */

@@ -5,7 +5,7 @@ import { wireToName } from '../dns/names.js';
 import { atAnswers, atAuthorities, atFlags, skipName, u16 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint } from '../os/network.js';
 import type { Lane } from './lane.js';
 
 /** What can be said about one query and its answer: gathered only where `log` or `dnstap` is set. */

@@ -7,7 +7,7 @@ import { overTcp, type Transport, zonePlaces } from '../counters.js';
 import { keptQuery, questionForType, questionOf } from '../dns/query.js';
 import { flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa, u16 } from '../dns/wire.js';
 import type { Asker } from '../listen/asker.js';
-import { toEach } from '../outside/each.js';
+import { toEach } from '../scheduling/each.js';
 import type { Answer, Outcome, Request } from '../upstream/ask.js';
 import { keyOf } from './answer-now.js';
 import type { CourseQuery, PlanCourse } from './course.js';

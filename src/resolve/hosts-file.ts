@@ -7,10 +7,10 @@ import { createHash } from 'node:crypto';
 import type { Config, HostsConfig } from '../config/config.js';
 import { type Look, watchFiles } from '../config/watch.js';
 import { hostsFileBytesMax } from '../limits.js';
-import type { Clock } from '../outside/clock.js';
-import type { Log } from '../outside/log.js';
-import type { ReadPieces } from '../outside/reading.js';
-import { inTurns } from '../outside/turns.js';
+import type { Clock } from '../os/clock.js';
+import type { Log } from '../os/log.js';
+import type { ReadPieces } from '../os/reading.js';
+import { inTurns } from '../scheduling/slices.js';
 import { type HostsTable, knowAlike, parseHosts, parseHostsInSlices } from './hosts-table.js';
 
 export interface HostsFileWorld {

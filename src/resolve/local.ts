@@ -8,7 +8,7 @@ import { byLocal, type Counters } from '../counters.js';
 import { isInZone, typeName } from '../dns/names.js';
 import { encodeAnswerTo, parseRecord } from '../dns/records.js';
 import { classIn, rcodeNoError, rcodeNxDomain } from '../dns/wire.js';
-import type { Log } from '../outside/log.js';
+import type { Log } from '../os/log.js';
 import type { Guard } from './guard.js';
 import { askedBy } from './template-data.js';
 

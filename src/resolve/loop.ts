@@ -6,7 +6,7 @@
 import { nameToWire } from '../dns/names.js';
 import { sameName, setU16 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
-import type { Random } from '../outside/random.js';
+import type { Random } from '../os/random.js';
 
 export const typeHinfo = 13;
 

@@ -3,8 +3,8 @@
  * what becomes of a client that has lost its patience is for who is told.
  */
 import { sweepPeriodMs } from '../limits.js';
-import type { Clock, Timer } from '../outside/clock.js';
-import { toEach } from '../outside/each.js';
+import type { Clock, Timer } from '../os/clock.js';
+import { toEach } from '../scheduling/each.js';
 import type { Pending } from './pending.js';
 
 export class Patience {

@@ -4,8 +4,8 @@
  */
 import { readQuery } from '../dns/query.js';
 import type { Asker, Refresh, Refuse, Serve } from '../listen/asker.js';
-import type { Clock } from '../outside/clock.js';
-import type { Log } from '../outside/log.js';
+import type { Clock } from '../os/clock.js';
+import type { Log } from '../os/log.js';
 import { answerNow, dropped, handedOver } from './answer-now.js';
 import { factsOf } from './facts.js';
 import type { Forwarder } from './forwarder.js';

@@ -7,7 +7,7 @@
 
 import type { Counters } from '../counters.js';
 import { clientWaitersLeast, identicalQuestionsMax, pendingMax, waitersPerQuestionMax } from '../limits.js';
-import { toEach } from '../outside/each.js';
+import { toEach } from '../scheduling/each.js';
 import type { Answer, Ask, Outcome, Request } from '../upstream/ask.js';
 import { sameQuestion } from './pending.js';
 

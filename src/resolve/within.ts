@@ -11,7 +11,7 @@ import { ownQuery } from '../dns/own-query.js';
 import { readQuery } from '../dns/query.js';
 import { copyOf, optionExtendedError, rcodeRefused, typeAaaa, u16 } from '../dns/wire.js';
 import type { Asker } from '../listen/asker.js';
-import type { Clock } from '../outside/clock.js';
+import type { Clock } from '../os/clock.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import { answerCached, handedOver, rcodeForAaaa } from './answer-now.js';
 import type { Forwarder } from './forwarder.js';

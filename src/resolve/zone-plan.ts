@@ -8,7 +8,7 @@ import type { AaaaPolicy, BlockConfig, CacheConfig, Config } from '../config/con
 import type { Denial } from '../dns/answer.js';
 import { isInZone, lowerCaseName, nameToWire } from '../dns/names.js';
 import { setU32 } from '../dns/wire.js';
-import type { Endpoint } from '../outside/network.js';
+import type { Endpoint } from '../os/network.js';
 import { clientBytes } from './acl.js';
 import type { Holding, Numbering } from './numbering.js';
 import {

@@ -10,8 +10,8 @@
 import { FrameReader, frameHeaderBytes } from '../dns/frame.js';
 import { setU16, u16 } from '../dns/wire.js';
 import { assert, connectionInflightMax, connectionUnsentBytesMax, connectTimeoutMs, lateAnswerMs } from '../limits.js';
-import { toEach } from '../outside/each.js';
-import type { Stream, StreamEvents } from '../outside/network.js';
+import type { Stream, StreamEvents } from '../os/network.js';
+import { toEach } from '../scheduling/each.js';
 import { type Attempt, type Carrier, dialLoss, type Loss, readLoss, timeoutText } from './attempt.js';
 import { Ids } from './ids.js';
 import type { Place } from './place.js';

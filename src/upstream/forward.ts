@@ -15,8 +15,8 @@ import {
   slowDeadlineMs,
   upstreamsPerForwardMax,
 } from '../limits.js';
-import { doAll, toEach } from '../outside/each.js';
-import type { Log } from '../outside/log.js';
+import type { Log } from '../os/log.js';
+import { doAll, toEach } from '../scheduling/each.js';
 import type { Outcome, Request } from './ask.js';
 import { loopLoss } from './attempt.js';
 import { AgainBudget } from './budget.js';

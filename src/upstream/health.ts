@@ -4,7 +4,7 @@
  * again. As in CoreDNS an answer of any kind will do, so a probe asks for what every server has something to say to.
  */
 import { probeTimeoutMs, sweepPeriodMs } from '../limits.js';
-import type { Log } from '../outside/log.js';
+import type { Log } from '../os/log.js';
 import type { Request } from './ask.js';
 import type { Attempt } from './attempt.js';
 import type { Outages } from './outages.js';

@@ -3,7 +3,7 @@
  * request was given up so recently that the late answer may still come and be taken for another's.
  */
 import { idQuarantineMs, quarantinedIdsMax } from '../limits.js';
-import type { Random } from '../outside/random.js';
+import type { Random } from '../os/random.js';
 
 const idsCount = 65_536;
 

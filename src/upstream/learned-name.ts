@@ -8,8 +8,8 @@ import type { Counters } from '../counters.js';
 import { nameToWire } from '../dns/names.js';
 import { atAnswers, classIn, messageRcode, setU16, skipName, typeA, typeAaaa, u16 } from '../dns/wire.js';
 import { headerBytes, learnedAddressesMax, learnSoonMs } from '../limits.js';
-import type { Log } from '../outside/log.js';
-import type { Endpoint } from '../outside/network.js';
+import type { Log } from '../os/log.js';
+import type { Endpoint } from '../os/network.js';
 import type { Outcome, Request } from './ask.js';
 
 export interface NameSettings {

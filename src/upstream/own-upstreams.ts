@@ -8,7 +8,7 @@ import type { BlockConfig, ForwardConfig, UpstreamEndpoint } from '../config/con
 import { comesBack, isOurs, returning, type Ways } from '../config/returning.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
 import { u16 } from '../dns/wire.js';
-import type { Log } from '../outside/log.js';
+import type { Log } from '../os/log.js';
 import type { Upstream } from './upstream.js';
 
 /** What is known of the way that a question takes through our own listeners. */

@@ -4,9 +4,9 @@
  */
 import type { UpstreamEndpoint } from '../config/config.js';
 import type { Counters } from '../counters.js';
-import type { Clock } from '../outside/clock.js';
-import type { Network, TlsSettings } from '../outside/network.js';
-import type { Random } from '../outside/random.js';
+import type { Clock } from '../os/clock.js';
+import type { Network, TlsSettings } from '../os/network.js';
+import type { Random } from '../os/random.js';
 import type { Outages } from './outages.js';
 import type { OwnWays } from './own-upstreams.js';
 import type { Pace } from './pace.js';

@@ -3,7 +3,7 @@
  * Upstreams are bits of a number, the first the lowest, as a `forward` has no more than fifteen. Pure but for the
  * random number.
  */
-import type { Random } from '../outside/random.js';
+import type { Random } from '../os/random.js';
 
 export type Policy = 'random' | 'round_robin' | 'sequential';
 

@@ -19,7 +19,7 @@ import {
   queryDeadlineMs,
   shortConnectionsMs,
 } from '../limits.js';
-import { doAll, toEach } from '../outside/each.js';
+import { doAll, toEach } from '../scheduling/each.js';
 import { type Again, type Attempt, type Loss, queueLoss, type Scouting, type Sent } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import type { Doubt } from './doubt.js';

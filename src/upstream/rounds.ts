@@ -6,7 +6,7 @@
  * been silent for read_timeout.
  */
 import type { Counters } from '../counters.js';
-import type { Random } from '../outside/random.js';
+import type { Random } from '../os/random.js';
 import { choose, type Policy } from './policy.js';
 import type { Upstream } from './upstream.js';
 

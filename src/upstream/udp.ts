@@ -16,8 +16,8 @@ import {
   udpRequestsPerSocketMax,
   udpSocketsPerUpstreamMax,
 } from '../limits.js';
-import { doAll, toEach } from '../outside/each.js';
-import type { DatagramEvents, DatagramSocket } from '../outside/network.js';
+import type { DatagramEvents, DatagramSocket } from '../os/network.js';
+import { doAll, toEach } from '../scheduling/each.js';
 import {
   type Again,
   type Attempt,

@@ -3,9 +3,9 @@
  * how they ended; whom to ask, and what to do then, is decided by the question.
  */
 import { oneWayMs, scoutRoundMs, scoutRoundsMax, scoutsAtOnce, withoutOptMs } from '../limits.js';
-import { doAll } from '../outside/each.js';
-import type { Log } from '../outside/log.js';
-import type { Endpoint } from '../outside/network.js';
+import type { Log } from '../os/log.js';
+import type { Endpoint } from '../os/network.js';
+import { doAll } from '../scheduling/each.js';
 import { type Again, type Attempt, notSent, type Scouting, type Sent } from './attempt.js';
 import { Doubt } from './doubt.js';
 import { Edns } from './edns.js';

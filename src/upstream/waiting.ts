@@ -3,7 +3,7 @@
  * holds what waits in it, as a connection holds what it has sent; one that is given up leaves it.
  */
 import { upstreamQueueMax } from '../limits.js';
-import { FairQueue } from '../outside/fair-queue.js';
+import { FairQueue } from '../scheduling/fair-queue.js';
 import type { Attempt, Carrier, Loss } from './attempt.js';
 
 export class Waiting implements Carrier {

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { atMessage, atTouched, Blocks, cacheMemory, kindDenial, touchedForOrder } from '../../src/cache/blocks.js';
 import { type Cache, createCache, type Store } from '../../src/cache/cache.js';
 import { entriesSparedMax, slabBytes } from '../../src/limits.js';
-import { finishNow } from '../../src/outside/turns.js';
+import { finishNow } from '../../src/scheduling/slices.js';
 import { hashKey } from '../dns/hash-key.js';
 import { answerFor, queryFor } from './answers.js';
 

@@ -6,7 +6,7 @@ import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
 import { createCache, type Keep } from '../../src/cache/cache.js';
 import { Epochs } from '../../src/cache/epochs.js';
 import { slabBytes } from '../../src/limits.js';
-import type { Random } from '../../src/outside/random.js';
+import type { Random } from '../../src/os/random.js';
 import { hashKey } from '../dns/hash-key.js';
 import { seededRandom } from '../simulation/random.js';
 import { answerFor, queryFor } from './answers.js';

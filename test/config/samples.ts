@@ -9,7 +9,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { readEndpoint } from '../../src/config/addresses.js';
-import type { Endpoint } from '../../src/outside/network.js';
+import type { Endpoint } from '../../src/os/network.js';
 import { repositoryPath } from '../corpus/repository.js';
 
 export interface Asked {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import dnsPacket, { type DecodedPacket } from 'dns-packet';
 import { parseConfig, systemLoadOptions } from '../../src/config/load.js';
 import { type Demo, type DemoPorts, type DemoServer, demoCorefile, runDemo } from '../../src/demo/demo.js';
-import type { Endpoint } from '../../src/outside/network.js';
+import type { Endpoint } from '../../src/os/network.js';
 import { Client } from '../simulation/client.js';
 import { ManualClock } from '../simulation/clock.js';
 import { MemoryNetwork } from '../simulation/network.js';

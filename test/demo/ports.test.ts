@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { freePort } from '../../src/demo/ports.js';
-import type { Endpoint, Network } from '../../src/outside/network.js';
+import type { Endpoint, Network } from '../../src/os/network.js';
 import { ManualClock } from '../simulation/clock.js';
 import { MemoryNetwork } from '../simulation/network.js';
 import { seededRandom } from '../simulation/random.js';

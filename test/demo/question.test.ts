@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import dnsPacket, { type DecodedPacket, type Answer as WireAnswer } from 'dns-packet';
 import { type Answer, askOnce, type Question } from '../../src/demo/question.js';
-import type { Network } from '../../src/outside/network.js';
+import type { Network } from '../../src/os/network.js';
 import { ManualClock } from '../simulation/clock.js';
 import { MemoryNetwork } from '../simulation/network.js';
 import { seededRandom } from '../simulation/random.js';

@@ -70,7 +70,7 @@ test('every file that is named is there', () => {
 test('the pictures of docs/ARCHITECTURE.md are drawn of files that are there', () => {
   const drawn = fenced('text')
     .filter(({ page: path }) => path === 'docs/ARCHITECTURE.md')
-    .flatMap(({ text }) => [...text.matchAll(/\b(?:listen|dns|resolve|cache|upstream|ops)\/[\w-]+/g)])
+    .flatMap(({ text }) => [...text.matchAll(/\b(?:listen|dns|resolve|cache|upstream|observe|process)\/[\w-]+/g)])
     .map(([file]) => `src/${file}.ts`);
   assert(drawn.length > 10);
   assert.deepEqual(
@@ -155,28 +155,27 @@ test('the sentences that operations explains are those that the program writes',
 test('the import table of docs/ARCHITECTURE.md is the one that test/tidy.test.ts executes', () => {
   const tidy = readFileSync(repositoryPath('test', 'tidy.test.ts'), 'utf8');
   const [, body] = /^const layers[^\n]*\{\n([\s\S]*?)^\};/m.exec(tidy) ?? [];
-  const executed = [...body.matchAll(/^ {2}(\w+): \[(.*)\],$/gm)]
-    .filter(([, folder]) => filesIn(folder) > 0)
-    .map(([, folder, allowed]) => [folder, allowed.replaceAll("'", '') || 'nothing']);
-  const documented = tableRows(page('docs/ARCHITECTURE.md'), 'folder').map(([folder, , imports]) => [
-    /^`src\/(\w+)\/`$/.exec(folder)?.[1],
-    imports,
+  const executed = [...body.matchAll(/^ {2}(\w+): \[([^\]]*)\],$/gm)].map(([, room, allowed]) => [
+    room,
+    [...allowed.matchAll(/\w+/g)].flat().sort().join(', ') || 'nothing',
   ]);
+  const above: string[] = [];
+  const documented = tableRows(page('docs/ARCHITECTURE.md'), 'room').flatMap(([name, , imports]) => {
+    const [, room] = /^`(\w+)\/`$/.exec(name) ?? [];
+    if (room === undefined) return [];
+    const all = imports === 'all of the above' ? above.slice().sort() : imports.split(', ').sort();
+    above.push(room);
+    return [[room, all.join(', ')]];
+  });
   assert(executed.length > 5);
   assert.deepEqual(documented.sort(), executed.sort());
 });
 
-test('docs/ARCHITECTURE.md names every file that stands in no folder', () => {
-  const files = readdirSync(repositoryPath('src')).filter((file) => file.endsWith('.ts'));
-  const architecture = page('docs/ARCHITECTURE.md');
-  assert.deepEqual(
-    files.filter((file) => !architecture.includes(`\`src/${file}\``)),
-    [],
+test('the table of rooms names every room, and every file that stands in none', () => {
+  const entries = readdirSync(repositoryPath('src'), { withFileTypes: true });
+  const names = entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name));
+  const named = tableRows(page('docs/ARCHITECTURE.md'), 'room').flatMap(([name]) =>
+    name.replaceAll('`', '').split(', '),
   );
+  assert.deepEqual(named.sort(), names.sort());
 });
-
-/** An empty folder is not in the repository. */
-function filesIn(folder: string): number {
-  const path = repositoryPath('src', folder);
-  return existsSync(path) ? readdirSync(path).length : 0;
-}

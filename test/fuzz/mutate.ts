@@ -1,5 +1,5 @@
 /** Bytes and texts that are nearly right: real ones with a few changes of the kinds that parsers get wrong. */
-import type { Random } from '../../src/outside/random.js';
+import type { Random } from '../../src/os/random.js';
 
 /** Lengths, pointers, label types and counts at their edges. */
 const edges = [0, 1, 2, 0x0c, 0x29, 0x3f, 0x40, 0x7f, 0x80, 0xc0, 0xfe, 0xff];

@@ -3,7 +3,7 @@
  * question with a changed answer. In between a good question is asked, once of the cache and once of the upstream.
  */
 import assert from 'node:assert/strict';
-import type { Random } from '../../src/outside/random.js';
+import type { Random } from '../../src/os/random.js';
 import { readMalformed, readUpstream } from '../corpus/read.js';
 import { assertEchoed, assertGood, question, startOnLoopback } from '../real/loopback.js';
 import { openTcp, openUdp } from '../real/packets.js';

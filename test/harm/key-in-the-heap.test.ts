@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { type Authority, type Issued, newAuthority, openssl } from '../outside/certificates.js';
+import { type Authority, type Issued, newAuthority, openssl } from '../os/certificates.js';
 import { eventually, needs } from '../real/commands.js';
 import { type LoopbackZerohop, question, startOnLoopback } from '../real/loopback.js';
 import { framed, freePort, newFrames, openUdp } from '../real/packets.js';

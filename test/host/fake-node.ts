@@ -2,7 +2,7 @@
  * A node's programs in memory: `ip`, both iptables, nft, as far as we use them, with the words of the real ones.
  * Tests look at the node, change it by hand, take tools away or let them fail.
  */
-import type { Command, CommandEnd, RunCommand } from '../../src/outside/commands.js';
+import type { Command, CommandEnd, RunCommand } from '../../src/os/commands.js';
 
 export interface FakeLink {
   kind: 'dummy' | 'loopback' | 'ether';

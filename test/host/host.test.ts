@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Host, type HostWish, newHost } from '../../src/host/host.js';
 import type { SetupError } from '../../src/host/tools.js';
-import type { Endpoint } from '../../src/outside/network.js';
+import type { Endpoint } from '../../src/os/network.js';
 import { ManualClock } from '../simulation/clock.js';
 import { type FakeNode, failed, newFakeNode } from './fake-node.js';
 import { newSpokenLog, type SpokenLog } from './spoken-log.js';

@@ -3,8 +3,8 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { type SocketsOfHost, servedElsewhere } from '../../src/host/served-elsewhere.js';
-import { socketsAt as realSocketsAt } from '../../src/listen/proc-net.js';
-import { ownSockets } from '../../src/outside/own-sockets.js';
+import { ownSockets } from '../../src/os/own-sockets.js';
+import { socketsAt as realSocketsAt } from '../../src/os/proc-net.js';
 
 const host = (sockets: Record<string, readonly number[]> | null, own: readonly number[] = []): SocketsOfHost => ({
   socketsAt: ({ address, port }) => (sockets === null ? undefined : (sockets[`${address} ${port}`] ?? [])),

@@ -1,5 +1,5 @@
 /** A log that remembers what was said. */
-import type { Log } from '../../src/outside/log.js';
+import type { Log } from '../../src/os/log.js';
 
 export interface SpokenLog extends Log {
   readonly lines: string[];

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { failureText, HostError, mustRun, runTool } from '../../src/host/tools.js';
 import { commandOutputBytesMax, commandTimeoutMs } from '../../src/limits.js';
-import type { Command } from '../../src/outside/commands.js';
+import type { Command } from '../../src/os/commands.js';
 import { failed, worked } from './fake-node.js';
 
 const call = { program: 'nft', parameters: ['list', 'tables'] };

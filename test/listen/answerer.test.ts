@@ -5,12 +5,12 @@ import { Answerer } from '../../src/listen/answerer.js';
 import { OrderNumbers, type Orders, type SocketOrder } from '../../src/listen/orders.js';
 import { kindQuestion, kindRefresh, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
 import { SampleReader, SampleWriter, samplesMemory } from '../../src/listen/samples.js';
-import { openSocket } from '../../src/listen/socket.js';
-import { endpointOf } from '../../src/listen/socket-address.js';
-import { errors, linux } from '../../src/listen/system-calls.js';
+import { openSocket } from '../../src/os/bound-socket.js';
+import { endpointOf } from '../../src/os/socket-address.js';
+import { errors, linux } from '../../src/os/system-calls.js';
 import { hashKey } from '../dns/hash-key.js';
-import { letters } from './letters.js';
-import { calls, openClient, skip } from './loopback-sockets.js';
+import { letters } from '../os/letters.js';
+import { calls, openClient, skip } from '../os/loopback-sockets.js';
 
 /** An answerer in this thread, whose turns the test makes. */
 async function newWorld(sockets: number, ringBytes = 1 << 16) {

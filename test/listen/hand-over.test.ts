@@ -4,7 +4,7 @@ import { handedOverMax, handOverTurnMs } from '../../src/limits.js';
 import { Datagrams } from '../../src/listen/arena.js';
 import { HandOver } from '../../src/listen/hand-over.js';
 import { kindQuestion, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
-import { encodeSocketAddress } from '../../src/listen/socket-address.js';
+import { encodeSocketAddress } from '../../src/os/socket-address.js';
 import { hashKey } from '../dns/hash-key.js';
 
 /** A ring, and its end in the control lane, where serving one packet takes `serveMs`. */

@@ -4,7 +4,7 @@ import { Counters, countersMemory } from '../../src/counters.js';
 import { tcpClientsMax } from '../../src/limits.js';
 import type { Asker } from '../../src/listen/asker.js';
 import { ListenError, newListeners, type WantedListener } from '../../src/listen/listeners.js';
-import type { Endpoint, Network } from '../../src/outside/network.js';
+import type { Endpoint, Network } from '../../src/os/network.js';
 import { Client, encodeQuery, TcpClient } from '../simulation/client.js';
 import { ManualClock } from '../simulation/clock.js';
 import { MemoryNetwork } from '../simulation/network.js';

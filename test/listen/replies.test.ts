@@ -4,9 +4,9 @@ import { Counters, countersMemory } from '../../src/counters.js';
 import { sendSlotBytes } from '../../src/limits.js';
 import { peerWords } from '../../src/listen/arena.js';
 import { type Peer, Replies } from '../../src/listen/replies.js';
-import { openSocket } from '../../src/listen/socket.js';
-import { encodeSocketAddress } from '../../src/listen/socket-address.js';
-import { calls, openClient, skip } from './loopback-sockets.js';
+import { openSocket } from '../../src/os/bound-socket.js';
+import { encodeSocketAddress } from '../../src/os/socket-address.js';
+import { calls, openClient, skip } from '../os/loopback-sockets.js';
 
 function peerAt(port: number): Peer {
   const words = new Int32Array(peerWords);

@@ -10,7 +10,7 @@ import {
   RingWriter,
   ringMemory,
 } from '../../src/listen/ring.js';
-import { encodeSocketAddress, socketAddressBytes } from '../../src/listen/socket-address.js';
+import { encodeSocketAddress, socketAddressBytes } from '../../src/os/socket-address.js';
 import { hashKey } from '../dns/hash-key.js';
 import { chosenAddress } from './chosen-address.js';
 

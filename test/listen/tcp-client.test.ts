@@ -7,7 +7,7 @@ import type { Asker } from '../../src/listen/asker.js';
 import { TcpClient } from '../../src/listen/tcp-client.js';
 import { TcpPlaces } from '../../src/listen/tcp-places.js';
 import { TcpTurns } from '../../src/listen/tcp-turns.js';
-import type { Stream } from '../../src/outside/network.js';
+import type { Stream } from '../../src/os/network.js';
 import { ManualClock } from '../simulation/clock.js';
 import { framed } from '../simulation/framing.js';
 import { at, idleMs, message, timeouts, writeMs } from './tcp-world.js';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { tcpClientInflightMax } from '../../src/limits.js';
-import type { Random } from '../../src/outside/random.js';
+import type { Random } from '../../src/os/random.js';
 import type { TcpClient } from '../simulation/client.js';
 import { chance, simulationSeeds, withSeed } from '../simulation/random.js';
 import { type AskedQuery, at, idleMs, message, type TcpTestWorld, tcpWorld } from './tcp-world.js';

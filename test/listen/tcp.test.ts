@@ -6,8 +6,8 @@ import { queryBytesMax, tcpClientInflightMax, tcpClientsMax, tcpLingerMs, tcpSwe
 import { openTcpListener } from '../../src/listen/tcp.js';
 import { TcpClient as TcpClientStream } from '../../src/listen/tcp-client.js';
 import { TcpPlaces } from '../../src/listen/tcp-places.js';
-import { systemClock } from '../../src/outside/clock.js';
-import { nodeNetwork } from '../../src/outside/node-network.js';
+import { systemClock } from '../../src/os/clock.js';
+import { nodeNetwork } from '../../src/os/node-network.js';
 import { TcpClient } from '../simulation/client.js';
 import { at, idleMs, message, readMs, tcpWorld, timeouts, writeMs } from './tcp-world.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodeSocketAddress } from '../../src/listen/socket-address.js';
 import { ThreadAsker } from '../../src/listen/thread-asker.js';
+import { encodeSocketAddress } from '../../src/os/socket-address.js';
 
 test('is who has asked, and is answered once', () => {
   const words = new Int32Array(8);

@@ -3,10 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { Counters, countersMemory } from '../../src/counters.js';
 import { AnsweringThread } from '../../src/listen/thread.js';
-import { systemClock } from '../../src/outside/clock.js';
-import { calls, eventually, skip } from './loopback-sockets.js';
+import { systemClock } from '../../src/os/clock.js';
+import { calls, eventually, skip } from '../os/loopback-sockets.js';
 
-function newThread(program = new URL('./letters-thread.js', import.meta.url)) {
+function newThread(program = new URL('../os/letters-thread.js', import.meta.url)) {
   const counters = new Counters(countersMemory(1));
   const said: string[] = [];
   const deaths: number[] = [];
@@ -68,7 +68,7 @@ describe('AnsweringThread', { skip }, () => {
 
 test('a thread is started again though who is told of its death throws', { skip }, async () => {
   const module = JSON.stringify(new URL('../../src/listen/thread.js', import.meta.url).href);
-  const others = ['counters', 'outside/clock'].map((file) => new URL(`../../src/${file}.js`, import.meta.url).href);
+  const others = ['counters', 'os/clock'].map((file) => new URL(`../../src/${file}.js`, import.meta.url).href);
   const script = `
     import { AnsweringThread } from ${module};
     import { Counters, countersMemory } from ${JSON.stringify(others[0])};

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Counters, countersMemory } from '../../src/counters.js';
 import type { Asker } from '../../src/listen/asker.js';
-import { socketsAt } from '../../src/listen/proc-net.js';
-import { openSocket } from '../../src/listen/socket.js';
-import { steerTo } from '../../src/listen/steering.js';
 import { newUdpThreads } from '../../src/listen/udp-threads.js';
-import { systemClock } from '../../src/outside/clock.js';
+import { openSocket } from '../../src/os/bound-socket.js';
+import { systemClock } from '../../src/os/clock.js';
+import { socketsAt } from '../../src/os/proc-net.js';
+import { steerTo } from '../../src/os/reuseport-steering.js';
 import { hashKey } from '../dns/hash-key.js';
-import { calls, eventually, newGroups, openClient, skip } from './loopback-sockets.js';
+import { calls, eventually, newGroups, openClient, skip } from '../os/loopback-sockets.js';
 
 /** Threads that answer by letters (letters.ts); what they hand over is answered `lane: …`, or kept when it says so. */
 async function newWorld(count = 1) {
@@ -21,7 +21,7 @@ async function newWorld(count = 1) {
     ...{ calls, counters, threads: count, shared: null, groups, hashKey: hashKey() },
     clock: systemClock(),
     log: { debug: say, info: say, warn: say, error: say },
-    program: new URL('./letters-thread.js', import.meta.url),
+    program: new URL('../os/letters-thread.js', import.meta.url),
     threadDied: (index) => died.push(index),
   });
   const kept: Asker[] = [];

@@ -2,7 +2,7 @@
  * A collector of Frame Streams on the network in memory, and what reads dnstap's Protocol Buffers: by the schema of
  * dnstap.info, and by no code of ours.
  */
-import type { Endpoint, Network, Stream } from '../../src/outside/network.js';
+import type { Endpoint, Network, Stream } from '../../src/os/network.js';
 
 /** A field's values by its number: numbers, or bytes. */
 export type Fields = Readonly<Record<number, readonly (number | Buffer)[]>>;

@@ -7,7 +7,7 @@ import { after, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { httpConnectionsOwnMax, httpRequestBytesMax, httpTimeoutMs } from '../../src/limits.js';
 import { groupRoutes, type HttpRoutes, type HttpServer, listenFailure, startHttp } from '../../src/observe/http.js';
-import { systemClock } from '../../src/outside/clock.js';
+import { systemClock } from '../../src/os/clock.js';
 
 const loopback = { address: '127.0.0.1', port: 0 };
 const servers: HttpServer[] = [];

@@ -1,5 +1,5 @@
 /** A `Log` that keeps its lines, for tests. */
-import type { Log, LogFields } from '../../src/outside/log.js';
+import type { Log, LogFields } from '../../src/os/log.js';
 
 export interface Line {
   readonly level: 'debug' | 'info' | 'warn' | 'error';

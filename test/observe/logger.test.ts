@@ -97,7 +97,7 @@ describe('logger', () => {
   it('writes to stdout, and loses nothing when the process ends at once', () => {
     const program = `
       import { newLogger } from ${JSON.stringify(new URL('../../src/observe/logger.js', import.meta.url).href)};
-      import { systemClock } from ${JSON.stringify(new URL('../../src/outside/clock.js', import.meta.url).href)};
+      import { systemClock } from ${JSON.stringify(new URL('../../src/os/clock.js', import.meta.url).href)};
       const logger = newLogger({ level: 'info', clock: systemClock() });
       for (let line = 0; line < 500; line++) logger.info('x');
       process.exit(0);`;
@@ -110,7 +110,7 @@ describe('logger', () => {
   it('survives a reader that went away', () => {
     const program = `
       import { newLogger } from ${JSON.stringify(new URL('../../src/observe/logger.js', import.meta.url).href)};
-      import { systemClock } from ${JSON.stringify(new URL('../../src/outside/clock.js', import.meta.url).href)};
+      import { systemClock } from ${JSON.stringify(new URL('../../src/os/clock.js', import.meta.url).href)};
       const logger = newLogger({ level: 'info', clock: systemClock() });
       let line = 0;
       const timer = setInterval(() => {

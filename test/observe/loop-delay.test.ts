@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loopDelayBucketsSeconds, watchLoopDelay } from '../../src/observe/loop-delay.js';
-import type { Clock } from '../../src/outside/clock.js';
+import type { Clock } from '../../src/os/clock.js';
 import { ManualClock } from '../simulation/clock.js';
 
 test('what runs in time is not late; what is held up is, each time anew', async () => {

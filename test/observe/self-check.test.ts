@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { selfQueryTimeoutMs } from '../../src/limits.js';
 import { newSelfCheck } from '../../src/observe/self-check.js';
-import type { DatagramEvents, DatagramSocket, Endpoint, Network } from '../../src/outside/network.js';
+import type { DatagramEvents, DatagramSocket, Endpoint, Network } from '../../src/os/network.js';
 import { ManualClock } from '../simulation/clock.js';
 import { MemoryNetwork } from '../simulation/network.js';
 import { seededRandom } from '../simulation/random.js';

@@ -20,7 +20,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { metricsAgeMs } from '../../src/limits.js';
-import { type Authority, newAuthority } from '../outside/certificates.js';
+import { type Authority, newAuthority } from '../os/certificates.js';
 import { eventually, needs, run } from './commands.js';
 import { type LoopbackZerohop, question, startOnLoopback } from './loopback.js';
 import { framed, newFrames, openUdp } from './packets.js';

@@ -13,7 +13,7 @@ import { matchesAll, mayAnswerAaaa } from '../../src/config/directives/template.
 import { parseConfig } from '../../src/config/load.js';
 import { fillPillars } from '../../src/config/pillars.js';
 import { isInZone } from '../../src/dns/names.js';
-import type { Endpoint } from '../../src/outside/network.js';
+import type { Endpoint } from '../../src/os/network.js';
 import { testOptions } from '../config/options.js';
 import { type Asked, type Sample, samples } from '../config/samples.js';
 import type { ClientAnswer } from '../simulation/client.js';

@@ -196,8 +196,7 @@ describe('upstreams', () => {
   });
 
   it('that send questions back are found out and not asked any more, until their resolv.conf changes', async () => {
-    const corefile =
-      '. {\n bind 169.254.20.10\n loop\n forward . /etc/resolv.conf {\n policy sequential\n }\n}\n' + metricsOnly;
+    const corefile = `. {\n bind 169.254.20.10\n loop\n forward . /etc/resolv.conf {\n policy sequential\n }\n}\n${metricsOnly}`;
     const world = await newWorld({ corefile, files: { '/etc/resolv.conf': 'nameserver 192.0.2.53\n' } });
     const behind = world.client('10.96.0.10');
     let sendsBack = true;

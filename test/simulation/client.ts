@@ -9,9 +9,9 @@ import dnsPacket, {
   type RecordClass,
   type RecordType,
 } from 'dns-packet';
-import type { Clock } from '../../src/outside/clock.js';
-import type { Endpoint, Network, Stream } from '../../src/outside/network.js';
-import type { Random } from '../../src/outside/random.js';
+import type { Clock } from '../../src/os/clock.js';
+import type { Endpoint, Network, Stream } from '../../src/os/network.js';
+import type { Random } from '../../src/os/random.js';
 import { framed, Unframer } from './framing.js';
 
 export interface AskOptions {

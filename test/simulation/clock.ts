@@ -7,7 +7,7 @@
  *     await clock.until(answer) goes from timer to timer until the promise is settled
  */
 import assert from 'node:assert/strict';
-import type { Clock, Timer } from '../../src/outside/clock.js';
+import type { Clock, Timer } from '../../src/os/clock.js';
 
 /** More timers than this without any time passing is a loop that would never end. */
 const timersWithoutProgressMax = 100_000;

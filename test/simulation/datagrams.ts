@@ -1,7 +1,7 @@
 /**
  * UDP on the in-memory network: bound and connected sockets, with loss, duplication, delay and reordering.
  */
-import type { DatagramEvents, DatagramSocket, Endpoint } from '../../src/outside/network.js';
+import type { DatagramEvents, DatagramSocket, Endpoint } from '../../src/os/network.js';
 import { systemError } from './faults.js';
 import { chance } from './random.js';
 import { Bindings, count, type Flow, keyOf, unspecified4, unspecified6, type Wires } from './wires.js';

@@ -1,6 +1,6 @@
 /** Unix sockets in memory: paths that somebody listens at, and streams between two ends, on the test's clock. */
-import type { Clock } from '../../src/outside/clock.js';
-import type { LocalSockets, Stream, StreamEvents } from '../../src/outside/network.js';
+import type { Clock } from '../../src/os/clock.js';
+import type { LocalSockets, Stream, StreamEvents } from '../../src/os/network.js';
 
 interface AtPath {
   accepted(stream: Stream): StreamEvents;

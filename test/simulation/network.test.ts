@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Endpoint, Stream, StreamEvents } from '../../src/outside/network.js';
+import type { Endpoint, Stream, StreamEvents } from '../../src/os/network.js';
 import { ManualClock } from './clock.js';
 import { MemoryNetwork } from './network.js';
 import { seededRandom } from './random.js';

@@ -14,7 +14,7 @@
  * `chance`, which draws nothing for a share of zero, so switching one fault on leaves the runs without it as they
  * were. Two things break it: real sockets or timers in the world, and order taken from anything but the clock.
  */
-import type { Clock } from '../../src/outside/clock.js';
+import type { Clock } from '../../src/os/clock.js';
 import type {
   DatagramEvents,
   DatagramSocket,
@@ -23,8 +23,8 @@ import type {
   Network,
   Stream,
   StreamEvents,
-} from '../../src/outside/network.js';
-import type { Random } from '../../src/outside/random.js';
+} from '../../src/os/network.js';
+import type { Random } from '../../src/os/random.js';
 import { Datagrams } from './datagrams.js';
 import type { Faults } from './faults.js';
 import { Streams } from './streams.js';

@@ -2,7 +2,7 @@
  * Repeatable randomness for simulations: the same seed gives the same run. The generator is mulberry32, which is
  * good enough to shuffle faults and far too predictable for anything else.
  */
-import type { Random } from '../../src/outside/random.js';
+import type { Random } from '../../src/os/random.js';
 
 /** A `Random` whose numbers depend on `seed` alone; seeds are taken modulo 2^32. */
 export function seededRandom(seed: number): Random {

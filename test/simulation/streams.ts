@@ -5,13 +5,7 @@
  *
  * `end` sends FIN behind the bytes, `destroy` as close(2) does: FIN, or a reset when bytes were left unread.
  */
-import {
-  type Endpoint,
-  type Listener,
-  type Stream,
-  type StreamEvents,
-  unsentBytesHigh,
-} from '../../src/outside/network.js';
+import { type Endpoint, type Listener, type Stream, type StreamEvents, unsentBytesHigh } from '../../src/os/network.js';
 import { systemError } from './faults.js';
 import { chance } from './random.js';
 import { Bindings, count, type Flow, keyOf, type Wires } from './wires.js';

@@ -10,8 +10,8 @@
  * case; answers echo the question and the OPT, and over UDP are cut to nothing with TC where they do not fit.
  */
 import dnsPacket, { type Answer, type DecodedPacket, type Packet, type Question, type RecordType } from 'dns-packet';
-import type { Clock } from '../../src/outside/clock.js';
-import type { Endpoint, Network, Stream } from '../../src/outside/network.js';
+import type { Clock } from '../../src/os/clock.js';
+import type { Endpoint, Network, Stream } from '../../src/os/network.js';
 import { framed, Unframer } from './framing.js';
 import { type NegativeOptions, ourOpt, raFlag, rdFlag, record, soa, tcFlag } from './records.js';
 

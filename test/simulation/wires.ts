@@ -2,9 +2,9 @@
  * What all sockets of an in-memory network share: the clock and the random that decide when a packet arrives, the
  * faults per server, what is held back by a stall, who is bound where, and the traffic counters.
  */
-import type { Clock } from '../../src/outside/clock.js';
-import type { Endpoint } from '../../src/outside/network.js';
-import type { Random } from '../../src/outside/random.js';
+import type { Clock } from '../../src/os/clock.js';
+import type { Endpoint } from '../../src/os/network.js';
+import type { Random } from '../../src/os/random.js';
 import { type Faults, noFaults, systemError } from './faults.js';
 
 /** One direction of a flow. A packet is a datagram, or a write to a stream. */

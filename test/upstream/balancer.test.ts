@@ -44,8 +44,7 @@ async function setUp({ rule, dead }: Balanced, transport: 'tcp' | 'udp' | 'clien
   upstream.onQuery = (query: Query) => {
     const { transport: over, from } = query;
     // Connections count from when they are accepted, ports from their first packet.
-    const flow =
-      over === 'tcp' ? upstream.streams.findIndex((one) => one === query.stream) : portNumber(ports.udp, from.port);
+    const flow = over === 'tcp' ? upstream.streams.indexOf(query.stream!) : portNumber(ports.udp, from.port);
     if (isArmed && dead.includes(rule(flow, from.port))) return;
     query.reply(answerTo(query));
   };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { idQuarantineMs, quarantinedIdsMax } from '../../src/limits.js';
-import type { Random } from '../../src/outside/random.js';
+import type { Random } from '../../src/os/random.js';
 import { Ids } from '../../src/upstream/ids.js';
 import { seededRandom } from '../simulation/random.js';
 

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ForwardConfig } from '../../src/config/config.js';
 import { doubtStockMs, slowDeadlineMs, sweepPeriodMs } from '../../src/limits.js';
-import type { Random } from '../../src/outside/random.js';
+import type { Random } from '../../src/os/random.js';
 import { seededRandom } from '../simulation/random.js';
 import { answerTo, type Query, question, request, ScriptedUpstream, server, TestWorld, targets } from './scripted.js';
 

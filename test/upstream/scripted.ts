@@ -5,8 +5,8 @@
 import type { ForwardConfig } from '../../src/config/config.js';
 import { Counters, countersMemory } from '../../src/counters.js';
 import { isInZone, wireToName } from '../../src/dns/names.js';
-import type { LogFields } from '../../src/outside/log.js';
-import type { Endpoint, Listener, Stream } from '../../src/outside/network.js';
+import type { LogFields } from '../../src/os/log.js';
+import type { Endpoint, Listener, Stream } from '../../src/os/network.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
 import type { Scouting } from '../../src/upstream/attempt.js';
 import { Doubt } from '../../src/upstream/doubt.js';

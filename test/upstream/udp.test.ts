@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { udpRequestsPerSocketMax, udpSocketsPerUpstreamMax, upstreamQueueMax } from '../../src/limits.js';
-import type { DatagramEvents, DatagramSocket, Endpoint } from '../../src/outside/network.js';
+import type { DatagramEvents, DatagramSocket, Endpoint } from '../../src/os/network.js';
 import { type Attempt, type Carrier, type Loss, notSent } from '../../src/upstream/attempt.js';
 import type { Place } from '../../src/upstream/place.js';
 import { UdpSockets } from '../../src/upstream/udp.js';

@@ -2,7 +2,7 @@
  * What advice looks at: server blocks as they are meant beside how they were written, since only what was written has
  * a line, and what the flags say of the node. The rules themselves are in the files beside this one.
  */
-import type { Endpoint } from '../../outside/network.js';
+import type { Endpoint } from '../../os/network.js';
 import type { BlockConfig, Config, Position } from '../config.js';
 import type { Directive, ServerBlock } from '../corefile.js';
 

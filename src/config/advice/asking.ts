@@ -1,6 +1,6 @@
 /** Advice about `forward`: who is asked, and how, and whether what is asked comes back. */
 import { isInZone } from '../../dns/names.js';
-import type { Endpoint } from '../../outside/network.js';
+import type { Endpoint } from '../../os/network.js';
 import { formatEndpoint } from '../addresses.js';
 import type { ForwardConfig } from '../config.js';
 import { isOurs, returning, waysOf } from '../returning.js';

@@ -1,6 +1,6 @@
 /** Advice about where a configuration listens, what it serves there, and who could tell that something is wrong. */
 import { isIPv4 } from 'node:net';
-import type { Endpoint } from '../../outside/network.js';
+import type { Endpoint } from '../../os/network.js';
 import { addressesOverlap, formatEndpoint } from '../addresses.js';
 import type { Position } from '../config.js';
 import { type Advised, type BlockRule, lineOf, placeOf, type Saying, type Whole, type WholeRule } from './advised.js';

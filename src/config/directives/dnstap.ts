@@ -1,6 +1,6 @@
 /** `dnstap SOCKET [full [WRITEBUFFER [QUEUE]]] { identity, version, extra, skipverify }`: whom each query is told, and how. */
 import { isIP } from 'node:net';
-import type { Endpoint } from '../../outside/network.js';
+import type { Endpoint } from '../../os/network.js';
 import { canonicalAddress, portNumber, splitHostPort } from '../addresses.js';
 import {
   type DirectiveContext,

@@ -3,7 +3,7 @@
  * addresses, written `::` as in `BlockConfig.addresses`.
  */
 
-import type { Endpoint } from '../../outside/network.js';
+import type { Endpoint } from '../../os/network.js';
 import { canonicalAddress, formatEndpoint, meantEndpoint, portNumber, splitHostPort } from '../addresses.js';
 import {
   type DirectiveContext,

@@ -5,8 +5,8 @@
  * in its heap for as long as the collector likes.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import type { TlsMaterial } from '../../outside/network.js';
-import { newTlsMaterial } from '../../outside/tls.js';
+import type { TlsMaterial } from '../../os/network.js';
+import { newTlsMaterial } from '../../os/tls.js';
 import { type DirectiveContext, fail, words } from '../arguments.js';
 import type { Directive } from '../corefile.js';
 import { eachOf } from '../error.js';

@@ -8,7 +8,7 @@ import { ConfigError } from '../../../src/config/error.js';
 import { readFlags } from '../../../src/config/flag-reader.js';
 import { parseConfig } from '../../../src/config/load.js';
 import { serveOptions } from '../../../src/config/serve-options.js';
-import { newAuthority, openssl, textsOf } from '../../outside/certificates.js';
+import { newAuthority, openssl, textsOf } from '../../os/certificates.js';
 import { needs } from '../../real/commands.js';
 import { configOf, testOptions } from '../options.js';
 

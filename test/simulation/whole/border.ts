@@ -10,7 +10,7 @@ import type {
   Network,
   Stream,
   StreamEvents,
-} from '../../../src/outside/network.js';
+} from '../../../src/os/network.js';
 import { Unframer } from '../framing.js';
 import { type ClientQuery, Conversation, type Watcher } from './conversation.js';
 

@@ -2,8 +2,8 @@
  * What an upstream says, as bytes: addresses, aliases, denials, more than fits, and in several manners of being
  * wrong. The statement's number is in all its data. Who said it when is said.ts's.
  */
-import type { Clock } from '../../../src/outside/clock.js';
-import type { Random } from '../../../src/outside/random.js';
+import type { Clock } from '../../../src/os/clock.js';
+import type { Random } from '../../../src/os/random.js';
 import {
   aa,
   ad,

@@ -3,7 +3,7 @@
  * answer them. A TCP client has only so many in work at a time, and none is taken while it does not read its answers.
  */
 import { tcpClientInflightMax } from '../../../src/limits.js';
-import { type Endpoint, unsentBytesHigh } from '../../../src/outside/network.js';
+import { type Endpoint, unsentBytesHigh } from '../../../src/os/network.js';
 import { cd, rd } from '../../conformance/message.js';
 import { expectationOf, mayAnswer } from './expected.js';
 

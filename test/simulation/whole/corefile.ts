@@ -2,8 +2,8 @@
  * Corefiles at random: zones, cache options, stale modes, AAAA policies and ways to ask, in combinations that nobody
  * would write down. Text only; what a Corefile means, the judge reads from the parsed configuration.
  */
-import type { Endpoint } from '../../../src/outside/network.js';
-import type { Random } from '../../../src/outside/random.js';
+import type { Endpoint } from '../../../src/os/network.js';
+import type { Random } from '../../../src/os/random.js';
 import { chance } from '../random.js';
 
 export const upstreamPlaces: readonly Endpoint[] = [

@@ -2,9 +2,9 @@
  * Pods that ask: over UDP from many ports, over TCP with everything that is allowed and some that is not: pipelined,
  * cut anywhere, half closed, broken off, not reading. They look at no answer; the border does.
  */
-import type { Clock } from '../../../src/outside/clock.js';
-import type { DatagramSocket } from '../../../src/outside/network.js';
-import type { Random } from '../../../src/outside/random.js';
+import type { Clock } from '../../../src/os/clock.js';
+import type { DatagramSocket } from '../../../src/os/network.js';
+import type { Random } from '../../../src/os/random.js';
 import { ad, cd, query, rd, types, type WireOption } from '../../conformance/message.js';
 import { readMalformed } from '../../corpus/read.js';
 import { TcpClient } from '../client.js';

@@ -3,8 +3,8 @@
  * that reaches a client tells whose it is: which name it was about, with what TTLs, and when it came in.
  */
 import type { Config } from '../../../src/config/config.js';
-import type { Clock } from '../../../src/outside/clock.js';
-import type { Random } from '../../../src/outside/random.js';
+import type { Clock } from '../../../src/os/clock.js';
+import type { Random } from '../../../src/os/random.js';
 import { cd, rd, readMessage, tc, type WireMessage, type WireRecord } from '../../conformance/message.js';
 import { Composer, type Manner, numberIn, type UpstreamQuery } from './compose.js';
 

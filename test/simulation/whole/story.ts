@@ -4,7 +4,7 @@
  * every step, by world.ts and judge.ts.
  */
 import assert from 'node:assert/strict';
-import type { Random } from '../../../src/outside/random.js';
+import type { Random } from '../../../src/os/random.js';
 import { chance } from '../random.js';
 import { brokenCorefile, listenPlaces, oneOf, randomCorefile, randomResolvConf, upstreamPlaces } from './corefile.js';
 import { asksOverUdp, randomQuery, TcpPod } from './pods.js';

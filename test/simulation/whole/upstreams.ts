@@ -2,16 +2,9 @@
  * Upstreams as they are on a bad day: each has a mood, which says how often it is honest, slow, silent, wrong or
  * rude, and moods change. What they say goes into the book; what they do to connections does not concern it.
  */
-import type { Clock } from '../../../src/outside/clock.js';
-import type {
-  DatagramSocket,
-  Endpoint,
-  Listener,
-  Network,
-  Stream,
-  StreamEvents,
-} from '../../../src/outside/network.js';
-import type { Random } from '../../../src/outside/random.js';
+import type { Clock } from '../../../src/os/clock.js';
+import type { DatagramSocket, Endpoint, Listener, Network, Stream, StreamEvents } from '../../../src/os/network.js';
+import type { Random } from '../../../src/os/random.js';
 import { readMessage } from '../../conformance/message.js';
 import { framed, Unframer } from '../framing.js';
 import { chance } from '../random.js';

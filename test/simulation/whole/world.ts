@@ -3,16 +3,16 @@
  * misfortunes comes when, is whole.test.ts's.
  */
 import assert from 'node:assert/strict';
-import { type App, startApp } from '../../../src/app.js';
 import type { Config } from '../../../src/config/config.js';
 import { parseConfig } from '../../../src/config/load.js';
 import { cacheBytesMax, connectionsPerUpstreamMax, udpSocketsPerUpstreamMax, waitersMax } from '../../../src/limits.js';
 import type { HttpRoutes } from '../../../src/observe/http.js';
 import { checkLogFormat } from '../../../src/observe/log-format.js';
 import { newSetupErrors } from '../../../src/observe/setup-errors.js';
-import type { Clock } from '../../../src/outside/clock.js';
-import type { Endpoint } from '../../../src/outside/network.js';
-import type { Random } from '../../../src/outside/random.js';
+import type { Clock } from '../../../src/os/clock.js';
+import type { Endpoint } from '../../../src/os/network.js';
+import type { Random } from '../../../src/os/random.js';
+import { type App, startApp } from '../../../src/process/app.js';
 import { checkTemplates } from '../../../src/resolve/templates.js';
 import { readMessage, types } from '../../conformance/message.js';
 import { loadOptions } from '../../resolve/lane-fixture.js';

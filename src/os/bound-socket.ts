@@ -1,0 +1,155 @@
+/**
+ * Opening a socket with all its options: for an answering thread, or for Node.js to accept TCP clients on. Either may
+ * be bound before the address is on a link. A thread's wakes from a blocked receive now and then.
+ *
+ * Sockets share a port by SO_REUSEPORT, which would also join those of any other program of the same user, and take
+ * packets away from it. So where nobody is known to have the port, it is bound without first, which the kernel
+ * refuses when anybody has it.
+ */
+import { getSystemErrorName } from 'node:util';
+import {
+  receiveBufferBytes,
+  receiveTimeoutMs,
+  sendBufferBytes,
+  sendTimeoutMs,
+  tcpReceiveBufferBytes,
+  tcpSendBufferBytes,
+} from '../limits.js';
+import { isIpv6, isWildcard } from './families.js';
+import type { Endpoint } from './network.js';
+import { decodeSocketAddress, encodeSocketAddress, socketAddressBytes } from './socket-address.js';
+import { linux, type SocketType, type SystemCalls } from './system-calls.js';
+
+export interface AnsweringSocket {
+  readonly fd: number;
+  /** The port is the real one when 0 was asked for. */
+  readonly local: Endpoint;
+  /** Bound to all addresses: each datagram tells which of ours it came to. */
+  readonly hasPacketInfo: boolean;
+}
+
+export interface SocketWish {
+  readonly at: Endpoint;
+  /** `::` without IPv4, because another socket has the port there. */
+  readonly ipv6Only: 'yes' | 'no';
+  /**
+   * Who has the port already: `us` joins other sockets of this process, or of another instance on this node.
+   */
+  readonly sharedWith: 'nobody' | 'us';
+}
+
+/** Binds a socket for UDP. Throws the system's error (EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT). */
+export function openSocket(calls: SystemCalls, wish: SocketWish): AnsweringSocket {
+  const hasPacketInfo = isWildcard(wish.at.address);
+  const fd = bound(calls, wish, linux.datagrams, (options) => {
+    setBuffers(options);
+    options.wait(linux.receiveTimeout, receiveTimeoutMs);
+    options.wait(linux.sendTimeout, sendTimeoutMs);
+    if (!hasPacketInfo) return;
+    if (isIpv6(wish.at.address)) options.must('IPV6_RECVPKTINFO', linux.ipv6Level, linux.ipv6ReceivePacketInfo, 1);
+    else options.must('IP_PKTINFO', linux.ipLevel, linux.ipPacketInfo, 1);
+  });
+  return { fd, local: { address: wish.at.address, port: boundPort(calls, fd) }, hasPacketInfo };
+}
+
+/** Binds a socket for `listen({ fd })` of Node.js; its descriptor. Throws the system's error, as `openSocket`. */
+export function openStreamSocket(calls: SystemCalls, wish: SocketWish): number {
+  return bound(calls, wish, linux.stream, ({ must, set }) => {
+    // Connections that are closed but not forgotten must not keep us from the port.
+    must('SO_REUSEADDR', linux.socketLevel, linux.reuseAddress, 1);
+    // Connections have the buffers of the socket that they were accepted on.
+    set(linux.socketLevel, linux.sendBuffer, tcpSendBufferBytes);
+    set(linux.socketLevel, linux.receiveBuffer, tcpReceiveBufferBytes);
+  });
+}
+
+function bound(calls: SystemCalls, wish: SocketWish, type: SocketType, setMore: (options: Options) => void): number {
+  const shared = wish.sharedWith === 'nobody' ? { ...wish, at: freeEndpoint(calls, wish, type) } : wish;
+  return boundAt(calls, shared, type, (options) => {
+    setMore(options);
+    options.must('SO_REUSEPORT', linux.socketLevel, linux.reusePort, 1);
+  });
+}
+
+/** The endpoint with a real port, when nobody has it. */
+function freeEndpoint(calls: SystemCalls, wish: SocketWish, type: SocketType): Endpoint {
+  const fd = boundAt(calls, wish, type, ({ must }) => {
+    // Connections that are closed but not forgotten are nobody.
+    if (type === linux.stream) must('SO_REUSEADDR', linux.socketLevel, linux.reuseAddress, 1);
+  });
+  try {
+    return { address: wish.at.address, port: boundPort(calls, fd) };
+  } finally {
+    calls.close(fd);
+  }
+}
+
+function boundAt(calls: SystemCalls, wish: SocketWish, type: SocketType, setMore: (options: Options) => void): number {
+  const { at, ipv6Only } = wish;
+  const ipv6 = isIpv6(at.address);
+  const fd = must('socket', calls.socket(ipv6 ? linux.familyIpv6 : linux.familyIpv4, type));
+  try {
+    const options = optionsOf(calls, fd);
+    // Old kernels and sandboxes may not know FREEBIND; then the address must be there.
+    if (ipv6) {
+      options.set(linux.ipv6Level, linux.ipv6FreeBind, 1);
+      options.must('IPV6_V6ONLY', linux.ipv6Level, linux.ipv6Only, ipv6Only === 'yes' ? 1 : 0);
+    } else options.set(linux.ipLevel, linux.ipFreeBind, 1);
+    setMore(options);
+    must('bind', calls.bind(fd, encodeSocketAddress(at)));
+    return fd;
+  } catch (error) {
+    calls.close(fd);
+    throw error;
+  }
+}
+
+/** The port of a bound socket. */
+export function boundPort(calls: SystemCalls, fd: number): number {
+  const name = new Uint8Array(socketAddressBytes);
+  must('getsockname', calls.socketName(fd, name));
+  return decodeSocketAddress(name).port;
+}
+
+interface Options {
+  /** The result, negative when the kernel does not know the option or refuses it. */
+  set(level: number, option: number, value: number): number;
+  must(name: string, level: number, option: number, value: number): void;
+  /** An option of so much time: a struct timeval. */
+  wait(option: number, ms: number): void;
+}
+
+function optionsOf(calls: SystemCalls, fd: number): Options {
+  const set: Options['set'] = (level, option, value) => calls.setOption(fd, level, option, new Int32Array([value]));
+  return {
+    set,
+    must: (name, ...option) => void must(`setsockopt ${name}`, set(...option)),
+    wait(option, ms) {
+      const value = new BigInt64Array([BigInt(Math.floor(ms / 1000)), BigInt((ms % 1000) * 1000)]);
+      must('setsockopt timeout', calls.setOption(fd, linux.socketLevel, option, value));
+    },
+  };
+}
+
+/** What is beyond net.core.rmem_max takes a capability; without it the kernel gives what it allows. */
+function setBuffers({ set }: Options): void {
+  if (set(linux.socketLevel, linux.receiveBufferForce, receiveBufferBytes) < 0) {
+    set(linux.socketLevel, linux.receiveBuffer, receiveBufferBytes);
+  }
+  if (set(linux.socketLevel, linux.sendBufferForce, sendBufferBytes) < 0) {
+    set(linux.socketLevel, linux.sendBuffer, sendBufferBytes);
+  }
+}
+
+/** Has the kernel acknowledge at once what a TCP socket has received, this time only. Errors are nobody's business. */
+export function acknowledger(calls: SystemCalls): (fd: number) => void {
+  const on = new Int32Array([1]);
+  return (fd) => void calls.setOption(fd, linux.tcpLevel, linux.tcpQuickAcknowledge, on);
+}
+
+/** The result, or the error as Node.js would throw it. */
+function must(call: string, result: number): number {
+  if (result >= 0) return result;
+  const code = getSystemErrorName(result);
+  throw Object.assign(new Error(`${call} ${code}`), { code, errno: result, syscall: call.split(' ')[0] });
+}

@@ -1,0 +1,288 @@
+/**
+ * The groups of sockets that we are in, each with the sockets of other processes on the same endpoint, and who of
+ * them gets the packets. A group's places are known from the predecessor that told us, from having come last, and
+ * from what the kernel does to the list when a socket is closed: the last takes its place. The kernel tells who is
+ * still there. Where places cannot be known any more, the kernel is left to choose among all.
+ */
+import { fstatSync } from 'node:fs';
+import { getSystemErrorName } from 'node:util';
+import { type AnsweringSocket, boundPort, openSocket, openStreamSocket, type SocketWish } from './bound-socket.js';
+import { type Endpoint, listenBacklog } from './network.js';
+import type { Protocol } from './proc-net.js';
+import { steerTo } from './reuseport-steering.js';
+import { lookAtSockets, type SocketsAt } from './sock-diag.js';
+import type { SystemCalls } from './system-calls.js';
+
+/** By group, the inodes of its sockets in the kernel's order; 0 is one that is not known. */
+export type Layout = Readonly<Record<string, readonly number[]>>;
+
+/** `away`: somebody else decides. `one` of our sockets gets all while another process closes one of its. */
+export type Steering = 'away' | 'all' | 'one';
+
+export interface GroupsWorld {
+  readonly calls: SystemCalls;
+  /** The kernel refuses to be told who gets the packets; said once. */
+  cannotSteer(errno: number): void;
+  /** One look at who has the ports of this machine. */
+  readonly lookAtSockets?: () => SocketsAt;
+}
+
+interface Group {
+  readonly protocol: Protocol;
+  readonly at: Endpoint;
+  mine: { readonly fd: number; readonly inode: number }[];
+  /** Null: not known any more. */
+  places: number[] | null;
+  steeredTo: string;
+}
+
+export class Groups {
+  readonly #world: GroupsWorld;
+  readonly #groups = new Map<string, Group>();
+  #told: Layout = {};
+  /** Copies of other processes' sockets, by group. */
+  #held: { readonly key: string; readonly fd: number }[] = [];
+  #heir: (at: Endpoint, fds: readonly number[]) => void = (_, fds) =>
+    fds.forEach((fd) => void this.#world.calls.close(fd));
+  #isSharing = false;
+  #steering: Steering = 'away';
+  #complained = false;
+
+  constructor(world: GroupsWorld) {
+    this.#world = world;
+  }
+
+  /** What another instance says of the groups, whether we have joined them yet or not. */
+  learn(layout: Layout): void {
+    this.#told = layout;
+    for (const [key, group] of this.#groups) {
+      const told = layout[key];
+      if (told !== undefined && group.mine.every(({ inode }) => told.includes(inode))) group.places = [...told];
+    }
+  }
+
+  /** From now on other instances may have the ports that we open. */
+  share(): void {
+    this.#isSharing = true;
+  }
+
+  /** Binds a socket for UDP; `joined` is to be called for all that a listener has. Throws the system's error. */
+  openDatagrams(wish: SocketWish): AnsweringSocket {
+    return openSocket(this.#world.calls, this.#shared(wish));
+  }
+
+  /** Binds a socket for TCP, which listens; its descriptor. Throws the system's error. */
+  openStreams(wish: SocketWish): number {
+    const { calls } = this.#world;
+    const fd = openStreamSocket(calls, this.#shared(wish));
+    // A socket for streams is in its group from here on.
+    const result = calls.listen(fd, listenBacklog);
+    if (result < 0) {
+      calls.close(fd);
+      const code = getSystemErrorName(result);
+      throw Object.assign(new Error(`listen ${code}`), { code, errno: result, syscall: 'listen' });
+    }
+    this.joined('tcp', { address: wish.at.address, port: boundPort(calls, fd) }, [fd]);
+    return fd;
+  }
+
+  #shared(wish: SocketWish): SocketWish {
+    return this.#isSharing ? { ...wish, sharedWith: 'us' } : wish;
+  }
+
+  /** Takes note of sockets of ours that were bound (TCP's: that listen) just now, in this order. */
+  joined(protocol: Protocol, at: Endpoint, fds: readonly number[]): void {
+    const key = groupKey(protocol, at);
+    const added = fds.map((fd) => ({ fd, inode: inodeOf(fd) }));
+    const group: Group = this.#groups.get(key) ?? {
+      ...{ protocol, at, mine: [], steeredTo: '' },
+      places: [...(this.#told[key] ?? [])],
+    };
+    this.#groups.set(key, group);
+    const inodes = added.map(({ inode }) => inode);
+    const there = this.#there(group, this.#lookAtSockets())?.filter((inode) => !inodes.includes(inode));
+    if (there !== undefined) group.places = followed(group.places, there, inodesOf(group.mine));
+    group.mine.push(...added);
+    group.places?.push(...inodes);
+    this.#steer(group);
+  }
+
+  /** Who stands where, for a successor. */
+  layout(): Layout {
+    return Object.fromEntries([...this.#groups].map(([key, { places }]) => [key, places ?? []]));
+  }
+
+  /** Our sockets for UDP, each with its group, for others to hold copies of. */
+  offer(): { readonly groups: readonly string[]; readonly descriptors: readonly number[] } {
+    const ours = [...this.#groups].flatMap(([key, { protocol, mine }]) =>
+      protocol === 'udp' ? mine.map(({ fd }) => ({ key, fd })) : [],
+    );
+    return { groups: ours.map(({ key }) => key), descriptors: ours.map(({ fd }) => fd) };
+  }
+
+  /** Holds copies of another process's sockets in the place of those held so far; strangers' are closed at once. */
+  hold({ groups, descriptors }: ReturnType<Groups['offer']>): void {
+    const before = this.#held;
+    const sockets = this.#lookAtSockets();
+    this.#held = [];
+    for (const [index, fd] of descriptors.entries()) {
+      const key = groups[index] ?? '';
+      const group = this.#groups.get(key);
+      const inode = inodeOf(fd);
+      const isTheirs = group !== undefined && !inodesOf(group.mine).includes(inode);
+      if (isTheirs && this.#there(group, sockets)?.includes(inode)) this.#held.push({ key, fd });
+      else this.#world.calls.close(fd);
+    }
+    for (const { fd } of before) this.#world.calls.close(fd);
+  }
+
+  get isHolding(): boolean {
+    return this.#held.length > 0;
+  }
+
+  /** Who is given the copies that are held, when their owner is gone: to be read and closed. */
+  inherits(heir: (at: Endpoint, fds: readonly number[]) => void): void {
+    this.#heir = heir;
+  }
+
+  /** Gives them to the heir. */
+  inherit(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const [key, { at }] of this.#groups) {
+      const fds = held.filter((each) => each.key === key).map(({ fd }) => fd);
+      if (fds.length > 0) this.#heir(at, fds);
+    }
+    for (const { key, fd } of held) if (!this.#groups.has(key)) this.#world.calls.close(fd);
+  }
+
+  /** Whether sockets of other processes are in any of our groups. */
+  get areShared(): boolean {
+    return [...this.#groups.values()].some(({ places, mine }) => places === null || places.length > mine.length);
+  }
+
+  /** From now on packets go so, in all groups. */
+  steer(steering: Steering): void {
+    this.#steering = steering;
+    for (const group of this.#groups.values()) {
+      group.steeredTo = '';
+      this.#steer(group);
+    }
+  }
+
+  /** Looks who is still there, and steers by that. */
+  look(): void {
+    const sockets = this.#lookAtSockets();
+    for (const [key, group] of this.#groups) {
+      const there = this.#there(group, sockets);
+      if (there !== undefined) {
+        group.mine = group.mine.filter(({ inode }) => there.includes(inode));
+        group.places = followed(group.places, there, inodesOf(group.mine));
+      } else group.mine = group.mine.filter(({ fd, inode }) => inodeOf(fd) === inode);
+      if (group.mine.length === 0) this.#groups.delete(key);
+      else this.#steer(group);
+    }
+  }
+
+  #lookAtSockets(): SocketsAt {
+    return this.#world.lookAtSockets?.() ?? lookAtSockets(this.#world.calls);
+  }
+
+  #there({ protocol, at }: Group, sockets: SocketsAt): readonly number[] | undefined {
+    return sockets(protocol, at);
+  }
+
+  #steer(group: Group): void {
+    if (this.#steering === 'away') return;
+    const { calls, cannotSteer } = this.#world;
+    const { places, mine } = group;
+    const ours = places === null ? [] : mine.map(({ inode }) => places.indexOf(inode)).sort((a, b) => a - b);
+    const to = this.#steering === 'one' ? ours.slice(0, 1) : ours;
+    if (group.steeredTo === to.join()) return;
+    const { fd, inode } = mine[0];
+    // A descriptor that was closed behind our back may be something else by now.
+    const result = inodeOf(fd) === inode ? steerTo(calls, fd, to) : 0;
+    if (result >= 0) group.steeredTo = to.join();
+    else if (!this.#complained && places !== null) {
+      this.#complained = true;
+      cannotSteer(-result);
+    }
+  }
+}
+
+/** As `Layout` names a group. */
+export function groupKey(protocol: Protocol, { address, port }: Endpoint): string {
+  return `${protocol} ${address} ${port}`;
+}
+
+/**
+ * The places after some sockets have left and others have come: those `there` are all that are left. Null when who
+ * left in which order would make a difference to where ours are.
+ */
+export function followed(
+  places: readonly number[] | null,
+  there: readonly number[],
+  mine: readonly number[],
+): number[] | null {
+  const known = places ?? [];
+  const strangers = there.filter((inode) => !known.includes(inode));
+  // One of a predecessor's unknowns is now a stranger; where all are there nothing has happened.
+  const unknown = known.filter((inode) => inode === 0).length;
+  const gone = known.filter((inode) => inode !== 0 && !there.includes(inode));
+  const left = there.every((inode) => mine.includes(inode)) ? [...there] : null;
+  if (left !== null) return left;
+  if (places === null || strangers.length < unknown) return null;
+  const after = withoutAll(known, gone, mine);
+  // Who came is behind all others; which of several came first is nobody's business but theirs.
+  return after && [...after, ...strangers.slice(unknown).map((inode) => (strangers.length === 1 ? inode : 0))];
+}
+
+/** More than this many orders of leaving are not tried. */
+const goneMax = 4;
+
+function withoutAll(places: readonly number[], gone: readonly number[], mine: readonly number[]): number[] | null {
+  if (gone.length === 0) return [...places];
+  if (gone.length > goneMax) return null;
+  let agreed: number[] | null = null;
+  for (const first of gone) {
+    const rest = withoutAll(
+      without(places, first),
+      gone.filter((inode) => inode !== first),
+      mine,
+    );
+    if (rest === null) return null;
+    // Where ours stand must be sure; others that may stand here or there become unknown.
+    if (agreed !== null && !sameOwners(agreed, rest, mine)) return null;
+    agreed =
+      agreed === null
+        ? rest
+        : agreed.map((inode, place) => (inode === rest[place] || mine.includes(inode) ? inode : 0));
+  }
+  return agreed;
+}
+
+/** As the kernel does: the last takes the place of the one that leaves. */
+function without(places: readonly number[], inode: number): number[] {
+  const left = [...places];
+  const last = left.pop() as number;
+  const place = left.indexOf(inode);
+  if (place >= 0) left[place] = last;
+  return left;
+}
+
+function sameOwners(one: readonly number[], other: readonly number[], mine: readonly number[]): boolean {
+  return one.every((inode, place) => mine.includes(inode) === mine.includes(other[place]));
+}
+
+function inodesOf(sockets: Group['mine']): number[] {
+  return sockets.map(({ inode }) => inode);
+}
+
+/** 0 when there is no such descriptor. */
+function inodeOf(fd: number): number {
+  try {
+    return fstatSync(fd).ino;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * Unix sockets at paths, between processes of one user: the kernel says whose process is at the other end
+ * (SO_PEERCRED), which Node.js does not tell. Streams are Node's all the same.
+ */
+import { chmodSync, lstatSync, mkdirSync, renameSync, unlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { getSystemErrorName } from 'node:util';
+import { handoverFrameBytesMax, handoverPeersMax, unixPathBytesMax } from '../limits.js';
+import type { Greeting, LocalListener, LocalSockets, Stream, StreamEvents } from './network.js';
+import type { Random } from './random.js';
+import { descriptorsMax, errors, linux, type SystemCalls } from './system-calls.js';
+
+export interface UnixSocketsWorld {
+  readonly calls: SystemCalls;
+  readonly random: Random;
+  /** Makes a connected descriptor a stream, which closes it in the end; `began` says who wants its events. */
+  readonly adopt: (fd: number, began: (stream: Stream) => StreamEvents) => Stream;
+}
+
+interface Listening {
+  readonly path: string;
+  readonly accepted: (stream: Stream) => StreamEvents;
+  readonly greeting: () => Greeting;
+}
+
+export function unixSockets({ calls, random, adopt }: UnixSocketsWorld): LocalSockets {
+  const ownUid = process.getuid?.() ?? -1;
+
+  function connect(path: string, events: StreamEvents): ReturnType<LocalSockets['connect']> {
+    const fd = calls.localSocket();
+    if (fd < 0) return { stream: null, why: getSystemErrorName(fd) };
+    const result = calls.connect(fd, pathAddress(path));
+    const why = result < 0 ? result : whoseOf(fd) === ownUid ? null : 'it belongs to another user';
+    if (why === null) return { stream: adopt(fd, () => events), why };
+    calls.close(fd);
+    if (why === errors.noEntry || why === errors.refused) return { stream: null, why: null };
+    return { stream: null, why: typeof why === 'string' ? why : getSystemErrorName(why) };
+  }
+
+  function fetch(path: string, came: (greeting: Greeting) => void): () => void {
+    const fd = calls.localSocket();
+    let isOver = calls.connect(fd, pathAddress(path)) < 0 || whoseOf(fd) !== ownUid;
+    const stopWatching = isOver ? () => {} : calls.watch(fd, receive);
+    if (isOver) calls.close(fd);
+
+    function receive(): void {
+      const bytes = Buffer.alloc(handoverFrameBytesMax);
+      const descriptors: number[] = [];
+      const received = calls.receiveDescriptors(fd, bytes, descriptors);
+      if (received === errors.tryAgain) return;
+      stop();
+      if (received > 0) came({ bytes: bytes.subarray(0, received), descriptors });
+    }
+
+    function stop(): void {
+      if (isOver) return;
+      isOver = true;
+      stopWatching();
+      calls.close(fd);
+    }
+    return stop;
+  }
+
+  function whoseOf(fd: number): number {
+    const credentials = new Int32Array(3);
+    return calls.option(fd, linux.socketLevel, linux.peerCredentials, credentials) < 0 ? -1 : credentials[1];
+  }
+
+  function listen(
+    ...[path, accepted, greeting]: Parameters<LocalSockets['listen']>
+  ): ReturnType<LocalSockets['listen']> {
+    const fd = calls.localSocket();
+    // Bound beside the path and moved there, so that at every moment somebody is at the path.
+    const first = join(dirname(path), `.${random.below(2 ** 32).toString(36)}`);
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      must('bind', calls.bind(fd, pathAddress(first)));
+      chmodSync(first, 0o600);
+      must('listen', calls.listen(fd, handoverPeersMax));
+      renameSync(first, path);
+    } catch (error) {
+      calls.close(fd);
+      removed(first);
+      return { listener: null, why: `${path}: ${(error as Error).message}` };
+    }
+    return { listener: listenerOn(fd, { path, accepted, greeting }), why: null };
+  }
+
+  function listenerOn(fd: number, { path, accepted, greeting }: Listening): LocalListener {
+    const inode = inodeAt(path);
+    let isOpen = true;
+    const stopWatching = calls.watch(fd, () => {
+      for (let left = handoverPeersMax; left > 0 && isOpen; left--) {
+        const peer = calls.accept(fd);
+        if (peer < 0) return;
+        if (whoseOf(peer) !== ownUid) {
+          calls.close(peer);
+          continue;
+        }
+        const { bytes, descriptors } = greeting();
+        calls.sendDescriptors(peer, bytes, descriptors.slice(0, descriptorsMax));
+        adopt(peer, accepted);
+      }
+    });
+    return {
+      isInPlace: () => isOpen && inodeAt(path) === inode,
+      close() {
+        if (!isOpen) return;
+        if (inodeAt(path) === inode) removed(path);
+        isOpen = false;
+        stopWatching();
+        calls.close(fd);
+      },
+    };
+  }
+
+  return { connect, fetch, listen };
+}
+
+/** A struct sockaddr_un; a path that is too long is cut, and so not found. */
+function pathAddress(path: string): Uint8Array {
+  const address = Buffer.alloc(2 + unixPathBytesMax + 1);
+  address.writeUInt16LE(linux.familyUnix, 0);
+  address.write(path, 2, unixPathBytesMax);
+  return address;
+}
+
+function inodeAt(path: string): number {
+  return lstatSync(path, { throwIfNoEntry: false })?.ino ?? 0;
+}
+
+function removed(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Somebody else has removed it, or the folder is gone.
+  }
+}
+
+function must(call: string, result: number): void {
+  if (result < 0) throw new Error(`${call} ${getSystemErrorName(result)}`);
+}

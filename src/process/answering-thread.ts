@@ -1,0 +1,79 @@
+/**
+ * The program of an answering thread: its own views of the shared cache and its own lane, and the spine as what
+ * decides. Composition, as app.ts is for the control lane; answering-threads.ts starts it.
+ */
+import { receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { Blocks } from '../cache/blocks.js';
+import { Epochs } from '../cache/epochs.js';
+import { Counters } from '../counters.js';
+import { newSlot, type Slot } from '../dns/answer.js';
+import type { HashKey } from '../dns/hash.js';
+import { rcodeServFail } from '../dns/wire.js';
+import { Answerer, type Received } from '../listen/answerer.js';
+import { OrderNumbers, type Orders } from '../listen/orders.js';
+import { RingWriter } from '../listen/ring.js';
+import { SampleWriter } from '../listen/samples.js';
+import type { ThreadStart } from '../listen/thread.js';
+import { systemClock } from '../os/clock.js';
+import { loadSystemCalls } from '../os/system-calls.js';
+import { answerNow } from '../resolve/answer-now.js';
+import { SmallDice } from '../resolve/dice.js';
+import { edeNoReachableAuthority, Lane } from '../resolve/lane.js';
+import { RecentRefreshes } from '../resolve/recent-refreshes.js';
+import type { ZoneTable } from '../resolve/zones.js';
+
+/** What answering-threads.ts gives along with what every thread gets. */
+export interface Shared {
+  readonly blocks: SharedArrayBuffer;
+  readonly hashKey: HashKey;
+  readonly epochs: SharedArrayBuffer;
+  readonly ownMark: number;
+  /** Each thread's own dice come from it and the thread's index. */
+  readonly diceSeed: number;
+}
+
+const { index, port, ring, samples, numbers, wakeFd, first, shared } = workerData as ThreadStart<ZoneTable, Shared>;
+const loaded = loadSystemCalls();
+if (loaded.calls === null) throw new Error(loaded.why);
+const { calls } = loaded;
+const counters = new Counters(first.counters);
+const epochs = new Epochs(shared.epochs);
+const lane = new Lane(new Blocks(shared.blocks, shared.hashKey), newSlot(0), counters, 'answering');
+lane.ownMark = shared.ownMark;
+lane.dice = new SmallDice(shared.diceSeed + index);
+const recent = new RecentRefreshes();
+let answeredAtMs = 0;
+const one = new ArrayBuffer(8);
+new BigUint64Array(one)[0] = 1n;
+const oneAt = calls.addressOf(one);
+
+const answerer = new Answerer<ZoneTable>(
+  {
+    calls,
+    counters,
+    ring: new RingWriter(ring, shared.hashKey),
+    samples: new SampleWriter(samples),
+    numbers: new OrderNumbers(numbers),
+    nowMs: systemClock().nowMs,
+    enter: () => epochs.enter(index),
+    leave: () => epochs.leave(index),
+    nextOrders: () => receiveMessageOnPort(port)?.message as Orders<ZoneTable> | undefined,
+    wakeControlLane: () => void calls.write(wakeFd, oneAt, 8),
+    failed: (error) => port.postMessage(String((error as Error).stack)),
+    decide: {
+      answer(table: ZoneTable, { packet, length, family, nowMs }: Received, slot: Slot): number {
+        lane.slot = slot;
+        lane.family = family;
+        answeredAtMs = nowMs;
+        return answerNow(lane, table, packet, length, nowMs);
+      },
+      refreshDue: () => lane.refreshDue && recent.isNew(lane.block, answeredAtMs),
+      overloaded({ packet }: Received, slot: Slot): number {
+        lane.slot = slot;
+        return lane.answerEmpty(packet, rcodeServFail, edeNoReachableAuthority);
+      },
+    },
+  },
+  first,
+);
+answerer.run();

@@ -1,0 +1,393 @@
+/**
+ * One configuration at work: its listeners' tables, and for each server block its upstreams, templates, stores and
+ * logs. A reload makes a new one beside the old, moves over what is cached, and lets the old one finish what it was
+ * asked. Part of the composition root, split from app.ts because it lives as long as a configuration, not as long as
+ * the process.
+ */
+import type { Cache, Store } from '../cache/cache.js';
+import type { BlockConfig, Config } from '../config/config.js';
+import { rememberedAddresses } from '../config/own-listener.js';
+import { waysOf } from '../config/returning.js';
+import type { Counters } from '../counters.js';
+import { wireToName } from '../dns/names.js';
+import { Normaliser } from '../dns/normalise.js';
+import { u16 } from '../dns/wire.js';
+import { addressFreeMs } from '../limits.js';
+import { newDnstap } from '../observe/dnstap.js';
+import { type ErrorsLog, newErrorsLog } from '../observe/errors-log.js';
+import { bothTold, newQueryLog } from '../observe/query-log.js';
+import type { Network } from '../os/network.js';
+import type { Random } from '../os/random.js';
+import { type Acl, judgeIn, newAcl } from '../resolve/acl.js';
+import { anyMaker } from '../resolve/any.js';
+import { type Autopath, newAutopath } from '../resolve/autopath.js';
+import { planFrom, recursionChanger } from '../resolve/course.js';
+import { translatedRoute } from '../resolve/dns64.js';
+import { guardFrom } from '../resolve/guard.js';
+import { hostsMaker } from '../resolve/hosts.js';
+import {
+  type HostsContent,
+  type HostsContents,
+  type HostsFile,
+  type HostsFileWorld,
+  openHostsFile,
+} from '../resolve/hosts-file.js';
+import { knowAlike } from '../resolve/hosts-table.js';
+import { keepPolicy, keepsFor } from '../resolve/keeping.js';
+import { localGuard } from '../resolve/local.js';
+import type { LoopWatch } from '../resolve/loop.js';
+import { makeFrom, templateMaker } from '../resolve/make.js';
+import type { Holding, Numbering, ReusableNumbering } from '../resolve/numbering.js';
+import { rewriter } from '../resolve/rewriter.js';
+import type { KeepRoute, Route } from '../resolve/route.js';
+import { compileTemplates, type Templates } from '../resolve/templates.js';
+import { whoamiMaker } from '../resolve/whoami.js';
+import { type PlannedListener, planZones } from '../resolve/zone-plan.js';
+import type { ServedZone, ZoneTable } from '../resolve/zones.js';
+import { doAll, toEach } from '../scheduling/each.js';
+import type { Ask } from '../upstream/ask.js';
+import { type Forwards, startForwards } from '../upstream/forwards.js';
+import type { Outages } from '../upstream/outages.js';
+import { ownWays } from '../upstream/own-upstreams.js';
+import { anyResponsible, responsibility } from '../upstream/responsible.js';
+import { Forgetting } from './forgetting.js';
+import type { ResolvConfFiles } from './resolv-conf-files.js';
+
+export interface ServingWorld extends HostsFileWorld {
+  readonly network: Network;
+  readonly random: Random;
+  readonly counters: Counters;
+  readonly cache: Cache;
+  readonly numberings: { readonly cache: Numbering; readonly counters: ReusableNumbering };
+  /** What it returns says, when it is asked later, whether all threads answer by what they were told until now. */
+  readonly following: () => () => boolean;
+  readonly loops: LoopWatch;
+  readonly outages: Outages;
+  readonly queryLogOutput: (line: () => string) => void;
+  /** Filled here; zones of an old configuration keep their way until nobody asks by them. */
+  readonly routes: WeakMap<ServedZone, Route>;
+  readonly resolvConfs: ResolvConfFiles;
+  /** Asks ourselves, as a client in this zone would. */
+  readonly within: (zone: ServedZone) => Ask;
+  /** Asks ourselves, as a client of the listener with this table would. */
+  readonly lookUpIn: (table: ZoneTable) => Route['lookUp'];
+}
+
+/** What is the same for all its zones, on all listeners. */
+type BlockRoute = Omit<Route, 'lookUp' | 'judge'>;
+
+/** What belongs to one server block while its configuration is in use. */
+export interface BlockAtWork {
+  readonly config: BlockConfig;
+  readonly forwards: Forwards;
+  readonly templates: Templates;
+  readonly hosts: HostsFile | null;
+  readonly acl: Acl | null;
+  readonly autopath: Autopath | null;
+  readonly store: Store | null;
+  readonly cached: BlockRoute;
+  readonly uncached: BlockRoute;
+  stop(): void;
+}
+
+export class Serving {
+  readonly listeners: readonly PlannedListener[];
+  readonly blocks: readonly BlockAtWork[];
+  readonly #storeOfZone = new Map<number, Store | null>();
+  /** Its zones' places in the counters. */
+  readonly #places: Holding;
+  readonly #forgetting: Forgetting;
+
+  /**
+   * `hosts` is what its hosts files say; what is not there is read when it serves already. Throws an Error with a sentence
+   * when a template does not compile. Whatever it throws, nothing is left started.
+   */
+  constructor(
+    readonly config: Config,
+    readonly world: ServingWorld,
+    hosts: HostsContents = new Map(),
+  ) {
+    const compiled = config.blocks.map((block) => compileTemplates(block.templates));
+    this.#places = world.numberings.counters.hold();
+    this.#forgetting = new Forgetting(world.cache, world.clock);
+    const ownAddresses = config.blocks
+      .filter(({ zones }) => zones.some(({ port }) => port === 53))
+      .flatMap(({ addresses }) => addresses);
+    const resolvConf = (path: string) => world.resolvConfs.read(path, ownAddresses);
+    const started: BlockAtWork[] = [];
+    this.blocks = started;
+    const ways = waysOf(config.blocks, {
+      hostAddresses: rememberedAddresses(
+        () => world.network.hostAddresses?.() ?? [],
+        () => world.clock.nowMs(),
+      ),
+      endpoints: (forward) => started.flatMap(({ forwards }) => forwards.endpoints(forward)),
+    });
+    try {
+      this.listeners = planZones(config, { cache: world.numberings.cache, counters: this.#places });
+      world.counters.growTo(world.numberings.counters.size);
+      for (const [index, block] of config.blocks.entries()) {
+        const own = ownWays(ways, block, () => this.#judgeOwn());
+        const forwards = startForwards(block.forwards, { ...world, own, resolvConf });
+        const content = block.hosts === null ? undefined : hosts.get(block.hosts);
+        const forget = (store: Store, isAbout: (name: string) => boolean) => this.#forgetting.names(store, isAbout);
+        started.push(startBlock(block, { templates: compiled[index], forwards, content, forget }, world));
+      }
+      this.#judgeOwn();
+      for (const { tables } of this.listeners) for (const table of tables) this.#open(table);
+    } catch (error) {
+      this.discard();
+      throw error;
+    }
+  }
+
+  /** Which upstreams lead back may change with the upstreams of any block; until all are there nobody asks. */
+  #judgeOwn(): void {
+    if (this.blocks.length < this.config.blocks.length) return;
+    for (const { forwards } of this.blocks) forwards.judgeOwn();
+  }
+
+  /** Makes the ways of the zones in this table. */
+  #open(table: ZoneTable): void {
+    const { cache, routes, lookUpIn, within } = this.world;
+    const normaliser = new Normaliser(cache.blocks.hashKey);
+    const ways = { lookUp: lookUpIn(table), judge: judgeIn(table, (block) => this.blocks[block].acl) };
+    for (const zone of table.byBytes.flat()) {
+      const block = this.blocks[zone.block];
+      this.#storeOfZone.set(zone.zoneId, block.store);
+      const route = { ...(zone.cache === null ? block.uncached : block.cached), ...ways };
+      routes.set(zone, route);
+      if (zone.translation === null) continue;
+      this.#storeOfZone.set(zone.translation.zone.zoneId, block.store);
+      routes.set(zone.translation.zone, translatedFrom(route, block.config, within(zone), normaliser));
+    }
+  }
+
+  /** Where answers of this zone are kept now; null when nothing of it is. */
+  store(zoneId: number): Store | null {
+    return this.#storeOfZone.get(zoneId) ?? null;
+  }
+
+  /** Takes over what `before` has cached of zones that are served here too, where the same is made here. The rest stays there. */
+  takeCacheOf(before: Serving): void {
+    const changed = new Set<number>();
+    for (const { zones } of this.listeners) {
+      for (const zone of zones) {
+        if (before.madeIn(zone.zoneId) === this.madeIn(zone.zoneId)) continue;
+        changed.add(zone.zoneId);
+        if (zone.translation !== null) changed.add(zone.translation.zone.zoneId);
+      }
+    }
+    before.#forgetting.finish();
+    toEach(before.blocks, ({ store }) => {
+      if (store === null) return;
+      this.world.cache.move(store, (zoneId) => (changed.has(zoneId) ? null : this.store(zoneId)));
+    });
+    this.#forgetOtherHosts(before);
+  }
+
+  /** A hosts file may have changed with the configuration, as both may come from one ConfigMap. */
+  #forgetOtherHosts(before: Serving): void {
+    const blockBefore = new Map(
+      before.listeners.flatMap(({ zones }) => zones.map((zone) => [zone.zoneId, zone.block])),
+    );
+    const pairs = new Map<string, [number, number]>();
+    for (const { zoneId, block } of this.listeners.flatMap(({ zones }) => zones)) {
+      const other = blockBefore.get(zoneId);
+      if (other !== undefined) pairs.set(`${other} ${block}`, [other, block]);
+    }
+    for (const [other, block] of pairs.values()) {
+      const { store, hosts } = this.blocks[block];
+      const one = before.blocks[other].hosts?.content.table;
+      const table = hosts?.content.table;
+      if (store === null || one === undefined || table === undefined || one === table) continue;
+      this.#forgetting.names(store, (name) => !knowAlike(one, table, name));
+    }
+  }
+
+  /** What its hosts files say now. */
+  get hosts(): HostsContents {
+    return new Map(
+      this.blocks.flatMap(({ config, hosts }) => (hosts === null ? [] : [[config.hosts!, hosts.content]])),
+    );
+  }
+
+  /** What is made of a zone here rather than asked for, as text; undefined when it is not served. */
+  madeIn(zoneId: number): string | undefined {
+    for (const { zones } of this.listeners) {
+      const zone = zones.find((each) => each.zoneId === zoneId);
+      if (zone === undefined) continue;
+      const { templates, hosts, any, changing } = this.config.blocks[zone.block];
+      const { rewrites, header, autopath } = changing;
+      const { recursionDesired } = header;
+      const isChanged = rewrites.length > 0 || recursionDesired !== null || autopath !== null;
+      const isPlain = hosts === null && !any && !isChanged;
+      const made = isPlain ? templates : { templates, hosts, any, rewrites, recursionDesired, autopath };
+      return JSON.stringify(made, (key, value) => (key === 'at' ? undefined : value));
+    }
+    return undefined;
+  }
+
+  /** The files that `forward` names as lists of upstreams, without duplicates. */
+  get resolvConfs(): readonly string[] {
+    const targets = this.config.blocks.flatMap(({ forwards }) => forwards.flatMap(({ to }) => to));
+    return [...new Set(targets.flatMap((target) => (target.kind === 'file' ? [target.path] : [])))];
+  }
+
+  /** Takes the upstreams from those files again. */
+  resolvConfsChanged(): void {
+    for (const path of this.resolvConfs) toEach(this.blocks, ({ forwards }) => forwards.resolvConfChanged(path));
+  }
+
+  /**
+   * Drops what nobody has taken over of what is cached; lets what is being asked finish, then closes every connection
+   * and calls `done`, once.
+   */
+  drain(done: () => void): void {
+    let left = this.blocks.length;
+    const drain = (block: BlockAtWork): void =>
+      block.forwards.drain(() =>
+        doAll(
+          () => block.stop(),
+          () => --left === 0 && this.#over(done),
+        ),
+      );
+    doAll(
+      () => this.#forgetAll(),
+      () => toEach(this.blocks, drain),
+    );
+  }
+
+  /** Drops everything at once; what is cached stays where it is. */
+  stop(): void {
+    toEach(this.blocks, (block) => {
+      doAll(
+        () => block.forwards.stop(),
+        () => block.stop(),
+      );
+    });
+  }
+
+  /** Drops everything at once, what is cached too: it never served, or does not any more. */
+  discard(): void {
+    doAll(
+      () => this.stop(),
+      () => this.#forgetAll(),
+      () => this.#releasePlaces(),
+    );
+  }
+
+  #over(done: () => void): void {
+    doAll(done, () => this.#releasePlaces());
+  }
+
+  /**
+   * Others may have the places of its zones in the counters, but later: threads learn of the next configuration when they
+   * look, and a client's question may still wait for one of ours that the next one asks, and is counted when it is answered.
+   */
+  #releasePlaces(): void {
+    const { clock, following } = this.world;
+    const haveFollowed = following();
+    const isOverAtMs = clock.nowMs() + addressFreeMs;
+    this.#places.release(() => clock.nowMs() >= isOverAtMs && haveFollowed());
+  }
+
+  #forgetAll(): void {
+    toEach(this.blocks, ({ store }) => {
+      if (store !== null) this.world.cache.dissolve(store);
+    });
+  }
+}
+
+interface BlockStart extends Pick<BlockAtWork, 'templates' | 'forwards'> {
+  /** What its hosts file says. */
+  readonly content: HostsContent | undefined;
+  /** Drops what is cached of these names. */
+  forget(store: Store, isAbout: (name: string) => boolean): void;
+}
+
+function startBlock(config: BlockConfig, start: BlockStart, world: ServingWorld): BlockAtWork {
+  const { cache } = config;
+  const { templates, forwards, content, forget } = start;
+  const errors = config.errors === null ? null : newErrorsLog(config.errors, world);
+  const store =
+    cache === null
+      ? null
+      : world.cache.newStore({
+          successEntriesMax: cache.success.entriesMax,
+          denialEntriesMax: cache.denial.entriesMax,
+        });
+  let hosts: HostsFile | null = null;
+  try {
+    if (config.hosts !== null) {
+      hosts = openHostsFile(config.hosts, world, content, (isAbout) => {
+        if (store !== null) forget(store, isAbout);
+      });
+    }
+    return blockOf(config, { templates, forwards, errors, store, hosts }, world);
+  } catch (error) {
+    hosts?.stop();
+    if (store !== null) world.cache.dissolve(store);
+    throw error;
+  }
+}
+
+interface BlockParts extends Pick<BlockAtWork, 'templates' | 'forwards' | 'store' | 'hosts'> {
+  readonly errors: ErrorsLog | null;
+}
+
+function blockOf(config: BlockConfig, parts: BlockParts, world: ServingWorld): BlockAtWork {
+  const { templates, forwards, errors, store, hosts } = parts;
+  const acl = newAcl(config.acls);
+  const autopath = config.changing.autopath === null ? null : newAutopath(config.changing.autopath);
+  const tap = newDnstap(config.dnstap, world);
+  const uncached: BlockRoute = {
+    guard: guardFrom({ local: config.local === null ? undefined : localGuard(config.local, world), acl: acl?.guard }),
+    ask: forwards.ask,
+    asksOurselves: false,
+    keep: null,
+    order: config.loadbalance === null ? 'as sent' : 'aliases first',
+    sections: config.minimal ? 'answer' : 'all',
+    plan: planFrom({
+      rewrite: rewriter(config.changing.rewrites),
+      header: recursionChanger(config.changing.header.recursionDesired),
+      autopath: autopath?.changer,
+    }),
+    make: makeFrom({
+      any: config.any ? anyMaker : undefined,
+      template: templateMaker(templates),
+      hosts: hosts === null ? undefined : hostsMaker(config.hosts!, () => hosts.content.table),
+      whoami: config.whoami ? whoamiMaker(anyResponsible(config.forwards.map(responsibility))) : undefined,
+    }),
+    logQuery: bothTold(newQueryLog(config.log, world.queryLogOutput), tap === null ? null : tap.answered),
+    failed(question, rcode, text) {
+      errors?.failed({ rcode, name: wireToName(question, 0), type: u16(question, question.length - 4), text });
+    },
+  };
+  return {
+    ...{ config, forwards, templates, hosts, acl, autopath, store, uncached },
+    cached: { ...uncached, keep: keepRoute(config) },
+    stop() {
+      errors?.stop();
+      hosts?.stop();
+      tap?.stop();
+    },
+  };
+}
+
+/** Only `whoami` makes answers for clients that are translated for: others are made for the questions within. */
+function translatedFrom(route: Route, { dns64, whoami }: BlockConfig, within: Ask, normaliser: Normaliser): Route {
+  const outer = whoami ? route : { ...route, make: null };
+  return translatedRoute(outer, dns64!, within, normaliser);
+}
+
+function keepRoute({ cache }: BlockConfig): KeepRoute | null {
+  if (cache === null) return null;
+  return {
+    policy: keepPolicy(cache),
+    patienceMs: cache.stale?.patienceMs ?? Number.POSITIVE_INFINITY,
+    recheckMs: cache.stale?.recheckMs ?? 0,
+    preferPositive: cache.preferPositive,
+    keeps: keepsFor(cache),
+  };
+}

@@ -1,0 +1,247 @@
+/**
+ * The program, which main.ts starts: arguments in, exit code out. It gives app.ts the real outsides, reads the
+ * configuration the flags name, and turns signals into reload and stop. Exit codes: 0 after a clean stop, 1 when it
+ * could not start, 2 for bad usage or configuration, each with one sentence on stderr.
+ */
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { formatEndpoint } from '../config/addresses.js';
+import { writeReports } from '../config/check-output.js';
+import type { Config } from '../config/config.js';
+import { ConfigError } from '../config/error.js';
+import { type Command, parseFlags } from '../config/flags.js';
+import { type LoadOptions, parseConfig, systemLoadOptions } from '../config/load.js';
+import { tooFewOpenFiles } from '../config/open-files.js';
+import { rememberedAddresses } from '../config/own-listener.js';
+import { type ServeOptions, workerCount } from '../config/serve-options.js';
+import { newSource } from '../config/source.js';
+import { programVersion } from '../config/version.js';
+import { systemLook } from '../config/watch.js';
+import type { HostWish } from '../host/host.js';
+import { configMapPeriodMs, connectionsReadBytesMax, corefileBytesMax } from '../limits.js';
+import { ListenError } from '../listen/listeners.js';
+import { startHttp } from '../observe/http.js';
+import { checkLogFormat } from '../observe/log-format.js';
+import { type Logger, logLevel, newLogger } from '../observe/logger.js';
+import { newSetupErrors } from '../observe/setup-errors.js';
+import { acknowledger } from '../os/bound-socket.js';
+import { stayAlive, systemClock } from '../os/clock.js';
+import { systemCommands } from '../os/commands.js';
+import { absentAddresses } from '../os/families.js';
+import { hostAddresses, nodeNetwork } from '../os/node-network.js';
+import { openFilesMax } from '../os/open-files.js';
+import { ownSockets } from '../os/own-sockets.js';
+import { newPrinter } from '../os/printing.js';
+import { systemProfiler } from '../os/profiler.js';
+import { type Random, systemRandom } from '../os/random.js';
+import { readPieces } from '../os/reading.js';
+import { readTrusted, replaceText, replaceWhole } from '../os/replacement.js';
+import { lookAtSockets } from '../os/sock-diag.js';
+import { userOfPeer } from '../os/socket-owner.js';
+import { chooseSystemCalls } from '../os/system-calls.js';
+import { checkTemplates } from '../resolve/templates.js';
+import { newSnapshot } from '../takeover/snapshot.js';
+import { answeringThreads } from './answering-threads.js';
+import { type App, type Outsides, type Settings, startApp } from './app.js';
+import { onExceptions } from './crash-policy.js';
+import type { EarlySignals } from './early-signals.js';
+import { writePidFile } from './pid-file.js';
+import { sharedNode } from './shared-sockets.js';
+import { onSignals } from './signals.js';
+
+const exitFailed = 1;
+const exitUsage = 2;
+
+const print = newPrinter(() => process.stdout, unwritable);
+const complain = newPrinter(
+  () => process.stderr,
+  () => {},
+);
+
+/** Does what the command line says. `early` has heard the signals so far. */
+export async function runProgram(early: EarlySignals): Promise<void> {
+  const command = parseFlags(process.argv.slice(2), process.env);
+  if (command.kind !== 'serve') early.letGo();
+  switch (command.kind) {
+    case 'help':
+      return print(await command.text);
+    case 'version':
+    case 'plugins':
+      return print(command.text);
+    case 'usage':
+      return fail(exitUsage, command.message);
+    case 'check':
+      return checkFiles(command);
+    case 'demo':
+      return demo();
+    case 'serve':
+      return serve(command, early);
+  }
+}
+
+async function checkFiles({ files, options, wishes }: Extract<Command, { kind: 'check' }>): Promise<void> {
+  const { check, stdinFile } = await import('../config/check.js');
+  const stdin = files.includes(stdinFile) ? await readStdin().catch((error: Error) => error) : undefined;
+  if (stdin instanceof Error) return fail(exitUsage, `stdin cannot be read: ${stdin.message}.`);
+  const reports = check(files, loadOptions(options.dnsPort), options, stdin);
+  process.exitCode = writeReports(reports, wishes, print);
+}
+
+/** Enough of it to see that it is too long. */
+async function readStdin(): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of process.stdin) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > corefileBytesMax) break;
+  }
+  return Buffer.concat(chunks);
+}
+
+async function serve({ options }: Extract<Command, { kind: 'serve' }>, early: EarlySignals): Promise<void> {
+  const clock = systemClock();
+  const log = newLogger({ level: logLevel({ debug: false, quiet: options.quiet }), clock });
+  const started = onSignals(process, log, early);
+  const survives = onExceptions(process, { clock, log });
+  const setupErrors = newSetupErrors();
+  const random = systemRandom();
+  const source = newSource(options, {
+    ...{ load: loadOptions(options.dnsPort), log },
+    write: (path, text) => replaceText(path, text, random),
+    wrong: () => setupErrors.count('configmap'),
+  });
+  const settings = {
+    ...{ load: source, setupErrors, metricsAddress: options.metricsAddress, version: programVersion() },
+    inForce: ({ debug }: Config) => log.setLevel(logLevel({ debug, quiet: options.quiet })),
+    host: hostWish(options),
+    lookEveryMs: options.reloadWithSignal ? configMapPeriodMs : null,
+  };
+  const threads = workerCount(options.workers, availableParallelism());
+  const { handoverPath, cacheFilePath } = options;
+  const app = await startWith(log, settings, { threads, handoverPath, cacheFilePath });
+  if (app === null) return;
+  const absent = absentAddresses(app.endpoints, hostAddresses());
+  if (absent.length > 0) log.warn(`no interface has ${absent.join(', ')}: nobody can ask there until one does`);
+  const listening = app.endpoints.map(formatEndpoint).join(', ');
+  log.info(`zerohop ${programVersion()} serves on ${listening}`, { pid: process.pid });
+  process.on('exit', writePidFile(options.pidFilePath, { log, random }));
+  started(app);
+  survives(app);
+}
+
+interface MachineWishes {
+  /** How many answer over UDP. */
+  readonly threads: number;
+  readonly handoverPath: string | null;
+  readonly cacheFilePath: string | null;
+}
+
+/** The running program, or null after it has said why there is none. */
+async function startWith(log: Logger, settings: Settings, wishes: MachineWishes): Promise<App | null> {
+  stayAlive();
+  const system = chooseSystemCalls(process.env['ZEROHOP_IO']);
+  const { threads, handoverPath: path } = wishes;
+  const { version } = settings;
+  const random = systemRandom();
+  const node = sharedNode(system, { random, log, path, version });
+  const workers = node.calls === null ? 0 : threads;
+  const clock = systemClock();
+  const addressesOfHost = rememberedAddresses(hostAddresses, () => clock.nowMs());
+  const outsides: Outsides = {
+    network: (failures) =>
+      nodeNetwork(failures, node.bindStream, node.calls === null ? undefined : acknowledger(node.calls)),
+    clock,
+    random,
+    log,
+    startHttp: (at, routes, failed) =>
+      startHttp(at, routes, { clock, failed, hostAddresses: addressesOfHost, bind: node.bindHttp }),
+    profiler: systemProfiler('/answering-thread.js'),
+    pprofAskers: {
+      mayAsk: [0, process.getuid?.() ?? 0],
+      userOfPeer: (ends) => userOfPeer(ends, { bytesMax: connectionsReadBytesMax }),
+    },
+    run: systemCommands(clock),
+    sockets: { socketsAt: (at) => lookAtSockets(node.calls)('udp', at), ownSockets },
+    ...{ readFile, readPieces },
+    look: systemLook,
+    answering: answeringThreads({ threads, system: node }),
+    succession: node.succession,
+    snapshot: snapshotAt(wishes.cacheFilePath, random),
+  };
+  try {
+    return await startApp(outsides, { ...settings, load: () => checkOpenFiles(settings.load(), workers) });
+  } catch (error) {
+    if (error instanceof ConfigError) fail(exitUsage, error.summary);
+    else if (error instanceof ListenError) fail(exitFailed, error.message);
+    else fail(exitFailed, String((error as Error).stack));
+    process.exit();
+  }
+}
+
+/** The configuration again; throws a ListenError when it takes more files than may be open. */
+function checkOpenFiles(config: Config, workers: number): Config {
+  const tooFew = tooFewOpenFiles(config, workers, openFilesMax());
+  if (tooFew !== null) throw new ListenError(tooFew);
+  return config;
+}
+
+/** The cache as a file, where there is to be one. */
+function snapshotAt(path: string | null, random: Random): Outsides['snapshot'] {
+  if (path === null) return undefined;
+  const bootId = (readFile('/proc/sys/kernel/random/boot_id') ?? '').trim();
+  const files = { read: readTrusted, replace: (at: string) => replaceWhole(at, random) };
+  return (parts) => newSnapshot({ ...parts, path, bootId, ...files });
+}
+
+/** What the flags say of the node. */
+function hostWish(options: ServeOptions): HostWish {
+  return {
+    addresses: options.localAddresses,
+    interfaceName: options.setupInterface ? options.interfaceName : null,
+    firewall: options.setupRules ? options.firewall : 'none',
+    dnsPort: options.dnsPort,
+    healthPort: options.healthPort,
+    syncIntervalMs: options.syncIntervalMs,
+    atExit: options.skipTeardown ? 'left' : 'taken out',
+  };
+}
+
+function loadOptions(defaultPort: number): LoadOptions {
+  return { ...systemLoadOptions(defaultPort), checkTemplates, checkLogFormat };
+}
+
+function readFile(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+async function demo(): Promise<void> {
+  const { runDemo } = await import('../demo/demo.js');
+  const clock = systemClock();
+  const network = nodeNetwork({ sendFailed() {}, acceptFailed() {} });
+  const log = newLogger({ level: 'error', clock, destination: 2 });
+  const serveDemo = async (corefile: string) => {
+    const load = () => parseConfig(corefile, '(demo)', loadOptions(53));
+    const unwatched = { metricsAddress: null, lookEveryMs: null, setupErrors: newSetupErrors(), host: null };
+    const settings = { load, inForce() {}, version: programVersion(), ...unwatched };
+    const app = await startWith(log, settings, { threads: 1, handoverPath: null, cacheFilePath: null });
+    onSignals(process, log)(app!);
+    return { synthesized: () => app!.total('aaaaSynthesized') };
+  };
+  await runDemo({ network, clock, write: print, serve: serveDemo });
+}
+
+/** Who reads may have seen enough, as `head` has: then it ends as it would have, and without a word. */
+function unwritable(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') fail(exitFailed, `stdout cannot be written: ${error.message}`);
+  process.exit();
+}
+
+function fail(exitCode: number, sentence: string): void {
+  complain(`zerohop: ${sentence}`);
+  process.exitCode = exitCode;
+}

@@ -1,0 +1,71 @@
+/**
+ * What it takes to be one of several instances on a node: sockets that are opened so that others may have the same
+ * ports, and the path at which the instances meet. Part of the composition root, split from program.ts.
+ */
+import { readlinkSync } from 'node:fs';
+import type { Log } from '../os/log.js';
+import type { Endpoint } from '../os/network.js';
+import type { BindStream } from '../os/node-network.js';
+import { adoptStream } from '../os/node-network.js';
+import type { Random } from '../os/random.js';
+import { Groups } from '../os/reuseport-groups.js';
+import type { SystemCalls, SystemCallsOrWhyNot } from '../os/system-calls.js';
+import { unixSockets } from '../os/unix-sockets.js';
+import { entriesFormat } from '../takeover/entries.js';
+import { Succession, type SuccessionWorld } from '../takeover/succession.js';
+
+export type OpenSuccession = (parts: Pick<SuccessionWorld, 'clock' | 'log' | 'warmth' | 'owns'>) => Succession;
+
+export interface SharedNode {
+  readonly calls: SystemCalls;
+  readonly groups: Groups;
+  readonly bindStream: BindStream;
+  readonly bindHttp: (at: Endpoint) => number;
+  /** Absent where there is no path to meet at. */
+  readonly succession?: OpenSuccession;
+}
+
+/** Without the system calls ports are nobody else's. */
+export interface UnsharedNode {
+  readonly calls: null;
+  readonly why: string;
+  readonly bindStream?: undefined;
+  readonly bindHttp?: undefined;
+  readonly succession?: undefined;
+}
+
+export interface SharedNodeWishes {
+  readonly random: Random;
+  readonly log: Log;
+  /** `-handover`; null is off. */
+  readonly path: string | null;
+  readonly version: string;
+}
+
+export function sharedNode(system: SystemCallsOrWhyNot, wishes: SharedNodeWishes): SharedNode | UnsharedNode {
+  if (system.calls === null) return system;
+  const { calls } = system;
+  const { random, log, path, version } = wishes;
+  const groups = new Groups({
+    calls,
+    cannotSteer: (error) => {
+      log.warn(`the kernel does not let us steer packets between instances (${error}): it spreads them over all`);
+    },
+  });
+  const bindStream: BindStream = (wish) => groups.openStreams(wish);
+  const bindHttp = (at: Endpoint): number => bindStream({ at, ipv6Only: 'no', sharedWith: 'nobody' });
+  if (path === null) return { calls, groups, bindStream, bindHttp };
+  const self = { version, pid: process.pid, network: networkNamespace(), entriesFormat };
+  const sockets = unixSockets({ calls, random, adopt: adoptStream });
+  const succession: OpenSuccession = (parts) => new Succession({ ...parts, sockets, path, self, seats: groups });
+  return { calls, groups, bindStream, bindHttp, succession };
+}
+
+/** Its name, `net:[4026531840]`; empty where the system does not tell, which is then the same for all. */
+function networkNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/net');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The first questions to each block's upstreams, asked by ourselves: an answer makes us ready, and where the block has
+ * `loop` each upstream is asked for itself what must not come back. Asked again until there is an answer.
+ */
+import { isInZone, nameToWire } from '../dns/names.js';
+import { setU16, typeSoa } from '../dns/wire.js';
+import { startProbePeriodMs } from '../limits.js';
+import type { Clock, Timer } from '../os/clock.js';
+import type { Log } from '../os/log.js';
+import type { Random } from '../os/random.js';
+import type { LoopWatch } from '../resolve/loop.js';
+import type { Ask } from '../upstream/ask.js';
+import type { OneUpstream } from '../upstream/forwards.js';
+import type { BlockAtWork } from './generation.js';
+
+export interface StartProbeWorld {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly loops: LoopWatch;
+  /** Some upstream has answered. */
+  answered(): void;
+}
+
+/** Who is asked and what; `over` is called with each outcome and says whether another question makes sense. */
+interface Probing {
+  readonly ask: Ask;
+  next(): { readonly question: Uint8Array; over(): 'goes on' | 'is over' };
+}
+
+/** Probes until the upstreams of the block, the configuration's `index`th, have answered; `stop` gives up. */
+export function startProbe(block: BlockAtWork, index: number, world: StartProbeWorld): Timer {
+  const { config, forwards } = block;
+  if (config.forwards.length === 0) return { stop() {} };
+  const probings = config.loop
+    ? forwards.each().map((upstream) => loopProbing(block, index, upstream, world))
+    : [readyProbing(block)];
+  const timers = probings.map((probing) => probe(probing, world));
+  return {
+    stop() {
+      for (const timer of timers) timer.stop();
+    },
+  };
+}
+
+function probe(probing: Probing, { clock, answered }: StartProbeWorld): Timer {
+  let stopped = false;
+  let timer: Timer | null = null;
+
+  function ask(): void {
+    if (stopped) return;
+    const { question, over } = probing.next();
+    const request = { question, recursionDesired: true, checkingDisabled: false, dnssecOk: false } as const;
+    probing.ask({ ...request, clientTransport: 'udp' }, (outcome) => {
+      // What comes back from an upstream that loops is our own answer.
+      if (over() === 'is over') stopped = true;
+      else if (outcome.ok) {
+        stopped = true;
+        answered();
+      } else if (!stopped) timer = clock.after(startProbePeriodMs, ask);
+    });
+  }
+
+  timer = clock.after(0, ask);
+  return {
+    stop() {
+      stopped = true;
+      timer?.stop();
+    },
+  };
+}
+
+function readyProbing({ config, forwards }: BlockAtWork): Probing {
+  return { ask: forwards.ask, next: () => ({ question: soaQuestion(config.zones[0].zone), over: () => 'goes on' }) };
+}
+
+function loopProbing({ config }: BlockAtWork, block: number, upstream: OneUpstream, world: StartProbeWorld): Probing {
+  const { random, log, loops } = world;
+  const { zone } = config.zones[0];
+  // The forward must be for the name, or the upstream may have no reason to send it on.
+  const below = isInZone(zone, upstream.from) ? zone : upstream.from;
+  let isLoop = false;
+  const found = (): void => {
+    isLoop = true;
+    upstream.loops();
+    const { file, line } = config.at;
+    log.error(
+      `${file}:${line}: the upstream ${upstream.to} of ${zone} sends our questions back to us, so it is not asked any ` +
+        'more; write the address of a real resolver in its forward directive, or in the resolv.conf that it names',
+      { zone, to: upstream.to },
+    );
+  };
+  return {
+    ask: upstream.ask,
+    next() {
+      const loopProbe = loops.newProbe({ block, zone: below }, random, found);
+      return {
+        question: loopProbe.question,
+        over() {
+          loops.forget(loopProbe);
+          return isLoop ? 'is over' : 'goes on';
+        },
+      };
+    },
+  };
+}
+
+function soaQuestion(zone: string): Uint8Array {
+  const name = nameToWire(zone);
+  const question = new Uint8Array(name.length + 4);
+  question.set(name);
+  setU16(question, name.length, typeSoa);
+  setU16(question, name.length + 2, 1);
+  return question;
+}

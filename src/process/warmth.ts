@@ -1,0 +1,95 @@
+/**
+ * What is cached, given to other instances and taken from them: between the cache, the zones that are served now and
+ * the bytes that travel. Part of the composition root.
+ */
+import { createHash } from 'node:crypto';
+import type { BlockRef } from '../cache/blocks.js';
+import type { Cache } from '../cache/cache.js';
+import type { Counters } from '../counters.js';
+import { newsMax } from '../limits.js';
+import type { Clock } from '../os/clock.js';
+import { Adopter, type AdoptingZone } from '../resolve/adopt.js';
+import { endingOf, type Held, readEntries, writeEntries } from '../takeover/entries.js';
+import type { Warmth } from '../takeover/seats.js';
+import type { Serving } from './generation.js';
+
+export interface WarmthWorld {
+  readonly cache: Cache;
+  readonly clock: Clock;
+  readonly serving: () => Serving;
+  readonly counters: Pick<Counters, 'count'>;
+}
+
+export interface CacheWarmth extends Warmth {
+  /** An answer has been kept of which others may want to know. */
+  kept(ref: BlockRef): void;
+  /** The same of one that is about to be dropped, as a newer one has ended it. */
+  ended(ref: BlockRef): void;
+}
+
+export function newWarmth({ cache, clock, serving, counters }: WarmthWorld): CacheWarmth {
+  const adopter = new Adopter(cache);
+  let news: (BlockRef | Held)[] = [];
+  let named: { readonly of: Serving; readonly zones: NamedZones } | null = null;
+
+  function zones(): NamedZones {
+    const now = serving();
+    if (named?.of !== now) named = { of: now, zones: namedZones(now) };
+    return named.zones;
+  }
+
+  function chunksOf(these: readonly (BlockRef | Held)[]): Iterator<Uint8Array> {
+    const zoneName = (zoneId: number): string | null => zones().names.get(zoneId) ?? null;
+    const wrote = (): void => counters.count('entriesGiven');
+    return writeEntries({ blocks: cache.blocks, holds: (ref) => cache.holds(ref), zoneName, wrote }, these);
+  }
+
+  return {
+    kept(ref) {
+      if (news.length < newsMax) news.push(ref);
+    },
+    ended(ref) {
+      if (news.length < newsMax) news.push(endingOf(cache.blocks, ref, clock.nowMs()));
+    },
+    everything: () => chunksOf(cache.refs()),
+    news() {
+      const these = news;
+      news = [];
+      return () => chunksOf(these);
+    },
+    take: (chunk, laterMs = 0) =>
+      readEntries(chunk, ({ zone, key, message, storedAtMs }) => {
+        const ours = zones().zones.get(zone);
+        if (ours === undefined) return;
+        const answer = { key, message, storedAtMs: storedAtMs + laterMs };
+        if (adopter.adopt(ours, answer, { nowMs: clock.nowMs(), wallMs: clock.wallMs() }) === 'kept')
+          counters.count('entriesTaken');
+      }),
+  };
+}
+
+interface NamedZones {
+  readonly names: ReadonlyMap<number, string>;
+  readonly zones: ReadonlyMap<string, AdoptingZone>;
+}
+
+/**
+ * Zones with a cache, by a name that means the same in every process: zone, port, and a digest of what is
+ * made of it here, since that may be cached too.
+ */
+function namedZones(serving: Serving): NamedZones {
+  const names = new Map<number, string>();
+  const zones = new Map<string, AdoptingZone>();
+  const texts = serving.world.numberings.cache.texts();
+  for (const { zoneId, block, cache } of serving.listeners.flatMap((listener) => listener.zones)) {
+    const { store, cached } = serving.blocks[block];
+    if (cache === null || store === null || cached.keep === null) continue;
+    const digest = createHash('sha256')
+      .update(serving.madeIn(zoneId) ?? '')
+      .digest('hex');
+    const name = `${texts[zoneId]} ${digest.slice(0, 16)}`;
+    names.set(zoneId, name);
+    zones.set(name, { zoneId, store, keep: cached.keep, staleMaxMs: cache.staleMaxMs });
+  }
+  return { names, zones };
+}

@@ -1,0 +1,301 @@
+/**
+ * Who serves where several instances run on one node. The newest does: it joins the sockets of the one before, takes
+ * over what that has cached, and then the packets. The others stand by, kept warm, and one of them serves again when
+ * it leaves or dies. The kernel gives packets to whoever is left without asking anybody; here it is made sure that
+ * nobody leaves with packets in its sockets, and that one instance alone thinks that the node is its own.
+ *
+ *   starting ──takeOver──> serving ──a successor serves──> standing by ──it is gone──> serving
+ */
+import {
+  drainDeadlineMs,
+  handoverSilenceMs,
+  introductionTimeoutMs,
+  keeperPeriodMs,
+  lookShare,
+  silentPeriodsMax,
+} from '../limits.js';
+import type { Clock, Timer } from '../os/clock.js';
+import type { Log } from '../os/log.js';
+import type { LocalSockets } from '../os/network.js';
+import { toEach } from '../scheduling/each.js';
+import { Departures } from './departures.js';
+import { Hearing } from './hearing.js';
+import { dropSockets, fetchCache, fetchSockets, greetingOf } from './inheritance.js';
+import type { Link, LinkEvents } from './link.js';
+import { MeetingPlace } from './meeting-place.js';
+import type { Introduction, Layout, Message } from './messages.js';
+import type { Seats, Warmth } from './seats.js';
+import { type TakingOver, takingOver } from './taking-over.js';
+
+export interface SuccessionWorld {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly sockets: LocalSockets;
+  readonly path: string;
+  readonly self: Omit<Introduction, 'clockMs'>;
+  readonly seats: Seats;
+  readonly warmth: Warmth;
+  /** The packets, and the node's interface and rules, are ours from now on, which says how, or another's. */
+  owns(whose: TakingOver | 'another'): void;
+}
+
+/** A reload of the other one may have changed its sockets. */
+const fetchPeriods = 5;
+
+export type Role = 'starting' | 'serving' | 'standing by';
+
+export class Succession {
+  role: Role = 'starting';
+  readonly #world: SuccessionWorld;
+  readonly #events: LinkEvents;
+  /** Who serves while we start or stand by. */
+  #up: Link | null = null;
+  /** Who starts or stands by while we serve, oldest first. */
+  readonly #down = new Set<Link>();
+  readonly #place: MeetingPlace;
+  #keeper: Timer | null = null;
+  readonly #departures: Departures;
+  #isLeaving = false;
+  #hasLeft = false;
+  /** Periods in which whoever serves has said nothing. */
+  #silentPeriods = 0;
+  #periods = 0;
+  #lookAgainAtMs = 0;
+  readonly #hearing: Hearing;
+  #whenSucceeded: () => void = () => {};
+
+  constructor(world: SuccessionWorld) {
+    this.#world = world;
+    this.#events = {
+      message: (message, link) => this.#said(message, link),
+      entries: (chunk, link) => this.#entries(chunk, link),
+      closed: (link) => this.#gone(link),
+    };
+    this.#hearing = new Hearing(world.clock);
+    this.#departures = new Departures(world.seats);
+    this.#place = new MeetingPlace(
+      { ...world, greeting: () => greetingOf(world.seats) },
+      this.#events,
+      (link) => void this.#down.add(link),
+    );
+  }
+
+  /** Asks who is there; true when there is somebody whose sockets we are to join. Takes a moment at most. */
+  async begin(): Promise<boolean> {
+    if (!this.#connect('successor')) return false;
+    this.#world.seats.share();
+    const what = await this.#hearing.first(['welcome', 'closed'], introductionTimeoutMs);
+    if (this.#place.isForeign) return false;
+    if (what !== 'welcome') {
+      this.#world.log.warn('the instance that serves here does not answer: its sockets are joined without its cache');
+      this.#up?.close();
+    }
+    return true;
+  }
+
+  /** All sockets are open: takes over what the predecessor has cached, then the packets. */
+  async takeOver(): Promise<void> {
+    if (this.#up !== null && !this.#world.seats.areShared) this.#isForeign('on other addresses');
+    if (this.#up !== null) await fetchCache(this.#up, this.#hearing, this.#world);
+    this.#serve('start');
+    this.#keeper = this.#world.clock.every(keeperPeriodMs, () => this.#keep());
+  }
+
+  /**
+   * Gets ready to close our sockets. `succeeded`: somebody else has the packets from now on, and the node; `alone`:
+   * there is nobody.
+   */
+  async leave(): Promise<'succeeded' | 'alone'> {
+    this.#isLeaving = true;
+    if (this.role === 'serving') await this.#appoint();
+    if (this.role !== 'standing by' || this.#up === null) return 'alone';
+    this.#up.say({ type: 'leaving' });
+    await this.#hearing.first(['go', 'closed'], handoverSilenceMs);
+    return 'succeeded';
+  }
+
+  /** How many there are who want to hear what is new in the cache. */
+  get audience(): number {
+    return this.#down.size;
+  }
+
+  /** Calls back when another one has taken over from us. */
+  whenSucceeded(run: () => void): void {
+    this.#whenSucceeded = run;
+  }
+
+  /** Our sockets are closed: says so and ends all conversations. */
+  left(): void {
+    this.#hasLeft = true;
+    dropSockets(this.#world.seats);
+    this.#keeper?.stop();
+    this.#place.leave();
+    this.#up?.say({ type: 'left' });
+    toEach([...this.#down, this.#up], (link) => link?.finish());
+  }
+
+  /** Has one of those that stand by serve; the newest that does. */
+  async #appoint(): Promise<void> {
+    const all = [...this.#down].reverse();
+    for (const link of all.filter(({ standsBy }) => standsBy)) {
+      this.#world.seats.look();
+      link.say({ type: 'serve', layout: this.#world.seats.layout() });
+      if ((await this.#hearing.first(['serving'], handoverSilenceMs)) === 'serving') return;
+    }
+    // One that is just starting is worth waiting for.
+    if (all.some(({ standsBy }) => !standsBy)) await this.#hearing.first(['serving'], drainDeadlineMs);
+  }
+
+  #said(message: Message, link: Link): void {
+    if (link === this.#up) this.#silentPeriods = 0;
+    switch (message.type) {
+      case 'hello':
+        return this.#introduced(message, link);
+      case 'welcome':
+        return link === this.#up ? this.#welcomed(message, link) : undefined;
+      case 'give':
+        return link.sendEntries(this.#world.warmth.everything(), () => link.say({ type: 'given' }));
+      case 'serving':
+        if (link !== this.#up || this.role !== 'standing by') this.#succeededBy(link);
+        break;
+      case 'serve':
+        if (link !== this.#up || this.role !== 'standing by') return;
+        this.#world.seats.learn(message.layout);
+        return this.#serve('left');
+      case 'leaving':
+        return this.role === 'serving' ? this.#departures.asks(link) : link.finish();
+      case 'left':
+        return this.#departures.over(link);
+    }
+    this.#hearing.heard(message.type);
+  }
+
+  #introduced(introduction: Introduction & { readonly as: 'successor' | 'stand-by' }, link: Link): void {
+    const { clock, self, seats } = this.#world;
+    link.peer = introduction;
+    link.standsBy = introduction.as === 'stand-by';
+    seats.share();
+    seats.look();
+    link.say({ type: 'welcome', ...self, clockMs: clock.nowMs(), layout: seats.layout() });
+    if (introduction.network !== self.network) link.finish();
+  }
+
+  #welcomed(introduction: Introduction & { readonly layout: Layout }, link: Link): void {
+    const { self, seats } = this.#world;
+    if (introduction.network !== self.network) {
+      return this.#isForeign('of another network namespace');
+    }
+    link.peer = introduction;
+    if (this.role === 'starting') seats.learn(introduction.layout);
+    // Somebody else has the path: it is newer.
+    if (this.role === 'serving') this.#succeededBy(link);
+    this.#hearing.heard('welcome');
+  }
+
+  #isForeign(how: string): void {
+    this.#world.log.error(`${this.#world.path} belongs to an instance ${how}; give this one another -handover`);
+    this.#place.isForeign = true;
+    this.#up?.close();
+  }
+
+  #entries(chunk: Uint8Array, link: Link): void {
+    if (link !== this.#up) return;
+    this.#silentPeriods = 0;
+    if (this.#world.warmth.take(chunk)) this.#hearing.heard('entries');
+    else link.close();
+  }
+
+  #succeededBy(link: Link): void {
+    const { seats, log, owns } = this.#world;
+    this.role = 'standing by';
+    seats.steer('away');
+    this.#down.delete(link);
+    if (this.#up !== link) this.#up?.finish();
+    this.#up = link;
+    this.#silentPeriods = 0;
+    this.#departures.forget();
+    this.#place.leave();
+    // They find the new one at the path.
+    toEach(this.#down, (other) => other.finish());
+    fetchSockets(this.#world);
+    log.info('another instance serves from now on; this one stands by', link.about);
+    owns('another');
+    this.#whenSucceeded();
+  }
+
+  #serve(how: TakingOver): void {
+    const { seats, log, owns } = this.#world;
+    const before = this.#up;
+    this.#up = null;
+    if (how === 'silent') before?.close();
+    this.role = 'serving';
+    seats.look();
+    seats.steer('all');
+    seats.inherit();
+    this.#place.take();
+    const { level, sentence } = takingOver[how];
+    if (before !== null || how === 'gone') log[level](sentence, before?.about);
+    if (before !== null && how !== 'silent') {
+      this.#down.add(before);
+      before.standsBy = true;
+      before.say({ type: 'serving' });
+    }
+    owns(how);
+  }
+
+  #gone(link: Link): void {
+    if (link !== this.#up) {
+      this.#down.delete(link);
+      this.#departures.over(link);
+      if (this.role === 'serving' && !this.#hasLeft) this.#world.seats.look();
+      return;
+    }
+    this.#up = null;
+    this.#hearing.heard('closed');
+    if (this.#isLeaving || this.role === 'starting') return;
+    if (this.role === 'serving') this.#place.take();
+    else this.#findAnother();
+  }
+
+  /** Who stands by and is alone serves. */
+  #findAnother(): void {
+    if (!this.#connect('stand-by')) this.#serve('gone');
+  }
+
+  #keep(): void {
+    if (this.role === 'serving') return this.#keepServing();
+    this.#silentPeriods++;
+    if (++this.#periods % fetchPeriods === 0 || !this.#world.seats.isHolding) fetchSockets(this.#world);
+    if (this.#up === null) this.#findAnother();
+    else if (this.#silentPeriods > silentPeriodsMax) this.#serve('silent');
+  }
+
+  #keepServing(): void {
+    const { warmth } = this.#world;
+    if (!this.#place.isOurs && this.#up === null && !this.#connect('stand-by')) this.#place.take();
+    this.#lookWhoIsThere();
+    const news = warmth.news();
+    toEach(this.#down, (link) => {
+      if (!link.standsBy) return;
+      link.say({ type: 'serving' });
+      link.sendEntries(news());
+    });
+  }
+
+  /** A reload of those that stand by changes their sockets. Where a look takes long, there are fewer. */
+  #lookWhoIsThere(): void {
+    const { clock, seats } = this.#world;
+    const beganAtMs = clock.nowMs();
+    if (!seats.areShared || beganAtMs < this.#lookAgainAtMs) return;
+    seats.look();
+    const tookMs = clock.nowMs() - beganAtMs;
+    this.#lookAgainAtMs = beganAtMs + tookMs / lookShare;
+  }
+
+  /** Connects to who has the path, if anybody. */
+  #connect(as: 'successor' | 'stand-by'): boolean {
+    this.#up = this.#place.connect(as);
+    this.#silentPeriods = 0;
+    return this.#up !== null;
+  }
+}

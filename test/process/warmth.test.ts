@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { parseConfig } from '../../src/config/load.js';
+import { Serving } from '../../src/process/generation.js';
+import { newWarmth } from '../../src/process/warmth.js';
+import { checkTemplates } from '../../src/resolve/templates.js';
+import { readEntries } from '../../src/takeover/entries.js';
+import { answerFor } from '../cache/answers.js';
+import { loadOptions } from '../resolve/lane-fixture.js';
+import { newServingFixture } from './generation-fixture.js';
+
+/** One instance's cache and what it serves: `a.test` and all else, each with a cache. */
+function newInstance(templates = '') {
+  const { clock, world } = newServingFixture();
+  const text = ['a.test', '.'].map((zone) => `${zone} {\n bind 192.0.2.1\n cache 60\n ${templates}\n}\n`).join('');
+  const read = (corefile: string) => parseConfig(corefile, 'Corefile', { ...loadOptions, checkTemplates });
+  let serving = new Serving(read(text), world);
+  const warmth = newWarmth({ cache: world.cache, clock, serving: () => serving, counters: world.counters });
+  const zoneIds = serving.listeners[0].zones.map(({ zoneId }) => zoneId);
+  const keep = (name: string, zone: number): void => {
+    const store = serving.store(zoneIds[zone])!;
+    warmth.kept(world.cache.keep(store, answerFor(name, { zoneId: zoneIds[zone] }), clock.nowMs()));
+  };
+  const reload = (corefile: string): void => {
+    serving = new Serving(read(corefile), world);
+  };
+  return { clock, cache: world.cache, counters: world.counters, warmth, keep, reload };
+}
+
+const all = (chunks: Iterator<Uint8Array>): Uint8Array[] => [...{ [Symbol.iterator]: () => chunks }];
+const names = (chunks: readonly Uint8Array[]): number => {
+  let count = 0;
+  for (const chunk of chunks) readEntries(chunk, () => count++);
+  return count;
+};
+
+describe('newWarmth', () => {
+  test('what one has cached another takes, zone by zone', () => {
+    const [one, other] = [newInstance(), newInstance()];
+    one.keep('x.a.test', 0);
+    one.keep('x.b.test', 1);
+    for (const chunk of all(one.warmth.everything())) assert.ok(other.warmth.take(chunk));
+    assert.equal(other.cache.refs().length, 2);
+    const zones = (instance: typeof one) => instance.cache.refs().map((ref) => instance.cache.blocks.zoneId(ref));
+    assert.deepEqual(zones(other), zones(one));
+  });
+
+  test('counts what is given and what is taken and kept', () => {
+    const [one, other] = [newInstance(), newInstance()];
+    one.keep('x.a.test', 0);
+    one.keep('x.b.test', 1);
+    for (const chunk of all(one.warmth.everything())) for (let times = 0; times < 2; times++) other.warmth.take(chunk);
+    assert.equal(one.counters.total('entriesGiven'), 2);
+    assert.equal(other.counters.total('entriesTaken'), 2, 'a second time they are known');
+  });
+
+  test('answers of a zone whose templates differ stay where they are', () => {
+    const [one, other] = [newInstance(), newInstance('template IN TXT {\n rcode NXDOMAIN\n }')];
+    one.keep('x.a.test', 0);
+    for (const chunk of all(one.warmth.everything())) assert.ok(other.warmth.take(chunk));
+    assert.equal(other.cache.refs().length, 0);
+  });
+
+  test('news is what was kept since they were asked for, as often as anybody wants to read it', () => {
+    const { warmth, keep } = newInstance();
+    keep('one.a.test', 0);
+    const news = warmth.news();
+    keep('two.a.test', 0);
+    keep('three.a.test', 0);
+    assert.deepEqual([names(all(news())), names(all(news()))], [1, 1]);
+    assert.equal(names(all(warmth.news()())), 2);
+    assert.equal(names(all(warmth.news()())), 0);
+  });
+
+  test('what has ended with one ends with others, but what came later stays', () => {
+    const [one, other] = [newInstance(), newInstance()];
+    const tell = (): void => {
+      for (const chunk of all(one.warmth.news()())) assert.ok(other.warmth.take(chunk));
+    };
+    for (const name of ['x.a.test', 'y.a.test', 'z.a.test']) one.keep(name, 0);
+    tell();
+    assert.equal(other.cache.refs().length, 3);
+    one.clock.passMs(1_000);
+    other.clock.passMs(1_000);
+    const [x, y] = one.cache.refs();
+    for (const ref of [x, y]) {
+      one.warmth.ended(ref);
+      one.cache.end(ref);
+    }
+    one.clock.passMs(1_000);
+    other.clock.passMs(1_000);
+    one.keep('y.a.test', 0);
+    tell();
+    assert.deepEqual([one.cache.refs().length, other.cache.refs().length], [2, 2]);
+    assert.equal(other.counters.total('entriesTaken'), 4);
+  });
+
+  test('after a reload zones that are served no more are neither given nor taken', () => {
+    const [one, other] = [newInstance(), newInstance()];
+    one.keep('x.a.test', 0);
+    const chunks = all(one.warmth.everything());
+    const onlyB = 'b.test {\n bind 192.0.2.1\n cache 60\n}\n';
+    one.reload(onlyB);
+    other.reload(onlyB);
+    assert.deepEqual(all(one.warmth.everything()), []);
+    for (const chunk of chunks) assert.ok(other.warmth.take(chunk));
+    assert.equal(other.cache.refs().length, 0);
+    assert.equal(other.warmth.take(Buffer.from('nonsense')), false);
+  });
+});

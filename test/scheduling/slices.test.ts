@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { finishNow, inTurns } from '../../src/scheduling/slices.js';
+
+/** Unlike the machine's, its timers keep a test alive. */
+const clock = {
+  nowMs: () => performance.now(),
+  after(ms: number, run: () => void) {
+    const timer = setTimeout(run, ms);
+    return { stop: () => clearTimeout(timer) };
+  },
+};
+
+function* work(did: number[], count: number): Generator<void, string> {
+  for (let slice = 0; slice < count; slice++) {
+    did.push(slice);
+    for (const endMs = performance.now() + 1.1; performance.now() < endMs; );
+    yield;
+  }
+  return 'done';
+}
+
+test('work in turns leaves the event loop to others between two slices', async () => {
+  const did: number[] = [];
+  const seen = new Set<number>();
+  const working = inTurns(clock, work(did, 20));
+  const look = (): void => {
+    seen.add(did.length);
+    if (did.length < 20) setImmediate(look);
+  };
+  look();
+  assert.equal(await working, 'done');
+  assert.ok(seen.size >= 8, [...seen].join());
+});
+
+test('work that nobody wants any more is given up', async () => {
+  const did: number[] = [];
+  assert.equal(await inTurns(clock, work(did, 99), () => did.length >= 3), undefined);
+  assert.ok(did.length < 10, `${did.length}`);
+});
+
+test('work that is under way can be finished at once', async () => {
+  const did: number[] = [];
+  const slices = work(did, 9);
+  const working = inTurns(clock, slices);
+  finishNow(slices);
+  assert.equal(did.length, 9);
+  assert.equal(await working, undefined, 'its result is with who has finished it');
+});
+
+test('where time stands still some slices are done in a turn', async () => {
+  const did: number[] = [];
+  const turns: number[] = [];
+  const still = {
+    nowMs: () => 0,
+    after(_: number, run: () => void) {
+      turns.push(did.length);
+      return clock.after(0, run);
+    },
+  };
+  await inTurns(still, work(did, 25));
+  assert.deepEqual(turns, [10, 20]);
+});

@@ -93,13 +93,13 @@ export async function seenFor(seconds: number, { place, health }: Target): Promi
 
 /** Fails when the victim was hurt while what `attack` starts ran: anything lost at once, times when they were too long in three rounds. */
 export async function assertUnharmed(t: TestContext, target: Target, attack: () => Running): Promise<void> {
-  const peace = await seenFor(2, target);
+  const peace = await seenFor(1.5, target);
   assert.deepEqual([peace.lost, peace.probesFailed], [0, 0], 'in peace');
   const { war } = await untilGood(
     async () => {
       const attacker = attack();
       try {
-        const during = await seenFor(4, target);
+        const during = await seenFor(3, target);
         assert.equal(await Promise.race([attacker.finished, null]), null, 'the attack goes on');
         t.diagnostic(`in peace: ${words(peace)}; then: ${words(during)}`);
         assert.deepEqual([during.lost, during.probesFailed], [0, 0], 'questions and probes without an answer');

@@ -2,7 +2,7 @@
  * What is lawful in a Corefile and hurts, for `zerohop check`: each with a code, its line and what to do. What is wrong
  * is refused, and what hardly anybody means is warned of, where the Corefile is read; neither is said here again.
  */
-import type { AdviceWorld, BlockRule, Saying, WholeRule } from './advice/advised.js';
+import type { AdviceDeps, BlockRule, Saying, WholeRule } from './advice/advised.js';
 import {
   clusterDnsOverUdp,
   forwardToOwnAddress,
@@ -71,9 +71,9 @@ export interface Advice extends Saying {
 }
 
 /** All advice on a configuration, which is the meaning of this Corefile; each place and code once. */
-export function adviceOn(config: Config, { blocks }: Corefile, world: AdviceWorld): Advice[] {
+export function adviceOn(config: Config, { blocks }: Corefile, deps: AdviceDeps): Advice[] {
   const pairs = config.blocks.map((block, index) => ({ config: block, written: blocks[index] }));
-  const whole = { config, blocks: pairs, world };
+  const whole = { config, blocks: pairs, deps };
   const said = [
     ...Object.entries(ofBlocks).flatMap(([code, rule]) =>
       pairs.flatMap((block) => rule(block, whole).map((saying) => ({ code, ...saying }))),

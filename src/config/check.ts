@@ -4,7 +4,7 @@
  * check-output.ts's business.
  */
 import type { Endpoint } from '../os/network.js';
-import type { AdviceWorld } from './advice/advised.js';
+import type { AdviceDeps } from './advice/advised.js';
 import { adviceOn } from './advice.js';
 import { builtinSource } from './builtin.js';
 import type { Config, Diagnostic } from './config.js';
@@ -19,7 +19,7 @@ import type { ServeOptions } from './serve-options.js';
 import { fromBuiltin, fromTemplate, joined, type MakeOptions } from './template-corefile.js';
 
 /** What the flags say of a Corefile's surroundings. */
-export type CheckOptions = MakeOptions & AdviceWorld & Pick<ServeOptions, 'corefileGiven' | 'baseCorefileGiven'>;
+export type CheckOptions = MakeOptions & AdviceDeps & Pick<ServeOptions, 'corefileGiven' | 'baseCorefileGiven'>;
 
 /** The file `-`, and what it is called where something is said of it. */
 export const stdinFile = '-';

@@ -18,7 +18,7 @@ import { fromBuiltin, fromTemplate, joined, type MakeOptions } from './template-
 
 export type SourceOptions = MakeOptions & Pick<ServeOptions, 'corefileGiven' | 'baseCorefileGiven'>;
 
-export interface SourceWorld {
+export interface SourceDeps {
   readonly load: LoadOptions;
   readonly log: Log;
   /** Puts the text at this path, whole or not at all; throws when it cannot. */
@@ -33,9 +33,9 @@ interface Made {
 }
 
 /** Gives the function that reads the configuration; it throws a ConfigError when there is none to serve by. */
-export function newSource(options: SourceOptions, world: SourceWorld): () => Config {
+export function newSource(options: SourceOptions, deps: SourceDeps): () => Config {
   const { corefilePath, baseCorefilePath: basePath, kubeDnsFolder } = options;
-  const { load, log } = world;
+  const { load, log } = deps;
   const { files } = load;
   const kubeDnsPaths = Object.values(kubeDnsFiles(kubeDnsFolder));
   let lastSaid = '';
@@ -58,7 +58,7 @@ export function newSource(options: SourceOptions, world: SourceWorld): () => Con
       return config;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      world.wrong();
+      deps.wrong();
       return lastWritten(error);
     }
   }
@@ -67,7 +67,7 @@ export function newSource(options: SourceOptions, world: SourceWorld): () => Con
     if (hasHadTemplate || options.baseCorefileGiven) {
       const sentence = 'there is no template; mount its ConfigMap, or leave -basecorefile out.';
       const gone = new ConfigError({ file: basePath, line: 0 }, sentence);
-      world.wrong();
+      deps.wrong();
       if (hasServed) throw gone;
       log.error(gone.message);
     }
@@ -95,7 +95,7 @@ export function newSource(options: SourceOptions, world: SourceWorld): () => Con
       // Where the rest is right without it, it is the ConfigMap that is wrong.
       const made = make(lastKubeDns);
       const instead = lastKubeDns === noKubeDns ? 'nothing of it is used' : 'the one before is used on';
-      world.wrong();
+      deps.wrong();
       log.error(`the kube-dns ConfigMap is wrong, and ${instead}: ${error.summary}`);
       return made;
     }
@@ -117,7 +117,7 @@ export function newSource(options: SourceOptions, world: SourceWorld): () => Con
   function keep(text: string): void {
     if (path.resolve(corefilePath) === path.resolve(basePath) || textOf(corefilePath, load) === text) return;
     try {
-      world.write(corefilePath, text);
+      deps.write(corefilePath, text);
     } catch (error) {
       sayOnce(
         'info',

@@ -23,7 +23,7 @@ import { newRules } from './rule-keeper.js';
 import { type SocketsOfHost, servedElsewhere } from './served-elsewhere.js';
 import { HostError, type SetupError } from './tools.js';
 
-export interface HostWish {
+export interface HostOptions {
   /** `-localip`; those that every host has are left out here. */
   readonly addresses: readonly string[];
   /** Null leaves the addresses to somebody else. */
@@ -36,7 +36,7 @@ export interface HostWish {
   readonly atExit: 'taken out' | 'left';
 }
 
-export interface HostWorld extends SocketsOfHost {
+export interface HostDeps extends SocketsOfHost {
   readonly clock: Clock;
   readonly log: Log;
   readonly run: RunCommand;
@@ -49,7 +49,7 @@ export interface HostWorld extends SocketsOfHost {
 
 export type HostCondition = 'interface' | 'rules';
 
-const nothing: HostWish = {
+const nothing: HostOptions = {
   ...{ addresses: [], interfaceName: null, firewall: 'none', dnsPort: 53, healthPort: 8080 },
   ...{ syncIntervalMs: syncIntervalMsMax, atExit: 'left' },
 };
@@ -64,14 +64,14 @@ export interface Host {
 }
 
 /** The keeper; without a wish it touches nothing, and everything is as it should be. */
-export function newHost(world: HostWorld, wanted: HostWish | null): Host {
+export function newHost(deps: HostDeps, wanted: HostOptions | null): Host {
   const wish = wanted ?? nothing;
-  const { clock, log } = world;
+  const { clock, log } = deps;
   const addresses = nodeAddresses(wish.addresses);
   const hasLink = wish.interfaceName !== null && addresses.length > 0;
   const hasRules = wish.firewall !== 'none' && addresses.length > 0;
-  const link = hasLink ? newLink(world.run, { name: wish.interfaceName, addresses }, log) : null;
-  const rules = hasRules ? newRules(world, { ...wish, firewall: wish.firewall, addresses }) : null;
+  const link = hasLink ? newLink(deps.run, { name: wish.interfaceName, addresses }, log) : null;
+  const rules = hasRules ? newRules(deps, { ...wish, firewall: wish.firewall, addresses }) : null;
   const said = new Map<HostCondition, string>();
   /** Released, nothing is touched; leaving, nothing is mended. */
   let state: 'ours' | 'released' | 'leaving' = 'ours';
@@ -92,8 +92,8 @@ export function newHost(world: HostWorld, wanted: HostWish | null): Host {
       return await work();
     } catch (error) {
       const { errortype, sentence } = readFailure(error, condition);
-      world.failed(errortype);
-      world.lost(condition);
+      deps.failed(errortype);
+      deps.lost(condition);
       if (said.get(condition) !== sentence) log.error(`${condition}: ${sentence}`);
       said.set(condition, sentence);
       return undefined;
@@ -107,7 +107,7 @@ export function newHost(world: HostWorld, wanted: HostWish | null): Host {
     if (change !== null) log.info(change);
     else if (said.has(condition)) log.info(`${condition}: as it should be again`);
     said.delete(condition);
-    world.met(condition);
+    deps.met(condition);
     return true;
   }
 
@@ -148,7 +148,7 @@ export function newHost(world: HostWorld, wanted: HostWish | null): Host {
     await Promise.race([next(part), new Promise<void>((resolve) => clock.after(withinMs, resolve))]);
   }
 
-  const elsewhere = (): string | undefined => servedElsewhere(world, addresses, wish.dnsPort);
+  const elsewhere = (): string | undefined => servedElsewhere(deps, addresses, wish.dnsPort);
 
   async function takeAllOut(): Promise<void> {
     const other = elsewhere();
@@ -161,8 +161,8 @@ export function newHost(world: HostWorld, wanted: HostWish | null): Host {
     if (areRulesOut && isLinkOut) log.info('link and rules are taken out');
   }
 
-  if (link === null) world.met('interface');
-  if (rules === null) world.met('rules');
+  if (link === null) deps.met('interface');
+  if (rules === null) deps.met('rules');
 
   return {
     async prepare() {

@@ -8,7 +8,7 @@ import type { Log } from '../os/log.js';
 import { withPrefix } from './addresses.js';
 import { failureText, HostError, mustRun, runTool } from './tools.js';
 
-export interface LinkWish {
+export interface LinkOptions {
   readonly name: string;
   readonly addresses: readonly string[];
 }
@@ -29,7 +29,7 @@ interface FoundLink {
   readonly addresses: readonly string[];
 }
 
-export function newLink(run: RunCommand, { name, addresses }: LinkWish, log: Log): Link {
+export function newLink(run: RunCommand, { name, addresses }: LinkOptions, log: Log): Link {
   /** Where the addresses go: found out once, as a kernel does not learn to make dummies. */
   let hasNoDummies = false;
 

@@ -10,7 +10,7 @@ import type { RunCommand } from '../os/commands.js';
 import type { Log } from '../os/log.js';
 import { familyOf } from './addresses.js';
 import type { RuleWriter } from './iptables.js';
-import { type RulesWish, skipComment } from './rules.js';
+import { type RulesOptions, skipComment } from './rules.js';
 import { failureText, HostError, mustRun, runTool } from './tools.js';
 
 const table = 'inet zerohop';
@@ -36,7 +36,7 @@ function lookups(address: string, port: string, set: string, protocols: readonly
   ]);
 }
 
-export function newNftables(run: RunCommand, wish: RulesWish, log: Log): RuleWriter {
+export function newNftables(run: RunCommand, wish: RulesOptions, log: Log): RuleWriter {
   const wanted = elementsOf(wish);
   /** The table's chains as nft prints them right after we wrote them; every version has its own way. */
   let chainsWritten: string | null = null;
@@ -99,7 +99,7 @@ export function newNftables(run: RunCommand, wish: RulesWish, log: Log): RuleWri
 }
 
 /** `to4 { 169.254.20.10 . 53 }`: a set and one element of it. */
-function elementsOf({ addresses, dnsPort, healthPort }: RulesWish): string[] {
+function elementsOf({ addresses, dnsPort, healthPort }: RulesOptions): string[] {
   return addresses.flatMap((address) => {
     const bits = familyOf(address) === 'ipv4' ? '4' : '6';
     const dns = `{ ${address} . ${dnsPort} }`;

@@ -6,10 +6,10 @@ import type { Firewall } from '../config/serve-options.js';
 import type { RunCommand } from '../os/commands.js';
 import type { Log } from '../os/log.js';
 import { familyOf } from './addresses.js';
-import { type ChoiceWorld, chooseWriter, hasLegacyTable, type WriterKind } from './firewall.js';
+import { type ChoiceDeps, chooseWriter, hasLegacyTable, type WriterKind } from './firewall.js';
 import { newIptables, type RuleWriter } from './iptables.js';
 import { newNftables } from './nftables.js';
-import { type RulesWish, rulesOf } from './rules.js';
+import { type RulesOptions, rulesOf } from './rules.js';
 import { HostError } from './tools.js';
 
 export interface Rules {
@@ -21,17 +21,17 @@ export interface Rules {
   remove(): Promise<'removed'>;
 }
 
-export interface RuleKeeperWish extends RulesWish {
+export interface RuleKeeperOptions extends RulesOptions {
   readonly firewall: Exclude<Firewall, 'none'>;
 }
 
-export interface RuleKeeperWorld extends ChoiceWorld {
+export interface RuleKeeperDeps extends ChoiceDeps {
   readonly run: RunCommand;
   readonly log: Log;
 }
 
-export function newRules(world: RuleKeeperWorld, wish: RuleKeeperWish): Rules {
-  const { run, log } = world;
+export function newRules(deps: RuleKeeperDeps, wish: RuleKeeperOptions): Rules {
+  const { run, log } = deps;
   let chosen: { readonly kind: WriterKind; readonly writer: RuleWriter; readonly isGuess: boolean } | null = null;
   let isFirst = true;
 
@@ -41,7 +41,7 @@ export function newRules(world: RuleKeeperWorld, wish: RuleKeeperWish): Rules {
 
   async function choose(): Promise<RuleWriter> {
     if (chosen !== null && !chosen.isGuess) return chosen.writer;
-    const { writer: kind, isGuess } = await chooseWriter(world, wish.firewall, wish.addresses);
+    const { writer: kind, isGuess } = await chooseWriter(deps, wish.firewall, wish.addresses);
     if (chosen?.kind !== kind) {
       chosen = { kind, writer: writerOf(kind), isGuess };
       isFirst = true;
@@ -52,7 +52,7 @@ export function newRules(world: RuleKeeperWorld, wish: RuleKeeperWish): Rules {
   /** Where there may be rules of ours by another writer. A legacy table that nobody has made is not looked at. */
   function others(kind: WriterKind): WriterKind[] {
     const families = [...new Set(wish.addresses.map(familyOf))];
-    const hasLegacy = families.some((family) => hasLegacyTable(world, family, 'raw'));
+    const hasLegacy = families.some((family) => hasLegacyTable(deps, family, 'raw'));
     const candidates: readonly WriterKind[] = hasLegacy ? ['nftables', 'nft', 'legacy'] : ['nftables', 'nft'];
     // The node's own `iptables` is one of the two.
     return candidates.filter((each) => each !== kind && (kind !== 'default' || each === 'nftables'));

@@ -7,7 +7,7 @@
 import { canonicalAddress } from '../config/addresses.js';
 import { type Family, familyOf, withPrefix } from './addresses.js';
 
-export interface RulesWish {
+export interface RulesOptions {
   readonly addresses: readonly string[];
   readonly dnsPort: number;
   /** Untracked only: whether probes are accepted is the node's own affair. */
@@ -43,7 +43,7 @@ export function isMarked(line: string): boolean {
 }
 
 /** All rules of these addresses in node-cache's order: each goes to the head of its chain, so the last comes first. */
-export function rulesOf({ addresses, dnsPort, healthPort }: RulesWish): Rule[] {
+export function rulesOf({ addresses, dnsPort, healthPort }: RulesOptions): Rule[] {
   const rules = addresses.flatMap((address) => [
     ...dnsRules('raw', 'PREROUTING', 'destination', address, dnsPort),
     ...dnsRules('filter', 'INPUT', 'destination', address, dnsPort),

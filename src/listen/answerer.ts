@@ -33,7 +33,7 @@ export interface Decide<Table> {
   overloaded(received: Received, slot: Slot): number;
 }
 
-export interface AnswererWorld<Table> {
+export interface AnswererDeps<Table> {
   readonly calls: SystemCalls;
   readonly decide: Decide<Table>;
   readonly counters: Counters;
@@ -54,7 +54,7 @@ export interface AnswererWorld<Table> {
 const pollEntryBytes = 8;
 
 export class Answerer<Table> {
-  readonly #world: AnswererWorld<Table>;
+  readonly #deps: AnswererDeps<Table>;
   readonly #received: Datagrams;
   readonly #answers: Datagrams;
   readonly #packet: Received = { packet: new Uint8Array(0), length: 0, family: 0, nowMs: 0 };
@@ -69,11 +69,11 @@ export class Answerer<Table> {
   /** 1 when some socket tells which of our addresses a datagram came to; for the others the room does no harm. */
   #withControl = 0;
 
-  constructor(world: AnswererWorld<Table>, first: Orders<Table>) {
-    this.#world = world;
-    this.#received = new Datagrams(world.calls, receiveSlotBytes);
-    this.#answers = new Datagrams(world.calls, sendSlotBytes);
-    this.#pollAt = world.calls.addressOf(this.#pollEntries.buffer as ArrayBuffer);
+  constructor(deps: AnswererDeps<Table>, first: Orders<Table>) {
+    this.#deps = deps;
+    this.#received = new Datagrams(deps.calls, receiveSlotBytes);
+    this.#answers = new Datagrams(deps.calls, sendSlotBytes);
+    this.#pollAt = deps.calls.addressOf(this.#pollEntries.buffer as ArrayBuffer);
     this.#orders = { ...first, sockets: [] };
     this.#follow(first);
   }
@@ -89,13 +89,13 @@ export class Answerer<Table> {
     const { sockets } = this.#orders;
     if (sockets.length === 1) this.#serve(sockets[0], linux.waitForOne);
     else if (sockets.length > 1) this.#serveReady(sockets);
-    else this.#world.numbers.await(this.#orders.number, receiveTimeoutMs);
-    if (this.#world.numbers.issued !== this.#orders.number) this.#takeOrders();
-    if (this.#leaving.length > 0 || this.#world.numbers.taken !== this.#orders.number) this.#finishOrders();
+    else this.#deps.numbers.await(this.#orders.number, receiveTimeoutMs);
+    if (this.#deps.numbers.issued !== this.#orders.number) this.#takeOrders();
+    if (this.#leaving.length > 0 || this.#deps.numbers.taken !== this.#orders.number) this.#finishOrders();
   }
 
   #serveReady(sockets: readonly SocketOrder<Table>[]): void {
-    const ready = this.#world.calls.poll(this.#pollAt, sockets.length, receiveTimeoutMs);
+    const ready = this.#deps.calls.poll(this.#pollAt, sockets.length, receiveTimeoutMs);
     if (ready <= 0) return;
     for (let index = 0; index < sockets.length; index++) {
       if (this.#pollEntries[index * 2 + 1] >> 16 !== 0) this.#serve(sockets[index], linux.dontWait);
@@ -104,7 +104,7 @@ export class Answerer<Table> {
 
   /** One batch of one socket; returns how many datagrams it had. */
   #serve(socket: SocketOrder<Table>, flags: number): number {
-    const { calls, numbers } = this.#world;
+    const { calls, numbers } = this.#deps;
     const count = calls.receive(socket.fd, this.#received.headersAt, batchPacketsMax, flags);
     if (count <= 0) {
       // The orders will say why; until then this must not become a busy loop.
@@ -129,7 +129,7 @@ export class Answerer<Table> {
   }
 
   #handOverBatch(socket: SocketOrder<Table>, count: number): void {
-    const { ring, nowMs, wakeControlLane } = this.#world;
+    const { ring, nowMs, wakeControlLane } = this.#deps;
     for (let index = 0; index < count; index++) {
       if (this.#received.nameBytes(index) > 0) ring.put(kindQuestion, socket.id, nowMs(), this.#received, index);
     }
@@ -137,12 +137,12 @@ export class Answerer<Table> {
   }
 
   #answerBatch(socket: SocketOrder<Table>, count: number): void {
-    const world = this.#world;
+    const deps = this.#deps;
     const datagrams = this.#received;
     const packet = this.#packet;
-    packet.nowMs = world.nowMs();
+    packet.nowMs = deps.nowMs();
     let answers = 0;
-    world.enter();
+    deps.enter();
     for (let index = 0; index < count; index++) {
       if (datagrams.nameBytes(index) === 0) continue;
       packet.packet = datagrams.slots[index].bytes;
@@ -150,22 +150,22 @@ export class Answerer<Table> {
       packet.family = familyAt(datagrams.bytes, datagrams.peerAt(index) * 4);
       answers += this.#answerOne(socket, index, answers);
     }
-    world.leave();
+    deps.leave();
     this.#isBatchOpen = false;
     // Clients first: nothing that follows is for them.
     if (answers > 0) this.#send(socket.fd, answers);
-    world.counters.countBatch(count);
-    world.samples.take(datagrams, count);
+    deps.counters.countBatch(count);
+    deps.samples.take(datagrams, count);
     datagrams.prepare(count, this.#withControl);
     if (this.#mustWake) {
       this.#mustWake = false;
-      if (world.ring.mustWake()) world.wakeControlLane();
+      if (deps.ring.mustWake()) deps.wakeControlLane();
     }
   }
 
   /** 1 when the answer is in the send slot `slot`, else 0. */
   #answerOne(socket: SocketOrder<Table>, index: number, slot: number): 0 | 1 {
-    const { decide, counters, ring } = this.#world;
+    const { decide, counters, ring } = this.#deps;
     const datagrams = this.#received;
     const packet = this.#packet;
     const out = this.#answers.slots[slot];
@@ -184,7 +184,7 @@ export class Answerer<Table> {
       }
     } catch (error) {
       counters.count('panics');
-      this.#world.failed(error);
+      this.#deps.failed(error);
       return 0;
     }
     if (bytes === 0) return 0;
@@ -195,7 +195,7 @@ export class Answerer<Table> {
   }
 
   #send(fd: number, count: number): void {
-    const { calls, counters } = this.#world;
+    const { calls, counters } = this.#deps;
     let sent = 0;
     let flags = 0;
     while (sent < count) {
@@ -212,7 +212,7 @@ export class Answerer<Table> {
 
   /** Works by the newest orders that were posted. */
   #takeOrders(): void {
-    const { nextOrders } = this.#world;
+    const { nextOrders } = this.#deps;
     for (let orders = nextOrders(); orders !== undefined; orders = nextOrders()) this.#follow(orders);
   }
 
@@ -220,7 +220,7 @@ export class Answerer<Table> {
     const kept = new Set(orders.sockets.map(({ id }) => id));
     this.#leaving.push(...this.#orders.sockets.filter(({ id }) => !kept.has(id)));
     this.#orders = orders;
-    const { counters } = this.#world;
+    const { counters } = this.#deps;
     if (counters.memory !== orders.counters) counters.use(orders.counters);
     for (const [index, { fd }] of orders.sockets.entries()) {
       this.#pollEntries[index * 2] = fd;
@@ -237,8 +237,8 @@ export class Answerer<Table> {
         if (this.#serve(socket, linux.dontWait) === 0) break;
       }
     }
-    this.#world.numbers.take(this.#orders.number);
-    this.#world.wakeControlLane();
+    this.#deps.numbers.take(this.#orders.number);
+    this.#deps.wakeControlLane();
   }
 }
 

@@ -13,7 +13,7 @@ import { FairQueue } from '../scheduling/fair-queue.js';
 import { clientNumber } from './client-number.js';
 import type { RingReader } from './ring.js';
 
-export interface HandOverWorld<Item> {
+export interface HandOverDeps<Item> {
   /** Tells clients apart. */
   readonly hashKey: HashKey;
   nowMs(): number;
@@ -30,16 +30,16 @@ export interface HandOverWorld<Item> {
 const servedPerLook = 8;
 
 export class HandOver<Item> {
-  readonly #world: HandOverWorld<Item>;
+  readonly #deps: HandOverDeps<Item>;
   readonly #turns = new FairQueue<number, Item>(handedOverMax);
 
-  constructor(world: HandOverWorld<Item>) {
-    this.#world = world;
+  constructor(deps: HandOverDeps<Item>) {
+    this.#deps = deps;
   }
 
   /** Takes and serves for a while; false when there is more, and it is to be called in the next turn of the event loop. */
   take(rings: readonly RingReader[]): boolean {
-    const { nowMs, read, serve } = this.#world;
+    const { nowMs, read, serve } = this.#deps;
     const turns = this.#turns;
     const untilMs = nowMs() + handOverTurnMs;
     let served = 0;
@@ -68,7 +68,7 @@ export class HandOver<Item> {
   }
 
   #queue(ring: RingReader, item: Item): void {
-    const { keep, refuse, hashKey } = this.#world;
+    const { keep, refuse, hashKey } = this.#deps;
     const lost = this.#turns.push(clientNumber(ring.peerWords, ring.peerAt, hashKey), keep(item));
     if (lost !== null) refuse(lost);
   }

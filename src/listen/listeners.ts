@@ -10,12 +10,12 @@ import type { Endpoint, Network } from '../os/network.js';
 import { raiseOpenFiles } from '../os/open-files.js';
 import { toEach } from '../scheduling/each.js';
 import type { Refresh, Refuse, Serve } from './asker.js';
-import { openTcpListener, type TcpListener, type TcpWorld } from './tcp.js';
+import { openTcpListener, type TcpDeps, type TcpListener } from './tcp.js';
 import { TcpPlaces } from './tcp-places.js';
 import { TcpTurns } from './tcp-turns.js';
 import { openUdpListener, type UdpListener } from './udp-portable.js';
 
-export interface ListenersWorld<Table = unknown> {
+export interface ListenersDeps<Table = unknown> {
   readonly network: Network;
   readonly clock: Clock;
   readonly counters: Counters;
@@ -56,13 +56,13 @@ export interface Listeners<Table = unknown> {
 /** A listener that could not be opened, in a sentence that says what to change. */
 export class ListenError extends Error {}
 
-export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Table> {
+export function newListeners<Table>(deps: ListenersDeps<Table>): Listeners<Table> {
   const open = new Map<string, OpenListener>();
   /** Those that still answer what they were asked, and whom to tell when they are gone. */
   const closing = new Map<string, { readonly listener: OpenListener; readonly whenGone: (() => void)[] }>();
   // Places and turns of TCP clients are those of all listeners.
-  const shared = { ...world, tcpPlaces: new TcpPlaces(), tcpTurns: new TcpTurns(() => world.clock.nowMs()) };
-  const openUdp = world.openUdp ?? (({ at, serve }) => openUdpListener(world, at, serve));
+  const shared = { ...deps, tcpPlaces: new TcpPlaces(), tcpTurns: new TcpTurns(() => deps.clock.nowMs()) };
+  const openUdp = deps.openUdp ?? (({ at, serve }) => openUdpListener(deps, at, serve));
 
   async function openAll(wanted: readonly WantedListener<Table>[]): Promise<void> {
     const opened: string[] = [];
@@ -97,8 +97,8 @@ export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Tab
     return new Promise((resolve) => {
       const last = closing.get(key);
       if (last === undefined) return resolve();
-      const late = world.clock.after(addressFreeMs, () => {
-        for (let left = last.listener.tcp.clients; left > 0; left--) world.counters.count('tcpClosedSlow');
+      const late = deps.clock.after(addressFreeMs, () => {
+        for (let left = last.listener.tcp.clients; left > 0; left--) deps.counters.count('tcpClosedSlow');
         last.listener.tcp.close();
         last.listener.udp.close();
         resolve();
@@ -137,7 +137,7 @@ export function newListeners<Table>(world: ListenersWorld<Table>): Listeners<Tab
 }
 
 async function openBoth<Table>(
-  world: TcpWorld,
+  deps: TcpDeps,
   wanted: WantedListener<Table>,
   openUdp: (wanted: WantedListener<Table>) => Promise<UdpListener>,
 ): Promise<OpenListener> {
@@ -146,7 +146,7 @@ async function openBoth<Table>(
     const udp = await openUdp(wanted);
     try {
       // The same port for TCP also when the system chose it.
-      const tcp = await openTcpListener(world, { address: at.address, port: udp.local.port }, timeouts, serve);
+      const tcp = await openTcpListener(deps, { address: at.address, port: udp.local.port }, timeouts, serve);
       return { udp, tcp };
     } catch (error) {
       udp.close();

@@ -26,7 +26,7 @@ import type { Placed, TcpPlaces } from './tcp-places.js';
 import type { TakesTurns, TcpTurns } from './tcp-turns.js';
 
 /** What the clients of one listener share. */
-export interface ClientWorld {
+export interface ClientDeps {
   readonly clock: Clock;
   readonly counters: Counters;
   readonly places: Pick<TcpPlaces, 'idleMs' | 'wrote'>;
@@ -51,7 +51,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   /** Whether `work` is already to be called: kept for `workLater`. */
   workIsSet = false;
   countedBytes = 0;
-  readonly #world: ClientWorld;
+  readonly #deps: ClientDeps;
   readonly #stream: Stream;
   readonly #reader = new FrameReader(queryBytesMax + 1);
   /** What was read and must wait; reading is paused meanwhile. */
@@ -70,10 +70,10 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   #sentBytes = 0;
   #sentAtMs = 0;
 
-  constructor(world: ClientWorld, stream: Stream) {
-    this.#world = world;
+  constructor(deps: ClientDeps, stream: Stream) {
+    this.#deps = deps;
     this.#stream = stream;
-    this.#activeAtMs = world.clock.nowMs();
+    this.#activeAtMs = deps.clock.nowMs();
   }
 
   get remote(): Endpoint {
@@ -81,7 +81,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   }
 
   get local(): Endpoint {
-    return this.#world.local;
+    return this.#deps.local;
   }
 
   get address(): string {
@@ -112,7 +112,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   }
 
   drained(): void {
-    this.#world.workLater(this);
+    this.#deps.workLater(this);
   }
 
   ended(): void {
@@ -121,17 +121,17 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
 
   closed(): void {
     this.#state = 'closed';
-    this.#world.turns.leave(this);
+    this.#deps.turns.leave(this);
     this.#unread = null;
     this.#output = [];
-    this.#world.gone(this);
+    this.#deps.gone(this);
   }
 
   /** Takes no more bytes; closes when all that was received is answered. */
   finish(): void {
     if (this.#state !== 'open') return;
     this.#state = 'finishing';
-    this.#world.workLater(this);
+    this.#deps.workLater(this);
   }
 
   /** Finishes; a client that nothing is owed is dropped at once, not waited for. */
@@ -144,12 +144,12 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   destroy(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.#world.turns.leave(this);
+    this.#deps.turns.leave(this);
     this.#stream.destroy();
   }
 
   giveUp(cause: 'crowded' | 'slow'): void {
-    this.#world.counters.count(cause === 'slow' ? 'tcpClosedSlow' : 'tcpClosedCrowded');
+    this.#deps.counters.count(cause === 'slow' ? 'tcpClosedSlow' : 'tcpClosedCrowded');
     this.destroy();
   }
 
@@ -158,13 +158,13 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
     this.#inFlight--;
     if (this.#state === 'closed') return;
     if (answer !== null) this.#queue(answer);
-    this.#world.workLater(this);
+    this.#deps.workLater(this);
   }
 
   /** Serves what is unread, so many queries at most; whether there is more that may be served. */
   serveSome(queriesMax: number): boolean {
     for (let left = queriesMax; left > 0 && this.#mayServe(); left--) this.#serveNext();
-    this.#world.workLater(this);
+    this.#deps.workLater(this);
     return this.#mayServe();
   }
 
@@ -179,7 +179,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
       this.#stream.resume();
     } else if (this.#state === 'finishing' && this.#inFlight === 0) {
       this.#state = 'ended';
-      this.#activeAtMs = this.#world.clock.nowMs();
+      this.#activeAtMs = this.#deps.clock.nowMs();
       // What still comes is read and dropped: unread bytes would turn the close into a reset.
       if (this.#isPaused) this.#stream.resume();
       this.#stream.end();
@@ -189,7 +189,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   /** Looks after the timeouts; called from time to time. */
   sweep(nowMs: number): void {
     if (this.#state === 'closed') return;
-    const { counters, places, timeouts } = this.#world;
+    const { counters, places, timeouts } = this.#deps;
     const { unsentBytes } = this.#stream;
     if (unsentBytes > 0) {
       if (this.#writtenBytes - unsentBytes > this.#sentBytes) {
@@ -229,7 +229,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   }
 
   #mayServeAtOnce(): boolean {
-    return this.#mayServe() && this.#world.turns.mayServe();
+    return this.#mayServe() && this.#deps.turns.mayServe();
   }
 
   #serveNext(): void {
@@ -253,11 +253,11 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   }
 
   #waitForTurn(): void {
-    if (!this.#isLeaving() && !this.#mustWait()) this.#world.turns.wait(this);
+    if (!this.#isLeaving() && !this.#mustWait()) this.#deps.turns.wait(this);
   }
 
   #take(message: Uint8Array): void {
-    const { clock, timeouts, serve } = this.#world;
+    const { clock, timeouts, serve } = this.#deps;
     this.#activeAtMs = clock.nowMs();
     this.#inFlight++;
     this.#queriesTaken++;
@@ -279,7 +279,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
 
   #write(): void {
     if (this.#outputBytes === 0) return;
-    const nowMs = this.#world.clock.nowMs();
+    const nowMs = this.#deps.clock.nowMs();
     this.#activeAtMs = nowMs;
     if (this.#stream.unsentBytes === 0) {
       this.#sentBytes = this.#writtenBytes;
@@ -291,7 +291,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
     this.#outputBytes = 0;
     const { unsentBytes } = this.#stream;
     if (unsentBytes > tcpClientUnsentBytesMax) this.giveUp('slow');
-    else if (unsentBytes > 0) this.#world.places.wrote(this);
+    else if (unsentBytes > 0) this.#deps.places.wrote(this);
   }
 }
 

@@ -9,11 +9,11 @@ import type { Clock, Timer } from '../os/clock.js';
 import type { Endpoint, Network, Stream, StreamEvents } from '../os/network.js';
 import { toEach } from '../scheduling/each.js';
 import type { Serve } from './asker.js';
-import { type ClientWorld, TcpClient } from './tcp-client.js';
+import { type ClientDeps, TcpClient } from './tcp-client.js';
 import { TcpPlaces } from './tcp-places.js';
 import { TcpTurns } from './tcp-turns.js';
 
-export interface TcpWorld {
+export interface TcpDeps {
   readonly network: Network;
   readonly clock: Clock;
   readonly counters: Counters;
@@ -41,21 +41,21 @@ const rejected: StreamEvents = { data() {}, ended() {}, closed() {} };
 
 /** Listens at `at`, by the timeouts that are in force at each moment. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
 export async function openTcpListener(
-  world: TcpWorld,
+  deps: TcpDeps,
   at: Endpoint,
   timeouts: () => TimeoutsConfig,
   serve: Serve,
 ): Promise<TcpListener> {
-  const { clock, counters } = world;
-  const places = world.tcpPlaces ?? new TcpPlaces();
-  const turns = world.tcpTurns ?? new TcpTurns(() => clock.nowMs());
+  const { clock, counters } = deps;
+  const places = deps.tcpPlaces ?? new TcpPlaces();
+  const turns = deps.tcpTurns ?? new TcpTurns(() => clock.nowMs());
   const clients = new Set<TcpClient>();
   const toWork: TcpClient[] = [];
   const whenDrained: (() => void)[] = [];
   let workIsScheduled = false;
   let sweeping: Timer | null = null;
 
-  const clientWorld: ClientWorld = {
+  const clientWorld: ClientDeps = {
     clock,
     counters,
     places,
@@ -117,7 +117,7 @@ export async function openTcpListener(
     toEach(clients, (client) => client.sweep(nowMs));
   }
 
-  const listener = await world.network.listenStreams(at, accepted);
+  const listener = await deps.network.listenStreams(at, accepted);
   return {
     local: listener.local,
     get clients() {

@@ -24,7 +24,7 @@ export interface ThreadStart<Table, Shared> {
   readonly shared: Shared;
 }
 
-export interface ThreadWorld<Shared> {
+export interface ThreadDeps<Shared> {
   readonly clock: Clock;
   readonly log: Log;
   /** The control lane's page, into which pages are added that have become too small. */
@@ -42,7 +42,7 @@ const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 1
 export class AnsweringThread<Table, Shared> {
   readonly ring: RingReader;
   readonly samples: SampleReader;
-  readonly #world: ThreadWorld<Shared>;
+  readonly #deps: ThreadDeps<Shared>;
   readonly #index: number;
   readonly #ringMemory = ringMemory();
   readonly #samplesMemory = samplesMemory();
@@ -56,12 +56,12 @@ export class AnsweringThread<Table, Shared> {
   #startedAtMs = 0;
   #whenEnded: (() => void) | null = null;
 
-  constructor(world: ThreadWorld<Shared>, index: number) {
-    this.#world = world;
+  constructor(deps: ThreadDeps<Shared>, index: number) {
+    this.#deps = deps;
     this.#index = index;
     this.ring = new RingReader(this.#ringMemory);
     this.samples = new SampleReader(this.#samplesMemory);
-    this.#page = new Counters(new SharedArrayBuffer(world.counters.memory.byteLength));
+    this.#page = new Counters(new SharedArrayBuffer(deps.counters.memory.byteLength));
     this.#orders = { number: 0, sockets: [], counters: this.#page.memory, next: 'serve' };
   }
 
@@ -78,7 +78,7 @@ export class AnsweringThread<Table, Shared> {
   /** Gives orders, with the first of which the thread is started; returns their number, for `hasTaken`. */
   order(sockets: readonly SocketOrder<Table>[], next: Orders<Table>['next'] = 'serve'): number {
     const number = this.#orders.number + 1;
-    const needed = this.#world.counters.memory.byteLength;
+    const needed = this.#deps.counters.memory.byteLength;
     if (this.#page.memory.byteLength < needed) {
       this.#oldPages.push({ page: this.#page, until: number });
       this.#page = new Counters(new SharedArrayBuffer(needed));
@@ -95,7 +95,7 @@ export class AnsweringThread<Table, Shared> {
   foldPages(): void {
     this.#oldPages = this.#oldPages.filter(({ page, until }) => {
       if (!this.hasTaken(until)) return true;
-      this.#world.counters.add(page);
+      this.#deps.counters.add(page);
       return false;
     });
   }
@@ -110,7 +110,7 @@ export class AnsweringThread<Table, Shared> {
   }
 
   #start(): void {
-    const world = this.#world;
+    const deps = this.#deps;
     const { port1, port2 } = new MessageChannel();
     const start: ThreadStart<Table, Shared> = {
       index: this.#index,
@@ -118,19 +118,19 @@ export class AnsweringThread<Table, Shared> {
       ring: this.#ringMemory,
       samples: this.#samplesMemory,
       numbers: this.#numbers.memory,
-      wakeFd: world.wakeFd,
+      wakeFd: deps.wakeFd,
       first: this.#orders,
-      shared: world.shared,
+      shared: deps.shared,
     };
     this.#port = port1;
-    this.#startedAtMs = world.clock.nowMs();
+    this.#startedAtMs = deps.clock.nowMs();
     port1.on('message', (text: string) => {
-      world.log.error('a packet made the program fail; it was dropped', { error: text });
+      deps.log.error('a packet made the program fail; it was dropped', { error: text });
     });
     port1.unref();
     let worker: Worker;
     try {
-      worker = new Worker(world.program, { workerData: start, transferList: [port2], resourceLimits });
+      worker = new Worker(deps.program, { workerData: start, transferList: [port2], resourceLimits });
     } catch (error) {
       // No more threads are to be had, for now.
       return this.#exited(port1, String((error as Error).stack));
@@ -148,13 +148,13 @@ export class AnsweringThread<Table, Shared> {
     port.close();
     this.#port = null;
     doAll(
-      () => this.#world.died(this.#index),
+      () => this.#deps.died(this.#index),
       () => this.#endedOrAgain(reason),
     );
   }
 
   #endedOrAgain(reason: string): void {
-    const { clock, log, counters } = this.#world;
+    const { clock, log, counters } = this.#deps;
     if (this.#whenEnded !== null) return this.#whenEnded();
     counters.count('panics');
     log.error('an answering thread ended and is started again', { thread: this.#index, reason });

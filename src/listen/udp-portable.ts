@@ -21,12 +21,12 @@ export interface UdpListener {
 
 /** Binds `at`. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
 export async function openUdpListener(
-  world: { readonly network: Network },
+  deps: { readonly network: Network },
   at: Endpoint,
   serve: Serve,
 ): Promise<UdpListener> {
   const port = new Port();
-  port.socket = await world.network.openDatagrams(at, {
+  port.socket = await deps.network.openDatagrams(at, {
     datagram(packet, from) {
       if (port.isDraining) return;
       port.inFlight++;

@@ -20,11 +20,11 @@ import type { SocketOrder } from './orders.js';
 import { type Peer, Replies } from './replies.js';
 import { type EntryKind, kindRefresh, type RingReader } from './ring.js';
 import type { SampleReader } from './samples.js';
-import { AnsweringThread, type ThreadWorld } from './thread.js';
+import { AnsweringThread, type ThreadDeps } from './thread.js';
 import { ThreadAsker } from './thread-asker.js';
 import type { UdpListener } from './udp-portable.js';
 
-export interface UdpThreadsWorld<Shared> extends Omit<ThreadWorld<Shared>, 'wakeFd' | 'died'> {
+export interface UdpThreadsDeps<Shared> extends Omit<ThreadDeps<Shared>, 'wakeFd' | 'died'> {
   readonly calls: SystemCalls;
   readonly threads: number;
   /** Tells clients apart. */
@@ -78,8 +78,8 @@ interface Listener<Table> {
   readonly whenClosed: (() => void)[];
 }
 
-export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): UdpThreads<Table> {
-  const { calls, counters, groups } = world;
+export function newUdpThreads<Table, Shared>(deps: UdpThreadsDeps<Shared>): UdpThreads<Table> {
+  const { calls, counters, groups } = deps;
   const wakeFd = calls.eventFd();
   const wakingsAt = calls.addressOf(new ArrayBuffer(8));
   const replies = new Replies(calls, counters);
@@ -91,16 +91,16 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
   let latest: readonly number[] = [];
   const whenAnswering: (() => void)[] = [];
 
-  const threadWorld: ThreadWorld<Shared> = {
-    ...world,
+  const threadWorld: ThreadDeps<Shared> = {
+    ...deps,
     wakeFd,
     died(index) {
-      world.threadDied(index);
+      deps.threadDied(index);
       takeAll();
     },
   };
   const threads = Array.from(
-    { length: world.threads },
+    { length: deps.threads },
     (_, index) => new AnsweringThread<Table, Shared>(threadWorld, index),
   );
   // Before there is anything to serve: a thread needs some time to start, and the rest of the program too.
@@ -111,7 +111,7 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
   });
 
   const handOver = new HandOver<HandedOver<Table>>({
-    ...{ nowMs: world.clock.nowMs, hashKey: world.hashKey, read, serve },
+    ...{ nowMs: deps.clock.nowMs, hashKey: deps.hashKey, read, serve },
     keep: (item) => ({ ...item, packet: copyOf(item.packet, 0, item.packet.length) }),
     refuse({ kind, listener, packet, asker }) {
       if (kind !== kindRefresh) listener.wanted.refuse(packet, asker);
@@ -272,7 +272,7 @@ export function newUdpThreads<Table, Shared>(world: UdpThreadsWorld<Shared>): Ud
       ports.hold(copies.local);
       listeners.add(copies);
       order();
-      world.clock.after(settleMs, () => leave(copies));
+      deps.clock.after(settleMs, () => leave(copies));
     }
   }
 

@@ -9,7 +9,7 @@ import { dnstapMessage } from './dnstap-message.js';
 import { FrameStream } from './frame-stream.js';
 import { compileLogFormat } from './log-format.js';
 
-export interface DnstapWorld {
+export interface DnstapDeps {
   readonly network: Network;
   readonly clock: Clock;
   readonly log: Log;
@@ -25,9 +25,9 @@ export interface Dnstap {
 const contentType = 'protobuf:dnstap.Dnstap';
 
 /** Null without directives. */
-export function newDnstap(configs: readonly DnstapConfig[], world: DnstapWorld): Dnstap | null {
+export function newDnstap(configs: readonly DnstapConfig[], deps: DnstapDeps): Dnstap | null {
   if (configs.length === 0) return null;
-  const { network, clock, log, counters } = world;
+  const { network, clock, log, counters } = deps;
   const taps = configs.map((config) => ({
     config,
     extra: compileLogFormat(config.extra ?? ''),

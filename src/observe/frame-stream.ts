@@ -11,7 +11,7 @@ import type { Clock, Timer } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import { type Stream, type StreamEvents, unsentBytesHigh } from '../os/network.js';
 
-export interface FrameStreamWorld {
+export interface FrameStreamDeps {
   /** What the collector is called in the log. */
   readonly name: string;
   readonly contentType: string;
@@ -32,7 +32,7 @@ const fieldContentType = 1;
 const controlBytesMax = 512;
 
 export class FrameStream {
-  readonly #world: FrameStreamWorld;
+  readonly #deps: FrameStreamDeps;
   #state: 'closed' | 'greeting' | 'open' | 'stopped' = 'closed';
   #stream: Stream | null = null;
   #received: Buffer = Buffer.alloc(0);
@@ -45,8 +45,8 @@ export class FrameStream {
   #timer: Timer | null = null;
   #flushing: Timer | null = null;
 
-  constructor(world: FrameStreamWorld) {
-    this.#world = world;
+  constructor(deps: FrameStreamDeps) {
+    this.#deps = deps;
     this.#connect();
   }
 
@@ -54,11 +54,11 @@ export class FrameStream {
   send(payload: Uint8Array): void {
     if (this.#queue.length >= frameStreamFramesMax || this.#queuedBytes + payload.length > frameStreamBytesMax) {
       this.#dropped++;
-      return this.#world.dropped();
+      return this.#deps.dropped();
     }
     this.#queue.push(payload);
     this.#queuedBytes += payload.length;
-    if (this.#state === 'open') this.#flushing ??= this.#world.clock.after(frameStreamFlushMs, () => this.#flush());
+    if (this.#state === 'open') this.#flushing ??= this.#deps.clock.after(frameStreamFlushMs, () => this.#flush());
   }
 
   /** Sends what waits if the collector is there, says goodbye and does nothing more. */
@@ -75,7 +75,7 @@ export class FrameStream {
   }
 
   #connect(): void {
-    const { connect, clock, contentType } = this.#world;
+    const { connect, clock, contentType } = this.#deps;
     this.#state = 'greeting';
     this.#received = Buffer.alloc(0);
     const stream = connect({
@@ -104,7 +104,7 @@ export class FrameStream {
   }
 
   #open(): void {
-    const { log, name, contentType } = this.#world;
+    const { log, name, contentType } = this.#deps;
     this.#timer?.stop();
     this.#state = 'open';
     this.#isFailureSaid = false;
@@ -136,7 +136,7 @@ export class FrameStream {
 
   #closed(stream: Stream, why: string): void {
     if (this.#state === 'stopped' || stream !== this.#stream) return;
-    const { clock, log, name } = this.#world;
+    const { clock, log, name } = this.#deps;
     if (!this.#isFailureSaid) log.warn(`dnstap: ${name} does not take what we say (${why}); it is tried again`);
     this.#isFailureSaid = true;
     this.#state = 'closed';

@@ -15,7 +15,7 @@ export type Health =
   /** `reason` is one sentence. */
   | { readonly healthy: false; readonly reason: string };
 
-export interface SelfCheckWorld {
+export interface SelfCheckDeps {
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;
@@ -30,12 +30,12 @@ export interface SelfCheck {
   stop(): void;
 }
 
-export function newSelfCheck(world: SelfCheckWorld, listeners: () => readonly Endpoint[]): SelfCheck {
-  const probes = new Probes(world.network);
+export function newSelfCheck(deps: SelfCheckDeps, listeners: () => readonly Endpoint[]): SelfCheck {
+  const probes = new Probes(deps.network);
   let underWay: Promise<Health> | null = null;
   return {
     check() {
-      underWay ??= checkAll(world, listeners(), probes)
+      underWay ??= checkAll(deps, listeners(), probes)
         // A socket that cannot be opened is ill health, not the end of the process.
         .catch((error: Error): Health => ({ healthy: false, reason: `We cannot ask ourselves: ${error.message}.` }))
         .finally(() => {
@@ -47,14 +47,14 @@ export function newSelfCheck(world: SelfCheckWorld, listeners: () => readonly En
   };
 }
 
-async function checkAll(world: SelfCheckWorld, listeners: readonly Endpoint[], probes: Probes): Promise<Health> {
+async function checkAll(deps: SelfCheckDeps, listeners: readonly Endpoint[], probes: Probes): Promise<Health> {
   const places = listeners.map(reachable);
   probes.keepOnly(places.flat());
   if (listeners.length === 0) return { healthy: false, reason: 'No listener is up.' };
   const answers = await Promise.all(
     places.map((each) =>
       answersOnAny(
-        world,
+        deps,
         each.map((place) => probes.to(place)),
       ),
     ),
@@ -135,9 +135,9 @@ class Probes {
 }
 
 /** True as soon as one of the places has answered, false when the time is up. */
-function answersOnAny(world: SelfCheckWorld, probes: readonly Probe[]): Promise<boolean> {
+function answersOnAny(deps: SelfCheckDeps, probes: readonly Probe[]): Promise<boolean> {
   return new Promise((resolve) => {
-    const question = ownQuestion(world.random.below(0x1_0000), world.ownMark);
+    const question = ownQuestion(deps.random.below(0x1_0000), deps.ownMark);
     const timers: Timer[] = [];
     const finish = (answered: boolean): void => {
       for (const timer of timers) timer.stop();
@@ -153,8 +153,8 @@ function answersOnAny(world: SelfCheckWorld, probes: readonly Probe[]): Promise<
       for (const { socket, place } of probes) socket.send(question, place);
     };
     // A socket's receive queue that is full loses packets of a busy and healthy server.
-    timers.push(world.clock.every(selfQueryTimeoutMs / selfQueryTries, ask));
-    timers.push(world.clock.after(selfQueryTimeoutMs, () => finish(false)));
+    timers.push(deps.clock.every(selfQueryTimeoutMs / selfQueryTries, ask));
+    timers.push(deps.clock.after(selfQueryTimeoutMs, () => finish(false)));
     ask();
   });
 }

@@ -28,7 +28,7 @@ export interface AnsweringSocket {
   readonly hasPacketInfo: boolean;
 }
 
-export interface SocketWish {
+export interface SocketOptions {
   readonly at: Endpoint;
   /** `::` without IPv4, because another socket has the port there. */
   readonly ipv6Only: 'yes' | 'no';
@@ -39,7 +39,7 @@ export interface SocketWish {
 }
 
 /** Binds a socket for UDP. Throws the system's error (EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT). */
-export function openSocket(calls: SystemCalls, wish: SocketWish): AnsweringSocket {
+export function openSocket(calls: SystemCalls, wish: SocketOptions): AnsweringSocket {
   const hasPacketInfo = isWildcard(wish.at.address);
   const fd = bound(calls, wish, linux.datagrams, (options) => {
     setBuffers(options);
@@ -53,7 +53,7 @@ export function openSocket(calls: SystemCalls, wish: SocketWish): AnsweringSocke
 }
 
 /** Binds a socket for `listen({ fd })` of Node.js; its descriptor. Throws the system's error, as `openSocket`. */
-export function openStreamSocket(calls: SystemCalls, wish: SocketWish): number {
+export function openStreamSocket(calls: SystemCalls, wish: SocketOptions): number {
   return bound(calls, wish, linux.stream, ({ must, set }) => {
     // Connections that are closed but not forgotten must not keep us from the port.
     must('SO_REUSEADDR', linux.socketLevel, linux.reuseAddress, 1);
@@ -63,7 +63,7 @@ export function openStreamSocket(calls: SystemCalls, wish: SocketWish): number {
   });
 }
 
-function bound(calls: SystemCalls, wish: SocketWish, type: SocketType, setMore: (options: Options) => void): number {
+function bound(calls: SystemCalls, wish: SocketOptions, type: SocketType, setMore: (options: Options) => void): number {
   const shared = wish.sharedWith === 'nobody' ? { ...wish, at: freeEndpoint(calls, wish, type) } : wish;
   return boundAt(calls, shared, type, (options) => {
     setMore(options);
@@ -72,7 +72,7 @@ function bound(calls: SystemCalls, wish: SocketWish, type: SocketType, setMore: 
 }
 
 /** The endpoint with a real port, when nobody has it. */
-function freeEndpoint(calls: SystemCalls, wish: SocketWish, type: SocketType): Endpoint {
+function freeEndpoint(calls: SystemCalls, wish: SocketOptions, type: SocketType): Endpoint {
   const fd = boundAt(calls, wish, type, ({ must }) => {
     // Connections that are closed but not forgotten are nobody.
     if (type === linux.stream) must('SO_REUSEADDR', linux.socketLevel, linux.reuseAddress, 1);
@@ -84,7 +84,12 @@ function freeEndpoint(calls: SystemCalls, wish: SocketWish, type: SocketType): E
   }
 }
 
-function boundAt(calls: SystemCalls, wish: SocketWish, type: SocketType, setMore: (options: Options) => void): number {
+function boundAt(
+  calls: SystemCalls,
+  wish: SocketOptions,
+  type: SocketType,
+  setMore: (options: Options) => void,
+): number {
   const { at, ipv6Only } = wish;
   const ipv6 = isIpv6(at.address);
   const fd = must('socket', calls.socket(ipv6 ? linux.familyIpv6 : linux.familyIpv4, type));

@@ -32,7 +32,7 @@ export interface NetworkFailures {
 }
 
 /** What a listening socket is to be bound to. */
-export interface StreamWish {
+export interface StreamOptions {
   readonly at: Endpoint;
   /** `::` without IPv4, because another socket has the port there. */
   readonly ipv6Only: 'yes' | 'no';
@@ -41,7 +41,7 @@ export interface StreamWish {
 }
 
 /** Binds a socket for TCP in another way than Node.js does; its descriptor. Throws the system's error. */
-export type BindStream = (wish: StreamWish) => number;
+export type BindStream = (wish: StreamOptions) => number;
 
 /** Reads of all connections that we open go here: the bytes are borrowed, so one buffer is enough. */
 const readBufferBytes = 64 * 1024;

@@ -6,7 +6,7 @@
  */
 import { fstatSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
-import { type AnsweringSocket, boundPort, openSocket, openStreamSocket, type SocketWish } from './bound-socket.js';
+import { type AnsweringSocket, boundPort, openSocket, openStreamSocket, type SocketOptions } from './bound-socket.js';
 import { type Endpoint, listenBacklog } from './network.js';
 import type { Protocol } from './proc-net.js';
 import { steerTo } from './reuseport-steering.js';
@@ -19,7 +19,7 @@ export type Layout = Readonly<Record<string, readonly number[]>>;
 /** `away`: somebody else decides. `one` of our sockets gets all while another process closes one of its. */
 export type Steering = 'away' | 'all' | 'one';
 
-export interface GroupsWorld {
+export interface GroupsDeps {
   readonly calls: SystemCalls;
   /** The kernel refuses to be told who gets the packets; said once. */
   cannotSteer(errno: number): void;
@@ -37,19 +37,19 @@ interface Group {
 }
 
 export class Groups {
-  readonly #world: GroupsWorld;
+  readonly #deps: GroupsDeps;
   readonly #groups = new Map<string, Group>();
   #told: Layout = {};
   /** Copies of other processes' sockets, by group. */
   #held: { readonly key: string; readonly fd: number }[] = [];
   #heir: (at: Endpoint, fds: readonly number[]) => void = (_, fds) =>
-    fds.forEach((fd) => void this.#world.calls.close(fd));
+    fds.forEach((fd) => void this.#deps.calls.close(fd));
   #isSharing = false;
   #steering: Steering = 'away';
   #complained = false;
 
-  constructor(world: GroupsWorld) {
-    this.#world = world;
+  constructor(deps: GroupsDeps) {
+    this.#deps = deps;
   }
 
   /** What another instance says of the groups, whether we have joined them yet or not. */
@@ -67,13 +67,13 @@ export class Groups {
   }
 
   /** Binds a socket for UDP; `joined` is to be called for all that a listener has. Throws the system's error. */
-  openDatagrams(wish: SocketWish): AnsweringSocket {
-    return openSocket(this.#world.calls, this.#shared(wish));
+  openDatagrams(wish: SocketOptions): AnsweringSocket {
+    return openSocket(this.#deps.calls, this.#shared(wish));
   }
 
   /** Binds a socket for TCP, which listens; its descriptor. Throws the system's error. */
-  openStreams(wish: SocketWish): number {
-    const { calls } = this.#world;
+  openStreams(wish: SocketOptions): number {
+    const { calls } = this.#deps;
     const fd = openStreamSocket(calls, this.#shared(wish));
     // A socket for streams is in its group from here on.
     const result = calls.listen(fd, listenBacklog);
@@ -86,7 +86,7 @@ export class Groups {
     return fd;
   }
 
-  #shared(wish: SocketWish): SocketWish {
+  #shared(wish: SocketOptions): SocketOptions {
     return this.#isSharing ? { ...wish, sharedWith: 'us' } : wish;
   }
 
@@ -131,9 +131,9 @@ export class Groups {
       const inode = inodeOf(fd);
       const isTheirs = group !== undefined && !inodesOf(group.mine).includes(inode);
       if (isTheirs && this.#there(group, sockets)?.includes(inode)) this.#held.push({ key, fd });
-      else this.#world.calls.close(fd);
+      else this.#deps.calls.close(fd);
     }
-    for (const { fd } of before) this.#world.calls.close(fd);
+    for (const { fd } of before) this.#deps.calls.close(fd);
   }
 
   get isHolding(): boolean {
@@ -153,7 +153,7 @@ export class Groups {
       const fds = held.filter((each) => each.key === key).map(({ fd }) => fd);
       if (fds.length > 0) this.#heir(at, fds);
     }
-    for (const { key, fd } of held) if (!this.#groups.has(key)) this.#world.calls.close(fd);
+    for (const { key, fd } of held) if (!this.#groups.has(key)) this.#deps.calls.close(fd);
   }
 
   /** Whether sockets of other processes are in any of our groups. */
@@ -185,7 +185,7 @@ export class Groups {
   }
 
   #lookAtSockets(): SocketsAt {
-    return this.#world.lookAtSockets?.() ?? lookAtSockets(this.#world.calls);
+    return this.#deps.lookAtSockets?.() ?? lookAtSockets(this.#deps.calls);
   }
 
   #there({ protocol, at }: Group, sockets: SocketsAt): readonly number[] | undefined {
@@ -194,7 +194,7 @@ export class Groups {
 
   #steer(group: Group): void {
     if (this.#steering === 'away') return;
-    const { calls, cannotSteer } = this.#world;
+    const { calls, cannotSteer } = this.#deps;
     const { places, mine } = group;
     const ours = places === null ? [] : mine.map(({ inode }) => places.indexOf(inode)).sort((a, b) => a - b);
     const to = this.#steering === 'one' ? ours.slice(0, 1) : ours;

@@ -10,7 +10,7 @@ import type { Greeting, LocalListener, LocalSockets, Stream, StreamEvents } from
 import type { Random } from './random.js';
 import { descriptorsMax, errors, linux, type SystemCalls } from './system-calls.js';
 
-export interface UnixSocketsWorld {
+export interface UnixSocketsDeps {
   readonly calls: SystemCalls;
   readonly random: Random;
   /** Makes a connected descriptor a stream, which closes it in the end; `began` says who wants its events. */
@@ -23,7 +23,7 @@ interface Listening {
   readonly greeting: () => Greeting;
 }
 
-export function unixSockets({ calls, random, adopt }: UnixSocketsWorld): LocalSockets {
+export function unixSockets({ calls, random, adopt }: UnixSocketsDeps): LocalSockets {
   const ownUid = process.getuid?.() ?? -1;
 
   function connect(path: string, events: StreamEvents): ReturnType<LocalSockets['connect']> {

@@ -14,18 +14,18 @@ import type { PlannedListener } from '../resolve/zone-plan.js';
 import type { ZoneTable } from '../resolve/zones.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import { isSameConfig, watchConfig } from './config-changes.js';
-import type { Watching } from './endpoints.js';
-import { Serving, type ServingWorld } from './generation.js';
-import { startTending, type TendingWorld } from './tending.js';
+import type { Endpoints } from './endpoints.js';
+import { Generation, type GenerationDeps } from './generation.js';
+import { startTending, type TendingDeps } from './tending.js';
 
 export type ReloadResult = 'reloaded' | 'unchanged' | 'refused';
 
-export interface InForceWorld extends TendingWorld {
+export interface ActiveConfigurationDeps extends TendingDeps {
   /** Reads the configuration; throws a ConfigError. */
   readonly load: () => Config;
   readonly listeners: Listeners<ZoneTable>;
-  readonly watching: Watching;
-  readonly world: ServingWorld;
+  readonly watching: Endpoints;
+  readonly deps: GenerationDeps;
   /** Looks at the configuration's files this often, whatever `reload` says; null leaves it to `reload`. */
   readonly lookEveryMs: number | null;
   /** What a listener calls for each packet, by the table that is in force then. */
@@ -38,11 +38,11 @@ export interface InForceWorld extends TendingWorld {
   tablesChanged(config: Config): void;
 }
 
-export class InForce {
-  serving: Serving;
+export class ActiveConfiguration {
+  serving: Generation;
   /** When the configuration was last read it was refused, so what is in force is not what is written. */
   isLastRefused = false;
-  readonly #world: InForceWorld;
+  readonly #deps: ActiveConfigurationDeps;
   /** What each open server answers by; a listener reads it anew for each packet. */
   readonly #servers = new Map<string, { by: PlannedListener }>();
   /** Looks at the files that the configuration was read from. */
@@ -51,15 +51,15 @@ export class InForce {
   #tending: Timer | null = null;
   #reloading: Promise<unknown> = Promise.resolve();
   /** Those before it that still finish what they were asked. */
-  readonly #draining = new Set<Serving>();
+  readonly #draining = new Set<Generation>();
   /** No further reload is begun. */
   #isSettled = false;
   /** Nothing is to be opened any more. */
   #isOver = false;
 
-  constructor(first: Serving, world: InForceWorld) {
+  constructor(first: Generation, deps: ActiveConfigurationDeps) {
     this.serving = first;
-    this.#world = world;
+    this.#deps = deps;
     this.#watch = this.#watchFilesOf(first.config);
   }
 
@@ -69,12 +69,12 @@ export class InForce {
 
   /** Opens everything. Rejects with a ListenError when something cannot be opened; then nothing is left open. */
   async start(): Promise<void> {
-    const { listeners, watching } = this.#world;
+    const { listeners, watching } = this.#deps;
     try {
       await listeners.open(this.#wanted(this.serving));
       await watching.use(this.config);
       watching.readiness.met('listeners');
-      this.#tending = startTending(this.serving, this.#world);
+      this.#tending = startTending(this.serving, this.#deps);
     } catch (error) {
       await this.#undo([
         () => this.#stopTimers(),
@@ -104,7 +104,7 @@ export class InForce {
    */
   renew(): void {
     if (this.#isSettled) return;
-    const next = new Serving(this.config, this.#world.world, this.serving.hosts);
+    const next = new Generation(this.config, this.#deps.deps, this.serving.hosts);
     try {
       const before = this.#switchTo(next);
       const suspects = [...this.#draining];
@@ -123,7 +123,7 @@ export class InForce {
   async settle(withinMs: number): Promise<void> {
     this.#isSettled = true;
     await new Promise<void>((resolve) => {
-      const late = this.#world.world.clock.after(withinMs, resolve);
+      const late = this.#deps.deps.clock.after(withinMs, resolve);
       void this.#reloading.then(() => {
         late.stop();
         resolve();
@@ -134,16 +134,16 @@ export class InForce {
   }
 
   async #reloadNow(why: string): Promise<ReloadResult> {
-    const { world } = this.#world;
+    const { deps } = this.#deps;
     if (this.#isSettled) return 'refused';
     const undo: (() => unknown)[] = [];
     try {
       return await this.#replace(why, undo);
     } catch (error) {
       this.isLastRefused = true;
-      world.counters.count('reloadFailed');
+      deps.counters.count('reloadFailed');
       const message = error instanceof ConfigError ? error.summary : (error as Error).message;
-      world.log.error(`${why}, but it is refused and the old configuration serves on: ${message}`, stackOf(error));
+      deps.log.error(`${why}, but it is refused and the old configuration serves on: ${message}`, stackOf(error));
       if (error instanceof ConfigError) this.#alsoWatch(error.files);
       await this.#undo(undo.reverse());
       return 'refused';
@@ -152,20 +152,20 @@ export class InForce {
 
   /** Puts what is written now in force. `undo` gets what is to be done, the last first, if it throws. */
   async #replace(why: string, undo: (() => unknown)[]): Promise<ReloadResult> {
-    const { listeners, watching, world, load } = this.#world;
+    const { listeners, watching, deps, load } = this.#deps;
     const config = load();
     const watch = this.#watchFilesOf(config);
     if (isSameConfig(config, this.config)) {
       this.isLastRefused = false;
-      world.log.info(`${why}: the configuration is what it was`);
+      deps.log.info(`${why}: the configuration is what it was`);
       // The same text may be made of other files now.
       this.#watchBy(watch);
       return 'unchanged';
     }
     undo.push(() => watch?.stop());
-    const hosts = await readAllHosts(config, world, () => this.#isOver);
+    const hosts = await readAllHosts(config, deps, () => this.#isOver);
     this.#mustGoOn();
-    const next = new Serving(config, world, hosts);
+    const next = new Generation(config, deps, hosts);
     undo.push(() => next.discard());
     undo.push(() => this.#closeOthers());
     await listeners.open(this.#wanted(next));
@@ -183,7 +183,7 @@ export class InForce {
       () => this.#closeOthers(),
       () => this.#drain(before),
     );
-    world.log.info(`${why}: serving by the new configuration`, { sha512: next.config.sha512 });
+    deps.log.info(`${why}: serving by the new configuration`, { sha512: next.config.sha512 });
     this.#warn();
     return 'reloaded';
   }
@@ -197,12 +197,12 @@ export class InForce {
    * Serves by the next, in one turn, so that no packet sees half of each; returns the one before, to be drained. When
    * it throws, the one before is in force as it was.
    */
-  #switchTo(next: Serving): Serving {
+  #switchTo(next: Generation): Generation {
     const before = this.serving;
     try {
       this.#use(next);
       next.takeCacheOf(before);
-      const tending = startTending(next, this.#world);
+      const tending = startTending(next, this.#deps);
       this.#tending?.stop();
       this.#tending = tending;
     } catch (error) {
@@ -215,16 +215,16 @@ export class InForce {
     return before;
   }
 
-  #drain(before: Serving): void {
+  #drain(before: Generation): void {
     this.#draining.add(before);
     before.drain(() => this.#draining.delete(before));
   }
 
   /** For every packet from now on. */
-  #use(serving: Serving): void {
+  #use(serving: Generation): void {
     this.serving = serving;
     for (const by of serving.listeners) this.#servers.get(by.server)!.by = by;
-    this.#world.tablesChanged(serving.config);
+    this.#deps.tablesChanged(serving.config);
   }
 
   /** Undoes what was done for a configuration that is not used after all; a step that fails leaves out no other. */
@@ -248,7 +248,7 @@ export class InForce {
   }
 
   #failed(error: unknown): void {
-    const { counters, log } = this.#world.world;
+    const { counters, log } = this.#deps.deps;
     if (!isForeseen(error)) counters.count('panics');
     log.error((error as Error).message, stackOf(error));
   }
@@ -269,8 +269,8 @@ export class InForce {
     this.#watch = watch;
   }
 
-  #wanted({ listeners }: Serving): WantedListener<ZoneTable>[] {
-    const { serve, refresh, refuse } = this.#world;
+  #wanted({ listeners }: Generation): WantedListener<ZoneTable>[] {
+    const { serve, refresh, refuse } = this.#deps;
     return listeners.map((by) => {
       const { server, at } = by;
       const entry = this.#servers.get(server) ?? { by };
@@ -286,20 +286,20 @@ export class InForce {
   /** Closes listeners that are not in force. */
   #closeOthers(): void {
     const servers = new Set(this.serving.listeners.map(({ server }) => server));
-    this.#world.listeners.keepOnly(servers);
+    this.#deps.listeners.keepOnly(servers);
     for (const server of this.#servers.keys()) if (!servers.has(server)) this.#servers.delete(server);
   }
 
   /** Says what is unwise in the configuration. */
   #warn(): void {
-    for (const warning of this.config.warnings) this.#world.world.log.warn(formatDiagnostic(warning));
+    for (const warning of this.config.warnings) this.#deps.deps.log.warn(formatDiagnostic(warning));
   }
 
   /** Begins as soon as the files have been read: what changes while things are being opened is seen as well. */
   #watchFilesOf(config: Pick<Config, 'reload' | 'files'>): Timer | null {
-    const { world, look, lookEveryMs } = this.#world;
+    const { deps, look, lookEveryMs } = this.#deps;
     const changed = () => void this.reload('the Corefile has changed');
-    return watchConfig(config, { clock: world.clock, random: world.random, look, lookEveryMs, changed });
+    return watchConfig(config, { clock: deps.clock, random: deps.random, look, lookEveryMs, changed });
   }
 }
 

@@ -16,7 +16,7 @@ import type { ZoneTable } from '../resolve/zones.js';
 import type { Shared } from './answering-thread.js';
 
 /** What the threads share with the control lane. */
-export interface AnsweringWorld {
+export interface AnsweringDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: Random;
@@ -33,7 +33,7 @@ export interface CallsAndGroups {
 }
 
 /** Prepares the threads; null when UDP is to be served by the event loop. */
-export type OpenAnswering = (world: AnsweringWorld) => UdpThreads<ZoneTable> | null;
+export type OpenAnswering = (deps: AnsweringDeps) => UdpThreads<ZoneTable> | null;
 
 /** So many threads, if there are the calls for them. */
 export function answeringThreads(options: {

@@ -12,7 +12,7 @@ import { Counters, countersMemory, type EventName } from '../counters.js';
 import { newSlot } from '../dns/answer.js';
 import { newHashKey } from '../dns/hash.js';
 import { ownMarks } from '../dns/own-question.js';
-import { type HostWish, newHost } from '../host/host.js';
+import { type HostOptions, newHost } from '../host/host.js';
 import type { SocketsOfHost } from '../host/served-elsewhere.js';
 import { cacheBytesMax, handoverTransferMs, messageBytesMax, optBytesMax } from '../limits.js';
 import { newListeners } from '../listen/listeners.js';
@@ -36,18 +36,18 @@ import type { Route } from '../resolve/route.js';
 import { refreshFrom, refuseFrom, serveFrom } from '../resolve/serve.js';
 import { askWithin, lookUpIn } from '../resolve/within.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
-import type { Snapshot, SnapshotWorld } from '../takeover/snapshot.js';
+import type { Snapshot, SnapshotDeps } from '../takeover/snapshot.js';
 import { type TakingOver, takingOver } from '../takeover/taking-over.js';
 import { Outages } from '../upstream/outages.js';
-import { InForce, type ReloadResult } from './active-configuration.js';
+import { ActiveConfiguration, type ReloadResult } from './active-configuration.js';
 import type { OpenAnswering } from './answering-threads.js';
 import { newEnding } from './ending.js';
-import { newWatching, type StartHttp } from './endpoints.js';
-import { Serving, type ServingWorld } from './generation.js';
+import { newEndpoints, type StartHttp } from './endpoints.js';
+import { Generation, type GenerationDeps } from './generation.js';
 import { metricsOf } from './metrics-of-serving.js';
 import { newResolvConfFiles } from './resolv-conf-files.js';
 import type { OpenSuccession } from './shared-sockets.js';
-import { newTopAskers } from './top-talkers.js';
+import { newTopTalkers } from './top-talkers.js';
 import { newWarmth } from './warmth.js';
 
 /** What the program is given instead of taking it: tests put their own in place. */
@@ -73,7 +73,7 @@ export interface Outsides {
   /** The other instances on this node; without it there are none. */
   readonly succession?: OpenSuccession | undefined;
   /** The cache as a file; without it there is none. */
-  readonly snapshot?: ((parts: Pick<SnapshotWorld, 'clock' | 'log' | 'warmth' | 'serves'>) => Snapshot) | undefined;
+  readonly snapshot?: ((parts: Pick<SnapshotDeps, 'clock' | 'log' | 'warmth' | 'serves'>) => Snapshot) | undefined;
 }
 
 export interface Settings {
@@ -89,7 +89,7 @@ export interface Settings {
   /** Counted wherever something is set up; coredns_nodecache_setup_errors_total shows them. */
   readonly setupErrors: SetupErrors;
   /** What the node gets for us: link, addresses, rules. Null leaves the node as it is. */
-  readonly host: HostWish | null;
+  readonly host: HostOptions | null;
 }
 
 export interface App {
@@ -130,7 +130,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       if (succession !== null && succession.audience > 0) warmth.ended(ref);
     },
   });
-  const warmth = newWarmth({ cache, clock, counters, serving: () => inForce.serving });
+  const warmth = newWarmth({ cache, clock, counters, serving: () => active.serving });
   const ownMark = random.below(ownMarks);
 
   // Bytes arrive and leave.
@@ -152,11 +152,11 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const upstreamAnswered = () => watching.readiness.met('upstream');
   const forwarder: Forwarder = new Forwarder({
     ...{ clock, lane, cache, routes, loops, upstreamAnswered },
-    store: (zone) => inForce.serving.store(zone.zoneId),
+    store: (zone) => active.serving.store(zone.zoneId),
   });
 
   // Asking others, as the configuration says; it comes first because a template in it may not compile.
-  const world: ServingWorld = {
+  const deps: GenerationDeps = {
     ...{ network, clock, random, log, counters, cache, routes, loops, outages: new Outages() },
     within: (zone) => askWithin({ lane, clock, forwarder, routes }, zone),
     lookUpIn: (table) => lookUpIn({ lane, clock, forwarder, routes }, table),
@@ -175,11 +175,11 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     resolvConfs: newResolvConfFiles(outsides.readFile, log),
     ...{ readPieces: outsides.readPieces, look: outsides.look },
   };
-  const first = new Serving(config, world, await readAllHosts(config, world));
+  const first = new Generation(config, deps, await readAllHosts(config, deps));
 
-  // Watching it.
-  const top = newTopAskers({ clock, random, samples: threads?.samples ?? [] });
-  const watching = newWatching(
+  // Endpoints it.
+  const top = newTopTalkers({ clock, random, samples: threads?.samples ?? [] });
+  const watching = newEndpoints(
     {
       ...{ network, clock, random, log, ownMark, top },
       ...{ startHttp: outsides.startHttp, profiler: outsides.profiler, pprofAskers: outsides.pprofAskers },
@@ -188,7 +188,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       selfCheckFailed: () => counters.count('healthFailures'),
       panicked: () => counters.count('panics'),
       source: {
-        ...metricsOf(() => inForce.serving),
+        ...metricsOf(() => active.serving),
         setupErrors: settings.setupErrors.totals,
         logLinesLost: () => log.linesLost,
         pages,
@@ -199,7 +199,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
           waitingClients: forwarder.waiters,
           tcpClients: listeners.tcpClients,
           answeringThreads: threads?.samples.length ?? 0,
-          lastReloadSuccessful: inForce.isLastRefused ? 0 : 1,
+          lastReloadSuccessful: active.isLastRefused ? 0 : 1,
         }),
         instance: () => ({ role: succession?.role ?? 'serving', standBys: succession?.audience ?? 0 }),
         build: { version: settings.version, revision: '', nodeVersion: process.version },
@@ -227,8 +227,8 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const succession = outsides.succession?.({ clock, log, warmth, owns }) ?? null;
   const serves = () => (succession?.role ?? 'serving') === 'serving';
   const snapshot = outsides.snapshot?.({ clock, log, warmth, serves }) ?? null;
-  const inForce = new InForce(first, {
-    ...{ listeners, watching, world, upstreamAnswered, look: outsides.look },
+  const active = new ActiveConfiguration(first, {
+    ...{ listeners, watching, deps, upstreamAnswered, look: outsides.look },
     ...{ load: settings.load, lookEveryMs: settings.lookEveryMs },
     serve: (tableOf) => top.watched(serveFrom({ clock, log, lane, forwarder, routes }, tableOf)),
     refresh: (tableOf) => refreshFrom({ clock, log, lane, forwarder, routes }, tableOf),
@@ -239,7 +239,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     },
   });
   const ending = newEnding({
-    ...{ clock, log, counters, watching, inForce, succession, forwarder, host, listeners, snapshot, threads },
+    ...{ clock, log, counters, watching, active, succession, forwarder, host, listeners, snapshot, threads },
   });
 
   // Last, everything is opened: from here on there is somebody to answer.
@@ -247,7 +247,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     const hasPredecessor = (await succession?.begin()) ?? false;
     // Addresses come first, since not everything can be bound to one that is not there yet.
     await host.prepare();
-    await inForce.start();
+    await active.start();
     // Packets would wait for a thread that has yet to start.
     if (hasPredecessor && threads !== null) await atMost(clock, handoverTransferMs, threads.answering());
     if (succession === null) owns('start');
@@ -264,12 +264,12 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   });
 
   return {
-    reload: (why) => inForce.reload(why),
+    reload: (why) => active.reload(why),
     stop: ending.stop,
     hurry: ending.hurry,
     recover() {
       counters.count('panics');
-      inForce.renew();
+      active.renew();
     },
     get endpoints() {
       return listeners.endpoints();

@@ -7,7 +7,7 @@ import { type Look, watchFiles } from '../config/watch.js';
 import type { Clock, Timer } from '../os/clock.js';
 import type { Random } from '../os/random.js';
 
-export interface LookingWorld {
+export interface LookingDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly look: Look;
@@ -17,8 +17,8 @@ export interface LookingWorld {
 }
 
 /** Looks at the files as often as the configuration says; null when it says never. */
-export function watchConfig({ reload, files }: Pick<Config, 'reload' | 'files'>, world: LookingWorld): Timer | null {
-  const { clock, random, look, lookEveryMs, changed } = world;
+export function watchConfig({ reload, files }: Pick<Config, 'reload' | 'files'>, deps: LookingDeps): Timer | null {
+  const { clock, random, look, lookEveryMs, changed } = deps;
   // Spread, so that the nodes of a cluster do not all look at once.
   const reloadMs = reload === null ? Number.POSITIVE_INFINITY : reload.intervalMs + random.below(reload.jitterMs + 1);
   const periodMs = Math.min(reloadMs, lookEveryMs ?? Number.POSITIVE_INFINITY);

@@ -15,16 +15,16 @@ import type { Forwarder } from '../resolve/forwarder.js';
 import { stopCalling } from '../takeover/leaving.js';
 import type { Snapshot } from '../takeover/snapshot.js';
 import type { Succession } from '../takeover/succession.js';
-import type { InForce } from './active-configuration.js';
-import type { Watching } from './endpoints.js';
+import type { ActiveConfiguration } from './active-configuration.js';
+import type { Endpoints } from './endpoints.js';
 
 /** Everything that has to end. */
-export interface EndingWorld {
+export interface EndingDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly counters: Pick<Counters, 'count'>;
-  readonly watching: Pick<Watching, 'stop'> & { readonly readiness: Pick<Watching['readiness'], 'stopping'> };
-  readonly inForce: Pick<InForce, 'settle' | 'config' | 'serving'>;
+  readonly watching: Pick<Endpoints, 'stop'> & { readonly readiness: Pick<Endpoints['readiness'], 'stopping'> };
+  readonly active: Pick<ActiveConfiguration, 'settle' | 'config' | 'serving'>;
   readonly succession: Pick<Succession, 'leave' | 'left' | 'whenSucceeded' | 'role'> | null;
   readonly forwarder: Pick<Forwarder, 'waiters'>;
   readonly host: Pick<Host, 'stepAside' | 'leave'>;
@@ -40,16 +40,16 @@ export interface Ending {
   hurry(): void;
 }
 
-export function newEnding(world: EndingWorld): Ending {
-  const { clock, log, counters, watching, inForce, succession, forwarder, host, listeners, snapshot, threads } = world;
+export function newEnding(deps: EndingDeps): Ending {
+  const { clock, log, counters, watching, active, succession, forwarder, host, listeners, snapshot, threads } = deps;
   let stopping: Promise<void> | null = null;
   let isHurried = false;
   const whenHurried: (() => void)[] = [];
 
   async function run(): Promise<void> {
     await step('readiness', () => watching.readiness.stopping());
-    await waiting('reloads', reloadEndMs, () => inForce.settle(isHurried ? 0 : reloadEndMs));
-    const lameduckMs = inForce.config.health?.lameduckMs ?? 0;
+    await waiting('reloads', reloadEndMs, () => active.settle(isHurried ? 0 : reloadEndMs));
+    const lameduckMs = active.config.health?.lameduckMs ?? 0;
     await step('the hand-over', () => Promise.race([stopCalling(clock, succession, lameduckMs), hurried()]));
     const endsAtMs = clock.nowMs() + stopDeadlineMs;
     const drainedAtMs = clock.nowMs() + drainDeadlineMs;
@@ -57,7 +57,7 @@ export function newEnding(world: EndingWorld): Ending {
     // While we still answer: who is sent elsewhere from now on has lost nothing.
     await step('rules', () => host.stepAside(hostLeaveDeadlineMs));
     await waiting('listeners', drainedAtMs - clock.nowMs(), () => new Promise<void>((done) => listeners.drain(done)));
-    await step('upstreams', () => inForce.serving.stop());
+    await step('upstreams', () => active.serving.stop());
     await step('the snapshot', () => snapshot?.finish());
     await waiting('HTTP listeners', endsAtMs - clock.nowMs(), () => watching.stop());
     await step('answering threads', () => within(endsAtMs - clock.nowMs(), threads?.end()));

@@ -17,11 +17,11 @@ import type { Log } from '../os/log.js';
 import type { Endpoint, Network } from '../os/network.js';
 import type { Profiler } from '../os/profiler.js';
 import type { Random } from '../os/random.js';
-import type { TopAskers } from './top-talkers.js';
+import type { TopTalkers } from './top-talkers.js';
 
 export type StartHttp = (at: Endpoint, routes: HttpRoutes, failed: (error: unknown) => void) => Promise<HttpServer>;
 
-export interface WatchingWorld {
+export interface EndpointsDeps {
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;
@@ -29,7 +29,7 @@ export interface WatchingWorld {
   readonly startHttp: StartHttp;
   readonly profiler: Profiler;
   readonly pprofAskers: Askers;
-  readonly top: Pick<TopAskers, 'answer' | 'stop'>;
+  readonly top: Pick<TopTalkers, 'answer' | 'stop'>;
   readonly source: Omit<MetricsSource, 'healthDurations' | 'loopDelays'>;
   /** By which our listeners know that we ask. */
   readonly ownMark: number;
@@ -42,7 +42,7 @@ export interface WatchingWorld {
   panicked(): void;
 }
 
-export interface Watching {
+export interface Endpoints {
   readonly readiness: Readiness;
   /** Opens the endpoints of this configuration and closes the others. Rejects with a ListenError. */
   use(config: Config): Promise<void>;
@@ -52,28 +52,28 @@ export interface Watching {
 /** What must be there before we are ready. */
 export const readyWhen = ['listeners', 'interface', 'rules', 'upstream'] as const;
 
-export function newWatching(world: WatchingWorld, first: Config): Watching {
-  const { clock, log, network, random } = world;
+export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
+  const { clock, log, network, random } = deps;
   const readiness = newReadiness(readyWhen, first.ready?.monitor ?? 'until-ready');
-  const selfCheck = newSelfCheck({ network, clock, random, ownMark: world.ownMark }, world.listeners);
+  const selfCheck = newSelfCheck({ network, clock, random, ownMark: deps.ownMark }, deps.listeners);
   const { check } = selfCheck;
-  const watch = startHealthWatch({ check, clock, log, failed: world.selfCheckFailed });
+  const watch = startHealthWatch({ check, clock, log, failed: deps.selfCheckFailed });
   const loopDelay = watchLoopDelay(clock);
   const watched = { healthDurations: watch.durations, loopDelays: loopDelay.durations };
-  const metrics = newMetrics({ ...world.source, ...watched }, clock, routeFailed);
-  const pprof = newPprof(clock, world.profiler, world.pprofAskers);
+  const metrics = newMetrics({ ...deps.source, ...watched }, clock, routeFailed);
+  const pprof = newPprof(clock, deps.profiler, deps.pprofAskers);
   const servers = new Map<string, HttpServer>();
   let hasBeenAnswered = false;
 
   const health: HttpRoutes = {
     '/health': async () => healthAnswer(await check()),
-    '/top': async (asked) => world.top.answer(asked),
+    '/top': async (asked) => deps.top.answer(asked),
   };
   const ready: HttpRoutes = {
     '/ready': async () => {
       // Only `monitor continuously` lets a condition be lost, and only one that was met once can be.
       hasBeenAnswered ||= !readiness.missing.includes('upstream');
-      const upstreams = world.source.upstreams();
+      const upstreams = deps.source.upstreams();
       const isAnyUp = upstreams.length === 0 || upstreams.some(({ healthy }) => healthy);
       if (hasBeenAnswered) readiness[isAnyUp ? 'met' : 'lost']('upstream');
       return readiness.answer();
@@ -109,7 +109,7 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
 
   async function open({ at, routes }: { at: Endpoint; routes: HttpRoutes }): Promise<HttpServer> {
     try {
-      return await world.startHttp(at, routes, routeFailed);
+      return await deps.startHttp(at, routes, routeFailed);
     } catch (error) {
       throw new ListenError(listenFailure(at, error as NodeJS.ErrnoException));
     }
@@ -117,7 +117,7 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
 
   /** As in node-cache a taken port of this kind is a line in the log, not a failed start. */
   async function openExtra(config: Config): Promise<void> {
-    const at = world.metricsAddress;
+    const at = deps.metricsAddress;
     if (at === null || servers.has(extraKey) || config.metrics.some((each) => each.port === at.port)) return;
     try {
       servers.set(extraKey, await open({ at, routes: scrape }));
@@ -142,7 +142,7 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
   }
 
   function routeFailed(error: unknown): void {
-    world.panicked();
+    deps.panicked();
     log.error('an HTTP answer could not be made, or not all of it', { error: String((error as Error).stack) });
   }
 
@@ -152,7 +152,7 @@ export function newWatching(world: WatchingWorld, first: Config): Watching {
     async stop() {
       watch.stop();
       loopDelay.stop();
-      world.top.stop();
+      deps.top.stop();
       await Promise.all([...servers.keys()].map(closeServer));
       // Last, as pages ask it.
       selfCheck.stop();

@@ -29,7 +29,7 @@ import {
   type HostsContent,
   type HostsContents,
   type HostsFile,
-  type HostsFileWorld,
+  type HostsFileDeps,
   openHostsFile,
 } from '../resolve/hosts-file.js';
 import { knowAlike } from '../resolve/hosts-table.js';
@@ -53,7 +53,7 @@ import { anyResponsible, responsibility } from '../upstream/responsible.js';
 import { Forgetting } from './forgetting.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
 
-export interface ServingWorld extends HostsFileWorld {
+export interface GenerationDeps extends HostsFileDeps {
   readonly network: Network;
   readonly random: Random;
   readonly counters: Counters;
@@ -90,7 +90,7 @@ export interface BlockAtWork {
   stop(): void;
 }
 
-export class Serving {
+export class Generation {
   readonly listeners: readonly PlannedListener[];
   readonly blocks: readonly BlockAtWork[];
   readonly #storeOfZone = new Map<number, Store | null>();
@@ -104,34 +104,34 @@ export class Serving {
    */
   constructor(
     readonly config: Config,
-    readonly world: ServingWorld,
+    readonly deps: GenerationDeps,
     hosts: HostsContents = new Map(),
   ) {
     const compiled = config.blocks.map((block) => compileTemplates(block.templates));
-    this.#places = world.numberings.counters.hold();
-    this.#forgetting = new Forgetting(world.cache, world.clock);
+    this.#places = deps.numberings.counters.hold();
+    this.#forgetting = new Forgetting(deps.cache, deps.clock);
     const ownAddresses = config.blocks
       .filter(({ zones }) => zones.some(({ port }) => port === 53))
       .flatMap(({ addresses }) => addresses);
-    const resolvConf = (path: string) => world.resolvConfs.read(path, ownAddresses);
+    const resolvConf = (path: string) => deps.resolvConfs.read(path, ownAddresses);
     const started: BlockAtWork[] = [];
     this.blocks = started;
     const ways = waysOf(config.blocks, {
       hostAddresses: rememberedAddresses(
-        () => world.network.hostAddresses?.() ?? [],
-        () => world.clock.nowMs(),
+        () => deps.network.hostAddresses?.() ?? [],
+        () => deps.clock.nowMs(),
       ),
       endpoints: (forward) => started.flatMap(({ forwards }) => forwards.endpoints(forward)),
     });
     try {
-      this.listeners = planZones(config, { cache: world.numberings.cache, counters: this.#places });
-      world.counters.growTo(world.numberings.counters.size);
+      this.listeners = planZones(config, { cache: deps.numberings.cache, counters: this.#places });
+      deps.counters.growTo(deps.numberings.counters.size);
       for (const [index, block] of config.blocks.entries()) {
         const own = ownWays(ways, block, () => this.#judgeOwn());
-        const forwards = startForwards(block.forwards, { ...world, own, resolvConf });
+        const forwards = startForwards(block.forwards, { ...deps, own, resolvConf });
         const content = block.hosts === null ? undefined : hosts.get(block.hosts);
         const forget = (store: Store, isAbout: (name: string) => boolean) => this.#forgetting.names(store, isAbout);
-        started.push(startBlock(block, { templates: compiled[index], forwards, content, forget }, world));
+        started.push(startBlock(block, { templates: compiled[index], forwards, content, forget }, deps));
       }
       this.#judgeOwn();
       for (const { tables } of this.listeners) for (const table of tables) this.#open(table);
@@ -149,7 +149,7 @@ export class Serving {
 
   /** Makes the ways of the zones in this table. */
   #open(table: ZoneTable): void {
-    const { cache, routes, lookUpIn, within } = this.world;
+    const { cache, routes, lookUpIn, within } = this.deps;
     const normaliser = new Normaliser(cache.blocks.hashKey);
     const ways = { lookUp: lookUpIn(table), judge: judgeIn(table, (block) => this.blocks[block].acl) };
     for (const zone of table.byBytes.flat()) {
@@ -169,7 +169,7 @@ export class Serving {
   }
 
   /** Takes over what `before` has cached of zones that are served here too, where the same is made here. The rest stays there. */
-  takeCacheOf(before: Serving): void {
+  takeCacheOf(before: Generation): void {
     const changed = new Set<number>();
     for (const { zones } of this.listeners) {
       for (const zone of zones) {
@@ -181,13 +181,13 @@ export class Serving {
     before.#forgetting.finish();
     toEach(before.blocks, ({ store }) => {
       if (store === null) return;
-      this.world.cache.move(store, (zoneId) => (changed.has(zoneId) ? null : this.store(zoneId)));
+      this.deps.cache.move(store, (zoneId) => (changed.has(zoneId) ? null : this.store(zoneId)));
     });
     this.#forgetOtherHosts(before);
   }
 
   /** A hosts file may have changed with the configuration, as both may come from one ConfigMap. */
-  #forgetOtherHosts(before: Serving): void {
+  #forgetOtherHosts(before: Generation): void {
     const blockBefore = new Map(
       before.listeners.flatMap(({ zones }) => zones.map((zone) => [zone.zoneId, zone.block])),
     );
@@ -286,7 +286,7 @@ export class Serving {
    * look, and a client's question may still wait for one of ours that the next one asks, and is counted when it is answered.
    */
   #releasePlaces(): void {
-    const { clock, following } = this.world;
+    const { clock, following } = this.deps;
     const haveFollowed = following();
     const isOverAtMs = clock.nowMs() + addressFreeMs;
     this.#places.release(() => clock.nowMs() >= isOverAtMs && haveFollowed());
@@ -294,7 +294,7 @@ export class Serving {
 
   #forgetAll(): void {
     toEach(this.blocks, ({ store }) => {
-      if (store !== null) this.world.cache.dissolve(store);
+      if (store !== null) this.deps.cache.dissolve(store);
     });
   }
 }
@@ -306,28 +306,28 @@ interface BlockStart extends Pick<BlockAtWork, 'templates' | 'forwards'> {
   forget(store: Store, isAbout: (name: string) => boolean): void;
 }
 
-function startBlock(config: BlockConfig, start: BlockStart, world: ServingWorld): BlockAtWork {
+function startBlock(config: BlockConfig, start: BlockStart, deps: GenerationDeps): BlockAtWork {
   const { cache } = config;
   const { templates, forwards, content, forget } = start;
-  const errors = config.errors === null ? null : newErrorsLog(config.errors, world);
+  const errors = config.errors === null ? null : newErrorsLog(config.errors, deps);
   const store =
     cache === null
       ? null
-      : world.cache.newStore({
+      : deps.cache.newStore({
           successEntriesMax: cache.success.entriesMax,
           denialEntriesMax: cache.denial.entriesMax,
         });
   let hosts: HostsFile | null = null;
   try {
     if (config.hosts !== null) {
-      hosts = openHostsFile(config.hosts, world, content, (isAbout) => {
+      hosts = openHostsFile(config.hosts, deps, content, (isAbout) => {
         if (store !== null) forget(store, isAbout);
       });
     }
-    return blockOf(config, { templates, forwards, errors, store, hosts }, world);
+    return blockOf(config, { templates, forwards, errors, store, hosts }, deps);
   } catch (error) {
     hosts?.stop();
-    if (store !== null) world.cache.dissolve(store);
+    if (store !== null) deps.cache.dissolve(store);
     throw error;
   }
 }
@@ -336,13 +336,13 @@ interface BlockParts extends Pick<BlockAtWork, 'templates' | 'forwards' | 'store
   readonly errors: ErrorsLog | null;
 }
 
-function blockOf(config: BlockConfig, parts: BlockParts, world: ServingWorld): BlockAtWork {
+function blockOf(config: BlockConfig, parts: BlockParts, deps: GenerationDeps): BlockAtWork {
   const { templates, forwards, errors, store, hosts } = parts;
   const acl = newAcl(config.acls);
   const autopath = config.changing.autopath === null ? null : newAutopath(config.changing.autopath);
-  const tap = newDnstap(config.dnstap, world);
+  const tap = newDnstap(config.dnstap, deps);
   const uncached: BlockRoute = {
-    guard: guardFrom({ local: config.local === null ? undefined : localGuard(config.local, world), acl: acl?.guard }),
+    guard: guardFrom({ local: config.local === null ? undefined : localGuard(config.local, deps), acl: acl?.guard }),
     ask: forwards.ask,
     asksOurselves: false,
     keep: null,
@@ -359,7 +359,7 @@ function blockOf(config: BlockConfig, parts: BlockParts, world: ServingWorld): B
       hosts: hosts === null ? undefined : hostsMaker(config.hosts!, () => hosts.content.table),
       whoami: config.whoami ? whoamiMaker(anyResponsible(config.forwards.map(responsibility))) : undefined,
     }),
-    logQuery: bothTold(newQueryLog(config.log, world.queryLogOutput), tap === null ? null : tap.answered),
+    logQuery: bothTold(newQueryLog(config.log, deps.queryLogOutput), tap === null ? null : tap.answered),
     failed(question, rcode, text) {
       errors?.failed({ rcode, name: wireToName(question, 0), type: u16(question, question.length - 4), text });
     },

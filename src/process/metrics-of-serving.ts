@@ -11,11 +11,11 @@ import type {
 } from '../observe/metrics-source.js';
 import { fromCounterKey } from '../resolve/zone-plan.js';
 import type { UpstreamStats } from '../upstream/stats.js';
-import type { BlockAtWork, Serving } from './generation.js';
+import type { BlockAtWork, Generation } from './generation.js';
 
 /** What a scrape reads of the configuration that is in force at that moment. */
 export function metricsOf(
-  serving: () => Serving,
+  serving: () => Generation,
 ): Pick<
   MetricsSource,
   'zones' | 'stores' | 'upstreams' | 'plugins' | 'templates' | 'hosts' | 'acls' | 'autopaths' | 'corefileSha512'
@@ -33,8 +33,8 @@ export function metricsOf(
   };
 }
 
-function zonesOf({ listeners, blocks, world }: Serving): ServedZone[] {
-  const { counters } = world.numberings;
+function zonesOf({ listeners, blocks, deps }: Generation): ServedZone[] {
+  const { counters } = deps.numberings;
   const zones = new Map<number, ServedZone>();
   for (const { zones: served, table, server } of listeners) {
     for (const { ordinal, block } of served) {
@@ -65,7 +65,7 @@ function cacheLabel({ config }: BlockAtWork): string {
   return (named.length > 0 ? named : config.zones.map(({ zone }) => zone)).join(',');
 }
 
-function storesOf(serving: Serving): StoreSizes[] {
+function storesOf(serving: Generation): StoreSizes[] {
   return perServer(serving, (block, server) => {
     const { store } = block;
     if (store === null) return [];
@@ -80,17 +80,17 @@ function storesOf(serving: Serving): StoreSizes[] {
   });
 }
 
-function pluginsOf(serving: Serving): EnabledPlugin[] {
+function pluginsOf(serving: Generation): EnabledPlugin[] {
   return perServer(serving, ({ config }, server) =>
     config.zones.flatMap(({ zone }) => config.directives.map((name) => ({ server, zone, name }))),
   );
 }
 
-function upstreamsOf({ blocks }: Serving): UpstreamStats[] {
+function upstreamsOf({ blocks }: Generation): UpstreamStats[] {
   return blocks.flatMap(({ forwards }) => [...forwards.upstreams()]);
 }
 
-function templatesOf(serving: Serving): TemplateNumbers[] {
+function templatesOf(serving: Generation): TemplateNumbers[] {
   return perServer(serving, ({ templates }, server) => [
     {
       server,
@@ -101,7 +101,7 @@ function templatesOf(serving: Serving): TemplateNumbers[] {
   ]);
 }
 
-function hostsOf({ blocks }: Serving): HostsNumbers[] {
+function hostsOf({ blocks }: Generation): HostsNumbers[] {
   return blocks.flatMap(({ hosts }) =>
     hosts === null
       ? []
@@ -109,8 +109,8 @@ function hostsOf({ blocks }: Serving): HostsNumbers[] {
   );
 }
 
-function aclsOf({ blocks, world }: Serving): AclNumbers[] {
-  const { counters } = world.numberings;
+function aclsOf({ blocks, deps }: Generation): AclNumbers[] {
+  const { counters } = deps.numberings;
   return blocks.flatMap(({ acl }) =>
     [...(acl?.counts.values() ?? [])].map(({ ordinal, ...numbers }) => {
       const { server } = fromCounterKey(counters.textOf(ordinal));
@@ -119,8 +119,8 @@ function aclsOf({ blocks, world }: Serving): AclNumbers[] {
   );
 }
 
-function autopathsOf({ blocks, world }: Serving): AutopathNumbers[] {
-  const { counters } = world.numberings;
+function autopathsOf({ blocks, deps }: Generation): AutopathNumbers[] {
+  const { counters } = deps.numberings;
   return blocks.flatMap(({ autopath }) =>
     [...(autopath?.found ?? [])].map(([ordinal, count]) => ({
       server: fromCounterKey(counters.textOf(ordinal)).server,
@@ -130,7 +130,10 @@ function autopathsOf({ blocks, world }: Serving): AutopathNumbers[] {
 }
 
 /** What `of` says of each block, for each server on which the block is. */
-function perServer<Item>({ listeners, blocks }: Serving, of: (block: BlockAtWork, server: string) => Item[]): Item[] {
+function perServer<Item>(
+  { listeners, blocks }: Generation,
+  of: (block: BlockAtWork, server: string) => Item[],
+): Item[] {
   return listeners.flatMap(({ server, zones }) =>
     [...new Set(zones.map((zone) => zone.block))].flatMap((block) => of(blocks[block], server)),
   );

@@ -17,7 +17,7 @@ import { type ServeOptions, workerCount } from '../config/serve-options.js';
 import { newSource } from '../config/source.js';
 import { programVersion } from '../config/version.js';
 import { systemLook } from '../config/watch.js';
-import type { HostWish } from '../host/host.js';
+import type { HostOptions } from '../host/host.js';
 import { configMapPeriodMs, connectionsReadBytesMax, corefileBytesMax } from '../limits.js';
 import { ListenError } from '../listen/listeners.js';
 import { startHttp } from '../observe/http.js';
@@ -195,7 +195,7 @@ function snapshotAt(path: string | null, random: Random): Outsides['snapshot'] {
 }
 
 /** What the flags say of the node. */
-function hostWish(options: ServeOptions): HostWish {
+function hostWish(options: ServeOptions): HostOptions {
   return {
     addresses: options.localAddresses,
     interfaceName: options.setupInterface ? options.interfaceName : null,

@@ -12,9 +12,9 @@ import { Groups } from '../os/reuseport-groups.js';
 import type { SystemCalls, SystemCallsOrWhyNot } from '../os/system-calls.js';
 import { unixSockets } from '../os/unix-sockets.js';
 import { entriesFormat } from '../takeover/entries.js';
-import { Succession, type SuccessionWorld } from '../takeover/succession.js';
+import { Succession, type SuccessionDeps } from '../takeover/succession.js';
 
-export type OpenSuccession = (parts: Pick<SuccessionWorld, 'clock' | 'log' | 'warmth' | 'owns'>) => Succession;
+export type OpenSuccession = (parts: Pick<SuccessionDeps, 'clock' | 'log' | 'warmth' | 'owns'>) => Succession;
 
 export interface SharedNode {
   readonly calls: SystemCalls;

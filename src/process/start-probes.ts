@@ -13,7 +13,7 @@ import type { Ask } from '../upstream/ask.js';
 import type { OneUpstream } from '../upstream/forwards.js';
 import type { BlockAtWork } from './generation.js';
 
-export interface StartProbeWorld {
+export interface StartProbeDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -29,13 +29,13 @@ interface Probing {
 }
 
 /** Probes until the upstreams of the block, the configuration's `index`th, have answered; `stop` gives up. */
-export function startProbe(block: BlockAtWork, index: number, world: StartProbeWorld): Timer {
+export function startProbe(block: BlockAtWork, index: number, deps: StartProbeDeps): Timer {
   const { config, forwards } = block;
   if (config.forwards.length === 0) return { stop() {} };
   const probings = config.loop
-    ? forwards.each().map((upstream) => loopProbing(block, index, upstream, world))
+    ? forwards.each().map((upstream) => loopProbing(block, index, upstream, deps))
     : [readyProbing(block)];
-  const timers = probings.map((probing) => probe(probing, world));
+  const timers = probings.map((probing) => probe(probing, deps));
   return {
     stop() {
       for (const timer of timers) timer.stop();
@@ -43,7 +43,7 @@ export function startProbe(block: BlockAtWork, index: number, world: StartProbeW
   };
 }
 
-function probe(probing: Probing, { clock, answered }: StartProbeWorld): Timer {
+function probe(probing: Probing, { clock, answered }: StartProbeDeps): Timer {
   let stopped = false;
   let timer: Timer | null = null;
 
@@ -74,8 +74,8 @@ function readyProbing({ config, forwards }: BlockAtWork): Probing {
   return { ask: forwards.ask, next: () => ({ question: soaQuestion(config.zones[0].zone), over: () => 'goes on' }) };
 }
 
-function loopProbing({ config }: BlockAtWork, block: number, upstream: OneUpstream, world: StartProbeWorld): Probing {
-  const { random, log, loops } = world;
+function loopProbing({ config }: BlockAtWork, block: number, upstream: OneUpstream, deps: StartProbeDeps): Probing {
+  const { random, log, loops } = deps;
   const { zone } = config.zones[0];
   // The forward must be for the name, or the upstream may have no reason to send it on.
   const below = isInZone(zone, upstream.from) ? zone : upstream.from;

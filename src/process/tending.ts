@@ -7,17 +7,17 @@ import { type Look, watchFiles } from '../config/watch.js';
 import { resolvConfPeriodMs } from '../limits.js';
 import type { Timer } from '../os/clock.js';
 import { doAll, toEach } from '../scheduling/each.js';
-import type { Serving } from './generation.js';
+import type { Generation } from './generation.js';
 import { startProbe } from './start-probes.js';
 
-export interface TendingWorld {
+export interface TendingDeps {
   readonly look: Look;
   upstreamAnswered(): void;
 }
 
 /** Runs until it is stopped. Whatever it throws, nothing of it runs then. */
-export function startTending(serving: Serving, { look, upstreamAnswered }: TendingWorld): Timer {
-  const { clock, random, log, loops } = serving.world;
+export function startTending(serving: Generation, { look, upstreamAnswered }: TendingDeps): Timer {
+  const { clock, random, log, loops } = serving.deps;
   const probeWorld = { clock, random, log, loops, answered: upstreamAnswered };
   let probes: Timer[] = [];
   let watch: Timer | null = null;

@@ -13,20 +13,20 @@ import type { Clock } from '../os/clock.js';
 import type { Random } from '../os/random.js';
 import { endpointOf } from '../os/socket-address.js';
 
-export interface TopAskers {
+export interface TopTalkers {
   /** `serve`, with a look at some of the packets that no answering thread has seen. */
   watched(serve: Serve): Serve;
   answer(asked: Asked): HttpAnswer;
   stop(): void;
 }
 
-export function newTopAskers(world: {
+export function newTopTalkers(deps: {
   readonly clock: Clock;
   readonly random: Random;
   /** One reader for each answering thread. */
   readonly samples: readonly SampleReader[];
-}): TopAskers {
-  const { clock, random, samples } = world;
+}): TopTalkers {
+  const { clock, random, samples } = deps;
   const top = new Top(clock);
   const query = new Query();
   const question = Buffer.alloc(nameBytesMax + 2);

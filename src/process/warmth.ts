@@ -11,12 +11,12 @@ import type { Clock } from '../os/clock.js';
 import { Adopter, type AdoptingZone } from '../resolve/adopt.js';
 import { endingOf, type Held, readEntries, writeEntries } from '../takeover/entries.js';
 import type { Warmth } from '../takeover/seats.js';
-import type { Serving } from './generation.js';
+import type { Generation } from './generation.js';
 
-export interface WarmthWorld {
+export interface WarmthDeps {
   readonly cache: Cache;
   readonly clock: Clock;
-  readonly serving: () => Serving;
+  readonly serving: () => Generation;
   readonly counters: Pick<Counters, 'count'>;
 }
 
@@ -27,10 +27,10 @@ export interface CacheWarmth extends Warmth {
   ended(ref: BlockRef): void;
 }
 
-export function newWarmth({ cache, clock, serving, counters }: WarmthWorld): CacheWarmth {
+export function newWarmth({ cache, clock, serving, counters }: WarmthDeps): CacheWarmth {
   const adopter = new Adopter(cache);
   let news: (BlockRef | Held)[] = [];
-  let named: { readonly of: Serving; readonly zones: NamedZones } | null = null;
+  let named: { readonly of: Generation; readonly zones: NamedZones } | null = null;
 
   function zones(): NamedZones {
     const now = serving();
@@ -77,10 +77,10 @@ interface NamedZones {
  * Zones with a cache, by a name that means the same in every process: zone, port, and a digest of what is
  * made of it here, since that may be cached too.
  */
-function namedZones(serving: Serving): NamedZones {
+function namedZones(serving: Generation): NamedZones {
   const names = new Map<number, string>();
   const zones = new Map<string, AdoptingZone>();
-  const texts = serving.world.numberings.cache.texts();
+  const texts = serving.deps.numberings.cache.texts();
   for (const { zoneId, block, cache } of serving.listeners.flatMap((listener) => listener.zones)) {
     const { store, cached } = serving.blocks[block];
     if (cache === null || store === null || cached.keep === null) continue;

@@ -16,12 +16,12 @@ import { Patience } from './patience.js';
 import { hashOf, type Pending, PendingTable, type Waiter } from './pending.js';
 import { type Done, finishMade, type Pursuit, pursue } from './pursuit.js';
 import type { Made } from './route.js';
-import { leaveUnanswered, type MadeFacts, Settler, type SettleWorld } from './settle.js';
+import { leaveUnanswered, type MadeFacts, type SettleDeps, Settler } from './settle.js';
 import { Sharing } from './sharing.js';
 import { judged, lookUpFor, mayWaitFor, type Origin, type Subquestion } from './subquestion.js';
 import { aaaaForward, type ServedZone } from './zones.js';
 
-export interface ForwarderWorld extends SettleWorld {
+export interface ForwarderDeps extends SettleDeps {
   readonly loops: Pick<LoopWatch, 'seen'>;
   /** An upstream has answered: readiness waits for the first. */
   upstreamAnswered(): void;
@@ -31,18 +31,18 @@ type PlannedCourse = NonNullable<ReturnType<PlanCourse>>;
 type Answered = Exclude<Made, { kind: 'next' }>;
 
 export class Forwarder {
-  readonly #world: ForwarderWorld;
+  readonly #deps: ForwarderDeps;
   readonly #settler: Settler;
   readonly #table = new PendingTable();
   readonly #sharing: Sharing;
   /** Of clients that have a stale answer at hand. */
   readonly #patience: Patience;
 
-  constructor(world: ForwarderWorld) {
-    this.#world = world;
-    this.#settler = new Settler(world);
-    this.#sharing = new Sharing(world.lane.counters);
-    this.#patience = new Patience(world.clock, (pending) => this.#settleImpatient(pending));
+  constructor(deps: ForwarderDeps) {
+    this.#deps = deps;
+    this.#settler = new Settler(deps);
+    this.#sharing = new Sharing(deps.lane.counters);
+    this.#patience = new Patience(deps.clock, (pending) => this.#settleImpatient(pending));
   }
 
   /** Questions under way. */
@@ -57,25 +57,25 @@ export class Forwarder {
 
   /** Takes the packet that the lane's `answerNow` has just handed over. Borrows it until it returns. */
   wait(packet: Uint8Array, asker: Asker, nowMs: number): void {
-    const { lane } = this.#world;
+    const { lane } = this.#deps;
     const zone = lane.zone!;
     const waiter = this.#waiter(zone, packet, asker, nowMs);
     const pending = this.#question(zone, packet, nowMs, waiter.wants);
     this.#countMiss(zone);
-    if (lane.query.type === typeHinfo) this.#world.loops.seen(packet, lane.query.questionEnd, zone.block);
+    if (lane.query.type === typeHinfo) this.#deps.loops.seen(packet, lane.query.questionEnd, zone.block);
     this.#getFor(pending, packet, asker, waiter);
   }
 
   /** The same for a question of ours (within.ts), which the lane has read, in its zone. */
   waitWithin(packet: Uint8Array, asker: Asker, { askedAtMs, depth, ours }: Subquestion): void {
-    const zone = this.#world.lane.zone!;
+    const zone = this.#deps.lane.zone!;
     const waiter: Waiter = { ...this.#waiter(zone, packet, asker, askedAtMs), ours };
     this.#getFor(this.#question(zone, packet, askedAtMs, waiter.wants, depth), packet, asker, waiter);
   }
 
   /** Answers the packet that the lane has read at once, by what is known: there is no room for it to wait. */
   refuse(packet: Uint8Array, asker: Asker, nowMs: number): void {
-    const { lane } = this.#world;
+    const { lane } = this.#deps;
     const zone = lane.zone!;
     lane.counters.count('overloadedHandOver');
     const waiter = this.#waiter(zone, packet, asker, nowMs);
@@ -84,7 +84,7 @@ export class Forwarder {
 
   /** Gets anew what the lane's `answerNow` has just answered, so that the next client finds it fresh. */
   refresh(packet: Uint8Array, asker: Asker, nowMs: number): void {
-    const { lane } = this.#world;
+    const { lane } = this.#deps;
     const zone = lane.zone!;
     // This is asked for the cache, which keeps nothing that was asked without RD.
     lane.query.flags |= flagRd;
@@ -113,7 +113,7 @@ export class Forwarder {
   }
 
   #queryOf({ question, zone: { ordinal } }: Pending, packet: Uint8Array, asker: Asker): CourseQuery {
-    const { flags } = this.#world.lane.query;
+    const { flags } = this.#deps.lane.query;
     return { id: u16(packet, 0), flags, question, remote: asker.remote.address, packet, asker, ordinal };
   }
 
@@ -156,7 +156,7 @@ export class Forwarder {
   }
 
   #waiter(zone: ServedZone, packet: Uint8Array, asker: Asker, receivedAtMs: number): Waiter {
-    const { query } = this.#world.lane;
+    const { query } = this.#deps.lane;
     const { type } = query;
     const wants = type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';
     const queryBytes = packet.length;
@@ -164,18 +164,18 @@ export class Forwarder {
   }
 
   #question(zone: ServedZone, packet: Uint8Array, nowMs: number, wants: Waiter['wants'], depth = 0): Pending {
-    const { query } = this.#world.lane;
+    const { query } = this.#deps.lane;
     const question = wants === 'aaaa' ? questionForType(packet, query, typeA) : questionOf(packet, query);
     const key = keyOf(query);
     const recursionDesired = (query.flags & flagRd) !== 0;
     const { zoneId } = zone;
-    const route = this.#world.routes.get(zone)!;
+    const route = this.#deps.routes.get(zone)!;
     return {
       question,
       zoneId,
       key,
       recursionDesired,
-      hash: hashOf(question, zoneId, key, this.#world.lane.blocks.hashKey),
+      hash: hashOf(question, zoneId, key, this.#deps.lane.blocks.hashKey),
       isJoinable: true,
       course: null,
       zone,
@@ -195,14 +195,14 @@ export class Forwarder {
 
   #countMiss(zone: ServedZone): void {
     if (zone.cache === null) return;
-    const { counters } = this.#world.lane;
+    const { counters } = this.#deps.lane;
     const base = counters.zoneBase(zone.ordinal);
     counters.zones[base + zonePlaces.cacheRequests]++;
     counters.zones[base + zonePlaces.misses]++;
   }
 
   #join(running: Pending, waiter: Waiter, nowMs: number): void {
-    const { counters } = this.#world.lane;
+    const { counters } = this.#deps.lane;
     const patienceMs = running.route.keep?.patienceMs ?? Number.POSITIVE_INFINITY;
     if (running.hasStale && nowMs >= running.startedAtMs + patienceMs) {
       const stale = this.#forImpatient(running);
@@ -242,7 +242,7 @@ export class Forwarder {
 
   /** Puts a question with its waiter into the table; without room the waiter is told so. */
   #take(pending: Pending): boolean {
-    const { counters } = this.#world.lane;
+    const { counters } = this.#deps.lane;
     const client = clientOf(pending);
     const hasShare = client === undefined || this.#table.hasShareFor(client);
     if (this.#table.hasRoom && hasShare) {
@@ -262,7 +262,7 @@ export class Forwarder {
     const { ask, asksOurselves } = pending.route;
     // What asks by questions of ours is not asked upstream itself.
     if (asksOurselves) return ask(request, done, late);
-    const hash = hashOf(question, 0, pending.key, this.#world.lane.blocks.hashKey);
+    const hash = hashOf(question, 0, pending.key, this.#deps.lane.blocks.hashKey);
     this.#sharing.ask({ ask, request, askedAtMs: pending.startedAtMs, hash }, done, late);
   }
 
@@ -294,7 +294,7 @@ export class Forwarder {
     this.#patience.end(pending);
     const waiters = this.#table.remove(pending);
     try {
-      if (outcome.ok && made === null) this.#world.upstreamAnswered();
+      if (outcome.ok && made === null) this.#deps.upstreamAnswered();
       this.#settler.settle(pending, waiters, outcome, made);
     } catch (error) {
       // Nobody else remembers them.

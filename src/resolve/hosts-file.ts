@@ -13,7 +13,7 @@ import type { ReadPieces } from '../os/reading.js';
 import { inTurns } from '../scheduling/slices.js';
 import { type HostsTable, knowAlike, parseHosts, parseHostsInSlices } from './hosts-table.js';
 
-export interface HostsFileWorld {
+export interface HostsFileDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly look: Pick<Look, 'stat'>;
@@ -44,14 +44,14 @@ export interface HostsFile {
 /** Reads the files of all blocks; given up when `isOver` says so. */
 export async function readAllHosts(
   { blocks }: Pick<Config, 'blocks'>,
-  world: HostsFileWorld,
+  deps: HostsFileDeps,
   isOver: () => boolean = () => false,
 ): Promise<HostsContents> {
   const contents = new Map<HostsConfig, HostsContent>();
   for (const { hosts } of blocks) {
     if (hosts === null) continue;
-    const read = await readHosts(hosts, world, { digest: '', isOver });
-    contents.set(hosts, read ?? withoutFile(hosts, world.look.stat(hosts.file)));
+    const read = await readHosts(hosts, deps, { digest: '', isOver });
+    contents.set(hosts, read ?? withoutFile(hosts, deps.look.stat(hosts.file)));
   }
   return contents;
 }
@@ -59,11 +59,11 @@ export async function readAllHosts(
 /** Serves what was read, or nothing from the file yet, and watches it; `changed` is told of which names there is other news now. */
 export function openHostsFile(
   config: HostsConfig,
-  world: HostsFileWorld,
+  deps: HostsFileDeps,
   first: HostsContent | undefined,
   changed: (isAbout: (name: string) => boolean) => void,
 ): HostsFile {
-  const { clock, log, look } = world;
+  const { clock, log, look } = deps;
   const { file, reloadMs } = config;
   let content = first ?? withoutFile(config, undefined);
   let isStopped = false;
@@ -77,7 +77,7 @@ export function openHostsFile(
     isReading = true;
     while (hasChanged && !isStopped) {
       hasChanged = false;
-      const read = await readHosts(config, world, { digest: content.digest, isOver: () => isStopped });
+      const read = await readHosts(config, deps, { digest: content.digest, isOver: () => isStopped });
       if (read !== undefined && !isStopped) use(read);
     }
     isReading = false;
@@ -131,12 +131,12 @@ interface Reading {
 /** What file and Corefile say now; undefined when that is known, or the file cannot be used, after a word about why. */
 async function readHosts(
   config: HostsConfig,
-  world: HostsFileWorld,
+  deps: HostsFileDeps,
   { digest: known, isOver }: Reading,
 ): Promise<HostsContent | undefined> {
-  const { clock, log, look } = world;
+  const { clock, log, look } = deps;
   const stat = look.stat(config.file);
-  const pieces = await piecesOf(config, world);
+  const pieces = await piecesOf(config, deps);
   if (pieces === undefined || isOver()) return undefined;
   const readAtMs = clock.wallMs();
   const digest = await inTurns(clock, digestInSlices(pieces), isOver);
@@ -150,7 +150,7 @@ async function readHosts(
 
 async function piecesOf(
   { file, at }: HostsConfig,
-  { log, readPieces }: HostsFileWorld,
+  { log, readPieces }: HostsFileDeps,
 ): Promise<readonly Uint8Array[] | undefined> {
   const pieces = await readPieces(file, hostsFileBytesMax + 1);
   const where = `hosts at ${at.file}:${at.line}: ${file}`;

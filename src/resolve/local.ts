@@ -17,7 +17,7 @@ const ttlSeconds = 604_800;
 const loopback = '1.0.0.127.in-addr.arpa.';
 const zones = ['localhost.', '0.in-addr.arpa.', '127.in-addr.arpa.', '255.in-addr.arpa.'];
 
-export interface LocalWorld {
+export interface LocalDeps {
   readonly counters: Counters;
   readonly log: Log;
 }
@@ -30,7 +30,7 @@ const apex: Data = { NS: 'localhost.', SOA: soa };
 const nothing: Data = {};
 
 /** What answers these names and lets others pass. It counts and notes what is below `localhost.` or behind it. */
-export function localGuard({ takesPrefix }: LocalConfig, { counters, log }: LocalWorld): Guard {
+export function localGuard({ takesPrefix }: LocalConfig, { counters, log }: LocalDeps): Guard {
   return (query) => {
     const { name, type, class: questionClass } = askedBy(query.question);
     if (questionClass !== classIn) return { kind: 'pass' };

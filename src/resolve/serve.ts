@@ -14,7 +14,7 @@ import type { Route } from './route.js';
 import { leaveUnanswered } from './settle.js';
 import { findZone, type ServedZone, type ZoneTable, zoneOfClient } from './zones.js';
 
-export interface ServeWorld {
+export interface ServeDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly lane: Lane;
@@ -26,59 +26,59 @@ export interface ServeWorld {
 export type TableOf = (client: string) => ZoneTable;
 
 /** What a listener calls for each packet. */
-export function serveFrom(world: ServeWorld, tableOf: TableOf): Serve {
-  const { clock, lane, forwarder } = world;
+export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
+  const { clock, lane, forwarder } = deps;
 
   function serve(packet: Uint8Array, asker: Asker): void {
     const nowMs = clock.nowMs();
     lane.transport = asker.transport;
     lane.family = asker.remote.address.includes(':') ? 1 : 0;
     const zones = tableOf(asker.remote.address);
-    if (zones.isGuarded && isTurnedAway(world, zones, packet, asker)) return;
+    if (zones.isGuarded && isTurnedAway(deps, zones, packet, asker)) return;
     const bytes = answerNow(lane, zones, packet, packet.length, nowMs);
     if (bytes === handedOver) return forwarder.wait(packet, asker, asker.receivedAtMs ?? nowMs);
     if (bytes === dropped) return asker.reply(null);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
     if (lane.zone !== null && lane.zone.handOver !== 0) {
-      world.routes
+      deps.routes
         .get(lane.zone)
         ?.logQuery?.(factsOf(lane, packet, asker, bytes, { durationMs: clock.nowMs() - nowMs, upstream: null }));
     }
     if (lane.refreshDue) forwarder.refresh(packet, asker, nowMs);
   }
 
-  return guarded(world, serve);
+  return guarded(deps, serve);
 }
 
 /** What is called for a packet that an answering thread has handed over and there is no room for. */
-export function refuseFrom(world: ServeWorld, tableOf: TableOf): Refuse {
-  const { clock, forwarder } = world;
-  return guarded(world, (packet, asker) => {
+export function refuseFrom(deps: ServeDeps, tableOf: TableOf): Refuse {
+  const { clock, forwarder } = deps;
+  return guarded(deps, (packet, asker) => {
     const zones = tableOf(asker.remote.address);
-    if (zones.isGuarded && isTurnedAway(world, zones, packet, asker)) return;
-    if (!readAgain(world, zones, packet, asker)) return asker.reply(null);
+    if (zones.isGuarded && isTurnedAway(deps, zones, packet, asker)) return;
+    if (!readAgain(deps, zones, packet, asker)) return asker.reply(null);
     forwarder.refuse(packet, asker, asker.receivedAtMs ?? clock.nowMs());
   });
 }
 
 /** What is called for a packet that an answering thread has answered and whose answer is due for a refresh. */
-export function refreshFrom(world: ServeWorld, tableOf: TableOf): Refresh {
-  const { clock, lane, forwarder } = world;
+export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
+  const { clock, lane, forwarder } = deps;
   return (packet, asker) => {
     try {
-      if (!readAgain(world, tableOf(asker.remote.address), packet, asker) || lane.zone?.cache === null) return;
+      if (!readAgain(deps, tableOf(asker.remote.address), packet, asker) || lane.zone?.cache === null) return;
       forwarder.refresh(packet, asker, clock.nowMs());
     } catch (error) {
       lane.counters.count('panics');
-      world.log.error('a refresh made the program fail', { error: String((error as Error).stack) });
+      deps.log.error('a refresh made the program fail', { error: String((error as Error).stack) });
     }
   };
 }
 
 /** Settles the query if a guard of its zone does not let it pass. What cannot be read is for the spine to say. */
-function isTurnedAway(world: ServeWorld, table: ZoneTable, packet: Uint8Array, asker: Asker): boolean {
-  const { lane, routes } = world;
-  if (!readAgain(world, table, packet, asker)) return false;
+function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, asker: Asker): boolean {
+  const { lane, routes } = deps;
+  if (!readAgain(deps, table, packet, asker)) return false;
   const route = routes.get(lane.zone!);
   const verdict = route?.guard?.(packet, lane, asker) ?? null;
   if (verdict === null || verdict.kind === 'pass') return false;
@@ -98,7 +98,7 @@ function isTurnedAway(world: ServeWorld, table: ZoneTable, packet: Uint8Array, a
 }
 
 /** Reads a packet that was read before, in another thread; false when nobody serves its name any more, after a reload. */
-function readAgain({ lane }: ServeWorld, table: ZoneTable, packet: Uint8Array, { remote }: Asker): boolean {
+function readAgain({ lane }: ServeDeps, table: ZoneTable, packet: Uint8Array, { remote }: Asker): boolean {
   if (readQuery(packet, packet.length, lane.query) !== 'ok') return false;
   const zone = findZone(table, packet, lane.query);
   lane.family = remote.address.includes(':') ? 1 : 0;
@@ -107,7 +107,7 @@ function readAgain({ lane }: ServeWorld, table: ZoneTable, packet: Uint8Array, {
 }
 
 /** An exception costs the packet that brought it. */
-function guarded({ lane, log }: ServeWorld, take: Serve): Serve {
+function guarded({ lane, log }: ServeDeps, take: Serve): Serve {
   return (packet, asker) => {
     try {
       take(packet, asker);

@@ -33,7 +33,7 @@ import type { Pending, Waiter } from './pending.js';
 import type { Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
-export interface SettleWorld {
+export interface SettleDeps {
   readonly clock: Clock;
   readonly lane: Lane;
   readonly cache: Cache;
@@ -74,14 +74,14 @@ export function isFinal(why: Failure): boolean {
 }
 
 export class Settler {
-  readonly #world: SettleWorld;
+  readonly #deps: SettleDeps;
   readonly #normaliser: Normaliser;
   /** A packet that is nothing but a question, to look it up. */
   readonly #lookup = new Uint8Array(headerBytes + nameBytesMax + 4);
 
-  constructor(world: SettleWorld) {
-    this.#world = world;
-    this.#normaliser = new Normaliser(world.cache.blocks.hashKey);
+  constructor(deps: SettleDeps) {
+    this.#deps = deps;
+    this.#normaliser = new Normaliser(deps.cache.blocks.hashKey);
   }
 
   /** Gives every waiter of a question its answer, and keeps what may be kept. */
@@ -91,13 +91,13 @@ export class Settler {
     const changes = course === null ? null : course.changes;
     const isRead = outcome.ok && this.#normaliser.read(outcome.message, route.order, changes);
     const message = isRead ? this.#normaliser.out : null;
-    if (outcome.ok && message === null) this.#world.lane.counters.count('answersRejectedMalformed');
+    if (outcome.ok && message === null) this.#deps.lane.counters.count('answersRejectedMalformed');
     const rcode = message === null ? rcodeServFail : message.rcode;
     const isStale = outcome.ok && outcome.isStale === true;
     const good = (rcode === rcodeNoError || rcode === rcodeNxDomain) && !isStale;
     if (!good || (route.keep?.preferPositive && denies(this.#normaliser.out))) {
       const usable = this.findUsable(pending.zone, pending.question, pending.key);
-      const better = usable !== 0 && (!good || this.#world.lane.blocks.kind(usable) === kindSuccess);
+      const better = usable !== 0 && (!good || this.#deps.lane.blocks.kind(usable) === kindSuccess);
       if (better) return this.#settleUsable(pending, waiters, usable);
     }
     if (message === null || rcode > 0x0f) {
@@ -106,7 +106,7 @@ export class Settler {
       return answerEach(waiters, (waiter) => this.sendFailure(waiter, why));
     }
     if (route.sections === 'answer') leaveOnlyAnswers(message);
-    const kept = route.keep === null ? null : keeping(message, route.keep.policy, this.#world.clock.wallMs());
+    const kept = route.keep === null ? null : keeping(message, route.keep.policy, this.#deps.clock.wallMs());
     const isForAll = course === null || holdsForAll(course, outcome);
     const isForNow = outcome.ok && outcome.mayKeep === false;
     const facts = isStale ? staleFacts(rcode, made) : made;
@@ -136,34 +136,34 @@ export class Settler {
   /** The answer that may be used for this question where its upstream has none: fresh, or stale and that allowed; or 0. */
   findUsable(zone: ServedZone, question: Uint8Array, key: number): BlockRef {
     if (zone.cache === null) return 0;
-    const { blocks } = this.#world.lane;
+    const { blocks } = this.#deps.lane;
     const ref = this.#find(zone, question, key);
     if (ref === 0 || blocks.kind(ref) === kindServfail) return 0;
-    return this.#world.clock.nowMs() < blocks.expiresAtMs(ref) + zone.cache.staleMaxMs ? ref : 0;
+    return this.#deps.clock.nowMs() < blocks.expiresAtMs(ref) + zone.cache.staleMaxMs ? ref : 0;
   }
 
   /** The same for an upstream that is only slow: a denial past its expiry is given on failure alone. */
   findForImpatient(zone: ServedZone, question: Uint8Array, key: number): BlockRef {
-    const { blocks } = this.#world.lane;
+    const { blocks } = this.#deps.lane;
     const ref = this.findUsable(zone, question, key);
-    if (ref === 0 || this.#world.clock.nowMs() < blocks.expiresAtMs(ref)) return ref;
+    if (ref === 0 || this.#deps.clock.nowMs() < blocks.expiresAtMs(ref)) return ref;
     return blocks.kind(ref) === kindSuccess && blocks.recheckAtMs(ref) !== onFailureOnly ? ref : 0;
   }
 
   /** Whether an answer to this question has been kept after the question was asked. */
   hasNewer({ zone, question, key, startedAtMs }: Pending): boolean {
     const ref = this.#find(zone, question, key);
-    return ref !== 0 && this.#world.lane.blocks.storedAtMs(ref) > startedAtMs;
+    return ref !== 0 && this.#deps.lane.blocks.storedAtMs(ref) > startedAtMs;
   }
 
   #find({ zoneId }: ServedZone, question: Uint8Array, key: number): BlockRef {
     this.#lookup.set(question, headerBytes);
-    return this.#world.lane.blocks.find(this.#lookup, headerBytes + question.length, zoneId, key);
+    return this.#deps.lane.blocks.find(this.#lookup, headerBytes + question.length, zoneId, key);
   }
 
   /** Gives waiters the answer, fresh or stale, that was found this very turn. */
   sendUsable(zone: ServedZone, waiters: readonly Waiter[], usable: BlockRef, reason: StaleReason): void {
-    const { lane, clock } = this.#world;
+    const { lane, clock } = this.#deps;
     const { blocks, counters } = lane;
     const nowMs = clock.nowMs();
     const isStale = nowMs >= blocks.expiresAtMs(usable);
@@ -188,7 +188,7 @@ export class Settler {
    * (RFC 8914).
    */
   sendFailure(waiter: Waiter, why: Failure | 'no-room'): void {
-    const { lane } = this.#world;
+    const { lane } = this.#deps;
     if (waiter.ours !== null) return waiter.ours.failed(why === 'no-room' ? 'overloaded' : why);
     if (why === 'drop') return waiter.asker.reply(null);
     const { extendedError = null, by = byForward } = failures[why] ?? {};
@@ -203,13 +203,13 @@ export class Settler {
   }
 
   #settleUsable(pending: Pending, waiters: readonly Waiter[], usable: BlockRef): void {
-    this.#world.cache.refreshFailed(usable, this.#world.clock.nowMs() + (pending.route.keep?.recheckMs ?? 0));
+    this.#deps.cache.refreshFailed(usable, this.#deps.clock.nowMs() + (pending.route.keep?.recheckMs ?? 0));
     this.sendUsable(pending.zone, waiters, usable, 'staleOnFailure');
   }
 
   /** Gives waiters the answer; returns whether the answer is kept. */
   #sendKept(pending: Pending, waiters: readonly Waiter[], kept: Kept | null, source: Source): boolean {
-    const { lane, cache, clock } = this.#world;
+    const { lane, cache, clock } = this.#deps;
     const { extendedError } = source;
     const { out } = this.#normaliser;
     const nowMs = clock.nowMs();
@@ -247,7 +247,7 @@ export class Settler {
    * cut, or is not for everybody, does not replace the older one, which is left for failures.
    */
   #supersede({ zone, question, key, recursionDesired, startedAtMs }: Pending, isForAll: boolean): void {
-    const { cache, lane } = this.#world;
+    const { cache, lane } = this.#deps;
     const old = this.#find(zone, question, key);
     // Without RD the answer is one upstream's own view. What was kept after the question was asked may be newer.
     if (old === 0 || !recursionDesired || lane.blocks.storedAtMs(old) > startedAtMs) return;
@@ -265,12 +265,12 @@ export class Settler {
     const { keep } = pending.route;
     if (kept === null || keep === null || !pending.recursionDesired) return null;
     if (!keep.keeps(kept.kind, pending.question)) return null;
-    return this.#world.store(pending.zone);
+    return this.#deps.store(pending.zone);
   }
 
   /** Writes one waiter's answer and sends it. For an AAAA that waited for the name's A, `rcode` is the A's. */
   #send(waiter: Waiter, rcode: number, write: () => number, { upstream, by, mayKeep }: Source = known): void {
-    const { lane, clock } = this.#world;
+    const { lane, clock } = this.#deps;
     const { packet, queryBytes, asker, zone } = waiter;
     lane.zone = zone;
     const { ours } = waiter;
@@ -298,7 +298,7 @@ export class Settler {
   }
 
   #log({ packet, queryBytes, asker, receivedAtMs }: Waiter, bytes: number, upstream: string | null): void {
-    const { lane, clock, routes } = this.#world;
+    const { lane, clock, routes } = this.#deps;
     const log = lane.zone === null ? null : routes.get(lane.zone)?.logQuery;
     if (!log) return;
     const came = { durationMs: clock.nowMs() - receivedAtMs, upstream };

@@ -20,7 +20,7 @@ import type { OwnWaiter } from './pending.js';
 import type { LookUp, Route } from './route.js';
 import { aaaaForward, type CachePolicy, findZone, type ServedZone, type ZoneTable, zoneOfClient } from './zones.js';
 
-export interface WithinWorld {
+export interface WithinDeps {
   readonly lane: Lane;
   readonly clock: Clock;
   readonly forwarder: Pick<Forwarder, 'waitWithin' | 'refresh'>;
@@ -30,8 +30,8 @@ export interface WithinWorld {
 const nowhere = { address: '', port: 0 };
 
 /** Asks in this zone; what comes is a whole answer, its TTLs counted down, and given in a later turn. */
-export function askWithin(world: WithinWorld, zone: ServedZone): Ask {
-  const { lane, routes } = world;
+export function askWithin(deps: WithinDeps, zone: ServedZone): Ask {
+  const { lane, routes } = deps;
   return (request, done) => {
     const client = { remote: { address: request.client ?? '', port: 0 }, local: nowhere };
     const asking = queryFor(request, client, done, lane);
@@ -41,7 +41,7 @@ export function askWithin(world: WithinWorld, zone: ServedZone): Ask {
     const action = routes.get(zone)!.judge?.(asked) ?? 'allow';
     if (action !== 'allow') return asking.ours.failed(action);
     // What is made of the answer takes the place of one that was stale, so another stale one would be no refresh.
-    answer(world, asking, request, zone.cache === null ? null : { ...zone.cache, staleAtOnce: false });
+    answer(deps, asking, request, zone.cache === null ? null : { ...zone.cache, staleAtOnce: false });
   };
 }
 
@@ -49,8 +49,8 @@ export function askWithin(world: WithinWorld, zone: ServedZone): Ask {
  * Asks as a client of the listener that serves by this table would: the name's own zone, with the guards, policies, cache
  * and upstreams of its block. What comes is as `askWithin` gives it.
  */
-export function lookUpIn(world: WithinWorld, table: ZoneTable): LookUp {
-  const { lane, routes } = world;
+export function lookUpIn(deps: WithinDeps, table: ZoneTable): LookUp {
+  const { lane, routes } = deps;
   return (request, client, done) => {
     const asking = queryFor(request, client, done, lane);
     const { packet, asker, ours } = asking;
@@ -61,7 +61,7 @@ export function lookUpIn(world: WithinWorld, table: ZoneTable): LookUp {
     if (verdict.kind === 'drop') return ours.failed('drop');
     if (verdict.kind === 'empty') return ours.failed(verdict.rcode === rcodeRefused ? 'block' : 'filter');
     if (verdict.kind === 'message') return ours.answered(verdict.message, true);
-    answer(world, asking, request, lane.zone.cache);
+    answer(deps, asking, request, lane.zone.cache);
   };
 }
 
@@ -106,7 +106,7 @@ function waiterFor({ question }: Request, done: Done): OwnWaiter {
 
 /** Answers what the lane has read, in its zone, from what is known, or when it is known. */
 function answer(
-  { lane, clock, forwarder }: WithinWorld,
+  { lane, clock, forwarder }: WithinDeps,
   { packet, asker, ours }: Asking,
   request: Request,
   policy: CachePolicy | null,

@@ -8,11 +8,11 @@ import type { Clock } from '../os/clock.js';
 import type { Greeting, LocalSockets } from '../os/network.js';
 import type { Hearing } from './hearing.js';
 import type { Link } from './link.js';
-import type { MeetingPlaceWorld } from './meeting-place.js';
+import type { MeetingPlaceDeps } from './meeting-place.js';
 import { FrameReader, messageFrame } from './messages.js';
 import type { Seats } from './seats.js';
 
-export interface InheritanceWorld {
+export interface InheritanceDeps {
   readonly clock: Clock;
   readonly sockets: LocalSockets;
   readonly path: string;
@@ -26,7 +26,7 @@ export function greetingOf(seats: Pick<Seats, 'offer'>): Greeting {
 }
 
 /** Asks whoever serves for its sockets, and holds them in the place of those held so far. */
-export function fetchSockets({ clock, sockets, path, seats }: InheritanceWorld): void {
+export function fetchSockets({ clock, sockets, path, seats }: InheritanceDeps): void {
   const giveUp = sockets.fetch(path, ({ bytes, descriptors }) => {
     late.stop();
     const [frame] = new FrameReader().read(bytes) ?? [];
@@ -40,7 +40,7 @@ export function fetchSockets({ clock, sockets, path, seats }: InheritanceWorld):
 export async function fetchCache(
   before: Link,
   hearing: Hearing,
-  { clock, log, self }: Pick<MeetingPlaceWorld, 'clock' | 'log' | 'self'>,
+  { clock, log, self }: Pick<MeetingPlaceDeps, 'clock' | 'log' | 'self'>,
 ): Promise<void> {
   const { entriesFormat, clockMs } = before.peer!;
   if (entriesFormat !== self.entriesFormat || Math.abs(clock.nowMs() - clockMs) > handoverTransferMs) {

@@ -9,7 +9,7 @@ import type { Greeting, LocalListener, LocalSockets, Stream, StreamEvents } from
 import { Link, type LinkEvents } from './link.js';
 import type { Introduction } from './messages.js';
 
-export interface MeetingPlaceWorld {
+export interface MeetingPlaceDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly sockets: LocalSockets;
@@ -24,7 +24,7 @@ const rejected: StreamEvents = { data() {}, ended() {}, closed() {} };
 export class MeetingPlace {
   /** Somebody is there with whom we have nothing to do. */
   isForeign = false;
-  readonly #world: MeetingPlaceWorld;
+  readonly #deps: MeetingPlaceDeps;
   readonly #events: LinkEvents;
   readonly #accepted: (link: Link) => void;
   /** Accepted, and not gone yet. */
@@ -32,8 +32,8 @@ export class MeetingPlace {
   #listener: LocalListener | null = null;
   #hasComplained = false;
 
-  constructor(world: MeetingPlaceWorld, events: LinkEvents, accepted: (link: Link) => void) {
-    this.#world = world;
+  constructor(deps: MeetingPlaceDeps, events: LinkEvents, accepted: (link: Link) => void) {
+    this.#deps = deps;
     this.#accepted = accepted;
     this.#events = events;
   }
@@ -47,8 +47,8 @@ export class MeetingPlace {
   take(): void {
     this.leave();
     if (this.isForeign) return;
-    const { sockets, path } = this.#world;
-    const { listener, why } = sockets.listen(path, (stream) => this.#accept(stream), this.#world.greeting);
+    const { sockets, path } = this.#deps;
+    const { listener, why } = sockets.listen(path, (stream) => this.#accept(stream), this.#deps.greeting);
     this.#listener = listener;
     if (why !== null) this.#complain(`a successor will not find this instance: ${why}`);
   }
@@ -61,7 +61,7 @@ export class MeetingPlace {
   /** Connects to who is there, and says who we are; null when nobody is. */
   connect(as: 'successor' | 'stand-by'): Link | null {
     if (this.isForeign) return null;
-    const { clock, path, self, sockets } = this.#world;
+    const { clock, path, self, sockets } = this.#deps;
     const link = new Link(clock, this.#events);
     const { stream, why } = sockets.connect(path, link.events);
     if (why !== null) this.#complain(`the hand-over socket ${path} is not used: ${why}`);
@@ -81,21 +81,21 @@ export class MeetingPlace {
       this.#peers--;
       this.#events.closed(gone);
     };
-    const link = new Link(this.#world.clock, { ...this.#events, closed }).use(stream);
+    const link = new Link(this.#deps.clock, { ...this.#events, closed }).use(stream);
     this.#accepted(link);
     this.#mustBeIntroduced(link);
     return link.events;
   }
 
   #mustBeIntroduced(link: Link): void {
-    this.#world.clock.after(introductionTimeoutMs, () => {
+    this.#deps.clock.after(introductionTimeoutMs, () => {
       if (link.peer === null) link.close();
     });
   }
 
   /** Once: it is tried again every second. */
   #complain(text: string): void {
-    if (!this.#hasComplained) this.#world.log.warn(text);
+    if (!this.#hasComplained) this.#deps.log.warn(text);
     this.#hasComplained = true;
   }
 }

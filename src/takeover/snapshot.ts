@@ -15,7 +15,7 @@ import type { Log } from '../os/log.js';
 import type { Replacement } from '../os/replacement.js';
 import type { Warmth } from './seats.js';
 
-export interface SnapshotWorld {
+export interface SnapshotDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly warmth: Pick<Warmth, 'everything' | 'take'>;
@@ -48,8 +48,8 @@ interface When {
   readonly wallMs: number;
 }
 
-export function newSnapshot(world: SnapshotWorld): Snapshot {
-  const { clock, log, path, warmth, bootId } = world;
+export function newSnapshot(deps: SnapshotDeps): Snapshot {
+  const { clock, log, path, warmth, bootId } = deps;
   let timer: Timer | null = null;
   let hasComplained = false;
   let writing: Writing | null = null;
@@ -57,7 +57,7 @@ export function newSnapshot(world: SnapshotWorld): Snapshot {
   let isLoading = false;
 
   /** A cache that has less than the file must not replace it: after a start that failed the cache is empty. */
-  const mayWrite = (): boolean => isKept && !isLoading && world.serves();
+  const mayWrite = (): boolean => isKept && !isLoading && deps.serves();
 
   async function load(): Promise<void> {
     const read = readSafely();
@@ -77,7 +77,7 @@ export function newSnapshot(world: SnapshotWorld): Snapshot {
 
   function readSafely(): ReturnType<typeof readSnapshot> | undefined {
     try {
-      const bytes = world.read(path, snapshotBytesMax);
+      const bytes = deps.read(path, snapshotBytesMax);
       const now = { bootId, monotonicMs: clock.nowMs(), wallMs: clock.wallMs() };
       return bytes === undefined ? undefined : readSnapshot(bytes, now);
     } catch (error) {
@@ -87,7 +87,7 @@ export function newSnapshot(world: SnapshotWorld): Snapshot {
 
   function begin(): Writing {
     const now: When = { bootId, monotonicMs: clock.nowMs(), wallMs: clock.wallMs() };
-    return new Writing(world.replace(path), now, warmth.everything());
+    return new Writing(deps.replace(path), now, warmth.everything());
   }
 
   /** A chunk a turn, so that clients are answered in between. */

@@ -27,7 +27,7 @@ import type { Introduction, Layout, Message } from './messages.js';
 import type { Seats, Warmth } from './seats.js';
 import { type TakingOver, takingOver } from './taking-over.js';
 
-export interface SuccessionWorld {
+export interface SuccessionDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly sockets: LocalSockets;
@@ -46,7 +46,7 @@ export type Role = 'starting' | 'serving' | 'standing by';
 
 export class Succession {
   role: Role = 'starting';
-  readonly #world: SuccessionWorld;
+  readonly #deps: SuccessionDeps;
   readonly #events: LinkEvents;
   /** Who serves while we start or stand by. */
   #up: Link | null = null;
@@ -64,17 +64,17 @@ export class Succession {
   readonly #hearing: Hearing;
   #whenSucceeded: () => void = () => {};
 
-  constructor(world: SuccessionWorld) {
-    this.#world = world;
+  constructor(deps: SuccessionDeps) {
+    this.#deps = deps;
     this.#events = {
       message: (message, link) => this.#said(message, link),
       entries: (chunk, link) => this.#entries(chunk, link),
       closed: (link) => this.#gone(link),
     };
-    this.#hearing = new Hearing(world.clock);
-    this.#departures = new Departures(world.seats);
+    this.#hearing = new Hearing(deps.clock);
+    this.#departures = new Departures(deps.seats);
     this.#place = new MeetingPlace(
-      { ...world, greeting: () => greetingOf(world.seats) },
+      { ...deps, greeting: () => greetingOf(deps.seats) },
       this.#events,
       (link) => void this.#down.add(link),
     );
@@ -83,11 +83,11 @@ export class Succession {
   /** Asks who is there; true when there is somebody whose sockets we are to join. Takes a moment at most. */
   async begin(): Promise<boolean> {
     if (!this.#connect('successor')) return false;
-    this.#world.seats.share();
+    this.#deps.seats.share();
     const what = await this.#hearing.first(['welcome', 'closed'], introductionTimeoutMs);
     if (this.#place.isForeign) return false;
     if (what !== 'welcome') {
-      this.#world.log.warn('the instance that serves here does not answer: its sockets are joined without its cache');
+      this.#deps.log.warn('the instance that serves here does not answer: its sockets are joined without its cache');
       this.#up?.close();
     }
     return true;
@@ -95,10 +95,10 @@ export class Succession {
 
   /** All sockets are open: takes over what the predecessor has cached, then the packets. */
   async takeOver(): Promise<void> {
-    if (this.#up !== null && !this.#world.seats.areShared) this.#isForeign('on other addresses');
-    if (this.#up !== null) await fetchCache(this.#up, this.#hearing, this.#world);
+    if (this.#up !== null && !this.#deps.seats.areShared) this.#isForeign('on other addresses');
+    if (this.#up !== null) await fetchCache(this.#up, this.#hearing, this.#deps);
     this.#serve('start');
-    this.#keeper = this.#world.clock.every(keeperPeriodMs, () => this.#keep());
+    this.#keeper = this.#deps.clock.every(keeperPeriodMs, () => this.#keep());
   }
 
   /**
@@ -127,7 +127,7 @@ export class Succession {
   /** Our sockets are closed: says so and ends all conversations. */
   left(): void {
     this.#hasLeft = true;
-    dropSockets(this.#world.seats);
+    dropSockets(this.#deps.seats);
     this.#keeper?.stop();
     this.#place.leave();
     this.#up?.say({ type: 'left' });
@@ -138,8 +138,8 @@ export class Succession {
   async #appoint(): Promise<void> {
     const all = [...this.#down].reverse();
     for (const link of all.filter(({ standsBy }) => standsBy)) {
-      this.#world.seats.look();
-      link.say({ type: 'serve', layout: this.#world.seats.layout() });
+      this.#deps.seats.look();
+      link.say({ type: 'serve', layout: this.#deps.seats.layout() });
       if ((await this.#hearing.first(['serving'], handoverSilenceMs)) === 'serving') return;
     }
     // One that is just starting is worth waiting for.
@@ -154,13 +154,13 @@ export class Succession {
       case 'welcome':
         return link === this.#up ? this.#welcomed(message, link) : undefined;
       case 'give':
-        return link.sendEntries(this.#world.warmth.everything(), () => link.say({ type: 'given' }));
+        return link.sendEntries(this.#deps.warmth.everything(), () => link.say({ type: 'given' }));
       case 'serving':
         if (link !== this.#up || this.role !== 'standing by') this.#succeededBy(link);
         break;
       case 'serve':
         if (link !== this.#up || this.role !== 'standing by') return;
-        this.#world.seats.learn(message.layout);
+        this.#deps.seats.learn(message.layout);
         return this.#serve('left');
       case 'leaving':
         return this.role === 'serving' ? this.#departures.asks(link) : link.finish();
@@ -171,7 +171,7 @@ export class Succession {
   }
 
   #introduced(introduction: Introduction & { readonly as: 'successor' | 'stand-by' }, link: Link): void {
-    const { clock, self, seats } = this.#world;
+    const { clock, self, seats } = this.#deps;
     link.peer = introduction;
     link.standsBy = introduction.as === 'stand-by';
     seats.share();
@@ -181,7 +181,7 @@ export class Succession {
   }
 
   #welcomed(introduction: Introduction & { readonly layout: Layout }, link: Link): void {
-    const { self, seats } = this.#world;
+    const { self, seats } = this.#deps;
     if (introduction.network !== self.network) {
       return this.#isForeign('of another network namespace');
     }
@@ -193,7 +193,7 @@ export class Succession {
   }
 
   #isForeign(how: string): void {
-    this.#world.log.error(`${this.#world.path} belongs to an instance ${how}; give this one another -handover`);
+    this.#deps.log.error(`${this.#deps.path} belongs to an instance ${how}; give this one another -handover`);
     this.#place.isForeign = true;
     this.#up?.close();
   }
@@ -201,12 +201,12 @@ export class Succession {
   #entries(chunk: Uint8Array, link: Link): void {
     if (link !== this.#up) return;
     this.#silentPeriods = 0;
-    if (this.#world.warmth.take(chunk)) this.#hearing.heard('entries');
+    if (this.#deps.warmth.take(chunk)) this.#hearing.heard('entries');
     else link.close();
   }
 
   #succeededBy(link: Link): void {
-    const { seats, log, owns } = this.#world;
+    const { seats, log, owns } = this.#deps;
     this.role = 'standing by';
     seats.steer('away');
     this.#down.delete(link);
@@ -217,14 +217,14 @@ export class Succession {
     this.#place.leave();
     // They find the new one at the path.
     toEach(this.#down, (other) => other.finish());
-    fetchSockets(this.#world);
+    fetchSockets(this.#deps);
     log.info('another instance serves from now on; this one stands by', link.about);
     owns('another');
     this.#whenSucceeded();
   }
 
   #serve(how: TakingOver): void {
-    const { seats, log, owns } = this.#world;
+    const { seats, log, owns } = this.#deps;
     const before = this.#up;
     this.#up = null;
     if (how === 'silent') before?.close();
@@ -247,7 +247,7 @@ export class Succession {
     if (link !== this.#up) {
       this.#down.delete(link);
       this.#departures.over(link);
-      if (this.role === 'serving' && !this.#hasLeft) this.#world.seats.look();
+      if (this.role === 'serving' && !this.#hasLeft) this.#deps.seats.look();
       return;
     }
     this.#up = null;
@@ -265,13 +265,13 @@ export class Succession {
   #keep(): void {
     if (this.role === 'serving') return this.#keepServing();
     this.#silentPeriods++;
-    if (++this.#periods % fetchPeriods === 0 || !this.#world.seats.isHolding) fetchSockets(this.#world);
+    if (++this.#periods % fetchPeriods === 0 || !this.#deps.seats.isHolding) fetchSockets(this.#deps);
     if (this.#up === null) this.#findAnother();
     else if (this.#silentPeriods > silentPeriodsMax) this.#serve('silent');
   }
 
   #keepServing(): void {
-    const { warmth } = this.#world;
+    const { warmth } = this.#deps;
     if (!this.#place.isOurs && this.#up === null && !this.#connect('stand-by')) this.#place.take();
     this.#lookWhoIsThere();
     const news = warmth.news();
@@ -284,7 +284,7 @@ export class Succession {
 
   /** A reload of those that stand by changes their sockets. Where a look takes long, there are fewer. */
   #lookWhoIsThere(): void {
-    const { clock, seats } = this.#world;
+    const { clock, seats } = this.#deps;
     const beganAtMs = clock.nowMs();
     if (!seats.areShared || beganAtMs < this.#lookAgainAtMs) return;
     seats.look();

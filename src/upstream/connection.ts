@@ -71,7 +71,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   #silentSinceMs = notSilent;
 
   constructor(place: Place, owner: ConnectionOwner, nowMs: number) {
-    const { network, random, counters } = place.world;
+    const { network, random, counters } = place.deps;
     const { maxAgeMs, sourceAddress } = place.settings;
     this.#place = place;
     this.#owner = owner;
@@ -195,7 +195,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
     attempt.carrier = this;
     attempt.sentAtMs = nowMs;
     if (this.#silentSinceMs === notSilent) this.#silentSinceMs = nowMs;
-    if (this.#unwritten.length === 0) this.#place.world.turn.add(this);
+    if (this.#unwritten.length === 0) this.#place.deps.turn.add(this);
     this.#unwritten.push(place);
   }
 
@@ -217,7 +217,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
       if (end > 0) this.#stream.write(scratch.subarray(0, end));
     }
     if (this.#stream.unsentBytes > connectionUnsentBytesMax)
-      this.#break(this.#silence(), this.#place.world.clock.nowMs());
+      this.#break(this.#silence(), this.#place.deps.clock.nowMs());
   }
 
   abandon(attempt: Attempt, nowMs: number): void {
@@ -251,7 +251,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
       // An answer that comes too late for the one who asked is good for the next.
       const silenceMaxMs = this.#inflight > 0 ? lateAnswerMs : deadlineMs;
       if (nowMs - this.#silentSinceMs < silenceMaxMs) return;
-      this.#place.world.counters.count('upstreamSuspectsClosed');
+      this.#place.deps.counters.count('upstreamSuspectsClosed');
       this.#break(this.#silence(), nowMs);
     } else if (nowMs >= this.#retireAtMs || nowMs - this.#idleSinceMs >= expireMs) {
       this.close(nowMs);
@@ -261,12 +261,12 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   opened(): void {
     if (this.#state !== 'connecting') return;
     this.#state = 'open';
-    if (this.#silentSinceMs !== notSilent) this.#silentSinceMs = this.#place.world.clock.nowMs();
+    if (this.#silentSinceMs !== notSilent) this.#silentSinceMs = this.#place.deps.clock.nowMs();
   }
 
   data(bytes: Uint8Array): void {
     if (this.#state === 'closed') return;
-    this.#nowMs = this.#place.world.clock.nowMs();
+    this.#nowMs = this.#place.deps.clock.nowMs();
     this.#lastHeardMs = this.#nowMs;
     this.#frames.push(bytes, this.#receive);
     if (this.#isClosed()) return;
@@ -295,7 +295,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
 
   /** Takes one message; false when the connection was closed meanwhile. */
   readonly #receive = (message: Uint8Array): boolean => {
-    const { counters } = this.#place.world;
+    const { counters } = this.#place.deps;
     const place = message.length < 2 ? -1 : this.#placeOf(u16(message, 0));
     if (place < 0) {
       counters.count(message.length < 2 ? 'answersRejectedMalformed' : 'answersRejectedId');
@@ -328,7 +328,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
 
   #lost(error: NodeJS.ErrnoException | null): void {
     if (this.#state === 'closed') return;
-    const nowMs = this.#place.world.clock.nowMs();
+    const nowMs = this.#place.deps.clock.nowMs();
     if (this.#state === 'connecting' && error !== null) return this.#connectFailed(error, nowMs);
     this.#wasEndedByPeer = true;
     const blame = this.#answers === 0;
@@ -338,7 +338,7 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
   }
 
   #connectFailed(error: NodeJS.ErrnoException | null, nowMs: number): void {
-    this.#place.world.counters.count('upstreamConnectFailures');
+    this.#place.deps.counters.count('upstreamConnectFailures');
     this.#break(dialLoss(this.#place.to, error), nowMs);
   }
 

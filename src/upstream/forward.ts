@@ -23,7 +23,7 @@ import { AgainBudget } from './budget.js';
 import { LearnedName, type NameSettings } from './learned-name.js';
 import { OwnUpstreams } from './own-upstreams.js';
 import { Pace } from './pace.js';
-import type { PlaceSettings, UpstreamWorld } from './place.js';
+import type { PlaceSettings, UpstreamDeps } from './place.js';
 import { Question } from './question.js';
 import type { Asked, QuestionHome, QuestionSettings } from './question-home.js';
 import { isResponsible, type Responsibility, responsibility } from './responsible.js';
@@ -43,7 +43,7 @@ export type Asking = Pick<Asked, 'askedAtMs' | 'done' | 'late'>;
 export class Forward implements QuestionHome {
   readonly config: ForwardConfig;
   readonly settings: QuestionSettings;
-  readonly world: UpstreamWorld;
+  readonly deps: UpstreamDeps;
   readonly budget = new AgainBudget();
   readonly #clients = new Shares();
   readonly #log: Log;
@@ -65,14 +65,14 @@ export class Forward implements QuestionHome {
   #leaving: { readonly upstream: Upstream; readonly sinceMs: number }[] = [];
   #askedCount = 0;
 
-  constructor(config: ForwardConfig, world: UpstreamWorld, log: Log) {
+  constructor(config: ForwardConfig, deps: UpstreamDeps, log: Log) {
     const deadlineMs = deadlineOf(config);
     const slowMs = Math.max(slowDeadlineMs, deadlineMs);
     this.config = config;
-    this.world = world;
+    this.deps = deps;
     this.#log = log;
     this.#responsibility = responsibility(config);
-    this.#own = new OwnUpstreams(config, world.own, log);
+    this.#own = new OwnUpstreams(config, deps.own, log);
     this.settings = { ...config, deadlineMs, slowDeadlineMs: slowMs };
     this.#placeSettings = { ...config, deadlineMs };
     this.#names = config.to.flatMap((target) => (target.kind === 'name' ? [this.#newName(target)] : []));
@@ -118,11 +118,11 @@ export class Forward implements QuestionHome {
     const { concurrentMax } = this.config;
     const has = this.#clients.of(request.client);
     if (concurrentMax > 0 && !this.#isWithinConcurrentMax(has)) {
-      this.world.counters.count('forwardMaxConcurrentRejects');
+      this.deps.counters.count('forwardMaxConcurrentRejects');
       return refusal(`concurrent queries exceeded maximum ${concurrentMax}`);
     }
     if (this.#questions.length >= pendingMax) return refusal(`more than ${pendingMax} questions wait`);
-    const nowMs = this.world.clock.nowMs();
+    const nowMs = this.deps.clock.nowMs();
     this.#learn(nowMs);
     const upstreams = this.#own.mayAsk(this.#upstreams, request.question);
     if (upstreams.length === 0) return { ok: false, why: loopLoss.why, text: loopLoss.text };
@@ -147,7 +147,7 @@ export class Forward implements QuestionHome {
 
   /** Asks this upstream and no other, as a probe does. */
   askOnly(upstream: Upstream, request: Request, done: (outcome: Outcome) => void): void {
-    const nowMs = this.world.clock.nowMs();
+    const nowMs = this.deps.clock.nowMs();
     const upstreams = [upstream];
     this.#start(this.#plain(request, upstreams, nowMs, done), nowMs);
   }
@@ -190,7 +190,7 @@ export class Forward implements QuestionHome {
   }
 
   staysForLate(question: Question): void {
-    if (this.#late.length >= lateQuestionsMax) this.#late[0].endLate(this.world.clock.nowMs());
+    if (this.#late.length >= lateQuestionsMax) this.#late[0].endLate(this.deps.clock.nowMs());
     this.#late.push(question);
   }
 
@@ -224,22 +224,22 @@ export class Forward implements QuestionHome {
       this.#leaving.push({ upstream, sinceMs: nowMs });
     }
     this.#upstreams = [...now.values()];
-    this.world.own.changed();
+    this.deps.own.changed();
   }
 
   #newName(settings: NameSettings): LearnedName {
     return new LearnedName(settings, {
-      counters: this.world.counters,
+      counters: this.deps.counters,
       log: this.#log,
       types: () => [...new Set(this.#fixed.map(({ address }) => (address.includes(':') ? typeAaaa : typeA)))],
       ask: (request, done) => {
         const upstreams = this.#upstreams.slice(0, Math.min(this.#fixed.length, this.#upstreams.length));
         if (upstreams.length === 0) return false;
-        const nowMs = this.world.clock.nowMs();
+        const nowMs = this.deps.clock.nowMs();
         this.#start(this.#plain(request, upstreams, nowMs, done), nowMs);
         return true;
       },
-      changed: () => this.#rebuild(this.world.clock.nowMs()),
+      changed: () => this.#rebuild(this.deps.clock.nowMs()),
     });
   }
 
@@ -308,7 +308,7 @@ export class Forward implements QuestionHome {
       pace: new Pace(),
       tls: endpoint.overTls ? { ...tls, serverName: endpoint.serverName ?? tls.serverName } : null,
       settings: this.#placeSettings,
-      world: this.world,
+      deps: this.deps,
     };
     const { probeTransport, ...settings } = this.#upstreamSettings;
     const upstream: Upstream = new Upstream(

@@ -19,7 +19,7 @@ import type { UpstreamStats } from './stats.js';
 import { type AtTurnEnd, Turn } from './turn.js';
 import type { Upstream } from './upstream.js';
 
-export interface ForwardsWorld {
+export interface ForwardsDeps {
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;
@@ -61,8 +61,8 @@ export interface OneUpstream {
 }
 
 /** Starts the forwards of one server block, in the order written. Nothing is opened before something is asked. */
-export function startForwards(configs: readonly ForwardConfig[], world: ForwardsWorld): Forwards {
-  const block = new BlockForwards(configs, world);
+export function startForwards(configs: readonly ForwardConfig[], deps: ForwardsDeps): Forwards {
+  const block = new BlockForwards(configs, deps);
   return {
     ask: (request, done, late) => block.ask(request, done, late ?? null),
     upstreams: () => block.upstreams(),
@@ -81,7 +81,7 @@ type Refusal = Extract<Outcome, { ok: false }>;
 const stopping: Refusal = { ok: false, why: 'unreachable', text: 'the server is stopping' };
 
 class BlockForwards implements AtTurnEnd {
-  readonly #world: ForwardsWorld;
+  readonly #deps: ForwardsDeps;
   readonly #turn = new Turn();
   readonly #forwards: readonly Forward[];
   readonly #files = new Map<string, readonly Endpoint[] | { readonly error: string }>();
@@ -95,12 +95,12 @@ class BlockForwards implements AtTurnEnd {
   /** The last sweep threw. */
   #sweepHasThrown = false;
 
-  constructor(configs: readonly ForwardConfig[], world: ForwardsWorld) {
-    this.#world = world;
+  constructor(configs: readonly ForwardConfig[], deps: ForwardsDeps) {
+    this.#deps = deps;
     for (const { to } of configs) {
       for (const target of to) if (target.kind === 'file') this.#read(target.path);
     }
-    this.#forwards = configs.map((config) => new Forward(config, { ...world, turn: this.#turn }, world.log));
+    this.#forwards = configs.map((config) => new Forward(config, { ...deps, turn: this.#turn }, deps.log));
     for (const forward of this.#forwards) this.#setEndpoints(forward);
   }
 
@@ -109,7 +109,7 @@ class BlockForwards implements AtTurnEnd {
   }
 
   upstreams(): readonly UpstreamStats[] {
-    const nowMs = this.#world.clock.nowMs();
+    const nowMs = this.#deps.clock.nowMs();
     return this.#forwards.flatMap((forward) => forward.upstreams.map((upstream) => upstream.reading(nowMs)));
   }
 
@@ -149,7 +149,7 @@ class BlockForwards implements AtTurnEnd {
     if (index < 0) {
       return this.#refuse(done, { ok: false, why: 'nobody', text: 'plugin/forward: no next plugin found' });
     }
-    this.#askFrom(index, request, { askedAtMs: request.askedAtMs ?? this.#world.clock.nowMs(), done, late });
+    this.#askFrom(index, request, { askedAtMs: request.askedAtMs ?? this.#deps.clock.nowMs(), done, late });
   }
 
   turnEnded(): void {
@@ -179,7 +179,7 @@ class BlockForwards implements AtTurnEnd {
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
-    const nowMs = this.#world.clock.nowMs();
+    const nowMs = this.#deps.clock.nowMs();
     this.#keepSweeping(0);
     const drained = this.#drained;
     this.#drained = null;
@@ -234,11 +234,11 @@ class BlockForwards implements AtTurnEnd {
 
   /** Reads a resolv.conf; one that cannot be used leaves what it said before. */
   #read(path: string): void {
-    const read = this.#world.resolvConf(path);
+    const read = this.#deps.resolvConf(path);
     const before = this.#files.get(path);
     if (!('error' in read)) this.#files.set(path, read);
     else {
-      this.#world.log.warn('no upstreams from this file', { path, why: read.error });
+      this.#deps.log.warn('no upstreams from this file', { path, why: read.error });
       if (before === undefined || 'error' in before) this.#files.set(path, read);
     }
   }
@@ -250,7 +250,7 @@ class BlockForwards implements AtTurnEnd {
       const read = this.#files.get(target.path)!;
       return 'error' in read ? [] : read;
     });
-    forward.setEndpoints(endpoints, this.#world.clock.nowMs());
+    forward.setEndpoints(endpoints, this.#deps.clock.nowMs());
   }
 
   #whyEmpty(forward: Forward): string {
@@ -275,7 +275,7 @@ class BlockForwards implements AtTurnEnd {
   }
 
   #sweep(): void {
-    const nowMs = this.#world.clock.nowMs();
+    const nowMs = this.#deps.clock.nowMs();
     toEach(this.#forwards, (forward) => forward.sweep(nowMs));
     if (this.#drained !== null && this.inflight === 0) return this.stop();
     const isBusy = this.#drained !== null || this.#forwards.some((forward) => forward.isBusy(nowMs));
@@ -289,7 +289,7 @@ class BlockForwards implements AtTurnEnd {
     this.#sweepEveryMs = everyMs;
     this.#sweeper?.stop();
     // After what has arrived is read: when the loop was held up, answers that lie there are no silence.
-    this.#sweeper = everyMs === 0 ? null : this.#world.clock.every(everyMs, () => this.#turn.add(this.#sweeping));
+    this.#sweeper = everyMs === 0 ? null : this.#deps.clock.every(everyMs, () => this.#turn.add(this.#sweeping));
   }
 }
 

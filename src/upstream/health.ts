@@ -19,7 +19,7 @@ export interface HealthSettings {
   readonly request: Request;
 }
 
-export interface HealthWorld {
+export interface HealthDeps {
   readonly stats: UpstreamStats;
   readonly log: Log;
   /** For which other forwards it is down. */
@@ -36,19 +36,19 @@ const never = Number.POSITIVE_INFINITY;
 
 export class Health {
   readonly #settings: HealthSettings;
-  readonly #world: HealthWorld;
+  readonly #deps: HealthDeps;
   #fails = 0;
   #lastFailMs = Number.NEGATIVE_INFINITY;
   #probe: Probe | null = null;
   #nextProbeAtMs = never;
 
-  constructor(settings: HealthSettings, world: HealthWorld) {
+  constructor(settings: HealthSettings, deps: HealthDeps) {
     this.#settings = settings;
-    this.#world = world;
+    this.#deps = deps;
   }
 
   get isDown(): boolean {
-    return !this.#world.stats.healthy;
+    return !this.#deps.stats.healthy;
   }
 
   /** Something failed, and nothing has been answered since. */
@@ -74,18 +74,18 @@ export class Health {
     if (nowMs - this.#lastFailMs >= intervalMs - sweepPeriodMs) {
       this.#lastFailMs = nowMs;
       this.#fails++;
-      if (this.#fails > failsMax && this.#world.stats.healthy) this.#goDown();
+      if (this.#fails > failsMax && this.#deps.stats.healthy) this.#goDown();
     }
     this.suspect(nowMs);
   }
 
   /** It has answered something. */
   answered(nowMs: number): void {
-    this.#world.heard(nowMs);
+    this.#deps.heard(nowMs);
     this.#fails = 0;
     this.#lastFailMs = Number.NEGATIVE_INFINITY;
     if (this.isProbing) this.stop(nowMs);
-    const { stats, log, outages } = this.#world;
+    const { stats, log, outages } = this.#deps;
     if (stats.healthy) return;
     stats.healthy = true;
     if (outages.ended(stats.to)) log.info('upstream is up again', { to: stats.to });
@@ -93,7 +93,7 @@ export class Health {
 
   /** It is not asked any more, and so nobody knows. */
   forget(): void {
-    const { stats, outages } = this.#world;
+    const { stats, outages } = this.#deps;
     if (!stats.healthy) outages.ended(stats.to);
     stats.healthy = true;
   }
@@ -119,7 +119,7 @@ export class Health {
   #sendProbe(nowMs: number): void {
     this.#nextProbeAtMs = nowMs + this.#settings.intervalMs;
     this.#probe = new Probe(this.#settings.request, nowMs, this.#ended);
-    this.#world.sendProbe(this.#probe, nowMs);
+    this.#deps.sendProbe(this.#probe, nowMs);
   }
 
   readonly #ended = (probe: Probe, hasAnswer: boolean, nowMs: number): void => {
@@ -127,16 +127,16 @@ export class Health {
     this.#probe = null;
     if (!hasAnswer) return this.#probeFailed(nowMs);
     this.answered(nowMs);
-    this.#world.probeAnswered(nowMs);
+    this.#deps.probeAnswered(nowMs);
   };
 
   #probeFailed(nowMs: number): void {
-    this.#world.stats.healthcheckFailures++;
+    this.#deps.stats.healthcheckFailures++;
     this.failed(nowMs);
   }
 
   #goDown(): void {
-    const { stats, log, outages } = this.#world;
+    const { stats, log, outages } = this.#deps;
     stats.healthy = false;
     if (outages.began(stats.to)) log.warn('upstream is down', { to: stats.to, failures: this.#fails });
   }

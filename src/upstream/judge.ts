@@ -19,15 +19,15 @@ import { reader, type Try } from './try.js';
 export type Judgement = 'good' | 'cut' | 'opt refused' | 'malformed';
 
 /** What a question's home has for it. */
-export type JudgeWorld = Pick<QuestionHome, 'budget'> & { readonly world: Pick<QuestionHome['world'], 'counters'> };
+export type JudgeDeps = Pick<QuestionHome, 'budget'> & { readonly deps: Pick<QuestionHome['deps'], 'counters'> };
 
 /** A larger one is said by an OPT, about EDNS itself (RFC 6891 6.1.3). */
 const rcodeOfHeaderMax = 0x0f;
 
 /** Judges the message that was read last, which answers this try, and counts it. */
-export function judge(attempt: Try, { world, budget }: JudgeWorld, nowMs: number): Judgement {
+export function judge(attempt: Try, { deps, budget }: JudgeDeps, nowMs: number): Judgement {
   const { verdict, rcode } = reader;
-  const { counters } = world;
+  const { counters } = deps;
   const isReadable = verdict === 'answer' || verdict === 'truncated';
   if (isReadable || verdict === 'bare') noteDuration(attempt, rcode, nowMs);
   if (isReadable && (rcode === rcodeNoError || rcode === rcodeNxDomain)) attempt.upstream.answeredWell(attempt, nowMs);

@@ -20,7 +20,7 @@ export interface NameSettings {
   readonly refreshMs: number;
 }
 
-export interface NameWorld {
+export interface NameDeps {
   readonly counters: Counters;
   readonly log: Log;
   /** Asks those upstreams whose addresses are known without asking; false when it cannot. */
@@ -33,7 +33,7 @@ export interface NameWorld {
 
 export class LearnedName {
   readonly settings: NameSettings;
-  readonly #world: NameWorld;
+  readonly #deps: NameDeps;
   #endpoints: readonly Endpoint[] = [];
   #nextAtMs = Number.NEGATIVE_INFINITY;
   /** Answers that are still to come, and what came with the others. */
@@ -43,9 +43,9 @@ export class LearnedName {
   /** What was last said of a failure, so that it is said once. */
   #saidWhy = '';
 
-  constructor(settings: NameSettings, world: NameWorld) {
+  constructor(settings: NameSettings, deps: NameDeps) {
     this.settings = settings;
-    this.#world = world;
+    this.#deps = deps;
   }
 
   /** What was learned last, in the order of the addresses; empty before that. */
@@ -59,11 +59,11 @@ export class LearnedName {
     this.#nextAtMs = nowMs + this.settings.refreshMs;
     this.#found = [];
     this.#hasFailed = false;
-    const types = this.#world.types();
+    const types = this.#deps.types();
     this.#awaited = types.length;
     for (const type of types) {
       const request = requestFor(this.settings.name, type);
-      const isAsked = this.#world.ask(request, (outcome) => this.#answered(type, outcome, nowMs));
+      const isAsked = this.#deps.ask(request, (outcome) => this.#answered(type, outcome, nowMs));
       if (!isAsked) this.#awaited--;
     }
   }
@@ -85,7 +85,7 @@ export class LearnedName {
   }
 
   #learn(): void {
-    const { counters, log, changed } = this.#world;
+    const { counters, log, changed } = this.#deps;
     const { name, port } = this.settings;
     this.#saidWhy = '';
     const addresses = [...new Set(this.#found)].sort().slice(0, learnedAddressesMax);
@@ -97,7 +97,7 @@ export class LearnedName {
   }
 
   #failed(why: string, askedAtMs: number): void {
-    const { counters, log } = this.#world;
+    const { counters, log } = this.#deps;
     counters.count('endpointsFailed');
     this.#nextAtMs = Math.min(this.#nextAtMs, askedAtMs + 5 * learnSoonMs);
     if (this.#saidWhy !== '') return;

@@ -13,7 +13,7 @@ import type { Pace } from './pace.js';
 import type { UpstreamStats } from './stats.js';
 import type { Turn } from './turn.js';
 
-export interface UpstreamWorld {
+export interface UpstreamDeps {
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;
@@ -47,5 +47,5 @@ export interface Place {
   /** Null: TCP and UDP as they are. */
   readonly tls: TlsSettings | null;
   readonly settings: PlaceSettings;
-  readonly world: UpstreamWorld;
+  readonly deps: UpstreamDeps;
 }

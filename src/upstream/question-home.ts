@@ -3,7 +3,7 @@
  */
 import type { Answer, Outcome, Request } from './ask.js';
 import type { AgainBudget } from './budget.js';
-import type { UpstreamWorld } from './place.js';
+import type { UpstreamDeps } from './place.js';
 import type { Question } from './question.js';
 import type { RoundsSettings } from './rounds.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
@@ -22,7 +22,7 @@ export interface QuestionSettings extends RoundsSettings {
 /** The `forward` that asks. */
 export interface QuestionHome {
   readonly settings: QuestionSettings;
-  readonly world: UpstreamWorld;
+  readonly deps: UpstreamDeps;
   readonly budget: AgainBudget;
   /** The question is over: it leaves the table. */
   finished(question: Question): void;

@@ -184,7 +184,7 @@ export class Question implements Asker, AtTurnEnd {
 
   /** Asks the upstream whose turn it is. */
   #tryNext(nowMs: number): void {
-    const upstream = this.#rounds.next(this.#home.settings, this.#home.world, nowMs);
+    const upstream = this.#rounds.next(this.#home.settings, this.#home.deps, nowMs);
     if (upstream === null) this.#fail(this.#rounds.allLoop ? loopLoss : unhealthyLoss);
     else this.#try(upstream, nowMs, null);
   }
@@ -322,18 +322,18 @@ export class Question implements Asker, AtTurnEnd {
 
   #retry(nowMs: number): void {
     this.#retryAtMs = never;
-    this.#home.world.counters.count('upstreamRetries');
+    this.#home.deps.counters.count('upstreamRetries');
     this.#tryNext(nowMs);
   }
 
   #retrySame(upstream: Upstream, nowMs: number): void {
-    this.#home.world.counters.count('upstreamRetries');
+    this.#home.deps.counters.count('upstreamRetries');
     this.#try(upstream, nowMs, null);
   }
 
   /** The port where somebody guesses is left, before the right id may be among the guesses. */
   #retryElsewhere(upstream: Upstream, nowMs: number): void {
-    this.#home.world.counters.count('upstreamDisturbedRetries');
+    this.#home.deps.counters.count('upstreamDisturbedRetries');
     this.#try(upstream, nowMs, null);
   }
 
@@ -426,7 +426,7 @@ export class Question implements Asker, AtTurnEnd {
 
   /** Whether the budget allows another try; beyond it one that is sure to help, for a question that would fail. */
   #mayAskBeside(nowMs: number, isSure: boolean): boolean {
-    const { counters } = this.#home.world;
+    const { counters } = this.#home.deps;
     const isRescue = isSure && !this.#wasRescued && nowMs >= this.#deadlineAtMs - rescueBeforeMs;
     if (!this.#home.budget.spend(nowMs, this.request.client)) {
       if (!this.#wasDenied) counters.count('upstreamHedgesDenied');
@@ -467,14 +467,14 @@ export class Question implements Asker, AtTurnEnd {
 
   #fail(loss: Loss): void {
     this.#lastLoss = loss;
-    if (this.#isStarting) this.#home.world.turn.add(this);
+    if (this.#isStarting) this.#home.deps.turn.add(this);
     else this.#conclude();
   }
 
   /** Ends it without a good answer. */
   #conclude(): void {
     if (this.#isOver) return;
-    const { counters, clock } = this.#home.world;
+    const { counters, clock } = this.#home.deps;
     if (this.#secondBest !== null) return this.#finish(bestOf(this.#secondBest, this.#made, counters, clock.nowMs()));
     const { why, text } = this.#lastLoss!;
     if (why === 'timeout') counters.count('upstreamTimeouts');
@@ -486,7 +486,7 @@ export class Question implements Asker, AtTurnEnd {
     this.#home.finished(this);
     try {
       if (!outcome.ok && this.#late !== null) this.#stayForLate();
-      else if (this.#tries.length > 0) this.#abandonTries(this.#home.world.clock.nowMs());
+      else if (this.#tries.length > 0) this.#abandonTries(this.#home.deps.clock.nowMs());
     } finally {
       // Whoever waits is told, whatever goes wrong with what carried the question.
       this.#done(outcome);
@@ -495,7 +495,7 @@ export class Question implements Asker, AtTurnEnd {
 
   /** Leaves its tries out, where they may still bring an answer. */
   #stayForLate(): void {
-    const nowMs = this.#home.world.clock.nowMs();
+    const nowMs = this.#home.deps.clock.nowMs();
     for (const attempt of this.#tries.slice()) {
       attempt.upstream.tryEnded(attempt.sentAtMs, nowMs);
       if (attempt.sentAtMs !== notSent) continue;
@@ -512,7 +512,7 @@ export class Question implements Asker, AtTurnEnd {
     const isGood = reader.verdict === 'answer';
     if (isGood || this.#tries.length === 0) this.endLate(nowMs);
     if (late === null || !isGood) return;
-    this.#home.world.counters.count('upstreamLateAnswers');
+    this.#home.deps.counters.count('upstreamLateAnswers');
     late(this.#answerOf(attempt, message));
   }
 

@@ -17,7 +17,7 @@ export interface RoundsSettings {
   readonly readTimeoutMs: number;
 }
 
-export interface RoundsWorld {
+export interface RoundsDeps {
   readonly random: Random;
   readonly counters: Counters;
 }
@@ -60,17 +60,17 @@ export class Rounds {
   }
 
   /** Whose turn it is; null when nobody is to be asked. */
-  next(settings: RoundsSettings, world: RoundsWorld, nowMs: number): Upstream | null {
+  next(settings: RoundsSettings, deps: RoundsDeps, nowMs: number): Upstream | null {
     const up = this.#upBits();
-    if (up === 0) return this.#lastResort(settings, world);
+    if (up === 0) return this.#lastResort(settings, deps);
     if ((up & ~this.#askedBits) === 0) this.#askedBits = 0;
     const candidates = up & ~this.#askedBits;
-    const index = this.#upstreams.length === 1 ? 0 : this.#choose(candidates, settings, world, nowMs);
+    const index = this.#upstreams.length === 1 ? 0 : this.#choose(candidates, settings, deps, nowMs);
     this.#askedBits |= 1 << index;
     return this.#upstreams[index];
   }
 
-  #lastResort({ failfastAllUnhealthy }: RoundsSettings, { random, counters }: RoundsWorld): Upstream | null {
+  #lastResort({ failfastAllUnhealthy }: RoundsSettings, { random, counters }: RoundsDeps): Upstream | null {
     const left = this.#upstreams.filter(({ stats }) => !stats.looping);
     if (left.length === 0) return null;
     counters.count('forwardHealthcheckBroken');
@@ -78,7 +78,7 @@ export class Rounds {
     return failfastAllUnhealthy ? null : left[random.below(left.length)];
   }
 
-  #choose(candidates: number, settings: RoundsSettings, { random }: RoundsWorld, nowMs: number): number {
+  #choose(candidates: number, settings: RoundsSettings, { random }: RoundsDeps, nowMs: number): number {
     const { policy } = settings;
     const heard = candidates & ~this.#silentBits(settings, nowMs);
     const bits = heard === 0 ? candidates : heard;

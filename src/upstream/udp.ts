@@ -147,10 +147,10 @@ export class UdpSockets {
   }
 
   #find(nowMs: number, again: Again | null): OneSocket | null {
-    const { stats, world } = this.#place;
+    const { stats, deps } = this.#place;
     const usable = this.#usable(nowMs, again);
     if (usable.length > 0) {
-      const socket = usable[world.random.below(usable.length)];
+      const socket = usable[deps.random.below(usable.length)];
       this.#idle.splice(this.#idle.indexOf(socket), 1);
       stats.reused[0]++;
       return socket;
@@ -265,11 +265,7 @@ class OneSocket implements DatagramEvents, Carrier {
   constructor(place: Place, owner: UdpSockets) {
     this.#place = place;
     this.#owner = owner;
-    this.#socket = place.world.network.connectDatagrams(
-      place.endpoint,
-      this,
-      place.settings.sourceAddress ?? undefined,
-    );
+    this.#socket = place.deps.network.connectDatagrams(place.endpoint, this, place.settings.sourceAddress ?? undefined);
   }
 
   /** Not to be used again. */
@@ -292,7 +288,7 @@ class OneSocket implements DatagramEvents, Carrier {
   }
 
   send(attempt: Attempt, nowMs: number): void {
-    do this.#id = this.#place.world.random.below(idsCount);
+    do this.#id = this.#place.deps.random.below(idsCount);
     while (this.#earlierIds.includes(this.#id));
     this.#attempt = attempt;
     this.#client = attempt.request.client;
@@ -323,7 +319,7 @@ class OneSocket implements DatagramEvents, Carrier {
 
   datagram(message: Uint8Array): void {
     const attempt = this.#attempt;
-    const { clock, counters } = this.#place.world;
+    const { clock, counters } = this.#place.deps;
     const id = message.length < 2 ? -1 : u16(message, 0);
     if (attempt === null || id !== this.#id) {
       counters.count(id === -1 ? 'answersRejectedMalformed' : 'answersRejectedId');
@@ -341,7 +337,7 @@ class OneSocket implements DatagramEvents, Carrier {
     const attempt = this.#attempt;
     this.#spoil();
     if (attempt === null) return;
-    const nowMs = this.#place.world.clock.nowMs();
+    const nowMs = this.#place.deps.clock.nowMs();
     this.#release(nowMs);
     attempt.lost(readLoss('udp', this.#place.to, error, true), nowMs);
   }
@@ -351,8 +347,8 @@ class OneSocket implements DatagramEvents, Carrier {
     const attempt = this.#attempt;
     this.#spoil();
     if (attempt === null || attempt.isProbe) return;
-    const { world, to } = this.#place;
-    const nowMs = world.clock.nowMs();
+    const { deps, to } = this.#place;
+    const nowMs = deps.clock.nowMs();
     this.#release(nowMs);
     attempt.lost(disturbedLoss(to), nowMs);
   }

@@ -75,7 +75,7 @@ export class Upstream {
     this.health = new Health(settings.health, {
       stats: place.stats,
       log,
-      outages: place.world.outages,
+      outages: place.deps.outages,
       heard: (nowMs) => this.#wasHeard(nowMs),
       probeAnswered: (nowMs) => this.#proven(settings.probeTransport, nowMs),
       // What is answered stays open for questions; a question's own connection would wait behind it.
@@ -99,7 +99,7 @@ export class Upstream {
   /** It has answered in this way a question that got no answer in the ways `failed`. */
   heardBy(way: Way, failed: readonly Way[], nowMs: number): void {
     if (failed.some((other) => other !== way) && this.#ways.learn(way, nowMs)) {
-      this.#place.world.counters.count('upstreamOneWay');
+      this.#place.deps.counters.count('upstreamOneWay');
       this.#log.info(
         `${this.to} answers over ${way.toUpperCase()} only; it is asked so for ${oneWayMs / 60_000} minutes`,
       );
@@ -241,7 +241,7 @@ export class Upstream {
 
   /** It has sent something that answers no question. */
   rejected(why: 'stranger' | 'garbage'): void {
-    const { counters } = this.#place.world;
+    const { counters } = this.#place.deps;
     counters.count(why === 'stranger' ? 'answersRejectedQuestion' : 'answersRejectedMalformed');
   }
 
@@ -264,7 +264,7 @@ export class Upstream {
   #newScout(transport: UpstreamTransport, nowMs: number): Probe | null {
     const { health, maySpend } = this.#settings;
     if (!maySpend(nowMs)) return null;
-    this.#place.world.counters.count('upstreamScouts');
+    this.#place.deps.counters.count('upstreamScouts');
     return new Probe(health.request, nowMs, ({ sentAtMs }, hasAnswer, atMs) => {
       if (!hasAnswer) return;
       this.heard(sentAtMs, atMs);

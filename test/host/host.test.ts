@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Host, type HostWish, newHost } from '../../src/host/host.js';
+import { type Host, type HostOptions, newHost } from '../../src/host/host.js';
 import type { SetupError } from '../../src/host/tools.js';
 import type { Endpoint } from '../../src/os/network.js';
 import { ManualClock } from '../simulation/clock.js';
 import { type FakeNode, failed, newFakeNode } from './fake-node.js';
 import { newSpokenLog, type SpokenLog } from './spoken-log.js';
 
-const wish: HostWish = {
+const wish: HostOptions = {
   addresses: ['169.254.20.10', 'fd00::10'],
   interfaceName: 'nodelocaldns',
   firewall: 'iptables',
@@ -32,7 +32,7 @@ interface Kept {
   readonly sockets: Map<string, readonly number[]>;
 }
 
-function keeper(more: Partial<HostWish> | null = {}, node = newFakeNode(), clock = new ManualClock()): Kept {
+function keeper(more: Partial<HostOptions> | null = {}, node = newFakeNode(), clock = new ManualClock()): Kept {
   const log = newSpokenLog();
   const errors: SetupError[] = [];
   const conditions = new Set<string>();

@@ -5,10 +5,10 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { describe, test } from 'node:test';
 import { receiveBufferBytes, sendBufferBytes } from '../../src/limits.js';
-import { acknowledger, openSocket, openStreamSocket, type SocketWish } from '../../src/os/bound-socket.js';
+import { acknowledger, openSocket, openStreamSocket, type SocketOptions } from '../../src/os/bound-socket.js';
 import { calls, skip } from './loopback-sockets.js';
 
-type Sharing = SocketWish['sharedWith'];
+type Sharing = SocketOptions['sharedWith'];
 
 describe('openSocket', { skip }, () => {
   const open = (address: string, port = 0, sharedWith: Sharing = 'nobody') =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { fstatSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { boundPort, openSocket, openStreamSocket, type SocketWish } from '../../src/os/bound-socket.js';
+import { boundPort, openSocket, openStreamSocket, type SocketOptions } from '../../src/os/bound-socket.js';
 import type { Endpoint } from '../../src/os/network.js';
 import { openFilesMax } from '../../src/os/open-files.js';
 import type { Protocol } from '../../src/os/proc-net.js';
@@ -9,7 +9,7 @@ import { lookAtSockets, type SocketsAt } from '../../src/os/sock-diag.js';
 import type { SystemCalls } from '../../src/os/system-calls.js';
 import { calls, skip } from './loopback-sockets.js';
 
-const wish = (at: Endpoint): SocketWish => ({ at, ipv6Only: 'no', sharedWith: 'us' });
+const wish = (at: Endpoint): SocketOptions => ({ at, ipv6Only: 'no', sharedWith: 'us' });
 const inodeOf = (fd: number): number => fstatSync(fd).ino;
 /** Where it comes out if the kernel did not tell. */
 const notTold: SocketsAt = () => [-1];

@@ -6,19 +6,19 @@ import { parseConfig } from '../../src/config/load.js';
 import { nameToWire } from '../../src/dns/names.js';
 import type { Listeners, WantedListener } from '../../src/listen/listeners.js';
 import { newReadiness } from '../../src/observe/readiness.js';
-import { InForce, type InForceWorld } from '../../src/process/active-configuration.js';
-import { Serving } from '../../src/process/generation.js';
+import { ActiveConfiguration, type ActiveConfigurationDeps } from '../../src/process/active-configuration.js';
+import { Generation } from '../../src/process/generation.js';
 import type { ZoneTable } from '../../src/resolve/zones.js';
 import type { Outcome } from '../../src/upstream/ask.js';
 import { answerFor } from '../cache/answers.js';
 import { loadOptions } from '../resolve/lane-fixture.js';
-import { newServingFixture } from './generation-fixture.js';
+import { newGenerationFixture } from './generation-fixture.js';
 
 const block = (address: string, lines = '') => `. {\n bind ${address}\n cache\n forward . 192.0.2.1\n ${lines}\n}\n`;
 const server = (address: string) => `dns://${address}:53`;
 
 function forcing(corefile: string, lookEveryMs: number | null = null) {
-  const { clock, counters, lines, world } = newServingFixture();
+  const { clock, counters, lines, world } = newGenerationFixture();
   /** What is open, with the table that a packet there would be answered by. */
   const open = new Map<string, () => ZoneTable>();
   const wantedNow = new Map<string, WantedListener>();
@@ -62,8 +62,8 @@ function forcing(corefile: string, lookEveryMs: number | null = null) {
     return { ...parseConfig(files.get('Corefile') as string, 'Corefile', loadOptions), files: [...madeFrom] };
   };
   let upstreamAnswers = 0;
-  const parts: InForceWorld = {
-    ...{ load, listeners, watching, world, lookEveryMs },
+  const parts: ActiveConfigurationDeps = {
+    ...{ load, listeners, watching, deps: world, lookEveryMs },
     look: { stat: (path) => files.get(path), digest: (path) => files.get(path) },
     serve: (table) => table as never,
     refresh: (table) => table as never,
@@ -71,21 +71,21 @@ function forcing(corefile: string, lookEveryMs: number | null = null) {
     tablesChanged: () => {},
     upstreamAnswered: () => upstreamAnswers++,
   };
-  const inForce = new InForce(new Serving(load(), world), parts);
+  const active = new ActiveConfiguration(new Generation(load(), world), parts);
   return {
-    ...{ clock, world, parts, open, gates, used, readiness, files, madeFrom, inForce, lines, counters },
+    ...{ clock, world, parts, open, gates, used, readiness, files, madeFrom, active, lines, counters },
     get upstreamAnswers() {
       return upstreamAnswers;
     },
     reload(next: string, why = 'test') {
       files.set('Corefile', next);
-      return inForce.reload(why);
+      return active.reload(why);
     },
     /** A question that nobody answers, under way in the configuration in force. */
     asks(): Promise<Outcome> {
       const question = Uint8Array.from([...nameToWire('a.test'), 0, 1, 0, 1]);
       const request = { question, recursionDesired: true, checkingDisabled: false, dnssecOk: false } as const;
-      const { ask } = inForce.serving.blocks[0].forwards;
+      const { ask } = active.serving.blocks[0].forwards;
       return new Promise((resolve) => ask({ ...request, clientTransport: 'udp' }, resolve));
     },
     /** The number of zones by which a packet at this server is answered now. */
@@ -107,23 +107,23 @@ function gate() {
 
 describe('InForce.start', () => {
   it('opens what the configuration names, then watches it, and says what is unwise', async () => {
-    const { inForce, open, used, readiness, lines, clock } = forcing(block('192.0.2.10', 'aaaa nxdomain'));
-    await inForce.start();
+    const { active, open, used, readiness, lines, clock } = forcing(block('192.0.2.10', 'aaaa nxdomain'));
+    await active.start();
     assert.deepEqual([...open.keys()], [server('192.0.2.10')]);
-    assert.deepEqual(used, [inForce.config]);
+    assert.deepEqual(used, [active.config]);
     assert.deepEqual(readiness.answer(), { status: 503, body: 'upstream' });
     assert.match(lines[0], /^warn: Corefile:5: /u);
     assert.ok(clock.timersSet > 0);
-    await inForce.settle(1_000);
-    inForce.serving.stop();
+    await active.settle(1_000);
+    active.serving.stop();
     assert.equal(clock.timersSet, 0);
   });
 
   it('leaves nothing open when something cannot be opened', async () => {
     for (const which of ['listeners', 'watching'] as const) {
-      const { inForce, open, gates, used, clock } = forcing(block('192.0.2.10'));
+      const { active, open, gates, used, clock } = forcing(block('192.0.2.10'));
       gates[which] = Promise.reject(new Error('taken'));
-      await assert.rejects(inForce.start(), /taken/u);
+      await assert.rejects(active.start(), /taken/u);
       assert.equal(open.size, 0);
       assert.equal(used.at(-1), 'stopped');
       assert.equal(clock.timersSet, 0);
@@ -132,18 +132,18 @@ describe('InForce.start', () => {
 
   it('waits for no upstream where there is none', async () => {
     const made = forcing('. {\n bind 192.0.2.10\n template ANY ANY {\n rcode NXDOMAIN\n }\n}\n');
-    await made.inForce.start();
+    await made.active.start();
     assert.equal(made.upstreamAnswers, 1);
     const asking = forcing(block('192.0.2.10'));
-    await asking.inForce.start();
+    await asking.active.start();
     assert.equal(asking.upstreamAnswers, 0);
   });
 });
 
 describe('InForce.reload', () => {
   it('puts the next configuration in force in one turn, also for listeners that stay', async () => {
-    const { inForce, open, zonesAt, reload, lines, clock } = forcing(block('192.0.2.10'));
-    await inForce.start();
+    const { active, open, zonesAt, reload, lines, clock } = forcing(block('192.0.2.10'));
+    await active.start();
     const before = open.get(server('192.0.2.10'));
     const next = block('192.0.2.10 192.0.2.11') + block('192.0.2.10').replace('.', 'a.test');
     assert.equal(await reload(next), 'reloaded');
@@ -157,18 +157,18 @@ describe('InForce.reload', () => {
   });
 
   it('does nothing when the configuration is what it was', async () => {
-    const { inForce, reload, lines } = forcing(block('192.0.2.10'));
-    await inForce.start();
-    const { serving } = inForce;
+    const { active, reload, lines } = forcing(block('192.0.2.10'));
+    await active.start();
+    const { serving } = active;
     assert.equal(await reload(block('192.0.2.10')), 'unchanged');
-    assert.equal(inForce.serving, serving);
+    assert.equal(active.serving, serving);
     assert.ok(lines.includes('info: test: the configuration is what it was'));
   });
 
   it('is refused with one line when the file is wrong or something cannot be opened, and all stays as it was', async () => {
-    const { inForce, reload, gates, open, used, counters, lines, clock } = forcing(block('192.0.2.10'));
-    await inForce.start();
-    const { serving } = inForce;
+    const { active, reload, gates, open, used, counters, lines, clock } = forcing(block('192.0.2.10'));
+    await active.start();
+    const { serving } = active;
     assert.equal(await reload('. {\n nonsense\n}'), 'refused');
     for (const which of ['listeners', 'watching'] as const) {
       const taken = gate();
@@ -181,30 +181,30 @@ describe('InForce.reload', () => {
       assert.equal(await reloading, 'refused');
       assert.deepEqual([...open.keys()], [server('192.0.2.10')]);
     }
-    assert.equal(inForce.serving, serving);
-    assert.equal(inForce.isLastRefused, true);
-    assert.equal(used.at(-1), inForce.config, 'what was closed for the new one is opened again');
+    assert.equal(active.serving, serving);
+    assert.equal(active.isLastRefused, true);
+    assert.equal(used.at(-1), active.config, 'what was closed for the new one is opened again');
     assert.equal(counters.total('reloadFailed'), 3);
     const refused = lines.filter((line) => line.includes('refused'));
     assert.match(refused[0], /^error: test, but it is refused and the old configuration serves on: Corefile:2: /u);
     assert.equal(refused.length, 3);
     assert.equal(await reload(block('192.0.2.10 192.0.2.11')), 'reloaded', 'the next one is not harmed by it');
-    assert.equal(inForce.isLastRefused, false);
+    assert.equal(active.isLastRefused, false);
   });
 
   it('is not refused any more when the file is what it was before', async () => {
-    const { inForce, reload } = forcing(block('192.0.2.10'));
-    await inForce.start();
-    assert.equal(inForce.isLastRefused, false);
+    const { active, reload } = forcing(block('192.0.2.10'));
+    await active.start();
+    assert.equal(active.isLastRefused, false);
     await reload('. {\n nonsense\n}');
-    assert.equal(inForce.isLastRefused, true);
+    assert.equal(active.isLastRefused, true);
     assert.equal(await reload(block('192.0.2.10')), 'unchanged');
-    assert.equal(inForce.isLastRefused, false);
+    assert.equal(active.isLastRefused, false);
   });
 
   it('says so when what served a moment ago cannot be had back', async () => {
-    const { inForce, reload, gates, lines } = forcing(block('192.0.2.10'));
-    await inForce.start();
+    const { active, reload, gates, lines } = forcing(block('192.0.2.10'));
+    await active.start();
     gates.watching = Promise.reject(new Error('9253 is taken'));
     gates.watching.catch(() => {});
     assert.equal(await reload(block('192.0.2.10', 'errors')), 'refused');
@@ -212,8 +212,8 @@ describe('InForce.reload', () => {
   });
 
   it('is one at a time, in the order asked for', async () => {
-    const { inForce, reload, gates, zonesAt, clock } = forcing(block('192.0.2.10'));
-    await inForce.start();
+    const { active, reload, gates, zonesAt, clock } = forcing(block('192.0.2.10'));
+    await active.start();
     const slow = gate();
     gates.watching = slow.promise;
     const first = reload(block('192.0.2.10').replace('.', 'a.test b.test'));
@@ -228,8 +228,8 @@ describe('InForce.reload', () => {
   });
 
   it('lets go of a listener that is gone at once, which answers what it was asked', async () => {
-    const { inForce, reload, asks, open, clock } = forcing(block('192.0.2.10 192.0.2.11'));
-    await inForce.start();
+    const { active, reload, asks, open, clock } = forcing(block('192.0.2.10 192.0.2.11'));
+    await active.start();
     const asking = asks();
     await reload(block('192.0.2.10'));
     assert.deepEqual([...open.keys()], [server('192.0.2.10')]);
@@ -237,8 +237,8 @@ describe('InForce.reload', () => {
   });
 
   it('does not lose its new listener to one before it that has drained meanwhile', async () => {
-    const { inForce, reload, gates, asks, zonesAt, clock } = forcing(block('192.0.2.10'));
-    await inForce.start();
+    const { active, reload, gates, asks, zonesAt, clock } = forcing(block('192.0.2.10'));
+    await active.start();
     const asking = asks();
     await reload(block('192.0.2.10', 'errors'));
     const slow = gate();
@@ -253,17 +253,17 @@ describe('InForce.reload', () => {
 
   it('gives a listener that stays the new timeouts', async () => {
     const world = forcing(block('192.0.2.10'));
-    await world.inForce.start();
+    await world.active.start();
     const before = world.idleMsAt('192.0.2.10');
     assert.equal(await world.reload(block('192.0.2.10', 'timeouts {\n idle 77s\n }')), 'reloaded');
     assert.deepEqual([before !== 77_000, world.idleMsAt('192.0.2.10')], [true, 77_000]);
-    await world.inForce.settle(1_000);
-    world.inForce.serving.stop();
+    await world.active.settle(1_000);
+    world.active.serving.stop();
   });
 
   it('gives a listener that comes back before it has closed the new table', async () => {
-    const { inForce, reload, asks, zonesAt, clock } = forcing(block('192.0.2.10 192.0.2.11'));
-    await inForce.start();
+    const { active, reload, asks, zonesAt, clock } = forcing(block('192.0.2.10 192.0.2.11'));
+    await active.start();
     const asking = asks();
     await reload(block('192.0.2.10'));
     await reload(block('192.0.2.10 192.0.2.11').replace('.', 'a.test b.test'));
@@ -276,8 +276,8 @@ describe('InForce.reload', () => {
 
 describe('what runs by the clock', () => {
   it('is a look at the files, which reloads when they have changed', async () => {
-    const { inForce, files, zonesAt, clock, lines } = forcing(block('192.0.2.10', 'reload 10s 5s'));
-    await inForce.start();
+    const { active, files, zonesAt, clock, lines } = forcing(block('192.0.2.10', 'reload 10s 5s'));
+    await active.start();
     files.set('Corefile', block('192.0.2.10', 'reload 10s 5s').replace('.', 'a.test b.test'));
     await clock.pass(9_999);
     assert.equal(zonesAt('192.0.2.10'), 1);
@@ -288,8 +288,8 @@ describe('what runs by the clock', () => {
 
   it('looks more often than the directive says, or without it, when it is told to', async () => {
     for (const directive of ['reload 60s', '']) {
-      const { inForce, files, zonesAt, clock } = forcing(block('192.0.2.10', directive), 2_000);
-      await inForce.start();
+      const { active, files, zonesAt, clock } = forcing(block('192.0.2.10', directive), 2_000);
+      await active.start();
       files.set('Corefile', block('192.0.2.10', directive).replace('.', 'a.test b.test'));
       await clock.pass(2_600);
       assert.equal(zonesAt('192.0.2.10'), 2);
@@ -297,10 +297,10 @@ describe('what runs by the clock', () => {
   });
 
   it('sees what changes while things are being opened, at start and at a reload', async () => {
-    const { inForce, reload, files, gates, zonesAt, clock } = forcing(block('192.0.2.10', 'reload 10s 0'));
+    const { active, reload, files, gates, zonesAt, clock } = forcing(block('192.0.2.10', 'reload 10s 0'));
     const slow = gate();
     gates.listeners = slow.promise;
-    const starting = inForce.start();
+    const starting = active.start();
     files.set('Corefile', block('192.0.2.10', 'reload 10s 0').replace('.', 'a.test b.test'));
     slow.pass();
     await starting;
@@ -319,10 +319,10 @@ describe('what runs by the clock', () => {
   });
 
   it('looks at other files once the same text is made from them', async () => {
-    const { inForce, files, madeFrom, zonesAt, clock } = forcing(block('192.0.2.10', 'reload 10s 0'));
-    await inForce.start();
+    const { active, files, madeFrom, zonesAt, clock } = forcing(block('192.0.2.10', 'reload 10s 0'));
+    await active.start();
     madeFrom.splice(0, 1, 'stubDomains');
-    assert.equal(await inForce.reload('test'), 'unchanged');
+    assert.equal(await active.reload('test'), 'unchanged');
     files.set('Corefile', block('192.0.2.10', 'reload 10s 0').replace('.', 'a.test b.test'));
     await clock.pass(20_000);
     assert.equal(zonesAt('192.0.2.10'), 1);
@@ -332,19 +332,19 @@ describe('what runs by the clock', () => {
   });
 
   it('ends with `settle`, also what a reload was about to start, and no reload comes after it', async () => {
-    const { inForce, reload, gates, clock } = forcing(block('192.0.2.10', 'reload 10s'));
-    await inForce.start();
+    const { active, reload, gates, clock } = forcing(block('192.0.2.10', 'reload 10s'));
+    await active.start();
     const slow = gate();
     gates.watching = slow.promise;
     const underWay = reload(block('192.0.2.10', 'reload 20s'));
     await clock.pass(0);
-    const settling = inForce.settle(1_000);
-    const late = inForce.reload('late');
+    const settling = active.settle(1_000);
+    const late = active.reload('late');
     slow.pass();
     await settling;
     assert.deepEqual([await underWay, await late], ['reloaded', 'refused']);
     await clock.pass(5_000);
-    inForce.serving.stop();
+    active.serving.stop();
     assert.equal(clock.timersSet, 0);
   });
 });
@@ -384,20 +384,20 @@ describe('an exception in the midst of a reload', () => {
     it(`when ${step}: the old configuration serves on, and the next reload and the stop are well`, async () => {
       const isMade = step === 'readiness is told';
       const world = forcing(two('192.0.2.10', 'reload 10s'));
-      const { inForce, open, used, clock, lines, counters } = world;
-      await inForce.start();
+      const { active, open, used, clock, lines, counters } = world;
+      await active.start();
       const [ref, other] = ['b.test', 'x.a.test'].map((name, index) => keepIn(world, name, index));
-      const before = inForce.serving;
+      const before = active.serving;
       const { timersSet } = clock;
       breakIt(world);
       const made = '. {\n bind 192.0.2.11\n template ANY ANY {\n rcode NXDOMAIN\n }\n}\n';
       const hosts = 'reload 10s\n hosts /etc/hosts {\n fallthrough\n }';
       assert.equal(await world.reload(isMade ? made : two('192.0.2.10 192.0.2.11', hosts)), 'refused');
-      assert.equal(inForce.serving, before);
+      assert.equal(active.serving, before);
       assert.deepEqual([...open.keys()], [server('192.0.2.10')]);
       assert.equal(world.zonesAt('192.0.2.10'), 2);
       assert.equal(used.at(-1), before.config, 'its endpoints are open');
-      assert.deepEqual([inForce.isLastRefused, counters.total('reloadFailed'), counters.total('panics')], [true, 1, 0]);
+      assert.deepEqual([active.isLastRefused, counters.total('reloadFailed'), counters.total('panics')], [true, 1, 0]);
       assert.equal(lines.filter((line) => line.startsWith('error: ')).length, 1, lines.join('\n'));
       assert.equal(clock.timersSet, timersSet, 'nothing of the other runs');
       const { cache } = world.world;
@@ -410,9 +410,9 @@ describe('an exception in the midst of a reload', () => {
         [1, 1],
       );
       assert.equal(await world.reload(two('192.0.2.10', 'errors')), 'reloaded');
-      assert.deepEqual([inForce.isLastRefused, cache.holds(ref), cache.holds(other)], [false, true, true]);
-      await clock.until(inForce.settle(1_000));
-      inForce.serving.stop();
+      assert.deepEqual([active.isLastRefused, cache.holds(ref), cache.holds(other)], [false, true, true]);
+      await clock.until(active.settle(1_000));
+      active.serving.stop();
       await clock.pass(100);
       assert.equal(clock.timersSet, 0);
     });
@@ -420,8 +420,8 @@ describe('an exception in the midst of a reload', () => {
 
   it('when the old one is let go: the new one is in force, and it is said', async () => {
     const world = forcing(block('192.0.2.10 192.0.2.11'));
-    const { inForce, parts, counters, lines } = world;
-    await inForce.start();
+    const { active, parts, counters, lines } = world;
+    await active.start();
     breaks(parts.listeners as never, 'keepOnly');
     assert.equal(await world.reload(block('192.0.2.10')), 'reloaded');
     assert.equal(counters.total('panics'), 1);
@@ -435,60 +435,60 @@ describe('an exception in the midst of a reload', () => {
       const world = forcing('. {\n bind 192.0.2.10\n template ANY ANY {\n rcode NXDOMAIN\n }\n}\n');
       if (key === 'look') breaks(world.parts.listeners as never, 'open');
       else breaks(world.parts as never, key);
-      await assert.rejects(world.inForce.start(), /planted/u);
+      await assert.rejects(world.active.start(), /planted/u);
       assert.deepEqual([world.open.size, world.clock.timersSet, world.used.at(-1)], [0, 0, 'stopped']);
     }
   });
 });
 
 /** Keeps an answer in a block's store, as if it had been asked for. */
-function keepIn({ world, inForce, clock }: ReturnType<typeof forcing>, name: string, index: number): number {
-  const { store } = inForce.serving.blocks[index];
-  const { zoneId } = inForce.serving.listeners[0].zones.find(({ block }) => block === index)!;
+function keepIn({ world, active, clock }: ReturnType<typeof forcing>, name: string, index: number): number {
+  const { store } = active.serving.blocks[index];
+  const { zoneId } = active.serving.listeners[0].zones.find(({ block }) => block === index)!;
   return world.cache.keep(store!, answerFor(name, { zoneId }), clock.nowMs());
 }
 
 describe('InForce.renew', () => {
   it('asks by new connections and keeps what is cached; listeners stay, and nothing unwise is said again', async () => {
     const world = forcing(block('192.0.2.10', 'aaaa nxdomain'));
-    const { inForce, open, lines, clock } = world;
-    await inForce.start();
+    const { active, open, lines, clock } = world;
+    await active.start();
     const ref = keepIn(world, 'b.test', 0);
-    const { serving } = inForce;
+    const { serving } = active;
     const said = lines.length;
-    inForce.renew();
-    assert.notEqual(inForce.serving, serving);
+    active.renew();
+    assert.notEqual(active.serving, serving);
     assert.deepEqual([world.world.cache.holds(ref), [...open.keys()]], [true, [server('192.0.2.10')]]);
     assert.equal(lines.length, said);
-    await clock.until(inForce.settle(1_000));
-    inForce.serving.stop();
+    await clock.until(active.settle(1_000));
+    active.serving.stop();
     await clock.pass(100);
     assert.equal(clock.timersSet, 0);
   });
 
   it('lets what was asked finish, and ends what still finishes from before, which may be what threw', async () => {
     const world = forcing(block('192.0.2.10'));
-    const { inForce, clock } = world;
-    await inForce.start();
+    const { active, clock } = world;
+    await active.start();
     let first: Outcome | null = null;
     let second: Outcome | null = null;
     void world.asks().then((outcome) => {
       first = outcome;
     });
-    inForce.renew();
+    active.renew();
     void world.asks().then((outcome) => {
       second = outcome;
     });
     await clock.pass(1);
     assert.deepEqual([first, second], [null, null]);
-    inForce.renew();
+    active.renew();
     await clock.pass(1);
     assert.deepEqual([(first as Outcome | null)?.ok, second], [false, null]);
-    inForce.renew();
+    active.renew();
     await clock.pass(1);
     assert.equal((second as Outcome | null)?.ok, false);
-    await clock.until(inForce.settle(1_000));
-    inForce.serving.stop();
+    await clock.until(active.settle(1_000));
+    active.serving.stop();
     await clock.pass(5_000);
     assert.equal(clock.timersSet, 0);
   });
@@ -496,15 +496,15 @@ describe('InForce.renew', () => {
   for (const which of ['listeners', 'watching'] as const) {
     it(`happens at once while a reload opens its ${which}, which goes on as if nothing were`, async () => {
       const world = forcing(block('192.0.2.10'));
-      const { inForce, gates, clock, open } = world;
-      await inForce.start();
+      const { active, gates, clock, open } = world;
+      await active.start();
       const slow = gate();
       gates[which] = slow.promise;
       const reloading = world.reload(block('192.0.2.10 192.0.2.11'));
       await clock.pass(0);
-      const before = inForce.serving;
-      inForce.renew();
-      assert.notEqual(inForce.serving, before);
+      const before = active.serving;
+      active.renew();
+      assert.notEqual(active.serving, before);
       assert.ok(open.has(server('192.0.2.11')), 'what the reload has opened stays open');
       gates[which] = Promise.resolve();
       slow.pass();
@@ -515,33 +515,33 @@ describe('InForce.renew', () => {
 
     it(`while a reload is about to fail at its ${which}: what is renewed serves on`, async () => {
       const world = forcing(block('192.0.2.10'));
-      const { inForce, gates, clock } = world;
-      await inForce.start();
+      const { active, gates, clock } = world;
+      await active.start();
       const taken = gate();
       taken.promise.catch(() => {});
       gates[which] = taken.promise;
       const reloading = world.reload(block('192.0.2.10 192.0.2.11'));
       await clock.pass(0);
-      inForce.renew();
-      const renewed = inForce.serving;
+      active.renew();
+      const renewed = active.serving;
       gates[which] = Promise.resolve();
       taken.fail(new Error('taken'));
       assert.equal(await reloading, 'refused');
-      assert.deepEqual([inForce.serving === renewed, [...world.open.keys()]], [true, [server('192.0.2.10')]]);
+      assert.deepEqual([active.serving === renewed, [...world.open.keys()]], [true, [server('192.0.2.10')]]);
     });
   }
 
   it('that throws leaves in force what was', async () => {
     const world = forcing(block('192.0.2.10'));
-    const { inForce, clock } = world;
-    await inForce.start();
+    const { active, clock } = world;
+    await active.start();
     const ref = keepIn(world, 'b.test', 0);
-    const { serving } = inForce;
+    const { serving } = active;
     const { timersSet } = clock;
     for (const key of ['move', 'newStore'] as const) {
       breaks(world.world.cache as never, key);
-      assert.throws(() => inForce.renew(), /planted/u);
-      assert.deepEqual([inForce.serving === serving, clock.timersSet], [true, timersSet]);
+      assert.throws(() => active.renew(), /planted/u);
+      assert.deepEqual([active.serving === serving, clock.timersSet], [true, timersSet]);
       assert.ok(world.world.cache.holds(ref));
     }
   });
@@ -550,15 +550,15 @@ describe('InForce.renew', () => {
 describe('InForce.settle', () => {
   it('waits for a reload only so long; what that has opened is closed when it comes to it', async () => {
     const world = forcing(block('192.0.2.10'));
-    const { inForce, gates, clock, open } = world;
-    await inForce.start();
+    const { active, gates, clock, open } = world;
+    await active.start();
     const slow = gate();
     gates.listeners = slow.promise;
     const reloading = world.reload(block('192.0.2.10 192.0.2.11'));
     await clock.pass(0);
-    const { serving } = inForce;
+    const { serving } = active;
     let isSettled = false;
-    void inForce.settle(400).then(() => {
+    void active.settle(400).then(() => {
       isSettled = true;
     });
     await clock.pass(399);
@@ -567,8 +567,8 @@ describe('InForce.settle', () => {
     assert.ok(isSettled);
     slow.pass();
     assert.equal(await reloading, 'refused');
-    assert.deepEqual([inForce.serving === serving, [...open.keys()]], [true, [server('192.0.2.10')]]);
-    inForce.serving.stop();
+    assert.deepEqual([active.serving === serving, [...open.keys()]], [true, [server('192.0.2.10')]]);
+    active.serving.stop();
     assert.equal(clock.timersSet, 0);
   });
 });
@@ -576,8 +576,8 @@ describe('InForce.settle', () => {
 describe('a configuration that was refused', () => {
   it('is read again when a file comes that it names, though the configuration in force knows nothing of it', async () => {
     const world = forcing(block('192.0.2.10', 'reload 10s'));
-    const { inForce, parts, files, clock, counters } = world;
-    await inForce.start();
+    const { active, parts, files, clock, counters } = world;
+    await active.start();
     const { load } = parts;
     const missing = new ConfigError({ file: 'Corefile', line: 2 }, 'late is not there.', {
       files: ['Corefile', 'late'],
@@ -594,16 +594,16 @@ describe('a configuration that was refused', () => {
     assert.equal(counters.total('reloadFailed'), 1, 'once for each change');
     files.set('late', 'here');
     await clock.pass(30_000);
-    assert.deepEqual([inForce.isLastRefused, inForce.config.blocks[0].errors !== null], [false, true]);
-    await clock.until(inForce.settle(1_000));
-    inForce.serving.stop();
+    assert.deepEqual([active.isLastRefused, active.config.blocks[0].errors !== null], [false, true]);
+    await clock.until(active.settle(1_000));
+    active.serving.stop();
     await clock.pass(100);
     assert.equal(clock.timersSet, 0);
   });
 
   it('is refused with one line that says how many errors there are, and how to see them', async () => {
-    const { inForce, reload, lines } = forcing(block('192.0.2.10'));
-    await inForce.start();
+    const { active, reload, lines } = forcing(block('192.0.2.10'));
+    await active.start();
     await reload('. {\n erors\n cash\n foo\n}\n');
     assert.match(
       lines.at(-1) ?? '',

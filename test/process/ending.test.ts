@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { drainDeadlineMs, hostLeaveDeadlineMs, reloadEndMs, stopDeadlineMs, sweepPeriodMs } from '../../src/limits.js';
-import { type EndingWorld, newEnding } from '../../src/process/ending.js';
+import { type EndingDeps, newEnding } from '../../src/process/ending.js';
 import { ManualClock } from '../simulation/clock.js';
 
 const never = new Promise<void>(() => {});
@@ -19,13 +19,13 @@ function ending(lameduckMs: number, did: Record<string, () => unknown> = {}) {
   };
   const noteLater = async (what: string): Promise<void> => void (await note(what));
   const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
-  const world: EndingWorld = {
+  const world: EndingDeps = {
     ...{ clock, log, counters: { count: () => void panics++ } },
     watching: { readiness: { stopping: () => void note('not ready') }, stop: () => noteLater('http') },
-    inForce: {
+    active: {
       settle: () => noteLater('settle'),
-      config: { health: { lameduckMs } } as EndingWorld['inForce']['config'],
-      serving: { stop: () => void note('upstreams') } as EndingWorld['inForce']['serving'],
+      config: { health: { lameduckMs } } as EndingDeps['active']['config'],
+      serving: { stop: () => void note('upstreams') } as EndingDeps['active']['serving'],
     },
     succession: {
       leave: () => noteLater('leave').then(() => 'alone' as const),

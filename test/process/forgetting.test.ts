@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Forgetting } from '../../src/process/forgetting.js';
 import { answerFor } from '../cache/answers.js';
-import { newServingFixture } from './generation-fixture.js';
+import { newGenerationFixture } from './generation-fixture.js';
 
 function newWorld() {
-  const { world, clock } = newServingFixture();
+  const { world, clock } = newGenerationFixture();
   const { cache } = world;
   const store = cache.newStore({ successEntriesMax: 10_000, denialEntriesMax: 10 });
   for (let index = 0; index < 3_000; index++) cache.keep(store, answerFor(`n${index}.${index % 2}.test`), 0);

@@ -2,7 +2,7 @@
 import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
 import { createCache } from '../../src/cache/cache.js';
 import { Counters, countersMemory } from '../../src/counters.js';
-import type { ServingWorld } from '../../src/process/generation.js';
+import type { GenerationDeps } from '../../src/process/generation.js';
 import { LoopWatch } from '../../src/resolve/loop.js';
 import { Numbering, ReusableNumbering } from '../../src/resolve/numbering.js';
 import { Outages } from '../../src/upstream/outages.js';
@@ -11,21 +11,21 @@ import { ManualClock } from '../simulation/clock.js';
 import { MemoryNetwork } from '../simulation/network.js';
 import { seededRandom } from '../simulation/random.js';
 
-export interface ServingFixture {
+export interface GenerationFixture {
   readonly clock: ManualClock;
   readonly counters: Counters;
   /** What was logged: `level: message`. */
   readonly lines: readonly string[];
-  readonly world: ServingWorld;
+  readonly world: GenerationDeps;
 }
 
-export function newServingFixture(): ServingFixture {
+export function newGenerationFixture(): GenerationFixture {
   const clock = new ManualClock();
   const random = seededRandom(1);
   const counters = new Counters(countersMemory(1));
   const lines: string[] = [];
   const say = (level: string) => (text: string) => void lines.push(`${level}: ${text}`);
-  const world: ServingWorld = {
+  const world: GenerationDeps = {
     ...{ network: new MemoryNetwork(clock, random), clock, random, counters },
     log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
     cache: createCache(new Blocks(cacheMemory(), hashKey())),

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { kindDenial, kindSuccess } from '../../src/cache/blocks.js';
 import { parseConfig } from '../../src/config/load.js';
-import { Serving } from '../../src/process/generation.js';
+import { Generation } from '../../src/process/generation.js';
 import { metricsOf } from '../../src/process/metrics-of-serving.js';
 import { answerFor } from '../cache/answers.js';
 import { loadOptions } from '../resolve/lane-fixture.js';
-import { newServingFixture } from './generation-fixture.js';
+import { newGenerationFixture } from './generation-fixture.js';
 
-const { world } = newServingFixture();
-const serve = (corefile: string) => new Serving(parseConfig(corefile, 'Corefile', loadOptions), world);
+const { world } = newGenerationFixture();
+const serve = (corefile: string) => new Generation(parseConfig(corefile, 'Corefile', loadOptions), world);
 const one = 'dns://192.0.2.1:53';
 const two = 'dns://192.0.2.2:53';
 

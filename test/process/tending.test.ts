@@ -1,23 +1,23 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseConfig } from '../../src/config/load.js';
-import { Serving } from '../../src/process/generation.js';
+import { Generation } from '../../src/process/generation.js';
 import { startTending } from '../../src/process/tending.js';
 import { loadOptions } from '../resolve/lane-fixture.js';
-import { newServingFixture } from './generation-fixture.js';
+import { newGenerationFixture } from './generation-fixture.js';
 
 function tending(corefile: string) {
-  const { clock, world, lines } = newServingFixture();
+  const { clock, world, lines } = newGenerationFixture();
   const files = new Map([['/etc/resolv.conf', 'nameserver 192.0.2.1']]);
   const resolvConfs = { read: () => [{ address: (files.get('/etc/resolv.conf') ?? '').split(' ')[1], port: 53 }] };
-  const serving = new Serving(parseConfig(corefile, 'Corefile', loadOptions), { ...world, resolvConfs });
+  const serving = new Generation(parseConfig(corefile, 'Corefile', loadOptions), { ...world, resolvConfs });
   let answers = 0;
   const look = { stat: (path: string) => files.get(path), digest: (path: string) => files.get(path) };
   const start = (upstreamAnswered = (): void => void answers++) => startTending(serving, { look, upstreamAnswered });
   return { clock, serving, files, lines, start, answers: () => answers };
 }
 
-const upstreamsOf = ({ blocks }: Serving): string[] =>
+const upstreamsOf = ({ blocks }: Generation): string[] =>
   blocks.flatMap(({ forwards }) => forwards.each().map(({ to }) => to));
 
 test('a resolv.conf that changes is the upstreams from then on, until it is stopped', async () => {

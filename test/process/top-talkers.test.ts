@@ -4,7 +4,7 @@ import { samplePackets } from '../../src/limits.js';
 import type { Asker } from '../../src/listen/asker.js';
 import type { SampleReader } from '../../src/listen/samples.js';
 import { encodeSocketAddress } from '../../src/os/socket-address.js';
-import { newTopAskers } from '../../src/process/top-talkers.js';
+import { newTopTalkers } from '../../src/process/top-talkers.js';
 import { query } from '../resolve/lane-fixture.js';
 import { ManualClock } from '../simulation/clock.js';
 import { seededRandom } from '../simulation/random.js';
@@ -26,7 +26,7 @@ function newFixture() {
       waiting = [];
     },
   };
-  const askers = newTopAskers({ clock, random: seededRandom(1), samples: [reader as SampleReader] });
+  const askers = newTopTalkers({ clock, random: seededRandom(1), samples: [reader as SampleReader] });
   const page = () => JSON.parse(askers.answer({ query: new URLSearchParams(), isLocal: true, ...nobody }).body);
   const sample = (packet: Uint8Array, from: string): void => void waiting.push({ packet, peer: wordsOf(from) });
   const askerAt = (address: string, more: Partial<Asker> = {}): Asker => ({

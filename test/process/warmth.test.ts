@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseConfig } from '../../src/config/load.js';
-import { Serving } from '../../src/process/generation.js';
+import { Generation } from '../../src/process/generation.js';
 import { newWarmth } from '../../src/process/warmth.js';
 import { checkTemplates } from '../../src/resolve/templates.js';
 import { readEntries } from '../../src/takeover/entries.js';
 import { answerFor } from '../cache/answers.js';
 import { loadOptions } from '../resolve/lane-fixture.js';
-import { newServingFixture } from './generation-fixture.js';
+import { newGenerationFixture } from './generation-fixture.js';
 
 /** One instance's cache and what it serves: `a.test` and all else, each with a cache. */
 function newInstance(templates = '') {
-  const { clock, world } = newServingFixture();
+  const { clock, world } = newGenerationFixture();
   const text = ['a.test', '.'].map((zone) => `${zone} {\n bind 192.0.2.1\n cache 60\n ${templates}\n}\n`).join('');
   const read = (corefile: string) => parseConfig(corefile, 'Corefile', { ...loadOptions, checkTemplates });
-  let serving = new Serving(read(text), world);
+  let serving = new Generation(read(text), world);
   const warmth = newWarmth({ cache: world.cache, clock, serving: () => serving, counters: world.counters });
   const zoneIds = serving.listeners[0].zones.map(({ zoneId }) => zoneId);
   const keep = (name: string, zone: number): void => {
@@ -22,7 +22,7 @@ function newInstance(templates = '') {
     warmth.kept(world.cache.keep(store, answerFor(name, { zoneId: zoneIds[zone] }), clock.nowMs()));
   };
   const reload = (corefile: string): void => {
-    serving = new Serving(read(corefile), world);
+    serving = new Generation(read(corefile), world);
   };
   return { clock, cache: world.cache, counters: world.counters, warmth, keep, reload };
 }

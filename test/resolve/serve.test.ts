@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { countedTypes, zonePlaces } from '../../src/counters.js';
-import { refuseFrom, type ServeWorld, serveFrom } from '../../src/resolve/serve.js';
+import { refuseFrom, type ServeDeps, serveFrom } from '../../src/resolve/serve.js';
 import type { ServedZone, ZoneTable } from '../../src/resolve/zones.js';
 import { answerFor } from '../cache/answers.js';
 import { query } from './lane-fixture.js';
@@ -10,11 +10,11 @@ import { AskedBy, type WaitingFixture, waiting } from './waiting-fixture.js';
 const plain = '. {\n cache {\n prefetch 1 1m 90%\n }\n forward . 192.0.2.1\n}';
 
 /** `serveFrom` over another forwarder or routes, with what became of it. */
-function serving(corefile: string, parts: (fixture: WaitingFixture) => Partial<ServeWorld>, table?: () => ZoneTable) {
+function serving(corefile: string, parts: (fixture: WaitingFixture) => Partial<ServeDeps>, table?: () => ZoneTable) {
   const fixture = waiting(corefile);
   const { clock, lane, forwarder, world, listener, errors } = fixture;
   const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
-  const base: ServeWorld = { clock, log, lane, forwarder, routes: world.routes };
+  const base: ServeDeps = { clock, log, lane, forwarder, routes: world.routes };
   const serve = serveFrom({ ...base, ...parts(fixture) }, table ?? (() => listener.table));
   const asks = (packet: Uint8Array, asker = new AskedBy(0, { address: '10.0.0.1', port: 4000 })) => {
     serve(packet, asker);

@@ -13,7 +13,7 @@ import { Forwarder } from '../../src/resolve/forwarder.js';
 import { keepPolicy, keepsFor } from '../../src/resolve/keeping.js';
 import type { Route } from '../../src/resolve/route.js';
 import { serveFrom } from '../../src/resolve/serve.js';
-import type { SettleWorld } from '../../src/resolve/settle.js';
+import type { SettleDeps } from '../../src/resolve/settle.js';
 import { lookUpIn } from '../../src/resolve/within.js';
 import type { ServedZone } from '../../src/resolve/zones.js';
 import type { Failure, Outcome, Request } from '../../src/upstream/ask.js';
@@ -107,9 +107,9 @@ export function message(question: Uint8Array, reply: Reply = {}): Buffer {
 
 export interface WaitingFixture extends Fixture {
   readonly clock: ManualClock;
-  readonly world: SettleWorld;
+  readonly world: SettleDeps;
   readonly forwarder: Forwarder;
-  readonly routes: SettleWorld['routes'];
+  readonly routes: SettleDeps['routes'];
   readonly serve: Serve;
   /** What was asked upstream and has not ended, oldest first. */
   readonly asked: AskedUpstream[];
@@ -184,7 +184,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
       };
     },
   };
-  const world: SettleWorld = { clock, lane, cache, routes, store: () => store };
+  const world: SettleDeps = { clock, lane, cache, routes, store: () => store };
   const forwarder = new Forwarder({
     ...world,
     loops: { seen: () => false },

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { HostWish } from '../../src/host/host.js';
+import type { HostOptions } from '../../src/host/host.js';
 import { type FakeNode, newFakeNode } from '../host/fake-node.js';
 import { newWorld, simpleCorefile, type World } from './world.js';
 
-const host: HostWish = {
+const host: HostOptions = {
   addresses: ['169.254.20.10'],
   interfaceName: 'nodelocaldns',
   firewall: 'auto',

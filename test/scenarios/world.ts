@@ -15,7 +15,7 @@ import type { ConfigFiles } from '../../src/config/imports.js';
 import { parseConfig } from '../../src/config/load.js';
 import { serveOptions } from '../../src/config/serve-options.js';
 import { newSource } from '../../src/config/source.js';
-import type { HostWish } from '../../src/host/host.js';
+import type { HostOptions } from '../../src/host/host.js';
 import type { HttpAnswer, HttpRoutes } from '../../src/observe/http.js';
 import { checkLogFormat } from '../../src/observe/log-format.js';
 import { newSetupErrors } from '../../src/observe/setup-errors.js';
@@ -59,7 +59,7 @@ export interface WorldOptions {
   readonly seed?: number;
   /** The node's programs, and what is wanted of them; without them the node is left as it is. */
   readonly run?: RunCommand;
-  readonly host?: HostWish;
+  readonly host?: HostOptions;
 }
 
 export interface LogLine {

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { snapshotPeriodMs } from '../../src/limits.js';
-import { newSnapshot, readSnapshot, type SnapshotWorld } from '../../src/takeover/snapshot.js';
+import { newSnapshot, readSnapshot, type SnapshotDeps } from '../../src/takeover/snapshot.js';
 import { ManualClock } from '../simulation/clock.js';
 
 /** A machine with one file, and a cache whose chunks are texts. */
-function newWorld(changes: Partial<SnapshotWorld> = {}, clock = new ManualClock()) {
+function newWorld(changes: Partial<SnapshotDeps> = {}, clock = new ManualClock()) {
   const lines: string[] = [];
   const say = (line: string): void => void lines.push(line);
   const files = new Map<string, Buffer>();

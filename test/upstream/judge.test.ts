@@ -42,7 +42,7 @@ test('over UDP, TC and damage are as good as each other; over TCP the one is an 
     const judged = [...Object.values(whole), ...Object.values(damaged), bare].map((message) => {
       reader.read(message, asker.request);
       const attempt = new Try(asker, upstream, { transport, allowsOpt: false, testsOpt: false }, false);
-      return judge(attempt, { world, budget: new AgainBudget() }, 5);
+      return judge(attempt, { deps: world, budget: new AgainBudget() }, 5);
     });
     assert.deepEqual(judged, expected);
     // What cannot be read says nothing of the pace either.

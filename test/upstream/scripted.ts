@@ -14,7 +14,7 @@ import { type Forwards, startForwards } from '../../src/upstream/forwards.js';
 import { Outages } from '../../src/upstream/outages.js';
 import type { OwnWays } from '../../src/upstream/own-upstreams.js';
 import { Pace } from '../../src/upstream/pace.js';
-import type { Place, UpstreamWorld } from '../../src/upstream/place.js';
+import type { Place, UpstreamDeps } from '../../src/upstream/place.js';
 import { newUpstreamStats } from '../../src/upstream/stats.js';
 import { Turn } from '../../src/upstream/turn.js';
 import { ManualClock } from '../simulation/clock.js';
@@ -22,7 +22,7 @@ import { framed, Unframer } from '../simulation/framing.js';
 import { MemoryNetwork } from '../simulation/network.js';
 import { seededRandom } from '../simulation/random.js';
 
-export class TestWorld implements UpstreamWorld {
+export class TestWorld implements UpstreamDeps {
   readonly clock = new ManualClock();
   readonly network: MemoryNetwork;
   readonly random: ReturnType<typeof seededRandom>;
@@ -86,7 +86,7 @@ export class TestWorld implements UpstreamWorld {
       udpBytes: 1_232,
     };
     const stats = newUpstreamStats(to);
-    return { endpoint, to, stats, pace: new Pace(), tls: null, settings: { ...all, ...settings }, world: this };
+    return { endpoint, to, stats, pace: new Pace(), tls: null, settings: { ...all, ...settings }, deps: this };
   }
 }
 

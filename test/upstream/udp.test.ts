@@ -201,7 +201,7 @@ test('an error on an idle socket closes it', async () => {
       return world.network.connectDatagrams(to, events);
     },
   };
-  const udp = new UdpSockets({ ...place, world: { ...place.world, network } }, noScouts);
+  const udp = new UdpSockets({ ...place, deps: { ...place.deps, network } }, noScouts);
   udp.send(new Plain(), clock.nowMs(), null);
   await clock.pass(1);
   assert.equal(udp.size, 1);

@@ -13,7 +13,7 @@ export interface Advised {
 }
 
 /** What the command line says that a Corefile is used with. */
-export interface AdviceWorld {
+export interface AdviceDeps {
   /** Addresses of the node's link, at least one. */
   readonly localAddresses: readonly string[];
   readonly clusterDns: { readonly endpoint: Endpoint | null };
@@ -27,7 +27,7 @@ export interface AdviceWorld {
 export interface Whole {
   readonly config: Config;
   readonly blocks: readonly Advised[];
-  readonly world: AdviceWorld;
+  readonly deps: AdviceDeps;
 }
 
 /** What hurts, and what to do about it; neither begins with a capital or ends in a dot, since they become one sentence. */

@@ -12,10 +12,10 @@ const clusterDomain = 'cluster.local.';
 /** Where systemd-resolved listens, and where it does without its own rules. */
 const stubResolvers = ['127.0.0.53', '127.0.0.54'];
 
-export const clusterDnsOverUdp: BlockRule = (block, { world, config }) => {
+export const clusterDnsOverUdp: BlockRule = (block, { deps, config }) => {
   const ways = waysOf(config.blocks);
   const isCluster = block.config.zones.some(({ zone }) => isInZone(zone, clusterDomain));
-  const address = world.clusterDns.endpoint?.address;
+  const address = deps.clusterDns.endpoint?.address;
   return block.config.forwards
     .filter(({ transport }) => transport === 'client')
     .filter((forward) =>
@@ -39,7 +39,7 @@ function ownAddress(endpoint: Endpoint, forward: ForwardConfig, block: Advised, 
   const { address, port } = endpoint;
   const ways = waysOf(whole.config.blocks);
   if (!isOurs(endpoint, ways)) {
-    if (!whole.world.localAddresses.includes(address) || !portsOf(whole).has(port)) return undefined;
+    if (!whole.deps.localAddresses.includes(address) || !portsOf(whole).has(port)) return undefined;
     return {
       at: forward.at,
       message: `forward: ${address} is an address of -localip on which no server block answers port ${port}`,

@@ -8,7 +8,7 @@ import { type Advised, type BlockRule, lineOf, placeOf, type Saying, type Whole,
 const healthPortUsual = 8_080;
 
 /** Said once: blocks without it are alike. */
-export const bindMissing: WholeRule = ({ blocks, world }) =>
+export const bindMissing: WholeRule = ({ blocks, deps }) =>
   blocks
     .filter(({ written }) => !written.directives.some(({ name }) => name === 'bind'))
     .slice(0, 1)
@@ -17,7 +17,7 @@ export const bindMissing: WholeRule = ({ blocks, world }) =>
       message:
         'without bind the server block listens on all addresses of the node: everybody who reaches one can ask, and ' +
         'a port that somebody else has there is not to be had',
-      remedy: `add "bind ${world.localAddresses.join(' ')}"`,
+      remedy: `add "bind ${deps.localAddresses.join(' ')}"`,
     }));
 
 /** A socket on one address takes its packets from one on all addresses, so their zones do not add up. */
@@ -79,12 +79,12 @@ export const rootMissing: WholeRule = ({ blocks }) => {
 };
 
 /** On the host's network other programs have it already, and then the start fails. */
-export const healthOnAllAddresses: WholeRule = ({ config, blocks, world }) => {
+export const healthOnAllAddresses: WholeRule = ({ config, blocks, deps }) => {
   const { health } = config;
   const usual = health?.addresses.filter(({ port }) => port === healthPortUsual) ?? [];
   if (!usual.some(({ address }) => isWildcard(address))) return [];
   if (blocks.some((block) => block.config.addresses.some(isWildcard))) return [];
-  const address = blocks[0].config.addresses[0] ?? world.localAddresses[0];
+  const address = blocks[0].config.addresses[0] ?? deps.localAddresses[0];
   return [
     {
       at: firstPlace(blocks, 'health'),
@@ -94,8 +94,8 @@ export const healthOnAllAddresses: WholeRule = ({ config, blocks, world }) => {
   ];
 };
 
-export const metricsPortTwice: WholeRule = ({ config, blocks, world }) => {
-  const { metricsAddress } = world;
+export const metricsPortTwice: WholeRule = ({ config, blocks, deps }) => {
+  const { metricsAddress } = deps;
   if (metricsAddress === null) return [];
   const servers = [
     { name: 'health', addresses: config.health?.addresses ?? [] },
@@ -125,8 +125,8 @@ export const errorsMissing: BlockRule = ({ config }) => {
   ];
 };
 
-export const reloadMissing: WholeRule = ({ config, blocks, world }: Whole) => {
-  if (config.reload !== null || world.reloadWithSignal) return [];
+export const reloadMissing: WholeRule = ({ config, blocks, deps }: Whole) => {
+  if (config.reload !== null || deps.reloadWithSignal) return [];
   return [
     {
       at: blocks[0].config.at,
@@ -136,9 +136,9 @@ export const reloadMissing: WholeRule = ({ config, blocks, world }: Whole) => {
   ];
 };
 
-export const healthMissing: WholeRule = ({ config, blocks, world }) => {
+export const healthMissing: WholeRule = ({ config, blocks, deps }) => {
   if (config.health !== null || config.ready !== null) return [];
-  const address = blocks[0].config.addresses.find((each) => !isWildcard(each)) ?? world.localAddresses[0];
+  const address = blocks[0].config.addresses.find((each) => !isWildcard(each)) ?? deps.localAddresses[0];
   return [
     {
       at: blocks[0].config.at,

@@ -1,12 +1,12 @@
 /** Advice on a Corefile under test, beside what every one of these short ones would get. */
 
-import type { AdviceWorld } from '../../../src/config/advice/advised.js';
+import type { AdviceDeps } from '../../../src/config/advice/advised.js';
 import { type Advice, adviceOn } from '../../../src/config/advice.js';
 import { parseCorefile } from '../../../src/config/corefile.js';
 import { parseConfig } from '../../../src/config/load.js';
 import { testOptions } from '../options.js';
 
-const world: AdviceWorld = {
+const world: AdviceDeps = {
   localAddresses: ['169.254.20.10', '10.96.0.10'],
   clusterDns: { endpoint: { address: '10.97.12.34', port: 53 } },
   metricsAddress: { address: '0.0.0.0', port: 9353 },
@@ -17,7 +17,7 @@ const world: AdviceWorld = {
 const whole = 'bind 169.254.20.10\nerrors\nloop\nreload\nhealth 169.254.20.10:8080';
 
 /** All advice on a Corefile. */
-export function adviceOf(text: string, differing: Partial<AdviceWorld> = {}): Advice[] {
+export function adviceOf(text: string, differing: Partial<AdviceDeps> = {}): Advice[] {
   const options = testOptions();
   const corefile = parseCorefile([{ text, file: '/etc/Corefile' }], options, []);
   return adviceOn(parseConfig(text, '/etc/Corefile', options), corefile, { ...world, ...differing });

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AdviceWorld } from '../../../src/config/advice/advised.js';
+import type { AdviceDeps } from '../../../src/config/advice/advised.js';
 import { adviceOf, shortly } from './advice-of.js';
 
 const rest = 'errors\nreload\ncache\nforward . 10.0.0.1\n';
-const codes = (text: string, world: Partial<AdviceWorld> = {}) => shortly(adviceOf(text, world));
+const codes = (text: string, world: Partial<AdviceDeps> = {}) => shortly(adviceOf(text, world));
 const here = 'bind 169.254.20.10\nready :8181\n';
 
 test('a server block on all addresses that nobody asked for', () => {

@@ -37,7 +37,7 @@ import { refreshFrom, refuseFrom, serveFrom } from '../resolve/serve.js';
 import { askWithin, lookUpIn } from '../resolve/within.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import type { Snapshot, SnapshotDeps } from '../takeover/snapshot.js';
-import { type TakingOver, takingOver } from '../takeover/taking-over.js';
+import { type TakingOver, takingOver } from '../takeover/succession.js';
 import { Outages } from '../upstream/outages.js';
 import { ActiveConfiguration, type ReloadResult } from './active-configuration.js';
 import type { OpenAnswering } from './answering-threads.js';

@@ -12,9 +12,8 @@ import type { UdpThreads } from '../listen/udp-threads.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Forwarder } from '../resolve/forwarder.js';
-import { stopCalling } from '../takeover/leaving.js';
 import type { Snapshot } from '../takeover/snapshot.js';
-import type { Succession } from '../takeover/succession.js';
+import { type Succession, stopCalling } from '../takeover/succession.js';
 import type { ActiveConfiguration } from './active-configuration.js';
 import type { Endpoints } from './endpoints.js';
 

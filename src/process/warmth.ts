@@ -10,7 +10,7 @@ import { newsMax } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import { Adopter, type AdoptingZone } from '../resolve/adopt.js';
 import { endingOf, type Held, readEntries, writeEntries } from '../takeover/entries.js';
-import type { Warmth } from '../takeover/seats.js';
+import type { Warmth } from '../takeover/succession.js';
 import type { Generation } from './generation.js';
 
 export interface WarmthDeps {

@@ -13,7 +13,7 @@ import { handoverFrameBytesMax, snapshotBytesMax, snapshotPeriodMs } from '../li
 import type { Clock, Timer } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Replacement } from '../os/replacement.js';
-import type { Warmth } from './seats.js';
+import type { Warmth } from './succession.js';
 
 export interface SnapshotDeps {
   readonly clock: Clock;

@@ -6,26 +6,23 @@
  *
  *   starting ──takeOver──> serving ──a successor serves──> standing by ──it is gone──> serving
  */
+import type { EventName } from '../counters.js';
 import {
   drainDeadlineMs,
   handoverSilenceMs,
+  handoverTransferMs,
   introductionTimeoutMs,
   keeperPeriodMs,
   lookShare,
+  settleMs,
   silentPeriodsMax,
 } from '../limits.js';
 import type { Clock, Timer } from '../os/clock.js';
 import type { Log } from '../os/log.js';
-import type { LocalSockets } from '../os/network.js';
+import type { Greeting, LocalSockets } from '../os/network.js';
 import { toEach } from '../scheduling/each.js';
-import { Departures } from './departures.js';
-import { Hearing } from './hearing.js';
-import { dropSockets, fetchCache, fetchSockets, greetingOf } from './inheritance.js';
-import type { Link, LinkEvents } from './link.js';
-import { MeetingPlace } from './meeting-place.js';
-import type { Introduction, Layout, Message } from './messages.js';
-import type { Seats, Warmth } from './seats.js';
-import { type TakingOver, takingOver } from './taking-over.js';
+import { Hearing, type Link, type LinkEvents, MeetingPlace, type MeetingPlaceDeps } from './peer.js';
+import { FrameReader, type Introduction, type Layout, type Message, messageFrame } from './protocol.js';
 
 export interface SuccessionDeps {
   readonly clock: Clock;
@@ -298,4 +295,166 @@ export class Succession {
     this.#silentPeriods = 0;
     return this.#up !== null;
   }
+}
+
+/** Our sockets among those of others, and who of us gets the packets. */
+export interface Seats {
+  /** From now on others may have the ports that we open. */
+  share(): void;
+  learn(layout: Layout): void;
+  layout(): Layout;
+  readonly areShared: boolean;
+  steer(how: 'away' | 'all' | 'one'): void;
+  look(): void;
+  /** Our sockets for datagrams, each with its group, for others to hold copies of. */
+  offer(): Offered;
+  /** Holds copies of another one's sockets, so that what is in them outlives it; drops those held so far. */
+  hold(offered: Offered): void;
+  /** Whether copies are held. */
+  readonly isHolding: boolean;
+  /** Answers what is in the copies, and closes them. */
+  inherit(): void;
+}
+
+export interface Offered {
+  readonly groups: readonly string[];
+  readonly descriptors: readonly number[];
+}
+
+/** What is cached, as chunks. */
+export interface Warmth {
+  everything(): Iterator<Uint8Array>;
+  /** What has been stored, or has ended, since this was asked for last, for any number of readers. */
+  news(): () => Iterator<Uint8Array>;
+  /** Takes what is good; false when the chunk is broken. Moments in it are `laterMs` before ours. */
+  take(chunk: Uint8Array, laterMs?: number): boolean;
+}
+
+export class Departures {
+  readonly #seats: Pick<Seats, 'look' | 'steer'>;
+  /** The first of them may. */
+  readonly #leavers: Link[] = [];
+
+  constructor(seats: Pick<Seats, 'look' | 'steer'>) {
+    this.#seats = seats;
+  }
+
+  asks(link: Link): void {
+    this.#leavers.push(link);
+    if (this.#leavers.length === 1) this.#letGo();
+  }
+
+  /** It has closed them, or is gone. */
+  over(link: Link): void {
+    const place = this.#leavers.indexOf(link);
+    if (place < 0) return;
+    this.#leavers.splice(place, 1);
+    if (place > 0) return;
+    if (this.#leavers.length > 0) return this.#letGo();
+    this.#seats.look();
+    this.#seats.steer('all');
+  }
+
+  /** It is another's business from now on. */
+  forget(): void {
+    this.#leavers.length = 0;
+  }
+
+  #letGo(): void {
+    this.#seats.look();
+    this.#seats.steer('one');
+    this.#leavers[0].say({ type: 'go' });
+  }
+}
+
+export interface InheritanceDeps {
+  readonly clock: Clock;
+  readonly sockets: LocalSockets;
+  readonly path: string;
+  readonly seats: Pick<Seats, 'hold' | 'offer'>;
+}
+
+/** What whoever serves greets others with. */
+export function greetingOf(seats: Pick<Seats, 'offer'>): Greeting {
+  const { groups, descriptors } = seats.offer();
+  return { bytes: messageFrame({ type: 'sockets', groups }), descriptors };
+}
+
+/** Asks whoever serves for its sockets, and holds them in the place of those held so far. */
+export function fetchSockets({ clock, sockets, path, seats }: InheritanceDeps): void {
+  const giveUp = sockets.fetch(path, ({ bytes, descriptors }) => {
+    late.stop();
+    const [frame] = new FrameReader().read(bytes) ?? [];
+    const groups = frame?.kind === 'message' && frame.message.type === 'sockets' ? frame.message.groups : [];
+    seats.hold({ groups, descriptors });
+  });
+  const late = clock.after(introductionTimeoutMs, giveUp);
+}
+
+/** Has the predecessor give its cache, for as long as that is worth waiting for. */
+export async function fetchCache(
+  before: Link,
+  hearing: Hearing,
+  { clock, log, self }: Pick<MeetingPlaceDeps, 'clock' | 'log' | 'self'>,
+): Promise<void> {
+  const { entriesFormat, clockMs } = before.peer!;
+  if (entriesFormat !== self.entriesFormat || Math.abs(clock.nowMs() - clockMs) > handoverTransferMs) {
+    return log.info('what the predecessor has cached is of no use: another form, or another clock');
+  }
+  before.say({ type: 'give' });
+  const what = await hearing.first(['given', 'closed'], handoverSilenceMs, handoverTransferMs);
+  if (what !== 'given') log.warn('the predecessor has not given all of its cache: it was too slow, or broke off');
+}
+
+/** Holds nothing any more. */
+export function dropSockets(seats: Pick<Seats, 'hold'>): void {
+  seats.hold({ groups: [], descriptors: [] });
+}
+
+interface Telling {
+  readonly level: Exclude<keyof Log, 'debug'>;
+  readonly sentence: string;
+  readonly event: EventName;
+}
+
+export const takingOver = {
+  /** It has just started, alone or beside one that serves. */
+  start: { level: 'info', sentence: 'packets come to this instance from now on', event: 'takeoverStart' },
+  /** It stood by, and the one that served ends in order. */
+  left: {
+    level: 'info',
+    sentence: 'the instance that served leaves: packets come to this one from now on',
+    event: 'takeoverLeft',
+  },
+  /** It stood by, and the one that served is dead. */
+  gone: {
+    level: 'warn',
+    sentence: 'the instance that served is gone: packets come to this one from now on',
+    event: 'takeoverGone',
+  },
+  /** It stood by, and the one that served hangs. */
+  silent: {
+    level: 'warn',
+    sentence: 'the instance that serves says nothing: packets come to this one from now on',
+    event: 'takeoverSilent',
+  },
+} as const satisfies Readonly<Record<string, Telling>>;
+
+export type TakingOver = keyof typeof takingOver;
+
+/** Resolves when the sockets may be emptied and closed. A successor that comes while we are lame is waited for no more. */
+export async function stopCalling(
+  clock: Clock,
+  succession: Pick<Succession, 'leave' | 'whenSucceeded' | 'role'> | null,
+  lameduckMs: number,
+): Promise<void> {
+  let left = (await succession?.leave()) ?? 'alone';
+  if (left === 'alone') {
+    await new Promise<void>((resolve) => {
+      clock.after(lameduckMs, resolve);
+      succession?.whenSucceeded(resolve);
+    });
+    if (succession?.role === 'standing by') left = await succession.leave();
+  }
+  if (left === 'succeeded') await new Promise<void>((resolve) => clock.after(settleMs, resolve));
 }

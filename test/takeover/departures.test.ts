@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Departures } from '../../src/takeover/departures.js';
-import type { Link } from '../../src/takeover/link.js';
+import type { Link } from '../../src/takeover/peer.js';
+import { Departures } from '../../src/takeover/succession.js';
 
 function newWorld() {
   const did: string[] = [];

@@ -2,10 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { introductionTimeoutMs } from '../../src/limits.js';
 import type { Greeting, LocalSockets } from '../../src/os/network.js';
-import { Hearing } from '../../src/takeover/hearing.js';
-import { dropSockets, fetchCache, fetchSockets, greetingOf } from '../../src/takeover/inheritance.js';
-import type { Link } from '../../src/takeover/link.js';
-import type { Offered } from '../../src/takeover/seats.js';
+import { Hearing, type Link } from '../../src/takeover/peer.js';
+import { dropSockets, fetchCache, fetchSockets, greetingOf, type Offered } from '../../src/takeover/succession.js';
 import { ManualClock } from '../simulation/clock.js';
 
 function newWorld(offered: Offered = { groups: [], descriptors: [] }) {

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { settleMs } from '../../src/limits.js';
-import { stopCalling } from '../../src/takeover/leaving.js';
-import type { Role } from '../../src/takeover/succession.js';
+import { type Role, stopCalling } from '../../src/takeover/succession.js';
 import { ManualClock } from '../simulation/clock.js';
 
 /** How long it takes, when those that `leave` says are there in turn; `succeededAfterMs` is when a successor comes. */

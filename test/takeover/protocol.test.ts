@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { handoverFrameBytesMax } from '../../src/limits.js';
-import { entriesFrame, FrameReader, type Message, messageFrame, readMessage } from '../../src/takeover/messages.js';
+import { entriesFrame, FrameReader, type Message, messageFrame, readMessage } from '../../src/takeover/protocol.js';
 
 const introduction = { version: '1.2.3', pid: 7, network: 'net:[1]', clockMs: 12.5, entriesFormat: 1 };
 const all: Message[] = [

@@ -4,7 +4,7 @@
  */
 
 import { Query, readQuery } from '../../src/dns/query.js';
-import { answerNow, keyOf } from '../../src/resolve/answer-now.js';
+import { answerNow, keyOf } from '../../src/resolve/fast-path.js';
 import { answerFor } from '../../test/cache/answers.js';
 import { fixture, query } from '../../test/resolve/lane-fixture.js';
 import type { MicroBench } from './measure.js';

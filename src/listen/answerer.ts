@@ -11,10 +11,10 @@ import type { Slot } from '../dns/answer.js';
 import { batchPacketsMax, listenersMax, receiveSlotBytes, receiveTimeoutMs, sendSlotBytes } from '../limits.js';
 import { familyAt } from '../os/socket-address.js';
 import { errors, linux, type SystemCalls } from '../os/system-calls.js';
-import { Datagrams, headerAt } from './arena.js';
-import type { OrderNumbers, Orders, SocketOrder } from './orders.js';
+import { Datagrams, headerAt } from './message-batch.js';
 import { kindQuestion, kindRefresh, type RingWriter } from './ring.js';
 import type { SampleWriter } from './samples.js';
+import type { OrderNumbers, Orders, SocketOrder } from './worker-mailbox.js';
 
 /** A packet as it was received; one object, overwritten by the next. */
 export interface Received {

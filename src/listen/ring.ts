@@ -10,8 +10,8 @@
  */
 import type { HashKey } from '../dns/hash.js';
 import { receiveSlotBytes, ringBytes, ringClientShare } from '../limits.js';
-import { type Datagrams, peerAddressWords, peerWords } from './arena.js';
 import { clientNumber } from './client-number.js';
+import { type Datagrams, peerAddressWords, peerWords } from './message-batch.js';
 
 /** A question to be answered, or one that has its answer and is to be asked again in good time. */
 export const kindQuestion = 0;

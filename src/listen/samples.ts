@@ -6,7 +6,7 @@
  *   words: | written | … | taken | … | seen | … |   samples: | bytes nameBytes peer | the packet's beginning |
  */
 import { sampledPacketBytes, samplePackets, samplesMax } from '../limits.js';
-import { type Datagrams, peerAddressWords } from './arena.js';
+import { type Datagrams, peerAddressWords } from './message-batch.js';
 
 const writtenWord = 0;
 const takenWord = 16;

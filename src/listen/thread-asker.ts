@@ -7,7 +7,7 @@ import { assert } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
 import { endpointOf } from '../os/socket-address.js';
 import type { Asker } from './asker.js';
-import type { Peer } from './replies.js';
+import type { Peer } from './send-batch.js';
 
 export class ThreadAsker<Socket extends { readonly listener: { readonly local: Endpoint } }> implements Asker {
   readonly transport = overUdp;

@@ -8,9 +8,9 @@ import { threadRestartMs } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import { doAll } from '../scheduling/each.js';
-import { OrderNumbers, type Orders, type SocketOrder } from './orders.js';
 import { RingReader, ringMemory } from './ring.js';
 import { SampleReader, samplesMemory } from './samples.js';
+import { OrderNumbers, type Orders, type SocketOrder } from './worker-mailbox.js';
 
 /** What a thread is given as it starts. `Shared` is what its program needs and this folder does not know. */
 export interface ThreadStart<Table, Shared> {

@@ -14,15 +14,15 @@ import type { Groups } from '../os/reuseport-groups.js';
 import type { SystemCalls } from '../os/system-calls.js';
 import { toEach } from '../scheduling/each.js';
 import type { Asker } from './asker.js';
-import { HandOver } from './hand-over.js';
+import { HandOver } from './deferred.js';
 import type { WantedListener } from './listeners.js';
-import type { SocketOrder } from './orders.js';
-import { type Peer, Replies } from './replies.js';
 import { type EntryKind, kindRefresh, type RingReader } from './ring.js';
 import type { SampleReader } from './samples.js';
+import { type Peer, Replies } from './send-batch.js';
 import { AnsweringThread, type ThreadDeps } from './thread.js';
 import { ThreadAsker } from './thread-asker.js';
 import type { UdpListener } from './udp-portable.js';
+import type { SocketOrder } from './worker-mailbox.js';
 
 export interface UdpThreadsDeps<Shared> extends Omit<ThreadDeps<Shared>, 'wakeFd' | 'died'> {
   readonly calls: SystemCalls;

@@ -3,7 +3,7 @@
  * Protocol Buffers have them on the wire, a tag before each value.
  */
 import { addressBytes } from '../config/zones.js';
-import type { QueryFacts } from '../resolve/facts.js';
+import type { QueryLogRecord } from '../resolve/query-log-record.js';
 
 /** What every message of one directive says. */
 export interface DnstapSettings {
@@ -31,7 +31,7 @@ const typeMessage = 1;
 /** One payload of a frame stream; `extra` is left out when it is empty. */
 export function dnstapMessage(
   type: DnstapType,
-  facts: QueryFacts,
+  facts: QueryLogRecord,
   { queryMs, responseMs }: DnstapTimes,
   { identity, version, full, extra }: DnstapSettings & { readonly extra: string },
 ): Buffer {

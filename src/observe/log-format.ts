@@ -3,10 +3,10 @@
  * query costs the fields that its format names and nothing else.
  */
 import { className, lowerCaseName, rcodeName, typeName } from '../dns/names.js';
-import type { QueryFacts } from '../resolve/facts.js';
+import type { QueryLogRecord } from '../resolve/query-log-record.js';
 import { answerClass, answerType } from './query-facts.js';
 
-export type FormatLine = (facts: QueryFacts) => string;
+export type FormatLine = (facts: QueryLogRecord) => string;
 
 const commonFormat =
   '{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize} {duration}';

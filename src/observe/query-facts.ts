@@ -1,5 +1,5 @@
 /** What CoreDNS calls an answer: the classes of its `log` directive and the types of its metadata. */
-import type { QueryFacts } from '../resolve/facts.js';
+import type { QueryLogRecord } from '../resolve/query-log-record.js';
 
 /** The classes of `log { class … }`. */
 export type AnswerClass = 'success' | 'denial' | 'error';
@@ -18,7 +18,7 @@ const notimp = 4;
  * CoreDNS's classes: `denial` is NXDOMAIN and NODATA, `success` every other NOERROR (referrals among them), `error`
  * the rest, with transfers and other opcodes. CoreDNS calls an NXDOMAIN without SOA an error; its manual does not.
  */
-export function answerClass(facts: QueryFacts): AnswerClass {
+export function answerClass(facts: QueryLogRecord): AnswerClass {
   if (isMeta(facts)) return 'error';
   if (facts.rcode === nxdomain) return 'denial';
   if (facts.rcode !== noerror) return 'error';
@@ -26,7 +26,7 @@ export function answerClass(facts: QueryFacts): AnswerClass {
 }
 
 /** CoreDNS's name for what kind of answer it is, as its metadata label `log/type` has it. */
-export function answerType(facts: QueryFacts): string {
+export function answerType(facts: QueryLogRecord): string {
   const { rcode, answerRecords, authorityType } = facts;
   if (isMeta(facts)) return 'META';
   if (rcode === nxdomain) return 'NXDOMAIN';
@@ -37,6 +37,6 @@ export function answerType(facts: QueryFacts): string {
   return authorityType === ns ? 'DELEGATION' : 'NOERROR';
 }
 
-function isMeta({ opcode, type }: QueryFacts): boolean {
+function isMeta({ opcode, type }: QueryLogRecord): boolean {
   return opcode !== opcodeQuery || type === axfr || type === ixfr;
 }

@@ -6,13 +6,13 @@ import type { LogConfig } from '../config/config.js';
 import { isInZone } from '../dns/names.js';
 import { queryLogLinesPerSecondMax } from '../limits.js';
 import type { Clock } from '../os/clock.js';
-import type { QueryFacts } from '../resolve/facts.js';
+import type { QueryLogRecord } from '../resolve/query-log-record.js';
 import { newLineBudget } from './line-budget.js';
 import { compileLogFormat, type FormatLine } from './log-format.js';
 import { type AnswerClass, answerClass } from './query-facts.js';
 
 /** Writes the query's line, if the block's directives want one. */
-export type LogQuery = (facts: QueryFacts) => void;
+export type LogQuery = (facts: QueryLogRecord) => void;
 
 export interface QueryLogOutside {
   readonly clock: Clock;

@@ -2,7 +2,7 @@
  * The system calls that Node.js has no door for, and the only user of koffi: sockets with options that Node.js does
  * not set, many datagrams in one call, and an eventfd to wake the control lane. Calls give their
  * result or the negative errno, and take numbers for addresses, so that a call makes no garbage. What is laid out
- * where those addresses point is arena.ts's business.
+ * where those addresses point is message-batch.ts's business.
  */
 import { createRequire } from 'node:module';
 import type koffiModule from 'koffi';

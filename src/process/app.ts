@@ -27,14 +27,14 @@ import type { NetworkFailures } from '../os/node-network.js';
 import type { Profiler } from '../os/profiler.js';
 import type { Random } from '../os/random.js';
 import type { ReadPieces } from '../os/reading.js';
-import { Forwarder } from '../resolve/forwarder.js';
 import { readAllHosts } from '../resolve/hosts-file.js';
 import { Lane } from '../resolve/lane.js';
 import { LoopWatch } from '../resolve/loop.js';
-import { Numbering, ReusableNumbering } from '../resolve/numbering.js';
+import { Misses } from '../resolve/miss.js';
 import type { Route } from '../resolve/route.js';
 import { refreshFrom, refuseFrom, serveFrom } from '../resolve/serve.js';
-import { askWithin, lookUpIn } from '../resolve/within.js';
+import { Numbering, ReusableNumbering } from '../resolve/stable-ids.js';
+import { askWithin, lookUpIn } from '../resolve/subquery.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import type { Snapshot, SnapshotDeps } from '../takeover/snapshot.js';
 import { type TakingOver, takingOver } from '../takeover/succession.js';
@@ -150,7 +150,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const routes = new WeakMap<ServedZone, Route>();
   const loops = new LoopWatch();
   const upstreamAnswered = () => watching.readiness.met('upstream');
-  const forwarder: Forwarder = new Forwarder({
+  const forwarder: Misses = new Misses({
     ...{ clock, lane, cache, routes, loops, upstreamAnswered },
     store: (zone) => active.serving.store(zone.zoneId),
   });

@@ -11,7 +11,7 @@ import type { Listeners } from '../listen/listeners.js';
 import type { UdpThreads } from '../listen/udp-threads.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
-import type { Forwarder } from '../resolve/forwarder.js';
+import type { Misses } from '../resolve/miss.js';
 import type { Snapshot } from '../takeover/snapshot.js';
 import { type Succession, stopCalling } from '../takeover/succession.js';
 import type { ActiveConfiguration } from './active-configuration.js';
@@ -25,7 +25,7 @@ export interface EndingDeps {
   readonly watching: Pick<Endpoints, 'stop'> & { readonly readiness: Pick<Endpoints['readiness'], 'stopping'> };
   readonly active: Pick<ActiveConfiguration, 'settle' | 'config' | 'serving'>;
   readonly succession: Pick<Succession, 'leave' | 'left' | 'whenSucceeded' | 'role'> | null;
-  readonly forwarder: Pick<Forwarder, 'waiters'>;
+  readonly forwarder: Pick<Misses, 'waiters'>;
   readonly host: Pick<Host, 'stepAside' | 'leave'>;
   readonly listeners: Pick<Listeners, 'drain'>;
   readonly snapshot: Pick<Snapshot, 'finish'> | null;

@@ -21,6 +21,7 @@ import type { Random } from '../os/random.js';
 import { type Acl, judgeIn, newAcl } from '../resolve/acl.js';
 import { anyMaker } from '../resolve/any.js';
 import { type Autopath, newAutopath } from '../resolve/autopath.js';
+import { keepPolicy, keepsFor } from '../resolve/cacheability.js';
 import { planFrom, recursionChanger } from '../resolve/course.js';
 import { translatedRoute } from '../resolve/dns64.js';
 import { guardFrom } from '../resolve/guard.js';
@@ -33,13 +34,12 @@ import {
   openHostsFile,
 } from '../resolve/hosts-file.js';
 import { knowAlike } from '../resolve/hosts-table.js';
-import { keepPolicy, keepsFor } from '../resolve/keeping.js';
 import { localGuard } from '../resolve/local.js';
 import type { LoopWatch } from '../resolve/loop.js';
-import { makeFrom, templateMaker } from '../resolve/make.js';
-import type { Holding, Numbering, ReusableNumbering } from '../resolve/numbering.js';
 import { rewriter } from '../resolve/rewriter.js';
 import type { KeepRoute, Route } from '../resolve/route.js';
+import type { Holding, Numbering, ReusableNumbering } from '../resolve/stable-ids.js';
+import { makeFrom, templateMaker } from '../resolve/synthesize.js';
 import { compileTemplates, type Templates } from '../resolve/templates.js';
 import { whoamiMaker } from '../resolve/whoami.js';
 import { type PlannedListener, planZones } from '../resolve/zone-plan.js';
@@ -49,7 +49,7 @@ import type { Ask } from '../upstream/ask.js';
 import { type Forwards, startForwards } from '../upstream/forwards.js';
 import type { Outages } from '../upstream/outages.js';
 import { ownWays } from '../upstream/own-upstreams.js';
-import { anyResponsible, responsibility } from '../upstream/responsible.js';
+import { anyResponsible, responsibility } from '../upstream/zone-match.js';
 import { Forgetting } from './forgetting.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
 

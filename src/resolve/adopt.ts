@@ -6,7 +6,7 @@ import type { Cache, Store } from '../cache/cache.js';
 import { leaveFirst, Normaliser } from '../dns/normalise.js';
 import { rcodeNoError, rcodeNxDomain } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
-import { keeping, keepOf } from './keeping.js';
+import { keeping, keepOf } from './cacheability.js';
 import type { KeepRoute } from './route.js';
 
 /** A zone that is served here, with a cache. */

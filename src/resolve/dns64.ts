@@ -10,8 +10,8 @@ import { encodeAnswerTo } from '../dns/records.js';
 import { copyOf, flagRd, flagTc, flagZ, messageFlags, rcodeNoError, setU16, typeA, typeAaaa } from '../dns/wire.js';
 import { headerBytes, messageBytesMax } from '../limits.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
+import { isFinal } from './respond.js';
 import type { Made, Route } from './route.js';
-import { isFinal } from './settle.js';
 
 /** The question as it is, for its asker alone. */
 const nothingElse = {

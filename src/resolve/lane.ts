@@ -1,7 +1,7 @@
 /**
  * What one thread works with while it answers: its slot, its numbers, its view of the cache, and the records that
  * each packet overwrites. Here are also the steps that finish an answer and count it; which step is taken is decided
- * in answer-now.ts and forwarder.ts.
+ * in fast-path.ts and miss.ts.
  */
 import { atMessage, type BlockRef, type Blocks } from '../cache/blocks.js';
 import type { HeaderFlags } from '../config/changing.js';
@@ -40,7 +40,7 @@ import {
   subquestionsMax,
   udpBytesDefault,
 } from '../limits.js';
-import { SmallDice } from './dice.js';
+import { Prng } from './prng.js';
 import type { Finishing, ServedZone } from './zones.js';
 
 /** Extended DNS Errors that we give (RFC 8914 4). */
@@ -69,7 +69,7 @@ export class Lane {
   /** Marks questions of our own. */
   ownMark = noOwnMark;
   /** Says in which order addresses go out, where that is to change. */
-  dice: Dice = new SmallDice(0);
+  dice: Dice = new Prng(0);
   transport: Transport = 0;
   /** 0 is IPv4, 1 is IPv6. */
   family: 0 | 1 = 0;

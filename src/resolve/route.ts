@@ -7,13 +7,13 @@ import type { AclRule } from '../config/config.js';
 import type { Answerer } from '../counters.js';
 import type { AnswerOrder } from '../dns/normalise.js';
 import type { Asker } from '../listen/asker.js';
-import type { QueryFacts } from '../resolve/facts.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import type { AclQuery } from './acl.js';
+import type { KeepPolicy } from './cacheability.js';
 import type { PlanCourse } from './course.js';
 import type { Verdict } from './guard.js';
-import type { KeepPolicy } from './keeping.js';
 import type { Lane } from './lane.js';
+import type { QueryLogRecord } from './query-log-record.js';
 import type { ServedZone } from './zones.js';
 
 /** A question for which something of the block may have the answer. */
@@ -51,7 +51,7 @@ export interface Route {
   /** Makes an answer to a question of this zone; null: the block has nothing that makes answers. */
   readonly make: ((query: MakeQuery, zone: ServedZone, asker: Asker) => Made) | null;
   /** Tells the query log and dnstap's collectors; borrows the facts. Null: the block has neither. */
-  readonly logQuery: ((facts: QueryFacts) => void) | null;
+  readonly logQuery: ((facts: QueryLogRecord) => void) | null;
   /** A question ended without an answer that clients could get: for the errors log. */
   failed(question: Uint8Array, rcode: number, text: string): void;
 }

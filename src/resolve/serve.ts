@@ -6,19 +6,19 @@ import { readQuery } from '../dns/query.js';
 import type { Asker, Refresh, Refuse, Serve } from '../listen/asker.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
-import { answerNow, dropped, handedOver } from './answer-now.js';
-import { factsOf } from './facts.js';
-import type { Forwarder } from './forwarder.js';
+import { answerNow, dropped, handedOver } from './fast-path.js';
 import type { Lane } from './lane.js';
+import type { Misses } from './miss.js';
+import { queryLogRecordOf } from './query-log-record.js';
+import { leaveUnanswered } from './respond.js';
 import type { Route } from './route.js';
-import { leaveUnanswered } from './settle.js';
 import { findZone, type ServedZone, type ZoneTable, zoneOfClient } from './zones.js';
 
 export interface ServeDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly lane: Lane;
-  readonly forwarder: Pick<Forwarder, 'wait' | 'refresh' | 'refuse'>;
+  readonly forwarder: Pick<Misses, 'wait' | 'refresh' | 'refuse'>;
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
 }
 
@@ -42,7 +42,9 @@ export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
     if (lane.zone !== null && lane.zone.handOver !== 0) {
       deps.routes
         .get(lane.zone)
-        ?.logQuery?.(factsOf(lane, packet, asker, bytes, { durationMs: clock.nowMs() - nowMs, upstream: null }));
+        ?.logQuery?.(
+          queryLogRecordOf(lane, packet, asker, bytes, { durationMs: clock.nowMs() - nowMs, upstream: null }),
+        );
     }
     if (lane.refreshDue) forwarder.refresh(packet, asker, nowMs);
   }
@@ -93,7 +95,7 @@ function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, ask
       : lane.answerEmpty(packet, verdict.rcode, verdict.extendedError);
   lane.count(lane.counters.zoneBase(lane.zone!.ordinal), verdict.by, packet.length, bytes, 0);
   asker.reply(lane.slot.bytes.subarray(0, bytes));
-  route?.logQuery?.(factsOf(lane, packet, asker, bytes, { durationMs: 0, upstream: null }));
+  route?.logQuery?.(queryLogRecordOf(lane, packet, asker, bytes, { durationMs: 0, upstream: null }));
   return true;
 }
 

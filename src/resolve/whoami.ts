@@ -9,7 +9,7 @@ import { className } from '../dns/names.js';
 import { encodeAnswerTo, parseRecord } from '../dns/records.js';
 import { rcodeNoError } from '../dns/wire.js';
 import { nameBytesMax } from '../limits.js';
-import type { Maker } from './make.js';
+import type { Maker } from './synthesize.js';
 import { askedBy } from './template-data.js';
 
 /** A length byte and `_udp` or `_tcp`. */

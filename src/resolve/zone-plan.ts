@@ -10,7 +10,7 @@ import { isInZone, lowerCaseName, nameToWire } from '../dns/names.js';
 import { setU32 } from '../dns/wire.js';
 import type { Endpoint } from '../os/network.js';
 import { clientBytes } from './acl.js';
-import type { Holding, Numbering } from './numbering.js';
+import type { Holding, Numbering } from './stable-ids.js';
 import {
   aaaaForward,
   aaaaNodata,

@@ -13,10 +13,10 @@ import { assert, connectionInflightMax, connectionUnsentBytesMax, connectTimeout
 import type { Stream, StreamEvents } from '../os/network.js';
 import { toEach } from '../scheduling/each.js';
 import { type Attempt, type Carrier, dialLoss, type Loss, readLoss, timeoutText } from './attempt.js';
+import type { AtTurnEnd } from './flush.js';
 import { Ids } from './ids.js';
 import type { Place } from './place.js';
 import { needsOpt, requestBytesMax, writeRequest } from './request.js';
-import type { AtTurnEnd } from './turn.js';
 
 /** Who opened the connection. */
 export interface ConnectionOwner {

@@ -20,16 +20,16 @@ import { doAll, toEach } from '../scheduling/each.js';
 import type { Outcome, Request } from './ask.js';
 import { loopLoss } from './attempt.js';
 import { AgainBudget } from './budget.js';
-import { LearnedName, type NameSettings } from './learned-name.js';
+import { DiscoveredName, type NameSettings } from './discovery.js';
 import { OwnUpstreams } from './own-upstreams.js';
-import { Pace } from './pace.js';
 import type { PlaceSettings, UpstreamDeps } from './place.js';
 import { Question } from './question.js';
 import type { Asked, QuestionHome, QuestionSettings } from './question-home.js';
-import { isResponsible, type Responsibility, responsibility } from './responsible.js';
+import { Rtt } from './rtt.js';
 import { asksMuch, Shares } from './shares.js';
 import { newUpstreamStats } from './stats.js';
 import { Upstream, type UpstreamSettings } from './upstream.js';
+import { isResponsible, type Responsibility, responsibility } from './zone-match.js';
 
 /** `read_timeout` as CoreDNS has it when the Corefile does not say. A longer one moves the deadline. */
 const readTimeoutDefaultMs = 2_000;
@@ -59,8 +59,8 @@ export class Forward implements QuestionHome {
   #upstreams: readonly Upstream[] = [];
   #fixed: readonly UpstreamEndpoint[] = [];
   #learnedCount = 0;
-  readonly #names: readonly LearnedName[];
-  readonly #endpoints: LearnedName | null;
+  readonly #names: readonly DiscoveredName[];
+  readonly #endpoints: DiscoveredName | null;
   /** No longer in the configuration, with what they still owe. */
   #leaving: { readonly upstream: Upstream; readonly sinceMs: number }[] = [];
   #askedCount = 0;
@@ -227,8 +227,8 @@ export class Forward implements QuestionHome {
     this.deps.own.changed();
   }
 
-  #newName(settings: NameSettings): LearnedName {
-    return new LearnedName(settings, {
+  #newName(settings: NameSettings): DiscoveredName {
+    return new DiscoveredName(settings, {
       counters: this.deps.counters,
       log: this.#log,
       types: () => [...new Set(this.#fixed.map(({ address }) => (address.includes(':') ? typeAaaa : typeA)))],
@@ -305,7 +305,7 @@ export class Forward implements QuestionHome {
       endpoint,
       to,
       stats: newUpstreamStats(to),
-      pace: new Pace(),
+      pace: new Rtt(),
       tls: endpoint.overTls ? { ...tls, serverName: endpoint.serverName ?? tls.serverName } : null,
       settings: this.#placeSettings,
       deps: this.deps,

@@ -12,11 +12,11 @@ import type { Endpoint, Network } from '../os/network.js';
 import type { Random } from '../os/random.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import type { Ask, Outcome, Request } from './ask.js';
+import { type AtTurnEnd, Turn } from './flush.js';
 import { type Asking, Forward } from './forward.js';
 import type { Outages } from './outages.js';
 import type { OwnWays } from './own-upstreams.js';
 import type { UpstreamStats } from './stats.js';
-import { type AtTurnEnd, Turn } from './turn.js';
 import type { Upstream } from './upstream.js';
 
 export interface ForwardsDeps {

@@ -7,11 +7,11 @@ import type { Counters } from '../counters.js';
 import type { Clock } from '../os/clock.js';
 import type { Network, TlsSettings } from '../os/network.js';
 import type { Random } from '../os/random.js';
+import type { Turn } from './flush.js';
 import type { Outages } from './outages.js';
 import type { OwnWays } from './own-upstreams.js';
-import type { Pace } from './pace.js';
+import type { Rtt } from './rtt.js';
 import type { UpstreamStats } from './stats.js';
-import type { Turn } from './turn.js';
 
 export interface UpstreamDeps {
   readonly network: Network;
@@ -43,7 +43,7 @@ export interface Place {
   /** `10.96.0.10:53`, `[fd00::1]:53`. */
   readonly to: string;
   readonly stats: UpstreamStats;
-  readonly pace: Pace;
+  readonly pace: Rtt;
   /** Null: TCP and UDP as they are. */
   readonly tls: TlsSettings | null;
   readonly settings: PlaceSettings;

@@ -26,6 +26,7 @@ import {
 } from '../limits.js';
 import type { Answer, Outcome, Request } from './ask.js';
 import { type Again, type Loss, loopLoss, notSent, queueLoss, unhealthyLoss } from './attempt.js';
+import type { AtTurnEnd } from './flush.js';
 import { judge } from './judge.js';
 import { besideWithoutOpt, type Manner, mannerOf, type Wish, withoutOpt } from './manner.js';
 import type { Asked, QuestionHome } from './question-home.js';
@@ -33,7 +34,6 @@ import { needsOpt } from './request.js';
 import { Rounds } from './rounds.js';
 import { bestOf, leftOf, putAside, type SecondBest } from './second-best.js';
 import { type Asker, reader, Try } from './try.js';
-import type { AtTurnEnd } from './turn.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
 import { waysBefore } from './ways.js';
 

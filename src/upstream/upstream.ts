@@ -10,10 +10,10 @@ import { type Again, type Attempt, notSent, type Scouting, type Sent } from './a
 import { Doubt } from './doubt.js';
 import { Edns } from './edns.js';
 import { Health, type HealthSettings } from './health.js';
-import type { Pace } from './pace.js';
 import type { Place } from './place.js';
 import { Pool } from './pool.js';
 import { Probe } from './probe.js';
+import type { Rtt } from './rtt.js';
 import type { UpstreamStats } from './stats.js';
 import type { Try } from './try.js';
 import { UdpSockets } from './udp.js';
@@ -137,7 +137,7 @@ export class Upstream {
     return stats;
   }
 
-  get pace(): Pace {
+  get pace(): Rtt {
     return this.#place.pace;
   }
 

@@ -4,7 +4,7 @@ import packets from 'dns-packet';
 import fc from 'fast-check';
 import { Normaliser } from '../../src/dns/normalise.js';
 import { type Preference, shuffleAddresses } from '../../src/dns/shuffle.js';
-import { SmallDice } from '../../src/resolve/dice.js';
+import { Prng } from '../../src/resolve/prng.js';
 import { seededRandom } from '../simulation/random.js';
 import { hashKey } from './hash-key.js';
 
@@ -18,7 +18,7 @@ interface Plain {
 }
 
 /** The message's sections before and after, its records flat. */
-function shuffled(packet: Partial<packets.Packet>, dice = new SmallDice(1), preferred: readonly Preference[] = []) {
+function shuffled(packet: Partial<packets.Packet>, dice = new Prng(1), preferred: readonly Preference[] = []) {
   const message = packets.encode({ type: 'response', questions: [{ name: 'www.test', type: 'A' }], ...packet });
   assert.ok(normaliser.read(message));
   const { out } = normaliser;
@@ -41,7 +41,7 @@ const dataOf = (records: readonly Plain[]) => records.map(({ data }) => data.rep
 
 describe('shuffleAddresses', () => {
   it('gives every order of three addresses as often', () => {
-    const dice = new SmallDice(7);
+    const dice = new Prng(7);
     const answers = [1, 2, 3].map((host) => a('www.test', host));
     const counts = new Map<string, number>();
     for (let round = 0; round < 6000; round++) {
@@ -62,7 +62,7 @@ describe('shuffleAddresses', () => {
       a('other.test', 4),
       { name: 'other.test', type: 'AAAA', ttl: 7, data: 'fd00::1' },
     ];
-    const { before, after } = shuffled({ answers }, { below: () => 0 } as unknown as SmallDice);
+    const { before, after } = shuffled({ answers }, { below: () => 0 } as unknown as Prng);
     assert.deepEqual(after.slice(1, 3), [before[2], before[1]]);
     assert.deepEqual([after[0], ...after.slice(3)], [before[0], ...before.slice(3)]);
   });
@@ -84,7 +84,7 @@ describe('shuffleAddresses', () => {
     );
     fc.assert(
       fc.property(section, section, fc.integer(), (answers, additionals, seed) => {
-        const { before, after } = shuffled({ answers, additionals }, new SmallDice(seed));
+        const { before, after } = shuffled({ answers, additionals }, new Prng(seed));
         assert.deepEqual(
           after.map(({ name, type }) => [name, type]),
           before.map(({ name, type }) => [name, type]),
@@ -109,7 +109,7 @@ describe('shuffleAddresses', () => {
     const random = seededRandom(3);
     const firsts = new Set<string>();
     for (let round = 0; round < 50; round++) {
-      const after = dataOf(shuffled({ answers }, new SmallDice(random.below(2 ** 32)), networks).after);
+      const after = dataOf(shuffled({ answers }, new Prng(random.below(2 ** 32)), networks).after);
       assert.deepEqual(after.slice(0, 2).sort(), ['10.9.1.1', '10.9.2.1']);
       assert.equal(after[2], '192.168.128.1');
       firsts.add(`${after[0]} ${after[3]}`);
@@ -117,6 +117,6 @@ describe('shuffleAddresses', () => {
     assert.equal(firsts.size, 4, 'and within a network they still change places');
     const six = ['fd00::1', '2001::1', '2001:db8::1'];
     const records = six.map((data): packets.Answer => ({ name: 'www.test', type: 'AAAA', ttl: 30, data }));
-    assert.equal(dataOf(shuffled({ answers: records }, new SmallDice(1), networks).after)[2], 'fd00::1');
+    assert.equal(dataOf(shuffled({ answers: records }, new Prng(1), networks).after)[2], 'fd00::1');
   });
 });

@@ -47,7 +47,8 @@ test('addresses of every kind of network are spread evenly, by the low bits of t
     fc.property(fc.integer({ min: 1 }), fc.constantFrom(...Object.keys(networks)), (seed, name) => {
       const key = hashKey(seed);
       const numbers = Array.from({ length: 4_096 }, (_, index) => numberOf(networks[name](index), key));
-      assert.equal(new Set(numbers).size, numbers.length, name);
+      // Of 4,096 numbers of 32 bits two are the same in one of 500 keys.
+      assert.ok(new Set(numbers).size >= numbers.length - 3, name);
       for (const place of [(number: number) => number & 255, (number: number) => number >>> 24]) {
         const counts = new Uint16Array(256);
         for (const number of numbers) counts[place(number)]++;

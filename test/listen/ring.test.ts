@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Datagrams, peerWords } from '../../src/listen/arena.js';
+import { Datagrams, peerWords } from '../../src/listen/message-batch.js';
 import {
   type EntryKind,
   kindQuestion,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { batchPacketsMax, sampledPacketBytes, samplePackets, samplesMax } from '../../src/limits.js';
-import { Datagrams, peerAddressWords } from '../../src/listen/arena.js';
+import { Datagrams, peerAddressWords } from '../../src/listen/message-batch.js';
 import { SampleReader, SampleWriter, samplesMemory } from '../../src/listen/samples.js';
 
 /** A batch as recvmmsg leaves it: each packet's bytes are its number, and so is its sender's address. */

@@ -1,7 +1,7 @@
 /** The facts of one ordinary query, for tests, each of which may be replaced. */
-import type { QueryFacts } from '../../src/resolve/facts.js';
+import type { QueryLogRecord } from '../../src/resolve/query-log-record.js';
 
-export function queryFacts(parts: Partial<QueryFacts> = {}): QueryFacts {
+export function queryFacts(parts: Partial<QueryLogRecord> = {}): QueryLogRecord {
   return {
     remote: { address: '127.0.0.1', port: 55555 },
     local: { address: '169.254.20.10', port: 53 },

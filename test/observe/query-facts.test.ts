@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { answerClass, answerType } from '../../src/observe/query-facts.js';
-import type { QueryFacts } from '../../src/resolve/facts.js';
+import type { QueryLogRecord } from '../../src/resolve/query-log-record.js';
 import { queryFacts } from './facts.js';
 
 const soa = 6;
 const ns = 2;
 
-const cases: readonly (readonly [what: string, facts: Partial<QueryFacts>, expected: string, type: string])[] = [
+const cases: readonly (readonly [what: string, facts: Partial<QueryLogRecord>, expected: string, type: string])[] = [
   ['an answer', {}, 'success', 'NOERROR'],
   ['an answer with a SOA beside it', { authorityType: soa }, 'success', 'NOERROR'],
   ['a referral: no answer, no SOA', { answerRecords: 0, authorityType: ns }, 'success', 'DELEGATION'],

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { LogConfig } from '../../src/config/config.js';
 import { queryLogLinesPerSecondMax } from '../../src/limits.js';
 import { bothTold, newQueryLog, newQueryLogOutput } from '../../src/observe/query-log.js';
-import type { QueryFacts } from '../../src/resolve/facts.js';
+import type { QueryLogRecord } from '../../src/resolve/query-log-record.js';
 import { ManualClock } from '../simulation/clock.js';
 import { queryFacts } from './facts.js';
 
@@ -15,7 +15,12 @@ function logging(...directives: LogConfig[]) {
   let dropped = 0;
   const output = newQueryLogOutput({ clock, write: (line) => void lines.push(line), dropped: () => dropped++ });
   const logQuery = newQueryLog(directives, output);
-  return { lines, clock, log: (facts: Partial<QueryFacts>) => logQuery?.(queryFacts(facts)), dropped: () => dropped };
+  return {
+    lines,
+    clock,
+    log: (facts: Partial<QueryLogRecord>) => logQuery?.(queryFacts(facts)),
+    dropped: () => dropped,
+  };
 }
 
 describe('query log', () => {
@@ -67,7 +72,7 @@ describe('query log', () => {
   it('tells both of those that want to know, and is null where nobody does', () => {
     const { lines, log } = logging(everyName);
     const told: string[] = [];
-    const other = (facts: QueryFacts) => void told.push(facts.name);
+    const other = (facts: QueryLogRecord) => void told.push(facts.name);
     const output = (line: () => string) => void lines.push(line());
     bothTold(newQueryLog([everyName], output), other)?.(queryFacts({ name: 'a.test.' }));
     bothTold(null, other)?.(queryFacts({ name: 'b.test.' }));

@@ -3,10 +3,10 @@
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Counters } from '../../src/counters.js';
 import { Answerer } from '../../src/listen/answerer.js';
-import { OrderNumbers, type Orders } from '../../src/listen/orders.js';
 import { RingWriter } from '../../src/listen/ring.js';
 import { SampleWriter } from '../../src/listen/samples.js';
 import type { ThreadStart } from '../../src/listen/thread.js';
+import { OrderNumbers, type Orders } from '../../src/listen/worker-mailbox.js';
 import { loadSystemCalls, type SystemCalls } from '../../src/os/system-calls.js';
 import { hashKey } from '../dns/hash-key.js';
 import { letters } from './letters.js';

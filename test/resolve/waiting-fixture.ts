@@ -8,13 +8,13 @@ import { type EventName, overTcp, overUdp } from '../../src/counters.js';
 import { wireToName } from '../../src/dns/names.js';
 import { u16 } from '../../src/dns/wire.js';
 import type { Asker, Serve } from '../../src/listen/asker.js';
-import type { QueryFacts } from '../../src/resolve/facts.js';
-import { Forwarder } from '../../src/resolve/forwarder.js';
-import { keepPolicy, keepsFor } from '../../src/resolve/keeping.js';
+import { keepPolicy, keepsFor } from '../../src/resolve/cacheability.js';
+import { Misses } from '../../src/resolve/miss.js';
+import type { QueryLogRecord } from '../../src/resolve/query-log-record.js';
+import type { SettleDeps } from '../../src/resolve/respond.js';
 import type { Route } from '../../src/resolve/route.js';
 import { serveFrom } from '../../src/resolve/serve.js';
-import type { SettleDeps } from '../../src/resolve/settle.js';
-import { lookUpIn } from '../../src/resolve/within.js';
+import { lookUpIn } from '../../src/resolve/subquery.js';
 import type { ServedZone } from '../../src/resolve/zones.js';
 import type { Failure, Outcome, Request } from '../../src/upstream/ask.js';
 import { ManualClock } from '../simulation/clock.js';
@@ -108,7 +108,7 @@ export function message(question: Uint8Array, reply: Reply = {}): Buffer {
 export interface WaitingFixture extends Fixture {
   readonly clock: ManualClock;
   readonly world: SettleDeps;
-  readonly forwarder: Forwarder;
+  readonly forwarder: Misses;
   readonly routes: SettleDeps['routes'];
   readonly serve: Serve;
   /** What was asked upstream and has not ended, oldest first. */
@@ -118,7 +118,7 @@ export interface WaitingFixture extends Fixture {
   /** Questions that ended badly, as the errors log is told: name, rcode, text. */
   readonly failed: [string, number, string][];
   /** What the query log was told. */
-  readonly logged: QueryFacts[];
+  readonly logged: QueryLogRecord[];
   /** Errors that the program has logged. */
   readonly errors: string[];
   /** How often an upstream has answered. */
@@ -136,7 +136,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
   const clock = new ManualClock();
   const asked: AskedUpstream[] = [];
   const failed: [string, number, string][] = [];
-  const logged: QueryFacts[] = [];
+  const logged: QueryLogRecord[] = [];
   const errors: string[] = [];
   let askedTimes = 0;
   let upstreamAnswers = 0;
@@ -166,7 +166,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
         preferPositive: directive.preferPositive,
         keeps: keepsFor(directive),
       };
-      const logQuery = listener.block.log.length === 0 ? null : (facts: QueryFacts) => void logged.push(facts);
+      const logQuery = listener.block.log.length === 0 ? null : (facts: QueryLogRecord) => void logged.push(facts);
       return {
         ask,
         asksOurselves: false,
@@ -185,7 +185,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
     },
   };
   const world: SettleDeps = { clock, lane, cache, routes, store: () => store };
-  const forwarder = new Forwarder({
+  const forwarder = new Misses({
     ...world,
     loops: { seen: () => false },
     upstreamAnswered: () => upstreamAnswers++,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseConfig } from '../../src/config/load.js';
 import { wireToName } from '../../src/dns/names.js';
-import { Numbering } from '../../src/resolve/numbering.js';
+import { Numbering } from '../../src/resolve/stable-ids.js';
 import { fromCounterKey, planZones, serverLabel } from '../../src/resolve/zone-plan.js';
 import { loadOptions } from './lane-fixture.js';
 

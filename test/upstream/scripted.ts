@@ -10,13 +10,13 @@ import type { Endpoint, Listener, Stream } from '../../src/os/network.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
 import type { Scouting } from '../../src/upstream/attempt.js';
 import { Doubt } from '../../src/upstream/doubt.js';
+import { Turn } from '../../src/upstream/flush.js';
 import { type Forwards, startForwards } from '../../src/upstream/forwards.js';
 import { Outages } from '../../src/upstream/outages.js';
 import type { OwnWays } from '../../src/upstream/own-upstreams.js';
-import { Pace } from '../../src/upstream/pace.js';
 import type { Place, UpstreamDeps } from '../../src/upstream/place.js';
+import { Rtt } from '../../src/upstream/rtt.js';
 import { newUpstreamStats } from '../../src/upstream/stats.js';
-import { Turn } from '../../src/upstream/turn.js';
 import { ManualClock } from '../simulation/clock.js';
 import { framed, Unframer } from '../simulation/framing.js';
 import { MemoryNetwork } from '../simulation/network.js';
@@ -86,7 +86,7 @@ export class TestWorld implements UpstreamDeps {
       udpBytes: 1_232,
     };
     const stats = newUpstreamStats(to);
-    return { endpoint, to, stats, pace: new Pace(), tls: null, settings: { ...all, ...settings }, deps: this };
+    return { endpoint, to, stats, pace: new Rtt(), tls: null, settings: { ...all, ...settings }, deps: this };
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { anyResponsible, isResponsible, responsibility } from '../../src/upstream/responsible.js';
+import { anyResponsible, isResponsible, responsibility } from '../../src/upstream/zone-match.js';
 import { question } from './scripted.js';
 
 function isFor(names: { from: string; except?: string[] }, name: string): boolean {

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { learnedAddressesMax, learnSoonMs } from '../../src/limits.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
-import { LearnedName } from '../../src/upstream/learned-name.js';
+import { DiscoveredName } from '../../src/upstream/discovery.js';
 import { answerTo, type Query, TestWorld } from './scripted.js';
 
 function setUp(types: readonly number[] = [1]) {
   const world = new TestWorld();
   const asked: { request: Request; done: (outcome: Outcome) => void }[] = [];
   let changes = 0;
-  const learned = new LearnedName(
+  const learned = new DiscoveredName(
     { name: 'dns.kube-system.', port: 53, refreshMs: 30_000 },
     {
       counters: world.counters,

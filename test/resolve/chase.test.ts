@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import { byTemplate } from '../../src/counters.js';
+import { followUp } from '../../src/resolve/chase.js';
 import type { Step } from '../../src/resolve/course.js';
-import { pursue } from '../../src/resolve/pursuit.js';
+import type { MadeFacts } from '../../src/resolve/respond.js';
 import type { Made } from '../../src/resolve/route.js';
-import type { MadeFacts } from '../../src/resolve/settle.js';
 import type { Outcome } from '../../src/upstream/ask.js';
 import { inWords, questionFor } from './course-fixture.js';
 import { message, type Reply } from './waiting-fixture.js';
@@ -32,7 +32,7 @@ function pursued(
     return { kind: name.startsWith('up.') ? 'lookUp' : 'ask', question: questionFor(name) };
   };
   const nameOf = (question: Uint8Array) => inWords(question).split(' ')[0];
-  pursue(
+  followUp(
     {
       make: (question) => parts.made?.[nameOf(question)] ?? null,
       judge: (question) =>
@@ -73,7 +73,7 @@ const made = (
   follow: follow === null ? null : questionFor(follow),
 });
 
-describe('pursue', () => {
+describe('followUp', () => {
   it('asks what nobody makes', () => {
     assert.deepEqual(pursued({ made: { 'a.test.': { kind: 'next' } } }).asked, ['a.test.']);
     assert.equal(pursued({}).facts, null);

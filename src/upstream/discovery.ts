@@ -31,7 +31,7 @@ export interface NameDeps {
   changed(): void;
 }
 
-export class LearnedName {
+export class DiscoveredName {
   readonly settings: NameSettings;
   readonly #deps: NameDeps;
   #endpoints: readonly Endpoint[] = [];

@@ -9,7 +9,7 @@ import type { Endpoint } from '../os/network.js';
 import type { Lane } from './lane.js';
 
 /** What can be said about one query and its answer: gathered only where `log` or `dnstap` is set. */
-export interface QueryFacts {
+export interface QueryLogRecord {
   readonly remote: Endpoint;
   readonly local: Endpoint;
   readonly transport: 'udp' | 'tcp';
@@ -49,7 +49,13 @@ export interface Came {
 }
 
 /** For a packet that the lane has read and answered with so many bytes. */
-export function factsOf(lane: Lane, packet: Uint8Array, asker: Asker, bytes: number, came: Came): QueryFacts {
+export function queryLogRecordOf(
+  lane: Lane,
+  packet: Uint8Array,
+  asker: Asker,
+  bytes: number,
+  came: Came,
+): QueryLogRecord {
   const { query, slot } = lane;
   const tcp = asker.transport === overTcp;
   const rcode = slot.bytes[3] & 0x0f;

@@ -7,7 +7,7 @@ import type { Clock, Timer } from '../os/clock.js';
 import { toEach } from '../scheduling/each.js';
 import type { Pending } from './pending.js';
 
-export class Patience {
+export class StaleTimer {
   readonly #clock: Clock;
   readonly #lost: (pending: Pending) => void;
   /** No more of them than questions under way. */

@@ -18,7 +18,7 @@ function podOf(index: number): { readonly address: string } {
   return { address: `10.245.${index >> 8}.${index & 0xff}` };
 }
 
-describe('Forwarder.wait', () => {
+describe('Misses.wait', () => {
   it('asks once for identical questions and answers each waiter once, with its own id, spelling and size', () => {
     const { asks, asked, total, forwarder } = waiting(plain);
     const small = asks(query('a.test', 'A'));
@@ -230,7 +230,7 @@ describe('patience', () => {
   });
 });
 
-describe('Forwarder.refresh', () => {
+describe('Misses.refresh', () => {
   const hot = withOption('prefetch 1 1m 90%');
 
   it('asks over TCP, once, for nobody, and the next client finds it fresh', () => {

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { askAgainAfterMs, askAgainAfterMsMin, heldUpAfterMsMin } from '../../src/limits.js';
-import { Pace } from '../../src/upstream/pace.js';
+import { Rtt } from '../../src/upstream/rtt.js';
 import { seededRandom } from '../simulation/random.js';
 
-function paceAfter(count: number, durationMs: (index: number) => number): Pace {
-  const pace = new Pace();
+function paceAfter(count: number, durationMs: (index: number) => number): Rtt {
+  const pace = new Rtt();
   for (let index = 0; index < count; index++) pace.took(durationMs(index));
   return pace;
 }
 
 test('before the first answer the wait is the longest', () => {
-  assert.equal(new Pace().waitMs, askAgainAfterMs);
-  assert.equal(new Pace().averageMs, 0);
+  assert.equal(new Rtt().waitMs, askAgainAfterMs);
+  assert.equal(new Rtt().averageMs, 0);
 });
 
 test('a fast upstream is waited for the shortest time, a slow one the longest', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { idleNumbersKept, zoneIdsMax } from '../../src/limits.js';
-import { type Holding, Numbering, ReusableNumbering } from '../../src/resolve/numbering.js';
+import { type Holding, Numbering, ReusableNumbering } from '../../src/resolve/stable-ids.js';
 
 describe('Numbering', () => {
   it('numbers texts in the order in which they come and remembers them', () => {

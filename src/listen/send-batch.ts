@@ -6,7 +6,7 @@
 import type { Counters } from '../counters.js';
 import { batchPacketsMax, sendSlotBytes } from '../limits.js';
 import { errors, linux, type SystemCalls } from '../os/system-calls.js';
-import { Datagrams, headerAt } from './arena.js';
+import { Datagrams, headerAt } from './message-batch.js';
 
 /** Whom an answer is for: the peer's words as the ring had them. */
 export interface Peer {

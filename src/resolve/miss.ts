@@ -1,6 +1,6 @@
 /**
  * The spine's waiting half, in the control lane: what could not be answered at once is made here, joins an
- * identical question, or is asked upstream. Every waiter gets exactly one answer; `settle.ts` says which.
+ * identical question, or is asked upstream. Every waiter gets exactly one answer; `respond.ts` says which.
  */
 import { type BlockRef, keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
 import { overTcp, type Transport, zonePlaces } from '../counters.js';
@@ -9,19 +9,19 @@ import { flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa, u16
 import type { Asker } from '../listen/asker.js';
 import { toEach } from '../scheduling/each.js';
 import type { Answer, Outcome, Request } from '../upstream/ask.js';
-import { keyOf } from './answer-now.js';
+import { type Chase, type Done, finishMade, followUp } from './chase.js';
 import type { CourseQuery, PlanCourse } from './course.js';
+import { keyOf } from './fast-path.js';
 import { type LoopWatch, typeHinfo } from './loop.js';
-import { Patience } from './patience.js';
 import { hashOf, type Pending, PendingTable, type Waiter } from './pending.js';
-import { type Done, finishMade, type Pursuit, pursue } from './pursuit.js';
+import { leaveUnanswered, type MadeFacts, type SettleDeps, Settler } from './respond.js';
 import type { Made } from './route.js';
-import { leaveUnanswered, type MadeFacts, type SettleDeps, Settler } from './settle.js';
 import { Sharing } from './sharing.js';
+import { StaleTimer } from './stale-timer.js';
 import { judged, lookUpFor, mayWaitFor, type Origin, type Subquestion } from './subquestion.js';
 import { aaaaForward, type ServedZone } from './zones.js';
 
-export interface ForwarderDeps extends SettleDeps {
+export interface MissesDeps extends SettleDeps {
   readonly loops: Pick<LoopWatch, 'seen'>;
   /** An upstream has answered: readiness waits for the first. */
   upstreamAnswered(): void;
@@ -30,19 +30,19 @@ export interface ForwarderDeps extends SettleDeps {
 type PlannedCourse = NonNullable<ReturnType<PlanCourse>>;
 type Answered = Exclude<Made, { kind: 'next' }>;
 
-export class Forwarder {
-  readonly #deps: ForwarderDeps;
+export class Misses {
+  readonly #deps: MissesDeps;
   readonly #settler: Settler;
   readonly #table = new PendingTable();
   readonly #sharing: Sharing;
   /** Of clients that have a stale answer at hand. */
-  readonly #patience: Patience;
+  readonly #patience: StaleTimer;
 
-  constructor(deps: ForwarderDeps) {
+  constructor(deps: MissesDeps) {
     this.#deps = deps;
     this.#settler = new Settler(deps);
     this.#sharing = new Sharing(deps.lane.counters);
-    this.#patience = new Patience(deps.clock, (pending) => this.#settleImpatient(pending));
+    this.#patience = new StaleTimer(deps.clock, (pending) => this.#settleImpatient(pending));
   }
 
   /** Questions under way. */
@@ -133,14 +133,14 @@ export class Forwarder {
     if (!this.#enter(pending, waiter)) return;
     const { route, zone } = pending;
     const { id, flags, remote, asker } = query;
-    const pursuit: Pursuit = {
+    const chase: Chase = {
       judge: (question) => judged(pending, question, remote),
       make: (question) => (route.make === null ? null : route.make({ id, flags, remote, question }, zone, asker)),
       ask: (question, done) => this.#ask(pending, question, { asker, transport }, done),
       lookUp: (question, done) => lookUpFor(pending, question, { asker, transport }, done),
       next: course.next,
     };
-    pursue(pursuit, course.question, (outcome, made) => this.#finish(pending, outcome, made));
+    followUp(chase, course.question, (outcome, made) => this.#finish(pending, outcome, made));
   }
 
   #settleMade(pending: Pending, made: Answered, from: Origin, waiter: Waiter | null): void {
@@ -151,7 +151,7 @@ export class Forwarder {
     }
     const following: Pending = { ...pending, isJoinable: false };
     if (!this.#enter(following, waiter)) return;
-    const lookUp: Pursuit['lookUp'] = (question, done) => lookUpFor(following, question, from, done);
+    const lookUp: Chase['lookUp'] = (question, done) => lookUpFor(following, question, from, done);
     finishMade(made, lookUp, (outcome, facts) => this.#finish(following, outcome, facts));
   }
 

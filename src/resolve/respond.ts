@@ -14,10 +14,9 @@ import type { Asker } from '../listen/asker.js';
 import type { Clock } from '../os/clock.js';
 import { toEach } from '../scheduling/each.js';
 import type { Failure, Outcome } from '../upstream/ask.js';
-import { denyAaaa } from './answer-now.js';
+import { type Kept, keeping, keepOf } from './cacheability.js';
 import type { Course } from './course.js';
-import { factsOf } from './facts.js';
-import { type Kept, keeping, keepOf } from './keeping.js';
+import { denyAaaa } from './fast-path.js';
 import {
   edeBlocked,
   edeCircular,
@@ -30,6 +29,7 @@ import {
 } from './lane.js';
 import { isUnscoped } from './option-rules.js';
 import type { Pending, Waiter } from './pending.js';
+import { queryLogRecordOf } from './query-log-record.js';
 import type { Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
@@ -302,7 +302,7 @@ export class Settler {
     const log = lane.zone === null ? null : routes.get(lane.zone)?.logQuery;
     if (!log) return;
     const came = { durationMs: clock.nowMs() - receivedAtMs, upstream };
-    log({ ...factsOf(lane, packet, asker, bytes, came), queryBytes });
+    log({ ...queryLogRecordOf(lane, packet, asker, bytes, came), queryBytes });
   }
 }
 

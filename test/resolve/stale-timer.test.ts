@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Patience } from '../../src/resolve/patience.js';
 import type { Pending } from '../../src/resolve/pending.js';
+import { StaleTimer } from '../../src/resolve/stale-timer.js';
 import { ManualClock } from '../simulation/clock.js';
 
 function watching() {
   const clock = new ManualClock();
   const lost: string[] = [];
-  const patience = new Patience(clock, (pending) => void lost.push((pending as unknown as { name: string }).name));
+  const patience = new StaleTimer(clock, (pending) => void lost.push((pending as unknown as { name: string }).name));
   const question = (name: string, patienceMs: number | null): Pending => {
     const keep = patienceMs === null ? null : { patienceMs };
     const pending = { name, startedAtMs: clock.nowMs(), route: { keep } } as unknown as Pending;
@@ -45,7 +45,7 @@ test('who has an answer, waits for failure, or has nothing kept is not', () => {
 test('an exception about one keeps no other waiting, and the sweep goes on', () => {
   const clock = new ManualClock();
   const lost: string[] = [];
-  const patience = new Patience(clock, ({ route }) => {
+  const patience = new StaleTimer(clock, ({ route }) => {
     const { name } = route as unknown as { name: string };
     lost.push(name);
     if (name === 'one') throw new Error('planted');

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { overTcp, overUdp } from '../../src/counters.js';
-import type { QueryFacts } from '../../src/resolve/facts.js';
-import { factsOf } from '../../src/resolve/facts.js';
+import type { QueryLogRecord } from '../../src/resolve/query-log-record.js';
+import { queryLogRecordOf } from '../../src/resolve/query-log-record.js';
 import { answerFor } from '../cache/answers.js';
 import { type Fixture, fixture, query } from './lane-fixture.js';
 
@@ -14,10 +14,10 @@ function facts(
   { lane, ask }: Fixture,
   packet: Buffer,
   transport: typeof overUdp | typeof overTcp = overUdp,
-): QueryFacts {
+): QueryLogRecord {
   lane.transport = transport;
   const answer = ask(packet) as Buffer;
-  return factsOf(lane, packet, { transport, remote, local, reply() {} }, answer.length, {
+  return queryLogRecordOf(lane, packet, { transport, remote, local, reply() {} }, answer.length, {
     durationMs: 1.5,
     upstream: null,
   });
@@ -29,7 +29,7 @@ function known(name: string, records = 1): Fixture {
   return made;
 }
 
-describe('factsOf', () => {
+describe('queryLogRecordOf', () => {
   it('tells of the question, the asker and the answer', () => {
     const packet = query('WWW.a.test', 'A', { udpBytes: 4096, dnssecOk: false });
     const made = known('www.a.test', 2);
@@ -78,7 +78,7 @@ describe('factsOf', () => {
     const answer = made.ask(packet) as Buffer;
     const asker = { transport: overUdp, remote, local, reply() {} } as const;
     const authorityType = () =>
-      factsOf(made.lane, packet, asker, answer.length, { durationMs: 0, upstream: null }).authorityType;
+      queryLogRecordOf(made.lane, packet, asker, answer.length, { durationMs: 0, upstream: null }).authorityType;
     const soaAt = packet.length + 1; // behind the root, which owns it
     made.lane.slot.bytes[soaAt + 1] = 2;
     assert.equal(authorityType(), 2);

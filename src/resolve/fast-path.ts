@@ -1,7 +1,7 @@
 /**
  * The spine: every decision about a packet that can be taken at once, in the order in which it is taken. Both lanes
  * call it. It reads no clock, waits for nothing and allocates nothing; what it cannot decide it hands over, and
- * `forwarder.ts` is the half that waits.
+ * `miss.ts` is the half that waits.
  */
 import {
   type BlockRef,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { byTemplate, rcodesCounted, zonePlaces } from '../../src/counters.js';
-import { type MadeFacts, Settler } from '../../src/resolve/settle.js';
+import { type MadeFacts, Settler } from '../../src/resolve/respond.js';
 import type { Failure, Outcome } from '../../src/upstream/ask.js';
 import { answerFor } from '../cache/answers.js';
 import { query } from './lane-fixture.js';

@@ -23,7 +23,7 @@ const p95MsMin = 0.5;
 /** Of the slow answers of an upstream that nothing is known of. */
 const slowAnswerMsFirst = 500;
 
-export class Pace {
+export class Rtt {
   /** Nothing is known yet: patience. */
   #p95Ms = askAgainAfterMs / waitFactor;
   /** The same percentile of upstreams that are slower than questions wait before they are asked again. */

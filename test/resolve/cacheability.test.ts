@@ -6,7 +6,7 @@ import { kindDenial, kindServfail, kindSuccess } from '../../src/cache/blocks.js
 import { parseConfig } from '../../src/config/load.js';
 import { nameToWire } from '../../src/dns/names.js';
 import { leaveFirst, Normaliser, ttlSeconds } from '../../src/dns/normalise.js';
-import { type KeepPolicy, keeping as keepingAt, keepPolicy, keepsFor } from '../../src/resolve/keeping.js';
+import { type KeepPolicy, keeping as keepingAt, keepPolicy, keepsFor } from '../../src/resolve/cacheability.js';
 import { hashKey } from '../dns/hash-key.js';
 import { loadOptions } from './lane-fixture.js';
 

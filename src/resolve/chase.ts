@@ -10,10 +10,10 @@ import { messageRcode, rcodeNoError, rcodeNxDomain } from '../dns/wire.js';
 import type { Outcome } from '../upstream/ask.js';
 import type { Next } from './course.js';
 import { extendedErrorOf } from './lane.js';
+import { isFinal, type MadeFacts } from './respond.js';
 import type { Made } from './route.js';
-import { isFinal, type MadeFacts } from './settle.js';
 
-export interface Pursuit {
+export interface Chase {
   /** Why the client may not have what this question has; null where it may. */
   judge(question: Uint8Array): Extract<Outcome, { ok: false }> | null;
   /** Null and `next`: it is asked. */
@@ -29,19 +29,19 @@ export interface Pursuit {
 export type Done = (outcome: Outcome, made: MadeFacts | null) => void;
 
 /** Makes or asks, as often as it takes. */
-export function pursue(pursuit: Pursuit, question: Uint8Array, done: Done): void {
+export function followUp(chase: Chase, question: Uint8Array, done: Done): void {
   const goOn: Done = (outcome, facts) => {
-    const step = pursuit.next === null ? null : pursuit.next(outcome);
+    const step = chase.next === null ? null : chase.next(outcome);
     if (step === null) return done(outcome, facts);
     if (step.kind === 'end') return done(step.outcome, step.isForNow ? forNow(facts) : facts);
-    if (step.kind === 'ask') return pursue(pursuit, step.question, done);
-    pursuit.lookUp(step.question, (found) => goOn(found, null));
+    if (step.kind === 'ask') return followUp(chase, step.question, done);
+    chase.lookUp(step.question, (found) => goOn(found, null));
   };
-  const refused = pursuit.judge(question);
+  const refused = chase.judge(question);
   if (refused !== null) return goOn(refused, null);
-  const made = pursuit.make(question);
-  if (made === null || made.kind === 'next') pursuit.ask(question, (outcome) => goOn(outcome, null));
-  else finishMade(made, pursuit.lookUp, goOn);
+  const made = chase.make(question);
+  if (made === null || made.kind === 'next') chase.ask(question, (outcome) => goOn(outcome, null));
+  else finishMade(made, chase.lookUp, goOn);
 }
 
 function forNow(facts: MadeFacts | null): MadeFacts {
@@ -49,7 +49,7 @@ function forNow(facts: MadeFacts | null): MadeFacts {
 }
 
 /** What was made as an outcome. A stub resolver follows no alias: it gets what one leads to, if that can be had. */
-export function finishMade(made: Exclude<Made, { kind: 'next' }>, lookUp: Pursuit['lookUp'], done: Done): void {
+export function finishMade(made: Exclude<Made, { kind: 'next' }>, lookUp: Chase['lookUp'], done: Done): void {
   if (made.kind === 'servfail') return done({ ok: false, why: 'nobody', text: made.text }, null);
   const { message, by, follow, extendedError: error } = made;
   const extendedError = error === null ? null : extendedErrorOf(error.code, error.text);

@@ -6,7 +6,7 @@
 /** What a seed of nothing but zeros becomes: the generator would stay at 0 for ever. */
 const neverZero = 0x9e37_79b9;
 
-export class SmallDice {
+export class Prng {
   #state: number;
 
   /** Seeds that lie close together give dice that have nothing in common. */

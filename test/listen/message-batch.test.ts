@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Datagrams, headerAt, peerWords } from '../../src/listen/arena.js';
+import { Datagrams, headerAt, peerWords } from '../../src/listen/message-batch.js';
 
 const address = 0x7f12_3456_0000;
 const calls = { addressOf: () => address };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { handedOverMax, handOverTurnMs } from '../../src/limits.js';
-import { Datagrams } from '../../src/listen/arena.js';
-import { HandOver } from '../../src/listen/hand-over.js';
+import { HandOver } from '../../src/listen/deferred.js';
+import { Datagrams } from '../../src/listen/message-batch.js';
 import { kindQuestion, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
 import { encodeSocketAddress } from '../../src/os/socket-address.js';
 import { hashKey } from '../dns/hash-key.js';

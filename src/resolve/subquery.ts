@@ -13,9 +13,9 @@ import { copyOf, optionExtendedError, rcodeRefused, typeAaaa, u16 } from '../dns
 import type { Asker } from '../listen/asker.js';
 import type { Clock } from '../os/clock.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
-import { answerCached, handedOver, rcodeForAaaa } from './answer-now.js';
-import type { Forwarder } from './forwarder.js';
+import { answerCached, handedOver, rcodeForAaaa } from './fast-path.js';
 import { circularText, edeStale, edeStaleNxdomain, type Lane } from './lane.js';
+import type { Misses } from './miss.js';
 import type { OwnWaiter } from './pending.js';
 import type { LookUp, Route } from './route.js';
 import { aaaaForward, type CachePolicy, findZone, type ServedZone, type ZoneTable, zoneOfClient } from './zones.js';
@@ -23,7 +23,7 @@ import { aaaaForward, type CachePolicy, findZone, type ServedZone, type ZoneTabl
 export interface WithinDeps {
   readonly lane: Lane;
   readonly clock: Clock;
-  readonly forwarder: Pick<Forwarder, 'waitWithin' | 'refresh'>;
+  readonly forwarder: Pick<Misses, 'waitWithin' | 'refresh'>;
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
 }
 

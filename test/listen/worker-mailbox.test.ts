@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { OrderNumbers } from '../../src/listen/orders.js';
+import { OrderNumbers } from '../../src/listen/worker-mailbox.js';
 
 test('both sides see which orders were issued and which are taken', () => {
   const control = new OrderNumbers();

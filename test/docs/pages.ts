@@ -17,7 +17,7 @@ export interface Fenced {
   readonly text: string;
 }
 
-export const pages: readonly Page[] = ['README.md', 'SECURITY.md', ...markdownIn('docs')].map((path) => ({
+export const pages: readonly Page[] = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...markdownIn('docs')].map((path) => ({
   path,
   text: readFileSync(repositoryPath(path), 'utf8'),
 }));

@@ -4,7 +4,7 @@
  */
 
 import { Blocks, cacheMemory } from '../cache/blocks.js';
-import { createCache } from '../cache/cache.js';
+import { Cache } from '../cache/cache.js';
 import { Epochs } from '../cache/epochs.js';
 import type { Config } from '../config/config.js';
 import type { Look } from '../config/watch.js';
@@ -120,7 +120,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const blocks = new Blocks(cacheMemory(), newHashKey(random));
   const epochs = new Epochs();
   const counters = new Counters(countersMemory(1));
-  const cache = createCache(blocks, cacheBytesMax, epochs, {
+  const cache = new Cache(blocks, cacheBytesMax, epochs, {
     evictedForMemory: () => counters.count('storeEvictedSlab'),
     crowded: () => counters.count('storeCrowded'),
     kept(ref) {
@@ -140,7 +140,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   });
   const threads = outsides.answering?.({ clock, log, random, counters, blocks, epochs, ownMark }) ?? null;
   const pages = (): readonly Counters[] => [counters, ...(threads?.pages ?? [])];
-  const openUdp = threads === null ? undefined : threads.open;
+  const openUdp = threads === null ? undefined : threads.open.bind(threads);
   const listeners = newListeners<ZoneTable>({ network, clock, counters, openUdp });
 
   // What to do: the spine's two halves on this lane.

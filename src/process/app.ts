@@ -12,7 +12,7 @@ import { Counters, countersMemory, type EventName } from '../counters.js';
 import { newSlot } from '../dns/answer.js';
 import { newHashKey } from '../dns/hash.js';
 import { ownMarks } from '../dns/own-question.js';
-import { type HostOptions, newHost } from '../host/host.js';
+import { Host, type HostOptions } from '../host/host.js';
 import type { SocketsOfHost } from '../host/served-elsewhere.js';
 import { cacheBytesMax, handoverTransferMs, messageBytesMax, optBytesMax } from '../limits.js';
 import { newListeners } from '../listen/listeners.js';
@@ -210,7 +210,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   );
 
   // The node: whoever asks us needs a way to us.
-  const host = newHost(
+  const host = new Host(
     {
       ...{ clock, log, run: outsides.run, readFile: outsides.readFile, ...outsides.sockets },
       failed: (kind) => settings.setupErrors.count(kind),

@@ -97,78 +97,118 @@ export function readBlock(block: ServerBlock, options: BlockOptions, findings: F
   const names = zones.length === 0 ? ['.'] : zones.map(({ zone }) => zone);
   const areZonesKnown = zones.length > 0 && errors.length === errorsBefore;
   const context: DirectiveContext = { ...options, zones: names, warn: diagnosticsOf(warnings) };
-  const byName = groupByName(block, findings);
-  checkRepeats(byName, findings);
-  const all = (name: SupportedDirective) => byName.get(name) ?? [];
-  const one = (name: SupportedDirective) => all(name).at(silentlyOnce[name] === 'first' ? 0 : -1);
-  const read = <Value, Absent>(
-    name: SupportedDirective,
-    reader: (d: Directive, c: DirectiveContext) => Value,
-    absent: Absent,
-  ) => {
-    const directive = one(name);
-    return directive === undefined ? absent : findings.attempt(() => reader(directive, context), absent);
+  const directives = new Directives(block, context, findings);
+  const { config, areAddressesKnown } = readConfig(block, zones, directives);
+  const ofProcess = {
+    health: directives.placed('health', readHealth),
+    ready: directives.placed('ready', readReady),
+    reload: directives.placed('reload', readReload),
+    metrics: directives.placed('prometheus', readPrometheus),
+    pprof: directives.placed('pprof', readPprof),
+    debug: directives.read('debug', readSwitch, false),
   };
-  const each = <Value>(name: SupportedDirective, reader: (d: Directive, c: DirectiveContext) => Value): Value[] =>
-    all(name).flatMap((directive) => findings.attempt(() => [reader(directive, context)], []));
-  const placed = <Value>(name: SupportedDirective, reader: (d: Directive, c: DirectiveContext) => Value) =>
-    read(name, (directive) => ({ at: directive.at, value: reader(directive, context) }), null);
+  findings.attempt(() => checkTranslation(config, context), undefined);
+  warnOfNothing(config, context, findings);
+  return { config, ...ofProcess, isPlaced: areZonesKnown && areAddressesKnown };
+}
 
-  const written = each('template', readTemplate);
-  const { policy, at: aaaaAt, templates } = settleAaaa(written, placed('aaaa', readAaaa), context.zones, findings);
-  const bound = all('bind').length === 0 ? ['::'] : findings.attempt(() => readBind(all('bind'), context), null);
-  const addresses = bound ?? [];
-  const bufsizeBytes = read('bufsize', readBufsize, udpBytesDefault);
+function readConfig(
+  block: ServerBlock,
+  zones: readonly ZoneAddress[],
+  directives: Directives,
+): { readonly config: BlockConfig; readonly areAddressesKnown: boolean } {
+  const { context, findings } = directives;
+  const written = directives.each('template', readTemplate);
+  const directive = directives.placed('aaaa', readAaaa);
+  const { policy, at: aaaaAt, templates } = settleAaaa(written, directive, context.zones, findings);
+  const binds = directives.all('bind');
+  const bound = binds.length === 0 ? ['::'] : findings.attempt(() => readBind(binds, context), null);
+  const bufsizeBytes = directives.read('bufsize', readBufsize, udpBytesDefault);
   const config: BlockConfig = {
     at: block.at,
     zones,
-    addresses,
-    cache: read('cache', readCache, null),
-    forwards: each('forward', (directive) => ({ ...readForward(directive, context), udpBytes: bufsizeBytes })),
+    addresses: bound ?? [],
+    cache: directives.read('cache', readCache, null),
+    forwards: directives.each('forward', (directive) => ({
+      ...readForward(directive, context),
+      udpBytes: bufsizeBytes,
+    })),
     templates,
-    hosts: read('hosts', readHosts, null),
-    dns64: read('dns64', readDns64, null),
-    loadbalance: read('loadbalance', readLoadbalance, null),
-    nsid: read('nsid', readNsid, null),
-    local: read('local', readLocal, null),
-    acls: each('acl', readAcl),
+    hosts: directives.read('hosts', readHosts, null),
+    dns64: directives.read('dns64', readDns64, null),
+    loadbalance: directives.read('loadbalance', readLoadbalance, null),
+    nsid: directives.read('nsid', readNsid, null),
+    local: directives.read('local', readLocal, null),
+    acls: directives.each('acl', readAcl),
     changing: {
-      rewrites: findings.attempt(() => readRewrites(all('rewrite'), context), []),
-      header: findings.attempt(() => readHeaders(all('header'), context), { recursionDesired: null, response: null }),
-      autopath: read('autopath', readAutopath, null),
+      rewrites: findings.attempt(() => readRewrites(directives.all('rewrite'), context), []),
+      header: findings.attempt(() => readHeaders(directives.all('header'), context), {
+        recursionDesired: null,
+        response: null,
+      }),
+      autopath: directives.read('autopath', readAutopath, null),
     },
-    any: read('any', readSwitch, false),
-    minimal: read('minimal', readSwitch, false),
-    whoami: read('whoami', readSwitch, false),
+    any: directives.read('any', readSwitch, false),
+    minimal: directives.read('minimal', readSwitch, false),
+    whoami: directives.read('whoami', readSwitch, false),
     aaaa: policy,
     aaaaAt,
-    errors: read('errors', readErrors, null),
-    log: each('log', readLog),
-    dnstap: each('dnstap', readDnstap),
-    loop: read('loop', readSwitch, false),
-    prometheus: one('prometheus') !== undefined,
+    errors: directives.read('errors', readErrors, null),
+    log: directives.each('log', readLog),
+    dnstap: directives.each('dnstap', readDnstap),
+    loop: directives.read('loop', readSwitch, false),
+    prometheus: directives.one('prometheus') !== undefined,
     bufsizeBytes,
-    timeouts: read('timeouts', readTimeouts, timeoutsByDefault),
-    directives: [...byName.keys()],
+    timeouts: directives.read('timeouts', readTimeouts, timeoutsByDefault),
+    directives: directives.names,
   };
-  read('cancel', readCancel, undefined);
-  read('metadata', readMetadata, undefined);
-  read('trace', readTrace, undefined);
-  const placedParts = {
-    health: placed('health', readHealth),
-    ready: placed('ready', readReady),
-    reload: placed('reload', readReload),
-    metrics: placed('prometheus', readPrometheus),
-    pprof: placed('pprof', readPprof),
-    debug: read('debug', readSwitch, false),
-  };
-  findings.attempt(() => checkTranslation(config, context), undefined);
-  const makes = config.templates.length > 0 || config.hosts !== null || config.whoami || config.local !== null;
-  // What is missing may be what was refused.
-  if (config.forwards.length === 0 && !makes && policy === null && !findings.hasErrors) {
-    context.warn(block.at, 'the server block has neither forward, template nor hosts, so it can answer nothing.');
+  directives.read('cancel', readCancel, undefined);
+  directives.read('metadata', readMetadata, undefined);
+  directives.read('trace', readTrace, undefined);
+  return { config, areAddressesKnown: bound !== null };
+}
+
+type Reader<Value> = (directive: Directive, context: DirectiveContext) => Value;
+
+/** The directives of a block by name, and how each is read: what is refused is a finding, and read as if it were absent. */
+class Directives {
+  readonly context: DirectiveContext;
+  readonly findings: Findings;
+  readonly #byName: ReadonlyMap<SupportedDirective, readonly Directive[]>;
+
+  constructor(block: ServerBlock, context: DirectiveContext, findings: Findings) {
+    this.context = context;
+    this.findings = findings;
+    this.#byName = groupByName(block, findings);
+    checkRepeats(this.#byName, findings);
   }
-  return { config, ...placedParts, isPlaced: areZonesKnown && bound !== null };
+
+  get names(): SupportedDirective[] {
+    return [...this.#byName.keys()];
+  }
+
+  all(name: SupportedDirective): readonly Directive[] {
+    return this.#byName.get(name) ?? [];
+  }
+
+  /** The one that counts. */
+  one(name: SupportedDirective): Directive | undefined {
+    return this.all(name).at(silentlyOnce[name] === 'first' ? 0 : -1);
+  }
+
+  read<Value, Absent>(name: SupportedDirective, reader: Reader<Value>, absent: Absent): Value | Absent {
+    const directive = this.one(name);
+    if (directive === undefined) return absent;
+    return this.findings.attempt(() => reader(directive, this.context), absent);
+  }
+
+  each<Value>(name: SupportedDirective, reader: Reader<Value>): Value[] {
+    return this.all(name).flatMap((directive) => this.findings.attempt(() => [reader(directive, this.context)], []));
+  }
+
+  placed<Value>(name: SupportedDirective, reader: Reader<Value>): Placed<Value> | null {
+    return this.read(name, (directive, context) => ({ at: directive.at, value: reader(directive, context) }), null);
+  }
 }
 
 /** Those of its zones that can be read. */
@@ -248,4 +288,13 @@ function checkTranslation({ dns64, aaaa, aaaaAt }: BlockConfig, context: Directi
   const why = `AAAA questions get "${aaaa}" by line ${aaaaAt!.line}`;
   if (aaaa === 'nxdomain') return context.warn(dns64.at, `dns64: does nothing: ${why}; take one of the two out.`);
   throw new ConfigError(dns64.at, `dns64: ${why}; take that out: dns64 asks for AAAA, and makes it of A without.`);
+}
+
+/** Warns of a block that can answer nothing. What is missing may be what was refused. */
+function warnOfNothing(config: BlockConfig, context: DirectiveContext, { hasErrors }: Findings): void {
+  const { forwards, templates, hosts, whoami, local, aaaa } = config;
+  const makes = templates.length > 0 || hosts !== null || whoami || local !== null;
+  if (forwards.length === 0 && !makes && aaaa === null && !hasErrors) {
+    context.warn(config.at, 'the server block has neither forward, template nor hosts, so it can answer nothing.');
+  }
 }

@@ -32,94 +32,116 @@ interface Made {
   readonly text: string;
 }
 
-/** Gives the function that reads the configuration; it throws a ConfigError when there is none to serve by. */
-export function newSource(options: SourceOptions, deps: SourceDeps): () => Config {
-  const { corefilePath, baseCorefilePath: basePath, kubeDnsFolder } = options;
-  const { load, log } = deps;
-  const { files } = load;
-  const kubeDnsPaths = Object.values(kubeDnsFiles(kubeDnsFolder));
-  let lastSaid = '';
+/** Reads the configuration, and knows what was said of it and which ConfigMap was right last. */
+export class Source {
+  readonly #options: SourceOptions;
+  readonly #deps: SourceDeps;
+  readonly #kubeDnsPaths: readonly string[];
+  #lastSaid = '';
   /** The last ConfigMap that was right. */
-  let lastKubeDns = noKubeDns;
-  let lastMade = '';
-  let hasServed = false;
-  let hasHadTemplate = false;
+  #lastKubeDns = noKubeDns;
+  #lastMade = '';
+  #hasServed = false;
+  #hasHadTemplate = false;
 
-  function byTemplate(): Config {
-    hasHadTemplate = true;
+  constructor(options: SourceOptions, deps: SourceDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#kubeDnsPaths = Object.values(kubeDnsFiles(options.kubeDnsFolder));
+  }
+
+  /** The configuration as it is written now. Throws a ConfigError when there is none to serve by. */
+  read(): Config {
+    const { baseCorefilePath } = this.#options;
+    const config = this.#deps.load.files.exists(baseCorefilePath) ? this.#byTemplate() : this.#withoutTemplate();
+    this.#hasServed = true;
+    return config;
+  }
+
+  #byTemplate(): Config {
+    const { baseCorefilePath: basePath } = this.#options;
+    this.#hasHadTemplate = true;
     try {
-      const template = { text: readTemplate(basePath, load), file: basePath };
-      const { config, text } = withKubeDns(
-        (kubeDns) => fromTemplate(template, kubeDns, options, load),
-        [basePath, ...kubeDnsPaths],
+      const template = { text: readTemplate(basePath, this.#deps.load), file: basePath };
+      const { config, text } = this.#withKubeDns(
+        (kubeDns) => fromTemplate(template, kubeDns, this.#options, this.#deps.load),
+        [basePath, ...this.#kubeDnsPaths],
       );
-      tell(template.text, text);
-      keep(text);
+      this.#tell(template.text, text);
+      this.#keep(text);
       return config;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      deps.wrong();
-      return lastWritten(error);
+      this.#deps.wrong();
+      return this.#lastWritten(error);
     }
   }
 
-  function withoutTemplate(): Config {
-    if (hasHadTemplate || options.baseCorefileGiven) {
+  #withoutTemplate(): Config {
+    const { load, log } = this.#deps;
+    const { corefilePath, baseCorefilePath: basePath, clusterDns } = this.#options;
+    if (this.#hasHadTemplate || this.#options.baseCorefileGiven) {
       const sentence = 'there is no template; mount its ConfigMap, or leave -basecorefile out.';
       const gone = new ConfigError({ file: basePath, line: 0 }, sentence);
-      deps.wrong();
-      if (hasServed) throw gone;
+      this.#deps.wrong();
+      if (this.#hasServed) throw gone;
       log.error(gone.message);
     }
     // A template that appears takes the place of both.
-    if (options.corefileGiven || files.exists(corefilePath)) return loadCorefile(corefilePath, load, [basePath]);
-    const { missing } = options.clusterDns;
-    if (missing !== null) sayOnce('warn', `no cluster DNS, so every name is asked of /etc/resolv.conf: ${missing}`);
-    return withKubeDns((kubeDns) => fromBuiltin(kubeDns, options, load), [corefilePath, basePath, ...kubeDnsPaths])
-      .config;
+    if (this.#options.corefileGiven || load.files.exists(corefilePath))
+      return loadCorefile(corefilePath, load, [basePath]);
+    const { missing } = clusterDns;
+    if (missing !== null)
+      this.#sayOnce('warn', `no cluster DNS, so every name is asked of /etc/resolv.conf: ${missing}`);
+    return this.#withKubeDns(
+      (kubeDns) => fromBuiltin(kubeDns, this.#options, load),
+      [corefilePath, basePath, ...this.#kubeDnsPaths],
+    ).config;
   }
 
   /** What the pieces mean with the ConfigMap as it is, or else as it last was right. */
-  function withKubeDns(piecesWith: (kubeDns: KubeDns) => readonly Written[], from: readonly string[]): Made {
+  #withKubeDns(piecesWith: (kubeDns: KubeDns) => readonly Written[], from: readonly string[]): Made {
     const make = (kubeDns: KubeDns): Made => {
       const pieces = piecesWith(kubeDns);
-      return { config: parsePieces(pieces, from, load), text: joined(pieces) };
+      return { config: parsePieces(pieces, from, this.#deps.load), text: joined(pieces) };
     };
     try {
-      const kubeDns = readKubeDns(kubeDnsFolder, files);
+      const kubeDns = readKubeDns(this.#options.kubeDnsFolder, this.#deps.load.files);
       const made = make(kubeDns);
-      lastKubeDns = kubeDns;
+      this.#lastKubeDns = kubeDns;
       return made;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       // Where the rest is right without it, it is the ConfigMap that is wrong.
-      const made = make(lastKubeDns);
-      const instead = lastKubeDns === noKubeDns ? 'nothing of it is used' : 'the one before is used on';
-      deps.wrong();
-      log.error(`the kube-dns ConfigMap is wrong, and ${instead}: ${error.summary}`);
+      const made = make(this.#lastKubeDns);
+      const instead = this.#lastKubeDns === noKubeDns ? 'nothing of it is used' : 'the one before is used on';
+      this.#deps.wrong();
+      this.#deps.log.error(`the kube-dns ConfigMap is wrong, and ${instead}: ${error.summary}`);
       return made;
     }
   }
 
-  function tell(template: string, text: string): void {
-    if (text === lastMade) return;
-    lastMade = text;
-    const { stubDomains, upstreamNameservers } = lastKubeDns;
-    log.info(`the Corefile is made from ${basePath}`, {
+  #tell(template: string, text: string): void {
+    const { baseCorefilePath: basePath } = this.#options;
+    if (text === this.#lastMade) return;
+    this.#lastMade = text;
+    const { stubDomains, upstreamNameservers } = this.#lastKubeDns;
+    this.#deps.log.info(`the Corefile is made from ${basePath}`, {
       stubDomains: stubDomains.map(({ domain }) => domain),
       upstreamNameservers,
     });
     if (upstreamNameservers.length > 0 && !template.includes(upstreamServersPlaceholder)) {
-      log.warn(`upstreamNameservers has no effect: ${basePath} has no ${upstreamServersPlaceholder}`);
+      this.#deps.log.warn(`upstreamNameservers has no effect: ${basePath} has no ${upstreamServersPlaceholder}`);
     }
   }
 
-  function keep(text: string): void {
-    if (path.resolve(corefilePath) === path.resolve(basePath) || textOf(corefilePath, load) === text) return;
+  #keep(text: string): void {
+    const { corefilePath, baseCorefilePath: basePath } = this.#options;
+    if (path.resolve(corefilePath) === path.resolve(basePath) || textOf(corefilePath, this.#deps.load) === text) return;
     try {
-      deps.write(corefilePath, text);
+      this.#deps.write(corefilePath, text);
     } catch (error) {
-      sayOnce(
+      this.#sayOnce(
         'info',
         `${corefilePath} cannot be written, so the Corefile is used from memory: ${(error as Error).message}`,
       );
@@ -127,28 +149,23 @@ export function newSource(options: SourceOptions, deps: SourceDeps): () => Confi
   }
 
   /** At start, the Corefile that was made when the template was last right, if it was kept; else there is none. */
-  function lastWritten(error: ConfigError): Config {
-    if (hasServed || textOf(corefilePath, load) === undefined) throw error;
+  #lastWritten(error: ConfigError): Config {
+    const { corefilePath, baseCorefilePath: basePath } = this.#options;
+    if (this.#hasServed || textOf(corefilePath, this.#deps.load) === undefined) throw error;
     let config: Config;
     try {
-      config = loadCorefile(corefilePath, load, [basePath, ...kubeDnsPaths]);
+      config = loadCorefile(corefilePath, this.#deps.load, [basePath, ...this.#kubeDnsPaths]);
     } catch {
       throw error;
     }
-    log.error(`the template is wrong, and ${corefilePath} serves as it was left: ${error.summary}`);
+    this.#deps.log.error(`the template is wrong, and ${corefilePath} serves as it was left: ${error.summary}`);
     return config;
   }
 
-  function sayOnce(level: 'info' | 'warn', sentence: string): void {
-    if (sentence !== lastSaid) log[level](sentence);
-    lastSaid = sentence;
+  #sayOnce(level: 'info' | 'warn', sentence: string): void {
+    if (sentence !== this.#lastSaid) this.#deps.log[level](sentence);
+    this.#lastSaid = sentence;
   }
-
-  return () => {
-    const config = files.exists(basePath) ? byTemplate() : withoutTemplate();
-    hasServed = true;
-    return config;
-  };
 }
 
 function readTemplate(file: string, { files }: LoadOptions): string {

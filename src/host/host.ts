@@ -19,7 +19,7 @@ import type { RunCommand } from '../os/commands.js';
 import type { Log } from '../os/log.js';
 import { nodeAddresses } from './addresses.js';
 import { type Link, newLink } from './interface.js';
-import { newRules } from './rule-keeper.js';
+import { newRules, type Rules } from './rule-keeper.js';
 import { type SocketsOfHost, servedElsewhere } from './served-elsewhere.js';
 import { HostError, type SetupError } from './tools.js';
 
@@ -54,131 +54,146 @@ const nothing: HostOptions = {
   ...{ syncIntervalMs: syncIntervalMsMax, atExit: 'left' },
 };
 
-export interface Host {
-  prepare(): Promise<void>;
-  keep(): void;
-  release(): void;
-  /** Both resolve after `withinMs` at the latest; what is not done then goes on, or is left when the process ends. */
-  stepAside(withinMs: number): Promise<void>;
-  leave(withinMs: number): Promise<void>;
-}
-
-/** The keeper; without a wish it touches nothing, and everything is as it should be. */
-export function newHost(deps: HostDeps, wanted: HostOptions | null): Host {
-  const wish = wanted ?? nothing;
-  const { clock, log } = deps;
-  const addresses = nodeAddresses(wish.addresses);
-  const hasLink = wish.interfaceName !== null && addresses.length > 0;
-  const hasRules = wish.firewall !== 'none' && addresses.length > 0;
-  const link = hasLink ? newLink(deps.run, { name: wish.interfaceName, addresses }, log) : null;
-  const rules = hasRules ? newRules(deps, { ...wish, firewall: wish.firewall, addresses }) : null;
-  const said = new Map<HostCondition, string>();
+/** The keeper; without options it touches nothing, and everything is as it should be. */
+export class Host {
+  readonly #deps: HostDeps;
+  readonly #options: HostOptions;
+  readonly #addresses: readonly string[];
+  readonly #link: Link | null;
+  readonly #rules: Rules | null;
+  readonly #said = new Map<HostCondition, string>();
   /** Released, nothing is touched; leaving, nothing is mended. */
-  let state: 'ours' | 'released' | 'leaving' = 'ours';
-  let timer: Timer | null = null;
-  let failuresInARow = 0;
+  #state: 'ours' | 'released' | 'leaving' = 'ours';
+  #timer: Timer | null = null;
+  #failuresInARow = 0;
   /** Looks and changes come one after another. */
-  let busy: Promise<unknown> = Promise.resolve();
+  #busy: Promise<unknown> = Promise.resolve();
 
-  function next<Result>(work: () => Promise<Result>): Promise<Result> {
-    const result = busy.then(work);
-    busy = result.catch(() => {});
+  constructor(deps: HostDeps, wanted: HostOptions | null) {
+    const options = wanted ?? nothing;
+    const { interfaceName, firewall } = options;
+    const addresses = nodeAddresses(options.addresses);
+    const hasLink = interfaceName !== null && addresses.length > 0;
+    const hasRules = firewall !== 'none' && addresses.length > 0;
+    this.#deps = deps;
+    this.#options = options;
+    this.#addresses = addresses;
+    this.#link = hasLink ? newLink(deps.run, { name: interfaceName, addresses }, deps.log) : null;
+    this.#rules = hasRules ? newRules(deps, { ...options, firewall, addresses }) : null;
+    if (this.#link === null) deps.met('interface');
+    if (this.#rules === null) deps.met('rules');
+  }
+
+  async prepare(): Promise<void> {
+    await this.#next(() => this.#mendLink());
+  }
+
+  keep(): void {
+    this.#state = 'ours';
+    if (this.#link !== null || this.#rules !== null) void this.#next(() => this.#look());
+  }
+
+  release(): void {
+    this.#stopLooking('released');
+  }
+
+  /** This and `leave` resolve after `withinMs` at the latest; what is not done then goes on, or is left when the process ends. */
+  stepAside(withinMs: number): Promise<void> {
+    return this.#atTheEnd(withinMs, async () => {
+      const rules = this.#rules;
+      if (rules !== null && this.#elsewhere() === undefined) await this.#attempt('rules', rules.divert);
+    });
+  }
+
+  leave(withinMs: number): Promise<void> {
+    return this.#atTheEnd(withinMs, () => this.#takeAllOut());
+  }
+
+  #next<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = this.#busy.then(work);
+    this.#busy = result.catch(() => {});
     return result;
   }
 
   /** Runs what may fail; undefined when it did. A failure is counted, and logged unless the last one was the same. */
-  async function attempt<Result>(condition: HostCondition, work: () => Promise<Result>): Promise<Result | undefined> {
+  async #attempt<Result>(condition: HostCondition, work: () => Promise<Result>): Promise<Result | undefined> {
     try {
       return await work();
     } catch (error) {
       const { errortype, sentence } = readFailure(error, condition);
-      deps.failed(errortype);
-      deps.lost(condition);
-      if (said.get(condition) !== sentence) log.error(`${condition}: ${sentence}`);
-      said.set(condition, sentence);
+      this.#deps.failed(errortype);
+      this.#deps.lost(condition);
+      if (this.#said.get(condition) !== sentence) this.#deps.log.error(`${condition}: ${sentence}`);
+      this.#said.set(condition, sentence);
       return undefined;
     }
   }
 
   /** Whether all is as it should be now. `work` gives a line for the log when it had to change something. */
-  async function mend(condition: HostCondition, work: () => Promise<string | null>): Promise<boolean> {
-    const change = await attempt(condition, work);
+  async #mend(condition: HostCondition, work: () => Promise<string | null>): Promise<boolean> {
+    const change = await this.#attempt(condition, work);
     if (change === undefined) return false;
-    if (change !== null) log.info(change);
-    else if (said.has(condition)) log.info(`${condition}: as it should be again`);
-    said.delete(condition);
-    deps.met(condition);
+    if (change !== null) this.#deps.log.info(change);
+    else if (this.#said.has(condition)) this.#deps.log.info(`${condition}: as it should be again`);
+    this.#said.delete(condition);
+    this.#deps.met(condition);
     return true;
   }
 
-  async function mendLink(): Promise<boolean> {
-    return link === null || mend('interface', () => mendAddresses(link));
+  async #mendLink(): Promise<boolean> {
+    const link = this.#link;
+    return link === null || this.#mend('interface', () => mendAddresses(link));
   }
 
-  async function look(): Promise<void> {
-    if (state !== 'ours') return;
+  async #look(): Promise<void> {
+    if (this.#state !== 'ours') return;
     let isRight = false;
     try {
-      const isLinkRight = await mendLink();
-      const areRulesRight = rules === null || (await mend('rules', rules.mend));
+      const isLinkRight = await this.#mendLink();
+      const areRulesRight = this.#rules === null || (await this.#mend('rules', this.#rules.mend));
       isRight = isLinkRight && areRulesRight;
     } finally {
-      failuresInARow = isRight ? 0 : failuresInARow + 1;
-      lookLater();
+      this.#failuresInARow = isRight ? 0 : this.#failuresInARow + 1;
+      this.#lookLater();
     }
   }
 
-  function lookLater(): void {
-    if (state !== 'ours') return;
-    const retryMs = hostRetryMs * 2 ** Math.min(failuresInARow - 1, 20);
-    const waitMs = failuresInARow === 0 ? wish.syncIntervalMs : Math.min(retryMs, wish.syncIntervalMs);
-    timer?.stop();
-    timer = clock.after(waitMs, () => void next(look));
+  #lookLater(): void {
+    if (this.#state !== 'ours') return;
+    const retryMs = hostRetryMs * 2 ** Math.min(this.#failuresInARow - 1, 20);
+    const { syncIntervalMs } = this.#options;
+    const waitMs = this.#failuresInARow === 0 ? syncIntervalMs : Math.min(retryMs, syncIntervalMs);
+    this.#timer?.stop();
+    this.#timer = this.#deps.clock.after(waitMs, () => void this.#next(() => this.#look()));
   }
 
-  function stopLooking(then: 'released' | 'leaving'): void {
-    state = then;
-    timer?.stop();
+  #stopLooking(then: 'released' | 'leaving'): void {
+    this.#state = then;
+    this.#timer?.stop();
   }
 
   /** Does this part of the end unless the node is not ours to tidy up. */
-  async function atTheEnd(withinMs: number, part: () => Promise<void>): Promise<void> {
-    if (state === 'released' || wish.atExit === 'left' || (link === null && rules === null)) return;
-    stopLooking('leaving');
-    await Promise.race([next(part), new Promise<void>((resolve) => clock.after(withinMs, resolve))]);
+  async #atTheEnd(withinMs: number, part: () => Promise<void>): Promise<void> {
+    const isEmpty = this.#link === null && this.#rules === null;
+    if (this.#state === 'released' || this.#options.atExit === 'left' || isEmpty) return;
+    this.#stopLooking('leaving');
+    await Promise.race([this.#next(part), new Promise<void>((resolve) => this.#deps.clock.after(withinMs, resolve))]);
   }
 
-  const elsewhere = (): string | undefined => servedElsewhere(deps, addresses, wish.dnsPort);
+  #elsewhere(): string | undefined {
+    return servedElsewhere(this.#deps, this.#addresses, this.#options.dnsPort);
+  }
 
-  async function takeAllOut(): Promise<void> {
-    const other = elsewhere();
+  async #takeAllOut(): Promise<void> {
+    const other = this.#elsewhere();
     if (other !== undefined) {
-      log.info(`link and rules are left in place: another program serves ${other}`);
+      this.#deps.log.info(`link and rules are left in place: another program serves ${other}`);
       return;
     }
-    const areRulesOut = rules === null || (await attempt('rules', rules.remove)) === 'removed';
-    const isLinkOut = link === null || (await attempt('interface', link.remove)) === 'removed';
-    if (areRulesOut && isLinkOut) log.info('link and rules are taken out');
+    const areRulesOut = this.#rules === null || (await this.#attempt('rules', this.#rules.remove)) === 'removed';
+    const isLinkOut = this.#link === null || (await this.#attempt('interface', this.#link.remove)) === 'removed';
+    if (areRulesOut && isLinkOut) this.#deps.log.info('link and rules are taken out');
   }
-
-  if (link === null) deps.met('interface');
-  if (rules === null) deps.met('rules');
-
-  return {
-    async prepare() {
-      await next(mendLink);
-    },
-    keep() {
-      state = 'ours';
-      if (link !== null || rules !== null) void next(look);
-    },
-    release: () => stopLooking('released'),
-    stepAside: (withinMs) =>
-      atTheEnd(withinMs, async () => {
-        if (rules !== null && elsewhere() === undefined) await attempt('rules', rules.divert);
-      }),
-    leave: (withinMs) => atTheEnd(withinMs, takeAllOut),
-  };
 }
 
 async function mendAddresses(link: Link): Promise<string | null> {

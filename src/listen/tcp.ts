@@ -46,78 +46,8 @@ export async function openTcpListener(
   timeouts: () => TimeoutsConfig,
   serve: Serve,
 ): Promise<TcpListener> {
-  const { clock, counters } = deps;
-  const places = deps.tcpPlaces ?? new TcpPlaces();
-  const turns = deps.tcpTurns ?? new TcpTurns(() => clock.nowMs());
-  const clients = new Set<TcpClient>();
-  const toWork: TcpClient[] = [];
-  const whenDrained: (() => void)[] = [];
-  let workIsScheduled = false;
-  let sweeping: Timer | null = null;
-
-  const clientWorld: ClientDeps = {
-    clock,
-    counters,
-    places,
-    turns,
-    get timeouts() {
-      return timeouts();
-    },
-    serve,
-    get local() {
-      return listener.local;
-    },
-    workLater(client) {
-      if (client.workIsSet) return;
-      client.workIsSet = true;
-      toWork.push(client);
-      if (!workIsScheduled) queueMicrotask(workAll);
-      workIsScheduled = true;
-    },
-    gone(client) {
-      if (!clients.delete(client)) return;
-      places.remove(client);
-      if (clients.size > 0) return;
-      sweeping?.stop();
-      sweeping = null;
-      toEach(whenDrained.splice(0), (done) => done());
-    },
-  };
-
-  function accepted(stream: Stream): StreamEvents {
-    if (!places.makeRoom(stream.remote.address)) {
-      counters.count('tcpRejected');
-      stream.destroy();
-      return rejected;
-    }
-    counters.count('tcpAccepted');
-    const client = new TcpClient(clientWorld, stream);
-    clients.add(client);
-    places.add(client);
-    sweeping ??= clock.every(tcpSweepPeriodMs, sweep);
-    return client;
-  }
-
-  /** Works also on clients that are added on the way, by answers that come at once. */
-  function workAll(): void {
-    try {
-      for (let client = toWork.shift(); client !== undefined; client = toWork.shift()) {
-        client.workIsSet = false;
-        client.work();
-      }
-      workIsScheduled = false;
-    } finally {
-      // An exception in one client's query leaves the others' answers to the next turn.
-      if (workIsScheduled) queueMicrotask(workAll);
-    }
-  }
-
-  function sweep(): void {
-    const nowMs = clock.nowMs();
-    toEach(clients, (client) => client.sweep(nowMs));
-  }
-
-  const listener = await deps.network.listenStreams(at, accepted);
+  const clients = new TcpClients(deps, { timeouts, serve, local: () => listener.local });
+  const listener = await deps.network.listenStreams(at, (stream) => clients.accept(stream));
   return {
     local: listener.local,
     get clients() {
@@ -125,16 +55,117 @@ export async function openTcpListener(
     },
     drain(done) {
       listener.close();
-      if (clients.size === 0) {
-        queueMicrotask(done);
-        return;
-      }
-      whenDrained.push(done);
-      toEach(clients, (client) => client.drain());
+      clients.drain(done);
     },
     close() {
       listener.close();
-      toEach(clients, (client) => client.destroy());
+      clients.destroy();
     },
   };
+}
+
+interface OfListener {
+  readonly timeouts: () => TimeoutsConfig;
+  readonly serve: Serve;
+  readonly local: () => Endpoint;
+}
+
+/** The connections of one listener. */
+class TcpClients {
+  readonly #clock: Clock;
+  readonly #counters: Counters;
+  readonly #places: TcpPlaces;
+  readonly #clientDeps: ClientDeps;
+  readonly #clients = new Set<TcpClient>();
+  readonly #toWork: TcpClient[] = [];
+  readonly #whenDrained: (() => void)[] = [];
+  readonly #workAll = (): void => this.#workOnAll();
+  #workIsScheduled = false;
+  #sweeping: Timer | null = null;
+
+  constructor({ clock, counters, tcpPlaces, tcpTurns }: TcpDeps, { timeouts, serve, local }: OfListener) {
+    this.#clock = clock;
+    this.#counters = counters;
+    this.#places = tcpPlaces ?? new TcpPlaces();
+    this.#clientDeps = {
+      ...{ clock, counters, places: this.#places, turns: tcpTurns ?? new TcpTurns(() => clock.nowMs()) },
+      get timeouts() {
+        return timeouts();
+      },
+      serve,
+      get local() {
+        return local();
+      },
+      workLater: (client) => this.#workLater(client),
+      gone: (client) => this.#gone(client),
+    };
+  }
+
+  get size(): number {
+    return this.#clients.size;
+  }
+
+  accept(stream: Stream): StreamEvents {
+    if (!this.#places.makeRoom(stream.remote.address)) {
+      this.#counters.count('tcpRejected');
+      stream.destroy();
+      return rejected;
+    }
+    this.#counters.count('tcpAccepted');
+    const client = new TcpClient(this.#clientDeps, stream);
+    this.#clients.add(client);
+    this.#places.add(client);
+    this.#sweeping ??= this.#clock.every(tcpSweepPeriodMs, () => this.#sweep());
+    return client;
+  }
+
+  /** Closes each connection after its last answer, and calls `done` once, later, when none is left. */
+  drain(done: () => void): void {
+    if (this.#clients.size === 0) {
+      queueMicrotask(done);
+      return;
+    }
+    this.#whenDrained.push(done);
+    toEach(this.#clients, (client) => client.drain());
+  }
+
+  destroy(): void {
+    toEach(this.#clients, (client) => client.destroy());
+  }
+
+  #workLater(client: TcpClient): void {
+    if (client.workIsSet) return;
+    client.workIsSet = true;
+    this.#toWork.push(client);
+    if (!this.#workIsScheduled) queueMicrotask(this.#workAll);
+    this.#workIsScheduled = true;
+  }
+
+  /** Works also on clients that are added on the way, by answers that come at once. */
+  #workOnAll(): void {
+    try {
+      for (let client = this.#toWork.shift(); client !== undefined; client = this.#toWork.shift()) {
+        client.workIsSet = false;
+        client.work();
+      }
+      this.#workIsScheduled = false;
+    } finally {
+      // An exception in one client's query leaves the others' answers to the next turn.
+      if (this.#workIsScheduled) queueMicrotask(this.#workAll);
+    }
+  }
+
+  #gone(client: TcpClient): void {
+    if (!this.#clients.delete(client)) return;
+    this.#places.remove(client);
+    if (this.#clients.size > 0) return;
+    this.#sweeping?.stop();
+    this.#sweeping = null;
+    toEach(this.#whenDrained.splice(0), (done) => done());
+  }
+
+  #sweep(): void {
+    const nowMs = this.#clock.nowMs();
+    toEach(this.#clients, (client) => client.sweep(nowMs));
+  }
 }

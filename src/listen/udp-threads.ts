@@ -38,22 +38,6 @@ export interface UdpThreadsDeps<Shared> extends Omit<ThreadDeps<Shared>, 'wakeFd
 /** What of a wanted listener concerns UDP. */
 export type WantedUdp<Table> = Pick<WantedListener<Table>, 'at' | 'table' | 'serve' | 'refresh' | 'refuse'>;
 
-export interface UdpThreads<Table> {
-  /** Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
-  open(wanted: WantedUdp<Table>): Promise<UdpListener>;
-  /** Resolves when every thread answers on all sockets that are open now: a thread takes a while to start. */
-  answering(): Promise<void>;
-  /** Gives the threads the tables that are in force now, and pages as large as the control lane's. */
-  update(): void;
-  /** What it returns says, when it is asked later, whether every thread works by orders of this moment or newer ones. */
-  following(): () => boolean;
-  readonly pages: readonly Counters[];
-  /** Some of the packets of each thread. */
-  readonly samples: readonly SampleReader[];
-  /** Closes what is still open and ends the threads. */
-  end(): Promise<void>;
-}
-
 /** One socket: one thread's part of a listener. */
 interface Socket<Table> {
   readonly id: number;
@@ -78,227 +62,254 @@ interface Listener<Table> {
   readonly whenClosed: (() => void)[];
 }
 
-export function newUdpThreads<Table, Shared>(deps: UdpThreadsDeps<Shared>): UdpThreads<Table> {
-  const { calls, counters, groups } = deps;
-  const wakeFd = calls.eventFd();
-  const wakingsAt = calls.addressOf(new ArrayBuffer(8));
-  const replies = new Replies(calls, counters);
-  const ports = new HeldPorts();
-  const listeners = new Set<Listener<Table>>();
-  const sockets = new Map<number, Socket<Table>>();
-  let nextId = 1;
-  let willTake = false;
-  let latest: readonly number[] = [];
-  const whenAnswering: (() => void)[] = [];
+export class UdpThreads<Table, Shared> {
+  /** Some of the packets of each thread. */
+  readonly samples: readonly SampleReader[];
+  readonly #deps: UdpThreadsDeps<Shared>;
+  readonly #threads: readonly AnsweringThread<Table, Shared>[];
+  readonly #rings: readonly RingReader[];
+  readonly #replies: Replies;
+  readonly #handOver: HandOver<HandedOver<Table>>;
+  readonly #ports = new HeldPorts();
+  readonly #listeners = new Set<Listener<Table>>();
+  readonly #sockets = new Map<number, Socket<Table>>();
+  readonly #wakeFd: number;
+  readonly #stopWatching: () => void;
+  readonly #whenAnswering: (() => void)[] = [];
+  #nextId = 1;
+  #willTake = false;
+  #latest: readonly number[] = [];
 
-  const threadWorld: ThreadDeps<Shared> = {
-    ...deps,
-    wakeFd,
-    died(index) {
-      deps.threadDied(index);
-      takeAll();
-    },
-  };
-  const threads = Array.from(
-    { length: deps.threads },
-    (_, index) => new AnsweringThread<Table, Shared>(threadWorld, index),
-  );
-  // Before there is anything to serve: a thread needs some time to start, and the rest of the program too.
-  for (const thread of threads) thread.order([]);
-  const stopWatching = calls.watch(wakeFd, () => {
-    calls.read(wakeFd, wakingsAt, 8);
-    takeAll();
-  });
+  constructor(deps: UdpThreadsDeps<Shared>) {
+    const { calls, counters, groups } = deps;
+    this.#deps = deps;
+    this.#wakeFd = calls.eventFd();
+    const wakingsAt = calls.addressOf(new ArrayBuffer(8));
+    this.#replies = new Replies(calls, counters);
+    this.#handOver = this.#newHandOver();
+    this.#threads = this.#newThreads();
+    this.#rings = this.#threads.map(({ ring }) => ring);
+    this.samples = this.#threads.map(({ samples }) => samples);
+    // Before there is anything to serve: a thread needs some time to start, and the rest of the program too.
+    for (const thread of this.#threads) thread.order([]);
+    this.#stopWatching = calls.watch(this.#wakeFd, () => {
+      calls.read(this.#wakeFd, wakingsAt, 8);
+      this.#takeAll();
+    });
+    groups.inherits((at, fds) => this.#inherit(at, fds));
+  }
 
-  const handOver = new HandOver<HandedOver<Table>>({
-    ...{ nowMs: deps.clock.nowMs, hashKey: deps.hashKey, read, serve },
-    keep: (item) => ({ ...item, packet: copyOf(item.packet, 0, item.packet.length) }),
-    refuse({ kind, listener, packet, asker }) {
-      if (kind !== kindRefresh) listener.wanted.refuse(packet, asker);
-    },
-  });
-  const rings = threads.map(({ ring }) => ring);
+  get pages(): readonly Counters[] {
+    return this.#threads.flatMap((thread) => thread.pages);
+  }
+
+  /** Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
+  open(wanted: WantedUdp<Table>): Promise<UdpListener> {
+    return withoutIpv6(wanted.at, async (at) => this.#openAt(wanted, at));
+  }
+
+  /** Resolves when every thread answers on all sockets that are open now: a thread takes a while to start. */
+  answering(): Promise<void> {
+    if (this.#haveTaken(this.#latest)) return Promise.resolve();
+    return new Promise<void>((resolve) => void this.#whenAnswering.push(resolve));
+  }
+
+  /** Gives the threads the tables that are in force now, and pages as large as the control lane's. */
+  update(): void {
+    this.#order();
+  }
+
+  /** What it returns says, when it is asked later, whether every thread works by orders of this moment or newer ones. */
+  following(): () => boolean {
+    const numbers = this.#latest;
+    return () => this.#haveTaken(numbers);
+  }
+
+  /** Closes what is still open and ends the threads. */
+  async end(): Promise<void> {
+    toEach(this.#listeners, (listener) => this.#leave(listener));
+    await Promise.all(this.#threads.map((thread) => new Promise<void>((resolve) => thread.end(resolve))));
+    this.#takeAll();
+    toEach(this.#listeners, (listener) => this.#close(listener));
+    this.#stopWatching();
+    this.#deps.calls.close(this.#wakeFd);
+  }
+
+  #newThreads(): readonly AnsweringThread<Table, Shared>[] {
+    const threadDeps: ThreadDeps<Shared> = {
+      ...this.#deps,
+      wakeFd: this.#wakeFd,
+      died: (index) => {
+        this.#deps.threadDied(index);
+        this.#takeAll();
+      },
+    };
+    const indexes = Array.from({ length: this.#deps.threads }, (_, index) => index);
+    return indexes.map((index) => new AnsweringThread<Table, Shared>(threadDeps, index));
+  }
+
+  #newHandOver(): HandOver<HandedOver<Table>> {
+    return new HandOver({
+      ...{ nowMs: this.#deps.clock.nowMs, hashKey: this.#deps.hashKey },
+      read: (ring) => this.#read(ring),
+      keep: (item) => ({ ...item, packet: copyOf(item.packet, 0, item.packet.length) }),
+      serve({ kind, listener, packet, asker }) {
+        if (kind === kindRefresh) listener.wanted.refresh(packet, asker);
+        else listener.wanted.serve(packet, asker);
+      },
+      refuse({ kind, listener, packet, asker }) {
+        if (kind !== kindRefresh) listener.wanted.refuse(packet, asker);
+      },
+    });
+  }
 
   /** Takes what is in the rings, but gives other events of the loop their turn in between; goes on after an exception, too. */
-  function takeAll(): void {
-    willTake = false;
+  #takeAll(): void {
+    this.#willTake = false;
     // Known before the rings are looked at: what a thread has handed over until it took its orders is in them.
-    const leaving = [...listeners].filter(hasLeft);
+    const leaving = [...this.#listeners].filter((listener) => this.#hasLeft(listener));
     let isAll = false;
     try {
-      isAll = handOver.take(rings);
+      isAll = this.#handOver.take(this.#rings);
     } finally {
-      if (!isAll) takeSoon();
+      if (!isAll) this.#takeSoon();
     }
-    for (const thread of threads) thread.foldPages();
-    if (areAnswering()) for (const resolve of whenAnswering.splice(0)) resolve();
-    for (const listener of leaving) if (isAll && (listener.inFlight === 0 || listener.isSilent)) close(listener);
+    for (const thread of this.#threads) thread.foldPages();
+    if (this.#haveTaken(this.#latest)) for (const resolve of this.#whenAnswering.splice(0)) resolve();
+    for (const listener of leaving) if (isAll && (listener.inFlight === 0 || listener.isSilent)) this.#close(listener);
   }
 
-  function takeSoon(): void {
-    if (!willTake) setImmediate(takeAll);
-    willTake = true;
+  #takeSoon(): void {
+    if (!this.#willTake) setImmediate(() => this.#takeAll());
+    this.#willTake = true;
   }
 
-  function areAnswering(): boolean {
-    return haveTaken(latest);
-  }
-
-  function haveTaken(numbers: readonly number[]): boolean {
-    return threads.every((thread, index) => thread.hasTaken(numbers[index] ?? 0));
+  #haveTaken(numbers: readonly number[]): boolean {
+    return this.#threads.every((thread, index) => thread.hasTaken(numbers[index] ?? 0));
   }
 
   /** Whether it is to be closed, and no thread touches its sockets any more. */
-  function hasLeft({ leavesWith }: Listener<Table>): boolean {
-    return leavesWith !== null && haveTaken(leavesWith);
+  #hasLeft({ leavesWith }: Listener<Table>): boolean {
+    return leavesWith !== null && this.#haveTaken(leavesWith);
   }
 
-  function read(ring: RingReader): HandedOver<Table> | null {
-    const socket = sockets.get(ring.socket);
+  #read(ring: RingReader): HandedOver<Table> | null {
+    const socket = this.#sockets.get(ring.socket);
     // The listener was closed without waiting for anybody.
     if (socket === undefined) return null;
     const { kind, packet } = ring;
     const { listener } = socket;
     const peer = { words: ring.peer(), nameBytes: ring.nameBytes, controlBytes: ring.controlBytes };
     if (kind !== kindRefresh) listener.inFlight++;
-    return { kind, listener, packet, asker: new ThreadAsker(socket, peer, ring.arrivedMs, settled) };
+    return { kind, listener, packet, asker: new ThreadAsker(socket, peer, ring.arrivedMs, this.#settled) };
   }
 
-  function serve({ kind, listener, packet, asker }: HandedOver<Table>): void {
-    if (kind === kindRefresh) listener.wanted.refresh(packet, asker);
-    else listener.wanted.serve(packet, asker);
-  }
-
-  function settled(socket: Socket<Table>, answer: Uint8Array | null, peer: Peer): void {
+  readonly #settled = (socket: Socket<Table>, answer: Uint8Array | null, peer: Peer): void => {
     const { listener } = socket;
     listener.inFlight--;
-    if (answer !== null && !listener.isSilent) replies.add(socket.fd, answer, peer);
-    if (listener.leavesWith !== null && listener.inFlight === 0) takeSoon();
-  }
+    if (answer !== null && !listener.isSilent) this.#replies.add(socket.fd, answer, peer);
+    if (listener.leavesWith !== null && listener.inFlight === 0) this.#takeSoon();
+  };
 
-  function close(listener: Listener<Table>): void {
+  #close(listener: Listener<Table>): void {
     listener.isClosed = true;
-    listeners.delete(listener);
-    replies.flush();
+    this.#listeners.delete(listener);
+    this.#replies.flush();
     for (const { id, fd } of listener.sockets) {
-      sockets.delete(id);
-      calls.close(fd);
+      this.#sockets.delete(id);
+      this.#deps.calls.close(fd);
     }
-    ports.release(listener.local);
+    this.#ports.release(listener.local);
     toEach(listener.whenClosed.splice(0), (done) => done());
   }
 
   /** Gives every thread its sockets of the listeners that are open; returns the orders' numbers. */
-  function order(): readonly number[] {
-    const open = [...listeners].filter(({ leavesWith }) => leavesWith === null);
-    latest = threads.map((thread, index) =>
+  #order(): readonly number[] {
+    const open = [...this.#listeners].filter(({ leavesWith }) => leavesWith === null);
+    this.#latest = this.#threads.map((thread, index) =>
       thread.order(
         open.flatMap(({ sockets, wanted }) => (index in sockets ? [orderOf(sockets[index], wanted.table())] : [])),
       ),
     );
-    return latest;
+    return this.#latest;
   }
 
-  function leave(listener: Listener<Table>): void {
+  #leave(listener: Listener<Table>): void {
     if (listener.leavesWith !== null) return;
     // Set first, so that the orders leave it out.
     listener.leavesWith = [];
-    listener.leavesWith = order();
+    listener.leavesWith = this.#order();
     // Whoever has the original may be alive.
     if (listener.isInherited) return;
     // The thread may be waiting in the kernel; it need not wait for its timeout.
-    for (const { fd } of listener.sockets) calls.shutdownReading(fd);
+    for (const { fd } of listener.sockets) this.#deps.calls.shutdownReading(fd);
   }
 
-  function openAt(wanted: WantedUdp<Table>, at: Endpoint): UdpListener {
+  #openAt(wanted: WantedUdp<Table>, at: Endpoint): UdpListener {
     const listener: Listener<Table> = {
       wanted,
       local: { address: at.address, port: at.port },
       ...{ sockets: [], inFlight: 0, leavesWith: null, isClosed: false },
       ...{ isInherited: false, isSilent: false, whenClosed: [] },
     };
-    const ipv6Only = ports.mustBeIpv6Only(at) ? 'yes' : 'no';
+    const ipv6Only = this.#ports.mustBeIpv6Only(at) ? 'yes' : 'no';
     let { local } = listener;
     try {
-      for (let thread = 0; thread < threads.length; thread++) {
-        const sharedWith = thread > 0 || ports.has(at) ? 'us' : 'nobody';
-        const socket = groups.openDatagrams({ at: local, ipv6Only, sharedWith });
+      for (let thread = 0; thread < this.#threads.length; thread++) {
+        const sharedWith = thread > 0 || this.#ports.has(at) ? 'us' : 'nobody';
+        const socket = this.#deps.groups.openDatagrams({ at: local, ipv6Only, sharedWith });
         local = socket.local;
-        listener.sockets.push({ id: nextId++, fd: socket.fd, hasPacketInfo: socket.hasPacketInfo, listener });
+        listener.sockets.push({ id: this.#nextId++, fd: socket.fd, hasPacketInfo: socket.hasPacketInfo, listener });
       }
     } catch (error) {
-      for (const { fd } of listener.sockets) calls.close(fd);
+      for (const { fd } of listener.sockets) this.#deps.calls.close(fd);
       throw error;
     }
     const opened: Listener<Table> = Object.assign(listener, { local });
-    ports.hold(local);
+    this.#ports.hold(local);
     const fds = opened.sockets.map(({ fd }) => fd);
-    groups.joined('udp', local, fds);
-    listeners.add(opened);
-    for (const socket of opened.sockets) sockets.set(socket.id, socket);
-    order();
+    this.#deps.groups.joined('udp', local, fds);
+    this.#listeners.add(opened);
+    for (const socket of opened.sockets) this.#sockets.set(socket.id, socket);
+    this.#order();
     return {
       local,
-      drain(done) {
+      drain: (done) => {
         if (opened.isClosed) return queueMicrotask(done);
         opened.whenClosed.push(done);
-        leave(opened);
+        this.#leave(opened);
       },
-      close() {
+      close: () => {
         opened.isSilent = true;
-        leave(opened);
+        this.#leave(opened);
       },
     };
   }
 
   /** Answers what is in copies of another process's sockets, as its own listener there would, and closes them. */
-  function inherit(at: Endpoint, fds: readonly number[]): void {
-    const own = [...listeners].find(({ local, leavesWith, isInherited }) => {
+  #inherit(at: Endpoint, fds: readonly number[]): void {
+    const own = [...this.#listeners].find(({ local, leavesWith, isInherited }) => {
       return local.address === at.address && local.port === at.port && leavesWith === null && !isInherited;
     });
-    for (let from = 0; from < fds.length; from += threads.length) {
-      const some = fds.slice(from, from + threads.length);
+    for (let from = 0; from < fds.length; from += this.#threads.length) {
+      const some = fds.slice(from, from + this.#threads.length);
       if (own === undefined) {
-        for (const fd of some) calls.close(fd);
+        for (const fd of some) this.#deps.calls.close(fd);
         continue;
       }
       const { hasPacketInfo } = own.sockets[0];
       const copies: Listener<Table> = {
         ...{ wanted: own.wanted, local: own.local, sockets: [], inFlight: 0, leavesWith: null },
-        ...{ isClosed: false, isInherited: true, isSilent: false, whenClosed: [() => groups.look()] },
+        ...{ isClosed: false, isInherited: true, isSilent: false, whenClosed: [() => this.#deps.groups.look()] },
       };
-      copies.sockets.push(...some.map((fd) => ({ id: nextId++, fd, hasPacketInfo, listener: copies })));
-      for (const socket of copies.sockets) sockets.set(socket.id, socket);
-      ports.hold(copies.local);
-      listeners.add(copies);
-      order();
-      deps.clock.after(settleMs, () => leave(copies));
+      copies.sockets.push(...some.map((fd) => ({ id: this.#nextId++, fd, hasPacketInfo, listener: copies })));
+      for (const socket of copies.sockets) this.#sockets.set(socket.id, socket);
+      this.#ports.hold(copies.local);
+      this.#listeners.add(copies);
+      this.#order();
+      this.#deps.clock.after(settleMs, () => this.#leave(copies));
     }
   }
-
-  groups.inherits(inherit);
-  return {
-    open: (wanted) => withoutIpv6(wanted.at, async (at) => openAt(wanted, at)),
-    answering: () =>
-      areAnswering() ? Promise.resolve() : new Promise<void>((resolve) => void whenAnswering.push(resolve)),
-    update: () => void order(),
-    following() {
-      const numbers = latest;
-      return () => haveTaken(numbers);
-    },
-    samples: threads.map(({ samples }) => samples),
-    get pages() {
-      return threads.flatMap((thread) => thread.pages);
-    },
-    async end() {
-      toEach(listeners, leave);
-      await Promise.all(threads.map((thread) => new Promise<void>((resolve) => thread.end(resolve))));
-      takeAll();
-      toEach(listeners, close);
-      stopWatching();
-      calls.close(wakeFd);
-    },
-  };
 }
 
 function orderOf<Table>({ id, fd, hasPacketInfo }: Socket<Table>, table: Table): SocketOrder<Table> {

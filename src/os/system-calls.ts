@@ -144,50 +144,61 @@ const shutRead = 0;
 
 type Call = (...numbers: (number | ArrayBufferView)[]) => number;
 
+/** The C library: its functions by name, and their results with the errno in place of -1. */
+interface Libc {
+  readonly koffi: Koffi;
+  of(result: string, name: string, parameters: string[]): Call;
+  checked(result: number): number;
+}
+
 function bindCalls(koffi: Koffi): SystemCalls {
-  const pinned: ArrayBuffer[] = [];
-  const watched = new Set<{ close(): void }>();
-  /** Node.js runs the event loop once more after the last JavaScript; koffi would call back there, and abort. */
-  const closeWatched = (): void => watched.forEach((handle) => void handle.close());
-  let closesAtExit = false;
-  const libc = koffi.load(null);
-  const of = (result: string, name: string, parameters: string[]): Call => libc.func(name, result, parameters);
-  const checked = (result: number): number => (result < 0 ? -koffi.errno() : result);
+  const library = koffi.load(null);
+  const libc: Libc = {
+    koffi,
+    of: (result, name, parameters) => library.func(name, result, parameters),
+    checked: (result) => (result < 0 ? -koffi.errno() : result),
+  };
+  return {
+    ...socketCalls(libc),
+    ...messageCalls(libc),
+    ...datagramCalls(libc),
+    ...memoryCalls(libc),
+    ...watching(koffi),
+  };
+}
+
+/** Sockets: made, set up, and closed. */
+function socketCalls({
+  koffi,
+  of,
+  checked,
+}: Libc): Pick<
+  SystemCalls,
+  | 'socket'
+  | 'bind'
+  | 'socketName'
+  | 'setOption'
+  | 'option'
+  | 'attachProgram'
+  | 'detachProgram'
+  | 'listen'
+  | 'localSocket'
+  | 'diagnosisSocket'
+  | 'connect'
+  | 'accept'
+  | 'shutdownReading'
+  | 'close'
+> {
   const socket = of('int', 'socket', ['int', 'int', 'int']);
   const bind = of('int', 'bind', ['int', 'void*', 'uint']);
   const getsockname = of('int', 'getsockname', ['int', 'void*', 'void*']);
   const setsockopt = of('int', 'setsockopt', ['int', 'int', 'int', 'void*', 'uint']);
   const getsockopt = of('int', 'getsockopt', ['int', 'int', 'int', 'void*', 'void*']);
   const listen = of('int', 'listen', ['int', 'int']);
-  const send = of('int64_t', 'send', ['int', 'void*', 'size_t', 'int']);
-  const recv = of('int64_t', 'recv', ['int', 'void*', 'size_t', 'int']);
   const connect = of('int', 'connect', ['int', 'void*', 'uint']);
   const accept4 = of('int', 'accept4', ['int', 'size_t', 'size_t', 'int']);
-  const sendmsg = of('int64_t', 'sendmsg', ['int', 'void*', 'int']);
-  const recvmsg = of('int64_t', 'recvmsg', ['int', 'void*', 'int']);
-  /** A struct msghdr over one piece of memory and a control message; the views keep what it points to. */
-  const messageOf = (
-    bytes: Uint8Array,
-    control: Uint8Array,
-  ): { readonly header: DataView; readonly vector: DataView } => {
-    const header = new DataView(new ArrayBuffer(56));
-    const vector = new DataView(new ArrayBuffer(16));
-    vector.setBigUint64(0, BigInt(koffi.address(bytes)), true);
-    vector.setBigUint64(8, BigInt(bytes.length), true);
-    header.setBigUint64(16, BigInt(koffi.address(vector)), true);
-    header.setBigUint64(24, 1n, true);
-    header.setBigUint64(32, BigInt(koffi.address(control)), true);
-    header.setBigUint64(40, BigInt(control.length), true);
-    return { header, vector };
-  };
   const shutdown = of('int', 'shutdown', ['int', 'int']);
   const close = of('int', 'close', ['int']);
-  const recvmmsg = of('int', 'recvmmsg', ['int', 'size_t', 'uint', 'int', 'size_t']);
-  const sendmmsg = of('int', 'sendmmsg', ['int', 'size_t', 'uint', 'int']);
-  const poll = of('int', 'poll', ['size_t', 'size_t', 'int']);
-  const eventfd = of('int', 'eventfd', ['uint', 'int']);
-  const read = of('int64_t', 'read', ['int', 'size_t', 'size_t']);
-  const write = of('int64_t', 'write', ['int', 'size_t', 'size_t']);
   return {
     socket: (family, type) => checked(socket(family, type | socketCloseOnExec, 0)),
     bind: (fd, address) => checked(bind(fd, address, address.length)),
@@ -208,10 +219,41 @@ function bindCalls(koffi: Koffi): SystemCalls {
     localSocket: () => checked(socket(linux.familyUnix, linux.stream | socketCloseOnExec | streamNonBlocking, 0)),
     diagnosisSocket: () =>
       checked(socket(linux.familyNetlink, linux.raw | socketCloseOnExec, linux.netlinkSocketDiagnosis)),
-    sendBytes: (fd, bytes) => checked(send(fd, bytes, bytes.length, noSignal | linux.dontWait)),
-    receiveBytes: (fd, bytes) => checked(recv(fd, bytes, bytes.length, linux.dontWait)),
     connect: (fd, address) => checked(connect(fd, address, address.length)),
     accept: (fd) => checked(accept4(fd, 0, 0, socketCloseOnExec | streamNonBlocking)),
+    shutdownReading: (fd) => checked(shutdown(fd, shutRead)),
+    close: (fd) => checked(close(fd)),
+  };
+}
+
+/** One message, with descriptors or without. */
+function messageCalls({
+  koffi,
+  of,
+  checked,
+}: Libc): Pick<SystemCalls, 'sendBytes' | 'receiveBytes' | 'sendDescriptors' | 'receiveDescriptors'> {
+  const send = of('int64_t', 'send', ['int', 'void*', 'size_t', 'int']);
+  const recv = of('int64_t', 'recv', ['int', 'void*', 'size_t', 'int']);
+  const sendmsg = of('int64_t', 'sendmsg', ['int', 'void*', 'int']);
+  const recvmsg = of('int64_t', 'recvmsg', ['int', 'void*', 'int']);
+  /** A struct msghdr over one piece of memory and a control message; the views keep what it points to. */
+  const messageOf = (
+    bytes: Uint8Array,
+    control: Uint8Array,
+  ): { readonly header: DataView; readonly vector: DataView } => {
+    const header = new DataView(new ArrayBuffer(56));
+    const vector = new DataView(new ArrayBuffer(16));
+    vector.setBigUint64(0, BigInt(koffi.address(bytes)), true);
+    vector.setBigUint64(8, BigInt(bytes.length), true);
+    header.setBigUint64(16, BigInt(koffi.address(vector)), true);
+    header.setBigUint64(24, 1n, true);
+    header.setBigUint64(32, BigInt(koffi.address(control)), true);
+    header.setBigUint64(40, BigInt(control.length), true);
+    return { header, vector };
+  };
+  return {
+    sendBytes: (fd, bytes) => checked(send(fd, bytes, bytes.length, noSignal | linux.dontWait)),
+    receiveBytes: (fd, bytes) => checked(recv(fd, bytes, bytes.length, linux.dontWait)),
     sendDescriptors(fd, bytes, descriptors) {
       const control = new DataView(new ArrayBuffer(controlHeaderBytes + ((descriptors.length * 4 + 7) & ~7)));
       control.setBigUint64(0, BigInt(controlHeaderBytes + descriptors.length * 4), true);
@@ -233,8 +275,15 @@ function bindCalls(koffi: Koffi): SystemCalls {
       for (let at = controlHeaderBytes; at + 4 <= end; at += 4) descriptors.push(control.getInt32(at, true));
       return received;
     },
-    shutdownReading: (fd) => checked(shutdown(fd, shutRead)),
-    close: (fd) => checked(close(fd)),
+  };
+}
+
+/** Many datagrams at once, and waiting for them. */
+function datagramCalls({ koffi, of, checked }: Libc): Pick<SystemCalls, 'receive' | 'send' | 'poll'> {
+  const recvmmsg = of('int', 'recvmmsg', ['int', 'size_t', 'uint', 'int', 'size_t']);
+  const sendmmsg = of('int', 'sendmmsg', ['int', 'size_t', 'uint', 'int']);
+  const poll = of('int', 'poll', ['size_t', 'size_t', 'int']);
+  return {
     receive(fd, headersAt, count, flags) {
       const received = recvmmsg(fd, headersAt, count, flags, 0);
       return received < 0 ? -koffi.errno() : received;
@@ -244,6 +293,16 @@ function bindCalls(koffi: Koffi): SystemCalls {
       return sent < 0 ? -koffi.errno() : sent;
     },
     poll: (entriesAt, count, timeoutMs) => checked(poll(entriesAt, count, timeoutMs)),
+  };
+}
+
+/** Memory, and words through a descriptor. */
+function memoryCalls({ koffi, of, checked }: Libc): Pick<SystemCalls, 'eventFd' | 'read' | 'write' | 'addressOf'> {
+  const eventfd = of('int', 'eventfd', ['uint', 'int']);
+  const read = of('int64_t', 'read', ['int', 'size_t', 'size_t']);
+  const write = of('int64_t', 'write', ['int', 'size_t', 'size_t']);
+  const pinned: ArrayBuffer[] = [];
+  return {
     eventFd: () => checked(eventfd(0, eventCloseOnExecNonBlocking)),
     read: (fd, at, bytes) => checked(read(fd, at, bytes)),
     write: (fd, at, bytes) => checked(write(fd, at, bytes)),
@@ -251,6 +310,16 @@ function bindCalls(koffi: Koffi): SystemCalls {
       pinned.push(memory);
       return Number(koffi.address(memory));
     },
+  };
+}
+
+/** Descriptors that the event loop looks at. */
+function watching(koffi: Koffi): Pick<SystemCalls, 'watch'> {
+  const watched = new Set<{ close(): void }>();
+  /** Node.js runs the event loop once more after the last JavaScript; koffi would call back there, and abort. */
+  const closeWatched = (): void => watched.forEach((handle) => void handle.close());
+  let closesAtExit = false;
+  return {
     watch(fd, readable) {
       // An exception that koffi gets would be thrown at its next event, in the middle of something else.
       const handle = koffi.node.poll(fd, { readable: true }, () => thrownAlone(readable));

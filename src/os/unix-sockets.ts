@@ -23,23 +23,30 @@ interface Listening {
   readonly greeting: () => Greeting;
 }
 
-export function unixSockets({ calls, random, adopt }: UnixSocketsDeps): LocalSockets {
-  const ownUid = process.getuid?.() ?? -1;
+export class UnixSockets implements LocalSockets {
+  readonly #deps: UnixSocketsDeps;
+  readonly #ownUid = process.getuid?.() ?? -1;
 
-  function connect(path: string, events: StreamEvents): ReturnType<LocalSockets['connect']> {
+  constructor(deps: UnixSocketsDeps) {
+    this.#deps = deps;
+  }
+
+  connect(path: string, events: StreamEvents): ReturnType<LocalSockets['connect']> {
+    const { calls, adopt } = this.#deps;
     const fd = calls.localSocket();
     if (fd < 0) return { stream: null, why: getSystemErrorName(fd) };
     const result = calls.connect(fd, pathAddress(path));
-    const why = result < 0 ? result : whoseOf(fd) === ownUid ? null : 'it belongs to another user';
+    const why = result < 0 ? result : this.#whoseOf(fd) === this.#ownUid ? null : 'it belongs to another user';
     if (why === null) return { stream: adopt(fd, () => events), why };
     calls.close(fd);
     if (why === errors.noEntry || why === errors.refused) return { stream: null, why: null };
     return { stream: null, why: typeof why === 'string' ? why : getSystemErrorName(why) };
   }
 
-  function fetch(path: string, came: (greeting: Greeting) => void): () => void {
+  fetch(path: string, came: (greeting: Greeting) => void): () => void {
+    const { calls } = this.#deps;
     const fd = calls.localSocket();
-    let isOver = calls.connect(fd, pathAddress(path)) < 0 || whoseOf(fd) !== ownUid;
+    let isOver = calls.connect(fd, pathAddress(path)) < 0 || this.#whoseOf(fd) !== this.#ownUid;
     const stopWatching = isOver ? () => {} : calls.watch(fd, receive);
     if (isOver) calls.close(fd);
 
@@ -61,14 +68,13 @@ export function unixSockets({ calls, random, adopt }: UnixSocketsDeps): LocalSoc
     return stop;
   }
 
-  function whoseOf(fd: number): number {
+  #whoseOf(fd: number): number {
     const credentials = new Int32Array(3);
-    return calls.option(fd, linux.socketLevel, linux.peerCredentials, credentials) < 0 ? -1 : credentials[1];
+    return this.#deps.calls.option(fd, linux.socketLevel, linux.peerCredentials, credentials) < 0 ? -1 : credentials[1];
   }
 
-  function listen(
-    ...[path, accepted, greeting]: Parameters<LocalSockets['listen']>
-  ): ReturnType<LocalSockets['listen']> {
+  listen(...[path, accepted, greeting]: Parameters<LocalSockets['listen']>): ReturnType<LocalSockets['listen']> {
+    const { calls, random } = this.#deps;
     const fd = calls.localSocket();
     // Bound beside the path and moved there, so that at every moment somebody is at the path.
     const first = join(dirname(path), `.${random.below(2 ** 32).toString(36)}`);
@@ -83,17 +89,18 @@ export function unixSockets({ calls, random, adopt }: UnixSocketsDeps): LocalSoc
       removed(first);
       return { listener: null, why: `${path}: ${(error as Error).message}` };
     }
-    return { listener: listenerOn(fd, { path, accepted, greeting }), why: null };
+    return { listener: this.#listenerOn(fd, { path, accepted, greeting }), why: null };
   }
 
-  function listenerOn(fd: number, { path, accepted, greeting }: Listening): LocalListener {
+  #listenerOn(fd: number, { path, accepted, greeting }: Listening): LocalListener {
+    const { calls, adopt } = this.#deps;
     const inode = inodeAt(path);
     let isOpen = true;
     const stopWatching = calls.watch(fd, () => {
       for (let left = handoverPeersMax; left > 0 && isOpen; left--) {
         const peer = calls.accept(fd);
         if (peer < 0) return;
-        if (whoseOf(peer) !== ownUid) {
+        if (this.#whoseOf(peer) !== this.#ownUid) {
           calls.close(peer);
           continue;
         }
@@ -113,8 +120,6 @@ export function unixSockets({ calls, random, adopt }: UnixSocketsDeps): LocalSoc
       },
     };
   }
-
-  return { connect, fetch, listen };
 }
 
 /** A struct sockaddr_un; a path that is too long is cut, and so not found. */

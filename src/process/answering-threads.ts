@@ -6,7 +6,7 @@
 import type { Blocks } from '../cache/blocks.js';
 import type { Epochs } from '../cache/epochs.js';
 import type { Counters } from '../counters.js';
-import { newUdpThreads, type UdpThreads } from '../listen/udp-threads.js';
+import { UdpThreads } from '../listen/udp-threads.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Random } from '../os/random.js';
@@ -33,7 +33,7 @@ export interface CallsAndGroups {
 }
 
 /** Prepares the threads; null when UDP is to be served by the event loop. */
-export type OpenAnswering = (deps: AnsweringDeps) => UdpThreads<ZoneTable> | null;
+export type OpenAnswering = (deps: AnsweringDeps) => UdpThreads<ZoneTable, Shared> | null;
 
 /** So many threads, if there are the calls for them. */
 export function answeringThreads(options: {
@@ -49,7 +49,7 @@ export function answeringThreads(options: {
     const diceSeed = random.below(2 ** 32);
     const { memory, hashKey } = blocks;
     const shared: Shared = { blocks: memory, hashKey, epochs: epochs.memory, ownMark, diceSeed };
-    return newUdpThreads<ZoneTable, Shared>({
+    return new UdpThreads<ZoneTable, Shared>({
       ...{ clock, log, counters, shared, hashKey, calls: system.calls, groups: system.groups, threads },
       program: new URL('./answering-thread.js', import.meta.url),
       threadDied: (index) => epochs.leave(index),

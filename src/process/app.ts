@@ -4,7 +4,7 @@
  */
 
 import { Blocks, cacheMemory } from '../cache/blocks.js';
-import { createCache } from '../cache/cache.js';
+import { Cache, type Store } from '../cache/cache.js';
 import { Epochs } from '../cache/epochs.js';
 import type { Config } from '../config/config.js';
 import type { Look } from '../config/watch.js';
@@ -12,7 +12,7 @@ import { Counters, countersMemory, type EventName } from '../counters.js';
 import { newSlot } from '../dns/answer.js';
 import { newHashKey } from '../dns/hash.js';
 import { ownMarks } from '../dns/own-question.js';
-import { type HostOptions, newHost } from '../host/host.js';
+import { Host, type HostDeps, type HostOptions } from '../host/host.js';
 import type { SocketsOfHost } from '../host/served-elsewhere.js';
 import { cacheBytesMax, handoverTransferMs, messageBytesMax, optBytesMax } from '../limits.js';
 import { newListeners } from '../listen/listeners.js';
@@ -41,8 +41,8 @@ import { type TakingOver, takingOver } from '../takeover/succession.js';
 import { Outages } from '../upstream/outages.js';
 import { ActiveConfiguration, type ReloadResult } from './active-configuration.js';
 import type { OpenAnswering } from './answering-threads.js';
-import { newEnding } from './ending.js';
-import { newEndpoints, type StartHttp } from './endpoints.js';
+import { type Ending, newEnding } from './ending.js';
+import { type Endpoints, type EndpointsDeps, newEndpoints, type StartHttp } from './endpoints.js';
 import { Generation, type GenerationDeps } from './generation.js';
 import { metricsOf } from './metrics-of-serving.js';
 import { newResolvConfFiles } from './resolv-conf-files.js';
@@ -110,56 +110,146 @@ export interface App {
   readonly waiting: number;
 }
 
+/** What is made after those that ask it; nobody does before all is made. */
+interface Later {
+  readonly active: () => ActiveConfiguration;
+  readonly watching: () => Endpoints;
+  readonly succession: () => ReturnType<OpenSuccession> | null;
+}
+
 /** Starts serving. Rejects with a ConfigError or a ListenError; nothing is left running then. */
 export async function startApp(outsides: Outsides, settings: Settings): Promise<App> {
-  const { clock, random, log } = outsides;
-  const config = settings.load();
+  const { clock, random, log, look } = outsides;
+  const { load, lookEveryMs } = settings;
+  const config = load();
   settings.inForce(config);
+  const later: Later = { active: () => active, watching: () => watching, succession: () => succession };
 
   // What we know, and what has happened.
+  const known = startKnowing(outsides, later);
+  const { counters, warmth } = known;
+  // Bytes arrive and leave.
+  const doors = openDoors(outsides, known);
+  const { listeners, threads } = doors;
+  // What to do: the spine's two halves on this lane.
+  const upstreamAnswered = () => watching.readiness.met('upstream');
+  const resolving = startResolving(outsides, known, {
+    upstreamAnswered,
+    store: (zoneId) => active.serving.store(zoneId),
+  });
+  const { forwarder } = resolving;
+
+  // Asking others, as the configuration says; it comes first because a template in it may not compile.
+  const deps = generationDeps(outsides, { known, doors, resolving });
+  const first = new Generation(config, deps, await readAllHosts(config, deps));
+  // Watching it.
+  const top = newTopTalkers({ clock, random, samples: threads?.samples ?? [] });
+  const watching = newEndpoints(endpointsDeps(outsides, settings, { known, doors, resolving, top }, later), config);
+  // The node: whoever asks us needs a way to us.
+  const host = new Host(hostDeps(outsides, settings, watching), settings.host);
+  // Who else is on this node. It comes before the sockets are opened, which are then joined to theirs.
+  const owns = (whose: TakingOver | 'another'): void => {
+    counters.count(whose === 'another' ? 'handovers' : takingOver[whose].event);
+    host[whose === 'another' ? 'release' : 'keep']();
+  };
+  const succession = outsides.succession?.({ clock, log, warmth, owns }) ?? null;
+  const serves = () => (succession?.role ?? 'serving') === 'serving';
+  const snapshot = outsides.snapshot?.({ clock, log, warmth, serves }) ?? null;
+  // What is in force, and what takes its place.
+  const active = new ActiveConfiguration(first, {
+    ...{ listeners, watching, deps, upstreamAnswered, look, load, lookEveryMs },
+    serve: (tableOf) => top.watched(serveFrom(resolving, tableOf)),
+    refresh: (tableOf) => refreshFrom(resolving, tableOf),
+    refuse: (tableOf) => refuseFrom(resolving, tableOf),
+    tablesChanged(now) {
+      settings.inForce(now);
+      threads?.update();
+    },
+  });
+  const ending = newEnding({
+    ...{ clock, log, counters, watching, active, succession, forwarder, host, listeners, snapshot, threads },
+  });
+
+  // Last, everything is opened: from here on there is somebody to answer.
+  await open({ clock, succession, host, active, threads, snapshot, owns }).catch(async (error: unknown) => {
+    ending.hurry();
+    await ending.stop();
+    throw error;
+  });
+  return appOf({ active, ending, known, doors, resolving });
+}
+
+type Known = ReturnType<typeof startKnowing>;
+
+function startKnowing({ clock, random }: Outsides, { active, succession }: Later) {
   const blocks = new Blocks(cacheMemory(), newHashKey(random));
   const epochs = new Epochs();
   const counters = new Counters(countersMemory(1));
-  const cache = createCache(blocks, cacheBytesMax, epochs, {
+  const hasAudience = (): boolean => (succession()?.audience ?? 0) > 0;
+  const cache: Cache = new Cache(blocks, cacheBytesMax, epochs, {
     evictedForMemory: () => counters.count('storeEvictedSlab'),
     crowded: () => counters.count('storeCrowded'),
     kept(ref) {
-      if (succession !== null && succession.audience > 0) warmth.kept(ref);
+      if (hasAudience()) warmth.kept(ref);
     },
     ended(ref) {
-      if (succession !== null && succession.audience > 0) warmth.ended(ref);
+      if (hasAudience()) warmth.ended(ref);
     },
   });
-  const warmth = newWarmth({ cache, clock, counters, serving: () => active.serving });
-  const ownMark = random.below(ownMarks);
+  const warmth = newWarmth({ cache, clock, counters, serving: () => active().serving });
+  return { blocks, epochs, counters, cache, warmth, ownMark: random.below(ownMarks) };
+}
 
-  // Bytes arrive and leave.
+type Doors = ReturnType<typeof openDoors>;
+
+function openDoors(outsides: Outsides, { counters, blocks, epochs, ownMark }: Known) {
+  const { clock, log, random } = outsides;
   const network = outsides.network({
     sendFailed: () => counters.count('sendFailed'),
     acceptFailed: () => counters.count('tcpRejected'),
   });
   const threads = outsides.answering?.({ clock, log, random, counters, blocks, epochs, ownMark }) ?? null;
   const pages = (): readonly Counters[] => [counters, ...(threads?.pages ?? [])];
-  const openUdp = threads === null ? undefined : threads.open;
+  const openUdp = threads === null ? undefined : threads.open.bind(threads);
   const listeners = newListeners<ZoneTable>({ network, clock, counters, openUdp });
+  return { network, threads, pages, listeners };
+}
 
-  // What to do: the spine's two halves on this lane.
+type Resolving = ReturnType<typeof startResolving>;
+
+function startResolving(
+  { clock, random, log }: Outsides,
+  { blocks, counters, cache, ownMark }: Known,
+  { store, upstreamAnswered }: { store(zoneId: number): Store | null; upstreamAnswered(): void },
+) {
   const lane = new Lane(blocks, newSlot(messageBytesMax + optBytesMax), counters, 'control');
   lane.ownMark = ownMark;
   lane.dice = random;
   const routes = new WeakMap<ServedZone, Route>();
   const loops = new LoopWatch();
-  const upstreamAnswered = () => watching.readiness.met('upstream');
   const forwarder: Misses = new Misses({
     ...{ clock, lane, cache, routes, loops, upstreamAnswered },
-    store: (zone) => active.serving.store(zone.zoneId),
+    store: (zone) => store(zone.zoneId),
   });
+  return { clock, log, lane, forwarder, routes, loops };
+}
 
-  // Asking others, as the configuration says; it comes first because a template in it may not compile.
-  const deps: GenerationDeps = {
+/** The parts by which what asks, and what shows, is made. */
+interface Parts {
+  readonly known: Known;
+  readonly doors: Doors;
+  readonly resolving: Resolving;
+}
+
+function generationDeps(outsides: Outsides, { known, doors, resolving }: Parts): GenerationDeps {
+  const { clock, random, log, readPieces, look } = outsides;
+  const { counters, cache } = known;
+  const { network, threads, pages } = doors;
+  const { routes, loops } = resolving;
+  return {
     ...{ network, clock, random, log, counters, cache, routes, loops, outages: new Outages() },
-    within: (zone) => askWithin({ lane, clock, forwarder, routes }, zone),
-    lookUpIn: (table) => lookUpIn({ lane, clock, forwarder, routes }, table),
+    within: (zone) => askWithin(resolving, zone),
+    lookUpIn: (table) => lookUpIn(resolving, table),
     numberings: {
       cache: new Numbering(),
       counters: new ReusableNumbering((ordinal) => {
@@ -173,96 +263,90 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       dropped: () => counters.count('queryLogDropped'),
     }),
     resolvConfs: newResolvConfFiles(outsides.readFile, log),
-    ...{ readPieces: outsides.readPieces, look: outsides.look },
+    ...{ readPieces, look },
   };
-  const first = new Generation(config, deps, await readAllHosts(config, deps));
+}
 
-  // Endpoints it.
-  const top = newTopTalkers({ clock, random, samples: threads?.samples ?? [] });
-  const watching = newEndpoints(
-    {
-      ...{ network, clock, random, log, ownMark, top },
-      ...{ startHttp: outsides.startHttp, profiler: outsides.profiler, pprofAskers: outsides.pprofAskers },
-      metricsAddress: settings.metricsAddress,
-      listeners: () => listeners.endpoints(),
-      selfCheckFailed: () => counters.count('healthFailures'),
-      panicked: () => counters.count('panics'),
-      source: {
-        ...metricsOf(() => active.serving),
-        setupErrors: settings.setupErrors.totals,
-        logLinesLost: () => log.linesLost,
-        pages,
-        gauges: () => ({
-          cacheUsedBytes: cache.usedBytes,
-          cacheBytesMax,
-          pendingQuestions: forwarder.size,
-          waitingClients: forwarder.waiters,
-          tcpClients: listeners.tcpClients,
-          answeringThreads: threads?.samples.length ?? 0,
-          lastReloadSuccessful: active.isLastRefused ? 0 : 1,
-        }),
-        instance: () => ({ role: succession?.role ?? 'serving', standBys: succession?.audience ?? 0 }),
-        build: { version: settings.version, revision: '', nodeVersion: process.version },
-        startedAtMs: clock.wallMs(),
-      },
+function endpointsDeps(
+  { clock, random, log, startHttp, profiler, pprofAskers }: Outsides,
+  { metricsAddress, setupErrors, version }: Settings,
+  { known, doors, resolving, top }: Parts & Pick<EndpointsDeps, 'top'>,
+  { active, succession }: Later,
+): EndpointsDeps {
+  const { counters, cache, ownMark } = known;
+  const { network, listeners, threads, pages } = doors;
+  const { forwarder } = resolving;
+  return {
+    ...{ network, clock, random, log, ownMark, top, startHttp, profiler, pprofAskers, metricsAddress },
+    listeners: () => listeners.endpoints(),
+    selfCheckFailed: () => counters.count('healthFailures'),
+    panicked: () => counters.count('panics'),
+    source: {
+      ...metricsOf(() => active().serving),
+      setupErrors: setupErrors.totals,
+      logLinesLost: () => log.linesLost,
+      pages,
+      gauges: () => ({
+        cacheUsedBytes: cache.usedBytes,
+        cacheBytesMax,
+        pendingQuestions: forwarder.size,
+        waitingClients: forwarder.waiters,
+        tcpClients: listeners.tcpClients,
+        answeringThreads: threads?.samples.length ?? 0,
+        lastReloadSuccessful: active().isLastRefused ? 0 : 1,
+      }),
+      instance: () => ({ role: succession()?.role ?? 'serving', standBys: succession()?.audience ?? 0 }),
+      build: { version, revision: '', nodeVersion: process.version },
+      startedAtMs: clock.wallMs(),
     },
-    config,
-  );
-
-  // The node: whoever asks us needs a way to us.
-  const host = newHost(
-    {
-      ...{ clock, log, run: outsides.run, readFile: outsides.readFile, ...outsides.sockets },
-      failed: (kind) => settings.setupErrors.count(kind),
-      met: (condition) => watching.readiness.met(condition),
-      lost: (condition) => watching.readiness.lost(condition),
-    },
-    settings.host,
-  );
-  // Who else is on this node. It comes before the sockets are opened, which are then joined to theirs.
-  const owns = (whose: TakingOver | 'another'): void => {
-    counters.count(whose === 'another' ? 'handovers' : takingOver[whose].event);
-    host[whose === 'another' ? 'release' : 'keep']();
   };
-  const succession = outsides.succession?.({ clock, log, warmth, owns }) ?? null;
-  const serves = () => (succession?.role ?? 'serving') === 'serving';
-  const snapshot = outsides.snapshot?.({ clock, log, warmth, serves }) ?? null;
-  const active = new ActiveConfiguration(first, {
-    ...{ listeners, watching, deps, upstreamAnswered, look: outsides.look },
-    ...{ load: settings.load, lookEveryMs: settings.lookEveryMs },
-    serve: (tableOf) => top.watched(serveFrom({ clock, log, lane, forwarder, routes }, tableOf)),
-    refresh: (tableOf) => refreshFrom({ clock, log, lane, forwarder, routes }, tableOf),
-    refuse: (tableOf) => refuseFrom({ clock, log, lane, forwarder, routes }, tableOf),
-    tablesChanged(now) {
-      settings.inForce(now);
-      threads?.update();
-    },
-  });
-  const ending = newEnding({
-    ...{ clock, log, counters, watching, active, succession, forwarder, host, listeners, snapshot, threads },
-  });
+}
 
-  // Last, everything is opened: from here on there is somebody to answer.
-  async function open(): Promise<void> {
-    const hasPredecessor = (await succession?.begin()) ?? false;
-    // Addresses come first, since not everything can be bound to one that is not there yet.
-    await host.prepare();
-    await active.start();
-    // Packets would wait for a thread that has yet to start.
-    if (hasPredecessor && threads !== null) await atMost(clock, handoverTransferMs, threads.answering());
-    if (succession === null) owns('start');
-    else await succession.takeOver();
-    // A predecessor knows better than a file; without one clients are answered while it is read.
-    if (!hasPredecessor) void snapshot?.load();
-    snapshot?.keep();
-  }
+function hostDeps(
+  { clock, log, run, readFile, sockets }: Outsides,
+  { setupErrors }: Settings,
+  { readiness }: Endpoints,
+): HostDeps {
+  return {
+    ...{ clock, log, run, readFile, ...sockets },
+    failed: (kind) => setupErrors.count(kind),
+    met: (condition) => readiness.met(condition),
+    lost: (condition) => readiness.lost(condition),
+  };
+}
 
-  await open().catch(async (error: unknown) => {
-    ending.hurry();
-    await ending.stop();
-    throw error;
-  });
+/** What has to be opened, in the order in which it is. */
+interface Opening {
+  readonly clock: Clock;
+  readonly succession: ReturnType<OpenSuccession> | null;
+  readonly host: Host;
+  readonly active: ActiveConfiguration;
+  readonly threads: Doors['threads'];
+  readonly snapshot: Snapshot | null;
+  owns(whose: 'start'): void;
+}
 
+async function open({ clock, succession, host, active, threads, snapshot, owns }: Opening): Promise<void> {
+  const hasPredecessor = (await succession?.begin()) ?? false;
+  // Addresses come first, since not everything can be bound to one that is not there yet.
+  await host.prepare();
+  await active.start();
+  // Packets would wait for a thread that has yet to start.
+  if (hasPredecessor && threads !== null) await atMost(clock, handoverTransferMs, threads.answering());
+  if (succession === null) owns('start');
+  else await succession.takeOver();
+  // A predecessor knows better than a file; without one clients are answered while it is read.
+  if (!hasPredecessor) void snapshot?.load();
+  snapshot?.keep();
+}
+
+function appOf({
+  active,
+  ending,
+  known: { counters },
+  doors: { listeners, pages },
+  resolving: { forwarder },
+}: Parts & { readonly active: ActiveConfiguration; readonly ending: Ending }): App {
   return {
     reload: (why) => active.reload(why),
     stop: ending.stop,

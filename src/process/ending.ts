@@ -29,7 +29,7 @@ export interface EndingDeps {
   readonly host: Pick<Host, 'stepAside' | 'leave'>;
   readonly listeners: Pick<Listeners, 'drain'>;
   readonly snapshot: Pick<Snapshot, 'finish'> | null;
-  readonly threads: Pick<UdpThreads<unknown>, 'end'> | null;
+  readonly threads: Pick<UdpThreads<unknown, unknown>, 'end'> | null;
 }
 
 export interface Ending {

@@ -62,23 +62,14 @@ export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
   const watched = { healthDurations: watch.durations, loopDelays: loopDelay.durations };
   const metrics = newMetrics({ ...deps.source, ...watched }, clock, routeFailed);
   const pprof = newPprof(clock, deps.profiler, deps.pprofAskers);
-  const servers = new Map<string, HttpServer>();
-  let hasBeenAnswered = false;
+  const servers = new Servers((at, routes) => deps.startHttp(at, routes, routeFailed), pprof.stop);
+  const isReady = readyRoute(readiness, deps.source.upstreams);
 
   const health: HttpRoutes = {
     '/health': async () => healthAnswer(await check()),
     '/top': async (asked) => deps.top.answer(asked),
   };
-  const ready: HttpRoutes = {
-    '/ready': async () => {
-      // Only `monitor continuously` lets a condition be lost, and only one that was met once can be.
-      hasBeenAnswered ||= !readiness.missing.includes('upstream');
-      const upstreams = deps.source.upstreams();
-      const isAnyUp = upstreams.length === 0 || upstreams.some(({ healthy }) => healthy);
-      if (hasBeenAnswered) readiness[isAnyUp ? 'met' : 'lost']('upstream');
-      return readiness.answer();
-    },
-  };
+  const ready: HttpRoutes = { '/ready': async () => isReady() };
   const scrape: HttpRoutes = {
     '/metrics': async () => ({ status: 200, body: await metrics.text(), contentType: metrics.contentType }),
   };
@@ -90,55 +81,12 @@ export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
       ...config.metrics.map((at) => ({ at, routes: scrape })),
       ...config.pprof.map((at) => ({ at, routes: pprof.routes(at) })),
     ]);
-    const keys = new Set(wanted.map(keyOf));
-    const opened: string[] = [];
-    try {
-      for (const each of wanted) {
-        if (servers.has(keyOf(each))) continue;
-        await closeSameEndpoint(each.at);
-        servers.set(keyOf(each), await open(each));
-        opened.push(keyOf(each));
-      }
-    } catch (error) {
-      await Promise.all(opened.map(closeServer));
-      throw error;
-    }
-    for (const key of [...servers.keys()]) if (!keys.has(key) && key !== extraKey) await closeServer(key);
-    await openExtra(config);
-  }
-
-  async function open({ at, routes }: { at: Endpoint; routes: HttpRoutes }): Promise<HttpServer> {
-    try {
-      return await deps.startHttp(at, routes, routeFailed);
-    } catch (error) {
-      throw new ListenError(listenFailure(at, error as NodeJS.ErrnoException));
-    }
-  }
-
-  /** As in node-cache a taken port of this kind is a line in the log, not a failed start. */
-  async function openExtra(config: Config): Promise<void> {
+    await servers.use(wanted);
     const at = deps.metricsAddress;
-    if (at === null || servers.has(extraKey) || config.metrics.some((each) => each.port === at.port)) return;
-    try {
-      servers.set(extraKey, await open({ at, routes: scrape }));
-    } catch (error) {
-      log.error(`-metrics-listen-address: ${(error as Error).message}`);
-    }
-  }
-
-  /** Its routes change, and an address can be listened on once. */
-  async function closeSameEndpoint(at: Endpoint): Promise<void> {
-    for (const key of [...servers.keys()]) if (key.startsWith(`${at.address} ${at.port} `)) await closeServer(key);
-  }
-
-  async function closeServer(key: string): Promise<void> {
-    const server = servers.get(key);
-    servers.delete(key);
-    try {
-      if (key.includes(' /debug/pprof')) pprof.stop();
-    } finally {
-      await server?.close();
-    }
+    if (at === null || config.metrics.some((each) => each.port === at.port)) return;
+    // As in node-cache a taken port of this kind is a line in the log, not a failed start.
+    const why = await servers.openExtra({ at, routes: scrape });
+    if (why !== null) log.error(`-metrics-listen-address: ${why}`);
   }
 
   function routeFailed(error: unknown): void {
@@ -153,15 +101,101 @@ export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
       watch.stop();
       loopDelay.stop();
       deps.top.stop();
-      await Promise.all([...servers.keys()].map(closeServer));
+      await servers.close();
       // Last, as pages ask it.
       selfCheck.stop();
     },
   };
 }
 
+/** What /ready says, by the upstreams as they are each time it is asked. */
+function readyRoute(readiness: Readiness, states: MetricsSource['upstreams']): () => ReturnType<Readiness['answer']> {
+  let hasBeenAnswered = false;
+  return () => {
+    // Only `monitor continuously` lets a condition be lost, and only one that was met once can be.
+    hasBeenAnswered ||= !readiness.missing.includes('upstream');
+    const upstreams = states();
+    const isAnyUp = upstreams.length === 0 || upstreams.some(({ healthy }) => healthy);
+    if (hasBeenAnswered) readiness[isAnyUp ? 'met' : 'lost']('upstream');
+    return readiness.answer();
+  };
+}
+
+interface Pages {
+  readonly at: Endpoint;
+  readonly routes: HttpRoutes;
+}
+
+/** The HTTP servers that are open, by address and pages. */
+class Servers {
+  readonly #start: (at: Endpoint, routes: HttpRoutes) => Promise<HttpServer>;
+  readonly #stopProfiles: () => void;
+  readonly #open = new Map<string, HttpServer>();
+
+  constructor(start: (at: Endpoint, routes: HttpRoutes) => Promise<HttpServer>, stopProfiles: () => void) {
+    this.#start = start;
+    this.#stopProfiles = stopProfiles;
+  }
+
+  /** Opens these and closes the others, but for the extra one. Rejects with a ListenError, those opened closed again. */
+  async use(wanted: readonly Pages[]): Promise<void> {
+    const keys = new Set(wanted.map(keyOf));
+    const opened: string[] = [];
+    try {
+      for (const each of wanted) {
+        if (this.#open.has(keyOf(each))) continue;
+        await this.#closeSameEndpoint(each.at);
+        this.#open.set(keyOf(each), await this.#listen(each));
+        opened.push(keyOf(each));
+      }
+    } catch (error) {
+      await Promise.all(opened.map((key) => this.#close(key)));
+      throw error;
+    }
+    for (const key of [...this.#open.keys()]) if (!keys.has(key) && key !== extraKey) await this.#close(key);
+  }
+
+  /** The one that no configuration closes, unless it is open; why not, where it cannot be opened. */
+  async openExtra(extra: Pages): Promise<string | null> {
+    if (this.#open.has(extraKey)) return null;
+    try {
+      this.#open.set(extraKey, await this.#listen(extra));
+      return null;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#open.keys()].map((key) => this.#close(key)));
+  }
+
+  async #listen({ at, routes }: Pages): Promise<HttpServer> {
+    try {
+      return await this.#start(at, routes);
+    } catch (error) {
+      throw new ListenError(listenFailure(at, error as NodeJS.ErrnoException));
+    }
+  }
+
+  /** Its routes change, and an address can be listened on once. */
+  async #closeSameEndpoint(at: Endpoint): Promise<void> {
+    for (const key of [...this.#open.keys()]) if (key.startsWith(`${at.address} ${at.port} `)) await this.#close(key);
+  }
+
+  async #close(key: string): Promise<void> {
+    const server = this.#open.get(key);
+    this.#open.delete(key);
+    try {
+      if (key.includes(' /debug/pprof')) this.#stopProfiles();
+    } finally {
+      await server?.close();
+    }
+  }
+}
+
 const extraKey = '-metrics-listen-address';
 
-function keyOf({ at, routes }: { at: Endpoint; routes: HttpRoutes }): string {
+function keyOf({ at, routes }: Pages): string {
   return `${at.address} ${at.port} ${Object.keys(routes).sort().join(' ')}`;
 }

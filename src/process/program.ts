@@ -14,7 +14,7 @@ import { type LoadOptions, parseConfig, systemLoadOptions } from '../config/load
 import { tooFewOpenFiles } from '../config/open-files.js';
 import { rememberedAddresses } from '../config/own-listener.js';
 import { type ServeOptions, workerCount } from '../config/serve-options.js';
-import { newSource } from '../config/source.js';
+import { Source } from '../config/source.js';
 import { programVersion } from '../config/version.js';
 import { systemLook } from '../config/watch.js';
 import type { HostOptions } from '../host/host.js';
@@ -106,13 +106,13 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>, early: Ea
   const survives = onExceptions(process, { clock, log });
   const setupErrors = newSetupErrors();
   const random = systemRandom();
-  const source = newSource(options, {
+  const source = new Source(options, {
     ...{ load: loadOptions(options.dnsPort), log },
     write: (path, text) => replaceText(path, text, random),
     wrong: () => setupErrors.count('configmap'),
   });
   const settings = {
-    ...{ load: source, setupErrors, metricsAddress: options.metricsAddress, version: programVersion() },
+    ...{ load: () => source.read(), setupErrors, metricsAddress: options.metricsAddress, version: programVersion() },
     inForce: ({ debug }: Config) => log.setLevel(logLevel({ debug, quiet: options.quiet })),
     host: hostWish(options),
     lookEveryMs: options.reloadWithSignal ? configMapPeriodMs : null,

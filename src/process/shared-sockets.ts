@@ -10,7 +10,7 @@ import { adoptStream } from '../os/node-network.js';
 import type { Random } from '../os/random.js';
 import { Groups } from '../os/reuseport-groups.js';
 import type { SystemCalls, SystemCallsOrWhyNot } from '../os/system-calls.js';
-import { unixSockets } from '../os/unix-sockets.js';
+import { UnixSockets } from '../os/unix-sockets.js';
 import { entriesFormat } from '../takeover/entries.js';
 import { Succession, type SuccessionDeps } from '../takeover/succession.js';
 
@@ -56,7 +56,7 @@ export function sharedNode(system: SystemCallsOrWhyNot, wishes: SharedNodeWishes
   const bindHttp = (at: Endpoint): number => bindStream({ at, ipv6Only: 'no', sharedWith: 'nobody' });
   if (path === null) return { calls, groups, bindStream, bindHttp };
   const self = { version, pid: process.pid, network: networkNamespace(), entriesFormat };
-  const sockets = unixSockets({ calls, random, adopt: adoptStream });
+  const sockets = new UnixSockets({ calls, random, adopt: adoptStream });
   const succession: OpenSuccession = (parts) => new Succession({ ...parts, sockets, path, self, seats: groups });
   return { calls, groups, bindStream, bindHttp, succession };
 }

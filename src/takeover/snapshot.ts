@@ -49,7 +49,7 @@ interface When {
 }
 
 export function newSnapshot(deps: SnapshotDeps): Snapshot {
-  const { clock, log, path, warmth, bootId } = deps;
+  const { clock, log, path, warmth } = deps;
   let timer: Timer | null = null;
   let hasComplained = false;
   let writing: Writing | null = null;
@@ -60,7 +60,7 @@ export function newSnapshot(deps: SnapshotDeps): Snapshot {
   const mayWrite = (): boolean => isKept && !isLoading && deps.serves();
 
   async function load(): Promise<void> {
-    const read = readSafely();
+    const read = readSafely(deps);
     if (read === undefined) return;
     if (typeof read === 'string') return log.warn(`the snapshot ${path} is not used: ${read}`);
     isLoading = true;
@@ -75,21 +75,6 @@ export function newSnapshot(deps: SnapshotDeps): Snapshot {
     log.info(`the cache is as the snapshot ${path} has it`, { ageSeconds: Math.round(read.ageMs / 1000) });
   }
 
-  function readSafely(): ReturnType<typeof readSnapshot> | undefined {
-    try {
-      const bytes = deps.read(path, snapshotBytesMax);
-      const now = { bootId, monotonicMs: clock.nowMs(), wallMs: clock.wallMs() };
-      return bytes === undefined ? undefined : readSnapshot(bytes, now);
-    } catch (error) {
-      return (error as Error).message;
-    }
-  }
-
-  function begin(): Writing {
-    const now: When = { bootId, monotonicMs: clock.nowMs(), wallMs: clock.wallMs() };
-    return new Writing(deps.replace(path), now, warmth.everything());
-  }
-
   /** A chunk a turn, so that clients are answered in between. */
   function writeNext(): void {
     if (writing === null) return;
@@ -102,7 +87,7 @@ export function newSnapshot(deps: SnapshotDeps): Snapshot {
     timer = clock.after(snapshotPeriodMs, () => {
       if (!mayWrite()) return writeLater();
       attempt(() => {
-        writing = begin();
+        writing = beginWriting(deps);
         return 'more';
       });
       if (writing === null) writeLater();
@@ -133,12 +118,31 @@ export function newSnapshot(deps: SnapshotDeps): Snapshot {
       writing?.abandon();
       if (!mayWrite()) return;
       attempt(() => {
-        writing = begin();
+        writing = beginWriting(deps);
         while (writing.next() === 'more');
         return 'done';
       });
     },
   };
+}
+
+/** What the file holds; why it is not to be used, or undefined when there is none. */
+function readSafely(deps: SnapshotDeps): ReturnType<typeof readSnapshot> | undefined {
+  try {
+    const bytes = deps.read(deps.path, snapshotBytesMax);
+    return bytes === undefined ? undefined : readSnapshot(bytes, momentOf(deps));
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function beginWriting(deps: SnapshotDeps): Writing {
+  const when = momentOf(deps);
+  return new Writing(deps.replace(deps.path), when, deps.warmth.everything());
+}
+
+function momentOf({ bootId, clock }: SnapshotDeps): When {
+  return { bootId, monotonicMs: clock.nowMs(), wallMs: clock.wallMs() };
 }
 
 class Writing {

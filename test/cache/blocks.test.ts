@@ -9,7 +9,7 @@ import {
   keyDnssecOk,
   kindDenial,
 } from '../../src/cache/blocks.js';
-import { type Cache, createCache, type Keep } from '../../src/cache/cache.js';
+import { Cache, type Keep } from '../../src/cache/cache.js';
 import { hashQuestion } from '../../src/dns/hash.js';
 import { nameToWire } from '../../src/dns/names.js';
 import { cacheBytesMax, cacheEntriesMax, headerBytes, zoneIdsMax } from '../../src/limits.js';
@@ -40,7 +40,7 @@ const hashOf = (question: Uint8Array, zoneId = 1, key = 0) =>
   hashQuestion(question, headerBytes, question.length, tableKey, (zoneId << 2) | key);
 
 function newCache() {
-  const cache = createCache(new Blocks(cacheMemory(), tableKey));
+  const cache = new Cache(new Blocks(cacheMemory(), tableKey));
   return { cache, store: cache.newStore({ successEntriesMax: 1000, denialEntriesMax: 1000 }) };
 }
 

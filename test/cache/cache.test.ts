@@ -3,14 +3,14 @@ import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import fc from 'fast-check';
 import { atMessage, atTouched, Blocks, cacheMemory, kindDenial, touchedForOrder } from '../../src/cache/blocks.js';
-import { type Cache, createCache, type Store } from '../../src/cache/cache.js';
+import { Cache, type Store } from '../../src/cache/cache.js';
 import { entriesSparedMax, slabBytes } from '../../src/limits.js';
 import { finishNow } from '../../src/scheduling/slices.js';
 import { hashKey } from '../dns/hash-key.js';
 import { answerFor, queryFor } from './answers.js';
 
 function makeCache(capacity = 100, bytesMax?: number, evicted?: () => void): { cache: Cache; store: Store } {
-  const cache = createCache(new Blocks(cacheMemory(), hashKey(42)), bytesMax, undefined, { evictedForMemory: evicted });
+  const cache = new Cache(new Blocks(cacheMemory(), hashKey(42)), bytesMax, undefined, { evictedForMemory: evicted });
   return { cache, store: cache.newStore({ successEntriesMax: capacity, denialEntriesMax: capacity }) };
 }
 
@@ -120,7 +120,7 @@ describe('Cache', () => {
   it('drops what has ended, and says so while it is still there', () => {
     const told: unknown[] = [];
     const blocks = new Blocks(cacheMemory(), hashKey(42));
-    const cache: Cache = createCache(blocks, undefined, undefined, {
+    const cache: Cache = new Cache(blocks, undefined, undefined, {
       ended: (ref) => void told.push(dataOf(cache, ref)),
     });
     const stores = [1, 2].map(() => cache.newStore({ successEntriesMax: 9, denialEntriesMax: 9 }));

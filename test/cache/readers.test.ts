@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
-import { createCache, type Keep } from '../../src/cache/cache.js';
+import { Cache, type Keep } from '../../src/cache/cache.js';
 import { Epochs } from '../../src/cache/epochs.js';
 import { slabBytes } from '../../src/limits.js';
 import type { Random } from '../../src/os/random.js';
@@ -24,7 +24,7 @@ test('readers never see two blocks as one', async () => {
   const blocks = new Blocks(cacheMemory(), hashKey(11));
   // So little memory that slabs change their size all the time, and fewer entries than names.
   let evictedForMemory = 0;
-  const cache = createCache(blocks, 3 * slabBytes, epochs, { evictedForMemory: () => void evictedForMemory++ });
+  const cache = new Cache(blocks, 3 * slabBytes, epochs, { evictedForMemory: () => void evictedForMemory++ });
   const store = cache.newStore({ successEntriesMax: 300, denialEntriesMax: 10 });
   const packets = Array.from({ length: names }, (_, number) => new Uint8Array(queryFor(`n${number}.test`)));
   const stop = new SharedArrayBuffer(4);

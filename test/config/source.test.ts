@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { Config } from '../../src/config/config.js';
-import { newSource, type SourceOptions } from '../../src/config/source.js';
+import { Source, type SourceOptions } from '../../src/config/source.js';
 import { testOptions } from './options.js';
 
 const base = '/etc/coredns/Corefile.base';
@@ -53,7 +53,7 @@ function world(initial: Readonly<Record<string, string>>, other: Partial<SourceO
     kubeDnsFolder: '/etc/kube-dns',
     ...other,
   };
-  const source = newSource(options, {
+  const source = new Source(options, {
     load,
     log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
     write(file, text) {
@@ -64,11 +64,11 @@ function world(initial: Readonly<Record<string, string>>, other: Partial<SourceO
     wrong: () => counts.wrong++,
   });
   return {
-    ...{ files, lines, counts, source },
+    ...{ files, lines, counts, source: () => source.read() },
     readOnly() {
       isReadOnly = true;
     },
-    zones: (config: Config = source()) => config.blocks.map(({ zones }) => zones[0].zone),
+    zones: (config: Config = source.read()) => config.blocks.map(({ zones }) => zones[0].zone),
     /** The lines since the last call. */
     said: () => lines.splice(0),
   };

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
-import { createCache } from '../../src/cache/cache.js';
+import { Cache } from '../../src/cache/cache.js';
 import { Epochs } from '../../src/cache/epochs.js';
 import { slabBytes } from '../../src/limits.js';
 import { answerFor, queryFor } from '../cache/answers.js';
@@ -22,7 +22,7 @@ export async function fuzzCache(seed: number, goOn: (round: number) => boolean):
   const random = seededRandom(seed);
   const epochs = new Epochs();
   const blocks = new Blocks(cacheMemory(), hashKey(random.below(2 ** 32)));
-  const cache = createCache(blocks, 2 * slabBytes, epochs, { evictedForMemory() {} });
+  const cache = new Cache(blocks, 2 * slabBytes, epochs, { evictedForMemory() {} });
   const store = cache.newStore({ successEntriesMax: 200, denialEntriesMax: 10 });
   const packets = Array.from({ length: names }, (_, number) => new Uint8Array(queryFor(`n${number}.test`)));
   const stop = new SharedArrayBuffer(4);

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type BlockRef, Blocks, cacheMemory, kindDenial } from '../../src/cache/blocks.js';
-import { type Cache, createCache } from '../../src/cache/cache.js';
+import { Cache } from '../../src/cache/cache.js';
 import { hashQuestion } from '../../src/dns/hash.js';
 import { lower } from '../../src/dns/wire.js';
 import { chainEntriesMax, headerBytes } from '../../src/limits.js';
@@ -33,7 +33,7 @@ const begin = keys[ours][keys[ours].length - 1] ^ (zoneId << 2);
 /** Keeps an answer without records for each of the names. */
 function attacked(all: readonly string[]) {
   let crowded = 0;
-  const cache = createCache(new Blocks(cacheMemory(), keys[ours]), undefined, undefined, { crowded: () => crowded++ });
+  const cache = new Cache(new Blocks(cacheMemory(), keys[ours]), undefined, undefined, { crowded: () => crowded++ });
   const store = cache.newStore({ successEntriesMax: 1, denialEntriesMax: 10_000 });
   const refs = all.map((name) => cache.keep(store, answerTo(questionFor(name)), 0));
   return { cache, store, refs, crowded: () => crowded };

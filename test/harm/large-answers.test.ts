@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
-import { createCache, type Keep } from '../../src/cache/cache.js';
+import { Cache, type Keep } from '../../src/cache/cache.js';
 import { nameToWire } from '../../src/dns/names.js';
 import { cacheBytesMax, headerBytes, largeBlocksShare, slabBytes } from '../../src/limits.js';
 import { answerFor, queryFor } from '../cache/answers.js';
@@ -64,7 +64,7 @@ describe('hot names in a flood of answers that the client makes', () => {
   };
   for (const [what, { bytes, before }] of Object.entries(floods)) {
     it(`${what}: a few in a hundred are lost at most`, () => {
-      const cache = createCache(new Blocks(cacheMemory(), hashKey()), slabs * slabBytes);
+      const cache = new Cache(new Blocks(cacheMemory(), hashKey()), slabs * slabBytes);
       const store = cache.newStore({ successEntriesMax: 100_000, denialEntriesMax: 10 });
       for (let number = 0; number < before; number++) cache.keep(store, answerFor(`full-${number}.test`), 0);
       let lost = 0;
@@ -88,7 +88,7 @@ describe('hot names in a flood of answers that the client makes', () => {
   }
 
   it('large answers have a quarter of the memory, and those that are asked stay', () => {
-    const cache = createCache(new Blocks(cacheMemory(), hashKey()));
+    const cache = new Cache(new Blocks(cacheMemory(), hashKey()));
     const store = cache.newStore({ successEntriesMax: 100_000, denialEntriesMax: 10 });
     const asked = Array.from({ length: 20 }, (_, number) => cache.keep(store, large(number, 60_000), 0));
     for (let number = 20; number < 1_200; number++) {

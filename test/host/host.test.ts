@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Host, type HostOptions, newHost } from '../../src/host/host.js';
+import { Host, type HostOptions } from '../../src/host/host.js';
 import type { SetupError } from '../../src/host/tools.js';
 import type { Endpoint } from '../../src/os/network.js';
 import { ManualClock } from '../simulation/clock.js';
@@ -45,7 +45,7 @@ function keeper(more: Partial<HostOptions> | null = {}, node = newFakeNode(), cl
     met: (condition: string) => void conditions.add(condition),
     lost: (condition: string) => void conditions.delete(condition),
   };
-  const host = newHost(world, more === null ? null : { ...wish, ...more });
+  const host = new Host(world, more === null ? null : { ...wish, ...more });
   return { host, node, clock, log, errors, conditions, files, sockets };
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Counters, countersMemory } from '../../src/counters.js';
 import type { Asker } from '../../src/listen/asker.js';
-import { newUdpThreads } from '../../src/listen/udp-threads.js';
+import { UdpThreads } from '../../src/listen/udp-threads.js';
 import { openSocket } from '../../src/os/bound-socket.js';
 import { systemClock } from '../../src/os/clock.js';
 import { socketsAt } from '../../src/os/proc-net.js';
@@ -17,7 +17,7 @@ async function newWorld(count = 1) {
   const say = (message: string): void => void lines.push(message);
   const died: number[] = [];
   const groups = newGroups();
-  const threads = newUdpThreads<string, null>({
+  const threads = new UdpThreads<string, null>({
     ...{ calls, counters, threads: count, shared: null, groups, hashKey: hashKey() },
     clock: systemClock(),
     log: { debug: say, info: say, warn: say, error: say },
@@ -49,7 +49,7 @@ async function newWorld(count = 1) {
   };
 }
 
-describe('newUdpThreads', { skip }, () => {
+describe('UdpThreads', { skip }, () => {
   test('answers on its threads, and what they hand over on the same socket', async () => {
     const { threads, open, client, refreshed, ...world } = await newWorld();
     const listener = await open();

@@ -7,13 +7,13 @@ import { boundPort, openSocket } from '../../src/os/bound-socket.js';
 import type { Greeting, Stream, StreamEvents } from '../../src/os/network.js';
 import { adoptStream } from '../../src/os/node-network.js';
 import { systemRandom } from '../../src/os/random.js';
-import { unixSockets } from '../../src/os/unix-sockets.js';
+import { UnixSockets } from '../../src/os/unix-sockets.js';
 import { calls, skip } from './loopback-sockets.js';
 
-describe('unixSockets', { skip }, () => {
+describe('UnixSockets', { skip }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'zerohop-unix-'));
   after(() => rmSync(folder, { recursive: true }));
-  const sockets = unixSockets({ calls, random: systemRandom(), adopt: adoptStream });
+  const sockets = new UnixSockets({ calls, random: systemRandom(), adopt: adoptStream });
   const noGreeting = () => ({ bytes: new Uint8Array(0), descriptors: [] });
   const nothing: StreamEvents = { data() {}, ended() {}, closed() {} };
 
@@ -124,7 +124,7 @@ describe('unixSockets', { skip }, () => {
         return result;
       },
     };
-    const wary = unixSockets({ calls: asStranger, random: systemRandom(), adopt: () => assert.fail('adopted') });
+    const wary = new UnixSockets({ calls: asStranger, random: systemRandom(), adopt: () => assert.fail('adopted') });
     const { listener } = sockets.listen(path, () => nothing, noGreeting);
     assert.deepEqual(wary.connect(path, nothing), { stream: null, why: 'it belongs to another user' });
     listener!.close();

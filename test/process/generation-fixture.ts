@@ -1,6 +1,6 @@
 /** What a configuration at work needs, all of it in memory, for the tests of the composition's parts. */
 import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
-import { createCache } from '../../src/cache/cache.js';
+import { Cache } from '../../src/cache/cache.js';
 import { Counters, countersMemory } from '../../src/counters.js';
 import type { GenerationDeps } from '../../src/process/generation.js';
 import { LoopWatch } from '../../src/resolve/loop.js';
@@ -28,7 +28,7 @@ export function newGenerationFixture(): GenerationFixture {
   const world: GenerationDeps = {
     ...{ network: new MemoryNetwork(clock, random), clock, random, counters },
     log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
-    cache: createCache(new Blocks(cacheMemory(), hashKey())),
+    cache: new Cache(new Blocks(cacheMemory(), hashKey())),
     numberings: { cache: new Numbering(), counters: new ReusableNumbering((ordinal) => counters.clearZone(ordinal)) },
     following: () => () => true,
     loops: new LoopWatch(),

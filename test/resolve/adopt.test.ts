@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import packets from 'dns-packet';
 import { Blocks, cacheMemory, kindDenial, kindSuccess } from '../../src/cache/blocks.js';
-import { createCache } from '../../src/cache/cache.js';
+import { Cache } from '../../src/cache/cache.js';
 import { Adopter, type AdoptingZone } from '../../src/resolve/adopt.js';
 import { hashKey } from '../dns/hash-key.js';
 
@@ -18,7 +18,7 @@ interface Wish {
 
 function newWorld(zoneChanges: Partial<AdoptingZone['keep']> = {}) {
   const blocks = new Blocks(cacheMemory(), hashKey());
-  const cache = createCache(blocks);
+  const cache = new Cache(blocks);
   const store = cache.newStore({ successEntriesMax: 100, denialEntriesMax: 100 });
   const policy = {
     ...{ successTtlMinSeconds: 0, successTtlMaxSeconds: 60, denialTtlMinSeconds: 0, denialTtlMaxSeconds: 5 },

@@ -1,7 +1,7 @@
 /** A lane over an empty cache and a table of zones, for the tests of the spine. */
 import packets from 'dns-packet';
 import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
-import { type Cache, createCache, type Store } from '../../src/cache/cache.js';
+import { Cache, type Store } from '../../src/cache/cache.js';
 import { parseConfig } from '../../src/config/load.js';
 import { Counters, countersMemory, overUdp } from '../../src/counters.js';
 import { newSlot } from '../../src/dns/answer.js';
@@ -40,7 +40,7 @@ export function fixture(corefile: string, role: Lane['role'] = 'control'): Fixtu
   const config = parseConfig(corefile, 'Corefile', loadOptions);
   const numberings = { cache: new Numbering(), counters: new Numbering() };
   const [listener] = planZones(config, numberings);
-  const cache = createCache(new Blocks(cacheMemory(), hashKey(7)));
+  const cache = new Cache(new Blocks(cacheMemory(), hashKey(7)));
   const counters = new Counters(countersMemory(numberings.counters.size));
   const lane = new Lane(cache.blocks, newSlot(70_000), counters, role);
   const ask: Fixture['ask'] = (packet, nowMs = 0) => {

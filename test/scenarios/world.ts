@@ -14,7 +14,7 @@ import { readFlags } from '../../src/config/flag-reader.js';
 import type { ConfigFiles } from '../../src/config/imports.js';
 import { parseConfig } from '../../src/config/load.js';
 import { serveOptions } from '../../src/config/serve-options.js';
-import { newSource } from '../../src/config/source.js';
+import { Source } from '../../src/config/source.js';
 import type { HostOptions } from '../../src/host/host.js';
 import type { HttpAnswer, HttpRoutes } from '../../src/observe/http.js';
 import { checkLogFormat } from '../../src/observe/log-format.js';
@@ -133,7 +133,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
   };
   const setupErrors = newSetupErrors();
   const understand = { ...loadOptions, files: inMemory(files), checkTemplates, checkLogFormat };
-  const source = newSource(serveOptions(readFlags(['-upstreamsvc', clusterDns.address]), {}), {
+  const source = new Source(serveOptions(readFlags(['-upstreamsvc', clusterDns.address]), {}), {
     load: understand,
     log: outsides.log,
     write: (path, text) => void files.set(path, text),
@@ -141,7 +141,9 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
   });
   const settings = {
     load:
-      options.configuration === 'files' ? source : () => parseConfig(corefile, options.path ?? 'Corefile', understand),
+      options.configuration === 'files'
+        ? () => source.read()
+        : () => parseConfig(corefile, options.path ?? 'Corefile', understand),
     metricsAddress: null,
     version: '0.0.0',
     setupErrors,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
-import { createCache } from '../../src/cache/cache.js';
+import { Cache } from '../../src/cache/cache.js';
 import { entriesChunkBytes, handoverFrameBytesMax } from '../../src/limits.js';
 import { type Entry, endingOf, entriesFormat, readEntries, writeEntries } from '../../src/takeover/entries.js';
 import { answerFor } from '../cache/answers.js';
@@ -10,7 +10,7 @@ import { hashKey } from '../dns/hash-key.js';
 
 function newSource() {
   const blocks = new Blocks(cacheMemory(), hashKey());
-  const cache = createCache(blocks);
+  const cache = new Cache(blocks);
   const store = cache.newStore({ successEntriesMax: 10_000, denialEntriesMax: 10 });
   const zoneName = (zoneId: number): string | null => (zoneId === 9 ? null : `zone ${zoneId}`);
   const source = { blocks, holds: (ref: number) => cache.holds(ref), zoneName };

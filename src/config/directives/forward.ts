@@ -76,6 +76,17 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
   };
   warnOfForeignZones(context, directive, [forward.from]);
   const given = new Set<string>();
+  eachOption(directive, optionsOf(forward, given, context));
+  checkForward(directive, forward, given);
+  return forward;
+}
+
+/** A reader for each option, which puts what it says into `forward`, and its name into `given` where somebody asks for it. */
+function optionsOf(
+  forward: Draft,
+  given: Set<string>,
+  context: DirectiveContext,
+): Readonly<Record<string, (option: Directive) => void>> {
   let forceTcp = false;
   const duration = (key: NumberKey, what: string) => (option: Directive) => {
     given.add(option.name);
@@ -84,7 +95,7 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
   const count = (key: NumberKey, what: string) => (option: Directive) => {
     forward[key] = wholeNumber(option, oneWord(option, 'a number'), what, 0, countMax);
   };
-  eachOption(directive, {
+  return {
     except(option) {
       const names = words(option, 1, Number.POSITIVE_INFINITY, 'names');
       forward.except = [...forward.except, ...names.flatMap((token) => readZones(token, option.path))];
@@ -145,7 +156,11 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
     },
     doh_method: unsupported(noHttps),
     resolver: unsupported('upstreams given by name are looked up by the other upstreams of the forward.'),
-  });
+  };
+}
+
+/** What no option says alone. */
+function checkForward(directive: Directive, forward: ForwardConfig, given: ReadonlySet<string>): void {
   const hasAddress = forward.to.some(({ kind }) => kind !== 'name');
   const [named] = forward.to.filter((target) => target.kind === 'name');
   if (!hasAddress && named !== undefined) fail(directive, onlyNames(named.name.slice(0, -1)));
@@ -153,7 +168,6 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
     fail(directive, 'max_age must not be shorter than expire; raise it, or write 0 for no limit.');
   }
   if (forward.readTimeoutMs === 0) fail(directive, 'read_timeout must be longer than 0; write one like 2s.');
-  return forward;
 }
 
 function rcodes(option: Directive): number[] {

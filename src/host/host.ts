@@ -158,7 +158,7 @@ export function newHost(deps: HostDeps, wanted: HostOptions | null): Host {
     }
     const areRulesOut = rules === null || (await attempt('rules', rules.remove)) === 'removed';
     const isLinkOut = link === null || (await attempt('interface', link.remove)) === 'removed';
-    if (areRulesOut && isLinkOut) log.info('link and rules are taken out');
+    if (areRulesOut && isLinkOut) log.info('removed interface and firewall rules');
   }
 
   if (link === null) deps.met('interface');
@@ -183,7 +183,7 @@ export function newHost(deps: HostDeps, wanted: HostOptions | null): Host {
 
 async function mendAddresses(link: Link): Promise<string | null> {
   const { missing, on } = await link.mend();
-  return missing.length === 0 ? null : `${missing.join(', ')} put on ${on}`;
+  return missing.length === 0 ? null : `added ${missing.join(', ')} to ${on}`;
 }
 
 interface Failure {

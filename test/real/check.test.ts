@@ -109,5 +109,8 @@ test('a start says the first error and how to see the others', () => {
   const path = file('bad', bad);
   const { status, stderr } = zerohop(['-conf', path, '-setupinterface=false', '-setupiptables=false', '-handover=']);
   assert.equal(status, 2);
-  assert.match(stderr, /^zerohop: \S+bad:2: "erors" .*\? And 2 more errors; see zerohop check \S+bad\.\n$/u);
+  assert.match(
+    stderr,
+    /^zerohop: \S+bad:2: unknown directive "erors"; .*\? And 2 more errors; see zerohop check \S+bad\.\n$/u,
+  );
 });

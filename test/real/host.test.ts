@@ -93,7 +93,8 @@ function withFirewall(firewall: NodeFirewall): void {
         .find(({ msg }) => msg.includes(text));
 
   /** How often it has said that it changed something of the node. */
-  const changes = (of: Zerohop): number => of.log().filter(({ msg }) => /^added |firewall rules (?:changed|are in place)$/.test(msg)).length;
+  const changes = (of: Zerohop): number =>
+    of.log().filter(({ msg }) => /^added |firewall rules (?:changed|are in place)$/.test(msg)).length;
 
   async function assertClean(): Promise<void> {
     assert.deepEqual([await node.ownRules(), await node.ownAddresses()], [[], []]);

@@ -95,7 +95,14 @@ function memoryTable({ memory }: Report): string {
 
 function workersTable({ workers }: Report): string {
   if (workers.length === 0) return '';
-  const head = line(['-workers', 'CPU per answer, µs', 'answers/s', 'hit ratio', 'lost', 'reckoned for as many cores']);
+  const head = line([
+    '-workers',
+    'CPU per answer, µs',
+    'answers/s',
+    'hit ratio',
+    'lost',
+    'extrapolated to that many cores',
+  ]);
   const lines = workers.map((each) =>
     line([
       String(each.workers),

@@ -123,7 +123,7 @@ function readText(file: string, { files }: LoadOptions): string {
     return files.read(file);
   } catch (error) {
     const why = (error as Error).message.replace(/\.$/u, '');
-    throw new ConfigError({ file, line: 0 }, `it cannot be read (${why}); name a Corefile that this user may read.`);
+    throw new ConfigError({ file, line: 0 }, `${why}; name a Corefile that this user can read.`);
   }
 }
 

@@ -80,8 +80,8 @@ function splitFlag(argument: string): { name: FlagName; value: string | undefine
 function unknownFlag(dashes: string, written: string): UsageError {
   const word = written.replace(/^no-/u, '');
   const meant = nearest(word, namesByAlias.keys()) ?? beginningLike(word);
-  const hint = meant === undefined ? 'zerohop --help lists all flags.' : `did you mean ${dashes}${meant}?`;
-  return new UsageError(`${dashes}${written} is no flag; ${hint}`);
+  const hint = meant === undefined ? 'see zerohop --help.' : `did you mean ${dashes}${meant}?`;
+  return new UsageError(`unknown flag ${dashes}${written}; ${hint}`);
 }
 
 /** `conf` for `config`, `metrics-listen-address` for `metrics`. */
@@ -91,9 +91,17 @@ function beginningLike(word: string): FlagName | undefined {
 }
 
 /** What Go's strconv.ParseBool takes. */
+const trueTexts = /^(?:1|t|T|TRUE|true|True)$/u;
+const falseTexts = /^(?:0|f|F|FALSE|false|False)$/u;
+
+/** Whether a flag would take this word as its value. */
+export function isBoolean(value: string): boolean {
+  return trueTexts.test(value) || falseTexts.test(value);
+}
+
 function booleanText(name: FlagName, value: string): 'true' | 'false' {
-  if (/^(?:1|t|T|TRUE|true|True)$/u.test(value)) return 'true';
-  if (/^(?:0|f|F|FALSE|false|False)$/u.test(value)) return 'false';
+  if (trueTexts.test(value)) return 'true';
+  if (falseTexts.test(value)) return 'false';
   throw new UsageError(`-${name}=${value} is neither true nor false; write -${name}=true or -${name}=false.`);
 }
 

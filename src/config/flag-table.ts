@@ -17,8 +17,8 @@ export interface Flag {
 const serving = 'Serving:';
 const configuration = 'Configuration:';
 const node = 'On the node:';
-const watching = 'Watching:';
-const lifecycle = 'Life cycle:';
+const watching = 'Metrics and health:';
+const lifecycle = 'Handover and files:';
 const other = 'Other:';
 
 export const flagTable = {
@@ -76,7 +76,7 @@ export const flagTable = {
     ':9253',
     'What replaces __PROMETHEUS__ENDPOINT__ in the Corefile template.',
   ),
-  quiet: boolean(watching, 'false', 'Log no line about what was started.'),
+  quiet: boolean(watching, 'false', 'Log warnings and errors only.'),
 
   handover: text(
     lifecycle,

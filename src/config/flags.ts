@@ -6,7 +6,7 @@
 import { type CheckOutput, checkOutputs, type OutputWishes } from './check-output.js';
 import type { Environment } from './cluster-dns.js';
 import { supportedDirectives } from './directives/known.js';
-import { type ReadFlags, readFlags, UsageError } from './flag-reader.js';
+import { isBoolean, type ReadFlags, readFlags, UsageError } from './flag-reader.js';
 import { type Flag, flagTable } from './flag-table.js';
 import { nearest } from './nearest.js';
 import { type ServeOptions, serveOptions } from './serve-options.js';
@@ -62,6 +62,10 @@ function commandOf(flags: ReadFlags, environment: Environment): Command {
       };
     case 'demo':
       return demo(flags, rest);
+    case 'help':
+      return { kind: 'help', text: helpText() };
+    case 'version':
+      return { kind: 'version', text: versionText() };
     default:
       throw surplusWord(flags, word);
   }
@@ -76,19 +80,20 @@ function readOutput(text: string): CheckOutput {
 function demo({ given }: ReadFlags, rest: readonly string[]): Command {
   const surplus = given.length > 0 ? `-${given[0]}` : rest[0];
   if (surplus === undefined) return { kind: 'demo' };
-  throw new UsageError(`demo takes nothing more; take out ${surplus}.`);
+  throw new UsageError(`demo takes no flags or arguments; remove ${surplus}.`);
 }
 
-const commands = ['check', 'demo'];
+const commands = ['check', 'demo', 'help', 'version'];
 
 function surplusWord({ behindBoolean }: ReadFlags, word: string): UsageError {
   const flag = behindBoolean.get(word);
   if (flag !== undefined) {
-    return new UsageError(`"${word}" stands alone; a boolean flag takes its value with =, as in -${flag}=false.`);
+    const wanted = isBoolean(word) ? `-${flag}=${word}` : `-${flag}=true or -${flag}=false`;
+    return new UsageError(`unexpected "${word}"; write ${wanted}.`);
   }
   const meant = nearest(word, commands);
-  const hint = meant === undefined ? 'take it out, or write "check FILE" or "demo".' : `did you mean ${meant}?`;
-  return new UsageError(`"${word}" is no command; ${hint}`);
+  const hint = meant === undefined ? 'see zerohop --help.' : `did you mean "${meant}"?`;
+  return new UsageError(`unknown command "${word}"; ${hint}`);
 }
 
 function versionText(): string {
@@ -113,6 +118,7 @@ async function helpText(): Promise<string> {
     .usage('  zerohop [flags]                  serve')
     .usage('  zerohop check [FILE...] [flags]  list what is wrong in Corefiles (- is stdin, none the built-in)')
     .usage('  zerohop demo                     serve a stand-in cluster on 127.0.0.1 and ask it a few questions')
+    .usage('  zerohop help | version           same as --help, --version')
     .epilogue(
       'One dash or two, -name value or -name=value; a boolean takes its value with =, as in -setupiptables=false. ' +
         'Durations are written like 60s, 500ms or 1h30m. Exit status: 0 after a clean stop, 1 if the start failed, ' +

@@ -39,11 +39,9 @@ export function loadCorefile(path: string, options: LoadOptions, alsoWatch: read
     text = options.files.read(path);
   } catch (error) {
     const why = (error as Error).message.replace(/\.$/u, '');
-    throw new ConfigError(
-      { file: path, line: 0 },
-      `the Corefile cannot be read (${why}); give -conf a file that this user may read.`,
-      { files: [path, ...alsoWatch] },
-    );
+    throw new ConfigError({ file: path, line: 0 }, `${why}; give -conf a file that this user can read.`, {
+      files: [path, ...alsoWatch],
+    });
   }
   return parsePieces([{ text, file: path }], [path, ...alsoWatch], options);
 }
@@ -121,19 +119,19 @@ export function corefileText(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw new Error('it is not UTF-8 text.');
+    throw new Error('not UTF-8 text.');
   }
 }
 
 function refuseLarge({ length }: Uint8Array): void {
-  if (length > corefileBytesMax) throw new Error(`it is larger than ${corefileBytesMax} bytes.`);
+  if (length > corefileBytesMax) throw new Error(`larger than ${corefileBytesMax} bytes.`);
 }
 
 /** Why a file cannot be read, by the system's code. */
 const whyUnreadable: Readonly<Record<string, string>> = {
   ENOENT: 'no such file',
   ENOTDIR: 'no such file',
-  EISDIR: 'it is a folder',
+  EISDIR: 'is a directory',
   EACCES: 'permission denied',
   EPERM: 'permission denied',
 };

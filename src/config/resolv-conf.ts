@@ -62,10 +62,10 @@ export interface ResolvConfOptions {
  */
 export function chooseServers({ path, read, ownAddresses }: ResolvConfOptions): ResolvConfChoice {
   const text = read(path);
-  if (text === undefined) return { ok: false, why: `${path} cannot be read; mount the node's file there.` };
+  if (text === undefined) return { ok: false, why: `${path}: cannot be read; mount the node's file there.` };
   const listed = parseResolvConf(text);
   if (listed.length === 0) {
-    return { ok: false, why: `${path} lists no name server; add a line "nameserver ADDRESS".` };
+    return { ok: false, why: `${path}: no nameserver line; add "nameserver ADDRESS".` };
   }
   const usable = withoutLoops(listed, ownAddresses);
   if (usable.length > 0) return { ok: true, servers: usable, path };

@@ -173,7 +173,7 @@ function readTemplate(file: string, { files }: LoadOptions): string {
     return files.read(file);
   } catch (error) {
     const why = (error as Error).message.replace(/\.$/u, '');
-    const sentence = `the template cannot be read (${why}); give -basecorefile a file that this user may read.`;
+    const sentence = `${why}; give -basecorefile a file that this user can read.`;
     throw new ConfigError({ file, line: 0 }, sentence);
   }
 }

@@ -192,13 +192,13 @@ export class Host {
     }
     const areRulesOut = this.#rules === null || (await this.#attempt('rules', this.#rules.remove)) === 'removed';
     const isLinkOut = this.#link === null || (await this.#attempt('interface', this.#link.remove)) === 'removed';
-    if (areRulesOut && isLinkOut) this.#deps.log.info('link and rules are taken out');
+    if (areRulesOut && isLinkOut) this.#deps.log.info('removed interface and firewall rules');
   }
 }
 
 async function mendAddresses(link: Link): Promise<string | null> {
   const { missing, on } = await link.mend();
-  return missing.length === 0 ? null : `${missing.join(', ')} put on ${on}`;
+  return missing.length === 0 ? null : `added ${missing.join(', ')} to ${on}`;
 }
 
 interface Failure {

@@ -44,7 +44,9 @@ export function newLink(run: RunCommand, { name, addresses }: LinkOptions, log: 
       throw new HostError('interface_add', failureText(call, end));
     }
     hasNoDummies = true;
-    log.warn(`this kernel has no dummy links, so ${addresses.join(', ')} goes on lo; ${end.stderr.trim()}`);
+    log.warn(
+      `dummy interfaces unavailable (${end.stderr.trim().replace(/^Error: |\.$/gu, '')}); using lo for ${addresses.join(', ')}`,
+    );
     return 'lo';
   }
 

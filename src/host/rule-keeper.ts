@@ -63,7 +63,7 @@ export function newRules(deps: RuleKeeperDeps, wish: RuleKeeperOptions): Rules {
       try {
         const writer = writerOf(other);
         const removed = await writer.remove();
-        if (removed > 0) log.info(`rules of an earlier run were taken out of ${writer.name}`);
+        if (removed > 0) log.info(`${writer.name}: removed the rules of an earlier run`);
       } catch (error) {
         // A node without the other tool has nothing of it either.
         if (!(error instanceof HostError)) throw error;
@@ -79,9 +79,9 @@ export function newRules(deps: RuleKeeperDeps, wish: RuleKeeperOptions): Rules {
       const wasFirst = isFirst;
       isFirst = false;
       if (wasFirst) await removeOthers(chosen!.kind);
-      const changes = changed === 1 ? '1 change' : `${changed} changes`;
-      if (changed > 0) return `the firewall rules were put in place by ${writer.name}: ${changes}`;
-      return wasFirst ? `the firewall rules are in place in ${writer.name}` : null;
+      const rules = changed === 1 ? '1 firewall rule' : `${changed} firewall rules`;
+      if (changed > 0) return `${writer.name}: ${rules} changed`;
+      return wasFirst ? `${writer.name}: the firewall rules are in place` : null;
     },
     async divert() {
       await (chosen?.writer ?? (await choose())).divert();

@@ -47,8 +47,8 @@ export function startHealthWatch({ check, clock, log, failed }: HealthWatchOutsi
     if (!health.healthy) failed();
     if (health.healthy !== wasHealthy) {
       wasHealthy = health.healthy;
-      if (health.healthy) log.info('Healthy again: all listeners answer.');
-      else log.error(`Unhealthy: ${health.reason}`);
+      if (health.healthy) log.info('health check recovered: all listeners answer');
+      else log.error(`health check failed: ${health.reason}`);
     }
   }
 

@@ -48,7 +48,7 @@ export const cacheFamilies: readonly Family<Scrape>[] = [
   perCache('prefetch_total', 'The number of times the cache has prefetched a cached item.', zonePlaces.prefetches),
   perCache(
     'drops_total',
-    'The number of responses that are not cached, because they answer another question. Always 0: they do not come so far.',
+    'The number of responses that are not cached, because they answer another question. Always 0; kept for compatibility.',
     zonePlaces.drops,
   ),
   perCache('served_stale_total', 'The number of requests served from stale cache entries.', zonePlaces.servedStale),

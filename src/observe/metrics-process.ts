@@ -88,7 +88,7 @@ export const processFamilies: readonly Family<Scrape>[] = [
   ),
   {
     name: 'go_goroutines',
-    help: 'What would be goroutines in CoreDNS: threads, queries that wait, TCP clients, connections to upstreams.',
+    help: 'Compatibility metric: threads + waiting queries + TCP clients + upstream connections.',
     type: 'gauge',
     samples: ({ source }) => {
       const { answeringThreads = 0, waitingClients = 0, tcpClients = 0 } = source.gauges();

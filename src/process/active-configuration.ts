@@ -143,7 +143,7 @@ export class ActiveConfiguration {
       this.isLastRefused = true;
       deps.counters.count('reloadFailed');
       const message = error instanceof ConfigError ? error.summary : (error as Error).message;
-      deps.log.error(`${why}, but it is refused and the old configuration serves on: ${message}`, stackOf(error));
+      deps.log.error(`${why}: new configuration rejected, keeping the old one: ${message}`, stackOf(error));
       if (error instanceof ConfigError) this.#alsoWatch(error.files);
       await this.#undo(undo.reverse());
       return 'refused';

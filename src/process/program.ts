@@ -122,7 +122,7 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>, early: Ea
   const app = await startWith(log, settings, { threads, handoverPath, cacheFilePath });
   if (app === null) return;
   const absent = absentAddresses(app.endpoints, hostAddresses());
-  if (absent.length > 0) log.warn(`no interface has ${absent.join(', ')}: nobody can ask there until one does`);
+  if (absent.length > 0) log.warn(`waiting for address ${absent.join(', ')}: it is on no interface yet`);
   const listening = app.endpoints.map(formatEndpoint).join(', ');
   log.info(`zerohop ${programVersion()} serves on ${listening}`, { pid: process.pid });
   process.on('exit', writePidFile(options.pidFilePath, { log, random }));

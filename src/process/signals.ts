@@ -41,8 +41,8 @@ export function onSignals(
 
   function stop(signal: string): void {
     stops++;
-    if (stops === 1) log.info(`${signal}: answering what is in flight, then stopping`);
-    if (stops === 2) log.info(`${signal} again: stopping without waiting for clients`);
+    if (stops === 1) log.info(`${signal}: draining, then exiting`);
+    if (stops === 2) log.info(`${signal} again: exiting without waiting for clients`);
     if (stops > 2) return process.exit(exitAtOnce);
     if (stops === 1 && app !== null) stopInOrder(app);
     if (stops === 2) app?.hurry();

@@ -85,8 +85,8 @@ function loopProbing({ config }: BlockAtWork, block: number, upstream: OneUpstre
     upstream.loops();
     const { file, line } = config.at;
     log.error(
-      `${file}:${line}: the upstream ${upstream.to} of ${zone} sends our questions back to us, so it is not asked any ` +
-        'more; write the address of a real resolver in its forward directive, or in the resolv.conf that it names',
+      `${file}:${line}: upstream ${upstream.to} of ${zone} sends our queries back to us, so it is no longer ` +
+        'used; write the address of a real resolver in its forward or resolv.conf',
       { zone, to: upstream.to },
     );
   };

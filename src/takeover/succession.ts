@@ -399,11 +399,11 @@ export async function fetchCache(
 ): Promise<void> {
   const { entriesFormat, clockMs } = before.peer!;
   if (entriesFormat !== self.entriesFormat || Math.abs(clock.nowMs() - clockMs) > handoverTransferMs) {
-    return log.info('what the predecessor has cached is of no use: another form, or another clock');
+    return log.info('cache handover skipped: incompatible version or clock');
   }
   before.say({ type: 'give' });
   const what = await hearing.first(['given', 'closed'], handoverSilenceMs, handoverTransferMs);
-  if (what !== 'given') log.warn('the predecessor has not given all of its cache: it was too slow, or broke off');
+  if (what !== 'given') log.warn('cache handover incomplete: the predecessor was too slow or closed the connection');
 }
 
 /** Holds nothing any more. */

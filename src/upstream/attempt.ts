@@ -75,7 +75,7 @@ export interface Loss {
 /** Everybody who could be asked sends the question back to us. */
 export const loopLoss: Loss = {
   why: 'nobody',
-  text: 'the upstream sends our questions back to us (loop)',
+  text: 'the upstream sends our queries back to us (loop)',
   blame: false,
 };
 
@@ -95,7 +95,7 @@ export function dialLoss(to: string, error: NodeJS.ErrnoException | null): Loss 
 
 /** A connection or socket broke. */
 export function readLoss(transport: 'udp' | 'tcp', to: string, error: NodeJS.ErrnoException, blame: boolean): Loss {
-  return { why: 'unreachable', text: `read ${transport} ${to}: read: ${errorText(error)}`, blame };
+  return { why: 'unreachable', text: `read ${transport} ${to}: ${errorText(error)}`, blame };
 }
 
 /** Something was sent to the port that answers nothing. */

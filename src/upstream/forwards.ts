@@ -236,11 +236,7 @@ class BlockForwards implements AtTurnEnd {
   #read(path: string): void {
     const read = this.#deps.resolvConf(path);
     const before = this.#files.get(path);
-    if (!('error' in read)) this.#files.set(path, read);
-    else {
-      this.#deps.log.warn('no upstreams from this file', { path, why: read.error });
-      if (before === undefined || 'error' in before) this.#files.set(path, read);
-    }
+    if (!('error' in read) || before === undefined || 'error' in before) this.#files.set(path, read);
   }
 
   #setEndpoints(forward: Forward): void {

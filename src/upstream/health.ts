@@ -88,7 +88,7 @@ export class Health {
     const { stats, log, outages } = this.#deps;
     if (stats.healthy) return;
     stats.healthy = true;
-    if (outages.ended(stats.to)) log.info('upstream is up again', { to: stats.to });
+    if (outages.ended(stats.to)) log.info(`upstream ${stats.to} is up again`, { to: stats.to });
   }
 
   /** It is not asked any more, and so nobody knows. */
@@ -138,6 +138,7 @@ export class Health {
   #goDown(): void {
     const { stats, log, outages } = this.#deps;
     stats.healthy = false;
-    if (outages.began(stats.to)) log.warn('upstream is down', { to: stats.to, failures: this.#fails });
+    if (outages.began(stats.to))
+      log.warn(`upstream ${stats.to} is down after ${this.#fails} failures`, { to: stats.to, failures: this.#fails });
   }
 }

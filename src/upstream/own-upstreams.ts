@@ -87,11 +87,11 @@ export class OwnUpstreams {
   #say(upstream: Upstream, zones: readonly string[], isAll: boolean): string {
     const { file, line } = this.#config.at;
     const what = isAll
-      ? 'what it is asked comes back, so it is not asked'
-      : `names in ${zones.join(' ')} come back, so it is not asked for those`;
+      ? 'its queries come back here, so it is not used'
+      : `names in ${zones.join(' ')} come back here, so it is not used for them`;
     const text =
-      `${file}:${line}: the upstream ${formatEndpoint(upstream.endpoint)} is this server itself, and ${what}; ` +
-      'write the address of a real resolver in this forward, or in the resolv.conf that it names';
+      `${file}:${line}: upstream ${formatEndpoint(upstream.endpoint)} is this server's own address, and ${what}; ` +
+      'write the address of a real resolver in this forward or its resolv.conf';
     if (this.#said.get(upstream) !== text) this.#log[isAll ? 'error' : 'warn'](text);
     return text;
   }

@@ -84,10 +84,10 @@ test('unknown flags name the nearest known one', () => {
   };
   for (const [written, meant] of Object.entries(cases)) {
     const [flag] = written.split('=');
-    assert.throws(() => readFlags([written]), new UsageError(`${flag} is no flag; did you mean ${meant}?`));
+    assert.throws(() => readFlags([written]), new UsageError(`unknown flag ${flag}; did you mean ${meant}?`));
   }
   for (const written of ['-xyzzyplugh', '---conf', '-=x', '--=', '-constructor', '-__proto__']) {
-    assert.throws(() => readFlags([written]), /is no flag;/, written);
+    assert.throws(() => readFlags([written]), /^Error: unknown flag .*;/, written);
   }
-  assert.throws(() => readFlags(['-xyzzyplugh']), /zerohop --help lists all flags/);
+  assert.throws(() => readFlags(['-xyzzyplugh']), /see zerohop --help/);
 });

@@ -52,20 +52,28 @@ test('check may be strict, and nobody else', () => {
 
 test('demo takes nothing', () => {
   assert.deepEqual(parse('demo'), { kind: 'demo' });
-  assert.equal(usage('demo', '-conf', '/x'), 'demo takes nothing more; take out -conf.');
-  assert.equal(usage('demo', 'x'), 'demo takes nothing more; take out x.');
+  assert.equal(usage('demo', '-conf', '/x'), 'demo takes no flags or arguments; remove -conf.');
+  assert.equal(usage('demo', 'x'), 'demo takes no flags or arguments; remove x.');
+});
+
+test('help and version are commands, too', async () => {
+  const [help, version] = [parse('help'), parse('version')];
+  assert(help.kind === 'help' && version.kind === 'version');
+  assert.match(await help.text, /^A DNS cache for every node/);
+  assert.deepEqual(version, parse('-version'));
+  assert.equal(usage('hlep'), 'unknown command "hlep"; did you mean "help"?');
 });
 
 test('other words are refused with what was probably meant', () => {
-  assert.equal(usage('chekc', 'x'), '"chekc" is no command; did you mean check?');
-  assert.equal(usage('/etc/Corefile'), '"/etc/Corefile" is no command; take it out, or write "check FILE" or "demo".');
-  assert.match(usage('-setupiptables', 'false'), /"false" stands alone; .* -setupiptables=false\.$/);
-  assert.match(usage('-quiet', 'maybe', '-conf', '/x'), /"maybe" stands alone; .* -quiet=false\.$/);
-  assert.match(usage('-quiet', '-conf', '/x', 'maybe'), /"maybe" is no command/);
+  assert.equal(usage('chekc', 'x'), 'unknown command "chekc"; did you mean "check"?');
+  assert.equal(usage('/etc/Corefile'), 'unknown command "/etc/Corefile"; see zerohop --help.');
+  assert.match(usage('-setupiptables', 'false'), /^unexpected "false"; write -setupiptables=false\.$/);
+  assert.match(usage('-quiet', 'maybe', '-conf', '/x'), /^unexpected "maybe"; write -quiet=true or -quiet=false\.$/);
+  assert.match(usage('-quiet', '-conf', '/x', 'maybe'), /^unknown command "maybe"/);
 });
 
 test('wrong usage is one sentence, from wherever it comes', () => {
-  assert.equal(usage('-locaip', '1'), '-locaip is no flag; did you mean -localip?');
+  assert.equal(usage('-locaip', '1'), 'unknown flag -locaip; did you mean -localip?');
   assert.match(usage('-localip', 'x'), /is no IP address/);
   assert.match(usage('-upstreamsvc', 'a:b'), /neither the name of a Service nor an address/);
   assert.match(usage('check', '-workers=0', 'x'), /-workers/);

@@ -144,13 +144,10 @@ test('a template that becomes wrong is refused with its line and counted once, a
   source();
   const right = files.get(corefile);
   files.set(base, template.replace('  bind', '  bin'));
-  assert.throws(source, /^ConfigError: \/etc\/coredns\/Corefile\.base:2: "bin" is no directive/u);
+  assert.throws(source, /^ConfigError: \/etc\/coredns\/Corefile\.base:2: unknown directive "bin"/u);
   assert.equal(counts.wrong, 1);
   files.set(base, 'unreadable');
-  assert.throws(
-    source,
-    /^ConfigError: \/etc\/coredns\/Corefile\.base: the template cannot be read \(EACCES: .*\); give/u,
-  );
+  assert.throws(source, /^ConfigError: \/etc\/coredns\/Corefile\.base: EACCES: .*; give/u);
   files.delete(base);
   assert.throws(source, /^ConfigError: \/etc\/coredns\/Corefile\.base: there is no template; mount its ConfigMap/u);
   assert.equal(counts.wrong, 3);
@@ -222,7 +219,7 @@ test('a template that was asked for and is not there is said and counted, and -c
   assert.deepEqual(said(), [`error: ${base}: there is no template; mount its ConfigMap, or leave -basecorefile out.`]);
 });
 test('-conf that is given and not there is refused; not given, the built-in configuration serves with the ConfigMap', () => {
-  assert.throws(world({}).source, /^ConfigError: \/etc\/Corefile: the Corefile cannot be read/u);
+  assert.throws(world({}).source, /^ConfigError: \/etc\/Corefile: .*; give -conf a file/u);
   const { source, zones, files } = world({ [stubDomains]: acme }, { corefileGiven: false });
   const config = source();
   assert.deepEqual(zones(config), ['cluster.local.', 'in-addr.arpa.', 'ip6.arpa.', '.', 'acme.local.']);

@@ -90,13 +90,13 @@ test('what an operator looks for is in a row of its own', () => {
     rows.map(({ title }) => title),
     [
       'Now',
-      'Questions and answers',
-      'Made here',
-      'How long it takes',
+      'Queries and answers',
+      'Templates, acl and hosts',
+      'Latency',
       'Cache',
       'Upstreams',
-      'Refusals and bounds',
-      'The process',
+      'Refusals and limits',
+      'Process',
     ],
   );
 });

@@ -17,10 +17,12 @@ export interface Fenced {
   readonly text: string;
 }
 
-export const pages: readonly Page[] = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...markdownIn('docs')].map((path) => ({
-  path,
-  text: readFileSync(repositoryPath(path), 'utf8'),
-}));
+export const pages: readonly Page[] = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...markdownIn('docs')].map(
+  (path) => ({
+    path,
+    text: readFileSync(repositoryPath(path), 'utf8'),
+  }),
+);
 
 function markdownIn(folder: string): string[] {
   const files = readdirSync(repositoryPath(folder), { recursive: true, encoding: 'utf8' });

@@ -101,7 +101,7 @@ describe('without the flags of the first line, while the program is read', () =>
     test(`${signal} ends it in order once it has started`, async () => {
       const { status, stdout, stderr } = await (await startIt(bare, whileLoading(signal))).finished;
       assert.deepEqual([status, stderr], [0, '']);
-      assert.match(stdout, new RegExp(`${signal}: answering what is in flight`, 'u'));
+      assert.match(stdout, new RegExp(`${signal}: draining, then exiting`, 'u'));
     });
   }
 

@@ -149,7 +149,7 @@ describe('the TLS key of an upstream', { skip: needs('openssl') }, () => {
   test('nor of a file that is refused', async () => {
     const foreign = authority.issue('foreign.test');
     writeFileSync(key, readFileSync(foreign.key));
-    await reloads(/it is refused/u, 1);
+    await reloads(/configuration rejected/u, 1);
     await holdsNothingOf(foreign.key);
   });
 });

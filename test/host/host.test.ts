@@ -76,10 +76,7 @@ test('addresses before the listeners, rules after them, and each is a line and a
   await clock.pass(0);
   assert.deepEqual([...conditions], ['interface', 'rules']);
   assert.equal(ruleCount(node), 24);
-  assert.deepEqual(log.lines, [
-    '169.254.20.10, fd00::10 put on nodelocaldns',
-    'the firewall rules were put in place by iptables: 24 changes',
-  ]);
+  assert.deepEqual(log.lines, ['added 169.254.20.10, fd00::10 to nodelocaldns', 'iptables: 24 firewall rules changed']);
 });
 
 test('what is gone is back after the interval, no sooner, with a line; a look that finds all right says nothing', async () => {
@@ -116,7 +113,7 @@ test('what fails is counted each time, logged once, tried again ever later up to
   node.missing.clear();
   await clock.pass(10_000);
   assert.deepEqual([...conditions], ['interface', 'rules']);
-  assert.equal(log.lines.at(-1), 'the firewall rules were put in place by iptables: 24 changes');
+  assert.equal(log.lines.at(-1), 'iptables: 24 firewall rules changed');
 });
 
 test('a failure that was nothing in the end is told too', async () => {
@@ -178,7 +175,7 @@ test('at the end rules go, then addresses, and no look comes after that', async 
   assert(isClean(node));
   const restore = node.ran.findIndex((line) => line.includes('restore'));
   assert(restore >= 0 && restore < node.ran.indexOf('ip link delete dev nodelocaldns'));
-  assert.equal(log.lines.at(-1), 'link and rules are taken out');
+  assert.equal(log.lines.at(-1), 'removed interface and firewall rules');
   await clock.pass(600_000);
   assert(isClean(node));
   assert.equal(clock.timersSet, 0);
@@ -218,7 +215,7 @@ test('what a killed one has left is found, kept, and taken out at the end', asyn
   node.ran.length = 0;
   await started(second);
   assert(!node.ran.some((line) => changing.test(line)));
-  assert.deepEqual(second.log.lines, ['the firewall rules are in place in iptables']);
+  assert.deepEqual(second.log.lines, ['iptables: the firewall rules are in place']);
   await second.host.leave(withinMs);
   assert(isClean(node));
 });

@@ -19,12 +19,12 @@ const count = (node: FakeNode, key: string) =>
 
 test('the first look says that they are in place, later ones only what was changed', async () => {
   const node = newFakeNode();
-  assert.equal(await on(node).rules.mend(), 'the firewall rules were put in place by iptables: 12 changes');
+  assert.equal(await on(node).rules.mend(), 'iptables: 12 firewall rules changed');
   const { rules } = on(node);
-  assert.equal(await rules.mend(), 'the firewall rules are in place in iptables');
+  assert.equal(await rules.mend(), 'iptables: the firewall rules are in place');
   assert.equal(await rules.mend(), null);
   node.rules.get('iptables-nft raw')!.pop();
-  assert.equal(await rules.mend(), 'the firewall rules were put in place by iptables: 1 change');
+  assert.equal(await rules.mend(), 'iptables: 1 firewall rule changed');
   assert.equal(await rules.remove(), 'removed');
   assert.equal(count(node, 'iptables-nft raw'), 0);
 });
@@ -35,9 +35,9 @@ test('a guess is made again; once Kubernetes has left its mark the rules move th
   await rules.mend();
   assert.equal(count(node, 'iptables-nft raw'), 8);
   node.rules.set('iptables-legacy mangle', [canary]);
-  assert.equal(await rules.mend(), 'the firewall rules were put in place by iptables-legacy: 12 changes');
+  assert.equal(await rules.mend(), 'iptables-legacy: 12 firewall rules changed');
   assert.deepEqual([count(node, 'iptables-nft raw'), count(node, 'iptables-legacy raw')], [0, 8]);
-  assert(log.lines.includes('rules of an earlier run were taken out of iptables-nft'));
+  assert(log.lines.includes('iptables-nft: removed the rules of an earlier run'));
   node.ran.length = 0;
   await rules.mend();
   assert.deepEqual(node.ran, ['iptables-legacy-save -t raw', 'iptables-legacy-save -t filter']);
@@ -58,7 +58,7 @@ test('tools that are missing beside the one in use do not matter', async () => {
   const node = newFakeNode();
   for (const name of ['iptables', 'iptables-nft-save', 'iptables-legacy-save']) node.missing.add(name);
   const { rules, log } = on(node, 'nftables');
-  assert.equal(await rules.mend(), 'the firewall rules were put in place by nftables: 4 changes');
+  assert.equal(await rules.mend(), 'nftables: 4 firewall rules changed');
   assert(log.levels.every((level) => level === 'debug'));
 });
 

@@ -59,8 +59,8 @@ describe('health', () => {
     await clock.pass(2_000);
     assert.equal(now.failures, 3);
     assert.deepEqual(lines, [
-      { level: 'error', message: 'Unhealthy: No listener is up.' },
-      { level: 'info', message: 'Healthy again: all listeners answer.' },
+      { level: 'error', message: 'health check failed: No listener is up.' },
+      { level: 'info', message: 'health check recovered: all listeners answer' },
     ]);
   });
 

@@ -185,8 +185,8 @@ describe('InForce.reload', () => {
     assert.equal(active.isLastRefused, true);
     assert.equal(used.at(-1), active.config, 'what was closed for the new one is opened again');
     assert.equal(counters.total('reloadFailed'), 3);
-    const refused = lines.filter((line) => line.includes('refused'));
-    assert.match(refused[0], /^error: test, but it is refused and the old configuration serves on: Corefile:2: /u);
+    const refused = lines.filter((line) => line.includes('rejected'));
+    assert.match(refused[0], /^error: test: new configuration rejected, keeping the old one: Corefile:2: /u);
     assert.equal(refused.length, 3);
     assert.equal(await reload(block('192.0.2.10 192.0.2.11')), 'reloaded', 'the next one is not harmed by it');
     assert.equal(active.isLastRefused, false);
@@ -607,7 +607,7 @@ describe('a configuration that was refused', () => {
     await reload('. {\n erors\n cash\n foo\n}\n');
     assert.match(
       lines.at(-1) ?? '',
-      /^error: test, but it is refused and the old configuration serves on: Corefile:2: "erors" .* And 2 more errors; see zerohop check Corefile\.$/u,
+      /^error: test: new configuration rejected, keeping the old one: Corefile:2: unknown directive "erors"; .* And 2 more errors; see zerohop check Corefile\.$/u,
     );
   });
 });

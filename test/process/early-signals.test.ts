@@ -24,8 +24,8 @@ test('what comes is given once, in order, to one who listens already', () => {
   const say = (line: string) => void said.push(line);
   onSignals(process, { debug: say, info: say, warn: say, error: say, flush() {} }, early);
   assert.deepEqual(said, [
-    'SIGTERM: answering what is in flight, then stopping',
-    'SIGTERM again: stopping without waiting for clients',
+    'SIGTERM: draining, then exiting',
+    'SIGTERM again: exiting without waiting for clients',
     'exit 1',
   ]);
   assert.ok(counts.length === 4 && counts.flat().every((count) => count > 0), 'there is no moment without a listener');

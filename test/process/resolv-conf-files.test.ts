@@ -39,7 +39,7 @@ describe('newResolvConfFiles', () => {
   it('says once why there are none, and again only when that or the servers have changed', () => {
     const { resolvConfs, lines, files } = reading({});
     const read = () => resolvConfs.read(path, []);
-    const why = `${path} cannot be read; mount the node's file there.`;
+    const why = `${path}: cannot be read; mount the node's file there.`;
     assert.deepEqual([read(), read()], [{ error: why }, { error: why }]);
     files.set(path, 'nameserver 192.0.2.1\n');
     read();
@@ -51,7 +51,7 @@ describe('newResolvConfFiles', () => {
     assert.deepEqual(lines, [
       `error: ${why}`,
       `info: upstreams 192.0.2.1 from ${path}`,
-      `error: ${path} lists no name server; add a line "nameserver ADDRESS".`,
+      `error: ${path}: no nameserver line; add "nameserver ADDRESS".`,
       `info: upstreams 192.0.2.1 from ${path}`,
     ]);
   });

@@ -51,7 +51,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
     const { start, arrives, said, ends } = world();
     start();
     arrives(signal);
-    assert.deepEqual(said(), [`${signal}: answering what is in flight, then stopping`, '(stop)']);
+    assert.deepEqual(said(), [`${signal}: draining, then exiting`, '(stop)']);
     await ends();
     assert.deepEqual(said(), ['stopped', '(flushed)', '(exit 0)']);
   });
@@ -62,7 +62,7 @@ test('a second one ends in order without waiting for clients, a third at once', 
   arrives('SIGTERM');
   said();
   arrives('SIGINT');
-  assert.deepEqual(said(), ['SIGINT again: stopping without waiting for clients', '(hurry)']);
+  assert.deepEqual(said(), ['SIGINT again: exiting without waiting for clients', '(hurry)']);
   arrives('SIGTERM');
   assert.deepEqual(said(), ['(exit 1)']);
   await ends();

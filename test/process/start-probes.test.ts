@@ -141,10 +141,7 @@ describe('startProbe', () => {
       probe.clock.passMs(10 * startProbePeriodMs);
       assert.deepEqual([probe.asked.length, probe.answers, probe.clock.timersSet], [2, 1, 0]);
       assert.equal(probe.errors.length, 1);
-      assert.match(
-        probe.errors[0],
-        /^Corefile:1: the upstream 192\.0\.2\.1 of \. sends our questions back .* write the/u,
-      );
+      assert.match(probe.errors[0], /^Corefile:1: upstream 192\.0\.2\.1 of \. sends our queries back .* write the/u);
     }
   });
 });

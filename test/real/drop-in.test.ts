@@ -163,7 +163,7 @@ describe("node-cache's own manifest", { skip: needs(...tools) }, () => {
     assert.equal(existsSync(inside('/etc/Corefile')), false);
     nodeLocalDns.publish({ 'Corefile.base': bareTemplate.replace('    errors', '    erors') });
     await eventually('it is refused', () =>
-      /refused and the old configuration serves on: \/etc\/coredns\/Corefile\.base:2: "erors" is no directive; did you mean errors\?$/mu.test(
+      /: new configuration rejected, keeping the old one: \/etc\/coredns\/Corefile\.base:2: unknown directive "erors"; did you mean "errors"\?$/mu.test(
         said(),
       )
         ? true

@@ -69,11 +69,11 @@ describe('upstreams that lead back to us', { skip }, () => {
 
   test('a dnsmasq that asks us: found, not asked any more, the other is; mended and reloaded: asked', async () => {
     zerohop = await startZerohop(node, corefile(`${dnsmasqAddress} ${clusterAddress}`));
-    const { msg } = await zerohop.logged(/sends our questions back/);
+    const { msg } = await zerohop.logged(/sends our queries back/);
     assert.equal(
       msg,
-      `${zerohop.corefile}:1: the upstream ${dnsmasqAddress}:53 of . sends our questions back to us, so it is not asked ` +
-        'any more; write the address of a real resolver in its forward directive, or in the resolv.conf that it names',
+      `${zerohop.corefile}:1: upstream ${dnsmasqAddress}:53 of . sends our queries back to us, so it is no longer used; ` +
+        'write the address of a real resolver in its forward or resolv.conf',
     );
     assert.deepEqual([await state(dnsmasqAddress, 'looping'), await state(clusterAddress, 'up')], [1, 1]);
     const began = performance.now();
@@ -94,11 +94,11 @@ describe('upstreams that lead back to us', { skip }, () => {
 
   test('our own address: never asked, the other is', async () => {
     zerohop = await startZerohop(node, corefile(`${localAddress} ${clusterAddress}`));
-    const { msg } = await zerohop.logged(/is this server itself/);
+    const { msg } = await zerohop.logged(/is this server's own address/);
     assert.equal(
       msg,
-      `${zerohop.corefile}:5: the upstream ${localAddress}:53 is this server itself, and what it is asked comes back, so it is not asked; ` +
-        'write the address of a real resolver in this forward, or in the resolv.conf that it names',
+      `${zerohop.corefile}:5: upstream ${localAddress}:53 is this server's own address, and its queries come back here, so it is not used; ` +
+        'write the address of a real resolver in this forward or its resolv.conf',
     );
     await assertAnswered('web.default.svc.cluster.local.');
     assert.equal(await state(localAddress, 'looping'), 1);

@@ -62,7 +62,7 @@ describe('ports and addresses', { skip }, () => {
 
   test('addresses that are not there yet are served once they are', { skip: ioPath !== 'threads' }, async () => {
     zerohop = await startZerohop(node, madeHere([localAddress, ...later].join(' ')));
-    await zerohop.logged(/^no interface has 192\.0\.2\.77, fd00:77::77: nobody can ask there/);
+    await zerohop.logged(/^waiting for address 192\.0\.2\.77, fd00:77::77: it is on no interface yet/);
     for (const address of later) {
       await output(node.command('ip', 'address', 'add', address, 'dev', 'lo', 'nodad'));
       for (const over of ['udp', 'tcp'] as const) {

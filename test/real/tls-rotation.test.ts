@@ -81,7 +81,7 @@ describe('PEM files that change', { skip: needs('openssl') }, () => {
       lines().filter((line) => text.test(line)).length >= times ? true : undefined,
     );
   const inForce = /serving by the new configuration$/u;
-  const isRefused = /it is refused and the old configuration serves on/u;
+  const isRefused = /new configuration rejected, keeping the old one/u;
 
   async function failedReloads(): Promise<string> {
     await pause(metricsAgeMs);

@@ -38,7 +38,7 @@ function answering(world: World): World {
 }
 
 /** What is said of loops. */
-const loops = (world: World) => [...world.said('this server itself'), ...world.said('sends our questions back')];
+const loops = (world: World) => [...world.said("this server's own address"), ...world.said('sends our queries back')];
 
 describe('a chain of our own listeners', () => {
   it('is asked, over UDP and TCP, and nothing is called a loop', async () => {
@@ -87,7 +87,7 @@ describe('a chain of our own listeners', () => {
     await world.asks('a.example', 'A');
     await world.passSeconds(5);
     await world.asks('x.example', 'A');
-    assert.equal(world.said('the upstream 169.254.20.10:53 is this server itself').length, 1);
+    assert.equal(world.said("upstream 169.254.20.10:53 is this server's own address").length, 1);
     assert.equal((await world.asks('a.example', 'A')).rcode, 'NOERROR');
     assert.equal(world.app.waiting, 0);
   });
@@ -108,7 +108,7 @@ describe('loop', () => {
     await world.passSeconds(6);
     assert.deepEqual(
       loops(world).map(({ message }) => message.slice(0, message.indexOf(','))),
-      ['Corefile:1: the upstream 169.254.20.10:5301 of . sends our questions back to us'],
+      ['Corefile:1: upstream 169.254.20.10:5301 of . sends our queries back to us'],
     );
     assert.deepEqual((await world.asks('a.example', 'A')).data, ['192.0.2.1'], 'by the other block');
   });

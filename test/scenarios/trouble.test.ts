@@ -180,7 +180,7 @@ describe('a cluster DNS', () => {
     assert.ok(world.total('upstreamConnects') <= 2 * pods, `${world.total('upstreamConnects')}`);
     assert.ok(world.app.total('upstreamConnectFailures') > 0);
     await world.pass(1_500);
-    assert.equal(world.said('upstream is down').length, 1);
+    assert.equal(world.said(' is down after 3 failures').length, 1);
   });
 
   it('that restarts with questions in hand: they are asked again, and nobody fails', async () => {

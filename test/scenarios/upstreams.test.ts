@@ -176,7 +176,7 @@ describe('upstreams', () => {
   it('that no resolv.conf names fail for their zone, with one sentence', async () => {
     const world = await newWorld({ corefile: '. {\n bind 169.254.20.10\n forward . /etc/resolv.conf\n}\n' });
     assert.equal((await world.asks('a.example.', 'A')).rcode, 'SERVFAIL');
-    assert.equal(world.said('/etc/resolv.conf cannot be read').length, 1);
+    assert.equal(world.said('/etc/resolv.conf: cannot be read').length, 1);
   });
 
   it('that are this server itself are never asked, and the others are', async () => {
@@ -187,8 +187,8 @@ describe('upstreams', () => {
     assert.deepEqual(
       world.log.filter(({ level }) => level === 'error').map(({ message }) => message),
       [
-        'Corefile:4: the upstream 169.254.20.10:53 is this server itself, and what it is asked comes back, so it is not asked; ' +
-          'write the address of a real resolver in this forward, or in the resolv.conf that it names',
+        "Corefile:4: upstream 169.254.20.10:53 is this server's own address, and its queries come back here, so it is not used; " +
+          'write the address of a real resolver in this forward or its resolv.conf',
       ],
     );
     assert.deepEqual((await world.asks('a.example.', 'A')).data, ['192.0.2.1']);
@@ -211,8 +211,8 @@ describe('upstreams', () => {
     assert.deepEqual(
       world.said('sends our').map(({ message }) => message),
       [
-        'Corefile:1: the upstream 10.96.0.10:53 of . sends our questions back to us, so it is not asked any more; ' +
-          'write the address of a real resolver in its forward directive, or in the resolv.conf that it names',
+        'Corefile:1: upstream 10.96.0.10:53 of . sends our queries back to us, so it is no longer used; ' +
+          'write the address of a real resolver in its forward or resolv.conf',
       ],
     );
     const before = world.upstream.asked();

@@ -211,7 +211,7 @@ describe('a start', () => {
       await one.starts();
       assert.ok(clock.nowMs() - startedMs <= handoverSilenceMs + 20);
       assert.deepEqual([one.role, one.cached], ['serving', ['a']]);
-      assert.match(one.lines.join(), /not given all/);
+      assert.match(one.lines.join(), /handover incomplete/);
     });
   }
 

@@ -248,7 +248,7 @@ test('a reset in the middle of an answer loses what was asked, and half an answe
   await clock.pass(1);
   assert.equal(probe.messages.length, 0);
   assert.deepEqual(probe.losses, [
-    { why: 'unreachable', text: 'read tcp 10.0.0.1:53: read: connection reset by peer', blame: true },
+    { why: 'unreachable', text: 'read tcp 10.0.0.1:53: connection reset by peer', blame: true },
   ]);
 });
 

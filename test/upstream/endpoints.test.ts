@@ -145,5 +145,5 @@ test('our own address among the learned is not asked', async () => {
   world.ours.set('10.0.0.2', ['.']);
   await asks(1);
   assert.deepEqual(await asks(10), [0, 0, 10]);
-  assert.match(world.logged[1], /^error Corefile:1: the upstream 10\.0\.0\.2:53 is this server itself/);
+  assert.match(world.logged[1], /^error Corefile:1: upstream 10\.0\.0\.2:53 is this server's own address/);
 });

@@ -86,7 +86,10 @@ test('an upstream that dies is down after a while and skipped, and used again wh
   await peers[0].listen();
   await clock.pass(1_000);
   assert.equal(forward.upstreams[0].stats.healthy, true);
-  assert.deepEqual(world.logged, ['warn upstream is down 10.0.0.1:53 3', 'info upstream is up again 10.0.0.1:53']);
+  assert.deepEqual(world.logged, [
+    'warn upstream 10.0.0.1:53 is down after 3 failures 10.0.0.1:53 3',
+    'info upstream 10.0.0.1:53 is up again 10.0.0.1:53',
+  ]);
   const before = peers[0].queries.length;
   for (let step = 0; step < 8; step++) ask();
   await clock.pass(1);

@@ -167,10 +167,10 @@ test('resolv.conf: its servers are asked, and a change swaps them live', async (
   peers[0].queries[0].reply(answerTo(peers[0].queries[0]));
   await clock.pass(1);
   assert.equal(under.got?.from, '10.0.0.1:53');
-  world.files.set('/etc/resolv.conf', { error: 'it lists no name server' } as never);
+  world.files.set('/etc/resolv.conf', { error: 'no nameserver line' } as never);
   forwards.resolvConfChanged('/etc/resolv.conf');
   assert.equal(forwards.upstreams().length, 2);
-  assert.deepEqual(world.logged, ['warn no upstreams from this file /etc/resolv.conf it lists no name server']);
+  assert.deepEqual(world.logged, [], 'reading the file has logged why');
   await clock.pass(60_000);
   assert.equal(clock.timersSet, 0);
 });
@@ -285,9 +285,7 @@ test('an upstream of ours is asked what does not come back, and nothing else', a
   const outcomes: Outcome[] = [];
   forwards.ask(request('x.back.test'), (outcome) => outcomes.push(outcome));
   await world.clock.pass(0);
-  assert.deepEqual(outcomes, [
-    { ok: false, why: 'nobody', text: 'the upstream sends our questions back to us (loop)' },
-  ]);
+  assert.deepEqual(outcomes, [{ ok: false, why: 'nobody', text: 'the upstream sends our queries back to us (loop)' }]);
   forwards.ask(request('other.test'), (outcome) => outcomes.push(outcome));
   await world.clock.pass(0);
   assert.equal(outcomes.length, 1, 'it is under way');

@@ -75,7 +75,10 @@ test('a failure starts probes, each interval, until one is answered; any answer 
   assert.equal(health.isProbing, false);
   clock.passMs(5_000);
   assert.equal(probes.length, 6);
-  assert.deepEqual(world.logged, ['warn upstream is down 10.0.0.1:53 3', 'info upstream is up again 10.0.0.1:53']);
+  assert.deepEqual(world.logged, [
+    'warn upstream 10.0.0.1:53 is down after 3 failures 10.0.0.1:53 3',
+    'info upstream 10.0.0.1:53 is up again 10.0.0.1:53',
+  ]);
 });
 
 test('it is down after more than max_fails failures in a row: 1.0 s where connections are refused, as the reference', () => {
@@ -170,9 +173,9 @@ test('several forwards of one address: the first one down and the last one up ar
   }
   assert.deepEqual([one.health.isDown, second.isDown], [true, true]);
   one.health.answered(clock.nowMs());
-  assert.deepEqual(one.world.logged, ['warn upstream is down 10.0.0.1:53 3']);
+  assert.deepEqual(one.world.logged, ['warn upstream 10.0.0.1:53 is down after 3 failures 10.0.0.1:53 3']);
   second.answered(clock.nowMs());
-  assert.deepEqual(one.world.logged.slice(1), ['info upstream is up again 10.0.0.1:53']);
+  assert.deepEqual(one.world.logged.slice(1), ['info upstream 10.0.0.1:53 is up again 10.0.0.1:53']);
 });
 
 test('one that is not asked any more is down for nobody', () => {

@@ -47,8 +47,8 @@ describe('OwnUpstreams', () => {
     own.judge(upstreams);
     assert.deepEqual([looping(), own.isReturning(upstreams[1])], [[false, true, false], true]);
     assert.deepEqual(logged, [
-      'error Corefile:1: the upstream 10.0.0.2:53 is this server itself, and what it is asked comes back, so it is not ' +
-        'asked; write the address of a real resolver in this forward, or in the resolv.conf that it names',
+      "error Corefile:1: upstream 10.0.0.2:53 is this server's own address, and its queries come back here, so it is not " +
+        'used; write the address of a real resolver in this forward or its resolv.conf',
     ]);
   });
 
@@ -69,7 +69,7 @@ describe('OwnUpstreams', () => {
       ],
     );
     assert.deepEqual(new Set(asked), new Set(['10.0.0.2', '10.0.0.3']));
-    assert.match(logged.join(), /^warn Corefile:1: the upstream 10\.0\.0\.2:53 .* names in a\.test\. come back, .*$/u);
+    assert.match(logged.join(), /^warn Corefile:1: upstream 10\.0\.0\.2:53 .* names in a\.test\. come back here, .*$/u);
   });
 
   it('judges anew when the ways are others, and leaves to `loop` what that has found', () => {

@@ -162,7 +162,7 @@ test('refused: the next upstream at once; nobody else: a few tries with pauses, 
   assert.equal(two.world.counters.total('upstreamRetries'), 1);
   for (const [transport, text] of [
     ['tcp', 'unreachable: dial tcp 10.0.0.1:53: connect: connection refused'],
-    ['udp', 'unreachable: read udp 10.0.0.1:53: read: connection refused'],
+    ['udp', 'unreachable: read udp 10.0.0.1:53: connection refused'],
   ] as const) {
     const { world, upstream, asking, clock, startMs } = await setUp({ transport });
     upstream.die();

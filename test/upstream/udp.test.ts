@@ -186,7 +186,7 @@ test('nobody listens: lost, in the words of the reference', async () => {
   const attempt = ask();
   await clock.pass(1);
   assert.deepEqual(attempt.losses, [
-    { why: 'unreachable', text: 'read udp 10.0.0.1:53: read: connection refused', blame: true },
+    { why: 'unreachable', text: 'read udp 10.0.0.1:53: connection refused', blame: true },
   ]);
   assert.equal(udp.size, 0);
 });

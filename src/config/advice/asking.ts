@@ -49,11 +49,11 @@ function ownAddress(endpoint: Endpoint, forward: ForwardConfig, block: Advised, 
   const { zones, isAll } = returning(ways, { block: block.config, forward, endpoint });
   if (zones.length === 0) return undefined;
   const what = isAll
-    ? 'what it is asked comes back to this server block, so it is not asked'
-    : `names in ${zones.join(' ')} come back to this server block, so it is not asked for those`;
+    ? 'its queries come back to this server block, so it is not used'
+    : `names in ${zones.join(' ')} come back to this server block, so it is not used for them`;
   return {
     at: forward.at,
-    message: `forward: ${formatEndpoint(endpoint)} is this server itself, and ${what}`,
+    message: `forward: ${formatEndpoint(endpoint)} is this server's own address, and ${what}`,
     remedy: 'write the address of another resolver',
   };
 }
@@ -68,8 +68,8 @@ export const forwardToStubResolver: BlockRule = (block) =>
       .filter(({ address }) => stubResolvers.includes(address))
       .map(({ address }) => ({
         at: forward.at,
-        message: `forward: ${address} is systemd-resolved, which asks this server again where the node is told to`,
-        remedy: 'write /run/systemd/resolve/resolv.conf, which has the resolvers behind it',
+        message: `forward: ${address} is systemd-resolved's stub and may loop back to this cache`,
+        remedy: 'write /run/systemd/resolve/resolv.conf, which lists the resolvers behind the stub',
       })),
   );
 
@@ -90,7 +90,7 @@ export const loopMissing: BlockRule = (block) => {
   return [
     {
       at: placeOf(block, 'forward'),
-      message: 'forward: a resolver of that file that sends our questions back to us is not noticed',
+      message: 'forward: without "loop", a forwarding loop through that file goes undetected',
       remedy: 'add "loop" to the server block',
     },
   ];

@@ -101,7 +101,7 @@ export const aclAllowsAll: BlockRule = ({ config }) => {
   return [
     {
       at: config.acls[0].at,
-      message: 'acl: who fits no rule may ask too, so rules that only allow change nothing',
+      message: 'acl: it has only allow rules, which change nothing: clients that match no rule are allowed',
       remedy: 'add "block" as the last rule',
     },
   ];

@@ -15,8 +15,8 @@ export const bindMissing: WholeRule = ({ blocks, deps }) =>
     .map(({ config }) => ({
       at: config.at,
       message:
-        'without bind the server block listens on all addresses of the node: everybody who reaches one can ask, and ' +
-        'a port that somebody else has there is not to be had',
+        'no bind: the server block listens on every node address, so it is open to the network and ' +
+        'fails to start if any of them has the port in use',
       remedy: `add "bind ${deps.localAddresses.join(' ')}"`,
     }));
 
@@ -72,7 +72,7 @@ export const rootMissing: WholeRule = ({ blocks }) => {
   return [
     {
       at: blocks[0].config.at,
-      message: 'no server block is for all names, so pods get REFUSED for every other one',
+      message: 'no server block for ".": all other names get REFUSED',
       remedy: 'add a server block ". { … }" that forwards to /etc/resolv.conf',
     },
   ];

@@ -282,7 +282,7 @@ function onlyNames(name: string): string {
 
 function notAnAddress(text: string): string {
   if (text === '' || text === '<nil>')
-    return 'an upstream is missing; was the address of the cluster DNS found? Write an IP address or a resolv.conf.';
+    return 'an upstream is empty; is {$KUBE_DNS_SERVICE_HOST} set? Write an IP address or a resolv.conf.';
   if (/^[\d.:[\]]+$/u.test(text) || /^[^:]*:[^:]*$/u.test(text)) {
     return `"${text}" is no upstream; write ADDRESS or ADDRESS:PORT with an IP address, [ADDRESS]:PORT for IPv6, or the path of a resolv.conf.`;
   }

@@ -95,9 +95,9 @@ export function aboutUnsupported(name: string): string {
     return `the directive "${name}" is known but not supported; take it out${instead === '' ? '.' : `: ${instead}`}`;
   }
   if (/[.:]/u.test(name)) {
-    return `"${name}" is no directive; it looks like the zone of a server block, so the } of the block above is missing.`;
+    return `unknown directive "${name}"; it looks like the zone of a server block, so the } of the block above is missing.`;
   }
   const meant = nearest(name, [...supportedDirectives, ...Object.keys(unsupportedDirectives)]);
-  const hint = meant === undefined ? `known are ${supportedDirectives.join(', ')}.` : `did you mean ${meant}?`;
-  return `"${name}" is no directive; ${hint}`;
+  const hint = meant === undefined ? `known are ${supportedDirectives.join(', ')}.` : `did you mean "${meant}"?`;
+  return `unknown directive "${name}"; ${hint}`;
 }

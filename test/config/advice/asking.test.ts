@@ -23,7 +23,7 @@ test('this server itself is not asked what would come back', () => {
   assert.deepEqual(shortly(own), ['7 forward-to-own-address']);
   assert.equal(
     own[0].message,
-    'forward: 10.0.0.1:53 is this server itself, and what it is asked comes back to this server block, so it is not asked',
+    "forward: 10.0.0.1:53 is this server's own address, and its queries come back to this server block, so it is not used",
   );
 });
 
@@ -41,7 +41,7 @@ test('another block of this server may be asked, as long as it asks somebody els
   const [advice, ...others] = adviceOf(chained('127.0.0.1:5302') + text);
   assert.match(
     advice.message,
-    /^forward: 127\.0\.0\.1:5302 is this server itself, and names in a\.example\. come back/u,
+    /^forward: 127\.0\.0\.1:5302 is this server's own address, and names in a\.example\. come back/u,
   );
   assert.deepEqual(shortly(others), ['19 forward-to-own-address']);
 });

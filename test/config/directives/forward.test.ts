@@ -74,7 +74,7 @@ test('what is no target says what to write', () => {
     ['10.0.0.256', /no upstream; write ADDRESS/u],
     ['kube-dns', /"kube-dns" is a name, and nobody is there to look it up/u],
     ['kube-dns:0', /no upstream; write ADDRESS/u],
-    ['"" 10.0.0.1', /an upstream is missing/u],
+    ['"" 10.0.0.1', /an upstream is empty/u],
     ['__PILLAR__CLUSTER__DNS__', /It is a placeholder/u],
   ] as const) {
     assert.throws(() => target(text), reason, text);

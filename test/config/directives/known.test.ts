@@ -11,8 +11,8 @@ test('every directive of the standard node-local Corefile is supported', () => {
 });
 test('a known one is told from an unknown one', () => {
   assert.match(aboutUnsupported('etcd'), /"etcd" is known but not supported/u);
-  assert.match(aboutUnsupported('hsots'), /"hsots" is no directive; did you mean hosts\?/u);
-  assert.match(aboutUnsupported('constructor'), /is no directive/u);
+  assert.match(aboutUnsupported('hsots'), /unknown directive "hsots"; did you mean "hosts"\?/u);
+  assert.match(aboutUnsupported('constructor'), /unknown directive/u);
   assert.match(aboutUnsupported('qqqqqqqq'), new RegExp(supportedDirectives.join(', '), 'u'));
 });
 test('a word that looks like a zone points at the block above', () => {

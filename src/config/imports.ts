@@ -4,8 +4,7 @@
  */
 import path from 'node:path';
 import { corefileBytesMax, corefileTokensMax, importDepthMax } from '../limits.js';
-import type { Diagnostic, Position } from './config.js';
-import { ConfigError, Findings } from './error.js';
+import { ConfigError, type Diagnostic, Findings, type Position } from './config.js';
 import { lex, type Token } from './lexer.js';
 
 /** The files a Corefile may name, as far as configuration looks at them. */

@@ -6,7 +6,7 @@
 import path from 'node:path';
 import { upstreamsPerForwardMax } from '../limits.js';
 import { readEndpoint } from './addresses.js';
-import { ConfigError } from './error.js';
+import { ConfigError } from './config.js';
 import type { ConfigFiles } from './imports.js';
 
 export interface KubeDns {

@@ -7,8 +7,7 @@
  */
 import path from 'node:path';
 import type { Log } from '../os/log.js';
-import type { Config } from './config.js';
-import { ConfigError } from './error.js';
+import { type Config, ConfigError } from './config.js';
 import type { Written } from './imports.js';
 import { type KubeDns, kubeDnsFiles, noKubeDns, readKubeDns } from './kube-dns.js';
 import { type LoadOptions, loadCorefile, parsePieces } from './load.js';

@@ -1,5 +1,5 @@
 /** The `dnstap` directives of one server block: each query and its answer are told to a collector, as two messages. */
-import type { DnstapConfig, DnstapTarget } from '../config/directives/dnstap.js';
+import type { DnstapConfig, DnstapTarget } from '../config/config.js';
 import type { Counters } from '../counters.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';

@@ -3,8 +3,7 @@
  * first rule that fits the address and the type counts; who fits none may ask. It judges and counts.
  */
 import type { AclConfig, AclRule } from '../config/config.js';
-import { isInNetwork } from '../config/networks.js';
-import { addressBytes } from '../config/zones.js';
+import { addressBytes, isInNetwork } from '../config/networks.js';
 import { byAcl } from '../counters.js';
 import { isInZone } from '../dns/names.js';
 import { Query } from '../dns/query.js';

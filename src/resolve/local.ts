@@ -3,7 +3,7 @@
  * what is below or behind it is 127.0.0.1 and ::1, 127.0.0.1 is localhost, and the rest of those reverse zones is
  * empty. It stands before the cache and every policy.
  */
-import type { LocalConfig } from '../config/directives/local.js';
+import type { LocalConfig } from '../config/config.js';
 import { byLocal, type Counters } from '../counters.js';
 import { isInZone, typeName } from '../dns/names.js';
 import { encodeAnswerTo, parseRecord } from '../dns/records.js';

@@ -2,7 +2,7 @@
  * `rewrite cname`: where an answer's alias leads elsewhere than its owner says, to a name that the whole server is asked
  * for in its place. What stands before the alias stays; what came behind it is replaced by what the other name's answer has.
  */
-import type { RewriteChange } from '../config/changing.js';
+import type { RewriteChange } from '../config/config.js';
 import { matches, renamed } from '../config/name-rules.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
 import { questionForName } from '../dns/query.js';

@@ -3,7 +3,7 @@
  * it, and the first that matches ends the walk unless it says `continue`. What they do to names is undone in the answer
  * in the opposite order. An alias is known when the answer is there, so rules about aliases end no walk.
  */
-import type { NameChange, RewriteRule } from '../config/changing.js';
+import type { NameChange, RewriteRule } from '../config/config.js';
 import { byPattern, matches, renamed } from '../config/name-rules.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
 import { questionForName } from '../dns/query.js';

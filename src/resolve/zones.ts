@@ -3,7 +3,7 @@
  * bytes that any thread may have a copy of. A table is one listener's; it is made from the configuration and never
  * changes.
  */
-import type { HeaderFlags } from '../config/changing.js';
+import type { HeaderFlags } from '../config/config.js';
 import type { Denial } from '../dns/answer.js';
 import { isLocalName } from '../dns/local-names.js';
 import { ownQuery } from '../dns/own-query.js';

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Diagnostic } from '../../src/config/config.js';
-import { ConfigError } from '../../src/config/error.js';
+import { ConfigError, type Diagnostic } from '../../src/config/config.js';
 import { expand } from '../../src/config/imports.js';
 import { corefileTokensMax, importDepthMax } from '../../src/limits.js';
 import { testOptions } from './options.js';

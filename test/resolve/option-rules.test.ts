@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
-import type { OptionChange } from '../../src/config/changing.js';
+import type { OptionChange } from '../../src/config/config.js';
 import { overTcp } from '../../src/counters.js';
 import { type Draft, newDraft } from '../../src/resolve/course.js';
 import { changeOptions, isUnscoped } from '../../src/resolve/option-rules.js';

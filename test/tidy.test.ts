@@ -107,16 +107,16 @@ const bans: readonly { readonly what: RegExp; readonly except: readonly string[]
 
 const drawerNames = ['utils.ts', 'util.ts', 'types.ts', 'index.ts', 'helpers.ts', 'common.ts', 'misc.ts'];
 
-/** Files that export functions and have no test file of the same name, each with its reason. */
+/** Files that export functions and are not tested in their room, each with its reason. */
 const testedElsewhere: Readonly<Record<string, string>> = {
   'src/process/app.ts': 'composition: test/scenarios/ and test/real/ run it',
   'src/process/program.ts': 'the program: test/real/ runs it',
-  'src/process/generation.ts': 'composition: test/scenarios/ and test/real/ run it',
   'src/os/node-datagrams.ts': 'test/os/node-network.test.ts uses it as the network does',
   'src/process/endpoints.ts': 'composition: test/real/ asks its pages',
 };
 
 const sources = readSources(repositoryPath('src'));
+const tests = readSources(repositoryPath('test')).filter(({ path }) => path.endsWith('.test.ts'));
 
 test('every file has a room', () => {
   const entry = 'src/main.ts';
@@ -194,9 +194,13 @@ test('no drawers, no work left for later, nothing silenced', () => {
   );
 });
 
-test('every file that exports a function or a class has a test file of its name', () => {
+test('every file that exports a function or a class is tested in its room, in a file of its name or one that imports it', () => {
   const exporting = sources.filter(({ code }) => /^export (?:async )?(?:function|class)\b/m.test(code));
-  const untested = exporting.map(({ path }) => path).filter((path) => !existsSync(testPath(path)));
+  const importedIn = (path: string): boolean =>
+    tests.some(
+      (one) => one.path.startsWith(`test/${folderOf(path)}/`) && one.imports.some(({ from }) => from === path),
+    );
+  const untested = exporting.map(({ path }) => path).filter((path) => !existsSync(testPath(path)) && !importedIn(path));
   const unlisted = untested.filter((path) => testedElsewhere[path] === undefined);
   assert.deepEqual(unlisted, []);
   const idle = Object.keys(testedElsewhere).filter((path) => !untested.includes(path));
@@ -206,10 +210,8 @@ test('every file that exports a function or a class has a test file of its name'
 test('every test that starts the program does so on both I/O paths', () => {
   const { scripts } = JSON.parse(readFileSync(repositoryPath('package.json'), 'utf8'));
   const folders = [...scripts['test:portable'].matchAll(/\bdist\/(test\/\w+)/g)].map(([, folder]) => `${folder}/`);
-  const starting = readSources(repositoryPath('test'))
-    .filter(
-      ({ path, code }) => path.endsWith('.test.ts') && /\b(?:builtEntry|startZerohop|startOnLoopback)\b/.test(code),
-    )
+  const starting = tests
+    .filter(({ code }) => /\b(?:builtEntry|startZerohop|startOnLoopback)\b/.test(code))
     .map(({ path }) => path);
   assert.ok(starting.length > 10);
   const onOne = starting.filter((path) => !folders.some((folder) => path.startsWith(folder)));

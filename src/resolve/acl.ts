@@ -8,9 +8,8 @@ import { byAcl } from '../counters.js';
 import { isInZone } from '../dns/names.js';
 import { Query } from '../dns/query.js';
 import { rcodeNoError, rcodeRefused } from '../dns/wire.js';
-import type { Guard, GuardQuery, Verdict } from './guard.js';
 import { edeBlocked, edeFiltered } from './lane.js';
-import type { Route } from './route.js';
+import type { AclQuery, Guard, Route, Verdict } from './route.js';
 import { askedBy } from './template-data.js';
 import { type ZoneTable, zoneOfQuestion } from './zones.js';
 
@@ -21,9 +20,6 @@ export interface AclCount {
   readonly zone: string;
   count: number;
 }
-
-/** A name and type that is asked for in the place of a client's, or after it. */
-export type AclQuery = Pick<GuardQuery, 'question' | 'remote' | 'ordinal'>;
 
 /** The rules of one block, with their numbers: no more of them than zones and servers. */
 export interface Acl {

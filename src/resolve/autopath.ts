@@ -21,8 +21,8 @@ import {
   u32,
 } from '../dns/wire.js';
 import type { Outcome } from '../upstream/ask.js';
-import type { Changer, CourseQuery, Next, Step } from './course.js';
 import { wireOf } from './renaming.js';
+import type { Changer, CourseQuery, Next, Step } from './route.js';
 
 /** The walker of one block. */
 export interface Autopath {

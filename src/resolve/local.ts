@@ -9,7 +9,7 @@ import { isInZone, typeName } from '../dns/names.js';
 import { encodeAnswerTo, parseRecord } from '../dns/records.js';
 import { classIn, rcodeNoError, rcodeNxDomain } from '../dns/wire.js';
 import type { Log } from '../os/log.js';
-import type { Guard } from './guard.js';
+import type { Guard } from './route.js';
 import { askedBy } from './template-data.js';
 
 /** A week, as CoreDNS has it: nothing about these names ever changes. */

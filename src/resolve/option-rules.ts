@@ -9,7 +9,7 @@ import { lowerCaseName, wireToName } from '../dns/names.js';
 import { optionIn, optionOf } from '../dns/options.js';
 import { optionSubnet, setU16, u16 } from '../dns/wire.js';
 import type { Answer } from '../upstream/ask.js';
-import type { CourseQuery, Draft } from './course.js';
+import type { CourseQuery, Draft } from './route.js';
 
 /** Does what the rule says; false where it has nothing to do. */
 export function changeOptions(rule: OptionChange, draft: Draft, query: CourseQuery): boolean {

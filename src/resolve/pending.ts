@@ -7,8 +7,7 @@ import { sameName } from '../dns/wire.js';
 import { chainEntriesMax, clientWaitersLeast, pendingMax, waitersMax, waitersPerQuestionMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Failure } from '../upstream/ask.js';
-import type { Course } from './course.js';
-import type { Route } from './route.js';
+import type { Course, Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
 /** A client's query, kept until it can be answered. */

@@ -10,8 +10,8 @@ import { encodeAnswerTo } from '../dns/records.js';
 import { fixedBytes, ownerEnd, sectionsOf } from '../dns/sections.js';
 import { messageRcode, rcodeNoError, rcodeNxDomain, setU16, typeAny, typeCname, u16 } from '../dns/wire.js';
 import type { Outcome } from '../upstream/ask.js';
-import type { CourseQuery, Next, Step } from './course.js';
 import { wireOf } from './renaming.js';
+import type { CourseQuery, Next, Step } from './route.js';
 
 export type CnameChange = Extract<RewriteChange, { field: 'cname' }>;
 

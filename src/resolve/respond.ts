@@ -15,7 +15,6 @@ import type { Clock } from '../os/clock.js';
 import { toEach } from '../scheduling/each.js';
 import type { Failure, Outcome } from '../upstream/ask.js';
 import { type Kept, keeping, keepOf } from './cacheability.js';
-import type { Course } from './course.js';
 import { denyAaaa } from './fast-path.js';
 import {
   edeBlocked,
@@ -30,7 +29,7 @@ import {
 import { isUnscoped } from './option-rules.js';
 import type { Pending, Waiter } from './pending.js';
 import { queryLogRecordOf } from './query-log-record.js';
-import type { Route } from './route.js';
+import type { Course, Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
 export interface SettleDeps {

@@ -42,7 +42,7 @@ export interface ServedZone {
   readonly udpBytes: number;
   /** Which queries the control lane is to see (for a query log, a guard): bits of the `see…` above. */
   readonly handOver: number;
-  /** Something judges queries before they are looked up (guard.ts). */
+  /** Something judges queries before they are looked up (route.ts). */
   readonly isGuarded: boolean;
   /** Null: nothing of this zone is kept. */
   readonly cache: CachePolicy | null;

@@ -5,7 +5,7 @@ import { parseConfig } from '../../src/config/load.js';
 import { overUdp } from '../../src/counters.js';
 import { className, nameToWire, typeName, typeNumber, wireToName } from '../../src/dns/names.js';
 import { u16 } from '../../src/dns/wire.js';
-import type { CourseQuery } from '../../src/resolve/course.js';
+import type { CourseQuery } from '../../src/resolve/route.js';
 import { loadOptions } from './lane-fixture.js';
 
 export interface QueryParts {

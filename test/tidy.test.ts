@@ -194,6 +194,25 @@ test('no drawers, no work left for later, nothing silenced', () => {
   );
 });
 
+test('every file is imported by another one, and every exported name by another file or a test', () => {
+  const entry = 'src/main.ts';
+  const imported = new Set(sources.flatMap(({ imports }) => imports.map(({ from }) => from)));
+  const unused = sources.filter(({ path }) => path !== entry && !imported.has(path)).map(({ path }) => path);
+  assert.deepEqual(unused, []);
+  const users = [...sources, ...readSources(repositoryPath('test')), ...readSources(repositoryPath('bench'))];
+  const wanted = new Set(
+    users.flatMap(({ imports }) =>
+      imports.flatMap(({ from, names }) => wordsOf(names).map((name) => `${from} ${name}`)),
+    ),
+  );
+  const exported = sources.flatMap(({ path, code }) => exportedNames(code).map((name) => `${path} ${name}`));
+  assert.ok(exported.length > 1_000);
+  assert.deepEqual(
+    exported.filter((name) => !wanted.has(name)),
+    [],
+  );
+});
+
 test('every file that exports a function or a class is tested in its room, in a file of its name or one that imports it', () => {
   const exporting = sources.filter(({ code }) => /^export (?:async )?(?:function|class)\b/m.test(code));
   const importedIn = (path: string): boolean =>
@@ -229,6 +248,16 @@ function mayImport(path: string, { from, typeOnly }: Import): boolean {
   if (path === 'src/main.ts') return target === 'process' || target === 'os';
   if (seams.includes(from)) return typeOnly;
   return layers[folder]?.includes(target) ?? false;
+}
+
+function exportedNames(code: string): string[] {
+  const declarations = code.matchAll(/^export (?:async )?(?:function\*?|class|const|let|type|interface) (\w+)/gm);
+  return [...declarations].map(([, name]) => name);
+}
+
+/** `{ type Name, other as another }`: what is imported, by the names that it is exported by. */
+function wordsOf(names: string): string[] {
+  return [...names.matchAll(/(?:\btype )?\b(\w+)(?: as \w+)?/g)].map(([, name]) => name);
 }
 
 /** `dns` of src/dns/wire.ts, `limits` of src/limits.ts. */
@@ -268,11 +297,11 @@ function readSource(file: string): Source {
 function readImports(path: string, code: string): Import[] {
   const withNames = code.matchAll(/^(?:import|export)\s+(type\s+)?([\w\s{},*]+?)\s+from\s+'([^']+)'/gm);
   const bare = code.matchAll(/^import\s+()()'([^']+)'/gm);
-  const dynamic = code.matchAll(/\bimport\(()()\s*'([^']+)'\s*\)/g);
+  const dynamic = code.matchAll(/(?:\bconst()\s+(\{[^}]*\})\s*=\s*await\s+)?\bimport\(\s*'([^']+)'\s*\)/g);
   const required = code.matchAll(/\bcreateRequire\(import\.meta\.url\)\(()()'([^']+)'\)/g);
   return [...withNames, ...bare, ...dynamic, ...required].map(([, type, names, from]) => ({
     from: from.startsWith('.') ? normalize(join(dirname(path), from)).replace(/\.js$/, '.ts') : from,
-    names: names.replace(/,\s*\}/, ' }').replace(/\s+/g, ' '),
+    names: (names ?? '').replace(/,\s*\}/, ' }').replace(/\s+/g, ' '),
     typeOnly: type !== undefined && type !== '',
   }));
 }

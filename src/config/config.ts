@@ -26,7 +26,7 @@ export interface Diagnostic {
 }
 
 /** What else is known where a configuration is refused. */
-export interface Refused {
+interface Refused {
   /** What was unwise before it came to this; often the reason for it. */
   readonly warnings?: readonly Diagnostic[];
   /** What is wrong besides. */
@@ -452,7 +452,7 @@ export interface ReadyConfig {
 }
 
 /** What directives say that stand behind the cache and change what is asked and what comes back. */
-export interface ChangingConfig {
+interface ChangingConfig {
   /** In the order written: the first that matches ends the walk unless it says otherwise. */
   readonly rewrites: readonly RewriteRule[];
   readonly header: HeaderConfig;

@@ -15,7 +15,7 @@ export interface KubeDns {
   readonly upstreamNameservers: readonly string[];
 }
 
-export interface StubDomain {
+interface StubDomain {
   /** Lower case, without the closing dot. */
   readonly domain: string;
   /** `ADDRESS` or `ADDRESS:PORT`, as written; at least one. */

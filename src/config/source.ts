@@ -17,7 +17,7 @@ import { fromBuiltin, fromTemplate, joined, type MakeOptions } from './template-
 
 export type SourceOptions = MakeOptions & Pick<ServeOptions, 'corefileGiven' | 'baseCorefileGiven'>;
 
-export interface SourceDeps {
+interface SourceDeps {
   readonly load: LoadOptions;
   readonly log: Log;
   /** Puts the text at this path, whole or not at all; throws when it cannot. */

@@ -6,19 +6,19 @@ import { addressBytes } from '../config/networks.js';
 import type { QueryLogRecord } from '../resolve/query-log-record.js';
 
 /** What every message of one directive says. */
-export interface DnstapSettings {
+interface DnstapSettings {
   readonly identity: string;
   readonly version: string;
   readonly full: boolean;
 }
 
 /** When the query came and the answer went, in wall-clock milliseconds since 1970. */
-export interface DnstapTimes {
+interface DnstapTimes {
   readonly queryMs: number;
   readonly responseMs: number;
 }
 
-export type DnstapType = 'client query' | 'client response';
+type DnstapType = 'client query' | 'client response';
 
 // Message.Type, SocketFamily and SocketProtocol of the schema.
 const typeNumbers: Readonly<Record<DnstapType, number>> = { 'client query': 5, 'client response': 6 };

@@ -9,14 +9,14 @@ import { dnstapMessage } from './dnstap-message.js';
 import { FrameStream } from './frame-stream.js';
 import { compileLogFormat } from './log-format.js';
 
-export interface DnstapDeps {
+interface DnstapDeps {
   readonly network: Network;
   readonly clock: Clock;
   readonly log: Log;
   readonly counters: Counters;
 }
 
-export interface Dnstap {
+interface Dnstap {
   /** Tells of a query that has just been answered. */
   answered(facts: QueryLogRecord): void;
   stop(): void;

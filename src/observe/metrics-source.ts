@@ -40,13 +40,13 @@ export interface MetricsSource {
 export const roles = ['starting', 'serving', 'standing by'] as const;
 
 /** This instance among those on the node. */
-export interface InstanceNumbers {
+interface InstanceNumbers {
   readonly role: (typeof roles)[number];
   /** Others that stand by or start while this one serves. */
   readonly standBys: number;
 }
 
-export interface BuildInfo {
+interface BuildInfo {
   readonly version: string;
   readonly revision: string;
   readonly nodeVersion: string;

@@ -14,7 +14,7 @@ import { askedBy } from './template-data.js';
 import { type ZoneTable, zoneOfQuestion } from './zones.js';
 
 /** How often something was said of queries to one zone on one server; `zone` is the acl's, and empty for `allow`. */
-export interface AclCount {
+interface AclCount {
   readonly ordinal: number;
   readonly action: AclRule['action'];
   readonly zone: string;

@@ -17,7 +17,7 @@ const ttlSeconds = 604_800;
 const loopback = '1.0.0.127.in-addr.arpa.';
 const zones = ['localhost.', '0.in-addr.arpa.', '127.in-addr.arpa.', '255.in-addr.arpa.'];
 
-export interface LocalDeps {
+interface LocalDeps {
   readonly counters: Counters;
   readonly log: Log;
 }

@@ -20,7 +20,7 @@ import { StaleTimer } from './stale-timer.js';
 import { judged, lookUpFor, mayWaitFor, type Origin, type Subquestion } from './subquestion.js';
 import { aaaaForward, type ServedZone } from './zones.js';
 
-export interface MissesDeps extends SettleDeps {
+interface MissesDeps extends SettleDeps {
   readonly loops: Pick<LoopWatch, 'seen'>;
   /** An upstream has answered: readiness waits for the first. */
   upstreamAnswered(): void;

@@ -33,7 +33,7 @@ export interface OwnWaiter {
 }
 
 /** What tells questions apart, and the question as first asked: name, type and class. */
-export interface Identity {
+interface Identity {
   readonly question: Uint8Array;
   readonly zoneId: number;
   readonly key: number;

@@ -63,7 +63,7 @@ interface Source {
 const known: Source = { upstream: null, by: byForward, extendedError: null, mayKeep: true };
 
 /** Why stale answers are given, as the counters tell them apart. */
-export type StaleReason = 'staleOnFailure' | 'stalePatience';
+type StaleReason = 'staleOnFailure' | 'stalePatience';
 
 /** Failures that are not of a moment and no upstream's fault: they reach the client as they are, whatever is kept. */
 const finals: ReadonlySet<Failure> = new Set<Failure>(['circular', 'block', 'filter', 'drop']);

@@ -123,7 +123,7 @@ export type AclQuery = Pick<GuardQuery, 'question' | 'remote' | 'ordinal'>;
 export type Guard = (query: GuardQuery) => Verdict;
 
 /** What a block has of those who judge; the first that does not let the query pass ends it. */
-export type Guards = { readonly [Name in 'local' | 'acl']?: Guard | undefined };
+type Guards = { readonly [Name in 'local' | 'acl']?: Guard | undefined };
 
 const passes: Verdict = { kind: 'pass' };
 
@@ -213,7 +213,7 @@ export function recursionChanger(wanted: boolean | null): Changer | undefined {
 }
 
 /** What a block has of those who change questions. */
-export type Changers = { readonly [Name in 'rewrite' | 'header' | 'autopath']?: Changer | undefined };
+type Changers = { readonly [Name in 'rewrite' | 'header' | 'autopath']?: Changer | undefined };
 
 /** Null: the question is asked as it is. */
 export type PlanCourse = (query: CourseQuery) => Course | { readonly failure: string } | null;

@@ -66,7 +66,7 @@ export interface Finishing {
 }
 
 /** `dns64` of a zone. */
-export interface Translation {
+interface Translation {
   /** The same zone with a place of its own in the cache. */
   readonly zone: ServedZone;
   /** Also for those that ask over IPv4. */

@@ -19,7 +19,7 @@ import type { OwnWays } from './place.js';
 import type { UpstreamStats } from './stats.js';
 import type { Upstream } from './upstream.js';
 
-export interface ForwardsDeps {
+interface ForwardsDeps {
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;

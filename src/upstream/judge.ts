@@ -13,7 +13,7 @@ import { durationsOf } from './stats.js';
 import { type Judgement, reader, type Try } from './try.js';
 
 /** What a question's home has for it. */
-export interface JudgeDeps {
+interface JudgeDeps {
   readonly budget: AgainBudget;
   readonly deps: Pick<UpstreamDeps, 'counters'>;
 }

@@ -107,16 +107,16 @@ const bans: readonly { readonly what: RegExp; readonly except: readonly string[]
 
 const drawerNames = ['utils.ts', 'util.ts', 'types.ts', 'index.ts', 'helpers.ts', 'common.ts', 'misc.ts'];
 
-/** Files that export functions and have no test file of the same name, each with its reason. */
+/** Files that export functions and are not tested in their room, each with its reason. */
 const testedElsewhere: Readonly<Record<string, string>> = {
   'src/process/app.ts': 'composition: test/scenarios/ and test/real/ run it',
   'src/process/program.ts': 'the program: test/real/ runs it',
-  'src/process/generation.ts': 'composition: test/scenarios/ and test/real/ run it',
   'src/os/node-datagrams.ts': 'test/os/node-network.test.ts uses it as the network does',
   'src/process/endpoints.ts': 'composition: test/real/ asks its pages',
 };
 
 const sources = readSources(repositoryPath('src'));
+const tests = readSources(repositoryPath('test')).filter(({ path }) => path.endsWith('.test.ts'));
 
 test('every file has a room', () => {
   const entry = 'src/main.ts';
@@ -194,9 +194,32 @@ test('no drawers, no work left for later, nothing silenced', () => {
   );
 });
 
-test('every file that exports a function or a class has a test file of its name', () => {
+test('every file is imported by another one, and every exported name by another file or a test', () => {
+  const entry = 'src/main.ts';
+  const imported = new Set(sources.flatMap(({ imports }) => imports.map(({ from }) => from)));
+  const unused = sources.filter(({ path }) => path !== entry && !imported.has(path)).map(({ path }) => path);
+  assert.deepEqual(unused, []);
+  const users = [...sources, ...readSources(repositoryPath('test')), ...readSources(repositoryPath('bench'))];
+  const wanted = new Set(
+    users.flatMap(({ imports }) =>
+      imports.flatMap(({ from, names }) => wordsOf(names).map((name) => `${from} ${name}`)),
+    ),
+  );
+  const exported = sources.flatMap(({ path, code }) => exportedNames(code).map((name) => `${path} ${name}`));
+  assert.ok(exported.length > 1_000);
+  assert.deepEqual(
+    exported.filter((name) => !wanted.has(name)),
+    [],
+  );
+});
+
+test('every file that exports a function or a class is tested in its room, in a file of its name or one that imports it', () => {
   const exporting = sources.filter(({ code }) => /^export (?:async )?(?:function|class)\b/m.test(code));
-  const untested = exporting.map(({ path }) => path).filter((path) => !existsSync(testPath(path)));
+  const importedIn = (path: string): boolean =>
+    tests.some(
+      (one) => one.path.startsWith(`test/${folderOf(path)}/`) && one.imports.some(({ from }) => from === path),
+    );
+  const untested = exporting.map(({ path }) => path).filter((path) => !existsSync(testPath(path)) && !importedIn(path));
   const unlisted = untested.filter((path) => testedElsewhere[path] === undefined);
   assert.deepEqual(unlisted, []);
   const idle = Object.keys(testedElsewhere).filter((path) => !untested.includes(path));
@@ -206,10 +229,8 @@ test('every file that exports a function or a class has a test file of its name'
 test('every test that starts the program does so on both I/O paths', () => {
   const { scripts } = JSON.parse(readFileSync(repositoryPath('package.json'), 'utf8'));
   const folders = [...scripts['test:portable'].matchAll(/\bdist\/(test\/\w+)/g)].map(([, folder]) => `${folder}/`);
-  const starting = readSources(repositoryPath('test'))
-    .filter(
-      ({ path, code }) => path.endsWith('.test.ts') && /\b(?:builtEntry|startZerohop|startOnLoopback)\b/.test(code),
-    )
+  const starting = tests
+    .filter(({ code }) => /\b(?:builtEntry|startZerohop|startOnLoopback)\b/.test(code))
     .map(({ path }) => path);
   assert.ok(starting.length > 10);
   const onOne = starting.filter((path) => !folders.some((folder) => path.startsWith(folder)));
@@ -227,6 +248,16 @@ function mayImport(path: string, { from, typeOnly }: Import): boolean {
   if (path === 'src/main.ts') return target === 'process' || target === 'os';
   if (seams.includes(from)) return typeOnly;
   return layers[folder]?.includes(target) ?? false;
+}
+
+function exportedNames(code: string): string[] {
+  const declarations = code.matchAll(/^export (?:async )?(?:function\*?|class|const|let|type|interface) (\w+)/gm);
+  return [...declarations].map(([, name]) => name);
+}
+
+/** `{ type Name, other as another }`: what is imported, by the names that it is exported by. */
+function wordsOf(names: string): string[] {
+  return [...names.matchAll(/(?:\btype )?\b(\w+)(?: as \w+)?/g)].map(([, name]) => name);
 }
 
 /** `dns` of src/dns/wire.ts, `limits` of src/limits.ts. */
@@ -266,11 +297,11 @@ function readSource(file: string): Source {
 function readImports(path: string, code: string): Import[] {
   const withNames = code.matchAll(/^(?:import|export)\s+(type\s+)?([\w\s{},*]+?)\s+from\s+'([^']+)'/gm);
   const bare = code.matchAll(/^import\s+()()'([^']+)'/gm);
-  const dynamic = code.matchAll(/\bimport\(()()\s*'([^']+)'\s*\)/g);
+  const dynamic = code.matchAll(/(?:\bconst()\s+(\{[^}]*\})\s*=\s*await\s+)?\bimport\(\s*'([^']+)'\s*\)/g);
   const required = code.matchAll(/\bcreateRequire\(import\.meta\.url\)\(()()'([^']+)'\)/g);
   return [...withNames, ...bare, ...dynamic, ...required].map(([, type, names, from]) => ({
     from: from.startsWith('.') ? normalize(join(dirname(path), from)).replace(/\.js$/, '.ts') : from,
-    names: names.replace(/,\s*\}/, ' }').replace(/\s+/g, ' '),
+    names: (names ?? '').replace(/,\s*\}/, ' }').replace(/\s+/g, ' '),
     typeOnly: type !== undefined && type !== '',
   }));
 }

@@ -56,13 +56,13 @@ export interface Keep {
 /** What an entry counts in an lru-cache whose size is its number of entries. */
 const oneEntry = { size: 1 } as const;
 
-export interface Capacities {
+interface Capacities {
   readonly successEntriesMax: number;
   readonly denialEntriesMax: number;
 }
 
 /** What others want to know as it happens. */
-export interface CacheEvents {
+interface CacheEvents {
   /** An entry was thrown out so that its memory could be used for another size of answer. */
   readonly evictedForMemory?: (() => void) | undefined;
   /** An answer is not kept: the chain of its hash has as many blocks as a reader may have to walk. */

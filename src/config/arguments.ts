@@ -4,13 +4,13 @@
  */
 import { isInZone, rcodeNumber } from '../dns/names.js';
 import { canonicalAddress, formatEndpoint, meantEndpoint } from './addresses.js';
-import type { Diagnostic, Position } from './config.js';
+import { ConfigError, type Diagnostic, eachOf, type Position } from './config.js';
 import type { Directive } from './corefile.js';
 import { parseDuration } from './durations.js';
-import { ConfigError, eachOf } from './error.js';
 import type { ConfigFiles } from './imports.js';
 import type { Token } from './lexer.js';
 import { nearest } from './nearest.js';
+import { Pattern } from './pattern.js';
 
 /** What a directive may know of the world around it. */
 export interface DirectiveContext {
@@ -156,4 +156,13 @@ export function diagnosticsOf(warnings: Diagnostic[]): DirectiveContext['warn'] 
   return (at, message) => {
     warnings.push({ at, message });
   };
+}
+
+/** The pattern in a directive's argument. */
+export function readPattern(token: Token, directive: Directive): Pattern {
+  try {
+    return new Pattern(token.text);
+  } catch (error) {
+    return fail(directive, `"${token.text}" is no pattern we can use: ${(error as Error).message}`, token.at);
+  }
 }

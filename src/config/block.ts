@@ -5,7 +5,16 @@
 import { udpBytesDefault, zonesPerBlockMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
 import { type DirectiveContext, diagnosticsOf } from './arguments.js';
-import type { AaaaPolicy, BlockConfig, Position, ReloadConfig, TemplateConfig, ZoneAddress } from './config.js';
+import {
+  type AaaaPolicy,
+  type BlockConfig,
+  ConfigError,
+  type Findings,
+  type Position,
+  type ReloadConfig,
+  type TemplateConfig,
+  type ZoneAddress,
+} from './config.js';
 import type { Directive, ServerBlock } from './corefile.js';
 import { readMetadata, readTrace } from './directives/accepted.js';
 import { readAcl } from './directives/acl.js';
@@ -36,7 +45,6 @@ import {
 import { readAaaa, readBufsize, readCancel, readSwitch } from './directives/switches.js';
 import { aaaaPolicyOf, mayAnswerAaaa, readTemplate } from './directives/template.js';
 import { readTimeouts, timeoutsByDefault } from './directives/timeouts.js';
-import { ConfigError, type Findings } from './error.js';
 import { readServerKey } from './zones.js';
 
 /** A value together with where it was written. */

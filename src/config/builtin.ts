@@ -3,8 +3,6 @@
  * an operator can start from it.
  */
 import { formatEndpoint } from './addresses.js';
-import type { Config } from './config.js';
-import { type LoadOptions, parseConfig } from './load.js';
 
 export interface BuiltinOptions {
   /** Where to listen, without duplicates; health is served on the first. */
@@ -36,11 +34,6 @@ export function builtinCorefile(options: BuiltinOptions): string {
     serverBlock(options, zone, [...clusterCache, ...overTcp]),
   );
   return [...cluster, rest].join('\n');
-}
-
-/** The built-in configuration, understood by the same parser as every other. */
-export function builtinConfig(options: BuiltinOptions, load: LoadOptions): Config {
-  return parseConfig(builtinCorefile(options), builtinSource, load);
 }
 
 function serverBlock(options: BuiltinOptions, zone: string, directives: readonly string[]): string {

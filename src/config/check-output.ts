@@ -4,7 +4,7 @@
  */
 import { builtinSource } from './builtin.js';
 import type { Finding, Report } from './check.js';
-import { formatDiagnostic } from './error.js';
+import { formatDiagnostic } from './config.js';
 
 export const checkOutputs = ['text', 'json'] as const;
 export type CheckOutput = (typeof checkOutputs)[number];

@@ -6,7 +6,7 @@ import type { AclConfig, BlockConfig } from './config.js';
 import { isInNetwork, type Network } from './networks.js';
 
 /** What the rules come to, as text: the same text, the same verdict on every name and type. */
-export type ClientKind = string;
+type ClientKind = string;
 
 /** The kind of a client; `address` as `addressBytes` gives it. */
 export function kindOf(acls: readonly AclConfig[], address: Uint8Array): ClientKind {

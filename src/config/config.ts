@@ -2,14 +2,11 @@
  * The configuration, normalised: what the rest of the program receives after flags, Corefile and defaults have
  * become one frozen value. Nothing here is text any more except names in presentation form, which are lower-case
  * and end in a dot. Times are milliseconds unless the name says seconds (TTLs, as on the wire).
+ *
+ * And what is wrong in a configuration, and where: one that cannot be used is an exception (nothing is served from it) with
+ * all that is wrong in it; one that can be used but is unwise gives warnings, which travel in `Config.warnings`.
  */
 import type { Endpoint, TlsSettings } from '../os/network.js';
-import type { ChangingConfig } from './changing.js';
-import type { Dns64Config } from './directives/dns64.js';
-import type { DnstapConfig } from './directives/dnstap.js';
-import type { LoadbalanceConfig } from './directives/loadbalance.js';
-import type { LocalConfig } from './directives/local.js';
-import type { HealthConfig, ReadyConfig } from './directives/servers.js';
 import type { Network } from './networks.js';
 import type { Pattern } from './pattern.js';
 
@@ -26,6 +23,109 @@ export interface Diagnostic {
   readonly message: string;
   /** A word for programs, where the message does not begin with the directive that it is about. */
   readonly code?: string;
+}
+
+/** What else is known where a configuration is refused. */
+interface Refused {
+  /** What was unwise before it came to this; often the reason for it. */
+  readonly warnings?: readonly Diagnostic[];
+  /** What is wrong besides. */
+  readonly others?: readonly Diagnostic[];
+  /** The Corefile's path, which is where an import stands, too. */
+  readonly source?: string | null;
+  /** The files that were looked at: a change in them may be the remedy. */
+  readonly files?: readonly string[];
+}
+
+/** A configuration that is refused; `message` is `file:line: sentence`, about the first of its errors. */
+export class ConfigError extends Error {
+  readonly at: Position;
+  /** The message without its place: the directive, what was expected, what to change. */
+  readonly sentence: string;
+  /** All errors, this one first. */
+  readonly errors: readonly Diagnostic[];
+  readonly warnings: readonly Diagnostic[];
+  readonly source: string | null;
+  readonly files: readonly string[];
+
+  constructor(at: Position, sentence: string, { warnings = [], others = [], source = null, files = [] }: Refused = {}) {
+    super(formatDiagnostic({ at, message: sentence }));
+    this.name = 'ConfigError';
+    this.at = at;
+    this.sentence = sentence;
+    this.errors = [{ at, message: sentence }, ...others];
+    this.warnings = warnings;
+    this.source = source;
+    this.files = files;
+  }
+
+  /** The message, and how to see the others. */
+  get summary(): string {
+    const more = this.errors.length - 1;
+    if (more === 0) return this.message;
+    // What is in parentheses is no file.
+    const isFile = this.source !== null && !this.source.startsWith('(');
+    const how = isFile ? `; see zerohop check ${this.source}` : '';
+    return `${this.message} And ${more} more error${more === 1 ? '' : 's'}${how}.`;
+  }
+}
+
+/** What is found while a configuration is read: reading goes on behind an error, so that all of them are found. */
+export class Findings {
+  readonly errors: Diagnostic[] = [];
+  readonly warnings: Diagnostic[];
+
+  constructor(warnings: Diagnostic[] = []) {
+    this.warnings = warnings;
+  }
+
+  get hasErrors(): boolean {
+    return this.errors.length > 0;
+  }
+
+  error(at: Position, message: string): void {
+    this.errors.push({ at, message });
+  }
+
+  /** What `read` gives, or `instead` where it is refused, which is kept in mind. */
+  attempt<Value, Instead>(read: () => Value, instead: Instead): Value | Instead {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      this.errors.push(...error.errors);
+      return instead;
+    }
+  }
+
+  /** Throws a ConfigError if there are errors: each place and sentence once, those of `source` first, by line. */
+  refuse(source: string, more: Pick<Refused, 'files'> = {}): void {
+    const [first, ...others] = inOrder(source, this.errors);
+    if (first === undefined) return;
+    throw new ConfigError(first.at, first.message, { ...more, source, others, warnings: this.warnings });
+  }
+}
+
+/** Reads each of them, also behind one that is refused; then throws one ConfigError with what was wrong in all. */
+export function eachOf<Item, Value>(items: readonly Item[], read: (item: Item) => Value): Value[] {
+  const findings = new Findings();
+  const values = items.flatMap((item) => findings.attempt(() => [read(item)], []));
+  const [first, ...others] = findings.errors;
+  if (first !== undefined) throw new ConfigError(first.at, first.message, { others });
+  return values;
+}
+
+function inOrder(source: string, errors: readonly Diagnostic[]): Diagnostic[] {
+  const distinct = [...new Map(errors.map((error) => [formatDiagnostic(error), error])).values()];
+  const files = [...new Set([source, ...distinct.map(({ at }) => at.file)])];
+  return distinct.sort(
+    ({ at: one }, { at: other }) => files.indexOf(one.file) - files.indexOf(other.file) || one.line - other.line,
+  );
+}
+
+/** `file:line: message`; line 0 stands for the file as a whole and is left out. */
+export function formatDiagnostic({ at, message }: Diagnostic): string {
+  return at.line === 0 ? `${at.file}: ${message}` : `${at.file}:${at.line}: ${message}`;
 }
 
 export interface Config {
@@ -295,3 +395,148 @@ export interface ReloadConfig {
   readonly intervalMs: number;
   readonly jitterMs: number;
 }
+
+export interface Dns64Config {
+  readonly at: Position;
+  /** Sixteen bytes, of which the prefix's count. */
+  readonly prefix: Network;
+  /** Whether names that have AAAA records of their own are translated, too. */
+  readonly translatesAll: boolean;
+  /** Whether clients that ask over IPv4 are answered so, too. */
+  readonly forIpv4: boolean;
+}
+
+export interface LoadbalanceConfig {
+  /** Addresses in these come first, those in the first of them before all others. */
+  readonly prefer: readonly Network[];
+}
+
+export interface LocalConfig {
+  /** Whether names that only start with the label `localhost`, as a search path makes them, are taken as well. */
+  readonly takesPrefix: boolean;
+}
+
+export interface DnstapConfig {
+  readonly at: Position;
+  /** As it was written, for log lines. */
+  readonly socket: string;
+  readonly to: DnstapTarget;
+  /** Whether messages go along as they are on the wire. */
+  readonly full: boolean;
+  readonly identity: string;
+  readonly version: string;
+  /** A format of `log` for what is said besides; null: nothing. */
+  readonly extra: string | null;
+}
+
+export type DnstapTarget =
+  | { readonly kind: 'path'; readonly path: string }
+  /** The address may be a name, which the system resolves. */
+  | { readonly kind: 'tcp'; readonly endpoint: Endpoint }
+  | { readonly kind: 'tls'; readonly endpoint: Endpoint; readonly isVerified: boolean };
+
+/** What all `health` directives together ask for. */
+export interface HealthConfig {
+  /** At least one, without duplicates. */
+  readonly addresses: readonly Endpoint[];
+  /** The longest of them. */
+  readonly lameduckMs: number;
+}
+
+/** What all `ready` directives together ask for. */
+export interface ReadyConfig {
+  /** At least one, without duplicates. */
+  readonly addresses: readonly Endpoint[];
+  /** `continuously` where one of them says so. */
+  readonly monitor: 'until-ready' | 'continuously';
+}
+
+/** What directives say that stand behind the cache and change what is asked and what comes back. */
+interface ChangingConfig {
+  /** In the order written: the first that matches ends the walk unless it says otherwise. */
+  readonly rewrites: readonly RewriteRule[];
+  readonly header: HeaderConfig;
+  readonly autopath: AutopathConfig | null;
+}
+
+export interface AutopathConfig {
+  readonly at: Position;
+  readonly zones: readonly string[];
+  readonly file: string;
+  /** What the file says, in the order in which names are tried. */
+  readonly search: readonly string[];
+}
+
+/** Bits of a header's flags word that are set, and those that are cleared; none of them is both. */
+export interface HeaderFlags {
+  readonly set: number;
+  readonly clear: number;
+}
+
+export interface HeaderConfig {
+  /** Whether upstreams are asked with RD; null: as the client asked. */
+  readonly recursionDesired: boolean | null;
+  /** Null: answers are as they are. */
+  readonly response: HeaderFlags | null;
+}
+
+/** Which names a rule is about. */
+export type NameMatch =
+  | { readonly how: 'exact' | 'prefix' | 'suffix' | 'substring'; readonly text: string }
+  | { readonly how: 'regex'; readonly pattern: Pattern };
+
+/** One rule of `rewrite`. */
+export interface RewriteRule {
+  readonly at: Position;
+  /** Whether the rules behind one that has matched are looked at. */
+  readonly then: 'stop' | 'continue';
+  readonly change: RewriteChange;
+}
+
+export type RewriteChange =
+  | NameChange
+  | { readonly field: 'type' | 'class'; readonly from: number; readonly to: number }
+  | { readonly field: 'ttl'; readonly match: NameMatch; readonly minSeconds: number; readonly maxSeconds: number }
+  | { readonly field: 'rcode'; readonly match: NameMatch; readonly from: number; readonly to: number }
+  | { readonly field: 'cname'; readonly match: NameMatch; readonly to: string }
+  | OptionChange;
+
+export interface NameChange {
+  readonly field: 'name';
+  readonly match: NameMatch;
+  /** What the match becomes; of a regex the whole name, with `{1}` for its groups. */
+  readonly to: string;
+  /** What has become of the name is undone in the answer. */
+  readonly isUndone: boolean;
+  readonly answers: readonly AnswerChange[];
+}
+
+/** What becomes of names in answers: of owners, or of those that records lead to. */
+export interface AnswerChange {
+  readonly part: 'name' | 'value';
+  readonly pattern: Pattern;
+  readonly to: string;
+}
+
+export interface OptionChange {
+  readonly field: 'edns0';
+  readonly action: 'set' | 'append' | 'replace' | 'unset';
+  readonly code: number;
+  readonly data: OptionData;
+}
+
+export const optionVariables = [
+  'qname',
+  'qtype',
+  'client_ip',
+  'client_port',
+  'protocol',
+  'server_ip',
+  'server_port',
+] as const;
+
+export type OptionData =
+  | { readonly kind: 'bytes'; readonly bytes: readonly number[] }
+  | { readonly kind: 'variable'; readonly name: (typeof optionVariables)[number] }
+  /** The client's network, by so many bits of its address (RFC 7871). */
+  | { readonly kind: 'subnet'; readonly v4Bits: number; readonly v6Bits: number };

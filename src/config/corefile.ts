@@ -4,8 +4,7 @@
  * block.ts and directives/.
  */
 import { corefileNestingMax } from '../limits.js';
-import type { Diagnostic, Position } from './config.js';
-import { Findings } from './error.js';
+import { type Diagnostic, Findings, type Position } from './config.js';
 import { type Expansion, expandAll, isWord, type Sources, type Written } from './imports.js';
 import type { Token } from './lexer.js';
 

@@ -4,8 +4,7 @@
  */
 import path from 'node:path';
 import { corefileBytesMax, corefileTokensMax, importDepthMax } from '../limits.js';
-import type { Diagnostic, Position } from './config.js';
-import { ConfigError, Findings } from './error.js';
+import { ConfigError, type Findings, type Position } from './config.js';
 import { lex, type Token } from './lexer.js';
 
 /** The files a Corefile may name, as far as configuration looks at them. */
@@ -58,15 +57,7 @@ interface State {
   isFull: boolean;
 }
 
-/** The tokens of the pieces with snippets and imports put in place; adds to `warnings`. Throws a ConfigError. */
-export function expand(pieces: readonly Written[], sources: Sources, warnings: Diagnostic[]): Expansion {
-  const findings = new Findings(warnings);
-  const expansion = expandAll(pieces, sources, findings);
-  findings.refuse(pieces[0].file);
-  return expansion;
-}
-
-/** The same, going on behind errors: what cannot be imported is left out. */
+/** The tokens of the pieces with snippets and imports put in place, going on behind errors: what cannot be imported is left out. */
 export function expandAll(pieces: readonly Written[], sources: Sources, findings: Findings): Expansion {
   const state: State = {
     sources,

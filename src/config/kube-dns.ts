@@ -6,7 +6,7 @@
 import path from 'node:path';
 import { upstreamsPerForwardMax } from '../limits.js';
 import { readEndpoint } from './addresses.js';
-import { ConfigError } from './error.js';
+import { ConfigError } from './config.js';
 import type { ConfigFiles } from './imports.js';
 
 export interface KubeDns {
@@ -15,7 +15,7 @@ export interface KubeDns {
   readonly upstreamNameservers: readonly string[];
 }
 
-export interface StubDomain {
+interface StubDomain {
   /** Lower case, without the closing dot. */
   readonly domain: string;
   /** `ADDRESS` or `ADDRESS:PORT`, as written; at least one. */

@@ -3,8 +3,7 @@
  * a token that starts with a quote runs to the next quote that has no backslash before it. It knows lines and
  * nothing of blocks or directives.
  */
-import type { Position } from './config.js';
-import { ConfigError } from './error.js';
+import { ConfigError, type Position } from './config.js';
 
 export interface Token {
   readonly text: string;

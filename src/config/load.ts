@@ -8,10 +8,17 @@ import { hostname, networkInterfaces } from 'node:os';
 import { corefileBytesMax } from '../limits.js';
 import { canonicalAddress } from './addresses.js';
 import { type BlockOptions, type ReadBlock, readBlock } from './block.js';
-import type { Config, Diagnostic, ReloadConfig, TemplateConfig } from './config.js';
+import {
+  type Config,
+  ConfigError,
+  type Diagnostic,
+  Findings,
+  type HealthConfig,
+  type ReadyConfig,
+  type ReloadConfig,
+  type TemplateConfig,
+} from './config.js';
 import { readCorefile } from './corefile.js';
-import type { HealthConfig, ReadyConfig } from './directives/servers.js';
-import { ConfigError, Findings } from './error.js';
 import type { ConfigFiles, Sources, Written } from './imports.js';
 import { distinctEndpoints, refuseManyKinds, refuseOverlaps, refuseSharedPorts } from './overlap.js';
 

@@ -2,7 +2,7 @@
  * What a rule of `rewrite` is about, and what becomes of a name: functions over text. A name is in lower case with its
  * closing dot; what comes out may be none.
  */
-import type { NameMatch } from './changing.js';
+import type { NameMatch } from './config.js';
 import type { Pattern } from './pattern.js';
 
 /** Whether the rule is about the name. */

@@ -8,8 +8,7 @@ import type { Endpoint } from '../os/network.js';
 import { addressCovers, addressesOverlap, formatEndpoint } from './addresses.js';
 import type { Placed, ReadBlock } from './block.js';
 import { asksOtherNames, clientKinds } from './client-kinds.js';
-import type { BlockConfig } from './config.js';
-import type { Findings } from './error.js';
+import type { BlockConfig, Findings } from './config.js';
 
 /** Finds the second of two blocks that serve the same zone on overlapping addresses and one port. */
 export function refuseOverlaps(blocks: readonly BlockConfig[], findings: Findings): void {

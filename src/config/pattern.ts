@@ -6,9 +6,6 @@
 import { createRequire } from 'node:module';
 import type { RE2JS } from 're2js';
 import { patternStepsMax } from '../limits.js';
-import { fail } from './arguments.js';
-import type { Directive } from './corefile.js';
-import type { Token } from './lexer.js';
 
 /** Few Corefiles have a pattern, and loading takes 10 ms and 2 MB. */
 let library: { readonly RE2JS: typeof RE2JS } | null = null;
@@ -46,15 +43,6 @@ export class Pattern {
 
   toJSON(): string {
     return this.source;
-  }
-}
-
-/** The pattern in a directive's argument. */
-export function readPattern(token: Token, directive: Directive): Pattern {
-  try {
-    return new Pattern(token.text);
-  } catch (error) {
-    return fail(directive, `"${token.text}" is no pattern we can use: ${(error as Error).message}`, token.at);
   }
 }
 

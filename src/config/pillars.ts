@@ -4,7 +4,7 @@
  */
 import { formatEndpoint } from './addresses.js';
 import type { ClusterDns } from './cluster-dns.js';
-import { ConfigError } from './error.js';
+import { ConfigError } from './config.js';
 
 export interface PillarValues {
   /** `-localip`, in their shortest form. */

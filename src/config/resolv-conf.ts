@@ -41,12 +41,12 @@ const systemdStubs = ['127.0.0.53', '127.0.0.54'];
 /** As a destination this is the host itself. */
 const unspecified = ['0.0.0.0', '::'];
 
-export type ResolvConfChoice =
+type ResolvConfChoice =
   /** `path` is the file that was believed in the end: watch it and the one asked for. */
   | { readonly ok: true; readonly servers: readonly Endpoint[]; readonly path: string }
   | { readonly ok: false; readonly why: string };
 
-export interface ResolvConfOptions {
+interface ResolvConfOptions {
   /** The file that `forward` names. */
   readonly path: string;
   /** The text of a file, undefined when it cannot be read. */

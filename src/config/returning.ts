@@ -27,13 +27,13 @@ interface Served {
 }
 
 /** An upstream of a block. */
-export interface Way {
+interface Way {
   readonly block: BlockConfig;
   readonly forward: ForwardConfig;
   readonly endpoint: UpstreamEndpoint;
 }
 
-export interface Asked {
+interface Asked {
   /** Lower-case, with the closing dot. */
   readonly name: string;
   readonly type: number;

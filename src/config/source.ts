@@ -7,8 +7,7 @@
  */
 import path from 'node:path';
 import type { Log } from '../os/log.js';
-import type { Config } from './config.js';
-import { ConfigError } from './error.js';
+import { type Config, ConfigError } from './config.js';
 import type { Written } from './imports.js';
 import { type KubeDns, kubeDnsFiles, noKubeDns, readKubeDns } from './kube-dns.js';
 import { type LoadOptions, loadCorefile, parsePieces } from './load.js';
@@ -18,7 +17,7 @@ import { fromBuiltin, fromTemplate, joined, type MakeOptions } from './template-
 
 export type SourceOptions = MakeOptions & Pick<ServeOptions, 'corefileGiven' | 'baseCorefileGiven'>;
 
-export interface SourceDeps {
+interface SourceDeps {
   readonly load: LoadOptions;
   readonly log: Log;
   /** Puts the text at this path, whole or not at all; throws when it cannot. */

@@ -6,9 +6,9 @@ import { isIP } from 'node:net';
 import { lowerCaseName, nameToWire, wireToName } from '../dns/names.js';
 import { zonesPerBlockMax } from '../limits.js';
 import { portNumber } from './addresses.js';
-import type { Diagnostic, Position, ZoneAddress } from './config.js';
-import { ConfigError } from './error.js';
+import { ConfigError, type Diagnostic, type Position, type ZoneAddress } from './config.js';
 import type { Token } from './lexer.js';
+import { addressBytes } from './networks.js';
 
 /** A name in its one spelling: lower case, closing dot, `\.` and `\DDD` where needed. Throws a ConfigError. */
 export function readName(text: string, at: Position, path: string): string {
@@ -100,7 +100,7 @@ function reverseZones4(address: string, prefixBits: number): string[] {
 }
 
 function reverseZones6(address: string, prefixBits: number): string[] {
-  const nibbles = [...allSixteenBytes(address)].flatMap((byte) => [byte >> 4, byte & 15]);
+  const nibbles = [...addressBytes(address)].flatMap((byte) => [byte >> 4, byte & 15]);
   return reverseZones(nibbles, prefixBits, 4, 'ip6.arpa.', (nibble) => nibble.toString(16));
 }
 
@@ -118,25 +118,6 @@ function reverseZones(
   const count = 2 ** (digitBits - restBits);
   const first = digits[whole] - (digits[whole] % count);
   return Array.from({ length: count }, (_, index) => [write(first + index), ...fixed, apex].join('.'));
-}
-
-/** An address (without scope) as its four bytes, or sixteen. */
-export function addressBytes(address: string): Uint8Array {
-  return address.includes(':') ? allSixteenBytes(address) : Uint8Array.from(address.split('.').map(Number));
-}
-
-function allSixteenBytes(address: string): Uint8Array {
-  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/u.exec(address);
-  const plain =
-    dotted === null
-      ? address
-      : `${dotted[1]}${((Number(dotted[2]) << 8) | Number(dotted[3])).toString(16)}:${((Number(dotted[4]) << 8) | Number(dotted[5])).toString(16)}`;
-  const [head, tail] = plain.split('::');
-  const groups = (text: string | undefined) => (text ? text.split(':').map((group) => Number.parseInt(group, 16)) : []);
-  const before = groups(head);
-  const after = groups(tail);
-  const middle = tail === undefined ? [] : new Array<number>(8 - before.length - after.length).fill(0);
-  return Uint8Array.from([...before, ...middle, ...after].flatMap((group) => [group >> 8, group & 255]));
 }
 
 function prefix(path: string): string {

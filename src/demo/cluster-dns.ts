@@ -18,7 +18,7 @@ export interface StandIn {
   close(): void;
 }
 
-export interface StandInParts {
+interface StandInParts {
   readonly network: Network;
   readonly lookup: Lookup;
   /** Is told of every question before it is answered; the name as it was asked. */

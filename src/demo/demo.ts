@@ -28,7 +28,7 @@ export interface DemoServer {
   synthesized(): number;
 }
 
-export interface DemoParts {
+interface DemoParts {
   readonly network: Network;
   readonly clock: Clock;
   /** Takes one line for the terminal, without its end. */

@@ -5,7 +5,7 @@
 import type { Clock } from '../os/clock.js';
 import type { Endpoint, Network } from '../os/network.js';
 
-export interface PortParts {
+interface PortParts {
   readonly network: Network;
   readonly clock: Clock;
 }

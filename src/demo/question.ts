@@ -36,7 +36,7 @@ export interface Answer {
   readonly afterMs: number;
 }
 
-export interface AskParts {
+interface AskParts {
   readonly network: Network;
   readonly clock: Clock;
 }

@@ -114,7 +114,7 @@ export function writeDenial(slot: Slot, packet: Uint8Array, query: Query, rcode:
 const wordCopyBytesMax = 160;
 
 /** Where a stored message is: views of its memory and its place in them, a multiple of four. */
-export interface Stored {
+interface Stored {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
   readonly halves: Uint16Array;

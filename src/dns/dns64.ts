@@ -6,7 +6,7 @@ import type { Normalised, Normaliser } from './normalise.js';
 import { fixedBytes, ownerEnd, sectionsOf } from './sections.js';
 import { rcodeNoError, rcodeNxDomain, setU16, setU32, typeA, typeAaaa, typeRrsig, u16, u32 } from './wire.js';
 
-export interface Prefix {
+interface Prefix {
   /** Sixteen, of which the prefix's count. */
   readonly bytes: ArrayLike<number>;
   /** 32, 40, 48, 56, 64 or 96. */

@@ -3,7 +3,7 @@
  * anew, because compression pointers lead into the message that they stand in. A table and nothing else.
  */
 
-export interface NamesInData {
+interface NamesInData {
   /** Bytes before the first name or character string. */
   readonly skip: number;
   /** Character strings between these bytes and the names (RFC 1035 3.3). */

@@ -5,7 +5,7 @@
 import { headerBytes } from '../limits.js';
 import { atAdditionals, atFlags, atQuestions, flagAd, flagCd, flagRd, setU16, typeOpt } from './wire.js';
 
-export interface OwnQuery {
+interface OwnQuery {
   /** Name, type and class in wire form. */
   readonly question: Uint8Array;
   readonly recursionDesired: boolean;

@@ -28,7 +28,7 @@ import { flagCd, flagRd } from './wire.js';
 const dnsPacket: typeof import('dns-packet') = createRequire(import.meta.url)('dns-packet');
 
 /** What a record without a TTL gets, as in CoreDNS's templates. */
-export const recordTtlSecondsDefault = 3600;
+const recordTtlSecondsDefault = 3600;
 /** Their length is 16 bits on the wire. */
 const dataBytesMax = 65535;
 
@@ -102,7 +102,7 @@ export function encodeResponse(response: Response): Uint8Array {
 }
 
 /** A query that is answered with records of our own. */
-export interface AnsweredQuery {
+interface AnsweredQuery {
   readonly id: number;
   /** The flags word of its header. */
   readonly flags: number;

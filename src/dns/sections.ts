@@ -6,7 +6,7 @@ import { headerBytes, nameBytesMax } from '../limits.js';
 import { firstNameAt, namesIn } from './names-in-data.js';
 import { atAnswers, atAuthorities, atQuestions, expandName, setU16, skipName, skipPlainName, u16 } from './wire.js';
 
-export interface Sections {
+interface Sections {
   readonly answers: readonly Uint8Array[];
   readonly authorities: readonly Uint8Array[];
 }

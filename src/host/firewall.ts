@@ -11,7 +11,7 @@ import { failureText, HostError, runTool } from './tools.js';
 
 export type WriterKind = 'nftables' | IptablesBackend;
 
-export interface Choice {
+interface Choice {
   readonly writer: WriterKind;
   /** Without a mark of Kubernetes it is a guess, to be made again. */
   readonly isGuess: boolean;

@@ -47,7 +47,7 @@ export interface HostDeps extends SocketsOfHost {
   lost(condition: HostCondition): void;
 }
 
-export type HostCondition = 'interface' | 'rules';
+type HostCondition = 'interface' | 'rules';
 
 const nothing: HostOptions = {
   ...{ addresses: [], interfaceName: null, firewall: 'none', dnsPort: 53, healthPort: 8080 },

@@ -8,7 +8,7 @@ import type { Log } from '../os/log.js';
 import { withPrefix } from './addresses.js';
 import { failureText, HostError, mustRun, runTool } from './tools.js';
 
-export interface LinkOptions {
+interface LinkOptions {
   readonly name: string;
   readonly addresses: readonly string[];
 }

@@ -21,11 +21,11 @@ export interface Rules {
   remove(): Promise<'removed'>;
 }
 
-export interface RuleKeeperOptions extends RulesOptions {
+interface RuleKeeperOptions extends RulesOptions {
   readonly firewall: Exclude<Firewall, 'none'>;
 }
 
-export interface RuleKeeperDeps extends ChoiceDeps {
+interface RuleKeeperDeps extends ChoiceDeps {
   readonly run: RunCommand;
   readonly log: Log;
 }

@@ -35,7 +35,7 @@ export interface FoundRule {
 }
 
 export const skipComment = 'NodeLocal DNS Cache: skip conntrack';
-export const allowComment = 'NodeLocal DNS Cache: allow DNS traffic';
+const allowComment = 'NodeLocal DNS Cache: allow DNS traffic';
 
 /** What a line of iptables-save has if it may be one of ours. */
 export function isMarked(line: string): boolean {

@@ -16,7 +16,7 @@ export class HostError extends Error {
   }
 }
 
-export type ToolCall = Pick<Command, 'program' | 'parameters' | 'input' | 'keep'>;
+type ToolCall = Pick<Command, 'program' | 'parameters' | 'input' | 'keep'>;
 
 /** Runs a program within our bounds. */
 export function runTool(run: RunCommand, call: ToolCall): Promise<CommandEnd> {

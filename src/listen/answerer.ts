@@ -33,7 +33,7 @@ export interface Decide<Table> {
   overloaded(received: Received, slot: Slot): number;
 }
 
-export interface AnswererDeps<Table> {
+interface AnswererDeps<Table> {
   readonly calls: SystemCalls;
   readonly decide: Decide<Table>;
   readonly counters: Counters;

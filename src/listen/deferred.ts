@@ -13,7 +13,7 @@ import { FairQueue } from '../scheduling/fair-queue.js';
 import { clientNumber } from './client-number.js';
 import type { RingReader } from './ring.js';
 
-export interface HandOverDeps<Item> {
+interface HandOverDeps<Item> {
   /** Tells clients apart. */
   readonly hashKey: HashKey;
   nowMs(): number;

@@ -15,7 +15,7 @@ import { TcpPlaces } from './tcp-places.js';
 import { TcpTurns } from './tcp-turns.js';
 import { openUdpListener, type UdpListener } from './udp-portable.js';
 
-export interface ListenersDeps<Table = unknown> {
+interface ListenersDeps<Table = unknown> {
   readonly network: Network;
   readonly clock: Clock;
   readonly counters: Counters;

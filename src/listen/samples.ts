@@ -69,7 +69,7 @@ export class SampleWriter {
 }
 
 /** A sample; one object, overwritten by the next. */
-export interface Sample {
+interface Sample {
   /** The packet's first bytes, a view of the ring. */
   packet: Uint8Array;
   /** The sender's socket address. */

@@ -24,7 +24,7 @@ import { ThreadAsker } from './thread-asker.js';
 import type { UdpListener } from './udp-portable.js';
 import type { SocketOrder } from './worker-mailbox.js';
 
-export interface UdpThreadsDeps<Shared> extends Omit<ThreadDeps<Shared>, 'wakeFd' | 'died'> {
+interface UdpThreadsDeps<Shared> extends Omit<ThreadDeps<Shared>, 'wakeFd' | 'died'> {
   readonly calls: SystemCalls;
   readonly threads: number;
   /** Tells clients apart. */
@@ -36,7 +36,7 @@ export interface UdpThreadsDeps<Shared> extends Omit<ThreadDeps<Shared>, 'wakeFd
 }
 
 /** What of a wanted listener concerns UDP. */
-export type WantedUdp<Table> = Pick<WantedListener<Table>, 'at' | 'table' | 'serve' | 'refresh' | 'refuse'>;
+type WantedUdp<Table> = Pick<WantedListener<Table>, 'at' | 'table' | 'serve' | 'refresh' | 'refuse'>;
 
 /** One socket: one thread's part of a listener. */
 interface Socket<Table> {

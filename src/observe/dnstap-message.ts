@@ -2,23 +2,23 @@
  * Queries and answers as dnstap's messages (dnstap.proto of dnstap.info): the few fields that we fill, written as
  * Protocol Buffers have them on the wire, a tag before each value.
  */
-import { addressBytes } from '../config/zones.js';
+import { addressBytes } from '../config/networks.js';
 import type { QueryLogRecord } from '../resolve/query-log-record.js';
 
 /** What every message of one directive says. */
-export interface DnstapSettings {
+interface DnstapSettings {
   readonly identity: string;
   readonly version: string;
   readonly full: boolean;
 }
 
 /** When the query came and the answer went, in wall-clock milliseconds since 1970. */
-export interface DnstapTimes {
+interface DnstapTimes {
   readonly queryMs: number;
   readonly responseMs: number;
 }
 
-export type DnstapType = 'client query' | 'client response';
+type DnstapType = 'client query' | 'client response';
 
 // Message.Type, SocketFamily and SocketProtocol of the schema.
 const typeNumbers: Readonly<Record<DnstapType, number>> = { 'client query': 5, 'client response': 6 };

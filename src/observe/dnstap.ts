@@ -1,5 +1,5 @@
 /** The `dnstap` directives of one server block: each query and its answer are told to a collector, as two messages. */
-import type { DnstapConfig, DnstapTarget } from '../config/directives/dnstap.js';
+import type { DnstapConfig, DnstapTarget } from '../config/config.js';
 import type { Counters } from '../counters.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
@@ -9,14 +9,14 @@ import { dnstapMessage } from './dnstap-message.js';
 import { FrameStream } from './frame-stream.js';
 import { compileLogFormat } from './log-format.js';
 
-export interface DnstapDeps {
+interface DnstapDeps {
   readonly network: Network;
   readonly clock: Clock;
   readonly log: Log;
   readonly counters: Counters;
 }
 
-export interface Dnstap {
+interface Dnstap {
   /** Tells of a query that has just been answered. */
   answered(facts: QueryLogRecord): void;
   stop(): void;

@@ -12,7 +12,7 @@ import { toEach } from '../scheduling/each.js';
 import { newLineBudget } from './line-budget.js';
 
 /** A query that failed. */
-export interface QueryFailure {
+interface QueryFailure {
   /** What the client got; 2 is SERVFAIL, 5 is REFUSED. */
   readonly rcode: number;
   /** Presentation form. */
@@ -28,7 +28,7 @@ export interface ErrorsLog {
   stop(): void;
 }
 
-export interface ErrorsLogOutside {
+interface ErrorsLogOutside {
   readonly log: Log;
   readonly clock: Clock;
 }

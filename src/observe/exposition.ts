@@ -30,7 +30,7 @@ export function sample(labels: Labels, value: number): Sample {
 }
 
 /** Where a histogram's numbers are: one per bound, one above all bounds, and the sum of what was observed. */
-export interface CountedHistogram {
+interface CountedHistogram {
   readonly numbers: Float64Array;
   /** Index of the first bucket; 0 unless said. */
   readonly first?: number;

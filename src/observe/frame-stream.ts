@@ -11,7 +11,7 @@ import type { Clock, Timer } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import { type Stream, type StreamEvents, unsentBytesHigh } from '../os/network.js';
 
-export interface FrameStreamDeps {
+interface FrameStreamDeps {
   /** What the collector is called in the log. */
   readonly name: string;
   readonly contentType: string;

@@ -10,13 +10,13 @@ import type { HttpAnswer } from './http.js';
 import { healthBucketsSeconds } from './metrics-source.js';
 import type { Health } from './self-check.js';
 
-export interface HealthWatch {
+interface HealthWatch {
   /** Durations of the checks, in the layout of `healthBucketsSeconds`. */
   readonly durations: Float64Array;
   stop(): void;
 }
 
-export interface HealthWatchOutside {
+interface HealthWatchOutside {
   readonly check: () => Promise<Health>;
   readonly clock: Clock;
   readonly log: Log;

@@ -5,7 +5,7 @@
  */
 import { httpConnectionsMax, httpConnectionsOwnMax, httpConnectionsPerAddressMax } from '../limits.js';
 
-export interface Placed {
+interface Placed {
   /** Its answer is being made: such a connection closes last. */
   readonly isWorking: boolean;
   close(): void;

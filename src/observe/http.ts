@@ -37,7 +37,7 @@ export interface Asked {
 export type HttpRoutes = Readonly<Record<string, (asked: Asked) => Promise<HttpAnswer>>>;
 
 /** Binds a socket in another way than Node.js does; its descriptor. Throws the system's error. */
-export type BindHttp = (at: Endpoint) => number;
+type BindHttp = (at: Endpoint) => number;
 
 export interface HttpServer {
   /** The port is the real one when 0 was asked for. */
@@ -54,7 +54,7 @@ const plainText = 'text/plain; charset=utf-8';
 const notFound: HttpAnswer = { status: 404, body: '404 page not found\n' };
 
 /** What a server of this kind needs of the outside. */
-export interface HttpOutside {
+interface HttpOutside {
   readonly clock: Clock;
   /** Is told of a route that throws, which is a bug. */
   failed(error: unknown): void;

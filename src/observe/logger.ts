@@ -25,7 +25,7 @@ export interface Logger extends Log {
   flush(): void;
 }
 
-export interface LoggerOptions {
+interface LoggerOptions {
   readonly level: LogLevel;
   readonly clock: Clock;
   /** Where lines go instead of stdout: a file descriptor, or a stream for tests. */

@@ -9,7 +9,7 @@ import { emptyHistogram, observe } from './exposition.js';
 /** Upper bounds in seconds; a timer may be a millisecond late for no reason. */
 export const loopDelayBucketsSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1] as const;
 
-export interface LoopDelay {
+interface LoopDelay {
   /** One place per bucket, one above all, one for the sum. */
   readonly durations: Float64Array;
   stop(): void;

@@ -1,9 +1,6 @@
 /** Which of the instances on this node serves, seen from this one: zerohop_instance_role, zerohop_stand_by_instances. */
 import { type Family, sample } from './exposition.js';
-import type { Scrape } from './metrics-source.js';
-
-export const roles = ['starting', 'serving', 'standing by'] as const;
-export type InstanceRole = (typeof roles)[number];
+import { roles, type Scrape } from './metrics-source.js';
 
 export const handoverFamilies: readonly Family<Scrape>[] = [
   {

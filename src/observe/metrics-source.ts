@@ -7,7 +7,6 @@ import { batchBuckets, type Counters, type EventName, eventNames, zonePlaces } f
 import type { SetupError } from '../host/tools.js';
 import type { UpstreamStats } from '../upstream/stats.js';
 import { addNumbers, type Group, groupByLabels } from './exposition.js';
-import type { InstanceRole } from './metrics-handover.js';
 import { type ProcessNumbers, readProcessNumbers } from './process-numbers.js';
 
 export interface MetricsSource {
@@ -38,14 +37,16 @@ export interface MetricsSource {
   readonly startedAtMs: number;
 }
 
+export const roles = ['starting', 'serving', 'standing by'] as const;
+
 /** This instance among those on the node. */
-export interface InstanceNumbers {
-  readonly role: InstanceRole;
+interface InstanceNumbers {
+  readonly role: (typeof roles)[number];
   /** Others that stand by or start while this one serves. */
   readonly standBys: number;
 }
 
-export interface BuildInfo {
+interface BuildInfo {
   readonly version: string;
   readonly revision: string;
   readonly nodeVersion: string;

@@ -26,7 +26,7 @@ import { upstreamFamilies } from './metrics-upstream.js';
 // The registry alone: the whole of prom-client, with collectors that are not used, would take 3 MB and 35 ms more.
 const Registry: typeof PromRegistry = createRequire(import.meta.url)('prom-client/lib/registry');
 
-export interface Metrics {
+interface Metrics {
   readonly contentType: string;
   /** The exposition, at most a second old: all who ask within that time get the same text. */
   text(): Promise<string>;

@@ -11,7 +11,7 @@ import type { Profiler } from '../os/profiler.js';
 import type { Ends } from '../os/socket-owner.js';
 import type { Asked, HttpAnswer, HttpRoutes } from './http.js';
 
-export interface Pprof {
+interface Pprof {
   /** For the endpoint that `pprof` names. */
   routes(at: Endpoint): HttpRoutes;
   /** Ends what is under way: a profile is answered with what there is, a snapshot is cut. */

@@ -12,9 +12,9 @@ import { compileLogFormat, type FormatLine } from './log-format.js';
 import { type AnswerClass, answerClass } from './query-facts.js';
 
 /** Writes the query's line, if the block's directives want one. */
-export type LogQuery = (facts: QueryLogRecord) => void;
+type LogQuery = (facts: QueryLogRecord) => void;
 
-export interface QueryLogOutside {
+interface QueryLogOutside {
   readonly clock: Clock;
   /** Writes one line, at level info. */
   write(line: string): void;

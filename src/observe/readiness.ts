@@ -2,7 +2,7 @@
  * /ready: a set of named conditions, all of which must be met, and the end of it all at SIGTERM. It knows neither
  * what the conditions mean nor who meets them.
  */
-import type { ReadyConfig } from '../config/directives/servers.js';
+import type { ReadyConfig } from '../config/config.js';
 import type { HttpAnswer } from './http.js';
 
 export interface Readiness {

@@ -15,7 +15,7 @@ export type Health =
   /** `reason` is one sentence. */
   | { readonly healthy: false; readonly reason: string };
 
-export interface SelfCheckDeps {
+interface SelfCheckDeps {
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;
@@ -23,7 +23,7 @@ export interface SelfCheckDeps {
   readonly ownMark: number;
 }
 
-export interface SelfCheck {
+interface SelfCheck {
   /** Checks all listeners; calls while a check is under way share it. */
   check(): Promise<Health>;
   /** Closes what is kept open between checks. */

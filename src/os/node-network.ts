@@ -32,7 +32,7 @@ export interface NetworkFailures {
 }
 
 /** What a listening socket is to be bound to. */
-export interface StreamOptions {
+interface StreamOptions {
   readonly at: Endpoint;
   /** `::` without IPv4, because another socket has the port there. */
   readonly ipv6Only: 'yes' | 'no';
@@ -47,7 +47,7 @@ export type BindStream = (wish: StreamOptions) => number;
 const readBufferBytes = 64 * 1024;
 
 /** Has the kernel acknowledge at once what a TCP connection has received. */
-export type Acknowledge = (fd: number) => void;
+type Acknowledge = (fd: number) => void;
 
 /**
  * The machine's network. Without `bindStream` TCP listeners are bound as Node.js binds them; without `acknowledge`

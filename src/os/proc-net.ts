@@ -11,7 +11,7 @@ import { encodeSocketAddress } from './socket-address.js';
 export type Protocol = 'udp' | 'tcp';
 
 /** The text of /proc/net/`name` from its beginning, as far as it is needed; undefined when it cannot be read. */
-export type ReadProcNet = (name: string) => string | undefined;
+type ReadProcNet = (name: string) => string | undefined;
 
 /** In the column `st`. */
 const stateListen = '0A';

@@ -16,7 +16,7 @@ export interface Profiler {
   heapSnapshot(): Promise<Readable>;
 }
 
-export interface Recording {
+interface Recording {
   /** Ends it; what was recorded, in V8's format (.cpuprofile). Rejects when the thread is gone. */
   finish(): Promise<string>;
 }

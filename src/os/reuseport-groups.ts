@@ -14,12 +14,12 @@ import { lookAtSockets, type SocketsAt } from './sock-diag.js';
 import type { SystemCalls } from './system-calls.js';
 
 /** By group, the inodes of its sockets in the kernel's order; 0 is one that is not known. */
-export type Layout = Readonly<Record<string, readonly number[]>>;
+type Layout = Readonly<Record<string, readonly number[]>>;
 
 /** `away`: somebody else decides. `one` of our sockets gets all while another process closes one of its. */
-export type Steering = 'away' | 'all' | 'one';
+type Steering = 'away' | 'all' | 'one';
 
-export interface GroupsDeps {
+interface GroupsDeps {
   readonly calls: SystemCalls;
   /** The kernel refuses to be told who gets the packets; said once. */
   cannotSteer(errno: number): void;

@@ -9,7 +9,7 @@ import { linux } from './system-calls.js';
 
 /** The longest of them: sockaddr_in6. */
 export const socketAddressBytes = 28;
-export const socketAddressIpv4Bytes = 16;
+const socketAddressIpv4Bytes = 16;
 
 /** The endpoint for `bind`: 16 bytes for IPv4, 28 for IPv6, a scope (`%eth0`) in its place. */
 export function encodeSocketAddress({ address, port }: Endpoint): Uint8Array {

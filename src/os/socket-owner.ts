@@ -15,10 +15,10 @@ export interface Ends {
 }
 
 /** What /proc/net/`name` has, a chunk at a time, each borrowed until the next one; nothing when it cannot be read. */
-export type ReadTable = (name: 'tcp' | 'tcp6') => AsyncIterable<Buffer>;
+type ReadTable = (name: 'tcp' | 'tcp6') => AsyncIterable<Buffer>;
 
 /** How the tables are read, and how much of them: they have some 150 bytes for each connection of the whole host. */
-export interface Tables {
+interface Tables {
   readonly bytesMax: number;
   readonly read?: ReadTable;
 }

@@ -15,7 +15,7 @@ const minVersion = 'TLSv1.2';
 const sessionsMax = 256;
 
 /** Opens connections and remembers sessions. Settings are told apart as objects: what a reload reads again is new. */
-export type ConnectTls = (to: Endpoint, settings: TlsSettings, sourceAddress: string | undefined) => nodeTls.TLSSocket;
+type ConnectTls = (to: Endpoint, settings: TlsSettings, sourceAddress: string | undefined) => nodeTls.TLSSocket;
 
 /** PEM files as bytes; certificate and key come together. */
 export interface PemBytes {

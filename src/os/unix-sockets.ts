@@ -10,7 +10,7 @@ import type { Greeting, LocalListener, LocalSockets, Stream, StreamEvents } from
 import type { Random } from './random.js';
 import { descriptorsMax, errors, linux, type SystemCalls } from './system-calls.js';
 
-export interface UnixSocketsDeps {
+interface UnixSocketsDeps {
   readonly calls: SystemCalls;
   readonly random: Random;
   /** Makes a connected descriptor a stream, which closes it in the end; `began` says who wants its events. */

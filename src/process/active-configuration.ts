@@ -2,8 +2,7 @@
  * The configuration in force: opens what it names, watches the files it came from, and on a reload puts the next one
  * in its place in one turn, or refuses that and leaves everything as it is. Part of the composition root.
  */
-import type { Config } from '../config/config.js';
-import { ConfigError, formatDiagnostic } from '../config/error.js';
+import { type Config, ConfigError, formatDiagnostic } from '../config/config.js';
 import type { Refresh, Refuse, Serve } from '../listen/asker.js';
 import { ListenError, type Listeners, type WantedListener } from '../listen/listeners.js';
 import type { Timer } from '../os/clock.js';

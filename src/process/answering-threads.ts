@@ -16,7 +16,7 @@ import type { ZoneTable } from '../resolve/zones.js';
 import type { Shared } from './answering-thread.js';
 
 /** What the threads share with the control lane. */
-export interface AnsweringDeps {
+interface AnsweringDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: Random;
@@ -27,7 +27,7 @@ export interface AnsweringDeps {
 }
 
 /** The machine's calls, and the groups of sockets that are made with them. */
-export interface CallsAndGroups {
+interface CallsAndGroups {
   readonly calls: SystemCalls;
   readonly groups: Groups;
 }

@@ -7,7 +7,7 @@ import { type Look, watchFiles } from '../config/watch.js';
 import type { Clock, Timer } from '../os/clock.js';
 import type { Random } from '../os/random.js';
 
-export interface LookingDeps {
+interface LookingDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly look: Look;

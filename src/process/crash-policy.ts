@@ -9,13 +9,13 @@ import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 
 /** The process, as far as exceptions are concerned. */
-export interface Throwing {
+interface Throwing {
   on(event: 'uncaughtException' | 'unhandledRejection', caught: (error: unknown) => void): unknown;
   exit(code: number): void;
 }
 
 /** The program, as far as exceptions are concerned. */
-export interface Surviving {
+interface Surviving {
   /** Something of it threw: counts that and makes anew what may be half done. */
   recover(): void;
   stop(): Promise<void>;

@@ -8,7 +8,7 @@ export const programSignals = ['SIGHUP', 'SIGUSR1', 'SIGTERM', 'SIGINT'] as cons
 export type ProgramSignal = (typeof programSignals)[number];
 
 /** The process, as far as early signals are concerned. */
-export interface EarlyProcess {
+interface EarlyProcess {
   readonly pid: number;
   on(signal: ProgramSignal, arrived: () => void): unknown;
   off(signal: ProgramSignal, arrived: () => void): unknown;

@@ -50,7 +50,7 @@ export interface Endpoints {
 }
 
 /** What must be there before we are ready. */
-export const readyWhen = ['listeners', 'interface', 'rules', 'upstream'] as const;
+const readyWhen = ['listeners', 'interface', 'rules', 'upstream'] as const;
 
 export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
   const { clock, log, network, random } = deps;

@@ -22,9 +22,7 @@ import { type Acl, judgeIn, newAcl } from '../resolve/acl.js';
 import { anyMaker } from '../resolve/any.js';
 import { type Autopath, newAutopath } from '../resolve/autopath.js';
 import { keepPolicy, keepsFor } from '../resolve/cacheability.js';
-import { planFrom, recursionChanger } from '../resolve/course.js';
 import { translatedRoute } from '../resolve/dns64.js';
-import { guardFrom } from '../resolve/guard.js';
 import { hostsMaker } from '../resolve/hosts.js';
 import {
   type HostsContent,
@@ -37,7 +35,7 @@ import { knowAlike } from '../resolve/hosts-table.js';
 import { localGuard } from '../resolve/local.js';
 import type { LoopWatch } from '../resolve/loop.js';
 import { rewriter } from '../resolve/rewriter.js';
-import type { KeepRoute, Route } from '../resolve/route.js';
+import { guardFrom, type KeepRoute, planFrom, type Route, recursionChanger } from '../resolve/route.js';
 import type { Holding, Numbering, ReusableNumbering } from '../resolve/stable-ids.js';
 import { makeFrom, templateMaker } from '../resolve/synthesize.js';
 import { compileTemplates, type Templates } from '../resolve/templates.js';

@@ -16,7 +16,7 @@ import { Succession, type SuccessionDeps } from '../takeover/succession.js';
 
 export type OpenSuccession = (parts: Pick<SuccessionDeps, 'clock' | 'log' | 'warmth' | 'owns'>) => Succession;
 
-export interface SharedNode {
+interface SharedNode {
   readonly calls: SystemCalls;
   readonly groups: Groups;
   readonly bindStream: BindStream;
@@ -26,7 +26,7 @@ export interface SharedNode {
 }
 
 /** Without the system calls ports are nobody else's. */
-export interface UnsharedNode {
+interface UnsharedNode {
   readonly calls: null;
   readonly why: string;
   readonly bindStream?: undefined;
@@ -34,7 +34,7 @@ export interface UnsharedNode {
   readonly succession?: undefined;
 }
 
-export interface SharedNodeWishes {
+interface SharedNodeWishes {
   readonly random: Random;
   readonly log: Log;
   /** `-handover`; null is off. */

@@ -11,13 +11,13 @@ import { type EarlySignals, type ProgramSignal, programSignals } from './early-s
 const exitAtOnce = 1;
 
 /** The process, as far as signals are concerned. */
-export interface Signalled {
+interface Signalled {
   on(signal: ProgramSignal, arrived: () => void): unknown;
   exit(code: number): void;
 }
 
 /** The program, as far as signals are concerned. */
-export interface Served {
+interface Served {
   reload(why: string): Promise<unknown>;
   stop(): Promise<void>;
   /** The stop waits for nobody. */

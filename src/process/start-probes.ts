@@ -13,7 +13,7 @@ import type { Ask } from '../upstream/ask.js';
 import type { OneUpstream } from '../upstream/forwards.js';
 import type { BlockAtWork } from './generation.js';
 
-export interface StartProbeDeps {
+interface StartProbeDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

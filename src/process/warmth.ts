@@ -13,14 +13,14 @@ import { endingOf, type Held, readEntries, writeEntries } from '../takeover/entr
 import type { Warmth } from '../takeover/succession.js';
 import type { Generation } from './generation.js';
 
-export interface WarmthDeps {
+interface WarmthDeps {
   readonly cache: Cache;
   readonly clock: Clock;
   readonly serving: () => Generation;
   readonly counters: Pick<Counters, 'count'>;
 }
 
-export interface CacheWarmth extends Warmth {
+interface CacheWarmth extends Warmth {
   /** An answer has been kept of which others may want to know. */
   kept(ref: BlockRef): void;
   /** The same of one that is about to be dropped, as a newer one has ended it. */

@@ -3,28 +3,23 @@
  * first rule that fits the address and the type counts; who fits none may ask. It judges and counts.
  */
 import type { AclConfig, AclRule } from '../config/config.js';
-import { isInNetwork } from '../config/networks.js';
-import { addressBytes } from '../config/zones.js';
+import { addressBytes, isInNetwork } from '../config/networks.js';
 import { byAcl } from '../counters.js';
 import { isInZone } from '../dns/names.js';
 import { Query } from '../dns/query.js';
 import { rcodeNoError, rcodeRefused } from '../dns/wire.js';
-import type { Guard, GuardQuery, Verdict } from './guard.js';
 import { edeBlocked, edeFiltered } from './lane.js';
-import type { Route } from './route.js';
+import type { AclQuery, Guard, Route, Verdict } from './route.js';
 import { askedBy } from './template-data.js';
 import { type ZoneTable, zoneOfQuestion } from './zones.js';
 
 /** How often something was said of queries to one zone on one server; `zone` is the acl's, and empty for `allow`. */
-export interface AclCount {
+interface AclCount {
   readonly ordinal: number;
   readonly action: AclRule['action'];
   readonly zone: string;
   count: number;
 }
-
-/** A name and type that is asked for in the place of a client's, or after it. */
-export type AclQuery = Pick<GuardQuery, 'question' | 'remote' | 'ordinal'>;
 
 /** The rules of one block, with their numbers: no more of them than zones and servers. */
 export interface Acl {

@@ -18,7 +18,7 @@ export interface AdoptingZone {
   readonly staleMaxMs: number;
 }
 
-export interface ForeignAnswer {
+interface ForeignAnswer {
   readonly message: Uint8Array;
   /** The cache key's bits that are not in the question. */
   readonly key: number;
@@ -27,7 +27,7 @@ export interface ForeignAnswer {
 }
 
 /** One moment by both clocks. */
-export interface Moment {
+interface Moment {
   readonly nowMs: number;
   readonly wallMs: number;
 }

@@ -3,7 +3,7 @@
  * here, and the client gets an alias to the name that is. It would ask for the same names one after the other itself;
  * where none of them is there, or one cannot be had, it gets what its own question has, and does.
  */
-import type { AutopathConfig } from '../config/changing.js';
+import type { AutopathConfig } from '../config/config.js';
 import { isInZone, lowerCaseName, wireToName } from '../dns/names.js';
 import { questionForName } from '../dns/query.js';
 import { encodeAnswerTo } from '../dns/records.js';
@@ -21,8 +21,8 @@ import {
   u32,
 } from '../dns/wire.js';
 import type { Outcome } from '../upstream/ask.js';
-import type { Changer, CourseQuery, Next, Step } from './course.js';
 import { wireOf } from './renaming.js';
+import type { Changer, CourseQuery, Next, Step } from './route.js';
 
 /** The walker of one block. */
 export interface Autopath {

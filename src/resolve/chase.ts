@@ -8,10 +8,9 @@ import { answerers, byForward } from '../counters.js';
 import { withAliasAnswer } from '../dns/alias.js';
 import { messageRcode, rcodeNoError, rcodeNxDomain } from '../dns/wire.js';
 import type { Outcome } from '../upstream/ask.js';
-import type { Next } from './course.js';
 import { extendedErrorOf } from './lane.js';
 import { isFinal, type MadeFacts } from './respond.js';
-import type { Made } from './route.js';
+import type { Made, Next } from './route.js';
 
 export interface Chase {
   /** Why the client may not have what this question has; null where it may. */

@@ -3,7 +3,7 @@
  * some made of its A records. Both are asked as any client's questions are; what becomes of them is kept and shared as
  * an answer in a zone of its own, which others do not see.
  */
-import type { Dns64Config } from '../config/directives/dns64.js';
+import type { Dns64Config } from '../config/config.js';
 import { addressesIn, type Finding, translated, withoutMapped } from '../dns/dns64.js';
 import type { Normaliser } from '../dns/normalise.js';
 import { encodeAnswerTo } from '../dns/records.js';

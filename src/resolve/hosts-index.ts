@@ -16,7 +16,7 @@ export interface HostsEntry {
 
 const kinds = ['a', 'aaaa', 'ptr'] as const;
 /** Index in `kinds`. */
-export type HostsKind = 0 | 1 | 2;
+type HostsKind = 0 | 1 | 2;
 const ptr = 2;
 
 /** What is no name and no record. */

@@ -12,7 +12,7 @@ import { type HostsEntry, HostsIndex } from './hosts-index.js';
 /** By lower-case name with the closing dot; `*.example.org.` stands for one more label. */
 export type HostsTable = Pick<HostsIndex, 'find' | 'names' | 'size' | 'entries' | 'leftOut'>;
 
-export interface HostsScope {
+interface HostsScope {
   /** Names outside these zones are not taken. */
   readonly zones: readonly string[];
   /** Whether addresses lead back to their names. */

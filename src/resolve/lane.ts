@@ -4,7 +4,7 @@
  * in fast-path.ts and miss.ts.
  */
 import { atMessage, type BlockRef, type Blocks } from '../cache/blocks.js';
-import type { HeaderFlags } from '../config/changing.js';
+import type { HeaderFlags } from '../config/config.js';
 import {
   type Answerer,
   type Counters,

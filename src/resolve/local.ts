@@ -3,13 +3,13 @@
  * what is below or behind it is 127.0.0.1 and ::1, 127.0.0.1 is localhost, and the rest of those reverse zones is
  * empty. It stands before the cache and every policy.
  */
-import type { LocalConfig } from '../config/directives/local.js';
+import type { LocalConfig } from '../config/config.js';
 import { byLocal, type Counters } from '../counters.js';
 import { isInZone, typeName } from '../dns/names.js';
 import { encodeAnswerTo, parseRecord } from '../dns/records.js';
 import { classIn, rcodeNoError, rcodeNxDomain } from '../dns/wire.js';
 import type { Log } from '../os/log.js';
-import type { Guard } from './guard.js';
+import type { Guard } from './route.js';
 import { askedBy } from './template-data.js';
 
 /** A week, as CoreDNS has it: nothing about these names ever changes. */
@@ -17,7 +17,7 @@ const ttlSeconds = 604_800;
 const loopback = '1.0.0.127.in-addr.arpa.';
 const zones = ['localhost.', '0.in-addr.arpa.', '127.in-addr.arpa.', '255.in-addr.arpa.'];
 
-export interface LocalDeps {
+interface LocalDeps {
   readonly counters: Counters;
   readonly log: Log;
 }

@@ -10,13 +10,13 @@ import type { Random } from '../os/random.js';
 
 export const typeHinfo = 13;
 
-export interface LoopProbe {
+interface LoopProbe {
   /** Name, type HINFO and class IN in wire form. */
   readonly question: Uint8Array;
 }
 
 /** The server block that asks, by its place in the configuration, and the zone below which it asks. */
-export interface Prober {
+interface Prober {
   readonly block: number;
   readonly zone: string;
 }

@@ -10,18 +10,17 @@ import type { Asker } from '../listen/asker.js';
 import { toEach } from '../scheduling/each.js';
 import type { Answer, Outcome, Request } from '../upstream/ask.js';
 import { type Chase, type Done, finishMade, followUp } from './chase.js';
-import type { CourseQuery, PlanCourse } from './course.js';
 import { keyOf } from './fast-path.js';
 import { type LoopWatch, typeHinfo } from './loop.js';
 import { hashOf, type Pending, PendingTable, type Waiter } from './pending.js';
 import { leaveUnanswered, type MadeFacts, type SettleDeps, Settler } from './respond.js';
-import type { Made } from './route.js';
+import type { CourseQuery, Made, PlanCourse } from './route.js';
 import { Sharing } from './sharing.js';
 import { StaleTimer } from './stale-timer.js';
 import { judged, lookUpFor, mayWaitFor, type Origin, type Subquestion } from './subquestion.js';
 import { aaaaForward, type ServedZone } from './zones.js';
 
-export interface MissesDeps extends SettleDeps {
+interface MissesDeps extends SettleDeps {
   readonly loops: Pick<LoopWatch, 'seen'>;
   /** An upstream has answered: readiness waits for the first. */
   upstreamAnswered(): void;

@@ -2,14 +2,14 @@
  * `rewrite edns0`: the EDNS options of what is asked upstream. Those that clients send are not sent on but where a rule
  * about the same code leaves them; then, and where an option tells who asks, the answer may be for that client alone.
  */
-import type { OptionChange } from '../config/changing.js';
-import { addressBytes } from '../config/zones.js';
+import type { OptionChange } from '../config/config.js';
+import { addressBytes } from '../config/networks.js';
 import { overTcp } from '../counters.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
 import { optionIn, optionOf } from '../dns/options.js';
 import { optionSubnet, setU16, u16 } from '../dns/wire.js';
 import type { Answer } from '../upstream/ask.js';
-import type { CourseQuery, Draft } from './course.js';
+import type { CourseQuery, Draft } from './route.js';
 
 /** Does what the rule says; false where it has nothing to do. */
 export function changeOptions(rule: OptionChange, draft: Draft, query: CourseQuery): boolean {

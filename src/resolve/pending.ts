@@ -7,8 +7,7 @@ import { sameName } from '../dns/wire.js';
 import { chainEntriesMax, clientWaitersLeast, pendingMax, waitersMax, waitersPerQuestionMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Failure } from '../upstream/ask.js';
-import type { Course } from './course.js';
-import type { Route } from './route.js';
+import type { Course, Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
 /** A client's query, kept until it can be answered. */
@@ -34,7 +33,7 @@ export interface OwnWaiter {
 }
 
 /** What tells questions apart, and the question as first asked: name, type and class. */
-export interface Identity {
+interface Identity {
   readonly question: Uint8Array;
   readonly zoneId: number;
   readonly key: number;

@@ -31,7 +31,7 @@ export const pluginOrder = [
   'whoami',
 ] as const;
 
-export type Plugin = (typeof pluginOrder)[number];
+type Plugin = (typeof pluginOrder)[number];
 
 /** What a block has of some of them, in that order. */
 export function inPluginOrder<Part>(parts: { readonly [Name in Plugin]?: Part | undefined }): Part[] {

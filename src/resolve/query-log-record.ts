@@ -42,7 +42,7 @@ export interface QueryLogRecord {
 }
 
 /** What came of a query, beside the bytes. */
-export interface Came {
+interface Came {
   readonly durationMs: number;
   /** Who has just said it; null: it was cached or made here. */
   readonly upstream: string | null;

@@ -2,7 +2,7 @@
  * `rewrite cname`: where an answer's alias leads elsewhere than its owner says, to a name that the whole server is asked
  * for in its place. What stands before the alias stays; what came behind it is replaced by what the other name's answer has.
  */
-import type { RewriteChange } from '../config/changing.js';
+import type { RewriteChange } from '../config/config.js';
 import { matches, renamed } from '../config/name-rules.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
 import { questionForName } from '../dns/query.js';
@@ -10,8 +10,8 @@ import { encodeAnswerTo } from '../dns/records.js';
 import { fixedBytes, ownerEnd, sectionsOf } from '../dns/sections.js';
 import { messageRcode, rcodeNoError, rcodeNxDomain, setU16, typeAny, typeCname, u16 } from '../dns/wire.js';
 import type { Outcome } from '../upstream/ask.js';
-import type { CourseQuery, Next, Step } from './course.js';
 import { wireOf } from './renaming.js';
+import type { CourseQuery, Next, Step } from './route.js';
 
 export type CnameChange = Extract<RewriteChange, { field: 'cname' }>;
 

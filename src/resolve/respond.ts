@@ -15,7 +15,6 @@ import type { Clock } from '../os/clock.js';
 import { toEach } from '../scheduling/each.js';
 import type { Failure, Outcome } from '../upstream/ask.js';
 import { type Kept, keeping, keepOf } from './cacheability.js';
-import type { Course } from './course.js';
 import { denyAaaa } from './fast-path.js';
 import {
   edeBlocked,
@@ -30,7 +29,7 @@ import {
 import { isUnscoped } from './option-rules.js';
 import type { Pending, Waiter } from './pending.js';
 import { queryLogRecordOf } from './query-log-record.js';
-import type { Route } from './route.js';
+import type { Course, Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
 export interface SettleDeps {
@@ -64,7 +63,7 @@ interface Source {
 const known: Source = { upstream: null, by: byForward, extendedError: null, mayKeep: true };
 
 /** Why stale answers are given, as the counters tell them apart. */
-export type StaleReason = 'staleOnFailure' | 'stalePatience';
+type StaleReason = 'staleOnFailure' | 'stalePatience';
 
 /** Failures that are not of a moment and no upstream's fault: they reach the client as they are, whatever is kept. */
 const finals: ReadonlySet<Failure> = new Set<Failure>(['circular', 'block', 'filter', 'drop']);

@@ -3,15 +3,15 @@
  * it, and the first that matches ends the walk unless it says `continue`. What they do to names is undone in the answer
  * in the opposite order. An alias is known when the answer is there, so rules about aliases end no walk.
  */
-import type { NameChange, RewriteRule } from '../config/changing.js';
+import type { NameChange, RewriteRule } from '../config/config.js';
 import { byPattern, matches, renamed } from '../config/name-rules.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
 import { questionForName } from '../dns/query.js';
 import { setU16, u16 } from '../dns/wire.js';
-import type { Changer, CourseQuery, Draft } from './course.js';
 import { changeOptions } from './option-rules.js';
 import { type CnameChange, redirecting } from './redirect.js';
 import { backFrom, overWire, type Renaming, wireOf } from './renaming.js';
+import type { Changer, CourseQuery, Draft } from './route.js';
 
 /** What the rules that have matched so far do to the answer. */
 interface Undoing {

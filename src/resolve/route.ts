@@ -1,20 +1,30 @@
 /**
- * How one server block gets what it does not have: whom it asks, what it makes by template, what it keeps. Declared
- * here by its user, the waiting half; put together by app.ts.
+ * How one server block gets what it does not have, declared by its user, the waiting half: who judges a query before
+ * everything else, what is made or asked in its place, whom it asks, what it keeps.
+ *
+ * Guards stand before the cache, and may end a query there: zones that have such are deferred by the answering lanes, so
+ * that only the control lane looks at them. Courses stand behind it: what is made or asked in the place of a client's
+ * question, what is asked after that, and what becomes of the answer before it is kept under the client's question. Only
+ * blocks with directives that change questions have courses, only misses set out on them, and only those that a rule is about.
+ *
+ *     client's question ─> changers, in order ─> made or asked ─> next? ─> … ─> changes ─> kept, given to the client
  */
 import type { Kind } from '../cache/blocks.js';
 import type { AclRule } from '../config/config.js';
 import type { Answerer } from '../counters.js';
-import type { AnswerOrder } from '../dns/normalise.js';
+import type { ExtendedError } from '../dns/answer.js';
+import type { AnswerOrder, Changes } from '../dns/normalise.js';
+import { encodeOptions } from '../dns/options.js';
+import { questionForType, questionOf } from '../dns/query.js';
+import { flagRd, typeA, typeAaaa, u16 } from '../dns/wire.js';
+import { requestOptionsBytesMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
-import type { AclQuery } from './acl.js';
 import type { KeepPolicy } from './cacheability.js';
-import type { PlanCourse } from './course.js';
-import type { Verdict } from './guard.js';
 import type { Lane } from './lane.js';
+import { inPluginOrder } from './plugin-order.js';
 import type { QueryLogRecord } from './query-log-record.js';
-import type { ServedZone } from './zones.js';
+import { aaaaSmart, type ServedZone } from './zones.js';
 
 /** A question for which something of the block may have the answer. */
 export interface MakeQuery {
@@ -83,4 +93,193 @@ export interface KeepRoute {
   readonly preferPositive: boolean;
   /** Whether answers of this kind to this question are kept (`disable`). */
   keeps(kind: Kind, question: Uint8Array): boolean;
+}
+
+export type Verdict =
+  /** It may go on. */
+  | { readonly kind: 'pass' }
+  /** It gets no answer. */
+  | { readonly kind: 'drop' }
+  /** It gets this answer, a whole message to it without an OPT. */
+  | { readonly kind: 'message'; readonly message: Uint8Array; readonly by: Answerer }
+  /** It gets this rcode and no records. */
+  | {
+      readonly kind: 'empty';
+      readonly rcode: number;
+      readonly extendedError: ExtendedError;
+      /** Who says so, for the metrics. */
+      readonly by: Answerer;
+    };
+
+/** A query to be judged. */
+export interface GuardQuery extends MakeQuery {
+  /** Place of its zone and server in the counters. */
+  readonly ordinal: number;
+}
+
+/** A name and type that is asked for in the place of a client's, or after it. */
+export type AclQuery = Pick<GuardQuery, 'question' | 'remote' | 'ordinal'>;
+
+export type Guard = (query: GuardQuery) => Verdict;
+
+/** What a block has of those who judge; the first that does not let the query pass ends it. */
+type Guards = { readonly [Name in 'local' | 'acl']?: Guard | undefined };
+
+const passes: Verdict = { kind: 'pass' };
+
+/** Judges the packet that the lane has read, in its zone; null when the block has nothing that would. */
+export function guardFrom(guards: Guards): ((packet: Uint8Array, lane: Lane, asker: Asker) => Verdict) | null {
+  const inOrder = inPluginOrder(guards);
+  if (inOrder.length === 0) return null;
+  return (packet, lane, asker) => {
+    const query: GuardQuery = {
+      id: u16(packet, 0),
+      flags: lane.query.flags,
+      question: questionOf(packet, lane.query),
+      remote: asker.remote.address,
+      ordinal: lane.zone!.ordinal,
+    };
+    for (const guard of inOrder) {
+      const verdict = guard(query);
+      if (verdict.kind !== 'pass') return verdict;
+    }
+    if (guards.acl === undefined || lane.query.type !== typeAaaa || lane.zone!.aaaa !== aaaaSmart) return passes;
+    // What is said of AAAA tells of the name's A.
+    return guards.acl({ ...query, question: questionForType(packet, lane.query, typeA) });
+  };
+}
+
+/** A query that may need a course. */
+export interface CourseQuery extends MakeQuery {
+  /** Borrowed until the call returns. */
+  readonly packet: Uint8Array;
+  readonly asker: Asker;
+  /** Place of its zone and server in the counters. */
+  readonly ordinal: number;
+}
+
+export interface Course {
+  /** Made or asked first. */
+  readonly question: Uint8Array;
+  /** Of every request; null: as the client asked. */
+  readonly recursionDesired: boolean | null;
+  /** What goes with every request. */
+  readonly options: Uint8Array | undefined;
+  /** What is asked next, and what the answer is in the end; null: the first outcome is it. */
+  readonly next: Next | null;
+  /** What becomes of the answer; null: nothing. */
+  readonly changes: Changes | null;
+  /**
+   * Who may get the same: what may depend on who asks is neither joined nor kept. `unscoped`: kept where the upstream
+   * says that it holds for every network (RFC 7871 7.3.1).
+   */
+  readonly holdsFor: 'everybody' | 'asker' | 'unscoped';
+}
+
+/** What to do with an outcome, which is borrowed until it returns. */
+export type Next = (outcome: Outcome) => Step;
+
+export type Step =
+  /** `ask`: in this block; `lookUp`: of the whole server, as a client would. */
+  | { readonly kind: 'ask' | 'lookUp'; readonly question: Uint8Array }
+  /** `isForNow`: it is not kept, as the next try may have better luck. */
+  | { readonly kind: 'end'; readonly outcome: Outcome; readonly isForNow?: true };
+
+/** A course as it takes shape; each changer sees what those before it have made of it. */
+export interface Draft {
+  /** Name, type and class in wire form. */
+  question: Uint8Array;
+  readonly options: Map<number, Uint8Array>;
+  recursionDesired: Course['recursionDesired'];
+  owner: Changes['owner'];
+  value: Changes['value'];
+  ttlSeconds: Changes['ttlSeconds'];
+  rcode: Changes['rcode'];
+  holdsFor: Course['holdsFor'];
+  /** Asked in turn: the outcome of the last is the first one's. */
+  readonly next: Next[];
+}
+
+/** Changes the draft as the query needs it. Gives a sentence when there is no way to answer. */
+export type Changer = (draft: Draft, query: CourseQuery) => string | null;
+
+/** What `header` does to what is asked; undefined where that is nothing. */
+export function recursionChanger(wanted: boolean | null): Changer | undefined {
+  if (wanted === null) return undefined;
+  return (draft, { flags }) => {
+    if (wanted !== ((flags & flagRd) !== 0)) draft.recursionDesired = wanted;
+    return null;
+  };
+}
+
+/** What a block has of those who change questions. */
+type Changers = { readonly [Name in 'rewrite' | 'header' | 'autopath']?: Changer | undefined };
+
+/** Null: the question is asked as it is. */
+export type PlanCourse = (query: CourseQuery) => Course | { readonly failure: string } | null;
+
+/** What plans courses for a block; null when it has nothing that changes questions. */
+export function planFrom(changers: Changers): PlanCourse | null {
+  const inOrder = inPluginOrder(changers);
+  if (inOrder.length === 0) return null;
+  return (query) => {
+    const draft = newDraft(query.question);
+    for (const changer of inOrder) {
+      const failure = changer(draft, query);
+      if (failure !== null) return { failure };
+    }
+    return finished(draft, query.question);
+  };
+}
+
+export function newDraft(question: Uint8Array): Draft {
+  return {
+    question,
+    options: new Map(),
+    recursionDesired: null,
+    owner: null,
+    value: null,
+    ttlSeconds: null,
+    rcode: null,
+    holdsFor: 'everybody',
+    next: [],
+  };
+}
+
+function finished(draft: Draft, asked: Uint8Array): Course | null {
+  const { question, recursionDesired, owner, value, ttlSeconds, rcode, holdsFor } = draft;
+  const isOther = question !== asked || owner !== null || value !== null || ttlSeconds !== null || rcode !== null;
+  const options = optionsOf(draft);
+  const isAskedOtherwise = options !== undefined || recursionDesired !== null || draft.next.length > 0;
+  if (!isOther && !isAskedOtherwise && holdsFor === 'everybody') return null;
+  return {
+    question,
+    recursionDesired,
+    options,
+    next: inTurn(draft.next),
+    changes: isOther ? { question: asked, owner, value, ttlSeconds, rcode } : null,
+    holdsFor,
+  };
+}
+
+/** Of more options than a request has room for, none is sent. */
+function optionsOf({ options }: Draft): Uint8Array | undefined {
+  if (options.size === 0) return undefined;
+  const bytes = encodeOptions(options);
+  return bytes.length > requestOptionsBytesMax ? undefined : bytes;
+}
+
+/** One after the other, as the directives stand behind each other: the last to change the question hears first. */
+function inTurn(all: readonly Next[]): Next | null {
+  if (all.length < 2) return all[0] ?? null;
+  let index = all.length - 1;
+  return (first) => {
+    let end: Extract<Step, { kind: 'end' }> = { kind: 'end', outcome: first };
+    for (; index >= 0; index--) {
+      const step = all[index](end.outcome);
+      if (step.kind !== 'end') return step;
+      end = end.isForNow ? { ...step, isForNow: true } : step;
+    }
+    return end;
+  };
 }

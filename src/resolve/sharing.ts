@@ -31,7 +31,7 @@ interface Shared {
 }
 
 /** How it is asked. */
-export interface Sharable {
+interface Sharable {
   readonly ask: Ask;
   readonly request: Request;
   /** When the query came that it is asked for. */

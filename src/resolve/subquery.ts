@@ -20,7 +20,7 @@ import type { OwnWaiter } from './pending.js';
 import type { LookUp, Route } from './route.js';
 import { aaaaForward, type CachePolicy, findZone, type ServedZone, type ZoneTable, zoneOfClient } from './zones.js';
 
-export interface WithinDeps {
+interface WithinDeps {
   readonly lane: Lane;
   readonly clock: Clock;
   readonly forwarder: Pick<Misses, 'waitWithin' | 'refresh'>;

@@ -28,7 +28,7 @@ import type { ServedZone } from './zones.js';
 export type Maker = (query: MakeQuery, asker: Asker) => Made;
 
 /** What a block has of those who make answers behind the cache; the first that is responsible does. */
-export type Makers = { readonly [Name in 'any' | 'template' | 'hosts' | 'whoami']?: Maker | undefined };
+type Makers = { readonly [Name in 'any' | 'template' | 'hosts' | 'whoami']?: Maker | undefined };
 
 /** The `make` of a route; null when the block has nothing that makes answers. */
 export function makeFrom(makers: Makers): Route['make'] {

@@ -12,7 +12,7 @@ interface NoValue {
   readonly absent: true;
 }
 
-export type List = readonly Value[];
+type List = readonly Value[];
 
 /** A map from text to values of one type; `zero` is what an absent key gives to `index`. */
 export interface Dictionary {

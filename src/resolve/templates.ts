@@ -100,19 +100,6 @@ export function checkTemplates(configs: readonly TemplateConfig[]): Diagnostic[]
   );
 }
 
-/** Classes and types for which there are templates, pair by pair, as `templateMightMatch` reads them. */
-export function templateTable(configs: readonly TemplateConfig[]): Uint16Array {
-  return Uint16Array.from(configs.flatMap((config) => [config.class, config.type]));
-}
-
-/** Whether some template is for this class and type; its zone and expressions are not looked at. ANY fits all. */
-export function templateMightMatch(table: Uint16Array, questionClass: number, type: number): boolean {
-  for (let at = 0; at < table.length; at += 2) {
-    if (fits(table[at], questionClass) && fits(table[at + 1], type)) return true;
-  }
-  return false;
-}
-
 /** The answer of the block's templates. Borrows the question until it returns. */
 export function answerFromTemplates(templates: Templates, query: MakeQuery): TemplateResult {
   const asked = askedBy(query.question);

@@ -42,7 +42,7 @@ export interface PlannedListener {
 }
 
 /** Numbers that outlive a configuration. */
-export interface Numberings {
+interface Numberings {
   /** Zones of the cache: zone and port. */
   readonly cache: Numbering;
   /** Zones in the counters: server and zone. */
@@ -50,7 +50,7 @@ export interface Numberings {
 }
 
 /** The key of the counters for what no zone is responsible for. */
-export const droppedZone = 'dropped';
+const droppedZone = 'dropped';
 
 export function planZones(config: Config, numberings: Numberings): PlannedListener[] {
   const listeners = new Map<string, { at: Endpoint; block: BlockConfig; zones: ZoneFacts[] }>();
@@ -143,7 +143,7 @@ export function serverLabel({ address, port }: Endpoint): string {
 }
 
 /** The text under which a zone on a server is numbered in the counters, and its parts again. */
-export function counterKey(server: string, zone: string): string {
+function counterKey(server: string, zone: string): string {
   return `${server} ${zone}`;
 }
 

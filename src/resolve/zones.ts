@@ -3,7 +3,7 @@
  * bytes that any thread may have a copy of. A table is one listener's; it is made from the configuration and never
  * changes.
  */
-import type { HeaderFlags } from '../config/changing.js';
+import type { HeaderFlags } from '../config/config.js';
 import type { Denial } from '../dns/answer.js';
 import { isLocalName } from '../dns/local-names.js';
 import { ownQuery } from '../dns/own-query.js';
@@ -42,7 +42,7 @@ export interface ServedZone {
   readonly udpBytes: number;
   /** Which queries the control lane is to see (for a query log, a guard): bits of the `see…` above. */
   readonly handOver: number;
-  /** Something judges queries before they are looked up (guard.ts). */
+  /** Something judges queries before they are looked up (route.ts). */
   readonly isGuarded: boolean;
   /** Null: nothing of this zone is kept. */
   readonly cache: CachePolicy | null;
@@ -66,7 +66,7 @@ export interface Finishing {
 }
 
 /** `dns64` of a zone. */
-export interface Translation {
+interface Translation {
   /** The same zone with a place of its own in the cache. */
   readonly zone: ServedZone;
   /** Also for those that ask over IPv4. */

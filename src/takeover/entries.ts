@@ -16,7 +16,7 @@ export const entriesFormat = 1;
 
 const entryHeaderBytes = 4 + 2 + 2 + 8;
 
-export interface EntrySource {
+interface EntrySource {
   readonly blocks: Blocks;
   /** Whether this block is still kept: others may have its memory by now. */
   holds(ref: BlockRef): boolean;

@@ -130,7 +130,7 @@ export class Link {
 }
 
 /** A message, answers that came, the end of a conversation; or `nothing` in time. */
-export type Heard = Message['type'] | 'entries' | 'closed' | 'nothing';
+type Heard = Message['type'] | 'entries' | 'closed' | 'nothing';
 
 export class Hearing {
   readonly #clock: Clock;

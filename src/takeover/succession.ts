@@ -298,7 +298,7 @@ export class Succession {
 }
 
 /** Our sockets among those of others, and who of us gets the packets. */
-export interface Seats {
+interface Seats {
   /** From now on others may have the ports that we open. */
   share(): void;
   learn(layout: Layout): void;
@@ -367,7 +367,7 @@ export class Departures {
   }
 }
 
-export interface InheritanceDeps {
+interface InheritanceDeps {
   readonly clock: Clock;
   readonly sockets: LocalSockets;
   readonly path: string;

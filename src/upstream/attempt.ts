@@ -4,7 +4,6 @@
  * what goes wrong.
  */
 import type { Failure, Request } from './ask.js';
-import type { Doubt } from './doubt.js';
 
 export interface Attempt {
   readonly request: Request;
@@ -42,13 +41,6 @@ export interface Again {
  * many wait.
  */
 export type Sent = 'proven' | 'new' | 'unproven' | 'full';
-
-/** What the connections, or the ports, of one address have of it. */
-export interface Scouting {
-  readonly doubt: Doubt;
-  /** Makes a question of our own for a new one to prove itself by; null: no more may be asked now. */
-  newScout(nowMs: number): Attempt | null;
-}
 
 export interface Carrier {
   /** Takes the attempt out; nothing is said to it any more. */

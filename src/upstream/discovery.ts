@@ -20,7 +20,7 @@ export interface NameSettings {
   readonly refreshMs: number;
 }
 
-export interface NameDeps {
+interface NameDeps {
   readonly counters: Counters;
   readonly log: Log;
   /** Asks those upstreams whose addresses are known without asking; false when it cannot. */

@@ -5,7 +5,7 @@
  * tried with a probe before questions depend on it. Two moments, no more.
  */
 import { doubtMs } from '../limits.js';
-import type { Again, Sent } from './attempt.js';
+import type { Again, Attempt, Sent } from './attempt.js';
 
 const never = Number.NEGATIVE_INFINITY;
 
@@ -49,4 +49,11 @@ export class Doubt {
     if (!this.trusts(lastHeardMs, nowMs)) return 'unproven';
     return lastHeardMs === never ? 'new' : 'proven';
   }
+}
+
+/** What the connections, or the ports, of one address have of it. */
+export interface Scouting {
+  readonly doubt: Doubt;
+  /** Makes a question of our own for a new one to prove itself by; null: no more may be asked now. */
+  newScout(nowMs: number): Attempt | null;
 }

@@ -15,11 +15,11 @@ import type { Ask, Outcome, Request } from './ask.js';
 import { type AtTurnEnd, Turn } from './flush.js';
 import { type Asking, Forward } from './forward.js';
 import type { Outages } from './outages.js';
-import type { OwnWays } from './own-upstreams.js';
+import type { OwnWays } from './place.js';
 import type { UpstreamStats } from './stats.js';
 import type { Upstream } from './upstream.js';
 
-export interface ForwardsDeps {
+interface ForwardsDeps {
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;

@@ -19,7 +19,7 @@ export interface HealthSettings {
   readonly request: Request;
 }
 
-export interface HealthDeps {
+interface HealthDeps {
   readonly stats: UpstreamStats;
   readonly log: Log;
   /** For which other forwards it is down. */

@@ -8,18 +8,15 @@ import { rcodeName } from '../dns/names.js';
 import { rcodeFormErr, rcodeNoError, rcodeNotImp, rcodeNxDomain, rcodeServFail } from '../dns/wire.js';
 import type { AgainBudget } from './budget.js';
 import { doubtsOpt } from './manner.js';
-import type { QuestionHome } from './question-home.js';
+import type { UpstreamDeps } from './place.js';
 import { durationsOf } from './stats.js';
-import { reader, type Try } from './try.js';
-
-/**
- * `cut`: over UDP, with TC or as good as that (RFC 7766 5), so TCP may bring the rest. `opt refused`: the upstream
- * cannot do anything with our OPT (RFC 6891 6.2.2).
- */
-export type Judgement = 'good' | 'cut' | 'opt refused' | 'malformed';
+import { type Judgement, reader, type Try } from './try.js';
 
 /** What a question's home has for it. */
-export type JudgeDeps = Pick<QuestionHome, 'budget'> & { readonly deps: Pick<QuestionHome['deps'], 'counters'> };
+interface JudgeDeps {
+  readonly budget: AgainBudget;
+  readonly deps: Pick<UpstreamDeps, 'counters'>;
+}
 
 /** A larger one is said by an OPT, about EDNS itself (RFC 6891 6.1.3). */
 const rcodeOfHeaderMax = 0x0f;

@@ -7,16 +7,8 @@
 import type { Request } from './ask.js';
 import { notSent } from './attempt.js';
 import { needsOpt } from './request.js';
-import type { Try } from './try.js';
+import type { Manner, Try } from './try.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
-import { wayNow } from './ways.js';
-
-export interface Manner {
-  readonly transport: UpstreamTransport;
-  readonly allowsOpt: boolean;
-  /** There is no OPT so that it is seen whether that brings an answer. */
-  readonly testsOpt: boolean;
-}
 
 /** How a question would be asked if nothing were known of the upstream. */
 export interface Wish {
@@ -78,4 +70,35 @@ function isCutWithoutTcp(upstream: Upstream, before: readonly Try[], nowMs: numb
 function isSilentForOpt(attempt: Try, nowMs: number): boolean {
   const { carriesOpt, judgement, isLost, sentAtMs } = attempt;
   return carriesOpt && judgement === null && !isLost && sentAtMs !== notSent && doubtsOpt(attempt, nowMs);
+}
+
+/**
+ * How a question with these tries asks this upstream: over TCP what it has cut over UDP, and what somebody guesses the id of
+ * there, unless TCP leads nowhere.
+ */
+function wayNow(
+  upstream: Upstream,
+  wanted: UpstreamTransport,
+  tries: readonly Try[],
+  nowMs: number,
+): UpstreamTransport {
+  const before = tries.filter((attempt) => attempt.upstream === upstream);
+  if (before.some(({ judgement }) => judgement === 'cut')) return 'tcp';
+  const isDisturbed = before.some((attempt) => attempt.isDisturbed);
+  return upstream.wayTo(isDisturbed ? 'tcp' : wanted, waysTried(before, upstream), nowMs);
+}
+
+/** How its upstream had been asked before this try was sent. What was sent with it or later has had less time. */
+export function waysBefore(tries: readonly Try[], attempt: Try): UpstreamTransport[] {
+  if (tries.length === 1) return [];
+  const { sentAtMs } = attempt;
+  const before = tries.filter((one) => one.sentAtMs !== notSent && one.sentAtMs < sentAtMs);
+  return waysTried(before, attempt.upstream);
+}
+
+/** How this upstream has been asked in these tries. One that was disturbed had no time to answer. */
+export function waysTried(tries: readonly Try[], upstream: Upstream): UpstreamTransport[] {
+  return tries
+    .filter((attempt) => attempt.upstream === upstream && !attempt.isDisturbed)
+    .map(({ transport }) => transport);
 }

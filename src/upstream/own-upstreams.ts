@@ -4,27 +4,13 @@
  * is looked at.
  */
 import { formatEndpoint } from '../config/addresses.js';
-import type { BlockConfig, ForwardConfig, UpstreamEndpoint } from '../config/config.js';
+import type { BlockConfig, ForwardConfig } from '../config/config.js';
 import { comesBack, isOurs, returning, type Ways } from '../config/returning.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
 import { u16 } from '../dns/wire.js';
 import type { Log } from '../os/log.js';
+import type { OwnWays } from './place.js';
 import type { Upstream } from './upstream.js';
-
-/** What is known of the way that a question takes through our own listeners. */
-export interface OwnWays {
-  /** Whether what is sent there comes to ourselves. */
-  isOwn(endpoint: UpstreamEndpoint): boolean;
-  /** Zones whose names come back to the block of the forward when they are asked there; `isAll`: there are no others. */
-  returning(
-    forward: ForwardConfig,
-    endpoint: UpstreamEndpoint,
-  ): { readonly zones: readonly string[]; readonly isAll: boolean };
-  /** The same of one question. */
-  comesBack(forward: ForwardConfig, endpoint: UpstreamEndpoint, question: Uint8Array): boolean;
-  /** Some forward has other upstreams than before. */
-  changed(): void;
-}
 
 /** The ways from one server block; `changed` is called when the upstreams of one of its forwards are others. */
 export function ownWays(ways: Ways, block: BlockConfig, changed: () => void): OwnWays {

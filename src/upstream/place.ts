@@ -2,14 +2,13 @@
  * What everything that asks one upstream address has in common: where it is, how long its connections may live, and
  * the world outside.
  */
-import type { UpstreamEndpoint } from '../config/config.js';
+import type { ForwardConfig, UpstreamEndpoint } from '../config/config.js';
 import type { Counters } from '../counters.js';
 import type { Clock } from '../os/clock.js';
 import type { Network, TlsSettings } from '../os/network.js';
 import type { Random } from '../os/random.js';
 import type { Turn } from './flush.js';
 import type { Outages } from './outages.js';
-import type { OwnWays } from './own-upstreams.js';
 import type { Rtt } from './rtt.js';
 import type { UpstreamStats } from './stats.js';
 
@@ -21,6 +20,21 @@ export interface UpstreamDeps {
   readonly turn: Turn;
   readonly outages: Outages;
   readonly own: OwnWays;
+}
+
+/** What is known of the way that a question takes through our own listeners. */
+export interface OwnWays {
+  /** Whether what is sent there comes to ourselves. */
+  isOwn(endpoint: UpstreamEndpoint): boolean;
+  /** Zones whose names come back to the block of the forward when they are asked there; `isAll`: there are no others. */
+  returning(
+    forward: ForwardConfig,
+    endpoint: UpstreamEndpoint,
+  ): { readonly zones: readonly string[]; readonly isAll: boolean };
+  /** The same of one question. */
+  comesBack(forward: ForwardConfig, endpoint: UpstreamEndpoint, question: Uint8Array): boolean;
+  /** Some forward has other upstreams than before. */
+  changed(): void;
 }
 
 /** Of one `forward`, for its upstreams. */

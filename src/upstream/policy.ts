@@ -7,7 +7,7 @@ import type { Random } from '../os/random.js';
 
 export type Policy = 'random' | 'round_robin' | 'sequential';
 
-export interface Candidates {
+interface Candidates {
   /** A bit for each upstream that may be asked. */
   readonly bits: number;
   /** How many upstreams there are. */

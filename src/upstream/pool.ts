@@ -20,9 +20,9 @@ import {
   shortConnectionsMs,
 } from '../limits.js';
 import { doAll, toEach } from '../scheduling/each.js';
-import { type Again, type Attempt, type Loss, queueLoss, type Scouting, type Sent } from './attempt.js';
+import { type Again, type Attempt, type Loss, queueLoss, type Sent } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
-import type { Doubt } from './doubt.js';
+import type { Doubt, Scouting } from './doubt.js';
 import type { Place } from './place.js';
 import { asksMuch, Shares } from './shares.js';
 import { Waiting } from './waiting.js';

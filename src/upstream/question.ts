@@ -26,20 +26,57 @@ import {
 } from '../limits.js';
 import type { Answer, Outcome, Request } from './ask.js';
 import { type Again, type Loss, loopLoss, notSent, queueLoss, unhealthyLoss } from './attempt.js';
+import type { AgainBudget } from './budget.js';
 import type { AtTurnEnd } from './flush.js';
 import { judge } from './judge.js';
-import { besideWithoutOpt, type Manner, mannerOf, type Wish, withoutOpt } from './manner.js';
-import type { Asked, QuestionHome } from './question-home.js';
+import { besideWithoutOpt, mannerOf, type Wish, waysBefore, withoutOpt } from './manner.js';
+import type { UpstreamDeps } from './place.js';
 import { needsOpt } from './request.js';
-import { Rounds } from './rounds.js';
+import { Rounds, type RoundsSettings } from './rounds.js';
 import { bestOf, leftOf, putAside, type SecondBest } from './second-best.js';
-import { type Asker, reader, Try } from './try.js';
+import { type Asker, type Manner, reader, Try } from './try.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
-import { waysBefore } from './ways.js';
 
 const never = Number.POSITIVE_INFINITY;
 const provenTriesMax = 2;
 const earliest = Number.MIN_SAFE_INTEGER;
+
+export interface QuestionSettings extends RoundsSettings {
+  readonly transport: 'client' | UpstreamTransport;
+  /** From when it was asked until it has failed where all that were asked have been silent altogether. */
+  readonly deadlineMs: number;
+  /** The same while one of them answers other questions. */
+  readonly slowDeadlineMs: number;
+  /** 0: twice the number of upstreams, and no less than three. */
+  readonly connectAttemptsMax: number;
+  readonly failover: readonly number[];
+}
+
+/** The `forward` that asks. */
+export interface QuestionHome {
+  readonly settings: QuestionSettings;
+  readonly deps: UpstreamDeps;
+  readonly budget: AgainBudget;
+  /** The question is over: it leaves the table. */
+  finished(question: Question): void;
+  /** It has failed, and takes the answer that may still come: it is swept until it says `lateEnded`. */
+  staysForLate(question: Question): void;
+  lateEnded(question: Question): void;
+}
+
+export interface Asked {
+  readonly request: Request;
+  readonly askedAtMs: number;
+  /** At least one; not changed while the question lives. Those given come first, then those learned. */
+  readonly upstreams: readonly Upstream[];
+  /** How many of them were learned. */
+  readonly learned: number;
+  /** How many questions were asked before it: where round_robin begins. */
+  readonly number: number;
+  readonly done: (outcome: Outcome) => void;
+  /** Wants the answer that comes after `done` was told of a failure; null: nobody does. */
+  readonly late: ((answer: Answer) => void) | null;
+}
 
 export class Question implements Asker, AtTurnEnd {
   /** Its place among the home's questions; the home's own. */

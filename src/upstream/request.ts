@@ -33,7 +33,7 @@ const flagDo = 0x80;
 export const requestBytesMax = headerBytes + nameBytesMax + typeAndClassBytes + optBytes + requestOptionsBytesMax;
 
 /** How one request is written, besides what is asked. */
-export interface RequestForm {
+interface RequestForm {
   readonly id: number;
   readonly hasOpt: boolean;
   /** What we take over UDP. */
@@ -77,7 +77,7 @@ export function needsOpt({ dnssecOk, options }: Request): boolean {
  * answer what they do not understand. `broken`: to this question, and senseless. The others are no answers to this
  * request: `stranger` is to another question or none at all, `garbage` too short to tell.
  */
-export type Verdict = 'answer' | 'truncated' | 'cut' | 'bare' | 'broken' | 'stranger' | 'garbage';
+type Verdict = 'answer' | 'truncated' | 'cut' | 'bare' | 'broken' | 'stranger' | 'garbage';
 
 /** What a message says; overwritten by each `read`. */
 export class AnswerReader {

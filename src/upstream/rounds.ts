@@ -17,7 +17,7 @@ export interface RoundsSettings {
   readonly readTimeoutMs: number;
 }
 
-export interface RoundsDeps {
+interface RoundsDeps {
   readonly random: Random;
   readonly counters: Counters;
 }

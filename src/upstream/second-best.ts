@@ -23,9 +23,9 @@ import {
 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 import type { Outcome } from './ask.js';
+import { waysTried } from './manner.js';
 import { reader, type Try } from './try.js';
 import type { Upstream } from './upstream.js';
-import { waysTried } from './ways.js';
 
 export interface SecondBest {
   /** A copy. */

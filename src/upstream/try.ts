@@ -4,10 +4,22 @@
  */
 import type { Request } from './ask.js';
 import { type Attempt, type Carrier, type Loss, notSent, timeoutText } from './attempt.js';
-import type { Judgement } from './judge.js';
-import type { Manner } from './manner.js';
 import { AnswerReader, needsOpt } from './request.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
+
+/** In which manner the upstream is asked. */
+export interface Manner {
+  readonly transport: UpstreamTransport;
+  readonly allowsOpt: boolean;
+  /** There is no OPT so that it is seen whether that brings an answer. */
+  readonly testsOpt: boolean;
+}
+
+/**
+ * `cut`: over UDP, with TC or as good as that (RFC 7766 5), so TCP may bring the rest. `opt refused`: the upstream
+ * cannot do anything with our OPT (RFC 6891 6.2.2).
+ */
+export type Judgement = 'good' | 'cut' | 'opt refused' | 'malformed';
 
 /** The question as its tries see it. */
 export interface Asker {

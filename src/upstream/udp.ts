@@ -26,10 +26,9 @@ import {
   notSent,
   queueLoss,
   readLoss,
-  type Scouting,
   type Sent,
 } from './attempt.js';
-import type { Doubt } from './doubt.js';
+import type { Doubt, Scouting } from './doubt.js';
 import type { Place } from './place.js';
 import { requestBytesMax, writeRequest } from './request.js';
 import { asksMuch, Shares } from './shares.js';

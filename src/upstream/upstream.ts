@@ -2,12 +2,12 @@
  * One address that a `forward` may ask: its connections, its UDP sockets, its health. It carries attempts and tells
  * how they ended; whom to ask, and what to do then, is decided by the question.
  */
-import { oneWayMs, scoutRoundMs, scoutRoundsMax, scoutsAtOnce, withoutOptMs } from '../limits.js';
+import { oneWayMs, scoutRoundMs, scoutRoundsMax, scoutsAtOnce, wayHeardMs, withoutOptMs } from '../limits.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint } from '../os/network.js';
 import { doAll } from '../scheduling/each.js';
-import { type Again, type Attempt, notSent, type Scouting, type Sent } from './attempt.js';
-import { Doubt } from './doubt.js';
+import { type Again, type Attempt, notSent, type Sent } from './attempt.js';
+import { Doubt, type Scouting } from './doubt.js';
 import { Edns } from './edns.js';
 import { Health, type HealthSettings } from './health.js';
 import type { Place } from './place.js';
@@ -15,11 +15,16 @@ import { Pool } from './pool.js';
 import { Probe } from './probe.js';
 import type { Rtt } from './rtt.js';
 import type { UpstreamStats } from './stats.js';
-import type { Try } from './try.js';
 import { UdpSockets } from './udp.js';
-import { type Way, Ways } from './ways.js';
 
 export type UpstreamTransport = 'udp' | 'tcp';
+
+/** A try as it was made. */
+interface Made {
+  readonly transport: UpstreamTransport;
+  readonly carriesOpt: boolean;
+  readonly testsOpt: boolean;
+}
 
 export interface UpstreamSettings {
   readonly health: HealthSettings;
@@ -89,7 +94,7 @@ export class Upstream {
   }
 
   /** How it is to be asked; `failed` are the ways that brought this question no answer. */
-  wayTo(wanted: Way, failed: readonly Way[], nowMs: number): Way {
+  wayTo(wanted: UpstreamTransport, failed: readonly UpstreamTransport[], nowMs: number): UpstreamTransport {
     if (this.isTls) return 'tcp';
     const usual = this.#ways.usual(wanted, nowMs);
     const isDoubtful = failed.length > 0 && failed.every((way) => way === usual);
@@ -97,7 +102,7 @@ export class Upstream {
   }
 
   /** It has answered in this way a question that got no answer in the ways `failed`. */
-  heardBy(way: Way, failed: readonly Way[], nowMs: number): void {
+  heardBy(way: UpstreamTransport, failed: readonly UpstreamTransport[], nowMs: number): void {
     if (failed.some((other) => other !== way) && this.#ways.learn(way, nowMs)) {
       this.#place.deps.counters.count('upstreamOneWay');
       this.#log.info(
@@ -108,7 +113,7 @@ export class Upstream {
   }
 
   /** It has answered this try well: with OPT, or for the want of it. What comes over TCP does not tell what UDP drops. */
-  answeredWell({ transport, carriesOpt, testsOpt }: Try, nowMs: number): void {
+  answeredWell({ transport, carriesOpt, testsOpt }: Made, nowMs: number): void {
     const { to, edns } = this;
     if (carriesOpt && transport === 'udp' && edns.heard(nowMs)) this.#log.info(`${to} answers requests with OPT again`);
     if (!testsOpt || !edns.learn(nowMs)) return;
@@ -310,4 +315,46 @@ export class Upstream {
 
 function isShort(carriers: Pool | UdpSockets, nowMs: number): boolean {
   return carriers.keepsStock(nowMs) && !carriers.hasStock(nowMs);
+}
+
+/**
+ * By which transports it can be reached, found out on the way: some resolvers answer over UDP alone, behind some firewalls
+ * only TCP passes. What was found is believed for a while, and then the usual way is tried again.
+ */
+export class Ways {
+  readonly #heardAtMs: Record<UpstreamTransport, number> = {
+    udp: Number.NEGATIVE_INFINITY,
+    tcp: Number.NEGATIVE_INFINITY,
+  };
+  #only: UpstreamTransport | null = null;
+  #onlyUntilMs = 0;
+
+  /** How to ask: as wanted, unless that is known to lead nowhere. */
+  usual(wanted: UpstreamTransport, nowMs: number): UpstreamTransport {
+    return this.#only !== null && nowMs < this.#onlyUntilMs ? this.#only : wanted;
+  }
+
+  /** How to ask once more, when this way brought no answer: the other way, if this one has never been seen to work lately. */
+  afterSilence(way: UpstreamTransport, nowMs: number): UpstreamTransport {
+    return nowMs - this.#heardAtMs[way] < wayHeardMs ? way : otherWay(way);
+  }
+
+  /** It has answered in this way. */
+  heard(way: UpstreamTransport, nowMs: number): void {
+    this.#heardAtMs[way] = nowMs;
+    if (this.#only !== null && this.#only !== way) this.#only = null;
+  }
+
+  /** It has answered in this way a question that the other brought no answer to. True when that is news. */
+  learn(only: UpstreamTransport, nowMs: number): boolean {
+    if (this.afterSilence(otherWay(only), nowMs) !== only) return false;
+    const isNews = this.usual(otherWay(only), nowMs) !== only;
+    this.#only = only;
+    this.#onlyUntilMs = nowMs + oneWayMs;
+    return isNews;
+  }
+}
+
+function otherWay(way: UpstreamTransport): UpstreamTransport {
+  return way === 'udp' ? 'tcp' : 'udp';
 }

@@ -14,9 +14,8 @@ import {
   wholeNumber,
   words,
 } from '../../src/config/arguments.js';
-import type { Diagnostic } from '../../src/config/config.js';
+import { ConfigError, type Diagnostic } from '../../src/config/config.js';
 import { type Directive, parseCorefile } from '../../src/config/corefile.js';
-import { ConfigError } from '../../src/config/error.js';
 import { testOptions } from './options.js';
 
 function directive(text: string): Directive {

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
-import { ConfigError, formatDiagnostic } from '../../src/config/error.js';
+import { ConfigError, formatDiagnostic } from '../../src/config/config.js';
 import { type LoadOptions, loadCorefile, parseConfig, systemFiles } from '../../src/config/load.js';
 import { testOptions } from './options.js';
 

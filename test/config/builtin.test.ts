@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { builtinConfig, builtinCorefile } from '../../src/config/builtin.js';
-import { builtinExample, testOptions } from './options.js';
+import { builtinCorefile } from '../../src/config/builtin.js';
+import { builtinConfig, builtinExample, testOptions } from './options.js';
 
 test('the built-in configuration is what the design promises', () => {
   const config = builtinConfig(

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Diagnostic } from '../../src/config/config.js';
+import { ConfigError, type Diagnostic } from '../../src/config/config.js';
 import { type Directive, parseCorefile } from '../../src/config/corefile.js';
-import { ConfigError } from '../../src/config/error.js';
 import { testOptions } from './options.js';
 
 function parse(text: string) {

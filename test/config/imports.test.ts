@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Diagnostic } from '../../src/config/config.js';
-import { ConfigError } from '../../src/config/error.js';
-import { expand } from '../../src/config/imports.js';
+import { ConfigError, type Diagnostic, Findings } from '../../src/config/config.js';
+import { expandAll, type Sources, type Written } from '../../src/config/imports.js';
 import { corefileTokensMax, importDepthMax } from '../../src/limits.js';
 import { testOptions } from './options.js';
+
+/** The tokens of the pieces with snippets and imports put in place; adds to `warnings`. Throws a ConfigError. */
+function expand(pieces: readonly Written[], sources: Sources, warnings: Diagnostic[]): ReturnType<typeof expandAll> {
+  const findings = new Findings(warnings);
+  const expansion = expandAll(pieces, sources, findings);
+  findings.refuse(pieces[0].file);
+  return expansion;
+}
 
 function expandIn(text: string, files: Readonly<Record<string, string>> = {}) {
   const warnings: Diagnostic[] = [];

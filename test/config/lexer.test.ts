@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ConfigError } from '../../src/config/error.js';
+import { ConfigError } from '../../src/config/config.js';
 import { lex } from '../../src/config/lexer.js';
 
 const texts = (text: string) => lex(text, 'f').map((token) => token.text);

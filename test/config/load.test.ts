@@ -3,8 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Config } from '../../src/config/config.js';
-import { ConfigError } from '../../src/config/error.js';
+import { type Config, ConfigError } from '../../src/config/config.js';
 import { loadCorefile, parseConfig, systemFiles, systemLoadOptions } from '../../src/config/load.js';
 import { configOf, testOptions, warningsOf } from './options.js';
 

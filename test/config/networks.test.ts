@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { isInNetwork, readNetwork } from '../../src/config/networks.js';
-import { addressBytes } from '../../src/config/zones.js';
+import { addressBytes, isInNetwork, readNetwork } from '../../src/config/networks.js';
 
 const isIn = (address: string, network: string) => isInNetwork(addressBytes(address), readNetwork(network)!);
 

@@ -1,6 +1,6 @@
 /** A world for configurations under test: two interfaces, three variables, files in memory. */
 import path from 'node:path';
-import type { BuiltinOptions } from '../../src/config/builtin.js';
+import { type BuiltinOptions, builtinCorefile, builtinSource } from '../../src/config/builtin.js';
 import type { Config } from '../../src/config/config.js';
 import { type LoadOptions, parseConfig } from '../../src/config/load.js';
 
@@ -51,3 +51,8 @@ export function warningsOf(text: string, files: Readonly<Record<string, string>>
 export const builtinExample: BuiltinOptions = {
   ...{ localAddresses: ['169.254.20.10'], port: 53, clusterDns: '10.96.0.10:53' },
 };
+
+/** The built-in configuration, understood by the same parser as every other. */
+export function builtinConfig(options: BuiltinOptions, load: LoadOptions): Config {
+  return parseConfig(builtinCorefile(options), builtinSource, load);
+}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ConfigError } from '../../src/config/error.js';
+import { ConfigError } from '../../src/config/config.js';
 import { fillPillars, hasPillars, type PillarValues } from '../../src/config/pillars.js';
 
 const values: PillarValues = {

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Diagnostic } from '../../src/config/config.js';
-import { ConfigError } from '../../src/config/error.js';
+import { ConfigError, type Diagnostic } from '../../src/config/config.js';
 import type { Token } from '../../src/config/lexer.js';
 import { readName, readServerKey, readZones } from '../../src/config/zones.js';
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { adviceCodes } from '../../src/config/advice.js';
-import { builtinConfig, builtinCorefile } from '../../src/config/builtin.js';
+import { builtinCorefile } from '../../src/config/builtin.js';
 import { check } from '../../src/config/check.js';
 import { writeReports } from '../../src/config/check-output.js';
 import type { Config } from '../../src/config/config.js';
@@ -21,7 +21,7 @@ import { serveOptions } from '../../src/config/serve-options.js';
 import { checkLogFormat } from '../../src/observe/log-format.js';
 import { pluginOrder } from '../../src/resolve/plugin-order.js';
 import { checkTemplates } from '../../src/resolve/templates.js';
-import { blockOf, builtinExample, configOf, testOptions } from '../config/options.js';
+import { blockOf, builtinConfig, builtinExample, configOf, testOptions } from '../config/options.js';
 import { repositoryPath } from '../corpus/repository.js';
 import { codeIn, fenced, page, section, sourceText, tableRows } from './pages.js';
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import packets from 'dns-packet';
-import { ConfigError } from '../../src/config/error.js';
+import { ConfigError } from '../../src/config/config.js';
 import { lex } from '../../src/config/lexer.js';
 import { parseConfig } from '../../src/config/load.js';
 import { FrameReader } from '../../src/dns/frame.js';

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Config } from '../../src/config/config.js';
-import { ConfigError } from '../../src/config/error.js';
+import { type Config, ConfigError } from '../../src/config/config.js';
 import { parseConfig } from '../../src/config/load.js';
 import { nameToWire } from '../../src/dns/names.js';
 import type { Listeners, WantedListener } from '../../src/listen/listeners.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import { newAutopath } from '../../src/resolve/autopath.js';
-import { newDraft, type Step } from '../../src/resolve/course.js';
+import { newDraft, type Step } from '../../src/resolve/route.js';
 import { courseQuery, inWords, questionFor } from './course-fixture.js';
 import { addresses, message, type Reply, soa } from './waiting-fixture.js';
 

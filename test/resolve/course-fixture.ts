@@ -1,11 +1,11 @@
 /** Queries as changers see them, the rules of a Corefile, and what they make of both. */
 import packets from 'dns-packet';
-import type { RewriteRule } from '../../src/config/changing.js';
+import type { RewriteRule } from '../../src/config/config.js';
 import { parseConfig } from '../../src/config/load.js';
 import { overUdp } from '../../src/counters.js';
 import { className, nameToWire, typeName, typeNumber, wireToName } from '../../src/dns/names.js';
 import { u16 } from '../../src/dns/wire.js';
-import type { CourseQuery } from '../../src/resolve/course.js';
+import type { CourseQuery } from '../../src/resolve/route.js';
 import { loadOptions } from './lane-fixture.js';
 
 export interface QueryParts {

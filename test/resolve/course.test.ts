@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Changer, type Course, type Next, planFrom, recursionChanger } from '../../src/resolve/course.js';
+import { type Changer, type Course, type Next, planFrom, recursionChanger } from '../../src/resolve/route.js';
 import type { Outcome } from '../../src/upstream/ask.js';
 import { courseQuery, inWords, questionFor } from './course-fixture.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { wireToName } from '../../src/dns/names.js';
-import { type GuardQuery, guardFrom, type Verdict } from '../../src/resolve/guard.js';
+import { type GuardQuery, guardFrom, type Verdict } from '../../src/resolve/route.js';
 import { fixture, podAsker, query } from './lane-fixture.js';
 
 describe('guardFrom', () => {

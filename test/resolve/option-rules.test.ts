@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
-import type { OptionChange } from '../../src/config/changing.js';
+import type { OptionChange } from '../../src/config/config.js';
 import { overTcp } from '../../src/counters.js';
-import { type Draft, newDraft } from '../../src/resolve/course.js';
 import { changeOptions, isUnscoped } from '../../src/resolve/option-rules.js';
+import { type Draft, newDraft } from '../../src/resolve/route.js';
 import { courseQuery, type QueryParts, rulesOf } from './course-fixture.js';
 
 function after(lines: readonly string[], parts: QueryParts = {}): Draft & { readonly done: boolean[] } {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
-import type { Step } from '../../src/resolve/course.js';
 import { type CnameChange, redirecting } from '../../src/resolve/redirect.js';
+import type { Step } from '../../src/resolve/route.js';
 import { courseQuery, inWords, questionFor, rulesOf } from './course-fixture.js';
 import { message, type Reply, soa } from './waiting-fixture.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
-import type { Verdict } from '../../src/resolve/guard.js';
+import type { Verdict } from '../../src/resolve/route.js';
 import { askWithin, lookUpIn } from '../../src/resolve/subquery.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
 import type { Decoded } from './lane-fixture.js';

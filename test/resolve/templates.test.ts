@@ -12,8 +12,6 @@ import {
   compileTemplates,
   type TemplateCount,
   type TemplateResult,
-  templateMightMatch,
-  templateTable,
 } from '../../src/resolve/templates.js';
 
 const types = { A: 1, NS: 2, SOA: 6, PTR: 12, MX: 15, AAAA: 28, ANY: 255 } as const;
@@ -362,18 +360,4 @@ test('a template that does not compile is refused with file and line', () => {
     ['Corefile:7 column 4', 'other:9 column 3', 'other:9 column 7'],
   );
   assert.deepEqual(checkTemplates([template({ rcode: 3 })]), []);
-});
-
-test('the table tells by class and type alone whether a template may answer', () => {
-  const table = templateTable([
-    template({ type: types.AAAA, zones: ['a.'] }),
-    template({ class: classes.ANY, type: types.MX }),
-  ]);
-  assert.ok(templateMightMatch(table, classes.IN, types.AAAA));
-  assert.ok(templateMightMatch(table, classes.CH, types.MX));
-  assert.ok(templateMightMatch(table, classes.IN, types.ANY));
-  assert.ok(templateMightMatch(table, classes.ANY, types.AAAA));
-  assert.ok(!templateMightMatch(table, classes.IN, types.A));
-  assert.ok(!templateMightMatch(table, classes.CH, types.AAAA));
-  assert.ok(!templateMightMatch(templateTable([]), classes.IN, types.A));
 });

@@ -4,8 +4,7 @@ import { notSent } from '../../src/upstream/attempt.js';
 import { Edns } from '../../src/upstream/edns.js';
 import { besideWithoutOpt, doubtsOpt, mannerOf, type Wish, withoutOpt } from '../../src/upstream/manner.js';
 import type { Try } from '../../src/upstream/try.js';
-import type { Upstream } from '../../src/upstream/upstream.js';
-import { Ways } from '../../src/upstream/ways.js';
+import { type Upstream, Ways } from '../../src/upstream/upstream.js';
 import { request } from './scripted.js';
 
 /** An upstream of which nothing is known. */

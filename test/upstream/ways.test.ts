@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ForwardConfig } from '../../src/config/config.js';
 import { askAgainAfterMs, oneWayMs, wayHeardMs } from '../../src/limits.js';
-import { Ways } from '../../src/upstream/ways.js';
+import { Ways } from '../../src/upstream/upstream.js';
 import { Asking, answerTo, type Got, ScriptedUpstream, TestWorld } from './scripted.js';
 
 test('as wanted, until one way is found to be the only one, and again after a while', () => {

@@ -1,7 +1,7 @@
 /** `autopath [ZONE...] RESOLV-CONF`: search paths are walked here, by the list of a file that is read with the Corefile. */
 import { searchDomainsMax } from '../../limits.js';
 import { type DirectiveContext, fail, noBlock, warn, warnOfForeignZones, words } from '../arguments.js';
-import type { AutopathConfig } from '../changing.js';
+import type { AutopathConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
 import type { Token } from '../lexer.js';
 import { parseSearchPath } from '../resolv-conf.js';

@@ -8,8 +8,8 @@ import {
   warnOfMissingBrackets,
   words,
 } from '../arguments.js';
+import { eachOf } from '../config.js';
 import type { Directive } from '../corefile.js';
-import { eachOf } from '../error.js';
 
 const dnsPort = 53;
 

@@ -1,19 +1,9 @@
 /** `dns64 [PREFIX] { prefix PREFIX, translate_all, allow_ipv4 }`: addresses for networks that have IPv6 alone. */
 import { eachOption, fail, listed, noBlock, noWords, oneWord, words } from '../arguments.js';
-import type { Position } from '../config.js';
+import type { Dns64Config } from '../config.js';
 import type { Directive } from '../corefile.js';
 import type { Token } from '../lexer.js';
 import { type Network, readNetwork } from '../networks.js';
-
-export interface Dns64Config {
-  readonly at: Position;
-  /** Sixteen bytes, of which the prefix's count. */
-  readonly prefix: Network;
-  /** Whether names that have AAAA records of their own are translated, too. */
-  readonly translatesAll: boolean;
-  /** Whether clients that ask over IPv4 are answered so, too. */
-  readonly forIpv4: boolean;
-}
 
 /** The lengths for which RFC 6052 2.2 says where the IPv4 address goes. */
 const prefixBits = [32, 40, 48, 56, 64, 96];

@@ -1,6 +1,5 @@
 /** `dnstap SOCKET [full [WRITEBUFFER [QUEUE]]] { identity, version, extra, skipverify }`: whom each query is told, and how. */
 import { isIP } from 'node:net';
-import type { Endpoint } from '../../os/network.js';
 import { canonicalAddress, portNumber, splitHostPort } from '../addresses.js';
 import {
   type DirectiveContext,
@@ -13,30 +12,11 @@ import {
   wholeNumber,
   words,
 } from '../arguments.js';
-import type { Position } from '../config.js';
+import type { DnstapConfig, DnstapTarget } from '../config.js';
 import type { Directive } from '../corefile.js';
 import type { Token } from '../lexer.js';
 import { programVersion } from '../version.js';
 import { readName } from '../zones.js';
-
-export interface DnstapConfig {
-  readonly at: Position;
-  /** As it was written, for log lines. */
-  readonly socket: string;
-  readonly to: DnstapTarget;
-  /** Whether messages go along as they are on the wire. */
-  readonly full: boolean;
-  readonly identity: string;
-  readonly version: string;
-  /** A format of `log` for what is said besides; null: nothing. */
-  readonly extra: string | null;
-}
-
-export type DnstapTarget =
-  | { readonly kind: 'path'; readonly path: string }
-  /** The address may be a name, which the system resolves. */
-  | { readonly kind: 'tcp'; readonly endpoint: Endpoint }
-  | { readonly kind: 'tls'; readonly endpoint: Endpoint; readonly isVerified: boolean };
 
 const multipleMax = 4_096;
 

@@ -1,8 +1,7 @@
 /** `errors { stacktrace; consolidate … }`: how failures are logged. */
-import { durationMs, eachOption, fail, noWords, oneOf, words } from '../arguments.js';
+import { durationMs, eachOption, fail, noWords, oneOf, readPattern, words } from '../arguments.js';
 import type { ConsolidateConfig, ErrorsConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
-import { readPattern } from '../pattern.js';
 
 export function readErrors(directive: Directive): ErrorsConfig {
   const [file] = words(directive, 0, 1, 'nothing, or "stdout"');

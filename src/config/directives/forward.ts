@@ -18,9 +18,15 @@ import {
   wholeNumber,
   words,
 } from '../arguments.js';
-import type { ForwardConfig, ForwardTarget, HealthCheckConfig, LearnedConfig, UpstreamEndpoint } from '../config.js';
+import {
+  eachOf,
+  type ForwardConfig,
+  type ForwardTarget,
+  type HealthCheckConfig,
+  type LearnedConfig,
+  type UpstreamEndpoint,
+} from '../config.js';
 import type { Directive } from '../corefile.js';
-import { eachOf } from '../error.js';
 import type { Token } from '../lexer.js';
 import { readName, readZones } from '../zones.js';
 import { readTls } from './tls.js';

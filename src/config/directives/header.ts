@@ -1,9 +1,8 @@
 /** `header { [query|response] set|clear aa|ra|rd… }`: flags of what is asked upstream, and of what clients get. */
 import { flagAa, flagRa, flagRd } from '../../dns/wire.js';
 import { type DirectiveContext, eachOption, fail, noWords, oneOf, warn } from '../arguments.js';
-import type { HeaderConfig } from '../changing.js';
+import { eachOf, type HeaderConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
-import { eachOf } from '../error.js';
 import type { Token } from '../lexer.js';
 
 const bits = { aa: flagAa, ra: flagRa, rd: flagRd } as const;

@@ -14,9 +14,8 @@ import {
   warnOfForeignZones,
   wholeNumber,
 } from '../arguments.js';
-import type { HostsConfig } from '../config.js';
+import { eachOf, type HostsConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
-import { eachOf } from '../error.js';
 import { readName, readZones } from '../zones.js';
 
 const fileByDefault = '/etc/hosts';

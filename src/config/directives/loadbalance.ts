@@ -1,13 +1,9 @@
 /** `loadbalance [round_robin] { prefer NETWORK... }`: addresses are given in another order each time. */
 import { preferredNetworksMax } from '../../limits.js';
 import { eachOption, fail, words } from '../arguments.js';
+import type { LoadbalanceConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
 import { type Network, readNetwork } from '../networks.js';
-
-export interface LoadbalanceConfig {
-  /** Addresses in these come first, those in the first of them before all others. */
-  readonly prefer: readonly Network[];
-}
 
 export function readLoadbalance(directive: Directive): LoadbalanceConfig {
   const [policy] = directive.arguments;

@@ -1,11 +1,7 @@
 /** `local { localhost_prefix on|off }`: names of this machine are answered here and never asked for. */
 import { eachOption, noWords, oneOf, oneWord } from '../arguments.js';
+import type { LocalConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
-
-export interface LocalConfig {
-  /** Whether names that only start with the label `localhost`, as a search path makes them, are taken as well. */
-  readonly takesPrefix: boolean;
-}
 
 export function readLocal(directive: Directive): LocalConfig {
   noWords(directive);

@@ -4,11 +4,11 @@
  */
 import { lowerCaseName, nameToWire } from '../../dns/names.js';
 import { patternCharactersMax } from '../../limits.js';
-import { fail } from '../arguments.js';
-import type { AnswerChange, NameChange, NameMatch } from '../changing.js';
+import { fail, readPattern } from '../arguments.js';
+import type { AnswerChange, NameChange, NameMatch } from '../config.js';
 import type { Directive } from '../corefile.js';
 import type { Token } from '../lexer.js';
-import { type Pattern, readPattern } from '../pattern.js';
+import type { Pattern } from '../pattern.js';
 
 const ways = ['exact', 'prefix', 'suffix', 'substring', 'regex'] as const;
 type How = NameMatch['how'];

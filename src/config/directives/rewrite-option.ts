@@ -2,7 +2,7 @@
 import { optionNsid, optionSubnet } from '../../dns/wire.js';
 import { optionBytesMax } from '../../limits.js';
 import { type DirectiveContext, fail, listed, oneOf, warn, wholeNumber } from '../arguments.js';
-import { type OptionChange, type OptionData, optionVariables } from '../changing.js';
+import { type OptionChange, type OptionData, optionVariables } from '../config.js';
 import type { Directive } from '../corefile.js';
 import type { Token } from '../lexer.js';
 

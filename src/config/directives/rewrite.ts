@@ -5,9 +5,8 @@
 import { classNumber, rcodeNumber, typeNumber } from '../../dns/names.js';
 import { rewriteRulesMax, ttlSecondsMax } from '../../limits.js';
 import { type DirectiveContext, fail, listed, warn } from '../arguments.js';
-import type { RewriteChange, RewriteRule } from '../changing.js';
+import { eachOf, type RewriteChange, type RewriteRule } from '../config.js';
 import type { Directive } from '../corefile.js';
-import { eachOf } from '../error.js';
 import type { Token } from '../lexer.js';
 import { nearest } from '../nearest.js';
 import { readMatch, readNameChange, renamedTo, splitMatch } from './rewrite-name.js';

@@ -18,23 +18,8 @@ import {
   wholeNumber,
   words,
 } from '../arguments.js';
+import type { HealthConfig, ReadyConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
-
-/** What all `health` directives together ask for. */
-export interface HealthConfig {
-  /** At least one, without duplicates. */
-  readonly addresses: readonly Endpoint[];
-  /** The longest of them. */
-  readonly lameduckMs: number;
-}
-
-/** What all `ready` directives together ask for. */
-export interface ReadyConfig {
-  /** At least one, without duplicates. */
-  readonly addresses: readonly Endpoint[];
-  /** `continuously` where one of them says so. */
-  readonly monitor: 'until-ready' | 'continuously';
-}
 
 /** One `health` of several. */
 export type HealthDirective = Endpoint & Pick<HealthConfig, 'lameduckMs'>;

@@ -6,6 +6,7 @@ import {
   fail,
   oneWord,
   rcode,
+  readPattern,
   unsupported,
   warn,
   warnOfForeignZones,
@@ -14,7 +15,7 @@ import {
 } from '../arguments.js';
 import type { AaaaPolicy, TemplateConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
-import { type Pattern, readPattern } from '../pattern.js';
+import type { Pattern } from '../pattern.js';
 import { readZones } from '../zones.js';
 
 const anything = 255;

@@ -8,8 +8,8 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import type { TlsMaterial } from '../../os/network.js';
 import { newTlsMaterial } from '../../os/tls.js';
 import { type DirectiveContext, fail, words } from '../arguments.js';
+import { eachOf } from '../config.js';
 import type { Directive } from '../corefile.js';
-import { eachOf } from '../error.js';
 import type { Token } from '../lexer.js';
 
 /** A PEM file that was read. */

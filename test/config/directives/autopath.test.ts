@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AutopathConfig } from '../../../src/config/changing.js';
+import type { AutopathConfig } from '../../../src/config/config.js';
 import { configOf, warningsOf } from '../options.js';
 
 const pods = 'search default.svc.cluster.local Svc.cluster.local cluster.local\nnameserver 169.254.20.10\n';

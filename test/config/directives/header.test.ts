@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { HeaderConfig } from '../../../src/config/changing.js';
+import type { HeaderConfig } from '../../../src/config/config.js';
 import { flagAa, flagRa, flagRd } from '../../../src/dns/wire.js';
 import { blockOf, warningsOf } from '../options.js';
 

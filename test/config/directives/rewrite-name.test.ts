@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { NameChange } from '../../../src/config/changing.js';
+import type { NameChange } from '../../../src/config/config.js';
 import { blockOf, warningsOf } from '../options.js';
 
 function name(words: string): NameChange {

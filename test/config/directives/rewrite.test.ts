@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { RewriteChange, RewriteRule } from '../../../src/config/changing.js';
+import type { RewriteChange, RewriteRule } from '../../../src/config/config.js';
 import { rewriteRulesMax } from '../../../src/limits.js';
 import { blockOf, configOf, warningsOf } from '../options.js';
 

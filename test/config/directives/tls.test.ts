@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { check } from '../../../src/config/check.js';
-import { ConfigError } from '../../../src/config/error.js';
+import { ConfigError } from '../../../src/config/config.js';
 import { readFlags } from '../../../src/config/flag-reader.js';
 import { parseConfig } from '../../../src/config/load.js';
 import { serveOptions } from '../../../src/config/serve-options.js';

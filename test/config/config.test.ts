@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ConfigError, eachOf, Findings, formatDiagnostic } from '../../src/config/error.js';
+import { ConfigError, eachOf, Findings, formatDiagnostic } from '../../src/config/config.js';
 
 test('a place is file and line; a whole file has no line', () => {
   assert.equal(formatDiagnostic({ at: { file: '/a', line: 3 }, message: 'no.' }), '/a:3: no.');

@@ -26,7 +26,7 @@ export class Pattern {
   constructor(source: string) {
     library ??= createRequire(import.meta.url)('re2js') as { readonly RE2JS: typeof RE2JS };
     const compiled = compile(library, source);
-    if (compiled.programSize() > patternStepsMax) throw new Error('it repeats too much; write it shorter.');
+    if (compiled.programSize() > patternStepsMax) throw new Error('too many repetitions; shorten it.');
     this.source = source;
     this.groups = compiled.groupCount();
     this.names = new Map(Object.entries(compiled.namedGroups()));
@@ -54,7 +54,7 @@ export function readPattern(token: Token, directive: Directive): Pattern {
   try {
     return new Pattern(token.text);
   } catch (error) {
-    return fail(directive, `"${token.text}" is no pattern we can use: ${(error as Error).message}`, token.at);
+    return fail(directive, `"${token.text}" is not a usable pattern: ${(error as Error).message}`, token.at);
   }
 }
 

@@ -65,7 +65,7 @@ export function newSource(options: SourceOptions, deps: SourceDeps): () => Confi
 
   function withoutTemplate(): Config {
     if (hasHadTemplate || options.baseCorefileGiven) {
-      const sentence = 'there is no template; mount its ConfigMap, or leave -basecorefile out.';
+      const sentence = 'no such file; mount the ConfigMap of the template, or omit -basecorefile.';
       const gone = new ConfigError({ file: basePath, line: 0 }, sentence);
       deps.wrong();
       if (hasServed) throw gone;
@@ -74,7 +74,7 @@ export function newSource(options: SourceOptions, deps: SourceDeps): () => Confi
     // A template that appears takes the place of both.
     if (options.corefileGiven || files.exists(corefilePath)) return loadCorefile(corefilePath, load, [basePath]);
     const { missing } = options.clusterDns;
-    if (missing !== null) sayOnce('warn', `no cluster DNS, so every name is asked of /etc/resolv.conf: ${missing}`);
+    if (missing !== null) sayOnce('warn', `no cluster DNS, all queries use /etc/resolv.conf: ${missing}`);
     return withKubeDns((kubeDns) => fromBuiltin(kubeDns, options, load), [corefilePath, basePath, ...kubeDnsPaths])
       .config;
   }
@@ -94,9 +94,9 @@ export function newSource(options: SourceOptions, deps: SourceDeps): () => Confi
       if (!(error instanceof ConfigError)) throw error;
       // Where the rest is right without it, it is the ConfigMap that is wrong.
       const made = make(lastKubeDns);
-      const instead = lastKubeDns === noKubeDns ? 'nothing of it is used' : 'the one before is used on';
+      const instead = lastKubeDns === noKubeDns ? 'ignoring it' : 'keeping the previous one';
       deps.wrong();
-      log.error(`the kube-dns ConfigMap is wrong, and ${instead}: ${error.summary}`);
+      log.error(`invalid kube-dns ConfigMap, ${instead}: ${error.summary}`);
       return made;
     }
   }
@@ -105,7 +105,7 @@ export function newSource(options: SourceOptions, deps: SourceDeps): () => Confi
     if (text === lastMade) return;
     lastMade = text;
     const { stubDomains, upstreamNameservers } = lastKubeDns;
-    log.info(`the Corefile is made from ${basePath}`, {
+    log.info(`Corefile written from ${basePath}`, {
       stubDomains: stubDomains.map(({ domain }) => domain),
       upstreamNameservers,
     });
@@ -119,10 +119,7 @@ export function newSource(options: SourceOptions, deps: SourceDeps): () => Confi
     try {
       deps.write(corefilePath, text);
     } catch (error) {
-      sayOnce(
-        'info',
-        `${corefilePath} cannot be written, so the Corefile is used from memory: ${(error as Error).message}`,
-      );
+      sayOnce('info', `${corefilePath} is not writable, using the Corefile from memory: ${(error as Error).message}`);
     }
   }
 
@@ -135,7 +132,7 @@ export function newSource(options: SourceOptions, deps: SourceDeps): () => Confi
     } catch {
       throw error;
     }
-    log.error(`the template is wrong, and ${corefilePath} serves as it was left: ${error.summary}`);
+    log.error(`invalid template, using ${corefilePath} as it is: ${error.summary}`);
     return config;
   }
 

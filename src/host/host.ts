@@ -105,7 +105,7 @@ export function newHost(deps: HostDeps, wanted: HostOptions | null): Host {
     const change = await attempt(condition, work);
     if (change === undefined) return false;
     if (change !== null) log.info(change);
-    else if (said.has(condition)) log.info(`${condition}: as it should be again`);
+    else if (said.has(condition)) log.info(`${condition}: recovered`);
     said.delete(condition);
     deps.met(condition);
     return true;
@@ -153,7 +153,7 @@ export function newHost(deps: HostDeps, wanted: HostOptions | null): Host {
   async function takeAllOut(): Promise<void> {
     const other = elsewhere();
     if (other !== undefined) {
-      log.info(`link and rules are left in place: another program serves ${other}`);
+      log.info(`leaving interface and firewall rules in place: another program serves ${other}`);
       return;
     }
     const areRulesOut = rules === null || (await attempt('rules', rules.remove)) === 'removed';
@@ -200,6 +200,6 @@ function readFailure(error: unknown, condition: HostCondition): Failure {
   const { errortype, message } = error;
   if (!/not permitted|Permission denied|must be root/u.test(message)) return { errortype, sentence: message };
   const flag = condition === 'interface' ? '-setupinterface=false' : '-setupiptables=false';
-  const capability = `it takes the capability NET_ADMIN${message.includes('-legacy') ? ' and, for this one, NET_RAW' : ''}`;
-  return { errortype, sentence: `${message}; ${capability}, or ${flag} where others see to it` };
+  const capability = `needs the capability NET_ADMIN${message.includes('-legacy') ? ' and, for iptables-legacy, NET_RAW' : ''}`;
+  return { errortype, sentence: `${message}; ${capability}, or ${flag} if another program does this` };
 }

@@ -30,7 +30,7 @@ export function unixSockets({ calls, random, adopt }: UnixSocketsDeps): LocalSoc
     const fd = calls.localSocket();
     if (fd < 0) return { stream: null, why: getSystemErrorName(fd) };
     const result = calls.connect(fd, pathAddress(path));
-    const why = result < 0 ? result : whoseOf(fd) === ownUid ? null : 'it belongs to another user';
+    const why = result < 0 ? result : whoseOf(fd) === ownUid ? null : 'owned by another user';
     if (why === null) return { stream: adopt(fd, () => events), why };
     calls.close(fd);
     if (why === errors.noEntry || why === errors.refused) return { stream: null, why: null };

@@ -87,7 +87,7 @@ export class Succession {
     const what = await this.#hearing.first(['welcome', 'closed'], introductionTimeoutMs);
     if (this.#place.isForeign) return false;
     if (what !== 'welcome') {
-      this.#deps.log.warn('the instance that serves here does not answer: its sockets are joined without its cache');
+      this.#deps.log.warn('the serving instance does not answer: joining its sockets without its cache');
       this.#up?.close();
     }
     return true;
@@ -218,7 +218,7 @@ export class Succession {
     // They find the new one at the path.
     toEach(this.#down, (other) => other.finish());
     fetchSockets(this.#deps);
-    log.info('another instance serves from now on; this one stands by', link.about);
+    log.info('another instance serves now; this instance is standby', link.about);
     owns('another');
     this.#whenSucceeded();
   }

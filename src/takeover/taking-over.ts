@@ -13,23 +13,23 @@ interface Telling {
 
 export const takingOver = {
   /** It has just started, alone or beside one that serves. */
-  start: { level: 'info', sentence: 'packets come to this instance from now on', event: 'takeoverStart' },
+  start: { level: 'info', sentence: 'this instance receives packets now', event: 'takeoverStart' },
   /** It stood by, and the one that served ends in order. */
   left: {
     level: 'info',
-    sentence: 'the instance that served leaves: packets come to this one from now on',
+    sentence: 'the serving instance is exiting: this instance receives packets now',
     event: 'takeoverLeft',
   },
   /** It stood by, and the one that served is dead. */
   gone: {
     level: 'warn',
-    sentence: 'the instance that served is gone: packets come to this one from now on',
+    sentence: 'the serving instance is gone: this instance receives packets now',
     event: 'takeoverGone',
   },
   /** It stood by, and the one that served hangs. */
   silent: {
     level: 'warn',
-    sentence: 'the instance that serves says nothing: packets come to this one from now on',
+    sentence: 'the serving instance is silent: this instance receives packets now',
     event: 'takeoverSilent',
   },
 } as const satisfies Readonly<Record<string, Telling>>;

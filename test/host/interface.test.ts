@@ -76,7 +76,7 @@ test('a kernel without dummies: lo, with one warning', async () => {
   assert.deepEqual(log.levels, ['warn']);
   assert.match(
     log.lines[0],
-    /no dummy links, so 169\.254\.20\.10, fd00::10 goes on lo; Error: Unknown device type\.$/u,
+    /^dummy interfaces unavailable \(Unknown device type\); using lo for 169\.254\.20\.10, fd00::10$/u,
   );
 });
 

@@ -11,7 +11,7 @@ const { openFilesToLoad } = await import('./limits.js');
 const { openFilesMax, raiseOpenFiles } = await import('./os/open-files.js');
 const limit = openFilesMax();
 if (limit !== null && limit < openFilesToLoad) {
-  const sentence = `no more than ${limit} files may be open, and ${openFilesToLoad} or more are needed to start; ${raiseOpenFiles()}.`;
+  const sentence = `open file limit ${limit} is too low: zerohop needs at least ${openFilesToLoad} to start; ${raiseOpenFiles()}.`;
   process.stderr.write(`zerohop: ${sentence}\n`);
   process.exit(1);
 }

@@ -38,11 +38,11 @@ export function warn(context: DirectiveContext, directive: Directive, sentence: 
 export function words(directive: Directive, least: number, most: number, expected: string): readonly Token[] {
   const given = directive.arguments;
   if (given.length < least) {
-    fail(directive, `expects ${expected}, but ${given.length === 0 ? 'nothing' : 'too little'} follows.`);
+    fail(directive, `expects ${expected}, but has ${given.length === 0 ? 'none' : 'too few'}.`);
   }
   if (given.length > most) {
     const surplus = given[most];
-    fail(directive, `expects ${expected}, so "${surplus.text}" is too much; take it out.`, surplus.at);
+    fail(directive, `expects ${expected}; remove "${surplus.text}".`, surplus.at);
   }
   return given;
 }
@@ -56,7 +56,7 @@ export function noWords(directive: Directive): void {
 }
 
 export function noBlock(directive: Directive): void {
-  if (directive.block !== null) fail(directive, 'takes no block; take the { } out.');
+  if (directive.block !== null) fail(directive, 'takes no block; remove the { }.');
 }
 
 /** A whole number from `least` to `most`. */
@@ -73,7 +73,7 @@ export function durationMs(directive: Directive, token: Token, what: string): nu
   try {
     return parseDuration(token.text);
   } catch (error) {
-    return fail(directive, `${what} must be a duration like 30s or 500ms: ${(error as Error).message}`, token.at);
+    return fail(directive, `${what} must be a duration such as 30s or 500ms: ${(error as Error).message}`, token.at);
   }
 }
 
@@ -91,7 +91,8 @@ export function oneOf<Word extends string>(
 export function rcode(directive: Directive, token: Token): number {
   const number = rcodeNumber(token.text);
   return (
-    number ?? fail(directive, `"${token.text}" is no rcode; write one like NXDOMAIN, SERVFAIL or REFUSED.`, token.at)
+    number ??
+    fail(directive, `"${token.text}" is not an rcode; write one like NXDOMAIN, SERVFAIL or REFUSED.`, token.at)
   );
 }
 
@@ -101,7 +102,7 @@ export function eachOption(directive: Directive, readers: Readonly<Record<string
     if (!Object.hasOwn(readers, option.name)) {
       const known = Object.keys(readers);
       const meant = nearest(option.name, known);
-      const hint = meant === undefined ? `it knows ${known.join(', ')}` : `did you mean ${meant}?`;
+      const hint = meant === undefined ? `known: ${known.join(', ')}` : `did you mean ${meant}?`;
       fail(directive, `does not know "${option.name}"; ${hint}${meant === undefined ? '.' : ''}`, option.at);
     }
     readers[option.name](option);
@@ -120,7 +121,7 @@ export function warnOfForeignZones(context: DirectiveContext, directive: Directi
     warn(
       context,
       directive,
-      `no name of ${zone} comes to this server block (${context.zones.join(' ')}), so it does nothing.`,
+      `has no effect: no name of ${zone} reaches this server block (${context.zones.join(' ')}).`,
     );
   }
 }
@@ -132,7 +133,7 @@ export function warnOfMissingBrackets(context: DirectiveContext, directive: Dire
   if (meant?.port !== port || canonicalAddress(text) === undefined) return;
   const { address } = meant;
   const remedy = directive.name === 'bind' ? `"bind ${address}"` : formatEndpoint(meant);
-  warn(context, directive, `"${text}" is one address; for port ${port} of ${address} write ${remedy}.`);
+  warn(context, directive, `"${text}" is an IPv6 address; for port ${port} of ${address} write ${remedy}.`);
 }
 
 interface WithUsualPort {
@@ -143,7 +144,7 @@ interface WithUsualPort {
 /** What to add when a word is one of node-cache's placeholders. */
 export function aboutPlaceholder(text: string): string {
   return /__[A-Z]+__/u.test(text)
-    ? ' It is a placeholder that is replaced when the Corefile is made from its base.'
+    ? ' It is a placeholder that node-cache replaces when it writes the Corefile from its template.'
     : '';
 }
 
@@ -163,6 +164,6 @@ export function readPattern(token: Token, directive: Directive): Pattern {
   try {
     return new Pattern(token.text);
   } catch (error) {
-    return fail(directive, `"${token.text}" is no pattern we can use: ${(error as Error).message}`, token.at);
+    return fail(directive, `"${token.text}" is not a usable pattern: ${(error as Error).message}`, token.at);
   }
 }

@@ -227,9 +227,12 @@ function readKeys(block: ServerBlock, defaultPort: number, findings: Findings): 
     const read = key.text === '' ? [] : findings.attempt(() => readServerKey(key, defaultPort, findings.warnings), []);
     for (const zone of read) {
       if (zones.some((known) => known.zone === zone.zone && known.port === zone.port)) {
-        findings.error(key.at, `the zone ${zone.zone} is named twice in this server block; take one out.`);
+        findings.error(key.at, `the zone ${zone.zone} is listed twice in this server block; remove one.`);
       } else if (zones.push(zone) > zonesPerBlockMax) {
-        findings.error(key.at, `a server block may have ${zonesPerBlockMax} zones at most; use fewer or wider ones.`);
+        findings.error(
+          key.at,
+          `at most ${zonesPerBlockMax} zones are allowed per server block; use fewer or wider zones.`,
+        );
         return zones;
       }
     }
@@ -259,13 +262,13 @@ function checkRepeats(byName: ReadonlyMap<SupportedDirective, readonly Directive
     if (second === undefined) continue;
     const where = `it is already on line ${first.at.line}`;
     if (onlyOnce.includes(name)) {
-      findings.error(second.at, `${name}: may be given once in a server block; ${where}. Take one out.`);
+      findings.error(second.at, `${name}: allowed once per server block; ${where}. Remove one.`);
     }
     const counts = silentlyOnce[name];
     if (counts !== undefined) {
       findings.warnings.push({
         at: second.at,
-        message: `${name}: ${where}, and only the ${counts} one counts; take the other out.`,
+        message: `${name}: ${where}, and only the ${counts} one counts; remove the other.`,
       });
     }
   }
@@ -284,7 +287,7 @@ function settleAaaa(
     return { policy: directive?.value ?? null, at: directive?.at ?? null, templates: written };
   }
   if (directive !== null) {
-    const where = `the template on line ${template.at.line} says "${meant}" for AAAA already`;
+    const where = `the template on line ${template.at.line} already answers "${meant}" for AAAA`;
     findings.error(directive.at, `aaaa: ${where}; keep one of the two.`);
   }
   return { policy: meant, at: template.at, templates: written.filter((other) => other !== template) };
@@ -293,9 +296,9 @@ function settleAaaa(
 /** What AAAA questions get by policy cannot be translated: with NXDOMAIN nothing ever would be, in CoreDNS too. */
 function checkTranslation({ dns64, aaaa, aaaaAt }: BlockConfig, context: DirectiveContext): void {
   if (dns64 === null || aaaa === null || aaaa === 'forward') return;
-  const why = `AAAA questions get "${aaaa}" by line ${aaaaAt!.line}`;
-  if (aaaa === 'nxdomain') return context.warn(dns64.at, `dns64: does nothing: ${why}; take one of the two out.`);
-  throw new ConfigError(dns64.at, `dns64: ${why}; take that out: dns64 asks for AAAA, and makes it of A without.`);
+  const why = `AAAA queries get "${aaaa}" from line ${aaaaAt!.line}`;
+  if (aaaa === 'nxdomain') return context.warn(dns64.at, `dns64: has no effect: ${why}; remove one of the two.`);
+  throw new ConfigError(dns64.at, `dns64: ${why}; remove that: dns64 queries AAAA, and synthesizes it from A.`);
 }
 
 /** Warns of a block that can answer nothing. What is missing may be what was refused. */
@@ -303,6 +306,6 @@ function warnOfNothing(config: BlockConfig, context: DirectiveContext, { hasErro
   const { forwards, templates, hosts, whoami, local, aaaa } = config;
   const makes = templates.length > 0 || hosts !== null || whoami || local !== null;
   if (forwards.length === 0 && !makes && aaaa === null && !hasErrors) {
-    context.warn(config.at, 'the server block has neither forward, template nor hosts, so it can answer nothing.');
+    context.warn(config.at, 'the server block has no forward, template or hosts, so it cannot answer queries.');
   }
 }

@@ -48,7 +48,7 @@ function writeText(report: Report, isStrict: boolean, write: (line: string) => v
   }
   for (const finding of findings) write(lineOf(finding));
   if (!report.ok) return;
-  const verdict = isStrict && isUnwise(report) ? 'refused by -strict' : 'ok';
+  const verdict = isStrict && isUnwise(report) ? 'rejected by -strict' : 'ok';
   write(`${file}: ${verdict}, ${counted(report.serverBlocks, 'server block')}, ${counted(findings.length, 'warning')}`);
 }
 

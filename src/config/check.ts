@@ -158,7 +158,7 @@ function withExample(options: CheckOptions, example: Endpoint): MakeOptions {
 
 function exampleFindings(file: string, { clusterDns }: CheckOptions, { address }: Endpoint): Finding[] {
   if (clusterDns.missing === null) return [];
-  const message = `${address} stands for the cluster DNS here: ${clusterDns.missing}`;
+  const message = `${address} is used as the cluster DNS here: ${clusterDns.missing}`;
   return [findingOf({ at: { file, line: 0 }, message, code: 'cluster-dns-unknown' }, 'warning')];
 }
 

@@ -23,7 +23,7 @@ export function findClusterDns(upstreamService: string, environment: Environment
   if (literal !== undefined) return { endpoint: literal, missing: null };
   if (!/^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/iu.test(upstreamService) || isDottedNumber(upstreamService)) {
     throw new UsageError(
-      `-upstreamsvc "${upstreamService}" is neither the name of a Service nor an address; write one like kube-dns-upstream, 10.96.0.10 or 10.96.0.10:53.`,
+      `-upstreamsvc "${upstreamService}" is neither a Service name nor an address; write for example kube-dns-upstream, 10.96.0.10 or 10.96.0.10:53.`,
     );
   }
   return fromEnvironment(upstreamService, environment);
@@ -34,20 +34,20 @@ function fromEnvironment(service: string, environment: Environment): ClusterDns 
   const hostName = `${prefix}_SERVICE_HOST`;
   const host = environment[hostName] ?? '';
   if (host === '') {
-    const what = `${hostName} is not in the environment, so the address of the Service "${service}" is unknown`;
+    const what = `${hostName} is not set, so the address of the Service "${service}" is unknown`;
     const remedy = 'create the Service in the namespace of this pod before the pod, or give -upstreamsvc an address';
     return { endpoint: null, missing: `${what}; ${remedy}.` };
   }
   const address = canonicalAddress(host);
   if (address === undefined) {
-    const what = `${hostName} is "${host}", which is no IP address`;
+    const what = `${hostName} is "${host}", which is not an IP address`;
     return { endpoint: null, missing: `${what}; give -upstreamsvc an address instead.` };
   }
   const portName = `${prefix}_SERVICE_PORT_DNS`;
   const portText = environment[portName] ?? '';
   const port = portText === '' ? dnsPort : portNumber(portText, 1);
   if (port === undefined) {
-    const what = `${portName} is "${portText}", which is no port`;
+    const what = `${portName} is "${portText}", which is not a port`;
     return { endpoint: null, missing: `${what}; give -upstreamsvc an address and port instead.` };
   }
   return { endpoint: { address, port }, missing: null };

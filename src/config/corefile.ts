@@ -66,7 +66,7 @@ function skipStrayBrace(cursor: Cursor): boolean {
   const { tokens, findings, index } = cursor;
   const token = tokens[index];
   if (!isWord(token, '}')) return false;
-  const message = 'a } closes nothing; take it out, or look for a { that is missing above.';
+  const message = 'unmatched }; remove it, or add the missing { above.';
   const isAtEnd = tokens.slice(index).every((rest) => isWord(rest, '}'));
   if (!isAtEnd) findings.error(token.at, message);
   else findings.warnings.push({ at: token.at, message });
@@ -108,7 +108,7 @@ function serverKeys(cursor: Cursor): ServerKeys {
   while (cursor.index < cursor.tokens.length) {
     const token = peek(cursor);
     if (isWord(token, '{')) {
-      if (needsAnother) findings.error(token.at, 'another zone is expected after the comma; take the comma out.');
+      if (needsAnother) findings.error(token.at, 'another zone is expected after the comma; remove the comma.');
       break;
     }
     if (isWord(token, '}') || (token.startsLine && keys.length > 0 && !needsAnother)) break;
@@ -132,7 +132,7 @@ function serverKeys(cursor: Cursor): ServerKeys {
 function splitAtCommas(cursor: Cursor, token: Token): Token[] {
   const parts = token.text.split(',').filter((part) => part !== '');
   if (parts.length > 1) {
-    const message = `"${token.text}" is read as ${parts.length} zones; CoreDNS wants a blank after the comma.`;
+    const message = `"${token.text}" is read as ${parts.length} zones; CoreDNS requires a blank after the comma.`;
     cursor.findings.warnings.push({ at: token.at, message });
   }
   return parts.map((text) => ({ ...token, text }));
@@ -144,7 +144,7 @@ function directivesToBrace(cursor: Cursor, open: Token, path: string): Directive
   for (;;) {
     const token = peek(cursor);
     if (token === undefined) {
-      cursor.findings.error(open.at, 'the block that is opened here is never closed; add its }.');
+      cursor.findings.error(open.at, 'this block is not closed; add its }.');
       return null;
     }
     if (isWord(token, '}')) {
@@ -178,7 +178,7 @@ function directivesWithoutBrace(cursor: Cursor, at: Position): Directive[] {
 /** A block that begins on a line of its own: that of the directive above, if it has none. */
 function strayBlock(cursor: Cursor, above: Directive | null): Directive | 'cut' | null {
   const open = next(cursor);
-  cursor.findings.error(open.at, 'a { stands where a directive is expected; put it at the end of the line above.');
+  cursor.findings.error(open.at, 'unexpected { in place of a directive; put it at the end of the line above.');
   const block = directivesToBrace(cursor, open, above?.path ?? '');
   if (block === null) return 'cut';
   return above === null ? null : { ...above, block: above.block ?? block };
@@ -195,7 +195,7 @@ function directive(cursor: Cursor, parent: string): Directive | 'cut' | null {
     const token = peek(cursor);
     if (token === undefined || token.startsLine) return { ...read, block: null };
     if (isWord(token, '}')) {
-      findings.error(token.at, `${path}: the } must stand on a line of its own.`);
+      findings.error(token.at, `${path}: the } must be on a line of its own.`);
       return { ...read, block: null };
     }
     next(cursor);
@@ -204,7 +204,7 @@ function directive(cursor: Cursor, parent: string): Directive | 'cut' | null {
   }
   const open = cursor.tokens[cursor.index - 1];
   if (path.split(' ').length > corefileNestingMax) {
-    findings.error(open.at, `blocks are nested more than ${corefileNestingMax} deep; no directive needs that.`);
+    findings.error(open.at, `blocks are nested more than ${corefileNestingMax} deep.`);
     cursor.isTooDeep = true;
     return skipToBrace(cursor) ? null : 'cut';
   }

@@ -24,7 +24,7 @@ const durationMsMax = (2 ** 63 - 1) / 1e6;
  */
 export function parseDuration(text: string): number {
   const written = text.startsWith('+') ? text.slice(1) : text;
-  if (written.startsWith('-')) throw new Error(`"${text}" is negative; a duration cannot be.`);
+  if (written.startsWith('-')) throw new Error(`"${text}" is negative; write a positive duration.`);
   if (isNumber(written)) return bounded(Number(written) * secondMs, text);
   const parts = [...written.matchAll(/(\d+\.?\d*|\.\d+)([a-zµμ]+)/gu)];
   if (parts.length === 0 || parts.map(([part]) => part).join('') !== written) throw notADuration(text);

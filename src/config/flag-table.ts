@@ -22,78 +22,78 @@ const lifecycle = 'Handover and files:';
 const other = 'Other:';
 
 export const flagTable = {
-  localip: text(serving, '169.254.20.10', 'Comma-separated addresses to listen on; IPv4 and IPv6 may be mixed.'),
+  localip: text(serving, '169.254.20.10', 'Comma-separated addresses to listen on, IPv4 and IPv6.'),
   'dns.port': {
-    ...text(serving, '53', 'Port of server blocks that name none, and of the firewall rules.'),
+    ...text(serving, '53', 'Port of server blocks without a port, and of the firewall rules.'),
     aliases: ['p'],
   },
   upstreamsvc: text(
     serving,
     'kube-dns',
-    'The cluster DNS: a Service of this namespace, found by its environment variables (NAME_SERVICE_HOST), or an IP or IP:PORT.',
+    'Cluster DNS: a Service in this namespace (address from NAME_SERVICE_HOST), or IP or IP:PORT.',
   ),
-  workers: text(serving, '1', 'Answering threads: a number, or auto for one per core up to 4.'),
+  workers: text(serving, '1', 'Number of answering threads; auto: one per core, up to 4.'),
 
   conf: {
     ...text(
       configuration,
       '/etc/Corefile',
-      'Corefile to serve. Without the flag and without the file, a built-in configuration serves (zerohop check prints it).',
+      'Corefile to serve. If neither flag nor file is given, the built-in configuration (see zerohop check).',
     ),
     aliases: ['corefile'],
   },
   basecorefile: text(
     configuration,
     '/etc/coredns/Corefile.base',
-    'Template with __PILLAR__ placeholders; where it exists, the file of -conf is written from it.',
+    'Template with __PILLAR__ placeholders; if it exists, zerohop writes the -conf file from it.',
   ),
   kubednscm: text(
     configuration,
     '/etc/kube-dns',
-    'Folder of the kube-dns ConfigMap, for stubDomains and upstreamNameservers.',
+    'Directory of the kube-dns ConfigMap (stubDomains, upstreamNameservers).',
   ),
   reloadwithsignal: boolean(
     configuration,
     'false',
-    'Use a newly written Corefile at once instead of at the next look of its reload directive.',
+    'Load a new Corefile at once, without waiting for the interval of its reload directive.',
   ),
 
-  setupinterface: boolean(node, 'true', 'Create the link of -interfacename and keep the addresses of -localip on it.'),
-  interfacename: text(node, 'nodelocaldns', 'The link to create.'),
+  setupinterface: boolean(
+    node,
+    'true',
+    'Create the interface of -interfacename and keep the addresses of -localip on it.',
+  ),
+  interfacename: text(node, 'nodelocaldns', 'Interface to create.'),
   setupiptables: boolean(node, 'true', 'Keep the NOTRACK and ACCEPT rules in place.'),
-  firewall: text(node, 'auto', 'What writes the rules: iptables, nftables, auto or none.'),
-  syncinterval: text(node, '60', 'Time between looks at link and rules, 1s to 24h; a bare number is seconds.'),
-  skipteardown: boolean(node, 'false', 'Leave link and rules in place on exit.'),
+  firewall: text(node, 'auto', 'Tool that writes the rules: iptables, nftables, auto or none.'),
+  syncinterval: text(node, '60', 'Interval of the interface and rule checks, 1s to 24h; a bare number is seconds.'),
+  skipteardown: boolean(node, 'false', 'Leave interface and rules in place on exit.'),
 
   'health-port': text(
     watching,
     '8080',
-    'Port of /health in the NOTRACK rules; the Corefile says where health is served.',
+    'Port of /health in the NOTRACK rules; the Corefile sets where /health is served.',
   ),
-  'metrics-listen-address': text(watching, '0.0.0.0:9353', 'Where /metrics is served too; empty turns it off.'),
-  'prometheus-listen-address': text(
-    watching,
-    ':9253',
-    'What replaces __PROMETHEUS__ENDPOINT__ in the Corefile template.',
-  ),
+  'metrics-listen-address': text(watching, '0.0.0.0:9353', 'Additional address of /metrics; empty turns it off.'),
+  'prometheus-listen-address': text(watching, ':9253', 'Value of __PROMETHEUS__ENDPOINT__ in the Corefile template.'),
   quiet: boolean(watching, 'false', 'Log warnings and errors only.'),
 
   handover: text(
     lifecycle,
     '/run/zerohop/handover.sock',
-    'Unix socket between an instance and its successor or standby; empty turns it off.',
+    'Unix socket for the handover to a successor or standby; empty turns it off.',
   ),
-  cachefile: text(lifecycle, '', 'File for a snapshot of the cache, best on tmpfs; empty turns it off.'),
-  pidfile: text(lifecycle, '', 'File to write the process id to once serving; empty turns it off.'),
+  cachefile: text(lifecycle, '', 'Snapshot file of the cache, best on tmpfs; empty turns it off.'),
+  pidfile: text(lifecycle, '', 'File for the process id, written once zerohop serves; empty turns it off.'),
 
   output: {
-    ...text(other, 'text', 'How check writes what it found: text, or json for programs.'),
+    ...text(other, 'text', 'Output format of check: text or json.'),
     aliases: ['o'],
   },
-  strict: boolean(other, 'false', 'Have check refuse files with warnings, too (exit status 2).'),
+  strict: boolean(other, 'false', 'Make check fail on warnings too (exit status 2).'),
   version: boolean(other, 'false', 'Print the version and exit.'),
-  plugins: boolean(other, 'false', 'Print the directives that a Corefile may use and exit.'),
-  help: { ...boolean(other, 'false', 'Print this and exit.'), aliases: ['h'] },
+  plugins: boolean(other, 'false', 'Print the supported directives and exit.'),
+  help: { ...boolean(other, 'false', 'Print this help and exit.'), aliases: ['h'] },
 } as const satisfies Readonly<Record<string, Flag>>;
 
 export type FlagName = keyof typeof flagTable;

@@ -50,7 +50,7 @@ function commandOf(flags: ReadFlags, environment: Environment): Command {
   switch (word) {
     case undefined:
       for (const name of ['output', 'strict'] as const) {
-        if (flags.given.includes(name)) throw new UsageError(`-${name} is for "zerohop check"; take it out.`);
+        if (flags.given.includes(name)) throw new UsageError(`-${name} is only for "zerohop check"; remove it.`);
       }
       return { kind: 'serve', options: serveOptions(flags, environment) };
     case 'check':
@@ -114,15 +114,15 @@ async function helpText(): Promise<string> {
   const program = yargs([])
     .scriptName('zerohop')
     .locale('en')
-    .usage('A DNS cache for every node of a Kubernetes cluster; it takes the command line of node-cache.\n\nUsage:')
+    .usage('A DNS cache for every node of a Kubernetes cluster, with the command line of node-cache.\n\nUsage:')
     .usage('  zerohop [flags]                  serve')
-    .usage('  zerohop check [FILE...] [flags]  list what is wrong in Corefiles (- is stdin, none the built-in)')
-    .usage('  zerohop demo                     serve a stand-in cluster on 127.0.0.1 and ask it a few questions')
+    .usage('  zerohop check [FILE...] [flags]  report errors in Corefiles (-: stdin; no file: the built-in one)')
+    .usage('  zerohop demo                     serve a stand-in cluster on 127.0.0.1 and send it a few queries')
     .usage('  zerohop help | version           same as --help, --version')
     .epilogue(
-      'One dash or two, -name value or -name=value; a boolean takes its value with =, as in -setupiptables=false. ' +
-        'Durations are written like 60s, 500ms or 1h30m. Exit status: 0 after a clean stop, 1 if the start failed, ' +
-        '2 if the command line or the configuration is wrong.',
+      'Flags: one dash or two, -name value or -name=value; booleans take a value only after =, as in -setupiptables=false. ' +
+        'Durations: 60s, 500ms, 1h30m. Exit status: 0 after a clean stop, 1 if the start failed, ' +
+        '2 if the command line or the configuration is invalid.',
     )
     .help(false)
     .version(false)

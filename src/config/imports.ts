@@ -92,7 +92,7 @@ export function isWord(token: Token | undefined, word: '{' | '}' | 'import'): bo
 
 function tokensOf(state: State, text: string, file: string): Token[] {
   if (Buffer.byteLength(text) > corefileBytesMax) {
-    throw new ConfigError({ file, line: 0 }, `the file is larger than ${corefileBytesMax} bytes; split it in two.`);
+    throw new ConfigError({ file, line: 0 }, `the file is larger than ${corefileBytesMax} bytes; split it.`);
   }
   const failed = (at: Position, sentence: string): void => state.findings.error(at, sentence);
   const tokens: Token[] = [];
@@ -114,11 +114,7 @@ function withVariables(state: State, token: Token): Token {
     const name = percent ?? dollar;
     const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
     if (value !== undefined) return value;
-    warn(
-      state,
-      token.at,
-      `the variable ${written} is not set, and nothing stands in its place; set it or take it out.`,
-    );
+    warn(state, token.at, `the variable ${written} is not set and is replaced by nothing; set it or remove it.`);
     return '';
   });
   return text === token.text ? token : { ...token, text, isLiteral: true };
@@ -147,7 +143,7 @@ function expandTokens(state: State, tokens: readonly Token[], chain: readonly st
     if (isWord(token, '{')) state.nesting++;
     if (isWord(token, '}')) state.nesting--;
     if (state.tokens.length >= corefileTokensMax) {
-      const sentence = `the imports add up to more than ${corefileTokensMax} words; import less.`;
+      const sentence = `the imports add up to more than ${corefileTokensMax} words.`;
       if (!state.isFull) state.findings.error(token.at, sentence);
       state.isFull = true;
       return;
@@ -163,8 +159,8 @@ function importLine(state: State, at: Position, words: readonly Token[], chain: 
   if (words.length > 1) {
     throw new ConfigError(
       at,
-      `import takes one snippet, file or pattern, but "${words[1].text}" follows; arguments for snippets ({args[0]}) ` +
-        'are not part of the Corefile. Write the snippet out, or one import a line.',
+      `unexpected "${words[1].text}": import takes one snippet, file or pattern; arguments for snippets ({args[0]}) ` +
+        'are not supported. Write the snippet out, or one import per line.',
     );
   }
   const name = words[0].text;
@@ -192,7 +188,7 @@ function importOnce(
   chain: readonly string[],
 ): void {
   if (chain.includes(name)) {
-    throw new ConfigError(at, `import goes in a circle: ${[...chain.slice(chain.indexOf(name)), name].join(' → ')}.`);
+    throw new ConfigError(at, `import loop: ${[...chain.slice(chain.indexOf(name)), name].join(' → ')}.`);
   }
   const [first, ...rest] = tokens;
   // What is imported begins a line, wherever its first word stood.
@@ -215,8 +211,8 @@ function filesNamed(state: State, at: Position, name: string): string[] {
     const snippets = [...state.snippets.keys()].map((known) => `(${known})`).join(', ');
     throw new ConfigError(
       at,
-      `import finds neither a snippet "${name}" nor a file ${wanted}; a snippet must stand above its import` +
-        `${snippets === '' ? '' : ` (there are ${snippets})`}.`,
+      `import: no snippet "${name}" and no file ${wanted}; define a snippet above its import` +
+        `${snippets === '' ? '' : ` (known: ${snippets})`}.`,
     );
   }
   const folder = path.dirname(wanted);
@@ -233,7 +229,7 @@ function filesNamed(state: State, at: Position, name: string): string[] {
     'su',
   );
   const found = state.sources.files.list(folder).filter((entry) => shape.test(entry) && !hides(entry, pattern));
-  if (found.length === 0) warn(state, at, `import finds no file that matches ${name}; nothing is imported.`);
+  if (found.length === 0) warn(state, at, `import: no file matches ${name}; nothing is imported.`);
   return found.sort().map((entry) => path.join(folder, entry));
 }
 
@@ -254,7 +250,7 @@ function closingBrace(tokens: readonly Token[], open: number, name: string): num
     if (isWord(tokens[index], '{')) nesting++;
     if (isWord(tokens[index], '}') && --nesting === 0) return index;
   }
-  throw new ConfigError(tokens[open].at, `the snippet (${name}) is never closed; add its }.`);
+  throw new ConfigError(tokens[open].at, `the snippet (${name}) is not closed; add its }.`);
 }
 
 function endOfLine(tokens: readonly Token[], from: number): number {

@@ -72,16 +72,16 @@ function readStubDomains(file: string, files: ConfigFiles): StubDomain[] {
   const example = '{"acme.local": ["10.0.0.53"]}';
   const value = readJson(file, files, example);
   if (value === null) return [];
-  if (typeof value !== 'object' || Array.isArray(value)) fail(file, `it must be an object like ${example}.`);
+  if (typeof value !== 'object' || Array.isArray(value)) fail(file, `must be an object such as ${example}.`);
   return Object.entries(value as object).map(([domain, servers]) => {
     if (!isDomain(domain)) {
-      fail(file, `"${domain}" is no domain; write it in lower case, with letters, digits and dashes between dots.`);
+      fail(file, `"${domain}" is not a domain; write it in lower case, with letters, digits and dashes between dots.`);
     }
     if (!Array.isArray(servers) || servers.length === 0) {
       fail(file, `"${domain}" needs a list of servers, like ${example}.`);
     }
     if (servers.length > upstreamsPerForwardMax) {
-      fail(file, `"${domain}" has ${servers.length} servers, and ${upstreamsPerForwardMax} are possible.`);
+      fail(file, `"${domain}" has ${servers.length} servers; at most ${upstreamsPerForwardMax} are allowed.`);
     }
     return { domain, servers: servers.map((server) => readServer(file, server)) };
   });
@@ -91,9 +91,9 @@ function readUpstreams(file: string, files: ConfigFiles): string[] {
   const example = '["10.0.0.53", "10.0.0.54:5353"]';
   const value = readJson(file, files, example);
   if (value === null) return [];
-  if (!Array.isArray(value)) return fail(file, `it must be a list like ${example}.`);
+  if (!Array.isArray(value)) return fail(file, `must be a list such as ${example}.`);
   if (value.length > upstreamNameserversMax) {
-    fail(file, `there are ${value.length} servers, and ${upstreamNameserversMax} are possible.`);
+    fail(file, `${value.length} servers; at most ${upstreamNameserversMax} are allowed.`);
   }
   return value.map((server) => readServer(file, server));
 }
@@ -105,13 +105,13 @@ function readJson(file: string, files: ConfigFiles, example: string): unknown {
   try {
     text = files.read(file);
   } catch (error) {
-    return fail(file, `it cannot be read: ${(error as Error).message}`);
+    return fail(file, `cannot be read: ${(error as Error).message}`);
   }
   try {
     return text.trim() === '' ? null : JSON.parse(text);
   } catch (error) {
     const why = (error as Error).message.replace(/\s+/gu, ' ');
-    return fail(file, `it is no JSON (${why}); write it like ${example}.`);
+    return fail(file, `not valid JSON (${why}); write it like ${example}.`);
   }
 }
 
@@ -129,7 +129,7 @@ function readServer(file: string, server: unknown): string {
   if (typeof server === 'string' && readEndpoint(server, 53) !== undefined) return server;
   return fail(
     file,
-    `${JSON.stringify(server)} is no server; write an IP address, or one with a port: "10.0.0.53:5353".`,
+    `${JSON.stringify(server)} is not a server; write an IP address, or one with a port: "10.0.0.53:5353".`,
   );
 }
 

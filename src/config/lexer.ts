@@ -44,8 +44,8 @@ export function lex(text: string, file: string, failed: (at: Position, sentence:
     } else if (character === '"') {
       const closing = closingQuote(text, at + 1);
       if (closing < 0) {
-        const perhaps = lineOfLong === 0 ? '' : `, perhaps that of the one that is opened on line ${lineOfLong}`;
-        failed({ file, line }, `a quote is opened here and never closed; add the closing "${perhaps}.`);
+        const perhaps = lineOfLong === 0 ? '' : `, perhaps of the quote that starts on line ${lineOfLong}`;
+        failed({ file, line }, `unclosed quote; add the closing "${perhaps}.`);
         if (lineOfLong !== 0) return [];
       }
       const end = closing < 0 ? indexOrEnd(text, '\n', at) : closing;

@@ -190,7 +190,7 @@ function onlyReload(read: readonly ReadBlock[], warnings: Diagnostic[]): ReloadC
     if (value.intervalMs === first.value.intervalMs && value.jitterMs === first.value.jitterMs) continue;
     warnings.push({
       at,
-      message: `reload: line ${first.at.line} says otherwise, and only the first counts; make them alike.`,
+      message: `reload: line ${first.at.line} differs, and only the first counts; make them equal.`,
     });
   }
   return first?.value ?? null;
@@ -204,8 +204,8 @@ function warnOfNxdomain(read: readonly ReadBlock[], warnings: Diagnostic[]): voi
     at: first,
     code: 'aaaa-nxdomain',
     message:
-      'AAAA questions are answered NXDOMAIN, and programs that use musl (Alpine) or BusyBox then fail names that have ' +
-      'an A record; write "aaaa nodata" or "aaaa smart" in its place.',
+      'AAAA queries get NXDOMAIN, which makes programs with musl (Alpine) or BusyBox fail for names that have ' +
+      'an A record; write "aaaa nodata" or "aaaa smart" instead.',
   });
 }
 

@@ -30,5 +30,5 @@ export function tooFewOpenFiles(config: Opened, workers: number, limit: number |
   const needed = openFilesFor(config, workers);
   if (limit === null || limit >= needed) return null;
   const lower = workers > 1 ? ', or start with fewer -workers' : '';
-  return `no more than ${limit} files may be open, and this configuration needs ${needed}; ${raiseOpenFiles(needed)}${lower}.`;
+  return `open file limit ${limit} is too low: this configuration needs ${needed}; ${raiseOpenFiles(needed)}${lower}.`;
 }

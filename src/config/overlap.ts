@@ -17,7 +17,7 @@ export function refuseOverlaps(blocks: readonly BlockConfig[], findings: Finding
   for (const block of blocks) {
     for (const { port } of block.zones) for (const address of block.addresses) listeners.add(`${address} ${port}`);
     if (listeners.size > listenersMax) {
-      findings.error(block.at, `there are more than ${listenersMax} addresses and ports to listen on; use fewer.`);
+      findings.error(block.at, `more than ${listenersMax} addresses and ports to listen on; use fewer.`);
       return;
     }
     const shared = block.zones.flatMap(({ zone, port }) => {
@@ -65,8 +65,8 @@ export function refuseManyKinds(blocks: readonly BlockConfig[], findings: Findin
     if (kinds <= clientKindsMax) continue;
     findings.error(
       acls[0].at,
-      `acl: the rules on ${place} tell ${kinds} kinds of clients apart, and beside rewrite, autopath, template or dns64 ` +
-        `there may be ${clientKindsMax}; put networks for which the same holds into one rule.`,
+      `acl: the rules on ${place} distinguish ${kinds} groups of clients; with rewrite, autopath, template or dns64 ` +
+        `at most ${clientKindsMax} are allowed; put networks with the same access into one rule.`,
     );
   }
 }
@@ -118,7 +118,7 @@ function takenBy(own: string, { value }: Placed<Endpoint>, before: readonly Serv
   for (const { name, placed } of before) {
     if (name === own || placed === null || placed.value.port !== value.port) continue;
     if (value.port === 0 || !addressesOverlap(placed.value.address, value.address)) continue;
-    return `taken by ${name} on line ${placed.at.line}; give one another port.`;
+    return `used by ${name} on line ${placed.at.line}; change one of the ports.`;
   }
   return undefined;
 }
@@ -131,5 +131,5 @@ function dnsPortOf({ name }: Server, { value }: Placed<Endpoint>, read: readonly
       zones.some(({ port }) => port === value.port) &&
       addresses.some((address) => addressesOverlap(address, value.address)),
   );
-  return block && `where the server block on line ${block.config.at.line} answers DNS; give ${name} another port.`;
+  return block && `the DNS port of the server block on line ${block.config.at.line}; give ${name} another port.`;
 }

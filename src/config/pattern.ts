@@ -23,7 +23,7 @@ export class Pattern {
   constructor(source: string) {
     library ??= createRequire(import.meta.url)('re2js') as { readonly RE2JS: typeof RE2JS };
     const compiled = compile(library, source);
-    if (compiled.programSize() > patternStepsMax) throw new Error('it repeats too much; write it shorter.');
+    if (compiled.programSize() > patternStepsMax) throw new Error('too many repetitions; shorten it.');
     this.source = source;
     this.groups = compiled.groupCount();
     this.names = new Map(Object.entries(compiled.namedGroups()));

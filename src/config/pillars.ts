@@ -93,11 +93,11 @@ function fillLine(line: string, at: { file: string; line: number }, values: Pill
 }
 
 function unknown({ placeholder, fail }: Place): string {
-  return fail(`${placeholder} is no placeholder; there are ${placeholders.join(', ')}.`);
+  return fail(`${placeholder} is not a placeholder; known: ${placeholders.join(', ')}.`);
 }
 
 function clusterDnsFor(place: Place, { clusterDns: { endpoint, missing } }: PillarValues): string {
-  if (endpoint === null) return place.fail(`nothing is known to put in the place of ${place.placeholder}: ${missing}`);
+  if (endpoint === null) return place.fail(`no value for ${place.placeholder}: ${missing}`);
   if (endpoint.port === 53 || place.behind.startsWith(':')) return beforePort(endpoint.address, place);
   return formatEndpoint(endpoint);
 }

@@ -76,7 +76,7 @@ export function chooseServers({ path, read, ownAddresses }: ResolvConfOptions): 
   return {
     ok: false,
     why:
-      `${path} lists only ${names}, which would ask this host again, and ${systemdResolvConf} has nothing better; ` +
+      `${path} lists only ${names}, which loop back to this host, and ${systemdResolvConf} lists nothing else; ` +
       'name real resolvers in the forward directive.',
   };
 }

@@ -91,12 +91,12 @@ function readLocalAddresses(text: string): string[] {
     }
     const address = canonicalAddress(element);
     if (address === undefined) {
-      throw new UsageError(`-localip: "${element}" is no IP address; write one like 169.254.20.10.`);
+      throw new UsageError(`-localip: "${element}" is not an IP address; write one like 169.254.20.10.`);
     }
     addresses.add(address);
   }
   if (addresses.size > listenersMax) {
-    throw new UsageError(`-localip has ${addresses.size} addresses; at most ${listenersMax} are possible.`);
+    throw new UsageError(`-localip has ${addresses.size} addresses; at most ${listenersMax} are allowed.`);
   }
   return [...addresses];
 }
@@ -104,26 +104,26 @@ function readLocalAddresses(text: string): string[] {
 function readPort(flags: ReadFlags, name: FlagName): number {
   const port = portNumber(flags.text(name), 1);
   if (port !== undefined) return port;
-  throw new UsageError(`-${name} "${flags.text(name)}" is no port; write a number from 1 to 65535.`);
+  throw new UsageError(`-${name} "${flags.text(name)}" is not a port; write a number from 1 to 65535.`);
 }
 
 function readWorkers(text: string): number | 'auto' {
   if (text === 'auto') return 'auto';
   const count = /^\d{1,3}$/u.test(text) ? Number(text) : 0;
   if (count >= 1 && count <= workersMax) return count;
-  throw new UsageError(`-workers "${text}" is no number of threads; write 1 to ${workersMax}, or auto.`);
+  throw new UsageError(`-workers "${text}" is not a number of threads; write 1 to ${workersMax}, or auto.`);
 }
 
 function readPath(flags: ReadFlags, name: FlagName): string {
   if (flags.text(name) !== '') return flags.text(name);
-  throw new UsageError(`-${name} is empty; write a path, or leave the flag out.`);
+  throw new UsageError(`-${name} is empty; write a path, or omit the flag.`);
 }
 
 /** Linux takes 15 bytes without slash and white space (dev_valid_name). */
 function readInterfaceName(name: string): string {
   if (/^[\x21-\x2e\x30-\x39\x3b-\x7e]{1,15}$/u.test(name) && name !== '.' && name !== '..') return name;
   throw new UsageError(
-    `-interfacename "${name}" is no name for a link; write up to 15 characters without blank, slash and colon.`,
+    `-interfacename "${name}" is not an interface name; write up to 15 characters without blank, slash and colon.`,
   );
 }
 
@@ -154,7 +154,9 @@ function readListenAddress(flags: ReadFlags, name: FlagName): Endpoint | null {
   const port = parts && portNumber(parts.port, 1);
   const address = parts && hostAddress(parts.host);
   if (address !== undefined && port !== undefined) return Object.freeze({ address, port });
-  throw new UsageError(`-${name} "${text}" is no address and port; write ADDRESS:PORT, or :PORT for all addresses.`);
+  throw new UsageError(
+    `-${name} "${text}" is not an address and port; write ADDRESS:PORT, or :PORT for all addresses.`,
+  );
 }
 
 function hostAddress(host: string): string | undefined {
@@ -165,7 +167,7 @@ function hostAddress(host: string): string | undefined {
 /** It becomes one word of the Corefile, whose parser says what is wrong with it beyond that. */
 function readPrometheusAddress(text: string): string {
   if (/^[^\s"#{}]+$/u.test(text)) return text;
-  throw new UsageError(`-prometheus-listen-address "${text}" is no address; write ADDRESS:PORT or :PORT.`);
+  throw new UsageError(`-prometheus-listen-address "${text}" is not an address; write ADDRESS:PORT or :PORT.`);
 }
 
 function readUnixPath(path: string): string | null {

@@ -80,7 +80,7 @@ export class Source {
     const { load, log } = this.#deps;
     const { corefilePath, baseCorefilePath: basePath, clusterDns } = this.#options;
     if (this.#hasHadTemplate || this.#options.baseCorefileGiven) {
-      const sentence = 'there is no template; mount its ConfigMap, or leave -basecorefile out.';
+      const sentence = 'no such file; mount the ConfigMap of the template, or omit -basecorefile.';
       const gone = new ConfigError({ file: basePath, line: 0 }, sentence);
       this.#deps.wrong();
       if (this.#hasServed) throw gone;
@@ -90,8 +90,7 @@ export class Source {
     if (this.#options.corefileGiven || load.files.exists(corefilePath))
       return loadCorefile(corefilePath, load, [basePath]);
     const { missing } = clusterDns;
-    if (missing !== null)
-      this.#sayOnce('warn', `no cluster DNS, so every name is asked of /etc/resolv.conf: ${missing}`);
+    if (missing !== null) this.#sayOnce('warn', `no cluster DNS, all queries use /etc/resolv.conf: ${missing}`);
     return this.#withKubeDns(
       (kubeDns) => fromBuiltin(kubeDns, this.#options, load),
       [corefilePath, basePath, ...this.#kubeDnsPaths],
@@ -113,9 +112,9 @@ export class Source {
       if (!(error instanceof ConfigError)) throw error;
       // Where the rest is right without it, it is the ConfigMap that is wrong.
       const made = make(this.#lastKubeDns);
-      const instead = this.#lastKubeDns === noKubeDns ? 'nothing of it is used' : 'the one before is used on';
+      const instead = this.#lastKubeDns === noKubeDns ? 'ignoring it' : 'keeping the previous one';
       this.#deps.wrong();
-      this.#deps.log.error(`the kube-dns ConfigMap is wrong, and ${instead}: ${error.summary}`);
+      this.#deps.log.error(`invalid kube-dns ConfigMap, ${instead}: ${error.summary}`);
       return made;
     }
   }
@@ -125,7 +124,7 @@ export class Source {
     if (text === this.#lastMade) return;
     this.#lastMade = text;
     const { stubDomains, upstreamNameservers } = this.#lastKubeDns;
-    this.#deps.log.info(`the Corefile is made from ${basePath}`, {
+    this.#deps.log.info(`Corefile written from ${basePath}`, {
       stubDomains: stubDomains.map(({ domain }) => domain),
       upstreamNameservers,
     });
@@ -142,7 +141,7 @@ export class Source {
     } catch (error) {
       this.#sayOnce(
         'info',
-        `${corefilePath} cannot be written, so the Corefile is used from memory: ${(error as Error).message}`,
+        `${corefilePath} is not writable, using the Corefile from memory: ${(error as Error).message}`,
       );
     }
   }
@@ -157,7 +156,7 @@ export class Source {
     } catch {
       throw error;
     }
-    this.#deps.log.error(`the template is wrong, and ${corefilePath} serves as it was left: ${error.summary}`);
+    this.#deps.log.error(`invalid template, using ${corefilePath} as it is: ${error.summary}`);
     return config;
   }
 

@@ -34,7 +34,7 @@ export function readServerKey(token: Token, defaultPort: number, warnings: Diagn
 }
 
 function addressAsZone(text: string): string {
-  return `"${text}" is read as the name of a zone; to listen on an address write "bind" in the block.`;
+  return `"${text}" is read as a zone name; to listen on an address write "bind" in the block.`;
 }
 
 function splitKey(token: Token, path: string): { host: string; port: number | undefined } {
@@ -52,7 +52,7 @@ function splitKey(token: Token, path: string): { host: string; port: number | un
   if (port === undefined) {
     throw new ConfigError(
       token.at,
-      `${prefix(path)}"${behind}" in "${token.text}" is no port; write a number up to 65535.`,
+      `${prefix(path)}"${behind}" in "${token.text}" is not a port; write a number up to 65535.`,
     );
   }
   const host = rest.slice(0, colon);
@@ -67,11 +67,11 @@ function splitKey(token: Token, path: string): { host: string; port: number | un
 /** docs/decisions/no-encrypted-listeners.md says why. */
 function aboutScheme(scheme: string): string {
   if (!['tls', 'https', 'https3', 'grpc', 'quic'].includes(scheme.toLowerCase())) {
-    return `"${scheme}://" is no scheme of a DNS server; write dns:// or leave it out.`;
+    return `"${scheme}://" is not a DNS server scheme; write dns:// or remove it.`;
   }
   return (
-    `${scheme}:// is not supported, since questions come over UDP and TCP, from this node; leave it out, and its port ` +
-    '(clients that need encryption ask a proxy in front, and an upstream over TLS is written in forward).'
+    `${scheme}:// is not supported: zerohop listens on UDP and TCP only; remove it and its port ` +
+    '(for encrypted clients use a proxy in front; write TLS upstreams in forward).'
   );
 }
 
@@ -81,7 +81,7 @@ function zonesOf(host: string, at: Position, path: string): string[] {
   const family = isIP(address);
   const prefixBits = /^\d{1,3}$/u.test(bits) ? Number(bits) : -1;
   if (family === 0 || prefixBits < 0 || prefixBits > (family === 4 ? 32 : 128)) {
-    throw new ConfigError(at, `${prefix(path)}"${host}" is no network; write one like 10.96.0.0/12 or fd00::/8.`);
+    throw new ConfigError(at, `${prefix(path)}"${host}" is not a network; write one like 10.96.0.0/12 or fd00::/8.`);
   }
   const zones = family === 4 ? reverseZones4(address, prefixBits) : reverseZones6(address, prefixBits);
   if (zones.length > zonesPerBlockMax) throw new ConfigError(at, `${prefix(path)}"${host}" is too many zones.`);

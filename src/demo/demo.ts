@@ -60,15 +60,15 @@ interface Scene {
 
 const scenes: readonly Scene[] = [
   {
-    caption: 'A Service: the cluster DNS is asked once, then the node answers from memory.',
+    caption: 'A Service: one query to the cluster DNS, then answers from the cache.',
     questions: repeated({ name: service, type: 'A' }),
   },
   {
-    caption: 'AAAA in a cluster without IPv6: the node says no, and asks nobody.',
+    caption: 'AAAA in a cluster without IPv6: answered without an upstream query.',
     questions: [{ name: service, type: 'AAAA' }],
   },
   {
-    caption: 'A headless Service, its SRV records, and an address back to its name.',
+    caption: 'A headless Service, its SRV records, and a reverse lookup.',
     questions: [
       { name: 'db.default.svc.cluster.local.', type: 'A' },
       { name: '_postgres._tcp.db.default.svc.cluster.local.', type: 'SRV' },
@@ -76,11 +76,11 @@ const scenes: readonly Scene[] = [
     ],
   },
   {
-    caption: 'A name that does not exist is remembered as well.',
+    caption: 'A name that does not exist is cached as well.',
     questions: repeated({ name: 'nothing.default.svc.cluster.local.', type: 'A' }),
   },
   {
-    caption: 'www.example.com as a pod with ndots:5 looks it up, along its search path ...',
+    caption: 'www.example.com as a pod with ndots:5 resolves it, along its search path ...',
     questions: searchPath('www.example.com'),
   },
   { caption: '... and once more.', questions: searchPath('www.example.com') },
@@ -131,7 +131,7 @@ async function choosePorts({ network, clock, write }: Omit<DemoParts, 'serve'>):
   for (const use of Object.keys(wantedPorts) as (keyof DemoPorts)[]) {
     const wanted = wantedPorts[use];
     ports[use] = await freePort({ network, clock }, { address, port: wanted });
-    if (ports[use] !== wanted) write(`Port ${wanted} is taken; ${use} is on ${ports[use]} instead.`);
+    if (ports[use] !== wanted) write(`Port ${wanted} is in use; ${use} is on ${ports[use]} instead.`);
   }
   return ports;
 }
@@ -178,8 +178,8 @@ function searchPath(name: string): Question[] {
 function whatNext({ dns, health, metrics }: DemoPorts): string[] {
   return [
     '',
-    'µs are from question to answer as a client in this process sees them, warming up included.',
-    'It goes on serving until Ctrl-C. Ask it yourself:',
+    'µs: time from query to answer, measured by a client in this process, warm-up included.',
+    'zerohop serves until Ctrl-C. Try:',
     `  dig @${address} -p ${dns} ${service} A`,
     `  dig @${address} -p ${dns} +tcp www.example.com A`,
     `  curl -s http://${address}:${metrics}/metrics | grep coredns_cache`,

@@ -19,7 +19,7 @@ export async function freePort(parts: PortParts, at: Endpoint): Promise<number> 
   for (let port = at.port; port < at.port + portsTriedMax && port <= 65535; port++) {
     if (await isFree(parts, { address: at.address, port })) return port;
   }
-  throw new Error(`No port of ${at.address} from ${at.port} on is free; stop what uses them.`);
+  throw new Error(`No port of ${at.address} from ${at.port} on is free; stop the programs that use them.`);
 }
 
 async function isFree({ network, clock }: PortParts, at: Endpoint): Promise<boolean> {

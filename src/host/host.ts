@@ -134,7 +134,7 @@ export class Host {
     const change = await this.#attempt(condition, work);
     if (change === undefined) return false;
     if (change !== null) this.#deps.log.info(change);
-    else if (this.#said.has(condition)) this.#deps.log.info(`${condition}: as it should be again`);
+    else if (this.#said.has(condition)) this.#deps.log.info(`${condition}: recovered`);
     this.#said.delete(condition);
     this.#deps.met(condition);
     return true;
@@ -187,7 +187,7 @@ export class Host {
   async #takeAllOut(): Promise<void> {
     const other = this.#elsewhere();
     if (other !== undefined) {
-      this.#deps.log.info(`link and rules are left in place: another program serves ${other}`);
+      this.#deps.log.info(`leaving interface and firewall rules in place: another program serves ${other}`);
       return;
     }
     const areRulesOut = this.#rules === null || (await this.#attempt('rules', this.#rules.remove)) === 'removed';
@@ -215,6 +215,6 @@ function readFailure(error: unknown, condition: HostCondition): Failure {
   const { errortype, message } = error;
   if (!/not permitted|Permission denied|must be root/u.test(message)) return { errortype, sentence: message };
   const flag = condition === 'interface' ? '-setupinterface=false' : '-setupiptables=false';
-  const capability = `it takes the capability NET_ADMIN${message.includes('-legacy') ? ' and, for this one, NET_RAW' : ''}`;
-  return { errortype, sentence: `${message}; ${capability}, or ${flag} where others see to it` };
+  const capability = `needs the capability NET_ADMIN${message.includes('-legacy') ? ' and, for iptables-legacy, NET_RAW' : ''}`;
+  return { errortype, sentence: `${message}; ${capability}, or ${flag} if another program does this` };
 }

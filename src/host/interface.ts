@@ -99,6 +99,9 @@ async function readLinks(run: RunCommand): Promise<FoundLink[]> {
       addresses: (found ?? []).map(({ local, prefixlen }) => `${local}/${prefixlen}`),
     }));
   } catch {
-    throw new HostError('interface_check', `ip does not write JSON; is it iproute2's? It wrote: ${text.slice(0, 80)}`);
+    throw new HostError(
+      'interface_check',
+      `ip did not print JSON; is iproute2 installed? It printed: ${text.slice(0, 80)}`,
+    );
   }
 }

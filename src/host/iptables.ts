@@ -103,7 +103,7 @@ async function untilRight(
     if (failure === null) changed += changes.length;
     else if (failure.errortype === 'iptables_lock') throw failure;
   }
-  throw failure ?? new HostError('iptables', `${iptables}: something changes the rules as often as we do`);
+  throw failure ?? new HostError('iptables', `${iptables}: another program keeps changing the rules`);
 }
 
 async function look(run: RunCommand, iptables: string): Promise<FoundRule[]> {

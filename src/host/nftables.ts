@@ -59,7 +59,7 @@ export function newNftables(run: RunCommand, wish: RulesOptions, log: Log): Rule
     hasLookedForDrops = true;
     for (const chain of await droppingChains(run)) {
       log.warn(
-        `${chain} drops what it does not accept, and no other table can change that: let it accept UDP and TCP port ` +
+        `${chain} has policy drop, which other tables cannot override: accept in it UDP and TCP port ` +
           `${wish.dnsPort} to ${wish.addresses.join(', ')}`,
       );
     }

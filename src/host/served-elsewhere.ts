@@ -1,6 +1,6 @@
 /**
  * Whether another program serves our addresses: a successor, a standby, or node-cache. The kernel lists the UDP
- * sockets of the host, ours among them. It is asked before removed interface and firewall rules, since whoever serves needs
+ * sockets of the host, ours among them. It is asked before link and rules are taken out, since whoever serves needs
  * them, whether we know each other or not.
  */
 import type { Endpoint } from '../os/network.js';

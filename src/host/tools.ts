@@ -35,5 +35,5 @@ export function failureText({ program, parameters }: ToolCall, end: CommandEnd):
   if (!end.ran) return end.text;
   const said = end.stderr.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('# Warning'));
   const shown = [program, ...parameters].join(' ');
-  return `${shown} ended with ${end.status}${said.length === 0 ? '' : `: ${said.slice(0, 2).join(' ')}`}`;
+  return `${shown} exited with ${end.status}${said.length === 0 ? '' : `: ${said.slice(0, 2).join(' ')}`}`;
 }

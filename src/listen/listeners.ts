@@ -161,14 +161,14 @@ function whyNot({ address, port }: Endpoint, error: NodeJS.ErrnoException): stri
   const where = address === '::' ? `port ${port} on all addresses` : `${address} port ${port}`;
   switch (error.code) {
     case 'EADDRINUSE':
-      return `cannot listen on ${where}: another process does; stop it, or change the port or the bind directive.`;
+      return `cannot listen on ${where}: address already in use; stop the other process, or change the port or the bind directive.`;
     case 'EACCES':
     case 'EPERM':
       return `cannot listen on ${where}: not permitted; run as root, add the capability NET_BIND_SERVICE, or use a port above 1023.`;
     case 'EADDRNOTAVAIL':
-      return `cannot listen on ${where}: this host does not have the address; add it to an interface, or change -localip or the bind directive.`;
+      return `cannot listen on ${where}: no interface has this address; add it to an interface, or change -localip or the bind directive.`;
     case 'EMFILE':
-      return `cannot listen on ${where}: as many files are open as may be; ${raiseOpenFiles()}.`;
+      return `cannot listen on ${where}: too many open files; ${raiseOpenFiles()}.`;
     default:
       return `cannot listen on ${where}: ${error.message}.`;
   }

@@ -125,7 +125,7 @@ export class AnsweringThread<Table, Shared> {
     this.#port = port1;
     this.#startedAtMs = deps.clock.nowMs();
     port1.on('message', (text: string) => {
-      deps.log.error('a packet made the program fail; it was dropped', { error: text });
+      deps.log.error('exception while handling a packet; the packet was dropped', { error: text });
     });
     port1.unref();
     let worker: Worker;
@@ -157,7 +157,7 @@ export class AnsweringThread<Table, Shared> {
     const { clock, log, counters } = this.#deps;
     if (this.#whenEnded !== null) return this.#whenEnded();
     counters.count('panics');
-    log.error('an answering thread ended and is started again', { thread: this.#index, reason });
+    log.error('an answering thread exited; starting a new one', { thread: this.#index, reason });
     const livedMs = clock.nowMs() - this.#startedAtMs;
     clock.after(livedMs < threadRestartMs ? threadRestartMs : 0, () => {
       if (this.#whenEnded === null) this.#start();

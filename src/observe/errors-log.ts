@@ -43,7 +43,7 @@ interface Consolidation {
 /** The log of one block. Throws an Error when there are more patterns than limits.ts allows. */
 export function newErrorsLog(config: ErrorsConfig, { log, clock }: ErrorsLogOutside): ErrorsLog {
   if (config.consolidate.length > consolidatedErrorsMax)
-    throw new Error(`There are over ${consolidatedErrorsMax} consolidate patterns in one errors directive; use fewer.`);
+    throw new Error(`more than ${consolidatedErrorsMax} consolidate patterns in one errors directive; use fewer.`);
   const consolidations = config.consolidate.map((each): Consolidation => ({ config: each, count: 0, summary: null }));
   const fits = newLineBudget(clock, errorLinesPerSecondMax);
   let surplus = 0;
@@ -59,7 +59,7 @@ export function newErrorsLog(config: ErrorsConfig, { log, clock }: ErrorsLogOuts
   function summariseSurplus(): void {
     surplusTimer?.stop();
     surplusTimer = null;
-    if (surplus > 0) writeLine(log, 'error', `${surplus} errors were not written: too many in one second`);
+    if (surplus > 0) writeLine(log, 'error', `${surplus} error lines dropped: too many in one second`);
     surplus = 0;
   }
 

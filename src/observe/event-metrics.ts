@@ -12,21 +12,30 @@ interface EventMetric {
   readonly labels?: Labels;
 }
 
-const refused = { name: 'zerohop_refused_total', help: 'Queries refused from the header or the question, by cause.' };
-const dropped = { name: 'zerohop_dropped_packets_total', help: 'Packets not answered at all, by cause.' };
-const overloaded = { name: 'zerohop_overloaded_total', help: 'Queries given up because a bound was reached.' };
-const stale = { name: 'zerohop_stale_answers_total', help: 'Answers given after their TTL, by cause.' };
-const rejected = { name: 'zerohop_upstream_answers_rejected_total', help: 'Upstream answers not used, by cause.' };
-const retries = { name: 'zerohop_upstream_retries_total', help: 'Questions asked upstream once more, by cause.' };
+const refused = {
+  name: 'zerohop_refused_total',
+  help: 'Queries refused because of their header or question, by cause.',
+};
+const dropped = { name: 'zerohop_dropped_packets_total', help: 'Packets dropped without an answer, by cause.' };
+const overloaded = {
+  name: 'zerohop_overloaded_total',
+  help: 'Queries given up because a limit was reached, by limit.',
+};
+const stale = { name: 'zerohop_stale_answers_total', help: 'Answers served after their TTL expired, by cause.' };
+const rejected = { name: 'zerohop_upstream_answers_rejected_total', help: 'Upstream answers rejected, by cause.' };
+const retries = { name: 'zerohop_upstream_retries_total', help: 'Upstream queries retried, by cause.' };
 const entries = {
   name: 'zerohop_handover_entries_total',
-  help: 'Cached answers given to other instances or a snapshot, and taken from there and kept.',
+  help: 'Cached answers given to, or taken from, other instances or a snapshot.',
 };
 const takeovers = {
   name: 'zerohop_takeovers_total',
-  help: 'Times that packets began to come to this instance, by what became of the one before.',
+  help: 'Times that this instance began to receive packets, by what happened to the previous instance.',
 };
-const tcpClosed = { name: 'zerohop_tcp_clients_closed_total', help: 'TCP clients that we disconnected, by cause.' };
+const tcpClosed = {
+  name: 'zerohop_tcp_clients_closed_total',
+  help: 'TCP clients disconnected by the server, by cause.',
+};
 
 export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   droppedShort: { ...dropped, labels: { cause: 'short' } },
@@ -38,15 +47,21 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   refusedNoZone: { ...refused, labels: { cause: 'no_zone' } },
   answersTruncated: {
     name: 'zerohop_truncated_answers_total',
-    help: 'Answers sent with TC because they were too long.',
+    help: 'Answers truncated and sent with TC.',
   },
-  sendFailed: { name: 'zerohop_send_failures_total', help: 'Answers that the kernel did not take.' },
+  sendFailed: { name: 'zerohop_send_failures_total', help: 'Answers that the kernel refused to send.' },
   tcpAccepted: { name: 'zerohop_tcp_clients_accepted_total', help: 'TCP clients accepted.' },
-  tcpRejected: { name: 'zerohop_tcp_clients_rejected_total', help: 'TCP clients turned away: there were too many.' },
+  tcpRejected: {
+    name: 'zerohop_tcp_clients_rejected_total',
+    help: 'TCP clients rejected because of the connection limit.',
+  },
   tcpClosedIdle: { ...tcpClosed, labels: { cause: 'idle' } },
   tcpClosedCrowded: { ...tcpClosed, labels: { cause: 'crowded' } },
   tcpClosedSlow: { ...tcpClosed, labels: { cause: 'slow' } },
-  coalesced: { name: 'zerohop_coalesced_queries_total', help: 'Queries that joined a question already being asked.' },
+  coalesced: {
+    name: 'zerohop_coalesced_queries_total',
+    help: 'Queries that joined an identical upstream query in progress.',
+  },
   overloadedPending: { ...overloaded, labels: { bound: 'questions' } },
   overloadedClient: { ...overloaded, labels: { bound: 'client' } },
   overloadedWaiters: { ...overloaded, labels: { bound: 'waiters' } },
@@ -59,48 +74,51 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   answersRejectedMalformed: { ...rejected, labels: { cause: 'malformed' } },
   storeFailed: {
     name: 'zerohop_cache_store_failures_total',
-    help: 'Answers not cached: no memory of their size, or no place in the index.',
+    help: 'Answers not cached for lack of memory or index space.',
   },
   storeCrowded: {
     name: 'zerohop_cache_crowded_chains_total',
-    help: 'Answers not cached because 32 others share their place in the index.',
+    help: 'Answers not cached because their index chain has 32 entries.',
   },
   storeEvictedSlab: {
     name: 'zerohop_cache_memory_evictions_total',
-    help: 'Cache entries thrown out to give their memory to answers of another size.',
+    help: 'Cache entries evicted to make room for another size class.',
   },
   upstreamConnects: { name: 'zerohop_upstream_connects_total', help: 'TCP connections opened to upstreams.' },
   upstreamConnectFailures: {
     name: 'zerohop_upstream_connect_failures_total',
-    help: 'TCP connections to upstreams that could not be opened.',
+    help: 'TCP connections to upstreams that failed to open.',
   },
   upstreamRetries: { ...retries, labels: { cause: 'error' } },
   upstreamHedges: { ...retries, labels: { cause: 'silence' } },
   upstreamHedgesDenied: {
     name: 'zerohop_upstream_hedges_denied_total',
-    help: 'Silent questions not asked again at once: a tenth of the questions had been already.',
+    help: 'Overdue upstream queries not retried because of the retry budget.',
   },
   upstreamScouts: {
     name: 'zerohop_upstream_scouts_total',
-    help: 'Probes sent on new connections or ports to find one that leads to an endpoint that answers.',
+    help: 'Probes sent on new connections or ports to find an endpoint that answers.',
   },
   upstreamLateAnswers: {
     name: 'zerohop_upstream_late_answers_total',
-    help: 'Answers that came after their question had failed; they are cached for its repetition.',
+    help: 'Upstream answers that arrived after their query had failed, and were cached.',
   },
   upstreamSuspectsClosed: {
     name: 'zerohop_upstream_suspects_closed_total',
-    help: 'Connections to upstreams closed because they owed answers and stayed silent.',
+    help: 'Upstream connections closed because answers were overdue.',
   },
-  upstreamTimeouts: { name: 'zerohop_upstream_timeouts_total', help: 'Questions that no upstream answered in time.' },
+  upstreamTimeouts: { name: 'zerohop_upstream_timeouts_total', help: 'Upstream queries that timed out.' },
   upstreamTcpRetries: { ...retries, labels: { cause: 'truncated' } },
   upstreamCutAnswers: {
     name: 'zerohop_upstream_cut_answers_total',
-    help: 'Answers cut over UDP passed on to clients with TC, because the upstream has no TCP.',
+    help: 'Truncated answers passed on to clients with TC because the upstream has no TCP.',
   },
   upstreamDisturbedRetries: { ...retries, labels: { cause: 'disturbed' } },
   upstreamEdnsRetries: { ...retries, labels: { cause: 'edns' } },
-  aaaaSynthesized: { name: 'zerohop_aaaa_synthesized_total', help: 'AAAA queries answered by policy, without asking.' },
+  aaaaSynthesized: {
+    name: 'zerohop_aaaa_synthesized_total',
+    help: 'AAAA queries answered by policy, without an upstream query.',
+  },
   panics: { name: 'coredns_panics_total', help: 'A metrics that counts the number of panics.' },
   reloadFailed: { name: 'coredns_reload_failed_total', help: 'Counter of the number of failed reload attempts.' },
   healthFailures: {
@@ -109,23 +127,23 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   },
   queryLogDropped: {
     name: 'zerohop_query_log_dropped_lines_total',
-    help: 'Lines of the query log not written: too many a second.',
+    help: 'Query log lines dropped because of the rate limit.',
   },
   dnstapDropped: {
     name: 'zerohop_dnstap_dropped_messages_total',
-    help: 'Messages not sent to dnstap collectors that were not there or too slow.',
+    help: 'Messages dropped because a dnstap collector was unreachable or too slow.',
   },
   upstreamOneWay: {
     name: 'zerohop_upstream_one_transport_total',
-    help: 'Times that an upstream was found to answer over UDP alone or over TCP alone.',
+    help: 'Times that an upstream was found to answer over UDP only or TCP only.',
   },
   endpointsLearned: {
     name: 'zerohop_upstream_endpoint_changes_total',
-    help: 'Times that the addresses behind a name in a forward were others than before.',
+    help: 'Changes of the addresses of a name in a forward.',
   },
   endpointsFailed: {
     name: 'zerohop_upstream_endpoint_failures_total',
-    help: 'Times that the addresses behind a name in a forward could not be had.',
+    help: 'Failed lookups of the addresses of a name in a forward.',
   },
   takeoverStart: { ...takeovers, labels: { cause: 'start' } },
   takeoverLeft: { ...takeovers, labels: { cause: 'left' } },

@@ -83,7 +83,7 @@ export class FrameStream {
       data: (bytes) => this.#take(bytes),
       drained: () => this.#flush(),
       ended: () => stream.destroy(),
-      closed: (error) => this.#closed(stream, error?.message ?? 'it has closed the connection'),
+      closed: (error) => this.#closed(stream, error?.message ?? 'connection closed'),
     });
     this.#stream = stream;
     this.#timer = clock.after(frameStreamRetryMs, () => stream.destroy());
@@ -109,7 +109,7 @@ export class FrameStream {
     this.#state = 'open';
     this.#isFailureSaid = false;
     this.#stream?.write(control(start, contentType));
-    log.info(`dnstap: ${name} takes what we say`, { dropped: this.#dropped });
+    log.info(`dnstap: connected to ${name}`, { dropped: this.#dropped });
     this.#dropped = 0;
     this.#flush();
   }
@@ -137,7 +137,7 @@ export class FrameStream {
   #closed(stream: Stream, why: string): void {
     if (this.#state === 'stopped' || stream !== this.#stream) return;
     const { clock, log, name } = this.#deps;
-    if (!this.#isFailureSaid) log.warn(`dnstap: ${name} does not take what we say (${why}); it is tried again`);
+    if (!this.#isFailureSaid) log.warn(`dnstap: connection to ${name} failed (${why}); retrying`);
     this.#isFailureSaid = true;
     this.#state = 'closed';
     this.#stream = null;

@@ -165,12 +165,12 @@ export async function startHttp(at: Endpoint, routes: HttpRoutes, outside: HttpO
 export function listenFailure(at: Endpoint, error: NodeJS.ErrnoException): string {
   const where = at.address.includes(':') ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`;
   const remedies: Readonly<Record<string, string>> = {
-    EADDRINUSE: 'another program has this port; stop it or choose another port',
+    EADDRINUSE: 'address already in use; stop the other program or choose another port',
     EACCES: 'ports below 1024 need the capability NET_BIND_SERVICE; grant it or choose another port',
-    EMFILE: `as many files are open as may be; ${raiseOpenFiles()}`,
-    EADDRNOTAVAIL: 'no interface has this address; write one that the node has',
+    EMFILE: `too many open files; ${raiseOpenFiles()}`,
+    EADDRNOTAVAIL: 'no interface has this address; write an address of the node',
   };
-  return `Cannot listen for HTTP on ${where}: ${remedies[error.code ?? ''] ?? error.message}.`;
+  return `cannot listen for HTTP on ${where}: ${remedies[error.code ?? ''] ?? error.message}.`;
 }
 
 /**

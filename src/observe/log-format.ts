@@ -47,7 +47,7 @@ export function checkLogFormat(format: string): string | null {
   for (const [written] of format.matchAll(inBraces)) {
     if (!/^\{>?[A-Za-z]\w*\}$/.test(written) || fields.has(written) || Object.hasOwn(wholeFormats, written)) continue;
     const known = [...fields.keys(), ...Object.keys(wholeFormats)].join(' ');
-    return `${written} is no field of a format, so it is written as it stands; there are ${known}.`;
+    return `${written} is not a log format field and is written literally; known fields: ${known}.`;
   }
   return null;
 }

@@ -5,7 +5,7 @@ import { roles, type Scrape } from './metrics-source.js';
 export const handoverFamilies: readonly Family<Scrape>[] = [
   {
     name: 'zerohop_instance_role',
-    help: 'What this instance does: 1 for one of starting, serving, standing_by. Without -handover it serves.',
+    help: 'Role of this instance: 1 for one of starting, serving, standing_by. Without -handover always serving.',
     type: 'gauge',
     samples: ({ source }) => {
       const now = source.instance().role;
@@ -14,7 +14,7 @@ export const handoverFamilies: readonly Family<Scrape>[] = [
   },
   {
     name: 'zerohop_stand_by_instances',
-    help: 'Instances that stand by, or are starting, while this one serves.',
+    help: 'Other instances that are standby or starting while this one serves.',
     type: 'gauge',
     samples: ({ source }) => [sample({}, source.instance().standBys)],
   },

@@ -10,15 +10,15 @@ import { type GaugeName, gaugeNames, healthBucketsSeconds, type Scrape } from '.
 import type { ProcessNumbers } from './process-numbers.js';
 
 const gaugeMetrics: Readonly<Record<GaugeName, { name: string; help: string }>> = {
-  cacheUsedBytes: { name: 'zerohop_cache_used_bytes', help: 'Memory that cached answers take.' },
-  cacheBytesMax: { name: 'zerohop_cache_limit_bytes', help: 'Memory that cached answers may take.' },
-  pendingQuestions: { name: 'zerohop_pending_questions', help: 'Distinct questions being asked upstream.' },
-  waitingClients: { name: 'zerohop_waiting_clients', help: 'Queries that wait for an upstream.' },
+  cacheUsedBytes: { name: 'zerohop_cache_used_bytes', help: 'Memory in use by cached answers.' },
+  cacheBytesMax: { name: 'zerohop_cache_limit_bytes', help: 'Memory limit of cached answers.' },
+  pendingQuestions: { name: 'zerohop_pending_questions', help: 'Distinct questions in progress upstream.' },
+  waitingClients: { name: 'zerohop_waiting_clients', help: 'Queries waiting for an upstream.' },
   tcpClients: { name: 'zerohop_tcp_clients', help: 'TCP clients connected.' },
-  answeringThreads: { name: 'zerohop_answering_threads', help: 'Threads that answer from the cache.' },
+  answeringThreads: { name: 'zerohop_answering_threads', help: 'Threads that answer UDP queries from the cache.' },
   lastReloadSuccessful: {
     name: 'zerohop_config_last_reload_successful',
-    help: 'Whether the configuration, when it was last read, was used (1) or refused (0).',
+    help: 'Whether the last read configuration was accepted (1) or rejected (0).',
   },
 };
 
@@ -75,7 +75,7 @@ export const processFamilies: readonly Family<Scrape>[] = [
   },
   {
     name: 'zerohop_log_lost_lines_total',
-    help: 'Log lines not written: whoever reads stdout was too slow, or has gone.',
+    help: 'Log lines dropped because the reader of stdout was too slow or gone.',
     type: 'counter',
     samples: ({ source }) => [sample({}, source.logLinesLost())],
   },
@@ -98,19 +98,19 @@ export const processFamilies: readonly Family<Scrape>[] = [
   },
   {
     name: 'nodejs_eventloop_lag_seconds',
-    help: 'How late the event loop of the control lane ran what was due when the scrape arrived.',
+    help: 'Event loop delay of the control lane at the scrape.',
     type: 'gauge',
     samples: ({ loopLagMs }) => [sample({}, loopLagMs / 1000)],
   },
   {
     name: 'zerohop_batch_packets',
-    help: 'Datagrams that an answering thread received with one system call.',
+    help: 'Datagrams received per system call of an answering thread.',
     type: 'histogram',
     samples: ({ batches }) => histogramSamples('zerohop_batch_packets', {}, { numbers: batches, bounds: batchBuckets }),
   },
   {
     name: 'zerohop_event_loop_delay_seconds',
-    help: 'How late the event loop of the control lane runs what is due, looked at once a second.',
+    help: 'Event loop delay of the control lane, sampled once a second.',
     type: 'histogram',
     samples: ({ source }) =>
       histogramSamples(
@@ -122,7 +122,7 @@ export const processFamilies: readonly Family<Scrape>[] = [
   processFamily(
     'zerohop_event_loop_busy_seconds_total',
     'counter',
-    'Time in which the event loop of the control lane did not wait for events.',
+    'Time in which the event loop of the control lane was busy.',
     'loopBusySeconds',
   ),
   {
@@ -141,8 +141,13 @@ export const processFamilies: readonly Family<Scrape>[] = [
   processFamily('process_virtual_memory_bytes', 'gauge', 'Virtual memory size in bytes.', 'virtualBytes'),
   processFamily('process_open_fds', 'gauge', 'Number of open file descriptors.', 'openFiles'),
   processFamily('process_max_fds', 'gauge', 'Maximum number of open file descriptors.', 'openFilesMax'),
-  processFamily('nodejs_heap_size_used_bytes', 'gauge', 'JavaScript heap in use, of the main thread.', 'heapUsedBytes'),
-  processFamily('nodejs_external_memory_bytes', 'gauge', 'Memory of JavaScript objects off the heap.', 'externalBytes'),
+  processFamily('nodejs_heap_size_used_bytes', 'gauge', 'JavaScript heap in use by the main thread.', 'heapUsedBytes'),
+  processFamily(
+    'nodejs_external_memory_bytes',
+    'gauge',
+    'Memory of JavaScript objects outside the heap.',
+    'externalBytes',
+  ),
 ];
 
 function setupErrorSamples({ source }: Scrape): Sample[] {

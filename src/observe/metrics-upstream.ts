@@ -55,20 +55,20 @@ export const upstreamFamilies: readonly Family<Scrape>[] = [
   },
   healthcheckFailures('coredns_proxy_healthcheck_failures_total', proxy),
   healthcheckFailures('coredns_forward_healthcheck_failures_total', legacy),
-  connections('coredns_proxy_conn_cache_hits_total', 'Requests that found an open connection.', proxy, 'reused'),
+  connections('coredns_proxy_conn_cache_hits_total', 'Requests that used an open connection.', proxy, 'reused'),
   connections('coredns_proxy_conn_cache_misses_total', 'Requests that opened a connection.', proxy, 'opened'),
-  connections('coredns_forward_conn_cache_hits_total', 'Requests that found an open connection.', legacy, 'reused'),
+  connections('coredns_forward_conn_cache_hits_total', 'Requests that used an open connection.', legacy, 'reused'),
   connections('coredns_forward_conn_cache_misses_total', 'Requests that opened a connection.', legacy, 'opened'),
   {
     name: 'zerohop_upstream_healthy',
-    help: 'Whether the upstream counts as up (1) or down (0).',
+    help: 'Whether the upstream is up (1) or down (0).',
     type: 'gauge',
     samples: (scrape) =>
       perUpstream(scrape).map(({ labels, members }) => sample(labels, members.every(({ healthy }) => healthy) ? 1 : 0)),
   },
   {
     name: 'zerohop_upstream_state',
-    help: 'What the upstream counts as: 1 for one of up, down, looping (not asked, for it sends questions back).',
+    help: 'State of the upstream: 1 for one of up, down, looping (unused, because it sends queries back).',
     type: 'gauge',
     samples: (scrape) =>
       perUpstream(scrape).flatMap(({ labels, members }) => {
@@ -78,12 +78,12 @@ export const upstreamFamilies: readonly Family<Scrape>[] = [
   },
   sumPerUpstream(
     'zerohop_upstream_connections',
-    'Connections and UDP sockets open to the upstream, those being opened included.',
+    'Open connections and UDP sockets to the upstream, including those being opened.',
     ({ open }) => open,
   ),
   sumPerUpstream(
     'zerohop_upstream_suspect_connections',
-    'Connections to the upstream that owe answers and have been silent for longer than its pace allows.',
+    'Connections to the upstream with overdue answers.',
     ({ suspects }) => suspects,
   ),
 ];

@@ -44,8 +44,7 @@ export function newPprof(clock: Clock, profiler: Profiler, { mayAsk, userOfPeer 
     const seconds = numberIn(query, 'seconds', profileSecondsDefault, profileSecondsMax);
     const thread = numberIn(query, 'thread', 0, Number.MAX_SAFE_INTEGER);
     if (!(seconds > 0)) return refusal(400, `seconds must be a number above 0, up to ${profileSecondsMax}.`);
-    if (!Number.isInteger(thread))
-      return refusal(400, 'thread must be 0, the control lane, or the number of a thread.');
+    if (!Number.isInteger(thread)) return refusal(400, 'thread must be 0 (the control lane) or a thread number.');
     if (end !== null) return busy;
     let isOver = false;
     end = () => {
@@ -126,12 +125,12 @@ export function newPprof(clock: Clock, profiler: Profiler, { mayAsk, userOfPeer 
   };
 }
 
-const forbidden = refusal(403, 'profiles are for root on this node; ask as root, at an address of the node itself.');
+const forbidden = refusal(403, 'profiles are only for root on this node; connect as root, to an address of the node.');
 const unknown = refusal(
   503,
-  'profiles are for root on this node, and it has too many TCP connections to see whose this one is; ask when it has fewer.',
+  'profiles are only for root on this node, which has too many TCP connections to find the owner of this one; retry with fewer connections.',
 );
-const busy = refusal(503, 'another profile or snapshot is under way; there is one at a time.');
+const busy = refusal(503, 'another profile or snapshot is in progress; only one at a time.');
 
 function refusal(status: number, sentence: string): HttpAnswer {
   return { status, body: `${sentence}\n` };
@@ -145,9 +144,9 @@ function numberIn(query: URLSearchParams, name: string, byDefault: number, most:
   return value <= most ? value : Number.NaN;
 }
 
-const page = `Where zerohop's processor time and memory go.
+const page = `CPU and memory profiles of zerohop.
 
-  /debug/pprof/profile?seconds=30            processor time of the control lane (misses, TCP, health, metrics)
+  /debug/pprof/profile?seconds=30            CPU time of the control lane (misses, TCP, health, metrics)
   /debug/pprof/profile?seconds=30&thread=1   of the first answering thread (hits over UDP)
   /debug/pprof/heap                          JavaScript heap of the control lane
 
@@ -156,7 +155,7 @@ The formats are V8's, not Go's: "go tool pprof" does not read them. Save and loa
   curl -o a.cpuprofile 'http://localhost:6053/debug/pprof/profile?seconds=10'    panel Performance
   curl -o a.heapsnapshot http://localhost:6053/debug/pprof/heap                  panel Memory
 
-A profile takes up to ${profileSecondsMax} seconds and a few percent of the thread. For a snapshot the control lane does
-nothing else for as long as it takes, some 100 ms for each 10 MB: misses wait, answers from the cache do not. The cache
-itself is shared memory, not heap. There is one at a time. A snapshot has the names that were asked for in it.
+A profile takes up to ${profileSecondsMax} seconds and a few percent of the thread. A snapshot blocks the control lane
+for some 100 ms per 10 MB: misses wait, cache hits do not. The cache
+itself is shared memory, not heap. Only one runs at a time. A snapshot contains the names of queries.
 `;

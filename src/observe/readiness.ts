@@ -46,7 +46,7 @@ export function newReadiness(conditions: readonly string[], monitor: ReadyConfig
       return !isStopping && unmet.size === 0;
     },
     answer() {
-      if (isStopping) return { status: 503, body: 'Shutting down' };
+      if (isStopping) return { status: 503, body: 'shutting down' };
       return unmet.size === 0 ? { status: 200, body: 'OK' } : { status: 503, body: missing().join(',') };
     },
   };

@@ -37,7 +37,9 @@ export function newSelfCheck(deps: SelfCheckDeps, listeners: () => readonly Endp
     check() {
       underWay ??= checkAll(deps, listeners(), probes)
         // A socket that cannot be opened is ill health, not the end of the process.
-        .catch((error: Error): Health => ({ healthy: false, reason: `We cannot ask ourselves: ${error.message}.` }))
+        .catch(
+          (error: Error): Health => ({ healthy: false, reason: `cannot query the own listeners: ${error.message}` }),
+        )
         .finally(() => {
           underWay = null;
         });
@@ -50,7 +52,7 @@ export function newSelfCheck(deps: SelfCheckDeps, listeners: () => readonly Endp
 async function checkAll(deps: SelfCheckDeps, listeners: readonly Endpoint[], probes: Probes): Promise<Health> {
   const places = listeners.map(reachable);
   probes.keepOnly(places.flat());
-  if (listeners.length === 0) return { healthy: false, reason: 'No listener is up.' };
+  if (listeners.length === 0) return { healthy: false, reason: 'no listener is up' };
   const answers = await Promise.all(
     places.map((each) =>
       answersOnAny(
@@ -63,7 +65,7 @@ async function checkAll(deps: SelfCheckDeps, listeners: readonly Endpoint[], pro
   if (silent.length === 0) return { healthy: true };
   return {
     healthy: false,
-    reason: `No answer to our own question on ${silent.join(', ')} within ${selfQueryTimeoutMs} ms.`,
+    reason: `no answer from ${silent.join(', ')} within ${selfQueryTimeoutMs} ms`,
   };
 }
 

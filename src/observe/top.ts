@@ -43,7 +43,7 @@ export class Top {
 
   /** For programs of this host alone: names tell what others do. */
   answer({ isLocal }: Asked): HttpAnswer {
-    if (!isLocal) return { status: 403, body: 'only programs on this node are told; ask from there.\n' };
+    if (!isLocal) return { status: 403, body: 'only for programs on this node; connect from there.\n' };
     this.#turn();
     const { startedMs, samples, names, clients } = this.#older;
     const seconds = (this.#clock.nowMs() - startedMs) / 1000;
@@ -58,9 +58,9 @@ export class Top {
       }));
     const page = {
       about:
-        `One packet in ${perSample.toFixed(1)} was looked at, and counts for as many as it stands for. The true count is ` +
-        'between count - tooManyAtMost and count, give or take plusMinus (95 %). What is not listed has been asked ' +
-        `less often than the last that is, or less than packets / ${topCountersMax}.`,
+        `One packet in ${perSample.toFixed(1)} was sampled and counts for all that it represents. The true count is ` +
+        'between count - tooManyAtMost and count, plus or minus plusMinus (95 %). Names and clients not listed have fewer ' +
+        `queries than the last one listed, or fewer than packets / ${topCountersMax}.`,
       since: new Date(this.#clock.wallMs() - seconds * 1000).toISOString(),
       seconds: Math.round(seconds),
       packets: Math.round(names.total),

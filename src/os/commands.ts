@@ -52,8 +52,8 @@ function watch(child: ChildProcess, command: Command, clock: Clock, resolve: (en
     refusal ??= { ran: false, why, text: `${program} ${text}` };
     child.kill('SIGKILL');
   };
-  const timer = clock.after(timeoutMs, () => refuse('late', `did not end within ${timeoutMs} ms`));
-  const tooMuch = (): void => refuse('too much', `wrote more than ${outputBytesMax} bytes`);
+  const timer = clock.after(timeoutMs, () => refuse('late', `did not exit within ${timeoutMs} ms`));
+  const tooMuch = (): void => refuse('too much', `printed more than ${outputBytesMax} bytes`);
   const stdout = collect(outputBytesMax, tooMuch, command.keep);
   const stderr = collect(outputBytesMax, tooMuch);
   child.stdout!.setEncoding('utf8').on('data', stdout.take);
@@ -67,14 +67,14 @@ function watch(child: ChildProcess, command: Command, clock: Clock, resolve: (en
   };
   child.once('error', (error) => end(failure(command, error)));
   child.once('close', (status, signal) => {
-    if (status === null) end({ ran: false, why: 'failed', text: `${program} was ended by ${signal}` });
+    if (status === null) end({ ran: false, why: 'failed', text: `${program} was killed by ${signal}` });
     else end({ ran: true, status, stdout: stdout.text(), stderr: stderr.text() });
   });
 }
 
 function failure({ program }: Command, error: NodeJS.ErrnoException): CommandEnd {
   if (error.code === 'ENOENT') return { ran: false, why: 'missing', text: `${program} is not installed` };
-  return { ran: false, why: 'failed', text: `${program} cannot be run: ${error.message}` };
+  return { ran: false, why: 'failed', text: `cannot run ${program}: ${error.message}` };
 }
 
 interface Collected {

@@ -128,7 +128,7 @@ export function readTrusted(path: string, bytesMax: number): Uint8Array | undefi
     const stats = fstatSync(file);
     const distrust = whyDistrusted(stats);
     if (distrust !== null) throw new Error(distrust);
-    if (stats.size > bytesMax) throw new Error(`it has more than ${bytesMax} bytes; remove it`);
+    if (stats.size > bytesMax) throw new Error(`larger than ${bytesMax} bytes; remove it`);
     const bytes = new Uint8Array(stats.size);
     let length = 0;
     for (let read = -1; read !== 0 && length < bytes.length; length += read) {
@@ -147,16 +147,16 @@ function openTrusted(path: string): number | undefined {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;
-    if (code === 'ELOOP') throw new Error('it is a symbolic link, which is not followed; name the file itself');
-    if (code === 'ENXIO') throw new Error('it is no regular file; remove it');
+    if (code === 'ELOOP') throw new Error('a symbolic link, which zerohop does not follow; name the file itself');
+    if (code === 'ENXIO') throw new Error('not a regular file; remove it');
     throw error;
   }
 }
 
 function whyDistrusted(stats: Stats): string | null {
-  if (!stats.isFile()) return 'it is no regular file; remove it';
+  if (!stats.isFile()) return 'not a regular file; remove it';
   if (stats.uid !== 0 && stats.uid !== process.geteuid?.()) {
-    return `it belongs to user ${stats.uid}, who could have written anything; remove it`;
+    return `owned by user ${stats.uid}, not trusted; remove it`;
   }
-  return (stats.mode & writableByOthers) === 0 ? null : 'it may be written by others; remove it, or chmod go-w';
+  return (stats.mode & writableByOthers) === 0 ? null : 'writable by other users; remove it, or chmod go-w';
 }

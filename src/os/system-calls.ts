@@ -123,7 +123,7 @@ export function loadSystemCalls(
   try {
     return { calls: bindCalls(load()) };
   } catch (error) {
-    return { calls: null, why: `koffi cannot be loaded: ${(error as Error).message.split('\n')[0]}` };
+    return { calls: null, why: `cannot load koffi: ${(error as Error).message.split('\n')[0]}` };
   }
 }
 

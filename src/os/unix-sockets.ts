@@ -36,7 +36,7 @@ export class UnixSockets implements LocalSockets {
     const fd = calls.localSocket();
     if (fd < 0) return { stream: null, why: getSystemErrorName(fd) };
     const result = calls.connect(fd, pathAddress(path));
-    const why = result < 0 ? result : this.#whoseOf(fd) === this.#ownUid ? null : 'it belongs to another user';
+    const why = result < 0 ? result : this.#whoseOf(fd) === this.#ownUid ? null : 'owned by another user';
     if (why === null) return { stream: adopt(fd, () => events), why };
     calls.close(fd);
     if (why === errors.noEntry || why === errors.refused) return { stream: null, why: null };

@@ -156,7 +156,7 @@ export class ActiveConfiguration {
     const watch = this.#watchFilesOf(config);
     if (isSameConfig(config, this.config)) {
       this.isLastRefused = false;
-      deps.log.info(`${why}: the configuration is what it was`);
+      deps.log.info(`${why}: the configuration is unchanged`);
       // The same text may be made of other files now.
       this.#watchBy(watch);
       return 'unchanged';
@@ -182,7 +182,7 @@ export class ActiveConfiguration {
       () => this.#closeOthers(),
       () => this.#drain(before),
     );
-    deps.log.info(`${why}: serving by the new configuration`, { sha512: next.config.sha512 });
+    deps.log.info(`${why}: new configuration in force`, { sha512: next.config.sha512 });
     this.#warn();
     return 'reloaded';
   }

@@ -43,7 +43,7 @@ export function answeringThreads(options: {
   return ({ clock, log, random, counters, blocks, epochs, ownMark }) => {
     const { system, threads } = options;
     if (system.calls === null) {
-      log.info(`UDP is served by the event loop, not by answering threads: ${system.why}`);
+      log.info(`serving UDP in the event loop, not in answering threads: ${system.why}`);
       return null;
     }
     const diceSeed = random.below(2 ** 32);

@@ -34,7 +34,7 @@ export function onExceptions(
 
   function caught(error: unknown): void {
     const stack = String((error as Error)?.stack ?? error);
-    log.error('the program failed in the control lane, which goes on', { error: stack });
+    log.error('exception in the control lane; it continues', { error: stack });
     const nowMs = clock.nowMs();
     recent = [...recent.filter((atMs) => atMs > nowMs - windowMs), nowMs];
     if (app === null) return end();
@@ -47,7 +47,7 @@ export function onExceptions(
     try {
       running.recover();
     } catch (error) {
-      log.error('the control lane cannot be made anew', { error: String((error as Error).stack) });
+      log.error('restarting the control lane failed', { error: String((error as Error).stack) });
       void giveUp(running);
     }
   }
@@ -55,7 +55,7 @@ export function onExceptions(
   async function giveUp(running: Surviving): Promise<void> {
     if (isEnding) return;
     isEnding = true;
-    log.error('the control lane fails again and again: this instance ends');
+    log.error('too many exceptions in the control lane: exiting');
     await running.stop().catch(() => {});
     end();
   }

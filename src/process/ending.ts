@@ -49,7 +49,7 @@ export function newEnding(deps: EndingDeps): Ending {
     await step('readiness', () => watching.readiness.stopping());
     await waiting('reloads', reloadEndMs, () => active.settle(isHurried ? 0 : reloadEndMs));
     const lameduckMs = active.config.health?.lameduckMs ?? 0;
-    await step('the hand-over', () => Promise.race([stopCalling(clock, succession, lameduckMs), hurried()]));
+    await step('the handover', () => Promise.race([stopCalling(clock, succession, lameduckMs), hurried()]));
     const endsAtMs = clock.nowMs() + stopDeadlineMs;
     const drainedAtMs = clock.nowMs() + drainDeadlineMs;
     await waiting('clients', drainDeadlineMs, () => nobodyWaits());
@@ -61,7 +61,7 @@ export function newEnding(deps: EndingDeps): Ending {
     await waiting('HTTP listeners', endsAtMs - clock.nowMs(), () => watching.stop());
     await step('answering threads', () => within(endsAtMs - clock.nowMs(), threads?.end()));
     await step('other instances', () => succession?.left());
-    await step('the node', () => host.leave(Math.max(0, endsAtMs - clock.nowMs())));
+    await step('interface and firewall rules', () => host.leave(Math.max(0, endsAtMs - clock.nowMs())));
   }
 
   /** What clients or others take their time for. In a hurry nothing is waited for, but everything is begun. */
@@ -74,7 +74,7 @@ export function newEnding(deps: EndingDeps): Ending {
       await work();
     } catch (error) {
       counters.count('panics');
-      log.error(`stopping ${what} failed; the rest is stopped all the same`, { error: String((error as Error).stack) });
+      log.error(`stopping ${what} failed; stopping the rest`, { error: String((error as Error).stack) });
     }
   }
 

@@ -91,7 +91,7 @@ export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
 
   function routeFailed(error: unknown): void {
     deps.panicked();
-    log.error('an HTTP answer could not be made, or not all of it', { error: String((error as Error).stack) });
+    log.error('exception in an HTTP handler', { error: String((error as Error).stack) });
   }
 
   return {

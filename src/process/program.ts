@@ -81,7 +81,7 @@ export async function runProgram(early: EarlySignals): Promise<void> {
 async function checkFiles({ files, options, wishes }: Extract<Command, { kind: 'check' }>): Promise<void> {
   const { check, stdinFile } = await import('../config/check.js');
   const stdin = files.includes(stdinFile) ? await readStdin().catch((error: Error) => error) : undefined;
-  if (stdin instanceof Error) return fail(exitUsage, `stdin cannot be read: ${stdin.message}.`);
+  if (stdin instanceof Error) return fail(exitUsage, `cannot read stdin: ${stdin.message}.`);
   const reports = check(files, loadOptions(options.dnsPort), options, stdin);
   process.exitCode = writeReports(reports, wishes, print);
 }
@@ -236,7 +236,7 @@ async function demo(): Promise<void> {
 
 /** Who reads may have seen enough, as `head` has: then it ends as it would have, and without a word. */
 function unwritable(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') fail(exitFailed, `stdout cannot be written: ${error.message}`);
+  if (error.code !== 'EPIPE') fail(exitFailed, `cannot write to stdout: ${error.message}`);
   process.exit();
 }
 

@@ -26,7 +26,7 @@ export function newResolvConfFiles(readFile: (path: string) => string | undefine
         return { error: choice.why };
       }
       const servers = choice.servers.map(({ address }) => address).join(', ');
-      const from = choice.path === path ? path : `${choice.path}, since ${path} lists only ourselves`;
+      const from = choice.path === path ? path : `${choice.path}, because ${path} lists only this server`;
       say(path, `upstreams ${servers} from ${from}`, 'info');
       return choice.servers;
     },

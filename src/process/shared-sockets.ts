@@ -49,7 +49,9 @@ export function sharedNode(system: SystemCallsOrWhyNot, wishes: SharedNodeWishes
   const groups = new Groups({
     calls,
     cannotSteer: (error) => {
-      log.warn(`the kernel does not let us steer packets between instances (${error}): it spreads them over all`);
+      log.warn(
+        `kernel does not support steering packets between instances (${error}): it spreads them over all instances`,
+      );
     },
   });
   const bindStream: BindStream = (wish) => groups.openStreams(wish);

@@ -51,7 +51,7 @@ export function onSignals(
   function stopInOrder(running: Served): void {
     running.stop().then(
       () => ended('stopped', 0),
-      (error) => ended(`the stop failed: ${(error as Error).stack}`, 1),
+      (error) => ended(`stopping failed: ${(error as Error).stack}`, 1),
     );
   }
 

@@ -22,7 +22,7 @@ const nothingElse = {
   holdsFor: 'asker',
 } as const;
 
-const failed: Outcome = { ok: false, why: 'timeout', text: 'neither AAAA nor A could be had' };
+const failed: Outcome = { ok: false, why: 'timeout', text: 'neither AAAA nor A got an answer' };
 
 /**
  * The way of a zone's clients that are translated for; `within` asks in the zone itself, where questions are changed

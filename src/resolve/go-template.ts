@@ -133,7 +133,8 @@ function commandValue(run: Run, command: Command, dot: Value, piped: Value | und
   if (operands.length === 0 && piped === undefined) {
     return isMethod(target) ? callMethod(run, first.at, target, []) : target;
   }
-  if (!isMethod(target)) throw templateError(run.source, first.at, 'an argument is given to what is no function.');
+  if (!isMethod(target))
+    throw templateError(run.source, first.at, 'an argument follows something that is not a function.');
   return callMethod(run, first.at, target, [...operands.map((one) => argument(run, one, dot)), ...given(piped)]);
 }
 

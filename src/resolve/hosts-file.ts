@@ -144,7 +144,7 @@ async function readHosts(
   const table = await inTurns(clock, parseHostsInSlices(textOf(pieces, config.inline), config), isOver);
   if (table === undefined) return undefined;
   const { leftOut } = table;
-  if (leftOut > 0) log.warn(`hosts: ${config.file} has too many entries; ${leftOut} of them are left out`);
+  if (leftOut > 0) log.warn(`hosts: ${config.file} has too many entries; ignoring ${leftOut} of them`);
   return { table, readAtMs, digest, stat };
 }
 
@@ -154,9 +154,9 @@ async function piecesOf(
 ): Promise<readonly Uint8Array[] | undefined> {
   const pieces = await readPieces(file, hostsFileBytesMax + 1);
   const where = `hosts at ${at.file}:${at.line}: ${file}`;
-  if (pieces === undefined) log.warn(`${where} cannot be read; what is known without it is used`);
+  if (pieces === undefined) log.warn(`${where} is not readable; using the other entries`);
   else if (pieces.reduce((sum, { length }) => sum + length, 0) > hostsFileBytesMax) {
-    log.error(`${where} is too large, so it is not used`);
+    log.error(`${where} is too large; ignoring it`);
   } else return pieces;
   return undefined;
 }

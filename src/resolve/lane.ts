@@ -44,7 +44,7 @@ import { Prng } from './prng.js';
 import type { Finishing, ServedZone } from './zones.js';
 
 /** Extended DNS Errors that we give (RFC 8914 4). */
-export const circularText = `aliases lead in a circle, or through more than ${subquestionsMax} names`;
+export const circularText = `alias loop, or an alias chain of more than ${subquestionsMax} names`;
 export const edeCircular = extendedErrorOf(0, circularText);
 export const edeStale = extendedErrorOf(3, '');
 export const edeBlocked = extendedErrorOf(15, '');

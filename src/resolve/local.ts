@@ -40,7 +40,7 @@ export function localGuard({ takesPrefix }: LocalConfig, { counters, log }: Loca
     const isBelow = isPrefixed || (zone === 'localhost.' && name !== zone);
     if (isBelow) {
       counters.count('localhostRequests');
-      log.debug(`local: ${name} ${typeName(type)} asked by ${query.remote}`);
+      log.debug(`local: ${name} ${typeName(type)} queried by ${query.remote}`);
     }
     const data = isBelow ? addresses : dataOf(name, zone!);
     const word = typeName(type);

@@ -126,7 +126,7 @@ export class Settler {
     const usable = this.findUsable(pending.zone, pending.question, pending.key);
     if (usable !== 0) this.#settleUsable(pending, failed, usable);
     else {
-      pending.route.failed(pending.question, rcodeServFail, 'the answer was cut over UDP, and TCP brought none');
+      pending.route.failed(pending.question, rcodeServFail, 'the answer was truncated over UDP, and TCP got no answer');
       answerEach(failed, (waiter) => this.sendFailure(waiter, 'unreachable'));
     }
     return waiters.filter(({ asker }) => asker.transport !== overTcp);

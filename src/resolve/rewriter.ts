@@ -29,7 +29,7 @@ export function rewriter(rules: readonly RewriteRule[]): Changer | undefined {
       const done = apply(rule, draft, undoing, query);
       if (done === 'broken') {
         const { file, line } = rule.at;
-        return `rewrite at ${file}:${line}: what it makes of ${wireToName(query.question, 0)} is no name`;
+        return `rewrite at ${file}:${line}: the rewritten ${wireToName(query.question, 0)} is not a valid name`;
       }
       if (done && rule.then === 'stop') break;
     }

@@ -72,7 +72,7 @@ export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
       forwarder.refresh(packet, asker, clock.nowMs());
     } catch (error) {
       lane.counters.count('panics');
-      deps.log.error('a refresh made the program fail', { error: String((error as Error).stack) });
+      deps.log.error('exception while refreshing an entry', { error: String((error as Error).stack) });
     }
   };
 }
@@ -115,7 +115,7 @@ function guarded({ lane, log }: ServeDeps, take: Serve): Serve {
       take(packet, asker);
     } catch (error) {
       lane.counters.count('panics');
-      log.error('a packet made the program fail; it was dropped', { error: String((error as Error).stack) });
+      log.error('exception while handling a packet; the packet was dropped', { error: String((error as Error).stack) });
       leaveUnanswered(asker);
     }
   };

@@ -42,7 +42,7 @@ interface Sharable {
 
 /** Chains; a power of two. */
 const places = pendingMax / 4;
-const tooMany: Outcome = { ok: false, why: 'overloaded', text: 'too many queries wait for the same question' };
+const tooMany: Outcome = { ok: false, why: 'overloaded', text: 'too many queries are waiting for the same question' };
 
 /** Not a Map, for the reason that PendingTable is none. */
 export class Sharing {

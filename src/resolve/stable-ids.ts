@@ -125,5 +125,5 @@ export class ReusableNumbering {
 
 function assertRoom(number: number): void {
   if (number < zoneIdsMax) return;
-  throw new Error(`More than ${zoneIdsMax} different zones have been served; start the process again.`);
+  throw new Error(`more than ${zoneIdsMax} different zones were served; restart the process.`);
 }

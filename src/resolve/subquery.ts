@@ -98,7 +98,7 @@ function waiterFor({ question }: Request, done: Done): OwnWaiter {
     },
     failed(why) {
       const asked = `${wireToName(question, 0)} ${typeName(u16(question, question.length - 4))}`;
-      const text = why === 'circular' ? circularText : `${asked}, which leads on from it, got no answer (${why})`;
+      const text = why === 'circular' ? circularText : `${asked}, the next name in the chain, got no answer (${why})`;
       queueMicrotask(() => done({ ok: false, why, text }));
     },
   };

@@ -179,7 +179,7 @@ function checkCommand(parser: Parser, operands: readonly Operand[], closing: Tok
   const inert = first.fields.length === 0 && (first.kind === 'literal' || first.kind === 'nil' || first.kind === 'dot');
   if (first.kind === 'nil' && first.fields.length === 0) throw failure(parser, closing, 'nil is not a command.');
   if (inert && (piped || operands.length > 1))
-    throw failure(parser, closing, 'an argument is given to what is no function.');
+    throw failure(parser, closing, 'an argument follows something that is not a function.');
 }
 
 function operandOf(parser: Parser, token: Token): Operand {

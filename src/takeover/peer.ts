@@ -207,7 +207,7 @@ export class MeetingPlace {
     const { sockets, path } = this.#deps;
     const { listener, why } = sockets.listen(path, (stream) => this.#accept(stream), this.#deps.greeting);
     this.#listener = listener;
-    if (why !== null) this.#complain(`a successor will not find this instance: ${why}`);
+    if (why !== null) this.#complain(`handover unavailable, a successor cannot find this instance: ${why}`);
   }
 
   leave(): void {
@@ -221,7 +221,7 @@ export class MeetingPlace {
     const { clock, path, self, sockets } = this.#deps;
     const link = new Link(clock, this.#events);
     const { stream, why } = sockets.connect(path, link.events);
-    if (why !== null) this.#complain(`the hand-over socket ${path} is not used: ${why}`);
+    if (why !== null) this.#complain(`not using the handover socket ${path}: ${why}`);
     if (stream === null) return null;
     link.use(stream).say({ type: 'hello', as, ...self, clockMs: clock.nowMs() });
     this.#mustBeIntroduced(link);

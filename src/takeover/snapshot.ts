@@ -62,7 +62,7 @@ export function newSnapshot(deps: SnapshotDeps): Snapshot {
   async function load(): Promise<void> {
     const read = readSafely(deps);
     if (read === undefined) return;
-    if (typeof read === 'string') return log.warn(`the snapshot ${path} is not used: ${read}`);
+    if (typeof read === 'string') return log.warn(`not using the cache snapshot ${path}: ${read}`);
     isLoading = true;
     try {
       for (const chunk of read.chunks) {
@@ -72,7 +72,7 @@ export function newSnapshot(deps: SnapshotDeps): Snapshot {
     } finally {
       isLoading = false;
     }
-    log.info(`the cache is as the snapshot ${path} has it`, { ageSeconds: Math.round(read.ageMs / 1000) });
+    log.info(`cache loaded from snapshot ${path}`, { ageSeconds: Math.round(read.ageMs / 1000) });
   }
 
   /** A chunk a turn, so that clients are answered in between. */
@@ -100,7 +100,7 @@ export function newSnapshot(deps: SnapshotDeps): Snapshot {
     try {
       return run();
     } catch (error) {
-      if (!hasComplained) log.error(`the snapshot ${path} cannot be written: ${(error as Error).message}`);
+      if (!hasComplained) log.error(`cannot write the cache snapshot ${path}: ${(error as Error).message}`);
       hasComplained = true;
       writing?.abandon();
       return 'done';
@@ -192,24 +192,24 @@ export function readSnapshot(
 ): { readonly chunks: readonly Uint8Array[]; readonly laterMs: number; readonly ageMs: number } | string {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const end = file.length - digestBytes;
-  if (!file.subarray(0, magic.length).equals(magic)) return 'it is no snapshot of this version';
+  if (!file.subarray(0, magic.length).equals(magic)) return 'not a snapshot of this version';
   const digest = createHash('sha256')
     .update(file.subarray(0, Math.max(0, end)))
     .digest();
-  if (!digest.equals(file.subarray(Math.max(0, end)))) return 'it is torn';
+  if (!digest.equals(file.subarray(Math.max(0, end)))) return 'incomplete';
   const parts: Buffer[] = [];
   for (let at = magic.length; at < end; ) {
     const from = at + 4;
     const length = from <= end ? file.readUInt32LE(at) : handoverFrameBytesMax;
-    if (length > handoverFrameBytesMax || from + length > end) return 'it is broken';
+    if (length > handoverFrameBytesMax || from + length > end) return 'corrupt';
     parts.push(file.subarray(from, from + length));
     at = from + length;
   }
   const [when, ...chunks] = parts;
   const written = when === undefined ? null : readWhen(when.toString());
-  if (written === null) return 'it is broken';
+  if (written === null) return 'corrupt';
   const ageMs = written.bootId === now.bootId ? now.monotonicMs - written.monotonicMs : now.wallMs - written.wallMs;
-  if (ageMs < 0) return 'it is from the future; has a clock been set?';
+  if (ageMs < 0) return 'written in the future; was the clock changed?';
   return { chunks, ageMs, laterMs: now.monotonicMs - ageMs - written.monotonicMs };
 }
 

@@ -84,7 +84,7 @@ export class Succession {
     const what = await this.#hearing.first(['welcome', 'closed'], introductionTimeoutMs);
     if (this.#place.isForeign) return false;
     if (what !== 'welcome') {
-      this.#deps.log.warn('the instance that serves here does not answer: its sockets are joined without its cache');
+      this.#deps.log.warn('the serving instance does not answer: joining its sockets without its cache');
       this.#up?.close();
     }
     return true;
@@ -215,7 +215,7 @@ export class Succession {
     // They find the new one at the path.
     toEach(this.#down, (other) => other.finish());
     fetchSockets(this.#deps);
-    log.info('another instance serves from now on; this one stands by', link.about);
+    log.info('another instance serves now; this instance is standby', link.about);
     owns('another');
     this.#whenSucceeded();
   }
@@ -419,23 +419,23 @@ interface Telling {
 
 export const takingOver = {
   /** It has just started, alone or beside one that serves. */
-  start: { level: 'info', sentence: 'packets come to this instance from now on', event: 'takeoverStart' },
+  start: { level: 'info', sentence: 'this instance receives packets now', event: 'takeoverStart' },
   /** It stood by, and the one that served ends in order. */
   left: {
     level: 'info',
-    sentence: 'the instance that served leaves: packets come to this one from now on',
+    sentence: 'the serving instance is exiting: this instance receives packets now',
     event: 'takeoverLeft',
   },
   /** It stood by, and the one that served is dead. */
   gone: {
     level: 'warn',
-    sentence: 'the instance that served is gone: packets come to this one from now on',
+    sentence: 'the serving instance is gone: this instance receives packets now',
     event: 'takeoverGone',
   },
   /** It stood by, and the one that served hangs. */
   silent: {
     level: 'warn',
-    sentence: 'the instance that serves says nothing: packets come to this one from now on',
+    sentence: 'the serving instance is silent: this instance receives packets now',
     event: 'takeoverSilent',
   },
 } as const satisfies Readonly<Record<string, Telling>>;

@@ -76,7 +76,7 @@ export const unhealthyLoss: Loss = { why: 'unhealthy', text: 'no healthy proxies
 
 /** Too many wait for a place. */
 export function queueLoss(to: string): Loss {
-  return { why: 'overloaded', text: `too many queries wait for ${to}`, blame: true };
+  return { why: 'overloaded', text: `too many queries are waiting for ${to}`, blame: true };
 }
 
 /** A connection could not be opened. `error` is null when it took too long. */
@@ -92,7 +92,7 @@ export function readLoss(transport: 'udp' | 'tcp', to: string, error: NodeJS.Err
 
 /** Something was sent to the port that answers nothing. */
 export function disturbedLoss(to: string): Loss {
-  return { why: 'malformed', text: `read udp ${to}: answers that nobody asked for`, blame: false, isDisturbed: true };
+  return { why: 'malformed', text: `read udp ${to}: unsolicited answers`, blame: false, isDisturbed: true };
 }
 
 /** Nobody answered. */

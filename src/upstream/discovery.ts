@@ -103,9 +103,8 @@ export class DiscoveredName {
     if (this.#saidWhy !== '') return;
     this.#saidWhy = why;
     const { name } = this.settings;
-    const rest =
-      this.#endpoints.length > 0 ? 'those learned before are used on' : 'the others of the forward are asked';
-    log.warn(`the addresses of ${name} cannot be learned now (${why}); ${rest}`);
+    const rest = this.#endpoints.length > 0 ? 'keeping the previous ones' : 'using the other upstreams of the forward';
+    log.warn(`resolving ${name} failed (${why}); ${rest}`);
   }
 }
 

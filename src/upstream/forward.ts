@@ -120,7 +120,7 @@ export class Forward implements QuestionHome {
       this.deps.counters.count('forwardMaxConcurrentRejects');
       return refusal(`concurrent queries exceeded maximum ${concurrentMax}`);
     }
-    if (this.#questions.length >= pendingMax) return refusal(`more than ${pendingMax} questions wait`);
+    if (this.#questions.length >= pendingMax) return refusal(`more than ${pendingMax} queries are waiting`);
     const nowMs = this.deps.clock.nowMs();
     this.#learn(nowMs);
     const upstreams = this.#own.mayAsk(this.#upstreams, request.question);
@@ -275,7 +275,7 @@ export class Forward implements QuestionHome {
     const all = this.#all();
     this.#leaving = [];
     doAll(
-      () => this.#each((question) => question.cancel('the upstream is no longer asked')),
+      () => this.#each((question) => question.cancel('the upstream is no longer in use')),
       () => toEach(this.#late.slice(), (question) => question.endLate(nowMs)),
       () => toEach(all, (upstream) => upstream.close(nowMs)),
     );

@@ -72,7 +72,7 @@ export class Upstream {
     this.#log = log;
     const doubtOver = (way: string): Doubt =>
       new Doubt(() =>
-        log.info(`some of what leads to ${place.to} over ${way} leads to an endpoint that does not answer`),
+        log.info(`upstream ${place.to}: some ${way} connections lead to an endpoint that does not answer`),
       );
     this.#doubts = { udp: doubtOver('UDP'), tcp: doubtOver('TCP') };
     this.#pool = new Pool(place, this.#scouting('tcp'));
@@ -106,7 +106,7 @@ export class Upstream {
     if (failed.some((other) => other !== way) && this.#ways.learn(way, nowMs)) {
       this.#place.deps.counters.count('upstreamOneWay');
       this.#log.info(
-        `${this.to} answers over ${way.toUpperCase()} only; it is asked so for ${oneWayMs / 60_000} minutes`,
+        `upstream ${this.to} answers over ${way.toUpperCase()} only; using only that for ${oneWayMs / 60_000} minutes`,
       );
     }
     this.#ways.heard(way, nowMs);
@@ -115,10 +115,11 @@ export class Upstream {
   /** It has answered this try well: with OPT, or for the want of it. What comes over TCP does not tell what UDP drops. */
   answeredWell({ transport, carriesOpt, testsOpt }: Made, nowMs: number): void {
     const { to, edns } = this;
-    if (carriesOpt && transport === 'udp' && edns.heard(nowMs)) this.#log.info(`${to} answers requests with OPT again`);
+    if (carriesOpt && transport === 'udp' && edns.heard(nowMs))
+      this.#log.info(`upstream ${to} answers queries with OPT again`);
     if (!testsOpt || !edns.learn(nowMs)) return;
     this.#log.info(
-      `${to} answers only requests without OPT; it is asked so, with an OPT again every ${withoutOptMs / 60_000} minutes`,
+      `upstream ${to} answers only queries without OPT; sending none, and trying OPT again every ${withoutOptMs / 60_000} minutes`,
     );
   }
 

@@ -39,13 +39,13 @@ test('too few and too many words', () => {
     words(directive('x a b'), 1, 2, 'A [B]').map(({ text }) => text),
     ['a', 'b'],
   );
-  refused(() => words(directive('x'), 1, 2, 'A [B]'), 'f:2: x: expects A [B], but nothing follows.');
-  refused(() => words(directive('x a'), 2, 2, 'A B'), 'f:2: x: expects A B, but too little follows.');
-  refused(() => oneWord(directive('x a b'), 'A'), 'f:2: x: expects A, so "b" is too much; take it out.');
+  refused(() => words(directive('x'), 1, 2, 'A [B]'), 'f:2: x: expects A [B], but has none.');
+  refused(() => words(directive('x a'), 2, 2, 'A B'), 'f:2: x: expects A B, but has too few.');
+  refused(() => oneWord(directive('x a b'), 'A'), 'f:2: x: expects A; remove "b".');
 });
 test('a block where none is wanted', () => {
   noBlock(directive('x'));
-  refused(() => noBlock(directive('x {\n}')), 'f:2: x: takes no block; take the { } out.');
+  refused(() => noBlock(directive('x {\n}')), 'f:2: x: takes no block; remove the { }.');
 });
 test('whole numbers within bounds', () => {
   const number = (text: string) =>
@@ -63,7 +63,7 @@ test('durations with and without a unit', () => {
   assert.equal(duration('1h30m'), 5_400_000);
   assert.equal(duration('0'), 0);
   for (const text of ['-1s', 'soon', '5x', '""']) {
-    assert.throws(() => duration(text), /x: the time must be a duration like 30s or 500ms: /u, text);
+    assert.throws(() => duration(text), /x: the time must be a duration such as 30s or 500ms: /u, text);
   }
 });
 test('closed sets of words, and rcodes', () => {
@@ -84,7 +84,7 @@ test('options go to the reader of their name, in order; others name the nearest'
   refused(() => eachOption(directive('x {\nfrist\n}'), readers), 'f:3: x: does not know "frist"; did you mean first?');
   refused(
     () => eachOption(directive('x {\nconstructor\n}'), readers),
-    'f:3: x: does not know "constructor"; it knows first, second.',
+    'f:3: x: does not know "constructor"; known: first, second.',
   );
 });
 test('zones above, below and equal to those of the block are no strangers', () => {

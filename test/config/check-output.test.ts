@@ -48,7 +48,7 @@ test('the built-in configuration is printed as a Corefile', () => {
 test('-strict refuses what has a warning, and says so', () => {
   assert.deepEqual(written('strict', report), {
     exitCode: 2,
-    lines: ['/a:3: warning: it hurts; mend it.', '/a: refused by -strict, 2 server blocks, 1 warning'],
+    lines: ['/a:3: warning: it hurts; mend it.', '/a: rejected by -strict, 2 server blocks, 1 warning'],
   });
   assert.equal(written('strict', { ...report, findings: [] }).exitCode, 0);
 });

@@ -80,7 +80,7 @@ test('a template is shown as what it becomes, and an example stands for a cluste
       '  ready :8181',
       '  cache',
       '}',
-      '/base: warning: 192.0.2.53 stands for the cluster DNS here: KUBE_DNS_SERVICE_HOST is not set; set it.',
+      '/base: warning: 192.0.2.53 is used as the cluster DNS here: KUBE_DNS_SERVICE_HOST is not set; set it.',
       '/base: ok, 1 server block, 1 warning',
     ],
     exitCode: 0,
@@ -95,12 +95,12 @@ test('the ConfigMap of kube-dns is part of what a template becomes', () => {
   assert.equal(lines.at(-1), '/base: ok, 2 server blocks, 1 warning');
   const wrong = run({ ...files, '/etc/kube-dns/stubDomains': '[]' }, ['/base']);
   assert.equal(wrong.exitCode, 2);
-  assert.match(wrong.lines.join('\n'), /^\/etc\/kube-dns\/stubDomains: error: it must be an object like [^\n]*$/u);
+  assert.match(wrong.lines.join('\n'), /^\/etc\/kube-dns\/stubDomains: error: must be an object such as [^\n]*$/u);
 });
 test('a template that is wrong fails with its line', () => {
   const { lines, exitCode } = run({ '/base': template.replace('CLUSTER', 'CLUSTR') });
   assert.equal(exitCode, 2);
-  assert.match(lines.join('\n'), /^\/base:3: error: __PILLAR__CLUSTR__DNS__ is no placeholder; [^\n]*$/u);
+  assert.match(lines.join('\n'), /^\/base:3: error: __PILLAR__CLUSTR__DNS__ is not a placeholder; [^\n]*$/u);
 });
 test('a template that asks no cluster DNS needs none', () => {
   const { lines } = run({ '/base': template.replace('__PILLAR__CLUSTER__DNS__', '__PILLAR__UPSTREAM__SERVERS__') });
@@ -117,13 +117,13 @@ test('what is found has a code: of the advice, of the directive that is spoken o
   assert.deepEqual(
     findingsOf(`. {\nforward . 10.0.0.1\n${everything}bufsize 4096\ntemplate ANY AAAA {\nrcode 3\n}\n}\n`),
     [
-      ['warning', 'bufsize', 8, 'write less'],
-      ['warning', 'aaaa-nxdomain', 9, 'write "aaaa nodata" or "aaaa smart" in its place'],
+      ['warning', 'bufsize', 8, 'write a smaller size'],
+      ['warning', 'aaaa-nxdomain', 9, 'write "aaaa nodata" or "aaaa smart" instead'],
     ],
   );
   assert.deepEqual(findingsOf(`. {\n${everything}}\n`), [['warning', 'corefile', 1, null]]);
   assert.deepEqual(findingsOf('. {\nforward . {$GONE}\n}\n'), [
-    ['warning', 'corefile', 2, 'set it or take it out'],
+    ['warning', 'corefile', 2, 'set it or remove it'],
     ['error', 'forward', 2, 'is {$KUBE_DNS_SERVICE_HOST} set? Write an IP address or a resolv.conf'],
   ]);
   assert.deepEqual(findingsOf(`. {\nforward . 10.0.0.1\n${everything}}\na {\n`), [
@@ -184,9 +184,9 @@ b.test {
       '/a:4: error: cache: does not know "succes"',
       '/a:5: error: cache denial: the capacity must be a whole number from 0 to 9007199254740991, not "x".',
       '/a:6: error: cache prefetch: the share of the TTL must be from 10% to 90%, with its %, not "95%".',
-      '/a:8: error: forward: "10.0.0.1:x" is no upstream',
-      '/a:8: error: forward: "10.0.0.3:0" is no upstream',
-      '/a:11: error: template: "NOTYPE" is no record type',
+      '/a:8: error: forward: "10.0.0.1:x" is not an upstream',
+      '/a:8: error: forward: "10.0.0.3:0" is not an upstream',
+      '/a:11: error: template: "NOTYPE" is not a record type',
       '/a:16: error: bind: "nowhere" is neither an IP address nor an interface of this host.',
       '/a:19: error: log class: the class must be success, denial, error or all, not "everything".',
       '/a:24: error: health: "nowhere" must be ADDRESS:PORT, for example 127.0.0.1:8080.',
@@ -235,7 +235,7 @@ b.test {
   it('and is a quote open that may be one further up, nothing is said of what is perhaps quoted', () => {
     const { lines } = run({ '/a': '. {\ntemplate IN A {\nanswer "x\n}\nlog . "y "\nerors\n}\n' }, ['/a']);
     assert.deepEqual(lines, [
-      '/a:5: error: a quote is opened here and never closed; add the closing ", perhaps that of the one that is opened on line 3.',
+      '/a:5: error: unclosed quote; add the closing ", perhaps of the quote that starts on line 3.',
     ]);
   });
 
@@ -243,7 +243,9 @@ b.test {
     assert.deepEqual(linesOf('a..b {\nacl x.test {\nblock\n}\nforward x.test 10.0.0.1\nbind 127.0.0.1\n}\n'), [
       '/a:1: error: "a..b" has an empty label',
     ]);
-    assert.deepEqual(linesOf('. {\nforward . 10.0.0.1:x\n}\n'), ['/a:2: error: forward: "10.0.0.1:x" is no upstream']);
+    assert.deepEqual(linesOf('. {\nforward . 10.0.0.1:x\n}\n'), [
+      '/a:2: error: forward: "10.0.0.1:x" is not an upstream',
+    ]);
     assert.deepEqual(linesOf('. {\nbind nowhere\nforward . 10.0.0.1\n}\n. {\nforward . 10.0.0.1\n}\n').length, 1);
   });
 });
@@ -280,7 +282,7 @@ describe('without a file', () => {
   it('a comment says that an example stands for the cluster DNS', () => {
     assert.match(
       run({}, []).lines[0],
-      /^# 10\.96\.0\.10 stands for the cluster DNS here: KUBE_DNS_SERVICE_HOST is not set/u,
+      /^# 10\.96\.0\.10 is used as the cluster DNS here: KUBE_DNS_SERVICE_HOST is not set/u,
     );
   });
 });

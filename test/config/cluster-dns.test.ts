@@ -30,16 +30,20 @@ test('what is missing is said, with what to do', () => {
   assert.equal(endpoint, null);
   assert.match(
     missing ?? '',
-    /^KUBE_DNS_UPSTREAM_SERVICE_HOST is not in the environment.*"kube-dns-upstream".*-upstreamsvc an address\.$/,
+    /^KUBE_DNS_UPSTREAM_SERVICE_HOST is not set.*"kube-dns-upstream".*-upstreamsvc an address\.$/,
   );
-  assert.match(findClusterDns('a', { A_SERVICE_HOST: '' }).missing ?? '', /not in the environment/);
+  assert.match(findClusterDns('a', { A_SERVICE_HOST: '' }).missing ?? '', /is not set/);
   assert.match(
     findClusterDns('a', { A_SERVICE_HOST: 'None' }).missing ?? '',
-    /A_SERVICE_HOST is "None", which is no IP/,
+    /A_SERVICE_HOST is "None", which is not an IP/,
   );
   for (const port of ['0', '65536', 'tcp://10.0.0.1:53']) {
     const environment = { A_SERVICE_HOST: '10.0.0.1', A_SERVICE_PORT_DNS: port };
-    assert.match(findClusterDns('a', environment).missing ?? '', /A_SERVICE_PORT_DNS is ".*", which is no port/, port);
+    assert.match(
+      findClusterDns('a', environment).missing ?? '',
+      /A_SERVICE_PORT_DNS is ".*", which is not a port/,
+      port,
+    );
   }
 });
 
@@ -62,6 +66,6 @@ test('what can be neither is refused', () => {
     '[fd00::1',
     '$(SERVICE)',
   ]) {
-    assert.throws(() => findClusterDns(text, {}), /neither the name of a Service nor an address; write one like/, text);
+    assert.throws(() => findClusterDns(text, {}), /neither a Service name nor an address; write for example/, text);
   }
 });

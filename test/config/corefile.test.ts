@@ -64,7 +64,7 @@ test('a missing { is a warning, as CoreDNS goes on', () => {
 test('braces too many at the end are a warning', () => {
   const { blocks, warnings } = parse('. {\n}\n}\n}\n');
   assert.equal(blocks.length, 1);
-  assert.match(warnings[0], /^3: a \} closes nothing/u);
+  assert.match(warnings[0], /^3: unmatched \}/u);
 });
 test('an empty text has no blocks', () => assert.deepEqual(parse('# nothing\n').blocks, []));
 test('a path names where a nested directive is', () => {

@@ -38,7 +38,7 @@ test('check writes text or JSON, and nobody else is asked how', () => {
   };
   assert.deepEqual([outputOf(), outputOf('-o', 'json'), outputOf('a', '--output=text')], ['text', 'json', 'text']);
   assert.equal(usage('check', '-o', 'yaml'), '-output "yaml" is unknown; write text or json.');
-  assert.equal(usage('-o', 'json'), '-output is for "zerohop check"; take it out.');
+  assert.equal(usage('-o', 'json'), '-output is only for "zerohop check"; remove it.');
 });
 
 test('check may be strict, and nobody else', () => {
@@ -47,7 +47,7 @@ test('check may be strict, and nobody else', () => {
     return command.kind === 'check' && command.wishes.isStrict;
   };
   assert.deepEqual([strictness('a'), strictness('a', '--strict'), strictness('-strict=false')], [false, true, false]);
-  assert.equal(usage('-strict'), '-strict is for "zerohop check"; take it out.');
+  assert.equal(usage('-strict'), '-strict is only for "zerohop check"; remove it.');
 });
 
 test('demo takes nothing', () => {
@@ -74,8 +74,8 @@ test('other words are refused with what was probably meant', () => {
 
 test('wrong usage is one sentence, from wherever it comes', () => {
   assert.equal(usage('-locaip', '1'), 'unknown flag -locaip; did you mean -localip?');
-  assert.match(usage('-localip', 'x'), /is no IP address/);
-  assert.match(usage('-upstreamsvc', 'a:b'), /neither the name of a Service nor an address/);
+  assert.match(usage('-localip', 'x'), /is not an IP address/);
+  assert.match(usage('-upstreamsvc', 'a:b'), /neither a Service name nor an address/);
   assert.match(usage('check', '-workers=0', 'x'), /-workers/);
 });
 

@@ -69,7 +69,7 @@ test('patterns take files in order of names, without hidden ones, and their fold
 test('a pattern without files is a warning', () => {
   const { words, warnings, imported } = expandIn('. {\n}\nimport custom/*.server\n');
   assert.equal(words, '. { }');
-  assert.deepEqual(warnings, ['3: import finds no file that matches custom/*.server; nothing is imported.']);
+  assert.deepEqual(warnings, ['3: import: no file matches custom/*.server; nothing is imported.']);
   assert.deepEqual(imported, ['/etc/custom']);
 });
 test('variables are put in place, in both spellings, inside words and quotes', () => {

@@ -44,12 +44,15 @@ test('no folder, no key, an empty value and null are all nothing', () => {
   for (const text of ['', '[]', 'null']) assert.deepEqual(read({ upstreamNameservers: text }), noKubeDns, text);
 });
 test('what is no JSON, or another kind of it, says which file and what it should look like', () => {
-  refuses(() => read({ stubDomains: '{"acme.local": [1.2.3.4]}' }), /^\/etc\/kube-dns\/stubDomains: it is no JSON \(/u);
-  refuses(() => read({ upstreamNameservers: '8.8.8.8\n8.8.4.4' }), /upstreamNameservers: it is no JSON/u);
+  refuses(
+    () => read({ stubDomains: '{"acme.local": [1.2.3.4]}' }),
+    /^\/etc\/kube-dns\/stubDomains: not valid JSON \(/u,
+  );
+  refuses(() => read({ upstreamNameservers: '8.8.8.8\n8.8.4.4' }), /upstreamNameservers: not valid JSON/u);
   for (const value of [[], ['acme.local'], 'acme.local', 3, true]) {
-    refuses(() => stubs(value), /stubDomains: it must be an object like \{"acme.local": \["10.0.0.53"\]\}\.$/u);
+    refuses(() => stubs(value), /stubDomains: must be an object such as \{"acme.local": \["10.0.0.53"\]\}\.$/u);
   }
-  for (const value of [{}, '8.8.8.8', 8]) refuses(() => upstreams(value), /it must be a list like \["10.0.0.53", /u);
+  for (const value of [{}, '8.8.8.8', 8]) refuses(() => upstreams(value), /must be a list such as \["10.0.0.53", /u);
 });
 test('domains are RFC 1123 names', () => {
   for (const domain of ['a', '1', 'a-b.c', `${'a'.repeat(63)}.b`]) {
@@ -70,18 +73,18 @@ test('domains are RFC 1123 names', () => {
     long,
     'a'.repeat(64),
   ]) {
-    refuses(() => stubs({ [domain]: ['1.2.3.4'] }), /is no domain; write it in lower case/u);
+    refuses(() => stubs({ [domain]: ['1.2.3.4'] }), /is not a domain; write it in lower case/u);
   }
 });
 test('a stub domain has one to fifteen servers', () => {
   for (const servers of [[], null, '1.2.3.4', {}])
     refuses(() => stubs({ 'a.b': servers }), /"a.b" needs a list of servers/u);
-  refuses(() => stubs({ 'a.b': Array(16).fill('1.2.3.4') }), /"a.b" has 16 servers, and 15 are possible/u);
+  refuses(() => stubs({ 'a.b': Array(16).fill('1.2.3.4') }), /"a.b" has 16 servers; at most 15 are allowed/u);
   assert.equal(stubs({ 'a.b': Array(15).fill('1.2.3.4') })[0].servers.length, 15);
 });
 test('three upstreamNameservers are possible', () => {
   assert.equal(upstreams(Array(3).fill('1.2.3.4')).length, 3);
-  refuses(() => upstreams(Array(4).fill('1.2.3.4')), /there are 4 servers, and 3 are possible/u);
+  refuses(() => upstreams(Array(4).fill('1.2.3.4')), /4 servers; at most 3 are allowed/u);
 });
 test('servers are addresses, with a port or without; names are not', () => {
   const wrong = [
@@ -105,13 +108,13 @@ test('servers are addresses, with a port or without; names are not', () => {
     null,
     ['1.2.3.4'],
   ]) {
-    refuses(() => stubs({ 'a.b': [server] }), /is no server; write an IP address/u);
-    refuses(() => upstreams([server]), /is no server; write an IP address/u);
+    refuses(() => stubs({ 'a.b': [server] }), /is not a server; write an IP address/u);
+    refuses(() => upstreams([server]), /is not a server; write an IP address/u);
   }
 });
 test('a file that cannot be read is wrong', () => {
   const files = { ...testOptions().files, exists: () => true };
-  refuses(() => readKubeDns(folder, files), /^\/etc\/kube-dns\/stubDomains: it cannot be read: no such file/u);
+  refuses(() => readKubeDns(folder, files), /^\/etc\/kube-dns\/stubDomains: cannot be read: no such file/u);
 });
 test('a block for each stub domain is as node-cache writes it', () => {
   const kubeDns = {

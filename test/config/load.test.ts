@@ -151,7 +151,7 @@ test('NXDOMAIN for AAAA is warned of once, at its first place', () => {
   const block = (zone: string) => `${zone} {\nforward . 10.0.0.1\ntemplate ANY AAAA {\nrcode NXDOMAIN\n}\n}\n`;
   const warnings = warningsOf(`${block('a')}${block('b')}`);
   assert.equal(warnings.length, 1);
-  assert.match(warnings[0], /^3: AAAA questions are answered NXDOMAIN.*"aaaa nodata" or "aaaa smart"/u);
+  assert.match(warnings[0], /^3: AAAA queries get NXDOMAIN.*"aaaa nodata" or "aaaa smart"/u);
   assert.deepEqual(warningsOf('. {\nforward . 10.0.0.1\naaaa smart\n}\n'), []);
 });
 
@@ -211,9 +211,7 @@ test('a directive with a variable that is not set means what it means without it
 test('the first reload counts, and another one is warned of', () => {
   const text = three('reload 10s', 'reload 10s', 'reload 20s');
   assert.equal(configOf(text).reload?.intervalMs, 10_000);
-  assert.deepEqual(warningsOf(text), [
-    '11: reload: line 3 says otherwise, and only the first counts; make them alike.',
-  ]);
+  assert.deepEqual(warningsOf(text), ['11: reload: line 3 differs, and only the first counts; make them equal.']);
 });
 test('debug anywhere is debug everywhere', () => assert.equal(configOf(three('', 'debug')).debug, true));
 

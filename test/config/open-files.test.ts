@@ -35,9 +35,7 @@ describe('tooFewOpenFiles', () => {
 
   it('says how many there may be, how many it takes, and what to change', () => {
     const sentence = tooFewOpenFiles(config, 2, needed - 1);
-    assert.ok(
-      sentence?.startsWith(`no more than ${needed - 1} files may be open, and this configuration needs ${needed};`),
-    );
+    assert.ok(sentence?.startsWith(`open file limit ${needed - 1} is too low: this configuration needs ${needed};`));
     assert.match(sentence ?? '', /ulimit -n.*fewer -workers\.$/u);
     assert.doesNotMatch(tooFewOpenFiles(config, 1, 9) ?? '', /workers/u);
   });

@@ -37,7 +37,7 @@ test('the place of a block in another file is named with its file', () => {
 test('HTTP servers need a port each', () => {
   assert.throws(
     () => two('health :8080', 'ready 10.0.0.1:8080', ['a.', 'b.']),
-    /ready: 10\.0\.0\.1:8080 is taken by health/u,
+    /ready: 10\.0\.0\.1:8080 is used by health/u,
   );
   assert.equal(two('health 10.0.0.1:8080', 'ready 10.0.0.2:8080', ['a.', 'b.']).blocks.length, 2);
   assert.equal(two('health :0', 'ready :0', ['a.', 'b.']).blocks.length, 2);
@@ -51,9 +51,9 @@ test('an HTTP server has no port on which DNS is answered over TCP', () => {
   const dns = (bind: string, http: string) => two(bind, http, ['a.:5353', 'b.']);
   assert.throws(
     () => dns('bind 10.0.0.1', 'ready :5353'),
-    /^ConfigError: \/etc\/Corefile:6: ready: \[::\]:5353 is where the server block on line 1 answers DNS; /u,
+    /^ConfigError: \/etc\/Corefile:6: ready: \[::\]:5353 is the DNS port of the server block on line 1; /u,
   );
-  assert.throws(() => dns('', 'prometheus 127.0.0.1:5353'), /prometheus: 127\.0\.0\.1:5353 is where/u);
+  assert.throws(() => dns('', 'prometheus 127.0.0.1:5353'), /prometheus: 127\.0\.0\.1:5353 is the DNS port/u);
   assert.equal(dns('bind 10.0.0.1', 'health 10.0.0.2:5353').blocks.length, 2);
 });
 
@@ -81,6 +81,6 @@ test('rules may tell so many kinds of clients apart, where a block asks other na
   assert.equal(configOf(block(acls(clientKindsMax)) + other('cache')).blocks.length, 2, 'no other names are asked');
   assert.throws(
     () => configOf(block(acls(clientKindsMax)) + other(rewriting)),
-    /^ConfigError: \/etc\/Corefile:2: acl: the rules on \[::\]:53 tell 65 kinds of clients apart, .* may be 64; put/u,
+    /^ConfigError: \/etc\/Corefile:2: acl: the rules on \[::\]:53 distinguish 65 groups of clients; .* most 64 are allowed; put/u,
   );
 });

@@ -75,7 +75,7 @@ test('what is no pattern to Go is refused with a sentence', () => {
   for (const source of [...none, String.raw`a\C`, '[[:word', String.raw`a\Z`, 'a\\', 'a{1001}', '(?P<a>b)(?P<a>c)']) {
     assert.throws(() => new Pattern(source), { constructor: Error, message: /^[a-z].*\.$/u }, source);
   }
-  assert.throws(() => new Pattern(`(${'ab'.repeat(200)}){30}`), /^Error: it repeats too much; write it shorter\.$/u);
+  assert.throws(() => new Pattern(`(${'ab'.repeat(200)}){30}`), /^Error: too many repetitions; shorten it\.$/u);
 });
 
 test('any text becomes a pattern or an Error', () => {

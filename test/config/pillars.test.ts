@@ -51,8 +51,7 @@ test('a cluster DNS that is not known is an error at its line, except in a comme
     () => fill('. {\n\n forward . __PILLAR__CLUSTER__DNS__\n}', missing),
     (error) =>
       error instanceof ConfigError &&
-      error.message ===
-        'base:3: nothing is known to put in the place of __PILLAR__CLUSTER__DNS__: X_SERVICE_HOST is not set; set it.',
+      error.message === 'base:3: no value for __PILLAR__CLUSTER__DNS__: X_SERVICE_HOST is not set; set it.',
   );
   assert.equal(fill('# __PILLAR__CLUSTER__DNS__', missing), '# __PILLAR__CLUSTER__DNS__');
   assert.equal(fill('forward . /etc/resolv.conf', missing), 'forward . /etc/resolv.conf');
@@ -61,7 +60,7 @@ test('a placeholder that nobody knows is an error at its line, except in a comme
   for (const placeholder of ['__PILLAR__CLUSTR__DNS__', '__PILLAR__DNS__', '__PROMETHEUS__PORT__']) {
     assert.throws(
       () => fill(`a\n b ${placeholder}:53 {`),
-      /^ConfigError: base:2: __P.* is no placeholder; there are __/u,
+      /^ConfigError: base:2: __P.* is not a placeholder; known: __/u,
     );
     assert.equal(fill(`a # ${placeholder}`), `a # ${placeholder}`);
     assert.ok(hasPillars(placeholder));

@@ -93,10 +93,10 @@ test('local addresses are literal, of either family, in their shortest form and 
   refuses('-localip=', /has an empty element/);
   refuses('-localip=169.254.20.10,', /"169.254.20.10," has an empty element/);
   refuses('-localip=169.254.20.10,,10.0.0.1', /has an empty element/);
-  refuses('-localip=localhost', /"localhost" is no IP address; write one like/);
-  refuses('-localip=169.254.20.10/32', /is no IP address/);
-  refuses('-localip=169.254.20', /is no IP address/);
-  refuses('-localip=010.0.0.1', /is no IP address/);
+  refuses('-localip=localhost', /"localhost" is not an IP address; write one like/);
+  refuses('-localip=169.254.20.10/32', /is not an IP address/);
+  refuses('-localip=169.254.20', /is not an IP address/);
+  refuses('-localip=010.0.0.1', /is not an IP address/);
   refuses(
     `-localip=${Array.from({ length: 300 }, (_, host) => `10.0.${host >> 8}.${host & 255}`).join(',')}`,
     /has 300 addresses/,
@@ -108,7 +108,7 @@ test('ports are from 1 to 65535', () => {
   assert.equal(optionsOf('-dns.port=65535').dnsPort, 65535);
   assert.equal(optionsOf('-health-port', '9254').healthPort, 9254);
   for (const port of ['', '0', '65536', '-1', '53x', ' 53', '5.3', '0x35']) {
-    refuses(`-dns.port=${port}`, /^-dns\.port ".*" is no port; write a number from 1 to 65535\.$/);
+    refuses(`-dns.port=${port}`, /^-dns\.port ".*" is not a port; write a number from 1 to 65535\.$/);
     refuses(`-health-port=${port}`, /^-health-port /);
   }
 });
@@ -142,7 +142,7 @@ test('the link has a name that Linux takes', () => {
   assert.equal(optionsOf('-interfacename=nodelocaldns2').interfaceName, 'nodelocaldns2');
   assert.equal(optionsOf(`-interfacename=${'x'.repeat(15)}`).interfaceName.length, 15);
   for (const name of ['', '.', '..', 'a b', 'a/b', 'a:1', 'x'.repeat(16), 'é', 'a\n']) {
-    refuses(`-interfacename=${name}`, /is no name for a link/);
+    refuses(`-interfacename=${name}`, /is not an interface name/);
   }
 });
 
@@ -162,7 +162,7 @@ test('the metrics address may leave out the host, name localhost, or be nothing'
   assert.deepEqual(address('localhost:9000'), { address: '127.0.0.1', port: 9000 });
   assert.equal(address(''), null);
   for (const text of ['9353', '0.0.0.0', '0.0.0.0:', '0.0.0.0:0', '0.0.0.0:99999', 'node:9353', '::1:9353', '[::1]']) {
-    refuses(`-metrics-listen-address=${text}`, /is no address and port; write ADDRESS:PORT, or :PORT/);
+    refuses(`-metrics-listen-address=${text}`, /is not an address and port; write ADDRESS:PORT, or :PORT/);
   }
 });
 
@@ -171,7 +171,7 @@ test('the prometheus address is one word of a Corefile', () => {
   for (const text of ['', ':9253 {', 'a b', ':9253\n}', '{$X}', '#']) {
     assert.throws(
       () => optionsOf(`-prometheus-listen-address=${text}`),
-      /is no address; write ADDRESS:PORT or :PORT/,
+      /is not an address; write ADDRESS:PORT or :PORT/,
       text,
     );
   }

@@ -85,7 +85,7 @@ test('a template is filled, written to -conf and watched with the ConfigMap', ()
     files.get(corefile) ?? '',
     /^cluster\.local \{\n {2}bind 169\.254\.20\.10\n {2}forward \. 10\.97\.12\.34\n/u,
   );
-  assert.deepEqual(said(), [`info: the Corefile is made from ${base}`]);
+  assert.deepEqual(said(), [`info: Corefile written from ${base}`]);
   source();
   assert.deepEqual([counts.written, said()], [1, []], 'what is as it was is neither written nor said again');
 });
@@ -109,11 +109,8 @@ test('a ConfigMap that is wrong at start is said and counted, and the template s
   assert.deepEqual(zones(), ['cluster.local.', '.']);
   assert.equal(counts.wrong, 1);
   const [line, ...more] = said();
-  assert.match(
-    line,
-    /^error: the kube-dns ConfigMap is wrong, and nothing of it is used: \/etc\/kube-dns\/stubDomains: it is/u,
-  );
-  assert.deepEqual(more, [`info: the Corefile is made from ${base}`]);
+  assert.match(line, /^error: invalid kube-dns ConfigMap, ignoring it: \/etc\/kube-dns\/stubDomains: not/u);
+  assert.deepEqual(more, [`info: Corefile written from ${base}`]);
 });
 test('a ConfigMap that becomes wrong leaves the one before in use, with a changed template too', () => {
   const { zones, said, counts, files } = world({ [base]: template, [stubDomains]: acme });
@@ -123,7 +120,7 @@ test('a ConfigMap that becomes wrong leaves the one before in use, with a change
   assert.deepEqual(zones(), ['cluster.local.', '.', 'acme.local.']);
   assert.match(
     said().join('\n'),
-    /^error: .* the one before is used on: \/etc\/kube-dns\/stubDomains: "Acme.local" is no domain/u,
+    /^error: .* keeping the previous one: \/etc\/kube-dns\/stubDomains: "Acme.local" is not a domain/u,
   );
   files.set(base, `${template}b {\n forward . 10.0.0.1\n}\n`);
   assert.deepEqual(zones(), ['cluster.local.', '.', 'b.', 'acme.local.']);
@@ -131,12 +128,12 @@ test('a ConfigMap that becomes wrong leaves the one before in use, with a change
   files.set(stubDomains, '{"c.local": ["1.2.3.4"]}');
   said();
   assert.deepEqual(zones(), ['cluster.local.', '.', 'b.', 'c.local.']);
-  assert.deepEqual([counts.wrong, said()], [2, [`info: the Corefile is made from ${base}`]]);
+  assert.deepEqual([counts.wrong, said()], [2, [`info: Corefile written from ${base}`]]);
 });
 test('a stub domain that the template serves is the fault of the ConfigMap', () => {
   const { zones, said, counts } = world({ [base]: template, [stubDomains]: '{"cluster.local": ["1.2.3.4"]}' });
   assert.deepEqual(zones(), ['cluster.local.', '.']);
-  assert.match(said()[0], /ConfigMap is wrong, .*stubDomains: the zone cluster\.local\. .*Corefile\.base:1;/u);
+  assert.match(said()[0], /invalid kube-dns ConfigMap, .*stubDomains: the zone cluster\.local\. .*Corefile\.base:1;/u);
   assert.equal(counts.wrong, 1);
 });
 test('a template that becomes wrong is refused with its line and counted once, and -conf keeps the last right one', () => {
@@ -149,7 +146,7 @@ test('a template that becomes wrong is refused with its line and counted once, a
   files.set(base, 'unreadable');
   assert.throws(source, /^ConfigError: \/etc\/coredns\/Corefile\.base: EACCES: .*; give/u);
   files.delete(base);
-  assert.throws(source, /^ConfigError: \/etc\/coredns\/Corefile\.base: there is no template; mount its ConfigMap/u);
+  assert.throws(source, /^ConfigError: \/etc\/coredns\/Corefile\.base: no such file; mount the ConfigMap/u);
   assert.equal(counts.wrong, 3);
   assert.equal(files.get(corefile), right);
   files.set(base, template);
@@ -158,7 +155,7 @@ test('a template that becomes wrong is refused with its line and counted once, a
 test('a cluster DNS that nobody knows is refused at its line', () => {
   const clusterDns = { endpoint: null, missing: 'KUBE_DNS_SERVICE_HOST is not in the environment; create it.' };
   const { source, counts } = world({ [base]: template }, { clusterDns });
-  assert.throws(source, /Corefile\.base:3: nothing is known .*__PILLAR__CLUSTER__DNS__: KUBE_DNS_SERVICE_HOST is not/u);
+  assert.throws(source, /Corefile\.base:3: no value for __PILLAR__CLUSTER__DNS__: KUBE_DNS_SERVICE_HOST is not/u);
   assert.equal(counts.wrong, 1);
 });
 test('a template that is wrong at start leaves what it was when it was last right, if that was kept', () => {
@@ -167,10 +164,7 @@ test('a template that is wrong at start leaves what it was when it was last righ
   const config = source();
   assert.deepEqual(zones(config), ['kept.']);
   assert.deepEqual(config.files, [corefile, base, stubDomains, upstreamNameservers]);
-  assert.match(
-    said()[0],
-    /^error: the template is wrong, and \/etc\/Corefile serves as it was left: .*Corefile\.base:1: /u,
-  );
+  assert.match(said()[0], /^error: invalid template, using \/etc\/Corefile as it is: .*Corefile\.base:1: /u);
   assert.equal(counts.wrong, 1);
   files.set(base, template);
   assert.deepEqual(zones(), ['cluster.local.', '.']);
@@ -185,9 +179,9 @@ test('where -conf cannot be written, the Corefile is used from memory, which is 
   files.set(base, `${template}b {\n forward . 10.0.0.1\n}\n`);
   assert.deepEqual(zones(), ['cluster.local.', '.', 'b.']);
   assert.equal(files.has(corefile), false);
-  const told = said().filter((line) => line.includes('written'));
+  const told = said().filter((line) => line.includes('not writable'));
   assert.deepEqual(told, [
-    'info: /etc/Corefile cannot be written, so the Corefile is used from memory: EROFS: read-only file system',
+    'info: /etc/Corefile is not writable, using the Corefile from memory: EROFS: read-only file system',
   ]);
   assert.equal(counts.wrong, 0);
 });
@@ -216,7 +210,9 @@ test('a template that was asked for and is not there is said and counted, and -c
   const { zones, counts, said } = world({ [corefile]: 'a {\n forward . 10.0.0.1\n}\n' }, { baseCorefileGiven: true });
   assert.deepEqual(zones(), ['a.']);
   assert.equal(counts.wrong, 1);
-  assert.deepEqual(said(), [`error: ${base}: there is no template; mount its ConfigMap, or leave -basecorefile out.`]);
+  assert.deepEqual(said(), [
+    `error: ${base}: no such file; mount the ConfigMap of the template, or omit -basecorefile.`,
+  ]);
 });
 test('-conf that is given and not there is refused; not given, the built-in configuration serves with the ConfigMap', () => {
   assert.throws(world({}).source, /^ConfigError: \/etc\/Corefile: .*; give -conf a file/u);
@@ -233,6 +229,6 @@ test('without a cluster DNS the built-in configuration says so once', () => {
   source();
   source();
   assert.deepEqual(said(), [
-    'warn: no cluster DNS, so every name is asked of /etc/resolv.conf: KUBE_DNS_SERVICE_HOST is not set.',
+    'warn: no cluster DNS, all queries use /etc/resolv.conf: KUBE_DNS_SERVICE_HOST is not set.',
   ]);
 });

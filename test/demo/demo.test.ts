@@ -121,7 +121,7 @@ test('it says what to type, with the ports that it has, and goes on answering un
   assert.match(text, /dig @127\.0\.0\.1 -p 1053 web\.default\.svc\.cluster\.local\. A/);
   assert.match(text, /curl -s http:\/\/127\.0\.0\.1:9253\/metrics/);
   assert.match(text, /curl http:\/\/127\.0\.0\.1:8080\/health/);
-  assert.doesNotMatch(text, /taken/);
+  assert.doesNotMatch(text, /in use/);
   for (const line of world.lines) assert(line.length <= 120 && line === line.trimEnd(), line);
 
   const client = new Client({ ...world, random: seededRandom(3) }, endpointIn(world.served?.corefile ?? ''));
@@ -139,8 +139,8 @@ test('a port that is taken is replaced by the next, and that is said', async () 
   await world.run();
   assert.deepEqual(world.served?.ports, { dns: 1054, health: 8081, ready: 8181, metrics: 9253 });
   assert.deepEqual(
-    world.lines.filter((line) => line.includes('taken')),
-    ['Port 1053 is taken; dns is on 1054 instead.', 'Port 8080 is taken; health is on 8081 instead.'],
+    world.lines.filter((line) => line.includes('is in use')),
+    ['Port 1053 is in use; dns is on 1054 instead.', 'Port 8080 is in use; health is on 8081 instead.'],
   );
   assert(world.lines.some((line) => line.includes('dig @127.0.0.1 -p 1054 ')));
 });

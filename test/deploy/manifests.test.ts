@@ -122,7 +122,7 @@ for (const overlay of overlays) {
   }, () => {
     const { blocks, warnings, config } = corefileOf(overlay);
     assert.deepEqual(
-      warnings.filter((message) => !message.startsWith('AAAA questions are answered NXDOMAIN')),
+      warnings.filter((message) => !message.startsWith('AAAA queries get NXDOMAIN')),
       [],
     );
     assert.equal(blocks.length, 4);

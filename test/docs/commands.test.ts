@@ -96,7 +96,7 @@ function withoutNumbers(text: string): string[] {
   return text
     .trimEnd()
     .split('\n')
-    .filter((line) => !/^Port \d+ is taken/.test(line))
+    .filter((line) => !/^Port \d+ is in use/.test(line))
     .map((line) =>
       line
         .replace(/ +\d+$/, ' µs')

@@ -35,7 +35,7 @@ for (const { page: path, line, text } of fenced('corefile')) {
   test(`the Corefile at ${path}:${line} is one that is served`, () => {
     const { blocks, warnings } = parseConfig(text, path, options);
     assert(blocks.length > 0);
-    const unwise = warnings.filter(({ message }) => !message.startsWith('AAAA questions are answered NXDOMAIN'));
+    const unwise = warnings.filter(({ message }) => !message.startsWith('AAAA queries get NXDOMAIN'));
     assert.deepEqual(unwise, []);
   });
 }
@@ -246,7 +246,7 @@ function knownOptions(head: string): string[] {
   try {
     blockOf('forward . 10.0.0.2', `${head} {`, 'qqqqqqqqqqqq', '}');
   } catch (error) {
-    const [, listed] = /it knows (.*)\.$/.exec((error as Error).message) ?? [];
+    const [, listed] = /; known: (.*)\.$/.exec((error as Error).message) ?? [];
     if (listed !== undefined) return listed.split(', ');
     throw error;
   }
@@ -266,7 +266,7 @@ test('stale answers without a directive are what the table says', () => {
 });
 
 test('log: every field of a format is documented, and no other is', () => {
-  const [, listed] = /there are (.*)\.$/.exec(checkLogFormat('{nothing}') ?? '') ?? [];
+  const [, listed] = /known fields: (.*)\.$/.exec(checkLogFormat('{nothing}') ?? '') ?? [];
   const documented = codeIn(section(reference, '### log')).filter((code) => code.startsWith('{'));
   assert.deepEqual([...new Set(documented)].sort(), listed.split(' ').sort());
 });

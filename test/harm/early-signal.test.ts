@@ -90,7 +90,7 @@ describe('without the flags of the first line, while the program is read', () =>
       await eventually('it has reloaded', async () => {
         const ended = await Promise.race([program.finished, Promise.resolve(undefined)]);
         assert.equal(ended, undefined, 'it has ended');
-        return program.stdout().includes(`${signal}: the configuration is what it was`) ? true : undefined;
+        return program.stdout().includes(`${signal}: the configuration is unchanged`) ? true : undefined;
       });
       const { status, stderr } = await program.stop();
       assert.deepEqual([status, stderr], [0, '']);

@@ -49,7 +49,7 @@ test('a large hosts file is read without anybody waiting for it', async () => {
 
   writeFileSync(corefile, readFileSync(corefile, 'utf8').replace('192.0.2.1', '192.0.2.2'));
   program.signal('SIGHUP');
-  const reloadMs = await worstWhile(client, said('serving by the new configuration'));
+  const reloadMs = await worstWhile(client, said('new configuration in force'));
   assert.ok(reloadMs < lateMsMax, `${reloadMs} ms while it reloads`);
 
   writeFileSync(file, linesOf(2));

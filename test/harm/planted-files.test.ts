@@ -96,15 +96,15 @@ describe('files that a local user has planted', () => {
     const own = join(planted.folder, 'own');
     writeFileSync(own, good, { mode: 0o600 });
     const plants: [RegExp, () => unknown][] = [
-      [/is a symbolic link/u, () => symlinkSync(own, planted.cache)],
-      [/is no regular file/u, () => output(['mkfifo', planted.cache])],
-      [/is no regular file/u, () => mkdirSync(planted.cache)],
-      [/may be written by others/u, () => writeMode(planted.cache, good, 0o666)],
-      [/may be written by others/u, () => writeMode(planted.cache, good, 0o620)],
+      [/a symbolic link/u, () => symlinkSync(own, planted.cache)],
+      [/not a regular file/u, () => output(['mkfifo', planted.cache])],
+      [/not a regular file/u, () => mkdirSync(planted.cache)],
+      [/writable by other users/u, () => writeMode(planted.cache, good, 0o666)],
+      [/writable by other users/u, () => writeMode(planted.cache, good, 0o620)],
       [/has more than \d+ bytes/u, () => large(planted.cache)],
     ];
     if (process.getuid?.() === 0) {
-      plants.push([/belongs to user 4711/u, () => chownSync(written(planted.cache, good), 4711, 4711)]);
+      plants.push([/owned by user 4711/u, () => chownSync(written(planted.cache, good), 4711, 4711)]);
     }
     for (const [why, plant] of plants) {
       rmSync(planted.cache, { recursive: true, force: true });
@@ -114,10 +114,7 @@ describe('files that a local user has planted', () => {
       assert.match(first, /^the snapshot \S+ is not used: /u);
       // A folder cannot be replaced by a file; anything else is, and is as good as new.
       if (others.length === 0)
-        assert.equal(
-          complaints(await serveOnce(planted)).join(),
-          `the cache is as the snapshot ${planted.cache} has it`,
-        );
+        assert.equal(complaints(await serveOnce(planted)).join(), `cache loaded from snapshot ${planted.cache}`);
       else assert.match(others.join('\n'), /cannot be written/u);
     }
   });

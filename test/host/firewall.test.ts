@@ -51,7 +51,7 @@ test('legacy tables that may not be seen are an error, not somebody else’s', a
   const node = newFakeNode();
   const denied = failed(1, 'iptables-save v1.8.9 (legacy): Cannot initialize: Permission denied (you must be root)\n');
   node.instead.push({ start: 'iptables-legacy-save', end: denied });
-  await assert.rejects(choose(node), /iptables-legacy-save -t mangle ended with 1: .*Permission denied/u);
+  await assert.rejects(choose(node), /iptables-legacy-save -t mangle exited with 1: .*Permission denied/u);
 });
 
 test('kube-proxy in nftables mode: nftables, unless the flag says iptables', async () => {

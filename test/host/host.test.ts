@@ -123,7 +123,7 @@ test('a failure that was nothing in the end is told too', async () => {
   await clock.pass(60_000);
   assert.deepEqual([...conditions], ['rules']);
   await clock.pass(1_000);
-  assert.equal(log.lines.at(-1), 'interface: as it should be again');
+  assert.equal(log.lines.at(-1), 'interface: recovered');
   assert.deepEqual([...conditions].sort(), ['interface', 'rules']);
 });
 
@@ -145,13 +145,13 @@ test('without the capability the line says so, and how to do without', async () 
   kept.node.instead.push({ start: 'ip link add', end: denied });
   await kept.host.prepare();
   assert.deepEqual(kept.errors, ['interface_add']);
-  assert.match(kept.log.lines[0], /not permitted; it takes the capability NET_ADMIN, or -setupinterface=false/u);
+  assert.match(kept.log.lines[0], /not permitted; needs the capability NET_ADMIN, or -setupinterface=false/u);
   const raw = failed(1, 'Permission denied (you must be root)');
   kept.node.instead.push({ start: 'iptables-legacy-save', end: raw });
   kept.files.set('/proc/net/ip_tables_names', 'mangle\n');
   kept.host.keep();
   await kept.clock.pass(0);
-  assert.match(kept.log.lines.at(-1) ?? '', /NET_ADMIN and, for this one, NET_RAW, or -setupiptables=false/u);
+  assert.match(kept.log.lines.at(-1) ?? '', /NET_ADMIN and, for iptables-legacy, NET_RAW, or -setupiptables=false/u);
 });
 
 test('a bug of ours there does not end the program', async () => {
@@ -237,7 +237,10 @@ test('it leaves everything: with -skipteardown, to a successor, and where anothe
   await shared.host.stepAside(withinMs);
   await shared.host.leave(withinMs);
   assert.equal(ruleCount(shared.node), 24);
-  assert.equal(shared.log.lines.at(-1), 'link and rules are left in place: another program serves 169.254.20.10');
+  assert.equal(
+    shared.log.lines.at(-1),
+    'leaving interface and firewall rules in place: another program serves 169.254.20.10',
+  );
 });
 
 test('a host that was released can be taken again', async () => {

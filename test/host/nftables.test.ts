@@ -114,8 +114,8 @@ table inet zerohop {
   node.nft = null;
   await writer.mend();
   assert.deepEqual(log.lines, [
-    'nftables chain INPUT of table ip filter drops what it does not accept, and no other table can change that: ' +
-      'let it accept UDP and TCP port 53 to 169.254.20.10, fd00::10',
+    'nftables chain INPUT of table ip filter has policy drop, which other tables cannot override: ' +
+      'accept in it UDP and TCP port 53 to 169.254.20.10, fd00::10',
   ]);
 });
 

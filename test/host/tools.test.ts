@@ -31,8 +31,8 @@ test('one that must succeed gives its output, or an error of the type that it co
 });
 
 test('a failure is one line that says what was run and what it said', () => {
-  assert.equal(failureText(call, failed(1, '')), 'nft list tables ended with 1');
+  assert.equal(failureText(call, failed(1, '')), 'nft list tables exited with 1');
   const said = '# Warning: iptables-legacy tables present\n\nError: one\n  two\nthree\n';
-  assert.equal(failureText(call, failed(2, said)), 'nft list tables ended with 2: Error: one   two');
+  assert.equal(failureText(call, failed(2, said)), 'nft list tables exited with 2: Error: one   two');
   assert.equal(failureText(call, { ran: false, why: 'missing', text: 'nft is not installed' }), 'nft is not installed');
 });

@@ -90,7 +90,7 @@ describe('newListeners', () => {
     await network.listenStreams(taken, () => ({ data() {}, ended() {}, closed() {} }));
     await assert.rejects(listeners.open([wanted(one), wanted(other), wanted(taken)]), (error: Error) => {
       assert.ok(error instanceof ListenError);
-      assert.match(error.message, /^cannot listen on 169\.254\.20\.12 port 53: another process does; stop it/u);
+      assert.match(error.message, /^cannot listen on 169\.254\.20\.12 port 53: address already in use; stop/u);
       return true;
     });
     assert.deepEqual(listeners.endpoints(), [one]);
@@ -104,9 +104,9 @@ describe('newListeners', () => {
     const sentences: [string, Endpoint, RegExp][] = [
       ['EACCES', one, /169\.254\.20\.10 port 53: not permitted; run as root, add the capability NET_BIND_SERVICE/u],
       ['EPERM', one, /not permitted/u],
-      ['EADDRNOTAVAIL', one, /this host does not have the address; add it to an interface/u],
-      ['EADDRINUSE', { address: '::', port: 53 }, /cannot listen on port 53 on all addresses: another process does/u],
-      ['EMFILE', one, /as many files are open as may be; raise the limit to 1024 or more \(ulimit -n/u],
+      ['EADDRNOTAVAIL', one, /no interface has this address; add it to an interface/u],
+      ['EADDRINUSE', { address: '::', port: 53 }, /cannot listen on port 53 on all addresses: address already in use/u],
+      ['EMFILE', one, /too many open files; raise the limit to 1024 or more \(ulimit -n/u],
       ['EIO', one, /cannot listen on 169\.254\.20\.10 port 53: it is EIO/u],
     ];
     for (const [code, at, sentence] of sentences) {

@@ -199,7 +199,7 @@ describe('UdpThreads', { skip }, () => {
     await eventually(() => died.length === 1);
     for (const index of [1, 2, 3]) await client.send(`a${index}`, listener.local.port);
     for (const index of [1, 2, 3]) assert.equal(await client.receive(), `${index} by one`);
-    assert.deepEqual(lines, ['an answering thread ended and is started again']);
+    assert.deepEqual(lines, ['an answering thread exited; starting a new one']);
     assert.equal(counters.total('panics'), 1);
     await threads.end();
     client.close();

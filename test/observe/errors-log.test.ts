@@ -118,7 +118,7 @@ describe('errors log', () => {
     assert.equal(texts().length, errorLinesPerSecondMax);
     clock.passMs(1_000);
     assert.deepEqual(texts().slice(errorLinesPerSecondMax), [
-      '[ERROR] plugin/errors: 7 errors were not written: too many in one second',
+      '[ERROR] plugin/errors: 7 error lines dropped: too many in one second',
     ]);
     fail('EOF');
     assert.equal(texts().length, errorLinesPerSecondMax + 2);
@@ -131,7 +131,7 @@ describe('errors log', () => {
     const { clock, errors, fail, texts } = newLog();
     for (let failure = 0; failure < errorLinesPerSecondMax + 1; failure++) fail('EOF');
     errors.stop();
-    assert.match(texts().at(-1) ?? '', /1 errors were not written/);
+    assert.match(texts().at(-1) ?? '', /1 error lines dropped/);
     for (let failure = 0; failure < 10; failure++) fail('EOF');
     assert.equal(clock.timersSet, 0);
   });

@@ -50,7 +50,7 @@ describe('a frame stream', () => {
     assert.deepEqual([collector.controls.at(-1), collector.isClosed], ['STOP', true]);
     await clock.pass(60_000);
     assert.equal(collector.connections, 1);
-    assert.deepEqual(said, ['dnstap: tcp://c:6000 takes what we say {"dropped":0}']);
+    assert.deepEqual(said, ['dnstap: connected to tcp://c:6000 {"dropped":0}']);
   });
 
   it('sends nothing before it is greeted back, and tries again where it never is', async () => {
@@ -64,7 +64,7 @@ describe('a frame stream', () => {
     collector.greeting = controlFrame(1, contentType);
     await clock.pass(2 * frameStreamRetryMs);
     assert.deepEqual([collector.connections, texts(collector)], [2, ['one']]);
-    assert.match(said[0], /^dnstap: tcp:\/\/c:6000 does not take what we say \(.+\); it is tried again/u);
+    assert.match(said[0], /^dnstap: connection to tcp:\/\/c:6000 failed \(.+\); retrying/u);
     stream.stop();
   });
 

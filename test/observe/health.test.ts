@@ -5,7 +5,7 @@ import type { Health } from '../../src/observe/self-check.js';
 import { ManualClock } from '../simulation/clock.js';
 import { newLines } from './lines.js';
 
-const ill: Health = { healthy: false, reason: 'No listener is up.' };
+const ill: Health = { healthy: false, reason: 'no listener is up' };
 const well: Health = { healthy: true };
 
 function watching(tookMs = 1) {
@@ -27,7 +27,7 @@ function watching(tookMs = 1) {
 describe('health', () => {
   it('answers OK, or the reason', () => {
     assert.deepEqual(healthAnswer(well), { status: 200, body: 'OK' });
-    assert.deepEqual(healthAnswer(ill), { status: 503, body: 'No listener is up.\n' });
+    assert.deepEqual(healthAnswer(ill), { status: 503, body: 'no listener is up\n' });
   });
 
   it('checks every second and keeps the durations', async () => {
@@ -59,7 +59,7 @@ describe('health', () => {
     await clock.pass(2_000);
     assert.equal(now.failures, 3);
     assert.deepEqual(lines, [
-      { level: 'error', message: 'health check failed: No listener is up.' },
+      { level: 'error', message: 'health check failed: no listener is up' },
       { level: 'info', message: 'health check recovered: all listeners answer' },
     ]);
   });

@@ -225,7 +225,7 @@ describe('http', () => {
       assert.equal(error.code, 'EADDRINUSE');
       assert.equal(
         listenFailure(at, error),
-        `Cannot listen for HTTP on 127.0.0.1:${at.port}: another program has this port; stop it or choose another port.`,
+        `cannot listen for HTTP on 127.0.0.1:${at.port}: address already in use; stop the other program or choose another port.`,
       );
       return true;
     });
@@ -243,7 +243,7 @@ describe('http', () => {
     const error = Object.assign(new Error('listen EWEIRD'), { code: 'EWEIRD' });
     assert.equal(
       listenFailure({ address: '::1', port: 80 }, error),
-      'Cannot listen for HTTP on [::1]:80: listen EWEIRD.',
+      'cannot listen for HTTP on [::1]:80: listen EWEIRD.',
     );
   });
 

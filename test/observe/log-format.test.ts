@@ -86,9 +86,9 @@ describe('log format', () => {
   it('tells of the first word in braces that is no field', () => {
     assert.match(
       checkLogFormat('{remote} {rcod} {nmae}') ?? '',
-      /^\{rcod\} is no field of a format.*; there are \{remote\}/,
+      /^\{rcod\} is not a log format field.*; known fields: \{remote\}/,
     );
-    assert.match(checkLogFormat('{>ID}') ?? '', /^\{>ID\} is no field/);
+    assert.match(checkLogFormat('{>ID}') ?? '', /^\{>ID\} is not a log format field/);
     for (const format of ['{common} {>id}', '{/forward/upstream} {/x}', '{"name":"{name}","x":{}}', '{ {name} }']) {
       assert.equal(checkLogFormat(format), null, format);
     }

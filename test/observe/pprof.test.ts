@@ -87,7 +87,7 @@ describe('pprof', () => {
     const { status, body, rest, contentType } = await get('heap');
     assert.deepEqual([status, body, contentType], [200, '', 'application/json']);
     assert.equal((await get('profile')).status, 503);
-    assert.equal((await get('heap')).body, 'another profile or snapshot is under way; there is one at a time.\n');
+    assert.equal((await get('heap')).body, 'another profile or snapshot is in progress; only one at a time.\n');
     assert.equal(await text(rest!), '{"snapshot":{}}');
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal((await get('heap')).status, 200);
@@ -132,7 +132,7 @@ describe('pprof', () => {
       for (const at of ['127.0.0.1', '127.0.0.2', '::1', '::', '0.0.0.0']) {
         for (const path of ['', 'heap', 'profile?seconds=0']) {
           const { status, body } = await newFixture(undefined, user, at).get(path);
-          assert.deepEqual([status, body.endsWith('ask as root, at an address of the node itself.\n')], [403, true]);
+          assert.deepEqual([status, body.endsWith('connect as root, to an address of the node.\n')], [403, true]);
         }
       }
       assert.equal((await newFixture(undefined, user, '192.0.2.1').get('')).status, 200);
@@ -148,7 +148,7 @@ describe('pprof', () => {
     for (const path of ['', 'heap', 'profile?seconds=0']) {
       const { status, body } = await newFixture(undefined, 'too many', '127.0.0.1').get(path);
       assert.deepEqual(
-        [status, body.includes('it has too many TCP connections to see whose this one is')],
+        [status, body.includes('which has too many TCP connections to find the owner of this one')],
         [503, true],
       );
     }

@@ -41,7 +41,7 @@ describe('readiness', () => {
     readiness.stopping();
     for (const condition of conditions) readiness.met(condition);
     assert.equal(readiness.ready, false);
-    assert.deepEqual(readiness.answer(), { status: 503, body: 'Shutting down' });
+    assert.deepEqual(readiness.answer(), { status: 503, body: 'shutting down' });
   });
 
   it('is ready at once when nothing is asked for', () => {

@@ -59,7 +59,7 @@ describe('self-check', () => {
     const startedMs = world.clock.nowMs();
     assert.deepEqual(await world.clock.until(check()), {
       healthy: false,
-      reason: 'No answer to our own question on 169.254.20.10:53, 10.0.0.1:5353 within 1000 ms.',
+      reason: 'no answer from 169.254.20.10:53, 10.0.0.1:5353 within 1000 ms',
     });
     assert.equal(world.clock.nowMs() - startedMs, selfQueryTimeoutMs);
     stop();
@@ -69,7 +69,7 @@ describe('self-check', () => {
   it('is unhealthy without listeners', async () => {
     const world = newWorld();
     const { check } = newSelfCheck(world, () => []);
-    assert.deepEqual(await check(), { healthy: false, reason: 'No listener is up.' });
+    assert.deepEqual(await check(), { healthy: false, reason: 'no listener is up' });
   });
 
   it('repeats a question that was lost', async () => {
@@ -143,7 +143,7 @@ describe('self-check', () => {
     const { check } = newSelfCheck({ ...world, network }, () => [first]);
     assert.deepEqual(await check(), {
       healthy: false,
-      reason: 'We cannot ask ourselves: EMFILE: too many open files.',
+      reason: 'cannot query the own listeners: EMFILE: too many open files',
     });
     assert.equal((await check()).healthy, false, 'and the next check is a new one');
   });

@@ -32,7 +32,7 @@ describe('Top', () => {
     for (let times = 0; times < 25; times++) top.seen(question('web.example.', 'AAAA'), '10.244.0.8', 16);
     await clock.pass(10_000);
     const { about, since, ...rest } = page();
-    assert.match(about, /One packet in 16\.0 was looked at/);
+    assert.match(about, /One packet in 16\.0 was sampled/);
     assert.equal(Date.parse(since), clock.wallMs() - 10_000);
     assert.deepEqual(rest, {
       seconds: 10,

@@ -53,13 +53,13 @@ test('a program that does not end is killed when its time is over', async () => 
   clock.passMs(4_999);
   assert.equal(clock.timersSet, 1);
   clock.passMs(1);
-  assert.deepEqual(await slow, { ran: false, why: 'late', text: 'sleep did not end within 5000 ms' });
+  assert.deepEqual(await slow, { ran: false, why: 'late', text: 'sleep did not exit within 5000 ms' });
   assert.equal(clock.timersSet, 0);
 });
 
 test('a program that writes too much is killed', async () => {
   const loud = await run({ program: 'yes', parameters: [], ...bounds });
-  assert.deepEqual(loud, { ran: false, why: 'too much', text: 'yes wrote more than 1000 bytes' });
+  assert.deepEqual(loud, { ran: false, why: 'too much', text: 'yes printed more than 1000 bytes' });
 });
 
 test('lines that are not worth keeping do not count, however many and however cut', async () => {

@@ -14,7 +14,7 @@ test('without koffi there are none, and the reason is its own, in one line', () 
   const result = loadSystemCalls('linux', () => {
     throw new Error('Cannot find module koffi\nRequire stack: …');
   });
-  assert.deepEqual(result, { calls: null, why: 'koffi cannot be loaded: Cannot find module koffi' });
+  assert.deepEqual(result, { calls: null, why: 'cannot load koffi: Cannot find module koffi' });
 });
 
 test('a call that fails gives the negative errno', { skip: process.platform !== 'linux' }, () => {

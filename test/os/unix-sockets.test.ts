@@ -126,7 +126,7 @@ describe('UnixSockets', { skip }, () => {
     };
     const wary = new UnixSockets({ calls: asStranger, random: systemRandom(), adopt: () => assert.fail('adopted') });
     const { listener } = sockets.listen(path, () => nothing, noGreeting);
-    assert.deepEqual(wary.connect(path, nothing), { stream: null, why: 'it belongs to another user' });
+    assert.deepEqual(wary.connect(path, nothing), { stream: null, why: 'owned by another user' });
     listener!.close();
   });
 });

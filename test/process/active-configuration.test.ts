@@ -148,20 +148,20 @@ describe('InForce.reload', () => {
     assert.equal(await reload(next), 'reloaded');
     assert.deepEqual([zonesAt('192.0.2.10'), zonesAt('192.0.2.11')], [2, 1]);
     assert.equal(open.get(server('192.0.2.10')), before, 'it was not opened anew');
-    assert.ok(lines.includes('info: test: serving by the new configuration'));
+    assert.ok(lines.includes('info: test: new configuration in force'));
     assert.equal(await reload(block('192.0.2.10')), 'reloaded');
     await clock.pass(100);
     assert.deepEqual([...open.keys()], [server('192.0.2.10')]);
     assert.equal(zonesAt('192.0.2.10'), 1);
   });
 
-  it('does nothing when the configuration is what it was', async () => {
+  it('does nothing when the configuration is unchanged', async () => {
     const { active, reload, lines } = forcing(block('192.0.2.10'));
     await active.start();
     const { serving } = active;
     assert.equal(await reload(block('192.0.2.10')), 'unchanged');
     assert.equal(active.serving, serving);
-    assert.ok(lines.includes('info: test: the configuration is what it was'));
+    assert.ok(lines.includes('info: test: the configuration is unchanged'));
   });
 
   it('is refused with one line when the file is wrong or something cannot be opened, and all stays as it was', async () => {
@@ -282,7 +282,7 @@ describe('what runs by the clock', () => {
     assert.equal(zonesAt('192.0.2.10'), 1);
     await clock.pass(15_000 + 1_000 - 9_999);
     assert.equal(zonesAt('192.0.2.10'), 2);
-    assert.ok(lines.includes('info: the Corefile has changed: serving by the new configuration'));
+    assert.ok(lines.includes('info: the Corefile has changed: new configuration in force'));
   });
 
   it('looks more often than the directive says, or without it, when it is told to', async () => {

@@ -34,7 +34,7 @@ function newWorld() {
 test('ZEROHOP_IO=portable leaves UDP to the event loop and says so in one line', () => {
   const world = newWorld();
   assert.equal(answeringThreads({ threads: 1, system: { calls: null, why: 'ZEROHOP_IO=portable' } })(world), null);
-  assert.deepEqual(world.lines, ['UDP is served by the event loop, not by answering threads: ZEROHOP_IO=portable']);
+  assert.deepEqual(world.lines, ['serving UDP in the event loop, not in answering threads: ZEROHOP_IO=portable']);
 });
 
 describe('answeringThreads', { skip }, () => {

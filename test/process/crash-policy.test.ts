@@ -19,7 +19,7 @@ function newWorld() {
   return { clock, did, started, throws };
 }
 
-const goesOn = 'the program failed in the control lane, which goes on';
+const goesOn = 'exception in the control lane; it continues';
 
 describe('onExceptions', () => {
   test('before the program has started an exception ends it', () => {

@@ -81,7 +81,7 @@ describe('newEnding', () => {
       await world.stops();
       assert.deepEqual(world.done, steps);
       assert.equal(world.panics, 1);
-      assert.match(world.errors.join('\n'), /^stopping .+ failed; the rest is stopped all the same$/u);
+      assert.match(world.errors.join('\n'), /^stopping .+ failed; stopping the rest$/u);
     });
   }
 

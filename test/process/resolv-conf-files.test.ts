@@ -28,7 +28,7 @@ describe('newResolvConfFiles', () => {
   it('says what is in another file instead', () => {
     const { resolvConfs, lines } = reading({ [path]: 'nameserver 127.0.0.53\n', [systemd]: 'nameserver 192.0.2.1\n' });
     assert.deepEqual(resolvConfs.read(path, []), [{ address: '192.0.2.1', port: 53 }]);
-    assert.deepEqual(lines, [`info: upstreams 192.0.2.1 from ${systemd}, since ${path} lists only ourselves`]);
+    assert.deepEqual(lines, [`info: upstreams 192.0.2.1 from ${systemd}, because ${path} lists only this server`]);
   });
 
   it('leaves out our own addresses', () => {

@@ -82,7 +82,7 @@ test('a stop that fails ends the process all the same, with 1', async () => {
   arrives('SIGTERM');
   said();
   await ends(new Error('planted'));
-  assert.match(said().join(), /^the stop failed: Error: planted.*,\(flushed\),\(exit 1\)$/su);
+  assert.match(said().join(), /^stopping failed: Error: planted.*,\(flushed\),\(exit 1\)$/su);
 });
 test('what comes before the start is not lost: one reload, or the end', async () => {
   const reloaded = world();

@@ -49,7 +49,7 @@ describe('answering threads and portable I/O', { skip: ioPath !== 'threads' && '
   });
 
   test('they are what they are called', () => {
-    const isPortable = ({ program }: LoopbackZerohop) => /UDP is served by the event loop/.test(program.stdout());
+    const isPortable = ({ program }: LoopbackZerohop) => /serving UDP in the event loop/.test(program.stdout());
     assert.deepEqual(programs.map(isPortable), [false, true]);
   });
 
@@ -110,9 +110,9 @@ module._resolveFilename = (name, ...rest) => {
   const client = await openUdp(zerohop.place);
   client.send(question(2, 'good', 1));
   assertGood(await client.receive(2));
-  const why = /UDP is served by the event loop[^"]*/g;
+  const why = /serving UDP in the event loop[^"]*/g;
   assert.deepEqual(zerohop.program.stdout().match(why), [
-    'UDP is served by the event loop, not by answering threads: koffi cannot be loaded: this machine has none',
+    'serving UDP in the event loop, not in answering threads: cannot load koffi: this machine has none',
   ]);
   client.close();
   await zerohop.stop();

@@ -65,7 +65,7 @@ test('--strict refuses what has warnings', () => {
   assert.equal(zerohop(['check', '-'], unwise).status, 0);
   const { status, lines } = zerohop(['check', '--strict', '-'], unwise);
   assert.equal(status, 2);
-  assert.equal(lines.at(-1), '(stdin): refused by -strict, 1 server block, 1 warning');
+  assert.equal(lines.at(-1), '(stdin): rejected by -strict, 1 server block, 1 warning');
   assert.equal(zerohop(['check', '--strict', '-'], good).status, 0);
 });
 

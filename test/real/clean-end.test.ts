@@ -111,7 +111,7 @@ test('a start that fails with its threads running says why, and ends with 1', as
   for (let round = 0; round < rounds / 2; round++) {
     const { status, stderr } = await starts(place, '-workers', '2').finished;
     assert.equal(status, 1, `round ${round}: ${stderr}`);
-    assert.match(stderr, /^zerohop: cannot listen on 127\.0\.0\.1 port \d+: another process does; .*\n$/u);
+    assert.match(stderr, /^zerohop: cannot listen on 127\.0\.0\.1 port \d+: address already in use; .*\n$/u);
   }
   taken.close();
 });

@@ -41,7 +41,7 @@ function corefile(port = 53, readyPort = 8181): string {
 
 const skip = needs('root', 'ip', 'iptables-nft', 'iptables-legacy', 'nft', 'conntrack', 'dig', 'curl');
 
-describe('the node', { skip, concurrency: 2 }, () => {
+describe('interface and firewall rules', { skip, concurrency: 2 }, () => {
   // How packets are read does not depend on who let them in.
   const chosen = ioPath === 'threads' ? firewalls : firewalls.slice(0, 1);
   for (const firewall of chosen) describe(`with ${firewall}`, { concurrency: 1 }, () => withFirewall(firewall));
@@ -110,7 +110,7 @@ function withFirewall(firewall: NodeFirewall): void {
 
   if (firewall === 'nftables') {
     test('the chain that drops is named, and DNS gets through once it is let in there', async () => {
-      const { msg } = await zerohop.logged(/drops what it does not accept/);
+      const { msg } = await zerohop.logged(/has policy drop/);
       assert.match(msg, /^nftables chain input of table inet host drops .* port 53 to 169\.254\.20\.10, fd00:53::10$/);
       assert.equal(await node.digFromPod(localAddress, 'udp'), undefined);
       for (const match of [`ip daddr ${localAddress}`, `ip6 daddr ${localAddress6}`]) {
@@ -168,7 +168,7 @@ function withFirewall(firewall: NodeFirewall): void {
     } finally {
       await second.stop();
     }
-    await second.logged(/left in place: another program serves 169\.254\.20\.10/);
+    await second.logged(/leaving interface and firewall rules in place: another program serves 169\.254\.20\.10/);
     await assertInPlace();
     await assertAnswered();
   });

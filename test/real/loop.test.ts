@@ -83,7 +83,7 @@ describe('upstreams that lead back to us', { skip }, () => {
     dnsmasq = startDnsmasq(clusterAddress);
     writeFileSync(zerohop.corefile, `${corefile(`${dnsmasqAddress} ${clusterAddress}`)}# mended\n`);
     zerohop.signal('SIGHUP');
-    await zerohop.logged(/serving by the new configuration/);
+    await zerohop.logged(/new configuration in force/);
     await assertAnswered('n1.default.svc.cluster.local.');
     await eventually('the dnsmasq is asked', async () =>
       (await state(dnsmasqAddress, 'up')) === 1 ? true : undefined,
@@ -114,8 +114,8 @@ describe('upstreams that lead back to us', { skip }, () => {
     const { msg } = await zerohop.logged(/lists only 127/);
     assert.equal(
       msg,
-      `${resolvConf} lists only 127.0.0.53, which would ask this host again, and ` +
-        '/run/systemd/resolve/resolv.conf has nothing better; name real resolvers in the forward directive.',
+      `${resolvConf} lists only 127.0.0.53, which loop back to this host, and ` +
+        '/run/systemd/resolve/resolv.conf lists nothing else; name real resolvers in the forward directive.',
     );
     const { rcode } = await ask(node, 'dig', { name: 'www.outside.test.', type: 'A', over: 'udp' });
     assert.equal(rcode, 'SERVFAIL');

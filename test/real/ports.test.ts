@@ -55,7 +55,7 @@ describe('ports and addresses', { skip }, () => {
   async function refused(corefile: string): Promise<void> {
     const { status, stderr } = await run(node.command(...entry, '-conf', corefile, ...quietFlags));
     assert.equal(status, 1, stderr);
-    assert.match(stderr, /^zerohop: cannot listen on 169\.254\.20\.10 port 53: another process does; stop it/);
+    assert.match(stderr, /^zerohop: cannot listen on 169\.254\.20\.10 port 53: address already in use; stop/);
   }
 
   const later = ['192.0.2.77', 'fd00:77::77'];
@@ -93,7 +93,7 @@ describe('ports and addresses', { skip }, () => {
         return answer?.rcode === 'NOERROR' ? true : undefined;
       });
     }
-    assert(!zerohop.log().some(({ msg }) => msg.includes('refused')));
+    assert(!zerohop.log().some(({ msg }) => msg.includes('rejected')));
   });
 
   test('without system calls of its own, an address that is not there: exit 1, with the address', async () => {
@@ -102,6 +102,6 @@ describe('ports and addresses', { skip }, () => {
     const portable = ['env', 'ZEROHOP_IO=portable', ...entry];
     const { status, stderr } = await run(node.command(...portable, '-conf', corefile, ...quietFlags));
     assert.equal(status, 1, stderr);
-    assert.match(stderr, /^zerohop: cannot listen on 192\.0\.2\.77 port 53: this host does not have the address/);
+    assert.match(stderr, /^zerohop: cannot listen on 192\.0\.2\.77 port 53: no interface has this address/);
   });
 });

@@ -40,7 +40,7 @@ test('a Corefile is checked as it comes out of a pipe, and so is the report on i
 test('what cannot be written is one sentence and exit 1', async () => {
   const { exitCode, complained } = await shell(`${program} check >/dev/full`);
   assert.equal(exitCode, 1);
-  assert.match(complained, /^zerohop: stdout cannot be written: ENOSPC[^\n]*\n$/u);
+  assert.match(complained, /^zerohop: cannot write to stdout: ENOSPC[^\n]*\n$/u);
 });
 
 test('a sentence that nobody reads changes no exit code', async () => {

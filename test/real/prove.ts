@@ -139,7 +139,7 @@ async function crashes(spot: Spot): Promise<Outcome> {
 async function dyingThreads(spot: Spot): Promise<Outcome> {
   const serving = await first(spot, [], { NODE_OPTIONS: `--import=${throwInThreads(1_000)}` });
   const reports = await meanwhile(spot, 31, () => pause(30_000).then(() => {}));
-  const died = serving.count('an answering thread ended');
+  const died = serving.count('an answering thread exited');
   await serving.stop();
   return { reports, remarks: [`${died} times a thread died`] };
 }
@@ -163,7 +163,7 @@ async function reloads(spot: Spot): Promise<Outcome> {
       await pause(280);
     }
   });
-  const done = serving.count('serving by the new configuration');
+  const done = serving.count('new configuration in force');
   await serving.stop();
   return { reports, remarks: [`${done} of ${times} reloads`] };
 }

@@ -80,7 +80,7 @@ describe('PEM files that change', { skip: needs('openssl') }, () => {
     eventually(`${times} lines like ${text}`, () =>
       lines().filter((line) => text.test(line)).length >= times ? true : undefined,
     );
-  const inForce = /serving by the new configuration$/u;
+  const inForce = /new configuration in force$/u;
   const isRefused = /new configuration rejected, keeping the old one/u;
 
   async function failedReloads(): Promise<string> {
@@ -169,7 +169,7 @@ describe('PEM files that change', { skip: needs('openssl') }, () => {
     const refusals = lines().filter((line) => isRefused.test(line));
     for (const [index, text] of [
       /ca\.pem is cut off/u,
-      /is not that of the first/u,
+      /does not match the first/u,
       /no private key/u,
       /no such file/u,
     ].entries()) {

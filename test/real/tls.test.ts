@@ -60,7 +60,7 @@ describe('an upstream over TLS', { skip }, () => {
     assert.deepEqual([rcode, answer[0]?.data], ['NOERROR', '10.9.8.7']);
     writeFileSync(zerohop.corefile, named('another.test').replace('cache 30', 'cache 31'));
     zerohop.signal('SIGHUP');
-    await zerohop.logged(/serving by the new configuration/);
+    await zerohop.logged(/new configuration in force/);
     assert.equal(
       (await ask(node, 'dig', { ...question, name: 'd.wild.default.svc.cluster.local.' })).rcode,
       'SERVFAIL',
@@ -73,7 +73,7 @@ describe('an upstream over TLS', { skip }, () => {
     zerohop = await startZerohop(node, corefile(node.folder, 'dns.test'));
     writeFileSync(zerohop.corefile, corefile(node.folder, 'other.test'));
     zerohop.signal('SIGHUP');
-    await zerohop.logged(/serving by the new configuration/);
+    await zerohop.logged(/new configuration in force/);
     const { rcode } = await ask(node, 'dig', { name: 'b.wild.default.svc.cluster.local.', type: 'A', over: 'udp' });
     assert.equal(rcode, 'SERVFAIL');
     await zerohop.logged(/dial tcp 10\.96\.0\.10:853: connect: Hostname\/IP does not match certificate/);

@@ -73,13 +73,15 @@ describe('instances that follow each other', { skip: portable || needs('dnsperf'
     assertNothingLost(
       await meanwhile(2, async () => {
         const next = await spot.start();
-        await eventually('the older one stands by', () => (serving.said('this one stands by') ? true : undefined));
+        await eventually('the older one stands by', () =>
+          serving.said('this instance is standby') ? true : undefined,
+        );
         assert.equal(await counted('instance_role{role="serving"}'), 1);
         assert.equal(await counted('takeovers_total{cause="start"}'), 1);
         assert.equal(await counted('stand_by_instances'), 1);
         assert.ok((await counted('handover_entries_total{direction="taken"}')) >= hotNames);
         assert.equal((await next.stop()).status, 0);
-        await eventually('it serves again', () => (serving.said('the instance that served leaves') ? true : undefined));
+        await eventually('it serves again', () => (serving.said('the serving instance is exiting') ? true : undefined));
       }),
     );
   });
@@ -99,9 +101,7 @@ describe('instances that follow each other', { skip: portable || needs('dnsperf'
     const [hits, misses] = await meanwhile(4, async () => {
       const next = await spot.start();
       await next.kill();
-      await eventually('the older one serves', () =>
-        serving.said('the instance that served is gone') ? true : undefined,
-      );
+      await eventually('the older one serves', () => (serving.said('the serving instance is gone') ? true : undefined));
     });
     // A batch that it had received, and misses that it had asked for. What waited in its sockets is not lost.
     assert.ok(hits.lost + misses.lost <= 70, `${hits.lost} and ${misses.lost} lost`);
@@ -159,7 +159,7 @@ describe('two instances', { skip: portable }, () => {
     context.after(() => spot.remove());
     const older = await spot.start();
     const newer = await spot.start();
-    await eventually('the older one stands by', () => (older.said('this one stands by') ? true : undefined));
+    await eventually('the older one stands by', () => (older.said('this instance is standby') ? true : undefined));
     const client = await openUdp(spot.place);
     let id = 0;
     const asks = async (): Promise<Buffer> => {
@@ -177,7 +177,7 @@ describe('two instances', { skip: portable }, () => {
     await eventually('the other one hears of that', async () => ((await given()) === 2 ? true : undefined));
     says = 'SERVFAIL';
     await newer.kill();
-    await eventually('it serves', () => (older.said('the instance that served is gone') ? true : undefined));
+    await eventually('it serves', () => (older.said('the serving instance is gone') ? true : undefined));
     assert.equal((await asks())[3] & 0x0f, 2);
     client.close();
   });

@@ -95,7 +95,7 @@ describe('openHostsFile', () => {
     files.delete('/f');
     await clock.pass(11_000);
     assert.deepEqual([a('a.test.'), a('in.test.'), changes], [['10.0.0.1'], ['10.0.0.9'], []]);
-    assert.match(lines[0], /^hosts at Corefile:2: \/f cannot be read/u);
+    assert.match(lines[0], /^hosts at Corefile:2: \/f is not readable/u);
     files.set('/f', '10.0.0.2 a.test\n');
     await clock.pass(11_000);
     assert.deepEqual([a('a.test.'), changes], [['10.0.0.2'], [['a.test.']]]);

@@ -69,6 +69,6 @@ describe('local', () => {
     noted.length = 0;
     for (const name of ['localhost', 'a.localhost', 'localhost.a', '1.0.0.127.in-addr.arpa']) said(name, 'A');
     assert.equal(counters.total('localhostRequests') - before, 2);
-    assert.deepEqual(noted, ['local: a.localhost. A asked by 10.0.0.9', 'local: localhost.a. A asked by 10.0.0.9']);
+    assert.deepEqual(noted, ['local: a.localhost. A queried by 10.0.0.9', 'local: localhost.a. A queried by 10.0.0.9']);
   });
 });

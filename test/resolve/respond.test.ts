@@ -115,7 +115,7 @@ describe('settle', () => {
       const [client] = settle(fixture, { flags: 0x0200, rcode, answers: [] }, { transport: 'tcp' });
       assert.deepEqual([client.answer.flag_tc, client.rcode, client.extendedErrors], [false, 'SERVFAIL', [23]]);
     }
-    const reason = 'the answer was cut over UDP, and TCP brought none';
+    const reason = 'the answer was truncated over UDP, and TCP got no answer';
     assert.deepEqual(fixture.failed, Array(2).fill(['a.test.', 2, reason]));
     assert.equal(fixture.cache.usedBytes, 0);
   });

@@ -53,7 +53,7 @@ describe('the question', () => {
   it('fails when it would be no name, and says which rule made it', () => {
     const query = courseQuery(`${'a'.repeat(60)}.test`);
     const failure = rewriter(rulesOf('name prefix a bbbbbbbb'))!(newDraft(query.question), query);
-    assert.match(failure ?? '', /^rewrite at Corefile:2: what it makes of a{60}\.test\. is no name$/u);
+    assert.match(failure ?? '', /^rewrite at Corefile:2: the rewritten a{60}\.test\. is not a valid name$/u);
   });
 
   it('has nobody to change it without rules', () => assert.equal(rewriter([]), undefined));

@@ -18,7 +18,7 @@ describe('Numbering', () => {
   it('ends with a sentence at its bound, and what has a number keeps it', () => {
     const numbering = new Numbering();
     for (let index = 0; index < zoneIdsMax; index++) numbering.of(`zone ${index}`);
-    assert.throws(() => numbering.of('one more'), /More than 65535 different zones have been served; start/u);
+    assert.throws(() => numbering.of('one more'), /more than 65535 different zones were served; restart/u);
     assert.equal(numbering.size, zoneIdsMax);
     assert.equal(numbering.of(`zone ${zoneIdsMax - 1}`), zoneIdsMax - 1);
     assert.ok(zoneIdsMax - 1 <= 0xffff, 'a cache key spends 16 bits on it');
@@ -129,7 +129,7 @@ describe('ReusableNumbering', () => {
   it('ends with a sentence at its bound', () => {
     const holding = newNumbering().numbering.hold();
     for (let index = 0; index < zoneIdsMax; index++) holding.of(`zone ${index}`);
-    assert.throws(() => holding.of('one more'), /More than 65535 different zones have been served; start/u);
+    assert.throws(() => holding.of('one more'), /more than 65535 different zones were served; restart/u);
     assert.equal(holding.of('zone 9'), 9);
   });
 });

@@ -71,7 +71,7 @@ describe('askWithin', () => {
     const [{ ok, ...failure }] = within;
     assert.deepEqual(
       [ok, failure],
-      [false, { why: 'timeout', text: 'a.test. A, which leads on from it, got no answer (timeout)' }],
+      [false, { why: 'timeout', text: 'a.test. A, the next name in the chain, got no answer (timeout)' }],
     );
   });
 });

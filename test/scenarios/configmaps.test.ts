@@ -72,7 +72,7 @@ describe('ConfigMaps', () => {
     await world.asks('www.company.example.', 'A');
     assert.equal(world.outside.asked('www.company.example.'), 1, 'cached, as the stub domain is there');
     assert.equal(await wrongConfigMaps(world), 1);
-    assert.equal(world.said('the kube-dns ConfigMap is wrong, and the one before is used on: ').length, 1);
+    assert.equal(world.said('invalid kube-dns ConfigMap, keeping the previous one: ').length, 1);
     assert.equal(world.app.counters.total('reloadFailed'), 0);
     world.files.set(stubDomains, company.replace('company', 'other'));
     await world.passSeconds(11);
@@ -85,19 +85,13 @@ describe('ConfigMaps', () => {
     await world.asks('web.cluster.local.', 'A');
     world.files.set(base, template.replace('__PILLAR__CLUSTER__DNS__', '__PILLAR__CLUSTR__DNS__'));
     await world.passSeconds(11);
-    assert.match(
-      world.said('new configuration rejected')[0].message,
-      /Corefile\.base:5: __PILLAR__CLUSTR__DNS__ is no placeholder/u,
-    );
+    assert.match(world.said('rejected')[0].message, /Corefile\.base:5: __PILLAR__CLUSTR__DNS__ is not a placeholder/u);
     assert.deepEqual([await wrongConfigMaps(world), world.app.counters.total('reloadFailed')], [1, 1]);
     await world.asks('web.cluster.local.', 'A');
     assert.equal(world.upstream.asked('web.cluster.local.'), 1);
     world.files.delete(base);
     await world.passSeconds(11);
-    assert.match(
-      world.said('new configuration rejected')[1].message,
-      /Corefile\.base: there is no template; mount its ConfigMap/u,
-    );
+    assert.match(world.said('rejected')[1].message, /Corefile\.base: no such file; mount the ConfigMap/u);
     assert.match(world.files.get('/etc/Corefile') ?? '', /forward \. 10\.96\.0\.10 \{/u);
   });
 
@@ -106,7 +100,7 @@ describe('ConfigMaps', () => {
     await world.network.openDatagrams({ address: '169.254.20.12', port: 53 }, { datagram() {}, error() {} });
     world.files.set(base, template.replaceAll('bind', 'bind 169.254.20.12'));
     await world.passSeconds(11);
-    assert.match(world.said('new configuration rejected')[0].message, /169\.254\.20\.12 port 53: another process/u);
+    assert.match(world.said('rejected')[0].message, /169\.254\.20\.12 port 53: address already in use/u);
     assert.deepEqual((await world.asks('web.cluster.local.', 'A')).data, ['192.0.2.1']);
   });
 });

@@ -226,10 +226,10 @@ describe('a chain of names', () => {
     const world = await chain(11);
     const { rcode, data, opt, afterMs } = await world.asks('s0.example', 'A', { edns: {} });
     assert.deepEqual([rcode, data], ['SERVFAIL', []]);
-    assert.deepEqual(errorsOf(opt?.options), [[0, 'aliases lead in a circle, or through more than 10 names']]);
+    assert.deepEqual(errorsOf(opt?.options), [[0, 'alias loop, or an alias chain of more than 10 names']]);
     assert.ok(afterMs < 20);
-    assert.equal(world.said('s0.example. A: aliases lead in a circle').length, 1);
-    assert.equal(world.said('aliases lead in a circle').length, 1, 'said once, for the name that was asked');
+    assert.equal(world.said('s0.example. A: alias loop').length, 1);
+    assert.equal(world.said('alias loop').length, 1, 'said once, for the name that was asked');
   });
 
   for (const [what, outside, cluster] of [

@@ -24,7 +24,7 @@ async function newNodeWorld(node: FakeNode): Promise<World> {
   return newWorld({ corefile: watched, host, run: node.run });
 }
 
-describe('the node', () => {
+describe('interface and firewall rules', () => {
   it('gets link and rules, is ready then, and has neither after the end', async () => {
     const node = newFakeNode();
     const world = await newNodeWorld(node);

@@ -71,7 +71,7 @@ describe('reload', () => {
     world.upstream.answers('a.example.', 'A', ['192.0.2.1']);
     await world.asks('a.example.', 'A');
     assert.equal(await world.reload('. {\n  bind 169.254.20.10\n  cachee\n}\n'), 'refused');
-    assert.match(world.said('new configuration rejected')[0].message, /Corefile:3: .*cache/u);
+    assert.match(world.said('rejected')[0].message, /Corefile:3: .*cache/u);
     assert.equal(world.app.counters.total('reloadFailed'), 1);
     await world.asks('a.example.', 'A');
     assert.equal(world.upstream.asked('a.example.'), 1);
@@ -117,7 +117,7 @@ describe('reload', () => {
     await world.network.openDatagrams({ address: '169.254.20.12', port: 53 }, { datagram() {}, error() {} });
     const taken = simpleCorefile.replace('bind 169.254.20.10', 'bind 169.254.20.10 169.254.20.12');
     assert.equal(await world.reload(taken), 'refused');
-    assert.match(world.said('new configuration rejected')[0].message, /169\.254\.20\.12 port 53: another process/u);
+    assert.match(world.said('rejected')[0].message, /169\.254\.20\.12 port 53: address already in use/u);
     world.upstream.answers('a.example.', 'A', ['192.0.2.1']);
     assert.deepEqual((await world.asks('a.example.', 'A')).data, ['192.0.2.1']);
   });

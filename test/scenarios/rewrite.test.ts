@@ -120,7 +120,7 @@ describe('rewrite name', () => {
     const world = await worldWith(`name prefix a ${'b'.repeat(61)}`);
     assert.equal((await answerTo(world, 'aaaa.example')).rcode, 'SERVFAIL');
     assert.deepEqual(askedIn(world), []);
-    assert.equal(world.said('what it makes of aaaa.example. is no name').length, 1);
+    assert.equal(world.said('the rewritten aaaa.example. is not a valid name').length, 1);
   });
 
   it('is before templates and hosts, as what it asks is made by them too', async () => {

@@ -166,7 +166,7 @@ describe('watching', () => {
       '[INFO] b.example. 10.96.0.10:53 NXDOMAIN - {when}',
       '[INFO] silent.example. - SERVERERROR - {when}',
     ]);
-    assert.equal(world.said('{when} is no field of a format').length, 1);
+    assert.equal(world.said('{when} is not a log format field').length, 1);
   });
 
   it('tells a collector of every query of the block that has dnstap, and of no other', async () => {

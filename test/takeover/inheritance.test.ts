@@ -77,7 +77,7 @@ describe('the cache', () => {
   });
 
   test('that comes to an end too early is said; one of another form or clock is not asked for', async () => {
-    assert.match((await fetches({}, (hearing) => hearing.heard('closed'))).lines[0], /handover incomplete/);
+    assert.match((await fetches({}, (hearing) => hearing.heard('closed'))).lines[0], /cache handover incomplete/);
     for (const peer of [{ entriesFormat: 2 }, { clockMs: 0 }]) {
       const { said, lines } = await fetches(peer, () => {});
       assert.deepEqual(said, []);

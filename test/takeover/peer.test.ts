@@ -189,7 +189,7 @@ describe('MeetingPlace', () => {
     assert.equal(place.connect('successor'), null);
     place.take();
     place.take();
-    assert.deepEqual(lines, ['the hand-over socket /p is not used: EACCES']);
+    assert.deepEqual(lines, ['not using the handover socket /p: EACCES']);
   });
 
   test("somebody else's is left alone", () => {

@@ -154,7 +154,7 @@ describe('newSnapshot', () => {
     await world.clock.pass(3 * snapshotPeriodMs + 100);
     world.snapshot.finish();
     assert.equal(tries, 4);
-    assert.deepEqual(world.lines, ['the snapshot /cache cannot be written: ENOSPC']);
+    assert.deepEqual(world.lines, ['cannot write the cache snapshot /cache: ENOSPC']);
   });
 
   test('a file that cannot be read, is torn, foreign or from the future is one line and no more', async () => {
@@ -165,11 +165,11 @@ describe('newSnapshot', () => {
     const changed = Buffer.from(file);
     changed[40] ^= 1;
     for (const [bytes, line] of [
-      [Buffer.alloc(0), /no snapshot of this version/],
-      [Buffer.from('#!/bin/sh\n'), /no snapshot of this version/],
-      [file.subarray(0, -1), /torn/],
-      [file.subarray(0, 20), /torn/],
-      [changed, /torn/],
+      [Buffer.alloc(0), /not a snapshot of this version/],
+      [Buffer.from('#!/bin/sh\n'), /not a snapshot of this version/],
+      [file.subarray(0, -1), /incomplete/],
+      [file.subarray(0, 20), /incomplete/],
+      [changed, /incomplete/],
     ] as const) {
       const world = newWorld();
       world.files.set('/cache', Buffer.from(bytes));
@@ -181,14 +181,14 @@ describe('newSnapshot', () => {
     const early = newWorld({}, new ManualClock(5));
     early.files.set('/cache', file);
     await loaded(early);
-    assert.match(early.lines[0], /from the future/);
+    assert.match(early.lines[0], /in the future/);
     const broken = newWorld({
       read() {
         throw new Error('EACCES');
       },
     });
     await loaded(broken);
-    assert.deepEqual(broken.lines, ['the snapshot /cache is not used: EACCES']);
+    assert.deepEqual(broken.lines, ['not using the cache snapshot /cache: EACCES']);
   });
 
   test('no bytes do more than be refused', () => {

@@ -163,7 +163,7 @@ describe('a start', () => {
     assert.deepEqual(next.cached, ['a', 'b']);
     assert.deepEqual([next.role, next.did, next.owns], ['serving', ['all'], ['start']]);
     assert.deepEqual([old.role, old.did, old.owns], ['standing by', ['all', 'away'], ['start', 'another']]);
-    assert.match(old.lines.join(), /this one stands by/);
+    assert.match(old.lines.join(), /this instance is standby/);
   });
 
   test('where one does not answer: it is joined all the same, in half a second', async () => {
@@ -211,7 +211,7 @@ describe('a start', () => {
       await one.starts();
       assert.ok(clock.nowMs() - startedMs <= handoverSilenceMs + 20);
       assert.deepEqual([one.role, one.cached], ['serving', ['a']]);
-      assert.match(one.lines.join(), /handover incomplete/);
+      assert.match(one.lines.join(), /cache handover incomplete/);
     });
   }
 
@@ -370,7 +370,7 @@ describe('standing by', () => {
     sockets.mute();
     await clock.pass(keeperPeriodMs * (silentPeriodsMax + 2));
     assert.equal(old.role, 'serving');
-    assert.match(old.lines.join(), /says nothing/);
+    assert.match(old.lines.join(), /is silent/);
     assert.deepEqual(old.owns, ['start', 'another', 'silent']);
   });
 

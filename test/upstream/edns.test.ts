@@ -139,8 +139,8 @@ for (const [what, refuses] of Object.entries(refusals)) {
     await clock.pass(2);
     assert.deepEqual([optsOf('e'), optsOf('f')], [[true], [true]]);
     assert.deepEqual(world.logged, [
-      'info 10.0.0.1:53 answers only requests without OPT; it is asked so, with an OPT again every 5 minutes',
-      'info 10.0.0.1:53 answers requests with OPT again',
+      'info upstream 10.0.0.1:53 answers only queries without OPT; sending none, and trying OPT again every 5 minutes',
+      'info upstream 10.0.0.1:53 answers queries with OPT again',
     ]);
   });
 }

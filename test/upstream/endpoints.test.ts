@@ -130,7 +130,7 @@ test('the name cannot be had: what was learned stays; nothing learned yet: the C
   assert.deepEqual(await never.asks(10), [10, 0, 0]);
   await never.clock.pass(slowDeadlineMs);
   assert.equal(never.world.counters.total('endpointsFailed'), 1);
-  assert.match(never.world.logged[0], /^warn the addresses of .* cannot be learned now \(read tcp .*timeout\)/);
+  assert.match(never.world.logged[0], /^warn resolving .* failed \(read tcp .*timeout\)/);
 });
 
 test('an upstream given by name is one of the forward’s, by its policy', async () => {

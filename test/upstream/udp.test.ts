@@ -112,7 +112,7 @@ test('a wrong id, an answer that is not accepted, an empty datagram: the request
     assert.deepEqual(attempt.losses, [
       {
         why: 'malformed',
-        text: 'read udp 10.0.0.1:53: answers that nobody asked for',
+        text: 'read udp 10.0.0.1:53: unsolicited answers',
         blame: false,
         isDisturbed: true,
       },

@@ -59,7 +59,7 @@ for (const isSilent of [true, false]) {
     assert.equal(world.counters.total('upstreamOneWay'), 1);
     assert.deepEqual(
       world.logged.filter((line) => line.includes('only')),
-      ['info 10.0.0.1:53 answers over TCP only; it is asked so for 5 minutes'],
+      ['info upstream 10.0.0.1:53 answers over TCP only; using only that for 5 minutes'],
     );
   });
 
@@ -114,7 +114,7 @@ for (const isSilent of [true, false]) {
     assert.equal(world.counters.total('upstreamCutAnswers'), 3);
     assert.deepEqual(
       world.logged.filter((line) => line.includes('only')),
-      ['info 10.0.0.1:53 answers over UDP only; it is asked so for 5 minutes'],
+      ['info upstream 10.0.0.1:53 answers over UDP only; using only that for 5 minutes'],
     );
     assert.equal(world.counters.total('upstreamTimeouts'), 0);
   });

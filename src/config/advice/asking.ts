@@ -24,7 +24,7 @@ export const clusterDnsOverUdp: BlockRule = (block, { deps, config }) => {
     .map(({ at }) => ({
       at,
       message:
-        'forward: the cluster DNS is asked over UDP, with a conntrack entry for each question, and packets get lost',
+        'forward: queries to the cluster DNS use UDP, which takes a conntrack entry per query and may lose packets',
       remedy: 'add force_tcp to its block',
     }));
 };
@@ -42,8 +42,8 @@ function ownAddress(endpoint: Endpoint, forward: ForwardConfig, block: Advised, 
     if (!whole.deps.localAddresses.includes(address) || !portsOf(whole).has(port)) return undefined;
     return {
       at: forward.at,
-      message: `forward: ${address} is an address of -localip on which no server block answers port ${port}`,
-      remedy: 'write the address of another resolver',
+      message: `forward: ${address} is a -localip address, but no server block listens there on port ${port}`,
+      remedy: 'write the address of a different resolver',
     };
   }
   const { zones, isAll } = returning(ways, { block: block.config, forward, endpoint });
@@ -54,7 +54,7 @@ function ownAddress(endpoint: Endpoint, forward: ForwardConfig, block: Advised, 
   return {
     at: forward.at,
     message: `forward: ${formatEndpoint(endpoint)} is this server's own address, and ${what}`,
-    remedy: 'write the address of another resolver',
+    remedy: 'write the address of a different resolver',
   };
 }
 
@@ -79,8 +79,8 @@ export const outsideOverTcp: BlockRule = (block) => {
     .filter(({ transport, to }) => transport === 'tcp' && to.some(({ kind }) => kind === 'file'))
     .map(({ at }) => ({
       at,
-      message: "forward: the node's resolvers are asked over TCP, which some of them do not take",
-      remedy: 'take force_tcp out; answers that do not fit are asked for again over TCP',
+      message: "forward: queries to the node's resolvers use TCP, which some resolvers do not support",
+      remedy: 'remove force_tcp; truncated answers are retried over TCP',
     }));
 };
 

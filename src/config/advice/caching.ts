@@ -14,7 +14,7 @@ export const cacheMissing: BlockRule = (block) => {
   return [
     {
       at: block.config.at,
-      message: 'without cache every question of this server block is asked upstream',
+      message: 'no cache: every query of this server block goes upstream',
       remedy: 'add "cache 30"',
     },
   ];
@@ -29,9 +29,9 @@ export const denialTtlShort: BlockRule = (block) => {
     {
       at: placeOf(block, 'cache', 'denial'),
       message:
-        `denials live for ${ttlMaxSeconds} s at most, so the names of every search path that are not there are ` +
-        `asked upstream again and again, and ${entriesMax} places for them stay empty`,
-      remedy: `write ${denialTtlSecondsLeast} s or more, as in "denial ${entriesMax} ${denialTtlSecondsLeast}"`,
+        `denials are cached for ${ttlMaxSeconds} s at most, so nonexistent names of search paths go ` +
+        `upstream again and again, and ${entriesMax} places stay mostly empty`,
+      remedy: `write ${denialTtlSecondsLeast} s or more, for example "denial ${entriesMax} ${denialTtlSecondsLeast}"`,
     },
   ];
 };
@@ -43,17 +43,17 @@ export const prefetchNever: BlockRule = (block) => {
   const at = placeOf(block, 'cache', 'prefetch');
   const never = (message: string, remedy: string): Saying[] => [{ at, message, remedy }];
   if (isEverywhere(block, successDisabled)) {
-    return never('nothing is ever refreshed, since positive answers are not kept', 'take prefetch or "disable" out');
+    return never('prefetch has no effect: positive answers are not cached', 'remove prefetch or "disable"');
   }
   if (prefetch.gapMs === 0) {
-    return never('nothing is ever refreshed, since hits may have no time between them', 'write a gap like 1m');
+    return never('prefetch has no effect: the gap between hits is 0', 'write a gap such as 1m');
   }
   if (prefetch.hits <= success.ttlMaxSeconds * hitsPerSecondMost) return [];
   const perSecond = Math.ceil(prefetch.hits / success.ttlMaxSeconds);
   return never(
-    `a name is refreshed only if it is asked for ${perSecond} times a second, since it lives for ` +
+    `prefetch needs ${perSecond} queries a second for a name, because its TTL is ` +
       `${success.ttlMaxSeconds} s at most`,
-    'write fewer hits, as in "prefetch 10 1m 25%"',
+    'write fewer hits, for example "prefetch 10 1m 25%"',
   );
 };
 
@@ -65,8 +65,8 @@ export const staleWithoutRoom: BlockRule = (block) => {
     return [
       {
         at,
-        message: 'there is no stale answer to give, since positive ones are not kept',
-        remedy: 'take serve_stale or "disable" out',
+        message: 'serve_stale has no effect: positive answers are not cached',
+        remedy: 'remove serve_stale or "disable"',
       },
     ];
   }
@@ -74,8 +74,8 @@ export const staleWithoutRoom: BlockRule = (block) => {
   return [
     {
       at,
-      message: `there is room for ${cache.success.entriesMax} answers, so hardly one is there past its TTL`,
-      remedy: 'write a capacity of thousands, as in "success 9984"',
+      message: `the cache has room for only ${cache.success.entriesMax} answers, so few stay past their TTL`,
+      remedy: 'write a capacity of thousands, for example "success 9984"',
     },
   ];
 };

@@ -20,8 +20,8 @@ export const forwardUnreachable: BlockRule = ({ config }) => {
     return [
       {
         at: forward.at,
-        message: `forward: the ${what} on ${lineOf(earlier.at, forward.at)} takes every name of ${forward.from} before it`,
-        remedy: what === 'forward' ? 'put this one above it, or take it out' : 'take one of the two out',
+        message: `forward: the ${what} on ${lineOf(earlier.at, forward.at)} already takes every name of ${forward.from}`,
+        remedy: what === 'forward' ? 'move this one above it, or remove it' : 'remove one of the two',
       },
     ];
   });
@@ -36,15 +36,15 @@ function takesAllOf(earlier: ForwardConfig, later: ForwardConfig): boolean {
 export const templateUnreachable: BlockRule = ({ config }) =>
   config.templates.flatMap((template, index): Saying[] => {
     const unreachable = (before: string): Saying[] => [
-      { at: template.at, message: `template: ${before} before it`, remedy: 'take one of the two out' },
+      { at: template.at, message: `template: ${before}`, remedy: 'remove one of the two' },
     ];
     const { aaaa, aaaaAt } = config;
     if (template.type === typeAaaa && aaaa !== null && aaaa !== 'forward' && aaaaAt !== null) {
-      return unreachable(`"aaaa ${aaaa}" on ${lineOf(aaaaAt, template.at)} answers all that it could`);
+      return unreachable(`"aaaa ${aaaa}" on ${lineOf(aaaaAt, template.at)} already answers all its queries`);
     }
     const earlier = config.templates.slice(0, index).find((other) => answersAllOf(other, template));
     if (earlier === undefined) return [];
-    return unreachable(`the template on ${lineOf(earlier.at, template.at)} answers all that it could`);
+    return unreachable(`the template on ${lineOf(earlier.at, template.at)} already answers all its queries`);
   });
 
 function answersAllOf(earlier: TemplateConfig, later: TemplateConfig): boolean {
@@ -63,7 +63,7 @@ export const templateWithoutFallthrough: BlockRule = ({ config }) =>
     })
     .map(({ at, zones }) => ({
       at,
-      message: `template: names of ${zones.join(' ')} that no match fits get SERVFAIL, and nothing behind it is asked`,
+      message: `template: names of ${zones.join(' ')} that match nothing get SERVFAIL, and later directives are not used`,
       remedy: 'add fallthrough to its block',
     }));
 
@@ -75,7 +75,7 @@ export const hostsWithoutFallthrough: BlockRule = ({ config }) => {
   return [
     {
       at: hosts.at,
-      message: 'hosts: every name that is not in it gets SERVFAIL, and the forward behind it is never asked',
+      message: 'hosts: without fallthrough, names that are not in it get SERVFAIL, and the forward is never used',
       remedy: 'add fallthrough to its block',
     },
   ];
@@ -89,8 +89,8 @@ export const aclBlocksAll: BlockRule = ({ config }) => {
   return [
     {
       at: first.at,
-      message: `acl: its first rule is "${rule.action}" for everybody, so nobody gets an answer from this server block`,
-      remedy: 'write whom to allow above it',
+      message: `acl: the first rule is "${rule.action}" for all clients, so this server block answers no client`,
+      remedy: 'add allow rules above it',
     },
   ];
 };

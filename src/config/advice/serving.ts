@@ -39,7 +39,7 @@ export const zonesHidden: WholeRule = ({ blocks }) => {
         {
           at: block.config.at,
           message:
-            `what is asked of ${formatEndpoint(place)} is looked for in the zones that are bound to it alone, so ` +
+            `queries to ${formatEndpoint(place)} use only the zones bound to that address, so ` +
             `${hidden.join(' ')} of ${lineOf(wide.config.at, block.config.at)} is not served there`,
           remedy: 'write the same bind in both server blocks',
         },
@@ -88,7 +88,7 @@ export const healthOnAllAddresses: WholeRule = ({ config, blocks, deps }) => {
   return [
     {
       at: firstPlace(blocks, 'health'),
-      message: `health: port ${healthPortUsual} is often taken on some address of a node, and then the start fails`,
+      message: `health: port ${healthPortUsual} is often in use on some node address, which makes the start fail`,
       remedy: `write "health ${formatEndpoint({ address, port: healthPortUsual })}"`,
     },
   ];
@@ -105,8 +105,8 @@ export const metricsPortTwice: WholeRule = ({ config, blocks, deps }) => {
     .filter(({ addresses }) => addresses.some((address) => isShared(address, metricsAddress)))
     .map(({ name }) => ({
       at: firstPlace(blocks, name),
-      message: `${name}: -metrics-listen-address ${formatEndpoint(metricsAddress)} takes the same port`,
-      remedy: 'give one of them another',
+      message: `${name}: -metrics-listen-address ${formatEndpoint(metricsAddress)} uses the same port`,
+      remedy: 'change one of them',
     }));
 };
 
@@ -119,7 +119,7 @@ export const errorsMissing: BlockRule = ({ config }) => {
   return [
     {
       at: config.at,
-      message: 'without errors no log says why a question of this server block failed',
+      message: 'no errors: the log does not say why a query of this server block failed',
       remedy: 'add "errors"',
     },
   ];
@@ -130,7 +130,7 @@ export const reloadMissing: WholeRule = ({ config, blocks, deps }: Whole) => {
   return [
     {
       at: blocks[0].config.at,
-      message: 'without reload a change of the configuration waits for SIGHUP or SIGUSR1',
+      message: 'no reload: configuration changes wait for SIGHUP or SIGUSR1',
       remedy: 'add "reload" to one server block',
     },
   ];
@@ -142,7 +142,7 @@ export const healthMissing: WholeRule = ({ config, blocks, deps }) => {
   return [
     {
       at: blocks[0].config.at,
-      message: 'without health or ready no probe can tell whether it answers',
+      message: 'no health or ready: probes cannot check the server',
       remedy: `add "health ${formatEndpoint({ address, port: healthPortUsual })}" to one server block`,
     },
   ];

@@ -45,5 +45,5 @@ export function readTrace(directive: Directive, context: DirectiveContext): void
     zipkin_max_batch_size: count,
     zipkin_max_batch_interval: (option) => void durationMs(option, oneWord(option, 'a duration'), 'the interval'),
   });
-  warn(context, directive, 'no spans are sent to anybody; take it out, or write dnstap to see each query elsewhere.');
+  warn(context, directive, 'zerohop sends no spans; remove it, or use dnstap to record queries.');
 }

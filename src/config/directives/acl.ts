@@ -13,13 +13,13 @@ export function readAcl(directive: Directive, context: DirectiveContext): AclCon
   const zones = directive.arguments.flatMap((token) => readZones(token, directive.path));
   const rules: AclRule[] = [];
   const rule = (action: AclRule['action']) => (option: Directive) => {
-    if (option.block !== null) fail(option, 'takes no block; take the { } out.');
-    if (rules.some(isForAll)) warn(context, option, 'the rule above is for everybody, so this one never counts.');
+    if (option.block !== null) fail(option, 'takes no block; remove the { }.');
+    if (rules.some(isForAll)) warn(context, option, 'the rule above matches all clients, so this rule is never used.');
     rules.push({ action, types: typesOf(option), networks: networksOf(option) });
   };
   warnOfForeignZones(context, directive, zones);
   eachOption(directive, { allow: rule('allow'), block: rule('block'), filter: rule('filter'), drop: rule('drop') });
-  if (rules.length === 0) fail(directive, 'has no rule; write one like "block net 192.168.0.0/16" into its block.');
+  if (rules.length === 0) fail(directive, 'has no rule; write for example "block net 192.168.0.0/16" into its block.');
   return { at: directive.at, zones: zones.length === 0 ? context.zones : zones, rules };
 }
 
@@ -33,7 +33,7 @@ function typesOf(option: Directive): readonly number[] | null {
   if (words === null || words.some(({ text }) => text === '*')) return null;
   return words.map(
     ({ text, at }) =>
-      typeNumber(text) ?? fail(option, `"${text}" is no record type; write one like A, AAAA or ANY, or *.`, at),
+      typeNumber(text) ?? fail(option, `"${text}" is not a record type; write one like A, AAAA or ANY, or *.`, at),
   );
 }
 
@@ -43,7 +43,7 @@ function networksOf(option: Directive): readonly Network[] | null {
   if (words === null || words.some(({ text }) => text === '*')) return null;
   return words.map(
     ({ text, at }) =>
-      readNetwork(text) ?? fail(option, `"${text}" is no network; write one like 10.0.0.0/8, an address, or *.`, at),
+      readNetwork(text) ?? fail(option, `"${text}" is not a network; write one like 10.0.0.0/8, an address, or *.`, at),
   );
 }
 
@@ -57,11 +57,11 @@ function wordsBehind(option: Directive, section: string): readonly Token[] | nul
     if (sections.includes(word)) {
       const next = option.arguments[index + 1];
       if (next === undefined || sections.includes(next.text.toLowerCase())) {
-        fail(option, `nothing follows "${token.text}"; name what it is about, or write *.`, token.at);
+        fail(option, `a value is missing after "${token.text}"; write one, or *.`, token.at);
       }
       current = word;
       isThere ||= word === section;
-    } else if (current === '') fail(option, `"${token.text}" must stand behind type or net.`, token.at);
+    } else if (current === '') fail(option, `"${token.text}" must follow type or net.`, token.at);
     else if (current === section) found.push(token);
   });
   return isThere ? found : null;

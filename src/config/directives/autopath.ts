@@ -16,7 +16,7 @@ export function readAutopath(directive: Directive, context: DirectiveContext): A
   if (file.text.startsWith('@')) {
     fail(
       directive,
-      `"${file.text}" would have to know every pod of the cluster, which a cache on the node does not; name a file with ` +
+      `"${file.text}" needs the list of all pods, which zerohop does not have; name a file with ` +
         'one line such as "search default.svc.cluster.local svc.cluster.local cluster.local".',
       file.at,
     );
@@ -24,9 +24,10 @@ export function readAutopath(directive: Directive, context: DirectiveContext): A
   const search = parseSearchPath(textOf(directive, file, context)).map((domain) =>
     readName(domain, file.at, directive.path),
   );
-  if (search.length === 0) warn(context, directive, `${file.text} has no line "search DOMAIN…", so it does nothing.`);
+  if (search.length === 0)
+    warn(context, directive, `${file.text} has no line "search DOMAIN…", so autopath has no effect.`);
   if (search.length > searchDomainsMax) {
-    fail(directive, `${file.text} has more than ${searchDomainsMax} search domains; each may be a question.`, file.at);
+    fail(directive, `${file.text} has more than ${searchDomainsMax} search domains; each may cost a query.`, file.at);
   }
   return { at: directive.at, zones: zones.length === 0 ? context.zones : zones, file: file.text, search };
 }

@@ -25,7 +25,7 @@ export function readBind(directives: readonly Directive[], context: DirectiveCon
       },
     });
     const left = given.filter((address) => !excepted.has(address));
-    if (left.length === 0) fail(directive, 'no address is left to listen on; name one more, or except less.');
+    if (left.length === 0) fail(directive, 'no address is left to listen on; add an address, or shorten except.');
     for (const address of left) addresses.add(address);
   });
   return [...addresses];
@@ -46,6 +46,6 @@ function notAnAddress(text: string): string {
   const wrong = `"${text}" is neither an IP address nor an interface of this host`;
   const meant = readEndpoint(text, 0);
   if (meant === undefined) return `${wrong}.${aboutPlaceholder(text)}`;
-  const port = meant.port === 0 ? '' : `: the port stands behind the zone, as in ".:${meant.port}"`;
+  const port = meant.port === 0 ? '' : `: the port belongs after the zone, as in ".:${meant.port}"`;
   return `${wrong}; write "bind ${meant.address}"${port}.`;
 }

@@ -74,7 +74,7 @@ export function readCache(directive: Directive, context: DirectiveContext): Cach
     servfail(option) {
       const token = oneWord(option, 'a duration');
       cache.servfailMs = durationMs(option, token, 'the time to keep SERVFAIL');
-      if (cache.servfailMs > servfailMsMax) fail(option, 'SERVFAIL may be kept for 5m at most; write a shorter time.');
+      if (cache.servfailMs > servfailMsMax) fail(option, 'SERVFAIL is cached for 5m at most; write a shorter time.');
     },
     disable(option) {
       const [which, ...names] = words(option, 1, Number.POSITIVE_INFINITY, 'success or denial, then zones');
@@ -99,7 +99,7 @@ function ttlAndZones(directive: Directive, context: DirectiveContext) {
     warn(
       context,
       directive,
-      `"${first.text}" is read as the name of a zone, as CoreDNS does, so only names in it are cached; ` +
+      `"${first.text}" is read as a zone name, as in CoreDNS, so only names in it are cached; ` +
         'for a TTL write a number of seconds without a unit.',
     );
   }
@@ -117,15 +117,14 @@ function readStore(option: Directive, before: StoreConfig, context: DirectiveCon
   const [capacity, ttl, least] = words(option, 1, 3, 'CAPACITY [TTL [MINTTL]]');
   const asked = wholeNumber(option, capacity, 'the capacity', 0, Number.MAX_SAFE_INTEGER);
   if (asked === 0) {
-    warn(context, option, `a capacity of 0 means ${entriesLeast}; to keep nothing write "disable ${option.name}".`);
+    warn(context, option, `a capacity of 0 means ${entriesLeast}; to cache nothing write "disable ${option.name}".`);
   }
-  if (asked > cacheEntriesMax)
-    warn(context, option, `${asked} entries are more than the ${cacheEntriesMax} there are.`);
+  if (asked > cacheEntriesMax) warn(context, option, `${asked} entries exceed the maximum of ${cacheEntriesMax}.`);
   const ttlMaxSeconds =
     ttl === undefined ? before.ttlMaxSeconds : wholeNumber(option, ttl, 'the TTL', 1, ttlSecondsMax);
   const askedMinSeconds = least === undefined ? 0 : wholeNumber(option, least, 'MINTTL', 0, ttlSecondsMax);
   if (askedMinSeconds > ttlMaxSeconds) {
-    warn(context, option, `MINTTL ${askedMinSeconds} is above the TTL ${ttlMaxSeconds}, which holds; lower it.`);
+    warn(context, option, `MINTTL ${askedMinSeconds} is above the TTL ${ttlMaxSeconds}, which wins; lower it.`);
   }
   const ttlMinSeconds = Math.min(askedMinSeconds, ttlMaxSeconds);
   return { entriesMax: asked === 0 ? entriesLeast : Math.min(asked, cacheEntriesMax), ttlMaxSeconds, ttlMinSeconds };

@@ -34,7 +34,7 @@ export function readDns64(directive: Directive): Dns64Config {
 function readPrefix(directive: Directive, { text, at }: Token): Network {
   const network = readNetwork(text);
   if (network === undefined || network.bytes.length !== 16) {
-    return fail(directive, `"${text}" is no IPv6 prefix; write one like ${wellKnown}.`, at);
+    return fail(directive, `"${text}" is not an IPv6 prefix; write one like ${wellKnown}.`, at);
   }
   if (!prefixBits.includes(network.prefixBits)) {
     const lengths = listed(prefixBits.map((bits) => `/${bits}`));

@@ -22,9 +22,10 @@ const multipleMax = 4_096;
 
 export function readDnstap(directive: Directive, context: DirectiveContext): DnstapConfig {
   const [socket, full, ...sizes] = words(directive, 1, 4, 'SOCKET [full [WRITEBUFFER [QUEUE]]]');
-  if (full !== undefined) oneOf(directive, full, 'what follows the socket', ['full']);
+  if (full !== undefined) oneOf(directive, full, 'the word after the socket', ['full']);
   for (const size of sizes) wholeNumber(directive, size, 'the size', 1, multipleMax);
-  if (sizes.length > 0) warn(context, directive, 'the sizes behind full do nothing: what waits is bounded anyway.');
+  if (sizes.length > 0)
+    warn(context, directive, 'the sizes after full have no effect: zerohop has its own limit for waiting messages.');
   let identity = context.hostName?.() ?? 'localhost';
   let version = `zerohop-${programVersion()}`;
   let extra: string | null = null;
@@ -56,7 +57,7 @@ function readTarget(directive: Directive, socket: Token, isVerified: boolean): D
   if (scheme !== 'tcp' && scheme !== 'tls') {
     return fail(
       directive,
-      `"${socket.text}" is no socket; write a path, unix://PATH or tcp://ADDRESS:PORT.`,
+      `"${socket.text}" is not a socket; write a path, unix://PATH or tcp://ADDRESS:PORT.`,
       socket.at,
     );
   }

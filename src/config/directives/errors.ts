@@ -6,7 +6,7 @@ import type { Directive } from '../corefile.js';
 export function readErrors(directive: Directive): ErrorsConfig {
   const [file] = words(directive, 0, 1, 'nothing, or "stdout"');
   if (file !== undefined && file.text !== 'stdout')
-    fail(directive, `"${file.text}" cannot be a log file; only stdout can.`);
+    fail(directive, `"${file.text}" is not a log file that zerohop can use; write stdout or nothing.`);
   let stacktrace = false;
   const consolidate: ConsolidateConfig[] = [];
   eachOption(directive, {
@@ -26,7 +26,8 @@ function readConsolidate(option: Directive): ConsolidateConfig {
   const last = rest.at(-1);
   const showFirst = last?.text === 'show_first';
   const [level, surplus] = showFirst ? rest.slice(0, -1) : rest;
-  if (surplus !== undefined) fail(option, `"${surplus.text}" is too much after the level; only show_first may follow.`);
+  if (surplus !== undefined)
+    fail(option, `"${surplus.text}" is unexpected after the level; only show_first may follow.`);
   const periodMs = durationMs(option, period, 'the period');
   if (periodMs === 0) fail(option, 'the period must be longer than 0; write one like 5m.');
   return {

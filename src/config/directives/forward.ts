@@ -38,7 +38,7 @@ const countMax = 2 ** 31 - 1;
 const dnsPort = 53;
 const tlsPort = 853;
 const noHttps =
-  'zerohop asks upstreams over UDP, TCP and TLS. Write tls://ADDRESS, or ask a resolver on the node that speaks it.';
+  'zerohop queries upstreams over UDP, TCP and TLS. Write tls://ADDRESS, or use a resolver on the node that supports it.';
 
 const byDefault = {
   except: [],
@@ -72,7 +72,7 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
   );
   if (to.length === 0) fail(directive, notAnAddress(''));
   if (to.length > upstreamsPerForwardMax) {
-    fail(directive, `at most ${upstreamsPerForwardMax} upstreams can be given, not ${to.length}; take some out.`);
+    fail(directive, `at most ${upstreamsPerForwardMax} upstreams are allowed, not ${to.length}; remove some.`);
   }
   const forward: Draft = {
     ...byDefault,
@@ -138,7 +138,7 @@ function optionsOf(
     },
     failover(option) {
       const failures = rcodes(option);
-      if (failures.includes(0)) fail(option, 'NOERROR is no failure, and would have every answer asked for again.');
+      if (failures.includes(0)) fail(option, 'NOERROR is not a failure, and would retry every query.');
       forward.failover = [...forward.failover, ...failures];
     },
     failfast_all_unhealthy_upstreams(option) {
@@ -148,7 +148,7 @@ function optionsOf(
     source_address(option) {
       const word = oneWord(option, 'an IP address');
       forward.sourceAddress =
-        canonicalAddress(word.text) ?? fail(option, `"${word.text}" is no IP address; write one of this host.`);
+        canonicalAddress(word.text) ?? fail(option, `"${word.text}" is not an IP address; write one of this host.`);
     },
     endpoints(option) {
       forward.endpoints = readEndpoints(option);
@@ -161,7 +161,7 @@ function optionsOf(
       forward.tls = { ...forward.tls, serverName: readName(word.text, word.at, option.path).slice(0, -1) };
     },
     doh_method: unsupported(noHttps),
-    resolver: unsupported('upstreams given by name are looked up by the other upstreams of the forward.'),
+    resolver: unsupported('upstream names are resolved by the other upstreams of the forward.'),
   };
 }
 
@@ -186,7 +186,7 @@ function readFrom(directive: Directive, token: Token, context: DirectiveContext)
     warn(
       context,
       directive,
-      `"${token.text}" is ${more.length + 1} reverse zones, of which only ${zone} is forwarded, as in CoreDNS; write one forward for each.`,
+      `"${token.text}" is ${more.length + 1} reverse zones, and only ${zone} is forwarded, as in CoreDNS; write one forward for each.`,
     );
   }
   return zone;
@@ -198,14 +198,14 @@ function readTarget(directive: Directive, token: Token, context: DirectiveContex
   if (scheme !== 'dns') {
     if (['https', 'grpc', 'quic'].includes(scheme))
       fail(directive, `${scheme}:// upstreams are not supported yet; ${noHttps}`, token.at);
-    fail(directive, `"${scheme}://" is no way to ask an upstream; write an IP address or dns://ADDRESS.`, token.at);
+    fail(directive, `"${scheme}://" is not a supported scheme; write an IP address or dns://ADDRESS.`, token.at);
   }
   const endpoint = readEndpoint(rest, dnsPort);
   warnOfMissingBrackets(context, directive, { text: rest, port: dnsPort });
   if (endpoint !== undefined) return { kind: 'endpoint', endpoint };
   if (rest.includes('/') || context.files.exists(rest)) {
     if (!context.files.exists(rest))
-      warn(context, directive, `there is no file ${rest} now, and names are not answered until it is there.`);
+      warn(context, directive, `${rest} does not exist; names get no answer until it does.`);
     return { kind: 'file', path: rest };
   }
   const name = readHostPort(rest);
@@ -240,7 +240,7 @@ function readTlsEndpoint(
   if (endpoint === undefined || name === '' || (endpoint.address.includes('%') && !isLinkLocal(endpoint.address))) {
     return fail(
       directive,
-      `"${token.text}" is no upstream; write tls:// and an IP address, and its name as tls_servername or behind a %.`,
+      `"${token.text}" is not an upstream; write tls:// and an IP address, and its name as tls_servername or after a %.`,
       token.at,
     );
   }
@@ -273,37 +273,37 @@ function readEndpoints(option: Directive): LearnedConfig {
   if (at === undefined) {
     return fail(
       option,
-      `"${name.text}" is no name; write that of a headless Service, or NAME:PORT.${aboutPlaceholder(name.text)}`,
+      `"${name.text}" is not a name; write that of a headless Service, or NAME:PORT.${aboutPlaceholder(name.text)}`,
     );
   }
-  const refreshMs = refresh === undefined ? learnPeriodMs : durationMs(option, refresh, 'the time between two looks');
+  const refreshMs = refresh === undefined ? learnPeriodMs : durationMs(option, refresh, 'the refresh interval');
   if (refreshMs < learnPeriodMsMin)
-    fail(option, `it cannot be looked up more often than every ${learnPeriodMsMin / 1000}s; write 30s.`);
+    fail(option, `the refresh interval must be at least ${learnPeriodMsMin / 1000}s; write 30s.`);
   return { name: readName(at.host, option.at, option.path), port: at.port, refreshMs };
 }
 
 function onlyNames(name: string): string {
-  return `"${name}" is a name, and nobody is there to look it up; write an IP address beside it (that of the Service, for example) or the path of a resolv.conf.${aboutPlaceholder(name)}`;
+  return `"${name}" is a name, and no other upstream can resolve it; add an IP address (of the Service, for example) or the path of a resolv.conf.${aboutPlaceholder(name)}`;
 }
 
 function notAnAddress(text: string): string {
   if (text === '' || text === '<nil>')
     return 'an upstream is empty; is {$KUBE_DNS_SERVICE_HOST} set? Write an IP address or a resolv.conf.';
   if (/^[\d.:[\]]+$/u.test(text) || /^[^:]*:[^:]*$/u.test(text)) {
-    return `"${text}" is no upstream; write ADDRESS or ADDRESS:PORT with an IP address, [ADDRESS]:PORT for IPv6, or the path of a resolv.conf.`;
+    return `"${text}" is not an upstream; write ADDRESS or ADDRESS:PORT with an IP address, [ADDRESS]:PORT for IPv6, or the path of a resolv.conf.`;
   }
-  return `"${text}" is no upstream; write an IP address (of the Service, for example), the path of a resolv.conf, or a name beside one of these.${aboutPlaceholder(text)}`;
+  return `"${text}" is not an upstream; write an IP address (of the Service, for example), the path of a resolv.conf, or a name together with one of these.${aboutPlaceholder(text)}`;
 }
 
 function readHealthCheck(option: Directive, context: DirectiveContext): HealthCheckConfig {
   const [interval, ...rest] = words(option, 1, 4, 'DURATION [no_rec] [domain NAME]');
   const usualMs = byDefault.healthCheck.intervalMs;
   const askedMs = durationMs(option, interval, 'the interval');
-  if (askedMs === 0) warn(context, option, `probes without a pause between them are too many; ${usualMs}ms is used.`);
+  if (askedMs === 0) warn(context, option, `an interval of 0 is not allowed; ${usualMs}ms is used.`);
   let recursionDesired = true;
   let domain = '.';
   for (let index = 0; index < rest.length; index++) {
-    if (oneOf(option, rest[index], 'what follows the interval', ['no_rec', 'domain']) === 'no_rec') {
+    if (oneOf(option, rest[index], 'the word after the interval', ['no_rec', 'domain']) === 'no_rec') {
       recursionDesired = false;
       continue;
     }

@@ -22,21 +22,21 @@ export function readHeaders(directives: readonly Directive[], context: Directive
     const [action, ...flags] = line.arguments;
     if (action === undefined) fail(line, 'expects set or clear, then flags.');
     const bitsSaid = flagsOf(line, flags);
-    say(word, oneOf(line, lower(action), 'what is done', actions), bitsSaid);
+    say(word, oneOf(line, lower(action), 'the action', actions), bitsSaid);
     return bitsSaid;
   }
   eachOf(directives, (directive) => {
     noWords(directive);
     const lines = directive.block ?? [];
-    if (lines.length === 0) fail(directive, 'says nothing; write a line like "response set ra" into its block.');
-    for (const line of lines) if (line.block !== null) fail(line, 'takes no block; take the { } out.');
+    if (lines.length === 0) fail(directive, 'has no rule; write for example "response set ra" into its block.');
+    for (const line of lines) if (line.block !== null) fail(line, 'takes no block; remove the { }.');
     const block = lines.map((line) => ({ ...line, name: line.name.toLowerCase() }));
     eachOption(
       { ...directive, block },
       {
         query(line) {
           if ((inFull(query, line) & ~flagRd) === 0) return;
-          warn(context, line, 'aa and ra mean nothing in a query, so only rd counts; take them out.');
+          warn(context, line, 'aa and ra have no meaning in a query, only rd has; remove them.');
         },
         response: (line) => void inFull(response, line),
         // Older versions of CoreDNS know nothing of queries.

@@ -53,9 +53,9 @@ export function readHosts(directive: Directive, context: DirectiveContext): Host
       },
       reload(option) {
         const word = oneWord(option, 'a duration, or 0 for never');
-        hosts.reloadMs = durationMs(option, word, 'the time between two looks at the file');
+        hosts.reloadMs = durationMs(option, word, 'the reload interval');
         if (hosts.reloadMs !== 0 && hosts.reloadMs < reloadMsLeast) {
-          fail(option, `"${word.text}" is too often; write 100ms or more, or 0 for never.`, word.at);
+          fail(option, `"${word.text}" is too short; write 100ms or more, or 0 for never.`, word.at);
         }
       },
       fallthrough(option) {
@@ -68,18 +68,18 @@ export function readHosts(directive: Directive, context: DirectiveContext): Host
     },
   );
   if (hosts.fallthroughUnsupported && hosts.fallthrough === null) {
-    fail(directive, 'fallthrough_unsupported extends fallthrough; write that too.');
+    fail(directive, 'fallthrough_unsupported extends fallthrough; add fallthrough.');
   }
   if (hosts.fallthrough === null && context.zones.includes('.') && hosts.zones.includes('.')) {
-    warn(context, directive, 'without fallthrough every name that is not in it gets SERVFAIL; add fallthrough.');
+    warn(context, directive, 'without fallthrough, names that are not in it get SERVFAIL; add fallthrough.');
   }
   return hosts;
 }
 
 /** An entry of the block as a line of a hosts file, its names in their one spelling. */
 function entryLine(entry: Directive): string {
-  if (entry.arguments.length === 0) fail(entry, 'has no name behind it; write ADDRESS NAME…');
-  if (entry.block !== null) fail(entry, 'takes no block; take the { } out.');
+  if (entry.arguments.length === 0) fail(entry, 'has no name; write ADDRESS NAME…');
+  if (entry.block !== null) fail(entry, 'takes no block; remove the { }.');
   return [entry.name, ...entry.arguments.map(({ text, at }) => readName(text, at, entry.path))].join(' ');
 }
 

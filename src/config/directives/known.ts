@@ -39,7 +39,7 @@ export const supportedDirectives = [
 
 export type SupportedDirective = (typeof supportedDirectives)[number];
 
-const noListener = 'questions come over UDP and TCP, and an upstream over TLS is written in forward.';
+const noListener = 'zerohop listens on UDP and TCP; write TLS upstreams in forward.';
 
 /** What to write instead, where there is an answer; a directive of CoreDNS or of a well-known plugin for it. */
 const unsupportedDirectives: Readonly<Record<string, string>> = {
@@ -53,21 +53,21 @@ const unsupportedDirectives: Readonly<Record<string, string>> = {
   dnssec: '',
   erratic: '',
   etcd: '',
-  fanout: 'forward asks several upstreams.',
+  fanout: 'forward can use several upstreams.',
   federation: '',
   file: 'forward the zone to a server that has the file.',
   geoip: '',
-  grpc: 'forward asks over UDP and TCP.',
+  grpc: 'forward uses UDP and TCP.',
   grpc_server: noListener,
   https: noListener,
   https3: noListener,
   k8s_external: '',
   kubeforward: 'use forward with the address of the cluster DNS Service.',
   kubernetes: 'use forward with the address of the cluster DNS Service.',
-  multisocket: 'the flag -workers says how many threads answer.',
+  multisocket: 'the flag -workers sets the number of answering threads.',
   nomad: '',
   on: '',
-  proxy: 'forward took its place in CoreDNS 1.5.',
+  proxy: 'forward replaced it in CoreDNS 1.5.',
   proxyproto: '',
   quic: noListener,
   root: '',
@@ -92,12 +92,12 @@ export function isSupported(name: string): name is SupportedDirective {
 export function aboutUnsupported(name: string): string {
   if (Object.hasOwn(unsupportedDirectives, name)) {
     const instead = unsupportedDirectives[name];
-    return `the directive "${name}" is known but not supported; take it out${instead === '' ? '.' : `: ${instead}`}`;
+    return `the directive "${name}" is known but not supported; remove it${instead === '' ? '.' : `: ${instead}`}`;
   }
   if (/[.:]/u.test(name)) {
     return `unknown directive "${name}"; it looks like the zone of a server block, so the } of the block above is missing.`;
   }
   const meant = nearest(name, [...supportedDirectives, ...Object.keys(unsupportedDirectives)]);
-  const hint = meant === undefined ? `known are ${supportedDirectives.join(', ')}.` : `did you mean "${meant}"?`;
+  const hint = meant === undefined ? `known: ${supportedDirectives.join(', ')}.` : `did you mean "${meant}"?`;
   return `unknown directive "${name}"; ${hint}`;
 }

@@ -8,7 +8,11 @@ import { type Network, readNetwork } from '../networks.js';
 export function readLoadbalance(directive: Directive): LoadbalanceConfig {
   const [policy] = directive.arguments;
   if (policy?.text === 'weighted') {
-    fail(directive, 'weighted is not supported; write round_robin, with prefer for those to come first.', policy.at);
+    fail(
+      directive,
+      'weighted is not supported; write round_robin, with prefer for the networks that come first.',
+      policy.at,
+    );
   }
   words(directive, 0, 1, 'round_robin or nothing');
   if (policy !== undefined && policy.text !== 'round_robin') {
@@ -18,12 +22,12 @@ export function readLoadbalance(directive: Directive): LoadbalanceConfig {
   eachOption(directive, {
     prefer(option) {
       for (const { text, at } of words(option, 1, preferredNetworksMax, 'networks')) {
-        prefer.push(readNetwork(text) ?? fail(option, `"${text}" is no network; write one like 10.0.0.0/8.`, at));
+        prefer.push(readNetwork(text) ?? fail(option, `"${text}" is not a network; write one like 10.0.0.0/8.`, at));
       }
     },
   });
   if (prefer.length > preferredNetworksMax) {
-    fail(directive, `prefers more than ${preferredNetworksMax} networks; write fewer or wider ones.`);
+    fail(directive, `has more than ${preferredNetworksMax} networks; write fewer or wider ones.`);
   }
   return { prefer };
 }

@@ -11,7 +11,7 @@ export function readLog(directive: Directive, context: DirectiveContext): LogCon
   const format = last?.text.includes('{') ? last.text : undefined;
   const names = format !== undefined ? directive.arguments.slice(0, -1) : directive.arguments;
   if (format !== undefined && names.length === 0) {
-    warn(context, directive, 'a format without names is read as a name by CoreDNS; write "." before it.');
+    warn(context, directive, 'CoreDNS reads a format without names as a name; write "." before it.');
   }
   const wrong = format === undefined ? null : (context.checkLogFormat?.(format) ?? null);
   if (wrong !== null) warn(context, directive, wrong);

@@ -8,7 +8,7 @@ export function readNsid(directive: Directive, context: DirectiveContext): strin
   noBlock(directive);
   const written = directive.arguments.map(({ text }) => text).join(' ');
   const name = directive.arguments.length === 0 ? (context.hostName?.() ?? 'localhost') : written;
-  if (name === '') fail(directive, 'is told to say nothing; write a name, or nothing for the name of this host.');
+  if (name === '') fail(directive, 'the name is empty; write a name, or no argument for the name of this host.');
   if (Buffer.byteLength(name) > nsidBytesMax) fail(directive, `the name may have ${nsidBytesMax} bytes at most.`);
   return name;
 }

@@ -18,7 +18,7 @@ export function readReload(directive: Directive, context: DirectiveContext): Rel
   const jitterMs = jitter === undefined ? unsaidMs : durationMs(directive, jitter, 'the jitter');
   if (jitterMs !== 0 && jitterMs < jitterMsLeast) fail(directive, 'the jitter must be 0 or at least 1s.');
   if (jitter !== undefined && jitterMs > intervalMs / 2) {
-    warn(context, directive, 'the jitter is cut to half of the interval.');
+    warn(context, directive, 'the jitter is reduced to half of the interval.');
   }
   return { intervalMs, jitterMs: Math.min(jitterMs, intervalMs / 2) };
 }

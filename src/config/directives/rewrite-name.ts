@@ -24,7 +24,7 @@ export function splitMatch(rule: Directive, plain: number): { readonly how: How;
 export function readMatch(rule: Directive, how: How, token: Token): NameMatch {
   if (how === 'regex') return { how, pattern: patternOf(rule, token) };
   const text = lowerCaseName(token.text);
-  if (text === '') fail(rule, 'the name to look for is empty.', token.at);
+  if (text === '') fail(rule, 'the name to match is empty.', token.at);
   return { how, text: how === 'exact' || how === 'suffix' ? closed(text) : text };
 }
 
@@ -66,24 +66,24 @@ function readAnswers(
   let auto = false;
   let at = 0;
   if (words.length > 0 && words[0].text !== 'answer') {
-    fail(rule, `"${words[0].text}" is too much; only "answer …" may follow.`, words[0].at);
+    fail(rule, `"${words[0].text}" is unexpected; only "answer …" may follow.`, words[0].at);
   }
   while (at < words.length) {
     if (words[at].text === 'answer') at++;
     const [part, from, to] = words.slice(at);
-    if (part === undefined) fail(rule, 'nothing follows answer; write auto, name FROM TO or value FROM TO.');
+    if (part === undefined) fail(rule, 'a value is missing after answer; write auto, name FROM TO or value FROM TO.');
     if (part.text === 'auto') {
       auto = true;
       at++;
     } else if (part.text === 'name' || part.text === 'value') {
-      if (to === undefined) fail(rule, `answer ${part.text} expects FROM TO, a pattern and what it becomes.`, part.at);
+      if (to === undefined) fail(rule, `answer ${part.text} expects FROM TO, a pattern and its replacement.`, part.at);
       const pattern = patternOf(rule, from);
       changes.push({ part: part.text, pattern, to: closed(checkedGroups(rule, pattern, to, lowerCaseName(to.text))) });
       at += 3;
     } else fail(rule, `answer must be auto, name or value, not "${part.text}".`, part.at);
   }
   if (auto && changes.some(({ part }) => part === 'name')) {
-    fail(rule, 'answer auto and answer name say two things about the same names; keep one of them.');
+    fail(rule, 'answer auto and answer name contradict each other; keep one of them.');
   }
   return { auto, changes };
 }

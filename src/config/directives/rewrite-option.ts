@@ -19,7 +19,7 @@ export function readOptionChange(rule: Directive, context: DirectiveContext): Op
   const [kindToken, actionToken, ...written] = rule.arguments;
   if (actionToken === undefined) fail(rule, `expects ${listed(kinds)}, then ${listed(actions)}.`);
   const kind = oneOf(rule, lower(kindToken), 'the option', kinds);
-  const action = oneOf(rule, lower(actionToken), 'what is done', actions);
+  const action = oneOf(rule, lower(actionToken), 'the action', actions);
   // What upstreams say in their OPT goes to no client, so there is nothing to revert.
   const words = written.at(-1)?.text.toLowerCase() === 'revert' ? written.slice(0, -1) : written;
   const isUnset = action === 'unset';
@@ -35,16 +35,16 @@ export function readOptionChange(rule: Directive, context: DirectiveContext): Op
   expect(about, isUnset ? 1 : 2, isUnset ? 'CODE' : 'CODE DATA');
   if (!isUnset && metadataLabel.test(words[1].text)) {
     codeOf(rule, words[0]);
-    warn(
-      context,
-      rule,
-      `does nothing: ${words[1].text} is metadata that has no value before an upstream has answered.`,
-    );
+    warn(context, rule, `has no effect: the metadata ${words[1].text} has no value before an upstream has answered.`);
     return null;
   }
   const data = isUnset ? nothing : dataOf(rule, words[1]);
   if (data.kind === 'variable' && aboutTheClient.includes(data.name)) {
-    warn(context, rule, `the answer may depend on {${data.name}}, so what this rule is used for is not cached.`);
+    warn(
+      context,
+      rule,
+      `the answer may depend on {${data.name}}, so answers to queries that this rule matches are not cached.`,
+    );
   }
   return { field: 'edns0', action, code: codeOf(rule, words[0]), data };
 }
@@ -58,7 +58,7 @@ function expect(
   count: number,
   expected: string,
 ): void {
-  if (words.length !== count) fail(rule, `${kind} expects ${expected} behind what is done, and revert at most.`);
+  if (words.length !== count) fail(rule, `${kind} expects ${expected} after the action, and optionally revert.`);
 }
 
 function codeOf(rule: Directive, token: Token): number {
@@ -79,7 +79,7 @@ function dataOf(rule: Directive, token: Token): OptionData {
     const name = optionVariables.find((known) => known === variable[1]);
     if (name !== undefined) return { kind: 'variable', name };
     const known = listed(optionVariables.map((each) => `{${each}}`));
-    return fail(rule, `"${token.text}" is not known here; write ${known}.`, token.at);
+    return fail(rule, `"${token.text}" is unknown; write ${known}.`, token.at);
   }
   const hexadecimal = token.text.startsWith('0x') ? token.text.slice(2) : null;
   if (hexadecimal !== null && !/^([0-9a-f]{2})*$/iu.test(hexadecimal)) {

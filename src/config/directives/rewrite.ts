@@ -30,7 +30,7 @@ const readers: Readonly<Record<string, Reader>> = {
 /** All rules of a block, in the order written. */
 export function readRewrites(directives: readonly Directive[], context: DirectiveContext): readonly RewriteRule[] {
   if (directives.length > rewriteRulesMax) {
-    fail(directives[rewriteRulesMax], `a server block may have ${rewriteRulesMax} rules at most; use patterns.`);
+    fail(directives[rewriteRulesMax], `at most ${rewriteRulesMax} rules are allowed per server block; use patterns.`);
   }
   return eachOf(directives, (directive) => readRewrite(directive, context)).flatMap((rule) => rule ?? []);
 }
@@ -41,13 +41,13 @@ function readRewrite(directive: Directive, context: DirectiveContext): RewriteRu
   const first = words[0]?.text.toLowerCase();
   const then = first === 'continue' ? 'continue' : 'stop';
   const [field, ...rest] = first === 'continue' || first === 'stop' ? words.slice(1) : words;
-  if (field === undefined) fail(directive, `expects what is rewritten: ${listed(Object.keys(readers))}.`);
+  if (field === undefined) fail(directive, `expects ${listed(Object.keys(readers))}.`);
   const name = field.text.toLowerCase();
   if (name === 'answer')
-    fail(directive, 'answer must stand behind a name rule, as in "name suffix A B answer auto".', field.at);
+    fail(directive, 'answer must follow a name rule, as in "name suffix A B answer auto".', field.at);
   if (!Object.hasOwn(readers, name)) {
     const meant = nearest(name, Object.keys(readers));
-    const hint = meant === undefined ? `it knows ${Object.keys(readers).join(', ')}.` : `did you mean ${meant}?`;
+    const hint = meant === undefined ? `known: ${Object.keys(readers).join(', ')}.` : `did you mean ${meant}?`;
     fail(directive, `does not know "${field.text}"; ${hint}`, field.at);
   }
   const rule = { ...directive, at: field.at, path: `${directive.path} ${name}`, arguments: rest, block: null };
@@ -58,7 +58,7 @@ function readRewrite(directive: Directive, context: DirectiveContext): RewriteRu
 /** The words of a block, line after line. */
 function linesOf({ block }: Directive): Token[] {
   return (block ?? []).flatMap((line) => {
-    if (line.block !== null) fail(line, 'takes no block; take the { } out.');
+    if (line.block !== null) fail(line, 'takes no block; remove the { }.');
     return [{ text: line.name, at: line.at }, ...line.arguments] as Token[];
   });
 }
@@ -70,7 +70,9 @@ function numbers(
   numberOf: (text: string) => number | undefined,
 ): RewriteChange {
   if (rule.arguments.length !== 2) fail(rule, `expects FROM TO, two names of a ${what}.`);
-  const [from, to] = rule.arguments.map(({ text, at }) => numberOf(text) ?? fail(rule, `"${text}" is no ${what}.`, at));
+  const [from, to] = rule.arguments.map(
+    ({ text, at }) => numberOf(text) ?? fail(rule, `"${text}" is not a ${what}.`, at),
+  );
   return { field, from, to };
 }
 
@@ -95,17 +97,16 @@ function readRcode(rule: Directive, context: DirectiveContext): RewriteChange {
     fail(rule, 'expects [exact|prefix|suffix|substring|regex] NAME FROM TO, the last two rcodes.');
   const [name, ...rcodes] = words;
   const [from, to] = rcodes.map(
-    ({ text, at }) => rcodeNumber(text) ?? fail(rule, `"${text}" is no rcode; write one like NXDOMAIN.`, at),
+    ({ text, at }) => rcodeNumber(text) ?? fail(rule, `"${text}" is not an rcode; write one like NXDOMAIN.`, at),
   );
   if (to > headerRcodeMax) {
     fail(
       rule,
-      `"${rcodes[1].text}" has no room in a header, and not every client has EDNS; write another.`,
+      `"${rcodes[1].text}" does not fit in a header without EDNS, which some clients lack; write another.`,
       rcodes[1].at,
     );
   }
-  if (to === 0)
-    warn(context, rule, 'makes failures look like names without records, which clients do not ask for again.');
+  if (to === 0) warn(context, rule, 'makes failures look like names without records, which clients do not retry.');
   return { field: 'rcode', match: readMatch(rule, how, name), from, to };
 }
 

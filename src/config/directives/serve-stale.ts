@@ -19,7 +19,7 @@ export function readServeStale(option: Directive): StaleConfig | null {
   const verifies = mode !== undefined && oneOf(option, mode, 'the mode', ['immediate', 'verify']) === 'verify';
   const patienceMs = verifies ? verifyPatienceMs(option, numbers.shift()) : 0;
   const [ttl, recheck, surplus] = numbers;
-  if (surplus !== undefined) fail(option, `"${surplus.text}" is too much for immediate; take it out.`);
+  if (surplus !== undefined) fail(option, `"${surplus.text}" is not allowed with immediate; remove it.`);
   if (maxAgeMs === 0) return null;
   return {
     maxAgeMs,

@@ -54,9 +54,9 @@ export function readPrometheus(directive: Directive, context: DirectiveContext):
   eachOption(directive, {
     runtime_metrics(option) {
       noWords(option);
-      warn(context, option, 'there is no Go runtime here, so there is nothing to add.');
+      warn(context, option, 'has no effect: zerohop has no Go runtime.');
     },
-    tls: unsupported('serve /metrics on a loopback address behind a TLS proxy, or take it out.'),
+    tls: unsupported('serve /metrics on a loopback address behind a TLS proxy, or remove it.'),
   });
   return endpoint;
 }
@@ -68,7 +68,7 @@ export function readPprof(directive: Directive, context: DirectiveContext): Endp
     block(option) {
       const [rate] = words(option, 0, 1, 'one RATE');
       if (rate !== undefined) wholeNumber(option, rate, 'RATE', 1, Number.MAX_SAFE_INTEGER);
-      warn(context, option, 'does nothing: nothing here waits for locks, so there is no block profile.');
+      warn(context, option, 'has no effect: zerohop has no block profile.');
     },
   });
   return endpoint;
@@ -85,10 +85,10 @@ function readAddress(directive: Directive, byDefault: string): Endpoint {
   }
   const port = portNumber(parts.port, 0);
   if (port === undefined)
-    return fail(directive, `"${parts.port}" in "${text}" is no port; write a number up to 65535.`);
+    return fail(directive, `"${parts.port}" in "${text}" is not a port; write a number up to 65535.`);
   const address = hostAddress(parts.host);
   if (address === undefined) {
-    return fail(directive, `"${parts.host}" is no IP address; write one, or only :${port} for all addresses.`);
+    return fail(directive, `"${parts.host}" is not an IP address; write one, or only :${port} for all addresses.`);
   }
   return { address, port };
 }

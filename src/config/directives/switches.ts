@@ -34,7 +34,7 @@ export function readBufsize(directive: Directive, context: DirectiveContext): nu
     warn(
       context,
       directive,
-      `answers above ${udpBytesDefault} bytes may be fragmented on the way and lost; write less.`,
+      `answers above ${udpBytesDefault} bytes may be fragmented and lost; write a smaller size.`,
     );
   }
   return bytes;
@@ -45,9 +45,13 @@ export function readCancel(directive: Directive, context: DirectiveContext): voi
   noBlock(directive);
   const [duration] = words(directive, 0, 1, 'a duration');
   if (duration !== undefined && durationMs(directive, duration, 'the time') <= 0) {
-    fail(directive, `"${duration.text}" is no time to answer in; write a duration like 5s.`, duration.at);
+    fail(directive, `"${duration.text}" is not a usable timeout; write a duration like 5s.`, duration.at);
   }
-  warn(context, directive, 'does nothing: every query is answered within 2 s, or 5 s where read_timeout says so.');
+  warn(
+    context,
+    directive,
+    'has no effect: zerohop answers every query within 2 s, or within 5 s if read_timeout allows it.',
+  );
 }
 
 /** `aaaa nxdomain|nodata|smart|forward`. */

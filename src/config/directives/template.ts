@@ -36,8 +36,9 @@ export function readTemplate(directive: Directive, context: DirectiveContext): T
   );
   const template: Draft = {
     at: directive.at,
-    class: classNumber(klass.text) ?? fail(directive, `"${klass.text}" is no class; write IN or ANY.`),
-    type: typeNumber(type.text) ?? fail(directive, `"${type.text}" is no record type; write one like A, AAAA or ANY.`),
+    class: classNumber(klass.text) ?? fail(directive, `"${klass.text}" is not a class; write IN or ANY.`),
+    type:
+      typeNumber(type.text) ?? fail(directive, `"${type.text}" is not a record type; write one like A, AAAA or ANY.`),
     zones: zones.length === 0 ? context.zones : zones.flatMap((token) => readZones(token, directive.path)),
     matches: [],
     answer: [],
@@ -75,7 +76,7 @@ export function readTemplate(directive: Directive, context: DirectiveContext): T
       template.fallthrough = option.arguments.flatMap((token) => readZones(token, option.path));
     },
     upstream(option) {
-      warn(context, option, 'does nothing, in CoreDNS too; take it out.');
+      warn(context, option, 'has no effect, as in CoreDNS; remove it.');
     },
     var: unsupported('write the values into the records.'),
     expr: unsupported('write the condition as a match.'),
@@ -114,7 +115,7 @@ function alwaysMatches(pattern: Pattern): boolean {
 function recordSource(option: Directive, text: string): string {
   const opened = text.split('{{').length;
   if (opened !== text.split('}}').length) {
-    fail(option, `"${text}" opens and closes different numbers of {{ }}; write each action as {{ … }}.`);
+    fail(option, `"${text}" has unbalanced {{ }}; write each action as {{ … }}.`);
   }
   return text;
 }

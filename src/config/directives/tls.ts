@@ -37,7 +37,7 @@ function bytesOf(option: Directive, token: Token, files: DirectiveContext['files
     return files.readBytes(token.text);
   } catch (error) {
     const why = (error as Error).message.replace(/\.$/u, '');
-    return fail(option, `${token.text} cannot be read (${why}); name a PEM file that this user may read.`, token.at);
+    return fail(option, `${token.text} cannot be read (${why}); name a PEM file that this user can read.`, token.at);
   }
 }
 
@@ -53,17 +53,14 @@ function materialOf(option: Directive, read: readonly PemFile[]): TlsMaterial {
       key: key?.bytes ?? null,
     });
   } catch (error) {
-    return fail(option, `these files cannot be used for TLS (${(error as Error).message}); write others.`);
+    return fail(option, `these files are not usable for TLS (${(error as Error).message}).`);
   }
 }
 
 function mustBelong(certificate: PemFile, key: PemFile): void {
   if (certificatesIn(certificate)[0].checkPrivateKey(keyIn(key))) return;
   const [one, other] = [key.token.text, certificate.token.text];
-  fail(
-    key.option,
-    `the key in ${one} is not that of the first certificate in ${other}; name those that belong together.`,
-  );
+  fail(key.option, `the key in ${one} does not match the first certificate in ${other}; name a matching pair.`);
 }
 
 const beginMark = '-----BEGIN CERTIFICATE-----';
@@ -78,12 +75,12 @@ function certificatesIn({ option, token, bytes }: PemFile): X509Certificate[] {
   const isWhole =
     begins.length === ends.length &&
     begins.every((begin, index) => begin < ends[index] && ends[index] < (begins[index + 1] ?? bytes.length));
-  if (!isWhole) fail(option, `${token.text} is cut off within a certificate; write all of it.`, token.at);
+  if (!isWhole) fail(option, `${token.text} is truncated within a certificate; write the whole file.`, token.at);
   return begins.map((begin, index) => {
     try {
       return new X509Certificate(bytes.subarray(begin, ends[index] + endMark.length));
     } catch {
-      return fail(option, `certificate ${index + 1} in ${token.text} is broken; write the file anew.`, token.at);
+      return fail(option, `certificate ${index + 1} in ${token.text} is broken; replace the file.`, token.at);
     }
   });
 }
@@ -99,7 +96,7 @@ function keyIn({ option, token, bytes }: PemFile): KeyObject {
   try {
     return createPrivateKey(bytes);
   } catch {
-    const why = bytes.includes('ENCRYPTED') ? 'has a key with a passphrase' : 'has no private key, or half of one';
+    const why = bytes.includes('ENCRYPTED') ? 'has a key with a passphrase' : 'has no complete private key';
     return fail(option, `${token.text} ${why}; name a PEM file with the whole key and no passphrase.`, token.at);
   }
 }

@@ -40,6 +40,6 @@ test('the remedy is what stands in the Corefile, made right', () => {
   const [advice] = adviceOf(
     '. {\nbind 169.254.20.10\nerrors\nreload\nready :8181\ncache {\ndenial 20000 2\n}\nforward . 10.0.0.1\n}\n',
   );
-  assert.match(advice.message, /^denials live for 2 s at most, .* 20000 places for them stay empty$/u);
-  assert.equal(advice.remedy, 'write 5 s or more, as in "denial 20000 5"');
+  assert.match(advice.message, /^denials are cached for 2 s at most, .* 20000 places stay mostly empty$/u);
+  assert.equal(advice.remedy, 'write 5 s or more, for example "denial 20000 5"');
 });

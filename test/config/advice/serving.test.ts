@@ -18,7 +18,7 @@ test('zones that one address hides', () => {
   const stub = `a. {\nbind 169.254.20.10\n${rest}}\n`;
   const hidden = adviceOf(`. {\nbind 0.0.0.0\nready :8181\n${rest}}\n${stub}`);
   assert.deepEqual(shortly(hidden), ['9 zones-hidden']);
-  assert.match(hidden[0].message, /^what is asked of 169\.254\.20\.10:53 .* so \. of line 1 is not served there$/u);
+  assert.match(hidden[0].message, /^queries to 169\.254\.20\.10:53 .* so \. of line 1 is not served there$/u);
   assert.deepEqual(codes(`. {\n${here}${rest}}\n${stub}`), []);
   assert.deepEqual(codes(`. {\nbind 0.0.0.0 169.254.20.10\nready :8181\n${rest}}\n${stub}`), []);
   assert.deepEqual(codes(`. {\nbind 0.0.0.0\nready :8181\n${rest}}\na.:5353 {\nbind 10.0.0.1\n${rest}}\n`), []);

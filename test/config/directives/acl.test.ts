@@ -32,12 +32,12 @@ test('zones are the block’s or its own, and there may be several', () => {
 test('what is wrong is refused at its line', () => {
   const wrong: Readonly<Record<string, RegExp>> = {
     'deny net *': /^\/etc\/Corefile:3: acl: does not know "deny"/u,
-    'block net 10.0.0.0/33': /:3: acl block: "10\.0\.0\.0\/33" is no network/u,
-    'block net web.test': /:3: acl block: "web\.test" is no network/u,
-    'block type B': /:3: acl block: "B" is no record type/u,
-    'block 10.0.0.0/8': /:3: acl block: "10\.0\.0\.0\/8" must stand behind type or net/u,
-    'block type net 10.0.0.0/8': /:3: acl block: nothing follows "type"/u,
-    'block net': /:3: acl block: nothing follows "net"/u,
+    'block net 10.0.0.0/33': /:3: acl block: "10\.0\.0\.0\/33" is not a network/u,
+    'block net web.test': /:3: acl block: "web\.test" is not a network/u,
+    'block type B': /:3: acl block: "B" is not a record type/u,
+    'block 10.0.0.0/8': /:3: acl block: "10\.0\.0\.0\/8" must follow type or net/u,
+    'block type net 10.0.0.0/8': /:3: acl block: a value is missing after "type"/u,
+    'block net': /:3: acl block: a value is missing after "net"/u,
     'block net * {\n}': /:3: acl block: takes no block/u,
     '': /:2: acl: has no rule/u,
   };
@@ -48,5 +48,5 @@ test('what is wrong is refused at its line', () => {
 
 test('a rule behind one for everybody is a warning', () => {
   const [warning] = warningsOf('. {\nforward . 10.0.0.1\nacl {\nblock\nallow net 10.0.0.1\n}\n}\n');
-  assert.match(warning, /^5: acl allow: the rule above is for everybody/u);
+  assert.match(warning, /^5: acl allow: the rule above matches all clients/u);
 });

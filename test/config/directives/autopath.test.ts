@@ -38,7 +38,7 @@ test('a file without search domains is a warning', () => {
 test('what is wrong is refused at its line', () => {
   const wrong: Readonly<Record<string, RegExp>> = {
     autopath: /^[^ ]* ?[^ ]*:3: autopath: expects \[ZONE…\] and a file/u,
-    'autopath @kubernetes': /:3: autopath: "@kubernetes" would have to know every pod of the cluster, .* name a file/u,
+    'autopath @kubernetes': /:3: autopath: "@kubernetes" needs the list of all pods, .* name a file/u,
     'autopath cluster.local @kubernetes': /:3: autopath: "@kubernetes"/u,
     'autopath /etc/nowhere': /:3: autopath: \/etc\/nowhere cannot be read \(no such file: \/etc\/nowhere\)/u,
     'autopath a..b /etc/pods.conf': /:3: autopath: /u,

@@ -21,8 +21,8 @@ test('except counts for its own bind only', () => {
 });
 test('an address with a port, or in brackets, is refused with how to write it', () => {
   for (const [text, reason] of [
-    ['10.0.0.1:53', /; write "bind 10\.0\.0\.1": the port stands behind the zone, as in "\.:53"\.$/u],
-    ['[fd00::10]:5353', /; write "bind fd00::10": the port stands behind the zone, as in "\.:5353"\.$/u],
+    ['10.0.0.1:53', /; write "bind 10\.0\.0\.1": the port belongs after the zone, as in "\.:53"\.$/u],
+    ['[fd00::10]:5353', /; write "bind fd00::10": the port belongs after the zone, as in "\.:5353"\.$/u],
     ['[::1]', /; write "bind ::1"\.$/u],
     ['eth7', /"eth7" is neither an IP address nor an interface of this host\.$/u],
   ] as const) {
@@ -33,7 +33,7 @@ test('an IPv6 address that looks like one with a port is warned of', () => {
   const warned = (text: string) => warningsOf(`. {\nbind ${text}\nforward . 10.0.0.1\n}\n`);
   assert.match(
     warned('fd00::10:53')[0],
-    /^2: bind: "fd00::10:53" is one address; for port 53 of fd00::10 write "bind fd00::10"/u,
+    /^2: bind: "fd00::10:53" is an IPv6 address; for port 53 of fd00::10 write "bind fd00::10"/u,
   );
   for (const text of ['fd00::53', 'fd00::10', 'fd00::10:54', '10.0.0.53']) assert.deepEqual(warned(text), [], text);
 });

@@ -43,14 +43,14 @@ test('zones with and without a TTL', () => {
 });
 test('what looks like a TTL and is read as a zone is warned of', () => {
   for (const word of ['thirty', '30s']) {
-    assert.match(warned(`cache ${word}`).join(), new RegExp(`^3: cache: "${word}" is read as the name of a zone`, 'u'));
+    assert.match(warned(`cache ${word}`).join(), new RegExp(`^3: cache: "${word}" is read as a zone name`, 'u'));
   }
   assert.deepEqual(warned('cache 30 local'), []);
   assert.deepEqual(warned('cache a.test'), []);
 });
 test('a zone of which no name comes here is warned of', () => {
   const [warning] = warningsOf('a.test {\nforward . 10.0.0.1\ncache 30 b.test\n}\n');
-  assert.match(warning, /^3: cache: no name of b\.test\. comes to this server block \(a\.test\.\)/u);
+  assert.match(warning, /^3: cache: has no effect: no name of b\.test\. reaches this server block \(a\.test\.\)/u);
   assert.deepEqual(warningsOf('a.test {\nforward . 10.0.0.1\ncache 30 test\n}\n'), []);
 });
 test('success and denial take capacity, TTL, minimum', () => {
@@ -61,8 +61,8 @@ test('success and denial take capacity, TTL, minimum', () => {
 test('capacities beyond what there is, and of nothing, are warned of', () => {
   assert.equal(cacheOf('cache {', 'success 0', 'denial 999999999', '}').success.entriesMax, 1_024);
   assert.equal(cacheOf('cache {', 'denial 999999999', '}').denial.entriesMax, cacheEntriesMax);
-  assert.match(warned('cache {\ndenial 0\n}').join(), /to keep nothing write "disable denial"/u);
-  assert.match(warned('cache {\ndenial 999999999\n}').join(), /more than the 262144/u);
+  assert.match(warned('cache {\ndenial 0\n}').join(), /to cache nothing write "disable denial"/u);
+  assert.match(warned('cache {\ndenial 999999999\n}').join(), /exceed the maximum of 262144/u);
 });
 test('prefetch', () => {
   assert.deepEqual(cacheOf('cache {', 'prefetch 10', '}').prefetch, { hits: 10, gapMs: 60_000, percent: 10 });
@@ -86,5 +86,5 @@ test('disable, for zones or for the whole block', () => {
 test('a MINTTL above the TTL is the TTL, with a warning, as in CoreDNS', () => {
   const text = '. {\nforward . 10.0.0.1\ncache {\ndenial 9984 30 60\n}\n}\n';
   assert.deepEqual(configOf(text).blocks[0].cache?.denial, { entriesMax: 9984, ttlMaxSeconds: 30, ttlMinSeconds: 30 });
-  assert.match(warningsOf(text)[0], /^4: cache denial: MINTTL 60 is above the TTL 30, which holds; lower it\.$/u);
+  assert.match(warningsOf(text)[0], /^4: cache denial: MINTTL 60 is above the TTL 30, which wins; lower it\.$/u);
 });

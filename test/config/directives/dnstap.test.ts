@@ -42,20 +42,20 @@ test('options, and several collectors', () => {
 });
 test('sizes of what waits are taken with a warning', () => {
   const text = '. {\nforward . 10.0.0.1\ndnstap /a full 1024 2048\n}\n';
-  assert.match(warningsOf(text)[0], /^3: dnstap: the sizes behind full do nothing/u);
+  assert.match(warningsOf(text)[0], /^3: dnstap: the sizes after full have no effect/u);
 });
-test('what is no socket or option is refused', () => {
+test('what is not a socket or option is refused', () => {
   for (const [line, reason] of [
     ['dnstap', /dnstap: expects SOCKET/u],
-    ['dnstap unix://', /is no socket; write a path/u],
-    ['dnstap http://a:1', /"http:\/\/a:1" is no socket; write a path/u],
+    ['dnstap unix://', /is not a socket; write a path/u],
+    ['dnstap http://a:1', /"http:\/\/a:1" is not a socket; write a path/u],
     ['dnstap tcp://127.0.0.1', /must be tcp:\/\/ADDRESS:PORT/u],
     ['dnstap tcp://fd00::1:6000', /must be tcp:\/\/ADDRESS:PORT, with \[ADDRESS\] for IPv6/u],
     ['dnstap tcp://:6000', /must be tcp:\/\/ADDRESS:PORT/u],
     ['dnstap tcp://a..b:6000', /empty label/u],
-    ['dnstap /a fuller', /what follows the socket must be full/u],
+    ['dnstap /a fuller', /the word after the socket must be full/u],
     ['dnstap /a full 0', /the size must be a whole number from 1/u],
-    ['dnstap /a full 1 2 3', /"3" is too much/u],
+    ['dnstap /a full 1 2 3', /remove "3"/u],
     ['dnstap /a {\nidentity\n}', /identity: expects a name/u],
     ['dnstap /a {\nskipverify x\n}', /skipverify: expects no arguments/u],
     ['dnstap /a {\nformat x\n}', /does not know "format"/u],

@@ -42,17 +42,17 @@ test('the last word about a flag counts, through all headers of the block', () =
 
 test('what means nothing in a query is a warning', () => {
   const [warning, ...others] = warningsOf('. {\nforward . 10.0.0.1\nheader {\nquery set aa rd\n}\n}\n');
-  assert.match(warning, /header query: aa and ra mean nothing in a query/u);
+  assert.match(warning, /header query: aa and ra have no meaning in a query/u);
   assert.deepEqual(others, []);
 });
 
 test('what is wrong is refused at its line', () => {
-  assert.throws(() => headerOf('header'), /:3: header: says nothing/u);
-  assert.throws(() => headerOf('header {', '}'), /:3: header: says nothing/u);
+  assert.throws(() => headerOf('header'), /:3: header: has no rule/u);
+  assert.throws(() => headerOf('header {', '}'), /:3: header: has no rule/u);
   assert.throws(() => headerOf('header x {', 'set aa', '}'), /:3: header: expects no arguments/u);
   const wrong: Readonly<Record<string, RegExp>> = {
-    'put aa': /:4: header: does not know "put"; it knows query, response, set, clear\./u,
-    'query put aa': /:4: header query: what is done must be set or clear, not "put"/u,
+    'put aa': /:4: header: does not know "put"; known: query, response, set, clear\./u,
+    'query put aa': /:4: header query: the action must be set or clear, not "put"/u,
     query: /:4: header query: expects set or clear, then flags\./u,
     set: /:4: header set: expects flags: aa, ra or rd\./u,
     'response clear': /:4: header response: expects flags/u,

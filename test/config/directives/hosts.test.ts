@@ -55,14 +55,14 @@ test('everything hosts can say, entries among the options', () => {
 
 test('what is wrong is refused at its line', () => {
   const wrong: Readonly<Record<string, RegExp>> = {
-    '10.0.0.256 a.test': /^\/etc\/Corefile:3: hosts: does not know "10\.0\.0\.256"; it knows ttl, /u,
-    '10.0.0.1': /:3: hosts 10\.0\.0\.1: has no name behind it/u,
+    '10.0.0.256 a.test': /^\/etc\/Corefile:3: hosts: does not know "10\.0\.0\.256"; known: ttl, /u,
+    '10.0.0.1': /:3: hosts 10\.0\.0\.1: has no name/u,
     '10.0.0.1 a..test': /:3: hosts 10\.0\.0\.1: /u,
     'ttl 0': /:3: hosts ttl: the TTL must be a whole number from 1 to 65535, not "0"/u,
     'ttl 65536': /:3: hosts ttl: /u,
     'no_reverse please': /:3: hosts no_reverse: expects no arguments/u,
-    'reload soon': /:3: hosts reload: the time between two looks/u,
-    'reload 1ms': /:3: hosts reload: "1ms" is too often/u,
+    'reload soon': /:3: hosts reload: the reload interval/u,
+    'reload 1ms': /:3: hosts reload: "1ms" is too short/u,
     fallthrough_unsupported: /:2: hosts: fallthrough_unsupported extends fallthrough/u,
     'fallthrugh a.test': /:3: hosts: does not know "fallthrugh"; did you mean fallthrough\?/u,
   };
@@ -74,9 +74,9 @@ test('what is wrong is refused at its line', () => {
 
 test('what works and hurts is a warning', () => {
   const [warning] = warningsOf('. {\nforward . 10.0.0.1\nhosts\n}\n');
-  assert.match(warning, /^3: hosts: without fallthrough every name that is not in it gets SERVFAIL/u);
+  assert.match(warning, /^3: hosts: without fallthrough, names that are not in it get SERVFAIL/u);
   assert.deepEqual(warningsOf('. {\nforward . 10.0.0.1\nhosts {\nfallthrough\n}\n}\n'), []);
   const [foreign] = warningsOf('a.test {\nforward . 10.0.0.1\nhosts /etc/hosts b.test {\nfallthrough\n}\n}\n');
-  assert.match(foreign, /^3: hosts: no name of b\.test\. comes to this server block/u);
+  assert.match(foreign, /^3: hosts: has no effect: no name of b\.test\. reaches this server block/u);
   assert.deepEqual(warningsOf('a.test {\nhosts\n}\n'), [], 'it needs no forward to have answers');
 });

@@ -19,7 +19,7 @@ test('local alone has something to answer; of two the last counts', () => {
 });
 
 test('what local does not understand it refuses', () => {
-  assert.throws(() => localOf('local example.org'), /:3: local: expects no arguments, so "example.org" is too much/u);
+  assert.throws(() => localOf('local example.org'), /:3: local: expects no arguments; remove "example.org"/u);
   assert.throws(() => localOf('local {', 'localhost_prefix', '}'), /:4: local localhost_prefix: expects on or off/u);
   assert.throws(
     () => localOf('local {', 'localhost_prefix maybe', '}'),

@@ -20,10 +20,13 @@ test('several log directives add up', () => assert.equal(log('log a.test', 'log 
 test('a format may name what is no field, with a warning, and metadata', () => {
   const corefile = (format: string) => `. {\nforward . 10.0.0.1\nlog . "${format}"\n}\n`;
   const warned = (format: string) => parseConfig(corefile(format), 'f', { ...testOptions(), checkLogFormat }).warnings;
-  assert.match(warned('{remote} {when}')[0].message, /^log: \{when\} is no field of a format, so it is written/u);
+  assert.match(warned('{remote} {when}')[0].message, /^log: \{when\} is not a log format field and is written/u);
   assert.deepEqual(warned('{/forward/upstream} {/kubernetes/client-namespace} {name}'), []);
 });
 test('a format without a name is taken as one, with a warning', () => {
   assert.deepEqual(log('log "{remote}"')[0], { names: ['.'], format: '{remote}', classes: ['all'] });
-  assert.match(warningsOf('. {\nforward . 10.0.0.1\nlog "{remote}"\n}\n')[0], /^3: log: a format without names/u);
+  assert.match(
+    warningsOf('. {\nforward . 10.0.0.1\nlog "{remote}"\n}\n')[0],
+    /^3: log: CoreDNS reads a format without names/u,
+  );
 });

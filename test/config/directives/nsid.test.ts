@@ -20,8 +20,8 @@ test('nsid of a host without a name', () => {
 });
 
 test('what nsid cannot say it refuses', () => {
-  assert.throws(() => nsidOf('nsid ""'), /:3: nsid: is told to say nothing/u);
+  assert.throws(() => nsidOf('nsid ""'), /:3: nsid: the name is empty/u);
   assert.throws(() => nsidOf(`nsid ${'ü'.repeat(65)}`), /:3: nsid: the name may have 128 bytes at most/u);
   assert.throws(() => nsidOf('nsid a {', '}'), /:3: nsid: takes no block/u);
-  assert.throws(() => nsidOf('nsid a', 'nsid b'), /:4: nsid: may be given once/u);
+  assert.throws(() => nsidOf('nsid a', 'nsid b'), /:4: nsid: allowed once/u);
 });

@@ -14,6 +14,6 @@ test('absent, bare, with interval, with both', () => {
 });
 test('a jitter above half the interval is cut, and said so only if it was written', () => {
   assert.deepEqual(reload('reload 10s 8s'), { intervalMs: 10_000, jitterMs: 5_000 });
-  assert.match(warningsOf(text('reload 10s 8s')).join(), /^3: reload: the jitter is cut/u);
+  assert.match(warningsOf(text('reload 10s 8s')).join(), /^3: reload: the jitter is reduced/u);
   assert.deepEqual(warningsOf(text('reload 2s')), []);
 });

@@ -61,21 +61,21 @@ test('what is wrong is refused', () => {
   refuses('a', /^\/etc\/Corefile:3: rewrite name: expects \[exact/u);
   refuses('exact', /expects \[exact/u);
   refuses('exact a b..c', /has an empty label/u);
-  refuses('prefix "" b', /the name to look for is empty/u);
-  refuses('regex [ b', /"\[" is no pattern we can use/u);
+  refuses('prefix "" b', /the name to match is empty/u);
+  refuses('regex [ b', /"\[" is not a usable pattern/u);
   refuses('regex (.*).a {1}.{2}.a', /"\{1\}\.\{2\}\.a" uses \{2\}, but its pattern has 1 groups/u);
   refuses(`regex ${'a'.repeat(1001)} b`, /a pattern may have 1000 characters at most/u);
-  refuses('suffix a b c', /"c" is too much; only "answer …" may follow/u);
-  refuses('suffix a b answer', /nothing follows answer/u);
+  refuses('suffix a b c', /"c" is unexpected; only "answer …" may follow/u);
+  refuses('suffix a b answer', /a value is missing after answer/u);
   refuses('suffix a b answer name', /answer name expects FROM TO/u);
   refuses('suffix a b answer value x', /answer value expects FROM TO/u);
   refuses('suffix a b answer other', /answer must be auto, name or value, not "other"/u);
   refuses('suffix a b answer name x y z', /answer must be auto, name or value, not "z"/u);
   refuses('regex a b answer name (.*).b {1}.{2}', /uses \{2\}/u);
-  refuses('suffix a b answer auto answer name x y', /say two things about the same names/u);
+  refuses('suffix a b answer auto answer name x y', /contradict each other/u);
 });
 
 test('a pattern that V8 would take very long for is no worse than others; one that is too large is refused', () => {
   assert.deepEqual(warningsOf('. {\nforward . 10.0.0.1\nrewrite name regex ^(a+)+$ b\n}\n'), []);
-  refuses(`regex (${'ab'.repeat(200)}){30} b`, /is no pattern we can use: it repeats too much/u);
+  refuses(`regex (${'ab'.repeat(200)}){30} b`, /is not a usable pattern: too many repetitions/u);
 });

@@ -41,7 +41,7 @@ test('an option may be taken out, and revert says what is so anyway', () => {
 test('what is wrong is refused', () => {
   refuses('local', /^\/etc\/Corefile:3: rewrite edns0: expects local, nsid or subnet, then set/u);
   refuses('cookie set', /the option must be local, nsid or subnet, not "cookie"/u);
-  refuses('nsid put', /what is done must be set, append, replace or unset, not "put"/u);
+  refuses('nsid put', /the action must be set, append, replace or unset, not "put"/u);
   refuses('nsid set x', /nsid expects nothing more/u);
   refuses('subnet set 24', /subnet expects the bits/u);
   refuses('subnet set 33 56', /the bits of IPv4 addresses must be a whole number from 0 to 32/u);
@@ -49,8 +49,8 @@ test('what is wrong is refused', () => {
   refuses('local set 0xffee', /local expects CODE DATA/u);
   refuses('local set 70000 x', /the code must be a whole number/u);
   refuses('local set 0xffee 0x123', /two hexadecimal digits/u);
-  refuses('local set 0xffee {a}', /"\{a\}" is not known here; write \{qname\}/u);
-  for (const text of ['{/a}', '{a/}', '{a/b/c}']) refuses(`local set 0xffee ${text}`, /is not known here/u);
+  refuses('local set 0xffee {a}', /"\{a\}" is unknown; write \{qname\}/u);
+  for (const text of ['{/a}', '{a/}', '{a/b/c}']) refuses(`local set 0xffee ${text}`, /is unknown/u);
   refuses('local set x {a/b}', /the code must be a whole number/u);
   refuses(`local set 0xffee ${'x'.repeat(513)}`, /512 bytes at most/u);
 });
@@ -67,7 +67,7 @@ test('metadata, which has no value yet, is set by no rule, as in CoreDNS', () =>
     assert.equal(blockOf('forward . 10.0.0.1', ...lines).changing.rewrites.length, 1);
     assert.match(
       warnings(`local replace 0xffee {${label}}`)[0],
-      /^3: rewrite edns0: does nothing: \{\w+\/[\w-]+\} is metadata/u,
+      /^3: rewrite edns0: has no effect: the metadata \{\w+\/[\w-]+\} has/u,
     );
   }
 });

@@ -91,24 +91,24 @@ test('a rule may stand in a block, its words on as many lines as one likes', () 
 
 test('what is wrong is refused at its line', () => {
   const wrong: Readonly<Record<string, RegExp>> = {
-    '': /^\/etc\/Corefile:3: rewrite: expects what is rewritten: name, type, class, ttl, rcode, cname or edns0\./u,
-    continue: /:3: rewrite: expects what is rewritten/u,
+    '': /^\/etc\/Corefile:3: rewrite: expects name, type, class, ttl, rcode, cname or edns0\./u,
+    continue: /:3: rewrite: expects name, type/u,
     'nam a b': /:3: rewrite: does not know "nam"; did you mean name\?/u,
-    'something a b': /:3: rewrite: does not know "something"; it knows name, /u,
-    'answer name a b': /:3: rewrite: answer must stand behind a name rule/u,
+    'something a b': /:3: rewrite: does not know "something"; known: name, /u,
+    'answer name a b': /:3: rewrite: answer must follow a name rule/u,
     'type ANY': /:3: rewrite type: expects FROM TO/u,
     'type ANY HINFO A': /:3: rewrite type: expects FROM TO/u,
-    'type ANY NONE': /:3: rewrite type: "NONE" is no record type/u,
-    'class CH XX': /:3: rewrite class: "XX" is no class/u,
+    'type ANY NONE': /:3: rewrite type: "NONE" is not a record type/u,
+    'class CH XX': /:3: rewrite class: "XX" is not a class/u,
     'ttl example.org': /:3: rewrite ttl: expects/u,
     'ttl example.org soon': /:3: rewrite ttl: "soon" must be seconds/u,
     'ttl example.org -': /:3: rewrite ttl: "-" must be seconds/u,
     'ttl example.org 9-3': /:3: rewrite ttl: "9-3" must be seconds/u,
     'ttl example.org 4294967296': /:3: rewrite ttl: /u,
-    'ttl regex ( 15': /:3: rewrite ttl: "\(" is no pattern/u,
+    'ttl regex ( 15': /:3: rewrite ttl: "\(" is not a usable pattern/u,
     'rcode example.org SERVFAIL': /:3: rewrite rcode: expects/u,
-    'rcode example.org SERVFAIL FINE': /:3: rewrite rcode: "FINE" is no rcode/u,
-    'rcode example.org SERVFAIL BADVERS': /:3: rewrite rcode: "BADVERS" has no room in a header/u,
+    'rcode example.org SERVFAIL FINE': /:3: rewrite rcode: "FINE" is not an rcode/u,
+    'rcode example.org SERVFAIL BADVERS': /:3: rewrite rcode: "BADVERS" does not fit in a header/u,
     'cname a': /:3: rewrite cname: expects/u,
     'cname a b..c': /:3: rewrite cname: "b\.\.c" has an empty label/u,
   };
@@ -125,5 +125,5 @@ test('a rule that hides failures is a warning', () => {
 test('there are so many rules and no more', () => {
   const some = Array.from({ length: rewriteRulesMax }, () => 'rewrite name a b');
   assert.equal(rules(...some).length, rewriteRulesMax);
-  assert.throws(() => configOf(`. {\n${[...some, 'rewrite name a b'].join('\n')}\n}\n`), /:1002: rewrite: .* at most/u);
+  assert.throws(() => configOf(`. {\n${[...some, 'rewrite name a b'].join('\n')}\n}\n`), /:1002: rewrite: at most /u);
 });

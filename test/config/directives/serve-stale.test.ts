@@ -30,6 +30,6 @@ test('0 turns stale answers off', () => {
   assert.equal(stale('0s verify'), null);
 });
 test('too many words are refused', () => {
-  assert.throws(() => stale('1h immediate 1 2 3'), /"3" is too much for immediate/u);
-  assert.throws(() => stale('1h verify 1 2 3 4'), /"4" is too much/u);
+  assert.throws(() => stale('1h immediate 1 2 3'), /"3" is not allowed with immediate/u);
+  assert.throws(() => stale('1h verify 1 2 3 4'), /remove "4"/u);
 });

@@ -30,7 +30,7 @@ test('options', () => {
 test('runtime_metrics is taken with a warning', () => {
   assert.match(
     warningsOf('. {\nforward . 10.0.0.1\nprometheus {\nruntime_metrics\n}\n}\n')[0],
-    /^4: prometheus runtime_metrics: there is no Go runtime/u,
+    /^4: prometheus runtime_metrics: has no effect: zerohop has no Go runtime/u,
   );
 });
 test('pprof: on loopback unless said, once for each address, and `block` does nothing', () => {
@@ -41,24 +41,24 @@ test('pprof: on loopback unless said, once for each address, and `block` does no
   assert.equal(two.pprof.length, 1);
   assert.match(
     warningsOf('. {\nforward . 10.0.0.1\npprof {\nblock\n}\n}\n')[0],
-    /^4: pprof block: does nothing: nothing here waits for locks/u,
+    /^4: pprof block: has no effect: zerohop has no block profile/u,
   );
   assert.throws(() => config('pprof localhost'), /must be ADDRESS:PORT, for example 127\.0\.0\.1:6053/u);
-  assert.throws(() => config('pprof', 'pprof'), /may be given once/u);
-  assert.throws(() => config('prometheus :6053', 'pprof'), /is taken by/u);
+  assert.throws(() => config('pprof', 'pprof'), /allowed once/u);
+  assert.throws(() => config('prometheus :6053', 'pprof'), /is used by/u);
 });
 test('what is no address or port is refused', () => {
   for (const [words, reason] of [
-    ['a b', /"b" is too much/u],
+    ['a b', /remove "b"/u],
     ['8080', /must be ADDRESS:PORT, for example 127\.0\.0\.1:8080/u],
     ['::1:8080', /"::1:8080" must be ADDRESS:PORT, for example \[::1\]:8080\.$/u],
     ['fd00::10:9254', /"fd00::10:9254" must be ADDRESS:PORT, for example \[fd00::10\]:9254\.$/u],
     ['fd00::10', /must be ADDRESS:PORT, for example \[fd00::10\]:8080\.$/u],
     ['[fd00::10]', /must be ADDRESS:PORT, for example \[fd00::10\]:8080\.$/u],
     ['10.0.0.9', /must be ADDRESS:PORT, for example 10\.0\.0\.9:8080\.$/u],
-    [':http', /"http" in ":http" is no port/u],
-    [':65536', /no port/u],
-    ['kube-dns:8080', /no IP address/u],
+    [':http', /"http" in ":http" is not a port/u],
+    [':65536', /not a port/u],
+    ['kube-dns:8080', /not an IP address/u],
   ] as const) {
     assert.throws(() => config(`health ${words}`), reason);
   }

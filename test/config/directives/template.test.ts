@@ -100,5 +100,5 @@ test('a policy template that covers the zones from above counts for them', () =>
 });
 test('upstream is an old word without meaning', () => {
   const text = '. {\ntemplate IN A {\nanswer "a. 60 IN A 1.2.3.4"\nupstream\n}\n}\n';
-  assert.match(warningsOf(text)[0], /^4: template upstream: does nothing/u);
+  assert.match(warningsOf(text)[0], /^4: template upstream: has no effect/u);
 });

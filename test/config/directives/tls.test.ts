@@ -73,18 +73,18 @@ describe('tls', { skip: needs('openssl') }, () => {
   });
 
   const refused: Record<string, RegExp> = {
-    '/gone': /^\/gone cannot be read \(no such file: \/gone\); name a PEM file that this user may read\.$/u,
+    '/gone': /^\/gone cannot be read \(no such file: \/gone\); name a PEM file that this user can read\.$/u,
     '/empty': /^\/empty has no certificate; name a PEM file with one/u,
     '/key': /^\/key has no certificate;/u,
-    '/half': /^\/half is cut off within a certificate; write all of it\.$/u,
-    '/second-half': /^\/second-half is cut off within a certificate;/u,
-    '/broken': /^certificate 1 in \/broken is broken; write the file anew\.$/u,
-    '/cert /other.key': /^the key in \/other\.key is not that of the first certificate in \/cert; name those/u,
-    '/chain /ca': /^\/ca has no private key, or half of one;/u,
-    '/cert /half.key /ca': /^\/half\.key has no private key, or half of one;/u,
+    '/half': /^\/half is truncated within a certificate; write the whole file\.$/u,
+    '/second-half': /^\/second-half is truncated within a certificate;/u,
+    '/broken': /^certificate 1 in \/broken is broken; replace the file\.$/u,
+    '/cert /other.key': /^the key in \/other\.key does not match the first certificate in \/cert; name a/u,
+    '/chain /ca': /^\/ca has no complete private key;/u,
+    '/cert /half.key /ca': /^\/half\.key has no complete private key;/u,
     '/cert /locked.key': /^\/locked\.key has a key with a passphrase;/u,
-    '/weak /weak.key': /^these files cannot be used for TLS \(.*key too small\); write others\.$/u,
-    '/cert /key /ca /ca': /^expects \[CERT KEY\] \[CA\], so "\/ca" is too much/u,
+    '/weak /weak.key': /^these files are not usable for TLS \(.*key too small\)\.$/u,
+    '/cert /key /ca /ca': /^expects \[CERT KEY\] \[CA\]; remove "\/ca"/u,
   };
   for (const [words, sentence] of Object.entries(refused)) {
     it(`refuses ${words}, with its line`, () => {

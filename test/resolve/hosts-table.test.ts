@@ -93,7 +93,8 @@ describe('parseHosts', () => {
           const { a, aaaa } = findHost(table, name);
           return [...a, ...aaaa].map((address) => `${address} ${name}`);
         });
-        const isName = (each: string) => !/ \.$|\*\..*\*|[^ ]\*/u.test(each);
+        // Two pieces may make another address of one, such as ::110.0.0.1.
+        const isName = (each: string) => /^(?:10\.0\.0\.1|::1) /u.test(each) && !/ \.$|\*\..*\*|[^ ]\*/u.test(each);
         assert.deepEqual([...new Set(known)].filter(isName).sort(), [...found].filter(isName).sort());
       }),
     );

@@ -101,7 +101,7 @@ describe('files that a local user has planted', () => {
       [/not a regular file/u, () => mkdirSync(planted.cache)],
       [/writable by other users/u, () => writeMode(planted.cache, good, 0o666)],
       [/writable by other users/u, () => writeMode(planted.cache, good, 0o620)],
-      [/has more than \d+ bytes/u, () => large(planted.cache)],
+      [/larger than \d+ bytes/u, () => large(planted.cache)],
     ];
     if (process.getuid?.() === 0) {
       plants.push([/owned by user 4711/u, () => chownSync(written(planted.cache, good), 4711, 4711)]);
@@ -111,11 +111,11 @@ describe('files that a local user has planted', () => {
       await plant();
       const [first, ...others] = complaints(await serveOnce(planted));
       assert.match(first, why);
-      assert.match(first, /^the snapshot \S+ is not used: /u);
+      assert.match(first, /^not using the cache snapshot \S+: /u);
       // A folder cannot be replaced by a file; anything else is, and is as good as new.
       if (others.length === 0)
         assert.equal(complaints(await serveOnce(planted)).join(), `cache loaded from snapshot ${planted.cache}`);
-      else assert.match(others.join('\n'), /cannot be written/u);
+      else assert.match(others.join('\n'), /cannot write/u);
     }
   });
 

@@ -154,7 +154,7 @@ describe("node-cache's own manifest", { skip: needs(...tools) }, () => {
     kubeDns.publish({ stubDomains: '{"Acme.local": ["10.0.0.53"]}' });
     nodeLocalDns.publish({ 'Corefile.base': bareTemplate });
     await run('read-only', '-reloadwithsignal');
-    assert.match(said(), /^invalid kube-dns ConfigMap, nothing of it is used: .*stubDomains: "Acme\.local" is no/mu);
+    assert.match(said(), /^invalid kube-dns ConfigMap, ignoring it: .*stubDomains: "Acme\.local" is not/mu);
     assert.equal(await wrongConfigMaps(), 1);
     assert.match(said(), /^\/etc\/Corefile is not writable, using the Corefile from memory: EROFS/mu);
     assert.equal(existsSync(inside('/etc/Corefile')), false);

@@ -104,7 +104,7 @@ describe('a start that must fail', { skip }, () => {
     test(`no more than ${limit} open files: exit 1, with what it takes`, async () => {
       const { status, stderr } = await serve(good, ['prlimit', `--nofile=${limit}:${limit}`]);
       assert.equal(status, 1, stderr);
-      assertOneSentence(stderr, new RegExp(`more than ${limit} files.*${openFilesToLoad} or more.*ulimit -n`));
+      assertOneSentence(stderr, new RegExp(`limit ${limit} is too low.*at least ${openFilesToLoad} .*ulimit -n`));
     });
   }
 
@@ -112,7 +112,7 @@ describe('a start that must fail', { skip }, () => {
     const limits = ['prlimit', `--nofile=${openFilesToLoad}:${openFilesToLoad}`];
     const { status, stderr } = await serve(good, limits, ['-workers', '16']);
     assert.equal(status, 1, stderr);
-    assertOneSentence(stderr, /more than \d+ files.*configuration needs \d+;.*ulimit -n.*fewer -workers/);
+    assertOneSentence(stderr, /limit \d+ is too low: this configuration needs \d+;.*ulimit -n.*fewer -workers/);
   });
 
   test('as many open files as it asks for are enough to start', async () => {

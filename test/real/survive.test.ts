@@ -61,7 +61,7 @@ describe('an instance survives', { skip: needs('dnsperf') }, () => {
     const bytes = readFileSync(`${spot.folder}/cache`);
     writeFileSync(`${spot.folder}/cache`, bytes.subarray(0, bytes.length - 100));
     const last = await spot.start(flags);
-    await eventually('it says so', () => (last.said('is not used: it is torn') ? true : undefined));
+    await eventually('it says so', () => (last.said(': incomplete') ? true : undefined));
     await spot.remove();
   });
 

@@ -125,7 +125,8 @@ async function crashes(spot: Spot): Promise<Outcome> {
     for (const phase of [...phases, ...phases]) {
       const next = spot.begin();
       if (phase !== 'steered') await pause(phase);
-      else await eventually('it has the packets', () => (next.said('this instance receives packets') ? true : undefined));
+      else
+        await eventually('it has the packets', () => (next.said('this instance receives packets') ? true : undefined));
       if (next.said('this instance receives packets')) tookOver++;
       await next.kill();
       await pause(600);

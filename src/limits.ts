@@ -430,8 +430,8 @@ assert(cacheBytesMax % slabBytes === 0, 'the cache is a whole number of slabs');
 assert(cacheBytesMax < 2 ** 31, 'block references are 31 bits');
 assert(waitersPerQuestionMax <= waitersMax);
 assert(waitersMax * waiterQueryBytesMax <= 32 * 1024 * 1024, 'queries that wait leave room in a container of 128 MiB');
-assert(headerBytes + nameBytesMax + 4 + 11 + 8 <= waiterQueryBytesMax, 'what is kept of a long query is no long one');
-assert(receiveSlotBytes >= queryBytesMax, 'what is answered over TCP is read over UDP');
+assert(headerBytes + nameBytesMax + 4 + 11 + 8 <= waiterQueryBytesMax, 'the stored part of a long query is short');
+assert(receiveSlotBytes >= queryBytesMax, 'a query that fits over TCP is read over UDP');
 assert(receiveSlotBytes % 64 === 0 && sendSlotBytes % 64 === 0, 'slots begin on cache lines');
 assert(sampledPacketBytes >= headerBytes + nameBytesMax + 4 && sampledPacketBytes % 4 === 0);
 assert(sampledPacketBytes <= receiveSlotBytes && (samplesMax & (samplesMax - 1)) === 0);
@@ -446,8 +446,8 @@ assert(queryDeadlineCeilingMs < lateAnswerMs);
 assert(queryDeadlineCeilingMs + 2 * sweepPeriodMs < addressFreeMs, 'every question is over by then');
 assert(lateQuestionsMax <= udpSocketsPerUpstreamMax / 2, 'late answers leave ports for others');
 assert(udpRequestsPerProvenSocketMax >= udpRequestsPerSocketMax);
-assert(xtablesWaitSeconds * 1000 < commandTimeoutMs, 'iptables says itself that the lock was not to be had');
-assert(reloadEndMs + stopDeadlineMs < 5_000, 'who is asked to stop has stopped within five seconds');
+assert(xtablesWaitSeconds * 1000 < commandTimeoutMs, 'iptables itself reports that the lock is held');
+assert(reloadEndMs + stopDeadlineMs < 5_000, 'a stop takes at most five seconds');
 assert(drainDeadlineMs + hostLeaveDeadlineMs < stopDeadlineMs, 'there is time left for link and rules');
 assert(tcpClientUnsentBytesMax > messageBytesMax, 'one answer always fits');
 assert(
@@ -457,4 +457,4 @@ assert(
 assert(connectionInflightTarget <= connectionInflightMax);
 assert(askAgainAfterMs + askAgainNextMs < queryDeadlineMs, 'two lost packets leave time for a third try');
 assert(upstreamsPerForwardMax + learnedAddressesMax <= 30);
-assert(askAgainLeast > connectionInflightMax, 'a dead connection can be mended at any time');
+assert(askAgainLeast > connectionInflightMax, 'a dead connection can be replaced at any time');

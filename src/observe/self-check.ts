@@ -37,9 +37,7 @@ export function newSelfCheck(deps: SelfCheckDeps, listeners: () => readonly Endp
     check() {
       underWay ??= checkAll(deps, listeners(), probes)
         // A socket that cannot be opened is ill health, not the end of the process.
-        .catch(
-          (error: Error): Health => ({ healthy: false, reason: `cannot query the own listeners: ${error.message}` }),
-        )
+        .catch((error: Error): Health => ({ healthy: false, reason: `cannot query own listeners: ${error.message}` }))
         .finally(() => {
           underWay = null;
         });

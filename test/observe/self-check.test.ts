@@ -143,7 +143,7 @@ describe('self-check', () => {
     const { check } = newSelfCheck({ ...world, network }, () => [first]);
     assert.deepEqual(await check(), {
       healthy: false,
-      reason: 'cannot query the own listeners: EMFILE: too many open files',
+      reason: 'cannot query own listeners: EMFILE: too many open files',
     });
     assert.equal((await check()).healthy, false, 'and the next check is a new one');
   });

@@ -109,7 +109,7 @@ describe('reload', { skip: needs('root', 'ip', 'knotd', 'knotc', 'dig', 'curl') 
       (await metric(node, 'coredns_reload_failed_total')) >= 1 ? true : undefined,
     );
     assert.equal(await aaaaCount(), 1);
-    const said = zerohop.log().filter((entry) => JSON.stringify(entry).includes('never closed'));
+    const said = zerohop.log().filter((entry) => JSON.stringify(entry).includes('is not closed'));
     assert.equal(said.length, 1);
   });
 

@@ -58,14 +58,14 @@ for (const { whose, queries } of known) {
 test('what is left out is not there, and docs/MONITORING.md says why', () => {
   const leftOut = [...new Set(known.flatMap(({ leftOut = [] }) => leftOut))];
   for (const name of leftOut) assert(!samples.some((sample) => sample['name'].startsWith(name)), name);
-  const rows = tableRows(page('docs/MONITORING.md'), 'left out');
+  const rows = tableRows(page('docs/MONITORING.md'), 'missing');
   const explained = rows.flatMap(([names]) => names.split(', ').map((name) => name.replaceAll('`', '')));
   assert.deepEqual(explained.sort(), leftOut.sort());
   for (const [names, why] of rows) assert(why.length > 20, names);
 });
 
 test('docs/MONITORING.md lists whose they are', () => {
-  const listed = tableRows(page('docs/MONITORING.md'), 'made by').map(([whose]) => whose);
+  const listed = tableRows(page('docs/MONITORING.md'), 'source').map(([whose]) => whose);
   assert.deepEqual(
     listed,
     known.map(({ whose }) => whose),

@@ -91,7 +91,7 @@ export const known: readonly Known[] = [
   { whose: 'povilasv coredns-mixin, dashboard', queries: mixinDashboard, leftOut: [programming] },
   { whose: 'povilasv coredns-mixin, alerts', queries: mixinAlerts },
   {
-    whose: 'nodelocaldns mixin and the rules that blogs made of it',
+    whose: 'nodelocaldns mixin and the rules that blogs derived from it',
     queries: [
       ...mixinAlerts,
       'coredns_nodecache_setup_errors errortype',

@@ -168,9 +168,9 @@ describe('PEM files that change', { skip: needs('openssl') }, () => {
     assert.equal(await failedReloads(), `${broken.length + 1}`);
     const refusals = lines().filter((line) => isRefused.test(line));
     for (const [index, text] of [
-      /ca\.pem is cut off/u,
+      /ca\.pem is truncated/u,
       /does not match the first/u,
-      /no private key/u,
+      /no complete private key/u,
       /no such file/u,
     ].entries()) {
       assert.match(refusals[index], text);

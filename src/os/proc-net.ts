@@ -33,8 +33,8 @@ export function socketsAt(protocol: Protocol, at: Endpoint, read: ReadProcNet = 
   return inodes;
 }
 
-/** As /proc/net writes it: each 32-bit word of the address in the machine's order, the port in the network's. */
-function endpointText(at: Endpoint): string {
+/** An endpoint as /proc/net writes it: each 32-bit word of the address in the machine's order, the port in the network's. */
+export function endpointText(at: Endpoint): string {
   const bytes = encodeSocketAddress(at);
   const address = isIpv6(at.address) ? bytes.subarray(8, 24) : bytes.subarray(4, 8);
   let text = '';

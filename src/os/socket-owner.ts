@@ -3,7 +3,9 @@
  * /proc/net lists that end, too, with the user of its socket. Ends in other namespaces and on other hosts are not there.
  */
 import { open } from 'node:fs/promises';
+import { isIpv6 } from './families.js';
 import type { Endpoint } from './network.js';
+import { endpointText } from './proc-net.js';
 
 const chunkBytes = 16 * 1024;
 
@@ -62,25 +64,12 @@ function userIn(lines: readonly string[], wanted: readonly string[]): number | n
   return null;
 }
 
-/** As the tables write it, where an IPv4 end may be an IPv6 socket's: bytes of each 32-bit word reversed, hexadecimal. */
-function textsOf({ address, port }: Endpoint): string[] {
-  const suffix = `:${hex(port, 4)}`;
-  if (!address.includes(':')) {
-    const word = reversed(address.split('.').map(Number));
-    return [`${word}${suffix}`, `0000000000000000FFFF0000${word}${suffix}`];
-  }
-  const [head, tail] = address.split('::').map((part) => part.split(':').filter(Boolean));
-  const groups = tail === undefined ? head : [...head, ...Array(8 - head.length - tail.length).fill('0'), ...tail];
-  const bytes = groups.flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 0xff]);
-  return [`${[0, 4, 8, 12].map((at) => reversed(bytes.slice(at, at + 4))).join('')}${suffix}`];
-}
-
-function reversed(word: readonly number[]): string {
-  return [...word].reverse().reduce((text, byte) => text + hex(byte, 2), '');
-}
-
-function hex(value: number, digits: number): string {
-  return value.toString(16).toUpperCase().padStart(digits, '0');
+/** As the tables write it; an IPv4 end may be an IPv6 socket's (RFC 4291 2.5.5.2). */
+function textsOf(end: Endpoint): string[] {
+  const { address, port } = end;
+  return isIpv6(address)
+    ? [endpointText(end)]
+    : [endpointText(end), endpointText({ address: `::ffff:${address}`, port })];
 }
 
 /** The kernel gives a page or so with each read, whatever is asked for. */

@@ -102,10 +102,13 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
 
   data(bytes: Uint8Array): void {
     if (this.#state !== 'open') return;
-    const waits = this.#unread !== null;
-    this.#unread = this.#unread === null ? { bytes, at: 0 } : joined(this.#unread, bytes);
+    if (this.#unread !== null) {
+      this.#unread = joined(this.#unread, bytes);
+      return;
+    }
+    this.#unread = { bytes, at: 0 };
     try {
-      while (!waits && this.#mayServeAtOnce()) this.#serveNext();
+      while (this.#mayServeAtOnce()) this.#serveNext();
     } finally {
       if (this.#unread !== null) this.#letWait(this.#unread);
     }

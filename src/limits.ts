@@ -206,6 +206,8 @@ export const upstreamQueueMax = 4_096;
 export const udpSocketsPerUpstreamMax = 512;
 /** Connections, or sockets, of one upstream that one client may always use; beyond them as many as are free for others. */
 export const clientPlacesLeast = 8;
+/** Clients that have nothing under way are forgotten when there are more: one of them costs some 100 bytes. */
+export const idleClientsMax = 1_024;
 /** `forward` takes at most this many upstreams, as CoreDNS's does. */
 export const upstreamsPerForwardMax = 15;
 /** An upstream found to answer over UDP alone, or TCP alone, is asked so for this long. */

@@ -3,13 +3,12 @@
  * of a `forward`: a client that asks for names which nobody answers would have all of them in the end, and everybody's
  * misses would wait for it.
  */
-import { clientPlacesLeast } from '../limits.js';
-
-/** Clients that have nothing under way are forgotten when there are so many. */
-const idleClientsMax = 1_024;
+import { clientPlacesLeast, idleClientsMax } from '../limits.js';
 
 export class Shares {
   readonly #ofClient = new Map<string, number>();
+  /** Clients that have something. */
+  #active = 0;
 
   /** Clients that are known. */
   get size(): number {
@@ -26,12 +25,17 @@ export class Shares {
     if (client === undefined) return;
     const count = this.#ofClient.get(client) ?? 0;
     this.#ofClient.set(client, count + 1);
-    if (count === 0 && this.#ofClient.size > idleClientsMax) this.#forgetIdle();
+    if (count > 0) return;
+    this.#active++;
+    if (this.#ofClient.size - this.#active > idleClientsMax) this.#forgetIdle();
   }
 
   /** One of its is over. */
   gave(client: string | undefined): void {
-    if (client !== undefined) this.#ofClient.set(client, this.#ofClient.get(client)! - 1);
+    if (client === undefined) return;
+    const left = this.#ofClient.get(client)! - 1;
+    this.#ofClient.set(client, left);
+    if (left === 0) this.#active--;
   }
 
   /** Rather than with each of its questions: a Map whose keys come and go is made anew again and again. */

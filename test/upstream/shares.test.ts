@@ -33,6 +33,16 @@ test('clients that have come and gone are forgotten, and those that have somethi
   assert.equal(shares.of('stays'), 1);
 });
 
+test('many clients that all have something are not looked through for each new one', () => {
+  const shares = new Shares();
+  const clients = 200_000;
+  for (let client = 0; client < clients; client++) shares.took(`client ${client}`);
+  assert.equal(shares.size, clients);
+  for (let client = 0; client < clients; client++) shares.gave(`client ${client}`);
+  shares.took('another');
+  assert.equal(shares.size, 1);
+});
+
 test('who asks much has more than what everybody may have; questions of our own are nobody’s', () => {
   const shares = new Shares();
   for (let count = 0; count < 100; count++) shares.took(undefined);

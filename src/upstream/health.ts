@@ -26,7 +26,9 @@ interface HealthDeps {
   readonly outages: Outages;
   /** It has answered something, a probe or a question. */
   heard(nowMs: number): void;
-  /** A probe was answered; told after `heard`. */
+  /** It was down and is up again; told after `heard`. */
+  cameBack(nowMs: number): void;
+  /** A probe was answered; told after `heard` and `cameBack`. */
   probeAnswered(nowMs: number): void;
   /** Sends a probe, apart from the questions: what they are stuck in must not hold it up. */
   sendProbe(attempt: Attempt, nowMs: number): void;
@@ -39,7 +41,8 @@ export class Health {
   readonly #deps: HealthDeps;
   #fails = 0;
   #lastFailMs = Number.NEGATIVE_INFINITY;
-  #probe: Probe | null = null;
+  /** Those that are out, the oldest first. */
+  readonly #probes: Probe[] = [];
   #nextProbeAtMs = never;
 
   constructor(settings: HealthSettings, deps: HealthDeps) {
@@ -57,7 +60,7 @@ export class Health {
   }
 
   get isProbing(): boolean {
-    return this.#probe !== null || this.#nextProbeAtMs !== never;
+    return this.#probes.length > 0 || this.#nextProbeAtMs !== never;
   }
 
   /** It owes answers and is silent: time to look. */
@@ -89,6 +92,7 @@ export class Health {
     if (stats.healthy) return;
     stats.healthy = true;
     if (outages.ended(stats.to)) log.info(`upstream ${stats.to} is up again`, { to: stats.to });
+    this.#deps.cameBack(nowMs);
   }
 
   /** It is not asked any more, and so nobody knows. */
@@ -99,32 +103,35 @@ export class Health {
   }
 
   sweep(nowMs: number): void {
-    const probe = this.#probe;
-    if (probe !== null && nowMs - probe.startedAtMs >= probeTimeoutMs) {
-      this.#probe = null;
-      probe.carrier?.abandon(probe, nowMs);
+    const [oldest] = this.#probes;
+    if (oldest !== undefined && nowMs - oldest.startedAtMs >= probeTimeoutMs) {
+      this.#probes.shift();
+      oldest.carrier?.abandon(oldest, nowMs);
       this.#probeFailed(nowMs);
     }
-    if (this.#probe === null && nowMs >= this.#nextProbeAtMs) this.#sendProbe(nowMs);
+    // Linux sends a SYN that was dropped again after a second. Once the upstream is down, a second probe beside the
+    // first finds out within the interval that it is back.
+    const probesMax = this.isDown ? 2 : 1;
+    if (this.#probes.length < probesMax && nowMs >= this.#nextProbeAtMs) this.#sendProbe(nowMs);
   }
 
   /** Ends the probes. */
   stop(nowMs: number): void {
-    const probe = this.#probe;
-    this.#probe = null;
     this.#nextProbeAtMs = never;
-    probe?.carrier?.abandon(probe, nowMs);
+    for (const probe of this.#probes.splice(0)) probe.carrier?.abandon(probe, nowMs);
   }
 
   #sendProbe(nowMs: number): void {
     this.#nextProbeAtMs = nowMs + this.#settings.intervalMs;
-    this.#probe = new Probe(this.#settings.request, nowMs, this.#ended);
-    this.#deps.sendProbe(this.#probe, nowMs);
+    const probe = new Probe(this.#settings.request, nowMs, this.#ended);
+    this.#probes.push(probe);
+    this.#deps.sendProbe(probe, nowMs);
   }
 
   readonly #ended = (probe: Probe, hasAnswer: boolean, nowMs: number): void => {
-    if (this.#probe !== probe) return;
-    this.#probe = null;
+    const index = this.#probes.indexOf(probe);
+    if (index < 0) return;
+    this.#probes.splice(index, 1);
     if (!hasAnswer) return this.#probeFailed(nowMs);
     this.answered(nowMs);
     this.#deps.probeAnswered(nowMs);

@@ -113,6 +113,16 @@ export class Pool implements ConnectionOwner {
     return !this.#retired && this.#doubt.isIn(nowMs) && nowMs - this.#lastSentMs < doubtStockMs;
   }
 
+  /**
+   * The upstream has just been heard after it was down. Connections that owe answers from that time are given nothing
+   * new: where a SYN or data was lost, TCP sends it again only after a second or more.
+   */
+  retireSilent(nowMs: number): void {
+    for (const connection of this.#connections) {
+      if (connection.inflight > 0 && connection.lastHeardMs < nowMs) connection.retire(nowMs);
+    }
+  }
+
   /** Nothing new will be asked: connections close as they become idle. */
   retire(nowMs: number): void {
     this.#retired = true;

@@ -158,8 +158,9 @@ export class Question implements Asker, AtTurnEnd {
 
   /** Something of this upstream has been found to lead to an endpoint that answers. */
   scoutAnswered(upstream: Upstream, nowMs: number): void {
-    if (this.#isOver || !this.#isInTheDark || !this.#tries.some((attempt) => attempt.upstream === upstream)) return;
-    this.#askAgain(nowMs);
+    if (this.#isOver) return;
+    const isStuckThere = this.#isInTheDark && this.#tries.some((attempt) => attempt.upstream === upstream);
+    if (isStuckThere || this.#rounds.hasAskedDown) this.#askAgain(nowMs);
   }
 
   /** Ends it now, without asking further. */
@@ -351,7 +352,7 @@ export class Question implements Asker, AtTurnEnd {
     if (this.#heldSinceMs !== never) return this.#conclude();
     if (!this.#mayTry() && (loss.blame || this.#made.length >= triesPerQuestionMax)) return this.#fail(loss);
     // What was lost through no fault of the upstream is no reason to ask another one.
-    if (!loss.blame && upstream.isUp) return this.#retrySame(upstream, nowMs);
+    if (!loss.blame && upstream.isUp && !this.#rounds.hasAskedDown) return this.#retrySame(upstream, nowMs);
     if (!loss.blame || this.#rounds.hasOther) return this.#retry(nowMs);
     if (loss.why === 'overloaded') return this.#fail(loss);
     this.#retryAtMs = nowMs + retryPauseMs;
@@ -401,7 +402,14 @@ export class Question implements Asker, AtTurnEnd {
     for (const { upstream, sentAtMs } of this.#tries) {
       if (!upstream.wasHeardSince(sentAtMs)) upstream.health.suspect(nowMs);
     }
+    if (this.#rounds.isLastResort) {
+      // The upstream may come back while this query waits for it on a connection that leads nowhere.
+      this.#againAtMs = nowMs;
+      return;
+    }
     if (!this.#mayTryBeside()) return;
+    // What was sent to an upstream that was down does not count: the query is asked as if for the first time.
+    if (this.#rounds.hasAskedDown) return this.#retry(nowMs);
     if (nowMs >= this.#turnEndsAtMs(nowMs)) return this.#retry(nowMs);
     const isEarly = this.#isInTheDark && nowMs < first.sentAtMs + first.upstream.pace.waitMs;
     const without = isEarly ? 'no' : besideWithoutOpt(first, this.#made, nowMs);

@@ -39,8 +39,13 @@ export class Rounds {
     this.#named = upstreams.length - learned;
   }
 
-  /** All are down, and the one that was chosen is asked for want of a better one. */
+  /** All are down, and were when the one that was asked last was chosen: no other is asked, and that one no more often. */
   get isLastResort(): boolean {
+    return this.#isLastResort && this.#upBits() === 0;
+  }
+
+  /** The one that was asked last was down, as all were. */
+  get hasAskedDown(): boolean {
     return this.#isLastResort;
   }
 
@@ -63,6 +68,7 @@ export class Rounds {
   next(settings: RoundsSettings, deps: RoundsDeps, nowMs: number): Upstream | null {
     const up = this.#upBits();
     if (up === 0) return this.#lastResort(settings, deps);
+    this.#isLastResort = false;
     if ((up & ~this.#askedBits) === 0) this.#askedBits = 0;
     const candidates = up & ~this.#askedBits;
     const index = this.#upstreams.length === 1 ? 0 : this.#choose(candidates, settings, deps, nowMs);

@@ -82,6 +82,7 @@ export class Upstream {
       log,
       outages: place.deps.outages,
       heard: (nowMs) => this.#wasHeard(nowMs),
+      cameBack: (nowMs) => this.#pool.retireSilent(nowMs),
       probeAnswered: (nowMs) => this.#proven(settings.probeTransport, nowMs),
       // What is answered stays open for questions; a question's own connection would wait behind it.
       sendProbe: (attempt, nowMs) => this.#carriers(settings.probeTransport).scout(attempt, nowMs),

@@ -20,6 +20,7 @@ function setUp(settings: Partial<HealthSettings> = {}) {
       log: world.log,
       outages: world.outages,
       heard() {},
+      cameBack() {},
       probeAnswered() {},
       sendProbe(attempt, nowMs) {
         probes.push({ attempt, atMs: nowMs - startMs });
@@ -110,6 +111,33 @@ test('a silent upstream: a probe fails after its timeout and the next follows', 
   assert.equal(health.isDown, true);
 });
 
+test('down and silent: a probe each interval, two at once at the most, so that it is found soon when it is back', () => {
+  const { health, probes, clock, onProbe, stats } = setUp({ failsMax: 1 });
+  let out = 0;
+  let outMost = 0;
+  onProbe((attempt) => {
+    out++;
+    outMost = Math.max(outMost, out);
+    attempt.carrier = {
+      lastHeardMs: Number.NEGATIVE_INFINITY,
+      waitsFor: 'connect',
+      abandon() {
+        out--;
+      },
+    };
+  });
+  health.suspect(clock.nowMs());
+  clock.passMs(2 * (probeTimeoutMs + sweepPeriodMs));
+  assert.equal(stats.healthy, false);
+  assert.equal(outMost, 1);
+  const sent = probes.length;
+  clock.passMs(5_000);
+  assert(probes.length - sent >= 9, `${probes.length - sent} probes`);
+  assert.equal(outMost, 2);
+  health.answered(clock.nowMs());
+  assert.equal(out, 0);
+});
+
 test('an answer to a question ends it all as well, and what the probe then brings is not heard', () => {
   const { health, probes, clock } = setUp({ failsMax: 1 });
   for (let failed = 0; failed < 3; failed++) {
@@ -164,7 +192,15 @@ test('several forwards of one address: the first one down and the last one up ar
   const world = { ...one.world, log: one.world.log, outages: one.world.outages };
   const second = new Health(
     { failsMax: 2, intervalMs: 500, request: request('') },
-    { stats: other.stats, log: world.log, outages: world.outages, heard() {}, probeAnswered() {}, sendProbe() {} },
+    {
+      stats: other.stats,
+      log: world.log,
+      outages: world.outages,
+      heard() {},
+      cameBack() {},
+      probeAnswered() {},
+      sendProbe() {},
+    },
   );
   const { clock } = one;
   for (let failures = 0; failures < 3; failures++) {

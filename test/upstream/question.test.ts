@@ -426,3 +426,35 @@ test('restarts: what it owed is asked again when it is back, nothing fails', asy
   await clock.pass(500);
   assert.deepEqual([...new Set(asked.map(({ got }) => got?.text))], ['rcode 0']);
 });
+
+test('down while it is asked: what waits on dead connections is answered as soon as a probe is', async () => {
+  for (const transport of ['tcp', 'udp'] as const) {
+    for (let phaseMs = 0; phaseMs < 1_000; phaseMs += 100) {
+      const { upstream, asking, clock, forwards } = await setUp({ transport });
+      const ways = new Set<string>();
+      let isBack = false;
+      // A way that was used before it came back leads nowhere for good, as a flow does whose retransmissions have grown rare.
+      upstream.onQuery = (query) => {
+        const way = `${query.from.port}`;
+        if (!isBack) ways.add(way);
+        if (!ways.has(way)) good(query);
+      };
+      for (let index = 0; index < 60; index++) {
+        asking.ask(`n${index}`);
+        await clock.pass(100);
+      }
+      assert.equal(forwards.upstreams()[0].healthy, false);
+      await clock.pass(phaseMs);
+      const asked = Array.from({ length: 12 }, (_, index) => asking.ask(`waits${index}`));
+      await clock.pass(10);
+      isBack = true;
+      const backMs = clock.nowMs();
+      await clock.pass(queryDeadlineMs);
+      for (const { got } of asked) {
+        assert.equal(got?.text, 'rcode 0', `${transport}, ${phaseMs}`);
+      }
+      const last = Math.max(...asked.map(({ got }) => got!.atMs - backMs));
+      assert(last < 500 + 4 * sweepPeriodMs, `${transport}, ${phaseMs}: ${last} ms`);
+    }
+  }
+});

@@ -114,7 +114,7 @@ for (const transport of ['tcp', 'udp'] as const) {
       assert.equal(world.forwards.inflight(), 0);
       await world.clock.pass(30_000);
       const { connections, datagramSockets } = world.world.network.open;
-      assert(connections + datagramSockets <= 4, 'the upstream’s own socket, and health checks');
+      assert(connections + datagramSockets <= 5, 'the upstream’s own socket, and health checks');
     });
 
     it('where nobody wants a late answer nothing is kept open for it', async () => {

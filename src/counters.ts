@@ -3,6 +3,7 @@
  * thread's own, so nothing is locked; it lives in shared memory so that the control lane can read the pages of
  * answering threads. This file is the list; `metrics.ts` gives the numbers their Prometheus names.
  */
+import { answerersMax, assert } from './limits.js';
 
 /** Events of the whole process. The comment says what each one means to an operator. */
 export const eventNames = [
@@ -122,18 +123,22 @@ export function countedType(type: number): number {
   return type < 256 ? typeIndexes[type] : otherType;
 }
 
-/** Who wrote an answer, as coredns_dns_responses_total's `plugin` names it. */
-export const answerers = ['cache', 'forward', 'template', '', 'hosts', 'acl', 'any', 'whoami', 'local'] as const;
-export type Answerer = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8;
+/** Which part of the program made an answer: a place in `answerers`. */
+export type Answerer = number;
+
+/** The values of the `plugin` label of coredns_dns_responses_total; plugins add theirs. */
+export const answerers: string[] = ['cache', 'forward', 'template', '', 'acl'];
 export const byCache = 0;
 export const byForward = 1;
 export const byTemplate = 2;
 export const byNobody = 3;
-export const byHosts = 4;
-export const byAcl = 5;
-export const byAny = 6;
-export const byWhoami = 7;
-export const byLocal = 8;
+export const byAcl = 4;
+
+/** A place for a plugin that makes answers; all plugins are loaded before anything is counted. */
+export function newAnswerer(name: string): Answerer {
+  assert(answerers.length < answerersMax, 'limits.ts has room for all plugins that answer');
+  return answerers.push(name) - 1;
+}
 
 /** Rcodes 0 to 23 and one place for all others. */
 export const rcodesCounted = 25;
@@ -162,7 +167,7 @@ export const zonePlaces = (() => {
     /** [transport][family][type] */
     requests: take(2 * 2 * countedTypes.length),
     /** [answerer][rcode] */
-    responses: take(answerers.length * rcodesCounted),
+    responses: take(answerersMax * rcodesCounted),
     dnssecOk: take(1),
     duration: take(durationPlaces),
     /** [transport] */

@@ -56,6 +56,8 @@ export const slabsLookedAtMax = 8;
 export const entriesSparedMax = 64;
 /** Zones times ports over all reloads of a process; a cache key spends 16 bits on it. */
 export const zoneIdsMax = 65_535;
+/** Parts of the program that make answers, plugins among them; each takes 25 numbers of a zone's counters in each thread. */
+export const answerersMax = 12;
 /** Zones that are served no more keep their counts, 3.1 kB in each thread; of more than so many the oldest gives its place away. */
 export const idleNumbersKept = 256;
 

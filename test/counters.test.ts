@@ -13,6 +13,7 @@ import {
   durationBucketsSeconds,
   eventNames,
   histogramPlaces,
+  newAnswerer,
   observeBytes,
   observeDuration,
   overTcp,
@@ -22,6 +23,7 @@ import {
   zonePlaces,
 } from '../src/counters.js';
 import { typeName, typeNumber } from '../src/dns/names.js';
+import { answerersMax } from '../src/limits.js';
 
 const other = countedTypes.length - 1;
 
@@ -39,6 +41,15 @@ describe('countedType', () => {
   });
 });
 
+describe('newAnswerer', () => {
+  it('gives each plugin a place of its own, and no more places than zones have room for', () => {
+    const before = answerers.length;
+    assert.equal(newAnswerer('one'), before);
+    while (answerers.length < answerersMax) newAnswerer('other');
+    assert.throws(() => newAnswerer('too many'), /room for all plugins/);
+  });
+});
+
 describe('the names of answerers', () => {
   it('stand at their numbers', () => {
     assert.deepEqual(
@@ -52,7 +63,7 @@ describe('zonePlaces', () => {
   it('lie behind each other without overlap, each as large as its families are', () => {
     const sizes: Record<keyof typeof zonePlaces, number> = {
       requests: 2 * 2 * countedTypes.length,
-      responses: answerers.length * rcodesCounted,
+      responses: answerersMax * rcodesCounted,
       dnssecOk: 1,
       duration: histogramPlaces.duration,
       requestBytes: 2 * histogramPlaces.size,

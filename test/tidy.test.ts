@@ -44,6 +44,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   host: ['config', 'os'],
   takeover: ['dns', 'os', 'scheduling', 'cache'],
   observe: ['dns', 'config', 'os', 'scheduling', 'cache', 'resolve', 'upstream', 'listen', 'host', 'takeover'],
+  plugins: ['dns', 'config', 'os', 'scheduling', 'resolve', 'observe'],
   process: [
     'dns',
     'config',
@@ -56,6 +57,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'host',
     'takeover',
     'observe',
+    'plugins',
     'demo',
   ],
   demo: ['dns', 'config', 'os'],

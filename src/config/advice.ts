@@ -11,14 +11,7 @@ import {
   outsideOverTcp,
 } from './advice/asking.js';
 import { cacheMissing, denialTtlShort, prefetchNever, staleWithoutRoom } from './advice/caching.js';
-import {
-  aclAllowsAll,
-  aclBlocksAll,
-  forwardUnreachable,
-  hostsWithoutFallthrough,
-  templateUnreachable,
-  templateWithoutFallthrough,
-} from './advice/reaching.js';
+import { forwardUnreachable } from './advice/reaching.js';
 import {
   bindMissing,
   errorsMissing,
@@ -31,11 +24,10 @@ import {
 } from './advice/serving.js';
 import type { Config } from './config.js';
 import type { Corefile } from './corefile.js';
+import type { PluginReader } from './plugins.js';
 
 /** What is said of each server block. */
 const ofBlocks: Readonly<Record<string, BlockRule>> = {
-  'acl-allows-all': aclAllowsAll,
-  'acl-blocks-all': aclBlocksAll,
   'cache-missing': cacheMissing,
   'cluster-dns-over-udp': clusterDnsOverUdp,
   'denial-ttl-short': denialTtlShort,
@@ -43,13 +35,10 @@ const ofBlocks: Readonly<Record<string, BlockRule>> = {
   'forward-to-own-address': forwardToOwnAddress,
   'forward-to-stub-resolver': forwardToStubResolver,
   'forward-unreachable': forwardUnreachable,
-  'hosts-without-fallthrough': hostsWithoutFallthrough,
   'loop-missing': loopMissing,
   'outside-over-tcp': outsideOverTcp,
   'prefetch-never': prefetchNever,
   'stale-without-room': staleWithoutRoom,
-  'template-unreachable': templateUnreachable,
-  'template-without-fallthrough': templateWithoutFallthrough,
 };
 
 /** What is said of a whole configuration. */
@@ -63,19 +52,32 @@ const ofWholes: Readonly<Record<string, WholeRule>> = {
   'zones-hidden': zonesHidden,
 };
 
+type Advising = Pick<PluginReader, 'advice'>;
+
 /** Every code that advice can have. */
-export const adviceCodes: readonly string[] = [...Object.keys(ofBlocks), ...Object.keys(ofWholes)].sort();
+export function adviceCodes(plugins: readonly Advising[]): readonly string[] {
+  return [...blockRules(plugins).map(([code]) => code), ...Object.keys(ofWholes)].sort();
+}
+
+function blockRules(plugins: readonly Advising[]): [string, BlockRule][] {
+  return [...Object.entries(ofBlocks), ...plugins.flatMap(({ advice }) => Object.entries(advice ?? {}))];
+}
 
 export interface Advice extends Saying {
   readonly code: string;
 }
 
 /** All advice on a configuration, which is the meaning of this Corefile; each place and code once. */
-export function adviceOn(config: Config, { blocks }: Corefile, deps: AdviceDeps): Advice[] {
+export function adviceOn(
+  config: Config,
+  { blocks }: Corefile,
+  deps: AdviceDeps,
+  plugins: readonly Advising[],
+): Advice[] {
   const pairs = config.blocks.map((block, index) => ({ config: block, written: blocks[index] }));
   const whole = { config, blocks: pairs, deps };
   const said = [
-    ...Object.entries(ofBlocks).flatMap(([code, rule]) =>
+    ...blockRules(plugins).flatMap(([code, rule]) =>
       pairs.flatMap((block) => rule(block, whole).map((saying) => ({ code, ...saying }))),
     ),
     ...Object.entries(ofWholes).flatMap(([code, rule]) => rule(whole).map((saying) => ({ code, ...saying }))),

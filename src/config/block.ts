@@ -5,35 +5,17 @@
 import { udpBytesDefault, zonesPerBlockMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
 import { type DirectiveContext, diagnosticsOf } from './arguments.js';
-import {
-  type AaaaPolicy,
-  type BlockConfig,
-  ConfigError,
-  type Findings,
-  type Position,
-  type ReloadConfig,
-  type TemplateConfig,
-  type ZoneAddress,
-} from './config.js';
+import type { AaaaPolicy, BlockConfig, Findings, Position, ReloadConfig, ZoneAddress } from './config.js';
 import type { Directive, ServerBlock } from './corefile.js';
 import { readMetadata, readTrace } from './directives/accepted.js';
-import { readAcl } from './directives/acl.js';
-import { readAutopath } from './directives/autopath.js';
 import { readBind } from './directives/bind.js';
 import { readCache } from './directives/cache.js';
-import { readDns64 } from './directives/dns64.js';
 import { readDnstap } from './directives/dnstap.js';
 import { readErrors } from './directives/errors.js';
 import { readForward } from './directives/forward.js';
-import { readHeaders } from './directives/header.js';
-import { readHosts } from './directives/hosts.js';
-import { aboutUnsupported, isSupported, type SupportedDirective } from './directives/known.js';
-import { readLoadbalance } from './directives/loadbalance.js';
-import { readLocal } from './directives/local.js';
+import { aboutUnsupported, type CoreDirective, directiveNames } from './directives/known.js';
 import { readLog } from './directives/log.js';
-import { readNsid } from './directives/nsid.js';
 import { readReload } from './directives/reload.js';
-import { readRewrites } from './directives/rewrite.js';
 import {
   type HealthDirective,
   type ReadyDirective,
@@ -43,8 +25,8 @@ import {
   readReady,
 } from './directives/servers.js';
 import { readAaaa, readBufsize, readCancel, readSwitch } from './directives/switches.js';
-import { aaaaPolicyOf, mayAnswerAaaa, readTemplate } from './directives/template.js';
 import { readTimeouts, timeoutsByDefault } from './directives/timeouts.js';
+import { joinTraits, type PluginReader, type Written } from './plugins.js';
 import { readServerKey } from './zones.js';
 
 /** A value together with where it was written. */
@@ -68,32 +50,36 @@ export interface ReadBlock {
 
 export interface BlockOptions extends Omit<DirectiveContext, 'zones' | 'warn'> {
   readonly defaultPort: number;
+  /** The directives beside those that are known here, in the order in which they act. */
+  readonly plugins: readonly PluginReader[];
 }
 
 /** CoreDNS refuses these twice in a block. */
-const onlyOnce: readonly SupportedDirective[] = [
+const refusedTwice: readonly CoreDirective[] = [
   'aaaa',
   'cache',
   'errors',
-  'hosts',
   'loop',
   'metadata',
-  'nsid',
   'pprof',
   'prometheus',
   'ready',
 ];
 /** Of these CoreDNS uses one and says nothing about the others. */
-const silentlyOnce: Partial<Record<SupportedDirective, 'first' | 'last'>> = {
-  autopath: 'last',
-  dns64: 'last',
-  loadbalance: 'last',
-  local: 'last',
+const countedOnce: Partial<Record<CoreDirective, 'first' | 'last'>> = {
   bufsize: 'first',
   reload: 'first',
   health: 'last',
   timeouts: 'last',
   trace: 'last',
+};
+
+type Repeats = PluginReader['repeats'];
+type BlockContext = DirectiveContext & Pick<BlockOptions, 'plugins'>;
+
+const repeatsOfCore: Readonly<Record<string, Repeats>> = {
+  ...Object.fromEntries(refusedTwice.map((name) => [name, 'refused'])),
+  ...countedOnce,
 };
 
 /** Reads a block, going on behind errors: a directive that is refused is as one that is not there. */
@@ -104,7 +90,7 @@ export function readBlock(block: ServerBlock, options: BlockOptions, findings: F
   // Nothing is outside of the zones where these are not known.
   const names = zones.length === 0 ? ['.'] : zones.map(({ zone }) => zone);
   const areZonesKnown = zones.length > 0 && errors.length === errorsBefore;
-  const context: DirectiveContext = { ...options, zones: names, warn: diagnosticsOf(warnings) };
+  const context: BlockContext = { ...options, zones: names, warn: diagnosticsOf(warnings) };
   const directives = new Directives(block, context, findings);
   const { config, areAddressesKnown } = readConfig(block, zones, directives);
   const ofProcess = {
@@ -115,7 +101,10 @@ export function readBlock(block: ServerBlock, options: BlockOptions, findings: F
     pprof: directives.placed('pprof', readPprof),
     debug: directives.read('debug', readSwitch, false),
   };
-  findings.attempt(() => checkTranslation(config, context), undefined);
+  for (const { name, check } of options.plugins) {
+    const settings = config.settings[name];
+    if (settings !== undefined) findings.attempt(() => check?.(settings, config, context), undefined);
+  }
   warnOfNothing(config, context, findings);
   return { config, ...ofProcess, isPlaced: areZonesKnown && areAddressesKnown };
 }
@@ -126,9 +115,8 @@ function readConfig(
   directives: Directives,
 ): { readonly config: BlockConfig; readonly areAddressesKnown: boolean } {
   const { context, findings } = directives;
-  const written = directives.each('template', readTemplate);
-  const directive = directives.placed('aaaa', readAaaa);
-  const { policy, at: aaaaAt, templates } = settleAaaa(written, directive, context.zones, findings);
+  const aaaa = directives.placed('aaaa', readAaaa);
+  const { settings, policy, at: aaaaAt } = readPlugins(directives, aaaa);
   const binds = directives.all('bind');
   const bound = binds.length === 0 ? ['::'] : findings.attempt(() => readBind(binds, context), null);
   const bufsizeBytes = directives.read('bufsize', readBufsize, udpBytesDefault);
@@ -141,24 +129,12 @@ function readConfig(
       ...readForward(directive, context),
       udpBytes: bufsizeBytes,
     })),
-    templates,
-    hosts: directives.read('hosts', readHosts, null),
-    dns64: directives.read('dns64', readDns64, null),
-    loadbalance: directives.read('loadbalance', readLoadbalance, null),
-    nsid: directives.read('nsid', readNsid, null),
-    local: directives.read('local', readLocal, null),
-    acls: directives.each('acl', readAcl),
-    changing: {
-      rewrites: findings.attempt(() => readRewrites(directives.all('rewrite'), context), []),
-      header: findings.attempt(() => readHeaders(directives.all('header'), context), {
-        recursionDesired: null,
-        response: null,
-      }),
-      autopath: directives.read('autopath', readAutopath, null),
-    },
-    any: directives.read('any', readSwitch, false),
-    minimal: directives.read('minimal', readSwitch, false),
-    whoami: directives.read('whoami', readSwitch, false),
+    settings,
+    traits: joinTraits(
+      context.plugins.flatMap(({ name, traits }) =>
+        settings[name] === undefined || traits === undefined ? [] : [traits(settings[name], { aaaa: policy, zones })],
+      ),
+    ),
     aaaa: policy,
     aaaaAt,
     errors: directives.read('errors', readErrors, null),
@@ -180,41 +156,50 @@ type Reader<Value> = (directive: Directive, context: DirectiveContext) => Value;
 
 /** The directives of a block by name, and how each is read: what is refused is a finding, and read as if it were absent. */
 class Directives {
-  readonly context: DirectiveContext;
+  readonly context: BlockContext;
   readonly findings: Findings;
-  readonly #byName: ReadonlyMap<SupportedDirective, readonly Directive[]>;
+  readonly #byName: ReadonlyMap<string, readonly Directive[]>;
+  readonly #repeats: ReadonlyMap<string, Repeats>;
 
-  constructor(block: ServerBlock, context: DirectiveContext, findings: Findings) {
+  constructor(block: ServerBlock, context: BlockContext, findings: Findings) {
     this.context = context;
     this.findings = findings;
-    this.#byName = groupByName(block, findings);
-    checkRepeats(this.#byName, findings);
+    const repeats = { ...repeatsOfCore, ...Object.fromEntries(context.plugins.map((one) => [one.name, one.repeats])) };
+    this.#repeats = new Map(Object.entries(repeats));
+    this.#byName = groupByName(block, directiveNames(context.plugins), findings);
+    checkRepeats(this.#byName, this.#repeats, findings);
   }
 
-  get names(): SupportedDirective[] {
+  get names(): string[] {
     return [...this.#byName.keys()];
   }
 
-  all(name: SupportedDirective): readonly Directive[] {
+  all(name: string): readonly Directive[] {
     return this.#byName.get(name) ?? [];
   }
 
   /** The one that counts. */
-  one(name: SupportedDirective): Directive | undefined {
-    return this.all(name).at(silentlyOnce[name] === 'first' ? 0 : -1);
+  one(name: string): Directive | undefined {
+    return this.all(name).at(this.#repeats.get(name) === 'first' ? 0 : -1);
   }
 
-  read<Value, Absent>(name: SupportedDirective, reader: Reader<Value>, absent: Absent): Value | Absent {
+  read<Value, Absent>(name: string, reader: Reader<Value>, absent: Absent): Value | Absent {
     const directive = this.one(name);
     if (directive === undefined) return absent;
     return this.findings.attempt(() => reader(directive, this.context), absent);
   }
 
-  each<Value>(name: SupportedDirective, reader: Reader<Value>): Value[] {
+  each<Value>(name: string, reader: Reader<Value>): Value[] {
     return this.all(name).flatMap((directive) => this.findings.attempt(() => [reader(directive, this.context)], []));
   }
 
-  placed<Value>(name: SupportedDirective, reader: Reader<Value>): Placed<Value> | null {
+  /** Those that count. */
+  counting(name: string): readonly Directive[] {
+    const one = this.one(name);
+    return this.#repeats.get(name) === 'all' ? this.all(name) : one === undefined ? [] : [one];
+  }
+
+  placed<Value>(name: string, reader: Reader<Value>): Placed<Value> | null {
     return this.read(name, (directive, context) => ({ at: directive.at, value: reader(directive, context) }), null);
   }
 }
@@ -243,11 +228,15 @@ function readKeys(block: ServerBlock, defaultPort: number, findings: Findings): 
   return zones;
 }
 
-function groupByName(block: ServerBlock, findings: Findings): ReadonlyMap<SupportedDirective, readonly Directive[]> {
-  const byName = new Map<SupportedDirective, Directive[]>();
+function groupByName(
+  block: ServerBlock,
+  supported: readonly string[],
+  findings: Findings,
+): ReadonlyMap<string, readonly Directive[]> {
+  const byName = new Map<string, Directive[]>();
   for (const directive of block.directives) {
-    if (!isSupported(directive.name)) {
-      findings.error(directive.at, aboutUnsupported(directive.name));
+    if (!supported.includes(directive.name)) {
+      findings.error(directive.at, aboutUnsupported(directive.name, supported));
       continue;
     }
     const same = byName.get(directive.name);
@@ -257,15 +246,19 @@ function groupByName(block: ServerBlock, findings: Findings): ReadonlyMap<Suppor
   return byName;
 }
 
-function checkRepeats(byName: ReadonlyMap<SupportedDirective, readonly Directive[]>, findings: Findings): void {
+function checkRepeats(
+  byName: ReadonlyMap<string, readonly Directive[]>,
+  repeats: ReadonlyMap<string, Repeats>,
+  findings: Findings,
+): void {
   for (const [name, [first, second]] of byName) {
     if (second === undefined) continue;
     const where = `it is already on line ${first.at.line}`;
-    if (onlyOnce.includes(name)) {
+    const counts = repeats.get(name);
+    if (counts === 'refused') {
       findings.error(second.at, `${name}: allowed once per server block; ${where}. Remove one.`);
     }
-    const counts = silentlyOnce[name];
-    if (counts !== undefined) {
+    if (counts === 'first' || counts === 'last') {
       findings.warnings.push({
         at: second.at,
         message: `${name}: ${where}, and only the ${counts} one counts; remove the other.`,
@@ -274,38 +267,41 @@ function checkRepeats(byName: ReadonlyMap<SupportedDirective, readonly Directive
   }
 }
 
-/** The block's AAAA policy: the directive's, or that of the first template for AAAA if it is one in other words. */
-function settleAaaa(
-  written: readonly TemplateConfig[],
-  directive: Placed<AaaaPolicy> | null,
-  zones: readonly string[],
-  findings: Findings,
-): { policy: AaaaPolicy | null; at: Position | null; templates: readonly TemplateConfig[] } {
-  const template = written.find(mayAnswerAaaa);
-  const meant = template === undefined ? null : aaaaPolicyOf(template, zones);
-  if (template === undefined || meant === null) {
-    return { policy: directive?.value ?? null, at: directive?.at ?? null, templates: written };
-  }
-  if (directive !== null) {
-    const where = `the template on line ${template.at.line} already answers "${meant}" for AAAA`;
-    findings.error(directive.at, `aaaa: ${where}; keep one of the two.`);
-  }
-  return { policy: meant, at: template.at, templates: written.filter((other) => other !== template) };
+interface PluginsRead {
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly policy: AaaaPolicy | null;
+  readonly at: Position | null;
 }
 
-/** What AAAA questions get by policy cannot be translated: with NXDOMAIN nothing ever would be, in CoreDNS too. */
-function checkTranslation({ dns64, aaaa, aaaaAt }: BlockConfig, context: DirectiveContext): void {
-  if (dns64 === null || aaaa === null || aaaa === 'forward') return;
-  const why = `AAAA queries get "${aaaa}" from line ${aaaaAt!.line}`;
-  if (aaaa === 'nxdomain') return context.warn(dns64.at, `dns64: has no effect: ${why}; remove one of the two.`);
-  throw new ConfigError(dns64.at, `dns64: ${why}; remove that: dns64 queries AAAA, and synthesizes it from A.`);
+/** What the block says of each plugin, and its AAAA policy: the directive's, or what a plugin says in other words. */
+function readPlugins(directives: Directives, aaaa: Placed<AaaaPolicy> | null): PluginsRead {
+  const { context, findings } = directives;
+  const settings: Record<string, unknown> = {};
+  let policy = aaaa?.value ?? null;
+  let at = aaaa?.at ?? null;
+  for (const { name, read, splitAaaa } of context.plugins) {
+    const written = directives.counting(name);
+    if (written.length === 0) continue;
+    const own = findings.attempt(() => read(written as Written, context), undefined);
+    if (own === undefined) continue;
+    const meant = splitAaaa?.(own, context.zones) ?? null;
+    const kept = meant === null ? own : meant.rest;
+    if (kept !== null) settings[name] = kept;
+    if (meant === null) continue;
+    if (aaaa !== null) {
+      const where = `the ${name} on line ${meant.at.line} already answers "${meant.policy}" for AAAA`;
+      findings.error(aaaa.at, `aaaa: ${where}; keep one of the two.`);
+    }
+    policy = meant.policy;
+    at = meant.at;
+  }
+  return { settings, policy, at };
 }
 
 /** Warns of a block that can answer nothing. What is missing may be what was refused. */
 function warnOfNothing(config: BlockConfig, context: DirectiveContext, { hasErrors }: Findings): void {
-  const { forwards, templates, hosts, whoami, local, aaaa } = config;
-  const makes = templates.length > 0 || hosts !== null || whoami || local !== null;
-  if (forwards.length === 0 && !makes && aaaa === null && !hasErrors) {
+  const { forwards, traits, aaaa } = config;
+  if (forwards.length === 0 && !traits.makesAnswers && aaaa === null && !hasErrors) {
     context.warn(config.at, 'the server block has no forward, template or hosts, so it cannot answer queries.');
   }
 }

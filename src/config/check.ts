@@ -9,7 +9,7 @@ import { adviceOn } from './advice.js';
 import { builtinSource } from './builtin.js';
 import { type Config, ConfigError, type Diagnostic } from './config.js';
 import { parseCorefile } from './corefile.js';
-import { isSupported } from './directives/known.js';
+import { directiveNames } from './directives/known.js';
 import type { Written } from './imports.js';
 import { kubeDnsFiles, readKubeDns } from './kube-dns.js';
 import { corefileText, type LoadOptions, parsePieces } from './load.js';
@@ -93,20 +93,21 @@ interface Looked {
 type Look = (file: string, load: LoadOptions, options: CheckOptions) => Looked;
 
 function reportOn(file: string, load: LoadOptions, options: CheckOptions, look: Look): Report {
+  const names = directiveNames(load.plugins);
   try {
     const { config, pieces, text, madeWith, findings } = look(file, load, options);
-    const advice = adviceOn(config, parseCorefile(pieces, load, []), options);
+    const advice = adviceOn(config, parseCorefile(pieces, load, []), options, load.plugins);
     const all = [
       ...findings,
-      ...config.warnings.map((warning) => findingOf(warning, 'warning')),
+      ...config.warnings.map((warning) => findingOf(warning, 'warning', names)),
       ...advice.map(({ at, code, message, remedy }) => placed('warning', at, { code, message, remedy })),
     ];
     return { file, ok: true, serverBlocks: config.blocks.length, text, madeWith, findings: inOrder(distinct(all)) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const found = [
-      ...error.warnings.map((warning) => findingOf(warning, 'warning')),
-      ...error.errors.map((each) => findingOf(each, 'error')),
+      ...error.warnings.map((warning) => findingOf(warning, 'warning', names)),
+      ...error.errors.map((each) => findingOf(each, 'error', names)),
     ];
     return { file, ok: false, serverBlocks: 0, text: null, madeWith: [], findings: inOrder(distinct(found)) };
   }
@@ -159,7 +160,7 @@ function withExample(options: CheckOptions, example: Endpoint): MakeOptions {
 function exampleFindings(file: string, { clusterDns }: CheckOptions, { address }: Endpoint): Finding[] {
   if (clusterDns.missing === null) return [];
   const message = `${address} is used as the cluster DNS here: ${clusterDns.missing}`;
-  return [findingOf({ at: { file, line: 0 }, message, code: 'cluster-dns-unknown' }, 'warning')];
+  return [findingOf({ at: { file, line: 0 }, message, code: 'cluster-dns-unknown' }, 'warning', [])];
 }
 
 function kubeDnsHere({ kubeDnsFolder }: CheckOptions, { files }: LoadOptions): string[] {
@@ -176,10 +177,14 @@ function isTemplate(file: string, { files }: LoadOptions): boolean {
 }
 
 /** A message begins with the directive that it is about, if it is about one, and ends with what to do. */
-function findingOf({ at, code, message: sentence }: Diagnostic, severity: Finding['severity']): Finding {
+function findingOf(
+  { at, code, message: sentence }: Diagnostic,
+  severity: Finding['severity'],
+  names: readonly string[],
+): Finding {
   const [, name = ''] = /^(\w+)(?: [\w ]+)?: /u.exec(sentence) ?? [];
   const [, message, remedy] = /^(.*); ([^;]+?)\.?$/su.exec(sentence) ?? [undefined, sentence.replace(/\.$/u, ''), null];
-  return placed(severity, at, { code: code ?? (isSupported(name) ? name : 'corefile'), message, remedy });
+  return placed(severity, at, { code: code ?? (names.includes(name) ? name : 'corefile'), message, remedy });
 }
 
 function placed(

@@ -157,26 +157,10 @@ export interface BlockConfig {
   readonly cache: CacheConfig | null;
   /** In the order written; the first whose `from` contains the name is responsible. */
   readonly forwards: readonly ForwardConfig[];
-  readonly templates: readonly TemplateConfig[];
-  readonly hosts: HostsConfig | null;
-  /** Names without AAAA records get some made of their A records; null: they do not. */
-  readonly dns64: Dns64Config | null;
-  /** Addresses change places in every answer; null leaves them as they came. */
-  readonly loadbalance: LoadbalanceConfig | null;
-  /** Which server this is, for clients that ask (RFC 5001); null tells nobody. */
-  readonly nsid: string | null;
-  /** Names of this machine are answered before anything else. */
-  readonly local: LocalConfig | null;
-  /** In the order written. */
-  readonly acls: readonly AclConfig[];
-  /** What changes questions behind the cache, and answers. */
-  readonly changing: ChangingConfig;
-  /** Questions for ANY get one HINFO (RFC 8482). */
-  readonly any: boolean;
-  /** Positive answers lose their other sections. */
-  readonly minimal: boolean;
-  /** Names that nothing else has an answer for are answered with who asked. */
-  readonly whoami: boolean;
+  /** What its plugins say of the block, put together. The rest of the program reads this, and no plugin's own settings. */
+  readonly traits: BlockTraits;
+  /** What the Corefile says of each plugin of the block, by name; for the plugin itself. */
+  readonly settings: Readonly<Record<string, unknown>>;
   /** `aaaa`, or a template that means the same; null asks the upstream. */
   readonly aaaa: AaaaPolicy | null;
   /** Where the policy above was written; null with null. */
@@ -193,6 +177,63 @@ export interface BlockConfig {
   readonly timeouts: TimeoutsConfig;
   /** Names of the directives in this block, for coredns_plugin_enabled. */
   readonly directives: readonly string[];
+}
+
+/** What a plugin says of its server block in advance: plain facts, for the parts of the program that know no plugin. */
+export interface BlockTraits {
+  /** Which queries workers defer to the main thread: bits of the `see…` constants. */
+  readonly sees: number;
+  /** Queries are judged before the cache is looked at. */
+  readonly judges: boolean;
+  /** Which clients may ask what, in the order written. */
+  readonly access: readonly AccessRules[];
+  /** Answers may come from other names than the one that was asked. */
+  readonly asksOtherNames: boolean;
+  /** Something makes answers, so the block needs no upstream. */
+  readonly makesAnswers: boolean;
+  /** A directive that answers every name before an upstream is asked. */
+  readonly answersAll: { readonly name: string; readonly at: Position } | null;
+  /** What the block asks in place of this question; null: nothing. */
+  readonly onward: readonly ((question: NamedQuestion) => NamedQuestion | null)[];
+  /** Answers that were cached under other values than these are dropped at a reload, by plugin. */
+  readonly cachedBy: Readonly<Record<string, unknown>>;
+  /** Flags of answers; null: as they are. */
+  readonly responseFlags: HeaderFlags | null;
+  /** NSID (RFC 5001); null: none. */
+  readonly serverId: string | null;
+  /** Addresses change places in every answer, those in these networks come first; null: as they came. */
+  readonly prefers: readonly Network[] | null;
+  /** AAAA answers made of A records; `key` tells different ways to make them apart. */
+  readonly translation: { readonly key: string; readonly forIpv4: boolean } | null;
+}
+
+/** Queries that workers defer: all, */
+export const seeAll = 1;
+/** those for localhost and its reverse names, */
+export const seeLocal = 2;
+/** and those for names that only begin with the label localhost. */
+export const seeLocalPrefix = 4;
+
+/** A question in words: the name in lower case with its closing dot. */
+export interface NamedQuestion {
+  readonly name: string;
+  readonly type: number;
+}
+
+/** The access rules of one directive. */
+export interface AccessRules {
+  readonly at: Position;
+  readonly zones: readonly string[];
+  /** At least one; the first that fits counts. */
+  readonly rules: readonly AccessRule[];
+}
+
+export interface AccessRule {
+  readonly action: 'allow' | 'block' | 'filter' | 'drop';
+  /** Null: every type. */
+  readonly types: readonly number[] | null;
+  /** Null: every client. */
+  readonly networks: readonly Network[] | null;
 }
 
 export interface ZoneAddress {
@@ -311,58 +352,6 @@ export interface HealthCheckConfig {
   readonly domain: string;
 }
 
-export interface TemplateConfig {
-  readonly at: Position;
-  /** 255 (ANY) matches every class. */
-  readonly class: number;
-  /** 255 (ANY) matches every type. */
-  readonly type: number;
-  readonly zones: readonly string[];
-  /** Regular expressions over the presentation name; empty: always. */
-  readonly matches: readonly Pattern[];
-  /** Go-template sources, one resource record each. */
-  readonly answer: readonly string[];
-  readonly additional: readonly string[];
-  readonly authority: readonly string[];
-  readonly rcode: number;
-  readonly extendedError: { readonly code: number; readonly text: string } | null;
-  /** Null: no fallthrough; empty: for every zone; else for these. */
-  readonly fallthrough: readonly string[] | null;
-}
-
-export interface HostsConfig {
-  readonly at: Position;
-  readonly file: string;
-  /** Names outside these zones are not taken from it. */
-  readonly zones: readonly string[];
-  /** Lines of the Corefile, in the file's form; they come behind those of the file. */
-  readonly inline: string;
-  readonly ttlSeconds: number;
-  /** Whether addresses lead back to their names (PTR). */
-  readonly reverse: boolean;
-  /** How often the file is looked at; 0 is never. */
-  readonly reloadMs: number;
-  /** Null: no fallthrough; empty: for every zone; else for these. */
-  readonly fallthrough: readonly string[] | null;
-  /** Where a name falls through, so do questions about a known name for types that a hosts file cannot hold. */
-  readonly fallthroughUnsupported: boolean;
-}
-
-export interface AclConfig {
-  readonly at: Position;
-  readonly zones: readonly string[];
-  /** At least one; the first that fits counts. */
-  readonly rules: readonly AclRule[];
-}
-
-export interface AclRule {
-  readonly action: 'allow' | 'block' | 'filter' | 'drop';
-  /** Null: every type. */
-  readonly types: readonly number[] | null;
-  /** Null: everybody. */
-  readonly networks: readonly Network[] | null;
-}
-
 export interface ErrorsConfig {
   readonly stacktrace: boolean;
   readonly consolidate: readonly ConsolidateConfig[];
@@ -394,26 +383,6 @@ export interface TimeoutsConfig {
 export interface ReloadConfig {
   readonly intervalMs: number;
   readonly jitterMs: number;
-}
-
-export interface Dns64Config {
-  readonly at: Position;
-  /** Sixteen bytes, of which the prefix's count. */
-  readonly prefix: Network;
-  /** Whether names that have AAAA records of their own are translated, too. */
-  readonly translatesAll: boolean;
-  /** Whether clients that ask over IPv4 are answered so, too. */
-  readonly forIpv4: boolean;
-}
-
-export interface LoadbalanceConfig {
-  /** Addresses in these come first, those in the first of them before all others. */
-  readonly prefer: readonly Network[];
-}
-
-export interface LocalConfig {
-  /** Whether names that only start with the label `localhost`, as a search path makes them, are taken as well. */
-  readonly takesPrefix: boolean;
 }
 
 export interface DnstapConfig {
@@ -451,92 +420,8 @@ export interface ReadyConfig {
   readonly monitor: 'until-ready' | 'continuously';
 }
 
-/** What directives say that stand behind the cache and change what is asked and what comes back. */
-interface ChangingConfig {
-  /** In the order written: the first that matches ends the walk unless it says otherwise. */
-  readonly rewrites: readonly RewriteRule[];
-  readonly header: HeaderConfig;
-  readonly autopath: AutopathConfig | null;
-}
-
-export interface AutopathConfig {
-  readonly at: Position;
-  readonly zones: readonly string[];
-  readonly file: string;
-  /** What the file says, in the order in which names are tried. */
-  readonly search: readonly string[];
-}
-
 /** Bits of a header's flags word that are set, and those that are cleared; none of them is both. */
 export interface HeaderFlags {
   readonly set: number;
   readonly clear: number;
 }
-
-export interface HeaderConfig {
-  /** Whether upstreams are asked with RD; null: as the client asked. */
-  readonly recursionDesired: boolean | null;
-  /** Null: answers are as they are. */
-  readonly response: HeaderFlags | null;
-}
-
-/** Which names a rule is about. */
-export type NameMatch =
-  | { readonly how: 'exact' | 'prefix' | 'suffix' | 'substring'; readonly text: string }
-  | { readonly how: 'regex'; readonly pattern: Pattern };
-
-/** One rule of `rewrite`. */
-export interface RewriteRule {
-  readonly at: Position;
-  /** Whether the rules behind one that has matched are looked at. */
-  readonly then: 'stop' | 'continue';
-  readonly change: RewriteChange;
-}
-
-export type RewriteChange =
-  | NameChange
-  | { readonly field: 'type' | 'class'; readonly from: number; readonly to: number }
-  | { readonly field: 'ttl'; readonly match: NameMatch; readonly minSeconds: number; readonly maxSeconds: number }
-  | { readonly field: 'rcode'; readonly match: NameMatch; readonly from: number; readonly to: number }
-  | { readonly field: 'cname'; readonly match: NameMatch; readonly to: string }
-  | OptionChange;
-
-export interface NameChange {
-  readonly field: 'name';
-  readonly match: NameMatch;
-  /** What the match becomes; of a regex the whole name, with `{1}` for its groups. */
-  readonly to: string;
-  /** What has become of the name is undone in the answer. */
-  readonly isUndone: boolean;
-  readonly answers: readonly AnswerChange[];
-}
-
-/** What becomes of names in answers: of owners, or of those that records lead to. */
-export interface AnswerChange {
-  readonly part: 'name' | 'value';
-  readonly pattern: Pattern;
-  readonly to: string;
-}
-
-export interface OptionChange {
-  readonly field: 'edns0';
-  readonly action: 'set' | 'append' | 'replace' | 'unset';
-  readonly code: number;
-  readonly data: OptionData;
-}
-
-export const optionVariables = [
-  'qname',
-  'qtype',
-  'client_ip',
-  'client_port',
-  'protocol',
-  'server_ip',
-  'server_port',
-] as const;
-
-export type OptionData =
-  | { readonly kind: 'bytes'; readonly bytes: readonly number[] }
-  | { readonly kind: 'variable'; readonly name: (typeof optionVariables)[number] }
-  /** The client's network, by so many bits of its address (RFC 7871). */
-  | { readonly kind: 'subnet'; readonly v4Bits: number; readonly v6Bits: number };

@@ -5,7 +5,6 @@
  */
 import { type CheckOutput, checkOutputs, type OutputWishes } from './check-output.js';
 import type { Environment } from './cluster-dns.js';
-import { supportedDirectives } from './directives/known.js';
 import { isBoolean, type ReadFlags, readFlags, UsageError } from './flag-reader.js';
 import { type Flag, flagTable } from './flag-table.js';
 import { nearest } from './nearest.js';
@@ -25,7 +24,7 @@ export type Command =
   /** Text for stdout, without the last line's end; then exit 0. */
   | { readonly kind: 'help'; readonly text: Promise<string> }
   | { readonly kind: 'version'; readonly text: string }
-  | { readonly kind: 'plugins'; readonly text: string }
+  | { readonly kind: 'plugins' }
   /** One sentence for stderr, then exit 2. */
   | { readonly kind: 'usage'; readonly message: string };
 
@@ -45,7 +44,7 @@ export function parseFlags(argv: readonly string[], environment: Environment): C
 function commandOf(flags: ReadFlags, environment: Environment): Command {
   if (flags.isSet('help')) return { kind: 'help', text: helpText() };
   if (flags.isSet('version')) return { kind: 'version', text: versionText() };
-  if (flags.isSet('plugins')) return { kind: 'plugins', text: pluginsText() };
+  if (flags.isSet('plugins')) return { kind: 'plugins' };
   const [word, ...rest] = flags.words;
   switch (word) {
     case undefined:
@@ -100,11 +99,9 @@ function versionText(): string {
   return `zerohop-${programVersion()}\n${process.platform}/${process.arch}, Node.js ${process.versions.node}`;
 }
 
-/** In the layout of CoreDNS, so that what greps its list for `dns.forward` finds it here. */
-function pluginsText(): string {
-  return ['Server types:', '  dns', '', 'Other plugins:', ...supportedDirectives.map((name) => `  dns.${name}`)].join(
-    '\n',
-  );
+/** The list of these directives in the layout of CoreDNS, so that scripts which grep it for `dns.forward` find it. */
+export function pluginsText(directives: readonly string[]): string {
+  return ['Server types:', '  dns', '', 'Other plugins:', ...directives.map((name) => `  dns.${name}`)].join('\n');
 }
 
 const helpColumns = 100;

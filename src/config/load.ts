@@ -16,22 +16,20 @@ import {
   type HealthConfig,
   type ReadyConfig,
   type ReloadConfig,
-  type TemplateConfig,
 } from './config.js';
 import { readCorefile } from './corefile.js';
 import type { ConfigFiles, Sources, Written } from './imports.js';
 import { distinctEndpoints, refuseManyKinds, refuseOverlaps, refuseSharedPorts } from './overlap.js';
+import type { PluginReader } from './plugins.js';
 
 /** What a configuration depends on beside its text. */
-export interface LoadOptions extends BlockOptions, Sources {
-  /** What would not compile in these templates; their language is known elsewhere. */
-  checkTemplates?(templates: readonly TemplateConfig[]): readonly Diagnostic[];
-}
+export interface LoadOptions extends BlockOptions, Sources {}
 
 /** The machine's files, environment and interfaces; zones without a port get `defaultPort`. */
-export function systemLoadOptions(defaultPort: number): LoadOptions {
+export function systemLoadOptions(defaultPort: number, plugins: readonly PluginReader[]): LoadOptions {
   return {
     defaultPort,
+    plugins,
     environment: process.env,
     files: systemFiles,
     interfaceAddresses: systemInterfaceAddresses,
@@ -77,9 +75,6 @@ export function parsePieces(pieces: readonly Written[], files: readonly string[]
   refuseOverlaps(placedBlocks, findings);
   refuseSharedPorts(placed, findings);
   refuseManyKinds(placedBlocks, findings);
-  for (const { at, message } of blocks.flatMap(({ templates }) => options.checkTemplates?.(templates) ?? [])) {
-    findings.error(at, `template: ${message}`);
-  }
   warnOfNxdomain(read, warnings);
   const allFiles = [...new Set([...files, ...corefile.imported, ...noting.files])];
   findings.refuse(source, { files: allFiles });

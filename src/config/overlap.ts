@@ -7,7 +7,7 @@ import { clientKindsMax, listenersMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
 import { addressCovers, addressesOverlap, formatEndpoint } from './addresses.js';
 import type { Placed, ReadBlock } from './block.js';
-import { asksOtherNames, clientKinds } from './client-kinds.js';
+import { clientKinds } from './client-kinds.js';
 import type { BlockConfig, Findings } from './config.js';
 
 /** Finds the second of two blocks that serve the same zone on overlapping addresses and one port. */
@@ -59,8 +59,8 @@ export function refuseManyKinds(blocks: readonly BlockConfig[], findings: Findin
   const places = new Set(blocks.flatMap((block) => placesOf(block)));
   for (const place of places) {
     const here = blocks.filter((block) => placesOf(block).includes(place));
-    const acls = here.flatMap((block) => block.acls);
-    if (acls.length === 0 || !here.some(asksOtherNames)) continue;
+    const acls = here.flatMap(({ traits }) => traits.access);
+    if (acls.length === 0 || !here.some(({ traits }) => traits.asksOtherNames)) continue;
     const kinds = clientKinds(acls).length;
     if (kinds <= clientKindsMax) continue;
     findings.error(

@@ -5,11 +5,9 @@
  *
  *     block asks ─> own listener ─> zone ─> block ─> renamed? ─> forward ─> own listener ─> … ─> the first block
  */
-import { isInZone, lowerCaseName, nameToWire, wireToName } from '../dns/names.js';
+import { isInZone } from '../dns/names.js';
 import type { Endpoint } from '../os/network.js';
-import type { BlockConfig, ForwardConfig, UpstreamEndpoint } from './config.js';
-import { matchesAll } from './directives/template.js';
-import { matches, renamed } from './name-rules.js';
+import type { BlockConfig, ForwardConfig, NamedQuestion, UpstreamEndpoint } from './config.js';
 import { type OwnPlaces, ownListener } from './own-listener.js';
 
 /** All server blocks, and where their questions go. */
@@ -33,15 +31,8 @@ interface Way {
   readonly endpoint: UpstreamEndpoint;
 }
 
-interface Asked {
-  /** Lower-case, with the closing dot. */
-  readonly name: string;
-  readonly type: number;
-}
-
 const typeA = 1;
 const typeDs = 43;
-const anything = 255;
 /** A label that nobody has. */
 const someLabel = 'q7-0k9-zz1';
 /** A question that may be asked under so many names here gets no answer any more. */
@@ -83,7 +74,7 @@ export function isOurs({ overTls, ...endpoint }: UpstreamEndpoint, ways: OwnPlac
  * Whether the question, sent there by the block, comes back to it. Of a circle, the last block that has somebody else to
  * ask leaves out what leads on in it; only where none of its blocks has, all of it is left out.
  */
-export function comesBack(ways: Ways, { block, forward, endpoint }: Way, asked: Asked): boolean {
+export function comesBack(ways: Ways, { block, forward, endpoint }: Way, asked: NamedQuestion): boolean {
   const graph = graphFrom(ways, block, asked);
   if (graph === null) return true;
   const leftOut = leftOutOf(graph);
@@ -110,7 +101,7 @@ interface Step {
 type Graph = ReadonlyMap<string, readonly Step[]>;
 
 /** Where a question may go from the block on; null when it becomes other names without end. */
-function graphFrom(ways: Ways, first: BlockConfig, firstAsked: Asked): Graph | null {
+function graphFrom(ways: Ways, first: BlockConfig, firstAsked: NamedQuestion): Graph | null {
   const graph = new Map<string, Step[]>();
   const left = [{ block: first, asked: firstAsked }];
   for (let next = left.pop(); next !== undefined; next = left.pop()) {
@@ -185,12 +176,16 @@ function zonesOf({ blocks }: Ways): ReadonlySet<string> {
   );
 }
 
-function stateOf({ blocks }: Ways, block: BlockConfig, { name, type }: Asked): string {
+function stateOf({ blocks }: Ways, block: BlockConfig, { name, type }: NamedQuestion): string {
   return `${blocks.indexOf(block)} ${name} ${type}`;
 }
 
 /** The block of ours that gets the question there, and what it asks for; null where none of ours asks on. */
-function arriving(ways: Ways, endpoint: UpstreamEndpoint, asked: Asked): { block: BlockConfig; asked: Asked } | null {
+function arriving(
+  ways: Ways,
+  endpoint: UpstreamEndpoint,
+  asked: NamedQuestion,
+): { block: BlockConfig; asked: NamedQuestion } | null {
   const address = endpoint.overTls === true ? null : ownListener(endpoint, ways);
   const block = address === null ? null : serving(ways, { address, port: endpoint.port }, asked);
   const own = block === null ? null : askedFor(block, asked);
@@ -198,7 +193,7 @@ function arriving(ways: Ways, endpoint: UpstreamEndpoint, asked: Asked): { block
 }
 
 /** The block whose zone on this listener is the longest that the name is in; DS at its apex is its parent's. */
-function serving({ served }: Ways, { address, port }: Endpoint, { name, type }: Asked): BlockConfig | null {
+function serving({ served }: Ways, { address, port }: Endpoint, { name, type }: NamedQuestion): BlockConfig | null {
   const zones = served.get(`${address} ${port}`) ?? [];
   const [own, parent] = zones.filter(({ zone }) => isInZone(name, zone));
   if (own === undefined) return null;
@@ -214,45 +209,7 @@ function responsible({ forwards }: BlockConfig, name: string): ForwardConfig[] {
   return last === -1 ? all : all.slice(0, last + 1);
 }
 
-/** What the block asks for the question, by its `rewrite`; null where it asks nobody. */
-function askedFor({ changing, templates }: BlockConfig, asked: Asked): Asked | null {
-  let { name, type } = asked;
-  for (const { change, then } of changing.rewrites) {
-    let isAbout = false;
-    switch (change.field) {
-      case 'name': {
-        isAbout = matches(change.match, name);
-        const other = isAbout ? nameOf(renamed(change.match, change.to, name)) : name;
-        if (other === null) return null;
-        name = other;
-        break;
-      }
-      case 'type':
-        isAbout = type === change.from;
-        if (isAbout) type = change.to;
-        break;
-      case 'ttl':
-      case 'rcode':
-        isAbout = matches(change.match, name);
-        break;
-      case 'edns0':
-        isAbout = change.action === 'set';
-        break;
-    }
-    if (isAbout && then === 'stop') break;
-  }
-  const isAnswered = templates.some(
-    (template) =>
-      template.type === anything && matchesAll(template) && template.zones.some((zone) => isInZone(name, zone)),
-  );
-  return isAnswered ? null : { name, type };
-}
-
-/** Null for text that is no name. */
-function nameOf(text: string): string | null {
-  try {
-    return lowerCaseName(wireToName(nameToWire(text), 0));
-  } catch {
-    return null;
-  }
+/** What the block asks for the question; null where it asks nobody. */
+function askedFor({ traits }: BlockConfig, asked: NamedQuestion): NamedQuestion | null {
+  return traits.onward.reduce<NamedQuestion | null>((one, onward) => (one === null ? null : onward(one)), asked);
 }

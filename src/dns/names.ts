@@ -199,3 +199,12 @@ function numbered(runs: Readonly<Record<number, string>>): ReadonlyMap<number, s
 function inverse(names: ReadonlyMap<number, string>): ReadonlyMap<string, number> {
   return new Map([...names].map(([number, name]) => [name, number]));
 }
+
+/** The wire form; null for text that is no name. */
+export function wireOf(name: string): Uint8Array | null {
+  try {
+    return nameToWire(name);
+  } catch {
+    return null;
+  }
+}

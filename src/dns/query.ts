@@ -10,6 +10,7 @@ import {
   plainUdpBytesMax,
   waiterQueryBytesMax,
 } from '../limits.js';
+import { lowerCaseName, wireToName } from './names.js';
 import {
   atAdditionals,
   atAnswers,
@@ -207,4 +208,21 @@ export function questionForType(packet: Uint8Array, query: Query, type: number):
   const question = questionOf(packet, query);
   setU16(question, question.length - 4, type);
   return question;
+}
+
+/** The question in words. */
+export interface AskedQuestion {
+  /** Lower-case, with the closing dot. */
+  readonly name: string;
+  readonly type: number;
+  readonly class: number;
+}
+
+/** Reads the question; it has been checked when the query was read. */
+export function askedBy(question: Uint8Array): AskedQuestion {
+  return {
+    name: lowerCaseName(wireToName(question, 0)),
+    type: u16(question, question.length - 4),
+    class: u16(question, question.length - 2),
+  };
 }

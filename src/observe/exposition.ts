@@ -102,3 +102,16 @@ export function addNumbers(sums: Float64Array, numbers: Float64Array): void {
   const places = Math.min(sums.length, numbers.length);
   for (let place = 0; place < places; place++) sums[place] += numbers[place];
 }
+
+/** One sample for each set of labels: the sum of its counts. */
+export function sumsOf<Item extends { readonly count: number }>(
+  items: readonly Item[],
+  labelsOf: (item: Item) => Labels,
+): Sample[] {
+  return groupByLabels(items, labelsOf).map(({ labels, members }) =>
+    sample(
+      labels,
+      members.reduce((sum, { count }) => sum + count, 0),
+    ),
+  );
+}

@@ -5,6 +5,7 @@
 
 import { batchBuckets, type Counters, type EventName, eventNames, zonePlaces } from '../counters.js';
 import type { SetupError } from '../host/tools.js';
+import type { PluginAtWork } from '../resolve/route.js';
 import type { UpstreamStats } from '../upstream/stats.js';
 import { addNumbers, type Group, groupByLabels } from './exposition.js';
 import { type ProcessNumbers, readProcessNumbers } from './process-numbers.js';
@@ -16,10 +17,10 @@ export interface MetricsSource {
   stores(): readonly StoreSizes[];
   upstreams(): readonly UpstreamStats[];
   plugins(): readonly EnabledPlugin[];
-  templates(): readonly TemplateNumbers[];
-  hosts(): readonly HostsNumbers[];
-  acls(): readonly AclNumbers[];
-  autopaths(): readonly AutopathNumbers[];
+  /** The plugin of this name at work, for each server block that has it. */
+  atWork(plugin: string): readonly AtWorkHere[];
+  /** The `server` label of a zone's place in the counters. */
+  serverOf(ordinal: number): string;
   /** What is true of the process just now; names that are missing have no series. */
   gauges(): Partial<Readonly<Record<GaugeName, number>>>;
   setupErrors(): Readonly<Record<SetupError, number>>;
@@ -85,47 +86,10 @@ export interface EnabledPlugin {
   readonly name: string;
 }
 
-/** What the templates of one server block did. */
-export interface TemplateNumbers {
-  readonly server: string;
-  readonly matches: Iterable<TemplateSeries>;
-  /** Templates that could not be executed. */
-  readonly templateFailures: Iterable<TemplateSeries>;
-  /** Templates whose text was no resource record. */
-  readonly recordFailures: Iterable<TemplateSeries>;
-}
-
-/** A number under the labels that CoreDNS gives it; `section` and `template` do not matter for matches. */
-export interface TemplateSeries {
-  readonly zone: string;
-  readonly class: string;
-  readonly type: string;
-  readonly section: string;
-  readonly template: string;
-  readonly count: number;
-}
-
-/** One hosts file. */
-export interface HostsNumbers {
-  readonly file: string;
-  /** Of the file and of the Corefile's lines. */
-  readonly entries: number;
-  /** Wall-clock milliseconds since 1970; 0 when it was never read. */
-  readonly readAtMs: number;
-}
-
-/** What was said of queries to a zone of `acl`, which is empty for those allowed. */
-export interface AclNumbers {
-  readonly server: string;
-  readonly zone: string;
-  readonly action: 'allow' | 'block' | 'filter' | 'drop';
-  readonly count: number;
-}
-
-/** How often a search path was walked to another name, for one zone on one server. */
-export interface AutopathNumbers {
-  readonly server: string;
-  readonly count: number;
+interface AtWorkHere {
+  readonly atWork: PluginAtWork;
+  /** On which the block listens. */
+  readonly servers: readonly string[];
 }
 
 export const gaugeNames = [

@@ -10,17 +10,12 @@ import { metricsAgeMs } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import { eventFamilies } from './event-metrics.js';
 import type { Family, Sample } from './exposition.js';
-import { aclFamilies } from './metrics-acl.js';
-import { autopathFamilies } from './metrics-autopath.js';
 import { cacheFamilies } from './metrics-cache.js';
 import { dnsFamilies } from './metrics-dns.js';
-import { dns64Families } from './metrics-dns64.js';
 import { formerFamilies } from './metrics-former.js';
 import { handoverFamilies } from './metrics-handover.js';
-import { hostsFamilies } from './metrics-hosts.js';
 import { processFamilies } from './metrics-process.js';
 import { type MetricsSource, readSource, type Scrape } from './metrics-source.js';
-import { templateFamilies } from './metrics-template.js';
 import { upstreamFamilies } from './metrics-upstream.js';
 
 // The registry alone: the whole of prom-client, with collectors that are not used, would take 3 MB and 35 ms more.
@@ -32,26 +27,28 @@ interface Metrics {
   text(): Promise<string>;
 }
 
-const present: readonly Family<Scrape>[] = [
+const core: readonly Family<Scrape>[] = [
   ...dnsFamilies,
   ...cacheFamilies,
   ...upstreamFamilies,
-  ...templateFamilies,
-  ...hostsFamilies,
-  ...aclFamilies,
-  ...autopathFamilies,
   ...handoverFamilies,
-  ...dns64Families,
   ...eventFamilies,
   ...processFamilies,
 ];
-const families: readonly Family<Scrape>[] = [...present, ...formerFamilies(present)];
 
-/** Names of all families, for dashboards' and alerts' tests. */
-export const familyNames: readonly string[] = families.map(({ name }) => name);
+/** All families, with those of plugins. */
+export function allFamilies(ofPlugins: readonly Family<Scrape>[]): readonly Family<Scrape>[] {
+  const present = [...core, ...ofPlugins];
+  return [...present, ...formerFamilies(present)];
+}
 
 /** `failed` is told when a family cannot be read, which is a bug: it is then without samples, and the others are complete. */
-export function newMetrics(source: MetricsSource, clock: Clock, failed: (error: unknown) => void): Metrics {
+export function newMetrics(
+  source: MetricsSource,
+  families: readonly Family<Scrape>[],
+  clock: Clock,
+  failed: (error: unknown) => void,
+): Metrics {
   const registry = new Registry();
   let latest: { readonly startedMs: number; readonly text: Promise<string> } | null = null;
   let isUnderWay = false;

@@ -7,14 +7,13 @@ import type { Refresh, Refuse, Serve } from '../listen/asker.js';
 import { ListenError, type Listeners, type WantedListener } from '../listen/listeners.js';
 import type { Timer } from '../os/clock.js';
 import type { LogFields } from '../os/log.js';
-import { readAllHosts } from '../resolve/hosts-file.js';
 import type { TableOf } from '../resolve/serve.js';
 import type { PlannedListener } from '../resolve/zone-plan.js';
 import type { ZoneTable } from '../resolve/zones.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import { isSameConfig, watchConfig } from './config-changes.js';
 import type { Endpoints } from './endpoints.js';
-import { Generation, type GenerationDeps } from './generation.js';
+import { Generation, type GenerationDeps, prepare } from './generation.js';
 import { startTending, type TendingDeps } from './tending.js';
 
 export type ReloadResult = 'reloaded' | 'unchanged' | 'refused';
@@ -103,7 +102,7 @@ export class ActiveConfiguration {
    */
   renew(): void {
     if (this.#isSettled) return;
-    const next = new Generation(this.config, this.#deps.deps, this.serving.hosts);
+    const next = new Generation(this.config, this.#deps.deps, this.serving.prepared);
     try {
       const before = this.#switchTo(next);
       const suspects = [...this.#draining];
@@ -162,9 +161,9 @@ export class ActiveConfiguration {
       return 'unchanged';
     }
     undo.push(() => watch?.stop());
-    const hosts = await readAllHosts(config, deps, () => this.#isOver);
+    const prepared = await prepare(config, deps, () => this.#isOver);
     this.#mustGoOn();
-    const next = new Generation(config, deps, hosts);
+    const next = new Generation(config, deps, prepared);
     undo.push(() => next.discard());
     undo.push(() => this.#closeOthers());
     await listeners.open(this.#wanted(next));

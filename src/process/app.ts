@@ -27,7 +27,6 @@ import type { NetworkFailures } from '../os/node-network.js';
 import type { Profiler } from '../os/profiler.js';
 import type { Random } from '../os/random.js';
 import type { ReadPieces } from '../os/reading.js';
-import { readAllHosts } from '../resolve/hosts-file.js';
 import { Lane } from '../resolve/lane.js';
 import { LoopWatch } from '../resolve/loop.js';
 import { Misses } from '../resolve/miss.js';
@@ -43,7 +42,7 @@ import { ActiveConfiguration, type ReloadResult } from './active-configuration.j
 import type { OpenAnswering } from './answering-threads.js';
 import { type Ending, newEnding } from './ending.js';
 import { type Endpoints, type EndpointsDeps, newEndpoints, type StartHttp } from './endpoints.js';
-import { Generation, type GenerationDeps } from './generation.js';
+import { Generation, type GenerationDeps, prepare } from './generation.js';
 import { metricsOf } from './metrics-of-serving.js';
 import { newResolvConfFiles } from './resolv-conf-files.js';
 import type { OpenSuccession } from './shared-sockets.js';
@@ -141,7 +140,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
 
   // Asking others, as the configuration says; it comes first because a template in it may not compile.
   const deps = generationDeps(outsides, { known, doors, resolving });
-  const first = new Generation(config, deps, await readAllHosts(config, deps));
+  const first = new Generation(config, deps, await prepare(config, deps));
   // Watching it.
   const top = newTopTalkers({ clock, random, samples: threads?.samples ?? [] });
   const watching = newEndpoints(endpointsDeps(outsides, settings, { known, doors, resolving, top }, later), config);

@@ -33,8 +33,8 @@ export function isSameConfig(one: Config, other: Config): boolean {
 
 function named({ blocks }: Config): string {
   return JSON.stringify(
-    blocks.map(({ addresses, changing, forwards }) => {
-      return [addresses, changing.autopath?.search, forwards.map(({ tls }) => tls)];
+    blocks.map(({ addresses, traits, forwards }) => {
+      return [addresses, traits.cachedBy, forwards.map(({ tls }) => tls)];
     }),
   );
 }

@@ -17,6 +17,7 @@ import type { Log } from '../os/log.js';
 import type { Endpoint, Network } from '../os/network.js';
 import type { Profiler } from '../os/profiler.js';
 import type { Random } from '../os/random.js';
+import { families } from './metrics-of-serving.js';
 import type { TopTalkers } from './top-talkers.js';
 
 export type StartHttp = (at: Endpoint, routes: HttpRoutes, failed: (error: unknown) => void) => Promise<HttpServer>;
@@ -60,7 +61,7 @@ export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
   const watch = startHealthWatch({ check, clock, log, failed: deps.selfCheckFailed });
   const loopDelay = watchLoopDelay(clock);
   const watched = { healthDurations: watch.durations, loopDelays: loopDelay.durations };
-  const metrics = newMetrics({ ...deps.source, ...watched }, clock, routeFailed);
+  const metrics = newMetrics({ ...deps.source, ...watched }, families, clock, routeFailed);
   const pprof = newPprof(clock, deps.profiler, deps.pprofAskers);
   const servers = new Servers((at, routes) => deps.startHttp(at, routes, routeFailed), pprof.stop);
   const isReady = readyRoute(readiness, deps.source.upstreams);

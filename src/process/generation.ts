@@ -8,7 +8,6 @@ import type { Cache, Store } from '../cache/cache.js';
 import type { BlockConfig, Config } from '../config/config.js';
 import { rememberedAddresses } from '../config/own-listener.js';
 import { waysOf } from '../config/returning.js';
-import type { Counters } from '../counters.js';
 import { wireToName } from '../dns/names.js';
 import { Normaliser } from '../dns/normalise.js';
 import { u16 } from '../dns/wire.js';
@@ -18,28 +17,13 @@ import { type ErrorsLog, newErrorsLog } from '../observe/errors-log.js';
 import { bothTold, newQueryLog } from '../observe/query-log.js';
 import type { Network } from '../os/network.js';
 import type { Random } from '../os/random.js';
-import { type Acl, judgeIn, newAcl } from '../resolve/acl.js';
-import { anyMaker } from '../resolve/any.js';
-import { type Autopath, newAutopath } from '../resolve/autopath.js';
+import type { PluginDeps } from '../plugins/plugin.js';
+import { plugins } from '../plugins/registry.js';
 import { keepPolicy, keepsFor } from '../resolve/cacheability.js';
-import { translatedRoute } from '../resolve/dns64.js';
-import { hostsMaker } from '../resolve/hosts.js';
-import {
-  type HostsContent,
-  type HostsContents,
-  type HostsFile,
-  type HostsFileDeps,
-  openHostsFile,
-} from '../resolve/hosts-file.js';
-import { knowAlike } from '../resolve/hosts-table.js';
-import { localGuard } from '../resolve/local.js';
 import type { LoopWatch } from '../resolve/loop.js';
-import { rewriter } from '../resolve/rewriter.js';
-import { guardFrom, type KeepRoute, planFrom, type Route, recursionChanger } from '../resolve/route.js';
+import { guardFrom, judgeIn, type KeepRoute, type PluginAtWork, planFrom, type Route } from '../resolve/route.js';
 import type { Holding, Numbering, ReusableNumbering } from '../resolve/stable-ids.js';
-import { makeFrom, templateMaker } from '../resolve/synthesize.js';
-import { compileTemplates, type Templates } from '../resolve/templates.js';
-import { whoamiMaker } from '../resolve/whoami.js';
+import { makeFrom } from '../resolve/synthesize.js';
 import { type PlannedListener, planZones } from '../resolve/zone-plan.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import { doAll, toEach } from '../scheduling/each.js';
@@ -51,10 +35,9 @@ import { anyResponsible, responsibility } from '../upstream/zone-match.js';
 import { Forgetting } from './forgetting.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
 
-export interface GenerationDeps extends HostsFileDeps {
+export interface GenerationDeps extends PluginDeps {
   readonly network: Network;
   readonly random: Random;
-  readonly counters: Counters;
   readonly cache: Cache;
   readonly numberings: { readonly cache: Numbering; readonly counters: ReusableNumbering };
   /** What it returns says, when it is asked later, whether all threads answer by what they were told until now. */
@@ -78,10 +61,8 @@ type BlockRoute = Omit<Route, 'lookUp' | 'judge'>;
 export interface BlockAtWork {
   readonly config: BlockConfig;
   readonly forwards: Forwards;
-  readonly templates: Templates;
-  readonly hosts: HostsFile | null;
-  readonly acl: Acl | null;
-  readonly autopath: Autopath | null;
+  /** By name. */
+  readonly plugins: ReadonlyMap<string, PluginAtWork>;
   readonly store: Store | null;
   readonly cached: BlockRoute;
   readonly uncached: BlockRoute;
@@ -97,15 +78,14 @@ export class Generation {
   readonly #forgetting: Forgetting;
 
   /**
-   * `hosts` is what its hosts files say; what is not there is read when it serves already. Throws an Error with a sentence
-   * when a template does not compile. Whatever it throws, nothing is left started.
+   * `prepared` is what its plugins read in advance; they read the rest when it serves already. Whatever it throws, nothing
+   * is left started.
    */
   constructor(
     readonly config: Config,
     readonly deps: GenerationDeps,
-    hosts: HostsContents = new Map(),
+    prepared: Prepared = [],
   ) {
-    const compiled = config.blocks.map((block) => compileTemplates(block.templates));
     this.#places = deps.numberings.counters.hold();
     this.#forgetting = new Forgetting(deps.cache, deps.clock);
     const ownAddresses = config.blocks
@@ -127,9 +107,8 @@ export class Generation {
       for (const [index, block] of config.blocks.entries()) {
         const own = ownWays(ways, block, () => this.#judgeOwn());
         const forwards = startForwards(block.forwards, { ...deps, own, resolvConf });
-        const content = block.hosts === null ? undefined : hosts.get(block.hosts);
         const forget = (store: Store, isAbout: (name: string) => boolean) => this.#forgetting.names(store, isAbout);
-        started.push(startBlock(block, { templates: compiled[index], forwards, content, forget }, deps));
+        started.push(startBlock(block, { forwards, prepared: prepared[index] ?? new Map(), forget }, deps));
       }
       this.#judgeOwn();
       for (const { tables } of this.listeners) for (const table of tables) this.#open(table);
@@ -149,7 +128,7 @@ export class Generation {
   #open(table: ZoneTable): void {
     const { cache, routes, lookUpIn, within } = this.deps;
     const normaliser = new Normaliser(cache.blocks.hashKey);
-    const ways = { lookUp: lookUpIn(table), judge: judgeIn(table, (block) => this.blocks[block].acl) };
+    const ways = { lookUp: lookUpIn(table), judge: judgeIn(table, (block) => atWorkOf(this.blocks[block])) };
     for (const zone of table.byBytes.flat()) {
       const block = this.blocks[zone.block];
       this.#storeOfZone.set(zone.zoneId, block.store);
@@ -157,7 +136,7 @@ export class Generation {
       routes.set(zone, route);
       if (zone.translation === null) continue;
       this.#storeOfZone.set(zone.translation.zone.zoneId, block.store);
-      routes.set(zone.translation.zone, translatedFrom(route, block.config, within(zone), normaliser));
+      routes.set(zone.translation.zone, translatedFrom(route, atWorkOf(block), within(zone), normaliser));
     }
   }
 
@@ -181,11 +160,11 @@ export class Generation {
       if (store === null) return;
       this.deps.cache.move(store, (zoneId) => (changed.has(zoneId) ? null : this.store(zoneId)));
     });
-    this.#forgetOtherHosts(before);
+    this.#forgetOthers(before);
   }
 
-  /** A hosts file may have changed with the configuration, as both may come from one ConfigMap. */
-  #forgetOtherHosts(before: Generation): void {
+  /** A file that a plugin reads may have changed with the configuration, as both may come from one ConfigMap. */
+  #forgetOthers(before: Generation): void {
     const blockBefore = new Map(
       before.listeners.flatMap(({ zones }) => zones.map((zone) => [zone.zoneId, zone.block])),
     );
@@ -195,18 +174,19 @@ export class Generation {
       if (other !== undefined) pairs.set(`${other} ${block}`, [other, block]);
     }
     for (const [other, block] of pairs.values()) {
-      const { store, hosts } = this.blocks[block];
-      const one = before.blocks[other].hosts?.content.table;
-      const table = hosts?.content.table;
-      if (store === null || one === undefined || table === undefined || one === table) continue;
-      this.#forgetting.names(store, (name) => !knowAlike(one, table, name));
+      const { store, plugins: now } = this.blocks[block];
+      if (store === null) continue;
+      for (const [name, one] of before.blocks[other].plugins) {
+        const isOther = now.get(name)?.differsFrom?.(one) ?? null;
+        if (isOther !== null) this.#forgetting.names(store, isOther);
+      }
     }
   }
 
-  /** What its hosts files say now. */
-  get hosts(): HostsContents {
-    return new Map(
-      this.blocks.flatMap(({ config, hosts }) => (hosts === null ? [] : [[config.hosts!, hosts.content]])),
+  /** What its plugins have prepared, for the same configuration put to work once more. */
+  get prepared(): Prepared {
+    return this.blocks.map(
+      ({ plugins: all }) => new Map([...all].flatMap(([name, one]) => (one.prepared ? [[name, one.prepared()]] : []))),
     );
   }
 
@@ -215,13 +195,9 @@ export class Generation {
     for (const { zones } of this.listeners) {
       const zone = zones.find((each) => each.zoneId === zoneId);
       if (zone === undefined) continue;
-      const { templates, hosts, any, changing } = this.config.blocks[zone.block];
-      const { rewrites, header, autopath } = changing;
-      const { recursionDesired } = header;
-      const isChanged = rewrites.length > 0 || recursionDesired !== null || autopath !== null;
-      const isPlain = hosts === null && !any && !isChanged;
-      const made = isPlain ? templates : { templates, hosts, any, rewrites, recursionDesired, autopath };
-      return JSON.stringify(made, (key, value) => (key === 'at' ? undefined : value));
+      const { cachedBy } = this.config.blocks[zone.block].traits;
+      if (Object.keys(cachedBy).length === 0) return '[]';
+      return JSON.stringify(cachedBy, (key, value) => (key === 'at' ? undefined : value));
     }
     return undefined;
   }
@@ -297,16 +273,40 @@ export class Generation {
   }
 }
 
-interface BlockStart extends Pick<BlockAtWork, 'templates' | 'forwards'> {
-  /** What its hosts file says. */
-  readonly content: HostsContent | undefined;
+/** What `prepare` of each plugin gave, for each server block by plugin. */
+type Prepared = readonly ReadonlyMap<string, unknown>[];
+
+/** Reads what plugins need from files before the configuration is in use; given up when `isOver` says so. */
+export async function prepare(
+  config: Config,
+  deps: PluginDeps,
+  isOver: () => boolean = () => false,
+): Promise<Prepared> {
+  const all: Map<string, unknown>[] = [];
+  for (const { settings } of config.blocks) {
+    const prepared = new Map<string, unknown>();
+    all.push(prepared);
+    for (const plugin of plugins) {
+      const own = settings[plugin.name];
+      if (own !== undefined && plugin.prepare) prepared.set(plugin.name, await plugin.prepare(own, deps, isOver));
+    }
+  }
+  return all;
+}
+
+function atWorkOf(block: Pick<BlockAtWork, 'plugins'>): readonly PluginAtWork[] {
+  return [...block.plugins.values()];
+}
+
+interface BlockStart extends Pick<BlockAtWork, 'forwards'> {
+  readonly prepared: ReadonlyMap<string, unknown>;
   /** Drops what is cached of these names. */
   forget(store: Store, isAbout: (name: string) => boolean): void;
 }
 
 function startBlock(config: BlockConfig, start: BlockStart, deps: GenerationDeps): BlockAtWork {
   const { cache } = config;
-  const { templates, forwards, content, forget } = start;
+  const { forwards, prepared, forget } = start;
   const errors = config.errors === null ? null : newErrorsLog(config.errors, deps);
   const store =
     cache === null
@@ -315,68 +315,72 @@ function startBlock(config: BlockConfig, start: BlockStart, deps: GenerationDeps
           successEntriesMax: cache.success.entriesMax,
           denialEntriesMax: cache.denial.entriesMax,
         });
-  let hosts: HostsFile | null = null;
+  const started = new Map<string, PluginAtWork>();
+  const isForwarded = anyResponsible(config.forwards.map(responsibility));
   try {
-    if (config.hosts !== null) {
-      hosts = openHostsFile(config.hosts, deps, content, (isAbout) => {
-        if (store !== null) forget(store, isAbout);
-      });
+    for (const plugin of plugins) {
+      const own = config.settings[plugin.name];
+      const atWork =
+        own === undefined
+          ? null
+          : plugin.start?.(own, {
+              deps,
+              prepared: prepared.get(plugin.name),
+              isForwarded,
+              forget: (isAbout) => store !== null && forget(store, isAbout),
+            });
+      if (atWork != null) started.set(plugin.name, atWork);
     }
-    return blockOf(config, { templates, forwards, errors, store, hosts }, deps);
+    return blockOf(config, { forwards, errors, store, plugins: started }, deps);
   } catch (error) {
-    hosts?.stop();
+    for (const atWork of started.values()) atWork.stop?.();
     if (store !== null) deps.cache.dissolve(store);
     throw error;
   }
 }
 
-interface BlockParts extends Pick<BlockAtWork, 'templates' | 'forwards' | 'store' | 'hosts'> {
+interface BlockParts extends Pick<BlockAtWork, 'forwards' | 'store' | 'plugins'> {
   readonly errors: ErrorsLog | null;
 }
 
 function blockOf(config: BlockConfig, parts: BlockParts, deps: GenerationDeps): BlockAtWork {
-  const { templates, forwards, errors, store, hosts } = parts;
-  const acl = newAcl(config.acls);
-  const autopath = config.changing.autopath === null ? null : newAutopath(config.changing.autopath);
+  const { forwards, errors, store } = parts;
+  const atWork = atWorkOf(parts);
   const tap = newDnstap(config.dnstap, deps);
   const uncached: BlockRoute = {
-    guard: guardFrom({ local: config.local === null ? undefined : localGuard(config.local, deps), acl: acl?.guard }),
+    guard: guardFrom(atWork),
     ask: forwards.ask,
     asksOurselves: false,
     keep: null,
-    order: config.loadbalance === null ? 'as sent' : 'aliases first',
-    sections: config.minimal ? 'answer' : 'all',
-    plan: planFrom({
-      rewrite: rewriter(config.changing.rewrites),
-      header: recursionChanger(config.changing.header.recursionDesired),
-      autopath: autopath?.changer,
-    }),
-    make: makeFrom({
-      any: config.any ? anyMaker : undefined,
-      template: templateMaker(templates),
-      hosts: hosts === null ? undefined : hostsMaker(config.hosts!, () => hosts.content.table),
-      whoami: config.whoami ? whoamiMaker(anyResponsible(config.forwards.map(responsibility))) : undefined,
-    }),
+    order: atWork.find(({ order }) => order !== undefined)?.order ?? 'as sent',
+    sections: atWork.find(({ sections }) => sections !== undefined)?.sections ?? 'all',
+    plan: planFrom(atWork),
+    make: makeFrom(atWork),
     logQuery: bothTold(newQueryLog(config.log, deps.queryLogOutput), tap === null ? null : tap.answered),
     failed(question, rcode, text) {
       errors?.failed({ rcode, name: wireToName(question, 0), type: u16(question, question.length - 4), text });
     },
   };
   return {
-    ...{ config, forwards, templates, hosts, acl, autopath, store, uncached },
+    config,
+    forwards,
+    plugins: parts.plugins,
+    store,
+    uncached,
     cached: { ...uncached, keep: keepRoute(config) },
     stop() {
       errors?.stop();
-      hosts?.stop();
+      toEach(atWork, (one) => one.stop?.());
       tap?.stop();
     },
   };
 }
 
-/** Only `whoami` makes answers for clients that are translated for: others are made for the questions within. */
-function translatedFrom(route: Route, { dns64, whoami }: BlockConfig, within: Ask, normaliser: Normaliser): Route {
-  const outer = whoami ? route : { ...route, make: null };
-  return translatedRoute(outer, dns64!, within, normaliser);
+/** Answers for one client alone are made for clients with translated answers too: others are made for the queries within. */
+function translatedFrom(route: Route, atWork: readonly PluginAtWork[], within: Ask, normaliser: Normaliser): Route {
+  const outer = atWork.some(({ isForClientAlone }) => isForClientAlone) ? route : { ...route, make: null };
+  const translator = atWork.find(({ translate }) => translate !== undefined)!;
+  return translator.translate!(outer, within, normaliser);
 }
 
 function keepRoute({ cache }: BlockConfig): KeepRoute | null {

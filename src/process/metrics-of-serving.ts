@@ -1,14 +1,9 @@
 /** What the metrics say of the configuration at work: its zones, stores, upstreams and templates, with their labels. */
-import type {
-  AclNumbers,
-  AutopathNumbers,
-  EnabledPlugin,
-  HostsNumbers,
-  MetricsSource,
-  ServedZone,
-  StoreSizes,
-  TemplateNumbers,
-} from '../observe/metrics-source.js';
+
+import type { Family } from '../observe/exposition.js';
+import { allFamilies } from '../observe/metrics.js';
+import type { EnabledPlugin, MetricsSource, Scrape, ServedZone, StoreSizes } from '../observe/metrics-source.js';
+import { plugins } from '../plugins/registry.js';
 import { fromCounterKey } from '../resolve/zone-plan.js';
 import type { UpstreamStats } from '../upstream/stats.js';
 import type { BlockAtWork, Generation } from './generation.js';
@@ -16,19 +11,14 @@ import type { BlockAtWork, Generation } from './generation.js';
 /** What a scrape reads of the configuration that is in force at that moment. */
 export function metricsOf(
   serving: () => Generation,
-): Pick<
-  MetricsSource,
-  'zones' | 'stores' | 'upstreams' | 'plugins' | 'templates' | 'hosts' | 'acls' | 'autopaths' | 'corefileSha512'
-> {
+): Pick<MetricsSource, 'zones' | 'stores' | 'upstreams' | 'plugins' | 'atWork' | 'serverOf' | 'corefileSha512'> {
   return {
     zones: () => zonesOf(serving()),
     stores: () => storesOf(serving()),
     upstreams: () => upstreamsOf(serving()),
     plugins: () => pluginsOf(serving()),
-    templates: () => templatesOf(serving()),
-    hosts: () => hostsOf(serving()),
-    acls: () => aclsOf(serving()),
-    autopaths: () => autopathsOf(serving()),
+    atWork: (plugin) => atWorkOf(serving(), plugin),
+    serverOf: (ordinal) => serverOf(serving(), ordinal),
     corefileSha512: () => serving().config.sha512,
   };
 }
@@ -90,43 +80,17 @@ function upstreamsOf({ blocks }: Generation): UpstreamStats[] {
   return blocks.flatMap(({ forwards }) => [...forwards.upstreams()]);
 }
 
-function templatesOf(serving: Generation): TemplateNumbers[] {
-  return perServer(serving, ({ templates }, server) => [
-    {
-      server,
-      matches: templates.matches.values(),
-      templateFailures: templates.templateFailures.values(),
-      recordFailures: templates.recordFailures.values(),
-    },
-  ]);
+function atWorkOf({ listeners, blocks }: Generation, name: string): ReturnType<MetricsSource['atWork']> {
+  return blocks.flatMap(({ plugins }, index) => {
+    const atWork = plugins.get(name);
+    if (atWork === undefined) return [];
+    const here = listeners.filter(({ zones }) => zones.some(({ block }) => block === index));
+    return [{ atWork, servers: here.map(({ server }) => server) }];
+  });
 }
 
-function hostsOf({ blocks }: Generation): HostsNumbers[] {
-  return blocks.flatMap(({ hosts }) =>
-    hosts === null
-      ? []
-      : [{ file: hosts.file, entries: hosts.content.table.entries, readAtMs: hosts.content.readAtMs }],
-  );
-}
-
-function aclsOf({ blocks, deps }: Generation): AclNumbers[] {
-  const { counters } = deps.numberings;
-  return blocks.flatMap(({ acl }) =>
-    [...(acl?.counts.values() ?? [])].map(({ ordinal, ...numbers }) => {
-      const { server } = fromCounterKey(counters.textOf(ordinal));
-      return { ...numbers, server };
-    }),
-  );
-}
-
-function autopathsOf({ blocks, deps }: Generation): AutopathNumbers[] {
-  const { counters } = deps.numberings;
-  return blocks.flatMap(({ autopath }) =>
-    [...(autopath?.found ?? [])].map(([ordinal, count]) => ({
-      server: fromCounterKey(counters.textOf(ordinal)).server,
-      count,
-    })),
-  );
+function serverOf({ deps }: Generation, ordinal: number): string {
+  return fromCounterKey(deps.numberings.counters.textOf(ordinal)).server;
 }
 
 /** What `of` says of each block, for each server on which the block is. */
@@ -138,3 +102,19 @@ function perServer<Item>(
     [...new Set(zones.map((zone) => zone.block))].flatMap((block) => of(blocks[block], server)),
   );
 }
+
+const ofPlugins: readonly Family<Scrape>[] = plugins.flatMap(({ name: plugin, metrics = [] }) =>
+  metrics.map(({ name, help, type, samples }) => ({
+    name,
+    help,
+    type,
+    samples: ({ source, served }) =>
+      samples({ atWork: source.atWork(plugin), serverOf: (ordinal) => source.serverOf(ordinal), served }),
+  })),
+);
+
+/** Every family that /metrics shows. */
+export const families = allFamilies(ofPlugins);
+
+/** Their names. */
+export const familyNames: readonly string[] = families.map(({ name }) => name);

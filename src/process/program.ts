@@ -8,7 +8,8 @@ import { availableParallelism } from 'node:os';
 import { formatEndpoint } from '../config/addresses.js';
 import { writeReports } from '../config/check-output.js';
 import { type Config, ConfigError } from '../config/config.js';
-import { type Command, parseFlags } from '../config/flags.js';
+import { directiveNames } from '../config/directives/known.js';
+import { type Command, parseFlags, pluginsText } from '../config/flags.js';
 import { type LoadOptions, parseConfig, systemLoadOptions } from '../config/load.js';
 import { tooFewOpenFiles } from '../config/open-files.js';
 import { rememberedAddresses } from '../config/own-listener.js';
@@ -38,7 +39,7 @@ import { readTrusted, replaceText, replaceWhole } from '../os/replacement.js';
 import { lookAtSockets } from '../os/sock-diag.js';
 import { userOfPeer } from '../os/socket-owner.js';
 import { chooseSystemCalls } from '../os/system-calls.js';
-import { checkTemplates } from '../resolve/templates.js';
+import { plugins } from '../plugins/registry.js';
 import { newSnapshot } from '../takeover/snapshot.js';
 import { answeringThreads } from './answering-threads.js';
 import { type App, type Outsides, type Settings, startApp } from './app.js';
@@ -65,8 +66,9 @@ export async function runProgram(early: EarlySignals): Promise<void> {
     case 'help':
       return print(await command.text);
     case 'version':
-    case 'plugins':
       return print(command.text);
+    case 'plugins':
+      return print(pluginsText(directiveNames(plugins)));
     case 'usage':
       return fail(exitUsage, command.message);
     case 'check':
@@ -207,7 +209,7 @@ function hostWish(options: ServeOptions): HostOptions {
 }
 
 function loadOptions(defaultPort: number): LoadOptions {
-  return { ...systemLoadOptions(defaultPort), checkTemplates, checkLogFormat };
+  return { ...systemLoadOptions(defaultPort, plugins), checkLogFormat };
 }
 
 function readFile(path: string): string | undefined {

@@ -161,7 +161,7 @@ export class Lane {
     envelope.limitBytes = this.transport === overTcp ? messageBytesMax : Math.min(this.query.udpBytes, udpBytes);
     envelope.extendedError = extendedError;
     envelope.keepalive = this.transport === overTcp && this.zone !== null ? this.zone.keepalive : 0;
-    envelope.nsid = this.zone === null ? null : this.zone.nsid;
+    envelope.nsid = this.zone === null ? null : this.zone.serverId;
     return envelope;
   }
 

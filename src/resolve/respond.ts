@@ -7,13 +7,14 @@ import type { Cache, Store } from '../cache/cache.js';
 import { type Answerer, byAcl, byCache, byForward, overTcp, zonePlaces } from '../counters.js';
 import type { ExtendedError } from '../dns/answer.js';
 import { leaveFirst, leaveOnlyAnswers, Normaliser } from '../dns/normalise.js';
+import { optionIn, optionOf } from '../dns/options.js';
 import { readQuery } from '../dns/query.js';
-import { rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
+import { optionSubnet, rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
 import { headerBytes, nameBytesMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Clock } from '../os/clock.js';
 import { toEach } from '../scheduling/each.js';
-import type { Failure, Outcome } from '../upstream/ask.js';
+import type { Answer, Failure, Outcome } from '../upstream/ask.js';
 import { type Kept, keeping, keepOf } from './cacheability.js';
 import { denyAaaa } from './fast-path.js';
 import {
@@ -26,7 +27,6 @@ import {
   edeStaleNxdomain,
   type Lane,
 } from './lane.js';
-import { isUnscoped } from './option-rules.js';
 import type { Pending, Waiter } from './pending.js';
 import { queryLogRecordOf } from './query-log-record.js';
 import type { Course, Route } from './route.js';
@@ -369,4 +369,16 @@ function staleFacts(rcode: number, made: MadeFacts | null): MadeFacts {
 /** Whether the message says that there is no such name or no such record; one that was cut says neither. */
 function denies({ rcode, relevant, truncated }: Normaliser['out']): boolean {
   return rcode === rcodeNxDomain || (rcode === rcodeNoError && !relevant && !truncated);
+}
+
+/**
+ * Whether an answer is for every network: the subnet that was sent among these options comes back, and has no scope (RFC 7871
+ * 7.3). Over TCP one without a subnet is as well; over UDP a forged one would fit the requests of all networks, and be kept
+ * for all.
+ */
+export function isUnscoped({ message, isOverTcp }: Answer, options: Uint8Array): boolean {
+  const sent = optionIn(options, { from: 0, end: options.length }, optionSubnet)!;
+  const subnet = optionOf(message, optionSubnet);
+  if (subnet === null) return isOverTcp === true;
+  return subnet.length === sent.length && subnet.every((byte, at) => byte === sent[at]);
 }

@@ -10,21 +10,20 @@
  *     client's question ─> changers, in order ─> made or asked ─> next? ─> … ─> changes ─> kept, given to the client
  */
 import type { Kind } from '../cache/blocks.js';
-import type { AclRule } from '../config/config.js';
+import type { AccessRule } from '../config/config.js';
 import type { Answerer } from '../counters.js';
 import type { ExtendedError } from '../dns/answer.js';
-import type { AnswerOrder, Changes } from '../dns/normalise.js';
+import type { AnswerOrder, Changes, Normaliser } from '../dns/normalise.js';
 import { encodeOptions } from '../dns/options.js';
-import { questionForType, questionOf } from '../dns/query.js';
-import { flagRd, typeA, typeAaaa, u16 } from '../dns/wire.js';
+import { Query, questionForType, questionOf } from '../dns/query.js';
+import { typeA, typeAaaa, u16 } from '../dns/wire.js';
 import { requestOptionsBytesMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import type { KeepPolicy } from './cacheability.js';
 import type { Lane } from './lane.js';
-import { inPluginOrder } from './plugin-order.js';
 import type { QueryLogRecord } from './query-log-record.js';
-import { aaaaSmart, type ServedZone } from './zones.js';
+import { aaaaSmart, type ServedZone, type ZoneTable, zoneOfQuestion } from './zones.js';
 
 /** A question for which something of the block may have the answer. */
 export interface MakeQuery {
@@ -49,7 +48,7 @@ export interface Route {
   /** Asks the whole server, as this client of the same listener would. */
   readonly lookUp: LookUp;
   /** What the rules say of a name that is asked in the place of a client's; null: there are no rules on this listener. */
-  readonly judge: ((query: AclQuery & Pick<ServedZone, 'block'>) => AclRule['action']) | null;
+  readonly judge: ((query: AccessQuery & Pick<ServedZone, 'block'>) => AccessRule['action']) | null;
   /** Null: the block has no cache. */
   readonly keep: KeepRoute | null;
   /** In which order answers are kept. */
@@ -118,19 +117,21 @@ export interface GuardQuery extends MakeQuery {
 }
 
 /** A name and type that is asked for in the place of a client's, or after it. */
-export type AclQuery = Pick<GuardQuery, 'question' | 'remote' | 'ordinal'>;
+export type AccessQuery = Pick<GuardQuery, 'question' | 'remote' | 'ordinal'>;
 
 export type Guard = (query: GuardQuery) => Verdict;
-
-/** What a block has of those who judge; the first that does not let the query pass ends it. */
-type Guards = { readonly [Name in 'local' | 'acl']?: Guard | undefined };
 
 const passes: Verdict = { kind: 'pass' };
 
 /** Judges the packet that the lane has read, in its zone; null when the block has nothing that would. */
-export function guardFrom(guards: Guards): ((packet: Uint8Array, lane: Lane, asker: Asker) => Verdict) | null {
-  const inOrder = inPluginOrder(guards);
-  if (inOrder.length === 0) return null;
+export function guardFrom(
+  atWork: readonly PluginAtWork[],
+): ((packet: Uint8Array, lane: Lane, asker: Asker) => Verdict) | null {
+  const guards = atWork.flatMap(({ guard }) => guard ?? []);
+  if (guards.length === 0) return null;
+  const aboutAddresses = atWork.flatMap(({ guard, judge }) =>
+    guard === undefined || judge === undefined ? [] : guard,
+  );
   return (packet, lane, asker) => {
     const query: GuardQuery = {
       id: u16(packet, 0),
@@ -139,15 +140,46 @@ export function guardFrom(guards: Guards): ((packet: Uint8Array, lane: Lane, ask
       remote: asker.remote.address,
       ordinal: lane.zone!.ordinal,
     };
-    for (const guard of inOrder) {
+    for (const guard of guards) {
       const verdict = guard(query);
       if (verdict.kind !== 'pass') return verdict;
     }
-    if (guards.acl === undefined || lane.query.type !== typeAaaa || lane.zone!.aaaa !== aaaaSmart) return passes;
-    // What is said of AAAA tells of the name's A.
-    return guards.acl({ ...query, question: questionForType(packet, lane.query, typeA) });
+    if (lane.query.type !== typeAaaa || lane.zone!.aaaa !== aaaaSmart) return passes;
+    // The answer to AAAA says whether the name has an A.
+    const forA = { ...query, question: questionForType(packet, lane.query, typeA) };
+    for (const guard of aboutAddresses) {
+      const verdict = guard(forA);
+      if (verdict.kind !== 'pass') return verdict;
+    }
+    return passes;
   };
 }
+
+/**
+ * What a plugin does in one server block, each part at its place on a query's way: `guard` before the cache is looked at;
+ * `changer`, `maker` and `translate` on a miss; `order` and `sections` when the answer is cached.
+ */
+export interface PluginAtWork {
+  readonly guard?: Guard | undefined;
+  /** What access rules say of a name that is asked in place of a client's. */
+  judge?(query: AccessQuery): AccessRule['action'];
+  readonly changer?: Changer | undefined;
+  readonly maker?: Maker | undefined;
+  /** Its answers hold for one client alone, also where others get translated answers. */
+  readonly isForClientAlone?: true;
+  readonly order?: AnswerOrder;
+  readonly sections?: Route['sections'];
+  /** The route of clients for which AAAA answers are made of A records. */
+  translate?(route: Route, within: Ask, normaliser: Normaliser): Route;
+  /** What the same settings, put to work again, begin with. */
+  prepared?(): unknown;
+  /** Names that may have another answer than the same plugin gave before a reload; null: none. */
+  differsFrom?(before: PluginAtWork): ((name: string) => boolean) | null;
+  stop?(): void;
+}
+
+/** Makes an answer to a question, or leaves it to the next plugin. */
+export type Maker = (query: MakeQuery, client: Asker) => Made;
 
 /** A query that may need a course. */
 export interface CourseQuery extends MakeQuery {
@@ -203,24 +235,12 @@ export interface Draft {
 /** Changes the draft as the query needs it. Gives a sentence when there is no way to answer. */
 export type Changer = (draft: Draft, query: CourseQuery) => string | null;
 
-/** What `header` does to what is asked; undefined where that is nothing. */
-export function recursionChanger(wanted: boolean | null): Changer | undefined {
-  if (wanted === null) return undefined;
-  return (draft, { flags }) => {
-    if (wanted !== ((flags & flagRd) !== 0)) draft.recursionDesired = wanted;
-    return null;
-  };
-}
-
-/** What a block has of those who change questions. */
-type Changers = { readonly [Name in 'rewrite' | 'header' | 'autopath']?: Changer | undefined };
-
 /** Null: the question is asked as it is. */
 export type PlanCourse = (query: CourseQuery) => Course | { readonly failure: string } | null;
 
 /** What plans courses for a block; null when it has nothing that changes questions. */
-export function planFrom(changers: Changers): PlanCourse | null {
-  const inOrder = inPluginOrder(changers);
+export function planFrom(atWork: readonly PluginAtWork[]): PlanCourse | null {
+  const inOrder = atWork.flatMap(({ changer }) => changer ?? []);
   if (inOrder.length === 0) return null;
   return (query) => {
     const draft = newDraft(query.question);
@@ -281,5 +301,25 @@ function inTurn(all: readonly Next[]): Next | null {
       end = end.isForNow ? { ...step, isForNow: true } : step;
     }
     return end;
+  };
+}
+
+/**
+ * Judges names that are asked in the place of a client's, by the rules of the block that asks and of the block that serves
+ * the name in this table; null where nobody there has rules.
+ */
+export function judgeIn(table: ZoneTable, atWork: (block: number) => readonly PluginAtWork[]): Route['judge'] {
+  const judges = new Map(
+    table.byBytes.flat().map(({ block }) => [block, atWork(block).filter(({ judge }) => judge !== undefined)]),
+  );
+  if ([...judges.values()].every((each) => each.length === 0)) return null;
+  const read = new Query();
+  return (query) => {
+    const home = zoneOfQuestion(table, query.question, read);
+    for (const one of new Set([query.block, home?.block ?? query.block].flatMap((block) => judges.get(block) ?? []))) {
+      const action = one.judge!(query);
+      if (action !== 'allow') return action;
+    }
+    return 'allow';
   };
 }

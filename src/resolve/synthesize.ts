@@ -3,7 +3,6 @@
  * gets the zone's own, because without one neither we nor the client could keep it (RFC 2308 5).
  */
 
-import { byTemplate } from '../counters.js';
 import {
   atAdditionals,
   atAnswers,
@@ -19,20 +18,12 @@ import {
 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
-import { inPluginOrder } from './plugin-order.js';
-import type { Made, MakeQuery, Route } from './route.js';
-import { answerFromTemplates, type Templates } from './templates.js';
+import type { Made, MakeQuery, PluginAtWork, Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
-/** Makes an answer to a question, or leaves it to the next. */
-export type Maker = (query: MakeQuery, asker: Asker) => Made;
-
-/** What a block has of those who make answers behind the cache; the first that is responsible does. */
-type Makers = { readonly [Name in 'any' | 'template' | 'hosts' | 'whoami']?: Maker | undefined };
-
 /** The `make` of a route; null when the block has nothing that makes answers. */
-export function makeFrom(makers: Makers): Route['make'] {
-  const inOrder = inPluginOrder(makers);
+export function makeFrom(atWork: readonly PluginAtWork[]): Route['make'] {
+  const inOrder = atWork.flatMap(({ maker }) => maker ?? []);
   if (inOrder.length === 0) return null;
   return (query: MakeQuery, zone: ServedZone, asker: Asker): Made => {
     for (const maker of inOrder) {
@@ -42,18 +33,6 @@ export function makeFrom(makers: Makers): Route['make'] {
       return { ...made, message: deniable(made.message, zone) };
     }
     return { kind: 'next' };
-  };
-}
-
-/** What makes answers from templates; undefined where there are none. */
-export function templateMaker(templates: Templates): Maker | undefined {
-  if (templates.compiled.length === 0) return undefined;
-  return (query) => {
-    const result = answerFromTemplates(templates, query);
-    if (result.kind !== 'message') return result;
-    if (result.rcode > 0x0f) return { kind: 'servfail', text: `template: rcode ${result.rcode} needs EDNS` };
-    const { message, extendedError, follow } = result;
-    return { kind: 'message', message, by: byTemplate, extendedError, follow };
   };
 }
 

@@ -3,13 +3,12 @@
  * stores, upstreams and everything else that lives is put beside it by serving.ts.
  */
 import { createHash } from 'node:crypto';
-import { asksOtherNames, clientKinds, kindOf } from '../config/client-kinds.js';
-import type { AaaaPolicy, BlockConfig, CacheConfig, Config } from '../config/config.js';
+import { clientBytes, clientKinds, kindOf } from '../config/client-kinds.js';
+import { type AaaaPolicy, type BlockConfig, type CacheConfig, type Config, seeAll } from '../config/config.js';
 import type { Denial } from '../dns/answer.js';
 import { isInZone, lowerCaseName, nameToWire } from '../dns/names.js';
 import { setU32 } from '../dns/wire.js';
 import type { Endpoint } from '../os/network.js';
-import { clientBytes } from './acl.js';
 import type { Holding, Numbering } from './stable-ids.js';
 import {
   aaaaForward,
@@ -18,9 +17,6 @@ import {
   aaaaSmart,
   type CachePolicy,
   type ServedZone,
-  seeAll,
-  seeLocal,
-  seeLocalPrefix,
   type ZoneTable,
   zoneTable,
 } from './zones.js';
@@ -96,7 +92,7 @@ function viewsOf(listeners: readonly (readonly ZoneFacts[])[]): ReadonlyMap<Zone
     viewed.flatMap(({ zones, view }) =>
       zones.map((facts) => {
         const { block, identity } = facts;
-        return [facts, asksOtherNames(block) && seen.get(block)!.size > 1 ? `${identity} in ${view}` : identity];
+        return [facts, block.traits.asksOtherNames && seen.get(block)!.size > 1 ? `${identity} in ${view}` : identity];
       }),
     ),
   );
@@ -113,14 +109,14 @@ type Tables = Pick<PlannedListener, 'table' | 'tableOf' | 'tables' | 'zones'>;
  * other names than their own, one for each kind of clients, so that what is kept for one is not for another.
  */
 function tablesOf(facts: readonly ZoneFacts[], dropped: number, { cache }: Numberings): Tables {
-  const acls = [...new Set(facts.map(({ block }) => block))].flatMap((block) => block.acls);
-  const isApart = ({ block }: ZoneFacts): boolean => acls.length > 0 && asksOtherNames(block);
+  const access = [...new Set(facts.map(({ block }) => block))].flatMap(({ traits }) => traits.access);
+  const isApart = ({ block }: ZoneFacts): boolean => access.length > 0 && block.traits.asksOtherNames;
   const isAnyApart = facts.some(isApart);
   const shared = new Map(facts.map((each) => [each, servedZones(each, cache, each.identity, isApart(each))]));
   const table = zoneTable([...shared.values()].flat(), dropped);
   if (!isAnyApart) return { table, tables: [table], tableOf: () => table, zones: [...shared.values()].flat() };
-  const rules = JSON.stringify(acls.map((acl) => [acl.zones, acl.rules]));
-  const ofKinds = clientKinds(acls).map((kind) => {
+  const rules = JSON.stringify(access.map(({ zones, rules }) => [zones, rules]));
+  const ofKinds = clientKinds(access).map((kind) => {
     const digest = digestOf(`${rules} ${kind}`);
     const zones = facts.flatMap((each) =>
       isApart(each) ? servedZones(each, cache, `${each.identity} acl ${digest}`, true) : shared.get(each)!,
@@ -131,7 +127,7 @@ function tablesOf(facts: readonly ZoneFacts[], dropped: number, { cache }: Numbe
   return {
     table,
     tables: [table, ...byKind.values()],
-    tableOf: (client) => byKind.get(kindOf(acls, clientBytes(client)))!,
+    tableOf: (client) => byKind.get(kindOf(access, clientBytes(client)))!,
     zones: [...new Set([...shared.values(), ...ofKinds.map(({ zones }) => zones)].flat())],
   };
 }
@@ -184,8 +180,8 @@ interface ZoneNumbers {
 function servedZones(facts: ZoneFacts, numbering: Numbering, identity: string, isApart: boolean): ServedZone[] {
   const { block, zone } = facts;
   const { cache } = block;
-  const translation = translationOf(block);
-  const translatedId = translation === null ? null : numbering.of(`${identity} ${translation}`);
+  const { translation } = block.traits;
+  const translatedId = translation === null ? null : numbering.of(`${identity} ${translation.key}`);
   const numbers = { zoneId: numbering.of(identity), translatedId, isApart };
   const served = (name: string, policy: CachePolicy | null) => servedZone(facts, numbers, name, policy);
   if (cache === null) return [served(zone, null)];
@@ -200,7 +196,8 @@ function servedZones(facts: ZoneFacts, numbering: Numbering, identity: string, i
 function servedZone(facts: ZoneFacts, numbers: ZoneNumbers, name: string, cache: CachePolicy | null): ServedZone {
   const { block, zone, ordinal, blockIndex } = facts;
   const { zoneId, translatedId, isApart } = numbers;
-  const balance = block.loadbalance === null ? null : block.loadbalance.prefer;
+  const { traits } = block;
+  const balance = traits.prefers;
   const own: ServedZone = {
     wire: nameToWire(lowerCaseName(name)),
     ordinal,
@@ -210,30 +207,21 @@ function servedZone(facts: ZoneFacts, numbers: ZoneNumbers, name: string, cache:
     denial: denialOf(zone, block.cache),
     udpBytes: block.bufsizeBytes,
     handOver: isApart ? seeAll : handOverOf(block),
-    isGuarded: block.acls.length > 0 || block.local !== null,
+    isGuarded: traits.judges,
     cache,
-    flags: block.changing.header.response,
+    flags: traits.responseFlags,
     keepalive: Math.floor(block.timeouts.idleMs / 100),
-    nsid: block.nsid === null ? null : Uint8Array.from(Buffer.from(block.nsid)),
+    serverId: traits.serverId === null ? null : Uint8Array.from(Buffer.from(traits.serverId)),
     finishing: balance === null ? null : { balance, countsTranslated: false },
     translation: null,
   };
   if (translatedId === null) return own;
   const translated: ServedZone = { ...own, zoneId: translatedId, finishing: { balance, countsTranslated: true } };
-  return { ...own, translation: { zone: translated, forIpv4: block.dns64!.forIpv4 } };
+  return { ...own, translation: { zone: translated, forIpv4: traits.translation!.forIpv4 } };
 }
 
-/** What translated answers of a block are made by, as text; null when it makes none. */
-function translationOf({ dns64, aaaa }: BlockConfig): string | null {
-  if (dns64 === null || (aaaa !== null && aaaa !== 'forward')) return null;
-  const { prefix, translatesAll } = dns64;
-  return `dns64 ${prefix.bytes.join('.')}/${prefix.prefixBits}${translatesAll ? ' all' : ''}`;
-}
-
-function handOverOf({ log, dnstap, acls, local }: BlockConfig): number {
-  if (log.length > 0 || dnstap.length > 0 || acls.length > 0) return seeAll;
-  if (local === null) return 0;
-  return local.takesPrefix ? seeLocal | seeLocalPrefix : seeLocal;
+function handOverOf({ log, dnstap, traits }: BlockConfig): number {
+  return log.length > 0 || dnstap.length > 0 ? seeAll : traits.sees;
 }
 
 function policyNumber(policy: AaaaPolicy | null): number {

@@ -3,7 +3,7 @@
  * bytes that any thread may have a copy of. A table is one listener's; it is made from the configuration and never
  * changes.
  */
-import type { HeaderFlags } from '../config/config.js';
+import { type HeaderFlags, seeAll, seeLocalPrefix } from '../config/config.js';
 import type { Denial } from '../dns/answer.js';
 import { isLocalName } from '../dns/local-names.js';
 import { ownQuery } from '../dns/own-query.js';
@@ -16,13 +16,6 @@ export const aaaaForward = 0;
 export const aaaaNxdomain = 1;
 export const aaaaNodata = 2;
 export const aaaaSmart = 3;
-
-/** Queries that answering threads hand over on principle, as bits: all of them, … */
-export const seeAll = 1;
-/** … those for names of this machine, … */
-export const seeLocal = 2;
-/** … and those for names that only begin with localhost. */
-export const seeLocalPrefix = 4;
 
 /** One zone on one listener. */
 export interface ServedZone {
@@ -55,7 +48,7 @@ export interface ServedZone {
   /** edns-tcp-keepalive in units of 100 ms. */
   readonly keepalive: number;
   /** What clients are told that ask who answers; null: nothing. */
-  readonly nsid: Uint8Array | null;
+  readonly serverId: Uint8Array | null;
 }
 
 export interface Finishing {

@@ -18,9 +18,9 @@ test('the built-in configuration is what the design promises', () => {
     config.blocks.map(({ zones }) => zones),
     ['cluster.local.', 'in-addr.arpa.', 'ip6.arpa.', '.'].map((zone) => [{ zone, port: 53 }]),
   );
-  for (const { addresses, aaaa, templates, errors, loop, prometheus } of config.blocks) {
+  for (const { addresses, aaaa, settings, errors, loop, prometheus } of config.blocks) {
     assert.deepEqual(addresses, ['169.254.20.10', 'fd00::a']);
-    assert.deepEqual([aaaa, templates.length, loop, prometheus], ['nxdomain', 0, true, true]);
+    assert.deepEqual([aaaa, Object.keys(settings).length, loop, prometheus], ['nxdomain', 0, true, true]);
     assert.notEqual(errors, null);
   }
   const [cluster, , , rest] = config.blocks;

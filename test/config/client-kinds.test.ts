@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
 import fc from 'fast-check';
-import { asksOtherNames, clientKinds, kindOf } from '../../src/config/client-kinds.js';
+import { clientKinds, kindOf } from '../../src/config/client-kinds.js';
 import { parseConfig } from '../../src/config/load.js';
 import { addressBytes } from '../../src/config/networks.js';
-import { newAcl } from '../../src/resolve/acl.js';
+import { newAcl } from '../../src/plugins/acl/rules.js';
 import { questionFor } from '../resolve/course-fixture.js';
 import { loadOptions } from '../resolve/lane-fixture.js';
 
 const blockOf = (...lines: string[]) =>
   parseConfig(`. {\n${lines.join('\n')}\nforward . 192.0.2.1\n}`, 'Corefile', loadOptions).blocks[0];
-const aclsOf = (...acls: string[]) => blockOf(...acls.map((rules) => `acl {\n${rules}\n}`)).acls;
+const aclsOf = (...acls: string[]) => blockOf(...acls.map((rules) => `acl {\n${rules}\n}`)).traits.access;
 const kinds = (rules: string, ...addresses: string[]) =>
   addresses.map((address) => kindOf(aclsOf(rules), addressBytes(address)));
 
@@ -84,7 +84,7 @@ test('clientKinds has the kind of every client, and clients of one kind get the 
   );
 });
 
-test('asksOtherNames: rewrite, autopath, dns64, and templates that make answers', () => {
+test('asks other names: rewrite, autopath, dns64, and templates that make answers', () => {
   const files = { ...loadOptions.files, read: () => 'search a.test\n', exists: () => true };
   const withFiles = (line: string) =>
     parseConfig(`. {\n${line}\n forward . 192.0.2.1\n}`, 'Corefile', { ...loadOptions, files }).blocks[0];
@@ -94,9 +94,9 @@ test('asksOtherNames: rewrite, autopath, dns64, and templates that make answers'
     'dns64',
     'template IN A a.test {\nanswer "{{ .Name }} 60 IN CNAME b.test."\n}',
   ]) {
-    assert.equal(asksOtherNames(withFiles(line)), true, line);
+    assert.equal(withFiles(line).traits.asksOtherNames, true, line);
   }
   for (const line of ['cache', 'acl {\nblock\n}', 'template IN MX a.test {\nrcode NXDOMAIN\n}', 'aaaa smart']) {
-    assert.equal(asksOtherNames(withFiles(line)), false, line);
+    assert.equal(withFiles(line).traits.asksOtherNames, false, line);
   }
 });

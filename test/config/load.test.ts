@@ -5,6 +5,9 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Config, ConfigError } from '../../src/config/config.js';
 import { loadCorefile, parseConfig, systemFiles, systemLoadOptions } from '../../src/config/load.js';
+import { settingsOf } from '../../src/config/plugins.js';
+import { plugins } from '../../src/plugins/registry.js';
+import { template } from '../../src/plugins/template/plugin.js';
 import { configOf, testOptions, warningsOf } from './options.js';
 
 const pathOf = (name: string) =>
@@ -80,7 +83,7 @@ test('a Corefile as the deliveryhero chart writes it', () => {
   const { blocks, health, warnings } = sample('deliveryhero');
   for (const block of blocks) {
     assert.deepEqual(block.addresses, ['0.0.0.0']);
-    assert.deepEqual([block.aaaa, block.templates], ['nodata', []]);
+    assert.deepEqual([block.aaaa, block.settings], ['nodata', {}]);
     assert.deepEqual(block.cache?.prefetch, { hits: 3, gapMs: 30_000, percent: 20 });
     assert.equal(block.cache?.stale?.patienceMs, 0);
   }
@@ -105,7 +108,7 @@ test('a Corefile in the style of deckhouse', () => {
 });
 test('a Corefile in the style of AKS LocalDNS', () => {
   const { blocks, ready, warnings } = sample('aks');
-  assert.equal(blocks[0].templates[0].answer.length, 1);
+  assert.equal(settingsOf(blocks[0], template)![0].answer.length, 1);
   const [{ cache, forwards }] = blocks.slice(1);
   assert.equal(forwards[0].failfastAllUnhealthy, true);
   assert.deepEqual(forwards[0].healthCheck, { intervalMs: 1_000, recursionDesired: false, domain: 'health.local.' });
@@ -185,11 +188,12 @@ test('ready may be repeated, at other addresses, too; continuously holds for all
   });
 });
 test('a directive with a variable that is not set means what it means without it', () => {
-  const { at: _, ...plain } = configOf('. {\nforward . 10.0.0.1\n}\n').blocks[0];
   const meant = (...lines: string[]) => {
-    const { at: _, ...block } = configOf(`. {\n${lines.join('\n')}\n}\n`).blocks[0];
-    return block;
+    const { at: _, traits, ...block } = configOf(`. {\n${lines.join('\n')}\n}\n`).blocks[0];
+    // Functions are equal to themselves alone.
+    return { ...block, traits: { ...traits, onward: traits.onward.length } };
   };
+  const plain = meant('forward . 10.0.0.1');
   const forward = 'forward . 10.0.0.1';
   for (const line of [
     ...['cache', 'cache 30', 'errors', 'log', 'log .', 'bufsize', 'hosts', 'dns64', 'loadbalance', 'loop', 'nsid'],
@@ -224,7 +228,7 @@ test('a file that cannot be read, or is not text, is refused', () => {
   assert.throws(() => loadCorefile(process.execPath, options), /: (larger than|not UTF-8)/u);
 });
 test('interfaces of this machine are found by name', () => {
-  const options = systemLoadOptions(53);
+  const options = systemLoadOptions(53, plugins);
   assert.ok(options.interfaceAddresses('lo')?.includes('127.0.0.1'));
   assert.equal(options.interfaceAddresses('no-such-interface'), undefined);
   assert.equal(options.interfaceAddresses('constructor'), undefined);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { type BuiltinOptions, builtinCorefile, builtinSource } from '../../src/config/builtin.js';
 import type { Config } from '../../src/config/config.js';
 import { type LoadOptions, parseConfig } from '../../src/config/load.js';
+import { plugins } from '../../src/plugins/registry.js';
 
 const interfaces = new Map([
   ['lo', ['127.0.0.1', '::1']],
@@ -17,6 +18,7 @@ export function testOptions(files: Readonly<Record<string, string>> = {}): LoadO
   };
   return {
     defaultPort: 53,
+    plugins,
     environment: { LOCAL: '169.254.20.10', CLUSTER_DNS: '10.96.0.10', EMPTY: '' },
     files: {
       read,

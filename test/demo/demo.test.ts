@@ -4,6 +4,7 @@ import dnsPacket, { type DecodedPacket } from 'dns-packet';
 import { parseConfig, systemLoadOptions } from '../../src/config/load.js';
 import { type Demo, type DemoPorts, type DemoServer, demoCorefile, runDemo } from '../../src/demo/demo.js';
 import type { Endpoint } from '../../src/os/network.js';
+import { plugins } from '../../src/plugins/registry.js';
 import { Client } from '../simulation/client.js';
 import { ManualClock } from '../simulation/clock.js';
 import { MemoryNetwork } from '../simulation/network.js';
@@ -180,7 +181,7 @@ test('questions of the server itself do not count as the question’s', async ()
 
 test('the Corefile is one that the server takes, and listens on the loopback address only', () => {
   const ports: DemoPorts = { dns: 1053, health: 8080, ready: 8181, metrics: 9253 };
-  const config = parseConfig(demoCorefile('127.0.0.1:40000', ports), 'demo', systemLoadOptions(53));
+  const config = parseConfig(demoCorefile('127.0.0.1:40000', ports), 'demo', systemLoadOptions(53, plugins));
   for (const { addresses, zones, forwards } of config.blocks) {
     assert.deepEqual(addresses, [address]);
     for (const { port } of zones) assert.equal(port, 1053);

@@ -7,7 +7,6 @@ import { parseFlags } from '../../src/config/flags.js';
 import { parseConfig } from '../../src/config/load.js';
 import { fillPillars } from '../../src/config/pillars.js';
 import type { ServeOptions } from '../../src/config/serve-options.js';
-import { checkTemplates } from '../../src/resolve/templates.js';
 import { testOptions } from '../config/options.js';
 import { repositoryPath } from '../corpus/repository.js';
 import {
@@ -212,7 +211,7 @@ function corefileOf(overlay: string): { config: Config; blocks: Config['blocks']
   const template = ofKind(rendered.get(overlay) ?? [], 'ConfigMap').data?.['Corefile'] ?? '';
   const values = { localAddresses, clusterDns, prometheusAddress, upstreamServers: [] };
   const text = fillPillars(template, 'Corefile.base', values);
-  const config = parseConfig(text, 'Corefile.base', { ...testOptions(), checkTemplates });
+  const config = parseConfig(text, 'Corefile.base', { ...testOptions() });
   return { config, blocks: config.blocks, warnings: config.warnings.map(({ message }) => message) };
 }
 

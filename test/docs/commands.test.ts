@@ -9,6 +9,7 @@ import { readFlags } from '../../src/config/flag-reader.js';
 import { type Command, parseFlags } from '../../src/config/flags.js';
 import { systemLoadOptions } from '../../src/config/load.js';
 import { serveOptions } from '../../src/config/serve-options.js';
+import { plugins } from '../../src/plugins/registry.js';
 import { builtEntry, repositoryPath } from '../corpus/repository.js';
 import { codeIn, fenced, page, pages } from './pages.js';
 
@@ -58,7 +59,7 @@ test('only programs that a node or its operator has are named', () => {
 test('zerohop check finds deploy/Corefile good', () => {
   const written: string[] = [];
   const environment = { KUBE_DNS_SERVICE_HOST: '10.96.0.10' };
-  const options = { ...systemLoadOptions(53), environment };
+  const options = { ...systemLoadOptions(53, plugins), environment };
   const reports = check([repositoryPath('deploy', 'Corefile')], options, serveOptions(readFlags([]), environment));
   assert.equal(
     writeReports(reports, { output: 'text', isStrict: false }, (line) => written.push(line)),

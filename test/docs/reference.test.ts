@@ -10,7 +10,7 @@ import { builtinCorefile } from '../../src/config/builtin.js';
 import { check } from '../../src/config/check.js';
 import { writeReports } from '../../src/config/check-output.js';
 import type { Config } from '../../src/config/config.js';
-import { supportedDirectives } from '../../src/config/directives/known.js';
+import { directiveNames } from '../../src/config/directives/known.js';
 import { readFlags } from '../../src/config/flag-reader.js';
 import { type Flag, flagTable } from '../../src/config/flag-table.js';
 import { parseFlags } from '../../src/config/flags.js';
@@ -19,8 +19,7 @@ import { parseConfig } from '../../src/config/load.js';
 import { placeholders } from '../../src/config/pillars.js';
 import { serveOptions } from '../../src/config/serve-options.js';
 import { checkLogFormat } from '../../src/observe/log-format.js';
-import { pluginOrder } from '../../src/resolve/plugin-order.js';
-import { checkTemplates } from '../../src/resolve/templates.js';
+import { pluginOrder, plugins } from '../../src/plugins/registry.js';
 import { blockOf, builtinConfig, builtinExample, configOf, testOptions } from '../config/options.js';
 import { repositoryPath } from '../corpus/repository.js';
 import { codeIn, fenced, page, section, sourceText, tableRows } from './pages.js';
@@ -29,7 +28,7 @@ const reference = page('docs/REFERENCE.md');
 const configuration = page('docs/CONFIGURATION.md');
 const environment = { CLUSTER_DNS: '10.96.0.10', KUBE_DNS_SERVICE_HOST: '10.96.0.10' };
 const searchPath = 'search default.svc.cluster.local svc.cluster.local cluster.local\n';
-const options = { ...testOptions({ '/etc/autopath.conf': searchPath }), environment, checkTemplates };
+const options = { ...testOptions({ '/etc/autopath.conf': searchPath }), environment };
 
 for (const { page: path, line, text } of fenced('corefile')) {
   test(`the Corefile at ${path}:${line} is one that is served`, () => {
@@ -115,7 +114,7 @@ test('every environment variable of our own is documented, and no other is', () 
 
 test('check: every code is documented, and no other is', () => {
   const documented = tableRows(section(reference, '### check'), 'code').map(([code]) => codeIn(code).join());
-  assert.deepEqual(documented, [...adviceCodes, 'aaaa-nxdomain', 'cluster-dns-unknown'].sort());
+  assert.deepEqual(documented, [...adviceCodes(plugins), 'aaaa-nxdomain', 'cluster-dns-unknown'].sort());
 });
 
 test('check: the JSON that is shown has the fields that are written', () => {
@@ -131,17 +130,18 @@ test('check: the JSON that is shown has the fields that are written', () => {
   assert.equal(example.schema, real.schema);
 });
 
+const supportedNames = directiveNames(plugins);
 const headings = [...section(reference, '## Directives').matchAll(/^### (\w+)$/gm)].map(([, name]) => name);
 
 test('every directive is documented, and no other is; the README lists them', () => {
-  assert.deepEqual([...headings].sort(), [...supportedDirectives].sort());
+  assert.deepEqual([...headings].sort(), [...supportedNames].sort());
   const [, listed] = /if its\s+directives are among these: ([^.]*)\./.exec(page('README.md')) ?? [];
-  assert.deepEqual(codeIn(listed.replaceAll('\n', ' ')).sort(), [...supportedDirectives].sort());
+  assert.deepEqual(codeIn(listed.replaceAll('\n', ' ')).sort(), [...supportedNames].sort());
 });
 
 test('the directives of node-cache that are listed as not supported are those that are not', () => {
   const listed = codeIn(section(reference, '## Directives that are known and not supported'));
-  const supported: readonly string[] = supportedDirectives;
+  const supported: readonly string[] = supportedNames;
   assert.deepEqual(
     listed,
     ofNodeCache.filter((name) => !supported.includes(name)),
@@ -204,7 +204,7 @@ const withoutBlock: Readonly<Record<string, string>> = {
 
 test('every directive is looked into for options, or refuses a block', () => {
   const looked = [...Object.keys(blockHeads), ...Object.keys(withoutBlock)].sort();
-  assert.deepEqual(looked, [...supportedDirectives].sort(), 'name it in blockHeads or withoutBlock of this file');
+  assert.deepEqual(looked, [...supportedNames].sort(), 'name it in blockHeads or withoutBlock of this file');
   for (const head of Object.values(withoutBlock)) {
     assert.throws(() => blockOf('forward . 10.0.0.1', `${head} {`, 'option', '}'), /takes no block/, head);
   }

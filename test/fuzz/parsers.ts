@@ -19,7 +19,7 @@ import { Soundness } from '../../src/dns/soundness.js';
 import { expandName, skipName, skipPlainName, u16 } from '../../src/dns/wire.js';
 import { headerBytes, nameBytesMax } from '../../src/limits.js';
 import type { Random } from '../../src/os/random.js';
-import { parseHosts } from '../../src/resolve/hosts-table.js';
+import { parseHosts } from '../../src/plugins/hosts/table.js';
 import { entriesFormat, readEntries } from '../../src/takeover/entries.js';
 import { entriesFrame, type Frame, FrameReader as LetterReader, messageFrame } from '../../src/takeover/protocol.js';
 import { readSnapshot } from '../../src/takeover/snapshot.js';

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newMetrics } from '../../src/observe/metrics.js';
+import { families as allOurs } from '../../src/process/metrics-of-serving.js';
 import { ManualClock } from '../simulation/clock.js';
 import { everything, newSource } from './source.js';
 
@@ -85,7 +86,7 @@ const families: readonly (readonly [string, string, string, (readonly string[])?
   ['coredns_nodecache_setup_errors', 'untyped', 'errortype'],
 ];
 
-const text = await newMetrics(newSource(everything()), new ManualClock(), assert.ifError).text();
+const text = await newMetrics(newSource(everything()), allOurs, new ManualClock(), assert.ifError).text();
 const lines = text.split('\n');
 
 for (const [name, type, labels, buckets] of families) {

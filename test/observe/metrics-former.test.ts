@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { familyNames, newMetrics } from '../../src/observe/metrics.js';
+import { newMetrics } from '../../src/observe/metrics.js';
 import { formerFamilies } from '../../src/observe/metrics-former.js';
+import { families, familyNames } from '../../src/process/metrics-of-serving.js';
 import { repositoryPath } from '../corpus/repository.js';
 import { ManualClock } from '../simulation/clock.js';
 import { everything, newSource } from './source.js';
 
 test('a family that had another name has the same series under it', async () => {
-  const text = await newMetrics(newSource(everything()), new ManualClock(), assert.ifError).text();
+  const text = await newMetrics(newSource(everything()), families, new ManualClock(), assert.ifError).text();
   const series = (name: string): string[] =>
     text.split('\n').flatMap((line) => (/^\w+/.exec(line)?.[0] === name ? [line.slice(name.length)] : []));
   assert.ok(series('coredns_forward_responses_total').length > 0);

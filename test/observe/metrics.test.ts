@@ -18,14 +18,15 @@ import {
 } from '../../src/counters.js';
 import { metricsAgeMs } from '../../src/limits.js';
 import { eventMetrics } from '../../src/observe/event-metrics.js';
-import { familyNames, newMetrics } from '../../src/observe/metrics.js';
+import { newMetrics } from '../../src/observe/metrics.js';
 import type { MetricsSource } from '../../src/observe/metrics-source.js';
+import { families, familyNames } from '../../src/process/metrics-of-serving.js';
 import { durationsOf, newUpstreamStats } from '../../src/upstream/stats.js';
 import { ManualClock } from '../simulation/clock.js';
 import { everything, newPage, newSource, servedZone, server } from './source.js';
 
 function scrape(parts: Partial<MetricsSource> = {}): Promise<string> {
-  return newMetrics(newSource(parts), new ManualClock(), assert.ifError).text();
+  return newMetrics(newSource(parts), families, new ManualClock(), assert.ifError).text();
 }
 
 /** The lines of one family, without HELP and TYPE. */
@@ -299,7 +300,7 @@ describe('metrics', () => {
       readings += 1;
       return [page];
     };
-    const metrics = newMetrics(newSource({ pages }), clock, assert.ifError);
+    const metrics = newMetrics(newSource({ pages }), families, clock, assert.ifError);
     page.count('panics');
     const texts = await Promise.all([metrics.text(), metrics.text()]);
     page.count('panics');
@@ -317,7 +318,7 @@ describe('metrics', () => {
     const clock = new ManualClock();
     let fails = true;
     const pages = (): Counters[] => (fails ? assert.fail('a bug') : [newPage(0)]);
-    const metrics = newMetrics(newSource({ pages }), clock, assert.ifError);
+    const metrics = newMetrics(newSource({ pages }), families, clock, assert.ifError);
     await assert.rejects(metrics.text(), /a bug/);
     fails = false;
     await clock.pass(metricsAgeMs);
@@ -335,7 +336,7 @@ describe('metrics', () => {
       nowMs += 2;
       return nowMs;
     };
-    const metrics = newMetrics(newSource({ pages: () => [page], zones: () => zones }), clock, assert.ifError);
+    const metrics = newMetrics(newSource({ pages: () => [page], zones: () => zones }), families, clock, assert.ifError);
     let turns = 0;
     let isOver = false;
     const count = (): void => {
@@ -374,7 +375,7 @@ describe('a family that cannot be read', () => {
       throw broken;
     };
     const parts = newSource({ ...everything(), upstreams });
-    const text = await newMetrics(parts, new ManualClock(), (error) => void failures.push(error)).text();
+    const text = await newMetrics(parts, families, new ManualClock(), (error) => void failures.push(error)).text();
     assert.ok(failures.length > 0 && failures.every((error) => error === broken));
     assert.notDeepEqual(linesOf(text, 'coredns_cache_entries'), []);
     assert.deepEqual(linesOf(text, 'coredns_proxy_request_duration_seconds_count'), []);

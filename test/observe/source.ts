@@ -3,6 +3,7 @@ import { Counters, countersMemory, eventNames, observeDuration } from '../../src
 import { emptyHistogram } from '../../src/observe/exposition.js';
 import { loopDelayBucketsSeconds } from '../../src/observe/loop-delay.js';
 import { healthBucketsSeconds, type MetricsSource, type ServedZone } from '../../src/observe/metrics-source.js';
+import type { PluginAtWork } from '../../src/resolve/route.js';
 import { durationsOf, newUpstreamStats } from '../../src/upstream/stats.js';
 
 export function newPage(zones: number): Counters {
@@ -16,10 +17,8 @@ export function newSource(parts: Partial<MetricsSource> = {}): MetricsSource {
     stores: () => [],
     upstreams: () => [],
     plugins: () => [],
-    templates: () => [],
-    hosts: () => [],
-    acls: () => [],
-    autopaths: () => [],
+    atWork: () => [],
+    serverOf: () => server,
     gauges: () => ({}),
     setupErrors: () => ({ configmap: 0, iptables: 0, iptables_lock: 0, interface_add: 0, interface_check: 0 }),
     logLinesLost: () => 0,
@@ -49,17 +48,28 @@ export function everything(): Partial<MetricsSource> {
   upstream.reused[1] = 5;
   upstream.open = 3;
   const series = { zone: '.', class: 'IN', type: 'ANY', section: 'answer', template: '{{ .Name "x" }}\n', count: 1 };
+  const all = (...counts: object[]) => new Map(counts.map((count, index) => [String(index), count]));
+  const atWork = new Map(
+    Object.entries({
+      template: {
+        templates: { matches: all(series), templateFailures: all(series), recordFailures: all(series, series) },
+      },
+      acl: {
+        counts: all(
+          ...['allow', 'block', 'filter', 'drop'].map((action) => ({ ordinal: 0, zone: '.', action, count: 1 })),
+        ),
+      },
+      autopath: { found: new Map([[0, 1]]) },
+      hosts: { file: { file: '/etc/hosts', content: { table: { entries: 2 }, readAtMs: 1_700_000_001_500 } } },
+    }).map(([name, one]) => [name, [{ atWork: one as PluginAtWork, servers: [server] }]]),
+  );
   return {
     pages: () => [page],
     zones: () => [servedZone(), servedZone({ zone: 'dropped', ordinal: 1, cacheZones: null })],
     stores: () => [{ server, zones: '.', success: { entries: 1, evictions: 2 }, denial: { entries: 3, evictions: 4 } }],
     upstreams: () => [upstream],
     plugins: () => [{ server, zone: '.', name: 'cache' }],
-    templates: () => [{ server, matches: [series], templateFailures: [series], recordFailures: [series, series] }],
-    acls: () =>
-      (['allow', 'block', 'filter', 'drop'] as const).map((action) => ({ server, zone: '.', action, count: 1 })),
-    autopaths: () => [{ server, count: 1 }],
-    hosts: () => [{ file: '/etc/hosts', entries: 2, readAtMs: 1_700_000_001_500 }],
+    atWork: (plugin) => atWork.get(plugin) ?? [],
     gauges: () => ({
       cacheUsedBytes: 1,
       cacheBytesMax: 2,

@@ -90,16 +90,12 @@ describe('metricsOf', () => {
     );
   });
 
-  it('gives the templates’ own numbers for each server', () => {
-    assert.deepEqual(
-      [...metrics.templates()].map(({ server, matches }) => [server, [...matches].length]),
-      [
-        [one, 0],
-        [one, 0],
-        [two, 0],
-        [two, 0],
-      ],
-    );
+  it('has each plugin at work with the servers of its block', () => {
+    const withAny = serve('a.test {\n bind 192.0.2.1 192.0.2.2\n any\n}\n');
+    const [{ atWork, servers }, ...others] = metricsOf(() => withAny).atWork('any');
+    assert.ok(atWork.maker);
+    assert.deepEqual([servers, others], [[one, 'dns://192.0.2.2:53'], []]);
+    assert.deepEqual(metrics.atWork('any'), []);
   });
 
   it('speaks of the configuration that is in force at that moment', () => {

@@ -3,7 +3,6 @@ import { describe, test } from 'node:test';
 import { parseConfig } from '../../src/config/load.js';
 import { Generation } from '../../src/process/generation.js';
 import { newWarmth } from '../../src/process/warmth.js';
-import { checkTemplates } from '../../src/resolve/templates.js';
 import { readEntries } from '../../src/takeover/entries.js';
 import { answerFor } from '../cache/answers.js';
 import { loadOptions } from '../resolve/lane-fixture.js';
@@ -13,7 +12,7 @@ import { newGenerationFixture } from './generation-fixture.js';
 function newInstance(templates = '') {
   const { clock, world } = newGenerationFixture();
   const text = ['a.test', '.'].map((zone) => `${zone} {\n bind 192.0.2.1\n cache 60\n ${templates}\n}\n`).join('');
-  const read = (corefile: string) => parseConfig(corefile, 'Corefile', { ...loadOptions, checkTemplates });
+  const read = (corefile: string) => parseConfig(corefile, 'Corefile', { ...loadOptions });
   let serving = new Generation(read(text), world);
   const warmth = newWarmth({ cache: world.cache, clock, serving: () => serving, counters: world.counters });
   const zoneIds = serving.listeners[0].zones.map(({ zoneId }) => zoneId);

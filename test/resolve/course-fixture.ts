@@ -1,10 +1,12 @@
 /** Queries as changers see them, the rules of a Corefile, and what they make of both. */
 import packets from 'dns-packet';
-import type { RewriteRule } from '../../src/config/config.js';
 import { parseConfig } from '../../src/config/load.js';
+import { settingsOf } from '../../src/config/plugins.js';
 import { overUdp } from '../../src/counters.js';
 import { className, nameToWire, typeName, typeNumber, wireToName } from '../../src/dns/names.js';
 import { u16 } from '../../src/dns/wire.js';
+import type { RewriteRule } from '../../src/plugins/rewrite/name-rules.js';
+import { rewrite } from '../../src/plugins/rewrite/plugin.js';
 import type { CourseQuery } from '../../src/resolve/route.js';
 import { loadOptions } from './lane-fixture.js';
 
@@ -51,5 +53,6 @@ export function inWords(question: Uint8Array): string {
 /** The rules that these lines of `rewrite` mean. */
 export function rulesOf(...lines: readonly string[]): readonly RewriteRule[] {
   const rewrites = lines.map((line) => ` rewrite ${line}\n`).join('');
-  return parseConfig(`. {\n${rewrites} forward . 192.0.2.1\n}`, 'Corefile', loadOptions).blocks[0].changing.rewrites;
+  const [block] = parseConfig(`. {\n${rewrites} forward . 192.0.2.1\n}`, 'Corefile', loadOptions).blocks;
+  return settingsOf(block, rewrite) ?? [];
 }

@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Changer, type Course, type Next, planFrom, recursionChanger } from '../../src/resolve/route.js';
+import { header } from '../../src/plugins/header/plugin.js';
+import { type Changer, type Course, type Next, planFrom } from '../../src/resolve/route.js';
 import type { Outcome } from '../../src/upstream/ask.js';
 import { courseQuery, inWords, questionFor } from './course-fixture.js';
 
-function planned(rewrite: Changer): Course | null {
-  return planFrom({ rewrite })!(courseQuery('a.test')) as Course | null;
+function planned(changer: Changer): Course | null {
+  return planFrom([{ changer }])!(courseQuery('a.test')) as Course | null;
 }
 
 const outcome = (text: string): Outcome => ({ ok: false, why: 'timeout', text });
 
 describe('planFrom', () => {
-  it('is null where nothing changes questions', () => assert.equal(planFrom({}), null));
+  it('is null where nothing changes questions', () => assert.equal(planFrom([{}]), null));
 
   it('plans nothing for a question that stays as it is', () =>
     assert.equal(
@@ -50,7 +51,7 @@ describe('planFrom', () => {
 
   it('asks with or without RD where that is not what the client did', () => {
     const recursion = (wanted: boolean, flags: number) => {
-      const course = planFrom({ header: recursionChanger(wanted) })!({
+      const course = planFrom([header.start!({ recursionDesired: wanted, response: null }, {} as never)!])!({
         ...courseQuery('a.test'),
         flags,
       }) as Course | null;
@@ -58,11 +59,11 @@ describe('planFrom', () => {
     };
     assert.deepEqual([recursion(true, 0), recursion(true, 0x0100)], [true, null]);
     assert.deepEqual([recursion(false, 0), recursion(false, 0x0100)], [null, false]);
-    assert.equal(recursionChanger(null), undefined);
+    assert.equal(header.start!({ recursionDesired: null, response: null }, {} as never), null);
   });
 
   it('hands on why there is no way to answer', () => {
-    assert.deepEqual(planFrom({ rewrite: () => 'no name' })!(courseQuery('a.test')), { failure: 'no name' });
+    assert.deepEqual(planFrom([{ changer: () => 'no name' }])!(courseQuery('a.test')), { failure: 'no name' });
   });
 
   it('lets the last that looks at outcomes end before the one before it looks', () => {

@@ -6,8 +6,8 @@ import { fixture, podAsker, query } from './lane-fixture.js';
 
 describe('guardFrom', () => {
   it('is nothing where there is nobody to judge', () => {
-    assert.equal(guardFrom({}), null);
-    assert.equal(guardFrom({ acl: undefined }), null);
+    assert.equal(guardFrom([]), null);
+    assert.equal(guardFrom([{ guard: undefined }]), null);
   });
 
   it('asks with the query, its client and its place in the counters, and gives the verdict', () => {
@@ -16,12 +16,14 @@ describe('guardFrom', () => {
     ask(packet);
     const seen: GuardQuery[] = [];
     const judge = (verdict: Verdict) =>
-      guardFrom({
-        acl(asked) {
-          seen.push(asked);
-          return verdict;
+      guardFrom([
+        {
+          guard(asked) {
+            seen.push(asked);
+            return verdict;
+          },
         },
-      })!(packet, lane, podAsker);
+      ])!(packet, lane, podAsker);
     assert.deepEqual(judge({ kind: 'drop' }), { kind: 'drop' });
     assert.deepEqual(judge({ kind: 'pass' }), { kind: 'pass' });
     const [{ id, remote, ordinal, question }] = seen;

@@ -6,6 +6,7 @@ import { parseConfig } from '../../src/config/load.js';
 import { Counters, countersMemory, overUdp } from '../../src/counters.js';
 import { newSlot } from '../../src/dns/answer.js';
 import { nameToWire } from '../../src/dns/names.js';
+import { plugins } from '../../src/plugins/registry.js';
 import { answerNow } from '../../src/resolve/fast-path.js';
 import { Lane } from '../../src/resolve/lane.js';
 import { Numbering } from '../../src/resolve/stable-ids.js';
@@ -15,6 +16,7 @@ import { hashKey } from '../dns/hash-key.js';
 
 export const loadOptions = {
   defaultPort: 53,
+  plugins,
   environment: {},
   files: { read: () => '', readBytes: () => Buffer.alloc(0), exists: () => false, list: () => [] },
   interfaceAddresses: () => undefined,

@@ -2,13 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import { parseConfig } from '../../src/config/load.js';
+import { settingsOf } from '../../src/config/plugins.js';
 import { wireToName } from '../../src/dns/names.js';
 import { Normaliser } from '../../src/dns/normalise.js';
 import { questionOf } from '../../src/dns/query.js';
+import { template } from '../../src/plugins/template/plugin.js';
+import { compileTemplates, templateMaker } from '../../src/plugins/template/templates.js';
 import type { Lane } from '../../src/resolve/lane.js';
 import type { Made, MakeQuery } from '../../src/resolve/route.js';
-import { makeFrom, templateMaker } from '../../src/resolve/synthesize.js';
-import { checkTemplates, compileTemplates } from '../../src/resolve/templates.js';
+import { makeFrom } from '../../src/resolve/synthesize.js';
 import { hashKey } from '../dns/hash-key.js';
 import { fixture, loadOptions, podAsker, query } from './lane-fixture.js';
 
@@ -21,10 +23,10 @@ function asQuery({ query: read }: Lane, packet: Buffer): MakeQuery {
 /** What the block's templates make of the packet. */
 function make(directives: string, packet: Buffer, zone = 'test'): Made {
   const corefile = `${zone} {\n ${directives}\n forward . 192.0.2.1\n}`;
-  const config = parseConfig(corefile, 'Corefile', { ...loadOptions, checkTemplates });
+  const config = parseConfig(corefile, 'Corefile', { ...loadOptions });
   const { lane, ask } = fixture(corefile);
   assert.equal(ask(packet), 'handed over');
-  return makeFrom({ template: templateMaker(compileTemplates(config.blocks[0].templates)) })!(
+  return makeFrom([{ maker: templateMaker(compileTemplates(settingsOf(config.blocks[0], template)!)) }])!(
     asQuery(lane, packet),
     lane.zone!,
     podAsker,
@@ -39,7 +41,7 @@ function decoded(made: Made): packets.DecodedPacket & { readonly rcode?: string 
 }
 
 describe('makeFrom', () => {
-  it('asks who makes answers in CoreDNS’s order, and stops at the first that is responsible', () => {
+  it('asks in order, and stops at the first that is responsible', () => {
     const { lane, ask } = fixture('test {\n forward . 192.0.2.1\n}');
     const packet = query('a.test', 'A');
     ask(packet);
@@ -50,15 +52,15 @@ describe('makeFrom', () => {
     };
     const next = { kind: 'next' } as const;
     const no = { kind: 'servfail', text: 'no' } as const;
-    const makers = (template: Made) => makeFrom({ hosts: says('hosts', no), template: says('template', template) })!;
+    const makers = (made: Made) => makeFrom([{ maker: says('template', made) }, { maker: says('hosts', no) }])!;
     assert.deepEqual(makers(next)(asQuery(lane, packet), lane.zone!, podAsker), no);
     assert.deepEqual(makers(no)(asQuery(lane, packet), lane.zone!, podAsker), no);
     assert.deepEqual(asked, ['template', 'hosts', 'template']);
-    assert.deepEqual(makeFrom({ hosts: () => next })!(asQuery(lane, packet), lane.zone!, podAsker), next);
+    assert.deepEqual(makeFrom([{ maker: () => next }])!(asQuery(lane, packet), lane.zone!, podAsker), next);
   });
 
   it('makes nothing where there are no templates', () => {
-    assert.equal(makeFrom({ template: templateMaker(compileTemplates([])) }), null);
+    assert.equal(makeFrom([{}]), null);
   });
 
   it('answers the question that the lane has read, for the client that asked it', () => {

@@ -1,17 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
 import fc from 'fast-check';
+import { seeAll, seeLocal, seeLocalPrefix } from '../../src/config/config.js';
 import { isInZone, wireToName } from '../../src/dns/names.js';
 import { Query, readQuery } from '../../src/dns/query.js';
-import {
-  findZone,
-  isToBeSeen,
-  seeAll,
-  seeLocal,
-  seeLocalPrefix,
-  zoneOfClient,
-  zoneOfQuestion,
-} from '../../src/resolve/zones.js';
+import { findZone, isToBeSeen, zoneOfClient, zoneOfQuestion } from '../../src/resolve/zones.js';
 import { fixture, query } from './lane-fixture.js';
 
 function zoneFor(corefileZones: string, name: string, type = 'A'): string | null {

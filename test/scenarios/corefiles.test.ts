@@ -9,11 +9,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { formatEndpoint } from '../../src/config/addresses.js';
 import type { BlockConfig, Config, ForwardTarget, Position } from '../../src/config/config.js';
-import { matchesAll, mayAnswerAaaa } from '../../src/config/directives/template.js';
 import { parseConfig } from '../../src/config/load.js';
 import { fillPillars } from '../../src/config/pillars.js';
+import { settingsOf } from '../../src/config/plugins.js';
 import { isInZone } from '../../src/dns/names.js';
 import type { Endpoint } from '../../src/os/network.js';
+import { matchesAll, template } from '../../src/plugins/template/plugin.js';
 import { testOptions } from '../config/options.js';
 import { type Asked, type Sample, samples } from '../config/samples.js';
 import type { ClientAnswer } from '../simulation/client.js';
@@ -123,11 +124,11 @@ async function checkZone({ ask, upstreams }: Served, block: BlockConfig, { zone,
 }
 
 /** What AAAA questions for this name get by what the block says of all of them. */
-function aaaaOf({ aaaa, templates }: BlockConfig, name: string): [rcode: string, data: unknown[]] {
+function aaaaOf(block: BlockConfig, name: string): [rcode: string, data: unknown[]] {
+  const { aaaa } = block;
   if (aaaa === 'nxdomain') return ['NXDOMAIN', []];
-  const isDenied = templates.some(
-    (template) =>
-      mayAnswerAaaa(template) && matchesAll(template) && template.zones.some((zone) => isInZone(name, zone)),
+  const isDenied = (settingsOf(block, template) ?? []).some(
+    (one) => [28, 255].includes(one.type) && matchesAll(one) && one.zones.some((zone) => isInZone(name, zone)),
   );
   return ['NOERROR', aaaa === 'nodata' || isDenied ? [] : [addresses['AAAA']]];
 }

@@ -1,7 +1,7 @@
-/** Directives have their say in one order (src/resolve/plugin-order.ts), whatever the order in which they are written. */
+/** Directives have their say in one order (src/plugins/registry.ts), whatever the order in which they are written. */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
-import { pluginOrder } from '../../src/resolve/plugin-order.js';
+import { pluginOrder } from '../../src/plugins/registry.js';
 import { newWorld, opening, type World } from './world.js';
 
 /** In the opposite order. */

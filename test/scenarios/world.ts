@@ -22,7 +22,6 @@ import { newSetupErrors } from '../../src/observe/setup-errors.js';
 import type { RunCommand } from '../../src/os/commands.js';
 import type { Endpoint } from '../../src/os/network.js';
 import { type App, startApp } from '../../src/process/app.js';
-import { checkTemplates } from '../../src/resolve/templates.js';
 import { loadOptions } from '../resolve/lane-fixture.js';
 import { type AskOptions, Client, type ClientAnswer } from '../simulation/client.js';
 import { ManualClock } from '../simulation/clock.js';
@@ -132,7 +131,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     look: { stat: (path: string) => files.get(path), digest: (path: string) => files.get(path) },
   };
   const setupErrors = newSetupErrors();
-  const understand = { ...loadOptions, files: inMemory(files), checkTemplates, checkLogFormat };
+  const understand = { ...loadOptions, files: inMemory(files), checkLogFormat };
   const source = new Source(serveOptions(readFlags(['-upstreamsvc', clusterDns.address]), {}), {
     load: understand,
     log: outsides.log,

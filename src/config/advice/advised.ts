@@ -2,6 +2,8 @@
  * What advice looks at: server blocks as they are meant beside how they were written, since only what was written has
  * a line, and what the flags say of the node. The rules themselves are in the files beside this one.
  */
+
+import { isInZone } from '../../dns/names.js';
 import type { Endpoint } from '../../os/network.js';
 import type { BlockConfig, Config, Position } from '../config.js';
 import type { Directive, ServerBlock } from '../corefile.js';
@@ -62,4 +64,9 @@ function directiveOf(written: ServerBlock, name: string): Directive | undefined 
 /** `line 12`, or `FILE:12` where that is another file than `beside`. */
 export function lineOf({ file, line }: Position, beside: Position): string {
   return file === beside.file ? `line ${line}` : `${file}:${line}`;
+}
+
+/** Whether these zones hold all names of the block. */
+export function coversAll(zones: readonly string[], all: BlockConfig['zones']): boolean {
+  return all.every(({ zone }) => zones.some((wide) => isInZone(zone, wide)));
 }

@@ -1,48 +1,40 @@
 /** Every directive name we understand, and those we only know: an unknown one is told from one that is not there yet. */
 import { nearest } from '../nearest.js';
 
-/** Directives that server blocks may use. */
-export const supportedDirectives = [
+/** Directives that are no plugins: the rest of the program knows them. */
+const coreDirectives = [
   'aaaa',
-  'acl',
-  'any',
-  'autopath',
   'bind',
   'bufsize',
   'cache',
   'cancel',
   'debug',
-  'dns64',
   'dnstap',
   'errors',
   'forward',
-  'header',
   'health',
-  'hosts',
-  'loadbalance',
-  'local',
   'log',
   'loop',
   'metadata',
-  'minimal',
-  'nsid',
   'pprof',
   'prometheus',
   'ready',
   'reload',
-  'rewrite',
-  'template',
   'timeouts',
   'trace',
-  'whoami',
 ] as const;
 
-export type SupportedDirective = (typeof supportedDirectives)[number];
+export type CoreDirective = (typeof coreDirectives)[number];
+
+/** All directives that server blocks may use, in alphabetical order. */
+export function directiveNames(plugins: readonly { readonly name: string }[]): readonly string[] {
+  return [...coreDirectives, ...plugins.map(({ name }) => name)].sort();
+}
 
 const noListener = 'zerohop listens on UDP and TCP; write TLS upstreams in forward.';
 
 /** What to write instead, where there is an answer; a directive of CoreDNS or of a well-known plugin for it. */
-const unsupportedDirectives: Readonly<Record<string, string>> = {
+const unsupported: Readonly<Record<string, string>> = {
   alternate: '',
   auto: '',
   azure: '',
@@ -84,20 +76,16 @@ const unsupportedDirectives: Readonly<Record<string, string>> = {
   view: '',
 };
 
-export function isSupported(name: string): name is SupportedDirective {
-  return (supportedDirectives as readonly string[]).includes(name);
-}
-
-/** One sentence about a name that is not supported. */
-export function aboutUnsupported(name: string): string {
-  if (Object.hasOwn(unsupportedDirectives, name)) {
-    const instead = unsupportedDirectives[name];
+/** One sentence about a name that is none of `supported`. */
+export function aboutUnsupported(name: string, supported: readonly string[]): string {
+  if (Object.hasOwn(unsupported, name)) {
+    const instead = unsupported[name];
     return `the directive "${name}" is known but not supported; remove it${instead === '' ? '.' : `: ${instead}`}`;
   }
   if (/[.:]/u.test(name)) {
     return `unknown directive "${name}"; it looks like the zone of a server block, so the } of the block above is missing.`;
   }
-  const meant = nearest(name, [...supportedDirectives, ...Object.keys(unsupportedDirectives)]);
-  const hint = meant === undefined ? `known: ${supportedDirectives.join(', ')}.` : `did you mean "${meant}"?`;
+  const meant = nearest(name, [...supported, ...Object.keys(unsupported)]);
+  const hint = meant === undefined ? `known: ${supported.join(', ')}.` : `did you mean "${meant}"?`;
   return `unknown directive "${name}"; ${hint}`;
 }

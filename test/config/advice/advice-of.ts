@@ -4,6 +4,7 @@ import type { AdviceDeps } from '../../../src/config/advice/advised.js';
 import { type Advice, adviceOn } from '../../../src/config/advice.js';
 import { parseCorefile } from '../../../src/config/corefile.js';
 import { parseConfig } from '../../../src/config/load.js';
+import { plugins } from '../../../src/plugins/registry.js';
 import { testOptions } from '../options.js';
 
 const world: AdviceDeps = {
@@ -20,7 +21,7 @@ const whole = 'bind 169.254.20.10\nerrors\nloop\nreload\nhealth 169.254.20.10:80
 export function adviceOf(text: string, differing: Partial<AdviceDeps> = {}): Advice[] {
   const options = testOptions();
   const corefile = parseCorefile([{ text, file: '/etc/Corefile' }], options, []);
-  return adviceOn(parseConfig(text, '/etc/Corefile', options), corefile, { ...world, ...differing });
+  return adviceOn(parseConfig(text, '/etc/Corefile', options), corefile, { ...world, ...differing }, plugins);
 }
 
 /** Advice on a block of `.` that lacks nothing, with these lines from line 7 on, as `LINE code`. */

@@ -13,7 +13,6 @@ import type { Clock } from '../../../src/os/clock.js';
 import type { Endpoint } from '../../../src/os/network.js';
 import type { Random } from '../../../src/os/random.js';
 import { type App, startApp } from '../../../src/process/app.js';
-import { checkTemplates } from '../../../src/resolve/templates.js';
 import { readMessage, types } from '../../conformance/message.js';
 import { loadOptions } from '../../resolve/lane-fixture.js';
 import { ManualClock } from '../clock.js';
@@ -210,7 +209,7 @@ export class World {
   }
 
   #load(): Config {
-    return parseConfig(this.#corefile, 'Corefile', { ...loadOptions, checkTemplates, checkLogFormat });
+    return parseConfig(this.#corefile, 'Corefile', { ...loadOptions, checkLogFormat });
   }
 
   #countedClock(): Clock {

@@ -1,0 +1,71 @@
+/**
+ * A plugin as the Corefile knows it: a directive with its settings, and what follows from them before anything runs. The
+ * list of plugins is handed in (plugins/registry.ts); nothing here knows one by name.
+ */
+import type { BlockRule } from './advice/advised.js';
+import type { DirectiveContext } from './arguments.js';
+import type { AaaaPolicy, BlockConfig, BlockTraits, Position } from './config.js';
+import type { Directive } from './corefile.js';
+
+/** The directives of one plugin in a block, at least one. */
+export type Written = readonly [Directive, ...Directive[]];
+
+export interface PluginReader<Settings = unknown> {
+  readonly name: string;
+  /** What a second directive in a block means: an error as in CoreDNS, or that all count, or only one, with a warning. */
+  readonly repeats: 'refused' | 'all' | 'first' | 'last';
+  /** Reads all directives that count. Throws a ConfigError. */
+  read(written: Written, context: DirectiveContext): Settings;
+  /** What follows from the settings for the block. */
+  traits?(settings: Settings, block: Pick<BlockConfig, 'aaaa' | 'zones'>): Partial<BlockTraits>;
+  /** The settings without what the directive `aaaa` says in other words, and that; null: nothing of it. */
+  splitAaaa?(settings: Settings, zones: readonly string[]): AaaaMeaning<Settings> | null;
+  /** Rules between directives, once all of the block is read: warns, or throws a ConfigError. */
+  check?(settings: Settings, block: BlockConfig, context: DirectiveContext): void;
+  /** What `zerohop check` advises, by code. */
+  readonly advice?: Readonly<Record<string, BlockRule>>;
+}
+
+interface AaaaMeaning<Settings> {
+  readonly policy: AaaaPolicy;
+  readonly at: Position;
+  /** Null: nothing is left. */
+  readonly rest: Settings | null;
+}
+
+/** What the block says of this plugin; undefined: nothing. */
+export function settingsOf<Settings>(
+  { settings }: Pick<BlockConfig, 'settings'>,
+  { name }: PluginReader<Settings>,
+): Settings | undefined {
+  return settings[name] as Settings | undefined;
+}
+
+const noTraits: BlockTraits = {
+  sees: 0,
+  judges: false,
+  access: [],
+  asksOtherNames: false,
+  makesAnswers: false,
+  answersAll: null,
+  onward: [],
+  cachedBy: {},
+  responseFlags: null,
+  serverId: null,
+  prefers: null,
+  translation: null,
+};
+
+/** The traits of all plugins of a block as one. */
+export function joinTraits(all: readonly Partial<BlockTraits>[]): BlockTraits {
+  return {
+    ...Object.assign({}, noTraits, ...all),
+    sees: all.reduce((bits, { sees = 0 }) => bits | sees, 0),
+    judges: all.some(({ judges }) => judges),
+    access: all.flatMap(({ access = [] }) => access),
+    asksOtherNames: all.some(({ asksOtherNames }) => asksOtherNames),
+    makesAnswers: all.some(({ makesAnswers }) => makesAnswers),
+    onward: all.flatMap(({ onward = [] }) => onward),
+    cachedBy: Object.assign({}, ...all.map(({ cachedBy }) => cachedBy)),
+  };
+}

@@ -1,0 +1,94 @@
+/** `dns64 [PREFIX] { prefix PREFIX, translate_all, allow_ipv4 }`: addresses for networks that have IPv6 alone. */
+import {
+  type DirectiveContext,
+  eachOption,
+  fail,
+  listed,
+  noBlock,
+  noWords,
+  oneWord,
+  words,
+} from '../../config/arguments.js';
+import { type BlockConfig, ConfigError } from '../../config/config.js';
+import type { Directive } from '../../config/corefile.js';
+import type { Token } from '../../config/lexer.js';
+import { type Network, readNetwork } from '../../config/networks.js';
+import { zonePlaces } from '../../counters.js';
+import { sumsOf } from '../../observe/exposition.js';
+import type { Plugin } from '../plugin.js';
+import { type Dns64Config, translatedRoute } from './translate.js';
+
+/** The lengths for which RFC 6052 2.2 says where the IPv4 address goes. */
+const prefixBits = [32, 40, 48, 56, 64, 96];
+const wellKnown = '64:ff9b::/96';
+
+export const dns64: Plugin<Dns64Config> = {
+  name: 'dns64',
+  repeats: 'last',
+  read: ([directive]) => readDns64(directive),
+  traits: ({ prefix, translatesAll, forIpv4 }, { aaaa }) => {
+    if (aaaa !== null && aaaa !== 'forward') return { asksOtherNames: true };
+    const key = `dns64 ${prefix.bytes.join('.')}/${prefix.prefixBits}${translatesAll ? ' all' : ''}`;
+    return { asksOtherNames: true, translation: { key, forIpv4 } };
+  },
+  check: checkTranslation,
+  start: (settings) => ({
+    translate: (route, within, normaliser) => translatedRoute(route, settings, within, normaliser),
+  }),
+  metrics: [
+    {
+      name: 'coredns_dns64_requests_translated_total',
+      help: 'Counter of DNS requests translated by dns64.',
+      type: 'counter',
+      samples: ({ served }) => {
+        const counts = served.flatMap(({ numbers, labels }) => {
+          const count = numbers[zonePlaces.translated];
+          return count === 0 ? [] : [{ server: labels['server'] ?? '', count }];
+        });
+        return sumsOf(counts, ({ server }) => ({ server }));
+      },
+    },
+  ],
+};
+
+/** AAAA queries that the policy answers cannot be translated: with NXDOMAIN none ever would be, in CoreDNS too. */
+function checkTranslation({ at }: Dns64Config, { aaaa, aaaaAt }: BlockConfig, context: DirectiveContext): void {
+  if (aaaa === null || aaaa === 'forward') return;
+  const why = `AAAA queries get "${aaaa}" from line ${aaaaAt!.line}`;
+  if (aaaa === 'nxdomain') return context.warn(at, `dns64: has no effect: ${why}; remove one of the two.`);
+  throw new ConfigError(at, `dns64: ${why}; remove that: dns64 queries AAAA, and synthesizes it from A.`);
+}
+
+function readDns64(directive: Directive): Dns64Config {
+  const [written] = words(directive, 0, 1, 'a prefix or nothing');
+  let prefix = written === undefined ? readNetwork(wellKnown)! : readPrefix(directive, written);
+  let translatesAll = false;
+  let forIpv4 = false;
+  eachOption(directive, {
+    prefix(option) {
+      noBlock(option);
+      prefix = readPrefix(option, oneWord(option, 'a prefix'));
+    },
+    translate_all(option) {
+      noWords(option);
+      translatesAll = true;
+    },
+    allow_ipv4(option) {
+      noWords(option);
+      forIpv4 = true;
+    },
+  });
+  return { at: directive.at, prefix, translatesAll, forIpv4 };
+}
+
+function readPrefix(directive: Directive, { text, at }: Token): Network {
+  const network = readNetwork(text);
+  if (network === undefined || network.bytes.length !== 16) {
+    return fail(directive, `"${text}" is not an IPv6 prefix; write one like ${wellKnown}.`, at);
+  }
+  if (!prefixBits.includes(network.prefixBits)) {
+    const lengths = listed(prefixBits.map((bits) => `/${bits}`));
+    return fail(directive, `a prefix must be ${lengths} (RFC 6052 2.2), not /${network.prefixBits}.`, at);
+  }
+  return network;
+}

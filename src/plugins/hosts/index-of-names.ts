@@ -1,0 +1,210 @@
+/**
+ * Names and what is known of each, in a few arrays of numbers. A list of a quarter of a million names as objects would
+ * be a hundred megabytes of heap, through which every full collection goes: 200 ms in which nobody is answered.
+ *
+ *   slot ─> name ─┬─> its characters, in the pool
+ *                 └─> record ─> record …      each a kind, and an address in the pool or another name
+ */
+import { hostsNamesMax, hostsRecordsPerNameMax } from '../../limits.js';
+
+/** What is known of one name; addresses in presentation form, names lower-case with the closing dot. */
+export interface HostsEntry {
+  readonly a: readonly string[];
+  readonly aaaa: readonly string[];
+  readonly ptr: readonly string[];
+}
+
+const kinds = ['a', 'aaaa', 'ptr'] as const;
+/** Index in `kinds`. */
+type HostsKind = 0 | 1 | 2;
+const ptr = 2;
+
+/** What is no name and no record. */
+const none = -1;
+
+export class HostsIndex {
+  /** Characters of names and addresses, one byte each. */
+  #pool = new Uint8Array(4_096);
+  #poolBytes = 0;
+  /** Of each text in the pool: where it begins, how long it is. */
+  readonly #texts = { at: new Numbers(), length: new Numbers() };
+  /** Of each name: its text, its hash, its first and last record. */
+  readonly #names = { text: new Numbers(), hash: new Numbers(), first: new Numbers(), last: new Numbers() };
+  /** Of each name, how many records of each kind. */
+  readonly #counts = new Numbers();
+  /** Of each record: its kind, what it says (a text, or for a PTR a name), and the next of its name. */
+  readonly #records = { kind: new Numbers(), value: new Numbers(), next: new Numbers() };
+  /** Names by their hash, with empty slots between; always a power of two, at most half of them taken. */
+  #slots = new Int32Array(1_024).fill(none);
+  #leftOut = 0;
+
+  /** Names, of which some may only be what others lead back to. */
+  get size(): number {
+    return this.#names.text.length;
+  }
+
+  /** Addresses and reverse names together, as coredns_hosts_entries counts them. */
+  get entries(): number {
+    return this.#records.kind.length;
+  }
+
+  /** Not taken: more names, or more records of one name, than limits.ts allows. */
+  get leftOut(): number {
+    return this.#leftOut;
+  }
+
+  /** All names, in the order in which they came. */
+  *names(): Generator<string> {
+    for (let name = 0; name < this.size; name++) yield this.#textOf(this.#names.text.at(name));
+  }
+
+  /** What is known of this name by itself; undefined when nothing is. */
+  find(text: string): HostsEntry | undefined {
+    const name = this.#slots[this.#slotOf(text, hashOf(text))];
+    if (name === none) return undefined;
+    const entry: Record<keyof HostsEntry, string[]> = { a: [], aaaa: [], ptr: [] };
+    const { first } = this.#names;
+    const { kind, value, next } = this.#records;
+    for (let record = first.at(name); record !== none; record = next.at(record)) {
+      const isName = kind.at(record) === ptr;
+      const said = isName ? this.#names.text.at(value.at(record)) : value.at(record);
+      entry[kinds[kind.at(record)]].push(this.#textOf(said));
+    }
+    return entry;
+  }
+
+  /** Makes a text of an address, for any number of records. */
+  address(text: string): number {
+    return this.#put(text);
+  }
+
+  /** One more address of a name, which is in one spelling. */
+  addAddress(name: string, kind: 0 | 1, address: number): void {
+    const index = this.#nameOf(name);
+    if (index !== none) this.#add(index, kind, address);
+  }
+
+  /** The name that an address leads back to, by its reverse name. The name has been added. */
+  addReverse(reverse: string, name: string): void {
+    const index = this.#nameOf(reverse);
+    if (index === none) return;
+    const leadsTo = this.#slots[this.#slotOf(name, hashOf(name))];
+    if (leadsTo === none) this.#leftOut++;
+    else this.#add(index, ptr, leadsTo);
+  }
+
+  #add(name: number, kind: HostsKind, value: number): void {
+    const countAt = name * kinds.length + kind;
+    if (this.#counts.at(countAt) >= hostsRecordsPerNameMax) {
+      this.#leftOut++;
+      return;
+    }
+    this.#counts.set(countAt, this.#counts.at(countAt) + 1);
+    const record = this.#records.kind.push(kind);
+    this.#records.value.push(value);
+    this.#records.next.push(none);
+    const last = this.#names.last.at(name);
+    if (last === none) this.#names.first.set(name, record);
+    else this.#records.next.set(last, record);
+    this.#names.last.set(name, record);
+  }
+
+  /** The name with this text, a new one when there was none; none when there is no room for it. */
+  #nameOf(text: string): number {
+    const hash = hashOf(text);
+    const slot = this.#slotOf(text, hash);
+    if (this.#slots[slot] !== none) return this.#slots[slot];
+    if (this.size >= hostsNamesMax) {
+      this.#leftOut++;
+      return none;
+    }
+    const name = this.#names.text.push(this.#put(text));
+    this.#names.hash.push(hash);
+    this.#names.first.push(none);
+    this.#names.last.push(none);
+    for (let kind = 0; kind < kinds.length; kind++) this.#counts.push(0);
+    this.#slots[slot] = name;
+    if (this.size * 2 > this.#slots.length) this.#grow();
+    return name;
+  }
+
+  #grow(): void {
+    const slots = new Int32Array(this.#slots.length * 2).fill(none);
+    const { hash } = this.#names;
+    for (let name = 0; name < this.size; name++) {
+      let slot = hash.at(name) & (slots.length - 1);
+      while (slots[slot] !== none) slot = (slot + 1) & (slots.length - 1);
+      slots[slot] = name;
+    }
+    this.#slots = slots;
+  }
+
+  /** Where this name is, or would be. */
+  #slotOf(text: string, hash: number): number {
+    const mask = this.#slots.length - 1;
+    let slot = hash & mask;
+    for (; this.#slots[slot] !== none; slot = (slot + 1) & mask) {
+      const name = this.#slots[slot];
+      if (this.#names.hash.at(name) === hash && this.#isText(this.#names.text.at(name), text)) break;
+    }
+    return slot;
+  }
+
+  #isText(index: number, text: string): boolean {
+    const at = this.#texts.at.at(index);
+    if (this.#texts.length.at(index) !== text.length) return false;
+    for (let place = 0; place < text.length; place++) {
+      if (this.#pool[at + place] !== text.charCodeAt(place)) return false;
+    }
+    return true;
+  }
+
+  #textOf(index: number): string {
+    const at = this.#texts.at.at(index);
+    return Buffer.from(this.#pool.buffer, at, this.#texts.length.at(index)).toString('latin1');
+  }
+
+  #put(text: string): number {
+    if (this.#poolBytes + text.length > this.#pool.length) {
+      const pool = new Uint8Array(Math.max(this.#pool.length * 2, this.#poolBytes + text.length));
+      pool.set(this.#pool);
+      this.#pool = pool;
+    }
+    this.#texts.length.push(text.length);
+    const index = this.#texts.at.push(this.#poolBytes);
+    for (let place = 0; place < text.length; place++) this.#pool[this.#poolBytes++] = text.charCodeAt(place);
+    return index;
+  }
+}
+
+/** A list of 32-bit numbers that grows. */
+class Numbers {
+  length = 0;
+  #numbers = new Int32Array(64);
+
+  at(index: number): number {
+    return this.#numbers[index];
+  }
+
+  set(index: number, value: number): void {
+    this.#numbers[index] = value;
+  }
+
+  /** Gives its index. */
+  push(value: number): number {
+    if (this.length === this.#numbers.length) {
+      const numbers = new Int32Array(this.length * 2);
+      numbers.set(this.#numbers);
+      this.#numbers = numbers;
+    }
+    this.#numbers[this.length] = value;
+    return this.length++;
+  }
+}
+
+/** FNV-1a, its high bits brought down. Who writes the file chooses the names; clients cannot. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  return hash ^ (hash >>> 15);
+}

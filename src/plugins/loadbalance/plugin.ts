@@ -1,0 +1,45 @@
+/** `loadbalance [round_robin] { prefer NETWORK... }`: addresses are given in another order each time. */
+
+import { eachOption, fail, words } from '../../config/arguments.js';
+import type { Directive } from '../../config/corefile.js';
+import { type Network, readNetwork } from '../../config/networks.js';
+import { preferredNetworksMax } from '../../limits.js';
+import type { Plugin } from '../plugin.js';
+
+/** Addresses in these networks come first, those of the first network before all others. */
+type Preferred = readonly Network[];
+
+export const loadbalance: Plugin<Preferred> = {
+  name: 'loadbalance',
+  repeats: 'last',
+  read: ([directive]) => readLoadbalance(directive),
+  traits: (prefers) => ({ prefers }),
+  start: () => ({ order: 'aliases first' }),
+};
+
+function readLoadbalance(directive: Directive): Preferred {
+  const [policy] = directive.arguments;
+  if (policy?.text === 'weighted') {
+    fail(
+      directive,
+      'weighted is not supported; write round_robin, with prefer for the networks that come first.',
+      policy.at,
+    );
+  }
+  words(directive, 0, 1, 'round_robin or nothing');
+  if (policy !== undefined && policy.text !== 'round_robin') {
+    fail(directive, `the policy must be round_robin, not "${policy.text}".`, policy.at);
+  }
+  const prefer: Network[] = [];
+  eachOption(directive, {
+    prefer(option) {
+      for (const { text, at } of words(option, 1, preferredNetworksMax, 'networks')) {
+        prefer.push(readNetwork(text) ?? fail(option, `"${text}" is not a network; write one like 10.0.0.0/8.`, at));
+      }
+    },
+  });
+  if (prefer.length > preferredNetworksMax) {
+    fail(directive, `has more than ${preferredNetworksMax} networks; write fewer or wider ones.`);
+  }
+  return prefer;
+}

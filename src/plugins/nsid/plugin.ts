@@ -1,0 +1,23 @@
+/** `nsid [TEXT...]`: what clients are told that ask which server answered them (RFC 5001); the host's name by default. */
+
+import { type DirectiveContext, fail, noBlock } from '../../config/arguments.js';
+import type { Directive } from '../../config/corefile.js';
+import { nsidBytesMax } from '../../limits.js';
+import type { Plugin } from '../plugin.js';
+
+export const nsid: Plugin<string> = {
+  name: 'nsid',
+  repeats: 'refused',
+  read: ([directive], context) => readNsid(directive, context),
+  traits: (serverId) => ({ serverId }),
+};
+
+/** Several words become one text with a blank between each two. */
+function readNsid(directive: Directive, context: DirectiveContext): string {
+  noBlock(directive);
+  const written = directive.arguments.map(({ text }) => text).join(' ');
+  const name = directive.arguments.length === 0 ? (context.hostName?.() ?? 'localhost') : written;
+  if (name === '') fail(directive, 'the name is empty; write a name, or no argument for the name of this host.');
+  if (Buffer.byteLength(name) > nsidBytesMax) fail(directive, `the name may have ${nsidBytesMax} bytes at most.`);
+  return name;
+}

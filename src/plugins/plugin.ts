@@ -1,0 +1,57 @@
+/**
+ * A plugin: one directive as one record. Its folder holds everything that knows the directive by name: how a Corefile
+ * writes it, what it does to queries, its metrics and what `zerohop check` advises. registry.ts lists all of them.
+ */
+import type { PluginReader } from '../config/plugins.js';
+import type { Look } from '../config/watch.js';
+import type { Counters } from '../counters.js';
+import type { Sample } from '../observe/exposition.js';
+import type { ZoneTotals } from '../observe/metrics-source.js';
+import type { Clock } from '../os/clock.js';
+import type { Log } from '../os/log.js';
+import type { ReadPieces } from '../os/reading.js';
+import type { PluginAtWork } from '../resolve/route.js';
+
+export interface Plugin<Settings = unknown, AtWork extends PluginAtWork = PluginAtWork> extends PluginReader<Settings> {
+  /** Reads what `start` needs from files, before the configuration is in use; gives up when `isOver`. */
+  prepare?(settings: Settings, deps: PluginDeps, isOver: () => boolean): Promise<unknown>;
+  /** Puts the directive to work in one server block; null: there is nothing to do at run time. */
+  start?(settings: Settings, start: PluginStart): AtWork | null;
+  readonly metrics?: readonly PluginFamily<AtWork>[];
+}
+
+export interface PluginDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Counters;
+  readonly look: Pick<Look, 'stat'>;
+  readonly readPieces: ReadPieces;
+}
+
+interface PluginStart {
+  readonly deps: PluginDeps;
+  /** From `prepare`, or from `prepared` of the same settings at work. */
+  readonly prepared: unknown;
+  /** Whether a forward of the block is responsible for the question, in wire form. */
+  isForwarded(question: Uint8Array): boolean;
+  /** Drops what is cached of these names. */
+  forget(isAbout: (name: string) => boolean): void;
+}
+
+/** One metric family. */
+export interface PluginFamily<AtWork extends PluginAtWork> {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge';
+  samples(scrape: PluginScrape<AtWork>): readonly Sample[];
+}
+
+/** What a scrape reads of one plugin. */
+interface PluginScrape<AtWork extends PluginAtWork> {
+  /** The plugin at work, for each server block that has it, with the servers on which the block listens. */
+  readonly atWork: readonly { readonly atWork: AtWork; readonly servers: readonly string[] }[];
+  /** The `server` label of a zone's place in the counters. */
+  serverOf(ordinal: number): string;
+  /** By server and zone, of blocks with `prometheus`. */
+  readonly served: readonly ZoneTotals[];
+}

@@ -1,0 +1,65 @@
+/**
+ * `rewrite edns0`: the EDNS options of what is asked upstream. Those that clients send are not sent on but where a rule
+ * about the same code leaves them; then, and where an option tells who asks, the answer may be for that client alone.
+ */
+import { addressBytes } from '../../config/networks.js';
+import { overTcp } from '../../counters.js';
+import { lowerCaseName, wireToName } from '../../dns/names.js';
+import { optionOf } from '../../dns/options.js';
+import { setU16, u16 } from '../../dns/wire.js';
+import type { CourseQuery, Draft } from '../../resolve/route.js';
+import type { OptionChange } from './name-rules.js';
+
+/** Does what the rule says; false where it has nothing to do. */
+export function changeOptions(rule: OptionChange, draft: Draft, query: CourseQuery): boolean {
+  const { action, code } = rule;
+  const { options } = draft;
+  const fromClient = action === 'set' || options.has(code) ? null : optionOf(query.packet, code);
+  const isThere = options.has(code) || fromClient !== null;
+  if (action === 'unset') {
+    options.delete(code);
+    return isThere;
+  }
+  if (action === 'append' && fromClient !== null) {
+    options.set(code, fromClient);
+    draft.holdsFor = 'asker';
+  }
+  if (action === (isThere ? 'append' : 'replace')) return false;
+  if (fromClient !== null) draft.holdsFor = 'asker';
+  options.set(code, dataFor(rule, draft, query));
+  return true;
+}
+
+function dataFor({ data }: OptionChange, draft: Draft, query: CourseQuery): Uint8Array {
+  if (data.kind === 'bytes') return Uint8Array.from(data.bytes);
+  if (data.kind === 'subnet') {
+    const address = addressBytes(query.asker.remote.address.replace(/%.*$/u, ''));
+    const bits = address.length === 4 ? data.v4Bits : data.v6Bits;
+    if (bits > 0 && draft.holdsFor === 'everybody') draft.holdsFor = 'unscoped';
+    return subnetOf(address, bits);
+  }
+  if (data.name === 'qname') return Buffer.from(lowerCaseName(wireToName(draft.question, 0)));
+  if (data.name === 'qtype') return number(u16(draft.question, draft.question.length - 4));
+  draft.holdsFor = 'asker';
+  const { remote, local, transport } = query.asker;
+  if (data.name === 'protocol') return Buffer.from(transport === overTcp ? 'tcp' : 'udp');
+  const endpoint = data.name.startsWith('client') ? remote : local;
+  return data.name.endsWith('port') ? number(endpoint.port) : addressBytes(endpoint.address.replace(/%.*$/u, ''));
+}
+
+function number(value: number): Uint8Array {
+  const bytes = new Uint8Array(2);
+  setU16(bytes, 0, value);
+  return bytes;
+}
+
+/** RFC 7871 6: the family, the bits that count, no scope, and as many bytes as hold them, the rest of them 0. */
+function subnetOf(address: Uint8Array, bits: number): Uint8Array {
+  const bytes = Math.ceil(bits / 8);
+  const data = new Uint8Array(4 + bytes);
+  setU16(data, 0, address.length === 4 ? 1 : 2);
+  data[2] = bits;
+  data.set(address.subarray(0, bytes), 4);
+  if (bits % 8 !== 0) data[3 + bytes] &= (0xff00 >> (bits % 8)) & 0xff;
+  return data;
+}

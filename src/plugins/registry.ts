@@ -6,6 +6,7 @@
 import { acl } from './acl/plugin.js';
 import { any } from './any/plugin.js';
 import { autopath } from './autopath/plugin.js';
+import { chaos } from './chaos/plugin.js';
 import { dns64 } from './dns64/plugin.js';
 import { header } from './header/plugin.js';
 import { hosts } from './hosts/plugin.js';
@@ -32,6 +33,7 @@ const order: readonly (Plugin | string)[] = [
   acl,
   'aaaa',
   any,
+  chaos,
   loadbalance,
   'cache',
   header,

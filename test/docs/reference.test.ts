@@ -193,6 +193,7 @@ const withoutBlock: Readonly<Record<string, string>> = {
   autopath: 'autopath /etc/resolv.conf',
   bufsize: 'bufsize',
   cancel: 'cancel 5s',
+  chaos: 'chaos',
   debug: 'debug',
   loop: 'loop',
   metadata: 'metadata',

@@ -21,6 +21,7 @@ const ofCoreDns = [
     'autopath',
     'acl',
     'any',
+    'chaos',
   ],
   ...['loadbalance', 'cache', 'header', 'minimal', 'template', 'hosts', 'loop', 'forward', 'whoami'],
 ];

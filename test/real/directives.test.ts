@@ -73,7 +73,7 @@ describe('directives before the cache', { skip: needs('dig') }, () => {
 
   before(async () => {
     zerohop = await startOnLoopback(
-      `cache 30\n local\n nsid this is it\n loadbalance {\n prefer 10.0.0.4\n }\n dns64\n bind ::1\n whoami\n ${template}`,
+      `cache 30\n local\n nsid this is it\n chaos "our cache"\n loadbalance {\n prefer 10.0.0.4\n }\n dns64\n bind ::1\n whoami\n ${template}`,
       query('localhost', 'A'),
     );
   });
@@ -91,6 +91,13 @@ describe('directives before the cache', { skip: needs('dig') }, () => {
       assert.match(answer, /; NSID: [0-9a-f ]+\("this is it"\)/u);
     }
     assert.doesNotMatch(await dig('a.local.test', 'A'), /NSID/u);
+  });
+
+  it('chaos: which server this is, over UDP and TCP', async () => {
+    for (const words of [['+notcp'], ['+tcp'], ['+notcp']]) {
+      assert.deepEqual(await data(...words, 'CH', 'TXT', 'version.bind'), ['"our cache"']);
+      assert.match(await dig(...words, 'CH', 'TXT', 'hostname.bind'), /^hostname\.bind\.\s+0\s+CH\s+TXT\s+"[^"]+"$/mu);
+    }
   });
 
   it('loadbalance: the alias, the preferred address, and the others in any order', async () => {

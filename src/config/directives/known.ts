@@ -39,7 +39,6 @@ const unsupported: Readonly<Record<string, string>> = {
   auto: '',
   azure: '',
   blocklist: '',
-  chaos: '',
   clouddns: '',
   dnsredir: '',
   dnssec: '',

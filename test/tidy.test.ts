@@ -114,7 +114,6 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'src/process/app.ts': 'composition: test/scenarios/ and test/real/ run it',
   'src/process/program.ts': 'the program: test/real/ runs it',
   'src/os/node-datagrams.ts': 'test/os/node-network.test.ts uses it as the network does',
-  'src/process/endpoints.ts': 'composition: test/real/ asks its pages',
 };
 
 const sources = readSources(repositoryPath('src'));

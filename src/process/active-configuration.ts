@@ -3,18 +3,19 @@
  * in its place in one turn, or refuses that and leaves everything as it is. Part of the composition root.
  */
 import { type Config, ConfigError, formatDiagnostic } from '../config/config.js';
+import { type Look, watchFiles } from '../config/watch.js';
 import type { Refresh, Refuse, Serve } from '../listen/asker.js';
 import { ListenError, type Listeners, type WantedListener } from '../listen/listeners.js';
-import type { Timer } from '../os/clock.js';
+import type { Clock, Timer } from '../os/clock.js';
 import type { LogFields } from '../os/log.js';
+import type { Random } from '../os/random.js';
 import type { TableOf } from '../resolve/serve.js';
 import type { PlannedListener } from '../resolve/zone-plan.js';
 import type { ZoneTable } from '../resolve/zones.js';
 import { doAll, toEach } from '../scheduling/each.js';
-import { isSameConfig, watchConfig } from './config-changes.js';
 import type { Endpoints } from './endpoints.js';
 import { Generation, type GenerationDeps, prepare } from './generation.js';
-import { startTending, type TendingDeps } from './tending.js';
+import { startTending, type TendingDeps } from './start-probes.js';
 
 export type ReloadResult = 'reloaded' | 'unchanged' | 'refused';
 
@@ -308,4 +309,36 @@ function isForeseen(error: unknown): boolean {
 
 function stackOf(error: unknown): LogFields | undefined {
   return isForeseen(error) ? undefined : { error: String((error as Error).stack) };
+}
+
+interface LookingDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly look: Look;
+  /** Looks this often, whatever `reload` says; null leaves it to `reload`. */
+  readonly lookEveryMs: number | null;
+  changed(): void;
+}
+
+/** Looks at the files as often as the configuration says; null when it says never. */
+export function watchConfig({ reload, files }: Pick<Config, 'reload' | 'files'>, deps: LookingDeps): Timer | null {
+  const { clock, random, look, lookEveryMs, changed } = deps;
+  // Spread, so that the nodes of a cluster do not all look at once.
+  const reloadMs = reload === null ? Number.POSITIVE_INFINITY : reload.intervalMs + random.below(reload.jitterMs + 1);
+  const periodMs = Math.min(reloadMs, lookEveryMs ?? Number.POSITIVE_INFINITY);
+  if (periodMs === Number.POSITIVE_INFINITY) return null;
+  return watchFiles(clock, () => files, periodMs, changed, look);
+}
+
+/** The same text, and what it names: an interface may have other addresses, a file other certificates. */
+export function isSameConfig(one: Config, other: Config): boolean {
+  return one.sha512 === other.sha512 && named(one) === named(other);
+}
+
+function named({ blocks }: Config): string {
+  return JSON.stringify(
+    blocks.map(({ addresses, traits, forwards }) => {
+      return [addresses, traits.cachedBy, forwards.map(({ tls }) => tls)];
+    }),
+  );
 }

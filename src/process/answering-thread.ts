@@ -17,9 +17,7 @@ import { OrderNumbers, type Orders } from '../listen/worker-mailbox.js';
 import { systemClock } from '../os/clock.js';
 import { loadSystemCalls } from '../os/system-calls.js';
 import { answerNow } from '../resolve/fast-path.js';
-import { edeNoReachableAuthority, Lane } from '../resolve/lane.js';
-import { Prng } from '../resolve/prng.js';
-import { RecentRefreshes } from '../resolve/recent-refreshes.js';
+import { edeNoReachableAuthority, Lane, Prng, RecentRefreshes } from '../resolve/lane.js';
 import type { ZoneTable } from '../resolve/zones.js';
 
 /** What answering-threads.ts gives along with what every thread gets. */

@@ -32,21 +32,18 @@ import { LoopWatch } from '../resolve/loop.js';
 import { Misses } from '../resolve/miss.js';
 import type { Route } from '../resolve/route.js';
 import { refreshFrom, refuseFrom, serveFrom } from '../resolve/serve.js';
-import { Numbering, ReusableNumbering } from '../resolve/stable-ids.js';
 import { askWithin, lookUpIn } from '../resolve/subquery.js';
+import { Numbering, ReusableNumbering } from '../resolve/zone-plan.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import type { Snapshot, SnapshotDeps } from '../takeover/snapshot.js';
 import { type TakingOver, takingOver } from '../takeover/succession.js';
 import { Outages } from '../upstream/outages.js';
 import { ActiveConfiguration, type ReloadResult } from './active-configuration.js';
-import type { OpenAnswering } from './answering-threads.js';
 import { type Ending, newEnding } from './ending.js';
-import { type Endpoints, type EndpointsDeps, newEndpoints, type StartHttp } from './endpoints.js';
-import { Generation, type GenerationDeps, prepare } from './generation.js';
+import { type Endpoints, type EndpointsDeps, newEndpoints, newTopTalkers, type StartHttp } from './endpoints.js';
+import { Generation, type GenerationDeps, newResolvConfFiles, prepare } from './generation.js';
 import { metricsOf } from './metrics-of-serving.js';
-import { newResolvConfFiles } from './resolv-conf-files.js';
-import type { OpenSuccession } from './shared-sockets.js';
-import { newTopTalkers } from './top-talkers.js';
+import type { OpenAnswering, OpenSuccession } from './shared-sockets.js';
 import { newWarmth } from './warmth.js';
 
 /** What the program is given instead of taking it: tests put their own in place. */

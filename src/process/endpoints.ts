@@ -3,22 +3,35 @@
  * name, and the self-check behind them. The watching half of the composition root.
  */
 import type { Config } from '../config/config.js';
+import { Query, readQuestion } from '../dns/query.js';
+import { lower } from '../dns/wire.js';
+import { headerBytes, nameBytesMax, samplePackets, samplesReadMs } from '../limits.js';
+import type { Serve } from '../listen/asker.js';
 import { ListenError } from '../listen/listeners.js';
+import type { SampleReader } from '../listen/samples.js';
 import { healthAnswer, startHealthWatch } from '../observe/health.js';
-import { groupRoutes, type HttpRoutes, type HttpServer, listenFailure } from '../observe/http.js';
+import {
+  type Asked,
+  groupRoutes,
+  type HttpAnswer,
+  type HttpRoutes,
+  type HttpServer,
+  listenFailure,
+} from '../observe/http.js';
 import { watchLoopDelay } from '../observe/loop-delay.js';
 import { newMetrics } from '../observe/metrics.js';
 import type { MetricsSource } from '../observe/metrics-source.js';
 import { type Askers, newPprof } from '../observe/pprof.js';
 import { newReadiness, type Readiness } from '../observe/readiness.js';
 import { newSelfCheck } from '../observe/self-check.js';
+import { Top } from '../observe/top.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint, Network } from '../os/network.js';
 import type { Profiler } from '../os/profiler.js';
 import type { Random } from '../os/random.js';
+import { endpointOf } from '../os/socket-address.js';
 import { families } from './metrics-of-serving.js';
-import type { TopTalkers } from './top-talkers.js';
 
 export type StartHttp = (at: Endpoint, routes: HttpRoutes, failed: (error: unknown) => void) => Promise<HttpServer>;
 
@@ -199,4 +212,57 @@ const extraKey = '-metrics-listen-address';
 
 function keyOf({ at, routes }: Pages): string {
   return `${at.address} ${at.port} ${Object.keys(routes).sort().join(' ')}`;
+}
+
+interface TopTalkers {
+  /** `serve`, with a look at some of the packets that no answering thread has seen. */
+  watched(serve: Serve): Serve;
+  answer(asked: Asked): HttpAnswer;
+  stop(): void;
+}
+
+export function newTopTalkers(deps: {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** One reader for each answering thread. */
+  readonly samples: readonly SampleReader[];
+}): TopTalkers {
+  const { clock, random, samples } = deps;
+  const top = new Top(clock);
+  const query = new Query();
+  const question = Buffer.alloc(nameBytesMax + 2);
+  let untilNext = 0;
+
+  function seen(packet: Uint8Array, client: string, packets: number): void {
+    if (!readQuestion(packet, packet.length, query)) return;
+    // As bytes: text is made only of the few that are shown.
+    const bytes = query.nameEnd - headerBytes + 2;
+    for (let at = 0; at < bytes - 2; at++) question[at] = lower[packet[headerBytes + at]];
+    question.set(packet.subarray(query.nameEnd, query.nameEnd + 2), bytes - 2);
+    top.seen(question.toString('latin1', 0, bytes), client, packets);
+  }
+
+  function readSamples(): void {
+    for (const reader of samples) {
+      reader.read(({ packet, peer }, packets) => seen(packet, endpointOf(peer).address, packets));
+    }
+  }
+
+  const timer = samples.length === 0 ? null : clock.every(samplesReadMs, readSamples);
+  return {
+    watched: (serve) => (packet, asker) => {
+      const isWatched = asker.receivedAtMs === undefined && --untilNext < 0;
+      if (isWatched) untilNext = random.below(2 * samplePackets - 1);
+      try {
+        if (isWatched) seen(packet, asker.remote.address, samplePackets);
+      } finally {
+        serve(packet, asker);
+      }
+    },
+    answer(asked) {
+      readSamples();
+      return top.answer(asked);
+    },
+    stop: () => timer?.stop(),
+  };
 }

@@ -4,36 +4,43 @@
  * asked. Part of the composition root, split from app.ts because it lives as long as a configuration, not as long as
  * the process.
  */
+import { atMessage } from '../cache/blocks.js';
 import type { Cache, Store } from '../cache/cache.js';
 import type { BlockConfig, Config } from '../config/config.js';
 import { rememberedAddresses } from '../config/own-listener.js';
+import { chooseServers } from '../config/resolv-conf.js';
 import { waysOf } from '../config/returning.js';
 import { wireToName } from '../dns/names.js';
 import { Normaliser } from '../dns/normalise.js';
 import { u16 } from '../dns/wire.js';
-import { addressFreeMs } from '../limits.js';
+import { addressFreeMs, headerBytes } from '../limits.js';
 import { newDnstap } from '../observe/dnstap.js';
 import { type ErrorsLog, newErrorsLog } from '../observe/errors-log.js';
 import { bothTold, newQueryLog } from '../observe/query-log.js';
-import type { Network } from '../os/network.js';
+import type { Clock } from '../os/clock.js';
+import type { Log } from '../os/log.js';
+import type { Endpoint, Network } from '../os/network.js';
 import type { Random } from '../os/random.js';
 import type { PluginDeps } from '../plugins/plugin.js';
 import { plugins } from '../plugins/registry.js';
-import { keepPolicy, keepsFor } from '../resolve/cacheability.js';
+import { type KeepRoute, keepPolicy, keepsFor } from '../resolve/cacheability.js';
 import type { LoopWatch } from '../resolve/loop.js';
-import { guardFrom, judgeIn, type KeepRoute, type PluginAtWork, planFrom, type Route } from '../resolve/route.js';
-import type { Holding, Numbering, ReusableNumbering } from '../resolve/stable-ids.js';
-import { makeFrom } from '../resolve/synthesize.js';
-import { type PlannedListener, planZones } from '../resolve/zone-plan.js';
+import { guardFrom, judgeIn, makeFrom, type PluginAtWork, planFrom, type Route } from '../resolve/route.js';
+import {
+  type Holding,
+  type Numbering,
+  type PlannedListener,
+  planZones,
+  type ReusableNumbering,
+} from '../resolve/zone-plan.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import { doAll, toEach } from '../scheduling/each.js';
+import { finishNow, inTurns } from '../scheduling/slices.js';
 import type { Ask } from '../upstream/ask.js';
 import { type Forwards, startForwards } from '../upstream/forwards.js';
 import type { Outages } from '../upstream/outages.js';
 import { ownWays } from '../upstream/own-upstreams.js';
 import { anyResponsible, responsibility } from '../upstream/zone-match.js';
-import { Forgetting } from './forgetting.js';
-import type { ResolvConfFiles } from './resolv-conf-files.js';
 
 export interface GenerationDeps extends PluginDeps {
   readonly network: Network;
@@ -391,5 +398,58 @@ function keepRoute({ cache }: BlockConfig): KeepRoute | null {
     recheckMs: cache.stale?.recheckMs ?? 0,
     preferPositive: cache.preferPositive,
     keeps: keepsFor(cache),
+  };
+}
+
+export class Forgetting {
+  readonly #cache: Cache;
+  readonly #clock: Clock;
+  readonly #underWay = new Set<Generator<void, void>>();
+
+  constructor(cache: Cache, clock: Clock) {
+    this.#cache = cache;
+    this.#clock = clock;
+  }
+
+  /** Drops what is kept of them some at a time: all that a store holds is looked at. */
+  names(store: Store, isAbout: (name: string) => boolean): void {
+    const { bytes } = this.#cache.blocks;
+    const slices = this.#cache.forgetInSlices(store, (ref) =>
+      isAbout(wireToName(bytes, ref + atMessage + headerBytes)),
+    );
+    this.#underWay.add(slices);
+    void inTurns(this.#clock, slices).finally(() => this.#underWay.delete(slices));
+  }
+
+  /** Does at once what is left to do: what is kept is about to be moved to where nobody would look for it. */
+  finish(): void {
+    for (const slices of this.#underWay) finishNow(slices);
+  }
+}
+
+interface ResolvConfFiles {
+  /** The servers to ask by this file, or why there are none; we serve port 53 on `ownAddresses`. */
+  read(path: string, ownAddresses: readonly string[]): readonly Endpoint[] | { readonly error: string };
+}
+
+export function newResolvConfFiles(readFile: (path: string) => string | undefined, log: Log): ResolvConfFiles {
+  const said = new Map<string, string>();
+  function say(path: string, text: string, level: 'info' | 'error'): void {
+    if (said.get(path) === text) return;
+    said.set(path, text);
+    log[level](text);
+  }
+  return {
+    read(path, ownAddresses) {
+      const choice = chooseServers({ path, read: readFile, ownAddresses });
+      if (!choice.ok) {
+        say(path, choice.why, 'error');
+        return { error: choice.why };
+      }
+      const servers = choice.servers.map(({ address }) => address).join(', ');
+      const from = choice.path === path ? path : `${choice.path}, because ${path} lists only this server`;
+      say(path, `upstreams ${servers} from ${from}`, 'info');
+      return choice.servers;
+    },
   };
 }

@@ -41,12 +41,11 @@ import { userOfPeer } from '../os/socket-owner.js';
 import { chooseSystemCalls } from '../os/system-calls.js';
 import { plugins } from '../plugins/registry.js';
 import { newSnapshot } from '../takeover/snapshot.js';
-import { answeringThreads } from './answering-threads.js';
 import { type App, type Outsides, type Settings, startApp } from './app.js';
 import { onExceptions } from './crash-policy.js';
 import type { EarlySignals } from './early-signals.js';
 import { writePidFile } from './pid-file.js';
-import { sharedNode } from './shared-sockets.js';
+import { answeringThreads, sharedNode } from './shared-sockets.js';
 import { onSignals } from './signals.js';
 
 const exitFailed = 1;

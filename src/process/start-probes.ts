@@ -2,16 +2,19 @@
  * The first questions to each block's upstreams, asked by ourselves: an answer makes us ready, and where the block has
  * `loop` each upstream is asked for itself what must not come back. Asked again until there is an answer.
  */
+import { systemdResolvConf } from '../config/resolv-conf.js';
+import { type Look, watchFiles } from '../config/watch.js';
 import { isInZone, nameToWire } from '../dns/names.js';
 import { setU16, typeSoa } from '../dns/wire.js';
-import { startProbePeriodMs } from '../limits.js';
+import { resolvConfPeriodMs, startProbePeriodMs } from '../limits.js';
 import type { Clock, Timer } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Random } from '../os/random.js';
 import type { LoopWatch } from '../resolve/loop.js';
+import { doAll, toEach } from '../scheduling/each.js';
 import type { Ask } from '../upstream/ask.js';
 import type { OneUpstream } from '../upstream/forwards.js';
-import type { BlockAtWork } from './generation.js';
+import type { BlockAtWork, Generation } from './generation.js';
 
 interface StartProbeDeps {
   readonly clock: Clock;
@@ -112,4 +115,45 @@ function soaQuestion(zone: string): Uint8Array {
   setU16(question, name.length, typeSoa);
   setU16(question, name.length + 2, 1);
   return question;
+}
+
+export interface TendingDeps {
+  readonly look: Look;
+  upstreamAnswered(): void;
+}
+
+/** Runs until it is stopped. Whatever it throws, nothing of it runs then. */
+export function startTending(serving: Generation, { look, upstreamAnswered }: TendingDeps): Timer {
+  const { clock, random, log, loops } = serving.deps;
+  const probeWorld = { clock, random, log, loops, answered: upstreamAnswered };
+  let probes: Timer[] = [];
+  let watch: Timer | null = null;
+
+  function stop(): void {
+    watch?.stop();
+    for (const timer of probes) timer.stop();
+    probes = [];
+  }
+
+  function probe(): void {
+    for (const timer of probes) timer.stop();
+    probes = [];
+    toEach(serving.blocks.entries(), ([index, block]) => void probes.push(startProbe(block, index, probeWorld)));
+  }
+
+  function changed(): void {
+    doAll(() => serving.resolvConfsChanged(), probe);
+  }
+
+  try {
+    probe();
+    // Where everything is made here there is nobody to wait for.
+    if (serving.config.blocks.every(({ forwards }) => forwards.length === 0)) upstreamAnswered();
+    const files = [...serving.resolvConfs, systemdResolvConf];
+    if (files.length > 1) watch = watchFiles(clock, () => files, resolvConfPeriodMs, changed, look);
+  } catch (error) {
+    stop();
+    throw error;
+  }
+  return { stop };
 }

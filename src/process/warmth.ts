@@ -8,7 +8,7 @@ import type { Cache } from '../cache/cache.js';
 import type { Counters } from '../counters.js';
 import { newsMax } from '../limits.js';
 import type { Clock } from '../os/clock.js';
-import { Adopter, type AdoptingZone } from '../resolve/adopt.js';
+import { Adopter, type AdoptingZone } from '../resolve/cacheability.js';
 import { endingOf, type Held, readEntries, writeEntries } from '../takeover/entries.js';
 import type { Warmth } from '../takeover/succession.js';
 import type { Generation } from './generation.js';

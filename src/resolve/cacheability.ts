@@ -2,12 +2,11 @@
  * What is kept of an upstream's answer, as what, and for how long (RFC 2308, RFC 2181 8). Pure: it reads the facts
  * of a normalised message and the zone's settings, and sets the TTLs that clients will see.
  */
-
 import { type Kind, kindDenial, kindServfail, kindSuccess } from '../cache/blocks.js';
-import type { Keep } from '../cache/cache.js';
+import type { Cache, Keep, Store } from '../cache/cache.js';
 import type { CacheConfig } from '../config/config.js';
 import { isInZone, wireToName } from '../dns/names.js';
-import { type Normalised, ttlSeconds } from '../dns/normalise.js';
+import { leaveFirst, type Normalised, Normaliser, ttlSeconds } from '../dns/normalise.js';
 import {
   atAuthorities,
   rcodeNoError,
@@ -20,6 +19,7 @@ import {
   u16,
   u32,
 } from '../dns/wire.js';
+import { headerBytes } from '../limits.js';
 
 /** The settings of a `cache` directive that decide about keeping. */
 export interface KeepPolicy {
@@ -28,6 +28,18 @@ export interface KeepPolicy {
   readonly denialTtlMinSeconds: number;
   readonly denialTtlMaxSeconds: number;
   readonly servfailMs: number;
+}
+
+export interface KeepRoute {
+  readonly policy: KeepPolicy;
+  /** How long clients wait while a stale answer is at hand; Infinity is until the upstream fails. */
+  readonly patienceMs: number;
+  /** After a failed refresh the upstream is not asked again for this long. */
+  readonly recheckMs: number;
+  /** A positive answer, even past its expiry, is not replaced by a negative one while it may be used. */
+  readonly preferPositive: boolean;
+  /** Whether answers of this kind to this question are kept (`disable`). */
+  keeps(kind: Kind, question: Uint8Array): boolean;
 }
 
 export interface Kept {
@@ -157,4 +169,62 @@ export function keepOf(out: Normalised, kept: Kept | null, { zoneId, key }: { zo
     key,
     lifetimeMs: kept === null ? 0 : kept.lifetimeMs,
   };
+}
+
+/** A zone that is served here, with a cache. */
+export interface AdoptingZone {
+  readonly zoneId: number;
+  readonly store: Store;
+  readonly keep: KeepRoute;
+  /** How long past its expiry an answer may be used. */
+  readonly staleMaxMs: number;
+}
+
+interface ForeignAnswer {
+  readonly message: Uint8Array;
+  /** The cache key's bits that are not in the question. */
+  readonly key: number;
+  /** When it came, by our clock. */
+  readonly storedAtMs: number;
+}
+
+/** One moment by both clocks. */
+interface Moment {
+  readonly nowMs: number;
+  readonly wallMs: number;
+}
+
+export class Adopter {
+  readonly #cache: Cache;
+  readonly #normaliser: Normaliser;
+
+  constructor(cache: Cache) {
+    this.#cache = cache;
+    this.#normaliser = new Normaliser(cache.blocks.hashKey);
+  }
+
+  /**
+   * Keeps the answer, unless it is broken, a failure, or older than ours. A newer answer that may not be kept ends ours.
+   * Borrows the answer until it returns.
+   */
+  adopt(zone: AdoptingZone, answer: ForeignAnswer, { nowMs, wallMs }: Moment): 'kept' | 'passed over' {
+    if (!this.#normaliser.read(answer.message)) return 'passed over';
+    const { out } = this.#normaliser;
+    if (out.rcode !== rcodeNoError && out.rcode !== rcodeNxDomain) return 'passed over';
+    const storedAtMs = Math.min(answer.storedAtMs, nowMs);
+    const kept = keeping(out, zone.keep.policy, wallMs - (nowMs - storedAtMs));
+    if (kept !== null) leaveFirst(out, kept.records);
+    const keep = keepOf(out, kept, { zoneId: zone.zoneId, key: answer.key });
+    const ours = this.#cache.existing(keep);
+    if (ours !== 0 && this.#cache.blocks.storedAtMs(ours) >= storedAtMs) return 'passed over';
+    const mayKeep =
+      kept !== null &&
+      zone.keep.keeps(kept.kind, out.message.subarray(headerBytes, out.questionEnd)) &&
+      nowMs < storedAtMs + kept.lifetimeMs + zone.staleMaxMs;
+    if (mayKeep && this.#cache.keep(zone.store, keep, storedAtMs) !== 0) return 'kept';
+    // To make room the cache may have dropped ours already.
+    const left = this.#cache.existing(keep);
+    if (left !== 0) this.#cache.end(left);
+    return 'passed over';
+  }
 }

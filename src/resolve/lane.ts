@@ -37,10 +37,11 @@ import {
   extendedErrorTextBytesMax,
   messageBytesMax,
   optBytesMax,
+  refreshAgainMs,
+  refreshesRemembered,
   subquestionsMax,
   udpBytesDefault,
 } from '../limits.js';
-import { Prng } from './prng.js';
 import type { Finishing, ServedZone } from './zones.js';
 
 /** Extended DNS Errors that we give (RFC 8914 4). */
@@ -182,5 +183,43 @@ export class Lane {
     observeBytes(numbers, base + zonePlaces.requestBytes, transport, queryBytes);
     observeBytes(numbers, base + zonePlaces.responseBytes, transport, answerBytes);
     if ((slot.bytes[2] & (flagTc >> 8)) !== 0) counters.count('answersTruncated');
+  }
+}
+
+export class RecentRefreshes {
+  readonly #blocks = new Int32Array(refreshesRemembered);
+  readonly #askedAtMs = new Float64Array(refreshesRemembered);
+
+  /** Whether the refresh of this block has not been asked for just now; from now on it has been. */
+  isNew(block: BlockRef, nowMs: number): boolean {
+    // Blocks are at least 128 bytes; the places of neighbours differ.
+    const place = (block >> 7) % refreshesRemembered;
+    if (this.#blocks[place] === block && nowMs - this.#askedAtMs[place] < refreshAgainMs) return false;
+    this.#blocks[place] = block;
+    this.#askedAtMs[place] = nowMs;
+    return true;
+  }
+}
+
+/** What a seed of nothing but zeros becomes: the generator would stay at 0 for ever. */
+const neverZero = 0x9e37_79b9;
+
+export class Prng {
+  #state: number;
+
+  /** Seeds that lie close together give dice that have nothing in common. */
+  constructor(seed: number) {
+    const mixed = Math.imul(seed ^ (seed >>> 16), neverZero);
+    this.#state = (mixed ^ (mixed >>> 15)) | 0 || neverZero;
+  }
+
+  /** A whole number from 0 up to and without `below`, which is at most 2^16. */
+  below(below: number): number {
+    let state = this.#state;
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    this.#state = state;
+    return Math.floor(((state >>> 0) / 2 ** 32) * below);
   }
 }

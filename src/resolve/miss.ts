@@ -6,18 +6,27 @@ import { type BlockRef, keyCheckingDisabled, keyDnssecOk } from '../cache/blocks
 import { overTcp, type Transport, zonePlaces } from '../counters.js';
 import { keptQuery, questionForType, questionOf } from '../dns/query.js';
 import { flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa, u16 } from '../dns/wire.js';
+import { sweepPeriodMs } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
+import type { Clock, Timer } from '../os/clock.js';
 import { toEach } from '../scheduling/each.js';
 import type { Answer, Outcome, Request } from '../upstream/ask.js';
-import { type Chase, type Done, finishMade, followUp } from './chase.js';
 import { keyOf } from './fast-path.js';
 import { type LoopWatch, typeHinfo } from './loop.js';
-import { hashOf, type Pending, PendingTable, type Waiter } from './pending.js';
+import { hashOf, type Pending, PendingTable, Sharing, type Waiter } from './pending.js';
 import { leaveUnanswered, type MadeFacts, type SettleDeps, Settler } from './respond.js';
 import type { CourseQuery, Made, PlanCourse } from './route.js';
-import { Sharing } from './sharing.js';
-import { StaleTimer } from './stale-timer.js';
-import { judged, lookUpFor, mayWaitFor, type Origin, type Subquestion } from './subquestion.js';
+import {
+  type Chase,
+  type Done,
+  finishMade,
+  followUp,
+  judged,
+  lookUpFor,
+  mayWaitFor,
+  type Origin,
+  type Subquestion,
+} from './subquery.js';
 import { aaaaForward, type ServedZone } from './zones.js';
 
 interface MissesDeps extends SettleDeps {
@@ -313,4 +322,45 @@ export class Misses {
 /** Who asked first; undefined where we ask for ourselves. */
 function clientOf({ waiters }: Pending): string | undefined {
   return waiters[0]?.asker.remote.address;
+}
+
+export class StaleTimer {
+  readonly #clock: Clock;
+  readonly #lost: (pending: Pending) => void;
+  /** No more of them than questions under way. */
+  readonly #watched = new Set<Pending>();
+  #sweeper: Timer | null = null;
+
+  /** `lost` is called once for a question that is watched, when its clients have waited long enough. */
+  constructor(clock: Clock, lost: (pending: Pending) => void) {
+    this.#clock = clock;
+    this.#lost = lost;
+  }
+
+  /** Watches the question, where its clients do not wait until the upstream has failed. */
+  watch(pending: Pending): void {
+    const { keep } = pending.route;
+    if (keep === null || keep.patienceMs === Number.POSITIVE_INFINITY) return;
+    this.#watched.add(pending);
+    this.#sweeper ??= this.#clock.every(sweepPeriodMs, () => this.#sweep());
+  }
+
+  /** The question has its answer. */
+  end(pending: Pending): void {
+    this.#watched.delete(pending);
+  }
+
+  #sweep(): void {
+    const nowMs = this.#clock.nowMs();
+    try {
+      toEach(this.#watched, (pending) => {
+        if (nowMs < pending.startedAtMs + pending.route.keep!.patienceMs) return;
+        this.#watched.delete(pending);
+        this.#lost(pending);
+      });
+    } finally {
+      if (this.#watched.size === 0) this.#sweeper?.stop();
+      if (this.#watched.size === 0) this.#sweeper = null;
+    }
+  }
 }

@@ -1,28 +1,87 @@
 /**
- * Questions that are being asked, and who waits for each: identical ones are asked once. A question leaves the table
- * in one place, when its outcome is there; everything that waits is bounded here.
+ * Questions under way and who waits for each. `PendingTable` joins identical questions of clients. `Sharing` joins what is
+ * asked upstream: several clients' questions may become the same request, when rules put the same name in their place or
+ * add the same option. Everything that waits is bounded here.
  */
+import type { Counters } from '../counters.js';
 import { type HashKey, hashQuestion } from '../dns/hash.js';
 import { sameName } from '../dns/wire.js';
-import { chainEntriesMax, clientWaitersLeast, pendingMax, waitersMax, waitersPerQuestionMax } from '../limits.js';
+import {
+  chainEntriesMax,
+  clientWaitersLeast,
+  identicalQuestionsMax,
+  pendingMax,
+  waitersMax,
+  waitersPerQuestionMax,
+} from '../limits.js';
 import type { Asker } from '../listen/asker.js';
-import type { Failure } from '../upstream/ask.js';
+import { toEach } from '../scheduling/each.js';
+import type { Answer, Ask, Failure, Outcome, Request } from '../upstream/ask.js';
 import type { Course, Route } from './route.js';
 import type { ServedZone } from './zones.js';
+
+interface Chained<Entry> {
+  readonly hash: number;
+  /** The next entry of the same chain; set by the table. */
+  next: Entry | null;
+}
+
+/** A power of two. */
+const chainCount = pendingMax / 4;
+
+/**
+ * A hash table whose entries carry its links. Not a Map: where thousands of short-lived entries come and go, each table
+ * that a Map outgrows keeps its successor and its contents alive until the next full collection, which cost a quarter of
+ * a miss.
+ */
+class ChainTable<Entry extends Chained<Entry>> {
+  readonly #chains: (Entry | null)[] = new Array(chainCount).fill(null);
+
+  /** The first entry of the hash's chain, which also has entries with other hashes. */
+  first(hash: number): Entry | null {
+    return this.#chains[hash & (chainCount - 1)];
+  }
+
+  add(entry: Entry): void {
+    const chain = entry.hash & (chainCount - 1);
+    entry.next = this.#chains[chain];
+    this.#chains[chain] = entry;
+  }
+
+  /** An entry that is not in the table is left alone. */
+  remove(entry: Entry): void {
+    const chain = entry.hash & (chainCount - 1);
+    let before: Entry | null = null;
+    let one = this.#chains[chain];
+    while (one !== null && one !== entry) {
+      before = one;
+      one = one.next;
+    }
+    if (one === null) return;
+    if (before === null) this.#chains[chain] = entry.next;
+    else before.next = entry.next;
+    entry.next = null;
+  }
+}
+
+/** What one client may have of the places for one question: at least a few, else as many as are free for others. */
+function shareOf(waiting: number): number {
+  return Math.max(clientWaitersLeast, waitersPerQuestionMax - waiting);
+}
 
 /** A client's query, kept until it can be answered. */
 export interface Waiter {
   readonly asker: Asker;
-  /** What answering it takes of it (`keptQuery`). */
+  /** The part of the query that answering needs (`keptQuery`). */
   readonly packet: Uint8Array;
-  /** Bytes of the packet as it came. */
+  /** Bytes of the packet as received. */
   readonly queryBytes: number;
   readonly receivedAtMs: number;
-  /** By which it is answered and counted: whoever joins may have come in by another listener. */
+  /** The zone that answers and counts it: a client that joins may have come by another listener. */
   readonly zone: ServedZone;
   /** `aaaa`: an AAAA question whose name's A is being asked for. */
   readonly wants: 'answer' | 'aaaa';
-  /** Of a question of ours, which is nobody's query: told instead of the asker. Null: a client waits. */
+  /** Of a subquery: told instead of the asker. Null: a client waits. */
   readonly ours: OwnWaiter | null;
 }
 
@@ -32,7 +91,7 @@ export interface OwnWaiter {
   failed(why: Failure): void;
 }
 
-/** What tells questions apart, and the question as first asked: name, type and class. */
+/** What tells questions apart; the question (name, type and class) as first asked. */
 interface Identity {
   readonly question: Uint8Array;
   readonly zoneId: number;
@@ -44,57 +103,50 @@ interface Identity {
 export interface Pending extends Identity {
   /** `hashOf` its identity. */
   readonly hash: number;
-  /** False where an answer may depend on who asks: nobody joins it. */
+  /** False where the answer may depend on the client. */
   readonly isJoinable: boolean;
   /** Not null: something else is made or asked for it. */
   readonly course: Course | null;
   readonly zone: ServedZone;
-  /** As it was when the question was asked; a reload may have changed it since. */
+  /** The route at the time of the question; a reload may have changed it since. */
   readonly route: Route;
   readonly startedAtMs: number;
-  /** There was an answer that will do if the upstream is slow. */
+  /** There was an answer that can be used if the upstream is slow. */
   readonly hasStale: boolean;
-  /** How many questions of ours led to it. */
+  /** How many subqueries led to it. */
   readonly depth: number;
-  /** It waits for a question of ours, which waits like a client: two that waited for each other would wait for ever. */
+  /** It waits for a subquery. Subqueries wait like clients, so two that waited for each other would wait for ever. */
   asksOurselves: boolean;
   waiters: Waiter[];
-  /** The next with the same place in the table; the table's own. */
   next: Pending | null;
 }
 
-/** The same for the same question in any spelling. The key keeps clients from choosing names that fall together. */
+/** The same for the same question in any spelling. The key keeps clients from choosing names that collide. */
 export function hashOf(question: Uint8Array, zoneId: number, key: number, hashKey: HashKey): number {
   return hashQuestion(question, 0, question.length, hashKey, (zoneId << 2) | key);
 }
 
-function isSame(one: Identity, other: Identity): boolean {
+function isSameIdentity(one: Identity, other: Identity): boolean {
   if (one.zoneId !== other.zoneId || one.key !== other.key || one.recursionDesired !== other.recursionDesired) {
     return false;
   }
   return sameQuestion(one.question, other.question);
 }
 
-/** Whether two questions ask the same, in whatever spelling. */
-export function sameQuestion(one: Uint8Array, other: Uint8Array): boolean {
+/** Whether two questions are the same, in any spelling. */
+function sameQuestion(one: Uint8Array, other: Uint8Array): boolean {
   const typeAt = other.length - 4;
   if (one.length !== other.length) return false;
   for (let at = typeAt; at < other.length; at++) if (one[at] !== other[at]) return false;
   return sameName(one, 0, other, 0, typeAt);
 }
 
-/** Chains; a power of two. */
-const places = pendingMax / 4;
-
-/**
- * Not a Map: where thousands of short-lived entries come and go, each table that a Map outgrows keeps the next one
- * and what was in it alive until the next full collection, which cost a quarter of a miss.
- */
+/** Whoever removes a question completes it. */
 export class PendingTable {
-  readonly #places: (Pending | null)[] = new Array(places).fill(null);
+  readonly #table = new ChainTable<Pending>();
   #size = 0;
   #waiters = 0;
-  /** Waiters by the client's address; none is 0, so there are no more of them than waiters. */
+  /** Waiters by the client's address; none is 0, so there are no more entries than waiters. */
   readonly #ofClient = new Map<string, number>();
 
   get size(): number {
@@ -105,10 +157,10 @@ export class PendingTable {
     return this.#waiters;
   }
 
-  /** The one under way for the same question, that may be joined. It looks at `chainEntriesMax` questions at the most. */
+  /** The joinable question under way that is the same. It looks at `chainEntriesMax` questions at the most. */
   find(wanted: Pick<Pending, keyof Identity | 'hash'>): Pending | null {
-    let one = this.#places[wanted.hash & (places - 1)];
-    while (one !== null && !(one.hash === wanted.hash && isSame(one, wanted))) one = one.next;
+    let one = this.#table.first(wanted.hash);
+    while (one !== null && !(one.hash === wanted.hash && isSameIdentity(one, wanted))) one = one.next;
     return one;
   }
 
@@ -118,8 +170,8 @@ export class PendingTable {
   }
 
   /**
-   * Whether this client may wait for one more question. It may have as much as is still free for others: one that
-   * floods us gets half of what there is, and whoever comes finds room.
+   * Whether this client may wait for one more question. It may have as much as is still free for others: a client that
+   * floods us gets half of what there is, and a new client finds room.
    */
   hasShareFor(client: string): boolean {
     const free = Math.min(pendingMax - this.#size, waitersMax - this.#waiters);
@@ -127,31 +179,27 @@ export class PendingTable {
   }
 
   add(pending: Pending): void {
-    // Nobody joins what cannot be found: neither a question that is for its asker alone, nor the 33rd of a chain.
-    if (pending.isJoinable && this.#hasPlaceFor(pending)) {
-      const place = pending.hash & (places - 1);
-      pending.next = this.#places[place];
-      this.#places[place] = pending;
-    }
+    // What cannot be found is not joined: a question that is for its client alone, and the 33rd of a chain.
+    if (pending.isJoinable && this.#hasPlaceFor(pending)) this.#table.add(pending);
     this.#size++;
     for (const waiter of pending.waiters) this.#count(waiter, 1);
   }
 
   #hasPlaceFor({ hash }: Pending): boolean {
     let left = chainEntriesMax;
-    for (let one = this.#places[hash & (places - 1)]; one !== null; one = one.next) left--;
+    for (let one = this.#table.first(hash); one !== null; one = one.next) left--;
     return left > 0;
   }
 
-  /** Lets one more wait, or says which bound is in the way: here too a client may have as much as is free for others. */
+  /** Adds a waiter, or returns the bound that is reached: here too a client may have as much as is free for others. */
   join(pending: Pending, waiter: Waiter): 'joined' | 'overloadedWaiters' | 'overloadedClient' {
     const { waiters } = pending;
     if (waiters.length >= waitersPerQuestionMax || this.#waiters >= waitersMax) return 'overloadedWaiters';
     const client = waiter.asker.remote.address;
     const has = this.#ofClient.get(client) ?? 0;
     if (has >= Math.max(clientWaitersLeast, waitersMax - this.#waiters)) return 'overloadedClient';
-    const free = Math.max(clientWaitersLeast, waitersPerQuestionMax - waiters.length);
-    if (has >= free && countOf(client, waiters) >= free) return 'overloadedClient';
+    const share = shareOf(waiters.length);
+    if (has >= share && countOf(client, waiters) >= share) return 'overloadedClient';
     waiters.push(waiter);
     this.#count(waiter, 1);
     return 'joined';
@@ -165,20 +213,8 @@ export class PendingTable {
     return taken;
   }
 
-  /** Takes the question out; who removes it completes it. */
   remove(pending: Pending): Waiter[] {
-    const place = pending.hash & (places - 1);
-    let before: Pending | null = null;
-    let one = this.#places[place];
-    while (one !== null && one !== pending) {
-      before = one;
-      one = one.next;
-    }
-    if (one !== null) {
-      if (before === null) this.#places[place] = pending.next;
-      else before.next = pending.next;
-      pending.next = null;
-    }
+    this.#table.remove(pending);
     this.#size--;
     return this.takeWaiters(pending);
   }
@@ -196,4 +232,113 @@ function countOf(client: string, waiters: readonly Waiter[]): number {
   let count = 0;
   for (const { asker } of waiters) if (asker.remote.address === client) count++;
   return count;
+}
+
+/** Hears the outcome of a request. */
+interface Sharer {
+  readonly client: string | undefined;
+  readonly done: (outcome: Outcome) => void;
+  readonly late: ((answer: Answer) => void) | undefined;
+}
+
+interface Sharable {
+  readonly ask: Ask;
+  readonly request: Request;
+  /** When the client's query came. */
+  readonly askedAtMs: number;
+  /** The same for the same name, type and class in any spelling. */
+  readonly hash: number;
+}
+
+/** One request under way. */
+interface Shared extends Sharable {
+  /** The first is the one that it was asked for. */
+  readonly sharers: Sharer[];
+  next: Shared | null;
+}
+
+const tooMany: Outcome = { ok: false, why: 'overloaded', text: 'too many queries are waiting for the same question' };
+
+/**
+ * Asks the same thing upstream once: each request under way has an id that may be guessed, so identical ones would help a
+ * forger (RFC 5452 5). Identical are: forwards, name, type, class, RD, CD, DO and options.
+ */
+export class Sharing {
+  readonly #table = new ChainTable<Shared>();
+  readonly #counters: Pick<Counters, 'count'>;
+
+  constructor(counters: Pick<Counters, 'count'>) {
+    this.#counters = counters;
+  }
+
+  /** Asks, or waits for the same request under way; `done` and `late` are called as an `Ask` calls them. */
+  ask(wanted: Sharable, done: Sharer['done'], late: Sharer['late']): void {
+    const running = this.#find(wanted);
+    const sharer: Sharer = { client: wanted.request.client, done, late };
+    if (running === null) return this.#start(wanted, sharer);
+    const bound = boundFor(sharer.client, running.sharers);
+    this.#counters.count(bound ?? 'coalesced');
+    if (bound === null) running.sharers.push(sharer);
+    else queueMicrotask(() => done(tooMany));
+  }
+
+  /**
+   * The request to wait for. One that was asked later ends after this query's deadline, so the same is asked once more, up
+   * to `identicalQuestionsMax` times.
+   */
+  #find(wanted: Sharable): Shared | null {
+    let count = 0;
+    let oldest: Shared | null = null;
+    for (let one = this.#table.first(wanted.hash); one !== null; one = one.next) {
+      if (!isSameRequest(one, wanted)) continue;
+      count++;
+      if (oldest === null || one.askedAtMs < oldest.askedAtMs) oldest = one;
+    }
+    if (oldest === null || oldest.askedAtMs <= wanted.askedAtMs) return oldest;
+    return count < identicalQuestionsMax ? null : oldest;
+  }
+
+  #start({ ask, request, askedAtMs, hash }: Sharable, first: Sharer): void {
+    const shared: Shared = { hash, ask, request, askedAtMs, sharers: [first], next: null };
+    this.#table.add(shared);
+    const { late } = first;
+    ask(
+      request,
+      (outcome) => {
+        this.#table.remove(shared);
+        toEach(shared.sharers, ({ done }) => done(outcome));
+      },
+      late && ((answer) => toEach(shared.sharers, (sharer) => sharer.late?.(answer))),
+    );
+  }
+}
+
+function isSameRequest(one: Sharable, other: Sharable): boolean {
+  if (one.hash !== other.hash || one.ask !== other.ask) return false;
+  const { question, recursionDesired, checkingDisabled, dnssecOk, options } = one.request;
+  const wanted = other.request;
+  return (
+    recursionDesired === wanted.recursionDesired &&
+    checkingDisabled === wanted.checkingDisabled &&
+    dnssecOk === wanted.dnssecOk &&
+    sameQuestion(question, wanted.question) &&
+    isSameBytes(options, wanted.options)
+  );
+}
+
+function isSameBytes(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return Buffer.compare(one, other) === 0;
+}
+
+/** The bound that keeps one more from waiting, or null. */
+function boundFor(
+  client: string | undefined,
+  sharers: readonly Sharer[],
+): 'overloadedWaiters' | 'overloadedClient' | null {
+  if (sharers.length >= waitersPerQuestionMax) return 'overloadedWaiters';
+  const share = shareOf(sharers.length);
+  if (sharers.length < share) return null;
+  const has = sharers.filter((sharer) => sharer.client === client).length;
+  return has >= share ? 'overloadedClient' : null;
 }

@@ -9,18 +9,31 @@
  *
  *     client's question ─> changers, in order ─> made or asked ─> next? ─> … ─> changes ─> kept, given to the client
  */
-import type { Kind } from '../cache/blocks.js';
 import type { AccessRule } from '../config/config.js';
 import type { Answerer } from '../counters.js';
 import type { ExtendedError } from '../dns/answer.js';
 import type { AnswerOrder, Changes, Normaliser } from '../dns/normalise.js';
 import { encodeOptions } from '../dns/options.js';
 import { Query, questionForType, questionOf } from '../dns/query.js';
-import { typeA, typeAaaa, u16 } from '../dns/wire.js';
-import { requestOptionsBytesMax } from '../limits.js';
+import {
+  atAdditionals,
+  atAnswers,
+  atAuthorities,
+  messageRcode,
+  rcodeNoError,
+  rcodeNxDomain,
+  setU16,
+  setU32,
+  skipPlainName,
+  typeA,
+  typeAaaa,
+  typeSoa,
+  u16,
+} from '../dns/wire.js';
+import { headerBytes, requestOptionsBytesMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
-import type { KeepPolicy } from './cacheability.js';
+import type { KeepRoute } from './cacheability.js';
 import type { Lane } from './lane.js';
 import type { QueryLogRecord } from './query-log-record.js';
 import { aaaaSmart, type ServedZone, type ZoneTable, zoneOfQuestion } from './zones.js';
@@ -81,18 +94,6 @@ export type Made =
   /** It is somebody else's; the next in line is asked. */
   | { readonly kind: 'next' }
   | { readonly kind: 'servfail'; readonly text: string };
-
-export interface KeepRoute {
-  readonly policy: KeepPolicy;
-  /** How long clients wait while a stale answer is at hand; Infinity is until the upstream fails. */
-  readonly patienceMs: number;
-  /** After a failed refresh the upstream is not asked again for this long. */
-  readonly recheckMs: number;
-  /** A positive answer, even past its expiry, is not replaced by a negative one while it may be used. */
-  readonly preferPositive: boolean;
-  /** Whether answers of this kind to this question are kept (`disable`). */
-  keeps(kind: Kind, question: Uint8Array): boolean;
-}
 
 export type Verdict =
   /** It may go on. */
@@ -322,4 +323,50 @@ export function judgeIn(table: ZoneTable, atWork: (block: number) => readonly Pl
     }
     return 'allow';
   };
+}
+
+/** The `make` of a route; null when the block has nothing that makes answers. */
+export function makeFrom(atWork: readonly PluginAtWork[]): Route['make'] {
+  const inOrder = atWork.flatMap(({ maker }) => maker ?? []);
+  if (inOrder.length === 0) return null;
+  return (query: MakeQuery, zone: ServedZone, asker: Asker): Made => {
+    for (const maker of inOrder) {
+      const made = maker(query, asker);
+      if (made.kind === 'next') continue;
+      if (made.kind === 'servfail' || made.isForAskerAlone) return made;
+      return { ...made, message: deniable(made.message, zone) };
+    }
+    return { kind: 'next' };
+  };
+}
+
+/** The message, with the zone's SOA if it denies and brings nothing that says for how long. */
+function deniable(message: Uint8Array, zone: ServedZone): Uint8Array {
+  const rcode = messageRcode(message);
+  const denies = rcode === rcodeNxDomain || rcode === rcodeNoError;
+  const empty = u16(message, atAnswers) === 0 && u16(message, atAuthorities) === 0;
+  return denies && empty ? withSoa(message, zone) : message;
+}
+
+/**
+ * The message, which has a question and additional records at most, with the zone's SOA in its authority section.
+ * The additional records are left out: they would have to move, and a denial needs none.
+ */
+function withSoa(message: Uint8Array, zone: ServedZone): Uint8Array {
+  const { soa, ttlSeconds, zoneBytes } = zone.denial;
+  // A zone that `cache` names apart is denied by the block's zone that it is in.
+  const owner = zone.wire.subarray(zone.wire.length - zoneBytes);
+  const end = skipPlainName(message, headerBytes, message.length) + 4;
+  const whole = new Uint8Array(end + owner.length + 10 + soa.length);
+  whole.set(message.subarray(0, end));
+  whole.set(owner, end);
+  const fixed = end + owner.length;
+  setU16(whole, fixed, typeSoa);
+  setU16(whole, fixed + 2, u16(message, end - 2));
+  setU32(whole, fixed + 4, ttlSeconds);
+  setU16(whole, fixed + 8, soa.length);
+  whole.set(soa, fixed + 10);
+  setU16(whole, atAuthorities, 1);
+  setU16(whole, atAdditionals, 0);
+  return whole;
 }

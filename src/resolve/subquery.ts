@@ -3,27 +3,41 @@
  * with everybody who asks the same. They are nobody's queries, so they are neither counted nor logged; but they are asked
  * for a client, in its time, and what the client may not have is not given.
  */
-
-import { overTcp, overUdp } from '../counters.js';
+import { keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
+import { answerers, byForward, overTcp, overUdp, type Transport } from '../counters.js';
+import { withAliasAnswer } from '../dns/alias.js';
 import { typeName, wireToName } from '../dns/names.js';
 import { optionOf } from '../dns/options.js';
 import { ownQuery } from '../dns/own-query.js';
 import { readQuery } from '../dns/query.js';
-import { copyOf, optionExtendedError, rcodeRefused, typeAaaa, u16 } from '../dns/wire.js';
+import {
+  copyOf,
+  messageRcode,
+  optionExtendedError,
+  rcodeNoError,
+  rcodeNxDomain,
+  rcodeRefused,
+  typeAaaa,
+  u16,
+} from '../dns/wire.js';
+import { subquestionsMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Clock } from '../os/clock.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import { answerCached, handedOver, rcodeForAaaa } from './fast-path.js';
-import { circularText, edeStale, edeStaleNxdomain, type Lane } from './lane.js';
-import type { Misses } from './miss.js';
-import type { OwnWaiter } from './pending.js';
-import type { LookUp, Route } from './route.js';
+import { circularText, edeStale, edeStaleNxdomain, extendedErrorOf, type Lane } from './lane.js';
+import type { OwnWaiter, Pending } from './pending.js';
+import { isFinal, type MadeFacts } from './respond.js';
+import type { LookUp, Made, Next, Route } from './route.js';
 import { aaaaForward, type CachePolicy, findZone, type ServedZone, type ZoneTable, zoneOfClient } from './zones.js';
 
 interface WithinDeps {
   readonly lane: Lane;
   readonly clock: Clock;
-  readonly forwarder: Pick<Misses, 'waitWithin' | 'refresh'>;
+  readonly forwarder: {
+    waitWithin(packet: Uint8Array, asker: Asker, subquery: Subquestion): void;
+    refresh(packet: Uint8Array, asker: Asker, nowMs: number): void;
+  };
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
 }
 
@@ -65,8 +79,6 @@ export function lookUpIn(deps: WithinDeps, table: ZoneTable): LookUp {
   };
 }
 
-type Done = (outcome: Outcome) => void;
-
 /** A request as a packet, who asks, and who hears what becomes of it. */
 interface Asking {
   readonly packet: Uint8Array;
@@ -78,7 +90,7 @@ interface Asking {
 function queryFor(
   request: Request,
   { remote, local }: Pick<Asker, 'remote' | 'local'>,
-  done: Done,
+  done: (outcome: Outcome) => void,
   lane: Lane,
 ): Asking {
   const packet = ownQuery(request);
@@ -90,7 +102,7 @@ function queryFor(
 }
 
 /** Whoever answers is in the midst of something, so `done` is called later. */
-function waiterFor({ question }: Request, done: Done): OwnWaiter {
+function waiterFor({ question }: Request, done: (outcome: Outcome) => void): OwnWaiter {
   return {
     answered(answer, mayKeep) {
       const message = copyOf(answer, 0, answer.length);
@@ -137,4 +149,117 @@ function saysStale(message: Uint8Array): boolean {
   const error = optionOf(message, optionExtendedError);
   const code = error === null ? 0 : u16(error, 0);
   return code === edeStale.code || code === edeStaleNxdomain.code;
+}
+
+export interface Chase {
+  /** Why the client may not have what this question has; null where it may. */
+  judge(question: Uint8Array): Extract<Outcome, { ok: false }> | null;
+  /** Null and `next`: it is asked. */
+  make(question: Uint8Array): Made | null;
+  /** Asks once; `done` is called once, never before the call has returned. */
+  ask(question: Uint8Array, done: (outcome: Outcome) => void): void;
+  /** The same of the whole server: whichever block the name is in. */
+  lookUp(question: Uint8Array, done: (outcome: Outcome) => void): void;
+  readonly next: Next | null;
+}
+
+/** `made` is null for what an upstream has said. The outcome is borrowed until it returns. */
+export type Done = (outcome: Outcome, made: MadeFacts | null) => void;
+
+/** Makes or asks, as often as it takes. */
+export function followUp(chase: Chase, question: Uint8Array, done: Done): void {
+  const goOn: Done = (outcome, facts) => {
+    const step = chase.next === null ? null : chase.next(outcome);
+    if (step === null) return done(outcome, facts);
+    if (step.kind === 'end') return done(step.outcome, step.isForNow ? forNow(facts) : facts);
+    if (step.kind === 'ask') return followUp(chase, step.question, done);
+    chase.lookUp(step.question, (found) => goOn(found, null));
+  };
+  const refused = chase.judge(question);
+  if (refused !== null) return goOn(refused, null);
+  const made = chase.make(question);
+  if (made === null || made.kind === 'next') chase.ask(question, (outcome) => goOn(outcome, null));
+  else finishMade(made, chase.lookUp, goOn);
+}
+
+function forNow(facts: MadeFacts | null): MadeFacts {
+  return { extendedError: facts?.extendedError ?? null, by: facts?.by ?? byForward, mayKeep: false };
+}
+
+/** What was made as an outcome. A stub resolver follows no alias: it gets what one leads to, if that can be had. */
+export function finishMade(made: Exclude<Made, { kind: 'next' }>, lookUp: Chase['lookUp'], done: Done): void {
+  if (made.kind === 'servfail') return done({ ok: false, why: 'nobody', text: made.text }, null);
+  const { message, by, follow, extendedError: error } = made;
+  const extendedError = error === null ? null : extendedErrorOf(error.code, error.text);
+  const from = answerers[by];
+  if (follow === null)
+    return done({ ok: true, message, from }, { extendedError, mayKeep: made.isForAskerAlone !== true, by });
+  lookUp(follow, (target) => {
+    if (!target.ok && isFinal(target.why)) return done(target, null);
+    const isWhole = target.ok && isAnswered(target.message);
+    const whole = isWhole ? withAliasAnswer(message, target.message) : message;
+    done({ ok: true, message: whole, from }, { extendedError, mayKeep: isWhole && target.mayKeep !== false, by });
+  });
+}
+
+/** Whether the upstream knows the name or knows that it does not exist; any other rcode is a failure of this moment. */
+function isAnswered(message: Uint8Array): boolean {
+  const rcode = messageRcode(message);
+  return rcode === rcodeNoError || rcode === rcodeNxDomain;
+}
+
+/** For whom a question of ours is asked. */
+export interface Subquestion {
+  /** When the client's query came. */
+  readonly askedAtMs: number;
+  /** How many there are from the client's question to this one. */
+  readonly depth: number;
+  readonly ours: OwnWaiter;
+}
+
+/** The client, and how its questions are asked. */
+export interface Origin {
+  readonly asker: Asker;
+  readonly transport: Transport;
+}
+
+type Refused = Extract<Outcome, { ok: false }>;
+
+/** Why the client may not have what this question has; null where it may. Its own question has been judged before. */
+export function judged({ route, zone, question: own }: Pending, question: Uint8Array, remote: string): Refused | null {
+  if (route.judge === null || question === own) return null;
+  const action = route.judge({ question, remote, ordinal: zone.ordinal, block: zone.block });
+  return action === 'allow' ? null : { ok: false, why: action, text: `acl: ${action}` };
+}
+
+/** Asks the whole server what a name has to which an answer of `pending` leads; `done` is called in a later turn. */
+export function lookUpFor(
+  pending: Pending,
+  question: Uint8Array,
+  { asker, transport }: Origin,
+  done: (outcome: Outcome) => void,
+): void {
+  const { key, recursionDesired, startedAtMs, route } = pending;
+  const depth = pending.depth + 1;
+  if (depth > subquestionsMax) return queueMicrotask(() => done({ ok: false, why: 'circular', text: circularText }));
+  pending.asksOurselves = true;
+  const request = {
+    question,
+    recursionDesired,
+    checkingDisabled: (key & keyCheckingDisabled) !== 0,
+    dnssecOk: (key & keyDnssecOk) !== 0,
+    clientTransport: transport === overTcp ? 'tcp' : 'udp',
+    client: asker.remote.address,
+    askedAtMs: startedAtMs,
+    depth,
+  } as const;
+  route.lookUp(request, asker, done);
+}
+
+/**
+ * Whether a question of ours may wait for one under way: not for one that waits for questions of ours itself, since two
+ * that wait for each other wait for ever, nor for one that was asked later, since its time ends after the client's.
+ */
+export function mayWaitFor(running: Pending, { startedAtMs }: Pending): boolean {
+  return !running.asksOurselves && running.startedAtMs <= startedAtMs;
 }

@@ -1,7 +1,7 @@
 /**
  * Cached answers as bytes, for another process or a file: who the zone is by name, when the answer came, and the
  * message as it is kept. Nothing that can be found again by reading the message is written, so a reader believes
- * nothing but what it has read itself; what it makes of an answer is resolve/adopt.ts's business.
+ * nothing but what it has read itself; what it makes of an answer is resolve/cacheability.ts's business.
  *
  *   chunk: | format | zones | length name … | entry … |     entry: | length | zone | key | stored at | message |
  *

@@ -5,8 +5,8 @@ import { clientKinds, kindOf } from '../../src/config/client-kinds.js';
 import { parseConfig } from '../../src/config/load.js';
 import { addressBytes } from '../../src/config/networks.js';
 import { newAcl } from '../../src/plugins/acl/rules.js';
-import { questionFor } from '../resolve/course-fixture.js';
 import { loadOptions } from '../resolve/lane-fixture.js';
+import { questionFor } from '../resolve/plan-fixture.js';
 
 const blockOf = (...lines: string[]) =>
   parseConfig(`. {\n${lines.join('\n')}\nforward . 192.0.2.1\n}`, 'Corefile', loadOptions).blocks[0];

@@ -9,8 +9,7 @@ import { nameToWire } from '../../src/dns/names.js';
 import { plugins } from '../../src/plugins/registry.js';
 import { answerNow } from '../../src/resolve/fast-path.js';
 import { Lane } from '../../src/resolve/lane.js';
-import { Numbering } from '../../src/resolve/stable-ids.js';
-import { type PlannedListener, planZones } from '../../src/resolve/zone-plan.js';
+import { Numbering, type PlannedListener, planZones } from '../../src/resolve/zone-plan.js';
 import type { ServedZone } from '../../src/resolve/zones.js';
 import { hashKey } from '../dns/hash-key.js';
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, test } from 'node:test';
 import packets from 'dns-packet';
+import fc from 'fast-check';
 import { kindDenial } from '../../src/cache/blocks.js';
 import {
   byCache,
@@ -16,13 +17,15 @@ import {
   zonePlaces,
 } from '../../src/counters.js';
 import { readQuery } from '../../src/dns/query.js';
-import { extendedErrorTextBytesMax, messageBytesMax } from '../../src/limits.js';
+import { extendedErrorTextBytesMax, messageBytesMax, refreshAgainMs, refreshesRemembered } from '../../src/limits.js';
 import {
   edeNetworkError,
   edeNoReachableAuthority,
   edeStale,
   edeStaleNxdomain,
   extendedErrorOf,
+  Prng,
+  RecentRefreshes,
 } from '../../src/resolve/lane.js';
 import { answerFor } from '../cache/answers.js';
 import { type Decoded, type Fixture, fixture, query } from './lane-fixture.js';
@@ -216,5 +219,47 @@ describe('Lane.count', () => {
     const { bytes } = tells(packet, () => one.answerStored(packet, ref, 0, null));
     one.count(0, byCache, packet.length, bytes, 0);
     assert.equal(one.counters.total('answersTruncated'), 1);
+  });
+});
+
+test('a block is asked for once in a while, whatever the others do', () => {
+  const recent = new RecentRefreshes();
+  assert.equal(recent.isNew(1_048_576, 5_000), true);
+  assert.equal(recent.isNew(1_048_576, 5_001), false);
+  assert.equal(recent.isNew(1_048_576 + 128, 5_001), true);
+  assert.equal(recent.isNew(1_048_576, 5_000 + refreshAgainMs - 1), false);
+  assert.equal(recent.isNew(1_048_576, 5_000 + refreshAgainMs), true);
+});
+
+test('two blocks of one place are both asked for', () => {
+  const recent = new RecentRefreshes();
+  const other = 1_048_576 + 128 * refreshesRemembered;
+  for (const block of [1_048_576, other, 1_048_576]) assert.equal(recent.isNew(block, 1), true);
+});
+
+describe('Prng', () => {
+  it('gives numbers in range, each as often, from any seed', () => {
+    for (const seed of [0, 1, 2, 2 ** 31, 2 ** 32 - 1]) {
+      const dice = new Prng(seed);
+      const counts = new Array(8).fill(0);
+      for (let draw = 0; draw < 8000; draw++) counts[dice.below(8)]++;
+      for (const count of counts) assert.ok(Math.abs(count - 1000) < 150, `${seed}: ${counts}`);
+    }
+    fc.assert(
+      fc.property(fc.integer(), fc.integer({ min: 1, max: 65_536 }), (seed, below) => {
+        const drawn = new Prng(seed).below(below);
+        assert.ok(Number.isInteger(drawn) && drawn >= 0 && drawn < below);
+      }),
+    );
+  });
+
+  it('is repeated by its seed, and another with the next', () => {
+    const draws = (seed: number) => {
+      const dice = new Prng(seed);
+      return Array.from({ length: 20 }, () => dice.below(100));
+    };
+    assert.deepEqual(draws(5), draws(5));
+    const same = draws(5).filter((drawn, index) => drawn === draws(6)[index]).length;
+    assert.ok(same < 5);
   });
 });

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
-import type { Verdict } from '../../src/resolve/route.js';
-import { askWithin, lookUpIn } from '../../src/resolve/subquery.js';
+import { byTemplate, overTcp, overUdp } from '../../src/counters.js';
+import { subquestionsMax } from '../../src/limits.js';
+import type { Pending } from '../../src/resolve/pending.js';
+import type { MadeFacts } from '../../src/resolve/respond.js';
+import type { Made, Route, Step, Verdict } from '../../src/resolve/route.js';
+import { askWithin, followUp, judged, lookUpFor, lookUpIn, mayWaitFor } from '../../src/resolve/subquery.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
-import type { Decoded } from './lane-fixture.js';
-import { podAsker, query } from './lane-fixture.js';
-import { addresses, type WaitingFixture, waiting } from './waiting-fixture.js';
+import { type Decoded, podAsker, query } from './lane-fixture.js';
+import { inWords, questionFor } from './plan-fixture.js';
+import { addresses, message, type Reply, type WaitingFixture, waiting } from './waiting-fixture.js';
 
 const cached = '. {\n log\n cache\n forward . 192.0.2.1\n}';
 
@@ -143,5 +147,201 @@ describe('lookUpIn', () => {
       [true, false],
     );
     assert.equal(fixture.asked.length, 1, 'it is asked for anew');
+  });
+});
+
+/** Pursues the question for a.test; `made` and `replies` are by the name asked for. */
+function pursued(
+  parts: {
+    readonly made?: Readonly<Record<string, Made>>;
+    readonly replies?: Readonly<Record<string, Reply>>;
+    /** A name that the client may not ask for. */
+    readonly refused?: string;
+    /** What every look-up ends in. */
+    readonly failure?: Outcome;
+  },
+  steps: readonly string[] = [],
+) {
+  const asked: string[] = [];
+  const lookedUp: string[] = [];
+  const ended: [Outcome, MadeFacts | null][] = [];
+  const left = [...steps];
+  const next = (outcome: Outcome): Step => {
+    const name = left.shift();
+    if (name === undefined) return { kind: 'end', outcome };
+    return { kind: name.startsWith('up.') ? 'lookUp' : 'ask', question: questionFor(name) };
+  };
+  const nameOf = (question: Uint8Array) => inWords(question).split(' ')[0];
+  followUp(
+    {
+      make: (question) => parts.made?.[nameOf(question)] ?? null,
+      judge: (question) =>
+        nameOf(question) === parts.refused ? { ok: false, why: 'block', text: 'acl: block' } : null,
+      ask(question, done) {
+        asked.push(nameOf(question));
+        done({ ok: true, message: message(question, parts.replies?.[nameOf(question)]), from: 'test' });
+      },
+      lookUp(question, done) {
+        lookedUp.push(nameOf(question));
+        done(
+          parts.failure ?? { ok: true, message: message(question, parts.replies?.[nameOf(question)]), from: 'test' },
+        );
+      },
+      next: steps.length === 0 ? null : next,
+    },
+    questionFor('a.test'),
+    (outcome, facts) => ended.push([outcome, facts]),
+  );
+  assert.equal(ended.length, 1);
+  const [[outcome, facts]] = ended;
+  const { answers = [] } = outcome.ok ? packets.decode(Buffer.from(outcome.message)) : {};
+  return { asked, lookedUp, outcome, facts, names: answers.map(({ name }) => name) };
+}
+
+const made = (
+  name: string,
+  follow: string | null,
+  extendedError: { code: number; text: string } | null = null,
+): Made => ({
+  kind: 'message',
+  message: message(
+    questionFor(name),
+    follow === null ? {} : { answers: [{ type: 'CNAME', name, ttl: 9, data: follow }] },
+  ),
+  by: byTemplate,
+  extendedError,
+  follow: follow === null ? null : questionFor(follow),
+});
+
+describe('followUp', () => {
+  it('asks what nobody makes', () => {
+    assert.deepEqual(pursued({ made: { 'a.test.': { kind: 'next' } } }).asked, ['a.test.']);
+    assert.equal(pursued({}).facts, null);
+  });
+
+  it('takes what is made, and says who made it', () => {
+    const { asked, names, facts } = pursued({ made: { 'a.test.': made('a.test', null, { code: 15, text: 'no' }) } });
+    assert.deepEqual([asked, names], [[], ['a.test']]);
+    assert.deepEqual([facts?.by, facts?.mayKeep, facts?.extendedError?.code], [byTemplate, true, 15]);
+  });
+
+  it('puts behind an alias made here what it leads to, if that can be had', () => {
+    const alias = { 'a.test.': made('a.test', 'b.test') };
+    const { asked, lookedUp, names, facts } = pursued({ made: alias });
+    assert.deepEqual([asked, lookedUp, names, facts?.mayKeep], [[], ['b.test.'], ['a.test', 'b.test'], true]);
+    const without = pursued({ made: alias, replies: { 'b.test.': { rcode: 2, answers: [] } } });
+    assert.deepEqual([without.names, without.facts?.mayKeep], [['a.test'], false]);
+  });
+
+  it('gives what no client may have, and no end of a circle, as what it is', () => {
+    const alias = { 'a.test.': made('a.test', 'b.test') };
+    for (const why of ['block', 'filter', 'drop', 'circular'] as const) {
+      const failure: Outcome = { ok: false, why, text: why };
+      assert.deepEqual(pursued({ made: alias, failure }).outcome, failure);
+    }
+    const moment: Outcome = { ok: false, why: 'timeout', text: 'late' };
+    assert.deepEqual(pursued({ made: alias, failure: moment }).names, ['a.test']);
+  });
+
+  it('judges each question before it is made or asked', () => {
+    const first = pursued({ refused: 'a.test.', made: { 'a.test.': made('a.test', null) } });
+    assert.deepEqual([first.asked, first.outcome], [[], { ok: false, why: 'block', text: 'acl: block' }]);
+    const later = pursued({ refused: 'b.test.' }, ['b.test']);
+    assert.deepEqual([later.asked, later.outcome.ok], [['a.test.'], false]);
+  });
+
+  it('looks up what a step says is for the whole server', () => {
+    const { asked, lookedUp, names } = pursued({ made: { 'up.test.': made('up.test', null) } }, ['up.test']);
+    assert.deepEqual([asked, lookedUp, names], [['a.test.'], ['up.test.'], ['up.test']]);
+  });
+
+  it('ends where something made fails', () => {
+    const { outcome } = pursued({ made: { 'a.test.': { kind: 'servfail', text: 'no such field' } } });
+    assert.deepEqual(outcome, { ok: false, why: 'nobody', text: 'no such field' });
+  });
+
+  it('goes on as it is told, making or asking, to the last outcome', () => {
+    const { asked, names, facts } = pursued({ made: { 'b.test.': made('b.test', null) } }, ['b.test', 'c.test']);
+    assert.deepEqual([asked, names, facts], [['a.test.', 'c.test.'], ['c.test'], null]);
+    assert.equal(pursued({ made: { 'b.test.': made('b.test', null) } }, ['b.test']).facts?.by, byTemplate);
+  });
+});
+
+const own = questionFor('a.test');
+const other = questionFor('b.test');
+
+function pendingWith(route: Partial<Route>, parts: Partial<Pending> = {}): Pending {
+  return {
+    ...{ question: own, key: 0, recursionDesired: true, startedAtMs: 7, depth: 0, asksOurselves: false },
+    ...{ zone: { ordinal: 3, block: 2 }, route },
+    ...parts,
+  } as Pending;
+}
+
+describe('judged', () => {
+  it('asks about other names, for the client, with the block that asks', () => {
+    const seen: unknown[] = [];
+    const judge: Route['judge'] = ({ question, ...query }) => {
+      assert.equal(question, other);
+      seen.push(query);
+      return 'filter';
+    };
+    const pending = pendingWith({ judge });
+    assert.deepEqual(judged(pending, other, '10.1.0.1'), { ok: false, why: 'filter', text: 'acl: filter' });
+    assert.equal(judged(pending, own, '10.1.0.1'), null, 'its guards have judged it');
+    assert.deepEqual(seen, [{ remote: '10.1.0.1', ordinal: 3, block: 2 }]);
+  });
+
+  it('lets pass what is allowed, and everything where there are no rules', () => {
+    assert.equal(judged(pendingWith({ judge: () => 'allow' }), other, ''), null);
+    assert.equal(judged(pendingWith({ judge: null }), other, ''), null);
+  });
+});
+
+describe('lookUpFor', () => {
+  function lookedUp(parts: Partial<Pending>, transport: typeof overUdp | typeof overTcp = overUdp) {
+    const asked: Request[] = [];
+    const outcomes: Outcome[] = [];
+    const clients: unknown[] = [];
+    const lookUp: Route['lookUp'] = (request, client) => {
+      asked.push(request);
+      clients.push(client);
+    };
+    const pending = pendingWith({ lookUp }, parts);
+    lookUpFor(pending, other, { asker: podAsker, transport }, (outcome) => outcomes.push(outcome));
+    assert.ok(clients.every((client) => client === podAsker));
+    return { asked, outcomes, pending };
+  }
+
+  it('asks in the words, the name and the time of the client, one step further', () => {
+    const { asked, pending } = lookedUp({ key: 3, recursionDesired: false, depth: 4 }, overTcp);
+    assert.deepEqual(asked, [
+      {
+        ...{ question: other, recursionDesired: false, checkingDisabled: true, dnssecOk: true, clientTransport: 'tcp' },
+        ...{ client: podAsker.remote.address, askedAtMs: 7, depth: 5 },
+      },
+    ]);
+    assert.equal(pending.asksOurselves, true);
+  });
+
+  it('ends a chain that is too long, in a later turn', async () => {
+    assert.equal(lookedUp({ depth: subquestionsMax - 1 }).asked.length, 1);
+    const { asked, outcomes } = lookedUp({ depth: subquestionsMax });
+    assert.deepEqual([asked, outcomes], [[], []]);
+    await Promise.resolve();
+    assert.deepEqual(
+      outcomes.map((outcome) => !outcome.ok && outcome.why),
+      ['circular'],
+    );
+  });
+});
+
+describe('mayWaitFor', () => {
+  const running = (asksOurselves: boolean, startedAtMs: number) => pendingWith({}, { asksOurselves, startedAtMs });
+  it('is for what ends in time and waits for nobody here', () => {
+    assert.equal(mayWaitFor(running(false, 7), pendingWith({})), true);
+    assert.equal(mayWaitFor(running(false, 3), pendingWith({})), true);
+    assert.equal(mayWaitFor(running(false, 8), pendingWith({})), false);
+    assert.equal(mayWaitFor(running(true, 3), pendingWith({})), false);
   });
 });

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import { newAutopath } from '../../../src/plugins/autopath/walk.js';
 import { newDraft, type Step } from '../../../src/resolve/route.js';
-import { courseQuery, inWords, questionFor } from '../../resolve/course-fixture.js';
+import { courseQuery, inWords, questionFor } from '../../resolve/plan-fixture.js';
 import { addresses, message, type Reply, soa } from '../../resolve/waiting-fixture.js';
 
 const search = ['default.svc.cluster.local.', 'svc.cluster.local.', 'cluster.local.'];

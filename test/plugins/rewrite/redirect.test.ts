@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import { type CnameChange, redirecting } from '../../../src/plugins/rewrite/redirect.js';
 import type { Step } from '../../../src/resolve/route.js';
-import { courseQuery, inWords, questionFor, rulesOf } from '../../resolve/course-fixture.js';
+import { courseQuery, inWords, questionFor, rulesOf } from '../../resolve/plan-fixture.js';
 import { message, type Reply, soa } from '../../resolve/waiting-fixture.js';
 
 const cname = (name: string, data: string): packets.Answer => ({ type: 'CNAME', name, ttl: 60, data });

@@ -6,8 +6,8 @@ import { nameToWire, wireToName } from '../../../src/dns/names.js';
 import { rewrite } from '../../../src/plugins/rewrite/plugin.js';
 import { rewriter } from '../../../src/plugins/rewrite/rewriter.js';
 import { type Draft, newDraft, planFrom } from '../../../src/resolve/route.js';
-import { courseQuery, inWords, rulesOf } from '../../resolve/course-fixture.js';
 import { query } from '../../resolve/lane-fixture.js';
+import { courseQuery, inWords, rulesOf } from '../../resolve/plan-fixture.js';
 import { waiting } from '../../resolve/waiting-fixture.js';
 
 function rewritten(lines: readonly string[], name: string, type = 'A'): Draft {

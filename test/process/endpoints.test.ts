@@ -4,7 +4,7 @@ import { samplePackets } from '../../src/limits.js';
 import type { Asker } from '../../src/listen/asker.js';
 import type { SampleReader } from '../../src/listen/samples.js';
 import { encodeSocketAddress } from '../../src/os/socket-address.js';
-import { newTopTalkers } from '../../src/process/top-talkers.js';
+import { newTopTalkers } from '../../src/process/endpoints.js';
 import { query } from '../resolve/lane-fixture.js';
 import { ManualClock } from '../simulation/clock.js';
 import { seededRandom } from '../simulation/random.js';

@@ -80,7 +80,7 @@ function answering(packets: readonly Buffer[], text = corefile): () => number {
 
 /** A lane whose cache has an address for every name. */
 function filledLane(text = corefile) {
-  const { lane, cache, listener, zone } = fixture(text, 'answering');
+  const { lane, cache, listener, zone } = fixture(text, 'worker');
   const { zoneId } = zone('cluster.local.');
   const store = cache.newStore({ successEntriesMax: names, denialEntriesMax: names });
   for (let number = 0; number < names; number++) {

@@ -15,11 +15,11 @@ import type { ZoneTable } from '../resolve/zones.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import type { Endpoints } from './endpoints.js';
 import { Generation, type GenerationDeps, prepare } from './generation.js';
-import { startTending, type TendingDeps } from './start-probes.js';
+import { type ProbingDeps, startProbing } from './start-probes.js';
 
 export type ReloadResult = 'reloaded' | 'unchanged' | 'refused';
 
-export interface ActiveConfigurationDeps extends TendingDeps {
+export interface ActiveConfigurationDeps extends ProbingDeps {
   /** Reads the configuration; throws a ConfigError. */
   readonly load: () => Config;
   readonly listeners: Listeners<ZoneTable>;
@@ -38,7 +38,7 @@ export interface ActiveConfigurationDeps extends TendingDeps {
 }
 
 export class ActiveConfiguration {
-  serving: Generation;
+  generation: Generation;
   /** When the configuration was last read it was refused, so what is in force is not what is written. */
   isLastRefused = false;
   readonly #deps: ActiveConfigurationDeps;
@@ -47,37 +47,37 @@ export class ActiveConfiguration {
   /** Looks at the files that the configuration was read from. */
   #watch: Timer | null = null;
   /** What runs while it is in force. */
-  #tending: Timer | null = null;
+  #probing: Timer | null = null;
   #reloading: Promise<unknown> = Promise.resolve();
   /** Those before it that still finish what they were asked. */
   readonly #draining = new Set<Generation>();
   /** No further reload is begun. */
-  #isSettled = false;
+  #isFinishing = false;
   /** Nothing is to be opened any more. */
   #isOver = false;
 
   constructor(first: Generation, deps: ActiveConfigurationDeps) {
-    this.serving = first;
+    this.generation = first;
     this.#deps = deps;
     this.#watch = this.#watchFilesOf(first.config);
   }
 
   get config(): Config {
-    return this.serving.config;
+    return this.generation.config;
   }
 
   /** Opens everything. Rejects with a ListenError when something cannot be opened; then nothing is left open. */
   async start(): Promise<void> {
     const { listeners, watching } = this.#deps;
     try {
-      await listeners.open(this.#wanted(this.serving));
+      await listeners.open(this.#wanted(this.generation));
       await watching.use(this.config);
       watching.readiness.met('listeners');
-      this.#tending = startTending(this.serving, this.#deps);
+      this.#probing = startProbing(this.generation, this.#deps);
     } catch (error) {
       await this.#undo([
         () => this.#stopTimers(),
-        () => this.serving.stop(),
+        () => this.generation.stop(),
         () => listeners.keepOnly(new Set()),
         () => watching.stop(),
       ]);
@@ -102,8 +102,8 @@ export class ActiveConfiguration {
    * at once, and leaves listeners alone: a reload may be about to open others.
    */
   renew(): void {
-    if (this.#isSettled) return;
-    const next = new Generation(this.config, this.#deps.deps, this.serving.prepared);
+    if (this.#isFinishing) return;
+    const next = new Generation(this.config, this.#deps.deps, this.generation.prepared);
     try {
       const before = this.#switchTo(next);
       const suspects = [...this.#draining];
@@ -119,8 +119,8 @@ export class ActiveConfiguration {
   }
 
   /** Ends watching and probing, and refuses further reloads. One that is under way has so long; then it is undone. */
-  async settle(withinMs: number): Promise<void> {
-    this.#isSettled = true;
+  async finish(withinMs: number): Promise<void> {
+    this.#isFinishing = true;
     await new Promise<void>((resolve) => {
       const late = this.#deps.deps.clock.after(withinMs, resolve);
       void this.#reloading.then(() => {
@@ -134,7 +134,7 @@ export class ActiveConfiguration {
 
   async #reloadNow(why: string): Promise<ReloadResult> {
     const { deps } = this.#deps;
-    if (this.#isSettled) return 'refused';
+    if (this.#isFinishing) return 'refused';
     const undo: (() => unknown)[] = [];
     try {
       return await this.#replace(why, undo);
@@ -197,13 +197,13 @@ export class ActiveConfiguration {
    * it throws, the one before is in force as it was.
    */
   #switchTo(next: Generation): Generation {
-    const before = this.serving;
+    const before = this.generation;
     try {
       this.#use(next);
       next.takeCacheOf(before);
-      const tending = startTending(next, this.#deps);
-      this.#tending?.stop();
-      this.#tending = tending;
+      const probing = startProbing(next, this.#deps);
+      this.#probing?.stop();
+      this.#probing = probing;
     } catch (error) {
       this.#doAll(
         () => this.#use(before),
@@ -220,10 +220,10 @@ export class ActiveConfiguration {
   }
 
   /** For every packet from now on. */
-  #use(serving: Generation): void {
-    this.serving = serving;
-    for (const by of serving.listeners) this.#servers.get(by.server)!.by = by;
-    this.#deps.tablesChanged(serving.config);
+  #use(generation: Generation): void {
+    this.generation = generation;
+    for (const by of generation.listeners) this.#servers.get(by.server)!.by = by;
+    this.#deps.tablesChanged(generation.config);
   }
 
   /** Undoes what was done for a configuration that is not used after all; a step that fails leaves out no other. */
@@ -254,7 +254,7 @@ export class ActiveConfiguration {
 
   #stopTimers(): void {
     this.#watch?.stop();
-    this.#tending?.stop();
+    this.#probing?.stop();
   }
 
   /** What a configuration that is refused was made from, too: a file that it names may be on its way. */
@@ -284,7 +284,7 @@ export class ActiveConfiguration {
 
   /** Closes listeners that are not in force. */
   #closeOthers(): void {
-    const servers = new Set(this.serving.listeners.map(({ server }) => server));
+    const servers = new Set(this.generation.listeners.map(({ server }) => server));
     this.#deps.listeners.keepOnly(servers);
     for (const server of this.#servers.keys()) if (!servers.has(server)) this.#servers.delete(server);
   }

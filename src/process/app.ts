@@ -32,19 +32,19 @@ import { LoopWatch } from '../resolve/loop.js';
 import { Misses } from '../resolve/miss.js';
 import type { Route } from '../resolve/route.js';
 import { refreshFrom, refuseFrom, serveFrom } from '../resolve/serve.js';
-import { askWithin, lookUpIn } from '../resolve/subquery.js';
+import { lookUpIn, subqueryIn } from '../resolve/subquery.js';
 import { Numbering, ReusableNumbering } from '../resolve/zone-plan.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import type { Snapshot, SnapshotDeps } from '../takeover/snapshot.js';
 import { type TakingOver, takingOver } from '../takeover/succession.js';
 import { Outages } from '../upstream/outages.js';
 import { ActiveConfiguration, type ReloadResult } from './active-configuration.js';
+import { newCacheTransfer } from './cache-transfer.js';
 import { type Ending, newEnding } from './ending.js';
 import { type Endpoints, type EndpointsDeps, newEndpoints, newTopTalkers, type StartHttp } from './endpoints.js';
 import { Generation, type GenerationDeps, newResolvConfFiles, prepare } from './generation.js';
-import { metricsOf } from './metrics-of-serving.js';
-import type { OpenAnswering, OpenSuccession } from './shared-sockets.js';
-import { newWarmth } from './warmth.js';
+import { metricsOf } from './generation-metrics.js';
+import type { OpenSuccession, OpenWorkers } from './shared-sockets.js';
 
 /** What the program is given instead of taking it: tests put their own in place. */
 export interface Outsides {
@@ -65,7 +65,7 @@ export interface Outsides {
   /** How files are watched. */
   readonly look: Look;
   /** Threads that answer UDP; without them the event loop does. */
-  readonly answering?: OpenAnswering;
+  readonly workers?: OpenWorkers;
   /** The other instances on this node; without it there are none. */
   readonly succession?: OpenSuccession | undefined;
   /** The cache as a file; without it there is none. */
@@ -131,9 +131,9 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const upstreamAnswered = () => watching.readiness.met('upstream');
   const resolving = startResolving(outsides, known, {
     upstreamAnswered,
-    store: (zoneId) => active.serving.store(zoneId),
+    store: (zoneId) => active.generation.store(zoneId),
   });
-  const { forwarder } = resolving;
+  const { misses } = resolving;
 
   // Asking others, as the configuration says; it comes first because a template in it may not compile.
   const deps = generationDeps(outsides, { known, doors, resolving });
@@ -163,7 +163,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     },
   });
   const ending = newEnding({
-    ...{ clock, log, counters, watching, active, succession, forwarder, host, listeners, snapshot, threads },
+    ...{ clock, log, counters, watching, active, succession, misses, host, listeners, snapshot, threads },
   });
 
   // Last, everything is opened: from here on there is somebody to answer.
@@ -192,7 +192,7 @@ function startKnowing({ clock, random }: Outsides, { active, succession }: Later
       if (hasAudience()) warmth.ended(ref);
     },
   });
-  const warmth = newWarmth({ cache, clock, counters, serving: () => active().serving });
+  const warmth = newCacheTransfer({ cache, clock, counters, generation: () => active().generation });
   return { blocks, epochs, counters, cache, warmth, ownMark: random.below(ownMarks) };
 }
 
@@ -204,7 +204,7 @@ function openDoors(outsides: Outsides, { counters, blocks, epochs, ownMark }: Kn
     sendFailed: () => counters.count('sendFailed'),
     acceptFailed: () => counters.count('tcpRejected'),
   });
-  const threads = outsides.answering?.({ clock, log, random, counters, blocks, epochs, ownMark }) ?? null;
+  const threads = outsides.workers?.({ clock, log, random, counters, blocks, epochs, ownMark }) ?? null;
   const pages = (): readonly Counters[] => [counters, ...(threads?.pages ?? [])];
   const openUdp = threads === null ? undefined : threads.open.bind(threads);
   const listeners = newListeners<ZoneTable>({ network, clock, counters, openUdp });
@@ -218,16 +218,16 @@ function startResolving(
   { blocks, counters, cache, ownMark }: Known,
   { store, upstreamAnswered }: { store(zoneId: number): Store | null; upstreamAnswered(): void },
 ) {
-  const lane = new Lane(blocks, newSlot(messageBytesMax + optBytesMax), counters, 'control');
+  const lane = new Lane(blocks, newSlot(messageBytesMax + optBytesMax), counters, 'main');
   lane.ownMark = ownMark;
   lane.dice = random;
   const routes = new WeakMap<ServedZone, Route>();
   const loops = new LoopWatch();
-  const forwarder: Misses = new Misses({
+  const misses: Misses = new Misses({
     ...{ clock, lane, cache, routes, loops, upstreamAnswered },
     store: (zone) => store(zone.zoneId),
   });
-  return { clock, log, lane, forwarder, routes, loops };
+  return { clock, log, lane, misses, routes, loops };
 }
 
 /** The parts by which what asks, and what shows, is made. */
@@ -244,7 +244,7 @@ function generationDeps(outsides: Outsides, { known, doors, resolving }: Parts):
   const { routes, loops } = resolving;
   return {
     ...{ network, clock, random, log, counters, cache, routes, loops, outages: new Outages() },
-    within: (zone) => askWithin(resolving, zone),
+    subqueryIn: (zone) => subqueryIn(resolving, zone),
     lookUpIn: (table) => lookUpIn(resolving, table),
     numberings: {
       cache: new Numbering(),
@@ -271,22 +271,22 @@ function endpointsDeps(
 ): EndpointsDeps {
   const { counters, cache, ownMark } = known;
   const { network, listeners, threads, pages } = doors;
-  const { forwarder } = resolving;
+  const { misses } = resolving;
   return {
     ...{ network, clock, random, log, ownMark, top, startHttp, profiler, pprofAskers, metricsAddress },
     listeners: () => listeners.endpoints(),
     selfCheckFailed: () => counters.count('healthFailures'),
     panicked: () => counters.count('panics'),
     source: {
-      ...metricsOf(() => active().serving),
+      ...metricsOf(() => active().generation),
       setupErrors: setupErrors.totals,
       logLinesLost: () => log.linesLost,
       pages,
       gauges: () => ({
         cacheUsedBytes: cache.usedBytes,
         cacheBytesMax,
-        pendingQuestions: forwarder.size,
-        waitingClients: forwarder.waiters,
+        pendingQuestions: misses.size,
+        waitingClients: misses.waiters,
         tcpClients: listeners.tcpClients,
         answeringThreads: threads?.samples.length ?? 0,
         lastReloadSuccessful: active().isLastRefused ? 0 : 1,
@@ -341,7 +341,7 @@ function appOf({
   ending,
   known: { counters },
   doors: { listeners, pages },
-  resolving: { forwarder },
+  resolving: { misses },
 }: Parts & { readonly active: ActiveConfiguration; readonly ending: Ending }): App {
   return {
     reload: (why) => active.reload(why),
@@ -357,7 +357,7 @@ function appOf({
     counters,
     total: (event) => pages().reduce((sum, page) => sum + page.total(event), 0),
     get waiting() {
-      return forwarder.waiters;
+      return misses.waiters;
     },
   };
 }

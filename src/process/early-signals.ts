@@ -17,7 +17,7 @@ interface EarlyProcess {
 
 export interface EarlySignals {
   /** Gives what has come, in order, to one who listens already: with no listener at all, Node.js would take over again. */
-  handOver(): readonly ProgramSignal[];
+  passOn(): readonly ProgramSignal[];
   /**
    * For a command that serves nobody: signals mean what they mean to any program, also those that have come. SIGUSR1
    * means nothing, so that no debugger opens.
@@ -31,7 +31,7 @@ export function listenEarly(process: EarlyProcess): EarlySignals {
   const listeners = programSignals.map((signal) => ({ signal, remember: () => void arrived.push(signal) }));
   for (const { signal, remember } of listeners) process.on(signal, remember);
   return {
-    handOver() {
+    passOn() {
       for (const { signal, remember } of listeners) process.off(signal, remember);
       return arrived.splice(0);
     },

@@ -23,9 +23,9 @@ export interface EndingDeps {
   readonly log: Log;
   readonly counters: Pick<Counters, 'count'>;
   readonly watching: Pick<Endpoints, 'stop'> & { readonly readiness: Pick<Endpoints['readiness'], 'stopping'> };
-  readonly active: Pick<ActiveConfiguration, 'settle' | 'config' | 'serving'>;
+  readonly active: Pick<ActiveConfiguration, 'finish' | 'config' | 'generation'>;
   readonly succession: Pick<Succession, 'leave' | 'left' | 'whenSucceeded' | 'role'> | null;
-  readonly forwarder: Pick<Misses, 'waiters'>;
+  readonly misses: Pick<Misses, 'waiters'>;
   readonly host: Pick<Host, 'stepAside' | 'leave'>;
   readonly listeners: Pick<Listeners, 'drain'>;
   readonly snapshot: Pick<Snapshot, 'finish'> | null;
@@ -40,14 +40,14 @@ export interface Ending {
 }
 
 export function newEnding(deps: EndingDeps): Ending {
-  const { clock, log, counters, watching, active, succession, forwarder, host, listeners, snapshot, threads } = deps;
+  const { clock, log, counters, watching, active, succession, misses, host, listeners, snapshot, threads } = deps;
   let stopping: Promise<void> | null = null;
   let isHurried = false;
   const whenHurried: (() => void)[] = [];
 
   async function run(): Promise<void> {
     await step('readiness', () => watching.readiness.stopping());
-    await waiting('reloads', reloadEndMs, () => active.settle(isHurried ? 0 : reloadEndMs));
+    await waiting('reloads', reloadEndMs, () => active.finish(isHurried ? 0 : reloadEndMs));
     const lameduckMs = active.config.health?.lameduckMs ?? 0;
     await step('the handover', () => Promise.race([stopCalling(clock, succession, lameduckMs), hurried()]));
     const endsAtMs = clock.nowMs() + stopDeadlineMs;
@@ -56,7 +56,7 @@ export function newEnding(deps: EndingDeps): Ending {
     // While we still answer: who is sent elsewhere from now on has lost nothing.
     await step('rules', () => host.stepAside(hostLeaveDeadlineMs));
     await waiting('listeners', drainedAtMs - clock.nowMs(), () => new Promise<void>((done) => listeners.drain(done)));
-    await step('upstreams', () => active.serving.stop());
+    await step('upstreams', () => active.generation.stop());
     await step('the snapshot', () => snapshot?.finish());
     await waiting('HTTP listeners', endsAtMs - clock.nowMs(), () => watching.stop());
     await step('answering threads', () => within(endsAtMs - clock.nowMs(), threads?.end()));
@@ -96,7 +96,7 @@ export function newEnding(deps: EndingDeps): Ending {
   }
 
   async function nobodyWaits(): Promise<void> {
-    while (forwarder.waiters > 0) await new Promise<void>((resolve) => clock.after(sweepPeriodMs, resolve));
+    while (misses.waiters > 0) await new Promise<void>((resolve) => clock.after(sweepPeriodMs, resolve));
   }
 
   return {

@@ -31,7 +31,7 @@ import type { Endpoint, Network } from '../os/network.js';
 import type { Profiler } from '../os/profiler.js';
 import type { Random } from '../os/random.js';
 import { endpointOf } from '../os/socket-address.js';
-import { families } from './metrics-of-serving.js';
+import { families } from './generation-metrics.js';
 
 export type StartHttp = (at: Endpoint, routes: HttpRoutes, failed: (error: unknown) => void) => Promise<HttpServer>;
 

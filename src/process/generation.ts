@@ -56,7 +56,7 @@ export interface GenerationDeps extends PluginDeps {
   readonly routes: WeakMap<ServedZone, Route>;
   readonly resolvConfs: ResolvConfFiles;
   /** Asks ourselves, as a client in this zone would. */
-  readonly within: (zone: ServedZone) => Ask;
+  readonly subqueryIn: (zone: ServedZone) => Ask;
   /** Asks ourselves, as a client of the listener with this table would. */
   readonly lookUpIn: (table: ZoneTable) => Route['lookUp'];
 }
@@ -133,7 +133,7 @@ export class Generation {
 
   /** Makes the ways of the zones in this table. */
   #open(table: ZoneTable): void {
-    const { cache, routes, lookUpIn, within } = this.deps;
+    const { cache, routes, lookUpIn, subqueryIn } = this.deps;
     const normaliser = new Normaliser(cache.blocks.hashKey);
     const ways = { lookUp: lookUpIn(table), judge: judgeIn(table, (block) => atWorkOf(this.blocks[block])) };
     for (const zone of table.byBytes.flat()) {
@@ -143,7 +143,7 @@ export class Generation {
       routes.set(zone, route);
       if (zone.translation === null) continue;
       this.#storeOfZone.set(zone.translation.zone.zoneId, block.store);
-      routes.set(zone.translation.zone, translatedFrom(route, atWorkOf(block), within(zone), normaliser));
+      routes.set(zone.translation.zone, translatedFrom(route, atWorkOf(block), subqueryIn(zone), normaliser));
     }
   }
 
@@ -384,17 +384,17 @@ function blockOf(config: BlockConfig, parts: BlockParts, deps: GenerationDeps): 
 }
 
 /** Answers for one client alone are made for clients with translated answers too: others are made for the queries within. */
-function translatedFrom(route: Route, atWork: readonly PluginAtWork[], within: Ask, normaliser: Normaliser): Route {
+function translatedFrom(route: Route, atWork: readonly PluginAtWork[], subquery: Ask, normaliser: Normaliser): Route {
   const outer = atWork.some(({ isForClientAlone }) => isForClientAlone) ? route : { ...route, make: null };
   const translator = atWork.find(({ translate }) => translate !== undefined)!;
-  return translator.translate!(outer, within, normaliser);
+  return translator.translate!(outer, subquery, normaliser);
 }
 
 function keepRoute({ cache }: BlockConfig): KeepRoute | null {
   if (cache === null) return null;
   return {
     policy: keepPolicy(cache),
-    patienceMs: cache.stale?.patienceMs ?? Number.POSITIVE_INFINITY,
+    staleTimerMs: cache.stale?.patienceMs ?? Number.POSITIVE_INFINITY,
     recheckMs: cache.stale?.recheckMs ?? 0,
     preferPositive: cache.preferPositive,
     keeps: keepsFor(cache),

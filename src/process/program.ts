@@ -45,7 +45,7 @@ import { type App, type Outsides, type Settings, startApp } from './app.js';
 import { onExceptions } from './crash-policy.js';
 import type { EarlySignals } from './early-signals.js';
 import { writePidFile } from './pid-file.js';
-import { answeringThreads, sharedNode } from './shared-sockets.js';
+import { openWorkers, sharedNode } from './shared-sockets.js';
 import { onSignals } from './signals.js';
 
 const exitFailed = 1;
@@ -156,7 +156,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     log,
     startHttp: (at, routes, failed) =>
       startHttp(at, routes, { clock, failed, hostAddresses: addressesOfHost, bind: node.bindHttp }),
-    profiler: systemProfiler('/answering-thread.js'),
+    profiler: systemProfiler('/process/worker.js'),
     pprofAskers: {
       mayAsk: [0, process.getuid?.() ?? 0],
       userOfPeer: (ends) => userOfPeer(ends, { bytesMax: connectionsReadBytesMax }),
@@ -165,7 +165,7 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     sockets: { socketsAt: (at) => lookAtSockets(node.calls)('udp', at), ownSockets },
     ...{ readFile, readPieces },
     look: systemLook,
-    answering: answeringThreads({ threads, system: node }),
+    workers: openWorkers({ threads, system: node }),
     succession: node.succession,
     snapshot: snapshotAt(wishes.cacheFilePath, random),
   };

@@ -18,7 +18,7 @@ import { UnixSockets } from '../os/unix-sockets.js';
 import type { ZoneTable } from '../resolve/zones.js';
 import { entriesFormat } from '../takeover/entries.js';
 import { Succession, type SuccessionDeps } from '../takeover/succession.js';
-import type { Shared } from './answering-thread.js';
+import type { Shared } from './worker.js';
 
 export type OpenSuccession = (parts: Pick<SuccessionDeps, 'clock' | 'log' | 'warmth' | 'owns'>) => Succession;
 
@@ -79,7 +79,7 @@ function networkNamespace(): string {
 }
 
 /** What the threads share with the control lane. */
-interface AnsweringDeps {
+interface WorkerDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: Random;
@@ -96,25 +96,25 @@ interface CallsAndGroups {
 }
 
 /** Prepares the threads; null when UDP is to be served by the event loop. */
-export type OpenAnswering = (deps: AnsweringDeps) => UdpThreads<ZoneTable, Shared> | null;
+export type OpenWorkers = (deps: WorkerDeps) => UdpThreads<ZoneTable, Shared> | null;
 
 /** So many threads, if there are the calls for them. */
-export function answeringThreads(options: {
+export function openWorkers(options: {
   readonly threads: number;
   readonly system: CallsAndGroups | { readonly calls: null; readonly why: string };
-}): OpenAnswering {
+}): OpenWorkers {
   return ({ clock, log, random, counters, blocks, epochs, ownMark }) => {
     const { system, threads } = options;
     if (system.calls === null) {
       log.info(`serving UDP in the event loop, not in answering threads: ${system.why}`);
       return null;
     }
-    const diceSeed = random.below(2 ** 32);
+    const prngSeed = random.below(2 ** 32);
     const { memory, hashKey } = blocks;
-    const shared: Shared = { blocks: memory, hashKey, epochs: epochs.memory, ownMark, diceSeed };
+    const shared: Shared = { blocks: memory, hashKey, epochs: epochs.memory, ownMark, prngSeed };
     return new UdpThreads<ZoneTable, Shared>({
       ...{ clock, log, counters, shared, hashKey, calls: system.calls, groups: system.groups, threads },
-      program: new URL('./answering-thread.js', import.meta.url),
+      program: new URL('./worker.js', import.meta.url),
       threadDied: (index) => epochs.leave(index),
     });
   };

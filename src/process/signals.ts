@@ -28,7 +28,7 @@ interface Served {
 export function onSignals(
   process: Signalled,
   log: Log & { flush(): void },
-  before?: Pick<EarlySignals, 'handOver'>,
+  before?: Pick<EarlySignals, 'passOn'>,
 ): (served: Served) => void {
   let app: Served | null = null;
   let early: string | null = null;
@@ -67,7 +67,7 @@ export function onSignals(
   }
 
   for (const signal of programSignals) process.on(signal, () => arrived(signal));
-  for (const signal of before?.handOver() ?? []) arrived(signal);
+  for (const signal of before?.passOn() ?? []) arrived(signal);
   return (started) => {
     app = started;
     if (stops > 1) started.hurry();

@@ -117,14 +117,14 @@ function soaQuestion(zone: string): Uint8Array {
   return question;
 }
 
-export interface TendingDeps {
+export interface ProbingDeps {
   readonly look: Look;
   upstreamAnswered(): void;
 }
 
 /** Runs until it is stopped. Whatever it throws, nothing of it runs then. */
-export function startTending(serving: Generation, { look, upstreamAnswered }: TendingDeps): Timer {
-  const { clock, random, log, loops } = serving.deps;
+export function startProbing(generation: Generation, { look, upstreamAnswered }: ProbingDeps): Timer {
+  const { clock, random, log, loops } = generation.deps;
   const probeWorld = { clock, random, log, loops, answered: upstreamAnswered };
   let probes: Timer[] = [];
   let watch: Timer | null = null;
@@ -138,18 +138,18 @@ export function startTending(serving: Generation, { look, upstreamAnswered }: Te
   function probe(): void {
     for (const timer of probes) timer.stop();
     probes = [];
-    toEach(serving.blocks.entries(), ([index, block]) => void probes.push(startProbe(block, index, probeWorld)));
+    toEach(generation.blocks.entries(), ([index, block]) => void probes.push(startProbe(block, index, probeWorld)));
   }
 
   function changed(): void {
-    doAll(() => serving.resolvConfsChanged(), probe);
+    doAll(() => generation.resolvConfsChanged(), probe);
   }
 
   try {
     probe();
     // Where everything is made here there is nobody to wait for.
-    if (serving.config.blocks.every(({ forwards }) => forwards.length === 0)) upstreamAnswered();
-    const files = [...serving.resolvConfs, systemdResolvConf];
+    if (generation.config.blocks.every(({ forwards }) => forwards.length === 0)) upstreamAnswered();
+    const files = [...generation.resolvConfs, systemdResolvConf];
     if (files.length > 1) watch = watchFiles(clock, () => files, resolvConfPeriodMs, changed, look);
   } catch (error) {
     stop();

@@ -33,7 +33,7 @@ export interface KeepPolicy {
 export interface KeepRoute {
   readonly policy: KeepPolicy;
   /** How long clients wait while a stale answer is at hand; Infinity is until the upstream fails. */
-  readonly patienceMs: number;
+  readonly staleTimerMs: number;
   /** After a failed refresh the upstream is not asked again for this long. */
   readonly recheckMs: number;
   /** A positive answer, even past its expiry, is not replaced by a negative one while it may be used. */

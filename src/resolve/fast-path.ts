@@ -44,11 +44,11 @@ import {
 /** The packet gets no answer. */
 export const dropped = 0;
 /** The packet needs somebody to be asked, or the control lane's eye. */
-export const handedOver = -1;
+export const deferred = -1;
 
 /**
  * Answers the first `length` bytes of `packet` into the lane's slot and returns the answer's bytes, `dropped` or
- * `handedOver`; the lane's `query` and `zone` then tell what was asked. The lane's transport and family are the
+ * `deferred`; the lane's `query` and `zone` then tell what was asked. The lane's transport and family are the
  * packet's. Borrows the packet until it returns.
  */
 export function answerNow(lane: Lane, table: ZoneTable, packet: Uint8Array, length: number, nowMs: number): number {
@@ -63,18 +63,18 @@ export function answerNow(lane: Lane, table: ZoneTable, packet: Uint8Array, leng
     return refuse(lane, table, packet, length, 'refused');
   }
   lane.zone = zone;
-  if (zone.handOver !== 0 && lane.role === 'answering' && isToBeSeen(zone.handOver, packet, query)) return handedOver;
+  if (zone.defers !== 0 && lane.role === 'worker' && isToBeSeen(zone.defers, packet, query)) return deferred;
   const base = lane.counters.zoneBase(zone.ordinal);
   if (query.type === typeAaaa) {
     if (zone.aaaa !== aaaaForward) {
       const rcode = rcodeForAaaa(lane, packet, zone, nowMs);
-      return rcode < 0 ? handedOver : denyAaaa(lane, packet, length, zone, rcode);
+      return rcode < 0 ? deferred : denyAaaa(lane, packet, length, zone, rcode);
     }
     zone = lane.zone = zoneOfClient(zone, query, lane.family);
   }
-  if (zone.cache === null) return handedOver;
+  if (zone.cache === null) return deferred;
   const bytes = answerCached(lane, zone.cache, packet, nowMs);
-  if (bytes === handedOver) return handedOver;
+  if (bytes === deferred) return deferred;
   const numbers = lane.counters.zones;
   numbers[base + zonePlaces.cacheRequests]++;
   numbers[base + (lane.blocks.kind(lane.block) === kindSuccess ? zonePlaces.hitsSuccess : zonePlaces.hitsDenial)]++;
@@ -82,11 +82,11 @@ export function answerNow(lane: Lane, table: ZoneTable, packet: Uint8Array, leng
   return bytes;
 }
 
-/** Answers what the lane has read from what is kept of its zone, or says `handedOver`; nothing is counted but staleness. */
+/** Answers what the lane has read from what is kept of its zone, or says `deferred`; nothing is counted but staleness. */
 export function answerCached(lane: Lane, policy: CachePolicy, packet: Uint8Array, nowMs: number): number {
   const { blocks, query } = lane;
   const ref = blocks.find(packet, query.questionEnd, lane.zone!.zoneId, keyOf(query));
-  if (ref === 0 || lane.isTooLarge(ref)) return handedOver;
+  if (ref === 0 || lane.isTooLarge(ref)) return deferred;
   lane.block = ref;
   return answerFrom(lane, packet, ref, policy, nowMs);
 }
@@ -130,9 +130,9 @@ function answerFrom(lane: Lane, packet: Uint8Array, ref: BlockRef, policy: Cache
     const ageSeconds = policy.keepTtl ? 0 : Math.floor((nowMs - blocks.storedAtMs(ref)) / 1000);
     return lane.answerStored(packet, ref, ageSeconds, null);
   }
-  if (nowMs >= expiresAtMs + policy.staleMaxMs || blocks.kind(ref) === kindServfail) return handedOver;
+  if (nowMs >= expiresAtMs + policy.staleMaxMs || blocks.kind(ref) === kindServfail) return deferred;
   const recheckAtMs = blocks.recheckAtMs(ref);
-  if (nowMs >= recheckAtMs && (!policy.staleAtOnce || recheckAtMs === onFailureOnly)) return handedOver;
+  if (nowMs >= recheckAtMs && (!policy.staleAtOnce || recheckAtMs === onFailureOnly)) return deferred;
   blocks.touch(ref, nowMs, policy.prefetchGapMs);
   lane.refreshDue = nowMs >= recheckAtMs;
   lane.counters.count(policy.staleAtOnce ? 'staleImmediate' : 'staleOnFailure');

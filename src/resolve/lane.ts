@@ -90,7 +90,7 @@ export class Lane {
     public slot: Slot,
     readonly counters: Counters,
     /** `control` also sees what an answering thread hands over on principle. */
-    readonly role: 'answering' | 'control',
+    readonly role: 'worker' | 'main',
   ) {
     this.#offsets = { halves: blocks.halves, first: 0, count: 0 };
   }

@@ -14,8 +14,8 @@ import type { Answer, Outcome, Request } from '../upstream/ask.js';
 import { keyOf } from './fast-path.js';
 import { type LoopWatch, typeHinfo } from './loop.js';
 import { hashOf, type Pending, PendingTable, Sharing, type Waiter } from './pending.js';
-import { leaveUnanswered, type MadeFacts, type SettleDeps, Settler } from './respond.js';
-import type { CourseQuery, Made, PlanCourse } from './route.js';
+import { leaveUnanswered, type MadeSource, type RespondDeps, Responder } from './respond.js';
+import type { Made, PlanQuery, QueryToPlan } from './route.js';
 import {
   type Chase,
   type Done,
@@ -25,32 +25,32 @@ import {
   lookUpFor,
   mayWaitFor,
   type Origin,
-  type Subquestion,
+  type Subquery,
 } from './subquery.js';
 import { aaaaForward, type ServedZone } from './zones.js';
 
-interface MissesDeps extends SettleDeps {
+interface MissesDeps extends RespondDeps {
   readonly loops: Pick<LoopWatch, 'seen'>;
   /** An upstream has answered: readiness waits for the first. */
   upstreamAnswered(): void;
 }
 
-type PlannedCourse = NonNullable<ReturnType<PlanCourse>>;
+type PlanOrFailure = NonNullable<ReturnType<PlanQuery>>;
 type Answered = Exclude<Made, { kind: 'next' }>;
 
 export class Misses {
   readonly #deps: MissesDeps;
-  readonly #settler: Settler;
+  readonly #responder: Responder;
   readonly #table = new PendingTable();
   readonly #sharing: Sharing;
   /** Of clients that have a stale answer at hand. */
-  readonly #patience: StaleTimer;
+  readonly #staleTimer: StaleTimer;
 
   constructor(deps: MissesDeps) {
     this.#deps = deps;
-    this.#settler = new Settler(deps);
+    this.#responder = new Responder(deps);
     this.#sharing = new Sharing(deps.lane.counters);
-    this.#patience = new StaleTimer(deps.clock, (pending) => this.#settleImpatient(pending));
+    this.#staleTimer = new StaleTimer(deps.clock, (pending) => this.#staleTimerFired(pending));
   }
 
   /** Questions under way. */
@@ -75,7 +75,7 @@ export class Misses {
   }
 
   /** The same for a question of ours (within.ts), which the lane has read, in its zone. */
-  waitWithin(packet: Uint8Array, asker: Asker, { askedAtMs, depth, ours }: Subquestion): void {
+  waitForSubquery(packet: Uint8Array, asker: Asker, { askedAtMs, depth, ours }: Subquery): void {
     const zone = this.#deps.lane.zone!;
     const waiter: Waiter = { ...this.#waiter(zone, packet, asker, askedAtMs), ours };
     this.#getFor(this.#question(zone, packet, askedAtMs, waiter.wants, depth), packet, asker, waiter);
@@ -109,35 +109,35 @@ export class Misses {
     const transport = waiter === null ? overTcp : asker.transport;
     if (route.plan !== null || route.make !== null) {
       const query = this.#queryOf(pending, packet, asker);
-      const course = route.plan === null ? null : route.plan(query);
-      if (course !== null) return this.#setOut(pending, course, query, transport, waiter);
+      const plan = route.plan === null ? null : route.plan(query);
+      if (plan !== null) return this.#followPlan(pending, plan, query, transport, waiter);
       const made = route.make === null ? null : route.make(query, zone, asker);
       if (made !== null && made.kind !== 'next') {
-        return this.#settleMade(pending, made, { asker, transport }, waiter);
+        return this.#respondMade(pending, made, { asker, transport }, waiter);
       }
     }
     if (!this.#enter(pending, waiter)) return;
     this.#ask(pending, question, { asker, transport }, (outcome) => this.#finish(pending, outcome, null));
   }
 
-  #queryOf({ question, zone: { ordinal } }: Pending, packet: Uint8Array, asker: Asker): CourseQuery {
+  #queryOf({ question, zone: { ordinal } }: Pending, packet: Uint8Array, asker: Asker): QueryToPlan {
     const { flags } = this.#deps.lane.query;
     return { id: u16(packet, 0), flags, question, remote: asker.remote.address, packet, asker, ordinal };
   }
 
-  /** Makes and asks what the course says, in the place of the question. */
-  #setOut(
+  /** Makes and asks what the plan says, in the place of the question. */
+  #followPlan(
     asked: Pending,
-    course: PlannedCourse,
-    query: CourseQuery,
+    plan: PlanOrFailure,
+    query: QueryToPlan,
     transport: Transport,
     waiter: Waiter | null,
   ): void {
-    if ('failure' in course) {
-      const outcome: Outcome = { ok: false, why: 'nobody', text: course.failure };
-      return this.#settler.settle(asked, waiter === null ? [] : [waiter], outcome, null);
+    if ('failure' in plan) {
+      const outcome: Outcome = { ok: false, why: 'nobody', text: plan.failure };
+      return this.#responder.respond(asked, waiter === null ? [] : [waiter], outcome, null);
     }
-    const pending: Pending = { ...asked, course, isJoinable: course.holdsFor === 'everybody' };
+    const pending: Pending = { ...asked, plan, isJoinable: plan.holdsFor === 'everybody' };
     if (!this.#enter(pending, waiter)) return;
     const { route, zone } = pending;
     const { id, flags, remote, asker } = query;
@@ -146,21 +146,21 @@ export class Misses {
       make: (question) => (route.make === null ? null : route.make({ id, flags, remote, question }, zone, asker)),
       ask: (question, done) => this.#ask(pending, question, { asker, transport }, done),
       lookUp: (question, done) => lookUpFor(pending, question, { asker, transport }, done),
-      next: course.next,
+      next: plan.next,
     };
-    followUp(chase, course.question, (outcome, made) => this.#finish(pending, outcome, made));
+    followUp(chase, plan.question, (outcome, made) => this.#finish(pending, outcome, made));
   }
 
-  #settleMade(pending: Pending, made: Answered, from: Origin, waiter: Waiter | null): void {
+  #respondMade(pending: Pending, made: Answered, from: Origin, waiter: Waiter | null): void {
     if (made.kind === 'servfail' || made.follow === null) {
       const waiters = waiter === null ? [] : [waiter];
-      const done: Done = (outcome, facts) => this.#settler.settle(pending, waiters, outcome, facts);
+      const done: Done = (outcome, source) => this.#responder.respond(pending, waiters, outcome, source);
       return finishMade(made, () => {}, done);
     }
     const following: Pending = { ...pending, isJoinable: false };
     if (!this.#enter(following, waiter)) return;
     const lookUp: Chase['lookUp'] = (question, done) => lookUpFor(following, question, from, done);
-    finishMade(made, lookUp, (outcome, facts) => this.#finish(following, outcome, facts));
+    finishMade(made, lookUp, (outcome, source) => this.#finish(following, outcome, source));
   }
 
   #waiter(zone: ServedZone, packet: Uint8Array, asker: Asker, receivedAtMs: number): Waiter {
@@ -185,11 +185,11 @@ export class Misses {
       recursionDesired,
       hash: hashOf(question, zoneId, key, this.#deps.lane.blocks.hashKey),
       isJoinable: true,
-      course: null,
+      plan: null,
       zone,
       route,
       startedAtMs: nowMs,
-      hasStale: this.#settler.findForImpatient(zone, question, key) !== 0,
+      hasStale: this.#responder.findForStaleTimer(zone, question, key) !== 0,
       depth,
       asksOurselves: route.asksOurselves,
       waiters: [],
@@ -197,8 +197,8 @@ export class Misses {
     };
   }
 
-  #forImpatient({ zone, question, key }: Pending): BlockRef {
-    return this.#settler.findForImpatient(zone, question, key);
+  #findForStaleTimer({ zone, question, key }: Pending): BlockRef {
+    return this.#responder.findForStaleTimer(zone, question, key);
   }
 
   #countMiss(zone: ServedZone): void {
@@ -211,15 +211,15 @@ export class Misses {
 
   #join(running: Pending, waiter: Waiter, nowMs: number): void {
     const { counters } = this.#deps.lane;
-    const patienceMs = running.route.keep?.patienceMs ?? Number.POSITIVE_INFINITY;
-    if (running.hasStale && nowMs >= running.startedAtMs + patienceMs) {
-      const stale = this.#forImpatient(running);
-      if (stale !== 0) return this.#settler.sendUsable(running.zone, [waiter], stale, 'stalePatience');
+    const staleTimerMs = running.route.keep?.staleTimerMs ?? Number.POSITIVE_INFINITY;
+    if (running.hasStale && nowMs >= running.startedAtMs + staleTimerMs) {
+      const stale = this.#findForStaleTimer(running);
+      if (stale !== 0) return this.#responder.sendUsable(running.zone, [waiter], stale, 'stalePatience');
     }
     const joined = this.#table.join(running, waiter);
     if (joined === 'joined') {
       counters.count('coalesced');
-      if (running.hasStale) this.#patience.watch(running);
+      if (running.hasStale) this.#staleTimer.watch(running);
       return;
     }
     counters.count(joined);
@@ -228,9 +228,9 @@ export class Misses {
 
   /** Nobody more may wait: what is known, though it be stale, is better than a failure. */
   #turnAway(pending: Pending, waiter: Waiter): void {
-    const usable = this.#settler.findUsable(pending.zone, pending.question, pending.key);
-    if (usable === 0) this.#settler.sendFailure(waiter, 'no-room');
-    else this.#settler.sendUsable(pending.zone, [waiter], usable, 'staleOnFailure');
+    const usable = this.#responder.findUsable(pending.zone, pending.question, pending.key);
+    if (usable === 0) this.#responder.sendFailure(waiter, 'no-room');
+    else this.#responder.sendUsable(pending.zone, [waiter], usable, 'staleOnFailure');
   }
 
   /** Whether it falls to us to get this: it is not under way, and there is room for it and for its waiter. */
@@ -244,7 +244,7 @@ export class Misses {
       pending.waiters.push(waiter);
     }
     if (!this.#take(pending)) return false;
-    if (pending.hasStale && waiter !== null) this.#patience.watch(pending);
+    if (pending.hasStale && waiter !== null) this.#staleTimer.watch(pending);
     return true;
   }
 
@@ -264,7 +264,7 @@ export class Misses {
 
   #ask(pending: Pending, question: Uint8Array, from: Origin, done: (outcome: Outcome) => void): void {
     // Where one question leads to another, an answer to the first alone is none.
-    const isWhole = pending.isJoinable && (pending.course === null || pending.course.next === null);
+    const isWhole = pending.isJoinable && (pending.plan === null || pending.plan.next === null);
     const late = isWhole ? (answer: Answer) => this.#answeredLate(pending, answer) : undefined;
     const request = this.#requestFor(pending, question, from);
     const { ask, asksOurselves } = pending.route;
@@ -275,16 +275,16 @@ export class Misses {
   }
 
   #requestFor(pending: Pending, question: Uint8Array, from: Origin): Request {
-    const { recursionDesired, key, course, startedAtMs, depth } = pending;
+    const { recursionDesired, key, plan, startedAtMs, depth } = pending;
     return {
       question,
-      recursionDesired: course?.recursionDesired ?? recursionDesired,
+      recursionDesired: plan?.recursionDesired ?? recursionDesired,
       checkingDisabled: (key & keyCheckingDisabled) !== 0,
       dnssecOk: (key & keyDnssecOk) !== 0,
       clientTransport: from.transport === overTcp ? 'tcp' : 'udp',
       // A refresh is nobody's, but what rules say of a question of ours is for the client whose answer it was.
       client: clientOf(pending) ?? (pending.asksOurselves ? from.asker.remote.address : undefined),
-      options: course === null ? undefined : course.options,
+      options: plan === null ? undefined : plan.options,
       askedAtMs: startedAtMs,
       depth,
     };
@@ -293,17 +293,17 @@ export class Misses {
   /** An answer that came after its question had failed: kept, and given to those who ask the same again by now. */
   #answeredLate(pending: Pending, answer: Answer): void {
     const rcode = messageRcode(answer.message);
-    if ((rcode !== rcodeNoError && rcode !== rcodeNxDomain) || this.#settler.hasNewer(pending)) return;
+    if ((rcode !== rcodeNoError && rcode !== rcodeNxDomain) || this.#responder.hasNewer(pending)) return;
     const running = this.#table.find(pending);
-    this.#settler.settle(pending, running === null ? [] : this.#table.takeWaiters(running), answer, null);
+    this.#responder.respond(pending, running === null ? [] : this.#table.takeWaiters(running), answer, null);
   }
 
-  #finish(pending: Pending, outcome: Outcome, made: MadeFacts | null): void {
-    this.#patience.end(pending);
+  #finish(pending: Pending, outcome: Outcome, made: MadeSource | null): void {
+    this.#staleTimer.end(pending);
     const waiters = this.#table.remove(pending);
     try {
       if (outcome.ok && made === null) this.#deps.upstreamAnswered();
-      this.#settler.settle(pending, waiters, outcome, made);
+      this.#responder.respond(pending, waiters, outcome, made);
     } catch (error) {
       // Nobody else remembers them.
       for (const { asker } of waiters) leaveUnanswered(asker);
@@ -312,10 +312,10 @@ export class Misses {
   }
 
   /** The upstream is slower than clients wait: they get the stale answer, and the question stays under way. */
-  #settleImpatient(pending: Pending): void {
-    const stale = this.#forImpatient(pending);
+  #staleTimerFired(pending: Pending): void {
+    const stale = this.#findForStaleTimer(pending);
     if (stale === 0) return;
-    this.#settler.sendUsable(pending.zone, this.#table.takeWaiters(pending), stale, 'stalePatience');
+    this.#responder.sendUsable(pending.zone, this.#table.takeWaiters(pending), stale, 'stalePatience');
   }
 }
 
@@ -340,7 +340,7 @@ export class StaleTimer {
   /** Watches the question, where its clients do not wait until the upstream has failed. */
   watch(pending: Pending): void {
     const { keep } = pending.route;
-    if (keep === null || keep.patienceMs === Number.POSITIVE_INFINITY) return;
+    if (keep === null || keep.staleTimerMs === Number.POSITIVE_INFINITY) return;
     this.#watched.add(pending);
     this.#sweeper ??= this.#clock.every(sweepPeriodMs, () => this.#sweep());
   }
@@ -354,7 +354,7 @@ export class StaleTimer {
     const nowMs = this.#clock.nowMs();
     try {
       toEach(this.#watched, (pending) => {
-        if (nowMs < pending.startedAtMs + pending.route.keep!.patienceMs) return;
+        if (nowMs < pending.startedAtMs + pending.route.keep!.staleTimerMs) return;
         this.#watched.delete(pending);
         this.#lost(pending);
       });

@@ -17,7 +17,7 @@ import {
 import type { Asker } from '../listen/asker.js';
 import { toEach } from '../scheduling/each.js';
 import type { Answer, Ask, Failure, Outcome, Request } from '../upstream/ask.js';
-import type { Course, Route } from './route.js';
+import type { QueryPlan, Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
 interface Chained<Entry> {
@@ -106,7 +106,7 @@ export interface Pending extends Identity {
   /** False where the answer may depend on the client. */
   readonly isJoinable: boolean;
   /** Not null: something else is made or asked for it. */
-  readonly course: Course | null;
+  readonly plan: QueryPlan | null;
   readonly zone: ServedZone;
   /** The route at the time of the question; a reload may have changed it since. */
   readonly route: Route;

@@ -29,10 +29,10 @@ import {
 } from './lane.js';
 import type { Pending, Waiter } from './pending.js';
 import { queryLogRecordOf } from './query-log-record.js';
-import type { Course, Route } from './route.js';
+import type { QueryPlan, Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
-export interface SettleDeps {
+export interface RespondDeps {
   readonly clock: Clock;
   readonly lane: Lane;
   readonly cache: Cache;
@@ -42,7 +42,7 @@ export interface SettleDeps {
 }
 
 /** What is said of an answer made here; an upstream's has null. */
-export interface MadeFacts {
+export interface MadeSource {
   /** An answer that comes with one is not kept. */
   readonly extendedError: ExtendedError | null;
   /** False: it is for its asker alone, or what its alias leads to could not be had: better than nothing, now. */
@@ -72,22 +72,22 @@ export function isFinal(why: Failure): boolean {
   return finals.has(why);
 }
 
-export class Settler {
-  readonly #deps: SettleDeps;
+export class Responder {
+  readonly #deps: RespondDeps;
   readonly #normaliser: Normaliser;
   /** A packet that is nothing but a question, to look it up. */
   readonly #lookup = new Uint8Array(headerBytes + nameBytesMax + 4);
 
-  constructor(deps: SettleDeps) {
+  constructor(deps: RespondDeps) {
     this.#deps = deps;
     this.#normaliser = new Normaliser(deps.cache.blocks.hashKey);
   }
 
   /** Gives every waiter of a question its answer, and keeps what may be kept. */
-  settle(pending: Pending, waiters: readonly Waiter[], outcome: Outcome, made: MadeFacts | null): void {
-    const { route, course } = pending;
-    if (!outcome.ok && isFinal(outcome.why)) return this.#settleFinal(pending, waiters, outcome.why, outcome.text);
-    const changes = course === null ? null : course.changes;
+  respond(pending: Pending, waiters: readonly Waiter[], outcome: Outcome, made: MadeSource | null): void {
+    const { route, plan } = pending;
+    if (!outcome.ok && isFinal(outcome.why)) return this.#respondFinal(pending, waiters, outcome.why, outcome.text);
+    const changes = plan === null ? null : plan.changes;
     const isRead = outcome.ok && this.#normaliser.read(outcome.message, route.order, changes);
     const message = isRead ? this.#normaliser.out : null;
     if (outcome.ok && message === null) this.#deps.lane.counters.count('answersRejectedMalformed');
@@ -97,7 +97,7 @@ export class Settler {
     if (!good || (route.keep?.preferPositive && denies(this.#normaliser.out))) {
       const usable = this.findUsable(pending.zone, pending.question, pending.key);
       const better = usable !== 0 && (!good || this.#deps.lane.blocks.kind(usable) === kindSuccess);
-      if (better) return this.#settleUsable(pending, waiters, usable);
+      if (better) return this.#respondUsable(pending, waiters, usable);
     }
     if (message === null || rcode > 0x0f) {
       const why = outcome.ok ? 'malformed' : outcome.why;
@@ -106,13 +106,13 @@ export class Settler {
     }
     if (route.sections === 'answer') leaveOnlyAnswers(message);
     const kept = route.keep === null ? null : keeping(message, route.keep.policy, this.#deps.clock.wallMs());
-    const isForAll = course === null || holdsForAll(course, outcome);
+    const isForAll = plan === null || holdsForAll(plan, outcome);
     const isForNow = outcome.ok && outcome.mayKeep === false;
-    const facts = isStale ? staleFacts(rcode, made) : made;
-    const extendedError = facts === null ? null : facts.extendedError;
-    const mayKeep = isForAll && !isForNow && (facts === null || (facts.mayKeep && extendedError === null));
+    const of = isStale ? staleSource(rcode, made) : made;
+    const extendedError = of === null ? null : of.extendedError;
+    const mayKeep = isForAll && !isForNow && (of === null || (of.mayKeep && extendedError === null));
     const upstream = made === null && outcome.ok && outcome.from !== '' ? outcome.from : null;
-    const source = { upstream, by: facts === null ? byForward : facts.by, extendedError, mayKeep };
+    const source = { upstream, by: of === null ? byForward : of.by, extendedError, mayKeep };
     const isCutToNothing = message.truncated && message.records === 0;
     const left = isCutToNothing ? this.#failOverTcp(pending, waiters) : waiters;
     const isKept = this.#sendKept(pending, left, mayKeep ? kept : null, source);
@@ -124,7 +124,7 @@ export class Settler {
     const failed = waiters.filter(({ asker }) => asker.transport === overTcp);
     if (failed.length === 0) return waiters;
     const usable = this.findUsable(pending.zone, pending.question, pending.key);
-    if (usable !== 0) this.#settleUsable(pending, failed, usable);
+    if (usable !== 0) this.#respondUsable(pending, failed, usable);
     else {
       pending.route.failed(pending.question, rcodeServFail, 'the answer was truncated over UDP, and TCP got no answer');
       answerEach(failed, (waiter) => this.sendFailure(waiter, 'unreachable'));
@@ -142,7 +142,7 @@ export class Settler {
   }
 
   /** The same for an upstream that is only slow: a denial past its expiry is given on failure alone. */
-  findForImpatient(zone: ServedZone, question: Uint8Array, key: number): BlockRef {
+  findForStaleTimer(zone: ServedZone, question: Uint8Array, key: number): BlockRef {
     const { blocks } = this.#deps.lane;
     const ref = this.findUsable(zone, question, key);
     if (ref === 0 || this.#deps.clock.nowMs() < blocks.expiresAtMs(ref)) return ref;
@@ -196,12 +196,12 @@ export class Settler {
   }
 
   /** Said once, for the name that a client has asked for. */
-  #settleFinal({ route, question, depth }: Pending, waiters: readonly Waiter[], why: Failure, text: string): void {
+  #respondFinal({ route, question, depth }: Pending, waiters: readonly Waiter[], why: Failure, text: string): void {
     if (why === 'circular' && depth === 0) route.failed(question, rcodeServFail, text);
     answerEach(waiters, (waiter) => this.sendFailure(waiter, why));
   }
 
-  #settleUsable(pending: Pending, waiters: readonly Waiter[], usable: BlockRef): void {
+  #respondUsable(pending: Pending, waiters: readonly Waiter[], usable: BlockRef): void {
     this.#deps.cache.refreshFailed(usable, this.#deps.clock.nowMs() + (pending.route.keep?.recheckMs ?? 0));
     this.sendUsable(pending.zone, waiters, usable, 'staleOnFailure');
   }
@@ -354,14 +354,14 @@ export function leaveUnanswered(asker: Asker): void {
   }
 }
 
-function holdsForAll({ holdsFor, options }: Course, outcome: Outcome): boolean {
+function holdsForAll({ holdsFor, options }: QueryPlan, outcome: Outcome): boolean {
   if (holdsFor === 'everybody') return true;
   // Options that have no room in a request are not sent, and then no network has been told.
   return holdsFor === 'unscoped' && outcome.ok && (options === undefined || isUnscoped(outcome, options));
 }
 
 /** An answer that is made of stale ones is given as stale, and not kept. */
-function staleFacts(rcode: number, made: MadeFacts | null): MadeFacts {
+function staleSource(rcode: number, made: MadeSource | null): MadeSource {
   const extendedError = rcode === rcodeNxDomain ? edeStaleNxdomain : edeStale;
   return { extendedError, mayKeep: false, by: made === null ? byForward : made.by };
 }

@@ -69,11 +69,11 @@ export interface Route {
   /** What positive answers keep (`minimal`). */
   readonly sections: 'all' | 'answer';
   /** What a miss makes or asks in the place of its question; null: the block has nothing that changes questions. */
-  readonly plan: PlanCourse | null;
+  readonly plan: PlanQuery | null;
   /** Makes an answer to a question of this zone; null: the block has nothing that makes answers. */
   readonly make: ((query: MakeQuery, zone: ServedZone, asker: Asker) => Made) | null;
   /** Tells the query log and dnstap's collectors; borrows the facts. Null: the block has neither. */
-  readonly logQuery: ((facts: QueryLogRecord) => void) | null;
+  readonly logQuery: ((record: QueryLogRecord) => void) | null;
   /** A question ended without an answer that clients could get: for the errors log. */
   failed(question: Uint8Array, rcode: number, text: string): void;
 }
@@ -171,7 +171,7 @@ export interface PluginAtWork {
   readonly order?: AnswerOrder;
   readonly sections?: Route['sections'];
   /** The route of clients for which AAAA answers are made of A records. */
-  translate?(route: Route, within: Ask, normaliser: Normaliser): Route;
+  translate?(route: Route, subquery: Ask, normaliser: Normaliser): Route;
   /** What the same settings, put to work again, begin with. */
   prepared?(): unknown;
   /** Names that may have another answer than the same plugin gave before a reload; null: none. */
@@ -183,7 +183,7 @@ export interface PluginAtWork {
 export type Maker = (query: MakeQuery, client: Asker) => Made;
 
 /** A query that may need a course. */
-export interface CourseQuery extends MakeQuery {
+export interface QueryToPlan extends MakeQuery {
   /** Borrowed until the call returns. */
   readonly packet: Uint8Array;
   readonly asker: Asker;
@@ -191,7 +191,7 @@ export interface CourseQuery extends MakeQuery {
   readonly ordinal: number;
 }
 
-export interface Course {
+export interface QueryPlan {
   /** Made or asked first. */
   readonly question: Uint8Array;
   /** Of every request; null: as the client asked. */
@@ -223,24 +223,24 @@ export interface Draft {
   /** Name, type and class in wire form. */
   question: Uint8Array;
   readonly options: Map<number, Uint8Array>;
-  recursionDesired: Course['recursionDesired'];
+  recursionDesired: QueryPlan['recursionDesired'];
   owner: Changes['owner'];
   value: Changes['value'];
   ttlSeconds: Changes['ttlSeconds'];
   rcode: Changes['rcode'];
-  holdsFor: Course['holdsFor'];
+  holdsFor: QueryPlan['holdsFor'];
   /** Asked in turn: the outcome of the last is the first one's. */
   readonly next: Next[];
 }
 
 /** Changes the draft as the query needs it. Gives a sentence when there is no way to answer. */
-export type Changer = (draft: Draft, query: CourseQuery) => string | null;
+export type Changer = (draft: Draft, query: QueryToPlan) => string | null;
 
 /** Null: the question is asked as it is. */
-export type PlanCourse = (query: CourseQuery) => Course | { readonly failure: string } | null;
+export type PlanQuery = (query: QueryToPlan) => QueryPlan | { readonly failure: string } | null;
 
 /** What plans courses for a block; null when it has nothing that changes questions. */
-export function planFrom(atWork: readonly PluginAtWork[]): PlanCourse | null {
+export function planFrom(atWork: readonly PluginAtWork[]): PlanQuery | null {
   const inOrder = atWork.flatMap(({ changer }) => changer ?? []);
   if (inOrder.length === 0) return null;
   return (query) => {
@@ -267,7 +267,7 @@ export function newDraft(question: Uint8Array): Draft {
   };
 }
 
-function finished(draft: Draft, asked: Uint8Array): Course | null {
+function finished(draft: Draft, asked: Uint8Array): QueryPlan | null {
   const { question, recursionDesired, owner, value, ttlSeconds, rcode, holdsFor } = draft;
   const isOther = question !== asked || owner !== null || value !== null || ttlSeconds !== null || rcode !== null;
   const options = optionsOf(draft);

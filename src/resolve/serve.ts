@@ -1,12 +1,12 @@
 /**
- * The control lane's way in: a packet from a listener of this lane goes through the spine, and on to the forwarder
+ * The control lane's way in: a packet from a listener of this lane goes through the spine, and on to the misses
  * when it has to wait. An exception here is a bug of ours; it costs its own packet and a count, nothing else.
  */
 import { readQuery } from '../dns/query.js';
 import type { Asker, Refresh, Refuse, Serve } from '../listen/asker.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
-import { answerNow, dropped, handedOver } from './fast-path.js';
+import { answerNow, deferred, dropped } from './fast-path.js';
 import type { Lane } from './lane.js';
 import type { Misses } from './miss.js';
 import { queryLogRecordOf } from './query-log-record.js';
@@ -18,7 +18,7 @@ export interface ServeDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly lane: Lane;
-  readonly forwarder: Pick<Misses, 'wait' | 'refresh' | 'refuse'>;
+  readonly misses: Pick<Misses, 'wait' | 'refresh' | 'refuse'>;
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
 }
 
@@ -27,7 +27,7 @@ export type TableOf = (client: string) => ZoneTable;
 
 /** What a listener calls for each packet. */
 export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
-  const { clock, lane, forwarder } = deps;
+  const { clock, lane, misses } = deps;
 
   function serve(packet: Uint8Array, asker: Asker): void {
     const nowMs = clock.nowMs();
@@ -36,17 +36,17 @@ export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
     const zones = tableOf(asker.remote.address);
     if (zones.isGuarded && isTurnedAway(deps, zones, packet, asker)) return;
     const bytes = answerNow(lane, zones, packet, packet.length, nowMs);
-    if (bytes === handedOver) return forwarder.wait(packet, asker, asker.receivedAtMs ?? nowMs);
+    if (bytes === deferred) return misses.wait(packet, asker, asker.receivedAtMs ?? nowMs);
     if (bytes === dropped) return asker.reply(null);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
-    if (lane.zone !== null && lane.zone.handOver !== 0) {
+    if (lane.zone !== null && lane.zone.defers !== 0) {
       deps.routes
         .get(lane.zone)
         ?.logQuery?.(
           queryLogRecordOf(lane, packet, asker, bytes, { durationMs: clock.nowMs() - nowMs, upstream: null }),
         );
     }
-    if (lane.refreshDue) forwarder.refresh(packet, asker, nowMs);
+    if (lane.refreshDue) misses.refresh(packet, asker, nowMs);
   }
 
   return guarded(deps, serve);
@@ -54,22 +54,22 @@ export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
 
 /** What is called for a packet that an answering thread has handed over and there is no room for. */
 export function refuseFrom(deps: ServeDeps, tableOf: TableOf): Refuse {
-  const { clock, forwarder } = deps;
+  const { clock, misses } = deps;
   return guarded(deps, (packet, asker) => {
     const zones = tableOf(asker.remote.address);
     if (zones.isGuarded && isTurnedAway(deps, zones, packet, asker)) return;
     if (!readAgain(deps, zones, packet, asker)) return asker.reply(null);
-    forwarder.refuse(packet, asker, asker.receivedAtMs ?? clock.nowMs());
+    misses.refuse(packet, asker, asker.receivedAtMs ?? clock.nowMs());
   });
 }
 
 /** What is called for a packet that an answering thread has answered and whose answer is due for a refresh. */
 export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
-  const { clock, lane, forwarder } = deps;
+  const { clock, lane, misses } = deps;
   return (packet, asker) => {
     try {
       if (!readAgain(deps, tableOf(asker.remote.address), packet, asker) || lane.zone?.cache === null) return;
-      forwarder.refresh(packet, asker, clock.nowMs());
+      misses.refresh(packet, asker, clock.nowMs());
     } catch (error) {
       lane.counters.count('panics');
       deps.log.error('exception while refreshing an entry', { error: String((error as Error).stack) });

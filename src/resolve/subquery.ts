@@ -24,18 +24,18 @@ import { subquestionsMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Clock } from '../os/clock.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
-import { answerCached, handedOver, rcodeForAaaa } from './fast-path.js';
+import { answerCached, deferred, rcodeForAaaa } from './fast-path.js';
 import { circularText, edeStale, edeStaleNxdomain, extendedErrorOf, type Lane } from './lane.js';
 import type { OwnWaiter, Pending } from './pending.js';
-import { isFinal, type MadeFacts } from './respond.js';
+import { isFinal, type MadeSource } from './respond.js';
 import type { LookUp, Made, Next, Route } from './route.js';
 import { aaaaForward, type CachePolicy, findZone, type ServedZone, type ZoneTable, zoneOfClient } from './zones.js';
 
-interface WithinDeps {
+interface SubqueryDeps {
   readonly lane: Lane;
   readonly clock: Clock;
-  readonly forwarder: {
-    waitWithin(packet: Uint8Array, asker: Asker, subquery: Subquestion): void;
+  readonly misses: {
+    waitForSubquery(packet: Uint8Array, asker: Asker, subquery: Subquery): void;
     refresh(packet: Uint8Array, asker: Asker, nowMs: number): void;
   };
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
@@ -44,7 +44,7 @@ interface WithinDeps {
 const nowhere = { address: '', port: 0 };
 
 /** Asks in this zone; what comes is a whole answer, its TTLs counted down, and given in a later turn. */
-export function askWithin(deps: WithinDeps, zone: ServedZone): Ask {
+export function subqueryIn(deps: SubqueryDeps, zone: ServedZone): Ask {
   const { lane, routes } = deps;
   return (request, done) => {
     const client = { remote: { address: request.client ?? '', port: 0 }, local: nowhere };
@@ -61,9 +61,9 @@ export function askWithin(deps: WithinDeps, zone: ServedZone): Ask {
 
 /**
  * Asks as a client of the listener that serves by this table would: the name's own zone, with the guards, policies, cache
- * and upstreams of its block. What comes is as `askWithin` gives it.
+ * and upstreams of its block. What comes is as `subqueryIn` gives it.
  */
-export function lookUpIn(deps: WithinDeps, table: ZoneTable): LookUp {
+export function lookUpIn(deps: SubqueryDeps, table: ZoneTable): LookUp {
   const { lane, routes } = deps;
   return (request, client, done) => {
     const asking = queryFor(request, client, done, lane);
@@ -118,7 +118,7 @@ function waiterFor({ question }: Request, done: (outcome: Outcome) => void): Own
 
 /** Answers what the lane has read, in its zone, from what is known, or when it is known. */
 function answer(
-  { lane, clock, forwarder }: WithinDeps,
+  { lane, clock, misses }: SubqueryDeps,
   { packet, asker, ours }: Asking,
   request: Request,
   policy: CachePolicy | null,
@@ -126,12 +126,12 @@ function answer(
   const nowMs = clock.nowMs();
   lane.refreshDue = false;
   const bytes = answerKnown(lane, policy, packet, nowMs);
-  if (bytes === handedOver) {
+  if (bytes === deferred) {
     const { askedAtMs = nowMs, depth = 0 } = request;
-    return forwarder.waitWithin(packet, asker, { askedAtMs, depth, ours });
+    return misses.waitForSubquery(packet, asker, { askedAtMs, depth, ours });
   }
   ours.answered(lane.slot.bytes.subarray(0, bytes), lane.block === 0 || nowMs < lane.blocks.expiresAtMs(lane.block));
-  if (lane.refreshDue) forwarder.refresh(packet, asker, nowMs);
+  if (lane.refreshDue) misses.refresh(packet, asker, nowMs);
 }
 
 /** The lane's block is what it was taken from; 0 is none. */
@@ -140,9 +140,9 @@ function answerKnown(lane: Lane, policy: CachePolicy | null, packet: Uint8Array,
   lane.block = 0;
   if (lane.query.type === typeAaaa && zone.aaaa !== aaaaForward) {
     const rcode = rcodeForAaaa(lane, packet, zone, nowMs);
-    return rcode < 0 ? handedOver : lane.answerDenial(packet, zone, rcode);
+    return rcode < 0 ? deferred : lane.answerDenial(packet, zone, rcode);
   }
-  return policy === null ? handedOver : answerCached(lane, policy, packet, nowMs);
+  return policy === null ? deferred : answerCached(lane, policy, packet, nowMs);
 }
 
 function saysStale(message: Uint8Array): boolean {
@@ -164,14 +164,14 @@ export interface Chase {
 }
 
 /** `made` is null for what an upstream has said. The outcome is borrowed until it returns. */
-export type Done = (outcome: Outcome, made: MadeFacts | null) => void;
+export type Done = (outcome: Outcome, made: MadeSource | null) => void;
 
 /** Makes or asks, as often as it takes. */
 export function followUp(chase: Chase, question: Uint8Array, done: Done): void {
-  const goOn: Done = (outcome, facts) => {
+  const goOn: Done = (outcome, source) => {
     const step = chase.next === null ? null : chase.next(outcome);
-    if (step === null) return done(outcome, facts);
-    if (step.kind === 'end') return done(step.outcome, step.isForNow ? forNow(facts) : facts);
+    if (step === null) return done(outcome, source);
+    if (step.kind === 'end') return done(step.outcome, step.isForNow ? forNow(source) : source);
     if (step.kind === 'ask') return followUp(chase, step.question, done);
     chase.lookUp(step.question, (found) => goOn(found, null));
   };
@@ -182,8 +182,8 @@ export function followUp(chase: Chase, question: Uint8Array, done: Done): void {
   else finishMade(made, chase.lookUp, goOn);
 }
 
-function forNow(facts: MadeFacts | null): MadeFacts {
-  return { extendedError: facts?.extendedError ?? null, by: facts?.by ?? byForward, mayKeep: false };
+function forNow(source: MadeSource | null): MadeSource {
+  return { extendedError: source?.extendedError ?? null, by: source?.by ?? byForward, mayKeep: false };
 }
 
 /** What was made as an outcome. A stub resolver follows no alias: it gets what one leads to, if that can be had. */
@@ -209,7 +209,7 @@ function isAnswered(message: Uint8Array): boolean {
 }
 
 /** For whom a question of ours is asked. */
-export interface Subquestion {
+export interface Subquery {
   /** When the client's query came. */
   readonly askedAtMs: number;
   /** How many there are from the client's question to this one. */

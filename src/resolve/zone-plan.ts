@@ -49,7 +49,7 @@ interface Numberings {
 const droppedZone = 'dropped';
 
 export function planZones(config: Config, numberings: Numberings): PlannedListener[] {
-  const listeners = new Map<string, { at: Endpoint; block: BlockConfig; zones: ZoneFacts[] }>();
+  const listeners = new Map<string, { at: Endpoint; block: BlockConfig; zones: PlannedZone[] }>();
   const owners = new Map<string, BlockConfig[]>();
   config.blocks.forEach((block, blockIndex) => {
     for (const { zone, port } of block.zones) {
@@ -67,7 +67,7 @@ export function planZones(config: Config, numberings: Numberings): PlannedListen
   const views = viewsOf([...listeners.values()].map(({ zones }) => zones));
   return [...listeners].map(([server, { at, block, zones }]) => {
     const dropped = numberings.counters.of(counterKey(server, droppedZone));
-    const viewed = zones.map((facts) => ({ ...facts, identity: views.get(facts)! }));
+    const viewed = zones.map((zone) => ({ ...zone, identity: views.get(zone)! }));
     return { at, server, block, ...tablesOf(viewed, dropped, numberings) };
   });
 }
@@ -76,7 +76,7 @@ export function planZones(config: Config, numberings: Numberings): PlannedListen
  * What tells zones apart in the cache. A name that an answer leads to may be served by one block on this listener and by
  * another on that: a block that asks other names keeps what it has apart where its listeners serve different zones.
  */
-function viewsOf(listeners: readonly (readonly ZoneFacts[])[]): ReadonlyMap<ZoneFacts, string> {
+function viewsOf(listeners: readonly (readonly PlannedZone[])[]): ReadonlyMap<PlannedZone, string> {
   const seen = new Map<BlockConfig, Set<string>>();
   const viewed = listeners.map((zones) => {
     const view = digestOf(
@@ -90,9 +90,12 @@ function viewsOf(listeners: readonly (readonly ZoneFacts[])[]): ReadonlyMap<Zone
   });
   return new Map(
     viewed.flatMap(({ zones, view }) =>
-      zones.map((facts) => {
-        const { block, identity } = facts;
-        return [facts, block.traits.asksOtherNames && seen.get(block)!.size > 1 ? `${identity} in ${view}` : identity];
+      zones.map((planned) => {
+        const { block, identity } = planned;
+        return [
+          planned,
+          block.traits.asksOtherNames && seen.get(block)!.size > 1 ? `${identity} in ${view}` : identity,
+        ];
       }),
     ),
   );
@@ -108,17 +111,17 @@ type Tables = Pick<PlannedListener, 'table' | 'tableOf' | 'tables' | 'zones'>;
  * One table for all clients; or where some block's rules do not treat all alike, and some block's answers may come from
  * other names than their own, one for each kind of clients, so that what is kept for one is not for another.
  */
-function tablesOf(facts: readonly ZoneFacts[], dropped: number, { cache }: Numberings): Tables {
-  const access = [...new Set(facts.map(({ block }) => block))].flatMap(({ traits }) => traits.access);
-  const isApart = ({ block }: ZoneFacts): boolean => access.length > 0 && block.traits.asksOtherNames;
-  const isAnyApart = facts.some(isApart);
-  const shared = new Map(facts.map((each) => [each, servedZones(each, cache, each.identity, isApart(each))]));
+function tablesOf(planned: readonly PlannedZone[], dropped: number, { cache }: Numberings): Tables {
+  const access = [...new Set(planned.map(({ block }) => block))].flatMap(({ traits }) => traits.access);
+  const isApart = ({ block }: PlannedZone): boolean => access.length > 0 && block.traits.asksOtherNames;
+  const isAnyApart = planned.some(isApart);
+  const shared = new Map(planned.map((each) => [each, servedZones(each, cache, each.identity, isApart(each))]));
   const table = zoneTable([...shared.values()].flat(), dropped);
   if (!isAnyApart) return { table, tables: [table], tableOf: () => table, zones: [...shared.values()].flat() };
   const rules = JSON.stringify(access.map(({ zones, rules }) => [zones, rules]));
   const ofKinds = clientKinds(access).map((kind) => {
     const digest = digestOf(`${rules} ${kind}`);
-    const zones = facts.flatMap((each) =>
+    const zones = planned.flatMap((each) =>
       isApart(each) ? servedZones(each, cache, `${each.identity} acl ${digest}`, true) : shared.get(each)!,
     );
     return { kind, zones, table: zoneTable(zones, dropped) };
@@ -156,7 +159,7 @@ function cacheIdentity(owners: Map<string, BlockConfig[]>, block: BlockConfig, z
   return `${zoneAndPort}#${blocks.indexOf(block)}`;
 }
 
-interface ZoneFacts {
+interface PlannedZone {
   readonly block: BlockConfig;
   readonly blockIndex: number;
   readonly zone: string;
@@ -177,13 +180,13 @@ interface ZoneNumbers {
  * The zone, and where its `cache` names zones below it, one more for each of those: a name belongs to the longest,
  * so whether it is cached is decided with the zone and costs the packet nothing.
  */
-function servedZones(facts: ZoneFacts, numbering: Numbering, identity: string, isApart: boolean): ServedZone[] {
-  const { block, zone } = facts;
+function servedZones(planned: PlannedZone, numbering: Numbering, identity: string, isApart: boolean): ServedZone[] {
+  const { block, zone } = planned;
   const { cache } = block;
   const { translation } = block.traits;
   const translatedId = translation === null ? null : numbering.of(`${identity} ${translation.key}`);
   const numbers = { zoneId: numbering.of(identity), translatedId, isApart };
-  const served = (name: string, policy: CachePolicy | null) => servedZone(facts, numbers, name, policy);
+  const served = (name: string, policy: CachePolicy | null) => servedZone(planned, numbers, name, policy);
   if (cache === null) return [served(zone, null)];
   const covered = cache.zones.length === 0 || cache.zones.some((cached) => isInZone(zone, cached));
   const below = covered ? [] : cache.zones.filter((cached) => isInZone(cached, zone));
@@ -193,8 +196,8 @@ function servedZones(facts: ZoneFacts, numbering: Numbering, identity: string, i
   ];
 }
 
-function servedZone(facts: ZoneFacts, numbers: ZoneNumbers, name: string, cache: CachePolicy | null): ServedZone {
-  const { block, zone, ordinal, blockIndex } = facts;
+function servedZone(planned: PlannedZone, numbers: ZoneNumbers, name: string, cache: CachePolicy | null): ServedZone {
+  const { block, zone, ordinal, blockIndex } = planned;
   const { zoneId, translatedId, isApart } = numbers;
   const { traits } = block;
   const balance = traits.prefers;
@@ -206,7 +209,7 @@ function servedZone(facts: ZoneFacts, numbers: ZoneNumbers, name: string, cache:
     aaaa: policyNumber(block.aaaa),
     denial: denialOf(zone, block.cache),
     udpBytes: block.bufsizeBytes,
-    handOver: isApart ? seeAll : handOverOf(block),
+    defers: isApart ? seeAll : deferOf(block),
     isGuarded: traits.judges,
     cache,
     flags: traits.responseFlags,
@@ -220,7 +223,7 @@ function servedZone(facts: ZoneFacts, numbers: ZoneNumbers, name: string, cache:
   return { ...own, translation: { zone: translated, forIpv4: traits.translation!.forIpv4 } };
 }
 
-function handOverOf({ log, dnstap, traits }: BlockConfig): number {
+function deferOf({ log, dnstap, traits }: BlockConfig): number {
   return log.length > 0 || dnstap.length > 0 ? seeAll : traits.sees;
 }
 

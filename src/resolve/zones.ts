@@ -34,7 +34,7 @@ export interface ServedZone {
   /** The largest UDP answer and the size our OPT advertises. */
   readonly udpBytes: number;
   /** Which queries the control lane is to see (for a query log, a guard): bits of the `see…` above. */
-  readonly handOver: number;
+  readonly defers: number;
   /** Something judges queries before they are looked up (route.ts). */
   readonly isGuarded: boolean;
   /** Null: nothing of this zone is kept. */
@@ -95,7 +95,7 @@ export function zoneTable(zones: readonly ServedZone[], droppedOrdinal: number):
   return { byBytes, droppedOrdinal, isGuarded: zones.some(({ isGuarded }) => isGuarded) };
 }
 
-/** Whether the control lane is to see a query to a zone of which it is to see some: `bits` is its `handOver`. */
+/** Whether the control lane is to see a query to a zone of which it is to see some: `bits` is its `defers`. */
 export function isToBeSeen(bits: number, packet: Uint8Array, query: Query): boolean {
   return (bits & seeAll) !== 0 || isLocalName(packet, query, (bits & seeLocalPrefix) !== 0);
 }

@@ -62,7 +62,7 @@ describe('systemProfiler', { timeout: 20_000 }, () => {
   it('knows only threads that there are', async () => {
     await startBusy();
     assert.equal(await systemProfiler(program).record(2), null);
-    assert.equal(await systemProfiler('/answering-thread.js').record(1), null);
+    assert.equal(await systemProfiler('/process/worker.js').record(1), null);
   });
 
   it('takes the heap', async () => {

@@ -91,7 +91,7 @@ function forcing(corefile: string, lookEveryMs: number | null = null) {
     asks(): Promise<Outcome> {
       const question = Uint8Array.from([...nameToWire('a.test'), 0, 1, 0, 1]);
       const request = { question, recursionDesired: true, checkingDisabled: false, dnssecOk: false } as const;
-      const { ask } = active.serving.blocks[0].forwards;
+      const { ask } = active.generation.blocks[0].forwards;
       return new Promise((resolve) => ask({ ...request, clientTransport: 'udp' }, resolve));
     },
     /** The number of zones by which a packet at this server is answered now. */
@@ -120,8 +120,8 @@ describe('InForce.start', () => {
     assert.deepEqual(readiness.answer(), { status: 503, body: 'upstream' });
     assert.match(lines[0], /^warn: Corefile:5: /u);
     assert.ok(clock.timersSet > 0);
-    await active.settle(1_000);
-    active.serving.stop();
+    await active.finish(1_000);
+    active.generation.stop();
     assert.equal(clock.timersSet, 0);
   });
 
@@ -165,16 +165,16 @@ describe('InForce.reload', () => {
   it('does nothing when the configuration is unchanged', async () => {
     const { active, reload, lines } = forcing(block('192.0.2.10'));
     await active.start();
-    const { serving } = active;
+    const { generation } = active;
     assert.equal(await reload(block('192.0.2.10')), 'unchanged');
-    assert.equal(active.serving, serving);
+    assert.equal(active.generation, generation);
     assert.ok(lines.includes('info: test: the configuration is unchanged'));
   });
 
   it('is refused with one line when the file is wrong or something cannot be opened, and all stays as it was', async () => {
     const { active, reload, gates, open, used, counters, lines, clock } = forcing(block('192.0.2.10'));
     await active.start();
-    const { serving } = active;
+    const { generation } = active;
     assert.equal(await reload('. {\n nonsense\n}'), 'refused');
     for (const which of ['listeners', 'watching'] as const) {
       const taken = gate();
@@ -187,7 +187,7 @@ describe('InForce.reload', () => {
       assert.equal(await reloading, 'refused');
       assert.deepEqual([...open.keys()], [server('192.0.2.10')]);
     }
-    assert.equal(active.serving, serving);
+    assert.equal(active.generation, generation);
     assert.equal(active.isLastRefused, true);
     assert.equal(used.at(-1), active.config, 'what was closed for the new one is opened again');
     assert.equal(counters.total('reloadFailed'), 3);
@@ -263,8 +263,8 @@ describe('InForce.reload', () => {
     const before = world.idleMsAt('192.0.2.10');
     assert.equal(await world.reload(block('192.0.2.10', 'timeouts {\n idle 77s\n }')), 'reloaded');
     assert.deepEqual([before !== 77_000, world.idleMsAt('192.0.2.10')], [true, 77_000]);
-    await world.active.settle(1_000);
-    world.active.serving.stop();
+    await world.active.finish(1_000);
+    world.active.generation.stop();
   });
 
   it('gives a listener that comes back before it has closed the new table', async () => {
@@ -337,20 +337,20 @@ describe('what runs by the clock', () => {
     assert.equal(zonesAt('192.0.2.10'), 2);
   });
 
-  it('ends with `settle`, also what a reload was about to start, and no reload comes after it', async () => {
+  it('ends with `finish`, also what a reload was about to start, and no reload comes after it', async () => {
     const { active, reload, gates, clock } = forcing(block('192.0.2.10', 'reload 10s'));
     await active.start();
     const slow = gate();
     gates.watching = slow.promise;
     const underWay = reload(block('192.0.2.10', 'reload 20s'));
     await clock.pass(0);
-    const settling = active.settle(1_000);
+    const finishing = active.finish(1_000);
     const late = active.reload('late');
     slow.pass();
-    await settling;
+    await finishing;
     assert.deepEqual([await underWay, await late], ['reloaded', 'refused']);
     await clock.pass(5_000);
-    active.serving.stop();
+    active.generation.stop();
     assert.equal(clock.timersSet, 0);
   });
 });
@@ -393,13 +393,13 @@ describe('an exception in the midst of a reload', () => {
       const { active, open, used, clock, lines, counters } = world;
       await active.start();
       const [ref, other] = ['b.test', 'x.a.test'].map((name, index) => keepIn(world, name, index));
-      const before = active.serving;
+      const before = active.generation;
       const { timersSet } = clock;
       breakIt(world);
       const made = '. {\n bind 192.0.2.11\n template ANY ANY {\n rcode NXDOMAIN\n }\n}\n';
       const hosts = 'reload 10s\n hosts /etc/hosts {\n fallthrough\n }';
       assert.equal(await world.reload(isMade ? made : two('192.0.2.10 192.0.2.11', hosts)), 'refused');
-      assert.equal(active.serving, before);
+      assert.equal(active.generation, before);
       assert.deepEqual([...open.keys()], [server('192.0.2.10')]);
       assert.equal(world.zonesAt('192.0.2.10'), 2);
       assert.equal(used.at(-1), before.config, 'its endpoints are open');
@@ -417,8 +417,8 @@ describe('an exception in the midst of a reload', () => {
       );
       assert.equal(await world.reload(two('192.0.2.10', 'errors')), 'reloaded');
       assert.deepEqual([active.isLastRefused, cache.holds(ref), cache.holds(other)], [false, true, true]);
-      await clock.until(active.settle(1_000));
-      active.serving.stop();
+      await clock.until(active.finish(1_000));
+      active.generation.stop();
       await clock.pass(100);
       assert.equal(clock.timersSet, 0);
     });
@@ -449,8 +449,8 @@ describe('an exception in the midst of a reload', () => {
 
 /** Keeps an answer in a block's store, as if it had been asked for. */
 function keepIn({ world, active, clock }: ReturnType<typeof forcing>, name: string, index: number): number {
-  const { store } = active.serving.blocks[index];
-  const { zoneId } = active.serving.listeners[0].zones.find(({ block }) => block === index)!;
+  const { store } = active.generation.blocks[index];
+  const { zoneId } = active.generation.listeners[0].zones.find(({ block }) => block === index)!;
   return world.cache.keep(store!, answerFor(name, { zoneId }), clock.nowMs());
 }
 
@@ -460,14 +460,14 @@ describe('InForce.renew', () => {
     const { active, open, lines, clock } = world;
     await active.start();
     const ref = keepIn(world, 'b.test', 0);
-    const { serving } = active;
+    const { generation } = active;
     const said = lines.length;
     active.renew();
-    assert.notEqual(active.serving, serving);
+    assert.notEqual(active.generation, generation);
     assert.deepEqual([world.world.cache.holds(ref), [...open.keys()]], [true, [server('192.0.2.10')]]);
     assert.equal(lines.length, said);
-    await clock.until(active.settle(1_000));
-    active.serving.stop();
+    await clock.until(active.finish(1_000));
+    active.generation.stop();
     await clock.pass(100);
     assert.equal(clock.timersSet, 0);
   });
@@ -493,8 +493,8 @@ describe('InForce.renew', () => {
     active.renew();
     await clock.pass(1);
     assert.equal((second as Outcome | null)?.ok, false);
-    await clock.until(active.settle(1_000));
-    active.serving.stop();
+    await clock.until(active.finish(1_000));
+    active.generation.stop();
     await clock.pass(5_000);
     assert.equal(clock.timersSet, 0);
   });
@@ -508,9 +508,9 @@ describe('InForce.renew', () => {
       gates[which] = slow.promise;
       const reloading = world.reload(block('192.0.2.10 192.0.2.11'));
       await clock.pass(0);
-      const before = active.serving;
+      const before = active.generation;
       active.renew();
-      assert.notEqual(active.serving, before);
+      assert.notEqual(active.generation, before);
       assert.ok(open.has(server('192.0.2.11')), 'what the reload has opened stays open');
       gates[which] = Promise.resolve();
       slow.pass();
@@ -529,11 +529,11 @@ describe('InForce.renew', () => {
       const reloading = world.reload(block('192.0.2.10 192.0.2.11'));
       await clock.pass(0);
       active.renew();
-      const renewed = active.serving;
+      const renewed = active.generation;
       gates[which] = Promise.resolve();
       taken.fail(new Error('taken'));
       assert.equal(await reloading, 'refused');
-      assert.deepEqual([active.serving === renewed, [...world.open.keys()]], [true, [server('192.0.2.10')]]);
+      assert.deepEqual([active.generation === renewed, [...world.open.keys()]], [true, [server('192.0.2.10')]]);
     });
   }
 
@@ -542,18 +542,18 @@ describe('InForce.renew', () => {
     const { active, clock } = world;
     await active.start();
     const ref = keepIn(world, 'b.test', 0);
-    const { serving } = active;
+    const { generation } = active;
     const { timersSet } = clock;
     for (const key of ['move', 'newStore'] as const) {
       breaks(world.world.cache as never, key);
       assert.throws(() => active.renew(), /planted/u);
-      assert.deepEqual([active.serving === serving, clock.timersSet], [true, timersSet]);
+      assert.deepEqual([active.generation === generation, clock.timersSet], [true, timersSet]);
       assert.ok(world.world.cache.holds(ref));
     }
   });
 });
 
-describe('InForce.settle', () => {
+describe('ActiveConfiguration.finish', () => {
   it('waits for a reload only so long; what that has opened is closed when it comes to it', async () => {
     const world = forcing(block('192.0.2.10'));
     const { active, gates, clock, open } = world;
@@ -562,9 +562,9 @@ describe('InForce.settle', () => {
     gates.listeners = slow.promise;
     const reloading = world.reload(block('192.0.2.10 192.0.2.11'));
     await clock.pass(0);
-    const { serving } = active;
+    const { generation } = active;
     let isSettled = false;
-    void active.settle(400).then(() => {
+    void active.finish(400).then(() => {
       isSettled = true;
     });
     await clock.pass(399);
@@ -573,8 +573,8 @@ describe('InForce.settle', () => {
     assert.ok(isSettled);
     slow.pass();
     assert.equal(await reloading, 'refused');
-    assert.deepEqual([active.serving === serving, [...open.keys()]], [true, [server('192.0.2.10')]]);
-    active.serving.stop();
+    assert.deepEqual([active.generation === generation, [...open.keys()]], [true, [server('192.0.2.10')]]);
+    active.generation.stop();
     assert.equal(clock.timersSet, 0);
   });
 });
@@ -601,8 +601,8 @@ describe('a configuration that was refused', () => {
     files.set('late', 'here');
     await clock.pass(30_000);
     assert.deepEqual([active.isLastRefused, active.config.blocks[0].errors !== null], [false, true]);
-    await clock.until(active.settle(1_000));
-    active.serving.stop();
+    await clock.until(active.finish(1_000));
+    active.generation.stop();
     await clock.pass(100);
     assert.equal(clock.timersSet, 0);
   });

@@ -29,7 +29,7 @@ test('what comes is given once, in order, to one who listens already', () => {
     'exit 1',
   ]);
   assert.ok(counts.length === 4 && counts.flat().every((count) => count > 0), 'there is no moment without a listener');
-  assert.deepEqual([listeners(), early.handOver()], [[1, 1, 1, 1], []]);
+  assert.deepEqual([listeners(), early.passOn()], [[1, 1, 1, 1], []]);
 });
 
 test('where nobody will listen, signals do what they do to any program, but SIGUSR1 nothing', () => {

@@ -23,9 +23,9 @@ function ending(lameduckMs: number, did: Record<string, () => unknown> = {}) {
     ...{ clock, log, counters: { count: () => void panics++ } },
     watching: { readiness: { stopping: () => void note('not ready') }, stop: () => noteLater('http') },
     active: {
-      settle: () => noteLater('settle'),
+      finish: () => noteLater('finish'),
       config: { health: { lameduckMs } } as EndingDeps['active']['config'],
-      serving: { stop: () => void note('upstreams') } as EndingDeps['active']['serving'],
+      generation: { stop: () => void note('upstreams') } as EndingDeps['active']['generation'],
     },
     succession: {
       leave: () => noteLater('leave').then(() => 'alone' as const),
@@ -33,7 +33,7 @@ function ending(lameduckMs: number, did: Record<string, () => unknown> = {}) {
       whenSucceeded() {},
       role: 'serving',
     },
-    forwarder: {
+    misses: {
       get waiters() {
         return (did['waiters']?.() ?? 0) as number;
       },
@@ -58,7 +58,7 @@ function ending(lameduckMs: number, did: Record<string, () => unknown> = {}) {
 }
 
 const steps = [
-  ...['not ready', 'settle', 'leave', 'step aside', 'drain', 'upstreams'],
+  ...['not ready', 'finish', 'leave', 'step aside', 'drain', 'upstreams'],
   ...['snapshot', 'http', 'threads', 'left', 'node'],
 ];
 
@@ -86,7 +86,7 @@ describe('newEnding', () => {
   }
 
   it('waits for nothing that hangs beyond its time', async () => {
-    const hanging = ['settle', 'drain', 'http', 'threads'];
+    const hanging = ['finish', 'drain', 'http', 'threads'];
     const world = ending(100, { ...Object.fromEntries(hanging.map((step) => [step, () => never])), waiters: () => 1 });
     const tookMs = await world.stops();
     assert.deepEqual(world.done, steps);
@@ -105,7 +105,7 @@ describe('newEnding', () => {
 
   it('in a hurry waits for nobody, but leaves out nothing', async () => {
     const hanging = {
-      settle: () => never,
+      finish: () => never,
       leave: () => never,
       drain: () => never,
       http: () => never,

@@ -38,7 +38,7 @@ export function newGenerationFixture(): GenerationFixture {
     readPieces: async () => undefined,
     look: { stat: () => undefined },
     resolvConfs: { read: () => ({ error: 'none' }) },
-    within: () => () => {},
+    subqueryIn: () => () => {},
     lookUpIn: () => () => {},
   };
   return { clock, counters, lines, world };

@@ -6,7 +6,7 @@ import { Epochs } from '../../src/cache/epochs.js';
 import { Counters, countersMemory } from '../../src/counters.js';
 import { systemClock } from '../../src/os/clock.js';
 import { systemRandom } from '../../src/os/random.js';
-import { answeringThreads, sharedNode } from '../../src/process/shared-sockets.js';
+import { openWorkers, sharedNode } from '../../src/process/shared-sockets.js';
 import { calls, eventually, newGroups, openClient, skip } from '../os/loopback-sockets.js';
 import { fixture, query } from '../resolve/lane-fixture.js';
 
@@ -55,7 +55,7 @@ function newWorld() {
 
 test('ZEROHOP_IO=portable leaves UDP to the event loop and says so in one line', () => {
   const world = newWorld();
-  assert.equal(answeringThreads({ threads: 1, system: { calls: null, why: 'ZEROHOP_IO=portable' } })(world), null);
+  assert.equal(openWorkers({ threads: 1, system: { calls: null, why: 'ZEROHOP_IO=portable' } })(world), null);
   assert.deepEqual(world.lines, ['serving UDP in the event loop, not in answering threads: ZEROHOP_IO=portable']);
 });
 
@@ -63,13 +63,13 @@ describe('answeringThreads', { skip }, () => {
   test('answers by the zones and from the cache, and hands over what is in neither', async () => {
     const world = newWorld();
     const { listener, cache, store } = world;
-    const threads = answeringThreads({ threads: 1, system: { calls, groups: newGroups() } })(world)!;
-    const handedOver: string[] = [];
+    const threads = openWorkers({ threads: 1, system: { calls, groups: newGroups() } })(world)!;
+    const deferred: string[] = [];
     const udp = await threads.open({
       at: { address: '127.0.0.1', port: 0 },
       table: () => listener.table,
       serve(packet, asker) {
-        handedOver.push(packets.decode(Buffer.from(packet)).questions![0].name);
+        deferred.push(packets.decode(Buffer.from(packet)).questions![0].name);
         asker.reply(null);
       },
       refresh() {},
@@ -102,8 +102,8 @@ describe('answeringThreads', { skip }, () => {
     );
 
     await client.send(query('unknown.a.test', 'A'), udp.local.port);
-    await eventually(() => handedOver.length > 0);
-    assert.deepEqual(handedOver, ['unknown.a.test']);
+    await eventually(() => deferred.length > 0);
+    assert.deepEqual(deferred, ['unknown.a.test']);
     await threads.end();
     client.close();
   });

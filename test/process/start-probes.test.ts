@@ -5,7 +5,7 @@ import { wireToName } from '../../src/dns/names.js';
 import { typeSoa, u16 } from '../../src/dns/wire.js';
 import { headerBytes, startProbePeriodMs } from '../../src/limits.js';
 import { type BlockAtWork, Generation } from '../../src/process/generation.js';
-import { startProbe, startTending } from '../../src/process/start-probes.js';
+import { startProbe, startProbing } from '../../src/process/start-probes.js';
 import { LoopWatch, typeHinfo } from '../../src/resolve/loop.js';
 import type { Ask, Outcome, Request } from '../../src/upstream/ask.js';
 import { loadOptions } from '../resolve/lane-fixture.js';
@@ -147,39 +147,39 @@ describe('startProbe', () => {
   });
 });
 
-function tending(corefile: string) {
+function watchingFiles(corefile: string) {
   const { clock, world, lines } = newGenerationFixture();
   const files = new Map([['/etc/resolv.conf', 'nameserver 192.0.2.1']]);
   const resolvConfs = { read: () => [{ address: (files.get('/etc/resolv.conf') ?? '').split(' ')[1], port: 53 }] };
-  const serving = new Generation(parseConfig(corefile, 'Corefile', loadOptions), { ...world, resolvConfs });
+  const generation = new Generation(parseConfig(corefile, 'Corefile', loadOptions), { ...world, resolvConfs });
   let answers = 0;
   const look = { stat: (path: string) => files.get(path), digest: (path: string) => files.get(path) };
-  const start = (upstreamAnswered = (): void => void answers++) => startTending(serving, { look, upstreamAnswered });
-  return { clock, serving, files, lines, start, answers: () => answers };
+  const start = (upstreamAnswered = (): void => void answers++) => startProbing(generation, { look, upstreamAnswered });
+  return { clock, generation, files, lines, start, answers: () => answers };
 }
 
 const upstreamsOf = ({ blocks }: Generation): string[] =>
   blocks.flatMap(({ forwards }) => forwards.each().map(({ to }) => to));
 
 test('a resolv.conf that changes is the upstreams from then on, until it is stopped', async () => {
-  const { clock, serving, files, start } = tending('. {\n forward . /etc/resolv.conf\n}\n');
+  const { clock, generation, files, start } = watchingFiles('. {\n forward . /etc/resolv.conf\n}\n');
   const timer = start();
-  assert.deepEqual(upstreamsOf(serving), ['192.0.2.1:53']);
+  assert.deepEqual(upstreamsOf(generation), ['192.0.2.1:53']);
   files.set('/etc/resolv.conf', 'nameserver 192.0.2.2');
   await clock.pass(5_000);
-  assert.deepEqual(upstreamsOf(serving), ['192.0.2.2:53']);
+  assert.deepEqual(upstreamsOf(generation), ['192.0.2.2:53']);
   timer.stop();
-  serving.stop();
+  generation.stop();
   await clock.pass(100);
   assert.equal(clock.timersSet, 0);
 });
 
 test('an exception of one block keeps no other from its new upstreams', async () => {
-  const { clock, serving, files, start } = tending(
+  const { clock, generation, files, start } = watchingFiles(
     'a.test b.test {\n forward . /etc/resolv.conf\n}\n. {\n forward . /etc/resolv.conf\n}\n',
   );
   start();
-  const { forwards } = serving.blocks[0];
+  const { forwards } = generation.blocks[0];
   Object.assign(forwards, {
     resolvConfChanged() {
       throw new Error('planted');
@@ -187,11 +187,11 @@ test('an exception of one block keeps no other from its new upstreams', async ()
   });
   files.set('/etc/resolv.conf', 'nameserver 192.0.2.2');
   await assert.rejects(clock.pass(5_000), /planted/u);
-  assert.deepEqual(upstreamsOf(serving), ['192.0.2.1:53', '192.0.2.2:53']);
+  assert.deepEqual(upstreamsOf(generation), ['192.0.2.1:53', '192.0.2.2:53']);
 });
 
 test('where nobody is asked an upstream is not waited for, and an exception there leaves nothing running', () => {
-  const { clock, start, answers } = tending('. {\n template ANY ANY {\n rcode NXDOMAIN\n }\n}\n');
+  const { clock, start, answers } = watchingFiles('. {\n template ANY ANY {\n rcode NXDOMAIN\n }\n}\n');
   start();
   assert.equal(answers(), 1);
   const planted = (): never => {

@@ -326,7 +326,7 @@ function newWorld(zoneChanges: Partial<AdoptingZone['keep']> = {}) {
     ...{ successTtlMinSeconds: 0, successTtlMaxSeconds: 60, denialTtlMinSeconds: 0, denialTtlMaxSeconds: 5 },
     servfailMs: 5_000,
   };
-  const keep = { policy, patienceMs: 400, recheckMs: 0, preferPositive: false, keeps: () => true, ...zoneChanges };
+  const keep = { policy, staleTimerMs: 400, recheckMs: 0, preferPositive: false, keeps: () => true, ...zoneChanges };
   const zone: AdoptingZone = { zoneId: 3, store, keep, staleMaxMs: 10_000 };
   const adopter = new Adopter(cache);
   const adopt = (wish: Wish = {}) =>

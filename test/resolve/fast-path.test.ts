@@ -217,8 +217,8 @@ describe('answerNow', () => {
 
   it('hands queries that are to be logged from the answering lane to the control lane', () => {
     for (const [role, seen] of [
-      ['answering', 'handed over'],
-      ['control', 'answered'],
+      ['worker', 'handed over'],
+      ['main', 'answered'],
     ] as const) {
       const { cache, store, zone, ask } = fixture('. {\n log\n cache\n forward . 192.0.2.1\n}', role);
       cache.keep(store, answerFor('a.test', { zoneId: zone('.').zoneId }), 0);
@@ -229,7 +229,7 @@ describe('answerNow', () => {
 
   it('answers AAAA for clients over IPv6 from where translated answers are, and counts them', () => {
     const corefile = '. {\n dns64\n cache\n forward . 192.0.2.1\n}';
-    const { cache, store, zone, ask, lane } = fixture(corefile, 'answering');
+    const { cache, store, zone, ask, lane } = fixture(corefile, 'worker');
     const message = packets.encode({
       type: 'response',
       flags: 0x40,
@@ -253,13 +253,13 @@ describe('answerNow', () => {
 
   it('hands names of this machine over where they are answered here, AAAA too, and no others', () => {
     const corefile = '. {\n local\n aaaa nxdomain\n cache\n forward . 192.0.2.1\n}';
-    const { cache, store, zone, ask } = fixture(corefile, 'answering');
+    const { cache, store, zone, ask } = fixture(corefile, 'worker');
     cache.keep(store, answerFor('a.test', { zoneId: zone('.').zoneId }), 0);
     for (const name of ['localhost', 'a.localhost', 'localhost.test', '1.0.0.127.in-addr.arpa']) {
       for (const type of ['A', 'AAAA']) assert.equal(ask(query(name, type)), 'handed over', name);
     }
     for (const type of ['A', 'AAAA']) assert.ok(ask(query('a.test', type)) instanceof Buffer);
-    const without = fixture(corefile.replace('local', 'local {\n localhost_prefix off\n }'), 'answering');
+    const without = fixture(corefile.replace('local', 'local {\n localhost_prefix off\n }'), 'worker');
     assert.ok(without.ask(query('localhost.test', 'AAAA')) instanceof Buffer);
   });
 });

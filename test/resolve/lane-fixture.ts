@@ -37,7 +37,7 @@ export interface Fixture {
 }
 
 /** The zones of the first listener of this Corefile, as the control lane answers for them, or another thread. */
-export function fixture(corefile: string, role: Lane['role'] = 'control'): Fixture {
+export function fixture(corefile: string, role: Lane['role'] = 'main'): Fixture {
   const config = parseConfig(corefile, 'Corefile', loadOptions);
   const numberings = { cache: new Numbering(), counters: new Numbering() };
   const [listener] = planZones(config, numberings);

@@ -23,14 +23,14 @@ function podOf(index: number): { readonly address: string } {
 
 describe('Misses.wait', () => {
   it('asks once for identical questions and answers each waiter once, with its own id, spelling and size', () => {
-    const { asks, asked, total, forwarder } = waiting(plain);
+    const { asks, asked, total, misses } = waiting(plain);
     const small = asks(query('a.test', 'A'));
     const shouting = query('A.TEST', 'A');
     shouting.writeUInt16BE(77);
     const loud = asks(shouting, { transport: 'tcp' });
-    assert.deepEqual([asked.length, forwarder.size, forwarder.waiters, total('coalesced')], [1, 1, 2, 1]);
+    assert.deepEqual([asked.length, misses.size, misses.waiters, total('coalesced')], [1, 1, 2, 1]);
     asked[0].answers({ answers: addresses('a.test', 30, 40) });
-    assert.deepEqual([forwarder.size, forwarder.waiters], [0, 0]);
+    assert.deepEqual([misses.size, misses.waiters], [0, 0]);
     assert.equal(small.answer.flag_tc, true);
     assert.equal(small.answer.id, 0x1234);
     assert.deepEqual([loud.answer.id, loud.answer.questions?.[0].name, loud.data.length], [77, 'A.TEST', 40]);
@@ -62,7 +62,7 @@ describe('Misses.wait', () => {
   });
 
   it('lets so many wait for one question; the others get SERVFAIL at once', () => {
-    const { asks, asked, total, forwarder } = waiting(plain);
+    const { asks, asked, total, misses } = waiting(plain);
     const waiters = Array.from({ length: waitersPerQuestionMax }, (_, index) =>
       asks(query('a.test', 'A'), podOf(index)),
     );
@@ -70,7 +70,7 @@ describe('Misses.wait', () => {
     assert.equal(beyond.rcode, 'SERVFAIL');
     assert.deepEqual(beyond.extendedErrors, []);
     assert.equal(total('overloadedWaiters'), 1);
-    assert.equal(forwarder.waiters, waitersPerQuestionMax);
+    assert.equal(misses.waiters, waitersPerQuestionMax);
     asked[0].answers();
     assert.ok(waiters.every(({ replies }) => replies.length === 1));
     assert.equal(beyond.replies.length, 1);
@@ -102,17 +102,17 @@ describe('Misses.wait', () => {
     assert.deepEqual([fixture.total('overloadedClient'), fixture.total('overloadedWaiters')], [1, 0]);
     assert.equal(fixture.asks(query('a.test', 'A'), podOf(1)).replies.length, 0);
     fixture.asked[0].answers();
-    assert.equal(fixture.forwarder.waiters, 0);
+    assert.equal(fixture.misses.waiters, 0);
   });
 
   it('lets so many wait for all questions together', () => {
-    const { asks, total, forwarder } = waiting(plain);
+    const { asks, total, misses } = waiting(plain);
     const questions = waitersMax / waitersPerQuestionMax;
     for (let index = 0; index < questions; index++) {
       const packet = query(`n${index}.test`, 'A');
       for (let waiter = 0; waiter < waitersPerQuestionMax; waiter++) asks(packet, podOf(waiter));
     }
-    assert.equal(forwarder.waiters, waitersMax);
+    assert.equal(misses.waiters, waitersMax);
     assert.equal(asks(query('other.test', 'A')).rcode, 'SERVFAIL');
     assert.equal(total('overloadedPending'), 1);
   });
@@ -166,7 +166,7 @@ describe('Misses.wait', () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
-        const { asks, asked, clock, forwarder, cache, store } = waiting(corefile);
+        const { asks, asked, clock, misses, cache, store } = waiting(corefile);
         const clients: AskedBy[] = [];
         const end = (index: number, how: number) => {
           const one = asked[index % asked.length];
@@ -181,11 +181,11 @@ describe('Misses.wait', () => {
           else if ('passMs' in each) clock.passMs(each.passMs);
           else if (asked.length > 0) end(each.end, each.how);
           const unanswered = clients.filter(({ replies }) => replies.length === 0).length;
-          assert.equal(forwarder.waiters, unanswered);
+          assert.equal(misses.waiters, unanswered);
         }
         while (asked.length > 0) end(0, 0);
         assert.ok(clients.every(({ replies }) => replies.length === 1 && replies[0] !== null));
-        assert.deepEqual([forwarder.size, forwarder.waiters], [0, 0]);
+        assert.deepEqual([misses.size, misses.waiters], [0, 0]);
         clock.passMs(2 * sweepPeriodMs);
         assert.equal(clock.timersSet, 0, 'nothing runs at rest');
         cache.dissolve(store);
@@ -200,7 +200,7 @@ describe('patience', () => {
   const corefile = withOption('serve_stale 1h verify 200ms');
 
   it('ends for each waiter with the stale answer, while the question goes on for the next', () => {
-    const { asks, asked, clock, cache, store, total, forwarder } = waiting(corefile);
+    const { asks, asked, clock, cache, store, total, misses } = waiting(corefile);
     asks(query('a.test', 'A'));
     asked[0].answers();
     clock.passMs(31_000);
@@ -211,7 +211,7 @@ describe('patience', () => {
     clock.passMs(2 * sweepPeriodMs);
     assert.deepEqual([first.ttls, second.ttls, first.extendedErrors], [[0], [0], [3]]);
     assert.equal(asks(query('a.test', 'A')).replies.length, 1, 'who comes later does not wait again');
-    assert.deepEqual([forwarder.size, forwarder.waiters, total('stalePatience')], [1, 0, 3]);
+    assert.deepEqual([misses.size, misses.waiters, total('stalePatience')], [1, 0, 3]);
     asked[0].answers({ answers: addresses('a.test', 60) });
     assert.deepEqual(asks(query('a.test', 'A')).ttls, [60]);
     assert.equal(store.success.size, 1);
@@ -237,12 +237,12 @@ describe('Misses.refresh', () => {
   const hot = withOption('prefetch 1 1m 90%');
 
   it('asks over TCP, once, for nobody, and the next client finds it fresh', () => {
-    const { asks, asked, clock, forwarder, lane, zone } = waiting(hot);
+    const { asks, asked, clock, misses, lane, zone } = waiting(hot);
     asks(query('a.test', 'A'));
     asked[0].answers();
     clock.passMs(10_000);
     assert.deepEqual([asks(query('a.test', 'A')).ttls, asks(query('a.test', 'A')).ttls], [[20], [20]]);
-    assert.deepEqual([asked.length, forwarder.size, forwarder.waiters], [1, 1, 0]);
+    assert.deepEqual([asked.length, misses.size, misses.waiters], [1, 1, 0]);
     assert.equal(asked[0].request.clientTransport, 'tcp');
     assert.equal(lane.counters.zones[lane.counters.zoneBase(zone('.').ordinal) + zonePlaces.prefetches], 1);
     asked[0].answers();
@@ -345,10 +345,10 @@ describe('templates', () => {
   });
 
   it('have what their alias leads to put behind it, and both are kept', async () => {
-    const { asks, asked, forwarder, store } = waiting(plain, { make: makesAlias });
+    const { asks, asked, misses, store } = waiting(plain, { make: makesAlias });
     const client = asks(query('a.test', 'A'), { transport: 'tcp' });
     assert.deepEqual([asked[0].name, asked[0].request.clientTransport], ['b.test.', 'tcp']);
-    assert.deepEqual([forwarder.size, forwarder.waiters], [2, 2], 'both are waited for and bounded as any other');
+    assert.deepEqual([misses.size, misses.waiters], [2, 2], 'both are waited for and bounded as any other');
     asked[0].answers({ answers: addresses('b.test', 20) });
     await turn();
     assert.deepEqual(
@@ -358,7 +358,7 @@ describe('templates', () => {
         [60, 20],
       ],
     );
-    assert.deepEqual([forwarder.size, forwarder.waiters, store.success.size], [0, 0, 2]);
+    assert.deepEqual([misses.size, misses.waiters, store.success.size], [0, 0, 2]);
   });
 
   it('are sent with their alias alone when its target cannot be had now, and that is not kept', async () => {
@@ -374,7 +374,7 @@ describe('templates', () => {
   });
 
   it('are not shared: another client may be told something else', async () => {
-    const { asks, asked, forwarder } = waiting('. {\n forward . 192.0.2.1\n}', {
+    const { asks, asked, misses } = waiting('. {\n forward . 192.0.2.1\n}', {
       make: ({ remote, question: asking }) => {
         if (asking[1] !== 'a'.charCodeAt(0)) return { kind: 'next' };
         const answers = [{ name: 'a.test', type: 'CNAME' as const, ttl: 60, data: `${remote}.test` }];
@@ -383,7 +383,7 @@ describe('templates', () => {
     });
     const one = asks(query('a.test', 'A'), { address: '10.0.0.1' });
     const other = asks(query('a.test', 'A'), { address: '10.0.0.2' });
-    assert.deepEqual([forwarder.size, asked.length], [3, 1], 'but what it leads to is asked once');
+    assert.deepEqual([misses.size, asked.length], [3, 1], 'but what it leads to is asked once');
     asked[0].answers({ answers: addresses('b.test') });
     await turn();
     assert.deepEqual([one.data[0], other.data[0]], ['10.0.0.1.test', '10.0.0.2.test']);
@@ -399,10 +399,10 @@ describe('templates', () => {
 
 describe('an exception while a question is settled', () => {
   it('leaves none of its clients waiting, and the next who asks is answered', () => {
-    const { asks, asked, forwarder } = waiting(plain);
+    const { asks, asked, misses } = waiting(plain);
     const clients = [asks(query('a.test', 'A')), asks(query('a.test', 'A'))];
     assert.throws(() => asked[0].ends({ ok: true, message: null as never, from: '' }));
-    assert.deepEqual([forwarder.size, forwarder.waiters], [0, 0]);
+    assert.deepEqual([misses.size, misses.waiters], [0, 0]);
     assert.deepEqual(
       clients.map(({ replies }) => replies),
       [[null], [null]],
@@ -417,8 +417,8 @@ function watching() {
   const clock = new ManualClock();
   const lost: string[] = [];
   const patience = new StaleTimer(clock, (pending) => void lost.push((pending as unknown as { name: string }).name));
-  const question = (name: string, patienceMs: number | null): Pending => {
-    const keep = patienceMs === null ? null : { patienceMs };
+  const question = (name: string, staleTimerMs: number | null): Pending => {
+    const keep = staleTimerMs === null ? null : { staleTimerMs };
     const pending = { name, startedAtMs: clock.nowMs(), route: { keep } } as unknown as Pending;
     patience.watch(pending);
     return pending;
@@ -459,12 +459,12 @@ test('an exception about one keeps no other waiting, and the sweep goes on', () 
     lost.push(name);
     if (name === 'one') throw new Error('planted');
   });
-  for (const [name, patienceMs] of [
+  for (const [name, staleTimerMs] of [
     ['one', 100],
     ['two', 100],
     ['late', 400],
   ] as const) {
-    patience.watch({ startedAtMs: clock.nowMs(), route: { name, keep: { patienceMs } } } as unknown as Pending);
+    patience.watch({ startedAtMs: clock.nowMs(), route: { name, keep: { staleTimerMs } } } as unknown as Pending);
   }
   assert.throws(() => clock.passMs(100), /planted/u);
   assert.deepEqual(lost, ['one', 'two']);

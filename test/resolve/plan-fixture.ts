@@ -7,12 +7,12 @@ import { className, nameToWire, typeName, typeNumber, wireToName } from '../../s
 import { u16 } from '../../src/dns/wire.js';
 import type { RewriteRule } from '../../src/plugins/rewrite/name-rules.js';
 import { rewrite } from '../../src/plugins/rewrite/plugin.js';
-import type { CourseQuery } from '../../src/resolve/route.js';
+import type { QueryToPlan } from '../../src/resolve/route.js';
 import { loadOptions } from './lane-fixture.js';
 
 export interface QueryParts {
   readonly options?: readonly packets.PacketOpt[];
-  readonly transport?: CourseQuery['asker']['transport'];
+  readonly transport?: QueryToPlan['asker']['transport'];
   readonly client?: string;
 }
 
@@ -21,7 +21,7 @@ export function questionFor(name: string, type = 'A', questionClass = 1): Uint8A
   return Buffer.concat([nameToWire(name), Buffer.from([number >> 8, number & 255, 0, questionClass])]);
 }
 
-export function courseQuery(name: string, type = 'A', parts: QueryParts = {}): CourseQuery {
+export function queryToPlan(name: string, type = 'A', parts: QueryParts = {}): QueryToPlan {
   const client = { address: parts.client ?? '10.244.0.7', port: 4000 };
   const opt = { type: 'OPT', name: '.', udpPayloadSize: 1232, flags: 0, options: parts.options ?? [] };
   const packet = packets.encode({

@@ -10,7 +10,7 @@ const remote = { address: '10.244.0.7', port: 40_000 };
 const local = { address: '169.254.20.10', port: 53 };
 
 /** What is said of a packet that can be answered at once. */
-function facts(
+function recordOf(
   { lane, ask }: Fixture,
   packet: Buffer,
   transport: typeof overUdp | typeof overTcp = overUdp,
@@ -33,7 +33,7 @@ describe('queryLogRecordOf', () => {
   it('tells of the question, the asker and the answer', () => {
     const packet = query('WWW.a.test', 'A', { udpBytes: 4096, dnssecOk: false });
     const made = known('www.a.test', 2);
-    assert.deepEqual(facts(made, packet), {
+    assert.deepEqual(recordOf(made, packet), {
       remote,
       local,
       transport: 'udp',
@@ -59,16 +59,16 @@ describe('queryLogRecordOf', () => {
 
   it('gives the sizes that hold without EDNS and over TCP', () => {
     const made = known('a.test');
-    assert.equal(facts(made, query('a.test', 'A')).bufsizeBytes, 512);
-    const overStream = facts(made, query('a.test', 'A', { udpBytes: 1232 }), overTcp);
+    assert.equal(recordOf(made, query('a.test', 'A')).bufsizeBytes, 512);
+    const overStream = recordOf(made, query('a.test', 'A', { udpBytes: 1232 }), overTcp);
     assert.deepEqual([overStream.transport, overStream.bufsizeBytes], ['tcp', 65_535]);
   });
 
   it('sees the SOA of a denial, its rcode and AA', () => {
-    const denied = facts(known('a.test'), query('a.test', 'AAAA', {}));
+    const denied = recordOf(known('a.test'), query('a.test', 'AAAA', {}));
     assert.deepEqual([denied.authorityType, denied.answerRecords, denied.rcode], [6, 0, 0]);
     assert.equal(denied.flags & 0x0400, 0x0400);
-    const nxdomain = facts(fixture('. {\n aaaa nxdomain\n}'), query('a.test', 'AAAA', { dnssecOk: true }));
+    const nxdomain = recordOf(fixture('. {\n aaaa nxdomain\n}'), query('a.test', 'AAAA', { dnssecOk: true }));
     assert.deepEqual([nxdomain.authorityType, nxdomain.rcode, nxdomain.dnssecOk], [6, 3, true]);
   });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { byTemplate, rcodesCounted, zonePlaces } from '../../src/counters.js';
-import { type MadeFacts, Settler } from '../../src/resolve/respond.js';
+import { type MadeSource, Responder } from '../../src/resolve/respond.js';
 import type { Failure, Outcome } from '../../src/upstream/ask.js';
 import { answerFor } from '../cache/answers.js';
 import { query } from './lane-fixture.js';
@@ -14,11 +14,11 @@ const noStale = withOption('serve_stale 0');
 interface Settling {
   readonly packet?: Buffer;
   readonly waiters?: number;
-  readonly made?: MadeFacts;
+  readonly made?: MadeSource;
   readonly transport?: 'udp' | 'tcp';
 }
 
-/** Settles one question, by itself and not through the forwarder, and gives those who waited. */
+/** Settles one question, by itself and not through the misses, and gives those who waited. */
 function settle(fixture: WaitingFixture, outcome: Outcome | Reply, how: Settling = {}): AskedBy[] {
   const { packet = query('a.test', 'A', {}), waiters: count = 1, made = null, transport = 'udp' } = how;
   const { lane, world, clock, zone: zoneOf } = fixture;
@@ -43,10 +43,10 @@ function settle(fixture: WaitingFixture, outcome: Outcome | Reply, how: Settling
   const pending = {
     ...{ zone, route: world.routes.get(zone)!, startedAtMs: clock.nowMs(), hasStale: false },
     ...{ question, zoneId: zone.zoneId, key: 0, recursionDesired: (packet[2] & 1) !== 0 },
-    ...{ hash: 0, isJoinable: true, course: null, next: null, depth: 0, asksOurselves: false },
+    ...{ hash: 0, isJoinable: true, plan: null, next: null, depth: 0, asksOurselves: false },
     waiters,
   };
-  new Settler(world).settle(pending, waiters, whole, made);
+  new Responder(world).respond(pending, waiters, whole, made);
   assert.ok(askers.every(({ replies }) => replies.length === 1));
   return askers;
 }
@@ -367,7 +367,7 @@ describe('an answer that is not kept', () => {
   it('leaves everything if it was asked without RD, or is no more than better than nothing', () => {
     const notDesired = query('a.test', 'A');
     notDesired[2] &= ~1;
-    const forNow: MadeFacts = { extendedError: null, mayKeep: false, by: byTemplate };
+    const forNow: MadeSource = { extendedError: null, mayKeep: false, by: byTemplate };
     for (const how of [{ packet: notDesired }, { made: forNow }]) {
       const fixture = expired();
       assert.deepEqual(settle(fixture, notKept, how)[0].ttls, [0]);

@@ -12,7 +12,6 @@ import { compileTemplates, templateMaker } from '../../src/plugins/template/temp
 import type { Lane } from '../../src/resolve/lane.js';
 import {
   type Changer,
-  type Course,
   type GuardQuery,
   guardFrom,
   type Made,
@@ -20,15 +19,16 @@ import {
   makeFrom,
   type Next,
   planFrom,
+  type QueryPlan,
   type Verdict,
 } from '../../src/resolve/route.js';
 import type { Outcome } from '../../src/upstream/ask.js';
 import { hashKey } from '../dns/hash-key.js';
 import { fixture, loadOptions, podAsker, query } from './lane-fixture.js';
-import { courseQuery, inWords, questionFor } from './plan-fixture.js';
+import { inWords, queryToPlan, questionFor } from './plan-fixture.js';
 
-function planned(changer: Changer): Course | null {
-  return planFrom([{ changer }])!(courseQuery('a.test')) as Course | null;
+function planned(changer: Changer): QueryPlan | null {
+  return planFrom([{ changer }])!(queryToPlan('a.test')) as QueryPlan | null;
 }
 
 const outcome = (text: string): Outcome => ({ ok: false, why: 'timeout', text });
@@ -43,41 +43,41 @@ describe('planFrom', () => {
     ));
 
   it('asks what the draft has become, and answers the question that came', () => {
-    const course = planned((draft) => {
+    const plan = planned((draft) => {
       draft.question = questionFor('b.test');
       draft.options.set(0xffee, Buffer.from('x'));
       return null;
     })!;
-    assert.equal(inWords(course.question), 'b.test. A IN');
-    assert.equal(inWords(course.changes!.question), 'a.test. A IN');
-    assert.deepEqual([...course.options!], [0xff, 0xee, 0, 1, 0x78]);
-    assert.equal(course.next, null);
+    assert.equal(inWords(plan.question), 'b.test. A IN');
+    assert.equal(inWords(plan.changes!.question), 'a.test. A IN');
+    assert.deepEqual([...plan.options!], [0xff, 0xee, 0, 1, 0x78]);
+    assert.equal(plan.next, null);
   });
 
   it('leaves the answer alone where only options are added', () => {
-    const course = planned((draft) => {
+    const plan = planned((draft) => {
       draft.options.set(3, new Uint8Array(0));
       return null;
     })!;
-    assert.deepEqual([course.changes, course.holdsFor], [null, 'everybody']);
+    assert.deepEqual([plan.changes, plan.holdsFor], [null, 'everybody']);
   });
 
   it('sends no options at all when they have no room', () => {
-    const course = planned((draft) => {
+    const plan = planned((draft) => {
       for (let code = 1; code < 6; code++) draft.options.set(code, new Uint8Array(500));
       draft.holdsFor = 'asker';
       return null;
     })!;
-    assert.deepEqual([course.options, course.holdsFor], [undefined, 'asker']);
+    assert.deepEqual([plan.options, plan.holdsFor], [undefined, 'asker']);
   });
 
   it('asks with or without RD where that is not what the client did', () => {
     const recursion = (wanted: boolean, flags: number) => {
-      const course = planFrom([header.start!({ recursionDesired: wanted, response: null }, {} as never)!])!({
-        ...courseQuery('a.test'),
+      const plan = planFrom([header.start!({ recursionDesired: wanted, response: null }, {} as never)!])!({
+        ...queryToPlan('a.test'),
         flags,
-      }) as Course | null;
-      return course === null ? null : course.recursionDesired;
+      }) as QueryPlan | null;
+      return plan === null ? null : plan.recursionDesired;
     };
     assert.deepEqual([recursion(true, 0), recursion(true, 0x0100)], [true, null]);
     assert.deepEqual([recursion(false, 0), recursion(false, 0x0100)], [null, false]);
@@ -85,7 +85,7 @@ describe('planFrom', () => {
   });
 
   it('hands on why there is no way to answer', () => {
-    assert.deepEqual(planFrom([{ changer: () => 'no name' }])!(courseQuery('a.test')), { failure: 'no name' });
+    assert.deepEqual(planFrom([{ changer: () => 'no name' }])!(queryToPlan('a.test')), { failure: 'no name' });
   });
 
   it('lets the last that looks at outcomes end before the one before it looks', () => {

@@ -9,12 +9,12 @@ import { AskedBy, type WaitingFixture, waiting } from './waiting-fixture.js';
 
 const plain = '. {\n cache {\n prefetch 1 1m 90%\n }\n forward . 192.0.2.1\n}';
 
-/** `serveFrom` over another forwarder or routes, with what became of it. */
+/** `serveFrom` over another misses or routes, with what became of it. */
 function serving(corefile: string, parts: (fixture: WaitingFixture) => Partial<ServeDeps>, table?: () => ZoneTable) {
   const fixture = waiting(corefile);
-  const { clock, lane, forwarder, world, listener, errors } = fixture;
+  const { clock, lane, misses, world, listener, errors } = fixture;
   const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
-  const base: ServeDeps = { clock, log, lane, forwarder, routes: world.routes };
+  const base: ServeDeps = { clock, log, lane, misses, routes: world.routes };
   const serve = serveFrom({ ...base, ...parts(fixture) }, table ?? (() => listener.table));
   const asks = (packet: Uint8Array, asker = new AskedBy(0, { address: '10.0.0.1', port: 4000 })) => {
     serve(packet, asker);
@@ -42,7 +42,7 @@ describe('serveFrom', () => {
   it('replies at once where that can be, hands over what must wait, and settles what gets no answer', () => {
     const waited: number[] = [];
     const fixture = serving(plain, ({ clock }) => ({
-      forwarder: {
+      misses: {
         wait: (_packet, _asker, nowMs) => void waited.push(nowMs - clock.nowMs()),
         refresh: bug,
         refuse: bug,
@@ -90,7 +90,7 @@ describe('serveFrom', () => {
   it('asks for a refresh only after the reply', () => {
     const order: string[] = [];
     const fixture = serving(plain, () => ({
-      forwarder: { wait: bug, refresh: () => void order.push('refresh'), refuse: bug },
+      misses: { wait: bug, refresh: () => void order.push('refresh'), refuse: bug },
     }));
     known(fixture);
     class Ordered extends AskedBy {
@@ -118,7 +118,7 @@ describe('serveFrom', () => {
   });
 
   it('loses one packet to an exception, counts it, and goes on', () => {
-    const fixture = serving(plain, () => ({ forwarder: { wait: bug, refresh: bug, refuse: bug } }));
+    const fixture = serving(plain, () => ({ misses: { wait: bug, refresh: bug, refuse: bug } }));
     known(fixture);
     const lost = fixture.asks(query('b.test', 'A'), new StrictlyOnce(0, { address: '10.0.0.1', port: 4000 }));
     assert.deepEqual(lost.replies, [null]);
@@ -128,7 +128,7 @@ describe('serveFrom', () => {
 
   it('does not answer a second time what failed after its answer', () => {
     const asker = () => new StrictlyOnce(0, { address: '10.0.0.1', port: 4000 });
-    const refreshing = serving(plain, () => ({ forwarder: { wait: bug, refresh: bug, refuse: bug } }));
+    const refreshing = serving(plain, () => ({ misses: { wait: bug, refresh: bug, refuse: bug } }));
     known(refreshing);
     refreshing.clock.passMs(20_000);
     assert.deepEqual(refreshing.asks(query('a.test', 'A'), asker()).data, ['192.0.2.1']);
@@ -146,9 +146,9 @@ describe('refuseFrom', () => {
   const asker = () => new AskedBy(0, { address: '10.0.0.1', port: 4000 });
   const refusing = (table?: () => ZoneTable) => {
     const fixture = waiting('. {\n cache\n forward . 192.0.2.1\n}');
-    const { clock, lane, forwarder, world, listener, errors } = fixture;
+    const { clock, lane, misses, world, listener, errors } = fixture;
     const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
-    const refuse = refuseFrom({ clock, log, lane, forwarder, routes: world.routes }, table ?? (() => listener.table));
+    const refuse = refuseFrom({ clock, log, lane, misses, routes: world.routes }, table ?? (() => listener.table));
     return { ...fixture, refuse };
   };
 
@@ -163,7 +163,7 @@ describe('refuseFrom', () => {
     fixture.refuse(query('a.test', 'A'), stale);
     assert.deepEqual(stale.data, ['192.0.2.1']);
     assert.deepEqual([fixture.total('overloadedHandOver'), fixture.total('staleOnFailure')], [2, 1]);
-    assert.deepEqual([fixture.askedTimes, fixture.forwarder.waiters], [0, 0]);
+    assert.deepEqual([fixture.askedTimes, fixture.misses.waiters], [0, 0]);
   });
 
   it('settles what nobody serves any more', () => {

@@ -4,9 +4,9 @@ import packets from 'dns-packet';
 import { byTemplate, overTcp, overUdp } from '../../src/counters.js';
 import { subquestionsMax } from '../../src/limits.js';
 import type { Pending } from '../../src/resolve/pending.js';
-import type { MadeFacts } from '../../src/resolve/respond.js';
+import type { MadeSource } from '../../src/resolve/respond.js';
 import type { Made, Route, Step, Verdict } from '../../src/resolve/route.js';
-import { askWithin, followUp, judged, lookUpFor, lookUpIn, mayWaitFor } from '../../src/resolve/subquery.js';
+import { followUp, judged, lookUpFor, lookUpIn, mayWaitFor, subqueryIn } from '../../src/resolve/subquery.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
 import { type Decoded, podAsker, query } from './lane-fixture.js';
 import { inWords, questionFor } from './plan-fixture.js';
@@ -17,7 +17,7 @@ const cached = '. {\n log\n cache\n forward . 192.0.2.1\n}';
 /** Asks for the name's A; what came is in `outcomes`. */
 function asks(fixture: WaitingFixture, name: string, how: Partial<Request> = {}) {
   const outcomes: (Outcome & { readonly answer?: Decoded })[] = [];
-  const ask = askWithin(fixture, fixture.zone('.'));
+  const ask = subqueryIn(fixture, fixture.zone('.'));
   const plain = { recursionDesired: true, checkingDisabled: false, dnssecOk: false, clientTransport: 'udp' } as const;
   ask({ ...plain, question: Uint8Array.from(query(name, 'A').subarray(12)), ...how }, (outcome) => {
     const answer = outcome.ok ? (packets.decode(Buffer.from(outcome.message)) as Decoded) : undefined;
@@ -29,7 +29,7 @@ function asks(fixture: WaitingFixture, name: string, how: Partial<Request> = {})
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const counted = ({ lane }: WaitingFixture) => lane.counters.zones.reduce((sum, number) => sum + number, 0);
 
-describe('askWithin', () => {
+describe('subqueryIn', () => {
   it('asks upstream with the client’s name, transport and flags, keeps the answer, and takes it from there', async () => {
     const fixture = waiting(cached);
     const first = asks(fixture, 'a.test', { client: '10.1.0.1', dnssecOk: true });
@@ -164,7 +164,7 @@ function pursued(
 ) {
   const asked: string[] = [];
   const lookedUp: string[] = [];
-  const ended: [Outcome, MadeFacts | null][] = [];
+  const ended: [Outcome, MadeSource | null][] = [];
   const left = [...steps];
   const next = (outcome: Outcome): Step => {
     const name = left.shift();
@@ -190,12 +190,12 @@ function pursued(
       next: steps.length === 0 ? null : next,
     },
     questionFor('a.test'),
-    (outcome, facts) => ended.push([outcome, facts]),
+    (outcome, source) => ended.push([outcome, source]),
   );
   assert.equal(ended.length, 1);
-  const [[outcome, facts]] = ended;
+  const [[outcome, source]] = ended;
   const { answers = [] } = outcome.ok ? packets.decode(Buffer.from(outcome.message)) : {};
-  return { asked, lookedUp, outcome, facts, names: answers.map(({ name }) => name) };
+  return { asked, lookedUp, outcome, source, names: answers.map(({ name }) => name) };
 }
 
 const made = (
@@ -216,21 +216,21 @@ const made = (
 describe('followUp', () => {
   it('asks what nobody makes', () => {
     assert.deepEqual(pursued({ made: { 'a.test.': { kind: 'next' } } }).asked, ['a.test.']);
-    assert.equal(pursued({}).facts, null);
+    assert.equal(pursued({}).source, null);
   });
 
   it('takes what is made, and says who made it', () => {
-    const { asked, names, facts } = pursued({ made: { 'a.test.': made('a.test', null, { code: 15, text: 'no' }) } });
+    const { asked, names, source } = pursued({ made: { 'a.test.': made('a.test', null, { code: 15, text: 'no' }) } });
     assert.deepEqual([asked, names], [[], ['a.test']]);
-    assert.deepEqual([facts?.by, facts?.mayKeep, facts?.extendedError?.code], [byTemplate, true, 15]);
+    assert.deepEqual([source?.by, source?.mayKeep, source?.extendedError?.code], [byTemplate, true, 15]);
   });
 
   it('puts behind an alias made here what it leads to, if that can be had', () => {
     const alias = { 'a.test.': made('a.test', 'b.test') };
-    const { asked, lookedUp, names, facts } = pursued({ made: alias });
-    assert.deepEqual([asked, lookedUp, names, facts?.mayKeep], [[], ['b.test.'], ['a.test', 'b.test'], true]);
+    const { asked, lookedUp, names, source } = pursued({ made: alias });
+    assert.deepEqual([asked, lookedUp, names, source?.mayKeep], [[], ['b.test.'], ['a.test', 'b.test'], true]);
     const without = pursued({ made: alias, replies: { 'b.test.': { rcode: 2, answers: [] } } });
-    assert.deepEqual([without.names, without.facts?.mayKeep], [['a.test'], false]);
+    assert.deepEqual([without.names, without.source?.mayKeep], [['a.test'], false]);
   });
 
   it('gives what no client may have, and no end of a circle, as what it is', () => {
@@ -261,9 +261,9 @@ describe('followUp', () => {
   });
 
   it('goes on as it is told, making or asking, to the last outcome', () => {
-    const { asked, names, facts } = pursued({ made: { 'b.test.': made('b.test', null) } }, ['b.test', 'c.test']);
-    assert.deepEqual([asked, names, facts], [['a.test.', 'c.test.'], ['c.test'], null]);
-    assert.equal(pursued({ made: { 'b.test.': made('b.test', null) } }, ['b.test']).facts?.by, byTemplate);
+    const { asked, names, source } = pursued({ made: { 'b.test.': made('b.test', null) } }, ['b.test', 'c.test']);
+    assert.deepEqual([asked, names, source], [['a.test.', 'c.test.'], ['c.test'], null]);
+    assert.equal(pursued({ made: { 'b.test.': made('b.test', null) } }, ['b.test']).source?.by, byTemplate);
   });
 });
 

@@ -11,7 +11,7 @@ import type { Asker, Serve } from '../../src/listen/asker.js';
 import { keepPolicy, keepsFor } from '../../src/resolve/cacheability.js';
 import { Misses } from '../../src/resolve/miss.js';
 import type { QueryLogRecord } from '../../src/resolve/query-log-record.js';
-import type { SettleDeps } from '../../src/resolve/respond.js';
+import type { RespondDeps } from '../../src/resolve/respond.js';
 import type { Route } from '../../src/resolve/route.js';
 import { serveFrom } from '../../src/resolve/serve.js';
 import { lookUpIn } from '../../src/resolve/subquery.js';
@@ -107,9 +107,9 @@ export function message(question: Uint8Array, reply: Reply = {}): Buffer {
 
 export interface WaitingFixture extends Fixture {
   readonly clock: ManualClock;
-  readonly world: SettleDeps;
-  readonly forwarder: Misses;
-  readonly routes: SettleDeps['routes'];
+  readonly world: RespondDeps;
+  readonly misses: Misses;
+  readonly routes: RespondDeps['routes'];
   readonly serve: Serve;
   /** What was asked upstream and has not ended, oldest first. */
   readonly asked: AskedUpstream[];
@@ -161,7 +161,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
       const directive = policy === null || block !== 0 ? null : listener.block.cache;
       const keep = directive && {
         policy: keepPolicy(directive),
-        patienceMs: directive.stale?.patienceMs ?? Number.POSITIVE_INFINITY,
+        staleTimerMs: directive.stale?.patienceMs ?? Number.POSITIVE_INFINITY,
         recheckMs: directive.stale?.recheckMs ?? 0,
         preferPositive: directive.preferPositive,
         keeps: keepsFor(directive),
@@ -170,7 +170,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
       return {
         ask,
         asksOurselves: false,
-        lookUp: (...how) => lookUpIn({ lane, clock, forwarder, routes }, listener.table)(...how),
+        lookUp: (...how) => lookUpIn({ lane, clock, misses, routes }, listener.table)(...how),
         judge: null,
         keep,
         guard: null,
@@ -184,19 +184,19 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
       };
     },
   };
-  const world: SettleDeps = { clock, lane, cache, routes, store: () => store };
-  const forwarder = new Misses({
+  const world: RespondDeps = { clock, lane, cache, routes, store: () => store };
+  const misses = new Misses({
     ...world,
     loops: { seen: () => false },
     upstreamAnswered: () => upstreamAnswers++,
   });
   const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
-  const serve = serveFrom({ clock, log, lane, forwarder, routes }, () => listener.table);
+  const serve = serveFrom({ clock, log, lane, misses, routes }, () => listener.table);
 
   let clients = 0;
   return {
     ...base,
-    ...{ clock, world, forwarder, routes, serve, asked, failed, logged, errors },
+    ...{ clock, world, misses, routes, serve, asked, failed, logged, errors },
     get askedTimes() {
       return askedTimes;
     },

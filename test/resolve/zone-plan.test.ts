@@ -99,7 +99,7 @@ describe('planZones', () => {
     assert.deepEqual([otherRoot === root, otherBelow === below], [false, true], 'a.test asks no other names');
     const shared = table.byBytes.flat();
     assert.deepEqual(
-      shared.map(({ handOver, zoneId }) => [handOver, zoneId === root || zoneId === otherRoot]),
+      shared.map(({ defers, zoneId }) => [defers, zoneId === root || zoneId === otherRoot]),
       [
         [1, false],
         [1, false],

@@ -21,7 +21,7 @@ import {
   u16,
   u32,
 } from '../../dns/wire.js';
-import type { Changer, CourseQuery, Next, PluginAtWork, Step } from '../../resolve/route.js';
+import type { Changer, Next, PluginAtWork, QueryToPlan, Step } from '../../resolve/route.js';
 import type { Outcome } from '../../upstream/ask.js';
 
 export interface AutopathConfig {
@@ -66,7 +66,7 @@ function questionsBehind(search: readonly string[], name: string, question: Uint
   });
 }
 
-function walking(asked: Uint8Array, questions: readonly Uint8Array[], query: CourseQuery, found: () => void): Next {
+function walking(asked: Uint8Array, questions: readonly Uint8Array[], query: QueryToPlan, found: () => void): Next {
   let first: Outcome | null = null;
   let index = -1;
   return (outcome): Step => {
@@ -91,7 +91,7 @@ function answerBehindAlias(
   asked: Uint8Array,
   found: Uint8Array,
   message: Uint8Array,
-  query: CourseQuery,
+  query: QueryToPlan,
 ): Uint8Array | null {
   const sections = messageRcode(message) === rcodeNoError ? sectionsOf(message) : null;
   if (sections === null) return null;

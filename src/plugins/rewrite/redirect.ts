@@ -8,7 +8,7 @@ import { questionForName } from '../../dns/query.js';
 import { encodeAnswerTo } from '../../dns/records.js';
 import { fixedBytes, ownerEnd, sectionsOf } from '../../dns/sections.js';
 import { messageRcode, rcodeNoError, rcodeNxDomain, setU16, typeAny, typeCname, u16 } from '../../dns/wire.js';
-import type { CourseQuery, Next, Step } from '../../resolve/route.js';
+import type { Next, QueryToPlan, Step } from '../../resolve/route.js';
 import type { Outcome } from '../../upstream/ask.js';
 import { matches, type RewriteChange, renamed } from './name-rules.js';
 
@@ -23,7 +23,7 @@ interface Redirected {
 }
 
 /** Follows the first alias that one of the rules is about; `question` is what was asked. */
-export function redirecting(rules: readonly CnameChange[], question: Uint8Array, query: CourseQuery): Next {
+export function redirecting(rules: readonly CnameChange[], question: Uint8Array, query: QueryToPlan): Next {
   const type = u16(question, question.length - 4);
   let redirected: Redirected | null = null;
 

@@ -7,7 +7,7 @@
 import { lowerCaseName, wireOf, wireToName } from '../../dns/names.js';
 import { questionForName } from '../../dns/query.js';
 import { setU16, u16 } from '../../dns/wire.js';
-import type { Changer, CourseQuery, Draft } from '../../resolve/route.js';
+import type { Changer, Draft, QueryToPlan } from '../../resolve/route.js';
 import { byPattern, matches, type NameChange, type RewriteRule, renamed } from './name-rules.js';
 import { changeOptions } from './option-rules.js';
 import { type CnameChange, redirecting } from './redirect.js';
@@ -38,7 +38,7 @@ export function rewriter(rules: readonly RewriteRule[]): Changer {
   };
 }
 
-function apply({ change }: RewriteRule, draft: Draft, undoing: Undoing, query: CourseQuery): boolean | 'broken' {
+function apply({ change }: RewriteRule, draft: Draft, undoing: Undoing, query: QueryToPlan): boolean | 'broken' {
   switch (change.field) {
     case 'name':
       return rename(change, draft, undoing);

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import { newAutopath } from '../../../src/plugins/autopath/walk.js';
 import { newDraft, type Step } from '../../../src/resolve/route.js';
-import { courseQuery, inWords, questionFor } from '../../resolve/plan-fixture.js';
+import { inWords, queryToPlan, questionFor } from '../../resolve/plan-fixture.js';
 import { addresses, message, type Reply, soa } from '../../resolve/waiting-fixture.js';
 
 const search = ['default.svc.cluster.local.', 'svc.cluster.local.', 'cluster.local.'];
@@ -12,7 +12,7 @@ const gone: Reply = { rcode: 3, answers: [], authorities: soa(7) };
 
 function walks(name: string, { type = 'A', zones = ['.'], path = search } = {}) {
   const { changer, found } = newAutopath({ at, zones, file: 'pods.conf', search: path });
-  const query = courseQuery(name, type);
+  const query = queryToPlan(name, type);
   const draft = newDraft(query.question);
   assert.equal(changer(draft, query), null);
   assert.equal(draft.question, query.question);

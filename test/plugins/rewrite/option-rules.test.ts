@@ -6,10 +6,10 @@ import type { OptionChange } from '../../../src/plugins/rewrite/name-rules.js';
 import { changeOptions } from '../../../src/plugins/rewrite/option-rules.js';
 import { isUnscoped } from '../../../src/resolve/respond.js';
 import { type Draft, newDraft } from '../../../src/resolve/route.js';
-import { courseQuery, type QueryParts, rulesOf } from '../../resolve/plan-fixture.js';
+import { type QueryParts, queryToPlan, rulesOf } from '../../resolve/plan-fixture.js';
 
 function after(lines: readonly string[], parts: QueryParts = {}): Draft & { readonly done: boolean[] } {
-  const query = courseQuery('Web.test', 'AAAA', parts);
+  const query = queryToPlan('Web.test', 'AAAA', parts);
   const draft = newDraft(query.question);
   const rules = rulesOf(...lines.map((line) => `edns0 ${line}`));
   return {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import { type CnameChange, redirecting } from '../../../src/plugins/rewrite/redirect.js';
 import type { Step } from '../../../src/resolve/route.js';
-import { courseQuery, inWords, questionFor, rulesOf } from '../../resolve/plan-fixture.js';
+import { inWords, queryToPlan, questionFor, rulesOf } from '../../resolve/plan-fixture.js';
 import { message, type Reply, soa } from '../../resolve/waiting-fixture.js';
 
 const cname = (name: string, data: string): packets.Answer => ({ type: 'CNAME', name, ttl: 60, data });
@@ -12,7 +12,7 @@ const a = (name: string, data = '192.0.2.1'): packets.Answer => ({ type: 'A', na
 function asking(rules: readonly string[], name = 'my-app.com', type = 'A') {
   const changes = rulesOf(...rules.map((rule) => `cname ${rule}`)).map(({ change }) => change as CnameChange);
   const question = questionFor(name, type);
-  const next = redirecting(changes, question, courseQuery(name, type));
+  const next = redirecting(changes, question, queryToPlan(name, type));
   return (reply: Reply, about = name): Step =>
     next({ ok: true, message: message(questionFor(about, type), reply), from: 'test' });
 }
@@ -89,7 +89,7 @@ describe('an alias that a rule is about', () => {
     came({ answers: [cname('my-app.com', 'b.test')] });
     const whole = ended(came({ rcode: 2, answers: [] }, 'c.test'));
     assert.deepEqual([whole.rcode, inAnswer(whole)], ['SERVFAIL', []]);
-    const failing = redirecting([], questionFor('a.test'), courseQuery('a.test'));
+    const failing = redirecting([], questionFor('a.test'), queryToPlan('a.test'));
     const lost = { ok: false, why: 'timeout', text: 'lost' } as const;
     assert.deepEqual(failing(lost), { kind: 'end', outcome: lost });
   });
@@ -105,7 +105,7 @@ describe('other answers', () => {
     const step = asking(['b.test c.test'])({ answers: cdn });
     assert.deepEqual(inAnswer(ended(step)), inAnswer({ answers: cdn } as never));
     const broken = { ok: true, message: Buffer.alloc(20, 255), from: 'x' } as const;
-    const next = redirecting([], questionFor('a.test'), courseQuery('a.test'));
+    const next = redirecting([], questionFor('a.test'), queryToPlan('a.test'));
     assert.deepEqual(next(broken), { kind: 'end', outcome: broken });
   });
 });

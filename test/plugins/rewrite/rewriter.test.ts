@@ -7,11 +7,11 @@ import { rewrite } from '../../../src/plugins/rewrite/plugin.js';
 import { rewriter } from '../../../src/plugins/rewrite/rewriter.js';
 import { type Draft, newDraft, planFrom } from '../../../src/resolve/route.js';
 import { query } from '../../resolve/lane-fixture.js';
-import { courseQuery, inWords, rulesOf } from '../../resolve/plan-fixture.js';
+import { inWords, queryToPlan, rulesOf } from '../../resolve/plan-fixture.js';
 import { waiting } from '../../resolve/waiting-fixture.js';
 
 function rewritten(lines: readonly string[], name: string, type = 'A'): Draft {
-  const query = courseQuery(name, type);
+  const query = queryToPlan(name, type);
   const draft = newDraft(query.question);
   assert.equal(rewriter(rulesOf(...lines))!(draft, query), null);
   return draft;
@@ -44,7 +44,7 @@ describe('the question', () => {
   });
 
   it('is not changed in its place', () => {
-    const query = courseQuery('a.test', 'ANY');
+    const query = queryToPlan('a.test', 'ANY');
     const draft = newDraft(query.question);
     rewriter(rulesOf('type ANY HINFO'))!(draft, query);
     assert.equal(inWords(query.question), 'a.test. ANY IN');
@@ -52,7 +52,7 @@ describe('the question', () => {
   });
 
   it('fails when it would be no name, and says which rule made it', () => {
-    const query = courseQuery(`${'a'.repeat(60)}.test`);
+    const query = queryToPlan(`${'a'.repeat(60)}.test`);
     const failure = rewriter(rulesOf('name prefix a bbbbbbbb'))!(newDraft(query.question), query);
     assert.match(failure ?? '', /^rewrite at Corefile:2: the rewritten a{60}\.test\. is not a valid name$/u);
   });
@@ -197,7 +197,7 @@ describe('any rules', () => {
           const world = waiting(plain, { plan: planFrom([{ changer: rewriter(rulesOf(...lines)) }]) });
           const packet = query(nameOf(asked), 'A', {});
           const clients = [world.asks(packet), world.asks(packet)];
-          for (let turns = 0; world.forwarder.size > 0; turns++) {
+          for (let turns = 0; world.misses.size > 0; turns++) {
             assert.ok(turns < 60, 'it ends');
             // What is looked up is heard of in a later turn.
             await new Promise((resolve) => setImmediate(resolve));
@@ -209,7 +209,7 @@ describe('any rules', () => {
             });
           }
           for (const { answer } of clients) assert.deepEqual(answer.questions, packets.decode(packet).questions);
-          assert.deepEqual([world.errors, world.forwarder.size, world.forwarder.waiters], [[], 0, 0]);
+          assert.deepEqual([world.errors, world.misses.size, world.misses.waiters], [[], 0, 0]);
         },
       ),
       { numRuns: 300 },

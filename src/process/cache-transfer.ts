@@ -13,27 +13,27 @@ import { endingOf, type Held, readEntries, writeEntries } from '../takeover/entr
 import type { Warmth } from '../takeover/succession.js';
 import type { Generation } from './generation.js';
 
-interface WarmthDeps {
+interface CacheTransferDeps {
   readonly cache: Cache;
   readonly clock: Clock;
-  readonly serving: () => Generation;
+  readonly generation: () => Generation;
   readonly counters: Pick<Counters, 'count'>;
 }
 
-interface CacheWarmth extends Warmth {
+interface CacheTransfer extends Warmth {
   /** An answer has been kept of which others may want to know. */
   kept(ref: BlockRef): void;
   /** The same of one that is about to be dropped, as a newer one has ended it. */
   ended(ref: BlockRef): void;
 }
 
-export function newWarmth({ cache, clock, serving, counters }: WarmthDeps): CacheWarmth {
+export function newCacheTransfer({ cache, clock, generation, counters }: CacheTransferDeps): CacheTransfer {
   const adopter = new Adopter(cache);
   let news: (BlockRef | Held)[] = [];
   let named: { readonly of: Generation; readonly zones: NamedZones } | null = null;
 
   function zones(): NamedZones {
-    const now = serving();
+    const now = generation();
     if (named?.of !== now) named = { of: now, zones: namedZones(now) };
     return named.zones;
   }
@@ -77,15 +77,15 @@ interface NamedZones {
  * Zones with a cache, by a name that means the same in every process: zone, port, and a digest of what is
  * made of it here, since that may be cached too.
  */
-function namedZones(serving: Generation): NamedZones {
+function namedZones(generation: Generation): NamedZones {
   const names = new Map<number, string>();
   const zones = new Map<string, AdoptingZone>();
-  const texts = serving.deps.numberings.cache.texts();
-  for (const { zoneId, block, cache } of serving.listeners.flatMap((listener) => listener.zones)) {
-    const { store, cached } = serving.blocks[block];
+  const texts = generation.deps.numberings.cache.texts();
+  for (const { zoneId, block, cache } of generation.listeners.flatMap((listener) => listener.zones)) {
+    const { store, cached } = generation.blocks[block];
     if (cache === null || store === null || cached.keep === null) continue;
     const digest = createHash('sha256')
-      .update(serving.madeIn(zoneId) ?? '')
+      .update(generation.madeIn(zoneId) ?? '')
       .digest('hex');
     const name = `${texts[zoneId]} ${digest.slice(0, 16)}`;
     names.set(zoneId, name);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseConfig } from '../../src/config/load.js';
+import { newCacheTransfer } from '../../src/process/cache-transfer.js';
 import { Generation } from '../../src/process/generation.js';
-import { newWarmth } from '../../src/process/warmth.js';
 import { readEntries } from '../../src/takeover/entries.js';
 import { answerFor } from '../cache/answers.js';
 import { loadOptions } from '../resolve/lane-fixture.js';
@@ -13,15 +13,20 @@ function newInstance(templates = '') {
   const { clock, world } = newGenerationFixture();
   const text = ['a.test', '.'].map((zone) => `${zone} {\n bind 192.0.2.1\n cache 60\n ${templates}\n}\n`).join('');
   const read = (corefile: string) => parseConfig(corefile, 'Corefile', { ...loadOptions });
-  let serving = new Generation(read(text), world);
-  const warmth = newWarmth({ cache: world.cache, clock, serving: () => serving, counters: world.counters });
-  const zoneIds = serving.listeners[0].zones.map(({ zoneId }) => zoneId);
+  let generation = new Generation(read(text), world);
+  const warmth = newCacheTransfer({
+    cache: world.cache,
+    clock,
+    generation: () => generation,
+    counters: world.counters,
+  });
+  const zoneIds = generation.listeners[0].zones.map(({ zoneId }) => zoneId);
   const keep = (name: string, zone: number): void => {
-    const store = serving.store(zoneIds[zone])!;
+    const store = generation.store(zoneIds[zone])!;
     warmth.kept(world.cache.keep(store, answerFor(name, { zoneId: zoneIds[zone] }), clock.nowMs()));
   };
   const reload = (corefile: string): void => {
-    serving = new Generation(read(corefile), world);
+    generation = new Generation(read(corefile), world);
   };
   return { clock, cache: world.cache, counters: world.counters, warmth, keep, reload };
 }
@@ -33,7 +38,7 @@ const names = (chunks: readonly Uint8Array[]): number => {
   return count;
 };
 
-describe('newWarmth', () => {
+describe('newCacheTransfer', () => {
   test('what one has cached another takes, zone by zone', () => {
     const [one, other] = [newInstance(), newInstance()];
     one.keep('x.a.test', 0);

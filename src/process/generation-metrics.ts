@@ -10,16 +10,16 @@ import type { BlockAtWork, Generation } from './generation.js';
 
 /** What a scrape reads of the configuration that is in force at that moment. */
 export function metricsOf(
-  serving: () => Generation,
+  generation: () => Generation,
 ): Pick<MetricsSource, 'zones' | 'stores' | 'upstreams' | 'plugins' | 'atWork' | 'serverOf' | 'corefileSha512'> {
   return {
-    zones: () => zonesOf(serving()),
-    stores: () => storesOf(serving()),
-    upstreams: () => upstreamsOf(serving()),
-    plugins: () => pluginsOf(serving()),
-    atWork: (plugin) => atWorkOf(serving(), plugin),
-    serverOf: (ordinal) => serverOf(serving(), ordinal),
-    corefileSha512: () => serving().config.sha512,
+    zones: () => zonesOf(generation()),
+    stores: () => storesOf(generation()),
+    upstreams: () => upstreamsOf(generation()),
+    plugins: () => pluginsOf(generation()),
+    atWork: (plugin) => atWorkOf(generation(), plugin),
+    serverOf: (ordinal) => serverOf(generation(), ordinal),
+    corefileSha512: () => generation().config.sha512,
   };
 }
 
@@ -55,8 +55,8 @@ function cacheLabel({ config }: BlockAtWork): string {
   return (named.length > 0 ? named : config.zones.map(({ zone }) => zone)).join(',');
 }
 
-function storesOf(serving: Generation): StoreSizes[] {
-  return perServer(serving, (block, server) => {
+function storesOf(generation: Generation): StoreSizes[] {
+  return perServer(generation, (block, server) => {
     const { store } = block;
     if (store === null) return [];
     return [
@@ -70,8 +70,8 @@ function storesOf(serving: Generation): StoreSizes[] {
   });
 }
 
-function pluginsOf(serving: Generation): EnabledPlugin[] {
-  return perServer(serving, ({ config }, server) =>
+function pluginsOf(generation: Generation): EnabledPlugin[] {
+  return perServer(generation, ({ config }, server) =>
     config.zones.flatMap(({ zone }) => config.directives.map((name) => ({ server, zone, name }))),
   );
 }

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { kindDenial, kindSuccess } from '../../src/cache/blocks.js';
 import { parseConfig } from '../../src/config/load.js';
 import { Generation } from '../../src/process/generation.js';
-import { metricsOf } from '../../src/process/metrics-of-serving.js';
+import { metricsOf } from '../../src/process/generation-metrics.js';
 import { answerFor } from '../cache/answers.js';
 import { loadOptions } from '../resolve/lane-fixture.js';
 import { newGenerationFixture } from './generation-fixture.js';
@@ -31,8 +31,8 @@ plain.test {
 `;
 
 describe('metricsOf', () => {
-  const serving = serve(corefile);
-  const metrics = metricsOf(() => serving);
+  const generation = serve(corefile);
+  const metrics = metricsOf(() => generation);
 
   it('names each zone once, also where `cache` has zones of its own, and what no zone is for', () => {
     const zones = metrics.zones();
@@ -53,8 +53,8 @@ describe('metricsOf', () => {
   });
 
   it('tells what is in the stores and what has been thrown out, for each server of a block', () => {
-    const zoneId = serving.listeners[0].zones[0].zoneId;
-    const store = serving.blocks[0].store!;
+    const zoneId = generation.listeners[0].zones[0].zoneId;
+    const store = generation.blocks[0].store!;
     world.cache.keep(store, answerFor('a.example.org', { zoneId, kind: kindSuccess }), 0);
     world.cache.keep(store, answerFor('b.example.org', { zoneId, kind: kindDenial }), 0);
     world.cache.keep(store, answerFor('c.example.org', { zoneId, kind: kindDenial }), 0);
@@ -99,7 +99,7 @@ describe('metricsOf', () => {
   });
 
   it('speaks of the configuration that is in force at that moment', () => {
-    let now = serving;
+    let now = generation;
     const following = metricsOf(() => now);
     const before = following.corefileSha512();
     now = serve('a.test {\n bind 192.0.2.1\n forward . 192.0.2.9\n}\n');

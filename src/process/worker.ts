@@ -27,7 +27,7 @@ export interface Shared {
   readonly epochs: SharedArrayBuffer;
   readonly ownMark: number;
   /** Each thread's own dice come from it and the thread's index. */
-  readonly diceSeed: number;
+  readonly prngSeed: number;
 }
 
 const { index, port, ring, samples, numbers, wakeFd, first, shared } = workerData as ThreadStart<ZoneTable, Shared>;
@@ -36,9 +36,9 @@ if (loaded.calls === null) throw new Error(loaded.why);
 const { calls } = loaded;
 const counters = new Counters(first.counters);
 const epochs = new Epochs(shared.epochs);
-const lane = new Lane(new Blocks(shared.blocks, shared.hashKey), newSlot(0), counters, 'answering');
+const lane = new Lane(new Blocks(shared.blocks, shared.hashKey), newSlot(0), counters, 'worker');
 lane.ownMark = shared.ownMark;
-lane.dice = new Prng(shared.diceSeed + index);
+lane.dice = new Prng(shared.prngSeed + index);
 const recent = new RecentRefreshes();
 let answeredAtMs = 0;
 const one = new ArrayBuffer(8);

@@ -1,6 +1,6 @@
 /**
- * The configuration in force: opens what it names, watches the files it came from, and on a reload puts the next one
- * in its place in one turn, or refuses that and leaves everything as it is. Part of the composition root.
+ * The configuration in force: opens what it names, watches its files, and on a reload replaces it by the next one in
+ * one turn, or rejects that one and changes nothing. Part of the composition root.
  */
 import { type Config, ConfigError, formatDiagnostic } from '../config/config.js';
 import { type Look, watchFiles } from '../config/watch.js';
@@ -20,40 +20,38 @@ import { type ProbingDeps, startProbing } from './start-probes.js';
 export type ReloadResult = 'reloaded' | 'unchanged' | 'refused';
 
 export interface ActiveConfigurationDeps extends ProbingDeps {
-  /** Reads the configuration; throws a ConfigError. */
+  /** Throws a ConfigError. */
   readonly load: () => Config;
   readonly listeners: Listeners<ZoneTable>;
   readonly watching: Endpoints;
   readonly deps: GenerationDeps;
-  /** Looks at the configuration's files this often, whatever `reload` says; null leaves it to `reload`. */
+  /** How often the configuration's files are read, whatever `reload` says; null: as `reload` says. */
   readonly lookEveryMs: number | null;
-  /** What a listener calls for each packet, by the table that is in force then. */
+  /**
+   * The listener's callbacks: for each packet, for refreshes, for packets without room. Each uses the table in force.
+   */
   serve(tableOf: TableOf): Serve;
-  /** The same for answers that are due for a refresh. */
   refresh(tableOf: TableOf): Refresh;
-  /** And for what there is no room for. */
   refuse(tableOf: TableOf): Refuse;
-  /** Other tables are in force now, those of this configuration. */
+  /** The tables in force are now this configuration's. */
   tablesChanged(config: Config): void;
 }
 
 export class ActiveConfiguration {
   generation: Generation;
-  /** When the configuration was last read it was refused, so what is in force is not what is written. */
+  /** The last reload was rejected: the configuration in force is not the one in the file. */
   isLastRefused = false;
   readonly #deps: ActiveConfigurationDeps;
-  /** What each open server answers by; a listener reads it anew for each packet. */
+  /** What each open server answers by; a listener reads it for each packet. */
   readonly #servers = new Map<string, { by: PlannedListener }>();
-  /** Looks at the files that the configuration was read from. */
   #watch: Timer | null = null;
-  /** What runs while it is in force. */
   #probing: Timer | null = null;
   #reloading: Promise<unknown> = Promise.resolve();
-  /** Those before it that still finish what they were asked. */
+  /** Earlier generations that still answer their last queries. */
   readonly #draining = new Set<Generation>();
-  /** No further reload is begun. */
+  /** No further reload begins. */
   #isFinishing = false;
-  /** Nothing is to be opened any more. */
+  /** Nothing is opened any more. */
   #isOver = false;
 
   constructor(first: Generation, deps: ActiveConfigurationDeps) {
@@ -66,7 +64,7 @@ export class ActiveConfiguration {
     return this.generation.config;
   }
 
-  /** Opens everything. Rejects with a ListenError when something cannot be opened; then nothing is left open. */
+  /** Opens everything. Rejects with a ListenError when something cannot be opened, after closing the rest. */
   async start(): Promise<void> {
     const { listeners, watching } = this.#deps;
     try {
@@ -87,8 +85,8 @@ export class ActiveConfiguration {
   }
 
   /**
-   * Reads the configuration again; one reload at a time, in the order in which they were asked for. Whatever throws on
-   * the way, the configuration in force stays in force, and what was opened for the other is closed.
+   * Reads the configuration again; one reload at a time, in order. If anything throws, the configuration in force stays
+   * in force, and what was opened for the other is closed.
    */
   reload(why: string): Promise<ReloadResult> {
     const result = this.#reloading.then(() => this.#reloadNow(why));
@@ -97,9 +95,9 @@ export class ActiveConfiguration {
   }
 
   /**
-   * Asks upstreams by new connections, as after a reload, because something threw. What was asked by the old ones is
-   * still answered, except where they were draining already: those may be what threw, and would throw again. It happens
-   * at once, and leaves listeners alone: a reload may be about to open others.
+   * After an exception: asks upstreams over new connections, as after a reload. Queries on the old connections are
+   * still answered, except those that were draining already, which may be what threw and would throw again. Runs at
+   * once and leaves listeners alone: a reload may be about to open others.
    */
   renew(): void {
     if (this.#isFinishing) return;
@@ -118,7 +116,9 @@ export class ActiveConfiguration {
     }
   }
 
-  /** Ends watching and probing, and refuses further reloads. One that is under way has so long; then it is undone. */
+  /**
+   * Ends watching and probing, and rejects further reloads. One that is under way has `withinMs`; then it is undone.
+   */
   async finish(withinMs: number): Promise<void> {
     this.#isFinishing = true;
     await new Promise<void>((resolve) => {
@@ -149,7 +149,7 @@ export class ActiveConfiguration {
     }
   }
 
-  /** Puts what is written now in force. `undo` gets what is to be done, the last first, if it throws. */
+  /** Puts the written configuration in force. `undo` gets the steps to run, in reverse order, if it throws. */
   async #replace(why: string, undo: (() => unknown)[]): Promise<ReloadResult> {
     const { listeners, watching, deps, load } = this.#deps;
     const config = load();
@@ -157,7 +157,7 @@ export class ActiveConfiguration {
     if (isSameConfig(config, this.config)) {
       this.isLastRefused = false;
       deps.log.info(`${why}: the configuration is unchanged`);
-      // The same text may be made of other files now.
+      // The same text may come from other files now.
       this.#watchBy(watch);
       return 'unchanged';
     }
@@ -169,7 +169,7 @@ export class ActiveConfiguration {
     undo.push(() => this.#closeOthers());
     await listeners.open(this.#wanted(next));
     this.#mustGoOn();
-    // It served on these endpoints a moment ago; if one cannot be had back, there is no better moment to say so.
+    // If an endpoint of the old configuration cannot be reopened, this is the moment to log it.
     undo.push(() => this.#isOver || watching.use(this.config));
     await watching.use(config);
     this.#mustGoOn();
@@ -177,7 +177,7 @@ export class ActiveConfiguration {
     undo.length = 0;
     this.#watchBy(watch);
     this.isLastRefused = false;
-    // What was asked through a listener that is gone is still answered through it, by the old configuration.
+    // Queries through a listener that is closed are still answered through it, by the old configuration.
     this.#doAll(
       () => this.#closeOthers(),
       () => this.#drain(before),
@@ -187,14 +187,13 @@ export class ActiveConfiguration {
     return 'reloaded';
   }
 
-  /** Whether there is still a program to be reloaded. */
   #mustGoOn(): void {
     if (this.#isOver) throw new Error('the program is stopping.');
   }
 
   /**
-   * Serves by the next, in one turn, so that no packet sees half of each; returns the one before, to be drained. When
-   * it throws, the one before is in force as it was.
+   * Makes the next generation serve, in one turn, so that no packet sees half of each; returns the one before, to be
+   * drained. If it throws, the one before serves as it did.
    */
   #switchTo(next: Generation): Generation {
     const before = this.generation;
@@ -226,7 +225,7 @@ export class ActiveConfiguration {
     this.#deps.tablesChanged(generation.config);
   }
 
-  /** Undoes what was done for a configuration that is not used after all; a step that fails leaves out no other. */
+  /** Undoes the steps for a configuration that is not used after all; a step that fails does not stop the others. */
   async #undo(steps: readonly (() => unknown)[]): Promise<void> {
     for (const step of steps) {
       try {
@@ -237,7 +236,7 @@ export class ActiveConfiguration {
     }
   }
 
-  /** The same at once, for what must be done in one turn. */
+  /** The same in one turn. */
   #doAll(...steps: readonly (() => void)[]): void {
     try {
       doAll(...steps);
@@ -257,7 +256,7 @@ export class ActiveConfiguration {
     this.#probing?.stop();
   }
 
-  /** What a configuration that is refused was made from, too: a file that it names may be on its way. */
+  /** Also watches the files of a rejected configuration: one that it names may be on its way. */
   #alsoWatch(files: readonly string[]): void {
     if (this.#isOver || files.length === 0) return;
     this.#watchBy(this.#watchFilesOf({ ...this.config, files: [...new Set([...this.config.files, ...files])] }));
@@ -289,12 +288,11 @@ export class ActiveConfiguration {
     for (const server of this.#servers.keys()) if (!servers.has(server)) this.#servers.delete(server);
   }
 
-  /** Says what is unwise in the configuration. */
   #warn(): void {
     for (const warning of this.config.warnings) this.#deps.deps.log.warn(formatDiagnostic(warning));
   }
 
-  /** Begins as soon as the files have been read: what changes while things are being opened is seen as well. */
+  /** Begins as soon as the files have been read, so that changes during the opening are noticed. */
   #watchFilesOf(config: Pick<Config, 'reload' | 'files'>): Timer | null {
     const { deps, look, lookEveryMs } = this.#deps;
     const changed = () => void this.reload('the Corefile has changed');
@@ -302,7 +300,7 @@ export class ActiveConfiguration {
   }
 }
 
-/** What is wrong with a configuration or in the machine, and not in this program. */
+/** A fault of the configuration or the machine, not of this program. */
 function isForeseen(error: unknown): boolean {
   return error instanceof ConfigError || error instanceof ListenError;
 }
@@ -315,22 +313,22 @@ interface LookingDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly look: Look;
-  /** Looks this often, whatever `reload` says; null leaves it to `reload`. */
+  /** How often, whatever `reload` says; null: as `reload` says. */
   readonly lookEveryMs: number | null;
   changed(): void;
 }
 
-/** Looks at the files as often as the configuration says; null when it says never. */
+/** Reads the files as often as the configuration says; null: never. */
 export function watchConfig({ reload, files }: Pick<Config, 'reload' | 'files'>, deps: LookingDeps): Timer | null {
   const { clock, random, look, lookEveryMs, changed } = deps;
-  // Spread, so that the nodes of a cluster do not all look at once.
+  // Spread, so that the nodes of a cluster do not all read at once.
   const reloadMs = reload === null ? Number.POSITIVE_INFINITY : reload.intervalMs + random.below(reload.jitterMs + 1);
   const periodMs = Math.min(reloadMs, lookEveryMs ?? Number.POSITIVE_INFINITY);
   if (periodMs === Number.POSITIVE_INFINITY) return null;
   return watchFiles(clock, () => files, periodMs, changed, look);
 }
 
-/** The same text, and what it names: an interface may have other addresses, a file other certificates. */
+/** Compares the text and what it names: an interface may have other addresses, a file other certificates. */
 export function isSameConfig(one: Config, other: Config): boolean {
   return one.sha512 === other.sha512 && named(one) === named(other);
 }

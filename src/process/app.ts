@@ -1,6 +1,6 @@
 /**
- * The composition root: makes every part in the order in which a packet meets them, and takes them down in reverse.
- * It decides nothing about packets. The configuration comes as a function, because each reload reads it again.
+ * The composition root: makes every part in the order in which a packet meets them, and stops them in reverse. The
+ * configuration is a function, because each reload reads it again.
  */
 
 import { Blocks, cacheMemory } from '../cache/blocks.js';
@@ -46,7 +46,7 @@ import { Generation, type GenerationDeps, newResolvConfFiles, prepare } from './
 import { metricsOf } from './generation-metrics.js';
 import type { OpenSuccession, OpenWorkers } from './shared-sockets.js';
 
-/** What the program is given instead of taking it: tests put their own in place. */
+/** The outsides, injected so that tests bring their own. */
 export interface Outsides {
   readonly network: (failures: NetworkFailures) => Network;
   readonly clock: Clock;
@@ -55,65 +55,63 @@ export interface Outsides {
   readonly startHttp: StartHttp;
   readonly profiler: Profiler;
   readonly pprofAskers: Askers;
-  /** Other programs: `ip`, iptables, nft. */
+  /** For `ip`, iptables and nft. */
   readonly run: RunCommand;
-  /** Who has UDP sockets on the host's addresses. */
+  /** The UDP sockets on the host's addresses. */
   readonly sockets: SocketsOfHost;
-  /** The text of a file, undefined when it cannot be read. */
+  /** Undefined: the file cannot be read. */
   readonly readFile: (path: string) => string | undefined;
   readonly readPieces: ReadPieces;
-  /** How files are watched. */
   readonly look: Look;
-  /** Threads that answer UDP; without them the event loop does. */
+  /** Without them the event loop answers UDP. */
   readonly workers?: OpenWorkers;
-  /** The other instances on this node; without it there are none. */
+  /** The other instances on this node; undefined: none. */
   readonly succession?: OpenSuccession | undefined;
-  /** The cache as a file; without it there is none. */
+  /** The cache as a file; undefined: none. */
   readonly snapshot?: ((parts: Pick<SnapshotDeps, 'clock' | 'log' | 'warmth' | 'serves'>) => Snapshot) | undefined;
 }
 
 export interface Settings {
-  /** Reads the configuration; throws a ConfigError. Called at start and at each reload. */
+  /** Throws a ConfigError. Called at start and at each reload. */
   readonly load: () => Config;
-  /** Told which configuration is in force from now on. */
+  /** Called with each configuration that comes into force. */
   readonly inForce: (config: Config) => void;
-  /** Looks at what the configuration was read from this often, whatever `reload` says; null leaves it to `reload`. */
+  /** How often the configuration's files are read, whatever `reload` says; null: as `reload` says. */
   readonly lookEveryMs: number | null;
-  /** `-metrics-listen-address`; null is off. */
+  /** `-metrics-listen-address`; null: off. */
   readonly metricsAddress: Endpoint | null;
   readonly version: string;
-  /** Counted wherever something is set up; coredns_nodecache_setup_errors_total shows them. */
+  /** For coredns_nodecache_setup_errors_total. */
   readonly setupErrors: SetupErrors;
-  /** What the node gets for us: link, addresses, rules. Null leaves the node as it is. */
+  /** The interface, addresses and rules to set up; null: leaves the node as it is. */
   readonly host: HostOptions | null;
 }
 
 export interface App {
-  /** Reads the configuration again and serves by it, or refuses it and serves on. */
   reload(why: string): Promise<ReloadResult>;
-  /** Not ready at once, answering for `lameduck`, then answering what is in flight; resolves when all is closed. */
+  /** Not ready at once, answers for `lameduck`, then answers what is in flight; resolves when all is closed. */
   stop(): Promise<void>;
   /** A stop, now or later, waits neither for clients nor for other instances. */
   hurry(): void;
-  /** Counts an exception that nobody caught, and makes anew what asks upstreams, which may be half done. */
+  /** Counts an uncaught exception and replaces the upstream side, which may be half done. */
   recover(): void;
   readonly endpoints: readonly Endpoint[];
-  /** The control lane's numbers. */
+  /** The main thread's. */
   readonly counters: Counters;
-  /** How often this has happened, on all threads. */
+  /** On all threads. */
   total(event: EventName): number;
   /** Clients that wait for an answer. */
   readonly waiting: number;
 }
 
-/** What is made after those that ask it; nobody does before all is made. */
+/** Parts that are made after their users, which call these only when all is made. */
 interface Later {
   readonly active: () => ActiveConfiguration;
   readonly watching: () => Endpoints;
   readonly succession: () => ReturnType<OpenSuccession> | null;
 }
 
-/** Starts serving. Rejects with a ConfigError or a ListenError; nothing is left running then. */
+/** Starts serving. Rejects with a ConfigError or a ListenError, and leaves nothing running then. */
 export async function startApp(outsides: Outsides, settings: Settings): Promise<App> {
   const { clock, random, log, look } = outsides;
   const { load, lookEveryMs } = settings;
@@ -121,13 +119,13 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   settings.inForce(config);
   const later: Later = { active: () => active, watching: () => watching, succession: () => succession };
 
-  // What we know, and what has happened.
+  // State.
   const known = startKnowing(outsides, later);
   const { counters, warmth } = known;
-  // Bytes arrive and leave.
+  // Clients.
   const doors = openDoors(outsides, known);
   const { listeners, threads } = doors;
-  // What to do: the spine's two halves on this lane.
+  // The main thread's two halves of the spine.
   const upstreamAnswered = () => watching.readiness.met('upstream');
   const resolving = startResolving(outsides, known, {
     upstreamAnswered,
@@ -135,15 +133,15 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   });
   const { misses } = resolving;
 
-  // Asking others, as the configuration says; it comes first because a template in it may not compile.
+  // Upstreams and plugins. Before the rest, because a template may not compile.
   const deps = generationDeps(outsides, { known, doors, resolving });
   const first = new Generation(config, deps, await prepare(config, deps));
-  // Watching it.
+  // Metrics and health.
   const top = newTopTalkers({ clock, random, samples: threads?.samples ?? [] });
   const watching = newEndpoints(endpointsDeps(outsides, settings, { known, doors, resolving, top }, later), config);
-  // The node: whoever asks us needs a way to us.
+  // The node: clients need a way to us.
   const host = new Host(hostDeps(outsides, settings, watching), settings.host);
-  // Who else is on this node. It comes before the sockets are opened, which are then joined to theirs.
+  // Other instances. Before the sockets are opened, which then join theirs.
   const owns = (whose: TakingOver | 'another'): void => {
     counters.count(whose === 'another' ? 'handovers' : takingOver[whose].event);
     host[whose === 'another' ? 'release' : 'keep']();
@@ -151,7 +149,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const succession = outsides.succession?.({ clock, log, warmth, owns }) ?? null;
   const serves = () => (succession?.role ?? 'serving') === 'serving';
   const snapshot = outsides.snapshot?.({ clock, log, warmth, serves }) ?? null;
-  // What is in force, and what takes its place.
+  // The configuration in force, and its reloads.
   const active = new ActiveConfiguration(first, {
     ...{ listeners, watching, deps, upstreamAnswered, look, load, lookEveryMs },
     serve: (tableOf) => top.watched(serveFrom(resolving, tableOf)),
@@ -166,7 +164,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     ...{ clock, log, counters, watching, active, succession, misses, host, listeners, snapshot, threads },
   });
 
-  // Last, everything is opened: from here on there is somebody to answer.
+  // Last, everything is opened: queries are answered from here on.
   await open({ clock, succession, host, active, threads, snapshot, owns }).catch(async (error: unknown) => {
     ending.hurry();
     await ending.stop();
@@ -230,7 +228,6 @@ function startResolving(
   return { clock, log, lane, misses, routes, loops };
 }
 
-/** The parts by which what asks, and what shows, is made. */
 interface Parts {
   readonly known: Known;
   readonly doors: Doors;
@@ -311,7 +308,7 @@ function hostDeps(
   };
 }
 
-/** What has to be opened, in the order in which it is. */
+/** Opened in this order. */
 interface Opening {
   readonly clock: Clock;
   readonly succession: ReturnType<OpenSuccession> | null;
@@ -324,14 +321,14 @@ interface Opening {
 
 async function open({ clock, succession, host, active, threads, snapshot, owns }: Opening): Promise<void> {
   const hasPredecessor = (await succession?.begin()) ?? false;
-  // Addresses come first, since not everything can be bound to one that is not there yet.
+  // Addresses come first: not everything can be bound to one that is missing.
   await host.prepare();
   await active.start();
-  // Packets would wait for a thread that has yet to start.
+  // Packets would wait for a worker that has yet to start.
   if (hasPredecessor && threads !== null) await atMost(clock, handoverTransferMs, threads.answering());
   if (succession === null) owns('start');
   else await succession.takeOver();
-  // A predecessor knows better than a file; without one clients are answered while it is read.
+  // A predecessor's cache is newer than a file's; without one, clients are answered while the file is read.
   if (!hasPredecessor) void snapshot?.load();
   snapshot?.keep();
 }
@@ -362,7 +359,7 @@ function appOf({
   };
 }
 
-/** Waits for `work`, but no longer than `deadlineMs`. */
+/** Waits for `work`, at most `deadlineMs`. */
 async function atMost(clock: Clock, deadlineMs: number, work: Promise<void>): Promise<void> {
   await Promise.race([work, new Promise<void>((resolve) => clock.after(deadlineMs, resolve))]);
 }

@@ -1,6 +1,6 @@
 /**
- * What is cached, given to other instances and taken from them: between the cache, the zones that are served now and
- * the bytes that travel. Part of the composition root.
+ * Gives cached answers to other instances and takes theirs: between the cache, the zones in force and the bytes on the
+ * socket. Part of the composition root.
  */
 import { createHash } from 'node:crypto';
 import type { BlockRef } from '../cache/blocks.js';
@@ -21,9 +21,9 @@ interface CacheTransferDeps {
 }
 
 interface CacheTransfer extends Warmth {
-  /** An answer has been kept of which others may want to know. */
+  /** For an answer just cached, which other instances may want. */
   kept(ref: BlockRef): void;
-  /** The same of one that is about to be dropped, as a newer one has ended it. */
+  /** For an answer about to be dropped because a newer one has ended it. */
   ended(ref: BlockRef): void;
 }
 
@@ -74,8 +74,8 @@ interface NamedZones {
 }
 
 /**
- * Zones with a cache, by a name that means the same in every process: zone, port, and a digest of what is
- * made of it here, since that may be cached too.
+ * Zones with a cache, by a name that is the same in every process: zone, port, and a digest of the settings that make
+ * answers here, since those may be cached too.
  */
 function namedZones(generation: Generation): NamedZones {
   const names = new Map<number, string>();

@@ -1,29 +1,27 @@
 /**
- * Exceptions of the control lane that nobody caught, which are bugs of ours. They must not silence the lane that
- * answers from the cache, which has nothing to do with them; nor is a lane to be trusted that goes on throwing. So
- * each is logged and counted, what asks upstreams is made anew, and after too many in too short a time the process
- * ends in order: another instance takes over, or it is started again. Part of the composition root.
+ * Uncaught exceptions of the main thread, which are bugs of ours. They must not end answers from the cache, but a main
+ * thread that keeps throwing is not to be trusted either. So each is logged and counted, the upstream side is replaced,
+ * and after `exceptionsMax` within `windowMs` the process ends in order: another instance takes over, or it is
+ * restarted. Part of the composition root.
  */
 import { exceptionsMax } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 
-/** The process, as far as exceptions are concerned. */
 interface Throwing {
   on(event: 'uncaughtException' | 'unhandledRejection', caught: (error: unknown) => void): unknown;
   exit(code: number): void;
 }
 
-/** The program, as far as exceptions are concerned. */
 interface Surviving {
-  /** Something of it threw: counts that and makes anew what may be half done. */
+  /** Counts the exception and replaces what may be half done. */
   recover(): void;
   stop(): Promise<void>;
 }
 
 const windowMs = 10_000;
 
-/** Catches from now on; gives what is called once the program has started, until when any exception ends it. */
+/** Catches from now on. Call the result once the program has started; until then any exception ends the process. */
 export function onExceptions(
   process: Throwing,
   { clock, log }: { readonly clock: Clock; readonly log: Log & { flush(): void } },
@@ -42,7 +40,6 @@ export function onExceptions(
     else if (!isEnding) attempt(app);
   }
 
-  /** Where not even this can be done, there is nothing to go on with. */
   function attempt(running: Surviving): void {
     try {
       running.recover();

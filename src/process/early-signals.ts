@@ -1,13 +1,12 @@
 /**
- * Signals that come while the program is still being read, which takes tenths of a second on a busy node. Left to Node.js,
- * SIGUSR1 opens its debugger then (docs/decisions/no-debugger-by-signal.md), and the others end the process as if it
- * had failed. They are remembered until it is known who they are for. It imports nothing, so that nothing is read before.
+ * Remembers signals that come while the program is still being loaded, which takes tenths of a second on a busy node.
+ * Node.js's own reaction would open a debugger on SIGUSR1 (docs/decisions/no-debugger-by-signal.md), and end the
+ * process as failed on the others. Imports nothing, so that nothing is loaded before it.
  */
 
 export const programSignals = ['SIGHUP', 'SIGUSR1', 'SIGTERM', 'SIGINT'] as const;
 export type ProgramSignal = (typeof programSignals)[number];
 
-/** The process, as far as early signals are concerned. */
 interface EarlyProcess {
   readonly pid: number;
   on(signal: ProgramSignal, arrived: () => void): unknown;
@@ -16,16 +15,18 @@ interface EarlyProcess {
 }
 
 export interface EarlySignals {
-  /** Gives what has come, in order, to one who listens already: with no listener at all, Node.js would take over again. */
+  /**
+   * Returns the signals so far, in order, and stops listening. Call it with another listener in place: without any,
+   * Node.js would react by itself.
+   */
   passOn(): readonly ProgramSignal[];
   /**
-   * For a command that serves nobody: signals mean what they mean to any program, also those that have come. SIGUSR1
-   * means nothing, so that no debugger opens.
+   * For a command that does not serve: restores the usual meaning of signals, also of those that have come. SIGUSR1
+   * stays ignored, so that no debugger opens.
    */
   letGo(): void;
 }
 
-/** Listens from now on. */
 export function listenEarly(process: EarlyProcess): EarlySignals {
   const arrived: ProgramSignal[] = [];
   const listeners = programSignals.map((signal) => ({ signal, remember: () => void arrived.push(signal) }));

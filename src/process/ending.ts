@@ -1,7 +1,7 @@
 /**
- * The end in order: not ready any more, answering for `lameduck`, then answering what is in flight, then everything
- * closed and the node as it was. A step that fails or takes too long is logged and costs the others nothing: link and
- * rules are taken out in any case. Part of the composition root.
+ * Stops in order: not ready, answering for `lameduck`, answering what is in flight, then closing everything and
+ * restoring the node. A step that fails or takes too long is logged and does not stop the others: interface and rules
+ * are removed in any case. Part of the composition root.
  */
 
 import type { Counters } from '../counters.js';
@@ -17,7 +17,6 @@ import { type Succession, stopCalling } from '../takeover/succession.js';
 import type { ActiveConfiguration } from './active-configuration.js';
 import type { Endpoints } from './endpoints.js';
 
-/** Everything that has to end. */
 export interface EndingDeps {
   readonly clock: Clock;
   readonly log: Log;
@@ -33,9 +32,9 @@ export interface EndingDeps {
 }
 
 export interface Ending {
-  /** Ends everything, once: later calls give the same promise. It never rejects. */
+  /** Ends everything, once: later calls return the same promise. It never rejects. */
   stop(): Promise<void>;
-  /** From now on nobody is waited for: neither clients nor a successor. What is open is closed all the same. */
+  /** Stops waiting for clients and for a successor. What is open is closed all the same. */
   hurry(): void;
 }
 
@@ -53,7 +52,7 @@ export function newEnding(deps: EndingDeps): Ending {
     const endsAtMs = clock.nowMs() + stopDeadlineMs;
     const drainedAtMs = clock.nowMs() + drainDeadlineMs;
     await waiting('clients', drainDeadlineMs, () => nobodyWaits());
-    // While we still answer: who is sent elsewhere from now on has lost nothing.
+    // While we still answer, so that a client sent elsewhere loses no query.
     await step('rules', () => host.stepAside(hostLeaveDeadlineMs));
     await waiting('listeners', drainedAtMs - clock.nowMs(), () => new Promise<void>((done) => listeners.drain(done)));
     await step('upstreams', () => active.generation.stop());
@@ -64,7 +63,7 @@ export function newEnding(deps: EndingDeps): Ending {
     await step('interface and firewall rules', () => host.leave(Math.max(0, endsAtMs - clock.nowMs())));
   }
 
-  /** What clients or others take their time for. In a hurry nothing is waited for, but everything is begun. */
+  /** A step that clients or others delay. After `hurry` it is begun, but not waited for. */
   function waiting(what: string, withinMs: number, work: () => Promise<unknown>): Promise<void> {
     return step(what, () => within(isHurried ? 0 : withinMs, Promise.race([work(), hurried()])));
   }
@@ -78,7 +77,7 @@ export function newEnding(deps: EndingDeps): Ending {
     }
   }
 
-  /** Resolves with the work, or so much later. */
+  /** Resolves with the work, or after `ms`. */
   async function within(ms: number, work: Promise<unknown> | undefined): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const timer = clock.after(Math.max(0, ms), resolve);

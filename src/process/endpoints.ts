@@ -1,6 +1,6 @@
 /**
- * What the outside may ask about the process: /health, /ready and /metrics on the endpoints that flags and Corefile
- * name, and the self-check behind them. The watching half of the composition root.
+ * The HTTP endpoints of flags and Corefile: /health, /ready, /metrics, /top and pprof, with the self-check behind them.
+ * Part of the composition root.
  */
 import type { Config } from '../config/config.js';
 import { Query, readQuestion } from '../dns/query.js';
@@ -45,25 +45,25 @@ export interface EndpointsDeps {
   readonly pprofAskers: Askers;
   readonly top: Pick<TopTalkers, 'answer' | 'stop'>;
   readonly source: Omit<MetricsSource, 'healthDurations' | 'loopDelays'>;
-  /** By which our listeners know that we ask. */
+  /** Marks our own queries for our listeners. */
   readonly ownMark: number;
-  /** Our own listeners, to be asked. */
+  /** For the self-check. */
   readonly listeners: () => readonly Endpoint[];
-  /** `-metrics-listen-address`: a convenience, whose port may be taken. */
+  /** `-metrics-listen-address`, whose port may be taken; null: off. */
   readonly metricsAddress: Endpoint | null;
   selfCheckFailed(): void;
-  /** An exception was caught that is a bug of ours. */
+  /** For exceptions in handlers, which are bugs of ours. */
   panicked(): void;
 }
 
 export interface Endpoints {
   readonly readiness: Readiness;
-  /** Opens the endpoints of this configuration and closes the others. Rejects with a ListenError. */
+  /** Opens this configuration's endpoints and closes the others. Rejects with a ListenError. */
   use(config: Config): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** What must be there before we are ready. */
+/** The conditions for being ready. */
 const readyWhen = ['listeners', 'interface', 'rules', 'upstream'] as const;
 
 export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
@@ -98,7 +98,7 @@ export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
     await servers.use(wanted);
     const at = deps.metricsAddress;
     if (at === null || config.metrics.some((each) => each.port === at.port)) return;
-    // As in node-cache a taken port of this kind is a line in the log, not a failed start.
+    // As in node-cache, a taken port is a log line here, not a failed start.
     const why = await servers.openExtra({ at, routes: scrape });
     if (why !== null) log.error(`-metrics-listen-address: ${why}`);
   }
@@ -116,17 +116,16 @@ export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
       loopDelay.stop();
       deps.top.stop();
       await servers.close();
-      // Last, as pages ask it.
+      // Last, as pages use it.
       selfCheck.stop();
     },
   };
 }
 
-/** What /ready says, by the upstreams as they are each time it is asked. */
 function readyRoute(readiness: Readiness, states: MetricsSource['upstreams']): () => ReturnType<Readiness['answer']> {
   let hasBeenAnswered = false;
   return () => {
-    // Only `monitor continuously` lets a condition be lost, and only one that was met once can be.
+    // Only `monitor continuously` lets a condition be lost, and only after it was met once.
     hasBeenAnswered ||= !readiness.missing.includes('upstream');
     const upstreams = states();
     const isAnyUp = upstreams.length === 0 || upstreams.some(({ healthy }) => healthy);
@@ -140,7 +139,7 @@ interface Pages {
   readonly routes: HttpRoutes;
 }
 
-/** The HTTP servers that are open, by address and pages. */
+/** The open HTTP servers, by address and pages. */
 class Servers {
   readonly #start: (at: Endpoint, routes: HttpRoutes) => Promise<HttpServer>;
   readonly #stopProfiles: () => void;
@@ -151,7 +150,7 @@ class Servers {
     this.#stopProfiles = stopProfiles;
   }
 
-  /** Opens these and closes the others, but for the extra one. Rejects with a ListenError, those opened closed again. */
+  /** Opens these and closes the others, except the extra one. On a ListenError it closes those that it opened. */
   async use(wanted: readonly Pages[]): Promise<void> {
     const keys = new Set(wanted.map(keyOf));
     const opened: string[] = [];
@@ -169,7 +168,7 @@ class Servers {
     for (const key of [...this.#open.keys()]) if (!keys.has(key) && key !== extraKey) await this.#close(key);
   }
 
-  /** The one that no configuration closes, unless it is open; why not, where it cannot be opened. */
+  /** Opens the server that no configuration closes, unless it is open; returns why it cannot, or null. */
   async openExtra(extra: Pages): Promise<string | null> {
     if (this.#open.has(extraKey)) return null;
     try {
@@ -215,7 +214,7 @@ function keyOf({ at, routes }: Pages): string {
 }
 
 interface TopTalkers {
-  /** `serve`, with a look at some of the packets that no answering thread has seen. */
+  /** `serve`, sampling packets that no worker has sampled. */
   watched(serve: Serve): Serve;
   answer(asked: Asked): HttpAnswer;
   stop(): void;
@@ -224,7 +223,7 @@ interface TopTalkers {
 export function newTopTalkers(deps: {
   readonly clock: Clock;
   readonly random: Random;
-  /** One reader for each answering thread. */
+  /** One for each worker. */
   readonly samples: readonly SampleReader[];
 }): TopTalkers {
   const { clock, random, samples } = deps;
@@ -235,7 +234,7 @@ export function newTopTalkers(deps: {
 
   function seen(packet: Uint8Array, client: string, packets: number): void {
     if (!readQuestion(packet, packet.length, query)) return;
-    // As bytes: text is made only of the few that are shown.
+    // Kept as bytes: only the few that are shown become text.
     const bytes = query.nameEnd - headerBytes + 2;
     for (let at = 0; at < bytes - 2; at++) question[at] = lower[packet[headerBytes + at]];
     question.set(packet.subarray(query.nameEnd, query.nameEnd + 2), bytes - 2);

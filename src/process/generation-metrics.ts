@@ -1,4 +1,4 @@
-/** What the metrics say of the configuration at work: its zones, stores, upstreams and templates, with their labels. */
+/** The labels and numbers that /metrics shows of the configuration in force: zones, stores, upstreams, plugins. */
 
 import type { Family } from '../observe/exposition.js';
 import { allFamilies } from '../observe/metrics.js';
@@ -8,7 +8,6 @@ import { fromCounterKey } from '../resolve/zone-plan.js';
 import type { UpstreamStats } from '../upstream/stats.js';
 import type { BlockAtWork, Generation } from './generation.js';
 
-/** What a scrape reads of the configuration that is in force at that moment. */
 export function metricsOf(
   generation: () => Generation,
 ): Pick<MetricsSource, 'zones' | 'stores' | 'upstreams' | 'plugins' | 'atWork' | 'serverOf' | 'corefileSha512'> {
@@ -49,7 +48,7 @@ function zonesOf({ listeners, blocks, deps }: Generation): ServedZone[] {
   return [...zones.values()];
 }
 
-/** The `zones` label: what the `cache` names, or else the block's zones. */
+/** The `zones` label: the zones of `cache`, or else the block's. */
 function cacheLabel({ config }: BlockAtWork): string {
   const named = config.cache?.zones ?? [];
   return (named.length > 0 ? named : config.zones.map(({ zone }) => zone)).join(',');
@@ -93,7 +92,7 @@ function serverOf({ deps }: Generation, ordinal: number): string {
   return fromCounterKey(deps.numberings.counters.textOf(ordinal)).server;
 }
 
-/** What `of` says of each block, for each server on which the block is. */
+/** `of` for each block on each of its servers. */
 function perServer<Item>(
   { listeners, blocks }: Generation,
   of: (block: BlockAtWork, server: string) => Item[],
@@ -116,5 +115,4 @@ const ofPlugins: readonly Family<Scrape>[] = plugins.flatMap(({ name: plugin, me
 /** Every family that /metrics shows. */
 export const families = allFamilies(ofPlugins);
 
-/** Their names. */
 export const familyNames: readonly string[] = families.map(({ name }) => name);

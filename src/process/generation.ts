@@ -1,8 +1,7 @@
 /**
- * One configuration at work: its listeners' tables, and for each server block its upstreams, templates, stores and
- * logs. A reload makes a new one beside the old, moves over what is cached, and lets the old one finish what it was
- * asked. Part of the composition root, split from app.ts because it lives as long as a configuration, not as long as
- * the process.
+ * One configuration at work: its listeners' tables, and each server block's upstreams, plugins, store and logs. A
+ * reload makes a new one beside the old, moves the cached answers, and lets the old one finish its queries. Part of the
+ * composition root.
  */
 import { atMessage } from '../cache/blocks.js';
 import type { Cache, Store } from '../cache/cache.js';
@@ -47,28 +46,25 @@ export interface GenerationDeps extends PluginDeps {
   readonly random: Random;
   readonly cache: Cache;
   readonly numberings: { readonly cache: Numbering; readonly counters: ReusableNumbering };
-  /** What it returns says, when it is asked later, whether all threads answer by what they were told until now. */
+  /** Its result tells, when called later, whether all workers have followed the changes until now. */
   readonly following: () => () => boolean;
   readonly loops: LoopWatch;
   readonly outages: Outages;
   readonly queryLogOutput: (line: () => string) => void;
-  /** Filled here; zones of an old configuration keep their way until nobody asks by them. */
+  /** Filled here; zones of an old generation keep their route while queries use them. */
   readonly routes: WeakMap<ServedZone, Route>;
   readonly resolvConfs: ResolvConfFiles;
-  /** Asks ourselves, as a client in this zone would. */
   readonly subqueryIn: (zone: ServedZone) => Ask;
-  /** Asks ourselves, as a client of the listener with this table would. */
   readonly lookUpIn: (table: ZoneTable) => Route['lookUp'];
 }
 
-/** What is the same for all its zones, on all listeners. */
+/** The same on all listeners and for all its zones. */
 type BlockRoute = Omit<Route, 'lookUp' | 'judge'>;
 
-/** What belongs to one server block while its configuration is in use. */
+/** One server block while its configuration is in use. */
 export interface BlockAtWork {
   readonly config: BlockConfig;
   readonly forwards: Forwards;
-  /** By name. */
   readonly plugins: ReadonlyMap<string, PluginAtWork>;
   readonly store: Store | null;
   readonly cached: BlockRoute;
@@ -85,8 +81,8 @@ export class Generation {
   readonly #forgetting: Forgetting;
 
   /**
-   * `prepared` is what its plugins read in advance; they read the rest when it serves already. Whatever it throws, nothing
-   * is left started.
+   * `prepared` is what its plugins have read in advance; they read the rest while it serves. If it throws, nothing is
+   * left started.
    */
   constructor(
     readonly config: Config,
@@ -125,13 +121,16 @@ export class Generation {
     }
   }
 
-  /** Which upstreams lead back may change with the upstreams of any block; until all are there nobody asks. */
+  /**
+   * Which upstreams lead back to us may change with any block's upstreams; nothing is asked before all blocks have
+   * theirs.
+   */
   #judgeOwn(): void {
     if (this.blocks.length < this.config.blocks.length) return;
     for (const { forwards } of this.blocks) forwards.judgeOwn();
   }
 
-  /** Makes the ways of the zones in this table. */
+  /** Makes the routes of this table's zones. */
   #open(table: ZoneTable): void {
     const { cache, routes, lookUpIn, subqueryIn } = this.deps;
     const normaliser = new Normaliser(cache.blocks.hashKey);
@@ -147,12 +146,14 @@ export class Generation {
     }
   }
 
-  /** Where answers of this zone are kept now; null when nothing of it is. */
+  /** The store for this zone's answers; null without a cache. */
   store(zoneId: number): Store | null {
     return this.#storeOfZone.get(zoneId) ?? null;
   }
 
-  /** Takes over what `before` has cached of zones that are served here too, where the same is made here. The rest stays there. */
+  /**
+   * Takes over the cached answers of `before` for zones that are served here with the same settings for made answers.
+   */
   takeCacheOf(before: Generation): void {
     const changed = new Set<number>();
     for (const { zones } of this.listeners) {
@@ -170,7 +171,7 @@ export class Generation {
     this.#forgetOthers(before);
   }
 
-  /** A file that a plugin reads may have changed with the configuration, as both may come from one ConfigMap. */
+  /** Files that plugins read may have changed with the configuration: both may come from one ConfigMap. */
   #forgetOthers(before: Generation): void {
     const blockBefore = new Map(
       before.listeners.flatMap(({ zones }) => zones.map((zone) => [zone.zoneId, zone.block])),
@@ -190,14 +191,14 @@ export class Generation {
     }
   }
 
-  /** What its plugins have prepared, for the same configuration put to work once more. */
+  /** For the same configuration put to work once more. */
   get prepared(): Prepared {
     return this.blocks.map(
       ({ plugins: all }) => new Map([...all].flatMap(([name, one]) => (one.prepared ? [[name, one.prepared()]] : []))),
     );
   }
 
-  /** What is made of a zone here rather than asked for, as text; undefined when it is not served. */
+  /** The settings that make answers in this zone, as text; undefined when the zone is not served. */
   madeIn(zoneId: number): string | undefined {
     for (const { zones } of this.listeners) {
       const zone = zones.find((each) => each.zoneId === zoneId);
@@ -209,20 +210,19 @@ export class Generation {
     return undefined;
   }
 
-  /** The files that `forward` names as lists of upstreams, without duplicates. */
+  /** The files that `forward` names, without duplicates. */
   get resolvConfs(): readonly string[] {
     const targets = this.config.blocks.flatMap(({ forwards }) => forwards.flatMap(({ to }) => to));
     return [...new Set(targets.flatMap((target) => (target.kind === 'file' ? [target.path] : [])))];
   }
 
-  /** Takes the upstreams from those files again. */
   resolvConfsChanged(): void {
     for (const path of this.resolvConfs) toEach(this.blocks, ({ forwards }) => forwards.resolvConfChanged(path));
   }
 
   /**
-   * Drops what nobody has taken over of what is cached; lets what is being asked finish, then closes every connection
-   * and calls `done`, once.
+   * Drops the cached answers that were not taken over, lets queries finish, then closes every connection and calls
+   * `done`, once.
    */
   drain(done: () => void): void {
     let left = this.blocks.length;
@@ -239,7 +239,7 @@ export class Generation {
     );
   }
 
-  /** Drops everything at once; what is cached stays where it is. */
+  /** Closes everything at once; cached answers stay. */
   stop(): void {
     toEach(this.blocks, (block) => {
       doAll(
@@ -249,7 +249,7 @@ export class Generation {
     });
   }
 
-  /** Drops everything at once, what is cached too: it never served, or does not any more. */
+  /** Closes everything at once and drops its cached answers: it never served, or does not any more. */
   discard(): void {
     doAll(
       () => this.stop(),
@@ -263,8 +263,8 @@ export class Generation {
   }
 
   /**
-   * Others may have the places of its zones in the counters, but later: threads learn of the next configuration when they
-   * look, and a client's question may still wait for one of ours that the next one asks, and is counted when it is answered.
+   * Frees its zones' places in the counters, with a delay: workers follow the next configuration at their next look,
+   * and a client's query may still wait for a subquery of the next one, and is counted when it is answered.
    */
   #releasePlaces(): void {
     const { clock, following } = this.deps;
@@ -280,10 +280,10 @@ export class Generation {
   }
 }
 
-/** What `prepare` of each plugin gave, for each server block by plugin. */
+/** For each server block, by plugin. */
 type Prepared = readonly ReadonlyMap<string, unknown>[];
 
-/** Reads what plugins need from files before the configuration is in use; given up when `isOver` says so. */
+/** Runs the plugins' `prepare` before the configuration is in use; given up when `isOver` returns true. */
 export async function prepare(
   config: Config,
   deps: PluginDeps,
@@ -307,7 +307,6 @@ function atWorkOf(block: Pick<BlockAtWork, 'plugins'>): readonly PluginAtWork[] 
 
 interface BlockStart extends Pick<BlockAtWork, 'forwards'> {
   readonly prepared: ReadonlyMap<string, unknown>;
-  /** Drops what is cached of these names. */
   forget(store: Store, isAbout: (name: string) => boolean): void;
 }
 
@@ -383,7 +382,10 @@ function blockOf(config: BlockConfig, parts: BlockParts, deps: GenerationDeps): 
   };
 }
 
-/** Answers for one client alone are made for clients with translated answers too: others are made for the queries within. */
+/**
+ * Where a plugin's answers are for one client alone, it also makes answers for clients with translated ones; other
+ * plugins make theirs in the subqueries.
+ */
 function translatedFrom(route: Route, atWork: readonly PluginAtWork[], subquery: Ask, normaliser: Normaliser): Route {
   const outer = atWork.some(({ isForClientAlone }) => isForClientAlone) ? route : { ...route, make: null };
   const translator = atWork.find(({ translate }) => translate !== undefined)!;
@@ -411,7 +413,7 @@ export class Forgetting {
     this.#clock = clock;
   }
 
-  /** Drops what is kept of them some at a time: all that a store holds is looked at. */
+  /** Drops the answers for these names in slices, since it looks at the whole store. */
   names(store: Store, isAbout: (name: string) => boolean): void {
     const { bytes } = this.#cache.blocks;
     const slices = this.#cache.forgetInSlices(store, (ref) =>
@@ -421,17 +423,18 @@ export class Forgetting {
     void inTurns(this.#clock, slices).finally(() => this.#underWay.delete(slices));
   }
 
-  /** Does at once what is left to do: what is kept is about to be moved to where nobody would look for it. */
+  /** Runs the rest at once: answers are about to move to another store. */
   finish(): void {
     for (const slices of this.#underWay) finishNow(slices);
   }
 }
 
 interface ResolvConfFiles {
-  /** The servers to ask by this file, or why there are none; we serve port 53 on `ownAddresses`. */
+  /** The servers in this file, or why there are none; we serve port 53 on `ownAddresses`. */
   read(path: string, ownAddresses: readonly string[]): readonly Endpoint[] | { readonly error: string };
 }
 
+/** Logs each change of the servers once. */
 export function newResolvConfFiles(readFile: (path: string) => string | undefined, log: Log): ResolvConfFiles {
   const said = new Map<string, string>();
   function say(path: string, text: string, level: 'info' | 'error'): void {

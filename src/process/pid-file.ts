@@ -1,17 +1,15 @@
 /**
- * `-pidfile`: the process id in a file once we serve, gone again when we end, as CoreDNS has it. What cannot be
- * written is a line in the log; a file that another process has put there since is left alone, though its id may be
- * ours, as process 1 of two containers is.
+ * `-pidfile`: the process id in a file while we serve, as in CoreDNS. A failed write is a log line. The file is removed
+ * only if it is still ours: another process's may have the same id, as process 1 of two containers has.
  */
 import { lstatSync, rmSync } from 'node:fs';
 import type { Log } from '../os/log.js';
 import type { Random } from '../os/random.js';
 import { readTrusted, replaceText } from '../os/replacement.js';
 
-/** It holds one number. */
 const pidFileBytesMax = 32;
 
-/** Writes it, and gives what takes it away; null is no file. */
+/** Returns the function that removes the file; null: no file. */
 export function writePidFile(path: string | null, { log, random }: { log: Log; random: Random }): () => void {
   if (path === null) return () => {};
   const text = `${process.pid}\n`;
@@ -28,7 +26,7 @@ export function writePidFile(path: string | null, { log, random }: { log: Log; r
       const bytes = readTrusted(path, pidFileBytesMax) ?? '';
       if (Buffer.from(bytes).toString() === text && lstatSync(path).ino === inode) rmSync(path);
     } catch {
-      // It is not there, or not ours to take away.
+      // Not there, or not ours.
     }
   };
 }

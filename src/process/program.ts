@@ -1,7 +1,6 @@
 /**
- * The program, which main.ts starts: arguments in, exit code out. It gives app.ts the real outsides, reads the
- * configuration the flags name, and turns signals into reload and stop. Exit codes: 0 after a clean stop, 1 when it
- * could not start, 2 for bad usage or configuration, each with one sentence on stderr.
+ * The program behind main.ts: passes the real outsides to app.ts and turns signals into reload and stop. Exit codes: 0
+ * after a clean stop, 1 for a failed start, 2 for bad usage or configuration, each with one sentence on stderr.
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -57,7 +56,7 @@ const complain = newPrinter(
   () => {},
 );
 
-/** Does what the command line says. `early` has heard the signals so far. */
+/** `early` has the signals so far. */
 export async function runProgram(early: EarlySignals): Promise<void> {
   const command = parseFlags(process.argv.slice(2), process.env);
   if (command.kind !== 'serve') early.letGo();
@@ -87,7 +86,7 @@ async function checkFiles({ files, options, wishes }: Extract<Command, { kind: '
   process.exitCode = writeReports(reports, wishes, print);
 }
 
-/** Enough of it to see that it is too long. */
+/** Stops reading beyond the allowed length. */
 async function readStdin(): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -131,13 +130,13 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>, early: Ea
 }
 
 interface MachineWishes {
-  /** How many answer over UDP. */
+  /** Workers for UDP. */
   readonly threads: number;
   readonly handoverPath: string | null;
   readonly cacheFilePath: string | null;
 }
 
-/** The running program, or null after it has said why there is none. */
+/** Null after it has reported a failed start. */
 async function startWith(log: Logger, settings: Settings, wishes: MachineWishes): Promise<App | null> {
   stayAlive();
   const system = chooseSystemCalls(process.env['ZEROHOP_IO']);
@@ -179,14 +178,13 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
   }
 }
 
-/** The configuration again; throws a ListenError when it takes more files than may be open. */
+/** Returns the configuration; throws a ListenError when it needs more open files than allowed. */
 function checkOpenFiles(config: Config, workers: number): Config {
   const tooFew = tooFewOpenFiles(config, workers, openFilesMax());
   if (tooFew !== null) throw new ListenError(tooFew);
   return config;
 }
 
-/** The cache as a file, where there is to be one. */
 function snapshotAt(path: string | null, random: Random): Outsides['snapshot'] {
   if (path === null) return undefined;
   const bootId = (readFile('/proc/sys/kernel/random/boot_id') ?? '').trim();
@@ -194,7 +192,6 @@ function snapshotAt(path: string | null, random: Random): Outsides['snapshot'] {
   return (parts) => newSnapshot({ ...parts, path, bootId, ...files });
 }
 
-/** What the flags say of the node. */
 function hostWish(options: ServeOptions): HostOptions {
   return {
     addresses: options.localAddresses,
@@ -235,7 +232,7 @@ async function demo(): Promise<void> {
   await runDemo({ network, clock, write: print, serve: serveDemo });
 }
 
-/** Who reads may have seen enough, as `head` has: then it ends as it would have, and without a word. */
+/** On a closed pipe, as `head` leaves it, the program ends in silence. */
 function unwritable(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') fail(exitFailed, `cannot write to stdout: ${error.message}`);
   process.exit();

@@ -1,6 +1,6 @@
 /**
- * What it takes to be one of several instances on a node: sockets that are opened so that others may have the same
- * ports, and the path at which the instances meet. Part of the composition root, split from program.ts.
+ * What needs Node.js to make system calls: sockets whose ports several instances on a node share, the path where those
+ * meet, and workers. Part of the composition root.
  */
 import { readlinkSync } from 'node:fs';
 import type { Blocks } from '../cache/blocks.js';
@@ -27,11 +27,11 @@ interface SharedNode {
   readonly groups: Groups;
   readonly bindStream: BindStream;
   readonly bindHttp: (at: Endpoint) => number;
-  /** Absent where there is no path to meet at. */
+  /** Absent without a path. */
   readonly succession?: OpenSuccession;
 }
 
-/** Without the system calls ports are nobody else's. */
+/** Without system calls ports are not shared. */
 interface UnsharedNode {
   readonly calls: null;
   readonly why: string;
@@ -43,7 +43,7 @@ interface UnsharedNode {
 interface SharedNodeWishes {
   readonly random: Random;
   readonly log: Log;
-  /** `-handover`; null is off. */
+  /** `-handover`; null: off. */
   readonly path: string | null;
   readonly version: string;
 }
@@ -69,7 +69,7 @@ export function sharedNode(system: SystemCallsOrWhyNot, wishes: SharedNodeWishes
   return { calls, groups, bindStream, bindHttp, succession };
 }
 
-/** Its name, `net:[4026531840]`; empty where the system does not tell, which is then the same for all. */
+/** Its name, `net:[4026531840]`; empty where the system does not tell, for every instance. */
 function networkNamespace(): string {
   try {
     return readlinkSync('/proc/self/ns/net');
@@ -78,7 +78,6 @@ function networkNamespace(): string {
   }
 }
 
-/** What the threads share with the control lane. */
 interface WorkerDeps {
   readonly clock: Clock;
   readonly log: Log;
@@ -89,16 +88,14 @@ interface WorkerDeps {
   readonly ownMark: number;
 }
 
-/** The machine's calls, and the groups of sockets that are made with them. */
 interface CallsAndGroups {
   readonly calls: SystemCalls;
   readonly groups: Groups;
 }
 
-/** Prepares the threads; null when UDP is to be served by the event loop. */
+/** Prepares the workers; null: the event loop serves UDP. */
 export type OpenWorkers = (deps: WorkerDeps) => UdpThreads<ZoneTable, Shared> | null;
 
-/** So many threads, if there are the calls for them. */
 export function openWorkers(options: {
   readonly threads: number;
   readonly system: CallsAndGroups | { readonly calls: null; readonly why: string };

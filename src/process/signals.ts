@@ -1,7 +1,7 @@
 /**
- * What signals mean: SIGHUP and SIGUSR1 read the configuration again. SIGTERM and SIGINT end the process in order; a
- * second one ends it in order but waits for no client, a third ends it at once. Before, early-signals.ts has listened to
- * them. What arrives before there is anything to reload or stop is remembered.
+ * SIGHUP and SIGUSR1 reload the configuration. SIGTERM and SIGINT end the process in order; a second one no longer
+ * waits for clients, a third ends it at once. Signals before the program has started, first heard by early-signals.ts,
+ * take effect then.
  */
 
 import type { Log } from '../os/log.js';
@@ -10,21 +10,19 @@ import { type EarlySignals, type ProgramSignal, programSignals } from './early-s
 /** Something was not closed in order. */
 const exitAtOnce = 1;
 
-/** The process, as far as signals are concerned. */
 interface Signalled {
   on(signal: ProgramSignal, arrived: () => void): unknown;
   exit(code: number): void;
 }
 
-/** The program, as far as signals are concerned. */
 interface Served {
   reload(why: string): Promise<unknown>;
   stop(): Promise<void>;
-  /** The stop waits for nobody. */
+  /** The stop waits for nothing. */
   hurry(): void;
 }
 
-/** Listens from now on, and takes up what has come before; gives what is called once the program has started. */
+/** Listens from now on, and takes over the signals so far; call the result once the program has started. */
 export function onSignals(
   process: Signalled,
   log: Log & { flush(): void },

@@ -1,6 +1,7 @@
 /**
- * The first questions to each block's upstreams, asked by ourselves: an answer makes us ready, and where the block has
- * `loop` each upstream is asked for itself what must not come back. Asked again until there is an answer.
+ * The first queries to each block's upstreams, repeated until there is an answer: it makes us ready. With `loop` each
+ * upstream gets its own probe, which must not come back. A change of a resolv.conf starts them again. Part of the
+ * composition root.
  */
 import { systemdResolvConf } from '../config/resolv-conf.js';
 import { type Look, watchFiles } from '../config/watch.js';
@@ -21,17 +22,16 @@ interface StartProbeDeps {
   readonly random: Random;
   readonly log: Log;
   readonly loops: LoopWatch;
-  /** Some upstream has answered. */
   answered(): void;
 }
 
-/** Who is asked and what; `over` is called with each outcome and says whether another question makes sense. */
+/** `over` is called with each outcome and tells whether to probe on. */
 interface Probing {
   readonly ask: Ask;
   next(): { readonly question: Uint8Array; over(): 'goes on' | 'is over' };
 }
 
-/** Probes until the upstreams of the block, the configuration's `index`th, have answered; `stop` gives up. */
+/** Probes until the upstreams of this block, the configuration's `index`th, have answered, or until it is stopped. */
 export function startProbe(block: BlockAtWork, index: number, deps: StartProbeDeps): Timer {
   const { config, forwards } = block;
   if (config.forwards.length === 0) return { stop() {} };
@@ -55,7 +55,7 @@ function probe(probing: Probing, { clock, answered }: StartProbeDeps): Timer {
     const { question, over } = probing.next();
     const request = { question, recursionDesired: true, checkingDisabled: false, dnssecOk: false } as const;
     probing.ask({ ...request, clientTransport: 'udp' }, (outcome) => {
-      // What comes back from an upstream that loops is our own answer.
+      // The answer from an upstream that loops is our own.
       if (over() === 'is over') stopped = true;
       else if (outcome.ok) {
         stopped = true;
@@ -80,7 +80,7 @@ function readyProbing({ config, forwards }: BlockAtWork): Probing {
 function loopProbing({ config }: BlockAtWork, block: number, upstream: OneUpstream, deps: StartProbeDeps): Probing {
   const { random, log, loops } = deps;
   const { zone } = config.zones[0];
-  // The forward must be for the name, or the upstream may have no reason to send it on.
+  // The forward must serve the name, or the upstream may have no reason to forward it.
   const below = isInZone(zone, upstream.from) ? zone : upstream.from;
   let isLoop = false;
   const found = (): void => {
@@ -122,7 +122,7 @@ export interface ProbingDeps {
   upstreamAnswered(): void;
 }
 
-/** Runs until it is stopped. Whatever it throws, nothing of it runs then. */
+/** Probes and watches resolv.conf files until it is stopped. If it throws, nothing is left running. */
 export function startProbing(generation: Generation, { look, upstreamAnswered }: ProbingDeps): Timer {
   const { clock, random, log, loops } = generation.deps;
   const probeWorld = { clock, random, log, loops, answered: upstreamAnswered };
@@ -147,7 +147,7 @@ export function startProbing(generation: Generation, { look, upstreamAnswered }:
 
   try {
     probe();
-    // Where everything is made here there is nobody to wait for.
+    // Without upstreams there is nothing to wait for.
     if (generation.config.blocks.every(({ forwards }) => forwards.length === 0)) upstreamAnswered();
     const files = [...generation.resolvConfs, systemdResolvConf];
     if (files.length > 1) watch = watchFiles(clock, () => files, resolvConfPeriodMs, changed, look);

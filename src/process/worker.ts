@@ -1,6 +1,6 @@
 /**
- * The program of an answering thread: its own views of the shared cache and its own lane, and the spine as what
- * decides. Composition, as app.ts is for the control lane; answering-threads.ts starts it.
+ * The program of a worker thread: its own views of the shared cache, its own lane, and the spine. The composition root
+ * of the thread; shared-sockets.ts starts it.
  */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Blocks } from '../cache/blocks.js';
@@ -20,13 +20,13 @@ import { answerNow } from '../resolve/fast-path.js';
 import { edeNoReachableAuthority, Lane, Prng, RecentRefreshes } from '../resolve/lane.js';
 import type { ZoneTable } from '../resolve/zones.js';
 
-/** What answering-threads.ts gives along with what every thread gets. */
+/** From shared-sockets.ts, the same for every worker. */
 export interface Shared {
   readonly blocks: SharedArrayBuffer;
   readonly hashKey: HashKey;
   readonly epochs: SharedArrayBuffer;
   readonly ownMark: number;
-  /** Each thread's own dice come from it and the thread's index. */
+  /** Each worker's seed is this plus its index. */
   readonly prngSeed: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What is kept of an upstream's answer, as what, and for how long (RFC 2308, RFC 2181 8). Pure: it reads the facts
- * of a normalised message and the zone's settings, and sets the TTLs that clients will see.
+ * Decides whether an answer is cached, as what, and for how long (RFC 2308, RFC 2181 8): an upstream's answer, or one
+ * that another instance or an earlier process had cached.
  */
 import { type Kind, kindDenial, kindServfail, kindSuccess } from '../cache/blocks.js';
 import type { Cache, Keep, Store } from '../cache/cache.js';
@@ -21,7 +21,6 @@ import {
 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 
-/** The settings of a `cache` directive that decide about keeping. */
 export interface KeepPolicy {
   readonly successTtlMinSeconds: number;
   readonly successTtlMaxSeconds: number;
@@ -32,29 +31,29 @@ export interface KeepPolicy {
 
 export interface KeepRoute {
   readonly policy: KeepPolicy;
-  /** How long clients wait while a stale answer is at hand; Infinity is until the upstream fails. */
+  /** How long clients wait while a stale answer is available; Infinity: until the upstream fails. */
   readonly staleTimerMs: number;
   /** After a failed refresh the upstream is not asked again for this long. */
   readonly recheckMs: number;
-  /** A positive answer, even past its expiry, is not replaced by a negative one while it may be used. */
+  /** An answer with records, even a stale one, is not replaced by a denial while it may be used. */
   readonly preferPositive: boolean;
-  /** Whether answers of this kind to this question are kept (`disable`). */
+  /** Whether `disable` lets an answer of this kind be cached. */
   keeps(kind: Kind, question: Uint8Array): boolean;
 }
 
 export interface Kept {
   readonly kind: Kind;
   readonly lifetimeMs: number;
-  /** How many of the message's records are kept, from the first on: the others do not last so long. */
+  /** How many records are kept, from the first one: the others end sooner. */
   readonly records: number;
 }
 
 /**
- * Sets the message's TTLs to what the policy allows, and says how the message is to be kept; null: not at all. `wallMs`
- * is the wall-clock time of its arrival. The message lives no longer than any record in it (RFC 1035 3.2.1), a denial no
- * longer than its SOA's MINIMUM either (RFC 2308 5); records that the answer can do without are left out if they would
- * end first. Denials without a SOA, behind an alias too (RFC 2308 2.2), truncated answers, referrals and rcodes that
- * speak of this one exchange only (REFUSED, FORMERR) are not kept.
+ * Sets the message's TTLs to what the policy allows and returns how to keep the message; null: not at all. `wallMs` is
+ * the wall-clock time of its arrival. The message lives no longer than any of its records (RFC 1035 3.2.1), a denial no
+ * longer than its SOA's MINIMUM (RFC 2308 5); records that the answer can do without are left out if they would end
+ * first. Not kept: denials without a SOA, also behind an alias (RFC 2308 2.2), truncated answers, referrals, and rcodes
+ * about this one exchange (REFUSED, FORMERR).
  */
 export function keeping(message: Normalised, policy: KeepPolicy, wallMs: number): Kept | null {
   const { rcode, answers } = message;
@@ -71,7 +70,7 @@ export function keeping(message: Normalised, policy: KeepPolicy, wallMs: number)
   if (additionalsLast < seconds) records = authorityEnd;
   if (authoritiesLast < seconds) records = answers;
   if (isDenial) {
-    // Clients take the SOA record's own TTL for the whole answer's (RFC 2308 3).
+    // Clients take the SOA's own TTL for that of the whole answer (RFC 2308 3).
     setU32(message.message, message.soaTtlOffset, Math.max(0, seconds));
     return keep(message, kindDenial, seconds * 1000, records);
   }
@@ -85,7 +84,7 @@ function keep({ truncated }: Normalised, kind: Kind, lifetimeMs: number, records
   return truncated || lifetimeMs <= 0 ? null : { kind, lifetimeMs, records };
 }
 
-/** How long all of these records last; Infinity when there are none. */
+/** The lowest TTL of these records; Infinity when there are none. */
 function leastSeconds({ message, ttlOffsets }: Normalised, from: number, end: number, wallMs: number): number {
   let least = Number.POSITIVE_INFINITY;
   for (let index = from; index < end; index++) {
@@ -96,7 +95,7 @@ function leastSeconds({ message, ttlOffsets }: Normalised, from: number, end: nu
   return least;
 }
 
-/** How long the signature whose TTL is at `at` is valid: its end is in serial arithmetic (RFC 4034 3.1.5). */
+/** How long the signature whose TTL is at `at` is valid; its end is in serial arithmetic (RFC 4034 3.1.5). */
 function signatureSeconds(message: Uint8Array, at: number, wallMs: number): number {
   const data = at + 6;
   if (u16(message, at + 4) < 12) return Number.POSITIVE_INFINITY;
@@ -129,7 +128,6 @@ function clamp(value: number, min: number, max: number): number {
   return Math.min(Math.max(value, min), max);
 }
 
-/** The part of a `cache` directive that decides about keeping. */
 export function keepPolicy(cache: CacheConfig): KeepPolicy {
   return {
     successTtlMinSeconds: cache.success.ttlMinSeconds,
@@ -140,7 +138,6 @@ export function keepPolicy(cache: CacheConfig): KeepPolicy {
   };
 }
 
-/** Whether `disable` lets an answer of this kind to this question be kept. */
 export function keepsFor(cache: CacheConfig): (kind: Kind, question: Uint8Array) => boolean {
   const success = cache.successDisabled;
   const denial = cache.denialDisabled;
@@ -154,8 +151,8 @@ export function keepsFor(cache: CacheConfig): (kind: Kind, question: Uint8Array)
 }
 
 /**
- * The message as the cache takes it; `kept` is null for one that is only lent. Written out, because spreading objects
- * into one takes a tenth of a miss.
+ * The message as the cache takes it; `kept` is null for one that is only lent. Written out: spreading objects into one
+ * takes a tenth of a miss.
  */
 export function keepOf(out: Normalised, kept: Kept | null, { zoneId, key }: { zoneId: number; key: number }): Keep {
   return {
@@ -171,7 +168,7 @@ export function keepOf(out: Normalised, kept: Kept | null, { zoneId, key }: { zo
   };
 }
 
-/** A zone that is served here, with a cache. */
+/** A zone of ours with a cache. */
 export interface AdoptingZone {
   readonly zoneId: number;
   readonly store: Store;
@@ -182,9 +179,9 @@ export interface AdoptingZone {
 
 interface ForeignAnswer {
   readonly message: Uint8Array;
-  /** The cache key's bits that are not in the question. */
+  /** The bits of the cache key that are not in the question. */
   readonly key: number;
-  /** When it came, by our clock. */
+  /** When it came from its upstream, by our clock. */
   readonly storedAtMs: number;
 }
 
@@ -204,8 +201,8 @@ export class Adopter {
   }
 
   /**
-   * Keeps the answer, unless it is broken, a failure, or older than ours. A newer answer that may not be kept ends ours.
-   * Borrows the answer until it returns.
+   * Keeps the answer with its age, checked and limited by our own rules, unless it is broken, a failure, or older than
+   * ours. A newer answer that may not be kept ends ours. Borrows the answer until it returns.
    */
   adopt(zone: AdoptingZone, answer: ForeignAnswer, { nowMs, wallMs }: Moment): 'kept' | 'passed over' {
     if (!this.#normaliser.read(answer.message)) return 'passed over';
@@ -222,7 +219,7 @@ export class Adopter {
       zone.keep.keeps(kept.kind, out.message.subarray(headerBytes, out.questionEnd)) &&
       nowMs < storedAtMs + kept.lifetimeMs + zone.staleMaxMs;
     if (mayKeep && this.#cache.keep(zone.store, keep, storedAtMs) !== 0) return 'kept';
-    // To make room the cache may have dropped ours already.
+    // The cache may have evicted ours to make room.
     const left = this.#cache.existing(keep);
     if (left !== 0) this.#cache.end(left);
     return 'passed over';

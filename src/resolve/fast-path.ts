@@ -1,7 +1,6 @@
 /**
- * The spine: every decision about a packet that can be taken at once, in the order in which it is taken. Both lanes
- * call it. It reads no clock, waits for nothing and allocates nothing; what it cannot decide it hands over, and
- * `miss.ts` is the half that waits.
+ * The spine: every decision about a packet that can be taken at once, in order. Workers and the main thread call it. It
+ * reads no clock, waits for nothing and allocates nothing; `miss.ts` handles what it defers.
  */
 import {
   type BlockRef,
@@ -43,12 +42,12 @@ import {
 
 /** The packet gets no answer. */
 export const dropped = 0;
-/** The packet needs somebody to be asked, or the control lane's eye. */
+/** The packet has to wait for an answer, or is for the main thread. */
 export const deferred = -1;
 
 /**
- * Answers the first `length` bytes of `packet` into the lane's slot and returns the answer's bytes, `dropped` or
- * `deferred`; the lane's `query` and `zone` then tell what was asked. The lane's transport and family are the
+ * Answers the first `length` bytes of `packet` into the lane's slot; returns the answer's bytes, `dropped` or
+ * `deferred`. The lane's `query` and `zone` then tell what was asked. The lane's transport and family must be the
  * packet's. Borrows the packet until it returns.
  */
 export function answerNow(lane: Lane, table: ZoneTable, packet: Uint8Array, length: number, nowMs: number): number {
@@ -82,7 +81,7 @@ export function answerNow(lane: Lane, table: ZoneTable, packet: Uint8Array, leng
   return bytes;
 }
 
-/** Answers what the lane has read from what is kept of its zone, or says `deferred`; nothing is counted but staleness. */
+/** Answers the query that the lane has read from its zone's cache, or returns `deferred`; counts only stale answers. */
 export function answerCached(lane: Lane, policy: CachePolicy, packet: Uint8Array, nowMs: number): number {
   const { blocks, query } = lane;
   const ref = blocks.find(packet, query.questionEnd, lane.zone!.zoneId, keyOf(query));
@@ -91,7 +90,7 @@ export function answerCached(lane: Lane, policy: CachePolicy, packet: Uint8Array
   return answerFrom(lane, packet, ref, policy, nowMs);
 }
 
-/** What this zone's policy says to an AAAA question, or -1 when the name's A must be asked for first. */
+/** The rcode of the zone's policy for an AAAA question, or -1 when the name's A must be asked for first. */
 export function rcodeForAaaa(lane: Lane, packet: Uint8Array, zone: ServedZone, nowMs: number): number {
   if (zone.aaaa === aaaaNxdomain) return rcodeNxDomain;
   if (zone.aaaa === aaaaNodata) return rcodeNoError;
@@ -113,12 +112,12 @@ export function denyAaaa(lane: Lane, packet: Uint8Array, length: number, zone: S
   return bytes;
 }
 
-/** The part of the cache key that is in the header and the OPT. */
+/** The part of the cache key that comes from the header and the OPT. */
 export function keyOf(query: Query): number {
   return (query.dnssecOk ? keyDnssecOk : 0) | ((query.flags & flagCd) !== 0 ? keyCheckingDisabled : 0);
 }
 
-/** Answers from a block if it is fresh, or stale and that is good enough for now. */
+/** Answers from a fresh block, or from a stale one where the policy allows it now. */
 function answerFrom(lane: Lane, packet: Uint8Array, ref: BlockRef, policy: CachePolicy, nowMs: number): number {
   const { blocks } = lane;
   const expiresAtMs = blocks.expiresAtMs(ref);
@@ -140,7 +139,7 @@ function answerFrom(lane: Lane, packet: Uint8Array, ref: BlockRef, policy: Cache
   return lane.answerStale(packet, ref, policy.staleTtlSeconds);
 }
 
-/** Refuses from the header where the question could not be read, with question and OPT where it could. */
+/** Refuses from the header where the question could not be read, else with question and OPT. */
 function refuse(lane: Lane, table: ZoneTable, packet: Uint8Array, length: number, refusal: Refusal): number {
   const { counters, slot, query } = lane;
   if (refusal === 'drop') {

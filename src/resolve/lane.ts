@@ -1,7 +1,6 @@
 /**
- * What one thread works with while it answers: its slot, its numbers, its view of the cache, and the records that
- * each packet overwrites. Here are also the steps that finish an answer and count it; which step is taken is decided
- * in fast-path.ts and miss.ts.
+ * What one thread answers with: its slot, its counters, its view of the cache, and the records that each packet
+ * overwrites. Also the steps that finish an answer and count it; fast-path.ts and miss.ts decide which step is taken.
  */
 import { atMessage, type BlockRef, type Blocks } from '../cache/blocks.js';
 import type { HeaderFlags } from '../config/config.js';
@@ -44,7 +43,7 @@ import {
 } from '../limits.js';
 import type { Finishing, ServedZone } from './zones.js';
 
-/** Extended DNS Errors that we give (RFC 8914 4). */
+/** The extended errors that we send (RFC 8914 4). */
 export const circularText = `alias loop, or an alias chain of more than ${subquestionsMax} names`;
 export const edeCircular = extendedErrorOf(0, circularText);
 export const edeStale = extendedErrorOf(3, '');
@@ -54,22 +53,22 @@ export const edeStaleNxdomain = extendedErrorOf(19, '');
 export const edeNoReachableAuthority = extendedErrorOf(22, '');
 export const edeNetworkError = extendedErrorOf(23, '');
 
-/** An extended error with as much of the text as has room in our OPT. */
+/** The text is cut to the room in our OPT. */
 export function extendedErrorOf(code: number, text: string): ExtendedError {
   return { code, text: new Uint8Array(Buffer.from(text).subarray(0, extendedErrorTextBytesMax)) };
 }
 
 export class Lane {
   readonly query = new Query();
-  /** The zone of the packet in hand; null until it is known. */
+  /** The zone of the current packet; null until it is known. */
   zone: ServedZone | null = null;
-  /** The answer just given is due for a refresh. */
+  /** The last answer is due for a refresh. */
   refreshDue = false;
   /** The block that was found last. */
   block: BlockRef = 0;
-  /** Marks questions of our own. */
+  /** Marks queries of our own. */
   ownMark = noOwnMark;
-  /** Says in which order addresses go out, where that is to change. */
+  /** Draws the order of addresses. */
   dice: Dice = new Prng(0);
   transport: Transport = 0;
   /** 0 is IPv4, 1 is IPv6. */
@@ -86,21 +85,20 @@ export class Lane {
 
   constructor(
     readonly blocks: Blocks,
-    /** Where the next answer is written. */
     public slot: Slot,
     readonly counters: Counters,
-    /** `control` also sees what an answering thread hands over on principle. */
+    /** Workers defer some queries to the main thread on principle (`defers`). */
     readonly role: 'worker' | 'main',
   ) {
     this.#offsets = { halves: blocks.halves, first: 0, count: 0 };
   }
 
-  /** Whether the stored answer, which is cut to the client's size in the slot, is too large for it. */
+  /** Whether the stored answer, which is cut to the client's size in the slot, does not fit there. */
   isTooLarge(ref: BlockRef): boolean {
     return this.blocks.messageBytes(ref) + optBytesMax > this.slot.bytes.length;
   }
 
-  /** A stored answer whose TTLs have counted down by `ageSeconds`. */
+  /** A stored answer, its TTLs reduced by `ageSeconds`. */
   answerStored(packet: Uint8Array, ref: BlockRef, ageSeconds: number, extendedError: ExtendedError | null): number {
     const bytes = this.#copy(packet, ref);
     countDown(this.slot, this.#offsets, ageSeconds);
@@ -108,7 +106,7 @@ export class Lane {
     return finish(this.slot, bytes, this.query, this.#fit(extendedError), this.#offsets);
   }
 
-  /** A stored answer past its expiry, saying so (RFC 8767 4, RFC 8914 4.4 and 4.20). */
+  /** A stored answer past its expiry, marked as stale (RFC 8767 4, RFC 8914 4.4 and 4.20). */
   answerStale(packet: Uint8Array, ref: BlockRef, ttlSeconds: number): number {
     const bytes = this.#copy(packet, ref);
     setTtls(this.slot, this.#offsets, ttlSeconds);
@@ -117,7 +115,7 @@ export class Lane {
     return finish(this.slot, bytes, this.query, this.#fit(nxdomain ? edeStaleNxdomain : edeStale), this.#offsets);
   }
 
-  /** A denial by the zone's own policy. */
+  /** A denial by the zone's own policy, with its SOA. */
   answerDenial(packet: Uint8Array, zone: ServedZone, rcode: number): number {
     const bytes = writeDenial(this.slot, packet, this.query, rcode, zone.denial);
     return finish(this.slot, bytes, this.query, this.#fit(null), null);
@@ -129,7 +127,7 @@ export class Lane {
     return finish(this.slot, bytes, this.query, this.#fit(extendedError), null);
   }
 
-  /** A whole message to this query that was made here, not longer than anybody takes. */
+  /** A whole message that was made for this query and fits every client. */
   answerMade(message: Uint8Array): number {
     this.slot.bytes.set(message);
     return finish(this.slot, message.length, this.query, this.#fit(null), null);
@@ -144,7 +142,7 @@ export class Lane {
     return writeStored(this.slot, packet, this.query, blocks, this.#place);
   }
 
-  /** Before it is cut, so that not always the same are left out. */
+  /** Shuffles before the answer is cut, so that not always the same addresses are left out. */
   #finishFor({ ordinal }: ServedZone, { balance, countsTranslated }: Finishing, ref: BlockRef): void {
     const { blocks, counters, slot, query } = this;
     if (balance !== null) shuffleAddresses(slot.bytes, query.questionEnd, this.#offsets, balance, this.dice);
@@ -153,7 +151,7 @@ export class Lane {
     }
   }
 
-  /** What the answer in the slot, which gets the zone's flags, may cost and must say. */
+  /** Sets the zone's flags in the slot; returns the answer's limits and options. */
   #fit(extendedError: ExtendedError | null): Envelope {
     const envelope = this.#envelope;
     if (this.zone !== null && this.zone.flags !== null) this.#setFlags(this.zone.flags);
@@ -170,7 +168,7 @@ export class Lane {
     setU16(this.slot.bytes, atFlags, (u16(this.slot.bytes, atFlags) | set) & ~clear);
   }
 
-  /** Counts one answered question of the zone at `base`; the answer is in the slot. */
+  /** Counts one answer, which is in the slot, of the zone at `base`. */
   count(base: number, answerer: Answerer, queryBytes: number, answerBytes: number, seconds: number): void {
     const { counters, query, slot, transport } = this;
     const numbers = counters.zones;
@@ -186,11 +184,15 @@ export class Lane {
   }
 }
 
+/**
+ * The refreshes that a worker has requested lately: a popular entry is due with every hit until its new answer is there.
+ * Where two blocks share a place, a refresh is requested twice.
+ */
 export class RecentRefreshes {
   readonly #blocks = new Int32Array(refreshesRemembered);
   readonly #askedAtMs = new Float64Array(refreshesRemembered);
 
-  /** Whether the refresh of this block has not been asked for just now; from now on it has been. */
+  /** Whether this block's refresh was not requested just now; it counts as requested from now on. */
   isNew(block: BlockRef, nowMs: number): boolean {
     // Blocks are at least 128 bytes; the places of neighbours differ.
     const place = (block >> 7) % refreshesRemembered;
@@ -201,19 +203,23 @@ export class RecentRefreshes {
   }
 }
 
-/** What a seed of nothing but zeros becomes: the generator would stay at 0 for ever. */
+/** Replaces a state of 0, in which the generator would stay. */
 const neverZero = 0x9e37_79b9;
 
+/**
+ * For the order of addresses: xorshift with 32 bits of state, a nanosecond a draw. What must be unpredictable comes from
+ * os/random.ts, as does the seed.
+ */
 export class Prng {
   #state: number;
 
-  /** Seeds that lie close together give dice that have nothing in common. */
+  /** Seeds that lie close together give unrelated sequences. */
   constructor(seed: number) {
     const mixed = Math.imul(seed ^ (seed >>> 16), neverZero);
     this.#state = (mixed ^ (mixed >>> 15)) | 0 || neverZero;
   }
 
-  /** A whole number from 0 up to and without `below`, which is at most 2^16. */
+  /** A whole number from 0 up to, not including, `below`, which is at most 2^16. */
   below(below: number): number {
     let state = this.#state;
     state ^= state << 13;

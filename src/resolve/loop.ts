@@ -1,7 +1,7 @@
 /**
- * `loop`: finds an upstream that sends our questions back to us. A block with the directive asks its upstream for a
- * name that nobody else can know; if that very question arrives at that block, asking its upstream would go round for
- * ever, and it is not asked any more. The process lives on: other zones are not at fault.
+ * `loop` finds an upstream that sends our queries back. A block with the directive asks its upstream for a random name;
+ * if that question arrives at the same block, the upstream loops and is not asked any more. The process keeps running:
+ * other zones are not affected.
  */
 import { nameToWire } from '../dns/names.js';
 import { sameName, setU16 } from '../dns/wire.js';
@@ -15,7 +15,6 @@ interface LoopProbe {
   readonly question: Uint8Array;
 }
 
-/** The server block that asks, by its place in the configuration, and the zone below which it asks. */
 interface Prober {
   readonly block: number;
   readonly zone: string;
@@ -24,7 +23,7 @@ interface Prober {
 export class LoopWatch {
   readonly #probes = new Map<LoopProbe, { readonly block: number; readonly found: () => void }>();
 
-  /** A question below the zone that nobody else asks; `found` is called when it comes back to the block. */
+  /** A question below the zone with a random name; `found` is called when it comes back to the block. */
   newProbe({ block, zone }: Prober, random: Random, found: () => void): LoopProbe {
     const part = () => random.below(2 ** 32).toString(10);
     const name = nameToWire(`${part()}.${part()}.${zone === '.' ? '' : zone}`);
@@ -37,14 +36,14 @@ export class LoopWatch {
     return probe;
   }
 
-  /** The probe is over: its question, should it still come, means nothing. */
+  /** Ends the probe; its question means nothing from now on. */
   forget(probe: LoopProbe): void {
     this.#probes.delete(probe);
   }
 
   /**
-   * Looks at a HINFO question that arrived at this block. True: it is a probe of this block's, which has been told. One
-   * that another block has sent here is on its way, as its other questions are.
+   * Looks for a HINFO question that arrived at this block among the block's probes; if it is one, calls its `found` and
+   * returns true. A probe of another block is passed on like that block's other queries.
    */
   seen(packet: Uint8Array, questionEnd: number, block: number): boolean {
     for (const [probe, { block: asking, found }] of this.#probes) {

@@ -1,6 +1,6 @@
 /**
- * The spine's waiting half, in the control lane: what could not be answered at once is made here, joins an
- * identical question, or is asked upstream. Every waiter gets exactly one answer; `respond.ts` says which.
+ * The main thread's half of the spine: a query that could not be answered at once gets an answer made here, joins an
+ * identical question, or is asked upstream. Every waiter gets exactly one answer; `respond.ts` decides which.
  */
 import { type BlockRef, keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
 import { overTcp, type Transport, zonePlaces } from '../counters.js';
@@ -43,7 +43,6 @@ export class Misses {
   readonly #responder: Responder;
   readonly #table = new PendingTable();
   readonly #sharing: Sharing;
-  /** Of clients that have a stale answer at hand. */
   readonly #staleTimer: StaleTimer;
 
   constructor(deps: MissesDeps) {
@@ -58,12 +57,12 @@ export class Misses {
     return this.#table.size;
   }
 
-  /** Clients that wait. */
+  /** Waiting clients. */
   get waiters(): number {
     return this.#table.waiters;
   }
 
-  /** Takes the packet that the lane's `answerNow` has just handed over. Borrows it until it returns. */
+  /** Takes the packet that the lane's `answerNow` has just deferred. Borrows it until it returns. */
   wait(packet: Uint8Array, asker: Asker, nowMs: number): void {
     const { lane } = this.#deps;
     const zone = lane.zone!;
@@ -74,14 +73,14 @@ export class Misses {
     this.#getFor(pending, packet, asker, waiter);
   }
 
-  /** The same for a question of ours (within.ts), which the lane has read, in its zone. */
+  /** The same for a subquery, which the lane has read, in its zone. */
   waitForSubquery(packet: Uint8Array, asker: Asker, { askedAtMs, depth, ours }: Subquery): void {
     const zone = this.#deps.lane.zone!;
     const waiter: Waiter = { ...this.#waiter(zone, packet, asker, askedAtMs), ours };
     this.#getFor(this.#question(zone, packet, askedAtMs, waiter.wants, depth), packet, asker, waiter);
   }
 
-  /** Answers the packet that the lane has read at once, by what is known: there is no room for it to wait. */
+  /** Answers the packet that the lane has read from what is cached: there is no room for it to wait. */
   refuse(packet: Uint8Array, asker: Asker, nowMs: number): void {
     const { lane } = this.#deps;
     const zone = lane.zone!;
@@ -90,11 +89,11 @@ export class Misses {
     this.#turnAway(this.#question(zone, packet, nowMs, waiter.wants), waiter);
   }
 
-  /** Gets anew what the lane's `answerNow` has just answered, so that the next client finds it fresh. */
+  /** Refreshes what the lane's `answerNow` has just answered with. */
   refresh(packet: Uint8Array, asker: Asker, nowMs: number): void {
     const { lane } = this.#deps;
     const zone = lane.zone!;
-    // This is asked for the cache, which keeps nothing that was asked without RD.
+    // The answer is for the cache, which keeps nothing that was asked without RD.
     lane.query.flags |= flagRd;
     const pending = this.#question(zone, packet, nowMs, 'answer');
     if (this.#table.find(pending) !== null || !this.#table.hasRoom) return;
@@ -102,10 +101,10 @@ export class Misses {
     this.#getFor(pending, packet, asker, null);
   }
 
-  /** Makes or asks what the question takes; `waiter` is null for a refresh. */
+  /** `waiter` is null for a refresh. */
   #getFor(pending: Pending, packet: Uint8Array, asker: Asker, waiter: Waiter | null): void {
     const { route, zone, question } = pending;
-    // Over TCP, as CoreDNS refreshes: what is kept for all must not be cut for one.
+    // A refresh uses TCP, as in CoreDNS: what is cached for all must not be cut for one.
     const transport = waiter === null ? overTcp : asker.transport;
     if (route.plan !== null || route.make !== null) {
       const query = this.#queryOf(pending, packet, asker);
@@ -125,7 +124,7 @@ export class Misses {
     return { id: u16(packet, 0), flags, question, remote: asker.remote.address, packet, asker, ordinal };
   }
 
-  /** Makes and asks what the plan says, in the place of the question. */
+  /** Makes and asks what the plan says in place of the question. */
   #followPlan(
     asked: Pending,
     plan: PlanOrFailure,
@@ -226,14 +225,14 @@ export class Misses {
     this.#turnAway(running, waiter);
   }
 
-  /** Nobody more may wait: what is known, though it be stale, is better than a failure. */
+  /** For a client that may not wait, a stale answer is better than a failure. */
   #turnAway(pending: Pending, waiter: Waiter): void {
     const usable = this.#responder.findUsable(pending.zone, pending.question, pending.key);
     if (usable === 0) this.#responder.sendFailure(waiter, 'no-room');
     else this.#responder.sendUsable(pending.zone, [waiter], usable, 'staleOnFailure');
   }
 
-  /** Whether it falls to us to get this: it is not under way, and there is room for it and for its waiter. */
+  /** Whether this question is to be asked: it is not under way, and there is room for it and its waiter. */
   #enter(pending: Pending, waiter: Waiter | null): boolean {
     if (waiter !== null) {
       const running = pending.isJoinable ? this.#table.find(pending) : null;
@@ -248,7 +247,7 @@ export class Misses {
     return true;
   }
 
-  /** Puts a question with its waiter into the table; without room the waiter is told so. */
+  /** Adds a question with its waiter to the table; without room it turns the waiter away. */
   #take(pending: Pending): boolean {
     const { counters } = this.#deps.lane;
     const client = clientOf(pending);
@@ -263,12 +262,12 @@ export class Misses {
   }
 
   #ask(pending: Pending, question: Uint8Array, from: Origin, done: (outcome: Outcome) => void): void {
-    // Where one question leads to another, an answer to the first alone is none.
+    // Where one question leads to another, the answer to the first is not the whole answer.
     const isWhole = pending.isJoinable && (pending.plan === null || pending.plan.next === null);
     const late = isWhole ? (answer: Answer) => this.#answeredLate(pending, answer) : undefined;
     const request = this.#requestFor(pending, question, from);
     const { ask, asksOurselves } = pending.route;
-    // What asks by questions of ours is not asked upstream itself.
+    // This `ask` uses subqueries, which are not shared themselves.
     if (asksOurselves) return ask(request, done, late);
     const hash = hashOf(question, 0, pending.key, this.#deps.lane.blocks.hashKey);
     this.#sharing.ask({ ask, request, askedAtMs: pending.startedAtMs, hash }, done, late);
@@ -282,7 +281,7 @@ export class Misses {
       checkingDisabled: (key & keyCheckingDisabled) !== 0,
       dnssecOk: (key & keyDnssecOk) !== 0,
       clientTransport: from.transport === overTcp ? 'tcp' : 'udp',
-      // A refresh is nobody's, but what rules say of a question of ours is for the client whose answer it was.
+      // A refresh has no client, but access rules of a subquery are for the client whose query led to it.
       client: clientOf(pending) ?? (pending.asksOurselves ? from.asker.remote.address : undefined),
       options: plan === null ? undefined : plan.options,
       askedAtMs: startedAtMs,
@@ -290,7 +289,7 @@ export class Misses {
     };
   }
 
-  /** An answer that came after its question had failed: kept, and given to those who ask the same again by now. */
+  /** A late answer, after the question had failed, is cached and given to clients that ask the same again by now. */
   #answeredLate(pending: Pending, answer: Answer): void {
     const rcode = messageRcode(answer.message);
     if ((rcode !== rcodeNoError && rcode !== rcodeNxDomain) || this.#responder.hasNewer(pending)) return;
@@ -305,13 +304,13 @@ export class Misses {
       if (outcome.ok && made === null) this.#deps.upstreamAnswered();
       this.#responder.respond(pending, waiters, outcome, made);
     } catch (error) {
-      // Nobody else remembers them.
+      // They are in no table any more.
       for (const { asker } of waiters) leaveUnanswered(asker);
       throw error;
     }
   }
 
-  /** The upstream is slower than clients wait: they get the stale answer, and the question stays under way. */
+  /** The clients get the stale answer; the question stays under way. */
   #staleTimerFired(pending: Pending): void {
     const stale = this.#findForStaleTimer(pending);
     if (stale === 0) return;
@@ -319,25 +318,26 @@ export class Misses {
   }
 }
 
-/** Who asked first; undefined where we ask for ourselves. */
+/** The first client; undefined for a refresh. */
 function clientOf({ waiters }: Pending): string | undefined {
   return waiters[0]?.asker.remote.address;
 }
 
+/** RFC 8767's client response timer: one sweep for all questions whose clients are to get a stale answer in time. */
 export class StaleTimer {
   readonly #clock: Clock;
   readonly #lost: (pending: Pending) => void;
-  /** No more of them than questions under way. */
+  /** Bounded by the questions under way. */
   readonly #watched = new Set<Pending>();
   #sweeper: Timer | null = null;
 
-  /** `lost` is called once for a question that is watched, when its clients have waited long enough. */
+  /** `lost` is called once for a watched question, when its clients have waited long enough. */
   constructor(clock: Clock, lost: (pending: Pending) => void) {
     this.#clock = clock;
     this.#lost = lost;
   }
 
-  /** Watches the question, where its clients do not wait until the upstream has failed. */
+  /** Does nothing where clients wait until the upstream fails. */
   watch(pending: Pending): void {
     const { keep } = pending.route;
     if (keep === null || keep.staleTimerMs === Number.POSITIVE_INFINITY) return;
@@ -345,7 +345,6 @@ export class StaleTimer {
     this.#sweeper ??= this.#clock.every(sweepPeriodMs, () => this.#sweep());
   }
 
-  /** The question has its answer. */
   end(pending: Pending): void {
     this.#watched.delete(pending);
   }

@@ -1,4 +1,4 @@
-/** What the query log says of an answer, gathered from the packet, the asker and the answer in the lane's slot. */
+/** What the query log and dnstap tell about an answer: from the packet, the client and the lane's slot. */
 
 import { overTcp } from '../counters.js';
 import { wireToName } from '../dns/names.js';
@@ -8,7 +8,7 @@ import type { Asker } from '../listen/asker.js';
 import type { Endpoint } from '../os/network.js';
 import type { Lane } from './lane.js';
 
-/** What can be said about one query and its answer: gathered only where `log` or `dnstap` is set. */
+/** One query and its answer; made only where `log` or `dnstap` is set. */
 export interface QueryLogRecord {
   readonly remote: Endpoint;
   readonly local: Endpoint;
@@ -19,7 +19,6 @@ export interface QueryLogRecord {
   readonly name: string;
   readonly type: number;
   readonly class: number;
-  /** Bytes of the query. */
   readonly queryBytes: number;
   readonly dnssecOk: boolean;
   /** UDP size of the query's OPT; 512 without, 65535 over TCP. */
@@ -27,28 +26,27 @@ export interface QueryLogRecord {
   readonly rcode: number;
   /** The second 16 bits of the answer's header (RFC 1035 4.1.1). */
   readonly flags: number;
-  /** Bytes of the answer. */
   readonly answerBytes: number;
-  /** ANCOUNT of the answer. */
   readonly answerRecords: number;
-  /** Type of the first record of the authority section where there is no answer record; 0 without one. */
+  /** Type of the first authority record where there is no answer record; 0 without one. */
   readonly authorityType: number;
   readonly durationMs: number;
-  /** ADDRESS:PORT of the upstream that has just said this; null for what was cached or made here. */
+  /** ADDRESS:PORT of the upstream that sent this answer just now; null for one that was cached or made here. */
   readonly upstream: string | null;
-  /** The messages as they went and came; borrowed, like the facts. Of a query over 512 bytes that had to wait the part that was understood. */
+  /**
+   * The messages, borrowed like the record. Of a query over 512 bytes that had to wait, only the part that was
+   * understood.
+   */
   readonly query: Uint8Array;
   readonly answer: Uint8Array;
 }
 
-/** What came of a query, beside the bytes. */
 interface Came {
   readonly durationMs: number;
-  /** Who has just said it; null: it was cached or made here. */
   readonly upstream: string | null;
 }
 
-/** For a packet that the lane has read and answered with so many bytes. */
+/** For a packet that the lane has read and answered with `bytes` bytes. */
 export function queryLogRecordOf(
   lane: Lane,
   packet: Uint8Array,
@@ -83,7 +81,9 @@ export function queryLogRecordOf(
   };
 }
 
-/** Type of the first record behind the question, which is an authority where there is no answer record; 0 without. */
+/**
+ * Type of the first record after the question, which is an authority where there is no answer record; 0 without one.
+ */
 function firstAuthority(answer: Uint8Array, questionEnd: number, end: number): number {
   if (u16(answer, atAuthorities) === 0) return 0;
   const fixed = skipName(answer, questionEnd, end);

@@ -1,6 +1,6 @@
 /**
- * What becomes of an outcome: the upstream's message is normalised, kept once if it may be, and sent to all who
- * wait; a failure becomes a stale answer where there is one, else SERVFAIL. `settle` holds the decisions.
+ * Turns an outcome into answers: an upstream's message is normalised, cached once if it may be, and sent to all
+ * waiters; a failure becomes a stale answer where there is one, else SERVFAIL. `respond` holds the decisions.
  */
 import { type BlockRef, kindServfail, kindSuccess, onFailureOnly } from '../cache/blocks.js';
 import type { Cache, Store } from '../cache/cache.js';
@@ -37,35 +37,34 @@ export interface RespondDeps {
   readonly lane: Lane;
   readonly cache: Cache;
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
-  /** Where answers of this zone are kept now; null when a reload has taken the zone or its cache away. */
+  /** The store for this zone's answers; null after a reload without the zone or its cache. */
   store(zone: ServedZone): Store | null;
 }
 
-/** What is said of an answer made here; an upstream's has null. */
+/** The origin of an answer that was made here. */
 export interface MadeSource {
-  /** An answer that comes with one is not kept. */
+  /** An answer that has one is not cached. */
   readonly extendedError: ExtendedError | null;
-  /** False: it is for its asker alone, or what its alias leads to could not be had: better than nothing, now. */
+  /** False: for one client only, or the target of its alias is missing: better than nothing, now. */
   readonly mayKeep: boolean;
   readonly by: Answerer;
 }
 
-/** Whose answer it is, and what goes with it. */
+/** The origin of an answer. */
 interface Source {
-  /** That was asked for it; null for what is ours, or was known before. */
+  /** Null for an answer that was made here or cached. */
   readonly upstream: string | null;
   readonly by: Answerer;
   readonly extendedError: ExtendedError | null;
-  /** Whether others could be given it, if its TTLs allowed that. */
   readonly mayKeep: boolean;
 }
 
 const known: Source = { upstream: null, by: byForward, extendedError: null, mayKeep: true };
 
-/** Why stale answers are given, as the counters tell them apart. */
+/** Why stale answers are given, by their counters. */
 type StaleReason = 'staleOnFailure' | 'stalePatience';
 
-/** Failures that are not of a moment and no upstream's fault: they reach the client as they are, whatever is kept. */
+/** Failures that are neither temporary nor an upstream's: clients get them even where an answer is cached. */
 const finals: ReadonlySet<Failure> = new Set<Failure>(['circular', 'block', 'filter', 'drop']);
 
 export function isFinal(why: Failure): boolean {
@@ -75,7 +74,7 @@ export function isFinal(why: Failure): boolean {
 export class Responder {
   readonly #deps: RespondDeps;
   readonly #normaliser: Normaliser;
-  /** A packet that is nothing but a question, to look it up. */
+  /** A packet with nothing but a question, for looking it up. */
   readonly #lookup = new Uint8Array(headerBytes + nameBytesMax + 4);
 
   constructor(deps: RespondDeps) {
@@ -83,7 +82,7 @@ export class Responder {
     this.#normaliser = new Normaliser(deps.cache.blocks.hashKey);
   }
 
-  /** Gives every waiter of a question its answer, and keeps what may be kept. */
+  /** Sends every waiter of a question its answer, and caches what may be cached. */
   respond(pending: Pending, waiters: readonly Waiter[], outcome: Outcome, made: MadeSource | null): void {
     const { route, plan } = pending;
     if (!outcome.ok && isFinal(outcome.why)) return this.#respondFinal(pending, waiters, outcome.why, outcome.text);
@@ -119,7 +118,7 @@ export class Responder {
     if (!isKept && good && !isForNow && made?.mayKeep !== false) this.#supersede(pending, isForAll);
   }
 
-  /** What was cut to nothing says that TCP has more: to those who ask over TCP it is a failure. Gives the others. */
+  /** An answer cut to nothing refers the client to TCP: over TCP it is a failure. Returns the other waiters. */
   #failOverTcp(pending: Pending, waiters: readonly Waiter[]): readonly Waiter[] {
     const failed = waiters.filter(({ asker }) => asker.transport === overTcp);
     if (failed.length === 0) return waiters;
@@ -132,7 +131,7 @@ export class Responder {
     return waiters.filter(({ asker }) => asker.transport !== overTcp);
   }
 
-  /** The answer that may be used for this question where its upstream has none: fresh, or stale and that allowed; or 0. */
+  /** The cached answer that may be used where the upstream has none: fresh, or stale where that is allowed; or 0. */
   findUsable(zone: ServedZone, question: Uint8Array, key: number): BlockRef {
     if (zone.cache === null) return 0;
     const { blocks } = this.#deps.lane;
@@ -141,7 +140,7 @@ export class Responder {
     return this.#deps.clock.nowMs() < blocks.expiresAtMs(ref) + zone.cache.staleMaxMs ? ref : 0;
   }
 
-  /** The same for an upstream that is only slow: a denial past its expiry is given on failure alone. */
+  /** The same where the upstream is only slow: a stale denial is used on failure only. */
   findForStaleTimer(zone: ServedZone, question: Uint8Array, key: number): BlockRef {
     const { blocks } = this.#deps.lane;
     const ref = this.findUsable(zone, question, key);
@@ -149,7 +148,7 @@ export class Responder {
     return blocks.kind(ref) === kindSuccess && blocks.recheckAtMs(ref) !== onFailureOnly ? ref : 0;
   }
 
-  /** Whether an answer to this question has been kept after the question was asked. */
+  /** Whether an answer was cached after the question was asked. */
   hasNewer({ zone, question, key, startedAtMs }: Pending): boolean {
     const ref = this.#find(zone, question, key);
     return ref !== 0 && this.#deps.lane.blocks.storedAtMs(ref) > startedAtMs;
@@ -160,7 +159,7 @@ export class Responder {
     return this.#deps.lane.blocks.find(this.#lookup, headerBytes + question.length, zoneId, key);
   }
 
-  /** Gives waiters the answer, fresh or stale, that was found this very turn. */
+  /** Sends waiters the block, fresh or stale, that was found in this turn. */
   sendUsable(zone: ServedZone, waiters: readonly Waiter[], usable: BlockRef, reason: StaleReason): void {
     const { lane, clock } = this.#deps;
     const { blocks, counters } = lane;
@@ -183,8 +182,8 @@ export class Responder {
   }
 
   /**
-   * SERVFAIL, or REFUSED beyond max_concurrent as CoreDNS has it, or what a rule says; the extended error tells the rest
-   * (RFC 8914).
+   * SERVFAIL, or REFUSED beyond max_concurrent as in CoreDNS, or what an access rule says; the extended error gives the
+   * reason (RFC 8914).
    */
   sendFailure(waiter: Waiter, why: Failure | 'no-room'): void {
     const { lane } = this.#deps;
@@ -195,7 +194,7 @@ export class Responder {
     this.#send(waiter, rcodeServFail, write, { ...known, by });
   }
 
-  /** Said once, for the name that a client has asked for. */
+  /** Logged once, for the name that the client asked for. */
   #respondFinal({ route, question, depth }: Pending, waiters: readonly Waiter[], why: Failure, text: string): void {
     if (why === 'circular' && depth === 0) route.failed(question, rcodeServFail, text);
     answerEach(waiters, (waiter) => this.sendFailure(waiter, why));
@@ -206,7 +205,7 @@ export class Responder {
     this.sendUsable(pending.zone, waiters, usable, 'staleOnFailure');
   }
 
-  /** Gives waiters the answer; returns whether the answer is kept. */
+  /** Sends waiters the answer; returns whether it was cached. */
   #sendKept(pending: Pending, waiters: readonly Waiter[], kept: Kept | null, source: Source): boolean {
     const { lane, cache, clock } = this.#deps;
     const { extendedError } = source;
@@ -215,7 +214,7 @@ export class Responder {
     const store = this.#storeFor(pending, kept);
     let lent: BlockRef = 0;
     if (store !== null && kept!.records < out.records) {
-      // The waiters also get the records that do not last.
+      // The waiters also get the records that end too soon to be cached.
       lent = cache.borrow(keepOf(out, kept, pending), nowMs);
       leaveFirst(out, kept!.records);
     }
@@ -227,7 +226,7 @@ export class Responder {
     const send = (waiter: Waiter): void => {
       if (block === 0) return this.sendFailure(waiter, 'no-room');
       const write = () =>
-        // What was kept is about the name's A.
+        // The outcome is that of the name's A.
         waiter.wants === 'aaaa'
           ? lane.answerEmpty(waiter.packet, out.rcode, extendedError)
           : lane.answerStored(waiter.packet, block, 0, extendedError);
@@ -242,13 +241,13 @@ export class Responder {
   }
 
   /**
-   * A successful answer ends the one that was kept before, though it is not kept itself (RFC 8767 4). An answer that was
-   * cut, or is not for everybody, does not replace the older one, which is left for failures.
+   * A successful answer ends the cached one even if it is not cached itself (RFC 8767 4). An answer that was cut or is
+   * not for everybody leaves the older one for failures.
    */
   #supersede({ zone, question, key, recursionDesired, startedAtMs }: Pending, isForAll: boolean): void {
     const { cache, lane } = this.#deps;
     const old = this.#find(zone, question, key);
-    // Without RD the answer is one upstream's own view. What was kept after the question was asked may be newer.
+    // Without RD the answer is one upstream's own view. What was cached after the question was asked may be newer.
     if (old === 0 || !recursionDesired || lane.blocks.storedAtMs(old) > startedAtMs) return;
     const { truncated, rcode } = this.#normaliser.out;
     const isContrary = rcode === rcodeNxDomain || lane.blocks.kind(old) !== kindSuccess;
@@ -257,8 +256,8 @@ export class Responder {
   }
 
   /**
-   * Where this answer is kept, or null. What was asked without RD is an upstream's own view, not for others. That
-   * SERVFAIL never takes the place of an answer that may still be used has been seen to by `settle`.
+   * The store for this answer, or null. An answer without RD is an upstream's own view, not for others. `respond` has
+   * made sure that SERVFAIL never replaces a usable answer.
    */
   #storeFor(pending: Pending, kept: Kept | null): Store | null {
     const { keep } = pending.route;
@@ -267,13 +266,13 @@ export class Responder {
     return this.#deps.store(pending.zone);
   }
 
-  /** Writes one waiter's answer and sends it. For an AAAA that waited for the name's A, `rcode` is the A's. */
+  /** Writes and sends one waiter's answer. For an AAAA that waited for the name's A, `rcode` is the A's. */
   #send(waiter: Waiter, rcode: number, write: () => number, { upstream, by, mayKeep }: Source = known): void {
     const { lane, clock } = this.#deps;
     const { packet, queryBytes, asker, zone } = waiter;
     lane.zone = zone;
     const { ours } = waiter;
-    // We ourselves take answers of any length.
+    // A subquery takes answers of any length.
     lane.transport = ours === null ? asker.transport : overTcp;
     lane.family = asker.remote.address.includes(':') ? 1 : 0;
     readQuery(packet, packet.length, lane.query);
@@ -289,7 +288,7 @@ export class Responder {
     }
     const bytes = write();
     const seconds = (clock.nowMs() - waiter.receivedAtMs) / 1000;
-    // Rules stand before the cache.
+    // Access rules act before the cache.
     const answerer = zone.cache === null || by === byAcl ? by : byCache;
     lane.count(lane.counters.zoneBase(zone.ordinal), answerer, queryBytes, bytes, seconds);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
@@ -305,7 +304,7 @@ export class Responder {
   }
 }
 
-/** What clients get for a failure: SERVFAIL unless it says otherwise. */
+/** What clients get for a failure; the rcode is SERVFAIL by default. */
 interface FailureAnswer {
   readonly rcode?: number;
   readonly extendedError?: ExtendedError;
@@ -327,12 +326,11 @@ function rcodeOf(why: Failure | 'no-room'): number {
   return failures[why]?.rcode ?? rcodeServFail;
 }
 
-/** Why clients do not get what an upstream has said. */
 function unreadable(from: string, message: Normaliser['out'] | null): string {
   return message === null ? `${from}: dns: bad message` : `${from}: rcode ${message.rcode} needs EDNS`;
 }
 
-/** Answers each of them; one for whom that fails gets no answer. */
+/** Answers each waiter; a waiter for which that throws gets no answer. */
 function answerEach(waiters: readonly Waiter[], answer: (waiter: Waiter) => void): void {
   toEach(waiters, (waiter) => {
     try {
@@ -345,36 +343,36 @@ function answerEach(waiters: readonly Waiter[], answer: (waiter: Waiter) => void
   });
 }
 
-/** Settles a client's question without an answer, unless it has had one. */
+/** Ends a client's query without an answer, unless it has had one. */
 export function leaveUnanswered(asker: Asker): void {
   try {
     asker.reply(null);
   } catch {
-    // An asker takes no second reply.
+    // A second reply throws.
   }
 }
 
 function holdsForAll({ holdsFor, options }: QueryPlan, outcome: Outcome): boolean {
   if (holdsFor === 'everybody') return true;
-  // Options that have no room in a request are not sent, and then no network has been told.
+  // Options beyond the room of a request are not sent, so no network was named.
   return holdsFor === 'unscoped' && outcome.ok && (options === undefined || isUnscoped(outcome, options));
 }
 
-/** An answer that is made of stale ones is given as stale, and not kept. */
+/** An answer made of stale ones is given as stale, and not cached. */
 function staleSource(rcode: number, made: MadeSource | null): MadeSource {
   const extendedError = rcode === rcodeNxDomain ? edeStaleNxdomain : edeStale;
   return { extendedError, mayKeep: false, by: made === null ? byForward : made.by };
 }
 
-/** Whether the message says that there is no such name or no such record; one that was cut says neither. */
+/** Whether the message denies the name or the record; a truncated one does neither. */
 function denies({ rcode, relevant, truncated }: Normaliser['out']): boolean {
   return rcode === rcodeNxDomain || (rcode === rcodeNoError && !relevant && !truncated);
 }
 
 /**
- * Whether an answer is for every network: the subnet that was sent among these options comes back, and has no scope (RFC 7871
- * 7.3). Over TCP one without a subnet is as well; over UDP a forged one would fit the requests of all networks, and be kept
- * for all.
+ * Whether an answer is for every network: the subnet among the options sent comes back without a scope (RFC 7871 7.3).
+ * Over TCP an answer without a subnet is, too; over UDP a forged one would fit the requests of all networks, and be
+ * cached for all.
  */
 export function isUnscoped({ message, isOverTcp }: Answer, options: Uint8Array): boolean {
   const sent = optionIn(options, { from: 0, end: options.length }, optionSubnet)!;

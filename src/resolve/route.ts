@@ -1,13 +1,12 @@
 /**
- * How one server block gets what it does not have, declared by its user, the waiting half: who judges a query before
- * everything else, what is made or asked in its place, whom it asks, what it keeps.
+ * The hooks of one server block, as resolve/ calls them: access checks before the cache, query plans and made answers
+ * on a miss, its upstreams, what it caches.
  *
- * Guards stand before the cache, and may end a query there: zones that have such are deferred by the answering lanes, so
- * that only the control lane looks at them. Courses stand behind it: what is made or asked in the place of a client's
- * question, what is asked after that, and what becomes of the answer before it is kept under the client's question. Only
- * blocks with directives that change questions have courses, only misses set out on them, and only those that a rule is about.
+ * Zones with guards are deferred to the main thread, which alone runs them. Only blocks with directives that change
+ * queries have query plans, and only a miss that a rule matches gets one; the answer is cached under the client's
+ * question.
  *
- *     client's question ─> changers, in order ─> made or asked ─> next? ─> … ─> changes ─> kept, given to the client
+ *     client's question ─> changers, in order ─> made or asked ─> next? ─> … ─> changes ─> cached, sent to the client
  */
 import type { AccessRule } from '../config/config.js';
 import type { Answerer } from '../counters.js';
@@ -38,7 +37,6 @@ import type { Lane } from './lane.js';
 import type { QueryLogRecord } from './query-log-record.js';
 import { aaaaSmart, type ServedZone, type ZoneTable, zoneOfQuestion } from './zones.js';
 
-/** A question for which something of the block may have the answer. */
 export interface MakeQuery {
   readonly id: number;
   /** The flags word of the query's header. */
@@ -49,32 +47,32 @@ export interface MakeQuery {
   readonly remote: string;
 }
 
-/** An `Ask` in the name of a client; its `reply` is not called. */
+/** An `Ask` on behalf of a client; its `reply` is not called. */
 export type LookUp = (request: Request, client: Asker, done: (outcome: Outcome) => void) => void;
 
 export interface Route {
-  /** Judges the packet that the lane has read before anything else does; null: everybody may ask anything. */
+  /** Checks the packet that the lane has read, before anything else; null: every query passes. */
   readonly guard: ((packet: Uint8Array, lane: Lane, asker: Asker) => Verdict) | null;
   readonly ask: Ask;
-  /** `ask` asks by questions of ours. */
+  /** `ask` uses subqueries. */
   readonly asksOurselves: boolean;
   /** Asks the whole server, as this client of the same listener would. */
   readonly lookUp: LookUp;
-  /** What the rules say of a name that is asked in the place of a client's; null: there are no rules on this listener. */
+  /** What the access rules say about a name asked in place of a client's; null: the listener has no rules. */
   readonly judge: ((query: AccessQuery & Pick<ServedZone, 'block'>) => AccessRule['action']) | null;
   /** Null: the block has no cache. */
   readonly keep: KeepRoute | null;
-  /** In which order answers are kept. */
+  /** The order of records in cached answers. */
   readonly order: AnswerOrder;
-  /** What positive answers keep (`minimal`). */
+  /** The sections that positive answers keep (`minimal`). */
   readonly sections: 'all' | 'answer';
-  /** What a miss makes or asks in the place of its question; null: the block has nothing that changes questions. */
+  /** Null: nothing in the block changes queries. */
   readonly plan: PlanQuery | null;
-  /** Makes an answer to a question of this zone; null: the block has nothing that makes answers. */
+  /** Makes an answer for a question of this zone; null: nothing in the block makes answers. */
   readonly make: ((query: MakeQuery, zone: ServedZone, asker: Asker) => Made) | null;
-  /** Tells the query log and dnstap's collectors; borrows the facts. Null: the block has neither. */
+  /** For the query log and dnstap; borrows the record. Null: the block has neither. */
   readonly logQuery: ((record: QueryLogRecord) => void) | null;
-  /** A question ended without an answer that clients could get: for the errors log. */
+  /** For the errors log: no upstream's answer could be used. */
   failed(question: Uint8Array, rcode: number, text: string): void;
 }
 
@@ -82,49 +80,47 @@ export type Made =
   | {
       readonly kind: 'message';
       readonly message: Uint8Array;
-      /** Who made it, for the metrics. */
+      /** For the metrics. */
       readonly by: Answerer;
-      /** Goes with the answer to clients with EDNS (RFC 8914); an answer that has one is not kept. */
+      /** For clients with EDNS (RFC 8914); an answer that has one is not cached. */
       readonly extendedError: { readonly code: number; readonly text: string } | null;
-      /** What its alias leads to: the whole server is asked, and the answer put behind it. */
+      /** The target of its alias: the whole server is asked, and the answer appended. */
       readonly follow: Uint8Array | null;
-      /** It says something of the one who asked: no denial, and nothing to be kept for others. */
+      /** It is about this client: no denial, and nothing to cache for others. */
       readonly isForAskerAlone?: true;
     }
-  /** It is somebody else's; the next in line is asked. */
+  /** Another maker, or the upstream, answers. */
   | { readonly kind: 'next' }
   | { readonly kind: 'servfail'; readonly text: string };
 
 export type Verdict =
-  /** It may go on. */
   | { readonly kind: 'pass' }
-  /** It gets no answer. */
+  /** No answer. */
   | { readonly kind: 'drop' }
-  /** It gets this answer, a whole message to it without an OPT. */
+  /** This answer: a whole message to the query, without an OPT. */
   | { readonly kind: 'message'; readonly message: Uint8Array; readonly by: Answerer }
-  /** It gets this rcode and no records. */
+  /** This rcode and no records. */
   | {
       readonly kind: 'empty';
       readonly rcode: number;
       readonly extendedError: ExtendedError;
-      /** Who says so, for the metrics. */
+      /** For the metrics. */
       readonly by: Answerer;
     };
 
-/** A query to be judged. */
 export interface GuardQuery extends MakeQuery {
-  /** Place of its zone and server in the counters. */
+  /** The place of its zone and server in the counters. */
   readonly ordinal: number;
 }
 
-/** A name and type that is asked for in the place of a client's, or after it. */
+/** A name and type that is asked in place of a client's, or after it. */
 export type AccessQuery = Pick<GuardQuery, 'question' | 'remote' | 'ordinal'>;
 
 export type Guard = (query: GuardQuery) => Verdict;
 
 const passes: Verdict = { kind: 'pass' };
 
-/** Judges the packet that the lane has read, in its zone; null when the block has nothing that would. */
+/** Checks the packet that the lane has read, in its zone; null where no plugin has a guard. */
 export function guardFrom(
   atWork: readonly PluginAtWork[],
 ): ((packet: Uint8Array, lane: Lane, asker: Asker) => Verdict) | null {
@@ -146,7 +142,7 @@ export function guardFrom(
       if (verdict.kind !== 'pass') return verdict;
     }
     if (lane.query.type !== typeAaaa || lane.zone!.aaaa !== aaaaSmart) return passes;
-    // The answer to AAAA says whether the name has an A.
+    // The answer to AAAA tells whether the name has an A.
     const forA = { ...query, question: questionForType(packet, lane.query, typeA) };
     for (const guard of aboutAddresses) {
       const verdict = guard(forA);
@@ -157,68 +153,65 @@ export function guardFrom(
 }
 
 /**
- * What a plugin does in one server block, each part at its place on a query's way: `guard` before the cache is looked at;
- * `changer`, `maker` and `translate` on a miss; `order` and `sections` when the answer is cached.
+ * What a plugin does in one server block, in the order of a query's way: `guard` before the cache; `changer`, `maker`
+ * and `translate` on a miss; `order` and `sections` when the answer is cached.
  */
 export interface PluginAtWork {
   readonly guard?: Guard | undefined;
-  /** What access rules say of a name that is asked in place of a client's. */
+  /** What access rules say about a name asked in place of a client's. */
   judge?(query: AccessQuery): AccessRule['action'];
   readonly changer?: Changer | undefined;
   readonly maker?: Maker | undefined;
-  /** Its answers hold for one client alone, also where others get translated answers. */
+  /** Its answers are for one client alone, also where others get translated answers. */
   readonly isForClientAlone?: true;
   readonly order?: AnswerOrder;
   readonly sections?: Route['sections'];
-  /** The route of clients for which AAAA answers are made of A records. */
+  /** The route of clients whose AAAA answers are made of A records. */
   translate?(route: Route, subquery: Ask, normaliser: Normaliser): Route;
-  /** What the same settings, put to work again, begin with. */
+  /** The state that the same settings start from when they are put to work again. */
   prepared?(): unknown;
   /** Names that may have another answer than the same plugin gave before a reload; null: none. */
   differsFrom?(before: PluginAtWork): ((name: string) => boolean) | null;
   stop?(): void;
 }
 
-/** Makes an answer to a question, or leaves it to the next plugin. */
 export type Maker = (query: MakeQuery, client: Asker) => Made;
 
-/** A query that may need a course. */
 export interface QueryToPlan extends MakeQuery {
   /** Borrowed until the call returns. */
   readonly packet: Uint8Array;
   readonly asker: Asker;
-  /** Place of its zone and server in the counters. */
   readonly ordinal: number;
 }
 
 export interface QueryPlan {
   /** Made or asked first. */
   readonly question: Uint8Array;
-  /** Of every request; null: as the client asked. */
+  /** Of every request; null: the client's RD. */
   readonly recursionDesired: boolean | null;
-  /** What goes with every request. */
+  /** Of every request. */
   readonly options: Uint8Array | undefined;
-  /** What is asked next, and what the answer is in the end; null: the first outcome is it. */
+  /** What to ask next, and the final answer; null: the first outcome is final. */
   readonly next: Next | null;
-  /** What becomes of the answer; null: nothing. */
+  /** Changes to the answer; null: none. */
   readonly changes: Changes | null;
   /**
-   * Who may get the same: what may depend on who asks is neither joined nor kept. `unscoped`: kept where the upstream
-   * says that it holds for every network (RFC 7871 7.3.1).
+   * Only an answer for everybody is joined and cached. `unscoped`: cached if the upstream says that it is for every
+   * network (RFC 7871 7.3.1).
    */
   readonly holdsFor: 'everybody' | 'asker' | 'unscoped';
 }
 
-/** What to do with an outcome, which is borrowed until it returns. */
+/** The next step after an outcome, which is borrowed until it returns. */
 export type Next = (outcome: Outcome) => Step;
 
 export type Step =
   /** `ask`: in this block; `lookUp`: of the whole server, as a client would. */
   | { readonly kind: 'ask' | 'lookUp'; readonly question: Uint8Array }
-  /** `isForNow`: it is not kept, as the next try may have better luck. */
+  /** `isForNow`: not cached, as the next attempt may succeed. */
   | { readonly kind: 'end'; readonly outcome: Outcome; readonly isForNow?: true };
 
-/** A course as it takes shape; each changer sees what those before it have made of it. */
+/** A query plan in the making; each changer sees the work of those before it. */
 export interface Draft {
   /** Name, type and class in wire form. */
   question: Uint8Array;
@@ -229,17 +222,17 @@ export interface Draft {
   ttlSeconds: Changes['ttlSeconds'];
   rcode: Changes['rcode'];
   holdsFor: QueryPlan['holdsFor'];
-  /** Asked in turn: the outcome of the last is the first one's. */
+  /** The last one gets the first outcome. */
   readonly next: Next[];
 }
 
-/** Changes the draft as the query needs it. Gives a sentence when there is no way to answer. */
+/** Changes the draft; returns a sentence when the query cannot be answered. */
 export type Changer = (draft: Draft, query: QueryToPlan) => string | null;
 
 /** Null: the question is asked as it is. */
 export type PlanQuery = (query: QueryToPlan) => QueryPlan | { readonly failure: string } | null;
 
-/** What plans courses for a block; null when it has nothing that changes questions. */
+/** The query planner of a block; null where no plugin has a changer. */
 export function planFrom(atWork: readonly PluginAtWork[]): PlanQuery | null {
   const inOrder = atWork.flatMap(({ changer }) => changer ?? []);
   if (inOrder.length === 0) return null;
@@ -283,14 +276,14 @@ function finished(draft: Draft, asked: Uint8Array): QueryPlan | null {
   };
 }
 
-/** Of more options than a request has room for, none is sent. */
+/** Options that do not fit into a request are all left out. */
 function optionsOf({ options }: Draft): Uint8Array | undefined {
   if (options.size === 0) return undefined;
   const bytes = encodeOptions(options);
   return bytes.length > requestOptionsBytesMax ? undefined : bytes;
 }
 
-/** One after the other, as the directives stand behind each other: the last to change the question hears first. */
+/** In reverse order of the directives: the last to change the question gets the outcome first. */
 function inTurn(all: readonly Next[]): Next | null {
   if (all.length < 2) return all[0] ?? null;
   let index = all.length - 1;
@@ -306,8 +299,8 @@ function inTurn(all: readonly Next[]): Next | null {
 }
 
 /**
- * Judges names that are asked in the place of a client's, by the rules of the block that asks and of the block that serves
- * the name in this table; null where nobody there has rules.
+ * Checks names that are asked in place of a client's against the rules of the asking block and of the block that serves
+ * the name in this table; null where neither has rules.
  */
 export function judgeIn(table: ZoneTable, atWork: (block: number) => readonly PluginAtWork[]): Route['judge'] {
   const judges = new Map(
@@ -325,7 +318,6 @@ export function judgeIn(table: ZoneTable, atWork: (block: number) => readonly Pl
   };
 }
 
-/** The `make` of a route; null when the block has nothing that makes answers. */
 export function makeFrom(atWork: readonly PluginAtWork[]): Route['make'] {
   const inOrder = atWork.flatMap(({ maker }) => maker ?? []);
   if (inOrder.length === 0) return null;
@@ -340,7 +332,7 @@ export function makeFrom(atWork: readonly PluginAtWork[]): Route['make'] {
   };
 }
 
-/** The message, with the zone's SOA if it denies and brings nothing that says for how long. */
+/** A denial without a SOA gets the zone's: otherwise neither we nor the client could cache it (RFC 2308 5). */
 function deniable(message: Uint8Array, zone: ServedZone): Uint8Array {
   const rcode = messageRcode(message);
   const denies = rcode === rcodeNxDomain || rcode === rcodeNoError;
@@ -349,12 +341,12 @@ function deniable(message: Uint8Array, zone: ServedZone): Uint8Array {
 }
 
 /**
- * The message, which has a question and additional records at most, with the zone's SOA in its authority section.
- * The additional records are left out: they would have to move, and a denial needs none.
+ * The message with the zone's SOA as its authority section. Additional records are dropped: they would have to move,
+ * and a denial needs none.
  */
 function withSoa(message: Uint8Array, zone: ServedZone): Uint8Array {
   const { soa, ttlSeconds, zoneBytes } = zone.denial;
-  // A zone that `cache` names apart is denied by the block's zone that it is in.
+  // A zone that `cache` lists apart uses the SOA of the block's zone that it is in.
   const owner = zone.wire.subarray(zone.wire.length - zoneBytes);
   const end = skipPlainName(message, headerBytes, message.length) + 4;
   const whole = new Uint8Array(end + owner.length + 10 + soa.length);

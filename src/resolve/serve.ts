@@ -1,6 +1,6 @@
 /**
- * The control lane's way in: a packet from a listener of this lane goes through the spine, and on to the misses
- * when it has to wait. An exception here is a bug of ours; it costs its own packet and a count, nothing else.
+ * The main thread's way in: a packet goes through the spine, and on to `Misses` if it has to wait. An exception here is
+ * a bug of ours; it costs its own packet and a count.
  */
 import { readQuery } from '../dns/query.js';
 import type { Asker, Refresh, Refuse, Serve } from '../listen/asker.js';
@@ -22,10 +22,10 @@ export interface ServeDeps {
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
 }
 
-/** The zones by which a client with this address is served at that moment. */
+/** The zones for a client with this address, at the moment of the call. */
 export type TableOf = (client: string) => ZoneTable;
 
-/** What a listener calls for each packet. */
+/** For packets of a listener, and those that workers defer. */
 export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
   const { clock, lane, misses } = deps;
 
@@ -52,7 +52,7 @@ export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
   return guarded(deps, serve);
 }
 
-/** What is called for a packet that an answering thread has handed over and there is no room for. */
+/** For a deferred packet without room to wait. */
 export function refuseFrom(deps: ServeDeps, tableOf: TableOf): Refuse {
   const { clock, misses } = deps;
   return guarded(deps, (packet, asker) => {
@@ -63,7 +63,7 @@ export function refuseFrom(deps: ServeDeps, tableOf: TableOf): Refuse {
   });
 }
 
-/** What is called for a packet that an answering thread has answered and whose answer is due for a refresh. */
+/** For a packet that a worker has answered with an entry that is due for a refresh. */
 export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
   const { clock, lane, misses } = deps;
   return (packet, asker) => {
@@ -77,7 +77,7 @@ export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
   };
 }
 
-/** Settles the query if a guard of its zone does not let it pass. What cannot be read is for the spine to say. */
+/** Whether a guard of its zone has answered or dropped the query. An unreadable packet is left to the spine. */
 function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, asker: Asker): boolean {
   const { lane, routes } = deps;
   if (!readAgain(deps, table, packet, asker)) return false;
@@ -99,7 +99,7 @@ function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, ask
   return true;
 }
 
-/** Reads a packet that was read before, in another thread; false when nobody serves its name any more, after a reload. */
+/** Reads a packet that a worker has read before; false when its zone is gone after a reload. */
 function readAgain({ lane }: ServeDeps, table: ZoneTable, packet: Uint8Array, { remote }: Asker): boolean {
   if (readQuery(packet, packet.length, lane.query) !== 'ok') return false;
   const zone = findZone(table, packet, lane.query);
@@ -108,7 +108,6 @@ function readAgain({ lane }: ServeDeps, table: ZoneTable, packet: Uint8Array, { 
   return zone !== null;
 }
 
-/** An exception costs the packet that brought it. */
 function guarded({ lane, log }: ServeDeps, take: Serve): Serve {
   return (packet, asker) => {
     try {

@@ -1,7 +1,7 @@
 /**
- * Questions that we ask ourselves, as a client would: answered from the cache, made here, or asked upstream together
- * with everybody who asks the same. They are nobody's queries, so they are neither counted nor logged; but they are asked
- * for a client, in its time, and what the client may not have is not given.
+ * Queries of our own for a client: answered from the cache, made here, or asked upstream together with identical ones.
+ * They are neither counted nor logged, use the client's deadline, and obey its access rules. A chain of them has one
+ * client, one deadline and one maximum length.
  */
 import { keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
 import { answerers, byForward, overTcp, overUdp, type Transport } from '../counters.js';
@@ -43,7 +43,7 @@ interface SubqueryDeps {
 
 const nowhere = { address: '', port: 0 };
 
-/** Asks in this zone; what comes is a whole answer, its TTLs counted down, and given in a later turn. */
+/** Asks in this zone. The outcome comes in a later turn: a whole answer with its TTLs counted down. */
 export function subqueryIn(deps: SubqueryDeps, zone: ServedZone): Ask {
   const { lane, routes } = deps;
   return (request, done) => {
@@ -54,14 +54,14 @@ export function subqueryIn(deps: SubqueryDeps, zone: ServedZone): Ask {
     const asked = { question: request.question, remote: client.remote.address, ordinal, block };
     const action = routes.get(zone)!.judge?.(asked) ?? 'allow';
     if (action !== 'allow') return asking.ours.failed(action);
-    // What is made of the answer takes the place of one that was stale, so another stale one would be no refresh.
+    // The result replaces a stale answer, so it must not be made of one itself.
     answer(deps, asking, request, zone.cache === null ? null : { ...zone.cache, staleAtOnce: false });
   };
 }
 
 /**
- * Asks as a client of the listener that serves by this table would: the name's own zone, with the guards, policies, cache
- * and upstreams of its block. What comes is as `subqueryIn` gives it.
+ * Asks like a client of the listener with this table: in the name's own zone, with its block's guards, policies, cache
+ * and upstreams. The outcome is as `subqueryIn` gives it.
  */
 export function lookUpIn(deps: SubqueryDeps, table: ZoneTable): LookUp {
   const { lane, routes } = deps;
@@ -79,14 +79,13 @@ export function lookUpIn(deps: SubqueryDeps, table: ZoneTable): LookUp {
   };
 }
 
-/** A request as a packet, who asks, and who hears what becomes of it. */
 interface Asking {
   readonly packet: Uint8Array;
   readonly asker: Asker;
   readonly ours: OwnWaiter;
 }
 
-/** The lane has read the packet then. */
+/** Afterwards the lane has read the packet. */
 function queryFor(
   request: Request,
   { remote, local }: Pick<Asker, 'remote' | 'local'>,
@@ -101,7 +100,7 @@ function queryFor(
   return { packet, asker: { transport, remote, local, reply() {} }, ours: waiterFor(request, done) };
 }
 
-/** Whoever answers is in the midst of something, so `done` is called later. */
+/** `done` is called in a later turn: the code that answers is in the middle of something. */
 function waiterFor({ question }: Request, done: (outcome: Outcome) => void): OwnWaiter {
   return {
     answered(answer, mayKeep) {
@@ -116,7 +115,7 @@ function waiterFor({ question }: Request, done: (outcome: Outcome) => void): Own
   };
 }
 
-/** Answers what the lane has read, in its zone, from what is known, or when it is known. */
+/** Answers the query that the lane has read, at once or when its answer is there. */
 function answer(
   { lane, clock, misses }: SubqueryDeps,
   { packet, asker, ours }: Asking,
@@ -134,7 +133,7 @@ function answer(
   if (lane.refreshDue) misses.refresh(packet, asker, nowMs);
 }
 
-/** The lane's block is what it was taken from; 0 is none. */
+/** Sets the lane's block; 0: the answer is from none. */
 function answerKnown(lane: Lane, policy: CachePolicy | null, packet: Uint8Array, nowMs: number): number {
   const zone = lane.zone!;
   lane.block = 0;
@@ -152,21 +151,20 @@ function saysStale(message: Uint8Array): boolean {
 }
 
 export interface Chase {
-  /** Why the client may not have what this question has; null where it may. */
+  /** Why access rules refuse this question; null: they allow it. */
   judge(question: Uint8Array): Extract<Outcome, { ok: false }> | null;
-  /** Null and `next`: it is asked. */
   make(question: Uint8Array): Made | null;
-  /** Asks once; `done` is called once, never before the call has returned. */
+  /** `done` is called once, never before the call has returned. */
   ask(question: Uint8Array, done: (outcome: Outcome) => void): void;
-  /** The same of the whole server: whichever block the name is in. */
+  /** The same of the whole server. */
   lookUp(question: Uint8Array, done: (outcome: Outcome) => void): void;
   readonly next: Next | null;
 }
 
-/** `made` is null for what an upstream has said. The outcome is borrowed until it returns. */
+/** `made` is null for an upstream's outcome. The outcome is borrowed until it returns. */
 export type Done = (outcome: Outcome, made: MadeSource | null) => void;
 
-/** Makes or asks, as often as it takes. */
+/** Makes or asks the question, and what its answers lead to, until there is one outcome. */
 export function followUp(chase: Chase, question: Uint8Array, done: Done): void {
   const goOn: Done = (outcome, source) => {
     const step = chase.next === null ? null : chase.next(outcome);
@@ -186,7 +184,10 @@ function forNow(source: MadeSource | null): MadeSource {
   return { extendedError: source?.extendedError ?? null, by: source?.by ?? byForward, mayKeep: false };
 }
 
-/** What was made as an outcome. A stub resolver follows no alias: it gets what one leads to, if that can be had. */
+/**
+ * The outcome of a made answer. A stub resolver follows no alias, so the target's records are appended if there are
+ * any.
+ */
 export function finishMade(made: Exclude<Made, { kind: 'next' }>, lookUp: Chase['lookUp'], done: Done): void {
   if (made.kind === 'servfail') return done({ ok: false, why: 'nobody', text: made.text }, null);
   const { message, by, follow, extendedError: error } = made;
@@ -202,22 +203,20 @@ export function finishMade(made: Exclude<Made, { kind: 'next' }>, lookUp: Chase[
   });
 }
 
-/** Whether the upstream knows the name or knows that it does not exist; any other rcode is a failure of this moment. */
+/** Other rcodes than these are temporary failures. */
 function isAnswered(message: Uint8Array): boolean {
   const rcode = messageRcode(message);
   return rcode === rcodeNoError || rcode === rcodeNxDomain;
 }
 
-/** For whom a question of ours is asked. */
 export interface Subquery {
   /** When the client's query came. */
   readonly askedAtMs: number;
-  /** How many there are from the client's question to this one. */
+  /** The number of subqueries from the client's query to this one. */
   readonly depth: number;
   readonly ours: OwnWaiter;
 }
 
-/** The client, and how its questions are asked. */
 export interface Origin {
   readonly asker: Asker;
   readonly transport: Transport;
@@ -225,14 +224,14 @@ export interface Origin {
 
 type Refused = Extract<Outcome, { ok: false }>;
 
-/** Why the client may not have what this question has; null where it may. Its own question has been judged before. */
+/** Why access rules refuse the question; null: allowed. The client's own question has passed the guards already. */
 export function judged({ route, zone, question: own }: Pending, question: Uint8Array, remote: string): Refused | null {
   if (route.judge === null || question === own) return null;
   const action = route.judge({ question, remote, ordinal: zone.ordinal, block: zone.block });
   return action === 'allow' ? null : { ok: false, why: action, text: `acl: ${action}` };
 }
 
-/** Asks the whole server what a name has to which an answer of `pending` leads; `done` is called in a later turn. */
+/** Asks the whole server for the target of an alias in an answer for `pending`; `done` is called in a later turn. */
 export function lookUpFor(
   pending: Pending,
   question: Uint8Array,
@@ -257,8 +256,8 @@ export function lookUpFor(
 }
 
 /**
- * Whether a question of ours may wait for one under way: not for one that waits for questions of ours itself, since two
- * that wait for each other wait for ever, nor for one that was asked later, since its time ends after the client's.
+ * Whether a subquery may wait for a question under way. Not for one that waits for a subquery itself: two that wait for
+ * each other wait for ever. Not for a later one: it ends after the client's deadline.
  */
 export function mayWaitFor(running: Pending, { startedAtMs }: Pending): boolean {
   return !running.asksOurselves && running.startedAtMs <= startedAtMs;

@@ -1,6 +1,7 @@
 /**
- * From the configuration to the tables of the spine: one table per listener, one `ServedZone` per zone on it. Pure;
- * stores, upstreams and everything else that lives is put beside it by serving.ts.
+ * From the configuration to the spine's tables: one table per listener, one `ServedZone` per zone on it; and the
+ * numbers of zones, which stay the same over reloads so that their cached answers and counts are found again. Pure;
+ * generation.ts adds what has state.
  */
 import { createHash } from 'node:crypto';
 import { clientBytes, clientKinds, kindOf } from '../config/client-kinds.js';
@@ -21,31 +22,29 @@ import {
   zoneTable,
 } from './zones.js';
 
-/** One address and port, and the zones that are served there. */
 export interface PlannedListener {
   readonly at: Endpoint;
-  /** As the `server` label has it: `dns://169.254.20.10:53`, `dns://:53` for all addresses. */
+  /** The `server` label: `dns://169.254.20.10:53`, `dns://:53` for all addresses. */
   readonly server: string;
-  /** By which answering threads serve, and so does the control lane where nobody's answers are kept apart. */
+  /** For workers, and for the main thread where no client's answers are kept apart. */
   readonly table: ZoneTable;
-  /** By which the client with this address is served in the control lane. */
+  /** The main thread's table for the client with this address. */
   tableOf(client: string): ZoneTable;
   readonly tables: readonly ZoneTable[];
   /** Of all tables, each once. */
   readonly zones: readonly ServedZone[];
-  /** The first block that listens here; its TCP timeouts hold. */
+  /** The first block that listens here; its TCP timeouts apply. */
   readonly block: BlockConfig;
 }
 
-/** Numbers that outlive a configuration. */
 interface Numberings {
-  /** Zones of the cache: zone and port. */
+  /** By zone and port. */
   readonly cache: Numbering;
-  /** Zones in the counters: server and zone. */
+  /** By server and zone. */
   readonly counters: Pick<Holding, 'of'>;
 }
 
-/** The key of the counters for what no zone is responsible for. */
+/** The counters' key for queries in no zone. */
 const droppedZone = 'dropped';
 
 export function planZones(config: Config, numberings: Numberings): PlannedListener[] {
@@ -73,8 +72,8 @@ export function planZones(config: Config, numberings: Numberings): PlannedListen
 }
 
 /**
- * What tells zones apart in the cache. A name that an answer leads to may be served by one block on this listener and by
- * another on that: a block that asks other names keeps what it has apart where its listeners serve different zones.
+ * The identity of each zone in the cache. An alias's target may be in one block on this listener and in another on
+ * that: a block that asks other names has one identity per listener where its listeners serve different zones.
  */
 function viewsOf(listeners: readonly (readonly PlannedZone[])[]): ReadonlyMap<PlannedZone, string> {
   const seen = new Map<BlockConfig, Set<string>>();
@@ -108,8 +107,8 @@ function digestOf(text: string): string {
 type Tables = Pick<PlannedListener, 'table' | 'tableOf' | 'tables' | 'zones'>;
 
 /**
- * One table for all clients; or where some block's rules do not treat all alike, and some block's answers may come from
- * other names than their own, one for each kind of clients, so that what is kept for one is not for another.
+ * One table for all clients. But where access rules treat clients differently and answers may contain other names'
+ * records, one for each kind of clients, so that they do not share cached answers.
  */
 function tablesOf(planned: readonly PlannedZone[], dropped: number, { cache }: Numberings): Tables {
   const access = [...new Set(planned.map(({ block }) => block))].flatMap(({ traits }) => traits.access);
@@ -135,13 +134,12 @@ function tablesOf(planned: readonly PlannedZone[], dropped: number, { cache }: N
   };
 }
 
-/** `dns://ADDRESS:PORT` as CoreDNS labels its servers; all addresses are written as none. */
+/** `dns://ADDRESS:PORT` as CoreDNS labels its servers; without the address if it is unspecified. */
 export function serverLabel({ address, port }: Endpoint): string {
   if (address === '::' || address === '0.0.0.0') return `dns://:${port}`;
   return `dns://${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
-/** The text under which a zone on a server is numbered in the counters, and its parts again. */
 function counterKey(server: string, zone: string): string {
   return `${server} ${zone}`;
 }
@@ -151,7 +149,7 @@ export function fromCounterKey(key: string): { server: string; zone: string } {
   return { server: key.slice(0, space), zone: key.slice(space + 1) };
 }
 
-/** Two blocks may serve one zone on different addresses; what they keep is not each other's. */
+/** Two blocks may serve one zone on different addresses; they do not share cached answers. */
 function cacheIdentity(owners: Map<string, BlockConfig[]>, block: BlockConfig, zoneAndPort: string): string {
   const blocks = owners.get(zoneAndPort) ?? [];
   owners.set(zoneAndPort, blocks);
@@ -163,22 +161,22 @@ interface PlannedZone {
   readonly block: BlockConfig;
   readonly blockIndex: number;
   readonly zone: string;
-  /** Under which it is numbered in the cache. */
+  /** Its text for `Numbering`. */
   readonly identity: string;
   readonly ordinal: number;
 }
 
 interface ZoneNumbers {
   readonly zoneId: number;
-  /** Under which translated answers are kept; null where none are made. */
+  /** For translated answers; null without `dns64`. */
   readonly translatedId: number | null;
-  /** Clients are told apart here, which is for the control lane. */
+  /** The zone has a table per kind of clients, so workers defer its queries. */
   readonly isApart: boolean;
 }
 
 /**
- * The zone, and where its `cache` names zones below it, one more for each of those: a name belongs to the longest,
- * so whether it is cached is decided with the zone and costs the packet nothing.
+ * The zone, and one more for each zone below it that `cache` lists: a name belongs to the longest, so the zone lookup
+ * also decides about caching, at no cost for the packet.
  */
 function servedZones(planned: PlannedZone, numbering: Numbering, identity: string, isApart: boolean): ServedZone[] {
   const { block, zone } = planned;
@@ -245,10 +243,10 @@ function cachePolicy(cache: CacheConfig): CachePolicy {
   };
 }
 
-/** Without a cache a denial of our own lives as long as the shipped Corefile lets one live. */
+/** Without a cache: as long as in the shipped Corefile. */
 const denialTtlSecondsDefault = 5;
 
-/** The SOA that makes our own denials cacheable (RFC 2308 3), with the names CoreDNS's kubernetes plugin uses. */
+/** The SOA that makes our own denials cacheable (RFC 2308 3), with the names of CoreDNS's kubernetes plugin. */
 function denialOf(zone: string, cache: CacheConfig | null): Denial {
   const suffix = zone === '.' ? '.' : `.${zone}`;
   const mname = nameToWire(`ns.dns${suffix}`);
@@ -266,7 +264,7 @@ function denialOf(zone: string, cache: CacheConfig | null): Denial {
 export class Numbering {
   readonly #numbers = new Map<string, number>();
 
-  /** The number of this text; throws when there have been too many different ones in this process. */
+  /** The number of this text; throws after `zoneIdsMax` different ones in this process. */
   of(text: string): number {
     const known = this.#numbers.get(text);
     if (known !== undefined) return known;
@@ -280,19 +278,18 @@ export class Numbering {
     return this.#numbers.size;
   }
 
-  /** All texts in the order of their numbers. */
+  /** By number. */
   texts(): readonly string[] {
     return [...this.#numbers.keys()];
   }
 }
 
-/** The numbers that one configuration uses. They keep their meaning until it releases them. */
+/** The numbers that one configuration uses; they keep their meaning until it releases them. */
 export interface Holding {
   /** The number of this text; throws when too many are held. */
   of(text: string): number;
   /**
-   * The configuration needs them no more. `isUnused` says, whenever it is asked later, whether nobody uses numbers of
-   * configurations that were released by now. The second call does nothing.
+   * Releases all numbers, once. `isUnused` is asked later, and tells whether everything released by now is out of use.
    */
   release(isUnused: () => boolean): void;
 }
@@ -302,18 +299,19 @@ interface Entry {
   readonly number: number;
   /** Configurations that hold it. */
   holders: number;
-  /** Given by the last one to release it. */
+  /** From the last release. */
   isUnused: () => boolean;
 }
 
+/** Reuses the numbers that no configuration needs, so it grows with the zones in force and not with the reloads. */
 export class ReusableNumbering {
   readonly #entries = new Map<string, Entry>();
   readonly #byNumber: Entry[] = [];
-  /** Entries without holders, the longest idle first. A zone that comes back meanwhile finds its number and counts. */
+  /** Entries without holders, the longest idle first. A zone that returns meanwhile finds its number and counts. */
   readonly #idle = new Set<Entry>();
   readonly #clear: (number: number) => void;
 
-  /** `clear` is called before a number gets another text: what was counted under it must not be seen again. */
+  /** `clear` is called before a number gets another text: its old counts must not show. */
   constructor(clear: (number: number) => void) {
     this.#clear = clear;
   }
@@ -323,12 +321,10 @@ export class ReusableNumbering {
     return this.#byNumber.length;
   }
 
-  /** The text that has this number now. */
   textOf(number: number): string {
     return this.#byNumber[number].text;
   }
 
-  /** Begins to hold numbers for one configuration. */
   hold(): Holding {
     let held: Set<Entry> | null = new Set();
     return {
@@ -361,7 +357,7 @@ export class ReusableNumbering {
     return entry;
   }
 
-  /** The longest idle entry under a new text; null while few are idle, or somebody may still count under its number. */
+  /** The longest idle entry; null while few are idle, or its number may still be counted under. */
   #takeIdle(text: string): Entry | null {
     if (this.#idle.size <= idleNumbersKept) return null;
     const [longest] = this.#idle;

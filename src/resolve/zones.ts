@@ -1,7 +1,6 @@
 /**
- * Which zone a question belongs to, and everything about that zone which answering code needs, as plain numbers and
- * bytes that any thread may have a copy of. A table is one listener's; it is made from the configuration and never
- * changes.
+ * Which zone a question belongs to, and the zone's properties as plain numbers and bytes that any thread can copy. A
+ * table is one listener's; it is made from the configuration and never changes.
  */
 import { type HeaderFlags, seeAll, seeLocalPrefix } from '../config/config.js';
 import type { Denial } from '../dns/answer.js';
@@ -17,75 +16,73 @@ export const aaaaNxdomain = 1;
 export const aaaaNodata = 2;
 export const aaaaSmart = 3;
 
-/** One zone on one listener. */
 export interface ServedZone {
   /** The name in wire form, lower-case. */
   readonly wire: Uint8Array;
   /** Place in the counters: one per listener and zone. */
   readonly ordinal: number;
-  /** Part of the cache's key: one per zone and port, the same over reloads. */
+  /** Part of the cache key: one per zone and port, the same over reloads. */
   readonly zoneId: number;
   /** Index of the server block in the configuration. */
   readonly block: number;
-  /** What AAAA questions get: one of the constants above. */
+  /** The AAAA policy: one of the constants above. */
   readonly aaaa: number;
-  /** How this zone says no by itself. */
+  /** The SOA and its TTL for our own denials. */
   readonly denial: Denial;
-  /** The largest UDP answer and the size our OPT advertises. */
+  /** The largest UDP answer, and the size in our OPT. */
   readonly udpBytes: number;
-  /** Which queries the control lane is to see (for a query log, a guard): bits of the `see…` above. */
+  /** Which queries workers defer (for a query log, a guard): bits of `see…` in config.ts. */
   readonly defers: number;
-  /** Something judges queries before they are looked up (route.ts). */
+  /** Has access checks before the cache (route.ts). */
   readonly isGuarded: boolean;
-  /** Null: nothing of this zone is kept. */
+  /** Null: nothing of this zone is cached. */
   readonly cache: CachePolicy | null;
-  /** What happens to stored answers on their way out; null: nothing. */
+  /** Changes to stored answers when they are sent; null: none. */
   readonly finishing: Finishing | null;
-  /** Where AAAA questions are answered for clients that have IPv6 alone; null: as everybody's. */
+  /** Where IPv6 clients' AAAA questions are answered; null: as all others. */
   readonly translation: Translation | null;
-  /** Flags that its answers have or lack (`header`); null: as they are. */
+  /** Header flags to set or clear (`header`); null: none. */
   readonly flags: HeaderFlags | null;
   /** edns-tcp-keepalive in units of 100 ms. */
   readonly keepalive: number;
-  /** What clients are told that ask who answers; null: nothing. */
+  /** The NSID option's value; null: none. */
   readonly serverId: Uint8Array | null;
 }
 
 export interface Finishing {
-  /** Addresses change places in every answer, but those in these networks come first; null leaves them. */
+  /** Shuffles addresses, those in these networks first; null: does not. */
   readonly balance: readonly Preference[] | null;
-  /** Answers with addresses that were made here are counted. */
+  /** Counts answers with translated addresses. */
   readonly countsTranslated: boolean;
 }
 
-/** `dns64` of a zone. */
+/** `dns64`. */
 interface Translation {
-  /** The same zone with a place of its own in the cache. */
+  /** The same zone with a cache key of its own. */
   readonly zone: ServedZone;
-  /** Also for those that ask over IPv4. */
+  /** Also for IPv4 clients. */
   readonly forIpv4: boolean;
 }
 
-/** What finding an answer in the cache needs to know. */
 export interface CachePolicy {
   readonly keepTtl: boolean;
-  /** Hits in a row that make a refresh worth it; 0 is never. */
+  /** Hits in a row that make an entry worth a refresh; 0: never. */
   readonly prefetchHits: number;
   readonly prefetchGapMs: number;
   readonly prefetchShare: number;
-  /** How long past its expiry an answer may be used; 0 is not at all. */
+  /** How long past its expiry an answer may be used; 0: not at all. */
   readonly staleMaxMs: number;
-  /** A stale answer is given before the upstream is asked. */
+  /** A stale answer is sent before the upstream is asked. */
   readonly staleAtOnce: boolean;
   readonly staleTtlSeconds: number;
 }
 
 export interface ZoneTable {
-  /** Zones by the length of their name in wire form. */
+  /** By the length of the name in wire form. */
   readonly byBytes: readonly (readonly ServedZone[])[];
-  /** Place in the counters for what no zone is responsible for. */
+  /** Place in the counters for queries in no zone. */
   readonly droppedOrdinal: number;
-  /** Some zone is. */
+  /** Of some zone. */
   readonly isGuarded: boolean;
 }
 
@@ -95,15 +92,12 @@ export function zoneTable(zones: readonly ServedZone[], droppedOrdinal: number):
   return { byBytes, droppedOrdinal, isGuarded: zones.some(({ isGuarded }) => isGuarded) };
 }
 
-/** Whether the control lane is to see a query to a zone of which it is to see some: `bits` is its `defers`. */
+/** Whether workers defer this query; `bits` is its zone's `defers`, not 0. */
 export function isToBeSeen(bits: number, packet: Uint8Array, query: Query): boolean {
   return (bits & seeAll) !== 0 || isLocalName(packet, query, (bits & seeLocalPrefix) !== 0);
 }
 
-/**
- * The zone in which a client of this family is answered. A validator that does its own checking does its own
- * translation (RFC 6147 5.5).
- */
+/** The zone for a client of this family. A validator that checks by itself also translates by itself (RFC 6147 5.5). */
 export function zoneOfClient(zone: ServedZone, query: Query, family: 0 | 1): ServedZone {
   const { translation } = zone;
   if (translation === null || query.type !== typeAaaa || query.class !== classIn) return zone;
@@ -114,8 +108,8 @@ export function zoneOfClient(zone: ServedZone, query: Query, family: 0 | 1): Ser
 const typeDs = 43;
 
 /**
- * The zone with the longest name that the question's name ends in, or null. A DS question at a zone's own name is
- * its parent's (RFC 4035 3.1.4.1): the zone itself gets it only if no parent is served.
+ * The zone with the longest name that the question's name ends in, or null. DS at a zone's own name is its parent's
+ * (RFC 4035 3.1.4.1): the zone itself gets it only if no parent is served.
  */
 export function findZone(table: ZoneTable, packet: Uint8Array, query: Query): ServedZone | null {
   let own: ServedZone | null = null;
@@ -133,7 +127,7 @@ export function findZone(table: ZoneTable, packet: Uint8Array, query: Query): Se
   return own;
 }
 
-/** The zone of a name in a table; null where nobody serves it. `query` is overwritten. */
+/** The zone of the question's name; null where none is served. `query` is overwritten. */
 export function zoneOfQuestion(table: ZoneTable, question: Uint8Array, query: Query): ServedZone | null {
   const packet = ownQuery({ question, recursionDesired: true, checkingDisabled: false, dnssecOk: false });
   return readQuery(packet, packet.length, query) === 'ok' ? findZone(table, packet, query) : null;

@@ -3,7 +3,7 @@
  * Protocol Buffers have them on the wire, a tag before each value.
  */
 import { addressBytes } from '../config/networks.js';
-import type { QueryLogRecord } from '../resolve/query-log-record.js';
+import type { QueryLogRecord } from '../resolve/lane.js';
 
 /** What every message of one directive says. */
 interface DnstapSettings {

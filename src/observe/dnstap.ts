@@ -4,7 +4,7 @@ import type { Counters } from '../counters.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Network, Stream, StreamEvents } from '../os/network.js';
-import type { QueryLogRecord } from '../resolve/query-log-record.js';
+import type { QueryLogRecord } from '../resolve/lane.js';
 import { dnstapMessage } from './dnstap-message.js';
 import { FrameStream } from './frame-stream.js';
 import { compileLogFormat } from './log-format.js';

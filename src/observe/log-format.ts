@@ -3,7 +3,7 @@
  * query costs the fields that its format names and nothing else.
  */
 import { className, lowerCaseName, rcodeName, typeName } from '../dns/names.js';
-import type { QueryLogRecord } from '../resolve/query-log-record.js';
+import type { QueryLogRecord } from '../resolve/lane.js';
 import { answerClass, answerType } from './query-facts.js';
 
 export type FormatLine = (facts: QueryLogRecord) => string;

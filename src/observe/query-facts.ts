@@ -1,5 +1,5 @@
 /** What CoreDNS calls an answer: the classes of its `log` directive and the types of its metadata. */
-import type { QueryLogRecord } from '../resolve/query-log-record.js';
+import type { QueryLogRecord } from '../resolve/lane.js';
 
 /** The classes of `log { class … }`. */
 export type AnswerClass = 'success' | 'denial' | 'error';

@@ -6,7 +6,7 @@ import type { LogConfig } from '../config/config.js';
 import { isInZone } from '../dns/names.js';
 import { queryLogLinesPerSecondMax } from '../limits.js';
 import type { Clock } from '../os/clock.js';
-import type { QueryLogRecord } from '../resolve/query-log-record.js';
+import type { QueryLogRecord } from '../resolve/lane.js';
 import { newLineBudget } from './line-budget.js';
 import { compileLogFormat, type FormatLine } from './log-format.js';
 import { type AnswerClass, answerClass } from './query-facts.js';

@@ -4,7 +4,7 @@
  */
 
 import { Blocks, cacheMemory } from '../cache/blocks.js';
-import { Cache, type Store } from '../cache/cache.js';
+import { Cache } from '../cache/cache.js';
 import { Epochs } from '../cache/epochs.js';
 import type { Config } from '../config/config.js';
 import type { Look } from '../config/watch.js';
@@ -36,7 +36,7 @@ import { lookUpIn, subqueryIn } from '../resolve/subquery.js';
 import { Numbering, ReusableNumbering } from '../resolve/zone-plan.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import type { Snapshot, SnapshotDeps } from '../takeover/snapshot.js';
-import { type TakingOver, takingOver } from '../takeover/succession.js';
+import { type Succession, type TakingOver, takingOver } from '../takeover/succession.js';
 import { Outages } from '../upstream/outages.js';
 import { ActiveConfiguration, type ReloadResult } from './active-configuration.js';
 import { newCacheTransfer } from './cache-transfer.js';
@@ -108,50 +108,46 @@ export interface App {
 interface Later {
   readonly active: () => ActiveConfiguration;
   readonly watching: () => Endpoints;
-  readonly succession: () => ReturnType<OpenSuccession> | null;
+  readonly succession: () => Succession | null;
 }
 
 /** Starts serving. Rejects with a ConfigError or a ListenError, and leaves nothing running then. */
 export async function startApp(outsides: Outsides, settings: Settings): Promise<App> {
-  const { clock, random, log, look } = outsides;
-  const { load, lookEveryMs } = settings;
-  const config = load();
+  const config = settings.load();
   settings.inForce(config);
   const later: Later = { active: () => active, watching: () => watching, succession: () => succession };
 
   // State.
   const known = startKnowing(outsides, later);
-  const { counters, warmth } = known;
   // Clients.
   const doors = openDoors(outsides, known);
-  const { listeners, threads } = doors;
   // The main thread's two halves of the spine.
-  const upstreamAnswered = () => watching.readiness.met('upstream');
-  const resolving = startResolving(outsides, known, {
-    upstreamAnswered,
-    store: (zoneId) => active.generation.store(zoneId),
-  });
-  const { misses } = resolving;
+  const resolving = startResolving(outsides, known, later);
+  const parts: Parts = { ...outsides, ...known, ...doors, ...resolving };
+  const { counters, threads } = parts;
 
   // Upstreams and plugins. Before the rest, because a template may not compile.
-  const deps = generationDeps(outsides, { known, doors, resolving });
+  const deps = generationDeps(parts);
   const first = new Generation(config, deps, await prepare(config, deps));
   // Metrics and health.
-  const top = newTopTalkers({ clock, random, samples: threads?.samples ?? [] });
-  const watching = newEndpoints(endpointsDeps(outsides, settings, { known, doors, resolving, top }, later), config);
+  const top = newTopTalkers({ ...parts, samples: threads?.samples ?? [] });
+  const watching = newEndpoints(endpointsDeps({ ...parts, top }, settings, later), config);
   // The node: clients need a way to us.
-  const host = new Host(hostDeps(outsides, settings, watching), settings.host);
+  const host = new Host(hostDeps(parts, settings, watching), settings.host);
   // Other instances. Before the sockets are opened, which then join theirs.
   const owns = (whose: TakingOver | 'another'): void => {
     counters.count(whose === 'another' ? 'handovers' : takingOver[whose].event);
     host[whose === 'another' ? 'release' : 'keep']();
   };
-  const succession = outsides.succession?.({ clock, log, warmth, owns }) ?? null;
+  const succession = outsides.succession?.({ ...parts, owns }) ?? null;
   const serves = () => (succession?.role ?? 'serving') === 'serving';
-  const snapshot = outsides.snapshot?.({ clock, log, warmth, serves }) ?? null;
+  const snapshot = outsides.snapshot?.({ ...parts, serves }) ?? null;
   // The configuration in force, and its reloads.
   const active = new ActiveConfiguration(first, {
-    ...{ listeners, watching, deps, upstreamAnswered, look, load, lookEveryMs },
+    ...settings,
+    ...parts,
+    watching,
+    deps,
     serve: (tableOf) => top.watched(serveFrom(resolving, tableOf)),
     refresh: (tableOf) => refreshFrom(resolving, tableOf),
     refuse: (tableOf) => refuseFrom(resolving, tableOf),
@@ -160,20 +156,20 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
       threads?.update();
     },
   });
-  const ending = newEnding({
-    ...{ clock, log, counters, watching, active, succession, misses, host, listeners, snapshot, threads },
-  });
+  const ending = newEnding({ ...parts, watching, active, succession, host, snapshot });
 
   // Last, everything is opened: queries are answered from here on.
-  await open({ clock, succession, host, active, threads, snapshot, owns }).catch(async (error: unknown) => {
+  await open({ ...parts, succession, host, active, snapshot, owns }).catch(async (error: unknown) => {
     ending.hurry();
     await ending.stop();
     throw error;
   });
-  return appOf({ active, ending, known, doors, resolving });
+  return appOf(parts, active, ending);
 }
 
 type Known = ReturnType<typeof startKnowing>;
+type Doors = ReturnType<typeof openDoors>;
+type Parts = Omit<Outsides, 'network'> & Known & Doors & ReturnType<typeof startResolving>;
 
 function startKnowing({ clock, random }: Outsides, { active, succession }: Later) {
   const blocks = new Blocks(cacheMemory(), newHashKey(random));
@@ -194,55 +190,38 @@ function startKnowing({ clock, random }: Outsides, { active, succession }: Later
   return { blocks, epochs, counters, cache, warmth, ownMark: random.below(ownMarks) };
 }
 
-type Doors = ReturnType<typeof openDoors>;
-
-function openDoors(outsides: Outsides, { counters, blocks, epochs, ownMark }: Known) {
-  const { clock, log, random } = outsides;
+function openDoors(outsides: Outsides, known: Known) {
+  const { counters } = known;
   const network = outsides.network({
     sendFailed: () => counters.count('sendFailed'),
     acceptFailed: () => counters.count('tcpRejected'),
   });
-  const threads = outsides.workers?.({ clock, log, random, counters, blocks, epochs, ownMark }) ?? null;
+  const threads = outsides.workers?.({ ...outsides, ...known }) ?? null;
   const pages = (): readonly Counters[] => [counters, ...(threads?.pages ?? [])];
   const openUdp = threads === null ? undefined : threads.open.bind(threads);
-  const listeners = newListeners<ZoneTable>({ network, clock, counters, openUdp });
+  const listeners = newListeners<ZoneTable>({ network, clock: outsides.clock, counters, openUdp });
   return { network, threads, pages, listeners };
 }
 
-type Resolving = ReturnType<typeof startResolving>;
-
-function startResolving(
-  { clock, random, log }: Outsides,
-  { blocks, counters, cache, ownMark }: Known,
-  { store, upstreamAnswered }: { store(zoneId: number): Store | null; upstreamAnswered(): void },
-) {
-  const lane = new Lane(blocks, newSlot(messageBytesMax + optBytesMax), counters, 'main');
-  lane.ownMark = ownMark;
+function startResolving({ clock, random, log }: Outsides, known: Known, { active, watching }: Later) {
+  const lane = new Lane(known.blocks, newSlot(messageBytesMax + optBytesMax), known.counters, 'main');
+  lane.ownMark = known.ownMark;
   lane.dice = random;
   const routes = new WeakMap<ServedZone, Route>();
   const loops = new LoopWatch();
-  const misses: Misses = new Misses({
-    ...{ clock, lane, cache, routes, loops, upstreamAnswered },
-    store: (zone) => store(zone.zoneId),
-  });
-  return { clock, log, lane, misses, routes, loops };
+  const upstreamAnswered = () => watching().readiness.met('upstream');
+  const store = ({ zoneId }: ServedZone) => active().generation.store(zoneId);
+  const misses: Misses = new Misses({ clock, lane, cache: known.cache, routes, loops, upstreamAnswered, store });
+  return { clock, log, lane, misses, routes, loops, upstreamAnswered };
 }
 
-interface Parts {
-  readonly known: Known;
-  readonly doors: Doors;
-  readonly resolving: Resolving;
-}
-
-function generationDeps(outsides: Outsides, { known, doors, resolving }: Parts): GenerationDeps {
-  const { clock, random, log, readPieces, look } = outsides;
-  const { counters, cache } = known;
-  const { network, threads, pages } = doors;
-  const { routes, loops } = resolving;
+function generationDeps(parts: Parts): GenerationDeps {
+  const { clock, log, counters, pages, threads, readFile } = parts;
   return {
-    ...{ network, clock, random, log, counters, cache, routes, loops, outages: new Outages() },
-    subqueryIn: (zone) => subqueryIn(resolving, zone),
-    lookUpIn: (table) => lookUpIn(resolving, table),
+    ...parts,
+    outages: new Outages(),
+    subqueryIn: (zone) => subqueryIn(parts, zone),
+    lookUpIn: (table) => lookUpIn(parts, table),
     numberings: {
       cache: new Numbering(),
       counters: new ReusableNumbering((ordinal) => {
@@ -255,22 +234,19 @@ function generationDeps(outsides: Outsides, { known, doors, resolving }: Parts):
       write: (line) => log.queryLine(line),
       dropped: () => counters.count('queryLogDropped'),
     }),
-    resolvConfs: newResolvConfFiles(outsides.readFile, log),
-    ...{ readPieces, look },
+    resolvConfs: newResolvConfFiles(readFile, log),
   };
 }
 
 function endpointsDeps(
-  { clock, random, log, startHttp, profiler, pprofAskers }: Outsides,
+  parts: Parts & Pick<EndpointsDeps, 'top'>,
   { metricsAddress, setupErrors, version }: Settings,
-  { known, doors, resolving, top }: Parts & Pick<EndpointsDeps, 'top'>,
   { active, succession }: Later,
 ): EndpointsDeps {
-  const { counters, cache, ownMark } = known;
-  const { network, listeners, threads, pages } = doors;
-  const { misses } = resolving;
+  const { counters, cache, clock, log, listeners, threads, pages, misses } = parts;
   return {
-    ...{ network, clock, random, log, ownMark, top, startHttp, profiler, pprofAskers, metricsAddress },
+    ...parts,
+    metricsAddress,
     listeners: () => listeners.endpoints(),
     selfCheckFailed: () => counters.count('healthFailures'),
     panicked: () => counters.count('panics'),
@@ -295,29 +271,23 @@ function endpointsDeps(
   };
 }
 
-function hostDeps(
-  { clock, log, run, readFile, sockets }: Outsides,
-  { setupErrors }: Settings,
-  { readiness }: Endpoints,
-): HostDeps {
+function hostDeps(parts: Parts, { setupErrors }: Settings, { readiness }: Endpoints): HostDeps {
   return {
-    ...{ clock, log, run, readFile, ...sockets },
+    ...parts,
+    ...parts.sockets,
     failed: (kind) => setupErrors.count(kind),
     met: (condition) => readiness.met(condition),
     lost: (condition) => readiness.lost(condition),
   };
 }
 
-/** Opened in this order. */
-interface Opening {
-  readonly clock: Clock;
-  readonly succession: ReturnType<OpenSuccession> | null;
+type Opening = Pick<Parts, 'clock' | 'threads'> & {
+  readonly succession: Succession | null;
   readonly host: Host;
   readonly active: ActiveConfiguration;
-  readonly threads: Doors['threads'];
   readonly snapshot: Snapshot | null;
   owns(whose: 'start'): void;
-}
+};
 
 async function open({ clock, succession, host, active, threads, snapshot, owns }: Opening): Promise<void> {
   const hasPredecessor = (await succession?.begin()) ?? false;
@@ -333,17 +303,10 @@ async function open({ clock, succession, host, active, threads, snapshot, owns }
   snapshot?.keep();
 }
 
-function appOf({
-  active,
-  ending,
-  known: { counters },
-  doors: { listeners, pages },
-  resolving: { misses },
-}: Parts & { readonly active: ActiveConfiguration; readonly ending: Ending }): App {
+function appOf({ counters, listeners, pages, misses }: Parts, active: ActiveConfiguration, ending: Ending): App {
   return {
+    ...ending,
     reload: (why) => active.reload(why),
-    stop: ending.stop,
-    hurry: ending.hurry,
     recover() {
       counters.count('panics');
       active.renew();

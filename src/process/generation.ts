@@ -22,7 +22,7 @@ import type { Endpoint, Network } from '../os/network.js';
 import type { Random } from '../os/random.js';
 import type { PluginDeps } from '../plugins/plugin.js';
 import { plugins } from '../plugins/registry.js';
-import { type KeepRoute, keepPolicy, keepsFor } from '../resolve/cacheability.js';
+import { keepRoute } from '../resolve/cacheability.js';
 import type { LoopWatch } from '../resolve/loop.js';
 import { guardFrom, judgeIn, makeFrom, type PluginAtWork, planFrom, type Route } from '../resolve/route.js';
 import {
@@ -317,10 +317,7 @@ function startBlock(config: BlockConfig, start: BlockStart, deps: GenerationDeps
   const store =
     cache === null
       ? null
-      : deps.cache.newStore({
-          successEntriesMax: cache.success.entriesMax,
-          denialEntriesMax: cache.denial.entriesMax,
-        });
+      : deps.cache.newStore({ successEntriesMax: cache.success.entriesMax, denialEntriesMax: cache.denial.entriesMax });
   const started = new Map<string, PluginAtWork>();
   const isForwarded = anyResponsible(config.forwards.map(responsibility));
   try {
@@ -373,7 +370,7 @@ function blockOf(config: BlockConfig, parts: BlockParts, deps: GenerationDeps): 
     plugins: parts.plugins,
     store,
     uncached,
-    cached: { ...uncached, keep: keepRoute(config) },
+    cached: { ...uncached, keep: config.cache === null ? null : keepRoute(config.cache) },
     stop() {
       errors?.stop();
       toEach(atWork, (one) => one.stop?.());
@@ -390,17 +387,6 @@ function translatedFrom(route: Route, atWork: readonly PluginAtWork[], subquery:
   const outer = atWork.some(({ isForClientAlone }) => isForClientAlone) ? route : { ...route, make: null };
   const translator = atWork.find(({ translate }) => translate !== undefined)!;
   return translator.translate!(outer, subquery, normaliser);
-}
-
-function keepRoute({ cache }: BlockConfig): KeepRoute | null {
-  if (cache === null) return null;
-  return {
-    policy: keepPolicy(cache),
-    staleTimerMs: cache.stale?.patienceMs ?? Number.POSITIVE_INFINITY,
-    recheckMs: cache.stale?.recheckMs ?? 0,
-    preferPositive: cache.preferPositive,
-    keeps: keepsFor(cache),
-  };
 }
 
 export class Forgetting {

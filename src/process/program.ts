@@ -41,11 +41,9 @@ import { chooseSystemCalls } from '../os/system-calls.js';
 import { plugins } from '../plugins/registry.js';
 import { newSnapshot } from '../takeover/snapshot.js';
 import { type App, type Outsides, type Settings, startApp } from './app.js';
-import { onExceptions } from './crash-policy.js';
 import type { EarlySignals } from './early-signals.js';
-import { writePidFile } from './pid-file.js';
+import { onExceptions, onSignals, writePidFile } from './lifecycle.js';
 import { openWorkers, sharedNode } from './shared-sockets.js';
-import { onSignals } from './signals.js';
 
 const exitFailed = 1;
 const exitUsage = 2;

@@ -4,7 +4,7 @@
  */
 import { type Kind, kindDenial, kindServfail, kindSuccess } from '../cache/blocks.js';
 import type { Cache, Keep, Store } from '../cache/cache.js';
-import type { CacheConfig } from '../config/config.js';
+import type { CacheConfig, StoreConfig } from '../config/config.js';
 import { isInZone, wireToName } from '../dns/names.js';
 import { leaveFirst, type Normalised, Normaliser, ttlSeconds } from '../dns/normalise.js';
 import {
@@ -21,13 +21,8 @@ import {
 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 
-export interface KeepPolicy {
-  readonly successTtlMinSeconds: number;
-  readonly successTtlMaxSeconds: number;
-  readonly denialTtlMinSeconds: number;
-  readonly denialTtlMaxSeconds: number;
-  readonly servfailMs: number;
-}
+type TtlBounds = Pick<StoreConfig, 'ttlMinSeconds' | 'ttlMaxSeconds'>;
+export type KeepPolicy = Pick<CacheConfig, 'servfailMs'> & Readonly<Record<'success' | 'denial', TtlBounds>>;
 
 export interface KeepRoute {
   readonly policy: KeepPolicy;
@@ -115,8 +110,7 @@ function isOnlyNs({ message, ttlOffsets }: Normalised, from: number, end: number
 
 /** The SOA of a denial gets the smaller of its TTL and MINIMUM. */
 function setTtls(message: Normalised, policy: KeepPolicy, isDenial: boolean): void {
-  const min = isDenial ? policy.denialTtlMinSeconds : policy.successTtlMinSeconds;
-  const max = isDenial ? policy.denialTtlMaxSeconds : policy.successTtlMaxSeconds;
+  const { ttlMinSeconds: min, ttlMaxSeconds: max } = isDenial ? policy.denial : policy.success;
   for (let index = 0; index < message.records; index++) {
     const at = message.ttlOffsets[index];
     setU32(message.message, at, clamp(ttlSeconds(message.message, at), min, max));
@@ -128,25 +122,19 @@ function clamp(value: number, min: number, max: number): number {
   return Math.min(Math.max(value, min), max);
 }
 
-export function keepPolicy(cache: CacheConfig): KeepPolicy {
+export function keepRoute(cache: CacheConfig): KeepRoute {
+  const { stale, preferPositive, successDisabled, denialDisabled } = cache;
   return {
-    successTtlMinSeconds: cache.success.ttlMinSeconds,
-    successTtlMaxSeconds: cache.success.ttlMaxSeconds,
-    denialTtlMinSeconds: cache.denial.ttlMinSeconds,
-    denialTtlMaxSeconds: cache.denial.ttlMaxSeconds,
-    servfailMs: cache.servfailMs,
-  };
-}
-
-export function keepsFor(cache: CacheConfig): (kind: Kind, question: Uint8Array) => boolean {
-  const success = cache.successDisabled;
-  const denial = cache.denialDisabled;
-  if (success === null && denial === null) return () => true;
-  return (kind, question) => {
-    const disabled = kind === kindSuccess ? success : denial;
-    if (disabled === null) return true;
-    const name = wireToName(question, 0);
-    return !disabled.some((zone) => isInZone(name, zone));
+    policy: cache,
+    staleTimerMs: stale?.patienceMs ?? Number.POSITIVE_INFINITY,
+    recheckMs: stale?.recheckMs ?? 0,
+    preferPositive,
+    keeps(kind, question) {
+      const disabled = kind === kindSuccess ? successDisabled : denialDisabled;
+      if (disabled === null) return true;
+      const name = wireToName(question, 0);
+      return !disabled.some((zone) => isInZone(name, zone));
+    },
   };
 }
 

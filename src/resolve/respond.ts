@@ -26,9 +26,9 @@ import {
   edeStale,
   edeStaleNxdomain,
   type Lane,
+  queryLogRecordOf,
 } from './lane.js';
 import type { Pending, Waiter } from './pending.js';
-import { queryLogRecordOf } from './query-log-record.js';
 import type { QueryPlan, Route } from './route.js';
 import type { ServedZone } from './zones.js';
 

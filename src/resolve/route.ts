@@ -33,8 +33,7 @@ import { headerBytes, requestOptionsBytesMax } from '../limits.js';
 import type { Asker } from '../listen/asker.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import type { KeepRoute } from './cacheability.js';
-import type { Lane } from './lane.js';
-import type { QueryLogRecord } from './query-log-record.js';
+import type { Lane, QueryLogRecord } from './lane.js';
 import { aaaaSmart, type ServedZone, type ZoneTable, zoneOfQuestion } from './zones.js';
 
 export interface MakeQuery {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { answerClass, answerType } from '../../src/observe/query-facts.js';
-import type { QueryLogRecord } from '../../src/resolve/query-log-record.js';
+import type { QueryLogRecord } from '../../src/resolve/lane.js';
 import { queryFacts } from './facts.js';
 
 const soa = 6;

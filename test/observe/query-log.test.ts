@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { LogConfig } from '../../src/config/config.js';
 import { queryLogLinesPerSecondMax } from '../../src/limits.js';
 import { bothTold, newQueryLog, newQueryLogOutput } from '../../src/observe/query-log.js';
-import type { QueryLogRecord } from '../../src/resolve/query-log-record.js';
+import type { QueryLogRecord } from '../../src/resolve/lane.js';
 import { ManualClock } from '../simulation/clock.js';
 import { queryFacts } from './facts.js';
 

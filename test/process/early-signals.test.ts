@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
 import { listenEarly, programSignals } from '../../src/process/early-signals.js';
-import { onSignals } from '../../src/process/signals.js';
+import { onSignals } from '../../src/process/lifecycle.js';
 
 function world() {
   const said: string[] = [];

@@ -12,8 +12,7 @@ import {
   type AdoptingZone,
   type KeepPolicy,
   keeping as keepingAt,
-  keepPolicy,
-  keepsFor,
+  keepRoute,
 } from '../../src/resolve/cacheability.js';
 import { hashKey } from '../dns/hash-key.js';
 import { loadOptions } from './lane-fixture.js';
@@ -21,10 +20,8 @@ import { loadOptions } from './lane-fixture.js';
 const normaliser = new Normaliser(hashKey());
 const { out } = normaliser;
 const policy: KeepPolicy = {
-  successTtlMinSeconds: 0,
-  successTtlMaxSeconds: 3600,
-  denialTtlMinSeconds: 0,
-  denialTtlMaxSeconds: 1800,
+  success: { ttlMinSeconds: 0, ttlMaxSeconds: 3600 },
+  denial: { ttlMinSeconds: 0, ttlMaxSeconds: 1800 },
   servfailMs: 5000,
 };
 
@@ -93,7 +90,7 @@ describe('keeping', () => {
   it('raises only to a minimum that was asked for', () => {
     const message = read({ answers: [{ type: 'A', ttl: 0 }] });
     assert.equal(keeping(message, policy), null);
-    const raised = keeping(message, { ...policy, successTtlMinSeconds: 5 });
+    const raised = keeping(message, { ...policy, success: { ...policy.success, ttlMinSeconds: 5 } });
     assert.deepEqual(raised, { kind: kindSuccess, lifetimeMs: 5000 });
     assert.deepEqual(ttls(), [5]);
   });
@@ -124,7 +121,7 @@ describe('keeping', () => {
       assert.deepEqual(ttls(), [2, 2]);
       const raised = keeping(read({ rcode, answers: [{ type: 'CNAME', ttl: 2 }], soa: { ttl: 60, minimum: 60 } }), {
         ...policy,
-        denialTtlMinSeconds: 20,
+        denial: { ...policy.denial, ttlMinSeconds: 20 },
       });
       assert.deepEqual(raised, { kind: kindDenial, lifetimeMs: 20_000 });
       assert.equal(
@@ -231,7 +228,7 @@ describe('what is kept of a message', () => {
 
   it('lasts no longer than a signature, whatever minimum there is (RFC 4034 3.1.5)', () => {
     const signed = (left: number) => ({ type: 'RRSIG', ttl: 300, left }) as const;
-    const raising = { ...policy, successTtlMinSeconds: 600 };
+    const raising = { ...policy, success: { ...policy.success, ttlMinSeconds: 600 } };
     for (const by of [policy, raising]) {
       assert.deepEqual(keptOf({ answers: [a, signed(60)] }, by), { seconds: 60, counts: [2, 0, 0] });
       for (const left of [0, -1, -86_400]) assert.equal(keptOf({ answers: [a, signed(left)] }, by), null);
@@ -261,8 +258,8 @@ describe('what is kept of a message', () => {
     const clamp = (ttl: number, min: number, max: number) => Math.min(Math.max(ttl, min), max);
     fc.assert(
       fc.property(sections, fc.nat(3), fc.integer({ min: 3, max: 9 }), (sent, min, max) => {
-        const bounds = { successTtlMinSeconds: min, denialTtlMinSeconds: min };
-        const by = { ...policy, ...bounds, successTtlMaxSeconds: max, denialTtlMaxSeconds: max };
+        const bounds = { ttlMinSeconds: min, ttlMaxSeconds: max };
+        const by = { ...policy, success: bounds, denial: bounds };
         const kept = keptOf(sent, by);
         if (kept === null) return;
         const lasts = ({ type, ttl, left }: Section[number]) =>
@@ -293,18 +290,18 @@ describe('a cache directive', () => {
   const question = (name: string) => Uint8Array.from([...nameToWire(name), 0, 1, 0, 1]);
 
   it('says what is kept for how long', () => {
-    const { successTtlMaxSeconds, denialTtlMaxSeconds, successTtlMinSeconds } = keepPolicy(cacheOf(''));
-    assert.deepEqual([successTtlMaxSeconds, denialTtlMaxSeconds, successTtlMinSeconds], [60, 60, 0]);
+    const { success, denial } = keepRoute(cacheOf('')).policy;
+    assert.deepEqual([success.ttlMaxSeconds, denial.ttlMaxSeconds, success.ttlMinSeconds], [60, 60, 0]);
   });
 
   it('disables a kind, for all names or for some', () => {
-    const all = keepsFor(cacheOf('disable denial'));
+    const all = keepRoute(cacheOf('disable denial')).keeps;
     assert.equal(all(kindDenial, question('a.test')), false);
     assert.equal(all(kindSuccess, question('a.test')), true);
-    const some = keepsFor(cacheOf('disable success example.org'));
+    const some = keepRoute(cacheOf('disable success example.org')).keeps;
     assert.equal(some(kindSuccess, question('www.example.org')), false);
     assert.equal(some(kindSuccess, question('www.example.com')), true);
-    assert.equal(keepsFor(cacheOf(''))(kindSuccess, question('a.test')), true);
+    assert.equal(keepRoute(cacheOf('')).keeps(kindSuccess, question('a.test')), true);
   });
 });
 
@@ -323,7 +320,8 @@ function newWorld(zoneChanges: Partial<AdoptingZone['keep']> = {}) {
   const cache = new Cache(blocks);
   const store = cache.newStore({ successEntriesMax: 100, denialEntriesMax: 100 });
   const policy = {
-    ...{ successTtlMinSeconds: 0, successTtlMaxSeconds: 60, denialTtlMinSeconds: 0, denialTtlMaxSeconds: 5 },
+    success: { ttlMinSeconds: 0, ttlMaxSeconds: 60 },
+    denial: { ttlMinSeconds: 0, ttlMaxSeconds: 5 },
     servfailMs: 5_000,
   };
   const keep = { policy, staleTimerMs: 400, recheckMs: 0, preferPositive: false, keeps: () => true, ...zoneChanges };

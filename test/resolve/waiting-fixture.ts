@@ -8,9 +8,9 @@ import { type EventName, overTcp, overUdp } from '../../src/counters.js';
 import { wireToName } from '../../src/dns/names.js';
 import { u16 } from '../../src/dns/wire.js';
 import type { Asker, Serve } from '../../src/listen/asker.js';
-import { keepPolicy, keepsFor } from '../../src/resolve/cacheability.js';
+import { keepRoute } from '../../src/resolve/cacheability.js';
+import type { QueryLogRecord } from '../../src/resolve/lane.js';
 import { Misses } from '../../src/resolve/miss.js';
-import type { QueryLogRecord } from '../../src/resolve/query-log-record.js';
 import type { RespondDeps } from '../../src/resolve/respond.js';
 import type { Route } from '../../src/resolve/route.js';
 import { serveFrom } from '../../src/resolve/serve.js';
@@ -159,14 +159,8 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
   const routes = {
     get({ cache: policy, block }: ServedZone): Route {
       const directive = policy === null || block !== 0 ? null : listener.block.cache;
-      const keep = directive && {
-        policy: keepPolicy(directive),
-        staleTimerMs: directive.stale?.patienceMs ?? Number.POSITIVE_INFINITY,
-        recheckMs: directive.stale?.recheckMs ?? 0,
-        preferPositive: directive.preferPositive,
-        keeps: keepsFor(directive),
-      };
-      const logQuery = listener.block.log.length === 0 ? null : (facts: QueryLogRecord) => void logged.push(facts);
+      const keep = directive && keepRoute(directive);
+      const logQuery = listener.block.log.length === 0 ? null : (record: QueryLogRecord) => void logged.push(record);
       return {
         ask,
         asksOurselves: false,

@@ -111,7 +111,6 @@ const drawerNames = ['utils.ts', 'util.ts', 'types.ts', 'index.ts', 'helpers.ts'
 
 /** Files that export functions and are not tested in their room, each with its reason. */
 const testedElsewhere: Readonly<Record<string, string>> = {
-  'src/process/app.ts': 'composition: test/scenarios/ and test/real/ run it',
   'src/process/program.ts': 'the program: test/real/ runs it',
   'src/os/node-datagrams.ts': 'test/os/node-network.test.ts uses it as the network does',
 };

@@ -10,13 +10,14 @@ import {
   plainUdpBytesMax,
   waiterQueryBytesMax,
 } from '../limits.js';
-import { lowerCaseName, wireToName } from './names.js';
+import { lowerCaseName, nameToWire, wireToName } from './names.js';
 import {
   atAdditionals,
   atAnswers,
   atAuthorities,
   atFlags,
   atQuestions,
+  classIn,
   copyOf,
   flagCd,
   flagQr,
@@ -208,6 +209,11 @@ export function questionForType(packet: Uint8Array, query: Query, type: number):
   const question = questionOf(packet, query);
   setU16(question, question.length - 4, type);
   return question;
+}
+
+/** A question of ours: the name in presentation form, class IN. */
+export function questionFor(name: string, type: number): Uint8Array {
+  return Buffer.concat([nameToWire(name), Uint8Array.of(type >> 8, type & 0xff, 0, classIn)]);
 }
 
 /** The question in words. */

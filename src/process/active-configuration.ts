@@ -3,12 +3,11 @@
  * one turn, or rejects that one and changes nothing. Part of the composition root.
  */
 import { type Config, ConfigError, formatDiagnostic } from '../config/config.js';
-import { type Look, watchFiles } from '../config/watch.js';
+import { watchFiles } from '../config/watch.js';
 import type { Refresh, Refuse, Serve } from '../listen/asker.js';
 import { ListenError, type Listeners, type WantedListener } from '../listen/listeners.js';
-import type { Clock, Timer } from '../os/clock.js';
+import type { Timer } from '../os/clock.js';
 import type { LogFields } from '../os/log.js';
-import type { Random } from '../os/random.js';
 import type { TableOf } from '../resolve/serve.js';
 import type { PlannedListener } from '../resolve/zone-plan.js';
 import type { ZoneTable } from '../resolve/zones.js';
@@ -309,17 +308,11 @@ function stackOf(error: unknown): LogFields | undefined {
   return isForeseen(error) ? undefined : { error: String((error as Error).stack) };
 }
 
-interface LookingDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly look: Look;
-  /** How often, whatever `reload` says; null: as `reload` says. */
-  readonly lookEveryMs: number | null;
-  changed(): void;
-}
+type WatchDeps = Pick<GenerationDeps, 'clock' | 'random'> &
+  Pick<ActiveConfigurationDeps, 'look' | 'lookEveryMs'> & { changed(): void };
 
 /** Reads the files as often as the configuration says; null: never. */
-export function watchConfig({ reload, files }: Pick<Config, 'reload' | 'files'>, deps: LookingDeps): Timer | null {
+export function watchConfig({ reload, files }: Pick<Config, 'reload' | 'files'>, deps: WatchDeps): Timer | null {
   const { clock, random, look, lookEveryMs, changed } = deps;
   // Spread, so that the nodes of a cluster do not all read at once.
   const reloadMs = reload === null ? Number.POSITIVE_INFINITY : reload.intervalMs + random.below(reload.jitterMs + 1);

@@ -1,8 +1,9 @@
 /**
  * The composition root: makes every part in the order in which a packet meets them, and stops them in reverse. The
- * configuration is a function, because each reload reads it again.
+ * configuration is a function, because each reload reads it again. Stopping: not ready, answering for `lameduck`, answering
+ * what is in flight, then closing everything and restoring the node. A step that fails or takes too long is logged and does
+ * not stop the others: interface and rules are removed in any case.
  */
-
 import { Blocks, cacheMemory } from '../cache/blocks.js';
 import { Cache } from '../cache/cache.js';
 import { Epochs } from '../cache/epochs.js';
@@ -14,8 +15,19 @@ import { newHashKey } from '../dns/hash.js';
 import { ownMarks } from '../dns/own-question.js';
 import { Host, type HostDeps, type HostOptions } from '../host/host.js';
 import type { SocketsOfHost } from '../host/served-elsewhere.js';
-import { cacheBytesMax, handoverTransferMs, messageBytesMax, optBytesMax } from '../limits.js';
-import { newListeners } from '../listen/listeners.js';
+import {
+  cacheBytesMax,
+  drainDeadlineMs,
+  handoverTransferMs,
+  hostLeaveDeadlineMs,
+  messageBytesMax,
+  optBytesMax,
+  reloadEndMs,
+  stopDeadlineMs,
+  sweepPeriodMs,
+} from '../limits.js';
+import { type Listeners, newListeners } from '../listen/listeners.js';
+import type { UdpThreads } from '../listen/udp-threads.js';
 import type { Askers } from '../observe/pprof.js';
 import { newQueryLogOutput } from '../observe/query-log.js';
 import type { SetupErrors } from '../observe/setup-errors.js';
@@ -36,14 +48,19 @@ import { lookUpIn, subqueryIn } from '../resolve/subquery.js';
 import { Numbering, ReusableNumbering } from '../resolve/zone-plan.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import type { Snapshot, SnapshotDeps } from '../takeover/snapshot.js';
-import { type Succession, type TakingOver, takingOver } from '../takeover/succession.js';
+import { type Succession, stopCalling, type TakingOver, takingOver } from '../takeover/succession.js';
 import { Outages } from '../upstream/outages.js';
 import { ActiveConfiguration, type ReloadResult } from './active-configuration.js';
 import { newCacheTransfer } from './cache-transfer.js';
-import { type Ending, newEnding } from './ending.js';
-import { type Endpoints, type EndpointsDeps, newEndpoints, newTopTalkers, type StartHttp } from './endpoints.js';
+import {
+  type Endpoints,
+  type EndpointsDeps,
+  metricsOf,
+  newEndpoints,
+  newTopTalkers,
+  type StartHttp,
+} from './endpoints.js';
 import { Generation, type GenerationDeps, newResolvConfFiles, prepare } from './generation.js';
-import { metricsOf } from './generation-metrics.js';
 import type { OpenSuccession, OpenWorkers } from './shared-sockets.js';
 
 /** The outsides, injected so that tests bring their own. */
@@ -89,9 +106,9 @@ export interface Settings {
 
 export interface App {
   reload(why: string): Promise<ReloadResult>;
-  /** Not ready at once, answers for `lameduck`, then answers what is in flight; resolves when all is closed. */
+  /** Not ready at once, answers for `lameduck`, then what is in flight; never rejects. Later calls return the same promise. */
   stop(): Promise<void>;
-  /** A stop, now or later, waits neither for clients nor for other instances. */
+  /** A stop, now or later, waits neither for clients nor for a successor. What is open is closed all the same. */
   hurry(): void;
   /** Counts an uncaught exception and replaces the upstream side, which may be half done. */
   recover(): void;
@@ -124,7 +141,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   // The main thread's two halves of the spine.
   const resolving = startResolving(outsides, known, later);
   const parts: Parts = { ...outsides, ...known, ...doors, ...resolving };
-  const { counters, threads } = parts;
+  const { clock, counters, threads } = parts;
 
   // Upstreams and plugins. Before the rest, because a template may not compile.
   const deps = generationDeps(parts);
@@ -159,11 +176,23 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   const ending = newEnding({ ...parts, watching, active, succession, host, snapshot });
 
   // Last, everything is opened: queries are answered from here on.
-  await open({ ...parts, succession, host, active, snapshot, owns }).catch(async (error: unknown) => {
+  try {
+    const hasPredecessor = (await succession?.begin()) ?? false;
+    // Addresses come first: not everything can be bound to one that is missing.
+    await host.prepare();
+    await active.start();
+    // Packets would wait for a worker that has yet to start.
+    if (hasPredecessor && threads !== null) await atMost(clock, handoverTransferMs, threads.answering());
+    if (succession === null) owns('start');
+    else await succession.takeOver();
+    // A predecessor's cache is newer than a file's; without one, clients are answered while the file is read.
+    if (!hasPredecessor) void snapshot?.load();
+    snapshot?.keep();
+  } catch (error) {
     ending.hurry();
     await ending.stop();
     throw error;
-  });
+  }
   return appOf(parts, active, ending);
 }
 
@@ -281,28 +310,6 @@ function hostDeps(parts: Parts, { setupErrors }: Settings, { readiness }: Endpoi
   };
 }
 
-type Opening = Pick<Parts, 'clock' | 'threads'> & {
-  readonly succession: Succession | null;
-  readonly host: Host;
-  readonly active: ActiveConfiguration;
-  readonly snapshot: Snapshot | null;
-  owns(whose: 'start'): void;
-};
-
-async function open({ clock, succession, host, active, threads, snapshot, owns }: Opening): Promise<void> {
-  const hasPredecessor = (await succession?.begin()) ?? false;
-  // Addresses come first: not everything can be bound to one that is missing.
-  await host.prepare();
-  await active.start();
-  // Packets would wait for a worker that has yet to start.
-  if (hasPredecessor && threads !== null) await atMost(clock, handoverTransferMs, threads.answering());
-  if (succession === null) owns('start');
-  else await succession.takeOver();
-  // A predecessor's cache is newer than a file's; without one, clients are answered while the file is read.
-  if (!hasPredecessor) void snapshot?.load();
-  snapshot?.keep();
-}
-
 function appOf({ counters, listeners, pages, misses }: Parts, active: ActiveConfiguration, ending: Ending): App {
   return {
     ...ending,
@@ -325,4 +332,92 @@ function appOf({ counters, listeners, pages, misses }: Parts, active: ActiveConf
 /** Waits for `work`, at most `deadlineMs`. */
 async function atMost(clock: Clock, deadlineMs: number, work: Promise<void>): Promise<void> {
   await Promise.race([work, new Promise<void>((resolve) => clock.after(deadlineMs, resolve))]);
+}
+
+export interface EndingDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Pick<Counters, 'count'>;
+  readonly watching: Pick<Endpoints, 'stop'> & { readonly readiness: Pick<Endpoints['readiness'], 'stopping'> };
+  readonly active: Pick<ActiveConfiguration, 'finish' | 'config' | 'generation'>;
+  readonly succession: Pick<Succession, 'leave' | 'left' | 'whenSucceeded' | 'role'> | null;
+  readonly misses: Pick<Misses, 'waiters'>;
+  readonly host: Pick<Host, 'stepAside' | 'leave'>;
+  readonly listeners: Pick<Listeners, 'drain'>;
+  readonly snapshot: Pick<Snapshot, 'finish'> | null;
+  readonly threads: Pick<UdpThreads<unknown, unknown>, 'end'> | null;
+}
+
+type Ending = Pick<App, 'stop' | 'hurry'>;
+
+export function newEnding(deps: EndingDeps): Ending {
+  const { clock, log, counters, watching, active, succession, misses, host, listeners, snapshot, threads } = deps;
+  let stopping: Promise<void> | null = null;
+  let isHurried = false;
+  const whenHurried: (() => void)[] = [];
+
+  async function run(): Promise<void> {
+    await step('readiness', () => watching.readiness.stopping());
+    await waiting('reloads', reloadEndMs, () => active.finish(isHurried ? 0 : reloadEndMs));
+    const lameduckMs = active.config.health?.lameduckMs ?? 0;
+    await step('the handover', () => Promise.race([stopCalling(clock, succession, lameduckMs), hurried()]));
+    const endsAtMs = clock.nowMs() + stopDeadlineMs;
+    const drainedAtMs = clock.nowMs() + drainDeadlineMs;
+    await waiting('clients', drainDeadlineMs, () => nobodyWaits());
+    // While we still answer, so that a client sent elsewhere loses no query.
+    await step('rules', () => host.stepAside(hostLeaveDeadlineMs));
+    await waiting('listeners', drainedAtMs - clock.nowMs(), () => new Promise<void>((done) => listeners.drain(done)));
+    await step('upstreams', () => active.generation.stop());
+    await step('the snapshot', () => snapshot?.finish());
+    await waiting('HTTP listeners', endsAtMs - clock.nowMs(), () => watching.stop());
+    await step('answering threads', () => within(endsAtMs - clock.nowMs(), threads?.end()));
+    await step('other instances', () => succession?.left());
+    await step('interface and firewall rules', () => host.leave(Math.max(0, endsAtMs - clock.nowMs())));
+  }
+
+  /** A step that clients or others delay. After `hurry` it is begun, but not waited for. */
+  function waiting(what: string, withinMs: number, work: () => Promise<unknown>): Promise<void> {
+    return step(what, () => within(isHurried ? 0 : withinMs, Promise.race([work(), hurried()])));
+  }
+
+  async function step(what: string, work: () => unknown): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      counters.count('panics');
+      log.error(`stopping ${what} failed; stopping the rest`, { error: String((error as Error).stack) });
+    }
+  }
+
+  /** Resolves with the work, or after `ms`. */
+  async function within(ms: number, work: Promise<unknown> | undefined): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const timer = clock.after(Math.max(0, ms), resolve);
+      Promise.resolve(work)
+        .finally(() => timer.stop())
+        .then(() => resolve(), reject);
+    });
+  }
+
+  function hurried(): Promise<void> {
+    return new Promise((resolve) => {
+      if (isHurried) resolve();
+      else whenHurried.push(resolve);
+    });
+  }
+
+  async function nobodyWaits(): Promise<void> {
+    while (misses.waiters > 0) await new Promise<void>((resolve) => clock.after(sweepPeriodMs, resolve));
+  }
+
+  return {
+    stop() {
+      stopping ??= run();
+      return stopping;
+    },
+    hurry() {
+      isHurried = true;
+      for (const resolve of whenHurried.splice(0)) resolve();
+    },
+  };
 }

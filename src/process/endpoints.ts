@@ -9,6 +9,7 @@ import { headerBytes, nameBytesMax, samplePackets, samplesReadMs } from '../limi
 import type { Serve } from '../listen/asker.js';
 import { ListenError } from '../listen/listeners.js';
 import type { SampleReader } from '../listen/samples.js';
+import type { Family } from '../observe/exposition.js';
 import { healthAnswer, startHealthWatch } from '../observe/health.js';
 import {
   type Asked,
@@ -19,8 +20,8 @@ import {
   listenFailure,
 } from '../observe/http.js';
 import { watchLoopDelay } from '../observe/loop-delay.js';
-import { newMetrics } from '../observe/metrics.js';
-import type { MetricsSource } from '../observe/metrics-source.js';
+import { allFamilies, newMetrics } from '../observe/metrics.js';
+import type { EnabledPlugin, MetricsSource, Scrape, ServedZone, StoreSizes } from '../observe/metrics-source.js';
 import { type Askers, newPprof } from '../observe/pprof.js';
 import { newReadiness, type Readiness } from '../observe/readiness.js';
 import { newSelfCheck } from '../observe/self-check.js';
@@ -31,7 +32,9 @@ import type { Endpoint, Network } from '../os/network.js';
 import type { Profiler } from '../os/profiler.js';
 import type { Random } from '../os/random.js';
 import { endpointOf } from '../os/socket-address.js';
-import { families } from './generation-metrics.js';
+import { plugins } from '../plugins/registry.js';
+import { fromCounterKey } from '../resolve/zone-plan.js';
+import type { BlockAtWork, Generation } from './generation.js';
 
 export type StartHttp = (at: Endpoint, routes: HttpRoutes, failed: (error: unknown) => void) => Promise<HttpServer>;
 
@@ -265,3 +268,82 @@ export function newTopTalkers(deps: {
     stop: () => timer?.stop(),
   };
 }
+
+export function metricsOf(
+  generation: () => Generation,
+): Pick<MetricsSource, 'zones' | 'stores' | 'upstreams' | 'plugins' | 'atWork' | 'serverOf' | 'corefileSha512'> {
+  return {
+    zones: () => zonesOf(generation()),
+    stores: () => perServer(generation(), storeOf),
+    upstreams: () => generation().blocks.flatMap(({ forwards }) => [...forwards.upstreams()]),
+    plugins: () =>
+      perServer<EnabledPlugin>(generation(), ({ config }, server) =>
+        config.zones.flatMap(({ zone }) => config.directives.map((name) => ({ server, zone, name }))),
+      ),
+    atWork: (plugin) => atWorkOf(generation(), plugin),
+    serverOf: (ordinal) => fromCounterKey(generation().deps.numberings.counters.textOf(ordinal)).server,
+    corefileSha512: () => generation().config.sha512,
+  };
+}
+
+function zonesOf({ listeners, blocks, deps }: Generation): ServedZone[] {
+  const { counters } = deps.numberings;
+  const zones = new Map<number, ServedZone>();
+  for (const { zones: served, table, server } of listeners) {
+    for (const { ordinal, block } of served) {
+      const { cache, prometheus } = blocks[block].config;
+      const cacheZones = cache === null ? null : cacheLabel(blocks[block]);
+      zones.set(ordinal, { ...fromCounterKey(counters.textOf(ordinal)), ordinal, cacheZones, prometheus });
+    }
+    const prometheus = served.some((zone) => blocks[zone.block].config.prometheus);
+    const ordinal = table.droppedOrdinal;
+    zones.set(ordinal, { server, zone: 'dropped', ordinal, cacheZones: null, prometheus });
+  }
+  return [...zones.values()];
+}
+
+/** The `zones` label: the zones of `cache`, or else the block's. */
+function cacheLabel({ config }: BlockAtWork): string {
+  const named = config.cache?.zones ?? [];
+  return (named.length > 0 ? named : config.zones.map(({ zone }) => zone)).join(',');
+}
+
+function storeOf(block: BlockAtWork, server: string): StoreSizes[] {
+  const { store } = block;
+  if (store === null) return [];
+  const success = { entries: store.success.size, evictions: store.evictedSuccess };
+  const denial = { entries: store.denial.size, evictions: store.evictedDenial };
+  return [{ server, zones: cacheLabel(block), success, denial }];
+}
+
+function atWorkOf({ listeners, blocks }: Generation, name: string): ReturnType<MetricsSource['atWork']> {
+  return blocks.flatMap(({ plugins }, index) => {
+    const atWork = plugins.get(name);
+    if (atWork === undefined) return [];
+    const here = listeners.filter(({ zones }) => zones.some(({ block }) => block === index));
+    return [{ atWork, servers: here.map(({ server }) => server) }];
+  });
+}
+
+/** `of` for each block on each of its servers. */
+function perServer<Item>(
+  { listeners, blocks }: Generation,
+  of: (block: BlockAtWork, server: string) => Item[],
+): Item[] {
+  return listeners.flatMap(({ server, zones }) =>
+    [...new Set(zones.map((zone) => zone.block))].flatMap((block) => of(blocks[block], server)),
+  );
+}
+
+const ofPlugins: readonly Family<Scrape>[] = plugins.flatMap(({ name: plugin, metrics = [] }) =>
+  metrics.map(({ name, help, type, samples }) => ({
+    name,
+    help,
+    type,
+    samples: ({ source, served }) => samples({ atWork: source.atWork(plugin), serverOf: source.serverOf, served }),
+  })),
+);
+
+/** Every family that /metrics shows. */
+export const families = allFamilies(ofPlugins);
+export const familyNames: readonly string[] = families.map(({ name }) => name);

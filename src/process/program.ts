@@ -104,19 +104,22 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>, early: Ea
   const setupErrors = newSetupErrors();
   const random = systemRandom();
   const source = new Source(options, {
-    ...{ load: loadOptions(options.dnsPort), log },
+    load: loadOptions(options.dnsPort),
+    log,
     write: (path, text) => replaceText(path, text, random),
     wrong: () => setupErrors.count('configmap'),
   });
   const settings = {
-    ...{ load: () => source.read(), setupErrors, metricsAddress: options.metricsAddress, version: programVersion() },
+    load: () => source.read(),
+    setupErrors,
+    metricsAddress: options.metricsAddress,
+    version: programVersion(),
     inForce: ({ debug }: Config) => log.setLevel(logLevel({ debug, quiet: options.quiet })),
-    host: hostWish(options),
+    host: hostOptions(options),
     lookEveryMs: options.reloadWithSignal ? configMapPeriodMs : null,
   };
   const threads = workerCount(options.workers, availableParallelism());
-  const { handoverPath, cacheFilePath } = options;
-  const app = await startWith(log, settings, { threads, handoverPath, cacheFilePath });
+  const app = await startWith(log, settings, { ...options, threads });
   if (app === null) return;
   const absent = absentAddresses(app.endpoints, hostAddresses());
   if (absent.length > 0) log.warn(`waiting for address ${absent.join(', ')}: it is on no interface yet`);
@@ -127,23 +130,17 @@ async function serve({ options }: Extract<Command, { kind: 'serve' }>, early: Ea
   survives(app);
 }
 
-interface MachineWishes {
-  /** Workers for UDP. */
-  readonly threads: number;
-  readonly handoverPath: string | null;
-  readonly cacheFilePath: string | null;
-}
+type MachineOptions = Pick<ServeOptions, 'handoverPath' | 'cacheFilePath'> & { readonly threads: number };
 
 /** Null after it has reported a failed start. */
-async function startWith(log: Logger, settings: Settings, wishes: MachineWishes): Promise<App | null> {
+async function startWith(log: Logger, settings: Settings, options: MachineOptions): Promise<App | null> {
   stayAlive();
-  const system = chooseSystemCalls(process.env['ZEROHOP_IO']);
-  const { threads, handoverPath: path } = wishes;
-  const { version } = settings;
+  const { threads, handoverPath: path, cacheFilePath } = options;
   const random = systemRandom();
-  const node = sharedNode(system, { random, log, path, version });
-  const workers = node.calls === null ? 0 : threads;
   const clock = systemClock();
+  const system = chooseSystemCalls(process.env['ZEROHOP_IO']);
+  const node = sharedNode(system, { random, log, path, version: settings.version });
+  const workers = node.calls === null ? 0 : threads;
   const addressesOfHost = rememberedAddresses(hostAddresses, () => clock.nowMs());
   const outsides: Outsides = {
     network: (failures) =>
@@ -160,11 +157,12 @@ async function startWith(log: Logger, settings: Settings, wishes: MachineWishes)
     },
     run: systemCommands(clock),
     sockets: { socketsAt: (at) => lookAtSockets(node.calls)('udp', at), ownSockets },
-    ...{ readFile, readPieces },
+    readFile,
+    readPieces,
     look: systemLook,
     workers: openWorkers({ threads, system: node }),
     succession: node.succession,
-    snapshot: snapshotAt(wishes.cacheFilePath, random),
+    snapshot: snapshotAt(cacheFilePath, random),
   };
   try {
     return await startApp(outsides, { ...settings, load: () => checkOpenFiles(settings.load(), workers) });
@@ -190,7 +188,7 @@ function snapshotAt(path: string | null, random: Random): Outsides['snapshot'] {
   return (parts) => newSnapshot({ ...parts, path, bootId, ...files });
 }
 
-function hostWish(options: ServeOptions): HostOptions {
+function hostOptions(options: ServeOptions): HostOptions {
   return {
     addresses: options.localAddresses,
     interfaceName: options.setupInterface ? options.interfaceName : null,

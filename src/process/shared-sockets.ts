@@ -32,15 +32,12 @@ interface SharedNode {
 }
 
 /** Without system calls ports are not shared. */
-interface UnsharedNode {
+interface UnsharedNode extends Partial<Record<'bindStream' | 'bindHttp' | 'succession', undefined>> {
   readonly calls: null;
   readonly why: string;
-  readonly bindStream?: undefined;
-  readonly bindHttp?: undefined;
-  readonly succession?: undefined;
 }
 
-interface SharedNodeWishes {
+interface SharedNodeOptions {
   readonly random: Random;
   readonly log: Log;
   /** `-handover`; null: off. */
@@ -48,10 +45,10 @@ interface SharedNodeWishes {
   readonly version: string;
 }
 
-export function sharedNode(system: SystemCallsOrWhyNot, wishes: SharedNodeWishes): SharedNode | UnsharedNode {
+export function sharedNode(system: SystemCallsOrWhyNot, options: SharedNodeOptions): SharedNode | UnsharedNode {
   if (system.calls === null) return system;
   const { calls } = system;
-  const { random, log, path, version } = wishes;
+  const { random, log, path, version } = options;
   const groups = new Groups({
     calls,
     cannotSteer: (error) => {
@@ -88,29 +85,31 @@ interface WorkerDeps {
   readonly ownMark: number;
 }
 
-interface CallsAndGroups {
-  readonly calls: SystemCalls;
-  readonly groups: Groups;
-}
-
 /** Prepares the workers; null: the event loop serves UDP. */
 export type OpenWorkers = (deps: WorkerDeps) => UdpThreads<ZoneTable, Shared> | null;
 
-export function openWorkers(options: {
+export function openWorkers({
+  threads,
+  system,
+}: {
   readonly threads: number;
-  readonly system: CallsAndGroups | { readonly calls: null; readonly why: string };
+  readonly system: Pick<SharedNode, 'calls' | 'groups'> | UnsharedNode;
 }): OpenWorkers {
-  return ({ clock, log, random, counters, blocks, epochs, ownMark }) => {
-    const { system, threads } = options;
+  return (deps) => {
+    const { blocks, epochs, ownMark } = deps;
     if (system.calls === null) {
-      log.info(`serving UDP in the event loop, not in answering threads: ${system.why}`);
+      deps.log.info(`serving UDP in the event loop, not in answering threads: ${system.why}`);
       return null;
     }
-    const prngSeed = random.below(2 ** 32);
+    const prngSeed = deps.random.below(2 ** 32);
     const { memory, hashKey } = blocks;
     const shared: Shared = { blocks: memory, hashKey, epochs: epochs.memory, ownMark, prngSeed };
     return new UdpThreads<ZoneTable, Shared>({
-      ...{ clock, log, counters, shared, hashKey, calls: system.calls, groups: system.groups, threads },
+      ...deps,
+      ...system,
+      shared,
+      hashKey,
+      threads,
       program: new URL('./worker.js', import.meta.url),
       threadDied: (index) => epochs.leave(index),
     });

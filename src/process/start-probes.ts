@@ -5,25 +5,17 @@
  */
 import { systemdResolvConf } from '../config/resolv-conf.js';
 import { type Look, watchFiles } from '../config/watch.js';
-import { isInZone, nameToWire } from '../dns/names.js';
-import { setU16, typeSoa } from '../dns/wire.js';
+import { isInZone } from '../dns/names.js';
+import { questionFor } from '../dns/query.js';
+import { typeSoa } from '../dns/wire.js';
 import { resolvConfPeriodMs, startProbePeriodMs } from '../limits.js';
-import type { Clock, Timer } from '../os/clock.js';
-import type { Log } from '../os/log.js';
-import type { Random } from '../os/random.js';
-import type { LoopWatch } from '../resolve/loop.js';
+import type { Timer } from '../os/clock.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import type { Ask } from '../upstream/ask.js';
 import type { OneUpstream } from '../upstream/forwards.js';
-import type { BlockAtWork, Generation } from './generation.js';
+import type { BlockAtWork, Generation, GenerationDeps } from './generation.js';
 
-interface StartProbeDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly loops: LoopWatch;
-  answered(): void;
-}
+type StartProbeDeps = Pick<GenerationDeps, 'clock' | 'random' | 'log' | 'loops'> & { answered(): void };
 
 /** `over` is called with each outcome and tells whether to probe on. */
 interface Probing {
@@ -74,7 +66,10 @@ function probe(probing: Probing, { clock, answered }: StartProbeDeps): Timer {
 }
 
 function readyProbing({ config, forwards }: BlockAtWork): Probing {
-  return { ask: forwards.ask, next: () => ({ question: soaQuestion(config.zones[0].zone), over: () => 'goes on' }) };
+  return {
+    ask: forwards.ask,
+    next: () => ({ question: questionFor(config.zones[0].zone, typeSoa), over: () => 'goes on' }),
+  };
 }
 
 function loopProbing({ config }: BlockAtWork, block: number, upstream: OneUpstream, deps: StartProbeDeps): Probing {
@@ -108,15 +103,6 @@ function loopProbing({ config }: BlockAtWork, block: number, upstream: OneUpstre
   };
 }
 
-function soaQuestion(zone: string): Uint8Array {
-  const name = nameToWire(zone);
-  const question = new Uint8Array(name.length + 4);
-  question.set(name);
-  setU16(question, name.length, typeSoa);
-  setU16(question, name.length + 2, 1);
-  return question;
-}
-
 export interface ProbingDeps {
   readonly look: Look;
   upstreamAnswered(): void;
@@ -124,33 +110,31 @@ export interface ProbingDeps {
 
 /** Probes and watches resolv.conf files until it is stopped. If it throws, nothing is left running. */
 export function startProbing(generation: Generation, { look, upstreamAnswered }: ProbingDeps): Timer {
-  const { clock, random, log, loops } = generation.deps;
-  const probeWorld = { clock, random, log, loops, answered: upstreamAnswered };
-  let probes: Timer[] = [];
+  const deps = { ...generation.deps, answered: upstreamAnswered };
+  const probes: Timer[] = [];
   let watch: Timer | null = null;
+
+  function stopProbes(): void {
+    for (const timer of probes.splice(0)) timer.stop();
+  }
 
   function stop(): void {
     watch?.stop();
-    for (const timer of probes) timer.stop();
-    probes = [];
+    stopProbes();
   }
 
   function probe(): void {
-    for (const timer of probes) timer.stop();
-    probes = [];
-    toEach(generation.blocks.entries(), ([index, block]) => void probes.push(startProbe(block, index, probeWorld)));
+    stopProbes();
+    toEach(generation.blocks.entries(), ([index, block]) => void probes.push(startProbe(block, index, deps)));
   }
 
-  function changed(): void {
-    doAll(() => generation.resolvConfsChanged(), probe);
-  }
-
+  const changed = () => doAll(() => generation.resolvConfsChanged(), probe);
   try {
     probe();
     // Without upstreams there is nothing to wait for.
     if (generation.config.blocks.every(({ forwards }) => forwards.length === 0)) upstreamAnswered();
     const files = [...generation.resolvConfs, systemdResolvConf];
-    if (files.length > 1) watch = watchFiles(clock, () => files, resolvConfPeriodMs, changed, look);
+    if (files.length > 1) watch = watchFiles(deps.clock, () => files, resolvConfPeriodMs, changed, look);
   } catch (error) {
     stop();
     throw error;

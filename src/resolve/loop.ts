@@ -3,8 +3,8 @@
  * if that question arrives at the same block, the upstream loops and is not asked any more. The process keeps running:
  * other zones are not affected.
  */
-import { nameToWire } from '../dns/names.js';
-import { sameName, setU16 } from '../dns/wire.js';
+import { questionFor } from '../dns/query.js';
+import { sameName } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 import type { Random } from '../os/random.js';
 
@@ -26,12 +26,7 @@ export class LoopWatch {
   /** A question below the zone with a random name; `found` is called when it comes back to the block. */
   newProbe({ block, zone }: Prober, random: Random, found: () => void): LoopProbe {
     const part = () => random.below(2 ** 32).toString(10);
-    const name = nameToWire(`${part()}.${part()}.${zone === '.' ? '' : zone}`);
-    const question = new Uint8Array(name.length + 4);
-    question.set(name);
-    setU16(question, name.length, typeHinfo);
-    setU16(question, name.length + 2, 1);
-    const probe = { question };
+    const probe = { question: questionFor(`${part()}.${part()}.${zone === '.' ? '' : zone}`, typeHinfo) };
     this.#probes.set(probe, { block, found });
     return probe;
   }

@@ -2,7 +2,7 @@
  * The main thread's half of the spine: a query that could not be answered at once gets an answer made here, joins an
  * identical question, or is asked upstream. Every waiter gets exactly one answer; `respond.ts` decides which.
  */
-import { type BlockRef, keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
+import { keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
 import { overTcp, type Transport, zonePlaces } from '../counters.js';
 import { keptQuery, questionForType, questionOf } from '../dns/query.js';
 import { flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa, u16 } from '../dns/wire.js';
@@ -188,16 +188,12 @@ export class Misses {
       zone,
       route,
       startedAtMs: nowMs,
-      hasStale: this.#responder.findForStaleTimer(zone, question, key) !== 0,
+      hasStale: this.#responder.findForStaleTimer({ zone, question, key }) !== 0,
       depth,
       asksOurselves: route.asksOurselves,
       waiters: [],
       next: null,
     };
-  }
-
-  #findForStaleTimer({ zone, question, key }: Pending): BlockRef {
-    return this.#responder.findForStaleTimer(zone, question, key);
   }
 
   #countMiss(zone: ServedZone): void {
@@ -212,7 +208,7 @@ export class Misses {
     const { counters } = this.#deps.lane;
     const staleTimerMs = running.route.keep?.staleTimerMs ?? Number.POSITIVE_INFINITY;
     if (running.hasStale && nowMs >= running.startedAtMs + staleTimerMs) {
-      const stale = this.#findForStaleTimer(running);
+      const stale = this.#responder.findForStaleTimer(running);
       if (stale !== 0) return this.#responder.sendUsable(running.zone, [waiter], stale, 'stalePatience');
     }
     const joined = this.#table.join(running, waiter);
@@ -227,7 +223,7 @@ export class Misses {
 
   /** For a client that may not wait, a stale answer is better than a failure. */
   #turnAway(pending: Pending, waiter: Waiter): void {
-    const usable = this.#responder.findUsable(pending.zone, pending.question, pending.key);
+    const usable = this.#responder.findUsable(pending);
     if (usable === 0) this.#responder.sendFailure(waiter, 'no-room');
     else this.#responder.sendUsable(pending.zone, [waiter], usable, 'staleOnFailure');
   }
@@ -312,7 +308,7 @@ export class Misses {
 
   /** The clients get the stale answer; the question stays under way. */
   #staleTimerFired(pending: Pending): void {
-    const stale = this.#findForStaleTimer(pending);
+    const stale = this.#responder.findForStaleTimer(pending);
     if (stale === 0) return;
     this.#responder.sendUsable(pending.zone, this.#table.takeWaiters(pending), stale, 'stalePatience');
   }

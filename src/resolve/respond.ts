@@ -50,26 +50,20 @@ export interface MadeSource {
   readonly by: Answerer;
 }
 
-/** The origin of an answer. */
-interface Source {
+interface Source extends MadeSource {
   /** Null for an answer that was made here or cached. */
   readonly upstream: string | null;
-  readonly by: Answerer;
-  readonly extendedError: ExtendedError | null;
-  readonly mayKeep: boolean;
 }
 
 const known: Source = { upstream: null, by: byForward, extendedError: null, mayKeep: true };
 
-/** Why stale answers are given, by their counters. */
 type StaleReason = 'staleOnFailure' | 'stalePatience';
 
-/** Failures that are neither temporary nor an upstream's: clients get them even where an answer is cached. */
-const finals: ReadonlySet<Failure> = new Set<Failure>(['circular', 'block', 'filter', 'drop']);
+/** What an answer in the cache is found by. */
+type Asked = Pick<Pending, 'zone' | 'question' | 'key'>;
 
-export function isFinal(why: Failure): boolean {
-  return finals.has(why);
-}
+/** Failures that are neither temporary nor an upstream's: clients get them even where an answer is cached. */
+export const finalFailures: ReadonlySet<Failure> = new Set<Failure>(['circular', 'block', 'filter', 'drop']);
 
 export class Responder {
   readonly #deps: RespondDeps;
@@ -85,7 +79,8 @@ export class Responder {
   /** Sends every waiter of a question its answer, and caches what may be cached. */
   respond(pending: Pending, waiters: readonly Waiter[], outcome: Outcome, made: MadeSource | null): void {
     const { route, plan } = pending;
-    if (!outcome.ok && isFinal(outcome.why)) return this.#respondFinal(pending, waiters, outcome.why, outcome.text);
+    if (!outcome.ok && finalFailures.has(outcome.why))
+      return this.#respondFinal(pending, waiters, outcome.why, outcome.text);
     const changes = plan === null ? null : plan.changes;
     const isRead = outcome.ok && this.#normaliser.read(outcome.message, route.order, changes);
     const message = isRead ? this.#normaliser.out : null;
@@ -94,7 +89,7 @@ export class Responder {
     const isStale = outcome.ok && outcome.isStale === true;
     const good = (rcode === rcodeNoError || rcode === rcodeNxDomain) && !isStale;
     if (!good || (route.keep?.preferPositive && denies(this.#normaliser.out))) {
-      const usable = this.findUsable(pending.zone, pending.question, pending.key);
+      const usable = this.findUsable(pending);
       const better = usable !== 0 && (!good || this.#deps.lane.blocks.kind(usable) === kindSuccess);
       if (better) return this.#respondUsable(pending, waiters, usable);
     }
@@ -122,7 +117,7 @@ export class Responder {
   #failOverTcp(pending: Pending, waiters: readonly Waiter[]): readonly Waiter[] {
     const failed = waiters.filter(({ asker }) => asker.transport === overTcp);
     if (failed.length === 0) return waiters;
-    const usable = this.findUsable(pending.zone, pending.question, pending.key);
+    const usable = this.findUsable(pending);
     if (usable !== 0) this.#respondUsable(pending, failed, usable);
     else {
       pending.route.failed(pending.question, rcodeServFail, 'the answer was truncated over UDP, and TCP got no answer');
@@ -132,7 +127,7 @@ export class Responder {
   }
 
   /** The cached answer that may be used where the upstream has none: fresh, or stale where that is allowed; or 0. */
-  findUsable(zone: ServedZone, question: Uint8Array, key: number): BlockRef {
+  findUsable({ zone, question, key }: Asked): BlockRef {
     if (zone.cache === null) return 0;
     const { blocks } = this.#deps.lane;
     const ref = this.#find(zone, question, key);
@@ -141,9 +136,9 @@ export class Responder {
   }
 
   /** The same where the upstream is only slow: a stale denial is used on failure only. */
-  findForStaleTimer(zone: ServedZone, question: Uint8Array, key: number): BlockRef {
+  findForStaleTimer(asked: Asked): BlockRef {
     const { blocks } = this.#deps.lane;
-    const ref = this.findUsable(zone, question, key);
+    const ref = this.findUsable(asked);
     if (ref === 0 || this.#deps.clock.nowMs() < blocks.expiresAtMs(ref)) return ref;
     return blocks.kind(ref) === kindSuccess && blocks.recheckAtMs(ref) !== onFailureOnly ? ref : 0;
   }
@@ -304,13 +299,9 @@ export class Responder {
   }
 }
 
-/** What clients get for a failure; the rcode is SERVFAIL by default. */
-interface FailureAnswer {
-  readonly rcode?: number;
-  readonly extendedError?: ExtendedError;
-  readonly by?: Answerer;
-}
+type FailureAnswer = Partial<Pick<MadeSource, 'extendedError' | 'by'>> & { readonly rcode?: number };
 
+/** What clients get for a failure; the rcode is SERVFAIL by default. */
 const failures: Partial<Record<Failure | 'no-room', FailureAnswer>> = {
   timeout: { extendedError: edeNoReachableAuthority },
   unhealthy: { extendedError: edeNoReachableAuthority },

@@ -120,9 +120,7 @@ export type Guard = (query: GuardQuery) => Verdict;
 const passes: Verdict = { kind: 'pass' };
 
 /** Checks the packet that the lane has read, in its zone; null where no plugin has a guard. */
-export function guardFrom(
-  atWork: readonly PluginAtWork[],
-): ((packet: Uint8Array, lane: Lane, asker: Asker) => Verdict) | null {
+export function guardFrom(atWork: readonly PluginAtWork[]): Route['guard'] {
   const guards = atWork.flatMap(({ guard }) => guard ?? []);
   if (guards.length === 0) return null;
   const aboutAddresses = atWork.flatMap(({ guard, judge }) =>
@@ -136,19 +134,19 @@ export function guardFrom(
       remote: asker.remote.address,
       ordinal: lane.zone!.ordinal,
     };
-    for (const guard of guards) {
-      const verdict = guard(query);
-      if (verdict.kind !== 'pass') return verdict;
-    }
-    if (lane.query.type !== typeAaaa || lane.zone!.aaaa !== aaaaSmart) return passes;
+    const verdict = verdictOf(guards, query);
+    if (verdict !== passes || lane.query.type !== typeAaaa || lane.zone!.aaaa !== aaaaSmart) return verdict;
     // The answer to AAAA tells whether the name has an A.
-    const forA = { ...query, question: questionForType(packet, lane.query, typeA) };
-    for (const guard of aboutAddresses) {
-      const verdict = guard(forA);
-      if (verdict.kind !== 'pass') return verdict;
-    }
-    return passes;
+    return verdictOf(aboutAddresses, { ...query, question: questionForType(packet, lane.query, typeA) });
   };
+}
+
+function verdictOf(guards: readonly Guard[], query: GuardQuery): Verdict {
+  for (const guard of guards) {
+    const verdict = guard(query);
+    if (verdict.kind !== 'pass') return verdict;
+  }
+  return passes;
 }
 
 /**
@@ -176,11 +174,10 @@ export interface PluginAtWork {
 
 export type Maker = (query: MakeQuery, client: Asker) => Made;
 
-export interface QueryToPlan extends MakeQuery {
+export interface QueryToPlan extends GuardQuery {
   /** Borrowed until the call returns. */
   readonly packet: Uint8Array;
   readonly asker: Asker;
-  readonly ordinal: number;
 }
 
 export interface QueryPlan {

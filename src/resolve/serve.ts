@@ -38,13 +38,7 @@ export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
     if (bytes === deferred) return misses.wait(packet, asker, asker.receivedAtMs ?? nowMs);
     if (bytes === dropped) return asker.reply(null);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
-    if (lane.zone !== null && lane.zone.defers !== 0) {
-      deps.routes
-        .get(lane.zone)
-        ?.logQuery?.(
-          queryLogRecordOf(lane, packet, asker, bytes, { durationMs: clock.nowMs() - nowMs, upstream: null }),
-        );
-    }
+    if (lane.zone !== null && lane.zone.defers !== 0) log(deps, packet, asker, bytes, clock.nowMs() - nowMs);
     if (lane.refreshDue) misses.refresh(packet, asker, nowMs);
   }
 
@@ -94,8 +88,13 @@ function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, ask
       : lane.answerEmpty(packet, verdict.rcode, verdict.extendedError);
   lane.count(lane.counters.zoneBase(lane.zone!.ordinal), verdict.by, packet.length, bytes, 0);
   asker.reply(lane.slot.bytes.subarray(0, bytes));
-  route?.logQuery?.(queryLogRecordOf(lane, packet, asker, bytes, { durationMs: 0, upstream: null }));
+  log(deps, packet, asker, bytes, 0);
   return true;
+}
+
+function log({ lane, routes }: ServeDeps, packet: Uint8Array, asker: Asker, bytes: number, durationMs: number): void {
+  const came = { durationMs, upstream: null };
+  routes.get(lane.zone!)?.logQuery?.(queryLogRecordOf(lane, packet, asker, bytes, came));
 }
 
 /** Reads a packet that a worker has read before; false when its zone is gone after a reload. */

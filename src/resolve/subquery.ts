@@ -27,7 +27,7 @@ import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import { answerCached, deferred, rcodeForAaaa } from './fast-path.js';
 import { circularText, edeStale, edeStaleNxdomain, extendedErrorOf, type Lane } from './lane.js';
 import type { OwnWaiter, Pending } from './pending.js';
-import { isFinal, type MadeSource } from './respond.js';
+import { finalFailures, type MadeSource } from './respond.js';
 import type { LookUp, Made, Next, Route } from './route.js';
 import { aaaaForward, type CachePolicy, findZone, type ServedZone, type ZoneTable, zoneOfClient } from './zones.js';
 
@@ -196,7 +196,7 @@ export function finishMade(made: Exclude<Made, { kind: 'next' }>, lookUp: Chase[
   if (follow === null)
     return done({ ok: true, message, from }, { extendedError, mayKeep: made.isForAskerAlone !== true, by });
   lookUp(follow, (target) => {
-    if (!target.ok && isFinal(target.why)) return done(target, null);
+    if (!target.ok && finalFailures.has(target.why)) return done(target, null);
     const isWhole = target.ok && isAnswered(target.message);
     const whole = isWhole ? withAliasAnswer(message, target.message) : message;
     done({ ok: true, message: whole, from }, { extendedError, mayKeep: isWhole && target.mayKeep !== false, by });

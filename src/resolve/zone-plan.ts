@@ -58,14 +58,14 @@ export function planZones(config: Config, numberings: Numberings): PlannedListen
         const server = serverLabel(at);
         const listener = listeners.get(server) ?? { at, block, zones: [] };
         listeners.set(server, listener);
-        const ordinal = numberings.counters.of(counterKey(server, zone));
+        const ordinal = numberings.counters.of(`${server} ${zone}`);
         listener.zones.push({ block, blockIndex, zone, identity, ordinal });
       }
     }
   });
   const views = viewsOf([...listeners.values()].map(({ zones }) => zones));
   return [...listeners].map(([server, { at, block, zones }]) => {
-    const dropped = numberings.counters.of(counterKey(server, droppedZone));
+    const dropped = numberings.counters.of(`${server} ${droppedZone}`);
     const viewed = zones.map((zone) => ({ ...zone, identity: views.get(zone)! }));
     return { at, server, block, ...tablesOf(viewed, dropped, numberings) };
   });
@@ -140,10 +140,7 @@ export function serverLabel({ address, port }: Endpoint): string {
   return `dns://${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
-function counterKey(server: string, zone: string): string {
-  return `${server} ${zone}`;
-}
-
+/** The parts of a text that numbers a zone in the counters. */
 export function fromCounterKey(key: string): { server: string; zone: string } {
   const space = key.indexOf(' ');
   return { server: key.slice(0, space), zone: key.slice(space + 1) };

@@ -1,7 +1,7 @@
 /** The dashboard as Grafana reads it: complete, nothing over anything else, and asking for metrics that there are. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { familyNames } from '../../src/process/generation-metrics.js';
+import { familyNames } from '../../src/process/endpoints.js';
 import { page } from '../docs/pages.js';
 import { dashboard, type Panel, panels } from './dashboard.js';
 

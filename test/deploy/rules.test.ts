@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { familyNames } from '../../src/process/generation-metrics.js';
+import { familyNames } from '../../src/process/endpoints.js';
 import { repositoryPath } from '../corpus/repository.js';
 import { page, section } from '../docs/pages.js';
 import { needs, run } from '../real/commands.js';

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import * as limits from '../../src/limits.js';
 import { eventMetrics } from '../../src/observe/event-metrics.js';
-import { familyNames } from '../../src/process/generation-metrics.js';
+import { familyNames } from '../../src/process/endpoints.js';
 import { repositoryPath } from '../corpus/repository.js';
 import { known } from '../real/known-queries.js';
 import { fenced, page, pages, sourceText, tableRows } from './pages.js';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newMetrics } from '../../src/observe/metrics.js';
-import { families as allOurs } from '../../src/process/generation-metrics.js';
+import { families as allOurs } from '../../src/process/endpoints.js';
 import { ManualClock } from '../simulation/clock.js';
 import { everything, newSource } from './source.js';
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { newMetrics } from '../../src/observe/metrics.js';
 import { formerFamilies } from '../../src/observe/metrics-former.js';
-import { families, familyNames } from '../../src/process/generation-metrics.js';
+import { families, familyNames } from '../../src/process/endpoints.js';
 import { repositoryPath } from '../corpus/repository.js';
 import { ManualClock } from '../simulation/clock.js';
 import { everything, newSource } from './source.js';

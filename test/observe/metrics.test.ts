@@ -20,7 +20,7 @@ import { metricsAgeMs } from '../../src/limits.js';
 import { eventMetrics } from '../../src/observe/event-metrics.js';
 import { newMetrics } from '../../src/observe/metrics.js';
 import type { MetricsSource } from '../../src/observe/metrics-source.js';
-import { families, familyNames } from '../../src/process/generation-metrics.js';
+import { families, familyNames } from '../../src/process/endpoints.js';
 import { durationsOf, newUpstreamStats } from '../../src/upstream/stats.js';
 import { ManualClock } from '../simulation/clock.js';
 import { everything, newPage, newSource, servedZone, server } from './source.js';

@@ -11,7 +11,7 @@ import type { Normaliser } from '../../dns/normalise.js';
 import { encodeAnswerTo } from '../../dns/records.js';
 import { copyOf, flagRd, flagTc, flagZ, messageFlags, rcodeNoError, setU16, typeA, typeAaaa } from '../../dns/wire.js';
 import { headerBytes, messageBytesMax } from '../../limits.js';
-import { isFinal } from '../../resolve/respond.js';
+import { finalFailures } from '../../resolve/respond.js';
 import type { Made, Route } from '../../resolve/route.js';
 import type { Ask, Outcome, Request } from '../../upstream/ask.js';
 
@@ -102,7 +102,7 @@ function asWithin(within: Ask, making: (within: Ask) => Ask): Ask {
     const watched: Ask = (inner, heard) =>
       within(inner, (outcome) => {
         if (outcome.ok && outcome.mayKeep === false) mayKeep = false;
-        if (!outcome.ok && isFinal(outcome.why)) final = outcome;
+        if (!outcome.ok && finalFailures.has(outcome.why)) final = outcome;
         heard(outcome);
       });
     making(watched)(request, (outcome) => done(outcome.ok ? { ...outcome, mayKeep } : (final ?? outcome)));

@@ -1,6 +1,6 @@
 /**
- * The configuration in force: opens what it names, watches its files, and on a reload replaces it by the next one in
- * one turn, or rejects that one and changes nothing. Part of the composition root.
+ * The configuration in force: opens what it names, watches its files, and on a reload switches to the next one in one
+ * turn or changes nothing.
  */
 import { type Config, ConfigError, formatDiagnostic } from '../config/config.js';
 import { watchFiles } from '../config/watch.js';
@@ -26,13 +26,10 @@ export interface ActiveConfigurationDeps extends ProbingDeps {
   readonly deps: GenerationDeps;
   /** How often the configuration's files are read, whatever `reload` says; null: as `reload` says. */
   readonly lookEveryMs: number | null;
-  /**
-   * The listener's callbacks: for each packet, for refreshes, for packets without room. Each uses the table in force.
-   */
+  /** Callbacks for each packet, for refreshes and for packets without room. Each uses the table in force. */
   serve(tableOf: TableOf): Serve;
   refresh(tableOf: TableOf): Refresh;
   refuse(tableOf: TableOf): Refuse;
-  /** The tables in force are now this configuration's. */
   tablesChanged(config: Config): void;
 }
 
@@ -48,7 +45,6 @@ export class ActiveConfiguration {
   #reloading: Promise<unknown> = Promise.resolve();
   /** Earlier generations that still answer their last queries. */
   readonly #draining = new Set<Generation>();
-  /** No further reload begins. */
   #isFinishing = false;
   /** Nothing is opened any more. */
   #isOver = false;
@@ -83,10 +79,7 @@ export class ActiveConfiguration {
     this.#warn();
   }
 
-  /**
-   * Reads the configuration again; one reload at a time, in order. If anything throws, the configuration in force stays
-   * in force, and what was opened for the other is closed.
-   */
+  /** Reloads, one at a time. If anything throws, the old configuration stays and what was opened is closed. */
   reload(why: string): Promise<ReloadResult> {
     const result = this.#reloading.then(() => this.#reloadNow(why));
     this.#reloading = result.catch(() => {});
@@ -115,9 +108,7 @@ export class ActiveConfiguration {
     }
   }
 
-  /**
-   * Ends watching and probing, and rejects further reloads. One that is under way has `withinMs`; then it is undone.
-   */
+  /** Ends watching and probing, and rejects reloads. One under way has `withinMs`; then it is undone. */
   async finish(withinMs: number): Promise<void> {
     this.#isFinishing = true;
     await new Promise<void>((resolve) => {
@@ -191,8 +182,8 @@ export class ActiveConfiguration {
   }
 
   /**
-   * Makes the next generation serve, in one turn, so that no packet sees half of each; returns the one before, to be
-   * drained. If it throws, the one before serves as it did.
+   * Switches in one turn, so that no packet sees half of each. Returns the old generation, which serves on if it
+   * throws.
    */
   #switchTo(next: Generation): Generation {
     const before = this.generation;
@@ -280,7 +271,6 @@ export class ActiveConfiguration {
     });
   }
 
-  /** Closes listeners that are not in force. */
   #closeOthers(): void {
     const servers = new Set(this.generation.listeners.map(({ server }) => server));
     this.#deps.listeners.keepOnly(servers);

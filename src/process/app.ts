@@ -72,7 +72,6 @@ export interface Outsides {
   readonly startHttp: StartHttp;
   readonly profiler: Profiler;
   readonly pprofAskers: Askers;
-  /** For `ip`, iptables and nft. */
   readonly run: RunCommand;
   /** The UDP sockets on the host's addresses. */
   readonly sockets: SocketsOfHost;
@@ -117,7 +116,6 @@ export interface App {
   readonly counters: Counters;
   /** On all threads. */
   total(event: EventName): number;
-  /** Clients that wait for an answer. */
   readonly waiting: number;
 }
 
@@ -134,9 +132,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   settings.inForce(config);
   const later: Later = { active: () => active, watching: () => watching, succession: () => succession };
 
-  // State.
   const known = startKnowing(outsides, later);
-  // Clients.
   const doors = openDoors(outsides, known);
   // The main thread's two halves of the spine.
   const resolving = startResolving(outsides, known, later);
@@ -146,7 +142,6 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
   // Upstreams and plugins. Before the rest, because a template may not compile.
   const deps = generationDeps(parts);
   const first = new Generation(config, deps, await prepare(config, deps));
-  // Metrics and health.
   const top = newTopTalkers({ ...parts, samples: threads?.samples ?? [] });
   const watching = newEndpoints(endpointsDeps({ ...parts, top }, settings, later), config);
   // The node: clients need a way to us.
@@ -182,7 +177,7 @@ export async function startApp(outsides: Outsides, settings: Settings): Promise<
     await host.prepare();
     await active.start();
     // Packets would wait for a worker that has yet to start.
-    if (hasPredecessor && threads !== null) await atMost(clock, handoverTransferMs, threads.answering());
+    if (hasPredecessor && threads !== null) await within(clock, handoverTransferMs, threads.answering());
     if (succession === null) owns('start');
     else await succession.takeOver();
     // A predecessor's cache is newer than a file's; without one, clients are answered while the file is read.
@@ -329,11 +324,6 @@ function appOf({ counters, listeners, pages, misses }: Parts, active: ActiveConf
   };
 }
 
-/** Waits for `work`, at most `deadlineMs`. */
-async function atMost(clock: Clock, deadlineMs: number, work: Promise<void>): Promise<void> {
-  await Promise.race([work, new Promise<void>((resolve) => clock.after(deadlineMs, resolve))]);
-}
-
 export interface EndingDeps {
   readonly clock: Clock;
   readonly log: Log;
@@ -370,14 +360,14 @@ export function newEnding(deps: EndingDeps): Ending {
     await step('upstreams', () => active.generation.stop());
     await step('the snapshot', () => snapshot?.finish());
     await waiting('HTTP listeners', endsAtMs - clock.nowMs(), () => watching.stop());
-    await step('answering threads', () => within(endsAtMs - clock.nowMs(), threads?.end()));
+    await step('answering threads', () => within(clock, endsAtMs - clock.nowMs(), threads?.end()));
     await step('other instances', () => succession?.left());
     await step('interface and firewall rules', () => host.leave(Math.max(0, endsAtMs - clock.nowMs())));
   }
 
   /** A step that clients or others delay. After `hurry` it is begun, but not waited for. */
   function waiting(what: string, withinMs: number, work: () => Promise<unknown>): Promise<void> {
-    return step(what, () => within(isHurried ? 0 : withinMs, Promise.race([work(), hurried()])));
+    return step(what, () => within(clock, isHurried ? 0 : withinMs, Promise.race([work(), hurried()])));
   }
 
   async function step(what: string, work: () => unknown): Promise<void> {
@@ -387,16 +377,6 @@ export function newEnding(deps: EndingDeps): Ending {
       counters.count('panics');
       log.error(`stopping ${what} failed; stopping the rest`, { error: String((error as Error).stack) });
     }
-  }
-
-  /** Resolves with the work, or after `ms`. */
-  async function within(ms: number, work: Promise<unknown> | undefined): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      const timer = clock.after(Math.max(0, ms), resolve);
-      Promise.resolve(work)
-        .finally(() => timer.stop())
-        .then(() => resolve(), reject);
-    });
   }
 
   function hurried(): Promise<void> {
@@ -420,4 +400,14 @@ export function newEnding(deps: EndingDeps): Ending {
       for (const resolve of whenHurried.splice(0)) resolve();
     },
   };
+}
+
+/** Resolves with the work, or after `ms`. */
+async function within(clock: Clock, ms: number, work: Promise<unknown> | undefined): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const timer = clock.after(Math.max(0, ms), resolve);
+    Promise.resolve(work)
+      .finally(() => timer.stop())
+      .then(() => resolve(), reject);
+  });
 }

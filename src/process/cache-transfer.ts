@@ -1,7 +1,4 @@
-/**
- * Gives cached answers to other instances and takes theirs: between the cache, the zones in force and the bytes on the
- * socket. Part of the composition root.
- */
+/** Gives cached answers to other instances and takes theirs. Part of the composition root. */
 import { createHash } from 'node:crypto';
 import type { BlockRef } from '../cache/blocks.js';
 import type { Cache } from '../cache/cache.js';
@@ -73,10 +70,7 @@ interface NamedZones {
   readonly zones: ReadonlyMap<string, AdoptingZone>;
 }
 
-/**
- * Zones with a cache, by a name that is the same in every process: zone, port, and a digest of the settings that make
- * answers here, since those may be cached too.
- */
+/** Zones with a cache by zone, port and a digest of the settings that make answers: the same name in every process. */
 function namedZones(generation: Generation): NamedZones {
   const names = new Map<number, string>();
   const zones = new Map<string, AdoptingZone>();

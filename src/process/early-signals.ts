@@ -16,14 +16,10 @@ interface EarlyProcess {
 
 export interface EarlySignals {
   /**
-   * Returns the signals so far, in order, and stops listening. Call it with another listener in place: without any,
-   * Node.js would react by itself.
+   * The signals so far, in order. Call it with another listener in place: without any, Node.js would react by itself.
    */
   passOn(): readonly ProgramSignal[];
-  /**
-   * For a command that does not serve: restores the usual meaning of signals, also of those that have come. SIGUSR1
-   * stays ignored, so that no debugger opens.
-   */
+  /** For a command that does not serve: signals act as usual, earlier ones too; SIGUSR1 still opens no debugger. */
   letGo(): void;
 }
 

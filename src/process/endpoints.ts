@@ -1,7 +1,4 @@
-/**
- * The HTTP endpoints of flags and Corefile: /health, /ready, /metrics, /top and pprof, with the self-check behind them.
- * Part of the composition root.
- */
+/** The HTTP pages /health, /ready, /metrics, /top and pprof, and the self-check. Part of the composition root. */
 import type { Config } from '../config/config.js';
 import { Query, readQuestion } from '../dns/query.js';
 import { lower } from '../dns/wire.js';
@@ -66,7 +63,6 @@ export interface Endpoints {
   stop(): Promise<void>;
 }
 
-/** The conditions for being ready. */
 const readyWhen = ['listeners', 'interface', 'rules', 'upstream'] as const;
 
 export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {

@@ -1,7 +1,6 @@
 /**
- * One configuration at work: its listeners' tables, and each server block's upstreams, plugins, store and logs. A
- * reload makes a new one beside the old, moves the cached answers, and lets the old one finish its queries. Part of the
- * composition root.
+ * One configuration at work: its listeners' tables, and each block's upstreams, plugins, store and logs. A reload makes
+ * a new one beside the old, moves the cached answers, and lets the old one finish its queries.
  */
 import { atMessage } from '../cache/blocks.js';
 import type { Cache, Store } from '../cache/cache.js';
@@ -61,7 +60,6 @@ export interface GenerationDeps extends PluginDeps {
 /** The same on all listeners and for all its zones. */
 type BlockRoute = Omit<Route, 'lookUp' | 'judge'>;
 
-/** One server block while its configuration is in use. */
 export interface BlockAtWork {
   readonly config: BlockConfig;
   readonly forwards: Forwards;
@@ -80,10 +78,7 @@ export class Generation {
   readonly #places: Holding;
   readonly #forgetting: Forgetting;
 
-  /**
-   * `prepared` is what its plugins have read in advance; they read the rest while it serves. If it throws, nothing is
-   * left started.
-   */
+  /** `prepared`: what its plugins have read in advance. If it throws, nothing is left started. */
   constructor(
     readonly config: Config,
     readonly deps: GenerationDeps,
@@ -121,16 +116,12 @@ export class Generation {
     }
   }
 
-  /**
-   * Which upstreams lead back to us may change with any block's upstreams; nothing is asked before all blocks have
-   * theirs.
-   */
+  /** Which upstreams lead back to us depends on all blocks' upstreams; nothing is asked before those are there. */
   #judgeOwn(): void {
     if (this.blocks.length < this.config.blocks.length) return;
     for (const { forwards } of this.blocks) forwards.judgeOwn();
   }
 
-  /** Makes the routes of this table's zones. */
   #open(table: ZoneTable): void {
     const { cache, routes, lookUpIn, subqueryIn } = this.deps;
     const normaliser = new Normaliser(cache.blocks.hashKey);
@@ -151,9 +142,7 @@ export class Generation {
     return this.#storeOfZone.get(zoneId) ?? null;
   }
 
-  /**
-   * Takes over the cached answers of `before` for zones that are served here with the same settings for made answers.
-   */
+  /** Takes over the cached answers of `before` in zones that make the same answers here. */
   takeCacheOf(before: Generation): void {
     const changed = new Set<number>();
     for (const { zones } of this.listeners) {
@@ -220,17 +209,14 @@ export class Generation {
     for (const path of this.resolvConfs) toEach(this.blocks, ({ forwards }) => forwards.resolvConfChanged(path));
   }
 
-  /**
-   * Drops the cached answers that were not taken over, lets queries finish, then closes every connection and calls
-   * `done`, once.
-   */
+  /** Drops the cached answers not taken over, finishes queries, closes all connections, then calls `done` once. */
   drain(done: () => void): void {
     let left = this.blocks.length;
     const drain = (block: BlockAtWork): void =>
       block.forwards.drain(() =>
         doAll(
           () => block.stop(),
-          () => --left === 0 && this.#over(done),
+          () => --left === 0 && doAll(done, () => this.#releasePlaces()),
         ),
       );
     doAll(
@@ -256,10 +242,6 @@ export class Generation {
       () => this.#forgetAll(),
       () => this.#releasePlaces(),
     );
-  }
-
-  #over(done: () => void): void {
-    doAll(done, () => this.#releasePlaces());
   }
 
   /**
@@ -311,30 +293,26 @@ interface BlockStart extends Pick<BlockAtWork, 'forwards'> {
 }
 
 function startBlock(config: BlockConfig, start: BlockStart, deps: GenerationDeps): BlockAtWork {
-  const { cache } = config;
   const { forwards, prepared, forget } = start;
+  const { cache } = config;
   const errors = config.errors === null ? null : newErrorsLog(config.errors, deps);
-  const store =
-    cache === null
-      ? null
-      : deps.cache.newStore({ successEntriesMax: cache.success.entriesMax, denialEntriesMax: cache.denial.entriesMax });
+  const bounds = cache && { successEntriesMax: cache.success.entriesMax, denialEntriesMax: cache.denial.entriesMax };
+  const store = bounds && deps.cache.newStore(bounds);
   const started = new Map<string, PluginAtWork>();
   const isForwarded = anyResponsible(config.forwards.map(responsibility));
   try {
     for (const plugin of plugins) {
       const own = config.settings[plugin.name];
-      const atWork =
-        own === undefined
-          ? null
-          : plugin.start?.(own, {
-              deps,
-              prepared: prepared.get(plugin.name),
-              isForwarded,
-              forget: (isAbout) => store !== null && forget(store, isAbout),
-            });
+      if (own === undefined) continue;
+      const atWork = plugin.start?.(own, {
+        deps,
+        prepared: prepared.get(plugin.name),
+        isForwarded,
+        forget: (isAbout) => store !== null && forget(store, isAbout),
+      });
       if (atWork != null) started.set(plugin.name, atWork);
     }
-    return blockOf(config, { forwards, errors, store, plugins: started }, deps);
+    return blockOf({ config, forwards, plugins: started, store }, errors, deps);
   } catch (error) {
     for (const atWork of started.values()) atWork.stop?.();
     if (store !== null) deps.cache.dissolve(store);
@@ -342,12 +320,10 @@ function startBlock(config: BlockConfig, start: BlockStart, deps: GenerationDeps
   }
 }
 
-interface BlockParts extends Pick<BlockAtWork, 'forwards' | 'store' | 'plugins'> {
-  readonly errors: ErrorsLog | null;
-}
+type BlockParts = Pick<BlockAtWork, 'config' | 'forwards' | 'plugins' | 'store'>;
 
-function blockOf(config: BlockConfig, parts: BlockParts, deps: GenerationDeps): BlockAtWork {
-  const { forwards, errors, store } = parts;
+function blockOf(parts: BlockParts, errors: ErrorsLog | null, deps: GenerationDeps): BlockAtWork {
+  const { config, forwards } = parts;
   const atWork = atWorkOf(parts);
   const tap = newDnstap(config.dnstap, deps);
   const uncached: BlockRoute = {
@@ -365,10 +341,7 @@ function blockOf(config: BlockConfig, parts: BlockParts, deps: GenerationDeps): 
     },
   };
   return {
-    config,
-    forwards,
-    plugins: parts.plugins,
-    store,
+    ...parts,
     uncached,
     cached: { ...uncached, keep: config.cache === null ? null : keepRoute(config.cache) },
     stop() {
@@ -379,10 +352,7 @@ function blockOf(config: BlockConfig, parts: BlockParts, deps: GenerationDeps): 
   };
 }
 
-/**
- * Where a plugin's answers are for one client alone, it also makes answers for clients with translated ones; other
- * plugins make theirs in the subqueries.
- */
+/** Plugins whose answers are for one client act for translated clients too; others act in the subqueries. */
 function translatedFrom(route: Route, atWork: readonly PluginAtWork[], subquery: Ask, normaliser: Normaliser): Route {
   const outer = atWork.some(({ isForClientAlone }) => isForClientAlone) ? route : { ...route, make: null };
   const translator = atWork.find(({ translate }) => translate !== undefined)!;

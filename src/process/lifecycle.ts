@@ -1,6 +1,4 @@
-/**
- * What ends the process or reloads it: signals and uncaught exceptions; and its pid file. Part of the composition root.
- */
+/** Signals, uncaught exceptions and the pid file of the process. Part of the composition root. */
 import { lstatSync, rmSync } from 'node:fs';
 import { exceptionsMax } from '../limits.js';
 import type { Clock } from '../os/clock.js';

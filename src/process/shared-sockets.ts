@@ -1,7 +1,4 @@
-/**
- * What needs Node.js to make system calls: sockets whose ports several instances on a node share, the path where those
- * meet, and workers. Part of the composition root.
- */
+/** What needs system calls: ports shared by the node's instances, the path where they meet, and workers. */
 import { readlinkSync } from 'node:fs';
 import type { Blocks } from '../cache/blocks.js';
 import type { Epochs } from '../cache/epochs.js';

@@ -1,7 +1,6 @@
 /**
- * The first queries to each block's upstreams, repeated until there is an answer: it makes us ready. With `loop` each
- * upstream gets its own probe, which must not come back. A change of a resolv.conf starts them again. Part of the
- * composition root.
+ * The first queries to each block's upstreams, until one is answered: it makes us ready. With `loop` each upstream gets
+ * a probe of its own, which must not come back. A change of a resolv.conf starts them again.
  */
 import { systemdResolvConf } from '../config/resolv-conf.js';
 import { type Look, watchFiles } from '../config/watch.js';
@@ -31,11 +30,7 @@ export function startProbe(block: BlockAtWork, index: number, deps: StartProbeDe
     ? forwards.each().map((upstream) => loopProbing(block, index, upstream, deps))
     : [readyProbing(block)];
   const timers = probings.map((probing) => probe(probing, deps));
-  return {
-    stop() {
-      for (const timer of timers) timer.stop();
-    },
-  };
+  return { stop: () => toEach(timers, (timer) => timer.stop()) };
 }
 
 function probe(probing: Probing, { clock, answered }: StartProbeDeps): Timer {

@@ -1,7 +1,4 @@
-/**
- * The program of a worker thread: its own views of the shared cache, its own lane, and the spine. The composition root
- * of the thread; shared-sockets.ts starts it.
- */
+/** The program of a worker thread, started by shared-sockets.ts: its views of the shared cache, its lane, the spine. */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Blocks } from '../cache/blocks.js';
 import { Epochs } from '../cache/epochs.js';

@@ -1,6 +1,5 @@
 /**
- * Decides whether an answer is cached, as what, and for how long (RFC 2308, RFC 2181 8): an upstream's answer, or one
- * that another instance or an earlier process had cached.
+ * Whether an answer is cached, as what, and for how long (RFC 2308, RFC 2181 8): an upstream's or another instance's.
  */
 import { type Kind, kindDenial, kindServfail, kindSuccess } from '../cache/blocks.js';
 import type { Cache, Keep, Store } from '../cache/cache.js';
@@ -138,10 +137,7 @@ export function keepRoute(cache: CacheConfig): KeepRoute {
   };
 }
 
-/**
- * The message as the cache takes it; `kept` is null for one that is only lent. Written out: spreading objects into one
- * takes a tenth of a miss.
- */
+/** `kept` is null for a message that is only lent. Not made by spreading, which takes a tenth of a miss. */
 export function keepOf(out: Normalised, kept: Kept | null, { zoneId, key }: { zoneId: number; key: number }): Keep {
   return {
     message: out.message,
@@ -156,7 +152,6 @@ export function keepOf(out: Normalised, kept: Kept | null, { zoneId, key }: { zo
   };
 }
 
-/** A zone of ours with a cache. */
 export interface AdoptingZone {
   readonly zoneId: number;
   readonly store: Store;
@@ -173,11 +168,7 @@ interface ForeignAnswer {
   readonly storedAtMs: number;
 }
 
-/** One moment by both clocks. */
-interface Moment {
-  readonly nowMs: number;
-  readonly wallMs: number;
-}
+type Moment = Readonly<Record<'nowMs' | 'wallMs', number>>;
 
 export class Adopter {
   readonly #cache: Cache;

@@ -70,7 +70,6 @@ export class Lane {
   refreshDue = false;
   /** The block that was found last. */
   block: BlockRef = 0;
-  /** Marks queries of our own. */
   ownMark = noOwnMark;
   /** Draws the order of addresses. */
   dice: Dice = new Prng(0);
@@ -188,10 +187,7 @@ export class Lane {
   }
 }
 
-/**
- * The refreshes that a worker has requested lately: a popular entry is due with every hit until its new answer is there.
- * Where two blocks share a place, a refresh is requested twice.
- */
+/** Recent refreshes by workers, which a popular entry needs once, not with each hit. Two blocks may share a place. */
 export class RecentRefreshes {
   readonly #blocks = new Int32Array(refreshesRemembered);
   readonly #askedAtMs = new Float64Array(refreshesRemembered);
@@ -210,10 +206,7 @@ export class RecentRefreshes {
 /** Replaces a state of 0, in which the generator would stay. */
 const neverZero = 0x9e37_79b9;
 
-/**
- * For the order of addresses: xorshift with 32 bits of state, a nanosecond a draw. What must be unpredictable comes from
- * os/random.ts, as does the seed.
- */
+/** xorshift with 32 bits of state, a nanosecond a draw; what must be unpredictable comes from os/random.ts. */
 export class Prng {
   #state: number;
 
@@ -259,10 +252,7 @@ export interface QueryLogRecord {
   readonly durationMs: number;
   /** ADDRESS:PORT of the upstream that sent this answer just now; null for one that was cached or made here. */
   readonly upstream: string | null;
-  /**
-   * The messages, borrowed like the record. Of a query over 512 bytes that had to wait, only the part that was
-   * understood.
-   */
+  /** Borrowed like the record. Of a deferred query over 512 bytes, only the part that was understood. */
   readonly query: Uint8Array;
   readonly answer: Uint8Array;
 }
@@ -301,9 +291,7 @@ export function queryLogRecordOf(
   };
 }
 
-/**
- * Type of the first record after the question, which is an authority where there is no answer record; 0 without one.
- */
+/** Type of the first record after the question: an authority, where there is no answer; 0 without one. */
 function firstAuthority(answer: Uint8Array, questionEnd: number, end: number): number {
   if (u16(answer, atAuthorities) === 0) return 0;
   const fixed = skipName(answer, questionEnd, end);

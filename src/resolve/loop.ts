@@ -15,16 +15,11 @@ interface LoopProbe {
   readonly question: Uint8Array;
 }
 
-interface Prober {
-  readonly block: number;
-  readonly zone: string;
-}
-
 export class LoopWatch {
   readonly #probes = new Map<LoopProbe, { readonly block: number; readonly found: () => void }>();
 
   /** A question below the zone with a random name; `found` is called when it comes back to the block. */
-  newProbe({ block, zone }: Prober, random: Random, found: () => void): LoopProbe {
+  newProbe({ block, zone }: { block: number; zone: string }, random: Random, found: () => void): LoopProbe {
     const part = () => random.below(2 ** 32).toString(10);
     const probe = { question: questionFor(`${part()}.${part()}.${zone === '.' ? '' : zone}`, typeHinfo) };
     this.#probes.set(probe, { block, found });
@@ -36,10 +31,7 @@ export class LoopWatch {
     this.#probes.delete(probe);
   }
 
-  /**
-   * Looks for a HINFO question that arrived at this block among the block's probes; if it is one, calls its `found` and
-   * returns true. A probe of another block is passed on like that block's other queries.
-   */
+  /** Whether this HINFO question that arrived at the block is one of the block's probes; if so, calls its `found`. */
   seen(packet: Uint8Array, questionEnd: number, block: number): boolean {
     for (const [probe, { block: asking, found }] of this.#probes) {
       const { question } = probe;

@@ -57,7 +57,6 @@ export class Misses {
     return this.#table.size;
   }
 
-  /** Waiting clients. */
   get waiters(): number {
     return this.#table.waiters;
   }
@@ -107,7 +106,9 @@ export class Misses {
     // A refresh uses TCP, as in CoreDNS: what is cached for all must not be cut for one.
     const transport = waiter === null ? overTcp : asker.transport;
     if (route.plan !== null || route.make !== null) {
-      const query = this.#queryOf(pending, packet, asker);
+      const { flags } = this.#deps.lane.query;
+      const { address: remote } = asker.remote;
+      const query = { id: u16(packet, 0), flags, question, remote, packet, asker, ordinal: zone.ordinal };
       const plan = route.plan === null ? null : route.plan(query);
       if (plan !== null) return this.#followPlan(pending, plan, query, transport, waiter);
       const made = route.make === null ? null : route.make(query, zone, asker);
@@ -117,11 +118,6 @@ export class Misses {
     }
     if (!this.#enter(pending, waiter)) return;
     this.#ask(pending, question, { asker, transport }, (outcome) => this.#finish(pending, outcome, null));
-  }
-
-  #queryOf({ question, zone: { ordinal } }: Pending, packet: Uint8Array, asker: Asker): QueryToPlan {
-    const { flags } = this.#deps.lane.query;
-    return { id: u16(packet, 0), flags, question, remote: asker.remote.address, packet, asker, ordinal };
   }
 
   /** Makes and asks what the plan says in place of the question. */
@@ -258,20 +254,11 @@ export class Misses {
   }
 
   #ask(pending: Pending, question: Uint8Array, from: Origin, done: (outcome: Outcome) => void): void {
-    // Where one question leads to another, the answer to the first is not the whole answer.
-    const isWhole = pending.isJoinable && (pending.plan === null || pending.plan.next === null);
-    const late = isWhole ? (answer: Answer) => this.#answeredLate(pending, answer) : undefined;
-    const request = this.#requestFor(pending, question, from);
-    const { ask, asksOurselves } = pending.route;
-    // This `ask` uses subqueries, which are not shared themselves.
-    if (asksOurselves) return ask(request, done, late);
-    const hash = hashOf(question, 0, pending.key, this.#deps.lane.blocks.hashKey);
-    this.#sharing.ask({ ask, request, askedAtMs: pending.startedAtMs, hash }, done, late);
-  }
-
-  #requestFor(pending: Pending, question: Uint8Array, from: Origin): Request {
     const { recursionDesired, key, plan, startedAtMs, depth } = pending;
-    return {
+    // Where one question leads to another, the answer to the first is not the whole answer.
+    const isWhole = pending.isJoinable && (plan === null || plan.next === null);
+    const late = isWhole ? (answer: Answer) => this.#answeredLate(pending, answer) : undefined;
+    const request: Request = {
       question,
       recursionDesired: plan?.recursionDesired ?? recursionDesired,
       checkingDisabled: (key & keyCheckingDisabled) !== 0,
@@ -283,6 +270,11 @@ export class Misses {
       askedAtMs: startedAtMs,
       depth,
     };
+    const { ask, asksOurselves } = pending.route;
+    // This `ask` uses subqueries, which are not shared themselves.
+    if (asksOurselves) return ask(request, done, late);
+    const hash = hashOf(question, 0, key, this.#deps.lane.blocks.hashKey);
+    this.#sharing.ask({ ask, request, askedAtMs: startedAtMs, hash }, done, late);
   }
 
   /** A late answer, after the question had failed, is cached and given to clients that ask the same again by now. */

@@ -69,7 +69,6 @@ function shareOf(waiting: number): number {
   return Math.max(clientWaitersLeast, waitersPerQuestionMax - waiting);
 }
 
-/** A client's query, kept until it can be answered. */
 export interface Waiter {
   readonly asker: Asker;
   /** The part of the query that answering needs (`keptQuery`). */
@@ -99,7 +98,6 @@ interface Identity {
   readonly recursionDesired: boolean;
 }
 
-/** One question under way. */
 export interface Pending extends Identity {
   /** `hashOf` its identity. */
   readonly hash: number;
@@ -234,7 +232,6 @@ function countOf(client: string, waiters: readonly Waiter[]): number {
   return count;
 }
 
-/** Hears the outcome of a request. */
 interface Sharer {
   readonly client: string | undefined;
   readonly done: (outcome: Outcome) => void;
@@ -250,7 +247,6 @@ interface Sharable {
   readonly hash: number;
 }
 
-/** One request under way. */
 interface Shared extends Sharable {
   /** The first is the one that it was asked for. */
   readonly sharers: Sharer[];
@@ -282,10 +278,7 @@ export class Sharing {
     else queueMicrotask(() => done(tooMany));
   }
 
-  /**
-   * The request to wait for. One that was asked later ends after this query's deadline, so the same is asked once more, up
-   * to `identicalQuestionsMax` times.
-   */
+  /** A request that was asked later ends after this query's deadline, so up to `identicalQuestionsMax` run at once. */
   #find(wanted: Sharable): Shared | null {
     let count = 0;
     let oldest: Shared | null = null;

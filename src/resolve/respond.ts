@@ -176,10 +176,7 @@ export class Responder {
     });
   }
 
-  /**
-   * SERVFAIL, or REFUSED beyond max_concurrent as in CoreDNS, or what an access rule says; the extended error gives the
-   * reason (RFC 8914).
-   */
+  /** SERVFAIL, REFUSED beyond max_concurrent as in CoreDNS, or a rule's answer; the reason is in the EDE (RFC 8914). */
   sendFailure(waiter: Waiter, why: Failure | 'no-room'): void {
     const { lane } = this.#deps;
     if (waiter.ours !== null) return waiter.ours.failed(why === 'no-room' ? 'overloaded' : why);

@@ -61,7 +61,6 @@ export interface Route {
   readonly judge: ((query: AccessQuery & Pick<ServedZone, 'block'>) => AccessRule['action']) | null;
   /** Null: the block has no cache. */
   readonly keep: KeepRoute | null;
-  /** The order of records in cached answers. */
   readonly order: AnswerOrder;
   /** The sections that positive answers keep (`minimal`). */
   readonly sections: 'all' | 'answer';
@@ -79,7 +78,6 @@ export type Made =
   | {
       readonly kind: 'message';
       readonly message: Uint8Array;
-      /** For the metrics. */
       readonly by: Answerer;
       /** For clients with EDNS (RFC 8914); an answer that has one is not cached. */
       readonly extendedError: { readonly code: number; readonly text: string } | null;
@@ -94,7 +92,6 @@ export type Made =
 
 export type Verdict =
   | { readonly kind: 'pass' }
-  /** No answer. */
   | { readonly kind: 'drop' }
   /** This answer: a whole message to the query, without an OPT. */
   | { readonly kind: 'message'; readonly message: Uint8Array; readonly by: Answerer }
@@ -103,7 +100,6 @@ export type Verdict =
       readonly kind: 'empty';
       readonly rcode: number;
       readonly extendedError: ExtendedError;
-      /** For the metrics. */
       readonly by: Answerer;
     };
 
@@ -191,10 +187,7 @@ export interface QueryPlan {
   readonly next: Next | null;
   /** Changes to the answer; null: none. */
   readonly changes: Changes | null;
-  /**
-   * Only an answer for everybody is joined and cached. `unscoped`: cached if the upstream says that it is for every
-   * network (RFC 7871 7.3.1).
-   */
+  /** Only answers for everybody are joined and cached; `unscoped` ones if the upstream says so (RFC 7871 7.3.1). */
   readonly holdsFor: 'everybody' | 'asker' | 'unscoped';
 }
 
@@ -209,7 +202,6 @@ export type Step =
 
 /** A query plan in the making; each changer sees the work of those before it. */
 export interface Draft {
-  /** Name, type and class in wire form. */
   question: Uint8Array;
   readonly options: Map<number, Uint8Array>;
   recursionDesired: QueryPlan['recursionDesired'];
@@ -295,8 +287,7 @@ function inTurn(all: readonly Next[]): Next | null {
 }
 
 /**
- * Checks names that are asked in place of a client's against the rules of the asking block and of the block that serves
- * the name in this table; null where neither has rules.
+ * Checks names asked in place of a client's by the rules of the asking block and of the name's block; null: no rules.
  */
 export function judgeIn(table: ZoneTable, atWork: (block: number) => readonly PluginAtWork[]): Route['judge'] {
   const judges = new Map(
@@ -336,10 +327,7 @@ function deniable(message: Uint8Array, zone: ServedZone): Uint8Array {
   return denies && empty ? withSoa(message, zone) : message;
 }
 
-/**
- * The message with the zone's SOA as its authority section. Additional records are dropped: they would have to move,
- * and a denial needs none.
- */
+/** The message with the zone's SOA as authority, and without additional records, which a denial does not need. */
 function withSoa(message: Uint8Array, zone: ServedZone): Uint8Array {
   const { soa, ttlSeconds, zoneBytes } = zone.denial;
   // A zone that `cache` lists apart uses the SOA of the block's zone that it is in.

@@ -1,6 +1,5 @@
 /**
- * The main thread's way in: a packet goes through the spine, and on to `Misses` if it has to wait. An exception here is
- * a bug of ours; it costs its own packet and a count.
+ * The main thread's way in: the spine, then `Misses`. An exception, a bug of ours, costs its own packet and a count.
  */
 import { readQuery } from '../dns/query.js';
 import type { Asker, Refresh, Refuse, Serve } from '../listen/asker.js';

@@ -60,8 +60,7 @@ export function subqueryIn(deps: SubqueryDeps, zone: ServedZone): Ask {
 }
 
 /**
- * Asks like a client of the listener with this table: in the name's own zone, with its block's guards, policies, cache
- * and upstreams. The outcome is as `subqueryIn` gives it.
+ * Asks like a client of this table's listener: in the name's own zone, with its guards, policies, cache and upstreams.
  */
 export function lookUpIn(deps: SubqueryDeps, table: ZoneTable): LookUp {
   const { lane, routes } = deps;
@@ -79,11 +78,7 @@ export function lookUpIn(deps: SubqueryDeps, table: ZoneTable): LookUp {
   };
 }
 
-interface Asking {
-  readonly packet: Uint8Array;
-  readonly asker: Asker;
-  readonly ours: OwnWaiter;
-}
+type Asking = ReturnType<typeof queryFor>;
 
 /** Afterwards the lane has read the packet. */
 function queryFor(
@@ -91,7 +86,7 @@ function queryFor(
   { remote, local }: Pick<Asker, 'remote' | 'local'>,
   done: (outcome: Outcome) => void,
   lane: Lane,
-): Asking {
+): { packet: Uint8Array; asker: Asker; ours: OwnWaiter } {
   const packet = ownQuery(request);
   const transport = request.clientTransport === 'tcp' ? overTcp : overUdp;
   readQuery(packet, packet.length, lane.query);
@@ -184,10 +179,7 @@ function forNow(source: MadeSource | null): MadeSource {
   return { extendedError: source?.extendedError ?? null, by: source?.by ?? byForward, mayKeep: false };
 }
 
-/**
- * The outcome of a made answer. A stub resolver follows no alias, so the target's records are appended if there are
- * any.
- */
+/** A made answer as an outcome, with the records of its alias's target if there are any: stub resolvers follow none. */
 export function finishMade(made: Exclude<Made, { kind: 'next' }>, lookUp: Chase['lookUp'], done: Done): void {
   if (made.kind === 'servfail') return done({ ok: false, why: 'nobody', text: made.text }, null);
   const { message, by, follow, extendedError: error } = made;
@@ -210,7 +202,6 @@ function isAnswered(message: Uint8Array): boolean {
 }
 
 export interface Subquery {
-  /** When the client's query came. */
   readonly askedAtMs: number;
   /** The number of subqueries from the client's query to this one. */
   readonly depth: number;

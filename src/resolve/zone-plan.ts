@@ -285,9 +285,7 @@ export class Numbering {
 export interface Holding {
   /** The number of this text; throws when too many are held. */
   of(text: string): number;
-  /**
-   * Releases all numbers, once. `isUnused` is asked later, and tells whether everything released by now is out of use.
-   */
+  /** Releases all numbers, once. `isUnused` is asked later: whether what was released by now is out of use. */
   release(isUnused: () => boolean): void;
 }
 

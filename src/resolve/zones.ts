@@ -1,6 +1,5 @@
 /**
- * Which zone a question belongs to, and the zone's properties as plain numbers and bytes that any thread can copy. A
- * table is one listener's; it is made from the configuration and never changes.
+ * Which zone a question is in, and the zone's properties as plain data that threads can copy. A table never changes.
  */
 import { type HeaderFlags, seeAll, seeLocalPrefix } from '../config/config.js';
 import type { Denial } from '../dns/answer.js';
@@ -52,11 +51,9 @@ export interface ServedZone {
 export interface Finishing {
   /** Shuffles addresses, those in these networks first; null: does not. */
   readonly balance: readonly Preference[] | null;
-  /** Counts answers with translated addresses. */
   readonly countsTranslated: boolean;
 }
 
-/** `dns64`. */
 interface Translation {
   /** The same zone with a cache key of its own. */
   readonly zone: ServedZone;

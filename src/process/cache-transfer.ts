@@ -1,11 +1,11 @@
 /** Gives cached answers to other instances and takes theirs. Part of the composition root. */
-import { createHash } from 'node:crypto';
 import type { BlockRef } from '../cache/blocks.js';
 import type { Cache } from '../cache/cache.js';
 import type { Counters } from '../counters.js';
 import { newsMax } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import { Adopter, type AdoptingZone } from '../resolve/cacheability.js';
+import { digestOf } from '../resolve/zone-plan.js';
 import { endingOf, type Held, readEntries, writeEntries } from '../takeover/entries.js';
 import type { Warmth } from '../takeover/succession.js';
 import type { Generation } from './generation.js';
@@ -65,23 +65,17 @@ export function newCacheTransfer({ cache, clock, generation, counters }: CacheTr
   };
 }
 
-interface NamedZones {
-  readonly names: ReadonlyMap<number, string>;
-  readonly zones: ReadonlyMap<string, AdoptingZone>;
-}
+type NamedZones = ReturnType<typeof namedZones>;
 
 /** Zones with a cache by zone, port and a digest of the settings that make answers: the same name in every process. */
-function namedZones(generation: Generation): NamedZones {
+function namedZones(generation: Generation) {
   const names = new Map<number, string>();
   const zones = new Map<string, AdoptingZone>();
   const texts = generation.deps.numberings.cache.texts();
   for (const { zoneId, block, cache } of generation.listeners.flatMap((listener) => listener.zones)) {
     const { store, cached } = generation.blocks[block];
     if (cache === null || store === null || cached.keep === null) continue;
-    const digest = createHash('sha256')
-      .update(generation.madeIn(zoneId) ?? '')
-      .digest('hex');
-    const name = `${texts[zoneId]} ${digest.slice(0, 16)}`;
+    const name = `${texts[zoneId]} ${digestOf(generation.madeIn(zoneId) ?? '')}`;
     names.set(zoneId, name);
     zones.set(name, { zoneId, store, keep: cached.keep, staleMaxMs: cache.staleMaxMs });
   }

@@ -43,7 +43,7 @@ export interface EndpointsDeps {
   readonly startHttp: StartHttp;
   readonly profiler: Profiler;
   readonly pprofAskers: Askers;
-  readonly top: Pick<TopTalkers, 'answer' | 'stop'>;
+  readonly top: Pick<ReturnType<typeof newTopTalkers>, 'answer' | 'stop'>;
   readonly source: Omit<MetricsSource, 'healthDurations' | 'loopDelays'>;
   /** Marks our own queries for our listeners. */
   readonly ownMark: number;
@@ -212,19 +212,12 @@ function keyOf({ at, routes }: Pages): string {
   return `${at.address} ${at.port} ${Object.keys(routes).sort().join(' ')}`;
 }
 
-interface TopTalkers {
-  /** `serve`, sampling packets that no worker has sampled. */
-  watched(serve: Serve): Serve;
-  answer(asked: Asked): HttpAnswer;
-  stop(): void;
-}
-
 export function newTopTalkers(deps: {
   readonly clock: Clock;
   readonly random: Random;
   /** One for each worker. */
   readonly samples: readonly SampleReader[];
-}): TopTalkers {
+}) {
   const { clock, random, samples } = deps;
   const top = new Top(clock);
   const query = new Query();
@@ -248,16 +241,19 @@ export function newTopTalkers(deps: {
 
   const timer = samples.length === 0 ? null : clock.every(samplesReadMs, readSamples);
   return {
-    watched: (serve) => (packet, asker) => {
-      const isWatched = asker.receivedAtMs === undefined && --untilNext < 0;
-      if (isWatched) untilNext = random.below(2 * samplePackets - 1);
-      try {
-        if (isWatched) seen(packet, asker.remote.address, samplePackets);
-      } finally {
-        serve(packet, asker);
-      }
-    },
-    answer(asked) {
+    /** `serve`, sampling packets that no worker has sampled. */
+    watched:
+      (serve: Serve): Serve =>
+      (packet, asker) => {
+        const isWatched = asker.receivedAtMs === undefined && --untilNext < 0;
+        if (isWatched) untilNext = random.below(2 * samplePackets - 1);
+        try {
+          if (isWatched) seen(packet, asker.remote.address, samplePackets);
+        } finally {
+          serve(packet, asker);
+        }
+      },
+    answer(asked: Asked): HttpAnswer {
       readSamples();
       return top.answer(asked);
     },

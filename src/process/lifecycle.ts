@@ -8,9 +8,6 @@ import { readTrusted, replaceText } from '../os/replacement.js';
 import type { App } from './app.js';
 import { type EarlySignals, type ProgramSignal, programSignals } from './early-signals.js';
 
-/** Something was not closed in order. */
-const exitAtOnce = 1;
-
 interface Signalled {
   on(signal: ProgramSignal, arrived: () => void): unknown;
   exit(code: number): void;
@@ -41,7 +38,8 @@ export function onSignals(
     stops++;
     if (stops === 1) log.info(`${signal}: draining, then exiting`);
     if (stops === 2) log.info(`${signal} again: exiting without waiting for clients`);
-    if (stops > 2) return process.exit(exitAtOnce);
+    // 1, as something was not closed in order.
+    if (stops > 2) return process.exit(1);
     if (stops === 1 && app !== null) stopInOrder(app);
     if (stops === 2) app?.hurry();
   }

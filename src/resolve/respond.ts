@@ -59,7 +59,6 @@ const known: Source = { upstream: null, by: byForward, extendedError: null, mayK
 
 type StaleReason = 'staleOnFailure' | 'stalePatience';
 
-/** What an answer in the cache is found by. */
 type Asked = Pick<Pending, 'zone' | 'question' | 'key'>;
 
 /** Failures that are neither temporary nor an upstream's: clients get them even where an answer is cached. */

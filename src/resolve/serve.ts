@@ -37,7 +37,7 @@ export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
     if (bytes === deferred) return misses.wait(packet, asker, asker.receivedAtMs ?? nowMs);
     if (bytes === dropped) return asker.reply(null);
     asker.reply(lane.slot.bytes.subarray(0, bytes));
-    if (lane.zone !== null && lane.zone.defers !== 0) log(deps, packet, asker, bytes, clock.nowMs() - nowMs);
+    if (lane.zone !== null && lane.zone.defers !== 0) log(deps, packet, asker, bytes, nowMs);
     if (lane.refreshDue) misses.refresh(packet, asker, nowMs);
   }
 
@@ -87,13 +87,17 @@ function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, ask
       : lane.answerEmpty(packet, verdict.rcode, verdict.extendedError);
   lane.count(lane.counters.zoneBase(lane.zone!.ordinal), verdict.by, packet.length, bytes, 0);
   asker.reply(lane.slot.bytes.subarray(0, bytes));
-  log(deps, packet, asker, bytes, 0);
+  log(deps, packet, asker, bytes, null);
   return true;
 }
 
-function log({ lane, routes }: ServeDeps, packet: Uint8Array, asker: Asker, bytes: number, durationMs: number): void {
-  const came = { durationMs, upstream: null };
-  routes.get(lane.zone!)?.logQuery?.(queryLogRecordOf(lane, packet, asker, bytes, came));
+/** `sinceMs` null: logged as 0 ms. */
+function log(deps: ServeDeps, packet: Uint8Array, asker: Asker, bytes: number, sinceMs: number | null): void {
+  const { lane, routes, clock } = deps;
+  const logQuery = routes.get(lane.zone!)?.logQuery;
+  if (!logQuery) return;
+  const durationMs = sinceMs === null ? 0 : clock.nowMs() - sinceMs;
+  logQuery(queryLogRecordOf(lane, packet, asker, bytes, { durationMs, upstream: null }));
 }
 
 /** Reads a packet that a worker has read before; false when its zone is gone after a reload. */

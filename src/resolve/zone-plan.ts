@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { clientBytes, clientKinds, kindOf } from '../config/client-kinds.js';
-import { type AaaaPolicy, type BlockConfig, type CacheConfig, type Config, seeAll } from '../config/config.js';
+import { type BlockConfig, type CacheConfig, type Config, seeAll } from '../config/config.js';
 import type { Denial } from '../dns/answer.js';
 import { isInZone, lowerCaseName, nameToWire } from '../dns/names.js';
 import { setU32 } from '../dns/wire.js';
@@ -31,7 +31,6 @@ export interface PlannedListener {
   /** The main thread's table for the client with this address. */
   tableOf(client: string): ZoneTable;
   readonly tables: readonly ZoneTable[];
-  /** Of all tables, each once. */
   readonly zones: readonly ServedZone[];
   /** The first block that listens here; its TCP timeouts apply. */
   readonly block: BlockConfig;
@@ -78,12 +77,8 @@ export function planZones(config: Config, numberings: Numberings): PlannedListen
 function viewsOf(listeners: readonly (readonly PlannedZone[])[]): ReadonlyMap<PlannedZone, string> {
   const seen = new Map<BlockConfig, Set<string>>();
   const viewed = listeners.map((zones) => {
-    const view = digestOf(
-      zones
-        .map(({ identity }) => identity)
-        .sort()
-        .join(' '),
-    );
+    const identities = zones.map(({ identity }) => identity).sort();
+    const view = digestOf(identities.join(' '));
     for (const { block } of zones) seen.set(block, (seen.get(block) ?? new Set()).add(view));
     return { zones, view };
   });
@@ -100,7 +95,8 @@ function viewsOf(listeners: readonly (readonly PlannedZone[])[]): ReadonlyMap<Pl
   );
 }
 
-function digestOf(text: string): string {
+/** 64 bits of SHA-256 in hexadecimal. */
+export function digestOf(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 
@@ -201,7 +197,7 @@ function servedZone(planned: PlannedZone, numbers: ZoneNumbers, name: string, ca
     ordinal,
     zoneId,
     block: blockIndex,
-    aaaa: policyNumber(block.aaaa),
+    aaaa: aaaaPolicies[block.aaaa ?? 'forward'],
     denial: denialOf(zone, block.cache),
     udpBytes: block.bufsizeBytes,
     defers: isApart ? seeAll : deferOf(block),
@@ -222,11 +218,7 @@ function deferOf({ log, dnstap, traits }: BlockConfig): number {
   return log.length > 0 || dnstap.length > 0 ? seeAll : traits.sees;
 }
 
-function policyNumber(policy: AaaaPolicy | null): number {
-  if (policy === 'nxdomain') return aaaaNxdomain;
-  if (policy === 'nodata') return aaaaNodata;
-  return policy === 'smart' ? aaaaSmart : aaaaForward;
-}
+const aaaaPolicies = { nxdomain: aaaaNxdomain, nodata: aaaaNodata, smart: aaaaSmart, forward: aaaaForward } as const;
 
 function cachePolicy(cache: CacheConfig): CachePolicy {
   return {

@@ -208,3 +208,12 @@ export function wireOf(name: string): Uint8Array | null {
     return null;
   }
 }
+
+/** The longest of the zones that contain the name. */
+export function closestZone(zones: readonly string[], name: string): string | undefined {
+  let closest: string | undefined;
+  for (const zone of zones) {
+    if (isInZone(name, zone) && (closest === undefined || zone.length > closest.length)) closest = zone;
+  }
+  return closest;
+}

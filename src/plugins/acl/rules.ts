@@ -7,7 +7,7 @@ import { clientBytes } from '../../config/client-kinds.js';
 import type { AccessRule, AccessRules } from '../../config/config.js';
 import { isInNetwork } from '../../config/networks.js';
 import { byAcl } from '../../counters.js';
-import { isInZone } from '../../dns/names.js';
+import { closestZone } from '../../dns/names.js';
 import { askedBy } from '../../dns/query.js';
 import { rcodeNoError, rcodeRefused } from '../../dns/wire.js';
 import { edeBlocked, edeFiltered } from '../../resolve/lane.js';
@@ -71,13 +71,4 @@ export function newAcl(configs: readonly AccessRules[]): Acl {
 function fits({ types, networks }: AccessRule, address: Uint8Array, type: number): boolean {
   if (types !== null && !types.includes(type)) return false;
   return networks === null || networks.some((network) => isInNetwork(address, network));
-}
-
-/** The longest of the zones that contain the name. */
-function closestZone(zones: readonly string[], name: string): string | undefined {
-  let closest: string | undefined;
-  for (const zone of zones) {
-    if (isInZone(name, zone) && (closest === undefined || zone.length > closest.length)) closest = zone;
-  }
-  return closest;
 }

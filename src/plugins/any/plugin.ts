@@ -6,10 +6,9 @@
 import { readSwitch } from '../../config/directives/switches.js';
 import { newAnswerer } from '../../counters.js';
 import { askedBy } from '../../dns/query.js';
-import { encodeAnswerTo, parseRecord } from '../../dns/records.js';
-import { rcodeNoError, typeAny } from '../../dns/wire.js';
+import { typeAny } from '../../dns/wire.js';
 import type { Made, MakeQuery } from '../../resolve/route.js';
-import type { Plugin } from '../plugin.js';
+import { madeAnswer, type Plugin } from '../plugin.js';
 
 export const byAny = newAnswerer('any');
 
@@ -28,12 +27,6 @@ export const any: Plugin<true> = {
 function answerAny(query: MakeQuery): Made {
   const { name, type } = askedBy(query.question);
   if (type !== typeAny) return { kind: 'next' };
-  const message = encodeAnswerTo(query, {
-    authoritative: false,
-    rcode: rcodeNoError,
-    answer: [parseRecord(`${name} ${ttlSeconds} IN HINFO "ANY obsoleted" "See RFC 8482"`)],
-    authority: [],
-    additional: [],
-  });
-  return { kind: 'message', message, by: byAny, extendedError: null, follow: null };
+  const record = `${name} ${ttlSeconds} IN HINFO "ANY obsoleted" "See RFC 8482"`;
+  return madeAnswer(query, byAny, { answer: [record] });
 }

@@ -6,9 +6,9 @@
 import { newAnswerer } from '../../counters.js';
 import { isInZone } from '../../dns/names.js';
 import { askedBy } from '../../dns/query.js';
-import { encodeAnswerTo, parseRecord } from '../../dns/records.js';
-import { classIn, rcodeNoError, typeA, typeAaaa } from '../../dns/wire.js';
+import { classIn, typeA, typeAaaa } from '../../dns/wire.js';
 import type { Made, MakeQuery } from '../../resolve/route.js';
+import { fallsThrough, madeAnswer } from '../plugin.js';
 import type { HostsConfig } from './file.js';
 import { findHost, type HostsTable } from './table.js';
 
@@ -28,7 +28,7 @@ export function hostsMaker(config: HostsConfig, table: () => HostsTable): (query
     const isKnown = known.a.length > 0 || known.aaaa.length > 0;
     const isSupported = type === typeA || type === typeAaaa;
     if (!isKnown || (!isSupported && config.fallthroughUnsupported)) {
-      if (fallsThrough(config, name)) return { kind: 'next' };
+      if (fallsThrough(config.fallthrough, name)) return { kind: 'next' };
     }
     if (!isKnown) {
       const { file, line } = config.at;
@@ -46,16 +46,6 @@ function answer(
   type: 'A' | 'AAAA' | 'PTR',
   data: readonly string[],
 ): Made {
-  const message = encodeAnswerTo(query, {
-    authoritative: true,
-    rcode: rcodeNoError,
-    answer: data.map((value) => parseRecord(`${name} ${ttlSeconds} IN ${type} ${value}`)),
-    authority: [],
-    additional: [],
-  });
-  return { kind: 'message', message, by: byHosts, extendedError: null, follow: null };
-}
-
-function fallsThrough({ fallthrough }: HostsConfig, name: string): boolean {
-  return fallthrough !== null && (fallthrough.length === 0 || fallthrough.some((zone) => isInZone(name, zone)));
+  const records = data.map((value) => `${name} ${ttlSeconds} IN ${type} ${value}`);
+  return madeAnswer(query, byHosts, { authoritative: true, answer: records });
 }

@@ -20,15 +20,13 @@ import type { Pattern } from '../../config/pattern.js';
 import { settingsOf } from '../../config/plugins.js';
 import { readZones } from '../../config/zones.js';
 import { classNumber, isInZone, typeNumber } from '../../dns/names.js';
+import { classIn, rcodeNoError, rcodeNxDomain, typeAaaa, typeAny } from '../../dns/wire.js';
 import type { Plugin } from '../plugin.js';
 import { type TemplatesAtWork, templateFamilies } from './metrics.js';
 import { checkTemplates, compileTemplates, type TemplateConfig, templateMaker } from './templates.js';
 
-const anything = 255;
-const classIn = 1;
-const typeAaaa = 28;
-const rcodeNoError = 0;
-const rcodeNxDomain = 3;
+/** ANY, as a type and as a class. */
+const anything = typeAny;
 const everything = '.*';
 
 export const template: Plugin<readonly TemplateConfig[], TemplatesAtWork> = {

@@ -8,11 +8,9 @@ import { readSwitch } from '../../config/directives/switches.js';
 import { newAnswerer, overTcp } from '../../counters.js';
 import { className } from '../../dns/names.js';
 import { askedBy } from '../../dns/query.js';
-import { encodeAnswerTo, parseRecord } from '../../dns/records.js';
-import { rcodeNoError } from '../../dns/wire.js';
 import { nameBytesMax } from '../../limits.js';
 import type { Maker } from '../../resolve/route.js';
-import type { Plugin } from '../plugin.js';
+import { madeAnswer, type Plugin } from '../plugin.js';
 
 export const byWhoami = newAnswerer('whoami');
 
@@ -42,13 +40,6 @@ function whoamiMaker(isForwarded: (question: Uint8Array) => boolean): Maker {
       const label = transport === overTcp ? '_tcp' : '_udp';
       records.push(`${label}.${name === '.' ? '' : name} ${behind} SRV 0 0 ${remote.port} .`);
     }
-    const message = encodeAnswerTo(query, {
-      authoritative: true,
-      rcode: rcodeNoError,
-      answer: [],
-      authority: [],
-      additional: records.map(parseRecord),
-    });
-    return { kind: 'message', message, by: byWhoami, extendedError: null, follow: null, isForAskerAlone: true };
+    return { ...madeAnswer(query, byWhoami, { authoritative: true, additional: records }), isForAskerAlone: true };
   };
 }

@@ -1,6 +1,6 @@
 /**
- * Who may ask what, as CoreDNS's `acl` has it: of each directive whose zones hold the name, in the order written, the
- * first rule that fits the address and the type counts; who fits none may ask. It judges and counts.
+ * Access rules as in CoreDNS's `acl`: of each directive whose zones hold the name, in the order written, the first rule that
+ * fits the client's address and the query type decides. Clients that match no rule are allowed.
  */
 
 import { clientBytes } from '../../config/client-kinds.js';
@@ -13,7 +13,7 @@ import { rcodeNoError, rcodeRefused } from '../../dns/wire.js';
 import { edeBlocked, edeFiltered } from '../../resolve/lane.js';
 import type { AccessQuery, Guard, PluginAtWork, Verdict } from '../../resolve/route.js';
 
-/** How often something was said of queries to one zone on one server; `zone` is the acl's, and empty for `allow`. */
+/** A verdict's count for one zone on one server; `zone` is the acl's, and empty for `allow`. */
 export interface AclCount {
   readonly ordinal: number;
   readonly action: AccessRule['action'];
@@ -21,10 +21,10 @@ export interface AclCount {
   count: number;
 }
 
-/** The rules of one block, with their numbers: no more of them than zones and servers. */
+/** The rules of one block with their counts, at most one per zone, server and action. */
 export interface Acl extends PluginAtWork {
   readonly guard: Guard;
-  /** What they say to a question of ours that is asked for a client; only what is not allowed is counted. */
+  /** The verdict on a query of our own for a client; only refusals are counted. */
   judge(query: AccessQuery): AccessRule['action'];
   readonly counts: ReadonlyMap<string, AclCount>;
 }
@@ -36,7 +36,6 @@ const verdicts: Readonly<Record<AccessRule['action'], Verdict>> = {
   drop: { kind: 'drop' },
 };
 
-/** The rules ready to be asked. */
 export function newAcl(configs: readonly AccessRules[]): Acl {
   const counts = new Map<string, AclCount>();
   function count(ordinal: number, action: AccessRule['action'], zone: string): void {

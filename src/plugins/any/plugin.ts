@@ -1,6 +1,6 @@
 /**
- * The answer to questions for ANY where a block has `any`: one HINFO that says that such questions are obsolete (RFC
- * 8482 4.2), so that nobody can be flooded with everything there is under a name.
+ * `any`: answers ANY queries with one HINFO record (RFC 8482 4.2), so that they cannot be used to flood others with all
+ * records of a name.
  */
 
 import { readSwitch } from '../../config/directives/switches.js';
@@ -12,7 +12,7 @@ import { madeAnswer, type Plugin } from '../plugin.js';
 
 export const byAny = newAnswerer('any');
 
-/** In seconds, as CoreDNS has it. */
+/** CoreDNS's TTL. */
 const ttlSeconds = 8482;
 
 export const any: Plugin<true> = {
@@ -23,7 +23,7 @@ export const any: Plugin<true> = {
   start: () => ({ maker: answerAny }),
 };
 
-/** Answers a question for ANY, in any class, and leaves others to the next. */
+/** Answers ANY in every class. */
 function answerAny(query: MakeQuery): Made {
   const { name, type } = askedBy(query.question);
   if (type !== typeAny) return { kind: 'next' };

@@ -1,4 +1,4 @@
-/** `autopath [ZONE...] RESOLV-CONF`: search paths are walked here, by the list of a file that is read with the Corefile. */
+/** `autopath [ZONE...] RESOLV-CONF`: walks search paths on the server, by the list in a file read with the Corefile. */
 
 import { type DirectiveContext, fail, noBlock, warn, warnOfForeignZones, words } from '../../config/arguments.js';
 import type { Directive } from '../../config/corefile.js';

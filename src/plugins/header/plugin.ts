@@ -1,4 +1,4 @@
-/** `header { [query|response] set|clear aa|ra|rd… }`: flags of what is asked upstream, and of what clients get. */
+/** `header { [query|response] set|clear aa|ra|rd… }`: flags of upstream queries and of answers. */
 
 import { type DirectiveContext, eachOption, fail, noWords, oneOf, warn } from '../../config/arguments.js';
 import { eachOf, type HeaderFlags } from '../../config/config.js';
@@ -14,9 +14,8 @@ const actions = ['set', 'clear'] as const;
 type Action = (typeof actions)[number];
 
 interface HeaderConfig {
-  /** Whether upstreams are asked with RD; null: as the client asked. */
+  /** RD in upstream queries; null: as the client sent it. */
   readonly recursionDesired: boolean | null;
-  /** Null: answers are as they are. */
   readonly response: HeaderFlags | null;
 }
 
@@ -31,7 +30,7 @@ export const header: Plugin<HeaderConfig> = {
   start: ({ recursionDesired }) => (recursionDesired === null ? null : { changer: recursionChanger(recursionDesired) }),
 };
 
-/** All of a block together, in the order written: the last word about a flag counts. */
+/** All directives of a block as one; the last word about a flag counts. */
 function readHeaders(directives: readonly Directive[], context: DirectiveContext): HeaderConfig {
   const query = { set: 0, clear: 0 };
   const response = { set: 0, clear: 0 };
@@ -60,7 +59,7 @@ function readHeaders(directives: readonly Directive[], context: DirectiveContext
           warn(context, line, 'aa and ra have no meaning in a query, only rd has; remove them.');
         },
         response: (line) => void inFull(response, line),
-        // Older versions of CoreDNS know nothing of queries.
+        // Older versions of CoreDNS set flags of answers only.
         set: (line) => say(response, 'set', flagsOf(line, line.arguments)),
         clear: (line) => say(response, 'clear', flagsOf(line, line.arguments)),
       },
@@ -82,7 +81,7 @@ function lower(token: Token): Token {
   return { ...token, text: token.text.toLowerCase() };
 }
 
-/** Asks upstreams with RD, or without. */
+/** Sets or clears RD in upstream queries. */
 function recursionChanger(wanted: boolean): Changer {
   return (draft, { flags }) => {
     if (wanted !== ((flags & flagRd) !== 0)) draft.recursionDesired = wanted;

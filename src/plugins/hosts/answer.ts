@@ -1,7 +1,7 @@
 /**
- * Answers from a block's hosts file, as CoreDNS's `hosts` gives them: addresses for names, names for addresses, and no
- * data for other types of a known name. A name that is not known falls through or is SERVFAIL, since a hosts file
- * cannot say that there is no such name.
+ * Answers from a hosts file as CoreDNS's `hosts` gives them: addresses for names, names for addresses, and no data for other
+ * types of a known name. An unknown name falls through or gets SERVFAIL, since a hosts file cannot prove that a name does
+ * not exist.
  */
 import { newAnswerer } from '../../counters.js';
 import { isInZone } from '../../dns/names.js';
@@ -16,14 +16,14 @@ export const byHosts = newAnswerer('hosts');
 
 const typePtr = 12;
 
-/** What makes the answers of this `hosts`; `table` gives what the file says at that moment. */
+/** Makes answers from the table of the moment. */
 export function hostsMaker(config: HostsConfig, table: () => HostsTable): (query: MakeQuery) => Made {
   return (query) => {
     const { name, type, class: questionClass } = askedBy(query.question);
     if (questionClass !== classIn) return { kind: 'next' };
     const known = findHost(table(), name);
     if (type === typePtr && known.ptr.length > 0) return answer(config, query, name, 'PTR', known.ptr);
-    // A reverse zone need not be the block's for its names to be known, and is somebody else's where they are not.
+    // A name of a reverse zone may be known although the zone is not the block's; otherwise another directive answers.
     if (type === typePtr || !config.zones.some((zone) => isInZone(name, zone))) return { kind: 'next' };
     const isKnown = known.a.length > 0 || known.aaaa.length > 0;
     const isSupported = type === typeA || type === typeAaaa;

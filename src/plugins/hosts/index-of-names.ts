@@ -1,13 +1,13 @@
 /**
- * Names and what is known of each, in a few arrays of numbers. A list of a quarter of a million names as objects would
- * be a hundred megabytes of heap, through which every full collection goes: 200 ms in which nobody is answered.
+ * Names and their records in a few arrays of numbers. A quarter of a million names as objects would be 100 MB of heap, through
+ * which every full garbage collection goes: 200 ms without an answer.
  *
  *   slot ─> name ─┬─> its characters, in the pool
  *                 └─> record ─> record …      each a kind, and an address in the pool or another name
  */
 import { hostsNamesMax, hostsRecordsPerNameMax } from '../../limits.js';
 
-/** What is known of one name; addresses in presentation form, names lower-case with the closing dot. */
+/** The records of one name: addresses in presentation form, names in lower case with the closing dot. */
 export interface HostsEntry {
   readonly a: readonly string[];
   readonly aaaa: readonly string[];
@@ -19,46 +19,46 @@ const kinds = ['a', 'aaaa', 'ptr'] as const;
 type HostsKind = 0 | 1 | 2;
 const ptr = 2;
 
-/** What is no name and no record. */
+/** No name, or no record. */
 const none = -1;
 
 export class HostsIndex {
   /** Characters of names and addresses, one byte each. */
   #pool = new Uint8Array(4_096);
   #poolBytes = 0;
-  /** Of each text in the pool: where it begins, how long it is. */
+  /** Of each text in the pool: start and length. */
   readonly #texts = { at: new Numbers(), length: new Numbers() };
   /** Of each name: its text, its hash, its first and last record. */
   readonly #names = { text: new Numbers(), hash: new Numbers(), first: new Numbers(), last: new Numbers() };
-  /** Of each name, how many records of each kind. */
+  /** Of each name: records of each kind. */
   readonly #counts = new Numbers();
-  /** Of each record: its kind, what it says (a text, or for a PTR a name), and the next of its name. */
+  /** Of each record: kind, value (a text, or a name for PTR) and the name's next record. */
   readonly #records = { kind: new Numbers(), value: new Numbers(), next: new Numbers() };
-  /** Names by their hash, with empty slots between; always a power of two, at most half of them taken. */
+  /** Open addressing by hash: a power of two, at most half full. */
   #slots = new Int32Array(1_024).fill(none);
   #leftOut = 0;
 
-  /** Names, of which some may only be what others lead back to. */
+  /** Names, reverse names included. */
   get size(): number {
     return this.#names.text.length;
   }
 
-  /** Addresses and reverse names together, as coredns_hosts_entries counts them. */
+  /** Records, as coredns_hosts_entries counts them. */
   get entries(): number {
     return this.#records.kind.length;
   }
 
-  /** Not taken: more names, or more records of one name, than limits.ts allows. */
+  /** Names and records beyond the bounds of limits.ts. */
   get leftOut(): number {
     return this.#leftOut;
   }
 
-  /** All names, in the order in which they came. */
+  /** All names, in order of arrival. */
   *names(): Generator<string> {
     for (let name = 0; name < this.size; name++) yield this.#textOf(this.#names.text.at(name));
   }
 
-  /** What is known of this name by itself; undefined when nothing is. */
+  /** The records of exactly this name; undefined: none. */
   find(text: string): HostsEntry | undefined {
     const name = this.#slots[this.#slotOf(text, hashOf(text))];
     if (name === none) return undefined;
@@ -73,18 +73,18 @@ export class HostsIndex {
     return entry;
   }
 
-  /** Makes a text of an address, for any number of records. */
+  /** Stores an address, for any number of records. */
   address(text: string): number {
     return this.#put(text);
   }
 
-  /** One more address of a name, which is in one spelling. */
+  /** Adds an address to a name. */
   addAddress(name: string, kind: 0 | 1, address: number): void {
     const index = this.#nameOf(name);
     if (index !== none) this.#add(index, kind, address);
   }
 
-  /** The name that an address leads back to, by its reverse name. The name has been added. */
+  /** Adds the PTR record of a reverse name; the name has been added. */
   addReverse(reverse: string, name: string): void {
     const index = this.#nameOf(reverse);
     if (index === none) return;
@@ -109,7 +109,7 @@ export class HostsIndex {
     this.#names.last.set(name, record);
   }
 
-  /** The name with this text, a new one when there was none; none when there is no room for it. */
+  /** The name's index, a new one if needed; `none` without room. */
   #nameOf(text: string): number {
     const hash = hashOf(text);
     const slot = this.#slotOf(text, hash);
@@ -139,7 +139,7 @@ export class HostsIndex {
     this.#slots = slots;
   }
 
-  /** Where this name is, or would be. */
+  /** The slot of this name, taken or free. */
   #slotOf(text: string, hash: number): number {
     const mask = this.#slots.length - 1;
     let slot = hash & mask;
@@ -190,7 +190,7 @@ class Numbers {
     this.#numbers[index] = value;
   }
 
-  /** Gives its index. */
+  /** The index of the new number. */
   push(value: number): number {
     if (this.length === this.#numbers.length) {
       const numbers = new Int32Array(this.length * 2);
@@ -202,7 +202,7 @@ class Numbers {
   }
 }
 
-/** FNV-1a, its high bits brought down. Who writes the file chooses the names; clients cannot. */
+/** FNV-1a with its high bits folded. It needs no key: the file's author chooses the names, clients do not. */
 function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);

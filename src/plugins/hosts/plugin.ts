@@ -1,6 +1,6 @@
 /**
- * `hosts [FILE [ZONE…]] { … }`: names and addresses as in /etc/hosts, from a file and from lines of the Corefile. The
- * lines are checked here, where they have a place to be named; the file is read when the configuration is used.
+ * `hosts [FILE [ZONE…]] { … }`: names and addresses as in /etc/hosts, from a file and from lines of the Corefile. The lines are
+ * checked here, where errors have a line number; the file is read when the configuration is used.
  */
 import { isIP } from 'node:net';
 import { type Advised, coversAll, type Saying } from '../../config/advice/advised.js';
@@ -53,7 +53,7 @@ export const hosts: Plugin<HostsConfig, HostsAtWork> = {
       name: 'coredns_hosts_entries',
       help: 'The combined number of entries in hosts and Corefile.',
       type: 'gauge',
-      // A file that several blocks name is counted for the block that finds most of its names in its zones.
+      // A file that several blocks name counts for the block that finds most of its names in its zones.
       samples: ({ atWork }) =>
         groupByLabels(atWork, ({ atWork: { file } }) => ({ hostsfile: file.file })).map(({ labels, members }) =>
           sample(labels, Math.max(...members.map(({ atWork: { file } }) => file.content.table.entries))),
@@ -132,7 +132,7 @@ function readHosts(directive: Directive, context: DirectiveContext): HostsConfig
   return hosts;
 }
 
-/** An entry of the block as a line of a hosts file, its names in their one spelling. */
+/** An entry of the block as a line of a hosts file, its names normalised. */
 function entryLine(entry: Directive): string {
   if (entry.arguments.length === 0) fail(entry, 'has no name; write ADDRESS NAME…');
   if (entry.block !== null) fail(entry, 'takes no block; remove the { }.');
@@ -143,7 +143,7 @@ function isAddress(word: string): boolean {
   return isIP(word) !== 0;
 }
 
-/** Where hosts is for all names, reading it warns of that already. */
+/** For hosts that covers all names, reading the directive warns already. */
 function withoutFallthrough({ config }: Advised): readonly Saying[] {
   const { forwards, zones } = config;
   const written = settingsOf(config, hosts);

@@ -1,7 +1,6 @@
 /**
- * Names of this machine answered as CoreDNS's `local` answers them, so that they are asked of nobody: localhost and
- * what is below or behind it is 127.0.0.1 and ::1, 127.0.0.1 is localhost, and the rest of those reverse zones is
- * empty. It stands before the cache and every policy.
+ * `local`: names of this machine, as CoreDNS's `local` answers them, before the cache and every policy: localhost and names
+ * below or before it are 127.0.0.1 and ::1, 127.0.0.1 is localhost, and the rest of those reverse zones is empty.
  */
 
 import { eachOption, noWords, oneOf, oneWord } from '../../config/arguments.js';
@@ -18,12 +17,12 @@ import type { Plugin } from '../plugin.js';
 
 export const byLocal = newAnswerer('local');
 
-/** A week, as CoreDNS has it: nothing about these names ever changes. */
+/** A week, CoreDNS's TTL: these names never change. */
 const ttlSeconds = 604_800;
 const loopback = '1.0.0.127.in-addr.arpa.';
 const zones = ['localhost.', '0.in-addr.arpa.', '127.in-addr.arpa.', '255.in-addr.arpa.'];
 
-/** `localhost_prefix`: names that only begin with the label `localhost`, as a search path makes them, are answered too. */
+/** `localhost_prefix`: names that only begin with the label `localhost`, which search paths make, are answered too. */
 interface LocalConfig {
   readonly takesPrefix: boolean;
 }
@@ -63,7 +62,7 @@ const soa = `localhost. root.localhost. 1 0 0 0 ${ttlSeconds}`;
 const apex: Data = { NS: 'localhost.', SOA: soa };
 const nothing: Data = {};
 
-/** What answers these names and lets others pass. It counts and notes what is below `localhost.` or behind it. */
+/** Answers these names; counts and logs those below `localhost.` or beginning with it. */
 function localGuard({ takesPrefix }: LocalConfig, { counters, log }: LocalDeps): Guard {
   return (query) => {
     const { name, type, class: questionClass } = askedBy(query.question);
@@ -91,11 +90,11 @@ function localGuard({ takesPrefix }: LocalConfig, { counters, log }: LocalDeps):
   };
 }
 
-/** What is there for a name of a zone by type; null when there is no such name. */
+/** The records of a zone's name by type; null: the name does not exist. */
 function dataOf(name: string, zone: string): Data | null {
   if (name === 'localhost.') return { ...addresses, ...apex };
   if (name === zone) return apex;
   if (name === loopback) return { PTR: 'localhost.' };
-  // Those on the way to it exist, though there is nothing at them (RFC 8020 2).
+  // The names between zone and record exist without data (RFC 8020 2).
   return isInZone(loopback, name) ? nothing : null;
 }

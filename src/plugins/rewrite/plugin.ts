@@ -1,6 +1,6 @@
 /**
- * `rewrite [continue|stop] FIELD …`: what is asked behind the cache in the place of what clients ask, and what becomes
- * of the answer. A block behind it is the same words on several lines.
+ * `rewrite [continue|stop] FIELD …`: the query that is asked on a miss in place of the client's, and changes to the answer. A
+ * block holds the same words on several lines.
  */
 
 import { type DirectiveContext, fail, listed, warn } from '../../config/arguments.js';
@@ -16,7 +16,7 @@ import { readMatch, readNameChange, renamedTo, splitMatch } from './read-name.js
 import { readOptionChange } from './read-option.js';
 import { rewriter } from './rewriter.js';
 
-/** Of an rcode a header has these bits. */
+/** Rcode bits of a header. */
 const headerRcodeMax = 15;
 
 type Reader = (rule: Directive, context: DirectiveContext) => RewriteChange | null;
@@ -42,7 +42,7 @@ export const rewrite: Plugin<readonly RewriteRule[]> = {
   start: (rules) => (rules.length === 0 ? null : { changer: rewriter(rules) }),
 };
 
-/** All rules of a block, in the order written. */
+/** All rules of a block, in order. */
 function readRewrites(directives: readonly Directive[], context: DirectiveContext): readonly RewriteRule[] {
   if (directives.length > rewriteRulesMax) {
     fail(directives[rewriteRulesMax], `at most ${rewriteRulesMax} rules are allowed per server block; use patterns.`);
@@ -70,7 +70,6 @@ function readRewrite(directive: Directive, context: DirectiveContext): RewriteRu
   return change === null ? null : { at: directive.at, then, change };
 }
 
-/** The words of a block, line after line. */
 function linesOf({ block }: Directive): Token[] {
   return (block ?? []).flatMap((line) => {
     if (line.block !== null) fail(line, 'takes no block; remove the { }.');

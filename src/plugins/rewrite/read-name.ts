@@ -1,6 +1,6 @@
 /**
- * How rules of `rewrite` say which names they are about and what becomes of them. `exact` and `suffix` are about whole
- * names and get their closing dots; the text of `prefix` and `substring` is taken as it is written.
+ * The names that rules of `rewrite` match, and their replacements. `exact` and `suffix` match whole names, which get closing
+ * dots; the text of `prefix` and `substring` is used as written.
  */
 
 import { fail, readPattern } from '../../config/arguments.js';
@@ -14,7 +14,7 @@ import type { AnswerChange, NameChange, NameMatch } from './name-rules.js';
 const ways = ['exact', 'prefix', 'suffix', 'substring', 'regex'] as const;
 type How = NameMatch['how'];
 
-/** The kind of match, `exact` where none is written, and the words behind it; a rule without it has `plain` words. */
+/** The kind of match, `exact` by default, and the words behind it; without it a rule has `plain` words. */
 export function splitMatch(rule: Directive, plain: number): { readonly how: How; readonly words: readonly Token[] } {
   const [first, ...rest] = rule.arguments;
   const how = ways.find((way) => way === first?.text.toLowerCase());
@@ -29,7 +29,7 @@ export function readMatch(rule: Directive, how: How, token: Token): NameMatch {
   return { how, text: how === 'exact' || how === 'suffix' ? closed(text) : text };
 }
 
-/** What a matched name becomes, as a rule of this kind keeps it. */
+/** The replacement in the form that this kind of rule keeps. */
 export function renamedTo(rule: Directive, match: NameMatch, token: Token): string {
   const text = lowerCaseName(token.text);
   if (match.how === 'regex') return closed(checkedGroups(rule, match.pattern, token, text));
@@ -58,7 +58,7 @@ export function readNameChange(rule: Directive): NameChange {
   };
 }
 
-/** `answer` begins what follows, and may be left out from the second on. */
+/** `answer` begins each part, and may be omitted from the second on. */
 function readAnswers(
   rule: Directive,
   words: readonly Token[],
@@ -96,7 +96,7 @@ function patternOf(rule: Directive, token: Token): Pattern {
   return readPattern(token, rule);
 }
 
-/** The text, if it uses no group that the pattern does not have. */
+/** The text; it may only use groups of the pattern. */
 function checkedGroups(rule: Directive, pattern: Pattern, token: Token, text: string): string {
   for (const [group, number] of text.matchAll(/\{(\d{1,3})\}/gu)) {
     if (Number(number) > pattern.groups) {

@@ -1,4 +1,4 @@
-/** `rewrite edns0 local|nsid|subnet set|append|replace|unset …`: EDNS options of what is asked upstream. */
+/** `rewrite edns0 local|nsid|subnet set|append|replace|unset …`: EDNS options of upstream queries. */
 
 import { type DirectiveContext, fail, listed, oneOf, warn, wholeNumber } from '../../config/arguments.js';
 import type { Directive } from '../../config/corefile.js';
@@ -12,16 +12,16 @@ const actions = ['set', 'append', 'replace', 'unset'] as const;
 const nothing: OptionData = { kind: 'bytes', bytes: [] };
 /** `{plugin/name}`. */
 const metadataLabel = /^\{[^{}/]+\/[^{}/]+\}$/u;
-/** Whose answer may depend on who asks. */
+/** Variables that identify the client. */
 const aboutTheClient = ['client_ip', 'client_port', 'protocol', 'server_ip', 'server_port'];
 
-/** Null for a rule that can never have data to set, which CoreDNS passes over. */
+/** Null: the rule can never set data, and is ignored as in CoreDNS. */
 export function readOptionChange(rule: Directive, context: DirectiveContext): OptionChange | null {
   const [kindToken, actionToken, ...written] = rule.arguments;
   if (actionToken === undefined) fail(rule, `expects ${listed(kinds)}, then ${listed(actions)}.`);
   const kind = oneOf(rule, lower(kindToken), 'the option', kinds);
   const action = oneOf(rule, lower(actionToken), 'the action', actions);
-  // What upstreams say in their OPT goes to no client, so there is nothing to revert.
+  // Options of upstreams never reach clients, so there is nothing to revert.
   const words = written.at(-1)?.text.toLowerCase() === 'revert' ? written.slice(0, -1) : written;
   const isUnset = action === 'unset';
   const about = { rule, kind, isUnset, words };

@@ -1,7 +1,7 @@
 /**
- * The rules of a block's `rewrite`, one after the other over a question: each sees what those before it have made of
- * it, and the first that matches ends the walk unless it says `continue`. What they do to names is undone in the answer
- * in the opposite order. An alias is known when the answer is there, so rules about aliases end no walk.
+ * Applies a block's `rewrite` rules in order to a query: each sees the result of those before it, and the first match ends the
+ * walk unless it says `continue`. Changes of names are undone in the answer in reverse order. Aliases are known only with the
+ * answer, so rules about them do not end the walk.
  */
 
 import { lowerCaseName, wireOf, wireToName } from '../../dns/names.js';
@@ -13,7 +13,7 @@ import { changeOptions } from './option-rules.js';
 import { type CnameChange, redirecting } from './redirect.js';
 import { backFrom, overWire, type Renaming } from './renaming.js';
 
-/** What the rules that have matched so far do to the answer. */
+/** The effect of the matching rules on the answer. */
 interface Undoing {
   readonly owners: (readonly Renaming[])[];
   readonly values: (readonly Renaming[])[];
@@ -93,7 +93,7 @@ function rename(change: NameChange, draft: Draft, undoing: Undoing): boolean | '
   return true;
 }
 
-/** A suffix is put back on every name that ends in what took its place; of others the name that was asked for is. */
+/** A suffix rule restores every name that ends in the replacement; other rules restore the original name. */
 function undone({ match, to }: NameChange, name: string, other: string): Renaming {
   if (match.how !== 'suffix') return backFrom(other, name);
   return (owner) => (owner.endsWith(to) ? owner.slice(0, -to.length) + match.text : owner);

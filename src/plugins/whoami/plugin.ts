@@ -1,7 +1,6 @@
 /**
- * Who asks, as CoreDNS's `whoami` tells it: no answer records, but behind them the client's address, and its port and
- * transport as the name and data of an SRV record. It stands last, where no `forward` takes the name, and speaks to
- * its asker alone.
+ * `whoami`: tells the client about itself, as CoreDNS does, for names that no `forward` contains: its address as A or AAAA in
+ * the additional section, its port and transport in an SRV record. The answer is for this client alone.
  */
 
 import { readSwitch } from '../../config/directives/switches.js';
@@ -25,7 +24,7 @@ export const whoami: Plugin<true> = {
   start: (_settings, { isForwarded }) => ({ maker: whoamiMaker(isForwarded), isForClientAlone: true }),
 };
 
-/** Answers every question that is not `isForwarded`, of any type. */
+/** Answers every query that is not `isForwarded`. */
 function whoamiMaker(isForwarded: (question: Uint8Array) => boolean): Maker {
   return (query, { transport, remote }) => {
     const { question } = query;
@@ -35,7 +34,7 @@ function whoamiMaker(isForwarded: (question: Uint8Array) => boolean): Maker {
     const behind = `0 ${className(asked.class)}`;
     const address = remote.address.replace(/%.*$/u, '');
     const records = [`${name} ${behind} ${address.includes(':') ? 'AAAA' : 'A'} ${address}`];
-    // The longest names leave no room for one more label.
+    // The longest names have no room for another label.
     if (question.length - 4 + transportLabelBytes <= nameBytesMax) {
       const label = transport === overTcp ? '_tcp' : '_udp';
       records.push(`${label}.${name === '.' ? '' : name} ${behind} SRV 0 0 ${remote.port} .`);

@@ -62,7 +62,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Interfaces that one side declares and the other fills: as types, importable from anywhere. */
-const seams = ['src/listen/asker.ts', 'src/upstream/ask.ts'];
+const seams = ['src/listen/client.ts', 'src/upstream/ask.ts'];
 
 /** Who alone imports what. A folder stands for the one file in it that may; a file for itself. */
 const onlyUsers: Readonly<Record<string, string>> = {

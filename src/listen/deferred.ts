@@ -10,10 +10,9 @@
 import type { HashKey } from '../dns/hash.js';
 import { handedOverMax, handOverTurnMs, ringMovedAtOnceMax } from '../limits.js';
 import { FairQueue } from '../scheduling/fair-queue.js';
-import { clientNumber } from './client-number.js';
-import type { RingReader } from './ring.js';
+import { clientNumber, type RingReader } from './ring.js';
 
-interface HandOverDeps<Item> {
+interface DeferredDeps<Item> {
   /** Tells clients apart. */
   readonly hashKey: HashKey;
   nowMs(): number;
@@ -29,11 +28,11 @@ interface HandOverDeps<Item> {
 /** Items served between two looks at the clock. */
 const servedPerLook = 8;
 
-export class HandOver<Item> {
-  readonly #deps: HandOverDeps<Item>;
+export class DeferredQueue<Item> {
+  readonly #deps: DeferredDeps<Item>;
   readonly #turns = new FairQueue<number, Item>(handedOverMax);
 
-  constructor(deps: HandOverDeps<Item>) {
+  constructor(deps: DeferredDeps<Item>) {
     this.#deps = deps;
   }
 

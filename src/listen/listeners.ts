@@ -9,7 +9,7 @@ import type { Clock } from '../os/clock.js';
 import type { Endpoint, Network } from '../os/network.js';
 import { raiseOpenFiles } from '../os/open-files.js';
 import { toEach } from '../scheduling/each.js';
-import type { Refresh, Refuse, Serve } from './asker.js';
+import type { Refresh, Refuse, Serve } from './client.js';
 import { openTcpListener, type TcpDeps, type TcpListener } from './tcp.js';
 import { TcpPlaces } from './tcp-places.js';
 import { TcpTurns } from './tcp-turns.js';

@@ -5,10 +5,11 @@
  *
  *   | mmsghdr 64 B each | iovec 16 B each | peer 80 B each: sockaddr 32, control 48 | slots |
  */
+import type { Counters } from '../counters.js';
 import type { Slot } from '../dns/answer.js';
-import { batchPacketsMax } from '../limits.js';
+import { batchPacketsMax, sendSlotBytes } from '../limits.js';
 import { socketAddressBytes } from '../os/socket-address.js';
-import { linux, type SystemCalls } from '../os/system-calls.js';
+import { errors, linux, type SystemCalls } from '../os/system-calls.js';
 
 const headerBytes = 64;
 const vectorBytes = 16;
@@ -124,4 +125,58 @@ const atLinkIpv6 = 8;
 /** The answer goes from our address by the route that holds, not by the link on which the question came. */
 function forgetLink(words: Int32Array, control: number): void {
   words[control + (words[control + atCmsgLevel] === linux.ipv6Level ? atLinkIpv6 : atLinkIpv4)] = 0;
+}
+
+/** Whom an answer is for: the peer's words as the ring had them. */
+export interface Peer {
+  readonly words: Int32Array;
+  readonly nameBytes: number;
+  readonly controlBytes: number;
+}
+
+export class SendBatch {
+  readonly #calls: SystemCalls;
+  readonly #counters: Counters;
+  readonly #answers: Datagrams;
+  #fd = -1;
+  #count = 0;
+  #isScheduled = false;
+
+  constructor(calls: SystemCalls, counters: Counters) {
+    this.#calls = calls;
+    this.#counters = counters;
+    this.#answers = new Datagrams(calls, sendSlotBytes);
+  }
+
+  /** Copies the answer, to be sent at the end of this turn. */
+  add(fd: number, answer: Uint8Array, peer: Peer): void {
+    if (answer.length > sendSlotBytes) return this.#counters.count('sendFailed');
+    if (fd !== this.#fd || this.#count === batchPacketsMax) this.flush();
+    this.#fd = fd;
+    const index = this.#count++;
+    this.#answers.slots[index].bytes.set(answer);
+    this.#answers.address(index, answer.length, peer.words, 0, peer.nameBytes, peer.controlBytes);
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(this.#turnEnded);
+  }
+
+  /** Sends what there is; before a socket is closed. */
+  flush(): void {
+    const count = this.#count;
+    this.#count = 0;
+    for (let sent = 0; sent < count; ) {
+      const result = this.#calls.send(this.#fd, headerAt(this.#answers, sent), count - sent, linux.dontWait);
+      if (result > 0) sent += result;
+      else if (result !== errors.interrupted) {
+        this.#counters.count('sendFailed');
+        sent++;
+      }
+    }
+  }
+
+  readonly #turnEnded = (): void => {
+    this.#isScheduled = false;
+    this.flush();
+  };
 }

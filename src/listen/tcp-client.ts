@@ -21,7 +21,7 @@ import {
 } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from '../os/network.js';
-import type { Asker, Serve } from './asker.js';
+import type { Client, Serve } from './client.js';
 import type { Placed, TcpPlaces } from './tcp-places.js';
 import type { TakesTurns, TcpTurns } from './tcp-turns.js';
 
@@ -268,7 +268,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
       this.#unread = null;
       this.finish();
     }
-    serve(message, new TcpAsker(this));
+    serve(message, new TcpQuery(this));
   }
 
   /** Copies the answer into this turn's output. */
@@ -302,7 +302,7 @@ function joined({ bytes, at }: RestOfChunk, more: Uint8Array): RestOfChunk {
   return { bytes: Buffer.concat([bytes.subarray(at), more]), at: 0 };
 }
 
-class TcpAsker implements Asker {
+class TcpQuery implements Client {
   readonly transport = overTcp;
   readonly #client: TcpClient;
   #isSettled = false;

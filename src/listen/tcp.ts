@@ -8,7 +8,7 @@ import { tcpSweepPeriodMs } from '../limits.js';
 import type { Clock, Timer } from '../os/clock.js';
 import type { Endpoint, Network, Stream, StreamEvents } from '../os/network.js';
 import { toEach } from '../scheduling/each.js';
-import type { Serve } from './asker.js';
+import type { Serve } from './client.js';
 import { type ClientDeps, TcpClient } from './tcp-client.js';
 import { TcpPlaces } from './tcp-places.js';
 import { TcpTurns } from './tcp-turns.js';

@@ -8,7 +8,7 @@ import { overUdp } from '../counters.js';
 import { assert, receiveSlotBytes } from '../limits.js';
 import type { DatagramSocket, Endpoint, Network } from '../os/network.js';
 import { toEach } from '../scheduling/each.js';
-import type { Asker, Serve } from './asker.js';
+import type { Client, Serve } from './client.js';
 
 export interface UdpListener {
   /** What is bound; the port is the real one when 0 was asked for. */
@@ -32,7 +32,7 @@ export async function openUdpListener(
       port.inFlight++;
       // As much as an answering thread has room for, so that it makes no difference who received it.
       const read = packet.length > receiveSlotBytes ? packet.subarray(0, receiveSlotBytes) : packet;
-      serve(read, new UdpAsker(port, from));
+      serve(read, new UdpClient(port, from));
     },
     // One datagram could not be received. The socket stays open and the client asks again.
     error() {},
@@ -73,7 +73,7 @@ class Port {
   }
 }
 
-class UdpAsker implements Asker {
+class UdpClient implements Client {
   readonly transport = overUdp;
   readonly remote: Endpoint;
   readonly #port: Port;

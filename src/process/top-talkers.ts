@@ -5,7 +5,7 @@
 import { Query, readQuestion } from '../dns/query.js';
 import { lower } from '../dns/wire.js';
 import { headerBytes, nameBytesMax, samplePackets, samplesReadMs } from '../limits.js';
-import type { Serve } from '../listen/asker.js';
+import type { Serve } from '../listen/client.js';
 import type { SampleReader } from '../listen/samples.js';
 import type { Asked, HttpAnswer } from '../observe/http.js';
 import { Top } from '../observe/top.js';

@@ -18,14 +18,14 @@ import {
   u16,
 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
-import type { Asker } from '../listen/asker.js';
+import type { Client } from '../listen/client.js';
 import { inPluginOrder } from './plugin-order.js';
 import type { Made, MakeQuery, Route } from './route.js';
 import { answerFromTemplates, type Templates } from './templates.js';
 import type { ServedZone } from './zones.js';
 
 /** Makes an answer to a question, or leaves it to the next. */
-export type Maker = (query: MakeQuery, asker: Asker) => Made;
+export type Maker = (query: MakeQuery, asker: Client) => Made;
 
 /** What a block has of those who make answers behind the cache; the first that is responsible does. */
 type Makers = { readonly [Name in 'any' | 'template' | 'hosts' | 'whoami']?: Maker | undefined };
@@ -34,7 +34,7 @@ type Makers = { readonly [Name in 'any' | 'template' | 'hosts' | 'whoami']?: Mak
 export function makeFrom(makers: Makers): Route['make'] {
   const inOrder = inPluginOrder(makers);
   if (inOrder.length === 0) return null;
-  return (query: MakeQuery, zone: ServedZone, asker: Asker): Made => {
+  return (query: MakeQuery, zone: ServedZone, asker: Client): Made => {
     for (const maker of inOrder) {
       const made = maker(query, asker);
       if (made.kind === 'next') continue;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { handedOverMax, handOverTurnMs } from '../../src/limits.js';
-import { HandOver } from '../../src/listen/deferred.js';
+import { DeferredQueue } from '../../src/listen/deferred.js';
 import { Datagrams } from '../../src/listen/message-batch.js';
 import { kindQuestion, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
 import { encodeSocketAddress } from '../../src/os/socket-address.js';
@@ -16,7 +16,7 @@ function newWorld({ serveMs, ringBytes }: { serveMs: number; ringBytes?: number 
   const served: string[] = [];
   const refused: string[] = [];
   let nowMs = 0;
-  const handOver = new HandOver<string>({
+  const deferred = new DeferredQueue<string>({
     hashKey: hashKey(),
     nowMs: () => nowMs,
     read: ({ packet }) => (packet[0] === 0 ? null : Buffer.from(packet).toString()),
@@ -30,7 +30,7 @@ function newWorld({ serveMs, ringBytes }: { serveMs: number; ringBytes?: number 
   return {
     served,
     refused,
-    take: () => handOver.take([reader]),
+    take: () => deferred.take([reader]),
     put(address: string, text: string): boolean {
       const packet = Buffer.from(text);
       datagrams.slots[0].bytes.set(packet);

@@ -4,7 +4,7 @@
  * the thread in the middle of a batch, `d` is dropped.
  */
 import type { Slot } from '../../src/dns/answer.js';
-import type { Decide, Received } from '../../src/listen/answerer.js';
+import type { Decide, Received } from '../../src/listen/worker-loop.js';
 
 export function letters(died: () => never): Decide<string> {
   let isDue = false;

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Counters, countersMemory } from '../../src/counters.js';
-import { Answerer } from '../../src/listen/answerer.js';
 import { kindQuestion, kindRefresh, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
 import { SampleReader, SampleWriter, samplesMemory } from '../../src/listen/samples.js';
-import { OrderNumbers, type Orders, type SocketOrder } from '../../src/listen/worker-mailbox.js';
+import { OrderNumbers, type Orders, type SocketOrder } from '../../src/listen/worker.js';
+import { WorkerLoop } from '../../src/listen/worker-loop.js';
 import { openSocket } from '../../src/os/bound-socket.js';
 import { endpointOf } from '../../src/os/socket-address.js';
 import { errors, linux } from '../../src/os/system-calls.js';
@@ -12,7 +12,7 @@ import { hashKey } from '../dns/hash-key.js';
 import { letters } from '../os/letters.js';
 import { calls, openClient, skip } from '../os/loopback-sockets.js';
 
-/** An answerer in this thread, whose turns the test makes. */
+/** An loop in this thread, whose turns the test makes. */
 async function newWorld(sockets: number, ringBytes = 1 << 16) {
   const opened = Array.from({ length: sockets }, () => {
     return openSocket(calls, { at: { address: '127.0.0.1', port: 0 }, ipv6Only: 'no', sharedWith: 'nobody' });
@@ -31,7 +31,7 @@ async function newWorld(sockets: number, ringBytes = 1 << 16) {
   };
   const first = order('one');
   numbers.issue(first.number);
-  const answerer = new Answerer<string>(
+  const loop = new WorkerLoop<string>(
     {
       ...{ calls, counters, numbers },
       decide: letters(() => assert.fail('nobody dies here')),
@@ -48,7 +48,7 @@ async function newWorld(sockets: number, ringBytes = 1 << 16) {
   );
   const client = await openClient();
   return {
-    ...{ answerer, client, counters, numbers, seen, ring: new RingReader(memory), samples: new SampleReader(sampled) },
+    ...{ loop, client, counters, numbers, seen, ring: new RingReader(memory), samples: new SampleReader(sampled) },
     port: (index: number) => opened[index].local.port,
     post(table: string, indexes?: number[], next?: Orders<string>['next']): void {
       const orders = order(table, indexes, next);
@@ -62,12 +62,12 @@ async function newWorld(sockets: number, ringBytes = 1 << 16) {
   };
 }
 
-describe('Answerer', { skip }, () => {
+describe('WorkerLoop', { skip }, () => {
   test('answers, drops and hands over what one call received', async () => {
     const world = await newWorld(1);
     const { client, ring } = world;
     for (const text of ['afirst', 'd', 'hsecond', 'athird']) await client.send(text, world.port(0));
-    world.answerer.turn();
+    world.loop.turn();
     assert.equal(await client.receive(), 'first by one');
     assert.equal(await client.receive(), 'third by one');
     assert.ok(ring.next());
@@ -81,7 +81,7 @@ describe('Answerer', { skip }, () => {
   test('counts what came with one call, and takes some of it as a sample', async () => {
     const world = await newWorld(1);
     for (const text of ['afirst', 'asecond', 'd']) await world.client.send(text, world.port(0));
-    world.answerer.turn();
+    world.loop.turn();
     assert.deepEqual([...world.counters.batches], [0, 0, 1, 0, 0, 0, 0, 0, 3], 'three, which is up to four');
     const taken: string[] = [];
     world.samples.read(({ packet, peer }, packets) => {
@@ -94,7 +94,7 @@ describe('Answerer', { skip }, () => {
   test('hands over what is due for a refresh, though it has its answer', async () => {
     const world = await newWorld(1);
     await world.client.send('rx', world.port(0));
-    world.answerer.turn();
+    world.loop.turn();
     assert.equal(await world.client.receive(), 'x by one');
     assert.ok(world.ring.next());
     assert.equal(world.ring.kind, kindRefresh);
@@ -104,11 +104,11 @@ describe('Answerer', { skip }, () => {
   test('wakes the control lane once for all that it has not looked at', async () => {
     const world = await newWorld(1);
     // Taking the first orders is said too.
-    world.answerer.turn();
+    world.loop.turn();
     const before = world.seen.wakings;
     for (let batch = 0; batch < 3; batch++) {
       for (const text of ['h1', 'h2']) await world.client.send(text, world.port(0));
-      world.answerer.turn();
+      world.loop.turn();
     }
     assert.equal(world.seen.wakings, before + 1);
     world.close();
@@ -117,7 +117,7 @@ describe('Answerer', { skip }, () => {
   test('an exception costs its own packet only', async () => {
     const world = await newWorld(1);
     for (const text of ['a1', 't', 'a2']) await world.client.send(text, world.port(0));
-    world.answerer.turn();
+    world.loop.turn();
     assert.equal(await world.client.receive(), '1 by one');
     assert.equal(await world.client.receive(), '2 by one');
     assert.deepEqual(world.seen.failed, ['a letter that throws']);
@@ -128,7 +128,7 @@ describe('Answerer', { skip }, () => {
   test('answers itself when the control lane does not keep up, and counts it', async () => {
     const world = await newWorld(1, 256);
     for (const text of ['h1', 'h2', 'h3']) await world.client.send(text, world.port(0));
-    world.answerer.turn();
+    world.loop.turn();
     assert.equal(await world.client.receive(), 'no room for 2');
     assert.equal(await world.client.receive(), 'no room for 3');
     assert.equal(world.counters.total('overloadedHandOver'), 2);
@@ -137,10 +137,10 @@ describe('Answerer', { skip }, () => {
 
   test('answers by the newest orders, also what was received before it saw them', async () => {
     const world = await newWorld(1);
-    world.answerer.turn();
+    world.loop.turn();
     await world.client.send('a', world.port(0));
     world.post('two');
-    world.answerer.turn();
+    world.loop.turn();
     assert.equal(await world.client.receive(), ' by two');
     assert.equal(world.numbers.taken, 2);
     world.close();
@@ -149,7 +149,7 @@ describe('Answerer', { skip }, () => {
   test('serves several sockets, each by its table', async () => {
     const world = await newWorld(3);
     for (const index of [0, 2]) await world.client.send(`a${index}`, world.port(index));
-    world.answerer.turn();
+    world.loop.turn();
     const got = [await world.client.receiveFrom(), await world.client.receiveFrom()];
     assert.deepEqual(
       got.map(({ text, port }) => `${text} ${port}`).sort(),
@@ -162,7 +162,7 @@ describe('Answerer', { skip }, () => {
     const world = await newWorld(2);
     for (let index = 0; index < 100; index++) await world.client.send(`a${index}`, world.port(1));
     world.post('two', [], 'end');
-    world.answerer.run();
+    world.loop.run();
     for (let index = 0; index < 100; index++) await world.client.receive();
     assert.equal(world.numbers.taken, 2);
     world.close();
@@ -201,7 +201,7 @@ describe('Answerer', { skip }, () => {
       };
       try {
         for (const text of ['1', '2', '3', '4']) await world.client.send(`a${text}`, world.port(0));
-        world.answerer.turn();
+        world.loop.turn();
       } finally {
         calls.send = send;
       }
@@ -221,7 +221,7 @@ describe('Answerer', { skip }, () => {
     calls.receive = (...given) => left.shift() ?? receive(...given);
     try {
       await world.client.send('a', world.port(0));
-      for (let turns = 0; turns < 3; turns++) world.answerer.turn();
+      for (let turns = 0; turns < 3; turns++) world.loop.turn();
     } finally {
       calls.receive = receive;
     }

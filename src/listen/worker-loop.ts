@@ -14,7 +14,7 @@ import { errors, linux, type SystemCalls } from '../os/system-calls.js';
 import { Datagrams, headerAt } from './message-batch.js';
 import { kindQuestion, kindRefresh, type RingWriter } from './ring.js';
 import type { SampleWriter } from './samples.js';
-import type { OrderNumbers, Orders, SocketOrder } from './worker-mailbox.js';
+import type { OrderNumbers, Orders, SocketOrder } from './worker.js';
 
 /** A packet as it was received; one object, overwritten by the next. */
 export interface Received {
@@ -33,7 +33,7 @@ export interface Decide<Table> {
   overloaded(received: Received, slot: Slot): number;
 }
 
-interface AnswererDeps<Table> {
+interface WorkerLoopDeps<Table> {
   readonly calls: SystemCalls;
   readonly decide: Decide<Table>;
   readonly counters: Counters;
@@ -53,8 +53,8 @@ interface AnswererDeps<Table> {
 
 const pollEntryBytes = 8;
 
-export class Answerer<Table> {
-  readonly #deps: AnswererDeps<Table>;
+export class WorkerLoop<Table> {
+  readonly #deps: WorkerLoopDeps<Table>;
   readonly #received: Datagrams;
   readonly #answers: Datagrams;
   readonly #packet: Received = { packet: new Uint8Array(0), length: 0, family: 0, nowMs: 0 };
@@ -69,7 +69,7 @@ export class Answerer<Table> {
   /** 1 when some socket tells which of our addresses a datagram came to; for the others the room does no harm. */
   #withControl = 0;
 
-  constructor(deps: AnswererDeps<Table>, first: Orders<Table>) {
+  constructor(deps: WorkerLoopDeps<Table>, first: Orders<Table>) {
     this.#deps = deps;
     this.#received = new Datagrams(deps.calls, receiveSlotBytes);
     this.#answers = new Datagrams(deps.calls, sendSlotBytes);

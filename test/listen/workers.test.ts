@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Counters, countersMemory } from '../../src/counters.js';
-import type { Asker } from '../../src/listen/asker.js';
-import { UdpThreads } from '../../src/listen/udp-threads.js';
+import type { Client } from '../../src/listen/client.js';
+import { WorkerClient, Workers } from '../../src/listen/workers.js';
 import { openSocket } from '../../src/os/bound-socket.js';
 import { systemClock } from '../../src/os/clock.js';
 import { socketsAt } from '../../src/os/proc-net.js';
 import { steerTo } from '../../src/os/reuseport-steering.js';
+import { encodeSocketAddress } from '../../src/os/socket-address.js';
 import { hashKey } from '../dns/hash-key.js';
 import { calls, eventually, newGroups, openClient, skip } from '../os/loopback-sockets.js';
 
@@ -17,14 +18,14 @@ async function newWorld(count = 1) {
   const say = (message: string): void => void lines.push(message);
   const died: number[] = [];
   const groups = newGroups();
-  const threads = new UdpThreads<string, null>({
+  const threads = new Workers<string, null>({
     ...{ calls, counters, threads: count, shared: null, groups, hashKey: hashKey() },
     clock: systemClock(),
     log: { debug: say, info: say, warn: say, error: say },
     program: new URL('../os/letters-thread.js', import.meta.url),
     threadDied: (index) => died.push(index),
   });
-  const kept: Asker[] = [];
+  const kept: Client[] = [];
   const refreshed: string[] = [];
   let table = 'one';
   const open = (address = '127.0.0.1') => {
@@ -49,7 +50,7 @@ async function newWorld(count = 1) {
   };
 }
 
-describe('UdpThreads', { skip }, () => {
+describe('Workers', { skip }, () => {
   test('answers on its threads, and what they hand over on the same socket', async () => {
     const { threads, open, client, refreshed, ...world } = await newWorld();
     const listener = await open();
@@ -256,4 +257,21 @@ describe('UdpThreads', { skip }, () => {
     }
     await threads.end();
   });
+});
+
+test('is who has asked, and is answered once', () => {
+  const words = new Int32Array(8);
+  new Uint8Array(words.buffer).set(encodeSocketAddress({ address: '192.0.2.7', port: 5353 }));
+  const socket = { listener: { local: { address: '192.0.2.1', port: 53 } } };
+  const answers: unknown[] = [];
+  const peer = { words, nameBytes: 16, controlBytes: 0 };
+  const asker = new WorkerClient(socket, peer, 5, (...settled) => void answers.push(settled));
+  assert.deepEqual(
+    [asker.remote, asker.local, asker.receivedAtMs],
+    [{ address: '192.0.2.7', port: 5353 }, { address: '192.0.2.1', port: 53 }, 5],
+  );
+  const bytes = Buffer.from('answer');
+  asker.reply(bytes);
+  assert.deepEqual(answers, [[socket, bytes, peer]]);
+  assert.throws(() => asker.reply(null), /answered once/);
 });

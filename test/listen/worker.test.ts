@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { Counters, countersMemory } from '../../src/counters.js';
-import { AnsweringThread } from '../../src/listen/thread.js';
+import { OrderNumbers, UdpWorker } from '../../src/listen/worker.js';
 import { systemClock } from '../../src/os/clock.js';
 import { calls, eventually, skip } from '../os/loopback-sockets.js';
 
@@ -17,10 +17,10 @@ function newThread(program = new URL('../os/letters-thread.js', import.meta.url)
     log: { debug: say, info: say, warn: say, error: say },
     died: (index: number) => void deaths.push(index),
   };
-  return { thread: new AnsweringThread<string, null>(world, 4), counters, said, deaths };
+  return { thread: new UdpWorker<string, null>(world, 4), counters, said, deaths };
 }
 
-describe('AnsweringThread', { skip }, () => {
+describe('UdpWorker', { skip }, () => {
   test('starts with its first orders, takes later ones, ends when told', async () => {
     const { thread, deaths, said } = newThread();
     assert.equal(thread.order([]), 1);
@@ -67,10 +67,10 @@ describe('AnsweringThread', { skip }, () => {
 });
 
 test('a thread is started again though who is told of its death throws', { skip }, async () => {
-  const module = JSON.stringify(new URL('../../src/listen/thread.js', import.meta.url).href);
+  const module = JSON.stringify(new URL('../../src/listen/worker.js', import.meta.url).href);
   const others = ['counters', 'os/clock'].map((file) => new URL(`../../src/${file}.js`, import.meta.url).href);
   const script = `
-    import { AnsweringThread } from ${module};
+    import { UdpWorker } from ${module};
     import { Counters, countersMemory } from ${JSON.stringify(others[0])};
     import { stayAlive, systemClock } from ${JSON.stringify(others[1])};
     stayAlive();
@@ -83,10 +83,30 @@ test('a thread is started again though who is told of its death throws', { skip 
       log: { debug: say, info: say, warn: say, error: say },
       died() { if (++deaths === 2) process.exit(3); throw new Error('planted'); },
     };
-    new AnsweringThread(world, 0).order([]);
+    new UdpWorker(world, 0).order([]);
   `;
   const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     ...{ encoding: 'utf8', timeout: 30_000 },
   });
   assert.deepEqual([status, stdout], [3, 'planted\n'], stderr);
+});
+
+test('both sides see which orders were issued and which are taken', () => {
+  const control = new OrderNumbers();
+  const thread = new OrderNumbers(control.memory);
+  assert.deepEqual([control.issued, control.taken], [0, 0]);
+  control.issue(3);
+  assert.equal(thread.issued, 3);
+  thread.take(3);
+  assert.equal(control.taken, 3);
+});
+
+test('a thread that waits for orders goes on when there are others, or after a while', () => {
+  const numbers = new OrderNumbers();
+  numbers.issue(1);
+  const startedMs = performance.now();
+  numbers.await(0, 10_000);
+  assert.ok(performance.now() - startedMs < 5_000, 'others are there already');
+  numbers.await(1, 5);
+  assert.ok(performance.now() - startedMs >= 4);
 });

@@ -1,30 +1,28 @@
 /**
  * DNS over UDP by answering threads, as the control lane sees it: it opens the sockets, one per thread for each
  * address and port, tells the threads which tables to answer by, and takes from their rings what they cannot answer.
- * That goes to `serve` with an asker that replies on the same socket.
+ * That goes to `serve` with an client that replies on the same socket.
  */
-
-import type { Counters } from '../counters.js';
+import { type Counters, overUdp } from '../counters.js';
 import type { HashKey } from '../dns/hash.js';
 import { copyOf } from '../dns/wire.js';
-import { settleMs } from '../limits.js';
+import { assert, settleMs } from '../limits.js';
 import { HeldPorts, withoutIpv6 } from '../os/families.js';
 import type { Endpoint } from '../os/network.js';
 import type { Groups } from '../os/reuseport-groups.js';
+import { endpointOf } from '../os/socket-address.js';
 import type { SystemCalls } from '../os/system-calls.js';
 import { toEach } from '../scheduling/each.js';
-import type { Asker } from './asker.js';
-import { HandOver } from './deferred.js';
+import type { Client } from './client.js';
+import { DeferredQueue } from './deferred.js';
 import type { WantedListener } from './listeners.js';
+import { type Peer, SendBatch } from './message-batch.js';
 import { type EntryKind, kindRefresh, type RingReader } from './ring.js';
 import type { SampleReader } from './samples.js';
-import { type Peer, Replies } from './send-batch.js';
-import { AnsweringThread, type ThreadDeps } from './thread.js';
-import { ThreadAsker } from './thread-asker.js';
 import type { UdpListener } from './udp-portable.js';
-import type { SocketOrder } from './worker-mailbox.js';
+import { type SocketOrder, UdpWorker, type WorkerDeps } from './worker.js';
 
-interface UdpThreadsDeps<Shared> extends Omit<ThreadDeps<Shared>, 'wakeFd' | 'died'> {
+interface WorkersDeps<Shared> extends Omit<WorkerDeps<Shared>, 'wakeFd' | 'died'> {
   readonly calls: SystemCalls;
   readonly threads: number;
   /** Tells clients apart. */
@@ -62,14 +60,14 @@ interface Listener<Table> {
   readonly whenClosed: (() => void)[];
 }
 
-export class UdpThreads<Table, Shared> {
+export class Workers<Table, Shared> {
   /** Some of the packets of each thread. */
   readonly samples: readonly SampleReader[];
-  readonly #deps: UdpThreadsDeps<Shared>;
-  readonly #threads: readonly AnsweringThread<Table, Shared>[];
+  readonly #deps: WorkersDeps<Shared>;
+  readonly #threads: readonly UdpWorker<Table, Shared>[];
   readonly #rings: readonly RingReader[];
-  readonly #replies: Replies;
-  readonly #handOver: HandOver<HandedOver<Table>>;
+  readonly #replies: SendBatch;
+  readonly #deferred: DeferredQueue<Deferred<Table>>;
   readonly #ports = new HeldPorts();
   readonly #listeners = new Set<Listener<Table>>();
   readonly #sockets = new Map<number, Socket<Table>>();
@@ -80,13 +78,13 @@ export class UdpThreads<Table, Shared> {
   #willTake = false;
   #latest: readonly number[] = [];
 
-  constructor(deps: UdpThreadsDeps<Shared>) {
+  constructor(deps: WorkersDeps<Shared>) {
     const { calls, counters, groups } = deps;
     this.#deps = deps;
     this.#wakeFd = calls.eventFd();
     const wakingsAt = calls.addressOf(new ArrayBuffer(8));
-    this.#replies = new Replies(calls, counters);
-    this.#handOver = this.#newHandOver();
+    this.#replies = new SendBatch(calls, counters);
+    this.#deferred = this.#newDeferredQueue();
     this.#threads = this.#newThreads();
     this.#rings = this.#threads.map(({ ring }) => ring);
     this.samples = this.#threads.map(({ samples }) => samples);
@@ -135,8 +133,8 @@ export class UdpThreads<Table, Shared> {
     this.#deps.calls.close(this.#wakeFd);
   }
 
-  #newThreads(): readonly AnsweringThread<Table, Shared>[] {
-    const threadDeps: ThreadDeps<Shared> = {
+  #newThreads(): readonly UdpWorker<Table, Shared>[] {
+    const threadDeps: WorkerDeps<Shared> = {
       ...this.#deps,
       wakeFd: this.#wakeFd,
       died: (index) => {
@@ -145,20 +143,20 @@ export class UdpThreads<Table, Shared> {
       },
     };
     const indexes = Array.from({ length: this.#deps.threads }, (_, index) => index);
-    return indexes.map((index) => new AnsweringThread<Table, Shared>(threadDeps, index));
+    return indexes.map((index) => new UdpWorker<Table, Shared>(threadDeps, index));
   }
 
-  #newHandOver(): HandOver<HandedOver<Table>> {
-    return new HandOver({
+  #newDeferredQueue(): DeferredQueue<Deferred<Table>> {
+    return new DeferredQueue({
       ...{ nowMs: this.#deps.clock.nowMs, hashKey: this.#deps.hashKey },
       read: (ring) => this.#read(ring),
       keep: (item) => ({ ...item, packet: copyOf(item.packet, 0, item.packet.length) }),
-      serve({ kind, listener, packet, asker }) {
-        if (kind === kindRefresh) listener.wanted.refresh(packet, asker);
-        else listener.wanted.serve(packet, asker);
+      serve({ kind, listener, packet, client }) {
+        if (kind === kindRefresh) listener.wanted.refresh(packet, client);
+        else listener.wanted.serve(packet, client);
       },
-      refuse({ kind, listener, packet, asker }) {
-        if (kind !== kindRefresh) listener.wanted.refuse(packet, asker);
+      refuse({ kind, listener, packet, client }) {
+        if (kind !== kindRefresh) listener.wanted.refuse(packet, client);
       },
     });
   }
@@ -170,7 +168,7 @@ export class UdpThreads<Table, Shared> {
     const leaving = [...this.#listeners].filter((listener) => this.#hasLeft(listener));
     let isAll = false;
     try {
-      isAll = this.#handOver.take(this.#rings);
+      isAll = this.#deferred.take(this.#rings);
     } finally {
       if (!isAll) this.#takeSoon();
     }
@@ -193,7 +191,7 @@ export class UdpThreads<Table, Shared> {
     return leavesWith !== null && this.#haveTaken(leavesWith);
   }
 
-  #read(ring: RingReader): HandedOver<Table> | null {
+  #read(ring: RingReader): Deferred<Table> | null {
     const socket = this.#sockets.get(ring.socket);
     // The listener was closed without waiting for anybody.
     if (socket === undefined) return null;
@@ -201,7 +199,7 @@ export class UdpThreads<Table, Shared> {
     const { listener } = socket;
     const peer = { words: ring.peer(), nameBytes: ring.nameBytes, controlBytes: ring.controlBytes };
     if (kind !== kindRefresh) listener.inFlight++;
-    return { kind, listener, packet, asker: new ThreadAsker(socket, peer, ring.arrivedMs, this.#settled) };
+    return { kind, listener, packet, client: new WorkerClient(socket, peer, ring.arrivedMs, this.#settled) };
   }
 
   readonly #settled = (socket: Socket<Table>, answer: Uint8Array | null, peer: Peer): void => {
@@ -317,9 +315,46 @@ function orderOf<Table>({ id, fd, hasPacketInfo }: Socket<Table>, table: Table):
 }
 
 /** A packet from a ring. */
-interface HandedOver<Table> {
+interface Deferred<Table> {
   readonly kind: EntryKind;
   readonly listener: Listener<Table>;
   readonly packet: Uint8Array;
-  readonly asker: Asker;
+  readonly client: Client;
+}
+
+export class WorkerClient<Socket extends { readonly listener: { readonly local: Endpoint } }> implements Client {
+  readonly transport = overUdp;
+  readonly receivedAtMs: number;
+  readonly #socket: Socket;
+  readonly #peer: Peer;
+  readonly #settled: (socket: Socket, answer: Uint8Array | null, peer: Peer) => void;
+  #remote: Endpoint | null = null;
+  #isSettled = false;
+
+  constructor(
+    socket: Socket,
+    peer: Peer,
+    receivedAtMs: number,
+    settled: (socket: Socket, answer: Uint8Array | null, peer: Peer) => void,
+  ) {
+    this.receivedAtMs = receivedAtMs;
+    this.#socket = socket;
+    this.#peer = peer;
+    this.#settled = settled;
+  }
+
+  get remote(): Endpoint {
+    this.#remote ??= endpointOf(this.#peer.words);
+    return this.#remote;
+  }
+
+  get local(): Endpoint {
+    return this.#socket.listener.local;
+  }
+
+  reply(answer: Uint8Array | null): void {
+    assert(!this.#isSettled, 'a query is answered once');
+    this.#isSettled = true;
+    this.#settled(this.#socket, answer, this.#peer);
+  }
 }

@@ -5,7 +5,7 @@
 import type { Transport } from '../counters.js';
 import type { Endpoint } from '../os/network.js';
 
-export interface Asker {
+export interface Client {
   readonly transport: Transport;
   readonly remote: Endpoint;
   /** The listener's own address and port. */
@@ -19,11 +19,11 @@ export interface Asker {
   reply(answer: Uint8Array | null): void;
 }
 
-/** Takes a packet, borrowed until it returns, and sees to it that `asker.reply` is called exactly once. */
-export type Serve = (packet: Uint8Array, asker: Asker) => void;
+/** Takes a packet, borrowed until it returns, and sees to it that `client.reply` is called exactly once. */
+export type Serve = (packet: Uint8Array, client: Client) => void;
 
 /** Takes a packet that is not to be served, as there is too much to do, and answers it at once by what is known. */
 export type Refuse = Serve;
 
-/** Takes a packet that has its answer, borrowed until it returns, and has that refreshed; `asker` gets no reply. */
-export type Refresh = (packet: Uint8Array, asker: Asker) => void;
+/** Takes a packet that has its answer, borrowed until it returns, and has that refreshed; `client` gets no reply. */
+export type Refresh = (packet: Uint8Array, client: Client) => void;

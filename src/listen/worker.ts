@@ -10,10 +10,9 @@ import type { Log } from '../os/log.js';
 import { doAll } from '../scheduling/each.js';
 import { RingReader, ringMemory } from './ring.js';
 import { SampleReader, samplesMemory } from './samples.js';
-import { OrderNumbers, type Orders, type SocketOrder } from './worker-mailbox.js';
 
 /** What a thread is given as it starts. `Shared` is what its program needs and this folder does not know. */
-export interface ThreadStart<Table, Shared> {
+export interface WorkerStart<Table, Shared> {
   readonly index: number;
   readonly port: MessagePort;
   readonly ring: SharedArrayBuffer;
@@ -24,7 +23,7 @@ export interface ThreadStart<Table, Shared> {
   readonly shared: Shared;
 }
 
-export interface ThreadDeps<Shared> {
+export interface WorkerDeps<Shared> {
   readonly clock: Clock;
   readonly log: Log;
   /** The control lane's page, into which pages are added that have become too small. */
@@ -39,10 +38,10 @@ export interface ThreadDeps<Shared> {
 /** Megabytes: a thread keeps a table of zones and some views, and makes nearly no garbage. */
 const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 };
 
-export class AnsweringThread<Table, Shared> {
+export class UdpWorker<Table, Shared> {
   readonly ring: RingReader;
   readonly samples: SampleReader;
-  readonly #deps: ThreadDeps<Shared>;
+  readonly #deps: WorkerDeps<Shared>;
   readonly #index: number;
   readonly #ringMemory = ringMemory();
   readonly #samplesMemory = samplesMemory();
@@ -56,7 +55,7 @@ export class AnsweringThread<Table, Shared> {
   #startedAtMs = 0;
   #whenEnded: (() => void) | null = null;
 
-  constructor(deps: ThreadDeps<Shared>, index: number) {
+  constructor(deps: WorkerDeps<Shared>, index: number) {
     this.#deps = deps;
     this.#index = index;
     this.ring = new RingReader(this.#ringMemory);
@@ -112,7 +111,7 @@ export class AnsweringThread<Table, Shared> {
   #start(): void {
     const deps = this.#deps;
     const { port1, port2 } = new MessageChannel();
-    const start: ThreadStart<Table, Shared> = {
+    const start: WorkerStart<Table, Shared> = {
       index: this.#index,
       port: port2,
       ring: this.#ringMemory,
@@ -162,5 +161,61 @@ export class AnsweringThread<Table, Shared> {
     clock.after(livedMs < threadRestartMs ? threadRestartMs : 0, () => {
       if (this.#whenEnded === null) this.#start();
     });
+  }
+}
+
+/** All that a thread is to do from now on. `Table` is what its answers are decided by. */
+export interface Orders<Table> {
+  readonly number: number;
+  readonly sockets: readonly SocketOrder<Table>[];
+  /** Where it counts. */
+  readonly counters: SharedArrayBuffer;
+  /** Empty what is queued, then end. */
+  readonly next: 'serve' | 'end';
+}
+
+export interface SocketOrder<Table> {
+  /** The same for as long as the socket is open; not its descriptor, which is used again. */
+  readonly id: number;
+  readonly fd: number;
+  readonly hasPacketInfo: boolean;
+  readonly table: Table;
+}
+
+const issuedWord = 0;
+const takenWord = 16;
+
+/** The numbers that both sides see; kept a cache line apart, as one side only writes each. */
+export class OrderNumbers {
+  readonly memory: SharedArrayBuffer;
+  readonly #words: Int32Array;
+
+  constructor(memory = new SharedArrayBuffer(128)) {
+    this.memory = memory;
+    this.#words = new Int32Array(memory);
+  }
+
+  get issued(): number {
+    return Atomics.load(this.#words, issuedWord);
+  }
+
+  /** Says that these orders have been posted. */
+  issue(number: number): void {
+    Atomics.store(this.#words, issuedWord, number);
+    Atomics.notify(this.#words, issuedWord);
+  }
+
+  /** The newest orders that the thread works by; sockets that they do not name it does not touch any more. */
+  get taken(): number {
+    return Atomics.load(this.#words, takenWord);
+  }
+
+  take(number: number): void {
+    Atomics.store(this.#words, takenWord, number);
+  }
+
+  /** Blocks until other orders than these are issued, or so long. */
+  await(number: number, timeoutMs: number): void {
+    Atomics.wait(this.#words, issuedWord, number, timeoutMs);
   }
 }

@@ -7,11 +7,9 @@ import { formatEndpoint } from '../config/addresses.js';
 import { builtinCorefile } from '../config/builtin.js';
 import { lowerCaseName, typeName } from '../dns/names.js';
 import type { Clock } from '../os/clock.js';
-import type { Network } from '../os/network.js';
+import type { Endpoint, Network } from '../os/network.js';
 import { openStandIn } from './cluster-dns.js';
-import { freePort } from './ports.js';
 import { askOnce, type Question } from './question.js';
-import { type Row, type Section, tableLines } from './table.js';
 import { demoRecords, lookupIn } from './zones.js';
 
 /** Where the demo's server listens on 127.0.0.1. */
@@ -185,4 +183,92 @@ function whatNext({ dns, health, metrics }: DemoPorts): string[] {
     `  curl -s http://${address}:${metrics}/metrics | grep coredns_cache`,
     `  curl http://${address}:${health}/health`,
   ];
+}
+
+interface PortParts {
+  readonly network: Network;
+  readonly clock: Clock;
+}
+
+const portsTriedMax = 100;
+/** A loopback connect is answered or refused at once; what takes longer is not a free port. */
+const knockTimeoutMs = 500;
+
+/** The first free port of `at.address`, for UDP and TCP, from `at.port` on. Throws an Error when a hundred are taken. */
+export async function freePort(parts: PortParts, at: Endpoint): Promise<number> {
+  for (let port = at.port; port < at.port + portsTriedMax && port <= 65535; port++) {
+    if (await isFree(parts, { address: at.address, port })) return port;
+  }
+  throw new Error(`No port of ${at.address} from ${at.port} on is free; stop the programs that use them.`);
+}
+
+async function isFree({ network, clock }: PortParts, at: Endpoint): Promise<boolean> {
+  if (await somebodyListens({ network, clock }, at)) return false;
+  try {
+    const listener = await network.listenStreams(at, () => ({ data() {}, ended() {}, closed() {} }));
+    listener.close();
+    const datagrams = await network.openDatagrams(at, { datagram() {}, error() {} });
+    datagrams.close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function somebodyListens({ network, clock }: PortParts, at: Endpoint): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = clock.after(knockTimeoutMs, () => done(true));
+    const stream = network.connectStream(at, {
+      opened: () => done(true),
+      data() {},
+      ended() {},
+      closed: () => done(false),
+    });
+    function done(listens: boolean): void {
+      timer.stop();
+      resolve(listens);
+      stream.destroy();
+    }
+  });
+}
+
+export interface Row {
+  readonly question: string;
+  readonly rcode: string;
+  readonly answer: string;
+  readonly source: string;
+  readonly microseconds: string;
+}
+
+export interface Section {
+  /** One line above the rows; it says what they show. */
+  readonly caption: string;
+  readonly rows: readonly Row[];
+}
+
+const columns = ['question', 'rcode', 'answer', 'source', 'microseconds'] as const satisfies readonly (keyof Row)[];
+const heading: Row = { question: 'QUESTION', rcode: 'RCODE', answer: 'ANSWER', source: 'SOURCE', microseconds: 'µs' };
+const answerColumnsMax = 36;
+
+/** The table's lines, without ends. Answers that are too wide are cut with an ellipsis. */
+export function tableLines(sections: readonly Section[]): string[] {
+  const cut = sections.map(({ caption, rows }) => ({ caption, rows: rows.map(withShortAnswer) }));
+  const all = [heading, ...cut.flatMap(({ rows }) => rows)];
+  const widths = columns.map((column) => Math.max(...all.map((row) => row[column].length)));
+  return [
+    line(heading, widths),
+    ...cut.flatMap(({ caption, rows }) => ['', `# ${caption}`, ...rows.map((row) => line(row, widths))]),
+  ];
+}
+
+function withShortAnswer(row: Row): Row {
+  if (row.answer.length <= answerColumnsMax) return row;
+  return { ...row, answer: `${row.answer.slice(0, answerColumnsMax - 1)}…` };
+}
+
+function line(row: Row, widths: readonly number[]): string {
+  const cells = columns.map((column, index) =>
+    column === 'microseconds' ? row[column].padStart(widths[index]) : row[column].padEnd(widths[index]),
+  );
+  return cells.join('  ').trimEnd();
 }

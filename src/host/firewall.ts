@@ -5,8 +5,8 @@
  */
 import type { Firewall } from '../config/serve-options.js';
 import type { RunCommand } from '../os/commands.js';
-import { type Family, familyOf } from './addresses.js';
 import { type IptablesBackend, program } from './iptables.js';
+import { type Family, familyOf } from './rules.js';
 import { failureText, HostError, runTool } from './tools.js';
 
 export type WriterKind = 'nftables' | IptablesBackend;

@@ -17,10 +17,10 @@ import { hostRetryMs, syncIntervalMsMax } from '../limits.js';
 import type { Clock, Timer } from '../os/clock.js';
 import type { RunCommand } from '../os/commands.js';
 import type { Log } from '../os/log.js';
-import { nodeAddresses } from './addresses.js';
+import type { Endpoint } from '../os/network.js';
 import { type Link, newLink } from './interface.js';
 import { newRules, type Rules } from './rule-keeper.js';
-import { type SocketsOfHost, servedElsewhere } from './served-elsewhere.js';
+import { nodeAddresses } from './rules.js';
 import { HostError, type SetupError } from './tools.js';
 
 export interface HostOptions {
@@ -217,4 +217,21 @@ function readFailure(error: unknown, condition: HostCondition): Failure {
   const flag = condition === 'interface' ? '-setupinterface=false' : '-setupiptables=false';
   const capability = `needs the capability NET_ADMIN${message.includes('-legacy') ? ' and, for iptables-legacy, NET_RAW' : ''}`;
   return { errortype, sentence: `${message}; ${capability}, or ${flag} if another program does this` };
+}
+
+export interface SocketsOfHost {
+  /** The inodes of the UDP sockets bound to an endpoint; undefined when the kernel does not tell. */
+  readonly socketsAt: (at: Endpoint) => readonly number[] | undefined;
+  /** The inodes of our own. */
+  readonly ownSockets: () => ReadonlySet<number>;
+}
+
+/** The address that somebody else has a UDP socket on, undefined when nobody has. One on all addresses does not count. */
+export function servedElsewhere(
+  { socketsAt, ownSockets }: SocketsOfHost,
+  addresses: readonly string[],
+  port: number,
+): string | undefined {
+  const own = ownSockets();
+  return addresses.find((address) => socketsAt({ address, port })?.some((inode) => !own.has(inode)));
 }

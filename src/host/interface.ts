@@ -5,7 +5,7 @@
  */
 import type { RunCommand } from '../os/commands.js';
 import type { Log } from '../os/log.js';
-import { withPrefix } from './addresses.js';
+import { withPrefix } from './rules.js';
 import { failureText, HostError, mustRun, runTool } from './tools.js';
 
 interface LinkOptions {

@@ -5,8 +5,8 @@
  */
 import { ruleRoundsMax, xtablesWaitSeconds } from '../limits.js';
 import type { RunCommand } from '../os/commands.js';
-import type { Family } from './addresses.js';
 import {
+  type Family,
   type FoundRule,
   isMarked,
   type Rule,

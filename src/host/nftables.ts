@@ -8,9 +8,8 @@
  */
 import type { RunCommand } from '../os/commands.js';
 import type { Log } from '../os/log.js';
-import { familyOf } from './addresses.js';
 import type { RuleWriter } from './iptables.js';
-import { type RulesOptions, skipComment } from './rules.js';
+import { familyOf, type RulesOptions, skipComment } from './rules.js';
 import { failureText, HostError, mustRun, runTool } from './tools.js';
 
 const table = 'inet zerohop';

@@ -5,11 +5,10 @@
 import type { Firewall } from '../config/serve-options.js';
 import type { RunCommand } from '../os/commands.js';
 import type { Log } from '../os/log.js';
-import { familyOf } from './addresses.js';
 import { type ChoiceDeps, chooseWriter, hasLegacyTable, type WriterKind } from './firewall.js';
 import { newIptables, type RuleWriter } from './iptables.js';
 import { newNftables } from './nftables.js';
-import { type RulesOptions, rulesOf } from './rules.js';
+import { familyOf, type RulesOptions, rulesOf } from './rules.js';
 import { HostError } from './tools.js';
 
 export interface Rules {

@@ -4,8 +4,8 @@
  * node-cache's, so that either program finds the other's rules to be its own. How a rule is read back is here too;
  * how it gets there is iptables.ts's business.
  */
+import { isIPv6 } from 'node:net';
 import { canonicalAddress } from '../config/addresses.js';
-import { type Family, familyOf, withPrefix } from './addresses.js';
 
 export interface RulesOptions {
   readonly addresses: readonly string[];
@@ -130,4 +130,23 @@ function readOptions(text: string): Map<string, string> | undefined {
     options.set(words[index], words[index + 1]);
   }
   return options;
+}
+
+export type Family = 'ipv4' | 'ipv6';
+
+export function familyOf(address: string): Family {
+  return isIPv6(address) ? 'ipv6' : 'ipv4';
+}
+
+/** `169.254.20.10/32`, `fd00::10/128`. */
+export function withPrefix(address: string): string {
+  return `${address}/${isIPv6(address) ? 128 : 32}`;
+}
+
+/**
+ * Without those that are on every host already, or on a link that they name: loopback, all addresses, link-local
+ * ones with a scope. There is nothing to set up for them, and nobody but this host could ask there.
+ */
+export function nodeAddresses(addresses: readonly string[]): string[] {
+  return addresses.filter((address) => !/^(?:127\.|0\.0\.0\.0$|::1?$|.*%)/u.test(address));
 }

@@ -153,7 +153,7 @@ export function acknowledger(calls: SystemCalls): (fd: number) => void {
 }
 
 /** The result, or the error as Node.js would throw it. */
-function must(call: string, result: number): number {
+export function must(call: string, result: number): number {
   if (result >= 0) return result;
   const code = getSystemErrorName(result);
   throw Object.assign(new Error(`${call} ${code}`), { code, errno: result, syscall: call.split(' ')[0] });

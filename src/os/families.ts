@@ -86,3 +86,20 @@ export function literalLookup(
 export function plainEndpoint(address: string, port: number): Endpoint {
   return { address: address.startsWith(mappedPrefix) ? address.slice(mappedPrefix.length) : address, port };
 }
+
+/** The four bytes of an IPv4 address, or the sixteen of an IPv6 one without its scope. */
+export function addressBytes(address: string): Uint8Array {
+  if (!address.includes(':')) return Uint8Array.from(address.split('.').map(Number));
+  const groupsOf = (text: string): number[] =>
+    text.split(':').flatMap((group) => {
+      if (group.includes('.')) return [...addressBytes(group)];
+      const value = Number.parseInt(group, 16);
+      return group === '' ? [] : [value >> 8, value & 255];
+    });
+  const [head, tail = ''] = address.split('::');
+  const bytes = new Uint8Array(16);
+  const end = groupsOf(tail);
+  bytes.set(groupsOf(head));
+  bytes.set(end, 16 - end.length);
+  return bytes;
+}

@@ -5,11 +5,16 @@
  * still there. Where places cannot be known any more, the kernel is left to choose among all.
  */
 import { fstatSync } from 'node:fs';
-import { getSystemErrorName } from 'node:util';
-import { type AnsweringSocket, boundPort, openSocket, openStreamSocket, type SocketOptions } from './bound-socket.js';
+import {
+  type AnsweringSocket,
+  boundPort,
+  must,
+  openSocket,
+  openStreamSocket,
+  type SocketOptions,
+} from './bound-socket.js';
 import { type Endpoint, listenBacklog } from './network.js';
-import type { Protocol } from './proc-net.js';
-import { steerTo } from './reuseport-steering.js';
+import type { Protocol } from './proc.js';
 import { lookAtSockets, type SocketsAt } from './sock-diag.js';
 import type { SystemCalls } from './system-calls.js';
 
@@ -76,11 +81,11 @@ export class Groups {
     const { calls } = this.#deps;
     const fd = openStreamSocket(calls, this.#shared(wish));
     // A socket for streams is in its group from here on.
-    const result = calls.listen(fd, listenBacklog);
-    if (result < 0) {
+    try {
+      must('listen', calls.listen(fd, listenBacklog));
+    } catch (error) {
       calls.close(fd);
-      const code = getSystemErrorName(result);
-      throw Object.assign(new Error(`listen ${code}`), { code, errno: result, syscall: 'listen' });
+      throw error;
     }
     this.joined('tcp', { address: wish.at.address, port: boundPort(calls, fd) }, [fd]);
     return fd;
@@ -285,4 +290,76 @@ function inodeOf(fd: number): number {
   } catch {
     return 0;
   }
+}
+
+// Instructions of classic BPF (linux/bpf_common.h): class, size or operation, mode.
+const loadWord = 0x20;
+const loadHalf = 0x28;
+const loadByte = 0x30;
+const toIndex = 0x07;
+const multiply = 0x24;
+const shiftRight = 0x74;
+const modulo = 0x94;
+const exclusiveOrIndex = 0xac;
+const jump = 0x05;
+const jumpIfEqual = 0x15;
+const returnConstant = 0x06;
+
+/** Offsets from here on count from the start of the IP header (SKF_NET_OFF). */
+const network = -0x100000;
+/** Knuth's multiplicative hash: the golden ratio as a fraction of 2^32. */
+const golden = 0x9e3779b1;
+
+type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, value: number];
+
+export const instructionBytes = 8;
+
+/**
+ * A program that spreads packets over these places, by the sender's address and port, so that a sender stays with a
+ * socket. At least one place. IPv4 options, which nobody sends, make it choose by other bytes.
+ */
+export function steeringProgram(places: readonly number[]): Uint8Array {
+  if (places.length === 1) return encoded([returning(places[0])]);
+  const choices = places.flatMap((place, index): Instruction[] =>
+    index === places.length - 1 ? [returning(place)] : [[jumpIfEqual, 0, 1, index], returning(place)],
+  );
+  return encoded([
+    [loadByte, 0, 0, network],
+    [shiftRight, 0, 0, 4],
+    [jumpIfEqual, 4, 0, 6],
+    [loadWord, 0, 0, network + 12],
+    [toIndex, 0, 0, 0],
+    [loadHalf, 0, 0, network + 20],
+    [jump, 0, 0, 3],
+    [loadWord, 0, 0, network + 20],
+    [toIndex, 0, 0, 0],
+    [loadHalf, 0, 0, network + 40],
+    [exclusiveOrIndex, 0, 0, 0],
+    [multiply, 0, 0, golden],
+    [shiftRight, 0, 0, 16],
+    [modulo, 0, 0, places.length],
+    ...choices,
+  ]);
+}
+
+/** Steers the group of this socket to these places, or with none leaves the choice to the kernel; 0 or the errno. */
+export function steerTo(calls: SystemCalls, fd: number, places: readonly number[]): number {
+  return places.length === 0 ? calls.detachProgram(fd) : calls.attachProgram(fd, steeringProgram(places));
+}
+
+function returning(place: number): Instruction {
+  return [returnConstant, 0, 0, place];
+}
+
+/** As struct sock_filter lies in memory, little-endian as both processors are that we run on. */
+function encoded(instructions: readonly Instruction[]): Uint8Array {
+  const bytes = new Uint8Array(instructions.length * instructionBytes);
+  const view = new DataView(bytes.buffer);
+  for (const [index, [code, ifTrue, ifFalse, value]] of instructions.entries()) {
+    view.setUint16(index * instructionBytes, code, true);
+    view.setUint8(index * instructionBytes + 2, ifTrue);
+    view.setUint8(index * instructionBytes + 3, ifFalse);
+    view.setUint32(index * instructionBytes + 4, value >>> 0, true);
+  }
+  return bytes;
 }

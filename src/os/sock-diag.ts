@@ -5,7 +5,7 @@
  */
 import { isIpv6 } from './families.js';
 import type { Endpoint } from './network.js';
-import { type Protocol, socketsAt } from './proc-net.js';
+import { type Protocol, socketsAt } from './proc.js';
 import { encodeSocketAddress } from './socket-address.js';
 import { linux, type SystemCalls } from './system-calls.js';
 

@@ -4,6 +4,7 @@
  */
 import { isIPv6, SocketAddress } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { addressBytes } from './families.js';
 import type { Endpoint } from './network.js';
 import { linux } from './system-calls.js';
 
@@ -18,12 +19,8 @@ export function encodeSocketAddress({ address, port }: Endpoint): Uint8Array {
   const view = new DataView(bytes.buffer);
   view.setUint16(0, ipv6 ? linux.familyIpv6 : linux.familyIpv4, true);
   view.setUint16(2, port);
-  if (!ipv6) {
-    bytes.set(address.split('.').map(Number), 4);
-    return bytes;
-  }
   const [plain, scope] = address.split('%');
-  for (const [index, group] of ipv6Groups(plain).entries()) view.setUint16(8 + 2 * index, group);
+  bytes.set(addressBytes(plain), ipv6 ? 8 : 4);
   if (scope !== undefined) view.setUint32(24, scopeNumber(scope), true);
   return bytes;
 }
@@ -73,21 +70,6 @@ export function familyAt(bytes: Uint8Array, at: number): 0 | 1 {
 function isMapped(bytes: Uint8Array, at: number): boolean {
   for (let index = at + 8; index < at + 18; index++) if (bytes[index] !== 0) return false;
   return bytes[at + 18] === 0xff && bytes[at + 19] === 0xff;
-}
-
-function ipv6Groups(address: string): number[] {
-  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address);
-  if (dotted !== null) {
-    const [a, b, c, d] = dotted.slice(2).map(Number);
-    return ipv6Groups(`${dotted[1]}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`);
-  }
-  const groupsOf = (text: string): number[] =>
-    text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
-  const [before, after] = address.split('::');
-  const head = groupsOf(before);
-  if (after === undefined) return head;
-  const tail = groupsOf(after);
-  return [...head, ...new Array<number>(8 - head.length - tail.length).fill(0), ...tail];
 }
 
 /** The number of a link by name or as a number; 0 when there is none, which the kernel refuses. */

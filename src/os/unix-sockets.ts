@@ -6,6 +6,7 @@ import { chmodSync, lstatSync, mkdirSync, renameSync, unlinkSync } from 'node:fs
 import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { handoverFrameBytesMax, handoverPeersMax, unixPathBytesMax } from '../limits.js';
+import { must } from './bound-socket.js';
 import type { Greeting, LocalListener, LocalSockets, Stream, StreamEvents } from './network.js';
 import type { Random } from './random.js';
 import { descriptorsMax, errors, linux, type SystemCalls } from './system-calls.js';
@@ -140,8 +141,4 @@ function removed(path: string): void {
   } catch {
     // Somebody else has removed it, or the folder is gone.
   }
-}
-
-function must(call: string, result: number): void {
-  if (result < 0) throw new Error(`${call} ${getSystemErrorName(result)}`);
 }

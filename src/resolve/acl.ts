@@ -3,11 +3,12 @@
  * first rule that fits the address and the type counts; who fits none may ask. It judges and counts.
  */
 import type { AclConfig, AclRule } from '../config/config.js';
-import { addressBytes, isInNetwork } from '../config/networks.js';
+import { isInNetwork } from '../config/networks.js';
 import { byAcl } from '../counters.js';
 import { isInZone } from '../dns/names.js';
 import { Query } from '../dns/query.js';
 import { rcodeNoError, rcodeRefused } from '../dns/wire.js';
+import { addressBytes } from '../os/families.js';
 import { edeBlocked, edeFiltered } from './lane.js';
 import type { AclQuery, Guard, Route, Verdict } from './route.js';
 import { askedBy } from './template-data.js';

@@ -3,11 +3,11 @@
  * about the same code leaves them; then, and where an option tells who asks, the answer may be for that client alone.
  */
 import type { OptionChange } from '../config/config.js';
-import { addressBytes } from '../config/networks.js';
 import { overTcp } from '../counters.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
 import { optionIn, optionOf } from '../dns/options.js';
 import { optionSubnet, setU16, u16 } from '../dns/wire.js';
+import { addressBytes } from '../os/families.js';
 import type { Answer } from '../upstream/ask.js';
 import type { CourseQuery, Draft } from './route.js';
 

@@ -11,8 +11,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import { handoverFrameBytesMax, snapshotBytesMax, snapshotPeriodMs } from '../limits.js';
 import type { Clock, Timer } from '../os/clock.js';
+import type { Replacement } from '../os/files.js';
 import type { Log } from '../os/log.js';
-import type { Replacement } from '../os/replacement.js';
 import type { Warmth } from './succession.js';
 
 export interface SnapshotDeps {

@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
-import { readTrusted, replaceText, replaceWhole } from '../../src/os/replacement.js';
+import { readPieces, readTrusted, replaceText, replaceWhole } from '../../src/os/files.js';
 import { seededRandom } from '../simulation/random.js';
 
 const root = mkdtempSync(join(tmpdir(), 'zerohop-replacement-'));
@@ -118,4 +118,19 @@ test('a file of more bytes, a folder and a link are not read', () => {
   const link = join(folder, 'link');
   symlinkSync(path, link);
   assert.throws(() => readTrusted(link, 100), /symbolic link/u);
+});
+
+test('a file is read up to a bound, and one that cannot be read is undefined', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'zerohop-reading-'));
+  const path = join(folder, 'file');
+  const bytes = Buffer.from(Array.from({ length: 700_001 }, (_, index) => index & 255));
+  writeFileSync(path, bytes);
+  assert.deepEqual(Buffer.concat((await readPieces(path, 1_000_000))!), bytes);
+  assert.deepEqual(Buffer.concat((await readPieces(path, 300_000))!), bytes.subarray(0, 300_000));
+  assert.ok((await readPieces(path, 1_000_000))!.every(({ length }) => length <= 256 * 1024));
+  writeFileSync(path, '');
+  assert.equal((await readPieces(path, 10))?.length, 0);
+  assert.equal(await readPieces(join(folder, 'none'), 10), undefined);
+  assert.equal(await readPieces(folder, 10), undefined);
+  rmSync(folder, { recursive: true });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
-import { newPrinter } from '../../src/os/printing.js';
+import { newPrinter } from '../../src/os/log.js';
 
 test('a line is written with its end, and the stream is not opened before it', () => {
   const written: string[] = [];

@@ -232,7 +232,7 @@ function somebodyListens({ network, clock }: PortParts, at: Endpoint): Promise<b
   });
 }
 
-export interface Row {
+interface Row {
   readonly question: string;
   readonly rcode: string;
   readonly answer: string;
@@ -240,7 +240,7 @@ export interface Row {
   readonly microseconds: string;
 }
 
-export interface Section {
+interface Section {
   /** One line above the rows; it says what they show. */
   readonly caption: string;
   readonly rows: readonly Row[];

@@ -1,6 +1,6 @@
 /**
- * The seam between listening and resolving: a packet arrives with the one who sent it, and the answer goes back
- * through the same hands. listen/ makes askers and is handed `serve`; resolve/ uses them and knows no sockets.
+ * The interface between listening and resolving: listen/ makes one Client for each packet and is handed `serve`;
+ * resolve/ answers through it and knows no sockets.
  */
 import type { Transport } from '../counters.js';
 import type { Endpoint } from '../os/network.js';
@@ -10,20 +10,20 @@ export interface Client {
   readonly remote: Endpoint;
   /** The listener's own address and port. */
   readonly local: Endpoint;
-  /** When the packet arrived, if that was before it was handed to `Serve`. */
+  /** When the packet arrived, if that was before `Serve` was called. */
   readonly receivedAtMs?: number;
   /**
-   * Sends the answer, or with null settles the question without one. Exactly once per packet, now or later; after
-   * the client has gone it does nothing. The bytes are borrowed until the call returns.
+   * Sends the answer; null ends the query without one. Called exactly once per packet; a no-op after the client has
+   * gone. Borrows the bytes until it returns.
    */
   reply(answer: Uint8Array | null): void;
 }
 
-/** Takes a packet, borrowed until it returns, and sees to it that `client.reply` is called exactly once. */
+/** Takes a packet, borrowed until it returns, and makes sure that `client.reply` is called exactly once. */
 export type Serve = (packet: Uint8Array, client: Client) => void;
 
-/** Takes a packet that is not to be served, as there is too much to do, and answers it at once by what is known. */
+/** Answers a packet at once from what is known, because there is too much to do to serve it. */
 export type Refuse = Serve;
 
-/** Takes a packet that has its answer, borrowed until it returns, and has that refreshed; `client` gets no reply. */
+/** Refreshes what a packet that has its answer asked for; borrows it until it returns and never replies. */
 export type Refresh = (packet: Uint8Array, client: Client) => void;

@@ -1,7 +1,6 @@
 /**
- * The control lane's end of the rings: what answering threads have handed over is served as it comes while that goes
- * quickly. When more comes than one turn of the event loop has time for, the rest waits, and is served client by client
- * in the next turns, so that a flood's packets do not stand in front of everybody else's. What serving is, is not known here.
+ * The main thread's end of the rings. Packets that workers deferred are served as they come while there is time in this
+ * turn of the event loop; the rest is queued per client and served in turns, so a flood delays its sender only.
  *
  *   rings ─┬─ nobody waits, and there is time ──────────> serve
  *          └─ else ─> one queue per client ─ in turns ──> serve
@@ -13,15 +12,13 @@ import { FairQueue } from '../scheduling/fair-queue.js';
 import { clientNumber, type RingReader } from './ring.js';
 
 interface DeferredDeps<Item> {
-  /** Tells clients apart. */
   readonly hashKey: HashKey;
   nowMs(): number;
-  /** What is to be served of the reader's entry in hand; null when nobody waits for it any more. */
+  /** What the reader's current entry asks for; null when its listener is closed. */
   read(ring: RingReader): Item | null;
-  /** The item of the entry in hand, to be served after the reader has gone on. */
+  /** A copy of the item, which outlives the reader's entry. */
   keep(item: Item): Item;
   serve(item: Item): void;
-  /** There is no room for it to wait. */
   refuse(item: Item): void;
 }
 
@@ -36,7 +33,7 @@ export class DeferredQueue<Item> {
     this.#deps = deps;
   }
 
-  /** Takes and serves for a while; false when there is more, and it is to be called in the next turn of the event loop. */
+  /** Serves for one turn; false when more is left and `take` must be called in the next turn of the event loop. */
   take(rings: readonly RingReader[]): boolean {
     const { nowMs, read, serve } = this.#deps;
     const turns = this.#turns;

@@ -1,7 +1,7 @@
 /**
- * Memory that recvmmsg and sendmmsg work on: for each datagram of a batch a header, a slot for its bytes, and the
- * peer, that is its address and, on sockets bound to all addresses, ours. Everything is laid out once, in one piece,
- * and looked at through views made once, so that a datagram costs no allocation.
+ * Memory for recvmmsg and sendmmsg: for each datagram a header, a slot for its bytes, and the peer (its address and, on
+ * sockets bound to all addresses, ours). It is laid out once and read through views made once, so a datagram allocates
+ * nothing.
  *
  *   | mmsghdr 64 B each | iovec 16 B each | peer 80 B each: sockaddr 32, control 48 | slots |
  */
@@ -15,9 +15,8 @@ const headerBytes = 64;
 const vectorBytes = 16;
 const addressBytes = 32;
 const controlBytes = 48;
-/** Words of a peer: its address, then the control message with ours. */
 export const peerWords = (addressBytes + controlBytes) / 4;
-/** Words of a peer without a control message. */
+/** Words of a peer without its control message, which holds our address. */
 export const peerAddressWords = addressBytes / 4;
 
 // struct mmsghdr on 64-bit Linux, in words.
@@ -30,13 +29,10 @@ const atControlBytes = 10;
 const atLength = 14;
 const wordsOfHeader = headerBytes / 4;
 
-/** A batch of datagrams, to be received or to be sent. */
 export class Datagrams {
   readonly slots: readonly Slot[];
-  /** The whole memory as words: headers and peers. */
   readonly words: Int32Array;
   readonly bytes: Uint8Array;
-  /** For `receive` and `send`. */
   readonly headersAt: number;
   readonly #vectorsFrom: number;
   readonly #peersFrom: number;
@@ -44,7 +40,7 @@ export class Datagrams {
   constructor(calls: Pick<SystemCalls, 'addressOf'>, slotBytes: number, count = batchPacketsMax) {
     const vectors = count * headerBytes;
     const peers = vectors + count * vectorBytes;
-    // Slots begin on cache lines, and an odd number of lines apart, so that their beginnings do not share cache sets.
+    // Slots begin on cache lines, an odd number of lines apart, so that their beginnings do not share cache sets.
     const slots = Math.ceil((peers + count * peerWords * 4) / 64) * 64;
     const stride = slotBytes + 64 * (1 + ((slotBytes / 64) & 1));
     const memory = new ArrayBuffer(slots + count * stride);
@@ -70,7 +66,7 @@ export class Datagrams {
     });
   }
 
-  /** Makes the first `count` headers ready for `receive`, with room for control messages or without. */
+  /** Makes the first `count` headers ready for `receive`, with or without room for control messages. */
   prepare(count: number, withControl: number): void {
     const { words } = this;
     for (let index = 0; index < count; index++) {
@@ -79,7 +75,6 @@ export class Datagrams {
     }
   }
 
-  /** Bytes that were received. */
   length(index: number): number {
     return this.words[index * wordsOfHeader + atLength];
   }
@@ -98,7 +93,7 @@ export class Datagrams {
     return this.#peersFrom + index * peerWords;
   }
 
-  /** Addresses the datagram, whose `length` bytes are in its slot, to a peer that stands in `from` at `at`. */
+  /** Addresses the datagram in slot `index`, `length` bytes, to the peer at `at` in `from`. */
   address(index: number, length: number, from: Int32Array, at: number, nameBytes: number, control: number): void {
     const { words } = this;
     const header = index * wordsOfHeader;
@@ -112,9 +107,29 @@ export class Datagrams {
   }
 }
 
-/** Address of the header with this index. */
 export function headerAt(datagrams: Datagrams, index: number): number {
   return datagrams.headersAt + index * headerBytes;
+}
+
+/** Sends the first `count` datagrams; counts those that fail. Waits for buffer room once, unless `flags` forbid it. */
+export function sendAll(
+  calls: SystemCalls,
+  fd: number,
+  datagrams: Datagrams,
+  count: number,
+  flags: number,
+  counters: Counters,
+): void {
+  for (let sent = 0; sent < count; ) {
+    const result = calls.send(fd, headerAt(datagrams, sent), count - sent, flags);
+    if (result > 0) sent += result;
+    else if (result !== errors.interrupted) {
+      // The error concerns this datagram only.
+      if (result === errors.tryAgain) flags = linux.dontWait;
+      counters.count('sendFailed');
+      sent++;
+    }
+  }
 }
 
 // struct cmsghdr: length (8 bytes), level, type; then in_pktinfo (link first) or in6_pktinfo (link last).
@@ -122,12 +137,12 @@ const atCmsgLevel = 2;
 const atLinkIpv4 = 4;
 const atLinkIpv6 = 8;
 
-/** The answer goes from our address by the route that holds, not by the link on which the question came. */
+/** Clears the link in the control message: routing decides it, not the link on which the query came. */
 function forgetLink(words: Int32Array, control: number): void {
   words[control + (words[control + atCmsgLevel] === linux.ipv6Level ? atLinkIpv6 : atLinkIpv4)] = 0;
 }
 
-/** Whom an answer is for: the peer's words as the ring had them. */
+/** An answer's destination, as the ring stored it. */
 export interface Peer {
   readonly words: Int32Array;
   readonly nameBytes: number;
@@ -148,7 +163,7 @@ export class SendBatch {
     this.#answers = new Datagrams(calls, sendSlotBytes);
   }
 
-  /** Copies the answer, to be sent at the end of this turn. */
+  /** Copies the answer, which is sent at the end of this turn of the event loop. */
   add(fd: number, answer: Uint8Array, peer: Peer): void {
     if (answer.length > sendSlotBytes) return this.#counters.count('sendFailed');
     if (fd !== this.#fd || this.#count === batchPacketsMax) this.flush();
@@ -161,18 +176,11 @@ export class SendBatch {
     setImmediate(this.#turnEnded);
   }
 
-  /** Sends what there is; before a socket is closed. */
+  /** Sends at once, as before a socket is closed. */
   flush(): void {
     const count = this.#count;
     this.#count = 0;
-    for (let sent = 0; sent < count; ) {
-      const result = this.#calls.send(this.#fd, headerAt(this.#answers, sent), count - sent, linux.dontWait);
-      if (result > 0) sent += result;
-      else if (result !== errors.interrupted) {
-        this.#counters.count('sendFailed');
-        sent++;
-      }
-    }
+    sendAll(this.#calls, this.#fd, this.#answers, count, linux.dontWait, this.#counters);
   }
 
   readonly #turnEnded = (): void => {

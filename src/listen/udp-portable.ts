@@ -1,7 +1,6 @@
 /**
- * DNS over UDP through the event loop: each packet goes to `serve` with an asker that answers from the same socket.
- * It is what serves where the system calls of the answering threads are missing; it keeps no state per packet beyond
- * the asker itself.
+ * DNS over UDP through the event loop, where the workers' system calls are missing. Each packet goes to `serve` with a
+ * client that answers from the same socket; there is no other state per packet.
  */
 
 import { overUdp } from '../counters.js';
@@ -11,15 +10,14 @@ import { toEach } from '../scheduling/each.js';
 import type { Client, Serve } from './client.js';
 
 export interface UdpListener {
-  /** What is bound; the port is the real one when 0 was asked for. */
   readonly local: Endpoint;
-  /** Takes no more packets, answers those in flight, closes, and calls `done` once, later. */
+  /** Stops receiving, answers what is in flight, closes, and calls `done` once, later. */
   drain(done: () => void): void;
-  /** Closes at once; answers that come later go nowhere. */
+  /** Closes at once; later answers go nowhere. */
   close(): void;
 }
 
-/** Binds `at`. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
+/** Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
 export async function openUdpListener(
   deps: { readonly network: Network },
   at: Endpoint,
@@ -30,7 +28,7 @@ export async function openUdpListener(
     datagram(packet, from) {
       if (port.isDraining) return;
       port.inFlight++;
-      // As much as an answering thread has room for, so that it makes no difference who received it.
+      // The workers' limit, so that both I/O paths behave the same.
       const read = packet.length > receiveSlotBytes ? packet.subarray(0, receiveSlotBytes) : packet;
       serve(read, new UdpClient(port, from));
     },
@@ -48,7 +46,6 @@ export async function openUdpListener(
   };
 }
 
-/** The socket and what is to know about it at each answer. */
 class Port {
   socket!: DatagramSocket;
   inFlight = 0;

@@ -1,7 +1,6 @@
 /**
- * The loop of an answering thread: receive up to 64 datagrams in one call, decide about each, send the answers in
- * one call, hand over the rest. It has no event loop, waits only in the kernel, and makes no garbage per packet. How
- * a packet is answered is not known here; `decide` is given.
+ * A worker's loop: receive up to 64 datagrams in one call, decide about each, send the answers in one call, defer the
+ * rest. It has no event loop, waits only in the kernel, and makes no garbage per packet. `decide` is injected.
  *
  *   recvmmsg ─> orders? ─> [ decide ─> send slot | ring | nothing ] × n ─> sendmmsg ─> wake the control lane?
  */
@@ -11,12 +10,12 @@ import type { Slot } from '../dns/answer.js';
 import { batchPacketsMax, listenersMax, receiveSlotBytes, receiveTimeoutMs, sendSlotBytes } from '../limits.js';
 import { familyAt } from '../os/socket-address.js';
 import { errors, linux, type SystemCalls } from '../os/system-calls.js';
-import { Datagrams, headerAt } from './message-batch.js';
+import { Datagrams, sendAll } from './message-batch.js';
 import { kindQuestion, kindRefresh, type RingWriter } from './ring.js';
 import type { SampleWriter } from './samples.js';
 import type { OrderNumbers, Orders, SocketOrder } from './worker.js';
 
-/** A packet as it was received; one object, overwritten by the next. */
+/** A received packet; one object, overwritten by the next. */
 export interface Received {
   packet: Uint8Array;
   length: number;
@@ -25,11 +24,11 @@ export interface Received {
 }
 
 export interface Decide<Table> {
-  /** Answers into the slot: the answer's bytes, 0 for none, less to hand over. */
+  /** Writes the answer into the slot: its bytes, 0 for none, negative to defer. */
   answer(table: Table, received: Received, slot: Slot): number;
-  /** Whether what the last answer was taken from is to be asked for again. */
+  /** Whether the entry of the last answer needs a refresh. */
   refreshDue(): boolean;
-  /** SERVFAIL for what `answer` has just said to hand over. */
+  /** SERVFAIL for the packet that `answer` has just deferred. */
   overloaded(received: Received, slot: Slot): number;
 }
 
@@ -41,13 +40,12 @@ interface WorkerLoopDeps<Table> {
   readonly samples: Pick<SampleWriter, 'take'>;
   readonly numbers: OrderNumbers;
   nowMs(): number;
-  /** Called around everything that looks at shared blocks. */
+  /** Called around every access to shared blocks. */
   enter(): void;
   leave(): void;
-  /** The next orders that were posted, if any. */
   nextOrders(): Orders<Table> | undefined;
   wakeControlLane(): void;
-  /** A packet made `decide` throw: a bug of ours. */
+  /** `decide` threw, which is a bug. */
   failed(error: unknown): void;
 }
 
@@ -59,14 +57,14 @@ export class WorkerLoop<Table> {
   readonly #answers: Datagrams;
   readonly #packet: Received = { packet: new Uint8Array(0), length: 0, family: 0, nowMs: 0 };
   #orders: Orders<Table>;
-  /** Sockets of earlier orders that may still hold packets. */
+  /** Closed sockets that may still hold packets. */
   #leaving: SocketOrder<Table>[] = [];
   readonly #pollEntries = new Int32Array(new ArrayBuffer(listenersMax * pollEntryBytes));
   readonly #pollAt: number;
   #mustWake = false;
-  /** Datagrams were received of which none is answered yet. */
+  /** Datagrams were received and none is answered yet. */
   #isBatchOpen = false;
-  /** 1 when some socket tells which of our addresses a datagram came to; for the others the room does no harm. */
+  /** 1 when some socket reports our address with each datagram; other sockets ignore the room. */
   #withControl = 0;
 
   constructor(deps: WorkerLoopDeps<Table>, first: Orders<Table>) {
@@ -78,13 +76,12 @@ export class WorkerLoop<Table> {
     this.#follow(first);
   }
 
-  /** Answers until orders say to end. */
   run(): void {
     this.#finishOrders();
     while (this.#orders.next === 'serve') this.turn();
   }
 
-  /** Receives once, from all sockets, and answers. */
+  /** Receives once from all sockets and answers. */
   turn(): void {
     const { sockets } = this.#orders;
     if (sockets.length === 1) this.#serve(sockets[0], linux.waitForOne);
@@ -102,12 +99,12 @@ export class WorkerLoop<Table> {
     }
   }
 
-  /** One batch of one socket; returns how many datagrams it had. */
+  /** Serves one batch of one socket; the number of datagrams. */
   #serve(socket: SocketOrder<Table>, flags: number): number {
     const { calls, numbers } = this.#deps;
     const count = calls.receive(socket.fd, this.#received.headersAt, batchPacketsMax, flags);
     if (count <= 0) {
-      // The orders will say why; until then this must not become a busy loop.
+      // The next orders explain the error; waiting avoids a busy loop.
       const isUsual = count === errors.tryAgain || count === errors.interrupted || count === 0;
       if (!isUsual) numbers.await(this.#orders.number, receiveTimeoutMs);
       return 0;
@@ -121,7 +118,7 @@ export class WorkerLoop<Table> {
       }
       this.#answerBatch(by, count);
     } catch (error) {
-      // It ends the thread, but not those who have asked.
+      // The exception ends the worker, but must not lose the batch.
       if (this.#isBatchOpen) this.#handOverBatch(socket, count);
       throw error;
     }
@@ -152,8 +149,8 @@ export class WorkerLoop<Table> {
     }
     deps.leave();
     this.#isBatchOpen = false;
-    // Clients first: nothing that follows is for them.
-    if (answers > 0) this.#send(socket.fd, answers);
+    // Clients first.
+    if (answers > 0) sendAll(deps.calls, socket.fd, this.#answers, answers, 0, deps.counters);
     deps.counters.countBatch(count);
     deps.samples.take(datagrams, count);
     datagrams.prepare(count, this.#withControl);
@@ -163,7 +160,7 @@ export class WorkerLoop<Table> {
     }
   }
 
-  /** 1 when the answer is in the send slot `slot`, else 0. */
+  /** 1 when the answer is in slot `slot` of the send batch. */
   #answerOne(socket: SocketOrder<Table>, index: number, slot: number): 0 | 1 {
     const { decide, counters, ring } = this.#deps;
     const datagrams = this.#received;
@@ -178,7 +175,7 @@ export class WorkerLoop<Table> {
         counters.count('overloadedHandOver');
         bytes = decide.overloaded(packet, out);
       } else if (bytes > 0 && decide.refreshDue()) {
-        // One that finds no room is the next client's to ask for.
+        // Without room, a later client's query refreshes the entry.
         this.#mustWake = true;
         ring.put(kindRefresh, socket.id, packet.nowMs, datagrams, index);
       }
@@ -194,23 +191,6 @@ export class WorkerLoop<Table> {
     return 1;
   }
 
-  #send(fd: number, count: number): void {
-    const { calls, counters } = this.#deps;
-    let sent = 0;
-    let flags = 0;
-    while (sent < count) {
-      const result = calls.send(fd, headerAt(this.#answers, sent), count - sent, flags);
-      if (result > 0) sent += result;
-      else if (result !== errors.interrupted) {
-        // The error is this one answer's. A thread waits for room once; the others may find some, and wait for none.
-        if (result === errors.tryAgain) flags = linux.dontWait;
-        counters.count('sendFailed');
-        sent++;
-      }
-    }
-  }
-
-  /** Works by the newest orders that were posted. */
   #takeOrders(): void {
     const { nextOrders } = this.#deps;
     for (let orders = nextOrders(); orders !== undefined; orders = nextOrders()) this.#follow(orders);
@@ -230,7 +210,7 @@ export class WorkerLoop<Table> {
     if (this.#leaving.length === 0) this.#received.prepare(batchPacketsMax, this.#withControl);
   }
 
-  /** Answers what is still queued on sockets that are to be closed, then says that the orders are taken. */
+  /** Empties sockets that are to be closed, then acknowledges the orders. */
   #finishOrders(): void {
     for (let socket = this.#leaving.shift(); socket !== undefined; socket = this.#leaving.shift()) {
       for (let batches = 0; batches < drainBatchesMax; batches++) {
@@ -242,5 +222,5 @@ export class WorkerLoop<Table> {
   }
 }
 
-/** A socket that is filled faster than it is emptied is closed all the same. */
+/** Ends the emptying of a socket that fills faster than it is read. */
 const drainBatchesMax = 1_000;

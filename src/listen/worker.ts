@@ -1,6 +1,6 @@
 /**
- * One answering thread as the control lane sees it: started, given orders, started again when it dies, ended. The
- * sockets, the ring and the numbers outlive it, so that what is queued waits for the next one.
+ * One worker as the main thread sees it: started, ordered, restarted when it dies, ended. The sockets, the ring and the
+ * numbers outlive it, so queued packets wait for the next worker.
  */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { Counters } from '../counters.js';
@@ -11,7 +11,7 @@ import { doAll } from '../scheduling/each.js';
 import { RingReader, ringMemory } from './ring.js';
 import { SampleReader, samplesMemory } from './samples.js';
 
-/** What a thread is given as it starts. `Shared` is what its program needs and this folder does not know. */
+/** `Shared` is for the worker's program and unknown here. */
 export interface WorkerStart<Table, Shared> {
   readonly index: number;
   readonly port: MessagePort;
@@ -26,16 +26,16 @@ export interface WorkerStart<Table, Shared> {
 export interface WorkerDeps<Shared> {
   readonly clock: Clock;
   readonly log: Log;
-  /** The control lane's page, into which pages are added that have become too small. */
+  /** The main thread's page, which takes the counts of replaced pages. */
   readonly counters: Counters;
   readonly program: URL;
   readonly shared: Shared;
   readonly wakeFd: number;
-  /** The thread is dead: it reads no block any more, and there may be entries in its ring. */
+  /** The worker is dead: it reads no block any more, and entries may be in its ring. */
   died(index: number): void;
 }
 
-/** Megabytes: a thread keeps a table of zones and some views, and makes nearly no garbage. */
+/** Megabytes: a worker keeps a table of zones and some views, and makes nearly no garbage. */
 const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 };
 
 export class UdpWorker<Table, Shared> {
@@ -48,7 +48,7 @@ export class UdpWorker<Table, Shared> {
   readonly #numbers = new OrderNumbers();
   #orders: Orders<Table>;
   #page: Counters;
-  /** Pages that the thread may still count in, until it has taken these orders. */
+  /** Replaced pages, in which the worker may count until it has taken these orders. */
   #oldPages: { readonly page: Counters; readonly until: number }[] = [];
   #port: MessagePort | null = null;
   #worker: Worker | null = null;
@@ -64,17 +64,16 @@ export class UdpWorker<Table, Shared> {
     this.#orders = { number: 0, sockets: [], counters: this.#page.memory, next: 'serve' };
   }
 
-  /** Its numbers: the page that it counts in, and those that it may have counted in a moment ago. */
+  /** All pages that the worker may count in. */
   get pages(): readonly Counters[] {
     return [this.#page, ...this.#oldPages.map(({ page }) => page)];
   }
 
-  /** Whether the thread works by these orders or by newer ones. */
   hasTaken(number: number): boolean {
     return this.#numbers.taken >= number;
   }
 
-  /** Gives orders, with the first of which the thread is started; returns their number, for `hasTaken`. */
+  /** Posts orders, and starts the worker with the first; their number, for `hasTaken`. */
   order(sockets: readonly SocketOrder<Table>[], next: Orders<Table>['next'] = 'serve'): number {
     const number = this.#orders.number + 1;
     const needed = this.#deps.counters.memory.byteLength;
@@ -84,13 +83,13 @@ export class UdpWorker<Table, Shared> {
     }
     this.#orders = { number, sockets, counters: this.#page.memory, next };
     this.#port?.postMessage(this.#orders);
-    // Only now, so that the thread that sees the number finds the orders.
+    // After the post, so that a worker that sees the number finds the orders.
     this.#numbers.issue(number);
     if (number === 1) this.#start();
     return number;
   }
 
-  /** Adds up pages that are not counted in any more. */
+  /** Adds replaced pages that are out of use to the main thread's. */
   foldPages(): void {
     this.#oldPages = this.#oldPages.filter(({ page, until }) => {
       if (!this.hasTaken(until)) return true;
@@ -99,7 +98,7 @@ export class UdpWorker<Table, Shared> {
     });
   }
 
-  /** Has the thread end once its sockets are empty, and calls `done`. */
+  /** Ends the worker once its sockets are empty, and calls `done`. */
   end(done: () => void): void {
     if (this.#orders.number === 0) return done();
     this.#whenEnded = done;
@@ -131,7 +130,7 @@ export class UdpWorker<Table, Shared> {
     try {
       worker = new Worker(deps.program, { workerData: start, transferList: [port2], resourceLimits });
     } catch (error) {
-      // No more threads are to be had, for now.
+      // The system refuses another thread for now.
       return this.#exited(port1, String((error as Error).stack));
     }
     let reason = '';
@@ -164,18 +163,17 @@ export class UdpWorker<Table, Shared> {
   }
 }
 
-/** All that a thread is to do from now on. `Table` is what its answers are decided by. */
+/** The whole of a worker's task, posted to its port because it has no event loop. `Table` decides its answers. */
 export interface Orders<Table> {
   readonly number: number;
   readonly sockets: readonly SocketOrder<Table>[];
-  /** Where it counts. */
   readonly counters: SharedArrayBuffer;
-  /** Empty what is queued, then end. */
+  /** `end`: empty the sockets first. */
   readonly next: 'serve' | 'end';
 }
 
 export interface SocketOrder<Table> {
-  /** The same for as long as the socket is open; not its descriptor, which is used again. */
+  /** Unique while the socket is open, unlike its descriptor, which is reused. */
   readonly id: number;
   readonly fd: number;
   readonly hasPacketInfo: boolean;
@@ -185,7 +183,10 @@ export interface SocketOrder<Table> {
 const issuedWord = 0;
 const takenWord = 16;
 
-/** The numbers that both sides see; kept a cache line apart, as one side only writes each. */
+/**
+ * Shared memory that says which orders were posted and which the worker has taken. It looks after every receive, so
+ * answers follow the newest orders. The words are a cache line apart because each has one writer.
+ */
 export class OrderNumbers {
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array;
@@ -199,13 +200,12 @@ export class OrderNumbers {
     return Atomics.load(this.#words, issuedWord);
   }
 
-  /** Says that these orders have been posted. */
   issue(number: number): void {
     Atomics.store(this.#words, issuedWord, number);
     Atomics.notify(this.#words, issuedWord);
   }
 
-  /** The newest orders that the thread works by; sockets that they do not name it does not touch any more. */
+  /** The newest orders the worker follows: it no longer touches sockets that they omit. */
   get taken(): number {
     return Atomics.load(this.#words, takenWord);
   }
@@ -214,7 +214,7 @@ export class OrderNumbers {
     Atomics.store(this.#words, takenWord, number);
   }
 
-  /** Blocks until other orders than these are issued, or so long. */
+  /** Blocks until other orders than these are posted, or for `timeoutMs`. */
   await(number: number, timeoutMs: number): void {
     Atomics.wait(this.#words, issuedWord, number, timeoutMs);
   }

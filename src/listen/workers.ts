@@ -1,7 +1,6 @@
 /**
- * DNS over UDP by answering threads, as the control lane sees it: it opens the sockets, one per thread for each
- * address and port, tells the threads which tables to answer by, and takes from their rings what they cannot answer.
- * That goes to `serve` with an client that replies on the same socket.
+ * The main thread's side of the workers, which serve DNS over UDP: it opens the sockets, one per worker and endpoint,
+ * orders the workers which tables to answer by, and serves what they defer.
  */
 import { type Counters, overUdp } from '../counters.js';
 import type { HashKey } from '../dns/hash.js';
@@ -25,18 +24,14 @@ import { type SocketOrder, UdpWorker, type WorkerDeps } from './worker.js';
 interface WorkersDeps<Shared> extends Omit<WorkerDeps<Shared>, 'wakeFd' | 'died'> {
   readonly calls: SystemCalls;
   readonly threads: number;
-  /** Tells clients apart. */
   readonly hashKey: HashKey;
-  /** Opens the sockets, and knows who else has their ports. */
   readonly groups: Pick<Groups, 'openDatagrams' | 'joined' | 'inherits' | 'look'>;
-  /** A thread has died within whatever it was doing. */
   threadDied(index: number): void;
 }
 
-/** What of a wanted listener concerns UDP. */
 type WantedUdp<Table> = Pick<WantedListener<Table>, 'at' | 'table' | 'serve' | 'refresh' | 'refuse'>;
 
-/** One socket: one thread's part of a listener. */
+/** One worker's socket of a listener. */
 interface Socket<Table> {
   readonly id: number;
   readonly fd: number;
@@ -47,21 +42,20 @@ interface Socket<Table> {
 interface Listener<Table> {
   readonly wanted: WantedUdp<Table>;
   readonly local: Endpoint;
-  /** One for each thread, in their order; those of a listener that is inherited may be fewer. */
+  /** One per worker, in their order; an inherited listener may have fewer. */
   readonly sockets: Socket<Table>[];
   inFlight: number;
-  /** The orders after which no thread touches the sockets; null while it is open. */
+  /** The orders after which no worker touches the sockets; null while the listener is open. */
   leavesWith: readonly number[] | null;
   isClosed: boolean;
   /** Its sockets are copies of another process's. */
   readonly isInherited: boolean;
-  /** Answers that come later go nowhere. */
+  /** Later answers are dropped. */
   isSilent: boolean;
   readonly whenClosed: (() => void)[];
 }
 
 export class Workers<Table, Shared> {
-  /** Some of the packets of each thread. */
   readonly samples: readonly SampleReader[];
   readonly #deps: WorkersDeps<Shared>;
   readonly #threads: readonly UdpWorker<Table, Shared>[];
@@ -88,7 +82,7 @@ export class Workers<Table, Shared> {
     this.#threads = this.#newThreads();
     this.#rings = this.#threads.map(({ ring }) => ring);
     this.samples = this.#threads.map(({ samples }) => samples);
-    // Before there is anything to serve: a thread needs some time to start, and the rest of the program too.
+    // Early, because a worker takes a while to start.
     for (const thread of this.#threads) thread.order([]);
     this.#stopWatching = calls.watch(this.#wakeFd, () => {
       calls.read(this.#wakeFd, wakingsAt, 8);
@@ -106,24 +100,23 @@ export class Workers<Table, Shared> {
     return withoutIpv6(wanted.at, async (at) => this.#openAt(wanted, at));
   }
 
-  /** Resolves when every thread answers on all sockets that are open now: a thread takes a while to start. */
+  /** Resolves when every worker serves all sockets that are open now. */
   answering(): Promise<void> {
     if (this.#haveTaken(this.#latest)) return Promise.resolve();
     return new Promise<void>((resolve) => void this.#whenAnswering.push(resolve));
   }
 
-  /** Gives the threads the tables that are in force now, and pages as large as the control lane's. */
+  /** Orders the workers to use the current tables, and pages as large as the main thread's. */
   update(): void {
     this.#order();
   }
 
-  /** What it returns says, when it is asked later, whether every thread works by orders of this moment or newer ones. */
+  /** The result tells whether every worker follows the orders of this moment or newer ones. */
   following(): () => boolean {
     const numbers = this.#latest;
     return () => this.#haveTaken(numbers);
   }
 
-  /** Closes what is still open and ends the threads. */
   async end(): Promise<void> {
     toEach(this.#listeners, (listener) => this.#leave(listener));
     await Promise.all(this.#threads.map((thread) => new Promise<void>((resolve) => thread.end(resolve))));
@@ -161,10 +154,10 @@ export class Workers<Table, Shared> {
     });
   }
 
-  /** Takes what is in the rings, but gives other events of the loop their turn in between; goes on after an exception, too. */
+  /** Serves what is in the rings for one turn of the event loop; continues in the next one, also after an exception. */
   #takeAll(): void {
     this.#willTake = false;
-    // Known before the rings are looked at: what a thread has handed over until it took its orders is in them.
+    // Read before the rings: all that a worker deferred before it took its orders is in them.
     const leaving = [...this.#listeners].filter((listener) => this.#hasLeft(listener));
     let isAll = false;
     try {
@@ -186,14 +179,14 @@ export class Workers<Table, Shared> {
     return this.#threads.every((thread, index) => thread.hasTaken(numbers[index] ?? 0));
   }
 
-  /** Whether it is to be closed, and no thread touches its sockets any more. */
+  /** Whether it is closing and no worker touches its sockets. */
   #hasLeft({ leavesWith }: Listener<Table>): boolean {
     return leavesWith !== null && this.#haveTaken(leavesWith);
   }
 
   #read(ring: RingReader): Deferred<Table> | null {
     const socket = this.#sockets.get(ring.socket);
-    // The listener was closed without waiting for anybody.
+    // Its listener was closed without draining.
     if (socket === undefined) return null;
     const { kind, packet } = ring;
     const { listener } = socket;
@@ -221,7 +214,7 @@ export class Workers<Table, Shared> {
     toEach(listener.whenClosed.splice(0), (done) => done());
   }
 
-  /** Gives every thread its sockets of the listeners that are open; returns the orders' numbers. */
+  /** Orders every worker to serve its sockets of the open listeners; the numbers of the orders. */
   #order(): readonly number[] {
     const open = [...this.#listeners].filter(({ leavesWith }) => leavesWith === null);
     this.#latest = this.#threads.map((thread, index) =>
@@ -234,12 +227,12 @@ export class Workers<Table, Shared> {
 
   #leave(listener: Listener<Table>): void {
     if (listener.leavesWith !== null) return;
-    // Set first, so that the orders leave it out.
+    // Set first, so that the orders omit it.
     listener.leavesWith = [];
     listener.leavesWith = this.#order();
-    // Whoever has the original may be alive.
+    // The process that owns the originals may be alive.
     if (listener.isInherited) return;
-    // The thread may be waiting in the kernel; it need not wait for its timeout.
+    // Ends a receive that waits in the kernel.
     for (const { fd } of listener.sockets) this.#deps.calls.shutdownReading(fd);
   }
 
@@ -284,7 +277,7 @@ export class Workers<Table, Shared> {
     };
   }
 
-  /** Answers what is in copies of another process's sockets, as its own listener there would, and closes them. */
+  /** Serves and closes copies of another process's sockets, as our own listener at that endpoint does. */
   #inherit(at: Endpoint, fds: readonly number[]): void {
     const own = [...this.#listeners].find(({ local, leavesWith, isInherited }) => {
       return local.address === at.address && local.port === at.port && leavesWith === null && !isInherited;
@@ -314,7 +307,6 @@ function orderOf<Table>({ id, fd, hasPacketInfo }: Socket<Table>, table: Table):
   return { id, fd, hasPacketInfo, table };
 }
 
-/** A packet from a ring. */
 interface Deferred<Table> {
   readonly kind: EntryKind;
   readonly listener: Listener<Table>;

@@ -1,13 +1,13 @@
 /**
- * IPv4 and IPv6 on one machine, as the kernel's sockets see them: which sockets may share a port, what `::` becomes
- * where there is no IPv6, and how IPv4 addresses are written on IPv6 sockets. No socket is touched here.
+ * IPv4 and IPv6 as the kernel's sockets treat them: which sockets may share a port, what `::` becomes without IPv6, and
+ * how IPv4 addresses look on IPv6 sockets. It touches no socket.
  */
 import { isIPv6 } from 'node:net';
 import type { Endpoint } from './network.js';
 
 const mappedPrefix = '::ffff:';
 
-/** The errors of a machine without IPv6. */
+/** Errors of a machine without IPv6. */
 const noIpv6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT']);
 
 /** Whether a literal address is IPv6, also with a scope (`fe80::1%eth0`). */
@@ -15,7 +15,7 @@ export function isIpv6(address: string): boolean {
   return isIPv6(address);
 }
 
-/** The endpoints that a network has bound, and what that means for the next one. */
+/** The endpoints that a network has bound. */
 export class HeldPorts {
   readonly #held: Endpoint[] = [];
 
@@ -23,30 +23,29 @@ export class HeldPorts {
     this.#held.push(at);
   }
 
-  /** Undoes one `hold` of the same endpoint. */
   release({ address, port }: Endpoint): void {
     const index = this.#held.findIndex((held) => held.port === port && held.address === address);
     if (index >= 0) this.#held.splice(index, 1);
   }
 
-  /** `::` beside a port held for IPv4 must be IPv6 only, as two sockets cannot take one packet. */
+  /** `::` must be IPv6 only where another socket holds the port for IPv4. */
   mustBeIpv6Only({ address, port }: Endpoint): boolean {
     return isIPv6(address) && this.#held.some((held) => held.port === port && !isIPv6(held.address));
   }
 
-  /** Whether a packet for this endpoint could also be for one that is held: then it is ourselves who use the port. */
+  /** Whether this network itself has the endpoint's port, so a packet could be for either. */
   has({ address, port }: Endpoint): boolean {
     return this.#held.some((held) => {
       if (held.port !== port) return false;
       const isOneFamily = isIPv6(held.address) === isIPv6(address);
       if (isOneFamily) return held.address === address || isWildcard(held.address) || isWildcard(address);
-      // The other way round `address` would be IPv6 only.
+      // In the other direction `address` would be IPv6 only.
       return held.address === '::';
     });
   }
 }
 
-/** Which addresses of `endpoints` are on no interface, given all that are; each once. All of 127.0.0.0/8 is on `lo`. */
+/** The addresses of `endpoints` that are on no interface, each once. All of 127.0.0.0/8 is on `lo`. */
 export function absentAddresses(endpoints: readonly Endpoint[], present: readonly string[]): string[] {
   const wanted = new Set(endpoints.map(({ address }) => address.split('%', 1)[0]));
   return [...wanted].filter(
@@ -54,12 +53,11 @@ export function absentAddresses(endpoints: readonly Endpoint[], present: readonl
   );
 }
 
-/** All addresses of a family, or of both. */
 export function isWildcard(address: string): boolean {
   return address === '::' || address === '0.0.0.0';
 }
 
-/** Opens `::` as 0.0.0.0 where the machine has no IPv6; any other address, and any other error, stays as it is. */
+/** Opens `::` as 0.0.0.0 on a machine without IPv6; other addresses and errors are passed through. */
 export async function withoutIpv6<Opened>(at: Endpoint, open: (at: Endpoint) => Promise<Opened>): Promise<Opened> {
   try {
     return await open(at);
@@ -70,8 +68,8 @@ export async function withoutIpv6<Opened>(at: Endpoint, open: (at: Endpoint) => 
 }
 
 /**
- * In the place of dns.lookup, which dgram would ask (a turn later) even about literal addresses. An IPv4 address on
- * an IPv6 socket is written as the kernel wants it there.
+ * Replaces dns.lookup, which dgram would call (a turn later) even for literal addresses. Maps IPv4 addresses for IPv6
+ * sockets.
  */
 export function literalLookup(
   address: string,
@@ -82,12 +80,12 @@ export function literalLookup(
   else done(null, address, 4);
 }
 
-/** An endpoint as the program knows it: IPv4 peers of an IPv6 socket have IPv4 addresses. */
+/** Unmaps IPv4 peers of an IPv6 socket. */
 export function plainEndpoint(address: string, port: number): Endpoint {
   return { address: address.startsWith(mappedPrefix) ? address.slice(mappedPrefix.length) : address, port };
 }
 
-/** The four bytes of an IPv4 address, or the sixteen of an IPv6 one without its scope. */
+/** Four bytes for IPv4, sixteen for IPv6 without its scope. */
 export function addressBytes(address: string): Uint8Array {
   if (!address.includes(':')) return Uint8Array.from(address.split('.').map(Number));
   const groupsOf = (text: string): number[] =>

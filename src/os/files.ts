@@ -1,7 +1,7 @@
 /**
- * Every file that the program writes: written beside the one it replaces and then put in its place, so that whoever
- * reads finds one or the other and never a part. The folder may be one that others can write to as well: the name
- * beside it is not to be guessed, links are not followed, and what others may have written is not read.
+ * Files. Those that the program writes are written beside the old one and renamed, so readers see one or the other.
+ * Others may be able to write to the folder: temporary names are unguessable, links are not followed, and files that
+ * others may have written are not read.
  */
 import {
   closeSync,
@@ -21,13 +21,11 @@ import { open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Random } from './random.js';
 
-/** A file on its way into place. */
 export interface Replacement {
-  /** Throws the system's error. */
   write(bytes: Uint8Array): void;
-  /** Puts it in the place of what was there. Throws the system's error; the old file stays then. */
+  /** Renames it into place. Throws the system's error; the old file stays then. */
   commit(): void;
-  /** Takes it away, unless it is in place; never throws. */
+  /** Removes it unless it is in place; never throws. */
   abandon(): void;
 }
 
@@ -35,18 +33,18 @@ const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constant
 const ownerOnly = 0o600;
 const readableByAll = 0o644;
 const writableByOthers = 0o022;
-/** One untouched for so long was left by an instance that died: what is being written is written turn by turn. */
+/** An untouched file of this age belongs to an instance that died; a living one writes in every turn. */
 const leftoverAgeMs = 60_000;
 
 /**
- * Begins a file that its owner alone may read. It is not forced to disk: after a loss of power its reader's checksum
- * has the last word. Throws the system's error.
+ * Begins a file that only its owner may read. It is not synced: its reader verifies a checksum. Throws the system's
+ * error.
  */
 export function replaceWhole(path: string, random: Random): Replacement {
   return beside(path, random, ownerOnly);
 }
 
-/** Puts `text` at `path`, readable by all and on disk before it is in place. Throws, and leaves what is there. */
+/** Writes `text` to `path`, readable by all, and syncs it before the rename. Throws, and leaves the old file. */
 export function replaceText(path: string, text: string, random: Random): void {
   const file = beside(path, random, readableByAll, fsyncSync);
   try {
@@ -86,7 +84,7 @@ function beside(path: string, random: Random, mode: number, sync: (file: number)
   };
 }
 
-/** Removes what instances that died have left; by the file system's clock it is `nowMs`. */
+/** Removes files of instances that died; `nowMs` is the file system's clock. */
 function removeLeftovers(path: string, nowMs: number): void {
   const folder = dirname(path);
   const start = `${basename(path)}.`;
@@ -101,13 +99,11 @@ function removeLeftovers(path: string, nowMs: number): void {
   });
 }
 
-/** For what is tried and may fail: the next instance tries it again. */
+/** Ignores failures: the next instance tries again. */
 function quietly(run: () => void): void {
   try {
     run();
-  } catch {
-    // It stays where it is.
-  }
+  } catch {}
 }
 
 function hexWord(random: Random): string {
@@ -118,9 +114,8 @@ function hexWord(random: Random): string {
 }
 
 /**
- * The bytes of a file that nobody but us and root can have written, undefined when there is none. Throws what is
- * wrong with it: a link, no regular file, another owner, others may write it, more than `bytesMax`; or the system's
- * error.
+ * The bytes of a file that only we and root can have written; undefined without one. Throws the system's error, or for
+ * a link, no regular file, another owner, write permission for others, or more than `bytesMax` bytes.
  */
 export function readTrusted(path: string, bytesMax: number): Uint8Array | undefined {
   const file = openTrusted(path);
@@ -141,7 +136,7 @@ export function readTrusted(path: string, bytesMax: number): Uint8Array | undefi
   }
 }
 
-/** Without waiting, as for a pipe that nobody writes to. */
+/** Non-blocking: a pipe without a writer would block. */
 function openTrusted(path: string): number | undefined {
   try {
     return openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
@@ -162,10 +157,13 @@ function whyDistrusted(stats: Stats): string | null {
   return (stats.mode & writableByOthers) === 0 ? null : 'writable by other users; remove it, or chmod go-w';
 }
 
-/** The first `bytesMax` bytes of a file, in pieces; undefined when it cannot be read. */
+/**
+ * The first `bytesMax` bytes in pieces; undefined when the file cannot be read. Threads of Node.js read it, so the
+ * event loop goes on.
+ */
 export type ReadPieces = (path: string, bytesMax: number) => Promise<readonly Uint8Array[] | undefined>;
 
-/** So much is copied, understood or digested in a millisecond or two. */
+/** Copied and digested in a millisecond or two. */
 const pieceBytes = 256 * 1024;
 
 export const readPieces: ReadPieces = async (path, bytesMax) => {

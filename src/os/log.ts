@@ -1,6 +1,6 @@
 /**
- * What the program says about itself: one line per change of state. `observe/logger.ts` writes them with pino; tests
- * collect them.
+ * The log, one line per change of state, which `observe/logger.ts` writes with pino and tests collect; and what
+ * commands print.
  */
 import type { Writable } from 'node:stream';
 
@@ -13,7 +13,7 @@ export interface Log {
 
 export type LogFields = Readonly<Record<string, string | number | boolean | readonly string[]>>;
 
-/** Gives what prints a line on the stream, which is opened with the first; `failed` is told when one cannot be written. */
+/** Prints lines on a stream that opens with the first line; `failed` gets its errors. */
 export function newPrinter(
   open: () => Writable,
   failed: (error: NodeJS.ErrnoException) => void,

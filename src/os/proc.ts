@@ -1,6 +1,6 @@
 /**
- * Who shares a port, as /proc/net tells it: the inodes of the sockets that are bound to one endpoint, those of other
- * processes too. In which order they stand in the kernel's group it does not tell.
+ * What /proc says about sockets: which ones are bound to an endpoint, which are ours, and whose the peer of a
+ * connection is. It does not tell the order of sockets in a reuseport group.
  */
 import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -11,16 +11,13 @@ import { encodeSocketAddress } from './socket-address.js';
 
 export type Protocol = 'udp' | 'tcp';
 
-/** The text of /proc/net/`name` from its beginning, as far as it is needed; undefined when it cannot be read. */
+/** The part of /proc/net/`name` that is needed; undefined when it cannot be read. */
 type ReadProcNet = (name: string) => string | undefined;
 
-/** In the column `st`. */
+/** Column `st`. */
 const stateListen = '0A';
 
-/**
- * The inodes of all sockets at this endpoint, without order; TCP's only when they listen. Undefined when the kernel
- * does not tell.
- */
+/** The inodes of all sockets at an endpoint, unordered, for TCP listening ones only; undefined when unknown. */
 export function socketsAt(protocol: Protocol, at: Endpoint, read: ReadProcNet = readProcNet): number[] | undefined {
   const text = read(isIpv6(at.address) ? `${protocol}6` : protocol);
   if (text === undefined) return undefined;
@@ -34,7 +31,7 @@ export function socketsAt(protocol: Protocol, at: Endpoint, read: ReadProcNet = 
   return inodes;
 }
 
-/** An endpoint as /proc/net writes it: each 32-bit word of the address in the machine's order, the port in the network's. */
+/** As /proc/net writes it: each 32-bit word of the address in host order, the port in network order. */
 function endpointText(at: Endpoint): string {
   const bytes = encodeSocketAddress(at);
   const address = isIpv6(at.address) ? bytes.subarray(8, 24) : bytes.subarray(4, 8);
@@ -50,8 +47,8 @@ function hex(value: number, digits: number): string {
 }
 
 /**
- * TCP's table begins with the sockets that listen, and may go on with a hundred thousand connections, which are not
- * read. A table that is longer than the bound tells nothing: who is not in what was read may be in the rest.
+ * TCP's table begins with listening sockets; up to a hundred thousand connections after them are not read. A table
+ * longer than the bound tells nothing, because any socket may be in the rest.
  */
 function readProcNet(name: string): string | undefined {
   const chunk = Buffer.allocUnsafe(64 * 1024);
@@ -74,7 +71,7 @@ function readProcNet(name: string): string | undefined {
   }
 }
 
-/** The inodes of all sockets of this process; none where there is no /proc. */
+/** The inodes of all sockets of this process; none without /proc. */
 export function ownSockets(): ReadonlySet<number> {
   const inodes = new Set<number>();
   for (const fd of entries('/proc/self/fd')) {
@@ -92,7 +89,7 @@ function entries(folder: string): string[] {
   }
 }
 
-/** It may be closed by now: the one that the folder was read with is. */
+/** The descriptor may be closed by now, as the one for reading the folder is. */
 function target(link: string): string {
   try {
     return readlinkSync(link);
@@ -104,24 +101,22 @@ function target(link: string): string {
 const chunkBytes = 16 * 1024;
 
 export interface Ends {
-  /** Theirs. */
   readonly remote: Endpoint;
-  /** Ours. */
   readonly local: Endpoint;
 }
 
-/** What /proc/net/`name` has, a chunk at a time, each borrowed until the next one; nothing when it cannot be read. */
+/** /proc/net/`name` in chunks, each borrowed until the next; empty when it cannot be read. */
 type ReadTable = (name: 'tcp' | 'tcp6') => AsyncIterable<Buffer>;
 
-/** How the tables are read, and how much of them: they have some 150 bytes for each connection of the whole host. */
+/** A table has about 150 bytes for each connection of the host. */
 interface Tables {
   readonly bytesMax: number;
   readonly read?: ReadTable;
 }
 
 /**
- * The user id of the socket at the remote end; null where the kernel does not list it as one of a live process, and
- * `too many` where it is not among the first `bytesMax` bytes and there are more.
+ * The user id of the socket at the remote end of a connection over loopback or between the host's own addresses; null
+ * when no live process here has it, `too many` when more than `bytesMax` bytes would have to be read.
  */
 export async function userOfPeer(
   { remote, local }: Ends,
@@ -129,9 +124,9 @@ export async function userOfPeer(
 ): Promise<number | null | 'too many'> {
   const wanted = textsOf(remote).flatMap((from) => textsOf(local).map((to) => `${from} ${to}`));
   let bytes = 0;
-  // Sockets of IPv6 may have IPv4 ends, and not the other way round.
+  // IPv6 sockets may have IPv4 ends, not the other way round.
   for (const name of remote.address.includes(':') ? (['tcp6'] as const) : (['tcp', 'tcp6'] as const)) {
-    /** Of the last line, what has come. */
+    /** The beginning of the last line. */
     let rest = '';
     for await (const chunk of read(name)) {
       bytes += chunk.length;
@@ -149,16 +144,16 @@ export async function userOfPeer(
 
 function userIn(lines: readonly string[], wanted: readonly string[]): number | null {
   for (const line of lines) {
-    // Looked for as text first: taking a line apart costs ten times as much.
+    // Text search first: parsing a line costs ten times as much.
     if (!wanted.some((ends) => line.includes(ends))) continue;
     const [, from, to, , , , , user, , inode] = line.trim().split(/\s+/u);
-    // A socket that its process has closed has no inode, and says 0 for its user.
+    // A socket that its process has closed has inode 0, and user 0.
     if (wanted.includes(`${from} ${to}`) && inode !== '0') return Number(user);
   }
   return null;
 }
 
-/** As the tables write it; an IPv4 end may be an IPv6 socket's (RFC 4291 2.5.5.2). */
+/** An IPv4 end may be on an IPv6 socket (RFC 4291 2.5.5.2). */
 function textsOf(end: Endpoint): string[] {
   const { address, port } = end;
   return isIpv6(address)
@@ -166,7 +161,7 @@ function textsOf(end: Endpoint): string[] {
     : [endpointText(end), endpointText({ address: `::ffff:${address}`, port })];
 }
 
-/** The kernel gives a page or so with each read, whatever is asked for. */
+/** The kernel gives about a page per read. */
 async function* readTable(name: 'tcp' | 'tcp6'): AsyncGenerator<Buffer> {
   const file = await open(`/proc/self/net/${name}`).catch(() => undefined);
   if (file === undefined) return;

@@ -1,6 +1,6 @@
 /**
- * Socket addresses as the kernel writes them (sockaddr_in, sockaddr_in6) and as the program does. A sender's address
- * stays bytes until somebody wants to read it: answering needs it as it came.
+ * Socket addresses as bytes of the kernel (sockaddr_in, sockaddr_in6) and as endpoints. A sender's address is decoded
+ * only on demand: the answer needs its bytes.
  */
 import { isIPv6, SocketAddress } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -8,11 +8,11 @@ import { addressBytes } from './families.js';
 import type { Endpoint } from './network.js';
 import { linux } from './system-calls.js';
 
-/** The longest of them: sockaddr_in6. */
+/** sockaddr_in6, the longest. */
 export const socketAddressBytes = 28;
 const socketAddressIpv4Bytes = 16;
 
-/** The endpoint for `bind`: 16 bytes for IPv4, 28 for IPv6, a scope (`%eth0`) in its place. */
+/** The endpoint for `bind`: 16 bytes for IPv4, 28 for IPv6 with its scope (`%eth0`). */
 export function encodeSocketAddress({ address, port }: Endpoint): Uint8Array {
   const ipv6 = isIPv6(address);
   const bytes = new Uint8Array(ipv6 ? socketAddressBytes : socketAddressIpv4Bytes);
@@ -25,7 +25,7 @@ export function encodeSocketAddress({ address, port }: Endpoint): Uint8Array {
   return bytes;
 }
 
-/** The endpoint of `bytes` from `at` on; an IPv4 address on an IPv6 socket becomes plain. */
+/** The endpoint at `at`; an IPv4 address on an IPv6 socket becomes plain. */
 export function decodeSocketAddress(bytes: Uint8Array, at = 0): Endpoint {
   const port = (bytes[at + 2] << 8) | bytes[at + 3];
   if (bytes[at] === linux.familyIpv4) return { address: bytes.subarray(at + 4, at + 8).join('.'), port };
@@ -36,7 +36,7 @@ export function decodeSocketAddress(bytes: Uint8Array, at = 0): Endpoint {
   return { address: new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address, port };
 }
 
-/** The same for a peer's words, which the control lane reads for every miss: neighbours ask again and again. */
+/** The same from words, which the main thread reads on every miss; recent texts are kept. */
 export function endpointOf(words: Int32Array): Endpoint {
   if ((words[0] & 0xffff) === linux.familyIpv4) {
     return { address: ipv4Text(words[1]), port: ((words[0] >>> 8) & 0xff00) | (words[0] >>> 24) };
@@ -50,9 +50,9 @@ const recentTexts = 256;
 const recentWords = new Int32Array(recentTexts);
 const recentText: string[] = new Array(recentTexts).fill('0.0.0.0');
 
-/** Four bytes in the order of the network, read as a word on a little-endian machine. */
+/** `word` is in network order, read as little-endian. */
 function ipv4Text(word: number): string {
-  // A node's pods differ in the last byte.
+  // The pods of a node differ in the last byte.
   const place = word >>> 24;
   if (recentWords[place] !== word) {
     recentWords[place] = word;
@@ -61,7 +61,7 @@ function ipv4Text(word: number): string {
   return recentText[place];
 }
 
-/** 0 when the address at `at` is IPv4, also on an IPv6 socket, and 1 when it is IPv6. */
+/** 0 for IPv4, also mapped, and 1 for IPv6. */
 export function familyAt(bytes: Uint8Array, at: number): 0 | 1 {
   return bytes[at] === linux.familyIpv4 || isMapped(bytes, at) ? 0 : 1;
 }
@@ -72,7 +72,7 @@ function isMapped(bytes: Uint8Array, at: number): boolean {
   return bytes[at + 18] === 0xff && bytes[at + 19] === 0xff;
 }
 
-/** The number of a link by name or as a number; 0 when there is none, which the kernel refuses. */
+/** A link's number, by name or number; 0, which the kernel refuses, for an unknown one. */
 function scopeNumber(scope: string): number {
   if (/^\d+$/.test(scope)) return Number(scope);
   return networkInterfaces()[scope]?.find(({ family }) => family === 'IPv6')?.scopeid ?? 0;

@@ -1,6 +1,6 @@
 /**
- * The demo's stand-in for the cluster DNS: one loopback port, TCP with pipelining and UDP, answering from zones.ts.
- * It is not a server for anything but the demo: no truncation (its answers are small) and no idle timeout.
+ * The demo's stand-in for the cluster DNS: one loopback port, UDP and pipelined TCP, answers from zones.ts. For the
+ * demo only: it truncates nothing (answers are small) and has no idle timeout.
  */
 import { FrameReader, frameHeaderBytes, writeFrame } from '../dns/frame.js';
 import { wireToName } from '../dns/names.js';
@@ -12,20 +12,19 @@ import type { Endpoint, Network, Stream, StreamEvents } from '../os/network.js';
 import type { Lookup } from './zones.js';
 
 export interface StandIn {
-  /** The same for TCP and UDP. */
+  /** For TCP and UDP. */
   readonly at: Endpoint;
-  /** Closes the sockets and all connections. */
   close(): void;
 }
 
 interface StandInParts {
   readonly network: Network;
   readonly lookup: Lookup;
-  /** Is told of every question before it is answered; the name as it was asked. */
+  /** Called before each answer, with the name as queried. */
   asked(name: string, type: number): void;
 }
 
-/** Opens the stand-in on a free port of `address`. Rejects with the system's error. */
+/** Opens it on a free port of `address`. Rejects with the system's error. */
 export async function openStandIn(parts: StandInParts, address: string): Promise<StandIn> {
   const streams = new Set<Stream>();
   const listener = await parts.network.listenStreams({ address, port: 0 }, (stream) =>
@@ -37,7 +36,7 @@ export async function openStandIn(parts: StandInParts, address: string): Promise
         const answer = answerTo(parts, bytes);
         if (answer !== null) datagrams.send(answer, from);
       },
-      // A client that is gone; there will be others.
+      // The client is gone.
       error() {},
     });
     return {
@@ -81,7 +80,7 @@ const rcodesOfRefusals: Readonly<Record<Exclude<Refusal, 'drop'>, number>> = {
   formerr: rcodeFormErr,
   notimp: rcodeNotImp,
   refused: rcodeRefused,
-  // BADVERS would need an OPT; FORMERR is what a server without EDNS says (RFC 6891 7).
+  // BADVERS would need an OPT; servers without EDNS answer FORMERR (RFC 6891 7).
   badvers: rcodeFormErr,
 };
 
@@ -104,7 +103,7 @@ function answerTo({ lookup, asked }: StandInParts, packet: Uint8Array): Uint8Arr
   });
 }
 
-/** A header alone: QR, the query's opcode and RD, the rcode. */
+/** A header: QR, the query's opcode and RD, the rcode. */
 function refused(packet: Uint8Array, rcode: number): Uint8Array {
   const header = new Uint8Array(headerBytes);
   header.set(packet.subarray(0, atFlags));
@@ -113,7 +112,7 @@ function refused(packet: Uint8Array, rcode: number): Uint8Array {
   return header;
 }
 
-/** Our OPT (RFC 6891 6.1.2): root, type 41, our size as class, version 0, DO as it was asked. */
+/** An OPT (RFC 6891 6.1.2): root, type 41, our size as class, version 0, DO as queried. */
 function optRecord(dnssecOk: boolean): Uint8Array {
   const record = new Uint8Array(11);
   record[2] = 41;

@@ -1,7 +1,7 @@
 /**
- * `zerohop demo`: the program without cluster, root or network. It opens a stand-in for the cluster DNS, has the real
- * server started on 127.0.0.1 in front of it with the built-in configuration, asks it a few questions as a pod would,
- * and prints where each answer came from. It starts nothing of the server itself: `serve` is handed in.
+ * `zerohop demo`, without cluster, root or network: opens a stand-in for the cluster DNS, starts the real server
+ * (`serve`, injected) on 127.0.0.1 with the built-in configuration, asks as a pod would, and prints where each answer
+ * came from.
  */
 import { formatEndpoint } from '../config/addresses.js';
 import { builtinCorefile } from '../config/builtin.js';
@@ -12,7 +12,7 @@ import { openStandIn } from './cluster-dns.js';
 import { askOnce, type Question } from './question.js';
 import { demoRecords, lookupIn } from './zones.js';
 
-/** Where the demo's server listens on 127.0.0.1. */
+/** On 127.0.0.1. */
 export interface DemoPorts {
   readonly dns: number;
   readonly health: number;
@@ -20,23 +20,23 @@ export interface DemoPorts {
   readonly metrics: number;
 }
 
-/** The running server, as far as the demo needs to know it. */
+/** The part of the running server that the demo needs. */
 export interface DemoServer {
-  /** Answers made by the AAAA policy so far, over all threads. */
+  /** Answers of the AAAA policy so far, over all threads. */
   synthesized(): number;
 }
 
 interface DemoParts {
   readonly network: Network;
   readonly clock: Clock;
-  /** Takes one line for the terminal, without its end. */
+  /** Writes one line to the terminal. */
   write(line: string): void;
-  /** Starts the server with this Corefile, which names these ports; resolves when it answers on UDP. */
+  /** Starts the server with this Corefile, which names these ports; resolves when it answers over UDP. */
   serve(corefile: string, ports: DemoPorts): Promise<DemoServer>;
 }
 
 export interface Demo {
-  /** Closes the stand-in; the server is closed by who started it. */
+  /** Closes the stand-in; the caller closes the server. */
   stop(): void;
 }
 
@@ -45,7 +45,7 @@ const wantedPorts: DemoPorts = { dns: 1053, health: 8080, ready: 8181, metrics: 
 const answerTimeoutMs = 3_000;
 const service = 'web.default.svc.cluster.local.';
 
-/** Whether a question has reached the stand-in. Others reach it too, loop's probe among them, and do not count. */
+/** Whether the stand-in got the wanted question, unlike others such as loop's probe. */
 interface Watch {
   wanted: string;
   seen: boolean;
@@ -84,7 +84,7 @@ const scenes: readonly Scene[] = [
   { caption: '... and once more.', questions: searchPath('www.example.com') },
 ];
 
-/** Runs the demo up to the point where it only serves. Rejects when a socket cannot be opened or `serve` does. */
+/** Resolves when the demo only serves. Rejects when a socket cannot be opened or `serve` rejects. */
 export async function runDemo({ network, clock, write, serve }: DemoParts): Promise<Demo> {
   const watch: Watch = { wanted: '', seen: false };
   const asked = (name: string, type: number): void => {
@@ -111,7 +111,7 @@ export async function runDemo({ network, clock, write, serve }: DemoParts): Prom
   }
 }
 
-/** The built-in configuration, with the stand-in in the place of the cluster DNS and of everything else. */
+/** The built-in configuration, with the stand-in as every upstream. */
 export function demoCorefile(standIn: string, ports: DemoPorts): string {
   return builtinCorefile({
     localAddresses: [address],
@@ -167,7 +167,7 @@ function repeated(question: Question): readonly Question[] {
   return [question, question, question];
 }
 
-/** What a pod's resolver asks with the search path of the namespace `default`; the last one is the name itself. */
+/** The queries of a pod's resolver in the namespace `default`; the last is the name itself. */
 function searchPath(name: string): Question[] {
   const suffixes = ['default.svc.cluster.local.', 'svc.cluster.local.', 'cluster.local.', ''];
   return suffixes.map((suffix) => ({ name: `${name}.${suffix}`, type: 'A' }));
@@ -191,10 +191,10 @@ interface PortParts {
 }
 
 const portsTriedMax = 100;
-/** A loopback connect is answered or refused at once; what takes longer is not a free port. */
+/** A loopback connect succeeds or fails at once; on a timeout the port counts as taken. */
 const knockTimeoutMs = 500;
 
-/** The first free port of `at.address`, for UDP and TCP, from `at.port` on. Throws an Error when a hundred are taken. */
+/** The first port of `at.address` that is free for UDP and TCP, from `at.port` on. Throws an Error after a hundred. */
 export async function freePort(parts: PortParts, at: Endpoint): Promise<number> {
   for (let port = at.port; port < at.port + portsTriedMax && port <= 65535; port++) {
     if (await isFree(parts, { address: at.address, port })) return port;
@@ -241,7 +241,6 @@ interface Row {
 }
 
 interface Section {
-  /** One line above the rows; it says what they show. */
   readonly caption: string;
   readonly rows: readonly Row[];
 }
@@ -250,7 +249,7 @@ const columns = ['question', 'rcode', 'answer', 'source', 'microseconds'] as con
 const heading: Row = { question: 'QUESTION', rcode: 'RCODE', answer: 'ANSWER', source: 'SOURCE', microseconds: 'µs' };
 const answerColumnsMax = 36;
 
-/** The table's lines, without ends. Answers that are too wide are cut with an ellipsis. */
+/** The table's lines; long answers end in an ellipsis. */
 export function tableLines(sections: readonly Section[]): string[] {
   const cut = sections.map(({ caption, rows }) => ({ caption, rows: rows.map(withShortAnswer) }));
   const all = [heading, ...cut.flatMap(({ rows }) => rows)];

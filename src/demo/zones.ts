@@ -1,7 +1,6 @@
 /**
- * What the demo's stand-in for the cluster DNS knows: a small cluster and a corner of the Internet, written like zone
- * files, and the lookup in them (RFC 1034 4.3.2 without delegations and wildcards). It says what to answer; how it
- * travels is cluster-dns.ts's business.
+ * The zones of the demo's stand-in: a small cluster and a corner of the Internet, as zone files, and the lookup in them
+ * (RFC 1034 4.3.2 without delegations and wildcards).
  */
 import { lowerCaseName, typeNumber, wireToName } from '../dns/names.js';
 import { parseRecord } from '../dns/records.js';
@@ -10,7 +9,7 @@ import { rcodeNoError, rcodeNxDomain, skipPlainName, typeAny, typeCname, typeSoa
 export interface Found {
   readonly rcode: number;
   readonly authoritative: boolean;
-  /** Records in wire form, uncompressed. */
+  /** Uncompressed, in wire form. */
   readonly answer: readonly Uint8Array[];
   readonly authority: readonly Uint8Array[];
   readonly additional: readonly Uint8Array[];
@@ -18,7 +17,7 @@ export interface Found {
 
 export type Lookup = (name: string, type: number) => Found;
 
-/** TTLs are CoreDNS's: 5 for what follows Services, 30 for what does not; addresses outside are from RFC 5737. */
+/** TTLs as in CoreDNS: 5 for Services, 30 for the rest; outside addresses are from RFC 5737. */
 export const demoRecords: readonly string[] = [
   'cluster.local. 30 SOA ns.dns.cluster.local. hostmaster.cluster.local. 1 7200 1800 86400 30',
   'cluster.local. 30 NS kube-dns.kube-system.svc.cluster.local.',
@@ -73,19 +72,21 @@ function reverseName(address: string): string {
 interface ZoneRecord {
   readonly type: number;
   readonly wire: Uint8Array;
-  /** Where a CNAME or SRV leads. */
+  /** The target of a CNAME or SRV. */
   readonly target: string | null;
 }
 
-/** The records of one name; empty for a name that only has names below it. */
+/** Empty for a name that only has names below it. */
 type Node = readonly ZoneRecord[];
 
 const typeSrv = 33;
 const addressTypes = ['A', 'AAAA'].map((name) => typeNumber(name) as number);
-/** CNAMEs followed for one question; the zones above have one. */
+/** Per query; the zones above need one. */
 const chainMax = 8;
 
-/** A lookup in these records, in presentation form; names that hold a SOA are the zones. Throws an Error on a bad one. */
+/**
+ * Looks names up in these records, in presentation form; names with a SOA are zones. Throws an Error on a bad record.
+ */
 export function lookupIn(records: readonly string[]): Lookup {
   const nodes = nodesOf(records);
   return (name, type) => find(nodes, lowerCaseName(name), type);
@@ -121,7 +122,7 @@ function positive(nodes: ReadonlyMap<string, Node>, name: string, answer: readon
   };
 }
 
-/** NXDOMAIN or NODATA, with the SOA that says for how long (RFC 2308 2). */
+/** NXDOMAIN or NODATA, with the SOA for its TTL (RFC 2308 2). */
 function negative(nodes: ReadonlyMap<string, Node>, name: string, rcode: number, answer: readonly ZoneRecord[]): Found {
   const zone = zoneOf(nodes, name);
   return {
@@ -137,12 +138,12 @@ function ofType(node: Node, type: number): ZoneRecord[] {
   return node.filter((record) => type === typeAny || record.type === type);
 }
 
-/** The closest name above that has a SOA; the root has one. */
+/** The closest name above with a SOA; the root has one. */
 function zoneOf(nodes: ReadonlyMap<string, Node>, name: string): string {
   return ancestors(name).find((above) => ofType(nodes.get(above) ?? [], typeSoa).length > 0) ?? '.';
 }
 
-/** The cluster DNS owns these; what is outside it would have asked others for. */
+/** Zones of the cluster DNS; it would ask others for the rest. */
 function isOfCluster(zone: string): boolean {
   return zone === 'cluster.local.' || zone.endsWith('.arpa.');
 }
@@ -166,7 +167,7 @@ function readRecord(wire: Uint8Array): ZoneRecord {
   return { type, wire, target: targetAt === -1 ? null : lowerCaseName(wireToName(wire, targetAt)) };
 }
 
-/** The name itself, then each above it, the root last. The names here have no escaped dots. */
+/** The name itself, then its parents, the root last. No name here has an escaped dot. */
 function ancestors(name: string): string[] {
   const names: string[] = [];
   for (let rest = name; rest !== '' && rest !== '.'; rest = rest.slice(rest.indexOf('.') + 1)) names.push(rest);

@@ -1,7 +1,7 @@
 /**
- * Who writes the rules. Kubernetes leaves marks where it writes its own: chains named KUBE-* in one of the two
- * iptables, or a table kube-proxy in nftables. Rules in the other one would work, but a node with both is a node that
- * nobody understands. Where there is no mark (yet) the node's own `iptables` is taken, and looked again next time.
+ * Chooses the rule writer. Kubernetes' own rules show which one the node uses: chains KUBE-* in one of the two
+ * iptables, or a table kube-proxy in nftables. Rules elsewhere would work, but a node with both confuses people.
+ * Without such a mark the node's `iptables` is used, and the choice repeated.
  */
 import type { Firewall } from '../config/serve-options.js';
 import type { RunCommand } from '../os/commands.js';
@@ -13,7 +13,7 @@ export type WriterKind = 'nftables' | IptablesBackend;
 
 interface Choice {
   readonly writer: WriterKind;
-  /** Without a mark of Kubernetes it is a guess, to be made again. */
+  /** A guess, without a mark of Kubernetes, is repeated. */
   readonly isGuess: boolean;
 }
 
@@ -24,8 +24,8 @@ export interface ChoiceDeps {
 }
 
 /**
- * Chooses for `-firewall` and these addresses. Throws a HostError where there are tables of iptables-legacy that we
- * may not see, since nobody knows then whether they are those of Kubernetes; all else says itself why it fails.
+ * Chooses for `-firewall` and these addresses. Throws a HostError when tables of iptables-legacy exist that we may not
+ * read, because they may be those of Kubernetes; other failures show when the writer runs.
  */
 export async function chooseWriter(
   deps: ChoiceDeps,
@@ -45,14 +45,14 @@ export async function chooseWriter(
   return { writer: isNftAllThereIs ? 'nftables' : 'default', isGuess: true };
 }
 
-/** kube-proxy in its nftables mode has a table of this name in each family. */
+/** kube-proxy's table in nftables mode, one per family. */
 async function hasKubeProxyTable({ run }: ChoiceDeps): Promise<boolean> {
   const keep = (line: string): boolean => /^table ip6? kube-proxy$/u.test(line);
   const end = await runTool(run, { program: 'nft', parameters: ['list', 'tables'], keep });
   return end.ran && end.status === 0 && end.stdout !== '';
 }
 
-/** The kubelet's canary and hint chains are in mangle; old versions have some in filter only. */
+/** The kubelet's canary and hint chains are in mangle, those of old versions only in filter. */
 async function hasKubeChains(deps: ChoiceDeps, family: Family, backend: 'nft' | 'legacy'): Promise<boolean> {
   for (const table of ['mangle', 'filter']) {
     if (backend === 'legacy' && !hasLegacyTable(deps, family, table)) continue;
@@ -66,7 +66,7 @@ async function hasKubeChains(deps: ChoiceDeps, family: Family, backend: 'nft' | 
   return false;
 }
 
-/** Only looking at a table of the legacy kind makes the kernel create it. */
+/** Merely listing a legacy table makes the kernel create it. */
 export function hasLegacyTable({ readFile }: Pick<ChoiceDeps, 'readFile'>, family: Family, table: string): boolean {
   const names = readFile(family === 'ipv4' ? '/proc/net/ip_tables_names' : '/proc/net/ip6_tables_names') ?? '';
   return names.split('\n').includes(table);

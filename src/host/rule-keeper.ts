@@ -1,6 +1,6 @@
 /**
- * The rules, whoever writes them: chooses the writer, chooses again while that was a guess, and takes out what
- * another one has left in its place, as after a start with another -firewall.
+ * Chooses the rule writer, again while the choice was a guess, and removes rules of other writers, as after a start
+ * with another -firewall.
  */
 import type { Firewall } from '../config/serve-options.js';
 import type { RunCommand } from '../os/commands.js';
@@ -12,11 +12,11 @@ import { familyOf, type RulesOptions, rulesOf } from './rules.js';
 import { HostError } from './tools.js';
 
 export interface Rules {
-  /** Puts them right. Gives a line for the log when something had to be changed. Throws a HostError. */
+  /** Repairs the rules; a log line when something changed. Throws a HostError. */
   mend(): Promise<string | null>;
-  /** Takes out those that bring questions to us. Throws a HostError. */
+  /** Removes the rules that bring queries to us. Throws a HostError. */
   divert(): Promise<'removed'>;
-  /** Takes them all out. Throws a HostError. */
+  /** Removes all rules. Throws a HostError. */
   remove(): Promise<'removed'>;
 }
 
@@ -48,12 +48,12 @@ export function newRules(deps: RuleKeeperDeps, wish: RuleKeeperOptions): Rules {
     return chosen.writer;
   }
 
-  /** Where there may be rules of ours by another writer. A legacy table that nobody has made is not looked at. */
+  /** The writers that may have rules of ours. A legacy table that does not exist is not listed. */
   function others(kind: WriterKind): WriterKind[] {
     const families = [...new Set(wish.addresses.map(familyOf))];
     const hasLegacy = families.some((family) => hasLegacyTable(deps, family, 'raw'));
     const candidates: readonly WriterKind[] = hasLegacy ? ['nftables', 'nft', 'legacy'] : ['nftables', 'nft'];
-    // The node's own `iptables` is one of the two.
+    // `default` is one of the two iptables.
     return candidates.filter((each) => each !== kind && (kind !== 'default' || each === 'nftables'));
   }
 
@@ -64,7 +64,7 @@ export function newRules(deps: RuleKeeperDeps, wish: RuleKeeperOptions): Rules {
         const removed = await writer.remove();
         if (removed > 0) log.info(`${writer.name}: removed the rules of an earlier run`);
       } catch (error) {
-        // A node without the other tool has nothing of it either.
+        // Without the other tool there are no rules of it.
         if (!(error instanceof HostError)) throw error;
         log.debug(error.message);
       }

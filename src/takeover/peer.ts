@@ -1,6 +1,6 @@
 /**
- * The other instances on this node: the path at which they are found, the conversation with each of them, and waiting for
- * what one of them says. What is said, and what follows from it, is succession.ts's business.
+ * The other instances on this node: the path of their socket, a link to each, and waiting for a message. succession.ts
+ * decides what is said.
  */
 import { connectionUnsentBytesMax, handoverPeersMax, introductionTimeoutMs } from '../limits.js';
 import type { Clock, Timer } from '../os/clock.js';
@@ -11,14 +11,14 @@ import { entriesFrame, FrameReader, type Introduction, type Message, messageFram
 export interface LinkEvents {
   message(message: Message, link: Link): void;
   entries(chunk: Uint8Array, link: Link): void;
-  /** Once, however it came. */
+  /** Exactly once. */
   closed(link: Link): void;
 }
 
 export class Link {
-  /** What the other one has said of itself. */
+  /** The peer's introduction. */
   peer: Introduction | null = null;
-  /** It has all its sockets, and packets would be answered if they came to it. */
+  /** The peer has all its sockets and would answer packets. */
   standsBy = false;
   readonly events: StreamEvents;
   readonly #clock: Clock;
@@ -41,13 +41,12 @@ export class Link {
     };
   }
 
-  /** The stream whose events are this link's. */
   use(stream: Stream): this {
     this.#stream = stream;
     return this;
   }
 
-  /** Who the other one is, for the log. */
+  /** For the log. */
   get about(): { version: string; pid: number } {
     return { version: this.peer?.version ?? '', pid: this.peer?.pid ?? 0 };
   }
@@ -61,8 +60,8 @@ export class Link {
   }
 
   /**
-   * Sends chunks of answers, some at a time, and calls `sent` behind the last. While others are under way, or the
-   * peer does not take them, further ones are left out: what is cached costs nobody an answer.
+   * Sends chunks one by one, then calls `sent`. A call while others are being sent is ignored: a cache entry that is
+   * not transferred costs no answer.
    */
   sendEntries(chunks: Iterator<Uint8Array>, sent: () => void = () => {}): void {
     if (this.#isClosed || this.#sending !== null) return;
@@ -71,19 +70,19 @@ export class Link {
     this.#send();
   }
 
-  /** Says goodbye behind what was said. */
+  /** Closes after what was written. */
   finish(): void {
     if (!this.#isClosed) this.#stream?.end();
     this.#gone();
   }
 
-  /** Breaks off. */
+  /** Closes at once. */
   close(): void {
     if (!this.#isClosed) this.#stream?.destroy();
     this.#gone();
   }
 
-  /** One chunk a turn, so that clients are answered in between. */
+  /** One chunk per turn of the event loop, so that queries are answered in between. */
   #send(): void {
     if (this.#sending === null || this.#nextChunk !== null || this.#stream === null) return;
     if (this.#stream.unsentBytes > connectionUnsentBytesMax) return;
@@ -100,7 +99,7 @@ export class Link {
     });
   }
 
-  /** Where an exception leaves out some, the peer is to ask for all again. */
+  /** Closes after an exception, so that the peer asks for all entries again. */
   #nextOf(chunks: Iterator<Uint8Array>): IteratorResult<Uint8Array> {
     try {
       return chunks.next();
@@ -129,7 +128,7 @@ export class Link {
   }
 }
 
-/** A message, answers that came, the end of a conversation; or `nothing` in time. */
+/** `entries`: a chunk came; `nothing`: the time is over. */
 type Heard = Message['type'] | 'entries' | 'closed' | 'nothing';
 
 export class Hearing {
@@ -144,7 +143,10 @@ export class Hearing {
     this.#listener(what);
   }
 
-  /** The first of these things that is said; `nothing` after so long. Answers that come are worth more patience. */
+  /**
+   * The first of the wanted events, or `nothing` after the silence or the whole time. Each chunk of entries restarts
+   * the silence.
+   */
   first(wanted: readonly Heard[], silenceMs: number, wholeMs = silenceMs): Promise<Heard> {
     return new Promise((resolve) => {
       const over = (what: Heard): void => {
@@ -172,19 +174,18 @@ export interface MeetingPlaceDeps {
   readonly sockets: LocalSockets;
   readonly path: string;
   readonly self: Omit<Introduction, 'clockMs'>;
-  /** Said to whoever connects. */
   readonly greeting: () => Greeting;
 }
 
 const rejected: StreamEvents = { data() {}, ended() {}, closed() {} };
 
 export class MeetingPlace {
-  /** Somebody is there with whom we have nothing to do. */
+  /** Another network namespace or configuration has the path. */
   isForeign = false;
   readonly #deps: MeetingPlaceDeps;
   readonly #events: LinkEvents;
   readonly #accepted: (link: Link) => void;
-  /** Accepted, and not gone yet. */
+  /** Accepted links that are open. */
   #peers = 0;
   #listener: LocalListener | null = null;
   #hasComplained = false;
@@ -195,12 +196,11 @@ export class MeetingPlace {
     this.#events = events;
   }
 
-  /** Whether who comes there finds us. */
   get isOurs(): boolean {
     return this.#listener?.isInPlace() === true;
   }
 
-  /** Listens there, in place of whoever did. */
+  /** Listens at the path, replacing another listener. */
   take(): void {
     this.leave();
     if (this.isForeign) return;
@@ -215,7 +215,7 @@ export class MeetingPlace {
     this.#listener = null;
   }
 
-  /** Connects to who is there, and says who we are; null when nobody is. */
+  /** Connects to the listener at the path and introduces us; null without a listener. */
   connect(as: 'successor' | 'stand-by'): Link | null {
     if (this.isForeign) return null;
     const { clock, path, self, sockets } = this.#deps;
@@ -250,7 +250,7 @@ export class MeetingPlace {
     });
   }
 
-  /** Once: it is tried again every second. */
+  /** Logs once, because it is retried every second. */
   #complain(text: string): void {
     if (!this.#hasComplained) this.#deps.log.warn(text);
     this.#hasComplained = true;

@@ -1,45 +1,44 @@
 /**
- * What instances on one node say to each other: frames over a stream, each a length, a kind, and either a few words
- * as JSON or a chunk of cached answers. The peer may be any version, broken or hostile: what is not understood is
- * null here, and whoever reads it ends the conversation. PROTOCOL.md has the conversation itself.
+ * The messages between instances on one node: frames over a stream, each a length, a kind, and JSON or a chunk of cache
+ * entries. The peer may have any version, be broken or hostile: what is not understood is null here, and its reader
+ * closes the link. docs/PROTOCOL.md describes the conversation.
  */
 import { handoverFrameBytesMax } from '../limits.js';
 
-/** Inodes of each group's sockets in the kernel's order, as os/reuseport-groups.ts has it. */
+/** The inodes of each group's sockets in the kernel's order, as in os/reuseport-groups.ts. */
 export type Layout = Readonly<Record<string, readonly number[]>>;
 
-/** Who speaks. Sent first by both sides; these fields keep their meaning in all versions. */
+/** Sent first by both sides; these fields keep their meaning in all versions. */
 export interface Introduction {
   readonly version: string;
   readonly pid: number;
-  /** Which network namespace: another one's sockets are not ours to join. */
+  /** The network namespace; sockets of another one cannot be joined. */
   readonly network: string;
-  /** The monotonic clock, which is one for a machine. */
+  /** The monotonic clock, which a machine has once. */
   readonly clockMs: number;
-  /** The format of cached answers that it writes and reads. */
+  /** The format of cache entries. */
   readonly entriesFormat: number;
 }
 
 export type Message =
-  /** A process that starts, or one that looks for who serves in its place. */
+  /** From a starting process, or a standby that looks for the serving one. */
   | ({ readonly type: 'hello'; readonly as: 'successor' | 'stand-by' } & Introduction)
   | ({ readonly type: 'welcome'; readonly layout: Layout } & Introduction)
-  /** Give me what you have cached. */
+  /** Asks for all cache entries. */
   | { readonly type: 'give' }
-  /** That was all. */
   | { readonly type: 'given' }
-  /** New packets come to me from now on. */
+  /** The sender receives the packets from now on. */
   | { readonly type: 'serving' }
-  /** I am about to leave: serve. */
+  /** The sender is about to exit: the receiver is to serve. */
   | { readonly type: 'serve'; readonly layout: Layout }
-  /** I want to close a socket in each group: see to it that it gets nothing. */
+  /** The sender wants to close a socket in each group, which must get no more packets. */
   | { readonly type: 'leaving' }
   | { readonly type: 'go' }
-  /** They are closed. */
+  /** The sockets are closed. */
   | { readonly type: 'left' }
-  /** The greeting: which groups the descriptors that come along belong to, one for each. */
+  /** The greeting: the group of each descriptor that comes with it. */
   | { readonly type: 'sockets'; readonly groups: readonly string[] }
-  /** A newer version's, to be passed over. */
+  /** From a newer version; ignored. */
   | { readonly type: 'unknown' };
 
 export type Frame =
@@ -66,11 +65,10 @@ function framed(kind: number, content: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** Puts frames together from what arrives. */
 export class FrameReader {
   #rest = Buffer.alloc(0);
 
-  /** The frames that are whole now; null when the peer does not speak our language. Borrows the bytes. */
+  /** The frames that are complete now; null for anything else than frames. Borrows the bytes. */
   read(bytes: Uint8Array): Frame[] | null {
     this.#rest = Buffer.concat([this.#rest, bytes]);
     const frames: Frame[] = [];
@@ -97,7 +95,7 @@ function readFrame(kind: number, content: Buffer): Frame | null {
   return message && { kind: 'message', message };
 }
 
-/** The message, or null. Further fields and their values are a newer version's business. */
+/** The message, or null. Unknown fields are ignored: a newer version may send them. */
 export function readMessage(text: string): Message | null {
   let value: unknown;
   try {

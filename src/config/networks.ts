@@ -1,6 +1,6 @@
 /** Networks as people write them, `10.0.0.0/8`, `fd00::/8` or one address, and whether an address is in one. */
 import { isIP } from 'node:net';
-import { addressBytes } from '../os/families.js';
+import { addressBytes } from '../os/addresses.js';
 
 export interface Network {
   /** Four bytes or sixteen. */

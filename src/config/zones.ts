@@ -5,7 +5,7 @@
 import { isIP } from 'node:net';
 import { lowerCaseName, nameToWire, wireToName } from '../dns/names.js';
 import { zonesPerBlockMax } from '../limits.js';
-import { addressBytes } from '../os/families.js';
+import { addressBytes } from '../os/addresses.js';
 import { portNumber } from './addresses.js';
 import { ConfigError, type Diagnostic, type Position, type ZoneAddress } from './config.js';
 import type { Token } from './lexer.js';

@@ -8,9 +8,8 @@ import { builtinCorefile } from '../config/builtin.js';
 import { lowerCaseName, typeName } from '../dns/names.js';
 import type { Clock } from '../os/clock.js';
 import type { Endpoint, Network } from '../os/network.js';
-import { openStandIn } from './cluster-dns.js';
+import { demoRecords, lookupIn, openStandIn } from './cluster-dns.js';
 import { askOnce, type Question } from './question.js';
-import { demoRecords, lookupIn } from './zones.js';
 
 /** On 127.0.0.1. */
 export interface DemoPorts {
@@ -96,7 +95,7 @@ export async function runDemo({ network, clock, write, serve }: DemoParts): Prom
     const server = await serve(demoCorefile(formatEndpoint(standIn.at), ports), ports);
     write(`zerohop on ${address}:${ports.dns}, in front of a stand-in for the cluster DNS on port ${standIn.at.port}.`);
     write('');
-    const ask = asker({ network, clock }, ports.dns, server, watch);
+    const ask = newAsk({ network, clock }, ports.dns, server, watch);
     const sections: Section[] = [];
     for (const { caption, questions } of scenes) {
       const rows: Row[] = [];
@@ -134,7 +133,7 @@ async function choosePorts({ network, clock, write }: Omit<DemoParts, 'serve'>):
   return ports;
 }
 
-function asker(
+function newAsk(
   parts: { readonly network: Network; readonly clock: Clock },
   port: number,
   server: DemoServer,

@@ -23,6 +23,7 @@ import {
   flagsOpcode,
   optionKeepalive,
   optionNsid,
+  sameName,
   setU16,
   skipName,
   typeAxfr,
@@ -207,4 +208,19 @@ export function questionForType(packet: Uint8Array, query: Query, type: number):
   const question = questionOf(packet, query);
   setU16(question, question.length - 4, type);
   return question;
+}
+
+const localhost = Buffer.from('\x09localhost\0', 'latin1');
+const reverse = Buffer.from('\x07in-addr\x04arpa\0', 'latin1');
+const reverseLabels = ['0', '127', '255'].map((label) => Buffer.from(`${String.fromCharCode(label.length)}${label}`));
+
+/** Whether the name that `query` has read from the packet is one; those that only begin so if `takesPrefix`. */
+export function isLocalName(packet: Uint8Array, query: Query, takesPrefix: boolean): boolean {
+  const { labels, labelCount } = query;
+  if (labelCount === 0) return false;
+  if (sameName(packet, labels[labelCount - 1], localhost, 0, localhost.length)) return true;
+  if (takesPrefix && labelCount > 1 && sameName(packet, headerBytes, localhost, 0, localhost.length - 1)) return true;
+  if (labelCount < 3 || !sameName(packet, labels[labelCount - 2], reverse, 0, reverse.length)) return false;
+  const at = labels[labelCount - 3];
+  return reverseLabels.some((label) => sameName(packet, at, label, 0, label.length));
 }

@@ -2,9 +2,25 @@
  * The records of a message, each as uncompressed bytes of its own, so that they can be put into another message. It
  * judges nothing but whether they can be read; the OPT is left out, as it speaks of one exchange only.
  */
-import { headerBytes, nameBytesMax } from '../limits.js';
-import { firstNameAt, namesIn } from './names-in-data.js';
-import { atAnswers, atAuthorities, atQuestions, expandName, setU16, skipName, skipPlainName, u16 } from './wire.js';
+import { headerBytes, messageBytesMax, nameBytesMax } from '../limits.js';
+import { questionForName } from './query.js';
+import { firstNameAt, namesIn } from './rdata-layout.js';
+import {
+  atAnswers,
+  atAuthorities,
+  atQuestions,
+  expandName,
+  sameName,
+  setU16,
+  skipName,
+  skipPlainName,
+  typeA,
+  typeAaaa,
+  typeCname,
+  typeDname,
+  typeRrsig,
+  u16,
+} from './wire.js';
 
 interface Sections {
   readonly answers: readonly Uint8Array[];
@@ -42,7 +58,7 @@ export function ownerEnd(record: Uint8Array): number {
 }
 
 /** The offset behind the record at `at`, or -1. */
-export function recordEnd(message: Uint8Array, at: number): number {
+function recordEnd(message: Uint8Array, at: number): number {
   const fixedAt = skipName(message, at, message.length);
   if (fixedAt === -1 || fixedAt + fixedBytes > message.length) return -1;
   const end = fixedAt + fixedBytes + u16(message, fixedAt + fixedBytes - 2);
@@ -83,4 +99,65 @@ function expanded(message: Uint8Array, at: number, end: number): Uint8Array | nu
   const name = new Uint8Array(nameBytesMax + 1);
   const length = expandName(message, at, end, name);
   return length === 0 ? null : name.subarray(0, length);
+}
+
+/** An address is found by these. */
+const typesFollowed = [typeA, typeAaaa, typeCname, typeDname, typeRrsig];
+
+/**
+ * The question to which the last CNAME of `answers` (uncompressed records) leads, in wire form, with the type and
+ * class of `question`. Null when no address was asked for, there is no CNAME, or the answers have what its target has.
+ */
+export function aliasQuestion(question: Uint8Array, answers: readonly Uint8Array[]): Uint8Array | null {
+  const type = u16(question, question.length - 4);
+  if (type !== typeA && type !== typeAaaa) return null;
+  const alias = answers.findLast((record) => u16(record, ownerEnd(record)) === typeCname);
+  if (alias === undefined) return null;
+  const target = alias.subarray(ownerEnd(alias) + fixedBytes);
+  // An alias is no answer: one that leads back to another goes in a circle, which its follower finds.
+  const answered = answers.some((record) => {
+    const end = ownerEnd(record);
+    return end === target.length && u16(record, end) !== typeCname && sameName(record, 0, target, 0, end);
+  });
+  if (answered) return null;
+  return questionForName(question, target);
+}
+
+/**
+ * `message`, one of ours, with the answer section of `other` behind its own answers; `other` is the upstream's
+ * answer to the alias's question. `message` itself when `other` has no answers, does not parse, or both are too long
+ * together. Borrows both.
+ */
+export function withAliasAnswer(message: Uint8Array, other: Uint8Array): Uint8Array {
+  const added = answersOf(other);
+  const end = answersEnd(message);
+  const bytes = added.reduce((sum, record) => sum + record.length, message.length);
+  const count = u16(message, atAnswers) + added.length;
+  if (added.length === 0 || end === -1 || bytes > messageBytesMax || count > 65535) return message;
+  const joined = Buffer.concat([message.subarray(0, end), ...added, message.subarray(end)], bytes);
+  setU16(joined, atAnswers, count);
+  return joined;
+}
+
+/** The records of the answer section that an address is found by; none when the message is broken. */
+function answersOf(message: Uint8Array): readonly Uint8Array[] {
+  const answers = sectionsOf(message)?.answers ?? [];
+  return answers.filter((record) => typesFollowed.includes(u16(record, ownerEnd(record))));
+}
+
+/** The offset behind the answer section, or -1 when the message is broken. */
+function answersEnd(message: Uint8Array): number {
+  let at = questionsEnd(message);
+  for (let left = u16(message, atAnswers); left > 0 && at !== -1; left--) at = recordEnd(message, at);
+  return at;
+}
+
+function questionsEnd(message: Uint8Array): number {
+  if (message.length < headerBytes) return -1;
+  let at = headerBytes;
+  for (let left = u16(message, atQuestions); left > 0 && at !== -1; left--) {
+    at = skipName(message, at, message.length);
+    if (at !== -1) at = at + 4 <= message.length ? at + 4 : -1;
+  }
+  return at;
 }

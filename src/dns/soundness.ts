@@ -4,7 +4,7 @@
  * only looks, and copies nothing.
  */
 import { headerBytes, labelBytesMax, nameBytesMax } from '../limits.js';
-import { firstNameAt, namesIn } from './names-in-data.js';
+import { firstNameAt, namesIn } from './rdata-layout.js';
 import { atAdditionals, atAnswers, atAuthorities, typeA, typeAaaa, typeOpt, typeSoa, u16 } from './wire.js';
 
 /**

@@ -18,8 +18,8 @@ import type { Clock, Timer } from '../os/clock.js';
 import type { RunCommand } from '../os/commands.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint } from '../os/network.js';
+import { newRules, type Rules } from './firewall.js';
 import { type Link, newLink } from './interface.js';
-import { newRules, type Rules } from './rule-keeper.js';
 import { nodeAddresses } from './rules.js';
 import { HostError, type SetupError } from './tools.js';
 
@@ -48,8 +48,13 @@ export interface HostDeps extends SocketsOfHost {
 type HostCondition = 'interface' | 'rules';
 
 const nothing: HostOptions = {
-  ...{ addresses: [], interfaceName: null, firewall: 'none', dnsPort: 53, healthPort: 8080 },
-  ...{ syncIntervalMs: syncIntervalMsMax, atExit: 'left' },
+  addresses: [],
+  interfaceName: null,
+  firewall: 'none',
+  dnsPort: 53,
+  healthPort: 8080,
+  syncIntervalMs: syncIntervalMsMax,
+  atExit: 'left',
 };
 
 /** Without options it touches nothing and reports both conditions as met. */
@@ -83,7 +88,7 @@ export class Host {
   }
 
   async prepare(): Promise<void> {
-    await this.#next(() => this.#mendLink());
+    await this.#next(() => this.#repairLink());
   }
 
   keep(): void {
@@ -128,7 +133,7 @@ export class Host {
   }
 
   /** Whether the condition is met now. `work` returns a log line when it changed something. */
-  async #mend(condition: HostCondition, work: () => Promise<string | null>): Promise<boolean> {
+  async #repair(condition: HostCondition, work: () => Promise<string | null>): Promise<boolean> {
     const change = await this.#attempt(condition, work);
     if (change === undefined) return false;
     if (change !== null) this.#deps.log.info(change);
@@ -138,17 +143,17 @@ export class Host {
     return true;
   }
 
-  async #mendLink(): Promise<boolean> {
+  async #repairLink(): Promise<boolean> {
     const link = this.#link;
-    return link === null || this.#mend('interface', () => mendAddresses(link));
+    return link === null || this.#repair('interface', () => repairAddresses(link));
   }
 
   async #look(): Promise<void> {
     if (this.#state !== 'ours') return;
     let isRight = false;
     try {
-      const isLinkRight = await this.#mendLink();
-      const areRulesRight = this.#rules === null || (await this.#mend('rules', this.#rules.mend));
+      const isLinkRight = await this.#repairLink();
+      const areRulesRight = this.#rules === null || (await this.#repair('rules', this.#rules.repair));
       isRight = isLinkRight && areRulesRight;
     } finally {
       this.#failuresInARow = isRight ? 0 : this.#failuresInARow + 1;
@@ -194,8 +199,8 @@ export class Host {
   }
 }
 
-async function mendAddresses(link: Link): Promise<string | null> {
-  const { missing, on } = await link.mend();
+async function repairAddresses(link: Link): Promise<string | null> {
+  const { missing, on } = await link.repair();
   return missing.length === 0 ? null : `added ${missing.join(', ')} to ${on}`;
 }
 

@@ -15,7 +15,7 @@ interface LinkOptions {
 /** These throw a HostError. */
 export interface Link {
   /** Repairs link and addresses; the addresses that were missing, and the link that has them. */
-  mend(): Promise<{ readonly missing: readonly string[]; readonly on: string }>;
+  repair(): Promise<{ readonly missing: readonly string[]; readonly on: string }>;
   /** Removes our dummy link, or else our addresses, also from `lo`. */
   remove(): Promise<'removed'>;
 }
@@ -50,7 +50,7 @@ export function newLink(run: RunCommand, { name, addresses }: LinkOptions, log: 
   }
 
   return {
-    async mend() {
+    async repair() {
       const links = await readLinks(run);
       const there = new Set(links.flatMap((link) => link.addresses.map((each) => each.split('/')[0])));
       const missing = addresses.filter((address) => !there.has(address));

@@ -24,7 +24,7 @@ export interface RuleWriter {
   /** For log lines. */
   readonly name: string;
   /** Repairs the rules; the number of changes. */
-  mend(): Promise<number>;
+  repair(): Promise<number>;
   /**
    * Removes the rules that bring queries past kube-proxy to us and keeps those that our answers need: a tracked answer
    * to an untracked query may collide with an earlier connection from the same port and be lost.
@@ -49,7 +49,7 @@ export function newIptables(run: RunCommand, rules: readonly Rule[], backend: Ip
 
   return {
     name: backend === 'default' ? 'iptables' : `iptables-${backend}`,
-    mend: () =>
+    repair: () =>
       inFamilies((family) => {
         const wanted = rules.filter((rule) => ruleFamily(rule) === family);
         return untilRight(run, program(family, backend), (found) => changesFor(wanted, found));

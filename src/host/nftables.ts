@@ -65,7 +65,7 @@ export function newNftables(run: RunCommand, wish: RulesOptions, log: Log): Rule
 
   return {
     name: 'nftables',
-    async mend() {
+    async repair() {
       const listed = await list();
       const found = listed === null ? [] : readElements(listed);
       const missing = wanted.filter((element) => !found.includes(element));

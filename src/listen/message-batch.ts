@@ -8,7 +8,7 @@
 import type { Counters } from '../counters.js';
 import type { Slot } from '../dns/answer.js';
 import { batchPacketsMax, sendSlotBytes } from '../limits.js';
-import { socketAddressBytes } from '../os/socket-address.js';
+import { socketAddressBytes } from '../os/addresses.js';
 import { errors, linux, type SystemCalls } from '../os/system-calls.js';
 
 const headerBytes = 64;

@@ -83,7 +83,10 @@ class TcpClients {
     this.#counters = counters;
     this.#places = tcpPlaces ?? new TcpPlaces();
     this.#clientDeps = {
-      ...{ clock, counters, places: this.#places, turns: tcpTurns ?? new TcpTurns(() => clock.nowMs()) },
+      clock,
+      counters,
+      places: this.#places,
+      turns: tcpTurns ?? new TcpTurns(() => clock.nowMs()),
       get timeouts() {
         return timeouts();
       },

@@ -8,7 +8,7 @@
 import type { Counters, Family } from '../counters.js';
 import type { Slot } from '../dns/answer.js';
 import { batchPacketsMax, listenersMax, receiveSlotBytes, receiveTimeoutMs, sendSlotBytes } from '../limits.js';
-import { familyAt } from '../os/socket-address.js';
+import { familyAt } from '../os/addresses.js';
 import { errors, linux, type SystemCalls } from '../os/system-calls.js';
 import { Datagrams, sendAll } from './message-batch.js';
 import { kindQuestion, kindRefresh, type RingWriter } from './ring.js';

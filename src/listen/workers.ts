@@ -5,18 +5,18 @@
 import { type Counters, overUdp } from '../counters.js';
 import type { HashKey } from '../dns/hash.js';
 import { copyOf } from '../dns/wire.js';
-import { assert, settleMs } from '../limits.js';
-import { HeldPorts, withoutIpv6 } from '../os/families.js';
+import { assert, handedOverMax, handOverTurnMs, ringMovedAtOnceMax, settleMs } from '../limits.js';
+import { endpointOf, HeldPorts, withoutIpv6 } from '../os/addresses.js';
+import type { WorkerSocket } from '../os/bound-socket.js';
 import type { Endpoint } from '../os/network.js';
 import type { Groups } from '../os/reuseport-groups.js';
-import { endpointOf } from '../os/socket-address.js';
 import type { SystemCalls } from '../os/system-calls.js';
 import { toEach } from '../scheduling/each.js';
+import { FairQueue } from '../scheduling/fair-queue.js';
 import type { Client } from './client.js';
-import { DeferredQueue } from './deferred.js';
 import type { WantedListener } from './listeners.js';
 import { type Peer, SendBatch } from './message-batch.js';
-import { type EntryKind, kindRefresh, type RingReader } from './ring.js';
+import { clientNumber, type EntryKind, kindRefresh, type RingReader } from './ring.js';
 import type { SampleReader } from './samples.js';
 import type { UdpListener } from './udp-portable.js';
 import { type SocketOrder, UdpWorker, type WorkerDeps } from './worker.js';
@@ -32,27 +32,27 @@ interface WorkersDeps<Shared> extends Omit<WorkerDeps<Shared>, 'wakeFd' | 'died'
 type WantedUdp<Table> = Pick<WantedListener<Table>, 'at' | 'table' | 'serve' | 'refresh' | 'refuse'>;
 
 /** One worker's socket of a listener. */
-interface Socket<Table> {
-  readonly id: number;
-  readonly fd: number;
-  readonly hasPacketInfo: boolean;
+interface Socket<Table> extends Omit<SocketOrder<Table>, 'table'> {
   readonly listener: Listener<Table>;
 }
 
-interface Listener<Table> {
-  readonly wanted: WantedUdp<Table>;
-  readonly local: Endpoint;
+class Listener<Table> {
   /** One per worker, in their order; an inherited listener may have fewer. */
-  readonly sockets: Socket<Table>[];
-  inFlight: number;
+  readonly sockets: Socket<Table>[] = [];
+  inFlight = 0;
   /** The orders after which no worker touches the sockets; null while the listener is open. */
-  leavesWith: readonly number[] | null;
-  isClosed: boolean;
-  /** Its sockets are copies of another process's. */
-  readonly isInherited: boolean;
+  leavesWith: readonly number[] | null = null;
+  isClosed = false;
   /** Later answers are dropped. */
-  isSilent: boolean;
-  readonly whenClosed: (() => void)[];
+  isSilent = false;
+  readonly whenClosed: (() => void)[] = [];
+
+  /** An inherited listener has copies of another process's sockets. */
+  constructor(
+    readonly wanted: WantedUdp<Table>,
+    readonly local: Endpoint,
+    readonly origin: 'opened' | 'inherited',
+  ) {}
 }
 
 export class Workers<Table, Shared> {
@@ -141,7 +141,8 @@ export class Workers<Table, Shared> {
 
   #newDeferredQueue(): DeferredQueue<Deferred<Table>> {
     return new DeferredQueue({
-      ...{ nowMs: this.#deps.clock.nowMs, hashKey: this.#deps.hashKey },
+      nowMs: this.#deps.clock.nowMs,
+      hashKey: this.#deps.hashKey,
       read: (ring) => this.#read(ring),
       keep: (item) => ({ ...item, packet: copyOf(item.packet, 0, item.packet.length) }),
       serve({ kind, listener, packet, client }) {
@@ -217,11 +218,12 @@ export class Workers<Table, Shared> {
   /** Orders every worker to serve its sockets of the open listeners; the numbers of the orders. */
   #order(): readonly number[] {
     const open = [...this.#listeners].filter(({ leavesWith }) => leavesWith === null);
-    this.#latest = this.#threads.map((thread, index) =>
-      thread.order(
-        open.flatMap(({ sockets, wanted }) => (index in sockets ? [orderOf(sockets[index], wanted.table())] : [])),
-      ),
-    );
+    this.#latest = this.#threads.map((thread, index) => {
+      const ours = open.flatMap(({ sockets }) => sockets.slice(index, index + 1));
+      return thread.order(
+        ours.map(({ id, fd, hasPacketInfo, listener }) => ({ id, fd, hasPacketInfo, table: listener.wanted.table() })),
+      );
+    });
     return this.#latest;
   }
 
@@ -231,80 +233,65 @@ export class Workers<Table, Shared> {
     listener.leavesWith = [];
     listener.leavesWith = this.#order();
     // The process that owns the originals may be alive.
-    if (listener.isInherited) return;
+    if (listener.origin === 'inherited') return;
     // Ends a receive that waits in the kernel.
     for (const { fd } of listener.sockets) this.#deps.calls.shutdownReading(fd);
   }
 
   #openAt(wanted: WantedUdp<Table>, at: Endpoint): UdpListener {
-    const listener: Listener<Table> = {
-      wanted,
-      local: { address: at.address, port: at.port },
-      ...{ sockets: [], inFlight: 0, leavesWith: null, isClosed: false },
-      ...{ isInherited: false, isSilent: false, whenClosed: [] },
-    };
     const ipv6Only = this.#ports.mustBeIpv6Only(at) ? 'yes' : 'no';
-    let { local } = listener;
+    const sockets: WorkerSocket[] = [];
+    let local = { address: at.address, port: at.port };
     try {
-      for (let thread = 0; thread < this.#threads.length; thread++) {
-        const sharedWith = thread > 0 || this.#ports.has(at) ? 'us' : 'nobody';
+      while (sockets.length < this.#threads.length) {
+        const sharedWith = sockets.length > 0 || this.#ports.has(at) ? 'us' : 'nobody';
         const socket = this.#deps.groups.openDatagrams({ at: local, ipv6Only, sharedWith });
         local = socket.local;
-        listener.sockets.push({ id: this.#nextId++, fd: socket.fd, hasPacketInfo: socket.hasPacketInfo, listener });
+        sockets.push(socket);
       }
     } catch (error) {
-      for (const { fd } of listener.sockets) this.#deps.calls.close(fd);
+      for (const { fd } of sockets) this.#deps.calls.close(fd);
       throw error;
     }
-    const opened: Listener<Table> = Object.assign(listener, { local });
-    this.#ports.hold(local);
-    const fds = opened.sockets.map(({ fd }) => fd);
+    const listener = new Listener(wanted, local, 'opened');
+    const fds = sockets.map(({ fd }) => fd);
     this.#deps.groups.joined('udp', local, fds);
-    this.#listeners.add(opened);
-    for (const socket of opened.sockets) this.#sockets.set(socket.id, socket);
-    this.#order();
+    this.#add(listener, fds, sockets[0].hasPacketInfo);
     return {
       local,
       drain: (done) => {
-        if (opened.isClosed) return queueMicrotask(done);
-        opened.whenClosed.push(done);
-        this.#leave(opened);
+        if (listener.isClosed) return queueMicrotask(done);
+        listener.whenClosed.push(done);
+        this.#leave(listener);
       },
       close: () => {
-        opened.isSilent = true;
-        this.#leave(opened);
+        listener.isSilent = true;
+        this.#leave(listener);
       },
     };
+  }
+
+  #add(listener: Listener<Table>, fds: readonly number[], hasPacketInfo: boolean): void {
+    listener.sockets.push(...fds.map((fd) => ({ id: this.#nextId++, fd, hasPacketInfo, listener })));
+    for (const socket of listener.sockets) this.#sockets.set(socket.id, socket);
+    this.#ports.hold(listener.local);
+    this.#listeners.add(listener);
+    this.#order();
   }
 
   /** Serves and closes copies of another process's sockets, as our own listener at that endpoint does. */
   #inherit(at: Endpoint, fds: readonly number[]): void {
-    const own = [...this.#listeners].find(({ local, leavesWith, isInherited }) => {
-      return local.address === at.address && local.port === at.port && leavesWith === null && !isInherited;
+    const own = [...this.#listeners].find(({ local, leavesWith, origin }) => {
+      return local.address === at.address && local.port === at.port && leavesWith === null && origin === 'opened';
     });
+    if (own === undefined) return fds.forEach((fd) => void this.#deps.calls.close(fd));
     for (let from = 0; from < fds.length; from += this.#threads.length) {
-      const some = fds.slice(from, from + this.#threads.length);
-      if (own === undefined) {
-        for (const fd of some) this.#deps.calls.close(fd);
-        continue;
-      }
-      const { hasPacketInfo } = own.sockets[0];
-      const copies: Listener<Table> = {
-        ...{ wanted: own.wanted, local: own.local, sockets: [], inFlight: 0, leavesWith: null },
-        ...{ isClosed: false, isInherited: true, isSilent: false, whenClosed: [() => this.#deps.groups.look()] },
-      };
-      copies.sockets.push(...some.map((fd) => ({ id: this.#nextId++, fd, hasPacketInfo, listener: copies })));
-      for (const socket of copies.sockets) this.#sockets.set(socket.id, socket);
-      this.#ports.hold(copies.local);
-      this.#listeners.add(copies);
-      this.#order();
+      const copies = new Listener(own.wanted, own.local, 'inherited');
+      copies.whenClosed.push(() => this.#deps.groups.look());
+      this.#add(copies, fds.slice(from, from + this.#threads.length), own.sockets[0].hasPacketInfo);
       this.#deps.clock.after(settleMs, () => this.#leave(copies));
     }
   }
-}
-
-function orderOf<Table>({ id, fd, hasPacketInfo }: Socket<Table>, table: Table): SocketOrder<Table> {
-  return { id, fd, hasPacketInfo, table };
 }
 
 interface Deferred<Table> {
@@ -348,5 +335,64 @@ export class WorkerClient<Socket extends { readonly listener: { readonly local: 
     assert(!this.#isSettled, 'a query is answered once');
     this.#isSettled = true;
     this.#settled(this.#socket, answer, this.#peer);
+  }
+}
+
+interface DeferredDeps<Item> {
+  readonly hashKey: HashKey;
+  nowMs(): number;
+  /** What the reader's current entry asks for; null when its listener is closed. */
+  read(ring: RingReader): Item | null;
+  /** A copy of the item, which outlives the reader's entry. */
+  keep(item: Item): Item;
+  serve(item: Item): void;
+  refuse(item: Item): void;
+}
+
+/** Items served between two looks at the clock. */
+const servedPerLook = 8;
+
+export class DeferredQueue<Item> {
+  readonly #deps: DeferredDeps<Item>;
+  readonly #turns = new FairQueue<number, Item>(handedOverMax);
+
+  constructor(deps: DeferredDeps<Item>) {
+    this.#deps = deps;
+  }
+
+  /** Serves for one turn; false when more is left and `take` must be called in the next turn of the event loop. */
+  take(rings: readonly RingReader[]): boolean {
+    const { nowMs, read, serve } = this.#deps;
+    const turns = this.#turns;
+    const untilMs = nowMs() + handOverTurnMs;
+    let served = 0;
+    let moved = 0;
+    const hasTime = (): boolean => ++served % servedPerLook !== 0 || nowMs() < untilMs;
+    let isInTime = true;
+    for (const ring of rings) {
+      ring.awake();
+      while (moved < ringMovedAtOnceMax && ring.next()) {
+        const item = read(ring);
+        if (item === null) continue;
+        if (turns.size === 0 && isInTime) {
+          serve(item);
+          isInTime = hasTime();
+        } else {
+          moved++;
+          this.#queue(ring, item);
+        }
+      }
+    }
+    while (isInTime && turns.size > 0) {
+      serve(turns.take() as Item);
+      isInTime = hasTime();
+    }
+    return turns.size === 0 && moved < ringMovedAtOnceMax;
+  }
+
+  #queue(ring: RingReader, item: Item): void {
+    const { keep, refuse, hashKey } = this.#deps;
+    const lost = this.#turns.push(clientNumber(ring.peerWords, ring.peerAt, hashKey), keep(item));
+    if (lost !== null) refuse(lost);
   }
 }

@@ -13,9 +13,8 @@ import {
   tcpReceiveBufferBytes,
   tcpSendBufferBytes,
 } from '../limits.js';
-import { isIpv6, isWildcard } from './families.js';
+import { decodeSocketAddress, encodeSocketAddress, isIpv6, isWildcard, socketAddressBytes } from './addresses.js';
 import type { Endpoint } from './network.js';
-import { decodeSocketAddress, encodeSocketAddress, socketAddressBytes } from './socket-address.js';
 import { linux, type SocketType, type SystemCalls } from './system-calls.js';
 
 export interface WorkerSocket {

@@ -7,8 +7,8 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, type TcpNetConnectOpts, Socket as TcpSocket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { receiveBufferBytes, sendBufferBytes } from '../limits.js';
+import { HeldPorts, isIpv6, literalLookup, plainEndpoint, withoutIpv6 } from './addresses.js';
 import type { SocketOptions } from './bound-socket.js';
-import { HeldPorts, isIpv6, literalLookup, plainEndpoint, withoutIpv6 } from './families.js';
 import {
   type DatagramEvents,
   type DatagramSocket,

@@ -5,9 +5,8 @@
 import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { procNetBytesMax } from '../limits.js';
-import { isIpv6 } from './families.js';
+import { encodeSocketAddress, isIpv6 } from './addresses.js';
 import type { Endpoint } from './network.js';
-import { encodeSocketAddress } from './socket-address.js';
 
 export type Protocol = 'udp' | 'tcp';
 

@@ -102,7 +102,10 @@ export class Groups {
     const key = groupKey(protocol, at);
     const added = fds.map((fd) => ({ fd, inode: inodeOf(fd) }));
     const group: Group = this.#groups.get(key) ?? {
-      ...{ protocol, at, mine: [], steeredTo: '' },
+      protocol,
+      at,
+      mine: [],
+      steeredTo: '',
       places: [...(this.#told[key] ?? [])],
     };
     this.#groups.set(key, group);

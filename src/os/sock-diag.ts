@@ -2,10 +2,9 @@
  * The sockets that share a port, from sock_diag(7): the kernel selects them in 11 ms among 90,000 (Linux 6.18). The
  * fallback is /proc/net, which is text of all sockets, counted anew for each page: 13 s for as many.
  */
-import { isIpv6 } from './families.js';
+import { encodeSocketAddress, isIpv6 } from './addresses.js';
 import type { Endpoint } from './network.js';
 import { type Protocol, socketsAt } from './proc.js';
-import { encodeSocketAddress } from './socket-address.js';
 import { linux, type SystemCalls } from './system-calls.js';
 
 /** The inodes of all sockets at an endpoint, unordered, for TCP listening ones only; undefined when unknown. */

@@ -11,7 +11,7 @@ import type { Look } from '../config/watch.js';
 import { Counters, countersMemory, type EventName } from '../counters.js';
 import { newSlot } from '../dns/answer.js';
 import { newHashKey } from '../dns/hash.js';
-import { ownMarks } from '../dns/own-question.js';
+import { ownMarks } from '../dns/own-queries.js';
 import { Host, type HostDeps, type HostOptions, type SocketsOfHost } from '../host/host.js';
 import { cacheBytesMax, handoverTransferMs, messageBytesMax, optBytesMax } from '../limits.js';
 import { newListeners } from '../listen/listeners.js';

@@ -8,7 +8,7 @@ import { byAcl } from '../counters.js';
 import { isInZone } from '../dns/names.js';
 import { Query } from '../dns/query.js';
 import { rcodeNoError, rcodeRefused } from '../dns/wire.js';
-import { addressBytes } from '../os/families.js';
+import { addressBytes } from '../os/addresses.js';
 import { edeBlocked, edeFiltered } from './lane.js';
 import type { AclQuery, Guard, Route, Verdict } from './route.js';
 import { askedBy } from './template-data.js';

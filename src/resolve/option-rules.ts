@@ -7,7 +7,7 @@ import { overTcp } from '../counters.js';
 import { lowerCaseName, wireToName } from '../dns/names.js';
 import { optionIn, optionOf } from '../dns/options.js';
 import { optionSubnet, setU16, u16 } from '../dns/wire.js';
-import { addressBytes } from '../os/families.js';
+import { addressBytes } from '../os/addresses.js';
 import type { Answer } from '../upstream/ask.js';
 import type { CourseQuery, Draft } from './route.js';
 

@@ -7,7 +7,7 @@
 import { overTcp, overUdp } from '../counters.js';
 import { typeName, wireToName } from '../dns/names.js';
 import { optionOf } from '../dns/options.js';
-import { ownQuery } from '../dns/own-query.js';
+import { ownQuery } from '../dns/own-queries.js';
 import { readQuery } from '../dns/query.js';
 import { copyOf, optionExtendedError, rcodeRefused, typeAaaa, u16 } from '../dns/wire.js';
 import type { Client } from '../listen/client.js';

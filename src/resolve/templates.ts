@@ -5,9 +5,9 @@
  * client or given a SOA is for the caller.
  */
 import type { Diagnostic, TemplateConfig } from '../config/config.js';
-import { aliasQuestion } from '../dns/alias.js';
 import { className, isInZone, typeName } from '../dns/names.js';
 import { encodeAnswerTo, parseRecord } from '../dns/records.js';
+import { aliasQuestion } from '../dns/sections.js';
 import { rcodeServFail, typeAny } from '../dns/wire.js';
 import { templateSeriesMax } from '../limits.js';
 import { compileGoTemplate } from './go-template.js';
@@ -25,7 +25,7 @@ export type TemplateResult =
       readonly extendedError: { readonly code: number; readonly text: string } | null;
       /**
        * The question to which a CNAME in the answer leads, in wire form, or null. CoreDNS asks it of itself and puts
-       * the answer behind its own; `withAliasAnswer` of dns/alias.ts does the latter.
+       * the answer behind its own; `withAliasAnswer` of dns/sections.ts does the latter.
        */
       readonly follow: Uint8Array | null;
     }

@@ -21,8 +21,18 @@ import type { Clock, Timer } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Greeting, LocalSockets } from '../os/network.js';
 import { toEach } from '../scheduling/each.js';
-import { Hearing, type Link, type LinkEvents, MeetingPlace, type MeetingPlaceDeps } from './peer.js';
-import { FrameReader, type Introduction, type Layout, type Message, messageFrame } from './protocol.js';
+import {
+  FrameReader,
+  Hearing,
+  type Introduction,
+  type Layout,
+  type Link,
+  type LinkEvents,
+  MeetingPlace,
+  type MeetingPlaceDeps,
+  type Message,
+  messageFrame,
+} from './protocol.js';
 
 export interface SuccessionDeps {
   readonly clock: Clock;

@@ -3,8 +3,8 @@ import { describe, test } from 'node:test';
 import { Counters, countersMemory } from '../../src/counters.js';
 import { sendSlotBytes } from '../../src/limits.js';
 import { Datagrams, headerAt, type Peer, peerWords, SendBatch } from '../../src/listen/message-batch.js';
+import { encodeSocketAddress } from '../../src/os/addresses.js';
 import { openSocket } from '../../src/os/bound-socket.js';
-import { encodeSocketAddress } from '../../src/os/socket-address.js';
 import { calls, openClient, skip } from '../os/loopback-sockets.js';
 
 const address = 0x7f12_3456_0000;

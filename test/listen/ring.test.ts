@@ -11,7 +11,7 @@ import {
   RingWriter,
   ringMemory,
 } from '../../src/listen/ring.js';
-import { encodeSocketAddress, socketAddressBytes } from '../../src/os/socket-address.js';
+import { encodeSocketAddress, socketAddressBytes } from '../../src/os/addresses.js';
 import { hashKey } from '../dns/hash-key.js';
 import { chosenAddress, fold } from './chosen-address.js';
 

@@ -5,8 +5,8 @@ import { kindQuestion, kindRefresh, RingReader, RingWriter, ringMemory } from '.
 import { SampleReader, SampleWriter, samplesMemory } from '../../src/listen/samples.js';
 import { OrderNumbers, type Orders, type SocketOrder } from '../../src/listen/worker.js';
 import { WorkerLoop } from '../../src/listen/worker-loop.js';
+import { endpointOf } from '../../src/os/addresses.js';
 import { openSocket } from '../../src/os/bound-socket.js';
-import { endpointOf } from '../../src/os/socket-address.js';
 import { errors, linux } from '../../src/os/system-calls.js';
 import { hashKey } from '../dns/hash-key.js';
 import { letters } from '../os/letters.js';

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { samplePackets } from '../../src/limits.js';
 import type { Client } from '../../src/listen/client.js';
 import type { SampleReader } from '../../src/listen/samples.js';
-import { encodeSocketAddress } from '../../src/os/socket-address.js';
+import { encodeSocketAddress } from '../../src/os/addresses.js';
 import { newTopTalkers } from '../../src/process/top-talkers.js';
 import { query } from '../resolve/lane-fixture.js';
 import { ManualClock } from '../simulation/clock.js';

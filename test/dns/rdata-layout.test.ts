@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { typeNumber } from '../../src/dns/names.js';
-import { firstNameAt, namesIn } from '../../src/dns/names-in-data.js';
+import { firstNameAt, namesIn } from '../../src/dns/rdata-layout.js';
 import { parseRecord } from '../../src/dns/records.js';
 import { ownerEnd } from '../../src/dns/sections.js';
 

@@ -1,6 +1,8 @@
 /**
- * A question as a packet that a client could have sent, for those that we ask ourselves. It is not the request that an
- * upstream gets, which has an id of its connection's and whatever that upstream understands.
+ * Queries that the program sends to itself: subqueries that look like a client's (a request to an upstream has its
+ * connection's id and EDNS), and self probes. A probe is a STATUS query (RFC 1035 4.1.1) of a header only, answered
+ * NOTIMP from the packet alone; in place of its last two counts it has a mark that only this process knows, so it is
+ * not counted as a client's.
  */
 import { headerBytes } from '../limits.js';
 import {
@@ -17,14 +19,13 @@ import {
 } from './wire.js';
 
 interface OwnQuery {
-  /** Name, type and class in wire form. */
   readonly question: Uint8Array;
   readonly recursionDesired: boolean;
   readonly checkingDisabled: boolean;
   readonly dnssecOk: boolean;
 }
 
-/** The query, with AD and an OPT, so that it hears what is known of the answer: whether it is authentic, or stale. */
+/** With AD and an OPT, so that the answer tells whether it is authentic or stale. */
 export function ownQuery({ question, recursionDesired, checkingDisabled, dnssecOk }: OwnQuery): Uint8Array {
   const end = headerBytes + question.length;
   const packet = new Uint8Array(end + 11);
@@ -39,12 +40,11 @@ export function ownQuery({ question, recursionDesired, checkingDisabled, dnssecO
 }
 
 const opcodeStatus = 2;
-/** The mark is so many values: 32 bits, in the place of NSCOUNT and ARCOUNT. */
+/** Number of marks: 32 bits, in NSCOUNT and ARCOUNT. */
 export const ownMarks = 2 ** 32;
-/** A lane that is told no mark knows no own question. */
+/** A mark that matches no probe. */
 export const noOwnMark = -1;
 
-/** Writes one with this id and mark. */
 export function ownQuestion(id: number, mark: number): Uint8Array {
   const question = new Uint8Array(headerBytes);
   setU16(question, 0, id);
@@ -54,7 +54,7 @@ export function ownQuestion(id: number, mark: number): Uint8Array {
   return question;
 }
 
-/** Whether a packet of some other opcode than QUERY is one of ours. */
+/** Whether a packet with another opcode than QUERY is a self probe. */
 export function isOwnQuestion(packet: Uint8Array, length: number, mark: number): boolean {
   return (
     length === headerBytes &&

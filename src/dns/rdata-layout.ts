@@ -1,15 +1,15 @@
 /**
- * Which types hold names in their data, and where: whoever copies a record from one message to another must write these
- * anew, because compression pointers lead into the message that they stand in. A table and nothing else.
+ * The types with names in their data, and where. Copying a record to another message must rewrite them, because
+ * compression pointers refer to their message.
  */
 
 interface NamesInData {
   /** Bytes before the first name or character string. */
   readonly skip: number;
-  /** Character strings between these bytes and the names (RFC 1035 3.3). */
+  /** Character strings before the names (RFC 1035 3.3). */
   readonly strings: number;
   readonly names: number;
-  /** Whether they may be compressed when sent (RFC 3597 4: only in types of RFC 1035; but all are accepted so). */
+  /** Whether they may be compressed when sent (RFC 3597 4: types of RFC 1035 only; accepted for all). */
   readonly compress: 'may' | 'never';
 }
 
@@ -42,15 +42,15 @@ const byType: Readonly<Record<number, NamesInData>> = {
   39: never(0, 1), // DNAME
 };
 
-/** Without holes, as it is asked for each record. */
+/** Without holes, because every record looks it up. */
 const table = Array.from({ length: 40 }, (_, type) => byType[type] ?? null);
 
-/** Where data of this type hold names; null for those that hold none, and for types of which nothing is known. */
+/** Null for types without names, and unknown types. */
 export function namesIn(type: number): NamesInData | null {
   return type < table.length ? table[type] : null;
 }
 
-/** The offset of the first name in data that are at `at` and end at `end`; -1 when they end before it. */
+/** The offset of the first name in the data from `at` to `end`; -1 without one. */
 export function firstNameAt(message: Uint8Array, at: number, end: number, { skip, strings }: NamesInData): number {
   let position = at + skip;
   for (let left = strings; left > 0; left--) {

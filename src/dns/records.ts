@@ -1,8 +1,7 @@
 /**
- * Records that we make ourselves: from a line as in a zone file (RFC 1035 5.1) to wire bytes, and responses put
- * together from such records. Names are written by names.ts, because dns-packet mangles labels with dots and bytes
- * above 0x7f; addresses and character strings, where it is right, are dns-packet's work. Other people's packets are
- * never decoded or encoded here, and nothing here runs for a cached answer.
+ * Records of our own: from a zone-file line (RFC 1035 5.1) to wire bytes, and responses made from them. names.ts writes
+ * names, because dns-packet breaks labels with dots and bytes above 0x7f; dns-packet writes addresses and character
+ * strings. Packets of others are not decoded or encoded here; cached answers do not come here.
  */
 import { createRequire } from 'node:module';
 import { isIPv4, isIPv6 } from 'node:net';
@@ -10,19 +9,18 @@ import { assert, headerBytes, messageBytesMax, ttlSecondsMax } from '../limits.j
 import { classNumber, nameToWire, typeName, typeNumber } from './names.js';
 import { flagCd, flagRd } from './wire.js';
 
-// With `import`, Node first loads a WebAssembly parser to find a CommonJS module's names: 5 MB that nobody needs.
+// `import` would load a WebAssembly parser for CommonJS names: 5 MB.
 const dnsPacket: typeof import('dns-packet') = createRequire(import.meta.url)('dns-packet');
 
-/** What a record without a TTL gets, as in CoreDNS's templates. */
+/** As in CoreDNS's templates. */
 const recordTtlSecondsDefault = 3600;
-/** Their length is 16 bits on the wire. */
+/** RDLENGTH has 16 bits. */
 const dataBytesMax = 65535;
 
 /**
- * One resource record in zone-file presentation, `name [TTL] [CLASS] TYPE rdata` with TTL and class in either order,
- * as uncompressed wire bytes. Names are relative to the root, so the closing dot may be missing. TTLs take units
- * (`1h30m`). Every type may be written as RFC 3597 has it (`TYPE123 \# 2 beef`). Only the first record is read.
- * Throws an Error with one sentence when the text is not a record.
+ * A record in zone-file form, `name [TTL] [CLASS] TYPE rdata` with TTL and class in either order, as uncompressed wire
+ * bytes. Names are relative to the root; TTLs may have units (`1h30m`); any type may use RFC 3597 (`TYPE123 \# 2
+ * beef`). Reads the first record only; throws an Error with one sentence otherwise.
  */
 export function parseRecord(text: string): Uint8Array {
   const words = recordWords(text);
@@ -49,16 +47,16 @@ export function parseRecord(text: string): Uint8Array {
   return Buffer.concat([owner, fixed, data]);
 }
 
-/** A response to be encoded; records are in wire form, uncompressed. */
+/** Records are uncompressed, in wire form. */
 export interface Response {
   readonly id: number;
-  /** Name, type and class in wire form; echoed as it is. */
+  /** Name, type and class in wire form, echoed. */
   readonly question: Uint8Array;
   readonly authoritative: boolean;
   readonly recursionDesired: boolean;
   readonly recursionAvailable: boolean;
   readonly checkingDisabled: boolean;
-  /** The lower four bits go into the header; the rest belongs into an OPT (RFC 6891 6.1.3). */
+  /** The header gets the lower four bits; an OPT the rest (RFC 6891 6.1.3). */
   readonly rcode: number;
   readonly answer: readonly Uint8Array[];
   readonly authority: readonly Uint8Array[];
@@ -66,8 +64,8 @@ export interface Response {
 }
 
 /**
- * The message: QR=1, opcode QUERY, one question. An owner name that is the question's name, in any case, becomes a
- * compression pointer to it. Throws an Error when it is longer than a DNS message may be.
+ * Encodes it: QR=1, opcode QUERY, one question; owners equal to the question's name, in any case, become pointers.
+ * Throws an Error above the maximum size of a message.
  */
 export function encodeResponse(response: Response): Uint8Array {
   const { question, answer, authority, additional } = response;
@@ -87,15 +85,16 @@ export function encodeResponse(response: Response): Uint8Array {
   return Buffer.concat([header, question, ...records], lengthBytes);
 }
 
-/** A query that is answered with records of our own. */
 interface AnsweredQuery {
   readonly id: number;
-  /** The flags word of its header. */
+  /** The header's flags word. */
   readonly flags: number;
   readonly question: Uint8Array;
 }
 
-/** `encodeResponse` to this query: its id and question, RD and CD as asked (RFC 1035 4.1.1, RFC 4035 3.2.2), RA set. */
+/**
+ * Encodes the response to this query: id and question, RD and CD as queried (RFC 1035 4.1.1, RFC 4035 3.2.2), RA set.
+ */
 export function encodeAnswerTo(
   { id, flags, question }: AnsweredQuery,
   parts: Pick<Response, 'authoritative' | 'rcode' | 'answer' | 'authority' | 'additional'>,
@@ -110,9 +109,9 @@ export function encodeAnswerTo(
   });
 }
 
-/** The record with its owner replaced by a pointer to the question, where they are the same name. */
+/** Replaces an owner that equals the question's name by a pointer. */
 function underQuestion(record: Uint8Array, name: Uint8Array): Uint8Array {
-  // A pointer instead of the root's one byte would be longer.
+  // A pointer is longer than the root's one byte.
   if (name.length < 2 || record.length < name.length) return record;
   for (let at = 0; at < name.length; at++) {
     if (folded(record[at]) !== folded(name[at])) return record;
@@ -120,14 +119,14 @@ function underQuestion(record: Uint8Array, name: Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.from([0xc0, headerBytes]), record.subarray(name.length)]);
 }
 
-/** A to Z as a to z. Length bytes are at most 63 and stay what they are. */
+/** ASCII lower case; length bytes, at most 63, do not change. */
 function folded(byte: number): number {
   return byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
 }
 
 type Encode = (words: Word[]) => Uint8Array;
 
-/** How each field is read: it takes its words off the front. */
+/** The parser of each field, which removes its words from the front. */
 const fields: Readonly<Record<string, Encode>> = {
   u8: (words) => wholeNumber(take(words), 1),
   u16: (words) => wholeNumber(take(words), 2),
@@ -145,7 +144,7 @@ const fields: Readonly<Record<string, Encode>> = {
   base64: (words) => base64Bytes(rest(words)),
 };
 
-/** The fields of each type's data, in their order on the wire. */
+/** The fields of each type's data, in wire order. */
 const typeFields: Readonly<Record<string, string>> = {
   A: 'ipv4',
   AAAA: 'ipv6',
@@ -188,7 +187,7 @@ function dataOf(type: string, words: Word[]): Uint8Array {
   }
 }
 
-/** RFC 3597 5: the length in decimal, then as many bytes in hexadecimal, in any number of words. */
+/** RFC 3597 5: the length in decimal, then hexadecimal bytes in any number of words. */
 function unknownData(words: Word[]): Uint8Array {
   const lengthBytes = Buffer.from(wholeNumber(take(words), 2)).readUInt16BE();
   const data = lengthBytes === 0 && words.length === 0 ? Buffer.alloc(0) : hexBytes(rest(words));
@@ -225,7 +224,7 @@ function nameOf(word: Word): Uint8Array {
   return nameToWire(word.text === '@' ? '.' : word.text);
 }
 
-/** Each preceded by its length (RFC 1035 3.3). */
+/** With length bytes (RFC 1035 3.3). */
 function characterStrings(strings: readonly Uint8Array[]): Uint8Array {
   if (strings.length === 0) throw new Error('it ends too early.');
   const bytes = strings.reduce((sum, string) => sum + 1 + string.length, 0);
@@ -242,10 +241,10 @@ function address(word: Word, type: 'A' | 'AAAA'): Uint8Array {
   return encoded(type, word.text);
 }
 
-/** dns-packet's encoders of one type's data, which its type declarations leave out. */
+/** dns-packet's encoders by type, which its type declarations lack. */
 const codec = dnsPacket as unknown as { record(type: string): { encode(data: unknown): Uint8Array } };
 
-/** The data without the length that dns-packet writes before them. */
+/** Without the length that dns-packet writes first. */
 function encoded(type: 'A' | 'AAAA' | 'TXT', data: string | readonly Uint8Array[]): Uint8Array {
   const wire = codec.record(type).encode(data);
   assert(wire.length === 2 + wire[0] * 256 + wire[1], 'dns-packet wrote the length that it announced');
@@ -253,14 +252,14 @@ function encoded(type: 'A' | 'AAAA' | 'TXT', data: string | readonly Uint8Array[
 }
 
 interface Word {
-  /** As written, without the quotes; `\.` and `\DDD` still escaped. */
+  /** Without quotes; escapes stay, because names and strings read them differently. */
   readonly text: string;
   readonly quoted: boolean;
 }
 
 /**
- * The words of the first record in `text`; later lines are not read. Blank lines and leading blanks are skipped, so
- * that text with nothing but comments gives no words. Throws an Error on a quote or parenthesis that is not closed.
+ * The words of the first record in `text`, without comments, over several lines within parentheses. Without a record
+ * there are none. Throws an Error on an open quote or parenthesis.
  */
 export function recordWords(text: string): Word[] {
   const words: Word[] = [];
@@ -295,8 +294,8 @@ export function recordWords(text: string): Word[] {
 }
 
 /**
- * The bytes of a character string: `\DDD` is the byte of that number, `\` before anything else stands for what
- * follows, characters outside ASCII are UTF-8. Throws an Error on a broken escape.
+ * The bytes of a character string: `\DDD` is a byte, `\x` is x, other characters are UTF-8. Throws an Error on a broken
+ * escape.
  */
 export function stringBytes(text: string): Uint8Array {
   const written = Buffer.from(text, 'utf8');
@@ -321,7 +320,7 @@ export function stringBytes(text: string): Uint8Array {
   return bytes.subarray(0, length);
 }
 
-/** A decimal number as so many bytes. Throws an Error when it does not fit. */
+/** A decimal number in network order. Throws an Error when it does not fit. */
 function wholeNumber(word: Word, bytes: 1 | 2 | 4): Uint8Array {
   const value = /^\d{1,10}$/.test(word.text) ? Number(word.text) : Number.NaN;
   const max = 2 ** (8 * bytes) - 1;
@@ -329,19 +328,18 @@ function wholeNumber(word: Word, bytes: 1 | 2 | 4): Uint8Array {
   return bigEndian(value, bytes);
 }
 
-/** The number in network order. */
 function bigEndian(value: number, bytes: 1 | 2 | 4): Uint8Array {
   const wire = Buffer.alloc(bytes);
   wire.writeUIntBE(value, 0, bytes);
   return wire;
 }
 
-/** Whether the word is a number of seconds, or numbers with units. */
+/** Seconds, or numbers with units. */
 export function isDuration(text: string): boolean {
   return /^(\d+[smhdw]?)+$/i.test(text);
 }
 
-/** `3600`, `1h30m`, `2d`: whole seconds. Throws an Error when they are more than `max`. */
+/** Seconds of `3600`, `1h30m`, `2d`. Throws an Error above `max`. */
 export function secondsOf(text: string, max: number): number {
   const units: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3600, d: 86400, w: 604800 };
   let seconds = isDuration(text) ? 0 : Number.NaN;
@@ -351,14 +349,14 @@ export function secondsOf(text: string, max: number): number {
   return seconds;
 }
 
-/** The bytes of one character string; throws an Error when they are more than 255. */
+/** A character string. Throws an Error above 255 bytes. */
 function shortString(word: Word): Uint8Array {
   const bytes = stringBytes(word.text);
   if (bytes.length > 255) throw new Error(`A string of ${bytes.length} bytes is too long; 255 are allowed.`);
   return bytes;
 }
 
-/** A text longer than one character string goes into several (RFC 1035 3.3.14), as CoreDNS does it. */
+/** Splits a long text into several character strings (RFC 1035 3.3.14), as CoreDNS does. */
 export function chunks(word: Word): Uint8Array[] {
   const bytes = stringBytes(word.text);
   const parts = [bytes.subarray(0, 255)];
@@ -366,26 +364,26 @@ export function chunks(word: Word): Uint8Array[] {
   return parts;
 }
 
-/** A CAA tag (RFC 8659 4.1); throws an Error when it is not letters and digits. */
+/** A CAA tag (RFC 8659 4.1). Throws an Error unless it is letters and digits. */
 function tagOf(word: Word): Uint8Array {
   if (!/^[a-z0-9]{1,255}$/i.test(word.text)) throw new Error(`"${word.text}" is not a tag of letters and digits.`);
   return Buffer.from(word.text);
 }
 
-/** Bytes written in hexadecimal, at least one; throws an Error when they are not. */
+/** At least one byte. Throws an Error on anything else than hexadecimal. */
 function hexBytes(text: string): Uint8Array {
   if (!/^([0-9a-f]{2})+$/i.test(text)) throw new Error(`"${text}" is not bytes in hexadecimal.`);
   return Buffer.from(text, 'hex');
 }
 
-/** Bytes written in base64, at least one; throws an Error when they are not. */
+/** At least one byte. Throws an Error on anything else than base64. */
 function base64Bytes(text: string): Uint8Array {
   if (!/^([a-z0-9+/]{4})*([a-z0-9+/]{2}==|[a-z0-9+/]{3}=)?$/i.test(text) || text === '')
     throw new Error(`"${text}" is not base64.`);
   return Buffer.from(text, 'base64');
 }
 
-/** Where the closing quote stands; an escaped quote does not close. */
+/** The offset of the closing quote; an escaped one does not close. */
 function quotedEnd(text: string, from: number): number {
   for (let at = from; at < text.length; at++) {
     if (text[at] === '\\') at++;

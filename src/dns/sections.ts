@@ -1,6 +1,7 @@
 /**
- * The records of a message, each as uncompressed bytes of its own, so that they can be put into another message. It
- * judges nothing but whether they can be read; the OPT is left out, as it speaks of one exchange only.
+ * The records of a message as uncompressed bytes, to be put into another message; without the OPT, which belongs to one
+ * exchange. Completes aliases of our own with the answer for their target: stub resolvers follow no CNAME (RFC 1034
+ * 5.3.1).
  */
 import { headerBytes, messageBytesMax, nameBytesMax } from '../limits.js';
 import { questionForName } from './query.js';
@@ -27,10 +28,10 @@ interface Sections {
   readonly authorities: readonly Uint8Array[];
 }
 
-/** Type, class, TTL and length, between the owner and the data of a record. */
+/** Type, class, TTL and length of a record. */
 export const fixedBytes = 10;
 
-/** Answers and authorities of a message with one question; null when they cannot be read. Borrows the message. */
+/** Answers and authorities of a message with one question; null for a broken one. Borrows the message. */
 export function sectionsOf(message: Uint8Array): Sections | null {
   if (message.length < headerBytes || u16(message, atQuestions) !== 1) return null;
   const nameEnd = skipPlainName(message, headerBytes, message.length);
@@ -52,7 +53,7 @@ export function sectionsOf(message: Uint8Array): Sections | null {
   return { answers, authorities };
 }
 
-/** Where the owner of an uncompressed record ends. */
+/** The end of an uncompressed record's owner. */
 export function ownerEnd(record: Uint8Array): number {
   return skipName(record, 0, record.length);
 }
@@ -78,7 +79,7 @@ function uncompressed(message: Uint8Array, at: number): Uint8Array | null {
   return record;
 }
 
-/** The pieces of a record's data, names expanded; null when they are broken. */
+/** A record's data in pieces with expanded names; null for broken ones. */
 function uncompressedData(message: Uint8Array, from: number, end: number, type: number): Uint8Array[] | null {
   const form = namesIn(type);
   if (form === null) return [message.subarray(from, end)];
@@ -101,12 +102,13 @@ function expanded(message: Uint8Array, at: number, end: number): Uint8Array | nu
   return length === 0 ? null : name.subarray(0, length);
 }
 
-/** An address is found by these. */
+/** What leads to an address. */
 const typesFollowed = [typeA, typeAaaa, typeCname, typeDname, typeRrsig];
 
 /**
- * The question to which the last CNAME of `answers` (uncompressed records) leads, in wire form, with the type and
- * class of `question`. Null when no address was asked for, there is no CNAME, or the answers have what its target has.
+ * The question for the target of the last CNAME in `answers` (uncompressed records), in wire form, with the type and
+ * class of `question`. Null for other types than addresses, without a CNAME, or when `answers` have the target's
+ * records.
  */
 export function aliasQuestion(question: Uint8Array, answers: readonly Uint8Array[]): Uint8Array | null {
   const type = u16(question, question.length - 4);
@@ -114,7 +116,7 @@ export function aliasQuestion(question: Uint8Array, answers: readonly Uint8Array
   const alias = answers.findLast((record) => u16(record, ownerEnd(record)) === typeCname);
   if (alias === undefined) return null;
   const target = alias.subarray(ownerEnd(alias) + fixedBytes);
-  // An alias is no answer: one that leads back to another goes in a circle, which its follower finds.
+  // A further alias does not count, so a loop goes to the caller, which detects it.
   const answered = answers.some((record) => {
     const end = ownerEnd(record);
     return end === target.length && u16(record, end) !== typeCname && sameName(record, 0, target, 0, end);
@@ -124,9 +126,8 @@ export function aliasQuestion(question: Uint8Array, answers: readonly Uint8Array
 }
 
 /**
- * `message`, one of ours, with the answer section of `other` behind its own answers; `other` is the upstream's
- * answer to the alias's question. `message` itself when `other` has no answers, does not parse, or both are too long
- * together. Borrows both.
+ * Our `message` with the answer section of `other`, the upstream's answer for the alias's target, behind its own.
+ * Unchanged when `other` has no answers or does not parse, or the result is too long. Borrows both.
  */
 export function withAliasAnswer(message: Uint8Array, other: Uint8Array): Uint8Array {
   const added = answersOf(other);
@@ -139,13 +140,13 @@ export function withAliasAnswer(message: Uint8Array, other: Uint8Array): Uint8Ar
   return joined;
 }
 
-/** The records of the answer section that an address is found by; none when the message is broken. */
+/** None for a broken message. */
 function answersOf(message: Uint8Array): readonly Uint8Array[] {
   const answers = sectionsOf(message)?.answers ?? [];
   return answers.filter((record) => typesFollowed.includes(u16(record, ownerEnd(record))));
 }
 
-/** The offset behind the answer section, or -1 when the message is broken. */
+/** -1 for a broken message. */
 function answersEnd(message: Uint8Array): number {
   let at = questionsEnd(message);
   for (let left = u16(message, atAnswers); left > 0 && at !== -1; left--) at = recordEnd(message, at);

@@ -117,7 +117,6 @@ for (const [number, name] of Object.entries(typeNumbers)) {
   typeIndexes[Number(number)] = countedTypes.indexOf(name as (typeof countedTypes)[number]);
 }
 
-/** The index of a query type in `countedTypes`. */
 export function countedType(type: number): number {
   return type < 256 ? typeIndexes[type] : otherType;
 }
@@ -192,7 +191,6 @@ export type Family = 0 | 1;
 /** One thread's numbers: events, batches, then the places of each served zone by ordinal. */
 export class Counters {
   events!: Float64Array;
-  /** A histogram over `batchBuckets`. */
   batches!: Float64Array;
   zones!: Float64Array;
 
@@ -201,7 +199,6 @@ export class Counters {
     this.use(memory);
   }
 
-  /** Switches to other memory. */
   use(memory: SharedArrayBuffer): void {
     this.memory = memory;
     this.events = new Float64Array(memory, 0, eventNames.length);

@@ -44,7 +44,6 @@ function isLarge(sizeClass: number): boolean {
 export class Allocator {
   readonly #blocks: Blocks;
   readonly #free: BlockRef[][] = sizesBytes.map(() => []);
-  /** By slab. */
   readonly #slabs: number[] = [];
   readonly #slabsMax: number;
   readonly #largeSlabsMax: number;
@@ -89,7 +88,6 @@ export class Allocator {
     return ref;
   }
 
-  /** Frees a block that was never published. */
   release(ref: BlockRef): void {
     this.#notUsed(ref);
     this.#free[this.#blocks.bytes[ref + atSizeClass]].push(ref);
@@ -106,7 +104,6 @@ export class Allocator {
     this.#usedBytes -= sizesBytes[this.#blocks.bytes[ref + atSizeClass]];
   }
 
-  /** Frees blocks that no worker can be reading any more. */
   #reclaim(): void {
     if (this.#retiring.length > 0) {
       if (!this.epochs.passed(this.#retiringSince)) return;
@@ -194,7 +191,6 @@ export class Allocator {
     return { slab, next };
   }
 
-  /** The blocks used since the last call. */
   #takeTouched(slab: number): number {
     const { bytes, words } = this.#blocks;
     const from = firstBlockByte + slab * slabBytes;

@@ -33,7 +33,6 @@ export const touchedForSlab = 2;
 export type BlockRef = number;
 
 const chains = cacheEntriesMax / 2;
-/** Blocks begin behind the chains. */
 export const firstBlockByte = chains * 4;
 
 // Byte offsets in a block's header.
@@ -54,7 +53,6 @@ export const atRecords = 56;
 export const atLifetime = 60;
 export const atMessage = blockHeaderBytes;
 
-/** Views of the shared memory; each thread makes its own. */
 export class Blocks {
   readonly bytes: Uint8Array;
   readonly halves: Uint16Array;
@@ -136,7 +134,6 @@ export class Blocks {
     return this.halves[(ref + atMessageBytes) >> 1];
   }
 
-  /** One per record. */
   records(ref: BlockRef): number {
     return this.halves[(ref + atRecords) >> 1];
   }

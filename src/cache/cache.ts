@@ -40,7 +40,6 @@ export interface Store {
   evictedDenial: number;
 }
 
-/** An answer to store: message, TTL offsets, times. */
 export interface Keep {
   readonly message: Uint8Array;
   readonly messageBytes: number;
@@ -74,7 +73,6 @@ interface CacheEvents {
 /** Half a millisecond of work. */
 const forgottenPerSlice = 100;
 
-/** The stores and their common memory. */
 export class Cache {
   readonly blocks: Blocks;
   readonly #allocator: Allocator;
@@ -123,8 +121,7 @@ export class Cache {
     lru.set(ref, ref, oneEntry);
     publish(blocks, ref);
     // After the new one, so that readers find either. Making room may already have evicted the old one, and the new one
-    // may even be in its memory.
-    // the new one may even stand in its place.
+    // may be in its memory.
     if (oldLru !== null && old !== ref) oldLru.delete(old);
     this.#told.kept?.(ref);
     return ref;

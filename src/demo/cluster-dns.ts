@@ -25,7 +25,6 @@ import { headerBytes, tcpClientsMax, tcpClientUnsentBytesMax, udpBytesDefault } 
 import type { Endpoint, Network, Stream, StreamEvents } from '../os/network.js';
 
 export interface StandIn {
-  /** For TCP and UDP. */
   readonly at: Endpoint;
   close(): void;
 }
@@ -49,7 +48,6 @@ export async function openStandIn(parts: StandInParts, address: string): Promise
         const answer = answerTo(parts, bytes);
         if (answer !== null) datagrams.send(answer, from);
       },
-      // The client is gone.
       error() {},
     });
     return {
@@ -200,7 +198,6 @@ function reverseName(address: string): string {
 interface ZoneRecord {
   readonly type: number;
   readonly wire: Uint8Array;
-  /** The target of a CNAME or SRV. */
   readonly target: string | null;
 }
 

@@ -11,7 +11,6 @@ import type { Endpoint, Network } from '../os/network.js';
 import { demoRecords, lookupIn, openStandIn } from './cluster-dns.js';
 import { askOnce, type Question } from './question.js';
 
-/** On 127.0.0.1. */
 export interface DemoPorts {
   readonly dns: number;
   readonly health: number;
@@ -28,7 +27,6 @@ export interface DemoServer {
 interface DemoParts {
   readonly network: Network;
   readonly clock: Clock;
-  /** Writes one line to the terminal. */
   write(line: string): void;
   /** Starts the server with this Corefile, which names these ports; resolves when it answers over UDP. */
   serve(corefile: string, ports: DemoPorts): Promise<DemoServer>;

@@ -24,7 +24,6 @@ import type { Endpoint, Network } from '../os/network.js';
 export interface Question {
   /** With the closing dot. */
   readonly name: string;
-  /** `A`. */
   readonly type: string;
 }
 
@@ -32,7 +31,6 @@ export interface Answer {
   readonly rcode: string;
   /** The answer section's data, each as in a zone file, without TTLs. */
   readonly data: readonly string[];
-  /** From the call to the answer's arrival. */
   readonly afterMs: number;
 }
 

@@ -44,11 +44,9 @@ export interface ExtendedError {
   readonly text: Uint8Array;
 }
 
-/** The bounds and options of a finished answer. */
 export interface Envelope {
   /** What client and transport accept. */
   limitBytes: number;
-  /** Advertised in our OPT. */
   udpBytes: number;
   /** For clients with EDNS only. */
   extendedError: ExtendedError | null;

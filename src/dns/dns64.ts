@@ -9,11 +9,9 @@ import { rcodeNoError, rcodeNxDomain, setU16, setU32, typeA, typeAaaa, typeRrsig
 interface Prefix {
   /** Sixteen, of which the prefix's count. */
   readonly bytes: ArrayLike<number>;
-  /** 32, 40, 48, 56, 64 or 96. */
   readonly prefixBits: number;
 }
 
-/** The addresses in an answer. */
 export interface Finding {
   /** `mapped`: some AAAA records are IPv4-mapped addresses. */
   readonly kind: 'addresses' | 'mapped' | 'none' | 'no such name' | 'failed';

@@ -7,7 +7,6 @@ import { messageBytesMax } from '../limits.js';
 
 export const frameHeaderBytes = 2;
 
-/** The bytes of a chunk from `at` on. */
 export interface RestOfChunk {
   readonly bytes: Uint8Array;
   at: number;
@@ -19,7 +18,6 @@ export class FrameReader {
   readonly #bytesMax: number;
   /** The first byte of a length without its second, or -1. */
   #lengthHigh = -1;
-  /** The unfinished message, or null. */
   #message: Uint8Array | null = null;
   #filledBytes = 0;
   /** The bytes of this message to skip. */
@@ -87,7 +85,6 @@ export class FrameReader {
     this.#filledBytes = 0;
   }
 
-  /** Copies bytes of the unfinished message; their number. */
   #fill(chunk: Uint8Array, at: number): number {
     const message = this.#message as Uint8Array;
     const takenBytes = Math.min(message.length - this.#filledBytes, chunk.length - at);

@@ -127,7 +127,6 @@ function escapedByte(written: Uint8Array, at: number, text: string): number {
   throw new Error(`"${text}" has a broken escape; write \\DDD with three digits, from \\000 to \\255.`);
 }
 
-/** Writes the length of the label from `labelAt` to `end`. */
 function closeLabel(wire: Uint8Array, labelAt: number, end: number, text: string): void {
   const length = end - labelAt - 1;
   if (length === 0) throw new Error(`"${text}" has an empty label; write one dot between labels.`);
@@ -160,7 +159,6 @@ function numberAfter(prefix: string, text: string, max: number): number | undefi
   return /^\d{1,5}$/.test(digits) && Number(digits) <= max ? Number(digits) : undefined;
 }
 
-/** By byte. */
 const characters = Array.from({ length: 256 }, (_, byte) => {
   const character = String.fromCharCode(byte);
   if (`. '@;()"\\`.includes(character)) return `\\${character}`;

@@ -191,7 +191,6 @@ export function keptQuery(packet: Uint8Array, query: Query): Uint8Array {
   return kept;
 }
 
-/** A copy of the question: name, type and class. */
 export function questionOf(packet: Uint8Array, query: Query): Uint8Array {
   return copyOf(packet, headerBytes, query.questionEnd);
 }

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { isIPv4, isIPv6 } from 'node:net';
 import { assert, headerBytes, messageBytesMax, ttlSecondsMax } from '../limits.js';
 import { classNumber, nameToWire, typeName, typeNumber } from './names.js';
-import { flagCd, flagRd } from './wire.js';
+import { flagCd, flagRd, sameName } from './wire.js';
 
 // `import` would load a WebAssembly parser for CommonJS names: 5 MB.
 const dnsPacket: typeof import('dns-packet') = createRequire(import.meta.url)('dns-packet');
@@ -38,7 +38,8 @@ export function parseRecord(text: string): Uint8Array {
   if (at === words.length) throw new Error(`The record of "${words[0].text}" has no type.`);
   const type = typeNumber(words[at].text);
   if (type === undefined) throw new Error(`"${words[at].text}" is not a TTL, class or type.`);
-  const data = checkedLength(dataOf(typeName(type), words.slice(at + 1)));
+  const data = dataOf(typeName(type), words.slice(at + 1));
+  if (data.length > dataBytesMax) throw tooLong(data.length);
   const fixed = Buffer.alloc(10);
   fixed.writeUInt16BE(type, 0);
   fixed.writeUInt16BE(recordClass ?? 1, 2);
@@ -87,7 +88,6 @@ export function encodeResponse(response: Response): Uint8Array {
 
 interface AnsweredQuery {
   readonly id: number;
-  /** The header's flags word. */
   readonly flags: number;
   readonly question: Uint8Array;
 }
@@ -109,19 +109,10 @@ export function encodeAnswerTo(
   });
 }
 
-/** Replaces an owner that equals the question's name by a pointer. */
 function underQuestion(record: Uint8Array, name: Uint8Array): Uint8Array {
   // A pointer is longer than the root's one byte.
-  if (name.length < 2 || record.length < name.length) return record;
-  for (let at = 0; at < name.length; at++) {
-    if (folded(record[at]) !== folded(name[at])) return record;
-  }
-  return Buffer.concat([Buffer.from([0xc0, headerBytes]), record.subarray(name.length)]);
-}
-
-/** ASCII lower case; length bytes, at most 63, do not change. */
-function folded(byte: number): number {
-  return byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
+  const isSame = name.length > 1 && record.length >= name.length && sameName(record, 0, name, 0, name.length);
+  return isSame ? Buffer.concat([Buffer.from([0xc0, headerBytes]), record.subarray(name.length)]) : record;
 }
 
 type Encode = (words: Word[]) => Uint8Array;
@@ -196,11 +187,6 @@ function unknownData(words: Word[]): Uint8Array {
   return data;
 }
 
-function checkedLength(data: Uint8Array): Uint8Array {
-  if (data.length > dataBytesMax) throw tooLong(data.length);
-  return data;
-}
-
 function tooLong(bytes: number): Error {
   return new Error(`its data take ${bytes} bytes; ${dataBytesMax} are allowed.`);
 }
@@ -213,10 +199,8 @@ function take(words: Word[]): Word {
 
 function rest(words: Word[]): string {
   if (words.length === 0) throw new Error('it ends too early.');
-  return words
-    .splice(0)
-    .map((word) => word.text)
-    .join('');
+  const all = words.splice(0);
+  return all.map(({ text }) => text).join('');
 }
 
 function nameOf(word: Word): Uint8Array {

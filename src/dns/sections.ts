@@ -53,7 +53,6 @@ export function sectionsOf(message: Uint8Array): Sections | null {
   return { answers, authorities };
 }
 
-/** The end of an uncompressed record's owner. */
 export function ownerEnd(record: Uint8Array): number {
   return skipName(record, 0, record.length);
 }

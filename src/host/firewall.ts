@@ -10,12 +10,10 @@ import { newNftables } from './nftables.js';
 import { type Family, familyOf, type RulesOptions, rulesOf } from './rules.js';
 import { failureText, HostError, runTool } from './tools.js';
 
+/** All of these throw a HostError; `repair` returns a log line when it changed something. */
 export interface Rules {
-  /** Repairs the rules; a log line when something changed. Throws a HostError. */
   repair(): Promise<string | null>;
-  /** Removes the rules that bring queries to us. Throws a HostError. */
   divert(): Promise<'removed'>;
-  /** Removes all rules. Throws a HostError. */
   remove(): Promise<'removed'>;
 }
 
@@ -102,7 +100,6 @@ interface Choice {
 
 interface ChoiceDeps {
   readonly run: RunCommand;
-  /** The text of a file, undefined when it cannot be read. */
   readonly readFile: (path: string) => string | undefined;
 }
 

@@ -225,7 +225,6 @@ function readFailure(error: unknown, condition: HostCondition): Failure {
 export interface SocketsOfHost {
   /** The inodes of the UDP sockets at an endpoint; undefined when unknown. */
   readonly socketsAt: (at: Endpoint) => readonly number[] | undefined;
-  /** The inodes of this process. */
   readonly ownSockets: () => ReadonlySet<number>;
 }
 

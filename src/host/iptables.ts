@@ -21,7 +21,6 @@ import { failureText, HostError, mustRun, runTool } from './tools.js';
 
 /** These throw a HostError. */
 export interface RuleWriter {
-  /** For log lines. */
   readonly name: string;
   /** Repairs the rules; the number of changes. */
   repair(): Promise<number>;
@@ -79,7 +78,6 @@ export function program(family: Family, backend: IptablesBackend): string {
   return backend === 'default' ? name : `${name}-${backend}`;
 }
 
-/** A line of iptables-restore. */
 interface Change {
   readonly table: RuleTable;
   readonly line: string;

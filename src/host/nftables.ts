@@ -12,7 +12,6 @@ import { familyOf, type RulesOptions, skipComment } from './rules.js';
 import { failureText, HostError, mustRun, runTool } from './tools.js';
 
 const table = 'inet zerohop';
-/** DNS and health port traffic. */
 const setNames = ['to4', 'to6', 'from4', 'from6', 'health4', 'health6'] as const;
 type SetName = (typeof setNames)[number];
 
@@ -105,7 +104,6 @@ function elementsOf({ addresses, dnsPort, healthPort }: RulesOptions): string[] 
   });
 }
 
-/** Creates or repairs all but the elements. */
 function skeleton(): string[] {
   const keyType = (set: SetName): string => (set.endsWith('4') ? 'ipv4_addr' : 'ipv6_addr');
   return [

@@ -82,7 +82,6 @@ export function ruleKey(rule: Rule): string {
   return `${rule.table} ${rule.chain} ${ruleText(rule)}`;
 }
 
-/** As iptables-save writes it after `-A CHAIN`. */
 export function ruleText({ protocol, address, port, end, target }: Rule): string {
   const [addressOption, portOption] = end === 'destination' ? ['-d', '--dport'] : ['-s', '--sport'];
   const comment = `-m comment --comment "${commentOf(target)}"`;

@@ -29,7 +29,6 @@ export async function mustRun(run: RunCommand, errortype: SetupError, call: Tool
   throw new HostError(errortype, failureText(call, end));
 }
 
-/** The failed program's error output, in one line. */
 export function failureText({ program, parameters }: ToolCall, end: CommandEnd): string {
   if (!end.ran) return end.text;
   const said = end.stderr.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('# Warning'));

@@ -8,7 +8,6 @@ import type { Endpoint } from '../os/network.js';
 export interface Client {
   readonly transport: Transport;
   readonly remote: Endpoint;
-  /** The listener's own address and port. */
   readonly local: Endpoint;
   /** When the packet arrived, if that was before `Serve` was called. */
   readonly receivedAtMs?: number;

@@ -19,12 +19,10 @@ interface ListenersDeps<Table = unknown> {
   readonly network: Network;
   readonly clock: Clock;
   readonly counters: Counters;
-  /** Replaces UDP through the event loop. */
   readonly openUdp?: ((wanted: WantedListener<Table>) => Promise<UdpListener>) | undefined;
 }
 
 export interface WantedListener<Table = unknown> {
-  /** Identifies the listener across reloads. */
   readonly key: string;
   readonly at: Endpoint;
   /** A reload may change them. */
@@ -53,7 +51,6 @@ export interface Listeners<Table = unknown> {
   drain(done: () => void): void;
 }
 
-/** Its message says what to change. */
 export class ListenError extends Error {}
 
 export function newListeners<Table>(deps: ListenersDeps<Table>): Listeners<Table> {

@@ -88,7 +88,6 @@ export class Datagrams {
     return this.words[index * wordsOfHeader + atControlBytes];
   }
 
-  /** Where the peer is in `words`. */
   peerAt(index: number): number {
     return this.#peersFrom + index * peerWords;
   }
@@ -124,7 +123,6 @@ export function sendAll(
     const result = calls.send(fd, headerAt(datagrams, sent), count - sent, flags);
     if (result > 0) sent += result;
     else if (result !== errors.interrupted) {
-      // The error concerns this datagram only.
       if (result === errors.tryAgain) flags = linux.dontWait;
       counters.count('sendFailed');
       sent++;

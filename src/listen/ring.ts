@@ -52,7 +52,6 @@ class Ring {
     this.bytes = new Uint8Array(memory);
   }
 
-  /** The byte offset of a position. */
   at(position: number): number {
     return entriesFromByte + (position & (this.size - 1));
   }

@@ -69,7 +69,6 @@ export class SampleWriter {
 
 /** One object, overwritten by the next sample. */
 interface Sample {
-  /** The packet's first bytes, a view of the ring. */
   packet: Uint8Array;
   readonly peer: Int32Array;
 }

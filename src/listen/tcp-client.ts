@@ -33,7 +33,6 @@ export interface ClientDeps {
   readonly timeouts: TimeoutsConfig;
   readonly serve: Serve;
   readonly local: Endpoint;
-  /** Calls `client.work()` at the end of this turn. */
   workLater(client: TcpClient): void;
   gone(client: TcpClient): void;
 }
@@ -42,7 +41,6 @@ export interface ClientDeps {
 type State = 'open' | 'finishing' | 'ended' | 'closed';
 
 export class TcpClient implements StreamEvents, Placed, TakesTurns {
-  /** Used by `workLater`. */
   workIsSet = false;
   countedBytes = 0;
   readonly #deps: ClientDeps;
@@ -54,7 +52,6 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   #isPaused = false;
   #inFlight = 0;
   #queriesTaken = 0;
-  /** Framed answers of this turn. */
   #output: Uint8Array[] = [];
   #outputBytes = 0;
   #writtenBytes = 0;
@@ -137,7 +134,6 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
     else this.finish();
   }
 
-  /** Drops the connection; later answers go nowhere. */
   destroy(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
@@ -150,7 +146,6 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
     this.destroy();
   }
 
-  /** Called once per query. */
   reply(answer: Uint8Array | null): void {
     this.#inFlight--;
     if (this.#state === 'closed') return;
@@ -239,7 +234,6 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
     this.#take(message.length > queryBytesMax ? message.subarray(0, headerBytes) : message);
   }
 
-  /** Copies the bytes, which are borrowed. */
   #letWait({ bytes, at }: RestOfChunk): void {
     this.#unread = { bytes: new Uint8Array(bytes.subarray(at)), at: 0 };
     if (!this.#isPaused) {

@@ -9,12 +9,10 @@ export interface Placed {
   readonly address: string;
   /** No query is being answered and no answer is unsent. */
   readonly isIdle: boolean;
-  /** The time of its last query or answer. */
   readonly activeAtMs: number;
   readonly unsentBytes: number;
   /** The part of `unsentBytes` in the sum of `TcpPlaces`. */
   countedBytes: number;
-  /** Drops the connection, which has no place any more. */
   giveUp(cause: 'crowded' | 'slow'): void;
 }
 
@@ -48,7 +46,6 @@ export class TcpPlaces {
     this.#taken++;
   }
 
-  /** A no-op without a place. */
   remove(one: Placed): void {
     const others = this.#ofAddress.get(one.address);
     if (!others?.delete(one)) return;

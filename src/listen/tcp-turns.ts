@@ -22,7 +22,6 @@ export class TcpTurns {
   readonly #queue = new FairQueue<string, TakesTurns>(tcpClientsMax);
   readonly #waiting = new Set<TakesTurns>();
   readonly #next = (): void => this.#serveWaiting();
-  /** `#next` is scheduled. */
   #hasBegun = false;
   #untilMs = 0;
   #served = 0;
@@ -40,7 +39,6 @@ export class TcpTurns {
     return !this.#isOver;
   }
 
-  /** Queues the client for `serveSome`. */
   wait(client: TakesTurns): void {
     if (this.#waiting.has(client)) return;
     this.#waiting.add(client);

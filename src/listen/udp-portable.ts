@@ -13,7 +13,6 @@ export interface UdpListener {
   readonly local: Endpoint;
   /** Stops receiving, answers what is in flight, closes, and calls `done` once, later. */
   drain(done: () => void): void;
-  /** Closes at once; later answers go nowhere. */
   close(): void;
 }
 

@@ -45,7 +45,6 @@ interface WorkerLoopDeps<Table> {
   leave(): void;
   nextOrders(): Orders<Table> | undefined;
   wakeControlLane(): void;
-  /** `decide` threw, which is a bug. */
   failed(error: unknown): void;
 }
 
@@ -57,7 +56,6 @@ export class WorkerLoop<Table> {
   readonly #answers: Datagrams;
   readonly #packet: Received = { packet: new Uint8Array(0), length: 0, family: 0, nowMs: 0 };
   #orders: Orders<Table>;
-  /** Closed sockets that may still hold packets. */
   #leaving: SocketOrder<Table>[] = [];
   readonly #pollEntries = new Int32Array(new ArrayBuffer(listenersMax * pollEntryBytes));
   readonly #pollAt: number;
@@ -81,7 +79,6 @@ export class WorkerLoop<Table> {
     while (this.#orders.next === 'serve') this.turn();
   }
 
-  /** Receives once from all sockets and answers. */
   turn(): void {
     const { sockets } = this.#orders;
     if (sockets.length === 1) this.#serve(sockets[0], linux.waitForOne);

@@ -11,7 +11,6 @@ import { doAll } from '../scheduling/each.js';
 import { RingReader, ringMemory } from './ring.js';
 import { SampleReader, samplesMemory } from './samples.js';
 
-/** `Shared` is for the worker's program and unknown here. */
 export interface WorkerStart<Table, Shared> {
   readonly index: number;
   readonly port: MessagePort;

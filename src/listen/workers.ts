@@ -31,7 +31,6 @@ interface WorkersDeps<Shared> extends Omit<WorkerDeps<Shared>, 'wakeFd' | 'died'
 
 type WantedUdp<Table> = Pick<WantedListener<Table>, 'at' | 'table' | 'serve' | 'refresh' | 'refuse'>;
 
-/** One worker's socket of a listener. */
 interface Socket<Table> extends Omit<SocketOrder<Table>, 'table'> {
   readonly listener: Listener<Table>;
 }
@@ -180,14 +179,12 @@ export class Workers<Table, Shared> {
     return this.#threads.every((thread, index) => thread.hasTaken(numbers[index] ?? 0));
   }
 
-  /** Whether it is closing and no worker touches its sockets. */
   #hasLeft({ leavesWith }: Listener<Table>): boolean {
     return leavesWith !== null && this.#haveTaken(leavesWith);
   }
 
   #read(ring: RingReader): Deferred<Table> | null {
     const socket = this.#sockets.get(ring.socket);
-    // Its listener was closed without draining.
     if (socket === undefined) return null;
     const { kind, packet } = ring;
     const { listener } = socket;
@@ -234,7 +231,6 @@ export class Workers<Table, Shared> {
     listener.leavesWith = this.#order();
     // The process that owns the originals may be alive.
     if (listener.origin === 'inherited') return;
-    // Ends a receive that waits in the kernel.
     for (const { fd } of listener.sockets) this.#deps.calls.shutdownReading(fd);
   }
 

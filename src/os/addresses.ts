@@ -49,7 +49,6 @@ const recentTexts = 256;
 const recentWords = new Int32Array(recentTexts);
 const recentText: string[] = new Array(recentTexts).fill('0.0.0.0');
 
-/** `word` is in network order, read as little-endian. */
 function ipv4Text(word: number): string {
   // The pods of a node differ in the last byte.
   const place = word >>> 24;
@@ -65,7 +64,6 @@ export function familyAt(bytes: Uint8Array, at: number): 0 | 1 {
   return bytes[at] === linux.familyIpv4 || isMapped(bytes, at) ? 0 : 1;
 }
 
-/** ::ffff:a.b.c.d (RFC 4291 2.5.5.2). */
 function isMapped(bytes: Uint8Array, at: number): boolean {
   for (let index = at + 8; index < at + 18; index++) if (bytes[index] !== 0) return false;
   return bytes[at + 18] === 0xff && bytes[at + 19] === 0xff;
@@ -79,10 +77,8 @@ function scopeNumber(scope: string): number {
 
 const mappedPrefix = '::ffff:';
 
-/** Errors of a machine without IPv6. */
 const noIpv6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT']);
 
-/** Whether a literal address is IPv6, also with a scope (`fe80::1%eth0`). */
 export function isIpv6(address: string): boolean {
   return isIPv6(address);
 }

@@ -65,7 +65,6 @@ function bound(calls: SystemCalls, wish: SocketOptions, type: SocketType, setMor
   });
 }
 
-/** The endpoint with a real port, if the port is free. */
 function freeEndpoint(calls: SystemCalls, wish: SocketOptions, type: SocketType): Endpoint {
   const fd = boundAt(calls, wish, type, ({ must }) => {
     if (type === linux.stream) must('SO_REUSEADDR', linux.socketLevel, linux.reuseAddress, 1);
@@ -112,7 +111,6 @@ interface Options {
   /** Negative when the kernel does not know the option or refuses it. */
   set(level: number, option: number, value: number): number;
   must(name: string, level: number, option: number, value: number): void;
-  /** Sets an option that is a struct timeval. */
   wait(option: number, ms: number): void;
 }
 
@@ -144,7 +142,6 @@ export function acknowledger(calls: SystemCalls): (fd: number) => void {
   return (fd) => void calls.setOption(fd, linux.tcpLevel, linux.tcpQuickAcknowledge, on);
 }
 
-/** The result, or throws the error as Node.js does. */
 export function must(call: string, result: number): number {
   if (result >= 0) return result;
   const code = getSystemErrorName(result);

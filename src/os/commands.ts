@@ -9,7 +9,6 @@ export interface Command {
   /** Looked up in PATH and the system folders. */
   readonly program: string;
   readonly parameters: readonly string[];
-  /** Standard input; empty by default. */
   readonly input?: string;
   /** Then the program is killed. */
   readonly timeoutMs: number;

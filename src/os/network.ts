@@ -30,7 +30,6 @@ export const listenBacklog = 511;
 
 export interface Stream {
   readonly remote: Endpoint;
-  /** Written and not yet taken by the kernel. */
   readonly unsentBytes: number;
   write(bytes: Uint8Array): void;
   pause(): void;
@@ -58,7 +57,6 @@ export interface StreamEvents {
 
 export interface Listener {
   readonly local: Endpoint;
-  /** Open connections stay. */
   close(): void;
 }
 
@@ -97,7 +95,6 @@ export interface Network {
    * resolves.
    */
   connectStream(to: Endpoint, events: StreamEvents, sourceAddress?: string, tls?: TlsSettings): Stream;
-  /** The same to a unix socket. */
   connectPath(path: string, events: StreamEvents): Stream;
 }
 

@@ -22,7 +22,6 @@ import {
 } from './network.js';
 import { tlsConnector } from './tls.js';
 
-/** Failures without a caller that waits for them. */
 export interface NetworkFailures {
   /** A bound socket could not send a datagram: a full buffer, an unreachable peer. */
   sendFailed(error: NodeJS.ErrnoException): void;
@@ -82,7 +81,6 @@ function listenStreams(
 ): Promise<Listener> {
   const server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: unsentBytesHigh }, (socket) => {
     const stream = new NodeStream(socket, plainEndpoint(socket.remoteAddress ?? '', socket.remotePort ?? 0));
-    // The client is already gone.
     if (socket.remoteAddress === undefined) {
       socket.on('error', acceptFailed);
       socket.destroy();

@@ -125,7 +125,6 @@ export async function userOfPeer(
   let bytes = 0;
   // IPv6 sockets may have IPv4 ends, not the other way round.
   for (const name of remote.address.includes(':') ? (['tcp6'] as const) : (['tcp', 'tcp6'] as const)) {
-    /** The beginning of the last line. */
     let rest = '';
     for await (const chunk of read(name)) {
       bytes += chunk.length;
@@ -160,7 +159,6 @@ function textsOf(end: Endpoint): string[] {
     : [endpointText(end), endpointText({ address: `::ffff:${address}`, port })];
 }
 
-/** The kernel gives about a page per read. */
 async function* readTable(name: 'tcp' | 'tcp6'): AsyncGenerator<Buffer> {
   const file = await open(`/proc/self/net/${name}`).catch(() => undefined);
   if (file === undefined) return;

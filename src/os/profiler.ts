@@ -17,7 +17,6 @@ interface Recording {
   finish(): Promise<string>;
 }
 
-/** Sends one command of the inspector protocol. */
 type Post = (method: 'Profiler.enable' | 'Profiler.start' | 'Profiler.stop' | 'Profiler.disable') => Promise<unknown>;
 
 /** Workers are the threads whose program's URL ends in `program`. */

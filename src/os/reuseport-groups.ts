@@ -38,7 +38,6 @@ interface Group {
   readonly protocol: Protocol;
   readonly at: Endpoint;
   mine: { readonly fd: number; readonly inode: number }[];
-  /** Null: unknown. */
   places: number[] | null;
   steeredTo: string;
 }
@@ -68,7 +67,6 @@ export class Groups {
     }
   }
 
-  /** From now on other instances may have the ports that we open. */
   share(): void {
     this.#isSharing = true;
   }
@@ -82,7 +80,6 @@ export class Groups {
   openStreams(wish: SocketOptions): number {
     const { calls } = this.#deps;
     const fd = openStreamSocket(calls, this.#shared(wish));
-    // A TCP socket joins its group here.
     try {
       must('listen', calls.listen(fd, listenBacklog));
     } catch (error) {
@@ -117,12 +114,10 @@ export class Groups {
     this.#steer(group);
   }
 
-  /** The places, for a successor. */
   layout(): Layout {
     return Object.fromEntries([...this.#groups].map(([key, { places }]) => [key, places ?? []]));
   }
 
-  /** Our UDP sockets with their groups, for others to hold copies of. */
   offer(): { readonly groups: readonly string[]; readonly descriptors: readonly number[] } {
     const ours = [...this.#groups].flatMap(([key, { protocol, mine }]) =>
       protocol === 'udp' ? mine.map(({ fd }) => ({ key, fd })) : [],
@@ -214,7 +209,6 @@ export class Groups {
   }
 }
 
-/** The key in `Layout`. */
 export function groupKey(protocol: Protocol, { address, port }: Endpoint): string {
   return `${protocol} ${address} ${port}`;
 }
@@ -282,7 +276,6 @@ function inodesOf(sockets: Group['mine']): number[] {
   return sockets.map(({ inode }) => inode);
 }
 
-/** 0 for a closed descriptor. */
 function inodeOf(fd: number): number {
   try {
     return fstatSync(fd).ino;

@@ -26,7 +26,6 @@ export function lookAtSockets(calls: SystemCalls | null, otherwise: SocketsAt = 
 }
 
 interface BoundSocket {
-  /** In hexadecimal. */
   readonly address: string;
   readonly inode: number;
 }
@@ -56,7 +55,6 @@ const stateListen = 1 << 10;
 /** The most that the kernel gives at once. */
 const chunkBytes = 32 * 1024;
 
-/** Undefined when the kernel does not tell. */
 function askKernel(calls: SystemCalls, wanted: Wanted): BoundSocket[] | undefined {
   const fd = calls.diagnosisSocket();
   if (fd < 0) return undefined;

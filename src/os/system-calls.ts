@@ -38,7 +38,6 @@ export const linux = {
   ipv6FreeBind: 78,
   tcpLevel: 6,
   tcpQuickAcknowledge: 12,
-  /** MSG_DONTWAIT, MSG_WAITFORONE. */
   dontWait: 0x40,
   waitForOne: 0x10000,
   pollIn: 1,
@@ -64,7 +63,6 @@ export interface SystemCalls {
   /** For datagrams or for listening, closed on exec. */
   socket(family: number, type: SocketType): number;
   bind(fd: number, address: Uint8Array): number;
-  /** Writes the bound address to `address`. */
   socketName(fd: number, address: Uint8Array): number;
   /** `value` is 32-bit or 64-bit words. */
   setOption(fd: number, level: number, option: number, value: Int32Array | BigInt64Array): number;
@@ -75,26 +73,21 @@ export interface SystemCalls {
   listen(fd: number, backlog: number): number;
   /** A unix stream socket, non-blocking as those that it accepts. */
   localSocket(): number;
-  /** NETLINK_SOCK_DIAG. */
   diagnosisSocket(): number;
   /** One message; what does not fit into `bytes` is lost. */
   sendBytes(fd: number, bytes: Uint8Array): number;
   receiveBytes(fd: number, bytes: Uint8Array): number;
   connect(fd: number, address: Uint8Array): number;
   accept(fd: number): number;
-  /** Sends bytes and copies of descriptors over a unix socket. */
   sendDescriptors(fd: number, bytes: Uint8Array, descriptors: readonly number[]): number;
   /** Receives what `sendDescriptors` sent, as far as it fits; appends the copies to `descriptors`. */
   receiveDescriptors(fd: number, bytes: Uint8Array, descriptors: number[]): number;
   /** Ends a blocked receive; queued datagrams can still be received. */
   shutdownReading(fd: number): number;
   close(fd: number): number;
-  /** recvmmsg and sendmmsg over `count` headers. */
   receive(fd: number, headersAt: number, count: number, flags: number): number;
   send(fd: number, headersAt: number, count: number, flags: number): number;
-  /** poll over `count` pollfds. */
   poll(entriesAt: number, count: number, timeoutMs: number): number;
-  /** Non-blocking. */
   eventFd(): number;
   read(fd: number, at: number, bytes: number): number;
   write(fd: number, at: number, bytes: number): number;

@@ -137,7 +137,5 @@ function inodeAt(path: string): number {
 function removed(path: string): void {
   try {
     unlinkSync(path);
-  } catch {
-    // It is already gone.
-  }
+  } catch {}
 }

@@ -19,7 +19,6 @@ export interface Introduction {
   readonly network: string;
   /** The monotonic clock, which a machine has once. */
   readonly clockMs: number;
-  /** The format of cache entries. */
   readonly entriesFormat: number;
 }
 
@@ -27,7 +26,6 @@ export type Message =
   /** From a starting process, or a standby that looks for the serving one. */
   | ({ readonly type: 'hello'; readonly as: 'successor' | 'stand-by' } & Introduction)
   | ({ readonly type: 'welcome'; readonly layout: Layout } & Introduction)
-  /** Asks for all cache entries. */
   | { readonly type: 'give' }
   | { readonly type: 'given' }
   /** The sender receives the packets from now on. */
@@ -37,7 +35,6 @@ export type Message =
   /** The sender wants to close a socket in each group, which must get no more packets. */
   | { readonly type: 'leaving' }
   | { readonly type: 'go' }
-  /** The sockets are closed. */
   | { readonly type: 'left' }
   /** The greeting: the group of each descriptor that comes with it. */
   | { readonly type: 'sockets'; readonly groups: readonly string[] }
@@ -164,12 +161,10 @@ function isLayout(value: unknown): value is Layout {
 export interface LinkEvents {
   message(message: Message, link: Link): void;
   entries(chunk: Uint8Array, link: Link): void;
-  /** Exactly once. */
   closed(link: Link): void;
 }
 
 export class Link {
-  /** The peer's introduction. */
   peer: Introduction | null = null;
   /** The peer has all its sockets and would answer packets. */
   standsBy = false;
@@ -199,7 +194,6 @@ export class Link {
     return this;
   }
 
-  /** For the log. */
   get about(): { version: string; pid: number } {
     return { version: this.peer?.version ?? '', pid: this.peer?.pid ?? 0 };
   }
@@ -229,7 +223,6 @@ export class Link {
     this.#gone();
   }
 
-  /** Closes at once. */
   close(): void {
     if (!this.#isClosed) this.#stream?.destroy();
     this.#gone();
@@ -353,7 +346,6 @@ export class MeetingPlace {
     return this.#listener?.isInPlace() === true;
   }
 
-  /** Listens at the path, replacing another listener. */
   take(): void {
     this.leave();
     if (this.isForeign) return;

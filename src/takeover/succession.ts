@@ -46,7 +46,6 @@ export interface SuccessionDeps {
   owns(whose: TakingOver | 'another'): void;
 }
 
-/** The other instance may have changed its sockets in a reload. */
 const fetchPeriods = 5;
 
 export type Role = 'starting' | 'serving' | 'standing by';
@@ -129,7 +128,6 @@ export class Succession {
     this.#whenSucceeded = run;
   }
 
-  /** Our sockets are closed: tells the others and closes all links. */
   left(): void {
     this.#hasLeft = true;
     dropSockets(this.#deps.seats);
@@ -139,7 +137,6 @@ export class Succession {
     toEach([...this.#down, this.#up], (link) => link?.finish());
   }
 
-  /** Makes the newest standby serve. */
   async #appoint(): Promise<void> {
     const all = [...this.#down].reverse();
     for (const link of all.filter(({ standsBy }) => standsBy)) {
@@ -296,7 +293,6 @@ export class Succession {
     this.#lookAgainAtMs = beganAtMs + tookMs / lookShare;
   }
 
-  /** Connects to the instance at the path, if any. */
   #connect(as: 'successor' | 'stand-by'): boolean {
     this.#up = this.#place.connect(as);
     this.#silentPeriods = 0;
@@ -304,7 +300,6 @@ export class Succession {
   }
 }
 
-/** Our reuseport groups. */
 interface Seats {
   share(): void;
   learn(layout: Layout): void;
@@ -323,7 +318,6 @@ export interface Offered {
   readonly descriptors: readonly number[];
 }
 
-/** The cache, as chunks of entries. */
 export interface Warmth {
   everything(): Iterator<Uint8Array>;
   /** All that was stored or ended since the last call, for any number of readers. */
@@ -346,7 +340,6 @@ export class Departures {
     if (this.#leavers.length === 1) this.#letGo();
   }
 
-  /** Its sockets are closed, or it is gone. */
   over(link: Link): void {
     const place = this.#leavers.indexOf(link);
     if (place < 0) return;
@@ -357,7 +350,6 @@ export class Departures {
     this.#seats.steer('all');
   }
 
-  /** Another instance decides from now on. */
   forget(): void {
     this.#leavers.length = 0;
   }
@@ -376,7 +368,6 @@ interface InheritanceDeps {
   readonly seats: Pick<Seats, 'hold' | 'offer'>;
 }
 
-/** The serving instance's greeting. */
 export function greetingOf(seats: Pick<Seats, 'offer'>): Greeting {
   const { groups, descriptors } = seats.offer();
   return { bytes: messageFrame({ type: 'sockets', groups }), descriptors };

@@ -69,53 +69,13 @@ export const eventNames = [
 ] as const;
 export type EventName = (typeof eventNames)[number];
 
-/** Query types with a series of their own, as in CoreDNS; the last is for all others. */
-export const countedTypes = [
-  'A',
-  'AAAA',
-  'CNAME',
-  'DNSKEY',
-  'DS',
-  'HTTPS',
-  'MX',
-  'NS',
-  'NSEC',
-  'NSEC3',
-  'PTR',
-  'RRSIG',
-  'SOA',
-  'SRV',
-  'TXT',
-  'AXFR',
-  'IXFR',
-  'ANY',
-  'other',
-] as const;
-const typeNumbers: Readonly<Record<number, string>> = {
-  1: 'A',
-  28: 'AAAA',
-  5: 'CNAME',
-  48: 'DNSKEY',
-  43: 'DS',
-  65: 'HTTPS',
-  15: 'MX',
-  2: 'NS',
-  47: 'NSEC',
-  50: 'NSEC3',
-  12: 'PTR',
-  46: 'RRSIG',
-  6: 'SOA',
-  33: 'SRV',
-  16: 'TXT',
-  252: 'AXFR',
-  251: 'IXFR',
-  255: 'ANY',
-};
-const otherType = countedTypes.length - 1;
+const typesCounted = 'A AAAA CNAME DNSKEY DS HTTPS MX NS NSEC NSEC3 PTR RRSIG SOA SRV TXT AXFR IXFR ANY'.split(' ');
+const typeNumbers = [1, 28, 5, 48, 43, 65, 15, 2, 47, 50, 12, 46, 6, 33, 16, 252, 251, 255];
+const otherType = typesCounted.length;
 const typeIndexes = new Uint8Array(256).fill(otherType);
-for (const [number, name] of Object.entries(typeNumbers)) {
-  typeIndexes[Number(number)] = countedTypes.indexOf(name as (typeof countedTypes)[number]);
-}
+for (const [index, number] of typeNumbers.entries()) typeIndexes[number] = index;
+/** Query types with a series of their own, as in CoreDNS; the last is for all others. */
+export const countedTypes: readonly string[] = [...typesCounted, 'other'];
 
 export function countedType(type: number): number {
   return type < 256 ? typeIndexes[type] : otherType;

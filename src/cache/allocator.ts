@@ -170,8 +170,7 @@ export class Allocator {
   }
 
   /**
-   * Of the next slabs, or of those with large blocks, the one with the fewest blocks used since its last look; and the
-   * slab to continue at. -1 without one.
+   * Of the next slabs, or those with large blocks, the least used since its last look (-1: none); and the one after.
    */
   #leastTouched(onlyLarge: boolean): { slab: number; next: number } {
     const { length } = this.#slabs;

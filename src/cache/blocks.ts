@@ -148,10 +148,7 @@ export class Blocks {
     return this.words[(ref + atLifetime) >> 2];
   }
 
-  /**
-   * Records a hit; the number of hits in a row without a gap above `gapMs`. Any thread writes these marks; a lost
-   * update between two does no harm.
-   */
+  /** Records a hit; the number of hits without a gap above `gapMs`. Threads race here; a lost mark does no harm. */
   touch(ref: BlockRef, nowMs: number, gapMs: number): number {
     const { words, doubles } = this;
     words[(ref + atTouched) >> 2] = touchedForOrder | touchedForSlab;

@@ -1,7 +1,6 @@
 /**
- * What stays in memory. Each server block with a cache has two stores, success and denial: lru-caches whose keys are
- * block references, so a name is held once, in its block, and an entry costs lru-cache a number. Only the main thread
- * writes the index.
+ * What stays in memory: two stores for each server block with a cache, success and denial. They are lru-caches with
+ * block references as keys, so a name is held once, in its block. Only the main thread writes the index.
  */
 import { LRUCache } from 'lru-cache';
 import { hashQuestion } from '../dns/hash.js';
@@ -149,10 +148,7 @@ export class Cache {
     this.blocks.doubles[(ref + atRecheck) >> 3] = recheckAtMs;
   }
 
-  /**
-   * Records that the upstream has newer answers that do not replace this one: once expired it is served on failure
-   * only.
-   */
+  /** Records that the upstream has newer answers that do not replace this one; expired, it serves failures only. */
   leaveForFailure(ref: BlockRef): void {
     this.blocks.doubles[(ref + atRecheck) >> 3] = onFailureOnly;
   }

@@ -1,7 +1,6 @@
 /**
- * `zerohop demo`, without cluster, root or network: opens a stand-in for the cluster DNS, starts the real server
- * (`serve`, injected) on 127.0.0.1 with the built-in configuration, asks as a pod would, and prints where each answer
- * came from.
+ * `zerohop demo`, without cluster, root or network: opens a stand-in for the cluster DNS, starts the real server in
+ * front of it on 127.0.0.1 with the built-in configuration, asks as a pod would, and prints where answers came from.
  */
 import { formatEndpoint } from '../config/addresses.js';
 import { builtinCorefile } from '../config/builtin.js';
@@ -182,10 +181,7 @@ function whatNext({ dns, health, metrics }: DemoPorts): string[] {
   ];
 }
 
-interface PortParts {
-  readonly network: Network;
-  readonly clock: Clock;
-}
+type PortParts = Pick<DemoParts, 'network' | 'clock'>;
 
 const portsTriedMax = 100;
 /** A loopback connect succeeds or fails at once; on a timeout the port counts as taken. */

@@ -1,7 +1,4 @@
-/**
- * The demo as a client: one query over UDP, and the answer as the table shows it. It knows only the record types of the
- * demo's zones.
- */
+/** The demo as a client: one query over UDP, and the answer as the table shows it, for the types of its zones. */
 import { canonicalAddress } from '../config/addresses.js';
 import { nameToWire, rcodeName, typeName, typeNumber, wireToName } from '../dns/names.js';
 import {

@@ -149,10 +149,7 @@ export interface TtlOffsets {
   count: number;
 }
 
-/**
- * Lowers every TTL, to 0 at the least. A negative age, of an entry stored after the worker read the clock for its
- * batch, changes nothing.
- */
+/** Lowers every TTL, to 0 at the least. An entry newer than the batch's clock reading has a negative age: no change. */
 export function countDown(slot: Slot, offsets: TtlOffsets, ageSeconds: number): void {
   if (ageSeconds <= 0) return;
   const { bytes } = slot;
@@ -172,9 +169,8 @@ export function setTtls(slot: Slot, offsets: TtlOffsets, ttl: number): void {
 }
 
 /**
- * Truncates a stored message to the client's size at a record boundary and adds the OPT if the client sent one; the
- * answer's bytes. Sets TC without an answer or authority record; additional ones may be missing without it (RFC 2181
- * 9).
+ * Truncates a stored message to the client's size at a record boundary and adds the OPT for clients with one; the
+ * answer's bytes. Sets TC for a lost answer or authority record, not for additional ones (RFC 2181 9).
  */
 export function finish(
   slot: Slot,

@@ -1,7 +1,4 @@
-/**
- * DNS64 on messages (RFC 6147 5): finds usable AAAA records, and makes AAAA records from A records with a prefix (RFC
- * 6052 2.2).
- */
+/** DNS64 (RFC 6147 5): usable AAAA records of an answer, and AAAA records from A records (RFC 6052 2.2). */
 import type { Normalised, Normaliser } from './normalise.js';
 import { fixedBytes, ownerEnd, sectionsOf } from './sections.js';
 import { rcodeNoError, rcodeNxDomain, setU16, setU32, typeA, typeAaaa, typeRrsig, u16, u32 } from './wire.js';

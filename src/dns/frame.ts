@@ -1,7 +1,6 @@
 /**
- * DNS messages in a TCP stream, each behind its length in two bytes (RFC 1035 4.2.2). The network cuts the stream
- * anywhere. Messages are views of their chunk; only one that spans chunks is copied, once, into a buffer of its own
- * length.
+ * DNS messages in a TCP stream, each behind its length in two bytes (RFC 1035 4.2.2). Messages are views of their
+ * chunk; one that spans chunks is copied, once, into a buffer of its own length.
  */
 import { messageBytesMax } from '../limits.js';
 

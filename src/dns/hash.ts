@@ -25,10 +25,7 @@ export function newHashKey(random: { below(below: number): number }): HashKey {
   return key;
 }
 
-/**
- * The hash of a question (name in any case, type, class) from `from` to `end`. `salt`, below 2^18, is the rest of the
- * table's key.
- */
+/** The hash of a question (name in any case, type, class) from `from` to `end`, and of `salt`, below 2^18. */
 export function hashQuestion(bytes: Uint8Array, from: number, end: number, key: HashKey, salt: number): number {
   let hash = key[atBegin] ^ salt;
   let at = from;

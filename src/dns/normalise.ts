@@ -51,10 +51,7 @@ export class Normalised {
   soaTtlOffset = 0;
 }
 
-/**
- * Turns a message into the answer to another question. Names are uncompressed and borrowed until the call returns; null
- * keeps a name.
- */
+/** Turns a message into another question's answer. Names are uncompressed and borrowed; null keeps a name. */
 export interface Changes {
   /** The new question: name, type and class. */
   readonly question: Uint8Array;

@@ -14,10 +14,7 @@ import {
   u16,
 } from './wire.js';
 
-/**
- * A copy of the first such option's data; null without one, or when the message, which has one question, does not
- * parse.
- */
+/** A copy of the first such option's data; null without one. The message has one question; null if it is broken. */
 export function optionOf(message: Uint8Array, code: number): Uint8Array | null {
   const end = message.length;
   const nameEnd = skipPlainName(message, headerBytes, end);

@@ -1,7 +1,4 @@
-/**
- * Parses a client's packet into a reusable record, or refuses it with a word, from the bytes alone and before any other
- * work.
- */
+/** Parses a client's packet into a reusable record, or refuses it, from the bytes alone and before any other work. */
 import {
   headerBytes,
   labelBytesMax,
@@ -121,10 +118,7 @@ function readName(packet: Uint8Array, end: number, query: Query): boolean {
   return true;
 }
 
-/**
- * Walks the records: at most one answer, one authority (an IXFR's SOA) and two additional ones (OPT, TSIG). Reads the
- * OPT only; ignores bytes behind the last record.
- */
+/** At most one answer, one authority (an IXFR's SOA), two additional records (OPT, TSIG); reads the OPT only. */
 function readRecords(packet: Uint8Array, end: number, query: Query): Refusal | 'ok' {
   const answers = u16(packet, atAnswers);
   const authorities = u16(packet, atAuthorities);
@@ -165,10 +159,7 @@ function readOptions(packet: Uint8Array, from: number, end: number, query: Query
   return position === end;
 }
 
-/**
- * A copy of a packet that `readQuery` accepted, for answering it later. A long packet is reduced to header, question,
- * and an OPT that `readQuery` reads the same.
- */
+/** A copy for later of an accepted packet; a long one is reduced to what `readQuery` reads: question and OPT. */
 export function keptQuery(packet: Uint8Array, query: Query): Uint8Array {
   if (packet.length <= waiterQueryBytesMax) return copyOf(packet, 0, packet.length);
   const { questionEnd, edns } = query;

@@ -1,7 +1,4 @@
-/**
- * The types with names in their data, and where. Copying a record to another message must rewrite them, because
- * compression pointers refer to their message.
- */
+/** Types with names in their data. A copy must rewrite these, because compression pointers refer to their message. */
 
 interface NamesInData {
   /** Bytes before the first name or character string. */

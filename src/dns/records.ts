@@ -277,10 +277,7 @@ export function recordWords(text: string): Word[] {
   return words;
 }
 
-/**
- * The bytes of a character string: `\DDD` is a byte, `\x` is x, other characters are UTF-8. Throws an Error on a broken
- * escape.
- */
+/** The bytes of a character string: `\DDD` is a byte, `\x` is x, the rest UTF-8. Throws an Error on a broken escape. */
 export function stringBytes(text: string): Uint8Array {
   const written = Buffer.from(text, 'utf8');
   if (!written.includes(0x5c)) return written;

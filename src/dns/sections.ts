@@ -1,7 +1,6 @@
 /**
- * The records of a message as uncompressed bytes, to be put into another message; without the OPT, which belongs to one
- * exchange. Completes aliases of our own with the answer for their target: stub resolvers follow no CNAME (RFC 1034
- * 5.3.1).
+ * The records of a message as uncompressed bytes, for another message; without the OPT, which belongs to one exchange.
+ * Also completes our own aliases with their target's answer: stub resolvers follow no CNAME (RFC 1034 5.3.1).
  */
 import { headerBytes, messageBytesMax, nameBytesMax } from '../limits.js';
 import { questionForName } from './query.js';
@@ -105,9 +104,8 @@ function expanded(message: Uint8Array, at: number, end: number): Uint8Array | nu
 const typesFollowed = [typeA, typeAaaa, typeCname, typeDname, typeRrsig];
 
 /**
- * The question for the target of the last CNAME in `answers` (uncompressed records), in wire form, with the type and
- * class of `question`. Null for other types than addresses, without a CNAME, or when `answers` have the target's
- * records.
+ * The question, in wire form, for the target of the last CNAME in `answers` (uncompressed), of the type and class of
+ * `question`. Null for other types than addresses, without a CNAME, or with the target's records.
  */
 export function aliasQuestion(question: Uint8Array, answers: readonly Uint8Array[]): Uint8Array | null {
   const type = u16(question, question.length - 4);

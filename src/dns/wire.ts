@@ -1,7 +1,4 @@
-/**
- * Reads and writes of DNS messages as bytes, and the walk over a name (RFC 1035 4.1). Reads past the end give 0 or -1
- * as documented, never an exception.
- */
+/** Reads and writes of DNS messages (RFC 1035 4.1). Reads past the end give 0 or -1, never an exception. */
 import { headerBytes, labelBytesMax, nameBytesMax } from '../limits.js';
 
 export const typeA = 1;
@@ -85,10 +82,7 @@ export function messageRcode(message: Uint8Array): number {
   return message[3] & 0x0f;
 }
 
-/**
- * The offset behind the name at `at`, or -1 when it does not end before `end`. A compression pointer ends the name and
- * is not followed.
- */
+/** The offset behind the name at `at`, or -1 if it does not end before `end`; pointers end it, and are not followed. */
 export function skipName(bytes: Uint8Array, at: number, end: number): number {
   let position = at;
   while (position < end) {

@@ -1,6 +1,5 @@
 /**
- * Chooses the rule writer, again while the choice was a guess, and removes rules of other writers, as after a start
- * with another -firewall.
+ * Chooses the rule writer, again after a guess, and removes rules of others, as after a start with another -firewall.
  */
 import type { Firewall } from '../config/serve-options.js';
 import type { RunCommand } from '../os/commands.js';

@@ -228,10 +228,7 @@ export interface SocketsOfHost {
   readonly ownSockets: () => ReadonlySet<number>;
 }
 
-/**
- * The first address on which another process (a successor, a standby, node-cache) has a UDP socket; wildcard sockets do
- * not count.
- */
+/** The first address with a UDP socket of another process (successor, standby, node-cache), wildcards aside. */
 export function servedElsewhere(
   { socketsAt, ownSockets }: SocketsOfHost,
   addresses: readonly string[],

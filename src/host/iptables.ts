@@ -40,31 +40,29 @@ export type IptablesBackend = 'nft' | 'legacy' | 'default';
 export function newIptables(run: RunCommand, rules: readonly Rule[], backend: IptablesBackend): RuleWriter {
   const families = [...new Set(rules.map(ruleFamily))];
 
-  async function inFamilies(change: (family: Family) => Promise<number>): Promise<number> {
+  async function change(changes: (found: readonly FoundRule[], family: Family) => readonly Change[]): Promise<number> {
     let changed = 0;
-    for (const family of families) changed += await change(family);
+    for (const family of families) {
+      changed += await untilRight(run, program(family, backend), (found) => changes(found, family));
+    }
     return changed;
   }
 
+  const wantedIn = (family: Family): Rule[] => rules.filter((rule) => ruleFamily(rule) === family);
+  const takeOutAll = (isMeant: (rule: Rule) => boolean): Promise<number> =>
+    change((found) => found.filter(({ rule }) => isMeant(rule)).map(takeOut));
+
   return {
     name: backend === 'default' ? 'iptables' : `iptables-${backend}`,
-    repair: () =>
-      inFamilies((family) => {
-        const wanted = rules.filter((rule) => ruleFamily(rule) === family);
-        return untilRight(run, program(family, backend), (found) => changesFor(wanted, found));
-      }),
-    divert: () =>
-      inFamilies((family) => {
-        const bringing = new Set(rules.filter(isBringing).map(ruleKey));
-        const brings = ({ rule }: FoundRule): boolean => bringing.has(ruleKey(rule));
-        return untilRight(run, program(family, backend), (found) => found.filter(brings).map(takeOut));
-      }),
-    remove: () =>
-      inFamilies((family) => {
-        const addresses = new Set(rules.map(({ address }) => address));
-        const ours = ({ rule }: FoundRule): boolean => addresses.has(rule.address);
-        return untilRight(run, program(family, backend), (found) => found.filter(ours).map(takeOut));
-      }),
+    repair: () => change((found, family) => changesFor(wantedIn(family), found)),
+    divert() {
+      const bringing = new Set(rules.filter(isBringing).map(ruleKey));
+      return takeOutAll((rule) => bringing.has(ruleKey(rule)));
+    },
+    remove() {
+      const addresses = new Set(rules.map(({ address }) => address));
+      return takeOutAll(({ address }) => addresses.has(address));
+    },
   };
 }
 
@@ -83,10 +81,7 @@ interface Change {
   readonly line: string;
 }
 
-/**
- * Repeats until nothing is left to change. Another program may have overtaken a failed change; the next listing shows
- * it.
- */
+/** Repeats until nothing is left to change: another program may overtake a change, which the next listing shows. */
 async function untilRight(
   run: RunCommand,
   iptables: string,
@@ -129,10 +124,7 @@ function takeOut({ rule, text }: FoundRule): Change {
 /** exit(4) is RESOURCE_PROBLEM: the lock is held, or the tables have changed in between. */
 const busyStatus = 4;
 
-/**
- * Tables change at their COMMIT, in the order of the lines. An untracked packet must already be accepted, so filter is
- * filled first and emptied last.
- */
+/** Tables change at their COMMIT. Untracked packets must be accepted, so filter is filled first and emptied last. */
 async function restore(run: RunCommand, iptables: string, changes: readonly Change[]): Promise<HostError | null> {
   const isFilling = changes.some(({ line }) => line.startsWith('-I '));
   const tables: readonly RuleTable[] = isFilling ? ['filter', 'raw'] : ['raw', 'filter'];

@@ -92,10 +92,7 @@ function commentOf(target: Rule['target']): string {
   return target === 'NOTRACK' ? skipComment : allowComment;
 }
 
-/**
- * Parses a line of iptables-save; undefined without our comment, or with other conditions. Newer versions write NOTRACK
- * as `CT --notrack`.
- */
+/** Parses a line of iptables-save; undefined unless it is like ours. Newer versions write NOTRACK as `CT --notrack`. */
 export function readRule(table: RuleTable, line: string): FoundRule | undefined {
   const [, chain, text] = /^-A (\S+) (.*)$/u.exec(line) ?? [];
   if (chain === undefined) return undefined;
@@ -141,10 +138,7 @@ export function withPrefix(address: string): string {
   return `${address}/${isIPv6(address) ? 128 : 32}`;
 }
 
-/**
- * Without addresses that every host has or that name a link (loopback, wildcards, link-local with a scope), which need
- * no set-up and serve this host only.
- */
+/** Without addresses that every host has or that name a link: they need no set-up and serve this host only. */
 export function nodeAddresses(addresses: readonly string[]): string[] {
   return addresses.filter((address) => !/^(?:127\.|0\.0\.0\.0$|::1?$|.*%)/u.test(address));
 }

@@ -1,7 +1,4 @@
-/**
- * The open listeners, UDP and TCP together per address and port. A reload opens new listeners before it closes old
- * ones, and leaves the rest alone.
- */
+/** The open UDP and TCP listeners. A reload opens new ones before it closes old ones, and leaves others alone. */
 import type { TimeoutsConfig } from '../config/config.js';
 import type { Counters } from '../counters.js';
 import { addressFreeMs } from '../limits.js';

@@ -116,10 +116,7 @@ const clientPlaces = 4_096;
 /** Slots searched for a client, from its number on. */
 const placesTried = 8;
 
-/**
- * Bytes that each client has put in while room was scarce. A client whose slots are all taken, which nobody can
- * provoke, shares the last one.
- */
+/** Bytes put in by each client while room was scarce. Without a free slot, which nobody can provoke, it shares one. */
 class Shares {
   readonly #clients = new Int32Array(clientPlaces);
   readonly #bytesOf = new Int32Array(clientPlaces);

@@ -11,17 +11,10 @@
 import type { TimeoutsConfig } from '../config/config.js';
 import { type Counters, overTcp } from '../counters.js';
 import { FrameReader, frameHeaderBytes, type RestOfChunk, writeFrame } from '../dns/frame.js';
-import {
-  assert,
-  headerBytes,
-  queryBytesMax,
-  tcpClientInflightMax,
-  tcpClientUnsentBytesMax,
-  tcpLingerMs,
-} from '../limits.js';
+import { headerBytes, queryBytesMax, tcpClientInflightMax, tcpClientUnsentBytesMax, tcpLingerMs } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from '../os/network.js';
-import type { Client, Serve } from './client.js';
+import { PacketClient, type Receiver, type Serve } from './client.js';
 import type { Placed, TcpPlaces } from './tcp-places.js';
 import type { TakesTurns, TcpTurns } from './tcp-turns.js';
 
@@ -40,7 +33,7 @@ export interface ClientDeps {
 /** `finishing` answers what it has taken and takes no more; `ended` has sent FIN and waits for the client's. */
 type State = 'open' | 'finishing' | 'ended' | 'closed';
 
-export class TcpClient implements StreamEvents, Placed, TakesTurns {
+export class TcpClient implements StreamEvents, Placed, TakesTurns, Receiver<null> {
   workIsSet = false;
   countedBytes = 0;
   readonly #deps: ClientDeps;
@@ -67,11 +60,11 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
     this.#activeAtMs = deps.clock.nowMs();
   }
 
-  get remote(): Endpoint {
+  remoteOf(): Endpoint {
     return this.#stream.remote;
   }
 
-  get local(): Endpoint {
+  localOf(): Endpoint {
     return this.#deps.local;
   }
 
@@ -146,7 +139,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
     this.destroy();
   }
 
-  reply(answer: Uint8Array | null): void {
+  answered(answer: Uint8Array | null): void {
     this.#inFlight--;
     if (this.#state === 'closed') return;
     if (answer !== null) this.#queue(answer);
@@ -256,7 +249,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
       this.#unread = null;
       this.finish();
     }
-    serve(message, new TcpQuery(this));
+    serve(message, new PacketClient(overTcp, this, null));
   }
 
   #queue(answer: Uint8Array): void {
@@ -287,28 +280,4 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
 
 function joined({ bytes, at }: RestOfChunk, more: Uint8Array): RestOfChunk {
   return { bytes: Buffer.concat([bytes.subarray(at), more]), at: 0 };
-}
-
-class TcpQuery implements Client {
-  readonly transport = overTcp;
-  readonly #client: TcpClient;
-  #isSettled = false;
-
-  constructor(client: TcpClient) {
-    this.#client = client;
-  }
-
-  get remote(): Endpoint {
-    return this.#client.remote;
-  }
-
-  get local(): Endpoint {
-    return this.#client.local;
-  }
-
-  reply(answer: Uint8Array | null): void {
-    assert(!this.#isSettled, 'a query is answered once');
-    this.#isSettled = true;
-    this.#client.reply(answer);
-  }
 }

@@ -1,7 +1,4 @@
-/**
- * DNS over TCP for clients (RFC 7766): accepts them while there are places, sweeps them with one timer, and drains
- * them. tcp-client.ts is one connection.
- */
+/** DNS over TCP for clients (RFC 7766): accepts, sweeps with one timer, and drains connections (tcp-client.ts). */
 import type { TimeoutsConfig } from '../config/config.js';
 import type { Counters } from '../counters.js';
 import { tcpSweepPeriodMs } from '../limits.js';

@@ -4,10 +4,10 @@
  */
 
 import { overUdp } from '../counters.js';
-import { assert, receiveSlotBytes } from '../limits.js';
+import { receiveSlotBytes } from '../limits.js';
 import type { DatagramSocket, Endpoint, Network } from '../os/network.js';
 import { toEach } from '../scheduling/each.js';
-import type { Client, Serve } from './client.js';
+import { PacketClient, type Receiver, type Serve } from './client.js';
 
 export interface UdpListener {
   readonly local: Endpoint;
@@ -29,7 +29,7 @@ export async function openUdpListener(
       port.inFlight++;
       // The workers' limit, so that both I/O paths behave the same.
       const read = packet.length > receiveSlotBytes ? packet.subarray(0, receiveSlotBytes) : packet;
-      serve(read, new UdpClient(port, from));
+      serve(read, new PacketClient(overUdp, port, from));
     },
     // One datagram could not be received. The socket stays open and the client asks again.
     error() {},
@@ -45,15 +45,25 @@ export async function openUdpListener(
   };
 }
 
-class Port {
+class Port implements Receiver<Endpoint> {
   socket!: DatagramSocket;
   inFlight = 0;
   isDraining = false;
   readonly whenDrained: (() => void)[] = [];
   #isOpen = true;
 
-  send(answer: Uint8Array, to: Endpoint): void {
-    if (this.#isOpen) this.socket.send(answer, to);
+  localOf(): Endpoint {
+    return this.socket.local;
+  }
+
+  remoteOf(peer: Endpoint): Endpoint {
+    return peer;
+  }
+
+  answered(answer: Uint8Array | null, to: Endpoint): void {
+    this.inFlight--;
+    if (answer !== null && this.#isOpen) this.socket.send(answer, to);
+    this.closeIfDrained();
   }
 
   closeIfDrained(): void {
@@ -66,30 +76,5 @@ class Port {
     if (this.#isOpen) this.socket.close();
     this.#isOpen = false;
     toEach(this.whenDrained.splice(0), (done) => done());
-  }
-}
-
-class UdpClient implements Client {
-  readonly transport = overUdp;
-  readonly remote: Endpoint;
-  readonly #port: Port;
-  #isSettled = false;
-
-  constructor(port: Port, remote: Endpoint) {
-    this.#port = port;
-    this.remote = remote;
-  }
-
-  get local(): Endpoint {
-    return this.#port.socket.local;
-  }
-
-  reply(answer: Uint8Array | null): void {
-    assert(!this.#isSettled, 'a query is answered once');
-    this.#isSettled = true;
-    const port = this.#port;
-    port.inFlight--;
-    if (answer !== null) port.send(answer, this.remote);
-    port.closeIfDrained();
   }
 }

@@ -5,7 +5,7 @@
 import { type Counters, overUdp } from '../counters.js';
 import type { HashKey } from '../dns/hash.js';
 import { copyOf } from '../dns/wire.js';
-import { assert, handedOverMax, handOverTurnMs, ringMovedAtOnceMax, settleMs } from '../limits.js';
+import { handedOverMax, handOverTurnMs, ringMovedAtOnceMax, settleMs } from '../limits.js';
 import { endpointOf, HeldPorts, withoutIpv6 } from '../os/addresses.js';
 import type { WorkerSocket } from '../os/bound-socket.js';
 import type { Endpoint } from '../os/network.js';
@@ -13,7 +13,7 @@ import type { Groups } from '../os/reuseport-groups.js';
 import type { SystemCalls } from '../os/system-calls.js';
 import { toEach } from '../scheduling/each.js';
 import { FairQueue } from '../scheduling/fair-queue.js';
-import type { Client } from './client.js';
+import { type Client, PacketClient, type Receiver } from './client.js';
 import type { WantedListener } from './listeners.js';
 import { type Peer, SendBatch } from './message-batch.js';
 import { clientNumber, type EntryKind, kindRefresh, type RingReader } from './ring.js';
@@ -188,16 +188,20 @@ export class Workers<Table, Shared> {
     if (socket === undefined) return null;
     const { kind, packet } = ring;
     const { listener } = socket;
-    const peer = { words: ring.peer(), nameBytes: ring.nameBytes, controlBytes: ring.controlBytes };
+    const peer = { socket, words: ring.peer(), nameBytes: ring.nameBytes, controlBytes: ring.controlBytes };
     if (kind !== kindRefresh) listener.inFlight++;
-    return { kind, listener, packet, client: new WorkerClient(socket, peer, ring.arrivedMs, this.#settled) };
+    return { kind, listener, packet, client: new PacketClient(overUdp, this.#receiver, peer, ring.arrivedMs) };
   }
 
-  readonly #settled = (socket: Socket<Table>, answer: Uint8Array | null, peer: Peer): void => {
-    const { listener } = socket;
-    listener.inFlight--;
-    if (answer !== null && !listener.isSilent) this.#replies.add(socket.fd, answer, peer);
-    if (listener.leavesWith !== null && listener.inFlight === 0) this.#takeSoon();
+  readonly #receiver: Receiver<WorkerPeer<Table>> = {
+    localOf: ({ socket }) => socket.listener.local,
+    remoteOf: ({ words }) => endpointOf(words),
+    answered: (answer, peer) => {
+      const { fd, listener } = peer.socket;
+      listener.inFlight--;
+      if (answer !== null && !listener.isSilent) this.#replies.add(fd, answer, peer);
+      if (listener.leavesWith !== null && listener.inFlight === 0) this.#takeSoon();
+    },
   };
 
   #close(listener: Listener<Table>): void {
@@ -290,48 +294,15 @@ export class Workers<Table, Shared> {
   }
 }
 
+interface WorkerPeer<Table> extends Peer {
+  readonly socket: Socket<Table>;
+}
+
 interface Deferred<Table> {
   readonly kind: EntryKind;
   readonly listener: Listener<Table>;
   readonly packet: Uint8Array;
   readonly client: Client;
-}
-
-export class WorkerClient<Socket extends { readonly listener: { readonly local: Endpoint } }> implements Client {
-  readonly transport = overUdp;
-  readonly receivedAtMs: number;
-  readonly #socket: Socket;
-  readonly #peer: Peer;
-  readonly #settled: (socket: Socket, answer: Uint8Array | null, peer: Peer) => void;
-  #remote: Endpoint | null = null;
-  #isSettled = false;
-
-  constructor(
-    socket: Socket,
-    peer: Peer,
-    receivedAtMs: number,
-    settled: (socket: Socket, answer: Uint8Array | null, peer: Peer) => void,
-  ) {
-    this.receivedAtMs = receivedAtMs;
-    this.#socket = socket;
-    this.#peer = peer;
-    this.#settled = settled;
-  }
-
-  get remote(): Endpoint {
-    this.#remote ??= endpointOf(this.#peer.words);
-    return this.#remote;
-  }
-
-  get local(): Endpoint {
-    return this.#socket.listener.local;
-  }
-
-  reply(answer: Uint8Array | null): void {
-    assert(!this.#isSettled, 'a query is answered once');
-    this.#isSettled = true;
-    this.#settled(this.#socket, answer, this.#peer);
-  }
 }
 
 interface DeferredDeps<Item> {

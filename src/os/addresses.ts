@@ -1,7 +1,4 @@
-/**
- * Socket addresses as bytes of the kernel (sockaddr_in, sockaddr_in6) and as endpoints. A sender's address is decoded
- * only on demand: the answer needs its bytes.
- */
+/** Socket addresses as endpoints and as bytes of the kernel, which are decoded only on demand; and the two families. */
 import { isIPv6, SocketAddress } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Endpoint } from './network.js';
@@ -135,10 +132,7 @@ export async function withoutIpv6<Opened>(at: Endpoint, open: (at: Endpoint) => 
   }
 }
 
-/**
- * Replaces dns.lookup, which dgram would call (a turn later) even for literal addresses. Maps IPv4 addresses for IPv6
- * sockets.
- */
+/** Replaces dns.lookup, which dgram would call even for literal addresses, a turn later. Maps IPv4 for IPv6 sockets. */
 export function literalLookup(
   address: string,
   family: unknown,

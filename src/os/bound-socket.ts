@@ -1,8 +1,7 @@
 /**
  * Opens a socket with all its options, for a worker or for Node.js to accept TCP clients on, also before an interface
  * has the address. SO_REUSEPORT would also join sockets of any other program of the same user and take packets from it.
- * So a port that nobody is known to share is first bound without it, which the kernel refuses while anybody has the
- * port.
+ * So a port not known to be shared is first bound without it, which the kernel refuses while anybody has the port.
  */
 import { getSystemErrorName } from 'node:util';
 import {

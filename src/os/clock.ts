@@ -39,10 +39,7 @@ export function systemClock(): Clock {
   };
 }
 
-/**
- * Keeps the process alive until it calls exit: without listeners Node.js would otherwise exit before the last work is
- * done.
- */
+/** Keeps the process alive until it calls exit: Node.js exits when listeners are closed, before the last work. */
 export function stayAlive(): Timer {
   const timer = setInterval(() => {}, timerMsMax);
   return { stop: () => clearInterval(timer) };

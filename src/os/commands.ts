@@ -1,7 +1,4 @@
-/**
- * Runs other programs, which change the node's link and firewall: without a shell, with a bounded time and bounded
- * output. Every end is a value.
- */
+/** Runs programs that change the node's link and firewall, without a shell, within bounds. Every end is a value. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Clock } from './clock.js';
 

@@ -36,10 +36,7 @@ const writableByOthers = 0o022;
 /** An untouched file of this age belongs to an instance that died; a living one writes in every turn. */
 const leftoverAgeMs = 60_000;
 
-/**
- * Begins a file that only its owner may read. It is not synced: its reader verifies a checksum. Throws the system's
- * error.
- */
+/** Begins a file for its owner only, unsynced because its reader verifies a checksum. Throws the system's error. */
 export function replaceWhole(path: string, random: Random): Replacement {
   return beside(path, random, ownerOnly);
 }
@@ -157,10 +154,7 @@ function whyDistrusted(stats: Stats): string | null {
   return (stats.mode & writableByOthers) === 0 ? null : 'writable by other users; remove it, or chmod go-w';
 }
 
-/**
- * The first `bytesMax` bytes in pieces; undefined when the file cannot be read. Threads of Node.js read it, so the
- * event loop goes on.
- */
+/** The first `bytesMax` bytes in pieces, read by a thread of Node.js; undefined when the file cannot be read. */
 export type ReadPieces = (path: string, bytesMax: number) => Promise<readonly Uint8Array[] | undefined>;
 
 /** Copied and digested in a millisecond or two. */

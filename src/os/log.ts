@@ -1,7 +1,4 @@
-/**
- * The log, one line per change of state, which `observe/logger.ts` writes with pino and tests collect; and what
- * commands print.
- */
+/** The log, one line per change of state, written by `observe/logger.ts` with pino; and what commands print. */
 import type { Writable } from 'node:stream';
 
 export interface Log {

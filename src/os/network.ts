@@ -34,10 +34,7 @@ export interface Stream {
   write(bytes: Uint8Array): void;
   pause(): void;
   resume(): void;
-  /**
-   * Acknowledges received bytes at once, where possible. A peer that collects small messages (RFC 896) waits for that,
-   * and a system may delay it by 40 ms.
-   */
+  /** Acknowledges at once. A peer that collects small messages (RFC 896) waits for that; systems delay it by 40 ms. */
   acknowledge?(): void;
   end(): void;
   destroy(): void;
@@ -69,10 +66,7 @@ export interface TlsSettings {
   readonly isVerified?: boolean;
 }
 
-/**
- * A parsed CA, certificate and key (tls.ts). The key's text is not in JavaScript's memory, because a heap snapshot may
- * be seen by more people than the key.
- */
+/** A parsed CA, certificate and key (tls.ts), without their text, which a heap snapshot would show. */
 export interface TlsMaterial {
   /** Equal for equal files, in this process only. */
   readonly digest: string;
@@ -90,10 +84,7 @@ export interface Network {
   listenStreams(at: Endpoint, accepted: (stream: Stream) => StreamEvents): Promise<Listener>;
   /** The addresses of this host's interfaces now; absent in networks without hosts. */
   hostAddresses?(): readonly string[];
-  /**
-   * Opens a TCP or TLS connection; failure arrives as `closed(error)`. `address` may be a name here, which the system
-   * resolves.
-   */
+  /** Opens a TCP or TLS connection; fails as `closed(error)`. The system resolves an `address` that is a name. */
   connectStream(to: Endpoint, events: StreamEvents, sourceAddress?: string, tls?: TlsSettings): Stream;
   connectPath(path: string, events: StreamEvents): Stream;
 }

@@ -1,7 +1,4 @@
-/**
- * The limit of open files and sockets, RLIMIT_NOFILE. Node.js raises the soft limit to the hard one at start, so only
- * the process's starter can raise it further.
- */
+/** The open files limit, RLIMIT_NOFILE. Node.js raises it to the hard limit at start; only its starter can do more. */
 import { readFileSync } from 'node:fs';
 
 /** The advice for `needed` files, as the end of a sentence. */

@@ -1,7 +1,4 @@
-/**
- * Randomness from the kernel's generator, so query ids, source ports and hash seeds are unpredictable; injected so that
- * a simulation can repeat itself.
- */
+/** Randomness of the kernel: query ids, ports and hash seeds are unpredictable. Injected, so simulations repeat. */
 import { randomFillSync } from 'node:crypto';
 
 export interface Random {

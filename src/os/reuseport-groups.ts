@@ -213,10 +213,7 @@ export function groupKey(protocol: Protocol, { address, port }: Endpoint): strin
   return `${protocol} ${address} ${port}`;
 }
 
-/**
- * The places after sockets have left and others have joined; `there` are all that are left. Null when our places depend
- * on the order in which they left.
- */
+/** The places after changes, when only `there` are left. Null when ours depend on the order in which others left. */
 export function followed(
   places: readonly number[] | null,
   there: readonly number[],

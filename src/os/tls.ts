@@ -34,10 +34,7 @@ const contexts = new WeakMap<TlsMaterial, nodeTls.SecureContext>();
 /** The key of this process's digests; a KeyObject, so that the heap does not hold it. */
 let digestKey: KeyObject | null = null;
 
-/**
- * Borrows the bytes and keeps no copy in JavaScript, so they may be overwritten afterwards. Throws OpenSSL's error when
- * they are unusable.
- */
+/** Borrows the bytes, which may be overwritten afterwards: JavaScript keeps no copy. Throws OpenSSL's error. */
 export function newTlsMaterial({ ca, certificate, key }: PemBytes): TlsMaterial {
   const secureContext = loadTls().createSecureContext({
     minVersion,

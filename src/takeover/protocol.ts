@@ -206,10 +206,7 @@ export class Link {
     if (!this.#isClosed) this.#stream?.write(messageFrame(message));
   }
 
-  /**
-   * Sends chunks one by one, then calls `sent`. A call while others are being sent is ignored: a cache entry that is
-   * not transferred costs no answer.
-   */
+  /** Sends chunks one by one, then calls `sent`. Ignored while others are sent: a lost cache entry costs no answer. */
   sendEntries(chunks: Iterator<Uint8Array>, sent: () => void = () => {}): void {
     if (this.#isClosed || this.#sending !== null) return;
     this.#sending = chunks;
@@ -289,10 +286,7 @@ export class Hearing {
     this.#listener(what);
   }
 
-  /**
-   * The first of the wanted events, or `nothing` after the silence or the whole time. Each chunk of entries restarts
-   * the silence.
-   */
+  /** The first wanted event, or `nothing` after `wholeMs`, or after `silenceMs` without a chunk of entries. */
   first(wanted: readonly Heard[], silenceMs: number, wholeMs = silenceMs): Promise<Heard> {
     return new Promise((resolve) => {
       const over = (what: Heard): void => {

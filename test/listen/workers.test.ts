@@ -5,7 +5,7 @@ import { handedOverMax, handOverTurnMs } from '../../src/limits.js';
 import type { Client } from '../../src/listen/client.js';
 import { Datagrams } from '../../src/listen/message-batch.js';
 import { kindQuestion, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
-import { DeferredQueue, WorkerClient, Workers } from '../../src/listen/workers.js';
+import { DeferredQueue, Workers } from '../../src/listen/workers.js';
 import { encodeSocketAddress } from '../../src/os/addresses.js';
 import { openSocket } from '../../src/os/bound-socket.js';
 import { systemClock } from '../../src/os/clock.js';
@@ -260,23 +260,6 @@ describe('Workers', { skip }, () => {
     }
     await threads.end();
   });
-});
-
-test('is who has asked, and is answered once', () => {
-  const words = new Int32Array(8);
-  new Uint8Array(words.buffer).set(encodeSocketAddress({ address: '192.0.2.7', port: 5353 }));
-  const socket = { listener: { local: { address: '192.0.2.1', port: 53 } } };
-  const answers: unknown[] = [];
-  const peer = { words, nameBytes: 16, controlBytes: 0 };
-  const asker = new WorkerClient(socket, peer, 5, (...settled) => void answers.push(settled));
-  assert.deepEqual(
-    [asker.remote, asker.local, asker.receivedAtMs],
-    [{ address: '192.0.2.7', port: 5353 }, { address: '192.0.2.1', port: 53 }, 5],
-  );
-  const bytes = Buffer.from('answer');
-  asker.reply(bytes);
-  assert.deepEqual(answers, [[socket, bytes, peer]]);
-  assert.throws(() => asker.reply(null), /answered once/);
 });
 
 /** A ring, and its end in the main thread, where serving one packet takes `serveMs`. */

@@ -24,7 +24,7 @@ export const eventNames = [
   'overloadedPending', // too many distinct questions in flight
   'overloadedClient', // one client had more than its share of the questions in flight
   'overloadedWaiters', // too many clients waiting
-  'overloadedHandOver', // the control lane does not keep up with what threads hand it
+  'overloadedHandOver', // the main thread does not keep up with what workers defer
   'staleOnFailure', // stale answers because the upstream failed
   'stalePatience', // stale answers because the upstream was slow
   'staleImmediate', // stale answers given at once by serve_stale immediate

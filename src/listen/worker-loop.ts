@@ -2,7 +2,7 @@
  * A worker's loop: receive up to 64 datagrams in one call, decide about each, send the answers in one call, defer the
  * rest. It has no event loop, waits only in the kernel, and makes no garbage per packet. `decide` is injected.
  *
- *   recvmmsg ─> orders? ─> [ decide ─> send slot | ring | nothing ] × n ─> sendmmsg ─> wake the control lane?
+ *   recvmmsg ─> orders? ─> [ decide ─> send slot | ring | nothing ] × n ─> sendmmsg ─> wake the main thread?
  */
 
 import type { Counters, Family } from '../counters.js';

@@ -116,13 +116,13 @@ export class WorkerLoop<Table> {
       this.#answerBatch(by, count);
     } catch (error) {
       // The exception ends the worker, but must not lose the batch.
-      if (this.#isBatchOpen) this.#handOverBatch(socket, count);
+      if (this.#isBatchOpen) this.#deferBatch(socket, count);
       throw error;
     }
     return count;
   }
 
-  #handOverBatch(socket: SocketOrder<Table>, count: number): void {
+  #deferBatch(socket: SocketOrder<Table>, count: number): void {
     const { ring, nowMs, wakeControlLane } = this.#deps;
     for (let index = 0; index < count; index++) {
       if (this.#received.nameBytes(index) > 0) ring.put(kindQuestion, socket.id, nowMs(), this.#received, index);

@@ -57,7 +57,7 @@ class Listener<Table> {
 export class Workers<Table, Shared> {
   readonly samples: readonly SampleReader[];
   readonly #deps: WorkersDeps<Shared>;
-  readonly #threads: readonly UdpWorker<Table, Shared>[];
+  readonly #workers: readonly UdpWorker<Table, Shared>[];
   readonly #rings: readonly RingReader[];
   readonly #replies: SendBatch;
   readonly #deferred: DeferredQueue<Deferred<Table>>;
@@ -78,11 +78,11 @@ export class Workers<Table, Shared> {
     const wakingsAt = calls.addressOf(new ArrayBuffer(8));
     this.#replies = new SendBatch(calls, counters);
     this.#deferred = this.#newDeferredQueue();
-    this.#threads = this.#newThreads();
-    this.#rings = this.#threads.map(({ ring }) => ring);
-    this.samples = this.#threads.map(({ samples }) => samples);
+    this.#workers = this.#newWorkers();
+    this.#rings = this.#workers.map(({ ring }) => ring);
+    this.samples = this.#workers.map(({ samples }) => samples);
     // Early, because a worker takes a while to start.
-    for (const thread of this.#threads) thread.order([]);
+    for (const worker of this.#workers) worker.order([]);
     this.#stopWatching = calls.watch(this.#wakeFd, () => {
       calls.read(this.#wakeFd, wakingsAt, 8);
       this.#takeAll();
@@ -91,7 +91,7 @@ export class Workers<Table, Shared> {
   }
 
   get pages(): readonly Counters[] {
-    return this.#threads.flatMap((thread) => thread.pages);
+    return this.#workers.flatMap((worker) => worker.pages);
   }
 
   /** Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
@@ -118,15 +118,15 @@ export class Workers<Table, Shared> {
 
   async end(): Promise<void> {
     toEach(this.#listeners, (listener) => this.#leave(listener));
-    await Promise.all(this.#threads.map((thread) => new Promise<void>((resolve) => thread.end(resolve))));
+    await Promise.all(this.#workers.map((worker) => new Promise<void>((resolve) => worker.end(resolve))));
     this.#takeAll();
     toEach(this.#listeners, (listener) => this.#close(listener));
     this.#stopWatching();
     this.#deps.calls.close(this.#wakeFd);
   }
 
-  #newThreads(): readonly UdpWorker<Table, Shared>[] {
-    const threadDeps: WorkerDeps<Shared> = {
+  #newWorkers(): readonly UdpWorker<Table, Shared>[] {
+    const workerDeps: WorkerDeps<Shared> = {
       ...this.#deps,
       wakeFd: this.#wakeFd,
       died: (index) => {
@@ -135,7 +135,7 @@ export class Workers<Table, Shared> {
       },
     };
     const indexes = Array.from({ length: this.#deps.threads }, (_, index) => index);
-    return indexes.map((index) => new UdpWorker<Table, Shared>(threadDeps, index));
+    return indexes.map((index) => new UdpWorker<Table, Shared>(workerDeps, index));
   }
 
   #newDeferredQueue(): DeferredQueue<Deferred<Table>> {
@@ -165,7 +165,7 @@ export class Workers<Table, Shared> {
     } finally {
       if (!isAll) this.#takeSoon();
     }
-    for (const thread of this.#threads) thread.foldPages();
+    for (const worker of this.#workers) worker.foldPages();
     if (this.#haveTaken(this.#latest)) for (const resolve of this.#whenAnswering.splice(0)) resolve();
     for (const listener of leaving) if (isAll && (listener.inFlight === 0 || listener.isSilent)) this.#close(listener);
   }
@@ -176,7 +176,7 @@ export class Workers<Table, Shared> {
   }
 
   #haveTaken(numbers: readonly number[]): boolean {
-    return this.#threads.every((thread, index) => thread.hasTaken(numbers[index] ?? 0));
+    return this.#workers.every((worker, index) => worker.hasTaken(numbers[index] ?? 0));
   }
 
   #hasLeft({ leavesWith }: Listener<Table>): boolean {
@@ -219,9 +219,9 @@ export class Workers<Table, Shared> {
   /** Orders every worker to serve its sockets of the open listeners; the numbers of the orders. */
   #order(): readonly number[] {
     const open = [...this.#listeners].filter(({ leavesWith }) => leavesWith === null);
-    this.#latest = this.#threads.map((thread, index) => {
+    this.#latest = this.#workers.map((worker, index) => {
       const ours = open.flatMap(({ sockets }) => sockets.slice(index, index + 1));
-      return thread.order(
+      return worker.order(
         ours.map(({ id, fd, hasPacketInfo, listener }) => ({ id, fd, hasPacketInfo, table: listener.wanted.table() })),
       );
     });
@@ -243,7 +243,7 @@ export class Workers<Table, Shared> {
     const sockets: WorkerSocket[] = [];
     let local = { address: at.address, port: at.port };
     try {
-      while (sockets.length < this.#threads.length) {
+      while (sockets.length < this.#workers.length) {
         const sharedWith = sockets.length > 0 || this.#ports.has(at) ? 'us' : 'nobody';
         const socket = this.#deps.groups.openDatagrams({ at: local, ipv6Only, sharedWith });
         local = socket.local;
@@ -285,10 +285,10 @@ export class Workers<Table, Shared> {
       return local.address === at.address && local.port === at.port && leavesWith === null && origin === 'opened';
     });
     if (own === undefined) return fds.forEach((fd) => void this.#deps.calls.close(fd));
-    for (let from = 0; from < fds.length; from += this.#threads.length) {
+    for (let from = 0; from < fds.length; from += this.#workers.length) {
       const copies = new Listener(own.wanted, own.local, 'inherited');
       copies.whenClosed.push(() => this.#deps.groups.look());
-      this.#add(copies, fds.slice(from, from + this.#threads.length), own.sockets[0].hasPacketInfo);
+      this.#add(copies, fds.slice(from, from + this.#workers.length), own.sockets[0].hasPacketInfo);
       this.#deps.clock.after(settleMs, () => this.#leave(copies));
     }
   }

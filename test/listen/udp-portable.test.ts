@@ -56,7 +56,7 @@ test('every packet goes to serve with its sender, and answers go back to it in a
   assert.deepEqual(answers, ['second from 169.254.20.10', 'first from 169.254.20.10']);
 });
 
-test('of a long packet as much is read as an answering thread would', async () => {
+test('of a long packet as much is read as a worker would', async () => {
   const { asks, packets } = await world();
   asks('x'.repeat(receiveSlotBytes + 1));
   asks('y'.repeat(receiveSlotBytes));

@@ -101,7 +101,7 @@ describe('WorkerLoop', { skip }, () => {
     world.close();
   });
 
-  test('wakes the control lane once for all that it has not looked at', async () => {
+  test('wakes the main thread once for all that it has not looked at', async () => {
     const world = await newWorld(1);
     // Taking the first orders is said too.
     world.loop.turn();
@@ -125,7 +125,7 @@ describe('WorkerLoop', { skip }, () => {
     world.close();
   });
 
-  test('answers itself when the control lane does not keep up, and counts it', async () => {
+  test('answers itself when the main thread does not keep up, and counts it', async () => {
     const world = await newWorld(1, 256);
     for (const text of ['h1', 'h2', 'h3']) await world.client.send(text, world.port(0));
     world.loop.turn();

@@ -32,7 +32,7 @@ describe('UdpWorker', { skip }, () => {
     assert.deepEqual([deaths, said], [[4], []]);
   });
 
-  test('gets a larger page when the control lane has one; the old one is added up once it is out of use', async () => {
+  test('gets a larger page when the main thread has one; the old one is added up once it is out of use', async () => {
     const { thread, counters } = newThread();
     thread.order([]);
     await eventually(() => thread.hasTaken(1));

@@ -1,4 +1,4 @@
-/** The program of an answering thread in tests: as src/process/answering-thread.ts, with letters in the place of DNS. */
+/** The program of a worker in tests: as src/process/answering-thread.ts, with letters in the place of DNS. */
 
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Counters } from '../../src/counters.js';

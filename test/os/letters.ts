@@ -1,5 +1,5 @@
 /**
- * What answering threads decide in their tests: the packet's first letter says what becomes of it. `a` is answered
+ * What workers decide in their tests: the packet's first letter says what becomes of it. `a` is answered
  * with what follows and the table, `h` is handed over, `r` is answered and due for a refresh, `t` throws, `x` ends
  * the thread in the middle of a batch, `d` is dropped.
  */

@@ -1,7 +1,4 @@
-/**
- * The demo as a client: one question over UDP, and what the answer says in the words of the table. It reads answers to
- * its own questions only, so it knows the few record types that the demo's zones have.
- */
+/** The demo as a client: one query over UDP, and the answer as the table shows it, for the types of its zones. */
 import { canonicalAddress } from '../config/addresses.js';
 import { nameToWire, rcodeName, typeName, typeNumber, wireToName } from '../dns/names.js';
 import {
@@ -22,9 +19,8 @@ import type { Clock } from '../os/clock.js';
 import type { Endpoint, Network } from '../os/network.js';
 
 export interface Question {
-  /** Presentation form with the closing dot. */
+  /** With the closing dot. */
   readonly name: string;
-  /** A type's name: `A`. */
   readonly type: string;
 }
 
@@ -32,7 +28,6 @@ export interface Answer {
   readonly rcode: string;
   /** The answer section's data, each as in a zone file, without TTLs. */
   readonly data: readonly string[];
-  /** From the call that sent the question to the arrival of the answer. */
   readonly afterMs: number;
 }
 
@@ -41,7 +36,7 @@ interface AskParts {
   readonly clock: Clock;
 }
 
-/** Asks `server` once, with this id; null when nothing that answers the question has come within `timeoutMs`. */
+/** Asks `server` once; null without a matching answer within `timeoutMs`. */
 export function askOnce(
   { network, clock }: AskParts,
   server: Endpoint,
@@ -80,7 +75,7 @@ function encodeQuestion({ name, type }: Question, id: number): Uint8Array {
   return query;
 }
 
-/** The same id, and the question echoed byte for byte. */
+/** The same id and the same question, byte for byte. */
 function isAnswerTo(message: Uint8Array, query: Uint8Array): boolean {
   if (message.length < query.length || messageId(message) !== messageId(query)) return false;
   if ((messageFlags(message) & flagQr) === 0 || u16(message, atQuestions) !== 1) return false;

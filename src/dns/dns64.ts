@@ -1,7 +1,4 @@
-/**
- * What DNS64 does with messages (RFC 6147 5): whether an answer has AAAA records that count, and AAAA records made of
- * A records by putting the IPv4 address behind a prefix (RFC 6052 2.2). It asks nobody.
- */
+/** DNS64 (RFC 6147 5): usable AAAA records of an answer, and AAAA records from A records (RFC 6052 2.2). */
 import type { Normalised, Normaliser } from './normalise.js';
 import { fixedBytes, ownerEnd, sectionsOf } from './sections.js';
 import { rcodeNoError, rcodeNxDomain, setU16, setU32, typeA, typeAaaa, typeRrsig, u16, u32 } from './wire.js';
@@ -9,15 +6,13 @@ import { rcodeNoError, rcodeNxDomain, setU16, setU32, typeA, typeAaaa, typeRrsig
 interface Prefix {
   /** Sixteen, of which the prefix's count. */
   readonly bytes: ArrayLike<number>;
-  /** 32, 40, 48, 56, 64 or 96. */
   readonly prefixBits: number;
 }
 
-/** What an answer says of a name's addresses. */
 export interface Finding {
-  /** `mapped`: of its AAAA records some are IPv4 addresses in disguise. */
+  /** `mapped`: some AAAA records are IPv4-mapped addresses. */
   readonly kind: 'addresses' | 'mapped' | 'none' | 'no such name' | 'failed';
-  /** How long a translation may live at the most, going by this answer (RFC 6147 5.1.7). */
+  /** The longest TTL for translations, from this answer (RFC 6147 5.1.7). */
   readonly ttlSecondsMax: number;
   readonly truncated: boolean;
   /** The answer section, uncompressed. */
@@ -27,10 +22,7 @@ export interface Finding {
 /** Without a SOA in the negative answer (RFC 6147 5.1.7). */
 const ttlSecondsWithoutSoa = 600;
 
-/**
- * Reads the answer to a question of type A or AAAA with this normaliser. Borrows both until it returns; the records are
- * bytes of their own.
- */
+/** Reads the answer to an A or AAAA question. Borrows both arguments; the records are copies. */
 export function addressesIn(message: Uint8Array, normaliser: Normaliser): Finding {
   const records = normaliser.read(message) ? sectionsOf(message)?.answers : undefined;
   if (records === undefined) {
@@ -46,7 +38,7 @@ export function addressesIn(message: Uint8Array, normaliser: Normaliser): Findin
   };
 }
 
-/** Any rcode but these two is taken for no records by RFC 6147 5.1.2, and told apart because it may be a moment's. */
+/** RFC 6147 5.1.2 treats other rcodes as no records; `failed` tells them apart because they may be temporary. */
 function kindOf({ rcode, relevant }: Normalised, records: readonly Uint8Array[]): Finding['kind'] {
   if (rcode === rcodeNxDomain) return 'no such name';
   if (rcode !== rcodeNoError) return 'failed';
@@ -56,7 +48,7 @@ function kindOf({ rcode, relevant }: Normalised, records: readonly Uint8Array[])
   return left.some((record) => typeOf(record) === typeAaaa) ? 'mapped' : 'none';
 }
 
-/** Without the AAAA records in ::ffff:0:0/96 (RFC 6147 5.1.4). */
+/** Without AAAA records in ::ffff:0:0/96 (RFC 6147 5.1.4). */
 export function withoutMapped(records: readonly Uint8Array[]): Uint8Array[] {
   return records.filter((record) => typeOf(record) !== typeAaaa || !isMapped(record.subarray(record.length - 16)));
 }
@@ -66,7 +58,7 @@ function isMapped(address: Uint8Array): boolean {
   return address[10] === 0xff && address[11] === 0xff;
 }
 
-/** The records with an AAAA in the place of each A; signatures of the A records, which say nothing of it, are left out. */
+/** Replaces each A by an AAAA; drops RRSIGs of A records. */
 export function translated(records: readonly Uint8Array[], prefix: Prefix, ttlSecondsMax: number): Uint8Array[] {
   return records.flatMap((record) => {
     const type = typeOf(record);
@@ -83,7 +75,7 @@ export function translated(records: readonly Uint8Array[], prefix: Prefix, ttlSe
   });
 }
 
-/** The IPv6 address for an IPv4 address: behind the prefix, and around the byte at 8, which is always 0. */
+/** The prefix, then the IPv4 address around byte 8, which is always 0 (RFC 6052 2.2). */
 export function embedded({ bytes, prefixBits }: Prefix, address: Uint8Array): Uint8Array {
   const made = new Uint8Array(16);
   const prefixBytes = prefixBits / 8;

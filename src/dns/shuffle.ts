@@ -1,29 +1,27 @@
 /**
- * The addresses of an answer in another order, in the slot and without encoding anything: those of one name and type
- * that stand together change places, data and TTL. Owner names stay where they are, so that what points at them still
- * does. Records of other types are left alone.
+ * Reorders the addresses of an answer inside its slot: adjacent records of one owner and address type swap data and
+ * TTL. Owners stay, so compression pointers to them stay valid.
  */
 import type { TtlOffsets } from './answer.js';
 import { lower, typeA, typeAaaa, u16 } from './wire.js';
 
-/** Who says in which order: a whole number from 0 up to and without `below`. */
+/** A random integer from 0 to `below` - 1. */
 export interface Dice {
   below(below: number): number;
 }
 
-/** Addresses that begin with these bits come first. */
+/** Addresses in this network come first. */
 export interface Preference {
-  /** Four or sixteen; an address of the other family does not begin with them. */
+  /** Four or sixteen, for addresses of one family. */
   readonly bytes: ArrayLike<number>;
   readonly prefixBits: number;
 }
 
-/** From a record's TTL to its data. */
 const toData = 6;
 
 /**
- * Shuffles the addresses of a stored message whose records begin at `start`, so that every order is equally likely;
- * then those that one of `preferred` is for come first, in the order of `preferred`.
+ * Shuffles the addresses of a stored message whose records begin at `start`, every order equally likely, then moves
+ * those in `preferred` networks to the front, in that order.
  */
 export function shuffleAddresses(
   bytes: Uint8Array,
@@ -77,7 +75,6 @@ function prefer(
   }
 }
 
-/** Whether the address whose record has its TTL at `ttlAt` is in the network. */
 function beginsWith(bytes: Uint8Array, ttlAt: number, network: Preference): boolean {
   if (u16(bytes, ttlAt + 4) !== network.bytes.length) return false;
   const at = ttlAt + toData;
@@ -87,7 +84,7 @@ function beginsWith(bytes: Uint8Array, ttlAt: number, network: Preference): bool
   return rest === 0 || (bytes[at + whole] ^ network.bytes[whole]) >> (8 - rest) === 0;
 }
 
-/** Two records of one type, by where their TTLs are: addresses of one family are equally long. */
+/** Swaps two records of one type, by their TTL offsets; they are equally long. */
 function swap(bytes: Uint8Array, one: number, other: number): void {
   const length = toData + u16(bytes, one + 4);
   for (let index = 0; index < length; index++) {
@@ -101,7 +98,7 @@ function recordEnd(bytes: Uint8Array, ttlAt: number): number {
   return ttlAt + toData + u16(bytes, ttlAt + 4);
 }
 
-/** Whether two names of a stored message, whose pointers all lead backwards, are the same. */
+/** Whether two names of a stored message, whose pointers lead backwards, are equal. */
 function sameOwner(bytes: Uint8Array, one: number, other: number): boolean {
   let a = one;
   let b = other;

@@ -1,7 +1,6 @@
 /**
- * One packet in so many, as an answering thread received it, for whoever wants to know who asks for what: a ring in
- * shared memory with one writer, which never waits, and one reader, which looks now and then. A packet that is not
- * taken costs the thread nothing but its part of one addition per batch. What is in it is not looked at here.
+ * A sample of the packets that a worker receives, for statistics on who asks what: a ring in shared memory with one
+ * writer, which never waits, and one reader. A packet that is not sampled costs its part of one addition per batch.
  *
  *   words: | written | … | taken | … | seen | … |   samples: | bytes nameBytes peer | the packet's beginning |
  */
@@ -25,9 +24,9 @@ export function samplesMemory(): SharedArrayBuffer {
 export class SampleWriter {
   readonly #words: Int32Array;
   readonly #doubles: Float64Array;
-  /** Packets until the next that is taken. */
+  /** Packets before the next sample. */
   #until = 0;
-  /** It need not be unpredictable which packets are taken, only to have nothing to do with what they ask. */
+  /** Which packets are taken need not be unpredictable, only independent of what they ask. */
   #state = 1;
 
   constructor(memory: SharedArrayBuffer) {
@@ -35,7 +34,7 @@ export class SampleWriter {
     this.#doubles = new Float64Array(memory);
   }
 
-  /** Takes some of these datagrams, which were received and are not prepared for the next call yet. */
+  /** Samples these received datagrams, before they are prepared for the next call. */
   take(datagrams: Datagrams, count: number): void {
     this.#doubles[seenDouble] += count;
     let index = this.#until;
@@ -46,7 +45,7 @@ export class SampleWriter {
     this.#until = index - count;
   }
 
-  /** From 1 to twice the mean: a client that asks for A and AAAA in turn is not seen asking for one of them only. */
+  /** 1 to twice the mean, so that a client that asks for A and AAAA in turn is sampled for both. */
   #gap(): number {
     this.#state = (Math.imul(this.#state, 1_103_515_245) + 12_345) | 0;
     return 1 + ((this.#state >>> 16) % (2 * samplePackets - 1));
@@ -68,11 +67,9 @@ export class SampleWriter {
   }
 }
 
-/** A sample; one object, overwritten by the next. */
+/** One object, overwritten by the next sample. */
 interface Sample {
-  /** The packet's first bytes, a view of the ring. */
   packet: Uint8Array;
-  /** The sender's socket address. */
   readonly peer: Int32Array;
 }
 
@@ -89,13 +86,13 @@ export class SampleReader {
     this.#bytes = new Uint8Array(memory);
   }
 
-  /** Calls `each` with the samples since the last call, and how many packets each of them stands for. */
+  /** Calls `each` with the samples since the last call, and the number of packets each represents. */
   read(each: (sample: Sample, packets: number) => void): void {
     const words = this.#words;
     const seen = this.#doubles[seenDouble];
     const taken = words[takenWord];
     const count = (Atomics.load(words, writtenWord) - taken) | 0;
-    // Packets of which none was taken are stood for by later samples.
+    // Later samples represent packets of which none was taken.
     if (count <= 0) return;
     const packets = Math.max(1, (seen - this.#seenBefore) / count);
     this.#seenBefore = seen;

@@ -1,26 +1,22 @@
 /**
- * The places of TCP clients, on all listeners together: who may have one more, who gives one up for it, how long an
- * idle one is kept while few are left, and how much unread answers may take in all. An address may have as many places
- * as are free for others, so that no client keeps the others out.
+ * Bounds TCP clients over all listeners: who may have a place, who is closed for a newcomer, how long a client may be
+ * idle while few places are left, and the bytes of unread answers in all. An address may have as many places as are
+ * free for others, so no client keeps the others out.
  */
 import { tcpClientsMax, tcpClientsOfAddressLeast, tcpIdleLeastMs, tcpUnsentBytesMax } from '../limits.js';
 
-/** A connection that has a place. */
 export interface Placed {
   readonly address: string;
-  /** Nothing of it is being answered or sent. */
+  /** No query is being answered and no answer is unsent. */
   readonly isIdle: boolean;
-  /** Its last query or answer. */
   readonly activeAtMs: number;
   readonly unsentBytes: number;
-  /** Kept for `TcpPlaces`: those that are counted. */
+  /** The part of `unsentBytes` in the sum of `TcpPlaces`. */
   countedBytes: number;
-  /** Drops the connection, whose place is free already. */
   giveUp(cause: 'crowded' | 'slow'): void;
 }
 
 export class TcpPlaces {
-  /** None is empty. */
   readonly #ofAddress = new Map<string, Set<Placed>>();
   #taken = 0;
   #unsentBytes = 0;
@@ -29,7 +25,7 @@ export class TcpPlaces {
     return this.#taken;
   }
 
-  /** Whether a client at this address may have a place, which another one may be closed for. */
+  /** Whether a client at this address may have a place; it may close another client for that. */
   makeRoom(address: string): boolean {
     const own = this.#ofAddress.get(address);
     const has = own?.size ?? 0;
@@ -50,7 +46,6 @@ export class TcpPlaces {
     this.#taken++;
   }
 
-  /** Nothing happens when it has no place any more. */
   remove(one: Placed): void {
     const others = this.#ofAddress.get(one.address);
     if (!others?.delete(one)) return;
@@ -59,13 +54,15 @@ export class TcpPlaces {
     this.#unsentBytes -= one.countedBytes;
   }
 
-  /** How long a connection may be idle that may be idle for `ms` while at least half of the places are free. */
+  /** The idle timeout: `ms` while at least half of the places are free, less when fewer are. */
   idleMs(ms: number): number {
     const freeOfHalf = (2 * (tcpClientsMax - this.#taken)) / tcpClientsMax;
     return Math.min(ms, Math.max(tcpIdleLeastMs, ms * freeOfHalf));
   }
 
-  /** Answers were written. When too much is unread in all, the address that holds most loses the connection that does. */
+  /**
+   * Called after writes. While too many bytes are unread in all, the address with most loses its connection with most.
+   */
   wrote(one: Placed): void {
     this.#count(one);
     if (this.#unsentBytes <= tcpUnsentBytesMax) return;
@@ -90,7 +87,6 @@ export class TcpPlaces {
     one.giveUp(cause);
   }
 
-  /** The places of the addresses that have most. */
   #largest(): Set<Placed>[] {
     let most = 0;
     for (const { size } of this.#ofAddress.values()) most = Math.max(most, size);

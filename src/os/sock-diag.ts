@@ -1,18 +1,16 @@
 /**
- * Who shares a port, as the kernel's socket monitoring (sock_diag(7)) tells it: the kernel picks the sockets of one port
- * itself, in 11 ms where there are 90,000 (Linux 6.18). /proc/net, which is asked where there is no such monitoring,
- * writes all of them as text and counts its way anew for every page of it: 13 s for as many.
+ * The sockets that share a port, from sock_diag(7): the kernel selects them in 11 ms among 90,000 (Linux 6.18). The
+ * fallback is /proc/net, which is text of all sockets, counted anew for each page: 13 s for as many.
  */
-import { isIpv6 } from './families.js';
+import { encodeSocketAddress, isIpv6 } from './addresses.js';
 import type { Endpoint } from './network.js';
-import { type Protocol, socketsAt } from './proc-net.js';
-import { encodeSocketAddress } from './socket-address.js';
+import { type Protocol, socketsAt } from './proc.js';
 import { linux, type SystemCalls } from './system-calls.js';
 
-/** The inodes of all sockets at an endpoint, without order; TCP's only when they listen. Undefined: nobody tells. */
+/** The inodes of all sockets at an endpoint, unordered, for TCP listening ones only; undefined when unknown. */
 export type SocketsAt = (protocol: Protocol, at: Endpoint) => readonly number[] | undefined;
 
-/** One look: who is asked twice about one port is answered by what the kernel said the first time. */
+/** Asks the kernel once for each port. */
 export function lookAtSockets(calls: SystemCalls | null, otherwise: SocketsAt = socketsAt): SocketsAt {
   const asked = new Map<string, readonly BoundSocket[] | undefined>();
   return (protocol, at) => {
@@ -28,7 +26,6 @@ export function lookAtSockets(calls: SystemCalls | null, otherwise: SocketsAt = 
 }
 
 interface BoundSocket {
-  /** Its bytes as hexadecimal digits. */
   readonly address: string;
   readonly inode: number;
 }
@@ -55,10 +52,9 @@ const atInode = messageHeaderBytes + 68;
 const answerBytes = messageHeaderBytes + 72;
 const protocolNumbers = { tcp: 6, udp: 17 } as const;
 const stateListen = 1 << 10;
-/** As much as the kernel ever gives at once. */
+/** The most that the kernel gives at once. */
 const chunkBytes = 32 * 1024;
 
-/** The sockets of one port; undefined when the kernel does not tell. */
 function askKernel(calls: SystemCalls, wanted: Wanted): BoundSocket[] | undefined {
   const fd = calls.diagnosisSocket();
   if (fd < 0) return undefined;
@@ -89,12 +85,11 @@ function requestFor({ protocol, family, port }: Wanted): Uint8Array {
   return new Uint8Array(request.buffer);
 }
 
-/** Takes the sockets from one chunk of messages. */
 function readMessages(view: DataView, { family, port }: Wanted, to: BoundSocket[]): 'more' | 'done' | 'failed' {
   for (let at = 0; at + messageHeaderBytes <= view.byteLength; ) {
     const length = view.getUint32(at, true);
     const type = view.getUint16(at + 4, true);
-    // A list that ends in an error says so in its end.
+    // A list that ends in an error has it in its end message.
     const isOver =
       type === typeDone && (length < messageHeaderBytes + 4 || view.getInt32(at + messageHeaderBytes, true) >= 0);
     if (isOver) return 'done';

@@ -11,8 +11,8 @@ import { rcodeNoError } from '../dns/wire.js';
 import type { Sample } from '../observe/exposition.js';
 import type { ZoneTotals } from '../observe/metrics-source.js';
 import type { Clock } from '../os/clock.js';
+import type { ReadPieces } from '../os/files.js';
 import type { Log } from '../os/log.js';
-import type { ReadPieces } from '../os/reading.js';
 import type { Made, MakeQuery, PluginAtWork } from '../resolve/route.js';
 
 export interface Plugin<Settings = unknown, AtWork extends PluginAtWork = PluginAtWork> extends PluginReader<Settings> {

@@ -3,7 +3,7 @@
  * in its place in one turn, or refuses that and leaves everything as it is. Part of the composition root.
  */
 import { type Config, ConfigError, formatDiagnostic } from '../config/config.js';
-import type { Refresh, Refuse, Serve } from '../listen/asker.js';
+import type { Refresh, Refuse, Serve } from '../listen/client.js';
 import { ListenError, type Listeners, type WantedListener } from '../listen/listeners.js';
 import type { Timer } from '../os/clock.js';
 import type { LogFields } from '../os/log.js';

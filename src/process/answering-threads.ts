@@ -6,7 +6,7 @@
 import type { Blocks } from '../cache/blocks.js';
 import type { Epochs } from '../cache/epochs.js';
 import type { Counters } from '../counters.js';
-import { UdpThreads } from '../listen/udp-threads.js';
+import { Workers } from '../listen/workers.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Random } from '../os/random.js';
@@ -33,7 +33,7 @@ interface CallsAndGroups {
 }
 
 /** Prepares the threads; null when UDP is to be served by the event loop. */
-export type OpenAnswering = (deps: AnsweringDeps) => UdpThreads<ZoneTable, Shared> | null;
+export type OpenAnswering = (deps: AnsweringDeps) => Workers<ZoneTable, Shared> | null;
 
 /** So many threads, if there are the calls for them. */
 export function answeringThreads(options: {
@@ -49,7 +49,7 @@ export function answeringThreads(options: {
     const diceSeed = random.below(2 ** 32);
     const { memory, hashKey } = blocks;
     const shared: Shared = { blocks: memory, hashKey, epochs: epochs.memory, ownMark, diceSeed };
-    return new UdpThreads<ZoneTable, Shared>({
+    return new Workers<ZoneTable, Shared>({
       ...{ clock, log, counters, shared, hashKey, calls: system.calls, groups: system.groups, threads },
       program: new URL('./answering-thread.js', import.meta.url),
       threadDied: (index) => epochs.leave(index),

@@ -8,7 +8,7 @@ import type { Counters } from '../counters.js';
 import type { Host } from '../host/host.js';
 import { drainDeadlineMs, hostLeaveDeadlineMs, reloadEndMs, stopDeadlineMs, sweepPeriodMs } from '../limits.js';
 import type { Listeners } from '../listen/listeners.js';
-import type { UdpThreads } from '../listen/udp-threads.js';
+import type { Workers } from '../listen/workers.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Misses } from '../resolve/miss.js';
@@ -29,7 +29,7 @@ export interface EndingDeps {
   readonly host: Pick<Host, 'stepAside' | 'leave'>;
   readonly listeners: Pick<Listeners, 'drain'>;
   readonly snapshot: Pick<Snapshot, 'finish'> | null;
-  readonly threads: Pick<UdpThreads<unknown, unknown>, 'end'> | null;
+  readonly threads: Pick<Workers<unknown, unknown>, 'end'> | null;
 }
 
 export interface Ending {

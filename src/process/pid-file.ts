@@ -4,9 +4,9 @@
  * ours, as process 1 of two containers is.
  */
 import { lstatSync, rmSync } from 'node:fs';
+import { readTrusted, replaceText } from '../os/files.js';
 import type { Log } from '../os/log.js';
 import type { Random } from '../os/random.js';
-import { readTrusted, replaceText } from '../os/replacement.js';
 
 /** It holds one number. */
 const pidFileBytesMax = 32;

@@ -5,13 +5,13 @@
 import { Query, readQuestion } from '../dns/query.js';
 import { lower } from '../dns/wire.js';
 import { headerBytes, nameBytesMax, samplePackets, samplesReadMs } from '../limits.js';
-import type { Serve } from '../listen/asker.js';
+import type { Serve } from '../listen/client.js';
 import type { SampleReader } from '../listen/samples.js';
 import type { Asked, HttpAnswer } from '../observe/http.js';
 import { Top } from '../observe/top.js';
+import { endpointOf } from '../os/addresses.js';
 import type { Clock } from '../os/clock.js';
 import type { Random } from '../os/random.js';
-import { endpointOf } from '../os/socket-address.js';
 
 export interface TopTalkers {
   /** `serve`, with a look at some of the packets that no answering thread has seen. */

@@ -5,7 +5,7 @@
  */
 
 import { answerers, byForward } from '../counters.js';
-import { withAliasAnswer } from '../dns/alias.js';
+import { withAliasAnswer } from '../dns/sections.js';
 import { messageRcode, rcodeNoError, rcodeNxDomain } from '../dns/wire.js';
 import type { Outcome } from '../upstream/ask.js';
 import { extendedErrorOf } from './lane.js';

@@ -29,7 +29,7 @@ import {
   writeEmpty,
   writeStored,
 } from '../dns/answer.js';
-import { noOwnMark } from '../dns/own-question.js';
+import { noOwnMark } from '../dns/own-queries.js';
 import { Query } from '../dns/query.js';
 import { type Dice, shuffleAddresses } from '../dns/shuffle.js';
 import { atFlags, flagTc, flagZ, setU16, u16 } from '../dns/wire.js';

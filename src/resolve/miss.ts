@@ -6,7 +6,7 @@ import { type BlockRef, keyCheckingDisabled, keyDnssecOk } from '../cache/blocks
 import { overTcp, type Transport, zonePlaces } from '../counters.js';
 import { keptQuery, questionForType, questionOf } from '../dns/query.js';
 import { flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa, u16 } from '../dns/wire.js';
-import type { Asker } from '../listen/asker.js';
+import type { Client } from '../listen/client.js';
 import { toEach } from '../scheduling/each.js';
 import type { Answer, Outcome, Request } from '../upstream/ask.js';
 import { type Chase, type Done, finishMade, followUp } from './chase.js';
@@ -55,7 +55,7 @@ export class Misses {
   }
 
   /** Takes the packet that the lane's `answerNow` has just handed over. Borrows it until it returns. */
-  wait(packet: Uint8Array, asker: Asker, nowMs: number): void {
+  wait(packet: Uint8Array, asker: Client, nowMs: number): void {
     const { lane } = this.#deps;
     const zone = lane.zone!;
     const waiter = this.#waiter(zone, packet, asker, nowMs);
@@ -66,14 +66,14 @@ export class Misses {
   }
 
   /** The same for a question of ours (within.ts), which the lane has read, in its zone. */
-  waitWithin(packet: Uint8Array, asker: Asker, { askedAtMs, depth, ours }: Subquestion): void {
+  waitWithin(packet: Uint8Array, asker: Client, { askedAtMs, depth, ours }: Subquestion): void {
     const zone = this.#deps.lane.zone!;
     const waiter: Waiter = { ...this.#waiter(zone, packet, asker, askedAtMs), ours };
     this.#getFor(this.#question(zone, packet, askedAtMs, waiter.wants, depth), packet, asker, waiter);
   }
 
   /** Answers the packet that the lane has read at once, by what is known: there is no room for it to wait. */
-  refuse(packet: Uint8Array, asker: Asker, nowMs: number): void {
+  refuse(packet: Uint8Array, asker: Client, nowMs: number): void {
     const { lane } = this.#deps;
     const zone = lane.zone!;
     lane.counters.count('overloadedHandOver');
@@ -82,7 +82,7 @@ export class Misses {
   }
 
   /** Gets anew what the lane's `answerNow` has just answered, so that the next client finds it fresh. */
-  refresh(packet: Uint8Array, asker: Asker, nowMs: number): void {
+  refresh(packet: Uint8Array, asker: Client, nowMs: number): void {
     const { lane } = this.#deps;
     const zone = lane.zone!;
     // This is asked for the cache, which keeps nothing that was asked without RD.
@@ -94,7 +94,7 @@ export class Misses {
   }
 
   /** Makes or asks what the question takes; `waiter` is null for a refresh. */
-  #getFor(pending: Pending, packet: Uint8Array, asker: Asker, waiter: Waiter | null): void {
+  #getFor(pending: Pending, packet: Uint8Array, asker: Client, waiter: Waiter | null): void {
     const { route, zone, question } = pending;
     // Over TCP, as CoreDNS refreshes: what is kept for all must not be cut for one.
     const transport = waiter === null ? overTcp : asker.transport;
@@ -111,7 +111,7 @@ export class Misses {
     this.#ask(pending, question, { asker, transport }, (outcome) => this.#finish(pending, outcome, null));
   }
 
-  #queryOf({ question, zone: { ordinal } }: Pending, packet: Uint8Array, asker: Asker): CourseQuery {
+  #queryOf({ question, zone: { ordinal } }: Pending, packet: Uint8Array, asker: Client): CourseQuery {
     const { flags } = this.#deps.lane.query;
     return { id: u16(packet, 0), flags, question, remote: asker.remote.address, packet, asker, ordinal };
   }
@@ -154,7 +154,7 @@ export class Misses {
     finishMade(made, lookUp, (outcome, facts) => this.#finish(following, outcome, facts));
   }
 
-  #waiter(zone: ServedZone, packet: Uint8Array, asker: Asker, receivedAtMs: number): Waiter {
+  #waiter(zone: ServedZone, packet: Uint8Array, asker: Client, receivedAtMs: number): Waiter {
     const { query } = this.#deps.lane;
     const { type } = query;
     const wants = type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';

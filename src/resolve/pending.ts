@@ -5,14 +5,14 @@
 import { type HashKey, hashQuestion } from '../dns/hash.js';
 import { sameName } from '../dns/wire.js';
 import { chainEntriesMax, clientWaitersLeast, pendingMax, waitersMax, waitersPerQuestionMax } from '../limits.js';
-import type { Asker } from '../listen/asker.js';
+import type { Client } from '../listen/client.js';
 import type { Failure } from '../upstream/ask.js';
 import type { Course, Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
 /** A client's query, kept until it can be answered. */
 export interface Waiter {
-  readonly asker: Asker;
+  readonly asker: Client;
   /** What answering it takes of it (`keptQuery`). */
   readonly packet: Uint8Array;
   /** Bytes of the packet as it came. */

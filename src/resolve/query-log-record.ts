@@ -4,7 +4,7 @@ import { overTcp } from '../counters.js';
 import { wireToName } from '../dns/names.js';
 import { atAnswers, atAuthorities, atFlags, skipName, u16 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
-import type { Asker } from '../listen/asker.js';
+import type { Client } from '../listen/client.js';
 import type { Endpoint } from '../os/network.js';
 import type { Lane } from './lane.js';
 
@@ -52,7 +52,7 @@ interface Came {
 export function queryLogRecordOf(
   lane: Lane,
   packet: Uint8Array,
-  asker: Asker,
+  asker: Client,
   bytes: number,
   came: Came,
 ): QueryLogRecord {

@@ -18,7 +18,7 @@ import { encodeOptions } from '../dns/options.js';
 import { Query, questionForType, questionOf } from '../dns/query.js';
 import { typeA, typeAaaa, u16 } from '../dns/wire.js';
 import { requestOptionsBytesMax } from '../limits.js';
-import type { Asker } from '../listen/asker.js';
+import type { Client } from '../listen/client.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import type { KeepPolicy } from './cacheability.js';
 import type { Lane } from './lane.js';
@@ -37,11 +37,11 @@ export interface MakeQuery {
 }
 
 /** An `Ask` in the name of a client; its `reply` is not called. */
-export type LookUp = (request: Request, client: Asker, done: (outcome: Outcome) => void) => void;
+export type LookUp = (request: Request, client: Client, done: (outcome: Outcome) => void) => void;
 
 export interface Route {
   /** Judges the packet that the lane has read before anything else does; null: everybody may ask anything. */
-  readonly guard: ((packet: Uint8Array, lane: Lane, asker: Asker) => Verdict) | null;
+  readonly guard: ((packet: Uint8Array, lane: Lane, asker: Client) => Verdict) | null;
   readonly ask: Ask;
   /** `ask` asks by questions of ours. */
   readonly asksOurselves: boolean;
@@ -58,7 +58,7 @@ export interface Route {
   /** What a miss makes or asks in the place of its question; null: the block has nothing that changes questions. */
   readonly plan: PlanCourse | null;
   /** Makes an answer to a question of this zone; null: the block has nothing that makes answers. */
-  readonly make: ((query: MakeQuery, zone: ServedZone, asker: Asker) => Made) | null;
+  readonly make: ((query: MakeQuery, zone: ServedZone, asker: Client) => Made) | null;
   /** Tells the query log and dnstap's collectors; borrows the facts. Null: the block has neither. */
   readonly logQuery: ((facts: QueryLogRecord) => void) | null;
   /** A question ended without an answer that clients could get: for the errors log. */
@@ -126,7 +126,7 @@ const passes: Verdict = { kind: 'pass' };
 /** Judges the packet that the lane has read, in its zone; null when the block has nothing that would. */
 export function guardFrom(
   atWork: readonly PluginAtWork[],
-): ((packet: Uint8Array, lane: Lane, asker: Asker) => Verdict) | null {
+): ((packet: Uint8Array, lane: Lane, asker: Client) => Verdict) | null {
   const guards = atWork.flatMap(({ guard }) => guard ?? []);
   if (guards.length === 0) return null;
   const aboutAddresses = atWork.flatMap(({ guard, judge }) =>
@@ -179,13 +179,13 @@ export interface PluginAtWork {
 }
 
 /** Makes an answer to a question, or leaves it to the next plugin. */
-export type Maker = (query: MakeQuery, client: Asker) => Made;
+export type Maker = (query: MakeQuery, client: Client) => Made;
 
 /** A query that may need a course. */
 export interface CourseQuery extends MakeQuery {
   /** Borrowed until the call returns. */
   readonly packet: Uint8Array;
-  readonly asker: Asker;
+  readonly asker: Client;
   /** Place of its zone and server in the counters. */
   readonly ordinal: number;
 }

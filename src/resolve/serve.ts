@@ -3,7 +3,7 @@
  * when it has to wait. An exception here is a bug of ours; it costs its own packet and a count, nothing else.
  */
 import { readQuery } from '../dns/query.js';
-import type { Asker, Refresh, Refuse, Serve } from '../listen/asker.js';
+import type { Client, Refresh, Refuse, Serve } from '../listen/client.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import { answerNow, dropped, handedOver } from './fast-path.js';
@@ -29,7 +29,7 @@ export type TableOf = (client: string) => ZoneTable;
 export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
   const { clock, lane, forwarder } = deps;
 
-  function serve(packet: Uint8Array, asker: Asker): void {
+  function serve(packet: Uint8Array, asker: Client): void {
     const nowMs = clock.nowMs();
     lane.transport = asker.transport;
     lane.family = asker.remote.address.includes(':') ? 1 : 0;
@@ -78,7 +78,7 @@ export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
 }
 
 /** Settles the query if a guard of its zone does not let it pass. What cannot be read is for the spine to say. */
-function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, asker: Asker): boolean {
+function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, asker: Client): boolean {
   const { lane, routes } = deps;
   if (!readAgain(deps, table, packet, asker)) return false;
   const route = routes.get(lane.zone!);
@@ -100,7 +100,7 @@ function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, ask
 }
 
 /** Reads a packet that was read before, in another thread; false when nobody serves its name any more, after a reload. */
-function readAgain({ lane }: ServeDeps, table: ZoneTable, packet: Uint8Array, { remote }: Asker): boolean {
+function readAgain({ lane }: ServeDeps, table: ZoneTable, packet: Uint8Array, { remote }: Client): boolean {
   if (readQuery(packet, packet.length, lane.query) !== 'ok') return false;
   const zone = findZone(table, packet, lane.query);
   lane.family = remote.address.includes(':') ? 1 : 0;

@@ -7,10 +7,10 @@
 import { overTcp, overUdp } from '../counters.js';
 import { typeName, wireToName } from '../dns/names.js';
 import { optionOf } from '../dns/options.js';
-import { ownQuery } from '../dns/own-query.js';
+import { ownQuery } from '../dns/own-queries.js';
 import { readQuery } from '../dns/query.js';
 import { copyOf, optionExtendedError, rcodeRefused, typeAaaa, u16 } from '../dns/wire.js';
-import type { Asker } from '../listen/asker.js';
+import type { Client } from '../listen/client.js';
 import type { Clock } from '../os/clock.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import { answerCached, handedOver, rcodeForAaaa } from './fast-path.js';
@@ -70,14 +70,14 @@ type Done = (outcome: Outcome) => void;
 /** A request as a packet, who asks, and who hears what becomes of it. */
 interface Asking {
   readonly packet: Uint8Array;
-  readonly asker: Asker;
+  readonly asker: Client;
   readonly ours: OwnWaiter;
 }
 
 /** The lane has read the packet then. */
 function queryFor(
   request: Request,
-  { remote, local }: Pick<Asker, 'remote' | 'local'>,
+  { remote, local }: Pick<Client, 'remote' | 'local'>,
   done: Done,
   lane: Lane,
 ): Asking {

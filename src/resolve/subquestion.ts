@@ -5,7 +5,7 @@
 import { keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
 import { overTcp, type Transport } from '../counters.js';
 import { subquestionsMax } from '../limits.js';
-import type { Asker } from '../listen/asker.js';
+import type { Client } from '../listen/client.js';
 import type { Outcome } from '../upstream/ask.js';
 import { circularText } from './lane.js';
 import type { OwnWaiter, Pending } from './pending.js';
@@ -21,7 +21,7 @@ export interface Subquestion {
 
 /** The client, and how its questions are asked. */
 export interface Origin {
-  readonly asker: Asker;
+  readonly asker: Client;
   readonly transport: Transport;
 }
 

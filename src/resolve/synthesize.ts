@@ -17,7 +17,7 @@ import {
   u16,
 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
-import type { Asker } from '../listen/asker.js';
+import type { Client } from '../listen/client.js';
 import type { Made, MakeQuery, PluginAtWork, Route } from './route.js';
 import type { ServedZone } from './zones.js';
 
@@ -25,7 +25,7 @@ import type { ServedZone } from './zones.js';
 export function makeFrom(atWork: readonly PluginAtWork[]): Route['make'] {
   const inOrder = atWork.flatMap(({ maker }) => maker ?? []);
   if (inOrder.length === 0) return null;
-  return (query: MakeQuery, zone: ServedZone, asker: Asker): Made => {
+  return (query: MakeQuery, zone: ServedZone, asker: Client): Made => {
     for (const maker of inOrder) {
       const made = maker(query, asker);
       if (made.kind === 'next') continue;

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { boundPort, openSocket, openStreamSocket, type SocketOptions } from '../../src/os/bound-socket.js';
 import type { Endpoint } from '../../src/os/network.js';
 import { openFilesMax } from '../../src/os/open-files.js';
-import type { Protocol } from '../../src/os/proc-net.js';
+import type { Protocol } from '../../src/os/proc.js';
 import { lookAtSockets, type SocketsAt } from '../../src/os/sock-diag.js';
 import type { SystemCalls } from '../../src/os/system-calls.js';
 import { calls, skip } from './loopback-sockets.js';

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { replaceText } from '../../src/os/replacement.js';
+import { replaceText } from '../../src/os/files.js';
 import { writePidFile } from '../../src/process/pid-file.js';
 import { seededRandom } from '../simulation/random.js';
 

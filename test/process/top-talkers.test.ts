@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { samplePackets } from '../../src/limits.js';
-import type { Asker } from '../../src/listen/asker.js';
+import type { Client } from '../../src/listen/client.js';
 import type { SampleReader } from '../../src/listen/samples.js';
-import { encodeSocketAddress } from '../../src/os/socket-address.js';
+import { encodeSocketAddress } from '../../src/os/addresses.js';
 import { newTopTalkers } from '../../src/process/top-talkers.js';
 import { query } from '../resolve/lane-fixture.js';
 import { ManualClock } from '../simulation/clock.js';
@@ -29,7 +29,7 @@ function newFixture() {
   const askers = newTopTalkers({ clock, random: seededRandom(1), samples: [reader as SampleReader] });
   const page = () => JSON.parse(askers.answer({ query: new URLSearchParams(), isLocal: true, ...nobody }).body);
   const sample = (packet: Uint8Array, from: string): void => void waiting.push({ packet, peer: wordsOf(from) });
-  const askerAt = (address: string, more: Partial<Asker> = {}): Asker => ({
+  const askerAt = (address: string, more: Partial<Client> = {}): Client => ({
     transport: 1,
     remote: { address, port: 40_000 },
     local: { address: '169.254.20.10', port: 53 },

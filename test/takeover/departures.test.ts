@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Link } from '../../src/takeover/peer.js';
+import type { Link } from '../../src/takeover/protocol.js';
 import { Departures } from '../../src/takeover/succession.js';
 
 function newWorld() {

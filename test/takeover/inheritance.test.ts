@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { introductionTimeoutMs } from '../../src/limits.js';
 import type { Greeting, LocalSockets } from '../../src/os/network.js';
-import { Hearing, type Link } from '../../src/takeover/peer.js';
+import { Hearing, type Link } from '../../src/takeover/protocol.js';
 import { dropSockets, fetchCache, fetchSockets, greetingOf, type Offered } from '../../src/takeover/succession.js';
 import { ManualClock } from '../simulation/clock.js';
 

@@ -7,8 +7,8 @@ import type { Position } from '../../config/config.js';
 import { type Look, watchFiles } from '../../config/watch.js';
 import { hostsFileBytesMax } from '../../limits.js';
 import type { Clock } from '../../os/clock.js';
+import type { ReadPieces } from '../../os/files.js';
 import type { Log } from '../../os/log.js';
-import type { ReadPieces } from '../../os/reading.js';
 import { inTurns } from '../../scheduling/slices.js';
 import { type HostsTable, knowAlike, parseHosts, parseHostsInSlices } from './table.js';
 

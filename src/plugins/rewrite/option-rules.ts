@@ -2,11 +2,11 @@
  * `rewrite edns0`: EDNS options of upstream queries. A client's option is forwarded only if a rule about its code leaves it;
  * then, and if an option identifies the client, the answer may be for that client alone.
  */
-import { addressBytes } from '../../config/networks.js';
 import { overTcp } from '../../counters.js';
 import { lowerCaseName, wireToName } from '../../dns/names.js';
 import { optionOf } from '../../dns/options.js';
 import { setU16, u16 } from '../../dns/wire.js';
+import { addressBytes } from '../../os/addresses.js';
 import type { CourseQuery, Draft } from '../../resolve/route.js';
 import type { OptionChange } from './name-rules.js';
 

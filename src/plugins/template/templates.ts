@@ -8,10 +8,10 @@
 import { ConfigError, eachOf, type Position } from '../../config/config.js';
 import type { Pattern } from '../../config/pattern.js';
 import { byTemplate } from '../../counters.js';
-import { aliasQuestion } from '../../dns/alias.js';
 import { className, closestZone, typeName } from '../../dns/names.js';
 import { type AskedQuestion, askedBy } from '../../dns/query.js';
 import { encodeAnswerTo, parseRecord } from '../../dns/records.js';
+import { aliasQuestion } from '../../dns/sections.js';
 import { rcodeServFail, typeAny } from '../../dns/wire.js';
 import { templateSeriesMax } from '../../limits.js';
 import type { MakeQuery, Maker } from '../../resolve/route.js';
@@ -30,7 +30,7 @@ export type TemplateResult =
       readonly extendedError: { readonly code: number; readonly text: string } | null;
       /**
        * The question to which a CNAME in the answer leads, in wire form, or null. CoreDNS asks it of itself and puts
-       * the answer behind its own; `withAliasAnswer` of dns/alias.ts does the latter.
+       * the answer behind its own; `withAliasAnswer` of dns/sections.ts does the latter.
        */
       readonly follow: Uint8Array | null;
     }

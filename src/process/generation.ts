@@ -44,10 +44,10 @@ import { type PlannedListener, planZones } from '../resolve/zone-plan.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import type { Ask } from '../upstream/ask.js';
+import { anyResponsible, responsibility } from '../upstream/forward.js';
 import { type Forwards, startForwards } from '../upstream/forwards.js';
-import type { Outages } from '../upstream/outages.js';
+import type { Outages } from '../upstream/health.js';
 import { ownWays } from '../upstream/own-upstreams.js';
-import { anyResponsible, responsibility } from '../upstream/zone-match.js';
 import { Forgetting } from './forgetting.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
 

@@ -10,7 +10,7 @@ import type {
   TemplateNumbers,
 } from '../observe/metrics-source.js';
 import { fromCounterKey } from '../resolve/zone-plan.js';
-import type { UpstreamStats } from '../upstream/stats.js';
+import type { UpstreamStats } from '../upstream/endpoint.js';
 import type { BlockAtWork, Generation } from './generation.js';
 
 /** What a scrape reads of the configuration that is in force at that moment. */

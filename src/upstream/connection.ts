@@ -9,13 +9,21 @@
  */
 import { FrameReader, frameHeaderBytes } from '../dns/frame.js';
 import { setU16, u16 } from '../dns/wire.js';
-import { assert, connectionInflightMax, connectionUnsentBytesMax, connectTimeoutMs, lateAnswerMs } from '../limits.js';
+import {
+  assert,
+  connectionInflightMax,
+  connectionUnsentBytesMax,
+  connectTimeoutMs,
+  idQuarantineMs,
+  lateAnswerMs,
+  quarantinedIdsMax,
+} from '../limits.js';
 import type { Stream, StreamEvents } from '../os/network.js';
+import type { Random } from '../os/random.js';
 import { toEach } from '../scheduling/each.js';
+import type { AtTurnEnd } from '../scheduling/flush.js';
 import { type Attempt, type Carrier, dialLoss, type Loss, readLoss, timeoutText } from './attempt.js';
-import type { AtTurnEnd } from './flush.js';
-import { Ids } from './ids.js';
-import type { Place } from './place.js';
+import type { Place } from './endpoint.js';
 import { needsOpt, requestBytesMax, writeRequest } from './request.js';
 
 /** Who opened the connection. */
@@ -360,5 +368,45 @@ export class Connection implements StreamEvents, Carrier, AtTurnEnd {
       this.#free(place, nowMs);
     }
     toEach(left, (attempt) => attempt.lost(loss, nowMs));
+  }
+}
+
+const idsCount = 65_536;
+
+export class Ids {
+  readonly #random: Random;
+  /** Id to the time until which it rests, in the order of these times. */
+  readonly #resting = new Map<number, number>();
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  /** An id that neither rests nor is in use. */
+  take(isInUse: (id: number) => boolean, nowMs: number): number {
+    this.#wake(nowMs);
+    for (;;) {
+      const id = this.#random.below(idsCount);
+      if (!isInUse(id) && !this.#resting.has(id)) return id;
+    }
+  }
+
+  /** The request with this id was given up after it had been sent. */
+  rest(id: number, nowMs: number): void {
+    this.#resting.set(id, nowMs + idQuarantineMs);
+  }
+
+  /** Whether so many rest that the connection had better be replaced. */
+  isExhausted(nowMs: number): boolean {
+    if (this.#resting.size < quarantinedIdsMax) return false;
+    this.#wake(nowMs);
+    return this.#resting.size >= quarantinedIdsMax;
+  }
+
+  #wake(nowMs: number): void {
+    for (const [id, untilMs] of this.#resting) {
+      if (untilMs > nowMs) return;
+      this.#resting.delete(id);
+    }
   }
 }

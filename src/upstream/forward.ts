@@ -1,11 +1,11 @@
 /**
  * One `forward` directive at work: its upstreams, the questions that wait, and its limits. It finds upstreams and
- * starts questions; what happens to a question is in question.ts.
+ * starts questions; what happens to a question is in query.ts.
  */
 import { formatEndpoint } from '../config/addresses.js';
 import type { ForwardConfig, UpstreamEndpoint } from '../config/config.js';
 import { nameToWire } from '../dns/names.js';
-import { classIn, setU16, typeA, typeAaaa, typeNs } from '../dns/wire.js';
+import { classIn, sameName, setU16, typeA, typeAaaa, typeNs } from '../dns/wire.js';
 import {
   lateQuestionsMax,
   learnedAddressesMax,
@@ -17,18 +17,15 @@ import {
 } from '../limits.js';
 import type { Log } from '../os/log.js';
 import { doAll, toEach } from '../scheduling/each.js';
+import { asksMuch, Shares } from '../scheduling/shares.js';
 import type { Outcome, Request } from './ask.js';
 import { loopLoss } from './attempt.js';
 import { AgainBudget } from './budget.js';
 import { DiscoveredName, type NameSettings } from './discovery.js';
+import { newUpstreamStats, type PlaceSettings, Rtt, type UpstreamDeps } from './endpoint.js';
 import { OwnUpstreams } from './own-upstreams.js';
-import type { PlaceSettings, UpstreamDeps } from './place.js';
-import { type Asked, Question, type QuestionHome, type QuestionSettings } from './question.js';
-import { Rtt } from './rtt.js';
-import { asksMuch, Shares } from './shares.js';
-import { newUpstreamStats } from './stats.js';
+import { type Asked, Question, type QuestionHome, type QuestionSettings } from './query.js';
 import { Upstream, type UpstreamSettings } from './upstream.js';
-import { isResponsible, type Responsibility, responsibility } from './zone-match.js';
 
 /** `read_timeout` as CoreDNS has it when the Corefile does not say. A longer one moves the deadline. */
 const readTimeoutDefaultMs = 2_000;
@@ -352,4 +349,33 @@ function probeRequest({ healthCheck, transport }: ForwardConfig): Request {
     dnssecOk: false,
     clientTransport: transport === 'tcp' ? 'tcp' : 'udp',
   };
+}
+
+interface Responsibility {
+  readonly from: Uint8Array;
+  readonly except: readonly Uint8Array[];
+}
+
+/** From names as the configuration has them. */
+export function responsibility(names: { readonly from: string; readonly except: readonly string[] }): Responsibility {
+  return { from: nameToWire(names.from), except: names.except.map(nameToWire) };
+}
+
+/** Whether one of these is responsible for the name that a question starts with. */
+export function anyResponsible(all: readonly Responsibility[]): (question: Uint8Array) => boolean {
+  return (question) => all.some((one) => isResponsible(one, question, question.length - 4));
+}
+
+/** `question` starts with an uncompressed name of `nameBytes`. As in CoreDNS `from` itself cannot be excepted. */
+export function isResponsible({ from, except }: Responsibility, question: Uint8Array, nameBytes: number): boolean {
+  if (!isInZone(question, nameBytes, from)) return false;
+  if (except.length === 0 || nameBytes === from.length) return true;
+  for (const zone of except) if (isInZone(question, nameBytes, zone)) return false;
+  return true;
+}
+
+function isInZone(question: Uint8Array, nameBytes: number, zone: Uint8Array): boolean {
+  let at = 0;
+  while (nameBytes - at > zone.length) at += question[at] + 1;
+  return nameBytes - at === zone.length && sameName(question, at, zone, 0, zone.length);
 }

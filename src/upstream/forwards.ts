@@ -11,12 +11,11 @@ import type { Log } from '../os/log.js';
 import type { Endpoint, Network } from '../os/network.js';
 import type { Random } from '../os/random.js';
 import { doAll, toEach } from '../scheduling/each.js';
+import { type AtTurnEnd, Turn } from '../scheduling/flush.js';
 import type { Ask, Outcome, Request } from './ask.js';
-import { type AtTurnEnd, Turn } from './flush.js';
+import type { OwnWays, UpstreamStats } from './endpoint.js';
 import { type Asking, Forward } from './forward.js';
-import type { Outages } from './outages.js';
-import type { OwnWays } from './place.js';
-import type { UpstreamStats } from './stats.js';
+import type { Outages } from './health.js';
 import type { Upstream } from './upstream.js';
 
 interface ForwardsDeps {

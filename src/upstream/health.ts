@@ -7,9 +7,7 @@ import { probeTimeoutMs, sweepPeriodMs } from '../limits.js';
 import type { Log } from '../os/log.js';
 import type { Request } from './ask.js';
 import type { Attempt } from './attempt.js';
-import type { Outages } from './outages.js';
-import { Probe } from './probe.js';
-import type { UpstreamStats } from './stats.js';
+import { Probe } from './scout.js';
 
 export interface HealthSettings {
   /** 0: never down, never probed. */
@@ -20,7 +18,8 @@ export interface HealthSettings {
 }
 
 interface HealthDeps {
-  readonly stats: UpstreamStats;
+  /** Part of the endpoint's statistics. */
+  readonly stats: { readonly to: string; healthy: boolean; healthcheckFailures: number };
   readonly log: Log;
   /** For which other forwards it is down. */
   readonly outages: Outages;
@@ -147,5 +146,24 @@ export class Health {
     stats.healthy = false;
     if (outages.began(stats.to))
       log.warn(`upstream ${stats.to} is down after ${this.#fails} failures`, { to: stats.to, failures: this.#fails });
+  }
+}
+
+export class Outages {
+  readonly #forwardsOf = new Map<string, number>();
+
+  /** For one more forward it is down. True when it is the first. */
+  began(to: string): boolean {
+    const forwards = this.#forwardsOf.get(to) ?? 0;
+    this.#forwardsOf.set(to, forwards + 1);
+    return forwards === 0;
+  }
+
+  /** For one of those it is down no more. True when that was the last. */
+  ended(to: string): boolean {
+    const left = this.#forwardsOf.get(to)! - 1;
+    if (left > 0) this.#forwardsOf.set(to, left);
+    else this.#forwardsOf.delete(to);
+    return left === 0;
   }
 }

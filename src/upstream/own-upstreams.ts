@@ -9,7 +9,7 @@ import { comesBack, isOurs, returning, type Ways } from '../config/returning.js'
 import { lowerCaseName, wireToName } from '../dns/names.js';
 import { u16 } from '../dns/wire.js';
 import type { Log } from '../os/log.js';
-import type { OwnWays } from './place.js';
+import type { OwnWays } from './endpoint.js';
 import type { Upstream } from './upstream.js';
 
 /** The ways from one server block; `changed` is called when the upstreams of one of its forwards are others. */

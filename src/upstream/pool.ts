@@ -20,12 +20,11 @@ import {
   shortConnectionsMs,
 } from '../limits.js';
 import { doAll, toEach } from '../scheduling/each.js';
-import { type Again, type Attempt, type Loss, queueLoss, type Sent } from './attempt.js';
+import { asksMuch, Shares } from '../scheduling/shares.js';
+import { type Again, type Attempt, type Loss, queueLoss, type Sent, Waiting } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
-import type { Doubt, Scouting } from './doubt.js';
-import type { Place } from './place.js';
-import { asksMuch, Shares } from './shares.js';
-import { Waiting } from './waiting.js';
+import type { Place } from './endpoint.js';
+import type { Doubt, Scouting } from './scout.js';
 
 /** One that is not open yet, or may lead nowhere, counts as this much busier: its answer comes a round trip later. */
 const connectingLoad = 2 * connectionInflightTarget;

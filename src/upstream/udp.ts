@@ -18,6 +18,7 @@ import {
 } from '../limits.js';
 import type { DatagramEvents, DatagramSocket } from '../os/network.js';
 import { doAll, toEach } from '../scheduling/each.js';
+import { asksMuch, Shares } from '../scheduling/shares.js';
 import {
   type Again,
   type Attempt,
@@ -27,12 +28,11 @@ import {
   queueLoss,
   readLoss,
   type Sent,
+  Waiting,
 } from './attempt.js';
-import type { Doubt, Scouting } from './doubt.js';
-import type { Place } from './place.js';
+import type { Place } from './endpoint.js';
 import { requestBytesMax, writeRequest } from './request.js';
-import { asksMuch, Shares } from './shares.js';
-import { Waiting } from './waiting.js';
+import type { Doubt, Scouting } from './scout.js';
 
 const idsCount = 65_536;
 const scratch = new Uint8Array(requestBytesMax);

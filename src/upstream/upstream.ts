@@ -2,19 +2,23 @@
  * One address that a `forward` may ask: its connections, its UDP sockets, its health. It carries attempts and tells
  * how they ended; whom to ask, and what to do then, is decided by the question.
  */
-import { oneWayMs, scoutRoundMs, scoutRoundsMax, scoutsAtOnce, wayHeardMs, withoutOptMs } from '../limits.js';
+import {
+  oneWayMs,
+  optHeardMs,
+  scoutRoundMs,
+  scoutRoundsMax,
+  scoutsAtOnce,
+  wayHeardMs,
+  withoutOptMs,
+} from '../limits.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint } from '../os/network.js';
 import { doAll } from '../scheduling/each.js';
 import { type Again, type Attempt, notSent, type Sent } from './attempt.js';
-import { Doubt, type Scouting } from './doubt.js';
-import { Edns } from './edns.js';
+import type { Place, Rtt, UpstreamStats } from './endpoint.js';
 import { Health, type HealthSettings } from './health.js';
-import type { Place } from './place.js';
 import { Pool } from './pool.js';
-import { Probe } from './probe.js';
-import type { Rtt } from './rtt.js';
-import type { UpstreamStats } from './stats.js';
+import { Doubt, Probe, type Scouting } from './scout.js';
 import { UdpSockets } from './udp.js';
 
 export type UpstreamTransport = 'udp' | 'tcp';
@@ -359,4 +363,44 @@ export class Ways {
 
 function otherWay(way: UpstreamTransport): UpstreamTransport {
   return way === 'udp' ? 'tcp' : 'udp';
+}
+
+const past = Number.NEGATIVE_INFINITY;
+
+export class Edns {
+  #heardAtMs = past;
+  /** When a request has an OPT again; `past` where all have. */
+  #triedAgainAtMs = past;
+
+  /** It is known to answer only requests without OPT. */
+  get isWithout(): boolean {
+    return this.#triedAgainAtMs !== past;
+  }
+
+  /** Whether the next request is to have an OPT; the one that is to see whether it is answered by now is this one. */
+  nextHasOpt(nowMs: number): boolean {
+    if (nowMs < this.#triedAgainAtMs) return false;
+    if (this.isWithout) this.#triedAgainAtMs = nowMs + withoutOptMs;
+    return true;
+  }
+
+  /** A request with an OPT has been answered well lately: it is not the OPT that brings silence or a failure. */
+  isProven(nowMs: number): boolean {
+    return nowMs - this.#heardAtMs < optHeardMs;
+  }
+
+  /** A request with an OPT was answered well. True when that is news. */
+  heard(nowMs: number): boolean {
+    const isNews = this.isWithout;
+    this.#heardAtMs = nowMs;
+    this.#triedAgainAtMs = past;
+    return isNews;
+  }
+
+  /** A question was answered well without an OPT, and not with one. True when that is news. */
+  learn(nowMs: number): boolean {
+    if (this.isWithout || this.isProven(nowMs)) return false;
+    this.#triedAgainAtMs = nowMs + withoutOptMs;
+    return true;
+  }
 }

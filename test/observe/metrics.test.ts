@@ -20,7 +20,7 @@ import { metricsAgeMs } from '../../src/limits.js';
 import { eventMetrics } from '../../src/observe/event-metrics.js';
 import { familyNames, newMetrics } from '../../src/observe/metrics.js';
 import type { MetricsSource } from '../../src/observe/metrics-source.js';
-import { durationsOf, newUpstreamStats } from '../../src/upstream/stats.js';
+import { durationsOf, newUpstreamStats } from '../../src/upstream/endpoint.js';
 import { ManualClock } from '../simulation/clock.js';
 import { everything, newPage, newSource, servedZone, server } from './source.js';
 

@@ -3,7 +3,7 @@ import { Counters, countersMemory, eventNames, observeDuration } from '../../src
 import { emptyHistogram } from '../../src/observe/exposition.js';
 import { loopDelayBucketsSeconds } from '../../src/observe/loop-delay.js';
 import { healthBucketsSeconds, type MetricsSource, type ServedZone } from '../../src/observe/metrics-source.js';
-import { durationsOf, newUpstreamStats } from '../../src/upstream/stats.js';
+import { durationsOf, newUpstreamStats } from '../../src/upstream/endpoint.js';
 
 export function newPage(zones: number): Counters {
   return new Counters(countersMemory(zones));

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { probeTimeoutMs, sweepPeriodMs } from '../../src/limits.js';
 import type { Attempt } from '../../src/upstream/attempt.js';
-import { Health, type HealthSettings } from '../../src/upstream/health.js';
-import { newUpstreamStats } from '../../src/upstream/stats.js';
+import { newUpstreamStats } from '../../src/upstream/endpoint.js';
+import { Health, type HealthSettings, Outages } from '../../src/upstream/health.js';
 import { answerTo, type Query, question, request, TestWorld } from './scripted.js';
 
 const refused = { why: 'unreachable', text: 'refused', blame: true } as const;
@@ -223,4 +223,11 @@ test('one that is not asked any more is down for nobody', () => {
   health.forget();
   health.forget();
   assert.deepEqual([stats.healthy, world.outages.began('10.0.0.1:53')], [true, true]);
+});
+
+test('the first forward and the last are told apart from the others, address by address', () => {
+  const outages = new Outages();
+  assert.deepEqual([outages.began('a'), outages.began('a'), outages.began('b')], [true, false, true]);
+  assert.deepEqual([outages.ended('a'), outages.ended('b'), outages.ended('a')], [false, true, true]);
+  assert.equal(outages.began('a'), true);
 });

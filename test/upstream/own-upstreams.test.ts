@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
 import { waysOf } from '../../src/config/returning.js';
+import type { OwnWays } from '../../src/upstream/endpoint.js';
 import { OwnUpstreams, ownWays } from '../../src/upstream/own-upstreams.js';
-import type { OwnWays } from '../../src/upstream/place.js';
 import type { Upstream } from '../../src/upstream/upstream.js';
 import { configOf } from '../config/options.js';
 import { forwardConfig, question, server, TestWorld, targets } from './scripted.js';

@@ -10,7 +10,7 @@ import {
   upstreamQueueMax,
 } from '../../src/limits.js';
 import { type Attempt, type Carrier, type Loss, notSent } from '../../src/upstream/attempt.js';
-import type { Place } from '../../src/upstream/place.js';
+import type { Place } from '../../src/upstream/endpoint.js';
 import { Pool } from '../../src/upstream/pool.js';
 import { answerTo, noScouts, type Query, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
 

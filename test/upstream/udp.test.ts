@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { udpRequestsPerSocketMax, udpSocketsPerUpstreamMax, upstreamQueueMax } from '../../src/limits.js';
 import type { DatagramEvents, DatagramSocket, Endpoint } from '../../src/os/network.js';
 import { type Attempt, type Carrier, type Loss, notSent } from '../../src/upstream/attempt.js';
-import type { Place } from '../../src/upstream/place.js';
+import type { Place } from '../../src/upstream/endpoint.js';
 import { UdpSockets } from '../../src/upstream/udp.js';
 import { answerTo, noScouts, type Query, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { Turn } from '../../src/upstream/flush.js';
+import { Turn } from '../../src/scheduling/flush.js';
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -30,7 +30,7 @@ test('work added at the end of a turn has the next one', async () => {
 });
 
 test('an exception of one keeps no other from its work, and is thrown when the turn is over', () => {
-  const module = JSON.stringify(new URL('../../src/upstream/flush.js', import.meta.url).href);
+  const module = JSON.stringify(new URL('../../src/scheduling/flush.js', import.meta.url).href);
   const script = `
     import { Turn } from ${module};
     const turn = new Turn();

@@ -1,8 +1,9 @@
 /**
- * How fast one upstream has answered lately, and what follows from it: how long its silence may last before questions
- * are asked again, from when on one of its connections is slower than the others, and how long its slow answers take.
- * A few plain numbers, moved a little by each answer; nothing is kept of the answers themselves.
+ * What everything that asks one upstream address has in common: where it is, how long its connections may live, and
+ * the world outside.
  */
+import type { ForwardConfig, UpstreamEndpoint } from '../config/config.js';
+import { type Counters, histogramPlaces } from '../counters.js';
 import {
   askAgainAfterMs,
   askAgainAfterMsMin,
@@ -10,6 +11,105 @@ import {
   queryDeadlineCeilingMs,
   slowAfterMsMin,
 } from '../limits.js';
+import type { Clock } from '../os/clock.js';
+import type { Network, TlsSettings } from '../os/network.js';
+import type { Random } from '../os/random.js';
+import type { Turn } from '../scheduling/flush.js';
+import type { Outages } from './health.js';
+
+export interface UpstreamDeps {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly counters: Counters;
+  readonly turn: Turn;
+  readonly outages: Outages;
+  readonly own: OwnWays;
+}
+
+/** What is known of the way that a question takes through our own listeners. */
+export interface OwnWays {
+  /** Whether what is sent there comes to ourselves. */
+  isOwn(endpoint: UpstreamEndpoint): boolean;
+  /** Zones whose names come back to the block of the forward when they are asked there; `isAll`: there are no others. */
+  returning(
+    forward: ForwardConfig,
+    endpoint: UpstreamEndpoint,
+  ): { readonly zones: readonly string[]; readonly isAll: boolean };
+  /** The same of one question. */
+  comesBack(forward: ForwardConfig, endpoint: UpstreamEndpoint, question: Uint8Array): boolean;
+  /** Some forward has other upstreams than before. */
+  changed(): void;
+}
+
+/** Of one `forward`, for its upstreams. */
+export interface PlaceSettings {
+  readonly sourceAddress: string | null;
+  /** Connections and sockets that nobody uses are closed after this long. */
+  readonly expireMs: number;
+  /** 0: connections may grow old. */
+  readonly maxAgeMs: number;
+  /** 0: no limit of its own. */
+  readonly idleConnectionsMax: number;
+  /** No question waits longer for its answer. */
+  readonly deadlineMs: number;
+  /** The largest UDP answer that is asked for. */
+  readonly udpBytes: number;
+}
+
+export interface Place {
+  readonly endpoint: UpstreamEndpoint;
+  /** `10.96.0.10:53`, `[fd00::1]:53`. */
+  readonly to: string;
+  readonly stats: UpstreamStats;
+  readonly pace: Rtt;
+  /** Null: TCP and UDP as they are. */
+  readonly tls: TlsSettings | null;
+  readonly settings: PlaceSettings;
+  readonly deps: UpstreamDeps;
+}
+
+export interface UpstreamStats {
+  /** As the `to` label has it: `10.96.0.10:53`, `[fd00::1]:53`. */
+  readonly to: string;
+  /** A duration histogram (layout of counters.ts) per rcode text of the answers. */
+  readonly durations: Map<string, Float64Array>;
+  /** Requests that found a connection or socket already open, and those that opened one; [UDP, TCP]. */
+  readonly reused: [number, number];
+  readonly opened: [number, number];
+  healthcheckFailures: number;
+  /** As of the last reading: connections and sockets that are open, and of these the suspects. */
+  open: number;
+  suspects: number;
+  /** Our questions come back from it, or it is ourselves: it is not asked. */
+  looping: boolean;
+  /** False from the failure that made it `down` until a health check succeeds. */
+  healthy: boolean;
+}
+
+export function newUpstreamStats(to: string): UpstreamStats {
+  return {
+    to,
+    durations: new Map(),
+    reused: [0, 0],
+    opened: [0, 0],
+    healthcheckFailures: 0,
+    open: 0,
+    suspects: 0,
+    looping: false,
+    healthy: true,
+  };
+}
+
+/** The histogram for this rcode, made at first use; rcodes are a closed set, so the map is bounded. */
+export function durationsOf(stats: UpstreamStats, rcode: string): Float64Array {
+  let histogram = stats.durations.get(rcode);
+  if (histogram === undefined) {
+    histogram = new Float64Array(histogramPlaces.duration);
+    stats.durations.set(rcode, histogram);
+  }
+  return histogram;
+}
 
 /** In balance when one answer in twenty is slower: `up` moves nineteen times as far as `down`. */
 const upFactor = 1.1;

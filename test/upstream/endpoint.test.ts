@@ -1,8 +1,31 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { histogramPlaces } from '../../src/counters.js';
 import { askAgainAfterMs, askAgainAfterMsMin, heldUpAfterMsMin } from '../../src/limits.js';
-import { Rtt } from '../../src/upstream/rtt.js';
+import { durationsOf, newUpstreamStats, Rtt } from '../../src/upstream/endpoint.js';
 import { seededRandom } from '../simulation/random.js';
+
+test('an upstream starts healthy, with nothing counted', () => {
+  const stats = newUpstreamStats('10.0.0.1:53');
+  assert.equal(stats.to, '10.0.0.1:53');
+  assert.equal(stats.healthy, true);
+  assert.equal(stats.durations.size, 0);
+  assert.deepEqual(
+    [stats.reused, stats.opened],
+    [
+      [0, 0],
+      [0, 0],
+    ],
+  );
+});
+
+test('each rcode has one histogram, made when it is first seen', () => {
+  const stats = newUpstreamStats('a');
+  const histogram = durationsOf(stats, 'NOERROR');
+  assert.equal(histogram.length, histogramPlaces.duration);
+  assert.equal(durationsOf(stats, 'NOERROR'), histogram);
+  assert.notEqual(durationsOf(stats, 'NXDOMAIN'), histogram);
+});
 
 function paceAfter(count: number, durationMs: (index: number) => number): Rtt {
   const pace = new Rtt();

@@ -3,7 +3,7 @@
  * asks leaves in one write, and no answer is given before the question was taken. It uses `setImmediate`, which runs
  * after all sockets that are ready have been read and before the loop waits again; no time passes, so it is no timer.
  */
-import { toEach } from '../scheduling/each.js';
+import { toEach } from './each.js';
 
 /** Something with work for the end of the turn; it puts itself on the list once per turn. */
 export interface AtTurnEnd {

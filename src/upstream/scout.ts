@@ -4,8 +4,10 @@
  * never do, for as long as the balancer is not told. What has answered since the trouble began is trusted; all else is
  * tried with a probe before questions depend on it. Two moments, no more.
  */
-import { doubtMs } from '../limits.js';
-import type { Again, Attempt, Sent } from './attempt.js';
+import { flagQr, messageFlags } from '../dns/wire.js';
+import { doubtMs, headerBytes } from '../limits.js';
+import type { Request } from './ask.js';
+import { type Again, type Attempt, type Carrier, notSent, type Sent } from './attempt.js';
 
 const never = Number.NEGATIVE_INFINITY;
 
@@ -56,4 +58,32 @@ export interface Scouting {
   readonly doubt: Doubt;
   /** Makes a question of our own for a new one to prove itself by; null: no more may be asked now. */
   newScout(nowMs: number): Attempt | null;
+}
+
+export class Probe implements Attempt {
+  // Without an OPT: an upstream that dislikes it is up.
+  readonly allowsOpt = false;
+  readonly isAgain = false;
+  readonly isProbe = true;
+  carrier: Carrier | null = null;
+  sentAtMs = notSent;
+
+  /** `ended` is called once, unless the probe is abandoned. */
+  constructor(
+    readonly request: Request,
+    readonly startedAtMs: number,
+    readonly ended: (probe: Probe, hasAnswer: boolean, nowMs: number) => void,
+  ) {}
+
+  accepts(message: Uint8Array): boolean {
+    return message.length >= headerBytes && (messageFlags(message) & flagQr) !== 0;
+  }
+
+  answered(_message: Uint8Array, nowMs: number): void {
+    this.ended(this, true, nowMs);
+  }
+
+  lost(_loss: unknown, nowMs: number): void {
+    this.ended(this, false, nowMs);
+  }
 }

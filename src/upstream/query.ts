@@ -24,17 +24,29 @@ import {
   triesChargedLeast,
   triesPerQuestionMax,
 } from '../limits.js';
+import type { AtTurnEnd } from '../scheduling/flush.js';
 import type { Answer, Outcome, Request } from './ask.js';
 import { type Again, type Loss, loopLoss, notSent, queueLoss, unhealthyLoss } from './attempt.js';
 import type { AgainBudget } from './budget.js';
-import type { AtTurnEnd } from './flush.js';
-import { judge } from './judge.js';
-import { besideWithoutOpt, mannerOf, type Wish, waysBefore, withoutOpt } from './manner.js';
-import type { UpstreamDeps } from './place.js';
+import type { UpstreamDeps } from './endpoint.js';
+import {
+  type Asker,
+  besideWithoutOpt,
+  bestOf,
+  judge,
+  leftOf,
+  type Manner,
+  mannerOf,
+  putAside,
+  reader,
+  type SecondBest,
+  Try,
+  type Wish,
+  waysBefore,
+  withoutOpt,
+} from './query-attempt.js';
 import { needsOpt } from './request.js';
-import { Rounds, type RoundsSettings } from './rounds.js';
-import { bestOf, leftOf, putAside, type SecondBest } from './second-best.js';
-import { type Asker, type Manner, reader, Try } from './try.js';
+import { Rounds, type RoundsSettings } from './selection.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
 
 const never = Number.POSITIVE_INFINITY;
@@ -84,17 +96,13 @@ export class Question implements Asker, AtTurnEnd {
   readonly request: Request;
   readonly #home: QuestionHome;
   readonly #done: (outcome: Outcome) => void;
-  /** Takes the answer that comes after the failure. */
   #late: ((answer: Answer) => void) | null;
   readonly #askedAtMs: number;
   /** When it fails where all that were asked have been silent since, and when in any case. */
   #deadlineAtMs: number;
   #slowDeadlineAtMs: number;
-  /** Those that are out. */
   readonly #tries: Try[] = [];
-  /** All that there were. */
   readonly #made: Try[] = [];
-  /** Of these, how many the upstreams answer for. */
   #triesCharged = 0;
   readonly #triesChargedMax: number;
   readonly #rounds: Rounds;
@@ -140,7 +148,6 @@ export class Question implements Asker, AtTurnEnd {
     this.#isStarting = false;
   }
 
-  /** A failure found while the question was being asked is told now. */
   turnEnded(): void {
     this.#conclude();
   }
@@ -220,14 +227,12 @@ export class Question implements Asker, AtTurnEnd {
     else if (this.#tries.length === 0) this.endLate(nowMs);
   }
 
-  /** Asks the upstream whose turn it is. */
   #tryNext(nowMs: number): void {
     const upstream = this.#rounds.next(this.#home.settings, this.#home.deps, nowMs);
     if (upstream === null) this.#fail(this.#rounds.allLoop ? loopLoss : unhealthyLoss);
     else this.#try(upstream, nowMs, null);
   }
 
-  /** Asks this upstream; `again` where it is silent, on something else than what is silent. */
   #try(upstream: Upstream, nowMs: number, again: Again | null, as: Manner | null = null): void {
     const manner = as ?? mannerOf(upstream, this.#made, this.#wish, nowMs);
     const attempt = new Try(this, upstream, manner, this.#wasAskedAgain);
@@ -248,7 +253,6 @@ export class Question implements Asker, AtTurnEnd {
     upstream.explore([manner.transport], nowMs);
   }
 
-  /** When somebody is asked beside the try that is made now, should it stay silent. */
   #nextAtMs(upstream: Upstream, nowMs: number): number {
     return Math.min(nowMs + this.#patienceMs(upstream), this.#turnEndsAtMs(nowMs));
   }
@@ -305,7 +309,6 @@ export class Question implements Asker, AtTurnEnd {
     this.#tryOtherwise(attempt, nowMs);
   }
 
-  /** True when the answer is put aside for a better one. */
   #failOver(attempt: Try, message: Uint8Array, nowMs: number): boolean {
     if (this.#tries.length === 0 && !(this.#mayTry() && this.#rounds.hasOther)) return false;
     this.#secondBest = putAside(attempt, message, nowMs);
@@ -389,7 +392,6 @@ export class Question implements Asker, AtTurnEnd {
     }
   }
 
-  /** Another try beside those that are out and silent. */
   #askAgain(nowMs: number): void {
     const [first] = this.#tries;
     this.#againAtMs = never;
@@ -516,7 +518,6 @@ export class Question implements Asker, AtTurnEnd {
     else this.#conclude();
   }
 
-  /** Ends it without a good answer. */
   #conclude(): void {
     if (this.#isOver) return;
     const { counters, clock } = this.#home.deps;
@@ -538,7 +539,6 @@ export class Question implements Asker, AtTurnEnd {
     }
   }
 
-  /** Leaves its tries out, where they may still bring an answer. */
   #stayForLate(): void {
     const nowMs = this.#home.deps.clock.nowMs();
     for (const attempt of this.#tries.slice()) {

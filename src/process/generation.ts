@@ -47,7 +47,7 @@ import type { Ask } from '../upstream/ask.js';
 import { anyResponsible, responsibility } from '../upstream/forward.js';
 import { type Forwards, startForwards } from '../upstream/forwards.js';
 import type { Outages } from '../upstream/health.js';
-import { ownWays } from '../upstream/own-upstreams.js';
+import { ownListeners } from '../upstream/own-upstreams.js';
 import { Forgetting } from './forgetting.js';
 import type { ResolvConfFiles } from './resolv-conf-files.js';
 
@@ -125,7 +125,7 @@ export class Generation {
       this.listeners = planZones(config, { cache: deps.numberings.cache, counters: this.#places });
       deps.counters.growTo(deps.numberings.counters.size);
       for (const [index, block] of config.blocks.entries()) {
-        const own = ownWays(ways, block, () => this.#judgeOwn());
+        const own = ownListeners(ways, block, () => this.#judgeOwn());
         const forwards = startForwards(block.forwards, { ...deps, own, resolvConf });
         const content = block.hosts === null ? undefined : hosts.get(block.hosts);
         const forget = (store: Store, isAbout: (name: string) => boolean) => this.#forgetting.names(store, isAbout);

@@ -1,7 +1,7 @@
 /**
- * The addresses behind one name, learned by asking for it: the pods of the cluster DNS by a headless Service's name, or
- * an upstream that is given by name. Asked anew every so often while the forward is in use; what was learned last
- * stays until something else is learned, because the one who would answer is the one in trouble.
+ * The addresses behind one name: a headless Service of the cluster DNS (`endpoints`), or an upstream given by name.
+ * They are looked up again every so often while the forward is in use; a failed lookup keeps the previous ones, because
+ * the upstream that would answer is the one in trouble.
  */
 import { canonicalAddress } from '../config/addresses.js';
 import type { Counters } from '../counters.js';
@@ -13,9 +13,8 @@ import type { Endpoint } from '../os/network.js';
 import type { Outcome, Request } from './ask.js';
 
 export interface NameSettings {
-  /** Presentation form, lower-case, with the closing dot. */
+  /** Presentation form, lower-case, with the final dot. */
   readonly name: string;
-  /** Of the addresses that are learned. */
   readonly port: number;
   readonly refreshMs: number;
 }
@@ -23,11 +22,11 @@ export interface NameSettings {
 interface NameDeps {
   readonly counters: Counters;
   readonly log: Log;
-  /** Asks those upstreams whose addresses are known without asking; false when it cannot. */
+  /** Asks the upstreams with fixed addresses; false when there is none. */
   ask(request: Request, done: (outcome: Outcome) => void): boolean;
-  /** Record types to ask for: those of the families that can be reached. */
+  /** A and AAAA, as far as the fixed upstreams' address families go. */
   types(): readonly number[];
-  /** Other addresses than before have been learned. */
+  /** Called when the addresses have changed. */
   changed(): void;
 }
 
@@ -36,11 +35,10 @@ export class DiscoveredName {
   readonly #deps: NameDeps;
   #endpoints: readonly Endpoint[] = [];
   #nextAtMs = Number.NEGATIVE_INFINITY;
-  /** Answers that are still to come, and what came with the others. */
   #awaited = 0;
   #found: string[] = [];
   #hasFailed = false;
-  /** What was last said of a failure, so that it is said once. */
+  /** The failure logged last. */
   #saidWhy = '';
 
   constructor(settings: NameSettings, deps: NameDeps) {
@@ -48,12 +46,12 @@ export class DiscoveredName {
     this.#deps = deps;
   }
 
-  /** What was learned last, in the order of the addresses; empty before that. */
+  /** The addresses found last, sorted. */
   get endpoints(): readonly Endpoint[] {
     return this.#endpoints;
   }
 
-  /** Asks if it is time to. */
+  /** Looks the name up when it is due. */
   look(nowMs: number): void {
     if (nowMs < this.#nextAtMs || this.#awaited > 0) return;
     this.#nextAtMs = nowMs + this.settings.refreshMs;
@@ -68,7 +66,7 @@ export class DiscoveredName {
     }
   }
 
-  /** One of the learned is in trouble: it may be gone, and another in its place. */
+  /** An address is in trouble and may be gone: brings the next lookup forward. */
   lookSoon(nowMs: number): void {
     this.#nextAtMs = Math.min(this.#nextAtMs, nowMs + learnSoonMs);
   }
@@ -117,7 +115,7 @@ function requestFor(name: string, type: number): Request {
   return { question, recursionDesired: true, checkingDisabled: false, dnssecOk: false, clientTransport: 'tcp' };
 }
 
-/** The addresses of this type among the answers, whatever aliases lead to them. */
+/** Aliases are skipped. */
 function addressesIn(message: Uint8Array, type: number): string[] {
   const found: string[] = [];
   let at = skipName(message, headerBytes, message.length) + 4;

@@ -1,6 +1,7 @@
 /**
- * One try of a question with one upstream: the attempt that a connection or socket carries. It reads what comes back
- * and leaves what to do about it to the question.
+ * One attempt of a query at one upstream: with which transport and OPT it is sent, what its answer is worth, and the
+ * fallback answer. An OPT may be why an upstream is silent or fails, so the query is sent without one as well; only a
+ * good answer to that turns OPT off for the upstream, because a slow or dead one answers neither.
  */
 import { type Counters, observeDuration } from '../counters.js';
 import { rcodeName } from '../dns/names.js';
@@ -28,66 +29,65 @@ import {
 import { headerBytes } from '../limits.js';
 import type { Outcome, Request } from './ask.js';
 import { type Attempt, type Carrier, type Loss, notSent, timeoutText } from './attempt.js';
-import type { AgainBudget } from './budget.js';
+import type { HedgeBudget } from './budget.js';
 import { durationsOf, type UpstreamDeps } from './endpoint.js';
 import { AnswerReader, needsOpt } from './request.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
 
-/** In which manner the upstream is asked. */
-export interface Manner {
+export interface AttemptOptions {
   readonly transport: UpstreamTransport;
   readonly allowsOpt: boolean;
-  /** There is no OPT so that it is seen whether that brings an answer. */
+  /** Sent without OPT to see whether that brings an answer. */
   readonly testsOpt: boolean;
 }
 
 /**
- * `cut`: over UDP, with TC or as good as that (RFC 7766 5), so TCP may bring the rest. `opt refused`: the upstream
- * cannot do anything with our OPT (RFC 6891 6.2.2).
+ * `cut`: over UDP, with TC or damaged like it (RFC 7766 5), so TCP may bring the rest. `opt refused`: the upstream
+ * cannot handle our OPT (RFC 6891 6.2.2).
  */
 type Judgement = 'good' | 'cut' | 'opt refused' | 'malformed';
 
-/** The question as its tries see it. */
-export interface Asker {
+/** The query, as its attempts see it. */
+export interface AttemptOwner {
   readonly request: Request;
-  answered(attempt: Try, message: Uint8Array, nowMs: number): void;
-  lost(attempt: Try, loss: Loss, nowMs: number): void;
+  answered(attempt: QueryAttempt, message: Uint8Array, nowMs: number): void;
+  lost(attempt: QueryAttempt, loss: Loss, nowMs: number): void;
 }
 
-/** What the message last accepted says; good until anything else is read. */
+/** The message accepted last; overwritten by the next one. */
 export const reader = new AnswerReader();
 
-export class Try implements Attempt {
+export class QueryAttempt implements Attempt {
   carrier: Carrier | null = null;
   sentAtMs = notSent;
-  /** Of its answer; null while there is none. */
+  /** Null until answered. */
   judgement: Judgement | null = null;
-  /** Its carrier broke or turned it away. */
+  /** The carrier broke or rejected it. */
   isLost = false;
-  /** Its port got something that was not asked for. */
+  /** The port received something unsolicited. */
   isDisturbed = false;
   readonly transport: UpstreamTransport;
   readonly allowsOpt: boolean;
   readonly testsOpt: boolean;
-  readonly #asker: Asker;
+  readonly #owner: AttemptOwner;
 
   constructor(
-    asker: Asker,
+    owner: AttemptOwner,
     readonly upstream: Upstream,
-    { transport, allowsOpt, testsOpt }: Manner,
-    readonly isAgain: boolean,
+    { transport, allowsOpt, testsOpt }: AttemptOptions,
+    readonly isHedge: boolean,
   ) {
-    this.#asker = asker;
+    this.#owner = owner;
     this.transport = transport;
     this.allowsOpt = allowsOpt;
     this.testsOpt = testsOpt;
   }
 
   get request(): Request {
-    return this.#asker.request;
+    return this.#owner.request;
   }
 
-  /** Whether the request had an OPT record: over UDP always, over TCP where it has to. */
+  /** Whether the request has an OPT: over UDP always, over TCP where it needs one. */
   get carriesOpt(): boolean {
     return this.allowsOpt && (this.transport === 'udp' || needsOpt(this.request));
   }
@@ -100,21 +100,21 @@ export class Try implements Attempt {
   }
 
   answered(message: Uint8Array, nowMs: number): void {
-    this.#asker.answered(this, message, nowMs);
+    this.#owner.answered(this, message, nowMs);
   }
 
   lost(loss: Loss, nowMs: number): void {
     this.isLost = true;
     this.isDisturbed = loss.isDisturbed === true;
-    this.#asker.lost(this, loss, nowMs);
+    this.#owner.lost(this, loss, nowMs);
   }
 
-  /** Gives it up; nothing is said to the question. */
+  /** Without a call to the owner. */
   abandon(nowMs: number): void {
     this.carrier?.abandon(this, nowMs);
   }
 
-  /** Whether what carries it has been heard since: then it is this question that takes long. */
+  /** Whether the carrier has been heard since: then this name is slow, not the carrier. */
   isCarrierHeardSince(timeMs: number): boolean {
     return this.carrier !== null && this.carrier.lastHeardMs >= timeMs;
   }
@@ -128,110 +128,117 @@ export class Try implements Attempt {
   }
 }
 
-/** How a question would be asked if nothing were known of the upstream. */
-export interface Wish {
+/** How a query is sent to an upstream about which nothing is known. */
+export interface Preference {
   readonly request: Request;
   readonly transport: UpstreamTransport;
-  /** The transport is a matter of course: force_tcp, or what has TC over UDP. */
+  /** force_tcp, or an answer had TC over UDP: only this transport. */
   readonly isFixed: boolean;
 }
 
-/** How a question asks this upstream after these tries. */
-export function mannerOf(upstream: Upstream, tries: readonly Try[], wish: Wish, nowMs: number): Manner {
-  const before = tries.filter((attempt) => attempt.upstream === upstream);
-  if (!wish.isFixed && isCutWithoutTcp(upstream, before, nowMs)) return withoutOpt('udp');
-  const transport = wish.isFixed ? wish.transport : wayNow(upstream, wish.transport, before, nowMs);
+/** How the next attempt of a query at this upstream is sent, after these attempts. */
+export function attemptOptions(
+  upstream: Upstream,
+  attempts: readonly QueryAttempt[],
+  preference: Preference,
+  nowMs: number,
+): AttemptOptions {
+  const before = attempts.filter((attempt) => attempt.upstream === upstream);
+  if (!preference.isFixed && isCutWithoutTcp(upstream, before, nowMs)) return withoutOpt('udp');
+  const transport = preference.isFixed
+    ? preference.transport
+    : transportNow(upstream, preference.transport, before, nowMs);
   const isRefused = before.some(({ judgement }) => judgement === 'opt refused');
   const isSilent = before.some((attempt) => attempt.transport === transport && isSilentForOpt(attempt, nowMs));
   if (isRefused || isSilent) return withoutOpt(transport);
-  const allowsOpt = needsOpt(wish.request) || transport === 'tcp' || upstream.edns.nextHasOpt(nowMs);
+  const allowsOpt = needsOpt(preference.request) || transport === 'tcp' || upstream.edns.nextHasOpt(nowMs);
   return { transport, testsOpt: false, allowsOpt };
 }
 
-/** The manner that shows whether the OPT is the trouble. */
-export function withoutOpt(transport: UpstreamTransport): Manner {
+/** Options that show whether the OPT is the trouble. */
+export function withoutOpt(transport: UpstreamTransport): AttemptOptions {
   return { transport, testsOpt: true, allowsOpt: false };
 }
 
 /**
- * Whether this upstream may be asked without an OPT as well: where nothing is known of it that speaks for the OPT. What
- * has to have one is only asked without where it is known that nothing comes with one (RFC 6891 6.2.2), as DNSSEC is lost.
+ * Whether this upstream may be asked without OPT: where no answer has proved the OPT harmless lately. A request that
+ * needs an OPT goes without only where OPT is known to fail (RFC 6891 6.2.2), because DNSSEC is lost.
  */
-export function doubtsOpt({ request, upstream }: Pick<Try, 'request' | 'upstream'>, nowMs: number): boolean {
+export function doubtsOpt({ request, upstream }: Pick<QueryAttempt, 'request' | 'upstream'>, nowMs: number): boolean {
   return needsOpt(request) ? upstream.edns.isWithout : !upstream.edns.isProven(nowMs);
 }
 
 /**
- * Beside a silent try: how the same upstream is asked without an OPT. `known`: it answers in no other way, as has been
- * found meanwhile. `perhaps`: it may. `no`: the OPT is not the trouble, or that has been tried.
+ * Whether to ask the same upstream without OPT beside a silent attempt. `known`: it answers only without. `perhaps`: it
+ * may. `no`: the OPT is not the trouble, or that was tried.
  */
-export function besideWithoutOpt(silent: Try, tries: readonly Try[], nowMs: number): 'known' | 'perhaps' | 'no' {
+export function besideWithoutOpt(
+  silent: QueryAttempt,
+  attempts: readonly QueryAttempt[],
+  nowMs: number,
+): 'known' | 'perhaps' | 'no' {
   const { upstream, transport, request, carriesOpt } = silent;
   if (!carriesOpt) return 'no';
-  const isTried = tries.some((one) => one.upstream === upstream && one.transport === transport && !one.carriesOpt);
+  const isTried = attempts.some((one) => one.upstream === upstream && one.transport === transport && !one.carriesOpt);
   if (isTried) return 'no';
   if (!needsOpt(request) && upstream.edns.isWithout) return 'known';
   return isSilentForOpt(silent, nowMs) ? 'perhaps' : 'no';
 }
 
-/** What it answered to an OPT was cut, and TCP has nothing: without OPT an answer is short, or honest with TC. */
-function isCutWithoutTcp(upstream: Upstream, before: readonly Try[], nowMs: number): boolean {
+/** The answer to an OPT was cut, and TCP fails: without OPT the answer is short, or honest with TC. */
+function isCutWithoutTcp(upstream: Upstream, before: readonly QueryAttempt[], nowMs: number): boolean {
   if (!before.some((attempt) => attempt.judgement === 'cut' && attempt.carriesOpt && doubtsOpt(attempt, nowMs)))
     return false;
   if (before.some(({ transport, carriesOpt }) => transport === 'udp' && !carriesOpt)) return false;
   return (
-    upstream.wayTo('tcp', [], nowMs) === 'udp' || before.some(({ transport, isLost }) => transport === 'tcp' && isLost)
+    upstream.transportFor('tcp', [], nowMs) === 'udp' ||
+    before.some(({ transport, isLost }) => transport === 'tcp' && isLost)
   );
 }
 
-/** It got no answer of any kind, and an OPT may be why. */
-function isSilentForOpt(attempt: Try, nowMs: number): boolean {
+function isSilentForOpt(attempt: QueryAttempt, nowMs: number): boolean {
   const { carriesOpt, judgement, isLost, sentAtMs } = attempt;
   return carriesOpt && judgement === null && !isLost && sentAtMs !== notSent && doubtsOpt(attempt, nowMs);
 }
 
-/**
- * How a question with these tries asks this upstream: over TCP what it has cut over UDP, and what somebody guesses the id of
- * there, unless TCP leads nowhere.
- */
-function wayNow(
+/** TCP after a cut answer or a guessed id over UDP, unless TCP leads nowhere. */
+function transportNow(
   upstream: Upstream,
   wanted: UpstreamTransport,
-  tries: readonly Try[],
+  attempts: readonly QueryAttempt[],
   nowMs: number,
 ): UpstreamTransport {
-  const before = tries.filter((attempt) => attempt.upstream === upstream);
+  const before = attempts.filter((attempt) => attempt.upstream === upstream);
   if (before.some(({ judgement }) => judgement === 'cut')) return 'tcp';
   const isDisturbed = before.some((attempt) => attempt.isDisturbed);
-  return upstream.wayTo(isDisturbed ? 'tcp' : wanted, waysTried(before, upstream), nowMs);
+  return upstream.transportFor(isDisturbed ? 'tcp' : wanted, transportsTried(before, upstream), nowMs);
 }
 
-/** How its upstream had been asked before this try was sent. What was sent with it or later has had less time. */
-export function waysBefore(tries: readonly Try[], attempt: Try): UpstreamTransport[] {
-  if (tries.length === 1) return [];
+/** Transports of the attempts at its upstream that were sent before this one; later ones have had less time. */
+export function transportsBefore(attempts: readonly QueryAttempt[], attempt: QueryAttempt): UpstreamTransport[] {
+  if (attempts.length === 1) return [];
   const { sentAtMs } = attempt;
-  const before = tries.filter((one) => one.sentAtMs !== notSent && one.sentAtMs < sentAtMs);
-  return waysTried(before, attempt.upstream);
+  const before = attempts.filter((one) => one.sentAtMs !== notSent && one.sentAtMs < sentAtMs);
+  return transportsTried(before, attempt.upstream);
 }
 
-/** How this upstream has been asked in these tries. One that was disturbed had no time to answer. */
-function waysTried(tries: readonly Try[], upstream: Upstream): UpstreamTransport[] {
-  return tries
+/** Transports of the attempts at this upstream; a disturbed one had no time to be answered. */
+function transportsTried(attempts: readonly QueryAttempt[], upstream: Upstream): UpstreamTransport[] {
+  return attempts
     .filter((attempt) => attempt.upstream === upstream && !attempt.isDisturbed)
     .map(({ transport }) => transport);
 }
 
-/** What a question's home has for it. */
 interface JudgeDeps {
-  readonly budget: AgainBudget;
+  readonly budget: HedgeBudget;
   readonly deps: Pick<UpstreamDeps, 'counters'>;
 }
 
-/** A larger one is said by an OPT, about EDNS itself (RFC 6891 6.1.3). */
+/** A larger rcode comes from an OPT and is about EDNS itself (RFC 6891 6.1.3). */
 const rcodeOfHeaderMax = 0x0f;
 
-/** Judges the message that was read last, which answers this try, and counts it. */
-export function judge(attempt: Try, { deps, budget }: JudgeDeps, nowMs: number): Judgement {
+/** Judges and counts the message in `reader`, which answers this attempt. */
+export function judge(attempt: QueryAttempt, { deps, budget }: JudgeDeps, nowMs: number): Judgement {
   const { verdict, rcode } = reader;
   const { counters } = deps;
   const isReadable = verdict === 'answer' || verdict === 'truncated';
@@ -251,11 +258,10 @@ export function judge(attempt: Try, { deps, budget }: JudgeDeps, nowMs: number):
 }
 
 /**
- * Whether it may be for its OPT that this try brought nothing good. Who refuses it without an OPT does not know EDNS
- * (RFC 6891 7). All else may be meant, and costs a question more, so it is asked about seldom, and not of an upstream
- * that has answered with OPT lately.
+ * Whether the OPT may be why this attempt failed. An error without OPT means no EDNS (RFC 6891 7). Other errors may be
+ * about the name, and asking without OPT costs a query: only within the budget, and not where OPT worked lately.
  */
-function isOptToBlame(attempt: Try, budget: AgainBudget, nowMs: number): boolean {
+function isOptToBlame(attempt: QueryAttempt, budget: HedgeBudget, nowMs: number): boolean {
   if (!attempt.carriesOpt) return false;
   const { verdict, rcode, hasOpt, records } = reader;
   const isRefused = rcode === rcodeFormErr || rcode === rcodeNotImp;
@@ -268,24 +274,23 @@ function isOptToBlame(attempt: Try, budget: AgainBudget, nowMs: number): boolean
   );
 }
 
-function noteDuration({ upstream, sentAtMs }: Try, rcode: number, nowMs: number): void {
+function noteDuration({ upstream, sentAtMs }: QueryAttempt, rcode: number, nowMs: number): void {
   const durationMs = nowMs - sentAtMs;
   observeDuration(durationsOf(upstream.stats, rcodeName(rcode)), 0, durationMs / 1000);
-  upstream.pace.took(durationMs);
+  upstream.rtt.took(durationMs);
 }
 
-export interface SecondBest {
-  /** A copy. */
+export interface Fallback {
   readonly message: Uint8Array;
   readonly questionBytes: number;
   readonly cameAtMs: number;
   readonly upstream: Upstream;
-  /** Why it is not the best: its rcode, TC, or that it was cut without TC. */
+  /** Why a better answer is looked for: its rcode, TC, or cut without TC. */
   readonly kind: 'rcode' | 'truncated' | 'cut';
 }
 
-/** Of the message that was read last. Copies it. */
-export function putAside({ upstream }: Try, message: Uint8Array, nowMs: number): SecondBest {
+/** Copies the message in `reader`, to be given if no better answer comes. */
+export function keepFallback({ upstream }: QueryAttempt, message: Uint8Array, nowMs: number): Fallback {
   const { verdict, records, questionBytes } = reader;
   const kind = verdict === 'truncated' || verdict === 'cut' ? verdict : 'rcode';
   const isWhole = kind === 'rcode' || records.damage === 'none';
@@ -293,23 +298,34 @@ export function putAside({ upstream }: Try, message: Uint8Array, nowMs: number):
   return { message: copy, questionBytes, cameAtMs: nowMs, upstream, kind };
 }
 
-/** What is left of it after a try whose answer is malformed: what is broken over TCP as well was not cut on its way. */
-export function leftOf(aside: SecondBest | null, { upstream, transport }: Try): SecondBest | null {
-  return aside?.kind === 'cut' && aside.upstream === upstream && transport === 'tcp' ? null : aside;
+/** The fallback after a malformed answer: one that is broken over TCP too was not cut on its way. */
+export function fallbackAfterMalformed(
+  fallback: Fallback | null,
+  { upstream, transport }: QueryAttempt,
+): Fallback | null {
+  return fallback?.kind === 'cut' && fallback.upstream === upstream && transport === 'tcp' ? null : fallback;
 }
 
-/** What is given in want of a better one, of the tries that were made; an upstream without TCP is remembered as such. */
-export function bestOf(aside: SecondBest, made: readonly Try[], counters: Counters, nowMs: number): Outcome {
-  const { message, questionBytes, cameAtMs, upstream, kind } = aside;
+/**
+ * The outcome where no better answer came. A cut one goes out with TC: it sends the client to TCP, and some records are
+ * better than SERVFAIL. The upstream is noted as one without TCP.
+ */
+export function fallbackOutcome(
+  fallback: Fallback,
+  attempts: readonly QueryAttempt[],
+  counters: Counters,
+  nowMs: number,
+): Outcome {
+  const { message, questionBytes, cameAtMs, upstream, kind } = fallback;
   countDown(message, headerBytes + questionBytes, Math.ceil((nowMs - cameAtMs) / 1000));
   if (kind !== 'rcode') {
     counters.count('upstreamCutAnswers');
-    upstream.heardBy('udp', waysTried(made, upstream), nowMs);
+    upstream.heardBy('udp', transportsTried(attempts, upstream), nowMs);
   }
   return { ok: true, message, from: upstream.to };
 }
 
-/** While it was put aside its records have grown older. A started second counts, so that none outlives its TTL. */
+/** Ages the records by the time they were held; a started second counts, so that none outlives its TTL. */
 function countDown(message: Uint8Array, from: number, ageSeconds: number): void {
   if (ageSeconds === 0) return;
   const records = u16(message, atAnswers) + u16(message, atAuthorities) + u16(message, atAdditionals);
@@ -318,14 +334,14 @@ function countDown(message: Uint8Array, from: number, ageSeconds: number): void 
     const end = fixed + 10 + u16(message, fixed + 8);
     const type = u16(message, fixed);
     const ttl = ttlSeconds(message, fixed + 4);
-    // A denial lives no longer than MINIMUM says (RFC 2308 5).
+    // RFC 2308 5: MINIMUM limits a denial.
     const left = Math.max(0, (type === typeSoa ? Math.min(ttl, ttlSeconds(message, end - 4)) : ttl) - ageSeconds);
     if (type !== typeOpt && ttl > 0) setU32(message, fixed + 4, left);
     at = end;
   }
 }
 
-/** What ends within a record has none that could be read: header and question say, with TC, that there is more. */
+/** Header and question with TC, where a record was cut and none can be read. */
 function emptyCopy(message: Uint8Array): Uint8Array {
   const empty = copyOf(message, 0, headerBytes + reader.questionBytes);
   setU16(empty, atFlags, messageFlags(empty) | flagTc);

@@ -1,16 +1,14 @@
 /**
- * The life of one question in one `forward`: it is tried, tried again elsewhere when that fails or takes long, and
- * ends exactly once, by its deadline. Several tries may be out at once; the first good answer wins.
- *
- *     start ─> try ─┬─ answer ───────────────> ok
- *               ^   ├─ cut over UDP ─> the same upstream over TCP
- *               │   ├─ OPT refused ──> the same upstream without OPT
- *               │   ├─ lost, failover rcode ─> the next upstream, or after a pause the same
- *               └───┴─ silent ───────> another try beside it, on what has answered; else scouts look for such a way
- *     the deadline, or nobody left to ask ───> failed, and a late answer is still taken for the cache
- *
- * There are two deadlines: a short one where all that were asked have been silent altogether since, and a long one where
- * an upstream answers others, as a slow name is not a dead upstream.
+ * One query in one `forward`: it is sent to an upstream, sent again elsewhere when an attempt fails or stays silent,
+ * and ends exactly once, by its deadline. Several attempts may be pending at once; the first good answer wins.
+ *     start ─> attempt ─┬─ answer ───────────────> ok
+ *                  ^    ├─ cut over UDP ─> the same upstream over TCP
+ *                  │    ├─ OPT refused ──> the same upstream without OPT
+ *                  │    ├─ lost, failover rcode ─> the next upstream, or the same one after a pause
+ *                  └────┴─ silent ───────> a hedge, on a carrier that has answered since; else scouts look for one
+ *     deadline, or no upstream left ───> failed; a late answer still goes to the cache
+ * The deadline is short while every upstream that was asked is silent, and long while one of them answers other
+ * queries: a slow name is not a dead upstream.
  */
 import { rcodeNoError, rcodeServFail } from '../dns/wire.js';
 import {
@@ -24,131 +22,126 @@ import {
   triesChargedLeast,
   triesPerQuestionMax,
 } from '../limits.js';
-import type { AtTurnEnd } from '../scheduling/flush.js';
+import type { Flushable } from '../scheduling/flush.js';
 import type { Answer, Outcome, Request } from './ask.js';
-import { type Again, type Loss, loopLoss, notSent, queueLoss, unhealthyLoss } from './attempt.js';
-import type { AgainBudget } from './budget.js';
+import { type Hedge, type Loss, loopLoss, notSent, queueLoss, unhealthyLoss } from './attempt.js';
+import type { HedgeBudget } from './budget.js';
 import type { UpstreamDeps } from './endpoint.js';
 import {
-  type Asker,
+  type AttemptOptions,
+  type AttemptOwner,
+  attemptOptions,
   besideWithoutOpt,
-  bestOf,
+  type Fallback,
+  fallbackAfterMalformed,
+  fallbackOutcome,
   judge,
-  leftOf,
-  type Manner,
-  mannerOf,
-  putAside,
+  keepFallback,
+  type Preference,
+  QueryAttempt,
   reader,
-  type SecondBest,
-  Try,
-  type Wish,
-  waysBefore,
+  transportsBefore,
   withoutOpt,
 } from './query-attempt.js';
 import { needsOpt } from './request.js';
-import { Rounds, type RoundsSettings } from './selection.js';
+import { Selection, type SelectionSettings } from './selection.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
 
 const never = Number.POSITIVE_INFINITY;
-const provenTriesMax = 2;
+const provenHedgesMax = 2;
 const earliest = Number.MIN_SAFE_INTEGER;
 
-export interface QuestionSettings extends RoundsSettings {
+export interface QuerySettings extends SelectionSettings {
   readonly transport: 'client' | UpstreamTransport;
-  /** From when it was asked until it has failed where all that were asked have been silent altogether. */
+  /** Until the query fails where all its upstreams are silent. */
   readonly deadlineMs: number;
-  /** The same while one of them answers other questions. */
+  /** The same where one of them answers other queries. */
   readonly slowDeadlineMs: number;
-  /** 0: twice the number of upstreams, and no less than three. */
+  /** 0: twice the number of upstreams, at least three. */
   readonly connectAttemptsMax: number;
   readonly failover: readonly number[];
 }
 
-/** The `forward` that asks. */
-export interface QuestionHome {
-  readonly settings: QuestionSettings;
+export interface QueryOwner {
+  readonly settings: QuerySettings;
   readonly deps: UpstreamDeps;
-  readonly budget: AgainBudget;
-  /** The question is over: it leaves the table. */
-  finished(question: Question): void;
-  /** It has failed, and takes the answer that may still come: it is swept until it says `lateEnded`. */
-  staysForLate(question: Question): void;
-  lateEnded(question: Question): void;
+  readonly budget: HedgeBudget;
+  finished(query: UpstreamQuery): void;
+  /** The query has failed and waits for a late answer: the owner sweeps it until `lateEnded`. */
+  staysForLate(query: UpstreamQuery): void;
+  lateEnded(query: UpstreamQuery): void;
 }
 
-export interface Asked {
+export interface QueryOptions {
   readonly request: Request;
   readonly askedAtMs: number;
-  /** At least one; not changed while the question lives. Those given come first, then those learned. */
+  /** At least one; those of the Corefile before the discovered ones. */
   readonly upstreams: readonly Upstream[];
-  /** How many of them were learned. */
+  /** How many of them were discovered. */
   readonly learned: number;
-  /** How many questions were asked before it: where round_robin begins. */
+  /** The query's number: where round_robin begins. */
   readonly number: number;
   readonly done: (outcome: Outcome) => void;
-  /** Wants the answer that comes after `done` was told of a failure; null: nobody does. */
+  /** Takes an answer that comes after `done` was told of a failure. */
   readonly late: ((answer: Answer) => void) | null;
 }
 
-export class Question implements Asker, AtTurnEnd {
-  /** Its place among the home's questions; the home's own. */
-  place = 0;
+export class UpstreamQuery implements AttemptOwner, Flushable {
+  /** Index in the owner's table; set by the owner. */
+  index = 0;
   readonly request: Request;
-  readonly #home: QuestionHome;
+  readonly #owner: QueryOwner;
   readonly #done: (outcome: Outcome) => void;
   #late: ((answer: Answer) => void) | null;
   readonly #askedAtMs: number;
-  /** When it fails where all that were asked have been silent since, and when in any case. */
   #deadlineAtMs: number;
   #slowDeadlineAtMs: number;
-  readonly #tries: Try[] = [];
-  readonly #made: Try[] = [];
-  #triesCharged = 0;
-  readonly #triesChargedMax: number;
-  readonly #rounds: Rounds;
-  #wish: Wish;
-  /** Whether somebody was asked beside one who kept silent. */
-  #wasAskedAgain = false;
-  /** Whether that was not allowed once, which is counted. */
+  readonly #pending: QueryAttempt[] = [];
+  readonly #attempts: QueryAttempt[] = [];
+  #attemptsCharged = 0;
+  readonly #attemptsChargedMax: number;
+  readonly #selection: Selection;
+  #preference: Preference;
+  #wasHedged = false;
+  /** The budget denied a hedge; counted once. */
   #wasDenied = false;
-  /** Whether it was asked beyond the budget, as it would have failed. */
+  /** One hedge went beyond the budget, shortly before the deadline. */
   #wasRescued = false;
-  /** It was asked on nothing that is known to lead anywhere: as soon as something is, it is asked there. */
+  /** No attempt is on a carrier that is known to reach an endpoint: the query is hedged as soon as one is found. */
   #isInTheDark = false;
-  /** Tries beside silent ones, on what had just answered: two such are silent too, so it is the name that takes long. */
-  #provenTries = 0;
-  #againAtMs = never;
+  /** Hedges on carriers that had just answered. After two silent ones the name itself is slow. */
+  #provenHedges = 0;
+  #hedgeAtMs = never;
   #retryAtMs = never;
   #lastLoss: Loss | null = null;
-  /** Should nobody have a better one. */
-  #secondBest: SecondBest | null = null;
-  /** When the second best was put aside to wait for the first that was asked; `never` where it waits for nobody. */
+  #fallback: Fallback | null = null;
+  /** Since when the fallback waits for the upstream that was asked first; `never` where it does not. */
   #heldSinceMs = never;
   #isStarting = true;
   #isOver = false;
 
-  constructor(home: QuestionHome, asked: Asked) {
-    const { settings } = home;
-    this.#home = home;
-    this.request = asked.request;
-    this.#done = asked.done;
-    this.#late = asked.late;
-    this.#askedAtMs = asked.askedAtMs;
-    this.#deadlineAtMs = asked.askedAtMs + settings.deadlineMs;
-    this.#slowDeadlineAtMs = asked.askedAtMs + settings.slowDeadlineMs;
-    const transport = settings.transport === 'client' ? asked.request.clientTransport : settings.transport;
-    this.#wish = { request: asked.request, transport, isFixed: settings.transport === 'tcp' };
-    this.#rounds = new Rounds(asked.upstreams, asked.number, asked.learned);
-    this.#triesChargedMax = settings.connectAttemptsMax || Math.max(triesChargedLeast, 2 * asked.upstreams.length);
+  constructor(owner: QueryOwner, options: QueryOptions) {
+    const { settings } = owner;
+    this.#owner = owner;
+    this.request = options.request;
+    this.#done = options.done;
+    this.#late = options.late;
+    this.#askedAtMs = options.askedAtMs;
+    this.#deadlineAtMs = options.askedAtMs + settings.deadlineMs;
+    this.#slowDeadlineAtMs = options.askedAtMs + settings.slowDeadlineMs;
+    const transport = settings.transport === 'client' ? options.request.clientTransport : settings.transport;
+    this.#preference = { request: options.request, transport, isFixed: settings.transport === 'tcp' };
+    this.#selection = new Selection(options.upstreams, options.number, options.learned);
+    this.#attemptsChargedMax = settings.connectAttemptsMax || Math.max(triesChargedLeast, 2 * options.upstreams.length);
   }
 
   start(nowMs: number): void {
-    this.#home.budget.asked(nowMs);
-    this.#tryNext(nowMs);
+    this.#owner.budget.asked(nowMs);
+    this.#attemptNext(nowMs);
     this.#isStarting = false;
   }
 
-  turnEnded(): void {
+  flush(): void {
     this.#conclude();
   }
 
@@ -159,186 +152,188 @@ export class Question implements Asker, AtTurnEnd {
     }
     if (nowMs >= this.#heldUntilMs() || this.#isTimeUp(nowMs)) return this.#timeOut(nowMs);
     if (nowMs >= this.#retryAtMs) return this.#retry(nowMs);
-    this.#endSilentTries(nowMs);
-    if (!this.#isOver && nowMs >= this.#againAtMs) this.#askAgain(nowMs);
+    this.#endSilentAttempts(nowMs);
+    if (!this.#isOver && nowMs >= this.#hedgeAtMs) this.#hedge(nowMs);
   }
 
-  /** Something of this upstream has been found to lead to an endpoint that answers. */
+  /** A scout has reached an endpoint of this upstream. */
   scoutAnswered(upstream: Upstream, nowMs: number): void {
     if (this.#isOver) return;
-    const isStuckThere = this.#isInTheDark && this.#tries.some((attempt) => attempt.upstream === upstream);
-    if (isStuckThere || this.#rounds.hasAskedDown) this.#askAgain(nowMs);
+    const isStuckThere = this.#isInTheDark && this.#pending.some((attempt) => attempt.upstream === upstream);
+    if (isStuckThere || this.#selection.hasAskedDown) this.#hedge(nowMs);
   }
 
-  /** Ends it now, without asking further. */
+  /** Fails the query now. */
   cancel(text: string): void {
     if (this.#isOver) return;
-    this.#secondBest = null;
+    this.#fallback = null;
     this.#late = null;
     this.#lastLoss = { why: 'unreachable', text, blame: false };
     this.#conclude();
   }
 
-  /** The answer that may still come is not waited for any longer. */
+  /** Stops waiting for a late answer. */
   endLate(nowMs: number): void {
     this.#late = null;
-    for (const attempt of this.#tries.splice(0)) attempt.abandon(nowMs);
-    this.#home.lateEnded(this);
+    for (const attempt of this.#pending.splice(0)) attempt.abandon(nowMs);
+    this.#owner.lateEnded(this);
   }
 
-  answered(attempt: Try, message: Uint8Array, nowMs: number): void {
+  answered(attempt: QueryAttempt, message: Uint8Array, nowMs: number): void {
     const { upstream } = attempt;
     this.#remove(attempt, nowMs);
     upstream.heard(attempt.sentAtMs, nowMs);
-    upstream.heardBy(attempt.transport, this.#wish.isFixed ? [] : waysBefore(this.#made, attempt), nowMs);
+    upstream.heardBy(
+      attempt.transport,
+      this.#preference.isFixed ? [] : transportsBefore(this.#attempts, attempt),
+      nowMs,
+    );
     if (this.#isOver) return this.#answeredLate(attempt, message, nowMs);
-    attempt.judgement = judge(attempt, this.#home, nowMs);
+    attempt.judgement = judge(attempt, this.#owner, nowMs);
     if (attempt.judgement === 'malformed') {
-      this.#secondBest = leftOf(this.#secondBest, attempt);
+      this.#fallback = fallbackAfterMalformed(this.#fallback, attempt);
       return this.#afterLoss(attempt, attempt.malformed(), nowMs);
     }
     if (attempt.judgement === 'cut') return this.#askOverTcp(attempt, message, nowMs);
     const { rcode } = reader;
     if (attempt.judgement === 'opt refused') {
-      // A SERVFAIL may have been meant: it is given if nothing else comes.
+      // The SERVFAIL may be about the name: it is the fallback.
       if (reader.verdict === 'answer' && rcode === rcodeServFail) {
-        this.#secondBest = putAside(attempt, message, nowMs);
+        this.#fallback = keepFallback(attempt, message, nowMs);
         this.#slowDeadlineAtMs = Math.min(this.#slowDeadlineAtMs, Math.max(nowMs, this.#deadlineAtMs));
       }
-      return this.#tryOtherwise(attempt, nowMs);
+      return this.#attemptOtherwise(attempt, nowMs);
     }
-    if (this.#home.settings.failover.includes(rcode) && this.#failOver(attempt, message, nowMs)) return;
-    if (this.#waitsForFirst(attempt, rcode, nowMs)) return this.#hold(attempt, message, nowMs);
+    if (this.#owner.settings.failover.includes(rcode) && this.#failOver(attempt, message, nowMs)) return;
+    if (this.#waitsForFirst(attempt, rcode, nowMs)) {
+      this.#fallback = keepFallback(attempt, message, nowMs);
+      this.#heldSinceMs = nowMs;
+      return;
+    }
     this.#learnFrom(attempt, nowMs);
     this.#finish(this.#answerOf(attempt, message));
   }
 
-  /** What was asked for by an OPT and came without one is for this moment (RFC 6891 6.2.2). */
-  #answerOf({ upstream, carriesOpt, transport }: Try, message: Uint8Array): Answer {
+  /** An answer without OPT to a request that needs one is not cached (RFC 6891 6.2.2). */
+  #answerOf({ upstream, carriesOpt, transport }: QueryAttempt, message: Uint8Array): Answer {
     const mayKeep = needsOpt(this.request) && !carriesOpt ? false : undefined;
     return { ok: true, message, from: upstream.to, isOverTcp: transport === 'tcp', mayKeep };
   }
 
-  lost(attempt: Try, loss: Loss, nowMs: number): void {
+  lost(attempt: QueryAttempt, loss: Loss, nowMs: number): void {
     if (!this.#remove(attempt, nowMs)) return;
-    // That too much is asked is no fault of the upstream.
+    // Our own overload is no failure of the upstream.
     if (loss.blame && loss.why !== 'overloaded') attempt.upstream.health.failed(nowMs);
     if (!this.#isOver) this.#afterLoss(attempt, loss, nowMs);
-    else if (this.#tries.length === 0) this.endLate(nowMs);
+    else if (this.#pending.length === 0) this.endLate(nowMs);
   }
 
-  #tryNext(nowMs: number): void {
-    const upstream = this.#rounds.next(this.#home.settings, this.#home.deps, nowMs);
-    if (upstream === null) this.#fail(this.#rounds.allLoop ? loopLoss : unhealthyLoss);
-    else this.#try(upstream, nowMs, null);
+  #attemptNext(nowMs: number): void {
+    const upstream = this.#selection.next(this.#owner.settings, this.#owner.deps, nowMs);
+    if (upstream === null) this.#fail(this.#selection.allLoop ? loopLoss : unhealthyLoss);
+    else this.#attemptAt(upstream, nowMs, null);
   }
 
-  #try(upstream: Upstream, nowMs: number, again: Again | null, as: Manner | null = null): void {
-    const manner = as ?? mannerOf(upstream, this.#made, this.#wish, nowMs);
-    const attempt = new Try(this, upstream, manner, this.#wasAskedAgain);
-    this.#tries.push(attempt);
-    this.#made.push(attempt);
-    upstream.tryStarted(nowMs);
-    this.#triesCharged++;
-    this.#againAtMs = this.#nextAtMs(upstream, nowMs);
-    const sent = upstream.send(attempt, manner.transport, nowMs, again);
+  #attemptAt(upstream: Upstream, nowMs: number, hedge: Hedge | null, as: AttemptOptions | null = null): void {
+    const options = as ?? attemptOptions(upstream, this.#attempts, this.#preference, nowMs);
+    const attempt = new QueryAttempt(this, upstream, options, this.#wasHedged);
+    this.#pending.push(attempt);
+    this.#attempts.push(attempt);
+    upstream.attemptStarted(nowMs);
+    this.#attemptsCharged++;
+    this.#hedgeAtMs = Math.min(nowMs + this.#silenceMaxMs(upstream), this.#nextUpstreamAtMs(nowMs));
+    const sent = upstream.send(attempt, options.transport, nowMs, hedge);
     if (sent === 'full') {
       this.#remove(attempt, nowMs);
       return this.#afterLoss(attempt, queueLoss(upstream.to), nowMs);
     }
     this.#isInTheDark = sent !== 'proven';
-    if (sent === 'new') this.#againAtMs = Math.min(this.#againAtMs, nowMs + askAgainAfterMsMin);
+    if (sent === 'new') this.#hedgeAtMs = Math.min(this.#hedgeAtMs, nowMs + askAgainAfterMsMin);
     if (sent !== 'unproven') return;
-    this.#againAtMs = nowMs;
-    upstream.explore([manner.transport], nowMs);
+    this.#hedgeAtMs = nowMs;
+    upstream.explore([options.transport], nowMs);
   }
 
-  #nextAtMs(upstream: Upstream, nowMs: number): number {
-    return Math.min(nowMs + this.#patienceMs(upstream), this.#turnEndsAtMs(nowMs));
+  /** How long the latest attempt may stay silent. */
+  #silenceMaxMs({ rtt }: Upstream): number {
+    if (!this.#wasHedged) return rtt.waitMs;
+    return this.#selection.hasOther && !this.#isRanked ? askAgainAfterMs : askAgainNextMs;
   }
 
-  /** How long the try that was made last may be silent. */
-  #patienceMs({ pace }: Upstream): number {
-    if (!this.#wasAskedAgain) return pace.waitMs;
-    return this.#rounds.hasOther && !this.#isRanked ? askAgainAfterMs : askAgainNextMs;
+  /** `sequential`: when `read_timeout` of the latest upstream ends; `never` where no other is left. */
+  #nextUpstreamAtMs(nowMs: number): number {
+    if (!this.#isRanked || !this.#selection.hasOther) return never;
+    return this.#firstAskedAtMs(nowMs) + this.#owner.settings.readTimeoutMs;
   }
 
-  /** `sequential`: when the upstream that was asked last has had `read_timeout`; `never` where that changes nothing. */
-  #turnEndsAtMs(nowMs: number): number {
-    if (!this.#isRanked || !this.#rounds.hasOther) return never;
-    return this.#turnBeganAtMs(nowMs) + this.#home.settings.readTimeoutMs;
-  }
-
-  /** When the upstream that was asked last was first asked. */
-  #turnBeganAtMs(nowMs: number): number {
-    const { upstream } = this.#made[this.#made.length - 1];
-    const { sentAtMs } = this.#made.find((one) => one.upstream === upstream)!;
+  /** When the latest upstream was asked first. */
+  #firstAskedAtMs(nowMs: number): number {
+    const { upstream } = this.#attempts[this.#attempts.length - 1];
+    const { sentAtMs } = this.#attempts.find((one) => one.upstream === upstream)!;
     return sentAtMs === notSent ? nowMs : sentAtMs;
   }
 
-  /** The first upstream knows what the others do not: `policy sequential` over addresses that the Corefile names. */
+  /** `policy sequential` over addresses of the Corefile: the first upstream knows names that the others do not. */
   get #isRanked(): boolean {
-    return this.#home.settings.policy === 'sequential' && this.#rounds.isAllNamed;
+    return this.#owner.settings.policy === 'sequential' && this.#selection.isAllNamed;
   }
 
-  #mayTry(): boolean {
-    return this.#mayTryBeside() && this.#triesCharged < this.#triesChargedMax;
+  #mayAttempt(): boolean {
+    return this.#mayAttemptBeside() && this.#attemptsCharged < this.#attemptsChargedMax;
   }
 
-  #mayTryBeside(): boolean {
-    const { connectAttemptsMax } = this.#home.settings;
-    const mayConnect = connectAttemptsMax === 0 || this.#triesCharged < connectAttemptsMax;
-    return this.#made.length < triesPerQuestionMax && mayConnect && !this.#rounds.isLastResort;
+  #mayAttemptBeside(): boolean {
+    const { connectAttemptsMax } = this.#owner.settings;
+    const mayConnect = connectAttemptsMax === 0 || this.#attemptsCharged < connectAttemptsMax;
+    return this.#attempts.length < triesPerQuestionMax && mayConnect && !this.#selection.isLastResort;
   }
 
-  /** The same upstream, asked in another way; its other tries would only bring what we have just heard. */
-  #tryOtherwise({ upstream }: Try, nowMs: number): void {
-    this.#abandonTries(nowMs, upstream);
-    this.#triesCharged--;
-    this.#try(upstream, nowMs, null);
+  /** Asks the same upstream in another way, and abandons its other attempts, which would bring the same answer. */
+  #attemptOtherwise({ upstream }: QueryAttempt, nowMs: number): void {
+    this.#abandonAttempts(nowMs, upstream);
+    this.#attemptsCharged--;
+    this.#attemptAt(upstream, nowMs, null);
   }
 
-  #askOverTcp(attempt: Try, message: Uint8Array, nowMs: number): void {
-    this.#secondBest = putAside(attempt, message, nowMs);
-    // That it answers over UDP says nothing of TCP; where that led nowhere lately it gets little time.
-    const isHopeless = attempt.upstream.wayTo('tcp', [], nowMs) === 'udp';
+  #askOverTcp(attempt: QueryAttempt, message: Uint8Array, nowMs: number): void {
+    this.#fallback = keepFallback(attempt, message, nowMs);
+    // An answer over UDP says nothing about TCP; where TCP has failed lately it gets little time.
+    const isHopeless = attempt.upstream.transportFor('tcp', [], nowMs) === 'udp';
     const endAtMs = isHopeless ? nowMs + askAgainAfterMs : Math.max(this.#deadlineAtMs, nowMs + askAgainAfterMs);
     this.#slowDeadlineAtMs = Math.min(this.#slowDeadlineAtMs, endAtMs);
-    // What has TC is too long for any upstream; what was cut without it may come whole from another one.
-    if (reader.verdict === 'truncated') this.#wish = { request: this.request, transport: 'tcp', isFixed: true };
-    this.#tryOtherwise(attempt, nowMs);
+    // TC: too long for any upstream's UDP. Cut without TC: another upstream may answer whole.
+    if (reader.verdict === 'truncated') this.#preference = { request: this.request, transport: 'tcp', isFixed: true };
+    this.#attemptOtherwise(attempt, nowMs);
   }
 
-  #failOver(attempt: Try, message: Uint8Array, nowMs: number): boolean {
-    if (this.#tries.length === 0 && !(this.#mayTry() && this.#rounds.hasOther)) return false;
-    this.#secondBest = putAside(attempt, message, nowMs);
-    if (this.#tries.length === 0) this.#retry(nowMs);
+  #failOver(attempt: QueryAttempt, message: Uint8Array, nowMs: number): boolean {
+    if (this.#pending.length === 0 && !(this.#mayAttempt() && this.#selection.hasOther)) return false;
+    this.#fallback = keepFallback(attempt, message, nowMs);
+    if (this.#pending.length === 0) this.#retry(nowMs);
     return true;
   }
 
-  /** Whether an answer without records must wait for an upstream that was asked before, and may have some. */
-  #waitsForFirst(attempt: Try, rcode: number, nowMs: number): boolean {
-    if (attempt.upstream === this.#made[0].upstream || (rcode === rcodeNoError && !reader.isEmpty)) return false;
+  /** Whether an answer without records waits for the upstream that was asked first, which may have some. */
+  #waitsForFirst(attempt: QueryAttempt, rcode: number, nowMs: number): boolean {
+    if (attempt.upstream === this.#attempts[0].upstream || (rcode === rcodeNoError && !reader.isEmpty)) return false;
     const owed = this.#owedByFirst();
     return owed !== null && nowMs < this.#waitsUntilMs(owed, nowMs);
   }
 
-  /** The earliest try with the upstream that was asked first; null where that has said what it knows, or is down. */
-  #owedByFirst(): Try | null {
-    const { upstream } = this.#made[0];
+  /** The first upstream's earliest pending attempt; null where it has answered or is down. */
+  #owedByFirst(): QueryAttempt | null {
+    const { upstream } = this.#attempts[0];
     if (!upstream.isUp) return null;
-    return this.#tries.find((one) => one.upstream === upstream && one.sentAtMs !== notSent) ?? null;
+    return this.#pending.find((one) => one.upstream === upstream && one.sentAtMs !== notSent) ?? null;
   }
 
-  /** How long the answer of another waits for it: its usual time; where it is not known to be well, for a probe's. */
-  #waitsUntilMs({ upstream, sentAtMs }: Try, heldSinceMs: number): number {
+  /**
+   * How long another's answer waits for this attempt: the upstream's usual time; a probe's time where it has been
+   * silent.
+   */
+  #waitsUntilMs({ upstream, sentAtMs }: QueryAttempt, heldSinceMs: number): number {
     if (!upstream.wasHeardSince(sentAtMs)) return this.#isRanked ? heldSinceMs : heldSinceMs + askAgainAfterMsMin;
-    return this.#isRanked ? this.#slowDeadlineAtMs : sentAtMs + upstream.pace.usualMs;
-  }
-
-  #hold(attempt: Try, message: Uint8Array, nowMs: number): void {
-    this.#secondBest = putAside(attempt, message, nowMs);
-    this.#heldSinceMs = nowMs;
+    return this.#isRanked ? this.#slowDeadlineAtMs : sentAtMs + upstream.rtt.usualMs;
   }
 
   #heldUntilMs(): number {
@@ -347,42 +342,39 @@ export class Question implements Asker, AtTurnEnd {
     return owed === null ? this.#heldSinceMs : this.#waitsUntilMs(owed, this.#heldSinceMs);
   }
 
-  #afterLoss({ upstream }: Try, loss: Loss, nowMs: number): void {
+  #afterLoss({ upstream }: QueryAttempt, loss: Loss, nowMs: number): void {
     this.#lastLoss = loss;
-    if (!loss.blame) this.#triesCharged--;
-    if (loss.isDisturbed && this.#made.length < triesPerQuestionMax) return this.#retryElsewhere(upstream, nowMs);
-    if (this.#tries.length > 0) return;
+    if (!loss.blame) this.#attemptsCharged--;
+    // Leaves the port at which someone guesses ids, before a guess is right.
+    if (loss.isDisturbed && this.#attempts.length < triesPerQuestionMax)
+      return this.#retrySame(upstream, 'upstreamDisturbedRetries', nowMs);
+    if (this.#pending.length > 0) return;
     if (this.#heldSinceMs !== never) return this.#conclude();
-    if (!this.#mayTry() && (loss.blame || this.#made.length >= triesPerQuestionMax)) return this.#fail(loss);
-    // What was lost through no fault of the upstream is no reason to ask another one.
-    if (!loss.blame && upstream.isUp && !this.#rounds.hasAskedDown) return this.#retrySame(upstream, nowMs);
-    if (!loss.blame || this.#rounds.hasOther) return this.#retry(nowMs);
+    if (!this.#mayAttempt() && (loss.blame || this.#attempts.length >= triesPerQuestionMax)) return this.#fail(loss);
+    // The upstream is not to blame, so it is asked again.
+    if (!loss.blame && upstream.isUp && !this.#selection.hasAskedDown)
+      return this.#retrySame(upstream, 'upstreamRetries', nowMs);
+    if (!loss.blame || this.#selection.hasOther) return this.#retry(nowMs);
     if (loss.why === 'overloaded') return this.#fail(loss);
     this.#retryAtMs = nowMs + retryPauseMs;
   }
 
   #retry(nowMs: number): void {
     this.#retryAtMs = never;
-    this.#home.deps.counters.count('upstreamRetries');
-    this.#tryNext(nowMs);
+    this.#owner.deps.counters.count('upstreamRetries');
+    this.#attemptNext(nowMs);
   }
 
-  #retrySame(upstream: Upstream, nowMs: number): void {
-    this.#home.deps.counters.count('upstreamRetries');
-    this.#try(upstream, nowMs, null);
+  #retrySame(upstream: Upstream, counter: 'upstreamRetries' | 'upstreamDisturbedRetries', nowMs: number): void {
+    this.#owner.deps.counters.count(counter);
+    this.#attemptAt(upstream, nowMs, null);
   }
 
-  /** The port where somebody guesses is left, before the right id may be among the guesses. */
-  #retryElsewhere(upstream: Upstream, nowMs: number): void {
-    this.#home.deps.counters.count('upstreamDisturbedRetries');
-    this.#try(upstream, nowMs, null);
-  }
-
-  /** Gives up tries that have had `read_timeout`, with upstreams that have said nothing at all meanwhile. */
-  #endSilentTries(nowMs: number): void {
-    const { readTimeoutMs } = this.#home.settings;
-    for (let index = this.#tries.length - 1; index >= 0; index--) {
-      const attempt = this.#tries[index];
+  /** Ends attempts after `read_timeout` whose upstream has answered nothing meanwhile. */
+  #endSilentAttempts(nowMs: number): void {
+    const { readTimeoutMs } = this.#owner.settings;
+    for (let index = this.#pending.length - 1; index >= 0; index--) {
+      const attempt = this.#pending[index];
       const { sentAtMs, upstream } = attempt;
       if (sentAtMs === notSent || nowMs - sentAtMs < readTimeoutMs || upstream.wasHeardSince(sentAtMs)) continue;
       const text = attempt.timeoutText();
@@ -392,120 +384,121 @@ export class Question implements Asker, AtTurnEnd {
     }
   }
 
-  #askAgain(nowMs: number): void {
-    const [first] = this.#tries;
-    this.#againAtMs = never;
+  #hedge(nowMs: number): void {
+    const [first] = this.#pending;
+    this.#hedgeAtMs = never;
     if (first === undefined) return;
     if (first.sentAtMs === notSent) {
-      // It waits for a place: asking again would only make the queue longer.
-      this.#againAtMs = nowMs + first.upstream.pace.waitMs;
+      // The attempt waits in the queue: a hedge would only make the queue longer.
+      this.#hedgeAtMs = nowMs + first.upstream.rtt.waitMs;
       return;
     }
-    for (const { upstream, sentAtMs } of this.#tries) {
+    for (const { upstream, sentAtMs } of this.#pending) {
       if (!upstream.wasHeardSince(sentAtMs)) upstream.health.suspect(nowMs);
     }
-    if (this.#rounds.isLastResort) {
-      // The upstream may come back while this query waits for it on a connection that leads nowhere.
-      this.#againAtMs = nowMs;
+    if (this.#selection.isLastResort) {
+      // The upstream may come back while this query waits on a dead connection.
+      this.#hedgeAtMs = nowMs;
       return;
     }
-    if (!this.#mayTryBeside()) return;
-    // What was sent to an upstream that was down does not count: the query is asked as if for the first time.
-    if (this.#rounds.hasAskedDown) return this.#retry(nowMs);
-    if (nowMs >= this.#turnEndsAtMs(nowMs)) return this.#retry(nowMs);
-    const isEarly = this.#isInTheDark && nowMs < first.sentAtMs + first.upstream.pace.waitMs;
-    const without = isEarly ? 'no' : besideWithoutOpt(first, this.#made, nowMs);
-    // It answers in no other way, as has been found meanwhile: this try is the first that counts.
-    if (without === 'known') return this.#try(first.upstream, nowMs, this.#againTo(first.upstream, nowMs));
-    if (this.#rounds.hasOther && !this.#isRanked && !isEarly) return this.#askOtherBeside(first, without, nowMs);
-    const { upstream } = this.#isRanked ? this.#made[this.#made.length - 1] : first;
-    this.#askSameAgain(upstream, nowMs);
-    if (without === 'perhaps') this.#askBesideWithoutOpt(first, nowMs);
+    if (!this.#mayAttemptBeside()) return;
+    // Attempts at an upstream that was down do not count.
+    if (this.#selection.hasAskedDown) return this.#retry(nowMs);
+    if (nowMs >= this.#nextUpstreamAtMs(nowMs)) return this.#retry(nowMs);
+    const isEarly = this.#isInTheDark && nowMs < first.sentAtMs + first.upstream.rtt.waitMs;
+    const without = isEarly ? 'no' : besideWithoutOpt(first, this.#attempts, nowMs);
+    // The upstream turned out to answer only without OPT: this attempt is the first that counts.
+    if (without === 'known') return this.#attemptAt(first.upstream, nowMs, this.#hedgeTo(first.upstream, nowMs));
+    if (this.#selection.hasOther && !this.#isRanked && !isEarly) return this.#hedgeWithOther(first, without, nowMs);
+    const { upstream } = this.#isRanked ? this.#attempts[this.#attempts.length - 1] : first;
+    this.#hedgeSame(upstream, nowMs);
+    if (without === 'perhaps') this.#hedgeWithoutOpt(first, nowMs);
   }
 
-  #askOtherBeside(silent: Try, without: 'perhaps' | 'no', nowMs: number): void {
-    if (!this.#mayAskBeside(nowMs, false)) return;
-    // Before others are asked, whose answer would end it.
-    if (without === 'perhaps') this.#askBesideWithoutOpt(silent, nowMs);
-    this.#tryNext(nowMs);
+  #hedgeWithOther(silent: QueryAttempt, without: 'perhaps' | 'no', nowMs: number): void {
+    if (!this.#mayHedge(nowMs, false)) return;
+    // First, because another upstream's answer ends the query.
+    if (without === 'perhaps') this.#hedgeWithoutOpt(silent, nowMs);
+    this.#attemptNext(nowMs);
   }
 
-  /** Unless what was just asked is that already. */
-  #askBesideWithoutOpt(silent: Try, nowMs: number): void {
-    if (this.#isOver || this.#made.length >= triesPerQuestionMax) return;
-    if (besideWithoutOpt(silent, this.#made, nowMs) === 'no' || !this.#home.budget.spend(nowMs, this.request.client))
+  #hedgeWithoutOpt(silent: QueryAttempt, nowMs: number): void {
+    if (this.#isOver || this.#attempts.length >= triesPerQuestionMax) return;
+    if (
+      besideWithoutOpt(silent, this.#attempts, nowMs) === 'no' ||
+      !this.#owner.budget.spend(nowMs, this.request.client)
+    )
       return;
-    this.#triesCharged--;
-    this.#try(silent.upstream, nowMs, this.#againTo(silent.upstream, nowMs), withoutOpt(silent.transport));
+    this.#attemptsCharged--;
+    this.#attemptAt(silent.upstream, nowMs, this.#hedgeTo(silent.upstream, nowMs), withoutOpt(silent.transport));
   }
 
-  /** Once more to the upstream that is silent, on what has answered since; where nothing has, scouts are sent. */
-  #askSameAgain(upstream: Upstream, nowMs: number): void {
-    this.#againAtMs = nowMs;
+  /** Hedges at the silent upstream, on a carrier that has answered since; where there is none, sends scouts. */
+  #hedgeSame(upstream: Upstream, nowMs: number): void {
+    this.#hedgeAtMs = nowMs;
     if (upstream.health.isDown) return;
-    const again = this.#againTo(upstream, nowMs);
-    const manner = mannerOf(upstream, this.#made, this.#wish, nowMs);
-    const transports = this.#transportsBeside(manner.transport, upstream);
-    const proven = transports.find((transport) => upstream.hasHeard(transport, again.sinceMs, nowMs));
-    // Scouts tell within a round trip; a second question into the dark waits until they have had their time.
-    const darkUntilMs = this.#made[this.#made.length - 1].sentAtMs + this.#patienceMs(upstream);
+    const hedge = this.#hedgeTo(upstream, nowMs);
+    const options = attemptOptions(upstream, this.#attempts, this.#preference, nowMs);
+    const transports = this.#transportsBeside(options.transport, upstream);
+    const proven = transports.find((transport) => upstream.hasHeard(transport, hedge.sinceMs, nowMs));
+    // Scouts answer within a round trip; a second attempt in the dark waits for them.
+    const darkUntilMs = this.#attempts[this.#attempts.length - 1].sentAtMs + this.#silenceMaxMs(upstream);
     if (proven === undefined && this.#isInTheDark && nowMs < darkUntilMs) upstream.explore(transports, nowMs);
-    else if (proven !== undefined && this.#provenTries >= provenTriesMax) this.#againAtMs = this.#turnEndsAtMs(nowMs);
-    else if (this.#mayAskBeside(nowMs, proven !== undefined)) {
-      if (proven !== undefined) this.#provenTries++;
-      this.#try(upstream, nowMs, again, { ...manner, transport: proven ?? manner.transport });
+    else if (proven !== undefined && this.#provenHedges >= provenHedgesMax)
+      this.#hedgeAtMs = this.#nextUpstreamAtMs(nowMs);
+    else if (this.#mayHedge(nowMs, proven !== undefined)) {
+      if (proven !== undefined) this.#provenHedges++;
+      this.#attemptAt(upstream, nowMs, hedge, { ...options, transport: proven ?? options.transport });
     }
   }
 
-  /** By which it may be asked: the transport that is next, and where both may be used, the other. */
+  /** The transports for a hedge: the preferred one first. */
   #transportsBeside(transport: UpstreamTransport, upstream: Upstream): readonly UpstreamTransport[] {
-    const wasCut = this.#made.some((attempt) => attempt.upstream === upstream && attempt.judgement === 'cut');
-    if (this.#wish.isFixed || upstream.isTls || wasCut) return [transport];
+    const wasCut = this.#attempts.some((attempt) => attempt.upstream === upstream && attempt.judgement === 'cut');
+    if (this.#preference.isFixed || upstream.isTls || wasCut) return [transport];
     return transport === 'udp' ? ['udp', 'tcp'] : ['tcp', 'udp'];
   }
 
-  /** What this upstream is asked on without an answer yet. */
-  #againTo(upstream: Upstream, nowMs: number): Again {
-    const out = this.#tries.filter((attempt) => attempt.upstream === upstream && attempt.sentAtMs !== notSent);
+  #hedgeTo(upstream: Upstream, nowMs: number): Hedge {
+    const out = this.#pending.filter((attempt) => attempt.upstream === upstream && attempt.sentAtMs !== notSent);
     const sinceMs = out.length === 0 ? nowMs : Math.min(...out.map(({ sentAtMs }) => sentAtMs));
     return { tried: out.flatMap(({ carrier }) => carrier ?? []), sinceMs };
   }
 
-  /** Whether the budget allows another try; beyond it one that is sure to help, for a question that would fail. */
-  #mayAskBeside(nowMs: number, isSure: boolean): boolean {
-    const { counters } = this.#home.deps;
+  /** Whether the budget allows a hedge. Beyond the budget a query near its deadline gets one that is sure to help. */
+  #mayHedge(nowMs: number, isSure: boolean): boolean {
+    const { counters } = this.#owner.deps;
     const isRescue = isSure && !this.#wasRescued && nowMs >= this.#deadlineAtMs - rescueBeforeMs;
-    if (!this.#home.budget.spend(nowMs, this.request.client)) {
+    if (!this.#owner.budget.spend(nowMs, this.request.client)) {
       if (!this.#wasDenied) counters.count('upstreamHedgesDenied');
       this.#wasDenied = true;
-      // There may be something in it when more has been asked.
-      this.#againAtMs = nowMs;
+      // The budget grows with new queries.
+      this.#hedgeAtMs = nowMs;
       if (!isRescue) return false;
       this.#wasRescued = true;
     }
-    this.#wasAskedAgain = true;
+    this.#wasHedged = true;
     counters.count('upstreamHedges');
     return true;
   }
 
-  /** Whether it has had its time: more of it where an upstream answers others, or another has its turn yet. */
   #isTimeUp(nowMs: number): boolean {
     if (nowMs >= this.#slowDeadlineAtMs) return true;
     if (nowMs < this.#deadlineAtMs) return false;
-    if (this.#isRanked && this.#hasTurnsLeft(nowMs)) return false;
-    return !this.#tries.some(({ upstream, sentAtMs }) => sentAtMs !== notSent && upstream.wasHeardSince(sentAtMs));
+    if (this.#isRanked && this.#hasUpstreamsLeft(nowMs)) return false;
+    return !this.#pending.some(({ upstream, sentAtMs }) => sentAtMs !== notSent && upstream.wasHeardSince(sentAtMs));
   }
 
-  /** `sequential`: the next upstream is asked after read_timeout, and has as long as the first had. */
-  #hasTurnsLeft(nowMs: number): boolean {
-    const { upstream } = this.#made[this.#made.length - 1];
-    if (upstream !== this.#made[0].upstream && nowMs - this.#turnBeganAtMs(nowMs) < queryDeadlineMs) return true;
-    return this.#rounds.hasOther && this.#mayTryBeside();
+  /** `sequential`: the next upstream is asked after read_timeout, and gets as long as the first. */
+  #hasUpstreamsLeft(nowMs: number): boolean {
+    const { upstream } = this.#attempts[this.#attempts.length - 1];
+    if (upstream !== this.#attempts[0].upstream && nowMs - this.#firstAskedAtMs(nowMs) < queryDeadlineMs) return true;
+    return this.#selection.hasOther && this.#mayAttemptBeside();
   }
 
   #timeOut(nowMs: number): void {
-    const [first] = this.#tries;
-    for (const { upstream, sentAtMs } of this.#tries) {
+    const [first] = this.#pending;
+    for (const { upstream, sentAtMs } of this.#pending) {
       if (sentAtMs !== notSent && !upstream.wasHeardSince(sentAtMs)) upstream.health.failed(nowMs);
     }
     if (first !== undefined) this.#lastLoss = { why: 'timeout', text: first.timeoutText(), blame: true };
@@ -514,14 +507,15 @@ export class Question implements Asker, AtTurnEnd {
 
   #fail(loss: Loss): void {
     this.#lastLoss = loss;
-    if (this.#isStarting) this.#home.deps.turn.add(this);
+    if (this.#isStarting) this.#owner.deps.flush.add(this);
     else this.#conclude();
   }
 
   #conclude(): void {
     if (this.#isOver) return;
-    const { counters, clock } = this.#home.deps;
-    if (this.#secondBest !== null) return this.#finish(bestOf(this.#secondBest, this.#made, counters, clock.nowMs()));
+    const { counters, clock } = this.#owner.deps;
+    if (this.#fallback !== null)
+      return this.#finish(fallbackOutcome(this.#fallback, this.#attempts, counters, clock.nowMs()));
     const { why, text } = this.#lastLoss!;
     if (why === 'timeout') counters.count('upstreamTimeouts');
     this.#finish({ ok: false, why, text });
@@ -529,48 +523,48 @@ export class Question implements Asker, AtTurnEnd {
 
   #finish(outcome: Outcome): void {
     this.#isOver = true;
-    this.#home.finished(this);
+    this.#owner.finished(this);
     try {
       if (!outcome.ok && this.#late !== null) this.#stayForLate();
-      else if (this.#tries.length > 0) this.#abandonTries(this.#home.deps.clock.nowMs());
+      else if (this.#pending.length > 0) this.#abandonAttempts(this.#owner.deps.clock.nowMs());
     } finally {
-      // Whoever waits is told, whatever goes wrong with what carried the question.
+      // The waiter is told even if a carrier throws.
       this.#done(outcome);
     }
   }
 
   #stayForLate(): void {
-    const nowMs = this.#home.deps.clock.nowMs();
-    for (const attempt of this.#tries.slice()) {
-      attempt.upstream.tryEnded(attempt.sentAtMs, nowMs);
+    const nowMs = this.#owner.deps.clock.nowMs();
+    for (const attempt of this.#pending.slice()) {
+      attempt.upstream.attemptEnded(attempt.sentAtMs, nowMs);
       if (attempt.sentAtMs !== notSent) continue;
       attempt.abandon(nowMs);
-      this.#tries.splice(this.#tries.indexOf(attempt), 1);
+      this.#pending.splice(this.#pending.indexOf(attempt), 1);
     }
-    if (this.#tries.length > 0) this.#home.staysForLate(this);
+    if (this.#pending.length > 0) this.#owner.staysForLate(this);
   }
 
-  /** An answer to a question that has failed: good for whoever asks it next. */
-  #answeredLate(attempt: Try, message: Uint8Array, nowMs: number): void {
+  /** A late answer to a failed query goes to the cache. */
+  #answeredLate(attempt: QueryAttempt, message: Uint8Array, nowMs: number): void {
     const late = this.#late;
-    attempt.upstream.pace.took(nowMs - attempt.sentAtMs);
+    attempt.upstream.rtt.took(nowMs - attempt.sentAtMs);
     const isGood = reader.verdict === 'answer';
-    if (isGood || this.#tries.length === 0) this.endLate(nowMs);
+    if (isGood || this.#pending.length === 0) this.endLate(nowMs);
     if (late === null || !isGood) return;
-    this.#home.deps.counters.count('upstreamLateAnswers');
+    this.#owner.deps.counters.count('upstreamLateAnswers');
     late(this.#answerOf(attempt, message));
   }
 
   /**
-   * The same question was silent on something else for long, and quick here. Where both lead to one address in one way,
-   * the other leads nowhere; where not, scouts find out whether all that leads there does.
+   * Another attempt was silent for long where this one was answered quickly. Same upstream and transport: the other's
+   * carrier is dead. Otherwise scouts find out whether all that leads to the other upstream is.
    */
-  #learnFrom({ upstream, transport, sentAtMs }: Try, nowMs: number): void {
+  #learnFrom({ upstream, transport, sentAtMs }: QueryAttempt, nowMs: number): void {
     const tookMs = nowMs - sentAtMs;
-    for (const other of this.#tries) {
-      // One that has answered before is given the time that this upstream takes now and then.
+    for (const other of this.#pending) {
+      // A carrier that has answered before gets the upstream's usual time.
       const isNew = !other.isCarrierHeardSince(earliest);
-      const silenceMs = isNew ? askAgainAfterMsMin : other.upstream.pace.waitMs;
+      const silenceMs = isNew ? askAgainAfterMsMin : other.upstream.rtt.waitMs;
       const isSilent = other.sentAtMs !== notSent && nowMs - other.sentAtMs >= Math.max(silenceMs, 2 * tookMs);
       if (!isSilent || other.isCarrierHeardSince(other.sentAtMs)) continue;
       const isAlike = other.upstream === upstream && other.transport === transport;
@@ -579,21 +573,21 @@ export class Question implements Asker, AtTurnEnd {
     }
   }
 
-  /** Gives up all tries, or those with one upstream. */
-  #abandonTries(nowMs: number, upstream: Upstream | null = null): void {
-    const given = this.#tries.filter((attempt) => upstream === null || attempt.upstream === upstream);
+  /** Abandons all pending attempts, or those with one upstream. */
+  #abandonAttempts(nowMs: number, upstream: Upstream | null = null): void {
+    const given = this.#pending.filter((attempt) => upstream === null || attempt.upstream === upstream);
     for (const attempt of given) {
-      this.#tries.splice(this.#tries.indexOf(attempt), 1);
-      attempt.upstream.tryEnded(attempt.sentAtMs, nowMs);
+      this.#pending.splice(this.#pending.indexOf(attempt), 1);
+      attempt.upstream.attemptEnded(attempt.sentAtMs, nowMs);
     }
     for (const attempt of given) attempt.abandon(nowMs);
   }
 
-  #remove(attempt: Try, nowMs: number): boolean {
-    const index = this.#tries.indexOf(attempt);
+  #remove(attempt: QueryAttempt, nowMs: number): boolean {
+    const index = this.#pending.indexOf(attempt);
     if (index < 0) return false;
-    this.#tries.splice(index, 1);
-    if (!this.#isOver) attempt.upstream.tryEnded(attempt.sentAtMs, nowMs);
+    this.#pending.splice(index, 1);
+    if (!this.#isOver) attempt.upstream.attemptEnded(attempt.sentAtMs, nowMs);
     return true;
   }
 }

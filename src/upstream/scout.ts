@@ -1,28 +1,28 @@
 /**
- * Whether what is newly opened to one upstream address may lead nowhere. A balancer gives each connection, or each
- * source port over UDP, to one of several endpoints; when one of them is dead, some connections answer and others
- * never do, for as long as the balancer is not told. What has answered since the trouble began is trusted; all else is
- * tried with a probe before questions depend on it. Two moments, no more.
+ * Probes of one upstream address, and the doubt that scouts resolve. A balancer gives each connection, or UDP source
+ * port, to one of several endpoints; when one of them is dead, some connections answer and others never do, until the
+ * balancer is told. Carriers that have answered since the trouble began are trusted; any other is tried with a probe, a
+ * scout, before queries depend on it.
  */
 import { flagQr, messageFlags } from '../dns/wire.js';
 import { doubtMs, headerBytes } from '../limits.js';
 import type { Request } from './ask.js';
-import { type Again, type Attempt, type Carrier, notSent, type Sent } from './attempt.js';
+import { type Attempt, type Carrier, type Hedge, notSent, type Sent } from './attempt.js';
 
 const never = Number.NEGATIVE_INFINITY;
 
 export class Doubt {
   readonly #told: () => void;
-  /** When the silence began that a trusted connection fell into. */
+  /** When the silence of the dead carrier began. */
   #sinceMs = never;
   #untilMs = never;
 
-  /** `told` is called when an address comes to be doubted, not while it is. */
+  /** `told` is called when the doubt begins. */
   constructor(told: () => void) {
     this.#told = told;
   }
 
-  /** While one is silent since `silentSinceMs`, another has answered: the silent one leads nowhere. */
+  /** One carrier is silent since `silentSinceMs` while another has answered: the silent one is dead. */
   began(silentSinceMs: number, nowMs: number): void {
     const isNews = !this.isIn(nowMs);
     if (isNews || silentSinceMs > this.#sinceMs) this.#sinceMs = silentSinceMs;
@@ -30,7 +30,7 @@ export class Doubt {
     if (isNews) this.#told();
   }
 
-  /** A scout, sent at `sentAtMs`, was not answered either: the trouble goes on. What is trusted stays so. */
+  /** A scout sent at `sentAtMs` got no answer. Trusted carriers stay trusted. */
   goesOn(sentAtMs: number, nowMs: number): void {
     if (this.isIn(nowMs)) this.#untilMs = nowMs + doubtMs;
     else this.began(sentAtMs, nowMs);
@@ -40,30 +40,31 @@ export class Doubt {
     return nowMs < this.#untilMs;
   }
 
-  /** Whether one that answered last at this moment may be given questions without a second thought. */
+  /** Whether a carrier last heard then may get queries. */
   trusts(lastHeardMs: number, nowMs: number): boolean {
     return !this.isIn(nowMs) || lastHeardMs >= this.#sinceMs;
   }
 
-  /** What is to be said of one that answered last at this moment and is given a question. */
-  verdict(lastHeardMs: number, again: Again | null, nowMs: number): Sent {
-    if (again !== null) return lastHeardMs >= again.sinceMs ? 'proven' : 'unproven';
+  /** How an attempt on a carrier last heard then counts as sent. */
+  verdict(lastHeardMs: number, hedge: Hedge | null, nowMs: number): Sent {
+    if (hedge !== null) return lastHeardMs >= hedge.sinceMs ? 'proven' : 'unproven';
     if (!this.trusts(lastHeardMs, nowMs)) return 'unproven';
     return lastHeardMs === never ? 'new' : 'proven';
   }
 }
 
-/** What the connections, or the ports, of one address have of it. */
+/** For the carriers of one transport. */
 export interface Scouting {
   readonly doubt: Doubt;
-  /** Makes a question of our own for a new one to prove itself by; null: no more may be asked now. */
+  /** A probe for a new carrier; null beyond the budget. */
   newScout(nowMs: number): Attempt | null;
 }
 
+/** Our own request, as a health check or a scout. As in CoreDNS any answer will do. */
 export class Probe implements Attempt {
-  // Without an OPT: an upstream that dislikes it is up.
+  // Without OPT: an upstream that rejects OPT is up.
   readonly allowsOpt = false;
-  readonly isAgain = false;
+  readonly isHedge = false;
   readonly isProbe = true;
   carrier: Carrier | null = null;
   sentAtMs = notSent;

@@ -1,70 +1,67 @@
 /**
- * Whom one question has asked and whom it asks next: each upstream that is up once, then again from the start; when
- * all are down one of them anyway. Those whose addresses were learned come first, the one first that has least to do
- * and answers fastest; those that the Corefile names come after them, by its policy. One that owes answers and is
- * silent comes after those that are not; under `sequential`, where the first knows what others do not, only once it has
- * been silent for read_timeout.
+ * Which upstream a query is sent to next: each one that is up once, then from the start again; when all are down, any
+ * of them. Discovered upstreams come first, by load and round-trip time; those of the Corefile follow, by its policy.
+ * Silent upstreams come last; under `sequential`, where the first knows names that others do not, only once they have
+ * been silent for read_timeout. Upstreams are bits of a number, the first the lowest: a `forward` has at most fifteen
+ * from the Corefile.
  */
 import type { Counters } from '../counters.js';
 import type { Random } from '../os/random.js';
 import type { Upstream } from './upstream.js';
 
-export interface RoundsSettings {
+export interface SelectionSettings {
   readonly policy: Policy;
-  /** Ask nobody when all are down. */
   readonly failfastAllUnhealthy: boolean;
   readonly readTimeoutMs: number;
 }
 
-interface RoundsDeps {
+interface SelectionDeps {
   readonly random: Random;
   readonly counters: Counters;
 }
 
-export class Rounds {
+export class Selection {
   readonly #upstreams: readonly Upstream[];
-  /** Where round_robin begins. */
+  /** For round_robin. */
   readonly #start: number;
-  /** Upstreams that the Corefile names: the first ones. */
+  /** The first ones are from the Corefile, the others discovered. */
   readonly #named: number;
-  /** A bit for each upstream that was asked in this round. */
+  /** Asked since the last start over. */
   #askedBits = 0;
   #isLastResort = false;
 
-  /** The last `learned` of the upstreams were learned. */
+  /** The last `learned` upstreams are discovered ones. */
   constructor(upstreams: readonly Upstream[], start: number, learned = 0) {
     this.#upstreams = upstreams;
     this.#start = start;
     this.#named = upstreams.length - learned;
   }
 
-  /** All are down, and were when the one that was asked last was chosen: no other is asked, and that one no more often. */
+  /** All were down at the last choice and still are: no other is asked, and the chosen one no more often. */
   get isLastResort(): boolean {
     return this.#isLastResort && this.#upBits() === 0;
   }
 
-  /** The one that was asked last was down, as all were. */
+  /** All were down at the last choice. */
   get hasAskedDown(): boolean {
     return this.#isLastResort;
   }
 
-  /** Whoever is asked sends the question back to us. */
   get allLoop(): boolean {
     return this.#upstreams.every(({ stats }) => stats.looping);
   }
 
-  /** The Corefile names all of them, none was learned. */
   get isAllNamed(): boolean {
     return this.#named === this.#upstreams.length;
   }
 
-  /** Whether somebody who is up has not been asked in this round. */
+  /** Whether one that is up has not been asked since the last start over. */
   get hasOther(): boolean {
     return (this.#upBits() & ~this.#askedBits) !== 0;
   }
 
-  /** Whose turn it is; null when nobody is to be asked. */
-  next(settings: RoundsSettings, deps: RoundsDeps, nowMs: number): Upstream | null {
+  /** Null when none is to be asked. */
+  next(settings: SelectionSettings, deps: SelectionDeps, nowMs: number): Upstream | null {
     const up = this.#upBits();
     if (up === 0) return this.#lastResort(settings, deps);
     this.#isLastResort = false;
@@ -75,7 +72,7 @@ export class Rounds {
     return this.#upstreams[index];
   }
 
-  #lastResort({ failfastAllUnhealthy }: RoundsSettings, { random, counters }: RoundsDeps): Upstream | null {
+  #lastResort({ failfastAllUnhealthy }: SelectionSettings, { random, counters }: SelectionDeps): Upstream | null {
     const left = this.#upstreams.filter(({ stats }) => !stats.looping);
     if (left.length === 0) return null;
     counters.count('forwardHealthcheckBroken');
@@ -83,7 +80,7 @@ export class Rounds {
     return failfastAllUnhealthy ? null : left[random.below(left.length)];
   }
 
-  #choose(candidates: number, settings: RoundsSettings, { random }: RoundsDeps, nowMs: number): number {
+  #choose(candidates: number, settings: SelectionSettings, { random }: SelectionDeps, nowMs: number): number {
     const { policy } = settings;
     const heard = candidates & ~this.#silentBits(settings, nowMs);
     const bits = heard === 0 ? candidates : heard;
@@ -106,7 +103,7 @@ export class Rounds {
     return best;
   }
 
-  #silentBits({ policy, readTimeoutMs }: RoundsSettings, nowMs: number): number {
+  #silentBits({ policy, readTimeoutMs }: SelectionSettings, nowMs: number): number {
     let bits = 0;
     for (let index = 0; index < this.#upstreams.length; index++) {
       const upstream = this.#upstreams[index];
@@ -131,13 +128,12 @@ export type Policy = 'random' | 'round_robin' | 'sequential';
 interface Candidates {
   /** A bit for each upstream that may be asked. */
   readonly bits: number;
-  /** How many upstreams there are. */
   readonly count: number;
-  /** Where round_robin begins to look: the number of the question. */
+  /** Where round_robin begins: the query's number. */
   readonly start: number;
 }
 
-/** The index of the upstream to ask, or -1 when none may be asked. */
+/** The index of the upstream to ask; -1 when there is none. */
 export function choose(policy: Policy, { bits, count, start }: Candidates, random: Random): number {
   if (bits === 0) return -1;
   if (policy === 'random') return indexOfBit(bits, random.below(bitsIn(bits)));
@@ -155,7 +151,7 @@ function bitsIn(bits: number): number {
   return count;
 }
 
-/** The index of the set bit that has `before` set bits below it. */
+/** The index of the set bit with `before` set bits below it. */
 function indexOfBit(bits: number, before: number): number {
   let left = bits;
   for (let skipped = 0; skipped < before; skipped++) left &= left - 1;

@@ -3,12 +3,12 @@ import { test } from 'node:test';
 import { upstreamQueueMax } from '../../src/limits.js';
 import {
   type Attempt,
+  AttemptQueue,
   dialLoss,
   notSent,
   queueLoss,
   readLoss,
   timeoutText,
-  Waiting,
 } from '../../src/upstream/attempt.js';
 import { request } from './scripted.js';
 
@@ -49,14 +49,14 @@ test('a timeout says what was waited for', () => {
 });
 
 const full = queueLoss('10.0.0.1:53');
-const push = (waiting: Waiting, one: Attempt): boolean => waiting.push(one, full, 0);
+const push = (waiting: AttemptQueue, one: Attempt): boolean => waiting.push(one, full, 0);
 
 function attempt(client?: string): Attempt {
   const never = (): never => assert.fail('nothing is said to those that wait');
   return {
     request: request('a', client === undefined ? {} : { client }),
     allowsOpt: true,
-    isAgain: false,
+    isHedge: false,
     carrier: null,
     sentAtMs: notSent,
     accepts: never,
@@ -66,7 +66,7 @@ function attempt(client?: string): Attempt {
 }
 
 test('first come, first served, and held by nobody afterwards', () => {
-  const waiting = new Waiting();
+  const waiting = new AttemptQueue();
   const [a, b] = [attempt(), attempt()];
   assert(push(waiting, a) && push(waiting, b));
   assert.equal(waiting.size, 2);
@@ -79,7 +79,7 @@ test('first come, first served, and held by nobody afterwards', () => {
 });
 
 test('one that was given up is passed over', () => {
-  const waiting = new Waiting();
+  const waiting = new AttemptQueue();
   const [a, b, c] = [attempt(), attempt(), attempt()];
   for (const each of [a, b, c]) push(waiting, each);
   waiting.abandon(b);
@@ -88,7 +88,7 @@ test('one that was given up is passed over', () => {
 });
 
 test('the queue is bounded, and those given up do not fill it', () => {
-  const waiting = new Waiting();
+  const waiting = new AttemptQueue();
   const kept = Array.from({ length: upstreamQueueMax }, () => attempt());
   for (const each of kept) assert(push(waiting, each));
   assert.equal(push(waiting, attempt()), false);
@@ -103,7 +103,7 @@ test('the queue is bounded, and those given up do not fill it', () => {
 });
 
 test('clients take turns, whoever has more', () => {
-  const waiting = new Waiting();
+  const waiting = new AttemptQueue();
   const flood = Array.from({ length: 5 }, () => attempt('flood'));
   for (const each of flood) push(waiting, each);
   const [first, second] = [attempt('other'), attempt('other')];
@@ -114,7 +114,7 @@ test('clients take turns, whoever has more', () => {
 });
 
 test('when it is full, the one with the most loses its latest for one with less, and nothing for itself', () => {
-  const waiting = new Waiting();
+  const waiting = new AttemptQueue();
   const lost: string[] = [];
   const flood = Array.from({ length: upstreamQueueMax }, (_, index) => ({
     ...attempt('flood'),
@@ -131,7 +131,7 @@ test('when it is full, the one with the most loses its latest for one with less,
 });
 
 test('a client with one attempt loses it to nobody: when every place has another client, the newcomer finds none', () => {
-  const waiting = new Waiting();
+  const waiting = new AttemptQueue();
   const kept = Array.from({ length: upstreamQueueMax }, (_, index) => attempt(`client ${index}`));
   for (const each of kept) assert(push(waiting, each));
   for (let more = 0; more < 10; more++) assert.equal(push(waiting, attempt(`newcomer ${more}`)), false);
@@ -140,7 +140,7 @@ test('a client with one attempt loses it to nobody: when every place has another
 });
 
 test('whoever loses its latest keeps its turn as long as it has more, and none afterwards', () => {
-  const waiting = new Waiting();
+  const waiting = new AttemptQueue();
   const lost: Attempt[] = [];
   const of = (client: string): Attempt => {
     const one: Attempt = { ...attempt(client), lost: () => void lost.push(one) };

@@ -10,7 +10,7 @@ import {
 import type { Random } from '../../src/os/random.js';
 import { type Attempt, type Carrier, type Loss, notSent } from '../../src/upstream/attempt.js';
 import { Connection, Ids } from '../../src/upstream/connection.js';
-import type { Place } from '../../src/upstream/endpoint.js';
+import type { UpstreamAddress } from '../../src/upstream/endpoint.js';
 import { framed } from '../simulation/framing.js';
 import { seededRandom } from '../simulation/random.js';
 import { answerTo, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
@@ -19,7 +19,7 @@ class Probe implements Attempt {
   carrier: Carrier | null = null;
   sentAtMs = notSent;
   readonly allowsOpt = true;
-  readonly isAgain = false;
+  readonly isHedge = false;
   readonly request;
   messages: Buffer[] = [];
   losses: Loss[] = [];
@@ -40,10 +40,10 @@ class Probe implements Attempt {
 
 const unlimited = Number.POSITIVE_INFINITY;
 
-async function setUp(settings: Partial<Place['settings']> = {}) {
+async function setUp(settings: Partial<UpstreamAddress['settings']> = {}) {
   const world = new TestWorld();
   const upstream = await ScriptedUpstream.start(world);
-  const place = world.place(server(1), settings);
+  const address = world.address(server(1), settings);
   const events: string[] = [];
   const owner = {
     answered: (connection: Connection) => events.push(`answered, ${connection.inflight} left`),
@@ -51,7 +51,7 @@ async function setUp(settings: Partial<Place['settings']> = {}) {
     took: () => {},
     gave: () => {},
   };
-  const open = (): Connection => new Connection(place, owner, world.clock.nowMs());
+  const open = (): Connection => new Connection(address, owner, world.clock.nowMs());
   const ask = (connection: Connection, name: string, dnssecOk = false): Probe => {
     const probe = new Probe(name, dnssecOk);
     connection.send(probe, world.clock.nowMs());
@@ -376,7 +376,8 @@ test('what has come is acknowledged at once while more is owed: a peer that keep
   const { open, ask, upstream, world, clock } = await setUp();
   let acknowledged = 0;
   const connect = world.network.connectStream.bind(world.network);
-  world.network.connectStream = (...wish) => Object.assign(connect(...wish), { acknowledge: () => acknowledged++ });
+  world.network.connectStream = (...preference) =>
+    Object.assign(connect(...preference), { acknowledge: () => acknowledged++ });
   upstream.onQuery = () => {};
   const connection = open();
   for (const name of ['a', 'b']) ask(connection, name);
@@ -430,7 +431,7 @@ test('a request that cannot be written: the others of that turn leave, and later
   const bad = ask(connection, 'bad');
   Object.defineProperty(bad, 'request', { get: planted });
   ask(connection, 'good');
-  assert.throws(() => connection.turnEnded(), /planted/u);
+  assert.throws(() => connection.flush(), /planted/u);
   await clock.pass(1);
   ask(connection, 'later');
   await clock.pass(1);

@@ -27,10 +27,10 @@ test('each rcode has one histogram, made when it is first seen', () => {
   assert.notEqual(durationsOf(stats, 'NXDOMAIN'), histogram);
 });
 
-function paceAfter(count: number, durationMs: (index: number) => number): Rtt {
-  const pace = new Rtt();
-  for (let index = 0; index < count; index++) pace.took(durationMs(index));
-  return pace;
+function rttAfter(count: number, durationMs: (index: number) => number): Rtt {
+  const rtt = new Rtt();
+  for (let index = 0; index < count; index++) rtt.took(durationMs(index));
+  return rtt;
 }
 
 test('before the first answer the wait is the longest', () => {
@@ -39,68 +39,68 @@ test('before the first answer the wait is the longest', () => {
 });
 
 test('a fast upstream is waited for the shortest time, a slow one the longest', () => {
-  assert.equal(paceAfter(2_000, () => 0.3).waitMs, askAgainAfterMsMin);
-  assert.equal(paceAfter(2_000, () => 500).waitMs, askAgainAfterMs);
+  assert.equal(rttAfter(2_000, () => 0.3).waitMs, askAgainAfterMsMin);
+  assert.equal(rttAfter(2_000, () => 500).waitMs, askAgainAfterMs);
 });
 
 test('in between it is about four times the 95th percentile, whatever the slowest twentieth does', () => {
   const random = seededRandom(3);
   // 0 to 50 ms: the 95th percentile is 47.5.
-  const { waitMs, p95Ms } = paceAfter(5_000, () => random.below(50_000) / 1000);
+  const { waitMs, p95Ms } = rttAfter(5_000, () => random.below(50_000) / 1000);
   assert(p95Ms > 35 && p95Ms < 60, `${p95Ms}`);
   assert(Math.abs(waitMs - 4 * p95Ms) < 1e-6);
-  const spread = paceAfter(5_000, (index) => (index % 33 === 0 ? 1_000 : 1));
+  const spread = rttAfter(5_000, (index) => (index % 33 === 0 ? 1_000 : 1));
   assert.equal(spread.waitMs, askAgainAfterMsMin);
 });
 
 test('trouble is noticed within a few dozen answers, and forgotten within a few hundred', () => {
-  const pace = paceAfter(5_000, () => 1);
-  for (let index = 0; index < 60; index++) pace.took(300);
-  assert.equal(pace.waitMs, askAgainAfterMs);
-  for (let index = 0; index < 300; index++) pace.took(1);
-  assert.equal(pace.waitMs, askAgainAfterMsMin);
+  const rtt = rttAfter(5_000, () => 1);
+  for (let index = 0; index < 60; index++) rtt.took(300);
+  assert.equal(rtt.waitMs, askAgainAfterMs);
+  for (let index = 0; index < 300; index++) rtt.took(1);
+  assert.equal(rtt.waitMs, askAgainAfterMsMin);
 });
 
 test('the average follows the last answers', () => {
-  const { averageMs } = paceAfter(200, (index) => (index < 100 ? 100 : 10));
+  const { averageMs } = rttAfter(200, (index) => (index < 100 ? 100 : 10));
   assert(Math.abs(averageMs - 10) < 1, `${averageMs}`);
 });
 
 test('slower than the others is twice the 95th percentile, and not what a busy machine does', () => {
-  assert.equal(paceAfter(2_000, () => 0.1).slowMs, 2);
-  assert(paceAfter(2_000, () => 20).slowMs > 30);
+  assert.equal(rttAfter(2_000, () => 0.1).slowMs, 2);
+  assert(rttAfter(2_000, () => 20).slowMs > 30);
 });
 
 test('a connection is held up after a time that no busy moment takes, longer for a slow upstream', () => {
-  assert(paceAfter(2_000, () => 0.3).heldUpMs >= heldUpAfterMsMin);
-  const { heldUpMs, p95Ms } = paceAfter(2_000, () => 40);
+  assert(rttAfter(2_000, () => 0.3).heldUpMs >= heldUpAfterMsMin);
+  const { heldUpMs, p95Ms } = rttAfter(2_000, () => 40);
   assert.equal(heldUpMs, heldUpAfterMsMin + 2 * p95Ms);
 });
 
 test('slow answers have their usual time, beyond the cap of what questions wait before they are asked again', () => {
-  const { usualMs, waitMs } = paceAfter(1_000, () => 700);
+  const { usualMs, waitMs } = rttAfter(1_000, () => 700);
   assert.equal(waitMs, askAgainAfterMs);
   assert(usualMs > 1_300 && usualMs < 1_700, `${usualMs}`);
-  assert.equal(paceAfter(5_000, () => 1).usualMs, askAgainAfterMsMin);
-  assert(paceAfter(0, () => 0).usualMs >= 1_000, 'of one that is not known yet much is allowed for');
+  assert.equal(rttAfter(5_000, () => 1).usualMs, askAgainAfterMsMin);
+  assert(rttAfter(0, () => 0).usualMs >= 1_000, 'of one that is not known yet much is allowed for');
 });
 
 test('a probe has the time of four answers, and no less than a tenth of a second', () => {
-  assert.equal(paceAfter(100, () => 1).probeWaitMs, askAgainAfterMsMin);
-  assert(Math.abs(paceAfter(200, () => 150).probeWaitMs - 600) < 10);
+  assert.equal(rttAfter(100, () => 1).probeWaitMs, askAgainAfterMsMin);
+  assert(Math.abs(rttAfter(200, () => 150).probeWaitMs - 600) < 10);
 });
 
 test('it knows when the upstream was last heard', () => {
-  const pace = paceAfter(0, () => 0);
-  assert.equal(pace.wasHeardSince(0), false);
-  pace.heard(70);
-  assert.deepEqual([pace.wasHeardSince(70), pace.wasHeardSince(71), pace.lastHeardMs], [true, false, 70]);
+  const rtt = rttAfter(0, () => 0);
+  assert.equal(rtt.wasHeardSince(0), false);
+  rtt.heard(70);
+  assert.deepEqual([rtt.wasHeardSince(70), rtt.wasHeardSince(71), rtt.lastHeardMs], [true, false, 70]);
 });
 
 test('what was sent before something that has been answered could have been answered as well', () => {
-  const pace = paceAfter(0, () => 0);
-  assert.equal(pace.hasAnsweredSince(0), false);
-  pace.answered(50);
-  pace.answered(30);
-  assert.deepEqual([pace.hasAnsweredSince(50), pace.hasAnsweredSince(51)], [true, false]);
+  const rtt = rttAfter(0, () => 0);
+  assert.equal(rtt.hasAnsweredSince(0), false);
+  rtt.answered(50);
+  rtt.answered(30);
+  assert.deepEqual([rtt.hasAnsweredSince(50), rtt.hasAnsweredSince(51)], [true, false]);
 });

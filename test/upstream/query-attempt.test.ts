@@ -4,21 +4,21 @@ import type { ForwardConfig } from '../../src/config/config.js';
 import { Counters, countersMemory } from '../../src/counters.js';
 import { askAgainAfterMs, queryDeadlineMs, sweepPeriodMs } from '../../src/limits.js';
 import { notSent } from '../../src/upstream/attempt.js';
-import { AgainBudget } from '../../src/upstream/budget.js';
+import { HedgeBudget } from '../../src/upstream/budget.js';
 import {
+  attemptOptions,
   besideWithoutOpt,
-  bestOf,
   doubtsOpt,
+  fallbackAfterMalformed,
+  fallbackOutcome,
   judge,
-  leftOf,
-  mannerOf,
-  putAside,
+  keepFallback,
+  type Preference,
+  QueryAttempt,
   reader,
-  Try,
-  type Wish,
   withoutOpt,
 } from '../../src/upstream/query-attempt.js';
-import { Edns, Upstream, type UpstreamTransport, Ways } from '../../src/upstream/upstream.js';
+import { Edns, Transports, Upstream, type UpstreamTransport } from '../../src/upstream/upstream.js';
 import { cut, cutInOpt, type Damaged, garbled, misplacedOpt } from './damaged.js';
 import {
   Asking,
@@ -39,17 +39,18 @@ function newAttempt({ transport = 'udp' as UpstreamTransport, dnssecOk = false, 
   const world = new TestWorld();
   const health = { failsMax: 1, intervalMs: 500, request: request('') };
   const upstream = new Upstream(
-    world.place(server(1)),
+    world.address(server(1)),
     { health, probeTransport: 'udp', maySpend: () => true, scoutAnswered() {} },
     world.log,
   );
   const heard: string[] = [];
-  const asker = {
+  const owner = {
     request: request('a.example', { dnssecOk }),
-    answered: (_: Try, message: Uint8Array, nowMs: number) => heard.push(`answered ${message.length} at ${nowMs}`),
-    lost: (_: Try, { text }: { text: string }, nowMs: number) => heard.push(`lost ${text} at ${nowMs}`),
+    answered: (_: QueryAttempt, message: Uint8Array, nowMs: number) =>
+      heard.push(`answered ${message.length} at ${nowMs}`),
+    lost: (_: QueryAttempt, { text }: { text: string }, nowMs: number) => heard.push(`lost ${text} at ${nowMs}`),
   };
-  return { world, heard, attempt: new Try(asker, upstream, { transport, allowsOpt, testsOpt: false }, false) };
+  return { world, heard, attempt: new QueryAttempt(owner, upstream, { transport, allowsOpt, testsOpt: false }, false) };
 }
 
 test('an OPT goes along over UDP always, over TCP for DO, and never when it is not allowed', () => {
@@ -94,23 +95,23 @@ test('given up, its carrier lets it go; a timeout says what it waited for', () =
 /** An upstream of which nothing is known. */
 function unknown() {
   const edns = new Edns();
-  const ways = new Ways();
-  const wayTo: Upstream['wayTo'] = (wanted, failed, nowMs) => {
-    const usual = ways.usual(wanted, nowMs);
-    return failed.length > 0 && failed.every((way) => way === usual) ? ways.afterSilence(usual, nowMs) : usual;
+  const transports = new Transports();
+  const transportFor: Upstream['transportFor'] = (wanted, failed, nowMs) => {
+    const usual = transports.usual(wanted, nowMs);
+    return failed.length > 0 && failed.every((way) => way === usual) ? transports.afterSilence(usual, nowMs) : usual;
   };
-  return { edns, ways, upstream: { edns, wayTo } as unknown as Upstream };
+  return { edns, transports, upstream: { edns, transportFor } as unknown as Upstream };
 }
 
-const wish = (settings: Partial<Wish> = {}): Wish => ({
+const preference = (settings: Partial<Preference> = {}): Preference => ({
   request: request('a'),
   transport: 'udp',
   isFixed: false,
   ...settings,
 });
-const needing = wish({ request: request('a', { dnssecOk: true }) });
+const needing = preference({ request: request('a', { dnssecOk: true }) });
 
-function tried(upstream: Upstream, facts: Partial<Try> = {}): Try {
+function tried(upstream: Upstream, facts: Partial<QueryAttempt> = {}): QueryAttempt {
   const plain = {
     request: request('a'),
     transport: 'udp',
@@ -119,47 +120,62 @@ function tried(upstream: Upstream, facts: Partial<Try> = {}): Try {
     isLost: false,
     sentAtMs: 0,
   };
-  return { ...plain, upstream, ...facts } as Try;
+  return { ...plain, upstream, ...facts } as QueryAttempt;
 }
 
 test('at first as wanted, with OPT; without where it is known that nothing comes with one, but for what needs it', () => {
   const { upstream, edns } = unknown();
-  assert.deepEqual(mannerOf(upstream, [], wish(), 0), { transport: 'udp', allowsOpt: true, testsOpt: false });
+  assert.deepEqual(attemptOptions(upstream, [], preference(), 0), {
+    transport: 'udp',
+    allowsOpt: true,
+    testsOpt: false,
+  });
   edns.learn(0);
-  assert.deepEqual(mannerOf(upstream, [], wish(), 1), { transport: 'udp', allowsOpt: false, testsOpt: false });
-  assert.equal(mannerOf(upstream, [], needing, 1).allowsOpt, true);
+  assert.deepEqual(attemptOptions(upstream, [], preference(), 1), {
+    transport: 'udp',
+    allowsOpt: false,
+    testsOpt: false,
+  });
+  assert.equal(attemptOptions(upstream, [], needing, 1).allowsOpt, true);
 });
 
 test('where the OPT was refused, without; another upstream is not concerned', () => {
-  const { upstream, ways } = unknown();
-  ways.heard('udp', 0);
-  const tries = [tried(upstream, { judgement: 'opt refused' })];
-  assert.deepEqual(mannerOf(upstream, tries, wish(), 0), withoutOpt('udp'));
-  assert.equal(mannerOf(unknown().upstream, tries, wish(), 0).allowsOpt, true);
+  const { upstream, transports } = unknown();
+  transports.heard('udp', 0);
+  const attempts = [tried(upstream, { judgement: 'opt refused' })];
+  assert.deepEqual(attemptOptions(upstream, attempts, preference(), 0), withoutOpt('udp'));
+  assert.equal(attemptOptions(unknown().upstream, attempts, preference(), 0).allowsOpt, true);
 });
 
 test('after silence over the same transport without, unless it answers with OPT; errors are no silence', () => {
-  const { upstream, ways, edns } = unknown();
-  ways.heard('udp', 0);
-  assert.deepEqual(mannerOf(upstream, [tried(upstream)], wish(), 0), withoutOpt('udp'));
-  assert.equal(mannerOf(upstream, [tried(upstream, { isLost: true })], wish(), 0).testsOpt, false);
-  assert.equal(mannerOf(upstream, [tried(upstream, { sentAtMs: notSent })], wish(), 0).testsOpt, false);
-  assert.equal(mannerOf(upstream, [tried(upstream, { judgement: 'malformed' })], wish(), 0).testsOpt, false);
+  const { upstream, transports, edns } = unknown();
+  transports.heard('udp', 0);
+  assert.deepEqual(attemptOptions(upstream, [tried(upstream)], preference(), 0), withoutOpt('udp'));
+  assert.equal(attemptOptions(upstream, [tried(upstream, { isLost: true })], preference(), 0).testsOpt, false);
+  assert.equal(attemptOptions(upstream, [tried(upstream, { sentAtMs: notSent })], preference(), 0).testsOpt, false);
+  assert.equal(
+    attemptOptions(upstream, [tried(upstream, { judgement: 'malformed' })], preference(), 0).testsOpt,
+    false,
+  );
   edns.heard(0);
-  assert.equal(mannerOf(upstream, [tried(upstream)], wish(), 0).testsOpt, false);
+  assert.equal(attemptOptions(upstream, [tried(upstream)], preference(), 0).testsOpt, false);
 });
 
 test('what was cut comes over TCP; where TCP has nothing, once without OPT, and then over TCP again', () => {
-  const { upstream, ways } = unknown();
+  const { upstream, transports } = unknown();
   const cut = tried(upstream, { judgement: 'cut' });
-  assert.equal(mannerOf(upstream, [cut], wish(), 0).transport, 'tcp');
+  assert.equal(attemptOptions(upstream, [cut], preference(), 0).transport, 'tcp');
   const refused = tried(upstream, { transport: 'tcp', carriesOpt: false, isLost: true });
-  assert.deepEqual(mannerOf(upstream, [cut, refused], wish(), 0), withoutOpt('udp'));
+  assert.deepEqual(attemptOptions(upstream, [cut, refused], preference(), 0), withoutOpt('udp'));
   const without = tried(upstream, { carriesOpt: false, judgement: 'cut' });
-  assert.equal(mannerOf(upstream, [cut, refused, without], wish(), 0).transport, 'tcp');
-  assert.equal(mannerOf(upstream, [cut, refused], wish({ transport: 'tcp', isFixed: true }), 0).transport, 'tcp', 'TC');
-  ways.learn('udp', 0);
-  assert.deepEqual(mannerOf(upstream, [cut], wish(), 0), withoutOpt('udp'));
+  assert.equal(attemptOptions(upstream, [cut, refused, without], preference(), 0).transport, 'tcp');
+  assert.equal(
+    attemptOptions(upstream, [cut, refused], preference({ transport: 'tcp', isFixed: true }), 0).transport,
+    'tcp',
+    'TC',
+  );
+  transports.learn('udp', 0);
+  assert.deepEqual(attemptOptions(upstream, [cut], preference(), 0), withoutOpt('udp'));
 });
 
 test('an OPT is doubted where nothing speaks for it, and one that is needed only where it is known to be the trouble', () => {
@@ -200,15 +216,15 @@ test('over UDP, TC and damage are as good as each other; over TCP the one is an 
     const world = new TestWorld();
     const health = { failsMax: 1, intervalMs: 500, request: request('') };
     const upstream = new Upstream(
-      world.place(server(1)),
+      world.address(server(1)),
       { health, probeTransport: 'udp', maySpend: () => true, scoutAnswered() {} },
       world.log,
     );
-    const asker = { request: request('a.example'), answered: () => {}, lost: () => {} };
+    const owner = { request: request('a.example'), answered: () => {}, lost: () => {} };
     const judged = [...Object.values(whole), ...Object.values(damaged), bare].map((message) => {
-      reader.read(message, asker.request);
-      const attempt = new Try(asker, upstream, { transport, allowsOpt: false, testsOpt: false }, false);
-      return judge(attempt, { deps: world, budget: new AgainBudget() }, 5);
+      reader.read(message, owner.request);
+      const attempt = new QueryAttempt(owner, upstream, { transport, allowsOpt: false, testsOpt: false }, false);
+      return judge(attempt, { deps: world, budget: new HedgeBudget() }, 5);
     });
     assert.deepEqual(judged, expected);
     // What cannot be read says nothing of the pace either.
@@ -393,10 +409,10 @@ test('cut in the header or the question: nobody knows whose answer it is, so it 
 });
 
 /** A try of an upstream that notes by what it was heard. */
-function tryOver(transport: 'udp' | 'tcp') {
+function attemptOver(transport: 'udp' | 'tcp') {
   const heard: unknown[] = [];
   const upstream = { to: '10.0.0.1:53', heardBy: (...facts: unknown[]) => void heard.push(facts) };
-  return { attempt: { upstream, transport } as unknown as Try, upstream, heard };
+  return { attempt: { upstream, transport } as unknown as QueryAttempt, upstream, heard };
 }
 
 const asked = request('a');
@@ -404,49 +420,53 @@ const reply = (settings: Parameters<typeof answerTo>[1]): Buffer =>
   answerTo({ id: 7, question: question('a') } as Parameters<typeof answerTo>[0], settings);
 
 test('an answer with another rcode is a copy of itself, and nothing is concluded from it', () => {
-  const { attempt, heard } = tryOver('tcp');
+  const { attempt, heard } = attemptOver('tcp');
   const counters = new Counters(countersMemory(0));
   const message = reply({ rcode: 5 });
   const kept = new Uint8Array(message);
   reader.read(message, asked);
-  const aside = putAside(attempt, message, 10);
+  const fallback = keepFallback(attempt, message, 10);
   message.fill(0);
-  assert.deepEqual(bestOf(aside, [attempt], counters, 10), { ok: true, message: kept, from: '10.0.0.1:53' });
+  assert.deepEqual(fallbackOutcome(fallback, [attempt], counters, 10), {
+    ok: true,
+    message: kept,
+    from: '10.0.0.1:53',
+  });
   assert.deepEqual([heard, counters.total('upstreamCutAnswers')], [[], 0]);
 });
 
 test('one that was cut is given as it is and counted, and the ways that failed are told to its upstream', () => {
-  const { attempt, upstream, heard } = tryOver('udp');
-  const overTcp = { upstream, transport: 'tcp' } as unknown as Try;
+  const { attempt, upstream, heard } = attemptOver('udp');
+  const overTcp = { upstream, transport: 'tcp' } as unknown as QueryAttempt;
   const counters = new Counters(countersMemory(0));
   const message = reply({ truncated: true });
   reader.read(message, asked);
-  const outcome = bestOf(putAside(attempt, message, 10), [attempt, overTcp], counters, 10);
+  const outcome = fallbackOutcome(keepFallback(attempt, message, 10), [attempt, overTcp], counters, 10);
   assert.deepEqual(outcome, { ok: true, message: new Uint8Array(message), from: '10.0.0.1:53' });
   assert.deepEqual(heard, [['udp', ['udp', 'tcp'], 10]]);
   assert.equal(counters.total('upstreamCutAnswers'), 1);
 });
 
 test('one that ends within a record has no records', () => {
-  const { attempt } = tryOver('udp');
+  const { attempt } = attemptOver('udp');
   const message = reply({ truncated: true });
   for (let end = message.length - 1; end >= 12 + asked.question.length; end--) {
     const cut = message.subarray(0, end);
     reader.read(cut, asked);
-    const aside = putAside(attempt, cut, 10);
-    assert.equal(aside.message.length, 12 + asked.question.length);
-    assert.deepEqual([...aside.message.subarray(4, 12)], [0, 1, 0, 0, 0, 0, 0, 0]);
-    assert.equal(aside.kind, 'truncated');
+    const fallback = keepFallback(attempt, cut, 10);
+    assert.equal(fallback.message.length, 12 + asked.question.length);
+    assert.deepEqual([...fallback.message.subarray(4, 12)], [0, 1, 0, 0, 0, 0, 0, 0]);
+    assert.equal(fallback.kind, 'truncated');
   }
 });
 
 test('while it was put aside its records have grown older, and none falls below 0', () => {
-  const { attempt } = tryOver('tcp');
+  const { attempt } = attemptOver('tcp');
   const counters = new Counters(countersMemory(0));
   const message = reply({ addresses: ['10.0.0.1', '10.0.0.2'], opt: true });
   const ttlsAfter = (ms: number): number[] => {
     reader.read(message, asked);
-    const outcome = bestOf(putAside(attempt, message, 1_000), [attempt], counters, 1_000 + ms);
+    const outcome = fallbackOutcome(keepFallback(attempt, message, 1_000), [attempt], counters, 1_000 + ms);
     assert(outcome.ok);
     const bytes = Buffer.from(outcome.message);
     assert.equal(bytes.length, message.length);
@@ -465,19 +485,19 @@ test('while it was put aside its records have grown older, and none falls below 
 });
 
 test('what was cut without TC has one for the client; it is worth nothing once TCP brings the same', () => {
-  const overUdp = tryOver('udp').attempt;
+  const overUdp = attemptOver('udp').attempt;
   const message = reply({ addresses: ['10.1.2.3', '10.1.2.4'] }).subarray(0, -1);
   reader.read(message, asked);
-  const aside = putAside(overUdp, message, 10);
-  assert.equal(aside.kind, 'cut');
-  assert.deepEqual([...aside.message.subarray(2, 12)], [0x83, 0x80, 0, 1, 0, 0, 0, 0, 0, 0]);
-  assert.equal(aside.message.length, 12 + asked.question.length);
-  const sameOverTcp = { ...overUdp, transport: 'tcp' } as Try;
-  assert.equal(leftOf(aside, sameOverTcp), null);
-  assert.equal(leftOf(aside, tryOver('tcp').attempt), aside, 'another upstream');
-  assert.equal(leftOf(aside, overUdp), aside);
+  const fallback = keepFallback(overUdp, message, 10);
+  assert.equal(fallback.kind, 'cut');
+  assert.deepEqual([...fallback.message.subarray(2, 12)], [0x83, 0x80, 0, 1, 0, 0, 0, 0, 0, 0]);
+  assert.equal(fallback.message.length, 12 + asked.question.length);
+  const sameOverTcp = { ...overUdp, transport: 'tcp' } as QueryAttempt;
+  assert.equal(fallbackAfterMalformed(fallback, sameOverTcp), null);
+  assert.equal(fallbackAfterMalformed(fallback, attemptOver('tcp').attempt), fallback, 'another upstream');
+  assert.equal(fallbackAfterMalformed(fallback, overUdp), fallback);
   reader.read(reply({ truncated: true }), asked);
-  const truncated = putAside(overUdp, reply({ truncated: true }), 10);
-  assert.equal(leftOf(truncated, sameOverTcp), truncated);
-  assert.equal(leftOf(null, sameOverTcp), null);
+  const truncated = keepFallback(overUdp, reply({ truncated: true }), 10);
+  assert.equal(fallbackAfterMalformed(truncated, sameOverTcp), truncated);
+  assert.equal(fallbackAfterMalformed(null, sameOverTcp), null);
 });

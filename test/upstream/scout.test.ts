@@ -46,10 +46,10 @@ test('it ends after a while, and lasts as long as scouts are lost', () => {
 
 test('for what is asked again only what has answered since it was asked is proven, in doubt or not', () => {
   const doubt = new Doubt(() => {});
-  const again = { tried: [], sinceMs: 2_000 };
-  assert.equal(doubt.verdict(1_999, again, 2_100), 'unproven');
-  assert.equal(doubt.verdict(2_000, again, 2_100), 'proven');
-  assert.equal(doubt.verdict(neverHeard, again, 2_100), 'unproven');
+  const hedge = { tried: [], sinceMs: 2_000 };
+  assert.equal(doubt.verdict(1_999, hedge, 2_100), 'unproven');
+  assert.equal(doubt.verdict(2_000, hedge, 2_100), 'proven');
+  assert.equal(doubt.verdict(neverHeard, hedge, 2_100), 'unproven');
 });
 
 test('that it came to be doubted is told once', () => {

@@ -7,9 +7,15 @@ import { Counters, countersMemory } from '../../src/counters.js';
 import { isInZone, wireToName } from '../../src/dns/names.js';
 import type { LogFields } from '../../src/os/log.js';
 import type { Endpoint, Listener, Stream } from '../../src/os/network.js';
-import { Turn } from '../../src/scheduling/flush.js';
+import { Flush } from '../../src/scheduling/flush.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
-import { newUpstreamStats, type OwnWays, type Place, Rtt, type UpstreamDeps } from '../../src/upstream/endpoint.js';
+import {
+  newUpstreamStats,
+  type OwnListeners,
+  Rtt,
+  type UpstreamAddress,
+  type UpstreamDeps,
+} from '../../src/upstream/endpoint.js';
 import { type Forwards, startForwards } from '../../src/upstream/forwards.js';
 import { Outages } from '../../src/upstream/health.js';
 import { Doubt, type Scouting } from '../../src/upstream/scout.js';
@@ -23,7 +29,7 @@ export class TestWorld implements UpstreamDeps {
   readonly network: MemoryNetwork;
   readonly random: ReturnType<typeof seededRandom>;
   readonly counters = new Counters(countersMemory(0));
-  readonly turn = new Turn();
+  readonly flush = new Flush();
   readonly outages = new Outages();
   readonly logged: string[] = [];
   readonly log = {
@@ -34,7 +40,7 @@ export class TestWorld implements UpstreamDeps {
   };
   /** Addresses that are ourselves, with the zones that come back from there: `.` is all. */
   readonly ours = new Map<string, readonly string[]>();
-  readonly own: OwnWays = {
+  readonly own: OwnListeners = {
     isOwn: ({ address }) => this.ours.has(address),
     returning: (_forward, { address }) => {
       const zones = this.ours.get(address) ?? [];
@@ -71,7 +77,7 @@ export class TestWorld implements UpstreamDeps {
     return forwards;
   }
 
-  place(endpoint: Endpoint, settings: Partial<Place['settings']> = {}): Place {
+  address(endpoint: Endpoint, settings: Partial<UpstreamAddress['settings']> = {}): UpstreamAddress {
     const to = `${endpoint.address}:${endpoint.port}`;
     const all = {
       sourceAddress: null,
@@ -82,7 +88,7 @@ export class TestWorld implements UpstreamDeps {
       udpBytes: 1_232,
     };
     const stats = newUpstreamStats(to);
-    return { endpoint, to, stats, pace: new Rtt(), tls: null, settings: { ...all, ...settings }, deps: this };
+    return { endpoint, to, stats, rtt: new Rtt(), tls: null, settings: { ...all, ...settings }, deps: this };
   }
 }
 

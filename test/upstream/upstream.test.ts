@@ -8,7 +8,7 @@ class Plain implements Attempt {
   carrier: Carrier | null = null;
   sentAtMs = notSent;
   readonly allowsOpt = true;
-  readonly isAgain = false;
+  readonly isHedge = false;
   readonly request = request('a');
   outcomes: string[] = [];
   accepts(): boolean {
@@ -26,10 +26,14 @@ async function setUp(probeTransport: UpstreamTransport = 'udp') {
   const world = new TestWorld();
   const peer = await ScriptedUpstream.start(world);
   const health = { failsMax: 1, intervalMs: 500, request: { ...request(''), recursionDesired: false } };
-  const place = world.place(server(1));
-  const upstream = new Upstream(place, { health, probeTransport, maySpend: () => true, scoutAnswered() {} }, world.log);
+  const address = world.address(server(1));
+  const upstream = new Upstream(
+    address,
+    { health, probeTransport, maySpend: () => true, scoutAnswered() {} },
+    world.log,
+  );
   world.clock.every(25, () => upstream.sweep(world.clock.nowMs()));
-  return { world, peer, upstream, clock: world.clock, place };
+  return { world, peer, upstream, clock: world.clock, address };
 }
 
 test('attempts go by the transport they ask for', async () => {
@@ -54,7 +58,7 @@ test('it remembers when it was heard', async () => {
 
 test('a probe has a way of its own, as the health check says, which stays open for questions when it is answered', async () => {
   for (const transport of ['udp', 'tcp'] as const) {
-    const { world, peer, upstream, clock, place } = await setUp(transport);
+    const { world, peer, upstream, clock, address } = await setUp(transport);
     peer.onQuery = () => {};
     upstream.health.failed(clock.nowMs());
     await clock.pass(1);
@@ -66,12 +70,12 @@ test('a probe has a way of its own, as the health check says, which stays open f
     await clock.pass(50);
     assert.equal(upstream.health.isProbing, false);
     assert.equal(upstream.open, 1);
-    assert.deepEqual(place.stats.opened, [0, 0]);
+    assert.deepEqual(address.stats.opened, [0, 0]);
     peer.onQuery = (query) => query.reply(answerTo(query));
     upstream.send(new Plain(), transport, clock.nowMs(), null);
     await clock.pass(50);
     assert.equal(peer.queries[1].from.port, probe.from.port);
-    assert.deepEqual([place.stats.opened, place.stats.reused].flat().toSorted(), [0, 0, 0, 1]);
+    assert.deepEqual([address.stats.opened, address.stats.reused].flat().toSorted(), [0, 0, 0, 1]);
     await clock.pass(10_000);
     assert.equal(upstream.isAtRest, true);
     assert.deepEqual(world.network.open, { datagramSockets: 1, connections: 0 });

@@ -45,7 +45,7 @@ import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import type { Ask } from '../upstream/ask.js';
 import { anyResponsible, responsibility } from '../upstream/forward.js';
-import { type Forwards, startForwards } from '../upstream/forwards.js';
+import { Forwards } from '../upstream/forwards.js';
 import type { Outages } from '../upstream/health.js';
 import { ownListeners } from '../upstream/own-upstreams.js';
 import { Forgetting } from './forgetting.js';
@@ -126,7 +126,7 @@ export class Generation {
       deps.counters.growTo(deps.numberings.counters.size);
       for (const [index, block] of config.blocks.entries()) {
         const own = ownListeners(ways, block, () => this.#judgeOwn());
-        const forwards = startForwards(block.forwards, { ...deps, own, resolvConf });
+        const forwards = new Forwards(block.forwards, { ...deps, own, resolvConf });
         const content = block.hosts === null ? undefined : hosts.get(block.hosts);
         const forget = (store: Store, isAbout: (name: string) => boolean) => this.#forgetting.names(store, isAbout);
         started.push(startBlock(block, { templates: compiled[index], forwards, content, forget }, deps));

@@ -54,8 +54,8 @@ export class Connection implements StreamEvents, Carrier, Flushable {
   readonly #unwritten: number[] = [];
   #state: 'connecting' | 'open' | 'closed' = 'connecting';
   #retired = false;
-  #wasEndedByPeer = false;
-  #inflight = 0;
+  wasEndedByPeer = false;
+  inflight = 0;
   #inflightHedges = 0;
   #inflightProbes = 0;
   /** Requests of clients that have many in flight. */
@@ -63,9 +63,9 @@ export class Connection implements StreamEvents, Carrier, Flushable {
   /** By slot, kept until the slot is free. */
   readonly #clientOf: (string | undefined)[] = new Array(connectionInflightMax).fill(undefined);
   readonly #isHeavy: boolean[] = new Array(connectionInflightMax).fill(false);
-  #answers = 0;
+  answers = 0;
   #nowMs: number;
-  #lastHeardMs = Number.NEGATIVE_INFINITY;
+  lastHeardMs = Number.NEGATIVE_INFINITY;
   readonly openedAtMs: number;
   readonly #retireAtMs: number;
   #idleSinceMs: number;
@@ -88,24 +88,8 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     this.#stream = network.connectStream(address.endpoint, this, sourceAddress ?? undefined, address.tls ?? undefined);
   }
 
-  get inflight(): number {
-    return this.#inflight;
-  }
-
-  get answers(): number {
-    return this.#answers;
-  }
-
-  get lastHeardMs(): number {
-    return this.#lastHeardMs;
-  }
-
-  get wasEndedByPeer(): boolean {
-    return this.#wasEndedByPeer;
-  }
-
   get owesOnlyProbes(): boolean {
-    return this.#inflight > 0 && this.#inflight === this.#inflightProbes;
+    return this.inflight > 0 && this.inflight === this.#inflightProbes;
   }
 
   /** Since when it has owed answers and received nothing; Infinity when it owes none. */
@@ -123,7 +107,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
 
   /** Nothing was ever sent on it. */
   get isNew(): boolean {
-    return this.#inflight === 0 && this.#answers === 0 && this.#state === 'connecting';
+    return this.inflight === 0 && this.answers === 0 && this.#state === 'connecting';
   }
 
   /** Silent for longer than the upstream's answers take. */
@@ -149,8 +133,8 @@ export class Connection implements StreamEvents, Carrier, Flushable {
 
   /** Whether it may get another request; it carries at most `requestsMax` in its life. */
   takes(requestsMax: number, nowMs: number): boolean {
-    if (this.#state === 'closed' || this.#retired || this.#inflight >= connectionInflightMax) return false;
-    if (this.#inflight + this.#answers >= requestsMax) return false;
+    if (this.#state === 'closed' || this.#retired || this.inflight >= connectionInflightMax) return false;
+    if (this.inflight + this.answers >= requestsMax) return false;
     return nowMs < this.#retireAtMs && !this.isSuspect(nowMs) && !this.#ids.isExhausted(nowMs);
   }
 
@@ -158,7 +142,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
   lastsFor(durationMs: number, nowMs: number): boolean {
     if (this.#state !== 'open' || this.#retired || this.isSuspect(nowMs)) return false;
     const { expireMs } = this.#address.settings;
-    const isIdle = this.#inflight === 0;
+    const isIdle = this.inflight === 0;
     return nowMs + durationMs < this.#retireAtMs && (!isIdle || nowMs + durationMs < this.#idleSinceMs + expireMs);
   }
 
@@ -168,7 +152,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
   }
 
   carriesFor(client: string | undefined): boolean {
-    if (this.#inflight === 0) return false;
+    if (this.inflight === 0) return false;
     for (let slot = 0; slot < connectionInflightMax; slot++) {
       if (this.#attempts[slot] !== null && this.#clientOf[slot] === client) return true;
     }
@@ -186,7 +170,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     this.#clientOf[slot] = client;
     this.#attempts[slot] = attempt;
     this.#idOf[slot] = this.#ids.take(this.#isInFlight, nowMs);
-    this.#inflight++;
+    this.inflight++;
     if (attempt.isHedge) this.#inflightHedges++;
     if (attempt.isProbe) this.#inflightProbes++;
     attempt.carrier = this;
@@ -228,7 +212,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
   /** Takes no more requests; closes when none is in flight. */
   retire(nowMs: number): void {
     this.#retired = true;
-    if (this.#inflight === 0) this.close(nowMs);
+    if (this.inflight === 0) this.close(nowMs);
   }
 
   /** Closes now; its attempts are lost. */
@@ -245,7 +229,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
       if (nowMs - this.openedAtMs >= connectTimeoutMs) this.#connectFailed(null, nowMs);
     } else if (this.#silentSinceMs !== notSilent) {
       // A late answer is still good for the cache.
-      const silenceMaxMs = this.#inflight > 0 ? lateAnswerMs : deadlineMs;
+      const silenceMaxMs = this.inflight > 0 ? lateAnswerMs : deadlineMs;
       if (nowMs - this.#silentSinceMs < silenceMaxMs) return;
       this.#address.deps.counters.count('upstreamSuspectsClosed');
       this.#break(this.#silence(), nowMs);
@@ -263,12 +247,12 @@ export class Connection implements StreamEvents, Carrier, Flushable {
   data(bytes: Uint8Array): void {
     if (this.#state === 'closed') return;
     this.#nowMs = this.#address.deps.clock.nowMs();
-    this.#lastHeardMs = this.#nowMs;
+    this.lastHeardMs = this.#nowMs;
     this.#frames.push(bytes, this.#receive);
     if (this.#isClosed()) return;
-    this.#silentSinceMs = this.#inflight === 0 ? notSilent : this.#nowMs;
-    if (this.#inflight > 0) this.#stream.acknowledge?.();
-    if (this.#retired && this.#inflight === 0) this.close(this.#nowMs);
+    this.#silentSinceMs = this.inflight === 0 ? notSilent : this.#nowMs;
+    if (this.inflight > 0) this.#stream.acknowledge?.();
+    if (this.#retired && this.inflight === 0) this.close(this.#nowMs);
     else this.#owner.answered(this, this.#nowMs);
   }
 
@@ -299,7 +283,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     }
     const attempt = this.#attempts[slot]!;
     if (!attempt.accepts(message)) return true;
-    this.#answers++;
+    this.answers++;
     this.#free(slot, this.#nowMs);
     attempt.answered(message, this.#nowMs);
     return !this.#isClosed();
@@ -309,12 +293,12 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     const attempt = this.#attempts[slot]!;
     attempt.carrier = null;
     this.#attempts[slot] = null;
-    this.#inflight--;
+    this.inflight--;
     if (attempt.isHedge) this.#inflightHedges--;
     if (attempt.isProbe) this.#inflightProbes--;
     if (this.#isHeavy[slot]) this.#inflightHeavy--;
     this.#owner.gave(this.#clientOf[slot], !this.carriesFor(this.#clientOf[slot]));
-    if (this.#inflight === 0) this.#idleSinceMs = nowMs;
+    if (this.inflight === 0) this.#idleSinceMs = nowMs;
   }
 
   /** A callback may change `state`, which the type checker does not see. */
@@ -326,8 +310,8 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     if (this.#state === 'closed') return;
     const nowMs = this.#address.deps.clock.nowMs();
     if (this.#state === 'connecting' && error !== null) return this.#connectFailed(error, nowMs);
-    this.#wasEndedByPeer = true;
-    const blame = this.#answers === 0;
+    this.wasEndedByPeer = true;
+    const blame = this.answers === 0;
     const loss: Loss =
       error === null ? { why: 'unreachable', text: 'EOF', blame } : readLoss('tcp', this.#address.to, error, blame);
     this.#break(loss, nowMs);

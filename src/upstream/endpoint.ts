@@ -63,35 +63,22 @@ export interface UpstreamAddress {
   readonly deps: UpstreamDeps;
 }
 
-export interface UpstreamStats {
-  /** The `to` label: `10.96.0.10:53`, `[fd00::1]:53`. */
-  readonly to: string;
+export class UpstreamStats {
   /** By rcode, in the layout of counters.ts. */
-  readonly durations: Map<string, Float64Array>;
+  readonly durations = new Map<string, Float64Array>();
   /** Requests on an open connection or socket, and on a new one; [UDP, TCP]. */
-  readonly reused: [number, number];
-  readonly opened: [number, number];
-  healthcheckFailures: number;
+  readonly reused: [number, number] = [0, 0];
+  readonly opened: [number, number] = [0, 0];
+  healthcheckFailures = 0;
   /** As of the last reading: open connections and sockets, and the suspects among them. */
-  open: number;
-  suspects: number;
+  open = 0;
+  suspects = 0;
   /** Queries come back from it, so it is not used. */
-  looping: boolean;
-  healthy: boolean;
-}
+  looping = false;
+  healthy = true;
 
-export function newUpstreamStats(to: string): UpstreamStats {
-  return {
-    to,
-    durations: new Map(),
-    reused: [0, 0],
-    opened: [0, 0],
-    healthcheckFailures: 0,
-    open: 0,
-    suspects: 0,
-    looping: false,
-    healthy: true,
-  };
+  /** `to` is the metrics' label: `10.96.0.10:53`, `[fd00::1]:53`. */
+  constructor(readonly to: string) {}
 }
 
 /** The histogram of this rcode, made at first use; rcodes are a closed set, so the map is bounded. */
@@ -117,22 +104,25 @@ const p95MsMin = 0.5;
 const slowAnswerMsFirst = 500;
 
 export class Rtt {
-  #p95Ms = askAgainAfterMs / waitFactor;
+  /** About the 95th percentile of recent answers. */
+  p95Ms = askAgainAfterMs / waitFactor;
   /** The same percentile for upstreams slower than the longest wait before a hedge. */
   #slowAnswerMs = slowAnswerMsFirst;
-  #averageMs = 0;
-  #lastHeardMs = Number.NEGATIVE_INFINITY;
+  /** Moving average of recent answers; 0 before the first. */
+  averageMs = 0;
+  /** -Infinity before the first answer. */
+  lastHeardMs = Number.NEGATIVE_INFINITY;
   #lastAnsweredMs = Number.NEGATIVE_INFINITY;
 
   took(durationMs: number): void {
-    this.#p95Ms = between(p95MsMin, moved(this.#p95Ms, durationMs), askAgainAfterMs / waitFactor);
+    this.p95Ms = between(p95MsMin, moved(this.p95Ms, durationMs), askAgainAfterMs / waitFactor);
     this.#slowAnswerMs = between(p95MsMin, moved(this.#slowAnswerMs, durationMs), queryDeadlineCeilingMs);
-    this.#averageMs += (durationMs - this.#averageMs) * averageWeight;
+    this.averageMs += (durationMs - this.averageMs) * averageWeight;
   }
 
   /** An answer came, to a query or a probe. */
   heard(nowMs: number): void {
-    this.#lastHeardMs = nowMs;
+    this.lastHeardMs = nowMs;
   }
 
   /** What was sent at this time was answered. */
@@ -145,33 +135,18 @@ export class Rtt {
     return this.#lastAnsweredMs >= sentAtMs;
   }
 
-  /** -Infinity before the first answer. */
-  get lastHeardMs(): number {
-    return this.#lastHeardMs;
-  }
-
   wasHeardSince(timeMs: number): boolean {
-    return this.#lastHeardMs >= timeMs;
-  }
-
-  /** About the 95th percentile of recent answers. */
-  get p95Ms(): number {
-    return this.#p95Ms;
-  }
-
-  /** Moving average of recent answers; 0 before the first. */
-  get averageMs(): number {
-    return this.#averageMs;
+    return this.lastHeardMs >= timeMs;
   }
 
   /** After this silence a connection is suspect, and a query is hedged. */
   get waitMs(): number {
-    return Math.max(askAgainAfterMsMin, waitFactor * this.#p95Ms);
+    return Math.max(askAgainAfterMsMin, waitFactor * this.p95Ms);
   }
 
   /** A probe silent for this long has reached a dead endpoint, where others are answered. */
   get probeWaitMs(): number {
-    return Math.max(askAgainAfterMsMin, waitFactor * this.#averageMs);
+    return Math.max(askAgainAfterMsMin, waitFactor * this.averageMs);
   }
 
   /** Longer than the upstream's slow answers take. */
@@ -181,12 +156,12 @@ export class Rtt {
 
   /** After this silence a connection is delayed: others are used first. */
   get slowMs(): number {
-    return Math.max(slowAfterMsMin, 2 * this.#p95Ms);
+    return Math.max(slowAfterMsMin, 2 * this.p95Ms);
   }
 
   /** After this silence a slow name delays the connection, not a busy moment. */
   get heldUpMs(): number {
-    return heldUpAfterMsMin + 2 * this.#p95Ms;
+    return heldUpAfterMsMin + 2 * this.p95Ms;
   }
 }
 

@@ -21,7 +21,7 @@ import type { Outcome, Request } from './ask.js';
 import { loopLoss } from './attempt.js';
 import { HedgeBudget } from './budget.js';
 import { DiscoveredName, type NameSettings } from './discovery.js';
-import { type AddressSettings, newUpstreamStats, Rtt, type UpstreamDeps } from './endpoint.js';
+import { type AddressSettings, Rtt, type UpstreamDeps, UpstreamStats } from './endpoint.js';
 import { OwnUpstreams } from './own-upstreams.js';
 import { type QueryOptions, type QueryOwner, type QuerySettings, UpstreamQuery } from './query.js';
 import { Upstream, type UpstreamSettings } from './upstream.js';
@@ -298,7 +298,7 @@ export class Forward implements QueryOwner {
     const address = {
       endpoint,
       to,
-      stats: newUpstreamStats(to),
+      stats: new UpstreamStats(to),
       rtt: new Rtt(),
       tls: endpoint.overTls ? { ...tls, serverName: endpoint.serverName ?? tls.serverName } : null,
       settings: this.#addressSettings,

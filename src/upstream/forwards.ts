@@ -3,43 +3,22 @@
  * and one sweep over everything that waits or ages.
  */
 import type { ForwardConfig, UpstreamEndpoint } from '../config/config.js';
-import type { Counters } from '../counters.js';
 import { atAnswers, flagTc, messageFlags, messageRcode, rcodeNoError, u16 } from '../dns/wire.js';
 import { idleSweepPeriodMs, sweepPeriodMs } from '../limits.js';
-import type { Clock, Timer } from '../os/clock.js';
+import type { Timer } from '../os/clock.js';
 import type { Log } from '../os/log.js';
-import type { Endpoint, Network } from '../os/network.js';
-import type { Random } from '../os/random.js';
+import type { Endpoint } from '../os/network.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import { Flush, type Flushable } from '../scheduling/flush.js';
 import type { Ask, Outcome, Request } from './ask.js';
-import type { OwnListeners, UpstreamStats } from './endpoint.js';
+import type { UpstreamDeps, UpstreamStats } from './endpoint.js';
 import { Forward, type QueryCaller } from './forward.js';
-import type { Outages } from './health.js';
 import type { Upstream } from './upstream.js';
 
-interface ForwardsDeps {
-  readonly network: Network;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly counters: Counters;
+interface ForwardsDeps extends Omit<UpstreamDeps, 'flush'> {
   readonly log: Log;
-  readonly outages: Outages;
-  readonly own: OwnListeners;
   /** The name servers of a resolv.conf, or why there are none. */
   readonly resolvConf: (path: string) => readonly Endpoint[] | { readonly error: string };
-}
-
-export interface Forwards {
-  readonly ask: Ask;
-  upstreams(): readonly UpstreamStats[];
-  each(): readonly OneUpstream[];
-  endpoints(forward: ForwardConfig): readonly UpstreamEndpoint[];
-  judgeOwn(): void;
-  resolvConfChanged(path: string): void;
-  inflight(): number;
-  drain(done: () => void): void;
-  stop(): void;
 }
 
 export interface OneUpstream {
@@ -50,27 +29,12 @@ export interface OneUpstream {
   loops(): void;
 }
 
-/** Starts the forwards of one server block, in the order of the Corefile. Opens nothing before the first query. */
-export function startForwards(configs: readonly ForwardConfig[], deps: ForwardsDeps): Forwards {
-  const block = new BlockForwards(configs, deps);
-  return {
-    ask: (request, done, late) => block.ask(request, done, late ?? null),
-    upstreams: () => block.upstreams(),
-    each: () => block.each(),
-    endpoints: (forward) => block.endpoints(forward),
-    judgeOwn: () => block.judgeOwn(),
-    resolvConfChanged: (path) => block.resolvConfChanged(path),
-    inflight: () => block.inflight,
-    drain: (done) => block.drain(done),
-    stop: () => block.stop(),
-  };
-}
-
 type Done = (outcome: Outcome) => void;
 type Refusal = Extract<Outcome, { ok: false }>;
 const stopping: Refusal = { ok: false, why: 'unreachable', text: 'the server is stopping' };
 
-class BlockForwards implements Flushable {
+/** In the order of the Corefile. Opens nothing before the first query. */
+export class Forwards implements Flushable {
   readonly #deps: ForwardsDeps;
   readonly #flush = new Flush();
   readonly #forwards: readonly Forward[];
@@ -93,7 +57,8 @@ class BlockForwards implements Flushable {
     for (const forward of this.#forwards) this.#setEndpoints(forward);
   }
 
-  get inflight(): number {
+  /** Queries under way. */
+  inflight(): number {
     return this.#forwards.reduce((sum, forward) => sum + forward.inflight, this.#refused.length);
   }
 
@@ -102,15 +67,18 @@ class BlockForwards implements Flushable {
     return this.#forwards.flatMap((forward) => forward.upstreams.map((upstream) => upstream.reading(nowMs)));
   }
 
+  /** The upstreams of one forward, as far as they are known. */
   endpoints(config: ForwardConfig): readonly UpstreamEndpoint[] {
     const forward = this.#forwards.find((each) => each.config === config);
     return forward?.upstreams.map(({ endpoint }) => endpoint) ?? [];
   }
 
+  /** Checks which upstreams are our own listeners and send queries back. */
   judgeOwn(): void {
     for (const forward of this.#forwards) forward.judgeOwn();
   }
 
+  /** The upstreams that are not known to loop, for start probes. */
   each(): readonly OneUpstream[] {
     return this.#forwards.flatMap((forward) =>
       forward.upstreams
@@ -132,14 +100,14 @@ class BlockForwards implements Flushable {
     this.#keepSweeping(sweepPeriodMs);
   }
 
-  ask(request: Request, done: Done, late: QueryCaller['late']): void {
+  readonly ask = (request: Request, done: Done, late: QueryCaller['late'] = null): void => {
     if (this.#isStopped) return this.#refuse(done, stopping);
     const index = this.#responsible(request, 0);
     if (index < 0) {
       return this.#refuse(done, { ok: false, why: 'nobody', text: 'plugin/forward: no next plugin found' });
     }
     this.#askFrom(index, request, { askedAtMs: request.askedAtMs ?? this.#deps.clock.nowMs(), done, late });
-  }
+  };
 
   flush(): void {
     const due = this.#refused;
@@ -147,6 +115,7 @@ class BlockForwards implements Flushable {
     toEach(due, ({ done, outcome }) => done(outcome));
   }
 
+  /** Reads the file again; one that cannot be used changes nothing. */
   resolvConfChanged(path: string): void {
     if (this.#isStopped || !this.#files.has(path)) return;
     this.#read(path);
@@ -159,12 +128,14 @@ class BlockForwards implements Flushable {
     this.#keepSweeping(sweepPeriodMs);
   }
 
+  /** Stops after the queries under way, then calls `done`, in a later turn. Takes queries until then. */
   drain(done: () => void): void {
     if (this.#isStopped) return queueMicrotask(done);
     this.#drained = done;
     this.#keepSweeping(sweepPeriodMs);
   }
 
+  /** Ends every query, closes every connection; later queries fail. */
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
@@ -264,7 +235,7 @@ class BlockForwards implements Flushable {
   #sweep(): void {
     const nowMs = this.#deps.clock.nowMs();
     toEach(this.#forwards, (forward) => forward.sweep(nowMs));
-    if (this.#drained !== null && this.inflight === 0) return this.stop();
+    if (this.#drained !== null && this.inflight() === 0) return this.stop();
     const isBusy = this.#drained !== null || this.#forwards.some((forward) => forward.isBusy(nowMs));
     const isOpen = isBusy || this.#forwards.some((forward) => forward.isOpen(nowMs));
     this.#keepSweeping(isBusy ? sweepPeriodMs : isOpen ? idleSweepPeriodMs : 0);

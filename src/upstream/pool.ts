@@ -14,7 +14,6 @@ import {
   doubtStockMs,
   fastMsMax,
   heldUpMs,
-  probeTimeoutMs,
   queryDeadlineMs,
   shortConnectionsMs,
 } from '../limits.js';
@@ -23,7 +22,7 @@ import { asksMuch, Shares } from '../scheduling/shares.js';
 import { type Attempt, AttemptQueue, type Hedge, type Loss, queueLoss, type Sent } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import type { UpstreamAddress } from './endpoint.js';
-import type { Doubt, Scouting } from './scout.js';
+import type { Doubt } from './scout.js';
 
 /** Added for one that is connecting or in doubt: its answer comes a round trip later. */
 const connectingLoad = 2 * connectionInflightTarget;
@@ -38,7 +37,6 @@ const stockLastsMs = 2_000;
 export class Pool implements ConnectionOwner {
   readonly #doubt: Doubt;
   readonly #address: UpstreamAddress;
-  readonly #scouting: Scouting;
   /** The oldest first, so that those opened for a burst are the first to become idle. */
   readonly #connections: Connection[] = [];
   readonly #queue = new AttemptQueue();
@@ -55,10 +53,9 @@ export class Pool implements ConnectionOwner {
   #lastSentMs = Number.NEGATIVE_INFINITY;
   #retired = false;
 
-  constructor(address: UpstreamAddress, scouting: Scouting) {
+  constructor(address: UpstreamAddress, doubt: Doubt) {
     this.#address = address;
-    this.#scouting = scouting;
-    this.#doubt = scouting.doubt;
+    this.#doubt = doubt;
     this.#full = queueLoss(address.to);
   }
 
@@ -176,8 +173,8 @@ export class Pool implements ConnectionOwner {
 
   /** Null when there is no room for this client. */
   #findFor(client: string | undefined, nowMs: number): Connection | null {
-    if (!asksMuch(this.#underWay.of(client))) return this.#find(nowMs, 'little');
-    return this.#isWithinShare(client) ? this.#find(nowMs, 'much') : this.#findOwn(client, nowMs);
+    if (!asksMuch(this.#underWay.of(client))) return this.#find(client, 'little', nowMs);
+    return this.#find(client, this.#isWithinShare(client) ? 'much' : 'own', nowMs);
   }
 
   /** A hedge has another attempt pending, so it may be refused. */
@@ -196,31 +193,31 @@ export class Pool implements ConnectionOwner {
     return has < free;
   }
 
-  #find(nowMs: number, asks: 'much' | 'little'): Connection | null {
+  /**
+   * The connection to use, opened if need be; null without room. `own`: only one with a request of this client, where it
+   * waits for itself alone. `little`: rather one without a client that asks much.
+   */
+  #find(client: string | undefined, asks: 'little' | 'much' | 'own', nowMs: number): Connection | null {
     const filling = this.#filling;
     if (filling?.hasUnwritten && this.#load(filling, nowMs) < this.#target) {
-      const isApart = asks === 'much' || !filling.carriesHeavy;
-      if (isApart && filling.takes(this.#habit.requestsMax(nowMs), nowMs)) return filling;
+      const isMeant = asks === 'own' ? filling.carriesFor(client) : asks === 'much' || !filling.carriesHeavy;
+      if (isMeant && filling.takes(this.#habit.requestsMax(nowMs), nowMs)) return filling;
     }
     this.#target = this.#targetAt(nowMs);
+    if (asks === 'own')
+      return this.#best(
+        nowMs,
+        (connection) => this.#load(connection, nowMs),
+        (connection) => connection.carriesFor(client),
+      );
     const load = (connection: Connection): number =>
       this.#load(connection, nowMs) + (asks === 'little' && connection.carriesHeavy ? slowLoad : 0);
     const best = this.#best(nowMs, load);
     if (best !== null && load(best) < this.#target) return best;
-    if (this.#makesRoom(nowMs)) return this.#find(nowMs, asks);
+    if (this.#makesRoom(nowMs)) return this.#find(client, asks, nowMs);
     if (!this.#mayOpen(best)) return best;
     const opened = this.#openInDoubt(nowMs);
     return best !== null && load(best) <= load(opened) ? best : opened;
-  }
-
-  #findOwn(client: string | undefined, nowMs: number): Connection | null {
-    const filling = this.#filling;
-    const isOwn = (connection: Connection): boolean => connection.carriesFor(client);
-    if (filling?.hasUnwritten && this.#load(filling, nowMs) < this.#target && isOwn(filling)) {
-      if (filling.takes(this.#habit.requestsMax(nowMs), nowMs)) return filling;
-    }
-    this.#target = this.#targetAt(nowMs);
-    return this.#best(nowMs, (connection) => this.#load(connection, nowMs), isOwn);
   }
 
   /**
@@ -313,7 +310,7 @@ export class Pool implements ConnectionOwner {
   /** In doubt the new connection gets a probe as well. */
   #openInDoubt(nowMs: number): Connection {
     const connection = this.#open(nowMs);
-    const scout = this.#doubt.isIn(nowMs) ? this.#scouting.newScout(nowMs) : null;
+    const scout = this.#doubt.isIn(nowMs) ? this.#doubt.newScout(nowMs) : null;
     if (scout !== null) connection.send(scout, nowMs);
     return connection;
   }
@@ -329,14 +326,8 @@ export class Pool implements ConnectionOwner {
     return silent !== undefined;
   }
 
-  /** Owes only answers to probes; a dead end where another connection has answered since. */
   #leadsNowhere(connection: Connection, nowMs: number): boolean {
-    const { silentSinceMs, openedAtMs } = connection;
-    const { rtt } = this.#address;
-    if (!connection.owesOnlyProbes || nowMs - silentSinceMs < rtt.probeWaitMs) return false;
-    if (!rtt.hasAnsweredSince(openedAtMs)) return nowMs - silentSinceMs >= probeTimeoutMs;
-    this.#doubt.goesOn(silentSinceMs, nowMs);
-    return true;
+    return connection.owesOnlyProbes && this.#doubt.isDeadEnd(connection, this.#address.rtt, nowMs);
   }
 
   #keepStock(nowMs: number): void {
@@ -344,7 +335,7 @@ export class Pool implements ConnectionOwner {
     const { probeWaitMs } = this.#address.rtt;
     if (this.#connections.some((one) => one.owesOnlyProbes && nowMs - one.silentSinceMs < probeWaitMs)) return;
     for (let opened = 0; opened < stockScouts; opened++) {
-      const scout = this.#scouting.newScout(nowMs);
+      const scout = this.#doubt.newScout(nowMs);
       if (scout !== null) this.scout(scout, nowMs);
     }
   }
@@ -364,11 +355,11 @@ export class Pool implements ConnectionOwner {
 
   #serveWaiting(nowMs: number): void {
     while (this.#queue.size > 0) {
-      const anybodys = this.#find(nowMs, 'little');
+      const anybodys = this.#find(undefined, 'little', nowMs);
       if (anybodys === null) return;
       let found: Connection | null = null;
       const attempt = this.#queue.take((client) => {
-        found = this.#isWithinShare(client) ? anybodys : this.#findOwn(client, nowMs);
+        found = this.#isWithinShare(client) ? anybodys : this.#find(client, 'own', nowMs);
         return found !== null;
       });
       if (attempt === null || found === null) return;

@@ -5,20 +5,35 @@
  * scout, before queries depend on it.
  */
 import { flagQr, messageFlags } from '../dns/wire.js';
-import { doubtMs, headerBytes } from '../limits.js';
+import { doubtMs, headerBytes, probeTimeoutMs } from '../limits.js';
 import type { Request } from './ask.js';
 import { type Attempt, type Carrier, type Hedge, notSent, type Sent } from './attempt.js';
 
 const never = Number.NEGATIVE_INFINITY;
 
+interface Probed {
+  readonly silentSinceMs: number;
+  readonly openedAtMs: number;
+}
+
+/** The part of the upstream's round-trip times that tells dead from slow. */
+interface ProbeTimes {
+  readonly probeWaitMs: number;
+  hasAnsweredSince(sentAtMs: number): boolean;
+}
+
+/** Of the carriers of one transport. */
 export class Doubt {
   readonly #told: () => void;
   /** When the silence of the dead carrier began. */
   #sinceMs = never;
   #untilMs = never;
 
-  /** `told` is called when the doubt begins. */
-  constructor(told: () => void) {
+  /** `told` is called when the doubt begins; `newScout` makes a probe for a new carrier, null beyond the budget. */
+  constructor(
+    told: () => void,
+    readonly newScout: (nowMs: number) => Attempt | null,
+  ) {
     this.#told = told;
   }
 
@@ -36,6 +51,17 @@ export class Doubt {
     else this.began(sentAtMs, nowMs);
   }
 
+  /**
+   * Whether a carrier that owes only answers to probes has reached a dead endpoint: another has answered since it was
+   * opened, or the probe's time is over.
+   */
+  isDeadEnd({ silentSinceMs, openedAtMs }: Probed, rtt: ProbeTimes, nowMs: number): boolean {
+    if (nowMs - silentSinceMs < rtt.probeWaitMs) return false;
+    if (!rtt.hasAnsweredSince(openedAtMs)) return nowMs - silentSinceMs >= probeTimeoutMs;
+    this.goesOn(silentSinceMs, nowMs);
+    return true;
+  }
+
   isIn(nowMs: number): boolean {
     return nowMs < this.#untilMs;
   }
@@ -51,13 +77,6 @@ export class Doubt {
     if (!this.trusts(lastHeardMs, nowMs)) return 'unproven';
     return lastHeardMs === never ? 'new' : 'proven';
   }
-}
-
-/** For the carriers of one transport. */
-export interface Scouting {
-  readonly doubt: Doubt;
-  /** A probe for a new carrier; null beyond the budget. */
-  newScout(nowMs: number): Attempt | null;
 }
 
 /** Our own request, as a health check or a scout. As in CoreDNS any answer will do. */

@@ -5,8 +5,8 @@
  * been silent for read_timeout. Upstreams are bits of a number, the first the lowest: a `forward` has at most fifteen
  * from the Corefile.
  */
-import type { Counters } from '../counters.js';
 import type { Random } from '../os/random.js';
+import type { UpstreamDeps } from './endpoint.js';
 import type { Upstream } from './upstream.js';
 
 export interface SelectionSettings {
@@ -15,10 +15,7 @@ export interface SelectionSettings {
   readonly readTimeoutMs: number;
 }
 
-interface SelectionDeps {
-  readonly random: Random;
-  readonly counters: Counters;
-}
+type SelectionDeps = Pick<UpstreamDeps, 'random' | 'counters'>;
 
 export class Selection {
   readonly #upstreams: readonly Upstream[];

@@ -9,7 +9,6 @@ import { u16 } from '../dns/wire.js';
 import {
   doubtStockMax,
   doubtStockMs,
-  probeTimeoutMs,
   udpBytesDefault,
   udpRequestsPerProvenSocketMax,
   udpRequestsPerSocketMax,
@@ -31,7 +30,7 @@ import {
 } from './attempt.js';
 import type { UpstreamAddress } from './endpoint.js';
 import { requestBytesMax, writeRequest } from './request.js';
-import type { Doubt, Scouting } from './scout.js';
+import type { Doubt } from './scout.js';
 
 const idsCount = 65_536;
 const scratch = new Uint8Array(requestBytesMax);
@@ -45,19 +44,18 @@ const stockLastsMs = 2_000;
 export class UdpSockets {
   readonly #doubt: Doubt;
   readonly #address: UpstreamAddress;
-  readonly #scouting: Scouting;
   readonly #sockets = new Set<UdpSocket>();
   readonly #idle: UdpSocket[] = [];
   readonly #queue = new AttemptQueue();
-  readonly #shares = new Shares();
+  /** Requests in flight by client; written by the sockets. */
+  readonly shares = new Shares();
   #peak = 0;
   #lastSentMs = Number.NEGATIVE_INFINITY;
   #retired = false;
 
-  constructor(address: UpstreamAddress, scouting: Scouting) {
+  constructor(address: UpstreamAddress, doubt: Doubt) {
     this.#address = address;
-    this.#scouting = scouting;
-    this.#doubt = scouting.doubt;
+    this.#doubt = doubt;
   }
 
   get size(): number {
@@ -102,13 +100,13 @@ export class UdpSockets {
   /** Takes no more requests: sockets close as they become idle. */
   retire(): void {
     this.#retired = true;
-    toEach([...this.#idle], (socket) => this.#close(socket));
+    toEach([...this.#idle], (socket) => this.drop(socket));
   }
 
   /** Closes everything, without a call to attempts in flight. */
   close(): void {
     this.#retired = true;
-    toEach([...this.#sockets], (socket) => this.#close(socket));
+    toEach([...this.#sockets], (socket) => this.drop(socket));
   }
 
   sweep(nowMs: number): void {
@@ -116,7 +114,7 @@ export class UdpSockets {
     const old = this.#idle.filter(({ idleSinceMs }) => nowMs - idleSinceMs >= expireMs);
     const deadEnds = [...this.#sockets].filter((socket) => this.#leadsNowhere(socket, nowMs));
     doAll(
-      () => toEach(old, (socket) => this.#close(socket)),
+      () => toEach(old, (socket) => this.drop(socket)),
       () => toEach(deadEnds, (socket) => socket.giveUpProbe(nowMs)),
       () => this.#serveWaiting(nowMs),
     );
@@ -124,14 +122,9 @@ export class UdpSockets {
     if (this.keepsStock(nowMs)) this.#keepStock(nowMs);
   }
 
-  /** An idle socket received something. */
-  disturbed(socket: UdpSocket): void {
-    this.#close(socket);
-  }
-
   /** The socket's request is over. */
   released(socket: UdpSocket, nowMs: number): void {
-    if (this.#retired || socket.isSpent(this.#requestsMax(socket, nowMs))) this.#close(socket);
+    if (this.#retired || socket.isSpent(this.#requestsMax(socket, nowMs))) this.drop(socket);
     else this.#idle.push(socket);
     this.#serveWaiting(nowMs);
   }
@@ -180,26 +173,13 @@ export class UdpSockets {
 
   /** A client may use as many sockets as are free for others. */
   #hasShareFor(client: string | undefined): boolean {
-    const has = this.#shares.of(client);
+    const has = this.shares.of(client);
     return !asksMuch(has) || has < udpSocketsPerUpstreamMax - (this.#sockets.size - this.#idle.length);
   }
 
-  /** A socket has a request of this client. */
-  took(client: string | undefined): void {
-    this.#shares.took(client);
-  }
-
-  gave(client: string | undefined): void {
-    this.#shares.gave(client);
-  }
-
-  /** A probe without an answer; a dead end where another socket has been answered since. */
   #leadsNowhere({ probeSentAtMs }: UdpSocket, nowMs: number): boolean {
-    const { rtt } = this.#address;
-    if (probeSentAtMs === notSent || nowMs - probeSentAtMs < rtt.probeWaitMs) return false;
-    if (!rtt.hasAnsweredSince(probeSentAtMs)) return nowMs - probeSentAtMs >= probeTimeoutMs;
-    this.#doubt.goesOn(probeSentAtMs, nowMs);
-    return true;
+    const probed = { silentSinceMs: probeSentAtMs, openedAtMs: probeSentAtMs };
+    return probeSentAtMs !== notSent && this.#doubt.isDeadEnd(probed, this.#address.rtt, nowMs);
   }
 
   /** Whether as many trusted sockets are open as were in use at the recent peak, and some more. */
@@ -223,13 +203,13 @@ export class UdpSockets {
     const { probeWaitMs } = this.#address.rtt;
     for (const { probeSentAtMs } of this.#sockets) if (nowMs - probeSentAtMs < probeWaitMs) missing--;
     for (; missing > 0; missing--) {
-      const scout = this.#scouting.newScout(nowMs);
+      const scout = this.#doubt.newScout(nowMs);
       if (scout === null) return;
       this.scout(scout, nowMs);
     }
   }
 
-  #close(socket: UdpSocket): void {
+  drop(socket: UdpSocket): void {
     this.#sockets.delete(socket);
     const index = this.#idle.indexOf(socket);
     if (index >= 0) this.#idle.splice(index, 1);
@@ -288,7 +268,7 @@ class UdpSocket implements DatagramEvents, Carrier {
     while (this.#earlierIds.includes(this.#id));
     this.#attempt = attempt;
     this.#client = attempt.request.client;
-    this.#owner.took(this.#client);
+    this.#owner.shares.took(this.#client);
     this.#requests++;
     attempt.carrier = this;
     attempt.sentAtMs = nowMs;
@@ -351,7 +331,7 @@ class UdpSocket implements DatagramEvents, Carrier {
 
   #spoil(): void {
     this.#isSpoiled = true;
-    if (this.#attempt === null) this.#owner.disturbed(this);
+    if (this.#attempt === null) this.#owner.drop(this);
   }
 
   #drop(): void {
@@ -359,7 +339,7 @@ class UdpSocket implements DatagramEvents, Carrier {
     if (attempt === null) return;
     attempt.carrier = null;
     this.#attempt = null;
-    this.#owner.gave(this.#client);
+    this.#owner.shares.gave(this.#client);
   }
 
   #release(nowMs: number): void {

@@ -18,7 +18,7 @@ import { type Attempt, type Hedge, notSent, type Sent } from './attempt.js';
 import type { Rtt, UpstreamAddress, UpstreamStats } from './endpoint.js';
 import { Health, type HealthSettings } from './health.js';
 import { Pool } from './pool.js';
-import { Doubt, Probe, type Scouting } from './scout.js';
+import { Doubt, Probe } from './scout.js';
 import { UdpSockets } from './udp.js';
 
 export type UpstreamTransport = 'udp' | 'tcp';
@@ -49,6 +49,10 @@ const costMsMin = 0.1;
 const failingCost = 8;
 
 export class Upstream {
+  readonly endpoint: Endpoint;
+  readonly to: string;
+  readonly stats: UpstreamStats;
+  readonly rtt: Rtt;
   readonly health: Health;
   readonly edns = new Edns();
   readonly #transports = new Transports();
@@ -70,15 +74,15 @@ export class Upstream {
 
   constructor(address: UpstreamAddress, settings: UpstreamSettings, log: Log) {
     this.#address = address;
+    this.endpoint = address.endpoint;
+    this.to = address.to;
+    this.stats = address.stats;
+    this.rtt = address.rtt;
     this.#settings = settings;
     this.#log = log;
-    const doubtOver = (transport: string): Doubt =>
-      new Doubt(() =>
-        log.info(`upstream ${address.to}: some ${transport} connections lead to an endpoint that does not answer`),
-      );
-    this.#doubts = { udp: doubtOver('UDP'), tcp: doubtOver('TCP') };
-    this.#pool = new Pool(address, this.#scouting('tcp'));
-    this.#udp = new UdpSockets(address, this.#scouting('udp'));
+    this.#doubts = { udp: this.#newDoubt('udp'), tcp: this.#newDoubt('tcp') };
+    this.#pool = new Pool(address, this.#doubts.tcp);
+    this.#udp = new UdpSockets(address, this.#doubts.udp);
     this.health = new Health(settings.health, {
       stats: address.stats,
       log,
@@ -125,28 +129,11 @@ export class Upstream {
     );
   }
 
-  get endpoint(): Endpoint {
-    return this.#address.endpoint;
-  }
-
-  get to(): string {
-    return this.#address.to;
-  }
-
-  get stats(): UpstreamStats {
-    return this.#address.stats;
-  }
-
   /** The statistics, with the gauges of this moment. */
   reading(nowMs: number): UpstreamStats {
-    const { stats } = this.#address;
-    stats.open = this.open;
-    stats.suspects = this.#pool.suspects(nowMs);
-    return stats;
-  }
-
-  get rtt(): Rtt {
-    return this.#address.rtt;
+    this.stats.open = this.open;
+    this.stats.suspects = this.#pool.suspects(nowMs);
+    return this.stats;
   }
 
   get isUp(): boolean {
@@ -259,8 +246,12 @@ export class Upstream {
     this.#scoutRounds = 0;
   }
 
-  #scouting(transport: UpstreamTransport): Scouting {
-    return { doubt: this.#doubts[transport], newScout: (nowMs) => this.#newScout(transport, nowMs) };
+  #newDoubt(transport: UpstreamTransport): Doubt {
+    const text = `some ${transport.toUpperCase()} connections lead to an endpoint that does not answer`;
+    return new Doubt(
+      () => this.#log.info(`upstream ${this.to}: ${text}`),
+      (nowMs) => this.#newScout(transport, nowMs),
+    );
   }
 
   #newScout(transport: UpstreamTransport, nowMs: number): Probe | null {

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { histogramPlaces } from '../../src/counters.js';
 import { askAgainAfterMs, askAgainAfterMsMin, heldUpAfterMsMin } from '../../src/limits.js';
-import { durationsOf, newUpstreamStats, Rtt } from '../../src/upstream/endpoint.js';
+import { durationsOf, Rtt, UpstreamStats } from '../../src/upstream/endpoint.js';
 import { seededRandom } from '../simulation/random.js';
 
 test('an upstream starts healthy, with nothing counted', () => {
-  const stats = newUpstreamStats('10.0.0.1:53');
+  const stats = new UpstreamStats('10.0.0.1:53');
   assert.equal(stats.to, '10.0.0.1:53');
   assert.equal(stats.healthy, true);
   assert.equal(stats.durations.size, 0);
@@ -20,7 +20,7 @@ test('an upstream starts healthy, with nothing counted', () => {
 });
 
 test('each rcode has one histogram, made when it is first seen', () => {
-  const stats = newUpstreamStats('a');
+  const stats = new UpstreamStats('a');
   const histogram = durationsOf(stats, 'NOERROR');
   assert.equal(histogram.length, histogramPlaces.duration);
   assert.equal(durationsOf(stats, 'NOERROR'), histogram);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { probeTimeoutMs, sweepPeriodMs } from '../../src/limits.js';
 import type { Attempt } from '../../src/upstream/attempt.js';
-import { newUpstreamStats } from '../../src/upstream/endpoint.js';
+import { UpstreamStats } from '../../src/upstream/endpoint.js';
 import { Health, type HealthSettings, Outages } from '../../src/upstream/health.js';
 import { answerTo, type Query, question, request, TestWorld } from './scripted.js';
 
@@ -10,7 +10,7 @@ const refused = { why: 'unreachable', text: 'refused', blame: true } as const;
 
 function setUp(settings: Partial<HealthSettings> = {}) {
   const world = new TestWorld();
-  const stats = newUpstreamStats('10.0.0.1:53');
+  const stats = new UpstreamStats('10.0.0.1:53');
   const probes: { attempt: Attempt; atMs: number }[] = [];
   let whenSent: (attempt: Attempt, nowMs: number) => void = () => {};
   const health = new Health(

@@ -40,7 +40,7 @@ async function setUp(settings: Partial<UpstreamAddress['settings']> = {}) {
   const world = new TestWorld();
   const upstream = await ScriptedUpstream.start(world);
   const address = world.address(server(1), settings);
-  const pool = new Pool(address, noScouts);
+  const pool = new Pool(address, noScouts());
   /** `except`: it was asked there before, just now. */
   const ask = (name = 'a', except: Carrier | null = null): Plain => {
     const attempt = new Plain(name);

@@ -4,10 +4,11 @@ import { doubtMs } from '../../src/limits.js';
 import { Doubt, Probe } from '../../src/upstream/scout.js';
 import { answerTo, type Query, question, request } from './scripted.js';
 
+const noScout = (): null => null;
 const neverHeard = Number.NEGATIVE_INFINITY;
 
 test('where nothing is known against an address, what is new is new and all else is proven', () => {
-  const doubt = new Doubt(() => {});
+  const doubt = new Doubt(() => {}, noScout);
   assert.equal(doubt.isIn(0), false);
   assert.equal(doubt.trusts(neverHeard, 0), true);
   assert.equal(doubt.verdict(neverHeard, null, 0), 'new');
@@ -15,7 +16,7 @@ test('where nothing is known against an address, what is new is new and all else
 });
 
 test('in doubt only what has answered since the silence began is trusted', () => {
-  const doubt = new Doubt(() => {});
+  const doubt = new Doubt(() => {}, noScout);
   doubt.began(1_000, 1_100);
   assert.equal(doubt.isIn(1_100), true);
   assert.deepEqual(
@@ -25,7 +26,7 @@ test('in doubt only what has answered since the silence began is trusted', () =>
 });
 
 test('a second endpoint dies: what answered before is trusted no more', () => {
-  const doubt = new Doubt(() => {});
+  const doubt = new Doubt(() => {}, noScout);
   doubt.began(1_000, 1_100);
   doubt.began(5_000, 5_100);
   assert.equal(doubt.trusts(4_999, 5_100), false);
@@ -35,7 +36,7 @@ test('a second endpoint dies: what answered before is trusted no more', () => {
 });
 
 test('it ends after a while, and lasts as long as scouts are lost', () => {
-  const doubt = new Doubt(() => {});
+  const doubt = new Doubt(() => {}, noScout);
   doubt.goesOn(1_000, 1_100);
   assert.equal(doubt.trusts(999, 1_100), false);
   doubt.goesOn(1_100 + doubtMs - 50, 1_100 + doubtMs - 1);
@@ -45,7 +46,7 @@ test('it ends after a while, and lasts as long as scouts are lost', () => {
 });
 
 test('for what is asked again only what has answered since it was asked is proven, in doubt or not', () => {
-  const doubt = new Doubt(() => {});
+  const doubt = new Doubt(() => {}, noScout);
   const hedge = { tried: [], sinceMs: 2_000 };
   assert.equal(doubt.verdict(1_999, hedge, 2_100), 'unproven');
   assert.equal(doubt.verdict(2_000, hedge, 2_100), 'proven');
@@ -54,7 +55,7 @@ test('for what is asked again only what has answered since it was asked is prove
 
 test('that it came to be doubted is told once', () => {
   let told = 0;
-  const doubt = new Doubt(() => told++);
+  const doubt = new Doubt(() => told++, noScout);
   doubt.began(1_000, 1_100);
   doubt.goesOn(1_200, 1_300);
   doubt.began(1_250, 1_350);

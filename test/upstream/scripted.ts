@@ -10,15 +10,15 @@ import type { Endpoint, Listener, Stream } from '../../src/os/network.js';
 import { Flush } from '../../src/scheduling/flush.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
 import {
-  newUpstreamStats,
   type OwnListeners,
   Rtt,
   type UpstreamAddress,
   type UpstreamDeps,
+  UpstreamStats,
 } from '../../src/upstream/endpoint.js';
-import { type Forwards, startForwards } from '../../src/upstream/forwards.js';
+import { Forwards } from '../../src/upstream/forwards.js';
 import { Outages } from '../../src/upstream/health.js';
-import { Doubt, type Scouting } from '../../src/upstream/scout.js';
+import { Doubt } from '../../src/upstream/scout.js';
 import { ManualClock } from '../simulation/clock.js';
 import { framed, Unframer } from '../simulation/framing.js';
 import { MemoryNetwork } from '../simulation/network.js';
@@ -71,7 +71,7 @@ export class TestWorld implements UpstreamDeps {
 
   /** Forwards with these settings over the defaults of the Corefile. */
   start(...settings: Partial<ForwardConfig>[]): Forwards {
-    const forwards = startForwards(settings.map(forwardConfig), this);
+    const forwards = new Forwards(settings.map(forwardConfig), this);
     this.#started.push(forwards);
     forwards.judgeOwn();
     return forwards;
@@ -87,7 +87,7 @@ export class TestWorld implements UpstreamDeps {
       deadlineMs: 1_900,
       udpBytes: 1_232,
     };
-    const stats = newUpstreamStats(to);
+    const stats = new UpstreamStats(to);
     return { endpoint, to, stats, rtt: new Rtt(), tls: null, settings: { ...all, ...settings }, deps: this };
   }
 }
@@ -121,7 +121,11 @@ export function forwardConfig(settings: Partial<ForwardConfig>): ForwardConfig {
 }
 
 /** For connections and ports of an address that nothing is known against. */
-export const noScouts: Scouting = { doubt: new Doubt(() => {}), newScout: () => null };
+export const noScouts = (): Doubt =>
+  new Doubt(
+    () => {},
+    () => null,
+  );
 
 /** The upstreams of the tests: 10.0.0.1:53, 10.0.0.2:53, … */
 export function server(number: number): Endpoint {

@@ -31,7 +31,7 @@ async function setUp(settings: Partial<UpstreamAddress['settings']> = {}) {
   const world = new TestWorld();
   const upstream = await ScriptedUpstream.start(world);
   const address = world.address(server(1), settings);
-  const udp = new UdpSockets(address, noScouts);
+  const udp = new UdpSockets(address, noScouts());
   const ask = (allowsOpt = true): Plain => {
     const attempt = new Plain(allowsOpt);
     assert.notEqual(udp.send(attempt, world.clock.nowMs(), null), 'full');
@@ -201,7 +201,7 @@ test('an error on an idle socket closes it', async () => {
       return world.network.connectDatagrams(to, events);
     },
   };
-  const udp = new UdpSockets({ ...address, deps: { ...address.deps, network } }, noScouts);
+  const udp = new UdpSockets({ ...address, deps: { ...address.deps, network } }, noScouts());
   udp.send(new Plain(), clock.nowMs(), null);
   await clock.pass(1);
   assert.equal(udp.size, 1);

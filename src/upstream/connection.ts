@@ -36,7 +36,7 @@ export interface ConnectionOwner {
   gave(client: string | undefined, wasLast: boolean): void;
 }
 
-const notSilent = -1;
+const never = Number.POSITIVE_INFINITY;
 
 /** All connections write from here; the network copies what it cannot send at once. */
 const scratch = new Uint8Array(connectionInflightMax * (frameHeaderBytes + requestBytesMax));
@@ -69,8 +69,8 @@ export class Connection implements StreamEvents, Carrier, Flushable {
   readonly openedAtMs: number;
   readonly #retireAtMs: number;
   #idleSinceMs: number;
-  /** Since when it has owed answers and received nothing. */
-  #silentSinceMs = notSilent;
+  /** Since when it has owed answers and received nothing; `never` when it owes none. */
+  silentSinceMs = never;
 
   constructor(address: UpstreamAddress, owner: ConnectionOwner, nowMs: number) {
     const { network, random, counters } = address.deps;
@@ -82,19 +82,13 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     this.openedAtMs = nowMs;
     this.#idleSinceMs = nowMs;
     // Lifetimes differ, so that connections are not all replaced at once.
-    this.#retireAtMs =
-      maxAgeMs === 0 ? Number.POSITIVE_INFINITY : nowMs + (maxAgeMs * (1024 - random.below(342))) / 1024;
+    this.#retireAtMs = maxAgeMs === 0 ? never : nowMs + (maxAgeMs * (1024 - random.below(342))) / 1024;
     counters.count('upstreamConnects');
     this.#stream = network.connectStream(address.endpoint, this, sourceAddress ?? undefined, address.tls ?? undefined);
   }
 
   get owesOnlyProbes(): boolean {
     return this.inflight > 0 && this.inflight === this.#inflightProbes;
-  }
-
-  /** Since when it has owed answers and received nothing; Infinity when it owes none. */
-  get silentSinceMs(): number {
-    return this.#silentSinceMs === notSilent ? Number.POSITIVE_INFINITY : this.#silentSinceMs;
   }
 
   get isConnecting(): boolean {
@@ -112,18 +106,17 @@ export class Connection implements StreamEvents, Carrier, Flushable {
 
   /** Silent for longer than the upstream's answers take. */
   isSuspect(nowMs: number): boolean {
-    return this.#silentSinceMs !== notSilent && nowMs - this.#silentSinceMs >= this.#address.rtt.waitMs;
+    return nowMs - this.silentSinceMs >= this.#address.rtt.waitMs;
   }
 
   /** Delayed: silent for longer than usual, or carries hedges, which probably ask for slow names. */
   isSlow(nowMs: number): boolean {
-    if (this.#inflightHedges > 0) return true;
-    return this.#silentSinceMs !== notSilent && nowMs - this.#silentSinceMs >= this.#address.rtt.slowMs;
+    return this.#inflightHedges > 0 || nowMs - this.silentSinceMs >= this.#address.rtt.slowMs;
   }
 
   /** Silent for so long that a slow name must be ahead of the other requests. */
   isHeldUp(nowMs: number): boolean {
-    return this.#silentSinceMs !== notSilent && nowMs - this.#silentSinceMs >= this.#address.rtt.heldUpMs;
+    return nowMs - this.silentSinceMs >= this.#address.rtt.heldUpMs;
   }
 
   /** Requests wait for the end of the turn. */
@@ -175,7 +168,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     if (attempt.isProbe) this.#inflightProbes++;
     attempt.carrier = this;
     attempt.sentAtMs = nowMs;
-    if (this.#silentSinceMs === notSilent) this.#silentSinceMs = nowMs;
+    if (this.silentSinceMs === never) this.silentSinceMs = nowMs;
     if (this.#unwritten.length === 0) this.#address.deps.flush.add(this);
     this.#unwritten.push(slot);
   }
@@ -227,10 +220,10 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     const { expireMs, deadlineMs } = this.#address.settings;
     if (this.#state === 'connecting') {
       if (nowMs - this.openedAtMs >= connectTimeoutMs) this.#connectFailed(null, nowMs);
-    } else if (this.#silentSinceMs !== notSilent) {
+    } else if (this.silentSinceMs !== never) {
       // A late answer is still good for the cache.
       const silenceMaxMs = this.inflight > 0 ? lateAnswerMs : deadlineMs;
-      if (nowMs - this.#silentSinceMs < silenceMaxMs) return;
+      if (nowMs - this.silentSinceMs < silenceMaxMs) return;
       this.#address.deps.counters.count('upstreamSuspectsClosed');
       this.#break(this.#silence(), nowMs);
     } else if (nowMs >= this.#retireAtMs || nowMs - this.#idleSinceMs >= expireMs) {
@@ -241,7 +234,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
   opened(): void {
     if (this.#state !== 'connecting') return;
     this.#state = 'open';
-    if (this.#silentSinceMs !== notSilent) this.#silentSinceMs = this.#address.deps.clock.nowMs();
+    if (this.silentSinceMs !== never) this.silentSinceMs = this.#address.deps.clock.nowMs();
   }
 
   data(bytes: Uint8Array): void {
@@ -250,7 +243,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     this.lastHeardMs = this.#nowMs;
     this.#frames.push(bytes, this.#receive);
     if (this.#isClosed()) return;
-    this.#silentSinceMs = this.inflight === 0 ? notSilent : this.#nowMs;
+    this.silentSinceMs = this.inflight === 0 ? never : this.#nowMs;
     if (this.inflight > 0) this.#stream.acknowledge?.();
     if (this.#retired && this.inflight === 0) this.close(this.#nowMs);
     else this.#owner.answered(this, this.#nowMs);

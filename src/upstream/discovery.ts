@@ -5,12 +5,12 @@
  */
 import { canonicalAddress } from '../config/addresses.js';
 import type { Counters } from '../counters.js';
-import { nameToWire } from '../dns/names.js';
-import { atAnswers, classIn, messageRcode, setU16, skipName, typeA, typeAaaa, u16 } from '../dns/wire.js';
+import { atAnswers, messageRcode, skipName, typeA, typeAaaa, u16 } from '../dns/wire.js';
 import { headerBytes, learnedAddressesMax, learnSoonMs } from '../limits.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint } from '../os/network.js';
 import type { Outcome, Request } from './ask.js';
+import { questionFor } from './request.js';
 
 export interface NameSettings {
   /** Presentation form, lower-case, with the final dot. */
@@ -107,11 +107,7 @@ export class DiscoveredName {
 }
 
 function requestFor(name: string, type: number): Request {
-  const wire = nameToWire(name);
-  const question = new Uint8Array(wire.length + 4);
-  question.set(wire);
-  setU16(question, wire.length, type);
-  setU16(question, wire.length + 2, classIn);
+  const question = questionFor(name, type);
   return { question, recursionDesired: true, checkingDisabled: false, dnssecOk: false, clientTransport: 'tcp' };
 }
 

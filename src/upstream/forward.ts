@@ -4,7 +4,7 @@
 import { formatEndpoint } from '../config/addresses.js';
 import type { ForwardConfig, UpstreamEndpoint } from '../config/config.js';
 import { nameToWire } from '../dns/names.js';
-import { classIn, sameName, setU16, typeA, typeAaaa, typeNs } from '../dns/wire.js';
+import { sameName, typeA, typeAaaa, typeNs } from '../dns/wire.js';
 import {
   lateQuestionsMax,
   learnedAddressesMax,
@@ -24,6 +24,7 @@ import { DiscoveredName, type NameSettings } from './discovery.js';
 import { type AddressSettings, Rtt, type UpstreamDeps, UpstreamStats } from './endpoint.js';
 import { OwnUpstreams } from './own-upstreams.js';
 import { type QueryOptions, type QueryOwner, type QuerySettings, UpstreamQuery } from './query.js';
+import { questionFor } from './request.js';
 import { Upstream, type UpstreamSettings } from './upstream.js';
 
 /** CoreDNS's default; a longer `read_timeout` moves the deadline. */
@@ -43,7 +44,6 @@ export class Forward implements QueryOwner {
   readonly #log: Log;
   readonly #responsibility: Responsibility;
   readonly #addressSettings: AddressSettings;
-  readonly #upstreamSettings: Omit<UpstreamSettings, 'scoutAnswered'>;
   readonly #own: OwnUpstreams;
   /** Each knows its index. Not a Set, for the reason that PendingTable is not a Map. */
   readonly #queries: UpstreamQuery[] = [];
@@ -71,15 +71,6 @@ export class Forward implements QueryOwner {
     this.#addressSettings = { ...config, deadlineMs };
     this.#names = config.to.flatMap((target) => (target.kind === 'name' ? [this.#newName(target)] : []));
     this.#endpoints = config.endpoints === null ? null : this.#newName(config.endpoints);
-    this.#upstreamSettings = {
-      probeTransport: config.transport === 'tcp' ? 'tcp' : 'udp',
-      health: {
-        failsMax: config.failsMax,
-        intervalMs: config.healthCheck.intervalMs,
-        request: probeRequest(config),
-      },
-      maySpend: (nowMs) => this.budget.spendOnScout(nowMs),
-    };
   }
 
   get upstreams(): readonly Upstream[] {
@@ -140,18 +131,12 @@ export class Forward implements QueryOwner {
 
   /** Asks this upstream only, as a start probe does. */
   askOnly(upstream: Upstream, request: Request, done: (outcome: Outcome) => void): void {
-    const nowMs = this.deps.clock.nowMs();
-    const upstreams = [upstream];
-    this.#start(this.#plain(request, upstreams, nowMs, done), nowMs);
+    this.#startOwn([upstream], request, done);
   }
 
-  #plain(
-    request: Request,
-    upstreams: QueryOptions['upstreams'],
-    askedAtMs: number,
-    done: QueryOptions['done'],
-  ): QueryOptions {
-    return { request, askedAtMs, upstreams, learned: 0, number: this.#number(), done, late: null };
+  #startOwn(upstreams: readonly Upstream[], request: Request, done: QueryOptions['done']): void {
+    const nowMs = this.deps.clock.nowMs();
+    this.#start({ request, askedAtMs: nowMs, upstreams, learned: 0, number: this.#number(), done, late: null }, nowMs);
   }
 
   /** Looping upstreams are asked again, except those known to be our own listeners. */
@@ -231,8 +216,7 @@ export class Forward implements QueryOwner {
       ask: (request, done) => {
         const upstreams = this.#upstreams.slice(0, Math.min(this.#fixed.length, this.#upstreams.length));
         if (upstreams.length === 0) return false;
-        const nowMs = this.deps.clock.nowMs();
-        this.#start(this.#plain(request, upstreams, nowMs, done), nowMs);
+        this.#startOwn(upstreams, request, done);
         return true;
       },
       changed: () => this.#rebuild(this.deps.clock.nowMs()),
@@ -294,7 +278,7 @@ export class Forward implements QueryOwner {
 
   #newUpstream(endpoint: UpstreamEndpoint): Upstream {
     const to = formatEndpoint(endpoint);
-    const { tls } = this.config;
+    const { tls, transport, failsMax, healthCheck } = this.config;
     const address = {
       endpoint,
       to,
@@ -304,16 +288,13 @@ export class Forward implements QueryOwner {
       settings: this.#addressSettings,
       deps: this.deps,
     };
-    const { probeTransport, ...settings } = this.#upstreamSettings;
-    const upstream: Upstream = new Upstream(
-      address,
-      {
-        ...settings,
-        probeTransport: endpoint.overTls ? 'tcp' : probeTransport,
-        scoutAnswered: (nowMs) => this.#each((query) => query.scoutAnswered(upstream, nowMs)),
-      },
-      this.#log,
-    );
+    const settings: UpstreamSettings = {
+      health: { failsMax, intervalMs: healthCheck.intervalMs, request: probeRequest(this.config) },
+      probeTransport: endpoint.overTls || transport === 'tcp' ? 'tcp' : 'udp',
+      maySpend: (nowMs) => this.budget.spendOnScout(nowMs),
+      scoutAnswered: (nowMs) => this.#each((query) => query.scoutAnswered(upstream, nowMs)),
+    };
+    const upstream = new Upstream(address, settings, this.#log);
     return upstream;
   }
 }
@@ -335,13 +316,8 @@ function refusal(text: string): Refusal {
 }
 
 function probeRequest({ healthCheck, transport }: ForwardConfig): Request {
-  const name = nameToWire(healthCheck.domain);
-  const question = new Uint8Array(name.length + 4);
-  question.set(name);
-  setU16(question, name.length, typeNs);
-  setU16(question, name.length + 2, classIn);
   return {
-    question,
+    question: questionFor(healthCheck.domain, typeNs),
     recursionDesired: healthCheck.recursionDesired,
     checkingDisabled: false,
     dnssecOk: false,

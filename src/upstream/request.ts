@@ -2,12 +2,14 @@
  * The bytes of a request to an upstream, and whether a message answers it.
  */
 
+import { nameToWire } from '../dns/names.js';
 import { Soundness } from '../dns/soundness.js';
 import {
   atAdditionals,
   atAnswers,
   atAuthorities,
   atQuestions,
+  classIn,
   flagAd,
   flagCd,
   flagQr,
@@ -35,6 +37,16 @@ interface RequestForm {
   readonly hasOpt: boolean;
   /** The largest UDP answer that we take. */
   readonly udpBytes: number;
+}
+
+/** A question of ours in wire form; `name` in presentation form. */
+export function questionFor(name: string, type: number): Uint8Array {
+  const wire = nameToWire(name);
+  const question = new Uint8Array(wire.length + typeAndClassBytes);
+  question.set(wire);
+  setU16(question, wire.length, type);
+  setU16(question, wire.length + 2, classIn);
+  return question;
 }
 
 /**

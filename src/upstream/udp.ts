@@ -115,7 +115,7 @@ export class UdpSockets {
     const deadEnds = [...this.#sockets].filter((socket) => this.#leadsNowhere(socket, nowMs));
     doAll(
       () => toEach(old, (socket) => this.drop(socket)),
-      () => toEach(deadEnds, (socket) => socket.giveUpProbe(nowMs)),
+      () => toEach(deadEnds, (socket) => socket.abandon(null, nowMs)),
       () => this.#serveWaiting(nowMs),
     );
     this.#peak *= peakKept;
@@ -258,11 +258,6 @@ class UdpSocket implements DatagramEvents, Carrier {
     return this.#attempt?.isProbe ? this.#attempt.sentAtMs : notSent;
   }
 
-  giveUpProbe(nowMs: number): void {
-    const attempt = this.#attempt;
-    if (attempt !== null) this.abandon(attempt, nowMs);
-  }
-
   send(attempt: Attempt, nowMs: number): void {
     do this.#id = this.#address.deps.random.below(idsCount);
     while (this.#earlierIds.includes(this.#id));
@@ -283,7 +278,7 @@ class UdpSocket implements DatagramEvents, Carrier {
     this.#socket.send(scratch.subarray(0, end), this.#address.endpoint);
   }
 
-  abandon(_attempt: Attempt, nowMs: number): void {
+  abandon(_attempt: Attempt | null, nowMs: number): void {
     this.#isSpoiled = true;
     this.#release(nowMs);
   }

@@ -140,10 +140,6 @@ export class Upstream {
     return !this.stats.looping && !this.health.isDown;
   }
 
-  get attempts(): number {
-    return this.#attempts;
-  }
-
   /** Estimated time for another query, by round-trip time, load and failures; comparable between upstreams. */
   cost(nowMs: number): number {
     const forgottenShare = 2 ** ((this.rtt.lastHeardMs - nowMs) / costHalfLifeMs);
@@ -173,10 +169,6 @@ export class Upstream {
     const wasSilent = sentAtMs !== notSent && nowMs - sentAtMs >= this.rtt.waitMs && !this.wasHeardSince(sentAtMs);
     if (wasSilent) this.#muteUntilMs = nowMs + muteMs;
     else if (this.#attempts === 0 && this.silentForMs(nowMs) === 0) this.#silentSinceMs = never;
-  }
-
-  get isAtRest(): boolean {
-    return this.open === 0 && !this.health.isProbing;
   }
 
   /** Sweeps are needed between queries: something is kept open. */

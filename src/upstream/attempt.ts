@@ -121,22 +121,24 @@ export class AttemptQueue implements Carrier {
   readonly waitsFor = 'answer';
   readonly lastHeardMs = Number.NEGATIVE_INFINITY;
   readonly #queue = new FairQueue<string | undefined, Attempt>(upstreamQueueMax);
+  readonly #to: string;
+
+  constructor(to: string) {
+    this.#to = to;
+  }
 
   get size(): number {
     return this.#queue.size;
   }
 
-  /**
-   * False when the queue is full and no other client has more in it. Otherwise a full queue loses another client's
-   * attempt.
-   */
-  push(attempt: Attempt, full: Loss, nowMs: number): boolean {
+  /** False when the queue is full and no client has more in it; otherwise a full queue loses another's attempt. */
+  push(attempt: Attempt, nowMs: number): boolean {
     const lost = this.#queue.push(attempt.request.client, attempt);
     if (lost === attempt) return false;
     attempt.carrier = this;
     if (lost !== null) {
       lost.carrier = null;
-      lost.lost(full, nowMs);
+      lost.lost(queueLoss(this.#to), nowMs);
     }
     return true;
   }

@@ -2,6 +2,7 @@
  * One TCP connection to an upstream, with several requests in flight (RFC 7766 6.2.1.1): answers come in any order and
  * are matched by id. Requests of one turn of the event loop leave in one write. The pool chooses the connection and
  * handles what a broken one leaves behind.
+ *
  *     connecting ──> open ──> closed        no new requests when retired (too old), suspect (silent) or full
  *          └───────────────────┘
  */
@@ -24,7 +25,6 @@ import { type Attempt, type Carrier, dialLoss, type Loss, readLoss, timeoutText 
 import type { UpstreamAddress } from './endpoint.js';
 import { needsOpt, requestBytesMax, writeRequest } from './request.js';
 
-/** The pool. */
 export interface ConnectionOwner {
   /** Called after answers: there may be room for requests. */
   answered(connection: Connection, nowMs: number): void;
@@ -32,7 +32,6 @@ export interface ConnectionOwner {
   closed(connection: Connection, nowMs: number): void;
   /** The connection carries one more attempt of this client. */
   took(client: string | undefined, isFirst: boolean): void;
-  /** And one less. */
   gave(client: string | undefined, wasLast: boolean): void;
 }
 
@@ -119,7 +118,6 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     return nowMs - this.silentSinceMs >= this.#address.rtt.heldUpMs;
   }
 
-  /** Requests wait for the end of the turn. */
   get hasUnwritten(): boolean {
     return this.#unwritten.length > 0;
   }

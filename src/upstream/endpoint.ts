@@ -40,7 +40,6 @@ export interface OwnListeners {
   changed(): void;
 }
 
-/** The settings of a `forward` for all its upstreams. */
 export interface AddressSettings {
   readonly sourceAddress: string | null;
   /** Unused connections and sockets close after this. */
@@ -94,13 +93,11 @@ export function durationsOf(stats: UpstreamStats, rcode: string): Float64Array {
 /** Balanced when one answer in twenty is slower: `up` moves nineteen times as far as `down`. */
 const upFactor = 1.1;
 const downFactor = upFactor ** (-1 / 19);
-/** About the last sixteen answers. */
 const averageWeight = 1 / 16;
 /** An answer slower than this multiple of the 95th percentile is in trouble, not slow. */
 const waitFactor = 4;
 /** The percentile stays where a few dozen answers can move it up. */
 const p95MsMin = 0.5;
-/** Before the first answer. */
 const slowAnswerMsFirst = 500;
 
 export class Rtt {

@@ -19,7 +19,7 @@ import {
 } from '../limits.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import { asksMuch, Shares } from '../scheduling/shares.js';
-import { type Attempt, AttemptQueue, type Hedge, type Loss, queueLoss, type Sent } from './attempt.js';
+import { type Attempt, AttemptQueue, type Hedge, type Sent } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import type { UpstreamAddress } from './endpoint.js';
 import type { Doubt } from './scout.js';
@@ -39,11 +39,10 @@ export class Pool implements ConnectionOwner {
   readonly #address: UpstreamAddress;
   /** The oldest first, so that those opened for a burst are the first to become idle. */
   readonly #connections: Connection[] = [];
-  readonly #queue = new AttemptQueue();
+  readonly #queue: AttemptQueue;
   /** Requests in flight, and connections in use, by client. */
   readonly #underWay = new Shares();
   readonly #used = new Shares();
-  readonly #full: Loss;
   readonly #habit = new ClosingHabit();
   /** Got the latest request: requests of one turn leave in one write. */
   #filling: Connection | null = null;
@@ -56,10 +55,9 @@ export class Pool implements ConnectionOwner {
   constructor(address: UpstreamAddress, doubt: Doubt) {
     this.#address = address;
     this.#doubt = doubt;
-    this.#full = queueLoss(address.to);
+    this.#queue = new AttemptQueue(address.to);
   }
 
-  /** Open or connecting. */
   get size(): number {
     return this.#connections.length;
   }
@@ -78,7 +76,11 @@ export class Pool implements ConnectionOwner {
     if (hedge === null && this.#queue.size > 0) this.#serveWaiting(nowMs);
     const connection =
       hedge !== null ? this.#findOther(attempt, nowMs, hedge) : this.#findFor(attempt.request.client, nowMs);
-    if (connection === null) return this.#mayWait(attempt, nowMs, hedge) ? 'proven' : 'full';
+    if (connection === null) {
+      // A hedge has another attempt pending.
+      if (hedge !== null && !this.#isWithinShare(attempt.request.client)) return 'full';
+      return this.#queue.push(attempt, nowMs) ? 'proven' : 'full';
+    }
     this.#give(attempt, connection, nowMs);
     return this.#doubt.verdict(connection.lastHeardMs, hedge, nowMs);
   }
@@ -177,13 +179,6 @@ export class Pool implements ConnectionOwner {
     return this.#find(client, this.#isWithinShare(client) ? 'much' : 'own', nowMs);
   }
 
-  /** A hedge has another attempt pending, so it may be refused. */
-  #mayWait(attempt: Attempt, nowMs: number, hedge: Hedge | null): boolean {
-    const { client } = attempt.request;
-    if (hedge !== null && !this.#isWithinShare(client)) return false;
-    return this.#queue.push(attempt, this.#full, nowMs);
-  }
-
   /** A client may use as many connections as are free for others. */
   #isWithinShare(client: string | undefined): boolean {
     const has = this.#used.of(client);
@@ -216,7 +211,9 @@ export class Pool implements ConnectionOwner {
     if (best !== null && load(best) < this.#target) return best;
     if (this.#makesRoom(nowMs)) return this.#find(client, asks, nowMs);
     if (!this.#mayOpen(best)) return best;
-    const opened = this.#openInDoubt(nowMs);
+    const opened = this.#open(nowMs);
+    const scout = this.#doubt.isIn(nowMs) ? this.#doubt.newScout(nowMs) : null;
+    if (scout !== null) opened.send(scout, nowMs);
     return best !== null && load(best) <= load(opened) ? best : opened;
   }
 
@@ -251,7 +248,6 @@ export class Pool implements ConnectionOwner {
     return Math.min(connectionInflightMax, Math.max(connectionInflightTarget, Math.ceil(inflight / busyConnections)));
   }
 
-  /** The connection heard last, since then and not delayed. */
   #lastHeard(sinceMs: number, nowMs: number, isMeant: (connection: Connection) => boolean): Connection | null {
     const requestsMax = this.#habit.requestsMax(nowMs);
     let best: Connection | null = null;
@@ -264,7 +260,6 @@ export class Pool implements ConnectionOwner {
     return best;
   }
 
-  /** The usable connection with the least load. */
   #best(
     nowMs: number,
     load: (connection: Connection) => number,
@@ -304,14 +299,6 @@ export class Pool implements ConnectionOwner {
   #open(nowMs: number): Connection {
     const connection = new Connection(this.#address, this, nowMs);
     this.#connections.push(connection);
-    return connection;
-  }
-
-  /** In doubt the new connection gets a probe as well. */
-  #openInDoubt(nowMs: number): Connection {
-    const connection = this.#open(nowMs);
-    const scout = this.#doubt.isIn(nowMs) ? this.#doubt.newScout(nowMs) : null;
-    if (scout !== null) connection.send(scout, nowMs);
     return connection;
   }
 

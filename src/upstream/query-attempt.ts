@@ -30,7 +30,7 @@ import { headerBytes } from '../limits.js';
 import type { Outcome, Request } from './ask.js';
 import { type Attempt, type Carrier, type Loss, notSent, timeoutText } from './attempt.js';
 import type { HedgeBudget } from './budget.js';
-import { durationsOf, type UpstreamDeps } from './endpoint.js';
+import { durationsOf } from './endpoint.js';
 import { AnswerReader, needsOpt } from './request.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
 
@@ -145,9 +145,7 @@ export function attemptOptions(
 ): AttemptOptions {
   const before = attempts.filter((attempt) => attempt.upstream === upstream);
   if (!preference.isFixed && isCutWithoutTcp(upstream, before, nowMs)) return withoutOpt('udp');
-  const transport = preference.isFixed
-    ? preference.transport
-    : transportNow(upstream, preference.transport, before, nowMs);
+  const transport = transportNow(upstream, before, preference, nowMs);
   const isRefused = before.some(({ judgement }) => judgement === 'opt refused');
   const isSilent = before.some((attempt) => attempt.transport === transport && isSilentForOpt(attempt, nowMs));
   if (isRefused || isSilent) return withoutOpt(transport);
@@ -204,14 +202,14 @@ function isSilentForOpt(attempt: QueryAttempt, nowMs: number): boolean {
 /** TCP after a cut answer or a guessed id over UDP, unless TCP leads nowhere. */
 function transportNow(
   upstream: Upstream,
-  wanted: UpstreamTransport,
-  attempts: readonly QueryAttempt[],
+  before: readonly QueryAttempt[],
+  { transport, isFixed }: Preference,
   nowMs: number,
 ): UpstreamTransport {
-  const before = attempts.filter((attempt) => attempt.upstream === upstream);
+  if (isFixed) return transport;
   if (before.some(({ judgement }) => judgement === 'cut')) return 'tcp';
   const isDisturbed = before.some((attempt) => attempt.isDisturbed);
-  return upstream.transportFor(isDisturbed ? 'tcp' : wanted, transportsTried(before, upstream), nowMs);
+  return upstream.transportFor(isDisturbed ? 'tcp' : transport, transportsTried(before, upstream), nowMs);
 }
 
 /** Transports of the attempts at its upstream that were sent before this one; later ones have had less time. */
@@ -229,18 +227,12 @@ function transportsTried(attempts: readonly QueryAttempt[], upstream: Upstream):
     .map(({ transport }) => transport);
 }
 
-interface JudgeDeps {
-  readonly budget: HedgeBudget;
-  readonly deps: Pick<UpstreamDeps, 'counters'>;
-}
-
 /** A larger rcode comes from an OPT and is about EDNS itself (RFC 6891 6.1.3). */
 const rcodeOfHeaderMax = 0x0f;
 
 /** Judges and counts the message in `reader`, which answers this attempt. */
-export function judge(attempt: QueryAttempt, { deps, budget }: JudgeDeps, nowMs: number): Judgement {
+export function judge(attempt: QueryAttempt, counters: Counters, budget: HedgeBudget, nowMs: number): Judgement {
   const { verdict, rcode } = reader;
-  const { counters } = deps;
   const isReadable = verdict === 'answer' || verdict === 'truncated';
   if (isReadable || verdict === 'bare') noteDuration(attempt, rcode, nowMs);
   if (isReadable && (rcode === rcodeNoError || rcode === rcodeNxDomain)) attempt.upstream.answeredWell(attempt, nowMs);

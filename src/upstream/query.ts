@@ -1,12 +1,14 @@
 /**
  * One query in one `forward`: it is sent to an upstream, sent again elsewhere when an attempt fails or stays silent,
  * and ends exactly once, by its deadline. Several attempts may be pending at once; the first good answer wins.
+ *
  *     start ─> attempt ─┬─ answer ───────────────> ok
  *                  ^    ├─ cut over UDP ─> the same upstream over TCP
  *                  │    ├─ OPT refused ──> the same upstream without OPT
  *                  │    ├─ lost, failover rcode ─> the next upstream, or the same one after a pause
  *                  └────┴─ silent ───────> a hedge, on a carrier that has answered since; else scouts look for one
  *     deadline, or no upstream left ───> failed; a late answer still goes to the cache
+ *
  * The deadline is short while every upstream that was asked is silent, and long while one of them answers other
  * queries: a slow name is not a dead upstream.
  */
@@ -91,9 +93,8 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
   index = 0;
   readonly request: Request;
   readonly #owner: QueryOwner;
-  readonly #done: (outcome: Outcome) => void;
+  readonly #options: QueryOptions;
   #late: ((answer: Answer) => void) | null;
-  readonly #askedAtMs: number;
   #deadlineAtMs: number;
   #slowDeadlineAtMs: number;
   readonly #pending: QueryAttempt[] = [];
@@ -123,10 +124,9 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
   constructor(owner: QueryOwner, options: QueryOptions) {
     const { settings } = owner;
     this.#owner = owner;
+    this.#options = options;
     this.request = options.request;
-    this.#done = options.done;
     this.#late = options.late;
-    this.#askedAtMs = options.askedAtMs;
     this.#deadlineAtMs = options.askedAtMs + settings.deadlineMs;
     this.#slowDeadlineAtMs = options.askedAtMs + settings.slowDeadlineMs;
     const transport = settings.transport === 'client' ? options.request.clientTransport : settings.transport;
@@ -147,7 +147,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
 
   sweep(nowMs: number): void {
     if (this.#isOver) {
-      if (nowMs >= this.#askedAtMs + lateAnswerMs) this.endLate(nowMs);
+      if (nowMs >= this.#options.askedAtMs + lateAnswerMs) this.endLate(nowMs);
       return;
     }
     if (nowMs >= this.#heldUntilMs() || this.#isTimeUp(nowMs)) return this.#timeOut(nowMs);
@@ -183,13 +183,10 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
     const { upstream } = attempt;
     this.#remove(attempt, nowMs);
     upstream.heard(attempt.sentAtMs, nowMs);
-    upstream.heardBy(
-      attempt.transport,
-      this.#preference.isFixed ? [] : transportsBefore(this.#attempts, attempt),
-      nowMs,
-    );
+    const failed = this.#preference.isFixed ? [] : transportsBefore(this.#attempts, attempt);
+    upstream.heardBy(attempt.transport, failed, nowMs);
     if (this.#isOver) return this.#answeredLate(attempt, message, nowMs);
-    attempt.judgement = judge(attempt, this.#owner, nowMs);
+    attempt.judgement = judge(attempt, this.#owner.deps.counters, this.#owner.budget, nowMs);
     if (attempt.judgement === 'malformed') {
       this.#fallback = fallbackAfterMalformed(this.#fallback, attempt);
       return this.#afterLoss(attempt, attempt.malformed(), nowMs);
@@ -424,11 +421,8 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
 
   #hedgeWithoutOpt(silent: QueryAttempt, nowMs: number): void {
     if (this.#isOver || this.#attempts.length >= triesPerQuestionMax) return;
-    if (
-      besideWithoutOpt(silent, this.#attempts, nowMs) === 'no' ||
-      !this.#owner.budget.spend(nowMs, this.request.client)
-    )
-      return;
+    if (besideWithoutOpt(silent, this.#attempts, nowMs) === 'no') return;
+    if (!this.#owner.budget.spend(nowMs, this.request.client)) return;
     this.#attemptsCharged--;
     this.#attemptAt(silent.upstream, nowMs, this.#hedgeTo(silent.upstream, nowMs), withoutOpt(silent.transport));
   }
@@ -514,8 +508,8 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
   #conclude(): void {
     if (this.#isOver) return;
     const { counters, clock } = this.#owner.deps;
-    if (this.#fallback !== null)
-      return this.#finish(fallbackOutcome(this.#fallback, this.#attempts, counters, clock.nowMs()));
+    const fallback = this.#fallback;
+    if (fallback !== null) return this.#finish(fallbackOutcome(fallback, this.#attempts, counters, clock.nowMs()));
     const { why, text } = this.#lastLoss!;
     if (why === 'timeout') counters.count('upstreamTimeouts');
     this.#finish({ ok: false, why, text });
@@ -529,7 +523,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
       else if (this.#pending.length > 0) this.#abandonAttempts(this.#owner.deps.clock.nowMs());
     } finally {
       // The waiter is told even if a carrier throws.
-      this.#done(outcome);
+      this.#options.done(outcome);
     }
   }
 

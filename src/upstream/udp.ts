@@ -24,7 +24,6 @@ import {
   disturbedLoss,
   type Hedge,
   notSent,
-  queueLoss,
   readLoss,
   type Sent,
 } from './attempt.js';
@@ -46,7 +45,7 @@ export class UdpSockets {
   readonly #address: UpstreamAddress;
   readonly #sockets = new Set<UdpSocket>();
   readonly #idle: UdpSocket[] = [];
-  readonly #queue = new AttemptQueue();
+  readonly #queue: AttemptQueue;
   /** Requests in flight by client; written by the sockets. */
   readonly shares = new Shares();
   #peak = 0;
@@ -56,6 +55,7 @@ export class UdpSockets {
   constructor(address: UpstreamAddress, doubt: Doubt) {
     this.#address = address;
     this.#doubt = doubt;
+    this.#queue = new AttemptQueue(address.to);
   }
 
   get size(): number {
@@ -74,7 +74,7 @@ export class UdpSockets {
     // A hedge has another attempt pending.
     if (hedge !== null && !hasShare) return 'full';
     const socket = hasShare ? this.#find(nowMs, hedge) : null;
-    if (socket === null) return this.#queue.push(attempt, queueLoss(this.#address.to), nowMs) ? 'proven' : 'full';
+    if (socket === null) return this.#queue.push(attempt, nowMs) ? 'proven' : 'full';
     socket.send(attempt, nowMs);
     this.#peak = Math.max(this.#peak, this.#sockets.size - this.#idle.length);
     return this.#doubt.verdict(socket.lastHeardMs, hedge, nowMs);
@@ -122,7 +122,6 @@ export class UdpSockets {
     if (this.keepsStock(nowMs)) this.#keepStock(nowMs);
   }
 
-  /** The socket's request is over. */
   released(socket: UdpSocket, nowMs: number): void {
     if (this.#retired || socket.isSpent(this.#requestsMax(socket, nowMs))) this.drop(socket);
     else this.#idle.push(socket);
@@ -152,11 +151,9 @@ export class UdpSockets {
 
   #usable(nowMs: number, hedge: Hedge | null): readonly UdpSocket[] {
     if (hedge === null && !this.#doubt.isIn(nowMs)) return this.#idle;
-    return this.#idle.filter((socket) => this.#isUsable(socket, hedge, nowMs));
-  }
-
-  #isUsable({ lastHeardMs }: UdpSocket, hedge: Hedge | null, nowMs: number): boolean {
-    return hedge === null ? this.#doubt.trusts(lastHeardMs, nowMs) : lastHeardMs >= hedge.sinceMs;
+    return this.#idle.filter(({ lastHeardMs }) =>
+      hedge === null ? this.#doubt.trusts(lastHeardMs, nowMs) : lastHeardMs >= hedge.sinceMs,
+    );
   }
 
   #serveWaiting(nowMs: number): void {

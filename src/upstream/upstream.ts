@@ -23,7 +23,6 @@ import { UdpSockets } from './udp.js';
 
 export type UpstreamTransport = 'udp' | 'tcp';
 
-/** How an attempt was sent. */
 interface AttemptForm {
   readonly transport: UpstreamTransport;
   readonly carriesOpt: boolean;
@@ -62,7 +61,6 @@ export class Upstream {
   readonly #doubts: Readonly<Record<UpstreamTransport, Doubt>>;
   readonly #pool: Pool;
   readonly #udp: UdpSockets;
-  /** Unanswered. */
   #attempts = 0;
   /** Since when it has owed an answer and said nothing; `never` where it owes none. */
   #silentSinceMs = never;
@@ -221,7 +219,6 @@ export class Upstream {
     this.health.answered(nowMs);
   }
 
-  /** A message came that answers no query. */
   rejected(why: 'stranger' | 'garbage'): void {
     const { counters } = this.#address.deps;
     counters.count(why === 'stranger' ? 'answersRejectedQuestion' : 'answersRejectedMalformed');
@@ -257,7 +254,6 @@ export class Upstream {
     });
   }
 
-  /** A probe was answered: queries can use its carrier. */
   #proven(transport: UpstreamTransport, nowMs: number): void {
     this.#transports.heard(transport, nowMs);
     this.#settings.scoutAnswered(nowMs);

@@ -1,15 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { upstreamQueueMax } from '../../src/limits.js';
-import {
-  type Attempt,
-  AttemptQueue,
-  dialLoss,
-  notSent,
-  queueLoss,
-  readLoss,
-  timeoutText,
-} from '../../src/upstream/attempt.js';
+import { type Attempt, AttemptQueue, dialLoss, notSent, readLoss, timeoutText } from '../../src/upstream/attempt.js';
 import { request } from './scripted.js';
 
 function systemError(code: string): NodeJS.ErrnoException {
@@ -48,8 +40,7 @@ test('a timeout says what was waited for', () => {
   assert.equal(timeoutText('tcp', '10.0.0.1:53', 'connect'), 'dial tcp 10.0.0.1:53: i/o timeout');
 });
 
-const full = queueLoss('10.0.0.1:53');
-const push = (waiting: AttemptQueue, one: Attempt): boolean => waiting.push(one, full, 0);
+const push = (waiting: AttemptQueue, one: Attempt): boolean => waiting.push(one, 0);
 
 function attempt(client?: string): Attempt {
   const never = (): never => assert.fail('nothing is said to those that wait');
@@ -66,7 +57,7 @@ function attempt(client?: string): Attempt {
 }
 
 test('first come, first served, and held by nobody afterwards', () => {
-  const waiting = new AttemptQueue();
+  const waiting = new AttemptQueue('10.0.0.1:53');
   const [a, b] = [attempt(), attempt()];
   assert(push(waiting, a) && push(waiting, b));
   assert.equal(waiting.size, 2);
@@ -79,7 +70,7 @@ test('first come, first served, and held by nobody afterwards', () => {
 });
 
 test('one that was given up is passed over', () => {
-  const waiting = new AttemptQueue();
+  const waiting = new AttemptQueue('10.0.0.1:53');
   const [a, b, c] = [attempt(), attempt(), attempt()];
   for (const each of [a, b, c]) push(waiting, each);
   waiting.abandon(b);
@@ -88,7 +79,7 @@ test('one that was given up is passed over', () => {
 });
 
 test('the queue is bounded, and those given up do not fill it', () => {
-  const waiting = new AttemptQueue();
+  const waiting = new AttemptQueue('10.0.0.1:53');
   const kept = Array.from({ length: upstreamQueueMax }, () => attempt());
   for (const each of kept) assert(push(waiting, each));
   assert.equal(push(waiting, attempt()), false);
@@ -103,7 +94,7 @@ test('the queue is bounded, and those given up do not fill it', () => {
 });
 
 test('clients take turns, whoever has more', () => {
-  const waiting = new AttemptQueue();
+  const waiting = new AttemptQueue('10.0.0.1:53');
   const flood = Array.from({ length: 5 }, () => attempt('flood'));
   for (const each of flood) push(waiting, each);
   const [first, second] = [attempt('other'), attempt('other')];
@@ -114,7 +105,7 @@ test('clients take turns, whoever has more', () => {
 });
 
 test('when it is full, the one with the most loses its latest for one with less, and nothing for itself', () => {
-  const waiting = new AttemptQueue();
+  const waiting = new AttemptQueue('10.0.0.1:53');
   const lost: string[] = [];
   const flood = Array.from({ length: upstreamQueueMax }, (_, index) => ({
     ...attempt('flood'),
@@ -131,7 +122,7 @@ test('when it is full, the one with the most loses its latest for one with less,
 });
 
 test('a client with one attempt loses it to nobody: when every place has another client, the newcomer finds none', () => {
-  const waiting = new AttemptQueue();
+  const waiting = new AttemptQueue('10.0.0.1:53');
   const kept = Array.from({ length: upstreamQueueMax }, (_, index) => attempt(`client ${index}`));
   for (const each of kept) assert(push(waiting, each));
   for (let more = 0; more < 10; more++) assert.equal(push(waiting, attempt(`newcomer ${more}`)), false);
@@ -140,7 +131,7 @@ test('a client with one attempt loses it to nobody: when every place has another
 });
 
 test('whoever loses its latest keeps its turn as long as it has more, and none afterwards', () => {
-  const waiting = new AttemptQueue();
+  const waiting = new AttemptQueue('10.0.0.1:53');
   const lost: Attempt[] = [];
   const of = (client: string): Attempt => {
     const one: Attempt = { ...attempt(client), lost: () => void lost.push(one) };

@@ -224,7 +224,7 @@ test('over UDP, TC and damage are as good as each other; over TCP the one is an 
     const judged = [...Object.values(whole), ...Object.values(damaged), bare].map((message) => {
       reader.read(message, owner.request);
       const attempt = new QueryAttempt(owner, upstream, { transport, allowsOpt: false, testsOpt: false }, false);
-      return judge(attempt, { deps: world, budget: new HedgeBudget() }, 5);
+      return judge(attempt, world.counters, new HedgeBudget(), 5);
     });
     assert.deepEqual(judged, expected);
     // What cannot be read says nothing of the pace either.

@@ -1,6 +1,5 @@
 /**
- * The seam between resolve/ and upstream/: a request goes in, one outcome comes out within the deadline. Upstream,
- * connection and attempts are chosen behind it.
+ * The seam between resolve/ and upstream/: a request goes in, one outcome comes out within the deadline.
  */
 
 export interface Request {

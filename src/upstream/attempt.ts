@@ -1,6 +1,6 @@
 /**
  * The seam between a query and its carriers: an attempt to get an answer from one upstream. A connection, a UDP socket
- * or the queue holds the attempt, and tells it how it ended when it takes it out of its table.
+ * or the queue holds it, and tells it how it ended.
  */
 import { upstreamQueueMax } from '../limits.js';
 import { FairQueue } from '../scheduling/fair-queue.js';
@@ -53,10 +53,7 @@ export interface Carrier {
 export interface Loss {
   readonly why: Failure;
   readonly text: string;
-  /**
-   * Whether the upstream failed. The loss of a connection that has worked (idle timeout or upgrade there) is no
-   * failure.
-   */
+  /** Whether the upstream failed. A lost connection that has worked (idle timeout, upgrade) is no failure. */
   readonly blame: boolean;
   /** An unsolicited UDP message came: its sender may guess the right id next. */
   readonly isDisturbed?: true;

@@ -1,7 +1,7 @@
 /**
- * How many hedges and scouts may be sent: together a share of the queries of the last ten seconds. It is enough for a
- * lost packet or a dead connection, and does not double the load of an overloaded upstream. Where the share is next to
- * nothing, hedges and scouts each get what one dead connection can hold.
+ * How many hedges and scouts may be sent: together a share of the queries of the last ten seconds, enough for a lost
+ * packet or a dead connection without doubling the load of an overloaded upstream. Where the share is next to nothing,
+ * hedges and scouts each get what one dead connection can hold.
  */
 import { askAgainLeast, askAgainOfClientLeast, askAgainShare, askAgainWindowMs } from '../limits.js';
 
@@ -24,10 +24,7 @@ export class HedgeBudget {
     this.#asked.add(this.#step);
   }
 
-  /**
-   * Takes one hedge from the budget; false when there is none. A client may spend as much as is left for the others, so
-   * that its slow names leave something for another's lost packet.
-   */
+  /** Takes one hedge, if there is one. A client may spend as much as is left for others, so slow names leave some. */
   spend(nowMs: number, client?: string): boolean {
     const left = this.#left(this.#hedges, nowMs);
     const has = client === undefined ? 0 : (this.#ofClient.get(client) ?? 0);

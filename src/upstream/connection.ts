@@ -336,10 +336,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
 
 const idsCount = 65_536;
 
-/**
- * Query ids of one connection: random (RFC 5452 9.2), and never one that is in flight or whose request was abandoned so
- * recently that its late answer could be taken for another's.
- */
+/** Random query ids (RFC 5452 9.2), not in flight nor abandoned so recently that a late answer could come. */
 export class Ids {
   readonly #random: Random;
   /** Id to the end of its rest, in that order. */

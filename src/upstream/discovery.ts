@@ -33,7 +33,8 @@ interface NameDeps {
 export class DiscoveredName {
   readonly settings: NameSettings;
   readonly #deps: NameDeps;
-  #endpoints: readonly Endpoint[] = [];
+  /** The addresses found last, sorted. */
+  endpoints: readonly Endpoint[] = [];
   #nextAtMs = Number.NEGATIVE_INFINITY;
   #awaited = 0;
   #found: string[] = [];
@@ -44,11 +45,6 @@ export class DiscoveredName {
   constructor(settings: NameSettings, deps: NameDeps) {
     this.settings = settings;
     this.#deps = deps;
-  }
-
-  /** The addresses found last, sorted. */
-  get endpoints(): readonly Endpoint[] {
-    return this.#endpoints;
   }
 
   /** Looks the name up when it is due. */
@@ -87,8 +83,8 @@ export class DiscoveredName {
     const { name, port } = this.settings;
     this.#saidWhy = '';
     const addresses = [...new Set(this.#found)].sort().slice(0, learnedAddressesMax);
-    if (addresses.join() === this.#endpoints.map(({ address }) => address).join()) return;
-    this.#endpoints = addresses.map((address) => ({ address, port }));
+    if (addresses.join() === this.endpoints.map(({ address }) => address).join()) return;
+    this.endpoints = addresses.map((address) => ({ address, port }));
     counters.count('endpointsLearned');
     log.info(`the addresses of ${name} are ${addresses.join(', ')}`);
     changed();
@@ -101,7 +97,7 @@ export class DiscoveredName {
     if (this.#saidWhy !== '') return;
     this.#saidWhy = why;
     const { name } = this.settings;
-    const rest = this.#endpoints.length > 0 ? 'keeping the previous ones' : 'using the other upstreams of the forward';
+    const rest = this.endpoints.length > 0 ? 'keeping the previous ones' : 'using the other upstreams of the forward';
     log.warn(`resolving ${name} failed (${why}); ${rest}`);
   }
 }

@@ -144,10 +144,7 @@ export class Health {
   }
 }
 
-/**
- * Addresses that are down, over all forwards and across reloads: forwards with the same address find out on their own, and
- * the log says it once.
- */
+/** Addresses that are down, over all forwards and reloads: each forward finds out, the log says it once. */
 export class Outages {
   readonly #forwardsOf = new Map<string, number>();
 

@@ -108,8 +108,7 @@ export class Pool implements ConnectionOwner {
   }
 
   /**
-   * The upstream is up again. Connections that owe answers from before take nothing new: TCP resends a lost SYN or
-   * segment only after a second or more.
+   * Up again: connections silent since before take nothing new, as TCP resends lost segments after a second or more.
    */
   retireSilent(nowMs: number): void {
     for (const connection of this.#connections) {
@@ -218,8 +217,8 @@ export class Pool implements ConnectionOwner {
   }
 
   /**
-   * For a hedge: a connection that has answered since, else one that answered earlier, which may reach the endpoint
-   * that is silent now, else a new one.
+   * For a hedge: one that has answered since, else one that answered earlier and may reach the silent endpoint, else a
+   * new one.
    */
   #findOther(attempt: Attempt, nowMs: number, hedge: Hedge): Connection | null {
     const { client } = attempt.request;
@@ -303,8 +302,7 @@ export class Pool implements ConnectionOwner {
   }
 
   /**
-   * At the limit, closes one that has been silent for longer than clients wait. Its queries may be sent again at once,
-   * so callers must look again.
+   * At the limit, closes one silent for longer than clients wait; its queries are sent again, so callers look again.
    */
   #makesRoom(nowMs: number): boolean {
     if (this.#connections.length < connectionsPerUpstreamMax) return false;

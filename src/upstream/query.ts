@@ -324,10 +324,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
     return this.#pending.find((one) => one.upstream === upstream && one.sentAtMs !== notSent) ?? null;
   }
 
-  /**
-   * How long another's answer waits for this attempt: the upstream's usual time; a probe's time where it has been
-   * silent.
-   */
+  /** Another's answer waits for this attempt: the upstream's usual time, or a probe's time if it has been silent. */
   #waitsUntilMs({ upstream, sentAtMs }: QueryAttempt, heldSinceMs: number): number {
     if (!upstream.wasHeardSince(sentAtMs)) return this.#isRanked ? heldSinceMs : heldSinceMs + askAgainAfterMsMin;
     return this.#isRanked ? this.#slowDeadlineAtMs : sentAtMs + upstream.rtt.usualMs;

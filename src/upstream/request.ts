@@ -81,9 +81,9 @@ export function needsOpt({ dnssecOk, options }: Request): boolean {
 }
 
 /**
- * `answer`: to this question, with readable records. `truncated`: with TC. `cut`: without TC, but the end is missing.
- * `bare`: an error without a question, as old servers send. `broken`: to this question, and senseless. `stranger`: no
- * answer to this question. `garbage`: too short to tell.
+ * `answer`: to this question, with readable records. `truncated`: with TC. `cut`: without TC, but it ends or points
+ * where it must not. `bare`: an error without a question, as old servers send. `broken`: to this question, and
+ * senseless. `stranger`: no answer to this question. `garbage`: too short to tell.
  */
 type Verdict = 'answer' | 'truncated' | 'cut' | 'bare' | 'broken' | 'stranger' | 'garbage';
 

@@ -52,8 +52,7 @@ export class Doubt {
   }
 
   /**
-   * Whether a carrier that owes only answers to probes has reached a dead endpoint: another has answered since it was
-   * opened, or the probe's time is over.
+   * Whether a carrier that owes only a probe's answer is dead: another was answered since, or the probe's time is over.
    */
   isDeadEnd({ silentSinceMs, openedAtMs }: Probed, rtt: ProbeTimes, nowMs: number): boolean {
     if (nowMs - silentSinceMs < rtt.probeWaitMs) return false;

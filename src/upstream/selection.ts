@@ -25,7 +25,8 @@ export class Selection {
   readonly #named: number;
   /** Asked since the last start over. */
   #askedBits = 0;
-  #isLastResort = false;
+  /** All were down at the last choice. */
+  hasAskedDown = false;
 
   /** The last `learned` upstreams are discovered ones. */
   constructor(upstreams: readonly Upstream[], start: number, learned = 0) {
@@ -36,12 +37,7 @@ export class Selection {
 
   /** All were down at the last choice and still are: no other is asked, and the chosen one no more often. */
   get isLastResort(): boolean {
-    return this.#isLastResort && this.#upBits() === 0;
-  }
-
-  /** All were down at the last choice. */
-  get hasAskedDown(): boolean {
-    return this.#isLastResort;
+    return this.hasAskedDown && this.#upBits() === 0;
   }
 
   get allLoop(): boolean {
@@ -61,7 +57,7 @@ export class Selection {
   next(settings: SelectionSettings, deps: SelectionDeps, nowMs: number): Upstream | null {
     const up = this.#upBits();
     if (up === 0) return this.#lastResort(settings, deps);
-    this.#isLastResort = false;
+    this.hasAskedDown = false;
     if ((up & ~this.#askedBits) === 0) this.#askedBits = 0;
     const candidates = up & ~this.#askedBits;
     const index = this.#upstreams.length === 1 ? 0 : this.#choose(candidates, settings, deps, nowMs);
@@ -73,7 +69,7 @@ export class Selection {
     const left = this.#upstreams.filter(({ stats }) => !stats.looping);
     if (left.length === 0) return null;
     counters.count('forwardHealthcheckBroken');
-    this.#isLastResort = true;
+    this.hasAskedDown = true;
     return failfastAllUnhealthy ? null : left[random.below(left.length)];
   }
 

@@ -52,6 +52,7 @@ export class Upstream {
   readonly to: string;
   readonly stats: UpstreamStats;
   readonly rtt: Rtt;
+  readonly isTls: boolean;
   readonly health: Health;
   readonly edns = new Edns();
   readonly #transports = new Transports();
@@ -76,6 +77,7 @@ export class Upstream {
     this.to = address.to;
     this.stats = address.stats;
     this.rtt = address.rtt;
+    this.isTls = address.tls !== null;
     this.#settings = settings;
     this.#log = log;
     this.#doubts = { udp: this.#newDoubt('udp'), tcp: this.#newDoubt('tcp') };
@@ -91,10 +93,6 @@ export class Upstream {
       // On a connection of its own, because a query's would hold it up; it stays open for queries.
       sendProbe: (attempt, nowMs) => this.#carriers(settings.probeTransport).scout(attempt, nowMs),
     });
-  }
-
-  get isTls(): boolean {
-    return this.#address.tls !== null;
   }
 
   /** The transport to use; `failed` are those that brought this query no answer. */
@@ -194,8 +192,7 @@ export class Upstream {
   }
 
   /**
-   * Looks for an endpoint that answers: opens some connections or ports with a probe each, and queries can use those
-   * that are answered. The pauses between batches grow, and the batches end.
+   * Sends scouts on new connections or ports; queries can use those that are answered. The pauses grow, and it ends.
    */
   explore(transports: readonly UpstreamTransport[], nowMs: number): void {
     if (nowMs < this.#scoutsAtMs || this.#scoutRounds >= scoutRoundsMax || this.health.isDown) return;
@@ -292,10 +289,7 @@ function isShort(carriers: Pool | UdpSockets, nowMs: number): boolean {
   return carriers.keepsStock(nowMs) && !carriers.hasStock(nowMs);
 }
 
-/**
- * Which transports work: some resolvers answer over UDP only, some firewalls pass TCP only. A finding holds for a
- * while, then the wanted transport is tried again.
- */
+/** Some resolvers answer over UDP only, some firewalls pass TCP only. A finding holds for a while. */
 export class Transports {
   readonly #heardAtMs: Record<UpstreamTransport, number> = {
     udp: Number.NEGATIVE_INFINITY,

@@ -1,6 +1,4 @@
-/**
- * Long work in slices, between which the event loop serves everything else.
- */
+/** Long work in slices, between which the event loop serves everything else. */
 import type { Clock } from '../os/clock.js';
 
 /** Length of a turn of the work, … */

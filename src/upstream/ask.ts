@@ -1,6 +1,4 @@
-/**
- * The seam between resolve/ and upstream/: a request goes in, one outcome comes out within the deadline.
- */
+/** The seam between resolve/ and upstream/: a request goes in, one outcome comes out within the deadline. */
 
 export interface Request {
   /** Name, type and class in wire form, uncompressed, spelled as it is to be sent. Not changed after the call. */

@@ -1,6 +1,4 @@
-/**
- * What belongs to one upstream address and is shared by its carriers: settings, statistics, round-trip times.
- */
+/** What belongs to one upstream address and is shared by its carriers: settings, statistics, round-trip times. */
 import type { ForwardConfig, UpstreamEndpoint } from '../config/config.js';
 import { type Counters, histogramPlaces } from '../counters.js';
 import {

@@ -1,6 +1,4 @@
-/**
- * One `forward` directive: its upstreams, its queries in flight and its limits. The life of a query is in query.ts.
- */
+/** One `forward` directive: its upstreams, its queries in flight and its limits. The life of a query is in query.ts. */
 import { formatEndpoint } from '../config/addresses.js';
 import type { ForwardConfig, UpstreamEndpoint } from '../config/config.js';
 import { nameToWire } from '../dns/names.js';

@@ -217,9 +217,7 @@ export class Forwards implements Flushable {
     return 'no upstreams are configured';
   }
 
-  /**
-   * An exception of one query ends with the query. A second sweep that throws would go on throwing: everything stops.
-   */
+  /** An exception of one query ends with the query. A second sweep that throws stops everything. */
   #sweepOrStop(): void {
     const hasThrown = this.#sweepHasThrown;
     this.#sweepHasThrown = true;

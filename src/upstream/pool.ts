@@ -107,9 +107,7 @@ export class Pool implements ConnectionOwner {
     return !this.#retired && this.#doubt.isIn(nowMs) && nowMs - this.#lastSentMs < doubtStockMs;
   }
 
-  /**
-   * Up again: connections silent since before take nothing new, as TCP resends lost segments after a second or more.
-   */
+  /** Up again: connections still silent take nothing new, as TCP resends lost segments after a second or more. */
   retireSilent(nowMs: number): void {
     for (const connection of this.#connections) {
       if (connection.inflight > 0 && connection.lastHeardMs < nowMs) connection.retire(nowMs);
@@ -301,9 +299,7 @@ export class Pool implements ConnectionOwner {
     return connection;
   }
 
-  /**
-   * At the limit, closes one silent for longer than clients wait; its queries are sent again, so callers look again.
-   */
+  /** At the limit, closes one silent for longer than clients wait. Its queries may be sent again: look again. */
   #makesRoom(nowMs: number): boolean {
     if (this.#connections.length < connectionsPerUpstreamMax) return false;
     const silent = this.#connections.find(({ silentSinceMs }) => nowMs - silentSinceMs >= queryDeadlineMs);

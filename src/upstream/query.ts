@@ -326,7 +326,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
 
   /** Another's answer waits for this attempt: the upstream's usual time, or a probe's time if it has been silent. */
   #waitsUntilMs({ upstream, sentAtMs }: QueryAttempt, heldSinceMs: number): number {
-    if (!upstream.wasHeardSince(sentAtMs)) return this.#isRanked ? heldSinceMs : heldSinceMs + askAgainAfterMsMin;
+    if (!upstream.rtt.wasHeardSince(sentAtMs)) return this.#isRanked ? heldSinceMs : heldSinceMs + askAgainAfterMsMin;
     return this.#isRanked ? this.#slowDeadlineAtMs : sentAtMs + upstream.rtt.usualMs;
   }
 
@@ -370,7 +370,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
     for (let index = this.#pending.length - 1; index >= 0; index--) {
       const attempt = this.#pending[index];
       const { sentAtMs, upstream } = attempt;
-      if (sentAtMs === notSent || nowMs - sentAtMs < readTimeoutMs || upstream.wasHeardSince(sentAtMs)) continue;
+      if (sentAtMs === notSent || nowMs - sentAtMs < readTimeoutMs || upstream.rtt.wasHeardSince(sentAtMs)) continue;
       const text = attempt.timeoutText();
       attempt.abandon(nowMs);
       this.lost(attempt, { why: 'timeout', text, blame: true }, nowMs);
@@ -388,7 +388,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
       return;
     }
     for (const { upstream, sentAtMs } of this.#pending) {
-      if (!upstream.wasHeardSince(sentAtMs)) upstream.health.suspect(nowMs);
+      if (!upstream.rtt.wasHeardSince(sentAtMs)) upstream.health.suspect(nowMs);
     }
     if (this.#selection.isLastResort) {
       // The upstream may come back while this query waits on a dead connection.
@@ -477,7 +477,9 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
     if (nowMs >= this.#slowDeadlineAtMs) return true;
     if (nowMs < this.#deadlineAtMs) return false;
     if (this.#isRanked && this.#hasUpstreamsLeft(nowMs)) return false;
-    return !this.#pending.some(({ upstream, sentAtMs }) => sentAtMs !== notSent && upstream.wasHeardSince(sentAtMs));
+    return !this.#pending.some(
+      ({ upstream, sentAtMs }) => sentAtMs !== notSent && upstream.rtt.wasHeardSince(sentAtMs),
+    );
   }
 
   /** `sequential`: the next upstream is asked after read_timeout, and gets as long as the first. */
@@ -490,7 +492,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
   #timeOut(nowMs: number): void {
     const [first] = this.#pending;
     for (const { upstream, sentAtMs } of this.#pending) {
-      if (sentAtMs !== notSent && !upstream.wasHeardSince(sentAtMs)) upstream.health.failed(nowMs);
+      if (sentAtMs !== notSent && !upstream.rtt.wasHeardSince(sentAtMs)) upstream.health.failed(nowMs);
     }
     if (first !== undefined) this.#lastLoss = { why: 'timeout', text: first.timeoutText(), blame: true };
     this.#conclude();

@@ -1,6 +1,4 @@
-/**
- * The bytes of a request to an upstream, and whether a message answers it.
- */
+/** The bytes of a request to an upstream, and whether a message answers it. */
 
 import { nameToWire } from '../dns/names.js';
 import { Soundness } from '../dns/soundness.js';

@@ -51,9 +51,7 @@ export class Doubt {
     else this.began(sentAtMs, nowMs);
   }
 
-  /**
-   * Whether a carrier that owes only a probe's answer is dead: another was answered since, or the probe's time is over.
-   */
+  /** Whether a carrier that owes only probes is dead: another was answered since, or the probe's time is over. */
   isDeadEnd({ silentSinceMs, openedAtMs }: Probed, rtt: ProbeTimes, nowMs: number): boolean {
     if (nowMs - silentSinceMs < rtt.probeWaitMs) return false;
     if (!rtt.hasAnsweredSince(openedAtMs)) return nowMs - silentSinceMs >= probeTimeoutMs;

@@ -23,6 +23,7 @@ import {
   type Carrier,
   disturbedLoss,
   type Hedge,
+  type Loss,
   notSent,
   readLoss,
   type Sent,
@@ -304,21 +305,20 @@ class UdpSocket implements DatagramEvents, Carrier {
   error(error: NodeJS.ErrnoException): void {
     const attempt = this.#attempt;
     this.#spoil();
-    if (attempt === null) return;
-    const nowMs = this.#address.deps.clock.nowMs();
-    this.#release(nowMs);
-    attempt.lost(readLoss('udp', this.#address.to, error, true), nowMs);
+    if (attempt !== null) this.#lose(attempt, readLoss('udp', this.#address.to, error, true));
   }
 
   /** Someone may be guessing ids. A probe takes any sign of life, so it stays. */
   #disturb(): void {
     const attempt = this.#attempt;
     this.#spoil();
-    if (attempt === null || attempt.isProbe) return;
-    const { deps, to } = this.#address;
-    const nowMs = deps.clock.nowMs();
+    if (attempt !== null && !attempt.isProbe) this.#lose(attempt, disturbedLoss(this.#address.to));
+  }
+
+  #lose(attempt: Attempt, loss: Loss): void {
+    const nowMs = this.#address.deps.clock.nowMs();
     this.#release(nowMs);
-    attempt.lost(disturbedLoss(to), nowMs);
+    attempt.lost(loss, nowMs);
   }
 
   #spoil(): void {

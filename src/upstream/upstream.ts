@@ -23,12 +23,6 @@ import { UdpSockets } from './udp.js';
 
 export type UpstreamTransport = 'udp' | 'tcp';
 
-interface AttemptForm {
-  readonly transport: UpstreamTransport;
-  readonly carriesOpt: boolean;
-  readonly testsOpt: boolean;
-}
-
 export interface UpstreamSettings {
   readonly health: HealthSettings;
   readonly probeTransport: UpstreamTransport;
@@ -45,6 +39,7 @@ const never = Number.POSITIVE_INFINITY;
 const costHalfLifeMs = 10_000;
 /** Differences below are noise. */
 const costMsMin = 0.1;
+/** One that has just failed is asked when eight others would be. */
 const failingCost = 8;
 
 export class Upstream {
@@ -68,7 +63,7 @@ export class Upstream {
   /** Silent attempts were abandoned: until then other upstreams go first all the same. */
   #muteUntilMs = 0;
   /** Since it was heard last, and when the next scouts may go. */
-  #scoutRounds = 0;
+  #scoutBatches = 0;
   #scoutsAtMs = 0;
 
   constructor(address: UpstreamAddress, settings: UpstreamSettings, log: Log) {
@@ -115,11 +110,11 @@ export class Upstream {
   }
 
   /** The attempt was answered well. An answer over TCP does not show what is dropped over UDP. */
-  answeredWell({ transport, carriesOpt, testsOpt }: AttemptForm, nowMs: number): void {
+  answeredWell(how: { transport: UpstreamTransport; carriesOpt: boolean; testsOpt: boolean }, nowMs: number): void {
     const { to, edns } = this;
-    if (carriesOpt && transport === 'udp' && edns.heard(nowMs))
+    if (how.carriesOpt && how.transport === 'udp' && edns.heard(nowMs))
       this.#log.info(`upstream ${to} answers queries with OPT again`);
-    if (!testsOpt || !edns.learn(nowMs)) return;
+    if (!how.testsOpt || !edns.learn(nowMs)) return;
     this.#log.info(
       `upstream ${to} answers only queries without OPT; sending none, and trying OPT again every ${withoutOptMs / 60_000} minutes`,
     );
@@ -162,7 +157,7 @@ export class Upstream {
   /** `sentAtMs` may be `notSent`. */
   attemptEnded(sentAtMs: number, nowMs: number): void {
     this.#attempts--;
-    const wasSilent = sentAtMs !== notSent && nowMs - sentAtMs >= this.rtt.waitMs && !this.wasHeardSince(sentAtMs);
+    const wasSilent = sentAtMs !== notSent && nowMs - sentAtMs >= this.rtt.waitMs && !this.rtt.wasHeardSince(sentAtMs);
     if (wasSilent) this.#muteUntilMs = nowMs + muteMs;
     else if (this.#attempts === 0 && this.silentForMs(nowMs) === 0) this.#silentSinceMs = never;
   }
@@ -191,13 +186,11 @@ export class Upstream {
     return this.#carriers(transport).wasHeardSince(sinceMs, nowMs);
   }
 
-  /**
-   * Sends scouts on new connections or ports; queries can use those that are answered. The pauses grow, and it ends.
-   */
+  /** Sends scouts on new connections or ports, for queries to use. Pauses grow, and the number is limited. */
   explore(transports: readonly UpstreamTransport[], nowMs: number): void {
-    if (nowMs < this.#scoutsAtMs || this.#scoutRounds >= scoutRoundsMax || this.health.isDown) return;
-    this.#scoutsAtMs = nowMs + scoutRoundMs * 2 ** this.#scoutRounds;
-    this.#scoutRounds++;
+    if (nowMs < this.#scoutsAtMs || this.#scoutBatches >= scoutRoundsMax || this.health.isDown) return;
+    this.#scoutsAtMs = nowMs + scoutRoundMs * 2 ** this.#scoutBatches;
+    this.#scoutBatches++;
     for (let sent = 0; sent < scoutsAtOnce; sent++) {
       const transport = transports[sent % transports.length];
       const scout = this.#newScout(transport, nowMs);
@@ -221,15 +214,11 @@ export class Upstream {
     counters.count(why === 'stranger' ? 'answersRejectedQuestion' : 'answersRejectedMalformed');
   }
 
-  wasHeardSince(timeMs: number): boolean {
-    return this.rtt.wasHeardSince(timeMs);
-  }
-
   #wasHeard(nowMs: number): void {
     this.rtt.heard(nowMs);
     this.#muteUntilMs = 0;
     this.#silentSinceMs = this.#attempts > 0 ? nowMs : never;
-    this.#scoutRounds = 0;
+    this.#scoutBatches = 0;
   }
 
   #newDoubt(transport: UpstreamTransport): Doubt {

@@ -55,10 +55,10 @@ test('attempts go by the transport they ask for', async () => {
 
 test('it remembers when it was heard', async () => {
   const { upstream } = await setUp();
-  assert.equal(upstream.wasHeardSince(0), false);
+  assert.equal(upstream.rtt.wasHeardSince(0), false);
   upstream.heard(90, 100);
-  assert.equal(upstream.wasHeardSince(100), true);
-  assert.equal(upstream.wasHeardSince(101), false);
+  assert.equal(upstream.rtt.wasHeardSince(100), true);
+  assert.equal(upstream.rtt.wasHeardSince(101), false);
 });
 
 test('a probe has a way of its own, as the health check says, which stays open for questions when it is answered', async () => {

@@ -36,7 +36,7 @@ import { askWithin, lookUpIn } from '../resolve/subquery.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import type { Snapshot, SnapshotDeps } from '../takeover/snapshot.js';
 import { type TakingOver, takingOver } from '../takeover/succession.js';
-import { Outages } from '../upstream/outages.js';
+import { Outages } from '../upstream/health.js';
 import { ActiveConfiguration, type ReloadResult } from './active-configuration.js';
 import type { OpenAnswering } from './answering-threads.js';
 import { type Ending, newEnding } from './ending.js';

@@ -5,7 +5,7 @@ import { allFamilies } from '../observe/metrics.js';
 import type { EnabledPlugin, MetricsSource, Scrape, ServedZone, StoreSizes } from '../observe/metrics-source.js';
 import { plugins } from '../plugins/registry.js';
 import { fromCounterKey } from '../resolve/zone-plan.js';
-import type { UpstreamStats } from '../upstream/stats.js';
+import type { UpstreamStats } from '../upstream/endpoint.js';
 import type { BlockAtWork, Generation } from './generation.js';
 
 /** What a scrape reads of the configuration that is in force at that moment. */

@@ -1,21 +1,20 @@
 /**
- * The addresses behind one name, learned by asking for it: the pods of the cluster DNS by a headless Service's name, or
- * an upstream that is given by name. Asked anew every so often while the forward is in use; what was learned last
- * stays until something else is learned, because the one who would answer is the one in trouble.
+ * The addresses behind one name: a headless Service of the cluster DNS (`endpoints`), or an upstream given by name.
+ * They are looked up again every so often while the forward is in use; a failed lookup keeps the previous ones, because
+ * the upstream that would answer is the one in trouble.
  */
 import { canonicalAddress } from '../config/addresses.js';
 import type { Counters } from '../counters.js';
-import { nameToWire } from '../dns/names.js';
-import { atAnswers, classIn, messageRcode, setU16, skipName, typeA, typeAaaa, u16 } from '../dns/wire.js';
+import { atAnswers, messageRcode, skipName, typeA, typeAaaa, u16 } from '../dns/wire.js';
 import { headerBytes, learnedAddressesMax, learnSoonMs } from '../limits.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint } from '../os/network.js';
 import type { Outcome, Request } from './ask.js';
+import { questionFor } from './request.js';
 
 export interface NameSettings {
-  /** Presentation form, lower-case, with the closing dot. */
+  /** Presentation form, lower-case, with the final dot. */
   readonly name: string;
-  /** Of the addresses that are learned. */
   readonly port: number;
   readonly refreshMs: number;
 }
@@ -23,24 +22,24 @@ export interface NameSettings {
 interface NameDeps {
   readonly counters: Counters;
   readonly log: Log;
-  /** Asks those upstreams whose addresses are known without asking; false when it cannot. */
+  /** Asks the upstreams with fixed addresses; false when there is none. */
   ask(request: Request, done: (outcome: Outcome) => void): boolean;
-  /** Record types to ask for: those of the families that can be reached. */
+  /** A and AAAA, as far as the fixed upstreams' address families go. */
   types(): readonly number[];
-  /** Other addresses than before have been learned. */
+  /** Called when the addresses have changed. */
   changed(): void;
 }
 
 export class DiscoveredName {
   readonly settings: NameSettings;
   readonly #deps: NameDeps;
-  #endpoints: readonly Endpoint[] = [];
+  /** The addresses found last, sorted. */
+  endpoints: readonly Endpoint[] = [];
   #nextAtMs = Number.NEGATIVE_INFINITY;
-  /** Answers that are still to come, and what came with the others. */
   #awaited = 0;
   #found: string[] = [];
   #hasFailed = false;
-  /** What was last said of a failure, so that it is said once. */
+  /** The failure logged last. */
   #saidWhy = '';
 
   constructor(settings: NameSettings, deps: NameDeps) {
@@ -48,12 +47,7 @@ export class DiscoveredName {
     this.#deps = deps;
   }
 
-  /** What was learned last, in the order of the addresses; empty before that. */
-  get endpoints(): readonly Endpoint[] {
-    return this.#endpoints;
-  }
-
-  /** Asks if it is time to. */
+  /** Looks the name up when it is due. */
   look(nowMs: number): void {
     if (nowMs < this.#nextAtMs || this.#awaited > 0) return;
     this.#nextAtMs = nowMs + this.settings.refreshMs;
@@ -68,7 +62,7 @@ export class DiscoveredName {
     }
   }
 
-  /** One of the learned is in trouble: it may be gone, and another in its place. */
+  /** An address is in trouble and may be gone: brings the next lookup forward. */
   lookSoon(nowMs: number): void {
     this.#nextAtMs = Math.min(this.#nextAtMs, nowMs + learnSoonMs);
   }
@@ -89,8 +83,8 @@ export class DiscoveredName {
     const { name, port } = this.settings;
     this.#saidWhy = '';
     const addresses = [...new Set(this.#found)].sort().slice(0, learnedAddressesMax);
-    if (addresses.join() === this.#endpoints.map(({ address }) => address).join()) return;
-    this.#endpoints = addresses.map((address) => ({ address, port }));
+    if (addresses.join() === this.endpoints.map(({ address }) => address).join()) return;
+    this.endpoints = addresses.map((address) => ({ address, port }));
     counters.count('endpointsLearned');
     log.info(`the addresses of ${name} are ${addresses.join(', ')}`);
     changed();
@@ -103,21 +97,17 @@ export class DiscoveredName {
     if (this.#saidWhy !== '') return;
     this.#saidWhy = why;
     const { name } = this.settings;
-    const rest = this.#endpoints.length > 0 ? 'keeping the previous ones' : 'using the other upstreams of the forward';
+    const rest = this.endpoints.length > 0 ? 'keeping the previous ones' : 'using the other upstreams of the forward';
     log.warn(`resolving ${name} failed (${why}); ${rest}`);
   }
 }
 
 function requestFor(name: string, type: number): Request {
-  const wire = nameToWire(name);
-  const question = new Uint8Array(wire.length + 4);
-  question.set(wire);
-  setU16(question, wire.length, type);
-  setU16(question, wire.length + 2, classIn);
+  const question = questionFor(name, type);
   return { question, recursionDesired: true, checkingDisabled: false, dnssecOk: false, clientTransport: 'tcp' };
 }
 
-/** The addresses of this type among the answers, whatever aliases lead to them. */
+/** Aliases are skipped. */
 function addressesIn(message: Uint8Array, type: number): string[] {
   const found: string[] = [];
   let at = skipName(message, headerBytes, message.length) + 4;

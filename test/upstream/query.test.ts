@@ -206,12 +206,12 @@ test('a silent upstream: asked again on a fresh connection or port, failed at th
     await clock.pass(queryDeadlineMs + 2 * sweepPeriodMs);
     // Over UDP once more beside the second try: without OPT, as nothing is known of what this upstream makes of one.
     const times = asksOf(upstream);
-    const again = transport === 'udp' ? [askAgainAfterMs, askAgainAfterMs] : [askAgainAfterMs];
-    assert.equal(times.length, 2 + again.length);
-    for (const [index, atMs] of [...again, askAgainAfterMs + askAgainNextMs].entries())
+    const hedge = transport === 'udp' ? [askAgainAfterMs, askAgainAfterMs] : [askAgainAfterMs];
+    assert.equal(times.length, 2 + hedge.length);
+    for (const [index, atMs] of [...hedge, askAgainAfterMs + askAgainNextMs].entries())
       assertAbout(times[1 + index], atMs);
-    const ways = upstream.queries.filter(({ name }) => name !== '').map(({ from }) => from.port);
-    assert.equal(new Set(ways).size, times.length);
+    const ports = upstream.queries.filter(({ name }) => name !== '').map(({ from }) => from.port);
+    assert.equal(new Set(ports).size, times.length);
     assert.equal(asked.got?.text, `timeout: read ${transport} 10.0.0.1:53: i/o timeout`);
     assertAbout(asked.got!.atMs - startMs, queryDeadlineMs);
     assert.equal(world.counters.total('upstreamTimeouts'), 1);
@@ -431,13 +431,13 @@ test('down while it is asked: what waits on dead connections is answered as soon
   for (const transport of ['tcp', 'udp'] as const) {
     for (let phaseMs = 0; phaseMs < 1_000; phaseMs += 100) {
       const { upstream, asking, clock, forwards } = await setUp({ transport });
-      const ways = new Set<string>();
+      const ports = new Set<string>();
       let isBack = false;
-      // A way that was used before it came back leads nowhere for good, as a flow does whose retransmissions have grown rare.
+      // A port that was used before it came back leads nowhere for good, as a flow does whose retransmissions have grown rare.
       upstream.onQuery = (query) => {
-        const way = `${query.from.port}`;
-        if (!isBack) ways.add(way);
-        if (!ways.has(way)) good(query);
+        const port = `${query.from.port}`;
+        if (!isBack) ports.add(port);
+        if (!ports.has(port)) good(query);
       };
       for (let index = 0; index < 60; index++) {
         asking.ask(`n${index}`);

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { Turn } from '../../src/upstream/flush.js';
+import { Flush } from '../../src/scheduling/flush.js';
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test('work waits for the end of the turn, after what promises still do, and runs in order', async () => {
-  const turn = new Turn();
+  const flush = new Flush();
   const done: string[] = [];
-  turn.add({ turnEnded: () => done.push('first') });
-  turn.add({ turnEnded: () => done.push('second') });
+  flush.add({ flush: () => done.push('first') });
+  flush.add({ flush: () => done.push('second') });
   await Promise.resolve();
   assert.deepEqual(done, []);
   await nextTurn();
@@ -17,10 +17,10 @@ test('work waits for the end of the turn, after what promises still do, and runs
 });
 
 test('work added at the end of a turn has the next one', async () => {
-  const turn = new Turn();
+  const flush = new Flush();
   const done: number[] = [];
-  const again = { turnEnded: (): void => void (done.push(done.length) < 3 && turn.add(again)) };
-  turn.add(again);
+  const again = { flush: (): void => void (done.push(done.length) < 3 && flush.add(again)) };
+  flush.add(again);
   await nextTurn();
   assert.deepEqual(done, [0]);
   await nextTurn();
@@ -30,15 +30,15 @@ test('work added at the end of a turn has the next one', async () => {
 });
 
 test('an exception of one keeps no other from its work, and is thrown when the turn is over', () => {
-  const module = JSON.stringify(new URL('../../src/upstream/flush.js', import.meta.url).href);
+  const module = JSON.stringify(new URL('../../src/scheduling/flush.js', import.meta.url).href);
   const script = `
-    import { Turn } from ${module};
-    const turn = new Turn();
+    import { Flush } from ${module};
+    const turn = new Flush();
     const did = [];
     process.on('uncaughtException', ({ message }) => did.push(message));
-    turn.add({ turnEnded() { throw new Error('planted'); } });
-    turn.add({ turnEnded: () => did.push('second') });
-    setImmediate(() => turn.add({ turnEnded: () => console.log([...did, 'next turn'].join()) }));
+    turn.add({ flush() { throw new Error('planted'); } });
+    turn.add({ flush: () => did.push('second') });
+    setImmediate(() => turn.add({ flush: () => console.log([...did, 'next turn'].join()) }));
   `;
   const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
   assert.equal(stdout, 'second,planted,next turn\n', stderr);

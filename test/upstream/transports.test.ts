@@ -2,32 +2,32 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ForwardConfig } from '../../src/config/config.js';
 import { askAgainAfterMs, oneWayMs, wayHeardMs } from '../../src/limits.js';
-import { Ways } from '../../src/upstream/upstream.js';
+import { Transports } from '../../src/upstream/upstream.js';
 import { Asking, answerTo, type Got, ScriptedUpstream, TestWorld } from './scripted.js';
 
 test('as wanted, until one way is found to be the only one, and again after a while', () => {
-  const ways = new Ways();
-  assert.equal(ways.usual('udp', 0), 'udp');
-  assert.equal(ways.learn('tcp', 0), true);
-  assert.equal(ways.learn('tcp', 1), false);
-  assert.equal(ways.usual('udp', oneWayMs), 'tcp');
-  assert.equal(ways.usual('udp', oneWayMs + 1), 'udp');
+  const transports = new Transports();
+  assert.equal(transports.usual('udp', 0), 'udp');
+  assert.equal(transports.learn('tcp', 0), true);
+  assert.equal(transports.learn('tcp', 1), false);
+  assert.equal(transports.usual('udp', oneWayMs), 'tcp');
+  assert.equal(transports.usual('udp', oneWayMs + 1), 'udp');
 });
 
 test('a way that worked lately is used again; a lost packet is no proof against it', () => {
-  const ways = new Ways();
-  ways.heard('udp', 1_000);
-  assert.equal(ways.afterSilence('udp', 1_000 + wayHeardMs - 1), 'udp');
-  assert.equal(ways.learn('tcp', 2_000), false);
-  assert.equal(ways.usual('udp', 2_000), 'udp');
-  assert.equal(ways.afterSilence('udp', 1_000 + wayHeardMs), 'tcp');
+  const transports = new Transports();
+  transports.heard('udp', 1_000);
+  assert.equal(transports.afterSilence('udp', 1_000 + wayHeardMs - 1), 'udp');
+  assert.equal(transports.learn('tcp', 2_000), false);
+  assert.equal(transports.usual('udp', 2_000), 'udp');
+  assert.equal(transports.afterSilence('udp', 1_000 + wayHeardMs), 'tcp');
 });
 
 test('the other way works after all: nothing is believed any more', () => {
-  const ways = new Ways();
-  ways.learn('tcp', 0);
-  ways.heard('udp', 10);
-  assert.equal(ways.usual('udp', 20), 'udp');
+  const transports = new Transports();
+  transports.learn('tcp', 0);
+  transports.heard('udp', 10);
+  assert.equal(transports.usual('udp', 20), 'udp');
 });
 
 async function only(transport: 'udp' | 'tcp', settings: Partial<ForwardConfig>, isSilent: boolean) {

@@ -1,7 +1,7 @@
 /**
- * What each client has under way, so that it has no more than its share of the places of an upstream, or of the questions
- * of a `forward`: a client that asks for names which nobody answers would have all of them in the end, and everybody's
- * misses would wait for it.
+ * How much each client has in flight, so that it gets no more than its share of an upstream's connections or of a
+ * `forward`'s queries: otherwise a client that asks for names without an answer would hold all of them, and every miss
+ * would wait.
  */
 import { clientPlacesLeast, idleClientsMax } from '../limits.js';
 
@@ -10,17 +10,15 @@ export class Shares {
   /** Clients that have something. */
   #active = 0;
 
-  /** Clients that are known. */
+  /** Clients in the table. */
   get size(): number {
     return this.#ofClient.size;
   }
 
-  /** How many it has. */
   of(client: string | undefined): number {
     return client === undefined ? 0 : (this.#ofClient.get(client) ?? 0);
   }
 
-  /** It has one more. */
   took(client: string | undefined): void {
     if (client === undefined) return;
     const count = this.#ofClient.get(client) ?? 0;
@@ -30,7 +28,6 @@ export class Shares {
     if (this.#ofClient.size - this.#active > idleClientsMax) this.#forgetIdle();
   }
 
-  /** One of its is over. */
   gave(client: string | undefined): void {
     if (client === undefined) return;
     const left = this.#ofClient.get(client)! - 1;
@@ -38,13 +35,13 @@ export class Shares {
     if (left === 0) this.#active--;
   }
 
-  /** Rather than with each of its questions: a Map whose keys come and go is made anew again and again. */
+  /** Idle clients are removed in bulk: a Map whose keys come and go is rebuilt again and again. */
   #forgetIdle(): void {
     for (const [client, count] of this.#ofClient) if (count === 0) this.#ofClient.delete(client);
   }
 }
 
-/** Whether a client that has so many asks for much: what it asks is kept away from what others ask. */
+/** Whether a client with so many has enough to be kept apart from the others. */
 export function asksMuch(has: number): boolean {
   return has >= clientPlacesLeast;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { clientPlacesLeast } from '../../src/limits.js';
-import { asksMuch, Shares } from '../../src/upstream/shares.js';
+import { asksMuch, Shares } from '../../src/scheduling/shares.js';
 
 test('each client has what it took and did not give', () => {
   const step = fc.record({ client: fc.nat(5), takes: fc.boolean() });

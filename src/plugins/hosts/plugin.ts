@@ -134,7 +134,7 @@ function readHosts(directive: Directive, context: DirectiveContext): HostsConfig
 
 /** An entry of the block as a line of a hosts file, its names normalised. */
 function entryLine(entry: Directive): string {
-  if (entry.arguments.length === 0) fail(entry, 'has no name; write ADDRESS NAME…');
+  if (entry.arguments.length === 0) fail(entry, 'has no name; write ADDRESS, then one NAME or more.');
   if (entry.block !== null) fail(entry, 'takes no block; remove the { }.');
   return [entry.name, ...entry.arguments.map(({ text, at }) => readName(text, at, entry.path))].join(' ');
 }

@@ -72,7 +72,7 @@ function serveStream(parts: StandInParts, stream: Stream, streams: Set<Stream>):
     data(bytes) {
       reader.push(bytes, (message) => {
         const answer = answerTo(parts, message);
-        if (answer !== null) stream.write(framed(answer));
+        if (answer !== null) stream.write(framedMessage(answer));
       });
       if (stream.unsentBytes > tcpClientUnsentBytesMax) stream.destroy();
     },
@@ -81,7 +81,7 @@ function serveStream(parts: StandInParts, stream: Stream, streams: Set<Stream>):
   };
 }
 
-function framed(message: Uint8Array): Uint8Array {
+function framedMessage(message: Uint8Array): Uint8Array {
   const frame = new Uint8Array(frameHeaderBytes + message.length);
   writeFrame(frame, 0, message);
   return frame;
@@ -99,7 +99,7 @@ function answerTo({ lookup, asked }: StandInParts, packet: Uint8Array): Uint8Arr
   const query = new Query();
   const refusal = readQuery(packet, packet.length, query);
   if (refusal === 'drop') return null;
-  if (refusal !== 'ok') return refused(packet, rcodesOfRefusals[refusal]);
+  if (refusal !== 'ok') return refusedAnswer(packet, rcodesOfRefusals[refusal]);
   const name = wireToName(packet, headerBytes);
   asked(name, query.type);
   const found = lookup(name, query.type);
@@ -115,7 +115,7 @@ function answerTo({ lookup, asked }: StandInParts, packet: Uint8Array): Uint8Arr
 }
 
 /** A header: QR, the query's opcode and RD, the rcode. */
-function refused(packet: Uint8Array, rcode: number): Uint8Array {
+function refusedAnswer(packet: Uint8Array, rcode: number): Uint8Array {
   const header = new Uint8Array(headerBytes);
   header.set(packet.subarray(0, atFlags));
   header[atFlags] = 0x80 | (packet[atFlags] & 0x79);
@@ -173,7 +173,7 @@ function clusterService(service: string, address: string, portName: string, port
   return [
     `${name} 5 A ${address}`,
     `${portName}.${name} 5 SRV 0 100 ${port} ${name}`,
-    `${reverseName(address)} 5 PTR ${name}`,
+    `${demoReverseName(address)} 5 PTR ${name}`,
   ];
 }
 
@@ -186,12 +186,12 @@ function headlessService(service: string, addresses: readonly string[], portName
       `${name} 5 A ${address}`,
       `${pod} 5 A ${address}`,
       `${portName}.${name} 5 SRV 0 33 ${port} ${pod}`,
-      `${reverseName(address)} 5 PTR ${pod}`,
+      `${demoReverseName(address)} 5 PTR ${pod}`,
     ];
   });
 }
 
-function reverseName(address: string): string {
+function demoReverseName(address: string): string {
   return `${address.split('.').reverse().join('.')}.in-addr.arpa.`;
 }
 
@@ -202,9 +202,9 @@ interface ZoneRecord {
 }
 
 /** Empty for a name that only has names below it. */
-type Node = readonly ZoneRecord[];
+type ZoneNode = readonly ZoneRecord[];
 
-const typeSrv = 33;
+const demoTypeSrv = 33;
 const addressTypes = ['A', 'AAAA'].map((name) => typeNumber(name) as number);
 /** Per query; the zones above need one. */
 const chainMax = 8;
@@ -213,11 +213,11 @@ const chainMax = 8;
  * Looks names up in these records, in presentation form; names with a SOA are zones. Throws an Error on a bad record.
  */
 export function lookupIn(records: readonly string[]): Lookup {
-  const nodes = nodesOf(records);
+  const nodes = zoneNodes(records);
   return (name, type) => find(nodes, lowerCaseName(name), type);
 }
 
-function find(nodes: ReadonlyMap<string, Node>, name: string, type: number): Found {
+function find(nodes: ReadonlyMap<string, ZoneNode>, name: string, type: number): Found {
   const answer: ZoneRecord[] = [];
   let owner = name;
   for (let link = 0; link < chainMax; link++) {
@@ -233,8 +233,8 @@ function find(nodes: ReadonlyMap<string, Node>, name: string, type: number): Fou
   return positive(nodes, name, answer);
 }
 
-function positive(nodes: ReadonlyMap<string, Node>, name: string, answer: readonly ZoneRecord[]): Found {
-  const targets = answer.flatMap(({ type, target }) => (type === typeSrv && target !== null ? [target] : []));
+function positive(nodes: ReadonlyMap<string, ZoneNode>, name: string, answer: readonly ZoneRecord[]): Found {
+  const targets = answer.flatMap(({ type, target }) => (type === demoTypeSrv && target !== null ? [target] : []));
   const additional = [...new Set(targets)].flatMap((target) =>
     (nodes.get(target) ?? []).filter(({ type }) => addressTypes.includes(type)),
   );
@@ -248,7 +248,12 @@ function positive(nodes: ReadonlyMap<string, Node>, name: string, answer: readon
 }
 
 /** NXDOMAIN or NODATA, with the SOA for its TTL (RFC 2308 2). */
-function negative(nodes: ReadonlyMap<string, Node>, name: string, rcode: number, answer: readonly ZoneRecord[]): Found {
+function negative(
+  nodes: ReadonlyMap<string, ZoneNode>,
+  name: string,
+  rcode: number,
+  answer: readonly ZoneRecord[],
+): Found {
   const zone = zoneOf(nodes, name);
   return {
     rcode,
@@ -259,12 +264,12 @@ function negative(nodes: ReadonlyMap<string, Node>, name: string, rcode: number,
   };
 }
 
-function ofType(node: Node, type: number): ZoneRecord[] {
+function ofType(node: ZoneNode, type: number): ZoneRecord[] {
   return node.filter((record) => type === typeAny || record.type === type);
 }
 
 /** The closest name above with a SOA; the root has one. */
-function zoneOf(nodes: ReadonlyMap<string, Node>, name: string): string {
+function zoneOf(nodes: ReadonlyMap<string, ZoneNode>, name: string): string {
   return ancestors(name).find((above) => ofType(nodes.get(above) ?? [], typeSoa).length > 0) ?? '.';
 }
 
@@ -273,7 +278,7 @@ function isOfCluster(zone: string): boolean {
   return zone === 'cluster.local.' || zone.endsWith('.arpa.');
 }
 
-function nodesOf(records: readonly string[]): Map<string, Node> {
+function zoneNodes(records: readonly string[]): Map<string, ZoneNode> {
   const nodes = new Map<string, ZoneRecord[]>();
   for (const text of records) {
     const wire = parseRecord(text);
@@ -288,7 +293,7 @@ function readRecord(wire: Uint8Array): ZoneRecord {
   const fixedAt = skipPlainName(wire, 0, wire.length);
   const type = u16(wire, fixedAt);
   const dataAt = fixedAt + 10;
-  const targetAt = type === typeCname ? dataAt : type === typeSrv ? dataAt + 6 : -1;
+  const targetAt = type === typeCname ? dataAt : type === demoTypeSrv ? dataAt + 6 : -1;
   return { type, wire, target: targetAt === -1 ? null : lowerCaseName(wireToName(wire, targetAt)) };
 }
 

@@ -36,7 +36,7 @@ export interface Demo {
   stop(): void;
 }
 
-const address = '127.0.0.1';
+const demoAddress = '127.0.0.1';
 const wantedPorts: DemoPorts = { dns: 1053, health: 8080, ready: 8181, metrics: 9253 };
 const answerTimeoutMs = 3_000;
 const service = 'web.default.svc.cluster.local.';
@@ -75,22 +75,24 @@ const scenes: readonly Scene[] = [
   },
   {
     caption: 'www.example.com as a pod with ndots:5 resolves it, along its search path ...',
-    questions: searchPath('www.example.com'),
+    questions: demoSearchPath('www.example.com'),
   },
-  { caption: '... and once more.', questions: searchPath('www.example.com') },
+  { caption: '... and once more.', questions: demoSearchPath('www.example.com') },
 ];
 
 /** Resolves when the demo only serves. Rejects when a socket cannot be opened or `serve` rejects. */
 export async function runDemo({ network, clock, write, serve }: DemoParts): Promise<Demo> {
   const watch: Watch = { wanted: '', seen: false };
   const asked = (name: string, type: number): void => {
-    if (keyOf({ name, type: typeName(type) }) === watch.wanted) watch.seen = true;
+    if (demoKey({ name, type: typeName(type) }) === watch.wanted) watch.seen = true;
   };
-  const standIn = await openStandIn({ network, lookup: lookupIn(demoRecords), asked }, address);
+  const standIn = await openStandIn({ network, lookup: lookupIn(demoRecords), asked }, demoAddress);
   try {
     const ports = await choosePorts({ network, clock, write });
     const server = await serve(demoCorefile(formatEndpoint(standIn.at), ports), ports);
-    write(`zerohop on ${address}:${ports.dns}, in front of a stand-in for the cluster DNS on port ${standIn.at.port}.`);
+    write(
+      `zerohop on ${demoAddress}:${ports.dns}, in front of a stand-in for the cluster DNS on port ${standIn.at.port}.`,
+    );
     write('');
     const ask = newAsk({ network, clock }, ports.dns, server, watch);
     const sections: Section[] = [];
@@ -110,12 +112,12 @@ export async function runDemo({ network, clock, write, serve }: DemoParts): Prom
 /** The built-in configuration, with the stand-in as every upstream. */
 export function demoCorefile(standIn: string, ports: DemoPorts): string {
   return builtinCorefile({
-    localAddresses: [address],
+    localAddresses: [demoAddress],
     port: ports.dns,
     clusterDns: standIn,
     healthPort: ports.health,
-    prometheusAddress: `${address}:${ports.metrics}`,
-    readyAddress: `${address}:${ports.ready}`,
+    prometheusAddress: `${demoAddress}:${ports.metrics}`,
+    readyAddress: `${demoAddress}:${ports.ready}`,
     outside: standIn,
   });
 }
@@ -124,7 +126,7 @@ async function choosePorts({ network, clock, write }: Omit<DemoParts, 'serve'>):
   const ports: { -readonly [Use in keyof DemoPorts]: number } = { ...wantedPorts };
   for (const use of Object.keys(wantedPorts) as (keyof DemoPorts)[]) {
     const wanted = wantedPorts[use];
-    ports[use] = await freePort({ network, clock }, { address, port: wanted });
+    ports[use] = await freePort({ network, clock }, { address: demoAddress, port: wanted });
     if (ports[use] !== wanted) write(`Port ${wanted} is in use; ${use} is on ${ports[use]} instead.`);
   }
   return ports;
@@ -138,10 +140,13 @@ function newAsk(
 ): (question: Question) => Promise<Row> {
   let id = 0;
   return async (question) => {
-    watch.wanted = keyOf(question);
+    watch.wanted = demoKey(question);
     watch.seen = false;
     const synthesizedBefore = server.synthesized();
-    const answer = await askOnce(parts, { address, port }, question, { id: ++id, timeoutMs: answerTimeoutMs });
+    const answer = await askOnce(parts, { address: demoAddress, port }, question, {
+      id: ++id,
+      timeoutMs: answerTimeoutMs,
+    });
     const text = `${question.name} ${question.type}`;
     if (answer === null) return { question: text, rcode: 'no answer', answer: '', source: '', microseconds: '' };
     const made = server.synthesized() > synthesizedBefore ? 'synthesized' : 'cache';
@@ -155,7 +160,7 @@ function newAsk(
   };
 }
 
-function keyOf({ name, type }: Question): string {
+function demoKey({ name, type }: Question): string {
   return `${lowerCaseName(name)} ${type}`;
 }
 
@@ -164,7 +169,7 @@ function repeated(question: Question): readonly Question[] {
 }
 
 /** The queries of a pod's resolver in the namespace `default`; the last is the name itself. */
-function searchPath(name: string): Question[] {
+function demoSearchPath(name: string): Question[] {
   const suffixes = ['default.svc.cluster.local.', 'svc.cluster.local.', 'cluster.local.', ''];
   return suffixes.map((suffix) => ({ name: `${name}.${suffix}`, type: 'A' }));
 }
@@ -174,10 +179,10 @@ function whatNext({ dns, health, metrics }: DemoPorts): string[] {
     '',
     'µs: time from query to answer, measured by a client in this process, warm-up included.',
     'zerohop serves until Ctrl-C. Try:',
-    `  dig @${address} -p ${dns} ${service} A`,
-    `  dig @${address} -p ${dns} +tcp www.example.com A`,
-    `  curl -s http://${address}:${metrics}/metrics | grep coredns_cache`,
-    `  curl http://${address}:${health}/health`,
+    `  dig @${demoAddress} -p ${dns} ${service} A`,
+    `  dig @${demoAddress} -p ${dns} +tcp www.example.com A`,
+    `  curl -s http://${demoAddress}:${metrics}/metrics | grep coredns_cache`,
+    `  curl http://${demoAddress}:${health}/health`,
   ];
 }
 

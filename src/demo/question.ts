@@ -24,7 +24,7 @@ export interface Question {
   readonly type: string;
 }
 
-export interface Answer {
+export interface DemoAnswer {
   readonly rcode: string;
   /** The answer section's data, each as in a zone file, without TTLs. */
   readonly data: readonly string[];
@@ -42,7 +42,7 @@ export function askOnce(
   server: Endpoint,
   question: Question,
   { id, timeoutMs }: { readonly id: number; readonly timeoutMs: number },
-): Promise<Answer | null> {
+): Promise<DemoAnswer | null> {
   const query = encodeQuestion(question, id);
   return new Promise((resolve) => {
     const socket = network.connectDatagrams(server, {
@@ -55,7 +55,7 @@ export function askOnce(
     const sentMs = clock.nowMs();
     socket.send(query, server);
 
-    function done(answer: Answer | null): void {
+    function done(answer: DemoAnswer | null): void {
       timer.stop();
       socket.close();
       resolve(answer);
@@ -99,9 +99,9 @@ function readAnswer(message: Uint8Array): { rcode: string; data: string[] } {
 
 type ReadData = (message: Uint8Array, at: number, end: number) => string;
 
-const readers: Readonly<Record<string, ReadData>> = {
+const dataReaders: Readonly<Record<string, ReadData>> = {
   A: (message, at, end) => [...message.subarray(at, end)].join('.'),
-  AAAA: ipv6Text,
+  AAAA: ipv6DataText,
   CNAME: (message, at) => wireToName(message, at),
   PTR: (message, at) => wireToName(message, at),
   SRV: (message, at) => `${u16(message, at + 4)} ${wireToName(message, at + 6)}`,
@@ -110,10 +110,10 @@ const readers: Readonly<Record<string, ReadData>> = {
 /** SRV without priority and weight; other types by their names. */
 function dataText(message: Uint8Array, type: number, at: number, end: number): string {
   const name = typeName(type);
-  return Object.hasOwn(readers, name) ? readers[name](message, at, end) : `(${name})`;
+  return Object.hasOwn(dataReaders, name) ? dataReaders[name](message, at, end) : `(${name})`;
 }
 
-function ipv6Text(message: Uint8Array, at: number, end: number): string {
+function ipv6DataText(message: Uint8Array, at: number, end: number): string {
   const groups: string[] = [];
   for (let pair = at; pair + 1 < end; pair += 2) groups.push(u16(message, pair).toString(16));
   return canonicalAddress(groups.join(':')) ?? groups.join(':');

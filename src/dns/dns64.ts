@@ -9,7 +9,7 @@ interface Prefix {
   readonly prefixBits: number;
 }
 
-export interface Finding {
+export interface AddressFinding {
   /** `mapped`: some AAAA records are IPv4-mapped addresses. */
   readonly kind: 'addresses' | 'mapped' | 'none' | 'no such name' | 'failed';
   /** The longest TTL for translations, from this answer (RFC 6147 5.1.7). */
@@ -23,7 +23,7 @@ export interface Finding {
 const ttlSecondsWithoutSoa = 600;
 
 /** Reads the answer to an A or AAAA question. Borrows both arguments; the records are copies. */
-export function addressesIn(message: Uint8Array, normaliser: Normaliser): Finding {
+export function addressesIn(message: Uint8Array, normaliser: Normaliser): AddressFinding {
   const records = normaliser.read(message) ? sectionsOf(message)?.answers : undefined;
   if (records === undefined) {
     return { kind: 'failed', ttlSecondsMax: ttlSecondsWithoutSoa, truncated: false, records: [] };
@@ -31,7 +31,7 @@ export function addressesIn(message: Uint8Array, normaliser: Normaliser): Findin
   const { out } = normaliser;
   const negative = out.rcode === rcodeNoError && out.negativeTtlSeconds >= 0;
   return {
-    kind: kindOf(out, records),
+    kind: findingKind(out, records),
     ttlSecondsMax: negative ? out.negativeTtlSeconds : ttlSecondsWithoutSoa,
     truncated: out.truncated,
     records,
@@ -39,21 +39,23 @@ export function addressesIn(message: Uint8Array, normaliser: Normaliser): Findin
 }
 
 /** RFC 6147 5.1.2 treats other rcodes as no records; `failed` tells them apart because they may be temporary. */
-function kindOf({ rcode, relevant }: Normalised, records: readonly Uint8Array[]): Finding['kind'] {
+function findingKind({ rcode, relevant }: Normalised, records: readonly Uint8Array[]): AddressFinding['kind'] {
   if (rcode === rcodeNxDomain) return 'no such name';
   if (rcode !== rcodeNoError) return 'failed';
   if (!relevant) return 'none';
   const left = withoutMapped(records);
   if (left.length === records.length) return 'addresses';
-  return left.some((record) => typeOf(record) === typeAaaa) ? 'mapped' : 'none';
+  return left.some((record) => recordType(record) === typeAaaa) ? 'mapped' : 'none';
 }
 
 /** Without AAAA records in ::ffff:0:0/96 (RFC 6147 5.1.4). */
 export function withoutMapped(records: readonly Uint8Array[]): Uint8Array[] {
-  return records.filter((record) => typeOf(record) !== typeAaaa || !isMapped(record.subarray(record.length - 16)));
+  return records.filter(
+    (record) => recordType(record) !== typeAaaa || !isMappedRecord(record.subarray(record.length - 16)),
+  );
 }
 
-function isMapped(address: Uint8Array): boolean {
+function isMappedRecord(address: Uint8Array): boolean {
   for (let index = 0; index < 10; index++) if (address[index] !== 0) return false;
   return address[10] === 0xff && address[11] === 0xff;
 }
@@ -61,7 +63,7 @@ function isMapped(address: Uint8Array): boolean {
 /** Replaces each A by an AAAA; drops RRSIGs of A records. */
 export function translated(records: readonly Uint8Array[], prefix: Prefix, ttlSecondsMax: number): Uint8Array[] {
   return records.flatMap((record) => {
-    const type = typeOf(record);
+    const type = recordType(record);
     const dataAt = ownerEnd(record) + fixedBytes;
     if (type === typeRrsig && u16(record, dataAt) === typeA) return [];
     if (type !== typeA) return type === typeAaaa ? [] : [record];
@@ -88,6 +90,6 @@ export function embedded({ bytes, prefixBits }: Prefix, address: Uint8Array): Ui
   return made;
 }
 
-function typeOf(record: Uint8Array): number {
+function recordType(record: Uint8Array): number {
   return u16(record, ownerEnd(record));
 }

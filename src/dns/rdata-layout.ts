@@ -11,7 +11,7 @@ interface NamesInData {
 }
 
 const may = (skip: number, names: number): NamesInData => ({ skip, strings: 0, names, compress: 'may' });
-const never = (skip: number, names: number): NamesInData => ({ skip, strings: 0, names, compress: 'never' });
+const uncompressed = (skip: number, names: number): NamesInData => ({ skip, strings: 0, names, compress: 'never' });
 
 export const typeSrv = 33;
 export const typeMx = 15;
@@ -29,14 +29,14 @@ const byType: Readonly<Record<number, NamesInData>> = {
   12: may(0, 1), // PTR
   14: may(0, 2), // MINFO
   [typeMx]: may(2, 1),
-  17: never(0, 2), // RP
-  18: never(2, 1), // AFSDB
-  21: never(2, 1), // RT
-  26: never(2, 2), // PX
-  [typeSrv]: never(6, 1),
+  17: uncompressed(0, 2), // RP
+  18: uncompressed(2, 1), // AFSDB
+  21: uncompressed(2, 1), // RT
+  26: uncompressed(2, 2), // PX
+  [typeSrv]: uncompressed(6, 1),
   [typeNaptr]: { skip: 4, strings: 3, names: 1, compress: 'never' },
-  36: never(2, 1), // KX
-  39: never(0, 1), // DNAME
+  36: uncompressed(2, 1), // KX
+  39: uncompressed(0, 1), // DNAME
 };
 
 /** Without holes, because every record looks it up. */

@@ -39,7 +39,7 @@ export function parseRecord(text: string): Uint8Array {
   const type = typeNumber(words[at].text);
   if (type === undefined) throw new Error(`"${words[at].text}" is not a TTL, class or type.`);
   const data = dataOf(typeName(type), words.slice(at + 1));
-  if (data.length > dataBytesMax) throw tooLong(data.length);
+  if (data.length > dataBytesMax) throw recordTooLong(data.length);
   const fixed = Buffer.alloc(10);
   fixed.writeUInt16BE(type, 0);
   fixed.writeUInt16BE(recordClass ?? 1, 2);
@@ -118,19 +118,19 @@ function underQuestion(record: Uint8Array, name: Uint8Array): Uint8Array {
 type Encode = (words: Word[]) => Uint8Array;
 
 /** The parser of each field, which removes its words from the front. */
-const fields: Readonly<Record<string, Encode>> = {
-  u8: (words) => wholeNumber(take(words), 1),
-  u16: (words) => wholeNumber(take(words), 2),
-  u32: (words) => wholeNumber(take(words), 4),
-  seconds: (words) => bigEndian(secondsOf(take(words).text, 2 ** 32 - 1), 4),
-  name: (words) => nameOf(take(words)),
-  string: (words) => characterStrings([shortString(take(words))]),
+const recordFields: Readonly<Record<string, Encode>> = {
+  u8: (words) => zoneFileNumber(takeWord(words), 1),
+  u16: (words) => zoneFileNumber(takeWord(words), 2),
+  u32: (words) => zoneFileNumber(takeWord(words), 4),
+  seconds: (words) => bigEndian(secondsOf(takeWord(words).text, 2 ** 32 - 1), 4),
+  name: (words) => nameOf(takeWord(words)),
+  string: (words) => characterStrings([shortString(takeWord(words))]),
   strings: (words) => characterStrings(words.splice(0).flatMap(chunks)),
   /** Without a length byte, to the end of the record. */
-  text: (words) => stringBytes(take(words).text),
-  tag: (words) => characterStrings([tagOf(take(words))]),
-  ipv4: (words) => address(take(words), 'A'),
-  ipv6: (words) => address(take(words), 'AAAA'),
+  text: (words) => stringBytes(takeWord(words).text),
+  tag: (words) => characterStrings([tagOf(takeWord(words))]),
+  ipv4: (words) => addressData(takeWord(words), 'A'),
+  ipv6: (words) => addressData(takeWord(words), 'AAAA'),
   hex: (words) => hexBytes(rest(words)),
   base64: (words) => base64Bytes(rest(words)),
 };
@@ -170,7 +170,7 @@ function dataOf(type: string, words: Word[]): Uint8Array {
     throw new Error(`Data of type ${type} have no presentation here; write them as RFC 3597 has it: \\# length hex.`);
   try {
     const left = [...words];
-    const data = layout.split(' ').map((field) => fields[field](left));
+    const data = layout.split(' ').map((field) => recordFields[field](left));
     if (left.length > 0) throw new Error(`"${left[0].text}" is one word too many.`);
     return Buffer.concat(data);
   } catch (error) {
@@ -180,18 +180,18 @@ function dataOf(type: string, words: Word[]): Uint8Array {
 
 /** RFC 3597 5: the length in decimal, then hexadecimal bytes in any number of words. */
 function unknownData(words: Word[]): Uint8Array {
-  const lengthBytes = Buffer.from(wholeNumber(take(words), 2)).readUInt16BE();
+  const lengthBytes = Buffer.from(zoneFileNumber(takeWord(words), 2)).readUInt16BE();
   const data = lengthBytes === 0 && words.length === 0 ? Buffer.alloc(0) : hexBytes(rest(words));
   if (data.length !== lengthBytes)
     throw new Error(`The length after \\# is ${lengthBytes} but ${data.length} bytes follow.`);
   return data;
 }
 
-function tooLong(bytes: number): Error {
+function recordTooLong(bytes: number): Error {
   return new Error(`its data take ${bytes} bytes; ${dataBytesMax} are allowed.`);
 }
 
-function take(words: Word[]): Word {
+function takeWord(words: Word[]): Word {
   const word = words.shift();
   if (word === undefined) throw new Error('it ends too early.');
   return word;
@@ -212,14 +212,14 @@ function nameOf(word: Word): Uint8Array {
 function characterStrings(strings: readonly Uint8Array[]): Uint8Array {
   if (strings.length === 0) throw new Error('it ends too early.');
   const bytes = strings.reduce((sum, string) => sum + 1 + string.length, 0);
-  if (bytes > dataBytesMax) throw tooLong(bytes);
+  if (bytes > dataBytesMax) throw recordTooLong(bytes);
   return encoded(
     'TXT',
     strings.map((string) => Buffer.from(string)),
   );
 }
 
-function address(word: Word, type: 'A' | 'AAAA'): Uint8Array {
+function addressData(word: Word, type: 'A' | 'AAAA'): Uint8Array {
   const right = type === 'A' ? isIPv4(word.text) : isIPv6(word.text) && !word.text.includes('%');
   if (!right) throw new Error(`"${word.text}" is not an IPv${type === 'A' ? 4 : 6} address.`);
   return encoded(type, word.text);
@@ -254,7 +254,7 @@ export function recordWords(text: string): Word[] {
     if (character === '\n') {
       if (depth === 0 && words.length > 0) break;
       at++;
-    } else if (isBlank(character)) {
+    } else if (isBlankCharacter(character)) {
       at++;
     } else if (character === ';') {
       const end = text.indexOf('\n', at);
@@ -302,7 +302,7 @@ export function stringBytes(text: string): Uint8Array {
 }
 
 /** A decimal number in network order. Throws an Error when it does not fit. */
-function wholeNumber(word: Word, bytes: 1 | 2 | 4): Uint8Array {
+function zoneFileNumber(word: Word, bytes: 1 | 2 | 4): Uint8Array {
   const value = /^\d{1,10}$/.test(word.text) ? Number(word.text) : Number.NaN;
   const max = 2 ** (8 * bytes) - 1;
   if (!(value <= max)) throw new Error(`"${word.text}" is not a whole number from 0 to ${max}.`);
@@ -375,12 +375,12 @@ function quotedEnd(text: string, from: number): number {
 
 function wordEnd(text: string, from: number): number {
   let at = from;
-  while (at < text.length && text[at] !== '\n' && !isBlank(text[at]) && !'();"'.includes(text[at])) {
+  while (at < text.length && text[at] !== '\n' && !isBlankCharacter(text[at]) && !'();"'.includes(text[at])) {
     at += text[at] === '\\' ? 2 : 1;
   }
   return Math.min(at, text.length);
 }
 
-function isBlank(character: string): boolean {
+function isBlankCharacter(character: string): boolean {
   return character === ' ' || character === '\t' || character === '\r';
 }

@@ -36,13 +36,13 @@ export function shuffleAddresses(
   for (let index = first; index < end; ) {
     const ttlAt = halves[index];
     const type = u16(bytes, ttlAt - 4);
-    let behind = recordEnd(bytes, ttlAt);
+    let behind = endOfRecord(bytes, ttlAt);
     let next = index + 1;
     if (type === typeA || type === typeAaaa) {
       while (next < end && u16(bytes, halves[next] - 4) === type && sameOwner(bytes, owner, behind)) {
-        behind = recordEnd(bytes, halves[next++]);
+        behind = endOfRecord(bytes, halves[next++]);
       }
-      if (next - index > 1) mix(bytes, halves, index, next, dice);
+      if (next - index > 1) mixedDraw(bytes, halves, index, next, dice);
       if (next - index > 1 && preferred.length > 0) prefer(bytes, halves, index, next, preferred);
     }
     index = next;
@@ -51,7 +51,7 @@ export function shuffleAddresses(
 }
 
 /** Fisher and Yates. */
-function mix(bytes: Uint8Array, halves: Uint16Array, from: number, to: number, dice: Dice): void {
+function mixedDraw(bytes: Uint8Array, halves: Uint16Array, from: number, to: number, dice: Dice): void {
   for (let left = to - from; left > 1; left--) {
     const chosen = dice.below(left);
     if (chosen !== left - 1) swap(bytes, halves[from + chosen], halves[from + left - 1]);
@@ -94,7 +94,7 @@ function swap(bytes: Uint8Array, one: number, other: number): void {
   }
 }
 
-function recordEnd(bytes: Uint8Array, ttlAt: number): number {
+function endOfRecord(bytes: Uint8Array, ttlAt: number): number {
   return ttlAt + toData + u16(bytes, ttlAt + 4);
 }
 

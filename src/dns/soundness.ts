@@ -40,7 +40,7 @@ export class Soundness {
 
   /** The offset behind the record at `at`, or `tooShort` or `senseless`. */
   #record(message: Uint8Array, at: number, isAdditional: boolean): number {
-    const fixed = behindName(message, at, message.length);
+    const fixed = nameEnd(message, at, message.length);
     if (fixed < 0) return fixed;
     if (fixed + 2 > message.length) return tooShort;
     const type = u16(message, fixed);
@@ -69,14 +69,14 @@ function behindData(message: Uint8Array, type: number, from: number, end: number
   let at = firstNameAt(message, from, end, form);
   if (at < 0) return tooShort;
   for (let left = form.names; left > 0; left--) {
-    at = behindName(message, at, end);
+    at = nameEnd(message, at, end);
     if (at < 0) return at;
   }
   return end - at === (type === typeSoa ? 20 : 0) ? end : tooShort;
 }
 
 /** The same for a name and all that its pointers lead to (RFC 1035 4.1.4). */
-function behindName(message: Uint8Array, at: number, end: number): number {
+function nameEnd(message: Uint8Array, at: number, end: number): number {
   let position = at;
   let barrier = at;
   let behind = 0;

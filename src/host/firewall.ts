@@ -6,7 +6,7 @@ import type { RunCommand } from '../os/commands.js';
 import type { Log } from '../os/log.js';
 import { type IptablesBackend, newIptables, program, type RuleWriter } from './iptables.js';
 import { newNftables } from './nftables.js';
-import { type Family, familyOf, type RulesOptions, rulesOf } from './rules.js';
+import { type AddressFamily, familyOf, type RulesOptions, rulesOf } from './rules.js';
 import { failureText, HostError, runTool } from './tools.js';
 
 /** All of these throw a HostError; `repair` returns a log line when it changed something. */
@@ -132,7 +132,7 @@ async function hasKubeProxyTable({ run }: ChoiceDeps): Promise<boolean> {
 }
 
 /** The kubelet's canary and hint chains are in mangle, those of old versions only in filter. */
-async function hasKubeChains(deps: ChoiceDeps, family: Family, backend: 'nft' | 'legacy'): Promise<boolean> {
+async function hasKubeChains(deps: ChoiceDeps, family: AddressFamily, backend: 'nft' | 'legacy'): Promise<boolean> {
   for (const table of ['mangle', 'filter']) {
     if (backend === 'legacy' && !hasLegacyTable(deps, family, table)) continue;
     const keep = (line: string): boolean => line.startsWith(':KUBE-');
@@ -146,7 +146,11 @@ async function hasKubeChains(deps: ChoiceDeps, family: Family, backend: 'nft' | 
 }
 
 /** Merely listing a legacy table makes the kernel create it. */
-export function hasLegacyTable({ readFile }: Pick<ChoiceDeps, 'readFile'>, family: Family, table: string): boolean {
+export function hasLegacyTable(
+  { readFile }: Pick<ChoiceDeps, 'readFile'>,
+  family: AddressFamily,
+  table: string,
+): boolean {
   const names = readFile(family === 'ipv4' ? '/proc/net/ip_tables_names' : '/proc/net/ip6_tables_names') ?? '';
   return names.split('\n').includes(table);
 }

@@ -19,7 +19,7 @@ import type { RunCommand } from '../os/commands.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint } from '../os/network.js';
 import { newRules, type Rules } from './firewall.js';
-import { type Link, newLink } from './interface.js';
+import { type InterfaceLink, newLink } from './interface.js';
 import { nodeAddresses } from './rules.js';
 import { HostError, type SetupError } from './tools.js';
 
@@ -47,7 +47,7 @@ export interface HostDeps extends SocketsOfHost {
 
 type HostCondition = 'interface' | 'rules';
 
-const nothing: HostOptions = {
+const noWork: HostOptions = {
   addresses: [],
   interfaceName: null,
   firewall: 'none',
@@ -62,7 +62,7 @@ export class Host {
   readonly #deps: HostDeps;
   readonly #options: HostOptions;
   readonly #addresses: readonly string[];
-  readonly #link: Link | null;
+  readonly #link: InterfaceLink | null;
   readonly #rules: Rules | null;
   readonly #said = new Map<HostCondition, string>();
   /** `released`: nothing is touched; `leaving`: nothing is repaired. */
@@ -73,7 +73,7 @@ export class Host {
   #busy: Promise<unknown> = Promise.resolve();
 
   constructor(deps: HostDeps, wanted: HostOptions | null) {
-    const options = wanted ?? nothing;
+    const options = wanted ?? noWork;
     const { interfaceName, firewall } = options;
     const addresses = nodeAddresses(options.addresses);
     const hasLink = interfaceName !== null && addresses.length > 0;
@@ -199,18 +199,18 @@ export class Host {
   }
 }
 
-async function repairAddresses(link: Link): Promise<string | null> {
+async function repairAddresses(link: InterfaceLink): Promise<string | null> {
   const { missing, on } = await link.repair();
   return missing.length === 0 ? null : `added ${missing.join(', ')} to ${on}`;
 }
 
-interface Failure {
+interface HostFailure {
   readonly errortype: SetupError;
   readonly sentence: string;
 }
 
 /** Other errors are bugs of ours, but no reason to stop answering. */
-function readFailure(error: unknown, condition: HostCondition): Failure {
+function readFailure(error: unknown, condition: HostCondition): HostFailure {
   if (!(error instanceof HostError)) {
     const errortype = condition === 'interface' ? 'interface_check' : 'iptables';
     return { errortype, sentence: String((error as Error).stack) };

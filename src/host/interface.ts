@@ -13,7 +13,7 @@ interface LinkOptions {
 }
 
 /** These throw a HostError. */
-export interface Link {
+export interface InterfaceLink {
   /** Repairs link and addresses; the addresses that were missing, and the link that has them. */
   repair(): Promise<{ readonly missing: readonly string[]; readonly on: string }>;
   /** Removes our dummy link, or else our addresses, also from `lo`. */
@@ -28,7 +28,7 @@ interface FoundLink {
   readonly addresses: readonly string[];
 }
 
-export function newLink(run: RunCommand, { name, addresses }: LinkOptions, log: Log): Link {
+export function newLink(run: RunCommand, { name, addresses }: LinkOptions, log: Log): InterfaceLink {
   /** Found out once: a running kernel does not gain the dummy driver. */
   let hasNoDummies = false;
 

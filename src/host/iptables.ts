@@ -6,10 +6,10 @@
 import { ruleRoundsMax, xtablesWaitSeconds } from '../limits.js';
 import type { RunCommand } from '../os/commands.js';
 import {
-  type Family,
+  type AddressFamily,
+  type FirewallRule,
   type FoundRule,
   isMarked,
-  type Rule,
   type RuleTable,
   readRule,
   ruleFamily,
@@ -37,10 +37,12 @@ export interface RuleWriter {
 export type IptablesBackend = 'nft' | 'legacy' | 'default';
 
 /** `rules`: all wanted ones, of both families. */
-export function newIptables(run: RunCommand, rules: readonly Rule[], backend: IptablesBackend): RuleWriter {
+export function newIptables(run: RunCommand, rules: readonly FirewallRule[], backend: IptablesBackend): RuleWriter {
   const families = [...new Set(rules.map(ruleFamily))];
 
-  async function change(changes: (found: readonly FoundRule[], family: Family) => readonly Change[]): Promise<number> {
+  async function change(
+    changes: (found: readonly FoundRule[], family: AddressFamily) => readonly Change[],
+  ): Promise<number> {
     let changed = 0;
     for (const family of families) {
       changed += await untilRight(run, program(family, backend), (found) => changes(found, family));
@@ -48,8 +50,8 @@ export function newIptables(run: RunCommand, rules: readonly Rule[], backend: Ip
     return changed;
   }
 
-  const wantedIn = (family: Family): Rule[] => rules.filter((rule) => ruleFamily(rule) === family);
-  const takeOutAll = (isMeant: (rule: Rule) => boolean): Promise<number> =>
+  const wantedIn = (family: AddressFamily): FirewallRule[] => rules.filter((rule) => ruleFamily(rule) === family);
+  const takeOutAll = (isMeant: (rule: FirewallRule) => boolean): Promise<number> =>
     change((found) => found.filter(({ rule }) => isMeant(rule)).map(takeOut));
 
   return {
@@ -66,12 +68,12 @@ export function newIptables(run: RunCommand, rules: readonly Rule[], backend: Ip
   };
 }
 
-function isBringing({ table, end }: Rule): boolean {
+function isBringing({ table, end }: FirewallRule): boolean {
   return table === 'raw' && end === 'destination';
 }
 
 /** `iptables-nft`, `ip6tables-legacy`, `iptables`. */
-export function program(family: Family, backend: IptablesBackend): string {
+export function program(family: AddressFamily, backend: IptablesBackend): string {
   const name = family === 'ipv4' ? 'iptables' : 'ip6tables';
   return backend === 'default' ? name : `${name}-${backend}`;
 }
@@ -109,7 +111,7 @@ async function look(run: RunCommand, iptables: string): Promise<FoundRule[]> {
   return found;
 }
 
-function changesFor(wanted: readonly Rule[], found: readonly FoundRule[]): Change[] {
+function changesFor(wanted: readonly FirewallRule[], found: readonly FoundRule[]): Change[] {
   return wanted.flatMap((rule) => {
     const copies = found.filter((each) => ruleKey(each.rule) === ruleKey(rule));
     if (copies.length === 1) return [];

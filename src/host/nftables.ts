@@ -11,12 +11,12 @@ import type { RuleWriter } from './iptables.js';
 import { familyOf, type RulesOptions, skipComment } from './rules.js';
 import { failureText, HostError, mustRun, runTool } from './tools.js';
 
-const table = 'inet zerohop';
+const nftTable = 'inet zerohop';
 const setNames = ['to4', 'to6', 'from4', 'from6', 'health4', 'health6'] as const;
 type SetName = (typeof setNames)[number];
 
 /** The hooks, before tracking, at the priority of the table raw. */
-const chains: Readonly<Record<string, readonly string[]>> = {
+const nftChains: Readonly<Record<string, readonly string[]>> = {
   prerouting: [...lookups('daddr', 'dport', 'to', ['tcp', 'udp'])],
   output: [
     ...lookups('saddr', 'sport', 'from', ['tcp', 'udp']),
@@ -40,7 +40,7 @@ export function newNftables(run: RunCommand, wish: RulesOptions, log: Log): Rule
   let hasLookedForDrops = false;
 
   async function list(): Promise<string | null> {
-    const call = { program: 'nft', parameters: ['-nn', 'list', 'table', ...table.split(' ')] };
+    const call = { program: 'nft', parameters: ['-nn', 'list', 'table', ...nftTable.split(' ')] };
     const end = await runTool(run, call);
     if (end.ran && end.status === 0) return end.stdout;
     if (end.ran && end.stderr.includes('No such file or directory')) return null;
@@ -72,7 +72,7 @@ export function newNftables(run: RunCommand, wish: RulesOptions, log: Log): Rule
       if (missing.length === 0 && areChainsRight) return 0;
       // With leftovers of another run the chains may only seem wrong.
       const isTakeover = chainsWritten === null && missing.length === 0;
-      await transaction([...skeleton(), ...missing.map((element) => `add element ${table} ${element}`)]);
+      await transaction([...skeleton(), ...missing.map((element) => `add element ${nftTable} ${element}`)]);
       chainsWritten = chainsOf((await list()) ?? '');
       await sayWhoDrops();
       return isTakeover ? 0 : missing.length + (areChainsRight ? 0 : 1);
@@ -80,7 +80,7 @@ export function newNftables(run: RunCommand, wish: RulesOptions, log: Log): Rule
     async divert() {
       const found = readElements((await list()) ?? '');
       const bringing = found.filter((element) => element.startsWith('to') && wanted.includes(element));
-      if (bringing.length > 0) await transaction(bringing.map((element) => `delete element ${table} ${element}`));
+      if (bringing.length > 0) await transaction(bringing.map((element) => `delete element ${nftTable} ${element}`));
       return bringing.length;
     },
     async remove() {
@@ -88,8 +88,8 @@ export function newNftables(run: RunCommand, wish: RulesOptions, log: Log): Rule
       if (listed === null) return 0;
       const found = readElements(listed);
       const ours = found.filter((element) => wish.addresses.some((address) => element.includes(`{ ${address} . `)));
-      if (ours.length === found.length) await transaction([`delete table ${table}`]);
-      else if (ours.length > 0) await transaction(ours.map((element) => `delete element ${table} ${element}`));
+      if (ours.length === found.length) await transaction([`delete table ${nftTable}`]);
+      else if (ours.length > 0) await transaction(ours.map((element) => `delete element ${nftTable} ${element}`));
       return Math.max(ours.length, 1);
     },
   };
@@ -107,12 +107,12 @@ function elementsOf({ addresses, dnsPort, healthPort }: RulesOptions): string[] 
 function skeleton(): string[] {
   const keyType = (set: SetName): string => (set.endsWith('4') ? 'ipv4_addr' : 'ipv6_addr');
   return [
-    `add table ${table}`,
-    ...setNames.map((set) => `add set ${table} ${set} { type ${keyType(set)} . inet_service; }`),
-    ...Object.entries(chains).flatMap(([chain, rules]) => [
-      `add chain ${table} ${chain} { type filter hook ${chain} priority -300; policy accept; }`,
-      `flush chain ${table} ${chain}`,
-      ...rules.map((rule) => `add rule ${table} ${chain} ${rule}`),
+    `add table ${nftTable}`,
+    ...setNames.map((set) => `add set ${nftTable} ${set} { type ${keyType(set)} . inet_service; }`),
+    ...Object.entries(nftChains).flatMap(([chain, rules]) => [
+      `add chain ${nftTable} ${chain} { type filter hook ${chain} priority -300; policy accept; }`,
+      `flush chain ${nftTable} ${chain}`,
+      ...rules.map((rule) => `add rule ${nftTable} ${chain} ${rule}`),
     ]),
   ];
 }

@@ -16,7 +16,7 @@ export interface RulesOptions {
 export type RuleTable = 'raw' | 'filter';
 export const ruleTables: readonly RuleTable[] = ['raw', 'filter'];
 
-export interface Rule {
+export interface FirewallRule {
   readonly table: RuleTable;
   readonly chain: string;
   readonly protocol: string;
@@ -29,7 +29,7 @@ export interface Rule {
 
 /** `text` is the argument of `-D CHAIN`. */
 export interface FoundRule {
-  readonly rule: Rule;
+  readonly rule: FirewallRule;
   readonly text: string;
 }
 
@@ -42,7 +42,7 @@ export function isMarked(line: string): boolean {
 }
 
 /** All rules in node-cache's order: each goes to the head of its chain, so the last comes first. */
-export function rulesOf({ addresses, dnsPort, healthPort }: RulesOptions): Rule[] {
+export function rulesOf({ addresses, dnsPort, healthPort }: RulesOptions): FirewallRule[] {
   const rules = addresses.flatMap((address) => [
     ...dnsRules('raw', 'PREROUTING', 'destination', address, dnsPort),
     ...dnsRules('filter', 'INPUT', 'destination', address, dnsPort),
@@ -58,7 +58,13 @@ export function rulesOf({ addresses, dnsPort, healthPort }: RulesOptions): Rule[
   return [...byKey.values()];
 }
 
-function dnsRules(table: RuleTable, chain: string, end: Rule['end'], address: string, port: number): Rule[] {
+function dnsRules(
+  table: RuleTable,
+  chain: string,
+  end: FirewallRule['end'],
+  address: string,
+  port: number,
+): FirewallRule[] {
   return ['tcp', 'udp'].map((protocol) => ruleOf(table, chain, protocol, end, address, port));
 }
 
@@ -66,29 +72,29 @@ function ruleOf(
   table: RuleTable,
   chain: string,
   protocol: string,
-  end: Rule['end'],
+  end: FirewallRule['end'],
   address: string,
   port: number,
-): Rule {
+): FirewallRule {
   return { table, chain, protocol, end, address, port, target: table === 'raw' ? 'NOTRACK' : 'ACCEPT' };
 }
 
-export function ruleFamily({ address }: Rule): Family {
+export function ruleFamily({ address }: FirewallRule): AddressFamily {
   return familyOf(address);
 }
 
 /** Equal for equivalent rules. */
-export function ruleKey(rule: Rule): string {
+export function ruleKey(rule: FirewallRule): string {
   return `${rule.table} ${rule.chain} ${ruleText(rule)}`;
 }
 
-export function ruleText({ protocol, address, port, end, target }: Rule): string {
+export function ruleText({ protocol, address, port, end, target }: FirewallRule): string {
   const [addressOption, portOption] = end === 'destination' ? ['-d', '--dport'] : ['-s', '--sport'];
   const comment = `-m comment --comment "${commentOf(target)}"`;
   return `${addressOption} ${withPrefix(address)} -p ${protocol} -m ${protocol} ${portOption} ${port} ${comment} -j ${target}`;
 }
 
-function commentOf(target: Rule['target']): string {
+function commentOf(target: FirewallRule['target']): string {
   return target === 'NOTRACK' ? skipComment : allowComment;
 }
 
@@ -96,7 +102,7 @@ function commentOf(target: Rule['target']): string {
 export function readRule(table: RuleTable, line: string): FoundRule | undefined {
   const [, chain, text] = /^-A (\S+) (.*)$/u.exec(line) ?? [];
   if (chain === undefined) return undefined;
-  const options = readOptions(text);
+  const options = readRuleOptions(text);
   const end = options?.has('-d') ? 'destination' : 'source';
   const [addressOption, portOption] = end === 'destination' ? ['-d', '--dport'] : ['-s', '--sport'];
   const target = options?.get('-j');
@@ -114,7 +120,7 @@ export function readRule(table: RuleTable, line: string): FoundRule | undefined 
 const knownOptions = new Set(['-d', '-s', '-p', '--dport', '--sport', '--comment', '-j']);
 
 /** The options of a rule without `-m`; undefined with unknown ones. */
-function readOptions(text: string): Map<string, string> | undefined {
+function readRuleOptions(text: string): Map<string, string> | undefined {
   const words = [...text.replace('-j CT --notrack', '-j NOTRACK').matchAll(/"([^"]*)"|(\S+)/gu)].map(
     ([, quoted, plain]) => quoted ?? plain,
   );
@@ -127,9 +133,9 @@ function readOptions(text: string): Map<string, string> | undefined {
   return options;
 }
 
-export type Family = 'ipv4' | 'ipv6';
+export type AddressFamily = 'ipv4' | 'ipv6';
 
-export function familyOf(address: string): Family {
+export function familyOf(address: string): AddressFamily {
   return isIPv6(address) ? 'ipv6' : 'ipv4';
 }
 

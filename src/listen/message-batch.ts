@@ -11,23 +11,23 @@ import { batchPacketsMax, sendSlotBytes } from '../limits.js';
 import { socketAddressBytes } from '../os/addresses.js';
 import { errors, linux, type SystemCalls } from '../os/system-calls.js';
 
-const headerBytes = 64;
+const msgHeaderBytes = 64;
 const vectorBytes = 16;
-const addressBytes = 32;
+const peerAddressBytes = 32;
 const controlBytes = 48;
-export const peerWords = (addressBytes + controlBytes) / 4;
+export const peerWords = (peerAddressBytes + controlBytes) / 4;
 /** Words of a peer without its control message, which holds our address. */
-export const peerAddressWords = addressBytes / 4;
+export const peerAddressWords = peerAddressBytes / 4;
 
 // struct mmsghdr on 64-bit Linux, in words.
 const atName = 0;
-const atNameBytes = 2;
+const msgAtNameBytes = 2;
 const atVector = 4;
 const atVectorCount = 6;
 const atControl = 8;
-const atControlBytes = 10;
-const atLength = 14;
-const wordsOfHeader = headerBytes / 4;
+const msgAtControlBytes = 10;
+const msgAtLength = 14;
+const wordsOfHeader = msgHeaderBytes / 4;
 
 export class Datagrams {
   readonly slots: readonly Slot[];
@@ -38,7 +38,7 @@ export class Datagrams {
   readonly #peersFrom: number;
 
   constructor(calls: Pick<SystemCalls, 'addressOf'>, slotBytes: number, count = batchPacketsMax) {
-    const vectors = count * headerBytes;
+    const vectors = count * msgHeaderBytes;
     const peers = vectors + count * vectorBytes;
     // Slots begin on cache lines, an odd number of lines apart, so that their beginnings do not share cache sets.
     const slots = Math.ceil((peers + count * peerWords * 4) / 64) * 64;
@@ -54,12 +54,12 @@ export class Datagrams {
     this.slots = Array.from({ length: count }, (_, index) => {
       const slot = slots + index * stride;
       const peer = peers + index * peerWords * 4;
-      const header = index * (headerBytes / 8);
+      const header = index * (msgHeaderBytes / 8);
       const vector = (vectors + index * vectorBytes) / 8;
       pointers[header + atName / 2] = BigInt(address + peer);
       pointers[header + atVector / 2] = BigInt(address + vectors + index * vectorBytes);
       pointers[header + atVectorCount / 2] = 1n;
-      pointers[header + atControl / 2] = BigInt(address + peer + addressBytes);
+      pointers[header + atControl / 2] = BigInt(address + peer + peerAddressBytes);
       pointers[vector] = BigInt(address + slot);
       pointers[vector + 1] = BigInt(slotBytes);
       return { bytes: new Uint8Array(memory, slot, slotBytes), words: new Int32Array(memory, slot, slotBytes / 4) };
@@ -70,22 +70,22 @@ export class Datagrams {
   prepare(count: number, withControl: number): void {
     const { words } = this;
     for (let index = 0; index < count; index++) {
-      words[index * wordsOfHeader + atNameBytes] = socketAddressBytes;
-      words[index * wordsOfHeader + atControlBytes] = withControl === 0 ? 0 : controlBytes;
+      words[index * wordsOfHeader + msgAtNameBytes] = socketAddressBytes;
+      words[index * wordsOfHeader + msgAtControlBytes] = withControl === 0 ? 0 : controlBytes;
     }
   }
 
   length(index: number): number {
-    return this.words[index * wordsOfHeader + atLength];
+    return this.words[index * wordsOfHeader + msgAtLength];
   }
 
   /** Bytes of the sender's address; 0 when nothing was received, as after the end of reading. */
   nameBytes(index: number): number {
-    return this.words[index * wordsOfHeader + atNameBytes];
+    return this.words[index * wordsOfHeader + msgAtNameBytes];
   }
 
   controlBytes(index: number): number {
-    return this.words[index * wordsOfHeader + atControlBytes];
+    return this.words[index * wordsOfHeader + msgAtControlBytes];
   }
 
   peerAt(index: number): number {
@@ -97,8 +97,8 @@ export class Datagrams {
     const { words } = this;
     const header = index * wordsOfHeader;
     const to = this.#peersFrom + index * peerWords;
-    words[header + atNameBytes] = nameBytes;
-    words[header + atControlBytes] = control;
+    words[header + msgAtNameBytes] = nameBytes;
+    words[header + msgAtControlBytes] = control;
     words[this.#vectorsFrom + index * (vectorBytes / 4) + 2] = length;
     const count = control === 0 ? peerAddressWords : peerWords;
     for (let word = 0; word < count; word++) words[to + word] = from[at + word];
@@ -107,7 +107,7 @@ export class Datagrams {
 }
 
 export function headerAt(datagrams: Datagrams, index: number): number {
-  return datagrams.headersAt + index * headerBytes;
+  return datagrams.headersAt + index * msgHeaderBytes;
 }
 
 /** Sends the first `count` datagrams; counts those that fail. Waits for buffer room once, unless `flags` forbid it. */

@@ -23,7 +23,7 @@ const wokenWord = 32;
 const entriesFromByte = 256;
 
 const atBytes = 0;
-const atKind = 1;
+const recordAtKind = 1;
 const atSocket = 2;
 const atLength = 3;
 const atNameBytes = 4;
@@ -59,12 +59,12 @@ class Ring {
 
 export class RingWriter {
   readonly #ring: Ring;
-  readonly #shares: Shares;
+  readonly #shares: RingShares;
   readonly #hashKey: HashKey;
 
   constructor(memory: SharedArrayBuffer, hashKey: HashKey) {
     this.#ring = new Ring(memory);
-    this.#shares = new Shares(this.#ring.size / 2);
+    this.#shares = new RingShares(this.#ring.size / 2);
     this.#hashKey = hashKey;
   }
 
@@ -86,7 +86,7 @@ export class RingWriter {
     const position = (written + skipped) | 0;
     const entry = this.#ring.at(position) >> 2;
     words[entry + atBytes] = needed;
-    words[entry + atKind] = kind;
+    words[entry + recordAtKind] = kind;
     words[entry + atSocket] = socket;
     words[entry + atLength] = length;
     words[entry + atNameBytes] = from.nameBytes(index);
@@ -117,7 +117,7 @@ const clientPlaces = 4_096;
 const placesTried = 8;
 
 /** Bytes put in by each client while room was scarce. Without a free slot, which nobody can provoke, it shares one. */
-class Shares {
+class RingShares {
   readonly #clients = new Int32Array(clientPlaces);
   readonly #bytesOf = new Int32Array(clientPlaces);
   readonly #roomBytes: number;
@@ -188,7 +188,7 @@ export class RingReader {
     if (taken === written) return false;
     const entry = this.#ring.at(taken) >> 2;
     this.#entry = entry;
-    this.kind = words[entry + atKind] as EntryKind;
+    this.kind = words[entry + recordAtKind] as EntryKind;
     this.socket = words[entry + atSocket];
     this.nameBytes = words[entry + atNameBytes];
     this.controlBytes = words[entry + atControlBytes];

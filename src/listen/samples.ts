@@ -7,14 +7,14 @@
 import { sampledPacketBytes, samplePackets, samplesMax } from '../limits.js';
 import { type Datagrams, peerAddressWords } from './message-batch.js';
 
-const writtenWord = 0;
-const takenWord = 16;
+const samplesWrittenWord = 0;
+const samplesTakenWord = 16;
 const seenDouble = 16;
 const samplesFromWord = 64;
-const atBytes = 0;
-const atNameBytes = 1;
-const atPeer = 2;
-const atPacket = atPeer + peerAddressWords;
+const sampleAtBytes = 0;
+const sampleAtNameBytes = 1;
+const sampleAtPeer = 2;
+const atPacket = sampleAtPeer + peerAddressWords;
 const wordsOfSample = atPacket + sampledPacketBytes / 4;
 
 export function samplesMemory(): SharedArrayBuffer {
@@ -53,22 +53,22 @@ export class SampleWriter {
 
   #put(datagrams: Datagrams, index: number): void {
     const words = this.#words;
-    const written = words[writtenWord];
-    if (((written - Atomics.load(words, takenWord)) | 0) >= samplesMax) return;
+    const written = words[samplesWrittenWord];
+    if (((written - Atomics.load(words, samplesTakenWord)) | 0) >= samplesMax) return;
     const at = samplesFromWord + (written & (samplesMax - 1)) * wordsOfSample;
     const bytes = Math.min(datagrams.length(index), sampledPacketBytes);
-    words[at + atBytes] = bytes;
-    words[at + atNameBytes] = datagrams.nameBytes(index);
+    words[at + sampleAtBytes] = bytes;
+    words[at + sampleAtNameBytes] = datagrams.nameBytes(index);
     const peer = datagrams.peerAt(index);
-    for (let word = 0; word < peerAddressWords; word++) words[at + atPeer + word] = datagrams.words[peer + word];
+    for (let word = 0; word < peerAddressWords; word++) words[at + sampleAtPeer + word] = datagrams.words[peer + word];
     const packet = datagrams.slots[index].words;
     for (let word = 0; word < (bytes + 3) >> 2; word++) words[at + atPacket + word] = packet[word];
-    Atomics.store(words, writtenWord, (written + 1) | 0);
+    Atomics.store(words, samplesWrittenWord, (written + 1) | 0);
   }
 }
 
 /** One object, overwritten by the next sample. */
-interface Sample {
+interface NameSample {
   packet: Uint8Array;
   readonly peer: Int32Array;
 }
@@ -77,7 +77,7 @@ export class SampleReader {
   readonly #words: Int32Array;
   readonly #doubles: Float64Array;
   readonly #bytes: Uint8Array;
-  readonly #sample: Sample = { packet: new Uint8Array(0), peer: new Int32Array(peerAddressWords) };
+  readonly #sample: NameSample = { packet: new Uint8Array(0), peer: new Int32Array(peerAddressWords) };
   #seenBefore = 0;
 
   constructor(memory: SharedArrayBuffer) {
@@ -87,22 +87,22 @@ export class SampleReader {
   }
 
   /** Calls `each` with the samples since the last call, and the number of packets each represents. */
-  read(each: (sample: Sample, packets: number) => void): void {
+  read(each: (sample: NameSample, packets: number) => void): void {
     const words = this.#words;
     const seen = this.#doubles[seenDouble];
-    const taken = words[takenWord];
-    const count = (Atomics.load(words, writtenWord) - taken) | 0;
+    const taken = words[samplesTakenWord];
+    const count = (Atomics.load(words, samplesWrittenWord) - taken) | 0;
     // Later samples represent packets of which none was taken.
     if (count <= 0) return;
     const packets = Math.max(1, (seen - this.#seenBefore) / count);
     this.#seenBefore = seen;
     for (let index = 0; index < count; index++) {
       const at = samplesFromWord + ((taken + index) & (samplesMax - 1)) * wordsOfSample;
-      for (let word = 0; word < peerAddressWords; word++) this.#sample.peer[word] = words[at + atPeer + word];
+      for (let word = 0; word < peerAddressWords; word++) this.#sample.peer[word] = words[at + sampleAtPeer + word];
       const packetAt = (at + atPacket) * 4;
-      this.#sample.packet = this.#bytes.subarray(packetAt, packetAt + words[at + atBytes]);
+      this.#sample.packet = this.#bytes.subarray(packetAt, packetAt + words[at + sampleAtBytes]);
       each(this.#sample, packets);
     }
-    Atomics.store(words, takenWord, (taken + count) | 0);
+    Atomics.store(words, samplesTakenWord, (taken + count) | 0);
   }
 }

@@ -15,7 +15,7 @@ import { headerBytes, queryBytesMax, tcpClientInflightMax, tcpClientUnsentBytesM
 import type { Clock } from '../os/clock.js';
 import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from '../os/network.js';
 import { PacketClient, type Receiver, type Serve } from './client.js';
-import type { Placed, TcpPlaces } from './tcp-places.js';
+import type { PlacedClient, TcpPlaces } from './tcp-places.js';
 import type { TakesTurns, TcpTurns } from './tcp-turns.js';
 
 export interface ClientDeps {
@@ -31,9 +31,9 @@ export interface ClientDeps {
 }
 
 /** `finishing` answers what it has taken and takes no more; `ended` has sent FIN and waits for the client's. */
-type State = 'open' | 'finishing' | 'ended' | 'closed';
+type ClientState = 'open' | 'finishing' | 'ended' | 'closed';
 
-export class TcpClient implements StreamEvents, Placed, TakesTurns, Receiver<null> {
+export class TcpClient implements StreamEvents, PlacedClient, TakesTurns, Receiver<null> {
   workIsSet = false;
   countedBytes = 0;
   readonly #deps: ClientDeps;
@@ -41,7 +41,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns, Receiver<nul
   readonly #reader = new FrameReader(queryBytesMax + 1);
   /** Bytes that wait; reading is paused meanwhile. */
   #unread: RestOfChunk | null = null;
-  #state: State = 'open';
+  #state: ClientState = 'open';
   #isPaused = false;
   #inFlight = 0;
   #queriesTaken = 0;
@@ -87,7 +87,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns, Receiver<nul
   data(bytes: Uint8Array): void {
     if (this.#state !== 'open') return;
     if (this.#unread !== null) {
-      this.#unread = joined(this.#unread, bytes);
+      this.#unread = joinedBytes(this.#unread, bytes);
       return;
     }
     this.#unread = { bytes, at: 0 };
@@ -278,6 +278,6 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns, Receiver<nul
   }
 }
 
-function joined({ bytes, at }: RestOfChunk, more: Uint8Array): RestOfChunk {
+function joinedBytes({ bytes, at }: RestOfChunk, more: Uint8Array): RestOfChunk {
   return { bytes: Buffer.concat([bytes.subarray(at), more]), at: 0 };
 }

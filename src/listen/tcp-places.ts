@@ -5,7 +5,7 @@
  */
 import { tcpClientsMax, tcpClientsOfAddressLeast, tcpIdleLeastMs, tcpUnsentBytesMax } from '../limits.js';
 
-export interface Placed {
+export interface PlacedClient {
   readonly address: string;
   /** No query is being answered and no answer is unsent. */
   readonly isIdle: boolean;
@@ -17,7 +17,7 @@ export interface Placed {
 }
 
 export class TcpPlaces {
-  readonly #ofAddress = new Map<string, Set<Placed>>();
+  readonly #ofAddress = new Map<string, Set<PlacedClient>>();
   #taken = 0;
   #unsentBytes = 0;
 
@@ -39,14 +39,14 @@ export class TcpPlaces {
     return leaving !== null;
   }
 
-  add(one: Placed): void {
+  add(one: PlacedClient): void {
     const others = this.#ofAddress.get(one.address);
     if (others === undefined) this.#ofAddress.set(one.address, new Set([one]));
     else others.add(one);
     this.#taken++;
   }
 
-  remove(one: Placed): void {
+  remove(one: PlacedClient): void {
     const others = this.#ofAddress.get(one.address);
     if (!others?.delete(one)) return;
     if (others.size === 0) this.#ofAddress.delete(one.address);
@@ -63,12 +63,12 @@ export class TcpPlaces {
   /**
    * Called after writes. While too many bytes are unread in all, the address with most loses its connection with most.
    */
-  wrote(one: Placed): void {
+  wrote(one: PlacedClient): void {
     this.#count(one);
     if (this.#unsentBytes <= tcpUnsentBytesMax) return;
     for (const ones of this.#ofAddress.values()) for (const each of ones) this.#count(each);
     while (this.#unsentBytes > tcpUnsentBytesMax) {
-      const ones = mostOf(this.#ofAddress.values(), (all) => sumOf(all));
+      const ones = mostOf(this.#ofAddress.values(), (all) => placesSum(all));
       this.#evict(
         mostOf(ones, ({ countedBytes }) => countedBytes),
         'slow',
@@ -76,26 +76,26 @@ export class TcpPlaces {
     }
   }
 
-  #count(one: Placed): void {
+  #count(one: PlacedClient): void {
     const { unsentBytes } = one;
     this.#unsentBytes += unsentBytes - one.countedBytes;
     one.countedBytes = unsentBytes;
   }
 
-  #evict(one: Placed, cause: 'crowded' | 'slow'): void {
+  #evict(one: PlacedClient, cause: 'crowded' | 'slow'): void {
     this.remove(one);
     one.giveUp(cause);
   }
 
-  #largest(): Set<Placed>[] {
+  #largest(): Set<PlacedClient>[] {
     let most = 0;
     for (const { size } of this.#ofAddress.values()) most = Math.max(most, size);
     return [...this.#ofAddress.values()].filter(({ size }) => size === most);
   }
 }
 
-function longestQuiet(from: readonly Set<Placed>[], which: 'idle' | 'any'): Placed | null {
-  let found: Placed | null = null;
+function longestQuiet(from: readonly Set<PlacedClient>[], which: 'idle' | 'any'): PlacedClient | null {
+  let found: PlacedClient | null = null;
   for (const ones of from) {
     for (const one of ones) {
       if (which === 'idle' && !one.isIdle) continue;
@@ -105,7 +105,7 @@ function longestQuiet(from: readonly Set<Placed>[], which: 'idle' | 'any'): Plac
   return found;
 }
 
-function sumOf(ones: Iterable<Placed>): number {
+function placesSum(ones: Iterable<PlacedClient>): number {
   let sum = 0;
   for (const { countedBytes } of ones) sum += countedBytes;
   return sum;

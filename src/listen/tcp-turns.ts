@@ -13,7 +13,7 @@ export interface TakesTurns {
 }
 
 /** Queries served between two looks at the clock. */
-const servedPerLook = 8;
+const turnsPerLook = 8;
 /** Per client and go: its answers leave in one write, which costs as much as some hits. */
 const servedPerGo = 16;
 
@@ -35,7 +35,7 @@ export class TcpTurns {
   mayServe(): boolean {
     if (this.#waiting.size > 0) return false;
     if (!this.#hasBegun) this.#begin();
-    if (!this.#isOver && ++this.#served % servedPerLook === 0) this.#isOver = this.#nowMs() >= this.#untilMs;
+    if (!this.#isOver && ++this.#served % turnsPerLook === 0) this.#isOver = this.#nowMs() >= this.#untilMs;
     return !this.#isOver;
   }
 

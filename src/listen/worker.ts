@@ -180,7 +180,7 @@ export interface SocketOrder<Table> {
 }
 
 const issuedWord = 0;
-const takenWord = 16;
+const mailboxTakenWord = 16;
 
 /**
  * Shared memory that says which orders were posted and which the worker has taken. It looks after every receive, so
@@ -206,11 +206,11 @@ export class OrderNumbers {
 
   /** The newest orders the worker follows: it no longer touches sockets that they omit. */
   get taken(): number {
-    return Atomics.load(this.#words, takenWord);
+    return Atomics.load(this.#words, mailboxTakenWord);
   }
 
   take(number: number): void {
-    Atomics.store(this.#words, takenWord, number);
+    Atomics.store(this.#words, mailboxTakenWord, number);
   }
 
   /** Blocks until other orders than these are posted, or for `timeoutMs`. */

@@ -32,10 +32,10 @@ interface WorkersDeps<Shared> extends Omit<WorkerDeps<Shared>, 'wakeFd' | 'died'
 type WantedUdp<Table> = Pick<WantedListener<Table>, 'at' | 'table' | 'serve' | 'refresh' | 'refuse'>;
 
 interface Socket<Table> extends Omit<SocketOrder<Table>, 'table'> {
-  readonly listener: Listener<Table>;
+  readonly listener: WorkerListener<Table>;
 }
 
-class Listener<Table> {
+class WorkerListener<Table> {
   /** One per worker, in their order; an inherited listener may have fewer. */
   readonly sockets: Socket<Table>[] = [];
   inFlight = 0;
@@ -62,7 +62,7 @@ export class Workers<Table, Shared> {
   readonly #replies: SendBatch;
   readonly #deferred: DeferredQueue<Deferred<Table>>;
   readonly #ports = new HeldPorts();
-  readonly #listeners = new Set<Listener<Table>>();
+  readonly #listeners = new Set<WorkerListener<Table>>();
   readonly #sockets = new Map<number, Socket<Table>>();
   readonly #wakeFd: number;
   readonly #stopWatching: () => void;
@@ -179,7 +179,7 @@ export class Workers<Table, Shared> {
     return this.#workers.every((worker, index) => worker.hasTaken(numbers[index] ?? 0));
   }
 
-  #hasLeft({ leavesWith }: Listener<Table>): boolean {
+  #hasLeft({ leavesWith }: WorkerListener<Table>): boolean {
     return leavesWith !== null && this.#haveTaken(leavesWith);
   }
 
@@ -204,7 +204,7 @@ export class Workers<Table, Shared> {
     },
   };
 
-  #close(listener: Listener<Table>): void {
+  #close(listener: WorkerListener<Table>): void {
     listener.isClosed = true;
     this.#listeners.delete(listener);
     this.#replies.flush();
@@ -228,7 +228,7 @@ export class Workers<Table, Shared> {
     return this.#latest;
   }
 
-  #leave(listener: Listener<Table>): void {
+  #leave(listener: WorkerListener<Table>): void {
     if (listener.leavesWith !== null) return;
     // Set first, so that the orders omit it.
     listener.leavesWith = [];
@@ -253,7 +253,7 @@ export class Workers<Table, Shared> {
       for (const { fd } of sockets) this.#deps.calls.close(fd);
       throw error;
     }
-    const listener = new Listener(wanted, local, 'opened');
+    const listener = new WorkerListener(wanted, local, 'opened');
     const fds = sockets.map(({ fd }) => fd);
     this.#deps.groups.joined('udp', local, fds);
     this.#add(listener, fds, sockets[0].hasPacketInfo);
@@ -271,7 +271,7 @@ export class Workers<Table, Shared> {
     };
   }
 
-  #add(listener: Listener<Table>, fds: readonly number[], hasPacketInfo: boolean): void {
+  #add(listener: WorkerListener<Table>, fds: readonly number[], hasPacketInfo: boolean): void {
     listener.sockets.push(...fds.map((fd) => ({ id: this.#nextId++, fd, hasPacketInfo, listener })));
     for (const socket of listener.sockets) this.#sockets.set(socket.id, socket);
     this.#ports.hold(listener.local);
@@ -286,7 +286,7 @@ export class Workers<Table, Shared> {
     });
     if (own === undefined) return fds.forEach((fd) => void this.#deps.calls.close(fd));
     for (let from = 0; from < fds.length; from += this.#workers.length) {
-      const copies = new Listener(own.wanted, own.local, 'inherited');
+      const copies = new WorkerListener(own.wanted, own.local, 'inherited');
       copies.whenClosed.push(() => this.#deps.groups.look());
       this.#add(copies, fds.slice(from, from + this.#workers.length), own.sockets[0].hasPacketInfo);
       this.#deps.clock.after(settleMs, () => this.#leave(copies));
@@ -300,7 +300,7 @@ interface WorkerPeer<Table> extends Peer {
 
 interface Deferred<Table> {
   readonly kind: EntryKind;
-  readonly listener: Listener<Table>;
+  readonly listener: WorkerListener<Table>;
   readonly packet: Uint8Array;
   readonly client: Client;
 }

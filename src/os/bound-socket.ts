@@ -85,7 +85,7 @@ function boundAt(
   const ipv6 = isIpv6(at.address);
   const fd = must('socket', calls.socket(ipv6 ? linux.familyIpv6 : linux.familyIpv4, type));
   try {
-    const options = optionsOf(calls, fd);
+    const options = socketOptionsOf(calls, fd);
     // Old kernels and sandboxes may not know FREEBIND; there the address must exist.
     if (ipv6) {
       options.set(linux.ipv6Level, linux.ipv6FreeBind, 1);
@@ -113,7 +113,7 @@ interface Options {
   wait(option: number, ms: number): void;
 }
 
-function optionsOf(calls: SystemCalls, fd: number): Options {
+function socketOptionsOf(calls: SystemCalls, fd: number): Options {
   const set: Options['set'] = (level, option, value) => calls.setOption(fd, level, option, new Int32Array([value]));
   return {
     set,

@@ -28,19 +28,19 @@ const systemFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/b
 export function systemCommands(clock: Clock): RunCommand {
   return (command) =>
     new Promise((resolve) => {
-      const environment = { PATH: searchPath(process.env['PATH']), LC_ALL: 'C' };
+      const environment = { PATH: commandPath(process.env['PATH']), LC_ALL: 'C' };
       let child: ChildProcess;
       try {
         child = spawn(command.program, command.parameters, { stdio: ['pipe', 'pipe', 'pipe'], env: environment });
       } catch (error) {
-        resolve(failure(command, error as NodeJS.ErrnoException));
+        resolve(commandFailure(command, error as NodeJS.ErrnoException));
         return;
       }
-      watch(child, command, clock, resolve);
+      watchProcess(child, command, clock, resolve);
     });
 }
 
-function watch(child: ChildProcess, command: Command, clock: Clock, resolve: (end: CommandEnd) => void): void {
+function watchProcess(child: ChildProcess, command: Command, clock: Clock, resolve: (end: CommandEnd) => void): void {
   const { program, timeoutMs, outputBytesMax } = command;
   let refusal: CommandEnd | null = null;
   const refuse = (why: 'late' | 'too much', text: string): void => {
@@ -60,14 +60,14 @@ function watch(child: ChildProcess, command: Command, clock: Clock, resolve: (en
     timer.stop();
     resolve(refusal ?? result);
   };
-  child.once('error', (error) => end(failure(command, error)));
+  child.once('error', (error) => end(commandFailure(command, error)));
   child.once('close', (status, signal) => {
     if (status === null) end({ ran: false, why: 'failed', text: `${program} was killed by ${signal}` });
     else end({ ran: true, status, stdout: stdout.text(), stderr: stderr.text() });
   });
 }
 
-function failure({ program }: Command, error: NodeJS.ErrnoException): CommandEnd {
+function commandFailure({ program }: Command, error: NodeJS.ErrnoException): CommandEnd {
   if (error.code === 'ENOENT') return { ran: false, why: 'missing', text: `${program} is not installed` };
   return { ran: false, why: 'failed', text: `cannot run ${program}: ${error.message}` };
 }
@@ -95,7 +95,7 @@ function collect(bytesMax: number, tooMuch: () => void, keep?: (line: string) =>
   };
 }
 
-function searchPath(path = ''): string {
+function commandPath(path = ''): string {
   const folders = path.split(':').filter((folder) => folder.startsWith('/'));
   return [...new Set([...folders, ...systemFolders])].join(':');
 }

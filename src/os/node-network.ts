@@ -55,14 +55,14 @@ export function nodeNetwork(failures: NetworkFailures, bindStream?: BindStream, 
       const socket = connectTls(to, tls, sourceAddress);
       socket.once('secureConnect', () => events.opened?.());
       socket.on('data', (bytes) => events.data(bytes));
-      watch(socket, events);
+      watchSocket(socket, events);
       return new NodeStream(socket, to);
     },
     connectPath(path, events) {
       const socket = connect({ path, allowHalfOpen: true });
       socket.once('connect', () => events.opened?.());
       socket.on('data', (bytes) => events.data(bytes));
-      watch(socket, events);
+      watchSocket(socket, events);
       return new NodeStream(socket, { address: '', port: 0 });
     },
   };
@@ -88,7 +88,7 @@ function listenStreams(
     }
     const events = accepted(stream);
     socket.on('data', (bytes) => events.data(bytes));
-    watch(socket, events);
+    watchSocket(socket, events);
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -145,11 +145,11 @@ function connectStream(
   };
   const socket = connect(options);
   socket.once('connect', () => events.opened?.());
-  watch(socket, events);
+  watchSocket(socket, events);
   return new NodeStream(socket, to, acknowledge);
 }
 
-function watch(socket: TcpSocket, events: StreamEvents): void {
+function watchSocket(socket: TcpSocket, events: StreamEvents): void {
   let failure: NodeJS.ErrnoException | undefined;
   socket.on('error', (error) => {
     failure = error;
@@ -165,7 +165,7 @@ export function adoptStream(fd: number, began: (stream: Stream) => StreamEvents)
   const stream = new NodeStream(socket, { address: '', port: 0 });
   const events = began(stream);
   socket.on('data', (bytes) => events.data(bytes));
-  watch(socket, events);
+  watchSocket(socket, events);
   return stream;
 }
 

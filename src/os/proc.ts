@@ -73,14 +73,14 @@ function readProcNet(name: string): string | undefined {
 /** The inodes of all sockets of this process; none without /proc. */
 export function ownSockets(): ReadonlySet<number> {
   const inodes = new Set<number>();
-  for (const fd of entries('/proc/self/fd')) {
+  for (const fd of procEntries('/proc/self/fd')) {
     const inode = /^socket:\[(\d+)\]$/u.exec(target(`/proc/self/fd/${fd}`))?.[1];
     if (inode !== undefined) inodes.add(Number(inode));
   }
   return inodes;
 }
 
-function entries(folder: string): string[] {
+function procEntries(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch {
@@ -108,7 +108,7 @@ export interface Ends {
 type ReadTable = (name: 'tcp' | 'tcp6') => AsyncIterable<Buffer>;
 
 /** A table has about 150 bytes for each connection of the host. */
-interface Tables {
+interface SocketTables {
   readonly bytesMax: number;
   readonly read?: ReadTable;
 }
@@ -119,7 +119,7 @@ interface Tables {
  */
 export async function userOfPeer(
   { remote, local }: Ends,
-  { bytesMax, read = readTable }: Tables,
+  { bytesMax, read = readTable }: SocketTables,
 ): Promise<number | null | 'too many'> {
   const wanted = textsOf(remote).flatMap((from) => textsOf(local).map((to) => `${from} ${to}`));
   let bytes = 0;

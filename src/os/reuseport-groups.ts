@@ -20,7 +20,7 @@ import { lookAtSockets, type SocketsAt } from './sock-diag.js';
 import type { SystemCalls } from './system-calls.js';
 
 /** The inodes of each group's sockets in the kernel's order; 0 for unknown. */
-type Layout = Readonly<Record<string, readonly number[]>>;
+type GroupLayout = Readonly<Record<string, readonly number[]>>;
 
 /**
  * `away`: another instance decides. `one`: one of our sockets gets all packets while another process closes one of its.
@@ -34,7 +34,7 @@ interface GroupsDeps {
   readonly lookAtSockets?: () => SocketsAt;
 }
 
-interface Group {
+interface SocketGroup {
   readonly protocol: Protocol;
   readonly at: Endpoint;
   mine: { readonly fd: number; readonly inode: number }[];
@@ -44,8 +44,8 @@ interface Group {
 
 export class Groups {
   readonly #deps: GroupsDeps;
-  readonly #groups = new Map<string, Group>();
-  #told: Layout = {};
+  readonly #groups = new Map<string, SocketGroup>();
+  #told: GroupLayout = {};
   /** Copies of other processes' sockets. */
   #held: { readonly key: string; readonly fd: number }[] = [];
   #heir: (at: Endpoint, fds: readonly number[]) => void = (_, fds) =>
@@ -59,7 +59,7 @@ export class Groups {
   }
 
   /** Takes the layout of another instance, also for groups that we have not joined yet. */
-  learn(layout: Layout): void {
+  learn(layout: GroupLayout): void {
     this.#told = layout;
     for (const [key, group] of this.#groups) {
       const told = layout[key];
@@ -98,7 +98,7 @@ export class Groups {
   joined(protocol: Protocol, at: Endpoint, fds: readonly number[]): void {
     const key = groupKey(protocol, at);
     const added = fds.map((fd) => ({ fd, inode: inodeOf(fd) }));
-    const group: Group = this.#groups.get(key) ?? {
+    const group: SocketGroup = this.#groups.get(key) ?? {
       protocol,
       at,
       mine: [],
@@ -114,7 +114,7 @@ export class Groups {
     this.#steer(group);
   }
 
-  layout(): Layout {
+  layout(): GroupLayout {
     return Object.fromEntries([...this.#groups].map(([key, { places }]) => [key, places ?? []]));
   }
 
@@ -191,7 +191,7 @@ export class Groups {
     return this.#deps.lookAtSockets?.() ?? lookAtSockets(this.#deps.calls);
   }
 
-  #steer(group: Group): void {
+  #steer(group: SocketGroup): void {
     if (this.#steering === 'away') return;
     const { calls, cannotSteer } = this.#deps;
     const { places, mine } = group;
@@ -269,7 +269,7 @@ function sameOwners(one: readonly number[], other: readonly number[], mine: read
   return one.every((inode, place) => mine.includes(inode) === mine.includes(other[place]));
 }
 
-function inodesOf(sockets: Group['mine']): number[] {
+function inodesOf(sockets: SocketGroup['mine']): number[] {
   return sockets.map(({ inode }) => inode);
 }
 
@@ -308,11 +308,11 @@ export const instructionBytes = 8;
  * IPv4 options, which nobody sends, make it hash other bytes.
  */
 export function steeringProgram(places: readonly number[]): Uint8Array {
-  if (places.length === 1) return encoded([returning(places[0])]);
+  if (places.length === 1) return encodedInstruction([returnInstruction(places[0])]);
   const choices = places.flatMap((place, index): Instruction[] =>
-    index === places.length - 1 ? [returning(place)] : [[jumpIfEqual, 0, 1, index], returning(place)],
+    index === places.length - 1 ? [returnInstruction(place)] : [[jumpIfEqual, 0, 1, index], returnInstruction(place)],
   );
-  return encoded([
+  return encodedInstruction([
     [loadByte, 0, 0, network],
     [shiftRight, 0, 0, 4],
     [jumpIfEqual, 4, 0, 6],
@@ -336,12 +336,12 @@ export function steerTo(calls: SystemCalls, fd: number, places: readonly number[
   return places.length === 0 ? calls.detachProgram(fd) : calls.attachProgram(fd, steeringProgram(places));
 }
 
-function returning(place: number): Instruction {
+function returnInstruction(place: number): Instruction {
   return [returnConstant, 0, 0, place];
 }
 
 /** As struct sock_filter; both supported processors are little-endian. */
-function encoded(instructions: readonly Instruction[]): Uint8Array {
+function encodedInstruction(instructions: readonly Instruction[]): Uint8Array {
   const bytes = new Uint8Array(instructions.length * instructionBytes);
   const view = new DataView(bytes.buffer);
   for (const [index, [code, ifTrue, ifFalse, value]] of instructions.entries()) {

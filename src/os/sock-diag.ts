@@ -51,17 +51,17 @@ const atAddress = messageHeaderBytes + 8;
 const atInode = messageHeaderBytes + 68;
 const answerBytes = messageHeaderBytes + 72;
 const protocolNumbers = { tcp: 6, udp: 17 } as const;
-const stateListen = 1 << 10;
+const diagStateListen = 1 << 10;
 /** The most that the kernel gives at once. */
-const chunkBytes = 32 * 1024;
+const diagChunkBytes = 32 * 1024;
 
 function askKernel(calls: SystemCalls, wanted: Wanted): BoundSocket[] | undefined {
   const fd = calls.diagnosisSocket();
   if (fd < 0) return undefined;
   try {
-    if (calls.sendBytes(fd, requestFor(wanted)) < 0) return undefined;
+    if (calls.sendBytes(fd, diagRequest(wanted)) < 0) return undefined;
     const sockets: BoundSocket[] = [];
-    const chunk = new Uint8Array(chunkBytes);
+    const chunk = new Uint8Array(diagChunkBytes);
     for (;;) {
       const received = calls.receiveBytes(fd, chunk);
       if (received <= 0) return undefined;
@@ -73,14 +73,14 @@ function askKernel(calls: SystemCalls, wanted: Wanted): BoundSocket[] | undefine
   }
 }
 
-function requestFor({ protocol, family, port }: Wanted): Uint8Array {
+function diagRequest({ protocol, family, port }: Wanted): Uint8Array {
   const request = new DataView(new ArrayBuffer(requestBytes));
   request.setUint32(0, requestBytes, true);
   request.setUint16(4, typeByFamily, true);
   request.setUint16(6, flagsDump, true);
   request.setUint8(messageHeaderBytes, family);
   request.setUint8(messageHeaderBytes + 1, protocolNumbers[protocol]);
-  request.setUint32(messageHeaderBytes + 4, protocol === 'tcp' ? stateListen : 0xffff_ffff, true);
+  request.setUint32(messageHeaderBytes + 4, protocol === 'tcp' ? diagStateListen : 0xffff_ffff, true);
   request.setUint16(messageHeaderBytes + 8, port);
   return new Uint8Array(request.buffer);
 }
@@ -96,7 +96,7 @@ function readMessages(view: DataView, { family, port }: Wanted, to: BoundSocket[
     if (type === typeError || type === typeDone || length < messageHeaderBytes || at + length > view.byteLength)
       return 'failed';
     if (type === typeByFamily && length >= answerBytes && view.getUint16(at + atPort) === port) {
-      const bytes = new Uint8Array(view.buffer, view.byteOffset + at + atAddress, addressBytes(family));
+      const bytes = new Uint8Array(view.buffer, view.byteOffset + at + atAddress, inetAddressBytes(family));
       to.push({ address: Buffer.from(bytes).toString('hex'), inode: view.getUint32(at + atInode, true) });
     }
     at += (length + 3) & ~3;
@@ -104,7 +104,7 @@ function readMessages(view: DataView, { family, port }: Wanted, to: BoundSocket[
   return 'more';
 }
 
-function addressBytes(family: number): number {
+function inetAddressBytes(family: number): number {
   return family === linux.familyIpv6 ? 16 : 4;
 }
 

@@ -152,7 +152,7 @@ function bindCalls(koffi: Koffi): SystemCalls {
     ...messageCalls(libc),
     ...datagramCalls(libc),
     ...memoryCalls(libc),
-    ...watching(koffi),
+    ...watchedDescriptors(koffi),
   };
 }
 
@@ -265,7 +265,7 @@ function memoryCalls({ koffi, of, checked }: Libc) {
   } satisfies Partial<SystemCalls>;
 }
 
-function watching(koffi: Koffi) {
+function watchedDescriptors(koffi: Koffi) {
   const watched = new Set<{ close(): void }>();
   /** Node.js runs the event loop once more after the last JavaScript; a callback of koffi there would abort. */
   const closeWatched = (): void => watched.forEach((handle) => void handle.close());

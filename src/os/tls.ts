@@ -23,7 +23,7 @@ export interface PemBytes {
   readonly key: Buffer | null;
 }
 
-interface Known {
+interface KnownMaterial {
   readonly secureContext: nodeTls.SecureContext;
   readonly sessions: Map<string, Buffer>;
 }
@@ -42,21 +42,21 @@ export function newTlsMaterial({ ca, certificate, key }: PemBytes): TlsMaterial 
     ...(certificate === null || key === null ? {} : { cert: certificate, key }),
   });
   const material = {
-    digest: [ca, certificate, key].map((bytes) => (bytes === null ? '-' : digestOf(bytes))).join(' '),
+    digest: [ca, certificate, key].map((bytes) => (bytes === null ? '-' : materialDigest(bytes))).join(' '),
   };
   contexts.set(material, secureContext);
   return material;
 }
 
 /** Keyed, so that a digest does not reveal whether the file had a certain key. */
-function digestOf(bytes: Buffer): string {
+function materialDigest(bytes: Buffer): string {
   digestKey ??= generateKeySync('hmac', { length: 256 });
   return createHmac('sha256', digestKey).update(bytes).digest('hex');
 }
 
 /** The certificate must be valid for `serverName`, by default for the address. */
 export function tlsConnector(): ConnectTls {
-  const known = new WeakMap<TlsSettings, Known>();
+  const known = new WeakMap<TlsSettings, KnownMaterial>();
   return (to, settings, sourceAddress) => {
     const { secureContext, sessions } = known.get(settings) ?? {
       secureContext: contextFor(settings),

@@ -47,25 +47,25 @@ export type Frame =
 
 const kindMessage = 1;
 const kindEntries = 2;
-const frameHeaderBytes = 5;
+const peerFrameHeaderBytes = 5;
 
 export function messageFrame(message: Message): Uint8Array {
-  return framed(kindMessage, Buffer.from(JSON.stringify(message)));
+  return framedForPeer(kindMessage, Buffer.from(JSON.stringify(message)));
 }
 
 export function entriesFrame(chunk: Uint8Array): Uint8Array {
-  return framed(kindEntries, chunk);
+  return framedForPeer(kindEntries, chunk);
 }
 
-function framed(kind: number, content: Uint8Array): Uint8Array {
-  const bytes = Buffer.allocUnsafe(frameHeaderBytes + content.length);
+function framedForPeer(kind: number, content: Uint8Array): Uint8Array {
+  const bytes = Buffer.allocUnsafe(peerFrameHeaderBytes + content.length);
   bytes.writeUInt32LE(content.length, 0);
   bytes[4] = kind;
-  bytes.set(content, frameHeaderBytes);
+  bytes.set(content, peerFrameHeaderBytes);
   return bytes;
 }
 
-export class FrameReader {
+export class PeerFrameReader {
   #rest = Buffer.alloc(0);
 
   /** The frames that are complete now; null for anything else than frames. Borrows the bytes. */
@@ -73,12 +73,12 @@ export class FrameReader {
     this.#rest = Buffer.concat([this.#rest, bytes]);
     const frames: Frame[] = [];
     let at = 0;
-    while (this.#rest.length - at >= frameHeaderBytes) {
+    while (this.#rest.length - at >= peerFrameHeaderBytes) {
       const length = this.#rest.readUInt32LE(at);
       if (length > handoverFrameBytesMax) return null;
-      const end = at + frameHeaderBytes + length;
+      const end = at + peerFrameHeaderBytes + length;
       if (end > this.#rest.length) break;
-      const frame = readFrame(this.#rest[at + 4], this.#rest.subarray(at + frameHeaderBytes, end));
+      const frame = readFrame(this.#rest[at + 4], this.#rest.subarray(at + peerFrameHeaderBytes, end));
       if (frame === null) return null;
       frames.push(frame);
       at = end;
@@ -159,18 +159,18 @@ function isLayout(value: unknown): value is Layout {
 }
 
 export interface LinkEvents {
-  message(message: Message, link: Link): void;
-  entries(chunk: Uint8Array, link: Link): void;
-  closed(link: Link): void;
+  message(message: Message, link: PeerLink): void;
+  entries(chunk: Uint8Array, link: PeerLink): void;
+  closed(link: PeerLink): void;
 }
 
-export class Link {
+export class PeerLink {
   peer: Introduction | null = null;
   /** The peer has all its sockets and would answer packets. */
   standsBy = false;
   readonly events: StreamEvents;
   readonly #clock: Clock;
-  readonly #reader = new FrameReader();
+  readonly #reader = new PeerFrameReader();
   readonly #owner: LinkEvents;
   #stream: Stream | null = null;
   #sending: Iterator<Uint8Array> | null = null;
@@ -317,20 +317,20 @@ export interface MeetingPlaceDeps {
   readonly greeting: () => Greeting;
 }
 
-const rejected: StreamEvents = { data() {}, ended() {}, closed() {} };
+const rejectedPeer: StreamEvents = { data() {}, ended() {}, closed() {} };
 
 export class MeetingPlace {
   /** Another network namespace or configuration has the path. */
   isForeign = false;
   readonly #deps: MeetingPlaceDeps;
   readonly #events: LinkEvents;
-  readonly #accepted: (link: Link) => void;
+  readonly #accepted: (link: PeerLink) => void;
   /** Accepted links that are open. */
   #peers = 0;
   #listener: LocalListener | null = null;
   #hasComplained = false;
 
-  constructor(deps: MeetingPlaceDeps, events: LinkEvents, accepted: (link: Link) => void) {
+  constructor(deps: MeetingPlaceDeps, events: LinkEvents, accepted: (link: PeerLink) => void) {
     this.#deps = deps;
     this.#accepted = accepted;
     this.#events = events;
@@ -355,10 +355,10 @@ export class MeetingPlace {
   }
 
   /** Connects to the listener at the path and introduces us; null without a listener. */
-  connect(as: 'successor' | 'stand-by'): Link | null {
+  connect(as: 'successor' | 'stand-by'): PeerLink | null {
     if (this.isForeign) return null;
     const { clock, path, self, sockets } = this.#deps;
-    const link = new Link(clock, this.#events);
+    const link = new PeerLink(clock, this.#events);
     const { stream, why } = sockets.connect(path, link.events);
     if (why !== null) this.#complain(`not using the handover socket ${path}: ${why}`);
     if (stream === null) return null;
@@ -370,20 +370,20 @@ export class MeetingPlace {
   #accept(stream: Stream): StreamEvents {
     if (this.#peers >= handoverPeersMax) {
       stream.destroy();
-      return rejected;
+      return rejectedPeer;
     }
     this.#peers++;
-    const closed = (gone: Link): void => {
+    const closed = (gone: PeerLink): void => {
       this.#peers--;
       this.#events.closed(gone);
     };
-    const link = new Link(this.#deps.clock, { ...this.#events, closed }).use(stream);
+    const link = new PeerLink(this.#deps.clock, { ...this.#events, closed }).use(stream);
     this.#accepted(link);
     this.#mustBeIntroduced(link);
     return link.events;
   }
 
-  #mustBeIntroduced(link: Link): void {
+  #mustBeIntroduced(link: PeerLink): void {
     this.#deps.clock.after(introductionTimeoutMs, () => {
       if (link.peer === null) link.close();
     });

@@ -22,16 +22,16 @@ import type { Log } from '../os/log.js';
 import type { Greeting, LocalSockets } from '../os/network.js';
 import { toEach } from '../scheduling/each.js';
 import {
-  FrameReader,
   Hearing,
   type Introduction,
   type Layout,
-  type Link,
   type LinkEvents,
   MeetingPlace,
   type MeetingPlaceDeps,
   type Message,
   messageFrame,
+  PeerFrameReader,
+  type PeerLink,
 } from './protocol.js';
 
 export interface SuccessionDeps {
@@ -55,9 +55,9 @@ export class Succession {
   readonly #deps: SuccessionDeps;
   readonly #events: LinkEvents;
   /** The serving instance, while we start or stand by. */
-  #up: Link | null = null;
+  #up: PeerLink | null = null;
   /** Starting and standby instances, while we serve, oldest first. */
-  readonly #down = new Set<Link>();
+  readonly #down = new Set<PeerLink>();
   readonly #place: MeetingPlace;
   #keeper: Timer | null = null;
   readonly #departures: Departures;
@@ -148,7 +148,7 @@ export class Succession {
     if (all.some(({ standsBy }) => !standsBy)) await this.#hearing.first(['serving'], drainDeadlineMs);
   }
 
-  #said(message: Message, link: Link): void {
+  #said(message: Message, link: PeerLink): void {
     if (link === this.#up) this.#silentPeriods = 0;
     switch (message.type) {
       case 'hello':
@@ -172,7 +172,7 @@ export class Succession {
     this.#hearing.heard(message.type);
   }
 
-  #introduced(introduction: Introduction & { readonly as: 'successor' | 'stand-by' }, link: Link): void {
+  #introduced(introduction: Introduction & { readonly as: 'successor' | 'stand-by' }, link: PeerLink): void {
     const { clock, self, seats } = this.#deps;
     link.peer = introduction;
     link.standsBy = introduction.as === 'stand-by';
@@ -182,7 +182,7 @@ export class Succession {
     if (introduction.network !== self.network) link.finish();
   }
 
-  #welcomed(introduction: Introduction & { readonly layout: Layout }, link: Link): void {
+  #welcomed(introduction: Introduction & { readonly layout: Layout }, link: PeerLink): void {
     const { self, seats } = this.#deps;
     if (introduction.network !== self.network) {
       return this.#isForeign('of another network namespace');
@@ -200,14 +200,14 @@ export class Succession {
     this.#up?.close();
   }
 
-  #entries(chunk: Uint8Array, link: Link): void {
+  #entries(chunk: Uint8Array, link: PeerLink): void {
     if (link !== this.#up) return;
     this.#silentPeriods = 0;
     if (this.#deps.warmth.take(chunk)) this.#hearing.heard('entries');
     else link.close();
   }
 
-  #succeededBy(link: Link): void {
+  #succeededBy(link: PeerLink): void {
     const { seats, log, owns } = this.#deps;
     this.role = 'standing by';
     seats.steer('away');
@@ -245,7 +245,7 @@ export class Succession {
     owns(how);
   }
 
-  #gone(link: Link): void {
+  #gone(link: PeerLink): void {
     if (link !== this.#up) {
       this.#down.delete(link);
       this.#departures.over(link);
@@ -329,18 +329,18 @@ export interface Warmth {
 export class Departures {
   readonly #seats: Pick<Seats, 'look' | 'steer'>;
   /** The first may close its sockets. */
-  readonly #leavers: Link[] = [];
+  readonly #leavers: PeerLink[] = [];
 
   constructor(seats: Pick<Seats, 'look' | 'steer'>) {
     this.#seats = seats;
   }
 
-  asks(link: Link): void {
+  asks(link: PeerLink): void {
     this.#leavers.push(link);
     if (this.#leavers.length === 1) this.#letGo();
   }
 
-  over(link: Link): void {
+  over(link: PeerLink): void {
     const place = this.#leavers.indexOf(link);
     if (place < 0) return;
     this.#leavers.splice(place, 1);
@@ -377,7 +377,7 @@ export function greetingOf(seats: Pick<Seats, 'offer'>): Greeting {
 export function fetchSockets({ clock, sockets, path, seats }: InheritanceDeps): void {
   const giveUp = sockets.fetch(path, ({ bytes, descriptors }) => {
     late.stop();
-    const [frame] = new FrameReader().read(bytes) ?? [];
+    const [frame] = new PeerFrameReader().read(bytes) ?? [];
     const groups = frame?.kind === 'message' && frame.message.type === 'sockets' ? frame.message.groups : [];
     seats.hold({ groups, descriptors });
   });
@@ -386,7 +386,7 @@ export function fetchSockets({ clock, sockets, path, seats }: InheritanceDeps): 
 
 /** Asks the predecessor for its cache and waits, up to a bound. */
 export async function fetchCache(
-  before: Link,
+  before: PeerLink,
   hearing: Hearing,
   { clock, log, self }: Pick<MeetingPlaceDeps, 'clock' | 'log' | 'self'>,
 ): Promise<void> {

@@ -26,6 +26,10 @@ export interface Attempt {
 }
 
 export const notSent = -1;
+/** A time that does not come. */
+export const noTime = Number.POSITIVE_INFINITY;
+/** Before any time. */
+export const anyTime = Number.MIN_SAFE_INTEGER;
 
 /** One more attempt at an upstream while others are pending. */
 export interface Hedge {

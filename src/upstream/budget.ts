@@ -8,7 +8,7 @@ import { askAgainLeast, askAgainOfClientLeast, askAgainShare, askAgainWindowMs }
 /** Hedges are counted one step longer than queries, so the share holds between steps. */
 const steps = 20;
 const stepMs = askAgainWindowMs / steps;
-const slots = steps + 1;
+const windowSlots = steps + 1;
 
 export class HedgeBudget {
   readonly #asked = new SlidingCount();
@@ -54,7 +54,7 @@ export class HedgeBudget {
 
   #moveTo(nowMs: number): void {
     const step = Math.floor(nowMs / stepMs);
-    if (step - this.#step > slots) this.#step = step - slots;
+    if (step - this.#step > windowSlots) this.#step = step - windowSlots;
     while (this.#step < step) {
       this.#step++;
       for (const count of [this.#asked, this.#hedges, this.#scouts]) count.forget(this.#step);
@@ -68,20 +68,20 @@ export class HedgeBudget {
 /** A count over the last steps. */
 class SlidingCount {
   inWindow = 0;
-  readonly #counts = new Uint32Array(slots);
+  readonly #counts = new Uint32Array(windowSlots);
 
   add(step: number): void {
-    this.#counts[step % slots]++;
+    this.#counts[step % windowSlots]++;
     this.inWindow++;
   }
 
   at(step: number): number {
-    return this.#counts[step % slots];
+    return this.#counts[step % windowSlots];
   }
 
   /** Drops the step whose slot the new step takes. */
   forget(step: number): void {
     this.inWindow -= this.at(step);
-    this.#counts[step % slots] = 0;
+    this.#counts[step % windowSlots] = 0;
   }
 }

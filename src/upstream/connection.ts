@@ -21,7 +21,7 @@ import type { Stream, StreamEvents } from '../os/network.js';
 import type { Random } from '../os/random.js';
 import { toEach } from '../scheduling/each.js';
 import type { Flushable } from '../scheduling/flush.js';
-import { type Attempt, type Carrier, dialLoss, type Loss, readLoss, timeoutText } from './attempt.js';
+import { type Attempt, type Carrier, dialLoss, type Loss, noTime, readLoss, timeoutText } from './attempt.js';
 import type { UpstreamAddress } from './endpoint.js';
 import { needsOpt, requestBytesMax, writeRequest } from './request.js';
 
@@ -35,10 +35,8 @@ export interface ConnectionOwner {
   gave(client: string | undefined, wasLast: boolean): void;
 }
 
-const never = Number.POSITIVE_INFINITY;
-
 /** All connections write from here; the network copies what it cannot send at once. */
-const scratch = new Uint8Array(connectionInflightMax * (frameHeaderBytes + requestBytesMax));
+const requestScratch = new Uint8Array(connectionInflightMax * (frameHeaderBytes + requestBytesMax));
 
 export class Connection implements StreamEvents, Carrier, Flushable {
   readonly #address: UpstreamAddress;
@@ -69,7 +67,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
   readonly #retireAtMs: number;
   #idleSinceMs: number;
   /** Since when it has owed answers and received nothing; `never` when it owes none. */
-  silentSinceMs = never;
+  silentSinceMs = noTime;
 
   constructor(address: UpstreamAddress, owner: ConnectionOwner, nowMs: number) {
     const { network, random, counters } = address.deps;
@@ -81,7 +79,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     this.openedAtMs = nowMs;
     this.#idleSinceMs = nowMs;
     // Lifetimes differ, so that connections are not all replaced at once.
-    this.#retireAtMs = maxAgeMs === 0 ? never : nowMs + (maxAgeMs * (1024 - random.below(342))) / 1024;
+    this.#retireAtMs = maxAgeMs === 0 ? noTime : nowMs + (maxAgeMs * (1024 - random.below(342))) / 1024;
     counters.count('upstreamConnects');
     this.#stream = network.connectStream(address.endpoint, this, sourceAddress ?? undefined, address.tls ?? undefined);
   }
@@ -166,7 +164,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     if (attempt.isProbe) this.#inflightProbes++;
     attempt.carrier = this;
     attempt.sentAtMs = nowMs;
-    if (this.silentSinceMs === never) this.silentSinceMs = nowMs;
+    if (this.silentSinceMs === noTime) this.silentSinceMs = nowMs;
     if (this.#unwritten.length === 0) this.#address.deps.flush.add(this);
     this.#unwritten.push(slot);
   }
@@ -181,12 +179,12 @@ export class Connection implements StreamEvents, Carrier, Flushable {
         const { request } = attempt;
         const hasOpt = attempt.allowsOpt && needsOpt(request);
         const form = { id: this.#idOf[slot], hasOpt, udpBytes: this.#address.settings.udpBytes };
-        const messageEnd = writeRequest(scratch, end + frameHeaderBytes, request, form);
-        setU16(scratch, end, messageEnd - end - frameHeaderBytes);
+        const messageEnd = writeRequest(requestScratch, end + frameHeaderBytes, request, form);
+        setU16(requestScratch, end, messageEnd - end - frameHeaderBytes);
         end = messageEnd;
       });
     } finally {
-      if (end > 0) this.#stream.write(scratch.subarray(0, end));
+      if (end > 0) this.#stream.write(requestScratch.subarray(0, end));
     }
     if (this.#stream.unsentBytes > connectionUnsentBytesMax)
       this.#break(this.#silence(), this.#address.deps.clock.nowMs());
@@ -218,7 +216,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     const { expireMs, deadlineMs } = this.#address.settings;
     if (this.#state === 'connecting') {
       if (nowMs - this.openedAtMs >= connectTimeoutMs) this.#connectFailed(null, nowMs);
-    } else if (this.silentSinceMs !== never) {
+    } else if (this.silentSinceMs !== noTime) {
       // A late answer is still good for the cache.
       const silenceMaxMs = this.inflight > 0 ? lateAnswerMs : deadlineMs;
       if (nowMs - this.silentSinceMs < silenceMaxMs) return;
@@ -232,7 +230,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
   opened(): void {
     if (this.#state !== 'connecting') return;
     this.#state = 'open';
-    if (this.silentSinceMs !== never) this.silentSinceMs = this.#address.deps.clock.nowMs();
+    if (this.silentSinceMs !== noTime) this.silentSinceMs = this.#address.deps.clock.nowMs();
   }
 
   data(bytes: Uint8Array): void {
@@ -241,7 +239,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     this.lastHeardMs = this.#nowMs;
     this.#frames.push(bytes, this.#receive);
     if (this.#isClosed()) return;
-    this.silentSinceMs = this.inflight === 0 ? never : this.#nowMs;
+    this.silentSinceMs = this.inflight === 0 ? noTime : this.#nowMs;
     if (this.inflight > 0) this.#stream.acknowledge?.();
     if (this.#retired && this.inflight === 0) this.close(this.#nowMs);
     else this.#owner.answered(this, this.#nowMs);

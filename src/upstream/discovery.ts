@@ -56,7 +56,7 @@ export class DiscoveredName {
     const types = this.#deps.types();
     this.#awaited = types.length;
     for (const type of types) {
-      const request = requestFor(this.settings.name, type);
+      const request = lookupRequest(this.settings.name, type);
       const isAsked = this.#deps.ask(request, (outcome) => this.#answered(type, outcome, nowMs));
       if (!isAsked) this.#awaited--;
     }
@@ -70,7 +70,7 @@ export class DiscoveredName {
   #answered(type: number, outcome: Outcome, askedAtMs: number): void {
     this.#awaited--;
     const rcode = outcome.ok ? messageRcode(outcome.message) : -1;
-    if (outcome.ok && rcode === 0) this.#found.push(...addressesIn(outcome.message, type));
+    if (outcome.ok && rcode === 0) this.#found.push(...learnedAddresses(outcome.message, type));
     else this.#hasFailed = true;
     if (this.#awaited > 0) return;
     if (this.#found.length > 0 && !this.#hasFailed) return this.#learn();
@@ -102,13 +102,13 @@ export class DiscoveredName {
   }
 }
 
-function requestFor(name: string, type: number): Request {
+function lookupRequest(name: string, type: number): Request {
   const question = questionFor(name, type);
   return { question, recursionDesired: true, checkingDisabled: false, dnssecOk: false, clientTransport: 'tcp' };
 }
 
 /** Aliases are skipped. */
-function addressesIn(message: Uint8Array, type: number): string[] {
+function learnedAddresses(message: Uint8Array, type: number): string[] {
   const found: string[] = [];
   let at = skipName(message, headerBytes, message.length) + 4;
   for (let left = u16(message, atAnswers); left > 0; left--) {
@@ -116,14 +116,14 @@ function addressesIn(message: Uint8Array, type: number): string[] {
     const bytes = u16(message, fixed + 8);
     const data = message.subarray(fixed + 10, fixed + 10 + bytes);
     if (u16(message, fixed) === type && bytes === (type === typeA ? 4 : 16)) {
-      found.push(type === typeAaaa ? ipv6Text(data) : data.join('.'));
+      found.push(type === typeAaaa ? ipv6AddressText(data) : data.join('.'));
     }
     at = fixed + 10 + bytes;
   }
   return found;
 }
 
-function ipv6Text(data: Uint8Array): string {
+function ipv6AddressText(data: Uint8Array): string {
   const groups = Array.from({ length: 8 }, (_, index) => u16(data, 2 * index).toString(16)).join(':');
   return canonicalAddress(groups) ?? groups;
 }

@@ -97,9 +97,9 @@ export class Forward implements QueryOwner {
     const has = this.#clients.of(request.client);
     if (concurrentMax > 0 && !this.#isWithinConcurrentMax(has)) {
       this.deps.counters.count('forwardMaxConcurrentRejects');
-      return refusal(`concurrent queries exceeded maximum ${concurrentMax}`);
+      return overloadedOutcome(`concurrent queries exceeded maximum ${concurrentMax}`);
     }
-    if (this.#queries.length >= pendingMax) return refusal(`more than ${pendingMax} queries are waiting`);
+    if (this.#queries.length >= pendingMax) return overloadedOutcome(`more than ${pendingMax} queries are waiting`);
     const nowMs = this.deps.clock.nowMs();
     this.#learn(nowMs);
     const upstreams = this.#own.mayAsk(this.upstreams, request.question);
@@ -181,11 +181,11 @@ export class Forward implements QueryOwner {
   }
 
   #rebuild(nowMs: number): void {
-    const before = new Map(this.upstreams.map((upstream) => [keyOf(upstream.endpoint), upstream]));
+    const before = new Map(this.upstreams.map((upstream) => [upstreamKey(upstream.endpoint), upstream]));
     const now = new Map<string, Upstream>();
     const add = (endpoints: readonly UpstreamEndpoint[], upstreamsMax: number): void => {
       for (const endpoint of endpoints) {
-        const key = keyOf(endpoint);
+        const key = upstreamKey(endpoint);
         if (now.size < upstreamsMax) now.set(key, now.get(key) ?? before.get(key) ?? this.#newUpstream(endpoint));
       }
     };
@@ -294,7 +294,7 @@ export class Forward implements QueryOwner {
 }
 
 /** Two TLS server names at one address are two upstreams. */
-function keyOf(endpoint: UpstreamEndpoint): string {
+function upstreamKey(endpoint: UpstreamEndpoint): string {
   const { overTls, serverName = '' } = endpoint;
   return `${formatEndpoint(endpoint)}${overTls ? ` tls ${serverName}` : ''}`;
 }
@@ -305,7 +305,7 @@ function deadlineOf({ readTimeoutMs }: ForwardConfig): number {
   return Math.min(queryDeadlineCeilingMs, Math.max(queryDeadlineMs, readTimeoutMs));
 }
 
-function refusal(text: string): Refusal {
+function overloadedOutcome(text: string): Refusal {
   return { ok: false, why: 'overloaded', text };
 }
 
@@ -335,13 +335,13 @@ export function anyResponsible(all: readonly Responsibility[]): (question: Uint8
 
 /** `question` starts with an uncompressed name of `nameBytes`. As in CoreDNS `from` itself cannot be excepted. */
 export function isResponsible({ from, except }: Responsibility, question: Uint8Array, nameBytes: number): boolean {
-  if (!isInZone(question, nameBytes, from)) return false;
+  if (!isNameInZone(question, nameBytes, from)) return false;
   if (except.length === 0 || nameBytes === from.length) return true;
-  for (const zone of except) if (isInZone(question, nameBytes, zone)) return false;
+  for (const zone of except) if (isNameInZone(question, nameBytes, zone)) return false;
   return true;
 }
 
-function isInZone(question: Uint8Array, nameBytes: number, zone: Uint8Array): boolean {
+function isNameInZone(question: Uint8Array, nameBytes: number, zone: Uint8Array): boolean {
   let at = 0;
   while (nameBytes - at > zone.length) at += question[at] + 1;
   return nameBytes - at === zone.length && sameName(question, at, zone, 0, zone.length);

@@ -29,7 +29,7 @@ export interface OneUpstream {
   loops(): void;
 }
 
-type Done = (outcome: Outcome) => void;
+type OutcomeCallback = (outcome: Outcome) => void;
 type Refusal = Extract<Outcome, { ok: false }>;
 const stopping: Refusal = { ok: false, why: 'unreachable', text: 'the server is stopping' };
 
@@ -40,7 +40,7 @@ export class Forwards implements Flushable {
   readonly #forwards: readonly Forward[];
   readonly #files = new Map<string, readonly Endpoint[] | { readonly error: string }>();
   /** To be told when the turn ends. */
-  #refused: { readonly done: Done; readonly outcome: Refusal }[] = [];
+  #refused: { readonly done: OutcomeCallback; readonly outcome: Refusal }[] = [];
   #sweeper: Timer | null = null;
   #sweepEveryMs = 0;
   readonly #sweeping: Flushable = { flush: () => this.#sweepOrStop() };
@@ -86,7 +86,7 @@ export class Forwards implements Flushable {
         .map((upstream) => ({
           to: upstream.to,
           from: forward.config.from,
-          ask: (request: Request, done: Done) => this.#askOnly(forward, upstream, request, done),
+          ask: (request: Request, done: OutcomeCallback) => this.#askOnly(forward, upstream, request, done),
           loops: () => {
             upstream.stats.looping = true;
           },
@@ -94,13 +94,13 @@ export class Forwards implements Flushable {
     );
   }
 
-  #askOnly(forward: Forward, upstream: Upstream, request: Request, done: Done): void {
+  #askOnly(forward: Forward, upstream: Upstream, request: Request, done: OutcomeCallback): void {
     if (this.#isStopped) return this.#refuse(done, stopping);
     forward.askOnly(upstream, request, done);
     this.#keepSweeping(sweepPeriodMs);
   }
 
-  readonly ask = (request: Request, done: Done, late: QueryCaller['late'] = null): void => {
+  readonly ask = (request: Request, done: OutcomeCallback, late: QueryCaller['late'] = null): void => {
     if (this.#isStopped) return this.#refuse(done, stopping);
     const index = this.#responsible(request, 0);
     if (index < 0) {
@@ -187,7 +187,7 @@ export class Forwards implements Flushable {
     };
   }
 
-  #refuse(done: Done, outcome: Refusal): void {
+  #refuse(done: OutcomeCallback, outcome: Refusal): void {
     if (this.#refused.length === 0) this.#flush.add(this);
     this.#refused.push({ done, outcome });
   }

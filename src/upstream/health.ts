@@ -6,7 +6,7 @@
 import { probeTimeoutMs, sweepPeriodMs } from '../limits.js';
 import type { Log } from '../os/log.js';
 import type { Request } from './ask.js';
-import type { Attempt } from './attempt.js';
+import { type Attempt, noTime } from './attempt.js';
 import { Probe } from './scout.js';
 
 export interface HealthSettings {
@@ -31,8 +31,6 @@ interface HealthDeps {
   sendProbe(attempt: Attempt, nowMs: number): void;
 }
 
-const never = Number.POSITIVE_INFINITY;
-
 export class Health {
   readonly #settings: HealthSettings;
   readonly #deps: HealthDeps;
@@ -40,7 +38,7 @@ export class Health {
   #lastFailMs = Number.NEGATIVE_INFINITY;
   /** Unanswered, the oldest first. */
   readonly #probes: Probe[] = [];
-  #nextProbeAtMs = never;
+  #nextProbeAtMs = noTime;
 
   constructor(settings: HealthSettings, deps: HealthDeps) {
     this.#settings = settings;
@@ -57,7 +55,7 @@ export class Health {
   }
 
   get isProbing(): boolean {
-    return this.#probes.length > 0 || this.#nextProbeAtMs !== never;
+    return this.#probes.length > 0 || this.#nextProbeAtMs !== noTime;
   }
 
   /** It owes answers and is silent: sends a probe. */
@@ -111,7 +109,7 @@ export class Health {
   }
 
   stop(nowMs: number): void {
-    this.#nextProbeAtMs = never;
+    this.#nextProbeAtMs = noTime;
     for (const probe of this.#probes.splice(0)) probe.carrier?.abandon(probe, nowMs);
   }
 

@@ -19,7 +19,7 @@ import {
 } from '../limits.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import { asksMuch, Shares } from '../scheduling/shares.js';
-import { type Attempt, AttemptQueue, type Hedge, type Sent } from './attempt.js';
+import { type Attempt, AttemptQueue, anyTime, type Hedge, type Sent } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import type { UpstreamAddress } from './endpoint.js';
 import type { Doubt } from './scout.js';
@@ -28,7 +28,6 @@ import type { Doubt } from './scout.js';
 const connectingLoad = 2 * connectionInflightTarget;
 /** Added for a delayed one: waiting for a handshake beats waiting behind a slow answer. */
 const slowLoad = 3 * connectionInflightTarget;
-const earliest = Number.MIN_SAFE_INTEGER;
 /** A balancer that alternates gives one of two to a live endpoint. */
 const stockScouts = 2;
 /** A replacement is opened so long before the last one would close. */
@@ -223,7 +222,7 @@ export class Pool implements ConnectionOwner {
     const isWithinShare = this.#isWithinShare(client);
     const isMeant = (connection: Connection): boolean =>
       !hedge.tried.includes(connection) && (isWithinShare || connection.carriesFor(client));
-    const heard = this.#lastHeard(hedge.sinceMs, nowMs, isMeant) ?? this.#lastHeard(earliest, nowMs, isMeant);
+    const heard = this.#lastHeard(hedge.sinceMs, nowMs, isMeant) ?? this.#lastHeard(anyTime, nowMs, isMeant);
     if (heard !== null) return heard;
     const best = this.#best(nowMs, (connection) => this.#load(connection, nowMs), isMeant);
     if (!isWithinShare) return best;

@@ -129,7 +129,7 @@ export class QueryAttempt implements Attempt {
 }
 
 /** How a query is sent to an upstream about which nothing is known. */
-export interface Preference {
+export interface TransportPreference {
   readonly request: Request;
   readonly transport: UpstreamTransport;
   /** force_tcp, or an answer had TC over UDP: only this transport. */
@@ -140,7 +140,7 @@ export interface Preference {
 export function attemptOptions(
   upstream: Upstream,
   attempts: readonly QueryAttempt[],
-  preference: Preference,
+  preference: TransportPreference,
   nowMs: number,
 ): AttemptOptions {
   const before = attempts.filter((attempt) => attempt.upstream === upstream);
@@ -203,7 +203,7 @@ function isSilentForOpt(attempt: QueryAttempt, nowMs: number): boolean {
 function transportNow(
   upstream: Upstream,
   before: readonly QueryAttempt[],
-  { transport, isFixed }: Preference,
+  { transport, isFixed }: TransportPreference,
   nowMs: number,
 ): UpstreamTransport {
   if (isFixed) return transport;
@@ -309,7 +309,7 @@ export function fallbackOutcome(
   nowMs: number,
 ): Outcome {
   const { message, questionBytes, cameAtMs, upstream, kind } = fallback;
-  countDown(message, headerBytes + questionBytes, Math.ceil((nowMs - cameAtMs) / 1000));
+  countDownTtls(message, headerBytes + questionBytes, Math.ceil((nowMs - cameAtMs) / 1000));
   if (kind !== 'rcode') {
     counters.count('upstreamCutAnswers');
     upstream.heardBy('udp', transportsTried(attempts, upstream), nowMs);
@@ -318,7 +318,7 @@ export function fallbackOutcome(
 }
 
 /** Ages the records by the time they were held; a started second counts, so that none outlives its TTL. */
-function countDown(message: Uint8Array, from: number, ageSeconds: number): void {
+function countDownTtls(message: Uint8Array, from: number, ageSeconds: number): void {
   if (ageSeconds === 0) return;
   const records = u16(message, atAnswers) + u16(message, atAuthorities) + u16(message, atAdditionals);
   for (let at = from, index = 0; index < records; index++) {

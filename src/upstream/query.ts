@@ -26,7 +26,7 @@ import {
 } from '../limits.js';
 import type { Flushable } from '../scheduling/flush.js';
 import type { Answer, Outcome, Request } from './ask.js';
-import { type Hedge, type Loss, loopLoss, notSent, queueLoss, unhealthyLoss } from './attempt.js';
+import { anyTime, type Hedge, type Loss, loopLoss, noTime, notSent, queueLoss, unhealthyLoss } from './attempt.js';
 import type { HedgeBudget } from './budget.js';
 import type { UpstreamDeps } from './endpoint.js';
 import {
@@ -39,9 +39,9 @@ import {
   fallbackOutcome,
   judge,
   keepFallback,
-  type Preference,
   QueryAttempt,
   reader,
+  type TransportPreference,
   transportsBefore,
   withoutOpt,
 } from './query-attempt.js';
@@ -49,9 +49,7 @@ import { needsOpt } from './request.js';
 import { Selection, type SelectionSettings } from './selection.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
 
-const never = Number.POSITIVE_INFINITY;
 const provenHedgesMax = 2;
-const earliest = Number.MIN_SAFE_INTEGER;
 
 export interface QuerySettings extends SelectionSettings {
   readonly transport: 'client' | UpstreamTransport;
@@ -102,7 +100,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
   #attemptsCharged = 0;
   readonly #attemptsChargedMax: number;
   readonly #selection: Selection;
-  #preference: Preference;
+  #preference: TransportPreference;
   #wasHedged = false;
   /** The budget denied a hedge; counted once. */
   #wasDenied = false;
@@ -112,12 +110,12 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
   #isInTheDark = false;
   /** Hedges on carriers that had just answered. After two silent ones the name itself is slow. */
   #provenHedges = 0;
-  #hedgeAtMs = never;
-  #retryAtMs = never;
+  #hedgeAtMs = noTime;
+  #retryAtMs = noTime;
   #lastLoss: Loss | null = null;
   #fallback: Fallback | null = null;
   /** Since when the fallback waits for the upstream that was asked first; `never` where it does not. */
-  #heldSinceMs = never;
+  #heldSinceMs = noTime;
   #isStarting = true;
   #isOver = false;
 
@@ -259,7 +257,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
 
   /** `sequential`: when `read_timeout` of the latest upstream ends; `never` where no other is left. */
   #nextUpstreamAtMs(nowMs: number): number {
-    if (!this.#isRanked || !this.#selection.hasOther) return never;
+    if (!this.#isRanked || !this.#selection.hasOther) return noTime;
     return this.#firstAskedAtMs(nowMs) + this.#owner.settings.readTimeoutMs;
   }
 
@@ -331,7 +329,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
   }
 
   #heldUntilMs(): number {
-    if (this.#heldSinceMs === never) return never;
+    if (this.#heldSinceMs === noTime) return noTime;
     const owed = this.#owedByFirst();
     return owed === null ? this.#heldSinceMs : this.#waitsUntilMs(owed, this.#heldSinceMs);
   }
@@ -343,7 +341,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
     if (loss.isDisturbed && this.#attempts.length < triesPerQuestionMax)
       return this.#retrySame(upstream, 'upstreamDisturbedRetries', nowMs);
     if (this.#pending.length > 0) return;
-    if (this.#heldSinceMs !== never) return this.#conclude();
+    if (this.#heldSinceMs !== noTime) return this.#conclude();
     if (!this.#mayAttempt() && (loss.blame || this.#attempts.length >= triesPerQuestionMax)) return this.#fail(loss);
     // The upstream is not to blame, so it is asked again.
     if (!loss.blame && upstream.isUp && !this.#selection.hasAskedDown)
@@ -354,7 +352,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
   }
 
   #retry(nowMs: number): void {
-    this.#retryAtMs = never;
+    this.#retryAtMs = noTime;
     this.#owner.deps.counters.count('upstreamRetries');
     this.#attemptNext(nowMs);
   }
@@ -380,7 +378,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
 
   #hedge(nowMs: number): void {
     const [first] = this.#pending;
-    this.#hedgeAtMs = never;
+    this.#hedgeAtMs = noTime;
     if (first === undefined) return;
     if (first.sentAtMs === notSent) {
       // The attempt waits in the queue: a hedge would only make the queue longer.
@@ -556,7 +554,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
     const tookMs = nowMs - sentAtMs;
     for (const other of this.#pending) {
       // A carrier that has answered before gets the upstream's usual time.
-      const isNew = !other.isCarrierHeardSince(earliest);
+      const isNew = !other.isCarrierHeardSince(anyTime);
       const silenceMs = isNew ? askAgainAfterMsMin : other.upstream.rtt.waitMs;
       const isSilent = other.sentAtMs !== notSent && nowMs - other.sentAtMs >= Math.max(silenceMs, 2 * tookMs);
       if (!isSilent || other.isCarrierHeardSince(other.sentAtMs)) continue;

@@ -83,7 +83,7 @@ export function needsOpt({ dnssecOk, options }: Request): boolean {
  * where it must not. `bare`: an error without a question, as old servers send. `broken`: to this question, and
  * senseless. `stranger`: no answer to this question. `garbage`: too short to tell.
  */
-type Verdict = 'answer' | 'truncated' | 'cut' | 'bare' | 'broken' | 'stranger' | 'garbage';
+type AnswerVerdict = 'answer' | 'truncated' | 'cut' | 'bare' | 'broken' | 'stranger' | 'garbage';
 
 /** What a message says; overwritten by each `read`. */
 export class AnswerReader {
@@ -94,15 +94,15 @@ export class AnswerReader {
   questionBytes = 0;
   /** No answer records. */
   isEmpty = false;
-  verdict: Verdict = 'garbage';
+  verdict: AnswerVerdict = 'garbage';
 
   /** Reads a message whose id matches. Borrows it until it returns. */
-  read(message: Uint8Array, request: Request): Verdict {
+  read(message: Uint8Array, request: Request): AnswerVerdict {
     this.verdict = this.#judge(message, request);
     return this.verdict;
   }
 
-  #judge(message: Uint8Array, request: Request): Verdict {
+  #judge(message: Uint8Array, request: Request): AnswerVerdict {
     if (message.length < headerBytes) return 'garbage';
     const flags = messageFlags(message);
     if ((flags & (flagQr | flagsOpcode)) !== flagQr) return 'stranger';

@@ -9,7 +9,7 @@ import { doubtMs, headerBytes, probeTimeoutMs } from '../limits.js';
 import type { Request } from './ask.js';
 import { type Attempt, type Carrier, type Hedge, notSent, type Sent } from './attempt.js';
 
-const never = Number.NEGATIVE_INFINITY;
+const longAgo = Number.NEGATIVE_INFINITY;
 
 interface Probed {
   readonly silentSinceMs: number;
@@ -26,8 +26,8 @@ interface ProbeTimes {
 export class Doubt {
   readonly #told: () => void;
   /** When the silence of the dead carrier began. */
-  #sinceMs = never;
-  #untilMs = never;
+  #sinceMs = longAgo;
+  #untilMs = longAgo;
 
   /** `told` is called when the doubt begins; `newScout` makes a probe for a new carrier, null beyond the budget. */
   constructor(
@@ -72,7 +72,7 @@ export class Doubt {
   verdict(lastHeardMs: number, hedge: Hedge | null, nowMs: number): Sent {
     if (hedge !== null) return lastHeardMs >= hedge.sinceMs ? 'proven' : 'unproven';
     if (!this.trusts(lastHeardMs, nowMs)) return 'unproven';
-    return lastHeardMs === never ? 'new' : 'proven';
+    return lastHeardMs === longAgo ? 'new' : 'proven';
   }
 }
 

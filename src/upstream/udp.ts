@@ -32,14 +32,14 @@ import type { UpstreamAddress } from './endpoint.js';
 import { requestBytesMax, writeRequest } from './request.js';
 import type { Doubt } from './scout.js';
 
-const idsCount = 65_536;
-const scratch = new Uint8Array(requestBytesMax);
+const portIdsCount = 65_536;
+const datagramScratch = new Uint8Array(requestBytesMax);
 /** The peak of sockets in use decays by this with each sweep. */
 const peakKept = 0.99;
 /** Kept beyond that peak. */
 const stockSpare = 2;
 /** A replacement is opened so long before a socket would close. */
-const stockLastsMs = 2_000;
+const socketStockLastsMs = 2_000;
 
 export class UdpSockets {
   readonly #doubt: Doubt;
@@ -189,7 +189,7 @@ export class UdpSockets {
     const { expireMs } = this.#address.settings;
     let missing = Math.min(doubtStockMax, Math.ceil(this.#peak) + stockSpare);
     for (const socket of this.#sockets) {
-      const isKept = socket.isBusy || nowMs + stockLastsMs < socket.idleSinceMs + expireMs;
+      const isKept = socket.isBusy || nowMs + socketStockLastsMs < socket.idleSinceMs + expireMs;
       const isNearlySpent = socket.isSpent(udpRequestsPerProvenSocketMax - udpRequestsPerSocketMax);
       if (isKept && !isNearlySpent && this.#doubt.trusts(socket.lastHeardMs, nowMs)) missing--;
     }
@@ -257,7 +257,7 @@ class UdpSocket implements DatagramEvents, Carrier {
   }
 
   send(attempt: Attempt, nowMs: number): void {
-    do this.#id = this.#address.deps.random.below(idsCount);
+    do this.#id = this.#address.deps.random.below(portIdsCount);
     while (this.#earlierIds.includes(this.#id));
     this.#attempt = attempt;
     this.#client = attempt.request.client;
@@ -272,8 +272,8 @@ class UdpSocket implements DatagramEvents, Carrier {
       // A long answer may have been lost as fragments: a hedge asks for one that fits into a packet.
       udpBytes: attempt.isHedge ? Math.min(udpBytes, udpBytesDefault) : udpBytes,
     };
-    const end = writeRequest(scratch, 0, attempt.request, form);
-    this.#socket.send(scratch.subarray(0, end), this.#address.endpoint);
+    const end = writeRequest(datagramScratch, 0, attempt.request, form);
+    this.#socket.send(datagramScratch.subarray(0, end), this.#address.endpoint);
   }
 
   abandon(_attempt: Attempt | null, nowMs: number): void {

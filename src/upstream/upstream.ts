@@ -14,7 +14,7 @@ import {
 import type { Log } from '../os/log.js';
 import type { Endpoint } from '../os/network.js';
 import { doAll } from '../scheduling/each.js';
-import { type Attempt, type Hedge, notSent, type Sent } from './attempt.js';
+import { type Attempt, type Hedge, noTime, notSent, type Sent } from './attempt.js';
 import type { Rtt, UpstreamAddress, UpstreamStats } from './endpoint.js';
 import { Health, type HealthSettings } from './health.js';
 import { Pool } from './pool.js';
@@ -34,7 +34,6 @@ export interface UpstreamSettings {
 
 /** After this a silent upstream is asked again, if no probe shows earlier that it answers. */
 const muteMs = 1_000;
-const never = Number.POSITIVE_INFINITY;
 /** A measured round-trip time halves in weight after this time without an answer. */
 const costHalfLifeMs = 10_000;
 /** Differences below are noise. */
@@ -59,7 +58,7 @@ export class Upstream {
   readonly #udp: UdpSockets;
   #attempts = 0;
   /** Since when it has owed an answer and said nothing; `never` where it owes none. */
-  #silentSinceMs = never;
+  #silentSinceMs = noTime;
   /** Silent attempts were abandoned: until then other upstreams go first all the same. */
   #muteUntilMs = 0;
   /** Since it was heard last, and when the next scouts may go. */
@@ -146,12 +145,12 @@ export class Upstream {
   /** How long it has owed answers without any sign of life; 0 where it owes none. */
   silentForMs(nowMs: number): number {
     const isMute = this.#attempts > 0 || this.health.isProbing || nowMs < this.#muteUntilMs;
-    return isMute && this.#silentSinceMs !== never ? nowMs - this.#silentSinceMs : 0;
+    return isMute && this.#silentSinceMs !== noTime ? nowMs - this.#silentSinceMs : 0;
   }
 
   attemptStarted(nowMs: number): void {
     this.#attempts++;
-    if (this.#silentSinceMs === never) this.#silentSinceMs = nowMs;
+    if (this.#silentSinceMs === noTime) this.#silentSinceMs = nowMs;
   }
 
   /** `sentAtMs` may be `notSent`. */
@@ -159,7 +158,7 @@ export class Upstream {
     this.#attempts--;
     const wasSilent = sentAtMs !== notSent && nowMs - sentAtMs >= this.rtt.waitMs && !this.rtt.wasHeardSince(sentAtMs);
     if (wasSilent) this.#muteUntilMs = nowMs + muteMs;
-    else if (this.#attempts === 0 && this.silentForMs(nowMs) === 0) this.#silentSinceMs = never;
+    else if (this.#attempts === 0 && this.silentForMs(nowMs) === 0) this.#silentSinceMs = noTime;
   }
 
   /** Sweeps are needed between queries: something is kept open. */
@@ -217,7 +216,7 @@ export class Upstream {
   #wasHeard(nowMs: number): void {
     this.rtt.heard(nowMs);
     this.#muteUntilMs = 0;
-    this.#silentSinceMs = this.#attempts > 0 ? nowMs : never;
+    this.#silentSinceMs = this.#attempts > 0 ? nowMs : noTime;
     this.#scoutBatches = 0;
   }
 

@@ -10,13 +10,13 @@ import {
 import type { LocalSockets, Stream } from '../../src/os/network.js';
 import {
   entriesFrame,
-  FrameReader,
   Hearing,
-  Link,
   type LinkEvents,
   MeetingPlace,
   type Message,
   messageFrame,
+  PeerFrameReader,
+  PeerLink,
   readMessage,
 } from '../../src/takeover/protocol.js';
 import { ManualClock } from '../simulation/clock.js';
@@ -43,7 +43,7 @@ describe('frames', () => {
     const bytes = Buffer.concat(sent);
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 50, size: 'max' }), (cuts) => {
-        const reader = new FrameReader();
+        const reader = new PeerFrameReader();
         const frames = [];
         for (let at = 0, next = 0; at < bytes.length; next++) {
           const end = at + cuts[next % cuts.length];
@@ -63,13 +63,13 @@ describe('frames', () => {
     long[4] = 2;
     const kind = Buffer.from([0, 0, 0, 0, 9]);
     const text = Buffer.from([3, 0, 0, 0, 1, 0x7b, 0x7b, 0x7b]);
-    for (const bytes of [long, kind, text]) assert.equal(new FrameReader().read(bytes), null);
+    for (const bytes of [long, kind, text]) assert.equal(new PeerFrameReader().read(bytes), null);
   });
 
   test('random bytes never do more than end the conversation', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 500, size: 'max' }), (bytes) => {
-        new FrameReader().read(bytes);
+        new PeerFrameReader().read(bytes);
       }),
     );
   });
@@ -108,16 +108,16 @@ function newPair() {
     closed: () => void log.push('closed'),
   });
   const [heardNear, heardFar]: [string[], string[]] = [[], []];
-  let far!: Link;
+  let far!: PeerLink;
   sockets.listen(
     '/a',
     (stream) => {
-      far = new Link(clock, events(heardFar)).use(stream);
+      far = new PeerLink(clock, events(heardFar)).use(stream);
       return far.events;
     },
     noGreeting,
   );
-  const near = new Link(clock, events(heardNear));
+  const near = new PeerLink(clock, events(heardNear));
   near.use(sockets.connect('/a', near.events).stream!);
   return { clock, near, far, heardNear, heardFar };
 }
@@ -162,7 +162,7 @@ describe('Link', () => {
       },
       ...{ pause() {}, resume() {}, end() {}, destroy() {} },
     } satisfies Stream;
-    const link = new Link(clock, { message() {}, entries() {}, closed() {} }).use(stream);
+    const link = new PeerLink(clock, { message() {}, entries() {}, closed() {} }).use(stream);
     const chunk = Buffer.alloc(100_000);
     link.sendEntries(Array.from({ length: 100 }, () => chunk)[Symbol.iterator]());
     clock.passMs(500);
@@ -223,7 +223,7 @@ function newWorld(other: Partial<LocalSockets> = {}) {
   const sockets = memoryLocalSockets(clock);
   const lines: string[] = [];
   const say = (line: string): void => void lines.push(line);
-  const accepted: Link[] = [];
+  const accepted: PeerLink[] = [];
   const newPlace = (): MeetingPlace =>
     new MeetingPlace(
       {

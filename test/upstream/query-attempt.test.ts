@@ -13,9 +13,9 @@ import {
   fallbackOutcome,
   judge,
   keepFallback,
-  type Preference,
   QueryAttempt,
   reader,
+  type TransportPreference,
   withoutOpt,
 } from '../../src/upstream/query-attempt.js';
 import { Edns, Transports, Upstream, type UpstreamTransport } from '../../src/upstream/upstream.js';
@@ -103,7 +103,7 @@ function unknown() {
   return { edns, transports, upstream: { edns, transportFor } as unknown as Upstream };
 }
 
-const preference = (settings: Partial<Preference> = {}): Preference => ({
+const preference = (settings: Partial<TransportPreference> = {}): TransportPreference => ({
   request: request('a'),
   transport: 'udp',
   isFixed: false,

@@ -21,21 +21,25 @@ export const acl: Plugin<readonly AccessRules[], Acl> = {
   traits: (access) => ({ access, judges: true, sees: seeAll }),
   start: newAcl,
   metrics: [
-    family('blocked', 'block', zoneLabels),
-    family('filtered', 'filter', zoneLabels),
-    family('dropped', 'drop', zoneLabels),
-    family('allowed', 'allow', ({ server }) => ({ server, view: '' })),
+    verdictFamily('blocked', 'block', zoneLabels),
+    verdictFamily('filtered', 'filter', zoneLabels),
+    verdictFamily('dropped', 'drop', zoneLabels),
+    verdictFamily('allowed', 'allow', ({ server }) => ({ server, view: '' })),
   ],
   advice: { 'acl-allows-all': allowsAll, 'acl-blocks-all': blocksAll },
 };
 
-type Counted = AclCount & { readonly server: string };
+type CountedVerdict = AclCount & { readonly server: string };
 
-function zoneLabels({ server, zone }: Counted): Labels {
+function zoneLabels({ server, zone }: CountedVerdict): Labels {
   return { server, zone, view: '' };
 }
 
-function family(word: string, action: AccessRule['action'], labelsOf: (counted: Counted) => Labels): PluginFamily<Acl> {
+function verdictFamily(
+  word: string,
+  action: AccessRule['action'],
+  labelsOf: (counted: CountedVerdict) => Labels,
+): PluginFamily<Acl> {
   return {
     name: `coredns_acl_${word}_requests_total`,
     help: `Counter of DNS requests being ${word}.`,

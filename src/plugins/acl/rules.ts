@@ -49,7 +49,7 @@ export function newAcl(configs: readonly AccessRules[]): Acl {
     const address = clientBytes(remote);
     for (const { zones, rules } of configs) {
       const zone = closestZone(zones, name);
-      const rule = zone === undefined ? undefined : rules.find((each) => fits(each, address, type));
+      const rule = zone === undefined ? undefined : rules.find((each) => ruleFits(each, address, type));
       if (rule === undefined) continue;
       if (rule.action !== 'allow') count(ordinal, rule.action, zone!);
       return rule.action;
@@ -67,7 +67,7 @@ export function newAcl(configs: readonly AccessRules[]): Acl {
   };
 }
 
-function fits({ types, networks }: AccessRule, address: Uint8Array, type: number): boolean {
+function ruleFits({ types, networks }: AccessRule, address: Uint8Array, type: number): boolean {
   if (types !== null && !types.includes(type)) return false;
   return networks === null || networks.some((network) => isInNetwork(address, network));
 }

@@ -13,7 +13,7 @@ import { madeAnswer, type Plugin } from '../plugin.js';
 export const byAny = newAnswerer('any');
 
 /** CoreDNS's TTL. */
-const ttlSeconds = 8482;
+const anyTtlSeconds = 8482;
 
 export const any: Plugin<true> = {
   name: 'any',
@@ -27,6 +27,6 @@ export const any: Plugin<true> = {
 function answerAny(query: MakeQuery): Made {
   const { name, type } = askedBy(query.question);
   if (type !== typeAny) return { kind: 'next' };
-  const record = `${name} ${ttlSeconds} IN HINFO "ANY obsoleted" "See RFC 8482"`;
+  const record = `${name} ${anyTtlSeconds} IN HINFO "ANY obsoleted" "See RFC 8482"`;
   return madeAnswer(query, byAny, { answer: [record] });
 }

@@ -45,7 +45,7 @@ function readAutopath(directive: Directive, context: DirectiveContext): Autopath
       file.at,
     );
   }
-  const search = parseSearchPath(textOf(directive, file, context)).map((domain) =>
+  const search = parseSearchPath(fileText(directive, file, context)).map((domain) =>
     readName(domain, file.at, directive.path),
   );
   if (search.length === 0)
@@ -56,7 +56,7 @@ function readAutopath(directive: Directive, context: DirectiveContext): Autopath
   return { at: directive.at, zones: zones.length === 0 ? context.zones : zones, file: file.text, search };
 }
 
-function textOf(directive: Directive, { text, at }: Token, { files }: DirectiveContext): string {
+function fileText(directive: Directive, { text, at }: Token, { files }: DirectiveContext): string {
   try {
     return files.read(text);
   } catch (error) {

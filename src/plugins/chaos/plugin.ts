@@ -14,7 +14,7 @@ const by = newAnswerer('chaos');
 const classChaos = 3;
 const typeTxt = 16;
 /** As CoreDNS answers: a cache may not keep who answered. */
-const ttlSeconds = 0;
+const chaosTtlSeconds = 0;
 /** One character string of a TXT record (RFC 1035 3.3). */
 const textBytesMax = 255;
 
@@ -43,7 +43,7 @@ function answerChaos(settings: ChaosConfig, query: MakeQuery): Made {
   const { name, type, class: questionClass } = askedBy(query.question);
   const texts = questionClass === classChaos && type === typeTxt ? textsFor(settings, name) : [];
   if (texts.length === 0) return { kind: 'next' };
-  return madeAnswer(query, by, { answer: texts.map((text) => `${name} ${ttlSeconds} CH TXT ${quoted(text)}`) });
+  return madeAnswer(query, by, { answer: texts.map((text) => `${name} ${chaosTtlSeconds} CH TXT ${quoted(text)}`) });
 }
 
 function textsFor({ version, authors, hostName }: ChaosConfig, name: string): readonly string[] {

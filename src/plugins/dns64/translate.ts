@@ -5,7 +5,7 @@
 
 import type { Position } from '../../config/config.js';
 import type { Network } from '../../config/networks.js';
-import { addressesIn, type Finding, translated, withoutMapped } from '../../dns/dns64.js';
+import { type AddressFinding, addressesIn, translated, withoutMapped } from '../../dns/dns64.js';
 import type { Normaliser } from '../../dns/normalise.js';
 import { encodeAnswerTo } from '../../dns/records.js';
 import { copyOf, flagRd, flagTc, flagZ, messageFlags, rcodeNoError, setU16, typeA, typeAaaa } from '../../dns/wire.js';
@@ -119,7 +119,7 @@ function forA(question: Uint8Array): Uint8Array {
 }
 
 /** RFC 6147 5.1.1 to 5.1.3. A truncated answer proves nothing about the records it lacks. */
-function mustTranslate({ kind, truncated }: Finding, { translatesAll }: Dns64Config): boolean {
+function mustTranslate({ kind, truncated }: AddressFinding, { translatesAll }: Dns64Config): boolean {
   if (kind === 'no such name' || (kind === 'none' && truncated)) return false;
   return kind === 'none' || translatesAll;
 }
@@ -130,18 +130,18 @@ function answered(message: Uint8Array, ...all: readonly Outcome[]): Outcome {
 }
 
 /** The name's own AAAA records, without addresses that do not count (RFC 6147 5.1.4). */
-function whole(message: Uint8Array, { records, truncated }: Finding, request: Request): Uint8Array {
+function whole(message: Uint8Array, { records, truncated }: AddressFinding, request: Request): Uint8Array {
   const left = withoutMapped(records);
-  return left.length === records.length ? message : encoded(request, left, truncated);
+  return left.length === records.length ? message : encodedAnswer(request, left, truncated);
 }
 
 function made(request: Request, records: readonly Uint8Array[], truncated: boolean): Uint8Array {
-  const message = encoded(request, records, truncated);
+  const message = encodedAnswer(request, records, truncated);
   setU16(message, 2, messageFlags(message) | flagZ);
   return message;
 }
 
-function encoded(
+function encodedAnswer(
   { question, recursionDesired }: Request,
   records: readonly Uint8Array[],
   truncated: boolean,

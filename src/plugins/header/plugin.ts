@@ -10,8 +10,8 @@ import type { Plugin } from '../plugin.js';
 
 const bits = { aa: flagAa, ra: flagRa, rd: flagRd } as const;
 const names = ['aa', 'ra', 'rd'] as const;
-const actions = ['set', 'clear'] as const;
-type Action = (typeof actions)[number];
+const headerActions = ['set', 'clear'] as const;
+type Action = (typeof headerActions)[number];
 
 interface HeaderConfig {
   /** RD in upstream queries; null: as the client sent it. */
@@ -42,7 +42,7 @@ function readHeaders(directives: readonly Directive[], context: DirectiveContext
     const [action, ...flags] = line.arguments;
     if (action === undefined) fail(line, 'expects set or clear, then flags.');
     const bitsSaid = flagsOf(line, flags);
-    say(word, oneOf(line, lower(action), 'the action', actions), bitsSaid);
+    say(word, oneOf(line, lowerToken(action), 'the action', headerActions), bitsSaid);
     return bitsSaid;
   }
   eachOf(directives, (directive) => {
@@ -74,10 +74,10 @@ function readHeaders(directives: readonly Directive[], context: DirectiveContext
 
 function flagsOf(line: Directive, tokens: readonly Token[]): number {
   if (tokens.length === 0) fail(line, 'expects flags: aa, ra or rd.');
-  return tokens.reduce((flags, token) => flags | bits[oneOf(line, lower(token), 'a flag', names)], 0);
+  return tokens.reduce((flags, token) => flags | bits[oneOf(line, lowerToken(token), 'a flag', names)], 0);
 }
 
-function lower(token: Token): Token {
+function lowerToken(token: Token): Token {
   return { ...token, text: token.text.toLowerCase() };
 }
 

@@ -22,7 +22,7 @@ export function hostsMaker(config: HostsConfig, table: () => HostsTable): (query
     const { name, type, class: questionClass } = askedBy(query.question);
     if (questionClass !== classIn) return { kind: 'next' };
     const known = findHost(table(), name);
-    if (type === typePtr && known.ptr.length > 0) return answer(config, query, name, 'PTR', known.ptr);
+    if (type === typePtr && known.ptr.length > 0) return hostsAnswer(config, query, name, 'PTR', known.ptr);
     // A name of a reverse zone may be known although the zone is not the block's; otherwise another directive answers.
     if (type === typePtr || !config.zones.some((zone) => isInZone(name, zone))) return { kind: 'next' };
     const isKnown = known.a.length > 0 || known.aaaa.length > 0;
@@ -34,12 +34,12 @@ export function hostsMaker(config: HostsConfig, table: () => HostsTable): (query
       const { file, line } = config.at;
       return { kind: 'servfail', text: `hosts at ${file}:${line}: ${name} is not in it and no fallthrough` };
     }
-    if (type === typeA) return answer(config, query, name, 'A', known.a);
-    return answer(config, query, name, 'AAAA', type === typeAaaa ? known.aaaa : []);
+    if (type === typeA) return hostsAnswer(config, query, name, 'A', known.a);
+    return hostsAnswer(config, query, name, 'AAAA', type === typeAaaa ? known.aaaa : []);
   };
 }
 
-function answer(
+function hostsAnswer(
   { ttlSeconds }: HostsConfig,
   query: MakeQuery,
   name: string,

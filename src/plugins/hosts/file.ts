@@ -60,7 +60,7 @@ export async function readHostsFile(
   deps: HostsFileDeps,
   isOver: () => boolean = () => false,
 ): Promise<HostsContent> {
-  return (await readHosts(config, deps, { digest: '', isOver })) ?? withoutFile(config, deps.look.stat(config.file));
+  return (await readContent(config, deps, { digest: '', isOver })) ?? withoutFile(config, deps.look.stat(config.file));
 }
 
 /** Serves `first`, or the Corefile's entries alone, and watches the file; `changed` gets a predicate of the changed names. */
@@ -84,7 +84,7 @@ export function openHostsFile(
     isReading = true;
     while (hasChanged && !isStopped) {
       hasChanged = false;
-      const read = await readHosts(config, deps, { digest: content.digest, isOver: () => isStopped });
+      const read = await readContent(config, deps, { digest: content.digest, isOver: () => isStopped });
       if (read !== undefined && !isStopped) use(read);
     }
     isReading = false;
@@ -136,7 +136,7 @@ interface Reading {
 }
 
 /** The content of file and Corefile; undefined if it is unchanged or the file is unusable, which is logged. */
-async function readHosts(
+async function readContent(
   config: HostsConfig,
   deps: HostsFileDeps,
   { digest: known, isOver }: Reading,
@@ -148,7 +148,7 @@ async function readHosts(
   const readAtMs = clock.wallMs();
   const digest = await inTurns(clock, digestInSlices(pieces), isOver);
   if (digest === undefined || digest === known) return undefined;
-  const table = await inTurns(clock, parseHostsInSlices(textOf(pieces, config.inline), config), isOver);
+  const table = await inTurns(clock, parseHostsInSlices(hostsText(pieces, config.inline), config), isOver);
   if (table === undefined) return undefined;
   const { leftOut } = table;
   if (leftOut > 0) log.warn(`hosts: ${config.file} has too many entries; ignoring ${leftOut} of them`);
@@ -178,7 +178,7 @@ function* digestInSlices(pieces: readonly Uint8Array[]): Generator<void, string>
 }
 
 /** File and Corefile in pieces that end between words. */
-function* textOf(pieces: readonly Uint8Array[], inline: string): Generator<string> {
+function* hostsText(pieces: readonly Uint8Array[], inline: string): Generator<string> {
   let rest = Buffer.alloc(0);
   for (const piece of pieces) {
     const bytes = Buffer.concat([rest, piece]);

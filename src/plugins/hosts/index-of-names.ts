@@ -14,13 +14,13 @@ export interface HostsEntry {
   readonly ptr: readonly string[];
 }
 
-const kinds = ['a', 'aaaa', 'ptr'] as const;
+const recordKinds = ['a', 'aaaa', 'ptr'] as const;
 /** Index in `kinds`. */
 type HostsKind = 0 | 1 | 2;
 const ptr = 2;
 
 /** No name, or no record. */
-const none = -1;
+const noIndex = -1;
 
 export class HostsIndex {
   /** Characters of names and addresses, one byte each. */
@@ -35,7 +35,7 @@ export class HostsIndex {
   /** Of each record: kind, value (a text, or a name for PTR) and the name's next record. */
   readonly #records = { kind: new Numbers(), value: new Numbers(), next: new Numbers() };
   /** Open addressing by hash: a power of two, at most half full. */
-  #slots = new Int32Array(1_024).fill(none);
+  #slots = new Int32Array(1_024).fill(noIndex);
   #leftOut = 0;
 
   /** Names, reverse names included. */
@@ -60,15 +60,15 @@ export class HostsIndex {
 
   /** The records of exactly this name; undefined: none. */
   find(text: string): HostsEntry | undefined {
-    const name = this.#slots[this.#slotOf(text, hashOf(text))];
-    if (name === none) return undefined;
+    const name = this.#slots[this.#slotOf(text, textHash(text))];
+    if (name === noIndex) return undefined;
     const entry: Record<keyof HostsEntry, string[]> = { a: [], aaaa: [], ptr: [] };
     const { first } = this.#names;
     const { kind, value, next } = this.#records;
-    for (let record = first.at(name); record !== none; record = next.at(record)) {
+    for (let record = first.at(name); record !== noIndex; record = next.at(record)) {
       const isName = kind.at(record) === ptr;
       const said = isName ? this.#names.text.at(value.at(record)) : value.at(record);
-      entry[kinds[kind.at(record)]].push(this.#textOf(said));
+      entry[recordKinds[kind.at(record)]].push(this.#textOf(said));
     }
     return entry;
   }
@@ -81,20 +81,20 @@ export class HostsIndex {
   /** Adds an address to a name. */
   addAddress(name: string, kind: 0 | 1, address: number): void {
     const index = this.#nameOf(name);
-    if (index !== none) this.#add(index, kind, address);
+    if (index !== noIndex) this.#add(index, kind, address);
   }
 
   /** Adds the PTR record of a reverse name; the name has been added. */
   addReverse(reverse: string, name: string): void {
     const index = this.#nameOf(reverse);
-    if (index === none) return;
-    const leadsTo = this.#slots[this.#slotOf(name, hashOf(name))];
-    if (leadsTo === none) this.#leftOut++;
+    if (index === noIndex) return;
+    const leadsTo = this.#slots[this.#slotOf(name, textHash(name))];
+    if (leadsTo === noIndex) this.#leftOut++;
     else this.#add(index, ptr, leadsTo);
   }
 
   #add(name: number, kind: HostsKind, value: number): void {
-    const countAt = name * kinds.length + kind;
+    const countAt = name * recordKinds.length + kind;
     if (this.#counts.at(countAt) >= hostsRecordsPerNameMax) {
       this.#leftOut++;
       return;
@@ -102,38 +102,38 @@ export class HostsIndex {
     this.#counts.set(countAt, this.#counts.at(countAt) + 1);
     const record = this.#records.kind.push(kind);
     this.#records.value.push(value);
-    this.#records.next.push(none);
+    this.#records.next.push(noIndex);
     const last = this.#names.last.at(name);
-    if (last === none) this.#names.first.set(name, record);
+    if (last === noIndex) this.#names.first.set(name, record);
     else this.#records.next.set(last, record);
     this.#names.last.set(name, record);
   }
 
   /** The name's index, a new one if needed; `none` without room. */
   #nameOf(text: string): number {
-    const hash = hashOf(text);
+    const hash = textHash(text);
     const slot = this.#slotOf(text, hash);
-    if (this.#slots[slot] !== none) return this.#slots[slot];
+    if (this.#slots[slot] !== noIndex) return this.#slots[slot];
     if (this.size >= hostsNamesMax) {
       this.#leftOut++;
-      return none;
+      return noIndex;
     }
     const name = this.#names.text.push(this.#put(text));
     this.#names.hash.push(hash);
-    this.#names.first.push(none);
-    this.#names.last.push(none);
-    for (let kind = 0; kind < kinds.length; kind++) this.#counts.push(0);
+    this.#names.first.push(noIndex);
+    this.#names.last.push(noIndex);
+    for (let kind = 0; kind < recordKinds.length; kind++) this.#counts.push(0);
     this.#slots[slot] = name;
     if (this.size * 2 > this.#slots.length) this.#grow();
     return name;
   }
 
   #grow(): void {
-    const slots = new Int32Array(this.#slots.length * 2).fill(none);
+    const slots = new Int32Array(this.#slots.length * 2).fill(noIndex);
     const { hash } = this.#names;
     for (let name = 0; name < this.size; name++) {
       let slot = hash.at(name) & (slots.length - 1);
-      while (slots[slot] !== none) slot = (slot + 1) & (slots.length - 1);
+      while (slots[slot] !== noIndex) slot = (slot + 1) & (slots.length - 1);
       slots[slot] = name;
     }
     this.#slots = slots;
@@ -143,7 +143,7 @@ export class HostsIndex {
   #slotOf(text: string, hash: number): number {
     const mask = this.#slots.length - 1;
     let slot = hash & mask;
-    for (; this.#slots[slot] !== none; slot = (slot + 1) & mask) {
+    for (; this.#slots[slot] !== noIndex; slot = (slot + 1) & mask) {
       const name = this.#slots[slot];
       if (this.#names.hash.at(name) === hash && this.#isText(this.#names.text.at(name), text)) break;
     }
@@ -203,7 +203,7 @@ class Numbers {
 }
 
 /** FNV-1a with its high bits folded. It needs no key: the file's author chooses the names, clients do not. */
-function hashOf(text: string): number {
+function textHash(text: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
   return hash ^ (hash >>> 15);

@@ -27,10 +27,10 @@ import { type HostsConfig, type HostsContent, type HostsFile, openHostsFile, rea
 import { type HostsTable, knowAlike } from './table.js';
 
 const fileByDefault = '/etc/hosts';
-const ttlSecondsMax = 65_535;
+const hostsTtlSecondsMax = 65_535;
 const reloadMsLeast = 100;
 
-type Draft = { -readonly [Key in keyof HostsConfig]: HostsConfig[Key] };
+type HostsDraft = { -readonly [Key in keyof HostsConfig]: HostsConfig[Key] };
 
 export const hosts: Plugin<HostsConfig, HostsAtWork> = {
   name: 'hosts',
@@ -69,7 +69,7 @@ export const hosts: Plugin<HostsConfig, HostsAtWork> = {
           : [sample({}, Math.max(...atWork.map(({ atWork: { file } }) => file.content.readAtMs)) / 1000)],
     },
   ],
-  advice: { 'hosts-without-fallthrough': withoutFallthrough },
+  advice: { 'hosts-without-fallthrough': hostsWithoutFallthrough },
 };
 
 interface HostsAtWork extends PluginAtWork {
@@ -84,7 +84,7 @@ function readHosts(directive: Directive, context: DirectiveContext): HostsConfig
   const [file, ...zones] = directive.arguments;
   const lines = directive.block ?? [];
   const entries = lines.filter(({ name }) => isAddress(name));
-  const hosts: Draft = {
+  const hosts: HostsDraft = {
     at: directive.at,
     file: file?.text ?? fileByDefault,
     zones: zones.length === 0 ? context.zones : zones.flatMap((token) => readZones(token, directive.path)),
@@ -101,7 +101,7 @@ function readHosts(directive: Directive, context: DirectiveContext): HostsConfig
     {
       ttl(option) {
         const seconds = oneWord(option, 'a number of seconds');
-        hosts.ttlSeconds = wholeNumber(option, seconds, 'the TTL', 1, ttlSecondsMax);
+        hosts.ttlSeconds = wholeNumber(option, seconds, 'the TTL', 1, hostsTtlSecondsMax);
       },
       no_reverse(option) {
         noWords(option);
@@ -144,7 +144,7 @@ function isAddress(word: string): boolean {
 }
 
 /** For hosts that covers all names, reading the directive warns already. */
-function withoutFallthrough({ config }: Advised): readonly Saying[] {
+function hostsWithoutFallthrough({ config }: Advised): readonly Saying[] {
   const { forwards, zones } = config;
   const written = settingsOf(config, hosts);
   if (written === undefined || written.fallthrough !== null || forwards.length === 0) return [];

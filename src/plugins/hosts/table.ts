@@ -23,7 +23,7 @@ interface Address {
   readonly text: string;
 }
 
-const none: HostsEntry = { a: [], aaaa: [], ptr: [] };
+const noEntry: HostsEntry = { a: [], aaaa: [], ptr: [] };
 
 /** Well below a millisecond of work. */
 const wordsPerSlice = 100;
@@ -85,7 +85,7 @@ function* wordsOf(
       else if (word === '\n') isFirst = true;
       else if (isFirst) {
         isFirst = false;
-        address = word.length > wordCharactersMax ? undefined : readAddress(word);
+        address = word.length > wordCharactersMax ? undefined : readHostAddress(word);
         yield { word, address: undefined };
       } else yield { word, address };
     }
@@ -97,7 +97,7 @@ export function findHost(table: HostsTable, name: string): HostsEntry {
   const own = table.find(name);
   if (own !== undefined) return own;
   const [, parent] = /^(?:[^\\.]|\\.)+(\..*)$/u.exec(name) ?? [];
-  return (parent === undefined ? undefined : table.find(`*${parent}`)) ?? none;
+  return (parent === undefined ? undefined : table.find(`*${parent}`)) ?? noEntry;
 }
 
 /** Whether both tables have the same records for a name. */
@@ -106,7 +106,7 @@ export function knowAlike(one: HostsTable, other: HostsTable, name: string): boo
 }
 
 /** The address without its scope; an IPv4-mapped address is the IPv4 address. */
-function readAddress(word: string): Address | undefined {
+function readHostAddress(word: string): Address | undefined {
   const text = canonicalAddress(word.replace(/%.*$/u, ''));
   if (text === undefined) return undefined;
   const [, mapped] = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/u.exec(text) ?? [];

@@ -18,7 +18,7 @@ import type { Plugin } from '../plugin.js';
 export const byLocal = newAnswerer('local');
 
 /** A week, CoreDNS's TTL: these names never change. */
-const ttlSeconds = 604_800;
+const localTtlSeconds = 604_800;
 const loopback = '1.0.0.127.in-addr.arpa.';
 const zones = ['localhost.', '0.in-addr.arpa.', '127.in-addr.arpa.', '255.in-addr.arpa.'];
 
@@ -58,9 +58,9 @@ interface LocalDeps {
 type Data = Readonly<Record<string, string>>;
 
 const addresses: Data = { A: '127.0.0.1', AAAA: '::1' };
-const soa = `localhost. root.localhost. 1 0 0 0 ${ttlSeconds}`;
-const apex: Data = { NS: 'localhost.', SOA: soa };
-const nothing: Data = {};
+const localSoa = `localhost. root.localhost. 1 0 0 0 ${localTtlSeconds}`;
+const apex: Data = { NS: 'localhost.', SOA: localSoa };
+const noData: Data = {};
 
 /** Answers these names; counts and logs those below `localhost.` or beginning with it. */
 function localGuard({ takesPrefix }: LocalConfig, { counters, log }: LocalDeps): Guard {
@@ -75,15 +75,15 @@ function localGuard({ takesPrefix }: LocalConfig, { counters, log }: LocalDeps):
       counters.count('localhostRequests');
       log.debug(`local: ${name} ${typeName(type)} queried by ${query.remote}`);
     }
-    const data = isBelow ? addresses : dataOf(name, zone!);
+    const data = isBelow ? addresses : zoneData(name, zone!);
     const word = typeName(type);
     const owner = isBelow ? name : zone!;
     const known = data !== null && Object.hasOwn(data, word);
     const message = encodeAnswerTo(query, {
       authoritative: false,
       rcode: data === null ? rcodeNxDomain : rcodeNoError,
-      answer: known ? [parseRecord(`${name} ${ttlSeconds} IN ${word} ${data[word]}`)] : [],
-      authority: known ? [] : [parseRecord(`${owner} ${ttlSeconds} IN SOA ${soa}`)],
+      answer: known ? [parseRecord(`${name} ${localTtlSeconds} IN ${word} ${data[word]}`)] : [],
+      authority: known ? [] : [parseRecord(`${owner} ${localTtlSeconds} IN SOA ${localSoa}`)],
       additional: [],
     });
     return { kind: 'message', message, by: byLocal };
@@ -91,10 +91,10 @@ function localGuard({ takesPrefix }: LocalConfig, { counters, log }: LocalDeps):
 }
 
 /** The records of a zone's name by type; null: the name does not exist. */
-function dataOf(name: string, zone: string): Data | null {
+function zoneData(name: string, zone: string): Data | null {
   if (name === 'localhost.') return { ...addresses, ...apex };
   if (name === zone) return apex;
   if (name === loopback) return { PTR: 'localhost.' };
   // The names between zone and record exist without data (RFC 8020 2).
-  return isInZone(loopback, name) ? nothing : null;
+  return isInZone(loopback, name) ? noData : null;
 }

@@ -73,7 +73,7 @@ export function rewritten(rules: readonly RewriteRule[], { name, type }: NamedQu
     switch (change.field) {
       case 'name': {
         isAbout = matches(change.match, question.name);
-        const other = isAbout ? nameOf(renamed(change.match, change.to, question.name)) : question.name;
+        const other = isAbout ? validName(renamed(change.match, change.to, question.name)) : question.name;
         if (other === null) return null;
         question.name = other;
         break;
@@ -95,7 +95,7 @@ export function rewritten(rules: readonly RewriteRule[], { name, type }: NamedQu
   return question;
 }
 
-function nameOf(text: string): string | null {
+function validName(text: string): string | null {
   const wire = wireOf(text);
   return wire === null ? null : lowerCaseName(wireToName(wire, 0));
 }

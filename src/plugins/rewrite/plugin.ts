@@ -19,9 +19,9 @@ import { rewriter } from './rewriter.js';
 /** Rcode bits of a header. */
 const headerRcodeMax = 15;
 
-type Reader = (rule: Directive, context: DirectiveContext) => RewriteChange | null;
+type RuleReader = (rule: Directive, context: DirectiveContext) => RewriteChange | null;
 
-const readers: Readonly<Record<string, Reader>> = {
+const ruleReaders: Readonly<Record<string, RuleReader>> = {
   name: readNameChange,
   type: (rule) => numbers(rule, 'type', 'record type', typeNumber),
   class: (rule) => numbers(rule, 'class', 'class', classNumber),
@@ -56,17 +56,17 @@ function readRewrite(directive: Directive, context: DirectiveContext): RewriteRu
   const first = words[0]?.text.toLowerCase();
   const then = first === 'continue' ? 'continue' : 'stop';
   const [field, ...rest] = first === 'continue' || first === 'stop' ? words.slice(1) : words;
-  if (field === undefined) fail(directive, `expects ${listed(Object.keys(readers))}.`);
+  if (field === undefined) fail(directive, `expects ${listed(Object.keys(ruleReaders))}.`);
   const name = field.text.toLowerCase();
   if (name === 'answer')
     fail(directive, 'answer must follow a name rule, as in "name suffix A B answer auto".', field.at);
-  if (!Object.hasOwn(readers, name)) {
-    const meant = nearest(name, Object.keys(readers));
-    const hint = meant === undefined ? `known: ${Object.keys(readers).join(', ')}.` : `did you mean ${meant}?`;
+  if (!Object.hasOwn(ruleReaders, name)) {
+    const meant = nearest(name, Object.keys(ruleReaders));
+    const hint = meant === undefined ? `known: ${Object.keys(ruleReaders).join(', ')}.` : `did you mean ${meant}?`;
     fail(directive, `does not know "${field.text}"; ${hint}`, field.at);
   }
   const rule = { ...directive, at: field.at, path: `${directive.path} ${name}`, arguments: rest, block: null };
-  const change = readers[name](rule, context);
+  const change = ruleReaders[name](rule, context);
   return change === null ? null : { at: directive.at, then, change };
 }
 

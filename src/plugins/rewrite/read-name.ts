@@ -26,20 +26,20 @@ export function readMatch(rule: Directive, how: How, token: Token): NameMatch {
   if (how === 'regex') return { how, pattern: patternOf(rule, token) };
   const text = lowerCaseName(token.text);
   if (text === '') fail(rule, 'the name to match is empty.', token.at);
-  return { how, text: how === 'exact' || how === 'suffix' ? closed(text) : text };
+  return { how, text: how === 'exact' || how === 'suffix' ? withClosingDot(text) : text };
 }
 
 /** The replacement in the form that this kind of rule keeps. */
 export function renamedTo(rule: Directive, match: NameMatch, token: Token): string {
   const text = lowerCaseName(token.text);
-  if (match.how === 'regex') return closed(checkedGroups(rule, match.pattern, token, text));
-  if (match.how !== 'exact') return match.how === 'suffix' ? closed(text) : text;
+  if (match.how === 'regex') return withClosingDot(checkedGroups(rule, match.pattern, token, text));
+  if (match.how !== 'exact') return match.how === 'suffix' ? withClosingDot(text) : text;
   try {
     nameToWire(text);
   } catch (error) {
     fail(rule, (error as Error).message, token.at);
   }
-  return closed(text);
+  return withClosingDot(text);
 }
 
 /** `name [exact|prefix|suffix|substring|regex] FROM TO [answer auto|name F T|value F T …]`. */
@@ -79,7 +79,11 @@ function readAnswers(
     } else if (part.text === 'name' || part.text === 'value') {
       if (to === undefined) fail(rule, `answer ${part.text} expects FROM TO, a pattern and its replacement.`, part.at);
       const pattern = patternOf(rule, from);
-      changes.push({ part: part.text, pattern, to: closed(checkedGroups(rule, pattern, to, lowerCaseName(to.text))) });
+      changes.push({
+        part: part.text,
+        pattern,
+        to: withClosingDot(checkedGroups(rule, pattern, to, lowerCaseName(to.text))),
+      });
       at += 3;
     } else fail(rule, `answer must be auto, name or value, not "${part.text}".`, part.at);
   }
@@ -106,6 +110,6 @@ function checkedGroups(rule: Directive, pattern: Pattern, token: Token, text: st
   return text;
 }
 
-function closed(text: string): string {
+function withClosingDot(text: string): string {
   return text.endsWith('.') ? text : `${text}.`;
 }

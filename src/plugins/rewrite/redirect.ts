@@ -14,7 +14,7 @@ import { matches, type RewriteChange, renamed } from './name-rules.js';
 
 export type CnameChange = Extract<RewriteChange, { field: 'cname' }>;
 
-type Answered = Extract<Outcome, { ok: true }>;
+type AnsweredAlias = Extract<Outcome, { ok: true }>;
 
 /** An answer up to the alias with its new target. */
 interface Redirected {
@@ -31,7 +31,7 @@ export function redirecting(rules: readonly CnameChange[], question: Uint8Array,
     rcode: number,
     answers: readonly Uint8Array[],
     authorities: readonly Uint8Array[],
-    { from, mayKeep }: Answered,
+    { from, mayKeep }: AnsweredAlias,
   ): Step {
     try {
       const { id, flags } = query;

@@ -47,7 +47,7 @@ function apply({ change }: RewriteRule, draft: Draft, undoing: Undoing, query: C
     case 'class':
       return replaceNumber(draft, draft.question.length - 2, change);
     case 'ttl': {
-      if (!matches(change.match, nameOf(draft))) return false;
+      if (!matches(change.match, questionName(draft))) return false;
       const { minSeconds, maxSeconds } = change;
       const before = draft.ttlSeconds;
       draft.ttlSeconds = (seconds) => {
@@ -56,7 +56,7 @@ function apply({ change }: RewriteRule, draft: Draft, undoing: Undoing, query: C
       return true;
     }
     case 'rcode': {
-      if (!matches(change.match, nameOf(draft))) return false;
+      if (!matches(change.match, questionName(draft))) return false;
       const before = draft.rcode;
       draft.rcode = (upstreams) => {
         const rcode = before === null ? upstreams : before(upstreams);
@@ -73,7 +73,7 @@ function apply({ change }: RewriteRule, draft: Draft, undoing: Undoing, query: C
 }
 
 function rename(change: NameChange, draft: Draft, undoing: Undoing): boolean | 'broken' {
-  const name = nameOf(draft);
+  const name = questionName(draft);
   if (!matches(change.match, name)) return false;
   const other = renamed(change.match, change.to, name);
   const wire = wireOf(other);
@@ -110,6 +110,6 @@ function replaceNumber(
   return true;
 }
 
-function nameOf({ question }: Draft): string {
+function questionName({ question }: Draft): string {
   return lowerCaseName(wireToName(question, 0));
 }

@@ -171,7 +171,7 @@ function compileTemplate(config: TemplateConfig): CompiledTemplate {
 function findTemplate(templates: Templates, asked: AskedQuestion): Match {
   for (const template of templates.compiled) {
     const { config } = template;
-    if (!fits(config.class, asked.class) || !fits(config.type, asked.type)) continue;
+    if (!isWanted(config.class, asked.class) || !isWanted(config.type, asked.type)) continue;
     const zone = closestZone(config.zones, asked.name);
     if (zone === undefined) continue;
     if (config.matches.length === 0) return { template, zone, found: { groups: [asked.name], names: noNames } };
@@ -185,7 +185,7 @@ function findTemplate(templates: Templates, asked: AskedQuestion): Match {
 }
 
 /** A question for ANY fits every template, as in CoreDNS. */
-function fits(wanted: number, asked: number): boolean {
+function isWanted(wanted: number, asked: number): boolean {
   return wanted === typeAny || asked === typeAny || wanted === asked;
 }
 

@@ -5,6 +5,7 @@
  * memory in the wrong classes. Large blocks have a bounded share and beyond it only evict each other.
  */
 import {
+  assert,
   blockBytesMax,
   cacheBytesMax,
   largeBlocksShare,
@@ -39,6 +40,10 @@ export const sizesBytes: readonly number[] = (() => {
 
 function isLarge(sizeClass: number): boolean {
   return sizesBytes[sizeClass] > smallBlockBytesMax;
+}
+
+function slabOf(ref: BlockRef): number {
+  return Math.floor((ref - firstBlockByte) / slabBytes);
 }
 
 export class Allocator {
@@ -82,6 +87,8 @@ export class Allocator {
     if (free.length === 0 && !this.#addSlab(sizeClass)) this.#convertSlab(sizeClass, evict);
     const ref = free.pop();
     if (ref === undefined) return 0;
+    assert(this.#slabs[slabOf(ref)] === sizeClass, 'a free block has the size of its slab');
+    assert(this.#blocks.bytes[ref + atState] === stateFree, 'a free block is in use nowhere');
     this.#blocks.bytes[ref + atSizeClass] = sizeClass;
     this.#blocks.bytes[ref + atState] = stateUsed;
     this.#usedBytes += sizesBytes[sizeClass];
@@ -100,6 +107,8 @@ export class Allocator {
   }
 
   #notUsed(ref: BlockRef): void {
+    assert(this.#blocks.bytes[ref + atState] === stateUsed, 'a block is released once');
+    assert(this.#slabs[slabOf(ref)] === this.#blocks.bytes[ref + atSizeClass], 'a block has the size of its slab');
     this.#blocks.bytes[ref + atState] = stateFree;
     this.#usedBytes -= sizesBytes[this.#blocks.bytes[ref + atSizeClass]];
   }

@@ -4,7 +4,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { hashQuestion } from '../dns/hash.js';
-import { chainEntriesMax, entriesSparedMax, headerBytes } from '../limits.js';
+import { assert, chainEntriesMax, entriesSparedMax, headerBytes } from '../limits.js';
 import { Allocator } from './allocator.js';
 import {
   atExpires,
@@ -275,5 +275,6 @@ function publish(blocks: Blocks, ref: BlockRef): void {
 function unpublish(blocks: Blocks, ref: BlockRef): void {
   let link = blocks.chain(ref);
   while (blocks.words[link] !== 0 && blocks.words[link] !== ref) link = (blocks.words[link] + atNext) >> 2;
-  if (blocks.words[link] === ref) Atomics.store(blocks.words, link, blocks.words[(ref + atNext) >> 2]);
+  assert(blocks.words[link] === ref, 'a block is unpublished from the chain that it is in');
+  Atomics.store(blocks.words, link, blocks.words[(ref + atNext) >> 2]);
 }

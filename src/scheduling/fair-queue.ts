@@ -4,6 +4,7 @@
  * client with the most. Its users differ in what they do with a turn: attempts without a connection
  * (upstream/attempt.ts), deferred packets (listen/deferred.ts), TCP clients with queries (listen/tcp-turns.ts).
  */
+import { assert } from '../limits.js';
 
 /** One client's items. Those before `first` are taken; a line in the queue has at least one left. */
 interface Line<Item> {
@@ -60,6 +61,7 @@ export class FairQueue<Client, Item> {
     for (const [client, line] of this.#lines) {
       if (mayHave?.(client) === false) continue;
       const before = lengthOf(line);
+      assert(before > 0, 'a client in the queue has an item');
       const item = line.items[line.first++];
       this.#size--;
       // The client's next turn comes after all others.
@@ -79,6 +81,7 @@ export class FairQueue<Client, Item> {
     if (line === undefined || index < 0) return false;
     const before = lengthOf(line);
     line.items.splice(index, 1);
+    assert(lengthOf(line) === before - 1, 'one item leaves at a time');
     this.#size--;
     if (before === 1) this.#lines.delete(client);
     this.#refile(line, before);

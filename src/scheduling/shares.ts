@@ -3,7 +3,7 @@
  * `forward`'s queries: otherwise a client that asks for names without an answer would hold all of them, and every miss
  * would wait.
  */
-import { clientPlacesLeast, idleClientsMax } from '../limits.js';
+import { assert, clientPlacesLeast, idleClientsMax } from '../limits.js';
 
 export class Shares {
   readonly #ofClient = new Map<string, number>();
@@ -30,7 +30,8 @@ export class Shares {
 
   gave(client: string | undefined): void {
     if (client === undefined) return;
-    const left = this.#ofClient.get(client)! - 1;
+    const left = (this.#ofClient.get(client) ?? 0) - 1;
+    assert(left >= 0, 'a client gives back no more than it took');
     this.#ofClient.set(client, left);
     if (left === 0) this.#active--;
   }

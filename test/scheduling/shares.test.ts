@@ -49,3 +49,11 @@ test('who asks much has more than what everybody may have; questions of our own 
   assert.equal(shares.of(undefined), 0);
   assert.deepEqual([asksMuch(clientPlacesLeast - 1), asksMuch(clientPlacesLeast)], [false, true]);
 });
+
+test('what was not taken cannot be given back', () => {
+  const shares = new Shares();
+  assert.throws(() => shares.gave('a'), /gives back no more than it took/);
+  shares.took('a');
+  shares.gave('a');
+  assert.throws(() => shares.gave('a'), /gives back no more than it took/);
+});

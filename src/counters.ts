@@ -1,11 +1,11 @@
 /**
- * Everything that can happen, as plain numbers: the packet path increments, the scrape adds up. A page is one
- * thread's own, so nothing is locked; it lives in shared memory so that the control lane can read the pages of
- * answering threads. This file is the list; `metrics.ts` gives the numbers their Prometheus names.
+ * Everything that can happen, as plain numbers: the packet path increments, the scrape adds up. Each thread has its own
+ * page, without locks, in shared memory so that the main thread can read the workers' pages. observe/ gives the numbers
+ * their Prometheus names.
  */
 import { answerersMax, assert } from './limits.js';
 
-/** Events of the whole process. The comment says what each one means to an operator. */
+/** Events of the process; the comments are for operators. */
 export const eventNames = [
   'droppedShort', // packets under 12 bytes
   'droppedResponse', // packets with QR=1
@@ -25,7 +25,7 @@ export const eventNames = [
   'overloadedPending', // too many distinct questions in flight
   'overloadedClient', // one client had more than its share of the questions in flight
   'overloadedWaiters', // too many clients waiting
-  'overloadedHandOver', // the control lane does not keep up with what threads hand it
+  'overloadedHandOver', // the main thread does not keep up with what workers defer
   'staleOnFailure', // stale answers because the upstream failed
   'stalePatience', // stale answers because the upstream was slow
   'staleImmediate', // stale answers given at once by serve_stale immediate
@@ -70,55 +70,14 @@ export const eventNames = [
 ] as const;
 export type EventName = (typeof eventNames)[number];
 
-/** Query types with a series of their own, as CoreDNS has them; the last stands for all others. */
-export const countedTypes = [
-  'A',
-  'AAAA',
-  'CNAME',
-  'DNSKEY',
-  'DS',
-  'HTTPS',
-  'MX',
-  'NS',
-  'NSEC',
-  'NSEC3',
-  'PTR',
-  'RRSIG',
-  'SOA',
-  'SRV',
-  'TXT',
-  'AXFR',
-  'IXFR',
-  'ANY',
-  'other',
-] as const;
-const typeNumbers: Readonly<Record<number, string>> = {
-  1: 'A',
-  28: 'AAAA',
-  5: 'CNAME',
-  48: 'DNSKEY',
-  43: 'DS',
-  65: 'HTTPS',
-  15: 'MX',
-  2: 'NS',
-  47: 'NSEC',
-  50: 'NSEC3',
-  12: 'PTR',
-  46: 'RRSIG',
-  6: 'SOA',
-  33: 'SRV',
-  16: 'TXT',
-  252: 'AXFR',
-  251: 'IXFR',
-  255: 'ANY',
-};
-const otherType = countedTypes.length - 1;
+const typesCounted = 'A AAAA CNAME DNSKEY DS HTTPS MX NS NSEC NSEC3 PTR RRSIG SOA SRV TXT AXFR IXFR ANY'.split(' ');
+const typeNumbers = [1, 28, 5, 48, 43, 65, 15, 2, 47, 50, 12, 46, 6, 33, 16, 252, 251, 255];
+const otherType = typesCounted.length;
 const typeIndexes = new Uint8Array(256).fill(otherType);
-for (const [number, name] of Object.entries(typeNumbers)) {
-  typeIndexes[Number(number)] = countedTypes.indexOf(name as (typeof countedTypes)[number]);
-}
+for (const [index, number] of typeNumbers.entries()) typeIndexes[number] = index;
+/** Query types with a series of their own, as in CoreDNS; the last is for all others. */
+export const countedTypes: readonly string[] = [...typesCounted, 'other'];
 
-/** The index of a query type in `countedTypes`. */
 export function countedType(type: number): number {
   return type < 256 ? typeIndexes[type] : otherType;
 }
@@ -147,15 +106,15 @@ export const rcodesCounted = 25;
 export const durationBucketsSeconds = Array.from({ length: 16 }, (_, power) => 0.00025 * 2 ** power);
 export const sizeBucketsBytes = [0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3];
 
-/** Datagrams received with one system call: powers of two up to `batchPacketsMax`. */
+/** Datagrams per system call: powers of two up to `batchPacketsMax`. */
 export const batchBuckets = [1, 2, 4, 8, 16, 32, 64] as const;
 const batchPlaces = batchBuckets.length + 2;
 
-/** A histogram takes one place per bucket, one for +Inf, one for the sum. */
+/** A histogram has a place per bucket, one for +Inf, one for the sum. */
 const durationPlaces = durationBucketsSeconds.length + 2;
 const sizePlaces = sizeBucketsBytes.length + 2;
 
-/** Where each number of a zone stands, from the zone's first place. */
+/** The place of each number of a zone, from the zone's first. */
 export const zonePlaces = (() => {
   let next = 0;
   const take = (count: number): number => {
@@ -178,10 +137,10 @@ export const zonePlaces = (() => {
     hitsDenial: take(1),
     misses: take(1),
     prefetches: take(1),
-    /** Answers whose question did not match and were not cached. */
+    /** Answers to other questions, not cached. */
     drops: take(1),
     servedStale: take(1),
-    /** Answers with AAAA records that were made of A records. */
+    /** Answers with AAAA records made from A records. */
     translated: take(1),
     count: next,
   };
@@ -194,19 +153,17 @@ export const overTcp = 1;
 /** 0 is IPv4, 1 is IPv6. */
 export type Family = 0 | 1;
 
-/** One thread's numbers: the process's events, its batches, then each served zone's places in the order of their ordinals. */
+/** One thread's numbers: events, batches, then the places of each served zone by ordinal. */
 export class Counters {
   events!: Float64Array;
-  /** A histogram over `batchBuckets`. */
   batches!: Float64Array;
   zones!: Float64Array;
 
-  /** `memory` comes from `countersMemory`; another thread's view of the same numbers is made from it. */
+  /** `memory` is from `countersMemory`; several threads may view the same numbers. */
   constructor(public memory: SharedArrayBuffer) {
     this.use(memory);
   }
 
-  /** Counts in this memory from now on. */
   use(memory: SharedArrayBuffer): void {
     this.memory = memory;
     this.events = new Float64Array(memory, 0, eventNames.length);
@@ -214,14 +171,14 @@ export class Counters {
     this.zones = new Float64Array(memory, (eventNames.length + batchPlaces) * 8);
   }
 
-  /** Adds what a page has counted that is not used any more; it has no more zones than this one. */
+  /** Adds a page that is no longer used and has no more zones than this one. */
   add(page: Counters): void {
     for (let index = 0; index < page.events.length; index++) this.events[index] += page.events[index];
     for (let index = 0; index < page.batches.length; index++) this.batches[index] += page.batches[index];
     for (let index = 0; index < page.zones.length; index++) this.zones[index] += page.zones[index];
   }
 
-  /** Sets the numbers of a zone to zero, if there is a place for it. Nobody may count under this ordinal meanwhile. */
+  /** Zeroes a zone's numbers, if it has a place; nothing may count under this ordinal meanwhile. */
   clearZone(ordinal: number): void {
     this.zones.fill(0, this.zoneBase(ordinal), this.zoneBase(ordinal + 1));
   }
@@ -230,7 +187,7 @@ export class Counters {
     this.events[eventIndexes[event]]++;
   }
 
-  /** So many datagrams came with one system call, at least one. */
+  /** `count`: datagrams of one system call, at least one. */
   countBatch(packets: number): void {
     this.batches[32 - Math.clz32(packets - 1)]++;
     this.batches[batchPlaces - 1] += packets;
@@ -240,12 +197,11 @@ export class Counters {
     return this.events[eventIndexes[event]];
   }
 
-  /** The first place of the zone with this ordinal. */
   zoneBase(ordinal: number): number {
     return ordinal * zonePlaces.count;
   }
 
-  /** Makes room for so many zones, in new memory when there is not enough; the numbers so far are taken along. */
+  /** Makes room for so many zones, in new memory if needed; keeps the numbers. */
   growTo(zones: number): void {
     if (this.zones.length >= zones * zonePlaces.count) return;
     const { events, batches, zones: before } = this;
@@ -261,7 +217,6 @@ export function countersMemory(zones: number): SharedArrayBuffer {
   return new SharedArrayBuffer((eventNames.length + batchPlaces + zones * zonePlaces.count) * 8);
 }
 
-/** Adds one observation to the duration histogram at `base`. */
 export function observeDuration(numbers: Float64Array, base: number, seconds: number): void {
   let bucket = 0;
   while (bucket < durationBucketsSeconds.length && seconds > durationBucketsSeconds[bucket]) bucket++;
@@ -269,7 +224,6 @@ export function observeDuration(numbers: Float64Array, base: number, seconds: nu
   numbers[base + durationPlaces - 1] += seconds;
 }
 
-/** Adds one observation to the size histogram at `base` of this transport. */
 export function observeBytes(numbers: Float64Array, base: number, transport: Transport, bytes: number): void {
   let bucket = 0;
   while (bucket < sizeBucketsBytes.length && bytes > sizeBucketsBytes[bucket]) bucket++;

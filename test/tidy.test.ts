@@ -64,7 +64,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Interfaces that one side declares and the other fills: as types, importable from anywhere. */
-const seams = ['src/listen/asker.ts', 'src/upstream/ask.ts'];
+const seams = ['src/listen/client.ts', 'src/upstream/ask.ts'];
 
 /** Who alone imports what. A folder stands for the one file in it that may; a file for itself. */
 const onlyUsers: Readonly<Record<string, string>> = {
@@ -76,7 +76,7 @@ const onlyUsers: Readonly<Record<string, string>> = {
   re2js: 'src/config/pattern.ts',
   yargs: 'src/config/flags.ts',
   'node:net': 'src/os/node-network.ts',
-  'node:dgram': 'src/os/node-datagrams.ts',
+  'node:dgram': 'src/os/node-network.ts',
   'node:tls': 'src/os/tls.ts',
   'node:http': 'src/observe/http.ts',
   'node:child_process': 'src/os/commands.ts',
@@ -112,7 +112,6 @@ const drawerNames = ['utils.ts', 'util.ts', 'types.ts', 'index.ts', 'helpers.ts'
 /** Files that export functions and are not tested in their room, each with its reason. */
 const testedElsewhere: Readonly<Record<string, string>> = {
   'src/process/program.ts': 'the program: test/real/ runs it',
-  'src/os/node-datagrams.ts': 'test/os/node-network.test.ts uses it as the network does',
 };
 
 const sources = readSources(repositoryPath('src'));

@@ -4,7 +4,7 @@
  * to be had, else with the runtime's own sockets.
  */
 import { createSocket } from 'node:dgram';
-import { encodeSocketAddress } from '../../src/os/socket-address.js';
+import { encodeSocketAddress } from '../../src/os/addresses.js';
 import { linux, loadSystemCalls, type SystemCalls } from '../../src/os/system-calls.js';
 
 /** An A record whose owner is the question's name: 192.0.2.1, TTL 60. */

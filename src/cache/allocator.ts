@@ -1,11 +1,11 @@
 /**
- * Memory for blocks: slabs of 256 kB, each cut into blocks of one size. Used by the control lane alone. A block that
- * is let go returns to its size's free list, if it was published not before every answering thread has passed the
- * end of a batch; when a size has none left and no slab is untouched, a slab of another size is taken back whole, so
- * a change in what clients ask never leaves the memory in the wrong sizes. Large blocks have a part of the memory at
- * most, and take slabs from each other beyond it: a client that asks for large answers throws out large answers.
+ * Memory for blocks, used by the main thread alone: slabs of 256 kB, each cut into blocks of one size class. A released
+ * block that was published returns to its free list when every worker has finished the batch in which it may have seen
+ * it. Without free blocks and untouched slabs, a slab of another class is emptied, so changing queries never leave the
+ * memory in the wrong classes. Large blocks have a bounded share and beyond it only evict each other.
  */
 import {
+  assert,
   blockBytesMax,
   cacheBytesMax,
   largeBlocksShare,
@@ -27,7 +27,7 @@ import { Epochs } from './epochs.js';
 const stateFree = 0;
 const stateUsed = 1;
 
-/** Block sizes: four to a doubling, so at most a fifth of a block is unused. */
+/** Four sizes per doubling, so at most a fifth of a block is unused. */
 export const sizesBytes: readonly number[] = (() => {
   const sizes: number[] = [];
   for (let size = 128; sizes.length === 0 || sizes[sizes.length - 1] < blockBytesMax; size *= 2) {
@@ -42,17 +42,20 @@ function isLarge(sizeClass: number): boolean {
   return sizesBytes[sizeClass] > smallBlockBytesMax;
 }
 
+function slabOf(ref: BlockRef): number {
+  return Math.floor((ref - firstBlockByte) / slabBytes);
+}
+
 export class Allocator {
   readonly #blocks: Blocks;
   readonly #free: BlockRef[][] = sizesBytes.map(() => []);
-  /** Size class of each slab in use. */
   readonly #slabs: number[] = [];
   readonly #slabsMax: number;
   readonly #largeSlabsMax: number;
-  /** Out of sight since the epoch `#retiringSince`; each is an entry's block, so there are at most as many. */
+  /** Unpublished since epoch `#retiringSince`; each was an entry's block, so their number is bounded. */
   #retiring: BlockRef[] = [];
   #retiringSince = 0;
-  /** Out of sight since then. */
+  /** Unpublished since then. */
   #retired: BlockRef[] = [];
   #nextVictim = 0;
   #usedBytes = 0;
@@ -67,15 +70,14 @@ export class Allocator {
     this.#largeSlabsMax = Math.max(1, Math.floor(this.#slabsMax * largeBlocksShare));
   }
 
-  /** Bytes of all blocks in use, their unused ends included. */
+  /** Bytes of all blocks in use, with their padding. */
   get usedBytes(): number {
     return this.#usedBytes;
   }
 
   /**
-   * A block of at least `bytes`, which is at most blockBytesMax. When memory is short a slab is emptied first:
-   * `evict` is called for each block in use there and releases it; a slab with a block that it cannot release stays.
-   * Returns 0 when nothing could be had.
+   * Allocates at least `bytes`, at most blockBytesMax; 0 without memory. May empty a slab first: `evict` is called for
+   * each of its blocks and releases it; a slab with a block that stays is kept.
    */
   allocate(bytes: number, evict: (ref: BlockRef) => void): BlockRef {
     const sizeClass = sizesBytes.findIndex((size) => size >= bytes);
@@ -85,30 +87,32 @@ export class Allocator {
     if (free.length === 0 && !this.#addSlab(sizeClass)) this.#convertSlab(sizeClass, evict);
     const ref = free.pop();
     if (ref === undefined) return 0;
+    assert(this.#slabs[slabOf(ref)] === sizeClass, 'a free block has the size of its slab');
+    assert(this.#blocks.bytes[ref + atState] === stateFree, 'a free block is in use nowhere');
     this.#blocks.bytes[ref + atSizeClass] = sizeClass;
     this.#blocks.bytes[ref + atState] = stateUsed;
     this.#usedBytes += sizesBytes[sizeClass];
     return ref;
   }
 
-  /** Takes back a block that nobody else has seen. */
   release(ref: BlockRef): void {
     this.#notUsed(ref);
     this.#free[this.#blocks.bytes[ref + atSizeClass]].push(ref);
   }
 
-  /** Takes back a block that was published and is no more: threads may still be reading it. */
+  /** Frees a published block once workers cannot be reading it. */
   retire(ref: BlockRef): void {
     this.#notUsed(ref);
     this.#retired.push(ref);
   }
 
   #notUsed(ref: BlockRef): void {
+    assert(this.#blocks.bytes[ref + atState] === stateUsed, 'a block is released once');
+    assert(this.#slabs[slabOf(ref)] === this.#blocks.bytes[ref + atSizeClass], 'a block has the size of its slab');
     this.#blocks.bytes[ref + atState] = stateFree;
     this.#usedBytes -= sizesBytes[this.#blocks.bytes[ref + atSizeClass]];
   }
 
-  /** Frees what no thread can be reading any more. */
   #reclaim(): void {
     if (this.#retiring.length > 0) {
       if (!this.epochs.passed(this.#retiringSince)) return;
@@ -120,7 +124,7 @@ export class Allocator {
     if (this.epochs.passed(this.#retiringSince)) this.#freeRetiring();
   }
 
-  /** The same for all of them, waiting for the threads a little; false when one has been in its batch all the time. */
+  /** Frees all of them, waiting a little; false when a worker stayed in its batch. */
   #reclaimAll(): boolean {
     const epoch = this.epochs.advance();
     if (!this.epochs.awaitPassed(epoch)) return false;
@@ -142,12 +146,12 @@ export class Allocator {
     return true;
   }
 
-  /** Whether blocks of this size get no slab but one that large blocks have already. */
+  /** Whether large blocks, which this size belongs to, have used up their share. */
   #isShareTaken(sizeClass: number): boolean {
     return isLarge(sizeClass) && this.#slabs.filter(isLarge).length >= this.#largeSlabsMax;
   }
 
-  /** Takes the slab of those next in turn that is used least, and cuts it anew. */
+  /** Empties the least used of the next slabs and cuts it anew. */
   #convertSlab(sizeClass: number, evict: (ref: BlockRef) => void): void {
     const { slab, next } = this.#leastTouched(this.#isShareTaken(sizeClass));
     if (slab < 0) return;
@@ -160,7 +164,7 @@ export class Allocator {
       if (this.#blocks.bytes[ref + atState] === stateUsed) isHeld = true;
     }
     this.#nextVictim = isHeld ? next : slab;
-    // A thread that does not get on keeps this slab: the next call tries it again.
+    // A worker that stays in its batch keeps this slab; the next call tries again.
     if (isHeld || !this.#reclaimAll()) return;
     this.#nextVictim = next;
     const list = this.#free[this.#slabs[slab]];
@@ -169,14 +173,13 @@ export class Allocator {
     for (const ref of kept) list.push(ref);
     this.#slabs[slab] = sizeClass;
     this.#cut(slab, sizeClass);
-    // What the old blocks left here must not be taken for a block in use.
+    // Old headers must not look like blocks in use.
     const size = sizesBytes[sizeClass];
     for (let ref = from; ref + size <= from + slabBytes; ref += size) this.#blocks.bytes[ref + atState] = stateFree;
   }
 
   /**
-   * Of the next slabs in turn, or of those with large blocks, the one of whose blocks the fewest were used since it was
-   * last looked at; and the slab after all that were looked at. -1: there is none.
+   * Of the next slabs, or those with large blocks, the least used since its last look (-1: none); and the one after.
    */
   #leastTouched(onlyLarge: boolean): { slab: number; next: number } {
     const { length } = this.#slabs;
@@ -196,7 +199,6 @@ export class Allocator {
     return { slab, next };
   }
 
-  /** How many of a slab's blocks were used since this was last asked. */
   #takeTouched(slab: number): number {
     const { bytes, words } = this.#blocks;
     const from = firstBlockByte + slab * slabBytes;

@@ -1,11 +1,10 @@
 /**
- * What stays in memory. Each server block with a cache has two stores, success and denial; each is an lru-cache
- * whose keys are places in the shared memory, so that a name is held once, in its block, and an entry costs lru-cache
- * nothing but a number. The one writer of the index: answering code finds blocks, this puts them there.
+ * What stays in memory: two stores for each server block with a cache, success and denial. They are lru-caches with
+ * block references as keys, so a name is held once, in its block. Only the main thread writes the index.
  */
 import { LRUCache } from 'lru-cache';
 import { hashQuestion } from '../dns/hash.js';
-import { chainEntriesMax, entriesSparedMax, headerBytes } from '../limits.js';
+import { assert, chainEntriesMax, entriesSparedMax, headerBytes } from '../limits.js';
 import { Allocator } from './allocator.js';
 import {
   atExpires,
@@ -31,16 +30,15 @@ import {
 } from './blocks.js';
 import type { Epochs } from './epochs.js';
 
-/** The entries of one server block; `success` also holds what `kindSuccess` says, `denial` all else. */
+/** The entries of one server block; `success` holds kindSuccess, `denial` the rest. */
 export interface Store {
   readonly success: LRUCache<BlockRef, BlockRef>;
   readonly denial: LRUCache<BlockRef, BlockRef>;
-  /** Entries thrown out for want of room, not those replaced or outlived. */
+  /** Entries evicted for lack of room, not replaced or expired ones. */
   evictedSuccess: number;
   evictedDenial: number;
 }
 
-/** An answer to be kept: a message in stored form, its records' TTL offsets, and when it is good. */
 export interface Keep {
   readonly message: Uint8Array;
   readonly messageBytes: number;
@@ -53,7 +51,7 @@ export interface Keep {
   readonly lifetimeMs: number;
 }
 
-/** What an entry counts in an lru-cache whose size is its number of entries. */
+/** An entry's size in an lru-cache bounded by entries. */
 const oneEntry = { size: 1 } as const;
 
 interface Capacities {
@@ -61,42 +59,38 @@ interface Capacities {
   readonly denialEntriesMax: number;
 }
 
-/** What others want to know as it happens. */
 interface CacheEvents {
-  /** An entry was thrown out so that its memory could be used for another size of answer. */
+  /** An entry was evicted because another size class needed its memory. */
   readonly evictedForMemory?: (() => void) | undefined;
-  /** An answer is not kept: the chain of its hash has as many blocks as a reader may have to walk. */
+  /** An answer was not stored because its hash chain is full. */
   readonly crowded?: (() => void) | undefined;
-  /** An answer is kept from now on. */
   readonly kept?: (ref: BlockRef) => void;
-  /** An answer is about to be dropped because a newer one, which is not kept, has ended it. */
+  /** A newer answer, which is not stored, ends this one. */
   readonly ended?: (ref: BlockRef) => void;
 }
 
-/** Entries looked at in one go: half a millisecond of work. */
+/** Half a millisecond of work. */
 const forgottenPerSlice = 100;
 
-/** The stores and the memory that their entries share. */
 export class Cache {
   readonly blocks: Blocks;
   readonly #allocator: Allocator;
   readonly #told: CacheEvents;
-  /** Those that have held something, since they were last dissolved. */
+  /** Stores that have held something since they were dissolved. */
   readonly #stores = new Set<Store>();
   readonly #evictForMemory = (ref: BlockRef): void => {
     if (this.#drop(ref)) this.#told.evictedForMemory?.();
   };
-  /** Entries leave one lru-cache for another; their blocks stay. */
+  /** Entries move between lru-caches; their blocks stay. */
   #isMoving = false;
 
-  /** `epochs` are those in which answering threads read; without threads there is nobody to wait for. */
+  /** `epochs` of the workers; without workers nothing waits. */
   constructor(blocks: Blocks, bytesMax?: number, epochs?: Epochs, told: CacheEvents = {}) {
     this.blocks = blocks;
     this.#allocator = new Allocator(blocks, bytesMax, epochs);
     this.#told = told;
   }
 
-  /** An empty store. */
   newStore(capacities: Capacities): Store {
     const store: Store = {
       success: this.#newLru(capacities.successEntriesMax, () => store.evictedSuccess++),
@@ -107,7 +101,7 @@ export class Cache {
     return store;
   }
 
-  /** Keeps a copy of the answer in place of the one for the same question; 0 when there is no memory for it, or its chain is full. */
+  /** Stores a copy in place of the answer to the same question; 0 without memory or with a full chain. */
   keep(store: Store, answer: Keep, nowMs: number): BlockRef {
     const { blocks } = this;
     const old = this.existing(answer);
@@ -116,7 +110,7 @@ export class Cache {
     if (lru.size >= lru.maxSize) spareTouched(lru, blocks.words);
     const ref = this.borrow(answer, nowMs);
     if (ref === 0) return 0;
-    // One that takes an older one's place makes the chain no longer.
+    // A replacement makes the chain no longer.
     if (oldLru === null && blocks.chainBlocks(ref) >= chainEntriesMax) {
       this.#allocator.release(ref);
       this.#told.crowded?.();
@@ -125,14 +119,14 @@ export class Cache {
     if (lru.size === 0) this.#stores.add(store);
     lru.set(ref, ref, oneEntry);
     publish(blocks, ref);
-    // Only now, so that a reader finds one or the other. Making room may have let go of the old one already, and
-    // the new one may even stand in its place.
+    // After the new one, so that readers find either. Making room may already have evicted the old one, and the new one
+    // may be in its memory.
     if (oldLru !== null && old !== ref) oldLru.delete(old);
     this.#told.kept?.(ref);
     return ref;
   }
 
-  /** Writes the answer into memory that nobody can find, for `release`; 0 when there is none. */
+  /** Writes the answer into unpublished memory, for `release`; 0 without memory. */
   borrow(answer: Keep, nowMs: number): BlockRef {
     const bytes = ((atMessage + answer.messageBytes + 1) & ~1) + 2 * answer.records;
     const ref = this.#allocator.allocate(bytes, this.#evictForMemory);
@@ -144,28 +138,28 @@ export class Cache {
     this.#allocator.release(ref);
   }
 
-  /** The block for the same question, to be replaced; 0 when there is none. */
+  /** The block for the same question; 0 without one. */
   existing({ message, questionEnd, zoneId, key }: Keep): BlockRef {
     return this.blocks.find(message, questionEnd, zoneId, key);
   }
 
-  /** Notes that a refresh failed: no other is worth trying before `recheckAtMs`. */
+  /** Records a failed refresh; the next one not before `recheckAtMs`. */
   refreshFailed(ref: BlockRef, recheckAtMs: number): void {
     this.blocks.doubles[(ref + atRecheck) >> 3] = recheckAtMs;
   }
 
-  /** Notes that the upstream has newer answers that do not replace this one: once expired it is given on failure alone. */
+  /** Records that the upstream has newer answers that do not replace this one; expired, it serves failures only. */
   leaveForFailure(ref: BlockRef): void {
     this.blocks.doubles[(ref + atRecheck) >> 3] = onFailureOnly;
   }
 
-  /** Drops an answer because a newer one, which is not kept, has ended it. */
+  /** Drops an answer that a newer one, which is not stored, has ended. */
   end(ref: BlockRef): void {
     this.#told.ended?.(ref);
     this.#drop(ref);
   }
 
-  /** Moves the entries for which `to` names another store, oldest first; the others stay. */
+  /** Moves the entries for which `to` names another store, oldest first. */
   move(store: Store, to: (zoneId: number) => Store | null): void {
     for (const side of ['success', 'denial'] as const) {
       const moved = [...store[side].rkeys()].map((ref) => ({ ref, home: to(this.blocks.zoneId(ref)) ?? store }));
@@ -182,30 +176,29 @@ export class Cache {
     }
   }
 
-  /** Drops what a store holds. */
   dissolve(store: Store): void {
     this.#stores.delete(store);
     store.success.clear();
     store.denial.clear();
   }
 
-  /** Drops of a store what `isGone` says, from its oldest to its youngest, some each time. What comes meanwhile stays. */
+  /** Drops the entries for which `isGone` is true, oldest first, some per slice; new entries stay. */
   *forgetInSlices(store: Store, isGone: (ref: BlockRef) => boolean): Generator<void, void> {
     for (const lru of [store.success, store.denial]) {
       for (const [index, ref] of [...lru.rkeys()].entries()) {
         if (index % forgottenPerSlice === 0) yield;
-        // It may have gone, or something else may be in the block by now.
+        // The entry may be gone, or its memory reused.
         if (lru.has(ref) && isGone(ref)) lru.delete(ref);
       }
     }
   }
 
-  /** All that is kept, of each store from the least to the most recently used. */
+  /** Every store from the least to the most recently used. */
   refs(): BlockRef[] {
     return [...this.#stores].flatMap(({ success, denial }) => [...success.rkeys(), ...denial.rkeys()]);
   }
 
-  /** Whether something is kept in this block; what, only the block says. */
+  /** Whether the block is an entry's; only the block tells which. */
   holds(ref: BlockRef): boolean {
     for (const { success, denial } of this.#stores) if (success.has(ref) || denial.has(ref)) return true;
     return false;
@@ -215,10 +208,10 @@ export class Cache {
     return this.#allocator.usedBytes;
   }
 
-  /** However an entry leaves an lru-cache, its block leaves the index and its memory is free. */
+  /** However an entry leaves its lru-cache, its block is unpublished and freed. */
   #newLru(max: number, evicted: () => void): LRUCache<BlockRef, BlockRef> {
     return new LRUCache<BlockRef, BlockRef>({
-      // By `max` it would take the memory for all entries at once: 2.8 MB for 100,000, whether they ever come or not.
+      // `max` would allocate for all entries at once: 2.8 MB for 100,000.
       maxSize: max,
       dispose: (ref, _key, reason) => {
         if (this.#isMoving) return;
@@ -240,8 +233,8 @@ function lruOf(store: Store, kind: Kind): LRUCache<BlockRef, BlockRef> {
 }
 
 /**
- * Brings what was used since it was last looked at to the young end, until the oldest is one that was not. Where nearly
- * all is in use, one of them has to go whatever is looked at: a few are spared, not a whole store walked.
+ * Moves entries used since the last look to the young end until the oldest is an unused one. Where nearly all are in
+ * use only a few are spared, so that no eviction walks a whole store.
  */
 function spareTouched(lru: LRUCache<BlockRef, BlockRef>, words: Blocks['words']): void {
   for (let left = Math.min(lru.size, entriesSparedMax); left > 0; left--) {
@@ -282,5 +275,6 @@ function publish(blocks: Blocks, ref: BlockRef): void {
 function unpublish(blocks: Blocks, ref: BlockRef): void {
   let link = blocks.chain(ref);
   while (blocks.words[link] !== 0 && blocks.words[link] !== ref) link = (blocks.words[link] + atNext) >> 2;
-  if (blocks.words[link] === ref) Atomics.store(blocks.words, link, blocks.words[(ref + atNext) >> 2]);
+  assert(blocks.words[link] === ref, 'a block is unpublished from the chain that it is in');
+  Atomics.store(blocks.words, link, blocks.words[(ref + atNext) >> 2]);
 }

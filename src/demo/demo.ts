@@ -1,20 +1,15 @@
 /**
- * `zerohop demo`: the program without cluster, root or network. It opens a stand-in for the cluster DNS, has the real
- * server started on 127.0.0.1 in front of it with the built-in configuration, asks it a few questions as a pod would,
- * and prints where each answer came from. It starts nothing of the server itself: `serve` is handed in.
+ * `zerohop demo`, without cluster, root or network: opens a stand-in for the cluster DNS, starts the real server in
+ * front of it on 127.0.0.1 with the built-in configuration, asks as a pod would, and prints where answers came from.
  */
 import { formatEndpoint } from '../config/addresses.js';
 import { builtinCorefile } from '../config/builtin.js';
 import { lowerCaseName, typeName } from '../dns/names.js';
 import type { Clock } from '../os/clock.js';
-import type { Network } from '../os/network.js';
-import { openStandIn } from './cluster-dns.js';
-import { freePort } from './ports.js';
+import type { Endpoint, Network } from '../os/network.js';
+import { demoRecords, lookupIn, openStandIn } from './cluster-dns.js';
 import { askOnce, type Question } from './question.js';
-import { type Row, type Section, tableLines } from './table.js';
-import { demoRecords, lookupIn } from './zones.js';
 
-/** Where the demo's server listens on 127.0.0.1. */
 export interface DemoPorts {
   readonly dns: number;
   readonly health: number;
@@ -22,32 +17,31 @@ export interface DemoPorts {
   readonly metrics: number;
 }
 
-/** The running server, as far as the demo needs to know it. */
+/** The part of the running server that the demo needs. */
 export interface DemoServer {
-  /** Answers made by the AAAA policy so far, over all threads. */
+  /** Answers of the AAAA policy so far, over all threads. */
   synthesized(): number;
 }
 
 interface DemoParts {
   readonly network: Network;
   readonly clock: Clock;
-  /** Takes one line for the terminal, without its end. */
   write(line: string): void;
-  /** Starts the server with this Corefile, which names these ports; resolves when it answers on UDP. */
+  /** Starts the server with this Corefile, which names these ports; resolves when it answers over UDP. */
   serve(corefile: string, ports: DemoPorts): Promise<DemoServer>;
 }
 
 export interface Demo {
-  /** Closes the stand-in; the server is closed by who started it. */
+  /** Closes the stand-in; the caller closes the server. */
   stop(): void;
 }
 
-const address = '127.0.0.1';
+const demoAddress = '127.0.0.1';
 const wantedPorts: DemoPorts = { dns: 1053, health: 8080, ready: 8181, metrics: 9253 };
 const answerTimeoutMs = 3_000;
 const service = 'web.default.svc.cluster.local.';
 
-/** Whether a question has reached the stand-in. Others reach it too, loop's probe among them, and do not count. */
+/** Whether the stand-in got the wanted question, unlike others such as loop's probe. */
 interface Watch {
   wanted: string;
   seen: boolean;
@@ -81,24 +75,26 @@ const scenes: readonly Scene[] = [
   },
   {
     caption: 'www.example.com as a pod with ndots:5 resolves it, along its search path ...',
-    questions: searchPath('www.example.com'),
+    questions: demoSearchPath('www.example.com'),
   },
-  { caption: '... and once more.', questions: searchPath('www.example.com') },
+  { caption: '... and once more.', questions: demoSearchPath('www.example.com') },
 ];
 
-/** Runs the demo up to the point where it only serves. Rejects when a socket cannot be opened or `serve` does. */
+/** Resolves when the demo only serves. Rejects when a socket cannot be opened or `serve` rejects. */
 export async function runDemo({ network, clock, write, serve }: DemoParts): Promise<Demo> {
   const watch: Watch = { wanted: '', seen: false };
   const asked = (name: string, type: number): void => {
-    if (keyOf({ name, type: typeName(type) }) === watch.wanted) watch.seen = true;
+    if (demoKey({ name, type: typeName(type) }) === watch.wanted) watch.seen = true;
   };
-  const standIn = await openStandIn({ network, lookup: lookupIn(demoRecords), asked }, address);
+  const standIn = await openStandIn({ network, lookup: lookupIn(demoRecords), asked }, demoAddress);
   try {
     const ports = await choosePorts({ network, clock, write });
     const server = await serve(demoCorefile(formatEndpoint(standIn.at), ports), ports);
-    write(`zerohop on ${address}:${ports.dns}, in front of a stand-in for the cluster DNS on port ${standIn.at.port}.`);
+    write(
+      `zerohop on ${demoAddress}:${ports.dns}, in front of a stand-in for the cluster DNS on port ${standIn.at.port}.`,
+    );
     write('');
-    const ask = asker({ network, clock }, ports.dns, server, watch);
+    const ask = newAsk({ network, clock }, ports.dns, server, watch);
     const sections: Section[] = [];
     for (const { caption, questions } of scenes) {
       const rows: Row[] = [];
@@ -113,15 +109,15 @@ export async function runDemo({ network, clock, write, serve }: DemoParts): Prom
   }
 }
 
-/** The built-in configuration, with the stand-in in the place of the cluster DNS and of everything else. */
+/** The built-in configuration, with the stand-in as every upstream. */
 export function demoCorefile(standIn: string, ports: DemoPorts): string {
   return builtinCorefile({
-    localAddresses: [address],
+    localAddresses: [demoAddress],
     port: ports.dns,
     clusterDns: standIn,
     healthPort: ports.health,
-    prometheusAddress: `${address}:${ports.metrics}`,
-    readyAddress: `${address}:${ports.ready}`,
+    prometheusAddress: `${demoAddress}:${ports.metrics}`,
+    readyAddress: `${demoAddress}:${ports.ready}`,
     outside: standIn,
   });
 }
@@ -130,13 +126,13 @@ async function choosePorts({ network, clock, write }: Omit<DemoParts, 'serve'>):
   const ports: { -readonly [Use in keyof DemoPorts]: number } = { ...wantedPorts };
   for (const use of Object.keys(wantedPorts) as (keyof DemoPorts)[]) {
     const wanted = wantedPorts[use];
-    ports[use] = await freePort({ network, clock }, { address, port: wanted });
+    ports[use] = await freePort({ network, clock }, { address: demoAddress, port: wanted });
     if (ports[use] !== wanted) write(`Port ${wanted} is in use; ${use} is on ${ports[use]} instead.`);
   }
   return ports;
 }
 
-function asker(
+function newAsk(
   parts: { readonly network: Network; readonly clock: Clock },
   port: number,
   server: DemoServer,
@@ -144,10 +140,13 @@ function asker(
 ): (question: Question) => Promise<Row> {
   let id = 0;
   return async (question) => {
-    watch.wanted = keyOf(question);
+    watch.wanted = demoKey(question);
     watch.seen = false;
     const synthesizedBefore = server.synthesized();
-    const answer = await askOnce(parts, { address, port }, question, { id: ++id, timeoutMs: answerTimeoutMs });
+    const answer = await askOnce(parts, { address: demoAddress, port }, question, {
+      id: ++id,
+      timeoutMs: answerTimeoutMs,
+    });
     const text = `${question.name} ${question.type}`;
     if (answer === null) return { question: text, rcode: 'no answer', answer: '', source: '', microseconds: '' };
     const made = server.synthesized() > synthesizedBefore ? 'synthesized' : 'cache';
@@ -161,7 +160,7 @@ function asker(
   };
 }
 
-function keyOf({ name, type }: Question): string {
+function demoKey({ name, type }: Question): string {
   return `${lowerCaseName(name)} ${type}`;
 }
 
@@ -169,8 +168,8 @@ function repeated(question: Question): readonly Question[] {
   return [question, question, question];
 }
 
-/** What a pod's resolver asks with the search path of the namespace `default`; the last one is the name itself. */
-function searchPath(name: string): Question[] {
+/** The queries of a pod's resolver in the namespace `default`; the last is the name itself. */
+function demoSearchPath(name: string): Question[] {
   const suffixes = ['default.svc.cluster.local.', 'svc.cluster.local.', 'cluster.local.', ''];
   return suffixes.map((suffix) => ({ name: `${name}.${suffix}`, type: 'A' }));
 }
@@ -180,9 +179,93 @@ function whatNext({ dns, health, metrics }: DemoPorts): string[] {
     '',
     'µs: time from query to answer, measured by a client in this process, warm-up included.',
     'zerohop serves until Ctrl-C. Try:',
-    `  dig @${address} -p ${dns} ${service} A`,
-    `  dig @${address} -p ${dns} +tcp www.example.com A`,
-    `  curl -s http://${address}:${metrics}/metrics | grep coredns_cache`,
-    `  curl http://${address}:${health}/health`,
+    `  dig @${demoAddress} -p ${dns} ${service} A`,
+    `  dig @${demoAddress} -p ${dns} +tcp www.example.com A`,
+    `  curl -s http://${demoAddress}:${metrics}/metrics | grep coredns_cache`,
+    `  curl http://${demoAddress}:${health}/health`,
   ];
+}
+
+type PortParts = Pick<DemoParts, 'network' | 'clock'>;
+
+const portsTriedMax = 100;
+/** A loopback connect succeeds or fails at once; on a timeout the port counts as taken. */
+const knockTimeoutMs = 500;
+
+/** The first port of `at.address` that is free for UDP and TCP, from `at.port` on. Throws an Error after a hundred. */
+export async function freePort(parts: PortParts, at: Endpoint): Promise<number> {
+  for (let port = at.port; port < at.port + portsTriedMax && port <= 65535; port++) {
+    if (await isFree(parts, { address: at.address, port })) return port;
+  }
+  throw new Error(`No port of ${at.address} from ${at.port} on is free; stop the programs that use them.`);
+}
+
+async function isFree({ network, clock }: PortParts, at: Endpoint): Promise<boolean> {
+  if (await somebodyListens({ network, clock }, at)) return false;
+  try {
+    const listener = await network.listenStreams(at, () => ({ data() {}, ended() {}, closed() {} }));
+    listener.close();
+    const datagrams = await network.openDatagrams(at, { datagram() {}, error() {} });
+    datagrams.close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function somebodyListens({ network, clock }: PortParts, at: Endpoint): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = clock.after(knockTimeoutMs, () => done(true));
+    const stream = network.connectStream(at, {
+      opened: () => done(true),
+      data() {},
+      ended() {},
+      closed: () => done(false),
+    });
+    function done(listens: boolean): void {
+      timer.stop();
+      resolve(listens);
+      stream.destroy();
+    }
+  });
+}
+
+interface Row {
+  readonly question: string;
+  readonly rcode: string;
+  readonly answer: string;
+  readonly source: string;
+  readonly microseconds: string;
+}
+
+interface Section {
+  readonly caption: string;
+  readonly rows: readonly Row[];
+}
+
+const columns = ['question', 'rcode', 'answer', 'source', 'microseconds'] as const satisfies readonly (keyof Row)[];
+const heading: Row = { question: 'QUESTION', rcode: 'RCODE', answer: 'ANSWER', source: 'SOURCE', microseconds: 'µs' };
+const answerColumnsMax = 36;
+
+/** The table's lines; long answers end in an ellipsis. */
+export function tableLines(sections: readonly Section[]): string[] {
+  const cut = sections.map(({ caption, rows }) => ({ caption, rows: rows.map(withShortAnswer) }));
+  const all = [heading, ...cut.flatMap(({ rows }) => rows)];
+  const widths = columns.map((column) => Math.max(...all.map((row) => row[column].length)));
+  return [
+    line(heading, widths),
+    ...cut.flatMap(({ caption, rows }) => ['', `# ${caption}`, ...rows.map((row) => line(row, widths))]),
+  ];
+}
+
+function withShortAnswer(row: Row): Row {
+  if (row.answer.length <= answerColumnsMax) return row;
+  return { ...row, answer: `${row.answer.slice(0, answerColumnsMax - 1)}…` };
+}
+
+function line(row: Row, widths: readonly number[]): string {
+  const cells = columns.map((column, index) =>
+    column === 'microseconds' ? row[column].padStart(widths[index]) : row[column].padEnd(widths[index]),
+  );
+  return cells.join('  ').trimEnd();
 }

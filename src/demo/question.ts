@@ -1,7 +1,4 @@
-/**
- * The demo as a client: one question over UDP, and what the answer says in the words of the table. It reads answers to
- * its own questions only, so it knows the few record types that the demo's zones have.
- */
+/** The demo as a client: one query over UDP, and the answer as the table shows it, for the types of its zones. */
 import { canonicalAddress } from '../config/addresses.js';
 import { nameToWire, rcodeName, typeName, typeNumber, wireToName } from '../dns/names.js';
 import {
@@ -22,17 +19,15 @@ import type { Clock } from '../os/clock.js';
 import type { Endpoint, Network } from '../os/network.js';
 
 export interface Question {
-  /** Presentation form with the closing dot. */
+  /** With the closing dot. */
   readonly name: string;
-  /** A type's name: `A`. */
   readonly type: string;
 }
 
-export interface Answer {
+export interface DemoAnswer {
   readonly rcode: string;
   /** The answer section's data, each as in a zone file, without TTLs. */
   readonly data: readonly string[];
-  /** From the call that sent the question to the arrival of the answer. */
   readonly afterMs: number;
 }
 
@@ -41,13 +36,13 @@ interface AskParts {
   readonly clock: Clock;
 }
 
-/** Asks `server` once, with this id; null when nothing that answers the question has come within `timeoutMs`. */
+/** Asks `server` once; null without a matching answer within `timeoutMs`. */
 export function askOnce(
   { network, clock }: AskParts,
   server: Endpoint,
   question: Question,
   { id, timeoutMs }: { readonly id: number; readonly timeoutMs: number },
-): Promise<Answer | null> {
+): Promise<DemoAnswer | null> {
   const query = encodeQuestion(question, id);
   return new Promise((resolve) => {
     const socket = network.connectDatagrams(server, {
@@ -60,7 +55,7 @@ export function askOnce(
     const sentMs = clock.nowMs();
     socket.send(query, server);
 
-    function done(answer: Answer | null): void {
+    function done(answer: DemoAnswer | null): void {
       timer.stop();
       socket.close();
       resolve(answer);
@@ -80,7 +75,7 @@ function encodeQuestion({ name, type }: Question, id: number): Uint8Array {
   return query;
 }
 
-/** The same id, and the question echoed byte for byte. */
+/** The same id and the same question, byte for byte. */
 function isAnswerTo(message: Uint8Array, query: Uint8Array): boolean {
   if (message.length < query.length || messageId(message) !== messageId(query)) return false;
   if ((messageFlags(message) & flagQr) === 0 || u16(message, atQuestions) !== 1) return false;
@@ -104,9 +99,9 @@ function readAnswer(message: Uint8Array): { rcode: string; data: string[] } {
 
 type ReadData = (message: Uint8Array, at: number, end: number) => string;
 
-const readers: Readonly<Record<string, ReadData>> = {
+const dataReaders: Readonly<Record<string, ReadData>> = {
   A: (message, at, end) => [...message.subarray(at, end)].join('.'),
-  AAAA: ipv6Text,
+  AAAA: ipv6DataText,
   CNAME: (message, at) => wireToName(message, at),
   PTR: (message, at) => wireToName(message, at),
   SRV: (message, at) => `${u16(message, at + 4)} ${wireToName(message, at + 6)}`,
@@ -115,10 +110,10 @@ const readers: Readonly<Record<string, ReadData>> = {
 /** SRV without priority and weight; other types by their names. */
 function dataText(message: Uint8Array, type: number, at: number, end: number): string {
   const name = typeName(type);
-  return Object.hasOwn(readers, name) ? readers[name](message, at, end) : `(${name})`;
+  return Object.hasOwn(dataReaders, name) ? dataReaders[name](message, at, end) : `(${name})`;
 }
 
-function ipv6Text(message: Uint8Array, at: number, end: number): string {
+function ipv6DataText(message: Uint8Array, at: number, end: number): string {
   const groups: string[] = [];
   for (let pair = at; pair + 1 < end; pair += 2) groups.push(u16(message, pair).toString(16));
   return canonicalAddress(groups.join(':')) ?? groups.join(':');

@@ -1,7 +1,4 @@
-/**
- * What DNS64 does with messages (RFC 6147 5): whether an answer has AAAA records that count, and AAAA records made of
- * A records by putting the IPv4 address behind a prefix (RFC 6052 2.2). It asks nobody.
- */
+/** DNS64 (RFC 6147 5): usable AAAA records of an answer, and AAAA records from A records (RFC 6052 2.2). */
 import type { Normalised, Normaliser } from './normalise.js';
 import { fixedBytes, ownerEnd, sectionsOf } from './sections.js';
 import { rcodeNoError, rcodeNxDomain, setU16, setU32, typeA, typeAaaa, typeRrsig, u16, u32 } from './wire.js';
@@ -9,15 +6,13 @@ import { rcodeNoError, rcodeNxDomain, setU16, setU32, typeA, typeAaaa, typeRrsig
 interface Prefix {
   /** Sixteen, of which the prefix's count. */
   readonly bytes: ArrayLike<number>;
-  /** 32, 40, 48, 56, 64 or 96. */
   readonly prefixBits: number;
 }
 
-/** What an answer says of a name's addresses. */
-export interface Finding {
-  /** `mapped`: of its AAAA records some are IPv4 addresses in disguise. */
+export interface AddressFinding {
+  /** `mapped`: some AAAA records are IPv4-mapped addresses. */
   readonly kind: 'addresses' | 'mapped' | 'none' | 'no such name' | 'failed';
-  /** How long a translation may live at the most, going by this answer (RFC 6147 5.1.7). */
+  /** The longest TTL for translations, from this answer (RFC 6147 5.1.7). */
   readonly ttlSecondsMax: number;
   readonly truncated: boolean;
   /** The answer section, uncompressed. */
@@ -27,11 +22,8 @@ export interface Finding {
 /** Without a SOA in the negative answer (RFC 6147 5.1.7). */
 const ttlSecondsWithoutSoa = 600;
 
-/**
- * Reads the answer to a question of type A or AAAA with this normaliser. Borrows both until it returns; the records are
- * bytes of their own.
- */
-export function addressesIn(message: Uint8Array, normaliser: Normaliser): Finding {
+/** Reads the answer to an A or AAAA question. Borrows both arguments; the records are copies. */
+export function addressesIn(message: Uint8Array, normaliser: Normaliser): AddressFinding {
   const records = normaliser.read(message) ? sectionsOf(message)?.answers : undefined;
   if (records === undefined) {
     return { kind: 'failed', ttlSecondsMax: ttlSecondsWithoutSoa, truncated: false, records: [] };
@@ -39,37 +31,39 @@ export function addressesIn(message: Uint8Array, normaliser: Normaliser): Findin
   const { out } = normaliser;
   const negative = out.rcode === rcodeNoError && out.negativeTtlSeconds >= 0;
   return {
-    kind: kindOf(out, records),
+    kind: findingKind(out, records),
     ttlSecondsMax: negative ? out.negativeTtlSeconds : ttlSecondsWithoutSoa,
     truncated: out.truncated,
     records,
   };
 }
 
-/** Any rcode but these two is taken for no records by RFC 6147 5.1.2, and told apart because it may be a moment's. */
-function kindOf({ rcode, relevant }: Normalised, records: readonly Uint8Array[]): Finding['kind'] {
+/** RFC 6147 5.1.2 treats other rcodes as no records; `failed` tells them apart because they may be temporary. */
+function findingKind({ rcode, relevant }: Normalised, records: readonly Uint8Array[]): AddressFinding['kind'] {
   if (rcode === rcodeNxDomain) return 'no such name';
   if (rcode !== rcodeNoError) return 'failed';
   if (!relevant) return 'none';
   const left = withoutMapped(records);
   if (left.length === records.length) return 'addresses';
-  return left.some((record) => typeOf(record) === typeAaaa) ? 'mapped' : 'none';
+  return left.some((record) => recordType(record) === typeAaaa) ? 'mapped' : 'none';
 }
 
-/** Without the AAAA records in ::ffff:0:0/96 (RFC 6147 5.1.4). */
+/** Without AAAA records in ::ffff:0:0/96 (RFC 6147 5.1.4). */
 export function withoutMapped(records: readonly Uint8Array[]): Uint8Array[] {
-  return records.filter((record) => typeOf(record) !== typeAaaa || !isMapped(record.subarray(record.length - 16)));
+  return records.filter(
+    (record) => recordType(record) !== typeAaaa || !isMappedRecord(record.subarray(record.length - 16)),
+  );
 }
 
-function isMapped(address: Uint8Array): boolean {
+function isMappedRecord(address: Uint8Array): boolean {
   for (let index = 0; index < 10; index++) if (address[index] !== 0) return false;
   return address[10] === 0xff && address[11] === 0xff;
 }
 
-/** The records with an AAAA in the place of each A; signatures of the A records, which say nothing of it, are left out. */
+/** Replaces each A by an AAAA; drops RRSIGs of A records. */
 export function translated(records: readonly Uint8Array[], prefix: Prefix, ttlSecondsMax: number): Uint8Array[] {
   return records.flatMap((record) => {
-    const type = typeOf(record);
+    const type = recordType(record);
     const dataAt = ownerEnd(record) + fixedBytes;
     if (type === typeRrsig && u16(record, dataAt) === typeA) return [];
     if (type !== typeA) return type === typeAaaa ? [] : [record];
@@ -83,7 +77,7 @@ export function translated(records: readonly Uint8Array[], prefix: Prefix, ttlSe
   });
 }
 
-/** The IPv6 address for an IPv4 address: behind the prefix, and around the byte at 8, which is always 0. */
+/** The prefix, then the IPv4 address around byte 8, which is always 0 (RFC 6052 2.2). */
 export function embedded({ bytes, prefixBits }: Prefix, address: Uint8Array): Uint8Array {
   const made = new Uint8Array(16);
   const prefixBytes = prefixBits / 8;
@@ -96,6 +90,6 @@ export function embedded({ bytes, prefixBits }: Prefix, address: Uint8Array): Ui
   return made;
 }
 
-function typeOf(record: Uint8Array): number {
+function recordType(record: Uint8Array): number {
   return u16(record, ownerEnd(record));
 }

@@ -1,46 +1,40 @@
 /**
- * Messages over TCP: each is preceded by its length in two bytes (RFC 1035 4.2.2), and the stream is cut into chunks
- * wherever the network likes. A chunk may hold many messages and a message may need many chunks. Whole messages are
- * handed on as views of the chunk; only a message that a chunk's end cuts in two is copied, once, into a buffer of its
- * own length. Nothing is concatenated. It knows bytes and lengths, not what a message says.
+ * DNS messages in a TCP stream, each behind its length in two bytes (RFC 1035 4.2.2). Messages are views of their
+ * chunk; one that spans chunks is copied, once, into a buffer of its own length.
  */
 import { messageBytesMax } from '../limits.js';
 
-/** Bytes before each message. */
 export const frameHeaderBytes = 2;
 
-/** Bytes of a chunk from `at` on. */
 export interface RestOfChunk {
   readonly bytes: Uint8Array;
   at: number;
 }
 
-/** Cuts one stream into messages. It keeps no more than one unfinished message. */
+/** Cuts one stream into messages, and holds at most one unfinished message. */
 export class FrameReader {
-  /** Of a longer message only so many bytes are handed on; the others are passed over. */
+  /** The rest of a longer message is skipped. */
   readonly #bytesMax: number;
-  /** The first byte of a length whose second has not come, or -1. */
+  /** The first byte of a length without its second, or -1. */
   #lengthHigh = -1;
-  /** The message under way, or null between messages. */
   #message: Uint8Array | null = null;
   #filledBytes = 0;
-  /** What is still to come of it and is passed over. */
+  /** The bytes of this message to skip. */
   #excessBytes = 0;
 
   constructor(bytesMax = messageBytesMax) {
     this.#bytesMax = bytesMax;
   }
 
-  /** Whether the stream stands in the middle of a message: an end here has cut something off. */
+  /** Whether the stream is within a message. */
   get unfinished(): boolean {
     return this.#lengthHigh !== -1 || this.#message !== null;
   }
 
   /**
-   * Takes the next bytes and calls `onMessage` for each message that is complete now, in order. A message is borrowed
-   * until `onMessage` returns: it is a view of `chunk` where it lies whole in it. A length of 0 gives an empty message.
-   * `onMessage` returns false to have the rest of the chunk dropped (the stream is being closed). What it throws about
-   * one message is thrown when it has had the others, too: bytes that are left out would make nonsense of the rest.
+   * Calls `onMessage` for each message that `chunk` completes, in order; borrowed until it returns. A length of 0 is an
+   * empty message. When `onMessage` returns false the rest of the chunk is dropped (the stream is being closed). Its
+   * exceptions are thrown after all messages were handed on, because lost bytes would corrupt the stream.
    */
   push(chunk: Uint8Array, onMessage: (message: Uint8Array) => unknown): void {
     const thrown: unknown[] = [];
@@ -55,10 +49,7 @@ export class FrameReader {
     if (thrown.length > 0) throw thrown[0];
   }
 
-  /**
-   * The next message that is complete with these bytes, whose place moves behind it; null when all bytes are taken and
-   * none is. The message is borrowed until the bytes change.
-   */
+  /** The next complete message, borrowed until the bytes change; null once all bytes are taken. Advances `at`. */
   next(rest: RestOfChunk): Uint8Array | null {
     const { bytes } = rest;
     while (rest.at < bytes.length) {
@@ -93,7 +84,6 @@ export class FrameReader {
     this.#filledBytes = 0;
   }
 
-  /** Copies what belongs to the message under way; returns how many bytes it took. */
   #fill(chunk: Uint8Array, at: number): number {
     const message = this.#message as Uint8Array;
     const takenBytes = Math.min(message.length - this.#filledBytes, chunk.length - at);
@@ -112,7 +102,7 @@ export class FrameReader {
   }
 }
 
-/** Writes a message's length and the message at `at`; returns where the next frame begins. The caller has checked the room. */
+/** Writes length and message at `at`; the offset of the next frame. The caller checks the room. */
 export function writeFrame(to: Uint8Array, at: number, message: Uint8Array): number {
   to[at] = message.length >> 8;
   to[at + 1] = message.length & 0xff;

@@ -1,21 +1,21 @@
 /**
- * The keyed hash of names, for tables that clients or upstreams fill. Each byte is looked up in a table of random words
- * that no client sees, so which names share a place cannot be computed from outside, nor be found by trying a few keys.
- * Letters of both cases have one word: looking up is lower-casing. Clients are told apart by the second half of the key.
+ * A keyed hash of names for tables that clients or upstreams fill. Each byte selects a secret random word, so colliding
+ * names can neither be computed outside nor found by trying a few keys. Both cases of a letter have one word. Clients'
+ * addresses use the second half of the key.
  *
  *   key: | four tables for a name's bytes by turns | four for type and class | where each hash begins |   2,049 words
  */
 
-/** The random words. All threads that use one table have the same. */
+/** Random words; the same in all threads that share a table. */
 export type HashKey = Int32Array;
 
 const bytesCount = 256;
 const nameTables = 4;
-/** Offsets of the tables for the four bytes of type and class, whose letters are not folded. */
+/** Tables for the four bytes of type and class, whose letters keep their case. */
 const atType = nameTables * bytesCount;
 const atBegin = atType + 4 * bytesCount;
 
-/** A key from a source of unpredictable numbers. */
+/** From unpredictable numbers. */
 export function newHashKey(random: { below(below: number): number }): HashKey {
   const key = Int32Array.from({ length: atBegin + 1 }, () => random.below(2 ** 32));
   for (let table = 0; table < nameTables; table++) {
@@ -25,15 +25,12 @@ export function newHashKey(random: { below(below: number): number }): HashKey {
   return key;
 }
 
-/**
- * The hash of the question (name, type, class) from `from` to `end`, whatever the case of its name. `salt` is what else
- * tells entries of the table apart, below 2^18.
- */
+/** The hash of a question (name in any case, type, class) from `from` to `end`, and of `salt`, below 2^18. */
 export function hashQuestion(bytes: Uint8Array, from: number, end: number, key: HashKey, salt: number): number {
   let hash = key[atBegin] ^ salt;
   let at = from;
   const type = end - 4;
-  // Four look-ups that do not wait for each other, then one multiplication: a step a byte takes a third longer.
+  // Four independent look-ups, then one multiplication: byte by byte takes a third longer.
   for (; at + 3 < type; at += 4) {
     const word = key[bytes[at]] ^ key[256 + bytes[at + 1]] ^ key[512 + bytes[at + 2]] ^ key[768 + bytes[at + 3]];
     hash = mix(hash, word);
@@ -45,7 +42,7 @@ export function hashQuestion(bytes: Uint8Array, from: number, end: number, key: 
   return hash ^ (hash >>> 13);
 }
 
-/** The hash of so many words, whose bytes are told apart, all of them; an address for instance. Every bit of it can be used. */
+/** The hash of words such as an address, case-sensitive. All its bits are usable. */
 export function hashWords(words: Int32Array, from: number, count: number, key: HashKey): number {
   let hash = key[atBegin];
   for (let at = from; at < from + count; at++) {
@@ -58,12 +55,12 @@ export function hashWords(words: Int32Array, from: number, count: number, key: H
   return hash ^ (hash >>> 13);
 }
 
-/** The hash of a name's tail with one more byte before it; 0 is that of the root. */
+/** The hash of a name's tail with one more byte in front; 0 is the root's. */
 export function hashBefore(hash: number, byte: number, key: HashKey): number {
   return mix(hash, key[byte]);
 }
 
-/** The rotation brings high bits down, which a multiplication alone never does; every step can be undone, so none loses bits. */
+/** Rotation brings high bits down, which multiplication never does; every step is invertible, so none loses bits. */
 function mix(hash: number, word: number): number {
   return Math.imul(((hash << 5) | (hash >>> 27)) ^ word, 0x9e3779b1);
 }

@@ -1,7 +1,6 @@
 /**
- * Names: of domains, between what people write (RFC 1035 5.1, RFC 4343 2.1) and what packets carry (RFC 1035 3.1,
- * 4.1.4), and of types, classes and rcodes. Pure. It is for configuration, logs and records we make ourselves; the
- * packet path compares wire bytes and never comes here for a cached answer.
+ * Names, types, classes and rcodes between text (RFC 1035 5.1, RFC 4343 2.1) and wire (RFC 1035 3.1, 4.1.4), for
+ * configuration, logs and our own records. The packet path compares wire bytes and does not use this.
  */
 import { labelBytesMax, nameBytesMax } from '../limits.js';
 
@@ -9,15 +8,15 @@ const dot = 0x2e;
 const backslash = 0x5c;
 
 /**
- * The uncompressed wire form of a presentation name. `\.`, `\\` and `\DDD` are escapes, the closing dot is optional,
- * characters outside ASCII become their UTF-8 bytes, case is kept. Throws an Error with one sentence on an empty
- * name, an empty label, a broken escape, a label over 63 bytes and a name over 255.
+ * The uncompressed wire form of a name in text. `\.`, `\\` and `\DDD` are escapes, the closing dot is optional,
+ * characters outside ASCII become UTF-8, case stays. Throws an Error with one sentence on an empty name or label, a
+ * broken escape, a label over 63 bytes, a name over 255.
  */
 export function nameToWire(text: string): Uint8Array {
   if (text === '.') return new Uint8Array(1);
   if (text === '') throw new Error('The empty text is not a domain name; the root is written as a dot.');
   const written = Buffer.from(text, 'utf8');
-  // Every label takes one byte more than its dot did, at most; refuse what cannot fit before copying it.
+  // A label takes at most one byte more than its dot: rejects what cannot fit before copying.
   if (written.length > 4 * nameBytesMax) throw tooLong(text);
   const wire = new Uint8Array(written.length + 2);
   let labelAt = 0;
@@ -41,10 +40,9 @@ export function nameToWire(text: string): Uint8Array {
 }
 
 /**
- * The presentation name at `offset` of a message, ending in a dot; case is kept and compression pointers are
- * followed, backwards only, so it ends on every input. Special characters come out as `\.`, other bytes outside
- * printable ASCII as `\DDD`, as CoreDNS writes them. Throws an Error when there is no well-formed name: hand it
- * names that a parser has walked.
+ * The name at `offset` of a message as text with its closing dot; case stays, compression pointers may only lead
+ * backwards. Special characters become `\.`, bytes outside printable ASCII `\DDD`, as in CoreDNS. Throws an Error on a
+ * malformed name; pass only parsed ones.
  */
 export function wireToName(packet: Uint8Array, offset: number): string {
   let name = '';
@@ -72,12 +70,12 @@ export function wireToName(packet: Uint8Array, offset: number): string {
   }
 }
 
-/** A to Z become a to z and nothing else changes (RFC 4343 3); `toLowerCase` would also fold other alphabets. */
+/** ASCII only (RFC 4343 3); `toLowerCase` would also fold other alphabets. */
 export function lowerCaseName(text: string): string {
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
-/** Whether a presentation name is the zone or below it, by whole labels, without regard to case or closing dots. */
+/** Whether a name in text is the zone or below it, ignoring case and closing dots. */
 export function isInZone(name: string, zone: string): boolean {
   const wanted = closed(lowerCaseName(zone));
   if (wanted === '.') return true;
@@ -86,12 +84,12 @@ export function isInZone(name: string, zone: string): boolean {
   return given.length === wanted.length || endsInDot(given.slice(0, -wanted.length));
 }
 
-/** `A`, `AAAA`, …; `TYPE123` for a type without a name here (RFC 3597 5). */
+/** `A`, `AAAA`, …; `TYPE123` for an unknown type (RFC 3597 5). */
 export function typeName(type: number): string {
   return typeNames.get(type) ?? `TYPE${type}`;
 }
 
-/** The number of `A`, `aaaa`, `TYPE123`; undefined for text that names no type. */
+/** Reads `A`, `aaaa`, `TYPE123`; undefined for other text. */
 export function typeNumber(text: string): number | undefined {
   return typeNumbers.get(text.toUpperCase()) ?? numberAfter('TYPE', text, 65535);
 }
@@ -101,17 +99,17 @@ export function className(number: number): string {
   return classNames.get(number) ?? `CLASS${number}`;
 }
 
-/** The number of `IN`, `ch`, `CLASS123`; undefined for text that names no class. */
+/** Reads `IN`, `ch`, `CLASS123`; undefined for other text. */
 export function classNumber(text: string): number | undefined {
   return classNumbers.get(text.toUpperCase()) ?? numberAfter('CLASS', text, 65535);
 }
 
-/** `NOERROR`, `NXDOMAIN`, …, the decimal number for rcodes without a name. 16 is BADVERS, as in an OPT (RFC 6891 9). */
+/** `NOERROR`, `NXDOMAIN`, …; the decimal number for unknown rcodes. 16 is BADVERS, as in an OPT (RFC 6891 9). */
 export function rcodeName(rcode: number): string {
   return rcodeNames.get(rcode) ?? String(rcode);
 }
 
-/** The number of `NOERROR`, `nxdomain`, `BADSIG`, `23`, `RCODE23`; undefined for text that names no rcode (12 bits). */
+/** Reads `NOERROR`, `nxdomain`, `BADSIG`, `23`, `RCODE23` (12 bits); undefined for other text. */
 export function rcodeNumber(text: string): number | undefined {
   const upper = text.toUpperCase();
   if (upper === 'BADSIG') return 16; // the name of 16 in a TSIG (RFC 8945 3)
@@ -129,7 +127,6 @@ function escapedByte(written: Uint8Array, at: number, text: string): number {
   throw new Error(`"${text}" has a broken escape; write \\DDD with three digits, from \\000 to \\255.`);
 }
 
-/** Writes the length of the label that started at `labelAt` and ends before `end`. */
 function closeLabel(wire: Uint8Array, labelAt: number, end: number, text: string): void {
   const length = end - labelAt - 1;
   if (length === 0) throw new Error(`"${text}" has an empty label; write one dot between labels.`);
@@ -150,7 +147,7 @@ function closed(name: string): string {
   return endsInDot(name) ? name : `${name}.`;
 }
 
-/** Whether the last character is a dot that is not escaped, that is, has an even number of backslashes before it. */
+/** Whether the text ends in a dot behind an even number of backslashes. */
 function endsInDot(text: string): boolean {
   const [, backslashes] = /(\\*)\.$/.exec(text) ?? [];
   return backslashes !== undefined && backslashes.length % 2 === 0;
@@ -162,14 +159,13 @@ function numberAfter(prefix: string, text: string, max: number): number | undefi
   return /^\d{1,5}$/.test(digits) && Number(digits) <= max ? Number(digits) : undefined;
 }
 
-/** How each byte of a label is written. */
 const characters = Array.from({ length: 256 }, (_, byte) => {
   const character = String.fromCharCode(byte);
   if (`. '@;()"\\`.includes(character)) return `\\${character}`;
   return byte > 0x20 && byte < 0x7f ? character : `\\${String(byte).padStart(3, '0')}`;
 });
 
-// IANA, "Domain Name System (DNS) Parameters", in the order of their numbers from 1, with the gaps named by number.
+// IANA, "Domain Name System (DNS) Parameters", by number from 1, gaps named by number.
 const typeNames = numbered({
   1: 'A NS MD MF CNAME SOA MB MG MR NULL WKS PTR HINFO MINFO MX TXT RP AFSDB X25 ISDN RT NSAP NSAP-PTR SIG KEY PX GPOS AAAA LOC NXT EID NIMLOC SRV ATMA NAPTR KX CERT A6 DNAME SINK OPT APL DS SSHFP IPSECKEY RRSIG NSEC DNSKEY DHCID NSEC3 NSEC3PARAM TLSA SMIMEA',
   55: 'HIP NINFO RKEY TALINK CDS CDNSKEY OPENPGPKEY CSYNC ZONEMD SVCB HTTPS DSYNC',
@@ -207,4 +203,13 @@ export function wireOf(name: string): Uint8Array | null {
   } catch {
     return null;
   }
+}
+
+/** The longest of the zones that contain the name. */
+export function closestZone(zones: readonly string[], name: string): string | undefined {
+  let closest: string | undefined;
+  for (const zone of zones) {
+    if (isInZone(name, zone) && (closest === undefined || zone.length > closest.length)) closest = zone;
+  }
+  return closest;
 }

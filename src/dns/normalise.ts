@@ -1,12 +1,11 @@
 /**
- * An upstream's message made into the form in which it is kept and sent: question in lower case, names compressed,
- * no OPT, and for each record the offset of its TTL. One walk over the records does it, checks them, and collects
- * what the rest needs to know. Nothing is kept of a message that does not parse.
+ * Turns an upstream's message into the stored form: question in lower case, names compressed, no OPT, and the offset of
+ * each record's TTL. One walk over the records copies them, checks them and collects facts. A message that does not
+ * parse is rejected as a whole.
  */
-import { headerBytes, messageBytesMax, nameBytesMax, recordsMax } from '../limits.js';
-import type { HashKey } from './hash.js';
-import { firstNameAt, namesIn, typeMx, typeNaptr, typeSrv } from './names-in-data.js';
-import { NamesOut } from './names-out.js';
+import { comparisonsInVainMax, headerBytes, labelsMax, messageBytesMax, nameBytesMax, recordsMax } from '../limits.js';
+import { type HashKey, hashBefore } from './hash.js';
+import { firstNameAt, namesIn, typeMx, typeNaptr, typeSrv } from './rdata-layout.js';
 import {
   atAdditionals,
   atAnswers,
@@ -18,6 +17,7 @@ import {
   flagTc,
   lower,
   messageFlags,
+  sameName,
   setU16,
   setU32,
   skipPlainName,
@@ -33,7 +33,7 @@ import {
   u32,
 } from './wire.js';
 
-/** A message in stored form and the facts about it; overwritten by each `normalise`. */
+/** A message in stored form and its facts; overwritten by each `read`. */
 export class Normalised {
   readonly message = new Uint8Array(messageBytesMax + 1);
   messageBytes = 0;
@@ -41,55 +41,49 @@ export class Normalised {
   readonly ttlOffsets = new Uint16Array(recordsMax);
   records = 0;
   answers = 0;
-  /** The full rcode, its upper bits from the OPT record. */
+  /** With the upper bits from the OPT. */
   rcode = 0;
   truncated = false;
-  /** There is an answer record of the type that was asked for. */
+  /** An answer record has the type of the question. */
   relevant = false;
   /** The smaller of the SOA's TTL and MINIMUM (RFC 2308 5); -1 without a SOA in the authority section. */
   negativeTtlSeconds = -1;
-  /** The TTL offset of that SOA. */
   soaTtlOffset = 0;
 }
 
-/**
- * How a message becomes another on its way in, so that it answers another question than the one it was asked. The names
- * are uncompressed and borrowed until the call returns; null leaves one as it is.
- */
+/** Turns a message into another question's answer. Names are uncompressed and borrowed; null keeps a name. */
 export interface Changes {
-  /** The question that it is to answer: name, type and class. */
+  /** The new question: name, type and class. */
   readonly question: Uint8Array;
-  /** What a record's owner becomes. */
+  /** Renames a record's owner. */
   readonly owner: ((name: Uint8Array) => Uint8Array | null) | null;
-  /** What the first name in the data of a record becomes, for the types where it leads on. */
+  /** Renames the first name in a record's data, for `leadsOn`. */
   readonly value: ((name: Uint8Array) => Uint8Array | null) | null;
   readonly ttlSeconds: ((seconds: number) => number) | null;
   readonly rcode: ((rcode: number) => number) | null;
 }
 
-/** Types whose first name leads on, to where the client is sent. */
+/** Types whose first name redirects the client. */
 const leadsOn = [typeNs, typeCname, typeSoa, typeMx, typeSrv, typeNaptr, typeDname];
 
-/** In which order the answer section is kept. */
 export type AnswerOrder = 'as sent' | 'aliases first';
 
 export class Normaliser {
   readonly out = new Normalised();
-  readonly #names: NamesOut;
-  /** Which records of the answer section are to be copied. */
+  readonly #names: NameCompressor;
+  /** The answer records to copy. */
   #wanted: 'all' | 'aliases' | 'others' = 'all';
   readonly #name = new Uint8Array(nameBytesMax + 1);
   #changes: Changes | null = null;
 
-  /** By the key the names of a message are found again. */
+  /** `key` hashes the names of a message. */
   constructor(key: HashKey) {
-    this.#names = new NamesOut(key);
+    this.#names = new NameCompressor(key);
   }
 
   /**
-   * Reads a message into `out`, its answers in the order in which they are, or with the aliases (CNAME, DNAME) first,
-   * and with these changes. Borrows it until it returns. False: it does not parse, or is too long when changed; `out` is
-   * then meaningless.
+   * Reads a message into `out`, with aliases (CNAME, DNAME) first if so ordered, and with these changes. Borrows it.
+   * False: it does not parse, or is too long after changes; `out` is then meaningless.
    */
   read(message: Uint8Array, order: AnswerOrder = 'as sent', changes: Changes | null = null): boolean {
     const { out } = this;
@@ -128,7 +122,7 @@ export class Normaliser {
     return true;
   }
 
-  /** The question is at the same place of `asked` as in a message: behind where a header would be. */
+  /** `asked` has the question behind a header, as a message does. */
   #begin(message: Uint8Array, asked: Uint8Array, nameEnd: number): void {
     const { out } = this;
     for (let at = 0; at < headerBytes; at++) out.message[at] = message[at];
@@ -149,7 +143,7 @@ export class Normaliser {
     const asked = new Uint8Array(headerBytes + question.length);
     asked.set(question, headerBytes);
     this.#begin(message, asked, asked.length - 4);
-    // What is not as it was signed is not authentic.
+    // Changed records are no longer authentic.
     setU16(this.out.message, atFlags, messageFlags(message) & ~flagAd);
   }
 
@@ -158,7 +152,7 @@ export class Normaliser {
     this.out.message[3] = (this.out.message[3] & 0xf0) | (rcode & 0x0f);
   }
 
-  /** Puts what the name in hand is to become in its place; returns its length. */
+  /** Replaces the name in `#name`; its length. */
   #renamed(nameBytes: number, rename: ((name: Uint8Array) => Uint8Array | null) | null): number {
     const other = rename === null ? null : rename(this.#name.subarray(0, nameBytes));
     if (other === null) return nameBytes;
@@ -166,7 +160,7 @@ export class Normaliser {
     return other.length;
   }
 
-  /** Copies the record at `at`; returns the offset behind it, or -1 when it is broken. */
+  /** Copies the record at `at`; the offset behind it, or -1 for a broken one. */
   #record(message: Uint8Array, at: number, section: 0 | 1 | 2): number {
     const { out } = this;
     let nameBytes = expandName(message, at, message.length, this.#name);
@@ -185,7 +179,7 @@ export class Normaliser {
     if (section === 0 && this.#wanted !== 'all' && isAlias(type) !== (this.#wanted === 'aliases')) return dataEnd;
     const changes = this.#changes;
     if (changes !== null) nameBytes = this.#renamed(nameBytes, changes.owner);
-    // Names in the data may come out longer than they came in, where they may not be compressed.
+    // Names may get longer where they may not be compressed.
     const namesBytesMax = (namesIn(type)?.names ?? 0) * nameBytesMax;
     if (out.messageBytes + nameBytes + 10 + (dataEnd - data) + namesBytesMax > messageBytesMax) return -1;
     const start = this.#names.write(out.message, out.messageBytes, this.#name, nameBytes);
@@ -202,7 +196,7 @@ export class Normaliser {
     return dataEnd;
   }
 
-  /** Copies a record's data to `to`; returns the offset behind the copy, or -1. */
+  /** Copies a record's data to `to`; the offset behind the copy, or -1. */
   #data(message: Uint8Array, type: number, from: number, end: number, to: number): number {
     const { out } = this;
     if ((type === typeA && end - from !== 4) || (type === typeAaaa && end - from !== 16)) return -1;
@@ -230,7 +224,7 @@ export class Normaliser {
     return position + end - at;
   }
 
-  /** Draws the facts from the record just written, whose fixed part is at `start`. */
+  /** Collects facts from the record just written, whose fixed part is at `start`. */
   #note(start: number, end: number, type: number, section: 0 | 1 | 2): void {
     const { out } = this;
     if (section === 0) {
@@ -243,12 +237,12 @@ export class Normaliser {
   }
 }
 
-/** Leaves out of a positive answer what stands behind its answer section; a denial or referral stays as it is. */
+/** Drops all but the answer section of a positive answer; denials and referrals stay. */
 export function leaveOnlyAnswers(out: Normalised): void {
   if (out.rcode === 0 && out.relevant) leaveFirst(out, out.answers);
 }
 
-/** Cuts the message behind its first `records` records. Nothing before them changes: compression points backwards. */
+/** Keeps the first `records` records. Compression points backwards, so they do not change. */
 export function leaveFirst(out: Normalised, records: number): void {
   if (records >= out.records) return;
   const authorities = u16(out.message, atAuthorities);
@@ -261,7 +255,7 @@ export function leaveFirst(out: Normalised, records: number): void {
   setU16(out.message, atAdditionals, Math.max(0, records - out.answers - authorities));
 }
 
-/** A TTL as RFC 2181 8 reads it: one with the highest bit set is 0. */
+/** A TTL with the highest bit set is 0 (RFC 2181 8). */
 export function ttlSeconds(message: Uint8Array, at: number): number {
   const ttl = u32(message, at);
   return ttl > 0x7fffffff ? 0 : ttl;
@@ -271,7 +265,7 @@ function isAlias(type: number): boolean {
   return type === typeCname || type === typeDname;
 }
 
-/** The offset behind a name that `expandName` has found good. */
+/** The offset behind a name that `expandName` has accepted. */
 function behindName(message: Uint8Array, at: number): number {
   let position = at;
   while (message[position] !== 0) {
@@ -279,4 +273,115 @@ function behindName(message: Uint8Array, at: number): number {
     position += message[position] + 1;
   }
   return position + 1;
+}
+
+const placesMax = 128;
+/** Twice the places, so that probing soon finds an empty slot; it begins at a hash's highest byte. */
+const slots = 256;
+const pointerReach = 0x4000;
+
+export class NameCompressor {
+  /** Offsets of names (or their tails) in the message, with their hashes and lengths. */
+  readonly #places = new Uint16Array(placesMax);
+  readonly #hashes = new Int32Array(placesMax);
+  readonly #lengths = new Uint8Array(placesMax);
+  #count = 0;
+  /** The place of each slot, from 1 on; 0 is empty. */
+  readonly #slots = new Uint8Array(slots);
+  /** Different names with equal hashes in this message. */
+  #inVain = 0;
+  /** Places probed for this message. */
+  steps = 0;
+  readonly #key: HashKey;
+  readonly #labels = new Uint8Array(labelsMax);
+  readonly #tails = new Int32Array(labelsMax);
+  readonly #whole = new Uint8Array(256);
+
+  constructor(key: HashKey) {
+    this.#key = key;
+  }
+
+  /** Begins a message with an uncompressed name at 12, into which later names may point. */
+  begin(message: Uint8Array, nameBytes: number): void {
+    this.#count = 0;
+    this.#inVain = 0;
+    this.steps = 0;
+    this.#slots.fill(0);
+    for (let index = 0; index < nameBytes; index++) this.#whole[index] = message[headerBytes + index];
+    const labels = this.#measure(this.#whole);
+    for (let label = 0; label < labels; label++) this.#add(headerBytes + this.#labels[label], label, nameBytes);
+  }
+
+  /** Writes an uncompressed name at `at`; the offset behind it. */
+  write(message: Uint8Array, at: number, name: Uint8Array, nameBytes: number): number {
+    const labels = this.#measure(name);
+    let position = at;
+    for (let label = 0; label < labels; label++) {
+      const place = this.#find(message, name, label, nameBytes);
+      if (place >= 0) {
+        setU16(message, position, 0xc000 | place);
+        return position + 2;
+      }
+      if (position < pointerReach) this.#add(position, label, nameBytes);
+      const start = this.#labels[label];
+      const length = name[start];
+      for (let index = 0; index <= length; index++) message[position + index] = name[start + index];
+      position += length + 1;
+    }
+    message[position] = 0;
+    return position + 1;
+  }
+
+  /** Records the labels' offsets and the hash of the name from each on; the number of labels. */
+  #measure(name: Uint8Array): number {
+    let count = 0;
+    for (let at = 0; name[at] !== 0; at += name[at] + 1) this.#labels[count++] = at;
+    let hash = 0;
+    for (let label = count - 1; label >= 0; label--) {
+      const start = this.#labels[label];
+      for (let at = start + name[start]; at >= start; at--) hash = hashBefore(hash, name[at], this.#key);
+      this.#tails[label] = hash;
+    }
+    return count;
+  }
+
+  #add(place: number, label: number, nameBytes: number): void {
+    if (this.#count === placesMax) return;
+    this.#places[this.#count] = place;
+    this.#hashes[this.#count] = this.#tails[label];
+    this.#lengths[this.#count] = nameBytes - this.#labels[label];
+    this.#count++;
+    let slot = this.#tails[label] >>> 24;
+    while (this.#slots[slot] !== 0) slot = (slot + 1) % slots;
+    this.#slots[slot] = this.#count;
+  }
+
+  #find(message: Uint8Array, name: Uint8Array, label: number, nameBytes: number): number {
+    const hash = this.#tails[label];
+    const length = nameBytes - this.#labels[label];
+    for (let slot = hash >>> 24; this.#slots[slot] !== 0; slot = (slot + 1) % slots) {
+      if (this.#inVain >= comparisonsInVainMax) return -1;
+      const index = this.#slots[slot] - 1;
+      this.steps++;
+      if (this.#hashes[index] !== hash || this.#lengths[index] !== length) continue;
+      if (standsAt(message, this.#places[index], name, this.#labels[label])) return this.#places[index];
+      this.#inVain++;
+    }
+    return -1;
+  }
+}
+
+/** Whether the name at `place`, pointers followed, equals `name` from `from` on, case aside. */
+function standsAt(message: Uint8Array, place: number, name: Uint8Array, from: number): boolean {
+  let at = place;
+  let against = from;
+  while (true) {
+    while (message[at] >= 0xc0) at = ((message[at] & 0x3f) << 8) | message[at + 1];
+    const length = message[at];
+    if (length !== name[against]) return false;
+    if (length === 0) return true;
+    if (!sameName(message, at + 1, name, against + 1, length)) return false;
+    at += length + 1;
+    against += length + 1;
+  }
 }

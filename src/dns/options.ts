@@ -1,6 +1,5 @@
 /**
- * EDNS options (RFC 6891 6.1.2) of messages that have been read: one found by its code, and some written one after the
- * other as an OPT record holds them. What an option means is for who asks.
+ * EDNS options (RFC 6891 6.1.2): finding one by its code, and encoding several.
  */
 import { headerBytes } from '../limits.js';
 import {
@@ -15,10 +14,7 @@ import {
   u16,
 } from './wire.js';
 
-/**
- * The data of the first option with this code, as bytes of their own. Null without one, and where the message, which
- * has one question, cannot be read.
- */
+/** A copy of the first such option's data; null without one. The message has one question; null if it is broken. */
 export function optionOf(message: Uint8Array, code: number): Uint8Array | null {
   const end = message.length;
   const nameEnd = skipPlainName(message, headerBytes, end);
@@ -39,7 +35,7 @@ export function optionOf(message: Uint8Array, code: number): Uint8Array | null {
   return null;
 }
 
-/** Options by their codes, as the data of an OPT record. */
+/** The data of an OPT record. */
 export function encodeOptions(options: ReadonlyMap<number, Uint8Array>): Uint8Array {
   const bytes = [...options.values()].reduce((sum, data) => sum + 4 + data.length, 0);
   const out = new Uint8Array(bytes);
@@ -53,7 +49,7 @@ export function encodeOptions(options: ReadonlyMap<number, Uint8Array>): Uint8Ar
   return out;
 }
 
-/** The data of the first option with this code among those that stand there, as bytes of their own; null without one. */
+/** The same within the data of an OPT record. */
 export function optionIn(
   bytes: Uint8Array,
   { from, end }: { readonly from: number; readonly end: number },

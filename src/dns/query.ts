@@ -1,7 +1,4 @@
-/**
- * A client's packet read into one reusable record, or refused with a word. Everything that makes a packet
- * unanswerable is decided here, from the bytes alone, before anybody spends more on it.
- */
+/** Parses a client's packet into a reusable record, or refuses it, from the bytes alone and before any other work. */
 import {
   headerBytes,
   labelBytesMax,
@@ -25,6 +22,7 @@ import {
   flagsOpcode,
   optionKeepalive,
   optionNsid,
+  sameName,
   setU16,
   skipName,
   typeAxfr,
@@ -33,29 +31,29 @@ import {
   u16,
 } from './wire.js';
 
-/** What becomes of a packet that is not a question to be answered. */
+/** Why a packet gets no regular answer. */
 export type Refusal = 'drop' | 'formerr' | 'notimp' | 'refused' | 'badvers';
 
-/** One question and what its sender can take; overwritten by every `readQuery`. */
+/** One question and what its sender accepts; overwritten by each `readQuery`. */
 export class Query {
   flags = 0;
-  /** The name ends here, behind its root label; it starts at 12. */
+  /** Behind the root label; the name starts at 12. */
   nameEnd = 0;
   type = 0;
   class = 0;
-  /** The question ends here, behind its class. */
+  /** Behind the class. */
   questionEnd = 0;
-  /** Offset of each label, the root label left out. */
+  /** Without the root label. */
   readonly labels = new Uint16Array(labelsMax);
   labelCount = 0;
-  /** The sender has an OPT record and so gets one (RFC 6891 6.1.1). */
+  /** The sender sent an OPT and so gets one (RFC 6891 6.1.1). */
   edns = false;
-  /** What the sender takes over UDP, at least 512. */
+  /** At least 512. */
   udpBytes = plainUdpBytesMax;
   dnssecOk = false;
-  /** The sender has edns-tcp-keepalive in its OPT (RFC 7828). */
+  /** The OPT has edns-tcp-keepalive (RFC 7828). */
   keepalive = false;
-  /** With `edns`: the OPT has an NSID option, its sender wants to know who answers (RFC 5001). */
+  /** Valid with `edns`: the OPT asks for our identifier (RFC 5001). */
   nsid = false;
 
   get recursionDesired(): boolean {
@@ -68,12 +66,10 @@ export class Query {
 }
 
 /**
- * Reads the first `length` bytes of `packet` into `query`. Borrows the packet until it returns.
- *
- * Dropped: under 12 bytes, and responses (answering those would let two servers talk for ever). NOTIMP: any opcode
- * but QUERY. FORMERR: other than one question, a name with a pointer or longer than 255 bytes, anything cut, more
- * records than a query can have, an OPT that RFC 6891 6.1.1 forbids. REFUSED: zone transfers. BADVERS: EDNS above 0;
- * for these two the question has been read.
+ * Reads the first `length` bytes of `packet`, borrowed, into `query`. Dropped: under 12 bytes, and responses (answering
+ * them could start a loop of two servers). NOTIMP: any opcode but QUERY. FORMERR: other than one question, a name with
+ * a pointer or longer than 255 bytes, anything truncated, more records than a query can have, an OPT against RFC 6891
+ * 6.1.1. REFUSED: zone transfers. BADVERS: EDNS above 0. The last two have a valid question.
  */
 export function readQuery(packet: Uint8Array, length: number, query: Query): Refusal | 'ok' {
   if (length < headerBytes) return 'drop';
@@ -96,7 +92,7 @@ export function readQuery(packet: Uint8Array, length: number, query: Query): Ref
   return query.type === typeAxfr || query.type === typeIxfr ? 'refused' : 'ok';
 }
 
-/** Reads the name, type and class that a query asks for, whatever follows; false when these bytes begin no query. */
+/** Reads name, type and class only; false when the packet begins no query. */
 export function readQuestion(packet: Uint8Array, length: number, query: Query): boolean {
   if (length < headerBytes || (u16(packet, atFlags) & (flagQr | flagsOpcode)) !== 0) return false;
   return u16(packet, atQuestions) === 1 && readName(packet, length, query);
@@ -124,10 +120,7 @@ function readName(packet: Uint8Array, end: number, query: Query): boolean {
   return true;
 }
 
-/**
- * Walks what follows the question: at most one answer, one authority (an IXFR's SOA) and two additional records
- * (OPT, TSIG). Only the OPT is understood; bytes behind the last record are not looked at.
- */
+/** At most one answer, one authority (an IXFR's SOA), two additional records (OPT, TSIG); reads the OPT only. */
 function readRecords(packet: Uint8Array, end: number, query: Query): Refusal | 'ok' {
   const answers = u16(packet, atAnswers);
   const authorities = u16(packet, atAuthorities);
@@ -168,10 +161,7 @@ function readOptions(packet: Uint8Array, from: number, end: number, query: Query
   return position === end;
 }
 
-/**
- * What answering a packet takes that `readQuery` has read, as bytes of its own: the packet where it is short; else
- * header, question, and an OPT with what has been understood of the packet's. `readQuery` reads the same from either.
- */
+/** A copy for later of an accepted packet; a long one is reduced to what `readQuery` reads: question and OPT. */
 export function keptQuery(packet: Uint8Array, query: Query): Uint8Array {
   if (packet.length <= waiterQueryBytesMax) return copyOf(packet, 0, packet.length);
   const { questionEnd, edns } = query;
@@ -194,17 +184,15 @@ export function keptQuery(packet: Uint8Array, query: Query): Uint8Array {
   return kept;
 }
 
-/** The question of a packet that `readQuery` has read, as bytes of its own: name, type and class. */
 export function questionOf(packet: Uint8Array, query: Query): Uint8Array {
   return copyOf(packet, headerBytes, query.questionEnd);
 }
 
-/** The question for another name, in wire form, of the same type and class. */
+/** The same type and class for another name in wire form. */
 export function questionForName(question: Uint8Array, name: Uint8Array): Uint8Array {
   return Buffer.concat([name, question.subarray(question.length - 4)]);
 }
 
-/** The same question for another type, as bytes of its own. */
 export function questionForType(packet: Uint8Array, query: Query, type: number): Uint8Array {
   const question = questionOf(packet, query);
   setU16(question, question.length - 4, type);
@@ -231,4 +219,22 @@ export function askedBy(question: Uint8Array): AskedQuestion {
     type: u16(question, question.length - 4),
     class: u16(question, question.length - 2),
   };
+}
+
+const localhost = Buffer.from('\x09localhost\0', 'latin1');
+const reverse = Buffer.from('\x07in-addr\x04arpa\0', 'latin1');
+const reverseLabels = ['0', '127', '255'].map((label) => Buffer.from(`${String.fromCharCode(label.length)}${label}`));
+
+/**
+ * Whether the queried name never leaves a machine: localhost and below (RFC 6761 6.3), the reverse names of this
+ * network, this host and broadcast (RFC 6303 4.2), and, with `takesPrefix`, `localhost` with a search domain.
+ */
+export function isLocalName(packet: Uint8Array, query: Query, takesPrefix: boolean): boolean {
+  const { labels, labelCount } = query;
+  if (labelCount === 0) return false;
+  if (sameName(packet, labels[labelCount - 1], localhost, 0, localhost.length)) return true;
+  if (takesPrefix && labelCount > 1 && sameName(packet, headerBytes, localhost, 0, localhost.length - 1)) return true;
+  if (labelCount < 3 || !sameName(packet, labels[labelCount - 2], reverse, 0, reverse.length)) return false;
+  const at = labels[labelCount - 3];
+  return reverseLabels.some((label) => sameName(packet, at, label, 0, label.length));
 }

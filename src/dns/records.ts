@@ -1,42 +1,26 @@
 /**
- * Records that we make ourselves: from a line as in a zone file (RFC 1035 5.1) to wire bytes, and responses put
- * together from such records. Names are written by names.ts, because dns-packet mangles labels with dots and bytes
- * above 0x7f; addresses and character strings, where it is right, are dns-packet's work. Other people's packets are
- * never decoded or encoded here, and nothing here runs for a cached answer.
+ * Records of our own: from a zone-file line (RFC 1035 5.1) to wire bytes, and responses made from them. names.ts writes
+ * names, because dns-packet breaks labels with dots and bytes above 0x7f; dns-packet writes addresses and character
+ * strings. Packets of others are not decoded or encoded here; cached answers do not come here.
  */
 import { createRequire } from 'node:module';
 import { isIPv4, isIPv6 } from 'node:net';
 import { assert, headerBytes, messageBytesMax, ttlSecondsMax } from '../limits.js';
 import { classNumber, nameToWire, typeName, typeNumber } from './names.js';
-import {
-  base64Bytes,
-  bigEndian,
-  chunks,
-  hexBytes,
-  isDuration,
-  recordWords,
-  secondsOf,
-  shortString,
-  stringBytes,
-  tagOf,
-  type Word,
-  wholeNumber,
-} from './record-text.js';
-import { flagCd, flagRd } from './wire.js';
+import { flagCd, flagRd, sameName } from './wire.js';
 
-// With `import`, Node first loads a WebAssembly parser to find a CommonJS module's names: 5 MB that nobody needs.
+// `import` would load a WebAssembly parser for CommonJS names: 5 MB.
 const dnsPacket: typeof import('dns-packet') = createRequire(import.meta.url)('dns-packet');
 
-/** What a record without a TTL gets, as in CoreDNS's templates. */
+/** As in CoreDNS's templates. */
 const recordTtlSecondsDefault = 3600;
-/** Their length is 16 bits on the wire. */
+/** RDLENGTH has 16 bits. */
 const dataBytesMax = 65535;
 
 /**
- * One resource record in zone-file presentation, `name [TTL] [CLASS] TYPE rdata` with TTL and class in either order,
- * as uncompressed wire bytes. Names are relative to the root, so the closing dot may be missing. TTLs take units
- * (`1h30m`). Every type may be written as RFC 3597 has it (`TYPE123 \# 2 beef`). Only the first record is read.
- * Throws an Error with one sentence when the text is not a record.
+ * A record in zone-file form, `name [TTL] [CLASS] TYPE rdata` with TTL and class in either order, as uncompressed wire
+ * bytes. Names are relative to the root; TTLs may have units (`1h30m`); any type may use RFC 3597 (`TYPE123 \# 2
+ * beef`). Reads the first record only; throws an Error with one sentence otherwise.
  */
 export function parseRecord(text: string): Uint8Array {
   const words = recordWords(text);
@@ -54,7 +38,8 @@ export function parseRecord(text: string): Uint8Array {
   if (at === words.length) throw new Error(`The record of "${words[0].text}" has no type.`);
   const type = typeNumber(words[at].text);
   if (type === undefined) throw new Error(`"${words[at].text}" is not a TTL, class or type.`);
-  const data = checkedLength(dataOf(typeName(type), words.slice(at + 1)));
+  const data = dataOf(typeName(type), words.slice(at + 1));
+  if (data.length > dataBytesMax) throw recordTooLong(data.length);
   const fixed = Buffer.alloc(10);
   fixed.writeUInt16BE(type, 0);
   fixed.writeUInt16BE(recordClass ?? 1, 2);
@@ -63,16 +48,16 @@ export function parseRecord(text: string): Uint8Array {
   return Buffer.concat([owner, fixed, data]);
 }
 
-/** A response to be encoded; records are in wire form, uncompressed. */
+/** Records are uncompressed, in wire form. */
 export interface Response {
   readonly id: number;
-  /** Name, type and class in wire form; echoed as it is. */
+  /** Name, type and class in wire form, echoed. */
   readonly question: Uint8Array;
   readonly authoritative: boolean;
   readonly recursionDesired: boolean;
   readonly recursionAvailable: boolean;
   readonly checkingDisabled: boolean;
-  /** The lower four bits go into the header; the rest belongs into an OPT (RFC 6891 6.1.3). */
+  /** The header gets the lower four bits; an OPT the rest (RFC 6891 6.1.3). */
   readonly rcode: number;
   readonly answer: readonly Uint8Array[];
   readonly authority: readonly Uint8Array[];
@@ -80,8 +65,8 @@ export interface Response {
 }
 
 /**
- * The message: QR=1, opcode QUERY, one question. An owner name that is the question's name, in any case, becomes a
- * compression pointer to it. Throws an Error when it is longer than a DNS message may be.
+ * Encodes it: QR=1, opcode QUERY, one question; owners equal to the question's name, in any case, become pointers.
+ * Throws an Error above the maximum size of a message.
  */
 export function encodeResponse(response: Response): Uint8Array {
   const { question, answer, authority, additional } = response;
@@ -101,15 +86,15 @@ export function encodeResponse(response: Response): Uint8Array {
   return Buffer.concat([header, question, ...records], lengthBytes);
 }
 
-/** A query that is answered with records of our own. */
 interface AnsweredQuery {
   readonly id: number;
-  /** The flags word of its header. */
   readonly flags: number;
   readonly question: Uint8Array;
 }
 
-/** `encodeResponse` to this query: its id and question, RD and CD as asked (RFC 1035 4.1.1, RFC 4035 3.2.2), RA set. */
+/**
+ * Encodes the response to this query: id and question, RD and CD as queried (RFC 1035 4.1.1, RFC 4035 3.2.2), RA set.
+ */
 export function encodeAnswerTo(
   { id, flags, question }: AnsweredQuery,
   parts: Pick<Response, 'authoritative' | 'rcode' | 'answer' | 'authority' | 'additional'>,
@@ -124,42 +109,33 @@ export function encodeAnswerTo(
   });
 }
 
-/** The record with its owner replaced by a pointer to the question, where they are the same name. */
 function underQuestion(record: Uint8Array, name: Uint8Array): Uint8Array {
-  // A pointer instead of the root's one byte would be longer.
-  if (name.length < 2 || record.length < name.length) return record;
-  for (let at = 0; at < name.length; at++) {
-    if (folded(record[at]) !== folded(name[at])) return record;
-  }
-  return Buffer.concat([Buffer.from([0xc0, headerBytes]), record.subarray(name.length)]);
-}
-
-/** A to Z as a to z. Length bytes are at most 63 and stay what they are. */
-function folded(byte: number): number {
-  return byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
+  // A pointer is longer than the root's one byte.
+  const isSame = name.length > 1 && record.length >= name.length && sameName(record, 0, name, 0, name.length);
+  return isSame ? Buffer.concat([Buffer.from([0xc0, headerBytes]), record.subarray(name.length)]) : record;
 }
 
 type Encode = (words: Word[]) => Uint8Array;
 
-/** How each field is read: it takes its words off the front. */
-const fields: Readonly<Record<string, Encode>> = {
-  u8: (words) => wholeNumber(take(words), 1),
-  u16: (words) => wholeNumber(take(words), 2),
-  u32: (words) => wholeNumber(take(words), 4),
-  seconds: (words) => bigEndian(secondsOf(take(words).text, 2 ** 32 - 1), 4),
-  name: (words) => nameOf(take(words)),
-  string: (words) => characterStrings([shortString(take(words))]),
+/** The parser of each field, which removes its words from the front. */
+const recordFields: Readonly<Record<string, Encode>> = {
+  u8: (words) => zoneFileNumber(takeWord(words), 1),
+  u16: (words) => zoneFileNumber(takeWord(words), 2),
+  u32: (words) => zoneFileNumber(takeWord(words), 4),
+  seconds: (words) => bigEndian(secondsOf(takeWord(words).text, 2 ** 32 - 1), 4),
+  name: (words) => nameOf(takeWord(words)),
+  string: (words) => characterStrings([shortString(takeWord(words))]),
   strings: (words) => characterStrings(words.splice(0).flatMap(chunks)),
   /** Without a length byte, to the end of the record. */
-  text: (words) => stringBytes(take(words).text),
-  tag: (words) => characterStrings([tagOf(take(words))]),
-  ipv4: (words) => address(take(words), 'A'),
-  ipv6: (words) => address(take(words), 'AAAA'),
+  text: (words) => stringBytes(takeWord(words).text),
+  tag: (words) => characterStrings([tagOf(takeWord(words))]),
+  ipv4: (words) => addressData(takeWord(words), 'A'),
+  ipv6: (words) => addressData(takeWord(words), 'AAAA'),
   hex: (words) => hexBytes(rest(words)),
   base64: (words) => base64Bytes(rest(words)),
 };
 
-/** The fields of each type's data, in their order on the wire. */
+/** The fields of each type's data, in wire order. */
 const typeFields: Readonly<Record<string, string>> = {
   A: 'ipv4',
   AAAA: 'ipv6',
@@ -194,7 +170,7 @@ function dataOf(type: string, words: Word[]): Uint8Array {
     throw new Error(`Data of type ${type} have no presentation here; write them as RFC 3597 has it: \\# length hex.`);
   try {
     const left = [...words];
-    const data = layout.split(' ').map((field) => fields[field](left));
+    const data = layout.split(' ').map((field) => recordFields[field](left));
     if (left.length > 0) throw new Error(`"${left[0].text}" is one word too many.`);
     return Buffer.concat(data);
   } catch (error) {
@@ -202,25 +178,20 @@ function dataOf(type: string, words: Word[]): Uint8Array {
   }
 }
 
-/** RFC 3597 5: the length in decimal, then as many bytes in hexadecimal, in any number of words. */
+/** RFC 3597 5: the length in decimal, then hexadecimal bytes in any number of words. */
 function unknownData(words: Word[]): Uint8Array {
-  const lengthBytes = Buffer.from(wholeNumber(take(words), 2)).readUInt16BE();
+  const lengthBytes = Buffer.from(zoneFileNumber(takeWord(words), 2)).readUInt16BE();
   const data = lengthBytes === 0 && words.length === 0 ? Buffer.alloc(0) : hexBytes(rest(words));
   if (data.length !== lengthBytes)
     throw new Error(`The length after \\# is ${lengthBytes} but ${data.length} bytes follow.`);
   return data;
 }
 
-function checkedLength(data: Uint8Array): Uint8Array {
-  if (data.length > dataBytesMax) throw tooLong(data.length);
-  return data;
-}
-
-function tooLong(bytes: number): Error {
+function recordTooLong(bytes: number): Error {
   return new Error(`its data take ${bytes} bytes; ${dataBytesMax} are allowed.`);
 }
 
-function take(words: Word[]): Word {
+function takeWord(words: Word[]): Word {
   const word = words.shift();
   if (word === undefined) throw new Error('it ends too early.');
   return word;
@@ -228,10 +199,8 @@ function take(words: Word[]): Word {
 
 function rest(words: Word[]): string {
   if (words.length === 0) throw new Error('it ends too early.');
-  return words
-    .splice(0)
-    .map((word) => word.text)
-    .join('');
+  const all = words.splice(0);
+  return all.map(({ text }) => text).join('');
 }
 
 function nameOf(word: Word): Uint8Array {
@@ -239,29 +208,179 @@ function nameOf(word: Word): Uint8Array {
   return nameToWire(word.text === '@' ? '.' : word.text);
 }
 
-/** Each preceded by its length (RFC 1035 3.3). */
+/** With length bytes (RFC 1035 3.3). */
 function characterStrings(strings: readonly Uint8Array[]): Uint8Array {
   if (strings.length === 0) throw new Error('it ends too early.');
   const bytes = strings.reduce((sum, string) => sum + 1 + string.length, 0);
-  if (bytes > dataBytesMax) throw tooLong(bytes);
+  if (bytes > dataBytesMax) throw recordTooLong(bytes);
   return encoded(
     'TXT',
     strings.map((string) => Buffer.from(string)),
   );
 }
 
-function address(word: Word, type: 'A' | 'AAAA'): Uint8Array {
+function addressData(word: Word, type: 'A' | 'AAAA'): Uint8Array {
   const right = type === 'A' ? isIPv4(word.text) : isIPv6(word.text) && !word.text.includes('%');
   if (!right) throw new Error(`"${word.text}" is not an IPv${type === 'A' ? 4 : 6} address.`);
   return encoded(type, word.text);
 }
 
-/** dns-packet's encoders of one type's data, which its type declarations leave out. */
+/** dns-packet's encoders by type, which its type declarations lack. */
 const codec = dnsPacket as unknown as { record(type: string): { encode(data: unknown): Uint8Array } };
 
-/** The data without the length that dns-packet writes before them. */
+/** Without the length that dns-packet writes first. */
 function encoded(type: 'A' | 'AAAA' | 'TXT', data: string | readonly Uint8Array[]): Uint8Array {
   const wire = codec.record(type).encode(data);
   assert(wire.length === 2 + wire[0] * 256 + wire[1], 'dns-packet wrote the length that it announced');
   return wire.subarray(2);
+}
+
+interface Word {
+  /** Without quotes; escapes stay, because names and strings read them differently. */
+  readonly text: string;
+  readonly quoted: boolean;
+}
+
+/**
+ * The words of the first record in `text`, without comments, over several lines within parentheses. Without a record
+ * there are none. Throws an Error on an open quote or parenthesis.
+ */
+export function recordWords(text: string): Word[] {
+  const words: Word[] = [];
+  let depth = 0;
+  let at = 0;
+  while (at < text.length) {
+    const character = text[at];
+    if (character === '\n') {
+      if (depth === 0 && words.length > 0) break;
+      at++;
+    } else if (isBlankCharacter(character)) {
+      at++;
+    } else if (character === ';') {
+      const end = text.indexOf('\n', at);
+      at = end === -1 ? text.length : end;
+    } else if (character === '(') {
+      depth++;
+      at++;
+    } else if (character === ')') {
+      if (depth === 0) throw new Error('A ")" has no "(" before it.');
+      depth--;
+      at++;
+    } else {
+      const end = character === '"' ? quotedEnd(text, at + 1) : wordEnd(text, at);
+      const quoted = character === '"';
+      words.push({ text: quoted ? text.slice(at + 1, end) : text.slice(at, end), quoted });
+      at = quoted ? end + 1 : end;
+    }
+  }
+  if (depth > 0) throw new Error('A "(" is not closed.');
+  return words;
+}
+
+/** The bytes of a character string: `\DDD` is a byte, `\x` is x, the rest UTF-8. Throws an Error on a broken escape. */
+export function stringBytes(text: string): Uint8Array {
+  const written = Buffer.from(text, 'utf8');
+  if (!written.includes(0x5c)) return written;
+  const bytes = new Uint8Array(written.length);
+  let length = 0;
+  for (let at = 0; at < written.length; at++) {
+    if (written[at] !== 0x5c) {
+      bytes[length++] = written[at];
+      continue;
+    }
+    const digits = written.toString('latin1', at + 1, at + 4);
+    if (/^\d\d\d$/.test(digits) && Number(digits) <= 255) {
+      bytes[length++] = Number(digits);
+      at += 3;
+    } else if (/^\d/.test(digits) || digits === '') {
+      throw new Error(`"${text}" has a broken escape; write \\DDD with three digits, from \\000 to \\255.`);
+    } else {
+      bytes[length++] = written[++at];
+    }
+  }
+  return bytes.subarray(0, length);
+}
+
+/** A decimal number in network order. Throws an Error when it does not fit. */
+function zoneFileNumber(word: Word, bytes: 1 | 2 | 4): Uint8Array {
+  const value = /^\d{1,10}$/.test(word.text) ? Number(word.text) : Number.NaN;
+  const max = 2 ** (8 * bytes) - 1;
+  if (!(value <= max)) throw new Error(`"${word.text}" is not a whole number from 0 to ${max}.`);
+  return bigEndian(value, bytes);
+}
+
+function bigEndian(value: number, bytes: 1 | 2 | 4): Uint8Array {
+  const wire = Buffer.alloc(bytes);
+  wire.writeUIntBE(value, 0, bytes);
+  return wire;
+}
+
+/** Seconds, or numbers with units. */
+export function isDuration(text: string): boolean {
+  return /^(\d+[smhdw]?)+$/i.test(text);
+}
+
+/** Seconds of `3600`, `1h30m`, `2d`. Throws an Error above `max`. */
+export function secondsOf(text: string, max: number): number {
+  const units: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3600, d: 86400, w: 604800 };
+  let seconds = isDuration(text) ? 0 : Number.NaN;
+  for (const [, digits, unit] of text.matchAll(/(\d+)([smhdw]?)/gi))
+    seconds += Number(digits) * units[unit.toLowerCase()];
+  if (!(seconds <= max)) throw new Error(`"${text}" is not a time of 0 to ${max} seconds.`);
+  return seconds;
+}
+
+/** A character string. Throws an Error above 255 bytes. */
+function shortString(word: Word): Uint8Array {
+  const bytes = stringBytes(word.text);
+  if (bytes.length > 255) throw new Error(`A string of ${bytes.length} bytes is too long; 255 are allowed.`);
+  return bytes;
+}
+
+/** Splits a long text into several character strings (RFC 1035 3.3.14), as CoreDNS does. */
+export function chunks(word: Word): Uint8Array[] {
+  const bytes = stringBytes(word.text);
+  const parts = [bytes.subarray(0, 255)];
+  for (let at = 255; at < bytes.length; at += 255) parts.push(bytes.subarray(at, at + 255));
+  return parts;
+}
+
+/** A CAA tag (RFC 8659 4.1). Throws an Error unless it is letters and digits. */
+function tagOf(word: Word): Uint8Array {
+  if (!/^[a-z0-9]{1,255}$/i.test(word.text)) throw new Error(`"${word.text}" is not a tag of letters and digits.`);
+  return Buffer.from(word.text);
+}
+
+/** At least one byte. Throws an Error on anything else than hexadecimal. */
+function hexBytes(text: string): Uint8Array {
+  if (!/^([0-9a-f]{2})+$/i.test(text)) throw new Error(`"${text}" is not bytes in hexadecimal.`);
+  return Buffer.from(text, 'hex');
+}
+
+/** At least one byte. Throws an Error on anything else than base64. */
+function base64Bytes(text: string): Uint8Array {
+  if (!/^([a-z0-9+/]{4})*([a-z0-9+/]{2}==|[a-z0-9+/]{3}=)?$/i.test(text) || text === '')
+    throw new Error(`"${text}" is not base64.`);
+  return Buffer.from(text, 'base64');
+}
+
+/** The offset of the closing quote; an escaped one does not close. */
+function quotedEnd(text: string, from: number): number {
+  for (let at = from; at < text.length; at++) {
+    if (text[at] === '\\') at++;
+    else if (text[at] === '"') return at;
+  }
+  throw new Error('A quote is not closed.');
+}
+
+function wordEnd(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && text[at] !== '\n' && !isBlankCharacter(text[at]) && !'();"'.includes(text[at])) {
+    at += text[at] === '\\' ? 2 : 1;
+  }
+  return Math.min(at, text.length);
+}
+
+function isBlankCharacter(character: string): boolean {
+  return character === ' ' || character === '\t' || character === '\r';
 }

@@ -1,20 +1,36 @@
 /**
- * The records of a message, each as uncompressed bytes of its own, so that they can be put into another message. It
- * judges nothing but whether they can be read; the OPT is left out, as it speaks of one exchange only.
+ * The records of a message as uncompressed bytes, for another message; without the OPT, which belongs to one exchange.
+ * Also completes our own aliases with their target's answer: stub resolvers follow no CNAME (RFC 1034 5.3.1).
  */
-import { headerBytes, nameBytesMax } from '../limits.js';
-import { firstNameAt, namesIn } from './names-in-data.js';
-import { atAnswers, atAuthorities, atQuestions, expandName, setU16, skipName, skipPlainName, u16 } from './wire.js';
+import { headerBytes, messageBytesMax, nameBytesMax } from '../limits.js';
+import { questionForName } from './query.js';
+import { firstNameAt, namesIn } from './rdata-layout.js';
+import {
+  atAnswers,
+  atAuthorities,
+  atQuestions,
+  expandName,
+  sameName,
+  setU16,
+  skipName,
+  skipPlainName,
+  typeA,
+  typeAaaa,
+  typeCname,
+  typeDname,
+  typeRrsig,
+  u16,
+} from './wire.js';
 
 interface Sections {
   readonly answers: readonly Uint8Array[];
   readonly authorities: readonly Uint8Array[];
 }
 
-/** Type, class, TTL and length, between the owner and the data of a record. */
+/** Type, class, TTL and length of a record. */
 export const fixedBytes = 10;
 
-/** Answers and authorities of a message with one question; null when they cannot be read. Borrows the message. */
+/** Answers and authorities of a message with one question; null for a broken one. Borrows the message. */
 export function sectionsOf(message: Uint8Array): Sections | null {
   if (message.length < headerBytes || u16(message, atQuestions) !== 1) return null;
   const nameEnd = skipPlainName(message, headerBytes, message.length);
@@ -36,13 +52,12 @@ export function sectionsOf(message: Uint8Array): Sections | null {
   return { answers, authorities };
 }
 
-/** Where the owner of an uncompressed record ends. */
 export function ownerEnd(record: Uint8Array): number {
   return skipName(record, 0, record.length);
 }
 
 /** The offset behind the record at `at`, or -1. */
-export function recordEnd(message: Uint8Array, at: number): number {
+function recordEnd(message: Uint8Array, at: number): number {
   const fixedAt = skipName(message, at, message.length);
   if (fixedAt === -1 || fixedAt + fixedBytes > message.length) return -1;
   const end = fixedAt + fixedBytes + u16(message, fixedAt + fixedBytes - 2);
@@ -62,7 +77,7 @@ function uncompressed(message: Uint8Array, at: number): Uint8Array | null {
   return record;
 }
 
-/** The pieces of a record's data, names expanded; null when they are broken. */
+/** A record's data in pieces with expanded names; null for broken ones. */
 function uncompressedData(message: Uint8Array, from: number, end: number, type: number): Uint8Array[] | null {
   const form = namesIn(type);
   if (form === null) return [message.subarray(from, end)];
@@ -83,4 +98,64 @@ function expanded(message: Uint8Array, at: number, end: number): Uint8Array | nu
   const name = new Uint8Array(nameBytesMax + 1);
   const length = expandName(message, at, end, name);
   return length === 0 ? null : name.subarray(0, length);
+}
+
+/** What leads to an address. */
+const typesFollowed = [typeA, typeAaaa, typeCname, typeDname, typeRrsig];
+
+/**
+ * The question, in wire form, for the target of the last CNAME in `answers` (uncompressed), of the type and class of
+ * `question`. Null for other types than addresses, without a CNAME, or with the target's records.
+ */
+export function aliasQuestion(question: Uint8Array, answers: readonly Uint8Array[]): Uint8Array | null {
+  const type = u16(question, question.length - 4);
+  if (type !== typeA && type !== typeAaaa) return null;
+  const alias = answers.findLast((record) => u16(record, ownerEnd(record)) === typeCname);
+  if (alias === undefined) return null;
+  const target = alias.subarray(ownerEnd(alias) + fixedBytes);
+  // A further alias does not count, so a loop goes to the caller, which detects it.
+  const answered = answers.some((record) => {
+    const end = ownerEnd(record);
+    return end === target.length && u16(record, end) !== typeCname && sameName(record, 0, target, 0, end);
+  });
+  if (answered) return null;
+  return questionForName(question, target);
+}
+
+/**
+ * Our `message` with the answer section of `other`, the upstream's answer for the alias's target, behind its own.
+ * Unchanged when `other` has no answers or does not parse, or the result is too long. Borrows both.
+ */
+export function withAliasAnswer(message: Uint8Array, other: Uint8Array): Uint8Array {
+  const added = answersOf(other);
+  const end = answersEnd(message);
+  const bytes = added.reduce((sum, record) => sum + record.length, message.length);
+  const count = u16(message, atAnswers) + added.length;
+  if (added.length === 0 || end === -1 || bytes > messageBytesMax || count > 65535) return message;
+  const joined = Buffer.concat([message.subarray(0, end), ...added, message.subarray(end)], bytes);
+  setU16(joined, atAnswers, count);
+  return joined;
+}
+
+/** None for a broken message. */
+function answersOf(message: Uint8Array): readonly Uint8Array[] {
+  const answers = sectionsOf(message)?.answers ?? [];
+  return answers.filter((record) => typesFollowed.includes(u16(record, ownerEnd(record))));
+}
+
+/** -1 for a broken message. */
+function answersEnd(message: Uint8Array): number {
+  let at = questionsEnd(message);
+  for (let left = u16(message, atAnswers); left > 0 && at !== -1; left--) at = recordEnd(message, at);
+  return at;
+}
+
+function questionsEnd(message: Uint8Array): number {
+  if (message.length < headerBytes) return -1;
+  let at = headerBytes;
+  for (let left = u16(message, atQuestions); left > 0 && at !== -1; left--) {
+    at = skipName(message, at, message.length);
+    if (at !== -1) at = at + 4 <= message.length ? at + 4 : -1;
+  }
+  return at;
 }

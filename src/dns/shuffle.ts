@@ -1,29 +1,27 @@
 /**
- * The addresses of an answer in another order, in the slot and without encoding anything: those of one name and type
- * that stand together change places, data and TTL. Owner names stay where they are, so that what points at them still
- * does. Records of other types are left alone.
+ * Reorders the addresses of an answer inside its slot: adjacent records of one owner and address type swap data and
+ * TTL. Owners stay, so compression pointers to them stay valid.
  */
 import type { TtlOffsets } from './answer.js';
 import { lower, typeA, typeAaaa, u16 } from './wire.js';
 
-/** Who says in which order: a whole number from 0 up to and without `below`. */
+/** A random integer from 0 to `below` - 1. */
 export interface Dice {
   below(below: number): number;
 }
 
-/** Addresses that begin with these bits come first. */
+/** Addresses in this network come first. */
 export interface Preference {
-  /** Four or sixteen; an address of the other family does not begin with them. */
+  /** Four or sixteen, for addresses of one family. */
   readonly bytes: ArrayLike<number>;
   readonly prefixBits: number;
 }
 
-/** From a record's TTL to its data. */
 const toData = 6;
 
 /**
- * Shuffles the addresses of a stored message whose records begin at `start`, so that every order is equally likely;
- * then those that one of `preferred` is for come first, in the order of `preferred`.
+ * Shuffles the addresses of a stored message whose records begin at `start`, every order equally likely, then moves
+ * those in `preferred` networks to the front, in that order.
  */
 export function shuffleAddresses(
   bytes: Uint8Array,
@@ -38,13 +36,13 @@ export function shuffleAddresses(
   for (let index = first; index < end; ) {
     const ttlAt = halves[index];
     const type = u16(bytes, ttlAt - 4);
-    let behind = recordEnd(bytes, ttlAt);
+    let behind = endOfRecord(bytes, ttlAt);
     let next = index + 1;
     if (type === typeA || type === typeAaaa) {
       while (next < end && u16(bytes, halves[next] - 4) === type && sameOwner(bytes, owner, behind)) {
-        behind = recordEnd(bytes, halves[next++]);
+        behind = endOfRecord(bytes, halves[next++]);
       }
-      if (next - index > 1) mix(bytes, halves, index, next, dice);
+      if (next - index > 1) mixedDraw(bytes, halves, index, next, dice);
       if (next - index > 1 && preferred.length > 0) prefer(bytes, halves, index, next, preferred);
     }
     index = next;
@@ -53,7 +51,7 @@ export function shuffleAddresses(
 }
 
 /** Fisher and Yates. */
-function mix(bytes: Uint8Array, halves: Uint16Array, from: number, to: number, dice: Dice): void {
+function mixedDraw(bytes: Uint8Array, halves: Uint16Array, from: number, to: number, dice: Dice): void {
   for (let left = to - from; left > 1; left--) {
     const chosen = dice.below(left);
     if (chosen !== left - 1) swap(bytes, halves[from + chosen], halves[from + left - 1]);
@@ -77,7 +75,6 @@ function prefer(
   }
 }
 
-/** Whether the address whose record has its TTL at `ttlAt` is in the network. */
 function beginsWith(bytes: Uint8Array, ttlAt: number, network: Preference): boolean {
   if (u16(bytes, ttlAt + 4) !== network.bytes.length) return false;
   const at = ttlAt + toData;
@@ -87,7 +84,7 @@ function beginsWith(bytes: Uint8Array, ttlAt: number, network: Preference): bool
   return rest === 0 || (bytes[at + whole] ^ network.bytes[whole]) >> (8 - rest) === 0;
 }
 
-/** Two records of one type, by where their TTLs are: addresses of one family are equally long. */
+/** Swaps two records of one type, by their TTL offsets; they are equally long. */
 function swap(bytes: Uint8Array, one: number, other: number): void {
   const length = toData + u16(bytes, one + 4);
   for (let index = 0; index < length; index++) {
@@ -97,11 +94,11 @@ function swap(bytes: Uint8Array, one: number, other: number): void {
   }
 }
 
-function recordEnd(bytes: Uint8Array, ttlAt: number): number {
+function endOfRecord(bytes: Uint8Array, ttlAt: number): number {
   return ttlAt + toData + u16(bytes, ttlAt + 4);
 }
 
-/** Whether two names of a stored message, whose pointers all lead backwards, are the same. */
+/** Whether two names of a stored message, whose pointers lead backwards, are equal. */
 function sameOwner(bytes: Uint8Array, one: number, other: number): boolean {
   let a = one;
   let b = other;

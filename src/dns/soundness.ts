@@ -1,29 +1,29 @@
 /**
- * Whether the records behind a question can be read, and if not, what is wrong with them: a message that was cut on
- * its way can be had whole over TCP, one that makes no sense cannot. What is sound here is what `Normaliser` reads; it
+ * Diagnoses the records of a message that `Normaliser` rejects: a truncated one can be fetched over TCP, a malformed
+ * one cannot. It copies nothing.
  * only looks, and copies nothing.
  */
 import { headerBytes, labelBytesMax, nameBytesMax } from '../limits.js';
-import { firstNameAt, namesIn } from './names-in-data.js';
+import { firstNameAt, namesIn } from './rdata-layout.js';
 import { atAdditionals, atAnswers, atAuthorities, typeA, typeAaaa, typeOpt, typeSoa, u16 } from './wire.js';
 
 /**
- * `cut`: something ends too early, leads past the end, or is not as long as it must be. `garbled`: labels of no known
- * type, names that are too long or never end, an OPT in another section than its own.
+ * `cut`: something ends too early, points past the end, or has a wrong length. `garbled`: unknown label types, names
+ * that are too long or loop, an OPT outside its section.
  */
 export type Damage = 'none' | 'cut' | 'garbled';
 
-/** What the records say that is not about names; overwritten by each `look`. */
+/** Overwritten by each `look`. */
 export class Soundness {
   damage: Damage = 'none';
-  /** It is an OPT that is damaged, or out of place. */
+  /** The damage is in an OPT, or its place. */
   isOptDamaged = false;
-  /** Of the records before the damage. */
+  /** Among the records before the damage. */
   hasOpt = false;
-  /** The upper eight bits of the rcode, where they belong; 0 without an OPT. */
+  /** The upper eight bits of the rcode, in place; 0 without an OPT. */
   extendedRcode = 0;
 
-  /** Looks at all records, which begin at `from`. Borrows the message until it returns. */
+  /** Checks all records, from `from` on. Borrows the message. */
   look(message: Uint8Array, from: number): Damage {
     const additionalsFrom = u16(message, atAnswers) + u16(message, atAuthorities);
     const total = additionalsFrom + u16(message, atAdditionals);
@@ -38,9 +38,9 @@ export class Soundness {
     return this.damage;
   }
 
-  /** The offset behind the record at `at`, or what is wrong with it. */
+  /** The offset behind the record at `at`, or `tooShort` or `senseless`. */
   #record(message: Uint8Array, at: number, isAdditional: boolean): number {
-    const fixed = behindName(message, at, message.length);
+    const fixed = nameEnd(message, at, message.length);
     if (fixed < 0) return fixed;
     if (fixed + 2 > message.length) return tooShort;
     const type = u16(message, fixed);
@@ -69,14 +69,14 @@ function behindData(message: Uint8Array, type: number, from: number, end: number
   let at = firstNameAt(message, from, end, form);
   if (at < 0) return tooShort;
   for (let left = form.names; left > 0; left--) {
-    at = behindName(message, at, end);
+    at = nameEnd(message, at, end);
     if (at < 0) return at;
   }
   return end - at === (type === typeSoa ? 20 : 0) ? end : tooShort;
 }
 
-/** The offset behind the name at `at`, which must be whole: also where its pointers lead (RFC 1035 4.1.4). */
-function behindName(message: Uint8Array, at: number, end: number): number {
+/** The same for a name and all that its pointers lead to (RFC 1035 4.1.4). */
+function nameEnd(message: Uint8Array, at: number, end: number): number {
   let position = at;
   let barrier = at;
   let behind = 0;
@@ -87,7 +87,7 @@ function behindName(message: Uint8Array, at: number, end: number): number {
       if (position + 1 >= end) return tooShort;
       const target = ((length & 0x3f) << 8) | message[position + 1];
       if (target >= message.length) return tooShort;
-      // Only backwards, or it could go round.
+      // Backwards only, or it could loop.
       if (target >= barrier || target < headerBytes) return senseless;
       if (behind === 0) behind = position + 2;
       barrier = target;

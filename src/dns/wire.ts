@@ -1,7 +1,4 @@
-/**
- * The DNS message as bytes: named reads and writes, and the walk over a name (RFC 1035 4.1). Nothing here knows
- * what a message means. Reads past the end give 0 or -1 as documented, never an exception.
- */
+/** Reads and writes of DNS messages (RFC 1035 4.1). Reads past the end give 0 or -1, never an exception. */
 import { headerBytes, labelBytesMax, nameBytesMax } from '../limits.js';
 
 export const typeA = 1;
@@ -16,7 +13,6 @@ export const typeIxfr = 251;
 export const typeAxfr = 252;
 export const typeAny = 255;
 
-// Codes of EDNS options.
 export const optionNsid = 3;
 export const optionSubnet = 8;
 export const optionKeepalive = 11;
@@ -32,26 +28,25 @@ export const rcodeNotImp = 4;
 export const rcodeRefused = 5;
 export const rcodeBadVers = 16;
 
-/** Bits of the 16-bit flags word at offset 2. */
+/** The flags word at offset 2. */
 export const flagQr = 0x8000;
 export const flagAa = 0x0400;
 export const flagTc = 0x0200;
 export const flagRd = 0x0100;
 export const flagRa = 0x0080;
-/** Reserved, and never sent (RFC 1035 4.1.1): in a stored message it marks addresses that dns64 has made. */
+/** Reserved and never sent (RFC 1035 4.1.1): marks stored addresses that dns64 made. */
 export const flagZ = 0x0040;
 export const flagAd = 0x0020;
 export const flagCd = 0x0010;
 export const flagsOpcode = 0x7800;
 
-/** Offsets of the header's fields. */
 export const atFlags = 2;
 export const atQuestions = 4;
 export const atAnswers = 6;
 export const atAuthorities = 8;
 export const atAdditionals = 10;
 
-/** ASCII upper-case letters to lower-case, every other byte to itself (RFC 4343). */
+/** ASCII lower case, other bytes unchanged (RFC 4343). */
 export const lower = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 65 && byte <= 90 ? byte + 32 : byte));
 
 export function u16(bytes: Uint8Array, at: number): number {
@@ -82,15 +77,12 @@ export function messageFlags(message: Uint8Array): number {
   return u16(message, atFlags);
 }
 
-/** The low four bits; the rest of an extended rcode is in the OPT record (RFC 6891 6.1.3). */
+/** The low four bits; the OPT has the rest (RFC 6891 6.1.3). */
 export function messageRcode(message: Uint8Array): number {
   return message[3] & 0x0f;
 }
 
-/**
- * The offset behind the name at `at`, or -1 when it does not end inside `end`. A compression pointer ends the
- * name; where it leads is not looked at.
- */
+/** The offset behind the name at `at`, or -1 if it does not end before `end`; pointers end it, and are not followed. */
 export function skipName(bytes: Uint8Array, at: number, end: number): number {
   let position = at;
   while (position < end) {
@@ -104,10 +96,7 @@ export function skipName(bytes: Uint8Array, at: number, end: number): number {
   return -1;
 }
 
-/**
- * The offset behind the uncompressed name at `at`, as a question must have it (a pointer has nothing to point at
- * before the first name), or -1.
- */
+/** The same for a name that may not have a pointer, as in a question. */
 export function skipPlainName(bytes: Uint8Array, at: number, end: number): number {
   let position = at;
   while (position < end) {
@@ -120,8 +109,8 @@ export function skipPlainName(bytes: Uint8Array, at: number, end: number): numbe
 }
 
 /**
- * Writes the name at `at` uncompressed to `out` and returns its length, or 0 when it is broken: longer than 255
- * bytes, cut, of an unknown label type, or with a pointer that does not lead backwards (which is what makes loops).
+ * Expands the name at `at` to `out`; its length, or 0 when it is longer than 255 bytes, truncated, of an unknown label
+ * type, or has a pointer that does not lead backwards (which makes loops).
  */
 export function expandName(bytes: Uint8Array, at: number, end: number, out: Uint8Array): number {
   let position = at;
@@ -146,7 +135,7 @@ export function expandName(bytes: Uint8Array, at: number, end: number, out: Uint
   return 0;
 }
 
-/** Whether two uncompressed names of the same length are the same without regard to case (RFC 4343). */
+/** Whether two uncompressed names of equal length are equal, ignoring case (RFC 4343). */
 export function sameName(one: Uint8Array, oneAt: number, other: Uint8Array, otherAt: number, length: number): boolean {
   for (let index = 0; index < length; index++) {
     if (lower[one[oneAt + index]] !== lower[other[otherAt + index]]) return false;
@@ -156,13 +145,10 @@ export function sameName(one: Uint8Array, oneAt: number, other: Uint8Array, othe
 
 const shortBytes = 96;
 
-/**
- * The bytes from `from` up to `end` as bytes of their own. Not `slice`: a Buffer's gives another view of the same
- * memory, and packets come as Buffers.
- */
+/** A copy of the bytes from `from` to `end`. `slice` of a Buffer, which packets are, would be a view. */
 export function copyOf(bytes: Uint8Array, from: number, end: number): Uint8Array {
   const copy = new Uint8Array(end - from);
-  // A view to copy from costs more than copying so few bytes one by one.
+  // For so few bytes a loop is faster than a view to copy from.
   if (copy.length <= shortBytes) for (let at = 0; at < copy.length; at++) copy[at] = bytes[from + at];
   else copy.set(bytes.subarray(from, end));
   return copy;

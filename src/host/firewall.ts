@@ -1,31 +1,110 @@
 /**
- * Who writes the rules. Kubernetes leaves marks where it writes its own: chains named KUBE-* in one of the two
- * iptables, or a table kube-proxy in nftables. Rules in the other one would work, but a node with both is a node that
- * nobody understands. Where there is no mark (yet) the node's own `iptables` is taken, and looked again next time.
+ * Chooses the rule writer, again after a guess, and removes rules of others, as after a start with another -firewall.
  */
 import type { Firewall } from '../config/serve-options.js';
 import type { RunCommand } from '../os/commands.js';
-import { type Family, familyOf } from './addresses.js';
-import { type IptablesBackend, program } from './iptables.js';
+import type { Log } from '../os/log.js';
+import { type IptablesBackend, newIptables, program, type RuleWriter } from './iptables.js';
+import { newNftables } from './nftables.js';
+import { type AddressFamily, familyOf, type RulesOptions, rulesOf } from './rules.js';
 import { failureText, HostError, runTool } from './tools.js';
 
-export type WriterKind = 'nftables' | IptablesBackend;
+/** All of these throw a HostError; `repair` returns a log line when it changed something. */
+export interface Rules {
+  repair(): Promise<string | null>;
+  divert(): Promise<'removed'>;
+  remove(): Promise<'removed'>;
+}
+
+interface RuleKeeperOptions extends RulesOptions {
+  readonly firewall: Exclude<Firewall, 'none'>;
+}
+
+interface RuleKeeperDeps extends ChoiceDeps {
+  readonly run: RunCommand;
+  readonly log: Log;
+}
+
+export function newRules(deps: RuleKeeperDeps, wish: RuleKeeperOptions): Rules {
+  const { run, log } = deps;
+  let chosen: { readonly kind: WriterKind; readonly writer: RuleWriter; readonly isGuess: boolean } | null = null;
+  let isFirst = true;
+
+  function writerOf(kind: WriterKind): RuleWriter {
+    return kind === 'nftables' ? newNftables(run, wish, log) : newIptables(run, rulesOf(wish), kind);
+  }
+
+  async function choose(): Promise<RuleWriter> {
+    if (chosen !== null && !chosen.isGuess) return chosen.writer;
+    const { writer: kind, isGuess } = await chooseWriter(deps, wish.firewall, wish.addresses);
+    if (chosen?.kind !== kind) {
+      chosen = { kind, writer: writerOf(kind), isGuess };
+      isFirst = true;
+    } else chosen = { ...chosen, isGuess };
+    return chosen.writer;
+  }
+
+  /** The writers that may have rules of ours. A legacy table that does not exist is not listed. */
+  function others(kind: WriterKind): WriterKind[] {
+    const families = [...new Set(wish.addresses.map(familyOf))];
+    const hasLegacy = families.some((family) => hasLegacyTable(deps, family, 'raw'));
+    const candidates: readonly WriterKind[] = hasLegacy ? ['nftables', 'nft', 'legacy'] : ['nftables', 'nft'];
+    // `default` is one of the two iptables.
+    return candidates.filter((each) => each !== kind && (kind !== 'default' || each === 'nftables'));
+  }
+
+  async function removeOthers(kind: WriterKind): Promise<void> {
+    for (const other of others(kind)) {
+      try {
+        const writer = writerOf(other);
+        const removed = await writer.remove();
+        if (removed > 0) log.info(`${writer.name}: removed the rules of an earlier run`);
+      } catch (error) {
+        // Without the other tool there are no rules of it.
+        if (!(error instanceof HostError)) throw error;
+        log.debug(error.message);
+      }
+    }
+  }
+
+  return {
+    async repair() {
+      const writer = await choose();
+      const changed = await writer.repair();
+      const wasFirst = isFirst;
+      isFirst = false;
+      if (wasFirst) await removeOthers(chosen!.kind);
+      const rules = changed === 1 ? '1 firewall rule' : `${changed} firewall rules`;
+      if (changed > 0) return `${writer.name}: ${rules} changed`;
+      return wasFirst ? `${writer.name}: the firewall rules are in place` : null;
+    },
+    async divert() {
+      await (chosen?.writer ?? (await choose())).divert();
+      return 'removed';
+    },
+    async remove() {
+      await (chosen?.writer ?? (await choose())).remove();
+      return 'removed';
+    },
+  };
+}
+
+type WriterKind = 'nftables' | IptablesBackend;
 
 interface Choice {
   readonly writer: WriterKind;
-  /** Without a mark of Kubernetes it is a guess, to be made again. */
+  /** A guess, without a mark of Kubernetes, is repeated. */
   readonly isGuess: boolean;
 }
 
-export interface ChoiceDeps {
+interface ChoiceDeps {
   readonly run: RunCommand;
-  /** The text of a file, undefined when it cannot be read. */
   readonly readFile: (path: string) => string | undefined;
 }
 
 /**
- * Chooses for `-firewall` and these addresses. Throws a HostError where there are tables of iptables-legacy that we
- * may not see, since nobody knows then whether they are those of Kubernetes; all else says itself why it fails.
+ * Chooses for `-firewall` and these addresses. Throws a HostError when tables of iptables-legacy exist that we may not
+ * read, because they may be those of Kubernetes; other failures show when the writer runs.
  */
 export async function chooseWriter(
   deps: ChoiceDeps,
@@ -45,15 +124,15 @@ export async function chooseWriter(
   return { writer: isNftAllThereIs ? 'nftables' : 'default', isGuess: true };
 }
 
-/** kube-proxy in its nftables mode has a table of this name in each family. */
+/** kube-proxy's table in nftables mode, one per family. */
 async function hasKubeProxyTable({ run }: ChoiceDeps): Promise<boolean> {
   const keep = (line: string): boolean => /^table ip6? kube-proxy$/u.test(line);
   const end = await runTool(run, { program: 'nft', parameters: ['list', 'tables'], keep });
   return end.ran && end.status === 0 && end.stdout !== '';
 }
 
-/** The kubelet's canary and hint chains are in mangle; old versions have some in filter only. */
-async function hasKubeChains(deps: ChoiceDeps, family: Family, backend: 'nft' | 'legacy'): Promise<boolean> {
+/** The kubelet's canary and hint chains are in mangle, those of old versions only in filter. */
+async function hasKubeChains(deps: ChoiceDeps, family: AddressFamily, backend: 'nft' | 'legacy'): Promise<boolean> {
   for (const table of ['mangle', 'filter']) {
     if (backend === 'legacy' && !hasLegacyTable(deps, family, table)) continue;
     const keep = (line: string): boolean => line.startsWith(':KUBE-');
@@ -66,8 +145,12 @@ async function hasKubeChains(deps: ChoiceDeps, family: Family, backend: 'nft' | 
   return false;
 }
 
-/** Only looking at a table of the legacy kind makes the kernel create it. */
-export function hasLegacyTable({ readFile }: Pick<ChoiceDeps, 'readFile'>, family: Family, table: string): boolean {
+/** Merely listing a legacy table makes the kernel create it. */
+export function hasLegacyTable(
+  { readFile }: Pick<ChoiceDeps, 'readFile'>,
+  family: AddressFamily,
+  table: string,
+): boolean {
   const names = readFile(family === 'ipv4' ? '/proc/net/ip_tables_names' : '/proc/net/ip6_tables_names') ?? '';
   return names.split('\n').includes(table);
 }

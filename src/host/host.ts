@@ -1,7 +1,7 @@
 /**
- * The keeper of what the node has for us: the link with our addresses, and the firewall's rules. It looks at both
- * every -syncinterval, puts right what is not, and takes them out when this instance ends and nobody else serves.
- * What fails is counted, logged once, and tried again; nothing of it keeps the program from answering.
+ * Maintains the link with our addresses and the firewall rules on the node. It checks both every -syncinterval, repairs
+ * them, and removes them at the end unless another program serves. Failures are counted, logged once and retried; they
+ * never stop the program from answering.
  *
  *     prepare()    addresses, before the listeners open
  *     keep()       the listeners answer: rules, and from now on both are looked after; the host is ours
@@ -9,30 +9,29 @@
  *     stepAside()  the listeners still answer, but not for long: rules that bring questions here out
  *     leave()      the listeners are closed: all rules out, then addresses; neither if somebody else serves
  *
- * Addresses come before rules and go after them, and rules are there only while the listeners answer: with a ClusterIP
- * in -localip, packets that are tracked go to the cluster DNS, by kube-proxy, so between two instances nobody waits.
+ * Addresses come before rules and go after them, and rules exist only while the listeners answer: with a ClusterIP in
+ * -localip kube-proxy sends tracked packets to the cluster DNS, so no query waits between two instances.
  */
 import type { Firewall } from '../config/serve-options.js';
 import { hostRetryMs, syncIntervalMsMax } from '../limits.js';
 import type { Clock, Timer } from '../os/clock.js';
 import type { RunCommand } from '../os/commands.js';
 import type { Log } from '../os/log.js';
-import { nodeAddresses } from './addresses.js';
-import { type Link, newLink } from './interface.js';
-import { newRules, type Rules } from './rule-keeper.js';
-import { type SocketsOfHost, servedElsewhere } from './served-elsewhere.js';
+import type { Endpoint } from '../os/network.js';
+import { newRules, type Rules } from './firewall.js';
+import { type InterfaceLink, newLink } from './interface.js';
+import { nodeAddresses } from './rules.js';
 import { HostError, type SetupError } from './tools.js';
 
 export interface HostOptions {
-  /** `-localip`; those that every host has are left out here. */
+  /** `-localip`; addresses that every host has are ignored. */
   readonly addresses: readonly string[];
-  /** Null leaves the addresses to somebody else. */
+  /** Null: another program manages the addresses. */
   readonly interfaceName: string | null;
   readonly firewall: Firewall;
   readonly dnsPort: number;
   readonly healthPort: number;
   readonly syncIntervalMs: number;
-  /** What becomes of link and rules when we end. */
   readonly atExit: 'taken out' | 'left';
 }
 
@@ -42,35 +41,39 @@ export interface HostDeps extends SocketsOfHost {
   readonly run: RunCommand;
   readonly readFile: (path: string) => string | undefined;
   failed(errortype: SetupError): void;
-  /** Link or rules are as they should be, or are not. */
   met(condition: HostCondition): void;
   lost(condition: HostCondition): void;
 }
 
 type HostCondition = 'interface' | 'rules';
 
-const nothing: HostOptions = {
-  ...{ addresses: [], interfaceName: null, firewall: 'none', dnsPort: 53, healthPort: 8080 },
-  ...{ syncIntervalMs: syncIntervalMsMax, atExit: 'left' },
+const noWork: HostOptions = {
+  addresses: [],
+  interfaceName: null,
+  firewall: 'none',
+  dnsPort: 53,
+  healthPort: 8080,
+  syncIntervalMs: syncIntervalMsMax,
+  atExit: 'left',
 };
 
-/** The keeper; without options it touches nothing, and everything is as it should be. */
+/** Without options it touches nothing and reports both conditions as met. */
 export class Host {
   readonly #deps: HostDeps;
   readonly #options: HostOptions;
   readonly #addresses: readonly string[];
-  readonly #link: Link | null;
+  readonly #link: InterfaceLink | null;
   readonly #rules: Rules | null;
   readonly #said = new Map<HostCondition, string>();
-  /** Released, nothing is touched; leaving, nothing is mended. */
+  /** `released`: nothing is touched; `leaving`: nothing is repaired. */
   #state: 'ours' | 'released' | 'leaving' = 'ours';
   #timer: Timer | null = null;
   #failuresInARow = 0;
-  /** Looks and changes come one after another. */
+  /** Serialises checks and changes. */
   #busy: Promise<unknown> = Promise.resolve();
 
   constructor(deps: HostDeps, wanted: HostOptions | null) {
-    const options = wanted ?? nothing;
+    const options = wanted ?? noWork;
     const { interfaceName, firewall } = options;
     const addresses = nodeAddresses(options.addresses);
     const hasLink = interfaceName !== null && addresses.length > 0;
@@ -85,7 +88,7 @@ export class Host {
   }
 
   async prepare(): Promise<void> {
-    await this.#next(() => this.#mendLink());
+    await this.#next(() => this.#repairLink());
   }
 
   keep(): void {
@@ -97,7 +100,7 @@ export class Host {
     this.#stopLooking('released');
   }
 
-  /** This and `leave` resolve after `withinMs` at the latest; what is not done then goes on, or is left when the process ends. */
+  /** This and `leave` resolve within `withinMs`; unfinished work continues, or is lost at exit. */
   stepAside(withinMs: number): Promise<void> {
     return this.#atTheEnd(withinMs, async () => {
       const rules = this.#rules;
@@ -115,7 +118,7 @@ export class Host {
     return result;
   }
 
-  /** Runs what may fail; undefined when it did. A failure is counted, and logged unless the last one was the same. */
+  /** Undefined after a failure, which is counted, and logged unless it repeats the last one. */
   async #attempt<Result>(condition: HostCondition, work: () => Promise<Result>): Promise<Result | undefined> {
     try {
       return await work();
@@ -129,8 +132,8 @@ export class Host {
     }
   }
 
-  /** Whether all is as it should be now. `work` gives a line for the log when it had to change something. */
-  async #mend(condition: HostCondition, work: () => Promise<string | null>): Promise<boolean> {
+  /** Whether the condition is met now. `work` returns a log line when it changed something. */
+  async #repair(condition: HostCondition, work: () => Promise<string | null>): Promise<boolean> {
     const change = await this.#attempt(condition, work);
     if (change === undefined) return false;
     if (change !== null) this.#deps.log.info(change);
@@ -140,17 +143,17 @@ export class Host {
     return true;
   }
 
-  async #mendLink(): Promise<boolean> {
+  async #repairLink(): Promise<boolean> {
     const link = this.#link;
-    return link === null || this.#mend('interface', () => mendAddresses(link));
+    return link === null || this.#repair('interface', () => repairAddresses(link));
   }
 
   async #look(): Promise<void> {
     if (this.#state !== 'ours') return;
     let isRight = false;
     try {
-      const isLinkRight = await this.#mendLink();
-      const areRulesRight = this.#rules === null || (await this.#mend('rules', this.#rules.mend));
+      const isLinkRight = await this.#repairLink();
+      const areRulesRight = this.#rules === null || (await this.#repair('rules', this.#rules.repair));
       isRight = isLinkRight && areRulesRight;
     } finally {
       this.#failuresInARow = isRight ? 0 : this.#failuresInARow + 1;
@@ -172,7 +175,7 @@ export class Host {
     this.#timer?.stop();
   }
 
-  /** Does this part of the end unless the node is not ours to tidy up. */
+  /** Skipped unless link and rules are ours to remove. */
   async #atTheEnd(withinMs: number, part: () => Promise<void>): Promise<void> {
     const isEmpty = this.#link === null && this.#rules === null;
     if (this.#state === 'released' || this.#options.atExit === 'left' || isEmpty) return;
@@ -196,18 +199,18 @@ export class Host {
   }
 }
 
-async function mendAddresses(link: Link): Promise<string | null> {
-  const { missing, on } = await link.mend();
+async function repairAddresses(link: InterfaceLink): Promise<string | null> {
+  const { missing, on } = await link.repair();
   return missing.length === 0 ? null : `added ${missing.join(', ')} to ${on}`;
 }
 
-interface Failure {
+interface HostFailure {
   readonly errortype: SetupError;
   readonly sentence: string;
 }
 
-/** An error of any other kind is a bug of ours, which is no reason to stop answering. */
-function readFailure(error: unknown, condition: HostCondition): Failure {
+/** Other errors are bugs of ours, but no reason to stop answering. */
+function readFailure(error: unknown, condition: HostCondition): HostFailure {
   if (!(error instanceof HostError)) {
     const errortype = condition === 'interface' ? 'interface_check' : 'iptables';
     return { errortype, sentence: String((error as Error).stack) };
@@ -217,4 +220,20 @@ function readFailure(error: unknown, condition: HostCondition): Failure {
   const flag = condition === 'interface' ? '-setupinterface=false' : '-setupiptables=false';
   const capability = `needs the capability NET_ADMIN${message.includes('-legacy') ? ' and, for iptables-legacy, NET_RAW' : ''}`;
   return { errortype, sentence: `${message}; ${capability}, or ${flag} if another program does this` };
+}
+
+export interface SocketsOfHost {
+  /** The inodes of the UDP sockets at an endpoint; undefined when unknown. */
+  readonly socketsAt: (at: Endpoint) => readonly number[] | undefined;
+  readonly ownSockets: () => ReadonlySet<number>;
+}
+
+/** The first address with a UDP socket of another process (successor, standby, node-cache), wildcards aside. */
+export function servedElsewhere(
+  { socketsAt, ownSockets }: SocketsOfHost,
+  addresses: readonly string[],
+  port: number,
+): string | undefined {
+  const own = ownSockets();
+  return addresses.find((address) => socketsAt({ address, port })?.some((inode) => !own.has(inode)));
 }

@@ -1,11 +1,10 @@
 /**
- * The link with our addresses, through `ip`. It is a dummy link of its own; a kernel without that driver gets the
- * addresses on `lo`, with one warning. An address that is on some other link already is left there: it is the
- * host's.
+ * The link with our addresses, through `ip`: a dummy link, or `lo` with one warning on kernels without that driver.
+ * Addresses on other links are the host's and stay there.
  */
 import type { RunCommand } from '../os/commands.js';
 import type { Log } from '../os/log.js';
-import { withPrefix } from './addresses.js';
+import { withPrefix } from './rules.js';
 import { failureText, HostError, mustRun, runTool } from './tools.js';
 
 interface LinkOptions {
@@ -13,11 +12,11 @@ interface LinkOptions {
   readonly addresses: readonly string[];
 }
 
-/** All of these throw a HostError. */
-export interface Link {
-  /** Puts right what is not as it should be, and says which addresses were missing and where they are now. */
-  mend(): Promise<{ readonly missing: readonly string[]; readonly on: string }>;
-  /** Takes out the link if it is a dummy, else our addresses on it; those on `lo` are ours as well. */
+/** These throw a HostError. */
+export interface InterfaceLink {
+  /** Repairs link and addresses; the addresses that were missing, and the link that has them. */
+  repair(): Promise<{ readonly missing: readonly string[]; readonly on: string }>;
+  /** Removes our dummy link, or else our addresses, also from `lo`. */
   remove(): Promise<'removed'>;
 }
 
@@ -25,12 +24,12 @@ interface FoundLink {
   readonly name: string;
   readonly isDummy: boolean;
   readonly isUp: boolean;
-  /** Address and bits of its prefix: `169.254.20.10/32`. */
+  /** With its prefix length: `169.254.20.10/32`. */
   readonly addresses: readonly string[];
 }
 
-export function newLink(run: RunCommand, { name, addresses }: LinkOptions, log: Log): Link {
-  /** Where the addresses go: found out once, as a kernel does not learn to make dummies. */
+export function newLink(run: RunCommand, { name, addresses }: LinkOptions, log: Log): InterfaceLink {
+  /** Found out once: a running kernel does not gain the dummy driver. */
   let hasNoDummies = false;
 
   const ip = (...parameters: string[]) => ({ program: 'ip', parameters });
@@ -51,7 +50,7 @@ export function newLink(run: RunCommand, { name, addresses }: LinkOptions, log: 
   }
 
   return {
-    async mend() {
+    async repair() {
       const links = await readLinks(run);
       const there = new Set(links.flatMap((link) => link.addresses.map((each) => each.split('/')[0])));
       const missing = addresses.filter((address) => !there.has(address));

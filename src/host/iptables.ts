@@ -1,15 +1,15 @@
 /**
- * Our rules in iptables: looked for with iptables-save, put in and taken out with iptables-restore, which changes a
- * table as a whole or not at all. What is missing goes to the head of its chain; what is there twice, because two
- * instances saw it missing at once, becomes one in a single step, so that there is no moment without it.
+ * Our rules in iptables, listed with iptables-save and changed with iptables-restore, which is atomic per table.
+ * Missing rules go to the head of their chain. Duplicates, from two instances that added a rule at once, become one in
+ * a single step, so the rule is never absent.
  */
 import { ruleRoundsMax, xtablesWaitSeconds } from '../limits.js';
 import type { RunCommand } from '../os/commands.js';
-import type { Family } from './addresses.js';
 import {
+  type AddressFamily,
+  type FirewallRule,
   type FoundRule,
   isMarked,
-  type Rule,
   type RuleTable,
   readRule,
   ruleFamily,
@@ -19,76 +19,71 @@ import {
 } from './rules.js';
 import { failureText, HostError, mustRun, runTool } from './tools.js';
 
-/** Who keeps the rules in place. All of these throw a HostError. */
+/** These throw a HostError. */
 export interface RuleWriter {
-  /** For log lines. */
   readonly name: string;
-  /** Puts right what is not as it should be, and says how many rules that were. */
-  mend(): Promise<number>;
+  /** Repairs the rules; the number of changes. */
+  repair(): Promise<number>;
   /**
-   * Takes out what brings questions to us past kube-proxy, and leaves what our answers need: an answer that is tracked
-   * while its question was not may collide with what is known of an earlier question from the same port, and is lost.
+   * Removes the rules that bring queries past kube-proxy to us and keeps those that our answers need: a tracked answer
+   * to an untracked query may collide with an earlier connection from the same port and be lost.
    */
   divert(): Promise<number>;
-  /** Takes out everything of ours, however often it is there, and says how many rules that were. */
+  /** Removes all our rules, duplicates included; their number. */
   remove(): Promise<number>;
 }
 
-/** Which iptables: one of the two that speak to different parts of the kernel, or whatever the node calls iptables. */
+/** The two kinds use different parts of the kernel; `default` is the node's `iptables`. */
 export type IptablesBackend = 'nft' | 'legacy' | 'default';
 
-/** `rules` are all that are wanted, of both families. */
-export function newIptables(run: RunCommand, rules: readonly Rule[], backend: IptablesBackend): RuleWriter {
+/** `rules`: all wanted ones, of both families. */
+export function newIptables(run: RunCommand, rules: readonly FirewallRule[], backend: IptablesBackend): RuleWriter {
   const families = [...new Set(rules.map(ruleFamily))];
 
-  async function inFamilies(change: (family: Family) => Promise<number>): Promise<number> {
+  async function change(
+    changes: (found: readonly FoundRule[], family: AddressFamily) => readonly Change[],
+  ): Promise<number> {
     let changed = 0;
-    for (const family of families) changed += await change(family);
+    for (const family of families) {
+      changed += await untilRight(run, program(family, backend), (found) => changes(found, family));
+    }
     return changed;
   }
 
+  const wantedIn = (family: AddressFamily): FirewallRule[] => rules.filter((rule) => ruleFamily(rule) === family);
+  const takeOutAll = (isMeant: (rule: FirewallRule) => boolean): Promise<number> =>
+    change((found) => found.filter(({ rule }) => isMeant(rule)).map(takeOut));
+
   return {
     name: backend === 'default' ? 'iptables' : `iptables-${backend}`,
-    mend: () =>
-      inFamilies((family) => {
-        const wanted = rules.filter((rule) => ruleFamily(rule) === family);
-        return untilRight(run, program(family, backend), (found) => changesFor(wanted, found));
-      }),
-    divert: () =>
-      inFamilies((family) => {
-        const bringing = new Set(rules.filter(isBringing).map(ruleKey));
-        const brings = ({ rule }: FoundRule): boolean => bringing.has(ruleKey(rule));
-        return untilRight(run, program(family, backend), (found) => found.filter(brings).map(takeOut));
-      }),
-    remove: () =>
-      inFamilies((family) => {
-        const addresses = new Set(rules.map(({ address }) => address));
-        const ours = ({ rule }: FoundRule): boolean => addresses.has(rule.address);
-        return untilRight(run, program(family, backend), (found) => found.filter(ours).map(takeOut));
-      }),
+    repair: () => change((found, family) => changesFor(wantedIn(family), found)),
+    divert() {
+      const bringing = new Set(rules.filter(isBringing).map(ruleKey));
+      return takeOutAll((rule) => bringing.has(ruleKey(rule)));
+    },
+    remove() {
+      const addresses = new Set(rules.map(({ address }) => address));
+      return takeOutAll(({ address }) => addresses.has(address));
+    },
   };
 }
 
-function isBringing({ table, end }: Rule): boolean {
+function isBringing({ table, end }: FirewallRule): boolean {
   return table === 'raw' && end === 'destination';
 }
 
 /** `iptables-nft`, `ip6tables-legacy`, `iptables`. */
-export function program(family: Family, backend: IptablesBackend): string {
+export function program(family: AddressFamily, backend: IptablesBackend): string {
   const name = family === 'ipv4' ? 'iptables' : 'ip6tables';
   return backend === 'default' ? name : `${name}-${backend}`;
 }
 
-/** One line of iptables-restore. */
 interface Change {
   readonly table: RuleTable;
   readonly line: string;
 }
 
-/**
- * Looks and changes until a look finds nothing to change. A change that fails may have been overtaken by another
- * program's; the next look tells.
- */
+/** Repeats until nothing is left to change: another program may overtake a change, which the next listing shows. */
 async function untilRight(
   run: RunCommand,
   iptables: string,
@@ -116,7 +111,7 @@ async function look(run: RunCommand, iptables: string): Promise<FoundRule[]> {
   return found;
 }
 
-function changesFor(wanted: readonly Rule[], found: readonly FoundRule[]): Change[] {
+function changesFor(wanted: readonly FirewallRule[], found: readonly FoundRule[]): Change[] {
   return wanted.flatMap((rule) => {
     const copies = found.filter((each) => ruleKey(each.rule) === ruleKey(rule));
     if (copies.length === 1) return [];
@@ -128,13 +123,10 @@ function takeOut({ rule, text }: FoundRule): Change {
   return { table: rule.table, line: `-D ${rule.chain} ${text}` };
 }
 
-/** exit(4) is RESOURCE_PROBLEM: somebody holds the lock, or changed the tables in between. */
+/** exit(4) is RESOURCE_PROBLEM: the lock is held, or the tables have changed in between. */
 const busyStatus = 4;
 
-/**
- * Each table is changed at its COMMIT, in the order of the lines. What is untracked must be accepted already, or it is
- * dropped in between; so filter is filled first, and emptied last.
- */
+/** Tables change at their COMMIT. Untracked packets must be accepted, so filter is filled first and emptied last. */
 async function restore(run: RunCommand, iptables: string, changes: readonly Change[]): Promise<HostError | null> {
   const isFilling = changes.some(({ line }) => line.startsWith('-I '));
   const tables: readonly RuleTable[] = isFilling ? ['filter', 'raw'] : ['raw', 'filter'];

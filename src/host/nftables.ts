@@ -1,25 +1,22 @@
 /**
- * The same without iptables: one nftables table of our own that keeps DNS from being tracked. Its rules look the
- * addresses up in sets, so that instances with different addresses share the table, each with its own elements. It is
- * put right in one transaction.
+ * Our rules in nftables: one table that keeps DNS from being tracked. Its rules look addresses up in sets, so instances
+ * with different addresses share the table. A repair is one transaction.
  *
- * There is nothing in it that accepts: in nftables an accept ends one table's say, not that of the next, so where
- * another table drops by policy only that table can let DNS in. That is said once.
+ * Nothing in it accepts packets: an nftables accept does not bind later tables, so where another table drops by policy
+ * only that table can admit DNS. The log says so once.
  */
 import type { RunCommand } from '../os/commands.js';
 import type { Log } from '../os/log.js';
-import { familyOf } from './addresses.js';
 import type { RuleWriter } from './iptables.js';
-import { type RulesOptions, skipComment } from './rules.js';
+import { familyOf, type RulesOptions, skipComment } from './rules.js';
 import { failureText, HostError, mustRun, runTool } from './tools.js';
 
-const table = 'inet zerohop';
-/** Questions, answers, and what goes to and from the health port. */
+const nftTable = 'inet zerohop';
 const setNames = ['to4', 'to6', 'from4', 'from6', 'health4', 'health6'] as const;
 type SetName = (typeof setNames)[number];
 
-/** What packets are looked up by, where nothing is tracked yet: the priority of the table raw. */
-const chains: Readonly<Record<string, readonly string[]>> = {
+/** The hooks, before tracking, at the priority of the table raw. */
+const nftChains: Readonly<Record<string, readonly string[]>> = {
   prerouting: [...lookups('daddr', 'dport', 'to', ['tcp', 'udp'])],
   output: [
     ...lookups('saddr', 'sport', 'from', ['tcp', 'udp']),
@@ -38,12 +35,12 @@ function lookups(address: string, port: string, set: string, protocols: readonly
 
 export function newNftables(run: RunCommand, wish: RulesOptions, log: Log): RuleWriter {
   const wanted = elementsOf(wish);
-  /** The table's chains as nft prints them right after we wrote them; every version has its own way. */
+  /** The chains as nft prints them right after our write; its versions differ. */
   let chainsWritten: string | null = null;
   let hasLookedForDrops = false;
 
   async function list(): Promise<string | null> {
-    const call = { program: 'nft', parameters: ['-nn', 'list', 'table', ...table.split(' ')] };
+    const call = { program: 'nft', parameters: ['-nn', 'list', 'table', ...nftTable.split(' ')] };
     const end = await runTool(run, call);
     if (end.ran && end.status === 0) return end.stdout;
     if (end.ran && end.stderr.includes('No such file or directory')) return null;
@@ -67,15 +64,15 @@ export function newNftables(run: RunCommand, wish: RulesOptions, log: Log): Rule
 
   return {
     name: 'nftables',
-    async mend() {
+    async repair() {
       const listed = await list();
       const found = listed === null ? [] : readElements(listed);
       const missing = wanted.filter((element) => !found.includes(element));
       const areChainsRight = listed !== null && chainsOf(listed) === chainsWritten;
       if (missing.length === 0 && areChainsRight) return 0;
-      // With leftovers of another run the chains are only thought to be wrong.
+      // With leftovers of another run the chains may only seem wrong.
       const isTakeover = chainsWritten === null && missing.length === 0;
-      await transaction([...skeleton(), ...missing.map((element) => `add element ${table} ${element}`)]);
+      await transaction([...skeleton(), ...missing.map((element) => `add element ${nftTable} ${element}`)]);
       chainsWritten = chainsOf((await list()) ?? '');
       await sayWhoDrops();
       return isTakeover ? 0 : missing.length + (areChainsRight ? 0 : 1);
@@ -83,7 +80,7 @@ export function newNftables(run: RunCommand, wish: RulesOptions, log: Log): Rule
     async divert() {
       const found = readElements((await list()) ?? '');
       const bringing = found.filter((element) => element.startsWith('to') && wanted.includes(element));
-      if (bringing.length > 0) await transaction(bringing.map((element) => `delete element ${table} ${element}`));
+      if (bringing.length > 0) await transaction(bringing.map((element) => `delete element ${nftTable} ${element}`));
       return bringing.length;
     },
     async remove() {
@@ -91,14 +88,14 @@ export function newNftables(run: RunCommand, wish: RulesOptions, log: Log): Rule
       if (listed === null) return 0;
       const found = readElements(listed);
       const ours = found.filter((element) => wish.addresses.some((address) => element.includes(`{ ${address} . `)));
-      if (ours.length === found.length) await transaction([`delete table ${table}`]);
-      else if (ours.length > 0) await transaction(ours.map((element) => `delete element ${table} ${element}`));
+      if (ours.length === found.length) await transaction([`delete table ${nftTable}`]);
+      else if (ours.length > 0) await transaction(ours.map((element) => `delete element ${nftTable} ${element}`));
       return Math.max(ours.length, 1);
     },
   };
 }
 
-/** `to4 { 169.254.20.10 . 53 }`: a set and one element of it. */
+/** `to4 { 169.254.20.10 . 53 }`: a set and its element. */
 function elementsOf({ addresses, dnsPort, healthPort }: RulesOptions): string[] {
   return addresses.flatMap((address) => {
     const bits = familyOf(address) === 'ipv4' ? '4' : '6';
@@ -107,16 +104,15 @@ function elementsOf({ addresses, dnsPort, healthPort }: RulesOptions): string[] 
   });
 }
 
-/** Everything but the elements, made or put right. */
 function skeleton(): string[] {
   const keyType = (set: SetName): string => (set.endsWith('4') ? 'ipv4_addr' : 'ipv6_addr');
   return [
-    `add table ${table}`,
-    ...setNames.map((set) => `add set ${table} ${set} { type ${keyType(set)} . inet_service; }`),
-    ...Object.entries(chains).flatMap(([chain, rules]) => [
-      `add chain ${table} ${chain} { type filter hook ${chain} priority -300; policy accept; }`,
-      `flush chain ${table} ${chain}`,
-      ...rules.map((rule) => `add rule ${table} ${chain} ${rule}`),
+    `add table ${nftTable}`,
+    ...setNames.map((set) => `add set ${nftTable} ${set} { type ${keyType(set)} . inet_service; }`),
+    ...Object.entries(nftChains).flatMap(([chain, rules]) => [
+      `add chain ${nftTable} ${chain} { type filter hook ${chain} priority -300; policy accept; }`,
+      `flush chain ${nftTable} ${chain}`,
+      ...rules.map((rule) => `add rule ${nftTable} ${chain} ${rule}`),
     ]),
   ];
 }
@@ -132,7 +128,7 @@ function chainsOf(listed: string): string {
   return listed.slice(Math.max(0, listed.indexOf('\tchain ')));
 }
 
-/** Chains of other tables that drop what arrives at, or leaves, this node by policy. */
+/** Chains of other tables whose policy drops packets to or from this node. */
 async function droppingChains(run: RunCommand): Promise<string[]> {
   const isWorthKeeping = (line: string): boolean => /^table |^\tchain |hook (?:input|output) .*policy drop/u.test(line);
   const end = await runTool(run, { program: 'nft', parameters: ['list', 'chains'], keep: isWorthKeeping });

@@ -1,57 +1,56 @@
 /**
- * The rules that NodeLocal DNSCache puts into iptables for each address, as data: DNS traffic to and from it is not
- * tracked and is accepted, and neither are probes of its health port tracked. Tables, order and comments are
- * node-cache's, so that either program finds the other's rules to be its own. How a rule is read back is here too;
- * how it gets there is iptables.ts's business.
+ * The iptables rules of NodeLocal DNSCache, as data: DNS to and from each address is untracked and accepted, probes of
+ * the health port are untracked. Tables, order and comments are node-cache's, so either program recognises the other's
+ * rules. Rules are also parsed here; iptables.ts installs them.
  */
+import { isIPv6 } from 'node:net';
 import { canonicalAddress } from '../config/addresses.js';
-import { type Family, familyOf, withPrefix } from './addresses.js';
 
 export interface RulesOptions {
   readonly addresses: readonly string[];
   readonly dnsPort: number;
-  /** Untracked only: whether probes are accepted is the node's own affair. */
+  /** Only untracked: the node decides whether probes are accepted. */
   readonly healthPort: number;
 }
 
 export type RuleTable = 'raw' | 'filter';
 export const ruleTables: readonly RuleTable[] = ['raw', 'filter'];
 
-export interface Rule {
+export interface FirewallRule {
   readonly table: RuleTable;
   readonly chain: string;
   readonly protocol: string;
   readonly address: string;
   readonly port: number;
-  /** Whether address and port are the packet's destination or its source. */
+  /** The end of the packet that has address and port. */
   readonly end: 'destination' | 'source';
   readonly target: 'NOTRACK' | 'ACCEPT';
 }
 
-/** A rule found in place: `text` is what `-D CHAIN` wants to hear. */
+/** `text` is the argument of `-D CHAIN`. */
 export interface FoundRule {
-  readonly rule: Rule;
+  readonly rule: FirewallRule;
   readonly text: string;
 }
 
 export const skipComment = 'NodeLocal DNS Cache: skip conntrack';
 const allowComment = 'NodeLocal DNS Cache: allow DNS traffic';
 
-/** What a line of iptables-save has if it may be one of ours. */
+/** Whether a line of iptables-save may be one of our rules. */
 export function isMarked(line: string): boolean {
   return line.includes(skipComment) || line.includes(allowComment);
 }
 
-/** All rules of these addresses in node-cache's order: each goes to the head of its chain, so the last comes first. */
-export function rulesOf({ addresses, dnsPort, healthPort }: RulesOptions): Rule[] {
+/** All rules in node-cache's order: each goes to the head of its chain, so the last comes first. */
+export function rulesOf({ addresses, dnsPort, healthPort }: RulesOptions): FirewallRule[] {
   const rules = addresses.flatMap((address) => [
     ...dnsRules('raw', 'PREROUTING', 'destination', address, dnsPort),
     ...dnsRules('filter', 'INPUT', 'destination', address, dnsPort),
     ...dnsRules('raw', 'OUTPUT', 'source', address, dnsPort),
     ...dnsRules('filter', 'OUTPUT', 'source', address, dnsPort),
-    // Asked from the node itself, by hostNetwork pods.
+    // Queries from the node itself, of hostNetwork pods.
     ...dnsRules('raw', 'OUTPUT', 'destination', address, dnsPort),
-    // The kubelet's probes; they come from the node as well.
+    // Probes of the kubelet, also from the node.
     ruleOf('raw', 'OUTPUT', 'tcp', 'destination', address, healthPort),
     ruleOf('raw', 'OUTPUT', 'tcp', 'source', address, healthPort),
   ]);
@@ -59,7 +58,13 @@ export function rulesOf({ addresses, dnsPort, healthPort }: RulesOptions): Rule[
   return [...byKey.values()];
 }
 
-function dnsRules(table: RuleTable, chain: string, end: Rule['end'], address: string, port: number): Rule[] {
+function dnsRules(
+  table: RuleTable,
+  chain: string,
+  end: FirewallRule['end'],
+  address: string,
+  port: number,
+): FirewallRule[] {
   return ['tcp', 'udp'].map((protocol) => ruleOf(table, chain, protocol, end, address, port));
 }
 
@@ -67,41 +72,37 @@ function ruleOf(
   table: RuleTable,
   chain: string,
   protocol: string,
-  end: Rule['end'],
+  end: FirewallRule['end'],
   address: string,
   port: number,
-): Rule {
+): FirewallRule {
   return { table, chain, protocol, end, address, port, target: table === 'raw' ? 'NOTRACK' : 'ACCEPT' };
 }
 
-export function ruleFamily({ address }: Rule): Family {
+export function ruleFamily({ address }: FirewallRule): AddressFamily {
   return familyOf(address);
 }
 
-/** Equal for rules that do the same at the same place. */
-export function ruleKey(rule: Rule): string {
+/** Equal for equivalent rules. */
+export function ruleKey(rule: FirewallRule): string {
   return `${rule.table} ${rule.chain} ${ruleText(rule)}`;
 }
 
-/** The rule as iptables-save writes it behind `-A CHAIN`. */
-export function ruleText({ protocol, address, port, end, target }: Rule): string {
+export function ruleText({ protocol, address, port, end, target }: FirewallRule): string {
   const [addressOption, portOption] = end === 'destination' ? ['-d', '--dport'] : ['-s', '--sport'];
   const comment = `-m comment --comment "${commentOf(target)}"`;
   return `${addressOption} ${withPrefix(address)} -p ${protocol} -m ${protocol} ${portOption} ${port} ${comment} -j ${target}`;
 }
 
-function commentOf(target: Rule['target']): string {
+function commentOf(target: FirewallRule['target']): string {
   return target === 'NOTRACK' ? skipComment : allowComment;
 }
 
-/**
- * Reads a line of iptables-save; undefined when it is no rule with a comment of ours, or has conditions that ours do
- * not have. Newer versions write NOTRACK as `CT --notrack`.
- */
+/** Parses a line of iptables-save; undefined unless it is like ours. Newer versions write NOTRACK as `CT --notrack`. */
 export function readRule(table: RuleTable, line: string): FoundRule | undefined {
   const [, chain, text] = /^-A (\S+) (.*)$/u.exec(line) ?? [];
   if (chain === undefined) return undefined;
-  const options = readOptions(text);
+  const options = readRuleOptions(text);
   const end = options?.has('-d') ? 'destination' : 'source';
   const [addressOption, portOption] = end === 'destination' ? ['-d', '--dport'] : ['-s', '--sport'];
   const target = options?.get('-j');
@@ -118,8 +119,8 @@ export function readRule(table: RuleTable, line: string): FoundRule | undefined 
 
 const knownOptions = new Set(['-d', '-s', '-p', '--dport', '--sport', '--comment', '-j']);
 
-/** The options of a rule without its `-m`; undefined when one is not ours. */
-function readOptions(text: string): Map<string, string> | undefined {
+/** The options of a rule without `-m`; undefined with unknown ones. */
+function readRuleOptions(text: string): Map<string, string> | undefined {
   const words = [...text.replace('-j CT --notrack', '-j NOTRACK').matchAll(/"([^"]*)"|(\S+)/gu)].map(
     ([, quoted, plain]) => quoted ?? plain,
   );
@@ -130,4 +131,20 @@ function readOptions(text: string): Map<string, string> | undefined {
     options.set(words[index], words[index + 1]);
   }
   return options;
+}
+
+export type AddressFamily = 'ipv4' | 'ipv6';
+
+export function familyOf(address: string): AddressFamily {
+  return isIPv6(address) ? 'ipv6' : 'ipv4';
+}
+
+/** `169.254.20.10/32`, `fd00::10/128`. */
+export function withPrefix(address: string): string {
+  return `${address}/${isIPv6(address) ? 128 : 32}`;
+}
+
+/** Without addresses that every host has or that name a link: they need no set-up and serve this host only. */
+export function nodeAddresses(addresses: readonly string[]): string[] {
+  return addresses.filter((address) => !/^(?:127\.|0\.0\.0\.0$|::1?$|.*%)/u.test(address));
 }

@@ -1,7 +1,4 @@
-/**
- * The set of open listeners, UDP and TCP together per address and port. A reload opens what is new before it closes
- * what is gone; what stays is not touched.
- */
+/** The open UDP and TCP listeners. A reload opens new ones before it closes old ones, and leaves others alone. */
 import type { TimeoutsConfig } from '../config/config.js';
 import type { Counters } from '../counters.js';
 import { addressFreeMs } from '../limits.js';
@@ -9,7 +6,7 @@ import type { Clock } from '../os/clock.js';
 import type { Endpoint, Network } from '../os/network.js';
 import { raiseOpenFiles } from '../os/open-files.js';
 import { toEach } from '../scheduling/each.js';
-import type { Refresh, Refuse, Serve } from './asker.js';
+import type { Refresh, Refuse, Serve } from './client.js';
 import { openTcpListener, type TcpDeps, type TcpListener } from './tcp.js';
 import { TcpPlaces } from './tcp-places.js';
 import { TcpTurns } from './tcp-turns.js';
@@ -19,18 +16,16 @@ interface ListenersDeps<Table = unknown> {
   readonly network: Network;
   readonly clock: Clock;
   readonly counters: Counters;
-  /** Opens UDP in another way than through the event loop. */
   readonly openUdp?: ((wanted: WantedListener<Table>) => Promise<UdpListener>) | undefined;
 }
 
 export interface WantedListener<Table = unknown> {
-  /** Tells listeners apart over reloads. */
   readonly key: string;
   readonly at: Endpoint;
-  /** Those in force; a reload may change them. */
+  /** A reload may change them. */
   readonly timeouts: () => TimeoutsConfig;
   readonly serve: Serve;
-  /** What answering threads need besides: the table in force, and where to go with what is due, or too much. */
+  /** For the workers: the current table, and where refreshes and overload go. */
   readonly table: () => Table;
   readonly refresh: Refresh;
   readonly refuse: Refuse;
@@ -42,25 +37,23 @@ interface OpenListener {
 }
 
 export interface Listeners<Table = unknown> {
-  /** Opens those that are not open yet; when one fails, closes what it has opened and rejects with a ListenError. */
+  /** Opens those that are not open yet; on an error closes what it has opened and rejects with a ListenError. */
   open(wanted: readonly WantedListener<Table>[]): Promise<void>;
-  /** Closes all others; TCP connections are answered what they have asked first. */
+  /** Closes all others after answering the queries they have taken over TCP. */
   keepOnly(keys: ReadonlySet<string>): void;
-  /** What is bound, with real ports, in the order of opening. */
+  /** The bound addresses with real ports, in the order of opening. */
   endpoints(): readonly Endpoint[];
   readonly tcpClients: number;
-  /** Stops taking connections, answers what is in flight, closes everything. */
+  /** Stops accepting, answers what is in flight, closes everything. */
   drain(done: () => void): void;
 }
 
-/** A listener that could not be opened, in a sentence that says what to change. */
 export class ListenError extends Error {}
 
 export function newListeners<Table>(deps: ListenersDeps<Table>): Listeners<Table> {
   const open = new Map<string, OpenListener>();
-  /** Those that still answer what they were asked, and whom to tell when they are gone. */
+  /** Listeners that still answer queries they have taken, and the callbacks for their end. */
   const closing = new Map<string, { readonly listener: OpenListener; readonly whenGone: (() => void)[] }>();
-  // Places and turns of TCP clients are those of all listeners.
   const shared = { ...deps, tcpPlaces: new TcpPlaces(), tcpTurns: new TcpTurns(() => deps.clock.nowMs()) };
   const openUdp = deps.openUdp ?? (({ at, serve }) => openUdpListener(deps, at, serve));
 
@@ -92,7 +85,7 @@ export function newListeners<Table>(deps: ListenersDeps<Table>): Listeners<Table
     );
   }
 
-  /** An address that was given up a moment ago is free when its last client has been answered, or has had its time. */
+  /** Resolves when the address, if it was given up a moment ago, is free: after its last answer or `addressFreeMs`. */
   function freed(key: string): Promise<void> {
     return new Promise((resolve) => {
       const last = closing.get(key);
@@ -115,7 +108,7 @@ export function newListeners<Table>(deps: ListenersDeps<Table>): Listeners<Table
     keepOnly(keys) {
       const gone = [...open].filter(([key]) => !keys.has(key));
       toEach(gone, ([key, { udp }]) => {
-        // At once, not only when the last TCP client has left: nobody is to ask here any more.
+        // At once: UDP does not wait for the last TCP client.
         udp.drain(() => {});
         closeOne(key, () => {});
       });
@@ -145,7 +138,6 @@ async function openBoth<Table>(
   try {
     const udp = await openUdp(wanted);
     try {
-      // The same port for TCP also when the system chose it.
       const tcp = await openTcpListener(deps, { address: at.address, port: udp.local.port }, timeouts, serve);
       return { udp, tcp };
     } catch (error) {

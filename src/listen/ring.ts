@@ -1,19 +1,18 @@
 /**
- * How an answering thread hands packets to the control lane: a ring in shared memory with one writer and one reader.
- * An entry is the packet with everything that answering it later needs; the reader finds it as it was received. When
- * there is no room the writer is told so and answers SERVFAIL itself; the second half of the room no client has for
- * itself. A flag makes one waking of the reader enough for all that is put in until it looks.
+ * A ring in shared memory through which a worker defers packets to the main thread: one writer, one reader. An entry
+ * holds the packet and all that answering it needs. Without room the worker answers SERVFAIL; in the second half of the
+ * room each client has a bounded share. A flag makes one wake-up enough for all entries until the reader looks.
  *
  *   words: | written | … | taken | … | woken | … |   entries: | bytes kind socket length … arrived peer | packet |
  *
- * Positions count bytes from the start and run over; an entry never wraps: what is left at the end is skipped.
+ * Positions count bytes and overflow; an entry never wraps: what is left at the end is skipped.
  */
-import type { HashKey } from '../dns/hash.js';
+import { type HashKey, hashWords } from '../dns/hash.js';
 import { receiveSlotBytes, ringBytes, ringClientShare } from '../limits.js';
-import { clientNumber } from './client-number.js';
+import { linux } from '../os/system-calls.js';
 import { type Datagrams, peerAddressWords, peerWords } from './message-batch.js';
 
-/** A question to be answered, or one that has its answer and is to be asked again in good time. */
+/** A query to answer, or one that has its answer and needs a refresh. */
 export const kindQuestion = 0;
 export const kindRefresh = 1;
 export type EntryKind = typeof kindQuestion | typeof kindRefresh;
@@ -23,9 +22,8 @@ const takenWord = 16;
 const wokenWord = 32;
 const entriesFromByte = 256;
 
-// An entry's words.
 const atBytes = 0;
-const atKind = 1;
+const recordAtKind = 1;
 const atSocket = 2;
 const atLength = 3;
 const atNameBytes = 4;
@@ -33,14 +31,14 @@ const atControlBytes = 5;
 const atArrived = 6;
 const atPeer = 8;
 const entryHeaderWords = atPeer + peerWords;
-/** In the place of an entry's bytes: the rest up to the end is empty. */
+/** Instead of an entry's bytes: the rest up to the end is empty. */
 const skip = 0;
 
 export function ringMemory(bytes = ringBytes): SharedArrayBuffer {
   return new SharedArrayBuffer(entriesFromByte + bytes);
 }
 
-/** What both ends see. The memory comes from `ringMemory`, whose size is a power of two. */
+/** The memory comes from `ringMemory`; its size is a power of two. */
 class Ring {
   readonly words: Int32Array;
   readonly doubles: Float64Array;
@@ -54,7 +52,6 @@ class Ring {
     this.bytes = new Uint8Array(memory);
   }
 
-  /** The place of a position, in bytes of the memory. */
   at(position: number): number {
     return entriesFromByte + (position & (this.size - 1));
   }
@@ -62,17 +59,16 @@ class Ring {
 
 export class RingWriter {
   readonly #ring: Ring;
-  readonly #shares: Shares;
+  readonly #shares: RingShares;
   readonly #hashKey: HashKey;
 
-  /** `hashKey` tells clients apart. */
   constructor(memory: SharedArrayBuffer, hashKey: HashKey) {
     this.#ring = new Ring(memory);
-    this.#shares = new Shares(this.#ring.size / 2);
+    this.#shares = new RingShares(this.#ring.size / 2);
     this.#hashKey = hashKey;
   }
 
-  /** Copies a received datagram with its sender; false when there is no room, or none for this client. */
+  /** Copies a received datagram and its sender; false without room, or when this client's share is used up. */
   put(kind: EntryKind, socket: number, arrivedMs: number, from: Datagrams, index: number): boolean {
     const { words, doubles, bytes, size } = this.#ring;
     const length = from.length(index);
@@ -83,14 +79,14 @@ export class RingWriter {
     const left = size - ((written - Atomics.load(words, takenWord)) | 0) - skipped - needed;
     if (left < 0) return false;
     if (left >= size / 2) this.#shares.forget();
-    // Refreshes are worth less than questions, and leave half of the room to them.
+    // Refreshes are worth less than queries, and leave them half of the room.
     else if (kind === kindRefresh) return false;
     else if (!this.#takeShare(from, index, needed)) return false;
     if (skipped > 0) words[this.#ring.at(written) >> 2] = skip;
     const position = (written + skipped) | 0;
     const entry = this.#ring.at(position) >> 2;
     words[entry + atBytes] = needed;
-    words[entry + atKind] = kind;
+    words[entry + recordAtKind] = kind;
     words[entry + atSocket] = socket;
     words[entry + atLength] = length;
     words[entry + atNameBytes] = from.nameBytes(index);
@@ -109,22 +105,19 @@ export class RingWriter {
     return this.#shares.take(clientNumber(from.words, from.peerAt(index), this.#hashKey), bytes);
   }
 
-  /** Whether the reader has to be woken for what was put in; said once until it looks. */
+  /** Whether to wake the reader; true once until it looks. */
   mustWake(): boolean {
     return Atomics.exchange(this.#ring.words, wokenWord, 1) === 0;
   }
 }
 
-/** About as many as there are entries in the second half of a ring; a power of two. */
+/** About the number of entries in the second half of a ring; a power of two. */
 const clientPlaces = 4_096;
-/** Places in which a client is looked for, by its number and behind. */
+/** Slots searched for a client, from its number on. */
 const placesTried = 8;
 
-/**
- * What each client has put in while room was scarce. Where all places for a client are others', which is for no client
- * to bring about, it shares the last of them.
- */
-class Shares {
+/** Bytes put in by each client while room was scarce. Without a free slot, which nobody can provoke, it shares one. */
+class RingShares {
   readonly #clients = new Int32Array(clientPlaces);
   readonly #bytesOf = new Int32Array(clientPlaces);
   readonly #roomBytes: number;
@@ -134,9 +127,8 @@ class Shares {
     this.#roomBytes = roomBytes;
   }
 
-  /** Whether this client may have so much more of the room. */
   take(client: number, bytes: number): boolean {
-    // That much has been taken out meanwhile.
+    // The reader has taken as much meanwhile.
     if (this.#bytes + bytes > this.#roomBytes) this.forget();
     const place = this.#placeOf(client);
     if (this.#bytesOf[place] + bytes > this.#roomBytes * ringClientShare) return false;
@@ -161,14 +153,14 @@ class Shares {
   }
 }
 
-/** Reads entries one after another; the fields are the entry in hand. */
+/** Reads one entry after another; the fields describe the current one. */
 export class RingReader {
   kind: EntryKind = kindQuestion;
   socket = 0;
   arrivedMs = 0;
   nameBytes = 0;
   controlBytes = 0;
-  /** A copy of the packet, overwritten by the next. */
+  /** A copy of the packet, overwritten by the next entry. */
   packet = new Uint8Array(0);
   readonly #ring: Ring;
   readonly #copy = new Uint8Array(receiveSlotBytes);
@@ -178,12 +170,12 @@ export class RingReader {
     this.#ring = new Ring(memory);
   }
 
-  /** Says that the reader looks now: what comes later needs another waking. */
+  /** Says that the reader looks now: later entries need another wake-up. */
   awake(): void {
     Atomics.store(this.#ring.words, wokenWord, 0);
   }
 
-  /** Goes to the next entry; false when there is none. The one before is gone then. */
+  /** Frees the current entry and goes to the next; false without one. */
   next(): boolean {
     const { words, doubles, bytes, size } = this.#ring;
     let taken = words[takenWord];
@@ -196,7 +188,7 @@ export class RingReader {
     if (taken === written) return false;
     const entry = this.#ring.at(taken) >> 2;
     this.#entry = entry;
-    this.kind = words[entry + atKind] as EntryKind;
+    this.kind = words[entry + recordAtKind] as EntryKind;
     this.socket = words[entry + atSocket];
     this.nameBytes = words[entry + atNameBytes];
     this.controlBytes = words[entry + atControlBytes];
@@ -208,7 +200,7 @@ export class RingReader {
     return true;
   }
 
-  /** The words in which the entry's peer stands, and where. */
+  /** The memory that holds the entry's peer, at word `peerAt`. */
   get peerWords(): Int32Array {
     return this.#ring.words;
   }
@@ -217,7 +209,7 @@ export class RingReader {
     return this.#entry + atPeer;
   }
 
-  /** The entry's peer as words of its own; without a control message its address alone, which V8 keeps in its heap. */
+  /** A copy of the entry's peer; without a control message only its address, small enough for V8's own heap. */
   peer(): Int32Array {
     const { words } = this.#ring;
     const from = this.#entry + atPeer;
@@ -225,4 +217,17 @@ export class RingReader {
     for (let word = 0; word < peer.length; word++) peer[word] = words[from + word];
     return peer;
   }
+}
+
+/** The end of the third word of an IPv4-mapped address, read as little-endian. */
+const mappedWord = -0x1_0000;
+
+/**
+ * A client's number, from the address in these words of a socket address, whatever its port and family. Without the key
+ * nobody finds an address with the number of another client.
+ */
+export function clientNumber(words: Int32Array, at: number, key: HashKey): number {
+  if ((words[at] & 0xffff) === linux.familyIpv4) return hashWords(words, at + 1, 1, key);
+  const isMapped = words[at + 2] === 0 && words[at + 3] === 0 && words[at + 4] === mappedWord;
+  return isMapped ? hashWords(words, at + 5, 1, key) : hashWords(words, at + 2, 4, key);
 }

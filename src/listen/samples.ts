@@ -1,21 +1,20 @@
 /**
- * One packet in so many, as an answering thread received it, for whoever wants to know who asks for what: a ring in
- * shared memory with one writer, which never waits, and one reader, which looks now and then. A packet that is not
- * taken costs the thread nothing but its part of one addition per batch. What is in it is not looked at here.
+ * A sample of the packets that a worker receives, for statistics on who asks what: a ring in shared memory with one
+ * writer, which never waits, and one reader. A packet that is not sampled costs its part of one addition per batch.
  *
  *   words: | written | … | taken | … | seen | … |   samples: | bytes nameBytes peer | the packet's beginning |
  */
 import { sampledPacketBytes, samplePackets, samplesMax } from '../limits.js';
 import { type Datagrams, peerAddressWords } from './message-batch.js';
 
-const writtenWord = 0;
-const takenWord = 16;
+const samplesWrittenWord = 0;
+const samplesTakenWord = 16;
 const seenDouble = 16;
 const samplesFromWord = 64;
-const atBytes = 0;
-const atNameBytes = 1;
-const atPeer = 2;
-const atPacket = atPeer + peerAddressWords;
+const sampleAtBytes = 0;
+const sampleAtNameBytes = 1;
+const sampleAtPeer = 2;
+const atPacket = sampleAtPeer + peerAddressWords;
 const wordsOfSample = atPacket + sampledPacketBytes / 4;
 
 export function samplesMemory(): SharedArrayBuffer {
@@ -25,9 +24,9 @@ export function samplesMemory(): SharedArrayBuffer {
 export class SampleWriter {
   readonly #words: Int32Array;
   readonly #doubles: Float64Array;
-  /** Packets until the next that is taken. */
+  /** Packets before the next sample. */
   #until = 0;
-  /** It need not be unpredictable which packets are taken, only to have nothing to do with what they ask. */
+  /** Which packets are taken need not be unpredictable, only independent of what they ask. */
   #state = 1;
 
   constructor(memory: SharedArrayBuffer) {
@@ -35,7 +34,7 @@ export class SampleWriter {
     this.#doubles = new Float64Array(memory);
   }
 
-  /** Takes some of these datagrams, which were received and are not prepared for the next call yet. */
+  /** Samples these received datagrams, before they are prepared for the next call. */
   take(datagrams: Datagrams, count: number): void {
     this.#doubles[seenDouble] += count;
     let index = this.#until;
@@ -46,7 +45,7 @@ export class SampleWriter {
     this.#until = index - count;
   }
 
-  /** From 1 to twice the mean: a client that asks for A and AAAA in turn is not seen asking for one of them only. */
+  /** 1 to twice the mean, so that a client that asks for A and AAAA in turn is sampled for both. */
   #gap(): number {
     this.#state = (Math.imul(this.#state, 1_103_515_245) + 12_345) | 0;
     return 1 + ((this.#state >>> 16) % (2 * samplePackets - 1));
@@ -54,25 +53,23 @@ export class SampleWriter {
 
   #put(datagrams: Datagrams, index: number): void {
     const words = this.#words;
-    const written = words[writtenWord];
-    if (((written - Atomics.load(words, takenWord)) | 0) >= samplesMax) return;
+    const written = words[samplesWrittenWord];
+    if (((written - Atomics.load(words, samplesTakenWord)) | 0) >= samplesMax) return;
     const at = samplesFromWord + (written & (samplesMax - 1)) * wordsOfSample;
     const bytes = Math.min(datagrams.length(index), sampledPacketBytes);
-    words[at + atBytes] = bytes;
-    words[at + atNameBytes] = datagrams.nameBytes(index);
+    words[at + sampleAtBytes] = bytes;
+    words[at + sampleAtNameBytes] = datagrams.nameBytes(index);
     const peer = datagrams.peerAt(index);
-    for (let word = 0; word < peerAddressWords; word++) words[at + atPeer + word] = datagrams.words[peer + word];
+    for (let word = 0; word < peerAddressWords; word++) words[at + sampleAtPeer + word] = datagrams.words[peer + word];
     const packet = datagrams.slots[index].words;
     for (let word = 0; word < (bytes + 3) >> 2; word++) words[at + atPacket + word] = packet[word];
-    Atomics.store(words, writtenWord, (written + 1) | 0);
+    Atomics.store(words, samplesWrittenWord, (written + 1) | 0);
   }
 }
 
-/** A sample; one object, overwritten by the next. */
-interface Sample {
-  /** The packet's first bytes, a view of the ring. */
+/** One object, overwritten by the next sample. */
+interface NameSample {
   packet: Uint8Array;
-  /** The sender's socket address. */
   readonly peer: Int32Array;
 }
 
@@ -80,7 +77,7 @@ export class SampleReader {
   readonly #words: Int32Array;
   readonly #doubles: Float64Array;
   readonly #bytes: Uint8Array;
-  readonly #sample: Sample = { packet: new Uint8Array(0), peer: new Int32Array(peerAddressWords) };
+  readonly #sample: NameSample = { packet: new Uint8Array(0), peer: new Int32Array(peerAddressWords) };
   #seenBefore = 0;
 
   constructor(memory: SharedArrayBuffer) {
@@ -89,23 +86,23 @@ export class SampleReader {
     this.#bytes = new Uint8Array(memory);
   }
 
-  /** Calls `each` with the samples since the last call, and how many packets each of them stands for. */
-  read(each: (sample: Sample, packets: number) => void): void {
+  /** Calls `each` with the samples since the last call, and the number of packets each represents. */
+  read(each: (sample: NameSample, packets: number) => void): void {
     const words = this.#words;
     const seen = this.#doubles[seenDouble];
-    const taken = words[takenWord];
-    const count = (Atomics.load(words, writtenWord) - taken) | 0;
-    // Packets of which none was taken are stood for by later samples.
+    const taken = words[samplesTakenWord];
+    const count = (Atomics.load(words, samplesWrittenWord) - taken) | 0;
+    // Later samples represent packets of which none was taken.
     if (count <= 0) return;
     const packets = Math.max(1, (seen - this.#seenBefore) / count);
     this.#seenBefore = seen;
     for (let index = 0; index < count; index++) {
       const at = samplesFromWord + ((taken + index) & (samplesMax - 1)) * wordsOfSample;
-      for (let word = 0; word < peerAddressWords; word++) this.#sample.peer[word] = words[at + atPeer + word];
+      for (let word = 0; word < peerAddressWords; word++) this.#sample.peer[word] = words[at + sampleAtPeer + word];
       const packetAt = (at + atPacket) * 4;
-      this.#sample.packet = this.#bytes.subarray(packetAt, packetAt + words[at + atBytes]);
+      this.#sample.packet = this.#bytes.subarray(packetAt, packetAt + words[at + sampleAtBytes]);
       each(this.#sample, packets);
     }
-    Atomics.store(words, takenWord, (taken + count) | 0);
+    Atomics.store(words, samplesTakenWord, (taken + count) | 0);
   }
 }

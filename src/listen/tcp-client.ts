@@ -1,72 +1,56 @@
 /**
- * One TCP client: its bytes are cut into queries, the queries are given to `serve` as they come, and the answers go
- * back in the order in which they are ready, those of one turn in one write (RFC 7766 6.2.1, RFC 9210 4.2).
+ * One TCP client: its bytes are cut into queries for `serve`, and the answers go back in the order in which they are
+ * ready, those of one turn of the event loop in one write (RFC 7766 6.2.1, RFC 9210 4.2).
  *
  *     bytes ─> FrameReader ─> serve ─> reply ─> output ─(end of turn)─> stream
  *       └─(too much in flight or unsent, or no time)─> unread, reading paused ─(its turn)─> FrameReader ─> serve
  *
- * What must not happen in the middle of a callback (writing, closing) happens in `work`, at the end of the turn; going
- * on with what is unread is for `serveSome`, when it is this client's turn: until then it costs no more than its bytes. Who accepts clients, counts them and sweeps them is tcp.ts.
+ * `work`, at the end of a turn, writes and closes, which must not happen inside a callback. `serveSome` goes on with
+ * unread bytes when it is this client's turn.
  */
 import type { TimeoutsConfig } from '../config/config.js';
 import { type Counters, overTcp } from '../counters.js';
 import { FrameReader, frameHeaderBytes, type RestOfChunk, writeFrame } from '../dns/frame.js';
-import {
-  assert,
-  headerBytes,
-  queryBytesMax,
-  tcpClientInflightMax,
-  tcpClientUnsentBytesMax,
-  tcpLingerMs,
-} from '../limits.js';
+import { headerBytes, queryBytesMax, tcpClientInflightMax, tcpClientUnsentBytesMax, tcpLingerMs } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from '../os/network.js';
-import type { Asker, Serve } from './asker.js';
-import type { Placed, TcpPlaces } from './tcp-places.js';
+import { PacketClient, type Receiver, type Serve } from './client.js';
+import type { PlacedClient, TcpPlaces } from './tcp-places.js';
 import type { TakesTurns, TcpTurns } from './tcp-turns.js';
 
-/** What the clients of one listener share. */
 export interface ClientDeps {
   readonly clock: Clock;
   readonly counters: Counters;
   readonly places: Pick<TcpPlaces, 'idleMs' | 'wrote'>;
   readonly turns: TcpTurns;
-  /** Those in force. */
   readonly timeouts: TimeoutsConfig;
   readonly serve: Serve;
-  /** The listener's own address and port. */
   readonly local: Endpoint;
-  /** Has `client.work()` called at the end of this turn. */
   workLater(client: TcpClient): void;
   gone(client: TcpClient): void;
 }
 
-/**
- * `open` takes queries; `finishing` answers what it has taken and takes no more; `ended` has sent FIN and waits for the
- * client's; `closed` is closed.
- */
-type State = 'open' | 'finishing' | 'ended' | 'closed';
+/** `finishing` answers what it has taken and takes no more; `ended` has sent FIN and waits for the client's. */
+type ClientState = 'open' | 'finishing' | 'ended' | 'closed';
 
-export class TcpClient implements StreamEvents, Placed, TakesTurns {
-  /** Whether `work` is already to be called: kept for `workLater`. */
+export class TcpClient implements StreamEvents, PlacedClient, TakesTurns, Receiver<null> {
   workIsSet = false;
   countedBytes = 0;
   readonly #deps: ClientDeps;
   readonly #stream: Stream;
   readonly #reader = new FrameReader(queryBytesMax + 1);
-  /** What was read and must wait; reading is paused meanwhile. */
+  /** Bytes that wait; reading is paused meanwhile. */
   #unread: RestOfChunk | null = null;
-  #state: State = 'open';
+  #state: ClientState = 'open';
   #isPaused = false;
   #inFlight = 0;
   #queriesTaken = 0;
-  /** Answers of this turn in their frames. */
   #output: Uint8Array[] = [];
   #outputBytes = 0;
   #writtenBytes = 0;
-  /** The last query or answer, or in `ended` the FIN. */
+  /** The time of the last query or answer, or in `ended` of the FIN. */
   #activeAtMs: number;
-  /** What the kernel had taken when it last took something, and when that was. */
+  /** The bytes the kernel had taken when it last took some, and the time of that. */
   #sentBytes = 0;
   #sentAtMs = 0;
 
@@ -76,11 +60,11 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
     this.#activeAtMs = deps.clock.nowMs();
   }
 
-  get remote(): Endpoint {
+  remoteOf(): Endpoint {
     return this.#stream.remote;
   }
 
-  get local(): Endpoint {
+  localOf(): Endpoint {
     return this.#deps.local;
   }
 
@@ -103,7 +87,7 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   data(bytes: Uint8Array): void {
     if (this.#state !== 'open') return;
     if (this.#unread !== null) {
-      this.#unread = joined(this.#unread, bytes);
+      this.#unread = joinedBytes(this.#unread, bytes);
       return;
     }
     this.#unread = { bytes, at: 0 };
@@ -130,20 +114,19 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
     this.#deps.gone(this);
   }
 
-  /** Takes no more bytes; closes when all that was received is answered. */
+  /** Takes no more bytes; closes after the last answer. */
   finish(): void {
     if (this.#state !== 'open') return;
     this.#state = 'finishing';
     this.#deps.workLater(this);
   }
 
-  /** Finishes; a client that nothing is owed is dropped at once, not waited for. */
+  /** Drops an idle client, finishes any other. */
   drain(): void {
     if (this.isIdle) this.destroy();
     else this.finish();
   }
 
-  /** Drops the connection; answers that come later go nowhere. */
   destroy(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
@@ -156,22 +139,21 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
     this.destroy();
   }
 
-  /** Called by the asker of each query, once. */
-  reply(answer: Uint8Array | null): void {
+  answered(answer: Uint8Array | null): void {
     this.#inFlight--;
     if (this.#state === 'closed') return;
     if (answer !== null) this.#queue(answer);
     this.#deps.workLater(this);
   }
 
-  /** Serves what is unread, so many queries at most; whether there is more that may be served. */
+  /** Serves up to `queriesMax` waiting queries; true when more may be served. */
   serveSome(queriesMax: number): boolean {
     for (let left = queriesMax; left > 0 && this.#mayServe(); left--) this.#serveNext();
     this.#deps.workLater(this);
     return this.#mayServe();
   }
 
-  /** Writes this turn's answers, goes on with reading when nothing is unread, and closes when it is time. */
+  /** Writes this turn's answers, resumes reading when nothing is unread, and closes when it is time. */
   work(): void {
     if (this.#isLeaving()) return;
     this.#write();
@@ -183,13 +165,13 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
     } else if (this.#state === 'finishing' && this.#inFlight === 0) {
       this.#state = 'ended';
       this.#activeAtMs = this.#deps.clock.nowMs();
-      // What still comes is read and dropped: unread bytes would turn the close into a reset.
+      // Bytes that still come are read and dropped: unread bytes would turn the close into a reset.
       if (this.#isPaused) this.#stream.resume();
       this.#stream.end();
     }
   }
 
-  /** Looks after the timeouts; called from time to time. */
+  /** Enforces the timeouts; called periodically. */
   sweep(nowMs: number): void {
     if (this.#state === 'closed') return;
     const { counters, places, timeouts } = this.#deps;
@@ -238,14 +220,13 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   #serveNext(): void {
     const unread = this.#unread!;
     const message = this.#reader.next(unread);
-    // Before the query is served, which may end all.
+    // First: serving the query may close the connection.
     if (unread.at === unread.bytes.length) this.#unread = null;
     if (message === null) return;
-    // A header without its question is FORMERR, as a query that is too long is to be.
+    // A header without its question gets FORMERR, as a query that is too long should.
     this.#take(message.length > queryBytesMax ? message.subarray(0, headerBytes) : message);
   }
 
-  /** The bytes were lent to us, so they are copied. */
   #letWait({ bytes, at }: RestOfChunk): void {
     this.#unread = { bytes: new Uint8Array(bytes.subarray(at)), at: 0 };
     if (!this.#isPaused) {
@@ -268,10 +249,9 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
       this.#unread = null;
       this.finish();
     }
-    serve(message, new TcpAsker(this));
+    serve(message, new PacketClient(overTcp, this, null));
   }
 
-  /** Copies the answer into this turn's output. */
   #queue(answer: Uint8Array): void {
     const frame = new Uint8Array(frameHeaderBytes + answer.length);
     writeFrame(frame, 0, answer);
@@ -298,30 +278,6 @@ export class TcpClient implements StreamEvents, Placed, TakesTurns {
   }
 }
 
-function joined({ bytes, at }: RestOfChunk, more: Uint8Array): RestOfChunk {
+function joinedBytes({ bytes, at }: RestOfChunk, more: Uint8Array): RestOfChunk {
   return { bytes: Buffer.concat([bytes.subarray(at), more]), at: 0 };
-}
-
-class TcpAsker implements Asker {
-  readonly transport = overTcp;
-  readonly #client: TcpClient;
-  #isSettled = false;
-
-  constructor(client: TcpClient) {
-    this.#client = client;
-  }
-
-  get remote(): Endpoint {
-    return this.#client.remote;
-  }
-
-  get local(): Endpoint {
-    return this.#client.local;
-  }
-
-  reply(answer: Uint8Array | null): void {
-    assert(!this.#isSettled, 'a query is answered once');
-    this.#isSettled = true;
-    this.#client.reply(answer);
-  }
 }

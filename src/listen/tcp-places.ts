@@ -1,27 +1,23 @@
 /**
- * The places of TCP clients, on all listeners together: who may have one more, who gives one up for it, how long an
- * idle one is kept while few are left, and how much unread answers may take in all. An address may have as many places
- * as are free for others, so that no client keeps the others out.
+ * Bounds TCP clients over all listeners: who may have a place, who is closed for a newcomer, how long a client may be
+ * idle while few places are left, and the bytes of unread answers in all. An address may have as many places as are
+ * free for others, so no client keeps the others out.
  */
 import { tcpClientsMax, tcpClientsOfAddressLeast, tcpIdleLeastMs, tcpUnsentBytesMax } from '../limits.js';
 
-/** A connection that has a place. */
-export interface Placed {
+export interface PlacedClient {
   readonly address: string;
-  /** Nothing of it is being answered or sent. */
+  /** No query is being answered and no answer is unsent. */
   readonly isIdle: boolean;
-  /** Its last query or answer. */
   readonly activeAtMs: number;
   readonly unsentBytes: number;
-  /** Kept for `TcpPlaces`: those that are counted. */
+  /** The part of `unsentBytes` in the sum of `TcpPlaces`. */
   countedBytes: number;
-  /** Drops the connection, whose place is free already. */
   giveUp(cause: 'crowded' | 'slow'): void;
 }
 
 export class TcpPlaces {
-  /** None is empty. */
-  readonly #ofAddress = new Map<string, Set<Placed>>();
+  readonly #ofAddress = new Map<string, Set<PlacedClient>>();
   #taken = 0;
   #unsentBytes = 0;
 
@@ -29,7 +25,7 @@ export class TcpPlaces {
     return this.#taken;
   }
 
-  /** Whether a client at this address may have a place, which another one may be closed for. */
+  /** Whether a client at this address may have a place; it may close another client for that. */
   makeRoom(address: string): boolean {
     const own = this.#ofAddress.get(address);
     const has = own?.size ?? 0;
@@ -43,15 +39,14 @@ export class TcpPlaces {
     return leaving !== null;
   }
 
-  add(one: Placed): void {
+  add(one: PlacedClient): void {
     const others = this.#ofAddress.get(one.address);
     if (others === undefined) this.#ofAddress.set(one.address, new Set([one]));
     else others.add(one);
     this.#taken++;
   }
 
-  /** Nothing happens when it has no place any more. */
-  remove(one: Placed): void {
+  remove(one: PlacedClient): void {
     const others = this.#ofAddress.get(one.address);
     if (!others?.delete(one)) return;
     if (others.size === 0) this.#ofAddress.delete(one.address);
@@ -59,19 +54,21 @@ export class TcpPlaces {
     this.#unsentBytes -= one.countedBytes;
   }
 
-  /** How long a connection may be idle that may be idle for `ms` while at least half of the places are free. */
+  /** The idle timeout: `ms` while at least half of the places are free, less when fewer are. */
   idleMs(ms: number): number {
     const freeOfHalf = (2 * (tcpClientsMax - this.#taken)) / tcpClientsMax;
     return Math.min(ms, Math.max(tcpIdleLeastMs, ms * freeOfHalf));
   }
 
-  /** Answers were written. When too much is unread in all, the address that holds most loses the connection that does. */
-  wrote(one: Placed): void {
+  /**
+   * Called after writes. While too many bytes are unread in all, the address with most loses its connection with most.
+   */
+  wrote(one: PlacedClient): void {
     this.#count(one);
     if (this.#unsentBytes <= tcpUnsentBytesMax) return;
     for (const ones of this.#ofAddress.values()) for (const each of ones) this.#count(each);
     while (this.#unsentBytes > tcpUnsentBytesMax) {
-      const ones = mostOf(this.#ofAddress.values(), (all) => sumOf(all));
+      const ones = mostOf(this.#ofAddress.values(), (all) => placesSum(all));
       this.#evict(
         mostOf(ones, ({ countedBytes }) => countedBytes),
         'slow',
@@ -79,27 +76,26 @@ export class TcpPlaces {
     }
   }
 
-  #count(one: Placed): void {
+  #count(one: PlacedClient): void {
     const { unsentBytes } = one;
     this.#unsentBytes += unsentBytes - one.countedBytes;
     one.countedBytes = unsentBytes;
   }
 
-  #evict(one: Placed, cause: 'crowded' | 'slow'): void {
+  #evict(one: PlacedClient, cause: 'crowded' | 'slow'): void {
     this.remove(one);
     one.giveUp(cause);
   }
 
-  /** The places of the addresses that have most. */
-  #largest(): Set<Placed>[] {
+  #largest(): Set<PlacedClient>[] {
     let most = 0;
     for (const { size } of this.#ofAddress.values()) most = Math.max(most, size);
     return [...this.#ofAddress.values()].filter(({ size }) => size === most);
   }
 }
 
-function longestQuiet(from: readonly Set<Placed>[], which: 'idle' | 'any'): Placed | null {
-  let found: Placed | null = null;
+function longestQuiet(from: readonly Set<PlacedClient>[], which: 'idle' | 'any'): PlacedClient | null {
+  let found: PlacedClient | null = null;
   for (const ones of from) {
     for (const one of ones) {
       if (which === 'idle' && !one.isIdle) continue;
@@ -109,7 +105,7 @@ function longestQuiet(from: readonly Set<Placed>[], which: 'idle' | 'any'): Plac
   return found;
 }
 
-function sumOf(ones: Iterable<Placed>): number {
+function placesSum(ones: Iterable<PlacedClient>): number {
   let sum = 0;
   for (const { countedBytes } of ones) sum += countedBytes;
   return sum;

@@ -1,14 +1,11 @@
-/**
- * DNS over TCP for clients (RFC 7766): accepts them while there are places, sweeps all of them with one timer, and lets them
- * go in order when it drains. What happens on one connection is tcp-client.ts.
- */
+/** DNS over TCP for clients (RFC 7766): accepts, sweeps with one timer, and drains connections (tcp-client.ts). */
 import type { TimeoutsConfig } from '../config/config.js';
 import type { Counters } from '../counters.js';
 import { tcpSweepPeriodMs } from '../limits.js';
 import type { Clock, Timer } from '../os/clock.js';
 import type { Endpoint, Network, Stream, StreamEvents } from '../os/network.js';
 import { toEach } from '../scheduling/each.js';
-import type { Serve } from './asker.js';
+import type { Serve } from './client.js';
 import { type ClientDeps, TcpClient } from './tcp-client.js';
 import { TcpPlaces } from './tcp-places.js';
 import { TcpTurns } from './tcp-turns.js';
@@ -17,29 +14,25 @@ export interface TcpDeps {
   readonly network: Network;
   readonly clock: Clock;
   readonly counters: Counters;
-  /** Listeners that are given the same share its places; without it a listener has its own. */
+  /** Shared by several listeners; by default a listener has its own. */
   readonly tcpPlaces?: TcpPlaces;
-  /** The same for turns. */
   readonly tcpTurns?: TcpTurns;
 }
 
 export interface TcpListener {
-  /** What is bound; the port is the real one when 0 was asked for. */
   readonly local: Endpoint;
-  /** Connections that are open. */
   readonly clients: number;
   /**
-   * Stops accepting and reading, answers what is in flight, closes each connection after its last answer, and calls
-   * `done` once, later, when none is left. A client that does not take its answers is given up after `writeMs`.
+   * Stops accepting and reading, closes each connection after its last answer, and calls `done` once, later, when none
+   * is left. A client that does not read its answers is dropped after `writeMs`.
    */
   drain(done: () => void): void;
-  /** Drops everything at once. */
   close(): void;
 }
 
 const rejected: StreamEvents = { data() {}, ended() {}, closed() {} };
 
-/** Listens at `at`, by the timeouts that are in force at each moment. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
+/** Listens at `at`; `timeouts` gives the current ones. Rejects with EADDRINUSE, EACCES or EADDRNOTAVAIL. */
 export async function openTcpListener(
   deps: TcpDeps,
   at: Endpoint,
@@ -70,7 +63,6 @@ interface OfListener {
   readonly local: () => Endpoint;
 }
 
-/** The connections of one listener. */
 class TcpClients {
   readonly #clock: Clock;
   readonly #counters: Counters;
@@ -88,7 +80,10 @@ class TcpClients {
     this.#counters = counters;
     this.#places = tcpPlaces ?? new TcpPlaces();
     this.#clientDeps = {
-      ...{ clock, counters, places: this.#places, turns: tcpTurns ?? new TcpTurns(() => clock.nowMs()) },
+      clock,
+      counters,
+      places: this.#places,
+      turns: tcpTurns ?? new TcpTurns(() => clock.nowMs()),
       get timeouts() {
         return timeouts();
       },
@@ -119,7 +114,6 @@ class TcpClients {
     return client;
   }
 
-  /** Closes each connection after its last answer, and calls `done` once, later, when none is left. */
   drain(done: () => void): void {
     if (this.#clients.size === 0) {
       queueMicrotask(done);
@@ -141,7 +135,7 @@ class TcpClients {
     this.#workIsScheduled = true;
   }
 
-  /** Works also on clients that are added on the way, by answers that come at once. */
+  /** Includes clients added on the way by answers that come at once. */
   #workOnAll(): void {
     try {
       for (let client = this.#toWork.shift(); client !== undefined; client = this.#toWork.shift()) {
@@ -150,7 +144,7 @@ class TcpClients {
       }
       this.#workIsScheduled = false;
     } finally {
-      // An exception in one client's query leaves the others' answers to the next turn.
+      // An exception in one client's query must not lose the others' answers.
       if (this.#workIsScheduled) queueMicrotask(this.#workAll);
     }
   }

@@ -1,25 +1,22 @@
 /**
- * DNS over UDP through the event loop: each packet goes to `serve` with an asker that answers from the same socket.
- * It is what serves where the system calls of the answering threads are missing; it keeps no state per packet beyond
- * the asker itself.
+ * DNS over UDP through the event loop, where the workers' system calls are missing. Each packet goes to `serve` with a
+ * client that answers from the same socket; there is no other state per packet.
  */
 
 import { overUdp } from '../counters.js';
-import { assert, receiveSlotBytes } from '../limits.js';
+import { receiveSlotBytes } from '../limits.js';
 import type { DatagramSocket, Endpoint, Network } from '../os/network.js';
 import { toEach } from '../scheduling/each.js';
-import type { Asker, Serve } from './asker.js';
+import { PacketClient, type Receiver, type Serve } from './client.js';
 
 export interface UdpListener {
-  /** What is bound; the port is the real one when 0 was asked for. */
   readonly local: Endpoint;
-  /** Takes no more packets, answers those in flight, closes, and calls `done` once, later. */
+  /** Stops receiving, answers what is in flight, closes, and calls `done` once, later. */
   drain(done: () => void): void;
-  /** Closes at once; answers that come later go nowhere. */
   close(): void;
 }
 
-/** Binds `at`. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
+/** Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
 export async function openUdpListener(
   deps: { readonly network: Network },
   at: Endpoint,
@@ -30,9 +27,9 @@ export async function openUdpListener(
     datagram(packet, from) {
       if (port.isDraining) return;
       port.inFlight++;
-      // As much as an answering thread has room for, so that it makes no difference who received it.
+      // The workers' limit, so that both I/O paths behave the same.
       const read = packet.length > receiveSlotBytes ? packet.subarray(0, receiveSlotBytes) : packet;
-      serve(read, new UdpAsker(port, from));
+      serve(read, new PacketClient(overUdp, port, from));
     },
     // One datagram could not be received. The socket stays open and the client asks again.
     error() {},
@@ -48,16 +45,25 @@ export async function openUdpListener(
   };
 }
 
-/** The socket and what is to know about it at each answer. */
-class Port {
+class Port implements Receiver<Endpoint> {
   socket!: DatagramSocket;
   inFlight = 0;
   isDraining = false;
   readonly whenDrained: (() => void)[] = [];
   #isOpen = true;
 
-  send(answer: Uint8Array, to: Endpoint): void {
-    if (this.#isOpen) this.socket.send(answer, to);
+  localOf(): Endpoint {
+    return this.socket.local;
+  }
+
+  remoteOf(peer: Endpoint): Endpoint {
+    return peer;
+  }
+
+  answered(answer: Uint8Array | null, to: Endpoint): void {
+    this.inFlight--;
+    if (answer !== null && this.#isOpen) this.socket.send(answer, to);
+    this.closeIfDrained();
   }
 
   closeIfDrained(): void {
@@ -70,30 +76,5 @@ class Port {
     if (this.#isOpen) this.socket.close();
     this.#isOpen = false;
     toEach(this.whenDrained.splice(0), (done) => done());
-  }
-}
-
-class UdpAsker implements Asker {
-  readonly transport = overUdp;
-  readonly remote: Endpoint;
-  readonly #port: Port;
-  #isSettled = false;
-
-  constructor(port: Port, remote: Endpoint) {
-    this.#port = port;
-    this.remote = remote;
-  }
-
-  get local(): Endpoint {
-    return this.#port.socket.local;
-  }
-
-  reply(answer: Uint8Array | null): void {
-    assert(!this.#isSettled, 'a query is answered once');
-    this.#isSettled = true;
-    const port = this.#port;
-    port.inFlight--;
-    if (answer !== null) port.send(answer, this.remote);
-    port.closeIfDrained();
   }
 }

@@ -2,7 +2,7 @@
  * Queries and answers as dnstap's messages (dnstap.proto of dnstap.info): the few fields that we fill, written as
  * Protocol Buffers have them on the wire, a tag before each value.
  */
-import { addressBytes } from '../config/networks.js';
+import { addressBytes } from '../os/addresses.js';
 import type { QueryLogRecord } from '../resolve/lane.js';
 
 /** What every message of one directive says. */

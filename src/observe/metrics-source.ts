@@ -6,7 +6,7 @@
 import { batchBuckets, type Counters, type EventName, eventNames, zonePlaces } from '../counters.js';
 import type { SetupError } from '../host/tools.js';
 import type { PluginAtWork } from '../resolve/route.js';
-import type { UpstreamStats } from '../upstream/stats.js';
+import type { UpstreamStats } from '../upstream/endpoint.js';
 import { addNumbers, type Group, groupByLabels } from './exposition.js';
 import { type ProcessNumbers, readProcessNumbers } from './process-numbers.js';
 

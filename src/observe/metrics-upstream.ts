@@ -4,7 +4,7 @@
  */
 
 import { durationBucketsSeconds, histogramPlaces } from '../counters.js';
-import type { UpstreamStats } from '../upstream/stats.js';
+import type { UpstreamStats } from '../upstream/endpoint.js';
 import {
   addNumbers,
   countOf,

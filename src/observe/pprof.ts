@@ -7,8 +7,8 @@ import { pipeline, Transform } from 'node:stream';
 import { heapSnapshotBytesMax, heapSnapshotSendMs, profileSecondsMax } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import type { Endpoint } from '../os/network.js';
+import type { Ends } from '../os/proc.js';
 import type { Profiler } from '../os/profiler.js';
-import type { Ends } from '../os/socket-owner.js';
 import type { Asked, HttpAnswer, HttpRoutes } from './http.js';
 
 interface Pprof {

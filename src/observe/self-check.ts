@@ -1,9 +1,9 @@
 /**
  * Whether we answer: each of our UDP listeners gets a question that it must answer from the packet alone
- * (dns/own-question.ts), so that neither cache nor cluster DNS can make us look ill. This is the truth behind
+ * (dns/own-queries.ts), so that neither cache nor cluster DNS can make us look ill. This is the truth behind
  * /health: a process whose sockets are dead is not healthy because its HTTP server lives.
  */
-import { ownQuestion } from '../dns/own-question.js';
+import { ownQuestion } from '../dns/own-queries.js';
 import { headerBytes, selfQueryTimeoutMs, selfQueryTries } from '../limits.js';
 import type { Clock, Timer } from '../os/clock.js';
 import type { DatagramEvents, DatagramSocket, Endpoint, Network } from '../os/network.js';

@@ -1,10 +1,7 @@
 /**
- * Opening a socket with all its options: for an answering thread, or for Node.js to accept TCP clients on. Either may
- * be bound before the address is on a link. A thread's wakes from a blocked receive now and then.
- *
- * Sockets share a port by SO_REUSEPORT, which would also join those of any other program of the same user, and take
- * packets away from it. So where nobody is known to have the port, it is bound without first, which the kernel
- * refuses when anybody has it.
+ * Opens a socket with all its options, for a worker or for Node.js to accept TCP clients on, also before an interface
+ * has the address. SO_REUSEPORT would also join sockets of any other program of the same user and take packets from it.
+ * So a port not known to be shared is first bound without it, which the kernel refuses while anybody has the port.
  */
 import { getSystemErrorName } from 'node:util';
 import {
@@ -15,31 +12,27 @@ import {
   tcpReceiveBufferBytes,
   tcpSendBufferBytes,
 } from '../limits.js';
-import { isIpv6, isWildcard } from './families.js';
+import { decodeSocketAddress, encodeSocketAddress, isIpv6, isWildcard, socketAddressBytes } from './addresses.js';
 import type { Endpoint } from './network.js';
-import { decodeSocketAddress, encodeSocketAddress, socketAddressBytes } from './socket-address.js';
 import { linux, type SocketType, type SystemCalls } from './system-calls.js';
 
-export interface AnsweringSocket {
+export interface WorkerSocket {
   readonly fd: number;
-  /** The port is the real one when 0 was asked for. */
   readonly local: Endpoint;
-  /** Bound to all addresses: each datagram tells which of ours it came to. */
+  /** Bound to all addresses: each datagram carries the one it was sent to. */
   readonly hasPacketInfo: boolean;
 }
 
 export interface SocketOptions {
   readonly at: Endpoint;
-  /** `::` without IPv4, because another socket has the port there. */
+  /** Keeps `::` from IPv4, because another socket has the port there. */
   readonly ipv6Only: 'yes' | 'no';
-  /**
-   * Who has the port already: `us` joins other sockets of this process, or of another instance on this node.
-   */
+  /** `us`: the port is shared with sockets of this process, or of another instance on this node. */
   readonly sharedWith: 'nobody' | 'us';
 }
 
-/** Binds a socket for UDP. Throws the system's error (EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT). */
-export function openSocket(calls: SystemCalls, wish: SocketOptions): AnsweringSocket {
+/** Binds a UDP socket. Throws the system's error (EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT). */
+export function openSocket(calls: SystemCalls, wish: SocketOptions): WorkerSocket {
   const hasPacketInfo = isWildcard(wish.at.address);
   const fd = bound(calls, wish, linux.datagrams, (options) => {
     setBuffers(options);
@@ -52,12 +45,12 @@ export function openSocket(calls: SystemCalls, wish: SocketOptions): AnsweringSo
   return { fd, local: { address: wish.at.address, port: boundPort(calls, fd) }, hasPacketInfo };
 }
 
-/** Binds a socket for `listen({ fd })` of Node.js; its descriptor. Throws the system's error, as `openSocket`. */
+/** Binds a socket for `listen({ fd })` of Node.js; its descriptor. Throws as `openSocket` does. */
 export function openStreamSocket(calls: SystemCalls, wish: SocketOptions): number {
   return bound(calls, wish, linux.stream, ({ must, set }) => {
-    // Connections that are closed but not forgotten must not keep us from the port.
+    // Connections in TIME_WAIT must not block the port.
     must('SO_REUSEADDR', linux.socketLevel, linux.reuseAddress, 1);
-    // Connections have the buffers of the socket that they were accepted on.
+    // Accepted connections inherit these buffers.
     set(linux.socketLevel, linux.sendBuffer, tcpSendBufferBytes);
     set(linux.socketLevel, linux.receiveBuffer, tcpReceiveBufferBytes);
   });
@@ -71,10 +64,8 @@ function bound(calls: SystemCalls, wish: SocketOptions, type: SocketType, setMor
   });
 }
 
-/** The endpoint with a real port, when nobody has it. */
 function freeEndpoint(calls: SystemCalls, wish: SocketOptions, type: SocketType): Endpoint {
   const fd = boundAt(calls, wish, type, ({ must }) => {
-    // Connections that are closed but not forgotten are nobody.
     if (type === linux.stream) must('SO_REUSEADDR', linux.socketLevel, linux.reuseAddress, 1);
   });
   try {
@@ -94,8 +85,8 @@ function boundAt(
   const ipv6 = isIpv6(at.address);
   const fd = must('socket', calls.socket(ipv6 ? linux.familyIpv6 : linux.familyIpv4, type));
   try {
-    const options = optionsOf(calls, fd);
-    // Old kernels and sandboxes may not know FREEBIND; then the address must be there.
+    const options = socketOptionsOf(calls, fd);
+    // Old kernels and sandboxes may not know FREEBIND; there the address must exist.
     if (ipv6) {
       options.set(linux.ipv6Level, linux.ipv6FreeBind, 1);
       options.must('IPV6_V6ONLY', linux.ipv6Level, linux.ipv6Only, ipv6Only === 'yes' ? 1 : 0);
@@ -109,7 +100,6 @@ function boundAt(
   }
 }
 
-/** The port of a bound socket. */
 export function boundPort(calls: SystemCalls, fd: number): number {
   const name = new Uint8Array(socketAddressBytes);
   must('getsockname', calls.socketName(fd, name));
@@ -117,14 +107,13 @@ export function boundPort(calls: SystemCalls, fd: number): number {
 }
 
 interface Options {
-  /** The result, negative when the kernel does not know the option or refuses it. */
+  /** Negative when the kernel does not know the option or refuses it. */
   set(level: number, option: number, value: number): number;
   must(name: string, level: number, option: number, value: number): void;
-  /** An option of so much time: a struct timeval. */
   wait(option: number, ms: number): void;
 }
 
-function optionsOf(calls: SystemCalls, fd: number): Options {
+function socketOptionsOf(calls: SystemCalls, fd: number): Options {
   const set: Options['set'] = (level, option, value) => calls.setOption(fd, level, option, new Int32Array([value]));
   return {
     set,
@@ -136,7 +125,7 @@ function optionsOf(calls: SystemCalls, fd: number): Options {
   };
 }
 
-/** What is beyond net.core.rmem_max takes a capability; without it the kernel gives what it allows. */
+/** More than net.core.rmem_max takes a capability; without it the kernel gives what it allows. */
 function setBuffers({ set }: Options): void {
   if (set(linux.socketLevel, linux.receiveBufferForce, receiveBufferBytes) < 0) {
     set(linux.socketLevel, linux.receiveBuffer, receiveBufferBytes);
@@ -146,14 +135,13 @@ function setBuffers({ set }: Options): void {
   }
 }
 
-/** Has the kernel acknowledge at once what a TCP socket has received, this time only. Errors are nobody's business. */
+/** Makes the kernel acknowledge at once, this time only, what a TCP socket has received. Errors are ignored. */
 export function acknowledger(calls: SystemCalls): (fd: number) => void {
   const on = new Int32Array([1]);
   return (fd) => void calls.setOption(fd, linux.tcpLevel, linux.tcpQuickAcknowledge, on);
 }
 
-/** The result, or the error as Node.js would throw it. */
-function must(call: string, result: number): number {
+export function must(call: string, result: number): number {
   if (result >= 0) return result;
   const code = getSystemErrorName(result);
   throw Object.assign(new Error(`${call} ${code}`), { code, errno: result, syscall: call.split(' ')[0] });

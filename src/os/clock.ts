@@ -1,28 +1,26 @@
 /**
- * Time, the first of the injected outsides. Nothing else in the program reads a clock or sets a timer, so a test
- * that holds a `Clock` of its own decides when a second has passed.
+ * Time. Only this file reads a clock or sets a timer, so a test with its own `Clock` decides when a second has passed.
  */
 
-/** A timer that was set; `stop` is safe to call more than once and after it has fired. */
+/** `stop` may be called again, and after the timer has fired. */
 export interface Timer {
   stop(): void;
 }
 
 export interface Clock {
-  /** Monotonic milliseconds (CLOCK_MONOTONIC, so processes of one machine agree); fractions are microseconds. */
+  /** Monotonic milliseconds (CLOCK_MONOTONIC, the same in all processes of the machine); fractions are microseconds. */
   nowMs(): number;
-  /** Wall-clock milliseconds since 1970, for log lines and metrics only. */
+  /** Milliseconds since 1970, for log lines and metrics only. */
   wallMs(): number;
   /** Calls `run` once, `delayMs` from now. The timer does not keep the process alive. */
   after(delayMs: number, run: () => void): Timer;
-  /** Calls `run` every `periodMs`, the first time one period from now. The timer does not keep the process alive. */
+  /** Calls `run` every `periodMs`, first after one period. The timer does not keep the process alive. */
   every(periodMs: number, run: () => void): Timer;
 }
 
-/** Node's timers take 31 bits of milliseconds and fire at once beyond that. */
+/** Node's timers fire at once beyond 31 bits of milliseconds. */
 const timerMsMax = 2 ** 31 - 1;
 
-/** The machine's clock. */
 export function systemClock(): Clock {
   const offsetMs = monotonicOffsetMs();
   return {
@@ -41,18 +39,15 @@ export function systemClock(): Clock {
   };
 }
 
-/**
- * Keeps this process alive until it says exit. Timers and most handles of ours do not, so that at the end, when
- * nothing listens any more, Node.js would take the process down in the middle of the work that is left.
- */
+/** Keeps the process alive until it calls exit: Node.js exits when listeners are closed, before the last work. */
 export function stayAlive(): Timer {
   const timer = setInterval(() => {}, timerMsMax);
   return { stop: () => clearInterval(timer) };
 }
 
 /**
- * What to add to `performance.now()` to get CLOCK_MONOTONIC. Of a few looks at both, the one with the least time
- * between them counts: a process may be stopped for milliseconds between two lines.
+ * `performance.now()` plus this is CLOCK_MONOTONIC. The closest of eight readings of both counts, because a process may
+ * be stopped for milliseconds between two lines.
  */
 function monotonicOffsetMs(): number {
   let offsetMs = 0;

@@ -1,21 +1,17 @@
-/**
- * Other programs, the outside that the node's link and firewall are changed through. A program is started without a
- * shell, gets a bounded time, and of what it writes a bounded part is kept; however it ends, that is a value.
- */
+/** Runs programs that change the node's link and firewall, without a shell, within bounds. Every end is a value. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Clock } from './clock.js';
 
 export interface Command {
-  /** Its name, looked up in PATH and where system programs are. */
+  /** Looked up in PATH and the system folders. */
   readonly program: string;
   readonly parameters: readonly string[];
-  /** For its standard input, which is empty without. */
   readonly input?: string;
-  /** It is killed when it has not ended by then. */
+  /** Then the program is killed. */
   readonly timeoutMs: number;
-  /** Of standard output, and of standard error; a program that writes more is killed. */
+  /** Per output stream; a program that writes more is killed. */
   readonly outputBytesMax: number;
-  /** Lines of standard output worth keeping; the others do not count as output. Without it everything is kept. */
+  /** The lines of standard output to keep and count; by default all. */
   readonly keep?: (line: string) => boolean;
 }
 
@@ -23,29 +19,28 @@ export type CommandEnd =
   | { readonly ran: true; readonly status: number; readonly stdout: string; readonly stderr: string }
   | { readonly ran: false; readonly why: 'missing' | 'late' | 'too much' | 'failed'; readonly text: string };
 
-/** Runs a program to its end. Never rejects. */
 export type RunCommand = (command: Command) => Promise<CommandEnd>;
 
-/** A container may start us with a PATH of its own. */
+/** A container may set its own PATH. */
 const systemFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
-/** The machine's programs. They speak English, because their words are read. */
+/** Programs print English, because their output is parsed. */
 export function systemCommands(clock: Clock): RunCommand {
   return (command) =>
     new Promise((resolve) => {
-      const environment = { PATH: searchPath(process.env['PATH']), LC_ALL: 'C' };
+      const environment = { PATH: commandPath(process.env['PATH']), LC_ALL: 'C' };
       let child: ChildProcess;
       try {
         child = spawn(command.program, command.parameters, { stdio: ['pipe', 'pipe', 'pipe'], env: environment });
       } catch (error) {
-        resolve(failure(command, error as NodeJS.ErrnoException));
+        resolve(commandFailure(command, error as NodeJS.ErrnoException));
         return;
       }
-      watch(child, command, clock, resolve);
+      watchProcess(child, command, clock, resolve);
     });
 }
 
-function watch(child: ChildProcess, command: Command, clock: Clock, resolve: (end: CommandEnd) => void): void {
+function watchProcess(child: ChildProcess, command: Command, clock: Clock, resolve: (end: CommandEnd) => void): void {
   const { program, timeoutMs, outputBytesMax } = command;
   let refusal: CommandEnd | null = null;
   const refuse = (why: 'late' | 'too much', text: string): void => {
@@ -58,21 +53,21 @@ function watch(child: ChildProcess, command: Command, clock: Clock, resolve: (en
   const stderr = collect(outputBytesMax, tooMuch);
   child.stdout!.setEncoding('utf8').on('data', stdout.take);
   child.stderr!.setEncoding('utf8').on('data', stderr.take);
-  // It may end without reading what it was given.
+  // The program may exit without reading its input.
   child.stdin!.on('error', () => {});
   child.stdin!.end(command.input ?? '');
   const end = (result: CommandEnd): void => {
     timer.stop();
     resolve(refusal ?? result);
   };
-  child.once('error', (error) => end(failure(command, error)));
+  child.once('error', (error) => end(commandFailure(command, error)));
   child.once('close', (status, signal) => {
     if (status === null) end({ ran: false, why: 'failed', text: `${program} was killed by ${signal}` });
     else end({ ran: true, status, stdout: stdout.text(), stderr: stderr.text() });
   });
 }
 
-function failure({ program }: Command, error: NodeJS.ErrnoException): CommandEnd {
+function commandFailure({ program }: Command, error: NodeJS.ErrnoException): CommandEnd {
   if (error.code === 'ENOENT') return { ran: false, why: 'missing', text: `${program} is not installed` };
   return { ran: false, why: 'failed', text: `cannot run ${program}: ${error.message}` };
 }
@@ -82,7 +77,7 @@ interface Collected {
   text(): string;
 }
 
-/** Keeps what is written, line by line where not all lines are wanted, up to a bound. */
+/** Keeps output up to a bound, with `keep` line by line. */
 function collect(bytesMax: number, tooMuch: () => void, keep?: (line: string) => boolean): Collected {
   let kept = '';
   let unfinished = '';
@@ -100,7 +95,7 @@ function collect(bytesMax: number, tooMuch: () => void, keep?: (line: string) =>
   };
 }
 
-function searchPath(path = ''): string {
+function commandPath(path = ''): string {
   const folders = path.split(':').filter((folder) => folder.startsWith('/'));
   return [...new Set([...folders, ...systemFolders])].join(':');
 }

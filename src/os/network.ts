@@ -1,91 +1,74 @@
 /**
- * The network as the program sees it: the kernel's sockets as four functions. `node-network.ts` is the real one;
- * tests put an in-memory network in its place, which is why these few verbs and no others are used.
- *
- * Bytes handed to a callback are borrowed until it returns; bytes handed to `send` and `write` are borrowed until
- * the call returns (the implementation copies what it cannot pass on at once).
+ * The network as the program uses it; `node-network.ts` is the real one, tests have one in memory. Bytes are borrowed:
+ * those of a callback until it returns, those of `send` and `write` until the call returns.
  */
 
-/** An address and port; `address` is a literal IPv4 or IPv6 address, never a name. */
+/** `address` is a literal IPv4 or IPv6 address, never a name. */
 export interface Endpoint {
   readonly address: string;
   readonly port: number;
 }
 
 export interface DatagramSocket {
-  /** The address that was bound; the port is the real one when 0 was asked for. */
+  /** The bound endpoint with a real port. */
   readonly local: Endpoint;
-  /** Sends one datagram; a full socket buffer or an unreachable peer loses it, counted by the implementation. */
+  /** Sends one datagram. One lost to a full buffer or an unreachable peer is counted by the implementation. */
   send(bytes: Uint8Array, to: Endpoint): void;
   close(): void;
 }
 
 export interface DatagramEvents {
   datagram(bytes: Uint8Array, from: Endpoint): void;
-  /** The socket failed; for a connected socket ECONNREFUSED means that nobody listens there. It stays open. */
+  /** The socket failed and stays open; ECONNREFUSED on a connected socket means that nobody listens there. */
   error(error: NodeJS.ErrnoException): void;
 }
 
-/** From this many unsent bytes of a stream on, `drained` is promised. */
+/** A stream that had this many unsent bytes emits `drained`. */
 export const unsentBytesHigh = 64 * 1024;
 
-/** Connections that wait to be accepted, on each listener. */
 export const listenBacklog = 511;
 
-/** One TCP connection, client's or ours. */
 export interface Stream {
   readonly remote: Endpoint;
-  /** Bytes that were written and not yet taken by the kernel. */
   readonly unsentBytes: number;
   write(bytes: Uint8Array): void;
-  /** Stops and resumes delivery of `data`. */
   pause(): void;
   resume(): void;
-  /**
-   * Lets the peer know at once that its bytes have come, where that can be done. A peer that keeps small messages
-   * together (RFC 896) does not send the next before it knows, and a system may wait 40 ms with saying so.
-   */
+  /** Acknowledges at once. A peer that collects small messages (RFC 896) waits for that; systems delay it by 40 ms. */
   acknowledge?(): void;
-  /** Sends what is queued, then FIN. */
   end(): void;
-  /** Drops the connection at once. */
   destroy(): void;
 }
 
 export interface StreamEvents {
-  /** The connection is established (only for connections that we opened). */
+  /** Only for connections that we opened. */
   opened?(): void;
   data(bytes: Uint8Array): void;
-  /** `unsentBytes` had reached `unsentBytesHigh` and is zero now; it may also come when it had not. */
+  /** `unsentBytes` is zero after `unsentBytesHigh` or more; may also come after less. */
   drained?(): void;
   /** The peer sent FIN; we may still write. */
   ended(): void;
-  /** The last event, always given exactly once; `error` tells why when it was not an orderly close. */
+  /** The last event, exactly once; `error` unless the close was orderly. */
   closed(error?: NodeJS.ErrnoException): void;
 }
 
 export interface Listener {
   readonly local: Endpoint;
-  /** Stops accepting; connections that are open live on. */
   close(): void;
 }
 
-/** How a server proves who it is, and we to it. */
 export interface TlsSettings {
-  /** The name in its certificate; null: its address is. */
+  /** The name in the server's certificate; null: its address. */
   readonly serverName: string | null;
-  /** Who signed it, and our certificate and key; null: somebody the system trusts, and we have none. */
+  /** CA, certificate and key; null: the system's CAs, and no certificate of ours. */
   readonly material: TlsMaterial | null;
-  /** False: whoever answers is taken for the server. */
+  /** False: the certificate is not checked. */
   readonly isVerified?: boolean;
 }
 
-/**
- * A CA, a certificate and its key that were understood (tls.ts). It has none of their text: a heap snapshot shows what
- * JavaScript can read, and may be seen by more people than the key.
- */
+/** A parsed CA, certificate and key (tls.ts), without their text, which a heap snapshot would show. */
 export interface TlsMaterial {
-  /** The same for the same files in this process, and of no meaning in another one. */
+  /** Equal for equal files, in this process only. */
   readonly digest: string;
 }
 
@@ -93,48 +76,42 @@ export interface Network {
   /** Binds a UDP socket. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
   openDatagrams(at: Endpoint, events: DatagramEvents): Promise<DatagramSocket>;
   /**
-   * Opens a UDP socket that talks to one peer only, from a fresh random port: datagrams from others never arrive.
-   * It may be used at once; `sourceAddress` is the local address to send from. Where no socket is to be had, as no
-   * descriptor is left, its local port is 0, and the error follows.
+   * Opens a UDP socket to one peer, from a fresh random port; datagrams from others never arrive. Usable at once; sends
+   * from `sourceAddress`. Without a free descriptor the local port is 0 and the error follows.
    */
   connectDatagrams(to: Endpoint, events: DatagramEvents, sourceAddress?: string): DatagramSocket;
-  /** Listens for TCP; `accepted` is called per connection and returns what wants its events. */
+  /** Listens for TCP; `accepted` returns the receiver of a connection's events. */
   listenStreams(at: Endpoint, accepted: (stream: Stream) => StreamEvents): Promise<Listener>;
-  /** The addresses of this host's interfaces as they are now; a network without hosts has none. */
+  /** The addresses of this host's interfaces now; absent in networks without hosts. */
   hostAddresses?(): readonly string[];
-  /**
-   * Opens a TCP connection, or one of TLS over it; failure arrives as `closed(error)`. Here the address may be a name,
-   * which the system resolves in its own time.
-   */
+  /** Opens a TCP or TLS connection; fails as `closed(error)`. The system resolves an `address` that is a name. */
   connectStream(to: Endpoint, events: StreamEvents, sourceAddress?: string, tls?: TlsSettings): Stream;
-  /** The same to the unix socket at a path of this machine. */
   connectPath(path: string, events: StreamEvents): Stream;
 }
 
-/** Somebody who listens at a path of this machine. */
 export interface LocalListener {
-  /** Whether who connects to the path now finds this listener, and not another one that has taken its place. */
+  /** Whether a client of the path reaches this listener, not one that replaced it. */
   isInPlace(): boolean;
-  /** Stops listening, and removes the path where it is still ours. */
+  /** Stops listening, and removes the path if it is still ours. */
   close(): void;
 }
 
-/** Bytes, and open descriptors that whoever fetches it gets copies of, to be closed by them. */
+/** Bytes and copies of open descriptors, which the receiver closes. */
 export interface Greeting {
   readonly bytes: Uint8Array;
   readonly descriptors: readonly number[];
 }
 
-/** Unix sockets, for processes of the same user only: those of others are neither accepted nor talked to. */
+/** Unix sockets between processes of one user; others are neither accepted nor talked to. */
 export interface LocalSockets {
-  /** Without a stream and without a `why` nobody listens at the path. */
+  /** Null for both `stream` and `why`: nobody listens at the path. */
   connect(
     path: string,
     events: StreamEvents,
   ): { readonly stream: Stream; readonly why: null } | { readonly stream: null; readonly why: string | null };
-  /** Asks who listens for its greeting alone, and gives it when it comes; the result gives up waiting. */
+  /** Fetches only the listener's greeting; the result gives up. */
   fetch(path: string, came: (greeting: Greeting) => void): () => void;
-  /** Takes the path, also from somebody who listens there. Whoever connects gets the greeting first. */
+  /** Takes over the path from any listener. Clients get the greeting first. */
   listen(
     path: string,
     accepted: (stream: Stream) => StreamEvents,

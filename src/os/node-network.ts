@@ -1,17 +1,17 @@
 /**
- * The kernel's sockets through node:net, which nothing else in the program uses, and for UDP node-datagrams.ts. No event of a socket
- * is left without a handler, so a peer cannot end the process; what fails on the way is counted by the caller's
- * functions or reported by the socket's own events.
- *
- * `::` means all addresses of both families: it also takes IPv4 unless this network already holds the port for IPv4,
- * and where the machine has no IPv6 it becomes 0.0.0.0. IPv4 peers of such a socket have plain IPv4 addresses here.
+ * The kernel's sockets through node:net and node:dgram; the only user of both. Every event has a handler, so a peer
+ * cannot end the process. `::` means both families, unless this network already holds the port for IPv4; without IPv6
+ * it becomes 0.0.0.0. IPv4 peers of such a socket have plain IPv4 addresses.
  */
-
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, type TcpNetConnectOpts, Socket as TcpSocket } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { HeldPorts, plainEndpoint, withoutIpv6 } from './families.js';
-
+import { receiveBufferBytes, sendBufferBytes } from '../limits.js';
+import { HeldPorts, isIpv6, literalLookup, plainEndpoint, withoutIpv6 } from './addresses.js';
+import type { SocketOptions } from './bound-socket.js';
 import {
+  type DatagramEvents,
+  type DatagramSocket,
   type Endpoint,
   type Listener,
   listenBacklog,
@@ -20,39 +20,24 @@ import {
   type StreamEvents,
   unsentBytesHigh,
 } from './network.js';
-import { connectDatagrams, openDatagrams } from './node-datagrams.js';
 import { tlsConnector } from './tls.js';
 
-/** What nobody waits for: called with the system's error. */
 export interface NetworkFailures {
-  /** A datagram of a bound socket was not sent: a full buffer, an unreachable peer. */
+  /** A bound socket could not send a datagram: a full buffer, an unreachable peer. */
   sendFailed(error: NodeJS.ErrnoException): void;
-  /** A TCP client could not be accepted: no file descriptors left. */
+  /** No descriptor was left for a TCP client. */
   acceptFailed(error: NodeJS.ErrnoException): void;
 }
 
-/** What a listening socket is to be bound to. */
-interface StreamOptions {
-  readonly at: Endpoint;
-  /** `::` without IPv4, because another socket has the port there. */
-  readonly ipv6Only: 'yes' | 'no';
-  /** `us` when sockets of this network have the port; a port of anybody else is refused. */
-  readonly sharedWith: 'nobody' | 'us';
-}
+/** Replaces Node's own bind for TCP; returns a descriptor. Throws the system's error. */
+export type BindStream = (wish: SocketOptions) => number;
 
-/** Binds a socket for TCP in another way than Node.js does; its descriptor. Throws the system's error. */
-export type BindStream = (wish: StreamOptions) => number;
-
-/** Reads of all connections that we open go here: the bytes are borrowed, so one buffer is enough. */
+/** One buffer for all connections that we open, because their bytes are borrowed. */
 const readBufferBytes = 64 * 1024;
 
-/** Has the kernel acknowledge at once what a TCP connection has received. */
 type Acknowledge = (fd: number) => void;
 
-/**
- * The machine's network. Without `bindStream` TCP listeners are bound as Node.js binds them; without `acknowledge`
- * what connections receive is acknowledged when the kernel sees fit.
- */
+/** The machine's network. By default Node.js binds TCP listeners, and the kernel decides when to acknowledge. */
 export function nodeNetwork(failures: NetworkFailures, bindStream?: BindStream, acknowledge?: Acknowledge): Network {
   const datagramPorts = new HeldPorts();
   const streamPorts = new HeldPorts();
@@ -70,20 +55,19 @@ export function nodeNetwork(failures: NetworkFailures, bindStream?: BindStream, 
       const socket = connectTls(to, tls, sourceAddress);
       socket.once('secureConnect', () => events.opened?.());
       socket.on('data', (bytes) => events.data(bytes));
-      watch(socket, events);
+      watchSocket(socket, events);
       return new NodeStream(socket, to);
     },
     connectPath(path, events) {
       const socket = connect({ path, allowHalfOpen: true });
       socket.once('connect', () => events.opened?.());
       socket.on('data', (bytes) => events.data(bytes));
-      watch(socket, events);
+      watchSocket(socket, events);
       return new NodeStream(socket, { address: '', port: 0 });
     },
   };
 }
 
-/** The addresses of this host's interfaces. */
 export function hostAddresses(): string[] {
   return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
 }
@@ -97,7 +81,6 @@ function listenStreams(
 ): Promise<Listener> {
   const server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: unsentBytesHigh }, (socket) => {
     const stream = new NodeStream(socket, plainEndpoint(socket.remoteAddress ?? '', socket.remotePort ?? 0));
-    // A client that is gone before we look has no address.
     if (socket.remoteAddress === undefined) {
       socket.on('error', acceptFailed);
       socket.destroy();
@@ -105,7 +88,7 @@ function listenStreams(
     }
     const events = accepted(stream);
     socket.on('data', (bytes) => events.data(bytes));
-    watch(socket, events);
+    watchSocket(socket, events);
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -155,19 +138,18 @@ function connectStream(
       buffer: readBuffer,
       callback(bytesRead, buffer) {
         events.data(buffer.subarray(0, bytesRead));
-        // False would stop reading for good; `pause` is how the reader stops it.
+        // False would stop reading for good, unlike `pause`.
         return true;
       },
     },
   };
   const socket = connect(options);
   socket.once('connect', () => events.opened?.());
-  watch(socket, events);
+  watchSocket(socket, events);
   return new NodeStream(socket, to, acknowledge);
 }
 
-/** The events that accepted and opened connections have in common. */
-function watch(socket: TcpSocket, events: StreamEvents): void {
+function watchSocket(socket: TcpSocket, events: StreamEvents): void {
   let failure: NodeJS.ErrnoException | undefined;
   socket.on('error', (error) => {
     failure = error;
@@ -177,16 +159,13 @@ function watch(socket: TcpSocket, events: StreamEvents): void {
   socket.on('close', () => (failure === undefined ? events.closed() : events.closed(failure)));
 }
 
-/**
- * Makes a stream of a connected descriptor, which is closed with it. `began` is given the stream and says who wants
- * its events.
- */
+/** Makes a stream of a connected descriptor, which the stream closes; `began` returns the receiver of its events. */
 export function adoptStream(fd: number, began: (stream: Stream) => StreamEvents): Stream {
   const socket = new TcpSocket({ fd, readable: true, writable: true, allowHalfOpen: true });
   const stream = new NodeStream(socket, { address: '', port: 0 });
   const events = began(stream);
   socket.on('data', (bytes) => events.data(bytes));
-  watch(socket, events);
+  watchSocket(socket, events);
   return stream;
 }
 
@@ -202,7 +181,7 @@ class NodeStream implements Stream {
   }
 
   acknowledge(): void {
-    // Node.js has no documented way to the descriptor; should this one go, nothing but a little time is lost.
+    // Undocumented; should `_handle` go away, only a little time is lost.
     const { _handle: handle } = this.#socket as { readonly _handle?: { readonly fd?: number } | null };
     const fd = handle?.fd ?? -1;
     if (fd >= 0) this.#acknowledge?.(fd);
@@ -232,4 +211,108 @@ class NodeStream implements Stream {
   destroy(): void {
     this.#socket.destroy();
   }
+}
+
+function openDatagrams(
+  at: Endpoint,
+  events: DatagramEvents,
+  ports: HeldPorts,
+  sendFailed: (error: NodeJS.ErrnoException) => void,
+): Promise<DatagramSocket> {
+  const socket = createSocket({
+    type: isIpv6(at.address) ? 'udp6' : 'udp4',
+    ipv6Only: ports.mustBeIpv6Only(at),
+    lookup: literalLookup,
+  });
+  const onSent = (error: Error | null): void => {
+    if (error !== null) sendFailed(error);
+  };
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error): void => {
+      socket.close();
+      reject(error);
+    };
+    socket.once('error', failed);
+    socket.bind({ address: at.address, port: at.port, exclusive: true }, () => {
+      socket.off('error', failed);
+      socket.on('error', (error) => events.error(error));
+      socket.on('message', (bytes, from) => events.datagram(bytes, plainEndpoint(from.address, from.port)));
+      enlargeBuffers(socket);
+      const local = { address: at.address, port: socket.address().port };
+      ports.hold(local);
+      const close = closer(socket, () => ports.release(local));
+      resolve({
+        local,
+        send(bytes, to) {
+          if (close.isDone()) return;
+          // A forged packet may have port 0, for which the socket would throw.
+          if (to.port === 0) sendFailed(noDestination());
+          else socket.send(Buffer.from(bytes), to.port, to.address, onSent);
+        },
+        close: close.run,
+      });
+    });
+  });
+}
+
+function connectDatagrams(to: Endpoint, events: DatagramEvents, sourceAddress?: string): DatagramSocket {
+  const socket = createSocket({ type: isIpv6(to.address) ? 'udp6' : 'udp4', lookup: literalLookup });
+  const close = closer(socket, () => {});
+  // Deferred: bind and connect fail before the caller has the socket.
+  const fail = (error: Error): void => {
+    process.nextTick(() => {
+      if (!close.isDone()) events.error(error);
+    });
+  };
+  socket.on('error', fail);
+  socket.on('message', (bytes, from) => events.datagram(bytes, plainEndpoint(from.address, from.port)));
+  // literalLookup is synchronous, so both calls are done when they return.
+  socket.bind({ port: 0, exclusive: true, ...(sourceAddress === undefined ? {} : { address: sourceAddress }) });
+  const isBound = tells(() => socket.address());
+  if (isBound) socket.connect(to.port, to.address);
+  const isConnected = isBound && tells(() => socket.remoteAddress());
+  const onSent = (error: Error | null): void => {
+    if (error !== null) fail(error);
+  };
+  return {
+    local: isBound ? plainEndpoint(socket.address().address, socket.address().port) : { address: '', port: 0 },
+    send(bytes) {
+      if (isConnected && !close.isDone()) socket.send(Buffer.from(bytes), onSent);
+    },
+    close: close.run,
+  };
+}
+
+/** dgram throws on a second close. */
+function closer(socket: UdpSocket, released: () => void): { isDone(): boolean; run(): void } {
+  let isDone = false;
+  return {
+    isDone: () => isDone,
+    run() {
+      if (isDone) return;
+      isDone = true;
+      released();
+      socket.close();
+    },
+  };
+}
+
+/** Some containers forbid this; the kernel's defaults stay then. */
+function enlargeBuffers(socket: UdpSocket): void {
+  tells(() => socket.setRecvBufferSize(receiveBufferBytes));
+  tells(() => socket.setSendBufferSize(sendBufferBytes));
+}
+
+/** Whether the call returned: dgram reports its state by throwing. */
+function tells(call: () => unknown): boolean {
+  try {
+    call();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function noDestination(): NodeJS.ErrnoException {
+  return Object.assign(new Error('send EINVAL: port 0'), { code: 'EINVAL', syscall: 'send' });
 }

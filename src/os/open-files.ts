@@ -1,16 +1,13 @@
-/**
- * How many files, sockets among them, this process may have open: RLIMIT_NOFILE. Node.js raises the soft limit to the
- * hard one when it starts, so that only whoever starts it can raise it further.
- */
+/** The open files limit, RLIMIT_NOFILE. Node.js raises it to the hard limit at start; only its starter can do more. */
 import { readFileSync } from 'node:fs';
 
-/** What to do where `needed` are too many, as the end of a sentence. */
+/** The advice for `needed` files, as the end of a sentence. */
 export function raiseOpenFiles(needed = 0): string {
   const settings = 'ulimit -n, LimitNOFILE= of a systemd unit, or the default of the container runtime';
   return `raise the limit to ${Math.max(1024, needed)} or more (${settings})`;
 }
 
-/** The limit as it is now; Infinity when there is none, null where there is no /proc. */
+/** Infinity without a limit, null without /proc. */
 export function openFilesMax(): number | null {
   let text: string;
   try {

@@ -1,30 +1,25 @@
 /**
- * V8's own view of this process, one of the outsides: where processor time goes, and what is on the heap. The one user
- * of node:inspector and node:v8, which are not loaded before somebody asks. Another thread is reached through the inspector as
- * well, without its help: it notices between two system calls.
+ * CPU profiles and heap snapshots from V8; the only user of node:inspector and node:v8, loaded on first use. The
+ * inspector reaches another thread without its help, between two system calls.
  */
 import type { Session } from 'node:inspector/promises';
 import type { Readable } from 'node:stream';
 
 export interface Profiler {
-  /**
-   * Begins to record where the processor time of a thread goes: 0 is this one, 1 the first of the answering threads.
-   * Null when there is none of that number.
-   */
+  /** Starts a CPU profile of a thread: 0 is this one, 1 the first worker. Null without that thread. */
   record(thread: number): Promise<Recording | null>;
-  /** This thread's heap in V8's format (.heapsnapshot). The thread does nothing else while it is taken, then sends it. */
+  /** This thread's heap (.heapsnapshot). The thread stops while the snapshot is taken, then sends it. */
   heapSnapshot(): Promise<Readable>;
 }
 
 interface Recording {
-  /** Ends it; what was recorded, in V8's format (.cpuprofile). Rejects when the thread is gone. */
+  /** Stops; the profile (.cpuprofile). Rejects when the thread is gone. */
   finish(): Promise<string>;
 }
 
-/** Sends one command of V8's inspector protocol to a thread. */
 type Post = (method: 'Profiler.enable' | 'Profiler.start' | 'Profiler.stop' | 'Profiler.disable') => Promise<unknown>;
 
-/** Answering threads are those whose program's address ends in `program`. */
+/** Workers are the threads whose program's URL ends in `program`. */
 export function systemProfiler(program: string): Profiler {
   return {
     async record(thread) {
@@ -64,7 +59,7 @@ function postHere(session: Session): Post {
   return (method) => session.post(method as 'Profiler.stop');
 }
 
-/** Messages to a worker are text in messages to this thread's inspector. */
+/** Messages to a worker are text inside messages to this thread's inspector. */
 async function postToWorker(session: Session, program: string, thread: number): Promise<Post | null> {
   const workers: { readonly sessionId: string; readonly url: string }[] = [];
   const waiting = new Map<number, PromiseWithResolvers>();
@@ -72,7 +67,7 @@ async function postToWorker(session: Session, program: string, thread: number): 
   session.on('NodeWorker.attachedToWorker', ({ params: { sessionId, workerInfo } }) => {
     workers.push({ sessionId, url: workerInfo.url });
   });
-  // Workers that are there are told of before this resolves, in the order in which they were started.
+  // Existing workers are reported before this resolves, in the order of their start.
   await session.post('NodeWorker.enable', { waitForDebuggerOnStart: false });
   const worker = workers.filter(({ url }) => url.endsWith(program)).at(thread - 1);
   if (worker === undefined) return null;

@@ -1,17 +1,14 @@
-/**
- * Randomness, injected so that a simulation repeats itself from a seed. What leaves this file for the wire (query
- * ids, source ports, hash seeds) is unpredictable: it comes from the kernel's generator.
- */
+/** Randomness of the kernel: query ids, ports and hash seeds are unpredictable. Injected, so simulations repeat. */
 import { randomFillSync } from 'node:crypto';
 
 export interface Random {
-  /** An unpredictable whole number from 0 up to and without `below`, which is at most 2^32. */
+  /** An integer from 0 to `below` - 1; `below` is at most 2^32. */
   below(below: number): number;
 }
 
 const poolWords = 256;
 
-/** The kernel's generator, read in blocks because one system call a query id would cost more than the id. */
+/** Reads blocks, because a system call per query id would cost more than the id. */
 export function systemRandom(): Random {
   const pool = new Uint32Array(poolWords);
   let next = poolWords;
@@ -23,7 +20,7 @@ export function systemRandom(): Random {
     return pool[next++];
   }
   return {
-    // The bias of scaling 32 bits to a range is below range/2^32 and tells a guesser nothing.
+    // Scaling 32 bits has a bias below range/2^32, which does not help a guesser.
     below: (below) => Math.floor((word() / 2 ** 32) * below),
   };
 }

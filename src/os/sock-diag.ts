@@ -1,18 +1,16 @@
 /**
- * Who shares a port, as the kernel's socket monitoring (sock_diag(7)) tells it: the kernel picks the sockets of one port
- * itself, in 11 ms where there are 90,000 (Linux 6.18). /proc/net, which is asked where there is no such monitoring,
- * writes all of them as text and counts its way anew for every page of it: 13 s for as many.
+ * The sockets that share a port, from sock_diag(7): the kernel selects them in 11 ms among 90,000 (Linux 6.18). The
+ * fallback is /proc/net, which is text of all sockets, counted anew for each page: 13 s for as many.
  */
-import { isIpv6 } from './families.js';
+import { encodeSocketAddress, isIpv6 } from './addresses.js';
 import type { Endpoint } from './network.js';
-import { type Protocol, socketsAt } from './proc-net.js';
-import { encodeSocketAddress } from './socket-address.js';
+import { type Protocol, socketsAt } from './proc.js';
 import { linux, type SystemCalls } from './system-calls.js';
 
-/** The inodes of all sockets at an endpoint, without order; TCP's only when they listen. Undefined: nobody tells. */
+/** The inodes of all sockets at an endpoint, unordered, for TCP listening ones only; undefined when unknown. */
 export type SocketsAt = (protocol: Protocol, at: Endpoint) => readonly number[] | undefined;
 
-/** One look: who is asked twice about one port is answered by what the kernel said the first time. */
+/** Asks the kernel once for each port. */
 export function lookAtSockets(calls: SystemCalls | null, otherwise: SocketsAt = socketsAt): SocketsAt {
   const asked = new Map<string, readonly BoundSocket[] | undefined>();
   return (protocol, at) => {
@@ -28,7 +26,6 @@ export function lookAtSockets(calls: SystemCalls | null, otherwise: SocketsAt = 
 }
 
 interface BoundSocket {
-  /** Its bytes as hexadecimal digits. */
   readonly address: string;
   readonly inode: number;
 }
@@ -54,18 +51,17 @@ const atAddress = messageHeaderBytes + 8;
 const atInode = messageHeaderBytes + 68;
 const answerBytes = messageHeaderBytes + 72;
 const protocolNumbers = { tcp: 6, udp: 17 } as const;
-const stateListen = 1 << 10;
-/** As much as the kernel ever gives at once. */
-const chunkBytes = 32 * 1024;
+const diagStateListen = 1 << 10;
+/** The most that the kernel gives at once. */
+const diagChunkBytes = 32 * 1024;
 
-/** The sockets of one port; undefined when the kernel does not tell. */
 function askKernel(calls: SystemCalls, wanted: Wanted): BoundSocket[] | undefined {
   const fd = calls.diagnosisSocket();
   if (fd < 0) return undefined;
   try {
-    if (calls.sendBytes(fd, requestFor(wanted)) < 0) return undefined;
+    if (calls.sendBytes(fd, diagRequest(wanted)) < 0) return undefined;
     const sockets: BoundSocket[] = [];
-    const chunk = new Uint8Array(chunkBytes);
+    const chunk = new Uint8Array(diagChunkBytes);
     for (;;) {
       const received = calls.receiveBytes(fd, chunk);
       if (received <= 0) return undefined;
@@ -77,31 +73,30 @@ function askKernel(calls: SystemCalls, wanted: Wanted): BoundSocket[] | undefine
   }
 }
 
-function requestFor({ protocol, family, port }: Wanted): Uint8Array {
+function diagRequest({ protocol, family, port }: Wanted): Uint8Array {
   const request = new DataView(new ArrayBuffer(requestBytes));
   request.setUint32(0, requestBytes, true);
   request.setUint16(4, typeByFamily, true);
   request.setUint16(6, flagsDump, true);
   request.setUint8(messageHeaderBytes, family);
   request.setUint8(messageHeaderBytes + 1, protocolNumbers[protocol]);
-  request.setUint32(messageHeaderBytes + 4, protocol === 'tcp' ? stateListen : 0xffff_ffff, true);
+  request.setUint32(messageHeaderBytes + 4, protocol === 'tcp' ? diagStateListen : 0xffff_ffff, true);
   request.setUint16(messageHeaderBytes + 8, port);
   return new Uint8Array(request.buffer);
 }
 
-/** Takes the sockets from one chunk of messages. */
 function readMessages(view: DataView, { family, port }: Wanted, to: BoundSocket[]): 'more' | 'done' | 'failed' {
   for (let at = 0; at + messageHeaderBytes <= view.byteLength; ) {
     const length = view.getUint32(at, true);
     const type = view.getUint16(at + 4, true);
-    // A list that ends in an error says so in its end.
+    // A list that ends in an error has it in its end message.
     const isOver =
       type === typeDone && (length < messageHeaderBytes + 4 || view.getInt32(at + messageHeaderBytes, true) >= 0);
     if (isOver) return 'done';
     if (type === typeError || type === typeDone || length < messageHeaderBytes || at + length > view.byteLength)
       return 'failed';
     if (type === typeByFamily && length >= answerBytes && view.getUint16(at + atPort) === port) {
-      const bytes = new Uint8Array(view.buffer, view.byteOffset + at + atAddress, addressBytes(family));
+      const bytes = new Uint8Array(view.buffer, view.byteOffset + at + atAddress, inetAddressBytes(family));
       to.push({ address: Buffer.from(bytes).toString('hex'), inode: view.getUint32(at + atInode, true) });
     }
     at += (length + 3) & ~3;
@@ -109,7 +104,7 @@ function readMessages(view: DataView, { family, port }: Wanted, to: BoundSocket[
   return 'more';
 }
 
-function addressBytes(family: number): number {
+function inetAddressBytes(family: number): number {
   return family === linux.familyIpv6 ? 16 : 4;
 }
 

@@ -1,15 +1,13 @@
 /**
- * The system calls that Node.js has no door for, and the only user of koffi: sockets with options that Node.js does
- * not set, many datagrams in one call, and an eventfd to wake the control lane. Calls give their
- * result or the negative errno, and take numbers for addresses, so that a call makes no garbage. What is laid out
- * where those addresses point is message-batch.ts's business.
+ * System calls that Node.js lacks; the only user of koffi. Calls return their result or the negative errno, and take
+ * addresses as numbers, so a call makes no garbage. message-batch.ts lays out the memory at these addresses.
  */
 import { createRequire } from 'node:module';
 import type koffiModule from 'koffi';
 
 type Koffi = typeof koffiModule;
 
-/** Numbers of Linux, the same on x64 and arm64. */
+/** The same on x64 and arm64. */
 export const linux = {
   familyUnix: 1,
   familyIpv4: 2,
@@ -40,13 +38,12 @@ export const linux = {
   ipv6FreeBind: 78,
   tcpLevel: 6,
   tcpQuickAcknowledge: 12,
-  /** MSG_DONTWAIT, MSG_WAITFORONE. */
   dontWait: 0x40,
   waitForOne: 0x10000,
   pollIn: 1,
 } as const;
 
-/** Errno values, as the calls below give them, negative. */
+/** Negative errno values. */
 export const errors = {
   noEntry: -2,
   interrupted: -4,
@@ -63,58 +60,50 @@ export const errors = {
 export type SocketType = 1 | 2;
 
 export interface SystemCalls {
-  /** A socket for datagrams or for listening to streams, closed on exec. */
+  /** For datagrams or for listening, closed on exec. */
   socket(family: number, type: SocketType): number;
   bind(fd: number, address: Uint8Array): number;
-  /** The bound address is written to `address`. */
   socketName(fd: number, address: Uint8Array): number;
-  /** An option whose value is so many 32-bit or 64-bit words. */
+  /** `value` is 32-bit or 64-bit words. */
   setOption(fd: number, level: number, option: number, value: Int32Array | BigInt64Array): number;
-  /** Reads an option of so many 32-bit words. */
   option(fd: number, level: number, option: number, value: Int32Array): number;
-  /** Gives the group of sockets that this one shares its port with a classic BPF program, or takes it away. */
+  /** Attaches a classic BPF program to the socket's reuseport group. */
   attachProgram(fd: number, instructions: Uint8Array): number;
   detachProgram(fd: number): number;
   listen(fd: number, backlog: number): number;
-  /** A unix socket for streams. It does not block, nor do those that are accepted. */
+  /** A unix stream socket, non-blocking as those that it accepts. */
   localSocket(): number;
-  /** A netlink socket for NETLINK_SOCK_DIAG. */
   diagnosisSocket(): number;
-  /** Sends one message; receives the next one that is there, as far as there is room in `bytes`. */
+  /** One message; what does not fit into `bytes` is lost. */
   sendBytes(fd: number, bytes: Uint8Array): number;
   receiveBytes(fd: number, bytes: Uint8Array): number;
   connect(fd: number, address: Uint8Array): number;
   accept(fd: number): number;
-  /** Sends bytes with copies of open descriptors over a unix socket. */
   sendDescriptors(fd: number, bytes: Uint8Array, descriptors: readonly number[]): number;
-  /** Receives what `sendDescriptors` sent, as far as there is room in `bytes`; the copies are pushed to the list. */
+  /** Receives what `sendDescriptors` sent, as far as it fits; appends the copies to `descriptors`. */
   receiveDescriptors(fd: number, bytes: Uint8Array, descriptors: number[]): number;
-  /** Ends a blocked receive; what is queued can still be received. */
+  /** Ends a blocked receive; queued datagrams can still be received. */
   shutdownReading(fd: number): number;
   close(fd: number): number;
-  /** recvmmsg and sendmmsg over `count` headers at an address. */
   receive(fd: number, headersAt: number, count: number, flags: number): number;
   send(fd: number, headersAt: number, count: number, flags: number): number;
-  /** poll over `count` pollfds at an address. */
   poll(entriesAt: number, count: number, timeoutMs: number): number;
-  /** An eventfd that does not block. */
   eventFd(): number;
   read(fd: number, at: number, bytes: number): number;
   write(fd: number, at: number, bytes: number): number;
-  /** Where this memory is. From now on it is never freed: the kernel may write there whoever holds it. */
+  /** Pins the memory for good, because the kernel may write to it. */
   addressOf(memory: ArrayBuffer): number;
-  /** Calls `readable` on this thread's event loop whenever there is something to read; the result ends that. */
+  /** Calls `readable` in this thread's event loop while `fd` is readable; the result stops that. */
   watch(fd: number, readable: () => void): () => void;
 }
 
 export type SystemCallsOrWhyNot = { readonly calls: SystemCalls } | { readonly calls: null; readonly why: string };
 
-/** The calls, or why there are none: also because `io`, the environment's ZEROHOP_IO, is `portable`. */
+/** `io` is ZEROHOP_IO; with `portable` there are no calls. */
 export function chooseSystemCalls(io: string | undefined): SystemCallsOrWhyNot {
   return io === 'portable' ? { calls: null, why: 'ZEROHOP_IO=portable' } : loadSystemCalls();
 }
 
-/** The calls, or in a few words why there are none on this machine. */
 export function loadSystemCalls(
   platform: string = process.platform,
   load: () => Koffi = requireKoffi,
@@ -136,7 +125,7 @@ const eventCloseOnExecNonBlocking = 0o2000000 | 0o4000;
 const streamNonBlocking = 0o4000;
 const closeOnExecReceived = 0x4000_0000;
 const noSignal = 0x4000;
-/** SCM_RIGHTS: as many as the kernel passes at once. */
+/** SCM_RIGHTS; the kernel passes this many descriptors at once. */
 const rights = 1;
 export const descriptorsMax = 253;
 const controlHeaderBytes = 16;
@@ -144,7 +133,7 @@ const shutRead = 0;
 
 type Call = (...numbers: (number | ArrayBufferView)[]) => number;
 
-/** The C library: its functions by name, and their results with the errno in place of -1. */
+/** Functions of the C library by name; `checked` replaces -1 by the negative errno. */
 interface Libc {
   readonly koffi: Koffi;
   of(result: string, name: string, parameters: string[]): Call;
@@ -163,32 +152,11 @@ function bindCalls(koffi: Koffi): SystemCalls {
     ...messageCalls(libc),
     ...datagramCalls(libc),
     ...memoryCalls(libc),
-    ...watching(koffi),
+    ...watchedDescriptors(koffi),
   };
 }
 
-/** Sockets: made, set up, and closed. */
-function socketCalls({
-  koffi,
-  of,
-  checked,
-}: Libc): Pick<
-  SystemCalls,
-  | 'socket'
-  | 'bind'
-  | 'socketName'
-  | 'setOption'
-  | 'option'
-  | 'attachProgram'
-  | 'detachProgram'
-  | 'listen'
-  | 'localSocket'
-  | 'diagnosisSocket'
-  | 'connect'
-  | 'accept'
-  | 'shutdownReading'
-  | 'close'
-> {
+function socketCalls({ koffi, of, checked }: Libc) {
   const socket = of('int', 'socket', ['int', 'int', 'int']);
   const bind = of('int', 'bind', ['int', 'void*', 'uint']);
   const getsockname = of('int', 'getsockname', ['int', 'void*', 'void*']);
@@ -207,7 +175,7 @@ function socketCalls({
     option: (fd, level, option, value) =>
       checked(getsockopt(fd, level, option, value, new Uint32Array([value.byteLength]))),
     attachProgram(fd, instructions) {
-      // A struct sock_fprog: how many, and where.
+      // A struct sock_fprog: count, pointer.
       const program = new DataView(new ArrayBuffer(16));
       program.setUint16(0, instructions.length / 8, true);
       program.setBigUint64(8, BigInt(koffi.address(instructions)), true);
@@ -223,24 +191,16 @@ function socketCalls({
     accept: (fd) => checked(accept4(fd, 0, 0, socketCloseOnExec | streamNonBlocking)),
     shutdownReading: (fd) => checked(shutdown(fd, shutRead)),
     close: (fd) => checked(close(fd)),
-  };
+  } satisfies Partial<SystemCalls>;
 }
 
-/** One message, with descriptors or without. */
-function messageCalls({
-  koffi,
-  of,
-  checked,
-}: Libc): Pick<SystemCalls, 'sendBytes' | 'receiveBytes' | 'sendDescriptors' | 'receiveDescriptors'> {
+function messageCalls({ koffi, of, checked }: Libc) {
   const send = of('int64_t', 'send', ['int', 'void*', 'size_t', 'int']);
   const recv = of('int64_t', 'recv', ['int', 'void*', 'size_t', 'int']);
   const sendmsg = of('int64_t', 'sendmsg', ['int', 'void*', 'int']);
   const recvmsg = of('int64_t', 'recvmsg', ['int', 'void*', 'int']);
-  /** A struct msghdr over one piece of memory and a control message; the views keep what it points to. */
-  const messageOf = (
-    bytes: Uint8Array,
-    control: Uint8Array,
-  ): { readonly header: DataView; readonly vector: DataView } => {
+  /** A struct msghdr over one buffer and a control message; the views keep the memory alive. */
+  const messageOf = (bytes: Uint8Array, control: Uint8Array) => {
     const header = new DataView(new ArrayBuffer(56));
     const vector = new DataView(new ArrayBuffer(16));
     vector.setBigUint64(0, BigInt(koffi.address(bytes)), true);
@@ -275,29 +235,21 @@ function messageCalls({
       for (let at = controlHeaderBytes; at + 4 <= end; at += 4) descriptors.push(control.getInt32(at, true));
       return received;
     },
-  };
+  } satisfies Partial<SystemCalls>;
 }
 
-/** Many datagrams at once, and waiting for them. */
-function datagramCalls({ koffi, of, checked }: Libc): Pick<SystemCalls, 'receive' | 'send' | 'poll'> {
+function datagramCalls({ of, checked }: Libc) {
   const recvmmsg = of('int', 'recvmmsg', ['int', 'size_t', 'uint', 'int', 'size_t']);
   const sendmmsg = of('int', 'sendmmsg', ['int', 'size_t', 'uint', 'int']);
   const poll = of('int', 'poll', ['size_t', 'size_t', 'int']);
   return {
-    receive(fd, headersAt, count, flags) {
-      const received = recvmmsg(fd, headersAt, count, flags, 0);
-      return received < 0 ? -koffi.errno() : received;
-    },
-    send(fd, headersAt, count, flags) {
-      const sent = sendmmsg(fd, headersAt, count, flags);
-      return sent < 0 ? -koffi.errno() : sent;
-    },
+    receive: (fd, headersAt, count, flags) => checked(recvmmsg(fd, headersAt, count, flags, 0)),
+    send: (fd, headersAt, count, flags) => checked(sendmmsg(fd, headersAt, count, flags)),
     poll: (entriesAt, count, timeoutMs) => checked(poll(entriesAt, count, timeoutMs)),
-  };
+  } satisfies Partial<SystemCalls>;
 }
 
-/** Memory, and words through a descriptor. */
-function memoryCalls({ koffi, of, checked }: Libc): Pick<SystemCalls, 'eventFd' | 'read' | 'write' | 'addressOf'> {
+function memoryCalls({ koffi, of, checked }: Libc) {
   const eventfd = of('int', 'eventfd', ['uint', 'int']);
   const read = of('int64_t', 'read', ['int', 'size_t', 'size_t']);
   const write = of('int64_t', 'write', ['int', 'size_t', 'size_t']);
@@ -310,18 +262,17 @@ function memoryCalls({ koffi, of, checked }: Libc): Pick<SystemCalls, 'eventFd' 
       pinned.push(memory);
       return Number(koffi.address(memory));
     },
-  };
+  } satisfies Partial<SystemCalls>;
 }
 
-/** Descriptors that the event loop looks at. */
-function watching(koffi: Koffi): Pick<SystemCalls, 'watch'> {
+function watchedDescriptors(koffi: Koffi) {
   const watched = new Set<{ close(): void }>();
-  /** Node.js runs the event loop once more after the last JavaScript; koffi would call back there, and abort. */
+  /** Node.js runs the event loop once more after the last JavaScript; a callback of koffi there would abort. */
   const closeWatched = (): void => watched.forEach((handle) => void handle.close());
   let closesAtExit = false;
   return {
     watch(fd, readable) {
-      // An exception that koffi gets would be thrown at its next event, in the middle of something else.
+      // koffi would throw an exception at its next event, inside something else.
       const handle = koffi.node.poll(fd, { readable: true }, () => thrownAlone(readable));
       handle.unref();
       watched.add(handle);
@@ -332,10 +283,10 @@ function watching(koffi: Koffi): Pick<SystemCalls, 'watch'> {
         handle.close();
       };
     },
-  };
+  } satisfies Partial<SystemCalls>;
 }
 
-/** Runs it; what it throws is thrown in a turn of its own, as an exception that nobody has caught. */
+/** Rethrows in a turn of its own, as an uncaught exception. */
 function thrownAlone(run: () => void): void {
   try {
     run();

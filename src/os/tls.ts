@@ -1,8 +1,7 @@
 /**
- * TLS connections to servers (DNS over TLS, RFC 7858), the one user of node:tls. A server's session is kept, so that
- * the next connection costs no full handshake (RFC 8446 2.2); who takes up a session does not look at certificates
- * again, so it is kept with the settings by which they were looked at, and is forgotten with them. Our key is in
- * OpenSSL's memory alone, from the moment at which it was read. What goes over the connection is not known here.
+ * TLS connections to servers (DNS over TLS, RFC 7858); the only user of node:tls. Sessions are kept to save full
+ * handshakes (RFC 8446 2.2). A resumed session skips the certificate check, so it belongs to the settings it was
+ * checked with. Our key, once read, is in OpenSSL's memory only.
  */
 import { createHmac, generateKeySync, type KeyObject } from 'node:crypto';
 import { createRequire } from 'node:module';
@@ -11,35 +10,31 @@ import type { Endpoint, TlsMaterial, TlsSettings } from './network.js';
 
 const minVersion = 'TLSv1.2';
 
-/** Sessions kept for one forward's settings, one for each server. */
+/** Per forward; one for each server. */
 const sessionsMax = 256;
 
-/** Opens connections and remembers sessions. Settings are told apart as objects: what a reload reads again is new. */
+/** Remembers sessions per settings object: a reload makes new ones. */
 type ConnectTls = (to: Endpoint, settings: TlsSettings, sourceAddress: string | undefined) => nodeTls.TLSSocket;
 
-/** PEM files as bytes; certificate and key come together. */
+/** PEM files; certificate and key come together. */
 export interface PemBytes {
   readonly ca: Buffer | null;
   readonly certificate: Buffer | null;
   readonly key: Buffer | null;
 }
 
-/** What is made of settings once. */
-interface Known {
+interface KnownMaterial {
   readonly secureContext: nodeTls.SecureContext;
   readonly sessions: Map<string, Buffer>;
 }
 
-/** Beside the material and not in it, so that it cannot be copied, frozen or printed with a configuration. */
+/** Apart from the material, so that it cannot be copied, frozen or printed with a configuration. */
 const contexts = new WeakMap<TlsMaterial, nodeTls.SecureContext>();
 
-/** What the digests of this process are made with; a key object, so that the heap does not have it either. */
+/** The key of this process's digests; a KeyObject, so that the heap does not hold it. */
 let digestKey: KeyObject | null = null;
 
-/**
- * Borrows the bytes until it returns, and leaves nothing of them in JavaScript: they may be overwritten then. Throws in
- * OpenSSL's words when no connection can be made with them.
- */
+/** Borrows the bytes, which may be overwritten afterwards: JavaScript keeps no copy. Throws OpenSSL's error. */
 export function newTlsMaterial({ ca, certificate, key }: PemBytes): TlsMaterial {
   const secureContext = loadTls().createSecureContext({
     minVersion,
@@ -47,21 +42,21 @@ export function newTlsMaterial({ ca, certificate, key }: PemBytes): TlsMaterial 
     ...(certificate === null || key === null ? {} : { cert: certificate, key }),
   });
   const material = {
-    digest: [ca, certificate, key].map((bytes) => (bytes === null ? '-' : digestOf(bytes))).join(' '),
+    digest: [ca, certificate, key].map((bytes) => (bytes === null ? '-' : materialDigest(bytes))).join(' '),
   };
   contexts.set(material, secureContext);
   return material;
 }
 
-/** Keyed, so that a digest does not tell whether the file had a certain key. */
-function digestOf(bytes: Buffer): string {
+/** Keyed, so that a digest does not reveal whether the file had a certain key. */
+function materialDigest(bytes: Buffer): string {
   digestKey ??= generateKeySync('hmac', { length: 256 });
   return createHmac('sha256', digestKey).update(bytes).digest('hex');
 }
 
-/** The certificate must be valid for `serverName`, or for the address where there is none. */
+/** The certificate must be valid for `serverName`, by default for the address. */
 export function tlsConnector(): ConnectTls {
-  const known = new WeakMap<TlsSettings, Known>();
+  const known = new WeakMap<TlsSettings, KnownMaterial>();
   return (to, settings, sourceAddress) => {
     const { secureContext, sessions } = known.get(settings) ?? {
       secureContext: contextFor(settings),
@@ -86,7 +81,7 @@ export function tlsConnector(): ConnectTls {
       sessions.delete(id);
       if (sessions.size < sessionsMax) sessions.set(id, next);
     });
-    // One that the server did not like is not offered again.
+    // A session that failed is not offered again.
     socket.on('error', () => sessions.delete(id));
     return socket;
   };
@@ -99,7 +94,7 @@ function contextFor({ material }: TlsSettings): nodeTls.SecureContext {
   return secureContext;
 }
 
-/** By the first that needs it: few have upstreams over TLS, and it takes memory. */
+/** On first use, because it takes memory and few have upstreams over TLS. */
 function loadTls(): typeof nodeTls {
   return createRequire(import.meta.url)('node:tls');
 }

@@ -1,11 +1,11 @@
 /**
- * Unix sockets at paths, between processes of one user: the kernel says whose process is at the other end
- * (SO_PEERCRED), which Node.js does not tell. Streams are Node's all the same.
+ * Unix sockets between processes of one user, checked by SO_PEERCRED, which Node.js does not offer. Streams are Node's.
  */
 import { chmodSync, lstatSync, mkdirSync, renameSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { handoverFrameBytesMax, handoverPeersMax, unixPathBytesMax } from '../limits.js';
+import { must } from './bound-socket.js';
 import type { Greeting, LocalListener, LocalSockets, Stream, StreamEvents } from './network.js';
 import type { Random } from './random.js';
 import { descriptorsMax, errors, linux, type SystemCalls } from './system-calls.js';
@@ -13,7 +13,7 @@ import { descriptorsMax, errors, linux, type SystemCalls } from './system-calls.
 interface UnixSocketsDeps {
   readonly calls: SystemCalls;
   readonly random: Random;
-  /** Makes a connected descriptor a stream, which closes it in the end; `began` says who wants its events. */
+  /** Makes a stream of a connected descriptor, which the stream closes; `began` returns the receiver of its events. */
   readonly adopt: (fd: number, began: (stream: Stream) => StreamEvents) => Stream;
 }
 
@@ -76,7 +76,7 @@ export class UnixSockets implements LocalSockets {
   listen(...[path, accepted, greeting]: Parameters<LocalSockets['listen']>): ReturnType<LocalSockets['listen']> {
     const { calls, random } = this.#deps;
     const fd = calls.localSocket();
-    // Bound beside the path and moved there, so that at every moment somebody is at the path.
+    // Bound beside the path and renamed, so that somebody is always at the path.
     const first = join(dirname(path), `.${random.below(2 ** 32).toString(36)}`);
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
@@ -122,7 +122,7 @@ export class UnixSockets implements LocalSockets {
   }
 }
 
-/** A struct sockaddr_un; a path that is too long is cut, and so not found. */
+/** A struct sockaddr_un; a path that is too long is cut and not found. */
 function pathAddress(path: string): Uint8Array {
   const address = Buffer.alloc(2 + unixPathBytesMax + 1);
   address.writeUInt16LE(linux.familyUnix, 0);
@@ -137,11 +137,5 @@ function inodeAt(path: string): number {
 function removed(path: string): void {
   try {
     unlinkSync(path);
-  } catch {
-    // Somebody else has removed it, or the folder is gone.
-  }
-}
-
-function must(call: string, result: number): void {
-  if (result < 0) throw new Error(`${call} ${getSystemErrorName(result)}`);
+  } catch {}
 }

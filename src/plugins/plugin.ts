@@ -4,13 +4,16 @@
  */
 import type { PluginReader } from '../config/plugins.js';
 import type { Look } from '../config/watch.js';
-import type { Counters } from '../counters.js';
+import type { Answerer, Counters } from '../counters.js';
+import { isInZone } from '../dns/names.js';
+import { encodeAnswerTo, parseRecord } from '../dns/records.js';
+import { rcodeNoError } from '../dns/wire.js';
 import type { Sample } from '../observe/exposition.js';
 import type { ZoneTotals } from '../observe/metrics-source.js';
 import type { Clock } from '../os/clock.js';
+import type { ReadPieces } from '../os/files.js';
 import type { Log } from '../os/log.js';
-import type { ReadPieces } from '../os/reading.js';
-import type { PluginAtWork } from '../resolve/route.js';
+import type { Made, MakeQuery, PluginAtWork } from '../resolve/route.js';
 
 export interface Plugin<Settings = unknown, AtWork extends PluginAtWork = PluginAtWork> extends PluginReader<Settings> {
   /** Reads what `start` needs from files, before the configuration is in use; gives up when `isOver`. */
@@ -54,4 +57,30 @@ interface PluginScrape<AtWork extends PluginAtWork> {
   serverOf(ordinal: number): string;
   /** By server and zone, of blocks with `prometheus`. */
   readonly served: readonly ZoneTotals[];
+}
+
+/** Whether a directive with this `fallthrough` leaves the name to the next one: null is never, no zones are all names. */
+export function fallsThrough(zones: readonly string[] | null, name: string): boolean {
+  return zones !== null && (zones.length === 0 || zones.some((zone) => isInZone(name, zone)));
+}
+
+/** A NOERROR answer with these records, in presentation form. Throws an Error for what is no record. */
+export function madeAnswer(
+  query: MakeQuery,
+  by: Answerer,
+  records: {
+    readonly authoritative?: boolean;
+    readonly answer?: readonly string[];
+    readonly additional?: readonly string[];
+  },
+): Extract<Made, { kind: 'message' }> {
+  const { authoritative = false, answer = [], additional = [] } = records;
+  const message = encodeAnswerTo(query, {
+    authoritative,
+    rcode: rcodeNoError,
+    answer: answer.map(parseRecord),
+    authority: [],
+    additional: additional.map(parseRecord),
+  });
+  return { kind: 'message', message, by, extendedError: null, follow: null };
 }

@@ -4,7 +4,7 @@
  */
 import { type Config, ConfigError, formatDiagnostic } from '../config/config.js';
 import { watchFiles } from '../config/watch.js';
-import type { Refresh, Refuse, Serve } from '../listen/asker.js';
+import type { Refresh, Refuse, Serve } from '../listen/client.js';
 import { ListenError, type Listeners, type WantedListener } from '../listen/listeners.js';
 import type { Timer } from '../os/clock.js';
 import type { LogFields } from '../os/log.js';

@@ -12,9 +12,8 @@ import type { Look } from '../config/watch.js';
 import { Counters, countersMemory, type EventName } from '../counters.js';
 import { newSlot } from '../dns/answer.js';
 import { newHashKey } from '../dns/hash.js';
-import { ownMarks } from '../dns/own-question.js';
-import { Host, type HostDeps, type HostOptions } from '../host/host.js';
-import type { SocketsOfHost } from '../host/served-elsewhere.js';
+import { ownMarks } from '../dns/own-queries.js';
+import { Host, type HostDeps, type HostOptions, type SocketsOfHost } from '../host/host.js';
 import {
   cacheBytesMax,
   drainDeadlineMs,
@@ -27,18 +26,18 @@ import {
   sweepPeriodMs,
 } from '../limits.js';
 import { type Listeners, newListeners } from '../listen/listeners.js';
-import type { UdpThreads } from '../listen/udp-threads.js';
+import type { Workers } from '../listen/workers.js';
 import type { Askers } from '../observe/pprof.js';
 import { newQueryLogOutput } from '../observe/query-log.js';
 import type { SetupErrors } from '../observe/setup-errors.js';
 import type { Clock } from '../os/clock.js';
 import type { RunCommand } from '../os/commands.js';
+import type { ReadPieces } from '../os/files.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint, Network } from '../os/network.js';
 import type { NetworkFailures } from '../os/node-network.js';
 import type { Profiler } from '../os/profiler.js';
 import type { Random } from '../os/random.js';
-import type { ReadPieces } from '../os/reading.js';
 import { Lane } from '../resolve/lane.js';
 import { LoopWatch } from '../resolve/loop.js';
 import { Misses } from '../resolve/miss.js';
@@ -49,7 +48,7 @@ import { Numbering, ReusableNumbering } from '../resolve/zone-plan.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import type { Snapshot, SnapshotDeps } from '../takeover/snapshot.js';
 import { type Succession, stopCalling, type TakingOver, takingOver } from '../takeover/succession.js';
-import { Outages } from '../upstream/outages.js';
+import { Outages } from '../upstream/health.js';
 import { ActiveConfiguration, type ReloadResult } from './active-configuration.js';
 import { newCacheTransfer } from './cache-transfer.js';
 import {
@@ -335,7 +334,7 @@ export interface EndingDeps {
   readonly host: Pick<Host, 'stepAside' | 'leave'>;
   readonly listeners: Pick<Listeners, 'drain'>;
   readonly snapshot: Pick<Snapshot, 'finish'> | null;
-  readonly threads: Pick<UdpThreads<unknown, unknown>, 'end'> | null;
+  readonly threads: Pick<Workers<unknown, unknown>, 'end'> | null;
 }
 
 type Ending = Pick<App, 'stop' | 'hurry'>;

@@ -35,10 +35,10 @@ import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import { finishNow, inTurns } from '../scheduling/slices.js';
 import type { Ask } from '../upstream/ask.js';
-import { type Forwards, startForwards } from '../upstream/forwards.js';
-import type { Outages } from '../upstream/outages.js';
-import { ownWays } from '../upstream/own-upstreams.js';
-import { anyResponsible, responsibility } from '../upstream/zone-match.js';
+import { anyResponsible, responsibility } from '../upstream/forward.js';
+import { Forwards } from '../upstream/forwards.js';
+import type { Outages } from '../upstream/health.js';
+import { ownListeners } from '../upstream/own-upstreams.js';
 
 export interface GenerationDeps extends PluginDeps {
   readonly network: Network;
@@ -103,8 +103,8 @@ export class Generation {
       this.listeners = planZones(config, { cache: deps.numberings.cache, counters: this.#places });
       deps.counters.growTo(deps.numberings.counters.size);
       for (const [index, block] of config.blocks.entries()) {
-        const own = ownWays(ways, block, () => this.#judgeOwn());
-        const forwards = startForwards(block.forwards, { ...deps, own, resolvConf });
+        const own = ownListeners(ways, block, () => this.#judgeOwn());
+        const forwards = new Forwards(block.forwards, { ...deps, own, resolvConf });
         const forget = (store: Store, isAbout: (name: string) => boolean) => this.#forgetting.names(store, isAbout);
         started.push(startBlock(block, { forwards, prepared: prepared[index] ?? new Map(), forget }, deps));
       }

@@ -2,9 +2,9 @@
 import { lstatSync, rmSync } from 'node:fs';
 import { exceptionsMax } from '../limits.js';
 import type { Clock } from '../os/clock.js';
+import { readTrusted, replaceText } from '../os/files.js';
 import type { Log } from '../os/log.js';
 import type { Random } from '../os/random.js';
-import { readTrusted, replaceText } from '../os/replacement.js';
 import type { App } from './app.js';
 import { type EarlySignals, type ProgramSignal, programSignals } from './early-signals.js';
 

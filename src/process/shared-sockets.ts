@@ -3,7 +3,7 @@ import { readlinkSync } from 'node:fs';
 import type { Blocks } from '../cache/blocks.js';
 import type { Epochs } from '../cache/epochs.js';
 import type { Counters } from '../counters.js';
-import { UdpThreads } from '../listen/udp-threads.js';
+import { Workers } from '../listen/workers.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint } from '../os/network.js';
@@ -83,7 +83,7 @@ interface WorkerDeps {
 }
 
 /** Prepares the workers; null: the event loop serves UDP. */
-export type OpenWorkers = (deps: WorkerDeps) => UdpThreads<ZoneTable, Shared> | null;
+export type OpenWorkers = (deps: WorkerDeps) => Workers<ZoneTable, Shared> | null;
 
 export function openWorkers({
   threads,
@@ -101,7 +101,7 @@ export function openWorkers({
     const prngSeed = deps.random.below(2 ** 32);
     const { memory, hashKey } = blocks;
     const shared: Shared = { blocks: memory, hashKey, epochs: epochs.memory, ownMark, prngSeed };
-    return new UdpThreads<ZoneTable, Shared>({
+    return new Workers<ZoneTable, Shared>({
       ...deps,
       ...system,
       shared,

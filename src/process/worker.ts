@@ -6,11 +6,10 @@ import { Counters } from '../counters.js';
 import { newSlot, type Slot } from '../dns/answer.js';
 import type { HashKey } from '../dns/hash.js';
 import { rcodeServFail } from '../dns/wire.js';
-import { Answerer, type Received } from '../listen/answerer.js';
 import { RingWriter } from '../listen/ring.js';
 import { SampleWriter } from '../listen/samples.js';
-import type { ThreadStart } from '../listen/thread.js';
-import { OrderNumbers, type Orders } from '../listen/worker-mailbox.js';
+import { OrderNumbers, type Orders, type WorkerStart } from '../listen/worker.js';
+import { type Received, WorkerLoop } from '../listen/worker-loop.js';
 import { systemClock } from '../os/clock.js';
 import { loadSystemCalls } from '../os/system-calls.js';
 import { answerNow } from '../resolve/fast-path.js';
@@ -27,7 +26,7 @@ export interface Shared {
   readonly prngSeed: number;
 }
 
-const { index, port, ring, samples, numbers, wakeFd, first, shared } = workerData as ThreadStart<ZoneTable, Shared>;
+const { index, port, ring, samples, numbers, wakeFd, first, shared } = workerData as WorkerStart<ZoneTable, Shared>;
 const loaded = loadSystemCalls();
 if (loaded.calls === null) throw new Error(loaded.why);
 const { calls } = loaded;
@@ -42,7 +41,7 @@ const one = new ArrayBuffer(8);
 new BigUint64Array(one)[0] = 1n;
 const oneAt = calls.addressOf(one);
 
-const answerer = new Answerer<ZoneTable>(
+const loop = new WorkerLoop<ZoneTable>(
   {
     calls,
     counters,
@@ -71,4 +70,4 @@ const answerer = new Answerer<ZoneTable>(
   },
   first,
 );
-answerer.run();
+loop.run();

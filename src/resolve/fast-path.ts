@@ -12,7 +12,7 @@ import {
 } from '../cache/blocks.js';
 import { byCache, byNobody, byTemplate, zonePlaces } from '../counters.js';
 import { extendRcode, writeHeader } from '../dns/answer.js';
-import { isOwnQuestion } from '../dns/own-question.js';
+import { isOwnQuestion } from '../dns/own-queries.js';
 import { type Query, type Refusal, readQuery } from '../dns/query.js';
 import {
   flagCd,

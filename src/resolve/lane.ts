@@ -29,7 +29,7 @@ import {
   writeStored,
 } from '../dns/answer.js';
 import { wireToName } from '../dns/names.js';
-import { noOwnMark } from '../dns/own-question.js';
+import { noOwnMark } from '../dns/own-queries.js';
 import { Query } from '../dns/query.js';
 import { type Dice, shuffleAddresses } from '../dns/shuffle.js';
 import { atAnswers, atAuthorities, atFlags, flagTc, flagZ, setU16, skipName, u16 } from '../dns/wire.js';
@@ -43,7 +43,7 @@ import {
   subquestionsMax,
   udpBytesDefault,
 } from '../limits.js';
-import type { Asker } from '../listen/asker.js';
+import type { Client } from '../listen/client.js';
 import type { Endpoint } from '../os/network.js';
 import type { Finishing, ServedZone } from './zones.js';
 
@@ -261,7 +261,7 @@ export interface QueryLogRecord {
 export function queryLogRecordOf(
   lane: Lane,
   packet: Uint8Array,
-  asker: Asker,
+  asker: Client,
   bytes: number,
   came: Pick<QueryLogRecord, 'durationMs' | 'upstream'>,
 ): QueryLogRecord {

@@ -7,7 +7,7 @@ import { overTcp, type Transport, zonePlaces } from '../counters.js';
 import { keptQuery, questionForType, questionOf } from '../dns/query.js';
 import { flagRd, messageRcode, rcodeNoError, rcodeNxDomain, typeA, typeAaaa, u16 } from '../dns/wire.js';
 import { sweepPeriodMs } from '../limits.js';
-import type { Asker } from '../listen/asker.js';
+import type { Client } from '../listen/client.js';
 import type { Clock, Timer } from '../os/clock.js';
 import { toEach } from '../scheduling/each.js';
 import type { Answer, Outcome, Request } from '../upstream/ask.js';
@@ -62,7 +62,7 @@ export class Misses {
   }
 
   /** Takes the packet that the lane's `answerNow` has just deferred. Borrows it until it returns. */
-  wait(packet: Uint8Array, asker: Asker, nowMs: number): void {
+  wait(packet: Uint8Array, asker: Client, nowMs: number): void {
     const { lane } = this.#deps;
     const zone = lane.zone!;
     const waiter = this.#waiter(zone, packet, asker, nowMs);
@@ -73,14 +73,14 @@ export class Misses {
   }
 
   /** The same for a subquery, which the lane has read, in its zone. */
-  waitForSubquery(packet: Uint8Array, asker: Asker, { askedAtMs, depth, ours }: Subquery): void {
+  waitForSubquery(packet: Uint8Array, asker: Client, { askedAtMs, depth, ours }: Subquery): void {
     const zone = this.#deps.lane.zone!;
     const waiter: Waiter = { ...this.#waiter(zone, packet, asker, askedAtMs), ours };
     this.#getFor(this.#question(zone, packet, askedAtMs, waiter.wants, depth), packet, asker, waiter);
   }
 
   /** Answers the packet that the lane has read from what is cached: there is no room for it to wait. */
-  refuse(packet: Uint8Array, asker: Asker, nowMs: number): void {
+  refuse(packet: Uint8Array, asker: Client, nowMs: number): void {
     const { lane } = this.#deps;
     const zone = lane.zone!;
     lane.counters.count('overloadedHandOver');
@@ -89,7 +89,7 @@ export class Misses {
   }
 
   /** Refreshes what the lane's `answerNow` has just answered with. */
-  refresh(packet: Uint8Array, asker: Asker, nowMs: number): void {
+  refresh(packet: Uint8Array, asker: Client, nowMs: number): void {
     const { lane } = this.#deps;
     const zone = lane.zone!;
     // The answer is for the cache, which keeps nothing that was asked without RD.
@@ -101,7 +101,7 @@ export class Misses {
   }
 
   /** `waiter` is null for a refresh. */
-  #getFor(pending: Pending, packet: Uint8Array, asker: Asker, waiter: Waiter | null): void {
+  #getFor(pending: Pending, packet: Uint8Array, asker: Client, waiter: Waiter | null): void {
     const { route, zone, question } = pending;
     // A refresh uses TCP, as in CoreDNS: what is cached for all must not be cut for one.
     const transport = waiter === null ? overTcp : asker.transport;
@@ -158,7 +158,7 @@ export class Misses {
     finishMade(made, lookUp, (outcome, source) => this.#finish(following, outcome, source));
   }
 
-  #waiter(zone: ServedZone, packet: Uint8Array, asker: Asker, receivedAtMs: number): Waiter {
+  #waiter(zone: ServedZone, packet: Uint8Array, asker: Client, receivedAtMs: number): Waiter {
     const { query } = this.#deps.lane;
     const { type } = query;
     const wants = type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';

@@ -14,7 +14,7 @@ import {
   waitersMax,
   waitersPerQuestionMax,
 } from '../limits.js';
-import type { Asker } from '../listen/asker.js';
+import type { Client } from '../listen/client.js';
 import { toEach } from '../scheduling/each.js';
 import type { Answer, Ask, Failure, Outcome, Request } from '../upstream/ask.js';
 import type { QueryPlan, Route } from './route.js';
@@ -70,7 +70,7 @@ function shareOf(waiting: number): number {
 }
 
 export interface Waiter {
-  readonly asker: Asker;
+  readonly asker: Client;
   /** The part of the query that answering needs (`keptQuery`). */
   readonly packet: Uint8Array;
   /** Bytes of the packet as received. */

@@ -11,7 +11,7 @@ import { optionIn, optionOf } from '../dns/options.js';
 import { readQuery } from '../dns/query.js';
 import { optionSubnet, rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
 import { headerBytes, nameBytesMax } from '../limits.js';
-import type { Asker } from '../listen/asker.js';
+import type { Client } from '../listen/client.js';
 import type { Clock } from '../os/clock.js';
 import { toEach } from '../scheduling/each.js';
 import type { Answer, Failure, Outcome } from '../upstream/ask.js';
@@ -331,7 +331,7 @@ function answerEach(waiters: readonly Waiter[], answer: (waiter: Waiter) => void
 }
 
 /** Ends a client's query without an answer, unless it has had one. */
-export function leaveUnanswered(asker: Asker): void {
+export function leaveUnanswered(asker: Client): void {
   try {
     asker.reply(null);
   } catch {

@@ -30,7 +30,7 @@ import {
   u16,
 } from '../dns/wire.js';
 import { headerBytes, requestOptionsBytesMax } from '../limits.js';
-import type { Asker } from '../listen/asker.js';
+import type { Client } from '../listen/client.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import type { KeepRoute } from './cacheability.js';
 import type { Lane, QueryLogRecord } from './lane.js';
@@ -47,11 +47,11 @@ export interface MakeQuery {
 }
 
 /** An `Ask` on behalf of a client; its `reply` is not called. */
-export type LookUp = (request: Request, client: Asker, done: (outcome: Outcome) => void) => void;
+export type LookUp = (request: Request, client: Client, done: (outcome: Outcome) => void) => void;
 
 export interface Route {
   /** Checks the packet that the lane has read, before anything else; null: every query passes. */
-  readonly guard: ((packet: Uint8Array, lane: Lane, asker: Asker) => Verdict) | null;
+  readonly guard: ((packet: Uint8Array, lane: Lane, asker: Client) => Verdict) | null;
   readonly ask: Ask;
   /** `ask` uses subqueries. */
   readonly asksOurselves: boolean;
@@ -67,7 +67,7 @@ export interface Route {
   /** Null: nothing in the block changes queries. */
   readonly plan: PlanQuery | null;
   /** Makes an answer for a question of this zone; null: nothing in the block makes answers. */
-  readonly make: ((query: MakeQuery, zone: ServedZone, asker: Asker) => Made) | null;
+  readonly make: ((query: MakeQuery, zone: ServedZone, asker: Client) => Made) | null;
   /** For the query log and dnstap; borrows the record. Null: the block has neither. */
   readonly logQuery: ((record: QueryLogRecord) => void) | null;
   /** For the errors log: no upstream's answer could be used. */
@@ -168,12 +168,12 @@ export interface PluginAtWork {
   stop?(): void;
 }
 
-export type Maker = (query: MakeQuery, client: Asker) => Made;
+export type Maker = (query: MakeQuery, client: Client) => Made;
 
 export interface QueryToPlan extends GuardQuery {
   /** Borrowed until the call returns. */
   readonly packet: Uint8Array;
-  readonly asker: Asker;
+  readonly asker: Client;
 }
 
 export interface QueryPlan {
@@ -308,7 +308,7 @@ export function judgeIn(table: ZoneTable, atWork: (block: number) => readonly Pl
 export function makeFrom(atWork: readonly PluginAtWork[]): Route['make'] {
   const inOrder = atWork.flatMap(({ maker }) => maker ?? []);
   if (inOrder.length === 0) return null;
-  return (query: MakeQuery, zone: ServedZone, asker: Asker): Made => {
+  return (query: MakeQuery, zone: ServedZone, asker: Client): Made => {
     for (const maker of inOrder) {
       const made = maker(query, asker);
       if (made.kind === 'next') continue;

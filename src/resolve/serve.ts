@@ -2,7 +2,7 @@
  * The main thread's way in: the spine, then `Misses`. An exception, a bug of ours, costs its own packet and a count.
  */
 import { readQuery } from '../dns/query.js';
-import type { Asker, Refresh, Refuse, Serve } from '../listen/asker.js';
+import type { Client, Refresh, Refuse, Serve } from '../listen/client.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import { answerNow, deferred, dropped } from './fast-path.js';
@@ -27,7 +27,7 @@ export type TableOf = (client: string) => ZoneTable;
 export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
   const { clock, lane, misses } = deps;
 
-  function serve(packet: Uint8Array, asker: Asker): void {
+  function serve(packet: Uint8Array, asker: Client): void {
     const nowMs = clock.nowMs();
     lane.transport = asker.transport;
     lane.family = asker.remote.address.includes(':') ? 1 : 0;
@@ -70,7 +70,7 @@ export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
 }
 
 /** Whether a guard of its zone has answered or dropped the query. An unreadable packet is left to the spine. */
-function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, asker: Asker): boolean {
+function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, asker: Client): boolean {
   const { lane, routes } = deps;
   if (!readAgain(deps, table, packet, asker)) return false;
   const route = routes.get(lane.zone!);
@@ -92,7 +92,7 @@ function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, ask
 }
 
 /** `sinceMs` null: logged as 0 ms. */
-function log(deps: ServeDeps, packet: Uint8Array, asker: Asker, bytes: number, sinceMs: number | null): void {
+function log(deps: ServeDeps, packet: Uint8Array, asker: Client, bytes: number, sinceMs: number | null): void {
   const { lane, routes, clock } = deps;
   const logQuery = routes.get(lane.zone!)?.logQuery;
   if (!logQuery) return;
@@ -101,7 +101,7 @@ function log(deps: ServeDeps, packet: Uint8Array, asker: Asker, bytes: number, s
 }
 
 /** Reads a packet that a worker has read before; false when its zone is gone after a reload. */
-function readAgain({ lane }: ServeDeps, table: ZoneTable, packet: Uint8Array, { remote }: Asker): boolean {
+function readAgain({ lane }: ServeDeps, table: ZoneTable, packet: Uint8Array, { remote }: Client): boolean {
   if (readQuery(packet, packet.length, lane.query) !== 'ok') return false;
   const zone = findZone(table, packet, lane.query);
   lane.family = remote.address.includes(':') ? 1 : 0;

@@ -5,11 +5,11 @@
  */
 import { keyCheckingDisabled, keyDnssecOk } from '../cache/blocks.js';
 import { answerers, byForward, overTcp, overUdp, type Transport } from '../counters.js';
-import { withAliasAnswer } from '../dns/alias.js';
 import { typeName, wireToName } from '../dns/names.js';
 import { optionOf } from '../dns/options.js';
-import { ownQuery } from '../dns/own-query.js';
+import { ownQuery } from '../dns/own-queries.js';
 import { readQuery } from '../dns/query.js';
+import { withAliasAnswer } from '../dns/sections.js';
 import {
   copyOf,
   messageRcode,
@@ -21,7 +21,7 @@ import {
   u16,
 } from '../dns/wire.js';
 import { subquestionsMax } from '../limits.js';
-import type { Asker } from '../listen/asker.js';
+import type { Client } from '../listen/client.js';
 import type { Clock } from '../os/clock.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import { answerCached, deferred, rcodeForAaaa } from './fast-path.js';
@@ -35,8 +35,8 @@ interface SubqueryDeps {
   readonly lane: Lane;
   readonly clock: Clock;
   readonly misses: {
-    waitForSubquery(packet: Uint8Array, asker: Asker, subquery: Subquery): void;
-    refresh(packet: Uint8Array, asker: Asker, nowMs: number): void;
+    waitForSubquery(packet: Uint8Array, asker: Client, subquery: Subquery): void;
+    refresh(packet: Uint8Array, asker: Client, nowMs: number): void;
   };
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
 }
@@ -83,10 +83,10 @@ type Asking = ReturnType<typeof queryFor>;
 /** Afterwards the lane has read the packet. */
 function queryFor(
   request: Request,
-  { remote, local }: Pick<Asker, 'remote' | 'local'>,
+  { remote, local }: Pick<Client, 'remote' | 'local'>,
   done: (outcome: Outcome) => void,
   lane: Lane,
-): { packet: Uint8Array; asker: Asker; ours: OwnWaiter } {
+): { packet: Uint8Array; asker: Client; ours: OwnWaiter } {
   const packet = ownQuery(request);
   const transport = request.clientTransport === 'tcp' ? overTcp : overUdp;
   readQuery(packet, packet.length, lane.query);
@@ -209,7 +209,7 @@ export interface Subquery {
 }
 
 export interface Origin {
-  readonly asker: Asker;
+  readonly asker: Client;
   readonly transport: Transport;
 }
 

@@ -3,9 +3,8 @@
  */
 import { type HeaderFlags, seeAll, seeLocalPrefix } from '../config/config.js';
 import type { Denial } from '../dns/answer.js';
-import { isLocalName } from '../dns/local-names.js';
-import { ownQuery } from '../dns/own-query.js';
-import { type Query, readQuery } from '../dns/query.js';
+import { ownQuery } from '../dns/own-queries.js';
+import { isLocalName, type Query, readQuery } from '../dns/query.js';
 import type { Preference } from '../dns/shuffle.js';
 import { classIn, sameName, typeAaaa } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';

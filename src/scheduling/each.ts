@@ -1,9 +1,9 @@
 /**
- * Calling several parties that know nothing of each other. An exception of one is a bug of ours, and does not keep the
- * others from being called; it is thrown when all have been, so that it is reported as any other exception is.
+ * Calls to several independent parties: an exception of one, which is a bug, does not keep the others from being
+ * called. It is thrown after all calls, so that it is reported like any other.
  */
 
-/** Calls `tell` with each of them, then throws what was thrown on the way. */
+/** Calls `tell` with each of them, then throws what was thrown. */
 export function toEach<Party>(parties: Iterable<Party>, tell: (party: Party) => void): void {
   const thrown: unknown[] = [];
   for (const party of parties) {
@@ -16,12 +16,12 @@ export function toEach<Party>(parties: Iterable<Party>, tell: (party: Party) => 
   throwAll(thrown);
 }
 
-/** Does each of these, then throws what was thrown on the way. */
+/** Calls each of these, then throws what was thrown. */
 export function doAll(...all: readonly (() => unknown)[]): void {
   toEach(all, (one) => one());
 }
 
-/** Throws the one exception, or one that has the stacks of all; without any it returns. */
+/** Throws the exception, or one with the stacks of all. */
 function throwAll(thrown: readonly unknown[]): void {
   if (thrown.length === 0) return;
   if (thrown.length === 1) throw thrown[0];

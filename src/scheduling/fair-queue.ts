@@ -1,24 +1,25 @@
 /**
- * A bounded queue in which clients take turns: each has a line of its own, first come, first served, and each turn takes
- * from the next line, so that one client's flood does not hold up what another has sent. When the queue is full, the
- * client with the most in it loses its latest. What waits, and for what, is not known here.
+ * A bounded queue in which clients take turns: one line per client, first come, first served, and each turn takes from
+ * the next line, so that one client's flood does not delay another's items. A full queue drops the latest item of the
+ * client with the most. Its users differ in what they do with a turn: attempts without a connection
+ * (upstream/attempt.ts), deferred packets (listen/deferred.ts), TCP clients with queries (listen/tcp-turns.ts).
  */
+import { assert } from '../limits.js';
 
-/** One client's items. Those before `first` are taken; there is always one behind them while the line is in the queue. */
+/** One client's items. Those before `first` are taken; a line in the queue has at least one left. */
 interface Line<Item> {
   items: Item[];
   first: number;
 }
 
-/** Taken items are let go when there are so many of them. */
+/** Taken items are removed when there are so many. */
 const takenMax = 64;
 
 export class FairQueue<Client, Item> {
-  /** In the order of their turns; none is empty. */
+  /** In the order of turns; none is empty. */
   readonly #lines = new Map<Client, Line<Item>>();
-  /** The same lines by how many items they have; no set is empty. */
+  /** The same lines by length; no set is empty. */
   readonly #byLength = new Map<number, Set<Line<Item>>>();
-  /** The length of the longest line. */
   #longest = 0;
   #size = 0;
   readonly #itemsMax: number;
@@ -31,12 +32,12 @@ export class FairQueue<Client, Item> {
     return this.#size;
   }
 
-  /** Lets it wait. When there is no room for it, gives back the one that is lost for it: another client's, or itself. */
+  /** Adds an item. A full queue returns the one that is dropped: another client's, or this one. */
   push(client: Client, item: Item): Item | null {
     const line = this.#lines.get(client);
     let lost: Item | null = null;
     if (this.#size >= this.#itemsMax) {
-      // Who has two or more than this client has one to give; there is one in the longest line that stays.
+      // A line with at least two more than this client's can lose one; the longest keeps one.
       if ((line === undefined ? 0 : lengthOf(line)) + 1 >= this.#longest) return item;
       lost = this.#loseLatest();
     }
@@ -54,16 +55,16 @@ export class FairQueue<Client, Item> {
   }
 
   /**
-   * The one that has waited longest of the client whose turn it is, among those that `mayHave` it; null when none waits.
-   * Who is passed over keeps its turn.
+   * The oldest item of the next client that `mayHave` it; null when there is none. Clients passed over keep their turn.
    */
   take(mayHave?: (client: Client) => boolean): Item | null {
     for (const [client, line] of this.#lines) {
       if (mayHave?.(client) === false) continue;
       const before = lengthOf(line);
+      assert(before > 0, 'a client in the queue has an item');
       const item = line.items[line.first++];
       this.#size--;
-      // The client's next turn comes after everybody else's.
+      // The client's next turn comes after all others.
       this.#lines.delete(client);
       if (before > 1) this.#lines.set(client, line);
       this.#refile(line, before);
@@ -73,20 +74,21 @@ export class FairQueue<Client, Item> {
     return null;
   }
 
-  /** Takes an item of this client out of its turn; false when it does not wait. Looks through the client's own line. */
+  /** Removes an item of this client; false when it does not wait. Searches the client's line. */
   remove(client: Client, item: Item): boolean {
     const line = this.#lines.get(client);
     const index = line === undefined ? -1 : line.items.indexOf(item, line.first);
     if (line === undefined || index < 0) return false;
     const before = lengthOf(line);
     line.items.splice(index, 1);
+    assert(lengthOf(line) === before - 1, 'one item leaves at a time');
     this.#size--;
     if (before === 1) this.#lines.delete(client);
     this.#refile(line, before);
     return true;
   }
 
-  /** Of the longest line, which has two at least. */
+  /** Of the longest line, which has at least two. */
   #loseLatest(): Item {
     const [line] = this.#byLength.get(this.#longest)!;
     const item = line.items.pop() as Item;

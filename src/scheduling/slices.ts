@@ -1,14 +1,14 @@
-/** Long work in slices, between which the event loop looks after everything else. */
+/** Long work in slices, between which the event loop serves everything else. */
 import type { Clock } from '../os/clock.js';
 
-/** A turn of the work ends after so long, … */
+/** Length of a turn of the work, … */
 const turnMs = 2;
-/** … or after so many slices, where time does not pass. */
+/** … and its slices at most, where time does not pass. */
 const slicesPerTurn = 10;
 
 /**
- * Does the work, some slices a turn of the event loop; undefined when `isOver` says before a turn that nobody wants it any
- * more. A slice is well below a millisecond of work.
+ * Does the work, some slices per turn of the event loop; undefined when `isOver` says before a turn that it is no
+ * longer wanted. A slice takes well below a millisecond.
  */
 export async function inTurns<Result>(
   clock: Pick<Clock, 'after' | 'nowMs'>,
@@ -26,7 +26,7 @@ export async function inTurns<Result>(
   }
 }
 
-/** Does what is left of it at once. */
+/** Does the rest at once. */
 export function finishNow(slices: Generator<void, unknown>): void {
   while (slices.next().done !== true);
 }

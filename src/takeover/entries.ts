@@ -1,32 +1,31 @@
 /**
- * Cached answers as bytes, for another process or a file: who the zone is by name, when the answer came, and the
- * message as it is kept. Nothing that can be found again by reading the message is written, so a reader believes
- * nothing but what it has read itself; what it makes of an answer is resolve/cacheability.ts's business.
+ * Cached answers as bytes, for another process or a file: the zone's name, the time of the answer, and the message as
+ * stored. Nothing that the message tells is repeated, so a reader trusts only what it has parsed. resolve/ decides what
+ * becomes of an entry.
  *
  *   chunk: | format | zones | length name … | entry … |     entry: | length | zone | key | stored at | message |
  *
- * Numbers are little-endian; moments are milliseconds of the writer's monotonic clock.
+ * Numbers are little-endian; times are milliseconds of the writer's monotonic clock.
  */
 import type { BlockRef, Blocks } from '../cache/blocks.js';
 import { atQuestions, copyOf, setU16, skipPlainName } from '../dns/wire.js';
 import { entriesChunkBytes, headerBytes, messageBytesMax } from '../limits.js';
 
-/** Changes whenever a reader of the old form would misread the new one. */
+/** Changes when old readers would misread the new format. */
 export const entriesFormat = 1;
 
 const entryHeaderBytes = 4 + 2 + 2 + 8;
 
 interface EntrySource {
   readonly blocks: Blocks;
-  /** Whether this block is still kept: others may have its memory by now. */
+  /** Whether the entry is still cached: the block may have been reused. */
   holds(ref: BlockRef): boolean;
-  /** How a zone is called in all processes; null when it is served no more. */
+  /** The zone's name in all processes; null when it is no longer served. */
   zoneName(zoneId: number): string | null;
-  /** Called for each entry that is written. */
   wrote?(): void;
 }
 
-/** An answer as another process kept it; the message is borrowed. */
+/** An entry of another process; borrows the message. */
 export interface Entry {
   readonly zone: string;
   readonly key: number;
@@ -34,12 +33,12 @@ export interface Entry {
   readonly message: Uint8Array;
 }
 
-/** An answer as this process holds it, with its own number for the zone. */
+/** An entry of this process, with its own number for the zone. */
 export interface Held extends Omit<Entry, 'zone'> {
   readonly zoneId: number;
 }
 
-/** Tells that the answer in this block ends now: a message without records, which no reader keeps. */
+/** An entry that ends the answer in this block now: a message without records, which no reader stores. */
 export function endingOf(blocks: Blocks, ref: BlockRef, nowMs: number): Held {
   const kept = blocks.message(ref);
   const message = copyOf(kept, 0, skipPlainName(kept, headerBytes, kept.length) + 4);
@@ -48,7 +47,7 @@ export function endingOf(blocks: Blocks, ref: BlockRef, nowMs: number): Held {
   return { zoneId: blocks.zoneId(ref), key: blocks.key(ref), storedAtMs: nowMs, message };
 }
 
-/** Chunks of some 64 kB with those of these that are still kept, and endings. Each is made as it is asked for. */
+/** Chunks of about 64 kB, made on demand, of entries that are still cached and of endings. */
 export function* writeEntries(source: EntrySource, these: Iterable<BlockRef | Held>): Generator<Uint8Array> {
   let chunk = new Chunk();
   for (const one of these) {
@@ -103,7 +102,7 @@ function halfWord(value: number): Buffer {
   return bytes;
 }
 
-/** Calls `take` with each entry of a chunk. False: the chunk is broken from there on, or of another format. */
+/** Calls `take` with each entry. False: the chunk is broken from there on, or of another format. */
 export function readEntries(chunk: Uint8Array, take: (entry: Entry) => void): boolean {
   const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
   if (bytes.length < 4 || bytes.readUInt16LE(0) !== entriesFormat) return false;

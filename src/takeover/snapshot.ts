@@ -1,18 +1,17 @@
 /**
- * The cache as a file, so that an instance that was alone and died is warm when it starts again. Written every so
- * often and at the end, beside the old one and then in its place; a file that is torn, changed or of another form is
- * not used, and costs one line in the log.
+ * The cache as a file, for the restart of an instance without a peer. It is written periodically and at the end, beside
+ * the old file and then renamed; a torn, changed or incompatible file is ignored with one log line.
  *
  *   | "zerohop cache 1\n" | length | when, as JSON | length | chunk | … | SHA-256 of all before |
  *
- * Moments are monotonic ones of the boot in which it was written; after another boot the wall clock tells how long
- * ago that was. An answer is as old as it is, so what has run out may only be given as any other stale answer.
+ * Times are monotonic ones of the boot in which the file was written; after another boot the wall clock tells its age.
+ * Entries keep their age, so an expired one is only served as any stale answer is.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { handoverFrameBytesMax, snapshotBytesMax, snapshotPeriodMs } from '../limits.js';
 import type { Clock, Timer } from '../os/clock.js';
+import type { Replacement } from '../os/files.js';
 import type { Log } from '../os/log.js';
-import type { Replacement } from '../os/replacement.js';
 import type { Warmth } from './succession.js';
 
 export interface SnapshotDeps {
@@ -20,22 +19,21 @@ export interface SnapshotDeps {
   readonly log: Log;
   readonly warmth: Pick<Warmth, 'everything' | 'take'>;
   readonly path: string;
-  /** Which boot of the machine this is; a monotonic clock means nothing in another. */
+  /** The machine's boot; monotonic times mean nothing in another. */
   readonly bootId: string;
-  /** Whether this instance answers now: what one that stands by holds is old, and the file is not its to write. */
+  /** Whether this instance serves: a standby's cache is old, and the file belongs to the serving instance. */
   serves(): boolean;
-  /** The file's bytes, undefined when there is none. Throws why it is not to be used. */
+  /** The file's bytes, undefined without one. Throws the reason not to use it. */
   read(path: string, bytesMax: number): Uint8Array | undefined;
-  /** May throw the system's error. */
   replace(path: string): Replacement;
 }
 
 export interface Snapshot {
-  /** Takes what the file has, a part at a time, clients first. */
+  /** Loads the file into the cache in parts, serving queries in between. */
   load(): Promise<void>;
-  /** Writes it from now on every so often: this instance has begun to serve. */
+  /** Starts periodic writing, as this instance serves from now on. */
   keep(): void;
-  /** Writes it a last time, at once, if this instance has served and still does, and has all that the file had. */
+  /** Writes a last time, synchronously, if this instance has served, still does, and has loaded the whole file. */
   finish(): void;
 }
 
@@ -56,7 +54,7 @@ export function newSnapshot(deps: SnapshotDeps): Snapshot {
   let isKept = false;
   let isLoading = false;
 
-  /** A cache that has less than the file must not replace it: after a start that failed the cache is empty. */
+  /** An emptier cache must not replace the file, as after a failed start. */
   const mayWrite = (): boolean => isKept && !isLoading && deps.serves();
 
   async function load(): Promise<void> {
@@ -75,7 +73,7 @@ export function newSnapshot(deps: SnapshotDeps): Snapshot {
     log.info(`cache loaded from snapshot ${path}`, { ageSeconds: Math.round(read.ageMs / 1000) });
   }
 
-  /** A chunk a turn, so that clients are answered in between. */
+  /** One chunk per turn of the event loop, so that queries are answered in between. */
   function writeNext(): void {
     if (writing === null) return;
     if (attempt(() => writing!.next()) === 'more') timer = clock.after(0, writeNext);
@@ -95,7 +93,7 @@ export function newSnapshot(deps: SnapshotDeps): Snapshot {
     });
   }
 
-  /** What a file system refuses is said once; it is tried again all the same. */
+  /** Logs the first failure; the next period tries again. */
   function attempt(run: () => 'more' | 'done'): 'more' | 'done' {
     try {
       return run();
@@ -126,7 +124,7 @@ export function newSnapshot(deps: SnapshotDeps): Snapshot {
   };
 }
 
-/** What the file holds; why it is not to be used, or undefined when there is none. */
+/** The file's content, the reason not to use it, or undefined without a file. */
 function readSafely(deps: SnapshotDeps): ReturnType<typeof readSnapshot> | undefined {
   try {
     const bytes = deps.read(deps.path, snapshotBytesMax);
@@ -185,7 +183,7 @@ class Writing {
   }
 }
 
-/** The chunks, and what to add to their moments to have ours; or in a few words why it is of no use. */
+/** The chunks, and what to add to their times to get ours; or the reason not to use the file. */
 export function readSnapshot(
   bytes: Uint8Array,
   now: When,

@@ -1,8 +1,8 @@
 /**
- * Who serves where several instances run on one node. The newest does: it joins the sockets of the one before, takes
- * over what that has cached, and then the packets. The others stand by, kept warm, and one of them serves again when
- * it leaves or dies. The kernel gives packets to whoever is left without asking anybody; here it is made sure that
- * nobody leaves with packets in its sockets, and that one instance alone thinks that the node is its own.
+ * Which of several instances on one node serves: the newest. It joins the sockets of its predecessor, takes over its
+ * cache and then its packets. The others stand by with a warm cache, and one of them serves when the serving one exits
+ * or dies. The kernel alone redirects packets; this file makes sure that no instance exits with packets in its sockets,
+ * and that only one considers the node its own.
  *
  *   starting ──takeOver──> serving ──a successor serves──> standing by ──it is gone──> serving
  */
@@ -21,8 +21,18 @@ import type { Clock, Timer } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Greeting, LocalSockets } from '../os/network.js';
 import { toEach } from '../scheduling/each.js';
-import { Hearing, type Link, type LinkEvents, MeetingPlace, type MeetingPlaceDeps } from './peer.js';
-import { FrameReader, type Introduction, type Layout, type Message, messageFrame } from './protocol.js';
+import {
+  Hearing,
+  type Introduction,
+  type Layout,
+  type LinkEvents,
+  MeetingPlace,
+  type MeetingPlaceDeps,
+  type Message,
+  messageFrame,
+  PeerFrameReader,
+  type PeerLink,
+} from './protocol.js';
 
 export interface SuccessionDeps {
   readonly clock: Clock;
@@ -32,11 +42,10 @@ export interface SuccessionDeps {
   readonly self: Omit<Introduction, 'clockMs'>;
   readonly seats: Seats;
   readonly warmth: Warmth;
-  /** The packets, and the node's interface and rules, are ours from now on, which says how, or another's. */
+  /** The packets, and the node's interface and rules, belong to us, with the cause, or to another instance. */
   owns(whose: TakingOver | 'another'): void;
 }
 
-/** A reload of the other one may have changed its sockets. */
 const fetchPeriods = 5;
 
 export type Role = 'starting' | 'serving' | 'standing by';
@@ -45,16 +54,16 @@ export class Succession {
   role: Role = 'starting';
   readonly #deps: SuccessionDeps;
   readonly #events: LinkEvents;
-  /** Who serves while we start or stand by. */
-  #up: Link | null = null;
-  /** Who starts or stands by while we serve, oldest first. */
-  readonly #down = new Set<Link>();
+  /** The serving instance, while we start or stand by. */
+  #up: PeerLink | null = null;
+  /** Starting and standby instances, while we serve, oldest first. */
+  readonly #down = new Set<PeerLink>();
   readonly #place: MeetingPlace;
   #keeper: Timer | null = null;
   readonly #departures: Departures;
   #isLeaving = false;
   #hasLeft = false;
-  /** Periods in which whoever serves has said nothing. */
+  /** Periods without a message from the serving instance. */
   #silentPeriods = 0;
   #periods = 0;
   #lookAgainAtMs = 0;
@@ -77,7 +86,7 @@ export class Succession {
     );
   }
 
-  /** Asks who is there; true when there is somebody whose sockets we are to join. Takes a moment at most. */
+  /** Looks for a serving instance; true when there is one whose sockets we join. Bounded by `introductionTimeoutMs`. */
   async begin(): Promise<boolean> {
     if (!this.#connect('successor')) return false;
     this.#deps.seats.share();
@@ -90,7 +99,7 @@ export class Succession {
     return true;
   }
 
-  /** All sockets are open: takes over what the predecessor has cached, then the packets. */
+  /** Takes over the predecessor's cache, then its packets; all our sockets are open. */
   async takeOver(): Promise<void> {
     if (this.#up !== null && !this.#deps.seats.areShared) this.#isForeign('on other addresses');
     if (this.#up !== null) await fetchCache(this.#up, this.#hearing, this.#deps);
@@ -99,8 +108,7 @@ export class Succession {
   }
 
   /**
-   * Gets ready to close our sockets. `succeeded`: somebody else has the packets from now on, and the node; `alone`:
-   * there is nobody.
+   * Prepares closing our sockets. `succeeded`: another instance has the packets and the node; `alone`: there is none.
    */
   async leave(): Promise<'succeeded' | 'alone'> {
     this.#isLeaving = true;
@@ -111,17 +119,15 @@ export class Succession {
     return 'succeeded';
   }
 
-  /** How many there are who want to hear what is new in the cache. */
   get audience(): number {
     return this.#down.size;
   }
 
-  /** Calls back when another one has taken over from us. */
+  /** Called when another instance has taken over from us. */
   whenSucceeded(run: () => void): void {
     this.#whenSucceeded = run;
   }
 
-  /** Our sockets are closed: says so and ends all conversations. */
   left(): void {
     this.#hasLeft = true;
     dropSockets(this.#deps.seats);
@@ -131,7 +137,6 @@ export class Succession {
     toEach([...this.#down, this.#up], (link) => link?.finish());
   }
 
-  /** Has one of those that stand by serve; the newest that does. */
   async #appoint(): Promise<void> {
     const all = [...this.#down].reverse();
     for (const link of all.filter(({ standsBy }) => standsBy)) {
@@ -139,11 +144,11 @@ export class Succession {
       link.say({ type: 'serve', layout: this.#deps.seats.layout() });
       if ((await this.#hearing.first(['serving'], handoverSilenceMs)) === 'serving') return;
     }
-    // One that is just starting is worth waiting for.
+    // A starting instance is worth waiting for.
     if (all.some(({ standsBy }) => !standsBy)) await this.#hearing.first(['serving'], drainDeadlineMs);
   }
 
-  #said(message: Message, link: Link): void {
+  #said(message: Message, link: PeerLink): void {
     if (link === this.#up) this.#silentPeriods = 0;
     switch (message.type) {
       case 'hello':
@@ -167,7 +172,7 @@ export class Succession {
     this.#hearing.heard(message.type);
   }
 
-  #introduced(introduction: Introduction & { readonly as: 'successor' | 'stand-by' }, link: Link): void {
+  #introduced(introduction: Introduction & { readonly as: 'successor' | 'stand-by' }, link: PeerLink): void {
     const { clock, self, seats } = this.#deps;
     link.peer = introduction;
     link.standsBy = introduction.as === 'stand-by';
@@ -177,14 +182,14 @@ export class Succession {
     if (introduction.network !== self.network) link.finish();
   }
 
-  #welcomed(introduction: Introduction & { readonly layout: Layout }, link: Link): void {
+  #welcomed(introduction: Introduction & { readonly layout: Layout }, link: PeerLink): void {
     const { self, seats } = this.#deps;
     if (introduction.network !== self.network) {
       return this.#isForeign('of another network namespace');
     }
     link.peer = introduction;
     if (this.role === 'starting') seats.learn(introduction.layout);
-    // Somebody else has the path: it is newer.
+    // Another instance has the path, so it is newer.
     if (this.role === 'serving') this.#succeededBy(link);
     this.#hearing.heard('welcome');
   }
@@ -195,14 +200,14 @@ export class Succession {
     this.#up?.close();
   }
 
-  #entries(chunk: Uint8Array, link: Link): void {
+  #entries(chunk: Uint8Array, link: PeerLink): void {
     if (link !== this.#up) return;
     this.#silentPeriods = 0;
     if (this.#deps.warmth.take(chunk)) this.#hearing.heard('entries');
     else link.close();
   }
 
-  #succeededBy(link: Link): void {
+  #succeededBy(link: PeerLink): void {
     const { seats, log, owns } = this.#deps;
     this.role = 'standing by';
     seats.steer('away');
@@ -212,7 +217,7 @@ export class Succession {
     this.#silentPeriods = 0;
     this.#departures.forget();
     this.#place.leave();
-    // They find the new one at the path.
+    // They find the new instance at the path.
     toEach(this.#down, (other) => other.finish());
     fetchSockets(this.#deps);
     log.info('another instance serves now; this instance is standby', link.about);
@@ -240,7 +245,7 @@ export class Succession {
     owns(how);
   }
 
-  #gone(link: Link): void {
+  #gone(link: PeerLink): void {
     if (link !== this.#up) {
       this.#down.delete(link);
       this.#departures.over(link);
@@ -254,7 +259,6 @@ export class Succession {
     else this.#findAnother();
   }
 
-  /** Who stands by and is alone serves. */
   #findAnother(): void {
     if (!this.#connect('stand-by')) this.#serve('gone');
   }
@@ -279,7 +283,7 @@ export class Succession {
     });
   }
 
-  /** A reload of those that stand by changes their sockets. Where a look takes long, there are fewer. */
+  /** Standbys may change their sockets in a reload. Slow looks are made less often. */
   #lookWhoIsThere(): void {
     const { clock, seats } = this.#deps;
     const beganAtMs = clock.nowMs();
@@ -289,7 +293,6 @@ export class Succession {
     this.#lookAgainAtMs = beganAtMs + tookMs / lookShare;
   }
 
-  /** Connects to who has the path, if anybody. */
   #connect(as: 'successor' | 'stand-by'): boolean {
     this.#up = this.#place.connect(as);
     this.#silentPeriods = 0;
@@ -297,22 +300,16 @@ export class Succession {
   }
 }
 
-/** Our sockets among those of others, and who of us gets the packets. */
 interface Seats {
-  /** From now on others may have the ports that we open. */
   share(): void;
   learn(layout: Layout): void;
   layout(): Layout;
   readonly areShared: boolean;
   steer(how: 'away' | 'all' | 'one'): void;
   look(): void;
-  /** Our sockets for datagrams, each with its group, for others to hold copies of. */
   offer(): Offered;
-  /** Holds copies of another one's sockets, so that what is in them outlives it; drops those held so far. */
   hold(offered: Offered): void;
-  /** Whether copies are held. */
   readonly isHolding: boolean;
-  /** Answers what is in the copies, and closes them. */
   inherit(): void;
 }
 
@@ -321,31 +318,29 @@ export interface Offered {
   readonly descriptors: readonly number[];
 }
 
-/** What is cached, as chunks. */
 export interface Warmth {
   everything(): Iterator<Uint8Array>;
-  /** What has been stored, or has ended, since this was asked for last, for any number of readers. */
+  /** All that was stored or ended since the last call, for any number of readers. */
   news(): () => Iterator<Uint8Array>;
-  /** Takes what is good; false when the chunk is broken. Moments in it are `laterMs` before ours. */
+  /** Takes valid entries; false for a broken chunk. Their times are `laterMs` before ours. */
   take(chunk: Uint8Array, laterMs?: number): boolean;
 }
 
 export class Departures {
   readonly #seats: Pick<Seats, 'look' | 'steer'>;
-  /** The first of them may. */
-  readonly #leavers: Link[] = [];
+  /** The first may close its sockets. */
+  readonly #leavers: PeerLink[] = [];
 
   constructor(seats: Pick<Seats, 'look' | 'steer'>) {
     this.#seats = seats;
   }
 
-  asks(link: Link): void {
+  asks(link: PeerLink): void {
     this.#leavers.push(link);
     if (this.#leavers.length === 1) this.#letGo();
   }
 
-  /** It has closed them, or is gone. */
-  over(link: Link): void {
+  over(link: PeerLink): void {
     const place = this.#leavers.indexOf(link);
     if (place < 0) return;
     this.#leavers.splice(place, 1);
@@ -355,7 +350,6 @@ export class Departures {
     this.#seats.steer('all');
   }
 
-  /** It is another's business from now on. */
   forget(): void {
     this.#leavers.length = 0;
   }
@@ -374,26 +368,25 @@ interface InheritanceDeps {
   readonly seats: Pick<Seats, 'hold' | 'offer'>;
 }
 
-/** What whoever serves greets others with. */
 export function greetingOf(seats: Pick<Seats, 'offer'>): Greeting {
   const { groups, descriptors } = seats.offer();
   return { bytes: messageFrame({ type: 'sockets', groups }), descriptors };
 }
 
-/** Asks whoever serves for its sockets, and holds them in the place of those held so far. */
+/** Holds copies of the serving instance's sockets in place of earlier ones. */
 export function fetchSockets({ clock, sockets, path, seats }: InheritanceDeps): void {
   const giveUp = sockets.fetch(path, ({ bytes, descriptors }) => {
     late.stop();
-    const [frame] = new FrameReader().read(bytes) ?? [];
+    const [frame] = new PeerFrameReader().read(bytes) ?? [];
     const groups = frame?.kind === 'message' && frame.message.type === 'sockets' ? frame.message.groups : [];
     seats.hold({ groups, descriptors });
   });
   const late = clock.after(introductionTimeoutMs, giveUp);
 }
 
-/** Has the predecessor give its cache, for as long as that is worth waiting for. */
+/** Asks the predecessor for its cache and waits, up to a bound. */
 export async function fetchCache(
-  before: Link,
+  before: PeerLink,
   hearing: Hearing,
   { clock, log, self }: Pick<MeetingPlaceDeps, 'clock' | 'log' | 'self'>,
 ): Promise<void> {
@@ -406,7 +399,6 @@ export async function fetchCache(
   if (what !== 'given') log.warn('cache handover incomplete: the predecessor was too slow or closed the connection');
 }
 
-/** Holds nothing any more. */
 export function dropSockets(seats: Pick<Seats, 'hold'>): void {
   seats.hold({ groups: [], descriptors: [] });
 }
@@ -418,21 +410,21 @@ interface Telling {
 }
 
 export const takingOver = {
-  /** It has just started, alone or beside one that serves. */
+  /** Just started, alone or beside a serving instance. */
   start: { level: 'info', sentence: 'this instance receives packets now', event: 'takeoverStart' },
-  /** It stood by, and the one that served ends in order. */
+  /** A standby whose serving instance exits in order. */
   left: {
     level: 'info',
     sentence: 'the serving instance is exiting: this instance receives packets now',
     event: 'takeoverLeft',
   },
-  /** It stood by, and the one that served is dead. */
+  /** A standby whose serving instance died. */
   gone: {
     level: 'warn',
     sentence: 'the serving instance is gone: this instance receives packets now',
     event: 'takeoverGone',
   },
-  /** It stood by, and the one that served hangs. */
+  /** A standby whose serving instance hangs. */
   silent: {
     level: 'warn',
     sentence: 'the serving instance is silent: this instance receives packets now',
@@ -442,7 +434,7 @@ export const takingOver = {
 
 export type TakingOver = keyof typeof takingOver;
 
-/** Resolves when the sockets may be emptied and closed. A successor that comes while we are lame is waited for no more. */
+/** Resolves when the sockets may be emptied and closed; early when a successor takes over during `lameduckMs`. */
 export async function stopCalling(
   clock: Clock,
   succession: Pick<Succession, 'leave' | 'whenSucceeded' | 'role'> | null,

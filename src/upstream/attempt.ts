@@ -1,106 +1,102 @@
 /**
- * The seam between a question and what carries it: one attempt to have one upstream answer. A connection, a UDP
- * socket or a queue holds it; whoever takes it out of its table tells it how it ended. Types only, and the words for
- * what goes wrong.
+ * The seam between a query and its carriers: an attempt to get an answer from one upstream. A connection, a UDP socket
+ * or the queue holds it, and tells it how it ended.
  */
+import { upstreamQueueMax } from '../limits.js';
+import { FairQueue } from '../scheduling/fair-queue.js';
 import type { Failure, Request } from './ask.js';
 
 export interface Attempt {
   readonly request: Request;
-  /** Whether the message is to carry an OPT record, if it needs one. */
   readonly allowsOpt: boolean;
-  /** Its question was asked before and not answered in time: it may be one that takes long. */
-  readonly isAgain: boolean;
-  /** A question of our own, which nobody waits for. */
+  /** An earlier attempt of its query is unanswered: the name may be slow. */
+  readonly isHedge: boolean;
+  /** Sent by us, with no client waiting. */
   readonly isProbe?: true;
-  /** Who holds it now; null before and after. Set by the carrier. */
+  /** Set by the carrier; null before and after. */
   carrier: Carrier | null;
-  /** When a connection or socket took it; `notSent` while it only waits for one. Set by the carrier. */
+  /** When a connection or socket took it; `notSent` before. Set by the carrier. */
   sentAtMs: number;
-  /** Whether this message, whose id is the attempt's, answers it. Borrows `message`. False: counted. */
+  /** Whether this message, whose id matches, answers it; counts the message if not. Borrows `message`. */
   accepts(message: Uint8Array): boolean;
-  /** The message just accepted; the carrier holds the attempt no more. Borrows `message`. */
+  /** Called with the message just accepted, after the carrier has let go. Borrows `message`. */
   answered(message: Uint8Array, nowMs: number): void;
-  /** There will be no answer on this carrier, which holds the attempt no more. */
+  /** Called when this carrier brings no answer, after it has let go. */
   lost(loss: Loss, nowMs: number): void;
 }
 
 export const notSent = -1;
+/** A time that does not come. */
+export const noTime = Number.POSITIVE_INFINITY;
+/** Before any time. */
+export const anyTime = Number.MIN_SAFE_INTEGER;
 
-/** A question that is put to an upstream once more while earlier tries are out. */
-export interface Again {
-  /** Not to be used for it. */
+/** One more attempt at an upstream while others are pending. */
+export interface Hedge {
+  /** Carriers not to use. */
   readonly tried: readonly Carrier[];
-  /** When the earliest of these tries was sent: what has answered since then leads somewhere. */
+  /** When the earliest pending attempt was sent: a carrier heard since then reaches an endpoint. */
   readonly sinceMs: number;
 }
 
 /**
- * How an attempt was sent. `proven`: on what has shown that it leads to an endpoint that answers. `new`: on what has not
- * answered yet, and nothing speaks against it. `unproven`: on what may well lead nowhere. `full`: not at all, as too
- * many wait.
+ * How an attempt was sent. `proven`: on a carrier that reaches an endpoint that answers. `new`: on one without an
+ * answer yet. `unproven`: on one that may be dead. `full`: not sent, the queue is full.
  */
 export type Sent = 'proven' | 'new' | 'unproven' | 'full';
 
 export interface Carrier {
-  /** Takes the attempt out; nothing is said to it any more. */
+  /** Takes the attempt out without a call to it. */
   abandon(attempt: Attempt, nowMs: number): void;
-  /** When it last brought something; -Infinity before the first time. */
+  /** When it last received something; -Infinity before. */
   readonly lastHeardMs: number;
-  /** For error texts: what the carrier waits for. */
+  /** For error texts. */
   readonly waitsFor: 'connect' | 'answer';
 }
 
 export interface Loss {
   readonly why: Failure;
-  /** `dial tcp 10.96.0.10:53: connect: connection refused`. */
   readonly text: string;
-  /**
-   * Whether the upstream is to blame. A connection that has worked and is gone now (idle at the other end, an upgrade
-   * there) is replaced without a word.
-   */
+  /** Whether the upstream failed. A lost connection that has worked (idle timeout, upgrade) is no failure. */
   readonly blame: boolean;
-  /** Over UDP something came that was not asked for: whoever sent it may have the right id next. */
+  /** An unsolicited UDP message came: its sender may guess the right id next. */
   readonly isDisturbed?: true;
 }
 
-/** Everybody who could be asked sends the question back to us. */
+/** Every upstream sends the query back to us. */
 export const loopLoss: Loss = {
   why: 'nobody',
   text: 'the upstream sends our queries back to us (loop)',
   blame: false,
 };
 
-/** Everybody is down, and nobody is to be asked then. */
+/** Every upstream is down, with failfast_all_unhealthy_upstreams. */
 export const unhealthyLoss: Loss = { why: 'unhealthy', text: 'no healthy proxies', blame: true };
 
-/** Too many wait for a place. */
 export function queueLoss(to: string): Loss {
   return { why: 'overloaded', text: `too many queries are waiting for ${to}`, blame: true };
 }
 
-/** A connection could not be opened. `error` is null when it took too long. */
+/** `error` is null after a timeout. */
 export function dialLoss(to: string, error: NodeJS.ErrnoException | null): Loss {
   if (error === null) return { why: 'timeout', text: `dial tcp ${to}: i/o timeout`, blame: true };
   return { why: 'unreachable', text: `dial tcp ${to}: connect: ${errorText(error)}`, blame: true };
 }
 
-/** A connection or socket broke. */
 export function readLoss(transport: 'udp' | 'tcp', to: string, error: NodeJS.ErrnoException, blame: boolean): Loss {
   return { why: 'unreachable', text: `read ${transport} ${to}: ${errorText(error)}`, blame };
 }
 
-/** Something was sent to the port that answers nothing. */
+/** The port received an unsolicited message. */
 export function disturbedLoss(to: string): Loss {
   return { why: 'malformed', text: `read udp ${to}: unsolicited answers`, blame: false, isDisturbed: true };
 }
 
-/** Nobody answered. */
 export function timeoutText(transport: 'udp' | 'tcp', to: string, waitsFor: Carrier['waitsFor']): string {
   return waitsFor === 'connect' ? `dial ${transport} ${to}: i/o timeout` : `read ${transport} ${to}: i/o timeout`;
 }
 
-/** The system's errors in the words that operators know from CoreDNS's log. */
+/** In the words of CoreDNS's log. */
 function errorText(error: NodeJS.ErrnoException): string {
   return errorTexts[error.code ?? ''] ?? error.message;
 }
@@ -120,3 +116,43 @@ const errorTexts: Readonly<Record<string, string>> = {
   EMFILE: 'too many open files',
   ENFILE: 'too many open files in system',
 };
+
+/** Attempts without a free connection or socket: a bounded queue in which clients take turns. */
+export class AttemptQueue implements Carrier {
+  readonly waitsFor = 'answer';
+  readonly lastHeardMs = Number.NEGATIVE_INFINITY;
+  readonly #queue = new FairQueue<string | undefined, Attempt>(upstreamQueueMax);
+  readonly #to: string;
+
+  constructor(to: string) {
+    this.#to = to;
+  }
+
+  get size(): number {
+    return this.#queue.size;
+  }
+
+  /** False when the queue is full and no client has more in it; otherwise a full queue loses another's attempt. */
+  push(attempt: Attempt, nowMs: number): boolean {
+    const lost = this.#queue.push(attempt.request.client, attempt);
+    if (lost === attempt) return false;
+    attempt.carrier = this;
+    if (lost !== null) {
+      lost.carrier = null;
+      lost.lost(queueLoss(this.#to), nowMs);
+    }
+    return true;
+  }
+
+  /** The oldest attempt of the client whose turn it is, among clients that `mayGo`; null when there is none. */
+  take(mayGo?: (client: string | undefined) => boolean): Attempt | null {
+    const attempt = this.#queue.take(mayGo);
+    if (attempt !== null) attempt.carrier = null;
+    return attempt;
+  }
+
+  abandon(attempt: Attempt): void {
+    attempt.carrier = null;
+    this.#queue.remove(attempt.request.client, attempt);
+  }
+}

@@ -1,69 +1,63 @@
 /**
- * How often a question may be put again to an upstream while somebody still owes its answer, and how many probes may be
- * sent to find a way to it: together a share of the questions of the last ten seconds. A lost packet or a dead connection
- * is mended with it; an upstream that is slow because it has too much to do does not get twice as much. Where so little
- * is asked that the share is next to nothing, questions and probes each have what one dead connection can hold.
+ * How many hedges and scouts may be sent: together a share of the queries of the last ten seconds, enough for a lost
+ * packet or a dead connection without doubling the load of an overloaded upstream. Where the share is next to nothing,
+ * hedges and scouts each get what one dead connection can hold.
  */
 import { askAgainLeast, askAgainOfClientLeast, askAgainShare, askAgainWindowMs } from '../limits.js';
 
-/** The window moves by steps. Repetitions are counted one step longer than questions, so the share holds between steps. */
+/** Hedges are counted one step longer than queries, so the share holds between steps. */
 const steps = 20;
 const stepMs = askAgainWindowMs / steps;
-const places = steps + 1;
+const windowSlots = steps + 1;
 
-export class AgainBudget {
+export class HedgeBudget {
   readonly #asked = new SlidingCount();
-  readonly #again = new SlidingCount();
+  readonly #hedges = new SlidingCount();
   readonly #scouts = new SlidingCount();
-  /** What each client has spent since the table was made; few questions are put again. */
+  /** Hedges by client, cleared once per window. */
   readonly #ofClient = new Map<string, number>();
   #ofClientSince = 0;
   #step = 0;
 
-  /** A question was asked for the first time. */
   asked(nowMs: number): void {
     this.#moveTo(nowMs);
     this.#asked.add(this.#step);
   }
 
-  /**
-   * Whether one that this client waits for may be put again; it is then paid for. One client may spend as much as is left
-   * for others, so that slow names of one leave something for a lost packet of another.
-   */
+  /** Takes one hedge, if there is one. A client may spend as much as is left for others, so slow names leave some. */
   spend(nowMs: number, client?: string): boolean {
-    const left = this.#left(this.#again, nowMs);
+    const left = this.#left(this.#hedges, nowMs);
     const has = client === undefined ? 0 : (this.#ofClient.get(client) ?? 0);
     if (left < 1 || (has >= askAgainOfClientLeast && has >= left)) return false;
-    this.#again.add(this.#step);
+    this.#hedges.add(this.#step);
     if (client !== undefined) this.#ofClient.set(client, has + 1);
     return true;
   }
 
-  /** Whether a probe may be sent; it is then paid for. */
+  /** Takes one scout from the budget; false when there is none. */
   spendOnScout(nowMs: number): boolean {
     if (this.#left(this.#scouts, nowMs) < 1) return false;
     this.#scouts.add(this.#step);
     return true;
   }
 
-  /** How many more of this kind may be asked: of the share, or of what is there in any case. */
+  /** What is left for this kind: of the share, or of its fixed minimum. */
   #left(count: SlidingCount, nowMs: number): number {
     this.#moveTo(nowMs);
-    // The oldest step is half outside of the window.
+    // Half of the oldest step is outside of the window.
     const asked = this.#asked.inWindow - this.#asked.at(this.#step + 1);
     const share = asked * askAgainShare;
-    const spent = this.#again.inWindow + this.#scouts.inWindow;
+    const spent = this.#hedges.inWindow + this.#scouts.inWindow;
     const own = Math.min(askAgainLeast - count.inWindow, Math.ceil(Math.max(2 * askAgainLeast, share) - spent));
     return Math.max(own, Math.floor(share - spent));
   }
 
-  /** Forgets what is older than the window. */
   #moveTo(nowMs: number): void {
     const step = Math.floor(nowMs / stepMs);
-    if (step - this.#step > places) this.#step = step - places;
+    if (step - this.#step > windowSlots) this.#step = step - windowSlots;
     while (this.#step < step) {
       this.#step++;
-      for (const count of [this.#asked, this.#again, this.#scouts]) count.forget(this.#step);
+      for (const count of [this.#asked, this.#hedges, this.#scouts]) count.forget(this.#step);
     }
     if (step - this.#ofClientSince < steps) return;
     this.#ofClient.clear();
@@ -71,23 +65,23 @@ export class AgainBudget {
   }
 }
 
-/** What was counted in the last steps. */
+/** A count over the last steps. */
 class SlidingCount {
   inWindow = 0;
-  readonly #counts = new Uint32Array(places);
+  readonly #counts = new Uint32Array(windowSlots);
 
   add(step: number): void {
-    this.#counts[step % places]++;
+    this.#counts[step % windowSlots]++;
     this.inWindow++;
   }
 
   at(step: number): number {
-    return this.#counts[step % places];
+    return this.#counts[step % windowSlots];
   }
 
-  /** The step that had this one's place is over. */
+  /** Drops the step whose slot the new step takes. */
   forget(step: number): void {
     this.inWindow -= this.at(step);
-    this.#counts[step % places] = 0;
+    this.#counts[step % windowSlots] = 0;
   }
 }

@@ -1,21 +1,21 @@
 /**
- * The addresses behind one name, learned by asking for it: the pods of the cluster DNS by a headless Service's name, or
- * an upstream that is given by name. Asked anew every so often while the forward is in use; what was learned last
- * stays until something else is learned, because the one who would answer is the one in trouble.
+ * The addresses behind one name: a headless Service of the cluster DNS (`endpoints`), or an upstream given by name.
+ * They are looked up again every so often while the forward is in use; a failed lookup keeps the previous ones, because
+ * the upstream that would answer is the one in trouble.
  */
+
 import { canonicalAddress } from '../config/addresses.js';
 import type { Counters } from '../counters.js';
-import { nameToWire } from '../dns/names.js';
-import { atAnswers, classIn, messageRcode, setU16, skipName, typeA, typeAaaa, u16 } from '../dns/wire.js';
+import { questionFor } from '../dns/query.js';
+import { atAnswers, messageRcode, skipName, typeA, typeAaaa, u16 } from '../dns/wire.js';
 import { headerBytes, learnedAddressesMax, learnSoonMs } from '../limits.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint } from '../os/network.js';
 import type { Outcome, Request } from './ask.js';
 
 export interface NameSettings {
-  /** Presentation form, lower-case, with the closing dot. */
+  /** Presentation form, lower-case, with the final dot. */
   readonly name: string;
-  /** Of the addresses that are learned. */
   readonly port: number;
   readonly refreshMs: number;
 }
@@ -23,24 +23,24 @@ export interface NameSettings {
 interface NameDeps {
   readonly counters: Counters;
   readonly log: Log;
-  /** Asks those upstreams whose addresses are known without asking; false when it cannot. */
+  /** Asks the upstreams with fixed addresses; false when there is none. */
   ask(request: Request, done: (outcome: Outcome) => void): boolean;
-  /** Record types to ask for: those of the families that can be reached. */
+  /** A and AAAA, as far as the fixed upstreams' address families go. */
   types(): readonly number[];
-  /** Other addresses than before have been learned. */
+  /** Called when the addresses have changed. */
   changed(): void;
 }
 
 export class DiscoveredName {
   readonly settings: NameSettings;
   readonly #deps: NameDeps;
-  #endpoints: readonly Endpoint[] = [];
+  /** The addresses found last, sorted. */
+  endpoints: readonly Endpoint[] = [];
   #nextAtMs = Number.NEGATIVE_INFINITY;
-  /** Answers that are still to come, and what came with the others. */
   #awaited = 0;
   #found: string[] = [];
   #hasFailed = false;
-  /** What was last said of a failure, so that it is said once. */
+  /** The failure logged last. */
   #saidWhy = '';
 
   constructor(settings: NameSettings, deps: NameDeps) {
@@ -48,12 +48,7 @@ export class DiscoveredName {
     this.#deps = deps;
   }
 
-  /** What was learned last, in the order of the addresses; empty before that. */
-  get endpoints(): readonly Endpoint[] {
-    return this.#endpoints;
-  }
-
-  /** Asks if it is time to. */
+  /** Looks the name up when it is due. */
   look(nowMs: number): void {
     if (nowMs < this.#nextAtMs || this.#awaited > 0) return;
     this.#nextAtMs = nowMs + this.settings.refreshMs;
@@ -62,13 +57,13 @@ export class DiscoveredName {
     const types = this.#deps.types();
     this.#awaited = types.length;
     for (const type of types) {
-      const request = requestFor(this.settings.name, type);
+      const request = lookupRequest(this.settings.name, type);
       const isAsked = this.#deps.ask(request, (outcome) => this.#answered(type, outcome, nowMs));
       if (!isAsked) this.#awaited--;
     }
   }
 
-  /** One of the learned is in trouble: it may be gone, and another in its place. */
+  /** An address is in trouble and may be gone: brings the next lookup forward. */
   lookSoon(nowMs: number): void {
     this.#nextAtMs = Math.min(this.#nextAtMs, nowMs + learnSoonMs);
   }
@@ -76,7 +71,7 @@ export class DiscoveredName {
   #answered(type: number, outcome: Outcome, askedAtMs: number): void {
     this.#awaited--;
     const rcode = outcome.ok ? messageRcode(outcome.message) : -1;
-    if (outcome.ok && rcode === 0) this.#found.push(...addressesIn(outcome.message, type));
+    if (outcome.ok && rcode === 0) this.#found.push(...learnedAddresses(outcome.message, type));
     else this.#hasFailed = true;
     if (this.#awaited > 0) return;
     if (this.#found.length > 0 && !this.#hasFailed) return this.#learn();
@@ -89,8 +84,8 @@ export class DiscoveredName {
     const { name, port } = this.settings;
     this.#saidWhy = '';
     const addresses = [...new Set(this.#found)].sort().slice(0, learnedAddressesMax);
-    if (addresses.join() === this.#endpoints.map(({ address }) => address).join()) return;
-    this.#endpoints = addresses.map((address) => ({ address, port }));
+    if (addresses.join() === this.endpoints.map(({ address }) => address).join()) return;
+    this.endpoints = addresses.map((address) => ({ address, port }));
     counters.count('endpointsLearned');
     log.info(`the addresses of ${name} are ${addresses.join(', ')}`);
     changed();
@@ -103,22 +98,18 @@ export class DiscoveredName {
     if (this.#saidWhy !== '') return;
     this.#saidWhy = why;
     const { name } = this.settings;
-    const rest = this.#endpoints.length > 0 ? 'keeping the previous ones' : 'using the other upstreams of the forward';
+    const rest = this.endpoints.length > 0 ? 'keeping the previous ones' : 'using the other upstreams of the forward';
     log.warn(`resolving ${name} failed (${why}); ${rest}`);
   }
 }
 
-function requestFor(name: string, type: number): Request {
-  const wire = nameToWire(name);
-  const question = new Uint8Array(wire.length + 4);
-  question.set(wire);
-  setU16(question, wire.length, type);
-  setU16(question, wire.length + 2, classIn);
+function lookupRequest(name: string, type: number): Request {
+  const question = questionFor(name, type);
   return { question, recursionDesired: true, checkingDisabled: false, dnssecOk: false, clientTransport: 'tcp' };
 }
 
-/** The addresses of this type among the answers, whatever aliases lead to them. */
-function addressesIn(message: Uint8Array, type: number): string[] {
+/** Aliases are skipped. */
+function learnedAddresses(message: Uint8Array, type: number): string[] {
   const found: string[] = [];
   let at = skipName(message, headerBytes, message.length) + 4;
   for (let left = u16(message, atAnswers); left > 0; left--) {
@@ -126,14 +117,14 @@ function addressesIn(message: Uint8Array, type: number): string[] {
     const bytes = u16(message, fixed + 8);
     const data = message.subarray(fixed + 10, fixed + 10 + bytes);
     if (u16(message, fixed) === type && bytes === (type === typeA ? 4 : 16)) {
-      found.push(type === typeAaaa ? ipv6Text(data) : data.join('.'));
+      found.push(type === typeAaaa ? ipv6AddressText(data) : data.join('.'));
     }
     at = fixed + 10 + bytes;
   }
   return found;
 }
 
-function ipv6Text(data: Uint8Array): string {
+function ipv6AddressText(data: Uint8Array): string {
   const groups = Array.from({ length: 8 }, (_, index) => u16(data, 2 * index).toString(16)).join(':');
   return canonicalAddress(groups) ?? groups;
 }

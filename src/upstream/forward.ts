@@ -1,11 +1,10 @@
-/**
- * One `forward` directive at work: its upstreams, the questions that wait, and its limits. It finds upstreams and
- * starts questions; what happens to a question is in question.ts.
- */
+/** One `forward` directive: its upstreams, its queries in flight and its limits. The life of a query is in query.ts. */
+
 import { formatEndpoint } from '../config/addresses.js';
 import type { ForwardConfig, UpstreamEndpoint } from '../config/config.js';
 import { nameToWire } from '../dns/names.js';
-import { classIn, setU16, typeA, typeAaaa, typeNs } from '../dns/wire.js';
+import { questionFor } from '../dns/query.js';
+import { sameName, typeA, typeAaaa, typeNs } from '../dns/wire.js';
 import {
   lateQuestionsMax,
   learnedAddressesMax,
@@ -17,50 +16,45 @@ import {
 } from '../limits.js';
 import type { Log } from '../os/log.js';
 import { doAll, toEach } from '../scheduling/each.js';
+import { asksMuch, Shares } from '../scheduling/shares.js';
 import type { Outcome, Request } from './ask.js';
 import { loopLoss } from './attempt.js';
-import { AgainBudget } from './budget.js';
+import { HedgeBudget } from './budget.js';
 import { DiscoveredName, type NameSettings } from './discovery.js';
+import { type AddressSettings, Rtt, type UpstreamDeps, UpstreamStats } from './endpoint.js';
 import { OwnUpstreams } from './own-upstreams.js';
-import type { PlaceSettings, UpstreamDeps } from './place.js';
-import { type Asked, Question, type QuestionHome, type QuestionSettings } from './question.js';
-import { Rtt } from './rtt.js';
-import { asksMuch, Shares } from './shares.js';
-import { newUpstreamStats } from './stats.js';
+import { type QueryOptions, type QueryOwner, type QuerySettings, UpstreamQuery } from './query.js';
 import { Upstream, type UpstreamSettings } from './upstream.js';
-import { isResponsible, type Responsibility, responsibility } from './zone-match.js';
 
-/** `read_timeout` as CoreDNS has it when the Corefile does not say. A longer one moves the deadline. */
+/** CoreDNS's default; a longer `read_timeout` moves the deadline. */
 const readTimeoutDefaultMs = 2_000;
-/** Questions that were asked before a change of the upstreams are over by then. */
+/** Queries to a removed upstream are over by then. */
 const leavingMs = 2 * queryDeadlineCeilingMs;
 
 type Refusal = Extract<Outcome, { ok: false }>;
-/** Who asks, and since when. */
-export type Asking = Pick<Asked, 'askedAtMs' | 'done' | 'late'>;
+export type QueryCaller = Pick<QueryOptions, 'askedAtMs' | 'done' | 'late'>;
 
-export class Forward implements QuestionHome {
+export class Forward implements QueryOwner {
   readonly config: ForwardConfig;
-  readonly settings: QuestionSettings;
+  readonly settings: QuerySettings;
   readonly deps: UpstreamDeps;
-  readonly budget = new AgainBudget();
+  readonly budget = new HedgeBudget();
   readonly #clients = new Shares();
   readonly #log: Log;
   readonly #responsibility: Responsibility;
-  readonly #placeSettings: PlaceSettings;
-  readonly #upstreamSettings: Omit<UpstreamSettings, 'scoutAnswered'>;
+  readonly #addressSettings: AddressSettings;
   readonly #own: OwnUpstreams;
-  /** Each knows its place. Not a Set, for the reason that PendingTable is not a Map. */
-  readonly #questions: Question[] = [];
-  /** Those that have failed and take the answer that may still come, the oldest first. */
-  readonly #late: Question[] = [];
-  /** Those with these addresses, in the order written, then those by name, then those learned by `endpoints`. */
-  #upstreams: readonly Upstream[] = [];
+  /** Each knows its index. Not a Set, for the reason that PendingTable is not a Map. */
+  readonly #queries: UpstreamQuery[] = [];
+  /** Failed queries that wait for a late answer, the oldest first. */
+  readonly #late: UpstreamQuery[] = [];
+  /** In the order of fixed addresses, of names, of `endpoints`. */
+  upstreams: readonly Upstream[] = [];
   #fixed: readonly UpstreamEndpoint[] = [];
   #learnedCount = 0;
   readonly #names: readonly DiscoveredName[];
   readonly #endpoints: DiscoveredName | null;
-  /** No longer in the configuration, with what they still owe. */
+  /** Removed from the configuration, with queries in flight. */
   #leaving: { readonly upstream: Upstream; readonly sinceMs: number }[] = [];
   #askedCount = 0;
 
@@ -73,38 +67,24 @@ export class Forward implements QuestionHome {
     this.#responsibility = responsibility(config);
     this.#own = new OwnUpstreams(config, deps.own, log);
     this.settings = { ...config, deadlineMs, slowDeadlineMs: slowMs };
-    this.#placeSettings = { ...config, deadlineMs };
+    this.#addressSettings = { ...config, deadlineMs };
     this.#names = config.to.flatMap((target) => (target.kind === 'name' ? [this.#newName(target)] : []));
     this.#endpoints = config.endpoints === null ? null : this.#newName(config.endpoints);
-    this.#upstreamSettings = {
-      probeTransport: config.transport === 'tcp' ? 'tcp' : 'udp',
-      health: {
-        failsMax: config.failsMax,
-        intervalMs: config.healthCheck.intervalMs,
-        request: probeRequest(config),
-      },
-      maySpend: (nowMs) => this.budget.spendOnScout(nowMs),
-    };
   }
 
-  get upstreams(): readonly Upstream[] {
-    return this.#upstreams;
-  }
-
-  /** Questions under way. */
   get inflight(): number {
-    return this.#questions.length;
+    return this.#queries.length;
   }
 
-  /** Whether an upstream may still be needed soon: it is asked, or looked after. */
+  /** Whether sweeps are due often: a query waits, or an upstream is probed. */
   isBusy(nowMs: number): boolean {
-    return this.#questions.length > 0 || this.#all().some((upstream) => upstream.isBusy(nowMs));
+    return this.#queries.length > 0 || this.#all().some((upstream) => upstream.isBusy(nowMs));
   }
 
-  /** Whether something is open, or kept for the next question, so that time does something to it. */
+  /** Whether sweeps are due now and then: something is open. */
   isOpen(nowMs: number): boolean {
     return (
-      this.#leaving.length > 0 || this.#upstreams.some((upstream) => upstream.open > 0 || upstream.keepsStock(nowMs))
+      this.#leaving.length > 0 || this.upstreams.some((upstream) => upstream.open > 0 || upstream.keepsStock(nowMs))
     );
   }
 
@@ -112,58 +92,55 @@ export class Forward implements QuestionHome {
     return isResponsible(this.#responsibility, question, question.length - 4);
   }
 
-  /** Asks, or says why not; `done` is then not called. At least one upstream is there. */
-  ask(request: Request, asking: Asking): Refusal | null {
+  /** Starts a query, or returns why not, without a call to `done`. Only with at least one upstream. */
+  ask(request: Request, caller: QueryCaller): Refusal | null {
     const { concurrentMax } = this.config;
     const has = this.#clients.of(request.client);
     if (concurrentMax > 0 && !this.#isWithinConcurrentMax(has)) {
       this.deps.counters.count('forwardMaxConcurrentRejects');
-      return refusal(`concurrent queries exceeded maximum ${concurrentMax}`);
+      return overloadedOutcome(`concurrent queries exceeded maximum ${concurrentMax}`);
     }
-    if (this.#questions.length >= pendingMax) return refusal(`more than ${pendingMax} queries are waiting`);
+    if (this.#queries.length >= pendingMax) return overloadedOutcome(`more than ${pendingMax} queries are waiting`);
     const nowMs = this.deps.clock.nowMs();
     this.#learn(nowMs);
-    const upstreams = this.#own.mayAsk(this.#upstreams, request.question);
+    const upstreams = this.#own.mayAsk(this.upstreams, request.question);
     if (upstreams.length === 0) return { ok: false, why: loopLoss.why, text: loopLoss.text };
-    const left = this.#upstreams.length - upstreams.length;
+    const left = this.upstreams.length - upstreams.length;
     const learned = left === 0 ? this.#learnedCount : this.#learnedAmong(upstreams);
-    // By name: V8 takes 4 µs for a spread here, a tenth of what the whole question costs.
-    const { askedAtMs, done, late } = asking;
+    // By name: V8 takes 4 µs for a spread here, a tenth of the whole query.
+    const { askedAtMs, done, late } = caller;
     this.#start({ request, askedAtMs, upstreams, learned, number: this.#number(), done, late }, nowMs);
     return null;
   }
 
-  /** Whether a client with so many questions may have another one: as many as are left for others, and a few always. */
+  /** A client may have as many queries as are left for others, and always a few. */
   #isWithinConcurrentMax(has: number): boolean {
-    const left = this.config.concurrentMax - this.#questions.length;
+    const left = this.config.concurrentMax - this.#queries.length;
     return left > 0 && (!asksMuch(has) || has < left);
   }
 
   #learnedAmong(upstreams: readonly Upstream[]): number {
-    const learned = this.#upstreams.slice(this.#upstreams.length - this.#learnedCount);
+    const learned = this.upstreams.slice(this.upstreams.length - this.#learnedCount);
     return learned.filter((upstream) => upstreams.includes(upstream)).length;
   }
 
-  /** Asks this upstream and no other, as a probe does. */
+  /** Asks this upstream only, as a start probe does. */
   askOnly(upstream: Upstream, request: Request, done: (outcome: Outcome) => void): void {
+    this.#startOwn([upstream], request, done);
+  }
+
+  #startOwn(upstreams: readonly Upstream[], request: Request, done: QueryOptions['done']): void {
     const nowMs = this.deps.clock.nowMs();
-    const upstreams = [upstream];
-    this.#start(this.#plain(request, upstreams, nowMs, done), nowMs);
+    this.#start({ request, askedAtMs: nowMs, upstreams, learned: 0, number: this.#number(), done, late: null }, nowMs);
   }
 
-  /** A question of our own. */
-  #plain(request: Request, upstreams: Asked['upstreams'], askedAtMs: number, done: Asked['done']): Asked {
-    return { request, askedAtMs, upstreams, learned: 0, number: this.#number(), done, late: null };
-  }
-
-  /** Those found to send questions back may be asked again; not those of our own of which that is known. */
+  /** Looping upstreams are asked again, except those known to be our own listeners. */
   forgetLoops(): void {
-    for (const upstream of this.#upstreams) upstream.stats.looping = this.#own.isReturning(upstream);
+    for (const upstream of this.upstreams) upstream.stats.looping = this.#own.isReturning(upstream);
   }
 
-  /** Finds out anew which of its upstreams are ourselves and lead back. */
   judgeOwn(): void {
-    this.#own.judge(this.#upstreams);
+    this.#own.judge(this.upstreams);
   }
 
   #number(): number {
@@ -172,44 +149,44 @@ export class Forward implements QuestionHome {
     return number;
   }
 
-  #start(asked: Asked, nowMs: number): void {
-    const question = new Question(this, asked);
-    question.place = this.#questions.length;
-    this.#questions.push(question);
-    this.#clients.took(question.request.client);
-    question.start(nowMs);
+  #start(options: QueryOptions, nowMs: number): void {
+    const query = new UpstreamQuery(this, options);
+    query.index = this.#queries.length;
+    this.#queries.push(query);
+    this.#clients.took(query.request.client);
+    query.start(nowMs);
   }
 
-  finished(question: Question): void {
-    this.#clients.gave(question.request.client);
-    const last = this.#questions.pop()!;
-    if (last === question) return;
-    last.place = question.place;
-    this.#questions[question.place] = last;
+  finished(query: UpstreamQuery): void {
+    this.#clients.gave(query.request.client);
+    const last = this.#queries.pop()!;
+    if (last === query) return;
+    last.index = query.index;
+    this.#queries[query.index] = last;
   }
 
-  staysForLate(question: Question): void {
+  staysForLate(query: UpstreamQuery): void {
     if (this.#late.length >= lateQuestionsMax) this.#late[0].endLate(this.deps.clock.nowMs());
-    this.#late.push(question);
+    this.#late.push(query);
   }
 
-  lateEnded(question: Question): void {
-    const index = this.#late.indexOf(question);
+  lateEnded(query: UpstreamQuery): void {
+    const index = this.#late.indexOf(query);
     if (index >= 0) this.#late.splice(index, 1);
   }
 
-  /** Asks these from now on. Those that stay keep their connections; the others finish what they were asked. */
+  /** Replaces the fixed addresses. Upstreams that stay keep their connections; removed ones finish their queries. */
   setEndpoints(endpoints: readonly UpstreamEndpoint[], nowMs: number): void {
     this.#fixed = endpoints;
     this.#rebuild(nowMs);
   }
 
   #rebuild(nowMs: number): void {
-    const before = new Map(this.#upstreams.map((upstream) => [keyOf(upstream.endpoint), upstream]));
+    const before = new Map(this.upstreams.map((upstream) => [upstreamKey(upstream.endpoint), upstream]));
     const now = new Map<string, Upstream>();
     const add = (endpoints: readonly UpstreamEndpoint[], upstreamsMax: number): void => {
       for (const endpoint of endpoints) {
-        const key = keyOf(endpoint);
+        const key = upstreamKey(endpoint);
         if (now.size < upstreamsMax) now.set(key, now.get(key) ?? before.get(key) ?? this.#newUpstream(endpoint));
       }
     };
@@ -222,7 +199,7 @@ export class Forward implements QuestionHome {
       upstream.retire(nowMs);
       this.#leaving.push({ upstream, sinceMs: nowMs });
     }
-    this.#upstreams = [...now.values()];
+    this.upstreams = [...now.values()];
     this.deps.own.changed();
   }
 
@@ -232,20 +209,18 @@ export class Forward implements QuestionHome {
       log: this.#log,
       types: () => [...new Set(this.#fixed.map(({ address }) => (address.includes(':') ? typeAaaa : typeA)))],
       ask: (request, done) => {
-        const upstreams = this.#upstreams.slice(0, Math.min(this.#fixed.length, this.#upstreams.length));
+        const upstreams = this.upstreams.slice(0, Math.min(this.#fixed.length, this.upstreams.length));
         if (upstreams.length === 0) return false;
-        const nowMs = this.deps.clock.nowMs();
-        this.#start(this.#plain(request, upstreams, nowMs, done), nowMs);
+        this.#startOwn(upstreams, request, done);
         return true;
       },
       changed: () => this.#rebuild(this.deps.clock.nowMs()),
     });
   }
 
-  /** Keeps the addresses behind names up to date. */
   #learn(nowMs: number): void {
     if (this.#endpoints === null && this.#names.length === 0) return;
-    const learned = this.#upstreams.slice(this.#fixed.length);
+    const learned = this.upstreams.slice(this.#fixed.length);
     const isTrouble = learned.some((upstream) => !upstream.isUp || upstream.isSilent(nowMs));
     for (const name of this.#endpoints === null ? this.#names : [...this.#names, this.#endpoints]) {
       if (isTrouble) name.lookSoon(nowMs);
@@ -255,8 +230,8 @@ export class Forward implements QuestionHome {
 
   sweep(nowMs: number): void {
     doAll(
-      () => this.#each((question) => question.sweep(nowMs)),
-      () => toEach(this.#late.slice(), (question) => question.sweep(nowMs)),
+      () => this.#each((query) => query.sweep(nowMs)),
+      () => toEach(this.#late.slice(), (query) => query.sweep(nowMs)),
       () => toEach(this.#all(), (upstream) => upstream.sweep(nowMs)),
       () => this.#learn(nowMs),
       () => this.#letGo(nowMs),
@@ -270,86 +245,105 @@ export class Forward implements QuestionHome {
     toEach(gone, ({ upstream }) => upstream.close(nowMs));
   }
 
-  /** Ends every question and closes every connection. */
   stop(nowMs: number): void {
     const all = this.#all();
     this.#leaving = [];
     doAll(
-      () => this.#each((question) => question.cancel('the upstream is no longer in use')),
-      () => toEach(this.#late.slice(), (question) => question.endLate(nowMs)),
+      () => this.#each((query) => query.cancel('the upstream is no longer in use')),
+      () => toEach(this.#late.slice(), (query) => query.endLate(nowMs)),
       () => toEach(all, (upstream) => upstream.close(nowMs)),
     );
   }
 
-  /** From the end on: whoever takes the place of one that ends on the way has been seen. */
-  #each(visit: (question: Question) => void): void {
-    const questions = this.#questions;
-    function* fromTheEnd(): Generator<Question> {
-      for (let place = questions.length - 1; place >= 0; place--) {
-        if (place < questions.length) yield questions[place];
+  /** From the end: a query that moves into a freed index has been visited. */
+  #each(visit: (query: UpstreamQuery) => void): void {
+    const queries = this.#queries;
+    function* fromTheEnd(): Generator<UpstreamQuery> {
+      for (let index = queries.length - 1; index >= 0; index--) {
+        if (index < queries.length) yield queries[index];
       }
     }
     toEach(fromTheEnd(), visit);
   }
 
   #all(): readonly Upstream[] {
-    if (this.#leaving.length === 0) return this.#upstreams;
-    return [...this.#upstreams, ...this.#leaving.map(({ upstream }) => upstream)];
+    if (this.#leaving.length === 0) return this.upstreams;
+    return [...this.upstreams, ...this.#leaving.map(({ upstream }) => upstream)];
   }
 
   #newUpstream(endpoint: UpstreamEndpoint): Upstream {
     const to = formatEndpoint(endpoint);
-    const { tls } = this.config;
-    const place = {
+    const { tls, transport, failsMax, healthCheck } = this.config;
+    const address = {
       endpoint,
       to,
-      stats: newUpstreamStats(to),
-      pace: new Rtt(),
+      stats: new UpstreamStats(to),
+      rtt: new Rtt(),
       tls: endpoint.overTls ? { ...tls, serverName: endpoint.serverName ?? tls.serverName } : null,
-      settings: this.#placeSettings,
+      settings: this.#addressSettings,
       deps: this.deps,
     };
-    const { probeTransport, ...settings } = this.#upstreamSettings;
-    const upstream: Upstream = new Upstream(
-      place,
-      {
-        ...settings,
-        probeTransport: endpoint.overTls ? 'tcp' : probeTransport,
-        scoutAnswered: (nowMs) => this.#each((question) => question.scoutAnswered(upstream, nowMs)),
-      },
-      this.#log,
-    );
+    const settings: UpstreamSettings = {
+      health: { failsMax, intervalMs: healthCheck.intervalMs, request: probeRequest(this.config) },
+      probeTransport: endpoint.overTls || transport === 'tcp' ? 'tcp' : 'udp',
+      maySpend: (nowMs) => this.budget.spendOnScout(nowMs),
+      scoutAnswered: (nowMs) => this.#each((query) => query.scoutAnswered(upstream, nowMs)),
+    };
+    const upstream = new Upstream(address, settings, this.#log);
     return upstream;
   }
 }
 
-/** What tells upstreams apart: two names in certificates at one address are two. */
-function keyOf(endpoint: UpstreamEndpoint): string {
+/** Two TLS server names at one address are two upstreams. */
+function upstreamKey(endpoint: UpstreamEndpoint): string {
   const { overTls, serverName = '' } = endpoint;
   return `${formatEndpoint(endpoint)}${overTls ? ` tls ${serverName}` : ''}`;
 }
 
-/** A `read_timeout` that was raised is a client's patience that was raised, within bounds. */
+/** A longer `read_timeout` means that clients wait longer, within bounds. */
 function deadlineOf({ readTimeoutMs }: ForwardConfig): number {
   if (readTimeoutMs <= readTimeoutDefaultMs) return queryDeadlineMs;
   return Math.min(queryDeadlineCeilingMs, Math.max(queryDeadlineMs, readTimeoutMs));
 }
 
-function refusal(text: string): Refusal {
+function overloadedOutcome(text: string): Refusal {
   return { ok: false, why: 'overloaded', text };
 }
 
 function probeRequest({ healthCheck, transport }: ForwardConfig): Request {
-  const name = nameToWire(healthCheck.domain);
-  const question = new Uint8Array(name.length + 4);
-  question.set(name);
-  setU16(question, name.length, typeNs);
-  setU16(question, name.length + 2, classIn);
   return {
-    question,
+    question: questionFor(healthCheck.domain, typeNs),
     recursionDesired: healthCheck.recursionDesired,
     checkingDisabled: false,
     dnssecOk: false,
     clientTransport: transport === 'tcp' ? 'tcp' : 'udp',
   };
+}
+
+/** Names in `from` and in none of `except`: wire bytes, compared by label without regard to case (RFC 4343). */
+interface Responsibility {
+  readonly from: Uint8Array;
+  readonly except: readonly Uint8Array[];
+}
+
+export function responsibility(names: { readonly from: string; readonly except: readonly string[] }): Responsibility {
+  return { from: nameToWire(names.from), except: names.except.map(nameToWire) };
+}
+
+export function anyResponsible(all: readonly Responsibility[]): (question: Uint8Array) => boolean {
+  return (question) => all.some((one) => isResponsible(one, question, question.length - 4));
+}
+
+/** `question` starts with an uncompressed name of `nameBytes`. As in CoreDNS `from` itself cannot be excepted. */
+export function isResponsible({ from, except }: Responsibility, question: Uint8Array, nameBytes: number): boolean {
+  if (!isNameInZone(question, nameBytes, from)) return false;
+  if (except.length === 0 || nameBytes === from.length) return true;
+  for (const zone of except) if (isNameInZone(question, nameBytes, zone)) return false;
+  return true;
+}
+
+function isNameInZone(question: Uint8Array, nameBytes: number, zone: Uint8Array): boolean {
+  let at = 0;
+  while (nameBytes - at > zone.length) at += question[at] + 1;
+  return nameBytes - at === zone.length && sameName(question, at, zone, 0, zone.length);
 }

@@ -1,98 +1,51 @@
 /**
- * The `forward` directives of one server block: which of them a question is for, when the next one is asked instead,
- * the resolv.conf files among their upstreams, and the one sweep over everything that waits or grows old.
+ * The `forward` directives of one server block: which one takes a query, when the next one is asked, resolv.conf files,
+ * and one sweep over everything that waits or ages.
  */
 import type { ForwardConfig, UpstreamEndpoint } from '../config/config.js';
-import type { Counters } from '../counters.js';
 import { atAnswers, flagTc, messageFlags, messageRcode, rcodeNoError, u16 } from '../dns/wire.js';
 import { idleSweepPeriodMs, sweepPeriodMs } from '../limits.js';
-import type { Clock, Timer } from '../os/clock.js';
+import type { Timer } from '../os/clock.js';
 import type { Log } from '../os/log.js';
-import type { Endpoint, Network } from '../os/network.js';
-import type { Random } from '../os/random.js';
+import type { Endpoint } from '../os/network.js';
 import { doAll, toEach } from '../scheduling/each.js';
+import { Flush, type Flushable } from '../scheduling/flush.js';
 import type { Ask, Outcome, Request } from './ask.js';
-import { type AtTurnEnd, Turn } from './flush.js';
-import { type Asking, Forward } from './forward.js';
-import type { Outages } from './outages.js';
-import type { OwnWays } from './place.js';
-import type { UpstreamStats } from './stats.js';
+import type { UpstreamDeps, UpstreamStats } from './endpoint.js';
+import { Forward, type QueryCaller } from './forward.js';
 import type { Upstream } from './upstream.js';
 
-interface ForwardsDeps {
-  readonly network: Network;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly counters: Counters;
+interface ForwardsDeps extends Omit<UpstreamDeps, 'flush'> {
   readonly log: Log;
-  readonly outages: Outages;
-  readonly own: OwnWays;
-  /** The name servers of a resolv.conf, or a sentence on why there are none. */
+  /** The name servers of a resolv.conf, or why there are none. */
   readonly resolvConf: (path: string) => readonly Endpoint[] | { readonly error: string };
 }
 
-export interface Forwards {
-  readonly ask: Ask;
-  upstreams(): readonly UpstreamStats[];
-  /** Each upstream that is not known to loop, to be asked for itself. */
-  each(): readonly OneUpstream[];
-  /** The upstreams of one of its forwards as far as they are known. */
-  endpoints(forward: ForwardConfig): readonly UpstreamEndpoint[];
-  /** Finds out anew which upstreams are ourselves and lead back. */
-  judgeOwn(): void;
-  /** Reads the file again and asks what it lists from now on; a file that cannot be used changes nothing. */
-  resolvConfChanged(path: string): void;
-  /** Questions under way. */
-  inflight(): number;
-  /** Stops once every question under way is answered, then calls `done`, in a later turn. Questions are still taken. */
-  drain(done: () => void): void;
-  /** Ends every question, closes every connection. What is asked afterwards fails. */
-  stop(): void;
-}
-
-/** One upstream of one forward. */
 export interface OneUpstream {
   readonly to: string;
-  /** The zone of its forward. */
   readonly from: string;
   readonly ask: Ask;
-  /** It sends our questions back to us: it is not asked any more, until the configuration or its resolv.conf changes. */
+  /** Queries come back from it: not used until the configuration or its resolv.conf changes. */
   loops(): void;
 }
 
-/** Starts the forwards of one server block, in the order written. Nothing is opened before something is asked. */
-export function startForwards(configs: readonly ForwardConfig[], deps: ForwardsDeps): Forwards {
-  const block = new BlockForwards(configs, deps);
-  return {
-    ask: (request, done, late) => block.ask(request, done, late ?? null),
-    upstreams: () => block.upstreams(),
-    each: () => block.each(),
-    endpoints: (forward) => block.endpoints(forward),
-    judgeOwn: () => block.judgeOwn(),
-    resolvConfChanged: (path) => block.resolvConfChanged(path),
-    inflight: () => block.inflight,
-    drain: (done) => block.drain(done),
-    stop: () => block.stop(),
-  };
-}
-
-type Done = (outcome: Outcome) => void;
+type OutcomeCallback = (outcome: Outcome) => void;
 type Refusal = Extract<Outcome, { ok: false }>;
 const stopping: Refusal = { ok: false, why: 'unreachable', text: 'the server is stopping' };
 
-class BlockForwards implements AtTurnEnd {
+/** In the order of the Corefile. Opens nothing before the first query. */
+export class Forwards implements Flushable {
   readonly #deps: ForwardsDeps;
-  readonly #turn = new Turn();
+  readonly #flush = new Flush();
   readonly #forwards: readonly Forward[];
   readonly #files = new Map<string, readonly Endpoint[] | { readonly error: string }>();
-  /** Refused at once, told when the turn ends. */
-  #refused: { readonly done: Done; readonly outcome: Refusal }[] = [];
+  /** To be told when the turn ends. */
+  #refused: { readonly done: OutcomeCallback; readonly outcome: Refusal }[] = [];
   #sweeper: Timer | null = null;
   #sweepEveryMs = 0;
-  readonly #sweeping: AtTurnEnd = { turnEnded: () => this.#sweepOrStop() };
+  readonly #sweeping: Flushable = { flush: () => this.#sweepOrStop() };
   #drained: (() => void) | null = null;
   #isStopped = false;
-  /** The last sweep threw. */
   #sweepHasThrown = false;
 
   constructor(configs: readonly ForwardConfig[], deps: ForwardsDeps) {
@@ -100,11 +53,12 @@ class BlockForwards implements AtTurnEnd {
     for (const { to } of configs) {
       for (const target of to) if (target.kind === 'file') this.#read(target.path);
     }
-    this.#forwards = configs.map((config) => new Forward(config, { ...deps, turn: this.#turn }, deps.log));
+    this.#forwards = configs.map((config) => new Forward(config, { ...deps, flush: this.#flush }, deps.log));
     for (const forward of this.#forwards) this.#setEndpoints(forward);
   }
 
-  get inflight(): number {
+  /** Queries under way. */
+  inflight(): number {
     return this.#forwards.reduce((sum, forward) => sum + forward.inflight, this.#refused.length);
   }
 
@@ -113,15 +67,18 @@ class BlockForwards implements AtTurnEnd {
     return this.#forwards.flatMap((forward) => forward.upstreams.map((upstream) => upstream.reading(nowMs)));
   }
 
+  /** The upstreams of one forward, as far as they are known. */
   endpoints(config: ForwardConfig): readonly UpstreamEndpoint[] {
     const forward = this.#forwards.find((each) => each.config === config);
     return forward?.upstreams.map(({ endpoint }) => endpoint) ?? [];
   }
 
+  /** Checks which upstreams are our own listeners and send queries back. */
   judgeOwn(): void {
     for (const forward of this.#forwards) forward.judgeOwn();
   }
 
+  /** The upstreams that are not known to loop, for start probes. */
   each(): readonly OneUpstream[] {
     return this.#forwards.flatMap((forward) =>
       forward.upstreams
@@ -129,7 +86,7 @@ class BlockForwards implements AtTurnEnd {
         .map((upstream) => ({
           to: upstream.to,
           from: forward.config.from,
-          ask: (request: Request, done: Done) => this.#askOnly(forward, upstream, request, done),
+          ask: (request: Request, done: OutcomeCallback) => this.#askOnly(forward, upstream, request, done),
           loops: () => {
             upstream.stats.looping = true;
           },
@@ -137,27 +94,28 @@ class BlockForwards implements AtTurnEnd {
     );
   }
 
-  #askOnly(forward: Forward, upstream: Upstream, request: Request, done: Done): void {
+  #askOnly(forward: Forward, upstream: Upstream, request: Request, done: OutcomeCallback): void {
     if (this.#isStopped) return this.#refuse(done, stopping);
     forward.askOnly(upstream, request, done);
     this.#keepSweeping(sweepPeriodMs);
   }
 
-  ask(request: Request, done: Done, late: Asking['late']): void {
+  readonly ask = (request: Request, done: OutcomeCallback, late: QueryCaller['late'] = null): void => {
     if (this.#isStopped) return this.#refuse(done, stopping);
     const index = this.#responsible(request, 0);
     if (index < 0) {
       return this.#refuse(done, { ok: false, why: 'nobody', text: 'plugin/forward: no next plugin found' });
     }
     this.#askFrom(index, request, { askedAtMs: request.askedAtMs ?? this.#deps.clock.nowMs(), done, late });
-  }
+  };
 
-  turnEnded(): void {
+  flush(): void {
     const due = this.#refused;
     this.#refused = [];
     toEach(due, ({ done, outcome }) => done(outcome));
   }
 
+  /** Reads the file again; one that cannot be used changes nothing. */
   resolvConfChanged(path: string): void {
     if (this.#isStopped || !this.#files.has(path)) return;
     this.#read(path);
@@ -170,12 +128,14 @@ class BlockForwards implements AtTurnEnd {
     this.#keepSweeping(sweepPeriodMs);
   }
 
+  /** Stops after the queries under way, then calls `done`, in a later turn. Takes queries until then. */
   drain(done: () => void): void {
     if (this.#isStopped) return queueMicrotask(done);
     this.#drained = done;
     this.#keepSweeping(sweepPeriodMs);
   }
 
+  /** Ends every query, closes every connection; later queries fail. */
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
@@ -189,7 +149,7 @@ class BlockForwards implements AtTurnEnd {
     );
   }
 
-  /** The first forward from this index on that is for the name; -1 when there is none. */
+  /** The index of the first forward from `from` on that takes the name; -1 when there is none. */
   #responsible({ question }: Request, from: number): number {
     for (let index = from; index < this.#forwards.length; index++) {
       if (this.#forwards[index].isResponsible(question)) return index;
@@ -197,28 +157,28 @@ class BlockForwards implements AtTurnEnd {
     return -1;
   }
 
-  #askFrom(index: number, request: Request, asking: Asking): void {
+  #askFrom(index: number, request: Request, caller: QueryCaller): void {
     const forward = this.#forwards[index];
     if (forward.upstreams.length === 0) {
-      return this.#refuse(asking.done, { ok: false, why: 'unreachable', text: this.#whyEmpty(forward) });
+      return this.#refuse(caller.done, { ok: false, why: 'unreachable', text: this.#whyEmpty(forward) });
     }
-    const refusal = forward.ask(request, this.#withNext(index, request, asking));
-    if (refusal !== null) return this.#refuse(asking.done, refusal);
+    const refusal = forward.ask(request, this.#withNext(index, request, caller));
+    if (refusal !== null) return this.#refuse(caller.done, refusal);
     this.#keepSweeping(sweepPeriodMs);
   }
 
-  /** The same, or what looks first whether the following forward is to be asked instead. */
-  #withNext(index: number, request: Request, asking: Asking): Asking {
+  /** Asks the following forward first where `next` or `next_on_nodata` says so. */
+  #withNext(index: number, request: Request, caller: QueryCaller): QueryCaller {
     const { next, nextOnNodata } = this.#forwards[index].config;
-    if (next.length === 0 && !nextOnNodata) return asking;
+    if (next.length === 0 && !nextOnNodata) return caller;
     const following = this.#responsible(request, index + 1);
-    if (following < 0) return asking;
-    const { askedAtMs, done, late } = asking;
+    if (following < 0) return caller;
+    const { askedAtMs, done, late } = caller;
     return {
       askedAtMs,
       done: (outcome) => {
         if (outcome.ok && !this.#isStopped && sendsOn(outcome.message, next, nextOnNodata)) {
-          this.#askFrom(following, request, asking);
+          this.#askFrom(following, request, caller);
         } else done(outcome);
       },
       late: (answer) => {
@@ -227,12 +187,12 @@ class BlockForwards implements AtTurnEnd {
     };
   }
 
-  #refuse(done: Done, outcome: Refusal): void {
-    if (this.#refused.length === 0) this.#turn.add(this);
+  #refuse(done: OutcomeCallback, outcome: Refusal): void {
+    if (this.#refused.length === 0) this.#flush.add(this);
     this.#refused.push({ done, outcome });
   }
 
-  /** Reads a resolv.conf; one that cannot be used leaves what it said before. */
+  /** A file that cannot be used leaves its previous servers. */
   #read(path: string): void {
     const read = this.#deps.resolvConf(path);
     const before = this.#files.get(path);
@@ -257,7 +217,7 @@ class BlockForwards implements AtTurnEnd {
     return 'no upstreams are configured';
   }
 
-  /** One question's exception is over with the question. A second sweep that throws would go on so: everything stops. */
+  /** An exception of one query ends with the query. A second sweep that throws stops everything. */
   #sweepOrStop(): void {
     const hasThrown = this.#sweepHasThrown;
     this.#sweepHasThrown = true;
@@ -273,26 +233,26 @@ class BlockForwards implements AtTurnEnd {
   #sweep(): void {
     const nowMs = this.#deps.clock.nowMs();
     toEach(this.#forwards, (forward) => forward.sweep(nowMs));
-    if (this.#drained !== null && this.inflight === 0) return this.stop();
+    if (this.#drained !== null && this.inflight() === 0) return this.stop();
     const isBusy = this.#drained !== null || this.#forwards.some((forward) => forward.isBusy(nowMs));
     const isOpen = isBusy || this.#forwards.some((forward) => forward.isOpen(nowMs));
     this.#keepSweeping(isBusy ? sweepPeriodMs : isOpen ? idleSweepPeriodMs : 0);
   }
 
-  /** Sweeps every so often; 0 is not at all. */
+  /** 0: never. */
   #keepSweeping(everyMs: number): void {
     if (everyMs === this.#sweepEveryMs || (this.#isStopped && everyMs !== 0)) return;
     this.#sweepEveryMs = everyMs;
     this.#sweeper?.stop();
-    // After what has arrived is read: when the loop was held up, answers that lie there are no silence.
-    this.#sweeper = everyMs === 0 ? null : this.#deps.clock.every(everyMs, () => this.#turn.add(this.#sweeping));
+    // At the end of the turn: after a held-up loop, unread answers are not silence.
+    this.#sweeper = everyMs === 0 ? null : this.#deps.clock.every(everyMs, () => this.#flush.add(this.#sweeping));
   }
 }
 
-/** Whether an answer is of those for which the next forward is asked. */
+/** Whether the next forward is asked after this answer. */
 function sendsOn(message: Uint8Array, next: readonly number[], nextOnNodata: boolean): boolean {
   const rcode = messageRcode(message);
-  // What was cut says nothing of what there is.
+  // A cut answer does not say what exists.
   const isNodata = rcode === rcodeNoError && u16(message, atAnswers) === 0 && (messageFlags(message) & flagTc) === 0;
   return next.includes(rcode) || (nextOnNodata && isNodata);
 }

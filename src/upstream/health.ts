@@ -1,49 +1,44 @@
 /**
- * Whether one upstream is up. Nobody is probed while all is well: the first failure starts probes, one after another,
- * until something answers. Failures in a row make it down; any answer, to a probe or to a question, makes it up
- * again. As in CoreDNS an answer of any kind will do, so a probe asks for what every server has something to say to.
+ * Whether one upstream is up. No probes are sent while all is well: the first failure starts them, one after another,
+ * until something is answered. Failures in a row mark the upstream down; any answer, to a probe or a query and of any
+ * rcode, marks it up (as in CoreDNS).
  */
 import { probeTimeoutMs, sweepPeriodMs } from '../limits.js';
 import type { Log } from '../os/log.js';
 import type { Request } from './ask.js';
-import type { Attempt } from './attempt.js';
-import type { Outages } from './outages.js';
-import { Probe } from './probe.js';
-import type { UpstreamStats } from './stats.js';
+import { type Attempt, noTime } from './attempt.js';
+import { Probe } from './scout.js';
 
 export interface HealthSettings {
   /** 0: never down, never probed. */
   readonly failsMax: number;
   readonly intervalMs: number;
-  /** What a probe asks. */
   readonly request: Request;
 }
 
 interface HealthDeps {
-  readonly stats: UpstreamStats;
+  /** Part of the upstream's statistics. */
+  readonly stats: { readonly to: string; healthy: boolean; healthcheckFailures: number };
   readonly log: Log;
-  /** For which other forwards it is down. */
   readonly outages: Outages;
-  /** It has answered something, a probe or a question. */
+  /** Called for each answer, to a probe or a query. */
   heard(nowMs: number): void;
-  /** It was down and is up again; told after `heard`. */
+  /** Called after `heard`, if the upstream was down. */
   cameBack(nowMs: number): void;
-  /** A probe was answered; told after `heard` and `cameBack`. */
+  /** Called last, after the answer to a probe. */
   probeAnswered(nowMs: number): void;
-  /** Sends a probe, apart from the questions: what they are stuck in must not hold it up. */
+  /** Sends a probe apart from queries, which may be stuck. */
   sendProbe(attempt: Attempt, nowMs: number): void;
 }
-
-const never = Number.POSITIVE_INFINITY;
 
 export class Health {
   readonly #settings: HealthSettings;
   readonly #deps: HealthDeps;
   #fails = 0;
   #lastFailMs = Number.NEGATIVE_INFINITY;
-  /** Those that are out, the oldest first. */
+  /** Unanswered, the oldest first. */
   readonly #probes: Probe[] = [];
-  #nextProbeAtMs = never;
+  #nextProbeAtMs = noTime;
 
   constructor(settings: HealthSettings, deps: HealthDeps) {
     this.#settings = settings;
@@ -54,23 +49,23 @@ export class Health {
     return !this.#deps.stats.healthy;
   }
 
-  /** Something failed, and nothing has been answered since. */
+  /** Failures without an answer since. */
   get isFailing(): boolean {
     return this.#fails > 0;
   }
 
   get isProbing(): boolean {
-    return this.#probes.length > 0 || this.#nextProbeAtMs !== never;
+    return this.#probes.length > 0 || this.#nextProbeAtMs !== noTime;
   }
 
-  /** It owes answers and is silent: time to look. */
+  /** It owes answers and is silent: sends a probe. */
   suspect(nowMs: number): void {
     if (this.#settings.failsMax === 0 || this.isProbing) return;
     this.#nextProbeAtMs = nowMs;
     this.#sendProbe(nowMs);
   }
 
-  /** A question or a probe failed. Those that fail together, with one connection say, are one failure. */
+  /** A query or probe failed. Failures within one interval, such as those of one connection, count once. */
   failed(nowMs: number): void {
     const { failsMax, intervalMs } = this.#settings;
     if (failsMax === 0) return;
@@ -82,7 +77,6 @@ export class Health {
     this.suspect(nowMs);
   }
 
-  /** It has answered something. */
   answered(nowMs: number): void {
     this.#deps.heard(nowMs);
     this.#fails = 0;
@@ -95,7 +89,7 @@ export class Health {
     this.#deps.cameBack(nowMs);
   }
 
-  /** It is not asked any more, and so nobody knows. */
+  /** The upstream is no longer used, so its state is unknown. */
   forget(): void {
     const { stats, outages } = this.#deps;
     if (!stats.healthy) outages.ended(stats.to);
@@ -109,15 +103,13 @@ export class Health {
       oldest.carrier?.abandon(oldest, nowMs);
       this.#probeFailed(nowMs);
     }
-    // Linux sends a SYN that was dropped again after a second. Once the upstream is down, a second probe beside the
-    // first finds out within the interval that it is back.
+    // Linux resends a dropped SYN after a second. With a second probe a recovery is found within the interval.
     const probesMax = this.isDown ? 2 : 1;
     if (this.#probes.length < probesMax && nowMs >= this.#nextProbeAtMs) this.#sendProbe(nowMs);
   }
 
-  /** Ends the probes. */
   stop(nowMs: number): void {
-    this.#nextProbeAtMs = never;
+    this.#nextProbeAtMs = noTime;
     for (const probe of this.#probes.splice(0)) probe.carrier?.abandon(probe, nowMs);
   }
 
@@ -147,5 +139,25 @@ export class Health {
     stats.healthy = false;
     if (outages.began(stats.to))
       log.warn(`upstream ${stats.to} is down after ${this.#fails} failures`, { to: stats.to, failures: this.#fails });
+  }
+}
+
+/** Addresses that are down, over all forwards and reloads: each forward finds out, the log says it once. */
+export class Outages {
+  readonly #forwardsOf = new Map<string, number>();
+
+  /** One more forward finds it down; true for the first. */
+  began(to: string): boolean {
+    const forwards = this.#forwardsOf.get(to) ?? 0;
+    this.#forwardsOf.set(to, forwards + 1);
+    return forwards === 0;
+  }
+
+  /** One forward less finds it down; true for the last. */
+  ended(to: string): boolean {
+    const left = this.#forwardsOf.get(to)! - 1;
+    if (left > 0) this.#forwardsOf.set(to, left);
+    else this.#forwardsOf.delete(to);
+    return left === 0;
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Those upstreams of one forward that are listeners of ours. They are asked like others, but nothing that would come back to
- * the server block that asks: an upstream of which that is true for every name counts as looping, and for others each question
- * is looked at.
+ * Upstreams of a forward that are our own listeners. They are used like others, except for queries that would come back
+ * to the same server block: an upstream from which every name comes back counts as looping, for others each query is
+ * checked.
  */
 import { formatEndpoint } from '../config/addresses.js';
 import type { BlockConfig, ForwardConfig } from '../config/config.js';
@@ -9,11 +9,11 @@ import { comesBack, isOurs, returning, type Ways } from '../config/returning.js'
 import { lowerCaseName, wireToName } from '../dns/names.js';
 import { u16 } from '../dns/wire.js';
 import type { Log } from '../os/log.js';
-import type { OwnWays } from './place.js';
+import type { OwnListeners } from './endpoint.js';
 import type { Upstream } from './upstream.js';
 
-/** The ways from one server block; `changed` is called when the upstreams of one of its forwards are others. */
-export function ownWays(ways: Ways, block: BlockConfig, changed: () => void): OwnWays {
+/** `changed` is called when the upstreams of one of the block's forwards change. */
+export function ownListeners(ways: Ways, block: BlockConfig, changed: () => void): OwnListeners {
   return {
     isOwn: (endpoint) => isOurs(endpoint, ways),
     returning: (forward, endpoint) => returning(ways, { block, forward, endpoint }),
@@ -27,27 +27,27 @@ export function ownWays(ways: Ways, block: BlockConfig, changed: () => void): Ow
 
 export class OwnUpstreams {
   readonly #config: ForwardConfig;
-  readonly #ways: OwnWays;
+  readonly #listeners: OwnListeners;
   readonly #log: Log;
   #own: readonly Upstream[] = [];
-  /** Those of which all comes back. */
+  /** Upstreams from which every query comes back. */
   #returning: ReadonlySet<Upstream> = new Set();
-  /** What was said of an upstream last, so that it is said once. */
+  /** The text logged last for each upstream. */
   #said = new Map<Upstream, string>();
 
-  constructor(config: ForwardConfig, ways: OwnWays, log: Log) {
+  constructor(config: ForwardConfig, listeners: OwnListeners, log: Log) {
     this.#config = config;
-    this.#ways = ways;
+    this.#listeners = listeners;
     this.#log = log;
   }
 
-  /** Looks at the upstreams anew: they are others, or other forwards have other ones. */
+  /** Checks the upstreams; needed again when any forward's upstreams change. */
   judge(upstreams: readonly Upstream[]): void {
     const before = this.#returning;
-    this.#own = upstreams.filter(({ endpoint }) => this.#ways.isOwn(endpoint));
+    this.#own = upstreams.filter(({ endpoint }) => this.#listeners.isOwn(endpoint));
     const said = new Map<Upstream, string>();
     const returning = this.#own.filter((upstream) => {
-      const { zones, isAll } = this.#ways.returning(this.#config, upstream.endpoint);
+      const { zones, isAll } = this.#listeners.returning(this.#config, upstream.endpoint);
       if (zones.length > 0) said.set(upstream, this.#say(upstream, zones, isAll));
       return isAll;
     });
@@ -57,16 +57,16 @@ export class OwnUpstreams {
     for (const { stats } of returning) stats.looping = true;
   }
 
-  /** Whether all that it is asked comes back. */
   isReturning(upstream: Upstream): boolean {
     return this.#returning.has(upstream);
   }
 
-  /** Those that may be asked the question. */
+  /** The upstreams from which this question does not come back. */
   mayAsk(upstreams: readonly Upstream[], question: Uint8Array): readonly Upstream[] {
     if (this.#own.length === 0) return upstreams;
     return upstreams.filter(
-      (upstream) => !this.#own.includes(upstream) || !this.#ways.comesBack(this.#config, upstream.endpoint, question),
+      (upstream) =>
+        !this.#own.includes(upstream) || !this.#listeners.comesBack(this.#config, upstream.endpoint, question),
     );
   }
 

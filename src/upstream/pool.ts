@@ -1,10 +1,9 @@
 /**
- * The TCP connections to one upstream address. CoreDNS serves the requests of one connection one after another, so
- * there are several, with few requests on each: the least loaded is asked first, another is opened when all carry a
- * few, and what finds no place waits in a bounded queue. Connections are found, opened and let go here; when they
- * expire they know themselves. A client that asks much is kept to its share of them, so that names for which nobody
- * answers hold up nobody else. While the address is in doubt, questions go to connections that have answered, and a new
- * one is asked a question of our own first.
+ * The TCP connections to one upstream address. CoreDNS serves the requests of a connection one after another, so there
+ * are several with few requests each: a request goes to the least loaded; another is opened when all carry a few;
+ * without room it waits in a bounded queue. A client with many requests keeps to its share of the connections, so that
+ * names without an answer delay no other client. While the address is in doubt, queries go to connections that have
+ * answered, and a probe is sent on a new one first.
  */
 import {
   busyConnections,
@@ -15,122 +14,113 @@ import {
   doubtStockMs,
   fastMsMax,
   heldUpMs,
-  probeTimeoutMs,
   queryDeadlineMs,
   shortConnectionsMs,
 } from '../limits.js';
 import { doAll, toEach } from '../scheduling/each.js';
-import { type Again, type Attempt, type Loss, queueLoss, type Sent } from './attempt.js';
+import { asksMuch, Shares } from '../scheduling/shares.js';
+import { type Attempt, AttemptQueue, anyTime, type Hedge, type Sent } from './attempt.js';
 import { Connection, type ConnectionOwner } from './connection.js';
-import type { Doubt, Scouting } from './doubt.js';
-import type { Place } from './place.js';
-import { asksMuch, Shares } from './shares.js';
-import { Waiting } from './waiting.js';
+import type { UpstreamAddress } from './endpoint.js';
+import type { Doubt } from './scout.js';
 
-/** One that is not open yet, or may lead nowhere, counts as this much busier: its answer comes a round trip later. */
+/** Added for one that is connecting or in doubt: its answer comes a round trip later. */
 const connectingLoad = 2 * connectionInflightTarget;
-/** One that is held up counts as this much busier: rather wait for a handshake than behind a slow answer. */
+/** Added for a delayed one: waiting for a handshake beats waiting behind a slow answer. */
 const slowLoad = 3 * connectionInflightTarget;
-/** At any time. */
-const earliest = Number.MIN_SAFE_INTEGER;
-/** Sent at once where no connection is left that leads somewhere: with a balancer that alternates one of two does. */
+/** A balancer that alternates gives one of two to a live endpoint. */
 const stockScouts = 2;
-/** The next one is looked for so long before the last one would be closed. */
+/** A replacement is opened so long before the last one would close. */
 const stockLastsMs = 2_000;
 
 export class Pool implements ConnectionOwner {
   readonly #doubt: Doubt;
-  readonly #place: Place;
-  readonly #scouting: Scouting;
-  /** The oldest first, so that those opened for a burst are idle again first. */
+  readonly #address: UpstreamAddress;
+  /** The oldest first, so that those opened for a burst are the first to become idle. */
   readonly #connections: Connection[] = [];
-  readonly #waiting = new Waiting();
-  /** What clients have under way, and on how many connections. */
+  readonly #queue: AttemptQueue;
+  /** Requests in flight, and connections in use, by client. */
   readonly #underWay = new Shares();
   readonly #used = new Shares();
-  readonly #full: Loss;
   readonly #habit = new ClosingHabit();
-  /** The connection that was given the last question: what it is given within one turn leaves in one write. */
+  /** Got the latest request: requests of one turn leave in one write. */
   #filling: Connection | null = null;
-  /** How many questions each connection is to carry before another is used. */
+  /** Requests per connection before another is used. */
   #target = connectionInflightTarget;
   #fewUntilMs = 0;
   #lastSentMs = Number.NEGATIVE_INFINITY;
   #retired = false;
 
-  constructor(place: Place, scouting: Scouting) {
-    this.#place = place;
-    this.#scouting = scouting;
-    this.#doubt = scouting.doubt;
-    this.#full = queueLoss(place.to);
+  constructor(address: UpstreamAddress, doubt: Doubt) {
+    this.#address = address;
+    this.#doubt = doubt;
+    this.#queue = new AttemptQueue(address.to);
   }
 
-  /** Connections that are open or being opened. */
   get size(): number {
     return this.#connections.length;
   }
 
-  /** Connections that owe answers and have been silent for longer than is usual. */
   suspects(nowMs: number): number {
     return this.#connections.reduce((sum, connection) => sum + (connection.isSuspect(nowMs) ? 1 : 0), 0);
   }
 
-  /** Attempts that found no place yet. */
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#queue.size;
   }
 
-  /** Sends it, or lets it wait for a place. */
-  send(attempt: Attempt, nowMs: number, again: Again | null): Sent {
+  /** Sends the attempt, or queues it. */
+  send(attempt: Attempt, nowMs: number, hedge: Hedge | null): Sent {
     this.#lastSentMs = nowMs;
-    if (again === null && this.#waiting.size > 0) this.#serveWaiting(nowMs);
+    if (hedge === null && this.#queue.size > 0) this.#serveWaiting(nowMs);
     const connection =
-      again !== null ? this.#findOther(attempt, nowMs, again) : this.#findFor(attempt.request.client, nowMs);
-    if (connection === null) return this.#mayWait(attempt, nowMs, again) ? 'proven' : 'full';
+      hedge !== null ? this.#findOther(attempt, nowMs, hedge) : this.#findFor(attempt.request.client, nowMs);
+    if (connection === null) {
+      // A hedge has another attempt pending.
+      if (hedge !== null && !this.#isWithinShare(attempt.request.client)) return 'full';
+      return this.#queue.push(attempt, nowMs) ? 'proven' : 'full';
+    }
     this.#give(attempt, connection, nowMs);
-    return this.#doubt.verdict(connection.lastHeardMs, again, nowMs);
+    return this.#doubt.verdict(connection.lastHeardMs, hedge, nowMs);
   }
 
-  /** Whether a connection that may be used has answered since. */
+  /** Whether a usable connection has answered since. */
   wasHeardSince(timeMs: number, nowMs: number): boolean {
     return this.#lastHeard(timeMs, nowMs, () => true) !== null;
   }
 
-  /** Opens a connection for a question of our own; it stays for others when that is answered. */
+  /** Opens a connection with a probe; it stays for queries once that is answered. */
   scout(probe: Attempt, nowMs: number): void {
     this.#open(nowMs).send(probe, nowMs);
   }
 
-  /** Whether a connection that leads somewhere is there, and will be for a while. */
+  /** Whether a trusted connection is open and will be for a while. */
   hasStock(nowMs: number): boolean {
     return this.#connections.some(
       (one) => this.#doubt.trusts(one.lastHeardMs, nowMs) && one.lastsFor(stockLastsMs, nowMs),
     );
   }
 
-  /** Whether a connection that leads somewhere is kept at hand, so that it has to be looked after. */
+  /** Whether a trusted connection is kept open, so that sweeps are needed. */
   keepsStock(nowMs: number): boolean {
     return !this.#retired && this.#doubt.isIn(nowMs) && nowMs - this.#lastSentMs < doubtStockMs;
   }
 
-  /**
-   * The upstream has just been heard after it was down. Connections that owe answers from that time are given nothing
-   * new: where a SYN or data was lost, TCP sends it again only after a second or more.
-   */
+  /** Up again: connections still silent take nothing new, as TCP resends lost segments after a second or more. */
   retireSilent(nowMs: number): void {
     for (const connection of this.#connections) {
       if (connection.inflight > 0 && connection.lastHeardMs < nowMs) connection.retire(nowMs);
     }
   }
 
-  /** Nothing new will be asked: connections close as they become idle. */
+  /** Takes no more requests: connections close as they become idle. */
   retire(nowMs: number): void {
     this.#retired = true;
     const idle = this.#connections.filter(({ inflight }) => inflight === 0);
     toEach(idle, (connection) => connection.close(nowMs));
   }
 
-  /** Closes everything; what is in flight is lost. */
+  /** Closes everything; requests in flight are lost. */
   close(nowMs: number): void {
     this.#retired = true;
     toEach([...this.#connections], (connection) => connection.close(nowMs));
@@ -172,27 +162,20 @@ export class Pool implements ConnectionOwner {
   }
 
   #give(attempt: Attempt, connection: Connection, nowMs: number): void {
-    const { reused, opened } = this.#place.stats;
+    const { reused, opened } = this.#address.stats;
     if (connection.isNew) opened[1]++;
     else reused[1]++;
     connection.send(attempt, nowMs, asksMuch(this.#underWay.of(attempt.request.client)));
     this.#filling = connection;
   }
 
-  /** The connection to use for what this client asks; null when there is no place for it. */
+  /** Null when there is no room for this client. */
   #findFor(client: string | undefined, nowMs: number): Connection | null {
-    if (!asksMuch(this.#underWay.of(client))) return this.#find(nowMs, 'little');
-    return this.#isWithinShare(client) ? this.#find(nowMs, 'much') : this.#findOwn(client, nowMs);
+    if (!asksMuch(this.#underWay.of(client))) return this.#find(client, 'little', nowMs);
+    return this.#find(client, this.#isWithinShare(client) ? 'much' : 'own', nowMs);
   }
 
-  /** What is asked again has a place already, behind which it may wait. */
-  #mayWait(attempt: Attempt, nowMs: number, again: Again | null): boolean {
-    const { client } = attempt.request;
-    if (again !== null && !this.#isWithinShare(client)) return false;
-    return this.#waiting.push(attempt, this.#full, nowMs);
-  }
-
-  /** Whether it may use a connection that it does not use yet: it may have as many as are free for others. */
+  /** A client may use as many connections as are free for others. */
   #isWithinShare(client: string | undefined): boolean {
     const has = this.#used.of(client);
     if (!asksMuch(has)) return true;
@@ -201,67 +184,66 @@ export class Pool implements ConnectionOwner {
     return has < free;
   }
 
-  /** The connection to use, opened if need be; null when there is no place. */
-  #find(nowMs: number, asks: 'much' | 'little'): Connection | null {
+  /**
+   * The connection to use, opened if need be; null without room. `own`: only one with a request of this client, where it
+   * waits for itself alone. `little`: rather one without a client that asks much.
+   */
+  #find(client: string | undefined, asks: 'little' | 'much' | 'own', nowMs: number): Connection | null {
     const filling = this.#filling;
     if (filling?.hasUnwritten && this.#load(filling, nowMs) < this.#target) {
-      const isApart = asks === 'much' || !filling.carriesHeavy;
-      if (isApart && filling.takes(this.#habit.requestsMax(nowMs), nowMs)) return filling;
+      const isMeant = asks === 'own' ? filling.carriesFor(client) : asks === 'much' || !filling.carriesHeavy;
+      if (isMeant && filling.takes(this.#habit.requestsMax(nowMs), nowMs)) return filling;
     }
     this.#target = this.#targetAt(nowMs);
+    if (asks === 'own')
+      return this.#best(
+        nowMs,
+        (connection) => this.#load(connection, nowMs),
+        (connection) => connection.carriesFor(client),
+      );
     const load = (connection: Connection): number =>
       this.#load(connection, nowMs) + (asks === 'little' && connection.carriesHeavy ? slowLoad : 0);
     const best = this.#best(nowMs, load);
     if (best !== null && load(best) < this.#target) return best;
-    if (this.#makesRoom(nowMs)) return this.#find(nowMs, asks);
+    if (this.#makesRoom(nowMs)) return this.#find(client, asks, nowMs);
     if (!this.#mayOpen(best)) return best;
-    const opened = this.#openInDoubt(nowMs);
+    const opened = this.#open(nowMs);
+    const scout = this.#doubt.isIn(nowMs) ? this.#doubt.newScout(nowMs) : null;
+    if (scout !== null) opened.send(scout, nowMs);
     return best !== null && load(best) <= load(opened) ? best : opened;
   }
 
-  /** Among those that carry something of this client already: there it waits for itself alone. */
-  #findOwn(client: string | undefined, nowMs: number): Connection | null {
-    const filling = this.#filling;
-    const isOwn = (connection: Connection): boolean => connection.carriesFor(client);
-    if (filling?.hasUnwritten && this.#load(filling, nowMs) < this.#target && isOwn(filling)) {
-      if (filling.takes(this.#habit.requestsMax(nowMs), nowMs)) return filling;
-    }
-    this.#target = this.#targetAt(nowMs);
-    return this.#best(nowMs, (connection) => this.#load(connection, nowMs), isOwn);
-  }
-
   /**
-   * The connection for what was asked before without an answer: one that has answered since; else one that answered
-   * earlier, which may lead to the endpoint that is silent now; else a new one.
+   * For a hedge: one that has answered since, else one that answered earlier and may reach the silent endpoint, else a
+   * new one.
    */
-  #findOther(attempt: Attempt, nowMs: number, again: Again): Connection | null {
+  #findOther(attempt: Attempt, nowMs: number, hedge: Hedge): Connection | null {
     const { client } = attempt.request;
     const isWithinShare = this.#isWithinShare(client);
     const isMeant = (connection: Connection): boolean =>
-      !again.tried.includes(connection) && (isWithinShare || connection.carriesFor(client));
-    const heard = this.#lastHeard(again.sinceMs, nowMs, isMeant) ?? this.#lastHeard(earliest, nowMs, isMeant);
+      !hedge.tried.includes(connection) && (isWithinShare || connection.carriesFor(client));
+    const heard = this.#lastHeard(hedge.sinceMs, nowMs, isMeant) ?? this.#lastHeard(anyTime, nowMs, isMeant);
     if (heard !== null) return heard;
     const best = this.#best(nowMs, (connection) => this.#load(connection, nowMs), isMeant);
     if (!isWithinShare) return best;
-    if (this.#makesRoom(nowMs)) return this.#findOther(attempt, nowMs, again);
+    if (this.#makesRoom(nowMs)) return this.#findOther(attempt, nowMs, hedge);
     return this.#mayOpen(best) ? this.#open(nowMs) : best;
   }
 
-  /** Many on each saves system calls, but only where nobody waits long for it. */
+  /** Many requests per connection save system calls where answers are fast. */
   #targetAt(nowMs: number): number {
     let inflight = 0;
     for (const connection of this.#connections) {
       inflight += connection.inflight;
       if (connection.isHeldUp(nowMs)) this.#fewUntilMs = nowMs + heldUpMs;
     }
-    const { p95Ms, averageMs } = this.#place.pace;
-    // Four slow answers one after the other take four times as long as each on a connection of its own.
+    const { p95Ms, averageMs } = this.#address.rtt;
+    // Four slow answers one after another take four times as long as on four connections.
     if (p95Ms > fastMsMax && averageMs > fastMsMax / 2) return 1;
     if (nowMs < this.#fewUntilMs || p95Ms > fastMsMax) return connectionInflightTarget;
     return Math.min(connectionInflightMax, Math.max(connectionInflightTarget, Math.ceil(inflight / busyConnections)));
   }
 
-  /** Of those that have answered since, and are not held up, the one that was heard last. */
   #lastHeard(sinceMs: number, nowMs: number, isMeant: (connection: Connection) => boolean): Connection | null {
     const requestsMax = this.#habit.requestsMax(nowMs);
     let best: Connection | null = null;
@@ -274,7 +256,6 @@ export class Pool implements ConnectionOwner {
     return best;
   }
 
-  /** The one with the least load, among those that may be used. */
   #best(
     nowMs: number,
     load: (connection: Connection) => number,
@@ -299,7 +280,7 @@ export class Pool implements ConnectionOwner {
     return connection.inflight + (connection.isSlow(nowMs) ? slowLoad : 0);
   }
 
-  /** While `best` has places, one that is being opened and has nothing to carry yet is enough. */
+  /** While `best` has room, one unused connecting connection is enough. */
   #mayOpen(best: Connection | null): boolean {
     if (this.#connections.length >= connectionsPerUpstreamMax) return false;
     let connecting = 0;
@@ -312,23 +293,12 @@ export class Pool implements ConnectionOwner {
   }
 
   #open(nowMs: number): Connection {
-    const connection = new Connection(this.#place, this, nowMs);
+    const connection = new Connection(this.#address, this, nowMs);
     this.#connections.push(connection);
     return connection;
   }
 
-  /** Where a new connection may lead nowhere, it is asked a question of our own as well. */
-  #openInDoubt(nowMs: number): Connection {
-    const connection = this.#open(nowMs);
-    const scout = this.#doubt.isIn(nowMs) ? this.#scouting.newScout(nowMs) : null;
-    if (scout !== null) connection.send(scout, nowMs);
-    return connection;
-  }
-
-  /**
-   * Where there are as many as may be, closes one that has been silent for longer than clients wait. What was asked on it
-   * may be asked anew at once, so that nothing found before is true after it.
-   */
+  /** At the limit, closes one silent for longer than clients wait. Its queries may be sent again: look again. */
   #makesRoom(nowMs: number): boolean {
     if (this.#connections.length < connectionsPerUpstreamMax) return false;
     const silent = this.#connections.find(({ silentSinceMs }) => nowMs - silentSinceMs >= queryDeadlineMs);
@@ -336,34 +306,27 @@ export class Pool implements ConnectionOwner {
     return silent !== undefined;
   }
 
-  /** It owes answers to questions of our own alone; where another connection has answered since, it is a dead end. */
   #leadsNowhere(connection: Connection, nowMs: number): boolean {
-    const { silentSinceMs, openedAtMs } = connection;
-    const { pace } = this.#place;
-    if (!connection.owesOnlyProbes || nowMs - silentSinceMs < pace.probeWaitMs) return false;
-    if (!pace.hasAnsweredSince(openedAtMs)) return nowMs - silentSinceMs >= probeTimeoutMs;
-    this.#doubt.goesOn(silentSinceMs, nowMs);
-    return true;
+    return connection.owesOnlyProbes && this.#doubt.isDeadEnd(connection, this.#address.rtt, nowMs);
   }
 
-  /** Sees to it that a connection is there that leads somewhere, for the next question. */
   #keepStock(nowMs: number): void {
     if (this.hasStock(nowMs)) return;
-    const { probeWaitMs } = this.#place.pace;
+    const { probeWaitMs } = this.#address.rtt;
     if (this.#connections.some((one) => one.owesOnlyProbes && nowMs - one.silentSinceMs < probeWaitMs)) return;
     for (let opened = 0; opened < stockScouts; opened++) {
-      const scout = this.#scouting.newScout(nowMs);
+      const scout = this.#doubt.newScout(nowMs);
       if (scout !== null) this.scout(scout, nowMs);
     }
   }
 
-  /** It has carried all that it may, and would only take the place of one that may carry more. */
+  /** Has carried all that it may, and takes the place of another. */
   #isSpent(connection: Connection, nowMs: number): boolean {
     return connection.inflight === 0 && connection.answers >= this.#habit.requestsMax(nowMs);
   }
 
   #hasTooManyIdle(): boolean {
-    const { idleConnectionsMax } = this.#place.settings;
+    const { idleConnectionsMax } = this.#address.settings;
     if (idleConnectionsMax === 0) return false;
     let idle = 0;
     for (const connection of this.#connections) if (connection.inflight === 0) idle++;
@@ -371,12 +334,12 @@ export class Pool implements ConnectionOwner {
   }
 
   #serveWaiting(nowMs: number): void {
-    while (this.#waiting.size > 0) {
-      const anybodys = this.#find(nowMs, 'little');
+    while (this.#queue.size > 0) {
+      const anybodys = this.#find(undefined, 'little', nowMs);
       if (anybodys === null) return;
       let found: Connection | null = null;
-      const attempt = this.#waiting.take((client) => {
-        found = this.#isWithinShare(client) ? anybodys : this.#findOwn(client, nowMs);
+      const attempt = this.#queue.take((client) => {
+        found = this.#isWithinShare(client) ? anybodys : this.#find(client, 'own', nowMs);
         return found !== null;
       });
       if (attempt === null || found === null) return;
@@ -386,15 +349,15 @@ export class Pool implements ConnectionOwner {
 }
 
 /**
- * Some servers close after one answer, or after a few, whatever else was asked. Two connections closed after the same
- * few answers are taken for such a habit: for a while no connection is asked for more.
+ * Some servers close a connection after a few answers, whatever else was asked. Two that close after the same number
+ * are taken as a habit: for a while no connection gets more requests than that.
  */
 class ClosingHabit {
   #lastAnswers = 0;
   #requestsMax = Number.POSITIVE_INFINITY;
   #untilMs = 0;
 
-  /** A connection was closed that still owed something. */
+  /** The peer closed a connection that owed answers. */
   closedOwing(answers: number, nowMs: number): void {
     if (answers === 0 || answers >= connectionInflightMax) return;
     if (answers === this.#lastAnswers) {
@@ -404,7 +367,7 @@ class ClosingHabit {
     this.#lastAnswers = answers;
   }
 
-  /** How many requests a connection may carry in its life. */
+  /** Requests that a connection may carry in its life. */
   requestsMax(nowMs: number): number {
     return nowMs < this.#untilMs ? this.#requestsMax : Number.POSITIVE_INFINITY;
   }

@@ -1,7 +1,4 @@
-/**
- * What we say to an upstream, and whether what comes back answers it. Messages as bytes: no sockets, no state but the
- * facts of the answer last read.
- */
+/** The bytes of a request to an upstream, and whether a message answers it. */
 
 import { Soundness } from '../dns/soundness.js';
 import {
@@ -29,20 +26,18 @@ const optBytes = 11;
 const typeAndClassBytes = 4;
 const flagDo = 0x80;
 
-/** No request takes more. */
 export const requestBytesMax = headerBytes + nameBytesMax + typeAndClassBytes + optBytes + requestOptionsBytesMax;
 
-/** How one request is written, besides what is asked. */
 interface RequestForm {
   readonly id: number;
   readonly hasOpt: boolean;
-  /** What we take over UDP. */
+  /** The largest UDP answer that we take. */
   readonly udpBytes: number;
 }
 
 /**
- * Writes the request at `at`, where `requestBytesMax` bytes are free, and returns the offset behind it. AD asks for
- * the AD bit in the answer (RFC 6840 5.7); the OPT says what we take over UDP and carries DO (RFC 6891 6.1).
+ * Writes the request at `at`, where `requestBytesMax` bytes are free; returns its end. AD asks for AD in the answer
+ * (RFC 6840 5.7); the OPT has the UDP size and DO (RFC 6891 6.1).
  */
 export function writeRequest(out: Uint8Array, at: number, request: Request, form: RequestForm): number {
   const { question } = request;
@@ -66,38 +61,36 @@ export function writeRequest(out: Uint8Array, at: number, request: Request, form
   return end + optBytes + options.length;
 }
 
-/** Whether the request says something that takes an OPT, besides what we take over UDP. */
+/** Whether the request needs an OPT for more than the UDP size. */
 export function needsOpt({ dnssecOk, options }: Request): boolean {
   return dnssecOk || options !== undefined;
 }
 
 /**
- * `answer`: to this question, and its records can be read. `truncated`: to this question, with TC. `cut`: to this
- * question, without TC, but it ends or leads where it must not. `bare`: an error without a question, as old servers
- * answer what they do not understand. `broken`: to this question, and senseless. The others are no answers to this
- * request: `stranger` is to another question or none at all, `garbage` too short to tell.
+ * `answer`: to this question, with readable records. `truncated`: with TC. `cut`: without TC, but it ends or points
+ * where it must not. `bare`: an error without a question, as old servers send. `broken`: to this question, and
+ * senseless. `stranger`: no answer to this question. `garbage`: too short to tell.
  */
-type Verdict = 'answer' | 'truncated' | 'cut' | 'bare' | 'broken' | 'stranger' | 'garbage';
+type AnswerVerdict = 'answer' | 'truncated' | 'cut' | 'bare' | 'broken' | 'stranger' | 'garbage';
 
 /** What a message says; overwritten by each `read`. */
 export class AnswerReader {
-  /** All 12 bits where there is an OPT record. */
+  /** All 12 bits if there is an OPT. */
   rcode = 0;
   hasOpt = false;
-  /** Of a message that answers the question. */
   readonly records = new Soundness();
   questionBytes = 0;
-  /** It has no answer records. */
+  /** No answer records. */
   isEmpty = false;
-  verdict: Verdict = 'garbage';
+  verdict: AnswerVerdict = 'garbage';
 
-  /** Reads a message whose id has been checked. Borrows it until it returns. */
-  read(message: Uint8Array, request: Request): Verdict {
+  /** Reads a message whose id matches. Borrows it until it returns. */
+  read(message: Uint8Array, request: Request): AnswerVerdict {
     this.verdict = this.#judge(message, request);
     return this.verdict;
   }
 
-  #judge(message: Uint8Array, request: Request): Verdict {
+  #judge(message: Uint8Array, request: Request): AnswerVerdict {
     if (message.length < headerBytes) return 'garbage';
     const flags = messageFlags(message);
     if ((flags & (flagQr | flagsOpcode)) !== flagQr) return 'stranger';
@@ -121,7 +114,7 @@ export class AnswerReader {
 
 const verdictOf = { none: 'answer', cut: 'cut', garbled: 'broken' } as const;
 
-/** The question comes back, its name in any spelling (RFC 5452 9.1). */
+/** The question in the answer, its name in any case (RFC 5452 9.1). */
 function echoes(message: Uint8Array, question: Uint8Array): boolean {
   const nameBytes = question.length - typeAndClassBytes;
   for (let at = nameBytes; at < question.length; at++) {

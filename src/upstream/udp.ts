@@ -1,16 +1,14 @@
 /**
- * UDP to one upstream address. Every request is alone on a connected socket, so an answer has to come from the right
- * address to the right port with the right id (RFC 5452 9.2); a port serves a few requests, one after another, and
- * is given up at once, with the request that is out, when something strange arrives, since the next guess at the id may be
- * right. It is given up as well when an answer does not come. Ports are the kernel's choice, ids
- * ours, and which of the idle sockets is used next is drawn. While the address is in doubt, questions go to ports that
- * have answered, and a new port is asked a question of our own first.
+ * UDP to one upstream address. Each request is alone on a connected socket, so an answer must come from the right
+ * address, to the right port, with the right id (RFC 5452 9.2). The kernel chooses ports; ids and the next idle socket
+ * are random. A port serves a few requests in turn; it is closed when an answer does not come, and at once, with its
+ * request, when something unsolicited arrives, because the next guess at the id may be right. While the address is in
+ * doubt, queries go to ports that have answered, and a probe is sent from a new one first.
  */
 import { u16 } from '../dns/wire.js';
 import {
   doubtStockMax,
   doubtStockMs,
-  probeTimeoutMs,
   udpBytesDefault,
   udpRequestsPerProvenSocketMax,
   udpRequestsPerSocketMax,
@@ -18,136 +16,127 @@ import {
 } from '../limits.js';
 import type { DatagramEvents, DatagramSocket } from '../os/network.js';
 import { doAll, toEach } from '../scheduling/each.js';
+import { asksMuch, Shares } from '../scheduling/shares.js';
 import {
-  type Again,
   type Attempt,
+  AttemptQueue,
   type Carrier,
   disturbedLoss,
+  type Hedge,
+  type Loss,
   notSent,
-  queueLoss,
   readLoss,
   type Sent,
 } from './attempt.js';
-import type { Doubt, Scouting } from './doubt.js';
-import type { Place } from './place.js';
+import type { UpstreamAddress } from './endpoint.js';
 import { requestBytesMax, writeRequest } from './request.js';
-import { asksMuch, Shares } from './shares.js';
-import { Waiting } from './waiting.js';
+import type { Doubt } from './scout.js';
 
-const idsCount = 65_536;
-const scratch = new Uint8Array(requestBytesMax);
-/** What was in use at one time lately is forgotten by this much with each sweep. */
+const portIdsCount = 65_536;
+const datagramScratch = new Uint8Array(requestBytesMax);
+/** The peak of sockets in use decays by this with each sweep. */
 const peakKept = 0.99;
-/** Ports kept at hand beyond what was in use lately. */
+/** Kept beyond that peak. */
 const stockSpare = 2;
-/** The next one is looked for so long before one would be closed. */
-const stockLastsMs = 2_000;
+/** A replacement is opened so long before a socket would close. */
+const socketStockLastsMs = 2_000;
 
 export class UdpSockets {
   readonly #doubt: Doubt;
-  readonly #place: Place;
-  readonly #scouting: Scouting;
-  readonly #sockets = new Set<OneSocket>();
-  readonly #idle: OneSocket[] = [];
-  readonly #waiting = new Waiting();
-  readonly #shares = new Shares();
-  /** How many were in use at one time lately. */
+  readonly #address: UpstreamAddress;
+  readonly #sockets = new Set<UdpSocket>();
+  readonly #idle: UdpSocket[] = [];
+  readonly #queue: AttemptQueue;
+  /** Requests in flight by client; written by the sockets. */
+  readonly shares = new Shares();
   #peak = 0;
   #lastSentMs = Number.NEGATIVE_INFINITY;
   #retired = false;
 
-  constructor(place: Place, scouting: Scouting) {
-    this.#place = place;
-    this.#scouting = scouting;
-    this.#doubt = scouting.doubt;
+  constructor(address: UpstreamAddress, doubt: Doubt) {
+    this.#address = address;
+    this.#doubt = doubt;
+    this.#queue = new AttemptQueue(address.to);
   }
 
-  /** Sockets that are open. */
   get size(): number {
     return this.#sockets.size;
   }
 
-  /** Attempts that found no socket yet. */
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#queue.size;
   }
 
-  /** Sends it, or lets it wait for a socket. */
-  send(attempt: Attempt, nowMs: number, again: Again | null): Sent {
+  /** Sends the attempt, or queues it. */
+  send(attempt: Attempt, nowMs: number, hedge: Hedge | null): Sent {
     this.#lastSentMs = nowMs;
-    if (this.#waiting.size > 0) this.#serveWaiting(nowMs);
+    if (this.#queue.size > 0) this.#serveWaiting(nowMs);
     const hasShare = this.#hasShareFor(attempt.request.client);
-    // What is asked again has a place already.
-    if (again !== null && !hasShare) return 'full';
-    const socket = hasShare ? this.#find(nowMs, again) : null;
-    if (socket === null) return this.#waiting.push(attempt, queueLoss(this.#place.to), nowMs) ? 'proven' : 'full';
+    // A hedge has another attempt pending.
+    if (hedge !== null && !hasShare) return 'full';
+    const socket = hasShare ? this.#find(nowMs, hedge) : null;
+    if (socket === null) return this.#queue.push(attempt, nowMs) ? 'proven' : 'full';
     socket.send(attempt, nowMs);
     this.#peak = Math.max(this.#peak, this.#sockets.size - this.#idle.length);
-    return this.#doubt.verdict(socket.lastHeardMs, again, nowMs);
+    return this.#doubt.verdict(socket.lastHeardMs, hedge, nowMs);
   }
 
-  /** Whether a socket that may be used has answered since. */
+  /** Whether a usable socket has been answered since. */
   wasHeardSince(timeMs: number): boolean {
     return this.#idle.some(({ lastHeardMs }) => lastHeardMs >= timeMs);
   }
 
-  /** Opens a socket for a question of our own; it stays for others when that is answered. */
+  /** Opens a socket with a probe; it stays for queries once that is answered. */
   scout(probe: Attempt, nowMs: number): void {
-    const socket = new OneSocket(this.#place, this);
+    const socket = new UdpSocket(this.#address, this);
     this.#sockets.add(socket);
     socket.send(probe, nowMs);
   }
 
-  /** Whether sockets that lead somewhere are kept at hand, so that they have to be looked after. */
+  /** Whether trusted sockets are kept open, so that sweeps are needed. */
   keepsStock(nowMs: number): boolean {
     return !this.#retired && this.#doubt.isIn(nowMs) && nowMs - this.#lastSentMs < doubtStockMs;
   }
 
-  /** Nothing new will be asked: sockets close as they become idle. */
+  /** Takes no more requests: sockets close as they become idle. */
   retire(): void {
     this.#retired = true;
-    toEach([...this.#idle], (socket) => this.#close(socket));
+    toEach([...this.#idle], (socket) => this.drop(socket));
   }
 
-  /** Closes everything; whoever waits for an answer has been told otherwise. */
+  /** Closes everything, without a call to attempts in flight. */
   close(): void {
     this.#retired = true;
-    toEach([...this.#sockets], (socket) => this.#close(socket));
+    toEach([...this.#sockets], (socket) => this.drop(socket));
   }
 
   sweep(nowMs: number): void {
-    const { expireMs } = this.#place.settings;
+    const { expireMs } = this.#address.settings;
     const old = this.#idle.filter(({ idleSinceMs }) => nowMs - idleSinceMs >= expireMs);
     const deadEnds = [...this.#sockets].filter((socket) => this.#leadsNowhere(socket, nowMs));
     doAll(
-      () => toEach(old, (socket) => this.#close(socket)),
-      () => toEach(deadEnds, (socket) => socket.giveUpProbe(nowMs)),
+      () => toEach(old, (socket) => this.drop(socket)),
+      () => toEach(deadEnds, (socket) => socket.abandon(null, nowMs)),
       () => this.#serveWaiting(nowMs),
     );
     this.#peak *= peakKept;
     if (this.keepsStock(nowMs)) this.#keepStock(nowMs);
   }
 
-  /** Something came on a socket that waits for nothing. */
-  disturbed(socket: OneSocket): void {
-    this.#close(socket);
-  }
-
-  /** The socket's request is over. */
-  released(socket: OneSocket, nowMs: number): void {
-    if (this.#retired || socket.isSpent(this.#requestsMax(socket, nowMs))) this.#close(socket);
+  released(socket: UdpSocket, nowMs: number): void {
+    if (this.#retired || socket.isSpent(this.#requestsMax(socket, nowMs))) this.drop(socket);
     else this.#idle.push(socket);
     this.#serveWaiting(nowMs);
   }
 
-  #requestsMax(socket: OneSocket, nowMs: number): number {
+  #requestsMax(socket: UdpSocket, nowMs: number): number {
     const isProven = this.#doubt.isIn(nowMs) && this.#doubt.trusts(socket.lastHeardMs, nowMs);
     return isProven ? udpRequestsPerProvenSocketMax : udpRequestsPerSocketMax;
   }
 
-  #find(nowMs: number, again: Again | null): OneSocket | null {
-    const { stats, deps } = this.#place;
-    const usable = this.#usable(nowMs, again);
+  #find(nowMs: number, hedge: Hedge | null): UdpSocket | null {
+    const { stats, deps } = this.#address;
+    const usable = this.#usable(nowMs, hedge);
     if (usable.length > 0) {
       const socket = usable[deps.random.below(usable.length)];
       this.#idle.splice(this.#idle.indexOf(socket), 1);
@@ -156,23 +145,21 @@ export class UdpSockets {
     }
     if (this.#sockets.size >= udpSocketsPerUpstreamMax) return null;
     stats.opened[0]++;
-    const socket = new OneSocket(this.#place, this);
+    const socket = new UdpSocket(this.#address, this);
     this.#sockets.add(socket);
     return socket;
   }
 
-  #usable(nowMs: number, again: Again | null): readonly OneSocket[] {
-    if (again === null && !this.#doubt.isIn(nowMs)) return this.#idle;
-    return this.#idle.filter((socket) => this.#isUsable(socket, again, nowMs));
-  }
-
-  #isUsable({ lastHeardMs }: OneSocket, again: Again | null, nowMs: number): boolean {
-    return again === null ? this.#doubt.trusts(lastHeardMs, nowMs) : lastHeardMs >= again.sinceMs;
+  #usable(nowMs: number, hedge: Hedge | null): readonly UdpSocket[] {
+    if (hedge === null && !this.#doubt.isIn(nowMs)) return this.#idle;
+    return this.#idle.filter(({ lastHeardMs }) =>
+      hedge === null ? this.#doubt.trusts(lastHeardMs, nowMs) : lastHeardMs >= hedge.sinceMs,
+    );
   }
 
   #serveWaiting(nowMs: number): void {
-    while (this.#waiting.size > 0) {
-      const attempt = this.#hasFree(nowMs) ? this.#waiting.take((client) => this.#hasShareFor(client)) : null;
+    while (this.#queue.size > 0) {
+      const attempt = this.#hasFree(nowMs) ? this.#queue.take((client) => this.#hasShareFor(client)) : null;
       if (attempt === null) return;
       this.#find(nowMs, null)!.send(attempt, nowMs);
     }
@@ -182,41 +169,27 @@ export class UdpSockets {
     return this.#usable(nowMs, null).length > 0 || this.#sockets.size < udpSocketsPerUpstreamMax;
   }
 
-  /** Whether this client may use one more: it may have as many as are free for others. */
+  /** A client may use as many sockets as are free for others. */
   #hasShareFor(client: string | undefined): boolean {
-    const has = this.#shares.of(client);
+    const has = this.shares.of(client);
     return !asksMuch(has) || has < udpSocketsPerUpstreamMax - (this.#sockets.size - this.#idle.length);
   }
 
-  /** A socket has something of this client, */
-  took(client: string | undefined): void {
-    this.#shares.took(client);
+  #leadsNowhere({ probeSentAtMs }: UdpSocket, nowMs: number): boolean {
+    const probed = { silentSinceMs: probeSentAtMs, openedAtMs: probeSentAtMs };
+    return probeSentAtMs !== notSent && this.#doubt.isDeadEnd(probed, this.#address.rtt, nowMs);
   }
 
-  /** and nothing any more. */
-  gave(client: string | undefined): void {
-    this.#shares.gave(client);
-  }
-
-  /** A question of our own got no answer there; where another socket has had one since, it is a dead end. */
-  #leadsNowhere({ probeSentAtMs }: OneSocket, nowMs: number): boolean {
-    const { pace } = this.#place;
-    if (probeSentAtMs === notSent || nowMs - probeSentAtMs < pace.probeWaitMs) return false;
-    if (!pace.hasAnsweredSince(probeSentAtMs)) return nowMs - probeSentAtMs >= probeTimeoutMs;
-    this.#doubt.goesOn(probeSentAtMs, nowMs);
-    return true;
-  }
-
-  /** Whether as many sockets lead somewhere as were in use at one time lately, and some. */
+  /** Whether as many trusted sockets are open as were in use at the recent peak, and some more. */
   hasStock(nowMs: number): boolean {
     return this.#stockMissing(nowMs) <= 0;
   }
 
   #stockMissing(nowMs: number): number {
-    const { expireMs } = this.#place.settings;
+    const { expireMs } = this.#address.settings;
     let missing = Math.min(doubtStockMax, Math.ceil(this.#peak) + stockSpare);
     for (const socket of this.#sockets) {
-      const isKept = socket.isBusy || nowMs + stockLastsMs < socket.idleSinceMs + expireMs;
+      const isKept = socket.isBusy || nowMs + socketStockLastsMs < socket.idleSinceMs + expireMs;
       const isNearlySpent = socket.isSpent(udpRequestsPerProvenSocketMax - udpRequestsPerSocketMax);
       if (isKept && !isNearlySpent && this.#doubt.trusts(socket.lastHeardMs, nowMs)) missing--;
     }
@@ -225,16 +198,16 @@ export class UdpSockets {
 
   #keepStock(nowMs: number): void {
     let missing = this.#stockMissing(nowMs);
-    const { probeWaitMs } = this.#place.pace;
+    const { probeWaitMs } = this.#address.rtt;
     for (const { probeSentAtMs } of this.#sockets) if (nowMs - probeSentAtMs < probeWaitMs) missing--;
     for (; missing > 0; missing--) {
-      const scout = this.#scouting.newScout(nowMs);
+      const scout = this.#doubt.newScout(nowMs);
       if (scout === null) return;
       this.scout(scout, nowMs);
     }
   }
 
-  #close(socket: OneSocket): void {
+  drop(socket: UdpSocket): void {
     this.#sockets.delete(socket);
     const index = this.#idle.indexOf(socket);
     if (index >= 0) this.#idle.splice(index, 1);
@@ -243,31 +216,33 @@ export class UdpSockets {
 }
 
 /** One connected socket with at most one request. */
-class OneSocket implements DatagramEvents, Carrier {
+class UdpSocket implements DatagramEvents, Carrier {
   readonly waitsFor = 'answer';
-  readonly #place: Place;
+  readonly #address: UpstreamAddress;
   readonly #owner: UdpSockets;
   readonly #socket: DatagramSocket;
   #attempt: Attempt | null = null;
-  /** For whom it is. */
   #client: string | undefined = undefined;
   #id = -1;
   #requests = 0;
-  /** Of requests that were answered here; their answers may come twice. */
+  /** Ids answered on this port, whose answers may come twice. */
   readonly #earlierIds: number[] = [];
-  /** Something arrived that was not asked for, or an answer did not come: the port is known, or not to be trusted. */
+  /** Something unsolicited came, or an answer did not: the port is known, or cannot be trusted. */
   #isSpoiled = false;
   idleSinceMs = 0;
-  /** When it was last answered; -Infinity before the first time. */
+  /** -Infinity before the first answer. */
   lastHeardMs = Number.NEGATIVE_INFINITY;
 
-  constructor(place: Place, owner: UdpSockets) {
-    this.#place = place;
+  constructor(address: UpstreamAddress, owner: UdpSockets) {
+    this.#address = address;
     this.#owner = owner;
-    this.#socket = place.deps.network.connectDatagrams(place.endpoint, this, place.settings.sourceAddress ?? undefined);
+    this.#socket = address.deps.network.connectDatagrams(
+      address.endpoint,
+      this,
+      address.settings.sourceAddress ?? undefined,
+    );
   }
 
-  /** Not to be used again. */
   isSpent(requestsMax: number): boolean {
     return this.#isSpoiled || this.#requests >= requestsMax;
   }
@@ -276,49 +251,44 @@ class OneSocket implements DatagramEvents, Carrier {
     return this.#attempt !== null;
   }
 
-  /** When the question of our own was sent that it waits with; `notSent` when it waits with none. */
+  /** `notSent` without a probe in flight. */
   get probeSentAtMs(): number {
     return this.#attempt?.isProbe ? this.#attempt.sentAtMs : notSent;
   }
 
-  giveUpProbe(nowMs: number): void {
-    const attempt = this.#attempt;
-    if (attempt !== null) this.abandon(attempt, nowMs);
-  }
-
   send(attempt: Attempt, nowMs: number): void {
-    do this.#id = this.#place.deps.random.below(idsCount);
+    do this.#id = this.#address.deps.random.below(portIdsCount);
     while (this.#earlierIds.includes(this.#id));
     this.#attempt = attempt;
     this.#client = attempt.request.client;
-    this.#owner.took(this.#client);
+    this.#owner.shares.took(this.#client);
     this.#requests++;
     attempt.carrier = this;
     attempt.sentAtMs = nowMs;
-    const { udpBytes } = this.#place.settings;
+    const { udpBytes } = this.#address.settings;
     const form = {
       id: this.#id,
       hasOpt: attempt.allowsOpt,
-      // A long answer may have been lost as fragments: a repetition asks for one that fits in a packet.
-      udpBytes: attempt.isAgain ? Math.min(udpBytes, udpBytesDefault) : udpBytes,
+      // A long answer may have been lost as fragments: a hedge asks for one that fits into a packet.
+      udpBytes: attempt.isHedge ? Math.min(udpBytes, udpBytesDefault) : udpBytes,
     };
-    const end = writeRequest(scratch, 0, attempt.request, form);
-    this.#socket.send(scratch.subarray(0, end), this.#place.endpoint);
+    const end = writeRequest(datagramScratch, 0, attempt.request, form);
+    this.#socket.send(datagramScratch.subarray(0, end), this.#address.endpoint);
   }
 
-  abandon(_attempt: Attempt, nowMs: number): void {
+  abandon(_attempt: Attempt | null, nowMs: number): void {
     this.#isSpoiled = true;
     this.#release(nowMs);
   }
 
   close(): void {
-    this.#let();
+    this.#drop();
     this.#socket.close();
   }
 
   datagram(message: Uint8Array): void {
     const attempt = this.#attempt;
-    const { clock, counters } = this.#place.deps;
+    const { clock, counters } = this.#address.deps;
     const id = message.length < 2 ? -1 : u16(message, 0);
     if (attempt === null || id !== this.#id) {
       counters.count(id === -1 ? 'answersRejectedMalformed' : 'answersRejectedId');
@@ -335,39 +305,37 @@ class OneSocket implements DatagramEvents, Carrier {
   error(error: NodeJS.ErrnoException): void {
     const attempt = this.#attempt;
     this.#spoil();
-    if (attempt === null) return;
-    const nowMs = this.#place.deps.clock.nowMs();
-    this.#release(nowMs);
-    attempt.lost(readLoss('udp', this.#place.to, error, true), nowMs);
+    if (attempt !== null) this.#lose(attempt, readLoss('udp', this.#address.to, error, true));
   }
 
-  /** Somebody may be guessing: nothing is taken here any more, except what a probe wants, which is any sign of life. */
+  /** Someone may be guessing ids. A probe takes any sign of life, so it stays. */
   #disturb(): void {
     const attempt = this.#attempt;
     this.#spoil();
-    if (attempt === null || attempt.isProbe) return;
-    const { deps, to } = this.#place;
-    const nowMs = deps.clock.nowMs();
+    if (attempt !== null && !attempt.isProbe) this.#lose(attempt, disturbedLoss(this.#address.to));
+  }
+
+  #lose(attempt: Attempt, loss: Loss): void {
+    const nowMs = this.#address.deps.clock.nowMs();
     this.#release(nowMs);
-    attempt.lost(disturbedLoss(to), nowMs);
+    attempt.lost(loss, nowMs);
   }
 
   #spoil(): void {
     this.#isSpoiled = true;
-    if (this.#attempt === null) this.#owner.disturbed(this);
+    if (this.#attempt === null) this.#owner.drop(this);
   }
 
-  /** Holds its attempt no more. */
-  #let(): void {
+  #drop(): void {
     const attempt = this.#attempt;
     if (attempt === null) return;
     attempt.carrier = null;
     this.#attempt = null;
-    this.#owner.gave(this.#client);
+    this.#owner.shares.gave(this.#client);
   }
 
   #release(nowMs: number): void {
-    this.#let();
+    this.#drop();
     this.idleSinceMs = nowMs;
     this.#owner.released(this, nowMs);
   }

@@ -1,233 +1,195 @@
 /**
- * One address that a `forward` may ask: its connections, its UDP sockets, its health. It carries attempts and tells
- * how they ended; whom to ask, and what to do then, is decided by the question.
+ * One upstream of a `forward`: its connections, UDP sockets and health, and which transport and OPT work with it. It
+ * carries attempts; the query decides which upstream to ask, and what follows.
  */
-import { oneWayMs, scoutRoundMs, scoutRoundsMax, scoutsAtOnce, wayHeardMs, withoutOptMs } from '../limits.js';
+import {
+  oneWayMs,
+  optHeardMs,
+  scoutRoundMs,
+  scoutRoundsMax,
+  scoutsAtOnce,
+  wayHeardMs,
+  withoutOptMs,
+} from '../limits.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint } from '../os/network.js';
 import { doAll } from '../scheduling/each.js';
-import { type Again, type Attempt, notSent, type Sent } from './attempt.js';
-import { Doubt, type Scouting } from './doubt.js';
-import { Edns } from './edns.js';
+import { type Attempt, type Hedge, noTime, notSent, type Sent } from './attempt.js';
+import type { Rtt, UpstreamAddress, UpstreamStats } from './endpoint.js';
 import { Health, type HealthSettings } from './health.js';
-import type { Place } from './place.js';
 import { Pool } from './pool.js';
-import { Probe } from './probe.js';
-import type { Rtt } from './rtt.js';
-import type { UpstreamStats } from './stats.js';
+import { Doubt, Probe } from './scout.js';
 import { UdpSockets } from './udp.js';
 
 export type UpstreamTransport = 'udp' | 'tcp';
 
-/** A try as it was made. */
-interface Made {
-  readonly transport: UpstreamTransport;
-  readonly carriesOpt: boolean;
-  readonly testsOpt: boolean;
-}
-
 export interface UpstreamSettings {
   readonly health: HealthSettings;
-  /** How probes are sent. */
   readonly probeTransport: UpstreamTransport;
-  /** Whether one more question of our own may be asked now; it is then paid for. */
+  /** Takes one scout from the budget; false when there is none. */
   readonly maySpend: (nowMs: number) => boolean;
-  /** A connection or port has been found that leads to an endpoint that answers. */
+  /** A scout or probe has reached an endpoint that answers. */
   readonly scoutAnswered: (nowMs: number) => void;
 }
 
-/** One that was silent is asked again after this, where no probe tells whether it answers. */
+/** After this a silent upstream is asked again, if no probe shows earlier that it answers. */
 const muteMs = 1_000;
-const never = Number.POSITIVE_INFINITY;
-/** A measured pace is worth half as much after this time without an answer: it is measured anew. */
+/** A measured round-trip time halves in weight after this time without an answer. */
 const costHalfLifeMs = 10_000;
-/** Below it differences are noise. */
+/** Differences below are noise. */
 const costMsMin = 0.1;
 /** One that has just failed is asked when eight others would be. */
 const failingCost = 8;
 
 export class Upstream {
+  readonly endpoint: Endpoint;
+  readonly to: string;
+  readonly stats: UpstreamStats;
+  readonly rtt: Rtt;
+  readonly isTls: boolean;
   readonly health: Health;
   readonly edns = new Edns();
-  readonly #ways = new Ways();
+  readonly #transports = new Transports();
   readonly #log: Log;
-  readonly #place: Place;
+  readonly #address: UpstreamAddress;
   readonly #settings: UpstreamSettings;
   readonly #doubts: Readonly<Record<UpstreamTransport, Doubt>>;
   readonly #pool: Pool;
   readonly #udp: UdpSockets;
-  /** Tries that are out. */
-  #tries = 0;
+  #attempts = 0;
   /** Since when it has owed an answer and said nothing; `never` where it owes none. */
-  #silentSinceMs = never;
-  /** The silent tries were given up: until then others are asked first all the same. */
+  #silentSinceMs = noTime;
+  /** Silent attempts were abandoned: until then other upstreams go first all the same. */
   #muteUntilMs = 0;
-  /** Rounds of scouts since it was heard last, and when the next may be sent. */
-  #scoutRounds = 0;
+  /** Since it was heard last, and when the next scouts may go. */
+  #scoutBatches = 0;
   #scoutsAtMs = 0;
 
-  constructor(place: Place, settings: UpstreamSettings, log: Log) {
-    this.#place = place;
+  constructor(address: UpstreamAddress, settings: UpstreamSettings, log: Log) {
+    this.#address = address;
+    this.endpoint = address.endpoint;
+    this.to = address.to;
+    this.stats = address.stats;
+    this.rtt = address.rtt;
+    this.isTls = address.tls !== null;
     this.#settings = settings;
     this.#log = log;
-    const doubtOver = (way: string): Doubt =>
-      new Doubt(() =>
-        log.info(`upstream ${place.to}: some ${way} connections lead to an endpoint that does not answer`),
-      );
-    this.#doubts = { udp: doubtOver('UDP'), tcp: doubtOver('TCP') };
-    this.#pool = new Pool(place, this.#scouting('tcp'));
-    this.#udp = new UdpSockets(place, this.#scouting('udp'));
+    this.#doubts = { udp: this.#newDoubt('udp'), tcp: this.#newDoubt('tcp') };
+    this.#pool = new Pool(address, this.#doubts.tcp);
+    this.#udp = new UdpSockets(address, this.#doubts.udp);
     this.health = new Health(settings.health, {
-      stats: place.stats,
+      stats: address.stats,
       log,
-      outages: place.deps.outages,
+      outages: address.deps.outages,
       heard: (nowMs) => this.#wasHeard(nowMs),
       cameBack: (nowMs) => this.#pool.retireSilent(nowMs),
       probeAnswered: (nowMs) => this.#proven(settings.probeTransport, nowMs),
-      // What is answered stays open for questions; a question's own connection would wait behind it.
+      // On a connection of its own, because a query's would hold it up; it stays open for queries.
       sendProbe: (attempt, nowMs) => this.#carriers(settings.probeTransport).scout(attempt, nowMs),
     });
   }
 
-  /** Over TLS there are only streams. */
-  get isTls(): boolean {
-    return this.#place.tls !== null;
-  }
-
-  /** How it is to be asked; `failed` are the ways that brought this question no answer. */
-  wayTo(wanted: UpstreamTransport, failed: readonly UpstreamTransport[], nowMs: number): UpstreamTransport {
+  /** The transport to use; `failed` are those that brought this query no answer. */
+  transportFor(wanted: UpstreamTransport, failed: readonly UpstreamTransport[], nowMs: number): UpstreamTransport {
     if (this.isTls) return 'tcp';
-    const usual = this.#ways.usual(wanted, nowMs);
-    const isDoubtful = failed.length > 0 && failed.every((way) => way === usual);
-    return isDoubtful ? this.#ways.afterSilence(usual, nowMs) : usual;
+    const usual = this.#transports.usual(wanted, nowMs);
+    const isDoubtful = failed.length > 0 && failed.every((transport) => transport === usual);
+    return isDoubtful ? this.#transports.afterSilence(usual, nowMs) : usual;
   }
 
-  /** It has answered in this way a question that got no answer in the ways `failed`. */
-  heardBy(way: UpstreamTransport, failed: readonly UpstreamTransport[], nowMs: number): void {
-    if (failed.some((other) => other !== way) && this.#ways.learn(way, nowMs)) {
-      this.#place.deps.counters.count('upstreamOneWay');
+  /** An answer came over this transport to a query that had none over those in `failed`. */
+  heardBy(transport: UpstreamTransport, failed: readonly UpstreamTransport[], nowMs: number): void {
+    if (failed.some((other) => other !== transport) && this.#transports.learn(transport, nowMs)) {
+      this.#address.deps.counters.count('upstreamOneWay');
       this.#log.info(
-        `upstream ${this.to} answers over ${way.toUpperCase()} only; using only that for ${oneWayMs / 60_000} minutes`,
+        `upstream ${this.to} answers over ${transport.toUpperCase()} only; using only that for ${oneWayMs / 60_000} minutes`,
       );
     }
-    this.#ways.heard(way, nowMs);
+    this.#transports.heard(transport, nowMs);
   }
 
-  /** It has answered this try well: with OPT, or for the want of it. What comes over TCP does not tell what UDP drops. */
-  answeredWell({ transport, carriesOpt, testsOpt }: Made, nowMs: number): void {
+  /** The attempt was answered well. An answer over TCP does not show what is dropped over UDP. */
+  answeredWell(how: { transport: UpstreamTransport; carriesOpt: boolean; testsOpt: boolean }, nowMs: number): void {
     const { to, edns } = this;
-    if (carriesOpt && transport === 'udp' && edns.heard(nowMs))
+    if (how.carriesOpt && how.transport === 'udp' && edns.heard(nowMs))
       this.#log.info(`upstream ${to} answers queries with OPT again`);
-    if (!testsOpt || !edns.learn(nowMs)) return;
+    if (!how.testsOpt || !edns.learn(nowMs)) return;
     this.#log.info(
       `upstream ${to} answers only queries without OPT; sending none, and trying OPT again every ${withoutOptMs / 60_000} minutes`,
     );
   }
 
-  get endpoint(): Endpoint {
-    return this.#place.endpoint;
-  }
-
-  get to(): string {
-    return this.#place.to;
-  }
-
-  get stats(): UpstreamStats {
-    return this.#place.stats;
-  }
-
-  /** Its numbers, with those of this moment. */
+  /** The statistics, with the gauges of this moment. */
   reading(nowMs: number): UpstreamStats {
-    const { stats } = this.#place;
-    stats.open = this.open;
-    stats.suspects = this.#pool.suspects(nowMs);
-    return stats;
+    this.stats.open = this.open;
+    this.stats.suspects = this.#pool.suspects(nowMs);
+    return this.stats;
   }
 
-  get pace(): Rtt {
-    return this.#place.pace;
-  }
-
-  /** Whether it may be asked at all: it does not send our questions back to us, and counts as up. */
   get isUp(): boolean {
     return !this.stats.looping && !this.health.isDown;
   }
 
-  /** Tries that it has not answered yet. */
-  get tries(): number {
-    return this.#tries;
-  }
-
-  /** How long another question would take, in a measure of its own: its pace, what it has to do, and its failures. */
+  /** Estimated time for another query, by round-trip time, load and failures; comparable between upstreams. */
   cost(nowMs: number): number {
-    const forgottenShare = 2 ** ((this.pace.lastHeardMs - nowMs) / costHalfLifeMs);
-    const paceMs = Math.max(costMsMin, this.pace.averageMs * forgottenShare);
-    return (1 + this.#tries) * paceMs * (this.health.isFailing ? failingCost : 1);
+    const forgottenShare = 2 ** ((this.rtt.lastHeardMs - nowMs) / costHalfLifeMs);
+    const rttMs = Math.max(costMsMin, this.rtt.averageMs * forgottenShare);
+    return (1 + this.#attempts) * rttMs * (this.health.isFailing ? failingCost : 1);
   }
 
-  /** It owes answers and has said nothing for longer than its pace allows. */
+  /** Owes answers and has been silent for longer than they take. */
   isSilent(nowMs: number): boolean {
-    return this.silentForMs(nowMs) >= this.pace.waitMs;
+    return this.silentForMs(nowMs) >= this.rtt.waitMs;
   }
 
-  /** For how long it has owed answers and said nothing at all, not even to a probe; 0 where it owes none. */
+  /** How long it has owed answers without any sign of life; 0 where it owes none. */
   silentForMs(nowMs: number): number {
-    const isMute = this.#tries > 0 || this.health.isProbing || nowMs < this.#muteUntilMs;
-    return isMute && this.#silentSinceMs !== never ? nowMs - this.#silentSinceMs : 0;
+    const isMute = this.#attempts > 0 || this.health.isProbing || nowMs < this.#muteUntilMs;
+    return isMute && this.#silentSinceMs !== noTime ? nowMs - this.#silentSinceMs : 0;
   }
 
-  /** A try is out to it. */
-  tryStarted(nowMs: number): void {
-    this.#tries++;
-    if (this.#silentSinceMs === never) this.#silentSinceMs = nowMs;
+  attemptStarted(nowMs: number): void {
+    this.#attempts++;
+    if (this.#silentSinceMs === noTime) this.#silentSinceMs = nowMs;
   }
 
-  /** A try of it that was sent then, or not yet, is over, whatever became of it. */
-  tryEnded(sentAtMs: number, nowMs: number): void {
-    this.#tries--;
-    const wasSilent = sentAtMs !== notSent && nowMs - sentAtMs >= this.pace.waitMs && !this.wasHeardSince(sentAtMs);
+  /** `sentAtMs` may be `notSent`. */
+  attemptEnded(sentAtMs: number, nowMs: number): void {
+    this.#attempts--;
+    const wasSilent = sentAtMs !== notSent && nowMs - sentAtMs >= this.rtt.waitMs && !this.rtt.wasHeardSince(sentAtMs);
     if (wasSilent) this.#muteUntilMs = nowMs + muteMs;
-    else if (this.#tries === 0 && this.silentForMs(nowMs) === 0) this.#silentSinceMs = never;
+    else if (this.#attempts === 0 && this.silentForMs(nowMs) === 0) this.#silentSinceMs = noTime;
   }
 
-  /** Nothing is open and nothing is tried. */
-  get isAtRest(): boolean {
-    return this.open === 0 && !this.health.isProbing;
-  }
-
-  /** It has to be looked after though nothing is asked: something is kept open for the next question, */
+  /** Sweeps are needed between queries: something is kept open. */
   keepsStock(nowMs: number): boolean {
     return this.#pool.keepsStock(nowMs) || this.#udp.keepsStock(nowMs);
   }
 
-  /** and looked for just now, or it is probed. */
+  /** Sweeps are due often: it is probed, or too few trusted carriers are open. */
   isBusy(nowMs: number): boolean {
     return this.health.isProbing || isShort(this.#pool, nowMs) || isShort(this.#udp, nowMs);
   }
 
-  /** Connections and sockets that are open. */
+  /** Open connections and sockets. */
   get open(): number {
     return this.#pool.size + this.#udp.size;
   }
 
-  /** `again`: what it was sent on before, where it is asked once more. */
-  send(attempt: Attempt, transport: UpstreamTransport, nowMs: number, again: Again | null): Sent {
-    return this.#carriers(transport).send(attempt, nowMs, again);
+  send(attempt: Attempt, transport: UpstreamTransport, nowMs: number, hedge: Hedge | null): Sent {
+    return this.#carriers(transport).send(attempt, nowMs, hedge);
   }
 
-  /** Whether something of this transport that may be used has answered since. */
+  /** Whether a usable carrier of this transport has answered since. */
   hasHeard(transport: UpstreamTransport, sinceMs: number, nowMs: number): boolean {
     return this.#carriers(transport).wasHeardSince(sinceMs, nowMs);
   }
 
-  /**
-   * Looks for a way to an endpoint that answers: opens some connections, or ports, with a question of our own on each.
-   * What is answered is there for questions at once. The pauses between such rounds grow, and they end.
-   */
+  /** Sends scouts on new connections or ports, for queries to use. Pauses grow, and the number is limited. */
   explore(transports: readonly UpstreamTransport[], nowMs: number): void {
-    if (nowMs < this.#scoutsAtMs || this.#scoutRounds >= scoutRoundsMax || this.health.isDown) return;
-    this.#scoutsAtMs = nowMs + scoutRoundMs * 2 ** this.#scoutRounds;
-    this.#scoutRounds++;
+    if (nowMs < this.#scoutsAtMs || this.#scoutBatches >= scoutRoundsMax || this.health.isDown) return;
+    this.#scoutsAtMs = nowMs + scoutRoundMs * 2 ** this.#scoutBatches;
+    this.#scoutBatches++;
     for (let sent = 0; sent < scoutsAtOnce; sent++) {
       const transport = transports[sent % transports.length];
       const scout = this.#newScout(transport, nowMs);
@@ -235,43 +197,41 @@ export class Upstream {
     }
   }
 
-  /** What has been silent since then leads nowhere: the same question was answered quickly on something else. */
+  /** A carrier silent since then is dead: the same query was answered quickly on another. */
   doubt(transport: UpstreamTransport, silentSinceMs: number, nowMs: number): void {
     this.#doubts[transport].began(silentSinceMs, nowMs);
   }
 
-  /** It has answered what was sent then. */
+  /** What was sent at this time was answered. */
   heard(sentAtMs: number, nowMs: number): void {
-    this.pace.answered(sentAtMs);
+    this.rtt.answered(sentAtMs);
     this.health.answered(nowMs);
   }
 
-  /** It has sent something that answers no question. */
   rejected(why: 'stranger' | 'garbage'): void {
-    const { counters } = this.#place.deps;
+    const { counters } = this.#address.deps;
     counters.count(why === 'stranger' ? 'answersRejectedQuestion' : 'answersRejectedMalformed');
   }
 
-  /** Whether it has answered anything since. */
-  wasHeardSince(timeMs: number): boolean {
-    return this.pace.wasHeardSince(timeMs);
-  }
-
   #wasHeard(nowMs: number): void {
-    this.pace.heard(nowMs);
+    this.rtt.heard(nowMs);
     this.#muteUntilMs = 0;
-    this.#silentSinceMs = this.#tries > 0 ? nowMs : never;
-    this.#scoutRounds = 0;
+    this.#silentSinceMs = this.#attempts > 0 ? nowMs : noTime;
+    this.#scoutBatches = 0;
   }
 
-  #scouting(transport: UpstreamTransport): Scouting {
-    return { doubt: this.#doubts[transport], newScout: (nowMs) => this.#newScout(transport, nowMs) };
+  #newDoubt(transport: UpstreamTransport): Doubt {
+    const text = `some ${transport.toUpperCase()} connections lead to an endpoint that does not answer`;
+    return new Doubt(
+      () => this.#log.info(`upstream ${this.to}: ${text}`),
+      (nowMs) => this.#newScout(transport, nowMs),
+    );
   }
 
   #newScout(transport: UpstreamTransport, nowMs: number): Probe | null {
     const { health, maySpend } = this.#settings;
     if (!maySpend(nowMs)) return null;
-    this.#place.deps.counters.count('upstreamScouts');
+    this.#address.deps.counters.count('upstreamScouts');
     return new Probe(health.request, nowMs, ({ sentAtMs }, hasAnswer, atMs) => {
       if (!hasAnswer) return;
       this.heard(sentAtMs, atMs);
@@ -279,9 +239,8 @@ export class Upstream {
     });
   }
 
-  /** A question of our own was answered: there is a way for others. */
   #proven(transport: UpstreamTransport, nowMs: number): void {
-    this.#ways.heard(transport, nowMs);
+    this.#transports.heard(transport, nowMs);
     this.#settings.scoutAnswered(nowMs);
   }
 
@@ -297,14 +256,13 @@ export class Upstream {
     );
   }
 
-  /** It is asked nothing new; what is in flight ends in its own time. */
+  /** Takes nothing new; what is in flight ends by itself. */
   retire(nowMs: number): void {
     this.health.stop(nowMs);
     this.#pool.retire(nowMs);
     this.#udp.retire();
   }
 
-  /** Drops everything. */
   close(nowMs: number): void {
     this.health.stop(nowMs);
     this.health.forget();
@@ -319,11 +277,8 @@ function isShort(carriers: Pool | UdpSockets, nowMs: number): boolean {
   return carriers.keepsStock(nowMs) && !carriers.hasStock(nowMs);
 }
 
-/**
- * By which transports it can be reached, found out on the way: some resolvers answer over UDP alone, behind some firewalls
- * only TCP passes. What was found is believed for a while, and then the usual way is tried again.
- */
-export class Ways {
+/** Some resolvers answer over UDP only, some firewalls pass TCP only. A finding holds for a while. */
+export class Transports {
   readonly #heardAtMs: Record<UpstreamTransport, number> = {
     udp: Number.NEGATIVE_INFINITY,
     tcp: Number.NEGATIVE_INFINITY,
@@ -331,32 +286,75 @@ export class Ways {
   #only: UpstreamTransport | null = null;
   #onlyUntilMs = 0;
 
-  /** How to ask: as wanted, unless that is known to lead nowhere. */
+  /** The wanted transport, unless only the other works. */
   usual(wanted: UpstreamTransport, nowMs: number): UpstreamTransport {
     return this.#only !== null && nowMs < this.#onlyUntilMs ? this.#only : wanted;
   }
 
-  /** How to ask once more, when this way brought no answer: the other way, if this one has never been seen to work lately. */
-  afterSilence(way: UpstreamTransport, nowMs: number): UpstreamTransport {
-    return nowMs - this.#heardAtMs[way] < wayHeardMs ? way : otherWay(way);
+  /** After silence over this transport: the other one, unless this one has worked lately. */
+  afterSilence(transport: UpstreamTransport, nowMs: number): UpstreamTransport {
+    return nowMs - this.#heardAtMs[transport] < wayHeardMs ? transport : otherTransport(transport);
   }
 
-  /** It has answered in this way. */
-  heard(way: UpstreamTransport, nowMs: number): void {
-    this.#heardAtMs[way] = nowMs;
-    if (this.#only !== null && this.#only !== way) this.#only = null;
+  heard(transport: UpstreamTransport, nowMs: number): void {
+    this.#heardAtMs[transport] = nowMs;
+    if (this.#only !== null && this.#only !== transport) this.#only = null;
   }
 
-  /** It has answered in this way a question that the other brought no answer to. True when that is news. */
+  /** An answer came where the other transport brought none. True when that is a new finding. */
   learn(only: UpstreamTransport, nowMs: number): boolean {
-    if (this.afterSilence(otherWay(only), nowMs) !== only) return false;
-    const isNews = this.usual(otherWay(only), nowMs) !== only;
+    if (this.afterSilence(otherTransport(only), nowMs) !== only) return false;
+    const isNews = this.usual(otherTransport(only), nowMs) !== only;
     this.#only = only;
     this.#onlyUntilMs = nowMs + oneWayMs;
     return isNews;
   }
 }
 
-function otherWay(way: UpstreamTransport): UpstreamTransport {
-  return way === 'udp' ? 'tcp' : 'udp';
+function otherTransport(transport: UpstreamTransport): UpstreamTransport {
+  return transport === 'udp' ? 'tcp' : 'udp';
+}
+
+const past = Number.NEGATIVE_INFINITY;
+
+/**
+ * Whether requests may have an OPT: some servers and firewalls drop such queries, refuse them or garble the answer. A
+ * finding holds until a request with OPT is answered well; one is sent now and then to see (RFC 6891 6.2.2).
+ */
+export class Edns {
+  #heardAtMs = past;
+  /** When an OPT is sent again; `past`: always. */
+  #triedAgainAtMs = past;
+
+  /** Answers only requests without OPT, as far as known. */
+  get isWithout(): boolean {
+    return this.#triedAgainAtMs !== past;
+  }
+
+  /** Whether the next request has an OPT; true once per interval to test whether OPT works by now. */
+  nextHasOpt(nowMs: number): boolean {
+    if (nowMs < this.#triedAgainAtMs) return false;
+    if (this.isWithout) this.#triedAgainAtMs = nowMs + withoutOptMs;
+    return true;
+  }
+
+  /** A request with OPT was answered well lately: OPT causes neither silence nor failures. */
+  isProven(nowMs: number): boolean {
+    return nowMs - this.#heardAtMs < optHeardMs;
+  }
+
+  /** A request with OPT was answered well. True when that is news. */
+  heard(nowMs: number): boolean {
+    const isNews = this.isWithout;
+    this.#heardAtMs = nowMs;
+    this.#triedAgainAtMs = past;
+    return isNews;
+  }
+
+  /** A query was answered well without OPT, and not with one. True when that is news. */
+  learn(nowMs: number): boolean {
+    if (this.isWithout || this.isProven(nowMs)) return false;
+    this.#triedAgainAtMs = nowMs + withoutOptMs;
+    return true;
+  }
 }

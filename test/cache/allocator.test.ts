@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Allocator, sizesBytes } from '../../src/cache/allocator.js';
-import { atMessage, Blocks, firstBlockByte } from '../../src/cache/blocks.js';
+import { atMessage, atSizeClass, Blocks, firstBlockByte } from '../../src/cache/blocks.js';
 import { Epochs } from '../../src/cache/epochs.js';
 import { blockBytesMax, blockHeaderBytes, slabBytes } from '../../src/limits.js';
 import { hashKey } from '../dns/hash-key.js';
@@ -251,4 +251,19 @@ describe('Allocator', () => {
       { numRuns: 50 },
     );
   });
+});
+
+it('refuses what would corrupt memory: a block released twice, or one whose size is not its slab’s', () => {
+  const blocks = new Blocks(new SharedArrayBuffer(firstBlockByte + slabBytes), hashKey());
+  const allocator = new Allocator(blocks, slabBytes);
+  const ref = allocator.allocate(100, () => {});
+  allocator.release(ref);
+  assert.throws(() => allocator.release(ref), /a block is released once/);
+  assert.throws(() => allocator.retire(ref), /a block is released once/);
+  assert.equal(
+    allocator.allocate(100, () => {}),
+    ref,
+  );
+  blocks.bytes[ref + atSizeClass]++;
+  assert.throws(() => allocator.release(ref), /a block has the size of its slab/);
 });

@@ -1,5 +1,5 @@
 /**
- * A reader of the shared cache in a thread of its own, as an answering thread is one: it looks up names in batches,
+ * A reader of the shared cache in a thread of its own, as a worker is one: it looks up names in batches,
  * copies what it finds as an answer is copied, and checks that name and data belong together.
  */
 import { parentPort, workerData } from 'node:worker_threads';

@@ -3,7 +3,7 @@ import { describe, it, test } from 'node:test';
 import fc from 'fast-check';
 import { clientKinds, kindOf } from '../../src/config/client-kinds.js';
 import { parseConfig } from '../../src/config/load.js';
-import { addressBytes } from '../../src/config/networks.js';
+import { addressBytes } from '../../src/os/addresses.js';
 import { newAcl } from '../../src/plugins/acl/rules.js';
 import { loadOptions } from '../resolve/lane-fixture.js';
 import { questionFor } from '../resolve/plan-fixture.js';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { addressBytes, isInNetwork, readNetwork } from '../../src/config/networks.js';
+import { isInNetwork, readNetwork } from '../../src/config/networks.js';
+import { addressBytes } from '../../src/os/addresses.js';
 
 const isIn = (address: string, network: string) => isInNetwork(addressBytes(address), readNetwork(network)!);
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import dnsPacket, { type DecodedPacket, type Answer as WireAnswer } from 'dns-packet';
-import { type Answer, askOnce, type Question } from '../../src/demo/question.js';
+import { askOnce, type DemoAnswer, type Question } from '../../src/demo/question.js';
 import type { Network } from '../../src/os/network.js';
 import { ManualClock } from '../simulation/clock.js';
 import { MemoryNetwork } from '../simulation/network.js';
@@ -14,7 +14,7 @@ interface World {
   readonly clock: ManualClock;
   readonly network: Network;
   readonly queries: DecodedPacket[];
-  ask(asked?: Question): Promise<Answer | null>;
+  ask(asked?: Question): Promise<DemoAnswer | null>;
 }
 
 /** A server that sends these packets for every query. */
@@ -31,7 +31,7 @@ async function worldWith(packetsFor: (query: DecodedPacket) => Uint8Array[]): Pr
     },
     error() {},
   });
-  const ask = (asked = question): Promise<Answer | null> =>
+  const ask = (asked = question): Promise<DemoAnswer | null> =>
     clock.until(askOnce({ network, clock }, server, asked, { id: 42, timeoutMs: 1_000 }));
   return { clock, network, queries, ask };
 }

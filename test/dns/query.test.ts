@@ -2,7 +2,17 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import fc from 'fast-check';
-import { keptQuery, Query, questionForName, questionForType, questionOf, readQuery } from '../../src/dns/query.js';
+import { isInZone, lowerCaseName, nameToWire, wireToName } from '../../src/dns/names.js';
+import {
+  isLocalName,
+  keptQuery,
+  Query,
+  questionFor,
+  questionForName,
+  questionForType,
+  questionOf,
+  readQuery,
+} from '../../src/dns/query.js';
 import { u16 } from '../../src/dns/wire.js';
 import { waiterQueryBytesMax } from '../../src/limits.js';
 import { readMalformed } from '../corpus/read.js';
@@ -121,6 +131,10 @@ describe('questionOf', () => {
     const other = questionForName(questionOf(packet, query), Uint8Array.of(1, 0x62, 0));
     assert.deepEqual([...other], [1, 0x62, 0, 0, 1, 0, 1]);
   });
+
+  it('makes a question of ours', () => {
+    assert.deepEqual([...questionFor('b', 257)], [1, 0x62, 0, 1, 1, 0, 1]);
+  });
 });
 
 describe('keptQuery', () => {
@@ -169,6 +183,58 @@ describe('keptQuery', () => {
         assert.deepEqual(facts(query), before);
         assert.deepEqual(kept.subarray(0, 4), Uint8Array.from(packet.subarray(0, 4)));
         assert.deepEqual(kept.subarray(12, query.questionEnd), Uint8Array.from(packet.subarray(12, query.questionEnd)));
+      }),
+    );
+  });
+});
+
+function isLocal(name: string | Uint8Array, takesPrefix = true): boolean {
+  const wire = typeof name === 'string' ? nameToWire(name) : name;
+  const header = Buffer.from('000001000001000000000000', 'hex');
+  const packet = Buffer.concat([header, wire, Buffer.from([0, 1, 0, 1])]);
+  const query = new Query();
+  assert.equal(readQuery(packet, packet.length, query), 'ok');
+  return isLocalName(packet, query, takesPrefix);
+}
+
+describe('isLocalName', () => {
+  it('is localhost and what is below it, in any case', () => {
+    for (const name of ['localhost', 'LocalHost', 'a.localhost', 'a.b.localhost'])
+      assert.ok(isLocal(name, false), name);
+    for (const name of ['.', 'local', 'xlocalhost', 'localhost.example', 'localhosts'])
+      assert.ok(!isLocal(name, false), name);
+  });
+
+  it('is also what begins with localhost, if that is wanted', () => {
+    for (const name of ['localhost.example', 'LOCALHOST.a.b']) assert.ok(isLocal(name), name);
+    for (const name of ['a.localhost.example', 'localhosts.example', '.']) assert.ok(!isLocal(name), name);
+  });
+
+  it('is three reverse zones', () => {
+    for (const net of ['0', '127', '255']) {
+      assert.ok(isLocal(`${net}.in-addr.arpa`));
+      assert.ok(isLocal(`3.2.1.${net}.IN-ADDR.arpa`));
+    }
+    for (const name of ['in-addr.arpa', 'arpa', '10.in-addr.arpa', '27.in-addr.arpa', '127.in-addr.arpa.x']) {
+      assert.ok(!isLocal(name), name);
+    }
+  });
+
+  it('says what names in text say', () => {
+    const zones = ['localhost.', '0.in-addr.arpa.', '127.in-addr.arpa.', '255.in-addr.arpa.'];
+    const label = fc.oneof(
+      fc.constantFrom('localhost', 'LOCALHOST', 'in-addr', 'arpa', '127', '0', '255', 'a.localhost', 'x'),
+      fc.string({ minLength: 1, maxLength: 12 }),
+    );
+    const names = fc.array(label, { maxLength: 5 }).map((labels) => {
+      const bytes = labels.map((text) => Buffer.from(text, 'latin1'));
+      return Buffer.concat([...bytes.flatMap((one) => [Buffer.from([one.length]), one]), Buffer.alloc(1)]);
+    });
+    fc.assert(
+      fc.property(names, fc.boolean(), (wire, takesPrefix) => {
+        const name = lowerCaseName(wireToName(wire, 0));
+        const begins = takesPrefix && name.startsWith('localhost.');
+        assert.equal(isLocal(wire, takesPrefix), begins || zones.some((zone) => isInZone(name, zone)), name);
       }),
     );
   });

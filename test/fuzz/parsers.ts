@@ -21,7 +21,12 @@ import { headerBytes, nameBytesMax } from '../../src/limits.js';
 import type { Random } from '../../src/os/random.js';
 import { parseHosts } from '../../src/plugins/hosts/table.js';
 import { entriesFormat, readEntries } from '../../src/takeover/entries.js';
-import { entriesFrame, type Frame, FrameReader as LetterReader, messageFrame } from '../../src/takeover/protocol.js';
+import {
+  entriesFrame,
+  type Frame,
+  PeerFrameReader as LetterReader,
+  messageFrame,
+} from '../../src/takeover/protocol.js';
 import { readSnapshot } from '../../src/takeover/snapshot.js';
 import { testOptions } from '../config/options.js';
 import { readMalformed, readUpstream, upstreamQuestion } from '../corpus/read.js';

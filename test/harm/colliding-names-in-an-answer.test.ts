@@ -6,8 +6,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type HashKey, hashBefore } from '../../src/dns/hash.js';
 import { nameToWire } from '../../src/dns/names.js';
-import { NamesOut } from '../../src/dns/names-out.js';
-import { Normaliser } from '../../src/dns/normalise.js';
+import { NameCompressor, Normaliser } from '../../src/dns/normalise.js';
 import { expandName, lower } from '../../src/dns/wire.js';
 import { comparisonsInVainMax, headerBytes, messageBytesMax, nameBytesMax } from '../../src/limits.js';
 import { hashKey } from '../dns/hash-key.js';
@@ -33,7 +32,7 @@ const colliding = () => collidingNames(1_024, 'test.', (question) => tailHash(qu
 
 /** Writes the names behind the question, with ten bytes and a preference between them as MX records have. */
 function written(names: readonly string[], key = ours) {
-  const out = new NamesOut(key);
+  const out = new NameCompressor(key);
   const question = nameToWire('a.test.');
   message.set(question, headerBytes);
   out.begin(message, question.length);

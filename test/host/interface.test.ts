@@ -16,7 +16,7 @@ function linkOn(node: FakeNode, addresses: readonly string[] = both) {
 test('a dummy link is made, set up, and given each address as itself alone', async () => {
   const node = newFakeNode();
   const { link, log } = linkOn(node);
-  assert.deepEqual(await link.mend(), { missing: both, on: name });
+  assert.deepEqual(await link.repair(), { missing: both, on: name });
   const made = { kind: 'dummy', up: true, addresses: ['169.254.20.10/32', 'fd00::10/128'] };
   assert.deepEqual(node.links.get(name), made);
   assert.deepEqual(node.ran, [
@@ -32,22 +32,22 @@ test('a dummy link is made, set up, and given each address as itself alone', asy
 test('where all is right one look is all', async () => {
   const node = newFakeNode();
   const { link } = linkOn(node);
-  await link.mend();
+  await link.repair();
   node.ran.length = 0;
-  assert.deepEqual(await link.mend(), { missing: [], on: name });
+  assert.deepEqual(await link.repair(), { missing: [], on: name });
   assert.deepEqual(node.ran, ['ip -json -details address show']);
 });
 
 test('what is taken away comes back: an address, the link, its being up', async () => {
   const node = newFakeNode();
   const { link } = linkOn(node);
-  await link.mend();
+  await link.repair();
   node.links.get(name)!.addresses = ['fd00::10/128'];
-  assert.deepEqual(await link.mend(), { missing: ['169.254.20.10'], on: name });
+  assert.deepEqual(await link.repair(), { missing: ['169.254.20.10'], on: name });
   node.links.delete(name);
-  assert.deepEqual(await link.mend(), { missing: both, on: name });
+  assert.deepEqual(await link.repair(), { missing: both, on: name });
   node.links.get(name)!.up = false;
-  assert.deepEqual(await link.mend(), { missing: [], on: name });
+  assert.deepEqual(await link.repair(), { missing: [], on: name });
   assert.deepEqual(node.links.get(name), { kind: 'dummy', up: true, addresses: ['169.254.20.10/32', 'fd00::10/128'] });
 });
 
@@ -55,23 +55,23 @@ test('node-cache’s link, which it leaves down, and one made at the same moment
   const node = newFakeNode();
   node.links.set(name, { kind: 'dummy', up: false, addresses: ['169.254.20.10/32'] });
   const { link } = linkOn(node);
-  assert.deepEqual(await link.mend(), { missing: ['fd00::10'], on: name });
+  assert.deepEqual(await link.repair(), { missing: ['fd00::10'], on: name });
   assert(!node.ran.some((line) => line.startsWith('ip link add')));
   const raced = newFakeNode();
   raced.before = ({ parameters }) => {
     if (parameters[1] === 'add') raced.links.set(name, { kind: 'dummy', up: false, addresses: [] });
   };
-  assert.deepEqual(await linkOn(raced).link.mend(), { missing: both, on: name });
+  assert.deepEqual(await linkOn(raced).link.repair(), { missing: both, on: name });
 });
 
 test('a kernel without dummies: lo, with one warning', async () => {
   const node = newFakeNode();
   node.hasDummies = false;
   const { link, log } = linkOn(node);
-  assert.deepEqual(await link.mend(), { missing: both, on: 'lo' });
+  assert.deepEqual(await link.repair(), { missing: both, on: 'lo' });
   assert.deepEqual(node.links.get('lo')!.addresses.slice(2), ['169.254.20.10/32', 'fd00::10/128']);
   node.links.get('lo')!.addresses = ['127.0.0.1/8'];
-  assert.deepEqual(await link.mend(), { missing: both, on: 'lo' });
+  assert.deepEqual(await link.repair(), { missing: both, on: 'lo' });
   assert.equal(node.ran.filter((line) => line.startsWith('ip link add')).length, 1);
   assert.deepEqual(log.levels, ['warn']);
   assert.match(
@@ -84,7 +84,7 @@ test('an address on another link is the host’s: it is neither moved nor taken 
   const node = newFakeNode();
   node.links.set('eth0', { kind: 'ether', up: true, addresses: ['169.254.20.10/16'] });
   const { link } = linkOn(node);
-  assert.deepEqual(await link.mend(), { missing: ['fd00::10'], on: name });
+  assert.deepEqual(await link.repair(), { missing: ['fd00::10'], on: name });
   await link.remove();
   assert.deepEqual(node.links.get('eth0')!.addresses, ['169.254.20.10/16']);
   assert(!node.links.has(name));
@@ -92,21 +92,21 @@ test('an address on another link is the host’s: it is neither moved nor taken 
 
 test('taken out: a dummy as a whole, of other links only our addresses', async () => {
   const node = newFakeNode();
-  await linkOn(node).link.mend();
+  await linkOn(node).link.repair();
   node.links.get(name)!.addresses.push('fe80::1/64');
   assert.equal(await linkOn(node).link.remove(), 'removed');
   assert(!node.links.has(name));
 
   const lo = newFakeNode();
   lo.hasDummies = false;
-  await linkOn(lo).link.mend();
+  await linkOn(lo).link.repair();
   await linkOn(lo).link.remove();
   assert.deepEqual(lo.links.get('lo')!.addresses, ['127.0.0.1/8', '::1/128']);
 
   const own = newFakeNode();
   own.links.set(name, { kind: 'ether', up: true, addresses: ['192.0.2.1/24'] });
   const { link } = linkOn(own);
-  await link.mend();
+  await link.repair();
   await link.remove();
   assert.deepEqual(own.links.get(name)!.addresses, ['192.0.2.1/24']);
 });
@@ -123,6 +123,6 @@ test('failures are of the type that node-cache counts them as', async () => {
   for (const [start, end, errortype] of cases) {
     const node = newFakeNode();
     node.instead.push({ start, end });
-    await assert.rejects(linkOn(node).link.mend(), (error: HostError) => error.errortype === errortype, start);
+    await assert.rejects(linkOn(node).link.repair(), (error: HostError) => error.errortype === errortype, start);
   }
 });

@@ -27,7 +27,7 @@ for (const backend of ['nft', 'legacy'] as const) {
     const node = newFakeNode();
     node.rules.set(`iptables-${backend} filter`, ['INPUT -p tcp -j ACCEPT']);
     const writer = on(node, backend);
-    assert.equal(await writer.mend(), 24);
+    assert.equal(await writer.repair(), 24);
     assert.deepEqual(lines(node, `iptables-${backend} raw`), wanted('169.254.20.10', 'raw'));
     const filter = [...wanted('169.254.20.10', 'filter'), 'INPUT -p tcp -j ACCEPT'];
     assert.deepEqual(lines(node, `iptables-${backend} filter`), filter);
@@ -38,7 +38,7 @@ for (const backend of ['nft', 'legacy'] as const) {
       `ip6tables-${backend}-restore -w 2 --noflush`,
     ]);
     node.ran.length = 0;
-    assert.equal(await writer.mend(), 0);
+    assert.equal(await writer.repair(), 0);
     assert.equal(node.ran.length, 4);
     assert(node.ran.every((line) => line.includes('-save -t')));
   });
@@ -50,7 +50,7 @@ test('what is untracked is accepted already: filter is filled first, and emptied
   node.before = ({ input = '' }) => {
     if (input !== '') tables.push([...input.matchAll(/^\*(\w+)$/gm)].map(([, table]) => table));
   };
-  await on(node).mend();
+  await on(node).repair();
   await on(node).remove();
   const [filled, emptied] = [
     ['filter', 'raw'],
@@ -61,17 +61,17 @@ test('what is untracked is accepted already: filter is filled first, and emptied
 
 test('what is missing comes back, and only that', async () => {
   const node = newFakeNode();
-  await on(node).mend();
+  await on(node).repair();
   const raw = lines(node, 'iptables-nft raw');
   const [gone] = raw.splice(3, 1);
-  assert.equal(await on(node).mend(), 1);
+  assert.equal(await on(node).repair(), 1);
   assert.deepEqual(lines(node, 'iptables-nft raw')[0], gone);
   assert.equal(lines(node, 'iptables-nft raw').length, 8);
 });
 
 test('a rule that is there twice becomes one in a single step', async () => {
   const node = newFakeNode();
-  await on(node).mend();
+  await on(node).repair();
   const twice = lines(node, 'iptables-nft filter')[0];
   lines(node, 'iptables-nft filter').push(twice, twice.replace('-j ACCEPT', '-j ACCEPT'));
   let least = 1;
@@ -79,15 +79,15 @@ test('a rule that is there twice becomes one in a single step', async () => {
     const copies = lines(node, 'iptables-nft filter').filter((line) => line === twice).length;
     least = Math.min(least, copies);
   };
-  assert.equal(await on(node).mend(), 4);
+  assert.equal(await on(node).repair(), 4);
   assert.equal(lines(node, 'iptables-nft filter').filter((line) => line === twice).length, 1);
   assert.equal(least, 1);
 });
 
 test('two that see the same want, or the same surplus, end with one of each', async () => {
   const node = newFakeNode();
-  await Promise.all([on(node).mend(), on(node).mend()]);
-  await Promise.all([on(node).mend(), on(node).mend()]);
+  await Promise.all([on(node).repair(), on(node).repair()]);
+  await Promise.all([on(node).repair(), on(node).repair()]);
   assert.equal(lines(node, 'iptables-nft raw').length, 8);
   assert.equal(lines(node, 'ip6tables-nft filter').length, 4);
   // Between the look of the first and its change a second instance mends it all.
@@ -98,23 +98,23 @@ test('two that see the same want, or the same surplus, end with one of each', as
     isOvertaken = true;
     lines(node, 'iptables-nft raw').pop();
   };
-  await on(node).mend();
+  await on(node).repair();
   assert(isOvertaken);
   assert.equal(lines(node, 'iptables-nft raw').length, 8);
 });
 
 test('rules of node-cache are ours, whatever their spelling', async () => {
   const node = newFakeNode();
-  await on(node, 'nft').mend();
+  await on(node, 'nft').repair();
   const respelt = lines(node, 'iptables-nft raw').map((line) => line.replace('-j NOTRACK', '-j CT --notrack'));
   node.rules.set('iptables-nft raw', respelt);
-  assert.equal(await on(node).mend(), 0);
+  assert.equal(await on(node).repair(), 0);
   assert.equal(await on(node).remove(), 24);
 });
 
 test('diverted: what brings questions is out in both families, what answers need is not', async () => {
   const node = newFakeNode();
-  await on(node).mend();
+  await on(node).repair();
   assert.equal(await on(node).divert(), 10);
   assert.deepEqual(
     lines(node, 'ip6tables-nft raw'),
@@ -126,9 +126,9 @@ test('diverted: what brings questions is out in both families, what answers need
 
 test('taken out: every copy, also with a health port of before, and nothing of others', async () => {
   const node = newFakeNode();
-  await newIptables(node.run, rulesOf({ ...wish, healthPort: 9254 }), 'legacy').mend();
-  await on(node, 'legacy').mend();
-  await newIptables(node.run, rulesOf({ ...wish, addresses: ['10.96.0.10'] }), 'legacy').mend();
+  await newIptables(node.run, rulesOf({ ...wish, healthPort: 9254 }), 'legacy').repair();
+  await on(node, 'legacy').repair();
+  await newIptables(node.run, rulesOf({ ...wish, addresses: ['10.96.0.10'] }), 'legacy').repair();
   lines(node, 'iptables-legacy raw').push(lines(node, 'iptables-legacy raw').at(-1)!);
   const theirs = ['INPUT -p tcp -j ACCEPT'];
   lines(node, 'ip6tables-legacy filter').push(...theirs);
@@ -144,7 +144,7 @@ test('a lock that others hold is a failure of its own kind, at once', async () =
   const node = newFakeNode();
   const locked = 'Another app is currently holding the xtables lock. Stopped waiting after 2s.\n';
   node.instead.push({ start: 'iptables-legacy-restore', end: failed(4, locked) });
-  await assert.rejects(on(node, 'legacy').mend(), (error: HostError) => {
+  await assert.rejects(on(node, 'legacy').repair(), (error: HostError) => {
     assert.equal(error.errortype, 'iptables_lock');
     assert.match(error.message, /holding the xtables lock/u);
     return true;
@@ -155,11 +155,11 @@ test('a lock that others hold is a failure of its own kind, at once', async () =
 test('a tool that is missing or refuses is counted as iptables, after four tries at most', async () => {
   const bare = newFakeNode();
   bare.missing.add('iptables-nft-save');
-  await assert.rejects(on(bare).mend(), /^Error: iptables-nft-save is not installed$/u);
+  await assert.rejects(on(bare).repair(), /^Error: iptables-nft-save is not installed$/u);
   const refusing = newFakeNode();
   const refusal = failed(2, "iptables-nft-restore: unknown option '--noflush'\n");
   refusing.instead.push(...Array.from({ length: 9 }, () => ({ start: 'iptables-nft-restore', end: refusal })));
-  await assert.rejects(on(refusing).mend(), (error: HostError) => error.errortype === 'iptables');
+  await assert.rejects(on(refusing).repair(), (error: HostError) => error.errortype === 'iptables');
   assert.equal(refusing.instead.length, 5);
 });
 
@@ -168,5 +168,5 @@ test('one who takes the rules out as often as they are put in is named', async (
   node.before = ({ program: name }) => {
     if (name.endsWith('save')) node.rules.clear();
   };
-  await assert.rejects(on(node).mend(), /another program keeps changing the rules/u);
+  await assert.rejects(on(node).repair(), /another program keeps changing the rules/u);
 });

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { isMarked, readRule, ruleKey, rulesOf, ruleText } from '../../src/host/rules.js';
+import {
+  familyOf,
+  isMarked,
+  nodeAddresses,
+  readRule,
+  ruleKey,
+  rulesOf,
+  ruleText,
+  withPrefix,
+} from '../../src/host/rules.js';
 
 const wish = { addresses: ['169.254.20.10'], dnsPort: 53, healthPort: 8080 };
 const skip = '-m comment --comment "NodeLocal DNS Cache: skip conntrack" -j NOTRACK';
@@ -71,4 +80,17 @@ test('what does more or less than ours is not ours', () => {
   ]) {
     assert.equal(readRule('raw', line), undefined, line);
   }
+});
+
+test('an address has a family, and a prefix that is it alone', () => {
+  assert.equal(familyOf('169.254.20.10'), 'ipv4');
+  assert.equal(familyOf('fd00::10'), 'ipv6');
+  assert.equal(withPrefix('169.254.20.10'), '169.254.20.10/32');
+  assert.equal(withPrefix('fd00::10'), 'fd00::10/128');
+});
+
+test('what every host has, and what names its link, is not set up', () => {
+  const ours = ['169.254.20.10', '10.96.0.10', '12.7.0.1', 'fd00::10', '::1:2', '10.0.0.0'];
+  const theirs = ['127.0.0.1', '127.1.2.3', '0.0.0.0', '::', '::1', 'fe80::1%eth0'];
+  assert.deepEqual(nodeAddresses([...theirs, ...ours]), ours);
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Counters, countersMemory } from '../../src/counters.js';
 import { tcpClientsMax } from '../../src/limits.js';
-import type { Asker } from '../../src/listen/asker.js';
+import type { Client as Asking } from '../../src/listen/client.js';
 import { ListenError, newListeners, type WantedListener } from '../../src/listen/listeners.js';
 import type { Endpoint, Network } from '../../src/os/network.js';
 import { Client, encodeQuery, TcpClient } from '../simulation/client.js';
@@ -30,7 +30,7 @@ function newWorld(change: (network: MemoryNetwork) => Partial<Network> = () => (
   };
   const listeners = newListeners({ network: changed, clock, counters });
   /** Packets that were served, and by which listener. */
-  const served: { key: string; asker: Asker; id: number }[] = [];
+  const served: { key: string; asker: Asking; id: number }[] = [];
   /** A listener that echoes at once, or leaves the reply to the test. */
   const wanted = (at: Endpoint, answering: 'at once' | 'by hand' = 'at once', key = keyOf(at)): WantedListener => ({
     ...{ key, at, timeouts: () => timeouts, table: () => null, refresh() {}, refuse() {} },

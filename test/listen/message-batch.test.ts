@@ -1,17 +1,22 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { Datagrams, headerAt, peerWords } from '../../src/listen/message-batch.js';
+import { describe, test } from 'node:test';
+import { Counters, countersMemory } from '../../src/counters.js';
+import { sendSlotBytes } from '../../src/limits.js';
+import { Datagrams, headerAt, type Peer, peerWords, SendBatch } from '../../src/listen/message-batch.js';
+import { encodeSocketAddress } from '../../src/os/addresses.js';
+import { openSocket } from '../../src/os/bound-socket.js';
+import { calls, openClient, skip } from '../os/loopback-sockets.js';
 
 const address = 0x7f12_3456_0000;
-const calls = { addressOf: () => address };
+const atAddress = { addressOf: () => address };
 
-/** The 64-bit number at a byte of the arena. */
+/** The 64-bit number at a byte of the memory. */
 function pointer(datagrams: Datagrams, at: number): number {
   return Number(new DataView(datagrams.bytes.buffer).getBigUint64(at, true));
 }
 
 test('headers point at their own peer, vector, control message and slot', () => {
-  const datagrams = new Datagrams(calls, 128, 3);
+  const datagrams = new Datagrams(atAddress, 128, 3);
   const offsetOf = (index: number): number => datagrams.slots[index].bytes.byteOffset;
   for (const index of [0, 1, 2]) {
     const header = index * 64;
@@ -28,7 +33,7 @@ test('headers point at their own peer, vector, control message and slot', () => 
 });
 
 test('nothing overlaps', () => {
-  const datagrams = new Datagrams(calls, 64, 4);
+  const datagrams = new Datagrams(atAddress, 64, 4);
   const ranges = [0, 1, 2, 3].flatMap((index) => {
     const peer = datagrams.peerAt(index) * 4;
     const slot = datagrams.slots[index].bytes;
@@ -47,7 +52,7 @@ test('nothing overlaps', () => {
 });
 
 test('prepared headers take an address, and a control message where it is wanted', () => {
-  const datagrams = new Datagrams(calls, 64, 2);
+  const datagrams = new Datagrams(atAddress, 64, 2);
   datagrams.prepare(2, 0);
   assert.deepEqual([datagrams.nameBytes(1), datagrams.controlBytes(1)], [28, 0]);
   datagrams.prepare(2, 1);
@@ -55,7 +60,7 @@ test('prepared headers take an address, and a control message where it is wanted
 });
 
 test('an answer goes where the question came from, from our address but by no particular link', () => {
-  const datagrams = new Datagrams(calls, 64, 2);
+  const datagrams = new Datagrams(atAddress, 64, 2);
   const peer = Int32Array.from({ length: 2 + peerWords }, (_, index) => index + 1);
   datagrams.address(1, 33, peer, 2, 28, 40);
   const at = datagrams.peerAt(1);
@@ -67,4 +72,51 @@ test('an answer goes where the question came from, from our address but by no pa
   datagrams.address(1, 33, peer, 2, 28, 40);
   assert.equal(datagrams.words[at + 8 + 4], peer[2 + 8 + 4]);
   assert.equal(datagrams.words[at + 8 + 8], 0, 'the link of an in6_pktinfo stands behind the address');
+});
+
+function peerAt(port: number): Peer {
+  const words = new Int32Array(peerWords);
+  new Uint8Array(words.buffer).set(encodeSocketAddress({ address: '127.0.0.1', port }));
+  return { words, nameBytes: 16, controlBytes: 0 };
+}
+
+describe('SendBatch', { skip }, () => {
+  const open = () => openSocket(calls, { at: { address: '127.0.0.1', port: 0 }, ipv6Only: 'no', sharedWith: 'nobody' });
+
+  test('sends what one turn gave at its end, from the sockets that were named', async () => {
+    const sockets = [open(), open()];
+    const client = await openClient();
+    const counters = new Counters(countersMemory(0));
+    const replies = new SendBatch(calls, counters);
+    const wanted: string[] = [];
+    for (let index = 0; index < 150; index++) {
+      const { fd, local } = sockets[index % 3 === 0 ? 1 : 0];
+      replies.add(fd, Buffer.from(`answer ${index}`), peerAt(client.port));
+      wanted.push(`answer ${index} from ${local.port}`);
+    }
+    const got: string[] = [];
+    for (const _ of wanted) {
+      const { text, port } = await client.receiveFrom();
+      got.push(`${text} from ${port}`);
+    }
+    assert.deepEqual(got.sort(), wanted.sort());
+    assert.equal(counters.total('sendFailed'), 0);
+    client.close();
+    for (const { fd } of sockets) calls.close(fd);
+  });
+
+  test('counts what cannot be sent and sends the rest', async () => {
+    const { fd } = open();
+    const client = await openClient();
+    const counters = new Counters(countersMemory(0));
+    const replies = new SendBatch(calls, counters);
+    replies.add(fd, Buffer.from('to nobody'), peerAt(0));
+    replies.add(fd, new Uint8Array(sendSlotBytes + 1), peerAt(client.port));
+    replies.add(fd, Buffer.from('to a client'), peerAt(client.port));
+    replies.flush();
+    assert.equal(await client.receive(), 'to a client');
+    assert.equal(counters.total('sendFailed'), 2);
+    client.close();
+    calls.close(fd);
+  });
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Counters, countersMemory } from '../../src/counters.js';
 import { tcpClientUnsentBytesMax } from '../../src/limits.js';
-import type { Asker } from '../../src/listen/asker.js';
+import type { Client } from '../../src/listen/client.js';
 import { TcpClient } from '../../src/listen/tcp-client.js';
 import { TcpPlaces } from '../../src/listen/tcp-places.js';
 import { TcpTurns } from '../../src/listen/tcp-turns.js';
@@ -16,7 +16,7 @@ function clientOnNotes() {
   const clock = new ManualClock(0);
   const counters = new Counters(countersMemory(0));
   const notes: string[] = [];
-  const askers: Asker[] = [];
+  const askers: Client[] = [];
   const stream = {
     remote: { address: '10.244.0.7', port: 40_000 },
     unsentBytes: 0,

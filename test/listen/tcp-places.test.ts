@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { tcpClientsMax, tcpClientsOfAddressLeast, tcpIdleLeastMs, tcpUnsentBytesMax } from '../../src/limits.js';
-import { type Placed, TcpPlaces } from '../../src/listen/tcp-places.js';
+import { type PlacedClient, TcpPlaces } from '../../src/listen/tcp-places.js';
 
-class One implements Placed {
+class One implements PlacedClient {
   isIdle = true;
   activeAtMs = 0;
   unsentBytes = 0;

@@ -4,7 +4,7 @@
  */
 import type { TimeoutsConfig } from '../../src/config/config.js';
 import { Counters, countersMemory } from '../../src/counters.js';
-import type { Asker } from '../../src/listen/asker.js';
+import type { Client } from '../../src/listen/client.js';
 import { openTcpListener, type TcpListener } from '../../src/listen/tcp.js';
 import type { TcpPlaces } from '../../src/listen/tcp-places.js';
 import type { Endpoint } from '../../src/os/network.js';
@@ -26,7 +26,7 @@ export class AskedQuery {
 
   constructor(
     packet: Uint8Array,
-    readonly asker: Asker,
+    readonly asker: Client,
   ) {
     this.bytes = Buffer.from(packet);
   }

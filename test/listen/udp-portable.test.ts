@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { receiveSlotBytes } from '../../src/limits.js';
-import type { Asker } from '../../src/listen/asker.js';
+import type { Client } from '../../src/listen/client.js';
 import { openUdpListener } from '../../src/listen/udp-portable.js';
 import type { Endpoint } from '../../src/os/network.js';
 import { nodeNetwork } from '../../src/os/node-network.js';
@@ -14,7 +14,7 @@ const at: Endpoint = { address: '169.254.20.10', port: 53 };
 async function world() {
   const clock = new ManualClock(0);
   const network = new MemoryNetwork(clock, seededRandom(1));
-  const askers: Asker[] = [];
+  const askers: Client[] = [];
   const packets: Buffer[] = [];
   const listener = await openUdpListener({ network }, at, (packet, asker) => {
     packets.push(Buffer.from(packet));
@@ -56,7 +56,7 @@ test('every packet goes to serve with its sender, and answers go back to it in a
   assert.deepEqual(answers, ['second from 169.254.20.10', 'first from 169.254.20.10']);
 });
 
-test('of a long packet as much is read as an answering thread would', async () => {
+test('of a long packet as much is read as a worker would', async () => {
   const { asks, packets } = await world();
   asks('x'.repeat(receiveSlotBytes + 1));
   asks('y'.repeat(receiveSlotBytes));

@@ -21,7 +21,7 @@ import { eventMetrics } from '../../src/observe/event-metrics.js';
 import { newMetrics } from '../../src/observe/metrics.js';
 import type { MetricsSource } from '../../src/observe/metrics-source.js';
 import { families, familyNames } from '../../src/process/endpoints.js';
-import { durationsOf, newUpstreamStats } from '../../src/upstream/stats.js';
+import { durationsOf, UpstreamStats } from '../../src/upstream/endpoint.js';
 import { ManualClock } from '../simulation/clock.js';
 import { everything, newPage, newSource, servedZone, server } from './source.js';
 
@@ -202,7 +202,7 @@ describe('metrics', () => {
   });
 
   it('show upstreams under the present and the former names, one series per address', async () => {
-    const [one, two] = [newUpstreamStats('10.96.0.10:53'), newUpstreamStats('10.96.0.10:53')];
+    const [one, two] = [new UpstreamStats('10.96.0.10:53'), new UpstreamStats('10.96.0.10:53')];
     observeDuration(durationsOf(one, 'NOERROR'), 0, 0.001);
     observeDuration(durationsOf(two, 'NOERROR'), 0, 0.3);
     observeDuration(durationsOf(two, 'SERVFAIL'), 0, 0.3);

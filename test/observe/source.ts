@@ -4,7 +4,7 @@ import { emptyHistogram } from '../../src/observe/exposition.js';
 import { loopDelayBucketsSeconds } from '../../src/observe/loop-delay.js';
 import { healthBucketsSeconds, type MetricsSource, type ServedZone } from '../../src/observe/metrics-source.js';
 import type { PluginAtWork } from '../../src/resolve/route.js';
-import { durationsOf, newUpstreamStats } from '../../src/upstream/stats.js';
+import { durationsOf, UpstreamStats } from '../../src/upstream/endpoint.js';
 
 export function newPage(zones: number): Counters {
   return new Counters(countersMemory(zones));
@@ -43,7 +43,7 @@ export function everything(): Partial<MetricsSource> {
   const page = newPage(2);
   for (const name of eventNames) page.count(name);
   page.zones.fill(1);
-  const upstream = newUpstreamStats('10.96.0.10:53');
+  const upstream = new UpstreamStats('10.96.0.10:53');
   observeDuration(durationsOf(upstream, 'NOERROR'), 0, 0.001);
   upstream.reused[1] = 5;
   upstream.open = 3;

@@ -1,23 +1,22 @@
-/** The program of an answering thread in tests: as src/process/worker.ts, with letters in the place of DNS. */
+/** The program of a worker in tests: as src/process/worker.ts, with letters in the place of DNS. */
 
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Counters } from '../../src/counters.js';
-import { Answerer } from '../../src/listen/answerer.js';
 import { RingWriter } from '../../src/listen/ring.js';
 import { SampleWriter } from '../../src/listen/samples.js';
-import type { ThreadStart } from '../../src/listen/thread.js';
-import { OrderNumbers, type Orders } from '../../src/listen/worker-mailbox.js';
+import { OrderNumbers, type Orders, type WorkerStart } from '../../src/listen/worker.js';
+import { WorkerLoop } from '../../src/listen/worker-loop.js';
 import { loadSystemCalls, type SystemCalls } from '../../src/os/system-calls.js';
 import { hashKey } from '../dns/hash-key.js';
 import { letters } from './letters.js';
 
-const { port, ring, samples, numbers, wakeFd, first } = workerData as ThreadStart<string, null>;
+const { port, ring, samples, numbers, wakeFd, first } = workerData as WorkerStart<string, null>;
 const calls = loadSystemCalls().calls as SystemCalls;
 const counters = new Counters(first.counters);
 const one = new ArrayBuffer(8);
 new BigUint64Array(one)[0] = 1n;
 const oneAt = calls.addressOf(one);
-new Answerer<string>(
+new WorkerLoop<string>(
   {
     ...{ calls, counters },
     decide: letters(() => process.exit(3)),

@@ -1,10 +1,10 @@
 /**
- * What answering threads decide in their tests: the packet's first letter says what becomes of it. `a` is answered
+ * What workers decide in their tests: the packet's first letter says what becomes of it. `a` is answered
  * with what follows and the table, `h` is handed over, `r` is answered and due for a refresh, `t` throws, `x` ends
  * the thread in the middle of a batch, `d` is dropped.
  */
 import type { Slot } from '../../src/dns/answer.js';
-import type { Decide, Received } from '../../src/listen/answerer.js';
+import type { Decide, Received } from '../../src/listen/worker-loop.js';
 
 export function letters(died: () => never): Decide<string> {
   let isDue = false;

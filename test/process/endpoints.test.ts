@@ -3,9 +3,9 @@ import { describe, it } from 'node:test';
 import { kindDenial, kindSuccess } from '../../src/cache/blocks.js';
 import { parseConfig } from '../../src/config/load.js';
 import { samplePackets } from '../../src/limits.js';
-import type { Asker } from '../../src/listen/asker.js';
+import type { Client } from '../../src/listen/client.js';
 import type { SampleReader } from '../../src/listen/samples.js';
-import { encodeSocketAddress } from '../../src/os/socket-address.js';
+import { encodeSocketAddress } from '../../src/os/addresses.js';
 import { metricsOf, newTopTalkers } from '../../src/process/endpoints.js';
 import { Generation } from '../../src/process/generation.js';
 import { answerFor } from '../cache/answers.js';
@@ -34,7 +34,7 @@ function newFixture() {
   const askers = newTopTalkers({ clock, random: seededRandom(1), samples: [reader as SampleReader] });
   const page = () => JSON.parse(askers.answer({ query: new URLSearchParams(), isLocal: true, ...nobody }).body);
   const sample = (packet: Uint8Array, from: string): void => void waiting.push({ packet, peer: wordsOf(from) });
-  const askerAt = (address: string, more: Partial<Asker> = {}): Asker => ({
+  const askerAt = (address: string, more: Partial<Client> = {}): Client => ({
     transport: 1,
     remote: { address, port: 40_000 },
     local: { address: '169.254.20.10', port: 53 },

@@ -5,7 +5,7 @@ import { Counters, countersMemory } from '../../src/counters.js';
 import type { GenerationDeps } from '../../src/process/generation.js';
 import { LoopWatch } from '../../src/resolve/loop.js';
 import { Numbering, ReusableNumbering } from '../../src/resolve/zone-plan.js';
-import { Outages } from '../../src/upstream/outages.js';
+import { Outages } from '../../src/upstream/health.js';
 import { hashKey } from '../dns/hash-key.js';
 import { ManualClock } from '../simulation/clock.js';
 import { MemoryNetwork } from '../simulation/network.js';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
 import { exceptionsMax } from '../../src/limits.js';
-import { replaceText } from '../../src/os/replacement.js';
+import { replaceText } from '../../src/os/files.js';
 import { onExceptions, onSignals, writePidFile } from '../../src/process/lifecycle.js';
 import { ManualClock } from '../simulation/clock.js';
 import { seededRandom } from '../simulation/random.js';

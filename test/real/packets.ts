@@ -2,6 +2,7 @@
  * Bytes on real sockets: a client that sends what it is told, over UDP or TCP, and keeps every message that comes
  * back until somebody asks for it. It knows an id when it sees one and nothing else of DNS.
  */
+import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { EventEmitter, once } from 'node:events';
 import { connect, createServer } from 'node:net';
@@ -103,12 +104,31 @@ function newInbox() {
   };
 }
 
-/** A TCP port of 127.0.0.1 that was free a moment ago, and as a rule is for UDP too. */
+/**
+ * A port of 127.0.0.1 that is free for TCP and UDP. It is below those that Linux gives to sockets without a port of their
+ * own (32768 and up), so only another call may take it before the caller does.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = randomInt(10_000, 32_768);
+    const tcp = createServer();
+    const udp = createSocket('udp4');
+    try {
+      await listening(tcp, () => tcp.listen(port, '127.0.0.1'));
+      await listening(udp, () => udp.bind(port, '127.0.0.1'));
+      return port;
+    } catch {
+      // Another program has it.
+    } finally {
+      await new Promise<void>((resolve) => tcp.close(() => resolve()));
+      udp.close();
+    }
+  }
+}
+
+/** Rejects where the port is taken. */
+function listening(socket: EventEmitter, listen: () => void): Promise<unknown> {
+  const heard = once(socket, 'listening');
+  listen();
+  return heard;
 }

@@ -50,7 +50,7 @@ describe('pprof', { skip: needs('root', 'ip', 'curl') }, () => {
   test('a profile of an answering thread', { skip: ioPath === 'portable' }, async () => {
     assert.equal(await fetch('profile?seconds=0.5&thread=1', 'b.cpuprofile'), '200');
     const names = read('b.cpuprofile').nodes.map((each: { callFrame: { url: string } }) => each.callFrame.url);
-    assert.ok(names.some((url: string) => url.endsWith('/listen/answerer.js')));
+    assert.ok(names.some((url: string) => url.endsWith('/listen/worker-loop.js')));
     assert.equal(await fetch('profile?seconds=1&thread=2', 'none'), '404');
   });
 

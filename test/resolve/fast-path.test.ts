@@ -4,7 +4,7 @@ import packets from 'dns-packet';
 import { kindDenial } from '../../src/cache/blocks.js';
 import { countedType, zonePlaces } from '../../src/counters.js';
 import { Normaliser } from '../../src/dns/normalise.js';
-import { ownQuestion } from '../../src/dns/own-question.js';
+import { ownQuestion } from '../../src/dns/own-queries.js';
 import { answerFor } from '../cache/answers.js';
 import { hashKey } from '../dns/hash-key.js';
 import { fixture, query } from './lane-fixture.js';

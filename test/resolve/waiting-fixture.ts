@@ -7,7 +7,7 @@ import type { Store } from '../../src/cache/cache.js';
 import { type EventName, overTcp, overUdp } from '../../src/counters.js';
 import { wireToName } from '../../src/dns/names.js';
 import { u16 } from '../../src/dns/wire.js';
-import type { Asker, Serve } from '../../src/listen/asker.js';
+import type { Client, Serve } from '../../src/listen/client.js';
 import { keepRoute } from '../../src/resolve/cacheability.js';
 import type { QueryLogRecord } from '../../src/resolve/lane.js';
 import { Misses } from '../../src/resolve/miss.js';
@@ -21,12 +21,12 @@ import { ManualClock } from '../simulation/clock.js';
 import { type Decoded, type Fixture, fixture } from './lane-fixture.js';
 
 /** A client's question and what came back: one entry per reply, so that a second one is seen. */
-export class AskedBy implements Asker {
+export class AskedBy implements Client {
   readonly replies: (Buffer | null)[] = [];
 
   constructor(
-    readonly transport: Asker['transport'],
-    readonly remote: Asker['remote'],
+    readonly transport: Client['transport'],
+    readonly remote: Client['remote'],
   ) {}
 
   readonly local = { address: '169.254.20.10', port: 53 };

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Link } from '../../src/takeover/peer.js';
+import type { PeerLink } from '../../src/takeover/protocol.js';
 import { Departures } from '../../src/takeover/succession.js';
 
 function newWorld() {
   const did: string[] = [];
   const departures = new Departures({ steer: (how) => void did.push(how), look: () => void did.push('look') });
-  const leaver = (name: string) => ({ say: () => void did.push(`${name} goes`) }) as unknown as Link;
+  const leaver = (name: string) => ({ say: () => void did.push(`${name} goes`) }) as unknown as PeerLink;
   return { did, departures, leaver };
 }
 

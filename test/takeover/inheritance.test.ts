@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { introductionTimeoutMs } from '../../src/limits.js';
 import type { Greeting, LocalSockets } from '../../src/os/network.js';
-import { Hearing, type Link } from '../../src/takeover/peer.js';
+import { Hearing, type PeerLink } from '../../src/takeover/protocol.js';
 import { dropSockets, fetchCache, fetchSockets, greetingOf, type Offered } from '../../src/takeover/succession.js';
 import { ManualClock } from '../simulation/clock.js';
 
@@ -65,7 +65,7 @@ describe('the cache', () => {
       say: ({ type }: { type: string }) => void said.push(type),
     };
     const log = { debug: say, info: say, warn: say, error: say };
-    const fetched = fetchCache(link as unknown as Link, hearing, { clock, log, self });
+    const fetched = fetchCache(link as unknown as PeerLink, hearing, { clock, log, self });
     then(hearing);
     await clock.pass(10_000);
     await fetched;

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { handoverSilenceMs, keeperPeriodMs, silentPeriodsMax } from '../../src/limits.js';
 import type { Clock } from '../../src/os/clock.js';
 import type { Layout, Message } from '../../src/takeover/protocol.js';
-import { entriesFrame, FrameReader, messageFrame } from '../../src/takeover/protocol.js';
+import { entriesFrame, messageFrame, PeerFrameReader } from '../../src/takeover/protocol.js';
 import { Succession } from '../../src/takeover/succession.js';
 import { ManualClock } from '../simulation/clock.js';
 import { type MemoryLocalSockets, memoryLocalSockets } from '../simulation/local-sockets.js';
@@ -114,7 +114,7 @@ function newWorld() {
 
 /** Speaks the language by hand, at the path or as who comes there. */
 function byHand(answers: (message: Message, say: (message: Message) => void) => void) {
-  const reader = new FrameReader();
+  const reader = new PeerFrameReader();
   return (bytes: Uint8Array, stream: { write(bytes: Uint8Array): void }): void => {
     for (const frame of reader.read(bytes) ?? []) {
       if (frame.kind === 'message') answers(frame.message, (message) => stream.write(messageFrame(message)));
@@ -196,7 +196,7 @@ describe('a start', () => {
   ] as const) {
     test(`where one ${what}: what came is kept, and this one serves`, async () => {
       const { clock, sockets, instance } = newWorld();
-      const reader = new FrameReader();
+      const reader = new PeerFrameReader();
       sockets.listenByHand(path, (bytes, stream) => {
         for (const frame of reader.read(bytes) ?? []) {
           const type = frame.kind === 'message' ? frame.message.type : '';

@@ -7,17 +7,19 @@ import {
   idQuarantineMs,
   quarantinedIdsMax,
 } from '../../src/limits.js';
+import type { Random } from '../../src/os/random.js';
 import { type Attempt, type Carrier, type Loss, notSent } from '../../src/upstream/attempt.js';
-import { Connection } from '../../src/upstream/connection.js';
-import type { Place } from '../../src/upstream/place.js';
+import { Connection, Ids } from '../../src/upstream/connection.js';
+import type { UpstreamAddress } from '../../src/upstream/endpoint.js';
 import { framed } from '../simulation/framing.js';
+import { seededRandom } from '../simulation/random.js';
 import { answerTo, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
 
 class Probe implements Attempt {
   carrier: Carrier | null = null;
   sentAtMs = notSent;
   readonly allowsOpt = true;
-  readonly isAgain = false;
+  readonly isHedge = false;
   readonly request;
   messages: Buffer[] = [];
   losses: Loss[] = [];
@@ -38,10 +40,10 @@ class Probe implements Attempt {
 
 const unlimited = Number.POSITIVE_INFINITY;
 
-async function setUp(settings: Partial<Place['settings']> = {}) {
+async function setUp(settings: Partial<UpstreamAddress['settings']> = {}) {
   const world = new TestWorld();
   const upstream = await ScriptedUpstream.start(world);
-  const place = world.place(server(1), settings);
+  const address = world.address(server(1), settings);
   const events: string[] = [];
   const owner = {
     answered: (connection: Connection) => events.push(`answered, ${connection.inflight} left`),
@@ -49,7 +51,7 @@ async function setUp(settings: Partial<Place['settings']> = {}) {
     took: () => {},
     gave: () => {},
   };
-  const open = (): Connection => new Connection(place, owner, world.clock.nowMs());
+  const open = (): Connection => new Connection(address, owner, world.clock.nowMs());
   const ask = (connection: Connection, name: string, dnssecOk = false): Probe => {
     const probe = new Probe(name, dnssecOk);
     connection.send(probe, world.clock.nowMs());
@@ -374,7 +376,8 @@ test('what has come is acknowledged at once while more is owed: a peer that keep
   const { open, ask, upstream, world, clock } = await setUp();
   let acknowledged = 0;
   const connect = world.network.connectStream.bind(world.network);
-  world.network.connectStream = (...wish) => Object.assign(connect(...wish), { acknowledge: () => acknowledged++ });
+  world.network.connectStream = (...preference) =>
+    Object.assign(connect(...preference), { acknowledge: () => acknowledged++ });
   upstream.onQuery = () => {};
   const connection = open();
   for (const name of ['a', 'b']) ask(connection, name);
@@ -428,9 +431,49 @@ test('a request that cannot be written: the others of that turn leave, and later
   const bad = ask(connection, 'bad');
   Object.defineProperty(bad, 'request', { get: planted });
   ask(connection, 'good');
-  assert.throws(() => connection.turnEnded(), /planted/u);
+  assert.throws(() => connection.flush(), /planted/u);
   await clock.pass(1);
   ask(connection, 'later');
   await clock.pass(1);
   assert.deepEqual(upstream.names(), ['good', 'later']);
+});
+
+/** Gives these numbers in turn. */
+function scripted(...numbers: number[]): Random {
+  return { below: () => numbers.shift() ?? assert.fail('no number left') };
+}
+
+test('an id in flight is not taken', () => {
+  const ids = new Ids(scripted(7, 7, 9));
+  assert.equal(
+    ids.take((id) => id === 7, 0),
+    9,
+  );
+});
+
+test('an id that was given up rests for as long as a late answer may come', () => {
+  const ids = new Ids(scripted(7, 8, 7, 9, 7));
+  const free = (): boolean => false;
+  ids.rest(7, 1000);
+  assert.equal(ids.take(free, 1000), 8);
+  assert.equal(ids.take(free, 1000 + idQuarantineMs - 1), 9);
+  assert.equal(ids.take(free, 1000 + idQuarantineMs), 7);
+});
+
+test('ids use all 16 bits and do not follow each other', () => {
+  const ids = new Ids(seededRandom(3));
+  const taken = Array.from({ length: 2000 }, () => ids.take(() => false, 0));
+  assert(Math.max(...taken) > 65_000 && Math.min(...taken) < 500);
+  const steps = new Set(taken.slice(1).map((id, index) => id - taken[index]));
+  assert(steps.size > 1900);
+  assert(taken.every((id) => Number.isInteger(id) && id >= 0 && id < 65_536));
+});
+
+test('so many resting ids are a reason to stop, until they have rested', () => {
+  const ids = new Ids(seededRandom(1));
+  for (let id = 0; id < quarantinedIdsMax - 1; id++) ids.rest(id, 0);
+  assert.equal(ids.isExhausted(0), false);
+  ids.rest(60_000, 10);
+  assert.equal(ids.isExhausted(idQuarantineMs - 1), true);
+  assert.equal(ids.isExhausted(idQuarantineMs), false);
 });

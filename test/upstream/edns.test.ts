@@ -11,7 +11,7 @@ import {
   withoutOptMs,
 } from '../../src/limits.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
-import { Edns } from '../../src/upstream/edns.js';
+import { Edns } from '../../src/upstream/upstream.js';
 import { cutInOpt, type Damaged, misplacedOpt } from './damaged.js';
 import { Asking, answerTo, type Query, request, ScriptedUpstream, server, TestWorld, targets } from './scripted.js';
 

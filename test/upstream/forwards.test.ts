@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { idleSweepPeriodMs, queryDeadlineMs, sweepPeriodMs } from '../../src/limits.js';
 import type { Outcome } from '../../src/upstream/ask.js';
-import { startForwards } from '../../src/upstream/forwards.js';
+import { Forwards } from '../../src/upstream/forwards.js';
 import {
   Asking,
   answerTo,
@@ -26,7 +26,7 @@ const nxdomain = (query: Query): void => query.reply(answerTo(query, { rcode: 3 
 
 test('a question is asked and answered, and all is at rest afterwards', async () => {
   const { world, peers, clock } = await setUp();
-  const forwards = startForwards([forwardConfig({})], world);
+  const forwards = new Forwards([forwardConfig({})], world);
   assert.equal(clock.timersSet, 0, 'nothing runs before something is asked');
   const asking = new Asking(world, forwards);
   const asked = asking.ask('a.example');
@@ -57,7 +57,7 @@ test('the sweep is slow while connections are only kept open', async () => {
         }),
     },
   };
-  const asking = new Asking(world, startForwards([forwardConfig({ expireMs: 60_000 })], counting));
+  const asking = new Asking(world, new Forwards([forwardConfig({ expireMs: 60_000 })], counting));
   asking.ask('a');
   await clock.pass(100);
   ticks = 0;
@@ -296,7 +296,7 @@ test('an upstream of ours is asked what does not come back, and nothing else', a
 test('an exception at the end of one question: the others end in time, and upstreams are looked after', async () => {
   const { world, peers, clock } = await setUp(2);
   for (const peer of peers) peer.onQuery = () => {};
-  const forwards = startForwards(
+  const forwards = new Forwards(
     [forwardConfig({ from: 'a.test' }), forwardConfig({ to: targets(2), expireMs: 2_000 })],
     world,
   );
@@ -330,7 +330,7 @@ test('an exception at the end of one question: the others end in time, and upstr
 test('an exception at the end of one question: stopping ends the others and calls back', async () => {
   const { world, peers, clock } = await setUp(1);
   peers[0].onQuery = () => {};
-  const forwards = startForwards([forwardConfig({})], world);
+  const forwards = new Forwards([forwardConfig({})], world);
   const ended: string[] = [];
   for (const name of ['a', 'b', 'c']) {
     forwards.ask(request(name, { clientTransport: 'tcp' }), () => {
@@ -369,7 +369,7 @@ test('what throws in each sweep stops with the second: those who wait are told, 
         }),
     },
   };
-  const forwards = startForwards([forwardConfig({})], broken);
+  const forwards = new Forwards([forwardConfig({})], broken);
   const outcomes: Outcome[] = [];
   forwards.ask(request('a', { clientTransport: 'tcp' }), (outcome) => outcomes.push(outcome));
   const thrown: string[] = [];

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { probeTimeoutMs, sweepPeriodMs } from '../../src/limits.js';
 import type { Attempt } from '../../src/upstream/attempt.js';
-import { Health, type HealthSettings } from '../../src/upstream/health.js';
-import { newUpstreamStats } from '../../src/upstream/stats.js';
+import { UpstreamStats } from '../../src/upstream/endpoint.js';
+import { Health, type HealthSettings, Outages } from '../../src/upstream/health.js';
 import { answerTo, type Query, question, request, TestWorld } from './scripted.js';
 
 const refused = { why: 'unreachable', text: 'refused', blame: true } as const;
 
 function setUp(settings: Partial<HealthSettings> = {}) {
   const world = new TestWorld();
-  const stats = newUpstreamStats('10.0.0.1:53');
+  const stats = new UpstreamStats('10.0.0.1:53');
   const probes: { attempt: Attempt; atMs: number }[] = [];
   let whenSent: (attempt: Attempt, nowMs: number) => void = () => {};
   const health = new Health(
@@ -223,4 +223,11 @@ test('one that is not asked any more is down for nobody', () => {
   health.forget();
   health.forget();
   assert.deepEqual([stats.healthy, world.outages.began('10.0.0.1:53')], [true, true]);
+});
+
+test('the first forward and the last are told apart from the others, address by address', () => {
+  const outages = new Outages();
+  assert.deepEqual([outages.began('a'), outages.began('a'), outages.began('b')], [true, false, true]);
+  assert.deepEqual([outages.ended('a'), outages.ended('b'), outages.ended('a')], [false, true, true]);
+  assert.equal(outages.began('a'), true);
 });

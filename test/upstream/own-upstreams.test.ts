@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
 import { waysOf } from '../../src/config/returning.js';
-import { OwnUpstreams, ownWays } from '../../src/upstream/own-upstreams.js';
-import type { OwnWays } from '../../src/upstream/place.js';
+import type { OwnListeners } from '../../src/upstream/endpoint.js';
+import { OwnUpstreams, ownListeners } from '../../src/upstream/own-upstreams.js';
 import type { Upstream } from '../../src/upstream/upstream.js';
 import { configOf } from '../config/options.js';
 import { forwardConfig, question, server, TestWorld, targets } from './scripted.js';
@@ -13,7 +13,7 @@ const config = forwardConfig({ to: targets(1, 2, 3) });
 function ownUpstreams(ours: Map<number, string[]>) {
   const world = new TestWorld();
   const asked: string[] = [];
-  const ways: OwnWays = {
+  const ways: OwnListeners = {
     ...world.own,
     comesBack(...how) {
       asked.push(how[1].address);
@@ -86,12 +86,12 @@ describe('OwnUpstreams', () => {
   });
 });
 
-test('ownWays reads the question, and knows the way from its block', () => {
+test('ownListeners reads the question, and knows the way from its block', () => {
   const { blocks } = configOf(
     '.:1 {\nbind 127.0.0.1\nforward . 127.0.0.1:2\n}\na.test:2 {\nbind 127.0.0.1\nforward . 127.0.0.1:1\n}\n',
   );
   let changes = 0;
-  const ways = ownWays(waysOf(blocks), blocks[0], () => changes++);
+  const ways = ownListeners(waysOf(blocks), blocks[0], () => changes++);
   const endpoint = { address: '127.0.0.1', port: 2 };
   const [forward] = blocks[0].forwards;
   assert.deepEqual([ways.isOwn(endpoint), ways.isOwn({ ...endpoint, port: 3 })], [true, false]);

@@ -10,7 +10,7 @@ import {
   upstreamQueueMax,
 } from '../../src/limits.js';
 import { type Attempt, type Carrier, type Loss, notSent } from '../../src/upstream/attempt.js';
-import type { Place } from '../../src/upstream/place.js';
+import type { UpstreamAddress } from '../../src/upstream/endpoint.js';
 import { Pool } from '../../src/upstream/pool.js';
 import { answerTo, noScouts, type Query, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
 
@@ -18,7 +18,7 @@ class Plain implements Attempt {
   carrier: Carrier | null = null;
   sentAtMs = notSent;
   readonly allowsOpt = true;
-  readonly isAgain = false;
+  readonly isHedge = false;
   readonly request;
   answers = 0;
   losses: Loss[] = [];
@@ -36,17 +36,17 @@ class Plain implements Attempt {
   }
 }
 
-async function setUp(settings: Partial<Place['settings']> = {}) {
+async function setUp(settings: Partial<UpstreamAddress['settings']> = {}) {
   const world = new TestWorld();
   const upstream = await ScriptedUpstream.start(world);
-  const place = world.place(server(1), settings);
-  const pool = new Pool(place, noScouts);
+  const address = world.address(server(1), settings);
+  const pool = new Pool(address, noScouts());
   /** `except`: it was asked there before, just now. */
   const ask = (name = 'a', except: Carrier | null = null): Plain => {
     const attempt = new Plain(name);
     const nowMs = world.clock.nowMs();
-    const again = except === null ? null : { tried: [except], sinceMs: nowMs - askAgainAfterMsMin };
-    assert.notEqual(pool.send(attempt, nowMs, again), 'full');
+    const hedge = except === null ? null : { tried: [except], sinceMs: nowMs - askAgainAfterMsMin };
+    assert.notEqual(pool.send(attempt, nowMs, hedge), 'full');
     return attempt;
   };
   const perStream = (): number[] => {
@@ -54,19 +54,19 @@ async function setUp(settings: Partial<Place['settings']> = {}) {
     for (const { stream } of upstream.queries) counts.set(stream, (counts.get(stream) ?? 0) + 1);
     return [...counts.values()].sort((a, b) => b - a);
   };
-  return { world, upstream, place, pool, ask, perStream, clock: world.clock };
+  return { world, upstream, address, pool, ask, perStream, clock: world.clock };
 }
 
 test('one question after another uses one connection', async () => {
-  const { place, pool, ask, clock } = await setUp();
+  const { address, pool, ask, clock } = await setUp();
   for (let asked = 0; asked < 20; asked++) {
     const attempt = ask();
     await clock.pass(5);
     assert.equal(attempt.answers, 1);
   }
   assert.equal(pool.size, 1);
-  assert.deepEqual(place.stats.opened, [0, 1]);
-  assert.deepEqual(place.stats.reused, [0, 19]);
+  assert.deepEqual(address.stats.opened, [0, 1]);
+  assert.deepEqual(address.stats.reused, [0, 19]);
 });
 
 test('many at once are spread over several connections, few on each', async () => {
@@ -84,8 +84,8 @@ test('many at once are spread over several connections, few on each', async () =
 /** So many questions are under way, on as many turns of the loop, after so many quick answers that the pace is known. */
 async function busy(inflight: number) {
   const all = await setUp();
-  const { upstream, place, ask, clock } = all;
-  for (let count = 0; count < 2_000; count++) place.pace.took(0.5);
+  const { upstream, address, ask, clock } = all;
+  for (let count = 0; count < 2_000; count++) address.rtt.took(0.5);
   upstream.onQuery = () => {};
   for (let asked = 0; asked < inflight; asked++) {
     ask(`n${asked}`);
@@ -107,8 +107,8 @@ test('where much is under way at a fast upstream, what one turn asks goes in one
 });
 
 test('after one of its connections was held up each carries few for a while, then many again', async () => {
-  const { upstream, place, ask, perStream, clock } = await busy(8 * 10);
-  await clock.pass(place.pace.heldUpMs);
+  const { upstream, address, ask, perStream, clock } = await busy(8 * 10);
+  await clock.pass(address.rtt.heldUpMs);
   const spread = async (name: string): Promise<number> => {
     upstream.queries.length = 0;
     for (let asked = 0; asked < 6; asked++) ask(`${name}${asked}`);
@@ -123,8 +123,8 @@ test('after one of its connections was held up each carries few for a while, the
 test('what is asked once more does not follow the others of this turn', async () => {
   const { ask } = await busy(8 * 10);
   const first = ask('first');
-  const again = ask('again', ask('other').carrier);
-  assert.notEqual(again.carrier, first.carrier);
+  const hedge = ask('again', ask('other').carrier);
+  assert.notEqual(hedge.carrier, first.carrier);
 });
 
 test('an open connection with little to do is preferred to one that has to be opened', async () => {

@@ -7,14 +7,18 @@ import { Counters, countersMemory } from '../../src/counters.js';
 import { isInZone, wireToName } from '../../src/dns/names.js';
 import type { LogFields } from '../../src/os/log.js';
 import type { Endpoint, Listener, Stream } from '../../src/os/network.js';
+import { Flush } from '../../src/scheduling/flush.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
-import { Doubt, type Scouting } from '../../src/upstream/doubt.js';
-import { Turn } from '../../src/upstream/flush.js';
-import { type Forwards, startForwards } from '../../src/upstream/forwards.js';
-import { Outages } from '../../src/upstream/outages.js';
-import type { OwnWays, Place, UpstreamDeps } from '../../src/upstream/place.js';
-import { Rtt } from '../../src/upstream/rtt.js';
-import { newUpstreamStats } from '../../src/upstream/stats.js';
+import {
+  type OwnListeners,
+  Rtt,
+  type UpstreamAddress,
+  type UpstreamDeps,
+  UpstreamStats,
+} from '../../src/upstream/endpoint.js';
+import { Forwards } from '../../src/upstream/forwards.js';
+import { Outages } from '../../src/upstream/health.js';
+import { Doubt } from '../../src/upstream/scout.js';
 import { ManualClock } from '../simulation/clock.js';
 import { framed, Unframer } from '../simulation/framing.js';
 import { MemoryNetwork } from '../simulation/network.js';
@@ -25,7 +29,7 @@ export class TestWorld implements UpstreamDeps {
   readonly network: MemoryNetwork;
   readonly random: ReturnType<typeof seededRandom>;
   readonly counters = new Counters(countersMemory(0));
-  readonly turn = new Turn();
+  readonly flush = new Flush();
   readonly outages = new Outages();
   readonly logged: string[] = [];
   readonly log = {
@@ -36,7 +40,7 @@ export class TestWorld implements UpstreamDeps {
   };
   /** Addresses that are ourselves, with the zones that come back from there: `.` is all. */
   readonly ours = new Map<string, readonly string[]>();
-  readonly own: OwnWays = {
+  readonly own: OwnListeners = {
     isOwn: ({ address }) => this.ours.has(address),
     returning: (_forward, { address }) => {
       const zones = this.ours.get(address) ?? [];
@@ -67,13 +71,13 @@ export class TestWorld implements UpstreamDeps {
 
   /** Forwards with these settings over the defaults of the Corefile. */
   start(...settings: Partial<ForwardConfig>[]): Forwards {
-    const forwards = startForwards(settings.map(forwardConfig), this);
+    const forwards = new Forwards(settings.map(forwardConfig), this);
     this.#started.push(forwards);
     forwards.judgeOwn();
     return forwards;
   }
 
-  place(endpoint: Endpoint, settings: Partial<Place['settings']> = {}): Place {
+  address(endpoint: Endpoint, settings: Partial<UpstreamAddress['settings']> = {}): UpstreamAddress {
     const to = `${endpoint.address}:${endpoint.port}`;
     const all = {
       sourceAddress: null,
@@ -83,8 +87,8 @@ export class TestWorld implements UpstreamDeps {
       deadlineMs: 1_900,
       udpBytes: 1_232,
     };
-    const stats = newUpstreamStats(to);
-    return { endpoint, to, stats, pace: new Rtt(), tls: null, settings: { ...all, ...settings }, deps: this };
+    const stats = new UpstreamStats(to);
+    return { endpoint, to, stats, rtt: new Rtt(), tls: null, settings: { ...all, ...settings }, deps: this };
   }
 }
 
@@ -117,7 +121,11 @@ export function forwardConfig(settings: Partial<ForwardConfig>): ForwardConfig {
 }
 
 /** For connections and ports of an address that nothing is known against. */
-export const noScouts: Scouting = { doubt: new Doubt(() => {}), newScout: () => null };
+export const noScouts = (): Doubt =>
+  new Doubt(
+    () => {},
+    () => null,
+  );
 
 /** The upstreams of the tests: 10.0.0.1:53, 10.0.0.2:53, … */
 export function server(number: number): Endpoint {

@@ -68,8 +68,8 @@ for (const transport of ['tcp', 'udp'] as const) {
           }
           assert.equal(asked.told?.outcome, 'rcode 0');
           assert(asked.told.afterMs <= ms + 100, `${asked.told.afterMs}`);
-          const tries = world.upstream.queries.filter(({ name }) => name === 'slow.example').length;
-          assert(tries <= 4, `asked ${tries} times`);
+          const attempts = world.upstream.queries.filter(({ name }) => name === 'slow.example').length;
+          assert(attempts <= 4, `asked ${attempts} times`);
         }
       });
     }

@@ -3,12 +3,12 @@ import { test } from 'node:test';
 import { udpRequestsPerSocketMax, udpSocketsPerUpstreamMax, upstreamQueueMax } from '../../src/limits.js';
 import type { DatagramEvents, DatagramSocket, Endpoint } from '../../src/os/network.js';
 import { type Attempt, type Carrier, type Loss, notSent } from '../../src/upstream/attempt.js';
-import type { Place } from '../../src/upstream/place.js';
+import type { UpstreamAddress } from '../../src/upstream/endpoint.js';
 import { UdpSockets } from '../../src/upstream/udp.js';
 import { answerTo, noScouts, type Query, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
 
 class Plain implements Attempt {
-  readonly isAgain: boolean = false;
+  readonly isHedge: boolean = false;
   carrier: Carrier | null = null;
   sentAtMs = notSent;
   readonly request = request('a');
@@ -27,17 +27,17 @@ class Plain implements Attempt {
   }
 }
 
-async function setUp(settings: Partial<Place['settings']> = {}) {
+async function setUp(settings: Partial<UpstreamAddress['settings']> = {}) {
   const world = new TestWorld();
   const upstream = await ScriptedUpstream.start(world);
-  const place = world.place(server(1), settings);
-  const udp = new UdpSockets(place, noScouts);
+  const address = world.address(server(1), settings);
+  const udp = new UdpSockets(address, noScouts());
   const ask = (allowsOpt = true): Plain => {
     const attempt = new Plain(allowsOpt);
     assert.notEqual(udp.send(attempt, world.clock.nowMs(), null), 'full');
     return attempt;
   };
-  return { world, upstream, place, udp, ask, clock: world.clock };
+  return { world, upstream, address, udp, ask, clock: world.clock };
 }
 
 test('a request carries an OPT unless it may not', async () => {
@@ -54,8 +54,8 @@ test('the OPT names the size that is set; a repetition, whose first answer may h
     [512, [512, 512]],
   ] as const) {
     const { upstream, udp, clock } = await setUp({ udpBytes });
-    for (const isAgain of [false, true]) {
-      udp.send(Object.assign(new Plain(), { isAgain }), clock.nowMs(), null);
+    for (const isHedge of [false, true]) {
+      udp.send(Object.assign(new Plain(), { isHedge }), clock.nowMs(), null);
       await clock.pass(1);
     }
     assert.deepEqual(
@@ -76,9 +76,9 @@ test('every request under way has a port of its own, and ids tell nothing about 
 });
 
 test('a port serves a few requests, one after another, with a new id each, and is then changed', async () => {
-  const { upstream, place, ask, clock } = await setUp();
-  const rounds = 3 * udpRequestsPerSocketMax;
-  for (let asked = 0; asked < rounds; asked++) {
+  const { upstream, address, ask, clock } = await setUp();
+  const selection = 3 * udpRequestsPerSocketMax;
+  for (let asked = 0; asked < selection; asked++) {
     ask();
     await clock.pass(1);
   }
@@ -89,8 +89,8 @@ test('a port serves a few requests, one after another, with a new id each, and i
     new Array(3).fill(udpRequestsPerSocketMax),
   );
   for (const ids of perPort.values()) assert(ids.every((id, index) => id !== ids[index - 1]));
-  assert.deepEqual(place.stats.opened, [3, 0]);
-  assert.deepEqual(place.stats.reused, [rounds - 3, 0]);
+  assert.deepEqual(address.stats.opened, [3, 0]);
+  assert.deepEqual(address.stats.reused, [selection - 3, 0]);
 });
 
 // Until here such a request waited on: any number of wrong ids could be tried before the right one.
@@ -192,7 +192,7 @@ test('nobody listens: lost, in the words of the reference', async () => {
 });
 
 test('an error on an idle socket closes it', async () => {
-  const { world, place, clock } = await setUp();
+  const { world, address, clock } = await setUp();
   const sockets: DatagramEvents[] = [];
   const network = {
     ...world.network.from('10.9.9.9'),
@@ -201,7 +201,7 @@ test('an error on an idle socket closes it', async () => {
       return world.network.connectDatagrams(to, events);
     },
   };
-  const udp = new UdpSockets({ ...place, deps: { ...place.deps, network } }, noScouts);
+  const udp = new UdpSockets({ ...address, deps: { ...address.deps, network } }, noScouts());
   udp.send(new Plain(), clock.nowMs(), null);
   await clock.pass(1);
   assert.equal(udp.size, 1);

@@ -4,11 +4,16 @@ import { type Attempt, type Carrier, notSent } from '../../src/upstream/attempt.
 import { Upstream, type UpstreamTransport } from '../../src/upstream/upstream.js';
 import { answerTo, request, ScriptedUpstream, server, TestWorld } from './scripted.js';
 
+/** Nothing is open and no probe is out. */
+function isAtRest({ open, health }: Upstream): boolean {
+  return open === 0 && !health.isProbing;
+}
+
 class Plain implements Attempt {
   carrier: Carrier | null = null;
   sentAtMs = notSent;
   readonly allowsOpt = true;
-  readonly isAgain = false;
+  readonly isHedge = false;
   readonly request = request('a');
   outcomes: string[] = [];
   accepts(): boolean {
@@ -26,10 +31,14 @@ async function setUp(probeTransport: UpstreamTransport = 'udp') {
   const world = new TestWorld();
   const peer = await ScriptedUpstream.start(world);
   const health = { failsMax: 1, intervalMs: 500, request: { ...request(''), recursionDesired: false } };
-  const place = world.place(server(1));
-  const upstream = new Upstream(place, { health, probeTransport, maySpend: () => true, scoutAnswered() {} }, world.log);
+  const address = world.address(server(1));
+  const upstream = new Upstream(
+    address,
+    { health, probeTransport, maySpend: () => true, scoutAnswered() {} },
+    world.log,
+  );
   world.clock.every(25, () => upstream.sweep(world.clock.nowMs()));
-  return { world, peer, upstream, clock: world.clock, place };
+  return { world, peer, upstream, clock: world.clock, address };
 }
 
 test('attempts go by the transport they ask for', async () => {
@@ -41,20 +50,20 @@ test('attempts go by the transport they ask for', async () => {
   assert.deepEqual(peer.queries.map(({ transport }) => transport).sort(), ['tcp', 'udp']);
   assert(attempts.every(({ outcomes }) => outcomes.length === 1));
   assert.equal(upstream.open, 2);
-  assert.equal(upstream.isAtRest, false);
+  assert.equal(isAtRest(upstream), false);
 });
 
 test('it remembers when it was heard', async () => {
   const { upstream } = await setUp();
-  assert.equal(upstream.wasHeardSince(0), false);
+  assert.equal(upstream.rtt.wasHeardSince(0), false);
   upstream.heard(90, 100);
-  assert.equal(upstream.wasHeardSince(100), true);
-  assert.equal(upstream.wasHeardSince(101), false);
+  assert.equal(upstream.rtt.wasHeardSince(100), true);
+  assert.equal(upstream.rtt.wasHeardSince(101), false);
 });
 
 test('a probe has a way of its own, as the health check says, which stays open for questions when it is answered', async () => {
   for (const transport of ['udp', 'tcp'] as const) {
-    const { world, peer, upstream, clock, place } = await setUp(transport);
+    const { world, peer, upstream, clock, address } = await setUp(transport);
     peer.onQuery = () => {};
     upstream.health.failed(clock.nowMs());
     await clock.pass(1);
@@ -66,14 +75,14 @@ test('a probe has a way of its own, as the health check says, which stays open f
     await clock.pass(50);
     assert.equal(upstream.health.isProbing, false);
     assert.equal(upstream.open, 1);
-    assert.deepEqual(place.stats.opened, [0, 0]);
+    assert.deepEqual(address.stats.opened, [0, 0]);
     peer.onQuery = (query) => query.reply(answerTo(query));
     upstream.send(new Plain(), transport, clock.nowMs(), null);
     await clock.pass(50);
     assert.equal(peer.queries[1].from.port, probe.from.port);
-    assert.deepEqual([place.stats.opened, place.stats.reused].flat().toSorted(), [0, 0, 0, 1]);
+    assert.deepEqual([address.stats.opened, address.stats.reused].flat().toSorted(), [0, 0, 0, 1]);
     await clock.pass(10_000);
-    assert.equal(upstream.isAtRest, true);
+    assert.equal(isAtRest(upstream), true);
     assert.deepEqual(world.network.open, { datagramSockets: 1, connections: 0 });
   }
 });
@@ -93,7 +102,7 @@ test('probes that are not answered or refused are followed by others, and leave 
     await clock.pass(1_600);
     assert.equal(upstream.health.isDown, false);
     await clock.pass(10_000);
-    assert.equal(upstream.isAtRest, true);
+    assert.equal(isAtRest(upstream), true);
     assert.deepEqual(world.network.open, { datagramSockets: 1, connections: 0 });
   }
 });
@@ -109,7 +118,7 @@ test('retired, it finishes what it was asked; closed, it drops it', async () => 
   for (const query of peer.queries) query.reply(answerTo(query));
   await clock.pass(1);
   assert(attempts.slice(0, 2).every(({ outcomes }) => outcomes.join() === 'answered'));
-  assert.equal(upstream.isAtRest, true);
+  assert.equal(isAtRest(upstream), true);
   upstream.send(attempts[2], 'tcp', clock.nowMs(), null);
   await clock.pass(1);
   upstream.close(clock.nowMs());

@@ -1,4 +1,4 @@
-/** `acl [ZONE…] { ACTION [type TYPE…] [net NETWORK…] }`: who may ask what, by the address that a query comes from. */
+/** `acl [ZONE…] { ACTION [type TYPE…] [net NETWORK…] }`: access rules by client address and query type. */
 
 import { type Advised, coversAll, type Saying } from '../../config/advice/advised.js';
 import { type DirectiveContext, eachOption, fail, warn, warnOfForeignZones } from '../../config/arguments.js';
@@ -21,21 +21,25 @@ export const acl: Plugin<readonly AccessRules[], Acl> = {
   traits: (access) => ({ access, judges: true, sees: seeAll }),
   start: newAcl,
   metrics: [
-    family('blocked', 'block', zoneLabels),
-    family('filtered', 'filter', zoneLabels),
-    family('dropped', 'drop', zoneLabels),
-    family('allowed', 'allow', ({ server }) => ({ server, view: '' })),
+    verdictFamily('blocked', 'block', zoneLabels),
+    verdictFamily('filtered', 'filter', zoneLabels),
+    verdictFamily('dropped', 'drop', zoneLabels),
+    verdictFamily('allowed', 'allow', ({ server }) => ({ server, view: '' })),
   ],
   advice: { 'acl-allows-all': allowsAll, 'acl-blocks-all': blocksAll },
 };
 
-type Counted = AclCount & { readonly server: string };
+type CountedVerdict = AclCount & { readonly server: string };
 
-function zoneLabels({ server, zone }: Counted): Labels {
+function zoneLabels({ server, zone }: CountedVerdict): Labels {
   return { server, zone, view: '' };
 }
 
-function family(word: string, action: AccessRule['action'], labelsOf: (counted: Counted) => Labels): PluginFamily<Acl> {
+function verdictFamily(
+  word: string,
+  action: AccessRule['action'],
+  labelsOf: (counted: CountedVerdict) => Labels,
+): PluginFamily<Acl> {
   return {
     name: `coredns_acl_${word}_requests_total`,
     help: `Counter of DNS requests being ${word}.`,
@@ -69,7 +73,7 @@ function isForAll({ types, networks }: AccessRule): boolean {
   return types === null && networks === null;
 }
 
-/** Null is every type. */
+/** Null: every type. */
 function typesOf(option: Directive): readonly number[] | null {
   const words = wordsBehind(option, 'type');
   if (words === null || words.some(({ text }) => text === '*')) return null;
@@ -79,7 +83,7 @@ function typesOf(option: Directive): readonly number[] | null {
   );
 }
 
-/** Null is everybody. */
+/** Null: every client. */
 function networksOf(option: Directive): readonly Network[] | null {
   const words = wordsBehind(option, 'net');
   if (words === null || words.some(({ text }) => text === '*')) return null;
@@ -89,7 +93,7 @@ function networksOf(option: Directive): readonly Network[] | null {
   );
 }
 
-/** The words of one section, to the next; null without it. Every section needs a word. */
+/** The words of one section up to the next, each section with at least one; null without the section. */
 function wordsBehind(option: Directive, section: string): readonly Token[] | null {
   const found: Token[] = [];
   let current = '';

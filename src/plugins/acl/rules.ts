@@ -1,19 +1,19 @@
 /**
- * Who may ask what, as CoreDNS's `acl` has it: of each directive whose zones hold the name, in the order written, the
- * first rule that fits the address and the type counts; who fits none may ask. It judges and counts.
+ * Access rules as in CoreDNS's `acl`: of each directive whose zones hold the name, in the order written, the first rule that
+ * fits the client's address and the query type decides. Clients that match no rule are allowed.
  */
 
 import { clientBytes } from '../../config/client-kinds.js';
 import type { AccessRule, AccessRules } from '../../config/config.js';
 import { isInNetwork } from '../../config/networks.js';
 import { byAcl } from '../../counters.js';
-import { isInZone } from '../../dns/names.js';
+import { closestZone } from '../../dns/names.js';
 import { askedBy } from '../../dns/query.js';
 import { rcodeNoError, rcodeRefused } from '../../dns/wire.js';
 import { edeBlocked, edeFiltered } from '../../resolve/lane.js';
 import type { AccessQuery, Guard, PluginAtWork, Verdict } from '../../resolve/route.js';
 
-/** How often something was said of queries to one zone on one server; `zone` is the acl's, and empty for `allow`. */
+/** A verdict's count for one zone on one server; `zone` is the acl's, and empty for `allow`. */
 export interface AclCount {
   readonly ordinal: number;
   readonly action: AccessRule['action'];
@@ -21,10 +21,10 @@ export interface AclCount {
   count: number;
 }
 
-/** The rules of one block, with their numbers: no more of them than zones and servers. */
+/** The rules of one block with their counts, at most one per zone, server and action. */
 export interface Acl extends PluginAtWork {
   readonly guard: Guard;
-  /** What they say to a question of ours that is asked for a client; only what is not allowed is counted. */
+  /** The verdict on a query of our own for a client; only refusals are counted. */
   judge(query: AccessQuery): AccessRule['action'];
   readonly counts: ReadonlyMap<string, AclCount>;
 }
@@ -36,7 +36,6 @@ const verdicts: Readonly<Record<AccessRule['action'], Verdict>> = {
   drop: { kind: 'drop' },
 };
 
-/** The rules ready to be asked. */
 export function newAcl(configs: readonly AccessRules[]): Acl {
   const counts = new Map<string, AclCount>();
   function count(ordinal: number, action: AccessRule['action'], zone: string): void {
@@ -50,7 +49,7 @@ export function newAcl(configs: readonly AccessRules[]): Acl {
     const address = clientBytes(remote);
     for (const { zones, rules } of configs) {
       const zone = closestZone(zones, name);
-      const rule = zone === undefined ? undefined : rules.find((each) => fits(each, address, type));
+      const rule = zone === undefined ? undefined : rules.find((each) => ruleFits(each, address, type));
       if (rule === undefined) continue;
       if (rule.action !== 'allow') count(ordinal, rule.action, zone!);
       return rule.action;
@@ -68,16 +67,7 @@ export function newAcl(configs: readonly AccessRules[]): Acl {
   };
 }
 
-function fits({ types, networks }: AccessRule, address: Uint8Array, type: number): boolean {
+function ruleFits({ types, networks }: AccessRule, address: Uint8Array, type: number): boolean {
   if (types !== null && !types.includes(type)) return false;
   return networks === null || networks.some((network) => isInNetwork(address, network));
-}
-
-/** The longest of the zones that contain the name. */
-function closestZone(zones: readonly string[], name: string): string | undefined {
-  let closest: string | undefined;
-  for (const zone of zones) {
-    if (isInZone(name, zone) && (closest === undefined || zone.length > closest.length)) closest = zone;
-  }
-  return closest;
 }

@@ -1,20 +1,19 @@
 /**
- * The answer to questions for ANY where a block has `any`: one HINFO that says that such questions are obsolete (RFC
- * 8482 4.2), so that nobody can be flooded with everything there is under a name.
+ * `any`: answers ANY queries with one HINFO record (RFC 8482 4.2), so that they cannot be used to flood others with all
+ * records of a name.
  */
 
 import { readSwitch } from '../../config/directives/switches.js';
 import { newAnswerer } from '../../counters.js';
 import { askedBy } from '../../dns/query.js';
-import { encodeAnswerTo, parseRecord } from '../../dns/records.js';
-import { rcodeNoError, typeAny } from '../../dns/wire.js';
+import { typeAny } from '../../dns/wire.js';
 import type { Made, MakeQuery } from '../../resolve/route.js';
-import type { Plugin } from '../plugin.js';
+import { madeAnswer, type Plugin } from '../plugin.js';
 
 export const byAny = newAnswerer('any');
 
-/** In seconds, as CoreDNS has it. */
-const ttlSeconds = 8482;
+/** CoreDNS's TTL. */
+const anyTtlSeconds = 8482;
 
 export const any: Plugin<true> = {
   name: 'any',
@@ -24,16 +23,10 @@ export const any: Plugin<true> = {
   start: () => ({ maker: answerAny }),
 };
 
-/** Answers a question for ANY, in any class, and leaves others to the next. */
+/** Answers ANY in every class. */
 function answerAny(query: MakeQuery): Made {
   const { name, type } = askedBy(query.question);
   if (type !== typeAny) return { kind: 'next' };
-  const message = encodeAnswerTo(query, {
-    authoritative: false,
-    rcode: rcodeNoError,
-    answer: [parseRecord(`${name} ${ttlSeconds} IN HINFO "ANY obsoleted" "See RFC 8482"`)],
-    authority: [],
-    additional: [],
-  });
-  return { kind: 'message', message, by: byAny, extendedError: null, follow: null };
+  const record = `${name} ${anyTtlSeconds} IN HINFO "ANY obsoleted" "See RFC 8482"`;
+  return madeAnswer(query, byAny, { answer: [record] });
 }

@@ -1,4 +1,4 @@
-/** `autopath [ZONE...] RESOLV-CONF`: search paths are walked here, by the list of a file that is read with the Corefile. */
+/** `autopath [ZONE...] RESOLV-CONF`: walks search paths on the server, by the list in a file read with the Corefile. */
 
 import { type DirectiveContext, fail, noBlock, warn, warnOfForeignZones, words } from '../../config/arguments.js';
 import type { Directive } from '../../config/corefile.js';
@@ -45,7 +45,7 @@ function readAutopath(directive: Directive, context: DirectiveContext): Autopath
       file.at,
     );
   }
-  const search = parseSearchPath(textOf(directive, file, context)).map((domain) =>
+  const search = parseSearchPath(fileText(directive, file, context)).map((domain) =>
     readName(domain, file.at, directive.path),
   );
   if (search.length === 0)
@@ -56,7 +56,7 @@ function readAutopath(directive: Directive, context: DirectiveContext): Autopath
   return { at: directive.at, zones: zones.length === 0 ? context.zones : zones, file: file.text, search };
 }
 
-function textOf(directive: Directive, { text, at }: Token, { files }: DirectiveContext): string {
+function fileText(directive: Directive, { text, at }: Token, { files }: DirectiveContext): string {
   try {
     return files.read(text);
   } catch (error) {

@@ -1,7 +1,6 @@
 /**
- * `autopath`: where a name ends in the first domain of a search path and is not there, the rest of the path is walked
- * here, and the client gets an alias to the name that is. It would ask for the same names one after the other itself;
- * where none of them is there, or one cannot be had, it gets what its own question has, and does.
+ * If a name ends in the first domain of a search path and does not exist, this walks the rest of the path and answers with an
+ * alias to the name that exists. If none exists, or a query fails, the client gets the answer to its own query and walks on.
  */
 
 import type { Position } from '../../config/config.js';
@@ -28,14 +27,13 @@ export interface AutopathConfig {
   readonly at: Position;
   readonly zones: readonly string[];
   readonly file: string;
-  /** What the file says, in the order in which names are tried. */
+  /** The file's search domains, in the order in which names are tried. */
   readonly search: readonly string[];
 }
 
-/** The walker of one block. */
 export interface Autopath extends PluginAtWork {
   readonly changer: Changer;
-  /** How often another name was found, by the zone's place in the counters. */
+  /** Walks that found another name, by the zone's place in the counters. */
   readonly found: ReadonlyMap<number, number>;
 }
 
@@ -54,7 +52,7 @@ export function newAutopath({ zones, search }: AutopathConfig): Autopath {
   };
 }
 
-/** What the client would ask next, one after the other: the rest of the path, and the name alone. */
+/** The queries that the client would send next, in order: the rest of the path, then the name alone. */
 function questionsBehind(search: readonly string[], name: string, question: Uint8Array): Uint8Array[] {
   const [first, ...rest] = search;
   if (first === undefined || first === '.' || name === first || !isInZone(name, first)) return [];
@@ -76,7 +74,7 @@ function walking(asked: Uint8Array, questions: readonly Uint8Array[], query: Que
       first = { ...outcome, message: copyOf(outcome.message, 0, outcome.message.length) };
     } else if (!isMissing) {
       const aliased = outcome.ok ? answerBehindAlias(asked, questions[index], outcome.message, query) : null;
-      // The client finds the same failure when it comes to that name itself.
+      // The client meets the same failure when it comes to that name.
       if (aliased === null) return { kind: 'end', outcome: first, isForNow: true };
       found();
       return { kind: 'end', outcome: { ...outcome, message: aliased } as Outcome };
@@ -86,7 +84,7 @@ function walking(asked: Uint8Array, questions: readonly Uint8Array[], query: Que
   };
 }
 
-/** The answer to the name that was asked: an alias to the one that was found, and what that has. Null: it is no answer. */
+/** The answer to the client's query: an alias to the name that was found, and its records; null for what is no answer. */
 function answerBehindAlias(
   asked: Uint8Array,
   found: Uint8Array,
@@ -105,7 +103,7 @@ function answerBehindAlias(
   }
 }
 
-/** As long as the least of what it leads to; where that is nothing, as long as the denial (RFC 2308 5). */
+/** The lowest TTL behind the alias; without records, that of the denial (RFC 2308 5). */
 function ttlFor(answers: readonly Uint8Array[], authorities: readonly Uint8Array[]): number {
   const soa = authorities.filter((record) => u16(record, ownerEnd(record)) === typeSoa);
   const ttls = (answers.length > 0 ? answers : soa).map((record) => u32(record, ownerEnd(record) + 4));

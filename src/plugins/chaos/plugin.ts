@@ -6,17 +6,15 @@ import { fail, noBlock } from '../../config/arguments.js';
 import { programVersion } from '../../config/version.js';
 import { newAnswerer } from '../../counters.js';
 import { askedBy } from '../../dns/query.js';
-import { encodeAnswerTo, parseRecord } from '../../dns/records.js';
-import { rcodeNoError } from '../../dns/wire.js';
 import type { Made, MakeQuery } from '../../resolve/route.js';
-import type { Plugin } from '../plugin.js';
+import { madeAnswer, type Plugin } from '../plugin.js';
 
 const by = newAnswerer('chaos');
 
 const classChaos = 3;
 const typeTxt = 16;
 /** As CoreDNS answers: a cache may not keep who answered. */
-const ttlSeconds = 0;
+const chaosTtlSeconds = 0;
 /** One character string of a TXT record (RFC 1035 3.3). */
 const textBytesMax = 255;
 
@@ -45,14 +43,7 @@ function answerChaos(settings: ChaosConfig, query: MakeQuery): Made {
   const { name, type, class: questionClass } = askedBy(query.question);
   const texts = questionClass === classChaos && type === typeTxt ? textsFor(settings, name) : [];
   if (texts.length === 0) return { kind: 'next' };
-  const message = encodeAnswerTo(query, {
-    authoritative: false,
-    rcode: rcodeNoError,
-    answer: texts.map((text) => parseRecord(`${name} ${ttlSeconds} CH TXT ${quoted(text)}`)),
-    authority: [],
-    additional: [],
-  });
-  return { kind: 'message', message, by, extendedError: null, follow: null };
+  return madeAnswer(query, by, { answer: texts.map((text) => `${name} ${chaosTtlSeconds} CH TXT ${quoted(text)}`) });
 }
 
 function textsFor({ version, authors, hostName }: ChaosConfig, name: string): readonly string[] {

@@ -1,4 +1,4 @@
-/** `dns64 [PREFIX] { prefix PREFIX, translate_all, allow_ipv4 }`: addresses for networks that have IPv6 alone. */
+/** `dns64 [PREFIX] { prefix PREFIX, translate_all, allow_ipv4 }`: AAAA records for networks without IPv4. */
 import {
   type DirectiveContext,
   eachOption,
@@ -18,7 +18,7 @@ import { sumsOf } from '../../observe/exposition.js';
 import type { Plugin } from '../plugin.js';
 import { type Dns64Config, translatedRoute } from './translate.js';
 
-/** The lengths for which RFC 6052 2.2 says where the IPv4 address goes. */
+/** The prefix lengths of RFC 6052 2.2. */
 const prefixBits = [32, 40, 48, 56, 64, 96];
 const wellKnown = '64:ff9b::/96';
 
@@ -51,7 +51,7 @@ export const dns64: Plugin<Dns64Config> = {
   ],
 };
 
-/** AAAA queries that the policy answers cannot be translated: with NXDOMAIN none ever would be, in CoreDNS too. */
+/** The AAAA policy leaves nothing to translate: with NXDOMAIN dns64 would never act, in CoreDNS too. */
 function checkTranslation({ at }: Dns64Config, { aaaa, aaaaAt }: BlockConfig, context: DirectiveContext): void {
   if (aaaa === null || aaaa === 'forward') return;
   const why = `AAAA queries get "${aaaa}" from line ${aaaaAt!.line}`;

@@ -1,12 +1,11 @@
 /**
- * AAAA questions of clients that have IPv6 alone, as DNS64 answers them (RFC 6147): a name without AAAA records gets
- * some made of its A records. Both are asked as any client's questions are; what becomes of them is kept and shared as
- * an answer in a zone of its own, which others do not see.
+ * DNS64 (RFC 6147): a name without AAAA records gets AAAA records made of its A records. Both queries are asked like any
+ * client's; their result is cached as an answer in a zone of its own, which other clients do not see.
  */
 
 import type { Position } from '../../config/config.js';
 import type { Network } from '../../config/networks.js';
-import { addressesIn, type Finding, translated, withoutMapped } from '../../dns/dns64.js';
+import { type AddressFinding, addressesIn, translated, withoutMapped } from '../../dns/dns64.js';
 import type { Normaliser } from '../../dns/normalise.js';
 import { encodeAnswerTo } from '../../dns/records.js';
 import { copyOf, flagRd, flagTc, flagZ, messageFlags, rcodeNoError, setU16, typeA, typeAaaa } from '../../dns/wire.js';
@@ -17,15 +16,15 @@ import type { Ask, Outcome, Request } from '../../upstream/ask.js';
 
 export interface Dns64Config {
   readonly at: Position;
-  /** Sixteen bytes, of which the prefix's count. */
+  /** Sixteen bytes; those of the prefix count. */
   readonly prefix: Network;
-  /** Whether names that have AAAA records of their own are translated, too. */
+  /** Names with AAAA records of their own are translated, too. */
   readonly translatesAll: boolean;
-  /** Whether clients that ask over IPv4 are answered so, too. */
+  /** Clients over IPv4 are answered so, too. */
   readonly forIpv4: boolean;
 }
 
-/** The question as it is, for its asker alone. */
+/** The query as it is, for its client alone. */
 const nothingElse = {
   options: undefined,
   recursionDesired: null,
@@ -37,8 +36,8 @@ const nothingElse = {
 const failed: Outcome = { ok: false, why: 'timeout', text: 'neither AAAA nor A got an answer' };
 
 /**
- * The way of a zone's clients that are translated for; `within` asks in the zone itself, where questions are changed
- * and answers made. Here it only matters which of those are for one asker: they must not be asked for many.
+ * The route of clients with translated answers. `within` asks in the zone itself, where queries are rewritten and answers
+ * made; here only the answers for one client alone matter, which no other client may get.
  */
 export function translatedRoute(route: Route, config: Dns64Config, within: Ask, normaliser: Normaliser): Route {
   const { make, plan } = route;
@@ -55,10 +54,10 @@ export function translatedRoute(route: Route, config: Dns64Config, within: Ask, 
       if (make === null) return { kind: 'next' };
       const made = make(query, zone, asker);
       if (!isForAskerAlone(made)) return { kind: 'next' };
-      // Somebody else may know the name's A.
+      // Another part of the block may know the name's A.
       return isForAskerAlone(make({ ...query, question: forA(query.question) }, zone, asker)) ? made : { kind: 'next' };
     },
-    // The questions within have said what failed.
+    // The queries within have logged the failure.
     failed() {},
   };
 }
@@ -69,7 +68,7 @@ function translatingAsk(config: Dns64Config, within: Ask, normaliser: Normaliser
       const message = own.ok ? copyOf(own.message, 0, own.message.length) : null;
       const finding = message === null ? null : addressesIn(message, normaliser);
       const isFailed = message === null || finding === null || finding.kind === 'failed';
-      // Both questions have one deadline, and this one has taken all of it.
+      // Both queries share one deadline, and this one has used all of it.
       if (!own.ok && own.why === 'timeout') return done(failed);
       if (!isFailed && !mustTranslate(finding, config)) return done(answered(whole(message, finding, request), own));
       const question = forA(request.question);
@@ -82,7 +81,7 @@ function translatingAsk(config: Dns64Config, within: Ask, normaliser: Normaliser
         }
         if (!isFailed) return done(answered(whole(message, finding, request), own));
         if (a === null || !other.ok || a.kind === 'failed') return done(failed);
-        // There is no such name, or nothing at it: that is as true of AAAA.
+        // The name or its records do not exist, for AAAA as well.
         const denial = copyOf(other.message, 0, other.message.length);
         setU16(denial, headerBytes + question.length - 4, typeAaaa);
         done(answered(denial, other));
@@ -92,8 +91,8 @@ function translatingAsk(config: Dns64Config, within: Ask, normaliser: Normaliser
 }
 
 /**
- * What is made of an answer that is for a moment is for that moment, too; and what fails for a reason that the client is to
- * hear fails for that.
+ * A result made of an answer that may not be cached may not be cached either, and a failure whose reason the client is told
+ * keeps its reason.
  */
 function asWithin(within: Ask, making: (within: Ask) => Ask): Ask {
   return (request, done) => {
@@ -119,30 +118,30 @@ function forA(question: Uint8Array): Uint8Array {
   return copy;
 }
 
-/** RFC 6147 5.1.1 to 5.1.3; an answer that was cut tells nothing of what it has not. */
-function mustTranslate({ kind, truncated }: Finding, { translatesAll }: Dns64Config): boolean {
+/** RFC 6147 5.1.1 to 5.1.3. A truncated answer proves nothing about the records it lacks. */
+function mustTranslate({ kind, truncated }: AddressFinding, { translatesAll }: Dns64Config): boolean {
   if (kind === 'no such name' || (kind === 'none' && truncated)) return false;
   return kind === 'none' || translatesAll;
 }
 
-/** The message, made of what these say. */
+/** The message made of these answers. */
 function answered(message: Uint8Array, ...all: readonly Outcome[]): Outcome {
   return { ok: true, message, from: '', isStale: all.some((one) => one.ok && one.isStale === true) };
 }
 
-/** What the name has of its own, without addresses that are none (RFC 6147 5.1.4). */
-function whole(message: Uint8Array, { records, truncated }: Finding, request: Request): Uint8Array {
+/** The name's own AAAA records, without addresses that do not count (RFC 6147 5.1.4). */
+function whole(message: Uint8Array, { records, truncated }: AddressFinding, request: Request): Uint8Array {
   const left = withoutMapped(records);
-  return left.length === records.length ? message : encoded(request, left, truncated);
+  return left.length === records.length ? message : encodedAnswer(request, left, truncated);
 }
 
 function made(request: Request, records: readonly Uint8Array[], truncated: boolean): Uint8Array {
-  const message = encoded(request, records, truncated);
+  const message = encodedAnswer(request, records, truncated);
   setU16(message, 2, messageFlags(message) | flagZ);
   return message;
 }
 
-function encoded(
+function encodedAnswer(
   { question, recursionDesired }: Request,
   records: readonly Uint8Array[],
   truncated: boolean,
@@ -155,7 +154,7 @@ function encoded(
   return message;
 }
 
-/** Addresses have grown, and thousands of them may have outgrown the largest message. */
+/** AAAA records are longer than A records; thousands of them may exceed the largest message. */
 function thatFit(records: readonly Uint8Array[], bytesMax: number): readonly Uint8Array[] {
   let bytes = 0;
   const tooMany = records.findIndex((record) => {

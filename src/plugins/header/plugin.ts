@@ -1,4 +1,4 @@
-/** `header { [query|response] set|clear aa|ra|rd… }`: flags of what is asked upstream, and of what clients get. */
+/** `header { [query|response] set|clear aa|ra|rd… }`: flags of upstream queries and of answers. */
 
 import { type DirectiveContext, eachOption, fail, noWords, oneOf, warn } from '../../config/arguments.js';
 import { eachOf, type HeaderFlags } from '../../config/config.js';
@@ -10,13 +10,12 @@ import type { Plugin } from '../plugin.js';
 
 const bits = { aa: flagAa, ra: flagRa, rd: flagRd } as const;
 const names = ['aa', 'ra', 'rd'] as const;
-const actions = ['set', 'clear'] as const;
-type Action = (typeof actions)[number];
+const headerActions = ['set', 'clear'] as const;
+type Action = (typeof headerActions)[number];
 
 interface HeaderConfig {
-  /** Whether upstreams are asked with RD; null: as the client asked. */
+  /** RD in upstream queries; null: as the client sent it. */
   readonly recursionDesired: boolean | null;
-  /** Null: answers are as they are. */
   readonly response: HeaderFlags | null;
 }
 
@@ -31,7 +30,7 @@ export const header: Plugin<HeaderConfig> = {
   start: ({ recursionDesired }) => (recursionDesired === null ? null : { changer: recursionChanger(recursionDesired) }),
 };
 
-/** All of a block together, in the order written: the last word about a flag counts. */
+/** All directives of a block as one; the last word about a flag counts. */
 function readHeaders(directives: readonly Directive[], context: DirectiveContext): HeaderConfig {
   const query = { set: 0, clear: 0 };
   const response = { set: 0, clear: 0 };
@@ -43,7 +42,7 @@ function readHeaders(directives: readonly Directive[], context: DirectiveContext
     const [action, ...flags] = line.arguments;
     if (action === undefined) fail(line, 'expects set or clear, then flags.');
     const bitsSaid = flagsOf(line, flags);
-    say(word, oneOf(line, lower(action), 'the action', actions), bitsSaid);
+    say(word, oneOf(line, lowerToken(action), 'the action', headerActions), bitsSaid);
     return bitsSaid;
   }
   eachOf(directives, (directive) => {
@@ -60,7 +59,7 @@ function readHeaders(directives: readonly Directive[], context: DirectiveContext
           warn(context, line, 'aa and ra have no meaning in a query, only rd has; remove them.');
         },
         response: (line) => void inFull(response, line),
-        // Older versions of CoreDNS know nothing of queries.
+        // Older versions of CoreDNS set flags of answers only.
         set: (line) => say(response, 'set', flagsOf(line, line.arguments)),
         clear: (line) => say(response, 'clear', flagsOf(line, line.arguments)),
       },
@@ -75,14 +74,14 @@ function readHeaders(directives: readonly Directive[], context: DirectiveContext
 
 function flagsOf(line: Directive, tokens: readonly Token[]): number {
   if (tokens.length === 0) fail(line, 'expects flags: aa, ra or rd.');
-  return tokens.reduce((flags, token) => flags | bits[oneOf(line, lower(token), 'a flag', names)], 0);
+  return tokens.reduce((flags, token) => flags | bits[oneOf(line, lowerToken(token), 'a flag', names)], 0);
 }
 
-function lower(token: Token): Token {
+function lowerToken(token: Token): Token {
   return { ...token, text: token.text.toLowerCase() };
 }
 
-/** Asks upstreams with RD, or without. */
+/** Sets or clears RD in upstream queries. */
 function recursionChanger(wanted: boolean): Changer {
   return (draft, { flags }) => {
     if (wanted !== ((flags & flagRd) !== 0)) draft.recursionDesired = wanted;

@@ -1,15 +1,14 @@
 /**
- * A block's hosts file as it is now: read before the configuration is put to work, looked at every so often, and read
- * again when it has changed. A file that cannot be read leaves what it said last in force. Threads of Node.js read it,
- * and what they have read is understood in slices, as the largest file takes seconds.
+ * A block's hosts file: read before the configuration is used, watched, and read again when it changes. A file that cannot be
+ * read leaves the previous content in force. The thread pool reads it, and it is parsed in slices: the largest takes seconds.
  */
 import { createHash } from 'node:crypto';
 import type { Position } from '../../config/config.js';
 import { type Look, watchFiles } from '../../config/watch.js';
 import { hostsFileBytesMax } from '../../limits.js';
 import type { Clock } from '../../os/clock.js';
+import type { ReadPieces } from '../../os/files.js';
 import type { Log } from '../../os/log.js';
-import type { ReadPieces } from '../../os/reading.js';
 import { inTurns } from '../../scheduling/slices.js';
 import { type HostsTable, knowAlike, parseHosts, parseHostsInSlices } from './table.js';
 
@@ -20,33 +19,32 @@ interface HostsFileDeps {
   readonly readPieces: ReadPieces;
 }
 
-/** What was read. */
 export interface HostsContent {
-  /** What file and Corefile say together. */
+  /** The entries of file and Corefile. */
   readonly table: HostsTable;
-  /** When the file was last read, in wall-clock milliseconds since 1970; 0 when it never was. */
+  /** When the file was last read, in wall-clock milliseconds since 1970; 0: never. */
   readonly readAtMs: number;
-  /** Of the file's bytes; empty when it never was read. */
+  /** Of the file's bytes; empty if it was never read. */
   readonly digest: string;
-  /** What the file looked like when it began to be read. */
+  /** The file's stat when reading began. */
   readonly stat: string | undefined;
 }
 
 export interface HostsConfig {
   readonly at: Position;
   readonly file: string;
-  /** Names outside these zones are not taken from it. */
+  /** Only names in these zones are taken from the file. */
   readonly zones: readonly string[];
-  /** Lines of the Corefile, in the file's form; they come behind those of the file. */
+  /** Entries of the Corefile, as lines of a hosts file; they follow the file's. */
   readonly inline: string;
   readonly ttlSeconds: number;
-  /** Whether addresses lead back to their names (PTR). */
+  /** Addresses get PTR records. */
   readonly reverse: boolean;
-  /** How often the file is looked at; 0 is never. */
+  /** How often the file is checked; 0: never. */
   readonly reloadMs: number;
-  /** Null: no fallthrough; empty: for every zone; else for these. */
+  /** Null: no fallthrough; empty: every zone. */
   readonly fallthrough: readonly string[] | null;
-  /** Where a name falls through, so do questions about a known name for types that a hosts file cannot hold. */
+  /** Types that a hosts file cannot hold fall through, too, for known names. */
   readonly fallthroughUnsupported: boolean;
 }
 
@@ -56,16 +54,16 @@ export interface HostsFile {
   stop(): void;
 }
 
-/** Reads the file; given up when `isOver` says so. */
+/** Reads the file; gives up when `isOver`. */
 export async function readHostsFile(
   config: HostsConfig,
   deps: HostsFileDeps,
   isOver: () => boolean = () => false,
 ): Promise<HostsContent> {
-  return (await readHosts(config, deps, { digest: '', isOver })) ?? withoutFile(config, deps.look.stat(config.file));
+  return (await readContent(config, deps, { digest: '', isOver })) ?? withoutFile(config, deps.look.stat(config.file));
 }
 
-/** Serves what was read, or nothing from the file yet, and watches it; `changed` is told of which names there is other news now. */
+/** Serves `first`, or the Corefile's entries alone, and watches the file; `changed` gets a predicate of the changed names. */
 export function openHostsFile(
   config: HostsConfig,
   deps: HostsFileDeps,
@@ -79,14 +77,14 @@ export function openHostsFile(
   let isReading = false;
   let hasChanged = false;
 
-  /** Clients are answered by the table before in between. */
+  /** Until this ends, clients get answers from the previous table. */
   async function readAgain(): Promise<void> {
     hasChanged = true;
     if (isReading) return;
     isReading = true;
     while (hasChanged && !isStopped) {
       hasChanged = false;
-      const read = await readHosts(config, deps, { digest: content.digest, isOver: () => isStopped });
+      const read = await readContent(config, deps, { digest: content.digest, isOver: () => isStopped });
       if (read !== undefined && !isStopped) use(read);
     }
     isReading = false;
@@ -99,7 +97,7 @@ export function openHostsFile(
     changed((name) => !knowAlike(before, next.table, name));
   }
 
-  // What it looks like says enough: the bytes are compared when it is read.
+  // The stat suffices: the bytes are compared when the file is read.
   const watched: Look = { stat: (path) => look.stat(path), digest: (path) => look.stat(path) };
   const watch =
     reloadMs === 0
@@ -111,7 +109,7 @@ export function openHostsFile(
           () => void readAgain(),
           watched,
         );
-  // Between reading and now it may have changed, which the watch does not know.
+  // The file may have changed between reading and watching.
   if (look.stat(file) !== content.stat) void readAgain();
   return {
     file,
@@ -125,20 +123,20 @@ export function openHostsFile(
   };
 }
 
-/** What the Corefile says alone. */
+/** The Corefile's entries alone. */
 function withoutFile(config: HostsConfig, stat: string | undefined): HostsContent {
   return { table: parseHosts(config.inline, config), readAtMs: 0, digest: '', stat };
 }
 
 interface Reading {
-  /** Of what is known already. */
+  /** Of the content that is known already. */
   readonly digest: string;
-  /** Nobody wants to know any more. */
+  /** Whether the result is no longer needed. */
   isOver(): boolean;
 }
 
-/** What file and Corefile say now; undefined when that is known, or the file cannot be used, after a word about why. */
-async function readHosts(
+/** The content of file and Corefile; undefined if it is unchanged or the file is unusable, which is logged. */
+async function readContent(
   config: HostsConfig,
   deps: HostsFileDeps,
   { digest: known, isOver }: Reading,
@@ -150,7 +148,7 @@ async function readHosts(
   const readAtMs = clock.wallMs();
   const digest = await inTurns(clock, digestInSlices(pieces), isOver);
   if (digest === undefined || digest === known) return undefined;
-  const table = await inTurns(clock, parseHostsInSlices(textOf(pieces, config.inline), config), isOver);
+  const table = await inTurns(clock, parseHostsInSlices(hostsText(pieces, config.inline), config), isOver);
   if (table === undefined) return undefined;
   const { leftOut } = table;
   if (leftOut > 0) log.warn(`hosts: ${config.file} has too many entries; ignoring ${leftOut} of them`);
@@ -179,8 +177,8 @@ function* digestInSlices(pieces: readonly Uint8Array[]): Generator<void, string>
   return hash.digest('hex');
 }
 
-/** What the file says, and behind it the Corefile, in pieces that part no word. */
-function* textOf(pieces: readonly Uint8Array[], inline: string): Generator<string> {
+/** File and Corefile in pieces that end between words. */
+function* hostsText(pieces: readonly Uint8Array[], inline: string): Generator<string> {
   let rest = Buffer.alloc(0);
   for (const piece of pieces) {
     const bytes = Buffer.concat([rest, piece]);
@@ -191,10 +189,10 @@ function* textOf(pieces: readonly Uint8Array[], inline: string): Generator<strin
   yield `${rest.toString('utf8')}\n${inline}`;
 }
 
-/** Longer than any word that means something. */
+/** Longer than any name or address. */
 const wordBytesMax = 4_096;
 
-/** Where the last word that is there as a whole ends; what is too long for a word is let go with those before. */
+/** Where the last complete word ends; a word that is too long counts as complete. */
 function endOfWords(bytes: Buffer): number {
   let end = bytes.length;
   while (end > 0 && bytes[end - 1] > 0x20) end--;

@@ -1,100 +1,100 @@
 /**
- * Names and what is known of each, in a few arrays of numbers. A list of a quarter of a million names as objects would
- * be a hundred megabytes of heap, through which every full collection goes: 200 ms in which nobody is answered.
+ * Names and their records in a few arrays of numbers. A quarter of a million names as objects would be 100 MB of heap, through
+ * which every full garbage collection goes: 200 ms without an answer.
  *
  *   slot ─> name ─┬─> its characters, in the pool
  *                 └─> record ─> record …      each a kind, and an address in the pool or another name
  */
 import { hostsNamesMax, hostsRecordsPerNameMax } from '../../limits.js';
 
-/** What is known of one name; addresses in presentation form, names lower-case with the closing dot. */
+/** The records of one name: addresses in presentation form, names in lower case with the closing dot. */
 export interface HostsEntry {
   readonly a: readonly string[];
   readonly aaaa: readonly string[];
   readonly ptr: readonly string[];
 }
 
-const kinds = ['a', 'aaaa', 'ptr'] as const;
+const recordKinds = ['a', 'aaaa', 'ptr'] as const;
 /** Index in `kinds`. */
 type HostsKind = 0 | 1 | 2;
 const ptr = 2;
 
-/** What is no name and no record. */
-const none = -1;
+/** No name, or no record. */
+const noIndex = -1;
 
 export class HostsIndex {
   /** Characters of names and addresses, one byte each. */
   #pool = new Uint8Array(4_096);
   #poolBytes = 0;
-  /** Of each text in the pool: where it begins, how long it is. */
+  /** Of each text in the pool: start and length. */
   readonly #texts = { at: new Numbers(), length: new Numbers() };
   /** Of each name: its text, its hash, its first and last record. */
   readonly #names = { text: new Numbers(), hash: new Numbers(), first: new Numbers(), last: new Numbers() };
-  /** Of each name, how many records of each kind. */
+  /** Of each name: records of each kind. */
   readonly #counts = new Numbers();
-  /** Of each record: its kind, what it says (a text, or for a PTR a name), and the next of its name. */
+  /** Of each record: kind, value (a text, or a name for PTR) and the name's next record. */
   readonly #records = { kind: new Numbers(), value: new Numbers(), next: new Numbers() };
-  /** Names by their hash, with empty slots between; always a power of two, at most half of them taken. */
-  #slots = new Int32Array(1_024).fill(none);
+  /** Open addressing by hash: a power of two, at most half full. */
+  #slots = new Int32Array(1_024).fill(noIndex);
   #leftOut = 0;
 
-  /** Names, of which some may only be what others lead back to. */
+  /** Names, reverse names included. */
   get size(): number {
     return this.#names.text.length;
   }
 
-  /** Addresses and reverse names together, as coredns_hosts_entries counts them. */
+  /** Records, as coredns_hosts_entries counts them. */
   get entries(): number {
     return this.#records.kind.length;
   }
 
-  /** Not taken: more names, or more records of one name, than limits.ts allows. */
+  /** Names and records beyond the bounds of limits.ts. */
   get leftOut(): number {
     return this.#leftOut;
   }
 
-  /** All names, in the order in which they came. */
+  /** All names, in order of arrival. */
   *names(): Generator<string> {
     for (let name = 0; name < this.size; name++) yield this.#textOf(this.#names.text.at(name));
   }
 
-  /** What is known of this name by itself; undefined when nothing is. */
+  /** The records of exactly this name; undefined: none. */
   find(text: string): HostsEntry | undefined {
-    const name = this.#slots[this.#slotOf(text, hashOf(text))];
-    if (name === none) return undefined;
+    const name = this.#slots[this.#slotOf(text, textHash(text))];
+    if (name === noIndex) return undefined;
     const entry: Record<keyof HostsEntry, string[]> = { a: [], aaaa: [], ptr: [] };
     const { first } = this.#names;
     const { kind, value, next } = this.#records;
-    for (let record = first.at(name); record !== none; record = next.at(record)) {
+    for (let record = first.at(name); record !== noIndex; record = next.at(record)) {
       const isName = kind.at(record) === ptr;
       const said = isName ? this.#names.text.at(value.at(record)) : value.at(record);
-      entry[kinds[kind.at(record)]].push(this.#textOf(said));
+      entry[recordKinds[kind.at(record)]].push(this.#textOf(said));
     }
     return entry;
   }
 
-  /** Makes a text of an address, for any number of records. */
+  /** Stores an address, for any number of records. */
   address(text: string): number {
     return this.#put(text);
   }
 
-  /** One more address of a name, which is in one spelling. */
+  /** Adds an address to a name. */
   addAddress(name: string, kind: 0 | 1, address: number): void {
     const index = this.#nameOf(name);
-    if (index !== none) this.#add(index, kind, address);
+    if (index !== noIndex) this.#add(index, kind, address);
   }
 
-  /** The name that an address leads back to, by its reverse name. The name has been added. */
+  /** Adds the PTR record of a reverse name; the name has been added. */
   addReverse(reverse: string, name: string): void {
     const index = this.#nameOf(reverse);
-    if (index === none) return;
-    const leadsTo = this.#slots[this.#slotOf(name, hashOf(name))];
-    if (leadsTo === none) this.#leftOut++;
+    if (index === noIndex) return;
+    const leadsTo = this.#slots[this.#slotOf(name, textHash(name))];
+    if (leadsTo === noIndex) this.#leftOut++;
     else this.#add(index, ptr, leadsTo);
   }
 
   #add(name: number, kind: HostsKind, value: number): void {
-    const countAt = name * kinds.length + kind;
+    const countAt = name * recordKinds.length + kind;
     if (this.#counts.at(countAt) >= hostsRecordsPerNameMax) {
       this.#leftOut++;
       return;
@@ -102,48 +102,48 @@ export class HostsIndex {
     this.#counts.set(countAt, this.#counts.at(countAt) + 1);
     const record = this.#records.kind.push(kind);
     this.#records.value.push(value);
-    this.#records.next.push(none);
+    this.#records.next.push(noIndex);
     const last = this.#names.last.at(name);
-    if (last === none) this.#names.first.set(name, record);
+    if (last === noIndex) this.#names.first.set(name, record);
     else this.#records.next.set(last, record);
     this.#names.last.set(name, record);
   }
 
-  /** The name with this text, a new one when there was none; none when there is no room for it. */
+  /** The name's index, a new one if needed; `none` without room. */
   #nameOf(text: string): number {
-    const hash = hashOf(text);
+    const hash = textHash(text);
     const slot = this.#slotOf(text, hash);
-    if (this.#slots[slot] !== none) return this.#slots[slot];
+    if (this.#slots[slot] !== noIndex) return this.#slots[slot];
     if (this.size >= hostsNamesMax) {
       this.#leftOut++;
-      return none;
+      return noIndex;
     }
     const name = this.#names.text.push(this.#put(text));
     this.#names.hash.push(hash);
-    this.#names.first.push(none);
-    this.#names.last.push(none);
-    for (let kind = 0; kind < kinds.length; kind++) this.#counts.push(0);
+    this.#names.first.push(noIndex);
+    this.#names.last.push(noIndex);
+    for (let kind = 0; kind < recordKinds.length; kind++) this.#counts.push(0);
     this.#slots[slot] = name;
     if (this.size * 2 > this.#slots.length) this.#grow();
     return name;
   }
 
   #grow(): void {
-    const slots = new Int32Array(this.#slots.length * 2).fill(none);
+    const slots = new Int32Array(this.#slots.length * 2).fill(noIndex);
     const { hash } = this.#names;
     for (let name = 0; name < this.size; name++) {
       let slot = hash.at(name) & (slots.length - 1);
-      while (slots[slot] !== none) slot = (slot + 1) & (slots.length - 1);
+      while (slots[slot] !== noIndex) slot = (slot + 1) & (slots.length - 1);
       slots[slot] = name;
     }
     this.#slots = slots;
   }
 
-  /** Where this name is, or would be. */
+  /** The slot of this name, taken or free. */
   #slotOf(text: string, hash: number): number {
     const mask = this.#slots.length - 1;
     let slot = hash & mask;
-    for (; this.#slots[slot] !== none; slot = (slot + 1) & mask) {
+    for (; this.#slots[slot] !== noIndex; slot = (slot + 1) & mask) {
       const name = this.#slots[slot];
       if (this.#names.hash.at(name) === hash && this.#isText(this.#names.text.at(name), text)) break;
     }
@@ -190,7 +190,7 @@ class Numbers {
     this.#numbers[index] = value;
   }
 
-  /** Gives its index. */
+  /** The index of the new number. */
   push(value: number): number {
     if (this.length === this.#numbers.length) {
       const numbers = new Int32Array(this.length * 2);
@@ -202,8 +202,8 @@ class Numbers {
   }
 }
 
-/** FNV-1a, its high bits brought down. Who writes the file chooses the names; clients cannot. */
-function hashOf(text: string): number {
+/** FNV-1a with its high bits folded. It needs no key: the file's author chooses the names, clients do not. */
+function textHash(text: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
   return hash ^ (hash >>> 15);

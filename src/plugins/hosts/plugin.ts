@@ -1,6 +1,6 @@
 /**
- * `hosts [FILE [ZONE…]] { … }`: names and addresses as in /etc/hosts, from a file and from lines of the Corefile. The
- * lines are checked here, where they have a place to be named; the file is read when the configuration is used.
+ * `hosts [FILE [ZONE…]] { … }`: names and addresses as in /etc/hosts, from a file and from lines of the Corefile. The lines are
+ * checked here, where errors have a line number; the file is read when the configuration is used.
  */
 import { isIP } from 'node:net';
 import { type Advised, coversAll, type Saying } from '../../config/advice/advised.js';
@@ -27,10 +27,10 @@ import { type HostsConfig, type HostsContent, type HostsFile, openHostsFile, rea
 import { type HostsTable, knowAlike } from './table.js';
 
 const fileByDefault = '/etc/hosts';
-const ttlSecondsMax = 65_535;
+const hostsTtlSecondsMax = 65_535;
 const reloadMsLeast = 100;
 
-type Draft = { -readonly [Key in keyof HostsConfig]: HostsConfig[Key] };
+type HostsDraft = { -readonly [Key in keyof HostsConfig]: HostsConfig[Key] };
 
 export const hosts: Plugin<HostsConfig, HostsAtWork> = {
   name: 'hosts',
@@ -53,7 +53,7 @@ export const hosts: Plugin<HostsConfig, HostsAtWork> = {
       name: 'coredns_hosts_entries',
       help: 'The combined number of entries in hosts and Corefile.',
       type: 'gauge',
-      // A file that several blocks name is counted for the block that finds most of its names in its zones.
+      // A file that several blocks name counts for the block that finds most of its names in its zones.
       samples: ({ atWork }) =>
         groupByLabels(atWork, ({ atWork: { file } }) => ({ hostsfile: file.file })).map(({ labels, members }) =>
           sample(labels, Math.max(...members.map(({ atWork: { file } }) => file.content.table.entries))),
@@ -69,7 +69,7 @@ export const hosts: Plugin<HostsConfig, HostsAtWork> = {
           : [sample({}, Math.max(...atWork.map(({ atWork: { file } }) => file.content.readAtMs)) / 1000)],
     },
   ],
-  advice: { 'hosts-without-fallthrough': withoutFallthrough },
+  advice: { 'hosts-without-fallthrough': hostsWithoutFallthrough },
 };
 
 interface HostsAtWork extends PluginAtWork {
@@ -84,7 +84,7 @@ function readHosts(directive: Directive, context: DirectiveContext): HostsConfig
   const [file, ...zones] = directive.arguments;
   const lines = directive.block ?? [];
   const entries = lines.filter(({ name }) => isAddress(name));
-  const hosts: Draft = {
+  const hosts: HostsDraft = {
     at: directive.at,
     file: file?.text ?? fileByDefault,
     zones: zones.length === 0 ? context.zones : zones.flatMap((token) => readZones(token, directive.path)),
@@ -101,7 +101,7 @@ function readHosts(directive: Directive, context: DirectiveContext): HostsConfig
     {
       ttl(option) {
         const seconds = oneWord(option, 'a number of seconds');
-        hosts.ttlSeconds = wholeNumber(option, seconds, 'the TTL', 1, ttlSecondsMax);
+        hosts.ttlSeconds = wholeNumber(option, seconds, 'the TTL', 1, hostsTtlSecondsMax);
       },
       no_reverse(option) {
         noWords(option);
@@ -132,9 +132,9 @@ function readHosts(directive: Directive, context: DirectiveContext): HostsConfig
   return hosts;
 }
 
-/** An entry of the block as a line of a hosts file, its names in their one spelling. */
+/** An entry of the block as a line of a hosts file, its names normalised. */
 function entryLine(entry: Directive): string {
-  if (entry.arguments.length === 0) fail(entry, 'has no name; write ADDRESS NAME…');
+  if (entry.arguments.length === 0) fail(entry, 'has no name; write ADDRESS, then one NAME or more.');
   if (entry.block !== null) fail(entry, 'takes no block; remove the { }.');
   return [entry.name, ...entry.arguments.map(({ text, at }) => readName(text, at, entry.path))].join(' ');
 }
@@ -143,8 +143,8 @@ function isAddress(word: string): boolean {
   return isIP(word) !== 0;
 }
 
-/** Where hosts is for all names, reading it warns of that already. */
-function withoutFallthrough({ config }: Advised): readonly Saying[] {
+/** For hosts that covers all names, reading the directive warns already. */
+function hostsWithoutFallthrough({ config }: Advised): readonly Saying[] {
   const { forwards, zones } = config;
   const written = settingsOf(config, hosts);
   if (written === undefined || written.fallthrough !== null || forwards.length === 0) return [];

@@ -1,7 +1,6 @@
 /**
- * The text of a hosts file as a table of names: whose addresses, and for addresses by their reverse names (RFC 1035
- * 3.5, RFC 3596 2.5) which names. Lines that say nothing useful are passed over, as every reader of such files does.
- * It knows no questions and no files.
+ * The text of a hosts file as a table: addresses by name, and names by reverse name (RFC 1035 3.5, RFC 3596 2.5). Invalid lines
+ * are skipped, as every reader of such files does.
  */
 import { canonicalAddress } from '../../config/addresses.js';
 import { reverseName } from '../../config/zones.js';
@@ -9,13 +8,13 @@ import { isInZone, lowerCaseName, nameToWire, wireToName } from '../../dns/names
 import { nameBytesMax } from '../../limits.js';
 import { type HostsEntry, HostsIndex } from './index-of-names.js';
 
-/** By lower-case name with the closing dot; `*.example.org.` stands for one more label. */
+/** By lower-case name with the closing dot; `*.example.org.` matches one more label. */
 export type HostsTable = Pick<HostsIndex, 'find' | 'names' | 'size' | 'entries' | 'leftOut'>;
 
 interface HostsScope {
-  /** Names outside these zones are not taken. */
+  /** Only names in these zones are taken. */
   readonly zones: readonly string[];
-  /** Whether addresses lead back to their names. */
+  /** Addresses get PTR records. */
   readonly reverse: boolean;
 }
 
@@ -24,14 +23,14 @@ interface Address {
   readonly text: string;
 }
 
-const none: HostsEntry = { a: [], aaaa: [], ptr: [] };
+const noEntry: HostsEntry = { a: [], aaaa: [], ptr: [] };
 
 /** Well below a millisecond of work. */
 const wordsPerSlice = 100;
 /** The longest word that may be a name: 255 characters, each as `\\DDD`. */
 const wordCharactersMax = 1_020;
 
-/** The table that the text means for these zones, at once. */
+/** Parses the text at once. */
 export function parseHosts(text: string, scope: HostsScope): HostsTable {
   const slices = parseHostsInSlices([text], scope);
   let slice = slices.next();
@@ -39,7 +38,7 @@ export function parseHosts(text: string, scope: HostsScope): HostsTable {
   return slice.value;
 }
 
-/** The same of a text in pieces, which part no word, some words a slice: the largest takes seconds, in which others would wait. */
+/** Parses a text in pieces that end between words, in slices: the largest takes seconds, in which clients would wait. */
 export function* parseHostsInSlices(
   pieces: Iterable<string>,
   { zones, reverse }: HostsScope,
@@ -64,7 +63,7 @@ export function* parseHostsInSlices(
   return index;
 }
 
-/** Each word, and the address that its line begins with; that itself, and words behind what is none, without. */
+/** Each word with the address that begins its line; undefined for that address itself and behind an invalid one. */
 function* wordsOf(
   pieces: Iterable<string>,
 ): Generator<{ readonly word: string; readonly address: Address | undefined }> {
@@ -86,28 +85,28 @@ function* wordsOf(
       else if (word === '\n') isFirst = true;
       else if (isFirst) {
         isFirst = false;
-        address = word.length > wordCharactersMax ? undefined : readAddress(word);
+        address = word.length > wordCharactersMax ? undefined : readHostAddress(word);
         yield { word, address: undefined };
       } else yield { word, address };
     }
   }
 }
 
-/** What is known of a name (lower-case, with the closing dot): by itself, or by the wildcard in its first label's place. */
+/** The records of a name (lower case, closing dot): its own, or those of the wildcard for its first label. */
 export function findHost(table: HostsTable, name: string): HostsEntry {
   const own = table.find(name);
   if (own !== undefined) return own;
   const [, parent] = /^(?:[^\\.]|\\.)+(\..*)$/u.exec(name) ?? [];
-  return (parent === undefined ? undefined : table.find(`*${parent}`)) ?? none;
+  return (parent === undefined ? undefined : table.find(`*${parent}`)) ?? noEntry;
 }
 
-/** Whether two tables know the same of a name. */
+/** Whether both tables have the same records for a name. */
 export function knowAlike(one: HostsTable, other: HostsTable, name: string): boolean {
   return JSON.stringify(findHost(one, name)) === JSON.stringify(findHost(other, name));
 }
 
-/** A scope behind the address means nothing to others; an IPv4 address in an IPv6 one is that address. */
-function readAddress(word: string): Address | undefined {
+/** The address without its scope; an IPv4-mapped address is the IPv4 address. */
+function readHostAddress(word: string): Address | undefined {
   const text = canonicalAddress(word.replace(/%.*$/u, ''));
   if (text === undefined) return undefined;
   const [, mapped] = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/u.exec(text) ?? [];
@@ -115,7 +114,7 @@ function readAddress(word: string): Address | undefined {
   return { kind: text.includes(':') ? 1 : 0, text };
 }
 
-/** What most names are: nothing in it is written in another way. */
+/** Most names need no unescaping. */
 const plainName = /^(?:[\w*-]{1,63}\.)*[\w*-]{1,63}$/u;
 
 function readHostName(written: string): string | undefined {

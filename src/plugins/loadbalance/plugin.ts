@@ -1,4 +1,4 @@
-/** `loadbalance [round_robin] { prefer NETWORK... }`: addresses are given in another order each time. */
+/** `loadbalance [round_robin] { prefer NETWORK... }`: shuffles the addresses of every answer. */
 
 import { eachOption, fail, words } from '../../config/arguments.js';
 import type { Directive } from '../../config/corefile.js';
@@ -6,7 +6,7 @@ import { type Network, readNetwork } from '../../config/networks.js';
 import { preferredNetworksMax } from '../../limits.js';
 import type { Plugin } from '../plugin.js';
 
-/** Addresses in these networks come first, those of the first network before all others. */
+/** Addresses in these networks come first, the first network's before all others. */
 type Preferred = readonly Network[];
 
 export const loadbalance: Plugin<Preferred> = {

@@ -1,7 +1,6 @@
 /**
- * Names of this machine answered as CoreDNS's `local` answers them, so that they are asked of nobody: localhost and
- * what is below or behind it is 127.0.0.1 and ::1, 127.0.0.1 is localhost, and the rest of those reverse zones is
- * empty. It stands before the cache and every policy.
+ * `local`: names of this machine, as CoreDNS's `local` answers them, before the cache and every policy: localhost and names
+ * below or before it are 127.0.0.1 and ::1, 127.0.0.1 is localhost, and the rest of those reverse zones is empty.
  */
 
 import { eachOption, noWords, oneOf, oneWord } from '../../config/arguments.js';
@@ -18,12 +17,12 @@ import type { Plugin } from '../plugin.js';
 
 export const byLocal = newAnswerer('local');
 
-/** A week, as CoreDNS has it: nothing about these names ever changes. */
-const ttlSeconds = 604_800;
+/** A week, CoreDNS's TTL: these names never change. */
+const localTtlSeconds = 604_800;
 const loopback = '1.0.0.127.in-addr.arpa.';
 const zones = ['localhost.', '0.in-addr.arpa.', '127.in-addr.arpa.', '255.in-addr.arpa.'];
 
-/** `localhost_prefix`: names that only begin with the label `localhost`, as a search path makes them, are answered too. */
+/** `localhost_prefix`: names that only begin with the label `localhost`, which search paths make, are answered too. */
 interface LocalConfig {
   readonly takesPrefix: boolean;
 }
@@ -59,11 +58,11 @@ interface LocalDeps {
 type Data = Readonly<Record<string, string>>;
 
 const addresses: Data = { A: '127.0.0.1', AAAA: '::1' };
-const soa = `localhost. root.localhost. 1 0 0 0 ${ttlSeconds}`;
-const apex: Data = { NS: 'localhost.', SOA: soa };
-const nothing: Data = {};
+const localSoa = `localhost. root.localhost. 1 0 0 0 ${localTtlSeconds}`;
+const apex: Data = { NS: 'localhost.', SOA: localSoa };
+const noData: Data = {};
 
-/** What answers these names and lets others pass. It counts and notes what is below `localhost.` or behind it. */
+/** Answers these names; counts and logs those below `localhost.` or beginning with it. */
 function localGuard({ takesPrefix }: LocalConfig, { counters, log }: LocalDeps): Guard {
   return (query) => {
     const { name, type, class: questionClass } = askedBy(query.question);
@@ -76,26 +75,26 @@ function localGuard({ takesPrefix }: LocalConfig, { counters, log }: LocalDeps):
       counters.count('localhostRequests');
       log.debug(`local: ${name} ${typeName(type)} queried by ${query.remote}`);
     }
-    const data = isBelow ? addresses : dataOf(name, zone!);
+    const data = isBelow ? addresses : zoneData(name, zone!);
     const word = typeName(type);
     const owner = isBelow ? name : zone!;
     const known = data !== null && Object.hasOwn(data, word);
     const message = encodeAnswerTo(query, {
       authoritative: false,
       rcode: data === null ? rcodeNxDomain : rcodeNoError,
-      answer: known ? [parseRecord(`${name} ${ttlSeconds} IN ${word} ${data[word]}`)] : [],
-      authority: known ? [] : [parseRecord(`${owner} ${ttlSeconds} IN SOA ${soa}`)],
+      answer: known ? [parseRecord(`${name} ${localTtlSeconds} IN ${word} ${data[word]}`)] : [],
+      authority: known ? [] : [parseRecord(`${owner} ${localTtlSeconds} IN SOA ${localSoa}`)],
       additional: [],
     });
     return { kind: 'message', message, by: byLocal };
   };
 }
 
-/** What is there for a name of a zone by type; null when there is no such name. */
-function dataOf(name: string, zone: string): Data | null {
+/** The records of a zone's name by type; null: the name does not exist. */
+function zoneData(name: string, zone: string): Data | null {
   if (name === 'localhost.') return { ...addresses, ...apex };
   if (name === zone) return apex;
   if (name === loopback) return { PTR: 'localhost.' };
-  // Those on the way to it exist, though there is nothing at them (RFC 8020 2).
-  return isInZone(loopback, name) ? nothing : null;
+  // The names between zone and record exist without data (RFC 8020 2).
+  return isInZone(loopback, name) ? noData : null;
 }

@@ -1,4 +1,4 @@
-/** `nsid [TEXT...]`: what clients are told that ask which server answered them (RFC 5001); the host's name by default. */
+/** `nsid [TEXT...]`: the NSID of this server (RFC 5001), by default the host's name. */
 
 import { type DirectiveContext, fail, noBlock } from '../../config/arguments.js';
 import type { Directive } from '../../config/corefile.js';
@@ -12,7 +12,7 @@ export const nsid: Plugin<string> = {
   traits: (serverId) => ({ serverId }),
 };
 
-/** Several words become one text with a blank between each two. */
+/** Words are joined with one space. */
 function readNsid(directive: Directive, context: DirectiveContext): string {
   noBlock(directive);
   const written = directive.arguments.map(({ text }) => text).join(' ');

@@ -1,21 +1,18 @@
 /**
- * What a rule of `rewrite` is about, and what becomes of a name: functions over text. A name is in lower case with its
- * closing dot; what comes out may be none.
+ * The rules of `rewrite` and their effect on names, as text: in lower case with the closing dot. A result may be no valid name.
  */
 
 import type { NamedQuestion, Position } from '../../config/config.js';
 import type { Pattern } from '../../config/pattern.js';
 import { lowerCaseName, wireOf, wireToName } from '../../dns/names.js';
 
-/** Which names a rule is about. */
 export type NameMatch =
   | { readonly how: 'exact' | 'prefix' | 'suffix' | 'substring'; readonly text: string }
   | { readonly how: 'regex'; readonly pattern: Pattern };
 
-/** One rule of `rewrite`. */
 export interface RewriteRule {
   readonly at: Position;
-  /** Whether the rules behind one that has matched are looked at. */
+  /** Whether later rules are tried after a match. */
   readonly then: 'stop' | 'continue';
   readonly change: RewriteChange;
 }
@@ -31,14 +28,14 @@ export type RewriteChange =
 export interface NameChange {
   readonly field: 'name';
   readonly match: NameMatch;
-  /** What the match becomes; of a regex the whole name, with `{1}` for its groups. */
+  /** The replacement of the match; for a regex of the whole name, with `{1}` for its groups. */
   readonly to: string;
-  /** What has become of the name is undone in the answer. */
+  /** The answer gets the original name back. */
   readonly isUndone: boolean;
   readonly answers: readonly AnswerChange[];
 }
 
-/** What becomes of names in answers: of owners, or of those that records lead to. */
+/** Renames owners in answers, or the names in their data. */
 export interface AnswerChange {
   readonly part: 'name' | 'value';
   readonly pattern: Pattern;
@@ -65,10 +62,10 @@ export const optionVariables = [
 export type OptionData =
   | { readonly kind: 'bytes'; readonly bytes: readonly number[] }
   | { readonly kind: 'variable'; readonly name: (typeof optionVariables)[number] }
-  /** The client's network, by so many bits of its address (RFC 7871). */
+  /** The client's network, this many bits of its address (RFC 7871). */
   | { readonly kind: 'subnet'; readonly v4Bits: number; readonly v6Bits: number };
 
-/** What the block asks for the question by its rules; null for a name that would be none. */
+/** The query that the rules make of this one; null if its name becomes invalid. */
 export function rewritten(rules: readonly RewriteRule[], { name, type }: NamedQuestion): NamedQuestion | null {
   const question = { name, type };
   for (const { change, then } of rules) {
@@ -76,7 +73,7 @@ export function rewritten(rules: readonly RewriteRule[], { name, type }: NamedQu
     switch (change.field) {
       case 'name': {
         isAbout = matches(change.match, question.name);
-        const other = isAbout ? nameOf(renamed(change.match, change.to, question.name)) : question.name;
+        const other = isAbout ? validName(renamed(change.match, change.to, question.name)) : question.name;
         if (other === null) return null;
         question.name = other;
         break;
@@ -98,7 +95,7 @@ export function rewritten(rules: readonly RewriteRule[], { name, type }: NamedQu
   return question;
 }
 
-function nameOf(text: string): string | null {
+function validName(text: string): string | null {
   const wire = wireOf(text);
   return wire === null ? null : lowerCaseName(wireToName(wire, 0));
 }
@@ -119,7 +116,7 @@ export function matches(match: NameMatch, name: string): boolean {
   }
 }
 
-/** What a name that matches becomes: its matching part is replaced, by a regex the whole. */
+/** The name after a match: the matching part is replaced, for a regex the whole name. */
 export function renamed(match: NameMatch, to: string, name: string): string {
   switch (match.how) {
     case 'exact':
@@ -135,14 +132,14 @@ export function renamed(match: NameMatch, to: string, name: string): string {
   }
 }
 
-/** The text with the groups of the match in it; the name itself where there is none. */
+/** The text with the match's groups; the name itself without a match. */
 export function byPattern(pattern: Pattern, to: string, name: string): string {
   const groups = pattern.exec(name);
   if (groups === null) return name;
-  // A group that took no part is empty in Go and undefined here; a number without a group stays as it is written.
+  // In Go a group without a match is empty; a number without a group stays as written.
   const other = to.replace(/\{(\d{1,3})\}/gu, (text, group) => {
     return Number(group) < groups.length ? (groups[Number(group)] ?? '') : text;
   });
-  // A last group that reached the name's end has brought the closing dot along.
+  // A last group that reaches the name's end includes the closing dot.
   return other.endsWith('..') ? other.slice(0, -1) : other;
 }

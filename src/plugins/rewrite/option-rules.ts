@@ -1,16 +1,16 @@
 /**
- * `rewrite edns0`: the EDNS options of what is asked upstream. Those that clients send are not sent on but where a rule
- * about the same code leaves them; then, and where an option tells who asks, the answer may be for that client alone.
+ * `rewrite edns0`: EDNS options of upstream queries. A client's option is forwarded only if a rule about its code leaves it;
+ * then, and if an option identifies the client, the answer may be for that client alone.
  */
-import { addressBytes } from '../../config/networks.js';
 import { overTcp } from '../../counters.js';
 import { lowerCaseName, wireToName } from '../../dns/names.js';
 import { optionOf } from '../../dns/options.js';
 import { setU16, u16 } from '../../dns/wire.js';
+import { addressBytes } from '../../os/addresses.js';
 import type { Draft, QueryToPlan } from '../../resolve/route.js';
 import type { OptionChange } from './name-rules.js';
 
-/** Does what the rule says; false where it has nothing to do. */
+/** Applies the rule; false if it does not apply. */
 export function changeOptions(rule: OptionChange, draft: Draft, query: QueryToPlan): boolean {
   const { action, code } = rule;
   const { options } = draft;
@@ -53,7 +53,7 @@ function number(value: number): Uint8Array {
   return bytes;
 }
 
-/** RFC 7871 6: the family, the bits that count, no scope, and as many bytes as hold them, the rest of them 0. */
+/** RFC 7871 6: family, source prefix length, scope 0, and the prefix's bytes with zero bits behind it. */
 function subnetOf(address: Uint8Array, bits: number): Uint8Array {
   const bytes = Math.ceil(bits / 8);
   const data = new Uint8Array(4 + bytes);

@@ -1,6 +1,6 @@
 /**
- * `rewrite [continue|stop] FIELD …`: what is asked behind the cache in the place of what clients ask, and what becomes
- * of the answer. A block behind it is the same words on several lines.
+ * `rewrite [continue|stop] FIELD …`: the query that is asked on a miss in place of the client's, and changes to the answer. A
+ * block holds the same words on several lines.
  */
 
 import { type DirectiveContext, fail, listed, warn } from '../../config/arguments.js';
@@ -16,12 +16,12 @@ import { readMatch, readNameChange, renamedTo, splitMatch } from './read-name.js
 import { readOptionChange } from './read-option.js';
 import { rewriter } from './rewriter.js';
 
-/** Of an rcode a header has these bits. */
+/** Rcode bits of a header. */
 const headerRcodeMax = 15;
 
-type Reader = (rule: Directive, context: DirectiveContext) => RewriteChange | null;
+type RuleReader = (rule: Directive, context: DirectiveContext) => RewriteChange | null;
 
-const readers: Readonly<Record<string, Reader>> = {
+const ruleReaders: Readonly<Record<string, RuleReader>> = {
   name: readNameChange,
   type: (rule) => numbers(rule, 'type', 'record type', typeNumber),
   class: (rule) => numbers(rule, 'class', 'class', classNumber),
@@ -42,7 +42,7 @@ export const rewrite: Plugin<readonly RewriteRule[]> = {
   start: (rules) => (rules.length === 0 ? null : { changer: rewriter(rules) }),
 };
 
-/** All rules of a block, in the order written. */
+/** All rules of a block, in order. */
 function readRewrites(directives: readonly Directive[], context: DirectiveContext): readonly RewriteRule[] {
   if (directives.length > rewriteRulesMax) {
     fail(directives[rewriteRulesMax], `at most ${rewriteRulesMax} rules are allowed per server block; use patterns.`);
@@ -56,21 +56,20 @@ function readRewrite(directive: Directive, context: DirectiveContext): RewriteRu
   const first = words[0]?.text.toLowerCase();
   const then = first === 'continue' ? 'continue' : 'stop';
   const [field, ...rest] = first === 'continue' || first === 'stop' ? words.slice(1) : words;
-  if (field === undefined) fail(directive, `expects ${listed(Object.keys(readers))}.`);
+  if (field === undefined) fail(directive, `expects ${listed(Object.keys(ruleReaders))}.`);
   const name = field.text.toLowerCase();
   if (name === 'answer')
     fail(directive, 'answer must follow a name rule, as in "name suffix A B answer auto".', field.at);
-  if (!Object.hasOwn(readers, name)) {
-    const meant = nearest(name, Object.keys(readers));
-    const hint = meant === undefined ? `known: ${Object.keys(readers).join(', ')}.` : `did you mean ${meant}?`;
+  if (!Object.hasOwn(ruleReaders, name)) {
+    const meant = nearest(name, Object.keys(ruleReaders));
+    const hint = meant === undefined ? `known: ${Object.keys(ruleReaders).join(', ')}.` : `did you mean ${meant}?`;
     fail(directive, `does not know "${field.text}"; ${hint}`, field.at);
   }
   const rule = { ...directive, at: field.at, path: `${directive.path} ${name}`, arguments: rest, block: null };
-  const change = readers[name](rule, context);
+  const change = ruleReaders[name](rule, context);
   return change === null ? null : { at: directive.at, then, change };
 }
 
-/** The words of a block, line after line. */
 function linesOf({ block }: Directive): Token[] {
   return (block ?? []).flatMap((line) => {
     if (line.block !== null) fail(line, 'takes no block; remove the { }.');

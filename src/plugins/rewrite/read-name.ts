@@ -1,6 +1,6 @@
 /**
- * How rules of `rewrite` say which names they are about and what becomes of them. `exact` and `suffix` are about whole
- * names and get their closing dots; the text of `prefix` and `substring` is taken as it is written.
+ * The names that rules of `rewrite` match, and their replacements. `exact` and `suffix` match whole names, which get closing
+ * dots; the text of `prefix` and `substring` is used as written.
  */
 
 import { fail, readPattern } from '../../config/arguments.js';
@@ -14,7 +14,7 @@ import type { AnswerChange, NameChange, NameMatch } from './name-rules.js';
 const ways = ['exact', 'prefix', 'suffix', 'substring', 'regex'] as const;
 type How = NameMatch['how'];
 
-/** The kind of match, `exact` where none is written, and the words behind it; a rule without it has `plain` words. */
+/** The kind of match, `exact` by default, and the words behind it; without it a rule has `plain` words. */
 export function splitMatch(rule: Directive, plain: number): { readonly how: How; readonly words: readonly Token[] } {
   const [first, ...rest] = rule.arguments;
   const how = ways.find((way) => way === first?.text.toLowerCase());
@@ -26,20 +26,20 @@ export function readMatch(rule: Directive, how: How, token: Token): NameMatch {
   if (how === 'regex') return { how, pattern: patternOf(rule, token) };
   const text = lowerCaseName(token.text);
   if (text === '') fail(rule, 'the name to match is empty.', token.at);
-  return { how, text: how === 'exact' || how === 'suffix' ? closed(text) : text };
+  return { how, text: how === 'exact' || how === 'suffix' ? withClosingDot(text) : text };
 }
 
-/** What a matched name becomes, as a rule of this kind keeps it. */
+/** The replacement in the form that this kind of rule keeps. */
 export function renamedTo(rule: Directive, match: NameMatch, token: Token): string {
   const text = lowerCaseName(token.text);
-  if (match.how === 'regex') return closed(checkedGroups(rule, match.pattern, token, text));
-  if (match.how !== 'exact') return match.how === 'suffix' ? closed(text) : text;
+  if (match.how === 'regex') return withClosingDot(checkedGroups(rule, match.pattern, token, text));
+  if (match.how !== 'exact') return match.how === 'suffix' ? withClosingDot(text) : text;
   try {
     nameToWire(text);
   } catch (error) {
     fail(rule, (error as Error).message, token.at);
   }
-  return closed(text);
+  return withClosingDot(text);
 }
 
 /** `name [exact|prefix|suffix|substring|regex] FROM TO [answer auto|name F T|value F T …]`. */
@@ -58,7 +58,7 @@ export function readNameChange(rule: Directive): NameChange {
   };
 }
 
-/** `answer` begins what follows, and may be left out from the second on. */
+/** `answer` begins each part, and may be omitted from the second on. */
 function readAnswers(
   rule: Directive,
   words: readonly Token[],
@@ -79,7 +79,11 @@ function readAnswers(
     } else if (part.text === 'name' || part.text === 'value') {
       if (to === undefined) fail(rule, `answer ${part.text} expects FROM TO, a pattern and its replacement.`, part.at);
       const pattern = patternOf(rule, from);
-      changes.push({ part: part.text, pattern, to: closed(checkedGroups(rule, pattern, to, lowerCaseName(to.text))) });
+      changes.push({
+        part: part.text,
+        pattern,
+        to: withClosingDot(checkedGroups(rule, pattern, to, lowerCaseName(to.text))),
+      });
       at += 3;
     } else fail(rule, `answer must be auto, name or value, not "${part.text}".`, part.at);
   }
@@ -96,7 +100,7 @@ function patternOf(rule: Directive, token: Token): Pattern {
   return readPattern(token, rule);
 }
 
-/** The text, if it uses no group that the pattern does not have. */
+/** The text; it may only use groups of the pattern. */
 function checkedGroups(rule: Directive, pattern: Pattern, token: Token, text: string): string {
   for (const [group, number] of text.matchAll(/\{(\d{1,3})\}/gu)) {
     if (Number(number) > pattern.groups) {
@@ -106,6 +110,6 @@ function checkedGroups(rule: Directive, pattern: Pattern, token: Token, text: st
   return text;
 }
 
-function closed(text: string): string {
+function withClosingDot(text: string): string {
   return text.endsWith('.') ? text : `${text}.`;
 }

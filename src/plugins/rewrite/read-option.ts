@@ -1,4 +1,4 @@
-/** `rewrite edns0 local|nsid|subnet set|append|replace|unset …`: EDNS options of what is asked upstream. */
+/** `rewrite edns0 local|nsid|subnet set|append|replace|unset …`: EDNS options of upstream queries. */
 
 import { type DirectiveContext, fail, listed, oneOf, warn, wholeNumber } from '../../config/arguments.js';
 import type { Directive } from '../../config/corefile.js';
@@ -7,31 +7,31 @@ import { optionNsid, optionSubnet } from '../../dns/wire.js';
 import { optionBytesMax } from '../../limits.js';
 import { type OptionChange, type OptionData, optionVariables } from './name-rules.js';
 
-const kinds = ['local', 'nsid', 'subnet'] as const;
-const actions = ['set', 'append', 'replace', 'unset'] as const;
-const nothing: OptionData = { kind: 'bytes', bytes: [] };
+const optionKinds = ['local', 'nsid', 'subnet'] as const;
+const optionActions = ['set', 'append', 'replace', 'unset'] as const;
+const noRule: OptionData = { kind: 'bytes', bytes: [] };
 /** `{plugin/name}`. */
 const metadataLabel = /^\{[^{}/]+\/[^{}/]+\}$/u;
-/** Whose answer may depend on who asks. */
+/** Variables that identify the client. */
 const aboutTheClient = ['client_ip', 'client_port', 'protocol', 'server_ip', 'server_port'];
 
-/** Null for a rule that can never have data to set, which CoreDNS passes over. */
+/** Null: the rule can never set data, and is ignored as in CoreDNS. */
 export function readOptionChange(rule: Directive, context: DirectiveContext): OptionChange | null {
   const [kindToken, actionToken, ...written] = rule.arguments;
-  if (actionToken === undefined) fail(rule, `expects ${listed(kinds)}, then ${listed(actions)}.`);
-  const kind = oneOf(rule, lower(kindToken), 'the option', kinds);
-  const action = oneOf(rule, lower(actionToken), 'the action', actions);
-  // What upstreams say in their OPT goes to no client, so there is nothing to revert.
+  if (actionToken === undefined) fail(rule, `expects ${listed(optionKinds)}, then ${listed(optionActions)}.`);
+  const kind = oneOf(rule, lowerWord(kindToken), 'the option', optionKinds);
+  const action = oneOf(rule, lowerWord(actionToken), 'the action', optionActions);
+  // Options of upstreams never reach clients, so there is nothing to revert.
   const words = written.at(-1)?.text.toLowerCase() === 'revert' ? written.slice(0, -1) : written;
   const isUnset = action === 'unset';
   const about = { rule, kind, isUnset, words };
   if (kind === 'nsid') {
     expect(about, 0, 'nothing more');
-    return { field: 'edns0', action, code: optionNsid, data: nothing };
+    return { field: 'edns0', action, code: optionNsid, data: noRule };
   }
   if (kind === 'subnet') {
     expect(about, isUnset ? 0 : 2, isUnset ? 'nothing more' : 'the bits of IPv4 and of IPv6 addresses, such as 24 56');
-    return { field: 'edns0', action, code: optionSubnet, data: isUnset ? nothing : subnet(rule, words) };
+    return { field: 'edns0', action, code: optionSubnet, data: isUnset ? noRule : subnet(rule, words) };
   }
   expect(about, isUnset ? 1 : 2, isUnset ? 'CODE' : 'CODE DATA');
   if (!isUnset && metadataLabel.test(words[1].text)) {
@@ -39,7 +39,7 @@ export function readOptionChange(rule: Directive, context: DirectiveContext): Op
     warn(context, rule, `has no effect: the metadata ${words[1].text} has no value before an upstream has answered.`);
     return null;
   }
-  const data = isUnset ? nothing : dataOf(rule, words[1]);
+  const data = isUnset ? noRule : optionData(rule, words[1]);
   if (data.kind === 'variable' && aboutTheClient.includes(data.name)) {
     warn(
       context,
@@ -50,7 +50,7 @@ export function readOptionChange(rule: Directive, context: DirectiveContext): Op
   return { field: 'edns0', action, code: codeOf(rule, words[0]), data };
 }
 
-function lower(token: Token): Token {
+function lowerWord(token: Token): Token {
   return { ...token, text: token.text.toLowerCase() };
 }
 
@@ -74,7 +74,7 @@ function subnet(rule: Directive, [v4, v6]: readonly Token[]): OptionData {
   return { kind: 'subnet', v4Bits, v6Bits };
 }
 
-function dataOf(rule: Directive, token: Token): OptionData {
+function optionData(rule: Directive, token: Token): OptionData {
   const variable = /^\{(.*)\}$/u.exec(token.text);
   if (variable !== null) {
     const name = optionVariables.find((known) => known === variable[1]);

@@ -1,6 +1,6 @@
 /**
- * `rewrite cname`: where an answer's alias leads elsewhere than its owner says, to a name that the whole server is asked
- * for in its place. What stands before the alias stays; what came behind it is replaced by what the other name's answer has.
+ * `rewrite cname`: replaces the target of an alias in the answer with another name, which the whole server is asked for. The
+ * records before the alias stay; those behind it become the other name's.
  */
 
 import { lowerCaseName, wireOf, wireToName } from '../../dns/names.js';
@@ -14,15 +14,15 @@ import { matches, type RewriteChange, renamed } from './name-rules.js';
 
 export type CnameChange = Extract<RewriteChange, { field: 'cname' }>;
 
-type Answered = Extract<Outcome, { ok: true }>;
+type AnsweredAlias = Extract<Outcome, { ok: true }>;
 
-/** An answer up to its alias, which leads elsewhere now. */
+/** An answer up to the alias with its new target. */
 interface Redirected {
   readonly answers: readonly Uint8Array[];
   readonly target: Uint8Array;
 }
 
-/** Follows the first alias that one of the rules is about; `question` is what was asked. */
+/** Follows the first alias that a rule matches; `question` is the query's. */
 export function redirecting(rules: readonly CnameChange[], question: Uint8Array, query: QueryToPlan): Next {
   const type = u16(question, question.length - 4);
   let redirected: Redirected | null = null;
@@ -31,7 +31,7 @@ export function redirecting(rules: readonly CnameChange[], question: Uint8Array,
     rcode: number,
     answers: readonly Uint8Array[],
     authorities: readonly Uint8Array[],
-    { from, mayKeep }: Answered,
+    { from, mayKeep }: AnsweredAlias,
   ): Step {
     try {
       const { id, flags } = query;
@@ -50,7 +50,7 @@ export function redirecting(rules: readonly CnameChange[], question: Uint8Array,
     if (redirected === null) {
       redirected = redirect(rules, outcome.message);
       if (redirected === null) return { kind: 'end', outcome };
-      // Who asks for the alias itself wants nothing behind it.
+      // A query for CNAME gets the alias alone.
       if (type === typeCname || type === typeAny) return answer(rcodeNoError, redirected.answers, [], outcome);
       return { kind: 'lookUp', question: questionForName(question, redirected.target) };
     }
@@ -62,7 +62,7 @@ export function redirecting(rules: readonly CnameChange[], question: Uint8Array,
   };
 }
 
-/** Null where no rule is about any alias of the answer. */
+/** Null: no rule matches an alias of the answer. */
 function redirect(rules: readonly CnameChange[], message: Uint8Array): Redirected | null {
   const answers: Uint8Array[] = [];
   for (const record of sectionsOf(message)?.answers ?? []) {
@@ -76,7 +76,7 @@ function redirect(rules: readonly CnameChange[], message: Uint8Array): Redirecte
   return null;
 }
 
-/** Null where it leads on as it is: a rule that makes the same name of it would have that asked without end. */
+/** Null if the target stays: a rule that maps a name to itself would be followed forever. */
 function targetFor(rules: readonly CnameChange[], name: string): Uint8Array | null {
   const rule = rules.find(({ match }) => matches(match, name));
   const other = rule === undefined ? name : renamed(rule.match, rule.to, name);

@@ -1,13 +1,13 @@
 /**
- * Names become others, as rules of `rewrite` say (config/name-rules.ts), on names in wire form with text in between. A
- * name that would not be one (an empty label, more than 255 bytes) is never made.
+ * Renames names in wire form by the rules of `rewrite`, with text in between. It never produces an invalid name (an empty label,
+ * more than 255 bytes).
  */
 import { lowerCaseName, wireOf, wireToName } from '../../dns/names.js';
 
-/** What a lower-case presentation name becomes; the same text where it is not concerned. */
+/** The new presentation name, lower case; the same text if the rule does not apply. */
 export type Renaming = (name: string) => string;
 
-/** Leads names that are `from`, or below it, back to `to`. */
+/** Renames `from`, and names below it, back to `to`. */
 export function backFrom(from: string, to: string): Renaming {
   return (name) => {
     if (name === from) return to;
@@ -15,10 +15,7 @@ export function backFrom(from: string, to: string): Renaming {
   };
 }
 
-/**
- * One after the other over a name in wire form. Null where nothing changes it, and where what comes out is no name: a
- * record keeps its own then.
- */
+/** Applies all in order to a name in wire form; null if nothing changes or the result is invalid: the record keeps its name. */
 export function overWire(renamings: readonly Renaming[]): ((name: Uint8Array) => Uint8Array | null) | null {
   if (renamings.length === 0) return null;
   // The records of an answer mostly have the same owner.

@@ -1,7 +1,7 @@
 /**
- * The rules of a block's `rewrite`, one after the other over a question: each sees what those before it have made of
- * it, and the first that matches ends the walk unless it says `continue`. What they do to names is undone in the answer
- * in the opposite order. An alias is known when the answer is there, so rules about aliases end no walk.
+ * Applies a block's `rewrite` rules in order to a query: each sees the result of those before it, and the first match ends the
+ * walk unless it says `continue`. Changes of names are undone in the answer in reverse order. Aliases are known only with the
+ * answer, so rules about them do not end the walk.
  */
 
 import { lowerCaseName, wireOf, wireToName } from '../../dns/names.js';
@@ -13,7 +13,7 @@ import { changeOptions } from './option-rules.js';
 import { type CnameChange, redirecting } from './redirect.js';
 import { backFrom, overWire, type Renaming } from './renaming.js';
 
-/** What the rules that have matched so far do to the answer. */
+/** The effect of the matching rules on the answer. */
 interface Undoing {
   readonly owners: (readonly Renaming[])[];
   readonly values: (readonly Renaming[])[];
@@ -47,7 +47,7 @@ function apply({ change }: RewriteRule, draft: Draft, undoing: Undoing, query: Q
     case 'class':
       return replaceNumber(draft, draft.question.length - 2, change);
     case 'ttl': {
-      if (!matches(change.match, nameOf(draft))) return false;
+      if (!matches(change.match, questionName(draft))) return false;
       const { minSeconds, maxSeconds } = change;
       const before = draft.ttlSeconds;
       draft.ttlSeconds = (seconds) => {
@@ -56,7 +56,7 @@ function apply({ change }: RewriteRule, draft: Draft, undoing: Undoing, query: Q
       return true;
     }
     case 'rcode': {
-      if (!matches(change.match, nameOf(draft))) return false;
+      if (!matches(change.match, questionName(draft))) return false;
       const before = draft.rcode;
       draft.rcode = (upstreams) => {
         const rcode = before === null ? upstreams : before(upstreams);
@@ -73,7 +73,7 @@ function apply({ change }: RewriteRule, draft: Draft, undoing: Undoing, query: Q
 }
 
 function rename(change: NameChange, draft: Draft, undoing: Undoing): boolean | 'broken' {
-  const name = nameOf(draft);
+  const name = questionName(draft);
   if (!matches(change.match, name)) return false;
   const other = renamed(change.match, change.to, name);
   const wire = wireOf(other);
@@ -93,7 +93,7 @@ function rename(change: NameChange, draft: Draft, undoing: Undoing): boolean | '
   return true;
 }
 
-/** A suffix is put back on every name that ends in what took its place; of others the name that was asked for is. */
+/** A suffix rule restores every name that ends in the replacement; other rules restore the original name. */
 function undone({ match, to }: NameChange, name: string, other: string): Renaming {
   if (match.how !== 'suffix') return backFrom(other, name);
   return (owner) => (owner.endsWith(to) ? owner.slice(0, -to.length) + match.text : owner);
@@ -110,6 +110,6 @@ function replaceNumber(
   return true;
 }
 
-function nameOf({ question }: Draft): string {
+function questionName({ question }: Draft): string {
   return lowerCaseName(wireToName(question, 0));
 }

@@ -6,7 +6,7 @@
 import { templateOutputCharactersMax } from '../../limits.js';
 import { isList, noValue, printed, shortestFloat, signedExponent, typeOf, type Value } from './values.js';
 
-interface Directive {
+interface FormatDirective {
   readonly flags: string;
   readonly width: number;
   /** Null when the directive has none. */
@@ -26,8 +26,8 @@ export function formatted(format: string, values: readonly Value[]): string {
       if (used >= values.length) return `%!${verb}(MISSING)`;
       const directive = {
         flags,
-        width: bounded(width),
-        precision: precision === undefined ? null : bounded(precision),
+        width: boundedDigits(width),
+        precision: precision === undefined ? null : boundedDigits(precision),
         verb,
       };
       return padded(verbText(values[used++], directive), directive);
@@ -38,13 +38,13 @@ export function formatted(format: string, values: readonly Value[]): string {
   return `${text}%!(EXTRA ${extra.join(', ')})`;
 }
 
-function bounded(digits: string): number {
+function boundedDigits(digits: string): number {
   const value = Number(digits);
   if (value > templateOutputCharactersMax) throw new Error(`printf is asked for a width or precision of ${digits}.`);
   return value;
 }
 
-function verbText(value: Value, directive: Directive): string {
+function verbText(value: Value, directive: FormatDirective): string {
   const { verb } = directive;
   if (verb === 'T') return value === null ? '<nil>' : typeOf(value);
   if (verb === 'v' && (typeof value !== 'number' || directive.precision === null)) return plain(value, directive);
@@ -64,13 +64,13 @@ function verbText(value: Value, directive: Directive): string {
 }
 
 /** `%v`: as printed, numbers with their sign where `+` asks for it. */
-function plain(value: Value, { flags }: Directive): string {
+function plain(value: Value, { flags }: FormatDirective): string {
   const text = value === noValue ? '<nil>' : printed(value);
   const numeric = typeof value === 'bigint' || typeof value === 'number';
   return numeric && flags.includes('+') && !/^[+-]/.test(text) ? `+${text}` : text;
 }
 
-function stringVerb(value: string, { verb, precision, flags }: Directive): string | null {
+function stringVerb(value: string, { verb, precision, flags }: FormatDirective): string | null {
   const cut = precision === null ? value : [...value].slice(0, precision).join('');
   if (verb === 's') return cut;
   if (verb === 'q') return flags.includes('#') && !cut.includes('`') ? `\`${cut}\`` : JSON.stringify(cut);
@@ -83,7 +83,7 @@ function stringVerb(value: string, { verb, precision, flags }: Directive): strin
 const bases: Readonly<Record<string, number>> = { d: 10, b: 2, o: 8, O: 8, x: 16, X: 16 };
 const prefixes: Readonly<Record<string, string>> = { b: '0b', o: '0', x: '0x', X: '0X' };
 
-function wholeVerb(value: bigint, { verb, precision, flags, width }: Directive): string | null {
+function wholeVerb(value: bigint, { verb, precision, flags, width }: FormatDirective): string | null {
   if (verb === 'c' || verb === 'q' || verb === 'U') return runeVerb(value, verb);
   const base = bases[verb];
   if (base === undefined) return null;
@@ -102,7 +102,7 @@ function runeVerb(value: bigint, verb: string): string {
   return verb === 'c' ? String.fromCodePoint(code) : `'${String.fromCodePoint(code)}'`;
 }
 
-function floatVerb(value: number, { verb, precision, flags, width }: Directive): string | null {
+function floatVerb(value: number, { verb, precision, flags, width }: FormatDirective): string | null {
   const magnitude = Math.abs(value);
   const text = Number.isFinite(value) ? floatDigits(magnitude, verb, precision) : shortestFloat(magnitude);
   if (text === null) return null;
@@ -129,7 +129,7 @@ function floatDigits(magnitude: number, verb: string, precision: number | null):
   return verb === 'G' ? text.toUpperCase() : text;
 }
 
-function padded(text: string, { flags, width }: Directive): string {
+function padded(text: string, { flags, width }: FormatDirective): string {
   const missing = width - [...text].length;
   if (missing <= 0) return text;
   if (flags.includes('-')) return text + ' '.repeat(missing);

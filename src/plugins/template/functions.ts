@@ -12,29 +12,32 @@ export interface TemplateFunction {
   readonly call: (values: readonly Value[]) => Value;
 }
 
-const any = Number.POSITIVE_INFINITY;
+const anyNumber = Number.POSITIVE_INFINITY;
 
 export const templateFunctions: ReadonlyMap<string, TemplateFunction> = new Map<string, TemplateFunction>([
-  ['and', { arity: [1, any], call: (values) => values.find((value) => !isTrue(value)) ?? values[values.length - 1] }],
-  ['eq', { arity: [2, any], call: ([first, ...others]) => others.some((other) => isEqual(first, other)) }],
+  [
+    'and',
+    { arity: [1, anyNumber], call: (values) => values.find((value) => !isTrue(value)) ?? values[values.length - 1] },
+  ],
+  ['eq', { arity: [2, anyNumber], call: ([first, ...others]) => others.some((other) => isEqual(first, other)) }],
   ['ge', { arity: [2, 2], call: ([left, right]) => !isLess(left, right) }],
   ['gt', { arity: [2, 2], call: ([left, right]) => isLess(right, left) }],
-  ['index', { arity: [1, any], call: ([value, ...keys]) => keys.reduce(element, value) }],
+  ['index', { arity: [1, anyNumber], call: ([value, ...keys]) => keys.reduce(element, value) }],
   ['le', { arity: [2, 2], call: ([left, right]) => !isLess(right, left) }],
-  ['len', { arity: [1, 1], call: ([value]) => BigInt(lengthOf(value)) }],
+  ['len', { arity: [1, 1], call: ([value]) => BigInt(valueLength(value)) }],
   ['lt', { arity: [2, 2], call: ([left, right]) => isLess(left, right) }],
   ['ne', { arity: [2, 2], call: ([left, right]) => !isEqual(left, right) }],
   ['not', { arity: [1, 1], call: ([value]) => !isTrue(value) }],
-  ['or', { arity: [1, any], call: (values) => values.find(isTrue) ?? values[values.length - 1] }],
+  ['or', { arity: [1, anyNumber], call: (values) => values.find(isTrue) ?? values[values.length - 1] }],
   ['parseInt', { arity: [3, 3], call: ([digits, base, bits]) => parseUint(digits, base, bits) }],
-  ['print', { arity: [0, any], call: joined }],
-  ['printf', { arity: [1, any], call: ([format, ...values]) => formatted(textOf(format), values) }],
-  ['println', { arity: [0, any], call: (values) => `${values.map(printed).join(' ')}\n` }],
+  ['print', { arity: [0, anyNumber], call: printedTogether }],
+  ['printf', { arity: [1, anyNumber], call: ([format, ...values]) => formatted(stringValue(format), values) }],
+  ['println', { arity: [0, anyNumber], call: (values) => `${values.map(printed).join(' ')}\n` }],
   ['slice', { arity: [1, 4], call: ([value, ...bounds]) => part(value, bounds) }],
 ]);
 
 /** Blanks go between two values of which neither is a string, as fmt.Sprint has it. */
-function joined(values: readonly Value[]): string {
+function printedTogether(values: readonly Value[]): string {
   return values.reduce<string>((line, value, at) => {
     const blank = at > 0 && typeof value !== 'string' && typeof values[at - 1] !== 'string';
     return `${line}${blank ? ' ' : ''}${printed(value)}`;
@@ -61,7 +64,7 @@ function checkComparable(left: Value, right: Value): void {
 }
 
 function element(value: Value, key: Value): Value {
-  if (isDictionary(value)) return value.entries.get(textOf(key)) ?? value.zero;
+  if (isDictionary(value)) return value.entries.get(stringValue(key)) ?? value.zero;
   const at = wholeOf(key);
   if (typeof value === 'string') {
     const byte = Buffer.from(value).at(Math.max(at, 0));
@@ -73,7 +76,7 @@ function element(value: Value, key: Value): Value {
 }
 
 /** In bytes for text. */
-function lengthOf(value: Value): number {
+function valueLength(value: Value): number {
   if (typeof value === 'string') return Buffer.byteLength(value);
   if (isList(value)) return value.length;
   if (isDictionary(value)) return value.entries.size;
@@ -84,7 +87,7 @@ function part(value: Value, bounds: readonly Value[]): Value {
   if (typeof value !== 'string' && !isList(value)) throw new Error(`a value of type ${typeOf(value)} has no slices.`);
   if (typeof value === 'string' && bounds.length === 3)
     throw new Error('a string cannot be sliced with three indexes.');
-  const length = lengthOf(value);
+  const length = valueLength(value);
   const [from = 0, to = length, capacity = length] = bounds.map(wholeOf);
   if (from < 0 || from > to || to > capacity || capacity > length)
     throw new Error(`the indexes ${bounds.join(' ')} are out of range.`);
@@ -93,7 +96,7 @@ function part(value: Value, bounds: readonly Value[]): Value {
 
 /** strconv.ParseUint: digits of a base from 2 to 36, or of the base that a prefix names with 0; no sign. */
 function parseUint(digits: Value, baseValue: Value, bitsValue: Value): bigint {
-  const written = textOf(digits);
+  const written = stringValue(digits);
   const [base, bits] = [wholeOf(baseValue), wholeOf(bitsValue)];
   if (base < 0 || base === 1 || base > 36) throw new Error(`parseInt knows no base ${base}.`);
   if (bits < 0 || bits > 64) throw new Error(`parseInt knows no size of ${bits} bits.`);
@@ -122,7 +125,7 @@ function digitsValue(written: string, base: bigint): bigint | undefined {
   return value;
 }
 
-function textOf(value: Value): string {
+function stringValue(value: Value): string {
   if (typeof value === 'string') return value;
   throw new Error(`a string is expected, not a value of type ${typeOf(value)}.`);
 }

@@ -7,7 +7,7 @@
 import { templateOutputCharactersMax, templateStepsMax } from '../../limits.js';
 import { type TemplateFunction, templateFunctions } from './functions.js';
 import { templateError } from './lexer.js';
-import { type Command, type Node, type Operand, type Pipe, parseTemplate } from './parser.js';
+import { type Operand, type Pipe, parseTemplate, type TemplateCommand, type TemplateNode } from './parser.js';
 import {
   isDictionary,
   isList,
@@ -50,17 +50,17 @@ export function compileGoTemplate(source: string): (data: Structure) => string {
   };
 }
 
-function runNodes(run: Run, nodes: readonly Node[], dot: Value): void {
+function runNodes(run: Run, nodes: readonly TemplateNode[], dot: Value): void {
   const outside = run.variables.length;
   for (const node of nodes) {
-    if (node.kind === 'text') write(run, node.text, 0);
+    if (node.kind === 'text') writeNodes(run, node.text, 0);
     else if (node.kind === 'jump') throw jumps[node.to];
     else runAction(run, node, dot);
   }
   run.variables.length = outside;
 }
 
-function runAction(run: Run, node: Exclude<Node, { kind: 'text' | 'jump' }>, dot: Value): void {
+function runAction(run: Run, node: Exclude<TemplateNode, { kind: 'text' | 'jump' }>, dot: Value): void {
   step(run, node.at);
   const outside = run.variables.length;
   if (node.kind === 'range') {
@@ -71,7 +71,7 @@ function runAction(run: Run, node: Exclude<Node, { kind: 'text' | 'jump' }>, dot
   const value = pipeValue(run, node.pipe, dot);
   if (node.kind === 'action') {
     // An action that declares prints nothing, and its variable lives on to the end of the block.
-    if (node.pipe.variables.length === 0) write(run, printed(value), node.at);
+    if (node.pipe.variables.length === 0) writeNodes(run, printed(value), node.at);
     return;
   }
   if (isTrue(value)) runNodes(run, node.body, node.kind === 'with' ? value : dot);
@@ -79,7 +79,7 @@ function runAction(run: Run, node: Exclude<Node, { kind: 'text' | 'jump' }>, dot
   run.variables.length = outside;
 }
 
-function runRange(run: Run, node: Extract<Node, { kind: 'if' | 'with' | 'range' }>, dot: Value): void {
+function runRange(run: Run, node: Extract<TemplateNode, { kind: 'if' | 'with' | 'range' }>, dot: Value): void {
   const { variables, assigns } = node.pipe;
   const over = pipeValue(run, { ...node.pipe, variables: [] }, dot);
   const inside = run.variables.length;
@@ -125,7 +125,7 @@ function pipeValue(run: Run, pipe: Pipe, dot: Value): Value {
 }
 
 /** `piped` is the value of the command before, which becomes the last argument; undefined for the first. */
-function commandValue(run: Run, command: Command, dot: Value, piped: Value | undefined): Value {
+function commandValue(run: Run, command: TemplateCommand, dot: Value, piped: Value | undefined): Value {
   step(run, command.at);
   const [first, ...operands] = command.operands;
   if (first.kind === 'function') return callFunction(run, first, operands, dot, piped);
@@ -223,7 +223,7 @@ function fieldOf(run: Run, value: Value, field: string, at: number): Value {
   throw templateError(run.source, at, `a value of type ${typeOf(value)} has no field .${field}.`);
 }
 
-function write(run: Run, text: string, at: number): void {
+function writeNodes(run: Run, text: string, at: number): void {
   checkLength(run, run.output.length + text.length, at);
   run.output += text;
 }

@@ -3,7 +3,7 @@
  * comments are dealt with here; what the words mean together is for template-parser.ts.
  */
 
-export type Token = {
+export type TemplateToken = {
   /** Where it begins in the source, in characters from 0. */
   readonly at: number;
   /** Whether white space (or the opening `{{`) comes before it: `.A .B` are two operands, `.A.B` is one. */
@@ -26,8 +26,8 @@ export function templateError(source: string, at: number, message: string): Erro
  * The tokens of the template: `text` outside actions, and for each action its words and a `close`; the last token is
  * `end`. Throws an Error that says where on what Go's templates do not know.
  */
-export function tokensOf(source: string): Token[] {
-  const tokens: Token[] = [];
+export function templateTokens(source: string): TemplateToken[] {
+  const tokens: TemplateToken[] = [];
   let at = 0;
   let trimStart = false;
   for (;;) {
@@ -58,7 +58,7 @@ function commentEnd(source: string, inside: number): number | undefined {
 }
 
 /** Adds the tokens of one action; returns where its closing delimiter (or the `-` of its trim marker) begins. */
-function actionTokens(source: string, inside: number, tokens: Token[]): number {
+function actionTokens(source: string, inside: number, tokens: TemplateToken[]): number {
   let at = inside;
   let spaced = true;
   for (;;) {
@@ -79,7 +79,7 @@ function actionTokens(source: string, inside: number, tokens: Token[]): number {
 
 const patterns: readonly (readonly [
   RegExp,
-  (text: string, source: string, at: number) => Omit<Token, 'at' | 'spaced'>,
+  (text: string, source: string, at: number) => Omit<TemplateToken, 'at' | 'spaced'>,
 ])[] = [
   [/"(?:[^"\\\n]|\\.)*"/y, (text, source, at) => ({ kind: 'string', text: unquoted(text.slice(1, -1), source, at) })],
   [/`[^`]*`/y, (text) => ({ kind: 'string', text: text.slice(1, -1).replaceAll('\r', '') })],
@@ -91,12 +91,12 @@ const patterns: readonly (readonly [
   [/:=|[.|(),=]/y, (text) => ({ kind: 'symbol', text: text as '.' })],
 ];
 
-function oneToken(source: string, at: number, spaced: boolean, tokens: Token[]): number {
+function oneToken(source: string, at: number, spaced: boolean, tokens: TemplateToken[]): number {
   for (const [pattern, make] of patterns) {
     pattern.lastIndex = at;
     const text = pattern.exec(source)?.[0];
     if (text === undefined) continue;
-    tokens.push({ ...make(text, source, at), at, spaced } as Token);
+    tokens.push({ ...make(text, source, at), at, spaced } as TemplateToken);
     return at + text.length;
   }
   if ('"`\''.includes(source[at])) throw templateError(source, at, `the ${source[at]} has no closing partner.`);

@@ -4,31 +4,31 @@ import type { PluginAtWork } from '../../resolve/route.js';
 import type { PluginFamily } from '../plugin.js';
 import type { TemplateCount, Templates } from './templates.js';
 
-type Served = TemplateCount & { readonly server: string };
+type ServedTemplate = TemplateCount & { readonly server: string };
 
 export interface TemplatesAtWork extends PluginAtWork {
   readonly templates: Templates;
 }
 
 export const templateFamilies: readonly PluginFamily<TemplatesAtWork>[] = [
-  family('matches_total', 'Counter of template regex matches.', 'matches', matchLabels),
-  family('template_failures_total', 'Counter of go template failures.', 'templateFailures', failureLabels),
-  family('rr_failures_total', 'Counter of mis-templated RRs.', 'recordFailures', failureLabels),
+  templateFamily('matches_total', 'Counter of template regex matches.', 'matches', matchLabels),
+  templateFamily('template_failures_total', 'Counter of go template failures.', 'templateFailures', failureLabels),
+  templateFamily('rr_failures_total', 'Counter of mis-templated RRs.', 'recordFailures', failureLabels),
 ];
 
-function matchLabels({ server, zone, class: className, type }: Served): Labels {
+function matchLabels({ server, zone, class: className, type }: ServedTemplate): Labels {
   return { server, zone, view: '', class: className, type };
 }
 
-function failureLabels(series: Served): Labels {
+function failureLabels(series: ServedTemplate): Labels {
   return { ...matchLabels(series), section: series.section, template: series.template };
 }
 
-function family(
+function templateFamily(
   suffix: string,
   help: string,
   which: 'matches' | 'templateFailures' | 'recordFailures',
-  labelsOf: (count: Served) => Labels,
+  labelsOf: (count: ServedTemplate) => Labels,
 ): PluginFamily<TemplatesAtWork> {
   return {
     name: `coredns_template_${suffix}`,

@@ -4,17 +4,17 @@
  * without end. Templates that define or call templates are refused, because a record needs none.
  */
 import { templateDepthMax } from '../../limits.js';
-import { type Token, templateError, tokensOf } from './lexer.js';
+import { type TemplateToken, templateError, templateTokens } from './lexer.js';
 
-export type Node =
+export type TemplateNode =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'action'; readonly pipe: Pipe; readonly at: number }
   | { readonly kind: 'jump'; readonly to: 'break' | 'continue' }
   | {
       readonly kind: 'if' | 'with' | 'range';
       readonly pipe: Pipe;
-      readonly body: readonly Node[];
-      readonly otherwise: readonly Node[];
+      readonly body: readonly TemplateNode[];
+      readonly otherwise: readonly TemplateNode[];
       readonly at: number;
     };
 
@@ -24,10 +24,10 @@ export interface Pipe {
   /** `=` rather than `:=`. */
   readonly assigns: boolean;
   /** Each gets the value of the one before as its last argument. */
-  readonly commands: readonly Command[];
+  readonly commands: readonly TemplateCommand[];
 }
 
-export interface Command {
+export interface TemplateCommand {
   readonly at: number;
   /** The first says what is done, the others are its arguments. */
   readonly operands: readonly Operand[];
@@ -43,7 +43,7 @@ export type Operand = { readonly at: number; readonly fields: readonly string[] 
 /** What a parse knows while it goes on. */
 interface Parser {
   readonly source: string;
-  readonly tokens: readonly Token[];
+  readonly tokens: readonly TemplateToken[];
   readonly functions: ReadonlySet<string>;
   next: number;
   /** Variables in scope, with their `$`. */
@@ -55,24 +55,33 @@ interface Parser {
 }
 
 /** The template's nodes. Throws an Error that says where in the template what is wrong. */
-export function parseTemplate(source: string, functions: ReadonlySet<string>): readonly Node[] {
-  const parser: Parser = { source, tokens: tokensOf(source), functions, next: 0, variables: ['$'], depth: 0, loops: 0 };
-  const { nodes, closedBy } = nodesOf(parser);
-  if (closedBy.kind !== 'end') throw failure(parser, closedBy, `unexpected {{ ${wordOf(closedBy)} }}.`);
+export function parseTemplate(source: string, functions: ReadonlySet<string>): readonly TemplateNode[] {
+  const parser: Parser = {
+    source,
+    tokens: templateTokens(source),
+    functions,
+    next: 0,
+    variables: ['$'],
+    depth: 0,
+    loops: 0,
+  };
+  const { nodes, closedBy } = parsedNodes(parser);
+  if (closedBy.kind !== 'end') throw syntaxError(parser, closedBy, `unexpected {{ ${wordOf(closedBy)} }}.`);
   return nodes;
 }
 
 /** Nodes up to an `else`, an `end` or the end of the template, which has been taken. */
-function nodesOf(parser: Parser): { nodes: Node[]; closedBy: Token } {
-  const nodes: Node[] = [];
+function parsedNodes(parser: Parser): { nodes: TemplateNode[]; closedBy: TemplateToken } {
+  const nodes: TemplateNode[] = [];
   for (;;) {
-    const token = take(parser);
-    if (token.kind === 'end' || isWord(token, 'else') || isWord(token, 'end')) return { nodes, closedBy: token };
+    const token = takeToken(parser);
+    if (token.kind === 'end' || isIdentifier(token, 'else') || isIdentifier(token, 'end'))
+      return { nodes, closedBy: token };
     if (token.kind === 'text') nodes.push({ kind: 'text', text: token.text });
-    else if (token.kind === 'word' && isBlock(token.text)) nodes.push(blockOf(parser, token, token.text));
-    else if (isWord(token, 'break') || isWord(token, 'continue')) nodes.push(jumpOf(parser, token));
+    else if (token.kind === 'word' && isBlock(token.text)) nodes.push(controlBlock(parser, token, token.text));
+    else if (isIdentifier(token, 'break') || isIdentifier(token, 'continue')) nodes.push(jumpOf(parser, token));
     else if (token.kind === 'word' && ['define', 'template', 'block'].includes(token.text))
-      throw failure(parser, token, `{{ ${token.text} }} is not supported in templates of records.`);
+      throw syntaxError(parser, token, `{{ ${token.text} }} is not supported in templates of records.`);
     else {
       parser.next--;
       nodes.push({ kind: 'action', pipe: pipeOf(parser, 'close', 1), at: token.at });
@@ -84,38 +93,38 @@ function isBlock(word: string): word is 'if' | 'with' | 'range' {
   return word === 'if' || word === 'with' || word === 'range';
 }
 
-function blockOf(parser: Parser, opening: Token, kind: 'if' | 'with' | 'range'): Node {
+function controlBlock(parser: Parser, opening: TemplateToken, kind: 'if' | 'with' | 'range'): TemplateNode {
   const outside = parser.variables.length;
   enter(parser, opening);
   const pipe = pipeOf(parser, 'close', kind === 'range' ? 2 : 1);
   const inside = parser.variables.length;
   if (kind === 'range') parser.loops++;
-  const body = nodesOf(parser);
+  const body = parsedNodes(parser);
   if (kind === 'range') parser.loops--;
   parser.variables.length = inside;
-  const otherwise = isWord(body.closedBy, 'else') ? elseOf(parser, opening, kind) : [];
-  if (body.closedBy.kind === 'end') throw failure(parser, opening, `{{ ${kind} }} has no {{ end }}.`);
-  if (isWord(body.closedBy, 'end')) takeClose(parser);
+  const otherwise = isIdentifier(body.closedBy, 'else') ? elseOf(parser, opening, kind) : [];
+  if (body.closedBy.kind === 'end') throw syntaxError(parser, opening, `{{ ${kind} }} has no {{ end }}.`);
+  if (isIdentifier(body.closedBy, 'end')) takeClose(parser);
   parser.variables.length = outside;
   parser.depth--;
   return { kind, pipe, body: body.nodes, otherwise, at: opening.at };
 }
 
 /** What follows `else`; an `else if` is a block of its own that shares the `end`. */
-function elseOf(parser: Parser, opening: Token, kind: 'if' | 'with' | 'range'): readonly Node[] {
-  const token = take(parser);
-  if (kind !== 'range' && isWord(token, kind)) return [blockOf(parser, token, kind)];
-  if (token.kind !== 'close') throw failure(parser, token, `unexpected ${wordOf(token)} after else.`);
-  const { nodes, closedBy } = nodesOf(parser);
-  if (closedBy.kind === 'end') throw failure(parser, opening, `{{ ${kind} }} has no {{ end }}.`);
-  if (!isWord(closedBy, 'end')) throw failure(parser, closedBy, 'a second {{ else }}.');
+function elseOf(parser: Parser, opening: TemplateToken, kind: 'if' | 'with' | 'range'): readonly TemplateNode[] {
+  const token = takeToken(parser);
+  if (kind !== 'range' && isIdentifier(token, kind)) return [controlBlock(parser, token, kind)];
+  if (token.kind !== 'close') throw syntaxError(parser, token, `unexpected ${wordOf(token)} after else.`);
+  const { nodes, closedBy } = parsedNodes(parser);
+  if (closedBy.kind === 'end') throw syntaxError(parser, opening, `{{ ${kind} }} has no {{ end }}.`);
+  if (!isIdentifier(closedBy, 'end')) throw syntaxError(parser, closedBy, 'a second {{ else }}.');
   takeClose(parser);
   return nodes;
 }
 
-function jumpOf(parser: Parser, token: Token): Node {
-  const to = isWord(token, 'break') ? 'break' : 'continue';
-  if (parser.loops === 0) throw failure(parser, token, `{{ ${to} }} outside of a {{ range }}.`);
+function jumpOf(parser: Parser, token: TemplateToken): TemplateNode {
+  const to = isIdentifier(token, 'break') ? 'break' : 'continue';
+  if (parser.loops === 0) throw syntaxError(parser, token, `{{ ${to} }} outside of a {{ range }}.`);
   takeClose(parser);
   return { kind: 'jump', to };
 }
@@ -123,13 +132,13 @@ function jumpOf(parser: Parser, token: Token): Node {
 /** A pipeline and what closes it. */
 function pipeOf(parser: Parser, closing: 'close' | ')', variablesMax: number): Pipe {
   const { variables, assigns } = declarationOf(parser, variablesMax);
-  const commands: Command[] = [];
+  const commands: TemplateCommand[] = [];
   for (;;) {
-    const { command, closedBy } = commandOf(parser, commands.length > 0);
+    const { command, closedBy } = commandNode(parser, commands.length > 0);
     commands.push(command);
     if (isSymbol(closedBy, '|')) continue;
     if (closing === 'close' ? closedBy.kind !== 'close' : !isSymbol(closedBy, ')'))
-      throw failure(parser, closedBy, closing === 'close' ? 'unexpected ")".' : 'a "(" is not closed.');
+      throw syntaxError(parser, closedBy, closing === 'close' ? 'unexpected ")".' : 'a "(" is not closed.');
     // A variable is known only after its own declaration.
     if (!assigns) parser.variables.push(...variables);
     return { variables, assigns, commands };
@@ -141,48 +150,48 @@ function declarationOf(parser: Parser, variablesMax: number): { variables: strin
   const variables: string[] = [];
   const first = parser.next;
   for (;;) {
-    const variable = take(parser);
-    const after = variable.kind === 'variable' ? take(parser) : variable;
+    const variable = takeToken(parser);
+    const after = variable.kind === 'variable' ? takeToken(parser) : variable;
     if (variable.kind !== 'variable' || !(isSymbol(after, ':=') || isSymbol(after, '=') || isSymbol(after, ','))) {
-      if (variables.length > 0) throw failure(parser, after, 'a variable and := belong after the comma.');
+      if (variables.length > 0) throw syntaxError(parser, after, 'a variable and := belong after the comma.');
       parser.next = first;
       return { variables: [], assigns: false };
     }
     variables.push(variable.text);
-    if (variables.length > variablesMax) throw failure(parser, variable, 'too many variables are declared.');
+    if (variables.length > variablesMax) throw syntaxError(parser, variable, 'too many variables are declared.');
     if (isSymbol(after, ',')) continue;
     const assigns = isSymbol(after, '=');
     const unknown = assigns ? variables.find((name) => !parser.variables.includes(name)) : undefined;
-    if (unknown !== undefined) throw failure(parser, variable, `the variable ${unknown} is not defined.`);
+    if (unknown !== undefined) throw syntaxError(parser, variable, `the variable ${unknown} is not defined.`);
     return { variables, assigns };
   }
 }
 
-function commandOf(parser: Parser, piped: boolean): { command: Command; closedBy: Token } {
+function commandNode(parser: Parser, piped: boolean): { command: TemplateCommand; closedBy: TemplateToken } {
   const operands: Operand[] = [];
   const { at } = parser.tokens[parser.next];
   for (;;) {
-    const token = take(parser);
+    const token = takeToken(parser);
     if (token.kind === 'close' || isSymbol(token, '|') || isSymbol(token, ')')) {
       checkCommand(parser, operands, token, piped);
       return { command: { at, operands }, closedBy: token };
     }
     if (operands.length > 0 && !token.spaced)
-      throw failure(parser, token, `a blank is missing before ${wordOf(token)}.`);
+      throw syntaxError(parser, token, `a blank is missing before ${wordOf(token)}.`);
     operands.push(operandOf(parser, token));
   }
 }
 
-function checkCommand(parser: Parser, operands: readonly Operand[], closing: Token, piped: boolean): void {
-  if (operands.length === 0) throw failure(parser, closing, 'a value is missing.');
+function checkCommand(parser: Parser, operands: readonly Operand[], closing: TemplateToken, piped: boolean): void {
+  if (operands.length === 0) throw syntaxError(parser, closing, 'a value is missing.');
   const [first] = operands;
   const inert = first.fields.length === 0 && (first.kind === 'literal' || first.kind === 'nil' || first.kind === 'dot');
-  if (first.kind === 'nil' && first.fields.length === 0) throw failure(parser, closing, 'nil is not a command.');
+  if (first.kind === 'nil' && first.fields.length === 0) throw syntaxError(parser, closing, 'nil is not a command.');
   if (inert && (piped || operands.length > 1))
-    throw failure(parser, closing, 'an argument follows something that is not a function.');
+    throw syntaxError(parser, closing, 'an argument follows something that is not a function.');
 }
 
-function operandOf(parser: Parser, token: Token): Operand {
+function operandOf(parser: Parser, token: TemplateToken): Operand {
   const operand = termOf(parser, token);
   const fields = [...operand.fields];
   let next = parser.tokens[parser.next];
@@ -192,11 +201,11 @@ function operandOf(parser: Parser, token: Token): Operand {
     next = parser.tokens[parser.next];
   }
   if (fields.length > 0 && (operand.kind === 'literal' || operand.kind === 'nil' || operand.kind === 'function'))
-    throw failure(parser, token, `.${fields[0]} follows ${wordOf(token)}, which has no fields.`);
+    throw syntaxError(parser, token, `.${fields[0]} follows ${wordOf(token)}, which has no fields.`);
   return { ...operand, fields };
 }
 
-function termOf(parser: Parser, token: Token): Operand {
+function termOf(parser: Parser, token: TemplateToken): Operand {
   const { at } = token;
   const fields: readonly string[] = [];
   if (token.kind === 'string') return { kind: 'literal', value: token.text, at, fields };
@@ -206,53 +215,57 @@ function termOf(parser: Parser, token: Token): Operand {
   if (isSymbol(token, '(')) return parenthesisOf(parser, token);
   if (token.kind === 'variable') {
     if (parser.variables.includes(token.text)) return { kind: 'variable', name: token.text, at, fields };
-    throw failure(parser, token, `the variable ${token.text} is not defined.`);
+    throw syntaxError(parser, token, `the variable ${token.text} is not defined.`);
   }
   if (token.kind === 'word') {
     if (token.text === 'nil') return { kind: 'nil', at, fields };
     if (token.text === 'true' || token.text === 'false')
       return { kind: 'literal', value: token.text === 'true', at, fields };
     if (parser.functions.has(token.text)) return { kind: 'function', name: token.text, at, fields };
-    throw failure(parser, token, `no function is called ${token.text}; there are ${[...parser.functions].join(' ')}.`);
+    throw syntaxError(
+      parser,
+      token,
+      `no function is called ${token.text}; there are ${[...parser.functions].join(' ')}.`,
+    );
   }
-  throw failure(parser, token, `unexpected ${wordOf(token)}.`);
+  throw syntaxError(parser, token, `unexpected ${wordOf(token)}.`);
 }
 
-function parenthesisOf(parser: Parser, opening: Token): Operand {
+function parenthesisOf(parser: Parser, opening: TemplateToken): Operand {
   enter(parser, opening);
   const pipe = pipeOf(parser, ')', 1);
   parser.depth--;
   return { kind: 'pipe', pipe, at: opening.at, fields: [] };
 }
 
-function enter(parser: Parser, token: Token): void {
-  if (++parser.depth > templateDepthMax) throw failure(parser, token, `nested more than ${templateDepthMax} deep.`);
+function enter(parser: Parser, token: TemplateToken): void {
+  if (++parser.depth > templateDepthMax) throw syntaxError(parser, token, `nested more than ${templateDepthMax} deep.`);
 }
 
-function take(parser: Parser): Token {
+function takeToken(parser: Parser): TemplateToken {
   return parser.tokens[parser.next++];
 }
 
 function takeClose(parser: Parser): void {
-  const token = take(parser);
-  if (token.kind !== 'close') throw failure(parser, token, `unexpected ${wordOf(token)}.`);
+  const token = takeToken(parser);
+  if (token.kind !== 'close') throw syntaxError(parser, token, `unexpected ${wordOf(token)}.`);
 }
 
-function isWord(token: Token, text: string): boolean {
+function isIdentifier(token: TemplateToken, text: string): boolean {
   return token.kind === 'word' && token.text === text;
 }
 
-function isSymbol(token: Token, text: string): boolean {
+function isSymbol(token: TemplateToken, text: string): boolean {
   return token.kind === 'symbol' && token.text === text;
 }
 
 /** The token as it may stand in a sentence. */
-function wordOf(token: Token): string {
+function wordOf(token: TemplateToken): string {
   if (token.kind === 'number') return String(token.value);
   if (!('text' in token)) return token.kind === 'close' ? '}}' : 'the end';
   return token.kind === 'field' ? `.${token.text}` : token.text;
 }
 
-function failure(parser: Parser, token: Token, message: string): Error {
+function syntaxError(parser: Parser, token: TemplateToken, message: string): Error {
   return templateError(parser.source, token.at, message);
 }

@@ -20,15 +20,13 @@ import type { Pattern } from '../../config/pattern.js';
 import { settingsOf } from '../../config/plugins.js';
 import { readZones } from '../../config/zones.js';
 import { classNumber, isInZone, typeNumber } from '../../dns/names.js';
+import { classIn, rcodeNoError, rcodeNxDomain, typeAaaa, typeAny } from '../../dns/wire.js';
 import type { Plugin } from '../plugin.js';
 import { type TemplatesAtWork, templateFamilies } from './metrics.js';
 import { checkTemplates, compileTemplates, type TemplateConfig, templateMaker } from './templates.js';
 
-const anything = 255;
-const classIn = 1;
-const typeAaaa = 28;
-const rcodeNoError = 0;
-const rcodeNxDomain = 3;
+/** ANY, as a type and as a class. */
+const anything = typeAny;
 const everything = '.*';
 
 export const template: Plugin<readonly TemplateConfig[], TemplatesAtWork> = {
@@ -58,7 +56,7 @@ export const template: Plugin<readonly TemplateConfig[], TemplatesAtWork> = {
     return { templates, maker: templateMaker(templates) };
   },
   metrics: templateFamilies,
-  advice: { 'template-unreachable': unreachable, 'template-without-fallthrough': withoutFallthrough },
+  advice: { 'template-unreachable': unreachable, 'template-without-fallthrough': templateWithoutFallthrough },
 };
 
 /** Whether an upstream is never asked for the name. */
@@ -66,7 +64,7 @@ function answersEvery(one: TemplateConfig, name: string): boolean {
   return one.type === anything && matchesAll(one) && one.zones.some((zone) => isInZone(name, zone));
 }
 
-type Draft = { -readonly [Key in keyof TemplateConfig]: TemplateConfig[Key] };
+type TemplateDraft = { -readonly [Key in keyof TemplateConfig]: TemplateConfig[Key] };
 
 function readTemplate(directive: Directive, context: DirectiveContext): TemplateConfig {
   const [klass, type, ...zones] = words(
@@ -75,7 +73,7 @@ function readTemplate(directive: Directive, context: DirectiveContext): Template
     Number.POSITIVE_INFINITY,
     'CLASS TYPE [ZONE…], such as "ANY AAAA"',
   );
-  const template: Draft = {
+  const template: TemplateDraft = {
     at: directive.at,
     class: classNumber(klass.text) ?? fail(directive, `"${klass.text}" is not a class; write IN or ANY.`),
     type:
@@ -185,7 +183,7 @@ function answersAllOf(earlier: TemplateConfig, later: TemplateConfig): boolean {
   return later.zones.every((zone) => earlier.zones.some((wide) => isInZone(zone, wide)));
 }
 
-function withoutFallthrough({ config }: Advised): readonly Saying[] {
+function templateWithoutFallthrough({ config }: Advised): readonly Saying[] {
   const all = settingsOf(config, template) ?? [];
   return all
     .filter((one, index) => {

@@ -8,14 +8,14 @@
 import { ConfigError, eachOf, type Position } from '../../config/config.js';
 import type { Pattern } from '../../config/pattern.js';
 import { byTemplate } from '../../counters.js';
-import { aliasQuestion } from '../../dns/alias.js';
-import { className, isInZone, typeName } from '../../dns/names.js';
-import type { AskedQuestion } from '../../dns/query.js';
-import { askedBy } from '../../dns/query.js';
+import { className, closestZone, typeName } from '../../dns/names.js';
+import { type AskedQuestion, askedBy } from '../../dns/query.js';
 import { encodeAnswerTo, parseRecord } from '../../dns/records.js';
+import { aliasQuestion } from '../../dns/sections.js';
 import { rcodeServFail, typeAny } from '../../dns/wire.js';
 import { templateSeriesMax } from '../../limits.js';
 import type { MakeQuery, Maker } from '../../resolve/route.js';
+import { fallsThrough } from '../plugin.js';
 import { type PatternMatch, templateData } from './data.js';
 import { compileGoTemplate } from './go-template.js';
 import type { Structure } from './values.js';
@@ -30,7 +30,7 @@ export type TemplateResult =
       readonly extendedError: { readonly code: number; readonly text: string } | null;
       /**
        * The question to which a CNAME in the answer leads, in wire form, or null. CoreDNS asks it of itself and puts
-       * the answer behind its own; `withAliasAnswer` of dns/alias.ts does the latter.
+       * the answer behind its own; `withAliasAnswer` of dns/sections.ts does the latter.
        */
       readonly follow: Uint8Array | null;
     }
@@ -171,7 +171,7 @@ function compileTemplate(config: TemplateConfig): CompiledTemplate {
 function findTemplate(templates: Templates, asked: AskedQuestion): Match {
   for (const template of templates.compiled) {
     const { config } = template;
-    if (!fits(config.class, asked.class) || !fits(config.type, asked.type)) continue;
+    if (!isWanted(config.class, asked.class) || !isWanted(config.type, asked.type)) continue;
     const zone = closestZone(config.zones, asked.name);
     if (zone === undefined) continue;
     if (config.matches.length === 0) return { template, zone, found: { groups: [asked.name], names: noNames } };
@@ -179,27 +179,14 @@ function findTemplate(templates: Templates, asked: AskedQuestion): Match {
       const groups = pattern.exec(asked.name);
       if (groups !== null) return { template, zone, found: { groups, names: pattern.names } };
     }
-    if (!fallsThrough(config, asked.name)) return { unmatched: config };
+    if (!fallsThrough(config.fallthrough, asked.name)) return { unmatched: config };
   }
   return 'next';
 }
 
 /** A question for ANY fits every template, as in CoreDNS. */
-function fits(wanted: number, asked: number): boolean {
+function isWanted(wanted: number, asked: number): boolean {
   return wanted === typeAny || asked === typeAny || wanted === asked;
-}
-
-/** The longest of the zones that contain the name. */
-function closestZone(zones: readonly string[], name: string): string | undefined {
-  let closest: string | undefined;
-  for (const zone of zones) {
-    if (isInZone(name, zone) && (closest === undefined || zone.length > closest.length)) closest = zone;
-  }
-  return closest;
-}
-
-function fallsThrough({ fallthrough }: TemplateConfig, name: string): boolean {
-  return fallthrough !== null && (fallthrough.length === 0 || fallthrough.some((zone) => isInZone(name, zone)));
 }
 
 /** The record that the template writes; none when it writes nothing but blanks, as a conditional one may. */

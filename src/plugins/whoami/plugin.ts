@@ -1,18 +1,15 @@
 /**
- * Who asks, as CoreDNS's `whoami` tells it: no answer records, but behind them the client's address, and its port and
- * transport as the name and data of an SRV record. It stands last, where no `forward` takes the name, and speaks to
- * its asker alone.
+ * `whoami`: tells the client about itself, as CoreDNS does, for names that no `forward` contains: its address as A or AAAA in
+ * the additional section, its port and transport in an SRV record. The answer is for this client alone.
  */
 
 import { readSwitch } from '../../config/directives/switches.js';
 import { newAnswerer, overTcp } from '../../counters.js';
 import { className } from '../../dns/names.js';
 import { askedBy } from '../../dns/query.js';
-import { encodeAnswerTo, parseRecord } from '../../dns/records.js';
-import { rcodeNoError } from '../../dns/wire.js';
 import { nameBytesMax } from '../../limits.js';
 import type { Maker } from '../../resolve/route.js';
-import type { Plugin } from '../plugin.js';
+import { madeAnswer, type Plugin } from '../plugin.js';
 
 export const byWhoami = newAnswerer('whoami');
 
@@ -27,7 +24,7 @@ export const whoami: Plugin<true> = {
   start: (_settings, { isForwarded }) => ({ maker: whoamiMaker(isForwarded), isForClientAlone: true }),
 };
 
-/** Answers every question that is not `isForwarded`, of any type. */
+/** Answers every query that is not `isForwarded`. */
 function whoamiMaker(isForwarded: (question: Uint8Array) => boolean): Maker {
   return (query, { transport, remote }) => {
     const { question } = query;
@@ -37,18 +34,11 @@ function whoamiMaker(isForwarded: (question: Uint8Array) => boolean): Maker {
     const behind = `0 ${className(asked.class)}`;
     const address = remote.address.replace(/%.*$/u, '');
     const records = [`${name} ${behind} ${address.includes(':') ? 'AAAA' : 'A'} ${address}`];
-    // The longest names leave no room for one more label.
+    // The longest names have no room for another label.
     if (question.length - 4 + transportLabelBytes <= nameBytesMax) {
       const label = transport === overTcp ? '_tcp' : '_udp';
       records.push(`${label}.${name === '.' ? '' : name} ${behind} SRV 0 0 ${remote.port} .`);
     }
-    const message = encodeAnswerTo(query, {
-      authoritative: true,
-      rcode: rcodeNoError,
-      answer: [],
-      authority: [],
-      additional: records.map(parseRecord),
-    });
-    return { kind: 'message', message, by: byWhoami, extendedError: null, follow: null, isForAskerAlone: true };
+    return { ...madeAnswer(query, byWhoami, { authoritative: true, additional: records }), isForAskerAlone: true };
   };
 }

@@ -56,7 +56,7 @@ test('everything hosts can say, entries among the options', () => {
 test('what is wrong is refused at its line', () => {
   const wrong: Readonly<Record<string, RegExp>> = {
     '10.0.0.256 a.test': /^\/etc\/Corefile:3: hosts: does not know "10\.0\.0\.256"; known: ttl, /u,
-    '10.0.0.1': /:3: hosts 10\.0\.0\.1: has no name/u,
+    '10.0.0.1': /:3: hosts 10\.0\.0\.1: has no name; write ADDRESS, then one NAME or more\.$/u,
     '10.0.0.1 a..test': /:3: hosts 10\.0\.0\.1: /u,
     'ttl 0': /:3: hosts ttl: the TTL must be a whole number from 1 to 65535, not "0"/u,
     'ttl 65536': /:3: hosts ttl: /u,

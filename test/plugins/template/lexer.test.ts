@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { templateError, tokensOf } from '../../../src/plugins/template/lexer.js';
+import { templateError, templateTokens } from '../../../src/plugins/template/lexer.js';
 
 /** Each token in one word; a `_` in front of those that have no blank before them. */
 function shown(source: string): string {
-  return tokensOf(source)
+  return templateTokens(source)
     .map((token) => {
       const value =
         'text' in token

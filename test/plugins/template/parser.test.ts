@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Node, type Operand, type Pipe, parseTemplate } from '../../../src/plugins/template/parser.js';
+import { type Operand, type Pipe, parseTemplate, type TemplateNode } from '../../../src/plugins/template/parser.js';
 
 const functions = new Set(['f', 'g']);
 
@@ -9,11 +9,11 @@ function shown(source: string): string {
   return nodes(parseTemplate(source, functions));
 }
 
-function nodes(all: readonly Node[]): string {
+function nodes(all: readonly TemplateNode[]): string {
   return all.map(nodeText).join('');
 }
 
-function nodeText(node: Node): string {
+function nodeText(node: TemplateNode): string {
   if (node.kind === 'text') return node.text;
   if (node.kind === 'jump') return `[${node.to}]`;
   if (node.kind === 'action') return `[${pipe(node.pipe)}]`;

@@ -1,0 +1,223 @@
+/**
+ * A worker's loop: receive up to 64 datagrams in one call, decide about each, send the answers in one call, defer the
+ * rest. It has no event loop, waits only in the kernel, and makes no garbage per packet. `decide` is injected.
+ *
+ *   recvmmsg ─> orders? ─> [ decide ─> send slot | ring | nothing ] × n ─> sendmmsg ─> wake the main thread?
+ */
+
+import type { Counters, Family } from '../counters.js';
+import type { Slot } from '../dns/answer.js';
+import { batchPacketsMax, listenersMax, receiveSlotBytes, receiveTimeoutMs, sendSlotBytes } from '../limits.js';
+import { familyAt } from '../os/addresses.js';
+import { errors, linux, type SystemCalls } from '../os/system-calls.js';
+import { Datagrams, sendAll } from './message-batch.js';
+import { kindQuestion, kindRefresh, type RingWriter } from './ring.js';
+import type { SampleWriter } from './samples.js';
+import type { OrderNumbers, Orders, SocketOrder } from './worker.js';
+
+/** A received packet; one object, overwritten by the next. */
+export interface Received {
+  packet: Uint8Array;
+  length: number;
+  family: Family;
+  nowMs: number;
+}
+
+export interface Decide<Table> {
+  /** Writes the answer into the slot: its bytes, 0 for none, negative to defer. */
+  answer(table: Table, received: Received, slot: Slot): number;
+  /** Whether the entry of the last answer needs a refresh. */
+  refreshDue(): boolean;
+  /** SERVFAIL for the packet that `answer` has just deferred. */
+  overloaded(received: Received, slot: Slot): number;
+}
+
+interface WorkerLoopDeps<Table> {
+  readonly calls: SystemCalls;
+  readonly decide: Decide<Table>;
+  readonly counters: Counters;
+  readonly ring: RingWriter;
+  readonly samples: Pick<SampleWriter, 'take'>;
+  readonly numbers: OrderNumbers;
+  nowMs(): number;
+  /** Called around every access to shared blocks. */
+  enter(): void;
+  leave(): void;
+  nextOrders(): Orders<Table> | undefined;
+  wakeControlLane(): void;
+  failed(error: unknown): void;
+}
+
+const pollEntryBytes = 8;
+
+export class WorkerLoop<Table> {
+  readonly #deps: WorkerLoopDeps<Table>;
+  readonly #received: Datagrams;
+  readonly #answers: Datagrams;
+  readonly #packet: Received = { packet: new Uint8Array(0), length: 0, family: 0, nowMs: 0 };
+  #orders: Orders<Table>;
+  #leaving: SocketOrder<Table>[] = [];
+  readonly #pollEntries = new Int32Array(new ArrayBuffer(listenersMax * pollEntryBytes));
+  readonly #pollAt: number;
+  #mustWake = false;
+  /** Datagrams were received and none is answered yet. */
+  #isBatchOpen = false;
+  /** 1 when some socket reports our address with each datagram; other sockets ignore the room. */
+  #withControl = 0;
+
+  constructor(deps: WorkerLoopDeps<Table>, first: Orders<Table>) {
+    this.#deps = deps;
+    this.#received = new Datagrams(deps.calls, receiveSlotBytes);
+    this.#answers = new Datagrams(deps.calls, sendSlotBytes);
+    this.#pollAt = deps.calls.addressOf(this.#pollEntries.buffer as ArrayBuffer);
+    this.#orders = { ...first, sockets: [] };
+    this.#follow(first);
+  }
+
+  run(): void {
+    this.#finishOrders();
+    while (this.#orders.next === 'serve') this.turn();
+  }
+
+  turn(): void {
+    const { sockets } = this.#orders;
+    if (sockets.length === 1) this.#serve(sockets[0], linux.waitForOne);
+    else if (sockets.length > 1) this.#serveReady(sockets);
+    else this.#deps.numbers.await(this.#orders.number, receiveTimeoutMs);
+    if (this.#deps.numbers.issued !== this.#orders.number) this.#takeOrders();
+    if (this.#leaving.length > 0 || this.#deps.numbers.taken !== this.#orders.number) this.#finishOrders();
+  }
+
+  #serveReady(sockets: readonly SocketOrder<Table>[]): void {
+    const ready = this.#deps.calls.poll(this.#pollAt, sockets.length, receiveTimeoutMs);
+    if (ready <= 0) return;
+    for (let index = 0; index < sockets.length; index++) {
+      if (this.#pollEntries[index * 2 + 1] >> 16 !== 0) this.#serve(sockets[index], linux.dontWait);
+    }
+  }
+
+  /** Serves one batch of one socket; the number of datagrams. */
+  #serve(socket: SocketOrder<Table>, flags: number): number {
+    const { calls, numbers } = this.#deps;
+    const count = calls.receive(socket.fd, this.#received.headersAt, batchPacketsMax, flags);
+    if (count <= 0) {
+      // The next orders explain the error; waiting avoids a busy loop.
+      const isUsual = count === errors.tryAgain || count === errors.interrupted || count === 0;
+      if (!isUsual) numbers.await(this.#orders.number, receiveTimeoutMs);
+      return 0;
+    }
+    this.#isBatchOpen = true;
+    try {
+      let by = socket;
+      if (numbers.issued !== this.#orders.number) {
+        this.#takeOrders();
+        by = this.#orders.sockets.find(({ id }) => id === socket.id) ?? socket;
+      }
+      this.#answerBatch(by, count);
+    } catch (error) {
+      // The exception ends the worker, but must not lose the batch.
+      if (this.#isBatchOpen) this.#deferBatch(socket, count);
+      throw error;
+    }
+    return count;
+  }
+
+  #deferBatch(socket: SocketOrder<Table>, count: number): void {
+    const { ring, nowMs, wakeControlLane } = this.#deps;
+    for (let index = 0; index < count; index++) {
+      if (this.#received.nameBytes(index) > 0) ring.put(kindQuestion, socket.id, nowMs(), this.#received, index);
+    }
+    wakeControlLane();
+  }
+
+  #answerBatch(socket: SocketOrder<Table>, count: number): void {
+    const deps = this.#deps;
+    const datagrams = this.#received;
+    const packet = this.#packet;
+    packet.nowMs = deps.nowMs();
+    let answers = 0;
+    deps.enter();
+    for (let index = 0; index < count; index++) {
+      if (datagrams.nameBytes(index) === 0) continue;
+      packet.packet = datagrams.slots[index].bytes;
+      packet.length = datagrams.length(index);
+      packet.family = familyAt(datagrams.bytes, datagrams.peerAt(index) * 4);
+      answers += this.#answerOne(socket, index, answers);
+    }
+    deps.leave();
+    this.#isBatchOpen = false;
+    // Clients first.
+    if (answers > 0) sendAll(deps.calls, socket.fd, this.#answers, answers, 0, deps.counters);
+    deps.counters.countBatch(count);
+    deps.samples.take(datagrams, count);
+    datagrams.prepare(count, this.#withControl);
+    if (this.#mustWake) {
+      this.#mustWake = false;
+      if (deps.ring.mustWake()) deps.wakeControlLane();
+    }
+  }
+
+  /** 1 when the answer is in slot `slot` of the send batch. */
+  #answerOne(socket: SocketOrder<Table>, index: number, slot: number): 0 | 1 {
+    const { decide, counters, ring } = this.#deps;
+    const datagrams = this.#received;
+    const packet = this.#packet;
+    const out = this.#answers.slots[slot];
+    let bytes = 0;
+    try {
+      bytes = decide.answer(socket.table, packet, out);
+      if (bytes < 0) {
+        this.#mustWake = true;
+        if (ring.put(kindQuestion, socket.id, packet.nowMs, datagrams, index)) return 0;
+        counters.count('overloadedHandOver');
+        bytes = decide.overloaded(packet, out);
+      } else if (bytes > 0 && decide.refreshDue()) {
+        // Without room, a later client's query refreshes the entry.
+        this.#mustWake = true;
+        ring.put(kindRefresh, socket.id, packet.nowMs, datagrams, index);
+      }
+    } catch (error) {
+      counters.count('panics');
+      this.#deps.failed(error);
+      return 0;
+    }
+    if (bytes === 0) return 0;
+    const peer = datagrams.peerAt(index);
+    const control = socket.hasPacketInfo ? datagrams.controlBytes(index) : 0;
+    this.#answers.address(slot, bytes, datagrams.words, peer, datagrams.nameBytes(index), control);
+    return 1;
+  }
+
+  #takeOrders(): void {
+    const { nextOrders } = this.#deps;
+    for (let orders = nextOrders(); orders !== undefined; orders = nextOrders()) this.#follow(orders);
+  }
+
+  #follow(orders: Orders<Table>): void {
+    const kept = new Set(orders.sockets.map(({ id }) => id));
+    this.#leaving.push(...this.#orders.sockets.filter(({ id }) => !kept.has(id)));
+    this.#orders = orders;
+    const { counters } = this.#deps;
+    if (counters.memory !== orders.counters) counters.use(orders.counters);
+    for (const [index, { fd }] of orders.sockets.entries()) {
+      this.#pollEntries[index * 2] = fd;
+      this.#pollEntries[index * 2 + 1] = linux.pollIn;
+    }
+    this.#withControl = orders.sockets.some(({ hasPacketInfo }) => hasPacketInfo) ? 1 : 0;
+    if (this.#leaving.length === 0) this.#received.prepare(batchPacketsMax, this.#withControl);
+  }
+
+  /** Empties sockets that are to be closed, then acknowledges the orders. */
+  #finishOrders(): void {
+    for (let socket = this.#leaving.shift(); socket !== undefined; socket = this.#leaving.shift()) {
+      for (let batches = 0; batches < drainBatchesMax; batches++) {
+        if (this.#serve(socket, linux.dontWait) === 0) break;
+      }
+    }
+    this.#deps.numbers.take(this.#orders.number);
+    this.#deps.wakeControlLane();
+  }
+}
+
+/** Ends the emptying of a socket that fills faster than it is read. */
+const drainBatchesMax = 1_000;

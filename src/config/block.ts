@@ -7,25 +7,30 @@ import type { Endpoint } from '../os/network.js';
 import { type DirectiveContext, diagnosticsOf } from './arguments.js';
 import type { AaaaPolicy, BlockConfig, Findings, Position, ReloadConfig, ZoneAddress } from './config.js';
 import type { Directive, ServerBlock } from './corefile.js';
-import { readMetadata, readTrace } from './directives/accepted.js';
-import { readBind } from './directives/bind.js';
 import { readCache } from './directives/cache.js';
-import { readDnstap } from './directives/dnstap.js';
-import { readErrors } from './directives/errors.js';
 import { readForward } from './directives/forward.js';
 import { aboutUnsupported, type CoreDirective, directiveNames } from './directives/known.js';
-import { readLog } from './directives/log.js';
-import { readReload } from './directives/reload.js';
 import {
   type HealthDirective,
   type ReadyDirective,
+  readBind,
   readHealth,
   readPprof,
   readPrometheus,
   readReady,
-} from './directives/servers.js';
-import { readAaaa, readBufsize, readCancel, readSwitch } from './directives/switches.js';
-import { readTimeouts, timeoutsByDefault } from './directives/timeouts.js';
+  readTimeouts,
+  timeoutsByDefault,
+} from './directives/listening.js';
+import { readDnstap, readErrors, readLog } from './directives/logging.js';
+import {
+  readAaaa,
+  readBufsize,
+  readCancel,
+  readMetadata,
+  readReload,
+  readSwitch,
+  readTrace,
+} from './directives/switches.js';
 import { joinTraits, type PluginReader, type Written } from './plugins.js';
 import { readServerKey } from './zones.js';
 

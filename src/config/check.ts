@@ -4,18 +4,24 @@
  * check-output.ts's business.
  */
 import type { Endpoint } from '../os/network.js';
-import type { AdviceDeps } from './advice/advised.js';
+import type { AdviceDeps } from './advice.js';
 import { adviceOn } from './advice.js';
-import { builtinSource } from './builtin.js';
-import { type Config, ConfigError, type Diagnostic } from './config.js';
+import { type Config, ConfigError, type Diagnostic, formatDiagnostic } from './config.js';
 import { parseCorefile } from './corefile.js';
 import { directiveNames } from './directives/known.js';
+import {
+  builtinSource,
+  clusterDnsPlaceholder,
+  fromBuiltin,
+  fromTemplate,
+  hasPillars,
+  joined,
+  type MakeOptions,
+} from './generated-corefile.js';
 import type { Written } from './imports.js';
 import { kubeDnsFiles, readKubeDns } from './kube-dns.js';
 import { corefileText, type LoadOptions, parsePieces } from './load.js';
-import { clusterDnsPlaceholder, hasPillars } from './pillars.js';
 import type { ServeOptions } from './serve-options.js';
-import { fromBuiltin, fromTemplate, joined, type MakeOptions } from './template-corefile.js';
 
 /** What the flags say of a Corefile's surroundings. */
 export type CheckOptions = MakeOptions & AdviceDeps & Pick<ServeOptions, 'corefileGiven' | 'baseCorefileGiven'>;
@@ -207,4 +213,64 @@ function inOrder(findings: readonly Finding[]): Finding[] {
   return findings.toSorted(
     (one, other) => files.indexOf(one.file) - files.indexOf(other.file) || (one.line ?? 0) - (other.line ?? 0),
   );
+}
+
+export const checkOutputs = ['text', 'json'] as const;
+export type CheckOutput = (typeof checkOutputs)[number];
+
+/** Raised when a field changes its meaning or goes; fields may be added without. */
+const schema = 1;
+
+export interface OutputWishes {
+  readonly output: CheckOutput;
+  /** A file with warnings is not accepted. */
+  readonly isStrict: boolean;
+}
+
+/** Writes the reports line by line and gives the exit code: 0, or 2 if one of the files is not accepted. */
+export function writeReports(
+  reports: readonly Report[],
+  { output, isStrict }: OutputWishes,
+  write: (line: string) => void,
+): 0 | 2 {
+  const ok = reports.every((report) => report.ok);
+  if (output === 'json') write(JSON.stringify({ schema, ok, files: reports }, null, 2));
+  else for (const report of reports) writeText(report, isStrict, write);
+  return ok && !(isStrict && reports.some(isUnwise)) ? 0 : 2;
+}
+
+/** The built-in configuration is nobody's to change. */
+function isUnwise({ file, findings }: Report): boolean {
+  return file !== builtinSource && findings.length > 0;
+}
+
+function writeText(report: Report, isStrict: boolean, write: (line: string) => void): void {
+  const { file, text, madeWith, findings } = report;
+  // It is printed to be a Corefile, so what is said of it is a comment.
+  if (file === builtinSource && text !== null) {
+    for (const { line, message } of findings) if (line === null) write(`# ${message}.`);
+    return writeLines(text, write);
+  }
+  if (text !== null) {
+    write(`${file}: a template, which${madeWith.length > 0 ? `, with ${madeWith.join(' and ')},` : ''} becomes:`);
+    writeLines(text, write);
+  }
+  for (const finding of findings) write(lineOf(finding));
+  if (!report.ok) return;
+  const verdict = isStrict && isUnwise(report) ? 'rejected by -strict' : 'ok';
+  write(`${file}: ${verdict}, ${counted(report.serverBlocks, 'server block')}, ${counted(findings.length, 'warning')}`);
+}
+
+function lineOf({ severity, file, line, message, remedy }: Finding): string {
+  const sentence = remedy === null ? message : `${message}; ${remedy}`;
+  const end = /[.?]$/u.test(sentence) ? '' : '.';
+  return formatDiagnostic({ at: { file, line: line ?? 0 }, message: `${severity}: ${sentence}${end}` });
+}
+
+function writeLines(text: string, write: (line: string) => void): void {
+  for (const line of text.trimEnd().split('\n')) write(line);
+}
+
+function counted(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? '' : 's'}`;
 }

@@ -2,8 +2,9 @@
  * Clients as `acl` tells them apart: two whose addresses come to the same rules are of one kind, and what one of them may
  * be told, however it was found, the other may be told as well. Pure functions over the rules of one listener's blocks.
  */
+
+import { addressBytes, isInNetwork, type Network } from './addresses.js';
 import type { AccessRules } from './config.js';
-import { addressBytes, isInNetwork, type Network } from './networks.js';
 
 /** What the rules come to, as text: the same text, the same verdict on every name and type. */
 type ClientKind = string;

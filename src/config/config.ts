@@ -7,7 +7,7 @@
  * all that is wrong in it; one that can be used but is unwise gives warnings, which travel in `Config.warnings`.
  */
 import type { Endpoint, TlsSettings } from '../os/network.js';
-import type { Network } from './networks.js';
+import type { Network } from './addresses.js';
 import type { Pattern } from './pattern.js';
 
 /** Where in which file something was written. */

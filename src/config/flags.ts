@@ -3,12 +3,11 @@
  * understood (flag-reader.ts, serve-options.ts). The only user of yargs, which lays out the help and is loaded for
  * that alone: it would cost every start 65 ms and 6 MB, of 300 and 30 promised, and cannot read Go's flags as they are.
  */
-import { type CheckOutput, checkOutputs, type OutputWishes } from './check-output.js';
-import type { Environment } from './cluster-dns.js';
-import { isBoolean, type ReadFlags, readFlags, UsageError } from './flag-reader.js';
-import { type Flag, flagTable } from './flag-table.js';
-import { nearest } from './nearest.js';
-import { type ServeOptions, serveOptions } from './serve-options.js';
+
+import { nearest } from './arguments.js';
+import { type CheckOutput, checkOutputs, type OutputWishes } from './check.js';
+import { type Flag, flagTable, isBoolean, type ReadFlags, readFlags, UsageError } from './flag-reader.js';
+import { type Environment, type ServeOptions, serveOptions } from './serve-options.js';
 import { programVersion } from './version.js';
 
 export type Command =

@@ -2,7 +2,7 @@
  * A plugin as the Corefile knows it: a directive with its settings, and what follows from them before anything runs. The
  * list of plugins is handed in (plugins/registry.ts); nothing here knows one by name.
  */
-import type { BlockRule } from './advice/advised.js';
+import type { BlockRule } from './advice.js';
 import type { DirectiveContext } from './arguments.js';
 import type { AaaaPolicy, BlockConfig, BlockTraits, Position } from './config.js';
 import type { Directive } from './corefile.js';

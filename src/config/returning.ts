@@ -5,10 +5,11 @@
  *
  *     block asks ─> own listener ─> zone ─> block ─> renamed? ─> forward ─> own listener ─> … ─> the first block
  */
+import { isIPv4 } from 'node:net';
 import { isInZone } from '../dns/names.js';
+import { hostAddressesMs } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
 import type { BlockConfig, ForwardConfig, NamedQuestion, UpstreamEndpoint } from './config.js';
-import { type OwnPlaces, ownListener } from './own-listener.js';
 
 /** All server blocks, and where their questions go. */
 export interface Ways extends OwnPlaces {
@@ -212,4 +213,38 @@ function responsible({ forwards }: BlockConfig, name: string): ForwardConfig[] {
 /** What the block asks for the question; null where it asks nobody. */
 function askedFor({ traits }: BlockConfig, asked: NamedQuestion): NamedQuestion | null {
   return traits.onward.reduce<NamedQuestion | null>((one, onward) => (one === null ? null : onward(one)), asked);
+}
+
+interface OwnPlaces {
+  /** `::` is all addresses of both families, `0.0.0.0` all of IPv4. */
+  readonly listening: readonly Endpoint[];
+  /** Addresses of the host's interfaces; read when an unspecified address is listened on. */
+  hostAddresses(): readonly string[];
+}
+
+/** The host's addresses by `read`, which is called at most so often: they change seldom, and are asked for with each question. */
+export function rememberedAddresses(read: () => readonly string[], nowMs: () => number): () => readonly string[] {
+  let addresses: readonly string[] = [];
+  let readAtMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (nowMs() - readAtMs >= hostAddressesMs) {
+      addresses = read();
+      readAtMs = nowMs();
+    }
+    return addresses;
+  };
+}
+
+/** The address on which the listener is that takes what is sent to `to`; null when none of ours does. */
+export function ownListener(to: Endpoint, { listening, hostAddresses }: OwnPlaces): string | null {
+  const here = listening.filter(({ port }) => port === to.port).map(({ address }) => address);
+  if (here.length === 0 || here.includes(to.address)) return here.length === 0 ? null : to.address;
+  // As a destination the unspecified address is the host itself.
+  const address = to.address === '0.0.0.0' ? '127.0.0.1' : to.address === '::' ? '::1' : to.address;
+  // A socket on the address itself takes the packet from one on all.
+  const candidates = isIPv4(address) ? [address, '0.0.0.0', '::'] : [address, '::'];
+  const taking = candidates.find((each) => here.includes(each));
+  if (taking === undefined || taking === address) return taking ?? null;
+  const isLoopback = address === '::1' || (isIPv4(address) && address.startsWith('127.'));
+  return isLoopback || hostAddresses().includes(address) ? taking : null;
 }

@@ -8,12 +8,17 @@
 import path from 'node:path';
 import type { Log } from '../os/log.js';
 import { type Config, ConfigError } from './config.js';
+import {
+  fromBuiltin,
+  fromTemplate,
+  joined,
+  type MakeOptions,
+  upstreamServersPlaceholder,
+} from './generated-corefile.js';
 import type { Written } from './imports.js';
 import { type KubeDns, kubeDnsFiles, noKubeDns, readKubeDns } from './kube-dns.js';
 import { type LoadOptions, loadCorefile, parsePieces } from './load.js';
-import { upstreamServersPlaceholder } from './pillars.js';
 import type { ServeOptions } from './serve-options.js';
-import { fromBuiltin, fromTemplate, joined, type MakeOptions } from './template-corefile.js';
 
 export type SourceOptions = MakeOptions & Pick<ServeOptions, 'corefileGiven' | 'baseCorefileGiven'>;
 

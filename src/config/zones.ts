@@ -5,10 +5,9 @@
 import { isIP } from 'node:net';
 import { lowerCaseName, nameToWire, wireToName } from '../dns/names.js';
 import { zonesPerBlockMax } from '../limits.js';
-import { portNumber } from './addresses.js';
+import { addressBytes, portNumber } from './addresses.js';
 import { ConfigError, type Diagnostic, type Position, type ZoneAddress } from './config.js';
 import type { Token } from './lexer.js';
-import { addressBytes } from './networks.js';
 
 /** A name in its one spelling: lower case, closing dot, `\.` and `\DDD` where needed. Throws a ConfigError. */
 export function readName(text: string, at: Position, path: string): string {

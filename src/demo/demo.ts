@@ -4,7 +4,7 @@
  * and prints where each answer came from. It starts nothing of the server itself: `serve` is handed in.
  */
 import { formatEndpoint } from '../config/addresses.js';
-import { builtinCorefile } from '../config/builtin.js';
+import { builtinCorefile } from '../config/generated-corefile.js';
 import { lowerCaseName, typeName } from '../dns/names.js';
 import type { Clock } from '../os/clock.js';
 import type { Network } from '../os/network.js';

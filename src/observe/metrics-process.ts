@@ -5,9 +5,8 @@
 import { batchBuckets } from '../counters.js';
 import { setupErrors } from '../host/tools.js';
 import { type Family, groupByLabels, histogramSamples, type Sample, sample } from './exposition.js';
-import { loopDelayBucketsSeconds } from './loop-delay.js';
-import { type GaugeName, gaugeNames, healthBucketsSeconds, type Scrape } from './metrics-source.js';
-import type { ProcessNumbers } from './process-numbers.js';
+import { type GaugeName, gaugeNames, healthBucketsSeconds, roles, type Scrape } from './metrics-source.js';
+import { loopDelayBucketsSeconds, type ProcessNumbers } from './process-numbers.js';
 
 const gaugeMetrics: Readonly<Record<GaugeName, { name: string; help: string }>> = {
   cacheUsedBytes: { name: 'zerohop_cache_used_bytes', help: 'Memory in use by cached answers.' },
@@ -167,3 +166,21 @@ function processFamily(
 function present(value: number | null | undefined): Sample[] {
   return value === null || value === undefined ? [] : [sample({}, value)];
 }
+
+export const handoverFamilies: readonly Family<Scrape>[] = [
+  {
+    name: 'zerohop_instance_role',
+    help: 'Role of this instance: 1 for one of starting, serving, standing_by. Without -handover always serving.',
+    type: 'gauge',
+    samples: ({ source }) => {
+      const now = source.instance().role;
+      return roles.map((role) => sample({ role: role.replace(' ', '_') }, role === now ? 1 : 0));
+    },
+  },
+  {
+    name: 'zerohop_stand_by_instances',
+    help: 'Other instances that are standby or starting while this one serves.',
+    type: 'gauge',
+    samples: ({ source }) => [sample({}, source.instance().standBys)],
+  },
+];

@@ -12,9 +12,7 @@ import { eventFamilies } from './event-metrics.js';
 import type { Family, Sample } from './exposition.js';
 import { cacheFamilies } from './metrics-cache.js';
 import { dnsFamilies } from './metrics-dns.js';
-import { formerFamilies } from './metrics-former.js';
-import { handoverFamilies } from './metrics-handover.js';
-import { processFamilies } from './metrics-process.js';
+import { handoverFamilies, processFamilies } from './metrics-process.js';
 import { type MetricsSource, readSource, type Scrape } from './metrics-source.js';
 import { upstreamFamilies } from './metrics-upstream.js';
 
@@ -120,4 +118,25 @@ function nextTurn(): Promise<void> {
 /** The lines behind HELP and TYPE, which stand once. */
 function withoutHead(text: string): string {
   return text.slice(text.indexOf('\n', text.indexOf('\n') + 1) + 1);
+}
+
+/** By the present name. */
+const formerNames: Readonly<Record<string, string>> = {
+  coredns_panics_total: 'coredns_panic_count_total',
+  coredns_autopath_success_total: 'coredns_autopath_success_count_total',
+  coredns_reload_failed_total: 'coredns_reload_failed_count_total',
+  coredns_forward_requests_total: 'coredns_forward_request_count_total',
+  coredns_forward_responses_total: 'coredns_forward_response_rcode_count_total',
+  coredns_forward_healthcheck_failures_total: 'coredns_forward_healthcheck_failure_count_total',
+  coredns_forward_healthcheck_broken_total: 'coredns_forward_healthcheck_broken_count_total',
+  coredns_forward_max_concurrent_rejects_total: 'coredns_forward_max_concurrent_reject_count_total',
+};
+
+/** The families of `present` that had another name, under that. */
+export function formerFamilies(present: readonly Family<Scrape>[]): Family<Scrape>[] {
+  return present.flatMap(({ name, ...family }) =>
+    Object.hasOwn(formerNames, name)
+      ? [{ ...family, name: formerNames[name], help: `${family.help} Former name of ${name}.` }]
+      : [],
+  );
 }

@@ -1,10 +1,14 @@
 /**
- * The process as the kernel and Node.js account for it: processor time, memory, file descriptors. Where there is no
- * /proc the numbers that come from it are missing, not wrong. prom-client's own collectors are not used: they keep a
- * 10 ms timer and a garbage-collection observer running for numbers that nobody of ours reads.
+ * Numbers of the process that are read at a scrape: what the kernel and Node.js account for, how late the event loop is,
+ * and errors while the node was set up. Without /proc the numbers that come from it are missing, not wrong. prom-client's
+ * own collectors are not used: they keep a 10 ms timer and a garbage-collection observer running.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { type SetupError, setupErrors } from '../host/tools.js';
+import { loopDelayPeriodMs } from '../limits.js';
+import type { Clock } from '../os/clock.js';
 import { openFilesMax } from '../os/open-files.js';
+import { emptyHistogram, observe } from './exposition.js';
 
 export interface ProcessNumbers {
   /** User and system time of all threads. */
@@ -55,4 +59,41 @@ function countOpenFiles(): number | null {
 
 function kilobytes(digits: string | undefined): number | null {
   return digits === undefined ? null : Number(digits) * 1024;
+}
+
+/** Upper bounds in seconds; a timer may be a millisecond late for no reason. */
+export const loopDelayBucketsSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1] as const;
+
+interface LoopDelay {
+  /** One place per bucket, one above all, one for the sum. */
+  readonly durations: Float64Array;
+  stop(): void;
+}
+
+export function watchLoopDelay(clock: Clock): LoopDelay {
+  const durations = emptyHistogram(loopDelayBucketsSeconds);
+  let dueMs = clock.nowMs() + loopDelayPeriodMs;
+  const timer = clock.every(loopDelayPeriodMs, () => {
+    const nowMs = clock.nowMs();
+    observe({ numbers: durations, bounds: loopDelayBucketsSeconds }, Math.max(0, nowMs - dueMs) / 1000);
+    dueMs = nowMs + loopDelayPeriodMs;
+  });
+  return { durations, stop: () => timer.stop() };
+}
+
+export interface SetupErrors {
+  count(kind: SetupError): void;
+  /** The numbers so far. */
+  totals(): Readonly<Record<SetupError, number>>;
+}
+
+/** All kinds at 0. */
+export function newSetupErrors(): SetupErrors {
+  const totals = Object.fromEntries(setupErrors.map((kind) => [kind, 0])) as Record<SetupError, number>;
+  return {
+    count(kind) {
+      totals[kind]++;
+    },
+    totals: () => ({ ...totals }),
+  };
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
 import fc from 'fast-check';
+import { addressBytes } from '../../src/config/addresses.js';
 import { clientKinds, kindOf } from '../../src/config/client-kinds.js';
 import { parseConfig } from '../../src/config/load.js';
-import { addressBytes } from '../../src/config/networks.js';
 import { newAcl } from '../../src/plugins/acl/rules.js';
 import { questionFor } from '../resolve/course-fixture.js';
 import { loadOptions } from '../resolve/lane-fixture.js';

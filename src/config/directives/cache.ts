@@ -15,8 +15,8 @@ import {
 } from '../arguments.js';
 import type { CacheConfig, PrefetchConfig, StaleConfig, StoreConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
+import type { Token } from '../lexer.js';
 import { readZones } from '../zones.js';
-import { readServeStale } from './serve-stale.js';
 
 /** CoreDNS's 256 shards of 39. */
 const entriesDefault = 9_984;
@@ -142,4 +142,36 @@ function readPercent(option: Directive, text: string): number {
   const percent = /^\d{1,3}%$/u.test(text) ? Number(text.slice(0, -1)) : 0;
   if (percent >= 10 && percent <= 90) return percent;
   return fail(option, `the share of the TTL must be from 10% to 90%, with its %, not "${text}".`);
+}
+
+const maxAgeMsDefault = 3_600_000;
+
+/** Null when the duration is 0: then nothing is served stale. */
+function readServeStale(option: Directive): StaleConfig | null {
+  const given = words(option, 0, 5, '[DURATION] [immediate|verify …]');
+  const startsWithMode = given[0] !== undefined && /^(immediate|verify)$/u.test(given[0].text);
+  const [age, mode, ...numbers] = startsWithMode ? [undefined, ...given] : given;
+  const maxAgeMs = age === undefined ? maxAgeMsDefault : durationMs(option, age, 'the time past expiry');
+  const verifies = mode !== undefined && oneOf(option, mode, 'the mode', ['immediate', 'verify']) === 'verify';
+  const patienceMs = verifies ? verifyPatienceMs(option, numbers.shift()) : 0;
+  const [ttl, recheck, surplus] = numbers;
+  if (surplus !== undefined) fail(option, `"${surplus.text}" is not allowed with immediate; remove it.`);
+  if (maxAgeMs === 0) return null;
+  return {
+    maxAgeMs,
+    patienceMs,
+    ttlSeconds: ttl === undefined ? 0 : ttlSeconds(option, ttl),
+    recheckMs: recheck === undefined ? refreshRecheckMs : durationMs(option, recheck, 'the time between tries'),
+  };
+}
+
+/** A timeout of 0 is the upstream's own. */
+function verifyPatienceMs(option: Directive, token: Token | undefined): number {
+  const timeoutMs = token === undefined ? 0 : durationMs(option, token, "verify's timeout");
+  return timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs;
+}
+
+function ttlSeconds(option: Directive, token: Token): number {
+  const seconds = Math.floor(durationMs(option, token, 'the TTL of stale answers') / 1_000);
+  return seconds <= ttlSecondsMax ? seconds : fail(option, `a TTL of ${seconds} is too large; write a shorter one.`);
 }

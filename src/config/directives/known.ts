@@ -1,5 +1,5 @@
 /** Every directive name we understand, and those we only know: an unknown one is told from one that is not there yet. */
-import { nearest } from '../nearest.js';
+import { nearest } from '../arguments.js';
 
 /** Directives that are no plugins: the rest of the program knows them. */
 const coreDirectives = [

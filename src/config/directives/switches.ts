@@ -1,19 +1,22 @@
 /** The directives that are on or off, or one word: `any`, `debug`, `loop`, `minimal`, `whoami`, `bufsize`, `cancel`, `aaaa`. */
-import { plainUdpBytesMax, udpBytesDefault } from '../../limits.js';
+import { plainUdpBytesMax, reloadPeriodMs, udpBytesDefault } from '../../limits.js';
 import {
   type DirectiveContext,
   durationMs,
+  eachOption,
   fail,
   noBlock,
   noWords,
   oneOf,
   oneWord,
   warn,
+  warnOfForeignZones,
   wholeNumber,
   words,
 } from '../arguments.js';
-import type { AaaaPolicy } from '../config.js';
+import type { AaaaPolicy, ReloadConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
+import { readZones } from '../zones.js';
 
 const bufsizeBytesMax = 4_096;
 
@@ -59,4 +62,54 @@ export function readAaaa(directive: Directive): AaaaPolicy {
   noBlock(directive);
   const word = oneWord(directive, 'nxdomain, nodata, smart or forward');
   return oneOf(directive, word, 'the policy', ['nxdomain', 'nodata', 'smart', 'forward']);
+}
+
+/** `metadata [ZONES...]`. */
+export function readMetadata(directive: Directive, context: DirectiveContext): void {
+  noBlock(directive);
+  warnOfForeignZones(
+    context,
+    directive,
+    directive.arguments.flatMap((token) => readZones(token, directive.path)),
+  );
+}
+
+/** `trace [[ENDPOINT-TYPE] ENDPOINT] { … }`: spans for Zipkin or Datadog. */
+export function readTrace(directive: Directive, context: DirectiveContext): void {
+  const given = words(directive, 0, 2, '[zipkin|datadog] [ENDPOINT]');
+  if (given.length === 2) {
+    oneOf(directive, { ...given[0], text: given[0].text.toLowerCase() }, 'the type', ['zipkin', 'datadog']);
+  }
+  const count = (option: Directive): void => {
+    wholeNumber(option, oneWord(option, 'a number'), 'it', 0, Number.MAX_SAFE_INTEGER);
+  };
+  eachOption(directive, {
+    every: count,
+    service: (option) => void oneWord(option, 'a name'),
+    client_server: (option) => void words(option, 0, 1, 'true or false'),
+    datadog_analytics_rate: (option) => void words(option, 0, 1, 'a share from 0 to 1'),
+    zipkin_max_backlog_size: count,
+    zipkin_max_batch_size: count,
+    zipkin_max_batch_interval: (option) => void durationMs(option, oneWord(option, 'a duration'), 'the interval'),
+  });
+  warn(context, directive, 'zerohop sends no spans; remove it, or use dnstap to record queries.');
+}
+
+const intervalMsLeast = 2_000;
+const jitterMsLeast = 1_000;
+/** CoreDNS's, for an INTERVAL that was chosen; ours is short enough to need less. */
+const jitterMsDefault = 15_000;
+
+export function readReload(directive: Directive, context: DirectiveContext): ReloadConfig {
+  noBlock(directive);
+  const [interval, jitter] = words(directive, 0, 2, '[INTERVAL] [JITTER]');
+  const intervalMs = interval === undefined ? reloadPeriodMs : durationMs(directive, interval, 'the interval');
+  if (intervalMs < intervalMsLeast) fail(directive, 'the interval must be at least 2s; write a longer one.');
+  const unsaidMs = interval === undefined ? jitterMsLeast : jitterMsDefault;
+  const jitterMs = jitter === undefined ? unsaidMs : durationMs(directive, jitter, 'the jitter');
+  if (jitterMs !== 0 && jitterMs < jitterMsLeast) fail(directive, 'the jitter must be 0 or at least 1s.');
+  if (jitter !== undefined && jitterMs > intervalMs / 2) {
+    warn(context, directive, 'the jitter is reduced to half of the interval.');
+  }
+  return { intervalMs, jitterMs: Math.min(jitterMs, intervalMs / 2) };
 }

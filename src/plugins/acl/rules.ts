@@ -3,9 +3,9 @@
  * first rule that fits the address and the type counts; who fits none may ask. It judges and counts.
  */
 
+import { isInNetwork } from '../../config/addresses.js';
 import { clientBytes } from '../../config/client-kinds.js';
 import type { AccessRule, AccessRules } from '../../config/config.js';
-import { isInNetwork } from '../../config/networks.js';
 import { byAcl } from '../../counters.js';
 import { isInZone } from '../../dns/names.js';
 import { askedBy } from '../../dns/query.js';

@@ -4,8 +4,8 @@
  * an answer in a zone of its own, which others do not see.
  */
 
+import type { Network } from '../../config/addresses.js';
 import type { Position } from '../../config/config.js';
-import type { Network } from '../../config/networks.js';
 import { addressesIn, type Finding, translated, withoutMapped } from '../../dns/dns64.js';
 import type { Normaliser } from '../../dns/normalise.js';
 import { encodeAnswerTo } from '../../dns/records.js';

@@ -2,7 +2,7 @@
  * `rewrite edns0`: the EDNS options of what is asked upstream. Those that clients send are not sent on but where a rule
  * about the same code leaves them; then, and where an option tells who asks, the answer may be for that client alone.
  */
-import { addressBytes } from '../../config/networks.js';
+import { addressBytes } from '../../config/addresses.js';
 import { overTcp } from '../../counters.js';
 import { lowerCaseName, wireToName } from '../../dns/names.js';
 import { optionOf } from '../../dns/options.js';

@@ -1,6 +1,6 @@
 /** `template CLASS TYPE [ZONE…] { … }`: answers made from Go templates. They are only read here, not filled in. */
 
-import { type Advised, coversAll, lineOf, type Saying } from '../../config/advice/advised.js';
+import { type Advised, coversAll, lineOf, type Saying } from '../../config/advice.js';
 import {
   type DirectiveContext,
   eachOption,

@@ -89,10 +89,7 @@ export const flagTable = {
   cachefile: text(lifecycle, '', 'Snapshot file of the cache, best on tmpfs; empty turns it off.'),
   pidfile: text(lifecycle, '', 'File for the process id, written once zerohop serves; empty turns it off.'),
 
-  output: {
-    ...text(other, 'text', 'Output format of check: text or json.'),
-    aliases: ['o'],
-  },
+  output: { ...text(other, 'text', 'Output format of check: text or json.'), aliases: ['o'] },
   strict: boolean(other, 'false', 'Make check fail on warnings too (exit status 2).'),
   version: boolean(other, 'false', 'Print the version and exit.'),
   plugins: boolean(other, 'false', 'Print the supported directives and exit.'),

@@ -45,10 +45,7 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   refusedBadvers: { ...refused, labels: { cause: 'badvers' } },
   refusedTransfer: { ...refused, labels: { cause: 'transfer' } },
   refusedNoZone: { ...refused, labels: { cause: 'no_zone' } },
-  answersTruncated: {
-    name: 'zerohop_truncated_answers_total',
-    help: 'Answers truncated and sent with TC.',
-  },
+  answersTruncated: { name: 'zerohop_truncated_answers_total', help: 'Answers truncated and sent with TC.' },
   sendFailed: { name: 'zerohop_send_failures_total', help: 'Answers that the kernel refused to send.' },
   tcpAccepted: { name: 'zerohop_tcp_clients_accepted_total', help: 'TCP clients accepted.' },
   tcpRejected: {

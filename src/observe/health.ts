@@ -164,10 +164,7 @@ async function checkAll(deps: SelfCheckDeps, listeners: readonly Endpoint[], pro
   );
   const silent = listeners.filter((_, index) => !answers[index]).map(endpointText);
   if (silent.length === 0) return { healthy: true };
-  return {
-    healthy: false,
-    reason: `no answer from ${silent.join(', ')} within ${selfQueryTimeoutMs} ms`,
-  };
+  return { healthy: false, reason: `no answer from ${silent.join(', ')} within ${selfQueryTimeoutMs} ms` };
 }
 
 /** Where a listener can be asked; one that listens on all addresses of both families, at either loopback. */

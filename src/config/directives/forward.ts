@@ -350,11 +350,7 @@ function materialOf(option: Directive, read: readonly PemFile[]): TlsMaterial {
   eachOf([ca, certificate], (file) => file && certificatesIn(file));
   if (certificate !== undefined && key !== undefined) mustBelong(certificate, key);
   try {
-    return newTlsMaterial({
-      ca: ca?.bytes ?? null,
-      certificate: certificate?.bytes ?? null,
-      key: key?.bytes ?? null,
-    });
+    return newTlsMaterial({ ca: ca?.bytes ?? null, certificate: certificate?.bytes ?? null, key: key?.bytes ?? null });
   } catch (error) {
     return fail(option, `these files are not usable for TLS (${(error as Error).message}).`);
   }

@@ -4,13 +4,12 @@
  * neither is repeated here. Rules see server blocks as they are meant beside how they were written, since only what was
  * written has a line, and what the flags say of the node.
  */
-import { isIPv4 } from 'node:net';
 import { isInZone } from '../dns/names.js';
 import type { Endpoint } from '../os/network.js';
-import { addressesOverlap, formatEndpoint } from './addresses.js';
-import type { BlockConfig, Config, ForwardConfig, Position } from './config.js';
+import { addressCovers, addressesOverlap, formatEndpoint } from './addresses.js';
+import { type BlockConfig, type Config, type ForwardConfig, lineOf, type Position } from './config.js';
 import type { Corefile, Directive, ServerBlock } from './corefile.js';
-import { isOurs, returning, waysOf } from './returning.js';
+import { isOurs, listenersOf, returning, waysOf } from './returning.js';
 
 /** One server block. */
 export interface Advised {
@@ -279,7 +278,7 @@ export function adviceOn(
   for (const advice of said) {
     const { file, line } = advice.at;
     const key = `${file} ${line} ${advice.code}`;
-    // A generated block, as from the kube-dns ConfigMap, has no lines that an operator could change.
+    // Generated blocks, as from the kube-dns ConfigMap, have no line to change.
     if (line > 0 && !distinct.has(key)) distinct.set(key, advice);
   }
   return [...distinct.values()];
@@ -328,14 +327,14 @@ function isEverywhere({ config }: Advised, disabled: readonly string[] | null): 
 function zonesHidden({ blocks }: Whole): readonly Saying[] {
   const said = new Set<string>();
   return blocks.flatMap((block) =>
-    placesOf(block).flatMap((place): Saying[] => {
+    listenersOf(block.config).flatMap((place): Saying[] => {
       const at = formatEndpoint(place);
       if (isWildcard(place.address) || said.has(at)) return [];
       const here = new Set(blocks.flatMap((each) => zonesAt(each, place)));
       const wide = blocks.find(
-        (each) =>
-          takesAll(each, place.address) &&
-          each.config.zones.some(({ zone, port }) => port === place.port && !here.has(zone)),
+        ({ config }) =>
+          config.addresses.some((all) => addressCovers(all, place.address)) &&
+          config.zones.some(({ zone, port }) => port === place.port && !here.has(zone)),
       );
       if (wide === undefined) return [];
       said.add(at);
@@ -350,18 +349,9 @@ function zonesHidden({ blocks }: Whole): readonly Saying[] {
   );
 }
 
-function placesOf({ config }: Advised): Endpoint[] {
-  const ports = [...new Set(config.zones.map(({ port }) => port))];
-  return config.addresses.flatMap((address) => ports.map((port) => ({ address, port })));
-}
-
 function zonesAt({ config }: Advised, { address, port }: Endpoint): string[] {
   if (!config.addresses.includes(address)) return [];
   return config.zones.filter((zone) => zone.port === port).map(({ zone }) => zone);
-}
-
-function takesAll({ config }: Advised, address: string): boolean {
-  return config.addresses.includes('::') || (config.addresses.includes('0.0.0.0') && isIPv4(address));
 }
 
 function isWildcard(address: string): boolean {
@@ -386,11 +376,6 @@ export function hasOption({ written }: Advised, name: string, option: string): b
 
 function directiveOf(written: ServerBlock, name: string): Directive | undefined {
   return written.directives.find((directive) => directive.name === name);
-}
-
-/** `line 12`, or `FILE:12` where that is another file than `beside`. */
-export function lineOf({ file, line }: Position, beside: Position): string {
-  return file === beside.file ? `line ${line}` : `${file}:${line}`;
 }
 
 /** Whether these zones hold all names of the block. */

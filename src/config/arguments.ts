@@ -1,6 +1,6 @@
 /**
- * Reading what stands behind a directive: how many words, of which kind, and the lines of its block. Every function
- * either gives the value or throws a ConfigError that names the directive, what was expected and what to change.
+ * Readers of a directive's arguments and block. Each returns the value, or throws a ConfigError that names the directive,
+ * what was expected and what to change.
  */
 import { isInZone, rcodeNumber } from '../dns/names.js';
 import { canonicalAddress, formatEndpoint, meantEndpoint } from './addresses.js';
@@ -11,16 +11,15 @@ import type { ConfigFiles } from './imports.js';
 import type { Token } from './lexer.js';
 import { Pattern } from './pattern.js';
 
-/** What a directive may know of the world around it. */
+/** What a directive's value depends on besides its words. */
 export interface DirectiveContext {
   /** The zones of the server block. */
   readonly zones: readonly string[];
   readonly files: ConfigFiles;
-  /** The addresses of a network interface; undefined when there is none of that name. */
+  /** The addresses of a network interface; undefined if no interface has this name. */
   interfaceAddresses(name: string): readonly string[] | undefined;
-  /** What this host is called. */
   hostName?(): string;
-  /** What is unwise about a format of `log`, in a sentence, or null; its fields are known elsewhere. */
+  /** A sentence about an unwise format of `log`, or null; observe/ knows its fields. */
   checkLogFormat?(format: string): string | null;
   warn(at: Position, message: string): void;
 }
@@ -44,6 +43,11 @@ export function words(directive: Directive, least: number, most: number, expecte
     fail(directive, `expects ${expected}; remove "${surplus.text}".`, surplus.at);
   }
   return given;
+}
+
+/** At least one argument. */
+export function someWords(directive: Directive, expected: string): readonly Token[] {
+  return words(directive, 1, Number.POSITIVE_INFINITY, expected);
 }
 
 export function oneWord(directive: Directive, expected: string): Token {
@@ -95,7 +99,7 @@ export function rcode(directive: Directive, token: Token): number {
   );
 }
 
-/** Calls, for each line of the block, the function that bears its name; behind a line that is refused, too. */
+/** Calls the reader of each line of the block, also behind a line with an error. */
 export function eachOption(directive: Directive, readers: Readonly<Record<string, (option: Directive) => void>>): void {
   eachOf(directive.block ?? [], (option) => {
     if (!Object.hasOwn(readers, option.name)) {
@@ -108,12 +112,25 @@ export function eachOption(directive: Directive, readers: Readonly<Record<string
   });
 }
 
-/** A reader for an option that we know and cannot do. */
+/** A reader for an option without arguments, which sets `key` of `draft` to true. */
+export function switchOn<Key extends string>(draft: Record<Key, boolean>, key: Key): (option: Directive) => void {
+  return (option) => {
+    noWords(option);
+    draft[key] = true;
+  };
+}
+
+/** The only argument, in milliseconds. */
+export function oneDurationMs(option: Directive, what: string): number {
+  return durationMs(option, oneWord(option, 'a duration'), what);
+}
+
+/** A reader for an option that is known and not supported. */
 export function unsupported(reason: string): (option: Directive) => void {
   return (option) => fail(option, `is not supported yet; ${reason}`);
 }
 
-/** Warns of zones that have nothing in common with the block's, so that what is said of them never counts. */
+/** Warns of zones that have no name in common with the block's. */
 export function warnOfForeignZones(context: DirectiveContext, directive: Directive, zones: readonly string[]): void {
   for (const zone of zones) {
     if (context.zones.some((own) => isInZone(zone, own) || isInZone(own, zone))) continue;
@@ -125,9 +142,12 @@ export function warnOfForeignZones(context: DirectiveContext, directive: Directi
   }
 }
 
-/** Warns of an IPv6 address that ends as one with the usual port would (`fd00::10:53`): the port needs brackets. */
-export function warnOfMissingBrackets(context: DirectiveContext, directive: Directive, written: WithUsualPort): void {
-  const { text, port } = written;
+/** Warns of an IPv6 address that ends like one with the usual port (`fd00::10:53`), which needs brackets. */
+export function warnOfMissingBrackets(
+  context: DirectiveContext,
+  directive: Directive,
+  { text, port }: { readonly text: string; readonly port: number },
+): void {
   const meant = meantEndpoint(text, 0);
   if (meant?.port !== port || canonicalAddress(text) === undefined) return;
   const { address } = meant;
@@ -135,12 +155,7 @@ export function warnOfMissingBrackets(context: DirectiveContext, directive: Dire
   warn(context, directive, `"${text}" is an IPv6 address; for port ${port} of ${address} write ${remedy}.`);
 }
 
-interface WithUsualPort {
-  readonly text: string;
-  readonly port: number;
-}
-
-/** What to add when a word is one of node-cache's placeholders. */
+/** A sentence to add if the word is one of node-cache's placeholders. */
 export function aboutPlaceholder(text: string): string {
   return /__[A-Z]+__/u.test(text)
     ? ' It is a placeholder that node-cache replaces when it writes the Corefile from its template.'
@@ -158,7 +173,6 @@ export function diagnosticsOf(warnings: Diagnostic[]): DirectiveContext['warn'] 
   };
 }
 
-/** The pattern in a directive's argument. */
 export function readPattern(token: Token, directive: Directive): Pattern {
   try {
     return new Pattern(token.text);

@@ -1,6 +1,6 @@
 /**
- * One server block: its directives, handed to their readers and put together with the defaults of those that are
- * not there. Rules between directives of a block are here; rules between blocks are in load.ts.
+ * One server block: calls the readers of its directives and adds the defaults of absent ones. Rules between directives of a
+ * block are here; rules between blocks are in load.ts.
  */
 import { udpBytesDefault, zonesPerBlockMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
@@ -34,13 +34,12 @@ import {
 import { joinTraits, type PluginReader, type Written } from './plugins.js';
 import { readServerKey } from './zones.js';
 
-/** A value together with where it was written. */
 export interface Placed<Value> {
   readonly at: Position;
   readonly value: Value;
 }
 
-/** A server block, and what it asks of the whole process. */
+/** A server block, and its directives about the whole process. */
 export interface ReadBlock {
   readonly config: BlockConfig;
   readonly health: Placed<HealthDirective> | null;
@@ -49,50 +48,42 @@ export interface ReadBlock {
   readonly metrics: Placed<Endpoint> | null;
   readonly pprof: Placed<Endpoint> | null;
   readonly debug: boolean;
-  /** Its zones and addresses are known, all of them. */
+  /** All of its zones and addresses were read without error. */
   readonly isPlaced: boolean;
 }
 
 export interface BlockOptions extends Omit<DirectiveContext, 'zones' | 'warn'> {
   readonly defaultPort: number;
-  /** The directives beside those that are known here, in the order in which they act. */
+  /** In the order in which they act. */
   readonly plugins: readonly PluginReader[];
 }
-
-/** CoreDNS refuses these twice in a block. */
-const refusedTwice: readonly CoreDirective[] = [
-  'aaaa',
-  'cache',
-  'errors',
-  'loop',
-  'metadata',
-  'pprof',
-  'prometheus',
-  'ready',
-];
-/** Of these CoreDNS uses one and says nothing about the others. */
-const countedOnce: Partial<Record<CoreDirective, 'first' | 'last'>> = {
-  bufsize: 'first',
-  reload: 'first',
-  health: 'last',
-  timeouts: 'last',
-  trace: 'last',
-};
 
 type Repeats = PluginReader['repeats'];
 type BlockContext = DirectiveContext & Pick<BlockOptions, 'plugins'>;
 
-const repeatsOfCore: Readonly<Record<string, Repeats>> = {
-  ...Object.fromEntries(refusedTwice.map((name) => [name, 'refused'])),
-  ...countedOnce,
+/** CoreDNS refuses some directives twice in a block, and uses one of others silently. */
+const repeatsOfCore: Partial<Record<CoreDirective, Repeats>> = {
+  aaaa: 'refused',
+  bufsize: 'first',
+  cache: 'refused',
+  errors: 'refused',
+  health: 'last',
+  loop: 'refused',
+  metadata: 'refused',
+  pprof: 'refused',
+  prometheus: 'refused',
+  ready: 'refused',
+  reload: 'first',
+  timeouts: 'last',
+  trace: 'last',
 };
 
-/** Reads a block, going on behind errors: a directive that is refused is as one that is not there. */
+/** Reads a block, going on behind errors: a directive with an error is treated as absent. */
 export function readBlock(block: ServerBlock, options: BlockOptions, findings: Findings): ReadBlock {
   const { errors, warnings } = findings;
   const errorsBefore = errors.length;
   const zones = readKeys(block, options.defaultPort, findings);
-  // Nothing is outside of the zones where these are not known.
+  // If no zone was read, every name counts as inside.
   const names = zones.length === 0 ? ['.'] : zones.map(({ zone }) => zone);
   const areZonesKnown = zones.length > 0 && errors.length === errorsBefore;
   const context: BlockContext = { ...options, zones: names, warn: diagnosticsOf(warnings) };
@@ -159,7 +150,7 @@ function readConfig(
 
 type Reader<Value> = (directive: Directive, context: DirectiveContext) => Value;
 
-/** The directives of a block by name, and how each is read: what is refused is a finding, and read as if it were absent. */
+/** The directives of a block by name; reading one with an error adds the error and gives the absent value. */
 class Directives {
   readonly context: BlockContext;
   readonly findings: Findings;
@@ -183,7 +174,6 @@ class Directives {
     return this.#byName.get(name) ?? [];
   }
 
-  /** The one that counts. */
   one(name: string): Directive | undefined {
     return this.all(name).at(this.#repeats.get(name) === 'first' ? 0 : -1);
   }
@@ -198,7 +188,6 @@ class Directives {
     return this.all(name).flatMap((directive) => this.findings.attempt(() => [reader(directive, this.context)], []));
   }
 
-  /** Those that count. */
   counting(name: string): readonly Directive[] {
     const one = this.one(name);
     return this.#repeats.get(name) === 'all' ? this.all(name) : one === undefined ? [] : [one];
@@ -209,7 +198,7 @@ class Directives {
   }
 }
 
-/** Those of its zones that can be read. */
+/** The zones that were read without error. */
 function readKeys(block: ServerBlock, defaultPort: number, findings: Findings): ZoneAddress[] {
   const errorsBefore = findings.errors.length;
   const zones: ZoneAddress[] = [];
@@ -219,15 +208,13 @@ function readKeys(block: ServerBlock, defaultPort: number, findings: Findings): 
       if (zones.some((known) => known.zone === zone.zone && known.port === zone.port)) {
         findings.error(key.at, `the zone ${zone.zone} is listed twice in this server block; remove one.`);
       } else if (zones.push(zone) > zonesPerBlockMax) {
-        findings.error(
-          key.at,
-          `at most ${zonesPerBlockMax} zones are allowed per server block; use fewer or wider zones.`,
-        );
+        const sentence = `at most ${zonesPerBlockMax} zones are allowed per server block; use fewer or wider zones.`;
+        findings.error(key.at, sentence);
         return zones;
       }
     }
   }
-  // Without any key the parser has said so.
+  // The parser reports a block without any key.
   const isUnsaid = zones.length === 0 && block.keys.length > 0 && findings.errors.length === errorsBefore;
   if (isUnsaid) findings.error(block.at, 'the server block has no zone; write one before its {.');
   return zones;
@@ -264,10 +251,8 @@ function checkRepeats(
       findings.error(second.at, `${name}: allowed once per server block; ${where}. Remove one.`);
     }
     if (counts === 'first' || counts === 'last') {
-      findings.warnings.push({
-        at: second.at,
-        message: `${name}: ${where}, and only the ${counts} one counts; remove the other.`,
-      });
+      const message = `${name}: ${where}, and only the ${counts} one counts; remove the other.`;
+      findings.warnings.push({ at: second.at, message });
     }
   }
 }
@@ -278,7 +263,7 @@ interface PluginsRead {
   readonly at: Position | null;
 }
 
-/** What the block says of each plugin, and its AAAA policy: the directive's, or what a plugin says in other words. */
+/** The settings of each plugin of the block, and its AAAA policy: the directive's, or a plugin's equivalent. */
 function readPlugins(directives: Directives, aaaa: Placed<AaaaPolicy> | null): PluginsRead {
   const { context, findings } = directives;
   const settings: Record<string, unknown> = {};
@@ -303,7 +288,7 @@ function readPlugins(directives: Directives, aaaa: Placed<AaaaPolicy> | null): P
   return { settings, policy, at };
 }
 
-/** Warns of a block that can answer nothing. What is missing may be what was refused. */
+/** Warns of a block that can answer nothing; after an error the missing directive may be the one that has it. */
 function warnOfNothing(config: BlockConfig, context: DirectiveContext, { hasErrors }: Findings): void {
   const { forwards, traits, aaaa } = config;
   if (forwards.length === 0 && !traits.makesAnswers && aaaa === null && !hasErrors) {

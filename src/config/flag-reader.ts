@@ -7,11 +7,9 @@
 import { nearest } from './arguments.js';
 
 export interface Flag {
-  /** Other names of the same flag. */
   readonly aliases: readonly string[];
   /** A boolean takes a value only after `=`, as in Go; a text always takes one. */
   readonly kind: 'text' | 'boolean';
-  /** As it would be written. */
   readonly byDefault: string;
   readonly group: string;
   readonly about: string;
@@ -106,27 +104,27 @@ function boolean(group: string, byDefault: 'true' | 'false', about: string): Fla
   return { aliases: [], kind: 'boolean', byDefault, group, about };
 }
 
-/** Wrong usage; the message is one sentence, on one line, that says what to change. */
+/** Wrong usage; the message is one sentence on one line with what to change. */
 export class UsageError extends Error {
   constructor(message: string) {
-    // It quotes what was written, which may hold line ends and terminal escapes.
+    // The message quotes arguments, which may contain line ends and terminal escapes.
     super(message.replace(/\p{Cc}/gu, '?'));
   }
 }
 
 export interface ReadFlags {
-  /** The text of every flag, given or by default. */
+  /** The flag's value, or its default. */
   text(name: FlagName): string;
   isSet(name: FlagName): boolean;
-  /** Flags that were written, in that order, without repetitions. */
+  /** Flags of the command line, in order, without repetitions. */
   readonly given: readonly FlagName[];
-  /** What is no flag: the command and its files. */
+  /** The command and its files. */
   readonly words: readonly string[];
-  /** Words right behind a boolean that was written without a value, and that boolean: perhaps meant as its value. */
+  /** Words right behind a boolean without a value, and the boolean: the word may be meant as its value. */
   readonly behindBoolean: ReadonlyMap<string, FlagName>;
 }
 
-/** Reads the arguments of a process, without those of Node. Throws a UsageError. */
+/** Takes the arguments of the process, without those of Node. Throws a UsageError. */
 export function readFlags(argv: readonly string[]): ReadFlags {
   const values = new Map<FlagName, string>();
   const words: string[] = [];
@@ -190,11 +188,11 @@ function beginningLike(word: string): FlagName | undefined {
   return flagNames.find((name) => name.startsWith(word) || word.startsWith(name));
 }
 
-/** What Go's strconv.ParseBool takes. */
+/** As in Go's strconv.ParseBool. */
 const trueTexts = /^(?:1|t|T|TRUE|true|True)$/u;
 const falseTexts = /^(?:0|f|F|FALSE|false|False)$/u;
 
-/** Whether a flag would take this word as its value. */
+/** Whether the word is a value of boolean flags. */
 export function isBoolean(value: string): boolean {
   return trueTexts.test(value) || falseTexts.test(value);
 }
@@ -205,7 +203,7 @@ function booleanText(name: FlagName, value: string): 'true' | 'false' {
   throw new UsageError(`-${name}=${value} is neither true nor false; write -${name}=true or -${name}=false.`);
 }
 
-/** A known flag where a value should be is a value that was forgotten: none of ours begins with a dash. */
+/** A known flag in the place of a value means that the value was forgotten: none begins with a dash. */
 function nextValue(name: FlagName, next: string | undefined): string {
   const written = next === undefined ? undefined : /^--?([^=]+)/u.exec(next)?.[1];
   if (next !== undefined && !(written !== undefined && namesByAlias.has(written))) return next;

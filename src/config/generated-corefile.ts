@@ -11,7 +11,6 @@ import { type KubeDns, kubeDnsFiles, stubBlocks } from './kube-dns.js';
 import { type LoadOptions, parsePieces } from './load.js';
 import type { ClusterDns, ServeOptions } from './serve-options.js';
 
-/** What a Corefile is made with. */
 export type MakeOptions = Pick<
   ServeOptions,
   | 'localAddresses'
@@ -24,7 +23,7 @@ export type MakeOptions = Pick<
   | 'kubeDnsFolder'
 >;
 
-/** The pieces of the Corefile that a template becomes. Throws a ConfigError. */
+/** The pieces of the Corefile made from a template. Throws a ConfigError. */
 export function fromTemplate(
   { text, file }: Written,
   kubeDns: KubeDns,
@@ -34,7 +33,7 @@ export function fromTemplate(
   const { localAddresses, clusterDns, prometheusAddress, corefilePath } = options;
   const upstreamServers = kubeDns.upstreamNameservers;
   const filled = fillPillars(text, file, { localAddresses, clusterDns, prometheusAddress, upstreamServers });
-  // What is made stands at -conf, or would, so that is where its relative imports begin.
+  // The Corefile is written to -conf, so relative imports start there.
   return withStubs({ text: filled, file, importFolder: path.dirname(corefilePath) }, kubeDns, options, load);
 }
 
@@ -42,7 +41,10 @@ export function fromTemplate(
 export function fromBuiltin(kubeDns: KubeDns, options: MakeOptions, load: LoadOptions): Written[] {
   const { localAddresses, dnsPort, clusterDns, healthPort, prometheusAddress } = options;
   const builtin: BuiltinOptions = {
-    ...{ localAddresses, port: dnsPort, healthPort, prometheusAddress },
+    localAddresses,
+    port: dnsPort,
+    healthPort,
+    prometheusAddress,
     clusterDns: clusterDns.endpoint === null ? null : formatEndpoint(clusterDns.endpoint),
     ...(kubeDns.upstreamNameservers.length > 0 ? { outside: kubeDns.upstreamNameservers.join(' ') } : {}),
   };
@@ -62,8 +64,8 @@ function withStubs(corefile: Written, kubeDns: KubeDns, options: MakeOptions, lo
 }
 
 /**
- * What a Corefile listens on for all names, if that is every address: a stub domain on one of them alone would take
- * the questions for all other names that come to it, and is not asked where they come to another.
+ * The addresses of the block for `.`, if it listens on all: a stub domain on one address alone would receive the queries
+ * for all other names there, and none of those to other addresses.
  */
 function everywhere(corefile: Written, { dnsPort }: MakeOptions, load: LoadOptions): readonly string[] | null {
   const { blocks } = parsePieces([corefile], [], load);
@@ -73,25 +75,25 @@ function everywhere(corefile: Written, { dnsPort }: MakeOptions, load: LoadOptio
 }
 
 export interface BuiltinOptions {
-  /** Where to listen, without duplicates; health is served on the first. */
+  /** Without duplicates; health is served on the first. */
   readonly localAddresses: readonly string[];
   readonly port: number;
-  /** The cluster DNS as `ADDRESS:PORT`; null when none was found: then nothing but /etc/resolv.conf is asked. */
+  /** `ADDRESS:PORT`; null: unknown, all queries go to /etc/resolv.conf. */
   readonly clusterDns: string | null;
-  /** 8080 unless told otherwise. */
+  /** 8080 by default. */
   readonly healthPort?: number;
-  /** What `prometheus` listens on; `:9253` unless told otherwise. */
+  /** `:9253` by default. */
   readonly prometheusAddress?: string;
-  /** Where `ready` listens; `:8181` unless told otherwise. */
+  /** `:8181` by default. */
   readonly readyAddress?: string;
-  /** Whom names outside the cluster are asked of, as `forward` takes it; `/etc/resolv.conf` unless told otherwise. */
+  /** Upstreams of names outside the cluster, as in `forward`; `/etc/resolv.conf` by default. */
   readonly outside?: string;
 }
 
-/** What `Config.source` says of it. */
+/** Its `Config.source`. */
 export const builtinSource = '(built-in)';
 
-/** The built-in configuration as Corefile text. */
+/** The configuration without a Corefile, written as one, so that `zerohop check` can print it for operators. */
 export function builtinCorefile(options: BuiltinOptions): string {
   const { clusterDns, outside = '/etc/resolv.conf' } = options;
   const rest = serverBlock(options, '.', ['cache 30', `forward . ${outside}`]);
@@ -123,31 +125,28 @@ function serverBlock(options: BuiltinOptions, zone: string, directives: readonly
 }
 
 export interface PillarValues {
-  /** `-localip`, in their shortest form. */
+  /** `-localip`, in shortest form. */
   readonly localAddresses: readonly string[];
   readonly clusterDns: ClusterDns;
-  /** upstreamNameservers of the kube-dns ConfigMap; empty means /etc/resolv.conf. */
+  /** Of the kube-dns ConfigMap; empty means /etc/resolv.conf. */
   readonly upstreamServers: readonly string[];
   /** `-prometheus-listen-address`. */
   readonly prometheusAddress: string;
 }
 
-/** Replaced when node-cache's manifest is installed, and never by node-cache itself; nearly all clusters have this one. */
+/** Installers of node-cache's manifest replace this placeholder, node-cache does not; nearly all clusters use this domain. */
 const clusterDomain = 'cluster.local';
 
-/** What the address of the cluster DNS is put in the place of. */
 export const clusterDnsPlaceholder = '__PILLAR__CLUSTER__DNS__';
-/** What upstreamNameservers of the kube-dns ConfigMap are put in the place of. */
 export const upstreamServersPlaceholder = '__PILLAR__UPSTREAM__SERVERS__';
 
-/** Where a placeholder stands. */
 interface Place {
   readonly placeholder: string;
   /** The text right behind it. */
   readonly behind: string;
   /** Whether it is a word of its own. */
   readonly isWord: boolean;
-  /** What stands in its place where nothing is known of it: behind a `#` only. */
+  /** In a comment, returns the placeholder; otherwise throws a ConfigError. */
   fail(sentence: string): string;
 }
 
@@ -157,32 +156,35 @@ const fillers: Readonly<Record<string, Filler>> = {
   __PILLAR__DNS__DOMAIN__: () => clusterDomain,
   __PILLAR__LOCAL__DNS__: (place, { localAddresses }) =>
     place.isWord ? localAddresses.join(' ') : beforePort(localAddresses[0], place),
-  // All addresses came with the placeholder before.
+  // __PILLAR__LOCAL__DNS__ already gave all addresses.
   __PILLAR__DNS__SERVER__: () => '',
   [clusterDnsPlaceholder]: clusterDnsFor,
   [upstreamServersPlaceholder]: (_, { upstreamServers }) => upstreamServers.join(' ') || '/etc/resolv.conf',
   __PROMETHEUS__ENDPOINT__: (_, { prometheusAddress }) => prometheusAddress,
 };
 
-/** All that a template may have. */
+/** All supported placeholders. */
 export const placeholders: readonly string[] = Object.keys(fillers);
 
 const anyPlaceholder = /__(?:PILLAR|PROMETHEUS)__[A-Z]+(?:__[A-Z]+)*__/gu;
 
-/** Whether the text has placeholders outside of comments, and is therefore a template. */
+/** Whether the text is a template: it has placeholders outside of comments. */
 export function hasPillars(text: string): boolean {
   return text.split('\n').some((line) => line.replace(/#.*/u, '').search(anyPlaceholder) >= 0);
 }
 
-/** The Corefile that the template `text` becomes; `file` is for errors. Throws a ConfigError at a placeholder that has no value. */
+/**
+ * The Corefile made from the template `text`, line for line, so that line numbers of errors are those of the template
+ * `file`. Throws a ConfigError at a placeholder without a value.
+ */
 export function fillPillars(text: string, file: string, values: PillarValues): string {
   const lines = (values.upstreamServers.length > 0 ? withoutForcedTcp(text) : text).split('\n');
   return lines.map((line, index) => fillLine(line, { file, line: index + 1 }, values)).join('\n');
 }
 
 /**
- * Servers that a ConfigMap names may not answer over TCP, so `force_tcp` goes where it stands alone with them; its
- * lines stay. node-cache does the same for one way of indenting.
+ * Servers of a ConfigMap may not answer over TCP, so `force_tcp` is removed if it is their forward's only option; its lines
+ * stay. node-cache does the same for one way of indenting.
  */
 function withoutForcedTcp(text: string): string {
   const forced = new RegExp(
@@ -218,7 +220,7 @@ function clusterDnsFor(place: Place, { clusterDns: { endpoint, missing } }: Pill
   return formatEndpoint(endpoint);
 }
 
-/** An address, in brackets where a port follows and it needs them. */
+/** An address, in brackets if it is IPv6 and a port follows. */
 function beforePort(address: string, { behind }: Place): string {
   return behind.startsWith(':') && address.includes(':') ? `[${address}]` : address;
 }

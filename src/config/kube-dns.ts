@@ -1,7 +1,6 @@
 /**
- * The kube-dns ConfigMap as Kubernetes mounts it: a folder with a file per key. Two keys mean something here,
- * `stubDomains` (zones that other servers answer) and `upstreamNameservers` (who is asked for everything else), both
- * JSON, with the rules that node-cache has for them. Other keys are somebody else's.
+ * The kube-dns ConfigMap as Kubernetes mounts it: a folder with a file per key. Two keys are used, both JSON with
+ * node-cache's rules: `stubDomains` (zones of other servers) and `upstreamNameservers` (servers for all other names).
  */
 import path from 'node:path';
 import { upstreamsPerForwardMax } from '../limits.js';
@@ -11,7 +10,7 @@ import type { ConfigFiles } from './imports.js';
 
 export interface KubeDns {
   readonly stubDomains: readonly StubDomain[];
-  /** `ADDRESS` or `ADDRESS:PORT`, as written; empty: none were given. */
+  /** `ADDRESS` or `ADDRESS:PORT`, as written. */
   readonly upstreamNameservers: readonly string[];
 }
 
@@ -22,7 +21,7 @@ interface StubDomain {
   readonly servers: readonly string[];
 }
 
-/** What an absent or empty ConfigMap says. */
+/** An absent or empty ConfigMap. */
 export const noKubeDns: KubeDns = { stubDomains: [], upstreamNameservers: [] };
 
 /** kube-dns's own limit. */
@@ -30,7 +29,7 @@ const upstreamNameserversMax = 3;
 const domainCharactersMax = 253;
 const labelCharactersMax = 63;
 
-/** The files in `folder` that mean something: what to watch. */
+/** The files in `folder` that are read, and watched. */
 export function kubeDnsFiles(folder: string): { readonly stubDomains: string; readonly upstreamNameservers: string } {
   return {
     stubDomains: path.join(folder, 'stubDomains'),
@@ -38,7 +37,7 @@ export function kubeDnsFiles(folder: string): { readonly stubDomains: string; re
   };
 }
 
-/** What the ConfigMap in `folder` says; a file that is not there or empty says nothing. Throws a ConfigError. */
+/** The ConfigMap in `folder`; files may be absent or empty. Throws a ConfigError. */
 export function readKubeDns(folder: string, files: ConfigFiles): KubeDns {
   const at = kubeDnsFiles(folder);
   return {
@@ -47,10 +46,7 @@ export function readKubeDns(folder: string, files: ConfigFiles): KubeDns {
   };
 }
 
-/**
- * A server block for each stub domain, as node-cache writes it: no metrics, asked as the client asked. No addresses
- * are all of the host.
- */
+/** A server block for each stub domain, as in node-cache: without metrics and force_tcp. No addresses means all. */
 export function stubBlocks(
   { stubDomains }: KubeDns,
   { addresses, port }: { readonly addresses: readonly string[]; readonly port: number },
@@ -98,7 +94,7 @@ function readUpstreams(file: string, files: ConfigFiles): string[] {
   return value.map((server) => readServer(file, server));
 }
 
-/** Null where there is nothing. */
+/** Null if the file is absent or empty. */
 function readJson(file: string, files: ConfigFiles, example: string): unknown {
   if (!files.exists(file)) return null;
   let text: string;
@@ -115,7 +111,7 @@ function readJson(file: string, files: ConfigFiles, example: string): unknown {
   }
 }
 
-/** RFC 1123's names, as Kubernetes has them: a zone is lower case, and has no underscore and no closing dot. */
+/** A name of RFC 1123 as in Kubernetes: lower case, without underscore and closing dot. */
 function isDomain(text: string): boolean {
   const label = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/u;
   return (
@@ -124,7 +120,7 @@ function isDomain(text: string): boolean {
   );
 }
 
-/** Names would have to be asked of somebody first, and that is us. */
+/** A server's name would need a query to this very server. */
 function readServer(file: string, server: unknown): string {
   if (typeof server === 'string' && readEndpoint(server, 53) !== undefined) return server;
   return fail(

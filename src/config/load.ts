@@ -1,6 +1,7 @@
 /**
- * From a Corefile to the frozen `Config` that the rest of the program receives. What concerns one server block is
- * in block.ts; here are the rules between blocks, and the doors to files, environment and interfaces.
+ * From a Corefile to the frozen `Config`. One server block is read in block.ts. Here are the rules between blocks (a zone
+ * is on an address once, HTTP servers of different kinds and DNS over TCP share no port, the number of listeners and of
+ * open files has a bound), and the access to files, environment and interfaces.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -25,17 +26,19 @@ import {
   type Diagnostic,
   Findings,
   type HealthConfig,
+  lineOf,
   type ReadyConfig,
   type ReloadConfig,
 } from './config.js';
 import { readCorefile } from './corefile.js';
 import type { ConfigFiles, Sources, Written } from './imports.js';
 import type { PluginReader } from './plugins.js';
+import { listenersOf } from './returning.js';
 
-/** What a configuration depends on beside its text. */
+/** What a configuration depends on besides its text. */
 export interface LoadOptions extends BlockOptions, Sources {}
 
-/** The machine's files, environment and interfaces; zones without a port get `defaultPort`. */
+/** This machine's; zones without a port get `defaultPort`. */
 export function systemLoadOptions(defaultPort: number, plugins: readonly PluginReader[]): LoadOptions {
   return {
     defaultPort,
@@ -47,26 +50,34 @@ export function systemLoadOptions(defaultPort: number, plugins: readonly PluginR
   };
 }
 
-/** Reads and understands the Corefile at `path`; `alsoWatch` joins its files. Throws a ConfigError. */
+/** The Corefile at `path`; `alsoWatch` joins the configuration's files. Throws a ConfigError. */
 export function loadCorefile(path: string, options: LoadOptions, alsoWatch: readonly string[] = []): Config {
-  let text: string;
-  try {
-    text = options.files.read(path);
-  } catch (error) {
-    const why = (error as Error).message.replace(/\.$/u, '');
-    throw new ConfigError({ file: path, line: 0 }, `${why}; give -conf a file that this user can read.`, {
-      files: [path, ...alsoWatch],
-    });
-  }
-  return parsePieces([{ text, file: path }], [path, ...alsoWatch], options);
+  const files = [path, ...alsoWatch];
+  const text = readNamed(path, options, '; give -conf a file that this user can read.', files);
+  return parsePieces([{ text, file: path }], files, options);
 }
 
-/** Understands the text of a Corefile; `source` is its path, or says where it comes from. Throws a ConfigError. */
+/** The text of a file that flags or arguments name. Throws a ConfigError with this remedy and these files. */
+export function readNamed(
+  file: string,
+  { files }: LoadOptions,
+  remedy: string,
+  looked: readonly string[] = [],
+): string {
+  try {
+    return files.read(file);
+  } catch (error) {
+    const why = (error as Error).message.replace(/\.$/u, '');
+    throw new ConfigError({ file, line: 0 }, `${why}${remedy}`, { files: looked });
+  }
+}
+
+/** The configuration of a Corefile's text; `source` is its path, or another name of its origin. Throws a ConfigError. */
 export function parseConfig(text: string, source: string, options: LoadOptions): Config {
   return parsePieces([{ text, file: source }], [], options);
 }
 
-/** Understands a Corefile in pieces, at least one; `files` are what they were made from. Throws a ConfigError. */
+/** The configuration of a Corefile in pieces, at least one, which were made from `files`. Throws a ConfigError. */
 export function parsePieces(pieces: readonly Written[], files: readonly string[], options: LoadOptions): Config {
   const findings = new Findings();
   const { warnings } = findings;
@@ -103,7 +114,7 @@ export function parsePieces(pieces: readonly Written[], files: readonly string[]
   });
 }
 
-/** The same options, and the files that are read by them from now on: of those that directives name. */
+/** The same options, which from now on note the files that directives read. */
 function notingReads(options: LoadOptions): { readonly options: LoadOptions; readonly files: ReadonlySet<string> } {
   const files = new Set<string>();
   const read = (file: string): string => {
@@ -117,7 +128,7 @@ function notingReads(options: LoadOptions): { readonly options: LoadOptions; rea
   return { options: { ...options, files: { ...options.files, read, readBytes } }, files };
 }
 
-/** The files of this machine; relative paths start where the process was started. */
+/** Relative paths start in the working directory of the process. */
 export const systemFiles: ConfigFiles = {
   read: (file) => corefileText(bytesOf(file)),
   readBytes: bytesOf,
@@ -125,7 +136,7 @@ export const systemFiles: ConfigFiles = {
   list: (folder) => (existsSync(folder) ? readdirSync(folder) : []),
 };
 
-/** Bytes that should be a Corefile, as text; throws an Error with one sentence when they cannot be one. */
+/** The text of a Corefile's bytes. Throws an Error with one sentence if they are too many or not UTF-8. */
 export function corefileText(bytes: Uint8Array): string {
   refuseLarge(bytes);
   try {
@@ -139,7 +150,6 @@ function refuseLarge({ length }: Uint8Array): void {
   if (length > corefileBytesMax) throw new Error(`larger than ${corefileBytesMax} bytes.`);
 }
 
-/** Why a file cannot be read, by the system's code. */
 const whyUnreadable: Readonly<Record<string, string>> = {
   ENOENT: 'no such file',
   ENOTDIR: 'no such file',
@@ -193,15 +203,13 @@ function onlyReload(read: readonly ReadBlock[], warnings: Diagnostic[]): ReloadC
   const [first, ...others] = read.flatMap(({ reload }) => reload ?? []);
   for (const { at, value } of others) {
     if (value.intervalMs === first.value.intervalMs && value.jitterMs === first.value.jitterMs) continue;
-    warnings.push({
-      at,
-      message: `reload: line ${first.at.line} differs, and only the first counts; make them equal.`,
-    });
+    const message = `reload: line ${first.at.line} differs, and only the first counts; make them equal.`;
+    warnings.push({ at, message });
   }
   return first?.value ?? null;
 }
 
-/** Said once for a whole configuration, at the first place. */
+/** Warns once for a whole configuration, at the first place. */
 function warnOfNxdomain(read: readonly ReadBlock[], warnings: Diagnostic[]): void {
   const first = read.find(({ config }) => config.aaaa === 'nxdomain')?.config.aaaaAt;
   if (first == null) return;
@@ -220,12 +228,12 @@ function deepFreeze<Value>(value: Value): Value {
   return Object.freeze(value);
 }
 
-/** Finds the second of two blocks that serve the same zone on overlapping addresses and one port. */
+/** An error at the second of two blocks that serve the same zone on overlapping addresses and one port. */
 function refuseOverlaps(blocks: readonly BlockConfig[], findings: Findings): void {
   const taken = new Map<string, BlockConfig[]>();
   const listeners = new Set<string>();
   for (const block of blocks) {
-    for (const { port } of block.zones) for (const address of block.addresses) listeners.add(`${address} ${port}`);
+    for (const at of listenersOf(block)) listeners.add(formatEndpoint(at));
     if (listeners.size > listenersMax) {
       findings.error(block.at, `more than ${listenersMax} addresses and ports to listen on; use fewer.`);
       return;
@@ -239,7 +247,7 @@ function refuseOverlaps(blocks: readonly BlockConfig[], findings: Findings): voi
         return address === undefined ? [] : [{ zone, port, other, address }];
       });
     });
-    // One is enough of a block that stands there twice.
+    // One error is enough for a block that was pasted twice.
     const [first] = shared;
     if (first !== undefined) findings.error(block.at, servedTwice(block, first));
   }
@@ -253,21 +261,20 @@ interface Shared {
 }
 
 function servedTwice(block: BlockConfig, { zone, port, other, address }: Shared): string {
-  const where = other.at.file === block.at.file ? `line ${other.at.line}` : `${other.at.file}:${other.at.line}`;
   const on = address === '::' ? 'all addresses' : address;
   return (
-    `the zone ${zone} on port ${port} of ${on} is already served by the server block on ${where}; ` +
+    `the zone ${zone} on port ${port} of ${on} is already served by the server block on ${lineOf(other.at, block.at)}; ` +
     'remove one, or bind them to different addresses.'
   );
 }
 
 /**
- * Finds where the rules of `acl` on one listener tell more kinds of clients apart than there may be, and some block there
- * asks other names than its clients do: answers are kept for each kind.
+ * An error if the rules of `acl` on one listener distinguish too many kinds of clients, and a block there asks other names
+ * than its clients do: answers are kept for each kind.
  */
 function refuseManyKinds(blocks: readonly BlockConfig[], findings: Findings): void {
-  const places = new Set(blocks.flatMap((block) => placesOf(block)));
-  for (const place of places) {
+  const placesOf = (block: BlockConfig): string[] => listenersOf(block).map(formatEndpoint);
+  for (const place of new Set(blocks.flatMap(placesOf))) {
     const here = blocks.filter((block) => placesOf(block).includes(place));
     const acls = here.flatMap(({ traits }) => traits.access);
     if (acls.length === 0 || !here.some(({ traits }) => traits.asksOtherNames)) continue;
@@ -281,13 +288,9 @@ function refuseManyKinds(blocks: readonly BlockConfig[], findings: Findings): vo
   }
 }
 
-function placesOf({ addresses, zones }: BlockConfig): string[] {
-  return addresses.flatMap((address) => zones.map(({ port }) => formatEndpoint({ address, port })));
-}
-
 /**
- * Finds the second of `health`, `ready`, `prometheus` and `pprof` that would listen on one address, and one
- * that would listen where a server block does: the kernel would share connections out between the two.
+ * An error at the second of `health`, `ready`, `prometheus` and `pprof` on one address, and at one on the address of a
+ * server block: the kernel would distribute connections between the two.
  */
 function refuseSharedPorts(read: readonly ReadBlock[], findings: Findings): void {
   const servers: readonly Server[] = read.flatMap(({ health, ready, metrics, pprof }) => [
@@ -306,7 +309,7 @@ function refuseSharedPorts(read: readonly ReadBlock[], findings: Findings): void
   }
 }
 
-/** What is to be listened on: each address once, and none that another one means as well (`:8080`, `10.0.0.1:8080`). */
+/** Each endpoint once, without those that another one includes (`10.0.0.1:8080` beside `:8080`). */
 function distinctEndpoints(placed: readonly (Placed<Endpoint> | null)[]): Endpoint[] {
   const all = placed.flatMap((each) => (each === null ? [] : [{ address: each.value.address, port: each.value.port }]));
   const isAgain = (one: Endpoint, index: number): boolean =>
@@ -314,7 +317,7 @@ function distinctEndpoints(placed: readonly (Placed<Endpoint> | null)[]): Endpoi
   return all.filter((one, index) => !isAgain(one, index));
 }
 
-/** Whether who listens on all addresses listens there, too; two sockets on port 0 have two ports. */
+/** Two sockets on port 0 have two ports. */
 function means(all: Endpoint, one: Endpoint): boolean {
   return one.port !== 0 && one.port === all.port && addressCovers(all.address, one.address);
 }
@@ -333,7 +336,6 @@ function takenBy(own: string, { value }: Placed<Endpoint>, before: readonly Serv
   return undefined;
 }
 
-/** Where DNS is answered at this endpoint. */
 function dnsPortOf({ name }: Server, { value }: Placed<Endpoint>, read: readonly ReadBlock[]): string | undefined {
   if (value.port === 0) return undefined;
   const block = read.find(
@@ -347,26 +349,17 @@ function dnsPortOf({ name }: Server, { value }: Placed<Endpoint>, read: readonly
 type Opened = Pick<Config, 'blocks' | 'health' | 'ready' | 'metrics' | 'pprof'>;
 
 /**
- * What must be free for a configuration to start and to serve: a UDP socket for each listener and answering thread, a
- * TCP socket for each listener, and those of HTTP. `workers` is 0 where the event loop answers over UDP.
+ * The open files that a configuration needs to start and to serve: a UDP socket for each listener and worker, a TCP socket
+ * for each listener, and those of HTTP. `workers` is 0 if the event loop answers over UDP.
  */
-export function openFilesFor(config: Opened, workers: number): number {
-  const listeners = new Set(
-    config.blocks.flatMap(({ zones, addresses }) =>
-      zones.flatMap(({ port }) => addresses.map((address) => `${address} ${port}`)),
-    ),
-  );
-  const pages = [
-    ...(config.health?.addresses ?? []),
-    ...(config.ready?.addresses ?? []),
-    ...config.metrics,
-    ...config.pprof,
-  ];
+export function openFilesFor({ blocks, health, ready, metrics, pprof }: Opened, workers: number): number {
+  const listeners = new Set(blocks.flatMap((block) => listenersOf(block).map(formatEndpoint)));
+  const pages = [...(health?.addresses ?? []), ...(ready?.addresses ?? []), ...metrics, ...pprof];
   const sockets = listeners.size * (Math.max(1, workers) + 1) + pages.length;
   return Math.max(openFilesToLoad, sockets + workers * openFilesPerWorker + openFilesSpare);
 }
 
-/** Null when there may be enough; else a sentence. `limit` is null where nobody knows it. */
+/** A sentence if the limit is too low, else null; a `limit` of null is unknown. */
 export function tooFewOpenFiles(config: Opened, workers: number, limit: number | null): string | null {
   const needed = openFilesFor(config, workers);
   if (limit === null || limit >= needed) return null;

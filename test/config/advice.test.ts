@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { type AdviceDeps, adviceCodes, adviceOn, hasOption, lineOf, placeOf } from '../../src/config/advice.js';
+import { type AdviceDeps, adviceCodes, adviceOn, hasOption, placeOf } from '../../src/config/advice.js';
 import { check } from '../../src/config/check.js';
+import { lineOf } from '../../src/config/config.js';
 import { parseCorefile } from '../../src/config/corefile.js';
 import { readFlags } from '../../src/config/flag-reader.js';
 import { type LoadOptions, parseConfig } from '../../src/config/load.js';

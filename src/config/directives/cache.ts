@@ -1,13 +1,15 @@
-/** `cache [TTL] [ZONES…] { … }`: how long answers are kept, how many, and when an old one may be given. */
+/** `cache [TTL] [ZONES…] { … }`: how long answers are cached, how many, and when a stale one may be served. */
 import { cacheEntriesMax, refreshRecheckMs, ttlSecondsMax } from '../../limits.js';
 import {
   type DirectiveContext,
   durationMs,
   eachOption,
   fail,
-  noWords,
+  oneDurationMs,
   oneOf,
   oneWord,
+  someWords,
+  switchOn,
   warn,
   warnOfForeignZones,
   wholeNumber,
@@ -20,7 +22,7 @@ import { readZones } from '../zones.js';
 
 /** CoreDNS's 256 shards of 39. */
 const entriesDefault = 9_984;
-/** What CoreDNS makes of a capacity below it. */
+/** CoreDNS's minimum. */
 const entriesLeast = 1_024;
 const successTtlSeconds = 3_600;
 const denialTtlSeconds = 1_800;
@@ -28,10 +30,7 @@ const servfailMsMax = 300_000;
 
 type Draft = { -readonly [Key in keyof CacheConfig]: CacheConfig[Key] };
 
-/**
- * Stale answers when nothing else is said: only if the upstream fails or is slower than a client's patience, with
- * the TTL of RFC 8767 4.
- */
+/** Without `serve_stale`: only if the upstream fails or is slower than the patience, with the TTL of RFC 8767 4. */
 export const staleByDefault: StaleConfig = {
   maxAgeMs: 3_600_000,
   patienceMs: 400,
@@ -72,21 +71,17 @@ export function readCache(directive: Directive, context: DirectiveContext): Cach
       cache.preferPositive = true;
     },
     servfail(option) {
-      const token = oneWord(option, 'a duration');
-      cache.servfailMs = durationMs(option, token, 'the time to keep SERVFAIL');
+      cache.servfailMs = oneDurationMs(option, 'the time to keep SERVFAIL');
       if (cache.servfailMs > servfailMsMax) fail(option, 'SERVFAIL is cached for 5m at most; write a shorter time.');
     },
     disable(option) {
-      const [which, ...names] = words(option, 1, Number.POSITIVE_INFINITY, 'success or denial, then zones');
+      const [which, ...names] = someWords(option, 'success or denial, then zones');
       const disabled = names.length === 0 ? context.zones : names.flatMap((name) => readZones(name, option.path));
       if (oneOf(option, which, 'what is disabled', ['success', 'denial']) === 'success')
         cache.successDisabled = disabled;
       else cache.denialDisabled = disabled;
     },
-    keepttl(option) {
-      noWords(option);
-      cache.keepTtl = true;
-    },
+    keepttl: switchOn(cache, 'keepTtl'),
   });
   return cache;
 }
@@ -146,7 +141,11 @@ function readPercent(option: Directive, text: string): number {
 
 const maxAgeMsDefault = 3_600_000;
 
-/** Null when the duration is 0: then nothing is served stale. */
+/**
+ * `serve_stale [DURATION] [immediate [TTL [RECHECK]] | verify [TIMEOUT [TTL [RECHECK]]]]`: CoreDNS's modes as the numbers
+ * of one rule. A patience of 0 serves at once and refreshes afterwards, one of Infinity asks first. Null if the duration is
+ * 0: nothing is served stale.
+ */
 function readServeStale(option: Directive): StaleConfig | null {
   const given = words(option, 0, 5, '[DURATION] [immediate|verify …]');
   const startsWithMode = given[0] !== undefined && /^(immediate|verify)$/u.test(given[0].text);
@@ -165,7 +164,7 @@ function readServeStale(option: Directive): StaleConfig | null {
   };
 }
 
-/** A timeout of 0 is the upstream's own. */
+/** A timeout of 0 means that of the upstream. */
 function verifyPatienceMs(option: Directive, token: Token | undefined): number {
   const timeoutMs = token === undefined ? 0 : durationMs(option, token, "verify's timeout");
   return timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs;

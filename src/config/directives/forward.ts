@@ -1,4 +1,10 @@
-/** `forward FROM TO… { … }`: which names are asked elsewhere, where, and how. */
+/**
+ * `forward FROM TO… { … }`: which names are forwarded, where, and how.
+ *
+ * `tls [CERT KEY] [CA]` names PEM files, which are read and checked with the Corefile: a file that is missing, truncated or
+ * does not match the others is rejected at its line, and not by a handshake later. They are read as bytes, which are
+ * overwritten afterwards: any of them may contain a key, and strings stay in the heap until the garbage collector runs.
+ */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { learnPeriodMs, learnPeriodMsMin, udpBytesDefault, upstreamsPerForwardMax } from '../../limits.js';
 import type { TlsMaterial } from '../../os/network.js';
@@ -11,9 +17,12 @@ import {
   eachOption,
   fail,
   noWords,
+  oneDurationMs,
   oneOf,
   oneWord,
   rcode,
+  someWords,
+  switchOn,
   unsupported,
   warn,
   warnOfForeignZones,
@@ -46,7 +55,7 @@ const byDefault = {
   except: [],
   transport: 'client',
   expireMs: 10_000,
-  // Shorter than CoreDNS's "for ever", so that load moves to new replicas behind a Service.
+  // CoreDNS has no limit; this one lets load move to new replicas behind a Service.
   maxAgeMs: 45_000,
   idleConnectionsMax: 0,
   readTimeoutMs: 2_000,
@@ -66,12 +75,7 @@ const byDefault = {
 } as const;
 
 export function readForward(directive: Directive, context: DirectiveContext): ForwardConfig {
-  const [from, ...to] = words(
-    directive,
-    1,
-    Number.POSITIVE_INFINITY,
-    'FROM and at least one TO, such as ". /etc/resolv.conf"',
-  );
+  const [from, ...to] = someWords(directive, 'FROM and at least one TO, such as ". /etc/resolv.conf"');
   if (to.length === 0) fail(directive, notAnAddress(''));
   if (to.length > upstreamsPerForwardMax) {
     fail(directive, `at most ${upstreamsPerForwardMax} upstreams are allowed, not ${to.length}; remove some.`);
@@ -89,7 +93,7 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
   return forward;
 }
 
-/** A reader for each option, which puts what it says into `forward`, and its name into `given` where somebody asks for it. */
+/** A reader for each option, which changes `forward`, and adds the names of durations to `given`. */
 function optionsOf(
   forward: Draft,
   given: Set<string>,
@@ -98,14 +102,14 @@ function optionsOf(
   let forceTcp = false;
   const duration = (key: NumberKey, what: string) => (option: Directive) => {
     given.add(option.name);
-    forward[key] = durationMs(option, oneWord(option, 'a duration'), what);
+    forward[key] = oneDurationMs(option, what);
   };
   const count = (key: NumberKey, what: string) => (option: Directive) => {
     forward[key] = wholeNumber(option, oneWord(option, 'a number'), what, 0, countMax);
   };
   return {
     except(option) {
-      const names = words(option, 1, Number.POSITIVE_INFINITY, 'names');
+      const names = someWords(option, 'names');
       forward.except = [...forward.except, ...names.flatMap((token) => readZones(token, option.path))];
     },
     force_tcp(option) {
@@ -134,19 +138,13 @@ function optionsOf(
     next(option) {
       forward.next = [...forward.next, ...rcodes(option)];
     },
-    next_on_nodata(option) {
-      noWords(option);
-      forward.nextOnNodata = true;
-    },
+    next_on_nodata: switchOn(forward, 'nextOnNodata'),
     failover(option) {
       const failures = rcodes(option);
       if (failures.includes(0)) fail(option, 'NOERROR is not a failure, and would retry every query.');
       forward.failover = [...forward.failover, ...failures];
     },
-    failfast_all_unhealthy_upstreams(option) {
-      noWords(option);
-      forward.failfastAllUnhealthy = true;
-    },
+    failfast_all_unhealthy_upstreams: switchOn(forward, 'failfastAllUnhealthy'),
     source_address(option) {
       const word = oneWord(option, 'an IP address');
       forward.sourceAddress =
@@ -167,7 +165,7 @@ function optionsOf(
   };
 }
 
-/** What no option says alone. */
+/** Rules between options. */
 function checkForward(directive: Directive, forward: ForwardConfig, given: ReadonlySet<string>): void {
   const hasAddress = forward.to.some(({ kind }) => kind !== 'name');
   const [named] = forward.to.filter((target) => target.kind === 'name');
@@ -179,7 +177,7 @@ function checkForward(directive: Directive, forward: ForwardConfig, given: Reado
 }
 
 function rcodes(option: Directive): number[] {
-  return words(option, 1, Number.POSITIVE_INFINITY, 'rcodes, such as NXDOMAIN').map((token) => rcode(option, token));
+  return someWords(option, 'rcodes, such as NXDOMAIN').map((token) => rcode(option, token));
 }
 
 function readFrom(directive: Directive, token: Token, context: DirectiveContext): string {
@@ -221,9 +219,9 @@ function readTarget(directive: Directive, token: Token, context: DirectiveContex
 }
 
 /**
- * `ADDRESS`, `ADDRESS:PORT`, and with the name in its certificate `ADDRESS%NAME`, where the port may stand before or, as in
- * CoreDNS, behind the name: `9.9.9.9%dns.quad9.net:853`, `[2620:fe::fe%dns.quad9.net]:853`. What follows a link-local
- * address first is its interface.
+ * `ADDRESS`, `ADDRESS:PORT`, and with the name in its certificate `ADDRESS%NAME`; the port may be before or, as in CoreDNS,
+ * behind the name: `9.9.9.9%dns.quad9.net:853`, `[2620:fe::fe%dns.quad9.net]:853`. The first `%` of a link-local address
+ * is followed by its interface.
  */
 function readTlsEndpoint(
   directive: Directive,
@@ -249,12 +247,12 @@ function readTlsEndpoint(
   return { ...endpoint, overTls: true, serverName: readName(name, token.at, directive.path).slice(0, -1) };
 }
 
-/** fe80::/10, which means nothing without its interface. */
+/** fe80::/10 needs an interface. */
 function isLinkLocal(address: string): boolean {
   return /^fe[89ab]/iu.test(address);
 }
 
-/** `kube-dns.kube-system.svc.cluster.local`, with a port or not; undefined for what can be no host's name. */
+/** `kube-dns.kube-system.svc.cluster.local`, with or without a port; undefined for what is no host name. */
 function readHostPort(text: string): { host: string; port: number } | undefined {
   const { host, port = '53' } = /^[^:]*$/u.test(text) ? { host: text } : (splitHostPort(text) ?? { host: '' });
   const number = portNumber(port, 1);
@@ -265,12 +263,8 @@ function readHostPort(text: string): { host: string; port: number } | undefined 
 }
 
 function readEndpoints(option: Directive): LearnedConfig {
-  const [name, refresh] = words(
-    option,
-    1,
-    2,
-    'NAME [REFRESH], such as "kube-dns-headless.kube-system.svc.cluster.local 30s"',
-  );
+  const expected = 'NAME [REFRESH], such as "kube-dns-headless.kube-system.svc.cluster.local 30s"';
+  const [name, refresh] = words(option, 1, 2, expected);
   const at = readHostPort(name.text);
   if (at === undefined) {
     return fail(
@@ -315,14 +309,13 @@ function readHealthCheck(option: Directive, context: DirectiveContext): HealthCh
   return { intervalMs: askedMs || usualMs, recursionDesired, domain };
 }
 
-/** A PEM file that was read. */
 interface PemFile {
   readonly option: Directive;
   readonly token: Token;
   readonly bytes: Buffer;
 }
 
-/** As CoreDNS counts them: nothing, the CA, our certificate and key, or all three. Null is nothing. */
+/** As in CoreDNS: nothing (null), the CA, our certificate and key, or all three. */
 function readTls(option: Directive, { files }: DirectiveContext): TlsMaterial | null {
   const read: PemFile[] = [];
   try {
@@ -370,7 +363,7 @@ function certificatesIn({ option, token, bytes }: PemFile): X509Certificate[] {
   if (begins.length + ends.length === 0) {
     fail(option, `${token.text} has no certificate; name a PEM file with one ("${beginMark}").`, token.at);
   }
-  // Each ends before the next one begins.
+  // Each certificate ends before the next one begins.
   const isWhole =
     begins.length === ends.length &&
     begins.every((begin, index) => begin < ends[index] && ends[index] < (begins[index + 1] ?? bytes.length));
@@ -384,7 +377,7 @@ function certificatesIn({ option, token, bytes }: PemFile): X509Certificate[] {
   });
 }
 
-/** Where `mark` begins in these bytes. */
+/** All offsets of `mark`. */
 function placesOf(mark: string, bytes: Buffer): number[] {
   const places: number[] = [];
   for (let at = bytes.indexOf(mark); at >= 0; at = bytes.indexOf(mark, at + mark.length)) places.push(at);

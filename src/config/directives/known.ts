@@ -1,7 +1,7 @@
-/** Every directive name we understand, and those we only know: an unknown one is told from one that is not there yet. */
+/** The names of all supported directives, and of known ones that are not supported, which get another error than unknown ones. */
 import { nearest } from '../arguments.js';
 
-/** Directives that are no plugins: the rest of the program knows them. */
+/** Directives that are no plugins. */
 const coreDirectives = [
   'aaaa',
   'bind',
@@ -26,65 +26,46 @@ const coreDirectives = [
 
 export type CoreDirective = (typeof coreDirectives)[number];
 
-/** All directives that server blocks may use, in alphabetical order. */
+/** All supported directives, in alphabetical order. */
 export function directiveNames(plugins: readonly { readonly name: string }[]): readonly string[] {
   return [...coreDirectives, ...plugins.map(({ name }) => name)].sort();
 }
 
 const noListener = 'zerohop listens on UDP and TCP; write TLS upstreams in forward.';
 
-/** What to write instead, where there is an answer; a directive of CoreDNS or of a well-known plugin for it. */
-const unsupported: Readonly<Record<string, string>> = {
-  alternate: '',
-  auto: '',
-  azure: '',
-  blocklist: '',
-  clouddns: '',
-  dnsredir: '',
-  dnssec: '',
-  erratic: '',
-  etcd: '',
+/** Directives of CoreDNS or of well-known plugins for it without a replacement, … */
+const unsupportedPlain =
+  'alternate auto azure blocklist clouddns dnsredir dnssec erratic etcd federation geoip k8s_external nomad on proxyproto ' +
+  'root route53 secondary shed shutdown sign startup transfer tsig unbound view';
+
+/** … and with one. */
+const replacements: Readonly<Record<string, string>> = {
   fanout: 'forward can use several upstreams.',
-  federation: '',
   file: 'forward the zone to a server that has the file.',
-  geoip: '',
   grpc: 'forward uses UDP and TCP.',
   grpc_server: noListener,
   https: noListener,
   https3: noListener,
-  k8s_external: '',
   kubeforward: 'use forward with the address of the cluster DNS Service.',
   kubernetes: 'use forward with the address of the cluster DNS Service.',
   multisocket: 'the flag -workers sets the number of answering threads.',
-  nomad: '',
-  on: '',
   proxy: 'forward replaced it in CoreDNS 1.5.',
-  proxyproto: '',
   quic: noListener,
-  root: '',
-  route53: '',
-  secondary: '',
-  shed: '',
-  shutdown: '',
-  sign: '',
-  startup: '',
   tls: noListener,
-  transfer: '',
-  tsig: '',
-  unbound: '',
-  view: '',
 };
+
+const unsupported: readonly string[] = [...unsupportedPlain.split(' '), ...Object.keys(replacements)].sort();
 
 /** One sentence about a name that is none of `supported`. */
 export function aboutUnsupported(name: string, supported: readonly string[]): string {
-  if (Object.hasOwn(unsupported, name)) {
-    const instead = unsupported[name];
-    return `the directive "${name}" is known but not supported; remove it${instead === '' ? '.' : `: ${instead}`}`;
+  if (unsupported.includes(name)) {
+    const instead = Object.hasOwn(replacements, name) ? `: ${replacements[name]}` : '.';
+    return `the directive "${name}" is known but not supported; remove it${instead}`;
   }
   if (/[.:]/u.test(name)) {
     return `unknown directive "${name}"; it looks like the zone of a server block, so the } of the block above is missing.`;
   }
-  const meant = nearest(name, [...supported, ...Object.keys(unsupported)]);
+  const meant = nearest(name, [...supported, ...unsupported]);
   const hint = meant === undefined ? `known: ${supported.join(', ')}.` : `did you mean "${meant}"?`;
   return `unknown directive "${name}"; ${hint}`;
 }

@@ -6,6 +6,7 @@ import type { Endpoint } from '../../os/network.js';
 import {
   canonicalAddress,
   formatEndpoint,
+  hostAddress,
   meantEndpoint,
   portNumber,
   readEndpoint,
@@ -14,12 +15,13 @@ import {
 import {
   aboutPlaceholder,
   type DirectiveContext,
-  durationMs,
   eachOption,
   fail,
   noWords,
+  oneDurationMs,
   oneOf,
   oneWord,
+  someWords,
   unsupported,
   warn,
   warnOfMissingBrackets,
@@ -31,7 +33,7 @@ import type { Directive } from '../corefile.js';
 
 const dnsPort = 53;
 
-/** The addresses of all `bind` directives of one block, without duplicates. */
+/** `bind ADDRESS|INTERFACE … { except ADDRESS|INTERFACE … }`: the addresses of all of a block, without duplicates. */
 export function readBind(directives: readonly Directive[], context: DirectiveContext): readonly string[] {
   const addresses = new Set<string>();
   eachOf(directives, (directive) => {
@@ -50,7 +52,7 @@ export function readBind(directives: readonly Directive[], context: DirectiveCon
 }
 
 function addressesOf(directive: Directive, context: DirectiveContext): string[] {
-  return words(directive, 1, Number.POSITIVE_INFINITY, 'addresses or interface names').flatMap((token) => {
+  return someWords(directive, 'addresses or interface names').flatMap((token) => {
     const ofInterface = context.interfaceAddresses(token.text);
     if (ofInterface !== undefined) return [...ofInterface];
     const address = canonicalAddress(token.text);
@@ -68,9 +70,7 @@ function notAnAddress(text: string): string {
   return `${wrong}; write "bind ${meant.address}"${port}.`;
 }
 
-/** One `health` of several. */
 export type HealthDirective = Endpoint & Pick<HealthConfig, 'lameduckMs'>;
-/** One `ready` of several. */
 export type ReadyDirective = Endpoint & Pick<ReadyConfig, 'monitor'>;
 
 export function readHealth(directive: Directive): HealthDirective {
@@ -78,7 +78,7 @@ export function readHealth(directive: Directive): HealthDirective {
   let lameduckMs = 0;
   eachOption(directive, {
     lameduck(option) {
-      lameduckMs = durationMs(option, oneWord(option, 'a duration'), 'the time');
+      lameduckMs = oneDurationMs(option, 'the time');
     },
   });
   return { ...endpoint, lameduckMs };
@@ -108,7 +108,7 @@ export function readPrometheus(directive: Directive, context: DirectiveContext):
   return endpoint;
 }
 
-/** `pprof`: where profiles are served. `block` is about Go's scheduler. */
+/** `block` is about Go's scheduler. */
 export function readPprof(directive: Directive, context: DirectiveContext): Endpoint {
   const endpoint = readAddress(directive, 'localhost:6053');
   eachOption(directive, {
@@ -130,9 +130,9 @@ function readAddress(directive: Directive, byDefault: string): Endpoint {
     const meant = meantEndpoint(text, usualPort) ?? { address: '127.0.0.1', port: usualPort };
     return fail(directive, `"${text}" must be ADDRESS:PORT, for example ${formatEndpoint(meant)}.`);
   }
-  const port = portNumber(parts.port, 0);
-  if (port === undefined)
-    return fail(directive, `"${parts.port}" in "${text}" is not a port; write a number up to 65535.`);
+  const port =
+    portNumber(parts.port, 0) ??
+    fail(directive, `"${parts.port}" in "${text}" is not a port; write a number up to 65535.`);
   const address = hostAddress(parts.host);
   if (address === undefined) {
     return fail(directive, `"${parts.host}" is not an IP address; write one, or only :${port} for all addresses.`);
@@ -140,18 +140,13 @@ function readAddress(directive: Directive, byDefault: string): Endpoint {
   return { address, port };
 }
 
-function hostAddress(host: string): string | undefined {
-  if (host === '') return '::';
-  if (host === 'localhost') return '127.0.0.1';
-  return canonicalAddress(host);
-}
-
 const timeoutMsLeast = 1_000;
 const timeoutMsMost = 24 * 3_600_000;
 
-/** What CoreDNS does without the directive. */
+/** CoreDNS's defaults. */
 export const timeoutsByDefault: TimeoutsConfig = { readMs: 3_000, writeMs: 5_000, idleMs: 10_000, tcpQueriesMax: -1 };
 
+/** `timeouts { read; write; idle; maxtcpqueries }`: limits of a TCP client. */
 export function readTimeouts(directive: Directive): TimeoutsConfig {
   noWords(directive);
   if (!directive.block?.length) fail(directive, 'expects a block with read, write, idle or maxtcpqueries.');
@@ -160,24 +155,17 @@ export function readTimeouts(directive: Directive): TimeoutsConfig {
     const word = oneWord(option, 'a number of queries');
     timeouts.tcpQueriesMax = wholeNumber(option, word, 'the number of queries', -1, 2 ** 31 - 1);
   };
+  const timeout = (key: 'readMs' | 'writeMs' | 'idleMs') => (option: Directive) => {
+    const timeoutMs = oneDurationMs(option, 'the time');
+    if (timeoutMs < timeoutMsLeast || timeoutMs > timeoutMsMost) fail(option, 'the time must be from 1s to 24h.');
+    timeouts[key] = timeoutMs;
+  };
   eachOption(directive, {
-    read(option) {
-      timeouts.readMs = readTimeout(option);
-    },
-    write(option) {
-      timeouts.writeMs = readTimeout(option);
-    },
-    idle(option) {
-      timeouts.idleMs = readTimeout(option);
-    },
+    read: timeout('readMs'),
+    write: timeout('writeMs'),
+    idle: timeout('idleMs'),
     maxtcpqueries: queries,
     max_queries: queries,
   });
   return timeouts;
-}
-
-function readTimeout(option: Directive): number {
-  const timeoutMs = durationMs(option, oneWord(option, 'a duration'), 'the time');
-  if (timeoutMs < timeoutMsLeast || timeoutMs > timeoutMsMost) fail(option, 'the time must be from 1s to 24h.');
-  return timeoutMs;
 }

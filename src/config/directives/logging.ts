@@ -10,6 +10,7 @@ import {
   oneOf,
   oneWord,
   readPattern,
+  someWords,
   warn,
   wholeNumber,
   words,
@@ -22,6 +23,7 @@ import { readName, readZones } from '../zones.js';
 
 const formatDefault = '{common}';
 
+/** `log [NAMES…] [FORMAT] { class … }`. */
 export function readLog(directive: Directive, context: DirectiveContext): LogConfig {
   const last = directive.arguments.at(-1);
   const format = last?.text.includes('{') ? last.text : undefined;
@@ -34,7 +36,7 @@ export function readLog(directive: Directive, context: DirectiveContext): LogCon
   const classes = new Set<LogConfig['classes'][number]>();
   eachOption(directive, {
     class(option) {
-      for (const token of words(option, 1, Number.POSITIVE_INFINITY, 'success, denial, error or all')) {
+      for (const token of someWords(option, 'success, denial, error or all')) {
         classes.add(oneOf(option, token, 'the class', ['success', 'denial', 'error', 'all']));
       }
     },
@@ -46,6 +48,7 @@ export function readLog(directive: Directive, context: DirectiveContext): LogCon
   };
 }
 
+/** `errors { stacktrace; consolidate … }`. */
 export function readErrors(directive: Directive): ErrorsConfig {
   const [file] = words(directive, 0, 1, 'nothing, or "stdout"');
   if (file !== undefined && file.text !== 'stdout')
@@ -83,6 +86,7 @@ function readConsolidate(option: Directive): ConsolidateConfig {
 
 const multipleMax = 4_096;
 
+/** `dnstap SOCKET [full [WRITEBUFFER [QUEUE]]] { identity, version, extra, skipverify }`. */
 export function readDnstap(directive: Directive, context: DirectiveContext): DnstapConfig {
   const [socket, full, ...sizes] = words(directive, 1, 4, 'SOCKET [full [WRITEBUFFER [QUEUE]]]');
   if (full !== undefined) oneOf(directive, full, 'the word after the socket', ['full']);

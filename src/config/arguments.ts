@@ -112,12 +112,23 @@ export function eachOption(directive: Directive, readers: Readonly<Record<string
   });
 }
 
+/** A reader for an option, which sets `key` of `draft` to the value of `read`. */
+export function set<Draft, Key extends keyof Draft>(
+  draft: Draft,
+  key: Key,
+  read: (option: Directive) => Draft[Key],
+): (option: Directive) => void {
+  return (option) => {
+    draft[key] = read(option);
+  };
+}
+
 /** A reader for an option without arguments, which sets `key` of `draft` to true. */
 export function switchOn<Key extends string>(draft: Record<Key, boolean>, key: Key): (option: Directive) => void {
-  return (option) => {
+  return set(draft, key, (option) => {
     noWords(option);
-    draft[key] = true;
-  };
+    return true;
+  });
 }
 
 /** The only argument, in milliseconds. */
@@ -134,11 +145,8 @@ export function unsupported(reason: string): (option: Directive) => void {
 export function warnOfForeignZones(context: DirectiveContext, directive: Directive, zones: readonly string[]): void {
   for (const zone of zones) {
     if (context.zones.some((own) => isInZone(zone, own) || isInZone(own, zone))) continue;
-    warn(
-      context,
-      directive,
-      `has no effect: no name of ${zone} reaches this server block (${context.zones.join(' ')}).`,
-    );
+    const block = context.zones.join(' ');
+    warn(context, directive, `has no effect: no name of ${zone} reaches this server block (${block}).`);
   }
 }
 

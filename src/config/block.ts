@@ -4,12 +4,11 @@
  */
 import { udpBytesDefault, zonesPerBlockMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
-import { type DirectiveContext, diagnosticsOf } from './arguments.js';
+import { type DirectiveContext, diagnosticsOf, nearest } from './arguments.js';
 import type { AaaaPolicy, BlockConfig, Findings, Position, ReloadConfig, ZoneAddress } from './config.js';
 import type { Directive, ServerBlock } from './corefile.js';
 import { readCache } from './directives/cache.js';
 import { readForward } from './directives/forward.js';
-import { aboutUnsupported, type CoreDirective, directiveNames } from './directives/known.js';
 import {
   type HealthDirective,
   type ReadyDirective,
@@ -61,13 +60,22 @@ export interface BlockOptions extends Omit<DirectiveContext, 'zones' | 'warn'> {
 type Repeats = PluginReader['repeats'];
 type BlockContext = DirectiveContext & Pick<BlockOptions, 'plugins'>;
 
-/** CoreDNS refuses some directives twice in a block, and uses one of others silently. */
-const repeatsOfCore: Partial<Record<CoreDirective, Repeats>> = {
+/**
+ * The directives that are no plugins, and the meaning of a second one in a block: CoreDNS refuses some, and uses one of
+ * others silently.
+ */
+const coreDirectives: Readonly<Record<string, Repeats>> = {
   aaaa: 'refused',
+  bind: 'all',
   bufsize: 'first',
   cache: 'refused',
+  cancel: 'all',
+  debug: 'all',
+  dnstap: 'all',
   errors: 'refused',
+  forward: 'all',
   health: 'last',
+  log: 'all',
   loop: 'refused',
   metadata: 'refused',
   pprof: 'refused',
@@ -77,6 +85,11 @@ const repeatsOfCore: Partial<Record<CoreDirective, Repeats>> = {
   timeouts: 'last',
   trace: 'last',
 };
+
+/** All supported directives, in alphabetical order. */
+export function directiveNames(plugins: readonly { readonly name: string }[]): readonly string[] {
+  return [...Object.keys(coreDirectives), ...plugins.map(({ name }) => name)].sort();
+}
 
 /** Reads a block, going on behind errors: a directive with an error is treated as absent. */
 export function readBlock(block: ServerBlock, options: BlockOptions, findings: Findings): ReadBlock {
@@ -160,7 +173,7 @@ class Directives {
   constructor(block: ServerBlock, context: BlockContext, findings: Findings) {
     this.context = context;
     this.findings = findings;
-    const repeats = { ...repeatsOfCore, ...Object.fromEntries(context.plugins.map((one) => [one.name, one.repeats])) };
+    const repeats = { ...coreDirectives, ...Object.fromEntries(context.plugins.map((one) => [one.name, one.repeats])) };
     this.#repeats = new Map(Object.entries(repeats));
     this.#byName = groupByName(block, directiveNames(context.plugins), findings);
     checkRepeats(this.#byName, this.#repeats, findings);
@@ -294,4 +307,43 @@ function warnOfNothing(config: BlockConfig, context: DirectiveContext, { hasErro
   if (forwards.length === 0 && !traits.makesAnswers && aaaa === null && !hasErrors) {
     context.warn(config.at, 'the server block has no forward, template or hosts, so it cannot answer queries.');
   }
+}
+
+const noListener = 'zerohop listens on UDP and TCP; write TLS upstreams in forward.';
+
+/** Directives of CoreDNS or of well-known plugins for it without a replacement, … */
+const unsupportedPlain =
+  'alternate auto azure blocklist clouddns dnsredir dnssec erratic etcd federation geoip k8s_external nomad on proxyproto ' +
+  'root route53 secondary shed shutdown sign startup transfer tsig unbound view';
+
+/** … and with one. */
+const replacements: Readonly<Record<string, string>> = {
+  fanout: 'forward can use several upstreams.',
+  file: 'forward the zone to a server that has the file.',
+  grpc: 'forward uses UDP and TCP.',
+  grpc_server: noListener,
+  https: noListener,
+  https3: noListener,
+  kubeforward: 'use forward with the address of the cluster DNS Service.',
+  kubernetes: 'use forward with the address of the cluster DNS Service.',
+  multisocket: 'the flag -workers sets the number of answering threads.',
+  proxy: 'forward replaced it in CoreDNS 1.5.',
+  quic: noListener,
+  tls: noListener,
+};
+
+const unsupported: readonly string[] = [...unsupportedPlain.split(' '), ...Object.keys(replacements)].sort();
+
+/** One sentence about a name that is none of `supported`. */
+export function aboutUnsupported(name: string, supported: readonly string[]): string {
+  if (unsupported.includes(name)) {
+    const instead = Object.hasOwn(replacements, name) ? `: ${replacements[name]}` : '.';
+    return `the directive "${name}" is known but not supported; remove it${instead}`;
+  }
+  if (/[.:]/u.test(name)) {
+    return `unknown directive "${name}"; it looks like the zone of a server block, so the } of the block above is missing.`;
+  }
+  const meant = nearest(name, [...supported, ...unsupported]);
+  const hint = meant === undefined ? `known: ${supported.join(', ')}.` : `did you mean "${meant}"?`;
+  return `unknown directive "${name}"; ${hint}`;
 }

@@ -5,9 +5,9 @@
  */
 import type { Endpoint } from '../os/network.js';
 import { type AdviceDeps, adviceOn } from './advice.js';
+import { directiveNames } from './block.js';
 import { type Config, ConfigError, type Diagnostic, formatDiagnostic } from './config.js';
 import { parseCorefile } from './corefile.js';
-import { directiveNames } from './directives/known.js';
 import {
   builtinSource,
   clusterDnsPlaceholder,
@@ -15,10 +15,11 @@ import {
   fromTemplate,
   hasPillars,
   joined,
+  kubeDnsFiles,
   type MakeOptions,
+  readKubeDns,
 } from './generated-corefile.js';
 import type { Written } from './imports.js';
-import { kubeDnsFiles, readKubeDns } from './kube-dns.js';
 import { corefileText, type LoadOptions, parsePieces, readNamed } from './load.js';
 import type { ServeOptions } from './serve-options.js';
 

@@ -1,13 +1,14 @@
 /**
  * Corefiles that zerohop writes itself: from a template with placeholders (node-cache's Corefile.base), or the built-in
- * configuration, each with the stub domains and servers of the kube-dns ConfigMap. When that happens, and what happens
- * when one is invalid, is in source.ts.
+ * configuration, each with the kube-dns ConfigMap. Kubernetes mounts that as a folder with a file per key, of which two are
+ * used, both JSON with node-cache's rules: `stubDomains` (zones of other servers) and `upstreamNameservers` (servers for
+ * all other names). When a Corefile is written, and what happens if one is invalid, is in source.ts.
  */
 import path from 'node:path';
-import { formatEndpoint } from './addresses.js';
+import { upstreamsPerForwardMax } from '../limits.js';
+import { formatEndpoint, readEndpoint } from './addresses.js';
 import { ConfigError } from './config.js';
-import type { Written } from './imports.js';
-import { type KubeDns, kubeDnsFiles, stubBlocks } from './kube-dns.js';
+import type { ConfigFiles, Written } from './imports.js';
 import { type LoadOptions, parsePieces } from './load.js';
 import type { ClusterDns, ServeOptions } from './serve-options.js';
 
@@ -96,17 +97,17 @@ export const builtinSource = '(built-in)';
 /** The configuration without a Corefile, written as one, so that `zerohop check` can print it for operators. */
 export function builtinCorefile(options: BuiltinOptions): string {
   const { clusterDns, outside = '/etc/resolv.conf' } = options;
-  const rest = serverBlock(options, '.', ['cache 30', `forward . ${outside}`]);
+  const rest = builtinBlock(options, '.', ['cache 30', `forward . ${outside}`]);
   if (clusterDns === null) return rest;
   const overTcp = [`forward . ${clusterDns} {`, '    force_tcp', '}'];
   const clusterCache = ['cache {', '    success 9984 30', '    denial 9984 5', '}'];
   const cluster = ['cluster.local', 'in-addr.arpa', 'ip6.arpa'].map((zone) =>
-    serverBlock(options, zone, [...clusterCache, ...overTcp]),
+    builtinBlock(options, zone, [...clusterCache, ...overTcp]),
   );
   return [...cluster, rest].join('\n');
 }
 
-function serverBlock(options: BuiltinOptions, zone: string, directives: readonly string[]): string {
+function builtinBlock(options: BuiltinOptions, zone: string, directives: readonly string[]): string {
   const { localAddresses, port, healthPort = 8080, prometheusAddress = ':9253', readyAddress = ':8181' } = options;
   const lines = [
     `bind ${localAddresses.join(' ')}`,
@@ -121,6 +122,10 @@ function serverBlock(options: BuiltinOptions, zone: string, directives: readonly
     '    rcode NXDOMAIN',
     '}',
   ];
+  return serverBlock(zone, port, lines);
+}
+
+function serverBlock(zone: string, port: number, lines: readonly string[]): string {
   return `${zone}:${port} {\n${lines.map((line) => `    ${line}\n`).join('')}}\n`;
 }
 
@@ -223,4 +228,122 @@ function clusterDnsFor(place: Place, { clusterDns: { endpoint, missing } }: Pill
 /** An address, in brackets if it is IPv6 and a port follows. */
 function beforePort(address: string, { behind }: Place): string {
   return behind.startsWith(':') && address.includes(':') ? `[${address}]` : address;
+}
+
+export interface KubeDns {
+  readonly stubDomains: readonly StubDomain[];
+  /** `ADDRESS` or `ADDRESS:PORT`, as written. */
+  readonly upstreamNameservers: readonly string[];
+}
+
+interface StubDomain {
+  /** Lower case, without the closing dot. */
+  readonly domain: string;
+  /** `ADDRESS` or `ADDRESS:PORT`, as written; at least one. */
+  readonly servers: readonly string[];
+}
+
+/** An absent or empty ConfigMap. */
+export const noKubeDns: KubeDns = { stubDomains: [], upstreamNameservers: [] };
+
+/** kube-dns's own limit. */
+const upstreamNameserversMax = 3;
+const domainCharactersMax = 253;
+const labelCharactersMax = 63;
+
+/** The files in `folder` that are read, and watched. */
+export function kubeDnsFiles(folder: string): { readonly stubDomains: string; readonly upstreamNameservers: string } {
+  return {
+    stubDomains: path.join(folder, 'stubDomains'),
+    upstreamNameservers: path.join(folder, 'upstreamNameservers'),
+  };
+}
+
+/** The ConfigMap in `folder`; files may be absent or empty. Throws a ConfigError. */
+export function readKubeDns(folder: string, files: ConfigFiles): KubeDns {
+  const at = kubeDnsFiles(folder);
+  return {
+    stubDomains: readStubDomains(at.stubDomains, files),
+    upstreamNameservers: readUpstreams(at.upstreamNameservers, files),
+  };
+}
+
+/** A server block for each stub domain, as in node-cache: without metrics and force_tcp. No addresses means all. */
+export function stubBlocks(
+  { stubDomains }: KubeDns,
+  { addresses, port }: { readonly addresses: readonly string[]; readonly port: number },
+): string {
+  const bind = addresses.length === 0 ? [] : [`bind ${addresses.join(' ')}`];
+  const block = ({ domain, servers }: StubDomain): string =>
+    serverBlock(domain, port, ['errors', 'cache 30', ...bind, `forward . ${servers.join(' ')}`]);
+  return stubDomains.map((stub) => `\n${block(stub)}`).join('');
+}
+
+function readStubDomains(file: string, files: ConfigFiles): StubDomain[] {
+  const example = '{"acme.local": ["10.0.0.53"]}';
+  const value = readJson(file, files, example);
+  if (value === null) return [];
+  if (typeof value !== 'object' || Array.isArray(value)) fail(file, `must be an object such as ${example}.`);
+  return Object.entries(value as object).map(([domain, servers]) => {
+    if (!isDomain(domain)) {
+      fail(file, `"${domain}" is not a domain; write it in lower case, with letters, digits and dashes between dots.`);
+    }
+    if (!Array.isArray(servers) || servers.length === 0) {
+      fail(file, `"${domain}" needs a list of servers, like ${example}.`);
+    }
+    if (servers.length > upstreamsPerForwardMax) {
+      fail(file, `"${domain}" has ${servers.length} servers; at most ${upstreamsPerForwardMax} are allowed.`);
+    }
+    return { domain, servers: servers.map((server) => readServer(file, server)) };
+  });
+}
+
+function readUpstreams(file: string, files: ConfigFiles): string[] {
+  const example = '["10.0.0.53", "10.0.0.54:5353"]';
+  const value = readJson(file, files, example);
+  if (value === null) return [];
+  if (!Array.isArray(value)) return fail(file, `must be a list such as ${example}.`);
+  if (value.length > upstreamNameserversMax) {
+    fail(file, `${value.length} servers; at most ${upstreamNameserversMax} are allowed.`);
+  }
+  return value.map((server) => readServer(file, server));
+}
+
+/** Null if the file is absent or empty. */
+function readJson(file: string, files: ConfigFiles, example: string): unknown {
+  if (!files.exists(file)) return null;
+  let text: string;
+  try {
+    text = files.read(file);
+  } catch (error) {
+    return fail(file, `cannot be read: ${(error as Error).message}`);
+  }
+  try {
+    return text.trim() === '' ? null : JSON.parse(text);
+  } catch (error) {
+    const why = (error as Error).message.replace(/\s+/gu, ' ');
+    return fail(file, `not valid JSON (${why}); write it like ${example}.`);
+  }
+}
+
+/** A name of RFC 1123 as in Kubernetes: lower case, without underscore and closing dot. */
+function isDomain(text: string): boolean {
+  const label = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/u;
+  return (
+    text.length <= domainCharactersMax &&
+    text.split('.').every((part) => part.length <= labelCharactersMax && label.test(part))
+  );
+}
+
+/** A server's name would need a query to this very server. */
+function readServer(file: string, server: unknown): string {
+  if (typeof server === 'string' && readEndpoint(server, 53) !== undefined) return server;
+  return fail(
+    file,
+    `${JSON.stringify(server)} is not a server; write an IP address, or one with a port: "10.0.0.53:5353".`,
+  );
+}
+
+function fail(file: string, sentence: string): never {
+  throw new ConfigError({ file, line: 0 }, sentence);
 }

@@ -11,11 +11,14 @@ import {
   fromBuiltin,
   fromTemplate,
   joined,
+  type KubeDns,
+  kubeDnsFiles,
   type MakeOptions,
+  noKubeDns,
+  readKubeDns,
   upstreamServersPlaceholder,
 } from './generated-corefile.js';
 import type { Written } from './imports.js';
-import { type KubeDns, kubeDnsFiles, noKubeDns, readKubeDns } from './kube-dns.js';
 import { type LoadOptions, loadCorefile, parsePieces, readNamed } from './load.js';
 import type { ServeOptions } from './serve-options.js';
 

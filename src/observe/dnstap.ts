@@ -1,4 +1,11 @@
-/** The `dnstap` directives of one server block: each query and its answer are told to a collector, as two messages. */
+/**
+ * The `dnstap` directives of one server block: sends each query and its answer to a collector, as two messages in dnstap's
+ * Protocol Buffers encoding (dnstap.proto of dnstap.info; only the fields that we fill), over a Frame Stream (fstrm).
+ *
+ *     closed ─> greeting (READY ─>, <─ ACCEPT) ─> open (START ─>, frames ─>) ─> STOP ─> closed
+ *       ^  every two seconds, until it is stopped                                         │
+ *       └─────────────────────────────────────────────────────────────────────────────────┘
+ */
 
 import { addressBytes } from '../config/addresses.js';
 import type { DnstapConfig, DnstapTarget } from '../config/config.js';
@@ -18,7 +25,7 @@ interface DnstapDeps {
 }
 
 interface Dnstap {
-  /** Tells of a query that has just been answered. */
+  /** Records a query that has just been answered. */
   answered(facts: QueryLogRecord): void;
   stop(): void;
 }
@@ -33,7 +40,10 @@ export function newDnstap(configs: readonly DnstapConfig[], deps: DnstapDeps): D
     config,
     extra: compileLogFormat(config.extra ?? ''),
     stream: new FrameStream({
-      ...{ name: config.socket, contentType, clock, log },
+      name: config.socket,
+      contentType,
+      clock,
+      log,
       connect: (events) => connectTo(config.to, network, events),
       dropped: () => counters.count('dnstapDropped'),
     }),
@@ -61,14 +71,14 @@ function connectTo(to: DnstapTarget, network: Network, events: StreamEvents): St
   return network.connectStream(to.endpoint, events, undefined, tls);
 }
 
-/** What every message of one directive says. */
+/** The fields of one directive. */
 interface DnstapSettings {
   readonly identity: string;
   readonly version: string;
   readonly full: boolean;
 }
 
-/** When the query came and the answer went, in wall-clock milliseconds since 1970. */
+/** Wall-clock milliseconds since 1970. */
 interface DnstapTimes {
   readonly queryMs: number;
   readonly responseMs: number;
@@ -81,10 +91,10 @@ const typeNumbers: Readonly<Record<DnstapType, number>> = { 'client query': 5, '
 const inet = 1;
 const inet6 = 2;
 const protocols = { udp: 1, tcp: 2 } as const;
-/** Dnstap.Type: what it is about is in `message`. */
+/** Dnstap.Type: the content is in the field `message`. */
 const typeMessage = 1;
 
-/** One payload of a frame stream; `extra` is left out when it is empty. */
+/** One payload of a frame stream; an empty `extra` is left out. */
 export function dnstapMessage(
   type: DnstapType,
   facts: QueryLogRecord,
@@ -115,7 +125,7 @@ export function dnstapMessage(
   ]);
 }
 
-/** Seconds in one field, the nanoseconds that are left in the next. */
+/** Seconds in one field, the remaining nanoseconds in the next. */
 function timeFields(number: number, ms: number): Buffer[] {
   const seconds = Math.floor(ms / 1000);
   const nanoseconds = Buffer.alloc(4);
@@ -131,7 +141,7 @@ function bytesField(number: number, bytes: Uint8Array): Buffer {
   return Buffer.concat([varint(number * 8 + 2), varint(bytes.length), bytes]);
 }
 
-/** Seven bits a byte, the lowest first; the top bit says that more follow. */
+/** Seven bits a byte, the lowest first; the top bit means that more bytes follow. */
 function varint(value: number): Buffer {
   const bytes: number[] = [];
   let left = value;
@@ -144,13 +154,13 @@ function plainAddress(address: string): Uint8Array {
 }
 
 interface FrameStreamDeps {
-  /** What the collector is called in the log. */
+  /** The collector's name in the log. */
   readonly name: string;
   readonly contentType: string;
   readonly connect: (events: StreamEvents) => Stream;
   readonly clock: Clock;
   readonly log: Log;
-  /** A frame was dropped. */
+  /** Counts a dropped frame. */
   dropped(): void;
 }
 
@@ -160,7 +170,7 @@ const start = 2;
 const stop = 3;
 const ready = 4;
 const fieldContentType = 1;
-/** A control frame is longer by no sender's will. */
+/** No sender's control frames are longer. */
 const controlBytesMax = 512;
 
 export class FrameStream {
@@ -170,10 +180,10 @@ export class FrameStream {
   #received: Buffer = Buffer.alloc(0);
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
-  /** Since the collector was last there. */
+  /** Since the last connection. */
   #dropped = 0;
   #isFailureSaid = false;
-  /** Ends a greeting that takes too long, or the wait for the next try. */
+  /** Ends a slow greeting, or the wait for the next attempt. */
   #timer: Timer | null = null;
   #flushing: Timer | null = null;
 
@@ -182,7 +192,7 @@ export class FrameStream {
     this.#connect();
   }
 
-  /** Sends the payload some time, or drops it. Takes it over. */
+  /** Queues the payload, whose bytes it keeps, or drops it if the queue is full. Never waits. */
   send(payload: Uint8Array): void {
     if (this.#queue.length >= frameStreamFramesMax || this.#queuedBytes + payload.length > frameStreamBytesMax) {
       this.#dropped++;
@@ -193,7 +203,7 @@ export class FrameStream {
     if (this.#state === 'open') this.#flushing ??= this.#deps.clock.after(frameStreamFlushMs, () => this.#flush());
   }
 
-  /** Sends what waits if the collector is there, says goodbye and does nothing more. */
+  /** Sends the queue if the collector is connected, and ends the stream. */
   stop(): void {
     this.#timer?.stop();
     this.#flushing?.stop();
@@ -246,7 +256,7 @@ export class FrameStream {
     this.#flush();
   }
 
-  /** Writes what waits, as far as the connection takes it. */
+  /** Writes the queue, as far as the connection accepts it. */
   #flush(): void {
     this.#flushing?.stop();
     this.#flushing = null;
@@ -278,12 +288,12 @@ export class FrameStream {
   }
 }
 
-/** A data frame: its length, and the payload. */
+/** A data frame: length and payload. */
 function framed(payload: Uint8Array): Buffer {
   return Buffer.concat([u32(payload.length), payload]);
 }
 
-/** A control frame: an empty data frame, its length, its number and, where it says one, the content type. */
+/** A control frame: an empty data frame, length, number and the content type, if any. */
 function control(number: number, contentType: string | null): Buffer {
   const type = contentType === null ? null : Buffer.from(contentType);
   const field = type === null ? [] : [u32(fieldContentType), u32(type.length), type];

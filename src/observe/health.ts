@@ -1,7 +1,9 @@
 /**
- * /health, and the check that runs every second whether anybody asks or not: it feeds the health metrics and writes
- * a line when health is lost and when it is back.
+ * /health, /ready and the self-check. Each of our UDP listeners gets a query that it must answer from the packet alone
+ * (dns/own-question.ts), so that neither cache nor cluster DNS influences the result: a process with dead sockets is not
+ * healthy because its HTTP server lives. The check runs every second, for the metrics and for a log line at each change.
  */
+import { formatEndpoint } from '../config/addresses.js';
 import type { ReadyConfig } from '../config/config.js';
 import { ownQuestion } from '../dns/own-question.js';
 import { headerBytes, selfCheckPeriodMs, selfQueryTimeoutMs, selfQueryTries } from '../limits.js';
@@ -28,12 +30,12 @@ interface HealthWatchOutside {
   failed(): void;
 }
 
-/** 200 `OK`, or 503 with the sentence that says why. */
+/** 200 `OK`, or 503 with the reason. */
 export function healthAnswer(health: Health): HttpAnswer {
   return health.healthy ? { status: 200, body: 'OK' } : { status: 503, body: `${health.reason}\n` };
 }
 
-/** Checks every second, starting one second from now. */
+/** The first check is after one second. */
 export function startHealthWatch({ check, clock, log, failed }: HealthWatchOutside): HealthWatch {
   const durations = emptyHistogram(healthBucketsSeconds);
   let wasHealthy = true;
@@ -66,20 +68,21 @@ export function startHealthWatch({ check, clock, log, failed }: HealthWatchOutsi
   };
 }
 
+/** Named conditions, all of which must be met, until `stopping`. */
 export interface Readiness {
   met(condition: string): void;
   /** With `until-ready` a condition that was met once stays met, as in CoreDNS. */
   lost(condition: string): void;
-  /** From now on nothing makes us ready. */
+  /** Not ready from now on. */
   stopping(): void;
-  /** Conditions not met, in the order in which they were named. */
+  /** Unmet conditions, in the order of `newReadiness`. */
   readonly missing: readonly string[];
   readonly ready: boolean;
-  /** 200 `OK`, or 503 with what is missing. */
+  /** 200 `OK`, or 503 with the unmet conditions. */
   answer(): HttpAnswer;
 }
 
-/** Not ready until every condition was met. Naming a condition that is not in the list is a bug and throws. */
+/** Naming a condition that is not in the list is a bug and throws. */
 export function newReadiness(conditions: readonly string[], monitor: ReadyConfig['monitor']): Readiness {
   const unmet = new Set(conditions);
   let isStopping = false;
@@ -113,23 +116,20 @@ export function newReadiness(conditions: readonly string[], monitor: ReadyConfig
   };
 }
 
-export type Health =
-  | { readonly healthy: true }
-  /** `reason` is one sentence. */
-  | { readonly healthy: false; readonly reason: string };
+export type Health = { readonly healthy: true } | { readonly healthy: false; readonly reason: string };
 
 interface SelfCheckDeps {
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;
-  /** By which our listeners know what we ask. */
+  /** Marks the queries of the check for our listeners. */
   readonly ownMark: number;
 }
 
 interface SelfCheck {
-  /** Checks all listeners; calls while a check is under way share it. */
+  /** Checks all listeners; concurrent calls share a check. */
   check(): Promise<Health>;
-  /** Closes what is kept open between checks. */
+  /** Closes the sockets kept between checks. */
   stop(): void;
 }
 
@@ -139,7 +139,7 @@ export function newSelfCheck(deps: SelfCheckDeps, listeners: () => readonly Endp
   return {
     check() {
       underWay ??= checkAll(deps, listeners(), probes)
-        // A socket that cannot be opened is ill health, not the end of the process.
+        // An error when opening a socket means unhealthy, not the end of the process.
         .catch((error: Error): Health => ({ healthy: false, reason: `cannot query own listeners: ${error.message}` }))
         .finally(() => {
           underWay = null;
@@ -162,12 +162,12 @@ async function checkAll(deps: SelfCheckDeps, listeners: readonly Endpoint[], pro
       ),
     ),
   );
-  const silent = listeners.filter((_, index) => !answers[index]).map(endpointText);
+  const silent = listeners.filter((_, index) => !answers[index]).map(formatEndpoint);
   if (silent.length === 0) return { healthy: true };
   return { healthy: false, reason: `no answer from ${silent.join(', ')} within ${selfQueryTimeoutMs} ms` };
 }
 
-/** Where a listener can be asked; one that listens on all addresses of both families, at either loopback. */
+/** Addresses to ask a listener at: for one on all addresses of both families, either loopback. */
 function reachable({ address, port }: Endpoint): Endpoint[] {
   if (address === '0.0.0.0') return [{ address: '127.0.0.1', port }];
   if (address !== '::') return [{ address, port }];
@@ -181,13 +181,13 @@ function reachable({ address, port }: Endpoint): Endpoint[] {
 interface Probe {
   readonly place: Endpoint;
   readonly socket: DatagramSocket;
-  /** Hears what comes; null between checks. */
+  /** Receives datagrams; null between checks. */
   heard: ((bytes: Uint8Array) => void) | null;
 }
 
 /**
- * One socket for each place. Each check has a new one, as it is by their ports that sockets reach one answering thread
- * or another; and the last one is kept, for checks in a time when no descriptor is left.
+ * One socket for each place. Each check opens a new one, since its port decides which worker it reaches; the last one is
+ * kept, for checks while no descriptor is left.
  */
 class Probes {
   readonly #network: Network;
@@ -197,9 +197,9 @@ class Probes {
     this.#network = network;
   }
 
-  /** Throws the system's error when no socket is to be had and none is kept. */
+  /** Throws the system's error if no socket can be opened and none is kept. */
   to(place: Endpoint): Probe {
-    const key = endpointText(place);
+    const key = formatEndpoint(place);
     const kept = this.#kept.get(key);
     const probe = this.#open(place, kept);
     if (probe === kept) return kept;
@@ -210,7 +210,7 @@ class Probes {
 
   /** Closes the sockets to all other places. */
   keepOnly(places: readonly Endpoint[]): void {
-    const keys = new Set(places.map(endpointText));
+    const keys = new Set(places.map(formatEndpoint));
     const gone = [...this.#kept].filter(([key]) => !keys.has(key));
     for (const [key] of gone) this.#kept.delete(key);
     toEach(gone, ([, { socket }]) => socket.close());
@@ -220,7 +220,7 @@ class Probes {
     try {
       const events: DatagramEvents = {
         datagram: (bytes) => probe.heard?.(bytes),
-        // Nobody listens, for now: a thread may be starting again on this socket. The time limit decides.
+        // No listener for now: a worker may be restarting on this socket. The time limit decides.
         error: () => undefined,
       };
       const probe: Probe = { place, socket: this.#network.connectDatagrams(place, events), heard: null };
@@ -234,7 +234,7 @@ class Probes {
   }
 }
 
-/** True as soon as one of the places has answered, false when the time is up. */
+/** True as soon as one of the places has answered, false at the time limit. */
 function answersOnAny(deps: SelfCheckDeps, probes: readonly Probe[]): Promise<boolean> {
   return new Promise((resolve) => {
     const question = ownQuestion(deps.random.below(0x1_0000), deps.ownMark);
@@ -252,7 +252,7 @@ function answersOnAny(deps: SelfCheckDeps, probes: readonly Probe[]): Promise<bo
     const ask = (): void => {
       for (const { socket, place } of probes) socket.send(question, place);
     };
-    // A socket's receive queue that is full loses packets of a busy and healthy server.
+    // A busy and healthy server may lose packets when its receive queue is full.
     timers.push(deps.clock.every(selfQueryTimeoutMs / selfQueryTries, ask));
     timers.push(deps.clock.after(selfQueryTimeoutMs, () => finish(false)));
     ask();
@@ -270,8 +270,4 @@ function isAnswer(bytes: Uint8Array, question: Uint8Array): boolean {
     (bytes[2] & responseBit) !== 0 &&
     (bytes[2] & opcodeBits) === question[2]
   );
-}
-
-function endpointText({ address, port }: Endpoint): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

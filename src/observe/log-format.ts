@@ -1,6 +1,6 @@
 /**
- * The formats of `log`: text with `{fields}` as CoreDNS documents them, compiled once into a function, so that a
- * query costs the fields that its format names and nothing else.
+ * The formats of `log`: text with CoreDNS's `{fields}`, compiled once into a function, so that a query costs the fields of
+ * its format only. And the classes and types that CoreDNS gives to answers.
  */
 import { className, lowerCaseName, rcodeName, typeName } from '../dns/names.js';
 import type { QueryLogRecord } from '../resolve/query-log-record.js';
@@ -14,7 +14,7 @@ const wholeFormats: Readonly<Record<string, string>> = {
   '{combined}': `${commonFormat} "{>opcode}"`,
 };
 
-/** Fields whose value is empty are written as `-`. */
+/** Empty values are written as `-`. */
 const fields: ReadonlyMap<string, FormatLine> = new Map<string, FormatLine>([
   ['{remote}', (facts) => bracketed(facts.remote.address)],
   ['{port}', (facts) => String(facts.remote.port)],
@@ -34,14 +34,14 @@ const fields: ReadonlyMap<string, FormatLine> = new Map<string, FormatLine>([
   ['{>rflags}', (facts) => flagsText(facts.flags) || '-'],
 ]);
 
-/** Values of plugins' metadata labels, `{/forward/upstream}`; what has none here is written as `-`, as in CoreDNS. */
+/** Plugins' metadata labels, `{/forward/upstream}`; unknown ones are written as `-`, as in CoreDNS. */
 const labels: ReadonlyMap<string, FormatLine> = new Map<string, FormatLine>([
   ['forward/upstream', ({ upstream }) => upstream ?? '-'],
   ['log/class', answerClass],
   ['log/type', answerType],
 ]);
 
-/** A sentence about the first word in braces that is no field, and is written as it stands; null without one. */
+/** A sentence about the first word in braces that is no field, and is written literally; null without one. */
 export function checkLogFormat(format: string): string | null {
   for (const [written] of format.matchAll(inBraces)) {
     if (!/^\{>?[A-Za-z]\w*\}$/.test(written) || fields.has(written) || Object.hasOwn(wholeFormats, written)) continue;
@@ -54,7 +54,7 @@ export function checkLogFormat(format: string): string | null {
 /** The innermost pairs of braces. */
 const inBraces = /\{[^{}]*\}/g;
 
-/** The function that writes a line of this format. Braces around anything but a field or a label are themselves. */
+/** The function that writes a line of this format. Braces around other text are literal. */
 export function compileLogFormat(format: string): FormatLine {
   const text = format.replace(/\{common\}|\{combined\}/g, (name) => wholeFormats[name]);
   const parts: (string | FormatLine)[] = [];
@@ -121,8 +121,8 @@ const nxdomain = 3;
 const notimp = 4;
 
 /**
- * CoreDNS's classes: `denial` is NXDOMAIN and NODATA, `success` every other NOERROR (referrals among them), `error`
- * the rest, with transfers and other opcodes. CoreDNS calls an NXDOMAIN without SOA an error; its manual does not.
+ * CoreDNS's classes: `denial` is NXDOMAIN and NODATA, `success` every other NOERROR (including referrals), `error` the rest,
+ * with transfers and other opcodes. CoreDNS logs an NXDOMAIN without SOA as an error; its manual does not say so.
  */
 export function answerClass(facts: QueryLogRecord): AnswerClass {
   if (isMeta(facts)) return 'error';
@@ -131,7 +131,7 @@ export function answerClass(facts: QueryLogRecord): AnswerClass {
   return facts.answerRecords === 0 && facts.authorityType === soa ? 'denial' : 'success';
 }
 
-/** CoreDNS's name for what kind of answer it is, as its metadata label `log/type` has it. */
+/** The value of CoreDNS's metadata label `log/type`. */
 export function answerType(facts: QueryLogRecord): string {
   const { rcode, answerRecords, authorityType } = facts;
   if (isMeta(facts)) return 'META';

@@ -13,11 +13,11 @@ import { emptyHistogram, observe } from './exposition.js';
 export interface ProcessNumbers {
   /** User and system time of all threads. */
   readonly cpuSeconds: number;
-  /** Of the event loop of this thread, since it started. */
+  /** Of this thread's event loop, since its start. */
   readonly loopBusySeconds: number;
   readonly residentBytes: number;
   readonly heapUsedBytes: number;
-  /** Memory of JavaScript objects outside the heap; shared memory is not in it. */
+  /** Memory of JavaScript objects outside the heap, without shared memory. */
   readonly externalBytes: number;
   readonly virtualBytes: number | null;
   readonly openFiles: number | null;
@@ -50,7 +50,7 @@ function readProc(file: string): string {
 
 function countOpenFiles(): number | null {
   try {
-    // The list itself needs a descriptor, which is closed again.
+    // Without the descriptor of the listing itself.
     return readdirSync('/proc/self/fd').length - 1;
   } catch {
     return null;
@@ -61,11 +61,10 @@ function kilobytes(digits: string | undefined): number | null {
   return digits === undefined ? null : Number(digits) * 1024;
 }
 
-/** Upper bounds in seconds; a timer may be a millisecond late for no reason. */
+/** Upper bounds in seconds; timers are a millisecond late even on an idle loop. */
 export const loopDelayBucketsSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1] as const;
 
 interface LoopDelay {
-  /** One place per bucket, one above all, one for the sum. */
   readonly durations: Float64Array;
   stop(): void;
 }
@@ -87,7 +86,10 @@ export interface SetupErrors {
   totals(): Readonly<Record<SetupError, number>>;
 }
 
-/** All kinds at 0. */
+/**
+ * The numbers of coredns_nodecache_setup_errors_total. They are apart from `Counters`, since the set-up counts them before
+ * anything serves, and knows nothing of packets.
+ */
 export function newSetupErrors(): SetupErrors {
   const totals = Object.fromEntries(setupErrors.map((kind) => [kind, 0])) as Record<SetupError, number>;
   return {

@@ -1,6 +1,6 @@
 /**
- * The `log` directives of one server block: which queries get a line and which line. All blocks write through one
- * output that lets a bounded number of lines a second pass and counts the rest, because a log must not cost answers.
+ * The `log` and `errors` directives of one server block: lines for queries and for failures, in CoreDNS's words so that
+ * existing log searches match. Lines per second are bounded, and dropped ones counted, because a log must not cost answers.
  */
 import type { ConsolidateConfig, ErrorsConfig, LogConfig } from '../config/config.js';
 import { formatDuration } from '../config/durations.js';
@@ -12,14 +12,14 @@ import type { QueryLogRecord } from '../resolve/query-log-record.js';
 import { toEach } from '../scheduling/each.js';
 import { type AnswerClass, answerClass, compileLogFormat, type FormatLine } from './log-format.js';
 
-/** Writes the query's line, if the block's directives want one. */
+/** Writes the query's line, if a directive of the block matches. */
 type LogQuery = (facts: QueryLogRecord) => void;
 
 interface QueryLogOutside {
   readonly clock: Clock;
   /** Writes one line, at level info. */
   write(line: string): void;
-  /** A line did not fit into its second. */
+  /** Counts a dropped line. */
   dropped(): void;
 }
 
@@ -29,7 +29,7 @@ interface Rule {
   readonly format: FormatLine;
 }
 
-/** The output that all blocks share. */
+/** The output of all blocks. */
 export function newQueryLogOutput(outside: QueryLogOutside): (line: () => string) => void {
   const fits = newLineBudget(outside.clock, queryLogLinesPerSecondMax);
   return (line) => {
@@ -38,10 +38,7 @@ export function newQueryLogOutput(outside: QueryLogOutside): (line: () => string
   };
 }
 
-/**
- * The block's query log, or null without `log`. The first directive that names the query's name decides, also
- * when its classes then keep it silent. Lines begin as CoreDNS's do, so that existing log searches find them.
- */
+/** Null without `log`. The first directive whose zones contain the name decides, even if its classes do not match. */
 export function newQueryLog(directives: readonly LogConfig[], output: (line: () => string) => void): LogQuery | null {
   const rules = directives.map(
     ({ names, classes, format }): Rule => ({ names, classes: new Set(classes), format: compileLogFormat(format) }),
@@ -55,7 +52,7 @@ export function newQueryLog(directives: readonly LogConfig[], output: (line: () 
   };
 }
 
-/** One that tells both of those that are there; null where none is. */
+/** Calls both; null if both are. */
 export function bothTold(one: LogQuery | null, other: LogQuery | null): LogQuery | null {
   if (one === null || other === null) return one ?? other;
   return (facts) => {
@@ -64,9 +61,8 @@ export function bothTold(one: LogQuery | null, other: LogQuery | null): LogQuery
   };
 }
 
-/** A query that failed. */
 interface QueryFailure {
-  /** What the client got; 2 is SERVFAIL, 5 is REFUSED. */
+  /** Of the answer: 2 is SERVFAIL, 5 is REFUSED. */
   readonly rcode: number;
   /** Presentation form. */
   readonly name: string;
@@ -77,7 +73,7 @@ interface QueryFailure {
 
 export interface ErrorsLog {
   failed(failure: QueryFailure): void;
-  /** Writes the summaries that are due later, now; failures after it are lines of their own. */
+  /** Writes pending summaries now; later failures get lines of their own. */
   stop(): void;
 }
 
@@ -86,14 +82,17 @@ interface ErrorsLogOutside {
   readonly clock: Clock;
 }
 
-/** What has matched one pattern since its period began. */
+/** Matches of one pattern since its period began. */
 interface Consolidation {
   readonly config: ConsolidateConfig;
   count: number;
   summary: Timer | null;
 }
 
-/** The log of one block. Throws an Error when there are more patterns than limits.ts allows. */
+/**
+ * `errors` of one block: a line for each failed query, or one line per period for failures that match a `consolidate`
+ * pattern. Throws an Error if there are more patterns than limits.ts allows.
+ */
 export function newErrorsLog(config: ErrorsConfig, { log, clock }: ErrorsLogOutside): ErrorsLog {
   if (config.consolidate.length > consolidatedErrorsMax)
     throw new Error(`more than ${consolidatedErrorsMax} consolidate patterns in one errors directive; use fewer.`);
@@ -121,7 +120,7 @@ export function newErrorsLog(config: ErrorsConfig, { log, clock }: ErrorsLogOuts
     consolidation.summary?.stop();
     consolidation.summary = null;
     consolidation.count = 0;
-    // A single failure that was shown when it came needs no summary.
+    // The line of a single failure that was shown is enough.
     if (count === 0 || (count === 1 && config.showFirst)) return;
     const period = formatDuration(config.periodMs);
     write(config.level, `${count} errors like '${config.pattern.source}' occurred in last ${period}`);
@@ -157,7 +156,10 @@ function writeLine(log: Log, level: ConsolidateConfig['level'], text: string): v
 
 const secondMs = 1_000;
 
-/** A function that says whether one more line fits into this second. */
+/**
+ * A function that returns whether one more line fits into this second. Whole seconds are counted, not averaged: a new
+ * second has its full budget at once.
+ */
 export function newLineBudget(clock: Clock, linesPerSecondMax: number): () => boolean {
   let secondStartedMs = Number.NEGATIVE_INFINITY;
   let written = 0;

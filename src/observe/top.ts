@@ -1,7 +1,7 @@
 /**
- * Who asks most, and for what: /top. Two sketches over the last minutes, fed with samples of the packets; never
- * labels of a metric, which clients could make as many as they like. Two windows overlap by half; the page
- * shows the older one, which is then replaced, so that it shows the present and never an empty beginning.
+ * /top: the most active clients and the most frequent names. Two sketches over the last minutes, fed with sampled packets;
+ * no labels of a metric, whose number clients could raise without bound. Two windows overlap by half; the page shows the
+ * older one, which is then replaced, so that it is recent and never nearly empty.
  */
 import { typeName, wireToName } from '../dns/names.js';
 import { u16 } from '../dns/wire.js';
@@ -33,14 +33,14 @@ export class Top {
     this.#older = this.#newer = new Window(clock.nowMs());
   }
 
-  /** A sampled query that stands for so many packets; `question` is name and type on the wire, a character a byte. */
+  /** A sampled query that represents `packets`; `question` is name and type in wire format, a character a byte. */
   seen(question: string, client: string, packets: number): void {
     this.#turn();
     this.#older.add(question, client, packets);
     if (this.#newer !== this.#older) this.#newer.add(question, client, packets);
   }
 
-  /** For programs of this host alone: names tell what others do. */
+  /** For programs of this host only: names reveal what others do. */
   answer({ isLocal }: Asked): HttpAnswer {
     if (!isLocal) return { status: 403, body: 'only for programs on this node; connect from there.\n' };
     this.#turn();
@@ -52,7 +52,7 @@ export class Top {
         key,
         count: Math.round(count),
         tooManyAtMost: Math.round(over),
-        // One in so many was looked at: about normal, with the variance of a Poisson count.
+        // Sampling: about normal, with the variance of a Poisson count.
         plusMinus: Math.round(1.96 * Math.sqrt(count * perSample)),
       }));
     const page = {
@@ -85,9 +85,9 @@ export class Top {
 
 interface Counted {
   readonly key: string;
-  /** At least as much as was added for the key. */
+  /** At least the sum of the key's weights. */
   readonly count: number;
-  /** So much of it may be another key's. */
+  /** The part of it that may belong to other keys. */
   readonly over: number;
 }
 
@@ -99,6 +99,11 @@ interface Entry {
   place: number;
 }
 
+/**
+ * The most frequent of many keys in bounded memory: Space-Saving (Metwally, Agrawal, El Abbadi 2005), with weights. With N
+ * in all, m counters hold every key that has more than N/m; a count is never too small, and too large by at most `over`,
+ * which is at most N/m.
+ */
 export class SpaceSaving {
   readonly #byKey = new Map<string, Entry>();
   /** The smallest count first; each is no larger than those at 2i+1 and 2i+2. */
@@ -108,7 +113,6 @@ export class SpaceSaving {
   /** `countersMax` at least 1. */
   constructor(readonly countersMax: number) {}
 
-  /** All that was added. */
   get total(): number {
     return this.#total;
   }
@@ -125,7 +129,7 @@ export class SpaceSaving {
       this.#toFront(entry);
       return this.#raise(entry, weight);
     }
-    // The rarest gives its place, and its count is what the newcomer may have had before.
+    // The new key replaces the rarest, whose count it may have had before.
     const [rarest] = this.#heap;
     this.#byKey.delete(rarest.key);
     this.#byKey.set(key, rarest);
@@ -134,7 +138,7 @@ export class SpaceSaving {
     this.#raise(rarest, weight);
   }
 
-  /** The most frequent, at most so many. */
+  /** The most frequent keys. */
   top(countMax: number): Counted[] {
     return [...this.#heap]
       .sort((one, other) => other.count - one.count)
@@ -142,7 +146,7 @@ export class SpaceSaving {
       .map(({ key, count, over }) => ({ key, count, over }));
   }
 
-  /** A new entry, whose count is 0, goes to the front. */
+  /** For a new entry, whose count is 0. */
   #toFront(entry: Entry): void {
     for (let parent = (entry.place - 1) >> 1; entry.place > 0; parent = (entry.place - 1) >> 1) {
       this.#swap(entry, this.#heap[parent]);

@@ -6,9 +6,9 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { formatEndpoint } from '../config/addresses.js';
+import { directiveNames } from '../config/block.js';
 import { writeReports } from '../config/check.js';
 import { type Config, ConfigError } from '../config/config.js';
-import { directiveNames } from '../config/directives/known.js';
 import { type Command, parseFlags, pluginsText } from '../config/flags.js';
 import { type LoadOptions, parseConfig, systemLoadOptions, tooFewOpenFiles } from '../config/load.js';
 import { rememberedAddresses } from '../config/returning.js';

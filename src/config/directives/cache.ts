@@ -8,6 +8,7 @@ import {
   oneDurationMs,
   oneOf,
   oneWord,
+  set,
   someWords,
   switchOn,
   warn,
@@ -54,18 +55,10 @@ export function readCache(directive: Directive, context: DirectiveContext): Cach
     keepTtl: false,
   };
   eachOption(directive, {
-    success(option) {
-      cache.success = readStore(option, cache.success, context);
-    },
-    denial(option) {
-      cache.denial = readStore(option, cache.denial, context);
-    },
-    prefetch(option) {
-      cache.prefetch = readPrefetch(option);
-    },
-    serve_stale(option) {
-      cache.stale = readServeStale(option);
-    },
+    success: set(cache, 'success', (option) => readStore(option, cache.success, context)),
+    denial: set(cache, 'denial', (option) => readStore(option, cache.denial, context)),
+    prefetch: set(cache, 'prefetch', readPrefetch),
+    serve_stale: set(cache, 'stale', readServeStale),
     serve_stale_policy(option) {
       oneOf(option, oneWord(option, 'prefer_positive'), 'the policy', ['prefer_positive']);
       cache.preferPositive = true;
@@ -91,12 +84,8 @@ function ttlAndZones(directive: Directive, context: DirectiveContext) {
   if (first === undefined) return { ttlSeconds: undefined, zones: [] };
   const isTtl = /^[+-]?\d+$/u.test(first.text);
   if (!isTtl && !first.text.includes('.')) {
-    warn(
-      context,
-      directive,
-      `"${first.text}" is read as a zone name, as in CoreDNS, so only names in it are cached; ` +
-        'for a TTL write a number of seconds without a unit.',
-    );
+    const meaning = `"${first.text}" is read as a zone name, as in CoreDNS, so only names in it are cached`;
+    warn(context, directive, `${meaning}; for a TTL write a number of seconds without a unit.`);
   }
   return {
     ttlSeconds: isTtl ? wholeNumber(directive, first, 'the TTL', 1, ttlSecondsMax) : undefined,

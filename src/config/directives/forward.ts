@@ -21,6 +21,7 @@ import {
   oneOf,
   oneWord,
   rcode,
+  set,
   someWords,
   switchOn,
   unsupported,
@@ -108,10 +109,10 @@ function optionsOf(
     forward[key] = wholeNumber(option, oneWord(option, 'a number'), what, 0, countMax);
   };
   return {
-    except(option) {
+    except: set(forward, 'except', (option) => {
       const names = someWords(option, 'names');
-      forward.except = [...forward.except, ...names.flatMap((token) => readZones(token, option.path))];
-    },
+      return [...forward.except, ...names.flatMap((token) => readZones(token, option.path))];
+    }),
     force_tcp(option) {
       noWords(option);
       forceTcp = true;
@@ -128,16 +129,12 @@ function optionsOf(
     max_fails: count('failsMax', 'the number of failures'),
     max_connect_attempts: count('connectAttemptsMax', 'the number of attempts'),
     max_concurrent: count('concurrentMax', 'the number of queries'),
-    health_check(option) {
-      forward.healthCheck = readHealthCheck(option, context);
-    },
-    policy(option) {
+    health_check: set(forward, 'healthCheck', (option) => readHealthCheck(option, context)),
+    policy: set(forward, 'policy', (option) => {
       const word = oneWord(option, 'random, round_robin or sequential');
-      forward.policy = oneOf(option, word, 'the policy', ['random', 'round_robin', 'sequential']);
-    },
-    next(option) {
-      forward.next = [...forward.next, ...rcodes(option)];
-    },
+      return oneOf(option, word, 'the policy', ['random', 'round_robin', 'sequential']);
+    }),
+    next: set(forward, 'next', (option) => [...forward.next, ...rcodes(option)]),
     next_on_nodata: switchOn(forward, 'nextOnNodata'),
     failover(option) {
       const failures = rcodes(option);
@@ -150,12 +147,8 @@ function optionsOf(
       forward.sourceAddress =
         canonicalAddress(word.text) ?? fail(option, `"${word.text}" is not an IP address; write one of this host.`);
     },
-    endpoints(option) {
-      forward.endpoints = readEndpoints(option);
-    },
-    tls(option) {
-      forward.tls = { ...forward.tls, material: readTls(option, context) };
-    },
+    endpoints: set(forward, 'endpoints', readEndpoints),
+    tls: set(forward, 'tls', (option) => ({ ...forward.tls, material: readTls(option, context) })),
     tls_servername(option) {
       const word = oneWord(option, 'the name in the certificate');
       forward.tls = { ...forward.tls, serverName: readName(word.text, word.at, option.path).slice(0, -1) };
@@ -183,11 +176,8 @@ function rcodes(option: Directive): number[] {
 function readFrom(directive: Directive, token: Token, context: DirectiveContext): string {
   const [zone, ...more] = readZones(token, directive.path);
   if (more.length > 0) {
-    warn(
-      context,
-      directive,
-      `"${token.text}" is ${more.length + 1} reverse zones, and only ${zone} is forwarded, as in CoreDNS; write one forward for each.`,
-    );
+    const zones = `"${token.text}" is ${more.length + 1} reverse zones, and only ${zone} is forwarded, as in CoreDNS`;
+    warn(context, directive, `${zones}; write one forward for each.`);
   }
   return zone;
 }

@@ -21,6 +21,7 @@ import {
   oneDurationMs,
   oneOf,
   oneWord,
+  set,
   someWords,
   unsupported,
   warn,
@@ -74,26 +75,20 @@ export type HealthDirective = Endpoint & Pick<HealthConfig, 'lameduckMs'>;
 export type ReadyDirective = Endpoint & Pick<ReadyConfig, 'monitor'>;
 
 export function readHealth(directive: Directive): HealthDirective {
-  const endpoint = readAddress(directive, ':8080');
-  let lameduckMs = 0;
-  eachOption(directive, {
-    lameduck(option) {
-      lameduckMs = oneDurationMs(option, 'the time');
-    },
-  });
-  return { ...endpoint, lameduckMs };
+  const health = { ...readAddress(directive, ':8080'), lameduckMs: 0 };
+  eachOption(directive, { lameduck: set(health, 'lameduckMs', (option) => oneDurationMs(option, 'the time')) });
+  return health;
 }
 
 export function readReady(directive: Directive): ReadyDirective {
-  const endpoint = readAddress(directive, ':8181');
-  let monitor: ReadyConfig['monitor'] = 'until-ready';
+  const ready = { ...readAddress(directive, ':8181'), monitor: 'until-ready' as ReadyConfig['monitor'] };
   eachOption(directive, {
-    monitor(option) {
+    monitor: set(ready, 'monitor', (option) => {
       const word = oneWord(option, 'until-ready or continuously');
-      monitor = oneOf(option, word, 'it', ['until-ready', 'continuously']);
-    },
+      return oneOf(option, word, 'it', ['until-ready', 'continuously']);
+    }),
   });
-  return { ...endpoint, monitor };
+  return ready;
 }
 
 export function readPrometheus(directive: Directive, context: DirectiveContext): Endpoint {

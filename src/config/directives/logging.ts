@@ -6,11 +6,12 @@ import {
   durationMs,
   eachOption,
   fail,
-  noWords,
   oneOf,
   oneWord,
   readPattern,
+  set,
   someWords,
+  switchOn,
   warn,
   wholeNumber,
   words,
@@ -53,18 +54,13 @@ export function readErrors(directive: Directive): ErrorsConfig {
   const [file] = words(directive, 0, 1, 'nothing, or "stdout"');
   if (file !== undefined && file.text !== 'stdout')
     fail(directive, `"${file.text}" is not a log file that zerohop can use; write stdout or nothing.`);
-  let stacktrace = false;
   const consolidate: ConsolidateConfig[] = [];
+  const draft = { stacktrace: false, consolidate };
   eachOption(directive, {
-    stacktrace(option) {
-      noWords(option);
-      stacktrace = true;
-    },
-    consolidate(option) {
-      consolidate.push(readConsolidate(option));
-    },
+    stacktrace: switchOn(draft, 'stacktrace'),
+    consolidate: (option) => void consolidate.push(readConsolidate(option)),
   });
-  return { stacktrace, consolidate };
+  return draft;
 }
 
 function readConsolidate(option: Directive): ConsolidateConfig {
@@ -93,29 +89,25 @@ export function readDnstap(directive: Directive, context: DirectiveContext): Dns
   for (const size of sizes) wholeNumber(directive, size, 'the size', 1, multipleMax);
   if (sizes.length > 0)
     warn(context, directive, 'the sizes after full have no effect: zerohop has its own limit for waiting messages.');
-  let identity = context.hostName?.() ?? 'localhost';
-  let version = `zerohop-${programVersion()}`;
-  let extra: string | null = null;
-  let isVerified = true;
+  const draft = {
+    identity: context.hostName?.() ?? 'localhost',
+    version: `zerohop-${programVersion()}`,
+    extra: null as string | null,
+    skipverify: false,
+  };
   eachOption(directive, {
-    identity(option) {
-      identity = oneWord(option, 'a name').text;
-    },
-    version(option) {
-      version = oneWord(option, 'a version').text;
-    },
+    identity: set(draft, 'identity', (option) => oneWord(option, 'a name').text),
+    version: set(draft, 'version', (option) => oneWord(option, 'a version').text),
     extra(option) {
-      extra = oneWord(option, 'a format').text;
-      const wrong = context.checkLogFormat?.(extra) ?? null;
+      draft.extra = oneWord(option, 'a format').text;
+      const wrong = context.checkLogFormat?.(draft.extra) ?? null;
       if (wrong !== null) warn(context, option, wrong);
     },
-    skipverify(option) {
-      noWords(option);
-      isVerified = false;
-    },
+    skipverify: switchOn(draft, 'skipverify'),
   });
-  const to = readTarget(directive, socket, isVerified);
-  return { at: directive.at, socket: socket.text, to, full: full !== undefined, identity, version, extra };
+  const { skipverify, ...rest } = draft;
+  const to = readTarget(directive, socket, !skipverify);
+  return { at: directive.at, socket: socket.text, to, full: full !== undefined, ...rest };
 }
 
 function readTarget(directive: Directive, socket: Token, isVerified: boolean): DnstapTarget {

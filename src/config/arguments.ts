@@ -4,7 +4,7 @@
  */
 import { isInZone, rcodeNumber } from '../dns/names.js';
 import { canonicalAddress, formatEndpoint, meantEndpoint } from './addresses.js';
-import { ConfigError, type Diagnostic, eachOf, type Position } from './config.js';
+import { ConfigError, eachOf, type Position } from './config.js';
 import type { Directive } from './corefile.js';
 import { parseDuration } from './durations.js';
 import type { ConfigFiles } from './imports.js';
@@ -173,12 +173,6 @@ export function aboutPlaceholder(text: string): string {
 /** `a, b or c`. */
 export function listed(choices: readonly string[]): string {
   return choices.length < 2 ? choices.join('') : `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`;
-}
-
-export function diagnosticsOf(warnings: Diagnostic[]): DirectiveContext['warn'] {
-  return (at, message) => {
-    warnings.push({ at, message });
-  };
 }
 
 export function readPattern(token: Token, directive: Directive): Pattern {

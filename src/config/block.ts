@@ -4,7 +4,7 @@
  */
 import { udpBytesDefault, zonesPerBlockMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
-import { type DirectiveContext, diagnosticsOf, nearest } from './arguments.js';
+import { type DirectiveContext, nearest } from './arguments.js';
 import type { AaaaPolicy, BlockConfig, Findings, Position, ReloadConfig, ZoneAddress } from './config.js';
 import type { Directive, ServerBlock } from './corefile.js';
 import { readCache } from './directives/cache.js';
@@ -47,7 +47,7 @@ export interface ReadBlock {
   readonly metrics: Placed<Endpoint> | null;
   readonly pprof: Placed<Endpoint> | null;
   readonly debug: boolean;
-  /** All of its zones and addresses were read without error. */
+  /** All zones and addresses were read without error. */
   readonly isPlaced: boolean;
 }
 
@@ -99,7 +99,11 @@ export function readBlock(block: ServerBlock, options: BlockOptions, findings: F
   // If no zone was read, every name counts as inside.
   const names = zones.length === 0 ? ['.'] : zones.map(({ zone }) => zone);
   const areZonesKnown = zones.length > 0 && errors.length === errorsBefore;
-  const context: BlockContext = { ...options, zones: names, warn: diagnosticsOf(warnings) };
+  const context: BlockContext = {
+    ...options,
+    zones: names,
+    warn: (at, message) => void warnings.push({ at, message }),
+  };
   const directives = new Directives(block, context, findings);
   const { config, areAddressesKnown } = readConfig(block, zones, directives);
   const ofProcess = {
@@ -270,14 +274,8 @@ function checkRepeats(
   }
 }
 
-interface PluginsRead {
-  readonly settings: Readonly<Record<string, unknown>>;
-  readonly policy: AaaaPolicy | null;
-  readonly at: Position | null;
-}
-
 /** The settings of each plugin of the block, and its AAAA policy: the directive's, or a plugin's equivalent. */
-function readPlugins(directives: Directives, aaaa: Placed<AaaaPolicy> | null): PluginsRead {
+function readPlugins(directives: Directives, aaaa: Placed<AaaaPolicy> | null) {
   const { context, findings } = directives;
   const settings: Record<string, unknown> = {};
   let policy = aaaa?.value ?? null;

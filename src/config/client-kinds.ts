@@ -2,7 +2,6 @@
  * Kinds of clients, as `acl` distinguishes them: clients of one kind match the same rules, so every answer that one of them
  * may get, the others may get as well. Pure functions over the rules of one listener's blocks.
  */
-
 import { addressBytes, isInNetwork, type Network } from './addresses.js';
 import type { AccessRules } from './config.js';
 

@@ -14,7 +14,6 @@ export interface Position {
   readonly line: number;
 }
 
-/** An error or a warning. */
 export interface Diagnostic {
   readonly at: Position;
   /** What is wrong, and what it leads to; behind its last semicolon the remedy. */
@@ -23,7 +22,6 @@ export interface Diagnostic {
   readonly code?: string;
 }
 
-/** More about a rejected configuration. */
 interface Refused {
   /** Often the reason of the error. */
   readonly warnings?: readonly Diagnostic[];
@@ -150,7 +148,6 @@ export interface Config {
   readonly warnings: readonly Diagnostic[];
 }
 
-/** One server block after import and expansion. */
 export interface BlockConfig {
   readonly at: Position;
   /** A CIDR zone is expanded to its reverse zones. */
@@ -177,7 +174,6 @@ export interface BlockConfig {
   /** `bufsize`: the largest UDP answer, to clients and of upstreams, in bytes; 1232 without the directive. */
   readonly bufsizeBytes: number;
   readonly timeouts: TimeoutsConfig;
-  /** Names of the block's directives, for coredns_plugin_enabled. */
   readonly directives: readonly string[];
 }
 
@@ -222,7 +218,6 @@ export interface NamedQuestion {
   readonly type: number;
 }
 
-/** The access rules of one directive. */
 export interface AccessRules {
   readonly at: Position;
   readonly zones: readonly string[];
@@ -239,7 +234,6 @@ export interface AccessRule {
 }
 
 export interface ZoneAddress {
-  /** Presentation form, lower-case, with the closing dot: `cluster.local.`, `.`. */
   readonly zone: string;
   readonly port: number;
 }
@@ -254,7 +248,6 @@ export interface CacheConfig {
   readonly prefetch: PrefetchConfig | null;
   /** Null: never stale. */
   readonly stale: StaleConfig | null;
-  /** `serve_stale_policy prefer_positive`. */
   readonly preferPositive: boolean;
   /** How long SERVFAIL and NOTIMP of an upstream are cached; 0: not at all. */
   readonly servfailMs: number;
@@ -285,7 +278,6 @@ export interface StaleConfig {
   readonly maxAgeMs: number;
   /** How long a client waits for the upstream before it gets the stale answer; 0: not at all, Infinity: until failure. */
   readonly patienceMs: number;
-  /** TTL in a stale answer. */
   readonly ttlSeconds: number;
   /** How long the upstream is not asked again after a failed refresh. */
   readonly recheckMs: number;
@@ -365,7 +357,6 @@ export interface ConsolidateConfig {
 }
 
 export interface LogConfig {
-  /** Zones whose queries are logged. */
   readonly names: readonly string[];
   /** With CoreDNS's `{…}` fields. */
   readonly format: string;
@@ -404,19 +395,15 @@ export type DnstapTarget =
   | { readonly kind: 'tcp'; readonly endpoint: Endpoint }
   | { readonly kind: 'tls'; readonly endpoint: Endpoint; readonly isVerified: boolean };
 
-/** All `health` directives together. */
 export interface HealthConfig {
   /** At least one, without duplicates. */
   readonly addresses: readonly Endpoint[];
-  /** The longest of them. */
   readonly lameduckMs: number;
 }
 
-/** All `ready` directives together. */
 export interface ReadyConfig {
   /** At least one, without duplicates. */
   readonly addresses: readonly Endpoint[];
-  /** `continuously` if one of them says so. */
   readonly monitor: 'until-ready' | 'continuously';
 }
 

@@ -16,7 +16,7 @@ export interface Flag {
 }
 
 const serving = 'Serving:';
-const configuration = 'Configuration:';
+const config = 'Configuration:';
 const node = 'On the node:';
 const watching = 'Metrics and health:';
 const lifecycle = 'Handover and files:';
@@ -24,10 +24,7 @@ const other = 'Other:';
 
 export const flagTable = {
   localip: text(serving, '169.254.20.10', 'Comma-separated addresses to listen on, IPv4 and IPv6.'),
-  'dns.port': {
-    ...text(serving, '53', 'Port of server blocks without a port, and of the firewall rules.'),
-    aliases: ['p'],
-  },
+  'dns.port': text(serving, '53', 'Port of server blocks without a port, and of the firewall rules.', 'p'),
   upstreamsvc: text(
     serving,
     'kube-dns',
@@ -35,26 +32,20 @@ export const flagTable = {
   ),
   workers: text(serving, '1', 'Number of answering threads; auto: one per core, up to 4.'),
 
-  conf: {
-    ...text(
-      configuration,
-      '/etc/Corefile',
-      'Corefile to serve. If neither flag nor file is given, the built-in configuration (see zerohop check).',
-    ),
-    aliases: ['corefile'],
-  },
+  conf: text(
+    config,
+    '/etc/Corefile',
+    'Corefile to serve. If neither flag nor file is given, the built-in configuration (see zerohop check).',
+    'corefile',
+  ),
   basecorefile: text(
-    configuration,
+    config,
     '/etc/coredns/Corefile.base',
     'Template with __PILLAR__ placeholders; if it exists, zerohop writes the -conf file from it.',
   ),
-  kubednscm: text(
-    configuration,
-    '/etc/kube-dns',
-    'Directory of the kube-dns ConfigMap (stubDomains, upstreamNameservers).',
-  ),
+  kubednscm: text(config, '/etc/kube-dns', 'Directory of the kube-dns ConfigMap (stubDomains, upstreamNameservers).'),
   reloadwithsignal: boolean(
-    configuration,
+    config,
     'false',
     'Load a new Corefile at once, without waiting for the interval of its reload directive.',
   ),
@@ -87,21 +78,21 @@ export const flagTable = {
   cachefile: text(lifecycle, '', 'Snapshot file of the cache, best on tmpfs; empty turns it off.'),
   pidfile: text(lifecycle, '', 'File for the process id, written once zerohop serves; empty turns it off.'),
 
-  output: { ...text(other, 'text', 'Output format of check: text or json.'), aliases: ['o'] },
+  output: text(other, 'text', 'Output format of check: text or json.', 'o'),
   strict: boolean(other, 'false', 'Make check fail on warnings too (exit status 2).'),
   version: boolean(other, 'false', 'Print the version and exit.'),
   plugins: boolean(other, 'false', 'Print the supported directives and exit.'),
-  help: { ...boolean(other, 'false', 'Print this help and exit.'), aliases: ['h'] },
+  help: boolean(other, 'false', 'Print this help and exit.', 'h'),
 } as const satisfies Readonly<Record<string, Flag>>;
 
 export type FlagName = keyof typeof flagTable;
 
-function text(group: string, byDefault: string, about: string): Flag {
-  return { aliases: [], kind: 'text', byDefault, group, about };
+function text(group: string, byDefault: string, about: string, ...aliases: string[]): Flag {
+  return { aliases, kind: 'text', byDefault, group, about };
 }
 
-function boolean(group: string, byDefault: 'true' | 'false', about: string): Flag {
-  return { aliases: [], kind: 'boolean', byDefault, group, about };
+function boolean(group: string, byDefault: 'true' | 'false', about: string, ...aliases: string[]): Flag {
+  return { aliases, kind: 'boolean', byDefault, group, about };
 }
 
 /** Wrong usage; the message is one sentence on one line with what to change. */

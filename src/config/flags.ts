@@ -3,7 +3,6 @@
  * serve-options.ts. yargs lays out the help and is loaded for that alone: it would cost every start 65 ms and 6 MB, of 300
  * and 30 promised, and cannot read Go's flags.
  */
-
 import { nearest } from './arguments.js';
 import { type CheckOutput, checkOutputs, type OutputWishes } from './check.js';
 import { type Flag, flagTable, isBoolean, type ReadFlags, readFlags, UsageError } from './flag-reader.js';

@@ -238,34 +238,21 @@ function refuseOverlaps(blocks: readonly BlockConfig[], findings: Findings): voi
       findings.error(block.at, `more than ${listenersMax} addresses and ports to listen on; use fewer.`);
       return;
     }
-    const shared = block.zones.flatMap(({ zone, port }) => {
+    // One error is enough for a block that was pasted twice.
+    const [first] = block.zones.flatMap(({ zone, port }) => {
       const key = `${zone}:${port}`;
       const others = taken.get(key) ?? [];
       taken.set(key, [...others, block]);
       return others.flatMap((other) => {
         const address = block.addresses.find((one) => other.addresses.some((two) => addressesOverlap(one, two)));
-        return address === undefined ? [] : [{ zone, port, other, address }];
+        if (address === undefined) return [];
+        const on = `port ${port} of ${address === '::' ? 'all addresses' : address}`;
+        const there = `already served by the server block on ${lineOf(other.at, block.at)}`;
+        return [`the zone ${zone} on ${on} is ${there}; remove one, or bind them to different addresses.`];
       });
     });
-    // One error is enough for a block that was pasted twice.
-    const [first] = shared;
-    if (first !== undefined) findings.error(block.at, servedTwice(block, first));
+    if (first !== undefined) findings.error(block.at, first);
   }
-}
-
-interface Shared {
-  readonly zone: string;
-  readonly port: number;
-  readonly other: BlockConfig;
-  readonly address: string;
-}
-
-function servedTwice(block: BlockConfig, { zone, port, other, address }: Shared): string {
-  const on = address === '::' ? 'all addresses' : address;
-  return (
-    `the zone ${zone} on port ${port} of ${on} is already served by the server block on ${lineOf(other.at, block.at)}; ` +
-    'remove one, or bind them to different addresses.'
-  );
 }
 
 /**
@@ -280,11 +267,10 @@ function refuseManyKinds(blocks: readonly BlockConfig[], findings: Findings): vo
     if (acls.length === 0 || !here.some(({ traits }) => traits.asksOtherNames)) continue;
     const kinds = clientKinds(acls).length;
     if (kinds <= clientKindsMax) continue;
-    findings.error(
-      acls[0].at,
+    const sentence =
       `acl: the rules on ${place} distinguish ${kinds} groups of clients; with rewrite, autopath, template or dns64 ` +
-        `at most ${clientKindsMax} are allowed; put networks with the same access into one rule.`,
-    );
+      `at most ${clientKindsMax} are allowed; put networks with the same access into one rule.`;
+    findings.error(acls[0].at, sentence);
   }
 }
 

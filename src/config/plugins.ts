@@ -40,25 +40,15 @@ export function settingsOf<Settings>(
   return settings[name] as Settings | undefined;
 }
 
-const noTraits: BlockTraits = {
-  sees: 0,
-  judges: false,
-  access: [],
-  asksOtherNames: false,
-  makesAnswers: false,
-  answersAll: null,
-  onward: [],
-  cachedBy: {},
-  responseFlags: null,
-  serverId: null,
-  prefers: null,
-  translation: null,
-};
-
 /** The traits of all plugins of a block as one. */
 export function joinTraits(all: readonly Partial<BlockTraits>[]): BlockTraits {
   return {
-    ...Object.assign({}, noTraits, ...all),
+    answersAll: null,
+    responseFlags: null,
+    serverId: null,
+    prefers: null,
+    translation: null,
+    ...Object.assign({}, ...all),
     sees: all.reduce((bits, { sees = 0 }) => bits | sees, 0),
     judges: all.some(({ judges }) => judges),
     access: all.flatMap(({ access = [] }) => access),

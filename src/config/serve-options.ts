@@ -4,7 +4,6 @@
  * address Kubernetes put into the environment of this process when it started (so the Service must be of the same namespace
  * and older than the pod).
  */
-import { isIP } from 'node:net';
 import { listenersMax, syncIntervalMsMax, syncIntervalMsMin, unixPathBytesMax, workersMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
 import { canonicalAddress, hostAddress, portNumber, readEndpoint, splitHostPort } from './addresses.js';
@@ -183,7 +182,8 @@ const dnsPort = 53;
 export function findClusterDns(upstreamService: string, environment: Environment): ClusterDns {
   const literal = readEndpoint(upstreamService, dnsPort);
   if (literal !== undefined) return { endpoint: literal, missing: null };
-  if (!/^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/iu.test(upstreamService) || isDottedNumber(upstreamService)) {
+  // `10` cannot be a Service and is probably a mistyped address.
+  if (!/^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/iu.test(upstreamService) || /^\d+$/u.test(upstreamService)) {
     const examples = 'kube-dns-upstream, 10.96.0.10 or 10.96.0.10:53';
     const what = `-upstreamsvc "${upstreamService}" is neither a Service name nor an address`;
     throw new UsageError(`${what}; write for example ${examples}.`);
@@ -213,9 +213,4 @@ function fromEnvironment(service: string, environment: Environment): ClusterDns 
     return { endpoint: null, missing: `${what}; give -upstreamsvc an address and port instead.` };
   }
   return { endpoint: { address, port }, missing: null };
-}
-
-/** `10` cannot be a Service and is probably a mistyped address. */
-function isDottedNumber(text: string): boolean {
-  return /^[\d.]+$/u.test(text) && isIP(text) === 0;
 }

@@ -33,11 +33,6 @@ interface SourceDeps {
   wrong(): void;
 }
 
-interface Made {
-  readonly config: Config;
-  readonly text: string;
-}
-
 export class Source {
   readonly #options: SourceOptions;
   readonly #deps: SourceDeps;
@@ -105,8 +100,8 @@ export class Source {
   }
 
   /** The configuration of the pieces with the ConfigMap as it is, or else with the last valid one. */
-  #withKubeDns(piecesWith: (kubeDns: KubeDns) => readonly Written[], from: readonly string[]): Made {
-    const make = (kubeDns: KubeDns): Made => {
+  #withKubeDns(piecesWith: (kubeDns: KubeDns) => readonly Written[], from: readonly string[]) {
+    const make = (kubeDns: KubeDns) => {
       const pieces = piecesWith(kubeDns);
       return { config: parsePieces(pieces, from, this.#deps.load), text: joined(pieces) };
     };

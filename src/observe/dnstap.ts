@@ -6,7 +6,6 @@
  *       ^  every two seconds, until it is stopped                                         │
  *       └─────────────────────────────────────────────────────────────────────────────────┘
  */
-
 import { addressBytes } from '../config/addresses.js';
 import type { DnstapConfig, DnstapTarget } from '../config/config.js';
 import type { Counters } from '../counters.js';
@@ -71,12 +70,7 @@ function connectTo(to: DnstapTarget, network: Network, events: StreamEvents): St
   return network.connectStream(to.endpoint, events, undefined, tls);
 }
 
-/** The fields of one directive. */
-interface DnstapSettings {
-  readonly identity: string;
-  readonly version: string;
-  readonly full: boolean;
-}
+type DnstapSettings = Pick<DnstapConfig, 'identity' | 'version' | 'full'>;
 
 /** Wall-clock milliseconds since 1970. */
 interface DnstapTimes {

@@ -154,14 +154,8 @@ async function checkAll(deps: SelfCheckDeps, listeners: readonly Endpoint[], pro
   const places = listeners.map(reachable);
   probes.keepOnly(places.flat());
   if (listeners.length === 0) return { healthy: false, reason: 'no listener is up' };
-  const answers = await Promise.all(
-    places.map((each) =>
-      answersOnAny(
-        deps,
-        each.map((place) => probes.to(place)),
-      ),
-    ),
-  );
+  const probesTo = (each: readonly Endpoint[]) => each.map((place) => probes.to(place));
+  const answers = await Promise.all(places.map((each) => answersOnAny(deps, probesTo(each))));
   const silent = listeners.filter((_, index) => !answers[index]).map(formatEndpoint);
   if (silent.length === 0) return { healthy: true };
   return { healthy: false, reason: `no answer from ${silent.join(', ')} within ${selfQueryTimeoutMs} ms` };
@@ -171,10 +165,7 @@ async function checkAll(deps: SelfCheckDeps, listeners: readonly Endpoint[], pro
 function reachable({ address, port }: Endpoint): Endpoint[] {
   if (address === '0.0.0.0') return [{ address: '127.0.0.1', port }];
   if (address !== '::') return [{ address, port }];
-  return [
-    { address: '::1', port },
-    { address: '127.0.0.1', port },
-  ];
+  return ['::1', '127.0.0.1'].map((loopback) => ({ address: loopback, port }));
 }
 
 /** A socket that talks to one of our listeners. */

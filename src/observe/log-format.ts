@@ -88,20 +88,12 @@ function durationText(ms: number): string {
 }
 
 // The bits of the header's second word, in CoreDNS's order.
-const flagNames: readonly (readonly [bit: number, name: string])[] = [
-  [0x8000, 'qr'],
-  [0x0400, 'aa'],
-  [0x0200, 'tc'],
-  [0x0100, 'rd'],
-  [0x0080, 'ra'],
-  [0x0040, 'z'],
-  [0x0020, 'ad'],
-  [0x0010, 'cd'],
-];
+const flagBits = { qr: 0x8000, aa: 0x0400, tc: 0x0200, rd: 0x0100, ra: 0x0080, z: 0x0040, ad: 0x0020, cd: 0x0010 };
+const flagNames = Object.entries(flagBits);
 
 function flagsText(flags: number): string {
   let text = '';
-  for (const [bit, name] of flagNames) {
+  for (const [name, bit] of flagNames) {
     if ((flags & bit) !== 0) text += text === '' ? name : `,${name}`;
   }
   return text;
@@ -111,14 +103,8 @@ function flagsText(flags: number): string {
 export type AnswerClass = 'success' | 'denial' | 'error';
 
 const opcodeQuery = 0;
-const soa = 6;
-const ns = 2;
-const ixfr = 251;
-const axfr = 252;
-const noerror = 0;
-const servfail = 2;
-const nxdomain = 3;
-const notimp = 4;
+const types = { ns: 2, soa: 6, ixfr: 251, axfr: 252 };
+const rcodes = { noerror: 0, servfail: 2, nxdomain: 3, notimp: 4 };
 
 /**
  * CoreDNS's classes: `denial` is NXDOMAIN and NODATA, `success` every other NOERROR (including referrals), `error` the rest,
@@ -126,23 +112,23 @@ const notimp = 4;
  */
 export function answerClass(facts: QueryLogRecord): AnswerClass {
   if (isMeta(facts)) return 'error';
-  if (facts.rcode === nxdomain) return 'denial';
-  if (facts.rcode !== noerror) return 'error';
-  return facts.answerRecords === 0 && facts.authorityType === soa ? 'denial' : 'success';
+  if (facts.rcode === rcodes.nxdomain) return 'denial';
+  if (facts.rcode !== rcodes.noerror) return 'error';
+  return facts.answerRecords === 0 && facts.authorityType === types.soa ? 'denial' : 'success';
 }
 
 /** The value of CoreDNS's metadata label `log/type`. */
 export function answerType(facts: QueryLogRecord): string {
   const { rcode, answerRecords, authorityType } = facts;
   if (isMeta(facts)) return 'META';
-  if (rcode === nxdomain) return 'NXDOMAIN';
-  if (rcode === servfail || rcode === notimp) return 'SERVERERROR';
-  if (rcode !== noerror) return 'OTHERERROR';
+  if (rcode === rcodes.nxdomain) return 'NXDOMAIN';
+  if (rcode === rcodes.servfail || rcode === rcodes.notimp) return 'SERVERERROR';
+  if (rcode !== rcodes.noerror) return 'OTHERERROR';
   if (answerRecords > 0) return 'NOERROR';
-  if (authorityType === soa) return 'NODATA';
-  return authorityType === ns ? 'DELEGATION' : 'NOERROR';
+  if (authorityType === types.soa) return 'NODATA';
+  return authorityType === types.ns ? 'DELEGATION' : 'NOERROR';
 }
 
 function isMeta({ opcode, type }: QueryLogRecord): boolean {
-  return opcode !== opcodeQuery || type === axfr || type === ixfr;
+  return opcode !== opcodeQuery || type === types.axfr || type === types.ixfr;
 }

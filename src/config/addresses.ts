@@ -21,7 +21,7 @@ export function splitHostPort(text: string): { host: string; port: string } | un
   return match === null ? undefined : { host: match[1], port: match[2] };
 }
 
-/** The address for a host to listen on: nothing means all (`::`), as in Go; undefined for what is no address. */
+/** The listening address of a host: empty means all (`::`), as in Go; undefined for other text that is no address. */
 export function hostAddress(host: string): string | undefined {
   if (host === '') return '::';
   return host === 'localhost' ? '127.0.0.1' : canonicalAddress(host);

@@ -1,8 +1,7 @@
 /**
- * What is valid in a Corefile and causes trouble, for `zerohop check`: each rule with a code, and each finding with its
- * line and a remedy. What is invalid is refused, and what hardly anybody means is warned of, where the Corefile is read;
- * neither is repeated here. Rules see server blocks as they are meant beside how they were written, since only what was
- * written has a line, and what the flags say of the node.
+ * Advice of `zerohop check`: rules about valid settings that cause trouble, each with a code; findings have a line and a
+ * remedy. Errors, and warnings of probable mistakes, come from the readers and are not repeated here. Rules see the read
+ * configuration beside the Corefile as written, since only the latter has lines, and the flags.
  */
 import { isInZone } from '../dns/names.js';
 import type { Endpoint } from '../os/network.js';
@@ -52,7 +51,7 @@ type BlockRules = Readonly<Record<string, BlockRule>>;
 const clusterDomain = 'cluster.local.';
 /** Where systemd-resolved listens, and where it does without its own rules. */
 const stubResolvers = ['127.0.0.53', '127.0.0.54'];
-/** What node-cache's own Corefile keeps denials for. */
+/** As in node-cache's own Corefile. */
 const denialTtlSecondsLeast = 5;
 /** A store with at least this many entries is meant to be used. */
 const entriesMany = 1_000;
@@ -60,7 +59,7 @@ const entriesMany = 1_000;
 const hitsPerSecondMost = 1_000;
 const healthPortUsual = 8_080;
 
-/** What is said of each server block, by code. */
+/** Rules for each server block, by code. */
 const ofBlocks: BlockRules = {
   'cache-missing': ({ config }) => {
     if (config.cache !== null || config.forwards.length === 0) return [];
@@ -181,9 +180,9 @@ const ofBlocks: BlockRules = {
   },
 };
 
-/** What is said of a whole configuration, by code. */
+/** Rules for a whole configuration, by code. */
 const ofWholes: Readonly<Record<string, WholeRule>> = {
-  /** Said once: blocks without it are alike. */
+  /** One finding is enough: blocks without it are alike. */
   'bind-missing': ({ blocks, deps }) => {
     const unbound = blocks.find(({ written }) => directiveOf(written, 'bind') === undefined);
     if (unbound === undefined) return [];

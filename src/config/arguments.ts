@@ -11,7 +11,7 @@ import type { ConfigFiles } from './imports.js';
 import type { Token } from './lexer.js';
 import { Pattern } from './pattern.js';
 
-/** What a directive's value depends on besides its words. */
+/** The environment of a directive. */
 export interface DirectiveContext {
   /** The zones of the server block. */
   readonly zones: readonly string[];
@@ -32,7 +32,7 @@ export function warn(context: DirectiveContext, directive: Directive, sentence: 
   context.warn(directive.at, `${directive.path}: ${sentence}`);
 }
 
-/** All arguments, if they are at least `least` and at most `most`; `expected` says what they are. */
+/** All arguments, `least` to `most` of them; `expected` describes them in the error. */
 export function words(directive: Directive, least: number, most: number, expected: string): readonly Token[] {
   const given = directive.arguments;
   if (given.length < least) {
@@ -198,7 +198,7 @@ export function nearest(written: string, known: Iterable<string>): string | unde
   return best;
 }
 
-/** Longer words are nobody's typing error; it bounds the table below. */
+/** Bounds the table below; longer words are no typing errors. */
 const wordLengthMax = 64;
 
 /** Insertions, deletions, changes and swaps of neighbours (optimal string alignment). */

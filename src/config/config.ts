@@ -2,8 +2,8 @@
  * The configuration, normalised: one frozen value made of flags, Corefile and defaults. Names are in presentation form,
  * lower-case, and end in a dot. Times are milliseconds unless the name says seconds (TTLs, as on the wire).
  *
- * And its errors: an invalid configuration is an exception with all of its errors; what is valid but unwise gives
- * warnings in `Config.warnings`.
+ * And its errors: an invalid configuration throws one exception with all of them; unwise settings give warnings in
+ * `Config.warnings`.
  */
 import type { Endpoint, TlsSettings } from '../os/network.js';
 import type { Network } from './addresses.js';
@@ -16,7 +16,7 @@ export interface Position {
 
 export interface Diagnostic {
   readonly at: Position;
-  /** What is wrong, and what it leads to; behind its last semicolon the remedy. */
+  /** The fault and its effect; behind the last semicolon the remedy. */
   readonly message: string;
   /** A word for programs, if the message does not begin with the directive that it is about. */
   readonly code?: string;

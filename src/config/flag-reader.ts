@@ -2,7 +2,7 @@
  * The flags as data, and the grammar of a command line. Names and defaults are node-cache's (and CoreDNS's) where it has
  * the flag, and the grammar is that of Go's flag package, so that existing command lines work unchanged: one dash or two,
  * `-name value` or `-name=value`, booleans without a value or with one after `=`, the last of repeated flags counts, `--`
- * ends the flags. Other words may stand anywhere. What a value means is in serve-options.ts.
+ * ends the flags. Other words may stand anywhere. Values are read in serve-options.ts.
  */
 import { nearest } from './arguments.js';
 

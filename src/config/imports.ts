@@ -11,7 +11,7 @@ import { lex, type Token } from './lexer.js';
 export interface ConfigFiles {
   /** Throws an Error with one sentence if the file is unreadable or not UTF-8. */
   read(file: string): string;
-  /** The bytes belong to the caller, who overwrites them if they are a secret. */
+  /** The bytes belong to the caller, which overwrites secrets. */
   readBytes(file: string): Buffer;
   exists(file: string): boolean;
   /** Names in a folder, in any order; empty without such a folder. */

@@ -35,7 +35,7 @@ import type { ConfigFiles, Sources, Written } from './imports.js';
 import type { PluginReader } from './plugins.js';
 import { listenersOf } from './returning.js';
 
-/** What a configuration depends on besides its text. */
+/** The environment of a configuration. */
 export interface LoadOptions extends BlockOptions, Sources {}
 
 /** This machine's; zones without a port get `defaultPort`. */

@@ -15,7 +15,7 @@ export interface Sample {
   readonly value: number;
 }
 
-/** One metric family; `From` is what its samples are taken from. */
+/** One metric family; `From` is the source of its samples. */
 export interface Family<From> {
   readonly name: string;
   readonly help: string;

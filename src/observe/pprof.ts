@@ -107,7 +107,7 @@ export function newPprof(clock: Clock, profiler: Profiler, { mayAsk, userOfPeer 
     const found = looking.then(() => userOfPeer(asked));
     looking = found.catch(() => {});
     const user = await found;
-    // `stop` was called meanwhile and would not end what begins now.
+    // A profile that begins after `stop` would not be ended.
     if (stops !== before) return refusal(503, 'this address is being closed.');
     if (user === 'too many') return unknown;
     return user !== null && mayAsk.includes(user) ? answer(asked) : forbidden;

@@ -1,6 +1,6 @@
 /**
- * Numbers of the process that are read at a scrape: what the kernel and Node.js account for, how late the event loop is,
- * and errors while the node was set up. Without /proc the numbers that come from it are missing, not wrong. prom-client's
+ * Numbers of the process for the metrics: usage by the kernel's and Node.js's accounts, the event loop's delay, and errors
+ * while the node was set up. Without /proc the numbers that come from it are missing, not wrong. prom-client's
  * own collectors are not used: they keep a 10 ms timer and a garbage-collection observer running.
  */
 import { readdirSync, readFileSync } from 'node:fs';

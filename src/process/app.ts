@@ -16,8 +16,8 @@ import { Host, type HostDeps, type HostOptions, type SocketsOfHost } from '../ho
 import { cacheBytesMax, handoverTransferMs, messageBytesMax, optBytesMax } from '../limits.js';
 import { newListeners } from '../listen/listeners.js';
 import type { Askers } from '../observe/pprof.js';
+import type { SetupErrors } from '../observe/process-numbers.js';
 import { newQueryLogOutput } from '../observe/query-log.js';
-import type { SetupErrors } from '../observe/setup-errors.js';
 import type { Clock } from '../os/clock.js';
 import type { RunCommand } from '../os/commands.js';
 import type { ReadPieces } from '../os/files.js';

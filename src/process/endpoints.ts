@@ -4,14 +4,12 @@
  */
 import type { Config } from '../config/config.js';
 import { ListenError } from '../listen/listeners.js';
-import { healthAnswer, startHealthWatch } from '../observe/health.js';
+import { healthAnswer, newReadiness, newSelfCheck, type Readiness, startHealthWatch } from '../observe/health.js';
 import { groupRoutes, type HttpRoutes, type HttpServer, listenFailure } from '../observe/http.js';
-import { watchLoopDelay } from '../observe/loop-delay.js';
 import { newMetrics } from '../observe/metrics.js';
 import type { MetricsSource } from '../observe/metrics-source.js';
 import { type Askers, newPprof } from '../observe/pprof.js';
-import { newReadiness, type Readiness } from '../observe/readiness.js';
-import { newSelfCheck } from '../observe/self-check.js';
+import { watchLoopDelay } from '../observe/process-numbers.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint, Network } from '../os/network.js';

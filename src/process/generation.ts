@@ -6,15 +6,13 @@
  */
 import type { Cache, Store } from '../cache/cache.js';
 import type { BlockConfig, Config } from '../config/config.js';
-import { rememberedAddresses } from '../config/own-listener.js';
-import { waysOf } from '../config/returning.js';
+import { rememberedAddresses, waysOf } from '../config/returning.js';
 import { wireToName } from '../dns/names.js';
 import { Normaliser } from '../dns/normalise.js';
 import { u16 } from '../dns/wire.js';
 import { addressFreeMs } from '../limits.js';
 import { newDnstap } from '../observe/dnstap.js';
-import { type ErrorsLog, newErrorsLog } from '../observe/errors-log.js';
-import { bothTold, newQueryLog } from '../observe/query-log.js';
+import { bothTold, type ErrorsLog, newErrorsLog, newQueryLog } from '../observe/query-log.js';
 import type { Network } from '../os/network.js';
 import type { Random } from '../os/random.js';
 import type { PluginDeps } from '../plugins/plugin.js';

@@ -1,11 +1,12 @@
 /**
- * Addresses and ports as people write them. Everything here takes literal addresses: nothing in a DNS server's
- * configuration may need a DNS server to be understood.
+ * Addresses, ports and networks as text. Everything here takes literal addresses: a DNS server's configuration must not
+ * need a DNS server to be understood.
  */
 import { isIP, SocketAddress } from 'node:net';
+import { addressBytes } from '../os/addresses.js';
 import type { Endpoint } from '../os/network.js';
 
-/** The address in its shortest form (RFC 5952), with its scope; undefined for anything that is no literal address. */
+/** The address in its shortest form (RFC 5952), with its scope; undefined for all other text. */
 export function canonicalAddress(text: string): string | undefined {
   const family = isIP(text);
   if (family === 4) return text;
@@ -19,6 +20,12 @@ export function canonicalAddress(text: string): string | undefined {
 export function splitHostPort(text: string): { host: string; port: string } | undefined {
   const match = /^\[([^\]]*)\]:([^:]*)$/u.exec(text) ?? /^([^:[\]]*):([^:]*)$/u.exec(text);
   return match === null ? undefined : { host: match[1], port: match[2] };
+}
+
+/** The listening address of a host: empty means all (`::`), as in Go; undefined for other text that is no address. */
+export function hostAddress(host: string): string | undefined {
+  if (host === '') return '::';
+  return host === 'localhost' ? '127.0.0.1' : canonicalAddress(host);
 }
 
 /** A port, `least` to 65535; undefined for anything else. */
@@ -38,8 +45,8 @@ export function readEndpoint(text: string, defaultPort: number): Endpoint | unde
 }
 
 /**
- * What was meant where a port or brackets are missing: `fd00::10:9254` is an IPv6 address as a whole, but more likely
- * one with a port. Undefined for what is like no endpoint.
+ * The endpoint that text without port or brackets probably means: `fd00::10:9254` is an IPv6 address as a whole, but more
+ * likely one with a port.
  */
 export function meantEndpoint(text: string, defaultPort: number): Endpoint | undefined {
   const [, address, behind] = /^(.*:.*):(\d+)$/u.exec(text) ?? [];
@@ -53,12 +60,38 @@ export function formatEndpoint({ address, port }: Endpoint): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** Whether sockets on both would be asked for the same packets: the same address, or one that means all of a family. */
+/** Whether the addresses are equal, or one of them means all of the other's family. */
 export function addressesOverlap(one: string, other: string): boolean {
   return one === other || addressCovers(one, other) || addressCovers(other, one);
 }
 
-/** Whether the address means all addresses of a family, the other one among them; `::` means IPv4 as well. */
+/** Whether `all` is an unspecified address that includes `address`; `::` includes IPv4. */
 export function addressCovers(all: string, address: string): boolean {
   return all !== address && (all === '::' || (all === '0.0.0.0' && isIP(address) === 4));
+}
+
+export interface Network {
+  /** Four bytes or sixteen. */
+  readonly bytes: readonly number[];
+  readonly prefixBits: number;
+}
+
+/** `10.0.0.0/8`, `fd00::/8` or one address; undefined for all other text. Bits behind the prefix do not matter. */
+export function readNetwork(text: string): Network | undefined {
+  const [, address, bits] = /^([^/%]+)(?:\/(\d{1,3}))?$/u.exec(text) ?? [];
+  const family = isIP(address ?? '');
+  const bitsMax = family === 4 ? 32 : 128;
+  const prefixBits = bits === undefined ? bitsMax : Number(bits);
+  if (family === 0 || prefixBits > bitsMax) return undefined;
+  return { bytes: [...addressBytes(address)], prefixBits };
+}
+
+/** Takes an address as `addressBytes` gives it; false if it is of the other family. */
+export function isInNetwork(address: Uint8Array, { bytes, prefixBits }: Network): boolean {
+  if (address.length !== bytes.length) return false;
+  for (let bit = 0; bit < prefixBits; bit += 8) {
+    const mask = bit + 8 <= prefixBits ? 0xff : (0xff00 >> (prefixBits - bit)) & 0xff;
+    if (((address[bit >> 3] ^ bytes[bit >> 3]) & mask) !== 0) return false;
+  }
+  return true;
 }

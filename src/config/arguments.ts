@@ -1,27 +1,25 @@
 /**
- * Reading what stands behind a directive: how many words, of which kind, and the lines of its block. Every function
- * either gives the value or throws a ConfigError that names the directive, what was expected and what to change.
+ * Readers of a directive's arguments and block. Each returns the value, or throws a ConfigError that names the directive,
+ * what was expected and what to change.
  */
 import { isInZone, rcodeNumber } from '../dns/names.js';
 import { canonicalAddress, formatEndpoint, meantEndpoint } from './addresses.js';
-import { ConfigError, type Diagnostic, eachOf, type Position } from './config.js';
+import { ConfigError, eachOf, type Position } from './config.js';
 import type { Directive } from './corefile.js';
 import { parseDuration } from './durations.js';
 import type { ConfigFiles } from './imports.js';
 import type { Token } from './lexer.js';
-import { nearest } from './nearest.js';
 import { Pattern } from './pattern.js';
 
-/** What a directive may know of the world around it. */
+/** The environment of a directive. */
 export interface DirectiveContext {
   /** The zones of the server block. */
   readonly zones: readonly string[];
   readonly files: ConfigFiles;
-  /** The addresses of a network interface; undefined when there is none of that name. */
+  /** The addresses of a network interface; undefined if no interface has this name. */
   interfaceAddresses(name: string): readonly string[] | undefined;
-  /** What this host is called. */
   hostName?(): string;
-  /** What is unwise about a format of `log`, in a sentence, or null; its fields are known elsewhere. */
+  /** A sentence about an unwise format of `log`, or null; observe/ knows its fields. */
   checkLogFormat?(format: string): string | null;
   warn(at: Position, message: string): void;
 }
@@ -34,7 +32,7 @@ export function warn(context: DirectiveContext, directive: Directive, sentence: 
   context.warn(directive.at, `${directive.path}: ${sentence}`);
 }
 
-/** All arguments, if they are at least `least` and at most `most`; `expected` says what they are. */
+/** All arguments, `least` to `most` of them; `expected` describes them in the error. */
 export function words(directive: Directive, least: number, most: number, expected: string): readonly Token[] {
   const given = directive.arguments;
   if (given.length < least) {
@@ -45,6 +43,11 @@ export function words(directive: Directive, least: number, most: number, expecte
     fail(directive, `expects ${expected}; remove "${surplus.text}".`, surplus.at);
   }
   return given;
+}
+
+/** At least one argument. */
+export function someWords(directive: Directive, expected: string): readonly Token[] {
+  return words(directive, 1, Number.POSITIVE_INFINITY, expected);
 }
 
 export function oneWord(directive: Directive, expected: string): Token {
@@ -96,7 +99,7 @@ export function rcode(directive: Directive, token: Token): number {
   );
 }
 
-/** Calls, for each line of the block, the function that bears its name; behind a line that is refused, too. */
+/** Calls the reader of each line of the block, also behind a line with an error. */
 export function eachOption(directive: Directive, readers: Readonly<Record<string, (option: Directive) => void>>): void {
   eachOf(directive.block ?? [], (option) => {
     if (!Object.hasOwn(readers, option.name)) {
@@ -109,26 +112,50 @@ export function eachOption(directive: Directive, readers: Readonly<Record<string
   });
 }
 
-/** A reader for an option that we know and cannot do. */
+/** A reader for an option, which sets `key` of `draft` to the value of `read`. */
+export function set<Draft, Key extends keyof Draft>(
+  draft: Draft,
+  key: Key,
+  read: (option: Directive) => Draft[Key],
+): (option: Directive) => void {
+  return (option) => {
+    draft[key] = read(option);
+  };
+}
+
+/** A reader for an option without arguments, which sets `key` of `draft` to true. */
+export function switchOn<Key extends string>(draft: Record<Key, boolean>, key: Key): (option: Directive) => void {
+  return set(draft, key, (option) => {
+    noWords(option);
+    return true;
+  });
+}
+
+/** The only argument, in milliseconds. */
+export function oneDurationMs(option: Directive, what: string): number {
+  return durationMs(option, oneWord(option, 'a duration'), what);
+}
+
+/** A reader for an option that is known and not supported. */
 export function unsupported(reason: string): (option: Directive) => void {
   return (option) => fail(option, `is not supported yet; ${reason}`);
 }
 
-/** Warns of zones that have nothing in common with the block's, so that what is said of them never counts. */
+/** Warns of zones that have no name in common with the block's. */
 export function warnOfForeignZones(context: DirectiveContext, directive: Directive, zones: readonly string[]): void {
   for (const zone of zones) {
     if (context.zones.some((own) => isInZone(zone, own) || isInZone(own, zone))) continue;
-    warn(
-      context,
-      directive,
-      `has no effect: no name of ${zone} reaches this server block (${context.zones.join(' ')}).`,
-    );
+    const block = context.zones.join(' ');
+    warn(context, directive, `has no effect: no name of ${zone} reaches this server block (${block}).`);
   }
 }
 
-/** Warns of an IPv6 address that ends as one with the usual port would (`fd00::10:53`): the port needs brackets. */
-export function warnOfMissingBrackets(context: DirectiveContext, directive: Directive, written: WithUsualPort): void {
-  const { text, port } = written;
+/** Warns of an IPv6 address that ends like one with the usual port (`fd00::10:53`), which needs brackets. */
+export function warnOfMissingBrackets(
+  context: DirectiveContext,
+  directive: Directive,
+  { text, port }: { readonly text: string; readonly port: number },
+): void {
   const meant = meantEndpoint(text, 0);
   if (meant?.port !== port || canonicalAddress(text) === undefined) return;
   const { address } = meant;
@@ -136,12 +163,7 @@ export function warnOfMissingBrackets(context: DirectiveContext, directive: Dire
   warn(context, directive, `"${text}" is an IPv6 address; for port ${port} of ${address} write ${remedy}.`);
 }
 
-interface WithUsualPort {
-  readonly text: string;
-  readonly port: number;
-}
-
-/** What to add when a word is one of node-cache's placeholders. */
+/** A sentence to add if the word is one of node-cache's placeholders. */
 export function aboutPlaceholder(text: string): string {
   return /__[A-Z]+__/u.test(text)
     ? ' It is a placeholder that node-cache replaces when it writes the Corefile from its template.'
@@ -153,17 +175,48 @@ export function listed(choices: readonly string[]): string {
   return choices.length < 2 ? choices.join('') : `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`;
 }
 
-export function diagnosticsOf(warnings: Diagnostic[]): DirectiveContext['warn'] {
-  return (at, message) => {
-    warnings.push({ at, message });
-  };
-}
-
-/** The pattern in a directive's argument. */
 export function readPattern(token: Token, directive: Directive): Pattern {
   try {
     return new Pattern(token.text);
   } catch (error) {
     return fail(directive, `"${token.text}" is not a usable pattern: ${(error as Error).message}`, token.at);
   }
+}
+
+/** The word of `known` that takes the fewest edits to reach, if at most a third of its letters differ. */
+export function nearest(written: string, known: Iterable<string>): string | undefined {
+  let best: string | undefined;
+  let bestEdits = Number.POSITIVE_INFINITY;
+  const wanted = written.slice(0, wordLengthMax).toLowerCase();
+  for (const word of known) {
+    const edits = editsBetween(wanted, word.toLowerCase());
+    if (edits < bestEdits && edits <= Math.max(1, Math.floor(word.length / 3))) {
+      best = word;
+      bestEdits = edits;
+    }
+  }
+  return best;
+}
+
+/** Bounds the table below; longer words are no typing errors. */
+const wordLengthMax = 64;
+
+/** Insertions, deletions, changes and swaps of neighbours (optimal string alignment). */
+function editsBetween(from: string, to: string): number {
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (let row = 1; row <= from.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= to.length; column++) {
+      const change = from[row - 1] === to[column - 1] ? 0 : 1;
+      let edits = Math.min(last[column] + 1, current[column - 1] + 1, last[column - 1] + change);
+      if (row > 1 && column > 1 && from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1]) {
+        edits = Math.min(edits, beforeLast[column - 2] + 1);
+      }
+      current.push(edits);
+    }
+    beforeLast = last;
+    last = current;
+  }
+  return last[to.length];
 }

@@ -1,41 +1,44 @@
 /**
- * One server block: its directives, handed to their readers and put together with the defaults of those that are
- * not there. Rules between directives of a block are here; rules between blocks are in load.ts.
+ * One server block: calls the readers of its directives and adds the defaults of absent ones. Rules between directives of a
+ * block are here; rules between blocks are in load.ts.
  */
 import { udpBytesDefault, zonesPerBlockMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
-import { type DirectiveContext, diagnosticsOf } from './arguments.js';
+import { type DirectiveContext, nearest } from './arguments.js';
 import type { AaaaPolicy, BlockConfig, Findings, Position, ReloadConfig, ZoneAddress } from './config.js';
 import type { Directive, ServerBlock } from './corefile.js';
-import { readMetadata, readTrace } from './directives/accepted.js';
-import { readBind } from './directives/bind.js';
 import { readCache } from './directives/cache.js';
-import { readDnstap } from './directives/dnstap.js';
-import { readErrors } from './directives/errors.js';
 import { readForward } from './directives/forward.js';
-import { aboutUnsupported, type CoreDirective, directiveNames } from './directives/known.js';
-import { readLog } from './directives/log.js';
-import { readReload } from './directives/reload.js';
 import {
   type HealthDirective,
   type ReadyDirective,
+  readBind,
   readHealth,
   readPprof,
   readPrometheus,
   readReady,
-} from './directives/servers.js';
-import { readAaaa, readBufsize, readCancel, readSwitch } from './directives/switches.js';
-import { readTimeouts, timeoutsByDefault } from './directives/timeouts.js';
+  readTimeouts,
+  timeoutsByDefault,
+} from './directives/listening.js';
+import { readDnstap, readErrors, readLog } from './directives/logging.js';
+import {
+  readAaaa,
+  readBufsize,
+  readCancel,
+  readMetadata,
+  readReload,
+  readSwitch,
+  readTrace,
+} from './directives/switches.js';
 import { joinTraits, type PluginReader, type Written } from './plugins.js';
 import { readServerKey } from './zones.js';
 
-/** A value together with where it was written. */
 export interface Placed<Value> {
   readonly at: Position;
   readonly value: Value;
 }
 
-/** A server block, and what it asks of the whole process. */
+/** A server block, and its directives about the whole process. */
 export interface ReadBlock {
   readonly config: BlockConfig;
   readonly health: Placed<HealthDirective> | null;
@@ -44,53 +47,63 @@ export interface ReadBlock {
   readonly metrics: Placed<Endpoint> | null;
   readonly pprof: Placed<Endpoint> | null;
   readonly debug: boolean;
-  /** Its zones and addresses are known, all of them. */
+  /** All zones and addresses were read without error. */
   readonly isPlaced: boolean;
 }
 
 export interface BlockOptions extends Omit<DirectiveContext, 'zones' | 'warn'> {
   readonly defaultPort: number;
-  /** The directives beside those that are known here, in the order in which they act. */
+  /** In the order in which they act. */
   readonly plugins: readonly PluginReader[];
 }
-
-/** CoreDNS refuses these twice in a block. */
-const refusedTwice: readonly CoreDirective[] = [
-  'aaaa',
-  'cache',
-  'errors',
-  'loop',
-  'metadata',
-  'pprof',
-  'prometheus',
-  'ready',
-];
-/** Of these CoreDNS uses one and says nothing about the others. */
-const countedOnce: Partial<Record<CoreDirective, 'first' | 'last'>> = {
-  bufsize: 'first',
-  reload: 'first',
-  health: 'last',
-  timeouts: 'last',
-  trace: 'last',
-};
 
 type Repeats = PluginReader['repeats'];
 type BlockContext = DirectiveContext & Pick<BlockOptions, 'plugins'>;
 
-const repeatsOfCore: Readonly<Record<string, Repeats>> = {
-  ...Object.fromEntries(refusedTwice.map((name) => [name, 'refused'])),
-  ...countedOnce,
+/**
+ * The directives that are no plugins, and the meaning of a second one in a block: CoreDNS refuses some, and uses one of
+ * others silently.
+ */
+const coreDirectives: Readonly<Record<string, Repeats>> = {
+  aaaa: 'refused',
+  bind: 'all',
+  bufsize: 'first',
+  cache: 'refused',
+  cancel: 'all',
+  debug: 'all',
+  dnstap: 'all',
+  errors: 'refused',
+  forward: 'all',
+  health: 'last',
+  log: 'all',
+  loop: 'refused',
+  metadata: 'refused',
+  pprof: 'refused',
+  prometheus: 'refused',
+  ready: 'refused',
+  reload: 'first',
+  timeouts: 'last',
+  trace: 'last',
 };
 
-/** Reads a block, going on behind errors: a directive that is refused is as one that is not there. */
+/** All supported directives, in alphabetical order. */
+export function directiveNames(plugins: readonly { readonly name: string }[]): readonly string[] {
+  return [...Object.keys(coreDirectives), ...plugins.map(({ name }) => name)].sort();
+}
+
+/** Reads a block, going on behind errors: a directive with an error is treated as absent. */
 export function readBlock(block: ServerBlock, options: BlockOptions, findings: Findings): ReadBlock {
   const { errors, warnings } = findings;
   const errorsBefore = errors.length;
   const zones = readKeys(block, options.defaultPort, findings);
-  // Nothing is outside of the zones where these are not known.
+  // If no zone was read, every name counts as inside.
   const names = zones.length === 0 ? ['.'] : zones.map(({ zone }) => zone);
   const areZonesKnown = zones.length > 0 && errors.length === errorsBefore;
-  const context: BlockContext = { ...options, zones: names, warn: diagnosticsOf(warnings) };
+  const context: BlockContext = {
+    ...options,
+    zones: names,
+    warn: (at, message) => void warnings.push({ at, message }),
+  };
   const directives = new Directives(block, context, findings);
   const { config, areAddressesKnown } = readConfig(block, zones, directives);
   const ofProcess = {
@@ -154,7 +167,7 @@ function readConfig(
 
 type Reader<Value> = (directive: Directive, context: DirectiveContext) => Value;
 
-/** The directives of a block by name, and how each is read: what is refused is a finding, and read as if it were absent. */
+/** The directives of a block by name; reading one with an error adds the error and gives the absent value. */
 class Directives {
   readonly context: BlockContext;
   readonly findings: Findings;
@@ -164,7 +177,7 @@ class Directives {
   constructor(block: ServerBlock, context: BlockContext, findings: Findings) {
     this.context = context;
     this.findings = findings;
-    const repeats = { ...repeatsOfCore, ...Object.fromEntries(context.plugins.map((one) => [one.name, one.repeats])) };
+    const repeats = { ...coreDirectives, ...Object.fromEntries(context.plugins.map((one) => [one.name, one.repeats])) };
     this.#repeats = new Map(Object.entries(repeats));
     this.#byName = groupByName(block, directiveNames(context.plugins), findings);
     checkRepeats(this.#byName, this.#repeats, findings);
@@ -178,7 +191,6 @@ class Directives {
     return this.#byName.get(name) ?? [];
   }
 
-  /** The one that counts. */
   one(name: string): Directive | undefined {
     return this.all(name).at(this.#repeats.get(name) === 'first' ? 0 : -1);
   }
@@ -193,7 +205,6 @@ class Directives {
     return this.all(name).flatMap((directive) => this.findings.attempt(() => [reader(directive, this.context)], []));
   }
 
-  /** Those that count. */
   counting(name: string): readonly Directive[] {
     const one = this.one(name);
     return this.#repeats.get(name) === 'all' ? this.all(name) : one === undefined ? [] : [one];
@@ -204,7 +215,7 @@ class Directives {
   }
 }
 
-/** Those of its zones that can be read. */
+/** The zones that were read without error. */
 function readKeys(block: ServerBlock, defaultPort: number, findings: Findings): ZoneAddress[] {
   const errorsBefore = findings.errors.length;
   const zones: ZoneAddress[] = [];
@@ -214,15 +225,13 @@ function readKeys(block: ServerBlock, defaultPort: number, findings: Findings): 
       if (zones.some((known) => known.zone === zone.zone && known.port === zone.port)) {
         findings.error(key.at, `the zone ${zone.zone} is listed twice in this server block; remove one.`);
       } else if (zones.push(zone) > zonesPerBlockMax) {
-        findings.error(
-          key.at,
-          `at most ${zonesPerBlockMax} zones are allowed per server block; use fewer or wider zones.`,
-        );
+        const sentence = `at most ${zonesPerBlockMax} zones are allowed per server block; use fewer or wider zones.`;
+        findings.error(key.at, sentence);
         return zones;
       }
     }
   }
-  // Without any key the parser has said so.
+  // The parser reports a block without any key.
   const isUnsaid = zones.length === 0 && block.keys.length > 0 && findings.errors.length === errorsBefore;
   if (isUnsaid) findings.error(block.at, 'the server block has no zone; write one before its {.');
   return zones;
@@ -259,22 +268,14 @@ function checkRepeats(
       findings.error(second.at, `${name}: allowed once per server block; ${where}. Remove one.`);
     }
     if (counts === 'first' || counts === 'last') {
-      findings.warnings.push({
-        at: second.at,
-        message: `${name}: ${where}, and only the ${counts} one counts; remove the other.`,
-      });
+      const message = `${name}: ${where}, and only the ${counts} one counts; remove the other.`;
+      findings.warnings.push({ at: second.at, message });
     }
   }
 }
 
-interface PluginsRead {
-  readonly settings: Readonly<Record<string, unknown>>;
-  readonly policy: AaaaPolicy | null;
-  readonly at: Position | null;
-}
-
-/** What the block says of each plugin, and its AAAA policy: the directive's, or what a plugin says in other words. */
-function readPlugins(directives: Directives, aaaa: Placed<AaaaPolicy> | null): PluginsRead {
+/** The settings of each plugin of the block, and its AAAA policy: the directive's, or a plugin's equivalent. */
+function readPlugins(directives: Directives, aaaa: Placed<AaaaPolicy> | null) {
   const { context, findings } = directives;
   const settings: Record<string, unknown> = {};
   let policy = aaaa?.value ?? null;
@@ -298,10 +299,49 @@ function readPlugins(directives: Directives, aaaa: Placed<AaaaPolicy> | null): P
   return { settings, policy, at };
 }
 
-/** Warns of a block that can answer nothing. What is missing may be what was refused. */
+/** Warns of a block that can answer nothing; after an error the missing directive may be the one that has it. */
 function warnOfNothing(config: BlockConfig, context: DirectiveContext, { hasErrors }: Findings): void {
   const { forwards, traits, aaaa } = config;
   if (forwards.length === 0 && !traits.makesAnswers && aaaa === null && !hasErrors) {
     context.warn(config.at, 'the server block has no forward, template or hosts, so it cannot answer queries.');
   }
+}
+
+const noListener = 'zerohop listens on UDP and TCP; write TLS upstreams in forward.';
+
+/** Directives of CoreDNS or of well-known plugins for it without a replacement, … */
+const unsupportedPlain =
+  'alternate auto azure blocklist clouddns dnsredir dnssec erratic etcd federation geoip k8s_external nomad on proxyproto ' +
+  'root route53 secondary shed shutdown sign startup transfer tsig unbound view';
+
+/** … and with one. */
+const replacements: Readonly<Record<string, string>> = {
+  fanout: 'forward can use several upstreams.',
+  file: 'forward the zone to a server that has the file.',
+  grpc: 'forward uses UDP and TCP.',
+  grpc_server: noListener,
+  https: noListener,
+  https3: noListener,
+  kubeforward: 'use forward with the address of the cluster DNS Service.',
+  kubernetes: 'use forward with the address of the cluster DNS Service.',
+  multisocket: 'the flag -workers sets the number of answering threads.',
+  proxy: 'forward replaced it in CoreDNS 1.5.',
+  quic: noListener,
+  tls: noListener,
+};
+
+const unsupported: readonly string[] = [...unsupportedPlain.split(' '), ...Object.keys(replacements)].sort();
+
+/** One sentence about a name that is none of `supported`. */
+export function aboutUnsupported(name: string, supported: readonly string[]): string {
+  if (unsupported.includes(name)) {
+    const instead = Object.hasOwn(replacements, name) ? `: ${replacements[name]}` : '.';
+    return `the directive "${name}" is known but not supported; remove it${instead}`;
+  }
+  if (/[.:]/u.test(name)) {
+    return `unknown directive "${name}"; it looks like the zone of a server block, so the } of the block above is missing.`;
+  }
+  const meant = nearest(name, [...supported, ...unsupported]);
+  const hint = meant === undefined ? `known: ${supported.join(', ')}.` : `did you mean "${meant}"?`;
+  return `unknown directive "${name}"; ${hint}`;
 }

@@ -1,26 +1,31 @@
 /**
- * `zerohop check [FILE…]`: finds out what is wrong, unwise or hurts in Corefiles, and what templates become. Without a
- * file it is about what -basecorefile or -conf name, else about the built-in configuration. How it is written down is
- * check-output.ts's business.
+ * `zerohop check [FILE…]`: reports errors, warnings and advice for Corefiles, and the Corefile that a template becomes;
+ * for people, or as JSON for programs. Without a file it checks the file of -basecorefile or -conf, else the built-in
+ * configuration.
  */
 import type { Endpoint } from '../os/network.js';
-import type { AdviceDeps } from './advice/advised.js';
-import { adviceOn } from './advice.js';
-import { builtinSource } from './builtin.js';
-import { type Config, ConfigError, type Diagnostic } from './config.js';
+import { type AdviceDeps, adviceOn } from './advice.js';
+import { directiveNames } from './block.js';
+import { type Config, ConfigError, type Diagnostic, formatDiagnostic } from './config.js';
 import { parseCorefile } from './corefile.js';
-import { directiveNames } from './directives/known.js';
+import {
+  builtinSource,
+  clusterDnsPlaceholder,
+  fromBuiltin,
+  fromTemplate,
+  hasPillars,
+  joined,
+  kubeDnsFiles,
+  type MakeOptions,
+  readKubeDns,
+} from './generated-corefile.js';
 import type { Written } from './imports.js';
-import { kubeDnsFiles, readKubeDns } from './kube-dns.js';
-import { corefileText, type LoadOptions, parsePieces } from './load.js';
-import { clusterDnsPlaceholder, hasPillars } from './pillars.js';
+import { corefileText, type LoadOptions, parsePieces, readNamed } from './load.js';
 import type { ServeOptions } from './serve-options.js';
-import { fromBuiltin, fromTemplate, joined, type MakeOptions } from './template-corefile.js';
 
-/** What the flags say of a Corefile's surroundings. */
 export type CheckOptions = MakeOptions & AdviceDeps & Pick<ServeOptions, 'corefileGiven' | 'baseCorefileGiven'>;
 
-/** The file `-`, and what it is called where something is said of it. */
+/** The file `-`, and its name in findings. */
 export const stdinFile = '-';
 const stdinName = '(stdin)';
 
@@ -32,24 +37,24 @@ export interface Finding {
   /** Null for the file as a whole. */
   readonly line: number | null;
   readonly message: string;
-  /** What to do about it; null where nothing but the message says so. */
+  /** Null if the message has none. */
   readonly remedy: string | null;
 }
 
-/** One file, looked at. */
+/** The result for one file. */
 export interface Report {
   readonly file: string;
   /** Whether it can be served. */
   readonly ok: boolean;
   readonly serverBlocks: number;
-  /** What a template becomes, or the text of the built-in configuration; null for a Corefile. */
+  /** The Corefile made from a template, or the built-in one; null for a Corefile. */
   readonly text: string | null;
-  /** The files that a template became this with, beside itself. */
+  /** The files that `text` was made with, besides the template. */
   readonly madeWith: readonly string[];
   readonly findings: readonly Finding[];
 }
 
-/** Looks at each file, or at what the flags name where there are none; `stdin` is what the file `-` has. */
+/** Checks the files, or without any those that the flags name; `stdin` is the content of the file `-`. */
 export function check(
   files: readonly string[],
   load: LoadOptions,
@@ -64,7 +69,7 @@ export function check(
     .map((file) => reportOn(file, once, options, isTemplate(file, once) ? templateLooked : corefileLooked));
 }
 
-/** As a start takes them: the template goes before what is made from it. */
+/** As at a start, the template goes before the file that is made from it. */
 function filesOfFlags({ corefilePath, corefileGiven, baseCorefilePath, baseCorefileGiven }: CheckOptions): string[] {
   if (baseCorefileGiven) return [baseCorefilePath];
   return corefileGiven ? [corefilePath] : [];
@@ -81,13 +86,10 @@ function readingOnce(load: LoadOptions, stdin: Uint8Array): LoadOptions {
   return { ...load, files: { ...load.files, read } };
 }
 
-/** A configuration that can be served, and where it comes from. */
-interface Looked {
+/** A valid configuration. */
+interface Looked extends Pick<Report, 'text' | 'madeWith' | 'findings'> {
   readonly config: Config;
   readonly pieces: readonly Written[];
-  readonly text: string | null;
-  readonly madeWith: readonly string[];
-  readonly findings: readonly Finding[];
 }
 
 type Look = (file: string, load: LoadOptions, options: CheckOptions) => Looked;
@@ -114,33 +116,19 @@ function reportOn(file: string, load: LoadOptions, options: CheckOptions, look: 
 }
 
 const corefileLooked: Look = (file, load) => {
-  const pieces = [{ text: readText(file, load), file }];
+  const pieces = [{ text: readNamed(file, load, '; name a Corefile that this user can read.'), file }];
   return { config: parsePieces(pieces, [], load), pieces, text: null, madeWith: [], findings: [] };
 };
 
-function readText(file: string, { files }: LoadOptions): string {
-  try {
-    return files.read(file);
-  } catch (error) {
-    const why = (error as Error).message.replace(/\.$/u, '');
-    throw new ConfigError({ file, line: 0 }, `${why}; name a Corefile that this user can read.`);
-  }
-}
-
-/** Where no cluster DNS is known, as off the node, these stand for it: kubeadm's, and one for documentation (RFC 5737). */
+/** Stand-ins for an unknown cluster DNS, as off the node: kubeadm's address, and one for documentation (RFC 5737). */
 const examples = { builtin: { address: '10.96.0.10', port: 53 }, template: { address: '192.0.2.53', port: 53 } };
 
 const builtinLooked: Look = (file, load, options) => {
   const make = withExample(options, examples.builtin);
   const pieces = fromBuiltin(readKubeDns(options.kubeDnsFolder, load.files), make, load);
   const findings = exampleFindings(file, options, examples.builtin);
-  return {
-    config: parsePieces(pieces, [], load),
-    pieces,
-    text: joined(pieces),
-    madeWith: kubeDnsHere(options, load),
-    findings,
-  };
+  const config = parsePieces(pieces, [], load);
+  return { config, pieces, text: joined(pieces), madeWith: kubeDnsHere(options, load), findings };
 };
 
 const templateLooked: Look = (file, load, options) => {
@@ -167,7 +155,7 @@ function kubeDnsHere({ kubeDnsFolder }: CheckOptions, { files }: LoadOptions): s
   return Object.values(kubeDnsFiles(kubeDnsFolder)).filter((path) => files.exists(path));
 }
 
-/** What cannot be read is said where it is looked at as a Corefile. */
+/** An unreadable file is reported when it is read as a Corefile. */
 function isTemplate(file: string, { files }: LoadOptions): boolean {
   try {
     return hasPillars(files.read(file));
@@ -176,7 +164,7 @@ function isTemplate(file: string, { files }: LoadOptions): boolean {
   }
 }
 
-/** A message begins with the directive that it is about, if it is about one, and ends with what to do. */
+/** A message begins with its directive, if it is about one, and ends with the remedy. */
 function findingOf(
   { at, code, message: sentence }: Diagnostic,
   severity: Finding['severity'],
@@ -196,15 +184,75 @@ function placed(
   return { severity, code, file, line: line === 0 ? null : line, message, remedy };
 }
 
-/** A snippet that is imported into several blocks is one place. */
+/** A snippet in several blocks gives one finding. */
 function distinct(findings: readonly Finding[]): Finding[] {
   return [...new Map(findings.map((each) => [`${each.file} ${each.line} ${each.message}`, each])).values()];
 }
 
-/** By file, as they come, and by line. */
+/** By file, in order of appearance, and by line. */
 function inOrder(findings: readonly Finding[]): Finding[] {
   const files = [...new Set(findings.map(({ file }) => file))];
   return findings.toSorted(
     (one, other) => files.indexOf(one.file) - files.indexOf(other.file) || (one.line ?? 0) - (other.line ?? 0),
   );
+}
+
+export const checkOutputs = ['text', 'json'] as const;
+export type CheckOutput = (typeof checkOutputs)[number];
+
+/** Raised when a field changes its meaning or is removed, not when one is added. */
+const schema = 1;
+
+export interface OutputWishes {
+  readonly output: CheckOutput;
+  /** Reject files with warnings. */
+  readonly isStrict: boolean;
+}
+
+/** Writes the reports line by line and returns the exit code: 0, or 2 if a file is rejected. */
+export function writeReports(
+  reports: readonly Report[],
+  { output, isStrict }: OutputWishes,
+  write: (line: string) => void,
+): 0 | 2 {
+  const ok = reports.every((report) => report.ok);
+  if (output === 'json') write(JSON.stringify({ schema, ok, files: reports }, null, 2));
+  else for (const report of reports) writeText(report, isStrict, write);
+  return ok && !(isStrict && reports.some(isUnwise)) ? 0 : 2;
+}
+
+/** Users cannot change the built-in configuration. */
+function isUnwise({ file, findings }: Report): boolean {
+  return file !== builtinSource && findings.length > 0;
+}
+
+function writeText(report: Report, isStrict: boolean, write: (line: string) => void): void {
+  const { file, text, madeWith, findings } = report;
+  // The output is a Corefile, so findings are comments.
+  if (file === builtinSource && text !== null) {
+    for (const { line, message } of findings) if (line === null) write(`# ${message}.`);
+    return writeLines(text, write);
+  }
+  if (text !== null) {
+    write(`${file}: a template, which${madeWith.length > 0 ? `, with ${madeWith.join(' and ')},` : ''} becomes:`);
+    writeLines(text, write);
+  }
+  for (const finding of findings) write(findingText(finding));
+  if (!report.ok) return;
+  const verdict = isStrict && isUnwise(report) ? 'rejected by -strict' : 'ok';
+  write(`${file}: ${verdict}, ${counted(report.serverBlocks, 'server block')}, ${counted(findings.length, 'warning')}`);
+}
+
+function findingText({ severity, file, line, message, remedy }: Finding): string {
+  const sentence = remedy === null ? message : `${message}; ${remedy}`;
+  const end = /[.?]$/u.test(sentence) ? '' : '.';
+  return formatDiagnostic({ at: { file, line: line ?? 0 }, message: `${severity}: ${sentence}${end}` });
+}
+
+function writeLines(text: string, write: (line: string) => void): void {
+  for (const line of text.trimEnd().split('\n')) write(line);
+}
+
+function counted(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? '' : 's'}`;
 }

@@ -1,21 +1,20 @@
 /**
- * The Corefile's grammar: server blocks of directives, which may have blocks of their own. It gives the tree as it
- * was written, every part with its file and line, and knows no directive by name: what the words mean is decided in
- * block.ts and directives/.
+ * The Corefile's grammar: server blocks of directives, which may have blocks of their own. The result is the tree as it was
+ * written, with file and line of every part. No directive is known by name here, but in block.ts and directives/.
  */
 import { corefileNestingMax } from '../limits.js';
 import { type Diagnostic, Findings, type Position } from './config.js';
 import { type Expansion, expandAll, isWord, type Sources, type Written } from './imports.js';
 import type { Token } from './lexer.js';
 
-/** One line of a block, with the block that its line opens. */
+/** One line of a block, and the block that it opens. */
 export interface Directive {
   readonly name: string;
   /** The names from the server block to here, for messages: `cache`, `cache success`. */
   readonly path: string;
   readonly at: Position;
   readonly arguments: readonly Token[];
-  /** Null when no block is opened. */
+  /** Null without a block. */
   readonly block: readonly Directive[] | null;
 }
 
@@ -33,11 +32,11 @@ interface Cursor {
   readonly tokens: readonly Token[];
   readonly findings: Findings;
   index: number;
-  /** The directive of a server block in whose blocks we are is not to be read. */
+  /** The present directive of the server block is dropped. */
   isTooDeep: boolean;
 }
 
-/** The server blocks of a Corefile, in one piece or more; adds to `warnings`. Throws a ConfigError. */
+/** The server blocks of a Corefile in pieces, at least one; adds to `warnings`. Throws a ConfigError. */
 export function parseCorefile(pieces: readonly Written[], sources: Sources, warnings: Diagnostic[]): Corefile {
   const findings = new Findings(warnings);
   const corefile = readCorefile(pieces, sources, findings);
@@ -46,8 +45,8 @@ export function parseCorefile(pieces: readonly Written[], sources: Sources, warn
 }
 
 /**
- * The same, going on behind errors: what stands behind a slip is taken as it was most likely meant. A server block that
- * is never closed is left out, since nobody knows what was to be in it.
+ * The same, going on behind errors: text behind a mistake is read as it was most likely meant. A server block that is never
+ * closed is left out, since its end is unknown.
  */
 export function readCorefile(pieces: readonly Written[], sources: Sources, findings: Findings): Corefile {
   const { tokens, ...rest } = expandAll(pieces, sources, findings);
@@ -61,7 +60,7 @@ export function readCorefile(pieces: readonly Written[], sources: Sources, findi
   return { ...rest, blocks };
 }
 
-/** CoreDNS takes a brace too many at the end of the file; between blocks it is an error there too. */
+/** CoreDNS accepts a surplus brace at the end of the file; between blocks it is an error there too. */
 function skipStrayBrace(cursor: Cursor): boolean {
   const { tokens, findings, index } = cursor;
   const token = tokens[index];
@@ -74,7 +73,7 @@ function skipStrayBrace(cursor: Cursor): boolean {
   return true;
 }
 
-/** Null when it is not to be read. */
+/** Null: the block is dropped. */
 function serverBlock(cursor: Cursor): ServerBlock | null {
   const { findings } = cursor;
   const { at } = peek(cursor);
@@ -95,9 +94,9 @@ function serverBlock(cursor: Cursor): ServerBlock | null {
 
 interface ServerKeys {
   readonly keys: readonly Token[];
-  /** The last of them opened the block. */
+  /** The last key ended in the { of the block. */
   readonly isOpen: boolean;
-  /** The file ends where there should be another. */
+  /** The file ends where another key is expected. */
   readonly isCut: boolean;
 }
 
@@ -138,7 +137,7 @@ function splitAtCommas(cursor: Cursor, token: Token): Token[] {
   return parts.map((text) => ({ ...token, text }));
 }
 
-/** Null when it is never closed. */
+/** Null: the block is never closed. */
 function directivesToBrace(cursor: Cursor, open: Token, path: string): Directive[] | null {
   const directives: Directive[] = [];
   for (;;) {
@@ -157,7 +156,7 @@ function directivesToBrace(cursor: Cursor, open: Token, path: string): Directive
   }
 }
 
-/** A Corefile of one server may leave its braces out; then all that follows is its directives. */
+/** A Corefile of one server may omit its braces; then everything that follows is its directives. */
 function directivesWithoutBrace(cursor: Cursor, at: Position): Directive[] {
   const { findings } = cursor;
   const directives: Directive[] = [];
@@ -175,7 +174,7 @@ function directivesWithoutBrace(cursor: Cursor, at: Position): Directive[] {
   return directives;
 }
 
-/** A block that begins on a line of its own: that of the directive above, if it has none. */
+/** A block that begins on a line of its own belongs to the directive above, if that has none. */
 function strayBlock(cursor: Cursor, above: Directive | null): Directive | 'cut' | null {
   const open = next(cursor);
   cursor.findings.error(open.at, 'unexpected { in place of a directive; put it at the end of the line above.');
@@ -184,7 +183,7 @@ function strayBlock(cursor: Cursor, above: Directive | null): Directive | 'cut' 
   return above === null ? null : { ...above, block: above.block ?? block };
 }
 
-/** `cut`: the file ends in its block. Null: it is not to be read. */
+/** `cut`: the file ends in its block. Null: the directive is dropped. */
 function directive(cursor: Cursor, parent: string): Directive | 'cut' | null {
   const { findings } = cursor;
   const name = next(cursor);
@@ -221,7 +220,7 @@ function directive(cursor: Cursor, parent: string): Directive | 'cut' | null {
   return { ...read, block };
 }
 
-/** Goes behind the brace that closes the block which has just been opened; false when there is none. */
+/** Goes behind the brace that closes the block just opened; false if the file ends before. */
 function skipToBrace(cursor: Cursor): boolean {
   for (let nesting = 1; nesting > 0; ) {
     const token = next(cursor);

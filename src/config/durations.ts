@@ -1,8 +1,7 @@
 /**
- * Durations as Go writes them (`60s`, `500ms`, `1h30m`), because node-cache's flags and the Corefile are written so.
- * Inside the program a duration is a number of milliseconds; this file is the only place that knows the text.
+ * Durations in Go's notation (`60s`, `500ms`, `1h30m`), as in node-cache's flags and the Corefile. Elsewhere in the program
+ * a duration is a number of milliseconds.
  */
-
 const secondMs = 1_000;
 const unitMs: Readonly<Record<string, number>> = {
   ns: 1e-6,
@@ -15,19 +14,21 @@ const unitMs: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
-/** Go's time.Duration is 63 bits of nanoseconds; what it refuses we refuse. */
+/** The limit of Go's time.Duration, 63 bits of nanoseconds. */
 const durationMsMax = (2 ** 63 - 1) / 1e6;
 
 /**
- * Milliseconds of `60s`, `500ms`, `1h30m`, `1.5s`; a number without a unit is seconds. Throws an Error with one
- * sentence on anything else, negative durations among it: nothing here can last less than no time.
+ * Milliseconds of `60s`, `500ms`, `1h30m`, `1.5s`; a number without a unit is seconds. Throws an Error with one sentence
+ * for other text and negative durations.
  */
 export function parseDuration(text: string): number {
   const written = text.startsWith('+') ? text.slice(1) : text;
   if (written.startsWith('-')) throw new Error(`"${text}" is negative; write a positive duration.`);
   if (isNumber(written)) return bounded(Number(written) * secondMs, text);
   const parts = [...written.matchAll(/(\d+\.?\d*|\.\d+)([a-zµμ]+)/gu)];
-  if (parts.length === 0 || parts.map(([part]) => part).join('') !== written) throw notADuration(text);
+  if (parts.length === 0 || parts.map(([part]) => part).join('') !== written) {
+    throw new Error(`"${text}" is not a duration; write it like 60s, 500ms or 1h30m (a bare number is seconds).`);
+  }
   let sumMs = 0;
   for (const [, number, unit] of parts) {
     if (!Object.hasOwn(unitMs, unit)) {
@@ -35,11 +36,11 @@ export function parseDuration(text: string): number {
     }
     sumMs += Number(number) * unitMs[unit];
   }
-  // A sum of fractions is rounded to Go's grain, so that 0.3ms is not 0.30000000000000004.
+  // Rounded to nanoseconds as in Go, so that 0.3ms is not 0.30000000000000004.
   return bounded(Math.round(sumMs * 1e6) / 1e6, text);
 }
 
-/** The duration as Go's Duration.String writes it: `1h30m0s`, `1.5s`, `500ms`, `0s`. Takes milliseconds, not below 0. */
+/** As Go's Duration.String: `1h30m0s`, `1.5s`, `500ms`, `0s`. Takes milliseconds, at least 0. */
 export function formatDuration(ms: number): string {
   const ns = Math.round(ms * 1e6);
   if (ns === 0) return '0s';
@@ -60,8 +61,4 @@ function isNumber(text: string): boolean {
 function bounded(ms: number, text: string): number {
   if (ms > durationMsMax) throw new Error(`"${text}" is longer than 292 years; write a shorter duration.`);
   return ms;
-}
-
-function notADuration(text: string): Error {
-  return new Error(`"${text}" is not a duration; write it like 60s, 500ms or 1h30m (a bare number is seconds).`);
 }

@@ -1,32 +1,121 @@
 /**
- * The grammar of a command line as Go's flag package has it, because the command lines that people have were written
- * for that: one dash or two, `-name value` or `-name=value`, booleans without a value or with one after `=`, the last
- * of repeated flags counts, `--` ends the flags. Words that are no flags may stand anywhere.
+ * The flags as data, and the grammar of a command line. Names and defaults are node-cache's (and CoreDNS's) where it has
+ * the flag, and the grammar is that of Go's flag package, so that existing command lines work unchanged: one dash or two,
+ * `-name value` or `-name=value`, booleans without a value or with one after `=`, the last of repeated flags counts, `--`
+ * ends the flags. Other words may stand anywhere. Values are read in serve-options.ts.
  */
-import { type Flag, type FlagName, flagTable } from './flag-table.js';
-import { nearest } from './nearest.js';
+import { nearest } from './arguments.js';
 
-/** Wrong usage; the message is one sentence, on one line, that says what to change. */
+export interface Flag {
+  readonly aliases: readonly string[];
+  /** A boolean takes a value only after `=`, as in Go; a text always takes one. */
+  readonly kind: 'text' | 'boolean';
+  readonly byDefault: string;
+  readonly group: string;
+  readonly about: string;
+}
+
+const serving = 'Serving:';
+const config = 'Configuration:';
+const node = 'On the node:';
+const watching = 'Metrics and health:';
+const lifecycle = 'Handover and files:';
+const other = 'Other:';
+
+export const flagTable = {
+  localip: text(serving, '169.254.20.10', 'Comma-separated addresses to listen on, IPv4 and IPv6.'),
+  'dns.port': text(serving, '53', 'Port of server blocks without a port, and of the firewall rules.', 'p'),
+  upstreamsvc: text(
+    serving,
+    'kube-dns',
+    'Cluster DNS: a Service in this namespace (address from NAME_SERVICE_HOST), or IP or IP:PORT.',
+  ),
+  workers: text(serving, '1', 'Number of answering threads; auto: one per core, up to 4.'),
+
+  conf: text(
+    config,
+    '/etc/Corefile',
+    'Corefile to serve. If neither flag nor file is given, the built-in configuration (see zerohop check).',
+    'corefile',
+  ),
+  basecorefile: text(
+    config,
+    '/etc/coredns/Corefile.base',
+    'Template with __PILLAR__ placeholders; if it exists, zerohop writes the -conf file from it.',
+  ),
+  kubednscm: text(config, '/etc/kube-dns', 'Directory of the kube-dns ConfigMap (stubDomains, upstreamNameservers).'),
+  reloadwithsignal: boolean(
+    config,
+    'false',
+    'Load a new Corefile at once, without waiting for the interval of its reload directive.',
+  ),
+
+  setupinterface: boolean(
+    node,
+    'true',
+    'Create the interface of -interfacename and keep the addresses of -localip on it.',
+  ),
+  interfacename: text(node, 'nodelocaldns', 'Interface to create.'),
+  setupiptables: boolean(node, 'true', 'Keep the NOTRACK and ACCEPT rules in place.'),
+  firewall: text(node, 'auto', 'Tool that writes the rules: iptables, nftables, auto or none.'),
+  syncinterval: text(node, '60', 'Interval of the interface and rule checks, 1s to 24h; a bare number is seconds.'),
+  skipteardown: boolean(node, 'false', 'Leave interface and rules in place on exit.'),
+
+  'health-port': text(
+    watching,
+    '8080',
+    'Port of /health in the NOTRACK rules; the Corefile sets where /health is served.',
+  ),
+  'metrics-listen-address': text(watching, '0.0.0.0:9353', 'Additional address of /metrics; empty turns it off.'),
+  'prometheus-listen-address': text(watching, ':9253', 'Value of __PROMETHEUS__ENDPOINT__ in the Corefile template.'),
+  quiet: boolean(watching, 'false', 'Log warnings and errors only.'),
+
+  handover: text(
+    lifecycle,
+    '/run/zerohop/handover.sock',
+    'Unix socket for the handover to a successor or standby; empty turns it off.',
+  ),
+  cachefile: text(lifecycle, '', 'Snapshot file of the cache, best on tmpfs; empty turns it off.'),
+  pidfile: text(lifecycle, '', 'File for the process id, written once zerohop serves; empty turns it off.'),
+
+  output: text(other, 'text', 'Output format of check: text or json.', 'o'),
+  strict: boolean(other, 'false', 'Make check fail on warnings too (exit status 2).'),
+  version: boolean(other, 'false', 'Print the version and exit.'),
+  plugins: boolean(other, 'false', 'Print the supported directives and exit.'),
+  help: boolean(other, 'false', 'Print this help and exit.', 'h'),
+} as const satisfies Readonly<Record<string, Flag>>;
+
+export type FlagName = keyof typeof flagTable;
+
+function text(group: string, byDefault: string, about: string, ...aliases: string[]): Flag {
+  return { aliases, kind: 'text', byDefault, group, about };
+}
+
+function boolean(group: string, byDefault: 'true' | 'false', about: string, ...aliases: string[]): Flag {
+  return { aliases, kind: 'boolean', byDefault, group, about };
+}
+
+/** Wrong usage; the message is one sentence on one line with what to change. */
 export class UsageError extends Error {
   constructor(message: string) {
-    // It quotes what was written, which may hold line ends and terminal escapes.
+    // The message quotes arguments, which may contain line ends and terminal escapes.
     super(message.replace(/\p{Cc}/gu, '?'));
   }
 }
 
 export interface ReadFlags {
-  /** The text of every flag, given or by default. */
+  /** The flag's value, or its default. */
   text(name: FlagName): string;
   isSet(name: FlagName): boolean;
-  /** Flags that were written, in that order, without repetitions. */
+  /** Flags of the command line, in order, without repetitions. */
   readonly given: readonly FlagName[];
-  /** What is no flag: the command and its files. */
+  /** The command and its files. */
   readonly words: readonly string[];
-  /** Words right behind a boolean that was written without a value, and that boolean: perhaps meant as its value. */
+  /** Words right behind a boolean without a value, and the boolean: the word may be meant as its value. */
   readonly behindBoolean: ReadonlyMap<string, FlagName>;
 }
 
-/** Reads the arguments of a process, without those of Node. Throws a UsageError. */
+/** Takes the arguments of the process, without those of Node. Throws a UsageError. */
 export function readFlags(argv: readonly string[]): ReadFlags {
   const values = new Map<FlagName, string>();
   const words: string[] = [];
@@ -90,11 +179,11 @@ function beginningLike(word: string): FlagName | undefined {
   return flagNames.find((name) => name.startsWith(word) || word.startsWith(name));
 }
 
-/** What Go's strconv.ParseBool takes. */
+/** As in Go's strconv.ParseBool. */
 const trueTexts = /^(?:1|t|T|TRUE|true|True)$/u;
 const falseTexts = /^(?:0|f|F|FALSE|false|False)$/u;
 
-/** Whether a flag would take this word as its value. */
+/** Whether the word is a value of boolean flags. */
 export function isBoolean(value: string): boolean {
   return trueTexts.test(value) || falseTexts.test(value);
 }
@@ -105,7 +194,7 @@ function booleanText(name: FlagName, value: string): 'true' | 'false' {
   throw new UsageError(`-${name}=${value} is neither true nor false; write -${name}=true or -${name}=false.`);
 }
 
-/** A known flag where a value should be is a value that was forgotten: none of ours begins with a dash. */
+/** A known flag in the place of a value means that the value was forgotten: none begins with a dash. */
 function nextValue(name: FlagName, next: string | undefined): string {
   const written = next === undefined ? undefined : /^--?([^=]+)/u.exec(next)?.[1];
   if (next !== undefined && !(written !== undefined && namesByAlias.has(written))) return next;

@@ -1,19 +1,17 @@
 /**
- * The command line, from arguments to the command to carry out. It is not where flags are listed (flag-table.ts) or
- * understood (flag-reader.ts, serve-options.ts). The only user of yargs, which lays out the help and is loaded for
- * that alone: it would cost every start 65 ms and 6 MB, of 300 and 30 promised, and cannot read Go's flags as they are.
+ * The command line, from arguments to a command; flags are listed and read in flag-reader.ts, and their values in
+ * serve-options.ts. yargs lays out the help and is loaded for that alone: it would cost every start 65 ms and 6 MB, of 300
+ * and 30 promised, and cannot read Go's flags.
  */
-import { type CheckOutput, checkOutputs, type OutputWishes } from './check-output.js';
-import type { Environment } from './cluster-dns.js';
-import { isBoolean, type ReadFlags, readFlags, UsageError } from './flag-reader.js';
-import { type Flag, flagTable } from './flag-table.js';
-import { nearest } from './nearest.js';
-import { type ServeOptions, serveOptions } from './serve-options.js';
+import { nearest } from './arguments.js';
+import { type CheckOutput, checkOutputs, type OutputWishes } from './check.js';
+import { type Flag, flagTable, isBoolean, type ReadFlags, readFlags, UsageError } from './flag-reader.js';
+import { type Environment, type ServeOptions, serveOptions } from './serve-options.js';
 import { programVersion } from './version.js';
 
 export type Command =
   | { readonly kind: 'serve'; readonly options: ServeOptions }
-  /** Without files it is about what flags name, else about the built-in configuration. */
+  /** Without files: the file that flags name, else the built-in configuration. */
   | {
       readonly kind: 'check';
       readonly files: readonly string[];
@@ -21,17 +19,17 @@ export type Command =
       readonly wishes: OutputWishes;
     }
   | { readonly kind: 'demo' }
-  /** Text for stdout, without the last line's end; then exit 0. */
+  /** Text for stdout, without the last line end; then exit 0. */
   | { readonly kind: 'help'; readonly text: Promise<string> }
   | { readonly kind: 'version'; readonly text: string }
   | { readonly kind: 'plugins' }
   /** One sentence for stderr, then exit 2. */
   | { readonly kind: 'usage'; readonly message: string };
 
-/** Understands the arguments of the process, those of Node taken off. Never throws: wrong usage is a command too. */
+/** Takes the arguments of the process, without those of Node. Never throws: wrong usage is a command too. */
 export function parseFlags(argv: readonly string[], environment: Environment): Command {
   try {
-    // `npm start` shows what this is; a bare `zerohop` serves, as a bare node-cache would.
+    // `npm start` runs the demo; `zerohop` without arguments serves, like node-cache.
     const { npm_lifecycle_event: npmScript } = environment;
     if (argv.length === 0 && npmScript === 'start') return { kind: 'demo' };
     return commandOf(readFlags(argv), environment);
@@ -99,7 +97,7 @@ function versionText(): string {
   return `zerohop-${programVersion()}\n${process.platform}/${process.arch}, Node.js ${process.versions.node}`;
 }
 
-/** The list of these directives in the layout of CoreDNS, so that scripts which grep it for `dns.forward` find it. */
+/** The directives in CoreDNS's layout, since scripts grep it for `dns.forward`. */
 export function pluginsText(directives: readonly string[]): string {
   return ['Server types:', '  dns', '', 'Other plugins:', ...directives.map((name) => `  dns.${name}`)].join('\n');
 }

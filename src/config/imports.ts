@@ -1,21 +1,20 @@
 /**
- * What stands in a Corefile for something else: `{$VARIABLE}` and `{%VARIABLE%}`, `(snippet) { }` and `import`. It
- * turns one file's text into the flat list of tokens that it means; the parser behind it never sees these words.
+ * Expansion of a Corefile: replaces `{$VARIABLE}`, `{%VARIABLE%}` and `import`, and collects `(snippet) { }`. The result
+ * is a flat list of tokens; the parser never sees these words.
  */
 import path from 'node:path';
 import { corefileBytesMax, corefileTokensMax, importDepthMax } from '../limits.js';
 import { ConfigError, type Findings, type Position } from './config.js';
 import { lex, type Token } from './lexer.js';
 
-/** The files a Corefile may name, as far as configuration looks at them. */
+/** The file system, as configuration reads it. */
 export interface ConfigFiles {
-  /** The text of a file; throws an Error with one sentence when there is none or it is not UTF-8. */
+  /** Throws an Error with one sentence if the file is unreadable or not UTF-8. */
   read(file: string): string;
-  /** Its bytes, whatever they are. They are the caller's own, to overwrite where they are a secret. */
+  /** The bytes belong to the caller, which overwrites secrets. */
   readBytes(file: string): Buffer;
-  /** Whether there is something at this path. */
   exists(file: string): boolean;
-  /** Names in a folder, in any order; empty when there is no such folder. */
+  /** Names in a folder, in any order; empty without such a folder. */
   list(folder: string): readonly string[];
 }
 
@@ -24,20 +23,20 @@ export interface Sources {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** A Corefile's text, or a piece of it: pieces are read one behind the other. */
+/** A Corefile's text, or a piece of it. */
 export interface Written {
   readonly text: string;
-  /** Its path, or where else it comes from. */
+  /** Its path, or another name of its origin. */
   readonly file: string;
-  /** Where its relative imports begin, if not in the folder of `file`. */
+  /** The base of its relative imports, if not the folder of `file`. */
   readonly importFolder?: string;
-  /** It was made, so that its lines are nobody's. */
+  /** Generated text, whose lines no user has written. */
   readonly isMade?: true;
 }
 
 export interface Expansion {
   readonly tokens: readonly Token[];
-  /** Files that were imported, and folders in which an import pattern looked: what to watch beside the Corefile. */
+  /** Imported files, and folders of import patterns: to be watched besides the Corefile. */
   readonly imported: readonly string[];
   /** The texts of the imported files, in the order read. */
   readonly importedTexts: readonly string[];
@@ -50,14 +49,14 @@ interface State {
   readonly imported: Set<string>;
   readonly importedTexts: string[];
   readonly findings: Findings;
-  /** Where relative imports begin that a file's own folder does not say. */
+  /** Bases of relative imports by file, if not its own folder. */
   readonly importFolders: Map<string, string>;
   nesting: number;
-  /** There is no room for more tokens, which has been said. */
+  /** The limit of tokens was reached and reported. */
   isFull: boolean;
 }
 
-/** The tokens of the pieces with snippets and imports put in place, going on behind errors: what cannot be imported is left out. */
+/** The tokens of the pieces with snippets and imports in place, going on behind errors: a failed import is left out. */
 export function expandAll(pieces: readonly Written[], sources: Sources, findings: Findings): Expansion {
   const state: State = {
     sources,
@@ -85,7 +84,7 @@ export function expandAll(pieces: readonly Written[], sources: Sources, findings
   };
 }
 
-/** Whether a token opens or closes a block, or is the word `import`, and was written as such. */
+/** Whether the token is this word, and neither quoted nor made from a variable. */
 export function isWord(token: Token | undefined, word: '{' | '}' | 'import'): boolean {
   return token !== undefined && token.text === word && !token.isLiteral;
 }
@@ -100,7 +99,7 @@ function tokensOf(state: State, text: string, file: string): Token[] {
   for (const written of lex(text, file, failed)) {
     const token = withVariables(state, written);
     startsLine ||= token.startsLine;
-    // Nothing has come of its variables, so nothing stands in its place.
+    // A word of unset variables disappears.
     if (token.text === '' && written.text !== '') continue;
     tokens.push({ ...token, startsLine });
     startsLine = false;
@@ -120,7 +119,7 @@ function withVariables(state: State, token: Token): Token {
   return text === token.text ? token : { ...token, text, isLiteral: true };
 }
 
-/** `chain` names the files and snippets that led here, to see a circle. */
+/** `chain` names the files and snippets that led here, to detect a loop. */
 function expandTokens(state: State, tokens: readonly Token[], chain: readonly string[]): void {
   for (let index = 0; index < tokens.length; index++) {
     const token = tokens[index];
@@ -191,7 +190,7 @@ function importOnce(
     throw new ConfigError(at, `import loop: ${[...chain.slice(chain.indexOf(name)), name].join(' → ')}.`);
   }
   const [first, ...rest] = tokens;
-  // What is imported begins a line, wherever its first word stood.
+  // Imported text begins a line.
   if (first !== undefined) expandTokens(state, [{ ...first, startsLine: true }, ...rest], [...chain, name]);
 }
 
@@ -233,7 +232,7 @@ function filesNamed(state: State, at: Position, name: string): string[] {
   return found.sort().map((entry) => path.join(folder, entry));
 }
 
-/** Kubernetes keeps `..data` and dated folders beside a ConfigMap's files; a pattern must ask for a dot to get one. */
+/** Kubernetes keeps `..data` and dated folders beside a ConfigMap's files; only a pattern with a leading dot matches them. */
 function hides(entry: string, pattern: string): boolean {
   return entry.startsWith('.') && !pattern.startsWith('.');
 }

@@ -1,7 +1,6 @@
 /**
- * From a Corefile's text to tokens, as Caddyfile v1 cuts them: blanks separate, `#` comments to the end of the line,
- * a token that starts with a quote runs to the next quote that has no backslash before it. It knows lines and
- * nothing of blocks or directives.
+ * From a Corefile's text to tokens, as in Caddyfile v1: blanks separate, `#` comments to the end of the line, a token that
+ * starts with a quote ends at the next quote without a backslash before it. The lexer knows lines, but no blocks.
  */
 import { ConfigError, type Position } from './config.js';
 
@@ -15,15 +14,15 @@ export interface Token {
 }
 
 /**
- * The tokens of `text`. A byte order mark and CRLF are taken as they are meant. An open quote is told to `failed`;
- * where that returns, the quote ends with its line, as no other stands behind it. If it may be one further up that is
- * open, there are no tokens: nobody knows what is quoted.
+ * The tokens of `text`, which may have a byte order mark and CRLF. An open quote is reported to `failed`; if that returns,
+ * the quote ends with its line, as no other quote follows. If the open quote may be an earlier one, there are no tokens:
+ * it is unknown which text is quoted.
  */
 export function lex(text: string, file: string, failed: (at: Position, sentence: string) => void = refuse): Token[] {
   const tokens: Token[] = [];
   let line = 1;
   let lineOfLast = 0;
-  /** Where the first quote begins that runs over the end of its line. */
+  /** The first line of the first quote that contains a line end. */
   let lineOfLong = 0;
   let at = text.startsWith('\ufeff') ? 1 : 0;
 
@@ -77,7 +76,7 @@ function indexOrEnd(text: string, sought: string, from: number): number {
   return index < 0 ? text.length : index;
 }
 
-/** A backslash keeps the quote after it from closing; before anything else it is a backslash. */
+/** A backslash escapes a quote; before other characters it is a backslash. */
 function closingQuote(text: string, from: number): number {
   for (let at = from; at < text.length; at++) {
     if (text[at] === '"') return at;

@@ -1,25 +1,24 @@
 /**
- * The regular expressions of a Corefile. They are written for Go's RE2, and re2js matches them as that does: in time that grows
- * with the text and not with what was tried before. Clients choose the names that patterns are matched with, and V8 goes one
- * way through a pattern after the other, which takes seconds for a name made for it.
+ * The regular expressions of a Corefile. They are written for Go's RE2, and re2js matches in linear time like that. Clients
+ * choose the names that patterns are matched with, and V8's backtracking takes seconds for a malicious name.
  */
 import { createRequire } from 'node:module';
 import type { RE2JS } from 're2js';
 import { patternStepsMax } from '../limits.js';
 
-/** Few Corefiles have a pattern, and loading takes 10 ms and 2 MB. */
+/** Loaded with the first pattern, since few Corefiles have one and loading takes 10 ms and 2 MB. */
 let library: { readonly RE2JS: typeof RE2JS } | null = null;
 
 export class Pattern {
-  /** As it is written in the Corefile. */
+  /** As written in the Corefile. */
   readonly source: string;
-  /** How many it has, the whole pattern not counted. */
+  /** Their number, without the whole match. */
   readonly groups: number;
-  /** The numbers of groups that have names. */
+  /** The numbers of named groups. */
   readonly names: ReadonlyMap<string, number>;
   readonly #matcher: ReturnType<RE2JS['re2']>;
 
-  /** Throws an Error with one sentence for what is no pattern to Go, or takes too many steps. */
+  /** Throws an Error with one sentence if Go would refuse the pattern, or if it takes too many steps. */
   constructor(source: string) {
     library ??= createRequire(import.meta.url)('re2js') as { readonly RE2JS: typeof RE2JS };
     const compiled = compile(library, source);
@@ -30,9 +29,9 @@ export class Pattern {
     this.#matcher = compiled.re2();
   }
 
-  /** The leftmost match and its groups, undefined for one that took no part; null where there is none. */
+  /** The leftmost match and its groups, undefined for unmatched ones; null without a match. */
   exec(text: string): readonly (string | undefined)[] | null {
-    // With groups, as without them an automaton is kept, which grows to 8 MB with what it has seen.
+    // With groups: without them re2js keeps an automaton, which grows to 8 MB with the texts that it has matched.
     const [isThere, places] = this.#matcher.matchWithGroup(text, 0, text.length, anywhere, this.groups + 1);
     return isThere ? groupsOf(text, places as readonly number[]) : null;
   }

@@ -1,8 +1,8 @@
 /**
- * A plugin as the Corefile knows it: a directive with its settings, and what follows from them before anything runs. The
- * list of plugins is handed in (plugins/registry.ts); nothing here knows one by name.
+ * A plugin as the Corefile knows it: a directive with its settings, and facts that follow from them. The list of plugins is
+ * a parameter (plugins/registry.ts); none is known by name here.
  */
-import type { BlockRule } from './advice/advised.js';
+import type { BlockRule } from './advice.js';
 import type { DirectiveContext } from './arguments.js';
 import type { AaaaPolicy, BlockConfig, BlockTraits, Position } from './config.js';
 import type { Directive } from './corefile.js';
@@ -12,28 +12,27 @@ export type Written = readonly [Directive, ...Directive[]];
 
 export interface PluginReader<Settings = unknown> {
   readonly name: string;
-  /** What a second directive in a block means: an error as in CoreDNS, or that all count, or only one, with a warning. */
+  /** A second directive in a block is an error as in CoreDNS, or all count, or only one, with a warning. */
   readonly repeats: 'refused' | 'all' | 'first' | 'last';
   /** Reads all directives that count. Throws a ConfigError. */
   read(written: Written, context: DirectiveContext): Settings;
-  /** What follows from the settings for the block. */
   traits?(settings: Settings, block: Pick<BlockConfig, 'aaaa' | 'zones'>): Partial<BlockTraits>;
-  /** The settings without what the directive `aaaa` says in other words, and that; null: nothing of it. */
+  /** Splits off settings with the meaning of the directive `aaaa`; null: there are none. */
   splitAaaa?(settings: Settings, zones: readonly string[]): AaaaMeaning<Settings> | null;
-  /** Rules between directives, once all of the block is read: warns, or throws a ConfigError. */
+  /** Rules between directives, after all of the block is read: warns, or throws a ConfigError. */
   check?(settings: Settings, block: BlockConfig, context: DirectiveContext): void;
-  /** What `zerohop check` advises, by code. */
+  /** Rules of `zerohop check`, by code. */
   readonly advice?: Readonly<Record<string, BlockRule>>;
 }
 
 interface AaaaMeaning<Settings> {
   readonly policy: AaaaPolicy;
   readonly at: Position;
-  /** Null: nothing is left. */
+  /** The other settings; null: none. */
   readonly rest: Settings | null;
 }
 
-/** What the block says of this plugin; undefined: nothing. */
+/** The block's settings of this plugin, if it has the directive. */
 export function settingsOf<Settings>(
   { settings }: Pick<BlockConfig, 'settings'>,
   { name }: PluginReader<Settings>,
@@ -41,25 +40,15 @@ export function settingsOf<Settings>(
   return settings[name] as Settings | undefined;
 }
 
-const noTraits: BlockTraits = {
-  sees: 0,
-  judges: false,
-  access: [],
-  asksOtherNames: false,
-  makesAnswers: false,
-  answersAll: null,
-  onward: [],
-  cachedBy: {},
-  responseFlags: null,
-  serverId: null,
-  prefers: null,
-  translation: null,
-};
-
 /** The traits of all plugins of a block as one. */
 export function joinTraits(all: readonly Partial<BlockTraits>[]): BlockTraits {
   return {
-    ...Object.assign({}, noTraits, ...all),
+    answersAll: null,
+    responseFlags: null,
+    serverId: null,
+    prefers: null,
+    translation: null,
+    ...Object.assign({}, ...all),
     sees: all.reduce((bits, { sees = 0 }) => bits | sees, 0),
     judges: all.some(({ judges }) => judges),
     access: all.flatMap(({ access = [] }) => access),

@@ -1,6 +1,6 @@
 /**
- * resolv.conf (resolv.conf(5)): which name servers and search domains it lists, and which file to believe when it lists only ourselves.
- * Functions over text; reading and watching files is done by others.
+ * resolv.conf(5): its name servers and search domains, and which file to use if it lists only this server. Functions over
+ * text, which read and watch no files.
  */
 import { resolvConfServersMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
@@ -8,16 +8,16 @@ import { canonicalAddress } from './addresses.js';
 
 const dnsPort = 53;
 
-/** Where systemd-resolved writes the servers it asks itself. */
+/** systemd-resolved writes its upstreams here. */
 export const systemdResolvConf = '/run/systemd/resolve/resolv.conf';
 
 /**
- * The name servers of a resolv.conf's text, in order, without duplicates, at most `resolvConfServersMax`. Lines that
- * are not understood are skipped, as every resolver does.
+ * The name servers of a resolv.conf's text, in order, without duplicates, at most `resolvConfServersMax`. Unknown lines are
+ * skipped, as in every resolver.
  */
 export function parseResolvConf(text: string): readonly Endpoint[] {
   const addresses = new Set<string>();
-  for (const line of text.replace(/^\ufeff/u, '').split(/\r\n|[\r\n]/u)) {
+  for (const line of linesOf(text)) {
     const [, written] = /^[ \t]*nameserver[ \t]+([^ \t#;]+)/u.exec(line) ?? [];
     const address = written === undefined ? undefined : canonicalAddress(written);
     if (address !== undefined && addresses.size < resolvConfServersMax) addresses.add(address);
@@ -25,10 +25,13 @@ export function parseResolvConf(text: string): readonly Endpoint[] {
   return [...addresses].map((address) => ({ address, port: dnsPort }));
 }
 
-/** The search domains of a resolv.conf's text as they are written: of several `search` and `domain` the last counts. */
+function linesOf(text: string): string[] {
+  return text.replace(/^\ufeff/u, '').split(/\r\n|[\r\n]/u);
+}
+
+/** The search domains of a resolv.conf's text as written: of several `search` and `domain` the last counts. */
 export function parseSearchPath(text: string): readonly string[] {
-  const lines = text.replace(/^\ufeff/u, '').split(/\r\n|[\r\n]/u);
-  const last = lines.findLast((line) => /^(?:search|domain)[ \t]/u.test(line)) ?? '';
+  const last = linesOf(text).findLast((line) => /^(?:search|domain)[ \t]/u.test(line)) ?? '';
   return last
     .replace(/[#;].*$/u, '')
     .split(/[ \t]+/u)
@@ -38,35 +41,32 @@ export function parseSearchPath(text: string): readonly string[] {
 
 /** systemd-resolved's stub listeners. */
 const systemdStubs = ['127.0.0.53', '127.0.0.54'];
-/** As a destination this is the host itself. */
+/** As a destination they are the host itself. */
 const unspecified = ['0.0.0.0', '::'];
 
 type ResolvConfChoice =
-  /** `path` is the file that was believed in the end: watch it and the one asked for. */
+  /** `path` is the file in use: it is watched, and the one of `forward`. */
   | { readonly ok: true; readonly servers: readonly Endpoint[]; readonly path: string }
   | { readonly ok: false; readonly why: string };
 
 interface ResolvConfOptions {
-  /** The file that `forward` names. */
+  /** The file of `forward`. */
   readonly path: string;
-  /** The text of a file, undefined when it cannot be read. */
+  /** Undefined: the file is unreadable. */
   read(path: string): string | undefined;
-  /** Addresses on which we serve port 53 ourselves; `::` and `0.0.0.0` stand for all of the host. */
+  /** Addresses of our listeners on port 53; `::` and `0.0.0.0` stand for all of the host. */
   readonly ownAddresses: readonly string[];
 }
 
 /**
- * The servers to ask. Servers that would come back to us are left out: our own addresses, and systemd's stub, which
- * asks the node's resolvers and these may be us. If none is left, systemd's own list is tried. Another resolver on
- * a loopback address is somebody's choice and stays.
+ * The servers to ask, without those that may loop: our own addresses, and systemd's stub, whose upstream may be this
+ * server. If none is left, systemd's own list is tried. Other resolvers on loopback addresses are deliberate and stay.
  */
 export function chooseServers({ path, read, ownAddresses }: ResolvConfOptions): ResolvConfChoice {
   const text = read(path);
   if (text === undefined) return { ok: false, why: `${path}: cannot be read; mount the node's file there.` };
   const listed = parseResolvConf(text);
-  if (listed.length === 0) {
-    return { ok: false, why: `${path}: no nameserver line; add "nameserver ADDRESS".` };
-  }
+  if (listed.length === 0) return { ok: false, why: `${path}: no nameserver line; add "nameserver ADDRESS".` };
   const usable = withoutLoops(listed, ownAddresses);
   if (usable.length > 0) return { ok: true, servers: usable, path };
   const behind = path === systemdResolvConf ? undefined : read(systemdResolvConf);

@@ -1,14 +1,15 @@
 /**
- * Which questions come back to the server block that asks them. A forward to one of our own listeners is no loop as long as
- * the block there asks somebody else: only a question that reaches the asking block again goes round for ever. Zones,
- * `from`, `except`, `next` and renamed questions decide where one goes; who answers on the way is not known here.
+ * Which questions return to the server block that asks them. A forward to one of our own listeners is no loop as long as
+ * the block there asks another server: only a question that reaches the asking block again circles for ever. Zones, `from`,
+ * `except`, `next` and renamed questions decide where a question goes; answers made on the way are not considered.
  *
  *     block asks ─> own listener ─> zone ─> block ─> renamed? ─> forward ─> own listener ─> … ─> the first block
  */
+import { isIPv4 } from 'node:net';
 import { isInZone } from '../dns/names.js';
+import { hostAddressesMs } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
 import type { BlockConfig, ForwardConfig, NamedQuestion, UpstreamEndpoint } from './config.js';
-import { type OwnPlaces, ownListener } from './own-listener.js';
 
 /** All server blocks, and where their questions go. */
 export interface Ways extends OwnPlaces {
@@ -33,12 +34,12 @@ interface Way {
 
 const typeA = 1;
 const typeDs = 43;
-/** A label that nobody has. */
+/** A label that no name has. */
 const someLabel = 'q7-0k9-zz1';
-/** A question that may be asked under so many names here gets no answer any more. */
+/** A question that becomes more names than this is not answered. */
 const statesMax = 64;
 
-/** The ways of a configuration; without what is known at run time, with the upstreams that are written in it. */
+/** The ways of a configuration; without knowledge from run time, with the upstreams that are written in it. */
 export function waysOf(
   blocks: readonly BlockConfig[],
   known: Pick<Ways, 'hostAddresses' | 'endpoints'> = { hostAddresses: () => [], endpoints: writtenEndpoints },
@@ -61,18 +62,19 @@ function writtenEndpoints({ to }: ForwardConfig): readonly UpstreamEndpoint[] {
   return to.flatMap((target) => (target.kind === 'endpoint' ? [target.endpoint] : []));
 }
 
-function listenersOf({ zones, addresses }: BlockConfig): Endpoint[] {
-  return zones.flatMap(({ port }) => addresses.map((address) => ({ address, port })));
+/** Where the block listens; zones with one port repeat it. */
+export function listenersOf({ zones, addresses }: BlockConfig): Endpoint[] {
+  return addresses.flatMap((address) => zones.map(({ port }) => ({ address, port })));
 }
 
-/** Whether what is sent to the endpoint comes to ourselves; nobody serves DNS over TLS here. */
+/** Whether a listener of ours receives what is sent to the endpoint; none serves DNS over TLS. */
 export function isOurs({ overTls, ...endpoint }: UpstreamEndpoint, ways: OwnPlaces): boolean {
   return overTls !== true && ownListener(endpoint, ways) !== null;
 }
 
 /**
- * Whether the question, sent there by the block, comes back to it. Of a circle, the last block that has somebody else to
- * ask leaves out what leads on in it; only where none of its blocks has, all of it is left out.
+ * Whether the question, sent there by the block, returns to it. Of a circle, the last block that has another upstream
+ * leaves out the step within the circle; if no block of the circle has another upstream, all its steps are left out.
  */
 export function comesBack(ways: Ways, { block, forward, endpoint }: Way, asked: NamedQuestion): boolean {
   const graph = graphFrom(ways, block, asked);
@@ -87,20 +89,21 @@ function isSame(one: UpstreamEndpoint, other: UpstreamEndpoint): boolean {
   return one.address === other.address && one.port === other.port && one.overTls === other.overTls;
 }
 
-/** One upstream of a block that has a question, and the state to which that leads; null: away from here. */
+/** One upstream of a block that has a question. */
 interface Step {
   /** Index of the block. */
   readonly block: number;
   readonly forward: ForwardConfig;
   readonly endpoint: UpstreamEndpoint;
+  /** States, by `stateOf`; the question leaves this server if `to` is null. */
   readonly from: string;
   readonly to: string | null;
 }
 
-/** Which block asks for which name, by `stateOf`, and where it may ask. */
+/** By `stateOf`: which block asks for which name. */
 type Graph = ReadonlyMap<string, readonly Step[]>;
 
-/** Where a question may go from the block on; null when it becomes other names without end. */
+/** Where a question may go from the block on; null if it becomes more than `statesMax` names. */
 function graphFrom(ways: Ways, first: BlockConfig, firstAsked: NamedQuestion): Graph | null {
   const graph = new Map<string, Step[]>();
   const left = [{ block: first, asked: firstAsked }];
@@ -123,7 +126,7 @@ function graphFrom(ways: Ways, first: BlockConfig, firstAsked: NamedQuestion): G
   return graph;
 }
 
-/** One step after the other, until nothing goes in a circle: the same whichever block of a circle asks. */
+/** Leaves out one step after the other until no circle is left; the result is the same for every block of a circle. */
 function leftOutOf(graph: Graph): ReadonlySet<Step> {
   const leftOut = new Set<Step>();
   const all = [...graph.values()].flat();
@@ -137,7 +140,7 @@ function leftOutOf(graph: Graph): ReadonlySet<Step> {
   }
 }
 
-/** Whether a way leads from the end of the step to its beginning. */
+/** Whether steps lead from the end of this one to its beginning. */
 function circles(graph: Graph, { from, to }: Step, without: ReadonlySet<Step>): boolean {
   const seen = new Set<string>();
   const left = to === null ? [] : [to];
@@ -150,7 +153,7 @@ function circles(graph: Graph, { from, to }: Step, without: ReadonlySet<Step>): 
   return false;
 }
 
-/** Of the names that the block asks there, those that come back, by zone: what is said of one is true of those below it. */
+/** The names that the block asks there and that return, by zone: each zone stands for the names below it. */
 export function returning(ways: Ways, way: Way): { readonly zones: readonly string[]; readonly isAll: boolean } {
   const { block, forward } = way;
   const back: string[] = [];
@@ -166,7 +169,7 @@ export function returning(ways: Ways, way: Way): { readonly zones: readonly stri
   return { zones: back, isAll: isAll && back.length > 0 };
 }
 
-/** Every zone that a decision goes by. */
+/** Every zone that decides where a question goes. */
 function zonesOf({ blocks }: Ways): ReadonlySet<string> {
   return new Set(
     blocks.flatMap(({ zones, forwards }) => [
@@ -180,7 +183,7 @@ function stateOf({ blocks }: Ways, block: BlockConfig, { name, type }: NamedQues
   return `${blocks.indexOf(block)} ${name} ${type}`;
 }
 
-/** The block of ours that gets the question there, and what it asks for; null where none of ours asks on. */
+/** The block that receives the question there, and the question that it asks; null if no block of ours asks one. */
 function arriving(
   ways: Ways,
   endpoint: UpstreamEndpoint,
@@ -192,7 +195,7 @@ function arriving(
   return own === null ? null : { block: block!, asked: own };
 }
 
-/** The block whose zone on this listener is the longest that the name is in; DS at its apex is its parent's. */
+/** The block with the longest zone of the name on this listener; DS at the apex belongs to the parent zone. */
 function serving({ served }: Ways, { address, port }: Endpoint, { name, type }: NamedQuestion): BlockConfig | null {
   const zones = served.get(`${address} ${port}`) ?? [];
   const [own, parent] = zones.filter(({ zone }) => isInZone(name, zone));
@@ -200,7 +203,7 @@ function serving({ served }: Ways, { address, port }: Endpoint, { name, type }: 
   return type === typeDs && own.zone === name && parent !== undefined ? parent.block : own.block;
 }
 
-/** The forwards that may be asked for the name: the first that is for it, and those that its `next` leads to. */
+/** The forwards that the name may use: the first that matches it, and those that its `next` leads to. */
 function responsible({ forwards }: BlockConfig, name: string): ForwardConfig[] {
   const all = forwards.filter(
     ({ from, except }) => isInZone(name, from) && !except.some((zone) => isInZone(name, zone)),
@@ -209,7 +212,41 @@ function responsible({ forwards }: BlockConfig, name: string): ForwardConfig[] {
   return last === -1 ? all : all.slice(0, last + 1);
 }
 
-/** What the block asks for the question; null where it asks nobody. */
+/** The question that the block asks upstream; null: none. */
 function askedFor({ traits }: BlockConfig, asked: NamedQuestion): NamedQuestion | null {
   return traits.onward.reduce<NamedQuestion | null>((one, onward) => (one === null ? null : onward(one)), asked);
+}
+
+interface OwnPlaces {
+  /** `::` is all addresses of both families, `0.0.0.0` all of IPv4. */
+  readonly listening: readonly Endpoint[];
+  /** Addresses of the host's interfaces; read when an unspecified address is listened on. */
+  hostAddresses(): readonly string[];
+}
+
+/** The host's addresses by `read`, at most once in `hostAddressesMs`: they change seldom, and each question needs them. */
+export function rememberedAddresses(read: () => readonly string[], nowMs: () => number): () => readonly string[] {
+  let addresses: readonly string[] = [];
+  let readAtMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (nowMs() - readAtMs >= hostAddressesMs) {
+      addresses = read();
+      readAtMs = nowMs();
+    }
+    return addresses;
+  };
+}
+
+/** The address of our listener that receives what is sent to `to`; null: none does. */
+export function ownListener(to: Endpoint, { listening, hostAddresses }: OwnPlaces): string | null {
+  const here = listening.filter(({ port }) => port === to.port).map(({ address }) => address);
+  if (here.length === 0 || here.includes(to.address)) return here.length === 0 ? null : to.address;
+  // As a destination the unspecified address is the host itself.
+  const address = to.address === '0.0.0.0' ? '127.0.0.1' : to.address === '::' ? '::1' : to.address;
+  // The kernel prefers a socket on the address itself to one on all.
+  const candidates = isIPv4(address) ? [address, '0.0.0.0', '::'] : [address, '::'];
+  const taking = candidates.find((each) => here.includes(each));
+  if (taking === undefined || taking === address) return taking ?? null;
+  const isLoopback = address === '::1' || (isIPv4(address) && address.startsWith('127.'));
+  return isLoopback || hostAddresses().includes(address) ? taking : null;
 }

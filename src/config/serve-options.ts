@@ -1,14 +1,14 @@
 /**
- * What flags mean: their texts become one frozen value with types and units, or a UsageError that says what to
- * change. Files are not looked at here; who uses a path finds out whether it is there.
+ * The meaning of flags: their texts become one frozen value with types and units, or a UsageError that says what to change.
+ * Files are not looked at here, and nothing is asked over the network: -upstreamsvc is an address, or a Service whose
+ * address Kubernetes put into the environment of this process when it started (so the Service must be of the same namespace
+ * and older than the pod).
  */
 import { listenersMax, syncIntervalMsMax, syncIntervalMsMin, unixPathBytesMax, workersMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
-import { canonicalAddress, portNumber, splitHostPort } from './addresses.js';
-import { type ClusterDns, type Environment, findClusterDns } from './cluster-dns.js';
+import { canonicalAddress, hostAddress, portNumber, readEndpoint, splitHostPort } from './addresses.js';
 import { formatDuration, parseDuration } from './durations.js';
-import { type ReadFlags, UsageError } from './flag-reader.js';
-import type { FlagName } from './flag-table.js';
+import { type FlagName, type ReadFlags, UsageError } from './flag-reader.js';
 
 const firewalls = ['auto', 'iptables', 'nftables', 'none'] as const;
 export type Firewall = (typeof firewalls)[number];
@@ -18,15 +18,15 @@ export interface ServeOptions {
   readonly localAddresses: readonly string[];
   readonly dnsPort: number;
   readonly clusterDns: ClusterDns;
-  /** `auto` is settled by `workerCount`. */
+  /** `workerCount` resolves `auto`. */
   readonly workers: number | 'auto';
   readonly corefilePath: string;
-  /** False: the path is the default, and its absence means the built-in configuration. */
+  /** False: the path is the default, and without a file there the built-in configuration is used. */
   readonly corefileGiven: boolean;
   readonly baseCorefilePath: string;
-  /** False: the path is the default, and its absence means nothing. */
+  /** False: the path is the default, and the file optional. */
   readonly baseCorefileGiven: boolean;
-  /** It may be missing: the kube-dns ConfigMap is optional. */
+  /** Optional, like the kube-dns ConfigMap. */
   readonly kubeDnsFolder: string;
   readonly reloadWithSignal: boolean;
   readonly setupInterface: boolean;
@@ -35,10 +35,10 @@ export interface ServeOptions {
   readonly firewall: Firewall;
   readonly syncIntervalMs: number;
   readonly skipTeardown: boolean;
-  /** The port that the NOTRACK rules name; where health is served is the Corefile's to say. */
+  /** For the NOTRACK rules only; the Corefile sets where /health is served. */
   readonly healthPort: number;
   readonly metricsAddress: Endpoint | null;
-  /** What `__PROMETHEUS__ENDPOINT__` becomes: `:9253`. */
+  /** Replaces `__PROMETHEUS__ENDPOINT__`: `:9253`. */
   readonly prometheusAddress: string;
   readonly quiet: boolean;
   readonly handoverPath: string | null;
@@ -46,7 +46,7 @@ export interface ServeOptions {
   readonly pidFilePath: string | null;
 }
 
-/** The options of these flags; the cluster DNS is looked up in `environment`. Throws a UsageError. */
+/** The cluster DNS is looked up in `environment`. Throws a UsageError. */
 export function serveOptions(flags: ReadFlags, environment: Environment): ServeOptions {
   return Object.freeze({
     localAddresses: Object.freeze(readLocalAddresses(flags.text('localip'))),
@@ -78,7 +78,6 @@ export function serveOptions(flags: ReadFlags, environment: Environment): ServeO
 
 const autoWorkersMax = 4;
 
-/** How many threads answer on a machine with so many cores. */
 export function workerCount(workers: number | 'auto', cores: number): number {
   return workers === 'auto' ? Math.max(1, Math.min(cores, autoWorkersMax)) : workers;
 }
@@ -119,7 +118,7 @@ function readPath(flags: ReadFlags, name: FlagName): string {
   throw new UsageError(`-${name} is empty; write a path, or omit the flag.`);
 }
 
-/** Linux takes 15 bytes without slash and white space (dev_valid_name). */
+/** Linux allows 15 bytes without slash and white space (dev_valid_name). */
 function readInterfaceName(name: string): string {
   if (/^[\x21-\x2e\x30-\x39\x3b-\x7e]{1,15}$/u.test(name) && name !== '.' && name !== '..') return name;
   throw new UsageError(
@@ -133,7 +132,7 @@ function readFirewall(text: string): Firewall {
   throw new UsageError(`-firewall "${text}" is unknown; write iptables, nftables, auto or none.`);
 }
 
-/** node-cache multiplies what it reads by a second, so its charts write `1ns` and mean one. */
+/** node-cache multiplies the value by a second, so its charts write `1ns` for one second. */
 function readSyncInterval(text: string): number {
   let intervalMs: number;
   try {
@@ -146,7 +145,7 @@ function readSyncInterval(text: string): number {
   throw new UsageError(`-syncinterval "${text}" is out of range; write a duration from ${range}.`);
 }
 
-/** `0.0.0.0:9353`, `:9353` (all addresses, as in Go), `localhost:9353`; null for nothing. */
+/** `0.0.0.0:9353`, `:9353`, `localhost:9353`; null if empty. */
 function readListenAddress(flags: ReadFlags, name: FlagName): Endpoint | null {
   const text = flags.text(name);
   if (text === '') return null;
@@ -159,12 +158,7 @@ function readListenAddress(flags: ReadFlags, name: FlagName): Endpoint | null {
   );
 }
 
-function hostAddress(host: string): string | undefined {
-  if (host === '') return '::';
-  return host === 'localhost' ? '127.0.0.1' : canonicalAddress(host);
-}
-
-/** It becomes one word of the Corefile, whose parser says what is wrong with it beyond that. */
+/** One word of the Corefile, whose reader checks it further. */
 function readPrometheusAddress(text: string): string {
   if (/^[^\s"#{}]+$/u.test(text)) return text;
   throw new UsageError(`-prometheus-listen-address "${text}" is not an address; write ADDRESS:PORT or :PORT.`);
@@ -173,4 +167,50 @@ function readPrometheusAddress(text: string): string {
 function readUnixPath(path: string): string | null {
   if (Buffer.byteLength(path) <= unixPathBytesMax) return path || null;
   throw new UsageError(`-handover is longer than ${unixPathBytesMax} bytes; a unix socket needs a shorter path.`);
+}
+
+export type ClusterDns =
+  | { readonly endpoint: Endpoint; readonly missing: null }
+  /** `missing` is one sentence: what was looked for and what to do. */
+  | { readonly endpoint: null; readonly missing: string };
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const dnsPort = 53;
+
+/** Throws a UsageError for text that is neither an address nor the name of a Service. */
+export function findClusterDns(upstreamService: string, environment: Environment): ClusterDns {
+  const literal = readEndpoint(upstreamService, dnsPort);
+  if (literal !== undefined) return { endpoint: literal, missing: null };
+  // `10` cannot be a Service and is probably a mistyped address.
+  if (!/^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/iu.test(upstreamService) || /^\d+$/u.test(upstreamService)) {
+    const examples = 'kube-dns-upstream, 10.96.0.10 or 10.96.0.10:53';
+    const what = `-upstreamsvc "${upstreamService}" is neither a Service name nor an address`;
+    throw new UsageError(`${what}; write for example ${examples}.`);
+  }
+  return fromEnvironment(upstreamService, environment);
+}
+
+function fromEnvironment(service: string, environment: Environment): ClusterDns {
+  const prefix = service.replaceAll('-', '_').toUpperCase();
+  const hostName = `${prefix}_SERVICE_HOST`;
+  const host = environment[hostName] ?? '';
+  if (host === '') {
+    const what = `${hostName} is not set, so the address of the Service "${service}" is unknown`;
+    const remedy = 'create the Service in the namespace of this pod before the pod, or give -upstreamsvc an address';
+    return { endpoint: null, missing: `${what}; ${remedy}.` };
+  }
+  const address = canonicalAddress(host);
+  if (address === undefined) {
+    const what = `${hostName} is "${host}", which is not an IP address`;
+    return { endpoint: null, missing: `${what}; give -upstreamsvc an address instead.` };
+  }
+  const portName = `${prefix}_SERVICE_PORT_DNS`;
+  const portText = environment[portName] ?? '';
+  const port = portText === '' ? dnsPort : portNumber(portText, 1);
+  if (port === undefined) {
+    const what = `${portName} is "${portText}", which is not a port`;
+    return { endpoint: null, missing: `${what}; give -upstreamsvc an address and port instead.` };
+  }
+  return { endpoint: { address, port }, missing: null };
 }

@@ -1,43 +1,44 @@
 /**
- * Where the configuration comes from, read anew each time it is asked for: the template of -basecorefile with the
- * kube-dns ConfigMap put in, else the file of -conf, else the built-in one. What the template becomes is written to
- * -conf, where node-cache has it too: for people, and as the last one that was right. The program itself works from
- * memory, so a file system that cannot be written is no obstacle. A ConfigMap that is wrong is said and counted, and
- * what was right before it is used.
+ * The source of the configuration, read anew at each call: the template of -basecorefile with the kube-dns ConfigMap, else
+ * the file of -conf, else the built-in one. The Corefile made from a template is written to -conf, as by node-cache: for
+ * people, and as the last valid one. The program itself works from memory, so a read-only file system does no harm. An
+ * invalid ConfigMap is logged and counted, and the last valid one is used.
  */
 import path from 'node:path';
 import type { Log } from '../os/log.js';
 import { type Config, ConfigError } from './config.js';
+import {
+  fromBuiltin,
+  fromTemplate,
+  joined,
+  type KubeDns,
+  kubeDnsFiles,
+  type MakeOptions,
+  noKubeDns,
+  readKubeDns,
+  upstreamServersPlaceholder,
+} from './generated-corefile.js';
 import type { Written } from './imports.js';
-import { type KubeDns, kubeDnsFiles, noKubeDns, readKubeDns } from './kube-dns.js';
-import { type LoadOptions, loadCorefile, parsePieces } from './load.js';
-import { upstreamServersPlaceholder } from './pillars.js';
+import { type LoadOptions, loadCorefile, parsePieces, readNamed } from './load.js';
 import type { ServeOptions } from './serve-options.js';
-import { fromBuiltin, fromTemplate, joined, type MakeOptions } from './template-corefile.js';
 
 export type SourceOptions = MakeOptions & Pick<ServeOptions, 'corefileGiven' | 'baseCorefileGiven'>;
 
 interface SourceDeps {
   readonly load: LoadOptions;
   readonly log: Log;
-  /** Puts the text at this path, whole or not at all; throws when it cannot. */
+  /** Replaces the file atomically; throws if it cannot. */
   write(path: string, text: string): void;
-  /** A ConfigMap is wrong; the log says how, or the ConfigError that follows. */
+  /** Counts an invalid ConfigMap; the log or the ConfigError that follows has the reason. */
   wrong(): void;
 }
 
-interface Made {
-  readonly config: Config;
-  readonly text: string;
-}
-
-/** Reads the configuration, and knows what was said of it and which ConfigMap was right last. */
 export class Source {
   readonly #options: SourceOptions;
   readonly #deps: SourceDeps;
   readonly #kubeDnsPaths: readonly string[];
   #lastSaid = '';
-  /** The last ConfigMap that was right. */
+  /** The last valid ConfigMap. */
   #lastKubeDns = noKubeDns;
   #lastMade = '';
   #hasServed = false;
@@ -49,7 +50,7 @@ export class Source {
     this.#kubeDnsPaths = Object.values(kubeDnsFiles(options.kubeDnsFolder));
   }
 
-  /** The configuration as it is written now. Throws a ConfigError when there is none to serve by. */
+  /** Throws a ConfigError if there is no valid configuration. */
   read(): Config {
     const { baseCorefilePath } = this.#options;
     const config = this.#deps.load.files.exists(baseCorefilePath) ? this.#byTemplate() : this.#withoutTemplate();
@@ -61,7 +62,8 @@ export class Source {
     const { baseCorefilePath: basePath } = this.#options;
     this.#hasHadTemplate = true;
     try {
-      const template = { text: readTemplate(basePath, this.#deps.load), file: basePath };
+      const remedy = '; give -basecorefile a file that this user can read.';
+      const template = { text: readNamed(basePath, this.#deps.load, remedy), file: basePath };
       const { config, text } = this.#withKubeDns(
         (kubeDns) => fromTemplate(template, kubeDns, this.#options, this.#deps.load),
         [basePath, ...this.#kubeDnsPaths],
@@ -97,9 +99,9 @@ export class Source {
     ).config;
   }
 
-  /** What the pieces mean with the ConfigMap as it is, or else as it last was right. */
-  #withKubeDns(piecesWith: (kubeDns: KubeDns) => readonly Written[], from: readonly string[]): Made {
-    const make = (kubeDns: KubeDns): Made => {
+  /** The configuration of the pieces with the ConfigMap as it is, or else with the last valid one. */
+  #withKubeDns(piecesWith: (kubeDns: KubeDns) => readonly Written[], from: readonly string[]) {
+    const make = (kubeDns: KubeDns) => {
       const pieces = piecesWith(kubeDns);
       return { config: parsePieces(pieces, from, this.#deps.load), text: joined(pieces) };
     };
@@ -110,7 +112,7 @@ export class Source {
       return made;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      // Where the rest is right without it, it is the ConfigMap that is wrong.
+      // If the rest is valid without the present ConfigMap, that is the cause.
       const made = make(this.#lastKubeDns);
       const instead = this.#lastKubeDns === noKubeDns ? 'ignoring it' : 'keeping the previous one';
       this.#deps.wrong();
@@ -139,14 +141,12 @@ export class Source {
     try {
       this.#deps.write(corefilePath, text);
     } catch (error) {
-      this.#sayOnce(
-        'info',
-        `${corefilePath} is not writable, using the Corefile from memory: ${(error as Error).message}`,
-      );
+      const why = (error as Error).message;
+      this.#sayOnce('info', `${corefilePath} is not writable, using the Corefile from memory: ${why}`);
     }
   }
 
-  /** At start, the Corefile that was made when the template was last right, if it was kept; else there is none. */
+  /** At start, the Corefile that was made of the last valid template, if it was written; otherwise throws `error`. */
   #lastWritten(error: ConfigError): Config {
     const { corefilePath, baseCorefilePath: basePath } = this.#options;
     if (this.#hasServed || textOf(corefilePath, this.#deps.load) === undefined) throw error;
@@ -163,16 +163,6 @@ export class Source {
   #sayOnce(level: 'info' | 'warn', sentence: string): void {
     if (sentence !== this.#lastSaid) this.#deps.log[level](sentence);
     this.#lastSaid = sentence;
-  }
-}
-
-function readTemplate(file: string, { files }: LoadOptions): string {
-  try {
-    return files.read(file);
-  } catch (error) {
-    const why = (error as Error).message.replace(/\.$/u, '');
-    const sentence = `${why}; give -basecorefile a file that this user can read.`;
-    throw new ConfigError({ file, line: 0 }, sentence);
   }
 }
 

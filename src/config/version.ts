@@ -1,9 +1,9 @@
-/** Which zerohop this is: the version that package.json names, which is therefore written nowhere else. */
+/** The version of this zerohop: package.json contains it, and no other file does. */
 import { readFileSync } from 'node:fs';
 
-/** The package's version, such as `1.2.3`. */
+/** `1.2.3`. */
 export function programVersion(): string {
-  // From OUT/src/config/version.js, wherever the build was put.
+  // From OUT/src/config/version.js.
   const file = new URL('../../../package.json', import.meta.url);
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

@@ -1,18 +1,17 @@
 /**
- * Watching files by looking at them. Kubernetes changes a mounted ConfigMap by swapping the `..data` symlink, which
- * file events of a path miss; so each look resolves the path anew. A look is a stat; the content is hashed only when
- * the stat differs. A change counts when the content differs from before and two looks in a row agree on it, so that
- * a file in the middle of being written is left alone.
+ * Watches files by polling. Kubernetes changes a mounted ConfigMap by swapping the `..data` symlink, which file events of a
+ * path miss; so each look resolves the path anew. A look is a stat, and a hash of the content if the stat differs. A change
+ * counts if two looks in a row agree on it, so that a half-written file is not read.
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { Clock, Timer } from '../os/clock.js';
 
-/** How files are looked at; tests bring their own. */
+/** Access to files, injected in tests. */
 export interface Look {
-  /** Changes whenever the file may have changed: device, inode, size, times. Undefined: nothing is there. */
+  /** Device, inode, size and times; undefined: no file. */
   stat(path: string): string | undefined;
-  /** A digest of the content; of the entries' names for a folder. Undefined: it cannot be read. */
+  /** A digest of the content, or of a folder's names; undefined: unreadable. */
   digest(path: string): string | undefined;
 }
 
@@ -21,13 +20,13 @@ interface Seen {
   digest: string | undefined;
 }
 
-/** How soon after a look that found a difference the next one comes, if `periodMs` is longer. */
+/** The next look after one with a difference, if `periodMs` is longer. */
 const settleMs = 500;
 
 /**
- * Calls `changed` when the content of any of `paths()` is another than at the call (or at the last `changed`) and
- * two looks in a row agree on it. There is a look every `periodMs`, and an early one after a difference. A path that
- * joins `paths()` is taken as it is then; one that leaves is forgotten.
+ * Calls `changed` when the content of any of `paths()` differs from that at the call (or at the last `changed`) and two
+ * looks in a row agree on it. Looks every `periodMs`, and earlier after a difference. The first look at a new path gives
+ * its initial content.
  */
 export function watchFiles(
   clock: Clock,
@@ -39,7 +38,7 @@ export function watchFiles(
   const seen = new Map<string, Seen>();
   lookAt(seen, paths(), look);
   let settled = digests(seen);
-  /** What the last look found, empty if nothing new. */
+  /** The result of the last look, empty without a difference. */
   let lastDifference = '';
   let early: Timer | null = null;
 
@@ -99,7 +98,7 @@ export const systemLook: Look = {
     try {
       const content = statSync(path).isDirectory() ? readdirSync(path).sort().join('\n') : readFileSync(path);
       const digest = createHash('sha256').update(content).digest('hex');
-      // It may have been a TLS key, and a buffer is not cleared when it is freed.
+      // The file may be a TLS key, and freed buffers are not cleared.
       if (typeof content !== 'string') content.fill(0);
       return digest;
     } catch {

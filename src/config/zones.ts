@@ -1,6 +1,6 @@
 /**
- * Zones as the Corefile names them: domain names, networks that stand for reverse zones (RFC 1035 3.5, RFC 3596
- * 2.5), ports behind them and schemes before them. Zones come out in lower case, with the closing dot.
+ * Zones of a Corefile: domain names, or networks that stand for reverse zones (RFC 1035 3.5, RFC 3596 2.5), with a port
+ * behind and a scheme before them. The results are in lower case and end in a dot.
  */
 import { isIP } from 'node:net';
 import { lowerCaseName, nameToWire, wireToName } from '../dns/names.js';
@@ -10,7 +10,7 @@ import { portNumber } from './addresses.js';
 import { ConfigError, type Diagnostic, type Position, type ZoneAddress } from './config.js';
 import type { Token } from './lexer.js';
 
-/** A name in its one spelling: lower case, closing dot, `\.` and `\DDD` where needed. Throws a ConfigError. */
+/** The name in canonical form: lower case, closing dot, `\.` and `\DDD` where needed. Throws a ConfigError. */
 export function readName(text: string, at: Position, path: string): string {
   try {
     return lowerCaseName(wireToName(nameToWire(text), 0));
@@ -19,7 +19,7 @@ export function readName(text: string, at: Position, path: string): string {
   }
 }
 
-/** The zones that a name or network in a directive's arguments stands for; a port or scheme is dropped as CoreDNS does. */
+/** The zones of a name or network in a directive's arguments; a port or scheme is dropped, as in CoreDNS. */
 export function readZones(token: Token, path: string): string[] {
   const { host } = splitKey(token, path);
   return zonesOf(host, token.at, path);
@@ -39,32 +39,21 @@ function addressAsZone(text: string): string {
 
 function splitKey(token: Token, path: string): { host: string; port: number | undefined } {
   const [, scheme, rest] = /^([a-z0-9]+):\/\/(.*)$/isu.exec(token.text) ?? [undefined, 'dns', token.text];
-  if (scheme.toLowerCase() !== 'dns') {
-    throw new ConfigError(token.at, `${prefix(path)}${aboutScheme(scheme)}`);
-  }
+  const refused = (sentence: string): ConfigError => new ConfigError(token.at, `${prefix(path)}${sentence}`);
+  if (scheme.toLowerCase() !== 'dns') throw refused(aboutScheme(scheme));
   const colon = rest.lastIndexOf(':');
   if (colon < 0 || isIP(rest) === 6) return { host: rest, port: undefined };
   const behind = rest.slice(colon + 1);
-  if (behind === '')
-    throw new ConfigError(token.at, `${prefix(path)}"${token.text}" ends in a colon; write the port after it.`);
+  if (behind === '') throw refused(`"${token.text}" ends in a colon; write the port after it.`);
   if (/\//u.test(behind)) return { host: rest, port: undefined };
   const port = portNumber(behind, 0);
-  if (port === undefined) {
-    throw new ConfigError(
-      token.at,
-      `${prefix(path)}"${behind}" in "${token.text}" is not a port; write a number up to 65535.`,
-    );
-  }
+  if (port === undefined) throw refused(`"${behind}" in "${token.text}" is not a port; write a number up to 65535.`);
   const host = rest.slice(0, colon);
-  if (host === '')
-    throw new ConfigError(
-      token.at,
-      `${prefix(path)}"${token.text}" has a port and no zone; write ".:${behind}" for every name.`,
-    );
+  if (host === '') throw refused(`"${token.text}" has a port and no zone; write ".:${behind}" for every name.`);
   return { host, port };
 }
 
-/** docs/decisions/no-encrypted-listeners.md says why. */
+/** See docs/decisions/no-encrypted-listeners.md. */
 function aboutScheme(scheme: string): string {
   if (!['tls', 'https', 'https3', 'grpc', 'quic'].includes(scheme.toLowerCase())) {
     return `"${scheme}://" is not a DNS server scheme; write dns:// or remove it.`;
@@ -88,7 +77,7 @@ function zonesOf(host: string, at: Position, path: string): string[] {
   return zones;
 }
 
-/** The name under which the names of an address are asked for (RFC 1035 3.5, RFC 3596 2.5). */
+/** The owner name of an address's PTR records (RFC 1035 3.5, RFC 3596 2.5). */
 export function reverseName(address: string): string {
   return address.includes(':') ? reverseZones6(address, 128)[0] : reverseZones4(address, 32)[0];
 }

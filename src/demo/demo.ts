@@ -3,7 +3,7 @@
  * front of it on 127.0.0.1 with the built-in configuration, asks as a pod would, and prints where answers came from.
  */
 import { formatEndpoint } from '../config/addresses.js';
-import { builtinCorefile } from '../config/builtin.js';
+import { builtinCorefile } from '../config/generated-corefile.js';
 import { lowerCaseName, typeName } from '../dns/names.js';
 import type { Clock } from '../os/clock.js';
 import type { Endpoint, Network } from '../os/network.js';

@@ -1,9 +1,9 @@
 /**
- * The Prometheus name and HELP text of every event of `counters.ts`: CoreDNS's where it counts the same thing, ours
- * otherwise. The table's type makes an event without a name a compile error.
+ * The Prometheus name and HELP text of every event of `counters.ts`, CoreDNS's where it counts the same. The table's type
+ * makes an event without a name a compile error.
  */
 import { type EventName, eventNames } from '../counters.js';
-import { type Family, type Labels, sample } from './exposition.js';
+import { counter, type Family, type Labels, sample } from './exposition.js';
 import type { Scrape } from './metrics-source.js';
 
 interface EventMetric {
@@ -12,30 +12,25 @@ interface EventMetric {
   readonly labels?: Labels;
 }
 
-const refused = {
-  name: 'zerohop_refused_total',
-  help: 'Queries refused because of their header or question, by cause.',
-};
-const dropped = { name: 'zerohop_dropped_packets_total', help: 'Packets dropped without an answer, by cause.' };
-const overloaded = {
-  name: 'zerohop_overloaded_total',
-  help: 'Queries given up because a limit was reached, by limit.',
-};
-const stale = { name: 'zerohop_stale_answers_total', help: 'Answers served after their TTL expired, by cause.' };
-const rejected = { name: 'zerohop_upstream_answers_rejected_total', help: 'Upstream answers rejected, by cause.' };
-const retries = { name: 'zerohop_upstream_retries_total', help: 'Upstream queries retried, by cause.' };
-const entries = {
-  name: 'zerohop_handover_entries_total',
-  help: 'Cached answers given to, or taken from, other instances or a snapshot.',
-};
-const takeovers = {
-  name: 'zerohop_takeovers_total',
-  help: 'Times that this instance began to receive packets, by what happened to the previous instance.',
-};
-const tcpClosed = {
-  name: 'zerohop_tcp_clients_closed_total',
-  help: 'TCP clients disconnected by the server, by cause.',
-};
+function of(name: string, help: string): EventMetric {
+  return { name, help };
+}
+
+const refused = of('zerohop_refused_total', 'Queries refused because of their header or question, by cause.');
+const dropped = of('zerohop_dropped_packets_total', 'Packets dropped without an answer, by cause.');
+const overloaded = of('zerohop_overloaded_total', 'Queries given up because a limit was reached, by limit.');
+const stale = of('zerohop_stale_answers_total', 'Answers served after their TTL expired, by cause.');
+const rejected = of('zerohop_upstream_answers_rejected_total', 'Upstream answers rejected, by cause.');
+const retries = of('zerohop_upstream_retries_total', 'Upstream queries retried, by cause.');
+const entries = of(
+  'zerohop_handover_entries_total',
+  'Cached answers given to, or taken from, other instances or a snapshot.',
+);
+const takeovers = of(
+  'zerohop_takeovers_total',
+  'Times that this instance began to receive packets, by what happened to the previous instance.',
+);
+const tcpClosed = of('zerohop_tcp_clients_closed_total', 'TCP clients disconnected by the server, by cause.');
 
 export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   droppedShort: { ...dropped, labels: { cause: 'short' } },
@@ -45,23 +40,14 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   refusedBadvers: { ...refused, labels: { cause: 'badvers' } },
   refusedTransfer: { ...refused, labels: { cause: 'transfer' } },
   refusedNoZone: { ...refused, labels: { cause: 'no_zone' } },
-  answersTruncated: {
-    name: 'zerohop_truncated_answers_total',
-    help: 'Answers truncated and sent with TC.',
-  },
-  sendFailed: { name: 'zerohop_send_failures_total', help: 'Answers that the kernel refused to send.' },
-  tcpAccepted: { name: 'zerohop_tcp_clients_accepted_total', help: 'TCP clients accepted.' },
-  tcpRejected: {
-    name: 'zerohop_tcp_clients_rejected_total',
-    help: 'TCP clients rejected because of the connection limit.',
-  },
+  answersTruncated: of('zerohop_truncated_answers_total', 'Answers truncated and sent with TC.'),
+  sendFailed: of('zerohop_send_failures_total', 'Answers that the kernel refused to send.'),
+  tcpAccepted: of('zerohop_tcp_clients_accepted_total', 'TCP clients accepted.'),
+  tcpRejected: of('zerohop_tcp_clients_rejected_total', 'TCP clients rejected because of the connection limit.'),
   tcpClosedIdle: { ...tcpClosed, labels: { cause: 'idle' } },
   tcpClosedCrowded: { ...tcpClosed, labels: { cause: 'crowded' } },
   tcpClosedSlow: { ...tcpClosed, labels: { cause: 'slow' } },
-  coalesced: {
-    name: 'zerohop_coalesced_queries_total',
-    help: 'Queries that joined an identical upstream query in progress.',
-  },
+  coalesced: of('zerohop_coalesced_queries_total', 'Queries that joined an identical upstream query in progress.'),
   overloadedPending: { ...overloaded, labels: { bound: 'questions' } },
   overloadedClient: { ...overloaded, labels: { bound: 'client' } },
   overloadedWaiters: { ...overloaded, labels: { bound: 'waiters' } },
@@ -72,98 +58,80 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   answersRejectedId: { ...rejected, labels: { cause: 'id' } },
   answersRejectedQuestion: { ...rejected, labels: { cause: 'question' } },
   answersRejectedMalformed: { ...rejected, labels: { cause: 'malformed' } },
-  storeFailed: {
-    name: 'zerohop_cache_store_failures_total',
-    help: 'Answers not cached for lack of memory or index space.',
-  },
-  storeCrowded: {
-    name: 'zerohop_cache_crowded_chains_total',
-    help: 'Answers not cached because their index chain has 32 entries.',
-  },
-  storeEvictedSlab: {
-    name: 'zerohop_cache_memory_evictions_total',
-    help: 'Cache entries evicted to make room for another size class.',
-  },
-  upstreamConnects: { name: 'zerohop_upstream_connects_total', help: 'TCP connections opened to upstreams.' },
-  upstreamConnectFailures: {
-    name: 'zerohop_upstream_connect_failures_total',
-    help: 'TCP connections to upstreams that failed to open.',
-  },
+  storeFailed: of('zerohop_cache_store_failures_total', 'Answers not cached for lack of memory or index space.'),
+  storeCrowded: of(
+    'zerohop_cache_crowded_chains_total',
+    'Answers not cached because their index chain has 32 entries.',
+  ),
+  storeEvictedSlab: of(
+    'zerohop_cache_memory_evictions_total',
+    'Cache entries evicted to make room for another size class.',
+  ),
+  upstreamConnects: of('zerohop_upstream_connects_total', 'TCP connections opened to upstreams.'),
+  upstreamConnectFailures: of(
+    'zerohop_upstream_connect_failures_total',
+    'TCP connections to upstreams that failed to open.',
+  ),
   upstreamRetries: { ...retries, labels: { cause: 'error' } },
   upstreamHedges: { ...retries, labels: { cause: 'silence' } },
-  upstreamHedgesDenied: {
-    name: 'zerohop_upstream_hedges_denied_total',
-    help: 'Overdue upstream queries not retried because of the retry budget.',
-  },
-  upstreamScouts: {
-    name: 'zerohop_upstream_scouts_total',
-    help: 'Probes sent on new connections or ports to find an endpoint that answers.',
-  },
-  upstreamLateAnswers: {
-    name: 'zerohop_upstream_late_answers_total',
-    help: 'Upstream answers that arrived after their query had failed, and were cached.',
-  },
-  upstreamSuspectsClosed: {
-    name: 'zerohop_upstream_suspects_closed_total',
-    help: 'Upstream connections closed because answers were overdue.',
-  },
-  upstreamTimeouts: { name: 'zerohop_upstream_timeouts_total', help: 'Upstream queries that timed out.' },
+  upstreamHedgesDenied: of(
+    'zerohop_upstream_hedges_denied_total',
+    'Overdue upstream queries not retried because of the retry budget.',
+  ),
+  upstreamScouts: of(
+    'zerohop_upstream_scouts_total',
+    'Probes sent on new connections or ports to find an endpoint that answers.',
+  ),
+  upstreamLateAnswers: of(
+    'zerohop_upstream_late_answers_total',
+    'Upstream answers that arrived after their query had failed, and were cached.',
+  ),
+  upstreamSuspectsClosed: of(
+    'zerohop_upstream_suspects_closed_total',
+    'Upstream connections closed because answers were overdue.',
+  ),
+  upstreamTimeouts: of('zerohop_upstream_timeouts_total', 'Upstream queries that timed out.'),
   upstreamTcpRetries: { ...retries, labels: { cause: 'truncated' } },
-  upstreamCutAnswers: {
-    name: 'zerohop_upstream_cut_answers_total',
-    help: 'Truncated answers passed on to clients with TC because the upstream has no TCP.',
-  },
+  upstreamCutAnswers: of(
+    'zerohop_upstream_cut_answers_total',
+    'Truncated answers passed on to clients with TC because the upstream has no TCP.',
+  ),
   upstreamDisturbedRetries: { ...retries, labels: { cause: 'disturbed' } },
   upstreamEdnsRetries: { ...retries, labels: { cause: 'edns' } },
-  aaaaSynthesized: {
-    name: 'zerohop_aaaa_synthesized_total',
-    help: 'AAAA queries answered by policy, without an upstream query.',
-  },
-  panics: { name: 'coredns_panics_total', help: 'A metrics that counts the number of panics.' },
-  reloadFailed: { name: 'coredns_reload_failed_total', help: 'Counter of the number of failed reload attempts.' },
-  healthFailures: {
-    name: 'coredns_health_request_failures_total',
-    help: 'The number of times the self health check failed.',
-  },
-  queryLogDropped: {
-    name: 'zerohop_query_log_dropped_lines_total',
-    help: 'Query log lines dropped because of the rate limit.',
-  },
-  dnstapDropped: {
-    name: 'zerohop_dnstap_dropped_messages_total',
-    help: 'Messages dropped because a dnstap collector was unreachable or too slow.',
-  },
-  upstreamOneWay: {
-    name: 'zerohop_upstream_one_transport_total',
-    help: 'Times that an upstream was found to answer over UDP only or TCP only.',
-  },
-  endpointsLearned: {
-    name: 'zerohop_upstream_endpoint_changes_total',
-    help: 'Changes of the addresses of a name in a forward.',
-  },
-  endpointsFailed: {
-    name: 'zerohop_upstream_endpoint_failures_total',
-    help: 'Failed lookups of the addresses of a name in a forward.',
-  },
+  aaaaSynthesized: of('zerohop_aaaa_synthesized_total', 'AAAA queries answered by policy, without an upstream query.'),
+  panics: of('coredns_panics_total', 'A metrics that counts the number of panics.'),
+  reloadFailed: of('coredns_reload_failed_total', 'Counter of the number of failed reload attempts.'),
+  healthFailures: of('coredns_health_request_failures_total', 'The number of times the self health check failed.'),
+  queryLogDropped: of('zerohop_query_log_dropped_lines_total', 'Query log lines dropped because of the rate limit.'),
+  dnstapDropped: of(
+    'zerohop_dnstap_dropped_messages_total',
+    'Messages dropped because a dnstap collector was unreachable or too slow.',
+  ),
+  upstreamOneWay: of(
+    'zerohop_upstream_one_transport_total',
+    'Times that an upstream was found to answer over UDP only or TCP only.',
+  ),
+  endpointsLearned: of('zerohop_upstream_endpoint_changes_total', 'Changes of the addresses of a name in a forward.'),
+  endpointsFailed: of(
+    'zerohop_upstream_endpoint_failures_total',
+    'Failed lookups of the addresses of a name in a forward.',
+  ),
   takeoverStart: { ...takeovers, labels: { cause: 'start' } },
   takeoverLeft: { ...takeovers, labels: { cause: 'left' } },
   takeoverGone: { ...takeovers, labels: { cause: 'gone' } },
   takeoverSilent: { ...takeovers, labels: { cause: 'silent' } },
-  handovers: { name: 'zerohop_handovers_total', help: 'Times that another instance took over from this one.' },
+  handovers: of('zerohop_handovers_total', 'Times that another instance took over from this one.'),
   entriesGiven: { ...entries, labels: { direction: 'given' } },
   entriesTaken: { ...entries, labels: { direction: 'taken' } },
-  forwardHealthcheckBroken: {
-    name: 'coredns_forward_healthcheck_broken_total',
-    help: 'Counter of the number of complete failures of the healthchecks.',
-  },
-  forwardMaxConcurrentRejects: {
-    name: 'coredns_forward_max_concurrent_rejects_total',
-    help: 'Counter of the number of queries rejected because the concurrent queries were at maximum.',
-  },
-  localhostRequests: {
-    name: 'coredns_local_localhost_requests_total',
-    help: 'Counter of localhost.<domain> requests.',
-  },
+  forwardHealthcheckBroken: of(
+    'coredns_forward_healthcheck_broken_total',
+    'Counter of the number of complete failures of the healthchecks.',
+  ),
+  forwardMaxConcurrentRejects: of(
+    'coredns_forward_max_concurrent_rejects_total',
+    'Counter of the number of queries rejected because the concurrent queries were at maximum.',
+  ),
+  localhostRequests: of('coredns_local_localhost_requests_total', 'Counter of localhost.<domain> requests.'),
 };
 
 /** A family per name; events that share one differ in their labels. */
@@ -173,10 +141,7 @@ export const eventFamilies: readonly Family<Scrape>[] = [
 
 function familyNamed(name: string): Family<Scrape> {
   const events = eventNames.filter((event) => eventMetrics[event].name === name);
-  return {
-    name,
-    help: eventMetrics[events[0]].help,
-    type: 'counter',
-    samples: (scrape) => events.map((event) => sample(eventMetrics[event].labels ?? {}, scrape.event(event))),
-  };
+  return counter(name, eventMetrics[events[0]].help, (scrape) =>
+    events.map((event) => sample(eventMetrics[event].labels ?? {}, scrape.event(event))),
+  );
 }

@@ -1,22 +1,21 @@
 /**
- * The shapes between our plain numbers and the text that Prometheus reads: families, samples, and histograms whose
- * buckets were counted long before anybody asked. It knows no family by name and nothing of prom-client.
+ * The shapes between plain numbers and the text that Prometheus reads: families, samples, and histograms whose buckets
+ * were counted before the scrape. This file knows no family by name and nothing of prom-client.
  */
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** One line of the exposition, in prom-client's words. */
+/** One line of the exposition, with prom-client's property names. */
 export interface Sample {
-  /** The line's name where it is not the family's: `…_bucket`, `…_sum`, `…_count`. */
+  /** The line's name if it is not the family's: `…_bucket`, `…_sum`, `…_count`. */
   readonly metricName?: string;
-  /** Labels of this line alone. */
   readonly labels: Labels;
-  /** Labels that the lines of one histogram have in common. */
+  /** Labels of all lines of one histogram. */
   readonly sharedLabels?: Labels;
   readonly value: number;
 }
 
-/** One metric family; `From` is what its samples are taken from. */
+/** One metric family; `From` is the source of its samples. */
 export interface Family<From> {
   readonly name: string;
   readonly help: string;
@@ -24,40 +23,58 @@ export interface Family<From> {
   readonly samples: (from: From) => readonly Sample[];
 }
 
-/** A sample of the family's own name. */
+export function counter<From>(name: string, help: string, samples: Family<From>['samples']): Family<From> {
+  return { name, help, type: 'counter', samples };
+}
+
+export function gauge<From>(name: string, help: string, samples: Family<From>['samples']): Family<From> {
+  return { name, help, type: 'gauge', samples };
+}
+
+/** A family of histograms with these buckets. */
+export function histogram<From>(
+  name: string,
+  help: string,
+  bounds: readonly number[],
+  read: (from: From) => readonly (Omit<CountedHistogram, 'bounds'> & { readonly labels: Labels })[],
+): Family<From> {
+  const samples = (from: From): Sample[] =>
+    read(from).flatMap(({ labels, ...counted }) => histogramSamples(name, labels, { ...counted, bounds }));
+  return { name, help, type: 'histogram', samples };
+}
+
+/** A sample with the family's own name. */
 export function sample(labels: Labels, value: number): Sample {
   return { labels, value };
 }
 
-/** Where a histogram's numbers are: one per bound, one above all bounds, and the sum of what was observed. */
+/** A histogram's numbers: one per bound, one above all bounds, and the sum of the observations. */
 interface CountedHistogram {
   readonly numbers: Float64Array;
-  /** Index of the first bucket; 0 unless said. */
+  /** Index of the first bucket, 0 by default. */
   readonly first?: number;
   /** Upper bounds, rising. */
   readonly bounds: readonly number[];
 }
 
-/** Numbers for these buckets, from the first place on: all zero. */
 export function emptyHistogram(bounds: readonly number[]): Float64Array {
   return new Float64Array(bounds.length + 2);
 }
 
-/** Counts one value in its bucket and in the sum. */
 export function observe({ numbers, first = 0, bounds }: CountedHistogram, value: number): void {
   const bucket = bounds.findIndex((bound) => value <= bound);
   numbers[first + (bucket === -1 ? bounds.length : bucket)]++;
   numbers[first + bounds.length + 1] += value;
 }
 
-/** How many observations the histogram holds. */
+/** The number of observations. */
 export function countOf({ numbers, first = 0, bounds }: CountedHistogram): number {
   let count = 0;
   for (let bucket = 0; bucket <= bounds.length; bucket++) count += numbers[first + bucket];
   return count;
 }
 
-/** The histogram's lines: Prometheus's buckets are cumulative, ours are not. */
+/** The histogram's lines; Prometheus's buckets are cumulative, ours are not. */
 export function histogramSamples(name: string, labels: Labels, histogram: CountedHistogram): Sample[] {
   const { numbers, first = 0, bounds } = histogram;
   const lines: Sample[] = [];
@@ -82,8 +99,8 @@ export interface Group<Item> {
 }
 
 /**
- * The items by their labels, in the order in which each was first seen: two upstreams with one address, or the same
- * zone in two server blocks, are one series, and a series written twice makes Prometheus refuse the scrape.
+ * The items by their labels, in the order of first appearance: two upstreams with one address, or a zone in two server
+ * blocks, are one series, and a series written twice makes Prometheus refuse the scrape.
  */
 export function groupByLabels<Item>(items: Iterable<Item>, labelsOf: (item: Item) => Labels): Group<Item>[] {
   const groups = new Map<string, Group<Item>>();
@@ -97,7 +114,7 @@ export function groupByLabels<Item>(items: Iterable<Item>, labelsOf: (item: Item
   return [...groups.values()];
 }
 
-/** Adds `numbers` to `sums`, place by place, as far as both reach. */
+/** Adds `numbers` to `sums`, up to the shorter length. */
 export function addNumbers(sums: Float64Array, numbers: Float64Array): void {
   const places = Math.min(sums.length, numbers.length);
   for (let place = 0; place < places; place++) sums[place] += numbers[place];
@@ -111,7 +128,11 @@ export function sumsOf<Item extends { readonly count: number }>(
   return groupByLabels(items, labelsOf).map(({ labels, members }) =>
     sample(
       labels,
-      members.reduce((sum, { count }) => sum + count, 0),
+      sum(members, ({ count }) => count),
     ),
   );
+}
+
+export function sum<Item>(items: readonly Item[], read: (item: Item) => number): number {
+  return items.reduce((total, item) => total + read(item), 0);
 }

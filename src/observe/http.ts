@@ -1,11 +1,12 @@
 /**
- * A small HTTP server for probes and scrapes: exact paths, any method (kubelets and people differ), bounds on
- * everything, and no bodies read. Who may be answered what is decided in the routes; this file moves bytes.
+ * A small HTTP server for probes and scrapes: exact paths, any method (kubelets and people differ), bounds on everything,
+ * and no bodies read. The routes decide on access.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { formatEndpoint } from '../config/addresses.js';
 import { httpRequestBytesMax, httpTimeoutMs } from '../limits.js';
 import { plainEndpoint } from '../os/addresses.js';
 import type { Clock } from '../os/clock.js';
@@ -16,51 +17,47 @@ import { Places } from './http-places.js';
 export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
-  /** Plain text unless said. */
+  /** Plain text by default. */
   readonly contentType?: string;
-  /** What follows the body, as fast as the client takes it. Where it fails, the connection ends. */
+  /** Follows the body, as fast as the client reads. Its failure ends the connection. */
   readonly rest?: Readable;
 }
 
-/** What a route may know of who asks. */
+/** A request. */
 export interface Asked {
-  /** What stands behind the path's question mark. */
   readonly query: URLSearchParams;
-  /** By a program of this host, over loopback or from the address that it asks: the kernel lets no other have that. */
+  /** From a program of this host, over loopback or with equal addresses at both ends, which the kernel grants no other. */
   readonly isLocal: boolean;
-  /** Of the connection. */
   readonly remote: Endpoint;
   readonly local: Endpoint;
 }
 
-/** Answers by path, `/health`. They are late when they like. */
+/** Answers by path, such as `/health`. They may take any time. */
 export type HttpRoutes = Readonly<Record<string, (asked: Asked) => Promise<HttpAnswer>>>;
 
-/** Binds a socket in another way than Node.js does; its descriptor. Throws the system's error. */
+/** Replaces Node.js's bind; returns a descriptor. Throws the system's error. */
 type BindHttp = (at: Endpoint) => number;
 
 export interface HttpServer {
-  /** The port is the real one when 0 was asked for. */
+  /** With the actual port if 0 was given. */
   readonly local: Endpoint;
-  /** Stops listening, lets answers that are on their way go out, and drops idle connections. */
+  /** Stops listening, completes answers in progress, and drops idle connections. */
   close(): Promise<void>;
 }
 
-/** The one that is being answered, and the next. */
+/** The one in progress, and the next. */
 const requestsUnansweredMax = 2;
-/** A body is in memory until it has been read; streams have times of their own. */
+/** A body is in memory until the client has read it; streams have their own limits. */
 const answerSendMs = 2 * httpTimeoutMs;
 const plainText = 'text/plain; charset=utf-8';
 const notFound: HttpAnswer = { status: 404, body: '404 page not found\n' };
 
-/** What a server of this kind needs of the outside. */
 interface HttpOutside {
   readonly clock: Clock;
-  /** Is told of a route that throws, which is a bug. */
+  /** Receives errors of routes, which are bugs. */
   failed(error: unknown): void;
-  /** Addresses of this host's interfaces: connections from these have places of their own. */
+  /** Addresses of this host's interfaces: connections from them have places of their own. */
   hostAddresses(): readonly string[];
-  /** Without it the socket is bound as Node.js binds it. */
   readonly bind?: BindHttp | undefined;
 }
 
@@ -68,27 +65,27 @@ interface Connection {
   readonly socket: Socket;
   /** Null: a program of this host. */
   readonly address: string | null;
-  /** Requests that have come and whose answers have not gone out. */
+  /** The number of requests without a complete answer. */
   unanswered: number;
-  /** The last of these has been answered, whole. */
+  /** Resolves when the last of them is answered. */
   answered: Promise<void>;
   isWorking: boolean;
   close(): void;
 }
 
 /**
- * Listens and answers. The unspecified address `::` means all addresses; without IPv6 that is 0.0.0.0. Rejects with
- * the system's error, which `listenFailure` puts into a sentence. Where a route throws, the client gets 500.
+ * Listens and answers. The unspecified address `::` means all addresses; without IPv6 that is 0.0.0.0. Rejects with the
+ * system's error, for `listenFailure`. If a route throws, the client gets 500.
  */
 export async function startHttp(at: Endpoint, routes: HttpRoutes, outside: HttpOutside): Promise<HttpServer> {
   const places = new Places<Connection>();
   const connections = new WeakMap<Socket, Connection>();
   const bytesOf = newEncoder();
   let lastTurn: Promise<void> = Promise.resolve();
-  /** One answer in each turn of the loop: where many ask in a loop, DNS has its turn between two answers. */
+  /** One answer in each turn of the event loop, so that DNS runs between the answers of a flood. */
   const turnOf = (socket: Socket): Promise<void> => {
     lastTurn = lastTurn.then(() => {
-      // A client that has gone takes no turn from others.
+      // A disconnected client takes no turn.
       if (!socket.destroyed) return new Promise((resolve) => setImmediate(resolve));
       return undefined;
     });
@@ -106,7 +103,7 @@ export async function startHttp(at: Endpoint, routes: HttpRoutes, outside: HttpO
       const connection = connections.get(request.socket);
       if (connection === undefined) return;
       connection.unanswered++;
-      // Answers are made one at a time: requests sent ahead must not be a way to more work than others can ask for.
+      // One answer at a time: pipelined requests must not get a client more work done than others.
       if (connection.unanswered > requestsUnansweredMax) return void request.socket.destroy();
       places.used(connection, connection.address);
       const before = connection.answered;
@@ -132,12 +129,16 @@ export async function startHttp(at: Endpoint, routes: HttpRoutes, outside: HttpO
   );
   server.on('connection', (socket) => {
     const { remoteAddress } = socket;
-    // A client that is gone before we look has no address.
+    // A client that has already disconnected has no address.
     if (remoteAddress === undefined) return void socket.destroy();
     const plain = plainEndpoint(remoteAddress, 0).address;
     const address = isLocal(socket) || outside.hostAddresses().includes(plain) ? null : plain;
     const connection: Connection = {
-      ...{ socket, address, unanswered: 0, isWorking: false, answered: Promise.resolve() },
+      socket,
+      address,
+      unanswered: 0,
+      isWorking: false,
+      answered: Promise.resolve(),
       close: () => void socket.destroy(),
     };
     connections.set(socket, connection);
@@ -155,27 +156,26 @@ export async function startHttp(at: Endpoint, routes: HttpRoutes, outside: HttpO
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        // closeIdleConnections leaves those alone that have not sent anything yet; they would hold up our end for seconds.
+        // closeIdleConnections skips connections without any request, which would delay the end for seconds.
         for (const { socket, unanswered } of [...places]) if (unanswered === 0) socket.destroy();
       }),
   };
 }
 
-/** One sentence for the error that `startHttp` rejected with: what could not be done, and what to change. */
+/** One sentence for an error of `startHttp`: what failed, and what to change. */
 export function listenFailure(at: Endpoint, error: NodeJS.ErrnoException): string {
-  const where = at.address.includes(':') ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`;
   const remedies: Readonly<Record<string, string>> = {
     EADDRINUSE: 'address already in use; stop the other program or choose another port',
     EACCES: 'ports below 1024 need the capability NET_BIND_SERVICE; grant it or choose another port',
     EMFILE: `too many open files; ${raiseOpenFiles()}`,
     EADDRNOTAVAIL: 'no interface has this address; write an address of the node',
   };
-  return `cannot listen for HTTP on ${where}: ${remedies[error.code ?? ''] ?? error.message}.`;
+  return `cannot listen for HTTP on ${formatEndpoint(at)}: ${remedies[error.code ?? ''] ?? error.message}.`;
 }
 
 /**
- * Routes of one endpoint in one place, because two directives may name the same address. Endpoints that differ in
- * writing only are different here; the second one to listen then fails.
+ * The routes by endpoint, since two directives may name the same address. Endpoints in different notation stay separate;
+ * listening on the second one then fails.
  */
 export function groupRoutes(
   wanted: readonly { readonly at: Endpoint; readonly routes: HttpRoutes }[],
@@ -208,7 +208,7 @@ async function make(
   }
 }
 
-/** A long text that is given to many becomes bytes once, which all who read it slowly then share. */
+/** Encodes a text once, so that all slow readers of a long one share the bytes. */
 function newEncoder(): (body: string) => Buffer {
   let last = { body: '', bytes: Buffer.alloc(0) };
   return (body) => {
@@ -222,8 +222,7 @@ type Encoded = HttpAnswer & { readonly bytes: Buffer };
 async function send(request: IncomingMessage, response: ServerResponse, made: Encoded): Promise<void> {
   const { status, bytes, contentType = plainText, rest } = made;
   const isHead = request.method === 'HEAD';
-  // A body is nothing we asked for; reading it only to keep the connection would have no bound.
-  // Nor does a place stay with a client for what is not there, or was not understood.
+  // Reading an unwanted body only to keep the connection would have no bound. A client error frees the place, too.
   if (hasBody(request) || status >= 400) response.setHeader('Connection', 'close');
   response.setHeader('Content-Type', contentType);
   if (rest === undefined) response.setHeader('Content-Length', bytes.length);
@@ -234,7 +233,7 @@ async function send(request: IncomingMessage, response: ServerResponse, made: En
     return;
   }
   response.write(bytes);
-  // A client that has gone is no failure; one that is still there sees that the end is missing.
+  // A disconnect is no failure; a client that is still connected sees that the end is missing.
   await pipeline(rest, response).catch(() => response.destroy());
 }
 

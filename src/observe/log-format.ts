@@ -1,10 +1,9 @@
 /**
- * The formats of `log`: text with `{fields}` as CoreDNS documents them, compiled once into a function, so that a
- * query costs the fields that its format names and nothing else.
+ * The formats of `log`: text with CoreDNS's `{fields}`, compiled once into a function, so that a query costs the fields of
+ * its format only. And the classes and types that CoreDNS gives to answers.
  */
 import { className, lowerCaseName, rcodeName, typeName } from '../dns/names.js';
 import type { QueryLogRecord } from '../resolve/lane.js';
-import { answerClass, answerType } from './query-facts.js';
 
 export type FormatLine = (facts: QueryLogRecord) => string;
 
@@ -15,7 +14,7 @@ const wholeFormats: Readonly<Record<string, string>> = {
   '{combined}': `${commonFormat} "{>opcode}"`,
 };
 
-/** Fields whose value is empty are written as `-`. */
+/** Empty values are written as `-`. */
 const fields: ReadonlyMap<string, FormatLine> = new Map<string, FormatLine>([
   ['{remote}', (facts) => bracketed(facts.remote.address)],
   ['{port}', (facts) => String(facts.remote.port)],
@@ -35,14 +34,14 @@ const fields: ReadonlyMap<string, FormatLine> = new Map<string, FormatLine>([
   ['{>rflags}', (facts) => flagsText(facts.flags) || '-'],
 ]);
 
-/** Values of plugins' metadata labels, `{/forward/upstream}`; what has none here is written as `-`, as in CoreDNS. */
+/** Plugins' metadata labels, `{/forward/upstream}`; unknown ones are written as `-`, as in CoreDNS. */
 const labels: ReadonlyMap<string, FormatLine> = new Map<string, FormatLine>([
   ['forward/upstream', ({ upstream }) => upstream ?? '-'],
   ['log/class', answerClass],
   ['log/type', answerType],
 ]);
 
-/** A sentence about the first word in braces that is no field, and is written as it stands; null without one. */
+/** A sentence about the first word in braces that is no field, and is written literally; null without one. */
 export function checkLogFormat(format: string): string | null {
   for (const [written] of format.matchAll(inBraces)) {
     if (!/^\{>?[A-Za-z]\w*\}$/.test(written) || fields.has(written) || Object.hasOwn(wholeFormats, written)) continue;
@@ -55,7 +54,7 @@ export function checkLogFormat(format: string): string | null {
 /** The innermost pairs of braces. */
 const inBraces = /\{[^{}]*\}/g;
 
-/** The function that writes a line of this format. Braces around anything but a field or a label are themselves. */
+/** The function that writes a line of this format. Braces around other text are literal. */
 export function compileLogFormat(format: string): FormatLine {
   const text = format.replace(/\{common\}|\{combined\}/g, (name) => wholeFormats[name]);
   const parts: (string | FormatLine)[] = [];
@@ -89,21 +88,47 @@ function durationText(ms: number): string {
 }
 
 // The bits of the header's second word, in CoreDNS's order.
-const flagNames: readonly (readonly [bit: number, name: string])[] = [
-  [0x8000, 'qr'],
-  [0x0400, 'aa'],
-  [0x0200, 'tc'],
-  [0x0100, 'rd'],
-  [0x0080, 'ra'],
-  [0x0040, 'z'],
-  [0x0020, 'ad'],
-  [0x0010, 'cd'],
-];
+const flagBits = { qr: 0x8000, aa: 0x0400, tc: 0x0200, rd: 0x0100, ra: 0x0080, z: 0x0040, ad: 0x0020, cd: 0x0010 };
+const flagNames = Object.entries(flagBits);
 
 function flagsText(flags: number): string {
   let text = '';
-  for (const [bit, name] of flagNames) {
+  for (const [name, bit] of flagNames) {
     if ((flags & bit) !== 0) text += text === '' ? name : `,${name}`;
   }
   return text;
+}
+
+/** The classes of `log { class … }`. */
+export type AnswerClass = 'success' | 'denial' | 'error';
+
+const opcodeQuery = 0;
+const types = { ns: 2, soa: 6, ixfr: 251, axfr: 252 };
+const rcodes = { noerror: 0, servfail: 2, nxdomain: 3, notimp: 4 };
+
+/**
+ * CoreDNS's classes: `denial` is NXDOMAIN and NODATA, `success` every other NOERROR (including referrals), `error` the rest,
+ * with transfers and other opcodes. CoreDNS logs an NXDOMAIN without SOA as an error; its manual does not say so.
+ */
+export function answerClass(facts: QueryLogRecord): AnswerClass {
+  if (isMeta(facts)) return 'error';
+  if (facts.rcode === rcodes.nxdomain) return 'denial';
+  if (facts.rcode !== rcodes.noerror) return 'error';
+  return facts.answerRecords === 0 && facts.authorityType === types.soa ? 'denial' : 'success';
+}
+
+/** The value of CoreDNS's metadata label `log/type`. */
+export function answerType(facts: QueryLogRecord): string {
+  const { rcode, answerRecords, authorityType } = facts;
+  if (isMeta(facts)) return 'META';
+  if (rcode === rcodes.nxdomain) return 'NXDOMAIN';
+  if (rcode === rcodes.servfail || rcode === rcodes.notimp) return 'SERVERERROR';
+  if (rcode !== rcodes.noerror) return 'OTHERERROR';
+  if (answerRecords > 0) return 'NOERROR';
+  if (authorityType === types.soa) return 'NODATA';
+  return authorityType === types.ns ? 'DELEGATION' : 'NOERROR';
+}
+
+function isMeta({ opcode, type }: QueryLogRecord): boolean {
+  return opcode !== opcodeQuery || type === types.axfr || type === types.ixfr;
 }

@@ -1,7 +1,6 @@
 /**
- * The log, on pino: JSON lines, written by libuv's threads so that a slow reader of stdout never holds up an answer.
- * Lines wait in a bounded buffer; beyond the bound they are lost and counted. It does not decide what is worth a
- * line.
+ * The log, on pino: JSON lines, written by libuv's threads so that a slow reader of stdout never delays an answer. Lines
+ * wait in a bounded buffer; beyond the bound they are lost and counted.
  */
 import { createRequire } from 'node:module';
 import type { DestinationStream } from 'pino';
@@ -9,30 +8,29 @@ import { logUnsentBytesMax } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import type { Log, LogFields } from '../os/log.js';
 
-// With `import`, Node first loads a WebAssembly parser to find a CommonJS module's names: 5 MB that nobody needs.
+// With `import`, Node first loads a WebAssembly parser for the names of a CommonJS module: 5 MB for nothing.
 const pino: typeof import('pino') = createRequire(import.meta.url)('pino');
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export interface Logger extends Log {
-  /** Lines below this level are not written from now on; a reload may switch `debug`. */
+  /** A reload may switch `debug`. */
   setLevel(level: LogLevel): void;
-  /** One line of the query log: written at level info whatever the level of the log, as with CoreDNS's -quiet. */
+  /** A line of the query log, at level info whatever the level of the log, as with CoreDNS's -quiet. */
   queryLine(message: string): void;
-  /** Lines lost so far because nobody read stdout. */
   readonly linesLost: number;
-  /** Writes everything out before it returns; for the end of the process, which also does it by itself. */
+  /** Writes all waiting lines synchronously, for the end of the process. */
   flush(): void;
 }
 
 interface LoggerOptions {
   readonly level: LogLevel;
   readonly clock: Clock;
-  /** Where lines go instead of stdout: a file descriptor, or a stream for tests. */
+  /** Instead of stdout: a file descriptor, or a stream for tests. */
   readonly destination?: number | DestinationStream;
 }
 
-/** Which level the flags and the Corefile ask for: `debug` wins over `-quiet`. */
+/** The level of flags and Corefile: `debug` wins over `-quiet`. */
 export function logLevel(asked: { readonly debug: boolean; readonly quiet: boolean }): LogLevel {
   if (asked.debug) return 'debug';
   return asked.quiet ? 'warn' : 'info';
@@ -45,7 +43,7 @@ export function newLogger({ level, clock, destination = 1 }: LoggerOptions): Log
       ? pino.destination({ dest: destination, sync: false, maxLength: logUnsentBytesMax })
       : null;
   file?.on('drop', () => linesLost++);
-  // A reader that went away (EPIPE) takes the log with it, not the service.
+  // When the reader is gone (EPIPE), the log ends and the service continues.
   file?.on('error', () => linesLost++);
   const root = pino(
     {
@@ -80,11 +78,11 @@ export function newLogger({ level, clock, destination = 1 }: LoggerOptions): Log
   };
 }
 
-/** A stream that is not open yet, or broken, has nothing to flush and says so by throwing. */
+/** flushSync throws for a stream that is not open yet, or broken. */
 function flushQuietly(stream: { flushSync(): void }): void {
   try {
     stream.flushSync();
   } catch {
-    // The lines cannot be written; there is nobody left to tell.
+    // The lines are lost, and so would be a message about it.
   }
 }

@@ -1,9 +1,8 @@
 /**
- * coredns_dns_*: questions and answers by server and zone, under CoreDNS's present names and under those it had
- * before 1.7, which dashboards still read. A series over a closed set of values (type, rcode) appears with its first
- * event, as CoreDNS's do; what a zone has one of is there from the start, so that rate() sees the first event too.
+ * coredns_dns_*: queries and answers by server and zone, under CoreDNS's present names and under those from before 1.7,
+ * which dashboards still read. A series over a closed set of values (type, rcode) appears with its first event, as in
+ * CoreDNS; single series of a zone exist from the start, so that rate() sees the first event too.
  */
-
 import {
   answerers,
   countedTypes,
@@ -14,7 +13,7 @@ import {
   zonePlaces,
 } from '../counters.js';
 import { rcodeName } from '../dns/names.js';
-import { countOf, type Family, histogramSamples, type Labels, type Sample, sample } from './exposition.js';
+import { counter, countOf, type Family, histogram, type Labels, type Sample, sample } from './exposition.js';
 import type { Scrape, ZoneTotals } from './metrics-source.js';
 
 const transports = ['udp', 'tcp'] as const;
@@ -22,74 +21,56 @@ const transports = ['udp', 'tcp'] as const;
 const families = ['1', '2'] as const;
 
 export const dnsFamilies: readonly Family<Scrape>[] = [
-  {
-    name: 'coredns_dns_requests_total',
-    help: 'Counter of DNS requests made per zone, protocol and family.',
-    type: 'counter',
-    samples: (scrape) =>
-      scrape.served.flatMap((zone) =>
-        requests(zone)
-          .filter(({ count }) => count > 0)
-          .map(({ proto, family, type, count }) => sample({ ...withView(zone), proto, family, type }, count)),
-      ),
-  },
-  {
-    name: 'coredns_dns_request_count_total',
-    help: 'Counter of DNS requests made per zone, protocol and family. Former name of coredns_dns_requests_total.',
-    type: 'counter',
-    samples: (scrape) => scrape.served.flatMap((zone) => sumBy(requests(zone), zone, ['proto', 'family'])),
-  },
-  {
-    name: 'coredns_dns_request_type_count_total',
-    help: 'Counter of DNS requests per type, per zone. Former name; see coredns_dns_requests_total.',
-    type: 'counter',
-    samples: (scrape) => scrape.served.flatMap((zone) => sumBy(requests(zone), zone, ['type'])),
-  },
-  {
-    name: 'coredns_dns_responses_total',
-    help: 'Counter of response status codes, by the directive that wrote the answer.',
-    type: 'counter',
-    samples: (scrape) =>
-      scrape.served.flatMap((zone) =>
-        responses(zone)
-          .filter(({ count }) => count > 0)
-          .map(({ rcode, plugin, count }) => sample({ ...withView(zone), rcode, plugin }, count)),
-      ),
-  },
-  {
-    name: 'coredns_dns_response_rcode_count_total',
-    help: 'Counter of response status codes. Former name of coredns_dns_responses_total.',
-    type: 'counter',
-    samples: (scrape) => scrape.served.flatMap((zone) => sumBy(responses(zone), zone, ['rcode'])),
-  },
-  {
-    name: 'coredns_dns_do_requests_total',
-    help: 'Counter of DNS requests with DO bit set per zone.',
-    type: 'counter',
-    samples: (scrape) => scrape.served.map((zone) => sample(withView(zone), zone.numbers[zonePlaces.dnssecOk])),
-  },
-  {
-    name: 'coredns_dns_request_do_count_total',
-    help: 'Counter of DNS requests with DO bit set per zone. Former name of coredns_dns_do_requests_total.',
-    type: 'counter',
-    samples: (scrape) => scrape.served.map((zone) => sample(zone.labels, zone.numbers[zonePlaces.dnssecOk])),
-  },
-  {
-    name: 'coredns_dns_request_duration_seconds',
-    help: 'Histogram of the time (in seconds) each request took per zone.',
-    type: 'histogram',
-    samples: (scrape) =>
-      scrape.served.flatMap((zone) =>
-        histogramSamples('coredns_dns_request_duration_seconds', withView(zone), {
-          numbers: zone.numbers,
-          first: zonePlaces.duration,
-          bounds: durationBucketsSeconds,
-        }),
-      ),
-  },
+  perZone('coredns_dns_requests_total', 'Counter of DNS requests made per zone, protocol and family.', (zone) =>
+    requests(zone)
+      .filter(({ count }) => count > 0)
+      .map(({ proto, family, type, count }) => sample({ ...withView(zone), proto, family, type }, count)),
+  ),
+  perZone(
+    'coredns_dns_request_count_total',
+    'Counter of DNS requests made per zone, protocol and family. Former name of coredns_dns_requests_total.',
+    (zone) => sumBy(requests(zone), zone, ['proto', 'family']),
+  ),
+  perZone(
+    'coredns_dns_request_type_count_total',
+    'Counter of DNS requests per type, per zone. Former name; see coredns_dns_requests_total.',
+    (zone) => sumBy(requests(zone), zone, ['type']),
+  ),
+  perZone(
+    'coredns_dns_responses_total',
+    'Counter of response status codes, by the directive that wrote the answer.',
+    (zone) =>
+      responses(zone)
+        .filter(({ count }) => count > 0)
+        .map(({ rcode, plugin, count }) => sample({ ...withView(zone), rcode, plugin }, count)),
+  ),
+  perZone(
+    'coredns_dns_response_rcode_count_total',
+    'Counter of response status codes. Former name of coredns_dns_responses_total.',
+    (zone) => sumBy(responses(zone), zone, ['rcode']),
+  ),
+  perZone('coredns_dns_do_requests_total', 'Counter of DNS requests with DO bit set per zone.', (zone) => [
+    sample(withView(zone), zone.numbers[zonePlaces.dnssecOk]),
+  ]),
+  perZone(
+    'coredns_dns_request_do_count_total',
+    'Counter of DNS requests with DO bit set per zone. Former name of coredns_dns_do_requests_total.',
+    (zone) => [sample(zone.labels, zone.numbers[zonePlaces.dnssecOk])],
+  ),
+  histogram(
+    'coredns_dns_request_duration_seconds',
+    'Histogram of the time (in seconds) each request took per zone.',
+    durationBucketsSeconds,
+    ({ served }) =>
+      served.map((zone) => ({ labels: withView(zone), numbers: zone.numbers, first: zonePlaces.duration })),
+  ),
   sizes('coredns_dns_request_size_bytes', 'Size of the queries in bytes.', zonePlaces.requestBytes),
   sizes('coredns_dns_response_size_bytes', 'Size of the answers in bytes.', zonePlaces.responseBytes),
 ];
+
+function perZone(name: string, help: string, read: (zone: ZoneTotals) => Sample[]): Family<Scrape> {
+  return counter(name, help, ({ served }) => served.flatMap(read));
+}
 
 function withView(zone: ZoneTotals): Labels {
   return { ...zone.labels, view: '' };
@@ -120,14 +101,14 @@ function responses(zone: ZoneTotals): (Counted & Record<'rcode' | 'plugin', stri
   );
 }
 
-/** The last place is that of all rcodes without one of their own. */
+/** The last place counts all rcodes that have no place of their own. */
 function rcodeLabel(rcode: number): string {
   if (rcode === rcodesCounted - 1) return 'other';
   const name = rcodeName(rcode);
   return name === String(rcode) ? `RCODE${rcode}` : name;
 }
 
-/** The counts added up over all labels but `names`; sums of nothing are left out. */
+/** The counts added up over all labels but `names`, without those that are 0. */
 function sumBy<Name extends string>(
   counts: readonly (Counted & Record<Name, string>)[],
   zone: ZoneTotals,
@@ -146,17 +127,13 @@ function sumBy<Name extends string>(
 }
 
 function sizes(name: string, help: string, base: number): Family<Scrape> {
-  return {
-    name,
-    help,
-    type: 'histogram',
-    samples: (scrape) =>
-      scrape.served.flatMap((zone) =>
-        transports.flatMap((proto, transport) => {
-          const first = base + transport * histogramPlaces.size;
-          const histogram = { numbers: zone.numbers, first, bounds: sizeBucketsBytes };
-          return countOf(histogram) === 0 ? [] : histogramSamples(name, { ...withView(zone), proto }, histogram);
-        }),
-      ),
-  };
+  return histogram(name, help, sizeBucketsBytes, ({ served }) =>
+    served.flatMap((zone) =>
+      transports.flatMap((proto, transport) => {
+        const counted = { numbers: zone.numbers, first: base + transport * histogramPlaces.size };
+        const isEmpty = countOf({ ...counted, bounds: sizeBucketsBytes }) === 0;
+        return isEmpty ? [] : { ...counted, labels: { ...withView(zone), proto } };
+      }),
+    ),
+  );
 }

@@ -1,13 +1,12 @@
 /**
- * Families about the process rather than its packets: build, configuration, set-up of the node, self-check, what is
- * in use just now, and process_* under the names that every Prometheus client library gives them.
+ * Families about the process rather than its packets: build, configuration, role among the instances of the node, set-up
+ * of the node, self-check, present usage, and process_* under the names that every Prometheus client library uses.
  */
 import { batchBuckets } from '../counters.js';
 import { setupErrors } from '../host/tools.js';
-import { type Family, groupByLabels, histogramSamples, type Sample, sample } from './exposition.js';
-import { loopDelayBucketsSeconds } from './loop-delay.js';
-import { type GaugeName, gaugeNames, healthBucketsSeconds, type Scrape } from './metrics-source.js';
-import type { ProcessNumbers } from './process-numbers.js';
+import { counter, type Family, gauge, groupByLabels, histogram, type Sample, sample, sum } from './exposition.js';
+import { type GaugeName, gaugeNames, healthBucketsSeconds, roles, type Scrape } from './metrics-source.js';
+import { loopDelayBucketsSeconds, type ProcessNumbers } from './process-numbers.js';
 
 const gaugeMetrics: Readonly<Record<GaugeName, { name: string; help: string }>> = {
   cacheUsedBytes: { name: 'zerohop_cache_used_bytes', help: 'Memory in use by cached answers.' },
@@ -22,50 +21,57 @@ const gaugeMetrics: Readonly<Record<GaugeName, { name: string; help: string }>> 
   },
 };
 
+export const handoverFamilies: readonly Family<Scrape>[] = [
+  gauge(
+    'zerohop_instance_role',
+    'Role of this instance: 1 for one of starting, serving, standing_by. Without -handover always serving.',
+    ({ source }) => {
+      const now = source.instance().role;
+      return roles.map((role) => sample({ role: role.replace(' ', '_') }, role === now ? 1 : 0));
+    },
+  ),
+  gauge(
+    'zerohop_stand_by_instances',
+    'Other instances that are standby or starting while this one serves.',
+    ({ source }) => [sample({}, source.instance().standBys)],
+  ),
+];
+
 export const processFamilies: readonly Family<Scrape>[] = [
-  {
-    name: 'coredns_build_info',
-    help: "A metric with a constant '1' value labeled by version, revision, and the version of Node.js as goversion.",
-    type: 'gauge',
-    samples: ({ source: { build } }) => [
+  gauge(
+    'coredns_build_info',
+    "A metric with a constant '1' value labeled by version, revision, and the version of Node.js as goversion.",
+    ({ source: { build } }) => [
       sample({ version: build.version, revision: build.revision, goversion: build.nodeVersion }, 1),
     ],
-  },
-  {
-    name: 'coredns_plugin_enabled',
-    help: 'A metric that indicates whether a plugin is enabled on per server and zone basis.',
-    type: 'gauge',
-    samples: ({ source }) =>
+  ),
+  gauge(
+    'coredns_plugin_enabled',
+    'A metric that indicates whether a plugin is enabled on per server and zone basis.',
+    ({ source }) =>
       groupByLabels(source.plugins(), ({ server, zone, name }) => ({ server, zone, view: '', name })).map(
         ({ labels }) => sample(labels, 1),
       ),
-  },
-  {
-    name: 'coredns_reload_version_info',
-    help: 'A metric with a constant value of 1 labeled by hash, and value which type of hash generated.',
-    type: 'gauge',
-    samples: ({ source }) => {
+  ),
+  gauge(
+    'coredns_reload_version_info',
+    'A metric with a constant value of 1 labeled by hash, and value which type of hash generated.',
+    ({ source }) => {
       const value = source.corefileSha512();
       return value === null ? [] : [sample({ hash: 'sha512', value }, 1)];
     },
-  },
-  {
-    name: 'coredns_health_request_duration_seconds',
-    help: 'Histogram of the time (in seconds) each self check took.',
-    type: 'histogram',
-    samples: ({ source }) =>
-      histogramSamples(
-        'coredns_health_request_duration_seconds',
-        {},
-        { numbers: source.healthDurations, bounds: healthBucketsSeconds },
-      ),
-  },
-  {
-    name: 'coredns_nodecache_setup_errors_total',
-    help: 'The number of errors during periodic network setup for node-cache.',
-    type: 'counter',
-    samples: setupErrorSamples,
-  },
+  ),
+  histogram(
+    'coredns_health_request_duration_seconds',
+    'Histogram of the time (in seconds) each self check took.',
+    healthBucketsSeconds,
+    ({ source }) => [{ labels: {}, numbers: source.healthDurations }],
+  ),
+  counter(
+    'coredns_nodecache_setup_errors_total',
+    'The number of errors during periodic network setup for node-cache.',
+    setupErrorSamples,
+  ),
   {
     // A counter must end in _total for promtool; without a type the old name passes, and rate() reads it as well.
     name: 'coredns_nodecache_setup_errors',
@@ -73,81 +79,54 @@ export const processFamilies: readonly Family<Scrape>[] = [
     type: 'untyped',
     samples: setupErrorSamples,
   },
-  {
-    name: 'zerohop_log_lost_lines_total',
-    help: 'Log lines dropped because the reader of stdout was too slow or gone.',
-    type: 'counter',
-    samples: ({ source }) => [sample({}, source.logLinesLost())],
-  },
-  ...gaugeNames.map(
-    (gauge): Family<Scrape> => ({
-      ...gaugeMetrics[gauge],
-      type: 'gauge',
-      samples: ({ source }) => present(source.gauges()[gauge]),
-    }),
+  counter(
+    'zerohop_log_lost_lines_total',
+    'Log lines dropped because the reader of stdout was too slow or gone.',
+    ({ source }) => [sample({}, source.logLinesLost())],
   ),
-  {
-    name: 'go_goroutines',
-    help: 'Compatibility metric: threads + waiting queries + TCP clients + upstream connections.',
-    type: 'gauge',
-    samples: ({ source }) => {
+  ...gaugeNames.map((which): Family<Scrape> => {
+    const { name, help } = gaugeMetrics[which];
+    return gauge(name, help, ({ source }) => present(source.gauges()[which]));
+  }),
+  gauge(
+    'go_goroutines',
+    'Compatibility metric: threads + waiting queries + TCP clients + upstream connections.',
+    ({ source }) => {
       const { answeringThreads = 0, waitingClients = 0, tcpClients = 0 } = source.gauges();
-      const connections = source.upstreams().reduce((sum, { open }) => sum + open, 0);
+      const connections = sum(source.upstreams(), ({ open }) => open);
       return [sample({}, 1 + answeringThreads + waitingClients + tcpClients + connections)];
     },
-  },
-  {
-    name: 'nodejs_eventloop_lag_seconds',
-    help: 'Event loop delay of the control lane at the scrape.',
-    type: 'gauge',
-    samples: ({ loopLagMs }) => [sample({}, loopLagMs / 1000)],
-  },
-  {
-    name: 'zerohop_batch_packets',
-    help: 'Datagrams received per system call of an answering thread.',
-    type: 'histogram',
-    samples: ({ batches }) => histogramSamples('zerohop_batch_packets', {}, { numbers: batches, bounds: batchBuckets }),
-  },
-  {
-    name: 'zerohop_event_loop_delay_seconds',
-    help: 'Event loop delay of the control lane, sampled once a second.',
-    type: 'histogram',
-    samples: ({ source }) =>
-      histogramSamples(
-        'zerohop_event_loop_delay_seconds',
-        {},
-        { numbers: source.loopDelays, bounds: loopDelayBucketsSeconds },
-      ),
-  },
-  processFamily(
+  ),
+  gauge('nodejs_eventloop_lag_seconds', 'Event loop delay of the control lane at the scrape.', ({ loopLagMs }) => [
+    sample({}, loopLagMs / 1000),
+  ]),
+  histogram(
+    'zerohop_batch_packets',
+    'Datagrams received per system call of an answering thread.',
+    batchBuckets,
+    ({ batches }) => [{ labels: {}, numbers: batches }],
+  ),
+  histogram(
+    'zerohop_event_loop_delay_seconds',
+    'Event loop delay of the control lane, sampled once a second.',
+    loopDelayBucketsSeconds,
+    ({ source }) => [{ labels: {}, numbers: source.loopDelays }],
+  ),
+  counter(
     'zerohop_event_loop_busy_seconds_total',
-    'counter',
     'Time in which the event loop of the control lane was busy.',
-    'loopBusySeconds',
+    numberOf('loopBusySeconds'),
   ),
-  {
-    name: 'process_start_time_seconds',
-    help: 'Start time of the process since unix epoch in seconds.',
-    type: 'gauge',
-    samples: ({ source }) => [sample({}, source.startedAtMs / 1000)],
-  },
-  processFamily(
-    'process_cpu_seconds_total',
-    'counter',
-    'Total user and system CPU time spent in seconds.',
-    'cpuSeconds',
-  ),
-  processFamily('process_resident_memory_bytes', 'gauge', 'Resident memory size in bytes.', 'residentBytes'),
-  processFamily('process_virtual_memory_bytes', 'gauge', 'Virtual memory size in bytes.', 'virtualBytes'),
-  processFamily('process_open_fds', 'gauge', 'Number of open file descriptors.', 'openFiles'),
-  processFamily('process_max_fds', 'gauge', 'Maximum number of open file descriptors.', 'openFilesMax'),
-  processFamily('nodejs_heap_size_used_bytes', 'gauge', 'JavaScript heap in use by the main thread.', 'heapUsedBytes'),
-  processFamily(
-    'nodejs_external_memory_bytes',
-    'gauge',
-    'Memory of JavaScript objects outside the heap.',
-    'externalBytes',
-  ),
+  gauge('process_start_time_seconds', 'Start time of the process since unix epoch in seconds.', ({ source }) => [
+    sample({}, source.startedAtMs / 1000),
+  ]),
+  counter('process_cpu_seconds_total', 'Total user and system CPU time spent in seconds.', numberOf('cpuSeconds')),
+  gauge('process_resident_memory_bytes', 'Resident memory size in bytes.', numberOf('residentBytes')),
+  gauge('process_virtual_memory_bytes', 'Virtual memory size in bytes.', numberOf('virtualBytes')),
+  gauge('process_open_fds', 'Number of open file descriptors.', numberOf('openFiles')),
+  gauge('process_max_fds', 'Maximum number of open file descriptors.', numberOf('openFilesMax')),
+  gauge('nodejs_heap_size_used_bytes', 'JavaScript heap in use by the main thread.', numberOf('heapUsedBytes')),
+  gauge('nodejs_external_memory_bytes', 'Memory of JavaScript objects outside the heap.', numberOf('externalBytes')),
 ];
 
 function setupErrorSamples({ source }: Scrape): Sample[] {
@@ -155,13 +134,8 @@ function setupErrorSamples({ source }: Scrape): Sample[] {
   return setupErrors.map((errortype) => sample({ errortype }, counts[errortype]));
 }
 
-function processFamily(
-  name: string,
-  type: 'counter' | 'gauge',
-  help: string,
-  which: keyof ProcessNumbers,
-): Family<Scrape> {
-  return { name, help, type, samples: ({ process }) => present(process[which]) };
+function numberOf(which: keyof ProcessNumbers): (scrape: Scrape) => Sample[] {
+  return ({ process }) => present(process[which]);
 }
 
 function present(value: number | null | undefined): Sample[] {

@@ -1,8 +1,7 @@
 /**
- * What the metrics are made from: the parts of the program as the scrape sees them, each a function that reads
- * numbers which are there anyway. `app.ts` puts a `MetricsSource` together; a `Scrape` is one reading of it.
+ * The input of the metrics: functions that read numbers of the parts of the program. `app.ts` builds a `MetricsSource`; a
+ * `Scrape` is one reading of it.
  */
-
 import { batchBuckets, type Counters, type EventName, eventNames, zonePlaces } from '../counters.js';
 import type { SetupError } from '../host/tools.js';
 import type { PluginAtWork } from '../resolve/route.js';
@@ -21,17 +20,16 @@ export interface MetricsSource {
   atWork(plugin: string): readonly AtWorkHere[];
   /** The `server` label of a zone's place in the counters. */
   serverOf(ordinal: number): string;
-  /** What is true of the process just now; names that are missing have no series. */
+  /** Present values; missing names have no series. */
   gauges(): Partial<Readonly<Record<GaugeName, number>>>;
   setupErrors(): Readonly<Record<SetupError, number>>;
-  /** Lines that a reader of stdout was too slow for. */
   logLinesLost(): number;
-  /** SHA-512 of the Corefile in use, in hex, or null before there is one. */
+  /** SHA-512 of the Corefile in use, in hex; null before the first. */
   corefileSha512(): string | null;
   instance(): InstanceNumbers;
-  /** Durations of the periodic self-check, in the layout of `healthBucketsSeconds`. */
+  /** Of the periodic self-check, in the layout of `healthBucketsSeconds`. */
   readonly healthDurations: Float64Array;
-  /** How late the event loop was, in the layout of `loopDelayBucketsSeconds`. */
+  /** In the layout of `loopDelayBucketsSeconds`. */
   readonly loopDelays: Float64Array;
   readonly build: BuildInfo;
   /** Wall-clock milliseconds since 1970. */
@@ -40,10 +38,9 @@ export interface MetricsSource {
 
 export const roles = ['starting', 'serving', 'standing by'] as const;
 
-/** This instance among those on the node. */
 interface InstanceNumbers {
   readonly role: (typeof roles)[number];
-  /** Others that stand by or start while this one serves. */
+  /** Other instances that stand by or start while this one serves. */
   readonly standBys: number;
 }
 
@@ -53,17 +50,17 @@ interface BuildInfo {
   readonly nodeVersion: string;
 }
 
-/** A zone on a listening address, with the place of its numbers in every page. */
+/** A zone on a listening address. */
 export interface ServedZone {
   /** `dns://169.254.20.10:53`. */
   readonly server: string;
-  /** `cluster.local.`; `dropped` for packets that no block is responsible for. */
+  /** `cluster.local.`; `dropped` for packets that match no block. */
   readonly zone: string;
   /** Index for `Counters.zoneBase`. */
   readonly ordinal: number;
   /** The `zones` label of the block's cache, `in-addr.arpa.,ip6.arpa.`; null without `cache`. */
   readonly cacheZones: string | null;
-  /** Whether the block has `prometheus`; coredns_dns_* counts only such blocks' queries. */
+  /** coredns_dns_* counts queries of blocks with `prometheus` only. */
   readonly prometheus: boolean;
 }
 
@@ -88,7 +85,6 @@ export interface EnabledPlugin {
 
 interface AtWorkHere {
   readonly atWork: PluginAtWork;
-  /** On which the block listens. */
   readonly servers: readonly string[];
 }
 
@@ -106,13 +102,13 @@ export type GaugeName = (typeof gaugeNames)[number];
 /** Upper bounds of coredns_health_request_duration_seconds. */
 export const healthBucketsSeconds = [0.00025, 0.0025, 0.025, 0.25, 2.5] as const;
 
-/** Zones with the same labels and the sum of their numbers over all threads, in the layout of `zonePlaces`. */
+/** The sum over all threads and zones with the same labels, in the layout of `zonePlaces`. */
 export interface ZoneTotals {
   readonly labels: Readonly<Record<string, string>>;
   readonly numbers: Float64Array;
 }
 
-/** One reading of everything, made when a scrape arrives. */
+/** One reading of the source. */
 export interface Scrape {
   readonly source: MetricsSource;
   event(name: EventName): number;
@@ -122,12 +118,11 @@ export interface Scrape {
   readonly served: readonly ZoneTotals[];
   /** By server and the cache's zones. */
   readonly cached: readonly ZoneTotals[];
-  /** How late the event loop ran what was due when the scrape arrived. */
+  /** The event loop's delay when the scrape arrived. */
   readonly loopLagMs: number;
   readonly process: ProcessNumbers;
 }
 
-/** Reads the numbers of all threads once and adds them up. */
 export function readSource(source: MetricsSource, loopLagMs: number): Scrape {
   const pages = source.pages();
   const zones = source.zones();
@@ -160,7 +155,7 @@ function totalsOf(group: Group<ServedZone>, pages: readonly Counters[]): ZoneTot
   for (const { ordinal } of group.members) {
     for (const page of pages) {
       const base = page.zoneBase(ordinal);
-      // A thread that started before a reload has no places for zones that came with it.
+      // A thread that started before a reload has no places for new zones.
       addNumbers(numbers, page.zones.subarray(base, base + zonePlaces.count));
     }
   }

@@ -1,8 +1,8 @@
 /**
- * /metrics: every family registered once with prom-client, which checks names and writes the text; the numbers come
- * from one reading of the `MetricsSource`, which all scrapes within a second share. prom-client's own Counter and Histogram are not used: they
- * want to be told of each event, while ours were counted in plain numbers, buckets included, on threads that
- * prom-client knows nothing of. Its registry takes any object with a name and a `get`.
+ * /metrics: every family is registered once with prom-client, which checks names and writes the text; the numbers come from
+ * one reading of the `MetricsSource`, which all scrapes within a second share. prom-client's Counter and Histogram are not
+ * used: they need a call per event, while ours are counted in plain numbers, buckets included, on other threads. Its
+ * registry takes any object with a name and a `get`.
  */
 import { createRequire } from 'node:module';
 import type { Metric, Registry as PromRegistry } from 'prom-client';
@@ -12,18 +12,16 @@ import { eventFamilies } from './event-metrics.js';
 import type { Family, Sample } from './exposition.js';
 import { cacheFamilies } from './metrics-cache.js';
 import { dnsFamilies } from './metrics-dns.js';
-import { formerFamilies } from './metrics-former.js';
-import { handoverFamilies } from './metrics-handover.js';
-import { processFamilies } from './metrics-process.js';
+import { handoverFamilies, processFamilies } from './metrics-process.js';
 import { type MetricsSource, readSource, type Scrape } from './metrics-source.js';
 import { upstreamFamilies } from './metrics-upstream.js';
 
-// The registry alone: the whole of prom-client, with collectors that are not used, would take 3 MB and 35 ms more.
+// The registry alone: all of prom-client, with unused collectors, would take 3 MB and 35 ms more.
 const Registry: typeof PromRegistry = createRequire(import.meta.url)('prom-client/lib/registry');
 
 interface Metrics {
   readonly contentType: string;
-  /** The exposition, at most a second old: all who ask within that time get the same text. */
+  /** The exposition, at most a second old. */
   text(): Promise<string>;
 }
 
@@ -36,13 +34,13 @@ const core: readonly Family<Scrape>[] = [
   ...processFamilies,
 ];
 
-/** All families, with those of plugins. */
+/** All families, with those of plugins and former names. */
 export function allFamilies(ofPlugins: readonly Family<Scrape>[]): readonly Family<Scrape>[] {
   const present = [...core, ...ofPlugins];
   return [...present, ...formerFamilies(present)];
 }
 
-/** `failed` is told when a family cannot be read, which is a bug: it is then without samples, and the others are complete. */
+/** `failed` receives the error of a family, which is a bug; that family is then empty, and the others are complete. */
 export function newMetrics(
   source: MetricsSource,
   families: readonly Family<Scrape>[],
@@ -52,14 +50,14 @@ export function newMetrics(
   const registry = new Registry();
   let latest: { readonly startedMs: number; readonly text: Promise<string> } | null = null;
   let isUnderWay = false;
-  /** What the registry writes next of the family that it is asked for. */
+  /** The samples that the registry writes next. */
   let part: readonly Sample[] = [];
   for (const { name, help, type } of families) {
     const get = () => ({ name, help, type, values: part, aggregator: 'sum' });
     registry.registerMetric({ name, get } as unknown as Metric);
   }
 
-  /** In slices: what else the lane has to do waits for one of them at most. */
+  /** In slices: other work of the main thread waits for one slice at most. */
   async function render(): Promise<string> {
     const arrivedMs = clock.nowMs();
     await nextTurn();
@@ -108,16 +106,36 @@ export function newMetrics(
   };
 }
 
-/** Some 2 µs each. */
+/** About 2 µs each. */
 const samplesAtOnce = 200;
-/** After so long of rendering others have their turn. */
 const sliceMs = 1;
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** The lines behind HELP and TYPE, which stand once. */
+/** The lines behind HELP and TYPE. */
 function withoutHead(text: string): string {
   return text.slice(text.indexOf('\n', text.indexOf('\n') + 1) + 1);
+}
+
+/** Names before CoreDNS 1.7, by present name, for dashboards and alerts that still use them. */
+const formerNames: Readonly<Record<string, string>> = {
+  coredns_panics_total: 'coredns_panic_count_total',
+  coredns_autopath_success_total: 'coredns_autopath_success_count_total',
+  coredns_reload_failed_total: 'coredns_reload_failed_count_total',
+  coredns_forward_requests_total: 'coredns_forward_request_count_total',
+  coredns_forward_responses_total: 'coredns_forward_response_rcode_count_total',
+  coredns_forward_healthcheck_failures_total: 'coredns_forward_healthcheck_failure_count_total',
+  coredns_forward_healthcheck_broken_total: 'coredns_forward_healthcheck_broken_count_total',
+  coredns_forward_max_concurrent_rejects_total: 'coredns_forward_max_concurrent_reject_count_total',
+};
+
+/** Families that only changed their name, under the former one; those with fewer labels are beside the present ones. */
+export function formerFamilies(present: readonly Family<Scrape>[]): Family<Scrape>[] {
+  return present.flatMap(({ name, ...family }) =>
+    Object.hasOwn(formerNames, name)
+      ? [{ ...family, name: formerNames[name], help: `${family.help} Former name of ${name}.` }]
+      : [],
+  );
 }

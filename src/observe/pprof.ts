@@ -1,7 +1,6 @@
 /**
- * /debug/pprof: processor time and heap of this process over HTTP, for `pprof`. One at a time, each bounded in time and
- * size, and ended early when the endpoint closes. The paths are Go's, the formats are V8's; the page at
- * /debug/pprof/ says how to read them.
+ * /debug/pprof: CPU profiles and heap snapshots over HTTP, for `pprof`. One at a time, each bounded in time and size, and
+ * ended early when the endpoint closes. The paths are Go's, the formats V8's; the page at /debug/pprof/ explains them.
  */
 import { pipeline, Transform } from 'node:stream';
 import { heapSnapshotBytesMax, heapSnapshotSendMs, profileSecondsMax } from '../limits.js';
@@ -12,19 +11,19 @@ import type { Profiler } from '../os/profiler.js';
 import type { Asked, HttpAnswer, HttpRoutes } from './http.js';
 
 interface Pprof {
-  /** For the endpoint that `pprof` names. */
+  /** For one endpoint of `pprof`. */
   routes(at: Endpoint): HttpRoutes;
-  /** Ends what is under way: a profile is answered with what there is, a snapshot is cut. */
+  /** Ends the profile in progress, which is answered as it is, or cuts the snapshot. */
   stop(): void;
 }
 
-/** As long as Go's. */
+/** As in Go. */
 const profileSecondsDefault = 30;
 const json = 'application/json';
 
 /**
- * `mayAsk` are the users of this host that are answered; `userOfPeer` gives null for what is none of this host's, and
- * `too many` where the host has too many connections to find out.
+ * `mayAsk` are the allowed users of this host; `userOfPeer` gives null for a remote peer, and `too many` if the host has
+ * too many connections to find out.
  */
 export interface Askers {
   readonly mayAsk: readonly number[];
@@ -32,11 +31,11 @@ export interface Askers {
 }
 
 /**
- * A snapshot holds what was asked and by whom, so it is for the node's root, and whoever it is that we run as. An
- * address that is named and is neither loopback nor all addresses was chosen for others to ask at, and is open to them.
+ * A snapshot contains queries and clients, so it is for the node's root and our own user. An address other than loopback
+ * and all addresses was chosen for remote access, and is open.
  */
 export function newPprof(clock: Clock, profiler: Profiler, { mayAsk, userOfPeer }: Askers): Pprof {
-  /** Ends what is under way; null when nothing is. */
+  /** Ends the profile or snapshot in progress; null: none. */
   let end: (() => void) | null = null;
   let stops = 0;
 
@@ -101,14 +100,14 @@ export function newPprof(clock: Clock, profiler: Profiler, { mayAsk, userOfPeer 
     '/debug/pprof/profile': profile,
     '/debug/pprof/heap': heap,
   };
-  /** One lookup at a time: each keeps a thread of the pool busy that others need, too. */
+  /** One lookup at a time: each occupies a thread of libuv's pool. */
   let looking: Promise<unknown> = Promise.resolve();
   const guarded = (answer: (asked: Asked) => Promise<HttpAnswer>) => async (asked: Asked) => {
     const before = stops;
     const found = looking.then(() => userOfPeer(asked));
     looking = found.catch(() => {});
     const user = await found;
-    // What would begin now, nobody would end.
+    // A profile that begins after `stop` would not be ended.
     if (stops !== before) return refusal(503, 'this address is being closed.');
     if (user === 'too many') return unknown;
     return user !== null && mayAsk.includes(user) ? answer(asked) : forbidden;
@@ -136,7 +135,7 @@ function refusal(status: number, sentence: string): HttpAnswer {
   return { status, body: `${sentence}\n` };
 }
 
-/** NaN when it is none, is negative or is above `most`. */
+/** NaN for other text, negative numbers and those above `most`. */
 function numberIn(query: URLSearchParams, name: string, byDefault: number, most: number): number {
   const text = query.get(name);
   if (text === null) return byDefault;

@@ -1,14 +1,13 @@
 /**
- * Who asks most, and for what: /top. Two sketches over the last minutes, fed with samples of the packets; never
- * labels of a metric, which clients could make as many as they like. Two windows overlap by half; the page
- * shows the older one, which is then replaced, so that it shows the present and never an empty beginning.
+ * /top: the most active clients and the most frequent names. Two sketches over the last minutes, fed with sampled packets;
+ * no labels of a metric, whose number clients could raise without bound. Two windows overlap by half; the page shows the
+ * older one, which is then replaced, so that it is recent and never nearly empty.
  */
 import { typeName, wireToName } from '../dns/names.js';
 import { u16 } from '../dns/wire.js';
 import { samplePackets, topCountersMax, topShownMax, topWindowMs } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import type { Asked, HttpAnswer } from './http.js';
-import { type Counted, SpaceSaving } from './space-saving.js';
 
 class Window {
   readonly names = new SpaceSaving(topCountersMax);
@@ -34,14 +33,14 @@ export class Top {
     this.#older = this.#newer = new Window(clock.nowMs());
   }
 
-  /** A sampled query that stands for so many packets; `question` is name and type on the wire, a character a byte. */
+  /** A sampled query that represents `packets`; `question` is name and type in wire format, a character a byte. */
   seen(question: string, client: string, packets: number): void {
     this.#turn();
     this.#older.add(question, client, packets);
     if (this.#newer !== this.#older) this.#newer.add(question, client, packets);
   }
 
-  /** For programs of this host alone: names tell what others do. */
+  /** For programs of this host only: names reveal what others do. */
   answer({ isLocal }: Asked): HttpAnswer {
     if (!isLocal) return { status: 403, body: 'only for programs on this node; connect from there.\n' };
     this.#turn();
@@ -53,7 +52,7 @@ export class Top {
         key,
         count: Math.round(count),
         tooManyAtMost: Math.round(over),
-        // One in so many was looked at: about normal, with the variance of a Poisson count.
+        // Sampling: about normal, with the variance of a Poisson count.
         plusMinus: Math.round(1.96 * Math.sqrt(count * perSample)),
       }));
     const page = {
@@ -81,5 +80,96 @@ export class Top {
     const fresh = new Window(nowMs);
     this.#older = ageMs < topWindowMs ? this.#newer : fresh;
     this.#newer = fresh;
+  }
+}
+
+interface Counted {
+  readonly key: string;
+  /** At least the sum of the key's weights. */
+  readonly count: number;
+  /** The part of it that may belong to other keys. */
+  readonly over: number;
+}
+
+interface Entry {
+  key: string;
+  count: number;
+  over: number;
+  /** In the heap. */
+  place: number;
+}
+
+/**
+ * The most frequent of many keys in bounded memory: Space-Saving (Metwally, Agrawal, El Abbadi 2005), with weights. With N
+ * in all, m counters hold every key that has more than N/m; a count is never too small, and too large by at most `over`,
+ * which is at most N/m.
+ */
+export class SpaceSaving {
+  readonly #byKey = new Map<string, Entry>();
+  /** The smallest count first; each is no larger than those at 2i+1 and 2i+2. */
+  readonly #heap: Entry[] = [];
+  #total = 0;
+
+  /** `countersMax` at least 1. */
+  constructor(readonly countersMax: number) {}
+
+  get total(): number {
+    return this.#total;
+  }
+
+  /** `weight` is above 0. */
+  add(key: string, weight: number): void {
+    this.#total += weight;
+    const known = this.#byKey.get(key);
+    if (known !== undefined) return this.#raise(known, weight);
+    if (this.#heap.length < this.countersMax) {
+      const entry = { key, count: 0, over: 0, place: this.#heap.length };
+      this.#byKey.set(key, entry);
+      this.#heap.push(entry);
+      this.#toFront(entry);
+      return this.#raise(entry, weight);
+    }
+    // The new key replaces the rarest, whose count it may have had before.
+    const [rarest] = this.#heap;
+    this.#byKey.delete(rarest.key);
+    this.#byKey.set(key, rarest);
+    rarest.key = key;
+    rarest.over = rarest.count;
+    this.#raise(rarest, weight);
+  }
+
+  /** The most frequent keys. */
+  top(countMax: number): Counted[] {
+    return [...this.#heap]
+      .sort((one, other) => other.count - one.count)
+      .slice(0, countMax)
+      .map(({ key, count, over }) => ({ key, count, over }));
+  }
+
+  /** For a new entry, whose count is 0. */
+  #toFront(entry: Entry): void {
+    for (let parent = (entry.place - 1) >> 1; entry.place > 0; parent = (entry.place - 1) >> 1) {
+      this.#swap(entry, this.#heap[parent]);
+    }
+  }
+
+  #raise(entry: Entry, weight: number): void {
+    entry.count += weight;
+    const heap = this.#heap;
+    for (;;) {
+      const left = 2 * entry.place + 1;
+      if (left >= heap.length) return;
+      const right = left + 1 < heap.length && heap[left + 1].count < heap[left].count ? left + 1 : left;
+      if (heap[right].count >= entry.count) return;
+      this.#swap(entry, heap[right]);
+    }
+  }
+
+  #swap(one: Entry, other: Entry): void {
+    const { place } = one;
+    this.#heap[other.place] = one;
+    this.#heap[place] = other;
+    one.place = other.place;
+    other.place = place;
   }
 }

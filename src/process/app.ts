@@ -28,8 +28,8 @@ import {
 import { type Listeners, newListeners } from '../listen/listeners.js';
 import type { Workers } from '../listen/workers.js';
 import type { Askers } from '../observe/pprof.js';
+import type { SetupErrors } from '../observe/process-numbers.js';
 import { newQueryLogOutput } from '../observe/query-log.js';
-import type { SetupErrors } from '../observe/setup-errors.js';
 import type { Clock } from '../os/clock.js';
 import type { RunCommand } from '../os/commands.js';
 import type { ReadPieces } from '../os/files.js';

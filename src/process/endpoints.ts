@@ -7,7 +7,7 @@ import type { Serve } from '../listen/client.js';
 import { ListenError } from '../listen/listeners.js';
 import type { SampleReader } from '../listen/samples.js';
 import type { Family } from '../observe/exposition.js';
-import { healthAnswer, startHealthWatch } from '../observe/health.js';
+import { healthAnswer, newReadiness, newSelfCheck, type Readiness, startHealthWatch } from '../observe/health.js';
 import {
   type Asked,
   groupRoutes,
@@ -16,12 +16,10 @@ import {
   type HttpServer,
   listenFailure,
 } from '../observe/http.js';
-import { watchLoopDelay } from '../observe/loop-delay.js';
 import { allFamilies, newMetrics } from '../observe/metrics.js';
 import type { EnabledPlugin, MetricsSource, Scrape, ServedZone, StoreSizes } from '../observe/metrics-source.js';
 import { type Askers, newPprof } from '../observe/pprof.js';
-import { newReadiness, type Readiness } from '../observe/readiness.js';
-import { newSelfCheck } from '../observe/self-check.js';
+import { watchLoopDelay } from '../observe/process-numbers.js';
 import { Top } from '../observe/top.js';
 import { endpointOf } from '../os/addresses.js';
 import type { Clock } from '../os/clock.js';

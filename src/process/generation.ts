@@ -5,16 +5,14 @@
 import { atMessage } from '../cache/blocks.js';
 import type { Cache, Store } from '../cache/cache.js';
 import type { BlockConfig, Config } from '../config/config.js';
-import { rememberedAddresses } from '../config/own-listener.js';
 import { chooseServers } from '../config/resolv-conf.js';
-import { waysOf } from '../config/returning.js';
+import { rememberedAddresses, waysOf } from '../config/returning.js';
 import { wireToName } from '../dns/names.js';
 import { Normaliser } from '../dns/normalise.js';
 import { u16 } from '../dns/wire.js';
 import { addressFreeMs, headerBytes } from '../limits.js';
 import { newDnstap } from '../observe/dnstap.js';
-import { type ErrorsLog, newErrorsLog } from '../observe/errors-log.js';
-import { bothTold, newQueryLog } from '../observe/query-log.js';
+import { bothTold, type ErrorsLog, newErrorsLog, newQueryLog } from '../observe/query-log.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint, Network } from '../os/network.js';

@@ -6,6 +6,7 @@ import {
   eachOption,
   fail,
   listed,
+  nearest,
   noBlock,
   oneOf,
   oneWord,
@@ -99,4 +100,19 @@ test('zones above, below and equal to those of the block are no strangers', () =
   assert.deepEqual(warnings, []);
   warnOfForeignZones(context, directive('x'), ['xb.c.', 'd.']);
   assert.equal(warnings.length, 2);
+});
+
+const directiveWords = ['cache', 'forward', 'bind', 'loop', 'log', 'prometheus'];
+
+test('one wrong, missing, surplus or swapped letter is forgiven', () => {
+  assert.equal(nearest('cach', directiveWords), 'cache');
+  assert.equal(nearest('forwrad', directiveWords), 'forward');
+  assert.equal(nearest('Bind', directiveWords), 'bind');
+  assert.equal(nearest('promethius', directiveWords), 'prometheus');
+  assert.equal(nearest('looop', directiveWords), 'loop');
+});
+test('a word like no other has none near', () => {
+  assert.equal(nearest('kubernetes', directiveWords), undefined);
+  assert.equal(nearest('', ['cache']), undefined);
+  assert.equal(nearest('x'.repeat(10_000), directiveWords), undefined);
 });

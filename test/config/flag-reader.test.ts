@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readFlags, UsageError } from '../../src/config/flag-reader.js';
-import { type FlagName, flagTable } from '../../src/config/flag-table.js';
+import { type FlagName, flagTable, readFlags, UsageError } from '../../src/config/flag-reader.js';
 
 const names = Object.keys(flagTable) as FlagName[];
 

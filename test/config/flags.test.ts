@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { directiveNames } from '../../src/config/directives/known.js';
-import { type FlagName, flagTable } from '../../src/config/flag-table.js';
+import { directiveNames } from '../../src/config/block.js';
+import { type FlagName, flagTable } from '../../src/config/flag-reader.js';
 import { type Command, parseFlags, pluginsText } from '../../src/config/flags.js';
 import { plugins } from '../../src/plugins/registry.js';
 

@@ -1,7 +1,7 @@
 /** A world for configurations under test: two interfaces, three variables, files in memory. */
 import path from 'node:path';
-import { type BuiltinOptions, builtinCorefile, builtinSource } from '../../src/config/builtin.js';
 import type { Config } from '../../src/config/config.js';
+import { type BuiltinOptions, builtinCorefile, builtinSource } from '../../src/config/generated-corefile.js';
 import { type LoadOptions, parseConfig } from '../../src/config/load.js';
 import { plugins } from '../../src/plugins/registry.js';
 

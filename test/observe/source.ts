@@ -1,8 +1,8 @@
 /** A `MetricsSource` of empty parts for tests, each of which may be replaced. */
 import { Counters, countersMemory, eventNames, observeDuration } from '../../src/counters.js';
 import { emptyHistogram } from '../../src/observe/exposition.js';
-import { loopDelayBucketsSeconds } from '../../src/observe/loop-delay.js';
 import { healthBucketsSeconds, type MetricsSource, type ServedZone } from '../../src/observe/metrics-source.js';
+import { loopDelayBucketsSeconds } from '../../src/observe/process-numbers.js';
 import type { PluginAtWork } from '../../src/resolve/route.js';
 import { durationsOf, UpstreamStats } from '../../src/upstream/endpoint.js';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { directiveNames } from '../../src/config/directives/known.js';
+import { directiveNames } from '../../src/config/block.js';
 import { pluginOrder, plugins } from '../../src/plugins/registry.js';
 
 /**

@@ -4,7 +4,7 @@ import { type Config, ConfigError } from '../../src/config/config.js';
 import { parseConfig } from '../../src/config/load.js';
 import { nameToWire } from '../../src/dns/names.js';
 import type { Listeners, WantedListener } from '../../src/listen/listeners.js';
-import { newReadiness } from '../../src/observe/readiness.js';
+import { newReadiness } from '../../src/observe/health.js';
 import {
   ActiveConfiguration,
   type ActiveConfigurationDeps,

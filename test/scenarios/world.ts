@@ -18,7 +18,7 @@ import { Source } from '../../src/config/source.js';
 import type { HostOptions } from '../../src/host/host.js';
 import type { HttpAnswer, HttpRoutes } from '../../src/observe/http.js';
 import { checkLogFormat } from '../../src/observe/log-format.js';
-import { newSetupErrors } from '../../src/observe/setup-errors.js';
+import { newSetupErrors } from '../../src/observe/process-numbers.js';
 import type { RunCommand } from '../../src/os/commands.js';
 import type { Endpoint } from '../../src/os/network.js';
 import { type App, startApp } from '../../src/process/app.js';

@@ -1,5 +1,14 @@
-/** `forward FROM TO… { … }`: which names are asked elsewhere, where, and how. */
+/**
+ * `forward FROM TO… { … }`: which names are forwarded, where, and how.
+ *
+ * `tls [CERT KEY] [CA]` names PEM files, which are read and checked with the Corefile: a file that is missing, truncated or
+ * does not match the others is rejected at its line, and not by a handshake later. They are read as bytes, which are
+ * overwritten afterwards: any of them may contain a key, and strings stay in the heap until the garbage collector runs.
+ */
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { learnPeriodMs, learnPeriodMsMin, udpBytesDefault, upstreamsPerForwardMax } from '../../limits.js';
+import type { TlsMaterial } from '../../os/network.js';
+import { newTlsMaterial } from '../../os/tls.js';
 import { canonicalAddress, portNumber, readEndpoint, splitHostPort } from '../addresses.js';
 import {
   aboutPlaceholder,
@@ -8,9 +17,13 @@ import {
   eachOption,
   fail,
   noWords,
+  oneDurationMs,
   oneOf,
   oneWord,
   rcode,
+  set,
+  someWords,
+  switchOn,
   unsupported,
   warn,
   warnOfForeignZones,
@@ -29,7 +42,6 @@ import {
 import type { Directive } from '../corefile.js';
 import type { Token } from '../lexer.js';
 import { readName, readZones } from '../zones.js';
-import { readTls } from './tls.js';
 
 type Draft = { -readonly [Key in keyof ForwardConfig]: ForwardConfig[Key] };
 type NumberKey = { [Key in keyof Draft]: Draft[Key] extends number ? Key : never }[keyof Draft];
@@ -44,7 +56,7 @@ const byDefault = {
   except: [],
   transport: 'client',
   expireMs: 10_000,
-  // Shorter than CoreDNS's "for ever", so that load moves to new replicas behind a Service.
+  // CoreDNS has no limit; this one lets load move to new replicas behind a Service.
   maxAgeMs: 45_000,
   idleConnectionsMax: 0,
   readTimeoutMs: 2_000,
@@ -64,12 +76,7 @@ const byDefault = {
 } as const;
 
 export function readForward(directive: Directive, context: DirectiveContext): ForwardConfig {
-  const [from, ...to] = words(
-    directive,
-    1,
-    Number.POSITIVE_INFINITY,
-    'FROM and at least one TO, such as ". /etc/resolv.conf"',
-  );
+  const [from, ...to] = someWords(directive, 'FROM and at least one TO, such as ". /etc/resolv.conf"');
   if (to.length === 0) fail(directive, notAnAddress(''));
   if (to.length > upstreamsPerForwardMax) {
     fail(directive, `at most ${upstreamsPerForwardMax} upstreams are allowed, not ${to.length}; remove some.`);
@@ -87,7 +94,7 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
   return forward;
 }
 
-/** A reader for each option, which puts what it says into `forward`, and its name into `given` where somebody asks for it. */
+/** A reader for each option, which changes `forward`, and adds the names of durations to `given`. */
 function optionsOf(
   forward: Draft,
   given: Set<string>,
@@ -96,16 +103,16 @@ function optionsOf(
   let forceTcp = false;
   const duration = (key: NumberKey, what: string) => (option: Directive) => {
     given.add(option.name);
-    forward[key] = durationMs(option, oneWord(option, 'a duration'), what);
+    forward[key] = oneDurationMs(option, what);
   };
   const count = (key: NumberKey, what: string) => (option: Directive) => {
     forward[key] = wholeNumber(option, oneWord(option, 'a number'), what, 0, countMax);
   };
   return {
-    except(option) {
-      const names = words(option, 1, Number.POSITIVE_INFINITY, 'names');
-      forward.except = [...forward.except, ...names.flatMap((token) => readZones(token, option.path))];
-    },
+    except: set(forward, 'except', (option) => {
+      const names = someWords(option, 'names');
+      return [...forward.except, ...names.flatMap((token) => readZones(token, option.path))];
+    }),
     force_tcp(option) {
       noWords(option);
       forceTcp = true;
@@ -122,40 +129,26 @@ function optionsOf(
     max_fails: count('failsMax', 'the number of failures'),
     max_connect_attempts: count('connectAttemptsMax', 'the number of attempts'),
     max_concurrent: count('concurrentMax', 'the number of queries'),
-    health_check(option) {
-      forward.healthCheck = readHealthCheck(option, context);
-    },
-    policy(option) {
+    health_check: set(forward, 'healthCheck', (option) => readHealthCheck(option, context)),
+    policy: set(forward, 'policy', (option) => {
       const word = oneWord(option, 'random, round_robin or sequential');
-      forward.policy = oneOf(option, word, 'the policy', ['random', 'round_robin', 'sequential']);
-    },
-    next(option) {
-      forward.next = [...forward.next, ...rcodes(option)];
-    },
-    next_on_nodata(option) {
-      noWords(option);
-      forward.nextOnNodata = true;
-    },
+      return oneOf(option, word, 'the policy', ['random', 'round_robin', 'sequential']);
+    }),
+    next: set(forward, 'next', (option) => [...forward.next, ...rcodes(option)]),
+    next_on_nodata: switchOn(forward, 'nextOnNodata'),
     failover(option) {
       const failures = rcodes(option);
       if (failures.includes(0)) fail(option, 'NOERROR is not a failure, and would retry every query.');
       forward.failover = [...forward.failover, ...failures];
     },
-    failfast_all_unhealthy_upstreams(option) {
-      noWords(option);
-      forward.failfastAllUnhealthy = true;
-    },
+    failfast_all_unhealthy_upstreams: switchOn(forward, 'failfastAllUnhealthy'),
     source_address(option) {
       const word = oneWord(option, 'an IP address');
       forward.sourceAddress =
         canonicalAddress(word.text) ?? fail(option, `"${word.text}" is not an IP address; write one of this host.`);
     },
-    endpoints(option) {
-      forward.endpoints = readEndpoints(option);
-    },
-    tls(option) {
-      forward.tls = { ...forward.tls, material: readTls(option, context) };
-    },
+    endpoints: set(forward, 'endpoints', readEndpoints),
+    tls: set(forward, 'tls', (option) => ({ ...forward.tls, material: readTls(option, context) })),
     tls_servername(option) {
       const word = oneWord(option, 'the name in the certificate');
       forward.tls = { ...forward.tls, serverName: readName(word.text, word.at, option.path).slice(0, -1) };
@@ -165,7 +158,7 @@ function optionsOf(
   };
 }
 
-/** What no option says alone. */
+/** Rules between options. */
 function checkForward(directive: Directive, forward: ForwardConfig, given: ReadonlySet<string>): void {
   const hasAddress = forward.to.some(({ kind }) => kind !== 'name');
   const [named] = forward.to.filter((target) => target.kind === 'name');
@@ -177,17 +170,14 @@ function checkForward(directive: Directive, forward: ForwardConfig, given: Reado
 }
 
 function rcodes(option: Directive): number[] {
-  return words(option, 1, Number.POSITIVE_INFINITY, 'rcodes, such as NXDOMAIN').map((token) => rcode(option, token));
+  return someWords(option, 'rcodes, such as NXDOMAIN').map((token) => rcode(option, token));
 }
 
 function readFrom(directive: Directive, token: Token, context: DirectiveContext): string {
   const [zone, ...more] = readZones(token, directive.path);
   if (more.length > 0) {
-    warn(
-      context,
-      directive,
-      `"${token.text}" is ${more.length + 1} reverse zones, and only ${zone} is forwarded, as in CoreDNS; write one forward for each.`,
-    );
+    const zones = `"${token.text}" is ${more.length + 1} reverse zones, and only ${zone} is forwarded, as in CoreDNS`;
+    warn(context, directive, `${zones}; write one forward for each.`);
   }
   return zone;
 }
@@ -219,9 +209,9 @@ function readTarget(directive: Directive, token: Token, context: DirectiveContex
 }
 
 /**
- * `ADDRESS`, `ADDRESS:PORT`, and with the name in its certificate `ADDRESS%NAME`, where the port may stand before or, as in
- * CoreDNS, behind the name: `9.9.9.9%dns.quad9.net:853`, `[2620:fe::fe%dns.quad9.net]:853`. What follows a link-local
- * address first is its interface.
+ * `ADDRESS`, `ADDRESS:PORT`, and with the name in its certificate `ADDRESS%NAME`; the port may be before or, as in CoreDNS,
+ * behind the name: `9.9.9.9%dns.quad9.net:853`, `[2620:fe::fe%dns.quad9.net]:853`. The first `%` of a link-local address
+ * is followed by its interface.
  */
 function readTlsEndpoint(
   directive: Directive,
@@ -247,12 +237,12 @@ function readTlsEndpoint(
   return { ...endpoint, overTls: true, serverName: readName(name, token.at, directive.path).slice(0, -1) };
 }
 
-/** fe80::/10, which means nothing without its interface. */
+/** fe80::/10 needs an interface. */
 function isLinkLocal(address: string): boolean {
   return /^fe[89ab]/iu.test(address);
 }
 
-/** `kube-dns.kube-system.svc.cluster.local`, with a port or not; undefined for what can be no host's name. */
+/** `kube-dns.kube-system.svc.cluster.local`, with or without a port; undefined for what is no host name. */
 function readHostPort(text: string): { host: string; port: number } | undefined {
   const { host, port = '53' } = /^[^:]*$/u.test(text) ? { host: text } : (splitHostPort(text) ?? { host: '' });
   const number = portNumber(port, 1);
@@ -263,12 +253,8 @@ function readHostPort(text: string): { host: string; port: number } | undefined 
 }
 
 function readEndpoints(option: Directive): LearnedConfig {
-  const [name, refresh] = words(
-    option,
-    1,
-    2,
-    'NAME [REFRESH], such as "kube-dns-headless.kube-system.svc.cluster.local 30s"',
-  );
+  const expected = 'NAME [REFRESH], such as "kube-dns-headless.kube-system.svc.cluster.local 30s"';
+  const [name, refresh] = words(option, 1, 2, expected);
   const at = readHostPort(name.text);
   if (at === undefined) {
     return fail(
@@ -311,4 +297,88 @@ function readHealthCheck(option: Directive, context: DirectiveContext): HealthCh
     domain = readName(name.text, name.at, option.path);
   }
   return { intervalMs: askedMs || usualMs, recursionDesired, domain };
+}
+
+interface PemFile {
+  readonly option: Directive;
+  readonly token: Token;
+  readonly bytes: Buffer;
+}
+
+/** As in CoreDNS: nothing (null), the CA, our certificate and key, or all three. */
+function readTls(option: Directive, { files }: DirectiveContext): TlsMaterial | null {
+  const read: PemFile[] = [];
+  try {
+    eachOf(words(option, 0, 3, '[CERT KEY] [CA]'), (token) => {
+      read.push({ option, token, bytes: bytesOf(option, token, files) });
+    });
+    return read.length === 0 ? null : materialOf(option, read);
+  } finally {
+    for (const { bytes } of read) bytes.fill(0);
+  }
+}
+
+function bytesOf(option: Directive, token: Token, files: DirectiveContext['files']): Buffer {
+  try {
+    return files.readBytes(token.text);
+  } catch (error) {
+    const why = (error as Error).message.replace(/\.$/u, '');
+    return fail(option, `${token.text} cannot be read (${why}); name a PEM file that this user can read.`, token.at);
+  }
+}
+
+function materialOf(option: Directive, read: readonly PemFile[]): TlsMaterial {
+  const [certificate, key] = read.length < 2 ? [] : read;
+  const ca = read.length === 1 ? read[0] : read[2];
+  eachOf([ca, certificate], (file) => file && certificatesIn(file));
+  if (certificate !== undefined && key !== undefined) mustBelong(certificate, key);
+  try {
+    return newTlsMaterial({ ca: ca?.bytes ?? null, certificate: certificate?.bytes ?? null, key: key?.bytes ?? null });
+  } catch (error) {
+    return fail(option, `these files are not usable for TLS (${(error as Error).message}).`);
+  }
+}
+
+function mustBelong(certificate: PemFile, key: PemFile): void {
+  if (certificatesIn(certificate)[0].checkPrivateKey(keyIn(key))) return;
+  const [one, other] = [key.token.text, certificate.token.text];
+  fail(key.option, `the key in ${one} does not match the first certificate in ${other}; name a matching pair.`);
+}
+
+const beginMark = '-----BEGIN CERTIFICATE-----';
+const endMark = '-----END CERTIFICATE-----';
+
+function certificatesIn({ option, token, bytes }: PemFile): X509Certificate[] {
+  const [begins, ends] = [placesOf(beginMark, bytes), placesOf(endMark, bytes)];
+  if (begins.length + ends.length === 0) {
+    fail(option, `${token.text} has no certificate; name a PEM file with one ("${beginMark}").`, token.at);
+  }
+  // Each certificate ends before the next one begins.
+  const isWhole =
+    begins.length === ends.length &&
+    begins.every((begin, index) => begin < ends[index] && ends[index] < (begins[index + 1] ?? bytes.length));
+  if (!isWhole) fail(option, `${token.text} is truncated within a certificate; write the whole file.`, token.at);
+  return begins.map((begin, index) => {
+    try {
+      return new X509Certificate(bytes.subarray(begin, ends[index] + endMark.length));
+    } catch {
+      return fail(option, `certificate ${index + 1} in ${token.text} is broken; replace the file.`, token.at);
+    }
+  });
+}
+
+/** All offsets of `mark`. */
+function placesOf(mark: string, bytes: Buffer): number[] {
+  const places: number[] = [];
+  for (let at = bytes.indexOf(mark); at >= 0; at = bytes.indexOf(mark, at + mark.length)) places.push(at);
+  return places;
+}
+
+function keyIn({ option, token, bytes }: PemFile): KeyObject {
+  try {
+    return createPrivateKey(bytes);
+  } catch {
+    const why = bytes.includes('ENCRYPTED') ? 'has a key with a passphrase' : 'has no complete private key';
+    return fail(option, `${token.text} ${why}; name a PEM file with the whole key and no passphrase.`, token.at);
+  }
 }

@@ -1,11 +1,11 @@
 /** `acl [ZONE…] { ACTION [type TYPE…] [net NETWORK…] }`: access rules by client address and query type. */
 
-import { type Advised, coversAll, type Saying } from '../../config/advice/advised.js';
+import { type Network, readNetwork } from '../../config/addresses.js';
+import { type Advised, coversAll, type Saying } from '../../config/advice.js';
 import { type DirectiveContext, eachOption, fail, warn, warnOfForeignZones } from '../../config/arguments.js';
 import { type AccessRule, type AccessRules, eachOf, seeAll } from '../../config/config.js';
 import type { Directive } from '../../config/corefile.js';
 import type { Token } from '../../config/lexer.js';
-import { type Network, readNetwork } from '../../config/networks.js';
 import { readZones } from '../../config/zones.js';
 import { typeNumber } from '../../dns/names.js';
 import { type Labels, sumsOf } from '../../observe/exposition.js';

@@ -3,9 +3,9 @@
  * fits the client's address and the query type decides. Clients that match no rule are allowed.
  */
 
+import { isInNetwork } from '../../config/addresses.js';
 import { clientBytes } from '../../config/client-kinds.js';
 import type { AccessRule, AccessRules } from '../../config/config.js';
-import { isInNetwork } from '../../config/networks.js';
 import { byAcl } from '../../counters.js';
 import { closestZone } from '../../dns/names.js';
 import { askedBy } from '../../dns/query.js';

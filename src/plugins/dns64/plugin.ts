@@ -1,4 +1,6 @@
 /** `dns64 [PREFIX] { prefix PREFIX, translate_all, allow_ipv4 }`: AAAA records for networks without IPv4. */
+
+import { type Network, readNetwork } from '../../config/addresses.js';
 import {
   type DirectiveContext,
   eachOption,
@@ -12,7 +14,6 @@ import {
 import { type BlockConfig, ConfigError } from '../../config/config.js';
 import type { Directive } from '../../config/corefile.js';
 import type { Token } from '../../config/lexer.js';
-import { type Network, readNetwork } from '../../config/networks.js';
 import { zonePlaces } from '../../counters.js';
 import { sumsOf } from '../../observe/exposition.js';
 import type { Plugin } from '../plugin.js';

@@ -3,8 +3,8 @@
  * client's; their result is cached as an answer in a zone of its own, which other clients do not see.
  */
 
+import type { Network } from '../../config/addresses.js';
 import type { Position } from '../../config/config.js';
-import type { Network } from '../../config/networks.js';
 import { type AddressFinding, addressesIn, translated, withoutMapped } from '../../dns/dns64.js';
 import type { Normaliser } from '../../dns/normalise.js';
 import { encodeAnswerTo } from '../../dns/records.js';

@@ -3,7 +3,7 @@
  * checked here, where errors have a line number; the file is read when the configuration is used.
  */
 import { isIP } from 'node:net';
-import { type Advised, coversAll, type Saying } from '../../config/advice/advised.js';
+import { type Advised, coversAll, type Saying } from '../../config/advice.js';
 import {
   type DirectiveContext,
   durationMs,

@@ -1,8 +1,8 @@
 /** `loadbalance [round_robin] { prefer NETWORK... }`: shuffles the addresses of every answer. */
 
+import { type Network, readNetwork } from '../../config/addresses.js';
 import { eachOption, fail, words } from '../../config/arguments.js';
 import type { Directive } from '../../config/corefile.js';
-import { type Network, readNetwork } from '../../config/networks.js';
 import { preferredNetworksMax } from '../../limits.js';
 import type { Plugin } from '../plugin.js';
 

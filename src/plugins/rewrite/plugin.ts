@@ -3,11 +3,10 @@
  * block holds the same words on several lines.
  */
 
-import { type DirectiveContext, fail, listed, warn } from '../../config/arguments.js';
+import { type DirectiveContext, fail, listed, nearest, warn } from '../../config/arguments.js';
 import { eachOf } from '../../config/config.js';
 import type { Directive } from '../../config/corefile.js';
 import type { Token } from '../../config/lexer.js';
-import { nearest } from '../../config/nearest.js';
 import { classNumber, rcodeNumber, typeNumber } from '../../dns/names.js';
 import { rewriteRulesMax, ttlSecondsMax } from '../../limits.js';
 import type { Plugin } from '../plugin.js';

@@ -1,6 +1,6 @@
 /** `template CLASS TYPE [ZONE…] { … }`: answers made from Go templates. They are only read here, not filled in. */
 
-import { type Advised, coversAll, lineOf, type Saying } from '../../config/advice/advised.js';
+import { type Advised, coversAll, type Saying } from '../../config/advice.js';
 import {
   type DirectiveContext,
   eachOption,
@@ -14,7 +14,7 @@ import {
   wholeNumber,
   words,
 } from '../../config/arguments.js';
-import { type AaaaPolicy, eachOf } from '../../config/config.js';
+import { type AaaaPolicy, eachOf, lineOf } from '../../config/config.js';
 import type { Directive } from '../../config/corefile.js';
 import type { Pattern } from '../../config/pattern.js';
 import { settingsOf } from '../../config/plugins.js';

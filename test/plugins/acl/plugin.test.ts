@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readNetwork } from '../../../src/config/networks.js';
+import { readNetwork } from '../../../src/config/addresses.js';
 import { blockOf, configOf, warningsOf } from '../../config/options.js';
 
 const rulesOf = (...lines: string[]) => blockOf('forward . 10.0.0.1', 'acl {', ...lines, '}').traits.access[0].rules;

@@ -8,7 +8,7 @@ import { parseConfig } from '../../../src/config/load.js';
 import { cacheBytesMax, connectionsPerUpstreamMax, udpSocketsPerUpstreamMax, waitersMax } from '../../../src/limits.js';
 import type { HttpRoutes } from '../../../src/observe/http.js';
 import { checkLogFormat } from '../../../src/observe/log-format.js';
-import { newSetupErrors } from '../../../src/observe/setup-errors.js';
+import { newSetupErrors } from '../../../src/observe/process-numbers.js';
 import type { Clock } from '../../../src/os/clock.js';
 import type { Endpoint } from '../../../src/os/network.js';
 import type { Random } from '../../../src/os/random.js';

@@ -1,11 +1,11 @@
 /** Advice on a Corefile under test, beside what every one of these short ones would get. */
 
-import type { AdviceDeps } from '../../../src/config/advice/advised.js';
-import { type Advice, adviceOn } from '../../../src/config/advice.js';
-import { parseCorefile } from '../../../src/config/corefile.js';
-import { parseConfig } from '../../../src/config/load.js';
-import { plugins } from '../../../src/plugins/registry.js';
-import { testOptions } from '../options.js';
+import type { AdviceDeps } from '../../src/config/advice.js';
+import { type Advice, adviceOn } from '../../src/config/advice.js';
+import { parseCorefile } from '../../src/config/corefile.js';
+import { parseConfig } from '../../src/config/load.js';
+import { plugins } from '../../src/plugins/registry.js';
+import { testOptions } from './options.js';
 
 const world: AdviceDeps = {
   localAddresses: ['169.254.20.10', '10.96.0.10'],

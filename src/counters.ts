@@ -71,10 +71,10 @@ export const eventNames = [
 export type EventName = (typeof eventNames)[number];
 
 const typesCounted = 'A AAAA CNAME DNSKEY DS HTTPS MX NS NSEC NSEC3 PTR RRSIG SOA SRV TXT AXFR IXFR ANY'.split(' ');
-const typeNumbers = [1, 28, 5, 48, 43, 65, 15, 2, 47, 50, 12, 46, 6, 33, 16, 252, 251, 255];
+const countedTypeNumbers = [1, 28, 5, 48, 43, 65, 15, 2, 47, 50, 12, 46, 6, 33, 16, 252, 251, 255];
 const otherType = typesCounted.length;
 const typeIndexes = new Uint8Array(256).fill(otherType);
-for (const [index, number] of typeNumbers.entries()) typeIndexes[number] = index;
+for (const [index, number] of countedTypeNumbers.entries()) typeIndexes[number] = index;
 /** Query types with a series of their own, as in CoreDNS; the last is for all others. */
 export const countedTypes: readonly string[] = [...typesCounted, 'other'];
 
@@ -151,7 +151,7 @@ export type Transport = 0 | 1;
 export const overUdp = 0;
 export const overTcp = 1;
 /** 0 is IPv4, 1 is IPv6. */
-export type Family = 0 | 1;
+export type FamilyIndex = 0 | 1;
 
 /** One thread's numbers: events, batches, then the places of each served zone by ordinal. */
 export class Counters {

@@ -105,6 +105,7 @@ const bans: readonly { readonly what: RegExp; readonly except: readonly string[]
   { what: /\b(?:const )?enum [A-Z]/, except: [], instead: 'a union of words' },
   { what: /\bclass \w+ extends (?!Error\b)/, except: [], instead: 'a function or composition' },
   { what: /^export \* from/m, except: [], instead: 'an import of what is used from where it is' },
+  { what: /\.\.\.\{/, except: [], instead: 'the properties themselves' },
 ];
 
 const drawerNames = ['utils.ts', 'util.ts', 'types.ts', 'index.ts', 'helpers.ts', 'common.ts', 'misc.ts'];
@@ -163,6 +164,17 @@ test('what comes from outside, and what the type checker cannot see through, is 
       .map(({ path, code }) => `${path}: ${what.exec(code)?.[0]}; use ${instead}`),
   );
   assert.deepEqual(wrong, []);
+});
+
+test('a name at the top level of a file has one meaning in src/', () => {
+  const filesOf = new Map<string, string[]>();
+  for (const { path, code } of sources) {
+    for (const name of new Set(topLevelNames(code))) filesOf.set(name, [...(filesOf.get(name) ?? []), path]);
+  }
+  assert.deepEqual(
+    [...filesOf].filter(([, files]) => files.length > 1),
+    [],
+  );
 });
 
 test(`no file is longer than ${linesMax} lines`, () => {
@@ -247,6 +259,11 @@ function mayImport(path: string, { from, typeOnly }: Import): boolean {
   if (path === 'src/main.ts') return target === 'process' || target === 'os';
   if (seams.includes(from)) return typeOnly;
   return layers[folder]?.includes(target) ?? false;
+}
+
+function topLevelNames(code: string): string[] {
+  const declarations = code.matchAll(/^(?:export )?(?:async )?(?:function\*?|class|const|let|type|interface) (\w+)/gm);
+  return [...declarations].map(([, name]) => name);
 }
 
 function exportedNames(code: string): string[] {

@@ -6,6 +6,8 @@ import { isIP, SocketAddress } from 'node:net';
 import { addressBytes } from '../os/addresses.js';
 import type { Endpoint } from '../os/network.js';
 
+export const dnsPort = 53;
+
 /** The address in its shortest form (RFC 5952), with its scope; undefined for all other text. */
 export function canonicalAddress(text: string): string | undefined {
   const family = isIP(text);
@@ -70,14 +72,14 @@ export function addressCovers(all: string, address: string): boolean {
   return all !== address && (all === '::' || (all === '0.0.0.0' && isIP(address) === 4));
 }
 
-export interface Network {
+export interface IpNetwork {
   /** Four bytes or sixteen. */
   readonly bytes: readonly number[];
   readonly prefixBits: number;
 }
 
 /** `10.0.0.0/8`, `fd00::/8` or one address; undefined for all other text. Bits behind the prefix do not matter. */
-export function readNetwork(text: string): Network | undefined {
+export function readNetwork(text: string): IpNetwork | undefined {
   const [, address, bits] = /^([^/%]+)(?:\/(\d{1,3}))?$/u.exec(text) ?? [];
   const family = isIP(address ?? '');
   const bitsMax = family === 4 ? 32 : 128;
@@ -87,7 +89,7 @@ export function readNetwork(text: string): Network | undefined {
 }
 
 /** Takes an address as `addressBytes` gives it; false if it is of the other family. */
-export function isInNetwork(address: Uint8Array, { bytes, prefixBits }: Network): boolean {
+export function isInNetwork(address: Uint8Array, { bytes, prefixBits }: IpNetwork): boolean {
   if (address.length !== bytes.length) return false;
   for (let bit = 0; bit < prefixBits; bit += 8) {
     const mask = bit + 8 <= prefixBits ? 0xff : (0xff00 >> (prefixBits - bit)) & 0xff;

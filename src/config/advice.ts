@@ -63,7 +63,7 @@ const healthPortUsual = 8_080;
 const ofBlocks: BlockRules = {
   'cache-missing': ({ config }) => {
     if (config.cache !== null || config.forwards.length === 0) return [];
-    return one(config.at, 'no cache: every query of this server block goes upstream', 'add "cache 30"');
+    return adviceOf(config.at, 'no cache: every query of this server block goes upstream', 'add "cache 30"');
   },
   'cluster-dns-over-udp': (block, { deps, config }) => {
     const ways = waysOf(config.blocks);
@@ -73,7 +73,7 @@ const ofBlocks: BlockRules = {
     return block.config.forwards
       .filter((forward) => forward.transport === 'client' && plainEndpoints(forward).some(asksIt))
       .flatMap(({ at }) =>
-        one(
+        adviceOf(
           at,
           'forward: queries to the cluster DNS use UDP, which takes a conntrack entry per query and may lose packets',
           'add force_tcp to its block',
@@ -85,7 +85,7 @@ const ofBlocks: BlockRules = {
     if (cache === null || forwards.length === 0 || isEverywhere(block, cache.denialDisabled)) return [];
     const { ttlMaxSeconds, entriesMax } = cache.denial;
     if (ttlMaxSeconds >= denialTtlSecondsLeast || entriesMax < entriesMany) return [];
-    return one(
+    return adviceOf(
       placeOf(block, 'cache', 'denial'),
       `denials are cached for ${ttlMaxSeconds} s at most, so nonexistent names of search paths go ` +
         `upstream again and again, and ${entriesMax} places stay mostly empty`,
@@ -94,7 +94,11 @@ const ofBlocks: BlockRules = {
   },
   'errors-missing': ({ config }) => {
     if (config.errors !== null || config.forwards.length === 0) return [];
-    return one(config.at, 'no errors: the log does not say why a query of this server block failed', 'add "errors"');
+    return adviceOf(
+      config.at,
+      'no errors: the log does not say why a query of this server block failed',
+      'add "errors"',
+    );
   },
   'forward-to-own-address': (block, whole) =>
     block.config.forwards.flatMap((forward) =>
@@ -105,7 +109,7 @@ const ofBlocks: BlockRules = {
       plainEndpoints(forward)
         .filter(({ address }) => stubResolvers.includes(address))
         .flatMap(({ address }) =>
-          one(
+          adviceOf(
             forward.at,
             `forward: ${address} is systemd-resolved's stub and may loop back to this cache`,
             'write /run/systemd/resolve/resolv.conf, which lists the resolvers behind the stub',
@@ -117,7 +121,7 @@ const ofBlocks: BlockRules = {
       const earlier = traits.answersAll ?? forwards.slice(0, index).find((other) => takesAllOf(other, forward));
       if (earlier === undefined) return [];
       const what = 'name' in earlier ? earlier.name : 'forward';
-      return one(
+      return adviceOf(
         forward.at,
         `forward: the ${what} on ${lineOf(earlier.at, forward.at)} already takes every name of ${forward.from}`,
         what === 'forward' ? 'move this one above it, or remove it' : 'remove one of the two',
@@ -126,7 +130,7 @@ const ofBlocks: BlockRules = {
   'loop-missing': (block) => {
     const { loop, forwards } = block.config;
     if (loop || !forwards.some(({ to }) => to.some(({ kind }) => kind === 'file'))) return [];
-    return one(
+    return adviceOf(
       placeOf(block, 'forward'),
       'forward: without "loop", a forwarding loop through that file goes undetected',
       'add "loop" to the server block',
@@ -137,7 +141,7 @@ const ofBlocks: BlockRules = {
     return config.forwards
       .filter(({ transport, to }) => transport === 'tcp' && to.some(({ kind }) => kind === 'file'))
       .flatMap(({ at }) =>
-        one(
+        adviceOf(
           at,
           "forward: queries to the node's resolvers use TCP, which some resolvers do not support",
           'remove force_tcp; truncated answers are retried over TCP',
@@ -150,14 +154,14 @@ const ofBlocks: BlockRules = {
     const { successDisabled, success, prefetch } = cache;
     const at = placeOf(block, 'cache', 'prefetch');
     if (isEverywhere(block, successDisabled)) {
-      return one(at, 'prefetch has no effect: positive answers are not cached', 'remove prefetch or "disable"');
+      return adviceOf(at, 'prefetch has no effect: positive answers are not cached', 'remove prefetch or "disable"');
     }
     if (prefetch.gapMs === 0) {
-      return one(at, 'prefetch has no effect: the gap between hits is 0', 'write a gap such as 1m');
+      return adviceOf(at, 'prefetch has no effect: the gap between hits is 0', 'write a gap such as 1m');
     }
     if (prefetch.hits <= success.ttlMaxSeconds * hitsPerSecondMost) return [];
     const perSecond = Math.ceil(prefetch.hits / success.ttlMaxSeconds);
-    return one(
+    return adviceOf(
       at,
       `prefetch needs ${perSecond} queries a second for a name, because its TTL is ` +
         `${success.ttlMaxSeconds} s at most`,
@@ -169,10 +173,14 @@ const ofBlocks: BlockRules = {
     if (cache === null || cache.stale === null || !hasOption(block, 'cache', 'serve_stale')) return [];
     const at = placeOf(block, 'cache', 'serve_stale');
     if (isEverywhere(block, cache.successDisabled)) {
-      return one(at, 'serve_stale has no effect: positive answers are not cached', 'remove serve_stale or "disable"');
+      return adviceOf(
+        at,
+        'serve_stale has no effect: positive answers are not cached',
+        'remove serve_stale or "disable"',
+      );
     }
     if (cache.success.entriesMax >= entriesMany) return [];
-    return one(
+    return adviceOf(
       at,
       `the cache has room for only ${cache.success.entriesMax} answers, so few stay past their TTL`,
       'write a capacity of thousands, for example "success 9984"',
@@ -186,7 +194,7 @@ const ofWholes: Readonly<Record<string, WholeRule>> = {
   'bind-missing': ({ blocks, deps }) => {
     const unbound = blocks.find(({ written }) => directiveOf(written, 'bind') === undefined);
     if (unbound === undefined) return [];
-    return one(
+    return adviceOf(
       unbound.config.at,
       'no bind: the server block listens on every node address, so it is open to the network and ' +
         'fails to start if any of them has the port in use',
@@ -195,8 +203,8 @@ const ofWholes: Readonly<Record<string, WholeRule>> = {
   },
   'health-missing': ({ config, blocks, deps }) => {
     if (config.health !== null || config.ready !== null) return [];
-    const address = blocks[0].config.addresses.find((each) => !isWildcard(each)) ?? deps.localAddresses[0];
-    return one(
+    const address = blocks[0].config.addresses.find((each) => !isWildcardBind(each)) ?? deps.localAddresses[0];
+    return adviceOf(
       blocks[0].config.at,
       'no health or ready: probes cannot check the server',
       `add "health ${formatEndpoint({ address, port: healthPortUsual })}" to one server block`,
@@ -205,10 +213,10 @@ const ofWholes: Readonly<Record<string, WholeRule>> = {
   /** On the host's network another program often has the port, and then the start fails. */
   'health-on-all-addresses': ({ config, blocks, deps }) => {
     const usual = config.health?.addresses.filter(({ port }) => port === healthPortUsual) ?? [];
-    if (!usual.some(({ address }) => isWildcard(address))) return [];
-    if (blocks.some((block) => block.config.addresses.some(isWildcard))) return [];
+    if (!usual.some(({ address }) => isWildcardBind(address))) return [];
+    if (blocks.some((block) => block.config.addresses.some(isWildcardBind))) return [];
     const address = blocks[0].config.addresses[0] ?? deps.localAddresses[0];
-    return one(
+    return adviceOf(
       firstPlace(blocks, 'health'),
       `health: port ${healthPortUsual} is often in use on some node address, which makes the start fail`,
       `write "health ${formatEndpoint({ address, port: healthPortUsual })}"`,
@@ -221,7 +229,7 @@ const ofWholes: Readonly<Record<string, WholeRule>> = {
     return (['health', 'ready'] as const)
       .filter((name) => config[name]?.addresses.some(isShared))
       .flatMap((name) =>
-        one(
+        adviceOf(
           firstPlace(blocks, name),
           `${name}: -metrics-listen-address ${formatEndpoint(metricsAddress)} uses the same port`,
           'change one of them',
@@ -230,7 +238,7 @@ const ofWholes: Readonly<Record<string, WholeRule>> = {
   },
   'reload-missing': ({ config, blocks, deps }) => {
     if (config.reload !== null || deps.reloadWithSignal) return [];
-    return one(
+    return adviceOf(
       blocks[0].config.at,
       'no reload: configuration changes wait for SIGHUP or SIGUSR1',
       'add "reload" to one server block',
@@ -238,7 +246,7 @@ const ofWholes: Readonly<Record<string, WholeRule>> = {
   },
   'root-missing': ({ blocks }) => {
     if (blocks.some(({ config }) => config.zones.some(({ zone }) => zone === '.'))) return [];
-    return one(
+    return adviceOf(
       blocks[0].config.at,
       'no server block for ".": all other names get REFUSED',
       'add a server block ". { … }" that forwards to /etc/resolv.conf',
@@ -283,7 +291,7 @@ export function adviceOn(
   return [...distinct.values()];
 }
 
-function one(at: Position, message: string, remedy: string): Saying[] {
+function adviceOf(at: Position, message: string, remedy: string): Saying[] {
   return [{ at, message, remedy }];
 }
 
@@ -296,14 +304,14 @@ function ownAddress(endpoint: Endpoint, forward: ForwardConfig, block: Advised, 
     const isPort = whole.blocks.some(({ config }) => config.zones.some((zone) => zone.port === port));
     if (!whole.deps.localAddresses.includes(address) || !isPort) return [];
     const message = `forward: ${address} is a -localip address, but no server block listens there on port ${port}`;
-    return one(forward.at, message, remedy);
+    return adviceOf(forward.at, message, remedy);
   }
   const { zones, isAll } = returning(ways, { block: block.config, forward, endpoint });
   if (zones.length === 0) return [];
   const what = isAll
     ? 'its queries come back to this server block, so it is not used'
     : `names in ${zones.join(' ')} come back to this server block, so it is not used for them`;
-  return one(forward.at, `forward: ${formatEndpoint(endpoint)} is this server's own address, and ${what}`, remedy);
+  return adviceOf(forward.at, `forward: ${formatEndpoint(endpoint)} is this server's own address, and ${what}`, remedy);
 }
 
 /** Upstreams that are written as addresses, without those over TLS. */
@@ -328,7 +336,7 @@ function zonesHidden({ blocks }: Whole): readonly Saying[] {
   return blocks.flatMap((block) =>
     listenersOf(block.config).flatMap((place): Saying[] => {
       const at = formatEndpoint(place);
-      if (isWildcard(place.address) || said.has(at)) return [];
+      if (isWildcardBind(place.address) || said.has(at)) return [];
       const here = new Set(blocks.flatMap((each) => zonesAt(each, place)));
       const wide = blocks.find(
         ({ config }) =>
@@ -338,7 +346,7 @@ function zonesHidden({ blocks }: Whole): readonly Saying[] {
       if (wide === undefined) return [];
       said.add(at);
       const hidden = wide.config.zones.map(({ zone }) => zone).filter((zone) => !here.has(zone));
-      return one(
+      return adviceOf(
         block.config.at,
         `queries to ${at} use only the zones bound to that address, so ` +
           `${hidden.join(' ')} of ${lineOf(wide.config.at, block.config.at)} is not served there`,
@@ -353,7 +361,7 @@ function zonesAt({ config }: Advised, { address, port }: Endpoint): string[] {
   return config.zones.filter((zone) => zone.port === port).map(({ zone }) => zone);
 }
 
-function isWildcard(address: string): boolean {
+function isWildcardBind(address: string): boolean {
   return address === '::' || address === '0.0.0.0';
 }
 

@@ -30,10 +30,10 @@ import {
   readSwitch,
   readTrace,
 } from './directives/switches.js';
-import { joinTraits, type PluginReader, type Written } from './plugins.js';
+import { joinTraits, type PluginReader, type WrittenDirectives } from './plugins.js';
 import { readServerKey } from './zones.js';
 
-export interface Placed<Value> {
+export interface PlacedDirective<Value> {
   readonly at: Position;
   readonly value: Value;
 }
@@ -41,11 +41,11 @@ export interface Placed<Value> {
 /** A server block, and its directives about the whole process. */
 export interface ReadBlock {
   readonly config: BlockConfig;
-  readonly health: Placed<HealthDirective> | null;
-  readonly ready: Placed<ReadyDirective> | null;
-  readonly reload: Placed<ReloadConfig> | null;
-  readonly metrics: Placed<Endpoint> | null;
-  readonly pprof: Placed<Endpoint> | null;
+  readonly health: PlacedDirective<HealthDirective> | null;
+  readonly ready: PlacedDirective<ReadyDirective> | null;
+  readonly reload: PlacedDirective<ReloadConfig> | null;
+  readonly metrics: PlacedDirective<Endpoint> | null;
+  readonly pprof: PlacedDirective<Endpoint> | null;
   readonly debug: boolean;
   /** All zones and addresses were read without error. */
   readonly isPlaced: boolean;
@@ -210,7 +210,7 @@ class Directives {
     return this.#repeats.get(name) === 'all' ? this.all(name) : one === undefined ? [] : [one];
   }
 
-  placed<Value>(name: string, reader: Reader<Value>): Placed<Value> | null {
+  placed<Value>(name: string, reader: Reader<Value>): PlacedDirective<Value> | null {
     return this.read(name, (directive, context) => ({ at: directive.at, value: reader(directive, context) }), null);
   }
 }
@@ -275,7 +275,7 @@ function checkRepeats(
 }
 
 /** The settings of each plugin of the block, and its AAAA policy: the directive's, or a plugin's equivalent. */
-function readPlugins(directives: Directives, aaaa: Placed<AaaaPolicy> | null) {
+function readPlugins(directives: Directives, aaaa: PlacedDirective<AaaaPolicy> | null) {
   const { context, findings } = directives;
   const settings: Record<string, unknown> = {};
   let policy = aaaa?.value ?? null;
@@ -283,7 +283,7 @@ function readPlugins(directives: Directives, aaaa: Placed<AaaaPolicy> | null) {
   for (const { name, read, splitAaaa } of context.plugins) {
     const written = directives.counting(name);
     if (written.length === 0) continue;
-    const own = findings.attempt(() => read(written as Written, context), undefined);
+    const own = findings.attempt(() => read(written as WrittenDirectives, context), undefined);
     if (own === undefined) continue;
     const meant = splitAaaa?.(own, context.zones) ?? null;
     const kept = meant === null ? own : meant.rest;
@@ -330,18 +330,18 @@ const replacements: Readonly<Record<string, string>> = {
   tls: noListener,
 };
 
-const unsupported: readonly string[] = [...unsupportedPlain.split(' '), ...Object.keys(replacements)].sort();
+const unsupportedDirectives: readonly string[] = [...unsupportedPlain.split(' '), ...Object.keys(replacements)].sort();
 
 /** One sentence about a name that is none of `supported`. */
 export function aboutUnsupported(name: string, supported: readonly string[]): string {
-  if (unsupported.includes(name)) {
+  if (unsupportedDirectives.includes(name)) {
     const instead = Object.hasOwn(replacements, name) ? `: ${replacements[name]}` : '.';
     return `the directive "${name}" is known but not supported; remove it${instead}`;
   }
   if (/[.:]/u.test(name)) {
     return `unknown directive "${name}"; it looks like the zone of a server block, so the } of the block above is missing.`;
   }
-  const meant = nearest(name, [...supported, ...unsupported]);
+  const meant = nearest(name, [...supported, ...unsupportedDirectives]);
   const hint = meant === undefined ? `known: ${supported.join(', ')}.` : `did you mean "${meant}"?`;
   return `unknown directive "${name}"; ${hint}`;
 }

@@ -92,9 +92,9 @@ interface Looked extends Pick<Report, 'text' | 'madeWith' | 'findings'> {
   readonly pieces: readonly Written[];
 }
 
-type Look = (file: string, load: LoadOptions, options: CheckOptions) => Looked;
+type LookAtFile = (file: string, load: LoadOptions, options: CheckOptions) => Looked;
 
-function reportOn(file: string, load: LoadOptions, options: CheckOptions, look: Look): Report {
+function reportOn(file: string, load: LoadOptions, options: CheckOptions, look: LookAtFile): Report {
   const names = directiveNames(load.plugins);
   try {
     const { config, pieces, text, madeWith, findings } = look(file, load, options);
@@ -104,18 +104,25 @@ function reportOn(file: string, load: LoadOptions, options: CheckOptions, look: 
       ...config.warnings.map((warning) => findingOf(warning, 'warning', names)),
       ...advice.map(({ at, code, message, remedy }) => placed('warning', at, { code, message, remedy })),
     ];
-    return { file, ok: true, serverBlocks: config.blocks.length, text, madeWith, findings: inOrder(distinct(all)) };
+    return {
+      file,
+      ok: true,
+      serverBlocks: config.blocks.length,
+      text,
+      madeWith,
+      findings: findingsInOrder(distinct(all)),
+    };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const found = [
       ...error.warnings.map((warning) => findingOf(warning, 'warning', names)),
       ...error.errors.map((each) => findingOf(each, 'error', names)),
     ];
-    return { file, ok: false, serverBlocks: 0, text: null, madeWith: [], findings: inOrder(distinct(found)) };
+    return { file, ok: false, serverBlocks: 0, text: null, madeWith: [], findings: findingsInOrder(distinct(found)) };
   }
 }
 
-const corefileLooked: Look = (file, load) => {
+const corefileLooked: LookAtFile = (file, load) => {
   const pieces = [{ text: readNamed(file, load, '; name a Corefile that this user can read.'), file }];
   return { config: parsePieces(pieces, [], load), pieces, text: null, madeWith: [], findings: [] };
 };
@@ -123,7 +130,7 @@ const corefileLooked: Look = (file, load) => {
 /** Stand-ins for an unknown cluster DNS, as off the node: kubeadm's address, and one for documentation (RFC 5737). */
 const examples = { builtin: { address: '10.96.0.10', port: 53 }, template: { address: '192.0.2.53', port: 53 } };
 
-const builtinLooked: Look = (file, load, options) => {
+const builtinLooked: LookAtFile = (file, load, options) => {
   const make = withExample(options, examples.builtin);
   const pieces = fromBuiltin(readKubeDns(options.kubeDnsFolder, load.files), make, load);
   const findings = exampleFindings(file, options, examples.builtin);
@@ -131,7 +138,7 @@ const builtinLooked: Look = (file, load, options) => {
   return { config, pieces, text: joined(pieces), madeWith: kubeDnsHere(options, load), findings };
 };
 
-const templateLooked: Look = (file, load, options) => {
+const templateLooked: LookAtFile = (file, load, options) => {
   const make = withExample(options, examples.template);
   const template = load.files.read(file);
   const pieces = fromTemplate({ text: template, file }, readKubeDns(options.kubeDnsFolder, load.files), make, load);
@@ -190,7 +197,7 @@ function distinct(findings: readonly Finding[]): Finding[] {
 }
 
 /** By file, in order of appearance, and by line. */
-function inOrder(findings: readonly Finding[]): Finding[] {
+function findingsInOrder(findings: readonly Finding[]): Finding[] {
   const files = [...new Set(findings.map(({ file }) => file))];
   return findings.toSorted(
     (one, other) => files.indexOf(one.file) - files.indexOf(other.file) || (one.line ?? 0) - (other.line ?? 0),

@@ -4,7 +4,7 @@
  */
 
 import { addressBytes } from '../os/addresses.js';
-import { isInNetwork, type Network } from './addresses.js';
+import { type IpNetwork, isInNetwork } from './addresses.js';
 import type { AccessRules } from './config.js';
 
 /** The matching rules as text: the same text means the same verdict on every name and type. */
@@ -22,7 +22,7 @@ export function clientKinds(acls: readonly AccessRules[]): readonly ClientKind[]
   return [...new Set([kind(acls, () => false), ...ofNetworks])];
 }
 
-function kind(acls: readonly AccessRules[], isIn: (network: Network) => boolean): ClientKind {
+function kind(acls: readonly AccessRules[], isIn: (network: IpNetwork) => boolean): ClientKind {
   const ofEach = acls.map(({ rules }) => {
     const fitting = rules.filter(({ networks }) => networks === null || networks.some(isIn));
     const last = fitting.findIndex(({ types }) => types === null);
@@ -33,7 +33,7 @@ function kind(acls: readonly AccessRules[], isIn: (network: Network) => boolean)
   return ofEach.join('; ');
 }
 
-function holds(outer: Network, inner: Network): boolean {
+function holds(outer: IpNetwork, inner: IpNetwork): boolean {
   return outer.prefixBits <= inner.prefixBits && isInNetwork(Uint8Array.from(inner.bytes), outer);
 }
 

@@ -6,7 +6,7 @@
  * `Config.warnings`.
  */
 import type { Endpoint, TlsSettings } from '../os/network.js';
-import type { Network } from './addresses.js';
+import type { IpNetwork } from './addresses.js';
 import type { Pattern } from './pattern.js';
 
 export interface Position {
@@ -22,7 +22,7 @@ export interface Diagnostic {
   readonly code?: string;
 }
 
-interface Refused {
+interface Refusals {
   /** Often the reason of the error. */
   readonly warnings?: readonly Diagnostic[];
   /** Further errors. */
@@ -44,7 +44,11 @@ export class ConfigError extends Error {
   readonly source: string | null;
   readonly files: readonly string[];
 
-  constructor(at: Position, sentence: string, { warnings = [], others = [], source = null, files = [] }: Refused = {}) {
+  constructor(
+    at: Position,
+    sentence: string,
+    { warnings = [], others = [], source = null, files = [] }: Refusals = {},
+  ) {
     super(formatDiagnostic({ at, message: sentence }));
     this.name = 'ConfigError';
     this.at = at;
@@ -95,7 +99,7 @@ export class Findings {
   }
 
   /** Throws a ConfigError if there are errors: each place and sentence once, those of `source` first, by line. */
-  refuse(source: string, more: Pick<Refused, 'files'> = {}): void {
+  refuse(source: string, more: Pick<Refusals, 'files'> = {}): void {
     const [first, ...others] = inOrder(source, this.errors);
     if (first === undefined) return;
     throw new ConfigError(first.at, first.message, { ...more, source, others, warnings: this.warnings });
@@ -200,7 +204,7 @@ export interface BlockTraits {
   /** NSID (RFC 5001); null: none. */
   readonly serverId: string | null;
   /** Addresses change places in every answer, those in these networks come first; null: unchanged. */
-  readonly prefers: readonly Network[] | null;
+  readonly prefers: readonly IpNetwork[] | null;
   /** AAAA answers made of A records; `key` differs between different ways of making them. */
   readonly translation: { readonly key: string; readonly forIpv4: boolean } | null;
 }
@@ -230,7 +234,7 @@ export interface AccessRule {
   /** Null: every type. */
   readonly types: readonly number[] | null;
   /** Null: every client. */
-  readonly networks: readonly Network[] | null;
+  readonly networks: readonly IpNetwork[] | null;
 }
 
 export interface ZoneAddress {

@@ -15,7 +15,7 @@ export interface Flag {
   readonly about: string;
 }
 
-const serving = 'Serving:';
+const servingFlags = 'Serving:';
 const config = 'Configuration:';
 const node = 'On the node:';
 const watching = 'Metrics and health:';
@@ -23,14 +23,14 @@ const lifecycle = 'Handover and files:';
 const other = 'Other:';
 
 export const flagTable = {
-  localip: text(serving, '169.254.20.10', 'Comma-separated addresses to listen on, IPv4 and IPv6.'),
-  'dns.port': text(serving, '53', 'Port of server blocks without a port, and of the firewall rules.', 'p'),
+  localip: text(servingFlags, '169.254.20.10', 'Comma-separated addresses to listen on, IPv4 and IPv6.'),
+  'dns.port': text(servingFlags, '53', 'Port of server blocks without a port, and of the firewall rules.', 'p'),
   upstreamsvc: text(
-    serving,
+    servingFlags,
     'kube-dns',
     'Cluster DNS: a Service in this namespace (address from NAME_SERVICE_HOST), or IP or IP:PORT.',
   ),
-  workers: text(serving, '1', 'Number of answering threads; auto: one per core, up to 4.'),
+  workers: text(servingFlags, '1', 'Number of answering threads; auto: one per core, up to 4.'),
 
   conf: text(
     config,

@@ -9,7 +9,7 @@ import { type Flag, flagTable, isBoolean, type ReadFlags, readFlags, UsageError 
 import { type Environment, type ServeOptions, serveOptions } from './serve-options.js';
 import { programVersion } from './version.js';
 
-export type Command =
+export type CliCommand =
   | { readonly kind: 'serve'; readonly options: ServeOptions }
   /** Without files: the file that flags name, else the built-in configuration. */
   | {
@@ -27,7 +27,7 @@ export type Command =
   | { readonly kind: 'usage'; readonly message: string };
 
 /** Takes the arguments of the process, without those of Node. Never throws: wrong usage is a command too. */
-export function parseFlags(argv: readonly string[], environment: Environment): Command {
+export function parseFlags(argv: readonly string[], environment: Environment): CliCommand {
   try {
     // `npm start` runs the demo; `zerohop` without arguments serves, like node-cache.
     const { npm_lifecycle_event: npmScript } = environment;
@@ -39,7 +39,7 @@ export function parseFlags(argv: readonly string[], environment: Environment): C
   }
 }
 
-function commandOf(flags: ReadFlags, environment: Environment): Command {
+function commandOf(flags: ReadFlags, environment: Environment): CliCommand {
   if (flags.isSet('help')) return { kind: 'help', text: helpText() };
   if (flags.isSet('version')) return { kind: 'version', text: versionText() };
   if (flags.isSet('plugins')) return { kind: 'plugins' };
@@ -74,7 +74,7 @@ function readOutput(text: string): CheckOutput {
   throw new UsageError(`-output "${text}" is unknown; write ${checkOutputs.join(' or ')}.`);
 }
 
-function demo({ given }: ReadFlags, rest: readonly string[]): Command {
+function demo({ given }: ReadFlags, rest: readonly string[]): CliCommand {
   const surplus = given.length > 0 ? `-${given[0]}` : rest[0];
   if (surplus === undefined) return { kind: 'demo' };
   throw new UsageError(`demo takes no flags or arguments; remove ${surplus}.`);

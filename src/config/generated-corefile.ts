@@ -122,10 +122,10 @@ function builtinBlock(options: BuiltinOptions, zone: string, directives: readonl
     '    rcode NXDOMAIN',
     '}',
   ];
-  return serverBlock(zone, port, lines);
+  return serverBlockText(zone, port, lines);
 }
 
-function serverBlock(zone: string, port: number, lines: readonly string[]): string {
+function serverBlockText(zone: string, port: number, lines: readonly string[]): string {
   return `${zone}:${port} {\n${lines.map((line) => `    ${line}\n`).join('')}}\n`;
 }
 
@@ -140,7 +140,7 @@ export interface PillarValues {
 }
 
 /** Installers of node-cache's manifest replace this placeholder, node-cache does not; nearly all clusters use this domain. */
-const clusterDomain = 'cluster.local';
+const kubeDnsDomain = 'cluster.local';
 
 export const clusterDnsPlaceholder = '__PILLAR__CLUSTER__DNS__';
 export const upstreamServersPlaceholder = '__PILLAR__UPSTREAM__SERVERS__';
@@ -158,7 +158,7 @@ interface Place {
 type Filler = (place: Place, values: PillarValues) => string;
 
 const fillers: Readonly<Record<string, Filler>> = {
-  __PILLAR__DNS__DOMAIN__: () => clusterDomain,
+  __PILLAR__DNS__DOMAIN__: () => kubeDnsDomain,
   __PILLAR__LOCAL__DNS__: (place, { localAddresses }) =>
     place.isWord ? localAddresses.join(' ') : beforePort(localAddresses[0], place),
   // __PILLAR__LOCAL__DNS__ already gave all addresses.
@@ -210,12 +210,12 @@ function fillLine(line: string, at: { file: string; line: number }, values: Pill
       throw new ConfigError(at, sentence);
     };
     const isWord = !/\S$/u.test(line.slice(0, offset)) && !/^\S/u.test(behind);
-    const filler = Object.hasOwn(fillers, placeholder) ? fillers[placeholder] : unknown;
+    const filler = Object.hasOwn(fillers, placeholder) ? fillers[placeholder] : unknownKey;
     return filler({ placeholder, behind, isWord, fail }, values);
   });
 }
 
-function unknown({ placeholder, fail }: Place): string {
+function unknownKey({ placeholder, fail }: Place): string {
   return fail(`${placeholder} is not a placeholder; known: ${placeholders.join(', ')}.`);
 }
 
@@ -275,7 +275,7 @@ export function stubBlocks(
 ): string {
   const bind = addresses.length === 0 ? [] : [`bind ${addresses.join(' ')}`];
   const block = ({ domain, servers }: StubDomain): string =>
-    serverBlock(domain, port, ['errors', 'cache 30', ...bind, `forward . ${servers.join(' ')}`]);
+    serverBlockText(domain, port, ['errors', 'cache 30', ...bind, `forward . ${servers.join(' ')}`]);
   return stubDomains.map((stub) => `\n${block(stub)}`).join('');
 }
 
@@ -283,16 +283,19 @@ function readStubDomains(file: string, files: ConfigFiles): StubDomain[] {
   const example = '{"acme.local": ["10.0.0.53"]}';
   const value = readJson(file, files, example);
   if (value === null) return [];
-  if (typeof value !== 'object' || Array.isArray(value)) fail(file, `must be an object such as ${example}.`);
+  if (typeof value !== 'object' || Array.isArray(value)) failGenerating(file, `must be an object such as ${example}.`);
   return Object.entries(value as object).map(([domain, servers]) => {
     if (!isDomain(domain)) {
-      fail(file, `"${domain}" is not a domain; write it in lower case, with letters, digits and dashes between dots.`);
+      failGenerating(
+        file,
+        `"${domain}" is not a domain; write it in lower case, with letters, digits and dashes between dots.`,
+      );
     }
     if (!Array.isArray(servers) || servers.length === 0) {
-      fail(file, `"${domain}" needs a list of servers, like ${example}.`);
+      failGenerating(file, `"${domain}" needs a list of servers, like ${example}.`);
     }
     if (servers.length > upstreamsPerForwardMax) {
-      fail(file, `"${domain}" has ${servers.length} servers; at most ${upstreamsPerForwardMax} are allowed.`);
+      failGenerating(file, `"${domain}" has ${servers.length} servers; at most ${upstreamsPerForwardMax} are allowed.`);
     }
     return { domain, servers: servers.map((server) => readServer(file, server)) };
   });
@@ -302,9 +305,9 @@ function readUpstreams(file: string, files: ConfigFiles): string[] {
   const example = '["10.0.0.53", "10.0.0.54:5353"]';
   const value = readJson(file, files, example);
   if (value === null) return [];
-  if (!Array.isArray(value)) return fail(file, `must be a list such as ${example}.`);
+  if (!Array.isArray(value)) return failGenerating(file, `must be a list such as ${example}.`);
   if (value.length > upstreamNameserversMax) {
-    fail(file, `${value.length} servers; at most ${upstreamNameserversMax} are allowed.`);
+    failGenerating(file, `${value.length} servers; at most ${upstreamNameserversMax} are allowed.`);
   }
   return value.map((server) => readServer(file, server));
 }
@@ -316,13 +319,13 @@ function readJson(file: string, files: ConfigFiles, example: string): unknown {
   try {
     text = files.read(file);
   } catch (error) {
-    return fail(file, `cannot be read: ${(error as Error).message}`);
+    return failGenerating(file, `cannot be read: ${(error as Error).message}`);
   }
   try {
     return text.trim() === '' ? null : JSON.parse(text);
   } catch (error) {
     const why = (error as Error).message.replace(/\s+/gu, ' ');
-    return fail(file, `not valid JSON (${why}); write it like ${example}.`);
+    return failGenerating(file, `not valid JSON (${why}); write it like ${example}.`);
   }
 }
 
@@ -338,12 +341,12 @@ function isDomain(text: string): boolean {
 /** A server's name would need a query to this very server. */
 function readServer(file: string, server: unknown): string {
   if (typeof server === 'string' && readEndpoint(server, 53) !== undefined) return server;
-  return fail(
+  return failGenerating(
     file,
     `${JSON.stringify(server)} is not a server; write an IP address, or one with a port: "10.0.0.53:5353".`,
   );
 }
 
-function fail(file: string, sentence: string): never {
+function failGenerating(file: string, sentence: string): never {
   throw new ConfigError({ file, line: 0 }, sentence);
 }

@@ -113,7 +113,11 @@ function withVariables(state: State, token: Token): Token {
     const name = percent ?? dollar;
     const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
     if (value !== undefined) return value;
-    warn(state, token.at, `the variable ${written} is not set and is replaced by nothing; set it or remove it.`);
+    warnOfImport(
+      state,
+      token.at,
+      `the variable ${written} is not set and is replaced by nothing; set it or remove it.`,
+    );
     return '';
   });
   return text === token.text ? token : { ...token, text, isLiteral: true };
@@ -228,7 +232,7 @@ function filesNamed(state: State, at: Position, name: string): string[] {
     'su',
   );
   const found = state.sources.files.list(folder).filter((entry) => shape.test(entry) && !hides(entry, pattern));
-  if (found.length === 0) warn(state, at, `import: no file matches ${name}; nothing is imported.`);
+  if (found.length === 0) warnOfImport(state, at, `import: no file matches ${name}; nothing is imported.`);
   return found.sort().map((entry) => path.join(folder, entry));
 }
 
@@ -258,6 +262,6 @@ function endOfLine(tokens: readonly Token[], from: number): number {
   return end;
 }
 
-function warn(state: State, at: Position, message: string): void {
+function warnOfImport(state: State, at: Position, message: string): void {
   state.findings.warnings.push({ at, message });
 }

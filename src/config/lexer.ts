@@ -18,7 +18,11 @@ export interface Token {
  * the quote ends with its line, as no other quote follows. If the open quote may be an earlier one, there are no tokens:
  * it is unknown which text is quoted.
  */
-export function lex(text: string, file: string, failed: (at: Position, sentence: string) => void = refuse): Token[] {
+export function lex(
+  text: string,
+  file: string,
+  failed: (at: Position, sentence: string) => void = refuseText,
+): Token[] {
   const tokens: Token[] = [];
   let line = 1;
   let lineOfLast = 0;
@@ -63,7 +67,7 @@ export function lex(text: string, file: string, failed: (at: Position, sentence:
   return tokens;
 }
 
-function refuse(at: Position, sentence: string): never {
+function refuseText(at: Position, sentence: string): never {
   throw new ConfigError(at, sentence);
 }
 

@@ -17,7 +17,7 @@ import {
 import type { Endpoint } from '../os/network.js';
 import { raiseOpenFiles } from '../os/open-files.js';
 import { addressCovers, addressesOverlap, canonicalAddress, formatEndpoint } from './addresses.js';
-import { type BlockOptions, type Placed, type ReadBlock, readBlock } from './block.js';
+import { type BlockOptions, type PlacedDirective, type ReadBlock, readBlock } from './block.js';
 import { clientKinds } from './client-kinds.js';
 import {
   type BlockConfig,
@@ -101,7 +101,7 @@ export function parsePieces(pieces: readonly Written[], files: readonly string[]
   findings.refuse(source, { files: allFiles });
   return deepFreeze({
     source,
-    sha512: hashOf([...pieces.map(({ text }) => text), ...corefile.importedTexts]),
+    sha512: sha512Of([...pieces.map(({ text }) => text), ...corefile.importedTexts]),
     files: allFiles,
     blocks,
     health: allHealth(read),
@@ -180,7 +180,7 @@ function systemInterfaceAddresses(name: string): readonly string[] | undefined {
   });
 }
 
-function hashOf(texts: readonly string[]): string {
+function sha512Of(texts: readonly string[]): string {
   const hash = createHash('sha512');
   for (const text of texts) hash.update(text);
   return hash.digest('hex');
@@ -296,7 +296,7 @@ function refuseSharedPorts(read: readonly ReadBlock[], findings: Findings): void
 }
 
 /** Each endpoint once, without those that another one includes (`10.0.0.1:8080` beside `:8080`). */
-function distinctEndpoints(placed: readonly (Placed<Endpoint> | null)[]): Endpoint[] {
+function distinctEndpoints(placed: readonly (PlacedDirective<Endpoint> | null)[]): Endpoint[] {
   const all = placed.flatMap((each) => (each === null ? [] : [{ address: each.value.address, port: each.value.port }]));
   const isAgain = (one: Endpoint, index: number): boolean =>
     all.some((other, at) => means(other, one) || (at < index && formatEndpoint(other) === formatEndpoint(one)));
@@ -310,10 +310,10 @@ function means(all: Endpoint, one: Endpoint): boolean {
 
 interface Server {
   readonly name: string;
-  readonly placed: Placed<Endpoint> | null;
+  readonly placed: PlacedDirective<Endpoint> | null;
 }
 
-function takenBy(own: string, { value }: Placed<Endpoint>, before: readonly Server[]): string | undefined {
+function takenBy(own: string, { value }: PlacedDirective<Endpoint>, before: readonly Server[]): string | undefined {
   for (const { name, placed } of before) {
     if (name === own || placed === null || placed.value.port !== value.port) continue;
     if (value.port === 0 || !addressesOverlap(placed.value.address, value.address)) continue;
@@ -322,7 +322,11 @@ function takenBy(own: string, { value }: Placed<Endpoint>, before: readonly Serv
   return undefined;
 }
 
-function dnsPortOf({ name }: Server, { value }: Placed<Endpoint>, read: readonly ReadBlock[]): string | undefined {
+function dnsPortOf(
+  { name }: Server,
+  { value }: PlacedDirective<Endpoint>,
+  read: readonly ReadBlock[],
+): string | undefined {
   if (value.port === 0) return undefined;
   const block = read.find(
     ({ config: { zones, addresses } }) =>

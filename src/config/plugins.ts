@@ -8,14 +8,14 @@ import type { AaaaPolicy, BlockConfig, BlockTraits, Position } from './config.js
 import type { Directive } from './corefile.js';
 
 /** The directives of one plugin in a block, at least one. */
-export type Written = readonly [Directive, ...Directive[]];
+export type WrittenDirectives = readonly [Directive, ...Directive[]];
 
 export interface PluginReader<Settings = unknown> {
   readonly name: string;
   /** A second directive in a block is an error as in CoreDNS, or all count, or only one, with a warning. */
   readonly repeats: 'refused' | 'all' | 'first' | 'last';
   /** Reads all directives that count. Throws a ConfigError. */
-  read(written: Written, context: DirectiveContext): Settings;
+  read(written: WrittenDirectives, context: DirectiveContext): Settings;
   traits?(settings: Settings, block: Pick<BlockConfig, 'aaaa' | 'zones'>): Partial<BlockTraits>;
   /** Splits off settings with the meaning of the directive `aaaa`; null: there are none. */
   splitAaaa?(settings: Settings, zones: readonly string[]): AaaaMeaning<Settings> | null;

@@ -4,9 +4,7 @@
  */
 import { resolvConfServersMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
-import { canonicalAddress } from './addresses.js';
-
-const dnsPort = 53;
+import { canonicalAddress, dnsPort } from './addresses.js';
 
 /** systemd-resolved writes its upstreams here. */
 export const systemdResolvConf = '/run/systemd/resolve/resolv.conf';

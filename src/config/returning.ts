@@ -7,6 +7,7 @@
  */
 import { isIPv4 } from 'node:net';
 import { isInZone } from '../dns/names.js';
+import { typeA, typeDs } from '../dns/wire.js';
 import { hostAddressesMs } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
 import type { BlockConfig, ForwardConfig, NamedQuestion, UpstreamEndpoint } from './config.js';
@@ -32,8 +33,6 @@ interface Way {
   readonly endpoint: UpstreamEndpoint;
 }
 
-const typeA = 1;
-const typeDs = 43;
 /** A label that no name has. */
 const someLabel = 'q7-0k9-zz1';
 /** A question that becomes more names than this is not answered. */
@@ -81,7 +80,7 @@ export function comesBack(ways: Ways, { block, forward, endpoint }: Way, asked: 
   if (graph === null) return true;
   const leftOut = leftOutOf(graph);
   return graph
-    .get(stateOf(ways, block, asked))!
+    .get(graphState(ways, block, asked))!
     .some((step) => step.forward === forward && isSame(step.endpoint, endpoint) && leftOut.has(step));
 }
 
@@ -90,7 +89,7 @@ function isSame(one: UpstreamEndpoint, other: UpstreamEndpoint): boolean {
 }
 
 /** One upstream of a block that has a question. */
-interface Step {
+interface ForwardStep {
   /** Index of the block. */
   readonly block: number;
   readonly forward: ForwardConfig;
@@ -101,23 +100,23 @@ interface Step {
 }
 
 /** By `stateOf`: which block asks for which name. */
-type Graph = ReadonlyMap<string, readonly Step[]>;
+type Graph = ReadonlyMap<string, readonly ForwardStep[]>;
 
 /** Where a question may go from the block on; null if it becomes more than `statesMax` names. */
 function graphFrom(ways: Ways, first: BlockConfig, firstAsked: NamedQuestion): Graph | null {
-  const graph = new Map<string, Step[]>();
+  const graph = new Map<string, ForwardStep[]>();
   const left = [{ block: first, asked: firstAsked }];
   for (let next = left.pop(); next !== undefined; next = left.pop()) {
     const { block, asked } = next;
-    const from = stateOf(ways, block, asked);
+    const from = graphState(ways, block, asked);
     if (graph.has(from)) continue;
     if (graph.size >= statesMax) return null;
-    const steps: Step[] = [];
+    const steps: ForwardStep[] = [];
     for (const forward of responsible(block, asked.name)) {
       for (const endpoint of ways.endpoints(forward)) {
         const there = arriving(ways, endpoint, asked);
         if (there !== null) left.push(there);
-        const to = there === null ? null : stateOf(ways, there.block, there.asked);
+        const to = there === null ? null : graphState(ways, there.block, there.asked);
         steps.push({ block: ways.blocks.indexOf(block), forward, endpoint, from, to });
       }
     }
@@ -127,13 +126,13 @@ function graphFrom(ways: Ways, first: BlockConfig, firstAsked: NamedQuestion): G
 }
 
 /** Leaves out one step after the other until no circle is left; the result is the same for every block of a circle. */
-function leftOutOf(graph: Graph): ReadonlySet<Step> {
-  const leftOut = new Set<Step>();
+function leftOutOf(graph: Graph): ReadonlySet<ForwardStep> {
+  const leftOut = new Set<ForwardStep>();
   const all = [...graph.values()].flat();
   for (;;) {
     const circling = new Set(all.filter((step) => !leftOut.has(step) && circles(graph, step, leftOut)));
     if (circling.size === 0) return leftOut;
-    const isElse = (step: Step) => !leftOut.has(step) && !circling.has(step);
+    const isElse = (step: ForwardStep) => !leftOut.has(step) && !circling.has(step);
     const spared = [...circling].filter(({ from }) => graph.get(from)!.some(isElse));
     if (spared.length === 0) return new Set([...leftOut, ...circling]);
     leftOut.add(spared.reduce((last, step) => (step.block > last.block ? step : last)));
@@ -141,7 +140,7 @@ function leftOutOf(graph: Graph): ReadonlySet<Step> {
 }
 
 /** Whether steps lead from the end of this one to its beginning. */
-function circles(graph: Graph, { from, to }: Step, without: ReadonlySet<Step>): boolean {
+function circles(graph: Graph, { from, to }: ForwardStep, without: ReadonlySet<ForwardStep>): boolean {
   const seen = new Set<string>();
   const left = to === null ? [] : [to];
   for (let state = left.pop(); state !== undefined; state = left.pop()) {
@@ -158,7 +157,7 @@ export function returning(ways: Ways, way: Way): { readonly zones: readonly stri
   const { block, forward } = way;
   const back: string[] = [];
   let isAll = true;
-  for (const zone of zonesOf(ways)) {
+  for (const zone of zonesInForwards(ways)) {
     const name = zone === '.' ? `${someLabel}.` : `${someLabel}.${zone}`;
     const isServed = listenersOf(block).some((at) => serving(ways, at, { name, type: typeA }) === block);
     const asked = isServed ? askedFor(block, { name, type: typeA }) : null;
@@ -170,7 +169,7 @@ export function returning(ways: Ways, way: Way): { readonly zones: readonly stri
 }
 
 /** Every zone that decides where a question goes. */
-function zonesOf({ blocks }: Ways): ReadonlySet<string> {
+function zonesInForwards({ blocks }: Ways): ReadonlySet<string> {
   return new Set(
     blocks.flatMap(({ zones, forwards }) => [
       ...zones.map(({ zone }) => zone),
@@ -179,7 +178,7 @@ function zonesOf({ blocks }: Ways): ReadonlySet<string> {
   );
 }
 
-function stateOf({ blocks }: Ways, block: BlockConfig, { name, type }: NamedQuestion): string {
+function graphState({ blocks }: Ways, block: BlockConfig, { name, type }: NamedQuestion): string {
   return `${blocks.indexOf(block)} ${name} ${type}`;
 }
 

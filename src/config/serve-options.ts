@@ -6,7 +6,7 @@
  */
 import { listenersMax, syncIntervalMsMax, syncIntervalMsMin, unixPathBytesMax, workersMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
-import { canonicalAddress, hostAddress, portNumber, readEndpoint, splitHostPort } from './addresses.js';
+import { canonicalAddress, dnsPort, hostAddress, portNumber, readEndpoint, splitHostPort } from './addresses.js';
 import { formatDuration, parseDuration } from './durations.js';
 import { type FlagName, type ReadFlags, UsageError } from './flag-reader.js';
 
@@ -175,8 +175,6 @@ export type ClusterDns =
   | { readonly endpoint: null; readonly missing: string };
 
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-const dnsPort = 53;
 
 /** Throws a UsageError for text that is neither an address nor the name of a Service. */
 export function findClusterDns(upstreamService: string, environment: Environment): ClusterDns {

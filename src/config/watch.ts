@@ -21,7 +21,7 @@ interface Seen {
 }
 
 /** The next look after one with a difference, if `periodMs` is longer. */
-const settleMs = 500;
+const readsApartMs = 500;
 
 /**
  * Calls `changed` when the content of any of `paths()` differs from that at the call (or at the last `changed`) and two
@@ -56,8 +56,8 @@ export function watchFiles(
     if (isAgreed) {
       settled = now;
       changed();
-    } else if (isDifferent && settleMs < periodMs) {
-      early = clock.after(settleMs, lookAgain);
+    } else if (isDifferent && readsApartMs < periodMs) {
+      early = clock.after(readsApartMs, lookAgain);
     }
   }
 

@@ -82,7 +82,7 @@ export function readQuery(packet: Uint8Array, length: number, query: Query): Ref
   query.udpBytes = plainUdpBytesMax;
   if ((flags & flagsOpcode) !== 0) return 'notimp';
   if (u16(packet, atQuestions) !== 1) return 'formerr';
-  const name = readName(packet, length, query);
+  const name = readQueryName(packet, length, query);
   if (!name) return 'formerr';
   const records = u16(packet, atAnswers) + u16(packet, atAuthorities) + u16(packet, atAdditionals);
   if (records !== 0) {
@@ -95,10 +95,10 @@ export function readQuery(packet: Uint8Array, length: number, query: Query): Ref
 /** Reads name, type and class only; false when the packet begins no query. */
 export function readQuestion(packet: Uint8Array, length: number, query: Query): boolean {
   if (length < headerBytes || (u16(packet, atFlags) & (flagQr | flagsOpcode)) !== 0) return false;
-  return u16(packet, atQuestions) === 1 && readName(packet, length, query);
+  return u16(packet, atQuestions) === 1 && readQueryName(packet, length, query);
 }
 
-function readName(packet: Uint8Array, end: number, query: Query): boolean {
+function readQueryName(packet: Uint8Array, end: number, query: Query): boolean {
   let position = headerBytes;
   let labels = 0;
   while (true) {

@@ -43,7 +43,7 @@ export function sectionsOf(message: Uint8Array): Sections | null {
     [authorities, u16(message, atAuthorities)],
   ] as const) {
     for (let left = count; left > 0; left--) {
-      const record = uncompressed(message, at);
+      const record = withoutCompression(message, at);
       if (record === null) return null;
       section.push(record);
       at = recordEnd(message, at);
@@ -64,7 +64,7 @@ function recordEnd(message: Uint8Array, at: number): number {
   return end <= message.length ? end : -1;
 }
 
-function uncompressed(message: Uint8Array, at: number): Uint8Array | null {
+function withoutCompression(message: Uint8Array, at: number): Uint8Array | null {
   const end = recordEnd(message, at);
   if (end === -1) return null;
   const fixedAt = skipName(message, at, message.length);
@@ -127,7 +127,7 @@ export function aliasQuestion(question: Uint8Array, answers: readonly Uint8Array
  * Unchanged when `other` has no answers or does not parse, or the result is too long. Borrows both.
  */
 export function withAliasAnswer(message: Uint8Array, other: Uint8Array): Uint8Array {
-  const added = answersOf(other);
+  const added = answerRecordsOf(other);
   const end = answersEnd(message);
   const bytes = added.reduce((sum, record) => sum + record.length, message.length);
   const count = u16(message, atAnswers) + added.length;
@@ -138,7 +138,7 @@ export function withAliasAnswer(message: Uint8Array, other: Uint8Array): Uint8Ar
 }
 
 /** None for a broken message. */
-function answersOf(message: Uint8Array): readonly Uint8Array[] {
+function answerRecordsOf(message: Uint8Array): readonly Uint8Array[] {
   const answers = sectionsOf(message)?.answers ?? [];
   return answers.filter((record) => typesFollowed.includes(u16(record, ownerEnd(record))));
 }

@@ -8,6 +8,7 @@ export const typeSoa = 6;
 export const typeAaaa = 28;
 export const typeDname = 39;
 export const typeOpt = 41;
+export const typeDs = 43;
 export const typeRrsig = 46;
 export const typeIxfr = 251;
 export const typeAxfr = 252;

@@ -5,7 +5,7 @@
  *   recvmmsg ─> orders? ─> [ decide ─> send slot | ring | nothing ] × n ─> sendmmsg ─> wake the main thread?
  */
 
-import type { Counters, Family } from '../counters.js';
+import type { Counters, FamilyIndex } from '../counters.js';
 import type { Slot } from '../dns/answer.js';
 import { batchPacketsMax, listenersMax, receiveSlotBytes, receiveTimeoutMs, sendSlotBytes } from '../limits.js';
 import { familyAt } from '../os/addresses.js';
@@ -19,7 +19,7 @@ import type { OrderNumbers, Orders, SocketOrder } from './worker.js';
 export interface Received {
   packet: Uint8Array;
   length: number;
-  family: Family;
+  family: FamilyIndex;
   nowMs: number;
 }
 

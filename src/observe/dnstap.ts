@@ -81,7 +81,7 @@ interface DnstapTimes {
 type DnstapType = 'client query' | 'client response';
 
 // Message.Type, SocketFamily and SocketProtocol of the schema.
-const typeNumbers: Readonly<Record<DnstapType, number>> = { 'client query': 5, 'client response': 6 };
+const messageTypeNumbers: Readonly<Record<DnstapType, number>> = { 'client query': 5, 'client response': 6 };
 const inet = 1;
 const inet6 = 2;
 const protocols = { udp: 1, tcp: 2 } as const;
@@ -98,7 +98,7 @@ export function dnstapMessage(
   const isResponse = type === 'client response';
   const { remote, local, transport } = facts;
   const message = Buffer.concat([
-    numberField(1, typeNumbers[type]),
+    numberField(1, messageTypeNumbers[type]),
     numberField(2, remote.address.includes(':') ? inet6 : inet),
     numberField(3, protocols[transport]),
     bytesField(4, plainAddress(remote.address)),
@@ -284,18 +284,18 @@ export class FrameStream {
 
 /** A data frame: length and payload. */
 function framed(payload: Uint8Array): Buffer {
-  return Buffer.concat([u32(payload.length), payload]);
+  return Buffer.concat([bigEndian32(payload.length), payload]);
 }
 
 /** A control frame: an empty data frame, length, number and the content type, if any. */
 function control(number: number, contentType: string | null): Buffer {
   const type = contentType === null ? null : Buffer.from(contentType);
-  const field = type === null ? [] : [u32(fieldContentType), u32(type.length), type];
-  const content = Buffer.concat([u32(number), ...field]);
-  return Buffer.concat([u32(0), u32(content.length), content]);
+  const field = type === null ? [] : [bigEndian32(fieldContentType), bigEndian32(type.length), type];
+  const content = Buffer.concat([bigEndian32(number), ...field]);
+  return Buffer.concat([bigEndian32(0), bigEndian32(content.length), content]);
 }
 
-function u32(value: number): Buffer {
+function bigEndian32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(value);
   return bytes;

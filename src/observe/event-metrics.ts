@@ -17,10 +17,10 @@ function of(name: string, help: string): EventMetric {
 }
 
 const refused = of('zerohop_refused_total', 'Queries refused because of their header or question, by cause.');
-const dropped = of('zerohop_dropped_packets_total', 'Packets dropped without an answer, by cause.');
+const droppedFamily = of('zerohop_dropped_packets_total', 'Packets dropped without an answer, by cause.');
 const overloaded = of('zerohop_overloaded_total', 'Queries given up because a limit was reached, by limit.');
 const stale = of('zerohop_stale_answers_total', 'Answers served after their TTL expired, by cause.');
-const rejected = of('zerohop_upstream_answers_rejected_total', 'Upstream answers rejected, by cause.');
+const rejectedFamily = of('zerohop_upstream_answers_rejected_total', 'Upstream answers rejected, by cause.');
 const retries = of('zerohop_upstream_retries_total', 'Upstream queries retried, by cause.');
 const entries = of(
   'zerohop_handover_entries_total',
@@ -33,8 +33,8 @@ const takeovers = of(
 const tcpClosed = of('zerohop_tcp_clients_closed_total', 'TCP clients disconnected by the server, by cause.');
 
 export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
-  droppedShort: { ...dropped, labels: { cause: 'short' } },
-  droppedResponse: { ...dropped, labels: { cause: 'response' } },
+  droppedShort: { ...droppedFamily, labels: { cause: 'short' } },
+  droppedResponse: { ...droppedFamily, labels: { cause: 'response' } },
   refusedFormerr: { ...refused, labels: { cause: 'formerr' } },
   refusedNotimp: { ...refused, labels: { cause: 'notimp' } },
   refusedBadvers: { ...refused, labels: { cause: 'badvers' } },
@@ -55,9 +55,9 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   staleOnFailure: { ...stale, labels: { cause: 'failure' } },
   stalePatience: { ...stale, labels: { cause: 'patience' } },
   staleImmediate: { ...stale, labels: { cause: 'immediate' } },
-  answersRejectedId: { ...rejected, labels: { cause: 'id' } },
-  answersRejectedQuestion: { ...rejected, labels: { cause: 'question' } },
-  answersRejectedMalformed: { ...rejected, labels: { cause: 'malformed' } },
+  answersRejectedId: { ...rejectedFamily, labels: { cause: 'id' } },
+  answersRejectedQuestion: { ...rejectedFamily, labels: { cause: 'question' } },
+  answersRejectedMalformed: { ...rejectedFamily, labels: { cause: 'malformed' } },
   storeFailed: of('zerohop_cache_store_failures_total', 'Answers not cached for lack of memory or index space.'),
   storeCrowded: of(
     'zerohop_cache_crowded_chains_total',

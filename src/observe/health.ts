@@ -23,7 +23,7 @@ interface HealthWatch {
 }
 
 interface HealthWatchOutside {
-  readonly check: () => Promise<Health>;
+  readonly check: () => Promise<HealthServer>;
   readonly clock: Clock;
   readonly log: Log;
   /** Counts a check that failed. */
@@ -31,7 +31,7 @@ interface HealthWatchOutside {
 }
 
 /** 200 `OK`, or 503 with the reason. */
-export function healthAnswer(health: Health): HttpAnswer {
+export function healthAnswer(health: HealthServer): HttpAnswer {
   return health.healthy ? { status: 200, body: 'OK' } : { status: 503, body: `${health.reason}\n` };
 }
 
@@ -116,7 +116,7 @@ export function newReadiness(conditions: readonly string[], monitor: ReadyConfig
   };
 }
 
-export type Health = { readonly healthy: true } | { readonly healthy: false; readonly reason: string };
+export type HealthServer = { readonly healthy: true } | { readonly healthy: false; readonly reason: string };
 
 interface SelfCheckDeps {
   readonly network: Network;
@@ -128,19 +128,21 @@ interface SelfCheckDeps {
 
 interface SelfCheck {
   /** Checks all listeners; concurrent calls share a check. */
-  check(): Promise<Health>;
+  check(): Promise<HealthServer>;
   /** Closes the sockets kept between checks. */
   stop(): void;
 }
 
 export function newSelfCheck(deps: SelfCheckDeps, listeners: () => readonly Endpoint[]): SelfCheck {
   const probes = new Probes(deps.network);
-  let underWay: Promise<Health> | null = null;
+  let underWay: Promise<HealthServer> | null = null;
   return {
     check() {
       underWay ??= checkAll(deps, listeners(), probes)
         // An error when opening a socket means unhealthy, not the end of the process.
-        .catch((error: Error): Health => ({ healthy: false, reason: `cannot query own listeners: ${error.message}` }))
+        .catch(
+          (error: Error): HealthServer => ({ healthy: false, reason: `cannot query own listeners: ${error.message}` }),
+        )
         .finally(() => {
           underWay = null;
         });
@@ -150,7 +152,7 @@ export function newSelfCheck(deps: SelfCheckDeps, listeners: () => readonly Endp
   };
 }
 
-async function checkAll(deps: SelfCheckDeps, listeners: readonly Endpoint[], probes: Probes): Promise<Health> {
+async function checkAll(deps: SelfCheckDeps, listeners: readonly Endpoint[], probes: Probes): Promise<HealthServer> {
   const places = listeners.map(reachable);
   probes.keepOnly(places.flat());
   if (listeners.length === 0) return { healthy: false, reason: 'no listener is up' };
@@ -169,7 +171,7 @@ function reachable({ address, port }: Endpoint): Endpoint[] {
 }
 
 /** A socket that talks to one of our listeners. */
-interface Probe {
+interface SelfCheckProbe {
   readonly place: Endpoint;
   readonly socket: DatagramSocket;
   /** Receives datagrams; null between checks. */
@@ -182,14 +184,14 @@ interface Probe {
  */
 class Probes {
   readonly #network: Network;
-  readonly #kept = new Map<string, Probe>();
+  readonly #kept = new Map<string, SelfCheckProbe>();
 
   constructor(network: Network) {
     this.#network = network;
   }
 
   /** Throws the system's error if no socket can be opened and none is kept. */
-  to(place: Endpoint): Probe {
+  to(place: Endpoint): SelfCheckProbe {
     const key = formatEndpoint(place);
     const kept = this.#kept.get(key);
     const probe = this.#open(place, kept);
@@ -207,14 +209,14 @@ class Probes {
     toEach(gone, ([, { socket }]) => socket.close());
   }
 
-  #open(place: Endpoint, kept: Probe | undefined): Probe {
+  #open(place: Endpoint, kept: SelfCheckProbe | undefined): SelfCheckProbe {
     try {
       const events: DatagramEvents = {
         datagram: (bytes) => probe.heard?.(bytes),
         // No listener for now: a worker may be restarting on this socket. The time limit decides.
         error: () => undefined,
       };
-      const probe: Probe = { place, socket: this.#network.connectDatagrams(place, events), heard: null };
+      const probe: SelfCheckProbe = { place, socket: this.#network.connectDatagrams(place, events), heard: null };
       if (probe.socket.local.port !== 0 || kept === undefined) return probe;
       probe.socket.close();
       return kept;
@@ -226,7 +228,7 @@ class Probes {
 }
 
 /** True as soon as one of the places has answered, false at the time limit. */
-function answersOnAny(deps: SelfCheckDeps, probes: readonly Probe[]): Promise<boolean> {
+function answersOnAny(deps: SelfCheckDeps, probes: readonly SelfCheckProbe[]): Promise<boolean> {
   return new Promise((resolve) => {
     const question = ownQuestion(deps.random.below(0x1_0000), deps.ownMark);
     const timers: Timer[] = [];

@@ -5,13 +5,13 @@
  */
 import { httpConnectionsMax, httpConnectionsOwnMax, httpConnectionsPerAddressMax } from '../limits.js';
 
-interface Placed {
+interface PlacedConnection {
   /** Its answer is being made: such a connection closes last. */
   readonly isWorking: boolean;
   close(): void;
 }
 
-export class Places<Connection extends Placed> {
+export class Places<Connection extends PlacedConnection> {
   /** By address, each in the order of their last requests; null is the host itself. */
   readonly #byAddress = new Map<string | null, Set<Connection>>();
   #count = 0;

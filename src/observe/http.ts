@@ -61,7 +61,7 @@ interface HttpOutside {
   readonly bind?: BindHttp | undefined;
 }
 
-interface Connection {
+interface HttpConnection {
   readonly socket: Socket;
   /** Null: a program of this host. */
   readonly address: string | null;
@@ -78,8 +78,8 @@ interface Connection {
  * system's error, for `listenFailure`. If a route throws, the client gets 500.
  */
 export async function startHttp(at: Endpoint, routes: HttpRoutes, outside: HttpOutside): Promise<HttpServer> {
-  const places = new Places<Connection>();
-  const connections = new WeakMap<Socket, Connection>();
+  const places = new Places<HttpConnection>();
+  const connections = new WeakMap<Socket, HttpConnection>();
   const bytesOf = newEncoder();
   let lastTurn: Promise<void> = Promise.resolve();
   /** One answer in each turn of the event loop, so that DNS runs between the answers of a flood. */
@@ -133,7 +133,7 @@ export async function startHttp(at: Endpoint, routes: HttpRoutes, outside: HttpO
     if (remoteAddress === undefined) return void socket.destroy();
     const plain = plainEndpoint(remoteAddress, 0).address;
     const address = isLocal(socket) || outside.hostAddresses().includes(plain) ? null : plain;
-    const connection: Connection = {
+    const connection: HttpConnection = {
       socket,
       address,
       unanswered: 0,

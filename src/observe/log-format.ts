@@ -89,11 +89,11 @@ function durationText(ms: number): string {
 
 // The bits of the header's second word, in CoreDNS's order.
 const flagBits = { qr: 0x8000, aa: 0x0400, tc: 0x0200, rd: 0x0100, ra: 0x0080, z: 0x0040, ad: 0x0020, cd: 0x0010 };
-const flagNames = Object.entries(flagBits);
+const headerFlagNames = Object.entries(flagBits);
 
 function flagsText(flags: number): string {
   let text = '';
-  for (const [name, bit] of flagNames) {
+  for (const [name, bit] of headerFlagNames) {
     if ((flags & bit) !== 0) text += text === '' ? name : `,${name}`;
   }
   return text;
@@ -104,7 +104,7 @@ export type AnswerClass = 'success' | 'denial' | 'error';
 
 const opcodeQuery = 0;
 const types = { ns: 2, soa: 6, ixfr: 251, axfr: 252 };
-const rcodes = { noerror: 0, servfail: 2, nxdomain: 3, notimp: 4 };
+const loggedRcodeNames = { noerror: 0, servfail: 2, nxdomain: 3, notimp: 4 };
 
 /**
  * CoreDNS's classes: `denial` is NXDOMAIN and NODATA, `success` every other NOERROR (including referrals), `error` the rest,
@@ -112,8 +112,8 @@ const rcodes = { noerror: 0, servfail: 2, nxdomain: 3, notimp: 4 };
  */
 export function answerClass(facts: QueryLogRecord): AnswerClass {
   if (isMeta(facts)) return 'error';
-  if (facts.rcode === rcodes.nxdomain) return 'denial';
-  if (facts.rcode !== rcodes.noerror) return 'error';
+  if (facts.rcode === loggedRcodeNames.nxdomain) return 'denial';
+  if (facts.rcode !== loggedRcodeNames.noerror) return 'error';
   return facts.answerRecords === 0 && facts.authorityType === types.soa ? 'denial' : 'success';
 }
 
@@ -121,9 +121,9 @@ export function answerClass(facts: QueryLogRecord): AnswerClass {
 export function answerType(facts: QueryLogRecord): string {
   const { rcode, answerRecords, authorityType } = facts;
   if (isMeta(facts)) return 'META';
-  if (rcode === rcodes.nxdomain) return 'NXDOMAIN';
-  if (rcode === rcodes.servfail || rcode === rcodes.notimp) return 'SERVERERROR';
-  if (rcode !== rcodes.noerror) return 'OTHERERROR';
+  if (rcode === loggedRcodeNames.nxdomain) return 'NXDOMAIN';
+  if (rcode === loggedRcodeNames.servfail || rcode === loggedRcodeNames.notimp) return 'SERVERERROR';
+  if (rcode !== loggedRcodeNames.noerror) return 'OTHERERROR';
   if (answerRecords > 0) return 'NOERROR';
   if (authorityType === types.soa) return 'NODATA';
   return authorityType === types.ns ? 'DELEGATION' : 'NOERROR';

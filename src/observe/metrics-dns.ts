@@ -16,9 +16,9 @@ import { rcodeName } from '../dns/names.js';
 import { counter, countOf, type Family, histogram, type Labels, type Sample, sample } from './exposition.js';
 import type { Scrape, ZoneTotals } from './metrics-source.js';
 
-const transports = ['udp', 'tcp'] as const;
+const transportLabels = ['udp', 'tcp'] as const;
 /** Go's address families as CoreDNS labels them. */
-const families = ['1', '2'] as const;
+const addressFamilies = ['1', '2'] as const;
 
 export const dnsFamilies: readonly Family<Scrape>[] = [
   perZone('coredns_dns_requests_total', 'Counter of DNS requests made per zone, protocol and family.', (zone) =>
@@ -76,22 +76,22 @@ function withView(zone: ZoneTotals): Labels {
   return { ...zone.labels, view: '' };
 }
 
-interface Counted {
+interface CountedQueries {
   readonly count: number;
 }
 
-function requests(zone: ZoneTotals): (Counted & Record<'proto' | 'family' | 'type', string>)[] {
-  return transports.flatMap((proto, transport) =>
-    families.flatMap((family, familyIndex) =>
+function requests(zone: ZoneTotals): (CountedQueries & Record<'proto' | 'family' | 'type', string>)[] {
+  return transportLabels.flatMap((proto, transport) =>
+    addressFamilies.flatMap((family, familyIndex) =>
       countedTypes.map((type, index) => {
-        const place = (transport * families.length + familyIndex) * countedTypes.length + index;
+        const place = (transport * addressFamilies.length + familyIndex) * countedTypes.length + index;
         return { proto, family, type, count: zone.numbers[zonePlaces.requests + place] };
       }),
     ),
   );
 }
 
-function responses(zone: ZoneTotals): (Counted & Record<'rcode' | 'plugin', string>)[] {
+function responses(zone: ZoneTotals): (CountedQueries & Record<'rcode' | 'plugin', string>)[] {
   return answerers.flatMap((plugin, answerer) =>
     Array.from({ length: rcodesCounted }, (_, rcode) => ({
       plugin,
@@ -110,7 +110,7 @@ function rcodeLabel(rcode: number): string {
 
 /** The counts added up over all labels but `names`, without those that are 0. */
 function sumBy<Name extends string>(
-  counts: readonly (Counted & Record<Name, string>)[],
+  counts: readonly (CountedQueries & Record<Name, string>)[],
   zone: ZoneTotals,
   names: readonly Name[],
 ): Sample[] {
@@ -129,7 +129,7 @@ function sumBy<Name extends string>(
 function sizes(name: string, help: string, base: number): Family<Scrape> {
   return histogram(name, help, sizeBucketsBytes, ({ served }) =>
     served.flatMap((zone) =>
-      transports.flatMap((proto, transport) => {
+      transportLabels.flatMap((proto, transport) => {
         const counted = { numbers: zone.numbers, first: base + transport * histogramPlaces.size };
         const isEmpty = countOf({ ...counted, bounds: sizeBucketsBytes }) === 0;
         return isEmpty ? [] : { ...counted, labels: { ...withView(zone), proto } };

@@ -115,18 +115,18 @@ export const processFamilies: readonly Family<Scrape>[] = [
   counter(
     'zerohop_event_loop_busy_seconds_total',
     'Time in which the event loop of the control lane was busy.',
-    numberOf('loopBusySeconds'),
+    gaugeOf('loopBusySeconds'),
   ),
   gauge('process_start_time_seconds', 'Start time of the process since unix epoch in seconds.', ({ source }) => [
     sample({}, source.startedAtMs / 1000),
   ]),
-  counter('process_cpu_seconds_total', 'Total user and system CPU time spent in seconds.', numberOf('cpuSeconds')),
-  gauge('process_resident_memory_bytes', 'Resident memory size in bytes.', numberOf('residentBytes')),
-  gauge('process_virtual_memory_bytes', 'Virtual memory size in bytes.', numberOf('virtualBytes')),
-  gauge('process_open_fds', 'Number of open file descriptors.', numberOf('openFiles')),
-  gauge('process_max_fds', 'Maximum number of open file descriptors.', numberOf('openFilesMax')),
-  gauge('nodejs_heap_size_used_bytes', 'JavaScript heap in use by the main thread.', numberOf('heapUsedBytes')),
-  gauge('nodejs_external_memory_bytes', 'Memory of JavaScript objects outside the heap.', numberOf('externalBytes')),
+  counter('process_cpu_seconds_total', 'Total user and system CPU time spent in seconds.', gaugeOf('cpuSeconds')),
+  gauge('process_resident_memory_bytes', 'Resident memory size in bytes.', gaugeOf('residentBytes')),
+  gauge('process_virtual_memory_bytes', 'Virtual memory size in bytes.', gaugeOf('virtualBytes')),
+  gauge('process_open_fds', 'Number of open file descriptors.', gaugeOf('openFiles')),
+  gauge('process_max_fds', 'Maximum number of open file descriptors.', gaugeOf('openFilesMax')),
+  gauge('nodejs_heap_size_used_bytes', 'JavaScript heap in use by the main thread.', gaugeOf('heapUsedBytes')),
+  gauge('nodejs_external_memory_bytes', 'Memory of JavaScript objects outside the heap.', gaugeOf('externalBytes')),
 ];
 
 function setupErrorSamples({ source }: Scrape): Sample[] {
@@ -134,7 +134,7 @@ function setupErrorSamples({ source }: Scrape): Sample[] {
   return setupErrors.map((errortype) => sample({ errortype }, counts[errortype]));
 }
 
-function numberOf(which: keyof ProcessNumbers): (scrape: Scrape) => Sample[] {
+function gaugeOf(which: keyof ProcessNumbers): (scrape: Scrape) => Sample[] {
   return ({ process }) => present(process[which]);
 }
 

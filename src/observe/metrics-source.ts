@@ -12,7 +12,7 @@ import { type ProcessNumbers, readProcessNumbers } from './process-numbers.js';
 export interface MetricsSource {
   /** One page per thread. */
   pages(): readonly Counters[];
-  zones(): readonly ServedZone[];
+  zones(): readonly ZoneSource[];
   stores(): readonly StoreSizes[];
   upstreams(): readonly UpstreamStats[];
   plugins(): readonly EnabledPlugin[];
@@ -51,7 +51,7 @@ interface BuildInfo {
 }
 
 /** A zone on a listening address. */
-export interface ServedZone {
+export interface ZoneSource {
   /** `dns://169.254.20.10:53`. */
   readonly server: string;
   /** `cluster.local.`; `dropped` for packets that match no block. */
@@ -150,7 +150,7 @@ export function readSource(source: MetricsSource, loopLagMs: number): Scrape {
   };
 }
 
-function totalsOf(group: Group<ServedZone>, pages: readonly Counters[]): ZoneTotals {
+function totalsOf(group: Group<ZoneSource>, pages: readonly Counters[]): ZoneTotals {
   const numbers = new Float64Array(zonePlaces.count);
   for (const { ordinal } of group.members) {
     for (const page of pages) {

@@ -154,7 +154,7 @@ function writeLine(log: Log, level: ConsolidateConfig['level'], text: string): v
   else log[level](message);
 }
 
-const secondMs = 1_000;
+const linesPeriodMs = 1_000;
 
 /**
  * A function that returns whether one more line fits into this second. Whole seconds are counted, not averaged: a new
@@ -165,7 +165,7 @@ export function newLineBudget(clock: Clock, linesPerSecondMax: number): () => bo
   let written = 0;
   return () => {
     const nowMs = clock.nowMs();
-    if (nowMs - secondStartedMs >= secondMs) {
+    if (nowMs - secondStartedMs >= linesPeriodMs) {
       secondStartedMs = nowMs;
       written = 0;
     }

@@ -47,7 +47,7 @@ export class Top {
     const { startedMs, samples, names, clients } = this.#older;
     const seconds = (this.#clock.nowMs() - startedMs) / 1000;
     const perSample = samples === 0 ? samplePackets : names.total / samples;
-    const shown = (counted: readonly Counted[]) =>
+    const shown = (counted: readonly CountedKey[]) =>
       counted.map(({ key, count, over }) => ({
         key,
         count: Math.round(count),
@@ -83,7 +83,7 @@ export class Top {
   }
 }
 
-interface Counted {
+interface CountedKey {
   readonly key: string;
   /** At least the sum of the key's weights. */
   readonly count: number;
@@ -91,7 +91,7 @@ interface Counted {
   readonly over: number;
 }
 
-interface Entry {
+interface TopEntry {
   key: string;
   count: number;
   over: number;
@@ -105,9 +105,9 @@ interface Entry {
  * which is at most N/m.
  */
 export class SpaceSaving {
-  readonly #byKey = new Map<string, Entry>();
+  readonly #byKey = new Map<string, TopEntry>();
   /** The smallest count first; each is no larger than those at 2i+1 and 2i+2. */
-  readonly #heap: Entry[] = [];
+  readonly #heap: TopEntry[] = [];
   #total = 0;
 
   /** `countersMax` at least 1. */
@@ -139,7 +139,7 @@ export class SpaceSaving {
   }
 
   /** The most frequent keys. */
-  top(countMax: number): Counted[] {
+  top(countMax: number): CountedKey[] {
     return [...this.#heap]
       .sort((one, other) => other.count - one.count)
       .slice(0, countMax)
@@ -147,13 +147,13 @@ export class SpaceSaving {
   }
 
   /** For a new entry, whose count is 0. */
-  #toFront(entry: Entry): void {
+  #toFront(entry: TopEntry): void {
     for (let parent = (entry.place - 1) >> 1; entry.place > 0; parent = (entry.place - 1) >> 1) {
       this.#swap(entry, this.#heap[parent]);
     }
   }
 
-  #raise(entry: Entry, weight: number): void {
+  #raise(entry: TopEntry, weight: number): void {
     entry.count += weight;
     const heap = this.#heap;
     for (;;) {
@@ -165,7 +165,7 @@ export class SpaceSaving {
     }
   }
 
-  #swap(one: Entry, other: Entry): void {
+  #swap(one: TopEntry, other: TopEntry): void {
     const { place } = one;
     this.#heap[other.place] = one;
     this.#heap[place] = other;

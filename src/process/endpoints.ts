@@ -17,7 +17,7 @@ import {
   listenFailure,
 } from '../observe/http.js';
 import { allFamilies, newMetrics } from '../observe/metrics.js';
-import type { EnabledPlugin, MetricsSource, Scrape, ServedZone, StoreSizes } from '../observe/metrics-source.js';
+import type { EnabledPlugin, MetricsSource, Scrape, StoreSizes, ZoneSource } from '../observe/metrics-source.js';
 import { type Askers, newPprof } from '../observe/pprof.js';
 import { watchLoopDelay } from '../observe/process-numbers.js';
 import { Top } from '../observe/top.js';
@@ -149,14 +149,14 @@ class Servers {
 
   /** Opens these and closes the others, except the extra one. On a ListenError it closes those that it opened. */
   async use(wanted: readonly Pages[]): Promise<void> {
-    const keys = new Set(wanted.map(keyOf));
+    const keys = new Set(wanted.map(endpointKey));
     const opened: string[] = [];
     try {
       for (const each of wanted) {
-        if (this.#open.has(keyOf(each))) continue;
+        if (this.#open.has(endpointKey(each))) continue;
         await this.#closeSameEndpoint(each.at);
-        this.#open.set(keyOf(each), await this.#listen(each));
-        opened.push(keyOf(each));
+        this.#open.set(endpointKey(each), await this.#listen(each));
+        opened.push(endpointKey(each));
       }
     } catch (error) {
       await Promise.all(opened.map((key) => this.#close(key)));
@@ -206,7 +206,7 @@ class Servers {
 
 const extraKey = '-metrics-listen-address';
 
-function keyOf({ at, routes }: Pages): string {
+function endpointKey({ at, routes }: Pages): string {
   return `${at.address} ${at.port} ${Object.keys(routes).sort().join(' ')}`;
 }
 
@@ -263,22 +263,22 @@ export function metricsOf(
   generation: () => Generation,
 ): Pick<MetricsSource, 'zones' | 'stores' | 'upstreams' | 'plugins' | 'atWork' | 'serverOf' | 'corefileSha512'> {
   return {
-    zones: () => zonesOf(generation()),
+    zones: () => servedZonesOf(generation()),
     stores: () => perServer(generation(), storeOf),
     upstreams: () => generation().blocks.flatMap(({ forwards }) => [...forwards.upstreams()]),
     plugins: () =>
       perServer<EnabledPlugin>(generation(), ({ config }, server) =>
         config.zones.flatMap(({ zone }) => config.directives.map((name) => ({ server, zone, name }))),
       ),
-    atWork: (plugin) => atWorkOf(generation(), plugin),
+    atWork: (plugin) => pluginsAtWork(generation(), plugin),
     serverOf: (ordinal) => fromCounterKey(generation().deps.numberings.counters.textOf(ordinal)).server,
     corefileSha512: () => generation().config.sha512,
   };
 }
 
-function zonesOf({ listeners, blocks, deps }: Generation): ServedZone[] {
+function servedZonesOf({ listeners, blocks, deps }: Generation): ZoneSource[] {
   const { counters } = deps.numberings;
-  const zones = new Map<number, ServedZone>();
+  const zones = new Map<number, ZoneSource>();
   for (const { zones: served, table, server } of listeners) {
     for (const { ordinal, block } of served) {
       const { cache, prometheus } = blocks[block].config;
@@ -306,7 +306,7 @@ function storeOf(block: BlockAtWork, server: string): StoreSizes[] {
   return [{ server, zones: cacheLabel(block), success, denial }];
 }
 
-function atWorkOf({ listeners, blocks }: Generation, name: string): ReturnType<MetricsSource['atWork']> {
+function pluginsAtWork({ listeners, blocks }: Generation, name: string): ReturnType<MetricsSource['atWork']> {
   return blocks.flatMap(({ plugins }, index) => {
     const atWork = plugins.get(name);
     if (atWork === undefined) return [];

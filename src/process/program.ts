@@ -8,7 +8,7 @@ import { formatEndpoint } from '../config/addresses.js';
 import { directiveNames } from '../config/block.js';
 import { writeReports } from '../config/check.js';
 import { type Config, ConfigError } from '../config/config.js';
-import { type Command, parseFlags, pluginsText } from '../config/flags.js';
+import { type CliCommand, parseFlags, pluginsText } from '../config/flags.js';
 import { type LoadOptions, parseConfig, systemLoadOptions, tooFewOpenFiles } from '../config/load.js';
 import { rememberedAddresses } from '../config/returning.js';
 import { type ServeOptions, workerCount } from '../config/serve-options.js';
@@ -63,20 +63,20 @@ export async function runProgram(early: EarlySignals): Promise<void> {
     case 'plugins':
       return print(pluginsText(directiveNames(plugins)));
     case 'usage':
-      return fail(exitUsage, command.message);
+      return endWith(exitUsage, command.message);
     case 'check':
       return checkFiles(command);
     case 'demo':
-      return demo();
+      return runDemoCommand();
     case 'serve':
       return serve(command, early);
   }
 }
 
-async function checkFiles({ files, options, wishes }: Extract<Command, { kind: 'check' }>): Promise<void> {
+async function checkFiles({ files, options, wishes }: Extract<CliCommand, { kind: 'check' }>): Promise<void> {
   const { check, stdinFile } = await import('../config/check.js');
   const stdin = files.includes(stdinFile) ? await readStdin().catch((error: Error) => error) : undefined;
-  if (stdin instanceof Error) return fail(exitUsage, `cannot read stdin: ${stdin.message}.`);
+  if (stdin instanceof Error) return endWith(exitUsage, `cannot read stdin: ${stdin.message}.`);
   const reports = check(files, loadOptions(options.dnsPort), options, stdin);
   process.exitCode = writeReports(reports, wishes, print);
 }
@@ -93,7 +93,7 @@ async function readStdin(): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
-async function serve({ options }: Extract<Command, { kind: 'serve' }>, early: EarlySignals): Promise<void> {
+async function serve({ options }: Extract<CliCommand, { kind: 'serve' }>, early: EarlySignals): Promise<void> {
   const clock = systemClock();
   const log = newLogger({ level: logLevel({ debug: false, quiet: options.quiet }), clock });
   const started = onSignals(process, log, early);
@@ -164,9 +164,9 @@ async function startWith(log: Logger, settings: Settings, options: MachineOption
   try {
     return await startApp(outsides, { ...settings, load: () => checkOpenFiles(settings.load(), workers) });
   } catch (error) {
-    if (error instanceof ConfigError) fail(exitUsage, error.summary);
-    else if (error instanceof ListenError) fail(exitFailed, error.message);
-    else fail(exitFailed, String((error as Error).stack));
+    if (error instanceof ConfigError) endWith(exitUsage, error.summary);
+    else if (error instanceof ListenError) endWith(exitFailed, error.message);
+    else endWith(exitFailed, String((error as Error).stack));
     process.exit();
   }
 }
@@ -209,7 +209,7 @@ function readFile(path: string): string | undefined {
   }
 }
 
-async function demo(): Promise<void> {
+async function runDemoCommand(): Promise<void> {
   const { runDemo } = await import('../demo/demo.js');
   const clock = systemClock();
   const network = nodeNetwork({ sendFailed() {}, acceptFailed() {} });
@@ -227,11 +227,11 @@ async function demo(): Promise<void> {
 
 /** On a closed pipe, as `head` leaves it, the program ends in silence. */
 function unwritable(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') fail(exitFailed, `cannot write to stdout: ${error.message}`);
+  if (error.code !== 'EPIPE') endWith(exitFailed, `cannot write to stdout: ${error.message}`);
   process.exit();
 }
 
-function fail(exitCode: number, sentence: string): void {
+function endWith(exitCode: number, sentence: string): void {
   complain(`zerohop: ${sentence}`);
   process.exitCode = exitCode;
 }

@@ -15,7 +15,7 @@ import { UnixSockets } from '../os/unix-sockets.js';
 import type { ZoneTable } from '../resolve/zones.js';
 import { entriesFormat } from '../takeover/entries.js';
 import { Succession, type SuccessionDeps } from '../takeover/succession.js';
-import type { Shared } from './worker.js';
+import type { WorkerMemory } from './worker.js';
 
 export type OpenSuccession = (parts: Pick<SuccessionDeps, 'clock' | 'log' | 'warmth' | 'owns'>) => Succession;
 
@@ -72,7 +72,7 @@ function networkNamespace(): string {
   }
 }
 
-interface WorkerDeps {
+interface SharedSocketsDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: Random;
@@ -83,7 +83,7 @@ interface WorkerDeps {
 }
 
 /** Prepares the workers; null: the event loop serves UDP. */
-export type OpenWorkers = (deps: WorkerDeps) => Workers<ZoneTable, Shared> | null;
+export type OpenWorkers = (deps: SharedSocketsDeps) => Workers<ZoneTable, WorkerMemory> | null;
 
 export function openWorkers({
   threads,
@@ -100,8 +100,8 @@ export function openWorkers({
     }
     const prngSeed = deps.random.below(2 ** 32);
     const { memory, hashKey } = blocks;
-    const shared: Shared = { blocks: memory, hashKey, epochs: epochs.memory, ownMark, prngSeed };
-    return new Workers<ZoneTable, Shared>({
+    const shared: WorkerMemory = { blocks: memory, hashKey, epochs: epochs.memory, ownMark, prngSeed };
+    return new Workers<ZoneTable, WorkerMemory>({
       ...deps,
       ...system,
       shared,

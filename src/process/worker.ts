@@ -17,7 +17,7 @@ import { edeNoReachableAuthority, Lane, Prng, RecentRefreshes } from '../resolve
 import type { ZoneTable } from '../resolve/zones.js';
 
 /** From shared-sockets.ts, the same for every worker. */
-export interface Shared {
+export interface WorkerMemory {
   readonly blocks: SharedArrayBuffer;
   readonly hashKey: HashKey;
   readonly epochs: SharedArrayBuffer;
@@ -26,7 +26,10 @@ export interface Shared {
   readonly prngSeed: number;
 }
 
-const { index, port, ring, samples, numbers, wakeFd, first, shared } = workerData as WorkerStart<ZoneTable, Shared>;
+const { index, port, ring, samples, numbers, wakeFd, first, shared } = workerData as WorkerStart<
+  ZoneTable,
+  WorkerMemory
+>;
 const loaded = loadSystemCalls();
 if (loaded.calls === null) throw new Error(loaded.why);
 const { calls } = loaded;

@@ -53,7 +53,7 @@ export function keeping(message: Normalised, policy: KeepPolicy, wallMs: number)
   const { rcode, answers } = message;
   const denies = rcode === rcodeNxDomain || (rcode === rcodeNoError && !message.relevant);
   const isDenial = denies && message.negativeTtlSeconds >= 0;
-  setTtls(message, policy, isDenial);
+  setStoredTtls(message, policy, isDenial);
   const authorityEnd = answers + u16(message.message, atAuthorities);
   const answersLast = leastSeconds(message, 0, answers, wallMs);
   const authoritiesLast = leastSeconds(message, answers, authorityEnd, wallMs);
@@ -108,7 +108,7 @@ function isOnlyNs({ message, ttlOffsets }: Normalised, from: number, end: number
 }
 
 /** The SOA of a denial gets the smaller of its TTL and MINIMUM. */
-function setTtls(message: Normalised, policy: KeepPolicy, isDenial: boolean): void {
+function setStoredTtls(message: Normalised, policy: KeepPolicy, isDenial: boolean): void {
   const { ttlMinSeconds: min, ttlMaxSeconds: max } = isDenial ? policy.denial : policy.success;
   for (let index = 0; index < message.records; index++) {
     const at = message.ttlOffsets[index];

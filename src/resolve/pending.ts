@@ -197,7 +197,7 @@ export class PendingTable {
     const has = this.#ofClient.get(client) ?? 0;
     if (has >= Math.max(clientWaitersLeast, waitersMax - this.#waiters)) return 'overloadedClient';
     const share = shareOf(waiters.length);
-    if (has >= share && countOf(client, waiters) >= share) return 'overloadedClient';
+    if (has >= share && waitersOf(client, waiters) >= share) return 'overloadedClient';
     waiters.push(waiter);
     this.#count(waiter, 1);
     return 'joined';
@@ -226,7 +226,7 @@ export class PendingTable {
   }
 }
 
-function countOf(client: string, waiters: readonly Waiter[]): number {
+function waitersOf(client: string, waiters: readonly Waiter[]): number {
   let count = 0;
   for (const { asker } of waiters) if (asker.remote.address === client) count++;
   return count;
@@ -247,10 +247,10 @@ interface Sharable {
   readonly hash: number;
 }
 
-interface Shared extends Sharable {
+interface SharedQuery extends Sharable {
   /** The first is the one that it was asked for. */
   readonly sharers: Sharer[];
-  next: Shared | null;
+  next: SharedQuery | null;
 }
 
 const tooMany: Outcome = { ok: false, why: 'overloaded', text: 'too many queries are waiting for the same question' };
@@ -260,7 +260,7 @@ const tooMany: Outcome = { ok: false, why: 'overloaded', text: 'too many queries
  * forger (RFC 5452 5). Identical are: forwards, name, type, class, RD, CD, DO and options.
  */
 export class Sharing {
-  readonly #table = new ChainTable<Shared>();
+  readonly #table = new ChainTable<SharedQuery>();
   readonly #counters: Pick<Counters, 'count'>;
 
   constructor(counters: Pick<Counters, 'count'>) {
@@ -279,9 +279,9 @@ export class Sharing {
   }
 
   /** A request that was asked later ends after this query's deadline, so up to `identicalQuestionsMax` run at once. */
-  #find(wanted: Sharable): Shared | null {
+  #find(wanted: Sharable): SharedQuery | null {
     let count = 0;
-    let oldest: Shared | null = null;
+    let oldest: SharedQuery | null = null;
     for (let one = this.#table.first(wanted.hash); one !== null; one = one.next) {
       if (!isSameRequest(one, wanted)) continue;
       count++;
@@ -292,7 +292,7 @@ export class Sharing {
   }
 
   #start({ ask, request, askedAtMs, hash }: Sharable, first: Sharer): void {
-    const shared: Shared = { hash, ask, request, askedAtMs, sharers: [first], next: null };
+    const shared: SharedQuery = { hash, ask, request, askedAtMs, sharers: [first], next: null };
     this.#table.add(shared);
     const { late } = first;
     ask(

@@ -50,16 +50,16 @@ export interface MadeSource {
   readonly by: Answerer;
 }
 
-interface Source extends MadeSource {
+interface AnswerSource extends MadeSource {
   /** Null for an answer that was made here or cached. */
   readonly upstream: string | null;
 }
 
-const known: Source = { upstream: null, by: byForward, extendedError: null, mayKeep: true };
+const known: AnswerSource = { upstream: null, by: byForward, extendedError: null, mayKeep: true };
 
 type StaleReason = 'staleOnFailure' | 'stalePatience';
 
-type Asked = Pick<Pending, 'zone' | 'question' | 'key'>;
+type AskedFor = Pick<Pending, 'zone' | 'question' | 'key'>;
 
 /** Failures that are neither temporary nor an upstream's: clients get them even where an answer is cached. */
 export const finalFailures: ReadonlySet<Failure> = new Set<Failure>(['circular', 'block', 'filter', 'drop']);
@@ -126,7 +126,7 @@ export class Responder {
   }
 
   /** The cached answer that may be used where the upstream has none: fresh, or stale where that is allowed; or 0. */
-  findUsable({ zone, question, key }: Asked): BlockRef {
+  findUsable({ zone, question, key }: AskedFor): BlockRef {
     if (zone.cache === null) return 0;
     const { blocks } = this.#deps.lane;
     const ref = this.#find(zone, question, key);
@@ -135,7 +135,7 @@ export class Responder {
   }
 
   /** The same where the upstream is only slow: a stale denial is used on failure only. */
-  findForStaleTimer(asked: Asked): BlockRef {
+  findForStaleTimer(asked: AskedFor): BlockRef {
     const { blocks } = this.#deps.lane;
     const ref = this.findUsable(asked);
     if (ref === 0 || this.#deps.clock.nowMs() < blocks.expiresAtMs(ref)) return ref;
@@ -197,7 +197,7 @@ export class Responder {
   }
 
   /** Sends waiters the answer; returns whether it was cached. */
-  #sendKept(pending: Pending, waiters: readonly Waiter[], kept: Kept | null, source: Source): boolean {
+  #sendKept(pending: Pending, waiters: readonly Waiter[], kept: Kept | null, source: AnswerSource): boolean {
     const { lane, cache, clock } = this.#deps;
     const { extendedError } = source;
     const { out } = this.#normaliser;
@@ -258,7 +258,7 @@ export class Responder {
   }
 
   /** Writes and sends one waiter's answer. For an AAAA that waited for the name's A, `rcode` is the A's. */
-  #send(waiter: Waiter, rcode: number, write: () => number, { upstream, by, mayKeep }: Source = known): void {
+  #send(waiter: Waiter, rcode: number, write: () => number, { upstream, by, mayKeep }: AnswerSource = known): void {
     const { lane, clock } = this.#deps;
     const { packet, queryBytes, asker, zone } = waiter;
     lane.zone = zone;

@@ -201,7 +201,7 @@ export type Step =
   | { readonly kind: 'end'; readonly outcome: Outcome; readonly isForNow?: true };
 
 /** A query plan in the making; each changer sees the work of those before it. */
-export interface Draft {
+export interface QueryPlanDraft {
   question: Uint8Array;
   readonly options: Map<number, Uint8Array>;
   recursionDesired: QueryPlan['recursionDesired'];
@@ -215,7 +215,7 @@ export interface Draft {
 }
 
 /** Changes the draft; returns a sentence when the query cannot be answered. */
-export type Changer = (draft: Draft, query: QueryToPlan) => string | null;
+export type Changer = (draft: QueryPlanDraft, query: QueryToPlan) => string | null;
 
 /** Null: the question is asked as it is. */
 export type PlanQuery = (query: QueryToPlan) => QueryPlan | { readonly failure: string } | null;
@@ -234,7 +234,7 @@ export function planFrom(atWork: readonly PluginAtWork[]): PlanQuery | null {
   };
 }
 
-export function newDraft(question: Uint8Array): Draft {
+export function newDraft(question: Uint8Array): QueryPlanDraft {
   return {
     question,
     options: new Map(),
@@ -248,7 +248,7 @@ export function newDraft(question: Uint8Array): Draft {
   };
 }
 
-function finished(draft: Draft, asked: Uint8Array): QueryPlan | null {
+function finished(draft: QueryPlanDraft, asked: Uint8Array): QueryPlan | null {
   const { question, recursionDesired, owner, value, ttlSeconds, rcode, holdsFor } = draft;
   const isOther = question !== asked || owner !== null || value !== null || ttlSeconds !== null || rcode !== null;
   const options = optionsOf(draft);
@@ -265,7 +265,7 @@ function finished(draft: Draft, asked: Uint8Array): QueryPlan | null {
 }
 
 /** Options that do not fit into a request are all left out. */
-function optionsOf({ options }: Draft): Uint8Array | undefined {
+function optionsOf({ options }: QueryPlanDraft): Uint8Array | undefined {
   if (options.size === 0) return undefined;
   const bytes = encodeOptions(options);
   return bytes.length > requestOptionsBytesMax ? undefined : bytes;

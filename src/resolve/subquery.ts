@@ -23,7 +23,7 @@ import {
 import { subquestionsMax } from '../limits.js';
 import type { Client } from '../listen/client.js';
 import type { Clock } from '../os/clock.js';
-import type { Ask, Outcome, Request } from '../upstream/ask.js';
+import type { Ask, FailedOutcome, Outcome, Request } from '../upstream/ask.js';
 import { answerCached, deferred, rcodeForAaaa } from './fast-path.js';
 import { circularText, edeStale, edeStaleNxdomain, extendedErrorOf, type Lane } from './lane.js';
 import type { OwnWaiter, Pending } from './pending.js';
@@ -147,7 +147,7 @@ function saysStale(message: Uint8Array): boolean {
 
 export interface Chase {
   /** Why access rules refuse this question; null: they allow it. */
-  judge(question: Uint8Array): Extract<Outcome, { ok: false }> | null;
+  judge(question: Uint8Array): FailedOutcome | null;
   make(question: Uint8Array): Made | null;
   /** `done` is called once, never before the call has returned. */
   ask(question: Uint8Array, done: (outcome: Outcome) => void): void;
@@ -213,10 +213,12 @@ export interface Origin {
   readonly transport: Transport;
 }
 
-type Refused = Extract<Outcome, { ok: false }>;
-
 /** Why access rules refuse the question; null: allowed. The client's own question has passed the guards already. */
-export function judged({ route, zone, question: own }: Pending, question: Uint8Array, remote: string): Refused | null {
+export function judged(
+  { route, zone, question: own }: Pending,
+  question: Uint8Array,
+  remote: string,
+): FailedOutcome | null {
   if (route.judge === null || question === own) return null;
   const action = route.judge({ question, remote, ordinal: zone.ordinal, block: zone.block });
   return action === 'allow' ? null : { ok: false, why: action, text: `acl: ${action}` };

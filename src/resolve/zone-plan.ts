@@ -281,7 +281,7 @@ export interface Holding {
   release(isUnused: () => boolean): void;
 }
 
-interface Entry {
+interface NumberedEntry {
   text: string;
   readonly number: number;
   /** Configurations that hold it. */
@@ -292,10 +292,10 @@ interface Entry {
 
 /** Reuses the numbers that no configuration needs, so it grows with the zones in force and not with the reloads. */
 export class ReusableNumbering {
-  readonly #entries = new Map<string, Entry>();
-  readonly #byNumber: Entry[] = [];
+  readonly #entries = new Map<string, NumberedEntry>();
+  readonly #byNumber: NumberedEntry[] = [];
   /** Entries without holders, the longest idle first. A zone that returns meanwhile finds its number and counts. */
-  readonly #idle = new Set<Entry>();
+  readonly #idle = new Set<NumberedEntry>();
   readonly #clear: (number: number) => void;
 
   /** `clear` is called before a number gets another text: its old counts must not show. */
@@ -313,7 +313,7 @@ export class ReusableNumbering {
   }
 
   hold(): Holding {
-    let held: Set<Entry> | null = new Set();
+    let held: Set<NumberedEntry> | null = new Set();
     return {
       of: (text) => {
         if (held === null) throw new Error('It does not hold that numbers are asked for before they are released.');
@@ -332,20 +332,20 @@ export class ReusableNumbering {
     };
   }
 
-  #release(entry: Entry, isUnused: () => boolean): void {
+  #release(entry: NumberedEntry, isUnused: () => boolean): void {
     entry.holders--;
     entry.isUnused = isUnused;
     if (entry.holders === 0) this.#idle.add(entry);
   }
 
-  #newEntry(text: string): Entry {
+  #newEntry(text: string): NumberedEntry {
     const entry = this.#takeIdle(text) ?? this.#append(text);
     this.#entries.set(text, entry);
     return entry;
   }
 
   /** The longest idle entry; null while few are idle, or its number may still be counted under. */
-  #takeIdle(text: string): Entry | null {
+  #takeIdle(text: string): NumberedEntry | null {
     if (this.#idle.size <= idleNumbersKept) return null;
     const [longest] = this.#idle;
     if (!longest.isUnused()) return null;
@@ -355,7 +355,7 @@ export class ReusableNumbering {
     return longest;
   }
 
-  #append(text: string): Entry {
+  #append(text: string): NumberedEntry {
     const number = this.#byNumber.length;
     assertRoom(number);
     const entry = { text, number, holders: 0, isUnused: () => true };

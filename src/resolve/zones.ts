@@ -6,7 +6,7 @@ import type { Denial } from '../dns/answer.js';
 import { ownQuery } from '../dns/own-queries.js';
 import { isLocalName, type Query, readQuery } from '../dns/query.js';
 import type { Preference } from '../dns/shuffle.js';
-import { classIn, sameName, typeAaaa } from '../dns/wire.js';
+import { classIn, sameName, typeAaaa, typeDs } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
 
 export const aaaaForward = 0;
@@ -100,8 +100,6 @@ export function zoneOfClient(zone: ServedZone, query: Query, family: 0 | 1): Ser
   if (family === 0 && !translation.forIpv4) return zone;
   return query.dnssecOk && query.checkingDisabled ? zone : translation.zone;
 }
-
-const typeDs = 43;
 
 /**
  * The zone with the longest name that the question's name ends in, or null. DS at a zone's own name is its parent's

@@ -51,10 +51,14 @@ export interface Answer {
   readonly mayKeep?: boolean | undefined;
 }
 
-export type Outcome =
-  | Answer
-  /** `why` decides the answer; `text` goes to the errors log, e.g. `read udp …: i/o timeout`. */
-  | { readonly ok: false; readonly why: Failure; readonly text: string };
+export type Outcome = Answer | FailedOutcome;
+
+/** `why` decides the answer; `text` goes to the errors log, e.g. `read udp …: i/o timeout`. */
+export interface FailedOutcome {
+  readonly ok: false;
+  readonly why: Failure;
+  readonly text: string;
+}
 
 /**
  * Calls `done` exactly once, within the deadline, after the call has returned. After a failure it may call `late` once,

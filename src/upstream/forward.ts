@@ -17,7 +17,7 @@ import {
 import type { Log } from '../os/log.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import { asksMuch, Shares } from '../scheduling/shares.js';
-import type { Outcome, Request } from './ask.js';
+import type { FailedOutcome, Outcome, Request } from './ask.js';
 import { loopLoss } from './attempt.js';
 import { HedgeBudget } from './budget.js';
 import { DiscoveredName, type NameSettings } from './discovery.js';
@@ -31,7 +31,6 @@ const readTimeoutDefaultMs = 2_000;
 /** Queries to a removed upstream are over by then. */
 const leavingMs = 2 * queryDeadlineCeilingMs;
 
-type Refusal = Extract<Outcome, { ok: false }>;
 export type QueryCaller = Pick<QueryOptions, 'askedAtMs' | 'done' | 'late'>;
 
 export class Forward implements QueryOwner {
@@ -93,7 +92,7 @@ export class Forward implements QueryOwner {
   }
 
   /** Starts a query, or returns why not, without a call to `done`. Only with at least one upstream. */
-  ask(request: Request, caller: QueryCaller): Refusal | null {
+  ask(request: Request, caller: QueryCaller): FailedOutcome | null {
     const { concurrentMax } = this.config;
     const has = this.#clients.of(request.client);
     if (concurrentMax > 0 && !this.#isWithinConcurrentMax(has)) {
@@ -306,7 +305,7 @@ function deadlineOf({ readTimeoutMs }: ForwardConfig): number {
   return Math.min(queryDeadlineCeilingMs, Math.max(queryDeadlineMs, readTimeoutMs));
 }
 
-function overloadedOutcome(text: string): Refusal {
+function overloadedOutcome(text: string): FailedOutcome {
   return { ok: false, why: 'overloaded', text };
 }
 

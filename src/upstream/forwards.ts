@@ -10,7 +10,7 @@ import type { Log } from '../os/log.js';
 import type { Endpoint } from '../os/network.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import { Flush, type Flushable } from '../scheduling/flush.js';
-import type { Ask, Outcome, Request } from './ask.js';
+import type { Ask, FailedOutcome, Outcome, Request } from './ask.js';
 import type { UpstreamDeps, UpstreamStats } from './endpoint.js';
 import { Forward, type QueryCaller } from './forward.js';
 import type { Upstream } from './upstream.js';
@@ -30,8 +30,7 @@ export interface OneUpstream {
 }
 
 type OutcomeCallback = (outcome: Outcome) => void;
-type Refusal = Extract<Outcome, { ok: false }>;
-const stopping: Refusal = { ok: false, why: 'unreachable', text: 'the server is stopping' };
+const stopping: FailedOutcome = { ok: false, why: 'unreachable', text: 'the server is stopping' };
 
 /** In the order of the Corefile. Opens nothing before the first query. */
 export class Forwards implements Flushable {
@@ -40,7 +39,7 @@ export class Forwards implements Flushable {
   readonly #forwards: readonly Forward[];
   readonly #files = new Map<string, readonly Endpoint[] | { readonly error: string }>();
   /** To be told when the turn ends. */
-  #refused: { readonly done: OutcomeCallback; readonly outcome: Refusal }[] = [];
+  #refused: { readonly done: OutcomeCallback; readonly outcome: FailedOutcome }[] = [];
   #sweeper: Timer | null = null;
   #sweepEveryMs = 0;
   readonly #sweeping: Flushable = { flush: () => this.#sweepOrStop() };
@@ -187,7 +186,7 @@ export class Forwards implements Flushable {
     };
   }
 
-  #refuse(done: OutcomeCallback, outcome: Refusal): void {
+  #refuse(done: OutcomeCallback, outcome: FailedOutcome): void {
     if (this.#refused.length === 0) this.#flush.add(this);
     this.#refused.push({ done, outcome });
   }

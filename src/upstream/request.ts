@@ -108,11 +108,11 @@ export class AnswerReader {
     this.hasOpt = this.records.hasOpt;
     this.rcode |= this.records.extendedRcode;
     if ((flags & flagTc) !== 0) return 'truncated';
-    return verdictOf[damage];
+    return answerVerdict[damage];
   }
 }
 
-const verdictOf = { none: 'answer', cut: 'cut', garbled: 'broken' } as const;
+const answerVerdict = { none: 'answer', cut: 'cut', garbled: 'broken' } as const;
 
 /** The question in the answer, its name in any case (RFC 5452 9.1). */
 function echoes(message: Uint8Array, question: Uint8Array): boolean {

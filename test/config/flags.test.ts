@@ -3,11 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { directiveNames } from '../../src/config/block.js';
 import { type FlagName, flagTable } from '../../src/config/flag-reader.js';
-import { type Command, parseFlags, pluginsText } from '../../src/config/flags.js';
+import { type CliCommand, parseFlags, pluginsText } from '../../src/config/flags.js';
 import { plugins } from '../../src/plugins/registry.js';
 
 const names = Object.keys(flagTable) as FlagName[];
-const parse = (...argv: readonly string[]): Command => parseFlags(argv, {});
+const parse = (...argv: readonly string[]): CliCommand => parseFlags(argv, {});
 
 function usage(...argv: readonly string[]): string {
   const command = parse(...argv);

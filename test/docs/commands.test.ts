@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { check, writeReports } from '../../src/config/check.js';
 import { readFlags } from '../../src/config/flag-reader.js';
-import { type Command, parseFlags } from '../../src/config/flags.js';
+import { type CliCommand, parseFlags } from '../../src/config/flags.js';
 import { systemLoadOptions } from '../../src/config/load.js';
 import { serveOptions } from '../../src/config/serve-options.js';
 import { plugins } from '../../src/plugins/registry.js';
@@ -45,7 +45,7 @@ test('every zerohop command is understood', () => {
   }
 });
 
-function filesOf(command: Command): readonly string[] {
+function filesOf(command: CliCommand): readonly string[] {
   if (command.kind === 'check') return command.files;
   return command.kind === 'serve' && command.options.corefileGiven ? [command.options.corefilePath] : [];
 }

@@ -1,20 +1,26 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { selfQueryTimeoutMs } from '../../src/limits.js';
-import { type Health, healthAnswer, newReadiness, newSelfCheck, startHealthWatch } from '../../src/observe/health.js';
+import {
+  type HealthServer,
+  healthAnswer,
+  newReadiness,
+  newSelfCheck,
+  startHealthWatch,
+} from '../../src/observe/health.js';
 import type { DatagramEvents, DatagramSocket, Endpoint, Network } from '../../src/os/network.js';
 import { ManualClock } from '../simulation/clock.js';
 import { MemoryNetwork } from '../simulation/network.js';
 import { seededRandom } from '../simulation/random.js';
 import { newLines } from './lines.js';
 
-const ill: Health = { healthy: false, reason: 'no listener is up' };
-const well: Health = { healthy: true };
+const ill: HealthServer = { healthy: false, reason: 'no listener is up' };
+const well: HealthServer = { healthy: true };
 
 function watching(tookMs = 1) {
   const clock = new ManualClock();
   const { lines, log } = newLines();
-  const now: { health: Health; failures: number; checks: number } = { health: well, failures: 0, checks: 0 };
+  const now: { health: HealthServer; failures: number; checks: number } = { health: well, failures: 0, checks: 0 };
   const watch = startHealthWatch({
     clock,
     log,

@@ -1,7 +1,7 @@
 /** A `MetricsSource` of empty parts for tests, each of which may be replaced. */
 import { Counters, countersMemory, eventNames, observeDuration } from '../../src/counters.js';
 import { emptyHistogram } from '../../src/observe/exposition.js';
-import { healthBucketsSeconds, type MetricsSource, type ServedZone } from '../../src/observe/metrics-source.js';
+import { healthBucketsSeconds, type MetricsSource, type ZoneSource } from '../../src/observe/metrics-source.js';
 import { loopDelayBucketsSeconds } from '../../src/observe/process-numbers.js';
 import type { PluginAtWork } from '../../src/resolve/route.js';
 import { durationsOf, UpstreamStats } from '../../src/upstream/endpoint.js';
@@ -34,7 +34,7 @@ export function newSource(parts: Partial<MetricsSource> = {}): MetricsSource {
 
 export const server = 'dns://169.254.20.10:53';
 
-export function servedZone(parts: Partial<ServedZone> = {}): ServedZone {
+export function servedZone(parts: Partial<ZoneSource> = {}): ZoneSource {
   return { server, zone: 'cluster.local.', ordinal: 0, cacheZones: 'cluster.local.', prometheus: true, ...parts };
 }
 

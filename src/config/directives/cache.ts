@@ -29,7 +29,7 @@ const successTtlSeconds = 3_600;
 const denialTtlSeconds = 1_800;
 const servfailMsMax = 300_000;
 
-type Draft = { -readonly [Key in keyof CacheConfig]: CacheConfig[Key] };
+type CacheDraft = { -readonly [Key in keyof CacheConfig]: CacheConfig[Key] };
 
 /** Without `serve_stale`: only if the upstream fails or is slower than the patience, with the TTL of RFC 8767 4. */
 export const staleByDefault: StaleConfig = {
@@ -42,7 +42,7 @@ export const staleByDefault: StaleConfig = {
 export function readCache(directive: Directive, context: DirectiveContext): CacheConfig {
   const { ttlSeconds, zones } = ttlAndZones(directive, context);
   warnOfForeignZones(context, directive, zones);
-  const cache: Draft = {
+  const cache: CacheDraft = {
     zones,
     success: store(ttlSeconds ?? successTtlSeconds),
     denial: store(ttlSeconds ?? denialTtlSeconds),
@@ -148,7 +148,7 @@ function readServeStale(option: Directive): StaleConfig | null {
   return {
     maxAgeMs,
     patienceMs,
-    ttlSeconds: ttl === undefined ? 0 : ttlSeconds(option, ttl),
+    ttlSeconds: ttl === undefined ? 0 : readTtlSeconds(option, ttl),
     recheckMs: recheck === undefined ? refreshRecheckMs : durationMs(option, recheck, 'the time between tries'),
   };
 }
@@ -159,7 +159,7 @@ function verifyPatienceMs(option: Directive, token: Token | undefined): number {
   return timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs;
 }
 
-function ttlSeconds(option: Directive, token: Token): number {
+function readTtlSeconds(option: Directive, token: Token): number {
   const seconds = Math.floor(durationMs(option, token, 'the TTL of stale answers') / 1_000);
   return seconds <= ttlSecondsMax ? seconds : fail(option, `a TTL of ${seconds} is too large; write a shorter one.`);
 }

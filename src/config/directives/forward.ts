@@ -9,7 +9,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { learnPeriodMs, learnPeriodMsMin, udpBytesDefault, upstreamsPerForwardMax } from '../../limits.js';
 import type { TlsMaterial } from '../../os/network.js';
 import { newTlsMaterial } from '../../os/tls.js';
-import { canonicalAddress, portNumber, readEndpoint, splitHostPort } from '../addresses.js';
+import { canonicalAddress, dnsPort, portNumber, readEndpoint, splitHostPort } from '../addresses.js';
 import {
   aboutPlaceholder,
   type DirectiveContext,
@@ -43,11 +43,10 @@ import type { Directive } from '../corefile.js';
 import type { Token } from '../lexer.js';
 import { readName, readZones } from '../zones.js';
 
-type Draft = { -readonly [Key in keyof ForwardConfig]: ForwardConfig[Key] };
-type NumberKey = { [Key in keyof Draft]: Draft[Key] extends number ? Key : never }[keyof Draft];
+type ForwardDraft = { -readonly [Key in keyof ForwardConfig]: ForwardConfig[Key] };
+type NumberKey = { [Key in keyof ForwardDraft]: ForwardDraft[Key] extends number ? Key : never }[keyof ForwardDraft];
 
 const countMax = 2 ** 31 - 1;
-const dnsPort = 53;
 const tlsPort = 853;
 const noHttps =
   'zerohop queries upstreams over UDP, TCP and TLS. Write tls://ADDRESS, or use a resolver on the node that supports it.';
@@ -81,7 +80,7 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
   if (to.length > upstreamsPerForwardMax) {
     fail(directive, `at most ${upstreamsPerForwardMax} upstreams are allowed, not ${to.length}; remove some.`);
   }
-  const forward: Draft = {
+  const forward: ForwardDraft = {
     ...byDefault,
     at: directive.at,
     from: readFrom(directive, from, context),
@@ -89,14 +88,14 @@ export function readForward(directive: Directive, context: DirectiveContext): Fo
   };
   warnOfForeignZones(context, directive, [forward.from]);
   const given = new Set<string>();
-  eachOption(directive, optionsOf(forward, given, context));
+  eachOption(directive, forwardOptions(forward, given, context));
   checkForward(directive, forward, given);
   return forward;
 }
 
 /** A reader for each option, which changes `forward`, and adds the names of durations to `given`. */
-function optionsOf(
-  forward: Draft,
+function forwardOptions(
+  forward: ForwardDraft,
   given: Set<string>,
   context: DirectiveContext,
 ): Readonly<Record<string, (option: Directive) => void>> {
@@ -310,7 +309,7 @@ function readTls(option: Directive, { files }: DirectiveContext): TlsMaterial | 
   const read: PemFile[] = [];
   try {
     eachOf(words(option, 0, 3, '[CERT KEY] [CA]'), (token) => {
-      read.push({ option, token, bytes: bytesOf(option, token, files) });
+      read.push({ option, token, bytes: certificateBytes(option, token, files) });
     });
     return read.length === 0 ? null : materialOf(option, read);
   } finally {
@@ -318,7 +317,7 @@ function readTls(option: Directive, { files }: DirectiveContext): TlsMaterial | 
   }
 }
 
-function bytesOf(option: Directive, token: Token, files: DirectiveContext['files']): Buffer {
+function certificateBytes(option: Directive, token: Token, files: DirectiveContext['files']): Buffer {
   try {
     return files.readBytes(token.text);
   } catch (error) {

@@ -5,6 +5,7 @@
 import type { Endpoint } from '../../os/network.js';
 import {
   canonicalAddress,
+  dnsPort,
   formatEndpoint,
   hostAddress,
   meantEndpoint,
@@ -32,8 +33,6 @@ import {
 import { eachOf, type HealthConfig, type ReadyConfig, type TimeoutsConfig } from '../config.js';
 import type { Directive } from '../corefile.js';
 
-const dnsPort = 53;
-
 /** `bind ADDRESS|INTERFACE … { except ADDRESS|INTERFACE … }`: the addresses of all of a block, without duplicates. */
 export function readBind(directives: readonly Directive[], context: DirectiveContext): readonly string[] {
   const addresses = new Set<string>();
@@ -57,13 +56,13 @@ function addressesOf(directive: Directive, context: DirectiveContext): string[] 
     const ofInterface = context.interfaceAddresses(token.text);
     if (ofInterface !== undefined) return [...ofInterface];
     const address = canonicalAddress(token.text);
-    if (address === undefined) return fail(directive, notAnAddress(token.text), token.at);
+    if (address === undefined) return fail(directive, noBindAddress(token.text), token.at);
     warnOfMissingBrackets(context, directive, { text: token.text, port: dnsPort });
     return [address];
   });
 }
 
-function notAnAddress(text: string): string {
+function noBindAddress(text: string): string {
   const wrong = `"${text}" is neither an IP address nor an interface of this host`;
   const meant = readEndpoint(text, 0);
   if (meant === undefined) return `${wrong}.${aboutPlaceholder(text)}`;

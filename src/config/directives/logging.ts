@@ -106,11 +106,11 @@ export function readDnstap(directive: Directive, context: DirectiveContext): Dns
     skipverify: switchOn(draft, 'skipverify'),
   });
   const { skipverify, ...rest } = draft;
-  const to = readTarget(directive, socket, !skipverify);
+  const to = readCollector(directive, socket, !skipverify);
   return { at: directive.at, socket: socket.text, to, full: full !== undefined, ...rest };
 }
 
-function readTarget(directive: Directive, socket: Token, isVerified: boolean): DnstapTarget {
+function readCollector(directive: Directive, socket: Token, isVerified: boolean): DnstapTarget {
   const [, scheme, rest] = /^([a-z0-9]+):\/\/(.*)$/isu.exec(socket.text) ?? [undefined, 'unix', socket.text];
   if (scheme === 'unix' && rest !== '') return { kind: 'path', path: rest };
   if (scheme !== 'tcp' && scheme !== 'tls') {

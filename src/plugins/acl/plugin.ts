@@ -1,6 +1,6 @@
 /** `acl [ZONE…] { ACTION [type TYPE…] [net NETWORK…] }`: access rules by client address and query type. */
 
-import { type Network, readNetwork } from '../../config/addresses.js';
+import { type IpNetwork, readNetwork } from '../../config/addresses.js';
 import { type Advised, coversAll, type Saying } from '../../config/advice.js';
 import { type DirectiveContext, eachOption, fail, warn, warnOfForeignZones } from '../../config/arguments.js';
 import { type AccessRule, type AccessRules, eachOf, seeAll } from '../../config/config.js';
@@ -84,7 +84,7 @@ function typesOf(option: Directive): readonly number[] | null {
 }
 
 /** Null: every client. */
-function networksOf(option: Directive): readonly Network[] | null {
+function networksOf(option: Directive): readonly IpNetwork[] | null {
   const words = wordsBehind(option, 'net');
   if (words === null || words.some(({ text }) => text === '*')) return null;
   return words.map(

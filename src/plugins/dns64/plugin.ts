@@ -1,6 +1,6 @@
 /** `dns64 [PREFIX] { prefix PREFIX, translate_all, allow_ipv4 }`: AAAA records for networks without IPv4. */
 
-import { type Network, readNetwork } from '../../config/addresses.js';
+import { type IpNetwork, readNetwork } from '../../config/addresses.js';
 import {
   type DirectiveContext,
   eachOption,
@@ -82,7 +82,7 @@ function readDns64(directive: Directive): Dns64Config {
   return { at: directive.at, prefix, translatesAll, forIpv4 };
 }
 
-function readPrefix(directive: Directive, { text, at }: Token): Network {
+function readPrefix(directive: Directive, { text, at }: Token): IpNetwork {
   const network = readNetwork(text);
   if (network === undefined || network.bytes.length !== 16) {
     return fail(directive, `"${text}" is not an IPv6 prefix; write one like ${wellKnown}.`, at);

@@ -3,7 +3,7 @@
  * client's; their result is cached as an answer in a zone of its own, which other clients do not see.
  */
 
-import type { Network } from '../../config/addresses.js';
+import type { IpNetwork } from '../../config/addresses.js';
 import type { Position } from '../../config/config.js';
 import { type AddressFinding, addressesIn, translated, withoutMapped } from '../../dns/dns64.js';
 import type { Normaliser } from '../../dns/normalise.js';
@@ -17,7 +17,7 @@ import type { Ask, Outcome, Request } from '../../upstream/ask.js';
 export interface Dns64Config {
   readonly at: Position;
   /** Sixteen bytes; those of the prefix count. */
-  readonly prefix: Network;
+  readonly prefix: IpNetwork;
   /** Names with AAAA records of their own are translated, too. */
   readonly translatesAll: boolean;
   /** Clients over IPv4 are answered so, too. */

@@ -1,13 +1,13 @@
 /** `loadbalance [round_robin] { prefer NETWORK... }`: shuffles the addresses of every answer. */
 
-import { type Network, readNetwork } from '../../config/addresses.js';
+import { type IpNetwork, readNetwork } from '../../config/addresses.js';
 import { eachOption, fail, words } from '../../config/arguments.js';
 import type { Directive } from '../../config/corefile.js';
 import { preferredNetworksMax } from '../../limits.js';
 import type { Plugin } from '../plugin.js';
 
 /** Addresses in these networks come first, the first network's before all others. */
-type Preferred = readonly Network[];
+type Preferred = readonly IpNetwork[];
 
 export const loadbalance: Plugin<Preferred> = {
   name: 'loadbalance',
@@ -30,7 +30,7 @@ function readLoadbalance(directive: Directive): Preferred {
   if (policy !== undefined && policy.text !== 'round_robin') {
     fail(directive, `the policy must be round_robin, not "${policy.text}".`, policy.at);
   }
-  const prefer: Network[] = [];
+  const prefer: IpNetwork[] = [];
   eachOption(directive, {
     prefer(option) {
       for (const { text, at } of words(option, 1, preferredNetworksMax, 'networks')) {

@@ -7,11 +7,11 @@ import { lowerCaseName, wireToName } from '../../dns/names.js';
 import { optionOf } from '../../dns/options.js';
 import { setU16, u16 } from '../../dns/wire.js';
 import { addressBytes } from '../../os/addresses.js';
-import type { Draft, QueryToPlan } from '../../resolve/route.js';
+import type { QueryPlanDraft, QueryToPlan } from '../../resolve/route.js';
 import type { OptionChange } from './name-rules.js';
 
 /** Applies the rule; false if it does not apply. */
-export function changeOptions(rule: OptionChange, draft: Draft, query: QueryToPlan): boolean {
+export function changeOptions(rule: OptionChange, draft: QueryPlanDraft, query: QueryToPlan): boolean {
   const { action, code } = rule;
   const { options } = draft;
   const fromClient = action === 'set' || options.has(code) ? null : optionOf(query.packet, code);
@@ -30,7 +30,7 @@ export function changeOptions(rule: OptionChange, draft: Draft, query: QueryToPl
   return true;
 }
 
-function dataFor({ data }: OptionChange, draft: Draft, query: QueryToPlan): Uint8Array {
+function dataFor({ data }: OptionChange, draft: QueryPlanDraft, query: QueryToPlan): Uint8Array {
   if (data.kind === 'bytes') return Uint8Array.from(data.bytes);
   if (data.kind === 'subnet') {
     const address = addressBytes(query.asker.remote.address.replace(/%.*$/u, ''));

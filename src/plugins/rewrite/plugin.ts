@@ -51,7 +51,7 @@ function readRewrites(directives: readonly Directive[], context: DirectiveContex
 
 /** Null for a rule that changes nothing. */
 function readRewrite(directive: Directive, context: DirectiveContext): RewriteRule | null {
-  const words = [...directive.arguments, ...linesOf(directive)];
+  const words = [...directive.arguments, ...wordsOfBlock(directive)];
   const first = words[0]?.text.toLowerCase();
   const then = first === 'continue' ? 'continue' : 'stop';
   const [field, ...rest] = first === 'continue' || first === 'stop' ? words.slice(1) : words;
@@ -69,7 +69,7 @@ function readRewrite(directive: Directive, context: DirectiveContext): RewriteRu
   return change === null ? null : { at: directive.at, then, change };
 }
 
-function linesOf({ block }: Directive): Token[] {
+function wordsOfBlock({ block }: Directive): Token[] {
   return (block ?? []).flatMap((line) => {
     if (line.block !== null) fail(line, 'takes no block; remove the { }.');
     return [{ text: line.name, at: line.at }, ...line.arguments] as Token[];

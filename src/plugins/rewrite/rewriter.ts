@@ -7,7 +7,7 @@
 import { lowerCaseName, wireOf, wireToName } from '../../dns/names.js';
 import { questionForName } from '../../dns/query.js';
 import { setU16, u16 } from '../../dns/wire.js';
-import type { Changer, Draft, QueryToPlan } from '../../resolve/route.js';
+import type { Changer, QueryPlanDraft, QueryToPlan } from '../../resolve/route.js';
 import { byPattern, matches, type NameChange, type RewriteRule, renamed } from './name-rules.js';
 import { changeOptions } from './option-rules.js';
 import { type CnameChange, redirecting } from './redirect.js';
@@ -38,7 +38,12 @@ export function rewriter(rules: readonly RewriteRule[]): Changer {
   };
 }
 
-function apply({ change }: RewriteRule, draft: Draft, undoing: Undoing, query: QueryToPlan): boolean | 'broken' {
+function apply(
+  { change }: RewriteRule,
+  draft: QueryPlanDraft,
+  undoing: Undoing,
+  query: QueryToPlan,
+): boolean | 'broken' {
   switch (change.field) {
     case 'name':
       return rename(change, draft, undoing);
@@ -72,7 +77,7 @@ function apply({ change }: RewriteRule, draft: Draft, undoing: Undoing, query: Q
   }
 }
 
-function rename(change: NameChange, draft: Draft, undoing: Undoing): boolean | 'broken' {
+function rename(change: NameChange, draft: QueryPlanDraft, undoing: Undoing): boolean | 'broken' {
   const name = questionName(draft);
   if (!matches(change.match, name)) return false;
   const other = renamed(change.match, change.to, name);
@@ -100,7 +105,7 @@ function undone({ match, to }: NameChange, name: string, other: string): Renamin
 }
 
 function replaceNumber(
-  draft: Draft,
+  draft: QueryPlanDraft,
   at: number,
   { from, to }: { readonly from: number; readonly to: number },
 ): boolean {
@@ -110,6 +115,6 @@ function replaceNumber(
   return true;
 }
 
-function questionName({ question }: Draft): string {
+function questionName({ question }: QueryPlanDraft): string {
   return lowerCaseName(wireToName(question, 0));
 }

@@ -5,10 +5,10 @@ import { overTcp } from '../../../src/counters.js';
 import type { OptionChange } from '../../../src/plugins/rewrite/name-rules.js';
 import { changeOptions } from '../../../src/plugins/rewrite/option-rules.js';
 import { isUnscoped } from '../../../src/resolve/respond.js';
-import { type Draft, newDraft } from '../../../src/resolve/route.js';
+import { newDraft, type QueryPlanDraft } from '../../../src/resolve/route.js';
 import { type QueryParts, queryToPlan, rulesOf } from '../../resolve/plan-fixture.js';
 
-function after(lines: readonly string[], parts: QueryParts = {}): Draft & { readonly done: boolean[] } {
+function after(lines: readonly string[], parts: QueryParts = {}): QueryPlanDraft & { readonly done: boolean[] } {
   const query = queryToPlan('Web.test', 'AAAA', parts);
   const draft = newDraft(query.question);
   const rules = rulesOf(...lines.map((line) => `edns0 ${line}`));
@@ -19,7 +19,7 @@ function after(lines: readonly string[], parts: QueryParts = {}): Draft & { read
   };
 }
 
-const data = ({ options }: Draft, code = 0xffee): string | null => {
+const data = ({ options }: QueryPlanDraft, code = 0xffee): string | null => {
   const bytes = options.get(code);
   return bytes === undefined ? null : Buffer.from(bytes).toString('hex');
 };

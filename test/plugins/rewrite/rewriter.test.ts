@@ -5,12 +5,12 @@ import fc from 'fast-check';
 import { nameToWire, wireToName } from '../../../src/dns/names.js';
 import { rewrite } from '../../../src/plugins/rewrite/plugin.js';
 import { rewriter } from '../../../src/plugins/rewrite/rewriter.js';
-import { type Draft, newDraft, planFrom } from '../../../src/resolve/route.js';
+import { newDraft, planFrom, type QueryPlanDraft } from '../../../src/resolve/route.js';
 import { query } from '../../resolve/lane-fixture.js';
 import { inWords, queryToPlan, rulesOf } from '../../resolve/plan-fixture.js';
 import { waiting } from '../../resolve/waiting-fixture.js';
 
-function rewritten(lines: readonly string[], name: string, type = 'A'): Draft {
+function rewritten(lines: readonly string[], name: string, type = 'A'): QueryPlanDraft {
   const query = queryToPlan(name, type);
   const draft = newDraft(query.question);
   assert.equal(rewriter(rulesOf(...lines))!(draft, query), null);
@@ -22,7 +22,7 @@ const asked = (lines: readonly string[], name: string, type?: string) => inWords
 /** What becomes of an owner and of a name that a record leads to. */
 function named(lines: readonly string[], name: string, inAnswer: string): { owner: string; value: string } {
   const { owner, value } = rewritten(lines, name);
-  const over = (rename: Draft['owner']): string => {
+  const over = (rename: QueryPlanDraft['owner']): string => {
     const other = rename === null ? null : rename(nameToWire(inAnswer));
     return other === null ? inAnswer : wireToName(other, 0);
   };

@@ -48,7 +48,7 @@ export interface WorkloadFigures {
   readonly servers: readonly ServerFigures[];
 }
 
-/** Answering threads on one core. */
+/** Workers on one core. */
 export interface WorkersFigures {
   readonly workers: number;
   readonly microsecondsPerAnswer: Spread;

@@ -50,7 +50,7 @@ export function shortTables(report: Report): string {
     ['CPU per answer, µs (user + system)', cpuTable(report)],
     ['Latency p50, p99, p99.9, ms', latencyTable(report)],
     ['Anonymous memory, MB (10⁶ bytes), of one process each', memoryTable(report)],
-    ['Answering threads, all on one core', workersTable(report)],
+    ['Workers, all on one core', workersTable(report)],
     ['What was promised', promisesTable(report)],
   ];
   const shown = parts.filter(([, text]) => text !== '').map(([title, text]) => `**${title}**\n\n${text}`);

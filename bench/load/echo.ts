@@ -1,6 +1,6 @@
 /**
  * The speed of light: a program in the same runtime that does nothing but receive, make an answer of the usual size by
- * adding an address, and send: `node echo.js PORT`. With the same system calls as an answering thread where they are
+ * adding an address, and send: `node echo.js PORT`. With the same system calls as a worker where they are
  * to be had, else with the runtime's own sockets.
  */
 import { createSocket } from 'node:dgram';

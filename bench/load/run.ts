@@ -117,7 +117,7 @@ async function runWorkers(
   repeated: string[],
 ): Promise<WorkersFigures[]> {
   if (workers.length === 0) return [];
-  progress('answering threads:');
+  progress('workers:');
   const subjects = workers.map(({ server }) => ({
     name: server.name,
     measure: () => onceMore(repeated, () => measureWorkers(server, setting)),

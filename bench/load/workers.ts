@@ -1,5 +1,5 @@
 /**
- * More answering threads: the mix asked of a cold cache, which tells the hit ratio, and then saturated, which tells
+ * More workers: the mix asked of a cold cache, which tells the hit ratio, and then saturated, which tells
  * what an answer costs. All threads share the server's one core, so the figure to trust is the CPU per answer; what
  * so many cores would answer is reckoned from it.
  */
@@ -21,7 +21,7 @@ const mix = workloads.find(({ name }) => name === 'mix') as Workload;
 const clients = 64;
 const coldSecondsMax = 20;
 
-/** zerohop with so many answering threads. */
+/** zerohop with so many workers. */
 export function withWorkers(entry: string, workers: number): Server {
   return zerohop(`-workers ${workers}`, entry, { flags: ['-workers', String(workers)] });
 }

@@ -6,7 +6,7 @@
 import { Query, readQuery } from '../../src/dns/query.js';
 import { answerNow, keyOf } from '../../src/resolve/fast-path.js';
 import { answerFor } from '../../test/cache/answers.js';
-import { fixture, query } from '../../test/resolve/lane-fixture.js';
+import { fixture, query } from '../../test/resolve/context-fixture.js';
 import type { MicroBench } from './measure.js';
 
 const names = 1000;
@@ -54,7 +54,7 @@ function reading(packets: readonly Buffer[]): () => number {
 }
 
 function finding(): () => number {
-  const { lane, zoneId } = filledLane();
+  const { context, zoneId } = filledLane();
   const questions = packetsOf('A').map((packet) => {
     const read = new Query();
     readQuery(packet, packet.length, read);
@@ -63,30 +63,30 @@ function finding(): () => number {
   const next = inTurn(questions);
   return () => {
     const { packet, end, key } = next();
-    const ref = lane.blocks.find(packet, end, zoneId, key);
+    const ref = context.blocks.find(packet, end, zoneId, key);
     return ref === 0 ? Number.NaN : 1;
   };
 }
 
 function answering(packets: readonly Buffer[], text = corefile): () => number {
-  const { lane, table } = filledLane(text);
+  const { context, table } = filledLane(text);
   const next = inTurn(packets);
   return () => {
     const packet = next();
-    const bytes = answerNow(lane, table, packet, packet.length, 1_000);
+    const bytes = answerNow(context, table, packet, packet.length, 1_000);
     return bytes > 0 ? bytes : Number.NaN;
   };
 }
 
-/** A lane whose cache has an address for every name. */
+/** A context whose cache has an address for every name. */
 function filledLane(text = corefile) {
-  const { lane, cache, listener, zone } = fixture(text, 'worker');
+  const { context, cache, listener, zone } = fixture(text, 'worker');
   const { zoneId } = zone('cluster.local.');
   const store = cache.newStore({ successEntriesMax: names, denialEntriesMax: names });
   for (let number = 0; number < names; number++) {
     cache.keep(store, answerFor(serviceName(number), { zoneId, lifetimeMs: 3_600_000 }), 0);
   }
-  return { lane, table: listener.table, zoneId };
+  return { context, table: listener.table, zoneId };
 }
 
 /** One after the other, for ever. */

@@ -1,4 +1,4 @@
-/** What is looked at while the soak goes on: how soon the control lane answers, and what the kernel and zerohop lost. */
+/** What is looked at while the soak goes on: how soon the main thread answers, and what the kernel and zerohop lost. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openTcp, type Place } from '../../test/real/packets.js';
@@ -7,7 +7,7 @@ import { addressQuery } from '../load/serving.js';
 
 const askEveryMs = 20;
 
-/** The longest that a TCP client, whom the control lane answers, has waited for an answer until `over`. */
+/** The longest that a TCP client, whom the main thread answers, has waited for an answer until `over`. */
 export async function worstOverTcp(to: Place, question: string, over: AbortSignal): Promise<number> {
   const client = await openTcp(to);
   const query = addressQuery(question);

@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- --soak SECONDS`: hits as fast as they are answered, misses, TCP clients and scrapes at once, for as
  * long as one likes, and a slow stream of hits on the side whose latency is looked at. In every second stretch the
- * control lane is made to wait 200 ms once a second, by a reload that reads a slow file.
+ * main thread is made to wait 200 ms once a second, by a reload that reads a slow file.
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -32,7 +32,7 @@ export interface Stretch {
   readonly control: 'free' | 'blocked';
   /** Of the hits on the side. */
   readonly hitsMs: Percentiles | null;
-  /** What a TCP client waited at most: whether the control lane was blocked indeed. */
+  /** What a TCP client waited at most: whether the main thread was blocked indeed. */
   readonly controlWorstMs: number;
   readonly anonymousBytes: number;
 }
@@ -189,6 +189,6 @@ function trafficOf(results: readonly LoadResult[]): Traffic {
 
 function stretchText({ atSeconds, control, hitsMs, controlWorstMs, anonymousBytes: bytes }: Stretch): string {
   const hits = hitsMs === null ? 'no hits' : `hits p50 ${hitsMs.p50.toFixed(3)}, p99 ${hitsMs.p99.toFixed(3)} ms`;
-  return `  ${String(atSeconds).padStart(4)} s, control lane ${control.padEnd(7)} (worst ${controlWorstMs.toFixed(0)} ms): \
+  return `  ${String(atSeconds).padStart(4)} s, main thread ${control.padEnd(7)} (worst ${controlWorstMs.toFixed(0)} ms): \
 ${hits}, max ${hitsMs?.max.toFixed(1) ?? '-'} ms, ${(bytes / 1e6).toFixed(1)} MB`;
 }

@@ -1,6 +1,6 @@
 /**
  * A file that is slow to read, as one on a storage that hangs: a named pipe. Who reads it without patience elsewhere
- * to be, as a control lane that loads its configuration, does nothing else meanwhile, and uses no CPU that others
+ * to be, as a main thread that loads its configuration, does nothing else meanwhile, and uses no CPU that others
  * would lack. That makes it a pause of known length and nothing more.
  */
 import { execFileSync } from 'node:child_process';

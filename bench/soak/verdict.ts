@@ -1,4 +1,4 @@
-/** What a soak has shown, in a few lines: what was lost and who counted it, hits with and without a control lane. */
+/** What a soak has shown, in a few lines: what was lost and who counted it, hits with and without a main thread. */
 import { median } from '../load/statistics.js';
 import type { SoakResult, Stretch } from './run.js';
 
@@ -67,7 +67,7 @@ ${kinds.join('\n')}
 Lost: ${verdict.lost}; counted: ${losses.kernel} by the kernel for want of room in a socket, ${losses.dropped} dropped and \
 ${losses.unsent} not sent by zerohop; uncounted: ${verdict.uncounted}.
 
-| control lane | hits p50, ms | hits p99, ms | slowest TCP answer, ms |
+| main thread | hits p50, ms | hits p99, ms | slowest TCP answer, ms |
 |---|--:|--:|--:|
 ${line('free')}
 ${line('blocked')}

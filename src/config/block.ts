@@ -324,7 +324,7 @@ const replacements: Readonly<Record<string, string>> = {
   https3: noListener,
   kubeforward: 'use forward with the address of the cluster DNS Service.',
   kubernetes: 'use forward with the address of the cluster DNS Service.',
-  multisocket: 'the flag -workers sets the number of answering threads.',
+  multisocket: 'the flag -workers sets the number of workers.',
   proxy: 'forward replaced it in CoreDNS 1.5.',
   quic: noListener,
   tls: noListener,

@@ -30,7 +30,7 @@ export const flagTable = {
     'kube-dns',
     'Cluster DNS: a Service in this namespace (address from NAME_SERVICE_HOST), or IP or IP:PORT.',
   ),
-  workers: text(servingFlags, '1', 'Number of answering threads; auto: one per core, up to 4.'),
+  workers: text(servingFlags, '1', 'Number of workers; auto: one per core, up to 4.'),
 
   conf: text(
     config,

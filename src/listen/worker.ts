@@ -154,7 +154,7 @@ export class UdpWorker<Table, Shared> {
     const { clock, log, counters } = this.#deps;
     if (this.#whenEnded !== null) return this.#whenEnded();
     counters.count('panics');
-    log.error('an answering thread exited; starting a new one', { thread: this.#index, reason });
+    log.error('a worker exited; starting a new one', { thread: this.#index, reason });
     const livedMs = clock.nowMs() - this.#startedAtMs;
     clock.after(livedMs < threadRestartMs ? threadRestartMs : 0, () => {
       if (this.#whenEnded === null) this.#start();

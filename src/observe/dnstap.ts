@@ -13,7 +13,7 @@ import { addressBytes } from '../os/addresses.js';
 import type { Clock, Timer } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import { type Network, type Stream, type StreamEvents, unsentBytesHigh } from '../os/network.js';
-import type { QueryLogRecord } from '../resolve/lane.js';
+import type { QueryLogRecord } from '../resolve/worker-context.js';
 import { compileLogFormat } from './log-format.js';
 
 interface DnstapDeps {

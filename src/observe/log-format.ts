@@ -3,7 +3,7 @@
  * its format only. And the classes and types that CoreDNS gives to answers.
  */
 import { className, lowerCaseName, rcodeName, typeName } from '../dns/names.js';
-import type { QueryLogRecord } from '../resolve/lane.js';
+import type { QueryLogRecord } from '../resolve/worker-context.js';
 
 export type FormatLine = (facts: QueryLogRecord) => string;
 

@@ -97,24 +97,21 @@ export const processFamilies: readonly Family<Scrape>[] = [
       return [sample({}, 1 + answeringThreads + waitingClients + tcpClients + connections)];
     },
   ),
-  gauge('nodejs_eventloop_lag_seconds', 'Event loop delay of the control lane at the scrape.', ({ loopLagMs }) => [
+  gauge('nodejs_eventloop_lag_seconds', 'Event loop delay of the main thread at the scrape.', ({ loopLagMs }) => [
     sample({}, loopLagMs / 1000),
   ]),
-  histogram(
-    'zerohop_batch_packets',
-    'Datagrams received per system call of an answering thread.',
-    batchBuckets,
-    ({ batches }) => [{ labels: {}, numbers: batches }],
-  ),
+  histogram('zerohop_batch_packets', 'Datagrams received per system call of a worker.', batchBuckets, ({ batches }) => [
+    { labels: {}, numbers: batches },
+  ]),
   histogram(
     'zerohop_event_loop_delay_seconds',
-    'Event loop delay of the control lane, sampled once a second.',
+    'Event loop delay of the main thread, sampled once a second.',
     loopDelayBucketsSeconds,
     ({ source }) => [{ labels: {}, numbers: source.loopDelays }],
   ),
   counter(
     'zerohop_event_loop_busy_seconds_total',
-    'Time in which the event loop of the control lane was busy.',
+    'Time in which the event loop of the main thread was busy.',
     gaugeOf('loopBusySeconds'),
   ),
   gauge('process_start_time_seconds', 'Start time of the process since unix epoch in seconds.', ({ source }) => [

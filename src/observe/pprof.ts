@@ -43,7 +43,7 @@ export function newPprof(clock: Clock, profiler: Profiler, { mayAsk, userOfPeer 
     const seconds = numberIn(query, 'seconds', profileSecondsDefault, profileSecondsMax);
     const thread = numberIn(query, 'thread', 0, Number.MAX_SAFE_INTEGER);
     if (!(seconds > 0)) return refusal(400, `seconds must be a number above 0, up to ${profileSecondsMax}.`);
-    if (!Number.isInteger(thread)) return refusal(400, 'thread must be 0 (the control lane) or a thread number.');
+    if (!Number.isInteger(thread)) return refusal(400, 'thread must be 0 (the main thread) or a thread number.');
     if (end !== null) return busy;
     let isOver = false;
     end = () => {
@@ -51,7 +51,7 @@ export function newPprof(clock: Clock, profiler: Profiler, { mayAsk, userOfPeer 
     };
     try {
       const recording = await profiler.record(thread);
-      if (recording === null) return refusal(404, `there is no answering thread ${thread}.`);
+      if (recording === null) return refusal(404, `there is no worker ${thread}.`);
       if (!isOver) {
         await new Promise<void>((resolve) => {
           const timer = clock.after(seconds * 1000, resolve);
@@ -145,16 +145,16 @@ function numberIn(query: URLSearchParams, name: string, byDefault: number, most:
 
 const page = `CPU and memory profiles of zerohop.
 
-  /debug/pprof/profile?seconds=30            CPU time of the control lane (misses, TCP, health, metrics)
-  /debug/pprof/profile?seconds=30&thread=1   of the first answering thread (hits over UDP)
-  /debug/pprof/heap                          JavaScript heap of the control lane
+  /debug/pprof/profile?seconds=30            CPU time of the main thread (misses, TCP, health, metrics)
+  /debug/pprof/profile?seconds=30&thread=1   of the first worker (hits over UDP)
+  /debug/pprof/heap                          JavaScript heap of the main thread
 
 The formats are V8's, not Go's: "go tool pprof" does not read them. Save and load into Chrome DevTools:
 
   curl -o a.cpuprofile 'http://localhost:6053/debug/pprof/profile?seconds=10'    panel Performance
   curl -o a.heapsnapshot http://localhost:6053/debug/pprof/heap                  panel Memory
 
-A profile takes up to ${profileSecondsMax} seconds and a few percent of the thread. A snapshot blocks the control lane
+A profile takes up to ${profileSecondsMax} seconds and a few percent of the thread. A snapshot blocks the main thread
 for some 100 ms per 10 MB: misses wait, cache hits do not. The cache
 itself is shared memory, not heap. Only one runs at a time. A snapshot contains the names of queries.
 `;

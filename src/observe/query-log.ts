@@ -8,7 +8,7 @@ import { isInZone, typeName } from '../dns/names.js';
 import { consolidatedErrorsMax, errorLinesPerSecondMax, queryLogLinesPerSecondMax } from '../limits.js';
 import type { Clock, Timer } from '../os/clock.js';
 import type { Log } from '../os/log.js';
-import type { QueryLogRecord } from '../resolve/lane.js';
+import type { QueryLogRecord } from '../resolve/worker-context.js';
 import { toEach } from '../scheduling/each.js';
 import { type AnswerClass, answerClass, compileLogFormat, type FormatLine } from './log-format.js';
 

@@ -38,12 +38,12 @@ import type { Endpoint, Network } from '../os/network.js';
 import type { NetworkFailures } from '../os/node-network.js';
 import type { Profiler } from '../os/profiler.js';
 import type { Random } from '../os/random.js';
-import { Lane } from '../resolve/lane.js';
 import { LoopWatch } from '../resolve/loop.js';
 import { Misses } from '../resolve/miss.js';
 import type { Route } from '../resolve/route.js';
 import { refreshFrom, refuseFrom, serveFrom } from '../resolve/serve.js';
 import { lookUpIn, subqueryIn } from '../resolve/subquery.js';
+import { WorkerContext } from '../resolve/worker-context.js';
 import { Numbering, ReusableNumbering } from '../resolve/zone-plan.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import type { Snapshot, SnapshotDeps } from '../takeover/snapshot.js';
@@ -227,15 +227,15 @@ function openDoors(outsides: Outsides, known: Known) {
 }
 
 function startResolving({ clock, random, log }: Outsides, known: Known, { active, watching }: Later) {
-  const lane = new Lane(known.blocks, newSlot(messageBytesMax + optBytesMax), known.counters, 'main');
-  lane.ownMark = known.ownMark;
-  lane.dice = random;
+  const context = new WorkerContext(known.blocks, newSlot(messageBytesMax + optBytesMax), known.counters, 'main');
+  context.ownMark = known.ownMark;
+  context.dice = random;
   const routes = new WeakMap<ServedZone, Route>();
   const loops = new LoopWatch();
   const upstreamAnswered = () => watching().readiness.met('upstream');
   const store = ({ zoneId }: ServedZone) => active().generation.store(zoneId);
-  const misses: Misses = new Misses({ clock, lane, cache: known.cache, routes, loops, upstreamAnswered, store });
-  return { clock, log, lane, misses, routes, loops, upstreamAnswered };
+  const misses: Misses = new Misses({ clock, context, cache: known.cache, routes, loops, upstreamAnswered, store });
+  return { clock, log, context, misses, routes, loops, upstreamAnswered };
 }
 
 function generationDeps(parts: Parts): GenerationDeps {
@@ -359,7 +359,7 @@ export function newEnding(deps: EndingDeps): Ending {
     await step('upstreams', () => active.generation.stop());
     await step('the snapshot', () => snapshot?.finish());
     await waiting('HTTP listeners', endsAtMs - clock.nowMs(), () => watching.stop());
-    await step('answering threads', () => within(clock, endsAtMs - clock.nowMs(), threads?.end()));
+    await step('workers', () => within(clock, endsAtMs - clock.nowMs(), threads?.end()));
     await step('other instances', () => succession?.left());
     await step('interface and firewall rules', () => host.leave(Math.max(0, endsAtMs - clock.nowMs())));
   }

@@ -97,7 +97,7 @@ export function onExceptions(
 
   function caught(error: unknown): void {
     const stack = String((error as Error)?.stack ?? error);
-    log.error('exception in the control lane; it continues', { error: stack });
+    log.error('exception in the main thread; it continues', { error: stack });
     const nowMs = clock.nowMs();
     recent = [...recent.filter((atMs) => atMs > nowMs - exceptionWindowMs), nowMs];
     if (app === null) return end();
@@ -109,7 +109,7 @@ export function onExceptions(
     try {
       running.recover();
     } catch (error) {
-      log.error('restarting the control lane failed', { error: String((error as Error).stack) });
+      log.error('restarting the main thread failed', { error: String((error as Error).stack) });
       void giveUp(running);
     }
   }
@@ -117,7 +117,7 @@ export function onExceptions(
   async function giveUp(running: Recoverable): Promise<void> {
     if (isEnding) return;
     isEnding = true;
-    log.error('too many exceptions in the control lane: exiting');
+    log.error('too many exceptions in the main thread: exiting');
     await running.stop().catch(() => {});
     end();
   }

@@ -95,7 +95,7 @@ export function openWorkers({
   return (deps) => {
     const { blocks, epochs, ownMark } = deps;
     if (system.calls === null) {
-      deps.log.info(`serving UDP in the event loop, not in answering threads: ${system.why}`);
+      deps.log.info(`serving UDP in the event loop, not in workers: ${system.why}`);
       return null;
     }
     const prngSeed = deps.random.below(2 ** 32);

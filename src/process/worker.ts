@@ -1,4 +1,4 @@
-/** The program of a worker thread, started by shared-sockets.ts: its views of the shared cache, its lane, the spine. */
+/** The program of a worker thread, started by shared-sockets.ts: its views of the shared cache, its context, the spine. */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Blocks } from '../cache/blocks.js';
 import { Epochs } from '../cache/epochs.js';
@@ -13,7 +13,7 @@ import { type Received, WorkerLoop } from '../listen/worker-loop.js';
 import { systemClock } from '../os/clock.js';
 import { loadSystemCalls } from '../os/system-calls.js';
 import { answerNow } from '../resolve/fast-path.js';
-import { edeNoReachableAuthority, Lane, Prng, RecentRefreshes } from '../resolve/lane.js';
+import { edeNoReachableAuthority, Prng, RecentRefreshes, WorkerContext } from '../resolve/worker-context.js';
 import type { ZoneTable } from '../resolve/zones.js';
 
 /** From shared-sockets.ts, the same for every worker. */
@@ -35,9 +35,9 @@ if (loaded.calls === null) throw new Error(loaded.why);
 const { calls } = loaded;
 const counters = new Counters(first.counters);
 const epochs = new Epochs(shared.epochs);
-const lane = new Lane(new Blocks(shared.blocks, shared.hashKey), newSlot(0), counters, 'worker');
-lane.ownMark = shared.ownMark;
-lane.dice = new Prng(shared.prngSeed + index);
+const context = new WorkerContext(new Blocks(shared.blocks, shared.hashKey), newSlot(0), counters, 'worker');
+context.ownMark = shared.ownMark;
+context.dice = new Prng(shared.prngSeed + index);
 const recent = new RecentRefreshes();
 let answeredAtMs = 0;
 const one = new ArrayBuffer(8);
@@ -59,15 +59,15 @@ const loop = new WorkerLoop<ZoneTable>(
     failed: (error) => port.postMessage(String((error as Error).stack)),
     decide: {
       answer(table: ZoneTable, { packet, length, family, nowMs }: Received, slot: Slot): number {
-        lane.slot = slot;
-        lane.family = family;
+        context.slot = slot;
+        context.family = family;
         answeredAtMs = nowMs;
-        return answerNow(lane, table, packet, length, nowMs);
+        return answerNow(context, table, packet, length, nowMs);
       },
-      refreshDue: () => lane.refreshDue && recent.isNew(lane.block, answeredAtMs),
+      refreshDue: () => context.refreshDue && recent.isNew(context.block, answeredAtMs),
       overloaded({ packet }: Received, slot: Slot): number {
-        lane.slot = slot;
-        return lane.answerEmpty(packet, rcodeServFail, edeNoReachableAuthority);
+        context.slot = slot;
+        return context.answerEmpty(packet, rcodeServFail, edeNoReachableAuthority);
       },
     },
   },

@@ -27,7 +27,7 @@ import {
   typeAxfr,
   typeIxfr,
 } from '../dns/wire.js';
-import type { Lane } from './lane.js';
+import type { WorkerContext } from './worker-context.js';
 import {
   aaaaForward,
   aaaaNodata,
@@ -46,56 +46,64 @@ export const dropped = 0;
 export const deferred = -1;
 
 /**
- * Answers the first `length` bytes of `packet` into the lane's slot; returns the answer's bytes, `dropped` or
- * `deferred`. The lane's `query` and `zone` then tell what was asked. The lane's transport and family must be the
+ * Answers the first `length` bytes of `packet` into the context's slot; returns the answer's bytes, `dropped` or
+ * `deferred`. The context's `query` and `zone` then tell what was asked. The context's transport and family must be the
  * packet's. Borrows the packet until it returns.
  */
-export function answerNow(lane: Lane, table: ZoneTable, packet: Uint8Array, length: number, nowMs: number): number {
-  lane.zone = null;
-  lane.refreshDue = false;
-  const { query } = lane;
+export function answerNow(
+  context: WorkerContext,
+  table: ZoneTable,
+  packet: Uint8Array,
+  length: number,
+  nowMs: number,
+): number {
+  context.zone = null;
+  context.refreshDue = false;
+  const { query } = context;
   const reading = readQuery(packet, length, query);
-  if (reading !== 'ok') return refuse(lane, table, packet, length, reading);
+  if (reading !== 'ok') return refuse(context, table, packet, length, reading);
   let zone = findZone(table, packet, query);
   if (zone === null) {
-    lane.counters.count('refusedNoZone');
-    return refuse(lane, table, packet, length, 'refused');
+    context.counters.count('refusedNoZone');
+    return refuse(context, table, packet, length, 'refused');
   }
-  lane.zone = zone;
-  if (zone.defers !== 0 && lane.role === 'worker' && isToBeSeen(zone.defers, packet, query)) return deferred;
-  const base = lane.counters.zoneBase(zone.ordinal);
+  context.zone = zone;
+  if (zone.defers !== 0 && context.role === 'worker' && isToBeSeen(zone.defers, packet, query)) return deferred;
+  const base = context.counters.zoneBase(zone.ordinal);
   if (query.type === typeAaaa) {
     if (zone.aaaa !== aaaaForward) {
-      const rcode = rcodeForAaaa(lane, packet, zone, nowMs);
-      return rcode < 0 ? deferred : denyAaaa(lane, packet, length, zone, rcode);
+      const rcode = rcodeForAaaa(context, packet, zone, nowMs);
+      return rcode < 0 ? deferred : denyAaaa(context, packet, length, zone, rcode);
     }
-    zone = lane.zone = zoneOfClient(zone, query, lane.family);
+    zone = context.zone = zoneOfClient(zone, query, context.family);
   }
   if (zone.cache === null) return deferred;
-  const bytes = answerCached(lane, zone.cache, packet, nowMs);
+  const bytes = answerCached(context, zone.cache, packet, nowMs);
   if (bytes === deferred) return deferred;
-  const numbers = lane.counters.zones;
+  const numbers = context.counters.zones;
   numbers[base + zonePlaces.cacheRequests]++;
-  numbers[base + (lane.blocks.kind(lane.block) === kindSuccess ? zonePlaces.hitsSuccess : zonePlaces.hitsDenial)]++;
-  lane.count(base, byCache, length, bytes, 0);
+  numbers[
+    base + (context.blocks.kind(context.block) === kindSuccess ? zonePlaces.hitsSuccess : zonePlaces.hitsDenial)
+  ]++;
+  context.count(base, byCache, length, bytes, 0);
   return bytes;
 }
 
-/** Answers the query that the lane has read from its zone's cache, or returns `deferred`; counts only stale answers. */
-export function answerCached(lane: Lane, policy: CachePolicy, packet: Uint8Array, nowMs: number): number {
-  const { blocks, query } = lane;
-  const ref = blocks.find(packet, query.questionEnd, lane.zone!.zoneId, keyOf(query));
-  if (ref === 0 || lane.isTooLarge(ref)) return deferred;
-  lane.block = ref;
-  return answerFrom(lane, packet, ref, policy, nowMs);
+/** Answers the query that the context has read from its zone's cache, or returns `deferred`; counts only stale answers. */
+export function answerCached(context: WorkerContext, policy: CachePolicy, packet: Uint8Array, nowMs: number): number {
+  const { blocks, query } = context;
+  const ref = blocks.find(packet, query.questionEnd, context.zone!.zoneId, keyOf(query));
+  if (ref === 0 || context.isTooLarge(ref)) return deferred;
+  context.block = ref;
+  return answerFrom(context, packet, ref, policy, nowMs);
 }
 
 /** The rcode of the zone's policy for an AAAA question, or -1 when the name's A must be asked for first. */
-export function rcodeForAaaa(lane: Lane, packet: Uint8Array, zone: ServedZone, nowMs: number): number {
+export function rcodeForAaaa(context: WorkerContext, packet: Uint8Array, zone: ServedZone, nowMs: number): number {
   if (zone.aaaa === aaaaNxdomain) return rcodeNxDomain;
   if (zone.aaaa === aaaaNodata) return rcodeNoError;
   if (zone.cache === null) return -1;
-  const { blocks, query } = lane;
+  const { blocks, query } = context;
   const typeAt = query.nameEnd + 1;
   packet[typeAt] = typeA;
   const ref = blocks.find(packet, query.questionEnd, zone.zoneId, keyOf(query));
@@ -105,10 +113,16 @@ export function rcodeForAaaa(lane: Lane, packet: Uint8Array, zone: ServedZone, n
 }
 
 /** Answers an AAAA question by policy, with a SOA, and counts it. */
-export function denyAaaa(lane: Lane, packet: Uint8Array, length: number, zone: ServedZone, rcode: number): number {
-  lane.counters.count('aaaaSynthesized');
-  const bytes = lane.answerDenial(packet, zone, rcode);
-  lane.count(lane.counters.zoneBase(zone.ordinal), byTemplate, length, bytes, 0);
+export function denyAaaa(
+  context: WorkerContext,
+  packet: Uint8Array,
+  length: number,
+  zone: ServedZone,
+  rcode: number,
+): number {
+  context.counters.count('aaaaSynthesized');
+  const bytes = context.answerDenial(packet, zone, rcode);
+  context.count(context.counters.zoneBase(zone.ordinal), byTemplate, length, bytes, 0);
   return bytes;
 }
 
@@ -118,30 +132,42 @@ export function keyOf(query: Query): number {
 }
 
 /** Answers from a fresh block, or from a stale one where the policy allows it now. */
-function answerFrom(lane: Lane, packet: Uint8Array, ref: BlockRef, policy: CachePolicy, nowMs: number): number {
-  const { blocks } = lane;
+function answerFrom(
+  context: WorkerContext,
+  packet: Uint8Array,
+  ref: BlockRef,
+  policy: CachePolicy,
+  nowMs: number,
+): number {
+  const { blocks } = context;
   const expiresAtMs = blocks.expiresAtMs(ref);
   if (nowMs < expiresAtMs) {
     const hits = blocks.touch(ref, nowMs, policy.prefetchGapMs);
     if (policy.prefetchHits > 0 && hits >= policy.prefetchHits) {
-      lane.refreshDue = expiresAtMs - nowMs <= Math.max(1000, blocks.lifetimeMs(ref) * policy.prefetchShare);
+      context.refreshDue = expiresAtMs - nowMs <= Math.max(1000, blocks.lifetimeMs(ref) * policy.prefetchShare);
     }
     const ageSeconds = policy.keepTtl ? 0 : Math.floor((nowMs - blocks.storedAtMs(ref)) / 1000);
-    return lane.answerStored(packet, ref, ageSeconds, null);
+    return context.answerStored(packet, ref, ageSeconds, null);
   }
   if (nowMs >= expiresAtMs + policy.staleMaxMs || blocks.kind(ref) === kindServfail) return deferred;
   const recheckAtMs = blocks.recheckAtMs(ref);
   if (nowMs >= recheckAtMs && (!policy.staleAtOnce || recheckAtMs === onFailureOnly)) return deferred;
   blocks.touch(ref, nowMs, policy.prefetchGapMs);
-  lane.refreshDue = nowMs >= recheckAtMs;
-  lane.counters.count(policy.staleAtOnce ? 'staleImmediate' : 'staleOnFailure');
-  lane.counters.zones[lane.counters.zoneBase(lane.zone!.ordinal) + zonePlaces.servedStale]++;
-  return lane.answerStale(packet, ref, policy.staleTtlSeconds);
+  context.refreshDue = nowMs >= recheckAtMs;
+  context.counters.count(policy.staleAtOnce ? 'staleImmediate' : 'staleOnFailure');
+  context.counters.zones[context.counters.zoneBase(context.zone!.ordinal) + zonePlaces.servedStale]++;
+  return context.answerStale(packet, ref, policy.staleTtlSeconds);
 }
 
 /** Refuses from the header where the question could not be read, else with question and OPT. */
-function refuse(lane: Lane, table: ZoneTable, packet: Uint8Array, length: number, refusal: Refusal): number {
-  const { counters, slot, query } = lane;
+function refuse(
+  context: WorkerContext,
+  table: ZoneTable,
+  packet: Uint8Array,
+  length: number,
+  refusal: Refusal,
+): number {
+  const { counters, slot, query } = context;
   if (refusal === 'drop') {
     counters.count(length < 12 ? 'droppedShort' : 'droppedResponse');
     return dropped;
@@ -151,17 +177,17 @@ function refuse(lane: Lane, table: ZoneTable, packet: Uint8Array, length: number
     return writeHeader(slot, packet, rcodeFormErr);
   }
   if (refusal === 'notimp') {
-    if (!isOwnQuestion(packet, length, lane.ownMark)) counters.count('refusedNotimp');
+    if (!isOwnQuestion(packet, length, context.ownMark)) counters.count('refusedNotimp');
     return writeHeader(slot, packet, rcodeNotImp);
   }
   if (refusal === 'badvers') {
     counters.count('refusedBadvers');
-    const bytes = lane.answerEmpty(packet, rcodeBadVers, null);
+    const bytes = context.answerEmpty(packet, rcodeBadVers, null);
     extendRcode(slot, query, rcodeBadVers);
     return bytes;
   }
   if (query.type === typeAxfr || query.type === typeIxfr) counters.count('refusedTransfer');
-  const bytes = lane.answerEmpty(packet, rcodeRefused, null);
-  lane.count(counters.zoneBase(table.droppedOrdinal), byNobody, length, bytes, 0);
+  const bytes = context.answerEmpty(packet, rcodeRefused, null);
+  context.count(counters.zoneBase(table.droppedOrdinal), byNobody, length, bytes, 0);
   return bytes;
 }

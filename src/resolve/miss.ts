@@ -48,7 +48,7 @@ export class Misses {
   constructor(deps: MissesDeps) {
     this.#deps = deps;
     this.#responder = new Responder(deps);
-    this.#sharing = new Sharing(deps.lane.counters);
+    this.#sharing = new Sharing(deps.context.counters);
     this.#staleTimer = new StaleTimer(deps.clock, (pending) => this.#staleTimerFired(pending));
   }
 
@@ -61,42 +61,42 @@ export class Misses {
     return this.#table.waiters;
   }
 
-  /** Takes the packet that the lane's `answerNow` has just deferred. Borrows it until it returns. */
+  /** Takes the packet that the context's `answerNow` has just deferred. Borrows it until it returns. */
   wait(packet: Uint8Array, asker: Client, nowMs: number): void {
-    const { lane } = this.#deps;
-    const zone = lane.zone!;
+    const { context } = this.#deps;
+    const zone = context.zone!;
     const waiter = this.#waiter(zone, packet, asker, nowMs);
     const pending = this.#question(zone, packet, nowMs, waiter.wants);
     this.#countMiss(zone);
-    if (lane.query.type === typeHinfo) this.#deps.loops.seen(packet, lane.query.questionEnd, zone.block);
+    if (context.query.type === typeHinfo) this.#deps.loops.seen(packet, context.query.questionEnd, zone.block);
     this.#getFor(pending, packet, asker, waiter);
   }
 
-  /** The same for a subquery, which the lane has read, in its zone. */
+  /** The same for a subquery, which the context has read, in its zone. */
   waitForSubquery(packet: Uint8Array, asker: Client, { askedAtMs, depth, ours }: Subquery): void {
-    const zone = this.#deps.lane.zone!;
+    const zone = this.#deps.context.zone!;
     const waiter: Waiter = { ...this.#waiter(zone, packet, asker, askedAtMs), ours };
     this.#getFor(this.#question(zone, packet, askedAtMs, waiter.wants, depth), packet, asker, waiter);
   }
 
-  /** Answers the packet that the lane has read from what is cached: there is no room for it to wait. */
+  /** Answers the packet that the context has read from what is cached: there is no room for it to wait. */
   refuse(packet: Uint8Array, asker: Client, nowMs: number): void {
-    const { lane } = this.#deps;
-    const zone = lane.zone!;
-    lane.counters.count('overloadedHandOver');
+    const { context } = this.#deps;
+    const zone = context.zone!;
+    context.counters.count('overloadedHandOver');
     const waiter = this.#waiter(zone, packet, asker, nowMs);
     this.#turnAway(this.#question(zone, packet, nowMs, waiter.wants), waiter);
   }
 
-  /** Refreshes what the lane's `answerNow` has just answered with. */
+  /** Refreshes what the context's `answerNow` has just answered with. */
   refresh(packet: Uint8Array, asker: Client, nowMs: number): void {
-    const { lane } = this.#deps;
-    const zone = lane.zone!;
+    const { context } = this.#deps;
+    const zone = context.zone!;
     // The answer is for the cache, which keeps nothing that was asked without RD.
-    lane.query.flags |= flagRd;
+    context.query.flags |= flagRd;
     const pending = this.#question(zone, packet, nowMs, 'answer');
     if (this.#table.find(pending) !== null || !this.#table.hasRoom) return;
-    lane.counters.zones[lane.counters.zoneBase(zone.ordinal) + zonePlaces.prefetches]++;
+    context.counters.zones[context.counters.zoneBase(zone.ordinal) + zonePlaces.prefetches]++;
     this.#getFor(pending, packet, asker, null);
   }
 
@@ -106,7 +106,7 @@ export class Misses {
     // A refresh uses TCP, as in CoreDNS: what is cached for all must not be cut for one.
     const transport = waiter === null ? overTcp : asker.transport;
     if (route.plan !== null || route.make !== null) {
-      const { flags } = this.#deps.lane.query;
+      const { flags } = this.#deps.context.query;
       const { address: remote } = asker.remote;
       const query = { id: u16(packet, 0), flags, question, remote, packet, asker, ordinal: zone.ordinal };
       const plan = route.plan === null ? null : route.plan(query);
@@ -159,7 +159,7 @@ export class Misses {
   }
 
   #waiter(zone: ServedZone, packet: Uint8Array, asker: Client, receivedAtMs: number): Waiter {
-    const { query } = this.#deps.lane;
+    const { query } = this.#deps.context;
     const { type } = query;
     const wants = type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';
     const queryBytes = packet.length;
@@ -167,7 +167,7 @@ export class Misses {
   }
 
   #question(zone: ServedZone, packet: Uint8Array, nowMs: number, wants: Waiter['wants'], depth = 0): Pending {
-    const { query } = this.#deps.lane;
+    const { query } = this.#deps.context;
     const question = wants === 'aaaa' ? questionForType(packet, query, typeA) : questionOf(packet, query);
     const key = keyOf(query);
     const recursionDesired = (query.flags & flagRd) !== 0;
@@ -178,7 +178,7 @@ export class Misses {
       zoneId,
       key,
       recursionDesired,
-      hash: hashOf(question, zoneId, key, this.#deps.lane.blocks.hashKey),
+      hash: hashOf(question, zoneId, key, this.#deps.context.blocks.hashKey),
       isJoinable: true,
       plan: null,
       zone,
@@ -194,14 +194,14 @@ export class Misses {
 
   #countMiss(zone: ServedZone): void {
     if (zone.cache === null) return;
-    const { counters } = this.#deps.lane;
+    const { counters } = this.#deps.context;
     const base = counters.zoneBase(zone.ordinal);
     counters.zones[base + zonePlaces.cacheRequests]++;
     counters.zones[base + zonePlaces.misses]++;
   }
 
   #join(running: Pending, waiter: Waiter, nowMs: number): void {
-    const { counters } = this.#deps.lane;
+    const { counters } = this.#deps.context;
     const staleTimerMs = running.route.keep?.staleTimerMs ?? Number.POSITIVE_INFINITY;
     if (running.hasStale && nowMs >= running.startedAtMs + staleTimerMs) {
       const stale = this.#responder.findForStaleTimer(running);
@@ -241,7 +241,7 @@ export class Misses {
 
   /** Adds a question with its waiter to the table; without room it turns the waiter away. */
   #take(pending: Pending): boolean {
-    const { counters } = this.#deps.lane;
+    const { counters } = this.#deps.context;
     const client = clientOf(pending);
     const hasShare = client === undefined || this.#table.hasShareFor(client);
     if (this.#table.hasRoom && hasShare) {
@@ -273,7 +273,7 @@ export class Misses {
     const { ask, asksOurselves } = pending.route;
     // This `ask` uses subqueries, which are not shared themselves.
     if (asksOurselves) return ask(request, done, late);
-    const hash = hashOf(question, 0, key, this.#deps.lane.blocks.hashKey);
+    const hash = hashOf(question, 0, key, this.#deps.context.blocks.hashKey);
     this.#sharing.ask({ ask, request, askedAtMs: startedAtMs, hash }, done, late);
   }
 

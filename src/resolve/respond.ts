@@ -17,6 +17,8 @@ import { toEach } from '../scheduling/each.js';
 import type { Answer, Failure, Outcome } from '../upstream/ask.js';
 import { type Kept, keeping, keepOf } from './cacheability.js';
 import { denyAaaa } from './fast-path.js';
+import type { Pending, Waiter } from './pending.js';
+import type { QueryPlan, Route } from './route.js';
 import {
   edeBlocked,
   edeCircular,
@@ -25,16 +27,14 @@ import {
   edeNoReachableAuthority,
   edeStale,
   edeStaleNxdomain,
-  type Lane,
   queryLogRecordOf,
-} from './lane.js';
-import type { Pending, Waiter } from './pending.js';
-import type { QueryPlan, Route } from './route.js';
+  type WorkerContext,
+} from './worker-context.js';
 import type { ServedZone } from './zones.js';
 
 export interface RespondDeps {
   readonly clock: Clock;
-  readonly lane: Lane;
+  readonly context: WorkerContext;
   readonly cache: Cache;
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
   /** The store for this zone's answers; null after a reload without the zone or its cache. */
@@ -83,13 +83,13 @@ export class Responder {
     const changes = plan === null ? null : plan.changes;
     const isRead = outcome.ok && this.#normaliser.read(outcome.message, route.order, changes);
     const message = isRead ? this.#normaliser.out : null;
-    if (outcome.ok && message === null) this.#deps.lane.counters.count('answersRejectedMalformed');
+    if (outcome.ok && message === null) this.#deps.context.counters.count('answersRejectedMalformed');
     const rcode = message === null ? rcodeServFail : message.rcode;
     const isStale = outcome.ok && outcome.isStale === true;
     const good = (rcode === rcodeNoError || rcode === rcodeNxDomain) && !isStale;
     if (!good || (route.keep?.preferPositive && denies(this.#normaliser.out))) {
       const usable = this.findUsable(pending);
-      const better = usable !== 0 && (!good || this.#deps.lane.blocks.kind(usable) === kindSuccess);
+      const better = usable !== 0 && (!good || this.#deps.context.blocks.kind(usable) === kindSuccess);
       if (better) return this.#respondUsable(pending, waiters, usable);
     }
     if (message === null || rcode > 0x0f) {
@@ -128,7 +128,7 @@ export class Responder {
   /** The cached answer that may be used where the upstream has none: fresh, or stale where that is allowed; or 0. */
   findUsable({ zone, question, key }: AskedFor): BlockRef {
     if (zone.cache === null) return 0;
-    const { blocks } = this.#deps.lane;
+    const { blocks } = this.#deps.context;
     const ref = this.#find(zone, question, key);
     if (ref === 0 || blocks.kind(ref) === kindServfail) return 0;
     return this.#deps.clock.nowMs() < blocks.expiresAtMs(ref) + zone.cache.staleMaxMs ? ref : 0;
@@ -136,7 +136,7 @@ export class Responder {
 
   /** The same where the upstream is only slow: a stale denial is used on failure only. */
   findForStaleTimer(asked: AskedFor): BlockRef {
-    const { blocks } = this.#deps.lane;
+    const { blocks } = this.#deps.context;
     const ref = this.findUsable(asked);
     if (ref === 0 || this.#deps.clock.nowMs() < blocks.expiresAtMs(ref)) return ref;
     return blocks.kind(ref) === kindSuccess && blocks.recheckAtMs(ref) !== onFailureOnly ? ref : 0;
@@ -145,18 +145,18 @@ export class Responder {
   /** Whether an answer was cached after the question was asked. */
   hasNewer({ zone, question, key, startedAtMs }: Pending): boolean {
     const ref = this.#find(zone, question, key);
-    return ref !== 0 && this.#deps.lane.blocks.storedAtMs(ref) > startedAtMs;
+    return ref !== 0 && this.#deps.context.blocks.storedAtMs(ref) > startedAtMs;
   }
 
   #find({ zoneId }: ServedZone, question: Uint8Array, key: number): BlockRef {
     this.#lookup.set(question, headerBytes);
-    return this.#deps.lane.blocks.find(this.#lookup, headerBytes + question.length, zoneId, key);
+    return this.#deps.context.blocks.find(this.#lookup, headerBytes + question.length, zoneId, key);
   }
 
   /** Sends waiters the block, fresh or stale, that was found in this turn. */
   sendUsable(zone: ServedZone, waiters: readonly Waiter[], usable: BlockRef, reason: StaleReason): void {
-    const { lane, clock } = this.#deps;
-    const { blocks, counters } = lane;
+    const { context, clock } = this.#deps;
+    const { blocks, counters } = context;
     const nowMs = clock.nowMs();
     const isStale = nowMs >= blocks.expiresAtMs(usable);
     const { keepTtl, staleTtlSeconds } = zone.cache!;
@@ -169,19 +169,19 @@ export class Responder {
       }
       const write = () =>
         isStale
-          ? lane.answerStale(waiter.packet, usable, staleTtlSeconds)
-          : lane.answerStored(waiter.packet, usable, ageSeconds, null);
+          ? context.answerStale(waiter.packet, usable, staleTtlSeconds)
+          : context.answerStored(waiter.packet, usable, ageSeconds, null);
       this.#send(waiter, blocks.rcode(usable), write, { ...known, mayKeep: !isStale });
     });
   }
 
   /** SERVFAIL, REFUSED beyond max_concurrent as in CoreDNS, or a rule's answer; the reason is in the EDE (RFC 8914). */
   sendFailure(waiter: Waiter, why: Failure | 'no-room'): void {
-    const { lane } = this.#deps;
+    const { context } = this.#deps;
     if (waiter.ours !== null) return waiter.ours.failed(why === 'no-room' ? 'overloaded' : why);
     if (why === 'drop') return waiter.asker.reply(null);
     const { extendedError = null, by = byForward } = failures[why] ?? {};
-    const write = () => lane.answerEmpty(waiter.packet, rcodeOf(why), extendedError);
+    const write = () => context.answerEmpty(waiter.packet, rcodeOf(why), extendedError);
     this.#send(waiter, rcodeServFail, write, { ...known, by });
   }
 
@@ -198,7 +198,7 @@ export class Responder {
 
   /** Sends waiters the answer; returns whether it was cached. */
   #sendKept(pending: Pending, waiters: readonly Waiter[], kept: Kept | null, source: AnswerSource): boolean {
-    const { lane, cache, clock } = this.#deps;
+    const { context, cache, clock } = this.#deps;
     const { extendedError } = source;
     const { out } = this.#normaliser;
     const nowMs = clock.nowMs();
@@ -211,7 +211,7 @@ export class Responder {
     }
     const keep = keepOf(out, kept, pending);
     const ref = store === null ? 0 : cache.keep(store, keep, nowMs);
-    if (store !== null && ref === 0) lane.counters.count('storeFailed');
+    if (store !== null && ref === 0) context.counters.count('storeFailed');
     if (ref === 0 && lent === 0) lent = cache.borrow(keep, nowMs);
     const block = lent === 0 ? ref : lent;
     const send = (waiter: Waiter): void => {
@@ -219,8 +219,8 @@ export class Responder {
       const write = () =>
         // The outcome is that of the name's A.
         waiter.wants === 'aaaa'
-          ? lane.answerEmpty(waiter.packet, out.rcode, extendedError)
-          : lane.answerStored(waiter.packet, block, 0, extendedError);
+          ? context.answerEmpty(waiter.packet, out.rcode, extendedError)
+          : context.answerStored(waiter.packet, block, 0, extendedError);
       this.#send(waiter, out.rcode, write, source);
     };
     try {
@@ -236,12 +236,12 @@ export class Responder {
    * not for everybody leaves the older one for failures.
    */
   #supersede({ zone, question, key, recursionDesired, startedAtMs }: Pending, isForAll: boolean): void {
-    const { cache, lane } = this.#deps;
+    const { cache, context } = this.#deps;
     const old = this.#find(zone, question, key);
     // Without RD the answer is one upstream's own view. What was cached after the question was asked may be newer.
-    if (old === 0 || !recursionDesired || lane.blocks.storedAtMs(old) > startedAtMs) return;
+    if (old === 0 || !recursionDesired || context.blocks.storedAtMs(old) > startedAtMs) return;
     const { truncated, rcode } = this.#normaliser.out;
-    const isContrary = rcode === rcodeNxDomain || lane.blocks.kind(old) !== kindSuccess;
+    const isContrary = rcode === rcodeNxDomain || context.blocks.kind(old) !== kindSuccess;
     if (isForAll && (!truncated || isContrary)) cache.end(old);
     else cache.leaveForFailure(old);
   }
@@ -259,39 +259,39 @@ export class Responder {
 
   /** Writes and sends one waiter's answer. For an AAAA that waited for the name's A, `rcode` is the A's. */
   #send(waiter: Waiter, rcode: number, write: () => number, { upstream, by, mayKeep }: AnswerSource = known): void {
-    const { lane, clock } = this.#deps;
+    const { context, clock } = this.#deps;
     const { packet, queryBytes, asker, zone } = waiter;
-    lane.zone = zone;
+    context.zone = zone;
     const { ours } = waiter;
     // A subquery takes answers of any length.
-    lane.transport = ours === null ? asker.transport : overTcp;
-    lane.family = asker.remote.address.includes(':') ? 1 : 0;
-    readQuery(packet, packet.length, lane.query);
+    context.transport = ours === null ? asker.transport : overTcp;
+    context.family = asker.remote.address.includes(':') ? 1 : 0;
+    readQuery(packet, packet.length, context.query);
     const isDenied = waiter.wants === 'aaaa' && (rcode === rcodeNoError || rcode === rcodeNxDomain);
     if (ours !== null) {
-      const bytes = isDenied ? lane.answerDenial(packet, zone, rcode) : write();
-      return ours.answered(lane.slot.bytes.subarray(0, bytes), mayKeep);
+      const bytes = isDenied ? context.answerDenial(packet, zone, rcode) : write();
+      return ours.answered(context.slot.bytes.subarray(0, bytes), mayKeep);
     }
     if (isDenied) {
-      const bytes = denyAaaa(lane, packet, queryBytes, zone, rcode);
-      asker.reply(lane.slot.bytes.subarray(0, bytes));
+      const bytes = denyAaaa(context, packet, queryBytes, zone, rcode);
+      asker.reply(context.slot.bytes.subarray(0, bytes));
       return this.#log(waiter, bytes, upstream);
     }
     const bytes = write();
     const seconds = (clock.nowMs() - waiter.receivedAtMs) / 1000;
     // Access rules act before the cache.
     const answerer = zone.cache === null || by === byAcl ? by : byCache;
-    lane.count(lane.counters.zoneBase(zone.ordinal), answerer, queryBytes, bytes, seconds);
-    asker.reply(lane.slot.bytes.subarray(0, bytes));
+    context.count(context.counters.zoneBase(zone.ordinal), answerer, queryBytes, bytes, seconds);
+    asker.reply(context.slot.bytes.subarray(0, bytes));
     this.#log(waiter, bytes, upstream);
   }
 
   #log({ packet, queryBytes, asker, receivedAtMs }: Waiter, bytes: number, upstream: string | null): void {
-    const { lane, clock, routes } = this.#deps;
-    const log = lane.zone === null ? null : routes.get(lane.zone)?.logQuery;
+    const { context, clock, routes } = this.#deps;
+    const log = context.zone === null ? null : routes.get(context.zone)?.logQuery;
     if (!log) return;
     const came = { durationMs: clock.nowMs() - receivedAtMs, upstream };
-    log({ ...queryLogRecordOf(lane, packet, asker, bytes, came), queryBytes });
+    log({ ...queryLogRecordOf(context, packet, asker, bytes, came), queryBytes });
   }
 }
 

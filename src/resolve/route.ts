@@ -33,7 +33,7 @@ import { headerBytes, requestOptionsBytesMax } from '../limits.js';
 import type { Client } from '../listen/client.js';
 import type { Ask, Outcome, Request } from '../upstream/ask.js';
 import type { KeepRoute } from './cacheability.js';
-import type { Lane, QueryLogRecord } from './lane.js';
+import type { QueryLogRecord, WorkerContext } from './worker-context.js';
 import { aaaaSmart, type ServedZone, type ZoneTable, zoneOfQuestion } from './zones.js';
 
 export interface MakeQuery {
@@ -50,8 +50,8 @@ export interface MakeQuery {
 export type LookUp = (request: Request, client: Client, done: (outcome: Outcome) => void) => void;
 
 export interface Route {
-  /** Checks the packet that the lane has read, before anything else; null: every query passes. */
-  readonly guard: ((packet: Uint8Array, lane: Lane, asker: Client) => Verdict) | null;
+  /** Checks the packet that the context has read, before anything else; null: every query passes. */
+  readonly guard: ((packet: Uint8Array, context: WorkerContext, asker: Client) => Verdict) | null;
   readonly ask: Ask;
   /** `ask` uses subqueries. */
   readonly asksOurselves: boolean;
@@ -115,25 +115,25 @@ export type Guard = (query: GuardQuery) => Verdict;
 
 const passes: Verdict = { kind: 'pass' };
 
-/** Checks the packet that the lane has read, in its zone; null where no plugin has a guard. */
+/** Checks the packet that the context has read, in its zone; null where no plugin has a guard. */
 export function guardFrom(atWork: readonly PluginAtWork[]): Route['guard'] {
   const guards = atWork.flatMap(({ guard }) => guard ?? []);
   if (guards.length === 0) return null;
   const aboutAddresses = atWork.flatMap(({ guard, judge }) =>
     guard === undefined || judge === undefined ? [] : guard,
   );
-  return (packet, lane, asker) => {
+  return (packet, context, asker) => {
     const query: GuardQuery = {
       id: u16(packet, 0),
-      flags: lane.query.flags,
-      question: questionOf(packet, lane.query),
+      flags: context.query.flags,
+      question: questionOf(packet, context.query),
       remote: asker.remote.address,
-      ordinal: lane.zone!.ordinal,
+      ordinal: context.zone!.ordinal,
     };
     const verdict = verdictOf(guards, query);
-    if (verdict !== passes || lane.query.type !== typeAaaa || lane.zone!.aaaa !== aaaaSmart) return verdict;
+    if (verdict !== passes || context.query.type !== typeAaaa || context.zone!.aaaa !== aaaaSmart) return verdict;
     // The answer to AAAA tells whether the name has an A.
-    return verdictOf(aboutAddresses, { ...query, question: questionForType(packet, lane.query, typeA) });
+    return verdictOf(aboutAddresses, { ...query, question: questionForType(packet, context.query, typeA) });
   };
 }
 

@@ -6,16 +6,16 @@ import type { Client, Refresh, Refuse, Serve } from '../listen/client.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import { answerNow, deferred, dropped } from './fast-path.js';
-import { type Lane, queryLogRecordOf } from './lane.js';
 import type { Misses } from './miss.js';
 import { leaveUnanswered } from './respond.js';
 import type { Route } from './route.js';
+import { queryLogRecordOf, type WorkerContext } from './worker-context.js';
 import { findZone, type ServedZone, type ZoneTable, zoneOfClient } from './zones.js';
 
 export interface ServeDeps {
   readonly clock: Clock;
   readonly log: Log;
-  readonly lane: Lane;
+  readonly context: WorkerContext;
   readonly misses: Pick<Misses, 'wait' | 'refresh' | 'refuse'>;
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
 }
@@ -25,20 +25,20 @@ export type TableOf = (client: string) => ZoneTable;
 
 /** For packets of a listener, and those that workers defer. */
 export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
-  const { clock, lane, misses } = deps;
+  const { clock, context, misses } = deps;
 
   function serve(packet: Uint8Array, asker: Client): void {
     const nowMs = clock.nowMs();
-    lane.transport = asker.transport;
-    lane.family = asker.remote.address.includes(':') ? 1 : 0;
+    context.transport = asker.transport;
+    context.family = asker.remote.address.includes(':') ? 1 : 0;
     const zones = tableOf(asker.remote.address);
     if (zones.isGuarded && isTurnedAway(deps, zones, packet, asker)) return;
-    const bytes = answerNow(lane, zones, packet, packet.length, nowMs);
+    const bytes = answerNow(context, zones, packet, packet.length, nowMs);
     if (bytes === deferred) return misses.wait(packet, asker, asker.receivedAtMs ?? nowMs);
     if (bytes === dropped) return asker.reply(null);
-    asker.reply(lane.slot.bytes.subarray(0, bytes));
-    if (lane.zone !== null && lane.zone.defers !== 0) log(deps, packet, asker, bytes, nowMs);
-    if (lane.refreshDue) misses.refresh(packet, asker, nowMs);
+    asker.reply(context.slot.bytes.subarray(0, bytes));
+    if (context.zone !== null && context.zone.defers !== 0) log(deps, packet, asker, bytes, nowMs);
+    if (context.refreshDue) misses.refresh(packet, asker, nowMs);
   }
 
   return guarded(deps, serve);
@@ -57,13 +57,13 @@ export function refuseFrom(deps: ServeDeps, tableOf: TableOf): Refuse {
 
 /** For a packet that a worker has answered with an entry that is due for a refresh. */
 export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
-  const { clock, lane, misses } = deps;
+  const { clock, context, misses } = deps;
   return (packet, asker) => {
     try {
-      if (!readAgain(deps, tableOf(asker.remote.address), packet, asker) || lane.zone?.cache === null) return;
+      if (!readAgain(deps, tableOf(asker.remote.address), packet, asker) || context.zone?.cache === null) return;
       misses.refresh(packet, asker, clock.nowMs());
     } catch (error) {
-      lane.counters.count('panics');
+      context.counters.count('panics');
       deps.log.error('exception while refreshing an entry', { error: String((error as Error).stack) });
     }
   };
@@ -71,50 +71,50 @@ export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
 
 /** Whether a guard of its zone has answered or dropped the query. An unreadable packet is left to the spine. */
 function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, asker: Client): boolean {
-  const { lane, routes } = deps;
+  const { context, routes } = deps;
   if (!readAgain(deps, table, packet, asker)) return false;
-  const route = routes.get(lane.zone!);
-  const verdict = route?.guard?.(packet, lane, asker) ?? null;
+  const route = routes.get(context.zone!);
+  const verdict = route?.guard?.(packet, context, asker) ?? null;
   if (verdict === null || verdict.kind === 'pass') return false;
   if (verdict.kind === 'drop') {
     asker.reply(null);
     return true;
   }
-  lane.transport = asker.transport;
+  context.transport = asker.transport;
   const bytes =
     verdict.kind === 'message'
-      ? lane.answerMade(verdict.message)
-      : lane.answerEmpty(packet, verdict.rcode, verdict.extendedError);
-  lane.count(lane.counters.zoneBase(lane.zone!.ordinal), verdict.by, packet.length, bytes, 0);
-  asker.reply(lane.slot.bytes.subarray(0, bytes));
+      ? context.answerMade(verdict.message)
+      : context.answerEmpty(packet, verdict.rcode, verdict.extendedError);
+  context.count(context.counters.zoneBase(context.zone!.ordinal), verdict.by, packet.length, bytes, 0);
+  asker.reply(context.slot.bytes.subarray(0, bytes));
   log(deps, packet, asker, bytes, null);
   return true;
 }
 
 /** `sinceMs` null: logged as 0 ms. */
 function log(deps: ServeDeps, packet: Uint8Array, asker: Client, bytes: number, sinceMs: number | null): void {
-  const { lane, routes, clock } = deps;
-  const logQuery = routes.get(lane.zone!)?.logQuery;
+  const { context, routes, clock } = deps;
+  const logQuery = routes.get(context.zone!)?.logQuery;
   if (!logQuery) return;
   const durationMs = sinceMs === null ? 0 : clock.nowMs() - sinceMs;
-  logQuery(queryLogRecordOf(lane, packet, asker, bytes, { durationMs, upstream: null }));
+  logQuery(queryLogRecordOf(context, packet, asker, bytes, { durationMs, upstream: null }));
 }
 
 /** Reads a packet that a worker has read before; false when its zone is gone after a reload. */
-function readAgain({ lane }: ServeDeps, table: ZoneTable, packet: Uint8Array, { remote }: Client): boolean {
-  if (readQuery(packet, packet.length, lane.query) !== 'ok') return false;
-  const zone = findZone(table, packet, lane.query);
-  lane.family = remote.address.includes(':') ? 1 : 0;
-  lane.zone = zone === null ? null : zoneOfClient(zone, lane.query, lane.family);
+function readAgain({ context }: ServeDeps, table: ZoneTable, packet: Uint8Array, { remote }: Client): boolean {
+  if (readQuery(packet, packet.length, context.query) !== 'ok') return false;
+  const zone = findZone(table, packet, context.query);
+  context.family = remote.address.includes(':') ? 1 : 0;
+  context.zone = zone === null ? null : zoneOfClient(zone, context.query, context.family);
   return zone !== null;
 }
 
-function guarded({ lane, log }: ServeDeps, take: Serve): Serve {
+function guarded({ context, log }: ServeDeps, take: Serve): Serve {
   return (packet, asker) => {
     try {
       take(packet, asker);
     } catch (error) {
-      lane.counters.count('panics');
+      context.counters.count('panics');
       log.error('exception while handling a packet; the packet was dropped', { error: String((error as Error).stack) });
       leaveUnanswered(asker);
     }

@@ -25,14 +25,14 @@ import type { Client } from '../listen/client.js';
 import type { Clock } from '../os/clock.js';
 import type { Ask, FailedOutcome, Outcome, Request } from '../upstream/ask.js';
 import { answerCached, deferred, rcodeForAaaa } from './fast-path.js';
-import { circularText, edeStale, edeStaleNxdomain, extendedErrorOf, type Lane } from './lane.js';
 import type { OwnWaiter, Pending } from './pending.js';
 import { finalFailures, type MadeSource } from './respond.js';
 import type { LookUp, Made, Next, Route } from './route.js';
+import { circularText, edeStale, edeStaleNxdomain, extendedErrorOf, type WorkerContext } from './worker-context.js';
 import { aaaaForward, type CachePolicy, findZone, type ServedZone, type ZoneTable, zoneOfClient } from './zones.js';
 
 interface SubqueryDeps {
-  readonly lane: Lane;
+  readonly context: WorkerContext;
   readonly clock: Clock;
   readonly misses: {
     waitForSubquery(packet: Uint8Array, asker: Client, subquery: Subquery): void;
@@ -45,11 +45,11 @@ const nowhere = { address: '', port: 0 };
 
 /** Asks in this zone. The outcome comes in a later turn: a whole answer with its TTLs counted down. */
 export function subqueryIn(deps: SubqueryDeps, zone: ServedZone): Ask {
-  const { lane, routes } = deps;
+  const { context, routes } = deps;
   return (request, done) => {
     const client = { remote: { address: request.client ?? '', port: 0 }, local: nowhere };
-    const asking = queryFor(request, client, done, lane);
-    lane.zone = zone;
+    const asking = queryFor(request, client, done, context);
+    context.zone = zone;
     const { ordinal, block } = zone;
     const asked = { question: request.question, remote: client.remote.address, ordinal, block };
     const action = routes.get(zone)!.judge?.(asked) ?? 'allow';
@@ -63,35 +63,35 @@ export function subqueryIn(deps: SubqueryDeps, zone: ServedZone): Ask {
  * Asks like a client of this table's listener: in the name's own zone, with its guards, policies, cache and upstreams.
  */
 export function lookUpIn(deps: SubqueryDeps, table: ZoneTable): LookUp {
-  const { lane, routes } = deps;
+  const { context, routes } = deps;
   return (request, client, done) => {
-    const asking = queryFor(request, client, done, lane);
+    const asking = queryFor(request, client, done, context);
     const { packet, asker, ours } = asking;
-    const zone = findZone(table, packet, lane.query);
+    const zone = findZone(table, packet, context.query);
     if (zone === null) return ours.failed('nobody');
-    lane.zone = zoneOfClient(zone, lane.query, lane.family);
-    const verdict = routes.get(zone)!.guard?.(packet, lane, asker) ?? { kind: 'pass' };
+    context.zone = zoneOfClient(zone, context.query, context.family);
+    const verdict = routes.get(zone)!.guard?.(packet, context, asker) ?? { kind: 'pass' };
     if (verdict.kind === 'drop') return ours.failed('drop');
     if (verdict.kind === 'empty') return ours.failed(verdict.rcode === rcodeRefused ? 'block' : 'filter');
     if (verdict.kind === 'message') return ours.answered(verdict.message, true);
-    answer(deps, asking, request, lane.zone.cache);
+    answer(deps, asking, request, context.zone.cache);
   };
 }
 
 type Asking = ReturnType<typeof queryFor>;
 
-/** Afterwards the lane has read the packet. */
+/** Afterwards the context has read the packet. */
 function queryFor(
   request: Request,
   { remote, local }: Pick<Client, 'remote' | 'local'>,
   done: (outcome: Outcome) => void,
-  lane: Lane,
+  context: WorkerContext,
 ): { packet: Uint8Array; asker: Client; ours: OwnWaiter } {
   const packet = ownQuery(request);
   const transport = request.clientTransport === 'tcp' ? overTcp : overUdp;
-  readQuery(packet, packet.length, lane.query);
-  lane.family = remote.address.includes(':') ? 1 : 0;
-  lane.transport = overTcp;
+  readQuery(packet, packet.length, context.query);
+  context.family = remote.address.includes(':') ? 1 : 0;
+  context.transport = overTcp;
   return { packet, asker: { transport, remote, local, reply() {} }, ours: waiterFor(request, done) };
 }
 
@@ -110,33 +110,36 @@ function waiterFor({ question }: Request, done: (outcome: Outcome) => void): Own
   };
 }
 
-/** Answers the query that the lane has read, at once or when its answer is there. */
+/** Answers the query that the context has read, at once or when its answer is there. */
 function answer(
-  { lane, clock, misses }: SubqueryDeps,
+  { context, clock, misses }: SubqueryDeps,
   { packet, asker, ours }: Asking,
   request: Request,
   policy: CachePolicy | null,
 ): void {
   const nowMs = clock.nowMs();
-  lane.refreshDue = false;
-  const bytes = answerKnown(lane, policy, packet, nowMs);
+  context.refreshDue = false;
+  const bytes = answerKnown(context, policy, packet, nowMs);
   if (bytes === deferred) {
     const { askedAtMs = nowMs, depth = 0 } = request;
     return misses.waitForSubquery(packet, asker, { askedAtMs, depth, ours });
   }
-  ours.answered(lane.slot.bytes.subarray(0, bytes), lane.block === 0 || nowMs < lane.blocks.expiresAtMs(lane.block));
-  if (lane.refreshDue) misses.refresh(packet, asker, nowMs);
+  ours.answered(
+    context.slot.bytes.subarray(0, bytes),
+    context.block === 0 || nowMs < context.blocks.expiresAtMs(context.block),
+  );
+  if (context.refreshDue) misses.refresh(packet, asker, nowMs);
 }
 
-/** Sets the lane's block; 0: the answer is from none. */
-function answerKnown(lane: Lane, policy: CachePolicy | null, packet: Uint8Array, nowMs: number): number {
-  const zone = lane.zone!;
-  lane.block = 0;
-  if (lane.query.type === typeAaaa && zone.aaaa !== aaaaForward) {
-    const rcode = rcodeForAaaa(lane, packet, zone, nowMs);
-    return rcode < 0 ? deferred : lane.answerDenial(packet, zone, rcode);
+/** Sets the context's block; 0: the answer is from none. */
+function answerKnown(context: WorkerContext, policy: CachePolicy | null, packet: Uint8Array, nowMs: number): number {
+  const zone = context.zone!;
+  context.block = 0;
+  if (context.query.type === typeAaaa && zone.aaaa !== aaaaForward) {
+    const rcode = rcodeForAaaa(context, packet, zone, nowMs);
+    return rcode < 0 ? deferred : context.answerDenial(packet, zone, rcode);
   }
-  return policy === null ? deferred : answerCached(lane, policy, packet, nowMs);
+  return policy === null ? deferred : answerCached(context, policy, packet, nowMs);
 }
 
 function saysStale(message: Uint8Array): boolean {

@@ -22,7 +22,7 @@ test('the short tables have a column per server, and nothing of what was not mea
   const text = shortTables(reportOf(samples));
   assert.ok(text.includes('| work | zerohop | unbound |'));
   assert.ok(text.includes('| **5.0** (1.3 + 3.8) | **8.0** (2.0 + 6.0) (lost 6, wrong 30) |'));
-  assert.doesNotMatch(text, /Latency|Memory|memory|Answering threads|not idle|with changes/);
+  assert.doesNotMatch(text, /Latency|Memory|memory|Workers|not idle|with changes/);
   for (const part of ['`npm run bench`', '2026-01-02', 'abc1234', '3 interleaved rounds of 5 s', 'dnsperf 2.10.0']) {
     assert.ok(text.includes(part), part);
   }

@@ -5,7 +5,7 @@ import { clientKinds, kindOf } from '../../src/config/client-kinds.js';
 import { parseConfig } from '../../src/config/load.js';
 import { addressBytes } from '../../src/os/addresses.js';
 import { newAcl } from '../../src/plugins/acl/rules.js';
-import { loadOptions } from '../resolve/lane-fixture.js';
+import { loadOptions } from '../resolve/context-fixture.js';
 import { questionFor } from '../resolve/plan-fixture.js';
 
 const blockOf = (...lines: string[]) =>

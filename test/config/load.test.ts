@@ -16,7 +16,7 @@ import { settingsOf } from '../../src/config/plugins.js';
 import { clientKindsMax, listenersMax, openFilesPerWorker, openFilesSpare, openFilesToLoad } from '../../src/limits.js';
 import { plugins } from '../../src/plugins/registry.js';
 import { template } from '../../src/plugins/template/plugin.js';
-import { loadOptions } from '../resolve/lane-fixture.js';
+import { loadOptions } from '../resolve/context-fixture.js';
 import { configOf, testOptions, warningsOf } from './options.js';
 
 const pathOf = (name: string) =>

@@ -17,7 +17,7 @@ import {
 import { nameToWire } from '../../src/dns/names.js';
 import { Normaliser } from '../../src/dns/normalise.js';
 import { Query, readQuery } from '../../src/dns/query.js';
-import { query as ask } from '../resolve/lane-fixture.js';
+import { query as ask } from '../resolve/context-fixture.js';
 import { hashKey } from './hash-key.js';
 
 const slot = newSlot(70_000);

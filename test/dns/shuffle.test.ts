@@ -4,7 +4,7 @@ import packets from 'dns-packet';
 import fc from 'fast-check';
 import { Normaliser } from '../../src/dns/normalise.js';
 import { type Preference, shuffleAddresses } from '../../src/dns/shuffle.js';
-import { Prng } from '../../src/resolve/lane.js';
+import { Prng } from '../../src/resolve/worker-context.js';
 import { seededRandom } from '../simulation/random.js';
 import { hashKey } from './hash-key.js';
 

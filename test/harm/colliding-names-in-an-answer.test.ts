@@ -1,6 +1,6 @@
 /**
  * The owner of a zone has its server send answers as long as there are, made so that compressing their names is hard work
- * for the control lane, which serves everybody's misses. The work is counted in places looked at, not in time.
+ * for the main thread, which serves everybody's misses. The work is counted in places looked at, not in time.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';

@@ -14,7 +14,7 @@ import { steerTo } from '../../src/os/reuseport-groups.js';
 import { hashKey } from '../dns/hash-key.js';
 import { calls, eventually, newGroups, openClient, skip } from '../os/loopback-sockets.js';
 
-/** Threads that answer by letters (letters.ts); what they hand over is answered `lane: …`, or kept when it says so. */
+/** Threads that answer by letters (letters.ts); what they hand over is answered `context: …`, or kept when it says so. */
 async function newWorld(count = 1) {
   const counters = new Counters(countersMemory(1));
   const lines: string[] = [];
@@ -38,7 +38,7 @@ async function newWorld(count = 1) {
       serve(packet, asker) {
         const text = Buffer.from(packet).toString();
         if (text.startsWith('hkeep')) kept.push(asker);
-        else asker.reply(Buffer.from(`lane: ${text}`));
+        else asker.reply(Buffer.from(`context: ${text}`));
       },
       refresh: (packet) => void refreshed.push(Buffer.from(packet).toString()),
       refuse: (packet, asker) => asker.reply(Buffer.from(`no room for ${Buffer.from(packet)}`)),
@@ -61,7 +61,7 @@ describe('Workers', { skip }, () => {
     assert.equal(await client.receive(), 'hello by one');
     await client.send('hthis', listener.local.port);
     const { text, port } = await client.receiveFrom();
-    assert.deepEqual([text, port], ['lane: hthis', listener.local.port]);
+    assert.deepEqual([text, port], ['context: hthis', listener.local.port]);
     await client.send('rsoon', listener.local.port);
     assert.equal(await client.receive(), 'soon by one');
     await eventually(() => refreshed.length === 1);
@@ -203,7 +203,7 @@ describe('Workers', { skip }, () => {
     await eventually(() => died.length === 1);
     for (const index of [1, 2, 3]) await client.send(`a${index}`, listener.local.port);
     for (const index of [1, 2, 3]) assert.equal(await client.receive(), `${index} by one`);
-    assert.deepEqual(lines, ['an answering thread exited; starting a new one']);
+    assert.deepEqual(lines, ['a worker exited; starting a new one']);
     assert.equal(counters.total('panics'), 1);
     await threads.end();
     client.close();

@@ -1,5 +1,5 @@
 /** The facts of one ordinary query, for tests, each of which may be replaced. */
-import type { QueryLogRecord } from '../../src/resolve/lane.js';
+import type { QueryLogRecord } from '../../src/resolve/worker-context.js';
 
 export function queryFacts(parts: Partial<QueryLogRecord> = {}): QueryLogRecord {
   return {

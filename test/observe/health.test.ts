@@ -323,7 +323,7 @@ describe('the sockets of the self-check', () => {
     });
   }
 
-  it('have another port each time, so that each answering thread has its turn', async () => {
+  it('have another port each time, so that each worker has its turn', async () => {
     const world = newWorld();
     const ports = new Set<number>();
     const socket: DatagramSocket = await world.network.openDatagrams(first, {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { answerClass, answerType, checkLogFormat, compileLogFormat } from '../../src/observe/log-format.js';
-import type { QueryLogRecord } from '../../src/resolve/lane.js';
+import type { QueryLogRecord } from '../../src/resolve/worker-context.js';
 import { queryFacts } from './facts.js';
 
 function line(format: string, facts: Parameters<typeof queryFacts>[0] = {}): string {

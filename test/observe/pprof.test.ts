@@ -69,7 +69,7 @@ describe('pprof', () => {
       });
     }
     assert.equal((await get('profile?thread=1.5')).status, 400);
-    assert.deepEqual(await get('profile?thread=3'), { status: 404, body: 'there is no answering thread 3.\n' });
+    assert.deepEqual(await get('profile?thread=3'), { status: 404, body: 'there is no worker 3.\n' });
   });
 
   it('is free again after a refusal and after a failure', async () => {

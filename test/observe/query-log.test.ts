@@ -4,7 +4,7 @@ import type { ConsolidateConfig, LogConfig } from '../../src/config/config.js';
 import { Pattern } from '../../src/config/pattern.js';
 import { consolidatedErrorsMax, errorLinesPerSecondMax, queryLogLinesPerSecondMax } from '../../src/limits.js';
 import { bothTold, newErrorsLog, newLineBudget, newQueryLog, newQueryLogOutput } from '../../src/observe/query-log.js';
-import type { QueryLogRecord } from '../../src/resolve/lane.js';
+import type { QueryLogRecord } from '../../src/resolve/worker-context.js';
 import { ManualClock } from '../simulation/clock.js';
 import { queryFacts } from './facts.js';
 import { newLines } from './lines.js';

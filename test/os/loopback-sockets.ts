@@ -1,4 +1,4 @@
-/** Real sockets of 127.0.0.1 for the tests of the answering lane, and the system calls for them. */
+/** Real sockets of 127.0.0.1 for the tests of the worker, and the system calls for them. */
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';

@@ -4,7 +4,7 @@ import packets from 'dns-packet';
 import { byForward } from '../../src/counters.js';
 import { closestZone } from '../../src/dns/names.js';
 import { fallsThrough, madeAnswer } from '../../src/plugins/plugin.js';
-import { query } from '../resolve/lane-fixture.js';
+import { query } from '../resolve/context-fixture.js';
 
 it('fallsThrough: never, for all names, or for those of its zones', () => {
   assert.equal(fallsThrough(null, 'a.test.'), false);

@@ -15,7 +15,7 @@ import { Generation } from '../../src/process/generation.js';
 import type { ZoneTable } from '../../src/resolve/zones.js';
 import type { Outcome } from '../../src/upstream/ask.js';
 import { answerFor } from '../cache/answers.js';
-import { loadOptions } from '../resolve/lane-fixture.js';
+import { loadOptions } from '../resolve/context-fixture.js';
 import { ManualClock } from '../simulation/clock.js';
 import { seededRandom } from '../simulation/random.js';
 import { newGenerationFixture } from './generation-fixture.js';

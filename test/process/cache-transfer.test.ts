@@ -5,7 +5,7 @@ import { newCacheTransfer } from '../../src/process/cache-transfer.js';
 import { Generation } from '../../src/process/generation.js';
 import { readEntries } from '../../src/takeover/entries.js';
 import { answerFor } from '../cache/answers.js';
-import { loadOptions } from '../resolve/lane-fixture.js';
+import { loadOptions } from '../resolve/context-fixture.js';
 import { newGenerationFixture } from './generation-fixture.js';
 
 /** One instance's cache and what it serves: `a.test` and all else, each with a cache. */

@@ -9,7 +9,7 @@ import { encodeSocketAddress } from '../../src/os/addresses.js';
 import { metricsOf, newTopTalkers } from '../../src/process/endpoints.js';
 import { Generation } from '../../src/process/generation.js';
 import { answerFor } from '../cache/answers.js';
-import { loadOptions, query } from '../resolve/lane-fixture.js';
+import { loadOptions, query } from '../resolve/context-fixture.js';
 import { ManualClock } from '../simulation/clock.js';
 import { seededRandom } from '../simulation/random.js';
 import { newGenerationFixture } from './generation-fixture.js';
@@ -65,7 +65,7 @@ describe('newTopAskers', () => {
     assert.equal(left(), 1);
   });
 
-  it('looks at some of what comes to the control lane, and not again at what threads have handed over', () => {
+  it('looks at some of what comes to the main thread, and not again at what threads have handed over', () => {
     const { askers, page, askerAt } = newFixture();
     let served = 0;
     const serve = askers.watched(() => void served++);

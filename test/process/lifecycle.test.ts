@@ -123,7 +123,7 @@ function newThrower() {
   return { clock, did, started, throws };
 }
 
-const goesOn = 'exception in the control lane; it continues';
+const goesOn = 'exception in the main thread; it continues';
 
 describe('onExceptions', () => {
   test('before the program has started an exception ends it', () => {
@@ -132,7 +132,7 @@ describe('onExceptions', () => {
     assert.deepEqual(did, [goesOn, 'exit 1']);
   });
 
-  test('one is logged, and the lane made anew; a promise that nobody looks after counts the same', async () => {
+  test('one is logged, and the context made anew; a promise that nobody looks after counts the same', async () => {
     const { clock, did, started, throws } = newThrower();
     started({ recover: () => void did.push('recover'), stop: () => assert.fail('it goes on') });
     throws();
@@ -156,7 +156,7 @@ describe('onExceptions', () => {
     );
   });
 
-  test('so does a lane that cannot be made anew', async () => {
+  test('so does a context that cannot be made anew', async () => {
     const { clock, did, started, throws } = newThrower();
     const recover = (): void => {
       throw new Error('again');

@@ -8,7 +8,7 @@ import { systemClock } from '../../src/os/clock.js';
 import { systemRandom } from '../../src/os/random.js';
 import { openWorkers, sharedNode } from '../../src/process/shared-sockets.js';
 import { calls, eventually, newGroups, openClient, skip } from '../os/loopback-sockets.js';
-import { fixture, query } from '../resolve/lane-fixture.js';
+import { fixture, query } from '../resolve/context-fixture.js';
 
 const say = (): void => {};
 const wishes = {
@@ -56,7 +56,7 @@ function newWorld() {
 test('ZEROHOP_IO=portable leaves UDP to the event loop and says so in one line', () => {
   const world = newWorld();
   assert.equal(openWorkers({ threads: 1, system: { calls: null, why: 'ZEROHOP_IO=portable' } })(world), null);
-  assert.deepEqual(world.lines, ['serving UDP in the event loop, not in answering threads: ZEROHOP_IO=portable']);
+  assert.deepEqual(world.lines, ['serving UDP in the event loop, not in workers: ZEROHOP_IO=portable']);
 });
 
 describe('answeringThreads', { skip }, () => {

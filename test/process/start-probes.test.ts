@@ -8,7 +8,7 @@ import { type BlockAtWork, Generation } from '../../src/process/generation.js';
 import { startProbe, startProbing } from '../../src/process/start-probes.js';
 import { LoopWatch, typeHinfo } from '../../src/resolve/loop.js';
 import type { Ask, Outcome, Request } from '../../src/upstream/ask.js';
-import { loadOptions } from '../resolve/lane-fixture.js';
+import { loadOptions } from '../resolve/context-fixture.js';
 import { ManualClock } from '../simulation/clock.js';
 import { seededRandom } from '../simulation/random.js';
 import { newGenerationFixture } from './generation-fixture.js';

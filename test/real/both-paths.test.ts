@@ -1,5 +1,5 @@
 /**
- * Nothing that a client or operator sees depends on who receives UDP: two programs, one with answering threads, one
+ * Nothing that a client or operator sees depends on who receives UDP: two programs, one with workers, one
  * on portable I/O, are asked the same one after another, and give the same answers byte for byte and the same numbers.
  * And a third on a machine where koffi cannot be loaded.
  */
@@ -24,7 +24,7 @@ const rcodeOf: Readonly<Record<string, number>> = { absent: 3, broken: 2, refuse
 const labels = ['good', 'other', 'third', ...Object.keys(recordsOf), ...Object.keys(rcodeOf)];
 const types = [1, 1, 1, 28, 16, 255, 2, 33, 252, 65];
 
-describe('answering threads and portable I/O', { skip: ioPath !== 'threads' && 'it starts both by itself' }, () => {
+describe('workers and portable I/O', { skip: ioPath !== 'threads' && 'it starts both by itself' }, () => {
   let upstream: StandIn;
   const programs: LoopbackZerohop[] = [];
   let clients: Client[] = [];
@@ -112,7 +112,7 @@ module._resolveFilename = (name, ...rest) => {
   assertGood(await client.receive(2));
   const why = /serving UDP in the event loop[^"]*/g;
   assert.deepEqual(zerohop.program.stdout().match(why), [
-    'serving UDP in the event loop, not in answering threads: cannot load koffi: this machine has none',
+    'serving UDP in the event loop, not in workers: cannot load koffi: this machine has none',
   ]);
   client.close();
   await zerohop.stop();

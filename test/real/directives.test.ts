@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { query } from '../resolve/lane-fixture.js';
+import { query } from '../resolve/context-fixture.js';
 import { eventually, needs, output } from './commands.js';
 import { type LoopbackZerohop, startOnLoopback } from './loopback.js';
 

@@ -38,7 +38,7 @@ describe('pprof', { skip: needs('root', 'ip', 'curl') }, () => {
     assert.match(await httpText(node, `${at}/`), /Chrome DevTools/);
   });
 
-  test('a profile of the control lane, one at a time', async () => {
+  test('a profile of the main thread, one at a time', async () => {
     const taking = fetch('profile?seconds=3', 'a.cpuprofile');
     await pause(1000);
     assert.deepEqual([await fetch('heap', 'refused'), await taking], ['503', '200']);
@@ -47,14 +47,14 @@ describe('pprof', { skip: needs('root', 'ip', 'curl') }, () => {
     assert.ok(endTime - startTime >= 3e6, 'microseconds');
   });
 
-  test('a profile of an answering thread', { skip: ioPath === 'portable' }, async () => {
+  test('a profile of a worker', { skip: ioPath === 'portable' }, async () => {
     assert.equal(await fetch('profile?seconds=0.5&thread=1', 'b.cpuprofile'), '200');
     const names = read('b.cpuprofile').nodes.map((each: { callFrame: { url: string } }) => each.callFrame.url);
     assert.ok(names.some((url: string) => url.endsWith('/listen/worker-loop.js')));
     assert.equal(await fetch('profile?seconds=1&thread=2', 'none'), '404');
   });
 
-  test('the heap of the control lane', async () => {
+  test('the heap of the main thread', async () => {
     assert.equal(await fetch('heap', 'a.heapsnapshot'), '200');
     const { snapshot, nodes } = read('a.heapsnapshot');
     assert.equal(nodes.length, snapshot.node_count * snapshot.meta.node_fields.length);

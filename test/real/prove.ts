@@ -30,8 +30,8 @@ const parts: Readonly<Record<string, Part>> = {
   'upgrades, 3 and 2 threads': (spot) => upgrades(spot, 10, ['-workers', '3'], ['-workers', '2']),
   'the serving one of a pair killed': killed,
   'successors that crash': crashes,
-  'answering threads that die': dyingThreads,
-  'control lanes that throw': throwing,
+  'workers that die': dyingThreads,
+  'main threads that throw': throwing,
   reloads,
   'a lone one killed, with a snapshot': lone,
   'TCP connections held open': heldOpen,
@@ -140,7 +140,7 @@ async function crashes(spot: Spot): Promise<Outcome> {
 async function dyingThreads(spot: Spot): Promise<Outcome> {
   const serving = await first(spot, [], { NODE_OPTIONS: `--import=${throwInThreads(1_000)}` });
   const reports = await meanwhile(spot, 31, () => pause(30_000).then(() => {}));
-  const died = serving.count('an answering thread exited');
+  const died = serving.count('a worker exited');
   await serving.stop();
   return { reports, remarks: [`${died} times a thread died`] };
 }

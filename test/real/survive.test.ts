@@ -1,5 +1,5 @@
 /**
- * What must not silence an instance: an exception in its control lane, one in an answering thread, and a start without
+ * What must not silence an instance: an exception in its main thread, one in a worker, and a start without
  * a predecessor, where the cache comes from a file.
  */
 import assert from 'node:assert/strict';
@@ -16,7 +16,7 @@ import { newSpot } from './several.js';
 const isPortable = process.env['ZEROHOP_IO'] === 'portable';
 
 describe('an instance survives', { skip: needs('dnsperf') }, () => {
-  test('exceptions in its control lane: it answers from the cache and asks upstreams as before', async () => {
+  test('exceptions in its main thread: it answers from the cache and asks upstreams as before', async () => {
     const spot = await newSpot();
     const instance = await spot.start([], { NODE_OPTIONS: `--import=${throwInControlLane(200)}` });
     const client = await openUdp(spot.place);
@@ -31,18 +31,18 @@ describe('an instance survives', { skip: needs('dnsperf') }, () => {
     }
     const { status } = await instance.program.finished;
     assert.equal(status, 1, 'too many of them end it in order');
-    assert.ok(instance.said('too many exceptions in the control lane'));
+    assert.ok(instance.said('too many exceptions in the main thread'));
     client.close();
     await spot.remove();
   });
 
-  test('exceptions in its answering threads: nothing is lost', { skip: isPortable }, async () => {
+  test('exceptions in its workers: nothing is lost', { skip: isPortable }, async () => {
     const spot = await newSpot();
     const instance = await spot.start([], { NODE_OPTIONS: `--import=${throwInThreads(400)}` });
     const { sent, lost, rcodes } = await spot.load({ perSecond: 2_000, seconds: 2, names: 'hits' });
     assert.equal(lost, 0);
     assert.deepEqual([...rcodes], [['NOERROR', sent]]);
-    assert.ok(instance.count('an answering thread exited') >= 2);
+    assert.ok(instance.count('a worker exited') >= 2);
     await spot.remove();
   });
 

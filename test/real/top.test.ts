@@ -74,7 +74,7 @@ describe('/top', { skip: needs('root', 'ip', 'curl', 'dnsperf') }, () => {
     assert.equal(await inPod('curl', '-s', `http://${localAddress}:8080/health`), 'OK');
   });
 
-  test('batches are counted where there are answering threads', async () => {
+  test('batches are counted where there are workers', async () => {
     const [count, sum] = [
       await metric(node, 'zerohop_batch_packets_count'),
       await metric(node, 'zerohop_batch_packets_sum'),

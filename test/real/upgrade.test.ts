@@ -86,7 +86,7 @@ describe('instances that follow each other', { skip: portable || needs('dnsperf'
     );
   });
 
-  test('several answering threads on both sides', async () => {
+  test('several workers on both sides', async () => {
     assertNothingLost(
       await meanwhile(3, async () => {
         const next = await spot.start(['-workers', '3']);

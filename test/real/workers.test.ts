@@ -1,5 +1,5 @@
 /**
- * One, two and four answering threads before pods that ask as fast as they can: every answer is right, none is lost,
+ * One, two and four workers before pods that ask as fast as they can: every answer is right, none is lost,
  * and what one thread has fetched all of them have, so that the cluster DNS is asked as often whatever their number.
  */
 import assert from 'node:assert/strict';
@@ -18,7 +18,7 @@ const questions = 6_000;
 /** Denials are asked for again every five seconds, and on a slow machine the questions take many of these. */
 const missesShareMax = 0.02;
 
-describe('answering threads before pods', { skip: needs('root', 'ip', 'ss', 'knotd', 'knotc', 'curl') }, () => {
+describe('workers before pods', { skip: needs('root', 'ip', 'ss', 'knotd', 'knotc', 'curl') }, () => {
   let node: Node;
   let knot: Knot;
   let made: Awaited<ReturnType<typeof makePods>>;

@@ -15,7 +15,7 @@ import {
   keepRoute,
 } from '../../src/resolve/cacheability.js';
 import { hashKey } from '../dns/hash-key.js';
-import { loadOptions } from './lane-fixture.js';
+import { loadOptions } from './context-fixture.js';
 
 const normaliser = new Normaliser(hashKey());
 const { out } = normaliser;

@@ -7,7 +7,7 @@ import { Normaliser } from '../../src/dns/normalise.js';
 import { ownQuestion } from '../../src/dns/own-queries.js';
 import { answerFor } from '../cache/answers.js';
 import { hashKey } from '../dns/hash-key.js';
-import { fixture, query } from './lane-fixture.js';
+import { fixture, query } from './context-fixture.js';
 
 const plain = '. {\n cache\n forward . 192.0.2.1\n}';
 const flags = (answer: packets.DecodedPacket) => ({
@@ -19,8 +19,8 @@ const flags = (answer: packets.DecodedPacket) => ({
 
 describe('answerNow', () => {
   it('answers a question of our own as any of its kind, and counts it with none', () => {
-    const { lane, ask } = fixture(plain);
-    lane.ownMark = 0xdead_beef;
+    const { context, ask } = fixture(plain);
+    context.ownMark = 0xdead_beef;
     const ours = ownQuestion(7, 0xdead_beef);
     for (const [question, counted] of [
       [ours, 0],
@@ -28,7 +28,7 @@ describe('answerNow', () => {
       [ours.with(2, 0x20), 2],
     ] as const) {
       assert.equal((ask(question) as Buffer)[3] & 0x0f, 4);
-      assert.equal(lane.counters.total('refusedNotimp'), counted);
+      assert.equal(context.counters.total('refusedNotimp'), counted);
     }
   });
 
@@ -91,16 +91,16 @@ describe('answerNow', () => {
   });
 
   it('cuts at a record boundary and says so', () => {
-    const { cache, store, zone, answer, lane } = fixture(plain);
+    const { cache, store, zone, answer, context } = fixture(plain);
     cache.keep(store, answerFor('a.test', { zoneId: zone('.').zoneId, records: 40 }), 0);
     const cut = answer(query('a.test', 'A'));
     assert.equal(cut.flag_tc, true);
     assert.equal(cut.answers?.length, Math.floor((512 - 12 - 8 - 4) / 16));
-    assert.equal(lane.counters.total('answersTruncated'), 1);
+    assert.equal(context.counters.total('answersTruncated'), 1);
     const whole = answer(query('a.test', 'A', { udpBytes: 1232 }));
     assert.equal(whole.flag_tc, false);
     assert.equal(whole.answers?.length, 40);
-    lane.transport = 1;
+    context.transport = 1;
     assert.equal(answer(query('a.test', 'A')).answers?.length, 40);
   });
 
@@ -153,7 +153,7 @@ describe('answerNow', () => {
     const atOnce = fixture(stale('serve_stale 1h immediate'));
     atOnce.cache.keep(atOnce.store, answerFor('a.test', key), 0);
     assert.equal((atOnce.answer(query('a.test', 'A'), 2000).answers as packets.StringAnswer[])[0].ttl, 0);
-    assert.equal(atOnce.lane.refreshDue, true);
+    assert.equal(atOnce.context.refreshDue, true);
     assert.equal(atOnce.ask(query('a.test', 'A'), 3_601_000), 'handed over');
 
     const lastResort = atOnce.cache.keep(atOnce.store, answerFor('a.test', key), 0);
@@ -170,26 +170,28 @@ describe('answerNow', () => {
   });
 
   it('wants a refresh once a name is asked for often and nears its end', () => {
-    const { cache, store, zone, ask, lane } = fixture('. {\n cache {\n prefetch 2 1m 50%\n }\n forward . 192.0.2.1\n}');
+    const { cache, store, zone, ask, context } = fixture(
+      '. {\n cache {\n prefetch 2 1m 50%\n }\n forward . 192.0.2.1\n}',
+    );
     cache.keep(store, answerFor('a.test', { zoneId: zone('.').zoneId, lifetimeMs: 10_000 }), 0);
     const due = (nowMs: number) => {
       ask(query('a.test', 'A'), nowMs);
-      return lane.refreshDue;
+      return context.refreshDue;
     };
     assert.equal(due(6000), false, 'one hit is not often');
     assert.equal(due(6001), true);
     cache.keep(store, answerFor('b.test', { zoneId: zone('.').zoneId, lifetimeMs: 10_000 }), 0);
     ask(query('b.test', 'A'), 1);
     ask(query('b.test', 'A'), 2);
-    assert.equal(lane.refreshDue, false, 'young');
+    assert.equal(context.refreshDue, false, 'young');
   });
 
   it('refuses what no zone is for, and zone transfers', () => {
-    const { answer, lane } = fixture('cluster.local {\n forward . 192.0.2.1\n}');
+    const { answer, context } = fixture('cluster.local {\n forward . 192.0.2.1\n}');
     assert.equal(answer(query('example.com', 'A')).rcode, 'REFUSED');
-    assert.equal(lane.counters.total('refusedNoZone'), 1);
+    assert.equal(context.counters.total('refusedNoZone'), 1);
     assert.equal(answer(query('cluster.local', 'AXFR')).rcode, 'REFUSED');
-    assert.equal(lane.counters.total('refusedTransfer'), 1);
+    assert.equal(context.counters.total('refusedTransfer'), 1);
   });
 
   it('answers EDNS versions it does not know with BADVERS', () => {
@@ -203,11 +205,11 @@ describe('answerNow', () => {
   });
 
   it('counts what it answers', () => {
-    const { cache, store, zone, answer, lane } = fixture(plain);
+    const { cache, store, zone, answer, context } = fixture(plain);
     cache.keep(store, answerFor('a.test', { zoneId: zone('.').zoneId }), 0);
     answer(query('a.test', 'A'));
-    const base = lane.counters.zoneBase(zone('.').ordinal);
-    const numbers = lane.counters.zones;
+    const base = context.counters.zoneBase(zone('.').ordinal);
+    const numbers = context.counters.zones;
     assert.equal(numbers[base + zonePlaces.requests + countedType(1)], 1);
     assert.equal(numbers[base + zonePlaces.responses], 1);
     assert.equal(numbers[base + zonePlaces.hitsSuccess], 1);
@@ -215,7 +217,7 @@ describe('answerNow', () => {
     assert.equal(numbers[base + zonePlaces.duration], 1);
   });
 
-  it('hands queries that are to be logged from the answering lane to the control lane', () => {
+  it('hands queries that are to be logged from the worker to the main thread', () => {
     for (const [role, seen] of [
       ['worker', 'handed over'],
       ['main', 'answered'],
@@ -229,7 +231,7 @@ describe('answerNow', () => {
 
   it('answers AAAA for clients over IPv6 from where translated answers are, and counts them', () => {
     const corefile = '. {\n dns64\n cache\n forward . 192.0.2.1\n}';
-    const { cache, store, zone, ask, lane } = fixture(corefile, 'worker');
+    const { cache, store, zone, ask, context } = fixture(corefile, 'worker');
     const message = packets.encode({
       type: 'response',
       flags: 0x40,
@@ -241,13 +243,13 @@ describe('answerNow', () => {
     const { zoneId } = zone('.').translation!.zone;
     cache.keep(store, { ...normaliser.out, kind: 0, zoneId, key: 0, lifetimeMs: 30_000 }, 0);
     const places = [0, 1].map((family) => {
-      lane.family = family as 0 | 1;
+      context.family = family as 0 | 1;
       const answer = ask(query('a.test', 'AAAA'));
       return answer === 'handed over' ? answer : packets.decode(answer as Buffer).flag_z;
     });
     assert.deepEqual(places, ['handed over', false]);
-    const base = lane.counters.zoneBase(zone('.').ordinal);
-    const numbers = lane.counters.zones;
+    const base = context.counters.zoneBase(zone('.').ordinal);
+    const numbers = context.counters.zones;
     assert.deepEqual([numbers[base + zonePlaces.translated], numbers[base + zonePlaces.hitsSuccess]], [1, 1]);
   });
 

@@ -9,7 +9,7 @@ import { StaleTimer } from '../../src/resolve/miss.js';
 import type { Pending } from '../../src/resolve/pending.js';
 import type { Made, MakeQuery } from '../../src/resolve/route.js';
 import { ManualClock } from '../simulation/clock.js';
-import { query } from './lane-fixture.js';
+import { query } from './context-fixture.js';
 import { type AskedBy, addresses, message, soa, waiting } from './waiting-fixture.js';
 
 const plain = '. {\n cache\n forward . 192.0.2.1\n}';
@@ -129,9 +129,9 @@ describe('Misses.wait', () => {
 
   it('counts a miss only where there is a cache', () => {
     const misses = (corefile: string) => {
-      const { asks, lane, zone } = waiting(corefile);
+      const { asks, context, zone } = waiting(corefile);
       asks(query('a.test', 'A'));
-      return lane.counters.zones[lane.counters.zoneBase(zone('.').ordinal) + zonePlaces.misses];
+      return context.counters.zones[context.counters.zoneBase(zone('.').ordinal) + zonePlaces.misses];
     };
     assert.equal(misses(plain), 1);
     assert.equal(misses('. {\n forward . 192.0.2.1\n}'), 0);
@@ -237,14 +237,14 @@ describe('Misses.refresh', () => {
   const hot = withOption('prefetch 1 1m 90%');
 
   it('asks over TCP, once, for nobody, and the next client finds it fresh', () => {
-    const { asks, asked, clock, misses, lane, zone } = waiting(hot);
+    const { asks, asked, clock, misses, context, zone } = waiting(hot);
     asks(query('a.test', 'A'));
     asked[0].answers();
     clock.passMs(10_000);
     assert.deepEqual([asks(query('a.test', 'A')).ttls, asks(query('a.test', 'A')).ttls], [[20], [20]]);
     assert.deepEqual([asked.length, misses.size, misses.waiters], [1, 1, 0]);
     assert.equal(asked[0].request.clientTransport, 'tcp');
-    assert.equal(lane.counters.zones[lane.counters.zoneBase(zone('.').ordinal) + zonePlaces.prefetches], 1);
+    assert.equal(context.counters.zones[context.counters.zoneBase(zone('.').ordinal) + zonePlaces.prefetches], 1);
     asked[0].answers();
     assert.deepEqual(asks(query('a.test', 'A')).ttls, [30]);
   });

@@ -8,7 +8,7 @@ import { u16 } from '../../src/dns/wire.js';
 import type { RewriteRule } from '../../src/plugins/rewrite/name-rules.js';
 import { rewrite } from '../../src/plugins/rewrite/plugin.js';
 import type { QueryToPlan } from '../../src/resolve/route.js';
-import { loadOptions } from './lane-fixture.js';
+import { loadOptions } from './context-fixture.js';
 
 export interface QueryParts {
   readonly options?: readonly packets.PacketOpt[];

@@ -4,7 +4,7 @@ import { byTemplate, rcodesCounted, zonePlaces } from '../../src/counters.js';
 import { type MadeSource, Responder } from '../../src/resolve/respond.js';
 import type { Failure, Outcome } from '../../src/upstream/ask.js';
 import { answerFor } from '../cache/answers.js';
-import { query } from './lane-fixture.js';
+import { query } from './context-fixture.js';
 import { AskedBy, addresses, message, type Reply, soa, type WaitingFixture, waiting } from './waiting-fixture.js';
 
 const plain = '. {\n cache\n forward . 192.0.2.1\n}';
@@ -21,10 +21,10 @@ interface Settling {
 /** Settles one question, by itself and not through the misses, and gives those who waited. */
 function settle(fixture: WaitingFixture, outcome: Outcome | Reply, how: Settling = {}): AskedBy[] {
   const { packet = query('a.test', 'A', {}), waiters: count = 1, made = null, transport = 'udp' } = how;
-  const { lane, world, clock, zone: zoneOf } = fixture;
+  const { context, world, clock, zone: zoneOf } = fixture;
   assert.equal(fixture.ask(packet, clock.nowMs()), 'handed over');
   const zone = zoneOf('.');
-  const question = packet.subarray(12, lane.query.questionEnd);
+  const question = packet.subarray(12, context.query.questionEnd);
   const askers = Array.from({ length: count }, (_, index) => {
     return new AskedBy(transport === 'tcp' ? 1 : 0, { address: '10.0.0.1', port: 1024 + index });
   });
@@ -411,14 +411,14 @@ describe('an outcome that is stale itself', () => {
 describe('what is counted and logged of a settled question', () => {
   it('is each waiter, under cache or forward, with its rcode and how long it waited', () => {
     const answered = (corefile: string, answerer: number, rcode: number) => {
-      const { asks, asked, clock, lane, zone } = waiting(corefile);
+      const { asks, asked, clock, context, zone } = waiting(corefile);
       for (let index = 0; index < 3; index++) asks(query('a.test', 'A'));
       clock.passMs(100);
       asked[0].answers(rcode === 0 ? {} : { rcode, answers: [] });
-      const base = lane.counters.zoneBase(zone('.').ordinal);
+      const base = context.counters.zoneBase(zone('.').ordinal);
       const bucket = 9; // 64 ms to 128 ms
-      assert.equal(lane.counters.zones[base + zonePlaces.duration + bucket], 3);
-      return lane.counters.zones[base + zonePlaces.responses + answerer * rcodesCounted + rcode];
+      assert.equal(context.counters.zones[base + zonePlaces.duration + bucket], 3);
+      return context.counters.zones[base + zonePlaces.responses + answerer * rcodesCounted + rcode];
     };
     assert.equal(answered(plain, 0, 0), 3);
     assert.equal(answered('. {\n forward . 192.0.2.1\n}', 1, 2), 3);

@@ -9,7 +9,6 @@ import { questionOf } from '../../src/dns/query.js';
 import { header } from '../../src/plugins/header/plugin.js';
 import { template } from '../../src/plugins/template/plugin.js';
 import { compileTemplates, templateMaker } from '../../src/plugins/template/templates.js';
-import type { Lane } from '../../src/resolve/lane.js';
 import {
   type Changer,
   type GuardQuery,
@@ -22,9 +21,10 @@ import {
   type QueryPlan,
   type Verdict,
 } from '../../src/resolve/route.js';
+import type { WorkerContext } from '../../src/resolve/worker-context.js';
 import type { Outcome } from '../../src/upstream/ask.js';
 import { hashKey } from '../dns/hash-key.js';
-import { fixture, loadOptions, podAsker, query } from './lane-fixture.js';
+import { fixture, loadOptions, podAsker, query } from './context-fixture.js';
 import { inWords, queryToPlan, questionFor } from './plan-fixture.js';
 
 function planned(changer: Changer): QueryPlan | null {
@@ -116,7 +116,7 @@ describe('guardFrom', () => {
   });
 
   it('asks with the query, its client and its place in the counters, and gives the verdict', () => {
-    const { lane, ask, zone } = fixture('other {\n forward . 192.0.2.1\n}\ntest {\n forward . 192.0.2.1\n}');
+    const { context, ask, zone } = fixture('other {\n forward . 192.0.2.1\n}\ntest {\n forward . 192.0.2.1\n}');
     const packet = query('A.test', 'A');
     ask(packet);
     const seen: GuardQuery[] = [];
@@ -128,7 +128,7 @@ describe('guardFrom', () => {
             return verdict;
           },
         },
-      ])!(packet, lane, podAsker);
+      ])!(packet, context, podAsker);
     assert.deepEqual(judge({ kind: 'drop' }), { kind: 'drop' });
     assert.deepEqual(judge({ kind: 'pass' }), { kind: 'pass' });
     const [{ id, remote, ordinal, question }] = seen;
@@ -139,8 +139,8 @@ describe('guardFrom', () => {
   });
 });
 
-/** The packet that the lane has read, as makers see it. */
-function asQuery({ query: read }: Lane, packet: Buffer): MakeQuery {
+/** The packet that the context has read, as makers see it. */
+function asQuery({ query: read }: WorkerContext, packet: Buffer): MakeQuery {
   const question = questionOf(packet, read);
   return { id: packet.readUInt16BE(), flags: read.flags, question, remote: '10.244.0.7' };
 }
@@ -149,11 +149,11 @@ function asQuery({ query: read }: Lane, packet: Buffer): MakeQuery {
 function make(directives: string, packet: Buffer, zone = 'test'): Made {
   const corefile = `${zone} {\n ${directives}\n forward . 192.0.2.1\n}`;
   const config = parseConfig(corefile, 'Corefile', { ...loadOptions });
-  const { lane, ask } = fixture(corefile);
+  const { context, ask } = fixture(corefile);
   assert.equal(ask(packet), 'handed over');
   return makeFrom([{ maker: templateMaker(compileTemplates(settingsOf(config.blocks[0], template)!)) }])!(
-    asQuery(lane, packet),
-    lane.zone!,
+    asQuery(context, packet),
+    context.zone!,
     podAsker,
   );
 }
@@ -167,7 +167,7 @@ function decoded(made: Made): packets.DecodedPacket & { readonly rcode?: string 
 
 describe('makeFrom', () => {
   it('asks in order, and stops at the first that is responsible', () => {
-    const { lane, ask } = fixture('test {\n forward . 192.0.2.1\n}');
+    const { context, ask } = fixture('test {\n forward . 192.0.2.1\n}');
     const packet = query('a.test', 'A');
     ask(packet);
     const asked: string[] = [];
@@ -178,17 +178,17 @@ describe('makeFrom', () => {
     const next = { kind: 'next' } as const;
     const no = { kind: 'servfail', text: 'no' } as const;
     const makers = (made: Made) => makeFrom([{ maker: says('template', made) }, { maker: says('hosts', no) }])!;
-    assert.deepEqual(makers(next)(asQuery(lane, packet), lane.zone!, podAsker), no);
-    assert.deepEqual(makers(no)(asQuery(lane, packet), lane.zone!, podAsker), no);
+    assert.deepEqual(makers(next)(asQuery(context, packet), context.zone!, podAsker), no);
+    assert.deepEqual(makers(no)(asQuery(context, packet), context.zone!, podAsker), no);
     assert.deepEqual(asked, ['template', 'hosts', 'template']);
-    assert.deepEqual(makeFrom([{ maker: () => next }])!(asQuery(lane, packet), lane.zone!, podAsker), next);
+    assert.deepEqual(makeFrom([{ maker: () => next }])!(asQuery(context, packet), context.zone!, podAsker), next);
   });
 
   it('makes nothing where there are no templates', () => {
     assert.equal(makeFrom([{}]), null);
   });
 
-  it('answers the question that the lane has read, for the client that asked it', () => {
+  it('answers the question that the context has read, for the client that asked it', () => {
     const packet = query('wEb.test', 'A');
     const answer = decoded(make('template IN A {\n answer "{{ .Name }} 60 IN TXT {{ .Remote }}"\n }', packet));
     assert.equal(answer.id, 0x1234);

@@ -4,7 +4,7 @@ import { countedTypes, zonePlaces } from '../../src/counters.js';
 import { refuseFrom, type ServeDeps, serveFrom } from '../../src/resolve/serve.js';
 import type { ServedZone, ZoneTable } from '../../src/resolve/zones.js';
 import { answerFor } from '../cache/answers.js';
-import { query } from './lane-fixture.js';
+import { query } from './context-fixture.js';
 import { AskedBy, type WaitingFixture, waiting } from './waiting-fixture.js';
 
 const plain = '. {\n cache {\n prefetch 1 1m 90%\n }\n forward . 192.0.2.1\n}';
@@ -12,9 +12,9 @@ const plain = '. {\n cache {\n prefetch 1 1m 90%\n }\n forward . 192.0.2.1\n}';
 /** `serveFrom` over another misses or routes, with what became of it. */
 function serving(corefile: string, parts: (fixture: WaitingFixture) => Partial<ServeDeps>, table?: () => ZoneTable) {
   const fixture = waiting(corefile);
-  const { clock, lane, misses, world, listener, errors } = fixture;
+  const { clock, context, misses, world, listener, errors } = fixture;
   const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
-  const base: ServeDeps = { clock, log, lane, misses, routes: world.routes };
+  const base: ServeDeps = { clock, log, context, misses, routes: world.routes };
   const serve = serveFrom({ ...base, ...parts(fixture) }, table ?? (() => listener.table));
   const asks = (packet: Uint8Array, asker = new AskedBy(0, { address: '10.0.0.1', port: 4000 })) => {
     serve(packet, asker);
@@ -65,8 +65,8 @@ describe('serveFrom', () => {
       for (const address of ['10.0.0.1', 'fd00::1'])
         fixture.asks(packet, new AskedBy(transport, { address, port: 4000 }));
     }
-    const { zones } = fixture.lane.counters;
-    const base = fixture.lane.counters.zoneBase(fixture.zone('.').ordinal) + zonePlaces.requests;
+    const { zones } = fixture.context.counters;
+    const base = fixture.context.counters.zoneBase(fixture.zone('.').ordinal) + zonePlaces.requests;
     const flows = [0, 1, 2, 3].map((flow) => zones[base + flow * countedTypes.length]);
     assert.deepEqual(flows, [1, 1, 1, 1]);
   });
@@ -146,9 +146,9 @@ describe('refuseFrom', () => {
   const asker = () => new AskedBy(0, { address: '10.0.0.1', port: 4000 });
   const refusing = (table?: () => ZoneTable) => {
     const fixture = waiting('. {\n cache\n forward . 192.0.2.1\n}');
-    const { clock, lane, misses, world, listener, errors } = fixture;
+    const { clock, context, misses, world, listener, errors } = fixture;
     const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
-    const refuse = refuseFrom({ clock, log, lane, misses, routes: world.routes }, table ?? (() => listener.table));
+    const refuse = refuseFrom({ clock, log, context, misses, routes: world.routes }, table ?? (() => listener.table));
     return { ...fixture, refuse };
   };
 

@@ -8,7 +8,7 @@ import type { MadeSource } from '../../src/resolve/respond.js';
 import type { Made, Route, Step, Verdict } from '../../src/resolve/route.js';
 import { followUp, judged, lookUpFor, lookUpIn, mayWaitFor, subqueryIn } from '../../src/resolve/subquery.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
-import { type Decoded, podAsker, query } from './lane-fixture.js';
+import { type Decoded, podAsker, query } from './context-fixture.js';
 import { inWords, questionFor } from './plan-fixture.js';
 import { addresses, message, type Reply, type WaitingFixture, waiting } from './waiting-fixture.js';
 
@@ -27,7 +27,7 @@ function asks(fixture: WaitingFixture, name: string, how: Partial<Request> = {})
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
-const counted = ({ lane }: WaitingFixture) => lane.counters.zones.reduce((sum, number) => sum + number, 0);
+const counted = ({ context }: WaitingFixture) => context.counters.zones.reduce((sum, number) => sum + number, 0);
 
 describe('subqueryIn', () => {
   it('asks upstream with the client’s name, transport and flags, keeps the answer, and takes it from there', async () => {

@@ -9,16 +9,16 @@ import { wireToName } from '../../src/dns/names.js';
 import { u16 } from '../../src/dns/wire.js';
 import type { Client, Serve } from '../../src/listen/client.js';
 import { keepRoute } from '../../src/resolve/cacheability.js';
-import type { QueryLogRecord } from '../../src/resolve/lane.js';
 import { Misses } from '../../src/resolve/miss.js';
 import type { RespondDeps } from '../../src/resolve/respond.js';
 import type { Route } from '../../src/resolve/route.js';
 import { serveFrom } from '../../src/resolve/serve.js';
 import { lookUpIn } from '../../src/resolve/subquery.js';
+import type { QueryLogRecord } from '../../src/resolve/worker-context.js';
 import type { ServedZone } from '../../src/resolve/zones.js';
 import type { Failure, Outcome, Request } from '../../src/upstream/ask.js';
 import { ManualClock } from '../simulation/clock.js';
-import { type Decoded, type Fixture, fixture } from './lane-fixture.js';
+import { type Decoded, type Fixture, fixture } from './context-fixture.js';
 
 /** A client's question and what came back: one entry per reply, so that a second one is seen. */
 export class AskedBy implements Client {
@@ -132,7 +132,7 @@ export interface WaitingFixture extends Fixture {
 
 export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFixture {
   const base = fixture(corefile);
-  const { lane, cache, listener } = base;
+  const { context, cache, listener } = base;
   const clock = new ManualClock();
   const asked: AskedUpstream[] = [];
   const failed: [string, number, string][] = [];
@@ -164,7 +164,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
       return {
         ask,
         asksOurselves: false,
-        lookUp: (...how) => lookUpIn({ lane, clock, misses, routes }, listener.table)(...how),
+        lookUp: (...how) => lookUpIn({ context, clock, misses, routes }, listener.table)(...how),
         judge: null,
         keep,
         guard: null,
@@ -178,14 +178,14 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
       };
     },
   };
-  const world: RespondDeps = { clock, lane, cache, routes, store: () => store };
+  const world: RespondDeps = { clock, context, cache, routes, store: () => store };
   const misses = new Misses({
     ...world,
     loops: { seen: () => false },
     upstreamAnswered: () => upstreamAnswers++,
   });
   const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
-  const serve = serveFrom({ clock, log, lane, misses, routes }, () => listener.table);
+  const serve = serveFrom({ clock, log, context, misses, routes }, () => listener.table);
 
   let clients = 0;
   return {
@@ -197,7 +197,7 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
     get upstreamAnswers() {
       return upstreamAnswers;
     },
-    total: (event) => lane.counters.total(event),
+    total: (event) => context.counters.total(event),
     asks(packet, { transport = 'udp', address = '10.244.0.7' } = {}) {
       const port = 1024 + (clients++ % 60_000);
       const client = new AskedBy(transport === 'tcp' ? overTcp : overUdp, { address, port });

@@ -12,7 +12,7 @@ import {
   ReusableNumbering,
   serverLabel,
 } from '../../src/resolve/zone-plan.js';
-import { loadOptions } from './lane-fixture.js';
+import { loadOptions } from './context-fixture.js';
 
 const newNumberings = () => ({ cache: new Numbering(), counters: new Numbering() });
 
@@ -104,7 +104,7 @@ describe('planZones', () => {
         [1, false],
         [1, false],
       ],
-      'answering threads, which do not tell them apart, hand them over',
+      'workers, which do not tell them apart, hand them over',
     );
     assert.deepEqual([tables.length, zones.length], [3, 4]);
     const [again] = plan(corefile(acl), numberings);

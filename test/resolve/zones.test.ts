@@ -5,7 +5,7 @@ import { seeAll, seeLocal, seeLocalPrefix } from '../../src/config/config.js';
 import { isInZone, wireToName } from '../../src/dns/names.js';
 import { Query, readQuery } from '../../src/dns/query.js';
 import { findZone, isToBeSeen, zoneOfClient, zoneOfQuestion } from '../../src/resolve/zones.js';
-import { fixture, query } from './lane-fixture.js';
+import { fixture, query } from './context-fixture.js';
 
 function zoneFor(corefileZones: string, name: string, type = 'A'): string | null {
   const { listener } = fixture(`${corefileZones} {\n forward . 192.0.2.1\n}`);

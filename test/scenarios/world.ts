@@ -22,7 +22,7 @@ import { newSetupErrors } from '../../src/observe/process-numbers.js';
 import type { RunCommand } from '../../src/os/commands.js';
 import type { Endpoint } from '../../src/os/network.js';
 import { type App, startApp } from '../../src/process/app.js';
-import { loadOptions } from '../resolve/lane-fixture.js';
+import { loadOptions } from '../resolve/context-fixture.js';
 import { type AskOptions, Client, type ClientAnswer } from '../simulation/client.js';
 import { ManualClock } from '../simulation/clock.js';
 import { MemoryNetwork } from '../simulation/network.js';

@@ -5,7 +5,7 @@ import { inTemporaryFolder } from '../../../bench/cleanup.js';
 import { isAble, nodeCacheLike, type ServerWish, zerohop } from '../../../bench/load/servers.js';
 import { parseConfig } from '../../../src/config/load.js';
 import { commandOf, repositoryPath } from '../../corpus/repository.js';
-import { loadOptions } from '../../resolve/lane-fixture.js';
+import { loadOptions } from '../../resolve/context-fixture.js';
 
 const wish = (folder: string, aaaa: ServerWish['aaaa']): ServerWish => ({
   folder,

@@ -1,5 +1,5 @@
 /**
- * A soak of ten seconds with the real servers: whether the control lane is blocked when it is to be, and nothing is lost
+ * A soak of ten seconds with the real servers: whether the main thread is blocked when it is to be, and nothing is lost
  * that nobody has counted.
  */
 import assert from 'node:assert/strict';
@@ -14,7 +14,7 @@ import { needs } from '../../real/commands.js';
 
 const cores = twoCores();
 
-test('everything is asked, and a blocked control lane is seen to be blocked', {
+test('everything is asked, and a blocked main thread is seen to be blocked', {
   skip: needs('dnsperf', 'knotd', 'taskset', 'mkfifo') || (cores === null ? 'needs two cores' : false),
 }, async () => {
   const found = findTools(['dnsperf', 'knotd']);

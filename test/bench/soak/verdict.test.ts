@@ -37,7 +37,7 @@ test('what nobody has counted is told apart from what was lost', () => {
   assert.equal(verdictOf(generous).uncounted, 0);
 });
 
-test('hits are compared with and without the control lane, memory when the cache is full', () => {
+test('hits are compared with and without the main thread, memory when the cache is full', () => {
   const { free, blocked, grownBytes } = verdictOf(result);
   assert.deepEqual(free, { hitsP50Ms: 0.1, hitsP99Ms: 0.6, controlWorstMs: 4 });
   assert.deepEqual(blocked, { hitsP50Ms: 0.1, hitsP99Ms: 0.6, controlWorstMs: 210 });

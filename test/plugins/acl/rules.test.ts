@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseConfig } from '../../../src/config/load.js';
 import { type Acl, newAcl } from '../../../src/plugins/acl/rules.js';
-import { loadOptions, query } from '../../resolve/lane-fixture.js';
+import { loadOptions, query } from '../../resolve/context-fixture.js';
 
 function aclOf(lines: string): Acl {
   const acl = newAcl(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import packets from 'dns-packet';
 import { any, byAny } from '../../../src/plugins/any/plugin.js';
-import { podAsker, query } from '../../resolve/lane-fixture.js';
+import { podAsker, query } from '../../resolve/context-fixture.js';
 
 const asks = (type: string) =>
   any.start!(true, {} as never)!.maker!(

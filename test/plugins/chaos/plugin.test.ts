@@ -5,7 +5,7 @@ import { settingsOf } from '../../../src/config/plugins.js';
 import { programVersion } from '../../../src/config/version.js';
 import { chaos } from '../../../src/plugins/chaos/plugin.js';
 import { blockOf } from '../../config/options.js';
-import { podAsker, query } from '../../resolve/lane-fixture.js';
+import { podAsker, query } from '../../resolve/context-fixture.js';
 
 /** The texts of the answer, or `next`. */
 function asks(line: string, name: string, type = 'TXT', questionClass = 3): string[] | 'next' {

@@ -10,7 +10,7 @@ import { byWhoami } from '../../../src/plugins/whoami/plugin.js';
 import type { Made, Route } from '../../../src/resolve/route.js';
 import type { Ask, Outcome, Request } from '../../../src/upstream/ask.js';
 import { hashKey } from '../../dns/hash-key.js';
-import { query } from '../../resolve/lane-fixture.js';
+import { query } from '../../resolve/context-fixture.js';
 import { message, type Reply, soa } from '../../resolve/waiting-fixture.js';
 
 const normaliser = new Normaliser(hashKey());

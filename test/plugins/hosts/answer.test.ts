@@ -7,7 +7,7 @@ import { byHosts, hostsMaker } from '../../../src/plugins/hosts/answer.js';
 import { hosts } from '../../../src/plugins/hosts/plugin.js';
 import { parseHosts } from '../../../src/plugins/hosts/table.js';
 import type { Made } from '../../../src/resolve/route.js';
-import { type Decoded, loadOptions, query } from '../../resolve/lane-fixture.js';
+import { type Decoded, loadOptions, query } from '../../resolve/context-fixture.js';
 
 /** What `hosts` with these lines makes of a question. */
 function asks(lines: string, name: string, type: string, recordClass = 1): Made {

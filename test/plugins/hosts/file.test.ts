@@ -6,7 +6,7 @@ import { hostsFileBytesMax } from '../../../src/limits.js';
 import { openHostsFile, readHostsFile } from '../../../src/plugins/hosts/file.js';
 import { hosts as hostsPlugin } from '../../../src/plugins/hosts/plugin.js';
 import { findHost } from '../../../src/plugins/hosts/table.js';
-import { loadOptions } from '../../resolve/lane-fixture.js';
+import { loadOptions } from '../../resolve/context-fixture.js';
 import { ManualClock } from '../../simulation/clock.js';
 
 function piecesOf(bytes: Buffer, length: number): Uint8Array[] {

@@ -5,7 +5,7 @@ import { settingsOf } from '../../../src/config/plugins.js';
 import { Counters, countersMemory } from '../../../src/counters.js';
 import { byLocal, local } from '../../../src/plugins/local/plugin.js';
 import { blockOf, warningsOf } from '../../config/options.js';
-import { query } from '../../resolve/lane-fixture.js';
+import { query } from '../../resolve/context-fixture.js';
 
 const counters = new Counters(countersMemory(1));
 const noted: string[] = [];

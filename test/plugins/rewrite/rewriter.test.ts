@@ -6,7 +6,7 @@ import { nameToWire, wireToName } from '../../../src/dns/names.js';
 import { rewrite } from '../../../src/plugins/rewrite/plugin.js';
 import { rewriter } from '../../../src/plugins/rewrite/rewriter.js';
 import { newDraft, planFrom, type QueryPlanDraft } from '../../../src/resolve/route.js';
-import { query } from '../../resolve/lane-fixture.js';
+import { query } from '../../resolve/context-fixture.js';
 import { inWords, queryToPlan, rulesOf } from '../../resolve/plan-fixture.js';
 import { waiting } from '../../resolve/waiting-fixture.js';
 

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import { overTcp } from '../../../src/counters.js';
 import { byWhoami, whoami } from '../../../src/plugins/whoami/plugin.js';
-import { podAsker, query } from '../../resolve/lane-fixture.js';
+import { podAsker, query } from '../../resolve/context-fixture.js';
 
 const isForwarded = (question: Uint8Array): boolean => question[0] === 8;
 const make = whoami.start!(true, { isForwarded } as never)!.maker!;

@@ -14,7 +14,7 @@ import type { Endpoint } from '../../../src/os/network.js';
 import type { Random } from '../../../src/os/random.js';
 import { type App, startApp } from '../../../src/process/app.js';
 import { readMessage, types } from '../../conformance/message.js';
-import { loadOptions } from '../../resolve/lane-fixture.js';
+import { loadOptions } from '../../resolve/context-fixture.js';
 import { ManualClock } from '../clock.js';
 import { MemoryNetwork } from '../network.js';
 import { Border } from './border.js';

@@ -1,4 +1,4 @@
-/** A lane over an empty cache and a table of zones, for the tests of the spine. */
+/** A context over an empty cache and a table of zones, for the tests of the spine. */
 import packets from 'dns-packet';
 import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
 import { Cache, type Store } from '../../src/cache/cache.js';
@@ -8,7 +8,7 @@ import { newSlot } from '../../src/dns/answer.js';
 import { nameToWire } from '../../src/dns/names.js';
 import { plugins } from '../../src/plugins/registry.js';
 import { answerNow } from '../../src/resolve/fast-path.js';
-import { Lane } from '../../src/resolve/lane.js';
+import { WorkerContext } from '../../src/resolve/worker-context.js';
 import { Numbering, type PlannedListener, planZones } from '../../src/resolve/zone-plan.js';
 import type { ServedZone } from '../../src/resolve/zones.js';
 import { hashKey } from '../dns/hash-key.js';
@@ -25,7 +25,7 @@ export const loadOptions = {
 export type Decoded = packets.DecodedPacket & { readonly rcode: string };
 
 export interface Fixture {
-  readonly lane: Lane;
+  readonly context: WorkerContext;
   readonly cache: Cache;
   readonly store: Store;
   readonly listener: PlannedListener;
@@ -36,21 +36,21 @@ export interface Fixture {
   answer(packet: Uint8Array, nowMs?: number): Decoded;
 }
 
-/** The zones of the first listener of this Corefile, as the control lane answers for them, or another thread. */
-export function fixture(corefile: string, role: Lane['role'] = 'main'): Fixture {
+/** The zones of the first listener of this Corefile, as the main thread answers for them, or another thread. */
+export function fixture(corefile: string, role: WorkerContext['role'] = 'main'): Fixture {
   const config = parseConfig(corefile, 'Corefile', loadOptions);
   const numberings = { cache: new Numbering(), counters: new Numbering() };
   const [listener] = planZones(config, numberings);
   const cache = new Cache(new Blocks(cacheMemory(), hashKey(7)));
   const counters = new Counters(countersMemory(numberings.counters.size));
-  const lane = new Lane(cache.blocks, newSlot(70_000), counters, role);
+  const context = new WorkerContext(cache.blocks, newSlot(70_000), counters, role);
   const ask: Fixture['ask'] = (packet, nowMs = 0) => {
-    const bytes = answerNow(lane, listener.table, packet, packet.length, nowMs);
+    const bytes = answerNow(context, listener.table, packet, packet.length, nowMs);
     if (bytes < 0) return 'handed over';
-    return bytes === 0 ? null : Buffer.from(lane.slot.bytes.slice(0, bytes));
+    return bytes === 0 ? null : Buffer.from(context.slot.bytes.slice(0, bytes));
   };
   return {
-    lane,
+    context,
     cache,
     store: cache.newStore({ successEntriesMax: 100, denialEntriesMax: 100 }),
     listener,

@@ -62,7 +62,7 @@ export function extendedErrorOf(code: number, text: string): ExtendedError {
   return { code, text: new Uint8Array(Buffer.from(text).subarray(0, extendedErrorTextBytesMax)) };
 }
 
-export class Lane {
+export class WorkerContext {
   readonly query = new Query();
   /** The zone of the current packet; null until it is known. */
   zone: ServedZone | null = null;
@@ -257,15 +257,15 @@ export interface QueryLogRecord {
   readonly answer: Uint8Array;
 }
 
-/** For a packet that the lane has read and answered with `bytes` bytes. */
+/** For a packet that the context has read and answered with `bytes` bytes. */
 export function queryLogRecordOf(
-  lane: Lane,
+  context: WorkerContext,
   packet: Uint8Array,
   asker: Client,
   bytes: number,
   came: Pick<QueryLogRecord, 'durationMs' | 'upstream'>,
 ): QueryLogRecord {
-  const { query, slot } = lane;
+  const { query, slot } = context;
   const tcp = asker.transport === overTcp;
   const answerRecords = u16(slot.bytes, atAnswers);
   return {

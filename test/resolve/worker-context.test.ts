@@ -28,9 +28,9 @@ import {
   type QueryLogRecord,
   queryLogRecordOf,
   RecentRefreshes,
-} from '../../src/resolve/lane.js';
+} from '../../src/resolve/worker-context.js';
 import { answerFor } from '../cache/answers.js';
-import { type Decoded, type Fixture, fixture, query } from './lane-fixture.js';
+import { type Decoded, type Fixture, fixture, query } from './context-fixture.js';
 
 const plain = '. {\n cache\n forward . 192.0.2.1\n}';
 
@@ -39,15 +39,15 @@ interface Told extends Fixture {
   tells(packet: Buffer, write: () => number): Decoded & { readonly bytes: number };
 }
 
-function lane(corefile = plain): Told {
+function context(corefile = plain): Told {
   const made = fixture(corefile);
   return {
     ...made,
     tells(packet, write) {
-      assert.equal(readQuery(packet, packet.length, made.lane.query), 'ok');
-      made.lane.zone = made.zone('.');
+      assert.equal(readQuery(packet, packet.length, made.context.query), 'ok');
+      made.context.zone = made.zone('.');
       const bytes = write();
-      const answer = packets.decode(Buffer.from(made.lane.slot.bytes.slice(0, bytes))) as Decoded;
+      const answer = packets.decode(Buffer.from(made.context.slot.bytes.slice(0, bytes))) as Decoded;
       return { ...answer, rcode: answer.rcode, bytes };
     },
   };
@@ -72,9 +72,9 @@ describe('extendedErrorOf', () => {
   });
 });
 
-describe('Lane', () => {
+describe('WorkerContext', () => {
   it('lets a stored answer count down, to 0 at the least', () => {
-    const { tells, lane: one, cache, store } = lane();
+    const { tells, context: one, cache, store } = context();
     const ref = cache.keep(store, answerFor('a.test', { records: 3 }), 0);
     const ttls = (ageSeconds: number) => {
       const { answers } = tells(query('a.test', 'A'), () =>
@@ -94,7 +94,7 @@ describe('Lane', () => {
   });
 
   it('says of a stale answer that it is, and whether it denies', () => {
-    const { tells, lane: one, cache, store } = lane();
+    const { tells, context: one, cache, store } = context();
     const packet = query('a.test', 'A', {});
     const good = cache.keep(store, answerFor('a.test'), 0);
     const stale = tells(packet, () => one.answerStale(packet, good, 30));
@@ -111,7 +111,7 @@ describe('Lane', () => {
   });
 
   it('answers empty with an rcode, and explains it to clients with EDNS only', () => {
-    const { tells, lane: one } = lane();
+    const { tells, context: one } = context();
     const without = query('a.test', 'A');
     const answer = tells(without, () => one.answerEmpty(without, 2, edeNetworkError));
     assert.deepEqual([answer.rcode, answer.bytes, answer.additionals], ['SERVFAIL', without.length, []]);
@@ -122,7 +122,7 @@ describe('Lane', () => {
   });
 
   it('sends over UDP no more than client and zone take, over TCP what there is', () => {
-    const { tells, lane: one, cache, store } = lane('. {\n bufsize 1000\n cache\n forward . 192.0.2.1\n}');
+    const { tells, context: one, cache, store } = context('. {\n bufsize 1000\n cache\n forward . 192.0.2.1\n}');
     const ref = cache.keep(store, answerFor('a.test', { records: 300 }), 0);
     const bytes = (packet: Buffer) => tells(packet, () => one.answerStored(packet, ref, 0, null)).bytes;
     const within = (packet: Buffer, limit: number) => {
@@ -142,7 +142,7 @@ describe('Lane', () => {
   });
 
   it('fits our OPT into the largest message there can be', () => {
-    const { tells, lane: one, cache, store } = lane();
+    const { tells, context: one, cache, store } = context();
     const records = Math.floor((messageBytesMax - 24 - 600) / 16);
     const ref = cache.keep(store, answerFor('a.test', { records }), 0);
     one.transport = overTcp;
@@ -155,7 +155,7 @@ describe('Lane', () => {
   });
 
   it('tells clients that ask for it which server it is', () => {
-    const { tells, lane: one } = lane('. {\n nsid node 7\n forward . 192.0.2.1\n}');
+    const { tells, context: one } = context('. {\n nsid node 7\n forward . 192.0.2.1\n}');
     const packet = Buffer.concat([query('a.test', 'A', {}), Buffer.from([0, 3, 0, 0])]);
     packet[packet.length - 5] = 4; // the OPT's data are the four bytes added
     const [{ code, data }] = opt(tells(packet, () => one.answerEmpty(packet, 0, null))).options;
@@ -163,7 +163,7 @@ describe('Lane', () => {
   });
 
   it('tells TCP clients that ask for it how long they may be quiet', () => {
-    const { tells, lane: one } = lane('. {\n timeouts {\n idle 20s\n }\n forward . 192.0.2.1\n}');
+    const { tells, context: one } = context('. {\n timeouts {\n idle 20s\n }\n forward . 192.0.2.1\n}');
     const packet = Buffer.concat([query('a.test', 'A', {}), Buffer.from([0, 11, 0, 0])]);
     packet[packet.length - 5] = 4; // the OPT's data are the four bytes added
     const keepalive = () => opt(tells(packet, () => one.answerEmpty(packet, 0, null))).options;
@@ -177,7 +177,7 @@ describe('Lane', () => {
   });
 
   it('denies in the name of its zone', () => {
-    const { tells, lane: one, zone } = lane('. {\n cache 9\n forward . 192.0.2.1\n}');
+    const { tells, context: one, zone } = context('. {\n cache 9\n forward . 192.0.2.1\n}');
     const packet = query('a.test', 'AAAA');
     const answer = tells(packet, () => one.answerDenial(packet, zone('.'), 3));
     const [soa] = answer.authorities as packets.SoaAnswer[];
@@ -185,9 +185,9 @@ describe('Lane', () => {
   });
 });
 
-describe('Lane.count', () => {
+describe('WorkerContext.count', () => {
   it('counts one answer in every family of its zone, and in no other zone', () => {
-    const { tells, lane: one } = lane();
+    const { tells, context: one } = context();
     const packet = query('a.test', 'AAAA', { dnssecOk: true });
     const wide = new Counters(countersMemory(3));
     Object.assign(one.counters, { events: wide.events, zones: wide.zones, memory: wide.memory });
@@ -215,7 +215,7 @@ describe('Lane.count', () => {
   });
 
   it('counts what was cut', () => {
-    const { tells, lane: one, cache, store } = lane();
+    const { tells, context: one, cache, store } = context();
     const ref = cache.keep(store, answerFor('a.test', { records: 100 }), 0);
     const packet = query('a.test', 'A');
     const { bytes } = tells(packet, () => one.answerStored(packet, ref, 0, null));
@@ -271,13 +271,13 @@ const local = { address: '169.254.20.10', port: 53 };
 
 /** What is said of a packet that can be answered at once. */
 function recordOf(
-  { lane, ask }: Fixture,
+  { context, ask }: Fixture,
   packet: Buffer,
   transport: typeof overUdp | typeof overTcp = overUdp,
 ): QueryLogRecord {
-  lane.transport = transport;
+  context.transport = transport;
   const answer = ask(packet) as Buffer;
-  return queryLogRecordOf(lane, packet, { transport, remote, local, reply() {} }, answer.length, {
+  return queryLogRecordOf(context, packet, { transport, remote, local, reply() {} }, answer.length, {
     durationMs: 1.5,
     upstream: null,
   });
@@ -313,7 +313,7 @@ describe('queryLogRecordOf', () => {
       durationMs: 1.5,
       upstream: null,
       query: packet,
-      answer: made.lane.slot.bytes.subarray(0, packet.length + 2 * 16),
+      answer: made.context.slot.bytes.subarray(0, packet.length + 2 * 16),
     });
   });
 
@@ -338,13 +338,13 @@ describe('queryLogRecordOf', () => {
     const answer = made.ask(packet) as Buffer;
     const asker = { transport: overUdp, remote, local, reply() {} } as const;
     const authorityType = () =>
-      queryLogRecordOf(made.lane, packet, asker, answer.length, { durationMs: 0, upstream: null }).authorityType;
+      queryLogRecordOf(made.context, packet, asker, answer.length, { durationMs: 0, upstream: null }).authorityType;
     const soaAt = packet.length + 1; // behind the root, which owns it
-    made.lane.slot.bytes[soaAt + 1] = 2;
+    made.context.slot.bytes[soaAt + 1] = 2;
     assert.equal(authorityType(), 2);
-    made.lane.slot.bytes[soaAt + 1] = 6;
+    made.context.slot.bytes[soaAt + 1] = 6;
     assert.equal(authorityType(), 6);
-    made.lane.slot.bytes[9] = 0;
+    made.context.slot.bytes[9] = 0;
     assert.equal(authorityType(), 0);
   });
 });

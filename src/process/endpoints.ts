@@ -242,13 +242,13 @@ export function newTopTalkers(deps: {
     /** `serve`, sampling packets that no worker has sampled. */
     watched:
       (serve: Serve): Serve =>
-      (packet, asker) => {
-        const isWatched = asker.receivedAtMs === undefined && --untilNext < 0;
+      (packet, client) => {
+        const isWatched = client.receivedAtMs === undefined && --untilNext < 0;
         if (isWatched) untilNext = random.below(2 * samplePackets - 1);
         try {
-          if (isWatched) seen(packet, asker.remote.address, samplePackets);
+          if (isWatched) seen(packet, client.remote.address, samplePackets);
         } finally {
-          serve(packet, asker);
+          serve(packet, client);
         }
       },
     answer(asked: Asked): HttpAnswer {

@@ -62,34 +62,34 @@ export class Misses {
   }
 
   /** Takes the packet that the context's `answerNow` has just deferred. Borrows it until it returns. */
-  wait(packet: Uint8Array, asker: Client, nowMs: number): void {
+  wait(packet: Uint8Array, client: Client, nowMs: number): void {
     const { context } = this.#deps;
     const zone = context.zone!;
-    const waiter = this.#waiter(zone, packet, asker, nowMs);
+    const waiter = this.#waiter(zone, packet, client, nowMs);
     const pending = this.#question(zone, packet, nowMs, waiter.wants);
     this.#countMiss(zone);
     if (context.query.type === typeHinfo) this.#deps.loops.seen(packet, context.query.questionEnd, zone.block);
-    this.#getFor(pending, packet, asker, waiter);
+    this.#getFor(pending, packet, client, waiter);
   }
 
   /** The same for a subquery, which the context has read, in its zone. */
-  waitForSubquery(packet: Uint8Array, asker: Client, { askedAtMs, depth, ours }: Subquery): void {
+  waitForSubquery(packet: Uint8Array, client: Client, { askedAtMs, depth, ours }: Subquery): void {
     const zone = this.#deps.context.zone!;
-    const waiter: Waiter = { ...this.#waiter(zone, packet, asker, askedAtMs), ours };
-    this.#getFor(this.#question(zone, packet, askedAtMs, waiter.wants, depth), packet, asker, waiter);
+    const waiter: Waiter = { ...this.#waiter(zone, packet, client, askedAtMs), ours };
+    this.#getFor(this.#question(zone, packet, askedAtMs, waiter.wants, depth), packet, client, waiter);
   }
 
   /** Answers the packet that the context has read from what is cached: there is no room for it to wait. */
-  refuse(packet: Uint8Array, asker: Client, nowMs: number): void {
+  refuse(packet: Uint8Array, client: Client, nowMs: number): void {
     const { context } = this.#deps;
     const zone = context.zone!;
     context.counters.count('overloadedHandOver');
-    const waiter = this.#waiter(zone, packet, asker, nowMs);
+    const waiter = this.#waiter(zone, packet, client, nowMs);
     this.#turnAway(this.#question(zone, packet, nowMs, waiter.wants), waiter);
   }
 
   /** Refreshes what the context's `answerNow` has just answered with. */
-  refresh(packet: Uint8Array, asker: Client, nowMs: number): void {
+  refresh(packet: Uint8Array, client: Client, nowMs: number): void {
     const { context } = this.#deps;
     const zone = context.zone!;
     // The answer is for the cache, which keeps nothing that was asked without RD.
@@ -97,27 +97,27 @@ export class Misses {
     const pending = this.#question(zone, packet, nowMs, 'answer');
     if (this.#table.find(pending) !== null || !this.#table.hasRoom) return;
     context.counters.zones[context.counters.zoneBase(zone.ordinal) + zonePlaces.prefetches]++;
-    this.#getFor(pending, packet, asker, null);
+    this.#getFor(pending, packet, client, null);
   }
 
   /** `waiter` is null for a refresh. */
-  #getFor(pending: Pending, packet: Uint8Array, asker: Client, waiter: Waiter | null): void {
+  #getFor(pending: Pending, packet: Uint8Array, client: Client, waiter: Waiter | null): void {
     const { route, zone, question } = pending;
     // A refresh uses TCP, as in CoreDNS: what is cached for all must not be cut for one.
-    const transport = waiter === null ? overTcp : asker.transport;
+    const transport = waiter === null ? overTcp : client.transport;
     if (route.plan !== null || route.make !== null) {
       const { flags } = this.#deps.context.query;
-      const { address: remote } = asker.remote;
-      const query = { id: u16(packet, 0), flags, question, remote, packet, asker, ordinal: zone.ordinal };
+      const { address: remote } = client.remote;
+      const query = { id: u16(packet, 0), flags, question, remote, packet, client, ordinal: zone.ordinal };
       const plan = route.plan === null ? null : route.plan(query);
       if (plan !== null) return this.#followPlan(pending, plan, query, transport, waiter);
-      const made = route.make === null ? null : route.make(query, zone, asker);
+      const made = route.make === null ? null : route.make(query, zone, client);
       if (made !== null && made.kind !== 'next') {
-        return this.#respondMade(pending, made, { asker, transport }, waiter);
+        return this.#respondMade(pending, made, { client, transport }, waiter);
       }
     }
     if (!this.#enter(pending, waiter)) return;
-    this.#ask(pending, question, { asker, transport }, (outcome) => this.#finish(pending, outcome, null));
+    this.#ask(pending, question, { client, transport }, (outcome) => this.#finish(pending, outcome, null));
   }
 
   /** Makes and asks what the plan says in place of the question. */
@@ -135,12 +135,12 @@ export class Misses {
     const pending: Pending = { ...asked, plan, isJoinable: plan.holdsFor === 'everybody' };
     if (!this.#enter(pending, waiter)) return;
     const { route, zone } = pending;
-    const { id, flags, remote, asker } = query;
+    const { id, flags, remote, client } = query;
     const chase: Chase = {
       judge: (question) => judged(pending, question, remote),
-      make: (question) => (route.make === null ? null : route.make({ id, flags, remote, question }, zone, asker)),
-      ask: (question, done) => this.#ask(pending, question, { asker, transport }, done),
-      lookUp: (question, done) => lookUpFor(pending, question, { asker, transport }, done),
+      make: (question) => (route.make === null ? null : route.make({ id, flags, remote, question }, zone, client)),
+      ask: (question, done) => this.#ask(pending, question, { client, transport }, done),
+      lookUp: (question, done) => lookUpFor(pending, question, { client, transport }, done),
       next: plan.next,
     };
     followUp(chase, plan.question, (outcome, made) => this.#finish(pending, outcome, made));
@@ -158,12 +158,12 @@ export class Misses {
     finishMade(made, lookUp, (outcome, source) => this.#finish(following, outcome, source));
   }
 
-  #waiter(zone: ServedZone, packet: Uint8Array, asker: Client, receivedAtMs: number): Waiter {
+  #waiter(zone: ServedZone, packet: Uint8Array, client: Client, receivedAtMs: number): Waiter {
     const { query } = this.#deps.context;
     const { type } = query;
     const wants = type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';
     const queryBytes = packet.length;
-    return { asker, packet: keptQuery(packet, query), queryBytes, receivedAtMs, zone, wants, ours: null };
+    return { client, packet: keptQuery(packet, query), queryBytes, receivedAtMs, zone, wants, ours: null };
   }
 
   #question(zone: ServedZone, packet: Uint8Array, nowMs: number, wants: Waiter['wants'], depth = 0): Pending {
@@ -265,7 +265,7 @@ export class Misses {
       dnssecOk: (key & keyDnssecOk) !== 0,
       clientTransport: from.transport === overTcp ? 'tcp' : 'udp',
       // A refresh has no client, but access rules of a subquery are for the client whose query led to it.
-      client: clientOf(pending) ?? (pending.asksOurselves ? from.asker.remote.address : undefined),
+      client: clientOf(pending) ?? (pending.asksOurselves ? from.client.remote.address : undefined),
       options: plan === null ? undefined : plan.options,
       askedAtMs: startedAtMs,
       depth,
@@ -293,7 +293,7 @@ export class Misses {
       this.#responder.respond(pending, waiters, outcome, made);
     } catch (error) {
       // They are in no table any more.
-      for (const { asker } of waiters) leaveUnanswered(asker);
+      for (const { client } of waiters) leaveUnanswered(client);
       throw error;
     }
   }
@@ -308,7 +308,7 @@ export class Misses {
 
 /** The first client; undefined for a refresh. */
 function clientOf({ waiters }: Pending): string | undefined {
-  return waiters[0]?.asker.remote.address;
+  return waiters[0]?.client.remote.address;
 }
 
 /** RFC 8767's client response timer: one sweep for all questions whose clients are to get a stale answer in time. */

@@ -70,7 +70,7 @@ function shareOf(waiting: number): number {
 }
 
 export interface Waiter {
-  readonly asker: Client;
+  readonly client: Client;
   /** The part of the query that answering needs (`keptQuery`). */
   readonly packet: Uint8Array;
   /** Bytes of the packet as received. */
@@ -80,7 +80,7 @@ export interface Waiter {
   readonly zone: ServedZone;
   /** `aaaa`: an AAAA question whose name's A is being asked for. */
   readonly wants: 'answer' | 'aaaa';
-  /** Of a subquery: told instead of the asker. Null: a client waits. */
+  /** Of a subquery: told instead of the client. Null: a client waits. */
   readonly ours: OwnWaiter | null;
 }
 
@@ -193,7 +193,7 @@ export class PendingTable {
   join(pending: Pending, waiter: Waiter): 'joined' | 'overloadedWaiters' | 'overloadedClient' {
     const { waiters } = pending;
     if (waiters.length >= waitersPerQuestionMax || this.#waiters >= waitersMax) return 'overloadedWaiters';
-    const client = waiter.asker.remote.address;
+    const client = waiter.client.remote.address;
     const has = this.#ofClient.get(client) ?? 0;
     if (has >= Math.max(clientWaitersLeast, waitersMax - this.#waiters)) return 'overloadedClient';
     const share = shareOf(waiters.length);
@@ -217,18 +217,18 @@ export class PendingTable {
     return this.takeWaiters(pending);
   }
 
-  #count({ asker }: Waiter, change: 1 | -1): void {
-    const client = asker.remote.address;
-    const count = (this.#ofClient.get(client) ?? 0) + change;
-    if (count === 0) this.#ofClient.delete(client);
-    else this.#ofClient.set(client, count);
+  #count({ client }: Waiter, change: 1 | -1): void {
+    const { address } = client.remote;
+    const count = (this.#ofClient.get(address) ?? 0) + change;
+    if (count === 0) this.#ofClient.delete(address);
+    else this.#ofClient.set(address, count);
     this.#waiters += change;
   }
 }
 
-function waitersOf(client: string, waiters: readonly Waiter[]): number {
+function waitersOf(address: string, waiters: readonly Waiter[]): number {
   let count = 0;
-  for (const { asker } of waiters) if (asker.remote.address === client) count++;
+  for (const { client } of waiters) if (client.remote.address === address) count++;
   return count;
 }
 

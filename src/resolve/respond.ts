@@ -114,7 +114,7 @@ export class Responder {
 
   /** An answer cut to nothing refers the client to TCP: over TCP it is a failure. Returns the other waiters. */
   #failOverTcp(pending: Pending, waiters: readonly Waiter[]): readonly Waiter[] {
-    const failed = waiters.filter(({ asker }) => asker.transport === overTcp);
+    const failed = waiters.filter(({ client }) => client.transport === overTcp);
     if (failed.length === 0) return waiters;
     const usable = this.findUsable(pending);
     if (usable !== 0) this.#respondUsable(pending, failed, usable);
@@ -122,7 +122,7 @@ export class Responder {
       pending.route.failed(pending.question, rcodeServFail, 'the answer was truncated over UDP, and TCP got no answer');
       answerEach(failed, (waiter) => this.sendFailure(waiter, 'unreachable'));
     }
-    return waiters.filter(({ asker }) => asker.transport !== overTcp);
+    return waiters.filter(({ client }) => client.transport !== overTcp);
   }
 
   /** The cached answer that may be used where the upstream has none: fresh, or stale where that is allowed; or 0. */
@@ -179,7 +179,7 @@ export class Responder {
   sendFailure(waiter: Waiter, why: Failure | 'no-room'): void {
     const { context } = this.#deps;
     if (waiter.ours !== null) return waiter.ours.failed(why === 'no-room' ? 'overloaded' : why);
-    if (why === 'drop') return waiter.asker.reply(null);
+    if (why === 'drop') return waiter.client.reply(null);
     const { extendedError = null, by = byForward } = failures[why] ?? {};
     const write = () => context.answerEmpty(waiter.packet, rcodeOf(why), extendedError);
     this.#send(waiter, rcodeServFail, write, { ...known, by });
@@ -260,12 +260,12 @@ export class Responder {
   /** Writes and sends one waiter's answer. For an AAAA that waited for the name's A, `rcode` is the A's. */
   #send(waiter: Waiter, rcode: number, write: () => number, { upstream, by, mayKeep }: AnswerSource = known): void {
     const { context, clock } = this.#deps;
-    const { packet, queryBytes, asker, zone } = waiter;
+    const { packet, queryBytes, client, zone } = waiter;
     context.zone = zone;
     const { ours } = waiter;
     // A subquery takes answers of any length.
-    context.transport = ours === null ? asker.transport : overTcp;
-    context.family = asker.remote.address.includes(':') ? 1 : 0;
+    context.transport = ours === null ? client.transport : overTcp;
+    context.family = client.remote.address.includes(':') ? 1 : 0;
     readQuery(packet, packet.length, context.query);
     const isDenied = waiter.wants === 'aaaa' && (rcode === rcodeNoError || rcode === rcodeNxDomain);
     if (ours !== null) {
@@ -274,7 +274,7 @@ export class Responder {
     }
     if (isDenied) {
       const bytes = denyAaaa(context, packet, queryBytes, zone, rcode);
-      asker.reply(context.slot.bytes.subarray(0, bytes));
+      client.reply(context.slot.bytes.subarray(0, bytes));
       return this.#log(waiter, bytes, upstream);
     }
     const bytes = write();
@@ -282,16 +282,16 @@ export class Responder {
     // Access rules act before the cache.
     const answerer = zone.cache === null || by === byAcl ? by : byCache;
     context.count(context.counters.zoneBase(zone.ordinal), answerer, queryBytes, bytes, seconds);
-    asker.reply(context.slot.bytes.subarray(0, bytes));
+    client.reply(context.slot.bytes.subarray(0, bytes));
     this.#log(waiter, bytes, upstream);
   }
 
-  #log({ packet, queryBytes, asker, receivedAtMs }: Waiter, bytes: number, upstream: string | null): void {
+  #log({ packet, queryBytes, client, receivedAtMs }: Waiter, bytes: number, upstream: string | null): void {
     const { context, clock, routes } = this.#deps;
     const log = context.zone === null ? null : routes.get(context.zone)?.logQuery;
     if (!log) return;
     const came = { durationMs: clock.nowMs() - receivedAtMs, upstream };
-    log({ ...queryLogRecordOf(context, packet, asker, bytes, came), queryBytes });
+    log({ ...queryLogRecordOf(context, packet, client, bytes, came), queryBytes });
   }
 }
 
@@ -323,7 +323,7 @@ function answerEach(waiters: readonly Waiter[], answer: (waiter: Waiter) => void
     try {
       answer(waiter);
     } catch (error) {
-      if (waiter.ours === null) leaveUnanswered(waiter.asker);
+      if (waiter.ours === null) leaveUnanswered(waiter.client);
       else waiter.ours.failed('unreachable');
       throw error;
     }
@@ -331,9 +331,9 @@ function answerEach(waiters: readonly Waiter[], answer: (waiter: Waiter) => void
 }
 
 /** Ends a client's query without an answer, unless it has had one. */
-export function leaveUnanswered(asker: Client): void {
+export function leaveUnanswered(client: Client): void {
   try {
-    asker.reply(null);
+    client.reply(null);
   } catch {
     // A second reply throws.
   }

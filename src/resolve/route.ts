@@ -51,7 +51,7 @@ export type LookUp = (request: Request, client: Client, done: (outcome: Outcome)
 
 export interface Route {
   /** Checks the packet that the context has read, before anything else; null: every query passes. */
-  readonly guard: ((packet: Uint8Array, context: WorkerContext, asker: Client) => Verdict) | null;
+  readonly guard: ((packet: Uint8Array, context: WorkerContext, client: Client) => Verdict) | null;
   readonly ask: Ask;
   /** `ask` uses subqueries. */
   readonly asksOurselves: boolean;
@@ -67,7 +67,7 @@ export interface Route {
   /** Null: nothing in the block changes queries. */
   readonly plan: PlanQuery | null;
   /** Makes an answer for a question of this zone; null: nothing in the block makes answers. */
-  readonly make: ((query: MakeQuery, zone: ServedZone, asker: Client) => Made) | null;
+  readonly make: ((query: MakeQuery, zone: ServedZone, client: Client) => Made) | null;
   /** For the query log and dnstap; borrows the record. Null: the block has neither. */
   readonly logQuery: ((record: QueryLogRecord) => void) | null;
   /** For the errors log: no upstream's answer could be used. */
@@ -84,7 +84,7 @@ export type Made =
       /** The target of its alias: the whole server is asked, and the answer appended. */
       readonly follow: Uint8Array | null;
       /** It is about this client: no denial, and nothing to cache for others. */
-      readonly isForAskerAlone?: true;
+      readonly isForClientAlone?: true;
     }
   /** Another maker, or the upstream, answers. */
   | { readonly kind: 'next' }
@@ -122,12 +122,12 @@ export function guardFrom(atWork: readonly PluginAtWork[]): Route['guard'] {
   const aboutAddresses = atWork.flatMap(({ guard, judge }) =>
     guard === undefined || judge === undefined ? [] : guard,
   );
-  return (packet, context, asker) => {
+  return (packet, context, client) => {
     const query: GuardQuery = {
       id: u16(packet, 0),
       flags: context.query.flags,
       question: questionOf(packet, context.query),
-      remote: asker.remote.address,
+      remote: client.remote.address,
       ordinal: context.zone!.ordinal,
     };
     const verdict = verdictOf(guards, query);
@@ -173,7 +173,7 @@ export type Maker = (query: MakeQuery, client: Client) => Made;
 export interface QueryToPlan extends GuardQuery {
   /** Borrowed until the call returns. */
   readonly packet: Uint8Array;
-  readonly asker: Client;
+  readonly client: Client;
 }
 
 export interface QueryPlan {
@@ -188,7 +188,7 @@ export interface QueryPlan {
   /** Changes to the answer; null: none. */
   readonly changes: Changes | null;
   /** Only answers for everybody are joined and cached; `unscoped` ones if the upstream says so (RFC 7871 7.3.1). */
-  readonly holdsFor: 'everybody' | 'asker' | 'unscoped';
+  readonly holdsFor: 'everybody' | 'client' | 'unscoped';
 }
 
 /** The next step after an outcome, which is borrowed until it returns. */
@@ -308,11 +308,11 @@ export function judgeIn(table: ZoneTable, atWork: (block: number) => readonly Pl
 export function makeFrom(atWork: readonly PluginAtWork[]): Route['make'] {
   const inOrder = atWork.flatMap(({ maker }) => maker ?? []);
   if (inOrder.length === 0) return null;
-  return (query: MakeQuery, zone: ServedZone, asker: Client): Made => {
+  return (query: MakeQuery, zone: ServedZone, client: Client): Made => {
     for (const maker of inOrder) {
-      const made = maker(query, asker);
+      const made = maker(query, client);
       if (made.kind === 'next') continue;
-      if (made.kind === 'servfail' || made.isForAskerAlone) return made;
+      if (made.kind === 'servfail' || made.isForClientAlone) return made;
       return { ...made, message: deniable(made.message, zone) };
     }
     return { kind: 'next' };

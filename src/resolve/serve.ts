@@ -27,18 +27,18 @@ export type TableOf = (client: string) => ZoneTable;
 export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
   const { clock, context, misses } = deps;
 
-  function serve(packet: Uint8Array, asker: Client): void {
+  function serve(packet: Uint8Array, client: Client): void {
     const nowMs = clock.nowMs();
-    context.transport = asker.transport;
-    context.family = asker.remote.address.includes(':') ? 1 : 0;
-    const zones = tableOf(asker.remote.address);
-    if (zones.isGuarded && isTurnedAway(deps, zones, packet, asker)) return;
+    context.transport = client.transport;
+    context.family = client.remote.address.includes(':') ? 1 : 0;
+    const zones = tableOf(client.remote.address);
+    if (zones.isGuarded && isTurnedAway(deps, zones, packet, client)) return;
     const bytes = answerNow(context, zones, packet, packet.length, nowMs);
-    if (bytes === deferred) return misses.wait(packet, asker, asker.receivedAtMs ?? nowMs);
-    if (bytes === dropped) return asker.reply(null);
-    asker.reply(context.slot.bytes.subarray(0, bytes));
-    if (context.zone !== null && context.zone.defers !== 0) log(deps, packet, asker, bytes, nowMs);
-    if (context.refreshDue) misses.refresh(packet, asker, nowMs);
+    if (bytes === deferred) return misses.wait(packet, client, client.receivedAtMs ?? nowMs);
+    if (bytes === dropped) return client.reply(null);
+    client.reply(context.slot.bytes.subarray(0, bytes));
+    if (context.zone !== null && context.zone.defers !== 0) log(deps, packet, client, bytes, nowMs);
+    if (context.refreshDue) misses.refresh(packet, client, nowMs);
   }
 
   return guarded(deps, serve);
@@ -47,21 +47,21 @@ export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
 /** For a deferred packet without room to wait. */
 export function refuseFrom(deps: ServeDeps, tableOf: TableOf): Refuse {
   const { clock, misses } = deps;
-  return guarded(deps, (packet, asker) => {
-    const zones = tableOf(asker.remote.address);
-    if (zones.isGuarded && isTurnedAway(deps, zones, packet, asker)) return;
-    if (!readAgain(deps, zones, packet, asker)) return asker.reply(null);
-    misses.refuse(packet, asker, asker.receivedAtMs ?? clock.nowMs());
+  return guarded(deps, (packet, client) => {
+    const zones = tableOf(client.remote.address);
+    if (zones.isGuarded && isTurnedAway(deps, zones, packet, client)) return;
+    if (!readAgain(deps, zones, packet, client)) return client.reply(null);
+    misses.refuse(packet, client, client.receivedAtMs ?? clock.nowMs());
   });
 }
 
 /** For a packet that a worker has answered with an entry that is due for a refresh. */
 export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
   const { clock, context, misses } = deps;
-  return (packet, asker) => {
+  return (packet, client) => {
     try {
-      if (!readAgain(deps, tableOf(asker.remote.address), packet, asker) || context.zone?.cache === null) return;
-      misses.refresh(packet, asker, clock.nowMs());
+      if (!readAgain(deps, tableOf(client.remote.address), packet, client) || context.zone?.cache === null) return;
+      misses.refresh(packet, client, clock.nowMs());
     } catch (error) {
       context.counters.count('panics');
       deps.log.error('exception while refreshing an entry', { error: String((error as Error).stack) });
@@ -70,34 +70,34 @@ export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
 }
 
 /** Whether a guard of its zone has answered or dropped the query. An unreadable packet is left to the spine. */
-function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, asker: Client): boolean {
+function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, client: Client): boolean {
   const { context, routes } = deps;
-  if (!readAgain(deps, table, packet, asker)) return false;
+  if (!readAgain(deps, table, packet, client)) return false;
   const route = routes.get(context.zone!);
-  const verdict = route?.guard?.(packet, context, asker) ?? null;
+  const verdict = route?.guard?.(packet, context, client) ?? null;
   if (verdict === null || verdict.kind === 'pass') return false;
   if (verdict.kind === 'drop') {
-    asker.reply(null);
+    client.reply(null);
     return true;
   }
-  context.transport = asker.transport;
+  context.transport = client.transport;
   const bytes =
     verdict.kind === 'message'
       ? context.answerMade(verdict.message)
       : context.answerEmpty(packet, verdict.rcode, verdict.extendedError);
   context.count(context.counters.zoneBase(context.zone!.ordinal), verdict.by, packet.length, bytes, 0);
-  asker.reply(context.slot.bytes.subarray(0, bytes));
-  log(deps, packet, asker, bytes, null);
+  client.reply(context.slot.bytes.subarray(0, bytes));
+  log(deps, packet, client, bytes, null);
   return true;
 }
 
 /** `sinceMs` null: logged as 0 ms. */
-function log(deps: ServeDeps, packet: Uint8Array, asker: Client, bytes: number, sinceMs: number | null): void {
+function log(deps: ServeDeps, packet: Uint8Array, client: Client, bytes: number, sinceMs: number | null): void {
   const { context, routes, clock } = deps;
   const logQuery = routes.get(context.zone!)?.logQuery;
   if (!logQuery) return;
   const durationMs = sinceMs === null ? 0 : clock.nowMs() - sinceMs;
-  logQuery(queryLogRecordOf(context, packet, asker, bytes, { durationMs, upstream: null }));
+  logQuery(queryLogRecordOf(context, packet, client, bytes, { durationMs, upstream: null }));
 }
 
 /** Reads a packet that a worker has read before; false when its zone is gone after a reload. */
@@ -110,13 +110,13 @@ function readAgain({ context }: ServeDeps, table: ZoneTable, packet: Uint8Array,
 }
 
 function guarded({ context, log }: ServeDeps, take: Serve): Serve {
-  return (packet, asker) => {
+  return (packet, client) => {
     try {
-      take(packet, asker);
+      take(packet, client);
     } catch (error) {
       context.counters.count('panics');
       log.error('exception while handling a packet; the packet was dropped', { error: String((error as Error).stack) });
-      leaveUnanswered(asker);
+      leaveUnanswered(client);
     }
   };
 }

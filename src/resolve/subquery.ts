@@ -35,8 +35,8 @@ interface SubqueryDeps {
   readonly context: WorkerContext;
   readonly clock: Clock;
   readonly misses: {
-    waitForSubquery(packet: Uint8Array, asker: Client, subquery: Subquery): void;
-    refresh(packet: Uint8Array, asker: Client, nowMs: number): void;
+    waitForSubquery(packet: Uint8Array, client: Client, subquery: Subquery): void;
+    refresh(packet: Uint8Array, client: Client, nowMs: number): void;
   };
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
 }
@@ -64,13 +64,13 @@ export function subqueryIn(deps: SubqueryDeps, zone: ServedZone): Ask {
  */
 export function lookUpIn(deps: SubqueryDeps, table: ZoneTable): LookUp {
   const { context, routes } = deps;
-  return (request, client, done) => {
-    const asking = queryFor(request, client, done, context);
-    const { packet, asker, ours } = asking;
+  return (request, from, done) => {
+    const asking = queryFor(request, from, done, context);
+    const { packet, client, ours } = asking;
     const zone = findZone(table, packet, context.query);
     if (zone === null) return ours.failed('nobody');
     context.zone = zoneOfClient(zone, context.query, context.family);
-    const verdict = routes.get(zone)!.guard?.(packet, context, asker) ?? { kind: 'pass' };
+    const verdict = routes.get(zone)!.guard?.(packet, context, client) ?? { kind: 'pass' };
     if (verdict.kind === 'drop') return ours.failed('drop');
     if (verdict.kind === 'empty') return ours.failed(verdict.rcode === rcodeRefused ? 'block' : 'filter');
     if (verdict.kind === 'message') return ours.answered(verdict.message, true);
@@ -86,13 +86,13 @@ function queryFor(
   { remote, local }: Pick<Client, 'remote' | 'local'>,
   done: (outcome: Outcome) => void,
   context: WorkerContext,
-): { packet: Uint8Array; asker: Client; ours: OwnWaiter } {
+): { packet: Uint8Array; client: Client; ours: OwnWaiter } {
   const packet = ownQuery(request);
   const transport = request.clientTransport === 'tcp' ? overTcp : overUdp;
   readQuery(packet, packet.length, context.query);
   context.family = remote.address.includes(':') ? 1 : 0;
   context.transport = overTcp;
-  return { packet, asker: { transport, remote, local, reply() {} }, ours: waiterFor(request, done) };
+  return { packet, client: { transport, remote, local, reply() {} }, ours: waiterFor(request, done) };
 }
 
 /** `done` is called in a later turn: the code that answers is in the middle of something. */
@@ -113,7 +113,7 @@ function waiterFor({ question }: Request, done: (outcome: Outcome) => void): Own
 /** Answers the query that the context has read, at once or when its answer is there. */
 function answer(
   { context, clock, misses }: SubqueryDeps,
-  { packet, asker, ours }: Asking,
+  { packet, client, ours }: Asking,
   request: Request,
   policy: CachePolicy | null,
 ): void {
@@ -122,13 +122,13 @@ function answer(
   const bytes = answerKnown(context, policy, packet, nowMs);
   if (bytes === deferred) {
     const { askedAtMs = nowMs, depth = 0 } = request;
-    return misses.waitForSubquery(packet, asker, { askedAtMs, depth, ours });
+    return misses.waitForSubquery(packet, client, { askedAtMs, depth, ours });
   }
   ours.answered(
     context.slot.bytes.subarray(0, bytes),
     context.block === 0 || nowMs < context.blocks.expiresAtMs(context.block),
   );
-  if (context.refreshDue) misses.refresh(packet, asker, nowMs);
+  if (context.refreshDue) misses.refresh(packet, client, nowMs);
 }
 
 /** Sets the context's block; 0: the answer is from none. */
@@ -189,7 +189,7 @@ export function finishMade(made: Exclude<Made, { kind: 'next' }>, lookUp: Chase[
   const extendedError = error === null ? null : extendedErrorOf(error.code, error.text);
   const from = answerers[by];
   if (follow === null)
-    return done({ ok: true, message, from }, { extendedError, mayKeep: made.isForAskerAlone !== true, by });
+    return done({ ok: true, message, from }, { extendedError, mayKeep: made.isForClientAlone !== true, by });
   lookUp(follow, (target) => {
     if (!target.ok && finalFailures.has(target.why)) return done(target, null);
     const isWhole = target.ok && isAnswered(target.message);
@@ -212,7 +212,7 @@ export interface Subquery {
 }
 
 export interface Origin {
-  readonly asker: Client;
+  readonly client: Client;
   readonly transport: Transport;
 }
 
@@ -231,7 +231,7 @@ export function judged(
 export function lookUpFor(
   pending: Pending,
   question: Uint8Array,
-  { asker, transport }: Origin,
+  { client, transport }: Origin,
   done: (outcome: Outcome) => void,
 ): void {
   const { key, recursionDesired, startedAtMs, route } = pending;
@@ -244,11 +244,11 @@ export function lookUpFor(
     checkingDisabled: (key & keyCheckingDisabled) !== 0,
     dnssecOk: (key & keyDnssecOk) !== 0,
     clientTransport: transport === overTcp ? 'tcp' : 'udp',
-    client: asker.remote.address,
+    client: client.remote.address,
     askedAtMs: startedAtMs,
     depth,
   } as const;
-  route.lookUp(request, asker, done);
+  route.lookUp(request, client, done);
 }
 
 /**

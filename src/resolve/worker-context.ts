@@ -261,16 +261,16 @@ export interface QueryLogRecord {
 export function queryLogRecordOf(
   context: WorkerContext,
   packet: Uint8Array,
-  asker: Client,
+  client: Client,
   bytes: number,
   came: Pick<QueryLogRecord, 'durationMs' | 'upstream'>,
 ): QueryLogRecord {
   const { query, slot } = context;
-  const tcp = asker.transport === overTcp;
+  const tcp = client.transport === overTcp;
   const answerRecords = u16(slot.bytes, atAnswers);
   return {
-    remote: asker.remote,
-    local: asker.local,
+    remote: client.remote,
+    local: client.local,
     transport: tcp ? 'tcp' : 'udp',
     id: u16(packet, 0),
     opcode: 0,

@@ -30,14 +30,14 @@ function newWorld(change: (network: MemoryNetwork) => Partial<Network> = () => (
   };
   const listeners = newListeners({ network: changed, clock, counters });
   /** Packets that were served, and by which listener. */
-  const served: { key: string; asker: Asking; id: number }[] = [];
+  const served: { key: string; client: Asking; id: number }[] = [];
   /** A listener that echoes at once, or leaves the reply to the test. */
   const wanted = (at: Endpoint, answering: 'at once' | 'by hand' = 'at once', key = keyOf(at)): WantedListener => ({
     ...{ key, at, timeouts: () => timeouts, table: () => null, refresh() {}, refuse() {} },
-    serve(packet, asker) {
+    serve(packet, client) {
       const [high, low] = packet;
-      served.push({ key, asker, id: high * 256 + low });
-      if (answering === 'at once') asker.reply(packet);
+      served.push({ key, client, id: high * 256 + low });
+      if (answering === 'at once') client.reply(packet);
     },
   });
   const asks = (to: Endpoint, id: number, transport: 'udp' | 'tcp') =>
@@ -57,7 +57,7 @@ describe('newListeners', () => {
       for (const at of [one, other]) assert.equal((await asks(at, 7, transport)).bytes.readUInt16BE(), 7);
     }
     assert.deepEqual(
-      served.map(({ key, asker }) => [key, asker.transport, keyOf(asker.local)]),
+      served.map(({ key, client }) => [key, client.transport, keyOf(client.local)]),
       [one, other, one, other].map((at, index) => [keyOf(at), index < 2 ? 0 : 1, keyOf(at)]),
     );
     assert.deepEqual(listeners.endpoints(), [one, other]);
@@ -127,7 +127,7 @@ describe('newListeners', () => {
     assert.equal(listeners.tcpClients, 1);
     listeners.keepOnly(new Set([keyOf(one)]));
     assert.deepEqual(listeners.endpoints(), [one]);
-    served[0].asker.reply(message(7));
+    served[0].client.reply(message(7));
     await clock.pass(10);
     assert.deepEqual(client.ids, [7]);
     client.end();
@@ -174,7 +174,7 @@ describe('newListeners', () => {
     assert.deepEqual(listeners.endpoints(), []);
     await clock.pass(10);
     assert.equal(done, 0);
-    for (const { asker, id } of served) asker.reply(message(id));
+    for (const { client, id } of served) client.reply(message(id));
     await clock.pass(2_000);
     assert.deepEqual([received, client.ids, done], [[7], [8], 1]);
     socket.close();

@@ -33,7 +33,7 @@ function clientOnNotes() {
       places: new TcpPlaces(),
       turns: new TcpTurns(() => clock.nowMs()),
       timeouts,
-      serve: (_packet, asker) => askers.push(asker),
+      serve: (_packet, client) => askers.push(client),
       local: at,
       workLater: () => notes.push('later'),
       gone: () => notes.push('gone'),
@@ -48,7 +48,7 @@ test('nothing is written within a reply, everything at the end of the turn', () 
   const { client, askers, takeNotes } = clientOnNotes();
   client.data(Buffer.concat([framed(message(1)), framed(message(2)), framed(message(3))]));
   assert.deepEqual(takeNotes(), []);
-  for (const asker of askers.slice(0, 2)) asker.reply(message(0, 100));
+  for (const client of askers.slice(0, 2)) client.reply(message(0, 100));
   assert.deepEqual(takeNotes(), ['later', 'later']);
   client.work();
   assert.deepEqual(takeNotes(), ['write 204']);

@@ -26,7 +26,7 @@ export class AskedQuery {
 
   constructor(
     packet: Uint8Array,
-    readonly asker: Client,
+    readonly client: Client,
   ) {
     this.bytes = Buffer.from(packet);
   }
@@ -38,7 +38,7 @@ export class AskedQuery {
   /** Echoes the query. The bytes are borrowed, so they are spoilt afterwards. */
   reply(answerBytes = this.bytes.length): void {
     const answer = message(this.id, answerBytes);
-    this.asker.reply(answer);
+    this.client.reply(answer);
     answer.fill(0xdd);
   }
 }
@@ -85,8 +85,8 @@ export async function tcpWorld(options: TcpTestOptions = {}): Promise<TcpTestWor
     { network, clock, counters, ...shared },
     at,
     () => inForce,
-    (packet, asker) => {
-      const query = new AskedQuery(packet, asker);
+    (packet, client) => {
+      const query = new AskedQuery(packet, client);
       const run = instead;
       instead = null;
       if (run !== null) return run();

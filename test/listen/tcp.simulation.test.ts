@@ -110,7 +110,7 @@ async function simulate(random: Random): Promise<void> {
   }
 
   function collect(query: AskedQuery): void {
-    const key = `${query.asker.remote.address}#${query.asker.remote.port}`;
+    const key = `${query.client.remote.address}#${query.client.remote.port}`;
     const queries = owed.get(key) ?? [];
     queries.push(query);
     owed.set(key, queries);

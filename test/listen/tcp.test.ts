@@ -20,8 +20,8 @@ test('pipelined queries are answered in the order in which the answers are ready
     asked.map(({ id }) => id),
     [1, 2, 3],
   );
-  assert.deepEqual([asked[0].asker.transport, asked[0].asker.remote.address], [1, '10.244.0.7']);
-  assert.deepEqual([asked[0].asker.local, listener.local], [at, at]);
+  assert.deepEqual([asked[0].client.transport, asked[0].client.remote.address], [1, '10.244.0.7']);
+  assert.deepEqual([asked[0].client.local, listener.local], [at, at]);
   asked[2].reply();
   await clock.pass(0);
   asked[0].reply();
@@ -65,7 +65,7 @@ test('the largest query and the largest answer pass whole', async () => {
   client.sends(message(1, queryBytesMax));
   await clock.pass(0);
   assert.equal(asked[0].bytes.length, queryBytesMax);
-  asked[0].asker.reply(message(1, 65_535));
+  asked[0].client.reply(message(1, 65_535));
   await clock.pass(0);
   assert.equal(client.received[0].length, 65_535);
 });
@@ -79,8 +79,8 @@ test('zero-length and short frames are passed on, settled without an answer, and
     asked.map(({ bytes }) => bytes.length),
     [0, 3, 12],
   );
-  asked[0].asker.reply(null);
-  asked[1].asker.reply(null);
+  asked[0].client.reply(null);
+  asked[1].client.reply(null);
   asked[2].reply();
   await clock.pass(0);
   assert.deepEqual(client.ids, [7]);
@@ -325,7 +325,7 @@ test('beyond the bound of unsent bytes the connection is dropped', async () => {
   client.sends(...Array.from({ length: 20 }, (_, id) => message(id)));
   await clock.pass(0);
   client.pause();
-  for (const query of asked) query.asker.reply(message(query.id, 60_000));
+  for (const query of asked) query.client.reply(message(query.id, 60_000));
   await clock.pass(0);
   assert.equal(counters.total('tcpClosedSlow'), 1);
   assert.equal(listener.clients, 0);
@@ -447,7 +447,7 @@ test('drain does not wait for ever for clients that do not read or do not close'
   for (const client of [deaf, lingering]) client.sends(message(1), message(2));
   await clock.pass(0);
   deaf.pause();
-  for (const query of asked) query.asker.reply(message(query.id, 50_000));
+  for (const query of asked) query.client.reply(message(query.id, 50_000));
   let drained = 0;
   listener.drain(() => drained++);
   await clock.pass(writeMs + 2 * tcpSweepPeriodMs);
@@ -515,9 +515,9 @@ test('on loopback: pipelining, half-close, drain', async () => {
     world,
     { address: '127.0.0.1', port: 0 },
     () => timeouts,
-    (packet, asker) => {
+    (packet, client) => {
       const answer = Buffer.from(packet);
-      setImmediate(() => asker.reply(answer));
+      setImmediate(() => client.reply(answer));
     },
   );
   const client = new TcpClient(network, listener.local);

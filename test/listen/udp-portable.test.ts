@@ -16,9 +16,9 @@ async function world() {
   const network = new MemoryNetwork(clock, seededRandom(1));
   const askers: Client[] = [];
   const packets: Buffer[] = [];
-  const listener = await openUdpListener({ network }, at, (packet, asker) => {
+  const listener = await openUdpListener({ network }, at, (packet, client) => {
     packets.push(Buffer.from(packet));
-    askers.push(asker);
+    askers.push(client);
   });
   const answers: string[] = [];
   const client = network.connectDatagrams(
@@ -124,8 +124,8 @@ test('close is at once; answers that come later go nowhere', async () => {
 
 test('on loopback', async () => {
   const network = nodeNetwork({ sendFailed: assert.fail, acceptFailed: assert.fail });
-  const listener = await openUdpListener({ network }, { address: '127.0.0.1', port: 0 }, (packet, asker) =>
-    asker.reply(packet),
+  const listener = await openUdpListener({ network }, { address: '127.0.0.1', port: 0 }, (packet, client) =>
+    client.reply(packet),
   );
   assert.notEqual(listener.local.port, 0);
   const answer = await new Promise<string>((resolve, reject) => {

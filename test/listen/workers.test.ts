@@ -35,13 +35,13 @@ async function newWorld(count = 1) {
     return threads.open({
       at: { address, port: 0 },
       table: () => table,
-      serve(packet, asker) {
+      serve(packet, client) {
         const text = Buffer.from(packet).toString();
-        if (text.startsWith('hkeep')) kept.push(asker);
-        else asker.reply(Buffer.from(`context: ${text}`));
+        if (text.startsWith('hkeep')) kept.push(client);
+        else client.reply(Buffer.from(`context: ${text}`));
       },
       refresh: (packet) => void refreshed.push(Buffer.from(packet).toString()),
-      refuse: (packet, asker) => asker.reply(Buffer.from(`no room for ${Buffer.from(packet)}`)),
+      refuse: (packet, client) => client.reply(Buffer.from(`no room for ${Buffer.from(packet)}`)),
     });
   };
   return {
@@ -143,7 +143,7 @@ describe('Workers', { skip }, () => {
     client.close();
   });
 
-  test('tells the asker who asked, and when', async () => {
+  test('tells the client who asked, and when', async () => {
     const { threads, open, client, kept } = await newWorld();
     const listener = await open();
     await client.send('hkeep', listener.local.port);

@@ -98,13 +98,13 @@ describe('an exception about what is seen', () => {
     const { askers, askerAt } = newFixture();
     let served = 0;
     const watched = askers.watched(() => void served++);
-    const asker = askerAt('10.244.0.7');
-    Object.defineProperty(asker, 'remote', {
+    const client = askerAt('10.244.0.7');
+    Object.defineProperty(client, 'remote', {
       get() {
         throw new Error('planted');
       },
     });
-    assert.throws(() => watched(query('a.test', 'A'), asker), /planted/u);
+    assert.throws(() => watched(query('a.test', 'A'), client), /planted/u);
     assert.equal(served, 1);
   });
 });

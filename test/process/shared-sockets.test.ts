@@ -68,9 +68,9 @@ describe('answeringThreads', { skip }, () => {
     const udp = await threads.open({
       at: { address: '127.0.0.1', port: 0 },
       table: () => listener.table,
-      serve(packet, asker) {
+      serve(packet, client) {
         deferred.push(packets.decode(Buffer.from(packet)).questions![0].name);
-        asker.reply(null);
+        client.reply(null);
       },
       refresh() {},
       refuse() {},

@@ -86,7 +86,7 @@ export function query(
 }
 
 /** A pod that asks over UDP and keeps no answers. */
-export const podAsker = {
+export const podClient = {
   transport: overUdp,
   remote: { address: '10.244.0.7', port: 4000 },
   local: { address: '169.254.20.10', port: 53 },

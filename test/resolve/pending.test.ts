@@ -17,7 +17,7 @@ import type { Answer, Ask, Outcome, Request } from '../../src/upstream/ask.js';
 import { hashKey } from '../dns/hash-key.js';
 
 const question = (name: string) => Uint8Array.from([...nameToWire(name), 0, 1, 0, 1]);
-const from = (address: string) => ({ asker: { remote: { address, port: 1 } } }) as Waiter;
+const from = (address: string) => ({ client: { remote: { address, port: 1 } } }) as Waiter;
 const waiter = from('10.244.0.1');
 const key = hashKey(7);
 
@@ -160,7 +160,7 @@ describe('PendingTable', () => {
     let joined = 0;
     for (const one of questions) while (table.join(one, waiter) === 'joined') joined++;
     assert.equal(joined, waitersMax / 2);
-    assert.equal(table.hasShareFor(waiter.asker.remote.address), false);
+    assert.equal(table.hasShareFor(waiter.client.remote.address), false);
     assert.equal(table.hasShareFor('10.244.0.2'), true);
     assert.equal(table.join(questions[0], from('10.244.0.2')), 'joined');
   });

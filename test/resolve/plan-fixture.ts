@@ -12,7 +12,7 @@ import { loadOptions } from './context-fixture.js';
 
 export interface QueryParts {
   readonly options?: readonly packets.PacketOpt[];
-  readonly transport?: QueryToPlan['asker']['transport'];
+  readonly transport?: QueryToPlan['client']['transport'];
   readonly client?: string;
 }
 
@@ -22,7 +22,7 @@ export function questionFor(name: string, type = 'A', questionClass = 1): Uint8A
 }
 
 export function queryToPlan(name: string, type = 'A', parts: QueryParts = {}): QueryToPlan {
-  const client = { address: parts.client ?? '10.244.0.7', port: 4000 };
+  const remote = { address: parts.client ?? '10.244.0.7', port: 4000 };
   const opt = { type: 'OPT', name: '.', udpPayloadSize: 1232, flags: 0, options: parts.options ?? [] };
   const packet = packets.encode({
     type: 'query',
@@ -32,14 +32,14 @@ export function queryToPlan(name: string, type = 'A', parts: QueryParts = {}): Q
     additionals: parts.options === undefined ? [] : [opt as unknown as packets.Answer],
   });
   const local = { address: '169.254.20.10', port: 53 };
-  const asker = { transport: parts.transport ?? overUdp, remote: client, local, reply() {} };
+  const client = { transport: parts.transport ?? overUdp, remote, local, reply() {} };
   return {
     id: 0x1234,
     flags: 0x0100,
     question: questionFor(name, type),
-    remote: client.address,
+    remote: remote.address,
     packet,
-    asker,
+    client,
     ordinal: 0,
   };
 }

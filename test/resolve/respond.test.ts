@@ -28,9 +28,9 @@ function settle(fixture: WaitingFixture, outcome: Outcome | Reply, how: Settling
   const askers = Array.from({ length: count }, (_, index) => {
     return new AskedBy(transport === 'tcp' ? 1 : 0, { address: '10.0.0.1', port: 1024 + index });
   });
-  const waiters = askers.map((asker) => {
+  const waiters = askers.map((client) => {
     return {
-      asker,
+      client,
       packet: Buffer.from(packet),
       queryBytes: packet.length,
       receivedAtMs: clock.nowMs(),

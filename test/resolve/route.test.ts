@@ -24,7 +24,7 @@ import {
 import type { WorkerContext } from '../../src/resolve/worker-context.js';
 import type { Outcome } from '../../src/upstream/ask.js';
 import { hashKey } from '../dns/hash-key.js';
-import { fixture, loadOptions, podAsker, query } from './context-fixture.js';
+import { fixture, loadOptions, podClient, query } from './context-fixture.js';
 import { inWords, queryToPlan, questionFor } from './plan-fixture.js';
 
 function planned(changer: Changer): QueryPlan | null {
@@ -65,10 +65,10 @@ describe('planFrom', () => {
   it('sends no options at all when they have no room', () => {
     const plan = planned((draft) => {
       for (let code = 1; code < 6; code++) draft.options.set(code, new Uint8Array(500));
-      draft.holdsFor = 'asker';
+      draft.holdsFor = 'client';
       return null;
     })!;
-    assert.deepEqual([plan.options, plan.holdsFor], [undefined, 'asker']);
+    assert.deepEqual([plan.options, plan.holdsFor], [undefined, 'client']);
   });
 
   it('asks with or without RD where that is not what the client did', () => {
@@ -128,7 +128,7 @@ describe('guardFrom', () => {
             return verdict;
           },
         },
-      ])!(packet, context, podAsker);
+      ])!(packet, context, podClient);
     assert.deepEqual(judge({ kind: 'drop' }), { kind: 'drop' });
     assert.deepEqual(judge({ kind: 'pass' }), { kind: 'pass' });
     const [{ id, remote, ordinal, question }] = seen;
@@ -154,7 +154,7 @@ function make(directives: string, packet: Buffer, zone = 'test'): Made {
   return makeFrom([{ maker: templateMaker(compileTemplates(settingsOf(config.blocks[0], template)!)) }])!(
     asQuery(context, packet),
     context.zone!,
-    podAsker,
+    podClient,
   );
 }
 
@@ -178,10 +178,10 @@ describe('makeFrom', () => {
     const next = { kind: 'next' } as const;
     const no = { kind: 'servfail', text: 'no' } as const;
     const makers = (made: Made) => makeFrom([{ maker: says('template', made) }, { maker: says('hosts', no) }])!;
-    assert.deepEqual(makers(next)(asQuery(context, packet), context.zone!, podAsker), no);
-    assert.deepEqual(makers(no)(asQuery(context, packet), context.zone!, podAsker), no);
+    assert.deepEqual(makers(next)(asQuery(context, packet), context.zone!, podClient), no);
+    assert.deepEqual(makers(no)(asQuery(context, packet), context.zone!, podClient), no);
     assert.deepEqual(asked, ['template', 'hosts', 'template']);
-    assert.deepEqual(makeFrom([{ maker: () => next }])!(asQuery(context, packet), context.zone!, podAsker), next);
+    assert.deepEqual(makeFrom([{ maker: () => next }])!(asQuery(context, packet), context.zone!, podClient), next);
   });
 
   it('makes nothing where there are no templates', () => {

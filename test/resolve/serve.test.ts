@@ -16,14 +16,14 @@ function serving(corefile: string, parts: (fixture: WaitingFixture) => Partial<S
   const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
   const base: ServeDeps = { clock, log, context, misses, routes: world.routes };
   const serve = serveFrom({ ...base, ...parts(fixture) }, table ?? (() => listener.table));
-  const asks = (packet: Uint8Array, asker = new AskedBy(0, { address: '10.0.0.1', port: 4000 })) => {
-    serve(packet, asker);
-    return asker;
+  const asks = (packet: Uint8Array, client = new AskedBy(0, { address: '10.0.0.1', port: 4000 })) => {
+    serve(packet, client);
+    return client;
   };
   return { ...fixture, asks };
 }
 
-/** An asker as listeners make it: a second reply is a bug. */
+/** An client as listeners make it: a second reply is a bug. */
 class StrictlyOnce extends AskedBy {
   override reply(answer: Uint8Array | null): void {
     assert.equal(this.replies.length, 0, 'a query is answered once');
@@ -127,23 +127,23 @@ describe('serveFrom', () => {
   });
 
   it('does not answer a second time what failed after its answer', () => {
-    const asker = () => new StrictlyOnce(0, { address: '10.0.0.1', port: 4000 });
+    const client = () => new StrictlyOnce(0, { address: '10.0.0.1', port: 4000 });
     const refreshing = serving(plain, () => ({ misses: { wait: bug, refresh: bug, refuse: bug } }));
     known(refreshing);
     refreshing.clock.passMs(20_000);
-    assert.deepEqual(refreshing.asks(query('a.test', 'A'), asker()).data, ['192.0.2.1']);
+    assert.deepEqual(refreshing.asks(query('a.test', 'A'), client()).data, ['192.0.2.1']);
     assert.equal(refreshing.total('panics'), 1);
 
     const routes = { get: (_zone: ServedZone) => bug() };
     const logging = serving('. {\n log\n cache\n forward . 192.0.2.1\n}', () => ({ routes }));
     known(logging);
-    assert.deepEqual(logging.asks(query('a.test', 'A'), asker()).data, ['192.0.2.1']);
+    assert.deepEqual(logging.asks(query('a.test', 'A'), client()).data, ['192.0.2.1']);
     assert.equal(logging.total('panics'), 1);
   });
 });
 
 describe('refuseFrom', () => {
-  const asker = () => new AskedBy(0, { address: '10.0.0.1', port: 4000 });
+  const client = () => new AskedBy(0, { address: '10.0.0.1', port: 4000 });
   const refusing = (table?: () => ZoneTable) => {
     const fixture = waiting('. {\n cache\n forward . 192.0.2.1\n}');
     const { clock, context, misses, world, listener, errors } = fixture;
@@ -154,12 +154,12 @@ describe('refuseFrom', () => {
 
   it('answers at once: by what is known, though it be stale, else SERVFAIL, and counts it', () => {
     const fixture = refusing();
-    const unknown = asker();
+    const unknown = client();
     fixture.refuse(query('b.test', 'A'), unknown);
     assert.equal(unknown.rcode, 'SERVFAIL');
     known(fixture);
     fixture.clock.passMs(60_000);
-    const stale = asker();
+    const stale = client();
     fixture.refuse(query('a.test', 'A'), stale);
     assert.deepEqual(stale.data, ['192.0.2.1']);
     assert.deepEqual([fixture.total('overloadedHandOver'), fixture.total('staleOnFailure')], [2, 1]);
@@ -168,7 +168,7 @@ describe('refuseFrom', () => {
 
   it('settles what nobody serves any more', () => {
     const other = waiting('other.test {\n forward . 192.0.2.1\n}').listener.table;
-    const gone = asker();
+    const gone = client();
     refusing(() => other).refuse(query('a.test', 'A'), gone);
     assert.deepEqual(gone.replies, [null]);
   });

@@ -8,7 +8,7 @@ import type { MadeSource } from '../../src/resolve/respond.js';
 import type { Made, Route, Step, Verdict } from '../../src/resolve/route.js';
 import { followUp, judged, lookUpFor, lookUpIn, mayWaitFor, subqueryIn } from '../../src/resolve/subquery.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
-import { type Decoded, podAsker, query } from './context-fixture.js';
+import { type Decoded, podClient, query } from './context-fixture.js';
 import { inWords, questionFor } from './plan-fixture.js';
 import { addresses, message, type Reply, type WaitingFixture, waiting } from './waiting-fixture.js';
 
@@ -87,7 +87,7 @@ describe('lookUpIn', () => {
     const plain = { recursionDesired: true, checkingDisabled: false, dnssecOk: false, clientTransport: 'udp' } as const;
     const question = Uint8Array.from(query(name, type).subarray(12));
     const request = { ...plain, question, askedAtMs: 0, depth: 3 };
-    lookUpIn(fixture, fixture.listener.table)(request, podAsker, (outcome) => {
+    lookUpIn(fixture, fixture.listener.table)(request, podClient, (outcome) => {
       outcomes.push(outcome);
     });
     return outcomes;
@@ -308,8 +308,8 @@ describe('lookUpFor', () => {
       clients.push(client);
     };
     const pending = pendingWith({ lookUp }, parts);
-    lookUpFor(pending, other, { asker: podAsker, transport }, (outcome) => outcomes.push(outcome));
-    assert.ok(clients.every((client) => client === podAsker));
+    lookUpFor(pending, other, { client: podClient, transport }, (outcome) => outcomes.push(outcome));
+    assert.ok(clients.every((client) => client === podClient));
     return { asked, outcomes, pending };
   }
 
@@ -318,7 +318,7 @@ describe('lookUpFor', () => {
     assert.deepEqual(asked, [
       {
         ...{ question: other, recursionDesired: false, checkingDisabled: true, dnssecOk: true, clientTransport: 'tcp' },
-        ...{ client: podAsker.remote.address, askedAtMs: 7, depth: 5 },
+        ...{ client: podClient.remote.address, askedAtMs: 7, depth: 5 },
       },
     ]);
     assert.equal(pending.asksOurselves, true);

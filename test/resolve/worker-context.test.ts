@@ -290,7 +290,7 @@ function known(name: string, records = 1): Fixture {
 }
 
 describe('queryLogRecordOf', () => {
-  it('tells of the question, the asker and the answer', () => {
+  it('tells of the question, the client and the answer', () => {
     const packet = query('WWW.a.test', 'A', { udpBytes: 4096, dnssecOk: false });
     const made = known('www.a.test', 2);
     assert.deepEqual(recordOf(made, packet), {
@@ -336,9 +336,9 @@ describe('queryLogRecordOf', () => {
     const made = known('a.test');
     const packet = query('a.test', 'AAAA');
     const answer = made.ask(packet) as Buffer;
-    const asker = { transport: overUdp, remote, local, reply() {} } as const;
+    const client = { transport: overUdp, remote, local, reply() {} } as const;
     const authorityType = () =>
-      queryLogRecordOf(made.context, packet, asker, answer.length, { durationMs: 0, upstream: null }).authorityType;
+      queryLogRecordOf(made.context, packet, client, answer.length, { durationMs: 0, upstream: null }).authorityType;
     const soaAt = packet.length + 1; // behind the root, which owns it
     made.context.slot.bytes[soaAt + 1] = 2;
     assert.equal(authorityType(), 2);

@@ -30,7 +30,7 @@ const nothingElse = {
   recursionDesired: null,
   next: null,
   changes: null,
-  holdsFor: 'asker',
+  holdsFor: 'client',
 } as const;
 
 const failed: Outcome = { ok: false, why: 'timeout', text: 'neither AAAA nor A got an answer' };
@@ -50,12 +50,14 @@ export function translatedRoute(route: Route, config: Dns64Config, within: Ask, 
       if (course === null || 'failure' in course || course.holdsFor === 'everybody') return null;
       return { ...nothingElse, question: query.question };
     },
-    make(query, zone, asker) {
+    make(query, zone, client) {
       if (make === null) return { kind: 'next' };
-      const made = make(query, zone, asker);
-      if (!isForAskerAlone(made)) return { kind: 'next' };
+      const made = make(query, zone, client);
+      if (!isForClientAlone(made)) return { kind: 'next' };
       // Another part of the block may know the name's A.
-      return isForAskerAlone(make({ ...query, question: forA(query.question) }, zone, asker)) ? made : { kind: 'next' };
+      return isForClientAlone(make({ ...query, question: forA(query.question) }, zone, client))
+        ? made
+        : { kind: 'next' };
     },
     // The queries within have logged the failure.
     failed() {},
@@ -108,8 +110,8 @@ function asWithin(within: Ask, making: (within: Ask) => Ask): Ask {
   };
 }
 
-function isForAskerAlone(made: Made): boolean {
-  return made.kind === 'message' && made.isForAskerAlone === true;
+function isForClientAlone(made: Made): boolean {
+  return made.kind === 'message' && made.isForClientAlone === true;
 }
 
 function forA(question: Uint8Array): Uint8Array {

@@ -22,10 +22,10 @@ export function changeOptions(rule: OptionChange, draft: QueryPlanDraft, query: 
   }
   if (action === 'append' && fromClient !== null) {
     options.set(code, fromClient);
-    draft.holdsFor = 'asker';
+    draft.holdsFor = 'client';
   }
   if (action === (isThere ? 'append' : 'replace')) return false;
-  if (fromClient !== null) draft.holdsFor = 'asker';
+  if (fromClient !== null) draft.holdsFor = 'client';
   options.set(code, dataFor(rule, draft, query));
   return true;
 }
@@ -33,15 +33,15 @@ export function changeOptions(rule: OptionChange, draft: QueryPlanDraft, query: 
 function dataFor({ data }: OptionChange, draft: QueryPlanDraft, query: QueryToPlan): Uint8Array {
   if (data.kind === 'bytes') return Uint8Array.from(data.bytes);
   if (data.kind === 'subnet') {
-    const address = addressBytes(query.asker.remote.address.replace(/%.*$/u, ''));
+    const address = addressBytes(query.client.remote.address.replace(/%.*$/u, ''));
     const bits = address.length === 4 ? data.v4Bits : data.v6Bits;
     if (bits > 0 && draft.holdsFor === 'everybody') draft.holdsFor = 'unscoped';
     return subnetOf(address, bits);
   }
   if (data.name === 'qname') return Buffer.from(lowerCaseName(wireToName(draft.question, 0)));
   if (data.name === 'qtype') return number(u16(draft.question, draft.question.length - 4));
-  draft.holdsFor = 'asker';
-  const { remote, local, transport } = query.asker;
+  draft.holdsFor = 'client';
+  const { remote, local, transport } = query.client;
   if (data.name === 'protocol') return Buffer.from(transport === overTcp ? 'tcp' : 'udp');
   const endpoint = data.name.startsWith('client') ? remote : local;
   return data.name.endsWith('port') ? number(endpoint.port) : addressBytes(endpoint.address.replace(/%.*$/u, ''));

@@ -39,6 +39,6 @@ function whoamiMaker(isForwarded: (question: Uint8Array) => boolean): Maker {
       const label = transport === overTcp ? '_tcp' : '_udp';
       records.push(`${label}.${name === '.' ? '' : name} ${behind} SRV 0 0 ${remote.port} .`);
     }
-    return { ...madeAnswer(query, byWhoami, { authoritative: true, additional: records }), isForAskerAlone: true };
+    return { ...madeAnswer(query, byWhoami, { authoritative: true, additional: records }), isForClientAlone: true };
   };
 }

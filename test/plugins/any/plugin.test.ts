@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import packets from 'dns-packet';
 import { any, byAny } from '../../../src/plugins/any/plugin.js';
-import { podAsker, query } from '../../resolve/context-fixture.js';
+import { podClient, query } from '../../resolve/context-fixture.js';
 
 const asks = (type: string) =>
   any.start!(true, {} as never)!.maker!(
     { id: 7, flags: 0x0100, question: query('A.test', type).subarray(12), remote: '10.0.0.9' },
-    podAsker,
+    podClient,
   );
 
 it('ANY gets one HINFO, and other questions go on', () => {

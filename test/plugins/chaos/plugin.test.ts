@@ -5,7 +5,7 @@ import { settingsOf } from '../../../src/config/plugins.js';
 import { programVersion } from '../../../src/config/version.js';
 import { chaos } from '../../../src/plugins/chaos/plugin.js';
 import { blockOf } from '../../config/options.js';
-import { podAsker, query } from '../../resolve/context-fixture.js';
+import { podClient, query } from '../../resolve/context-fixture.js';
 
 /** The texts of the answer, or `next`. */
 function asks(line: string, name: string, type = 'TXT', questionClass = 3): string[] | 'next' {
@@ -13,7 +13,7 @@ function asks(line: string, name: string, type = 'TXT', questionClass = 3): stri
   const question = query(name, type).subarray(12);
   question.writeUInt16BE(questionClass, question.length - 2);
   const { maker } = chaos.start!(settings, {} as never)!;
-  const made = maker!({ id: 7, flags: 0x0100, question, remote: '10.0.0.9' }, podAsker);
+  const made = maker!({ id: 7, flags: 0x0100, question, remote: '10.0.0.9' }, podClient);
   if (made.kind !== 'message') return made.kind as 'next';
   const answers = packets.decode(Buffer.from(made.message)).answers as packets.TxtAnswer[];
   for (const { ttl, class: answered, name: owner } of answers)

@@ -117,25 +117,25 @@ describe('a translated route', () => {
     assert.deepEqual([(decoded as { rcode?: string }).rcode, decoded?.questions?.[0].type], ['NXDOMAIN', 'AAAA']);
   });
 
-  it('makes and plans nothing but what is for its asker alone', () => {
+  it('makes and plans nothing but what is for its client alone', () => {
     const made = (by: typeof byHosts | typeof byWhoami): Made => ({
       ...{ kind: 'message', message: new Uint8Array(), by, extendedError: null, follow: null },
-      ...(by === byWhoami ? { isForAskerAlone: true } : {}),
+      ...(by === byWhoami ? { isForClientAlone: true } : {}),
     });
     const course = { question, options: undefined, recursionDesired: null, next: null, changes: null } as const;
     const routeOf = (parts: Partial<Route>) => translatedRoute({ ...other, ...parts }, config, other.ask, normaliser);
-    const asker = [{ question }, {}, {}] as unknown as Parameters<NonNullable<Route['make']>>;
-    assert.deepEqual(routeOf({ make: () => made(byHosts) }).make?.(...asker), { kind: 'next' });
-    assert.deepEqual(routeOf({ make: () => made(byWhoami) }).make?.(...asker), made(byWhoami));
+    const client = [{ question }, {}, {}] as unknown as Parameters<NonNullable<Route['make']>>;
+    assert.deepEqual(routeOf({ make: () => made(byHosts) }).make?.(...client), { kind: 'next' });
+    assert.deepEqual(routeOf({ make: () => made(byWhoami) }).make?.(...client), made(byWhoami));
     const ofA = (query: { question: Uint8Array }) =>
       made(u16(query.question, query.question.length - 4) === 1 ? byHosts : byWhoami);
-    assert.deepEqual(routeOf({ make: ofA }).make?.(...asker), { kind: 'next' }, 'the name’s A is known');
-    assert.deepEqual(routeOf({}).make?.(...asker), { kind: 'next' });
-    const planned = (holdsFor: 'asker' | 'everybody' | 'unscoped') =>
+    assert.deepEqual(routeOf({ make: ofA }).make?.(...client), { kind: 'next' }, 'the name’s A is known');
+    assert.deepEqual(routeOf({}).make?.(...client), { kind: 'next' });
+    const planned = (holdsFor: 'client' | 'everybody' | 'unscoped') =>
       routeOf({ plan: () => ({ ...course, options: new Uint8Array(4), holdsFor }) }).plan?.({ question } as never);
     assert.equal(planned('everybody'), null);
-    for (const holdsFor of ['asker', 'unscoped'] as const)
-      assert.deepEqual(planned(holdsFor), { ...course, holdsFor: 'asker' });
+    for (const holdsFor of ['client', 'unscoped'] as const)
+      assert.deepEqual(planned(holdsFor), { ...course, holdsFor: 'client' });
     assert.equal(routeOf({ plan: () => ({ failure: 'no' }) }).plan?.({ question } as never), null);
   });
 });

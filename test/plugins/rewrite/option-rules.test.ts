@@ -39,7 +39,7 @@ describe('edns0', () => {
     const draft = after(['local append 0xffee abcd']);
     assert.deepEqual([data(draft), draft.holdsFor, draft.done], ['61626364', 'everybody', [true]]);
     const kept = after(['local append 0xffee abcd'], own);
-    assert.deepEqual([data(kept), kept.holdsFor, kept.done], [Buffer.from('own').toString('hex'), 'asker', [false]]);
+    assert.deepEqual([data(kept), kept.holdsFor, kept.done], [Buffer.from('own').toString('hex'), 'client', [false]]);
     assert.equal(data(after(['local set 0xffee 0x01', 'local append 0xffee 0x02'])), '01');
   });
 
@@ -49,7 +49,7 @@ describe('edns0', () => {
       [null, [false]],
     );
     const draft = after(['local replace 0xffee abcd'], own);
-    assert.deepEqual([data(draft), draft.holdsFor, draft.done], ['61626364', 'asker', [true]]);
+    assert.deepEqual([data(draft), draft.holdsFor, draft.done], ['61626364', 'client', [true]]);
   });
 
   it('unset takes one away', () => {
@@ -58,20 +58,20 @@ describe('edns0', () => {
     assert.deepEqual(after(['local unset 0xffee'], own).done, [true]);
   });
 
-  it('knows what the question is and who asks; the latter is for the asker alone', () => {
+  it('knows what the question is and who asks; the latter is for the client alone', () => {
     const of = (variable: string, parts?: QueryParts) => {
       const draft = after([`local set 0xffee {${variable}}`], parts);
       return [data(draft), draft.holdsFor];
     };
     assert.deepEqual(of('qname'), [Buffer.from('web.test.').toString('hex'), 'everybody']);
     assert.deepEqual(of('qtype'), ['001c', 'everybody']);
-    assert.deepEqual(of('client_ip'), ['0af40007', 'asker']);
-    assert.deepEqual(of('client_ip', { client: 'fe80::1%eth0' }), [`fe80${'0'.repeat(27)}1`, 'asker']);
-    assert.deepEqual(of('client_port'), ['0fa0', 'asker']);
-    assert.deepEqual(of('protocol', { transport: overTcp }), [Buffer.from('tcp').toString('hex'), 'asker']);
-    assert.deepEqual(of('protocol'), [Buffer.from('udp').toString('hex'), 'asker']);
-    assert.deepEqual(of('server_ip'), ['a9fe140a', 'asker']);
-    assert.deepEqual(of('server_port'), ['0035', 'asker']);
+    assert.deepEqual(of('client_ip'), ['0af40007', 'client']);
+    assert.deepEqual(of('client_ip', { client: 'fe80::1%eth0' }), [`fe80${'0'.repeat(27)}1`, 'client']);
+    assert.deepEqual(of('client_port'), ['0fa0', 'client']);
+    assert.deepEqual(of('protocol', { transport: overTcp }), [Buffer.from('tcp').toString('hex'), 'client']);
+    assert.deepEqual(of('protocol'), [Buffer.from('udp').toString('hex'), 'client']);
+    assert.deepEqual(of('server_ip'), ['a9fe140a', 'client']);
+    assert.deepEqual(of('server_port'), ['0035', 'client']);
   });
 
   it('tells the client’s network, with no bit more than it is told to', () => {

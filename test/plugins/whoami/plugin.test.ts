@@ -3,22 +3,22 @@ import { describe, it } from 'node:test';
 import packets from 'dns-packet';
 import { overTcp } from '../../../src/counters.js';
 import { byWhoami, whoami } from '../../../src/plugins/whoami/plugin.js';
-import { podAsker, query } from '../../resolve/context-fixture.js';
+import { podClient, query } from '../../resolve/context-fixture.js';
 
 const isForwarded = (question: Uint8Array): boolean => question[0] === 8;
 const make = whoami.start!(true, { isForwarded } as never)!.maker!;
 
 /** What a question, name first, is answered with; undefined where it goes on. */
-function answered(packet: Buffer, asker = {}): packets.DecodedPacket | undefined {
+function answered(packet: Buffer, client = {}): packets.DecodedPacket | undefined {
   const question = packet.subarray(12);
-  const made = make({ id: 7, flags: 0x0100, question, remote: '' }, { ...podAsker, ...asker });
+  const made = make({ id: 7, flags: 0x0100, question, remote: '' }, { ...podClient, ...client });
   if (made.kind !== 'message') return undefined;
-  assert.deepEqual([made.by, made.isForAskerAlone], [byWhoami, true]);
+  assert.deepEqual([made.by, made.isForClientAlone], [byWhoami, true]);
   return packets.decode(Buffer.from(made.message));
 }
 
-const behind = (packet: Buffer, asker = {}) =>
-  (answered(packet, asker)!.additionals as packets.SrvAnswer[]).map(({ name, type, ttl, class: of, data }) => ({
+const behind = (packet: Buffer, client = {}) =>
+  (answered(packet, client)!.additionals as packets.SrvAnswer[]).map(({ name, type, ttl, class: of, data }) => ({
     ...{ name, type, ttl, class: of },
     data: typeof data === 'object' ? [data.priority, data.weight, data.port, data.target] : data,
   }));

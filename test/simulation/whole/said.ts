@@ -72,7 +72,7 @@ export class Book {
       recursionDesired: (query.message.flags & rd) !== 0,
       manner,
       upstream,
-      rcode: read?.rcode ?? 0,
+      rcode: read?.rcode ?? message[3] & 0x0f,
       records: read?.records ?? [],
       isLie,
       isTruncated: ((read?.flags ?? 0) & tc) !== 0,

@@ -44,7 +44,7 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
   let why = '';
   for (const cache of caches(statement, block)) {
     const isAside = [block, ...givers].some((one) => mayBePutAside(one, statement));
-    const leftMs = lifetimeMs(statement, cache) + (isAside ? raisedMs(statement, cache) : 0) - ageMs;
+    const leftMs = lifetimeMs(statement, cache) + (isAside ? boundedMs(statement, cache) : 0) - ageMs;
     const isMoment = ageMs === 0 || (ageMs <= putAsideMs && isAside);
     if (leftMs <= 0 && !isMoment) {
       why = `statement ${statement.number} came ${ageMs} ms ago and is past its time`;
@@ -54,7 +54,7 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
     if (isMoment) ages.push(0);
     // Of the time for which it was put aside a started second counts.
     if (isAside) ages.push(...startedSeconds.flatMap((held) => ages.map((age) => age + held)));
-    if (isAside && raisedMs(statement, cache) > 0) {
+    if (isAside && boundedMs(statement, cache) > 0) {
       ages.push(...startedSeconds.flatMap((held) => ages.map((age) => Math.max(0, age - held))));
     }
     const wrong = answer.records.find((record) => {
@@ -63,7 +63,7 @@ export function whyNotFresh({ answer, nowMs, block, givers, statement }: Timely)
       // Without a cache records pass as they came; but one that was put aside counts down from what it lasts.
       const first = isAged ? Math.min(readTtl(same.ttl), minimumOf(same)) : ttlAtFirst(same, statement, cache);
       // Given as fresh, no record is past its TTL.
-      if (!isMoment && ageMs >= first * 1000 + (isAside ? raisedMs(statement, cache) : 0)) return true;
+      if (!isMoment && ageMs >= first * 1000 + (isAside ? boundedMs(statement, cache) : 0)) return true;
       if (isAged && record.ttl === same.ttl) return false;
       return !ages.some((ageSeconds) => record.ttl === Math.max(0, first - ageSeconds));
     });
@@ -93,7 +93,7 @@ export function whyNotStale({ asked, answer, nowMs, block, givers, statement }: 
     const expiredMs = ageMs - lifetimeMs(statement, cache);
     const isAside = [block, ...givers].some((one) => mayBePutAside(one, statement));
     const earlyMs = isAside ? 1_000 : 0;
-    const lateMs = isAside ? raisedMs(statement, cache) : 0;
+    const lateMs = isAside ? boundedMs(statement, cache) : 0;
     if (lifetimeMs(statement, cache) > 0 && expiredMs >= -earlyMs && expiredMs < maxAgeMs + lateMs) return null;
     why = `it expired ${expiredMs} ms ago`;
   }
@@ -121,14 +121,15 @@ function lifetimeMs(statement: Statement, cache: CacheConfig | null): number {
 }
 
 /**
- * How much longer one that was put aside may last, because its denial is raised to the least that the operator wants: that
- * counts from when it was kept, as it says nothing of what the upstream meant.
+ * How much longer an answer that was put aside may last, because its denial is raised to the operator's least TTL or capped at
+ * the greatest: these count from when the answer was cached, as they say nothing of what the upstream meant.
  */
-function raisedMs(statement: Statement, cache: CacheConfig | null): number {
+function boundedMs(statement: Statement, cache: CacheConfig | null): number {
   const soa = soaOf(statement);
   if (cache === null || soa === undefined || !denies(statement)) return 0;
   const own = Math.min(readTtl(soa.ttl), minimumOf(soa));
-  return own - startedSeconds.length < cache.denial.ttlMinSeconds ? putAsideMs : 0;
+  const { ttlMinSeconds, ttlMaxSeconds } = cache.denial;
+  return own - startedSeconds.length < ttlMinSeconds || own > ttlMaxSeconds ? putAsideMs : 0;
 }
 
 /** How long one record is good, from when it came: its TTL, and what it signs no longer than the signature. */

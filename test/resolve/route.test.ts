@@ -8,7 +8,7 @@ import { Normaliser } from '../../src/dns/normalise.js';
 import { questionOf } from '../../src/dns/query.js';
 import { header } from '../../src/plugins/header/plugin.js';
 import { template } from '../../src/plugins/template/plugin.js';
-import { compileTemplates, templateMaker } from '../../src/plugins/template/templates.js';
+import { answerFromTemplates, compileTemplates } from '../../src/plugins/template/templates.js';
 import {
   type Changer,
   type GuardQuery,
@@ -151,7 +151,8 @@ function make(directives: string, packet: Buffer, zone = 'test'): Made {
   const config = parseConfig(corefile, 'Corefile', { ...loadOptions });
   const { context, ask } = fixture(corefile);
   assert.equal(ask(packet), 'handed over');
-  return makeFrom([{ maker: templateMaker(compileTemplates(settingsOf(config.blocks[0], template)!)) }])!(
+  const templates = compileTemplates(settingsOf(config.blocks[0], template)!);
+  return makeFrom([{ maker: (query) => answerFromTemplates(templates, query) }])!(
     asQuery(context, packet),
     context.zone!,
     podClient,

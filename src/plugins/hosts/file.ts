@@ -6,18 +6,9 @@ import { createHash } from 'node:crypto';
 import type { Position } from '../../config/config.js';
 import { type Look, watchFiles } from '../../config/watch.js';
 import { hostsFileBytesMax } from '../../limits.js';
-import type { Clock } from '../../os/clock.js';
-import type { ReadPieces } from '../../os/files.js';
-import type { Log } from '../../os/log.js';
 import { inTurns } from '../../scheduling/slices.js';
+import type { PluginDeps } from '../plugin.js';
 import { type HostsTable, knowAlike, parseHosts, parseHostsInSlices } from './table.js';
-
-interface HostsFileDeps {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly look: Pick<Look, 'stat'>;
-  readonly readPieces: ReadPieces;
-}
 
 export interface HostsContent {
   /** The entries of file and Corefile. */
@@ -57,7 +48,7 @@ export interface HostsFile {
 /** Reads the file; gives up when `isOver`. */
 export async function readHostsFile(
   config: HostsConfig,
-  deps: HostsFileDeps,
+  deps: Omit<PluginDeps, 'counters'>,
   isOver: () => boolean = () => false,
 ): Promise<HostsContent> {
   return (await readContent(config, deps, { digest: '', isOver })) ?? withoutFile(config, deps.look.stat(config.file));
@@ -66,7 +57,7 @@ export async function readHostsFile(
 /** Serves `first`, or the Corefile's entries alone, and watches the file; `changed` gets a predicate of the changed names. */
 export function openHostsFile(
   config: HostsConfig,
-  deps: HostsFileDeps,
+  deps: Omit<PluginDeps, 'counters'>,
   first: HostsContent | undefined,
   changed: (isAbout: (name: string) => boolean) => void,
 ): HostsFile {
@@ -138,7 +129,7 @@ interface Reading {
 /** The content of file and Corefile; undefined if it is unchanged or the file is unusable, which is logged. */
 async function readContent(
   config: HostsConfig,
-  deps: HostsFileDeps,
+  deps: Omit<PluginDeps, 'counters'>,
   { digest: known, isOver }: Reading,
 ): Promise<HostsContent | undefined> {
   const { clock, log, look } = deps;
@@ -157,7 +148,7 @@ async function readContent(
 
 async function piecesOf(
   { file, at }: HostsConfig,
-  { log, readPieces }: HostsFileDeps,
+  { log, readPieces }: Omit<PluginDeps, 'counters'>,
 ): Promise<readonly Uint8Array[] | undefined> {
   const pieces = await readPieces(file, hostsFileBytesMax + 1);
   const where = `hosts at ${at.file}:${at.line}: ${file}`;

@@ -23,7 +23,7 @@ import { classNumber, isInZone, typeNumber } from '../../dns/names.js';
 import { classIn, rcodeNoError, rcodeNxDomain, typeAaaa, typeAny } from '../../dns/wire.js';
 import type { Plugin } from '../plugin.js';
 import { type TemplatesAtWork, templateFamilies } from './metrics.js';
-import { checkTemplates, compileTemplates, type TemplateConfig, templateMaker } from './templates.js';
+import { answerFromTemplates, checkTemplates, compileTemplates, type TemplateConfig } from './templates.js';
 
 /** ANY, as a type and as a class. */
 const anything = typeAny;
@@ -53,7 +53,7 @@ export const template: Plugin<readonly TemplateConfig[], TemplatesAtWork> = {
   check: checkTemplates,
   start(all) {
     const templates = compileTemplates(all);
-    return { templates, maker: templateMaker(templates) };
+    return { templates, maker: (query) => answerFromTemplates(templates, query) };
   },
   metrics: templateFamilies,
   advice: { 'template-unreachable': unreachable, 'template-without-fallthrough': templateWithoutFallthrough },

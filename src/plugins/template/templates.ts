@@ -14,30 +14,11 @@ import { encodeAnswerTo, parseRecord } from '../../dns/records.js';
 import { aliasQuestion } from '../../dns/sections.js';
 import { rcodeServFail, typeAny } from '../../dns/wire.js';
 import { templateSeriesMax } from '../../limits.js';
-import type { MakeQuery, Maker } from '../../resolve/route.js';
+import type { Made, MakeQuery } from '../../resolve/route.js';
 import { fallsThrough } from '../plugin.js';
 import { type PatternMatch, templateData } from './data.js';
 import { compileGoTemplate } from './go-template.js';
 import type { Structure } from './values.js';
-
-export type TemplateResult =
-  | {
-      readonly kind: 'message';
-      /** The whole response; its records are not compressed but for owners that are the question's name. */
-      readonly message: Uint8Array;
-      /** All twelve bits; those above the header's four belong into an OPT. */
-      readonly rcode: number;
-      readonly extendedError: { readonly code: number; readonly text: string } | null;
-      /**
-       * The question to which a CNAME in the answer leads, in wire form, or null. CoreDNS asks it of itself and puts
-       * the answer behind its own; `withAliasAnswer` of dns/sections.ts does the latter.
-       */
-      readonly follow: Uint8Array | null;
-    }
-  /** No template is responsible: ask upstream. */
-  | { readonly kind: 'next' }
-  /** `text` is for the errors log. */
-  | { readonly kind: 'servfail'; readonly text: string };
 
 export interface TemplateConfig {
   readonly at: Position;
@@ -124,7 +105,7 @@ export function checkTemplates(configs: readonly TemplateConfig[]): void {
 }
 
 /** The answer of the block's templates. Borrows the question until it returns. */
-export function answerFromTemplates(templates: Templates, query: MakeQuery): TemplateResult {
+export function answerFromTemplates(templates: Templates, query: MakeQuery): Made {
   const asked = askedBy(query.question);
   const match = findTemplate(templates, asked);
   if (match === 'next') return { kind: 'next' };
@@ -137,6 +118,7 @@ export function answerFromTemplates(templates: Templates, query: MakeQuery): Tem
   const data = templateData(query, asked, match.zone, match.found);
   const { template } = match;
   const { rcode, extendedError, at } = template.config;
+  if (rcode > 0x0f) return { kind: 'servfail', text: `template: rcode ${rcode} needs EDNS` };
   // CoreDNS does not execute the records of a template that says SERVFAIL.
   const failed = rcode === rcodeServFail;
   const made = (records: readonly RecordTemplate[]): Uint8Array[] =>
@@ -150,7 +132,7 @@ export function answerFromTemplates(templates: Templates, query: MakeQuery): Tem
       authority: made(template.authority),
       additional: made(template.additional),
     });
-    return { kind: 'message', message, rcode, extendedError, follow: aliasQuestion(query.question, answer) };
+    return { kind: 'message', message, by: byTemplate, extendedError, follow: aliasQuestion(query.question, answer) };
   } catch (error) {
     return { kind: 'servfail', text: `template at ${at.file}:${at.line}: ${(error as Error).message}` };
   }
@@ -219,15 +201,4 @@ function count(counts: Map<string, TemplateCount>, labels: Omit<TemplateCount, '
   if (known !== undefined) known.count++;
   else if (counts.size < templateSeriesMax - 1 || labels.type === 'other') counts.set(key, { ...labels, count: 1 });
   else count(counts, { zone: '', class: 'other', type: 'other', section: '', template: '' });
-}
-
-/** What makes answers from templates. */
-export function templateMaker(templates: Templates): Maker {
-  return (query) => {
-    const result = answerFromTemplates(templates, query);
-    if (result.kind !== 'message') return result;
-    if (result.rcode > 0x0f) return { kind: 'servfail', text: `template: rcode ${result.rcode} needs EDNS` };
-    const { message, extendedError, follow } = result;
-    return { kind: 'message', message, by: byTemplate, extendedError, follow };
-  };
 }

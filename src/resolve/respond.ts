@@ -233,7 +233,7 @@ export class Responder {
 
   /**
    * A successful answer ends the cached one even if it is not cached itself (RFC 8767 4). An answer that was cut or is
-   * not for everybody leaves the older one for failures.
+   * not for all clients leaves the older one for failures.
    */
   #supersede({ zone, question, key, recursionDesired, startedAtMs }: Pending, isForAll: boolean): void {
     const { cache, context } = this.#deps;

@@ -187,7 +187,7 @@ export interface QueryPlan {
   readonly next: Next | null;
   /** Changes to the answer; null: none. */
   readonly changes: Changes | null;
-  /** Only answers for everybody are joined and cached; `unscoped` ones if the upstream says so (RFC 7871 7.3.1). */
+  /** Only answers for all clients are joined and cached; `unscoped` ones if the upstream says so (RFC 7871 7.3.1). */
   readonly holdsFor: 'everybody' | 'client' | 'unscoped';
 }
 

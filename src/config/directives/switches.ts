@@ -32,6 +32,12 @@ export function readSwitch(directive: Directive): true {
   return true;
 }
 
+/** The same for a directive that may be repeated. */
+export function readSwitches(directives: readonly Directive[]): true {
+  directives.forEach(readSwitch);
+  return true;
+}
+
 /** `bufsize [BYTES]`. */
 export function readBufsize(directive: Directive, context: DirectiveContext): number {
   noBlock(directive);

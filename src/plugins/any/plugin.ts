@@ -3,7 +3,7 @@
  * records of a name.
  */
 
-import { readSwitch } from '../../config/directives/switches.js';
+import { readSwitches } from '../../config/directives/switches.js';
 import { newAnswerer } from '../../counters.js';
 import { askedBy } from '../../dns/query.js';
 import { typeAny } from '../../dns/wire.js';
@@ -17,8 +17,8 @@ const anyTtlSeconds = 8482;
 
 export const any: Plugin<true> = {
   name: 'any',
-  repeats: 'last',
-  read: ([directive]) => readSwitch(directive),
+  repeats: 'all',
+  read: readSwitches,
   traits: (cachedBy) => ({ cachedBy: { any: cachedBy } }),
   start: () => ({ maker: answerAny }),
 };

@@ -1,9 +1,9 @@
 /** `minimal`: positive answers lose their authority and additional sections. */
-import { readSwitch } from '../../config/directives/switches.js';
+import { readSwitches } from '../../config/directives/switches.js';
 import type { Plugin } from '../plugin.js';
 export const minimal: Plugin<true> = {
   name: 'minimal',
-  repeats: 'last',
-  read: ([directive]) => readSwitch(directive),
+  repeats: 'all',
+  read: readSwitches,
   start: () => ({ sections: 'answer' }),
 };

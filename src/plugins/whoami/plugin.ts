@@ -3,7 +3,7 @@
  * the additional section, its port and transport in an SRV record. The answer is for this client alone.
  */
 
-import { readSwitch } from '../../config/directives/switches.js';
+import { readSwitches } from '../../config/directives/switches.js';
 import { newAnswerer, overTcp } from '../../counters.js';
 import { className } from '../../dns/names.js';
 import { askedBy } from '../../dns/query.js';
@@ -18,8 +18,8 @@ const transportLabelBytes = 5;
 
 export const whoami: Plugin<true> = {
   name: 'whoami',
-  repeats: 'last',
-  read: ([directive]) => readSwitch(directive),
+  repeats: 'all',
+  read: readSwitches,
   traits: () => ({ makesAnswers: true }),
   start: (_settings, { isForwarded }) => ({ maker: whoamiMaker(isForwarded), isForClientAlone: true }),
 };

@@ -41,8 +41,11 @@ test('any, minimal and whoami are there or not', () => {
   assert.deepEqual(silent.settings, {});
   assert.deepEqual(spoken.settings, { any: true, minimal: true, whoami: true });
   assert.deepEqual(warningsOf('. {\nwhoami\n}\n'), [], 'it has an answer to everything');
-  for (const name of ['any', 'minimal', 'whoami'])
+  for (const name of ['any', 'minimal', 'whoami']) {
     assert.throws(() => blockOf('forward . 10.0.0.1', `${name} x`), /:3: /u);
+    assert.throws(() => blockOf('forward . 10.0.0.1', name, `${name} x`), /:4: /u);
+    assert.deepEqual(warningsOf(`. {\nforward . 10.0.0.1\n${name}\n${name}\n}\n`), [], 'said twice it is said');
+  }
 });
 
 test('cancel is accepted with a word about what holds here, and checked', () => {

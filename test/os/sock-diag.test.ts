@@ -70,7 +70,9 @@ describe('lookAtSockets', { skip }, () => {
   }, () => {
     // An address that no other test has, as ports of that one are many.
     const many = Array.from({ length: 5_000 }, () => openSocket(calls, wish({ address: '127.9.8.7', port: 0 })));
-    const { fd, local } = many[2_500];
+    const { local } = many[2_500];
+    // The kernel may give a port of ours to another socket of ours, as all of them share.
+    const inodes = many.filter((each) => each.local.port === local.port).map(({ fd }) => inodeOf(fd));
     let readBytes = 0;
     const counted: SystemCalls = {
       ...calls,
@@ -80,7 +82,7 @@ describe('lookAtSockets', { skip }, () => {
         return count;
       },
     };
-    assert.deepEqual(lookAtSockets(counted, notTold)('udp', local), [inodeOf(fd)]);
+    assert.deepEqual([...lookAtSockets(counted, notTold)('udp', local)!].sort(), inodes.sort());
     assert.equal(lookAtSockets(null)('udp', local), undefined, '/proc/net is read so far and no further');
     for (const each of many) calls.close(each.fd);
     assert.ok(readBytes > 0 && readBytes < 4_096, `${readBytes} bytes`);

@@ -6,7 +6,7 @@
  */
 import path from 'node:path';
 import { upstreamsPerForwardMax } from '../limits.js';
-import { formatEndpoint, readEndpoint } from './addresses.js';
+import { dnsPort, formatEndpoint, readEndpoint } from './addresses.js';
 import { ConfigError } from './config.js';
 import type { ConfigFiles, Written } from './imports.js';
 import { type LoadOptions, parsePieces } from './load.js';
@@ -221,7 +221,7 @@ function unknownKey({ placeholder, fail }: Place): string {
 
 function clusterDnsFor(place: Place, { clusterDns: { endpoint, missing } }: PillarValues): string {
   if (endpoint === null) return place.fail(`no value for ${place.placeholder}: ${missing}`);
-  if (endpoint.port === 53 || place.behind.startsWith(':')) return beforePort(endpoint.address, place);
+  if (endpoint.port === dnsPort || place.behind.startsWith(':')) return beforePort(endpoint.address, place);
   return formatEndpoint(endpoint);
 }
 

@@ -1,5 +1,5 @@
 /**
- * A sample of the packets that a worker receives, for statistics on who asks what: a ring in shared memory with one
+ * A sample of the packets that a worker receives, for statistics of names and clients: a ring in shared memory with one
  * writer, which never waits, and one reader. A packet that is not sampled costs its part of one addition per batch.
  *
  *   words: | written | … | taken | … | seen | … |   samples: | bytes nameBytes peer | the packet's beginning |

@@ -20,7 +20,8 @@ export interface Family<From> {
   readonly name: string;
   readonly help: string;
   readonly type: 'counter' | 'gauge' | 'histogram' | 'untyped';
-  readonly samples: (from: From) => readonly Sample[];
+  /** A method, so that the families of one plugin fit into the list of all plugins. */
+  samples(from: From): readonly Sample[];
 }
 
 export function counter<From>(name: string, help: string, samples: Family<From>['samples']): Family<From> {

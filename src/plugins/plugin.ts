@@ -8,7 +8,7 @@ import type { Answerer, Counters } from '../counters.js';
 import { isInZone } from '../dns/names.js';
 import { encodeAnswerTo, parseRecord } from '../dns/records.js';
 import { rcodeNoError } from '../dns/wire.js';
-import type { Sample } from '../observe/exposition.js';
+import type { Family } from '../observe/exposition.js';
 import type { ZoneTotals } from '../observe/metrics-source.js';
 import type { Clock } from '../os/clock.js';
 import type { ReadPieces } from '../os/files.js';
@@ -20,7 +20,7 @@ export interface Plugin<Settings = unknown, AtWork extends PluginAtWork = Plugin
   prepare?(settings: Settings, deps: PluginDeps, isOver: () => boolean): Promise<unknown>;
   /** Puts the directive to work in one server block; null: there is nothing to do at run time. */
   start?(settings: Settings, start: PluginStart): AtWork | null;
-  readonly metrics?: readonly PluginFamily<AtWork>[];
+  readonly metrics?: readonly Family<PluginScrape<AtWork>>[];
 }
 
 export interface PluginDeps {
@@ -41,16 +41,8 @@ interface PluginStart {
   forget(isAbout: (name: string) => boolean): void;
 }
 
-/** One metric family. */
-export interface PluginFamily<AtWork extends PluginAtWork> {
-  readonly name: string;
-  readonly help: string;
-  readonly type: 'counter' | 'gauge';
-  samples(scrape: PluginScrape<AtWork>): readonly Sample[];
-}
-
 /** What a scrape reads of one plugin. */
-interface PluginScrape<AtWork extends PluginAtWork> {
+export interface PluginScrape<AtWork extends PluginAtWork> {
   /** The plugin at work, for each server block that has it, with the servers on which the block listens. */
   readonly atWork: readonly { readonly atWork: AtWork; readonly servers: readonly string[] }[];
   /** The `server` label of a zone's place in the counters. */

@@ -326,11 +326,10 @@ function perServer<Item>(
 }
 
 const ofPlugins: readonly Family<Scrape>[] = plugins.flatMap(({ name: plugin, metrics = [] }) =>
-  metrics.map(({ name, help, type, samples }) => ({
-    name,
-    help,
-    type,
-    samples: ({ source, served }) => samples({ atWork: source.atWork(plugin), serverOf: source.serverOf, served }),
+  metrics.map((family) => ({
+    ...family,
+    samples: ({ source, served }) =>
+      family.samples({ atWork: source.atWork(plugin), serverOf: source.serverOf, served }),
   })),
 );
 

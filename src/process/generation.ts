@@ -4,6 +4,7 @@
  */
 import { atMessage } from '../cache/blocks.js';
 import type { Cache, Store } from '../cache/cache.js';
+import { dnsPort } from '../config/addresses.js';
 import type { BlockConfig, Config } from '../config/config.js';
 import { chooseServers } from '../config/resolv-conf.js';
 import { rememberedAddresses, waysOf } from '../config/returning.js';
@@ -85,7 +86,7 @@ export class Generation {
     this.#places = deps.numberings.counters.hold();
     this.#forgetting = new Forgetting(deps.cache, deps.clock);
     const ownAddresses = config.blocks
-      .filter(({ zones }) => zones.some(({ port }) => port === 53))
+      .filter(({ zones }) => zones.some(({ port }) => port === dnsPort))
       .flatMap(({ addresses }) => addresses);
     const resolvConf = (path: string) => deps.resolvConfs.read(path, ownAddresses);
     const started: BlockAtWork[] = [];

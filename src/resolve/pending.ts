@@ -139,7 +139,7 @@ function sameQuestion(one: Uint8Array, other: Uint8Array): boolean {
   return sameName(one, 0, other, 0, typeAt);
 }
 
-/** Whoever removes a question completes it. */
+/** The caller of `remove` completes the question. */
 export class PendingTable {
   readonly #table = new ChainTable<Pending>();
   #size = 0;

@@ -79,7 +79,7 @@ test('a snippet is advised on once, however often it is imported', () => {
   assert.deepEqual(shortly(adviceOf(`${text}. {\nimport every\n}\na. {\nimport every\n}\n`)), ['7 denial-ttl-short']);
 });
 
-test('what was made has no lines to mend', () => {
+test('what was made has no lines to edit', () => {
   const text = '. {\nforward . 10.0.0.1\n}\n';
   const options = testOptions();
   const made = parseCorefile([{ text, file: '/made', isMade: true }], options, []);

@@ -308,7 +308,7 @@ const finding: Finding = {
   file: '/a',
   line: 3,
   message: 'it hurts',
-  remedy: 'mend it',
+  remedy: 'fix it',
 };
 const report: Report = { file: '/a', ok: true, serverBlocks: 2, text: null, madeWith: [], findings: [finding] };
 const broken: Report = {
@@ -326,7 +326,7 @@ function written(output: CheckOutput | 'strict', ...reports: readonly Report[]) 
 test('for people: a line each, with what to do', () => {
   assert.deepEqual(written('text', report, broken), {
     exitCode: 2,
-    lines: ['/a:3: warning: it hurts; mend it.', '/a: ok, 2 server blocks, 1 warning', '/b: error: It is gone.'],
+    lines: ['/a:3: warning: it hurts; fix it.', '/a: ok, 2 server blocks, 1 warning', '/b: error: It is gone.'],
   });
 });
 test('for programs: one object, whose shape is promised', () => {
@@ -347,7 +347,7 @@ test('the built-in configuration is printed as a Corefile', () => {
 test('-strict refuses what has a warning, and says so', () => {
   assert.deepEqual(written('strict', report), {
     exitCode: 2,
-    lines: ['/a:3: warning: it hurts; mend it.', '/a: rejected by -strict, 2 server blocks, 1 warning'],
+    lines: ['/a:3: warning: it hurts; fix it.', '/a: rejected by -strict, 2 server blocks, 1 warning'],
   });
   assert.equal(written('strict', { ...report, findings: [] }).exitCode, 0);
 });

@@ -9,7 +9,7 @@ function takeAll<Item>(queue: FairQueue<number, Item>): Item[] {
   return taken;
 }
 
-test('clients take turns, whoever has more; each is first come, first served', () => {
+test('clients take turns, however much each has; each client is first come, first served', () => {
   const queue = new FairQueue<number, string>(100);
   for (const item of ['a1', 'a2', 'a3', 'b1', 'c1', 'b2']) assert.equal(queue.push(item.charCodeAt(0), item), null);
   assert.deepEqual(takeAll(queue), ['a1', 'b1', 'c1', 'a2', 'b2', 'a3']);

@@ -239,7 +239,7 @@ function newWorld(other: Partial<LocalSockets> = {}) {
 }
 
 describe('MeetingPlace', () => {
-  test('is taken from whoever had it', () => {
+  test('is taken from the instance that had it', () => {
     const { newPlace } = newWorld();
     const [one, two] = [newPlace(), newPlace()];
     assert.equal(one.isOurs, false);

@@ -93,7 +93,7 @@ test('the queue is bounded, and those given up do not fill it', () => {
   assert.equal(waiting.take(), null);
 });
 
-test('clients take turns, whoever has more', () => {
+test('clients take turns, however much each has', () => {
   const waiting = new AttemptQueue('10.0.0.1:53');
   const flood = Array.from({ length: 5 }, () => attempt('flood'));
   for (const each of flood) push(waiting, each);
@@ -130,7 +130,7 @@ test('a client with one attempt loses it to nobody: when every place has another
   assert.equal(waiting.take(), null);
 });
 
-test('whoever loses its latest keeps its turn as long as it has more, and none afterwards', () => {
+test('a client that loses its latest attempt keeps its turn while it has more, and has none afterwards', () => {
   const waiting = new AttemptQueue('10.0.0.1:53');
   const lost: Attempt[] = [];
   const of = (client: string): Attempt => {

@@ -86,30 +86,28 @@ test('when one is in trouble it is looked soon, but not at once again and again'
   assert.equal(asked.length, 1);
 });
 
-test('both families are asked for and taken together; no more are taken than can be used', () => {
-  const { learned, asked, answer, texts } = setUp([1, 28]);
-  learned.look(0);
-  answer(...Array.from({ length: 40 }, (_, index) => `10.1.0.${index}`));
-  assert.deepEqual(texts(), []);
-  const { request, done } = asked.shift()!;
+/** AAAA of fd00::a. */
+function answerIpv6({ request, done }: ReturnType<typeof setUp>['asked'][number]): void {
   const message = Buffer.concat([
     answerTo({ id: 1, question: request.question } as Query, { addresses: [] }),
     Buffer.from('c00c001c00010000001e0010fd00000000000000000000000000000a', 'hex'),
   ]);
   message.writeUInt16BE(1, 6);
   done({ ok: true, message, from: 'x' });
+}
+
+test('both families are asked for and taken together; no more are taken than can be used', () => {
+  const { learned, asked, answer, texts } = setUp([1, 28]);
+  learned.look(0);
+  answer(...Array.from({ length: 40 }, (_, index) => `10.1.0.${index}`));
+  assert.deepEqual(texts(), []);
+  answerIpv6(asked.shift()!);
   assert.equal(texts().length, learnedAddressesMax);
 });
 
 test('an IPv6 address is learned', () => {
   const { learned, asked } = setUp([28]);
   learned.look(0);
-  const { request, done } = asked.shift()!;
-  const message = Buffer.concat([
-    answerTo({ id: 1, question: request.question } as Query, { addresses: [] }),
-    Buffer.from('c00c001c00010000001e0010fd00000000000000000000000000000a', 'hex'),
-  ]);
-  message.writeUInt16BE(1, 6);
-  done({ ok: true, message, from: 'x' });
+  answerIpv6(asked.shift()!);
   assert.deepEqual(learned.endpoints, [{ address: 'fd00::a', port: 53 }]);
 });

@@ -4,7 +4,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ForwardConfig } from '../../src/config/config.js';
 import { slowDeadlineMs } from '../../src/limits.js';
-import { Asking, answerTo, type Query, ScriptedUpstream, server, TestWorld, targets } from './scripted.js';
+import {
+  Asking,
+  answerTo,
+  type Query,
+  type ScriptedUpstream,
+  server,
+  startUpstreams,
+  TestWorld,
+  targets,
+} from './scripted.js';
 
 const name = 'pods.kube-system.svc.cluster.local.';
 const endpoints = { name, port: 53, refreshMs: 30_000 };
@@ -12,8 +21,7 @@ const endpoints = { name, port: 53, refreshMs: 30_000 };
 /** Upstream 1 is the ClusterIP and tells the addresses of those with the numbers in `pods`. */
 async function setUp(settings: Partial<ForwardConfig> = { endpoints }, count = 3) {
   const world = new TestWorld();
-  const upstreams: ScriptedUpstream[] = [];
-  for (let number = 1; number <= count; number++) upstreams.push(await ScriptedUpstream.start(world, server(number)));
+  const upstreams = await startUpstreams(world, count);
   const control = { pods: [2, 3], answers: true };
   const [clusterIp, ...pods] = upstreams;
   const good = (query: Query): void => {

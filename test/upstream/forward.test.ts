@@ -8,16 +8,15 @@ import {
   type Query,
   question,
   request,
-  ScriptedUpstream,
   server,
+  startUpstreams,
   TestWorld,
   targets,
 } from './scripted.js';
 
 async function setUp(settings: Parameters<typeof forwardConfig>[0] = {}, count = 1) {
   const world = new TestWorld();
-  const peers = [];
-  for (let number = 1; number <= count; number++) peers.push(await ScriptedUpstream.start(world, server(number)));
+  const peers = await startUpstreams(world, count);
   const forward = new Forward(forwardConfig({ to: targets(1), ...settings }), world, world.log);
   forward.setEndpoints(
     peers.map((_, index) => server(index + 1)),

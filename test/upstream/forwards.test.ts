@@ -9,16 +9,15 @@ import {
   forwardConfig,
   type Query,
   request,
-  ScriptedUpstream,
   server,
+  startUpstreams,
   TestWorld,
   targets,
 } from './scripted.js';
 
 async function setUp(count = 1) {
   const world = new TestWorld();
-  const peers = [];
-  for (let number = 1; number <= count; number++) peers.push(await ScriptedUpstream.start(world, server(number)));
+  const peers = await startUpstreams(world, count);
   return { world, peers, clock: world.clock };
 }
 

@@ -10,12 +10,21 @@ import {
   sweepPeriodMs,
   triesPerQuestionMax,
 } from '../../src/limits.js';
-import { Asking, answerTo, type Query, question, ScriptedUpstream, server, TestWorld, targets } from './scripted.js';
+import {
+  Asking,
+  answerTo,
+  type Query,
+  question,
+  type ScriptedUpstream,
+  server,
+  startUpstreams,
+  TestWorld,
+  targets,
+} from './scripted.js';
 
 async function setUp(settings: Partial<ForwardConfig> = {}, count = 1) {
   const world = new TestWorld();
-  const upstreams = [];
-  for (let number = 1; number <= count; number++) upstreams.push(await ScriptedUpstream.start(world, server(number)));
+  const upstreams = await startUpstreams(world, count);
   const numbers = upstreams.map((_, index) => index + 1);
   const forwards = world.start({ to: targets(...numbers), ...settings });
   const asking = new Asking(world, forwards);

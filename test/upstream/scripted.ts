@@ -363,3 +363,10 @@ export class Asking {
     return got;
   }
 }
+
+/** The servers 1 to `count`, listening. */
+export async function startUpstreams(world: TestWorld, count: number): Promise<ScriptedUpstream[]> {
+  const upstreams: ScriptedUpstream[] = [];
+  for (let number = 1; number <= count; number++) upstreams.push(await ScriptedUpstream.start(world, server(number)));
+  return upstreams;
+}

@@ -8,8 +8,8 @@ import type { Directive } from '../../config/corefile.js';
 import type { Token } from '../../config/lexer.js';
 import { readZones } from '../../config/zones.js';
 import { typeNumber } from '../../dns/names.js';
-import { type Labels, sumsOf } from '../../observe/exposition.js';
-import type { Plugin, PluginFamily } from '../plugin.js';
+import { counter, type Family, type Labels, sumsOf } from '../../observe/exposition.js';
+import type { Plugin, PluginScrape } from '../plugin.js';
 import { type Acl, type AclCount, newAcl } from './rules.js';
 
 const sections = ['type', 'net'];
@@ -39,20 +39,16 @@ function verdictFamily(
   word: string,
   action: AccessRule['action'],
   labelsOf: (counted: CountedVerdict) => Labels,
-): PluginFamily<Acl> {
-  return {
-    name: `coredns_acl_${word}_requests_total`,
-    help: `Counter of DNS requests being ${word}.`,
-    type: 'counter',
-    samples: ({ atWork, serverOf }) => {
-      const all = atWork.flatMap(({ atWork: { counts } }) => [...counts.values()]);
-      const counted = all.filter((count) => count.action === action);
-      return sumsOf(
-        counted.map((count) => ({ ...count, server: serverOf(count.ordinal) })),
-        labelsOf,
-      );
-    },
-  };
+): Family<PluginScrape<Acl>> {
+  const name = `coredns_acl_${word}_requests_total`;
+  return counter(name, `Counter of DNS requests being ${word}.`, ({ atWork, serverOf }) => {
+    const all = atWork.flatMap(({ atWork: { counts } }) => [...counts.values()]);
+    const counted = all.filter((count) => count.action === action);
+    return sumsOf(
+      counted.map((count) => ({ ...count, server: serverOf(count.ordinal) })),
+      labelsOf,
+    );
+  });
 }
 
 function readAcl(directive: Directive, context: DirectiveContext): AccessRules {

@@ -6,7 +6,7 @@ import type { Token } from '../../config/lexer.js';
 import { parseSearchPath } from '../../config/resolv-conf.js';
 import { readName, readZones } from '../../config/zones.js';
 import { searchDomainsMax } from '../../limits.js';
-import { sumsOf } from '../../observe/exposition.js';
+import { counter, sumsOf } from '../../observe/exposition.js';
 import type { Plugin } from '../plugin.js';
 import { type Autopath, type AutopathConfig, newAutopath } from './walk.js';
 
@@ -17,17 +17,12 @@ export const autopath: Plugin<AutopathConfig, Autopath> = {
   traits: (settings) => ({ asksOtherNames: true, cachedBy: { autopath: settings } }),
   start: newAutopath,
   metrics: [
-    {
-      name: 'coredns_autopath_success_total',
-      help: 'Counter of requests that did autopath.',
-      type: 'counter',
-      samples: ({ atWork, serverOf }) => {
-        const counts = atWork.flatMap(({ atWork: { found } }) =>
-          [...found].map(([ordinal, count]) => ({ server: serverOf(ordinal), count })),
-        );
-        return sumsOf(counts, ({ server }) => ({ server }));
-      },
-    },
+    counter('coredns_autopath_success_total', 'Counter of requests that did autopath.', ({ atWork, serverOf }) => {
+      const counts = atWork.flatMap(({ atWork: { found } }) =>
+        [...found].map(([ordinal, count]) => ({ server: serverOf(ordinal), count })),
+      );
+      return sumsOf(counts, ({ server }) => ({ server }));
+    }),
   ],
 };
 

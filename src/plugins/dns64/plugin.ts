@@ -15,7 +15,7 @@ import { type BlockConfig, ConfigError } from '../../config/config.js';
 import type { Directive } from '../../config/corefile.js';
 import type { Token } from '../../config/lexer.js';
 import { zonePlaces } from '../../counters.js';
-import { sumsOf } from '../../observe/exposition.js';
+import { counter, sumsOf } from '../../observe/exposition.js';
 import type { Plugin } from '../plugin.js';
 import { type Dns64Config, translatedRoute } from './translate.js';
 
@@ -37,18 +37,13 @@ export const dns64: Plugin<Dns64Config> = {
     translate: (route, within, normaliser) => translatedRoute(route, settings, within, normaliser),
   }),
   metrics: [
-    {
-      name: 'coredns_dns64_requests_translated_total',
-      help: 'Counter of DNS requests translated by dns64.',
-      type: 'counter',
-      samples: ({ served }) => {
-        const counts = served.flatMap(({ numbers, labels }) => {
-          const count = numbers[zonePlaces.translated];
-          return count === 0 ? [] : [{ server: labels['server'] ?? '', count }];
-        });
-        return sumsOf(counts, ({ server }) => ({ server }));
-      },
-    },
+    counter('coredns_dns64_requests_translated_total', 'Counter of DNS requests translated by dns64.', ({ served }) => {
+      const counts = served.flatMap(({ numbers, labels }) => {
+        const count = numbers[zonePlaces.translated];
+        return count === 0 ? [] : [{ server: labels['server'] ?? '', count }];
+      });
+      return sumsOf(counts, ({ server }) => ({ server }));
+    }),
   ],
 };
 

@@ -19,7 +19,7 @@ import { eachOf } from '../../config/config.js';
 import type { Directive } from '../../config/corefile.js';
 import { settingsOf } from '../../config/plugins.js';
 import { readName, readZones } from '../../config/zones.js';
-import { groupByLabels, sample } from '../../observe/exposition.js';
+import { gauge, groupByLabels, sample } from '../../observe/exposition.js';
 import type { PluginAtWork } from '../../resolve/route.js';
 import type { Plugin } from '../plugin.js';
 import { hostsMaker } from './answer.js';
@@ -49,25 +49,17 @@ export const hosts: Plugin<HostsConfig, HostsAtWork> = {
     };
   },
   metrics: [
-    {
-      name: 'coredns_hosts_entries',
-      help: 'The combined number of entries in hosts and Corefile.',
-      type: 'gauge',
-      // A file that several blocks name counts for the block that finds most of its names in its zones.
-      samples: ({ atWork }) =>
-        groupByLabels(atWork, ({ atWork: { file } }) => ({ hostsfile: file.file })).map(({ labels, members }) =>
-          sample(labels, Math.max(...members.map(({ atWork: { file } }) => file.content.table.entries))),
-        ),
-    },
-    {
-      name: 'coredns_hosts_reload_timestamp_seconds',
-      help: 'The timestamp of the last reload of hosts file.',
-      type: 'gauge',
-      samples: ({ atWork }) =>
-        atWork.length === 0
-          ? []
-          : [sample({}, Math.max(...atWork.map(({ atWork: { file } }) => file.content.readAtMs)) / 1000)],
-    },
+    // A file that several blocks name counts for the block that finds most of its names in its zones.
+    gauge('coredns_hosts_entries', 'The combined number of entries in hosts and Corefile.', ({ atWork }) =>
+      groupByLabels(atWork, ({ atWork: { file } }) => ({ hostsfile: file.file })).map(({ labels, members }) =>
+        sample(labels, Math.max(...members.map(({ atWork: { file } }) => file.content.table.entries))),
+      ),
+    ),
+    gauge('coredns_hosts_reload_timestamp_seconds', 'The timestamp of the last reload of hosts file.', ({ atWork }) =>
+      atWork.length === 0
+        ? []
+        : [sample({}, Math.max(...atWork.map(({ atWork: { file } }) => file.content.readAtMs)) / 1000)],
+    ),
   ],
   advice: { 'hosts-without-fallthrough': hostsWithoutFallthrough },
 };

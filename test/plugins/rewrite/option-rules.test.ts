@@ -58,7 +58,7 @@ describe('edns0', () => {
     assert.deepEqual(after(['local unset 0xffee'], own).done, [true]);
   });
 
-  it('knows what the question is and who asks; the latter is for the client alone', () => {
+  it('sets options from the question and from the client; those from the client make the answer for it alone', () => {
     const of = (variable: string, parts?: QueryParts) => {
       const draft = after([`local set 0xffee {${variable}}`], parts);
       return [data(draft), draft.holdsFor];

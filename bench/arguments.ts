@@ -30,6 +30,8 @@ export interface Wishes {
   readonly against: string | null;
   /** Seconds of everything at once instead of the comparison. */
   readonly soak: number | null;
+  /** A report's JSON to show in the pages instead of measuring. */
+  readonly report: string | null;
   /** Where the JSON goes; null lets the report choose. */
   readonly results: string | null;
 }
@@ -54,7 +56,7 @@ const rateMax = 1_000_000;
 export function readArguments(words: readonly string[], choices: Choices): Reading {
   const parsed = parse(words);
   if (typeof parsed === 'string') return { usage: parsed };
-  const { help, rounds, seconds, only, rate, servers, peer, micro, quick, against, soak, results } = parsed;
+  const { help, rounds, seconds, only, rate, servers, peer, micro, quick, against, soak, report, results } = parsed;
   if (help) return { help: helpText(choices) };
   const usual = quick ? short : full;
   const wishes: Wishes = {
@@ -68,6 +70,7 @@ export function readArguments(words: readonly string[], choices: Choices): Readi
     peers: (peer ?? []).map(peerOf),
     against: against ?? null,
     soak: soak === undefined ? null : Number(soak),
+    report: report ?? null,
     results: results ?? null,
   };
   const wrong = whatIsWrong(wishes, choices);
@@ -90,6 +93,7 @@ function parse(words: readonly string[]) {
         peer: { type: 'string', multiple: true },
         against: { type: 'string' },
         soak: { type: 'string' },
+        report: { type: 'string' },
         results: { type: 'string' },
       },
     });
@@ -146,6 +150,7 @@ interleaved rounds of fresh processes: the server on one core, the load and the 
                      what is promised about node-cache is judged by the one of that name
   --against COMMIT   compares the working tree with this commit instead of with others
   --soak SECONDS     everything at once for so long instead: what is lost, the slowest answers, the memory
+  --report FILE      puts the figures of such a JSON into README.md and docs/FIGURES.md instead of measuring
   --results FOLDER   where the JSON goes; by default bench/results/, for partial runs bench/results/tmp/
   --micro            nanoseconds per call of the hot functions instead
 `;

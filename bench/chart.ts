@@ -1,5 +1,5 @@
 /**
- * CPU per answer as bars, an SVG that GitHub shows in the README: a group per work and rate, in two columns, a bar per
+ * CPU per answer as bars, an SVG that docs/FIGURES.md shows: a group per work and rate, in two columns, a bar per
  * server, ours in colour. Every group has a scale of its own, because a miss costs ten times a hit; so the numbers
  * stand at the bars.
  */

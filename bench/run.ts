@@ -2,6 +2,7 @@
  * `npm run bench`: reads its arguments, sees that the tools are there, measures, and says what came out. Progress
  * goes to stderr, the table to stdout. Exit codes: 0, 1 when something failed or is missing, 2 for bad usage.
  */
+import { readFileSync } from 'node:fs';
 import { builtEntry, repositoryPath } from '../test/corpus/repository.js';
 import { readArguments, type Wishes } from './arguments.js';
 import { chart } from './chart.js';
@@ -13,11 +14,11 @@ import { withWorkers, workerCounts } from './load/workers.js';
 import { workloads } from './load/workloads.js';
 import { commitOf, machine, twoCores } from './machine.js';
 import { microBenches } from './micro/run.js';
-import { writeChart, writeJson, writeReadme } from './publish.js';
+import { hasNodeCache, shownOf, writeBeside, writeJson, writePlace } from './publish.js';
 import type { Provenance, Report } from './report.js';
 import { soak } from './soak/run.js';
 import { soakText } from './soak/verdict.js';
-import { longTable, shortTables, sourceText } from './tables.js';
+import { longTable, promisesTable, shortTables, sourceText } from './tables.js';
 import { findTools, type Tool, toolVersion } from './tools.js';
 
 /** Something that the user can change, told in one sentence. */
@@ -47,6 +48,7 @@ async function main(words: readonly string[]): Promise<void> {
     return;
   }
   const { wishes } = reading;
+  if (wishes.report !== null) return publishWhole(readReport(wishes.report), repositoryPath('bench', 'results'));
   if (wishes.micro) return microBenches(wishes, print);
   if (wishes.soak !== null) return soakOf(wishes, words, wishes.soak);
   const report = wishes.against === null ? await againstOthers(wishes, words) : await againstBefore(wishes, words);
@@ -134,7 +136,8 @@ async function soakOf(wishes: Wishes, words: readonly string[], seconds: number)
   const isWhole = seconds >= soakSecondsToShow && wishes.results === null;
   const folder = wishes.results ?? repositoryPath('bench', 'results', isWhole ? 'soak' : 'tmp');
   say(`written: ${writeJson(folder, { ...before, ...result })}`);
-  if (isWhole && writeReadme(repositoryPath('README.md'), 'soak', text)) say('written: the soak in README.md');
+  if (isWhole && writePlace(repositoryPath('docs', 'FIGURES.md'), 'soak', text))
+    say('written: the soak in docs/FIGURES.md');
 }
 
 /** A soak that is shown has lasted at least so long. */
@@ -143,17 +146,37 @@ const soakSecondsToShow = 300;
 /** A figure that is shown has at least so many rounds behind it. */
 const roundsToShow = 5;
 
-/** Only what a whole run against the others has measured is kept in the repository and shown in the README. */
+/** Only what a whole run against the others has measured is kept in the repository and shown in its pages. */
 function publish(report: Report, { quick, rounds, only, rate, servers, against, results }: Wishes): void {
-  print(`${longTable(report)}\n\n${shortTables(report)}\n`);
+  print(`${longTable(report)}\n\n${shortTables(report)}\n\n${promisesTable(report)}\n`);
   const isPart = only !== null || rate !== null || servers !== null || against !== null;
-  const isWhole = !quick && rounds >= roundsToShow && !isPart && results === null;
-  const folder = results ?? (isWhole ? repositoryPath('bench', 'results') : repositoryPath('bench', 'results', 'tmp'));
+  if (!quick && rounds >= roundsToShow && !isPart && results === null) {
+    return publishWhole(report, repositoryPath('bench', 'results'));
+  }
+  const folder = results ?? repositoryPath('bench', 'results', 'tmp');
   say(`written: ${writeJson(folder, report)}`);
   const drawn = chart(report.workloads);
-  if (drawn !== null) say(`written: ${writeChart(folder, drawn)}`);
-  const text = `![CPU per answer of each server](bench/results/chart.svg)\n\n${shortTables(report)}`;
-  if (isWhole && writeReadme(repositoryPath('README.md'), 'bench', text)) say('written: the figures in README.md');
+  if (drawn !== null) say(`written: ${writeBeside(folder, 'chart.svg', drawn)}`);
+}
+
+/** Chart and promises are of the newest run against the servers that are in Debian. */
+function publishWhole(report: Report, folder: string): void {
+  say(`written: ${writeJson(folder, report)}`);
+  if (!hasNodeCache(report)) {
+    say(`written: ${writeBeside(folder, 'chart.svg', chart(report.workloads) ?? '')}`);
+    say(`written: ${writeBeside(folder, 'promises.md', `${promisesTable(report)}\n\n${sourceText(report)}\n`)}`);
+  }
+  for (const { page, place, content } of shownOf(report)) {
+    if (writePlace(repositoryPath(page), place, content)) say(`written: the figures in ${page}`);
+  }
+}
+
+function readReport(path: string): Report {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Report;
+  } catch (error) {
+    throw new Unable(`--report: ${(error as Error).message}`);
+  }
 }
 
 function tools<T extends Tool>(wanted: readonly T[]): Readonly<Record<T, string>> {

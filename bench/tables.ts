@@ -1,10 +1,10 @@
 /**
- * The report as Markdown: a long table that hides nothing, for whoever runs the bench, and the short ones of the
- * README. Both say where the figures come from and what disturbed them.
+ * The report as Markdown: a long table that hides nothing, for the terminal; the short tables of docs/FIGURES.md; the
+ * README's table of costs; and the promises with what was measured. All but the last say where the figures come from.
  */
 
 import type { Spread } from './load/statistics.js';
-import { rateText } from './load/workloads.js';
+import { type Rate, rateText } from './load/workloads.js';
 import type { Provenance, Report, ServerFigures, WorkloadFigures } from './report.js';
 import { verdicts } from './targets.js';
 
@@ -44,14 +44,13 @@ function percentilesText({ percentilesMs }: ServerFigures): string {
   return [percentilesMs.p50, percentilesMs.p99, percentilesMs.p999].map((value) => value.toFixed(3)).join(', ');
 }
 
-/** What the README shows: a table per subject, those without figures left out. */
+/** What docs/FIGURES.md shows: a table per subject, those without figures left out. */
 export function shortTables(report: Report): string {
   const parts = [
     ['CPU per answer, µs (user + system)', cpuTable(report)],
     ['Latency p50, p99, p99.9, ms', latencyTable(report)],
     ['Anonymous memory, MB (10⁶ bytes), of one process each', memoryTable(report)],
     ['Workers, all on one core', workersTable(report)],
-    ['What was promised', promisesTable(report)],
   ];
   const shown = parts.filter(([, text]) => text !== '').map(([title, text]) => `**${title}**\n\n${text}`);
   return [...shown, [provenance(report), ...disturbances(report)].join('\n')].join('\n\n');
@@ -116,7 +115,62 @@ function workersTable({ workers }: Report): string {
   return [head, '|--:|--:|--:|--:|--:|--:|', ...lines].join('\n');
 }
 
-function promisesTable(report: Report): string {
+/** The README's table: what one node pays for each of these servers, with where the figures come from. */
+export function costsTable(report: Report): string {
+  const names = costsOf.filter((name) => report.memory.some((server) => server.name === name));
+  const cpu = costRows.map(({ title, workload, rate, cell }) => {
+    const { servers = [] } = report.workloads.find((each) => each.name === workload && each.rate === rate) ?? {};
+    const found = names.map((name) => servers.find((server) => server.name === name));
+    return line([title, ...found.map((server) => (server === undefined ? '' : cell(server)))]);
+  });
+  const memory = memoryShown.map((entries) => {
+    const bytes = names.map((name) => {
+      const steps = report.memory.find((server) => server.name === name)?.steps ?? [];
+      return steps.find((step) => step.entries === entries)?.anonymousBytes ?? null;
+    });
+    const cells = bytes.map((each) => (each === null ? '' : `${(each / 1e6).toFixed(0)} MB`));
+    return line([`memory with ${count(entries)} answers cached`, ...cells]);
+  });
+  const table = [line(['', ...names]), `|---|${'--:|'.repeat(names.length)}`, ...cpu, ...memory].join('\n');
+  return `${table}\n\n${sourceText(report)}`;
+}
+
+const costsOf = ['zerohop', 'node-cache', 'unbound', 'dnsdist'];
+const memoryShown = [10_000, 100_000];
+
+interface CostRow {
+  readonly title: string;
+  readonly workload: string;
+  readonly rate: Rate;
+  cell(server: ServerFigures): string;
+}
+
+const costRows: readonly CostRow[] = [
+  { title: '1,000 cached answers a second', workload: 'cached', rate: 1000, cell: shareOfCore(1000) },
+  { title: '20,000 cached answers a second', workload: 'cached', rate: 20_000, cell: shareOfCore(20_000) },
+  { title: 'their slowest 1 % take at least', workload: 'cached', rate: 20_000, cell: slowestText },
+  {
+    title: '1,000 answers a second from the upstream, over TCP',
+    workload: 'uncached',
+    rate: 'saturated',
+    cell: shareOfCore(1000),
+  },
+  { title: '20,000 of all kinds a second (`busy`)', workload: 'busy', rate: 20_000, cell: shareOfCore(20_000) },
+];
+
+function shareOfCore(answersPerSecond: number): (server: ServerFigures) => string {
+  return ({ microsecondsPerAnswer }) => {
+    const percent = (microsecondsPerAnswer.median * answersPerSecond) / 1e4;
+    return `${percent.toFixed(percent < 10 ? 1 : 0)} % of a core`;
+  };
+}
+
+function slowestText({ percentilesMs }: ServerFigures): string {
+  return percentilesMs === null ? '' : `${percentilesMs.p99.toFixed(2)} ms`;
+}
+
+/** For developers: each promise, met or missed. */
+export function promisesTable(report: Report): string {
   const all = verdicts(report);
   if (all.length === 0) return '';
   const lines = all.map(({ promise, measured, isMet }) => line([promise, measured, isMet ? 'met' : '**missed**']));

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { inTemporaryFolder } from '../../bench/cleanup.js';
-import { withContent, writeChart, writeJson, writeReadme } from '../../bench/publish.js';
+import { withContent, writeBeside, writeJson, writePlace } from '../../bench/publish.js';
 import { reportOf, samples } from './report-fixture.js';
 
 test('the table takes the place between the markers and leaves the rest', () => {
@@ -23,16 +23,16 @@ test('each place has its markers', () => {
   );
 });
 
-test('a README without markers, or none at all, stays as it is', async () => {
+test('a page without markers, or none at all, stays as it is', async () => {
   await inTemporaryFolder('zerohop-test-', async (folder) => {
-    const path = join(folder, 'README.md');
-    assert.equal(writeReadme(path, 'bench', 'table'), false);
+    const path = join(folder, 'FIGURES.md');
+    assert.equal(writePlace(path, 'bench', 'table'), false);
     assert.equal(existsSync(path), false);
     writeFileSync(path, 'text');
-    assert.equal(writeReadme(path, 'bench', 'table'), false);
+    assert.equal(writePlace(path, 'bench', 'table'), false);
     assert.equal(readFileSync(path, 'utf8'), 'text');
     writeFileSync(path, '<!-- bench:begin --><!-- bench:end -->');
-    assert.equal(writeReadme(path, 'bench', 'table'), true);
+    assert.equal(writePlace(path, 'bench', 'table'), true);
     assert.equal(readFileSync(path, 'utf8'), '<!-- bench:begin -->\ntable\n<!-- bench:end -->');
   });
 });
@@ -50,7 +50,7 @@ test('the JSON holds every sample, in a file named by time and commit', async ()
 
 test('the chart lies beside the JSON', async () => {
   await inTemporaryFolder('zerohop-test-', async (folder) => {
-    const path = writeChart(join(folder, 'new'), '<svg/>');
+    const path = writeBeside(join(folder, 'new'), 'chart.svg', '<svg/>');
     assert.equal(path, join(folder, 'new', 'chart.svg'));
     assert.equal(readFileSync(path, 'utf8'), '<svg/>');
   });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { figures, type Report, workersFigures } from '../../bench/report.js';
-import { longTable, shortTables } from '../../bench/tables.js';
+import { costsTable, longTable, shortTables } from '../../bench/tables.js';
 import { cached, reportOf, sample, samples } from './report-fixture.js';
 
 test('the long table shows what was lost and what was wrong', () => {
@@ -52,6 +52,24 @@ test('latency, memory and threads get a table each when they were measured', () 
   assert.ok(text.includes('| server | after start | 100,000 answers cached |\n|---|--:|--:|\n| dnsmasq | 25.0 |  |'));
   assert.ok(text.includes('| 2 | **4.00** (4.00–4.00) | 100,000 | 0.9251 | 0 | 500,000 answers/s |'));
   for (const block of text.split('\n\n')) if (block.startsWith('|')) assertEven(block.split('\n'));
+});
+
+test('the table of costs has shares of a core, and a column for each cache whose memory was measured', () => {
+  const timed = sample(4, { percentilesMs: { p50: 0.05, p99: 0.2, p999: 1.25, max: 3 } });
+  const its = new Map(['zerohop', 'dnsmasq', 'node-cache'].map((name) => [name, [timed]]));
+  const steps = [{ entries: 10_000, anonymousBytes: 25_400_000 }];
+  const report: Report = {
+    ...reportOf(its),
+    workloads: [figures({ name: 'cached', title: 'cached answer', rate: 20_000 }, its)],
+    memory: ['zerohop', 'dnsmasq', 'node-cache'].map((name) => ({ name, steps })),
+  };
+  const text = costsTable(report);
+  assert.ok(text.includes('|  | zerohop | node-cache |\n|---|--:|--:|\n'));
+  assert.ok(text.includes('| 20,000 cached answers a second | 8.0 % of a core | 8.0 % of a core |'));
+  assert.ok(text.includes('| their slowest 1 % take at least | 0.20 ms | 0.20 ms |'));
+  assert.ok(text.includes('| memory with 10,000 answers cached | 25 MB | 25 MB |'));
+  assert.ok(text.includes('| memory with 100,000 answers cached |  |  |'));
+  assertEven(text.split('\n\n')[0].split('\n'));
 });
 
 test('a neighbour on the core, and changes that are in no commit, are told', () => {

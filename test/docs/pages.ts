@@ -39,6 +39,18 @@ export function page(path: string): string {
   return found.text;
 }
 
+/** A block of commands, under a heading. */
+export interface Block {
+  readonly page: string;
+  readonly text: string;
+}
+
+/** The `sh` blocks under this heading of a page, up to the next of its level or above. */
+export function blocksUnder(path: string, heading: string): Block[] {
+  const blocks = [...section(page(path), heading).matchAll(/^```sh\n([\s\S]*?)^```$/gm)];
+  return blocks.map(([, text]) => ({ page: path, text }));
+}
+
 /** All fenced blocks in this language. */
 export function fenced(language: string): Fenced[] {
   return pages.flatMap(({ path, text }) =>

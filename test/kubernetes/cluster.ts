@@ -13,6 +13,8 @@ import type { KubernetesObject } from '../deploy/kubernetes.js';
 const execute = promisify(execFile);
 
 export interface Cluster {
+  /** Where its commands lie. */
+  readonly folder: string;
   /** Brings it up, kubelet telling new pods to ask this address. */
   up(clusterDns: string): Promise<void>;
   down(): void;
@@ -41,6 +43,7 @@ export function clusterIn(folder: string): Cluster {
   };
   const kubectl = (...parameters: string[]) => run(command('kubectl'), parameters);
   return {
+    folder,
     async up(clusterDns) {
       await run(command('up'), [], { K8S_CLUSTER_DNS: clusterDns });
     },
@@ -65,6 +68,16 @@ export function clusterIn(folder: string): Cluster {
       }
     },
   };
+}
+
+/** A row of the table. */
+export interface Result {
+  readonly tried: string;
+  readonly holds: boolean;
+  readonly seen: string;
+  /** Of the questions that were asked meanwhile. */
+  readonly lost: string;
+  readonly took: string;
 }
 
 /** Looks every 50 ms until there is something other than undefined; throws after so many seconds. */

@@ -7,9 +7,9 @@ import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { clusterIn } from './cluster.js';
+import { clusterIn, type Result } from './cluster.js';
 import { clients } from './objects.js';
-import { type Result, trials } from './trials.js';
+import { trials } from './trials.js';
 
 const [, , folder, archive, ...only] = process.argv;
 const cluster = clusterIn(folder);

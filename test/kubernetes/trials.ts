@@ -6,18 +6,9 @@ import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type KubernetesObject, ofKind } from '../deploy/kubernetes.js';
 import type { Asked } from './asker.js';
-import { type Cluster, podsWith, readyPod, timed, until } from './cluster.js';
+import { type Cluster, podsWith, type Result, readyPod, timed, until } from './cluster.js';
+import { documents } from './documents.js';
 import { dropIn, overlay } from './objects.js';
-
-/** A row of the table. */
-export interface Result {
-  readonly tried: string;
-  readonly holds: boolean;
-  readonly seen: string;
-  /** Of the questions that were asked meanwhile. */
-  readonly lost: string;
-  readonly took: string;
-}
 
 export interface Trial {
   readonly name: string;
@@ -43,6 +34,7 @@ export const trials: readonly Trial[] = [
   { name: 'replica', work: replica },
   { name: 'configmap', work: configMap },
   { name: 'drop-in', work: tryDropIn },
+  { name: 'documents', work: documents },
 ];
 
 async function install(cluster: Cluster): Promise<Result[]> {

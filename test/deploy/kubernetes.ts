@@ -13,9 +13,16 @@ import { repositoryPath } from '../corpus/repository.js';
 export interface KubernetesObject {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly metadata: Metadata;
   readonly data?: Readonly<Record<string, string>>;
   readonly spec?: unknown;
+}
+
+interface Metadata {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** What tests look at of a DaemonSet of one container. */
@@ -39,12 +46,15 @@ export interface PodSpec {
   readonly priorityClassName: string;
   readonly tolerations: readonly unknown[];
   readonly terminationGracePeriodSeconds: number;
-  readonly securityContext: unknown;
+  readonly securityContext: Partial<SecurityContext>;
   readonly containers: readonly Container[];
+  readonly initContainers?: readonly Container[];
   readonly volumes: readonly { readonly name: string; readonly hostPath?: { readonly path: string } }[];
 }
 
 export interface Container {
+  readonly image: string;
+  readonly command?: readonly string[];
   readonly args: readonly string[];
   readonly ports?: unknown;
   readonly resources: { readonly requests: unknown; readonly limits: Readonly<Record<string, string>> };
@@ -61,6 +71,7 @@ export interface SecurityContext {
   readonly allowPrivilegeEscalation: boolean;
   readonly readOnlyRootFilesystem: boolean;
   readonly capabilities: { readonly drop: readonly string[]; readonly add: readonly string[] };
+  readonly seccompProfile?: { readonly type: string };
 }
 
 export interface Probe {
@@ -107,12 +118,52 @@ export function kustomize(folder: string): KubernetesObject[] {
   return objectsIn(execFileSync(tool('kubectl'), ['kustomize', folder], { encoding: 'utf8', stdio: 'pipe' }));
 }
 
-/** The objects that `helm template` makes of the chart with these values (`--set`), in the same order. */
-export function helmTemplate(values: readonly string[]): KubernetesObject[] {
-  const chart = repositoryPath('deploy', 'chart');
-  const sets = values.flatMap((value) => ['--set', value]);
-  const command = ['template', 'node-local-dns', chart, '--namespace', 'kube-system', ...sets];
-  return objectsIn(execFileSync(tool('helm'), command, { encoding: 'utf8', stdio: 'pipe' }));
+export interface HelmOptions {
+  /** `deploy/chart` unless given. */
+  readonly chart?: string;
+  readonly namespace?: string;
+  /** As of `--values`; those of `--set` win. */
+  readonly values?: Readonly<Record<string, unknown>>;
+}
+
+/** The image that `helmTemplate` names. */
+export const chartImage = { repository: 'registry.example/zerohop' };
+
+/** The objects that `helm template` makes of the chart with these values (`--set`), in the same order; mode ipvs unless given. */
+export function helmTemplate(
+  sets: readonly string[],
+  { values = {}, ...options }: HelmOptions = {},
+): KubernetesObject[] {
+  const image = { ...chartImage, ...(values['image'] as object) };
+  return objectsIn(helm('template', sets, { ...options, values: { mode: 'ipvs', ...values, image } }));
+}
+
+/** What helm prints when it renders the chart with these values (`--set`) and no others. */
+export function helm(command: 'template' | 'install', sets: readonly string[], options: HelmOptions = {}): string {
+  const { chart = repositoryPath('deploy', 'chart'), namespace = 'kube-system', values = {} } = options;
+  const flags = [...sets.flatMap((value) => ['--set', value]), '--namespace', namespace, '--values', '-'];
+  const dry = command === 'install' ? ['--dry-run=client'] : [];
+  return execFileSync(tool('helm'), [command, 'node-local-dns', chart, ...flags, ...dry], {
+    encoding: 'utf8',
+    stdio: 'pipe',
+    input: JSON.stringify(values),
+  });
+}
+
+/** The arguments as Kubernetes gives them to the program: `$(NAME)` is a variable of the container, if there is one. */
+export function expanded(args: readonly string[], environment: Readonly<Record<string, string>>): string[] {
+  return args.map((arg) => arg.replace(/\$\((\w+)\)/g, (written, name: string) => environment[name] ?? written));
+}
+
+/** The object without labels that match, its own and those of its pods. */
+export function withoutLabels<T extends KubernetesObject>(one: T, pattern: RegExp): T {
+  const copy = structuredClone(one) as { metadata: Metadata; spec?: { template?: { metadata: Metadata } } };
+  for (const metadata of [copy.metadata, copy.spec?.template?.metadata]) {
+    if (metadata?.labels === undefined) continue;
+    const kept = Object.entries(metadata.labels).filter(([name]) => !pattern.test(name));
+    Object.assign(metadata, { labels: Object.fromEntries(kept) });
+  }
+  return copy as T;
 }
 
 /** The objects of a YAML text. */
@@ -141,6 +192,8 @@ export function daemonSet(objects: readonly KubernetesObject[]): DaemonSet {
 const schemas: Readonly<Record<string, string>> = {
   ConfigMap: 'kubernetes-models/v1/ConfigMap',
   DaemonSet: 'kubernetes-models/apps/v1/DaemonSet',
+  NetworkPolicy: 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy',
+  Pod: 'kubernetes-models/v1/Pod',
   PodMonitor: '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor',
   PrometheusRule: '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule',
   Service: 'kubernetes-models/v1/Service',

@@ -1,12 +1,14 @@
 /** What `kubectl kustomize` makes of deploy/: objects as Kubernetes wants them, arguments and Corefiles as we do. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Config } from '../../src/config/config.js';
 import { parseFlags } from '../../src/config/flags.js';
 import { fillPillars } from '../../src/config/generated-corefile.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { ServeOptions } from '../../src/config/serve-options.js';
+import { programVersion } from '../../src/config/version.js';
 import { testOptions } from '../config/options.js';
 import { repositoryPath } from '../corpus/repository.js';
 import {
@@ -14,6 +16,7 @@ import {
   type DaemonSet,
   daemonSet,
   deployed,
+  expanded,
   type KubernetesObject,
   kustomize,
   objectsIn,
@@ -22,6 +25,7 @@ import {
   unknownFields,
   validate,
 } from './kubernetes.js';
+import { podSecurityLevel } from './pod-security.js';
 
 const overlays = readdirSync(repositoryPath('deploy', 'overlays')).sort();
 const onHost = overlays.filter((overlay) => overlay !== 'cilium');
@@ -31,7 +35,10 @@ const rendered = new Map<string, KubernetesObject[]>(
     : overlays.map((overlay) => [overlay, kustomize(repositoryPath('deploy', 'overlays', overlay))] as const),
 );
 const skip = cannotRender;
-const environment = { KUBE_DNS_UPSTREAM_SERVICE_HOST: '10.96.7.7' };
+/** As pods of kube-system have it. */
+const environment = { KUBE_DNS_UPSTREAM_SERVICE_HOST: '10.96.7.7', KUBE_DNS_SERVICE_HOST: '10.96.0.10' };
+/** `app.kubernetes.io/…`, on every object and pod. */
+const ourLabels = { component: 'cache', name: 'zerohop', 'part-of': 'zerohop' };
 
 test('every overlay, and deploy/ itself, is as the schemas of Kubernetes say, without unknown fields', { skip }, () => {
   const base = kustomize(repositoryPath('deploy'));
@@ -60,10 +67,41 @@ test('objects have the names, and pods the labels, that node-cache’s have', { 
     }
     const { selector, template } = daemonSet(objects).spec;
     assert.deepEqual(selector.matchLabels, { 'k8s-app': 'node-local-dns' });
-    assert.deepEqual(template.metadata.labels, { 'k8s-app': 'node-local-dns' });
+    assert.equal(template.metadata.labels['k8s-app'], 'node-local-dns');
     const [metrics] = objects.filter(({ kind, metadata }) => `${kind} ${metadata.name}` === 'Service node-local-dns');
     assert.deepEqual((metrics.spec as { selector: unknown }).selector, selector.matchLabels);
   }
+});
+
+test('objects and pods have the labels that Kubernetes recommends', { skip }, () => {
+  for (const one of [...rendered.values()].flat()) {
+    const podLabels = one.kind === 'DaemonSet' ? [(one as DaemonSet).spec.template.metadata.labels] : [];
+    for (const labels of [one.metadata.labels ?? {}, ...podLabels]) {
+      for (const [name, value] of Object.entries(ourLabels)) {
+        assert.equal(labels[`app.kubernetes.io/${name}`], value, `${one.kind} ${one.metadata.name}`);
+      }
+    }
+  }
+});
+
+test('the image is named in one place, and that one can be pulled from nowhere', { skip }, () => {
+  const version = programVersion();
+  const all = [...rendered.values(), kustomize(repositoryPath('deploy', 'preflight'))].flat();
+  const images = all.flatMap((one) =>
+    [...JSON.stringify(one).matchAll(/"image":"([^"]+)"/g)].map(([, image]) => image),
+  );
+  assert.deepEqual([...new Set(images)], [`REGISTRY/zerohop:${version}`]);
+  const folder = repositoryPath('deploy');
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.yaml'));
+  const naming = files.filter((file) => /^[^#]*newName:/m.test(deployed(file)));
+  assert.deepEqual(naming, ['components/image/kustomization.yaml']);
+});
+
+test('an overlay of somebody else names the image', { skip }, () => {
+  const own = 'images: [{ name: REGISTRY/zerohop, newName: registry.example/dns/zerohop, newTag: 1.2.3 }]\n';
+  const objects = kustomized(`resources: [../../deploy/overlays/high-availability]\n${own}`);
+  const images = objects.filter(({ kind }) => kind === 'DaemonSet').map((one) => imageOf(one as DaemonSet));
+  assert.deepEqual(images, ['registry.example/dns/zerohop:1.2.3', 'registry.example/dns/zerohop:1.2.3']);
 });
 
 for (const overlay of overlays) {
@@ -87,6 +125,7 @@ for (const overlay of overlays) {
     assert.equal(spec.priorityClassName, 'system-node-critical');
     assert.equal(spec.tolerations.length, 3);
     assert(resources.requests !== undefined && resources.limits['cpu'] === undefined);
+    assert.equal(podSecurityLevel(spec), spec.hostNetwork ? 'privileged' : 'baseline');
     const wanted = spec.hostNetwork ? ['NET_ADMIN', 'NET_BIND_SERVICE'] : ['NET_BIND_SERVICE'];
     assert.deepEqual(securityContext.capabilities.add, wanted);
     assert.equal(securityContext.runAsUser, spec.hostNetwork ? 0 : 65532);
@@ -153,6 +192,13 @@ test('iptables: the address of kube-dns is listened on as well', { skip }, () =>
   }
 });
 
+test('iptables: the address is Kubernetes’ to fill in, whatever it is', { skip }, () => {
+  const [localip] = setOf('iptables').spec.template.spec.containers[0].args;
+  assert.equal(localip, '-localip=169.254.20.10,$(KUBE_DNS_SERVICE_HOST)');
+  assert.deepEqual(expanded([localip], { KUBE_DNS_SERVICE_HOST: 'fd00::a' }), ['-localip=169.254.20.10,fd00::a']);
+  assert(!/\b10\.\d+\.\d+\.\d+/.test(JSON.stringify([...rendered.values()])), 'no address of some other cluster');
+});
+
 test('high-availability: the second DaemonSet is the first but for its name, and has pods of its own', { skip }, () => {
   const sets = (rendered.get('high-availability') ?? []).filter(({ kind }) => kind === 'DaemonSet');
   const [first, standby] = sets.map((one) => JSON.stringify(one));
@@ -196,12 +242,49 @@ test('components: AAAA without record is the base but for that; NET_RAW is for i
   }
 });
 
+test('network-policy: pods of a namespace may ask the cache on port 53, over UDP and TCP', { skip }, () => {
+  const objects = kustomized('namespace: team-a\ncomponents: [../../deploy/components/network-policy]\n');
+  validate(objects);
+  assert.equal(unknownFields(objects), '');
+  const [policy] = objects;
+  assert.equal(policy.metadata.namespace, 'team-a');
+  const { podSelector, policyTypes, egress } = policy.spec as {
+    podSelector: { matchLabels: object };
+    policyTypes: string[];
+    egress: { to: { ipBlock?: { cidr: string }; podSelector?: unknown }[]; ports: unknown[] }[];
+  };
+  assert.deepEqual(policyTypes, ['Egress']);
+  assert(Object.keys(podSelector.matchLabels).length > 0, 'never all pods of a namespace');
+  const [localAddress] = optionsOf('ipvs').localAddresses;
+  assert.equal(egress[0].to[0].ipBlock?.cidr, `${localAddress}/32`);
+  assert.deepEqual(egress[0].to[1].podSelector, setOf('cilium').spec.selector);
+  assert.deepEqual(egress[0].ports, [
+    { port: 53, protocol: 'UDP' },
+    { port: 53, protocol: 'TCP' },
+  ]);
+});
+
+/** What kubectl makes of this kustomization, in a folder two below the repository's root. */
+function kustomized(text: string): KubernetesObject[] {
+  const folder = mkdtempSync(join(repositoryPath('dist'), 'overlay-'));
+  try {
+    writeFileSync(join(folder, 'kustomization.yaml'), text);
+    return kustomize(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function imageOf(one: DaemonSet): string {
+  return one.spec.template.spec.containers[0].image;
+}
+
 function setOf(overlay: string): DaemonSet {
   return daemonSet(rendered.get(overlay) ?? []);
 }
 
 function optionsOf(overlay: string): ServeOptions {
-  const command = parseFlags(setOf(overlay).spec.template.spec.containers[0].args, environment);
+  const command = parseFlags(expanded(setOf(overlay).spec.template.spec.containers[0].args, environment), environment);
   assert.equal(command.kind, 'serve', JSON.stringify(command));
   return (command as Extract<typeof command, { kind: 'serve' }>).options;
 }

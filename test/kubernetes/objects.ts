@@ -64,7 +64,12 @@ function named(name: string): (one: KubernetesObject) => KubernetesObject {
 /** A client pod with dig and Node.js, this folder of the machine as /asker, and two web servers behind two Services. */
 export function clients(askerFolder: string): KubernetesObject[] {
   const server = { name: 'web', image: 'k8s.local/tools:1', imagePullPolicy: 'Never' };
-  const pod = (name: string, labels: object, container: object, volumes: readonly object[] = []) => ({
+  const pod = (
+    name: string,
+    labels: Readonly<Record<string, string>>,
+    container: object,
+    volumes: readonly object[] = [],
+  ) => ({
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name, namespace: 'default', labels },

@@ -67,6 +67,11 @@ export const flagTable = {
     'Port of /health in the NOTRACK rules; the Corefile sets where /health is served.',
   ),
   'metrics-listen-address': text(watching, '0.0.0.0:9353', 'Additional address of /metrics; empty turns it off.'),
+  'metrics-former-names': boolean(
+    watching,
+    'true',
+    'Repeat metrics under names that CoreDNS has renamed or removed, for older dashboards and alerts.',
+  ),
   'prometheus-listen-address': text(watching, ':9253', 'Value of __PROMETHEUS__ENDPOINT__ in the Corefile template.'),
   quiet: boolean(watching, 'false', 'Log warnings and errors only.'),
 

@@ -38,6 +38,7 @@ export interface ServeOptions {
   /** For the NOTRACK rules only; the Corefile sets where /health is served. */
   readonly healthPort: number;
   readonly metricsAddress: Endpoint | null;
+  readonly formerMetricNames: boolean;
   /** Replaces `__PROMETHEUS__ENDPOINT__`: `:9253`. */
   readonly prometheusAddress: string;
   readonly quiet: boolean;
@@ -68,6 +69,7 @@ export function serveOptions(flags: ReadFlags, environment: Environment): ServeO
     skipTeardown: flags.isSet('skipteardown'),
     healthPort: readPort(flags, 'health-port'),
     metricsAddress: readListenAddress(flags, 'metrics-listen-address'),
+    formerMetricNames: flags.isSet('metrics-former-names'),
     prometheusAddress: readPrometheusAddress(flags.text('prometheus-listen-address')),
     quiet: flags.isSet('quiet'),
     handoverPath: readUnixPath(flags.text('handover')),

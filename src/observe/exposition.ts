@@ -20,6 +20,8 @@ export interface Family<From> {
   readonly name: string;
   readonly help: string;
   readonly type: 'counter' | 'gauge' | 'histogram' | 'untyped';
+  /** Repeats a present family under a name that CoreDNS has given up; `-metrics-former-names=false` leaves it out. */
+  readonly isFormer?: true;
   /** A method, so that the families of one plugin fit into the list of all plugins. */
   samples(from: From): readonly Sample[];
 }
@@ -30,6 +32,11 @@ export function counter<From>(name: string, help: string, samples: Family<From>[
 
 export function gauge<From>(name: string, help: string, samples: Family<From>['samples']): Family<From> {
   return { name, help, type: 'gauge', samples };
+}
+
+/** Marks a family that repeats the numbers of `present`, today's name, under a former one. */
+export function former<From>(present: string, family: Family<From>): Family<From> {
+  return { ...family, help: `${family.help} Former name of ${present}.`, isFormer: true };
 }
 
 /** A family of histograms with these buckets. */

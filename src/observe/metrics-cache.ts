@@ -2,7 +2,7 @@
  * coredns_cache_*: entries, hits and misses by server and by the cache's zones. The counters exist from the start, at 0.
  */
 import { zonePlaces } from '../counters.js';
-import { counter, type Family, gauge, groupByLabels, type Sample, sample, sum } from './exposition.js';
+import { counter, type Family, former, gauge, groupByLabels, type Sample, sample, sum } from './exposition.js';
 import type { Scrape, StoreSize } from './metrics-source.js';
 
 const kinds = ['success', 'denial'] as const;
@@ -11,10 +11,9 @@ export const cacheFamilies: readonly Family<Scrape>[] = [
   gauge('coredns_cache_entries', 'The number of elements in the cache.', (scrape) =>
     perKind(scrape, ({ entries }) => entries),
   ),
-  gauge(
-    'coredns_cache_size',
-    'The number of elements in all caches of a server. Former name of coredns_cache_entries.',
-    (scrape) =>
+  former(
+    'coredns_cache_entries',
+    gauge('coredns_cache_size', 'The number of elements in all caches of a server.', (scrape) =>
       groupByLabels(scrape.source.stores(), ({ server }) => ({ server })).flatMap(({ labels, members }) =>
         kinds.map((type) =>
           sample(
@@ -23,6 +22,7 @@ export const cacheFamilies: readonly Family<Scrape>[] = [
           ),
         ),
       ),
+    ),
   ),
   counter('coredns_cache_hits_total', 'The count of cache hits.', (scrape) =>
     scrape.cached.flatMap(({ labels: { server, zones }, numbers }) => [

@@ -13,7 +13,7 @@ import {
   zonePlaces,
 } from '../counters.js';
 import { rcodeName } from '../dns/names.js';
-import { counter, countOf, type Family, histogram, type Labels, type Sample, sample } from './exposition.js';
+import { counter, countOf, type Family, former, histogram, type Labels, type Sample, sample } from './exposition.js';
 import type { Scrape, ZoneTotals } from './metrics-source.js';
 
 const transportLabels = ['udp', 'tcp'] as const;
@@ -26,15 +26,17 @@ export const dnsFamilies: readonly Family<Scrape>[] = [
       .filter(({ count }) => count > 0)
       .map(({ proto, family, type, count }) => sample({ ...withView(zone), proto, family, type }, count)),
   ),
-  perZone(
-    'coredns_dns_request_count_total',
-    'Counter of DNS requests made per zone, protocol and family. Former name of coredns_dns_requests_total.',
-    (zone) => sumBy(requests(zone), zone, ['proto', 'family']),
+  former(
+    'coredns_dns_requests_total',
+    perZone('coredns_dns_request_count_total', 'Counter of DNS requests made per zone, protocol and family.', (zone) =>
+      sumBy(requests(zone), zone, ['proto', 'family']),
+    ),
   ),
-  perZone(
-    'coredns_dns_request_type_count_total',
-    'Counter of DNS requests per type, per zone. Former name; see coredns_dns_requests_total.',
-    (zone) => sumBy(requests(zone), zone, ['type']),
+  former(
+    'coredns_dns_requests_total',
+    perZone('coredns_dns_request_type_count_total', 'Counter of DNS requests per type, per zone.', (zone) =>
+      sumBy(requests(zone), zone, ['type']),
+    ),
   ),
   perZone(
     'coredns_dns_responses_total',
@@ -44,18 +46,20 @@ export const dnsFamilies: readonly Family<Scrape>[] = [
         .filter(({ count }) => count > 0)
         .map(({ rcode, plugin, count }) => sample({ ...withView(zone), rcode, plugin }, count)),
   ),
-  perZone(
-    'coredns_dns_response_rcode_count_total',
-    'Counter of response status codes. Former name of coredns_dns_responses_total.',
-    (zone) => sumBy(responses(zone), zone, ['rcode']),
+  former(
+    'coredns_dns_responses_total',
+    perZone('coredns_dns_response_rcode_count_total', 'Counter of response status codes.', (zone) =>
+      sumBy(responses(zone), zone, ['rcode']),
+    ),
   ),
   perZone('coredns_dns_do_requests_total', 'Counter of DNS requests with DO bit set per zone.', (zone) => [
     sample(withView(zone), zone.numbers[zonePlaces.dnssecOk]),
   ]),
-  perZone(
-    'coredns_dns_request_do_count_total',
-    'Counter of DNS requests with DO bit set per zone. Former name of coredns_dns_do_requests_total.',
-    (zone) => [sample(zone.labels, zone.numbers[zonePlaces.dnssecOk])],
+  former(
+    'coredns_dns_do_requests_total',
+    perZone('coredns_dns_request_do_count_total', 'Counter of DNS requests with DO bit set per zone.', (zone) => [
+      sample(zone.labels, zone.numbers[zonePlaces.dnssecOk]),
+    ]),
   ),
   histogram(
     'coredns_dns_request_duration_seconds',

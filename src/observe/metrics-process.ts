@@ -4,7 +4,17 @@
  */
 import { batchBuckets } from '../counters.js';
 import { setupErrors } from '../host/tools.js';
-import { counter, type Family, gauge, groupByLabels, histogram, type Sample, sample, sum } from './exposition.js';
+import {
+  counter,
+  type Family,
+  former,
+  gauge,
+  groupByLabels,
+  histogram,
+  type Sample,
+  sample,
+  sum,
+} from './exposition.js';
 import { type GaugeName, gaugeNames, healthBucketsSeconds, roles, type Scrape } from './metrics-source.js';
 import { loopDelayBucketsSeconds, type ProcessNumbers } from './process-numbers.js';
 
@@ -20,6 +30,8 @@ const gaugeMetrics: Readonly<Record<GaugeName, { name: string; help: string }>> 
     help: 'Whether the last read configuration was accepted (1) or rejected (0).',
   },
 };
+
+const setupErrorsHelp = 'The number of errors during periodic network setup for node-cache.';
 
 export const handoverFamilies: readonly Family<Scrape>[] = [
   gauge(
@@ -67,18 +79,14 @@ export const processFamilies: readonly Family<Scrape>[] = [
     healthBucketsSeconds,
     ({ source }) => [{ labels: {}, numbers: source.healthDurations }],
   ),
-  counter(
-    'coredns_nodecache_setup_errors_total',
-    'The number of errors during periodic network setup for node-cache.',
-    setupErrorSamples,
-  ),
-  {
+  counter('coredns_nodecache_setup_errors_total', setupErrorsHelp, setupErrorSamples),
+  former('coredns_nodecache_setup_errors_total', {
     // A counter must end in _total for promtool; without a type the old name passes, and rate() reads it as well.
     name: 'coredns_nodecache_setup_errors',
-    help: 'Former name of coredns_nodecache_setup_errors_total.',
+    help: setupErrorsHelp,
     type: 'untyped',
     samples: setupErrorSamples,
-  },
+  }),
   counter(
     'zerohop_log_lost_lines_total',
     'Log lines dropped because the reader of stdout was too slow or gone.',

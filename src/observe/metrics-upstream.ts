@@ -9,6 +9,7 @@ import {
   counter,
   countOf,
   type Family,
+  former,
   type Group,
   gauge,
   groupByLabels,
@@ -27,29 +28,43 @@ const legacy: Labels = {};
 
 export const upstreamFamilies: readonly Family<Scrape>[] = [
   durations('coredns_proxy_request_duration_seconds', 'Histogram of the time each request took.', proxy),
-  durations(
-    'coredns_forward_request_duration_seconds',
-    'Histogram of the time each request took. Former name of coredns_proxy_request_duration_seconds.',
-    legacy,
+  former(
+    'coredns_proxy_request_duration_seconds',
+    durations('coredns_forward_request_duration_seconds', 'Histogram of the time each request took.', legacy),
   ),
-  counter(
-    'coredns_forward_requests_total',
-    'Counter of requests answered per upstream. Derive it from coredns_proxy_request_duration_seconds_count.',
-    perUpstream(({ labels, members }) => [sample(labels, sum(byRcode(members), answersOf))]),
+  former(
+    'coredns_proxy_request_duration_seconds_count',
+    counter(
+      'coredns_forward_requests_total',
+      'Counter of requests answered per upstream.',
+      perUpstream(({ labels, members }) => [sample(labels, sum(byRcode(members), answersOf))]),
+    ),
   ),
-  counter(
-    'coredns_forward_responses_total',
-    'Counter of responses per upstream and rcode. Derive it from coredns_proxy_request_duration_seconds_count.',
-    perUpstream(({ labels, members }) =>
-      byRcode(members).map((counted) => sample({ ...labels, rcode: counted.rcode }, answersOf(counted))),
+  former(
+    'coredns_proxy_request_duration_seconds_count',
+    counter(
+      'coredns_forward_responses_total',
+      'Counter of responses per upstream and rcode.',
+      perUpstream(({ labels, members }) =>
+        byRcode(members).map((counted) => sample({ ...labels, rcode: counted.rcode }, answersOf(counted))),
+      ),
     ),
   ),
   healthcheckFailures('coredns_proxy_healthcheck_failures_total', proxy),
-  healthcheckFailures('coredns_forward_healthcheck_failures_total', legacy),
+  former(
+    'coredns_proxy_healthcheck_failures_total',
+    healthcheckFailures('coredns_forward_healthcheck_failures_total', legacy),
+  ),
   connections('coredns_proxy_conn_cache_hits_total', 'Requests that used an open connection.', proxy, 'reused'),
   connections('coredns_proxy_conn_cache_misses_total', 'Requests that opened a connection.', proxy, 'opened'),
-  connections('coredns_forward_conn_cache_hits_total', 'Requests that used an open connection.', legacy, 'reused'),
-  connections('coredns_forward_conn_cache_misses_total', 'Requests that opened a connection.', legacy, 'opened'),
+  former(
+    'coredns_proxy_conn_cache_hits_total',
+    connections('coredns_forward_conn_cache_hits_total', 'Requests that used an open connection.', legacy, 'reused'),
+  ),
+  former(
+    'coredns_proxy_conn_cache_misses_total',
+    connections('coredns_forward_conn_cache_misses_total', 'Requests that opened a connection.', legacy, 'opened'),
+  ),
   gauge(
     'zerohop_upstream_healthy',
     'Whether the upstream is up (1) or down (0).',

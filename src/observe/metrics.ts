@@ -9,7 +9,7 @@ import type { Metric, Registry as PromRegistry } from 'prom-client';
 import { metricsAgeMs } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import { eventFamilies } from './event-metrics.js';
-import type { Family, Sample } from './exposition.js';
+import { type Family, former, type Sample } from './exposition.js';
 import { cacheFamilies } from './metrics-cache.js';
 import { dnsFamilies } from './metrics-dns.js';
 import { handoverFamilies, processFamilies } from './metrics-process.js';
@@ -133,9 +133,9 @@ const formerNames: Readonly<Record<string, string>> = {
 
 /** Families that only changed their name, under the former one; those with fewer labels are beside the present ones. */
 export function formerFamilies(present: readonly Family<Scrape>[]): Family<Scrape>[] {
-  return present.flatMap(({ name, ...family }) =>
-    Object.hasOwn(formerNames, name)
-      ? [{ ...family, name: formerNames[name], help: `${family.help} Former name of ${name}.` }]
-      : [],
-  );
+  return present.flatMap((family) => {
+    if (!Object.hasOwn(formerNames, family.name)) return [];
+    const renamed = { ...family, name: formerNames[family.name] };
+    return [family.isFormer ? renamed : former(family.name, renamed)];
+  });
 }

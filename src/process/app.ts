@@ -95,6 +95,8 @@ export interface Settings {
   readonly lookEveryMs: number | null;
   /** `-metrics-listen-address`; null: off. */
   readonly metricsAddress: Endpoint | null;
+  /** `-metrics-former-names`. */
+  readonly formerMetricNames: boolean;
   readonly version: string;
   /** For coredns_nodecache_setup_errors_total. */
   readonly setupErrors: SetupErrors;
@@ -263,13 +265,14 @@ function generationDeps(parts: Parts): GenerationDeps {
 
 function endpointsDeps(
   parts: Parts & Pick<EndpointsDeps, 'top'>,
-  { metricsAddress, setupErrors, version }: Settings,
+  { metricsAddress, formerMetricNames, setupErrors, version }: Settings,
   { active, succession }: Later,
 ): EndpointsDeps {
   const { counters, cache, clock, log, listeners, threads, pages, misses } = parts;
   return {
     ...parts,
     metricsAddress,
+    formerMetricNames,
     listeners: () => listeners.endpoints(),
     selfCheckFailed: () => counters.count('healthFailures'),
     panicked: () => counters.count('panics'),

@@ -49,6 +49,8 @@ export interface EndpointsDeps {
   readonly listeners: () => readonly Endpoint[];
   /** `-metrics-listen-address`, whose port may be taken; null: off. */
   readonly metricsAddress: Endpoint | null;
+  /** `-metrics-former-names`. */
+  readonly formerMetricNames: boolean;
   selfCheckFailed(): void;
   /** For exceptions in handlers, which are bugs of ours. */
   panicked(): void;
@@ -71,7 +73,8 @@ export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
   const watch = startHealthWatch({ check, clock, log, failed: deps.selfCheckFailed });
   const loopDelay = watchLoopDelay(clock);
   const watched = { healthDurations: watch.durations, loopDelays: loopDelay.durations };
-  const metrics = newMetrics({ ...deps.source, ...watched }, families, clock, routeFailed);
+  const shown = deps.formerMetricNames ? families : families.filter(({ isFormer }) => !isFormer);
+  const metrics = newMetrics({ ...deps.source, ...watched }, shown, clock, routeFailed);
   const pprof = newPprof(clock, deps.profiler, deps.pprofAskers);
   const servers = new Servers((at, routes) => deps.startHttp(at, routes, routeFailed), pprof.stop);
   const isReady = readyRoute(readiness, deps.source.upstreams);
@@ -333,6 +336,6 @@ const ofPlugins: readonly Family<Scrape>[] = plugins.flatMap(({ name: plugin, me
   })),
 );
 
-/** Every family that /metrics shows. */
+/** Every family that /metrics shows, the former names included. */
 export const families = allFamilies(ofPlugins);
 export const familyNames: readonly string[] = families.map(({ name }) => name);

@@ -110,6 +110,7 @@ async function serve({ options }: Extract<CliCommand, { kind: 'serve' }>, early:
     load: () => source.read(),
     setupErrors,
     metricsAddress: options.metricsAddress,
+    formerMetricNames: options.formerMetricNames,
     version: programVersion(),
     inForce: ({ debug }: Config) => log.setLevel(logLevel({ debug, quiet: options.quiet })),
     host: hostOptions(options),
@@ -217,7 +218,7 @@ async function runDemoCommand(): Promise<void> {
   const serveDemo = async (corefile: string) => {
     const load = () => parseConfig(corefile, '(demo)', loadOptions(53));
     const unwatched = { metricsAddress: null, lookEveryMs: null, setupErrors: newSetupErrors(), host: null };
-    const settings = { load, inForce() {}, version: programVersion(), ...unwatched };
+    const settings = { load, inForce() {}, version: programVersion(), formerMetricNames: false, ...unwatched };
     const app = await startWith(log, settings, { threads: 1, handoverPath: null, cacheFilePath: null });
     onSignals(process, log)(app!);
     return { synthesized: () => app!.total('aaaaSynthesized') };

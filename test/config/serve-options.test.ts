@@ -37,6 +37,7 @@ test('without flags everything has the documented default', () => {
     skipTeardown: false,
     healthPort: 8080,
     metricsAddress: { address: '0.0.0.0', port: 9353 },
+    formerMetricNames: true,
     prometheusAddress: ':9253',
     quiet: false,
     handoverPath: '/run/zerohop/handover.sock',

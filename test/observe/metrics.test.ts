@@ -406,7 +406,7 @@ test('what has no former name is left alone, and no name is taken twice', () => 
   assert.equal(new Set(familyNames).size, familyNames.length);
 });
 
-test('what the decision gives Prometheus to drop are the former names that operations lists, all of them', () => {
+test('the former names are those that operations lists and the decision gives Prometheus to drop', () => {
   const page = (...path: string[]) => readFileSync(repositoryPath('docs', ...path), 'utf8');
   const [, regex] = /^ {4}regex: (.*)$/m.exec(page('decisions', 'former-metric-names.md')) ?? [];
   const dropped = familyNames.filter((name) => new RegExp(`^(?:${regex})$`).test(name));
@@ -416,4 +416,9 @@ test('what the decision gives Prometheus to drop are the former names that opera
     .flatMap((row) => [...row.split('|')[2].matchAll(/`(\w+)`/g)].map(([, name]) => name));
   assert.ok(listed.length > 15);
   assert.deepEqual(dropped.sort(), listed.sort());
+  const former = families.flatMap(({ name, help, isFormer }) => {
+    assert.equal(isFormer, / Former name of \w+\.$/.test(help) || undefined, name);
+    return isFormer ? name : [];
+  });
+  assert.deepEqual(former.sort(), listed.sort());
 });

@@ -1,6 +1,7 @@
 /** Each metric and label that dashboards and rules made for node-cache and CoreDNS query is on a running instance's page. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { families } from '../../src/process/endpoints.js';
 import { page, tableRows } from '../docs/pages.js';
 import { eventually } from './commands.js';
 import { known } from './known-queries.js';
@@ -13,12 +14,13 @@ const aType = 1;
 
 let upstream: StandIn;
 let zerohop: LoopbackZerohop;
+let lines: string;
 let samples: readonly Readonly<Record<string, string>>[];
 
 before(async () => {
   upstream = await startStandIn((query) => [query.includes('broken') ? refusing(query) : goodAnswer(query)]);
   const [health, metrics] = [await freePort(), await freePort()];
-  const lines = `errors
+  lines = `errors
     cache
     forward . ${upstream.address}:${upstream.port} {
         force_tcp
@@ -53,6 +55,30 @@ for (const { whose, queries } of known) {
     });
     assert.deepEqual(missing, []);
   });
+}
+
+test('-metrics-former-names=false leaves out the former names, and nothing else', async () => {
+  const present = families.filter(({ isFormer }) => !isFormer);
+  assert(present.length < families.length);
+  assert.deepEqual(await shown(zerohop), namesOf(families));
+  const flags = ['-metrics-former-names=false'];
+  const without = await startOnLoopback(elsewhere(lines), question(1, 'good', aType), {}, [], flags);
+  assert.deepEqual(await shown(without).finally(() => without.stop()), namesOf(present));
+});
+
+/** The families on the page of `-metrics-listen-address`. */
+async function shown({ metrics: { address, port } }: LoopbackZerohop): Promise<string[]> {
+  const text = await (await fetch(`http://${address}:${port}/metrics`)).text();
+  return [...text.matchAll(/^# HELP (\S+)/gm)].map(([, name]) => name).sort();
+}
+
+function namesOf(all: typeof families): string[] {
+  return all.map(({ name }) => name).sort();
+}
+
+/** The same lines for a second instance, without the endpoints whose ports the first one has. */
+function elsewhere(lines: string): string {
+  return lines.replace(/^ *(?:health|prometheus) .*$/gm, '');
 }
 
 test('what is left out is not there, and docs/MONITORING.md says why', () => {

@@ -144,6 +144,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
         ? () => source.read()
         : () => parseConfig(corefile, options.path ?? 'Corefile', understand),
     metricsAddress: null,
+    formerMetricNames: true,
     version: '0.0.0',
     setupErrors,
     host: options.host ?? null,

@@ -98,7 +98,7 @@ export class World {
       look: { stat: (path: string) => this.#fileAt(path), digest: (path: string) => this.#fileAt(path) },
     };
     const node = { metricsAddress: null, setupErrors: newSetupErrors(), host: null, lookEveryMs: null, inForce() {} };
-    const settings = { load: () => this.#load(), version: '0.0.0', ...node };
+    const settings = { load: () => this.#load(), version: '0.0.0', formerMetricNames: true, ...node };
     this.app = await this.clock.until(startApp(outsides, settings));
   }
 

@@ -38,6 +38,7 @@ test('without flags everything has the documented default', () => {
     healthPort: 8080,
     metricsAddress: { address: '0.0.0.0', port: 9353 },
     prometheusAddress: ':9253',
+    logFormat: 'auto',
     quiet: false,
     handoverPath: '/run/zerohop/handover.sock',
     cacheFilePath: null,

@@ -7,8 +7,9 @@ import { availableParallelism } from 'node:os';
 import { formatEndpoint } from '../config/addresses.js';
 import { directiveNames } from '../config/block.js';
 import { writeReports } from '../config/check.js';
+import type { CliCommand } from '../config/commands.js';
 import { type Config, ConfigError } from '../config/config.js';
-import { type CliCommand, parseFlags, pluginsText } from '../config/flags.js';
+import { parseFlags, pluginsText } from '../config/flags.js';
 import { type LoadOptions, parseConfig, systemLoadOptions, tooFewOpenFiles } from '../config/load.js';
 import { rememberedAddresses } from '../config/returning.js';
 import { type ServeOptions, workerCount } from '../config/serve-options.js';
@@ -20,7 +21,7 @@ import { configMapPeriodMs, connectionsReadBytesMax, corefileBytesMax } from '..
 import { ListenError } from '../listen/listeners.js';
 import { startHttp } from '../observe/http.js';
 import { checkLogFormat } from '../observe/log-format.js';
-import { type Logger, logLevel, newLogger } from '../observe/logger.js';
+import { type Logger, logLevel, logStyle, newLogger } from '../observe/logger.js';
 import { newSetupErrors } from '../observe/process-numbers.js';
 import { absentAddresses } from '../os/addresses.js';
 import { acknowledger } from '../os/bound-socket.js';
@@ -28,13 +29,15 @@ import { stayAlive, systemClock } from '../os/clock.js';
 import { systemCommands } from '../os/commands.js';
 import { readPieces, readTrusted, replaceText, replaceWhole } from '../os/files.js';
 import { newPrinter } from '../os/log.js';
-import { hostAddresses, nodeNetwork } from '../os/node-network.js';
+import { hostAddresses, hostAddressesBeside, nodeNetwork } from '../os/node-network.js';
 import { openFilesMax } from '../os/open-files.js';
 import { ownSockets, userOfPeer } from '../os/proc.js';
+import { nameProcess } from '../os/process-name.js';
 import { systemProfiler } from '../os/profiler.js';
 import { type Random, systemRandom } from '../os/random.js';
 import { lookAtSockets } from '../os/sock-diag.js';
 import { chooseSystemCalls } from '../os/system-calls.js';
+import { wantsColor } from '../os/terminal.js';
 import { plugins } from '../plugins/registry.js';
 import { newSnapshot } from '../takeover/snapshot.js';
 import { type App, type Outsides, type Settings, startApp } from './app.js';
@@ -53,11 +56,16 @@ const complain = newPrinter(
 
 /** `early` has the signals so far. */
 export async function runProgram(early: EarlySignals): Promise<void> {
-  const command = parseFlags(process.argv.slice(2), process.env);
+  nameProcess('zerohop', process.argv.slice(2));
+  const command = parseFlags(process.argv.slice(2), process.env, hostAddressesBeside);
   if (command.kind !== 'serve') early.letGo();
   switch (command.kind) {
     case 'help':
-      return print(await command.text);
+      return print(await helpOf(command));
+    case 'completion':
+      return print((await import('../config/completion.js')).completionScript(command.shell));
+    case 'man':
+      return print((await import('../config/man-page.js')).manPage());
     case 'version':
       return print(command.text);
     case 'plugins':
@@ -71,6 +79,11 @@ export async function runProgram(early: EarlySignals): Promise<void> {
     case 'serve':
       return serve(command, early);
   }
+}
+
+async function helpOf({ command }: Extract<CliCommand, { kind: 'help' }>): Promise<string> {
+  const { helpColumns, helpText } = await import('../config/help.js');
+  return helpText(command, helpColumns(process.stdout.columns));
 }
 
 async function checkFiles({ files, options, wishes }: Extract<CliCommand, { kind: 'check' }>): Promise<void> {
@@ -95,7 +108,8 @@ async function readStdin(): Promise<Uint8Array> {
 
 async function serve({ options }: Extract<CliCommand, { kind: 'serve' }>, early: EarlySignals): Promise<void> {
   const clock = systemClock();
-  const log = newLogger({ level: logLevel({ debug: false, quiet: options.quiet }), clock });
+  const format = logStyle(options.logFormat, 1, process.env);
+  const log = newLogger({ level: logLevel({ debug: false, quiet: options.quiet }), clock, format });
   const started = onSignals(process, log, early);
   const survives = onExceptions(process, { clock, log });
   const setupErrors = newSetupErrors();
@@ -214,7 +228,7 @@ async function runDemoCommand(): Promise<void> {
   const { runDemo } = await import('../demo/demo.js');
   const clock = systemClock();
   const network = nodeNetwork({ sendFailed() {}, acceptFailed() {} });
-  const log = newLogger({ level: 'error', clock, destination: 2 });
+  const log = newLogger({ level: 'error', clock, destination: 2, format: logStyle('auto', 2, process.env) });
   const serveDemo = async (corefile: string) => {
     const load = () => parseConfig(corefile, '(demo)', loadOptions(53));
     const unwatched = { metricsAddress: null, lookEveryMs: null, setupErrors: newSetupErrors(), host: null };
@@ -223,7 +237,7 @@ async function runDemoCommand(): Promise<void> {
     onSignals(process, log)(app!);
     return { synthesized: () => app!.total('aaaaSynthesized') };
   };
-  await runDemo({ network, clock, write: print, serve: serveDemo });
+  await runDemo({ network, clock, write: print, isColored: wantsColor(1, process.env), serve: serveDemo });
 }
 
 /** On a closed pipe, as `head` leaves it, the program ends in silence. */

@@ -39,6 +39,7 @@ test('without flags everything has the documented default', () => {
     metricsAddress: { address: '0.0.0.0', port: 9353 },
     formerMetricNames: true,
     prometheusAddress: ':9253',
+    logFormat: 'auto',
     quiet: false,
     handoverPath: '/run/zerohop/handover.sock',
     cacheFilePath: null,

@@ -121,7 +121,7 @@ async function removeCaches(cluster: Cluster): Promise<void> {
     'kube-dns-upstream',
     '--ignore-not-found',
   );
-  await until('no pod of a cache', 60, async () => {
+  await until('no pod of a cache', 180, async () => {
     const pods = await cluster.kubectl('-n', 'kube-system', 'get', 'pods', '-o', 'name');
     return /node-local-dns|zerohop/.test(pods) ? undefined : true;
   });

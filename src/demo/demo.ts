@@ -163,13 +163,13 @@ function newAsk(
   };
 }
 
-const warmUpService = 'kubernetes.default.svc.cluster.local.';
-
-/** Misses, then hits and synthesized answers, for names that the scenes do not have. */
-const warmUpQuestions: readonly Question[] = [
-  ...Array.from({ length: 100 }, (_, index) => ({ name: `warm-up-${index}.default.svc.cluster.local.`, type: 'A' })),
-  ...Array.from({ length: 1_000 }, (_, index) => ({ name: warmUpService, type: index % 10 === 0 ? 'AAAA' : 'A' })),
-];
+/** Misses, hits and synthesized answers in turns, for names that the scenes do not have. */
+const warmUpQuestions: readonly Question[] = Array.from({ length: 100 }, (_, round): readonly Question[] => {
+  const missed = { name: `warm-up-${round}.default.svc.cluster.local.`, type: 'A' };
+  const found = { name: 'kubernetes.default.svc.cluster.local.', type: 'A' };
+  const hits = Array.from({ length: 5 }, () => [missed, found]);
+  return [missed, ...hits.flat(), { ...found, type: 'AAAA' }];
+}).flat();
 
 /**
  * Asks until the code on the way of each kind of answer is compiled, as in a server that has run for a second. Ends with the

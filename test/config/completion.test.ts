@@ -32,11 +32,7 @@ function inBash(...words: readonly string[]): string[] {
 
 /** The words that fish would offer behind this line, without descriptions. */
 function inFish(line: string): string[] {
-  return offered('fish', [
-    '--no-config',
-    '-c',
-    `source ./fish; complete -C ${JSON.stringify(line)} | cut -f1`,
-  ]);
+  return offered('fish', ['--no-config', '-c', `source ./fish; complete -C ${JSON.stringify(line)} | cut -f1`]);
 }
 
 /** The words that zsh would offer: what its compadd is handed, in a terminal of its own. */

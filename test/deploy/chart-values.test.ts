@@ -87,8 +87,8 @@ const cases: readonly Case[] = [
   },
   {
     path: 'corefile',
-    value: '.:53 {\n    forward . 10.0.0.9\n}\n',
-    gives: /"Corefile":"\.:53 \{\n {4}forward \. 10\.0\.0\.9\n\}/,
+    value: '.:53 {\n    forward . 10.0.0.9\n    health\n    ready\n}\n',
+    gives: /"Corefile":"\.:53 \{\n {4}forward \. 10\.0\.0\.9\n/,
   },
   { path: 'healthPort', value: 9254, gives: /health __PILLAR__LOCAL__DNS__:9254\n.*"-health-port=9254".*"port":9254/s },
   { path: 'readyPort', value: 9255, gives: /ready __PILLAR__LOCAL__DNS__:9255\n.*"path":"\/ready","port":9255/s },

@@ -135,6 +135,16 @@ const refusals: readonly { sets: readonly string[]; options?: HelmOptions; says:
   },
   { sets: [...demanded, 'mode=cilium', 'highAvailability=true'], says: /highAvailability is true in mode cilium/ },
   {
+    sets: [...demanded, 'readyPort=9255'],
+    options: { values: { corefile: '.:53 {\n    health\n}\n' } },
+    says: /corefile has no ready, .* on port 9255: .* Add .*: ready __PILLAR__LOCAL__DNS__:9255/,
+  },
+  {
+    sets: demanded,
+    options: { values: { corefile: '.:53 {\n    # health\n    ready\n}\n' } },
+    says: /corefile has no health/,
+  },
+  {
     sets: [...demanded, 'podMonitor.enabled=true', 'serviceMonitor.enabled=true'],
     says: /podMonitor\.enabled and serviceMonitor\.enabled are both true/,
   },

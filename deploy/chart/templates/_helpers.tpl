@@ -108,6 +108,11 @@ may be left over. kube-proxy's default is iptables.
 {{- fail (printf "the namespace is %s. Pods find the Service %s in their environment in its own namespace only: --namespace kube-system, or --set clusterDnsAddress=ADDRESS of that Service" $namespace .Values.clusterDnsService) }}
 {{- end }}
 {{- end }}
+{{- range $directive, $port := dict "health" .Values.healthPort "ready" .Values.readyPort }}
+{{- if and $.Values.corefile (not (regexMatch (printf `(?m)^\s*(%s|import)\b` $directive) $.Values.corefile)) }}
+{{- fail (printf "corefile has no %s, which kubelet asks on port %d: no pod would become ready. Add to its server blocks: %s __PILLAR__LOCAL__DNS__:%d" $directive (int $port) $directive (int $port)) }}
+{{- end }}
+{{- end }}
 {{- if and .Values.highAvailability (eq $mode "cilium") }}
 {{- fail "highAvailability is true in mode cilium: two pods of a node share their ports on the host's network only. Set highAvailability=false" }}
 {{- end }}

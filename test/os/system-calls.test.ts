@@ -7,12 +7,17 @@ const loaded = loadSystemCalls();
 const notLinux = process.platform !== 'linux' && 'needs Linux';
 
 test('on other systems than Linux there are none, and the reason says so', () => {
-  const result = loadSystemCalls('darwin');
+  const result = loadSystemCalls({ platform: 'darwin', arch: 'arm64' });
   assert.deepEqual(result, { calls: null, why: 'darwin has no recvmmsg' });
 });
 
+test('on processors whose constants and layouts may differ there are none', () => {
+  const result = loadSystemCalls({ platform: 'linux', arch: 's390x' });
+  assert.deepEqual(result, { calls: null, why: 'the system calls of s390x are untested' });
+});
+
 test('without koffi there are none, and the reason is its own, in one line', () => {
-  const result = loadSystemCalls('linux', () => {
+  const result = loadSystemCalls({ platform: 'linux', arch: 'arm64' }, () => {
     throw new Error('Cannot find module koffi\nRequire stack: …');
   });
   assert.deepEqual(result, { calls: null, why: 'cannot load koffi: Cannot find module koffi' });

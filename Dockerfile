@@ -20,7 +20,7 @@ COPY deploy/image/collect /usr/local/sbin/collect
 RUN sh /usr/local/sbin/collect /image
 
 FROM scratch
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="zerohop" \
       org.opencontainers.image.description="Node-local DNS cache for Kubernetes" \

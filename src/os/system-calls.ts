@@ -7,7 +7,7 @@ import type koffiModule from 'koffi';
 
 type Koffi = typeof koffiModule;
 
-/** The same on x64 and arm64. */
+/** The same on x64 and arm64, with glibc and musl; test/os/headers.test.ts asks their headers. */
 export const linux = {
   familyUnix: 1,
   familyIpv4: 2,
@@ -104,11 +104,15 @@ export function chooseSystemCalls(io: string | undefined): SystemCallsOrWhyNot {
   return io === 'portable' ? { calls: null, why: 'ZEROHOP_IO=portable' } : loadSystemCalls();
 }
 
+/** Where numbers and layouts are known to be right. Others differ in constants, in byte order or in the size of pointers. */
+const knownProcessors = ['x64', 'arm64'];
+
 export function loadSystemCalls(
-  platform: string = process.platform,
+  { platform, arch }: Pick<NodeJS.Process, 'platform' | 'arch'> = process,
   load: () => Koffi = requireKoffi,
 ): SystemCallsOrWhyNot {
   if (platform !== 'linux') return { calls: null, why: `${platform} has no recvmmsg` };
+  if (!knownProcessors.includes(arch)) return { calls: null, why: `the system calls of ${arch} are untested` };
   try {
     return { calls: bindCalls(load()) };
   } catch (error) {

@@ -10,8 +10,7 @@ import { systemLoadOptions } from '../../src/config/load.js';
 import { serveOptions } from '../../src/config/serve-options.js';
 import { plugins } from '../../src/plugins/registry.js';
 import { repositoryPath } from '../corpus/repository.js';
-import { runDemo, withoutNumbers } from './demo-run.js';
-import { codeIn, fenced, page, pages } from './pages.js';
+import { codeIn, fenced, pages } from './pages.js';
 
 const lines = fenced('sh').flatMap(({ page: path, text }) =>
   text

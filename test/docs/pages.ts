@@ -1,5 +1,6 @@
 /** The documentation as the tests read it: pages, their fenced blocks, their tables. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { repositoryPath } from '../corpus/repository.js';
 
 export interface Page {
@@ -17,19 +18,19 @@ export interface Fenced {
   readonly text: string;
 }
 
-export const pages: readonly Page[] = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...markdownIn('docs')].map(
+export const pages: readonly Page[] = [...markdownIn('.', false), ...markdownIn('.github'), ...markdownIn('docs')].map(
   (path) => ({
     path,
     text: readFileSync(repositoryPath(path), 'utf8'),
   }),
 );
 
-function markdownIn(folder: string): string[] {
-  const files = readdirSync(repositoryPath(folder), { recursive: true, encoding: 'utf8' });
+function markdownIn(folder: string, recursive = true): string[] {
+  const files = readdirSync(repositoryPath(folder), { recursive, encoding: 'utf8' });
   return files
     .filter((file) => file.endsWith('.md'))
     .sort()
-    .map((file) => `${folder}/${file}`);
+    .map((file) => join(folder, file));
 }
 
 /** The text of one page. */

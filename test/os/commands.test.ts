@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Command, systemCommands } from '../../src/os/commands.js';
 import { ManualClock } from '../simulation/clock.js';
@@ -38,7 +41,25 @@ test('its environment is the path and an English tongue, whatever ours is', asyn
 
 test('a program that is not there is missing', async () => {
   const end = await run({ program: 'no-such-program', parameters: [], ...bounds });
-  assert.deepEqual(end, { ran: false, why: 'missing', text: 'no-such-program is not installed' });
+  assert.equal(!end.ran && end.why, 'missing');
+  // The sentence goes on where a folder of PATH may not be searched.
+  assert.match(end.ran ? '' : end.text, /^no-such-program is not installed(, or this user may not run it)?$/u);
+});
+
+test('a program is missing too if what PATH has of its name may not be run', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'zerohop-commands-'));
+  const path = process.env['PATH'];
+  t.after(() => {
+    process.env['PATH'] = path;
+    rmSync(folder, { recursive: true });
+  });
+  writeFileSync(join(folder, 'no-such-program'), '', { mode: 0o644 });
+  process.env['PATH'] = `${folder}:${path}`;
+  const missing = { ran: false, why: 'missing', text: 'no-such-program is not installed, or this user may not run it' };
+  assert.deepEqual(await run({ program: 'no-such-program', parameters: [], ...bounds }), missing);
+  const atPath = await run({ program: join(folder, 'no-such-program'), parameters: [], ...bounds });
+  assert.equal(!atPath.ran && atPath.why, 'failed');
+  assert.equal((await run({ program: 'true', parameters: [], ...bounds })).ran, true);
 });
 
 test('what cannot be run at all is a value too', async () => {

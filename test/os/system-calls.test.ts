@@ -4,20 +4,26 @@ import { test } from 'node:test';
 import { errors, linux, loadSystemCalls } from '../../src/os/system-calls.js';
 
 const loaded = loadSystemCalls();
+const notLinux = process.platform !== 'linux' && 'needs Linux';
 
 test('on other systems than Linux there are none, and the reason says so', () => {
-  const result = loadSystemCalls('darwin');
+  const result = loadSystemCalls({ platform: 'darwin', arch: 'arm64' });
   assert.deepEqual(result, { calls: null, why: 'darwin has no recvmmsg' });
 });
 
+test('on processors whose constants and layouts may differ there are none', () => {
+  const result = loadSystemCalls({ platform: 'linux', arch: 's390x' });
+  assert.deepEqual(result, { calls: null, why: 'the system calls of s390x are untested' });
+});
+
 test('without koffi there are none, and the reason is its own, in one line', () => {
-  const result = loadSystemCalls('linux', () => {
+  const result = loadSystemCalls({ platform: 'linux', arch: 'arm64' }, () => {
     throw new Error('Cannot find module koffi\nRequire stack: …');
   });
   assert.deepEqual(result, { calls: null, why: 'cannot load koffi: Cannot find module koffi' });
 });
 
-test('a call that fails gives the negative errno', { skip: process.platform !== 'linux' }, () => {
+test('a call that fails gives the negative errno', { skip: notLinux }, () => {
   const { calls } = loaded;
   assert.equal(calls?.close(-1), -9);
   assert.equal(calls?.socket(-1, linux.datagrams), -97);
@@ -27,7 +33,7 @@ test('a call that fails gives the negative errno', { skip: process.platform !== 
   assert.equal(calls?.close(fd), 0);
 });
 
-test('an eventfd wakes the event loop', { skip: process.platform !== 'linux' }, async () => {
+test('an eventfd wakes the event loop', { skip: notLinux }, async () => {
   const calls = loaded.calls!;
   const fd = calls.eventFd();
   const memory = new ArrayBuffer(16);
@@ -64,7 +70,7 @@ function runs(script: string): { readonly status: number | null; readonly stdout
   return spawnSync(process.execPath, ['--input-type=module', '-e', opening + script], { encoding: 'utf8' });
 }
 
-test('a process whose event loop runs empty ends, whatever it watches', { skip: process.platform !== 'linux' }, () => {
+test('a process whose event loop runs empty ends, whatever it watches', { skip: notLinux }, () => {
   const { status, stderr } = runs(`
     import { Worker } from 'node:worker_threads';
     // Taking it down, too, runs the event loop.
@@ -76,7 +82,7 @@ test('a process whose event loop runs empty ends, whatever it watches', { skip: 
 });
 
 test('what a watcher throws is an exception at once, and harms no later call', {
-  skip: process.platform !== 'linux',
+  skip: notLinux,
 }, () => {
   const { status, stdout, stderr } = runs(`
     let times = 0;

@@ -60,7 +60,9 @@ describe('ports and addresses', { skip }, () => {
 
   const later = ['192.0.2.77', 'fd00:77::77'];
 
-  test('addresses that are not there yet are served once they are', { skip: ioPath !== 'threads' }, async () => {
+  test('addresses that are not there yet are served once they are', {
+    skip: ioPath !== 'threads' && 'needs workers',
+  }, async () => {
     zerohop = await startZerohop(node, madeHere([localAddress, ...later].join(' ')));
     await zerohop.logged(/^waiting for address 192\.0\.2\.77, fd00:77::77: it is on no interface yet/);
     for (const address of later) {
@@ -72,7 +74,9 @@ describe('ports and addresses', { skip }, () => {
     }
   });
 
-  test('/health, too, may be at an address that comes later', { skip: ioPath !== 'threads' }, async () => {
+  test('/health, too, may be at an address that comes later', {
+    skip: ioPath !== 'threads' && 'needs workers',
+  }, async () => {
     const [address] = later;
     const corefile = madeHere(localAddress).replace(`health ${localAddress}`, `health ${address}`);
     zerohop = await startZerohop(node, corefile);
@@ -80,7 +84,9 @@ describe('ports and addresses', { skip }, () => {
     assert.equal(await httpStatus(node, `http://${address}:8080/health`), 200);
   });
 
-  test('a listener moves to all addresses by a reload and back', { skip: ioPath !== 'threads' }, async () => {
+  test('a listener moves to all addresses by a reload and back', {
+    skip: ioPath !== 'threads' && 'needs workers',
+  }, async () => {
     zerohop = await startZerohop(node, madeHere(localAddress));
     for (const [addresses, where] of [
       ['0.0.0.0', '127.0.0.1'],

@@ -47,7 +47,7 @@ describe('pprof', { skip: needs('root', 'ip', 'curl') }, () => {
     assert.ok(endTime - startTime >= 3e6, 'microseconds');
   });
 
-  test('a profile of a worker', { skip: ioPath === 'portable' }, async () => {
+  test('a profile of a worker', { skip: ioPath === 'portable' && 'needs workers' }, async () => {
     assert.equal(await fetch('profile?seconds=0.5&thread=1', 'b.cpuprofile'), '200');
     const names = read('b.cpuprofile').nodes.map((each: { callFrame: { url: string } }) => each.callFrame.url);
     assert.ok(names.some((url: string) => url.endsWith('/listen/worker-loop.js')));

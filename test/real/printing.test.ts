@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { builtEntry } from '../corpus/repository.js';
+import { needs } from './commands.js';
+
+const skip = needs('bash', 'grep');
 
 const folder = mkdtempSync(join(tmpdir(), 'zerohop-printing-'));
 const good = join(folder, 'good');
@@ -25,25 +28,27 @@ const commands: readonly (readonly [args: string, exitCode: number])[] = [
 ];
 
 for (const [args, exitCode] of commands) {
-  test(`zerohop ${args.replaceAll(`${folder}/`, '')}: a reader that goes away ends it with ${exitCode} and not a word`, async () => {
+  test(`zerohop ${args.replaceAll(`${folder}/`, '')}: a reader that goes away ends it with ${exitCode} and not a word`, {
+    skip,
+  }, async () => {
     assert.deepEqual(await shell(`${program} ${args} | true`), { exitCode, complained: '' });
   });
 }
 
-test('a Corefile is checked as it comes out of a pipe, and so is the report on it', async () => {
+test('a Corefile is checked as it comes out of a pipe, and so is the report on it', { skip }, async () => {
   const { exitCode, complained } = await shell(
     `${program} check | ${program} check -o json /dev/stdin | grep -q '"ok": true'`,
   );
   assert.deepEqual({ exitCode, complained }, { exitCode: 0, complained: '' });
 });
 
-test('what cannot be written is one sentence and exit 1', async () => {
+test('what cannot be written is one sentence and exit 1', { skip }, async () => {
   const { exitCode, complained } = await shell(`${program} check >/dev/full`);
   assert.equal(exitCode, 1);
   assert.match(complained, /^zerohop: cannot write to stdout: ENOSPC[^\n]*\n$/u);
 });
 
-test('a sentence that nobody reads changes no exit code', async () => {
+test('a sentence that nobody reads changes no exit code', { skip }, async () => {
   assert.deepEqual(await shell(`${program} -confg x 2> >(true)`), { exitCode: 2, complained: '' });
 });
 

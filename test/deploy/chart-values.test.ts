@@ -268,6 +268,15 @@ test('the made files are as values.yaml, the icon, the rules and the dashboard h
   for (const [path, text] of Object.entries(madeFiles())) assert.equal(deployed('chart', path), text, path);
 });
 
+test('the README names no value that is none', () => {
+  const [prose] = deployed('chart', 'README.md').split('<!-- values:begin');
+  const named = [...prose.matchAll(/(?:`|--set(?:-file)? )(\w+(?:\.\w+)*)(?:=|`)/g)].map(([, path]) => path);
+  const paths = chartValues().map(({ path }) => path);
+  const others = named.filter((path) => !paths.includes(path));
+  assert(named.length - others.length > 8);
+  assert.deepEqual([...new Set(others)].sort(), ['baseline', 'clusterDNS', 'localRedirectPolicy', 'privileged']);
+});
+
 test('the schema is strict, and knows no value that values.yaml does not', () => {
   interface Node {
     readonly type?: string;

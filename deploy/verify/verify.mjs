@@ -3,43 +3,59 @@
  * as CNAME, a type that clients hardly ask for, and compares what the metrics of this node's zerohop count. Exit status:
  * 0 if zerohop has answered all of them, else 1, with a sentence that says what to look at.
  *
- * Environment: HOST_IP, the node's address; METRICS_PORT (9253); SERVERS, name servers to ask instead of the pod's own.
+ * Environment: HOST_IP, the node's address; METRICS_PORT (9253); METRICS_SERVICE, the Service that lists zerohop's pods;
+ * SERVERS, the cache's addresses, to ask them instead of the pod's own name servers; PATIENCE_MS (60000), how long it
+ * tries again.
  */
 import { promises as dns } from 'node:dns';
 import { readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 
 const questions = 20;
+/** A pod of zerohop may have just been made. */
+const patienceMs = 60_000;
+const pauseMs = 3000;
 /** zerohop renders /metrics at most once a second. */
 const metricsAgeMs = 1100;
 const { HOST_IP: hostIp = '127.0.0.1', METRICS_PORT: port = '9253', SERVERS: given } = process.env;
+const { METRICS_SERVICE: service = 'node-local-dns.kube-system' } = process.env;
 
-try {
-  console.log(`ok: ${await verify()}`);
-} catch (error) {
-  console.log(`FAILED: ${error.message}`);
-  process.exitCode = 1;
+for (const deadlineMs = Date.now() + Number(process.env.PATIENCE_MS ?? patienceMs); ; ) {
+  try {
+    console.log(`ok: ${await verify()}`);
+    break;
+  } catch (error) {
+    if (Date.now() >= deadlineMs) {
+      console.log(`FAILED: ${error.message}`);
+      process.exitCode = 1;
+      break;
+    }
+    await pause(pauseMs);
+  }
 }
 
 async function verify() {
   const domain = clusterDomain(readFileSync('/etc/resolv.conf', 'utf8'));
   const name = `kubernetes.default.svc.${domain}`;
   const resolver = new dns.Resolver({ timeout: 2000, tries: 2 });
+  const own = resolver.getServers();
   if (given) resolver.setServers(given.split(','));
   const servers = resolver.getServers().join(', ');
   const addresses = await resolver.resolve4(name).catch((error) => {
     throw new Error(`${servers} gave no address for ${name} (${error.code}). Is a zerohop pod ready on this node?`);
   });
-  console.log(`${name} is ${addresses.join(', ')}, says ${servers}`);
   const pages = await metricsPages(resolver, domain);
   const before = await countOfCname(pages);
   for (let asked = 0; asked < questions; asked++) await resolver.resolveCname(name).catch(() => undefined);
-  await new Promise((resolve) => setTimeout(resolve, metricsAgeMs));
+  await pause(metricsAgeMs);
   const counted = (await countOfCname(pages)) - before;
-  if (counted >= questions) return `zerohop on node ${hostIp} answered ${questions} of ${questions} queries of this pod`;
-  throw new Error(
-    `zerohop on node ${hostIp} answered ${counted} of ${questions} queries of this pod, which asks ${servers}. ` +
-      'In modes ipvs and nftables, kubelet must have clusterDNS 169.254.20.10, and only pods that start afterwards use it.',
-  );
+  const result = `zerohop on node ${hostIp} answered ${Math.min(counted, questions)} of ${questions} queries of this pod`;
+  const remedy = 'In modes ipvs and nftables kubelet must have its address as clusterDNS; pods that start afterwards ask it.';
+  if (counted < questions) throw new Error(`${result}, which asks ${servers}. ${remedy}`);
+  if (!resolver.getServers().some((server) => own.includes(server))) {
+    console.log(`Pods do not ask zerohop yet, but ${own.join(', ')}. ${remedy}`);
+  }
+  return `${result}; ${name} is ${addresses.join(', ')}`;
 }
 
 /** DOMAIN of the search path's svc.DOMAIN, which kubelet writes into every pod that asks the cluster DNS. */
@@ -55,13 +71,13 @@ async function metricsPages(resolver, domain) {
     await textOf(pageOf(hostIp));
     return [pageOf(hostIp)];
   } catch (error) {
-    const pods = await resolver.resolve4(`node-local-dns.kube-system.svc.${domain}`).catch(() => []);
+    const pods = await resolver.resolve4(`${service}.svc.${domain}`).catch(() => []);
     if (pods.length === 0) throw error;
     return pods.map(pageOf);
   }
 }
 
-/** The MX queries for names of the cluster that zerohop has counted. */
+/** The CNAME queries that zerohop has counted, in all zones. */
 async function countOfCname(pages) {
   const texts = await Promise.all(pages.map(textOf));
   return texts
@@ -73,8 +89,11 @@ async function countOfCname(pages) {
 async function textOf(url) {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(5000) });
-    return await response.text();
+    const text = await response.text();
+    if (!text.includes('\nzerohop_')) throw new Error(`${url} is not zerohop's: another cache serves on this node.`);
+    return text;
   } catch (error) {
-    throw new Error(`${url} does not answer (${error.cause?.code ?? error.name}). Is a zerohop pod ready on this node?`);
+    const { code } = error.cause ?? {};
+    throw code === undefined ? error : new Error(`${url} does not answer (${code}). Is a zerohop pod ready on this node?`);
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The files of the chart that are made from others: the README's table of values and the descriptions in the schema from
- * the comments of values.yaml, the icon in Chart.yaml from icon.svg, and copies of the rules and the dashboard, which a
- * chart cannot read from outside its folder. `npm run chart` writes them; a test compares.
+ * the comments of values.yaml, the icon in Chart.yaml from icon.svg, and copies of the rules, the dashboard and the
+ * script that verifies, which a chart cannot read from outside its folder. `npm run chart` writes them; a test compares.
  */
 import { parse } from 'yaml';
 import { deployed } from './kubernetes.js';
@@ -70,6 +70,7 @@ export function madeFiles(): Record<string, string> {
     'values.schema.json': withDescriptions(deployed('chart', 'values.schema.json'), values),
     'files/rules.yaml': deployed('monitoring', 'rules', 'rules.yaml'),
     'files/zerohop.json': deployed('monitoring', 'dashboard', 'zerohop.json'),
+    'files/verify.mjs': deployed('verify', 'verify.mjs'),
   };
 }
 

@@ -1,62 +1,35 @@
-/** The pod of `helm test`: its script, run with a name server that answers and with one that does not. */
+/** The pod of `helm test`: it has the script of deploy/verify, which test/deploy/verify.test.ts runs, and needs no powers. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { test } from 'node:test';
-import packet from 'dns-packet';
-import { cannotRender, expanded, helmTemplate, type KubernetesObject, ofKind, type PodSpec } from './kubernetes.js';
+import { cannotRender, deployed, helmTemplate, type KubernetesObject, ofKind, type PodSpec } from './kubernetes.js';
 import { podSecurityLevel } from './pod-security.js';
 
 const skip = cannotRender;
-const name = 'kubernetes.default.svc.corp.internal.';
 
 function podOf(...values: string[]): KubernetesObject & { readonly spec: PodSpec } {
-  return ofKind(helmTemplate([...values, 'clusterDomain=corp.internal']), 'Pod') as ReturnType<typeof podOf>;
+  return ofKind(helmTemplate([...values, 'metricsPort=9999']), 'Pod') as ReturnType<typeof podOf>;
 }
 
-test('it needs no powers, and asks what pods ask in its mode', { skip }, () => {
+/** The values of the environment, without the node's address. */
+function environmentOf(...values: string[]): Record<string, string | undefined> {
+  const [container] = podOf(...values).spec.containers as unknown as [{ env: { name: string; value?: string }[] }];
+  return Object.fromEntries(
+    container.env.filter(({ value }) => value !== undefined).map(({ name, value }) => [name, value]),
+  );
+}
+
+test('it is a test of helm without powers, with the script that verifies', { skip }, () => {
   const { metadata, spec } = podOf();
   assert.equal(metadata.annotations?.['helm.sh/hook'], 'test');
   assert.equal(podSecurityLevel({ ...spec, volumes: [] }), 'restricted');
-  assert.deepEqual(spec.containers[0].args, [name, '169.254.20.10']);
-  assert.deepEqual(podOf('mode=cilium').spec.containers[0].args, [name, '']);
-  const { args } = podOf('mode=iptables').spec.containers[0];
-  assert.deepEqual(expanded(args, { KUBE_DNS_SERVICE_HOST: '10.3.0.10' }), [name, '169.254.20.10,10.3.0.10']);
+  const [, , , script] = spec.containers[0].command ?? [];
+  assert.equal(script.trim(), deployed('verify', 'verify.mjs').trim());
 });
 
-test('it prints the answer, and what pods do not do yet', { skip }, async () => {
-  const server = createSocket('udp4', (bytes, { port, address }) => {
-    const { id, questions } = packet.decode(bytes);
-    const answers = [{ type: 'A' as const, name: questions?.[0].name ?? '', ttl: 5, data: '10.3.0.1' }];
-    server.send(packet.encode({ type: 'response', id: id ?? 0, questions: questions ?? [], answers }), port, address);
-  });
-  server.bind(0, '127.0.0.1');
-  await once(server, 'listening');
-  const cache = `127.0.0.1:${server.address().port}`;
-  const { code, printed } = await run(cache);
-  server.close();
-  assert.equal(code, 0, printed);
-  assert.equal(printed.split('\n')[0], `${cache} answers ${name}: 10.3.0.1`);
-  assert.match(printed, new RegExp(`^Pods ask .*, not yet the cache: set clusterDNS of kubelet to ${cache}$`, 'm'));
+test('it asks as pods of its mode ask, or the cache where pods do not ask it yet', { skip }, () => {
+  const metrics = { METRICS_PORT: '9999', METRICS_SERVICE: 'node-local-dns.kube-system' };
+  for (const mode of ['iptables', 'cilium']) assert.deepEqual(environmentOf(`mode=${mode}`), metrics);
+  for (const mode of ['ipvs', 'nftables']) {
+    assert.deepEqual(environmentOf(`mode=${mode}`), { ...metrics, SERVERS: '169.254.20.10' });
+  }
 });
-
-test('it fails, and says so, when the cache does not answer', { skip }, async () => {
-  const closed = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(closed, 'listening');
-  const { port } = closed.address();
-  closed.close();
-  const { code, printed } = await run(`127.0.0.1:${port}`);
-  assert.equal(code, 1, printed);
-  assert.match(printed, /^The cache does not answer: .*ECONNREFUSED/);
-});
-
-/** Runs the pod's script for a cache at this address. */
-function run(cache: string): Promise<{ code: number; printed: string }> {
-  const [, ...words] = podOf().spec.containers[0].command ?? [];
-  return new Promise((resolve) => {
-    execFile(process.execPath, [...words, name, cache], (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code), printed: `${stdout}${stderr}` });
-    });
-  });
-}

@@ -183,6 +183,7 @@ export function daemonSet(objects: readonly KubernetesObject[]): DaemonSet {
 const schemas: Readonly<Record<string, string>> = {
   ConfigMap: 'kubernetes-models/v1/ConfigMap',
   DaemonSet: 'kubernetes-models/apps/v1/DaemonSet',
+  Job: 'kubernetes-models/batch/v1/Job',
   NetworkPolicy: 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy',
   Pod: 'kubernetes-models/v1/Pod',
   PodMonitor: '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor',

@@ -13,9 +13,7 @@ const nodeCache = daemonSet(objectsIn(readFileSync(repositoryPath('test', 'kuber
 /** As `kubectl get -o yaml` writes it. */
 const before = stringify(nodeCache, { indentSeq: false, lineWidth: 0 });
 
-const [image, ...rest] = [...page('docs/MIGRATION.md').matchAll(/^```diff\n([\s\S]*?)^```$/gm)].map(
-  ([, text]) => text,
-);
+const [image, ...rest] = [...page('docs/MIGRATION.md').matchAll(/^```diff\n([\s\S]*?)^```$/gm)].map(([, text]) => text);
 const [forth, back] = [rest.slice(0, rest.length / 2), rest.slice(rest.length / 2)];
 
 test('the image alone', () => {

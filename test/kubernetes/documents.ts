@@ -8,7 +8,7 @@ import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeF
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { repositoryPath } from '../corpus/repository.js';
-import { tool } from '../deploy/kubernetes.js';
+import { type KubernetesObject, tool } from '../deploy/kubernetes.js';
 import { type Block, blocksUnder } from '../docs/pages.js';
 import { type Cluster, type Result, timed, until } from './cluster.js';
 import { dropIn, image } from './objects.js';
@@ -25,7 +25,7 @@ const migration = 'docs/MIGRATION.md';
 const withKubectl = blocksUnder(install, '## With kubectl');
 const withHelm = blocksUnder(install, '## With helm');
 const rolledOut = /successfully rolled out\s*$/;
-const verified = /ok: zerohop on node \S+ answered 20 of 20 queries of this pod\s*$/;
+const verified = /ok: zerohop on node \S+ answered 20 of 20 queries of this pod; \S+ is 10\.96\.0\.1\s*$/;
 
 /** The blocks in the order of a cluster without a node cache. */
 const freshSteps: readonly Step[] = [
@@ -65,6 +65,13 @@ export const clusterBlocks: readonly Block[] = [...freshSteps, ...migrationSteps
 /** Runs all blocks; leaves the cluster without a node cache. */
 export async function documents(cluster: Cluster): Promise<Result[]> {
   await cluster.up('10.96.0.10');
+  // As kubeadm makes it; here kube-proxy is no pod.
+  const configuration = {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'kube-proxy', namespace: 'kube-system' },
+  };
+  await cluster.apply([{ ...configuration, data: { 'config.conf': 'mode: iptables\n' } } as KubernetesObject]);
   const workplace = makeWorkplace(cluster);
   try {
     await removeCaches(cluster);
@@ -108,23 +115,18 @@ async function nodeCacheInstalled(cluster: Cluster): Promise<Result> {
   };
 }
 
+/** Pods first: a kubelet that has just been started cannot end a pod whose ConfigMap is gone. */
 async function removeCaches(cluster: Cluster): Promise<void> {
-  const kinds = 'daemonset,job,configmap,serviceaccount';
+  const remove = (kinds: string, ...names: string[]) =>
+    cluster.kubectl('-n', 'kube-system', 'delete', kinds, ...names, '--ignore-not-found');
   const names = ['node-local-dns', 'node-local-dns-standby', 'zerohop-preflight', 'zerohop-verify'];
-  await cluster.kubectl('-n', 'kube-system', 'delete', kinds, ...names, '--ignore-not-found');
-  await cluster.kubectl(
-    '-n',
-    'kube-system',
-    'delete',
-    'service',
-    'node-local-dns',
-    'kube-dns-upstream',
-    '--ignore-not-found',
-  );
-  await until('no pod of a cache', 180, async () => {
+  await remove('daemonset,job', ...names);
+  await until('no pod of a cache', 90, async () => {
     const pods = await cluster.kubectl('-n', 'kube-system', 'get', 'pods', '-o', 'name');
     return /node-local-dns|zerohop/.test(pods) ? undefined : true;
   });
+  await remove('configmap,serviceaccount', ...names);
+  await remove('service', 'node-local-dns', 'kube-dns-upstream');
 }
 
 async function run(workplace: string, { block, prints }: Step): Promise<Result> {
@@ -163,12 +165,17 @@ function makeWorkplace(cluster: Cluster): string {
     writeFileSync(join(bin, name), `#!/usr/bin/env bash\nset -euo pipefail\n${text}`);
     chmodSync(join(bin, name), 0o755);
   }
-  // The cluster is older than the chart allows.
-  const chart = join(workplace, 'deploy', 'chart', 'Chart.yaml');
-  const older = readFileSync(chart, 'utf8').replace(/^kubeVersion: .*$/m, 'kubeVersion: ">=1.20.0-0"');
-  assert.match(older, /1\.20\.0/);
-  writeFileSync(chart, older);
+  changeFile(join(workplace, 'deploy', 'chart', 'Chart.yaml'), [/^kubeVersion: .*$/m, 'kubeVersion: ">=1.20.0-0"']);
+  const strategy = /maxSurge: 1\n {4}maxUnavailable: 0/;
+  changeFile(join(workplace, 'deploy', 'chart', 'values.yaml'), [strategy, 'maxUnavailable: 1']);
   return workplace;
+}
+
+/** The cluster is older than the chart allows. */
+function changeFile(path: string, [from, to]: readonly [RegExp, string]): void {
+  const text = readFileSync(path, 'utf8');
+  assert.match(text, from);
+  writeFileSync(path, text.replace(from, to));
 }
 
 /**
@@ -188,7 +195,7 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$folder" ] || exec ${join(folder, 'kubectl')} "\${rest[@]}"
 [ "\${rest[0]}" = delete ] || rest+=(--validate=false)
-${tool('kubectl')} kustomize "$folder" | ${join(folder, 'kubectl')} "\${rest[@]}" -f -
+${tool('kubectl')} kustomize "$folder" | sed '/maxSurge/d; s/maxUnavailable: 0/maxUnavailable: 1/' | ${join(folder, 'kubectl')} "\${rest[@]}" -f -
 `,
   };
 }

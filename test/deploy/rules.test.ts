@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 import { durationBucketsSeconds } from '../../src/counters.js';
 import { families } from '../../src/process/endpoints.js';
 import { repositoryPath } from '../corpus/repository.js';
-import { page, section } from '../docs/pages.js';
+import { codeIn, page, section, tableRows } from '../docs/pages.js';
 import { needs, run } from '../real/commands.js';
 import { deployed } from './kubernetes.js';
 
@@ -92,6 +92,11 @@ test('the bound of the objective is a bucket of the histogram', () => {
 test('each recording rule is tried', () => {
   const tried = tests.flatMap((one) => one.promql_expr_test ?? []).map(({ expr }) => expr);
   assert.deepEqual(tried.sort(), rules.flatMap(({ record }) => record ?? []).sort());
+});
+
+test('docs/MONITORING.md lists each recorded series, and no other', () => {
+  const listed = tableRows(page('docs/MONITORING.md'), 'series').flatMap(([names]) => codeIn(names));
+  assert.deepEqual(listed.sort(), rules.flatMap(({ record }) => record ?? []).sort());
 });
 
 test('what is queried is exported under its present name or recorded, and of our own instances alone', () => {

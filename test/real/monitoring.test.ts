@@ -1,23 +1,30 @@
 /**
  * deploy/monitoring/ with what it is for: a real Prometheus scrapes zerohop while dnsperf asks it, every query of the
- * dashboard gives data, and alerts fire when their fault is made and stop when it is mended.
+ * dashboard gives data, and alerts fire when their fault is made and stop when it is mended. None of it needs former names.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { dashboard, panels } from '../deploy/dashboard.js';
+import { dashboard, panels } from '../deploy/dashboard/written.js';
 import { deployed } from '../deploy/kubernetes.js';
 import { eventually, needs, type Running, start } from './commands.js';
 import { type LoopbackZerohop, question, startOnLoopback } from './loopback.js';
 import { freePort } from './packets.js';
-import { hurried, type Prometheus, type Series, startPrometheus } from './prometheus.js';
+import { hurried, type Job, type Prometheus, type Series, startPrometheus } from './prometheus.js';
 import { goodAnswer, type StandIn, startStandIn } from './stand-in.js';
 import { ioPath } from './zerohop.js';
 
 const skip = (ioPath !== 'threads' && 'once is enough') || needs('dnsperf', 'prometheus');
-const job = 'node-local-dns';
+/** A hand-made scrape configuration, and that of the Prometheus operator in a central set-up. */
+const jobs: readonly Job[] = [
+  { name: 'node-local-dns', labels: {} },
+  { name: 'kube-system/node-local-dns', labels: { cluster: 'east', node: 'node-a' } },
+];
+/** "All" of each variable, as Grafana sends it. */
+const all = { cluster: '.*', node: '.*', instance: '.*' };
+const everyJob = { ...all, job: `(${jobs.map(({ name }) => name).join('|')})` };
 const rules = deployed('monitoring', 'rules', 'rules.yaml');
 /** The longest range that an alert waits out, half an hour, is half a minute here. */
 const alertsMs = 60_000;
@@ -65,8 +72,9 @@ describe('Prometheus and the dashboard', { skip }, () => {
     health 127.0.0.1:${health}
     prometheus 127.0.0.1:${metrics}
     reload 2s 1s`;
-    zerohop = await startOnLoopback(lines, question(1, 'good', 1));
-    prometheus = await startPrometheus(job, zerohop.metrics, hurried(rules));
+    const flags = ['-metrics-former-names=false'];
+    zerohop = await startOnLoopback(lines, question(1, 'good', 1), {}, [], flags);
+    prometheus = await startPrometheus(jobs, zerohop.metrics, hurried(rules));
     const names = join(folder, 'names');
     writeFileSync(names, Array.from({ length: 18_000 }, (_, index) => `${asked(index)}\n`).join(''));
     const { address, port } = zerohop.place;
@@ -86,20 +94,34 @@ describe('Prometheus and the dashboard', { skip }, () => {
     for (const name of recorded) await hasValue(name);
   });
 
-  test('the variables of the dashboard find the job and the instance', async () => {
+  test('the variables of the dashboard find cluster, job, node and instance', async () => {
     const found = dashboard.templating.list.filter(({ type }) => type === 'query');
     const values = [];
-    for (const { definition = '' } of found) {
-      const [, metric, label] = /^label_values\((.+), (\w+)\)$/.exec(filled(definition)) ?? [];
-      values.push(await prometheus.labelValues(metric, label));
+    for (const { name, definition = '' } of found) {
+      const [, metric, label] = /^label_values\((.+), (\w+)\)$/.exec(filled(definition, everyJob)) ?? [];
+      values.push([name, await prometheus.labelValues(metric, label)]);
     }
-    assert.deepEqual(values, [[job], [`${zerohop.metrics.address}:${zerohop.metrics.port}`]]);
+    assert.deepEqual(values, [
+      ['cluster', ['east']],
+      ['job', jobs.map(({ name }) => name).sort()],
+      ['node', ['node-a']],
+      ['instance', [`${zerohop.metrics.address}:${zerohop.metrics.port}`]],
+    ]);
   });
 
-  test('every query of every panel gives data', async () => {
-    for (const { title, targets = [] } of panels) {
-      for (const { expr } of targets) await hasValue(filled(expr), `${title}: ${expr}`);
-    }
+  for (const { name, labels } of jobs) {
+    const choice = { ...all, ...labels, job: name };
+    test(`every query of every panel gives data: ${JSON.stringify(choice)}`, async () => {
+      for (const { title, targets = [] } of panels) {
+        for (const { expr } of targets) await hasValue(filled(expr, choice), `${title}: ${expr}`);
+      }
+    });
+  }
+
+  test('the worst nodes are told apart by the labels that they have', async () => {
+    const [{ expr }] = panels.find(({ title }) => title === 'Ten worst nodes')?.targets ?? [];
+    const labels = (await prometheus.query(filled(expr, everyJob))).map(({ metric }) => metric['node'] ?? 'none');
+    assert.deepEqual(labels.sort(), ['node-a', 'none']);
   });
 
   test('alerts fire when the upstream is gone and the Corefile is wrong, and stop when both are mended', async () => {
@@ -161,7 +183,7 @@ function asked(index: number): string {
   return turn % 4 === 1 ? `once${index}.corpus.test A` : `popular${turn % 4}.corpus.test A`;
 }
 
-/** An expression of the dashboard as Grafana sends it. */
-function filled(expression: string): string {
-  return expression.replaceAll('$job', job).replaceAll('$instance', '.*').replaceAll('$__rate_interval', '5s');
+/** An expression of the dashboard as Grafana sends it with these choices. */
+function filled(expression: string, choice: Readonly<Record<string, string>>): string {
+  return expression.replace(/\$(\w+)/g, (whole, name) => (name === '__rate_interval' ? '5s' : (choice[name] ?? whole)));
 }

@@ -1,5 +1,5 @@
 /**
- * Debian's Prometheus on a free port of 127.0.0.1, scraping one target twice a second and evaluating the rules of
+ * Debian's Prometheus on a free port of 127.0.0.1, scraping one target twice a second for each job and evaluating the rules of
  * deploy/monitoring/ as often. A minute of the rules is a second here, an hour a minute: every `for` and every range,
  * and nothing else, is written so. 5m stays ten scrapes long, which is what an operator with 30 s between them has.
  */
@@ -33,8 +33,14 @@ export function hurried(rules: string): string {
   );
 }
 
+export interface Job {
+  readonly name: string;
+  /** What relabelling puts on every series: node, cluster. */
+  readonly labels: Readonly<Record<string, string>>;
+}
+
 /** Starts it with these rules; it is up, but has scraped nothing yet, when this returns. */
-export async function startPrometheus(job: string, target: Place, rules: string): Promise<Prometheus> {
+export async function startPrometheus(jobs: readonly Job[], target: Place, rules: string): Promise<Prometheus> {
   const folder = mkdtempSync(join(tmpdir(), 'zerohop-prometheus-'));
   const configuration = join(folder, 'prometheus.yml');
   writeFileSync(join(folder, 'rules.yaml'), rules);
@@ -43,10 +49,12 @@ export async function startPrometheus(job: string, target: Place, rules: string)
     `global: { scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms }
 rule_files: [rules.yaml]
 scrape_configs:
-  - job_name: ${job}
-    static_configs: [{ targets: ['${target.address}:${target.port}'] }]
-`,
+${jobs.map(scraping).join('')}`,
   );
+  function scraping({ name, labels }: Job): string {
+    const fixed = JSON.stringify({ targets: [`${target.address}:${target.port}`], labels });
+    return `  - { job_name: ${name}, static_configs: [${fixed}] }\n`;
+  }
   const address = `127.0.0.1:${await freePort()}`;
   const flags = [`--config.file=${configuration}`, `--storage.tsdb.path=${folder}`, '--log.level=warn'];
   const program = start(['prometheus', ...flags, `--web.listen-address=${address}`]);

@@ -2,10 +2,9 @@
  * The commands as data, one record each: its words and flags, how its help, its completion and the man page present it, and
  * how its arguments become a `CliCommand`. Another command is another record here, and a case in process/program.ts.
  */
-import { checkOutputs, type OutputWishes } from './check.js';
 import { choicesIn, type Environment, type FlagName, flagTable, type ReadFlags } from './flag-reader.js';
 import { refuseForeignAddresses } from './local-addresses.js';
-import { readChoice, type ServeOptions, serveOptions } from './serve-options.js';
+import { type CheckOutputOptions, checkOutputs, readChoice, type ServeOptions, serveOptions } from './serve-options.js';
 import { programVersion } from './version.js';
 
 export type CliCommand =
@@ -15,7 +14,7 @@ export type CliCommand =
       readonly kind: 'check';
       readonly files: readonly string[];
       readonly options: ServeOptions;
-      readonly wishes: OutputWishes;
+      readonly wishes: CheckOutputOptions;
     }
   | { readonly kind: 'demo' }
   | { readonly kind: 'help'; readonly command: CommandSpec }

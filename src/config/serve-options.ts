@@ -18,6 +18,15 @@ export type Firewall = (typeof firewalls)[number];
 const logFormats = ['auto', 'text', 'json'] as const;
 export type LogFormat = (typeof logFormats)[number];
 
+export const checkOutputs = ['text', 'json'] as const;
+
+/** How `zerohop check` reports. */
+export interface CheckOutputOptions {
+  readonly output: (typeof checkOutputs)[number];
+  /** Reject files with warnings. */
+  readonly isStrict: boolean;
+}
+
 export interface ServeOptions {
   /** Literal addresses in their shortest form, at least one, without duplicates. */
   readonly localAddresses: readonly string[];

@@ -6,7 +6,6 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { formatEndpoint } from '../config/addresses.js';
 import { directiveNames } from '../config/block.js';
-import { writeReports } from '../config/check.js';
 import type { CliCommand } from '../config/commands.js';
 import { type Config, ConfigError } from '../config/config.js';
 import { parseFlags, pluginsText } from '../config/flags.js';
@@ -87,7 +86,7 @@ async function helpOf({ command }: Extract<CliCommand, { kind: 'help' }>): Promi
 }
 
 async function checkFiles({ files, options, wishes }: Extract<CliCommand, { kind: 'check' }>): Promise<void> {
-  const { check, stdinFile } = await import('../config/check.js');
+  const { check, stdinFile, writeReports } = await import('../config/check.js');
   const stdin = files.includes(stdinFile) ? await readStdin().catch((error: Error) => error) : undefined;
   if (stdin instanceof Error) return endWith(exitUsage, `cannot read stdin: ${stdin.message}.`);
   const reports = check(files, loadOptions(options.dnsPort), options, stdin);

@@ -26,7 +26,8 @@ export function released(changelog: string, version: string, date: string): stri
   const [newest, ...older] = entriesOf(changelog);
   if (older.some(({ name }) => name === version)) return changelog;
   if (newest?.name !== 'Unreleased') throw new Error('CHANGELOG.md has no heading "## [Unreleased]" on top');
-  if (newest.text === '') throw new Error('CHANGELOG.md says nothing under "## [Unreleased]"; write what users see');
+  if (newest.text === '')
+    throw new Error('CHANGELOG.md says nothing under "## [Unreleased]"; write what users see, then npm run stamp');
   return changelog
     .replace('## [Unreleased]\n', `## [Unreleased]\n\n## [${version}] - ${date}\n`)
     .replace(/^(\[Unreleased\]: (.+)\/compare\/)(\S+)\.\.\.HEAD$/mu, (_, start, page, before) =>

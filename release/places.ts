@@ -62,8 +62,14 @@ const rules: readonly (readonly [files: RegExp, rules: readonly Rule[]])[] = [
     ],
   ],
   [
+    // Its table of values, which is made of values.yaml.
+    /^deploy\/chart\/README\.md$/u,
+    [[/(?<=^\| `image\.repository` \| `").*?(?="`)/mu, ({ image }) => image]],
+  ],
+  [
     /^deploy\/(?:base|components\/image)\/kustomization\.yaml$/u,
     [
+      [/(?<=images: \[\{ name: )[^, ]+(?=, newName: )/gu, ({ image }) => image],
       [/(?<=^ {2}- name: zerohop\n {4}newName: ).*$/mu, ({ image }) => image],
       [/(?<=^ {2}- name: zerohop\n(?: {4}.*\n)*? {4}newTag: ).*$/mu, ({ version }) => version],
     ],

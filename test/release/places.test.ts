@@ -71,16 +71,19 @@ test('the image of a component is found as well, and an empty tag of the chart s
   const folder = copied(t, [`"version": "${programVersion()}"`, '"version": "7.8.9-rc.1"']);
   const files = {
     'deploy/components/image/kustomization.yaml':
-      '# images: [{ name: REGISTRY/zerohop }]\nimages:\n  - name: zerohop\n    newName: other/zerohop\n    newTag: 0.1.0\n',
+      '# images: [{ name: other/zerohop, newName: x }]\nimages:\n  - name: zerohop\n    newName: other/zerohop\n    newTag: 0.1.0\n',
     'deploy/chart/values.yaml': 'image:\n  # Where it is.\n  repository: other/zerohop\n  # The default.\n  tag: ""\n',
+    'deploy/chart/README.md': '| `image.repository` | `"other/zerohop"` | Where it is. |\n',
   };
   for (const [file, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, file)), { recursive: true });
     writeFileSync(join(folder, file), text);
   }
   const { image } = stampedBy(folder);
-  const [component, values] = Object.keys(files).map((file) => unstamped(folder).get(file));
+  const [component, values, readme] = Object.keys(files).map((file) => unstamped(folder).get(file));
   assert.match(component ?? '', new RegExp(`newName: ${image}\n {4}newTag: 7.8.9-rc.1\n$`, 'u'));
+  assert.match(component ?? '', new RegExp(`^# images: \\[\\{ name: ${image}, newName: x`, 'u'));
+  assert.match(readme ?? '', new RegExp(`"${image}"`, 'u'));
   assert.equal(values, Object.values(files)[1].replace('other/zerohop', image));
 });
 

@@ -1,4 +1,4 @@
-/** The pod of `helm test`: it has the script of deploy/verify, which test/deploy/verify.test.ts runs, and needs no powers. */
+/** The pod of `helm test`: it has the script of deploy/verify, which test/real/verify.test.ts runs, and needs no powers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { cannotRender, deployed, helmTemplate, type KubernetesObject, ofKind, type PodSpec } from './kubernetes.js';

@@ -51,7 +51,7 @@ test('a new version, another registry and another page reach every place, once',
   named('Dockerfile', 'ARG VERSION=7.8.9\n');
   named('deploy/chart/Chart.yaml', '\nversion: 7.8.9\n', '\nappVersion: 7.8.9\n');
   named('deploy/chart/values.yaml', '\n  repository: registry.example.com:5000/dns/zerohop\n');
-  named('docs/MIGRATION.md', 'registry.example.com:5000/dns/zerohop:7.8.9');
+  named('docs/MIGRATION.md', 'registry.example.org/zerohop:7.8.9');
   named(
     'package.json',
     '"git+https://code.example.com/dns/zerohop.git"',

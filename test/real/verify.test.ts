@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { repositoryPath } from '../corpus/repository.js';
-import { start } from '../real/commands.js';
-import { type LoopbackZerohop, question, startOnLoopback } from '../real/loopback.js';
-import { freePort } from '../real/packets.js';
-import { cannotRender, kustomize, ofKind, unknownFields, validate } from './kubernetes.js';
+import { cannotRender, kustomize, ofKind, unknownFields, validate } from '../deploy/kubernetes.js';
+import { start } from './commands.js';
+import { type LoopbackZerohop, question, startOnLoopback } from './loopback.js';
+import { freePort } from './packets.js';
 
 const skip = cannotRender;
 const script = repositoryPath('deploy', 'verify', 'verify.mjs');

@@ -102,6 +102,10 @@ export async function timed(work: () => Promise<unknown>): Promise<number> {
   return (performance.now() - start) / 1000;
 }
 
+export function inSeconds(seconds: number): string {
+  return `${seconds.toFixed(1)} s`;
+}
+
 export interface PodState {
   readonly name: string;
   readonly isReady: boolean;

@@ -7,18 +7,24 @@ import { execFile } from 'node:child_process';
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { repositoryPath } from '../corpus/repository.js';
 import { type KubernetesObject, tool } from '../deploy/kubernetes.js';
 import { type Block, blocksUnder } from '../docs/pages.js';
-import { type Cluster, type Result, timed, until } from './cluster.js';
+import type { Asked } from './asker.js';
+import { type Cluster, inSeconds, type Result, timed, until } from './cluster.js';
 import { dropIn, image } from './objects.js';
 
 /** What a block must print at its end, beside ending with 0. */
 interface Step {
   readonly block: Block;
   readonly prints: RegExp;
+  /** Whether a pod asks 1,000 queries a second meanwhile. */
+  readonly isUnderLoad?: boolean;
 }
 
+/** The address of the Service kube-dns. */
+const kubeDns = '10.96.0.10';
 const readme = blocksUnder('README.md', '## Install');
 const install = 'docs/INSTALL.md';
 const migration = 'docs/MIGRATION.md';
@@ -49,6 +55,7 @@ const migrationSteps: readonly Step[] = [
   ...blocksUnder(migration, '## The image alone').map((block, index) => ({
     block,
     prints: [rolledOut, /deleted/, verified, /rolled back/][index],
+    isUnderLoad: index === 1,
   })),
   { block: readme[2], prints: verified },
   { block: blocksUnder(migration, "## zerohop's own manifest")[0], prints: rolledOut },
@@ -64,7 +71,7 @@ export const clusterBlocks: readonly Block[] = [...freshSteps, ...migrationSteps
 
 /** Runs all blocks; leaves the cluster without a node cache. */
 export async function documents(cluster: Cluster): Promise<Result[]> {
-  await cluster.up('10.96.0.10');
+  await cluster.up(kubeDns);
   // As kubeadm makes it; here kube-proxy is no pod.
   const configuration = {
     apiVersion: 'v1',
@@ -77,10 +84,10 @@ export async function documents(cluster: Cluster): Promise<Result[]> {
     await removeCaches(cluster);
     const rows = [await untouched(cluster, workplace)];
     await removeCaches(cluster);
-    for (const step of freshSteps) rows.push(await run(workplace, step));
+    for (const step of freshSteps) rows.push(await run(cluster, workplace, step));
     await removeCaches(cluster);
     rows.push(await nodeCacheInstalled(cluster));
-    for (const step of migrationSteps) rows.push(await run(workplace, step));
+    for (const step of migrationSteps) rows.push(await run(cluster, workplace, step));
     await removeCaches(cluster);
     return rows;
   } finally {
@@ -129,9 +136,11 @@ async function removeCaches(cluster: Cluster): Promise<void> {
   await remove('service', 'node-local-dns', 'kube-dns-upstream');
 }
 
-async function run(workplace: string, { block, prints }: Step): Promise<Result> {
+async function run(cluster: Cluster, workplace: string, { block, prints, isUnderLoad }: Step): Promise<Result> {
   let seen = '';
   let holds = false;
+  const load = isUnderLoad ? cluster.inPod('client', `node /asker/asker.mjs ${kubeDns} 1000 60`) : undefined;
+  if (load !== undefined) await pause(5_000);
   const seconds = await timed(async () => {
     const { status, output } = await bash(workplace, block.text);
     holds = status === 0 && prints.test(output);
@@ -141,7 +150,13 @@ async function run(workplace: string, { block, prints }: Step): Promise<Result> 
   const [first] = block.text.trim().split('\n');
   process.stderr.write(`${holds ? 'ok' : 'FAILS'} ${first}\n`);
   const tried = `${block.page}: \`${first.length > 60 ? `${first.slice(0, 60)} …` : first}\``;
-  return { tried, holds, seen, lost: '', took: `${seconds.toFixed(0)} s` };
+  return { tried, holds, seen, lost: lostOf(await load), took: inSeconds(seconds) };
+}
+
+function lostOf(load: { readonly text: string } | undefined): string {
+  if (load === undefined) return '';
+  const { lost, sent } = JSON.parse(load.text) as Asked;
+  return `${lost.toLocaleString('en')} of ${sent.toLocaleString('en')}`;
 }
 
 /** A pasted block: the shell goes on behind a failed line, and its status is the last line's. */
@@ -187,7 +202,8 @@ function programs({ folder }: Cluster): Readonly<Record<string, string>> {
   const environment = `. ${join(folder, 'env.sh')}\n`;
   return {
     docker: `${environment}[ "$1" = build ] || in_node ctr -a "$RUN/containerd.sock" -n k8s.io images tag --force ${image} "\${@: -1}"\n`,
-    helm: `${environment}exec nsenter --net=/run/netns/$NS -- env KUBECONFIG="$RUN/conf/admin.conf" ${tool('helm')} "$@"\n`,
+    helm: `${environment}[ "$1" != install ] || set -- "$@" --disable-openapi-validation --server-side=false
+exec nsenter --net=/run/netns/$NS -- env KUBECONFIG="$RUN/conf/admin.conf" ${tool('helm')} "$@"\n`,
     kubectl: `folder= rest=()
 while [ $# -gt 0 ]; do
   if [ "$1" = -k ]; then folder=$2; shift; else rest+=("$1"); fi

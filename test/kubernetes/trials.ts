@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type KubernetesObject, ofKind } from '../deploy/kubernetes.js';
 import type { Asked } from './asker.js';
-import { type Cluster, podsWith, type Result, readyPod, timed, until } from './cluster.js';
+import { type Cluster, inSeconds, podsWith, type Result, readyPod, timed, until } from './cluster.js';
 import { documents } from './documents.js';
 import { dropIn, overlay } from './objects.js';
 
@@ -340,8 +340,4 @@ async function flows(cluster: Cluster, address: string): Promise<number> {
 
 function fetched(cluster: Cluster, url: string): Promise<{ status: number; text: string }> {
   return cluster.inPod('client', `curl -s --max-time 3 ${url}`);
-}
-
-function inSeconds(seconds: number): string {
-  return `${seconds.toFixed(1)} s`;
 }

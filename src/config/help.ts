@@ -16,28 +16,22 @@ export function helpColumns(terminalColumns: number | undefined): number {
 export async function helpText(command: CommandSpec, columns: number): Promise<string> {
   const isWhole = command.name === '';
   const heading = isWhole ? command.details : `${calledName(command)}: ${command.about}. ${command.details}`;
+  const paragraph = (text: string): string => wrapped(text, columns).join('\n');
   const parts = [
-    wrapped(heading, columns).join('\n'),
+    paragraph(heading),
     isWhole ? `Usage:\n${commandLines()}` : `Usage: ${usageOf(command)}`,
     await flagLines(command, columns),
     `Examples:\n${command.examples.map((example) => exampleText(example, columns)).join('\n')}`,
-    ...(command.flags.length > 1 ? [wrapped(flagGrammar, columns).join('\n')] : []),
-    wrapped(`Exit status: ${command.exitStatus}`, columns).join('\n'),
-    ...(isWhole
-      ? [
-          wrapped('"zerohop COMMAND -help" prints the flags of a command, "zerohop man" the man page.', columns).join(
-            '\n',
-          ),
-        ]
-      : []),
+    command.flags.length > 1 ? paragraph(flagGrammar) : '',
+    paragraph(`Exit status: ${command.exitStatus}`),
+    isWhole ? paragraph('"zerohop COMMAND -help" prints the flags of a command, "zerohop man" the man page.') : '',
   ];
-  return parts.join('\n\n');
+  return parts.filter((part) => part !== '').join('\n\n');
 }
-
-const usageColumns = 33;
 
 /** A line per command: how it is written, and what it does. */
 export function commandLines(): string {
+  const usageColumns = Math.max(...commands.map((command) => usageOf(command).length));
   return commands.map((command) => `${usageOf(command).padEnd(usageColumns)}  ${command.about}`).join('\n');
 }
 

@@ -76,13 +76,14 @@ export function refuseForeignAddresses(
   const foreign = options.localAddresses.filter(isForeign);
   if (foreign.length === 0) return;
   const kept = options.localAddresses.filter((address) => !foreign.includes(address));
-  // A template's /health is served on the first address, which is one of the node therefore.
+  // A template serves /health on the first address: that of the node stays there.
   const first = kept.length === 0 && isIP(clusterDns) === 4 ? ['169.254.20.10'] : kept;
   const instead = [...new Set([...first, clusterDns])].join();
   const wrong = foreign.join(' and ');
+  const verb = foreign.length === 1 ? 'is' : 'are';
   throw new UsageError(
-    `-localip ${wrong} ${foreign.length === 1 ? 'is' : 'are'} neither a link-local address, nor on another interface of this node, nor the address of the Service ` +
-      `kube-dns, which is ${clusterDns}; write -localip=${instead}, or, if ${wrong} is meant, ` +
+    `-localip ${wrong} ${verb} neither a link-local address, nor on another interface of this node, nor the address of ` +
+      `the Service kube-dns, which is ${clusterDns}; write -localip=${instead}, or, if ${wrong} is meant, ` +
       'add it to another interface of the node first or write -setupinterface=false.',
   );
 }

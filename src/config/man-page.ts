@@ -37,7 +37,9 @@ const environment: readonly (readonly [name: string, about: string])[] = [
     'If it is "portable", zerohop answers UDP without workers and without the system calls that they need.',
   ],
   ['NAME_SERVICE_HOST, NAME_SERVICE_PORT_DNS', 'Address and port of the Service of -upstreamsvc, set by Kubernetes.'],
+  ['KUBE_DNS_SERVICE_HOST', 'Address of the Service kube-dns, set by Kubernetes; -localip is compared with it.'],
   ['NO_COLOR', 'If it is not empty, zerohop writes no colors to a terminal.'],
+  ['FORCE_COLOR', 'If it is not empty, zerohop writes colors to pipes and files too.'],
 ];
 
 /** `zerohop check` in bold, the rest of the usage as it is. */

@@ -74,7 +74,7 @@ const onlyUsers: Readonly<Record<string, string>> = {
   pino: 'src/observe/',
   'prom-client': 'src/observe/metrics.ts',
   re2js: 'src/config/pattern.ts',
-  yargs: 'src/config/flags.ts',
+  yargs: 'src/config/help.ts',
   'node:net': 'src/os/node-network.ts',
   'node:dgram': 'src/os/node-network.ts',
   'node:tls': 'src/os/tls.ts',

@@ -21,7 +21,7 @@ import {
 } from './generated-corefile.js';
 import type { Written } from './imports.js';
 import { corefileText, type LoadOptions, parsePieces, readNamed } from './load.js';
-import type { ServeOptions } from './serve-options.js';
+import type { CheckOutputOptions, ServeOptions } from './serve-options.js';
 
 export type CheckOptions = MakeOptions & AdviceDeps & Pick<ServeOptions, 'corefileGiven' | 'baseCorefileGiven'>;
 
@@ -204,22 +204,13 @@ function findingsInOrder(findings: readonly Finding[]): Finding[] {
   );
 }
 
-export const checkOutputs = ['text', 'json'] as const;
-export type CheckOutput = (typeof checkOutputs)[number];
-
 /** Raised when a field changes its meaning or is removed, not when one is added. */
 const schema = 1;
-
-export interface OutputWishes {
-  readonly output: CheckOutput;
-  /** Reject files with warnings. */
-  readonly isStrict: boolean;
-}
 
 /** Writes the reports line by line and returns the exit code: 0, or 2 if a file is rejected. */
 export function writeReports(
   reports: readonly Report[],
-  { output, isStrict }: OutputWishes,
+  { output, isStrict }: CheckOutputOptions,
   write: (line: string) => void,
 ): 0 | 2 {
   const ok = reports.every((report) => report.ok);

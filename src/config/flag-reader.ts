@@ -10,40 +10,56 @@ export interface Flag {
   readonly aliases: readonly string[];
   /** A boolean takes a value only after `=`, as in Go; a text always takes one. */
   readonly kind: 'text' | 'boolean';
+  /** What stands for the value in the documentation: a word in capitals, and words to be written as they are, as in `NUMBER|auto`. */
+  readonly value: string;
   readonly byDefault: string;
   readonly group: string;
   readonly about: string;
 }
 
+/** The values of a flag, or the operands of a command, that are written as they are: `auto` of `NUMBER|auto`. */
+export function choicesIn(value: string): string[] {
+  return value.split('|').filter((word) => /^[a-z]/u.test(word));
+}
+
 const servingFlags = 'Serving:';
 const config = 'Configuration:';
 const node = 'On the node:';
-const watching = 'Metrics and health:';
+const watching = 'Logs, metrics and health:';
 const lifecycle = 'Handover and files:';
+const report = 'Report:';
 const other = 'Other:';
 
 export const flagTable = {
-  localip: text(servingFlags, '169.254.20.10', 'Comma-separated addresses to listen on, IPv4 and IPv6.'),
-  'dns.port': text(servingFlags, '53', 'Port of server blocks without a port, and of the firewall rules.', 'p'),
+  localip: text(servingFlags, 'ADDRESSES', '169.254.20.10', 'Comma-separated addresses to listen on, IPv4 and IPv6.'),
+  'dns.port': text(servingFlags, 'PORT', '53', 'Port of server blocks without a port, and of the firewall rules.', 'p'),
   upstreamsvc: text(
     servingFlags,
+    'SERVICE|ADDRESS',
     'kube-dns',
     'Cluster DNS: a Service in this namespace (address from NAME_SERVICE_HOST), or IP or IP:PORT.',
   ),
-  workers: text(servingFlags, '1', 'Number of workers; auto: one per core, up to 4.'),
+  workers: text(servingFlags, 'NUMBER|auto', '1', 'Number of workers; auto: one per core, up to 4.'),
 
   conf: text(
     config,
+    'FILE',
     '/etc/Corefile',
-    'Corefile to serve. If neither flag nor file is given, the built-in configuration (see zerohop check).',
+    'Corefile to serve. Without flag and file, zerohop serves the built-in configuration (see zerohop check).',
     'corefile',
   ),
   basecorefile: text(
     config,
+    'FILE',
     '/etc/coredns/Corefile.base',
     'Template with __PILLAR__ placeholders; if it exists, zerohop writes the -conf file from it.',
   ),
-  kubednscm: text(config, '/etc/kube-dns', 'Directory of the kube-dns ConfigMap (stubDomains, upstreamNameservers).'),
+  kubednscm: text(
+    config,
+    'DIRECTORY',
+    '/etc/kube-dns',
+    'Directory of the kube-dns ConfigMap (stubDomains, upstreamNameservers).',
+  ),
   reloadwithsignal: boolean(
     config,
     'false',
@@ -55,45 +71,71 @@ export const flagTable = {
     'true',
     'Create the interface of -interfacename and keep the addresses of -localip on it.',
   ),
-  interfacename: text(node, 'nodelocaldns', 'Interface to create.'),
+  interfacename: text(node, 'NAME', 'nodelocaldns', 'Interface to create.'),
   setupiptables: boolean(node, 'true', 'Keep the NOTRACK and ACCEPT rules in place.'),
-  firewall: text(node, 'auto', 'Tool that writes the rules: iptables, nftables, auto or none.'),
-  syncinterval: text(node, '60', 'Interval of the interface and rule checks, 1s to 24h; a bare number is seconds.'),
+  firewall: text(node, 'auto|iptables|nftables|none', 'auto', 'Tool that writes the rules.'),
+  syncinterval: text(
+    node,
+    'DURATION',
+    '60',
+    'Interval of the interface and rule checks, 1s to 24h; a bare number is seconds.',
+  ),
   skipteardown: boolean(node, 'false', 'Leave interface and rules in place on exit.'),
 
   'health-port': text(
     watching,
+    'PORT',
     '8080',
     'Port of /health in the NOTRACK rules; the Corefile sets where /health is served.',
   ),
-  'metrics-listen-address': text(watching, '0.0.0.0:9353', 'Additional address of /metrics; empty turns it off.'),
-  'prometheus-listen-address': text(watching, ':9253', 'Value of __PROMETHEUS__ENDPOINT__ in the Corefile template.'),
+  'metrics-listen-address': text(
+    watching,
+    'ADDRESS:PORT',
+    '0.0.0.0:9353',
+    'Additional address of /metrics; empty turns it off.',
+  ),
+  'prometheus-listen-address': text(
+    watching,
+    'ADDRESS:PORT',
+    ':9253',
+    'Value of __PROMETHEUS__ENDPOINT__ in the Corefile template.',
+  ),
+  logformat: text(
+    watching,
+    'auto|text|json',
+    'auto',
+    'Format of the log; auto: text if stdout is a terminal, JSON otherwise.',
+  ),
   quiet: boolean(watching, 'false', 'Log warnings and errors only.'),
 
   handover: text(
     lifecycle,
+    'FILE',
     '/run/zerohop/handover.sock',
     'Unix socket for the handover to a successor or standby; empty turns it off.',
   ),
-  cachefile: text(lifecycle, '', 'Snapshot file of the cache, best on tmpfs; empty turns it off.'),
-  pidfile: text(lifecycle, '', 'File for the process id, written once zerohop serves; empty turns it off.'),
+  cachefile: text(lifecycle, 'FILE', '', 'Snapshot file of the cache, best on tmpfs; empty turns it off.'),
+  pidfile: text(lifecycle, 'FILE', '', 'File for the process id, written once zerohop serves; empty turns it off.'),
 
-  output: text(other, 'text', 'Output format of check: text or json.', 'o'),
-  strict: boolean(other, 'false', 'Make check fail on warnings too (exit status 2).'),
+  output: text(report, 'text|json', 'text', 'Output format.', 'o'),
+  strict: boolean(report, 'false', 'Fail on warnings too (exit status 2).'),
   version: boolean(other, 'false', 'Print the version and exit.'),
   plugins: boolean(other, 'false', 'Print the supported directives and exit.'),
-  help: boolean(other, 'false', 'Print this help and exit.', 'h'),
+  help: boolean(other, 'false', 'Print the help and exit.', 'h'),
 } as const satisfies Readonly<Record<string, Flag>>;
 
 export type FlagName = keyof typeof flagTable;
 
-function text(group: string, byDefault: string, about: string, ...aliases: string[]): Flag {
-  return { aliases, kind: 'text', byDefault, group, about };
+function text(group: string, value: string, byDefault: string, about: string, ...aliases: string[]): Flag {
+  return { aliases, kind: 'text', value, byDefault, group, about };
 }
 
 function boolean(group: string, byDefault: 'true' | 'false', about: string, ...aliases: string[]): Flag {
-  return { aliases, kind: 'boolean', byDefault, group, about };
+  return { aliases, kind: 'boolean', value: 'true|false', byDefault, group, about };
 }
+
+/** The variables of the process. */
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Wrong usage; the message is one sentence on one line with what to change. */
 export class UsageError extends Error {
@@ -150,7 +192,8 @@ const namesByAlias = new Map<string, FlagName>(
   flagNames.flatMap((name) => [name, ...flagOf(name).aliases].map((alias) => [alias, name])),
 );
 
-function flagOf(name: FlagName): Flag {
+/** The flag's record, without its narrower type. */
+export function flagOf(name: FlagName): Flag {
   return flagTable[name];
 }
 

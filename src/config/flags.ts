@@ -1,135 +1,86 @@
 /**
- * The command line, from arguments to a command; flags are listed and read in flag-reader.ts, and their values in
- * serve-options.ts. yargs lays out the help and is loaded for that alone: it would cost every start 65 ms and 6 MB, of 300
- * and 30 promised, and cannot read Go's flags.
+ * The command line, from arguments to a command. Flags are listed and read in flag-reader.ts, their values in
+ * serve-options.ts, commands in commands.ts; help, completion and the man page are made from those lists.
  */
-import { nearest } from './arguments.js';
-import { type CheckOutput, checkOutputs, type OutputWishes } from './check.js';
-import { type Flag, flagTable, isBoolean, type ReadFlags, readFlags, UsageError } from './flag-reader.js';
-import { type Environment, type ServeOptions, serveOptions } from './serve-options.js';
-import { programVersion } from './version.js';
+import { listed, nearest } from './arguments.js';
+import {
+  type CliCommand,
+  type CommandSpec,
+  calledName,
+  commandNamed,
+  commands,
+  type Machine,
+  operandChoices,
+  takes,
+  versionText,
+} from './commands.js';
+import { type Environment, type FlagName, isBoolean, type ReadFlags, readFlags, UsageError } from './flag-reader.js';
 
-export type CliCommand =
-  | { readonly kind: 'serve'; readonly options: ServeOptions }
-  /** Without files: the file that flags name, else the built-in configuration. */
-  | {
-      readonly kind: 'check';
-      readonly files: readonly string[];
-      readonly options: ServeOptions;
-      readonly wishes: OutputWishes;
-    }
-  | { readonly kind: 'demo' }
-  /** Text for stdout, without the last line end; then exit 0. */
-  | { readonly kind: 'help'; readonly text: Promise<string> }
-  | { readonly kind: 'version'; readonly text: string }
-  | { readonly kind: 'plugins' }
-  /** One sentence for stderr, then exit 2. */
-  | { readonly kind: 'usage'; readonly message: string };
-
-/** Takes the arguments of the process, without those of Node. Never throws: wrong usage is a command too. */
-export function parseFlags(argv: readonly string[], environment: Environment): CliCommand {
+/**
+ * Takes the arguments of the process, without those of Node; `addressesBeside` gives the addresses of this machine's
+ * interfaces but the named ones. Never throws: wrong usage is a command too.
+ */
+export function parseFlags(
+  argv: readonly string[],
+  environment: Environment,
+  addressesBeside: Machine['addressesBeside'] = () => [],
+): CliCommand {
   try {
     // `npm start` runs the demo; `zerohop` without arguments serves, like node-cache.
     const { npm_lifecycle_event: npmScript } = environment;
     if (argv.length === 0 && npmScript === 'start') return { kind: 'demo' };
-    return commandOf(readFlags(argv), environment);
+    return commandOf(readFlags(argv), { environment, addressesBeside });
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     return { kind: 'usage', message: error.message };
   }
 }
 
-function commandOf(flags: ReadFlags, environment: Environment): CliCommand {
-  if (flags.isSet('help')) return { kind: 'help', text: helpText() };
+function commandOf(flags: ReadFlags, machine: Machine): CliCommand {
+  const [word = '', ...words] = flags.words;
+  const command = commandNamed(word);
+  if (flags.isSet('help')) return { kind: 'help', command: command ?? commands[0] };
   if (flags.isSet('version')) return { kind: 'version', text: versionText() };
   if (flags.isSet('plugins')) return { kind: 'plugins' };
-  const [word, ...rest] = flags.words;
-  switch (word) {
-    case undefined:
-      for (const name of ['output', 'strict'] as const) {
-        if (flags.given.includes(name)) throw new UsageError(`-${name} is only for "zerohop check"; remove it.`);
-      }
-      return { kind: 'serve', options: serveOptions(flags, environment) };
-    case 'check':
-      return {
-        kind: 'check',
-        files: rest,
-        options: serveOptions(flags, environment),
-        wishes: { output: readOutput(flags.text('output')), isStrict: flags.isSet('strict') },
-      };
-    case 'demo':
-      return demo(flags, rest);
-    case 'help':
-      return { kind: 'help', text: helpText() };
-    case 'version':
-      return { kind: 'version', text: versionText() };
-    default:
-      throw surplusWord(flags, word);
-  }
+  if (command === undefined || (word === '' && flags.words.length > 0)) throw unknownCommand(flags, word);
+  for (const name of flags.given) if (!takes(command, name)) throw strangeFlag(name);
+  refuseOperands(command, words);
+  return command.read({ flags, words, machine });
 }
 
-function readOutput(text: string): CheckOutput {
-  const output = checkOutputs.find((each) => each === text);
-  if (output !== undefined) return output;
-  throw new UsageError(`-output "${text}" is unknown; write ${checkOutputs.join(' or ')}.`);
-}
-
-function demo({ given }: ReadFlags, rest: readonly string[]): CliCommand {
-  const surplus = given.length > 0 ? `-${given[0]}` : rest[0];
-  if (surplus === undefined) return { kind: 'demo' };
-  throw new UsageError(`demo takes no flags or arguments; remove ${surplus}.`);
-}
-
-const commands = ['check', 'demo', 'help', 'version'];
-
-function surplusWord({ behindBoolean }: ReadFlags, word: string): UsageError {
+function unknownCommand({ behindBoolean }: ReadFlags, word: string): UsageError {
   const flag = behindBoolean.get(word);
   if (flag !== undefined) {
     const wanted = isBoolean(word) ? `-${flag}=${word}` : `-${flag}=true or -${flag}=false`;
     return new UsageError(`unexpected "${word}"; write ${wanted}.`);
   }
-  const meant = nearest(word, commands);
+  const names = commands.map(({ name }) => name).filter((name) => name !== '');
+  const meant = nearest(word, names);
   const hint = meant === undefined ? 'see zerohop --help.' : `did you mean "${meant}"?`;
   return new UsageError(`unknown command "${word}"; ${hint}`);
 }
 
-function versionText(): string {
-  return `zerohop-${programVersion()}\n${process.platform}/${process.arch}, Node.js ${process.versions.node}`;
+function strangeFlag(name: FlagName): UsageError {
+  const takers = commands.filter((command) => takes(command, name)).map((command) => `"${calledName(command)}"`);
+  return new UsageError(`-${name} is only for ${takers.join(' and ')}; remove it.`);
+}
+
+function refuseOperands(command: CommandSpec, words: readonly string[]): void {
+  if (command.operands === '[FILE...]') return;
+  const choices = operandChoices(command);
+  const [word] = words;
+  const surplus = choices.length === 0 ? word : words[1];
+  if (surplus !== undefined) {
+    const most = choices.length === 0 ? 'no arguments' : 'one argument';
+    throw new UsageError(`"${calledName(command)}" takes ${most}; remove ${surplus}.`);
+  }
+  const isOptional = choices.length === 0 || command.operands.startsWith('[');
+  if (word === undefined ? isOptional : choices.includes(word)) return;
+  const wrong = word === undefined ? 'needs one more word' : `does not know "${word}"`;
+  throw new UsageError(`"${calledName(command)}" ${wrong}; write ${listed(choices)}.`);
 }
 
 /** The directives in CoreDNS's layout, since scripts grep it for `dns.forward`. */
 export function pluginsText(directives: readonly string[]): string {
   return ['Server types:', '  dns', '', 'Other plugins:', ...directives.map((name) => `  dns.${name}`)].join('\n');
-}
-
-const helpColumns = 100;
-
-async function helpText(): Promise<string> {
-  const { default: yargs } = await import('yargs');
-  const program = yargs([])
-    .scriptName('zerohop')
-    .locale('en')
-    .usage('A DNS cache for every node of a Kubernetes cluster, with the command line of node-cache.\n\nUsage:')
-    .usage('  zerohop [flags]                  serve')
-    .usage('  zerohop check [FILE...] [flags]  report errors in Corefiles (-: stdin; no file: the built-in one)')
-    .usage('  zerohop demo                     serve a stand-in cluster on 127.0.0.1 and send it a few queries')
-    .usage('  zerohop help | version           same as --help, --version')
-    .epilogue(
-      'Flags: one dash or two, -name value or -name=value; booleans take a value only after =, as in -setupiptables=false. ' +
-        'Durations: 60s, 500ms, 1h30m. Exit status: 0 after a clean stop, 1 if the start failed, ' +
-        '2 if the command line or the configuration is invalid.',
-    )
-    .help(false)
-    .version(false)
-    .wrap(helpColumns);
-  for (const [name, flag] of Object.entries<Flag>(flagTable)) {
-    program.option(name, {
-      alias: flag.aliases,
-      group: flag.group,
-      describe: flag.about,
-      type: flag.kind === 'text' ? 'string' : 'boolean',
-      defaultDescription: flag.byDefault === '' ? 'empty' : flag.byDefault,
-    });
-  }
-  return program.getHelp();
 }

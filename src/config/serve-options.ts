@@ -4,14 +4,28 @@
  * address Kubernetes put into the environment of this process when it started (so the Service must be of the same namespace
  * and older than the pod).
  */
-import { listenersMax, syncIntervalMsMax, syncIntervalMsMin, unixPathBytesMax, workersMax } from '../limits.js';
+import { syncIntervalMsMax, syncIntervalMsMin, unixPathBytesMax, workersMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
 import { canonicalAddress, dnsPort, hostAddress, portNumber, readEndpoint, splitHostPort } from './addresses.js';
+import { listed } from './arguments.js';
 import { formatDuration, parseDuration } from './durations.js';
-import { type FlagName, type ReadFlags, UsageError } from './flag-reader.js';
+import { type Environment, type FlagName, type ReadFlags, UsageError } from './flag-reader.js';
+import { readLocalAddresses, refuseUnexpanded } from './local-addresses.js';
 
-const firewalls = ['auto', 'iptables', 'nftables', 'none'] as const;
+const firewalls = ['iptables', 'nftables', 'auto', 'none'] as const;
 export type Firewall = (typeof firewalls)[number];
+
+const logFormats = ['auto', 'text', 'json'] as const;
+export type LogFormat = (typeof logFormats)[number];
+
+export const checkOutputs = ['text', 'json'] as const;
+
+/** How `zerohop check` reports. */
+export interface CheckOutputOptions {
+  readonly output: (typeof checkOutputs)[number];
+  /** Reject files with warnings. */
+  readonly isStrict: boolean;
+}
 
 export interface ServeOptions {
   /** Literal addresses in their shortest form, at least one, without duplicates. */
@@ -40,6 +54,7 @@ export interface ServeOptions {
   readonly metricsAddress: Endpoint | null;
   /** Replaces `__PROMETHEUS__ENDPOINT__`: `:9253`. */
   readonly prometheusAddress: string;
+  readonly logFormat: LogFormat;
   readonly quiet: boolean;
   readonly handoverPath: string | null;
   readonly cacheFilePath: string | null;
@@ -48,6 +63,7 @@ export interface ServeOptions {
 
 /** The cluster DNS is looked up in `environment`. Throws a UsageError. */
 export function serveOptions(flags: ReadFlags, environment: Environment): ServeOptions {
+  for (const name of ['localip', 'upstreamsvc'] as const) refuseUnexpanded(name, flags.text(name));
   return Object.freeze({
     localAddresses: Object.freeze(readLocalAddresses(flags.text('localip'))),
     dnsPort: readPort(flags, 'dns.port'),
@@ -63,12 +79,13 @@ export function serveOptions(flags: ReadFlags, environment: Environment): ServeO
     setupInterface: flags.isSet('setupinterface'),
     interfaceName: readInterfaceName(flags.text('interfacename')),
     setupRules: flags.isSet('setupiptables'),
-    firewall: readFirewall(flags.text('firewall')),
+    firewall: readChoice('firewall', flags.text('firewall'), firewalls),
     syncIntervalMs: readSyncInterval(flags.text('syncinterval')),
     skipTeardown: flags.isSet('skipteardown'),
     healthPort: readPort(flags, 'health-port'),
     metricsAddress: readListenAddress(flags, 'metrics-listen-address'),
     prometheusAddress: readPrometheusAddress(flags.text('prometheus-listen-address')),
+    logFormat: readChoice('logformat', flags.text('logformat'), logFormats),
     quiet: flags.isSet('quiet'),
     handoverPath: readUnixPath(flags.text('handover')),
     cacheFilePath: flags.text('cachefile') || null,
@@ -80,24 +97,6 @@ const autoWorkersMax = 4;
 
 export function workerCount(workers: number | 'auto', cores: number): number {
   return workers === 'auto' ? Math.max(1, Math.min(cores, autoWorkersMax)) : workers;
-}
-
-function readLocalAddresses(text: string): string[] {
-  const addresses = new Set<string>();
-  for (const element of text.split(',').map((part) => part.trim())) {
-    if (element === '') {
-      throw new UsageError(`-localip "${text}" has an empty element; write addresses with one comma between them.`);
-    }
-    const address = canonicalAddress(element);
-    if (address === undefined) {
-      throw new UsageError(`-localip: "${element}" is not an IP address; write one like 169.254.20.10.`);
-    }
-    addresses.add(address);
-  }
-  if (addresses.size > listenersMax) {
-    throw new UsageError(`-localip has ${addresses.size} addresses; at most ${listenersMax} are allowed.`);
-  }
-  return [...addresses];
 }
 
 function readPort(flags: ReadFlags, name: FlagName): number {
@@ -126,10 +125,11 @@ function readInterfaceName(name: string): string {
   );
 }
 
-function readFirewall(text: string): Firewall {
-  const firewall = firewalls.find((name) => name === text);
-  if (firewall !== undefined) return firewall;
-  throw new UsageError(`-firewall "${text}" is unknown; write iptables, nftables, auto or none.`);
+/** Throws a UsageError for a value that is none of the choices. */
+export function readChoice<Choice extends string>(name: FlagName, text: string, choices: readonly Choice[]): Choice {
+  const choice = choices.find((each) => each === text);
+  if (choice !== undefined) return choice;
+  throw new UsageError(`-${name} "${text}" is unknown; write ${listed(choices)}.`);
 }
 
 /** node-cache multiplies the value by a second, so its charts write `1ns` for one second. */
@@ -173,8 +173,6 @@ export type ClusterDns =
   | { readonly endpoint: Endpoint; readonly missing: null }
   /** `missing` is one sentence: what was looked for and what to do. */
   | { readonly endpoint: null; readonly missing: string };
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Throws a UsageError for text that is neither an address nor the name of a Service. */
 export function findClusterDns(upstreamService: string, environment: Environment): ClusterDns {

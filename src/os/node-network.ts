@@ -69,7 +69,13 @@ export function nodeNetwork(failures: NetworkFailures, bindStream?: BindStream, 
 }
 
 export function hostAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
+  return hostAddressesBeside();
+}
+
+/** The addresses of all interfaces but the named ones. */
+export function hostAddressesBeside(...names: readonly string[]): string[] {
+  const others = Object.entries(networkInterfaces()).filter(([name]) => !names.includes(name));
+  return others.flatMap(([, all]) => (all ?? []).map(({ address }) => address));
 }
 
 function listenStreams(

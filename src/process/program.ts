@@ -6,9 +6,9 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { formatEndpoint } from '../config/addresses.js';
 import { directiveNames } from '../config/block.js';
-import { writeReports } from '../config/check.js';
+import type { CliCommand } from '../config/commands.js';
 import { type Config, ConfigError } from '../config/config.js';
-import { type CliCommand, parseFlags, pluginsText } from '../config/flags.js';
+import { parseFlags, pluginsText } from '../config/flags.js';
 import { type LoadOptions, parseConfig, systemLoadOptions, tooFewOpenFiles } from '../config/load.js';
 import { rememberedAddresses } from '../config/returning.js';
 import { type ServeOptions, workerCount } from '../config/serve-options.js';
@@ -28,7 +28,7 @@ import { stayAlive, systemClock } from '../os/clock.js';
 import { systemCommands } from '../os/commands.js';
 import { readPieces, readTrusted, replaceText, replaceWhole } from '../os/files.js';
 import { newPrinter } from '../os/log.js';
-import { hostAddresses, nodeNetwork } from '../os/node-network.js';
+import { hostAddresses, hostAddressesBeside, nodeNetwork } from '../os/node-network.js';
 import { openFilesMax } from '../os/open-files.js';
 import { ownSockets, userOfPeer } from '../os/proc.js';
 import { systemProfiler } from '../os/profiler.js';
@@ -53,11 +53,15 @@ const complain = newPrinter(
 
 /** `early` has the signals so far. */
 export async function runProgram(early: EarlySignals): Promise<void> {
-  const command = parseFlags(process.argv.slice(2), process.env);
+  const command = parseFlags(process.argv.slice(2), process.env, hostAddressesBeside);
   if (command.kind !== 'serve') early.letGo();
   switch (command.kind) {
     case 'help':
-      return print(await command.text);
+      return print(await helpOf(command));
+    case 'completion':
+      return print((await import('../config/completion.js')).completionScript(command.shell));
+    case 'man':
+      return print((await import('../config/man-page.js')).manPage());
     case 'version':
       return print(command.text);
     case 'plugins':
@@ -73,8 +77,13 @@ export async function runProgram(early: EarlySignals): Promise<void> {
   }
 }
 
+async function helpOf({ command }: Extract<CliCommand, { kind: 'help' }>): Promise<string> {
+  const { helpColumns, helpText } = await import('../config/help.js');
+  return helpText(command, helpColumns(process.stdout.columns));
+}
+
 async function checkFiles({ files, options, wishes }: Extract<CliCommand, { kind: 'check' }>): Promise<void> {
-  const { check, stdinFile } = await import('../config/check.js');
+  const { check, stdinFile, writeReports } = await import('../config/check.js');
   const stdin = files.includes(stdinFile) ? await readStdin().catch((error: Error) => error) : undefined;
   if (stdin instanceof Error) return endWith(exitUsage, `cannot read stdin: ${stdin.message}.`);
   const reports = check(files, loadOptions(options.dnsPort), options, stdin);

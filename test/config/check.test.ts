@@ -1,14 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
-import {
-  type CheckOptions,
-  type CheckOutput,
-  check,
-  type Finding,
-  type Report,
-  writeReports,
-} from '../../src/config/check.js';
+import { type CheckOptions, check, type Finding, type Report, writeReports } from '../../src/config/check.js';
 import { parseConfig } from '../../src/config/load.js';
+import type { CheckOutputOptions } from '../../src/config/serve-options.js';
 import { testOptions } from './options.js';
 
 const make: CheckOptions = {
@@ -316,7 +310,7 @@ const broken: Report = {
   findings: [{ ...finding, severity: 'error', file: '/b', line: null, message: 'It is gone.', remedy: null }],
 };
 
-function written(output: CheckOutput | 'strict', ...reports: readonly Report[]) {
+function written(output: CheckOutputOptions['output'] | 'strict', ...reports: readonly Report[]) {
   const lines: string[] = [];
   const isStrict = output === 'strict';
   const wishes = { output: isStrict ? 'text' : output, isStrict } as const;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readFlags } from '../../src/config/flag-reader.js';
+import { choicesIn, type FlagName, flagOf, flagTable, readFlags } from '../../src/config/flag-reader.js';
+import { parseFlags } from '../../src/config/flags.js';
 import { findClusterDns, type ServeOptions, serveOptions, workerCount } from '../../src/config/serve-options.js';
 
 const environment = { KUBE_DNS_SERVICE_HOST: '10.96.0.10' };
@@ -38,11 +39,17 @@ test('without flags everything has the documented default', () => {
     healthPort: 8080,
     metricsAddress: { address: '0.0.0.0', port: 9353 },
     prometheusAddress: ':9253',
+    logFormat: 'auto',
     quiet: false,
     handoverPath: '/run/zerohop/handover.sock',
     cacheFilePath: null,
     pidFilePath: null,
   });
+});
+
+test('what Kubernetes has not replaced is refused', () => {
+  refuses('-localip=169.254.20.10,$(KUBE_DNS_SERVICE_HOST)', /^-localip has \$\(KUBE_DNS_SERVICE_HOST\), which/);
+  refuses('-upstreamsvc=$(CLUSTER_DNS)', /^-upstreamsvc has \$\(CLUSTER_DNS\), which/);
 });
 
 test('the options cannot be changed', () => {
@@ -145,6 +152,27 @@ test('the link has a name that Linux takes', () => {
     refuses(`-interfacename=${name}`, /is not an interface name/);
   }
 });
+
+test('the log has one of three formats', () => {
+  for (const name of ['auto', 'text', 'json']) assert.equal(optionsOf(`-logformat=${name}`).logFormat, name);
+  refuses('-logformat=yaml', /^-logformat "yaml" is unknown; write auto, text or json\.$/);
+  refuses('-logformat=', /unknown/);
+});
+
+test('the values that help and completion offer are those that are taken', () => {
+  const flags = (Object.keys(flagTable) as FlagName[]).filter((name) => flagOf(name).kind === 'text');
+  const closed = flags.filter((name) => choicesIn(flagOf(name).value).join('|') === flagOf(name).value);
+  assert.deepEqual(closed.sort(), ['firewall', 'logformat', 'output']);
+  for (const name of flags) {
+    for (const choice of choicesIn(flagOf(name).value))
+      assert.notEqual(kindOf('check', `-${name}=${choice}`), 'usage', choice);
+  }
+  for (const name of closed) assert.equal(kindOf('check', `-${name}=other`), 'usage', name);
+});
+
+function kindOf(...argv: readonly string[]): string {
+  return parseFlags(argv, environment).kind;
+}
 
 test('the firewall is one that we can write', () => {
   for (const name of ['iptables', 'nftables', 'auto', 'none'] as const) {

@@ -1,15 +1,16 @@
 /** The commands that the pages tell people to type are understood, and the demo prints what the README shows. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { check, writeReports } from '../../src/config/check.js';
+import type { CliCommand } from '../../src/config/commands.js';
 import { readFlags } from '../../src/config/flag-reader.js';
-import { type CliCommand, parseFlags } from '../../src/config/flags.js';
+import { parseFlags } from '../../src/config/flags.js';
 import { systemLoadOptions } from '../../src/config/load.js';
 import { serveOptions } from '../../src/config/serve-options.js';
 import { plugins } from '../../src/plugins/registry.js';
-import { builtEntry, repositoryPath } from '../corpus/repository.js';
+import { repositoryPath } from '../corpus/repository.js';
+import { runDemo, withoutNumbers } from './demo-run.js';
 import { codeIn, fenced, page, pages } from './pages.js';
 
 const lines = fenced('sh').flatMap(({ page: path, text }) =>
@@ -69,38 +70,7 @@ test('zerohop check finds deploy/Corefile good', () => {
 
 test('the demo prints what the README shows, and stops with 0', async () => {
   const [, shown] = /<!-- demo:begin -->\n```text\n([\s\S]*?)```/.exec(page('README.md')) ?? [];
-  const { printed, exitCode } = await demo(/\/health\n$/);
+  const { printed, exitCode } = await runDemo();
   assert.deepEqual(withoutNumbers(printed), withoutNumbers(shown));
   assert.equal(exitCode, 0);
 });
-
-/** Runs the demo until its output ends like this, then interrupts it. */
-function demo(end: RegExp): Promise<{ printed: string; exitCode: number | null }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [builtEntry, 'demo'], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      timeout: 20_000,
-    });
-    let printed = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      printed += text;
-      if (end.test(printed)) child.kill('SIGINT');
-    });
-    child.once('error', reject);
-    child.once('close', (exitCode) => resolve({ printed, exitCode }));
-  });
-}
-
-/** The lines without times, ports, and the notes about ports that are taken on this machine. */
-function withoutNumbers(text: string): string[] {
-  return text
-    .trimEnd()
-    .split('\n')
-    .filter((line) => !/^Port \d+ is in use/.test(line))
-    .map((line) =>
-      line
-        .replace(/ +\d+$/, ' µs')
-        .replace(/(127\.0\.0\.1(?::| -p )|on port )\d+/g, '$1PORT')
-        .replace(/ +µs$/, ' µs'),
-    );
-}

@@ -148,6 +148,43 @@ describe('a start that must fail', { skip }, () => {
     });
   }
 
+  test('the ClusterIP of another cluster in -localip: exit 2, with the addresses to write', async () => {
+    const flags = ['-localip', '169.254.20.10,10.96.0.10', '-setupinterface'];
+    const inPod = ['env', 'KUBE_DNS_SERVICE_HOST=10.43.0.10'];
+    const { status, stderr } = await serve(good, inPod, flags);
+    assert.equal(status, 2, stderr);
+    assertOneSentence(
+      stderr,
+      /-localip 10\.96\.0\.10 .*10\.43\.0\.10; write -localip=169\.254\.20\.10,10\.43\.0\.10, or/,
+    );
+  });
+
+  test('an address of another cluster that an earlier run has left on its interface or on lo: exit 2 too', async () => {
+    const onNode = (...command: string[]): Promise<Finished> => run(node.command('ip', ...command));
+    await onNode('link', 'add', 'zh-left', 'type', 'dummy');
+    for (const link of ['zh-left', 'lo']) {
+      const device = (await onNode('link', 'show', link)).status === 0 ? link : 'lo';
+      await onNode('address', 'add', '10.96.0.10/32', 'dev', device);
+      const flags = ['-localip', '10.96.0.10', '-setupinterface', '-interfacename', 'zh-left'];
+      const { status, stderr } = await serve(good, ['env', 'KUBE_DNS_SERVICE_HOST=10.43.0.10'], flags);
+      await onNode('address', 'del', '10.96.0.10/32', 'dev', device);
+      assert.equal(status, 2, stderr);
+      assertOneSentence(stderr, /-localip 10\.96\.0\.10 is neither/);
+    }
+  });
+
+  test('-localip with a variable that Kubernetes has not replaced: exit 2, with the command that finds the address', async () => {
+    const { status, stderr } = await serve(good, [], ['-localip', '169.254.20.10,$(KUBE_DNS_SERVICE_HOST)']);
+    assert.equal(status, 2, stderr);
+    assertOneSentence(stderr, /no variable KUBE_DNS_SERVICE_HOST.*kubectl -n kube-system get service kube-dns/);
+  });
+
+  test('-logformat that does not exist: exit 2, with those that do', async () => {
+    const { status, stderr } = await serve(good, [], ['-logformat=yaml']);
+    assert.equal(status, 2, stderr);
+    assertOneSentence(stderr, /-logformat "yaml" is unknown; write auto, text or json\.$/);
+  });
+
   test('a resolv.conf without servers harms its own zone only, and the log says what to write', async () => {
     const empty = join(node.folder, 'empty-resolv.conf');
     writeFileSync(empty, '# nothing\n');

@@ -1,0 +1,234 @@
+/**
+ * The commands as data, one record each: its words and flags, how its help, its completion and the man page present it, and
+ * how its arguments become a `CliCommand`. Another command is another record here, and a case in process/program.ts.
+ */
+import { choicesIn, type Environment, type FlagName, flagTable, type ReadFlags } from './flag-reader.js';
+import { refuseForeignAddresses } from './local-addresses.js';
+import { type CheckOutputOptions, checkOutputs, readChoice, type ServeOptions, serveOptions } from './serve-options.js';
+import { programVersion } from './version.js';
+
+export type CliCommand =
+  | { readonly kind: 'serve'; readonly options: ServeOptions }
+  /** Without files: the file that flags name, else the built-in configuration. */
+  | {
+      readonly kind: 'check';
+      readonly files: readonly string[];
+      readonly options: ServeOptions;
+      readonly wishes: CheckOutputOptions;
+    }
+  | { readonly kind: 'demo' }
+  | { readonly kind: 'help'; readonly command: CommandSpec }
+  /** Text for stdout, without the last line end. */
+  | { readonly kind: 'version'; readonly text: string }
+  | { readonly kind: 'plugins' }
+  | { readonly kind: 'completion'; readonly shell: Shell }
+  | { readonly kind: 'man' }
+  /** One sentence for stderr, then exit 2. */
+  | { readonly kind: 'usage'; readonly message: string };
+
+/** What a command line is read with, besides its words. */
+export interface Machine {
+  readonly environment: Environment;
+  /** The addresses of all interfaces but the named ones. */
+  addressesBeside(...names: readonly string[]): readonly string[];
+}
+
+interface Given {
+  readonly flags: ReadFlags;
+  /** The words behind the command's name, as `operands` allows them. */
+  readonly words: readonly string[];
+  readonly machine: Machine;
+}
+
+export interface CommandSpec {
+  /** Empty for serving, which has no word of its own. */
+  readonly name: string;
+  /** As a usage line has them: `none`, `[FILE...]`, `bash|zsh`, or `[COMMAND]`; what is in brackets may be left out. */
+  readonly operands: string;
+  /** For lists of commands: no more than half a line. */
+  readonly about: string;
+  /** For the help of the command: sentences. */
+  readonly details: string;
+  /** The flags that mean something to the command; those of `ignores` it takes as well. */
+  readonly flags: readonly FlagName[];
+  readonly ignores?: readonly FlagName[];
+  /** Lines for a shell, each with what it is for. */
+  readonly examples: readonly (readonly [line: string, what: string])[];
+  readonly exitStatus: string;
+  /** Throws a UsageError. */
+  read(given: Given): CliCommand;
+}
+
+const shells = ['bash', 'zsh', 'fish'] as const;
+export type Shell = (typeof shells)[number];
+
+const flagsOfCheck = ['output', 'strict'] as const;
+const flagsOfServe = (Object.keys(flagTable) as FlagName[]).filter((name) => !flagsOfCheck.some((one) => one === name));
+/** What a Corefile is made with, and what advice on it depends on. */
+const flagsOfConfiguration = [
+  ...(['localip', 'dns.port', 'upstreamsvc', 'conf', 'basecorefile', 'kubednscm', 'reloadwithsignal'] as const),
+  ...(['health-port', 'metrics-listen-address', 'prometheus-listen-address'] as const),
+];
+
+const serveCommand: CommandSpec = {
+  name: '',
+  operands: 'none',
+  about: 'serve',
+  details:
+    'zerohop answers the DNS queries of the pods on a node from its cache, and asks the cluster DNS on a miss. It takes the ' +
+    'command line and the Corefile of node-cache (NodeLocal DNSCache).',
+  flags: flagsOfServe,
+  examples: [
+    ['zerohop -localip 169.254.20.10,10.96.0.10 -conf /etc/Corefile', 'Serve on a node, as node-cache does.'],
+    [
+      'zerohop -localip 127.0.0.1 -p 1053 -setupinterface=false -setupiptables=false -upstreamsvc 10.96.0.10',
+      'Serve for a try, without root.',
+    ],
+  ],
+  exitStatus: '0 after a clean stop, 1 if the start failed, 2 if the command line or the configuration is invalid.',
+  read: ({ flags, machine }) => ({ kind: 'serve', options: readMachineOptions(flags, machine) }),
+};
+
+const checkFilesCommand: CommandSpec = {
+  name: 'check',
+  operands: '[FILE...]',
+  about: 'report errors and warnings in Corefiles',
+  details:
+    'The command reads Corefiles and templates as a start with the same flags would, without serving, and reports all ' +
+    'errors, and settings that work but cause trouble. FILE - is stdin. Without FILE it checks the file of -basecorefile or ' +
+    '-conf if that flag is given, and otherwise prints the built-in configuration. It accepts the flags for serving that do ' +
+    'not matter here, so that a whole command line can be checked.',
+  flags: [...flagsOfCheck, ...flagsOfConfiguration, 'help'],
+  ignores: flagsOfServe,
+  examples: [
+    ['zerohop check /etc/Corefile', 'All errors and warnings of a Corefile, by line.'],
+    ['zerohop check -strict -o json Corefile', 'For a pipeline: JSON, and exit status 2 for a warning too.'],
+    ['zerohop check -upstreamsvc 10.96.0.10', 'The built-in configuration for this cluster DNS.'],
+  ],
+  exitStatus: '0 if every file can be served, otherwise 2; with -strict, 2 for a warning too.',
+  read: ({ flags, words, machine }) => ({
+    kind: 'check',
+    files: words,
+    options: readMachineOptions(flags, machine),
+    wishes: { output: readChoice('output', flags.text('output'), checkOutputs), isStrict: flags.isSet('strict') },
+  }),
+};
+
+const demoCommand: CommandSpec = {
+  name: 'demo',
+  operands: 'none',
+  about: 'show a cache at work, without a cluster',
+  details:
+    'The demo needs no cluster, root or network. It starts a stand-in for the cluster DNS on 127.0.0.1 and zerohop with its ' +
+    'built-in configuration in front of it, sends queries as a pod would, prints where each answer came from, and serves ' +
+    'until Ctrl-C.',
+  flags: ['help'],
+  examples: [['zerohop demo', 'In another terminal: dig @127.0.0.1 -p 1053 www.example.com']],
+  exitStatus: '0 after Ctrl-C, 1 if the start failed.',
+  read: () => ({ kind: 'demo' }),
+};
+
+const completionCommand: CommandSpec = {
+  name: 'completion',
+  operands: shells.join('|'),
+  about: 'print a completion script for a shell',
+  details: 'The script knows the commands, flags, values and files of this version of zerohop.',
+  flags: ['help'],
+  examples: [
+    ['source <(zerohop completion bash)', 'In ~/.bashrc.'],
+    ['source <(zerohop completion zsh)', 'In ~/.zshrc, after compinit.'],
+    ['zerohop completion fish >~/.config/fish/completions/zerohop.fish', 'Once.'],
+  ],
+  exitStatus: '0, or 2 for another shell.',
+  read: ({ words: [shell] }) => ({ kind: 'completion', shell: shell as Shell }),
+};
+
+const manCommand: CommandSpec = {
+  name: 'man',
+  operands: 'none',
+  about: 'print the man page',
+  details: 'The page has all commands and flags, in the format of man.',
+  flags: ['help'],
+  examples: [
+    ['zerohop man | man -l -', 'Read it.'],
+    ['zerohop man >/usr/local/share/man/man8/zerohop.8', 'Install it.'],
+  ],
+  exitStatus: '0.',
+  read: () => ({ kind: 'man' }),
+};
+
+const versionCommand: CommandSpec = {
+  name: 'version',
+  operands: 'none',
+  about: 'same as -version',
+  details: 'The command prints the versions of zerohop and Node.js, and the platform.',
+  flags: ['help'],
+  examples: [['zerohop version', 'For a bug report.']],
+  exitStatus: '0.',
+  read: () => ({ kind: 'version', text: versionText() }),
+};
+
+const wordCommands: readonly CommandSpec[] = [
+  checkFilesCommand,
+  demoCommand,
+  completionCommand,
+  manCommand,
+  versionCommand,
+];
+
+const helpCommand: CommandSpec = {
+  name: 'help',
+  operands: '[COMMAND]',
+  about: 'same as -help, and as COMMAND -help',
+  details: 'The command prints the help of zerohop, or that of another command.',
+  flags: ['help'],
+  examples: [['zerohop help check', 'The flags and the exit status of check.']],
+  exitStatus: '0.',
+  read: ({ words: [name = ''] }) => ({ kind: 'help', command: commandNamed(name)! }),
+};
+
+/** Serving first, help last. */
+export const commands: readonly CommandSpec[] = [serveCommand, ...wordCommands, helpCommand];
+
+export function commandNamed(name: string): CommandSpec | undefined {
+  return commands.find((command) => command.name === name);
+}
+
+/** The words of which a command takes one; empty where it takes files or nothing. */
+export function operandChoices({ operands }: CommandSpec): string[] {
+  if (operands === 'none') return [];
+  return operands === '[COMMAND]' ? commands.slice(1).map(({ name }) => name) : choicesIn(operands);
+}
+
+/** For every command's help, and the man page. */
+export const flagGrammar =
+  'Flags have one dash or two: -name value or -name=value. Booleans take a value only after =, as in -setupiptables=false. ' +
+  'Durations: 60s, 500ms, 1h30m.';
+
+/** `zerohop check [FILE...] [flags]`. */
+export function usageOf(command: CommandSpec): string {
+  const { operands, flags } = command;
+  const written = operands === 'none' ? '' : ` ${operands}`;
+  return `${calledName(command)}${written}${flags.length > 1 ? ' [flags]' : ''}`;
+}
+
+/** The flags that a command takes, whether they mean something to it or not. */
+export function takes({ flags, ignores = [] }: CommandSpec, name: FlagName): boolean {
+  return flags.includes(name) || ignores.includes(name);
+}
+
+/** `zerohop`, `zerohop check`: a command as sentences name it. */
+export function calledName({ name }: CommandSpec): string {
+  return name === '' ? 'zerohop' : `zerohop ${name}`;
+}
+
+export function versionText(): string {
+  return `zerohop-${programVersion()}\n${process.platform}/${process.arch}, Node.js ${process.versions.node}`;
+}
+
+function readMachineOptions(flags: ReadFlags, { environment, addressesBeside }: Machine): ServeOptions {
+  const options = serveOptions(flags, environment);
+  // Where a kernel has no dummy interfaces, zerohop uses lo.
+  refuseForeignAddresses(options, { environment, addresses: addressesBeside(options.interfaceName, 'lo') });
+  return options;
+}

@@ -1,12 +1,16 @@
 /**
- * The log, on pino: JSON lines, written by libuv's threads so that a slow reader of stdout never delays an answer. Lines
+ * The log, on pino: JSON lines, or text for people, written by libuv's threads so that a slow reader of stdout never delays an answer. Lines
  * wait in a bounded buffer; beyond the bound they are lost and counted.
  */
 import { createRequire } from 'node:module';
 import type { DestinationStream } from 'pino';
+import type { Environment } from '../config/flag-reader.js';
+import type { LogFormat } from '../config/serve-options.js';
 import { logUnsentBytesMax } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import type { Log, LogFields } from '../os/log.js';
+import { isTerminal, wantsColor } from '../os/terminal.js';
+import { logText } from './log-text.js';
 
 // With `import`, Node first loads a WebAssembly parser for the names of a CommonJS module: 5 MB for nothing.
 const pino: typeof import('pino') = createRequire(import.meta.url)('pino');
@@ -28,6 +32,16 @@ interface LoggerOptions {
   readonly clock: Clock;
   /** Instead of stdout: a file descriptor, or a stream for tests. */
   readonly destination?: number | DestinationStream;
+  /** JSON if absent. */
+  readonly format?: LogStyle;
+}
+
+type LogStyle = 'json' | 'text' | 'colored text';
+
+/** The format for a file descriptor: `auto` is text on a terminal, and JSON for everything that programs read. */
+export function logStyle(format: LogFormat, descriptor: number, environment: Environment): LogStyle {
+  if (format === 'json' || (format === 'auto' && !isTerminal(descriptor))) return 'json';
+  return wantsColor(descriptor, environment) ? 'colored text' : 'text';
 }
 
 /** The level of flags and Corefile: `debug` wins over `-quiet`. */
@@ -36,7 +50,7 @@ export function logLevel(asked: { readonly debug: boolean; readonly quiet: boole
   return asked.quiet ? 'warn' : 'info';
 }
 
-export function newLogger({ level, clock, destination = 1 }: LoggerOptions): Logger {
+export function newLogger({ level, clock, destination = 1, format = 'json' }: LoggerOptions): Logger {
   let linesLost = 0;
   const file =
     typeof destination === 'number'
@@ -45,6 +59,7 @@ export function newLogger({ level, clock, destination = 1 }: LoggerOptions): Log
   file?.on('drop', () => linesLost++);
   // When the reader is gone (EPIPE), the log ends and the service continues.
   file?.on('error', () => linesLost++);
+  const sink: DestinationStream = file ?? (destination as DestinationStream);
   const root = pino(
     {
       level,
@@ -53,7 +68,7 @@ export function newLogger({ level, clock, destination = 1 }: LoggerOptions): Log
       timestamp: () => `,"time":"${new Date(clock.wallMs()).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    file ?? (destination as DestinationStream),
+    format === 'json' ? sink : { write: (line) => sink.write(logText(line, format === 'colored text')) },
   );
   const queries = root.child({}, { level: 'info' });
   const write = (at: LogLevel) => (message: string, fields?: LogFields) => {

@@ -20,7 +20,7 @@ import { configMapPeriodMs, connectionsReadBytesMax, corefileBytesMax } from '..
 import { ListenError } from '../listen/listeners.js';
 import { startHttp } from '../observe/http.js';
 import { checkLogFormat } from '../observe/log-format.js';
-import { type Logger, logLevel, newLogger } from '../observe/logger.js';
+import { type Logger, logLevel, logStyle, newLogger } from '../observe/logger.js';
 import { newSetupErrors } from '../observe/process-numbers.js';
 import { absentAddresses } from '../os/addresses.js';
 import { acknowledger } from '../os/bound-socket.js';
@@ -104,7 +104,8 @@ async function readStdin(): Promise<Uint8Array> {
 
 async function serve({ options }: Extract<CliCommand, { kind: 'serve' }>, early: EarlySignals): Promise<void> {
   const clock = systemClock();
-  const log = newLogger({ level: logLevel({ debug: false, quiet: options.quiet }), clock });
+  const format = logStyle(options.logFormat, 1, process.env);
+  const log = newLogger({ level: logLevel({ debug: false, quiet: options.quiet }), clock, format });
   const started = onSignals(process, log, early);
   const survives = onExceptions(process, { clock, log });
   const setupErrors = newSetupErrors();
@@ -222,7 +223,7 @@ async function runDemoCommand(): Promise<void> {
   const { runDemo } = await import('../demo/demo.js');
   const clock = systemClock();
   const network = nodeNetwork({ sendFailed() {}, acceptFailed() {} });
-  const log = newLogger({ level: 'error', clock, destination: 2 });
+  const log = newLogger({ level: 'error', clock, destination: 2, format: logStyle('auto', 2, process.env) });
   const serveDemo = async (corefile: string) => {
     const load = () => parseConfig(corefile, '(demo)', loadOptions(53));
     const unwatched = { metricsAddress: null, lookEveryMs: null, setupErrors: newSetupErrors(), host: null };

@@ -4,7 +4,8 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { type LogLevel, logLevel, newLogger } from '../../src/observe/logger.js';
+import { stripVTControlCharacters } from 'node:util';
+import { type LogLevel, logLevel, logStyle, newLogger } from '../../src/observe/logger.js';
 import { ManualClock } from '../simulation/clock.js';
 
 function collecting(level: LogLevel) {
@@ -72,6 +73,50 @@ describe('logger', () => {
     assert.equal(logLevel({ debug: false, quiet: false }), 'info');
     assert.equal(logLevel({ debug: false, quiet: true }), 'warn');
     assert.equal(logLevel({ debug: true, quiet: true }), 'debug');
+  });
+
+  it('writes text, in colors or without', () => {
+    const line = (format: 'text' | 'colored text'): string => {
+      const written: string[] = [];
+      const clock = new ManualClock(0, Date.UTC(2026, 0, 2, 3, 4, 5, 678));
+      const destination = { write: (text: string) => void written.push(text) };
+      newLogger({ level: 'info', clock, destination, format }).queryLine(
+        '10.0.0.1:5 - 1 "A IN a.\n. udp 20 false 512"',
+      );
+      return written.join('');
+    };
+    const plain = '2026-01-02T03:04:05.678Z INFO  10.0.0.1:5 - 1 "A IN a.\\n. udp 20 false 512"\n';
+    assert.equal(line('text'), plain);
+    assert.notEqual(line('colored text'), plain);
+    assert.equal(stripVTControlCharacters(line('colored text')), plain);
+  });
+
+  it('is text on a terminal alone, if nothing else is asked for', () => {
+    const file = openSync('/dev/null', 'r');
+    assert.equal(logStyle('auto', file, {}), 'json');
+    assert.equal(logStyle('json', file, { FORCE_COLOR: '1' }), 'json');
+    assert.equal(logStyle('text', file, {}), 'text');
+    assert.equal(logStyle('text', file, { FORCE_COLOR: '1' }), 'colored text');
+    closeSync(file);
+  });
+
+  it('writes everything out on flush, as text too', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'zerohop-log-'));
+    const path = join(folder, 'log');
+    const file = openSync(path, 'a');
+    try {
+      const logger = newLogger({ level: 'info', clock: new ManualClock(), destination: file, format: 'text' });
+      for (let line = 0; line < 1000; line++) logger.info(`line ${line}`, { line });
+      logger.flush();
+      const written = readFileSync(path, 'utf8').trimEnd().split('\n');
+      assert.deepEqual(
+        written.map((line) => line.slice(line.indexOf('line'))),
+        Array.from({ length: 1000 }, (_, line) => `line ${line} line=${line}`),
+      );
+    } finally {
+      closeSync(file);
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('writes everything out on flush', () => {

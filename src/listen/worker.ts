@@ -37,6 +37,9 @@ export interface WorkerDeps<Shared> {
 /** Megabytes: a worker keeps a table of zones and some views, and makes nearly no garbage. */
 const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 };
 
+/** Shown by `ps -T` and `top -H` from Node.js 24 on; Linux cuts names at 15 bytes. */
+const workerName = 'zerohop-worker';
+
 export class UdpWorker<Table, Shared> {
   readonly ring: RingReader;
   readonly samples: SampleReader;
@@ -127,7 +130,7 @@ export class UdpWorker<Table, Shared> {
     port1.unref();
     let worker: Worker;
     try {
-      worker = new Worker(deps.program, { workerData: start, transferList: [port2], resourceLimits });
+      worker = new Worker(deps.program, { name: workerName, workerData: start, transferList: [port2], resourceLimits });
     } catch (error) {
       // The system refuses another thread for now.
       return this.#exited(port1, String((error as Error).stack));

@@ -31,6 +31,7 @@ import { newPrinter } from '../os/log.js';
 import { hostAddresses, hostAddressesBeside, nodeNetwork } from '../os/node-network.js';
 import { openFilesMax } from '../os/open-files.js';
 import { ownSockets, userOfPeer } from '../os/proc.js';
+import { nameProcess } from '../os/process-name.js';
 import { systemProfiler } from '../os/profiler.js';
 import { type Random, systemRandom } from '../os/random.js';
 import { lookAtSockets } from '../os/sock-diag.js';
@@ -53,6 +54,7 @@ const complain = newPrinter(
 
 /** `early` has the signals so far. */
 export async function runProgram(early: EarlySignals): Promise<void> {
+  nameProcess('zerohop', process.argv.slice(2));
   const command = parseFlags(process.argv.slice(2), process.env, hostAddressesBeside);
   if (command.kind !== 'serve') early.letGo();
   switch (command.kind) {

@@ -328,7 +328,7 @@ async function rolledOut(cluster: Cluster): Promise<void> {
 /** The program's processes in pods, the one that started last at the end. */
 async function pids(cluster: Cluster): Promise<string[]> {
   const look =
-    "for p in $(pgrep -f '^/usr/local/bin/node .*/app/dist/src/main.js'); do grep -q kubepods /proc/$p/cgroup && echo $(cut -d' ' -f22 /proc/$p/stat) $p; done | sort -n | cut -d' ' -f2";
+    "for p in $(pgrep -x zerohop); do grep -q kubepods /proc/$p/cgroup && echo $(cut -d' ' -f22 /proc/$p/stat) $p; done | sort -n | cut -d' ' -f2";
   return (await cluster.node('sh', '-c', look)).split('\n').filter(Boolean);
 }
 

@@ -26,13 +26,14 @@ export interface LoopbackZerohop {
 
 /**
  * Starts it with these lines in the one block that serves `.`; `first` is asked until there is an answer. `environment`
- * comes on top of the test's own; `prefix` stands before its command line.
+ * comes on top of the test's own; `prefix` stands before its command line, `moreFlags` behind it.
  */
 export async function startOnLoopback(
   lines: string,
   first: Uint8Array,
   environment: NodeJS.ProcessEnv = {},
   prefix: readonly string[] = [],
+  moreFlags: readonly string[] = [],
 ): Promise<LoopbackZerohop> {
   const folder = mkdtempSync(join(tmpdir(), 'zerohop-real-'));
   const place = { address: '127.0.0.1', port: await freePort() };
@@ -42,7 +43,7 @@ export async function startOnLoopback(
   const metrics = { address: '127.0.0.1', port: await freePort() };
   flags.push('-metrics-listen-address', `${metrics.address}:${metrics.port}`);
   const startedMs = performance.now();
-  const program = start([...prefix, ...entry, '-conf', corefile, ...flags], environment);
+  const program = start([...prefix, ...entry, '-conf', corefile, ...flags, ...moreFlags], environment);
   const stop = async (): Promise<void> => {
     const { status, stderr } = await program.stop();
     rmSync(folder, { recursive: true });

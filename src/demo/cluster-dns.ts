@@ -151,7 +151,7 @@ export const demoRecords: readonly string[] = [
   ...clusterService('kubernetes.default', '10.96.0.1', '_https._tcp', 443),
   ...clusterService('kube-dns.kube-system', '10.96.0.10', '_dns._udp', 53),
   ...clusterService('web.default', '10.96.20.80', '_http._tcp', 80),
-  ...headlessService('db.default', ['10.244.1.5', '10.244.2.7', '10.244.3.9'], '_postgres._tcp', 5432),
+  ...headlessService('db.default', ['10.244.1.5', '10.244.2.7', '10.244.3.9'], '_pg._tcp', 5432),
   'in-addr.arpa. 30 SOA ns.dns.in-addr.arpa. hostmaster.in-addr.arpa. 1 7200 1800 86400 30',
   'ip6.arpa. 30 SOA ns.dns.ip6.arpa. hostmaster.ip6.arpa. 1 7200 1800 86400 30',
   '. 86400 SOA a.root-servers.net. nstld.verisign-grs.com. 2024010100 1800 900 604800 86400',
@@ -164,8 +164,8 @@ export const demoRecords: readonly string[] = [
   'ns.example.com. 3600 A 192.0.2.53',
   'www.example.com. 300 CNAME web.cdn.example.net.',
   'example.net. 3600 SOA ns.example.com. hostmaster.example.net. 1 7200 3600 1209600 300',
-  'web.cdn.example.net. 60 A 198.51.100.80',
-  'web.cdn.example.net. 60 A 203.0.113.80',
+  'web.cdn.example.net. 60 A 192.0.2.80',
+  'web.cdn.example.net. 60 A 192.0.2.81',
 ];
 
 function clusterService(service: string, address: string, portName: string, port: number): string[] {

@@ -1,8 +1,9 @@
 /**
  * `zerohop demo`, without cluster, root or network: opens a stand-in for the cluster DNS, starts the real server in
- * front of it on 127.0.0.1 with the built-in configuration, asks as a pod would, and prints where answers came from.
+ * front of it on 127.0.0.1 with the built-in configuration, asks as a pod would, and prints where answers came from, in 80
+ * columns.
  */
-import { formatEndpoint } from '../config/addresses.js';
+import { canonicalAddress, formatEndpoint } from '../config/addresses.js';
 import { builtinCorefile } from '../config/generated-corefile.js';
 import { lowerCaseName, typeName } from '../dns/names.js';
 import type { Clock } from '../os/clock.js';
@@ -27,6 +28,7 @@ interface DemoParts {
   readonly network: Network;
   readonly clock: Clock;
   write(line: string): void;
+  readonly isColored: boolean;
   /** Starts the server with this Corefile, which names these ports; resolves when it answers over UDP. */
   serve(corefile: string, ports: DemoPorts): Promise<DemoServer>;
 }
@@ -65,7 +67,7 @@ const scenes: readonly Scene[] = [
     caption: 'A headless Service, its SRV records, and a reverse lookup.',
     questions: [
       { name: 'db.default.svc.cluster.local.', type: 'A' },
-      { name: '_postgres._tcp.db.default.svc.cluster.local.', type: 'SRV' },
+      { name: '_pg._tcp.db.default.svc.cluster.local.', type: 'SRV' },
       { name: '80.20.96.10.in-addr.arpa.', type: 'PTR' },
     ],
   },
@@ -81,7 +83,7 @@ const scenes: readonly Scene[] = [
 ];
 
 /** Resolves when the demo only serves. Rejects when a socket cannot be opened or `serve` rejects. */
-export async function runDemo({ network, clock, write, serve }: DemoParts): Promise<Demo> {
+export async function runDemo({ network, clock, write, isColored, serve }: DemoParts): Promise<Demo> {
   const watch: Watch = { wanted: '', seen: false };
   const asked = (name: string, type: number): void => {
     if (demoKey({ name, type: typeName(type) }) === watch.wanted) watch.seen = true;
@@ -90,18 +92,20 @@ export async function runDemo({ network, clock, write, serve }: DemoParts): Prom
   try {
     const ports = await choosePorts({ network, clock, write });
     const server = await serve(demoCorefile(formatEndpoint(standIn.at), ports), ports);
-    write(
-      `zerohop on ${demoAddress}:${ports.dns}, in front of a stand-in for the cluster DNS on port ${standIn.at.port}.`,
-    );
+    write(`zerohop on ${demoAddress}:${ports.dns} asks a stand-in for the cluster DNS on port ${standIn.at.port}.`);
     write('');
     const ask = newAsk({ network, clock }, ports.dns, server, watch);
+    await warmUp(ask);
     const sections: Section[] = [];
     for (const { caption, questions } of scenes) {
       const rows: Row[] = [];
       for (const question of questions) rows.push(await ask(question));
       sections.push({ caption, rows });
     }
-    for (const line of [...tableLines(sections), ...whatNext(ports)]) write(line);
+    const rows = sections.flatMap((each) => each.rows);
+    const point = pointOf(rows);
+    const lines = [...tableLines(sections, isColored), '', ...(point === '' ? [] : [bold(point, isColored)])];
+    for (const line of [...lines, ...whatNext(ports)]) write(line);
     return { stop: () => standIn.close() };
   } catch (error) {
     standIn.close();
@@ -122,7 +126,7 @@ export function demoCorefile(standIn: string, ports: DemoPorts): string {
   });
 }
 
-async function choosePorts({ network, clock, write }: Omit<DemoParts, 'serve'>): Promise<DemoPorts> {
+async function choosePorts({ network, clock, write }: Omit<DemoParts, 'serve' | 'isColored'>): Promise<DemoPorts> {
   const ports: { -readonly [Use in keyof DemoPorts]: number } = { ...wantedPorts };
   for (const use of Object.keys(wantedPorts) as (keyof DemoPorts)[]) {
     const wanted = wantedPorts[use];
@@ -147,17 +151,39 @@ function newAsk(
       id: ++id,
       timeoutMs: answerTimeoutMs,
     });
-    const text = `${question.name} ${question.type}`;
-    if (answer === null) return { question: text, rcode: 'no answer', answer: '', source: '', microseconds: '' };
-    const made = server.synthesized() > synthesizedBefore ? 'synthesized' : 'cache';
+    const asked = { type: question.type, name: question.name.replace(/\.$/u, '') };
+    if (answer === null) return { ...asked, answer: 'no answer', source: '', microseconds: null };
+    const made = server.synthesized() > synthesizedBefore ? 'policy' : 'cache';
     return {
-      question: text,
-      rcode: answer.rcode,
-      answer: answer.data.join(', '),
+      ...asked,
+      answer: answer.rcode === 'NOERROR' ? answerText(answer.data) : answer.rcode,
       source: watch.seen ? 'upstream' : made,
-      microseconds: String(Math.round(answer.afterMs * 1000)),
+      microseconds: Math.round(answer.afterMs * 1000),
     };
   };
+}
+
+/** Misses, hits and synthesized answers in turns, for names that the scenes do not have. */
+const warmUpQuestions: readonly Question[] = Array.from({ length: 100 }, (_, round): readonly Question[] => {
+  const missed = { name: `warm-up-${round}.default.svc.cluster.local.`, type: 'A' };
+  const found = { name: 'kubernetes.default.svc.cluster.local.', type: 'A' };
+  const hits = Array.from({ length: 5 }, () => [missed, found]);
+  return [missed, ...hits.flat(), { ...found, type: 'AAAA' }];
+}).flat();
+
+/**
+ * Asks until the code on the way of each kind of answer is compiled, as in a server that has run for a second. Ends with the
+ * first query that gets no answer.
+ */
+async function warmUp(ask: (question: Question) => Promise<Row>): Promise<void> {
+  for (const question of warmUpQuestions) if ((await ask(question)).microseconds === null) return;
+}
+
+/** The addresses without their aliases, or whatever else there is: the first, and the number of others. */
+function answerText(data: readonly string[]): string {
+  const addresses = data.filter((each) => canonicalAddress(each) !== undefined);
+  const [first = '', ...others] = addresses.length > 0 ? addresses : data;
+  return others.length === 0 ? first : `${first} +${others.length}`;
 }
 
 function demoKey({ name, type }: Question): string {
@@ -174,10 +200,28 @@ function demoSearchPath(name: string): Question[] {
   return suffixes.map((suffix) => ({ name: `${name}.${suffix}`, type: 'A' }));
 }
 
+/** What the rows show, in one sentence; empty if there is nothing to compare. */
+export function pointOf(rows: readonly Row[]): string {
+  const answered = rows.filter(({ microseconds }) => microseconds !== null);
+  const [upstream, here] = [true, false].map((isUpstream) =>
+    answered.filter(({ source }) => (source === 'upstream') === isUpstream).map(({ microseconds }) => microseconds!),
+  );
+  if (upstream.length === 0 || here.length === 0) return '';
+  const took = (each: readonly number[]): string => `took ${(medianOf(each) / 1000).toFixed(2)} ms`;
+  const others = `the other ${upstream.length}`;
+  return `${here.length} of ${answered.length} queries never left the node and ${took(here)}, ${others} ${took(upstream)}.`;
+}
+
+function medianOf(numbers: readonly number[]): number {
+  const sorted = numbers.toSorted((one, other) => one - other);
+  return sorted[sorted.length >> 1];
+}
+
 function whatNext({ dns, health, metrics }: DemoPorts): string[] {
   return [
+    `(Medians, after a warm-up of ${warmUpQuestions.length} queries. The stand-in is in this process;`,
+    'from a real node the cluster DNS is across the network.)',
     '',
-    'µs: time from query to answer, measured by a client in this process, warm-up included.',
     'zerohop serves until Ctrl-C. Try:',
     `  dig @${demoAddress} -p ${dns} ${service} A`,
     `  dig @${demoAddress} -p ${dns} +tcp www.example.com A`,
@@ -230,12 +274,14 @@ function somebodyListens({ network, clock }: PortParts, at: Endpoint): Promise<b
   });
 }
 
-interface Row {
-  readonly question: string;
-  readonly rcode: string;
+export interface Row {
+  readonly type: string;
+  readonly name: string;
+  /** Records, or the rcode. */
   readonly answer: string;
   readonly source: string;
-  readonly microseconds: string;
+  /** Null without an answer. */
+  readonly microseconds: number | null;
 }
 
 interface Section {
@@ -243,29 +289,44 @@ interface Section {
   readonly rows: readonly Row[];
 }
 
-const columns = ['question', 'rcode', 'answer', 'source', 'microseconds'] as const satisfies readonly (keyof Row)[];
-const heading: Row = { question: 'QUESTION', rcode: 'RCODE', answer: 'ANSWER', source: 'SOURCE', microseconds: 'µs' };
-const answerColumnsMax = 36;
+/** The longest name, of a search path, has 41 characters, so a line has 80. */
+const answerColumnsMax = 14;
+const headings = ['TYPE', 'NAME', 'ANSWER', 'FROM', 'µs'] as const;
 
 /** The table's lines; long answers end in an ellipsis. */
-export function tableLines(sections: readonly Section[]): string[] {
-  const cut = sections.map(({ caption, rows }) => ({ caption, rows: rows.map(withShortAnswer) }));
-  const all = [heading, ...cut.flatMap(({ rows }) => rows)];
-  const widths = columns.map((column) => Math.max(...all.map((row) => row[column].length)));
+export function tableLines(sections: readonly Section[], isColored: boolean): string[] {
+  const cells = (row: Row): string[] => [
+    row.type,
+    row.name,
+    row.answer.length > answerColumnsMax ? `${row.answer.slice(0, answerColumnsMax - 1)}…` : row.answer,
+    row.source,
+    row.microseconds === null ? '' : String(row.microseconds),
+  ];
+  const all = [[...headings], ...sections.flatMap(({ rows }) => rows.map(cells))];
+  const widths = headings.map((_, column) => Math.max(...all.map((row) => row[column].length)));
+  const line = (row: readonly string[]): string => {
+    const padded = row.map((cell, column) =>
+      column === 4 ? cell.padStart(widths[column]) : cell.padEnd(widths[column]),
+    );
+    return padded.join('  ').trimEnd();
+  };
   return [
-    line(heading, widths),
-    ...cut.flatMap(({ caption, rows }) => ['', `# ${caption}`, ...rows.map((row) => line(row, widths))]),
+    bold(line(headings), isColored),
+    ...sections.flatMap(({ caption, rows }) => [
+      '',
+      bold(`# ${caption}`, isColored),
+      ...rows.map((row) => tinted(line(cells(row)), row.source, isColored)),
+    ]),
   ];
 }
 
-function withShortAnswer(row: Row): Row {
-  if (row.answer.length <= answerColumnsMax) return row;
-  return { ...row, answer: `${row.answer.slice(0, answerColumnsMax - 1)}…` };
+const tints: Readonly<Record<string, string>> = { upstream: '\u001b[33m', cache: '\u001b[32m', policy: '\u001b[36m' };
+
+/** A line of the table in the color of its source, and so from one look how much stays on the node. */
+function tinted(line: string, source: string, isColored: boolean): string {
+  return isColored && Object.hasOwn(tints, source) ? `${tints[source]}${line}\u001b[0m` : line;
 }
 
-function line(row: Row, widths: readonly number[]): string {
-  const cells = columns.map((column, index) =>
-    column === 'microseconds' ? row[column].padStart(widths[index]) : row[column].padEnd(widths[index]),
-  );
-  return cells.join('  ').trimEnd();
+function bold(line: string, isColored: boolean): string {
+  return isColored ? `\u001b[1m${line}\u001b[0m` : line;
 }

@@ -36,6 +36,7 @@ import { systemProfiler } from '../os/profiler.js';
 import { type Random, systemRandom } from '../os/random.js';
 import { lookAtSockets } from '../os/sock-diag.js';
 import { chooseSystemCalls } from '../os/system-calls.js';
+import { wantsColor } from '../os/terminal.js';
 import { plugins } from '../plugins/registry.js';
 import { newSnapshot } from '../takeover/snapshot.js';
 import { type App, type Outsides, type Settings, startApp } from './app.js';
@@ -234,7 +235,7 @@ async function runDemoCommand(): Promise<void> {
     onSignals(process, log)(app!);
     return { synthesized: () => app!.total('aaaaSynthesized') };
   };
-  await runDemo({ network, clock, write: print, serve: serveDemo });
+  await runDemo({ network, clock, write: print, isColored: wantsColor(1, process.env), serve: serveDemo });
 }
 
 /** On a closed pipe, as `head` leaves it, the program ends in silence. */

@@ -143,7 +143,7 @@ test('a Service has an address, an SRV record with the address beside it, and a 
 
 test('a headless Service has an address per pod, and its SRV records name the pods', () => {
   assert.equal(find('db.default.svc.cluster.local.', 'A').answer.length, 3);
-  const srv = find('_postgres._tcp.db.default.svc.cluster.local.', 'SRV');
+  const srv = find('_pg._tcp.db.default.svc.cluster.local.', 'SRV');
   assert.equal(srv.answer.length, 3);
   assert.deepEqual(
     owners(srv.additional),

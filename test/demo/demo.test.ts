@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { stripVTControlCharacters } from 'node:util';
 import dnsPacket, { type DecodedPacket } from 'dns-packet';
 import { parseConfig, systemLoadOptions } from '../../src/config/load.js';
 import {
@@ -8,6 +9,8 @@ import {
   type DemoServer,
   demoCorefile,
   freePort,
+  pointOf,
+  type Row,
   runDemo,
   tableLines,
 } from '../../src/demo/demo.js';
@@ -24,6 +27,8 @@ interface World {
   readonly clock: ManualClock;
   readonly network: MemoryNetwork;
   readonly lines: string[];
+  /** `NAME TYPE` of what `serveSimply` was asked. */
+  readonly asked: string[];
   served: { corefile: string; ports: DemoPorts } | null;
   run(serve?: (corefile: string, ports: DemoPorts) => Promise<DemoServer>): Promise<Demo>;
 }
@@ -36,9 +41,10 @@ function newWorld(): World {
     clock,
     network,
     lines,
+    asked: [],
     served: null,
     run: (serve = (corefile, ports) => serveSimply(world, corefile, ports)) =>
-      clock.until(runDemo({ network, clock, write: (line) => lines.push(line), serve })),
+      clock.until(runDemo({ network, clock, write: (line) => lines.push(line), isColored: false, serve })),
   };
   return world;
 }
@@ -53,6 +59,7 @@ async function serveSimply(world: World, corefile: string, ports: DemoPorts): Pr
   let synthesized = 0;
   const answer = async (query: DecodedPacket): Promise<Buffer> => {
     const [question] = query.questions ?? [];
+    world.asked.push(`${question.name} ${question.type}`);
     if (question.type === 'AAAA') {
       synthesized++;
       return dnsPacket.encode({ type: 'response', flags: 3, questions: [question] } as dnsPacket.Packet);
@@ -89,35 +96,47 @@ const rowsOf = (lines: readonly string[], start: string): string[] => lines.filt
 test('it shows a miss, hits, a synthesized denial, denials from memory and a search path', async () => {
   const world = newWorld();
   await world.run();
-  const web = rowsOf(world.lines, 'web.default.svc.cluster.local. A ');
+  const web = rowsOf(world.lines, 'A     web.default.svc.cluster.local ');
   assert.equal(web.length, 3);
-  assert.match(web[0], /NOERROR +10\.96\.20\.80 +upstream +\d+$/);
-  assert.match(web[1], /NOERROR +10\.96\.20\.80 +cache +\d+$/);
+  assert.match(web[0], / 10\.96\.20\.80 +upstream +\d+$/);
+  assert.match(web[1], / 10\.96\.20\.80 +cache +\d+$/);
   assert.match(web[2], / cache +\d+$/);
-  assert.match(rowsOf(world.lines, 'web.default.svc.cluster.local. AAAA')[0], /NXDOMAIN +synthesized +\d+$/);
-  const nothing = rowsOf(world.lines, 'nothing.');
+  assert.match(rowsOf(world.lines, 'AAAA  web.default.svc.cluster.local')[0], /NXDOMAIN +policy +\d+$/);
+  const nothing = rowsOf(world.lines, 'A     nothing.');
   assert.match(nothing[0], /NXDOMAIN +upstream/);
   assert.match(nothing[1], /NXDOMAIN +cache/);
-  assert.match(rowsOf(world.lines, 'db.default')[0], /10\.244\.1\.5, 10\.244\.2\.7, 10\.244\.3\.9 +upstream/);
-  assert.match(
-    rowsOf(world.lines, '80.20.96.10.in-addr.arpa. PTR')[0],
-    /web\.default\.svc\.cluster\.local\. +upstream/,
-  );
-  assert.match(rowsOf(world.lines, '_postgres')[0], /NOERROR +5432 db-0\.db/);
+  assert.match(rowsOf(world.lines, 'A     db.default')[0], / 10\.244\.1\.5 \+2 +upstream/);
+  assert.match(rowsOf(world.lines, 'PTR   80.20.96.10.in-addr.arpa')[0], / web\.default\.s… +upstream/);
+  assert.match(rowsOf(world.lines, 'SRV   _pg')[0], / 5432 db-0\.db\.… +upstream/);
+});
+
+test('what is measured is warm: each kind of answer was given before, for names that are not shown', async () => {
+  const world = newWorld();
+  await world.run();
+  const { asked } = world;
+  const shown = asked.indexOf('web.default.svc.cluster.local A');
+  assert.equal(asked.length, shown + 18);
+  const before = asked.slice(0, shown);
+  assert(new Set(before).size > 100, 'misses');
+  assert(before.filter((each) => each === 'kubernetes.default.svc.cluster.local A').length >= 500, 'hits');
+  assert(before.includes('kubernetes.default.svc.cluster.local AAAA'), 'synthesized ones');
+  assert(!world.lines.some((line) => /warm-up-|kubernetes/.test(line)));
 });
 
 test('the search path is walked as a pod walks it, then all of it comes from memory', async () => {
   const world = newWorld();
   await world.run();
-  const walk = world.lines.filter((line) => line.startsWith('www.example.com.'));
-  const [names, rcodes, sources] = [/^\S+/, /(?:NOERROR|NXDOMAIN)/, /(?:upstream|cache)(?= +\d+$)/].map((what) =>
-    walk.map((line) => what.exec(line)?.[0]),
-  );
-  const once = ['default.svc.cluster.local.', 'svc.cluster.local.', 'cluster.local.', ''].map(
-    (end) => `www.example.com.${end}`,
+  const walk = world.lines.filter((line) => /^A +www\.example\.com/.test(line));
+  const [names, rcodes, sources] = [
+    /(?<=^A +)\S+/,
+    /(?:192\.0\.2\.80 \+1|NXDOMAIN)/,
+    /(?:upstream|cache)(?= +\d+$)/,
+  ].map((what) => walk.map((line) => what.exec(line)?.[0]));
+  const once = ['.default.svc.cluster.local', '.svc.cluster.local', '.cluster.local', ''].map(
+    (end) => `www.example.com${end}`,
   );
   assert.deepEqual(names, [...once, ...once]);
-  const path = ['NXDOMAIN', 'NXDOMAIN', 'NXDOMAIN', 'NOERROR'];
+  const path = ['NXDOMAIN', 'NXDOMAIN', 'NXDOMAIN', '192.0.2.80 +1'];
   assert.deepEqual(rcodes, [...path, ...path]);
   assert.deepEqual(sources, [...new Array(4).fill('upstream'), ...new Array(4).fill('cache')]);
 });
@@ -131,7 +150,7 @@ test('it says what to type, with the ports that it has, and goes on answering un
   assert.match(text, /curl -s http:\/\/127\.0\.0\.1:9253\/metrics/);
   assert.match(text, /curl http:\/\/127\.0\.0\.1:8080\/health/);
   assert.doesNotMatch(text, /in use/);
-  for (const line of world.lines) assert(line.length <= 120 && line === line.trimEnd(), line);
+  for (const line of world.lines) assert(line.length <= 80 && line === line.trimEnd(), line);
 
   const client = new Client({ ...world, random: seededRandom(3) }, endpointIn(world.served?.corefile ?? ''));
   const later = await world.clock.until(client.asks('example.com', 'A', { transport: 'tcp' }));
@@ -184,7 +203,7 @@ test('questions of the server itself do not count as the question’s', async ()
     clock.every(0.01, () => void prober.asks('1.2.cluster.local', 'HINFO', { transport: 'udp' }).catch(() => {}));
     return server;
   });
-  assert.match(rowsOf(world.lines, 'web.default.svc.cluster.local. A ')[1], / cache /);
+  assert.match(rowsOf(world.lines, 'A     web.default.svc.cluster.local ')[1], / cache /);
 });
 
 test('the Corefile is one that the server takes, and listens on the loopback address only', () => {
@@ -256,38 +275,62 @@ test('when a hundred are taken, or there are no more, it says so', async () => {
   await assert.rejects(free(65535), /from 65535 on/);
 });
 
-const row = { question: 'a. A', rcode: 'NOERROR', answer: '192.0.2.1', source: 'upstream', microseconds: '870' };
+const row: Row = { type: 'A', name: 'a', answer: '192.0.2.1', source: 'upstream', microseconds: 870 };
 
 test('columns are as wide as their widest cell, numbers to the right, captions between', () => {
-  const lines = tableLines([
-    { caption: 'One.', rows: [row, { ...row, question: 'long.example. A', source: 'cache', microseconds: '9' }] },
-    { caption: 'Two.', rows: [{ ...row, rcode: 'NXDOMAIN', answer: '' }] },
-  ]);
+  const lines = tableLines(
+    [
+      { caption: 'One.', rows: [row, { ...row, name: 'long.example', source: 'cache', microseconds: 9 }] },
+      { caption: 'Two.', rows: [{ ...row, type: 'AAAA', answer: 'NXDOMAIN' }] },
+    ],
+    false,
+  );
   assert.deepEqual(lines, [
-    'QUESTION         RCODE     ANSWER     SOURCE     µs',
+    'TYPE  NAME          ANSWER     FROM       µs',
     '',
     '# One.',
-    'a. A             NOERROR   192.0.2.1  upstream  870',
-    'long.example. A  NOERROR   192.0.2.1  cache       9',
+    'A     a             192.0.2.1  upstream  870',
+    'A     long.example  192.0.2.1  cache       9',
     '',
     '# Two.',
-    'a. A             NXDOMAIN             upstream  870',
+    'AAAA  a             NXDOMAIN   upstream  870',
   ]);
 });
 
 test('no line ends in blanks, also without an answer', () => {
-  const lines = tableLines([
-    { caption: 'x', rows: [row, { ...row, answer: '', source: '', microseconds: '', rcode: 'no answer' }] },
-  ]);
-  for (const line of lines) assert.equal(line, line.trimEnd());
+  const rows = [row, { ...row, answer: 'no answer', source: '', microseconds: null }];
+  for (const line of tableLines([{ caption: 'x', rows }], false)) assert.equal(line, line.trimEnd());
 });
 
-test('a long answer is cut', () => {
-  const lines = tableLines([{ caption: 'x', rows: [{ ...row, answer: 'y'.repeat(200) }] }]);
-  assert(lines[3].includes(`${'y'.repeat(35)}…  upstream`));
-  assert(!lines[3].includes('y'.repeat(36)));
+test('a long answer is cut, so that the longest name of a search path leaves 80 columns', () => {
+  const name = 'www.example.com.default.svc.cluster.local';
+  const rows = [{ ...row, name, answer: 'y'.repeat(200), microseconds: 99_999 }];
+  const lines = tableLines([{ caption: 'x', rows }], false);
+  assert(lines[3].includes(`  ${'y'.repeat(13)}…  upstream`));
+  assert.equal(lines[3].length, 80);
 });
 
 test('without sections there is the heading', () => {
-  assert.deepEqual(tableLines([]), ['QUESTION  RCODE  ANSWER  SOURCE  µs']);
+  assert.deepEqual(tableLines([], false), ['TYPE  NAME  ANSWER  FROM  µs']);
+});
+
+test('colors change no character of the text, and tell the sources apart', () => {
+  const sections = [{ caption: 'x', rows: ['upstream', 'cache', 'policy', ''].map((source) => ({ ...row, source })) }];
+  const colored = tableLines(sections, true);
+  const bare = colored.map((line) => stripVTControlCharacters(line));
+  assert.deepEqual(bare, tableLines(sections, false));
+  const colors = colored.slice(3).map((line) => line.slice(0, line.indexOf('A ')));
+  assert.equal(new Set(colors).size, 4);
+});
+
+test('the point is made with the medians that were measured', () => {
+  const of = (source: string, ...times: number[]): Row[] =>
+    times.map((microseconds) => ({ ...row, source, microseconds }));
+  const silent = { ...row, source: '', microseconds: null };
+  assert.equal(
+    pointOf([...of('upstream', 700, 5_000, 810), ...of('cache', 90, 80, 4_000), ...of('policy', 95), silent]),
+    '4 of 7 queries never left the node and took 0.10 ms, the other 3 took 0.81 ms.',
+  );
+  assert.equal(pointOf([silent]), '');
+  assert.equal(pointOf(of('cache', 5)), '');
 });

@@ -45,7 +45,7 @@ async function oneRound(random: Random, place: { address: string; port: number }
   udp.send(fresh);
   assertEchoed(await udp.receive(goodId), fresh, 'the fresh question');
   udp.close();
-  // A stream may be closed for what it carries; whoever comes next is served.
+  // A stream may be closed for what it carries; the next client is served.
   const spoiled = await openTcp(place);
   for (let count = 0; count < 5; count++) spoiled.send(rubbish(random, count));
   spoiled.close();

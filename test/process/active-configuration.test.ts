@@ -208,7 +208,7 @@ describe('InForce.reload', () => {
     assert.equal(active.isLastRefused, false);
   });
 
-  it('says so when what served a moment ago cannot be had back', async () => {
+  it('says so when the previous endpoints cannot be opened again', async () => {
     const { active, reload, gates, lines } = forcing(block('192.0.2.10'));
     await active.start();
     gates.watching = Promise.reject(new Error('9253 is taken'));

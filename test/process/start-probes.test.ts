@@ -128,7 +128,7 @@ describe('startProbe', () => {
     assert.deepEqual(below('. {\n loop\n forward a.test 192.0.2.1\n forward . 192.0.2.2\n}'), ['a.test.', '']);
   });
 
-  it('finds a loop once, says where and how to mend it, and calls that neither an answer nor a reason to ask again', () => {
+  it('finds a loop once, says where and how to fix it, and calls that neither an answer nor a reason to ask again', () => {
     for (const outcome of [answered, failed]) {
       const probe = probing('. {\n loop\n forward . 192.0.2.1 192.0.2.2\n}');
       probe.clock.passMs(0);

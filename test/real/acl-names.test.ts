@@ -10,7 +10,7 @@ import { goodAnswer, startStandIn } from './stand-in.js';
 
 const [friend, stranger] = ['127.0.0.3', '127.0.0.2'];
 
-test('a name that may not be asked for is reached by no other, whoever had it before', async () => {
+test('a refused name is reached by no other name, also when another client has it cached', async () => {
   const upstream = await startStandIn((query) => [goodAnswer(query)]);
   const asks = `forward . 127.0.0.1:${upstream.port} {\nforce_tcp\n}`;
   const zerohop = await startOnLoopback(

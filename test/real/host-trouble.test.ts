@@ -1,5 +1,5 @@
 /**
- * A node on which link and rules cannot be had: the firewall's programs are missing, another program holds the lock
+ * A node without link and rules at first: the firewall's programs are missing, another program holds the lock
  * of iptables. Pods are answered all the same, the metric counts, and what can be mended is, once it can.
  */
 import assert from 'node:assert/strict';

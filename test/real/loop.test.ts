@@ -1,6 +1,6 @@
 /**
  * Upstreams that lead back to us, on a real node: a dnsmasq that forwards to us, our own address, and a resolv.conf with
- * systemd's stub. Only that upstream is left out, the log says so in these words, and a mended configuration asks it.
+ * systemd's stub. Only that upstream is left out, the log says so in these words, and a fixed configuration asks it.
  */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
@@ -67,7 +67,7 @@ describe('upstreams that lead back to us', { skip }, () => {
     return metric(node, `zerohop_upstream_state{to="${to}:53",state="${word}"}`);
   }
 
-  test('a dnsmasq that asks us: found, not asked any more, the other is; mended and reloaded: asked', async () => {
+  test('a dnsmasq that asks us: found, not asked any more, the other is; fixed and reloaded: asked', async () => {
     zerohop = await startZerohop(node, corefile(`${dnsmasqAddress} ${clusterAddress}`));
     const { msg } = await zerohop.logged(/sends our queries back/);
     assert.equal(
@@ -81,7 +81,7 @@ describe('upstreams that lead back to us', { skip }, () => {
     assert(performance.now() - began < 1_000);
     await dnsmasq.stop();
     dnsmasq = startDnsmasq(clusterAddress);
-    writeFileSync(zerohop.corefile, `${corefile(`${dnsmasqAddress} ${clusterAddress}`)}# mended\n`);
+    writeFileSync(zerohop.corefile, `${corefile(`${dnsmasqAddress} ${clusterAddress}`)}# fixed\n`);
     zerohop.signal('SIGHUP');
     await zerohop.logged(/new configuration in force/);
     await assertAnswered('n1.default.svc.cluster.local.');
@@ -106,7 +106,7 @@ describe('upstreams that lead back to us', { skip }, () => {
     zerohop = null;
   });
 
-  test('a resolv.conf with systemd’s stub alone: says so, and asks what it lists once it is mended', async () => {
+  test('a resolv.conf with systemd’s stub alone: says so, and asks what it lists once it is fixed', async () => {
     const resolvConf = `${node.folder}/resolv.conf`;
     writeFileSync(resolvConf, 'nameserver 127.0.0.53\n');
     const other = `cluster.local:53 {\n    bind ${localAddress}\n    forward . ${clusterAddress}\n}\n`;

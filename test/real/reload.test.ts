@@ -99,7 +99,7 @@ describe('reload', { skip: needs('root', 'ip', 'knotd', 'knotc', 'dig', 'curl') 
 
       writeCorefile(nodata);
       zerohop.signal(signal);
-      await eventually('the mended file is used', async () => ((await aaaaCount()) === 0 ? true : undefined));
+      await eventually('the fixed file is used', async () => ((await aaaaCount()) === 0 ? true : undefined));
     });
   }
 

@@ -361,7 +361,7 @@ describe('templates', () => {
     assert.deepEqual([misses.size, misses.waiters, store.success.size], [0, 0, 2]);
   });
 
-  it('are sent with their alias alone when its target cannot be had now, and that is not kept', async () => {
+  it('are sent with their alias alone when its target does not resolve now, and the answer is not kept', async () => {
     const { asks, asked, store } = waiting(plain, { make: makesAlias });
     for (const how of ['fails', 'servfail'] as const) {
       const client = asks(query('a.test', 'A'));

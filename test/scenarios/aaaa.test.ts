@@ -58,7 +58,7 @@ describe('AAAA', () => {
     assert.equal(aaaaAsked(world), 0);
   });
 
-  it('fails under `smart` when the A cannot be had', async () => {
+  it('fails under `smart` when the A query fails', async () => {
     const world = await worldWith('aaaa smart');
     world.upstream.silent('silent.example.');
     assert.equal((await world.asks('silent.example.', 'AAAA')).rcode, 'SERVFAIL');

@@ -54,7 +54,7 @@ describe('autopath', () => {
     assert.equal(world.upstream.asked('www.example.'), 1);
   });
 
-  it('denies what cannot be had for now, within the time of one question, and keeps nothing', async () => {
+  it('denies a name that fails for now, within the time of one query, and keeps nothing', async () => {
     const world = await worldWith();
     world.upstream.after(600, 'www.example.svc.cluster.local.');
     world.upstream.silent('www.example.');

@@ -63,7 +63,7 @@ describe('ConfigMaps', () => {
     assert.deepEqual((await world.asks('b.example.', 'A')).data, ['192.0.2.4']);
   });
 
-  it('that are wrong change nothing, are said in one line and counted; what is mended is used', async () => {
+  it('that are wrong change nothing, are logged in one line and counted; a fixed one is used', async () => {
     const world = await configured({ [stubDomains]: company });
     await world.asks('www.company.example.', 'A');
     assert.equal(await wrongConfigMaps(world), 0);

@@ -36,7 +36,7 @@ describe('interface and firewall rules', () => {
     assert.deepEqual([ruleCount(node), node.links.size], [0, 1]);
   });
 
-  it('is answered, but not ready, while its rules cannot be had; the metric counts', async () => {
+  it('is answered, but not ready, while its rules cannot be written; the metric counts', async () => {
     const node = newFakeNode();
     for (const name of ['iptables', 'iptables-save', 'iptables-nft-save', 'nft']) node.missing.add(name);
     const world = await newNodeWorld(node);
@@ -53,7 +53,7 @@ describe('interface and firewall rules', () => {
     assert.equal(world.said('iptables-save is not installed').length, 1);
   });
 
-  it('is not ready any more while its link cannot be mended, with `monitor continuously`', async () => {
+  it('is not ready any more while its link cannot be restored, with `monitor continuously`', async () => {
     const node = newFakeNode();
     const world = await newNodeWorld(node);
     await world.passSeconds(2);

@@ -52,7 +52,7 @@ describe('the order of execution', () => {
     assert.deepEqual((await world.asks('known.test.', 'AAAA')).data, []);
   });
 
-  it('rewrite, acl: the new name is one to be judged, whoever had its answer before', async () => {
+  it('rewrite, acl: the new name is one to be judged, also when another client has its answer cached', async () => {
     assert.deepEqual((await world.asks('old.test.', 'A')).data, ['10.2.0.2']);
     const other = world.client('10.9.0.2');
     for (const name of ['old.test.', 'new.test.']) {

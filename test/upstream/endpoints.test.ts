@@ -127,7 +127,7 @@ test('the set changes with the name’s addresses; one in trouble has it looked 
   assert.deepEqual(await asks(10), [0, 10, 0]);
 });
 
-test('the name cannot be had: what was learned stays; nothing learned yet: the ClusterIP', async () => {
+test('the name does not resolve: what was learned stays; nothing learned yet: the ClusterIP', async () => {
   const learned = await setUp();
   await learned.asks(10);
   learned.control.answers = false;

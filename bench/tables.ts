@@ -148,7 +148,7 @@ interface CostRow {
 const costRows: readonly CostRow[] = [
   { title: '1,000 cached answers a second', workload: 'cached', rate: 1000, cell: shareOfCore(1000) },
   { title: '20,000 cached answers a second', workload: 'cached', rate: 20_000, cell: shareOfCore(20_000) },
-  { title: 'their slowest 1 % take at least', workload: 'cached', rate: 20_000, cell: slowestText },
+  { title: 'p99 latency of these', workload: 'cached', rate: 20_000, cell: slowestText },
   {
     title: '1,000 answers a second from the upstream, over TCP',
     workload: 'uncached',

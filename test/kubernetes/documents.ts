@@ -106,7 +106,7 @@ async function untouched(cluster: Cluster, workplace: string): Promise<Result> {
     'dig +short @169.254.20.10 kubernetes.default.svc.cluster.local',
   );
   await bash(workplace, 'kubectl delete -k deploy/preflight');
-  const tried = 'preflight with the image still `REGISTRY/zerohop`';
+  const tried = 'preflight with the image still `REGISTRY/zerohop`, and the command after it';
   return { tried, holds: answer === '10.96.0.1', seen: `${seen}; node-cache goes on`, lost: '', took: '' };
 }
 

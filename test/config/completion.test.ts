@@ -35,19 +35,18 @@ function inFish(line: string): string[] {
   return offered('fish', ['--no-config', '-c', `source ./fish; complete -C ${JSON.stringify(line)} | cut -f1`]);
 }
 
-/** The words that zsh would offer: what its compadd is handed, in a terminal of its own. */
+/** The words that zsh would offer: what its compadd is handed, in a terminal of its own. Keys typed meanwhile would end it. */
 function inZsh(line: string): string[] {
-  const script = `zmodload zsh/zpty
+  const script = `zmodload zsh/zpty zsh/zselect
 zpty z zsh -f -i
 zpty -w z 'PS1=; unsetopt zle_bracketed_paste; autoload -Uz compinit && compinit -u -D; source ./zsh'
 zpty -w z 'zstyle ":completion:*" list-grouped false; zstyle ":completion:*" insert-tab false'
-zpty -w z 'offer() { compadd() { builtin compadd -A taken "$@" 2>/dev/null; print -rl -- $taken >>offered; builtin compadd "$@" }; _main_complete; unfunction compadd }'
+zpty -w z 'offer() { compadd() { builtin compadd -A taken "$@" 2>/dev/null; print -rl -- $taken >>offered; builtin compadd "$@" }; _main_complete; unfunction compadd; : >offer-ended }'
 zpty -w z 'zle -C offer list-choices offer; bindkey "^I" offer; print READY'
 until zpty -r z line && [[ $line == READY* ]]; do :; done
-rm -f offered
-zpty -w -n z $'${line}\\t\\C-u'
-zpty -w z 'print DONE'
-until zpty -r z line && [[ $line == *DONE* && $line != *print* ]]; do :; done
+rm -f offered offer-ended
+zpty -w -n z $'${line}\\t'
+until [[ -e offer-ended ]]; do zselect -t 2; done
 zpty -d z
 cat offered 2>/dev/null; true`;
   return offered('zsh', ['-f', '-c', script]);

@@ -58,7 +58,7 @@ export function readCancel(directive: Directive, context: DirectiveContext): voi
   if (duration !== undefined && durationMs(directive, duration, 'the time') <= 0) {
     fail(directive, `"${duration.text}" is not a usable timeout; write a duration like 5s.`, duration.at);
   }
-  const limits = 'within 2 s, or within 5 s if read_timeout allows it';
+  const limits = 'within 5 s, and within 2 s if the upstreams are silent';
   warn(context, directive, `has no effect: zerohop answers every query ${limits}.`);
 }
 

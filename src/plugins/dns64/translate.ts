@@ -46,8 +46,8 @@ export function translatedRoute(route: Route, config: Dns64Config, within: Ask, 
     ask: asWithin(within, (asking) => translatingAsk(config, asking, normaliser)),
     asksOurselves: true,
     plan(query) {
-      const course = plan === null ? null : plan(query);
-      if (course === null || 'failure' in course || course.holdsFor === 'everybody') return null;
+      const planned = plan === null ? null : plan(query);
+      if (planned === null || 'failure' in planned || planned.holdsFor === 'everybody') return null;
       return { ...nothingElse, question: query.question };
     },
     make(query, zone, client) {

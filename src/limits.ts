@@ -5,7 +5,7 @@
 
 /** Throws on a broken invariant, which is a bug. node:assert would take a third of a megabyte in every thread. */
 export function assert(condition: boolean, what = 'bounds fit together'): asserts condition {
-  if (!condition) throw new Error(`It does not hold that ${what}.`);
+  if (!condition) throw new Error(`broken invariant: ${what}.`);
 }
 
 // The wire (RFC 1035 2.3.4, 4.2.2; RFC 6891 6.2.5).
@@ -55,7 +55,7 @@ export const entriesSparedMax = 64;
 export const zoneIdsMax = 65_535;
 /** Parts of the program that make answers, plugins among them; each takes 25 numbers of a zone's counters in each thread. */
 export const answerersMax = 12;
-/** Zones no longer served whose counts stay, 3.5 kB each per thread; then the oldest one's place is reused. */
+/** Zones no longer served whose counts stay, 3.7 kB each per thread; then the oldest one's place is reused. */
 export const idleNumbersKept = 256;
 
 // Questions that wait.

@@ -74,7 +74,7 @@ export function chooseServers({ path, read, ownAddresses }: ResolvConfOptions): 
   return {
     ok: false,
     why:
-      `${path} lists only ${names}, which loop back to this host, and ${systemdResolvConf} lists nothing else; ` +
+      `${path} lists only addresses of this host (${names}), and ${systemdResolvConf} lists nothing else; ` +
       'name real resolvers in the forward directive.',
   };
 }

@@ -316,7 +316,7 @@ export class ReusableNumbering {
     let held: Set<NumberedEntry> | null = new Set();
     return {
       of: (text) => {
-        if (held === null) throw new Error('It does not hold that numbers are asked for before they are released.');
+        if (held === null) throw new Error('broken invariant: numbers are used after their release.');
         const entry = this.#entries.get(text) ?? this.#newEntry(text);
         if (!held.has(entry)) {
           held.add(entry);

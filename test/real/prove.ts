@@ -89,7 +89,7 @@ async function upgrades(spot: Spot, times: number, ...flags: readonly (readonly 
   const mebibytes = memory.map((bytes) => Math.round(bytes / 1024 / 1024));
   // Names that live for 30 s are asked for again by and by, cached or not.
   const again = spot.upstream.asked - asked - reports[1].sent;
-  remarks.push(`${clean} of ${times} ended with 0, after ${range(stops)} ms`);
+  remarks.push(`${clean} of ${times} exited with 0 after ${range(stops)} ms`);
   remarks.push(`anonymous memory of the first ${mebibytes[0]}, of the last ${mebibytes.at(-1)} MiB`);
   remarks.push(`${((1 - again / reports[0].sent) * 100).toFixed(2)} % of cached names answered from the cache`);
   return { reports, remarks };
@@ -214,7 +214,7 @@ async function heldOpen(spot: Spot): Promise<Outcome> {
   }
   await serving.stop();
   const report = { sent, lost, rcodes: new Map([['NOERROR', sent - lost]]), averageMs: 0, maxMs: 0 };
-  return { reports: [report], remarks: ['10 upgrades, 20 connections each, asked before and during'] };
+  return { reports: [report], remarks: ['10 upgrades, 20 connections each, queries before and during'] };
 }
 
 function range(numbers: readonly number[]): string {
@@ -260,7 +260,7 @@ async function main(): Promise<number> {
   if (words.includes('across')) return across();
   const pod = process.env['ZEROHOP_PROVE_POD'];
   const wish = pod === undefined ? undefined : { address: '10.244.0.1', from: ['nsenter', `--net=/run/netns/${pod}`] };
-  process.stdout.write('| what | asked | lost | not NOERROR | longest | |\n|---|---|---|---|---|---|\n');
+  process.stdout.write('| what | queries | lost | not NOERROR | longest wait | |\n|---|---|---|---|---|---|\n');
   for (const [name, part] of Object.entries(parts)) {
     if (wanted.length > 0 && !wanted.some((word) => name.startsWith(word))) continue;
     const spot = await newSpot(wish);

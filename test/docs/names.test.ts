@@ -131,7 +131,7 @@ const sentences = [
   'its queries come back here, so it is not used',
   ' come back here, so it is not used for them',
   'alias loop, or an alias chain of more than ',
-  'which loop back to this host',
+  'lists only addresses of this host',
   'keeping the previous ones',
   'exception while handling a packet; the packet was dropped',
   'health check failed: ',

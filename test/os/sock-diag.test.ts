@@ -66,7 +66,7 @@ describe('lookAtSockets', { skip }, () => {
   });
 
   test('reads about that port alone, where thousands of sockets are on others', {
-    skip: (openFilesMax() ?? 0) < 6_000,
+    skip: (openFilesMax() ?? 0) < 6_000 && 'needs 6000 open files',
   }, () => {
     // An address that no other test has, as ports of that one are many.
     const many = Array.from({ length: 5_000 }, () => openSocket(calls, wish({ address: '127.9.8.7', port: 0 })));

@@ -128,6 +128,8 @@ async function removeCaches(cluster: Cluster): Promise<void> {
     cluster.kubectl('-n', 'kube-system', 'delete', kinds, ...names, '--ignore-not-found');
   const names = ['node-local-dns', 'node-local-dns-standby', 'zerohop-preflight', 'zerohop-verify'];
   await remove('daemonset,job', ...names);
+  // helm keeps the pod of its test.
+  await remove('pod', 'node-local-dns-test');
   await until('no pod of a cache', 90, async () => {
     const pods = await cluster.kubectl('-n', 'kube-system', 'get', 'pods', '-o', 'name');
     return /node-local-dns|zerohop/.test(pods) ? undefined : true;

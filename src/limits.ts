@@ -51,6 +51,8 @@ export const largeBlocksShare = 1 / 4;
 export const slabsLookedAtMax = 8;
 /** Used entries that are spared while making room for one. */
 export const entriesSparedMax = 64;
+/** Percent of a store's entries that protected ones may have: the rest is for names of which one hit may yet come. */
+export const protectedPercentMax = 80;
 /** Zones times ports over all reloads of a process; cache keys have 16 bits for it. */
 export const zoneIdsMax = 65_535;
 /** Parts of the program that make answers, plugins among them; each takes 25 numbers of a zone's counters in each thread. */

@@ -1,10 +1,9 @@
 /**
- * What stays in memory: two stores for each server block with a cache, success and denial. They are lru-caches with
- * block references as keys, so a name is held once, in its block. Only the main thread writes the index.
+ * What stays in memory: two stores for each server block with a cache, success and denial. They hold block references, so
+ * a name is held once, in its block. Only the main thread writes the index.
  */
-import { LRUCache } from 'lru-cache';
 import { hashQuestion } from '../dns/hash.js';
-import { assert, chainEntriesMax, entriesSparedMax, headerBytes } from '../limits.js';
+import { assert, chainEntriesMax, headerBytes } from '../limits.js';
 import { Allocator } from './allocator.js';
 import {
   atExpires,
@@ -26,14 +25,14 @@ import {
   type Kind,
   kindSuccess,
   onFailureOnly,
-  touchedForOrder,
 } from './blocks.js';
 import type { Epochs } from './epochs.js';
+import { SegmentedLru } from './segmented-lru.js';
 
 /** The entries of one server block; `success` holds kindSuccess, `denial` the rest. */
 export interface Store {
-  readonly success: LRUCache<BlockRef, BlockRef>;
-  readonly denial: LRUCache<BlockRef, BlockRef>;
+  readonly success: SegmentedLru;
+  readonly denial: SegmentedLru;
   /** Entries evicted for lack of room, not replaced or expired ones. */
   evictedSuccess: number;
   evictedDenial: number;
@@ -50,9 +49,6 @@ export interface Keep {
   readonly key: number;
   readonly lifetimeMs: number;
 }
-
-/** An entry's size in an lru-cache bounded by entries. */
-const oneEntry = { size: 1 } as const;
 
 interface Capacities {
   readonly successEntriesMax: number;
@@ -81,8 +77,6 @@ export class Cache {
   readonly #evictForMemory = (ref: BlockRef): void => {
     if (this.#drop(ref)) this.#told.evictedForMemory?.();
   };
-  /** Entries move between lru-caches; their blocks stay. */
-  #isMoving = false;
 
   /** `epochs` of the workers; without workers nothing waits. */
   constructor(blocks: Blocks, bytesMax?: number, epochs?: Epochs, told: CacheEvents = {}) {
@@ -107,7 +101,6 @@ export class Cache {
     const old = this.existing(answer);
     const oldLru = old === 0 ? null : lruOf(store, blocks.kind(old));
     const lru = lruOf(store, answer.kind);
-    if (lru.size >= lru.maxSize) spareTouched(lru, blocks.words);
     const ref = this.borrow(answer, nowMs);
     if (ref === 0) return 0;
     // A replacement makes the chain no longer.
@@ -117,7 +110,8 @@ export class Cache {
       return 0;
     }
     if (lru.size === 0) this.#stores.add(store);
-    lru.set(ref, ref, oneEntry);
+    if (oldLru === lru) lru.succeed(old, ref);
+    else lru.add(ref);
     publish(blocks, ref);
     // After the new one, so that readers find either. Making room may already have evicted the old one, and the new one
     // may be in its memory.
@@ -159,19 +153,13 @@ export class Cache {
     this.#drop(ref);
   }
 
-  /** Moves the entries for which `to` names another store, oldest first. */
+  /** Moves the entries for which `to` names another store, oldest first; their blocks stay. */
   move(store: Store, to: (zoneId: number) => Store | null): void {
     for (const side of ['success', 'denial'] as const) {
-      const moved = [...store[side].rkeys()].map((ref) => ({ ref, home: to(this.blocks.zoneId(ref)) ?? store }));
-      this.#isMoving = true;
-      try {
-        store[side].clear();
-      } finally {
-        this.#isMoving = false;
-      }
+      const moved = store[side].takeAll().map((ref) => ({ ref, home: to(this.blocks.zoneId(ref)) ?? store }));
       for (const { ref, home } of moved) {
         this.#stores.add(home);
-        home[side].set(ref, ref, oneEntry);
+        home[side].add(ref);
       }
     }
   }
@@ -185,7 +173,7 @@ export class Cache {
   /** Drops the entries for which `isGone` is true, oldest first, some per slice; new entries stay. */
   *forgetInSlices(store: Store, isGone: (ref: BlockRef) => boolean): Generator<void, void> {
     for (const lru of [store.success, store.denial]) {
-      for (const [index, ref] of [...lru.rkeys()].entries()) {
+      for (const [index, ref] of [...lru.oldestFirst()].entries()) {
         if (index % forgottenPerSlice === 0) yield;
         // The entry may be gone, or its memory reused.
         if (lru.has(ref) && isGone(ref)) lru.delete(ref);
@@ -195,7 +183,7 @@ export class Cache {
 
   /** Every store from the least to the most recently used. */
   refs(): BlockRef[] {
-    return [...this.#stores].flatMap(({ success, denial }) => [...success.rkeys(), ...denial.rkeys()]);
+    return [...this.#stores].flatMap(({ success, denial }) => [...success.oldestFirst(), ...denial.oldestFirst()]);
   }
 
   /** Whether the block is an entry's; only the block tells which. */
@@ -208,14 +196,13 @@ export class Cache {
     return this.#allocator.usedBytes;
   }
 
-  /** However an entry leaves its lru-cache, its block is unpublished and freed. */
-  #newLru(max: number, evicted: () => void): LRUCache<BlockRef, BlockRef> {
-    return new LRUCache<BlockRef, BlockRef>({
-      // `max` would allocate for all entries at once: 2.8 MB for 100,000.
-      maxSize: max,
-      dispose: (ref, _key, reason) => {
-        if (this.#isMoving) return;
-        if (reason === 'evict') evicted();
+  /** However an entry leaves its store, its block is unpublished and freed. */
+  #newLru(entriesMax: number, evicted: () => void): SegmentedLru {
+    return new SegmentedLru({
+      entriesMax,
+      words: this.blocks.words,
+      left: (ref, isEvicted) => {
+        if (isEvicted) evicted();
         unpublish(this.blocks, ref);
         this.#allocator.retire(ref);
       },
@@ -228,22 +215,8 @@ export class Cache {
   }
 }
 
-function lruOf(store: Store, kind: Kind): LRUCache<BlockRef, BlockRef> {
+function lruOf(store: Store, kind: Kind): SegmentedLru {
   return kind === kindSuccess ? store.success : store.denial;
-}
-
-/**
- * Moves entries used since the last look to the young end until the oldest is an unused one. Where nearly all are in
- * use only a few are spared, so that no eviction walks a whole store.
- */
-function spareTouched(lru: LRUCache<BlockRef, BlockRef>, words: Blocks['words']): void {
-  for (let left = Math.min(lru.size, entriesSparedMax); left > 0; left--) {
-    const oldest = lru.rkeys().next().value as BlockRef;
-    const touched = (oldest + atTouched) >> 2;
-    if ((words[touched] & touchedForOrder) === 0) return;
-    words[touched] &= ~touchedForOrder;
-    lru.get(oldest);
-  }
 }
 
 function write(blocks: Blocks, ref: BlockRef, answer: Keep, nowMs: number): void {

@@ -82,6 +82,57 @@ describe('Cache', () => {
     assert.equal(find(cache, 'n0.test'), refs[0]);
   });
 
+  it('keeps the hot names while many names are asked once, also if nobody asks for the hot ones meanwhile', () => {
+    for (const areAskedMeanwhile of [false, true]) {
+      const { cache, store } = makeCache(10_000);
+      const hot = Array.from({ length: 3_000 }, (_, number) => `hot${number}.test`);
+      const askFor = (name: string) => {
+        const ref = find(cache, name);
+        if (ref !== 0) cache.blocks.touch(ref, 1, 1_000);
+      };
+      for (const name of hot) cache.keep(store, answerFor(name), 0);
+      for (const name of hot) askFor(name);
+      for (let number = 0; number < 100_000; number++) {
+        cache.keep(store, answerFor(`scan${number}.test`), 2);
+        if (areAskedMeanwhile) askFor(hot[number % hot.length]);
+      }
+      // One in entriesSparedMax goes where hot names alone are at the old end: no eviction looks at more.
+      const stay = hot.filter((name) => find(cache, name) !== 0).length;
+      assert.ok(stay >= 2_950, `${stay} of 3,000`);
+      assert.equal(store.success.size, 10_000);
+    }
+  });
+
+  it('evicts names that were hot once, when others are', () => {
+    const { cache, store } = makeCache(100);
+    const round = (prefix: string) => {
+      const names = Array.from({ length: 100 }, (_, number) => `${prefix}${number}.test`);
+      for (const name of names) {
+        cache.keep(store, answerFor(name), 0);
+        cache.blocks.touch(find(cache, name), 1, 1_000);
+      }
+      return names;
+    };
+    const before = round('before');
+    for (const prefix of ['one', 'two', 'three']) round(prefix);
+    assert.equal(before.filter((name) => find(cache, name) !== 0).length, 0);
+    assert.equal(store.success.size, 100);
+  });
+
+  it('evicts nothing else for a newer answer, and keeps what was hit protected through it', () => {
+    const { cache, store } = makeCache(10);
+    const names = Array.from({ length: 10 }, (_, number) => `n${number}.test`);
+    for (const name of names) cache.keep(store, answerFor(name), 0);
+    cache.blocks.touch(find(cache, 'n0.test'), 1, 1_000);
+    for (const name of names) cache.keep(store, answerFor(name), 1);
+    assert.deepEqual([store.success.size, store.evictedSuccess], [10, 0]);
+    for (let number = 0; number < 100; number++) cache.keep(store, answerFor(`scan${number}.test`), 2);
+    assert.deepEqual(
+      names.filter((name) => find(cache, name) !== 0),
+      ['n0.test'],
+    );
+  });
+
   it('counts hits in a row and begins again after a gap', () => {
     const { cache, store } = makeCache();
     const ref = cache.keep(store, answerFor('a.test'), 0);
@@ -104,7 +155,7 @@ describe('Cache', () => {
     assert.ok(cache.usedBytes <= 4 * slabBytes);
     assert.equal(
       store.success.size,
-      [...store.success.keys()].filter((ref) => cache.blocks.bytes[ref + 52] === 1).length,
+      [...store.success.oldestFirst()].filter((ref) => cache.blocks.bytes[ref + 52] === 1).length,
     );
   });
 

@@ -265,7 +265,7 @@ describe('ReusableNumbering', () => {
       holding.of(`zone ${round}`);
       holding.release(yes);
       holding.release(yes);
-      assert.throws(() => holding.of('later'), /before they are released/u);
+      assert.throws(() => holding.of('later'), /after their release/u);
     }
     assert.ok(numbering.size <= 2 + idleNumbersKept, `${numbering.size}`);
   });

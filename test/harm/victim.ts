@@ -34,9 +34,11 @@ const promisedMs = { hits: 5, misses: 100 } as const;
 /** Of each kind; a question is lost after it. */
 const patienceMs = 5_000;
 
+let isFirst = false;
+
 /** This process comes before others, if it may, and what it starts does not: it measures, and others do harm. */
 export function comeFirst(): void {
-  spawnSync('chrt', ['--rr', '--reset-on-fork', '--pid', '1', String(process.pid)]);
+  isFirst = spawnSync('chrt', ['--rr', '--reset-on-fork', '--pid', '1', String(process.pid)]).status === 0;
 }
 
 /**
@@ -96,17 +98,22 @@ export async function seenFor(seconds: number, { place, health }: Target): Promi
  */
 const roundsMost = 5;
 
-/** Fails when the victim was hurt while what `attack` starts ran: at once when anything was lost. */
+/**
+ * Fails when the victim was hurt while what `attack` starts ran: at once when anything was lost. A probe fails by its time,
+ * one second, so where this process may not come first the rounds judge it as they judge other times.
+ */
 export async function assertUnharmed(t: TestContext, target: Target, attack: () => Running): Promise<void> {
   const peace: Seen[] = [];
   for (let round = 1; ; round++) {
     const before = await seenDuring(1, target, () => start([...lastInLine, process.execPath, '-e', 'for (;;);']));
     peace.push(before);
-    assert.deepEqual([before.lost, before.probesFailed], [0, 0], 'in peace');
+    assert.deepEqual([before.lost, isFirst ? before.probesFailed : 0], [0, 0], 'in peace');
     const during = await seenDuring(3, target, attack);
     t.diagnostic(`in peace: ${words(before)}; then: ${words(during)}`);
-    assert.deepEqual([during.lost, during.probesFailed], [0, 0], 'questions and probes without an answer');
+    const failed = isFirst ? during.probesFailed : 0;
+    assert.deepEqual([during.lost, failed], [0, 0], 'questions and probes without an answer');
     const tooLate = late(peace, during);
+    if (during.probesFailed > 0) tooLate.push(`probes that took more than a second: ${during.probesFailed}`);
     if (tooLate.length === 0) return;
     assert.ok(round < roundsMost, tooLate.join('; '));
   }

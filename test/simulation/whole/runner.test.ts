@@ -30,6 +30,8 @@ test('a loop without an end is ended, its last lines are told, and the next seed
     lines.note('the step of seed ' + seed);
     while (seed === 5);
     parentPort.postMessage({ failure: null });`);
+  // A thread that is still starting would say nothing within the time.
+  assert.equal(await runner.run(4, 10_000), null);
   const failure = 'seed 5 (repeat with SEED=5): it has not come to its end within 300 ms';
   assert.equal(await runner.run(5, 300), `${failure}\nbefore that:\n  the step of seed 5`);
   assert.equal(await runner.run(6, 10_000), null);

@@ -201,8 +201,8 @@ export class Cache {
     return new SegmentedLru({
       entriesMax,
       words: this.blocks.words,
-      left: (ref, isEvicted) => {
-        if (isEvicted) evicted();
+      evicted,
+      left: (ref) => {
         unpublish(this.blocks, ref);
         this.#allocator.retire(ref);
       },

@@ -14,8 +14,10 @@ import { atTouched, type BlockRef, type Blocks, touchedForOrder } from './blocks
 interface SegmentedLruOptions {
   readonly entriesMax: number;
   readonly words: Blocks['words'];
-  /** An entry has left, `isEvicted` for lack of room. */
-  left(ref: BlockRef, isEvicted: boolean): void;
+  /** An entry has left, for whatever reason. */
+  left(ref: BlockRef): void;
+  /** The entry that leaves now does so for lack of room. */
+  evicted(): void;
 }
 
 export class SegmentedLru {
@@ -63,7 +65,7 @@ export class SegmentedLru {
   /** False if it is not here. */
   delete(ref: BlockRef): boolean {
     const isHere = this.#probation.delete(ref) || this.#protected.delete(ref);
-    if (isHere) this.#options.left(ref, false);
+    if (isHere) this.#options.left(ref);
     return isHere;
   }
 
@@ -71,9 +73,10 @@ export class SegmentedLru {
     for (const ref of [...this.oldestFirst()]) this.delete(ref);
   }
 
-  /** Takes all entries out; nothing has left. */
+  /** Takes all entries out for another store; nothing has left. Protected ones count as hit, so they are protected there. */
   takeAll(): BlockRef[] {
     const refs = [...this.oldestFirst()];
+    for (const ref of this.#protected.keys()) this.#options.words[(ref + atTouched) >> 2] |= touchedForOrder;
     this.#probation.clear();
     this.#protected.clear();
     return refs;
@@ -91,8 +94,8 @@ export class SegmentedLru {
   }
 
   #evict(ref: BlockRef): void {
-    if (!this.#probation.delete(ref)) this.#protected.delete(ref);
-    this.#options.left(ref, true);
+    this.#options.evicted();
+    this.delete(ref);
   }
 
   /** Moves an entry to the young end of the protected ones; the oldest of these may go on probation again. */

@@ -1,6 +1,6 @@
 /**
- * The log, on pino: JSON lines, or text for people, written by libuv's threads so that a slow reader of stdout never delays an answer. Lines
- * wait in a bounded buffer; beyond the bound they are lost and counted.
+ * The log, on pino: JSON lines, or text for people, written by libuv's threads so that a slow reader of stdout never delays
+ * an answer. Lines wait in a bounded buffer; beyond the bound they are lost and counted.
  */
 import { createRequire } from 'node:module';
 import type { DestinationStream } from 'pino';

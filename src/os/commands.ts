@@ -70,8 +70,9 @@ function watchProcess(child: ChildProcess, command: Command, clock: Clock, resol
 function commandFailure({ program }: Command, error: NodeJS.ErrnoException): CommandEnd {
   if (error.code === 'ENOENT') return { ran: false, why: 'missing', text: `${program} is not installed` };
   // execvp(3) says so too of a name that it found nowhere, if one folder of PATH may not be searched.
-  if (error.code === 'EACCES' && !program.includes('/'))
+  if (error.code === 'EACCES' && !program.includes('/')) {
     return { ran: false, why: 'missing', text: `${program} is not installed, or this user may not run it` };
+  }
   return { ran: false, why: 'failed', text: `cannot run ${program}: ${error.message}` };
 }
 

@@ -133,6 +133,18 @@ describe('Cache', () => {
     );
   });
 
+  it('keeps hot names protected in another store, as after a reload', () => {
+    const { cache, store } = makeCache(100);
+    const hot = Array.from({ length: 30 }, (_, number) => `hot${number}.test`);
+    for (const name of hot) cache.keep(store, answerFor(name), 0);
+    for (const name of hot) cache.blocks.touch(find(cache, name), 1, 1_000);
+    for (let number = 0; number < 200; number++) cache.keep(store, answerFor(`scan${number}.test`), 2);
+    const next = cache.newStore({ successEntriesMax: 100, denialEntriesMax: 100 });
+    cache.move(store, () => next);
+    for (let number = 200; number < 1_000; number++) cache.keep(next, answerFor(`scan${number}.test`), 3);
+    assert.deepEqual([hot.filter((name) => find(cache, name) !== 0).length, next.success.size], [30, 100]);
+  });
+
   it('counts hits in a row and begins again after a gap', () => {
     const { cache, store } = makeCache();
     const ref = cache.keep(store, answerFor('a.test'), 0);

@@ -9,15 +9,18 @@ const refBytes = 64;
 
 function make(entriesMax: number, entries = 1_000) {
   const words = new Int32Array((entries * refBytes) / 4);
-  const left: [entry: number, isEvicted: boolean][] = [];
+  const left: number[] = [];
+  let evictions = 0;
   const lru = new SegmentedLru({
     entriesMax,
     words,
-    left: (ref, isEvicted) => void left.push([ref / refBytes, isEvicted]),
+    left: (ref) => void left.push(ref / refBytes),
+    evicted: () => void evictions++,
   });
   return {
     lru,
     left,
+    evictions: () => evictions,
     add: (entry: number) => lru.add(entry * refBytes),
     hit(entry: number) {
       words[(entry * refBytes + atTouched) >> 2] |= touchedForOrder;
@@ -28,18 +31,9 @@ function make(entriesMax: number, entries = 1_000) {
 
 describe('SegmentedLru', () => {
   it('evicts entries in the order in which they came', () => {
-    const { add, order, left } = make(3);
+    const { add, order, left, evictions } = make(3);
     for (const entry of [1, 2, 3, 4, 5]) add(entry);
-    assert.deepEqual(
-      [order(), left],
-      [
-        [3, 4, 5],
-        [
-          [1, true],
-          [2, true],
-        ],
-      ],
-    );
+    assert.deepEqual([order(), left, evictions()], [[3, 4, 5], [1, 2], 2]);
   });
 
   it('spares an entry that was hit, once for all hits until then', () => {
@@ -100,7 +94,7 @@ describe('SegmentedLru', () => {
             lru.delete(entry * refBytes);
             held.add(next++);
           }
-          for (const [gone] of left.splice(0)) assert.ok(held.delete(gone), `${gone} left twice`);
+          for (const gone of left.splice(0)) assert.ok(held.delete(gone), `${gone} left twice`);
           assert.ok(lru.size <= max);
           assert.deepEqual([...order()].sort(), [...held].sort());
         }

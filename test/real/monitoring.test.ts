@@ -1,6 +1,6 @@
 /**
  * deploy/monitoring/ with what it is for: a real Prometheus scrapes zerohop while dnsperf asks it, every query of the
- * dashboard gives data, and alerts fire when their fault is made and stop when it is mended. None of it needs former names.
+ * dashboard gives data, and alerts fire when their fault is made and stop when it is gone. None of it needs former names.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -124,7 +124,7 @@ describe('Prometheus and the dashboard', { skip }, () => {
     assert.deepEqual(labels.sort(), ['node-a', 'none']);
   });
 
-  test('alerts fire when the upstream is gone and the Corefile is wrong, and stop when both are mended', async () => {
+  test('alerts fire when the upstream is gone and the Corefile is wrong, and stop when both are fixed', async () => {
     await untilNoneFires();
     const right = readFileSync(zerohop.corefile, 'utf8');
     upstream.close();

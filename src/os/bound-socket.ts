@@ -135,12 +135,6 @@ function setBuffers({ set }: Options): void {
   }
 }
 
-/** Makes the kernel acknowledge at once, this time only, what a TCP socket has received. Errors are ignored. */
-export function acknowledger(calls: SystemCalls): (fd: number) => void {
-  const on = new Int32Array([1]);
-  return (fd) => void calls.setOption(fd, linux.tcpLevel, linux.tcpQuickAcknowledge, on);
-}
-
 export function must(call: string, result: number): number {
   if (result >= 0) return result;
   const code = getSystemErrorName(result);

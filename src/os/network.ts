@@ -34,7 +34,7 @@ export interface Stream {
   write(bytes: Uint8Array): void;
   pause(): void;
   resume(): void;
-  /** Acknowledges at once. A peer that collects small messages (RFC 896) waits for that; systems delay it by 40 ms. */
+  /** Acknowledges what was read. A peer that collects small messages (RFC 896) waits for it; systems delay it by 40 ms. */
   acknowledge?(): void;
   end(): void;
   destroy(): void;

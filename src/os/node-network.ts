@@ -4,7 +4,7 @@
  * it becomes 0.0.0.0. IPv4 peers of such a socket have plain IPv4 addresses.
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
-import { connect, createServer, type TcpNetConnectOpts, Socket as TcpSocket } from 'node:net';
+import { connect, createServer, isIP, type TcpNetConnectOpts, Socket as TcpSocket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { receiveBufferBytes, sendBufferBytes } from '../limits.js';
 import { HeldPorts, isIpv6, literalLookup, plainEndpoint, withoutIpv6 } from './addresses.js';
@@ -20,6 +20,7 @@ import {
   type StreamEvents,
   unsentBytesHigh,
 } from './network.js';
+import type { ConnectStream } from './stream-sockets.js';
 import { tlsConnector } from './tls.js';
 
 export interface NetworkFailures {
@@ -35,10 +36,14 @@ export type BindStream = (wish: SocketOptions) => number;
 /** One buffer for all connections that we open, because their bytes are borrowed. */
 const readBufferBytes = 64 * 1024;
 
-type Acknowledge = (fd: number) => void;
+/** Replace Node's own. */
+interface OwnStreams {
+  readonly bindStream?: BindStream | undefined;
+  readonly connectStream?: ConnectStream | undefined;
+}
 
-/** The machine's network. By default Node.js binds TCP listeners, and the kernel decides when to acknowledge. */
-export function nodeNetwork(failures: NetworkFailures, bindStream?: BindStream, acknowledge?: Acknowledge): Network {
+/** The machine's network. By default Node.js binds TCP listeners and connects. */
+export function nodeNetwork(failures: NetworkFailures, own: OwnStreams = {}): Network {
   const datagramPorts = new HeldPorts();
   const streamPorts = new HeldPorts();
   const connectTls = tlsConnector();
@@ -49,9 +54,14 @@ export function nodeNetwork(failures: NetworkFailures, bindStream?: BindStream, 
     connectDatagrams,
     hostAddresses,
     listenStreams: (at, accepted) =>
-      withoutIpv6(at, (there) => listenStreams(there, accepted, streamPorts, failures.acceptFailed, bindStream)),
+      withoutIpv6(at, (there) => listenStreams(there, accepted, streamPorts, failures.acceptFailed, own.bindStream)),
     connectStream(to, events, sourceAddress, tls) {
-      if (tls === undefined) return connectStream(to, events, sourceAddress, { readBuffer, acknowledge });
+      if (tls === undefined) {
+        // Node.js resolves names.
+        const isOwn = own.connectStream !== undefined && isIP(to.address) !== 0;
+        if (isOwn) return own.connectStream(to, events, sourceAddress);
+        return connectStream(to, events, sourceAddress, readBuffer);
+      }
       const socket = connectTls(to, tls, sourceAddress);
       socket.once('secureConnect', () => events.opened?.());
       socket.on('data', (bytes) => events.data(bytes));
@@ -131,7 +141,7 @@ function connectStream(
   to: Endpoint,
   events: StreamEvents,
   sourceAddress: string | undefined,
-  { readBuffer, acknowledge }: { readonly readBuffer: Buffer; readonly acknowledge: Acknowledge | undefined },
+  readBuffer: Buffer,
 ): Stream {
   const options: TcpNetConnectOpts & { writableHighWaterMark: number } = {
     host: to.address,
@@ -152,7 +162,7 @@ function connectStream(
   const socket = connect(options);
   socket.once('connect', () => events.opened?.());
   watchSocket(socket, events);
-  return new NodeStream(socket, to, acknowledge);
+  return new NodeStream(socket, to);
 }
 
 function watchSocket(socket: TcpSocket, events: StreamEvents): void {
@@ -178,19 +188,10 @@ export function adoptStream(fd: number, began: (stream: Stream) => StreamEvents)
 class NodeStream implements Stream {
   readonly remote: Endpoint;
   readonly #socket: TcpSocket;
-  readonly #acknowledge: Acknowledge | undefined;
 
-  constructor(socket: TcpSocket, remote: Endpoint, acknowledge?: Acknowledge) {
+  constructor(socket: TcpSocket, remote: Endpoint) {
     this.#socket = socket;
     this.remote = remote;
-    this.#acknowledge = acknowledge;
-  }
-
-  acknowledge(): void {
-    // Undocumented; should `_handle` go away, only a little time is lost.
-    const { _handle: handle } = this.#socket as { readonly _handle?: { readonly fd?: number } | null };
-    const fd = handle?.fd ?? -1;
-    if (fd >= 0) this.#acknowledge?.(fd);
   }
 
   get unsentBytes(): number {

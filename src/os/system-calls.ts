@@ -19,6 +19,7 @@ export const linux = {
   datagrams: 2,
   socketLevel: 1,
   reuseAddress: 2,
+  socketError: 4,
   receiveBuffer: 8,
   sendBuffer: 7,
   reusePort: 15,
@@ -32,16 +33,26 @@ export const linux = {
   ipLevel: 0,
   ipPacketInfo: 8,
   ipFreeBind: 15,
+  ipBindAddressNoPort: 24,
   ipv6Level: 41,
   ipv6Only: 26,
   ipv6ReceivePacketInfo: 49,
   ipv6FreeBind: 78,
   tcpLevel: 6,
+  tcpNoDelay: 1,
   tcpQuickAcknowledge: 12,
   dontWait: 0x40,
   waitForOne: 0x10000,
   pollIn: 1,
+  epollIn: 1,
+  epollOut: 4,
+  epollAdd: 1,
+  epollDelete: 2,
+  epollModify: 3,
 } as const;
+
+/** Where a struct epoll_event has its parts, in 32-bit words: only x64 packs it. Events are the first word. */
+export const epollLayouts = { x64: { words: 3, dataWord: 1 }, arm64: { words: 4, dataWord: 2 } } as const;
 
 /** Negative errno values. */
 export const errors = {
@@ -54,6 +65,7 @@ export const errors = {
   notConnected: -107,
   noBuffers: -105,
   refused: -111,
+  inProgress: -115,
 } as const;
 
 /** `linux.datagrams` or `linux.stream`. */
@@ -71,8 +83,8 @@ export interface SystemCalls {
   attachProgram(fd: number, instructions: Uint8Array): number;
   detachProgram(fd: number): number;
   listen(fd: number, backlog: number): number;
-  /** A unix stream socket, non-blocking as those that it accepts. */
-  localSocket(): number;
+  /** A stream socket to connect or, for unix sockets, to listen; non-blocking as those that it accepts. */
+  streamSocket(family: number): number;
   diagnosisSocket(): number;
   /** One message; what does not fit into `bytes` is lost. */
   sendBytes(fd: number, bytes: Uint8Array): number;
@@ -84,11 +96,17 @@ export interface SystemCalls {
   receiveDescriptors(fd: number, bytes: Uint8Array, descriptors: number[]): number;
   /** Ends a blocked receive; queued datagrams can still be received. */
   shutdownReading(fd: number): number;
+  shutdownWriting(fd: number): number;
   close(fd: number): number;
   receive(fd: number, headersAt: number, count: number, flags: number): number;
   send(fd: number, headersAt: number, count: number, flags: number): number;
   poll(entriesAt: number, count: number, timeoutMs: number): number;
   eventFd(): number;
+  epoll(): number;
+  /** `event` is one struct epoll_event, as of `epollLayouts`. */
+  epollControl(epoll: number, operation: number, fd: number, event: Int32Array): number;
+  /** Fills `events` with as many as fit, without waiting; their number. */
+  epollReady(epoll: number, events: Int32Array, count: number): number;
   read(fd: number, at: number, bytes: number): number;
   write(fd: number, at: number, bytes: number): number;
   /** Pins the memory for good, because the kernel may write to it. */
@@ -134,6 +152,7 @@ const rights = 1;
 export const descriptorsMax = 253;
 const controlHeaderBytes = 16;
 const shutRead = 0;
+const shutWrite = 1;
 
 type Call = (...numbers: (number | ArrayBufferView)[]) => number;
 
@@ -155,6 +174,7 @@ function bindCalls(koffi: Koffi): SystemCalls {
     ...socketCalls(libc),
     ...messageCalls(libc),
     ...datagramCalls(libc),
+    ...epollCalls(libc),
     ...memoryCalls(libc),
     ...watchedDescriptors(koffi),
   };
@@ -188,12 +208,13 @@ function socketCalls({ koffi, of, checked }: Libc) {
     detachProgram: (fd) =>
       checked(setsockopt(fd, linux.socketLevel, linux.detachReusePortProgram, new Int32Array(1), 4)),
     listen: (fd, backlog) => checked(listen(fd, backlog)),
-    localSocket: () => checked(socket(linux.familyUnix, linux.stream | socketCloseOnExec | streamNonBlocking, 0)),
+    streamSocket: (family) => checked(socket(family, linux.stream | socketCloseOnExec | streamNonBlocking, 0)),
     diagnosisSocket: () =>
       checked(socket(linux.familyNetlink, linux.raw | socketCloseOnExec, linux.netlinkSocketDiagnosis)),
     connect: (fd, address) => checked(connect(fd, address, address.length)),
     accept: (fd) => checked(accept4(fd, 0, 0, socketCloseOnExec | streamNonBlocking)),
     shutdownReading: (fd) => checked(shutdown(fd, shutRead)),
+    shutdownWriting: (fd) => checked(shutdown(fd, shutWrite)),
     close: (fd) => checked(close(fd)),
   } satisfies Partial<SystemCalls>;
 }
@@ -250,6 +271,17 @@ function datagramCalls({ of, checked }: Libc) {
     receive: (fd, headersAt, count, flags) => checked(recvmmsg(fd, headersAt, count, flags, 0)),
     send: (fd, headersAt, count, flags) => checked(sendmmsg(fd, headersAt, count, flags)),
     poll: (entriesAt, count, timeoutMs) => checked(poll(entriesAt, count, timeoutMs)),
+  } satisfies Partial<SystemCalls>;
+}
+
+function epollCalls({ of, checked }: Libc) {
+  const create = of('int', 'epoll_create1', ['int']);
+  const control = of('int', 'epoll_ctl', ['int', 'int', 'int', 'void*']);
+  const wait = of('int', 'epoll_wait', ['int', 'void*', 'int', 'int']);
+  return {
+    epoll: () => checked(create(socketCloseOnExec)),
+    epollControl: (epoll, operation, fd, event) => checked(control(epoll, operation, fd, event)),
+    epollReady: (epoll, events, count) => checked(wait(epoll, events, count, 0)),
   } satisfies Partial<SystemCalls>;
 }
 

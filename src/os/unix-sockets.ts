@@ -33,7 +33,7 @@ export class UnixSockets implements LocalSockets {
 
   connect(path: string, events: StreamEvents): ReturnType<LocalSockets['connect']> {
     const { calls, adopt } = this.#deps;
-    const fd = calls.localSocket();
+    const fd = calls.streamSocket(linux.familyUnix);
     if (fd < 0) return { stream: null, why: getSystemErrorName(fd) };
     const result = calls.connect(fd, pathAddress(path));
     const why = result < 0 ? result : this.#whoseOf(fd) === this.#ownUid ? null : 'owned by another user';
@@ -45,7 +45,7 @@ export class UnixSockets implements LocalSockets {
 
   fetch(path: string, came: (greeting: Greeting) => void): () => void {
     const { calls } = this.#deps;
-    const fd = calls.localSocket();
+    const fd = calls.streamSocket(linux.familyUnix);
     let isOver = calls.connect(fd, pathAddress(path)) < 0 || this.#whoseOf(fd) !== this.#ownUid;
     const stopWatching = isOver ? () => {} : calls.watch(fd, receive);
     if (isOver) calls.close(fd);
@@ -75,7 +75,7 @@ export class UnixSockets implements LocalSockets {
 
   listen(...[path, accepted, greeting]: Parameters<LocalSockets['listen']>): ReturnType<LocalSockets['listen']> {
     const { calls, random } = this.#deps;
-    const fd = calls.localSocket();
+    const fd = calls.streamSocket(linux.familyUnix);
     // Bound beside the path and renamed, so that somebody is always at the path.
     const first = join(dirname(path), `.${random.below(2 ** 32).toString(36)}`);
     try {

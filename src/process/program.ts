@@ -23,7 +23,6 @@ import { checkLogFormat } from '../observe/log-format.js';
 import { type Logger, logLevel, logStyle, newLogger } from '../observe/logger.js';
 import { newSetupErrors } from '../observe/process-numbers.js';
 import { absentAddresses } from '../os/addresses.js';
-import { acknowledger } from '../os/bound-socket.js';
 import { stayAlive, systemClock } from '../os/clock.js';
 import { systemCommands } from '../os/commands.js';
 import { readPieces, readTrusted, replaceText, replaceWhole } from '../os/files.js';
@@ -154,8 +153,7 @@ async function startWith(log: Logger, settings: Settings, options: MachineOption
   const workers = node.calls === null ? 0 : threads;
   const addressesOfHost = rememberedAddresses(hostAddresses, () => clock.nowMs());
   const outsides: Outsides = {
-    network: (failures) =>
-      nodeNetwork(failures, node.bindStream, node.calls === null ? undefined : acknowledger(node.calls)),
+    network: (failures) => nodeNetwork(failures, node),
     clock,
     random,
     log,

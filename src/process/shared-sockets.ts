@@ -10,6 +10,7 @@ import type { Endpoint } from '../os/network.js';
 import { adoptStream, type BindStream } from '../os/node-network.js';
 import type { Random } from '../os/random.js';
 import { Groups } from '../os/reuseport-groups.js';
+import { type ConnectStream, streamConnector } from '../os/stream-sockets.js';
 import type { SystemCalls, SystemCallsOrWhyNot } from '../os/system-calls.js';
 import { UnixSockets } from '../os/unix-sockets.js';
 import type { ZoneTable } from '../resolve/zones.js';
@@ -23,13 +24,14 @@ interface SharedNode {
   readonly calls: SystemCalls;
   readonly groups: Groups;
   readonly bindStream: BindStream;
+  readonly connectStream: ConnectStream;
   readonly bindHttp: (at: Endpoint) => number;
   /** Absent without a path. */
   readonly succession?: OpenSuccession;
 }
 
 /** Without system calls ports are not shared. */
-interface UnsharedNode extends Partial<Record<'bindStream' | 'bindHttp' | 'succession', undefined>> {
+interface UnsharedNode extends Partial<Record<'bindStream' | 'connectStream' | 'bindHttp' | 'succession', undefined>> {
   readonly calls: null;
   readonly why: string;
 }
@@ -56,11 +58,12 @@ export function sharedNode(system: SystemCallsOrWhyNot, options: SharedNodeOptio
   });
   const bindStream: BindStream = (wish) => groups.openStreams(wish);
   const bindHttp = (at: Endpoint): number => bindStream({ at, ipv6Only: 'no', sharedWith: 'nobody' });
-  if (path === null) return { calls, groups, bindStream, bindHttp };
+  const own = { calls, groups, bindStream, bindHttp, connectStream: streamConnector(calls) };
+  if (path === null) return own;
   const self = { version, pid: process.pid, network: networkNamespace(), entriesFormat };
   const sockets = new UnixSockets({ calls, random, adopt: adoptStream });
   const succession: OpenSuccession = (parts) => new Succession({ ...parts, sockets, path, self, seats: groups });
-  return { calls, groups, bindStream, bindHttp, succession };
+  return { ...own, succession };
 }
 
 /** Its name, `net:[4026531840]`; empty where the system does not tell, for every instance. */

@@ -49,6 +49,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
   readonly #idOf = new Uint16Array(connectionInflightMax);
   /** Slots of requests to be written when the turn ends. */
   readonly #unwritten: number[] = [];
+  #isFlushDue = false;
   #state: 'connecting' | 'open' | 'closed' = 'connecting';
   #retired = false;
   wasEndedByPeer = false;
@@ -165,11 +166,17 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     attempt.carrier = this;
     attempt.sentAtMs = nowMs;
     if (this.silentSinceMs === noTime) this.silentSinceMs = nowMs;
-    if (this.#unwritten.length === 0) this.#address.deps.flush.add(this);
+    this.#flushSoon();
     this.#unwritten.push(slot);
   }
 
+  #flushSoon(): void {
+    if (!this.#isFlushDue) this.#address.deps.flush.add(this);
+    this.#isFlushDue = true;
+  }
+
   flush(): void {
+    this.#isFlushDue = false;
     if (this.#state === 'closed') return;
     let end = 0;
     try {
@@ -184,7 +191,9 @@ export class Connection implements StreamEvents, Carrier, Flushable {
         end = messageEnd;
       });
     } finally {
+      // Written bytes acknowledge what has been read.
       if (end > 0) this.#stream.write(requestScratch.subarray(0, end));
+      else if (this.inflight > 0) this.#stream.acknowledge?.();
     }
     if (this.#stream.unsentBytes > connectionUnsentBytesMax)
       this.#break(this.#silence(), this.#address.deps.clock.nowMs());
@@ -240,7 +249,7 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     this.#frames.push(bytes, this.#receive);
     if (this.#isClosed()) return;
     this.silentSinceMs = this.inflight === 0 ? noTime : this.#nowMs;
-    if (this.inflight > 0) this.#stream.acknowledge?.();
+    if (this.inflight > 0) this.#flushSoon();
     if (this.#retired && this.inflight === 0) this.close(this.#nowMs);
     else this.#owner.answered(this, this.#nowMs);
   }

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { describe, test } from 'node:test';
 import { receiveBufferBytes, sendBufferBytes } from '../../src/limits.js';
-import { acknowledger, openSocket, openStreamSocket, type SocketOptions } from '../../src/os/bound-socket.js';
+import { openSocket, openStreamSocket, type SocketOptions } from '../../src/os/bound-socket.js';
 import { calls, skip } from './loopback-sockets.js';
 
 type Sharing = SocketOptions['sharedWith'];
@@ -105,31 +105,5 @@ describe('openStreamSocket', { skip }, () => {
     before.server.close();
     await once(before.server, 'close');
     (await listen(open('127.0.0.1', before.port))).server.close();
-  });
-});
-
-describe('acknowledger', { skip }, () => {
-  test('sets the option of a TCP socket, and what is no TCP socket does no harm', async () => {
-    const server = createServer((socket) => socket.resume()).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
-    await once(client, 'connect');
-    const results: number[] = [];
-    const acknowledge = acknowledger({
-      ...calls,
-      setOption: (...option) => {
-        results.push(calls.setOption(...option));
-        return results[0];
-      },
-    });
-    acknowledge((client as unknown as { _handle: { fd: number } })._handle.fd);
-    const notTcp = createSocket('udp4').bind(0, '127.0.0.1');
-    await once(notTcp, 'listening');
-    acknowledge((notTcp as unknown as { _handle?: { fd: number } })._handle?.fd ?? 0);
-    assert.equal(results[0], 0);
-    assert.ok(results[1] < 0);
-    notTcp.close();
-    client.destroy();
-    server.close();
   });
 });

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { socketAddressBytes } from '../../src/os/addresses.js';
 import { instructionBytes } from '../../src/os/reuseport-groups.js';
-import { errors, linux } from '../../src/os/system-calls.js';
+import { epollLayouts, errors, linux } from '../../src/os/system-calls.js';
 import { needs, run } from '../real/commands.js';
 
 const constants: Record<keyof typeof linux, string> = {
@@ -24,6 +24,7 @@ const constants: Record<keyof typeof linux, string> = {
   datagrams: 'SOCK_DGRAM',
   socketLevel: 'SOL_SOCKET',
   reuseAddress: 'SO_REUSEADDR',
+  socketError: 'SO_ERROR',
   receiveBuffer: 'SO_RCVBUF',
   sendBuffer: 'SO_SNDBUF',
   reusePort: 'SO_REUSEPORT',
@@ -37,15 +38,22 @@ const constants: Record<keyof typeof linux, string> = {
   ipLevel: 'IPPROTO_IP',
   ipPacketInfo: 'IP_PKTINFO',
   ipFreeBind: 'IP_FREEBIND',
+  ipBindAddressNoPort: 'IP_BIND_ADDRESS_NO_PORT',
   ipv6Level: 'IPPROTO_IPV6',
   ipv6Only: 'IPV6_V6ONLY',
   ipv6ReceivePacketInfo: 'IPV6_RECVPKTINFO',
   ipv6FreeBind: 'IPV6_FREEBIND',
   tcpLevel: 'IPPROTO_TCP',
+  tcpNoDelay: 'TCP_NODELAY',
   tcpQuickAcknowledge: 'TCP_QUICKACK',
   dontWait: 'MSG_DONTWAIT',
   waitForOne: 'MSG_WAITFORONE',
   pollIn: 'POLLIN',
+  epollIn: 'EPOLLIN',
+  epollOut: 'EPOLLOUT',
+  epollAdd: 'EPOLL_CTL_ADD',
+  epollDelete: 'EPOLL_CTL_DEL',
+  epollModify: 'EPOLL_CTL_MOD',
 };
 
 const errorNames: Record<keyof typeof errors, string> = {
@@ -58,6 +66,7 @@ const errorNames: Record<keyof typeof errors, string> = {
   notConnected: 'ENOTCONN',
   noBuffers: 'ENOBUFS',
   refused: 'ECONNREFUSED',
+  inProgress: 'EINPROGRESS',
 };
 
 /** C expressions by what our code takes them for: system-calls.ts, message-batch.ts, addresses.ts and unix-sockets.ts. */
@@ -71,6 +80,9 @@ const ofTheLibrary: readonly (readonly [expression: string, value: number])[] = 
   ['MSG_NOSIGNAL', 0x4000],
   ['SCM_RIGHTS', 1],
   ['SHUT_RD', 0],
+  ['SHUT_WR', 1],
+  ['EPOLL_CLOEXEC', 0o2000000],
+  ['offsetof(struct epoll_event, events)', 0],
   ['sizeof(struct mmsghdr)', 64],
   ['sizeof(struct msghdr)', 56],
   ['offsetof(struct msghdr, msg_name)', 0],
@@ -146,6 +158,7 @@ const libraryHeaders = [
   'netinet/tcp',
   'poll',
   'stddef',
+  'sys/epoll',
   'sys/eventfd',
   'sys/socket',
   'sys/time',
@@ -153,6 +166,15 @@ const libraryHeaders = [
   'sys/un',
 ];
 const kernelHeaders = ['stddef', 'linux/filter', 'linux/inet_diag', 'linux/netlink', 'linux/sock_diag'];
+
+/** The only layout here that differs between processors. */
+function ofEpoll(processor: keyof typeof epollLayouts): typeof ofTheLibrary {
+  const { words, dataWord } = epollLayouts[processor];
+  return [
+    ['sizeof(struct epoll_event)', 4 * words],
+    ['offsetof(struct epoll_event, data.u32)', 4 * dataWord],
+  ];
+}
 
 /** What the compiler has against these assertions. */
 async function objections(
@@ -178,13 +200,15 @@ async function objections(
   }
 }
 
-for (const [platform, compiler, hasKernelHeaders] of [
-  ['this machine', 'gcc', true],
-  ['musl', 'musl-gcc', false],
-  ['arm64', 'aarch64-linux-gnu-gcc', true],
+const processor = process.arch === 'arm64' ? 'arm64' : 'x64';
+
+for (const [platform, compiler, hasKernelHeaders, layout] of [
+  ['this machine', 'gcc', true, processor],
+  ['musl', 'musl-gcc', false, processor],
+  ['arm64', 'aarch64-linux-gnu-gcc', true, 'arm64'],
 ] as const) {
   test(`the headers of ${platform} have our numbers and layouts`, { skip: needs(compiler) }, async () => {
-    assert.equal(await objections(compiler, libraryHeaders, ofTheLibrary), '');
+    assert.equal(await objections(compiler, libraryHeaders, [...ofTheLibrary, ...ofEpoll(layout)]), '');
     if (hasKernelHeaders) assert.equal(await objections(compiler, kernelHeaders, ofTheKernel), '');
     assert.match(await objections(compiler, libraryHeaders, [['SO_REUSEPORT', 512]]), /SO_REUSEPORT/u);
   });

@@ -1,7 +1,7 @@
 /** The real sockets, on loopback. A test waits for events, never for time. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, readlinkSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -313,24 +313,4 @@ test('a listener that closed keeps its connections and refuses new ones', async 
   await far.log.next('ended');
   far.stream().end();
   assert.equal(await closed, 'closed');
-});
-
-test('what a connection has received can be acknowledged at once, by its descriptor, until it is closed', async () => {
-  const { listener, log: serverLog } = await listen();
-  const descriptors: number[] = [];
-  const acknowledging = nodeNetwork({ sendFailed: assert.fail, acceptFailed: assert.fail }, undefined, (fd) => {
-    descriptors.push(fd);
-  });
-  const accepted = serverLog.next('accepted');
-  const log = new Log();
-  const opened = log.next('opened');
-  const stream = acknowledging.connectStream(listener.local, streamEvents(log));
-  await Promise.all([accepted, opened]);
-  stream.acknowledge?.();
-  assert.equal(descriptors.length, 1);
-  assert.match(readlinkSync(`/proc/self/fd/${descriptors[0]}`), /^socket:/);
-  stream.destroy();
-  stream.acknowledge?.();
-  assert.equal(descriptors.length, 1);
-  listener.close();
 });

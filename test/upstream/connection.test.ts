@@ -372,7 +372,7 @@ test('retired: what is in flight is still answered, then it closes; closed: what
   assert.equal(lost.losses[0].blame, false);
 });
 
-test('what has come is acknowledged at once while more is owed: a peer that keeps small answers together waits for it', async () => {
+test('what has come is acknowledged when the turn ends, if more is owed and no query is written that does it', async () => {
   const { open, ask, upstream, world, clock } = await setUp();
   let acknowledged = 0;
   const connect = world.network.connectStream.bind(world.network);
@@ -389,6 +389,14 @@ test('what has come is acknowledged at once while more is owed: a peer that keep
   second.reply(answerTo(second));
   await clock.pass(1);
   assert.equal(acknowledged, 1, 'nothing is owed any more');
+  ask(connection, 'c').answered = () => void ask(connection, 'e');
+  ask(connection, 'd');
+  await clock.pass(1);
+  const [third] = upstream.queries.slice(2);
+  third.reply(answerTo(third));
+  await clock.pass(1);
+  assert.equal(upstream.queries.length, 5);
+  assert.equal(acknowledged, 1, 'what was written did it');
 });
 
 /** An exception of one request, which is a bug of ours. */

@@ -465,6 +465,17 @@ describe('our own sockets, beyond that', { skip, timeout: 60_000 }, () => {
     await far.close();
   });
 
+  test('a name, which the system must resolve, is left to Node.js', async () => {
+    const far = await listen('127.0.0.1', closesWithPeer);
+    const network = nodeNetwork(quiet, { connectStream: () => assert.fail('not for names') });
+    const near = new Recorder();
+    const stream = network.connectStream({ ...far.at, address: 'localhost' }, near);
+    await near.next('opened');
+    stream.destroy();
+    await near.next('closed');
+    await far.close();
+  });
+
   /** Runs a script that has `calls`, `connect`, and a server's `port` that answers "?" with "!". */
   function runs(script: string): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
     const at = (file: string): string => JSON.stringify(new URL(`../../src/os/${file}`, import.meta.url).href);

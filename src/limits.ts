@@ -85,6 +85,10 @@ export const queryDeadlineCeilingMs = 5_000;
 export const lateAnswerMs = 10_000;
 /** Failed questions of one `forward` that may get late answers; each holds a place on a connection, or a port. */
 export const lateQuestionsMax = 256;
+/** Objects kept for coming queries of one `forward`, half a kilobyte each: as many as a burst has in flight. */
+export const freeQueriesMax = 256;
+/** The same for the questions of clients, their waiters and their bytes, 1 kB each. */
+export const freeQuestionsMax = 256;
 /** One sweep over all that waits. */
 export const sweepPeriodMs = 25;
 /** The pause after a failed refresh, unless the Corefile sets one. */

@@ -3,6 +3,7 @@
  * a name is held once, in its block. Only the main thread writes the index.
  */
 import { hashQuestion } from '../dns/hash.js';
+import { copyFirst } from '../dns/wire.js';
 import { assert, chainEntriesMax, headerBytes } from '../limits.js';
 import { Allocator } from './allocator.js';
 import {
@@ -235,8 +236,9 @@ function write(blocks: Blocks, ref: BlockRef, answer: Keep, nowMs: number): void
   halves[(ref + atMessageBytes) >> 1] = answer.messageBytes;
   halves[(ref + atRecords) >> 1] = answer.records;
   words[(ref + atLifetime) >> 2] = Math.min(answer.lifetimeMs, 2 ** 31 - 1);
-  bytes.set(answer.message.subarray(0, answer.messageBytes), ref + atMessage);
-  halves.set(answer.ttlOffsets.subarray(0, answer.records), blocks.ttlOffsets(ref));
+  copyFirst(answer.message, answer.messageBytes, bytes, ref + atMessage);
+  const offsets = blocks.ttlOffsets(ref);
+  for (let index = 0; index < answer.records; index++) halves[offsets + index] = answer.ttlOffsets[index];
 }
 
 function publish(blocks: Blocks, ref: BlockRef): void {

@@ -86,16 +86,14 @@ export class SegmentedLru {
   #makeRoom(): void {
     if (this.size < this.#options.entriesMax) return;
     for (let left = entriesSparedMax; ; left--) {
-      const oldest = (oldestOf(this.#probation) ?? oldestOf(this.#protected)) as BlockRef;
-      if (left === 0 || !this.#isTouched(oldest)) return this.#evict(oldest);
+      const oldest = (this.#probation.pop() ?? this.#protected.pop()) as BlockRef;
+      if (left === 0 || !this.#isTouched(oldest)) {
+        this.#options.evicted();
+        return this.#options.left(oldest);
+      }
       this.#options.words[(oldest + atTouched) >> 2] &= ~touchedForOrder;
       this.#protect(oldest);
     }
-  }
-
-  #evict(ref: BlockRef): void {
-    this.#options.evicted();
-    this.delete(ref);
   }
 
   /** Moves an entry to the young end of the protected ones; the oldest of these may go on probation again. */
@@ -103,8 +101,7 @@ export class SegmentedLru {
     this.#probation.delete(ref);
     this.#protected.set(ref, ref, oneEntry);
     if (this.#protected.size <= this.#protectedMax) return;
-    const demoted = oldestOf(this.#protected) as BlockRef;
-    this.#protected.delete(demoted);
+    const demoted = this.#protected.pop() as BlockRef;
     this.#probation.set(demoted, demoted, oneEntry);
   }
 
@@ -115,7 +112,3 @@ export class SegmentedLru {
 
 /** An entry's size in an lru-cache bounded by size. */
 const oneEntry = { size: 1 } as const;
-
-function oldestOf(segment: LRUCache<BlockRef, BlockRef>): BlockRef | undefined {
-  return segment.rkeys().next().value as BlockRef | undefined;
-}

@@ -162,8 +162,8 @@ function readOptions(packet: Uint8Array, from: number, end: number, query: Query
 }
 
 /** A copy for later of an accepted packet; a long one is reduced to what `readQuery` reads: question and OPT. */
-export function keptQuery(packet: Uint8Array, query: Query): Uint8Array {
-  if (packet.length <= waiterQueryBytesMax) return copyOf(packet, 0, packet.length);
+export function keptQuery(packet: Uint8Array, query: Query, copy = copyOf): Uint8Array {
+  if (packet.length <= waiterQueryBytesMax) return copy(packet, 0, packet.length);
   const { questionEnd, edns } = query;
   const optionsBytes = (query.keepalive ? 4 : 0) + (edns && query.nsid ? 4 : 0);
   const kept = new Uint8Array(questionEnd + (edns ? 11 + optionsBytes : 0));
@@ -184,8 +184,8 @@ export function keptQuery(packet: Uint8Array, query: Query): Uint8Array {
   return kept;
 }
 
-export function questionOf(packet: Uint8Array, query: Query): Uint8Array {
-  return copyOf(packet, headerBytes, query.questionEnd);
+export function questionOf(packet: Uint8Array, query: Query, copy = copyOf): Uint8Array {
+  return copy(packet, headerBytes, query.questionEnd);
 }
 
 /** The same type and class for another name in wire form. */
@@ -193,8 +193,8 @@ export function questionForName(question: Uint8Array, name: Uint8Array): Uint8Ar
   return Buffer.concat([name, question.subarray(question.length - 4)]);
 }
 
-export function questionForType(packet: Uint8Array, query: Query, type: number): Uint8Array {
-  const question = questionOf(packet, query);
+export function questionForType(packet: Uint8Array, query: Query, type: number, copy = copyOf): Uint8Array {
+  const question = questionOf(packet, query, copy);
   setU16(question, question.length - 4, type);
   return question;
 }

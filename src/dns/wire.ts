@@ -144,13 +144,19 @@ export function sameName(one: Uint8Array, oneAt: number, other: Uint8Array, othe
   return true;
 }
 
+/** For so few bytes a loop is faster than a view to copy from, which is garbage besides. */
 const shortBytes = 96;
 
 /** A copy of the bytes from `from` to `end`. `slice` of a Buffer, which packets are, would be a view. */
 export function copyOf(bytes: Uint8Array, from: number, end: number): Uint8Array {
   const copy = new Uint8Array(end - from);
-  // For so few bytes a loop is faster than a view to copy from.
   if (copy.length <= shortBytes) for (let at = 0; at < copy.length; at++) copy[at] = bytes[from + at];
   else copy.set(bytes.subarray(from, end));
   return copy;
+}
+
+/** Copies the first `length` bytes of `from` to `at` in `to`. */
+export function copyFirst(from: Uint8Array, length: number, to: Uint8Array, at: number): void {
+  if (length > shortBytes) to.set(from.subarray(0, length), at);
+  else for (let index = 0; index < length; index++) to[at + index] = from[index];
 }

@@ -11,6 +11,8 @@ export interface Client {
   readonly receivedAtMs?: number | undefined;
   /** Sends the answer, or with null none, exactly once; a no-op for a client that has gone. Borrows the bytes. */
   reply(answer: Uint8Array | null): void;
+  /** After the reply: nothing refers to the client any more, so its object may become another client. */
+  free?(): void;
 }
 
 /** Takes a packet, borrowed until it returns, and makes sure that `client.reply` is called exactly once. */

@@ -8,6 +8,7 @@
  * Positions count bytes and overflow; an entry never wraps: what is left at the end is skipped.
  */
 import { type HashKey, hashWords } from '../dns/hash.js';
+import { Prefixes } from '../dns/prefixes.js';
 import { receiveSlotBytes, ringBytes, ringClientShare } from '../limits.js';
 import { linux } from '../os/system-calls.js';
 import { type Datagrams, peerAddressWords, peerWords } from './message-batch.js';
@@ -161,9 +162,9 @@ export class RingReader {
   nameBytes = 0;
   controlBytes = 0;
   /** A copy of the packet, overwritten by the next entry. */
-  packet = new Uint8Array(0);
+  packet: Uint8Array = new Uint8Array(0);
   readonly #ring: Ring;
-  readonly #copy = new Uint8Array(receiveSlotBytes);
+  readonly #copy = new Prefixes(new Uint8Array(receiveSlotBytes));
   #entry = 0;
 
   constructor(memory: SharedArrayBuffer) {
@@ -195,8 +196,9 @@ export class RingReader {
     this.arrivedMs = doubles[(entry + atArrived) >> 1];
     const length = words[entry + atLength];
     const from = (entry + entryHeaderWords) * 4;
-    for (let byte = 0; byte < length; byte++) this.#copy[byte] = bytes[from + byte];
-    this.packet = this.#copy.subarray(0, length);
+    const packet = this.#copy.of(length);
+    for (let byte = 0; byte < length; byte++) packet[byte] = bytes[from + byte];
+    this.packet = packet;
     return true;
   }
 
@@ -209,13 +211,12 @@ export class RingReader {
     return this.#entry + atPeer;
   }
 
-  /** A copy of the entry's peer; without a control message only its address, small enough for V8's own heap. */
-  peer(): Int32Array {
+  /** Copies the entry's peer, without a control message only its address; `peer` has `peerWords` words. */
+  copyPeer(peer: Int32Array): void {
     const { words } = this.#ring;
     const from = this.#entry + atPeer;
-    const peer = new Int32Array(this.controlBytes === 0 ? peerAddressWords : peerWords);
-    for (let word = 0; word < peer.length; word++) peer[word] = words[from + word];
-    return peer;
+    const count = this.controlBytes === 0 ? peerAddressWords : peerWords;
+    for (let word = 0; word < count; word++) peer[word] = words[from + word];
   }
 }
 

@@ -5,7 +5,7 @@
 import { type Counters, overUdp } from '../counters.js';
 import type { HashKey } from '../dns/hash.js';
 import { copyOf } from '../dns/wire.js';
-import { handedOverMax, handOverTurnMs, ringMovedAtOnceMax, settleMs } from '../limits.js';
+import { assert, freeQuestionsMax, handedOverMax, handOverTurnMs, ringMovedAtOnceMax, settleMs } from '../limits.js';
 import { endpointOf, HeldPorts, withoutIpv6 } from '../os/addresses.js';
 import type { WorkerSocket } from '../os/bound-socket.js';
 import type { Endpoint } from '../os/network.js';
@@ -13,9 +13,9 @@ import type { Groups } from '../os/reuseport-groups.js';
 import type { SystemCalls } from '../os/system-calls.js';
 import { toEach } from '../scheduling/each.js';
 import { FairQueue } from '../scheduling/fair-queue.js';
-import { type Client, PacketClient, type Receiver } from './client.js';
+import type { Client } from './client.js';
 import type { WantedListener } from './listeners.js';
-import { type Peer, SendBatch } from './message-batch.js';
+import { type Peer, peerWords, SendBatch } from './message-batch.js';
 import { clientNumber, type EntryKind, kindRefresh, type RingReader } from './ring.js';
 import type { SampleReader } from './samples.js';
 import type { UdpListener } from './udp-portable.js';
@@ -61,6 +61,9 @@ export class Workers<Table, Shared> {
   readonly #rings: readonly RingReader[];
   readonly #replies: SendBatch;
   readonly #deferred: DeferredQueue<Deferred<Table>>;
+  /** The item read last, overwritten by the next one. */
+  readonly #item: Deferred<Table> = { kind: kindRefresh, listener: null!, packet: null!, client: null! };
+  readonly #freeClients: WorkerClient<Table>[] = [];
   readonly #ports = new HeldPorts();
   readonly #listeners = new Set<WorkerListener<Table>>();
   readonly #sockets = new Map<number, Socket<Table>>();
@@ -143,7 +146,9 @@ export class Workers<Table, Shared> {
       nowMs: this.#deps.clock.nowMs,
       hashKey: this.#deps.hashKey,
       read: (ring) => this.#read(ring),
-      keep: (item) => ({ ...item, packet: copyOf(item.packet, 0, item.packet.length) }),
+      keep: ({ kind, listener, packet, client }) => {
+        return { kind, listener, packet: copyOf(packet, 0, packet.length), client };
+      },
       serve({ kind, listener, packet, client }) {
         if (kind === kindRefresh) listener.wanted.refresh(packet, client);
         else listener.wanted.serve(packet, client);
@@ -188,19 +193,25 @@ export class Workers<Table, Shared> {
     if (socket === undefined) return null;
     const { kind, packet } = ring;
     const { listener } = socket;
-    const peer = { socket, words: ring.peer(), nameBytes: ring.nameBytes, controlBytes: ring.controlBytes };
+    const client = this.#freeClients.pop() ?? new WorkerClient<Table>(this.#clients);
+    client.begin(socket, ring);
     if (kind !== kindRefresh) listener.inFlight++;
-    return { kind, listener, packet, client: new PacketClient(overUdp, this.#receiver, peer, ring.arrivedMs) };
+    this.#item.kind = kind;
+    this.#item.listener = listener;
+    this.#item.packet = packet;
+    this.#item.client = client;
+    return this.#item;
   }
 
-  readonly #receiver: Receiver<WorkerPeer<Table>> = {
-    localOf: ({ socket }) => socket.listener.local,
-    remoteOf: ({ words }) => endpointOf(words),
-    answered: (answer, peer) => {
-      const { fd, listener } = peer.socket;
+  readonly #clients: WorkerClientOwner<Table> = {
+    answered: (answer, client) => {
+      const { fd, listener } = client.socket;
       listener.inFlight--;
-      if (answer !== null && !listener.isSilent) this.#replies.add(fd, answer, peer);
+      if (answer !== null && !listener.isSilent) this.#replies.add(fd, answer, client);
       if (listener.leavesWith !== null && listener.inFlight === 0) this.#takeSoon();
+    },
+    freed: (client) => {
+      if (this.#freeClients.length < freeQuestionsMax) this.#freeClients.push(client);
     },
   };
 
@@ -294,15 +305,63 @@ export class Workers<Table, Shared> {
   }
 }
 
-interface WorkerPeer<Table> extends Peer {
-  readonly socket: Socket<Table>;
+interface WorkerClientOwner<Table> {
+  answered(answer: Uint8Array | null, client: WorkerClient<Table>): void;
+  freed(client: WorkerClient<Table>): void;
+}
+
+/** The sender of a deferred packet; an object is used for one after another. */
+class WorkerClient<Table> implements Client, Peer {
+  readonly transport = overUdp;
+  receivedAtMs = 0;
+  socket!: Socket<Table>;
+  readonly words = new Int32Array(peerWords);
+  nameBytes = 0;
+  controlBytes = 0;
+  #remote: Endpoint | null = null;
+  #isSettled = true;
+  readonly #owner: WorkerClientOwner<Table>;
+
+  constructor(owner: WorkerClientOwner<Table>) {
+    this.#owner = owner;
+  }
+
+  begin(socket: Socket<Table>, ring: RingReader): void {
+    this.socket = socket;
+    this.receivedAtMs = ring.arrivedMs;
+    this.nameBytes = ring.nameBytes;
+    this.controlBytes = ring.controlBytes;
+    ring.copyPeer(this.words);
+    this.#remote = null;
+    this.#isSettled = false;
+  }
+
+  get local(): Endpoint {
+    return this.socket.listener.local;
+  }
+
+  get remote(): Endpoint {
+    this.#remote ??= endpointOf(this.words);
+    return this.#remote;
+  }
+
+  reply(answer: Uint8Array | null): void {
+    assert(!this.#isSettled, 'a query is answered once');
+    this.#isSettled = true;
+    this.#owner.answered(answer, this);
+  }
+
+  free(): void {
+    assert(this.#isSettled, 'a client is free after its answer');
+    this.#owner.freed(this);
+  }
 }
 
 interface Deferred<Table> {
-  readonly kind: EntryKind;
-  readonly listener: WorkerListener<Table>;
-  readonly packet: Uint8Array;
-  readonly client: Client;
+  kind: EntryKind;
+  listener: WorkerListener<Table>;
+  packet: Uint8Array;
+  client: Client;
 }
 
 interface DeferredDeps<Item> {

@@ -14,6 +14,7 @@ import type { Answer, Outcome, Request } from '../upstream/ask.js';
 import { keyOf } from './fast-path.js';
 import { type LoopWatch, typeHinfo } from './loop.js';
 import { hashOf, type Pending, PendingTable, Sharing, type Waiter } from './pending.js';
+import { type PendingQuestion, Questions } from './question.js';
 import { leaveUnanswered, type MadeSource, type RespondDeps, Responder } from './respond.js';
 import type { Made, PlanQuery, QueryToPlan } from './route.js';
 import {
@@ -43,12 +44,17 @@ export class Misses {
   readonly #responder: Responder;
   readonly #table = new PendingTable();
   readonly #sharing: Sharing;
+  readonly #questions: Questions;
   readonly #staleTimer: StaleTimer;
 
   constructor(deps: MissesDeps) {
     this.#deps = deps;
     this.#responder = new Responder(deps);
     this.#sharing = new Sharing(deps.context.counters);
+    this.#questions = new Questions({
+      answered: (question, outcome) => this.#answered(question, outcome),
+      answeredLate: (question, answer) => this.#answeredLate(question, answer),
+    });
     this.#staleTimer = new StaleTimer(deps.clock, (pending) => this.#staleTimerFired(pending));
   }
 
@@ -101,7 +107,7 @@ export class Misses {
   }
 
   /** `waiter` is null for a refresh. */
-  #getFor(pending: Pending, packet: Uint8Array, client: Client, waiter: Waiter | null): void {
+  #getFor(pending: PendingQuestion, packet: Uint8Array, client: Client, waiter: Waiter | null): void {
     const { route, zone, question } = pending;
     // A refresh uses TCP, as in CoreDNS: what is cached for all must not be cut for one.
     const transport = waiter === null ? overTcp : client.transport;
@@ -116,8 +122,20 @@ export class Misses {
         return this.#respondMade(pending, made, { client, transport }, waiter);
       }
     }
-    if (!this.#enter(pending, waiter)) return;
-    this.#ask(pending, question, { client, transport }, (outcome) => this.#finish(pending, outcome, null));
+    if (this.#enter(pending, waiter)) this.#askAsItIs(pending, client, transport);
+  }
+
+  #askAsItIs(question: PendingQuestion, client: Client, transport: Transport): void {
+    const request = question.asRequest(transport, clientFor(question, client));
+    // This `ask` uses subqueries, which are not shared themselves.
+    if (question.asksOurselves) question.ask(request, question.done, question.late);
+    else this.#sharing.ask(question, question.done, question.late);
+  }
+
+  #answered(question: PendingQuestion, outcome: Outcome): void {
+    this.#finish(question, outcome, null);
+    // A log may keep what it is given.
+    if (outcome.ok && !question.asksOurselves && question.route.logQuery === null) this.#questions.free(question);
   }
 
   /** Makes and asks what the plan says in place of the question. */
@@ -160,36 +178,31 @@ export class Misses {
 
   #waiter(zone: ServedZone, packet: Uint8Array, client: Client, receivedAtMs: number): Waiter {
     const { query } = this.#deps.context;
-    const { type } = query;
-    const wants = type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';
-    const queryBytes = packet.length;
-    return { client, packet: keptQuery(packet, query), queryBytes, receivedAtMs, zone, wants, ours: null };
+    const kept = keptQuery(packet, query, this.#questions.copy);
+    const waiter = this.#questions.waiter(client, kept, packet.length, receivedAtMs);
+    waiter.zone = zone;
+    waiter.wants = query.type === typeAaaa && zone.aaaa !== aaaaForward ? 'aaaa' : 'answer';
+    return waiter;
   }
 
-  #question(zone: ServedZone, packet: Uint8Array, nowMs: number, wants: Waiter['wants'], depth = 0): Pending {
-    const { query } = this.#deps.context;
-    const question = wants === 'aaaa' ? questionForType(packet, query, typeA) : questionOf(packet, query);
+  #question(zone: ServedZone, packet: Uint8Array, nowMs: number, wants: Waiter['wants'], depth = 0): PendingQuestion {
+    const { query, blocks } = this.#deps.context;
+    const { copy } = this.#questions;
+    const question = wants === 'aaaa' ? questionForType(packet, query, typeA, copy) : questionOf(packet, query, copy);
     const key = keyOf(query);
-    const recursionDesired = (query.flags & flagRd) !== 0;
-    const { zoneId } = zone;
-    const route = this.#deps.routes.get(zone)!;
-    return {
+    const begun = this.#questions.question({
       question,
-      zoneId,
+      zoneId: zone.zoneId,
       key,
-      recursionDesired,
-      hash: hashOf(question, zoneId, key, this.#deps.context.blocks.hashKey),
-      isJoinable: true,
-      plan: null,
+      recursionDesired: (query.flags & flagRd) !== 0,
+      hash: hashOf(question, key, blocks.hashKey),
       zone,
-      route,
+      route: this.#deps.routes.get(zone)!,
       startedAtMs: nowMs,
-      hasStale: this.#responder.findForStaleTimer({ zone, question, key }) !== 0,
       depth,
-      asksOurselves: route.asksOurselves,
-      waiters: [],
-      next: null,
-    };
+    });
+    begun.hasStale = this.#responder.findForStaleTimer(begun) !== 0;
+    return begun;
   }
 
   #countMiss(zone: ServedZone): void {
@@ -256,7 +269,7 @@ export class Misses {
   #ask(pending: Pending, question: Uint8Array, from: Origin, done: (outcome: Outcome) => void): void {
     const { recursionDesired, key, plan, startedAtMs, depth } = pending;
     // Where one question leads to another, the answer to the first is not the whole answer.
-    const isWhole = pending.isJoinable && (plan === null || plan.next === null);
+    const isWhole = pending.isJoinable && plan?.next === null;
     const late = isWhole ? (answer: Answer) => this.#answeredLate(pending, answer) : undefined;
     const request: Request = {
       question,
@@ -264,16 +277,15 @@ export class Misses {
       checkingDisabled: (key & keyCheckingDisabled) !== 0,
       dnssecOk: (key & keyDnssecOk) !== 0,
       clientTransport: from.transport === overTcp ? 'tcp' : 'udp',
-      // A refresh has no client, but access rules of a subquery are for the client whose query led to it.
-      client: clientOf(pending) ?? (pending.asksOurselves ? from.client.remote.address : undefined),
-      options: plan === null ? undefined : plan.options,
+      client: clientFor(pending, from.client),
+      options: plan?.options,
       askedAtMs: startedAtMs,
       depth,
     };
     const { ask, asksOurselves } = pending.route;
     // This `ask` uses subqueries, which are not shared themselves.
     if (asksOurselves) return ask(request, done, late);
-    const hash = hashOf(question, 0, key, this.#deps.context.blocks.hashKey);
+    const hash = hashOf(question, key, this.#deps.context.blocks.hashKey);
     this.#sharing.ask({ ask, request, askedAtMs: startedAtMs, hash }, done, late);
   }
 
@@ -309,6 +321,11 @@ export class Misses {
 /** The first client; undefined for a refresh. */
 function clientOf({ waiters }: Pending): string | undefined {
   return waiters[0]?.client.remote.address;
+}
+
+/** For the request. A refresh has none, but access rules of a subquery are for the client whose query led to it. */
+function clientFor(pending: Pending, { remote }: Client): string | undefined {
+  return clientOf(pending) ?? (pending.asksOurselves ? remote.address : undefined);
 }
 
 /** RFC 8767's client response timer: one sweep for all questions whose clients are to get a stale answer in time. */

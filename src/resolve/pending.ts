@@ -9,6 +9,7 @@ import { sameName } from '../dns/wire.js';
 import {
   chainEntriesMax,
   clientWaitersLeast,
+  freeQuestionsMax,
   identicalQuestionsMax,
   pendingMax,
   waitersMax,
@@ -119,9 +120,12 @@ export interface Pending extends Identity {
   next: Pending | null;
 }
 
-/** The same for the same question in any spelling. The key keeps clients from choosing names that collide. */
-export function hashOf(question: Uint8Array, zoneId: number, key: number, hashKey: HashKey): number {
-  return hashQuestion(question, 0, question.length, hashKey, (zoneId << 2) | key);
+/**
+ * The same for the same question in any spelling and any zone: one hash serves `PendingTable` and `Sharing`. The key
+ * keeps clients from choosing names that collide.
+ */
+export function hashOf(question: Uint8Array, key: number, hashKey: HashKey): number {
+  return hashQuestion(question, 0, question.length, hashKey, key);
 }
 
 function isSameIdentity(one: Identity, other: Identity): boolean {
@@ -211,10 +215,12 @@ export class PendingTable {
     return taken;
   }
 
-  remove(pending: Pending): Waiter[] {
+  /** The question is over; its waiters stay with it, and wait no more. */
+  remove(pending: Pending): readonly Waiter[] {
     this.#table.remove(pending);
     this.#size--;
-    return this.takeWaiters(pending);
+    for (const waiter of pending.waiters) this.#count(waiter, -1);
+    return pending.waiters;
   }
 
   #count({ client }: Waiter, change: 1 | -1): void {
@@ -238,6 +244,7 @@ interface Sharer {
   readonly late: ((answer: Answer) => void) | undefined;
 }
 
+/** Borrowed until `ask` returns. */
 interface Sharable {
   readonly ask: Ask;
   readonly request: Request;
@@ -245,12 +252,6 @@ interface Sharable {
   readonly askedAtMs: number;
   /** The same for the same name, type and class in any spelling. */
   readonly hash: number;
-}
-
-interface SharedQuery extends Sharable {
-  /** The first is the one that it was asked for. */
-  readonly sharers: Sharer[];
-  next: SharedQuery | null;
 }
 
 const tooMany: Outcome = { ok: false, why: 'overloaded', text: 'too many queries are waiting for the same question' };
@@ -262,6 +263,7 @@ const tooMany: Outcome = { ok: false, why: 'overloaded', text: 'too many queries
 export class Sharing {
   readonly #table = new ChainTable<SharedQuery>();
   readonly #counters: Pick<Counters, 'count'>;
+  readonly #free: SharedQuery[] = [];
 
   constructor(counters: Pick<Counters, 'count'>) {
     this.#counters = counters;
@@ -270,11 +272,11 @@ export class Sharing {
   /** Asks, or waits for the same request under way; `done` and `late` are called as an `Ask` calls them. */
   ask(wanted: Sharable, done: Sharer['done'], late: Sharer['late']): void {
     const running = this.#find(wanted);
-    const sharer: Sharer = { client: wanted.request.client, done, late };
-    if (running === null) return this.#start(wanted, sharer);
-    const bound = boundFor(sharer.client, running.sharers);
+    if (running === null) return this.#start(wanted, done, late);
+    const { client } = wanted.request;
+    const bound = boundFor(client, running);
     this.#counters.count(bound ?? 'coalesced');
-    if (bound === null) running.sharers.push(sharer);
+    if (bound === null) running.others.push({ client, done, late });
     else queueMicrotask(() => done(tooMany));
   }
 
@@ -291,18 +293,50 @@ export class Sharing {
     return count < identicalQuestionsMax ? null : oldest;
   }
 
-  #start({ ask, request, askedAtMs, hash }: Sharable, first: Sharer): void {
-    const shared: SharedQuery = { hash, ask, request, askedAtMs, sharers: [first], next: null };
+  #start(wanted: Sharable, done: Sharer['done'], late: Sharer['late']): void {
+    const shared = this.#free.pop() ?? new SharedQuery(this.#over);
+    shared.begin(wanted, done, late);
     this.#table.add(shared);
-    const { late } = first;
-    ask(
-      request,
-      (outcome) => {
-        this.#table.remove(shared);
-        toEach(shared.sharers, ({ done }) => done(outcome));
-      },
-      late && ((answer) => toEach(shared.sharers, (sharer) => sharer.late?.(answer))),
-    );
+    wanted.ask(wanted.request, shared.done, late && shared.late);
+  }
+
+  readonly #over = (shared: SharedQuery, outcome: Outcome): void => {
+    this.#table.remove(shared);
+    const { first, others } = shared;
+    if (others.length === 0) first.done(outcome);
+    else toEach([first, ...others], ({ done }) => done(outcome));
+    // After a failure a late answer may come.
+    if (!outcome.ok || this.#free.length >= freeQuestionsMax) return;
+    if (others.length > 0) shared.others = [];
+    this.#free.push(shared);
+  };
+}
+
+/** A request under way and those who share it. An object is used for one after another, as a `PendingQuestion` is. */
+class SharedQuery implements Sharable {
+  ask!: Ask;
+  request!: Request;
+  askedAtMs = 0;
+  hash = 0;
+  next: SharedQuery | null = null;
+  /** For whom it is asked. */
+  readonly first: { -readonly [Key in keyof Sharer]: Sharer[Key] } = { client: undefined, done() {}, late: undefined };
+  others: Sharer[] = [];
+  readonly done: (outcome: Outcome) => void;
+  readonly late = (answer: Answer): void => toEach([this.first, ...this.others], (sharer) => sharer.late?.(answer));
+
+  constructor(over: (shared: SharedQuery, outcome: Outcome) => void) {
+    this.done = (outcome) => over(this, outcome);
+  }
+
+  begin({ ask, request, askedAtMs, hash }: Sharable, done: Sharer['done'], late: Sharer['late']): void {
+    this.ask = ask;
+    this.request = request;
+    this.askedAtMs = askedAtMs;
+    this.hash = hash;
+    this.first.client = request.client;
+    this.first.done = done;
+    this.first.late = late;
   }
 }
 
@@ -327,11 +361,12 @@ function isSameBytes(one: Uint8Array | undefined, other: Uint8Array | undefined)
 /** The bound that keeps one more from waiting, or null. */
 function boundFor(
   client: string | undefined,
-  sharers: readonly Sharer[],
+  { first, others }: SharedQuery,
 ): 'overloadedWaiters' | 'overloadedClient' | null {
-  if (sharers.length >= waitersPerQuestionMax) return 'overloadedWaiters';
-  const share = shareOf(sharers.length);
-  if (sharers.length < share) return null;
-  const has = sharers.filter((sharer) => sharer.client === client).length;
+  const sharers = 1 + others.length;
+  if (sharers >= waitersPerQuestionMax) return 'overloadedWaiters';
+  const share = shareOf(sharers);
+  if (sharers < share) return null;
+  const has = [first, ...others].filter((sharer) => sharer.client === client).length;
   return has >= share ? 'overloadedClient' : null;
 }

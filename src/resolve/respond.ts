@@ -162,16 +162,17 @@ export class Responder {
     const { keepTtl, staleTtlSeconds } = zone.cache!;
     const ageSeconds = keepTtl ? 0 : Math.floor((nowMs - blocks.storedAtMs(usable)) / 1000);
     blocks.touch(usable, nowMs, 0);
+    const source = { ...known, mayKeep: !isStale };
     answerEach(waiters, (waiter) => {
       if (isStale) {
         counters.count(reason);
         counters.zones[counters.zoneBase(waiter.zone.ordinal) + zonePlaces.servedStale]++;
       }
-      const write = () =>
-        isStale
-          ? context.answerStale(waiter.packet, usable, staleTtlSeconds)
-          : context.answerStored(waiter.packet, usable, ageSeconds, null);
-      this.#send(waiter, blocks.rcode(usable), write, { ...known, mayKeep: !isStale });
+      if (this.#begin(waiter, blocks.rcode(usable), source)) return;
+      const bytes = isStale
+        ? context.answerStale(waiter.packet, usable, staleTtlSeconds)
+        : context.answerStored(waiter.packet, usable, ageSeconds, null);
+      this.#send(waiter, bytes, source);
     });
   }
 
@@ -181,8 +182,9 @@ export class Responder {
     if (waiter.ours !== null) return waiter.ours.failed(why === 'no-room' ? 'overloaded' : why);
     if (why === 'drop') return waiter.client.reply(null);
     const { extendedError = null, by = byForward } = failures[why] ?? {};
-    const write = () => context.answerEmpty(waiter.packet, rcodeOf(why), extendedError);
-    this.#send(waiter, rcodeServFail, write, { ...known, by });
+    const source = { ...known, by };
+    this.#begin(waiter, rcodeServFail, source);
+    this.#send(waiter, context.answerEmpty(waiter.packet, rcodeOf(why), extendedError), source);
   }
 
   /** Logged once, for the name that the client asked for. */
@@ -199,7 +201,6 @@ export class Responder {
   /** Sends waiters the answer; returns whether it was cached. */
   #sendKept(pending: Pending, waiters: readonly Waiter[], kept: Kept | null, source: AnswerSource): boolean {
     const { context, cache, clock } = this.#deps;
-    const { extendedError } = source;
     const { out } = this.#normaliser;
     const nowMs = clock.nowMs();
     const store = this.#storeFor(pending, kept);
@@ -214,21 +215,27 @@ export class Responder {
     if (store !== null && ref === 0) context.counters.count('storeFailed');
     if (ref === 0 && lent === 0) lent = cache.borrow(keep, nowMs);
     const block = lent === 0 ? ref : lent;
-    const send = (waiter: Waiter): void => {
-      if (block === 0) return this.sendFailure(waiter, 'no-room');
-      const write = () =>
-        // The outcome is that of the name's A.
-        waiter.wants === 'aaaa'
-          ? context.answerEmpty(waiter.packet, out.rcode, extendedError)
-          : context.answerStored(waiter.packet, block, 0, extendedError);
-      this.#send(waiter, out.rcode, write, source);
-    };
     try {
-      answerEach(waiters, send);
+      if (block === 0) answerEach(waiters, (waiter) => this.sendFailure(waiter, 'no-room'));
+      else if (waiters.length === 1) this.#sendStored(waiters[0], block, source);
+      else answerEach(waiters, (waiter) => this.#sendStored(waiter, block, source));
     } finally {
       if (lent !== 0) cache.release(lent);
     }
     return ref !== 0;
+  }
+
+  #sendStored(waiter: Waiter, block: BlockRef, source: AnswerSource): void {
+    const { context } = this.#deps;
+    const { extendedError } = source;
+    const { rcode } = this.#normaliser.out;
+    if (this.#begin(waiter, rcode, source)) return;
+    // The outcome is that of the name's A.
+    const bytes =
+      waiter.wants === 'aaaa'
+        ? context.answerEmpty(waiter.packet, rcode, extendedError)
+        : context.answerStored(waiter.packet, block, 0, extendedError);
+    this.#send(waiter, bytes, source);
   }
 
   /**
@@ -257,32 +264,39 @@ export class Responder {
     return this.#deps.store(pending.zone);
   }
 
-  /** Writes and sends one waiter's answer. For an AAAA that waited for the name's A, `rcode` is the A's. */
-  #send(waiter: Waiter, rcode: number, write: () => number, { upstream, by, mayKeep }: AnswerSource = known): void {
-    const { context, clock } = this.#deps;
-    const { packet, queryBytes, client, zone } = waiter;
+  /**
+   * Prepares the context for this waiter's answer, which is then written and given to `#send`. True if the waiter has had
+   * its answer: an AAAA that waited for the name's A, whose rcode this is, is denied by policy.
+   */
+  #begin(waiter: Waiter, rcode: number, { upstream, mayKeep }: AnswerSource): boolean {
+    const { context } = this.#deps;
+    const { packet, queryBytes, client, zone, ours } = waiter;
     context.zone = zone;
-    const { ours } = waiter;
     // A subquery takes answers of any length.
     context.transport = ours === null ? client.transport : overTcp;
     context.family = client.remote.address.includes(':') ? 1 : 0;
     readQuery(packet, packet.length, context.query);
-    const isDenied = waiter.wants === 'aaaa' && (rcode === rcodeNoError || rcode === rcodeNxDomain);
+    if (waiter.wants !== 'aaaa' || (rcode !== rcodeNoError && rcode !== rcodeNxDomain)) return false;
     if (ours !== null) {
-      const bytes = isDenied ? context.answerDenial(packet, zone, rcode) : write();
-      return ours.answered(context.slot.bytes.subarray(0, bytes), mayKeep);
-    }
-    if (isDenied) {
+      ours.answered(context.written(context.answerDenial(packet, zone, rcode)), mayKeep);
+    } else {
       const bytes = denyAaaa(context, packet, queryBytes, zone, rcode);
-      client.reply(context.slot.bytes.subarray(0, bytes));
-      return this.#log(waiter, bytes, upstream);
+      client.reply(context.written(bytes));
+      this.#log(waiter, bytes, upstream);
     }
-    const bytes = write();
+    return true;
+  }
+
+  /** Sends the answer that was written for the waiter after `#begin`. */
+  #send(waiter: Waiter, bytes: number, { upstream, by, mayKeep }: AnswerSource): void {
+    const { context, clock } = this.#deps;
+    const { queryBytes, client, zone, ours } = waiter;
+    if (ours !== null) return ours.answered(context.written(bytes), mayKeep);
     const seconds = (clock.nowMs() - waiter.receivedAtMs) / 1000;
     // Access rules act before the cache.
     const answerer = zone.cache === null || by === byAcl ? by : byCache;
     context.count(context.counters.zoneBase(zone.ordinal), answerer, queryBytes, bytes, seconds);
-    client.reply(context.slot.bytes.subarray(0, bytes));
+    client.reply(context.written(bytes));
     this.#log(waiter, bytes, upstream);
   }
 

@@ -36,7 +36,7 @@ export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
     const bytes = answerNow(context, zones, packet, packet.length, nowMs);
     if (bytes === deferred) return misses.wait(packet, client, client.receivedAtMs ?? nowMs);
     if (bytes === dropped) return client.reply(null);
-    client.reply(context.slot.bytes.subarray(0, bytes));
+    client.reply(context.written(bytes));
     if (context.zone !== null && context.zone.defers !== 0) log(deps, packet, client, bytes, nowMs);
     if (context.refreshDue) misses.refresh(packet, client, nowMs);
   }
@@ -86,7 +86,7 @@ function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, cli
       ? context.answerMade(verdict.message)
       : context.answerEmpty(packet, verdict.rcode, verdict.extendedError);
   context.count(context.counters.zoneBase(context.zone!.ordinal), verdict.by, packet.length, bytes, 0);
-  client.reply(context.slot.bytes.subarray(0, bytes));
+  client.reply(context.written(bytes));
   log(deps, packet, client, bytes, null);
   return true;
 }

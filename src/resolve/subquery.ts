@@ -124,10 +124,7 @@ function answer(
     const { askedAtMs = nowMs, depth = 0 } = request;
     return misses.waitForSubquery(packet, client, { askedAtMs, depth, ours });
   }
-  ours.answered(
-    context.slot.bytes.subarray(0, bytes),
-    context.block === 0 || nowMs < context.blocks.expiresAtMs(context.block),
-  );
+  ours.answered(context.written(bytes), context.block === 0 || nowMs < context.blocks.expiresAtMs(context.block));
   if (context.refreshDue) misses.refresh(packet, client, nowMs);
 }
 

@@ -30,6 +30,7 @@ import {
 } from '../dns/answer.js';
 import { wireToName } from '../dns/names.js';
 import { noOwnMark } from '../dns/own-queries.js';
+import { Prefixes } from '../dns/prefixes.js';
 import { Query } from '../dns/query.js';
 import { type Dice, shuffleAddresses } from '../dns/shuffle.js';
 import { atAnswers, atAuthorities, atFlags, flagTc, flagZ, setU16, skipName, u16 } from '../dns/wire.js';
@@ -83,6 +84,7 @@ export class WorkerContext {
     keepalive: 0,
     nsid: null,
   };
+  #prefixes: Prefixes;
   readonly #offsets: TtlOffsets;
   readonly #place = { at: 0, messageBytes: 0 };
 
@@ -93,7 +95,14 @@ export class WorkerContext {
     /** Workers defer some queries to the main thread on principle (`defers`). */
     readonly role: 'worker' | 'main',
   ) {
+    this.#prefixes = new Prefixes(slot.bytes);
     this.#offsets = { halves: blocks.halves, first: 0, count: 0 };
+  }
+
+  /** The first bytes of the slot, an answer just written. */
+  written(bytes: number): Uint8Array {
+    if (this.#prefixes.whole !== this.slot.bytes) this.#prefixes = new Prefixes(this.slot.bytes);
+    return this.#prefixes.of(bytes);
   }
 
   /** Whether the stored answer, which is cut to the client's size in the slot, does not fit there. */

@@ -6,6 +6,7 @@ import { nameToWire } from '../dns/names.js';
 import { questionFor } from '../dns/query.js';
 import { sameName, typeA, typeAaaa, typeNs } from '../dns/wire.js';
 import {
+  freeQueriesMax,
   lateQuestionsMax,
   learnedAddressesMax,
   pendingMax,
@@ -23,15 +24,14 @@ import { HedgeBudget } from './budget.js';
 import { DiscoveredName, type NameSettings } from './discovery.js';
 import { type AddressSettings, Rtt, type UpstreamDeps, UpstreamStats } from './endpoint.js';
 import { OwnUpstreams } from './own-upstreams.js';
-import { type QueryOptions, type QueryOwner, type QuerySettings, UpstreamQuery } from './query.js';
+import { type QueryCaller, type QueryOwner, type QuerySettings, UpstreamQuery } from './query.js';
+import type { UpstreamsToAsk } from './selection.js';
 import { Upstream, type UpstreamSettings } from './upstream.js';
 
 /** CoreDNS's default; a longer `read_timeout` moves the deadline. */
 const readTimeoutDefaultMs = 2_000;
 /** Queries to a removed upstream are over by then. */
 const leavingMs = 2 * queryDeadlineCeilingMs;
-
-export type QueryCaller = Pick<QueryOptions, 'askedAtMs' | 'done' | 'late'>;
 
 export class Forward implements QueryOwner {
   readonly config: ForwardConfig;
@@ -45,12 +45,15 @@ export class Forward implements QueryOwner {
   readonly #own: OwnUpstreams;
   /** Each knows its index. Not a Set, for the reason that PendingTable is not a Map. */
   readonly #queries: UpstreamQuery[] = [];
+  /** Objects for queries to come. */
+  readonly #free: UpstreamQuery[] = [];
   /** Failed queries that wait for a late answer, the oldest first. */
   readonly #late: UpstreamQuery[] = [];
   /** In the order of fixed addresses, of names, of `endpoints`. */
   upstreams: readonly Upstream[] = [];
   #fixed: readonly UpstreamEndpoint[] = [];
-  #learnedCount = 0;
+  /** All of them. */
+  #toAsk: UpstreamsToAsk = { upstreams: [], learned: 0 };
   readonly #names: readonly DiscoveredName[];
   readonly #endpoints: DiscoveredName | null;
   /** Removed from the configuration, with queries in flight. */
@@ -104,11 +107,8 @@ export class Forward implements QueryOwner {
     this.#learn(nowMs);
     const upstreams = this.#own.mayAsk(this.upstreams, request.question);
     if (upstreams.length === 0) return { ok: false, why: loopLoss.why, text: loopLoss.text };
-    const left = this.upstreams.length - upstreams.length;
-    const learned = left === 0 ? this.#learnedCount : this.#learnedAmong(upstreams);
-    // By name: V8 takes 4 µs for a spread here, a tenth of the whole query.
-    const { askedAtMs, done, late } = caller;
-    this.#start({ request, askedAtMs, upstreams, learned, number: this.#number(), done, late }, nowMs);
+    const isAll = upstreams.length === this.upstreams.length;
+    this.#start(request, caller, isAll ? this.#toAsk : { upstreams, learned: this.#learnedAmong(upstreams) }, nowMs);
     return null;
   }
 
@@ -119,7 +119,7 @@ export class Forward implements QueryOwner {
   }
 
   #learnedAmong(upstreams: readonly Upstream[]): number {
-    const learned = this.upstreams.slice(this.upstreams.length - this.#learnedCount);
+    const learned = this.upstreams.slice(this.upstreams.length - this.#toAsk.learned);
     return learned.filter((upstream) => upstreams.includes(upstream)).length;
   }
 
@@ -128,9 +128,9 @@ export class Forward implements QueryOwner {
     this.#startOwn([upstream], request, done);
   }
 
-  #startOwn(upstreams: readonly Upstream[], request: Request, done: QueryOptions['done']): void {
+  #startOwn(upstreams: readonly Upstream[], request: Request, done: QueryCaller['done']): void {
     const nowMs = this.deps.clock.nowMs();
-    this.#start({ request, askedAtMs: nowMs, upstreams, learned: 0, number: this.#number(), done, late: null }, nowMs);
+    this.#start(request, { askedAtMs: nowMs, done, late: null }, { upstreams, learned: 0 }, nowMs);
   }
 
   /** Looping upstreams are asked again, except those known to be our own listeners. */
@@ -148,12 +148,16 @@ export class Forward implements QueryOwner {
     return number;
   }
 
-  #start(options: QueryOptions, nowMs: number): void {
-    const query = new UpstreamQuery(this, options);
+  #start(request: Request, caller: QueryCaller, toAsk: UpstreamsToAsk, nowMs: number): void {
+    const query = this.#free.pop() ?? new UpstreamQuery(this);
     query.index = this.#queries.length;
     this.#queries.push(query);
-    this.#clients.took(query.request.client);
-    query.start(nowMs);
+    this.#clients.took(request.client);
+    query.begin(request, caller, toAsk, this.#number(), nowMs);
+  }
+
+  free(query: UpstreamQuery): void {
+    if (this.#free.length < freeQueriesMax) this.#free.push(query);
   }
 
   finished(query: UpstreamQuery): void {
@@ -192,13 +196,13 @@ export class Forward implements QueryOwner {
     add([...this.#fixed, ...this.#names.flatMap(({ endpoints }) => endpoints)], upstreamsPerForwardMax);
     const named = now.size;
     add(this.#endpoints?.endpoints ?? [], named + learnedAddressesMax);
-    this.#learnedCount = now.size - named;
     for (const [key, upstream] of before) {
       if (now.has(key)) continue;
       upstream.retire(nowMs);
       this.#leaving.push({ upstream, sinceMs: nowMs });
     }
     this.upstreams = [...now.values()];
+    this.#toAsk = { upstreams: this.upstreams, learned: now.size - named };
     this.deps.own.changed();
   }
 

@@ -12,7 +12,8 @@ import { doAll, toEach } from '../scheduling/each.js';
 import { Flush, type Flushable } from '../scheduling/flush.js';
 import type { Ask, FailedOutcome, Outcome, Request } from './ask.js';
 import type { UpstreamDeps, UpstreamStats } from './endpoint.js';
-import { Forward, type QueryCaller } from './forward.js';
+import { Forward } from './forward.js';
+import type { QueryCaller } from './query.js';
 import type { Upstream } from './upstream.js';
 
 interface ForwardsDeps extends Omit<UpstreamDeps, 'flush'> {

@@ -33,6 +33,9 @@ const stockScouts = 2;
 /** A replacement is opened so long before the last one would close. */
 const stockLastsMs = 2_000;
 
+/** How much the client of a request has in flight; `own`: so much that only connections with its own are left to it. */
+type Asks = 'little' | 'much' | 'own';
+
 export class Pool implements ConnectionOwner {
   readonly #doubt: Doubt;
   readonly #address: UpstreamAddress;
@@ -188,29 +191,23 @@ export class Pool implements ConnectionOwner {
    * The connection to use, opened if need be; null without room. `own`: only one with a request of this client, where it
    * waits for itself alone. `little`: rather one without a client that asks much.
    */
-  #find(client: string | undefined, asks: 'little' | 'much' | 'own', nowMs: number): Connection | null {
+  #find(client: string | undefined, asks: Asks, nowMs: number): Connection | null {
     const filling = this.#filling;
     if (filling?.hasUnwritten && this.#load(filling, nowMs) < this.#target) {
       const isMeant = asks === 'own' ? filling.carriesFor(client) : asks === 'much' || !filling.carriesHeavy;
       if (isMeant && filling.takes(this.#habit.requestsMax(nowMs), nowMs)) return filling;
     }
     this.#target = this.#targetAt(nowMs);
-    if (asks === 'own')
-      return this.#best(
-        nowMs,
-        (connection) => this.#load(connection, nowMs),
-        (connection) => connection.carriesFor(client),
-      );
-    const load = (connection: Connection): number =>
-      this.#load(connection, nowMs) + (asks === 'little' && connection.carriesHeavy ? slowLoad : 0);
-    const best = this.#best(nowMs, load);
-    if (best !== null && load(best) < this.#target) return best;
+    if (asks === 'own') return this.#best(asks, nowMs, (connection) => connection.carriesFor(client));
+    const best = this.#best(asks, nowMs);
+    const load = best === null ? Number.POSITIVE_INFINITY : this.#loadFor(asks, best, nowMs);
+    if (best !== null && load < this.#target) return best;
     if (this.#makesRoom(nowMs)) return this.#find(client, asks, nowMs);
     if (!this.#mayOpen(best)) return best;
     const opened = this.#open(nowMs);
     const scout = this.#doubt.isIn(nowMs) ? this.#doubt.newScout(nowMs) : null;
     if (scout !== null) opened.send(scout, nowMs);
-    return best !== null && load(best) <= load(opened) ? best : opened;
+    return best !== null && load <= this.#loadFor(asks, opened, nowMs) ? best : opened;
   }
 
   /**
@@ -224,7 +221,7 @@ export class Pool implements ConnectionOwner {
       !hedge.tried.includes(connection) && (isWithinShare || connection.carriesFor(client));
     const heard = this.#lastHeard(hedge.sinceMs, nowMs, isMeant) ?? this.#lastHeard(anyTime, nowMs, isMeant);
     if (heard !== null) return heard;
-    const best = this.#best(nowMs, (connection) => this.#load(connection, nowMs), isMeant);
+    const best = this.#best('much', nowMs, isMeant);
     if (!isWithinShare) return best;
     if (this.#makesRoom(nowMs)) return this.#findOther(attempt, nowMs, hedge);
     return this.#mayOpen(best) ? this.#open(nowMs) : best;
@@ -256,21 +253,23 @@ export class Pool implements ConnectionOwner {
     return best;
   }
 
-  #best(
-    nowMs: number,
-    load: (connection: Connection) => number,
-    isMeant: (connection: Connection) => boolean = () => true,
-  ): Connection | null {
+  #best(asks: Asks, nowMs: number, isMeant: ((connection: Connection) => boolean) | null = null): Connection | null {
     const requestsMax = this.#habit.requestsMax(nowMs);
     let best: Connection | null = null;
     let least = Number.POSITIVE_INFINITY;
     for (const connection of this.#connections) {
-      if (!connection.takes(requestsMax, nowMs) || !isMeant(connection)) continue;
-      const has = load(connection);
-      if (has < least) [best, least] = [connection, has];
+      if (!connection.takes(requestsMax, nowMs) || (isMeant !== null && !isMeant(connection))) continue;
+      const load = this.#loadFor(asks, connection, nowMs);
+      if (load >= least) continue;
+      best = connection;
+      least = load;
       if (least === 0) break;
     }
     return best;
+  }
+
+  #loadFor(asks: Asks, connection: Connection, nowMs: number): number {
+    return this.#load(connection, nowMs) + (asks === 'little' && connection.carriesHeavy ? slowLoad : 0);
   }
 
   #load(connection: Connection, nowMs: number): number {

@@ -26,9 +26,9 @@ import {
   typeSoa,
   u16,
 } from '../dns/wire.js';
-import { headerBytes } from '../limits.js';
+import { askAgainAfterMsMin, assert, headerBytes } from '../limits.js';
 import type { Outcome, Request } from './ask.js';
-import { type Attempt, type Carrier, type Loss, notSent, timeoutText } from './attempt.js';
+import { type Attempt, anyTime, type Carrier, type Hedge, type Loss, notSent, timeoutText } from './attempt.js';
 import type { HedgeBudget } from './budget.js';
 import { durationsOf } from './endpoint.js';
 import { AnswerReader, needsOpt } from './request.js';
@@ -39,6 +39,15 @@ export interface AttemptOptions {
   readonly allowsOpt: boolean;
   /** Sent without OPT to see whether that brings an answer. */
   readonly testsOpt: boolean;
+}
+
+/** All that there are, so that an attempt makes none. */
+const everyOptions = (['udp', 'tcp'] as const).map((transport) =>
+  [false, true].map((allowsOpt) => [false, true].map((testsOpt) => ({ transport, allowsOpt, testsOpt }))),
+);
+
+function attemptOptionsOf(transport: UpstreamTransport, allowsOpt: boolean, testsOpt: boolean): AttemptOptions {
+  return everyOptions[transport === 'udp' ? 0 : 1][allowsOpt ? 1 : 0][testsOpt ? 1 : 0];
 }
 
 /**
@@ -57,6 +66,7 @@ export interface AttemptOwner {
 /** The message accepted last; overwritten by the next one. */
 export const reader = new AnswerReader();
 
+/** An object is used for one attempt after another of queries that use the same object (query.ts). */
 export class QueryAttempt implements Attempt {
   carrier: Carrier | null = null;
   sentAtMs = notSent;
@@ -66,21 +76,41 @@ export class QueryAttempt implements Attempt {
   isLost = false;
   /** The port received something unsolicited. */
   isDisturbed = false;
-  readonly transport: UpstreamTransport;
-  readonly allowsOpt: boolean;
-  readonly testsOpt: boolean;
+  isHedge = false;
+  #options: AttemptOptions = attemptOptionsOf('tcp', false, false);
+  #upstream: Upstream | null = null;
   readonly #owner: AttemptOwner;
 
-  constructor(
-    owner: AttemptOwner,
-    readonly upstream: Upstream,
-    { transport, allowsOpt, testsOpt }: AttemptOptions,
-    readonly isHedge: boolean,
-  ) {
+  constructor(owner: AttemptOwner) {
     this.#owner = owner;
-    this.transport = transport;
-    this.allowsOpt = allowsOpt;
-    this.testsOpt = testsOpt;
+  }
+
+  /** Only for a new object, and one that no carrier holds. */
+  begin(upstream: Upstream, options: AttemptOptions, isHedge: boolean): void {
+    assert(this.carrier === null, 'an attempt begins without a carrier');
+    this.sentAtMs = notSent;
+    this.judgement = null;
+    this.isLost = false;
+    this.isDisturbed = false;
+    this.isHedge = isHedge;
+    this.#options = options;
+    this.#upstream = upstream;
+  }
+
+  get upstream(): Upstream {
+    return this.#upstream!;
+  }
+
+  get transport(): UpstreamTransport {
+    return this.#options.transport;
+  }
+
+  get allowsOpt(): boolean {
+    return this.#options.allowsOpt;
+  }
+
+  get testsOpt(): boolean {
+    return this.#options.testsOpt;
   }
 
   get request(): Request {
@@ -143,19 +173,19 @@ export function attemptOptions(
   preference: TransportPreference,
   nowMs: number,
 ): AttemptOptions {
-  const before = attempts.filter((attempt) => attempt.upstream === upstream);
+  const before = attempts.length === 0 ? attempts : attempts.filter((attempt) => attempt.upstream === upstream);
   if (!preference.isFixed && isCutWithoutTcp(upstream, before, nowMs)) return withoutOpt('udp');
   const transport = transportNow(upstream, before, preference, nowMs);
   const isRefused = before.some(({ judgement }) => judgement === 'opt refused');
   const isSilent = before.some((attempt) => attempt.transport === transport && isSilentForOpt(attempt, nowMs));
   if (isRefused || isSilent) return withoutOpt(transport);
   const allowsOpt = needsOpt(preference.request) || transport === 'tcp' || upstream.edns.nextHasOpt(nowMs);
-  return { transport, testsOpt: false, allowsOpt };
+  return attemptOptionsOf(transport, allowsOpt, false);
 }
 
 /** Options that show whether the OPT is the trouble. */
 export function withoutOpt(transport: UpstreamTransport): AttemptOptions {
-  return { transport, testsOpt: true, allowsOpt: false };
+  return attemptOptionsOf(transport, false, true);
 }
 
 /**
@@ -212,19 +242,66 @@ function transportNow(
   return upstream.transportFor(isDisturbed ? 'tcp' : transport, transportsTried(before, upstream), nowMs);
 }
 
+export const noTransports: readonly UpstreamTransport[] = [];
+
 /** Transports of the attempts at its upstream that were sent before this one; later ones have had less time. */
-export function transportsBefore(attempts: readonly QueryAttempt[], attempt: QueryAttempt): UpstreamTransport[] {
-  if (attempts.length === 1) return [];
+export function transportsBefore(
+  attempts: readonly QueryAttempt[],
+  attempt: QueryAttempt,
+): readonly UpstreamTransport[] {
+  if (attempts.length === 1) return noTransports;
   const { sentAtMs } = attempt;
   const before = attempts.filter((one) => one.sentAtMs !== notSent && one.sentAtMs < sentAtMs);
   return transportsTried(before, attempt.upstream);
 }
 
 /** Transports of the attempts at this upstream; a disturbed one had no time to be answered. */
-function transportsTried(attempts: readonly QueryAttempt[], upstream: Upstream): UpstreamTransport[] {
+function transportsTried(attempts: readonly QueryAttempt[], upstream: Upstream): readonly UpstreamTransport[] {
+  if (attempts.length === 0) return noTransports;
   return attempts
     .filter((attempt) => attempt.upstream === upstream && !attempt.isDisturbed)
     .map(({ transport }) => transport);
+}
+
+/** The transports for a hedge of this query at its upstream: the preferred one first. */
+export function transportsBeside(
+  transport: UpstreamTransport,
+  upstream: Upstream,
+  attempts: readonly QueryAttempt[],
+  { isFixed }: TransportPreference,
+): readonly UpstreamTransport[] {
+  const wasCut = attempts.some((attempt) => attempt.upstream === upstream && attempt.judgement === 'cut');
+  if (isFixed || upstream.isTls || wasCut) return [transport];
+  return transport === 'udp' ? ['udp', 'tcp'] : ['tcp', 'udp'];
+}
+
+/**
+ * Another attempt was silent for long where this one was answered quickly. Same upstream and transport: the other's
+ * carrier is dead. Otherwise scouts find out whether all that leads to the other upstream is.
+ */
+export function learnFrom(
+  { upstream, transport, sentAtMs }: QueryAttempt,
+  pending: readonly QueryAttempt[],
+  nowMs: number,
+): void {
+  const tookMs = nowMs - sentAtMs;
+  for (const other of pending) {
+    // A carrier that has answered before gets the upstream's usual time.
+    const isNew = !other.isCarrierHeardSince(anyTime);
+    const silenceMs = isNew ? askAgainAfterMsMin : other.upstream.rtt.waitMs;
+    const isSilent = other.sentAtMs !== notSent && nowMs - other.sentAtMs >= Math.max(silenceMs, 2 * tookMs);
+    if (!isSilent || other.isCarrierHeardSince(other.sentAtMs)) continue;
+    const isAlike = other.upstream === upstream && other.transport === transport;
+    if (isAlike) upstream.doubt(transport, other.sentAtMs, nowMs);
+    else other.upstream.explore([other.transport], nowMs);
+  }
+}
+
+/** How a hedge at this upstream is to be sent, beside these attempts. */
+export function hedgeTo(upstream: Upstream, pending: readonly QueryAttempt[], nowMs: number): Hedge {
+  const out = pending.filter((attempt) => attempt.upstream === upstream && attempt.sentAtMs !== notSent);
+  const sinceMs = out.length === 0 ? nowMs : Math.min(...out.map(({ sentAtMs }) => sentAtMs));
+  return { tried: out.flatMap(({ carrier }) => carrier ?? []), sinceMs };
 }
 
 /** A larger rcode comes from an OPT and is about EDNS itself (RFC 6891 6.1.3). */

@@ -17,6 +17,7 @@ import {
   askAgainAfterMs,
   askAgainAfterMsMin,
   askAgainNextMs,
+  assert,
   lateAnswerMs,
   queryDeadlineMs,
   rescueBeforeMs,
@@ -26,7 +27,7 @@ import {
 } from '../limits.js';
 import type { Flushable } from '../scheduling/flush.js';
 import type { Answer, Outcome, Request } from './ask.js';
-import { anyTime, type Hedge, type Loss, loopLoss, noTime, notSent, queueLoss, unhealthyLoss } from './attempt.js';
+import { type Hedge, type Loss, loopLoss, noTime, notSent, queueLoss, unhealthyLoss } from './attempt.js';
 import type { HedgeBudget } from './budget.js';
 import type { UpstreamDeps } from './endpoint.js';
 import {
@@ -37,16 +38,20 @@ import {
   type Fallback,
   fallbackAfterMalformed,
   fallbackOutcome,
+  hedgeTo,
   judge,
   keepFallback,
+  learnFrom,
+  noTransports,
   QueryAttempt,
   reader,
   type TransportPreference,
   transportsBefore,
+  transportsBeside,
   withoutOpt,
 } from './query-attempt.js';
 import { needsOpt } from './request.js';
-import { Selection, type SelectionSettings } from './selection.js';
+import { Selection, type SelectionSettings, type UpstreamsToAsk } from './selection.js';
 import type { Upstream, UpstreamTransport } from './upstream.js';
 
 const provenHedgesMax = 2;
@@ -67,40 +72,44 @@ export interface QueryOwner {
   readonly deps: UpstreamDeps;
   readonly budget: HedgeBudget;
   finished(query: UpstreamQuery): void;
+  /** Nothing refers to the query any more: it may begin again, as another one. */
+  free(query: UpstreamQuery): void;
   /** The query has failed and waits for a late answer: the owner sweeps it until `lateEnded`. */
   staysForLate(query: UpstreamQuery): void;
   lateEnded(query: UpstreamQuery): void;
 }
 
-export interface QueryOptions {
-  readonly request: Request;
+/** Who asks, and since when. */
+export interface QueryCaller {
   readonly askedAtMs: number;
-  /** At least one; those of the Corefile before the discovered ones. */
-  readonly upstreams: readonly Upstream[];
-  /** How many of them were discovered. */
-  readonly learned: number;
-  /** The query's number: where round_robin begins. */
-  readonly number: number;
   readonly done: (outcome: Outcome) => void;
   /** Takes an answer that comes after `done` was told of a failure. */
   readonly late: ((answer: Answer) => void) | null;
 }
 
-export class UpstreamQuery implements AttemptOwner, Flushable {
+/**
+ * An object is used for one query after another, because a miss that makes garbage costs more in collections than in
+ * everything else. It is free again only where the answer to its only attempt has ended it: then neither a carrier, nor
+ * a list, nor a later call knows it.
+ */
+export class UpstreamQuery implements AttemptOwner, Flushable, TransportPreference {
   /** Index in the owner's table; set by the owner. */
   index = 0;
-  readonly request: Request;
+  request!: Request;
+  transport: UpstreamTransport = 'tcp';
+  isFixed = false;
   readonly #owner: QueryOwner;
-  readonly #options: QueryOptions;
-  #late: ((answer: Answer) => void) | null;
-  #deadlineAtMs: number;
-  #slowDeadlineAtMs: number;
+  #caller!: QueryCaller;
+  #late: QueryCaller['late'] = null;
+  #deadlineAtMs = noTime;
+  #slowDeadlineAtMs = noTime;
   readonly #pending: QueryAttempt[] = [];
   readonly #attempts: QueryAttempt[] = [];
+  /** The first attempt of each query. */
+  readonly #first = new QueryAttempt(this);
   #attemptsCharged = 0;
-  readonly #attemptsChargedMax: number;
-  readonly #selection: Selection;
-  #preference: TransportPreference;
+  #attemptsChargedMax = 0;
+  readonly #selection = new Selection();
   #wasHedged = false;
   /** The budget denied a hedge; counted once. */
   #wasDenied = false;
@@ -116,24 +125,41 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
   #fallback: Fallback | null = null;
   /** Since when the fallback waits for the upstream that was asked first; `never` where it does not. */
   #heldSinceMs = noTime;
-  #isStarting = true;
-  #isOver = false;
+  #isStarting = false;
+  #isOver = true;
 
-  constructor(owner: QueryOwner, options: QueryOptions) {
-    const { settings } = owner;
+  constructor(owner: QueryOwner) {
     this.#owner = owner;
-    this.#options = options;
-    this.request = options.request;
-    this.#late = options.late;
-    this.#deadlineAtMs = options.askedAtMs + settings.deadlineMs;
-    this.#slowDeadlineAtMs = options.askedAtMs + settings.slowDeadlineMs;
-    const transport = settings.transport === 'client' ? options.request.clientTransport : settings.transport;
-    this.#preference = { request: options.request, transport, isFixed: settings.transport === 'tcp' };
-    this.#selection = new Selection(options.upstreams, options.number, options.learned);
-    this.#attemptsChargedMax = settings.connectAttemptsMax || Math.max(triesChargedLeast, 2 * options.upstreams.length);
   }
 
-  start(nowMs: number): void {
+  /** Starts a query; `number` is where round_robin begins. Only for a new object and one that is free. */
+  begin(request: Request, caller: QueryCaller, toAsk: UpstreamsToAsk, number: number, nowMs: number): void {
+    assert(this.#isOver && this.#pending.length === 0, 'a query begins with an object that is free');
+    const { settings } = this.#owner;
+    const { askedAtMs } = caller;
+    this.request = request;
+    this.transport = settings.transport === 'client' ? request.clientTransport : settings.transport;
+    this.isFixed = settings.transport === 'tcp';
+    this.#caller = caller;
+    this.#late = caller.late;
+    this.#deadlineAtMs = askedAtMs + settings.deadlineMs;
+    this.#slowDeadlineAtMs = askedAtMs + settings.slowDeadlineMs;
+    while (this.#attempts.length > 0) this.#attempts.pop();
+    this.#attemptsCharged = 0;
+    this.#attemptsChargedMax = settings.connectAttemptsMax || Math.max(triesChargedLeast, 2 * toAsk.upstreams.length);
+    this.#selection.begin(toAsk, number);
+    this.#wasHedged = false;
+    this.#wasDenied = false;
+    this.#wasRescued = false;
+    this.#isInTheDark = false;
+    this.#provenHedges = 0;
+    this.#hedgeAtMs = noTime;
+    this.#retryAtMs = noTime;
+    this.#lastLoss = null;
+    this.#fallback = null;
+    this.#heldSinceMs = noTime;
+    this.#isOver = false;
+    this.#isStarting = true;
     this.#owner.budget.asked(nowMs);
     this.#attemptNext(nowMs);
     this.#isStarting = false;
@@ -145,7 +171,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
 
   sweep(nowMs: number): void {
     if (this.#isOver) {
-      if (nowMs >= this.#options.askedAtMs + lateAnswerMs) this.endLate(nowMs);
+      if (nowMs >= this.#caller.askedAtMs + lateAnswerMs) this.endLate(nowMs);
       return;
     }
     if (nowMs >= this.#heldUntilMs() || this.#isTimeUp(nowMs)) return this.#timeOut(nowMs);
@@ -181,7 +207,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
     const { upstream } = attempt;
     this.#remove(attempt, nowMs);
     upstream.heard(attempt.sentAtMs, nowMs);
-    const failed = this.#preference.isFixed ? [] : transportsBefore(this.#attempts, attempt);
+    const failed = this.isFixed ? noTransports : transportsBefore(this.#attempts, attempt);
     upstream.heardBy(attempt.transport, failed, nowMs);
     if (this.#isOver) return this.#answeredLate(attempt, message, nowMs);
     attempt.judgement = judge(attempt, this.#owner.deps.counters, this.#owner.budget, nowMs);
@@ -205,8 +231,10 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
       this.#heldSinceMs = nowMs;
       return;
     }
-    this.#learnFrom(attempt, nowMs);
+    learnFrom(attempt, this.#pending, nowMs);
+    const isAlone = this.#attempts.length === 1;
     this.#finish(this.#answerOf(attempt, message));
+    if (isAlone) this.#owner.free(this);
   }
 
   /** An answer without OPT to a request that needs one is not cached (RFC 6891 6.2.2). */
@@ -230,8 +258,9 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
   }
 
   #attemptAt(upstream: Upstream, nowMs: number, hedge: Hedge | null, as: AttemptOptions | null = null): void {
-    const options = as ?? attemptOptions(upstream, this.#attempts, this.#preference, nowMs);
-    const attempt = new QueryAttempt(this, upstream, options, this.#wasHedged);
+    const options = as ?? attemptOptions(upstream, this.#attempts, this, nowMs);
+    const attempt = this.#attempts.length === 0 ? this.#first : new QueryAttempt(this);
+    attempt.begin(upstream, options, this.#wasHedged);
     this.#pending.push(attempt);
     this.#attempts.push(attempt);
     upstream.attemptStarted(nowMs);
@@ -297,7 +326,10 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
     const endAtMs = isHopeless ? nowMs + askAgainAfterMs : Math.max(this.#deadlineAtMs, nowMs + askAgainAfterMs);
     this.#slowDeadlineAtMs = Math.min(this.#slowDeadlineAtMs, endAtMs);
     // TC: too long for any upstream's UDP. Cut without TC: another upstream may answer whole.
-    if (reader.verdict === 'truncated') this.#preference = { request: this.request, transport: 'tcp', isFixed: true };
+    if (reader.verdict === 'truncated') {
+      this.transport = 'tcp';
+      this.isFixed = true;
+    }
     this.#attemptOtherwise(attempt, nowMs);
   }
 
@@ -400,7 +432,8 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
     const isEarly = this.#isInTheDark && nowMs < first.sentAtMs + first.upstream.rtt.waitMs;
     const without = isEarly ? 'no' : besideWithoutOpt(first, this.#attempts, nowMs);
     // The upstream turned out to answer only without OPT: this attempt is the first that counts.
-    if (without === 'known') return this.#attemptAt(first.upstream, nowMs, this.#hedgeTo(first.upstream, nowMs));
+    if (without === 'known')
+      return this.#attemptAt(first.upstream, nowMs, hedgeTo(first.upstream, this.#pending, nowMs));
     if (this.#selection.hasOther && !this.#isRanked && !isEarly) return this.#hedgeWithOther(first, without, nowMs);
     const { upstream } = this.#isRanked ? this.#attempts[this.#attempts.length - 1] : first;
     this.#hedgeSame(upstream, nowMs);
@@ -419,16 +452,21 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
     if (besideWithoutOpt(silent, this.#attempts, nowMs) === 'no') return;
     if (!this.#owner.budget.spend(nowMs, this.request.client)) return;
     this.#attemptsCharged--;
-    this.#attemptAt(silent.upstream, nowMs, this.#hedgeTo(silent.upstream, nowMs), withoutOpt(silent.transport));
+    this.#attemptAt(
+      silent.upstream,
+      nowMs,
+      hedgeTo(silent.upstream, this.#pending, nowMs),
+      withoutOpt(silent.transport),
+    );
   }
 
   /** Hedges at the silent upstream, on a carrier that has answered since; where there is none, sends scouts. */
   #hedgeSame(upstream: Upstream, nowMs: number): void {
     this.#hedgeAtMs = nowMs;
     if (upstream.health.isDown) return;
-    const hedge = this.#hedgeTo(upstream, nowMs);
-    const options = attemptOptions(upstream, this.#attempts, this.#preference, nowMs);
-    const transports = this.#transportsBeside(options.transport, upstream);
+    const hedge = hedgeTo(upstream, this.#pending, nowMs);
+    const options = attemptOptions(upstream, this.#attempts, this, nowMs);
+    const transports = transportsBeside(options.transport, upstream, this.#attempts, this);
     const proven = transports.find((transport) => upstream.hasHeard(transport, hedge.sinceMs, nowMs));
     // Scouts answer within a round trip; a second attempt in the dark waits for them.
     const darkUntilMs = this.#attempts[this.#attempts.length - 1].sentAtMs + this.#silenceMaxMs(upstream);
@@ -439,19 +477,6 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
       if (proven !== undefined) this.#provenHedges++;
       this.#attemptAt(upstream, nowMs, hedge, { ...options, transport: proven ?? options.transport });
     }
-  }
-
-  /** The transports for a hedge: the preferred one first. */
-  #transportsBeside(transport: UpstreamTransport, upstream: Upstream): readonly UpstreamTransport[] {
-    const wasCut = this.#attempts.some((attempt) => attempt.upstream === upstream && attempt.judgement === 'cut');
-    if (this.#preference.isFixed || upstream.isTls || wasCut) return [transport];
-    return transport === 'udp' ? ['udp', 'tcp'] : ['tcp', 'udp'];
-  }
-
-  #hedgeTo(upstream: Upstream, nowMs: number): Hedge {
-    const out = this.#pending.filter((attempt) => attempt.upstream === upstream && attempt.sentAtMs !== notSent);
-    const sinceMs = out.length === 0 ? nowMs : Math.min(...out.map(({ sentAtMs }) => sentAtMs));
-    return { tried: out.flatMap(({ carrier }) => carrier ?? []), sinceMs };
   }
 
   /** Whether the budget allows a hedge. Beyond the budget a query near its deadline gets one that is sure to help. */
@@ -520,7 +545,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
       else if (this.#pending.length > 0) this.#abandonAttempts(this.#owner.deps.clock.nowMs());
     } finally {
       // The waiter is told even if a carrier throws.
-      this.#options.done(outcome);
+      this.#caller.done(outcome);
     }
   }
 
@@ -546,24 +571,6 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
     late(this.#answerOf(attempt, message));
   }
 
-  /**
-   * Another attempt was silent for long where this one was answered quickly. Same upstream and transport: the other's
-   * carrier is dead. Otherwise scouts find out whether all that leads to the other upstream is.
-   */
-  #learnFrom({ upstream, transport, sentAtMs }: QueryAttempt, nowMs: number): void {
-    const tookMs = nowMs - sentAtMs;
-    for (const other of this.#pending) {
-      // A carrier that has answered before gets the upstream's usual time.
-      const isNew = !other.isCarrierHeardSince(anyTime);
-      const silenceMs = isNew ? askAgainAfterMsMin : other.upstream.rtt.waitMs;
-      const isSilent = other.sentAtMs !== notSent && nowMs - other.sentAtMs >= Math.max(silenceMs, 2 * tookMs);
-      if (!isSilent || other.isCarrierHeardSince(other.sentAtMs)) continue;
-      const isAlike = other.upstream === upstream && other.transport === transport;
-      if (isAlike) upstream.doubt(transport, other.sentAtMs, nowMs);
-      else other.upstream.explore([other.transport], nowMs);
-    }
-  }
-
   /** Abandons all pending attempts, or those with one upstream. */
   #abandonAttempts(nowMs: number, upstream: Upstream | null = null): void {
     const given = this.#pending.filter((attempt) => upstream === null || attempt.upstream === upstream);
@@ -577,7 +584,9 @@ export class UpstreamQuery implements AttemptOwner, Flushable {
   #remove(attempt: QueryAttempt, nowMs: number): boolean {
     const index = this.#pending.indexOf(attempt);
     if (index < 0) return false;
-    this.#pending.splice(index, 1);
+    // Without a list of what was removed, for the usual only one.
+    if (index === this.#pending.length - 1) this.#pending.pop();
+    else this.#pending.splice(index, 1);
     if (!this.#isOver) attempt.upstream.attemptEnded(attempt.sentAtMs, nowMs);
     return true;
   }

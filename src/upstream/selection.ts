@@ -17,22 +17,33 @@ export interface SelectionSettings {
 
 type SelectionDeps = Pick<UpstreamDeps, 'random' | 'counters'>;
 
+/** Whom a query may ask. */
+export interface UpstreamsToAsk {
+  /** At least one; those of the Corefile before the discovered ones. */
+  readonly upstreams: readonly Upstream[];
+  /** How many of them were discovered: the last ones. */
+  readonly learned: number;
+}
+
+/** Of one query; an object is used for one after another. */
 export class Selection {
-  readonly #upstreams: readonly Upstream[];
+  #upstreams: readonly Upstream[] = [];
   /** For round_robin. */
-  readonly #start: number;
+  #start = 0;
   /** The first ones are from the Corefile, the others discovered. */
-  readonly #named: number;
+  #named = 0;
   /** Asked since the last start over. */
   #askedBits = 0;
   /** All were down at the last choice. */
   hasAskedDown = false;
 
-  /** The last `learned` upstreams are discovered ones. */
-  constructor(upstreams: readonly Upstream[], start: number, learned = 0) {
+  /** `start` is where round_robin begins. */
+  begin({ upstreams, learned }: UpstreamsToAsk, start: number): void {
     this.#upstreams = upstreams;
     this.#start = start;
     this.#named = upstreams.length - learned;
+    this.#askedBits = 0;
+    this.hasAskedDown = false;
   }
 
   /** All were down at the last choice and still are: no other is asked, and the chosen one no more often. */

@@ -279,10 +279,8 @@ function isShort(carriers: Pool | UdpSockets, nowMs: number): boolean {
 
 /** Some resolvers answer over UDP only, some firewalls pass TCP only. A finding holds for a while. */
 export class Transports {
-  readonly #heardAtMs: Record<UpstreamTransport, number> = {
-    udp: Number.NEGATIVE_INFINITY,
-    tcp: Number.NEGATIVE_INFINITY,
-  };
+  #heardOverUdpAtMs = Number.NEGATIVE_INFINITY;
+  #heardOverTcpAtMs = Number.NEGATIVE_INFINITY;
   #only: UpstreamTransport | null = null;
   #onlyUntilMs = 0;
 
@@ -293,11 +291,13 @@ export class Transports {
 
   /** After silence over this transport: the other one, unless this one has worked lately. */
   afterSilence(transport: UpstreamTransport, nowMs: number): UpstreamTransport {
-    return nowMs - this.#heardAtMs[transport] < wayHeardMs ? transport : otherTransport(transport);
+    const heardAtMs = transport === 'udp' ? this.#heardOverUdpAtMs : this.#heardOverTcpAtMs;
+    return nowMs - heardAtMs < wayHeardMs ? transport : otherTransport(transport);
   }
 
   heard(transport: UpstreamTransport, nowMs: number): void {
-    this.#heardAtMs[transport] = nowMs;
+    if (transport === 'udp') this.#heardOverUdpAtMs = nowMs;
+    else this.#heardOverTcpAtMs = nowMs;
     if (this.#only !== null && this.#only !== transport) this.#only = null;
   }
 

@@ -23,7 +23,7 @@ const key = hashKey(7);
 
 function pending(name: string, waiters: Waiter[] = [], more: Partial<Pending> = {}): Pending {
   const identity = { question: question(name), zoneId: 1, key: 0, recursionDesired: true, ...more };
-  const hash = hashOf(identity.question, identity.zoneId, identity.key, key);
+  const hash = hashOf(identity.question, identity.key, key);
   return { isJoinable: true, next: null, ...identity, hash, waiters } as Pending;
 }
 

@@ -50,7 +50,9 @@ function newAttempt({ transport = 'udp' as UpstreamTransport, dnssecOk = false, 
       heard.push(`answered ${message.length} at ${nowMs}`),
     lost: (_: QueryAttempt, { text }: { text: string }, nowMs: number) => heard.push(`lost ${text} at ${nowMs}`),
   };
-  return { world, heard, attempt: new QueryAttempt(owner, upstream, { transport, allowsOpt, testsOpt: false }, false) };
+  const attempt = new QueryAttempt(owner);
+  attempt.begin(upstream, { transport, allowsOpt, testsOpt: false }, false);
+  return { world, heard, attempt };
 }
 
 test('an OPT goes along over UDP always, over TCP for DO, and never when it is not allowed', () => {
@@ -223,7 +225,8 @@ test('over UDP, TC and damage are as good as each other; over TCP the one is an 
     const owner = { request: request('a.example'), answered: () => {}, lost: () => {} };
     const judged = [...Object.values(whole), ...Object.values(damaged), bare].map((message) => {
       reader.read(message, owner.request);
-      const attempt = new QueryAttempt(owner, upstream, { transport, allowsOpt: false, testsOpt: false }, false);
+      const attempt = new QueryAttempt(owner);
+      attempt.begin(upstream, { transport, allowsOpt: false, testsOpt: false }, false);
       return judge(attempt, world.counters, new HedgeBudget(), 5);
     });
     assert.deepEqual(judged, expected);

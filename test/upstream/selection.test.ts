@@ -25,9 +25,15 @@ function setUp(count: number) {
   return { world, upstreams, down, take };
 }
 
+function selectionOf(upstreams: readonly Upstream[], start: number): Selection {
+  const selection = new Selection();
+  selection.begin({ upstreams, learned: 0 }, start);
+  return selection;
+}
+
 test('each is asked once, then again from the start', () => {
   const { upstreams, take } = setUp(3);
-  const selection = new Selection(upstreams, 0);
+  const selection = selectionOf(upstreams, 0);
   assert.equal(selection.hasOther, true);
   assert.deepEqual(take(selection, 3), ['1', '2', '3']);
   assert.equal(selection.hasOther, false);
@@ -37,18 +43,18 @@ test('each is asked once, then again from the start', () => {
 test('round_robin starts where the question’s number says', () => {
   const { upstreams, take } = setUp(3);
   const settings: SelectionSettings = { ...sequential, policy: 'round_robin' };
-  assert.deepEqual(take(new Selection(upstreams, 4), 3, settings), ['2', '3', '1']);
+  assert.deepEqual(take(selectionOf(upstreams, 4), 3, settings), ['2', '3', '1']);
 });
 
 test('random asks each once as well', () => {
   const { upstreams, take } = setUp(5);
   const settings: SelectionSettings = { ...sequential, policy: 'random' };
-  assert.deepEqual(take(new Selection(upstreams, 0), 5, settings).sort(), ['1', '2', '3', '4', '5']);
+  assert.deepEqual(take(selectionOf(upstreams, 0), 5, settings).sort(), ['1', '2', '3', '4', '5']);
 });
 
 test('those that are down are passed over, also when they go down on the way', () => {
   const { upstreams, take, down } = setUp(3);
-  const selection = new Selection(upstreams, 0);
+  const selection = selectionOf(upstreams, 0);
   down(2);
   assert.deepEqual(take(selection, 1), ['1']);
   assert.equal(selection.hasOther, true);
@@ -60,11 +66,11 @@ test('those that are down are passed over, also when they go down on the way', (
 test('all down: one is asked anyway and it is counted, or nobody with failfast', () => {
   const { world, upstreams, take, down } = setUp(3);
   down(1, 2, 3);
-  const selection = new Selection(upstreams, 0);
+  const selection = selectionOf(upstreams, 0);
   assert.notEqual(selection.next(sequential, world, 0), null);
   assert.equal(selection.isLastResort, true);
   assert.equal(world.counters.total('forwardHealthcheckBroken'), 1);
-  assert.deepEqual(take(new Selection(upstreams, 0), 1, { ...sequential, failfastAllUnhealthy: true }), [undefined]);
+  assert.deepEqual(take(selectionOf(upstreams, 0), 1, { ...sequential, failfastAllUnhealthy: true }), [undefined]);
   assert.equal(world.counters.total('forwardHealthcheckBroken'), 2);
 });
 

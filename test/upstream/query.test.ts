@@ -70,6 +70,34 @@ test('transport: force_tcp, prefer_udp, or as the client asked', async () => {
   }
 });
 
+test('a query begins as new, whatever the one before it that used its object was', async () => {
+  const { upstream, asking, clock } = await setUp({ transport: 'client' });
+  for (const [name, clientTransport] of [
+    ['a', 'tcp'],
+    ['b', 'udp'],
+    ['c', 'tcp'],
+  ] as const) {
+    upstream.onQuery = good;
+    const asked = asking.ask(name, { clientTransport });
+    await clock.pass(1);
+    assert.equal(asked.got?.text, 'rcode 0');
+  }
+  assert.deepEqual(
+    upstream.queries.filter(({ name }) => name !== '').map(({ name, transport }) => `${name} ${transport}`),
+    ['a tcp', 'b udp', 'c tcp'],
+  );
+  // One that is silent takes its object along; the next has one with a deadline of its own.
+  upstream.onQuery = silent;
+  await clock.pass(100);
+  const askedAtMs = clock.nowMs();
+  const [first, second] = [asking.ask('d', { clientTransport: 'tcp' }), asking.ask('e', { clientTransport: 'udp' })];
+  await clock.pass(queryDeadlineMs + 2 * sweepPeriodMs);
+  for (const asked of [first, second]) {
+    assert.match(asked.got?.text ?? 'none', /^timeout/);
+    assertAbout((asked.got?.atMs ?? 0) - askedAtMs, queryDeadlineMs);
+  }
+});
+
 test('TC over UDP: the same upstream is asked over TCP at once; TC over TCP is an answer', async () => {
   const { world, upstream, asking, clock, forwards } = await setUp({ transport: 'client' });
   upstream.onQuery = answers({ truncated: true });

@@ -35,7 +35,7 @@ export async function measureMemory(
     let kept = 0;
     for (const entries of steps) {
       const isWithin = entries <= server.entriesMax;
-      if (isWithin && entries > kept) await fill(subject, setting, { from: kept, to: entries });
+      if (isWithin && entries > kept) await fillCache(subject, setting, { from: kept, to: entries });
       if (isWithin) await pause(settleMs);
       measured.push({ entries, anonymousBytes: isWithin ? anonymousBytes(subject.pid) : null });
       kept = entries;
@@ -44,7 +44,12 @@ export async function measureMemory(
   });
 }
 
-async function fill(subject: Subject, setting: Setting, { from, to }: { from: number; to: number }): Promise<void> {
+/** Asks for so many names that are kept. Throws when an answer is missing or wrong. */
+export async function fillCache(
+  subject: Pick<Subject, 'at' | 'folder'>,
+  setting: Setting,
+  { from, to }: { from: number; to: number },
+): Promise<void> {
   const questions = writeLines(subject.folder, `fill-${to}`, distinctNames('kept', to).slice(from));
   const { sent, rcodes } = await runDnsperf({
     dnsperf: setting.dnsperf,

@@ -183,10 +183,10 @@ export function loadOf({ transport, clients }: Pick<Workload, 'transport' | 'cli
 }
 
 /** Slow rates are measured longer, for enough answers to speak of the slowest of a thousand. */
-const slowRate = 5000;
+const slowRate = 1000;
 const slowFactor = 3;
 /** Runs that are shorter than they should be for figures, as in tests, have least times that are as much shorter. */
-const leastFactorMax = 25;
+const leastFactorMax = 15;
 
 export function secondsOf({ rate, secondsMin }: Pick<Run, 'rate' | 'secondsMin'>, seconds: number): number {
   const usual = rate !== 'saturated' && rate <= slowRate ? slowFactor * seconds : seconds;

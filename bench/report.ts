@@ -134,6 +134,7 @@ function latenciesOf(rounds: readonly (Percentiles | null)[]): Latencies {
 interface MoveFigures {
   readonly name: MoveName;
   readonly tookMs: Spread;
+  readonly cpuMs: number;
   readonly moving: Latencies;
   readonly quiet: Latencies;
 }
@@ -148,6 +149,7 @@ export function movesOf(moves: readonly MovesFigures[]): readonly MoveFigures[] 
       {
         name,
         tookMs: spread(its.map(({ tookMs }) => tookMs)),
+        cpuMs: median(its.map(({ cpuMs }) => cpuMs)),
         moving: latenciesOf(its.map(({ movingMs }) => movingMs)),
         quiet: latenciesOf(its.map(({ quietMs }) => quietMs)),
       },

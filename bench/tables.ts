@@ -134,19 +134,27 @@ function movesTitle({ moves = [] }: Report): string {
 function movesTable({ moves = [] }: Report): string {
   const all = movesOf(moves);
   if (all.length === 0) return '';
-  const head = line(['move', 'took, ms', `hits in its second: ${moveLatencies}`, 'hits in the second before', 'lost']);
+  const head = line([
+    'move',
+    'took, ms',
+    'CPU, ms',
+    `hits in its second: ${moveLatencies}`,
+    'hits in the second before',
+    'lost',
+  ]);
   const lost = moves.reduce((sum, each) => sum + each.lost, 0);
-  const lines = all.map(({ name, tookMs, moving, quiet }, index) =>
+  const lines = all.map(({ name, tookMs, cpuMs, moving, quiet }, index) =>
     line([
       name,
       `**${tookMs.median.toFixed(0)}** (${tookMs.min.toFixed(0)}–${tookMs.max.toFixed(0)})`,
+      cpuMs.toFixed(0),
       percentilesText(moving),
       percentilesText(quiet),
       // Of all moves together.
       index === 0 ? count(lost) : '',
     ]),
   );
-  return [head, '|---|--:|--:|--:|--:|', ...lines].join('\n');
+  return [head, '|---|--:|--:|--:|--:|--:|', ...lines].join('\n');
 }
 
 const moveLatencies = 'p50, p99, p99.9, longest, ms';

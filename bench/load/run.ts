@@ -137,9 +137,9 @@ async function runMoves({ moves, progress }: Match, setting: Setting, repeated: 
   if (moves !== null) progress('moves:');
   for (let left = moves?.times ?? 0; left > 0; left--) {
     const figures = await onceMore(repeated, () => measureMoves(moves!.entry, setting));
-    for (const { name, tookMs, movingMs, quietMs } of figures.samples) {
+    for (const { name, tookMs, cpuMs, movingMs, quietMs } of figures.samples) {
       const hits = `hits in that second ${percentilesText(movingMs)}; before ${percentilesText(quietMs)}`;
-      progress(`  ${name.padEnd(20)} ${tookMs.toFixed(0).padStart(5)} ms; ${hits}`);
+      progress(`  ${name.padEnd(20)} ${tookMs.toFixed(0).padStart(5)} ms, ${cpuMs.toFixed(0)} of CPU; ${hits}`);
     }
     all.push(figures);
   }

@@ -9,6 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Running, start } from '../../test/real/commands.js';
 import { freePort, type Place } from '../../test/real/packets.js';
 import { scrape, sumOf } from '../load/beside.js';
+import { cpuOf } from '../load/cpu.js';
 import { runDnsperf, startDnsperf } from '../load/dnsperf.js';
 import { latenciesIn, type Percentiles, percentiles } from '../load/latency.js';
 import type { Setting } from '../load/measure.js';
@@ -26,6 +27,8 @@ export interface MoveSample {
    * the start of the process to the moment from which it serves.
    */
   readonly tookMs: number;
+  /** Of predecessor and successor together, the hits that they answered meanwhile included. */
+  readonly cpuMs: number;
   /** The second before. */
   readonly quietMs: Percentiles;
   /** The second that begins with the move, or all of a move that takes longer. */
@@ -59,10 +62,8 @@ const moveWithinMs = 40_000;
 const lookEveryMs = 2;
 
 /** A move that has begun, and where in the file of latencies that was. */
-interface Begun {
-  readonly name: MoveName;
+interface Begun extends Pick<MoveSample, 'name' | 'tookMs' | 'cpuMs'> {
   readonly atBytes: number;
-  readonly tookMs: number;
 }
 
 /** Measures each of the moves and leaves nothing running. Throws when one does not come to its end. */
@@ -74,16 +75,16 @@ export async function measureMoves(entry: string, setting: Setting, wish = usual
   const at = { address: '127.0.0.1', port: await freePort() };
   const sidePorts = [await freePort(), await freePort()] as const;
   const command = server.command({ folder, at, upstream: setting.upstream, sidePorts, aaaa: 'upstream' });
-  const instances: Running[] = [];
+  const alive: Running[] = [];
   const begin = (): Running => {
     const instance = start(['taskset', '-c', String(setting.cores.server), ...command]);
-    instances.push(instance);
+    alive.push(instance);
     return instance;
   };
   try {
     const first = begin();
     await saying(first, 'serves on', 1);
-    const moved: Moved = { serving: first, begin, folder, at, upstream: setting.upstream, snapshotPath };
+    const moved: Moved = { serving: first, alive, begin, folder, at, upstream: setting.upstream, snapshotPath };
     await fillCache({ at, folder }, setting, { from: 0, to: wish.entries });
     const figures = await moveBesideHits(moved, setting, wish);
     const kept = sumOf(await scrape(sidePorts[0]), 'coredns_cache_entries');
@@ -91,7 +92,7 @@ export async function measureMoves(entry: string, setting: Setting, wish = usual
     if (kept < 0.99 * wish.entries) throw new Error(`of ${wish.entries} names ${kept} are left`);
     return figures;
   } finally {
-    for (const instance of instances.reverse()) await instance.stop();
+    for (const instance of alive.toReversed()) await instance.stop();
   }
 }
 
@@ -100,6 +101,8 @@ const hotNames = 1000;
 
 interface Moved {
   serving: Running;
+  /** Oldest first. */
+  readonly alive: Running[];
   readonly begin: () => Running;
   readonly folder: string;
   readonly at: Place;
@@ -120,7 +123,7 @@ async function moveBesideHits(moved: Moved, setting: Setting, wish: MovesWish): 
     for (const name of wish.moves) {
       for (let left = name === 'snapshot' ? 1 : wish.times; left > 0; left--) {
         await pause(apartMs);
-        begun.push({ name, ...(await moves[name](moved, () => statSync(path).size)) });
+        begun.push({ name, ...(await moves[name](moved, clockOf(moved, path))) });
       }
     }
     await pause(apartMs);
@@ -133,21 +136,41 @@ async function moveBesideHits(moved: Moved, setting: Setting, wish: MovesWish): 
   return { entries: wish.entries, hitsPerSecond, sent, lost, samples };
 }
 
+/** What a move has taken when it is over. */
+type Taken = Omit<Begun, 'name'>;
+
+/** Starts the clock of a move, which is asked when the move is over. */
+function clockOf(moved: Moved, path: string): () => () => Taken {
+  const cpuMs = (): number =>
+    moved.alive.reduce((sum, { pid }) => {
+      const { userMicroseconds, systemMicroseconds } = cpuOf(pid);
+      return sum + (userMicroseconds + systemMicroseconds) / 1000;
+    }, 0);
+  return () => {
+    const begun = { atBytes: statSync(path).size, atMs: performance.now(), cpuMs: cpuMs() };
+    return () => ({
+      atBytes: begun.atBytes,
+      tookMs: performance.now() - begun.atMs,
+      cpuMs: cpuMs() - begun.cpuMs,
+    });
+  };
+}
+
 /** At a given rate so many answers are a second. */
-function sampleOf({ name, atBytes, tookMs }: Begun, path: string): MoveSample {
+function sampleOf({ name, atBytes, tookMs, cpuMs }: Begun, path: string): MoveSample {
   const before = latenciesIn(path, 0, atBytes).slice(-hitsPerSecond);
   const after = latenciesIn(path, atBytes, statSync(path).size);
   const moving = after.slice(0, Math.ceil(hitsPerSecond * Math.max(1, tookMs / 1000)));
   const [quietMs, movingMs] = [percentiles(before), percentiles(moving)];
   if (quietMs === null || movingMs === null) throw new Error(`${name}: no hit was answered beside it`);
-  return { name, tookMs, quietMs, movingMs };
+  return { name, tookMs, cpuMs, quietMs, movingMs };
 }
 
-type Move = (moved: Moved, bytesNow: () => number) => Promise<Omit<Begun, 'name'>>;
+type Move = (moved: Moved, startClock: () => () => Taken) => Promise<Taken>;
 
 const moves: Readonly<Record<MoveName, Move>> = {
   /** Another stub domain, as when a ConfigMap changes. */
-  async reload({ serving, folder, at, upstream }, bytesNow) {
+  async reload({ serving, folder, at, upstream }, startClock) {
     const done = 'new configuration in force';
     const times = timesSaid(serving, done);
     const { address, port } = upstream;
@@ -155,22 +178,20 @@ const moves: Readonly<Record<MoveName, Move>> = {
     const template = join(folder, 'Corefile.base');
     const block = `bind ${at.address}\n    forward . ${address}:${port}`;
     appendFileSync(template, `stub-${times}.test:${at.port} {\n    ${block}\n}\n`);
-    const atBytes = bytesNow();
-    const startedMs = performance.now();
+    const taken = startClock();
     serving.signal('SIGHUP');
     await saying(serving, done, times + 1);
-    return { atBytes, tookMs: performance.now() - startedMs };
+    return taken();
   },
 
   /** The file is written under another name first. */
-  snapshot({ folder, snapshotPath }, bytesNow) {
+  snapshot({ folder, snapshotPath }, startClock) {
     return new Promise((resolve, reject) => {
-      let begun: { readonly atBytes: number; readonly startedMs: number } | null = null;
+      let taken: (() => Taken) | null = null;
       const watching = watch(folder, (_, name) => {
         if (name === null || !join(folder, name).startsWith(snapshotPath)) return;
-        begun ??= { atBytes: bytesNow(), startedMs: performance.now() };
-        if (join(folder, name) !== snapshotPath) return;
-        end(() => resolve({ atBytes: begun!.atBytes, tookMs: performance.now() - begun!.startedMs }));
+        taken ??= startClock();
+        if (join(folder, name) === snapshotPath) end(() => resolve(taken!()));
       });
       const late = setTimeout(() => end(() => reject(new Error('no snapshot was written'))), moveWithinMs);
       function end(settle: () => void): void {
@@ -181,16 +202,16 @@ const moves: Readonly<Record<MoveName, Move>> = {
     });
   },
 
-  async takeover(moved, bytesNow) {
+  async takeover(moved, startClock) {
     const before = moved.serving;
-    const atBytes = bytesNow();
-    const startedMs = performance.now();
+    const taken = startClock();
     moved.serving = moved.begin();
     await saying(moved.serving, 'serves on', 1);
-    const tookMs = performance.now() - startedMs;
-    await pause(Math.max(0, 1000 - tookMs));
+    const all = taken();
+    await pause(Math.max(0, 1000 - all.tookMs));
     await before.stop();
-    return { atBytes, tookMs };
+    moved.alive.shift();
+    return all;
   },
 };
 

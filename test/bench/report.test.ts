@@ -40,6 +40,7 @@ test('moves of a kind are put together', () => {
   assert.deepEqual(none, []);
   assert.deepEqual([reload.name, reload.tookMs.median, reload.moving.percentilesMs?.p99], ['reload', 200, 0.3]);
   assert.deepEqual(takeover.tookMs, { median: 1000, min: 900, max: 1100 });
+  assert.equal(takeover.cpuMs, 500);
   assert.deepEqual([takeover.moving.percentilesMs?.p99, takeover.moving.longestMs], [1.2, 20]);
   assert.deepEqual([takeover.quiet.percentilesMs?.p99, takeover.quiet.longestMs], [0.3, 2]);
 });

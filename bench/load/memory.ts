@@ -9,6 +9,7 @@ import { runDnsperf } from './dnsperf.js';
 import { type Setting, type Subject, whileServed } from './measure.js';
 import { distinctNames, writeLines } from './questions.js';
 import type { Server } from './servers.js';
+import { median } from './statistics.js';
 
 export interface MemoryFigures {
   readonly name: string;
@@ -42,6 +43,17 @@ export async function measureMemory(
     }
     return { name: server.name, steps: measured };
   });
+}
+
+/** The median of each step, of so many processes one after another. */
+export async function measureMemoryTimes(times: number, measure: () => Promise<MemoryFigures>): Promise<MemoryFigures> {
+  const all: MemoryFigures[] = [];
+  for (let left = times; left > 0; left--) all.push(await measure());
+  const steps = all[0].steps.map(({ entries }, index) => {
+    const bytes = all.flatMap((each) => each.steps[index].anonymousBytes ?? []);
+    return { entries, anonymousBytes: bytes.length === 0 ? null : median(bytes) };
+  });
+  return { name: all[0].name, steps };
 }
 
 /** Asks for so many names that are kept. Throws when an answer is missing or wrong. */

@@ -9,7 +9,7 @@ import { type MovesFigures, measureMoves } from '../moves/run.js';
 import { figures, type WorkersFigures, type WorkloadFigures, workersFigures } from '../report.js';
 import type { Percentiles } from './latency.js';
 import { measure, type Sample, type Setting } from './measure.js';
-import { type MemoryFigures, measureMemory } from './memory.js';
+import { type MemoryFigures, measureMemory, measureMemoryTimes } from './memory.js';
 import { writeQuestions } from './questions.js';
 import { runRounds } from './rounds.js';
 import { isAble, type Server } from './servers.js';
@@ -25,7 +25,7 @@ export interface Match {
   readonly seconds: number;
   readonly cores: Setting['cores'];
   readonly programs: { readonly dnsperf: string; readonly knotd: string };
-  /** Those whose memory is measured; not in rounds, as it hardly varies. */
+  /** Those whose memory is measured; not in rounds, as it does not depend on what else goes on. */
   readonly memoryOf: readonly Server[];
   /** Ours with different numbers of threads. */
   readonly workers: readonly { readonly workers: number; readonly server: Server }[];
@@ -95,15 +95,19 @@ async function runWorkloads(match: Match, setting: Setting, repeated: string[]):
   return all;
 }
 
+/** A collector gives back memory sooner or later, by some megabytes; servers without one hardly vary. */
+const ourMemoryTimes = 3;
+
 async function runMemory(
-  { memoryOf, progress }: Match,
+  { servers, memoryOf, progress }: Match,
   setting: Setting,
   repeated: string[],
 ): Promise<MemoryFigures[]> {
   const all: MemoryFigures[] = [];
   if (memoryOf.length > 0) progress('memory:');
   for (const server of memoryOf) {
-    const figure = await onceMore(repeated, () => measureMemory(server, setting));
+    const times = server === servers[0] ? ourMemoryTimes : 1;
+    const figure = await onceMore(repeated, () => measureMemoryTimes(times, () => measureMemory(server, setting)));
     const texts = figure.steps.map(({ entries, anonymousBytes }) =>
       anonymousBytes === null ? '' : `${(anonymousBytes / 1e6).toFixed(1)} MB with ${entries.toLocaleString('en-US')}`,
     );

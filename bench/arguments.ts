@@ -140,10 +140,11 @@ function helpText({ workloads, servers }: Choices): string {
 Measures the CPU time per answer, the latency and the memory of zerohop and of others, from Debian's packages, in
 interleaved rounds of fresh processes: the server on one core, the load and the upstream on another.
 
-  --quick            ${short.rounds} round of ${short.seconds} s instead of ${full.rounds} of ${full.seconds} s: under two minutes, and no figures to publish
+  --quick            ${short.rounds} round of ${short.seconds} s instead of ${full.rounds} of ${full.seconds} s: under three minutes, and no figures to publish
   --rounds N         rounds per workload
   --seconds N        seconds of each measured run
-  --only NAME        one of ${workloads.join(', ')}
+  --only NAME        one of ${workloads.join(', ')};
+                     "mixed" with --seconds 60 makes five minutes of five rounds, "moves" repeats all moves each round
   --rate N           questions a second for all workloads, or max
   --servers A,B      compares with these of ${servers.join(', ')} only
   --peer NAME=PATH   compares with a program that takes node-cache's command line, too; may be repeated;

@@ -9,6 +9,7 @@ import { median, ratios, type Spread, spread } from './load/statistics.js';
 import type { WorkersSample } from './load/workers.js';
 import type { Rate } from './load/workloads.js';
 import type { Commit, Machine } from './machine.js';
+import { type MoveName, type MovesFigures, moveNames } from './moves/run.js';
 
 /** How the figures came about. */
 export interface Provenance {
@@ -31,6 +32,8 @@ export interface ServerFigures {
   readonly answersPerSecond: number;
   /** The median of the rounds' percentiles; null where saturation makes them the length of a queue. */
   readonly percentilesMs: Percentiles | null;
+  /** The longest of all rounds; absent in reports of earlier versions. */
+  readonly longestMs?: number | null;
   readonly answers: number;
   readonly lost: number;
   readonly wrong: number;
@@ -67,6 +70,8 @@ export interface Report extends Provenance {
   /** Why measurements have failed that were then made once more. */
   readonly repeated: readonly string[];
   readonly workers: readonly WorkersFigures[];
+  /** Absent in reports of earlier versions. */
+  readonly moves?: readonly MovesFigures[];
 }
 
 /** The figures of one workload from each server's samples; the first server is ours. */
@@ -93,7 +98,7 @@ function serverFigures(name: string, samples: readonly Sample[], ours: readonly 
     userMicrosecondsPerAnswer: median(costs) * userShare,
     systemMicrosecondsPerAnswer: median(costs) * (1 - userShare),
     answersPerSecond: median(all((sample) => sample.answersPerSecond)),
-    percentilesMs: medianPercentiles(samples),
+    ...latenciesOf(samples.map(({ percentilesMs }) => percentilesMs)),
     answers: sum((sample) => sample.answers),
     lost: sum((sample) => sample.lost),
     wrong: sum((sample) => sample.wrong),
@@ -109,16 +114,47 @@ function serverFigures(name: string, samples: readonly Sample[], ours: readonly 
   };
 }
 
-function medianPercentiles(samples: readonly Sample[]): Percentiles | null {
-  const all = samples.flatMap(({ percentilesMs }) => (percentilesMs === null ? [] : [percentilesMs]));
-  if (all.length === 0) return null;
+type Latencies = Pick<ServerFigures, 'percentilesMs'> & { readonly longestMs: number | null };
+
+/** The medians of the rounds' percentiles, and the longest of all. */
+function latenciesOf(rounds: readonly (Percentiles | null)[]): Latencies {
+  const all = rounds.filter((each) => each !== null);
+  if (all.length === 0) return { percentilesMs: null, longestMs: null };
   const of = (pick: (each: Percentiles) => number): number => median(all.map(pick));
-  return {
+  const percentilesMs = {
     p50: of(({ p50 }) => p50),
     p99: of(({ p99 }) => p99),
     p999: of(({ p999 }) => p999),
     max: of(({ max }) => max),
   };
+  return { percentilesMs, longestMs: Math.max(...all.map(({ max }) => max)) };
+}
+
+/** One kind of move, of all that were made. */
+interface MoveFigures {
+  readonly name: MoveName;
+  readonly tookMs: Spread;
+  readonly cpuMs: number;
+  readonly moving: Latencies;
+  readonly quiet: Latencies;
+}
+
+/** The figures of each kind of move. */
+export function movesOf(moves: readonly MovesFigures[]): readonly MoveFigures[] {
+  const all = moves.flatMap(({ samples }) => samples);
+  return moveNames.flatMap((name) => {
+    const its = all.filter((sample) => sample.name === name);
+    if (its.length === 0) return [];
+    return [
+      {
+        name,
+        tookMs: spread(its.map(({ tookMs }) => tookMs)),
+        cpuMs: median(its.map(({ cpuMs }) => cpuMs)),
+        moving: latenciesOf(its.map(({ movingMs }) => movingMs)),
+        quiet: latenciesOf(its.map(({ quietMs }) => quietMs)),
+      },
+    ];
+  });
 }
 
 /** The figures of so many threads from their rounds. */

@@ -11,7 +11,7 @@ import { dnsdist, dnsmasq, echo, knot, unbound } from './load/peers.js';
 import { runMatch } from './load/run.js';
 import { nodeCacheLike, type Server, zerohop } from './load/servers.js';
 import { withWorkers, workerCounts } from './load/workers.js';
-import { workloads } from './load/workloads.js';
+import { atRate, choices, chosen } from './load/workloads.js';
 import { commitOf, machine, twoCores } from './machine.js';
 import { microBenches } from './micro/run.js';
 import { hasNodeCache, shownOf, writeBeside, writeJson, writePlace } from './publish.js';
@@ -25,7 +25,7 @@ import { findTools, type Tool, toolVersion } from './tools.js';
 class Unable extends Error {}
 
 /** What is measured beside the workloads, as `--only` has it. */
-const others = ['memory', 'workers'] as const;
+const others = ['memory', 'workers', 'moves'] as const;
 
 /** Those to compare with, by the program they are; the echo needs none. */
 const peers: readonly { readonly name: string; readonly tool: Tool | null; make(path: string): Server }[] = [
@@ -38,7 +38,7 @@ const peers: readonly { readonly name: string; readonly tool: Tool | null; make(
 
 async function main(words: readonly string[]): Promise<void> {
   const reading = readArguments(words, {
-    workloads: [...workloads.map(({ name }) => name), ...others],
+    workloads: [...choices, ...others],
     servers: peers.map(({ name }) => name),
   });
   if ('help' in reading) return print(reading.help);
@@ -90,9 +90,7 @@ async function match(
   const before = provenance(words, programs);
   const all = await runMatch({
     servers,
-    workloads: workloads
-      .filter(({ name }) => only === null || only === name)
-      .map((workload) => (rate === null ? workload : { ...workload, rates: [rate] })),
+    workloads: chosen(only).map((workload) => (rate === null ? workload : atRate(workload, rate))),
     rounds,
     seconds,
     cores: before.cores,
@@ -101,6 +99,8 @@ async function match(
     workers: isWanted(wishes, 'workers')
       ? workerCounts.map((workers) => ({ workers, server: withWorkers(builtEntry, workers) }))
       : [],
+    // Once in a whole run, as it takes most of a minute.
+    moves: isWanted(wishes, 'moves') && !quick ? { entry: builtEntry, times: only === null ? 1 : rounds } : null,
     progress: say,
   });
   return { ...before, rounds, seconds, ...all };

@@ -5,14 +5,14 @@
 
 import type { Spread } from './load/statistics.js';
 import { type Rate, rateText } from './load/workloads.js';
-import type { Provenance, Report, ServerFigures, WorkloadFigures } from './report.js';
+import { movesOf, type Provenance, type Report, type ServerFigures, type WorkloadFigures } from './report.js';
 import { verdicts } from './targets.js';
 
 /** One line per workload, rate and server. */
 export function longTable(report: Report): string {
   const ours = report.workloads[0]?.servers[0]?.name ?? '';
   const head = [
-    `| work | server | CPU per answer, µs | of it user | answers/s | p50, p99, p99.9, ms | lost | wrong | ${ours} ÷ server |`,
+    `| work | server | CPU per answer, µs | of it user | answers/s | p50, p99, p99.9, longest, ms | lost | wrong | ${ours} ÷ server |`,
     '|---|---|--:|--:|--:|--:|--:|--:|--:|',
   ];
   const lines = report.workloads.flatMap((workload) =>
@@ -39,18 +39,22 @@ function longLine(title: string, server: ServerFigures): string {
   ]);
 }
 
-function percentilesText({ percentilesMs }: ServerFigures): string {
+type Timed = Pick<ServerFigures, 'percentilesMs' | 'longestMs'>;
+
+function percentilesText({ percentilesMs, longestMs = null }: Timed): string {
   if (percentilesMs === null) return '';
-  return [percentilesMs.p50, percentilesMs.p99, percentilesMs.p999].map((value) => value.toFixed(3)).join(', ');
+  const all = [percentilesMs.p50, percentilesMs.p99, percentilesMs.p999].map((value) => value.toFixed(3));
+  return [...all, ...(longestMs === null ? [] : [longestMs.toFixed(1)])].join(', ');
 }
 
 /** What docs/FIGURES.md shows: a table per subject, those without figures left out. */
 export function shortTables(report: Report): string {
   const parts = [
     ['CPU per answer, µs (user + system)', cpuTable(report)],
-    ['Latency p50, p99, p99.9, ms', latencyTable(report)],
+    [`Latency p50, p99, p99.9${hasLongest(report) ? ', longest' : ''}, ms`, latencyTable(report)],
     ['Anonymous memory, MB (10⁶ bytes), of one process each', memoryTable(report)],
     ['Workers, all on one core', workersTable(report)],
+    [movesTitle(report), movesTable(report)],
   ];
   const shown = parts.filter(([, text]) => text !== '').map(([title, text]) => `**${title}**\n\n${text}`);
   return [...shown, [provenance(report), ...disturbances(report)].join('\n')].join('\n\n');
@@ -68,6 +72,11 @@ function cpuTable({ workloads }: Report): string {
 function latencyTable({ workloads }: Report): string {
   const timed = workloads.filter(({ servers }) => servers.some(({ percentilesMs }) => percentilesMs !== null));
   return crossTable(timed, percentilesText);
+}
+
+/** Reports of earlier versions have none. */
+function hasLongest({ workloads }: Report): boolean {
+  return workloads.some(({ servers }) => servers.some(({ longestMs = null }) => longestMs !== null));
 }
 
 /** Work by line, server by column. */
@@ -115,13 +124,49 @@ function workersTable({ workers }: Report): string {
   return [head, '|--:|--:|--:|--:|--:|--:|', ...lines].join('\n');
 }
 
+function movesTitle({ moves = [] }: Report): string {
+  const [first] = moves;
+  if (first === undefined) return '';
+  const { entries, hitsPerSecond } = first;
+  return `Moves of a process with ${count(entries)} answers cached, hits at ${count(hitsPerSecond)} q/s`;
+}
+
+function movesTable({ moves = [] }: Report): string {
+  const all = movesOf(moves);
+  if (all.length === 0) return '';
+  const head = line([
+    'move',
+    'took, ms',
+    'CPU, ms',
+    `hits in its second: ${moveLatencies}`,
+    'hits in the second before',
+    'lost',
+  ]);
+  const lost = moves.reduce((sum, each) => sum + each.lost, 0);
+  const lines = all.map(({ name, tookMs, cpuMs, moving, quiet }, index) =>
+    line([
+      name,
+      `**${tookMs.median.toFixed(0)}** (${tookMs.min.toFixed(0)}–${tookMs.max.toFixed(0)})`,
+      cpuMs.toFixed(0),
+      percentilesText(moving),
+      percentilesText(quiet),
+      // Of all moves together.
+      index === 0 ? count(lost) : '',
+    ]),
+  );
+  return [head, '|---|--:|--:|--:|--:|--:|', ...lines].join('\n');
+}
+
+const moveLatencies = 'p50, p99, p99.9, longest, ms';
+
 /** The README's table: what one node pays for each of these servers, with where the figures come from. */
 export function costsTable(report: Report): string {
   const names = costsOf.filter((name) => report.memory.some((server) => server.name === name));
-  const cpu = costRows.map(({ title, workload, rate, cell }) => {
-    const { servers = [] } = report.workloads.find((each) => each.name === workload && each.rate === rate) ?? {};
+  const cpu = costRows.map((alternatives) => {
+    const measured = alternatives.map((row) => ({ row, servers: serversOf(report, row) }));
+    const { row, servers } = measured.find((each) => each.servers.length > 0) ?? measured[0];
     const found = names.map((name) => servers.find((server) => server.name === name));
-    return line([title, ...found.map((server) => (server === undefined ? '' : cell(server)))]);
+    return line([row.title, ...found.map((server) => (server === undefined ? '' : row.cell(server)))]);
   });
   const memory = memoryShown.map((entries) => {
     const bytes = names.map((name) => {
@@ -145,18 +190,31 @@ interface CostRow {
   cell(server: ServerFigures): string;
 }
 
-const costRows: readonly CostRow[] = [
-  { title: '1,000 cached answers a second', workload: 'cached', rate: 1000, cell: shareOfCore(1000) },
-  { title: '20,000 cached answers a second', workload: 'cached', rate: 20_000, cell: shareOfCore(20_000) },
-  { title: 'p99 latency of these', workload: 'cached', rate: 20_000, cell: slowestText },
-  {
+/** Of each list the first row that was measured. */
+const costRows: readonly (readonly CostRow[])[] = [
+  [{ title: '1,000 cached answers a second', workload: 'cached', rate: 1000, cell: shareOfCore(1000) }],
+  [{ title: '20,000 cached answers a second', workload: 'cached', rate: 20_000, cell: shareOfCore(20_000) }],
+  [{ title: 'p99 latency of these', workload: 'cached', rate: 20_000, cell: slowestText }],
+  ([1000, 'saturated'] as const).map((rate) => ({
     title: '1,000 answers a second from the upstream, over TCP',
     workload: 'uncached',
-    rate: 'saturated',
+    rate,
     cell: shareOfCore(1000),
-  },
-  { title: '20,000 of all kinds a second (`busy`)', workload: 'busy', rate: 20_000, cell: shareOfCore(20_000) },
+  })),
+  [
+    {
+      title: '20,000 cached answers, 1,000 misses and 500 TCP queries a second, a scrape in 15 s',
+      workload: 'mixed',
+      rate: 20_000,
+      cell: shareOfCore(21_500),
+    },
+    { title: '20,000 of all kinds a second (`busy`)', workload: 'busy', rate: 20_000, cell: shareOfCore(20_000) },
+  ],
 ];
+
+function serversOf({ workloads }: Report, { workload, rate }: CostRow): readonly ServerFigures[] {
+  return workloads.find((each) => each.name === workload && each.rate === rate)?.servers ?? [];
+}
 
 function shareOfCore(answersPerSecond: number): (server: ServerFigures) => string {
   return ({ microsecondsPerAnswer }) => {

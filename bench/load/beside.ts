@@ -1,18 +1,18 @@
 /**
  * What goes on beside the work that is measured: questions that must be asked upstream, TCP clients, and a Prometheus
- * that scrapes far more often than a real one. It runs on the load's core, for as long as it is told.
+ * that scrapes. It runs on the load's core, for as long as it is told.
  */
 import { get } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type LoadResult, type LoadRun, runDnsperf } from './dnsperf.js';
+import type { Beside } from './workloads.js';
 
-export interface Beside {
+export interface BesideWish extends Beside {
   /** Everything of a run but its questions, load and file. */
   readonly run: Omit<LoadRun, 'questions' | 'load' | 'latencies' | 'atEnd'>;
+  /** As many names as there are misses, each asked once. */
   readonly distinct: string;
   readonly positive: string;
-  readonly missesPerSecond: number;
-  readonly tcpPerSecond: number;
   /** Null for a server without metrics. */
   readonly metricsPort: number | null;
 }
@@ -23,17 +23,14 @@ export interface BesideResult {
   readonly scrapes: number;
 }
 
-export const usualBeside = { missesPerSecond: 1000, tcpPerSecond: 500 } as const;
-const scrapeEveryMs = 500;
-
 /** Keeps it up to the end of its runs. */
-export async function goOnBeside(wish: Beside): Promise<BesideResult> {
-  const { run, distinct, positive, missesPerSecond, tcpPerSecond, metricsPort } = wish;
+export async function goOnBeside(wish: BesideWish): Promise<BesideResult> {
+  const { run, distinct, positive, missesPerSecond, tcpPerSecond, scrapeEverySeconds, metricsPort } = wish;
   const plain = { ...run, latencies: null };
   const load = (transport: 'udp' | 'tcp', queriesPerSecond: number) =>
     ({ transport, clients: 4, outstanding: 256, queriesPerSecond }) as const;
   const over = new AbortController();
-  const scrapes = metricsPort === null ? Promise.resolve(0) : scrapeUntil(over.signal, metricsPort);
+  const scrapes = scrapeUntil(over.signal, metricsPort, { everySeconds: scrapeEverySeconds, seconds: run.seconds });
   try {
     const [misses, tcp] = await Promise.all([
       runDnsperf({ ...plain, questions: distinct, load: load('udp', missesPerSecond), atEnd: 'done' }),
@@ -46,12 +43,22 @@ export async function goOnBeside(wish: Beside): Promise<BesideResult> {
   }
 }
 
-async function scrapeUntil(over: AbortSignal, port: number): Promise<number> {
-  for (let scrapes = 0; ; scrapes++) {
-    if (over.aborted) return scrapes;
+/** Scrapes in the middle of each interval, and of a run that is shorter than one; gives how often. */
+export async function scrapeUntil(
+  over: AbortSignal,
+  port: number | null,
+  { everySeconds, seconds }: { readonly everySeconds: number; readonly seconds: number },
+): Promise<number> {
+  const wait = (milliseconds: number): Promise<void> =>
+    pause(milliseconds, undefined, { signal: over }).catch(() => {});
+  let scrapes = 0;
+  await wait(500 * Math.min(everySeconds, seconds));
+  while (!over.aborted && port !== null) {
     await scrape(port);
-    await pause(scrapeEveryMs, undefined, { signal: over }).catch(() => {});
+    scrapes++;
+    await wait(1000 * everySeconds);
   }
+  return scrapes;
 }
 
 /** The metrics of a server that serves them on this port of 127.0.0.1. */

@@ -2,8 +2,8 @@
  * Debian's dnsperf as the load: how it is called, and what it says at the end as numbers. It is the only judge of
  * what counts as an answer; it checks that each one belongs to a question it has sent.
  */
-import { readFileSync } from 'node:fs';
-import { run } from '../../test/real/commands.js';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { type Finished, run, start } from '../../test/real/commands.js';
 import type { Place } from '../../test/real/packets.js';
 import { type Percentiles, percentilesOf } from './latency.js';
 
@@ -56,18 +56,40 @@ const lostAfterSeconds = 3;
 /** Runs dnsperf to its end. Throws with what it said when it fails. */
 export async function runDnsperf(wish: LoadRun): Promise<LoadResult> {
   const patienceMs = (wish.seconds + lostAfterSeconds + 30) * 1000;
-  const { latencies } = wish;
-  const { status, stdout, stderr } = await run(commandLine(wish), patienceMs);
-  if (status !== 0) throw new Error(`dnsperf ended with ${status}: ${stderr}${stdout}`);
-  if (latencies === null) return { ...parseDnsperf(stdout), percentilesMs: null };
-  const statistics = parseDnsperf(readEnd(latencies));
-  return { ...statistics, percentilesMs: percentilesOf(latencies) };
+  return resultOf(await run(commandLine(wish), patienceMs), wish);
 }
 
-/** Its statistics are the last lines of the file, and short. */
+/** Starts dnsperf, to be stopped before its time. */
+export function startDnsperf(wish: LoadRun): { stop(): Promise<LoadResult> } {
+  const running = start(commandLine(wish));
+  return {
+    async stop() {
+      // It says its statistics then.
+      running.signal('SIGINT');
+      return resultOf(await running.finished, wish);
+    },
+  };
+}
+
+function resultOf({ status, stdout, stderr }: Finished, { latencies }: LoadRun): LoadResult {
+  if (status !== 0) throw new Error(`dnsperf ended with ${status}: ${stderr}${stdout}`);
+  if (latencies === null) return { ...parseDnsperf(stdout), percentilesMs: null };
+  return { ...parseDnsperf(readEnd(latencies)), percentilesMs: percentilesOf(latencies) };
+}
+
+/** More than its statistics, which are the last lines of the file. */
+const statisticsBytesMax = 16 * 1024;
+
 function readEnd(path: string): string {
-  const text = readFileSync(path, 'latin1');
-  return text.slice(Math.max(0, text.lastIndexOf('\nStatistics:')));
+  const file = openSync(path, 'r');
+  try {
+    const end = Buffer.alloc(statisticsBytesMax);
+    const read = readSync(file, end, 0, end.length, Math.max(0, fstatSync(file).size - end.length));
+    const text = end.toString('latin1', 0, read);
+    return text.slice(Math.max(0, text.lastIndexOf('\nStatistics:')));
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** The command as one could type it. What it prints of each answer goes to the file without passing through us. */

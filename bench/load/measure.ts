@@ -1,20 +1,28 @@
 /**
- * One measurement: a fresh server process, asked until it is warm, then asked for some seconds at each rate while the
- * kernel counts its CPU. What is reported is CPU per answer that dnsperf has accepted, with everything that qualifies
- * it.
+ * One measurement: a fresh server process, asked while it is cold if the workload wants that, then until it is warm,
+ * then for some seconds in each run while the kernel counts its CPU. What is reported is CPU per answer that dnsperf
+ * has accepted, with everything that qualifies it.
  */
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from '../../test/real/packets.js';
-import { type BesideResult, goOnBeside, usualBeside } from './beside.js';
+import { type BesideWish, goOnBeside, scrapeUntil } from './beside.js';
 import { coreBusyMicroseconds, cpuBetween, cpuOf } from './cpu.js';
-import { type LoadResult, runDnsperf } from './dnsperf.js';
+import { type LoadResult, type LoadRun, runDnsperf } from './dnsperf.js';
 import type { Percentiles } from './latency.js';
 import { firstQuestion } from './names.js';
 import type { QuestionFiles } from './questions.js';
 import type { Server, ServerWish } from './servers.js';
 import { whileServing } from './serving.js';
-import { loadOf, type Rate, secondsAt, type Workload } from './workloads.js';
+import {
+  type Beside,
+  coldQuestions,
+  loadOf,
+  type Run,
+  secondsOf,
+  type Workload,
+  warmUpSecondsOf,
+} from './workloads.js';
 
 /** Where and how long, the same for every measurement of a run. */
 export interface Setting {
@@ -22,7 +30,7 @@ export interface Setting {
   readonly cores: { readonly server: number; readonly load: number };
   readonly upstream: ServerWish['upstream'];
   readonly questions: QuestionFiles;
-  readonly warmUpSeconds: number;
+  /** Of a run; workloads.ts says which are longer. */
   readonly seconds: number;
   /** Each process gets a folder of its own in it. */
   readonly folder: string;
@@ -71,13 +79,17 @@ export async function whileServed<T>(
   return whileServing(command, place, (pid) => use({ pid, at, metricsPort, folder }));
 }
 
-/** Measures this server at this work: a sample for each rate. Throws when it does not serve or gives no answer. */
+/** Measures this server at this work: a sample for each run. Throws when it does not serve or gives no answer. */
 export async function measure(server: Server, workload: Workload, setting: Setting): Promise<Sample[]> {
   try {
     return await whileServed(server, workload.aaaa, setting, async (subject) => {
-      await warmUp(subject, workload, setting);
       const samples: Sample[] = [];
-      for (const rate of workload.rates) samples.push(await measureAt(rate, subject, workload, setting));
+      let isWarm = false;
+      for (const run of workload.runs) {
+        if (!run.isCold && !isWarm) await warmUp(subject, workload, setting);
+        isWarm = !run.isCold;
+        samples.push(await measureRun(run, subject, workload, setting));
+      }
       return samples;
     });
   } catch (error) {
@@ -85,27 +97,54 @@ export async function measure(server: Server, workload: Workload, setting: Setti
   }
 }
 
-/** Filling a cache with a few thousand answers takes a fraction of it. */
-const fillSecondsMax = 20;
+/** Filling a cache with a few thousand answers, and a thousand cold misses, take a fraction of it. */
+const onceSecondsMax = 20;
+
+/** More than any server answers in a second over one upstream; dnsperf stops where they end. */
+const distinctPerSecond = 60_000;
+
+/** A server that is scraped while it is measured is scraped while it warms up. */
+const warmScrapeEverySeconds = 0.5;
 
 async function warmUp(subject: Subject, workload: Workload, setting: Setting): Promise<void> {
-  const { dnsperf, cores, warmUpSeconds } = setting;
-  const { fill, warmUp: questions, atEnd } = setting.questions[workload.questions];
-  const load = loadOf(workload, 'saturated');
-  const everyRun = { dnsperf, core: cores.load, to: subject.at, load, latencies: null };
-  if (fill !== null) await runDnsperf({ ...everyRun, questions: fill, seconds: fillSecondsMax, atEnd: 'done' });
-  await runDnsperf({ ...everyRun, questions, seconds: warmUpSeconds, atEnd });
+  const { dnsperf, cores, questions, seconds } = setting;
+  const everyRun = { dnsperf, core: cores.load, to: subject.at, latencies: null };
+  const saturated = (transport: Workload['transport']) => loadOf({ transport, clients: workload.clients }, 'saturated');
+  if (workload.questions === 'mix') {
+    const fill = { questions: questions.mixOnce, load: saturated('udp'), seconds: onceSecondsMax };
+    await runDnsperf({ ...everyRun, ...fill, atEnd: 'done' });
+  }
+  const over = new AbortController();
+  const isScraped = workload.runs.some(({ beside }) => beside !== null);
+  const every = { everySeconds: warmScrapeEverySeconds, seconds };
+  const scrapes = scrapeUntil(over.signal, isScraped ? subject.metricsPort : null, every);
+  try {
+    for (const step of workload.warmUp) {
+      const its = warmUpSecondsOf(step, seconds);
+      const asked =
+        step.questions === 'once'
+          ? ({ questions: questions.once('warm', Math.ceil(its * distinctPerSecond)), atEnd: 'done' } as const)
+          : ({ questions: questions.repeated[step.questions], atEnd: 'again' } as const);
+      await runDnsperf({ ...everyRun, ...asked, load: saturated(step.transport), seconds: its });
+    }
+  } finally {
+    over.abort();
+    await scrapes;
+  }
 }
 
 /** One measured run. */
-export async function measureAt(rate: Rate, subject: Subject, workload: Workload, setting: Setting): Promise<Sample> {
+export async function measureRun(run: Run, subject: Subject, workload: Workload, setting: Setting): Promise<Sample> {
   const { cores } = setting;
+  // What they read is written before the clock starts.
+  const asked = askedIn(run, subject, workload, setting);
+  const askedBeside = run.beside === null ? null : besideIn(run, run.beside, subject, setting);
   const startedMs = performance.now();
   const coreBefore = coreBusyMicroseconds(cores.server);
   const before = cpuOf(subject.pid);
   const [result, beside] = await Promise.all([
-    ask(rate, subject, workload, setting),
-    workload.beside === 'nothing' ? null : askBeside(rate, subject, setting),
+    runDnsperf(asked),
+    askedBeside === null ? null : goOnBeside(askedBeside),
   ]);
   const used = cpuBetween(before, cpuOf(subject.pid));
   const busyMicroseconds = coreBusyMicroseconds(cores.server) - coreBefore;
@@ -131,27 +170,32 @@ export async function measureAt(rate: Rate, subject: Subject, workload: Workload
   };
 }
 
-function ask(rate: Rate, subject: Subject, workload: Workload, setting: Setting): Promise<LoadResult> {
-  const { measured, atEnd } = setting.questions[workload.questions];
-  return runDnsperf({
+function askedIn(run: Run, subject: Subject, workload: Workload, setting: Setting): LoadRun {
+  const seconds = run.isCold ? onceSecondsMax : secondsOf(run, setting.seconds);
+  const { repeated, once } = setting.questions;
+  const count = run.isCold
+    ? coldQuestions
+    : Math.ceil(seconds * (run.rate === 'saturated' ? distinctPerSecond : run.rate));
+  return {
     dnsperf: setting.dnsperf,
     core: setting.cores.load,
     to: subject.at,
-    load: loadOf(workload, rate),
-    questions: measured,
-    seconds: secondsAt(rate, setting.seconds),
-    atEnd,
-    latencies: rate === 'saturated' ? null : join(subject.folder, 'latencies'),
-  });
+    load: loadOf(workload, run.rate),
+    questions: workload.questions === 'once' ? once(`${run.name}-${run.rate}`, count) : repeated[workload.questions],
+    seconds,
+    atEnd: workload.questions === 'once' ? 'done' : 'again',
+    latencies: run.rate === 'saturated' ? null : join(subject.folder, 'latencies'),
+  };
 }
 
-function askBeside(rate: Rate, subject: Subject, setting: Setting): Promise<BesideResult> {
+function besideIn(run: Run, beside: Beside, subject: Subject, setting: Setting): BesideWish {
   const { questions, dnsperf, cores } = setting;
-  return goOnBeside({
-    ...usualBeside,
-    run: { dnsperf, core: cores.load, to: subject.at, seconds: secondsAt(rate, setting.seconds) },
-    distinct: questions.distinct.measured,
-    positive: questions.positive.measured,
+  const seconds = secondsOf(run, setting.seconds);
+  return {
+    ...beside,
+    run: { dnsperf, core: cores.load, to: subject.at, seconds },
+    distinct: questions.once(`beside-${run.name}`, Math.ceil(seconds * beside.missesPerSecond)),
+    positive: questions.repeated.positive,
     metricsPort: subject.metricsPort,
-  });
+  };
 }

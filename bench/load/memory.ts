@@ -9,6 +9,7 @@ import { runDnsperf } from './dnsperf.js';
 import { type Setting, type Subject, whileServed } from './measure.js';
 import { distinctNames, writeLines } from './questions.js';
 import type { Server } from './servers.js';
+import { median } from './statistics.js';
 
 export interface MemoryFigures {
   readonly name: string;
@@ -35,7 +36,7 @@ export async function measureMemory(
     let kept = 0;
     for (const entries of steps) {
       const isWithin = entries <= server.entriesMax;
-      if (isWithin && entries > kept) await fill(subject, setting, { from: kept, to: entries });
+      if (isWithin && entries > kept) await fillCache(subject, setting, { from: kept, to: entries });
       if (isWithin) await pause(settleMs);
       measured.push({ entries, anonymousBytes: isWithin ? anonymousBytes(subject.pid) : null });
       kept = entries;
@@ -44,7 +45,23 @@ export async function measureMemory(
   });
 }
 
-async function fill(subject: Subject, setting: Setting, { from, to }: { from: number; to: number }): Promise<void> {
+/** The median of each step, of so many processes one after another. */
+export async function measureMemoryTimes(times: number, measure: () => Promise<MemoryFigures>): Promise<MemoryFigures> {
+  const all: MemoryFigures[] = [];
+  for (let left = times; left > 0; left--) all.push(await measure());
+  const steps = all[0].steps.map(({ entries }, index) => {
+    const bytes = all.flatMap((each) => each.steps[index].anonymousBytes ?? []);
+    return { entries, anonymousBytes: bytes.length === 0 ? null : median(bytes) };
+  });
+  return { name: all[0].name, steps };
+}
+
+/** Asks for so many names that are kept. Throws when an answer is missing or wrong. */
+export async function fillCache(
+  subject: Pick<Subject, 'at' | 'folder'>,
+  setting: Setting,
+  { from, to }: { from: number; to: number },
+): Promise<void> {
   const questions = writeLines(subject.folder, `fill-${to}`, distinctNames('kept', to).slice(from));
   const { sent, rcodes } = await runDnsperf({
     dnsperf: setting.dnsperf,

@@ -6,63 +6,42 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { namespaces, outsideName, outsideNames, podName, range, searchPath, serviceName, services } from './names.js';
 
-export interface Questions {
-  /** Everything that is to be in the cache, asked once and first; null where warming up does it. */
-  readonly fill: string | null;
-  /** Asked before the measurement until the code is compiled. */
-  readonly warmUp: string;
-  readonly measured: string;
-  /** Of warming up and of measuring: what may be asked but once is done there. */
-  readonly atEnd: 'again' | 'done';
-}
+/** Questions that are asked again and again, so that a warm cache answers them. */
+export type Repeated = 'positive' | 'negative' | 'aaaa' | 'mix' | 'walk';
 
 export interface QuestionFiles {
-  readonly positive: Questions;
-  readonly negative: Questions;
-  readonly aaaa: Questions;
-  /** Few names asked often, many seldom: services, names that do not exist, AAAA, pods. */
-  readonly mix: Questions;
-  /** Outside names and services along a pod's search path, A and AAAA of each. */
-  readonly walk: Questions;
-  /** Every name once: nothing is asked twice of one process. */
-  readonly distinct: Questions;
+  readonly repeated: Readonly<Record<Repeated, string>>;
+  /** Everything that the mix asks, each once, to fill a cache. */
+  readonly mixOnce: string;
+  /** So many names that are asked once each. Runs of one process must have purposes of their own. */
+  once(purpose: string, count: number): string;
 }
 
-/** More than any server answers in a second over one upstream; dnsperf stops where they end. */
-const distinctPerSecond = 60_000;
-
-/** Writes the files for runs of so many seconds. */
-export function writeQuestions(
-  folder: string,
-  seconds: { readonly warmUp: number; readonly measured: number },
-): QuestionFiles {
+/** Writes the files of the repeated questions; those asked once are written when a run needs them. */
+export function writeQuestions(folder: string): QuestionFiles {
   const write = (name: string, lines: readonly string[]): string => writeLines(folder, name, lines);
-  const same = (name: string, lines: readonly string[]): Questions => {
-    const path = write(name, lines);
-    return { fill: null, warmUp: path, measured: path, atEnd: 'again' };
-  };
-  const distinct = (word: string, count: number): string => write(word, distinctNames(word, Math.ceil(count)));
+  const written = new Map<string, string>();
+  const ofServices = (type: string): string[] => range(services, (number) => `${serviceName(number)} ${type}`);
   const universe = mixUniverse();
   return {
-    positive: same(
-      'positive',
-      range(services, (number) => `${serviceName(number)} A`),
-    ),
-    negative: same(
-      'negative',
-      range(services, (number) => `${searchedName(number)} A`),
-    ),
-    aaaa: same(
-      'aaaa',
-      range(services, (number) => `${serviceName(number)} AAAA`),
-    ),
-    mix: { ...same('mix', zipf(universe, mixLength)), fill: write('mix-all', universe) },
-    walk: same('walk', walk()),
-    distinct: {
-      fill: null,
-      warmUp: distinct('warm', seconds.warmUp * distinctPerSecond),
-      measured: distinct('cold', seconds.measured * distinctPerSecond),
-      atEnd: 'done',
+    repeated: {
+      positive: write('positive', ofServices('A')),
+      negative: write(
+        'negative',
+        range(services, (number) => `${searchedName(number)} A`),
+      ),
+      aaaa: write('aaaa', ofServices('AAAA')),
+      // Few names asked often, many seldom: services, names that do not exist, AAAA, pods.
+      mix: write('mix', zipf(universe, mixLength)),
+      // Outside names and services along a pod's search path, A and AAAA of each.
+      walk: write('walk', walk()),
+    },
+    mixOnce: write('mix-once', universe),
+    once(purpose, count) {
+      const name = `once-${purpose}-${count}`;
+      const path = written.get(name) ?? write(name, distinctNames(purpose, count));
+      written.set(name, path);
+      return path;
     },
   };
 }

@@ -5,7 +5,7 @@
  */
 import { scrape, sumOf } from './beside.js';
 import { runDnsperf } from './dnsperf.js';
-import { measureAt, type Sample, type Setting, type Subject, whileServed } from './measure.js';
+import { measureRun, type Sample, type Setting, type Subject, whileServed } from './measure.js';
 import { type Server, zerohop } from './servers.js';
 import { type Workload, workloads } from './workloads.js';
 
@@ -30,7 +30,7 @@ export function measureWorkers(server: Server, setting: Setting): Promise<Worker
   return whileServed(server, mix.aaaa, setting, async (subject) => {
     await askOnce(subject, setting);
     const hitRatio = hitRatioIn(await scrape(subject.metricsPort!));
-    const sample = await measureAt('saturated', subject, { ...mix, clients }, setting);
+    const sample = await measureRun(mix.runs[0], subject, { ...mix, clients }, setting);
     return { ...sample, hitRatio };
   });
 }
@@ -41,7 +41,7 @@ function askOnce(subject: Subject, setting: Setting): Promise<unknown> {
     core: setting.cores.load,
     to: subject.at,
     load: { transport: 'udp', clients, outstanding: 128, queriesPerSecond: null },
-    questions: setting.questions.mix.measured,
+    questions: setting.questions.repeated.mix,
     seconds: coldSecondsMax,
     atEnd: 'done',
     latencies: null,

@@ -1,10 +1,10 @@
 /**
- * The kinds of work that are measured, as data: what is asked, how hard, and what a right answer is. A workload is
- * for every server that is able to do it; a server that has another way of doing it (zerohop's AAAA policy) is told so
- * by `aaaa`.
+ * The kinds of work that are measured, as data: what warms a process up, what is asked, how hard, and what a right
+ * answer is. A workload is for every server that is able to do it; a server that has another way of doing it (zerohop's
+ * AAAA policy) is told so by `aaaa`.
  */
 import type { Load } from './dnsperf.js';
-import type { QuestionFiles } from './questions.js';
+import type { Repeated } from './questions.js';
 
 /** Questions a second, or as fast as answers come. */
 export type Rate = number | 'saturated';
@@ -17,82 +17,156 @@ export const abilities = ['packets', 'names', 'cache', 'misses'] as const;
  */
 export type Ability = (typeof abilities)[number];
 
+/** Asked again and again, or names that are new to the process. */
+type Asked = Repeated | 'once';
+
+/** What goes on meanwhile; its answers count for the CPU, not for the latency. */
+export interface Beside {
+  readonly missesPerSecond: number;
+  readonly tcpPerSecond: number;
+  readonly scrapeEverySeconds: number;
+}
+
+/** One row of the tables: a measured run. */
+export interface Run {
+  readonly name: string;
+  readonly title: string;
+  readonly rate: Rate;
+  /** The first questions of a process, asked before it is warmed up. */
+  readonly isCold: boolean;
+  /** It lasts at least so long, however short other runs are. */
+  readonly secondsMin: number;
+  readonly beside: Beside | null;
+}
+
+/** Asked as fast as answers come, until the process is warm. */
+export interface WarmUp {
+  readonly questions: Asked;
+  readonly transport: Load['transport'];
+  readonly seconds: number;
+}
+
 export interface Workload {
   /** As `--only` has it. */
   readonly name: string;
-  /** As the table has it. */
-  readonly title: string;
   readonly needs: Ability;
-  readonly questions: keyof QuestionFiles;
+  readonly questions: Asked;
   readonly transport: Load['transport'];
-  /** One measured run each, one after the other in the same process; only one where nothing is to be asked twice. */
-  readonly rates: readonly Rate[];
   /** The rcodes of right answers; any other is counted as wrong. */
   readonly rcodes: readonly string[];
   /** Who says no to AAAA: the upstream, whose denial is cached, or zerohop itself; other servers always ask. */
   readonly aaaa: 'upstream' | 'policy';
-  /** Whether misses, TCP clients and scrapes go on meanwhile; their answers count for the CPU, not for the latency. */
-  readonly beside: 'nothing' | 'everything';
   /** Sockets of the load. */
   readonly clients: number;
+  /** One after the other. */
+  readonly warmUp: readonly WarmUp[];
+  /** One after the other in one process; the cold ones come first. */
+  readonly runs: readonly Run[];
 }
 
-const clients = 8;
+/**
+ * How long each kind of question is asked until a process of ours costs the same from second to second: a just-in-time
+ * compiler has then seen everything. Servers without one need their caches filled, which takes less.
+ */
+const warmSeconds = { hits: 1, tcp: 1.5, misses: 4 } as const;
+const warmMisses: WarmUp = { questions: 'once', transport: 'udp', seconds: warmSeconds.misses };
+const warmTcp: WarmUp = { questions: 'positive', transport: 'tcp', seconds: warmSeconds.tcp };
 
-const plain = {
-  needs: 'names',
-  transport: 'udp',
-  rates: ['saturated'],
-  rcodes: ['NOERROR'],
-  aaaa: 'upstream',
-  beside: 'nothing',
-  clients,
-} as const satisfies Partial<Workload>;
+/** Misses of a cold process, and their rate: slow enough that a cold process follows and none waits for another. */
+export const coldQuestions = 1000;
+const coldRate = 2000;
+
+function run(name: string, title: string, rate: Rate, rest: Partial<Run> = {}): Run {
+  return { name, title, rate, isCold: false, secondsMin: 0, beside: null, ...rest };
+}
+
+/** Cached answers over UDP, unless `rest` says otherwise. */
+function workload(
+  name: string,
+  questions: Asked,
+  runs: readonly Run[],
+  rest: Partial<Omit<Workload, 'name' | 'questions' | 'runs'>> = {},
+): Workload {
+  const warmUp: readonly WarmUp[] = [{ questions, transport: 'udp', seconds: warmSeconds.hits }];
+  const usual = { needs: 'names', transport: 'udp', rcodes: ['NOERROR'], aaaa: 'upstream', clients: 8 } as const;
+  return { name, questions, runs, warmUp, ...usual, ...rest };
+}
+
+const hits = 'cached answer over UDP';
+const miss = 'uncached answer, TCP upstream';
+/** The other work of a node, by the second: names that its cache lacks, clients that ask over TCP. */
+const besides = { missesPerSecond: 1000, tcpPerSecond: 500 } as const;
+const scrapedOften = { ...besides, scrapeEverySeconds: 0.5 } as const;
+/** Prometheus' usual interval; a run is as long, so that one scrape falls into it. */
+const scrapedAsUsual = { ...besides, scrapeEverySeconds: 15 } as const;
 
 export const workloads: readonly Workload[] = [
-  {
-    ...plain,
-    name: 'cached',
-    title: 'cached answer over UDP',
-    needs: 'packets',
-    questions: 'positive',
-    rates: ['saturated', 20_000, 1000],
-  },
-  {
-    ...plain,
-    name: 'nxdomain',
-    title: 'cached NXDOMAIN (search path) over UDP',
-    questions: 'negative',
+  workload(
+    'cached',
+    'positive',
+    (['saturated', 20_000, 1000] as const).map((rate) => run('cached', hits, rate)),
+    { needs: 'packets' },
+  ),
+  workload('nxdomain', 'negative', [run('nxdomain', 'cached NXDOMAIN (search path) over UDP', 'saturated')], {
     rcodes: ['NXDOMAIN'],
-  },
-  { ...plain, name: 'aaaa', title: 'AAAA by policy; others: cached NODATA', questions: 'aaaa', aaaa: 'policy' },
-  {
-    ...plain,
-    name: 'mix',
-    title: 'cached, 7,500 names by Zipf',
-    questions: 'mix',
-    rcodes: ['NOERROR', 'NXDOMAIN'],
-  },
-  {
-    ...plain,
-    name: 'walk',
-    title: 'search-path walk, A and AAAA',
-    questions: 'walk',
+  }),
+  workload('aaaa', 'aaaa', [run('aaaa', 'AAAA by policy; others: cached NODATA', 'saturated')], { aaaa: 'policy' }),
+  workload('mix', 'mix', [run('mix', 'cached, 7,500 names by Zipf', 'saturated')], { rcodes: ['NOERROR', 'NXDOMAIN'] }),
+  workload('walk', 'walk', [run('walk', 'search-path walk, A and AAAA', 'saturated')], {
     rcodes: ['NOERROR', 'NXDOMAIN'],
     aaaa: 'policy',
-  },
-  { ...plain, name: 'tcp', title: 'cached answer to TCP clients', questions: 'positive', transport: 'tcp' },
-  { ...plain, name: 'uncached', title: 'uncached answer, TCP upstream', needs: 'misses', questions: 'distinct' },
-  {
-    ...plain,
-    name: 'busy',
-    title: 'cached, beside misses, TCP clients and scrapes',
-    needs: 'misses',
-    questions: 'positive',
-    rates: [20_000],
-    beside: 'everything',
-  },
+  }),
+  workload('tcp', 'positive', [run('tcp', 'cached answer to TCP clients', 'saturated')], {
+    transport: 'tcp',
+    warmUp: [warmTcp],
+  }),
+  workload(
+    'uncached',
+    'once',
+    [
+      run('cold', 'uncached answer, the first 1,000 of a process', coldRate, { isCold: true }),
+      ...(['saturated', coldRate, 1000] as const).map((rate) => run('uncached', miss, rate)),
+    ],
+    { needs: 'misses', warmUp: [warmMisses] },
+  ),
+  workload(
+    'busy',
+    'positive',
+    [
+      run('busy', 'cached, beside misses, TCP clients and two scrapes a second', 20_000, { beside: scrapedOften }),
+      run('mixed', 'cached, beside 1,000 misses and 500 TCP queries a second and a scrape in 15 s', 20_000, {
+        secondsMin: scrapedAsUsual.scrapeEverySeconds,
+        beside: scrapedAsUsual,
+      }),
+    ],
+    // Hits come last, because the misses have thrown their names out of the cache.
+    {
+      needs: 'misses',
+      warmUp: [warmMisses, warmTcp, { questions: 'positive', transport: 'udp', seconds: warmSeconds.hits }],
+    },
+  ),
 ];
+
+/** The workloads of this name, or of a run of this name with that run alone; all for null. */
+export function chosen(name: string | null): readonly Workload[] {
+  const named = workloads.filter((workload) => name === null || workload.name === name);
+  if (named.length > 0) return named;
+  return workloads
+    .map((workload) => ({ ...workload, runs: workload.runs.filter((run) => run.name === name) }))
+    .filter(({ runs }) => runs.length > 0);
+}
+
+/** What `chosen` knows. */
+export const choices: readonly string[] = [
+  ...new Set(workloads.flatMap(({ name, runs }) => [name, ...runs.map((run) => run.name)])),
+];
+
+/** The workload with each of its warm runs at this rate alone. */
+export function atRate(workload: Workload, rate: Rate): Workload {
+  const warm = workload.runs.filter(({ isCold }) => !isCold);
+  const runs = warm.filter(({ name }, index) => warm.findIndex((each) => each.name === name) === index);
+  return { ...workload, runs: runs.map((each) => ({ ...each, rate })) };
+}
 
 /**
  * Less in flight than fits in a socket's receive buffer at the kernel's default size (212,992 bytes; 200 small packets
@@ -109,11 +183,21 @@ export function loadOf({ transport, clients }: Pick<Workload, 'transport' | 'cli
 }
 
 /** Slow rates are measured longer, for enough answers to speak of the slowest of a thousand. */
-const slowRate = 5000;
-export const slowFactor = 3;
+const slowRate = 1000;
+const slowFactor = 3;
+/** Runs that are shorter than they should be for figures, as in tests, have least times that are as much shorter. */
+const leastFactorMax = 15;
 
-export function secondsAt(rate: Rate, seconds: number): number {
-  return rate !== 'saturated' && rate <= slowRate ? slowFactor * seconds : seconds;
+export function secondsOf({ rate, secondsMin }: Pick<Run, 'rate' | 'secondsMin'>, seconds: number): number {
+  const usual = rate !== 'saturated' && rate <= slowRate ? slowFactor * seconds : seconds;
+  return Math.max(usual, Math.min(secondsMin, leastFactorMax * seconds));
+}
+
+/** The same for warming up: a run of a tenth of a second is a test of the bench, not of a server. */
+const warmFactorMax = 10;
+
+export function warmUpSecondsOf({ seconds: its }: Pick<WarmUp, 'seconds'>, seconds: number): number {
+  return Math.min(its, warmFactorMax * seconds);
 }
 
 export function rateText(rate: Rate): string {

@@ -55,15 +55,16 @@ const blockEveryMs = 1000;
 const readWithinMs = 10_000;
 const missesPerSecond = 500;
 const tcpPerSecond = 500;
+const scrapeEverySeconds = 0.5;
 const sidePerSecond = 500;
 /** All loads have ended when the last stretch does, give or take so much. */
 const spareSeconds = 5;
-const warmUpSecondsMax = 2;
+const warmUpSecondsMax = 1;
 
 /** Soaks the server and leaves nothing behind. */
 export function soak(wish: SoakWish): Promise<SoakResult> {
   const { programs, cores, say } = wish;
-  return whileSet({ programs, cores, seconds: Math.min(warmUpSecondsMax, wish.seconds / 2) }, async (setting) => {
+  return whileSet({ programs, cores, seconds: wish.seconds }, async (setting) => {
     const path = join(setting.folder, 'slow');
     const slowFile = makeSlowFile(path, '# Read slowly.\n');
     try {
@@ -97,16 +98,16 @@ async function soakServer(subject: Soaked, means: Means): Promise<SoakResult> {
   const { setting, seconds } = means;
   const { at: to, metricsPort, folder } = subject;
   const run = { dnsperf: setting.dnsperf, core: setting.cores.load, to, seconds };
-  const positive = setting.questions.positive.measured;
+  const positive = setting.questions.repeated.positive;
   const distinct = writeLines(folder, 'soak', distinctNames('soak', missesPerSecond * (seconds + spareSeconds)));
   const saturating = { transport: 'udp', clients: 8, outstanding: 128, queriesPerSecond: null } as const;
   const hits = { ...run, questions: positive, load: saturating, atEnd: 'again', latencies: null } as const;
-  await runDnsperf({ ...hits, seconds: setting.warmUpSeconds });
+  await runDnsperf({ ...hits, seconds: Math.min(warmUpSecondsMax, seconds / 2) });
 
   const before = lossCounts(await scrape(metricsPort));
   const [saturated, beside, side] = await Promise.all([
     runDnsperf(hits),
-    goOnBeside({ run, distinct, positive, missesPerSecond, tcpPerSecond, metricsPort }),
+    goOnBeside({ run, distinct, positive, missesPerSecond, tcpPerSecond, scrapeEverySeconds, metricsPort }),
     runStretches(subject, means),
   ]);
   const losses = lossesBetween(before, lossCounts(await scrape(metricsPort)));
@@ -155,7 +156,7 @@ function askOnTheSide({ at: to, folder }: Soaked, setting: Setting, seconds: num
     core: setting.cores.load,
     to,
     load: { transport: 'udp', clients: 4, outstanding: 1000, queriesPerSecond: sidePerSecond },
-    questions: setting.questions.positive.measured,
+    questions: setting.questions.repeated.positive,
     seconds,
     atEnd: 'again',
     latencies: join(folder, 'latencies'),

@@ -1,5 +1,6 @@
 /** Reports for the tests of what is made of them. */
 import type { Sample } from '../../bench/load/measure.js';
+import type { MoveName, MoveSample, MovesFigures } from '../../bench/moves/run.js';
 import { figures, type Report } from '../../bench/report.js';
 
 export function sample(microsecondsPerAnswer: number, rest: Partial<Sample> = {}): Sample {
@@ -39,6 +40,21 @@ export function reportOf(its: ReadonlyMap<string, readonly Sample[]>): Report {
     workloads: [figures(cached, its)],
     memory: [],
     workers: [],
+    moves: [],
     repeated: [],
   };
+}
+
+/** A reload and two takeovers. */
+export const moves: MovesFigures = {
+  entries: 100_000,
+  hitsPerSecond: 5000,
+  sent: 100_000,
+  lost: 7,
+  samples: [move('reload', 200, 0.3), move('takeover', 900, 0.4), move('takeover', 1100, 2)],
+};
+
+function move(name: MoveName, tookMs: number, p99: number): MoveSample {
+  const quietMs = { p50: 0.1, p99: 0.3, p999: 1, max: 2 };
+  return { name, tookMs, cpuMs: tookMs / 2, quietMs, movingMs: { ...quietMs, p99, max: 10 * p99 } };
 }

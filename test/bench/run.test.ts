@@ -31,7 +31,7 @@ test('one round of cached answers gives a table and JSON, and no answer is wrong
     const { status, stdout, stderr } = await run([...bench, ...words], 60_000);
     assert.equal(status, 0, stderr);
     assert.match(stdout, /\| cached answer over UDP, saturated \| zerohop \| \*\*\d/);
-    assert.match(stderr, /1\/1 unbound +saturated +\d/);
+    assert.match(stderr, /1\/1 unbound +cached, saturated +\d/);
     const [file, drawn] = readdirSync(folder).sort();
     const report = JSON.parse(readFileSync(join(folder, file), 'utf8')) as Report;
     assert.match(readFileSync(join(folder, drawn), 'utf8'), /^<svg [\s\S]*zerohop[\s\S]*<\/svg>\n$/);

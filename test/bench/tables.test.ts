@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { figures, type Report, workersFigures } from '../../bench/report.js';
+import type { Rate } from '../../bench/load/workloads.js';
+import { figures, type Report, type WorkloadFigures, workersFigures } from '../../bench/report.js';
 import { costsTable, longTable, shortTables } from '../../bench/tables.js';
-import { cached, reportOf, sample, samples } from './report-fixture.js';
+import { cached, moves, reportOf, sample, samples } from './report-fixture.js';
 
 test('the long table shows what was lost and what was wrong', () => {
   const lines = longTable(reportOf(samples)).split('\n');
@@ -48,10 +49,51 @@ test('latency, memory and threads get a table each when they were measured', () 
     workers: threads,
   };
   const text = shortTables(report);
-  assert.ok(text.includes('| cached answer, saturated | 0.050, 0.200, 1.250 |'));
+  assert.ok(text.includes('| cached answer, saturated | 0.050, 0.200, 1.250, 3.0 |'));
   assert.ok(text.includes('| server | after start | 100,000 answers cached |\n|---|--:|--:|\n| dnsmasq | 25.0 |  |'));
   assert.ok(text.includes('| 2 | **4.00** (4.00–4.00) | 100,000 | 0.9251 | 0 | 500,000 answers/s |'));
   for (const block of text.split('\n\n')) if (block.startsWith('|')) assertEven(block.split('\n'));
+});
+
+test('a report of an earlier version has no longest answers and no moves, and is shown without', () => {
+  const {
+    moves: _,
+    workloads,
+    ...earlier
+  } = reportOf(new Map([['zerohop', [sample(4, { percentilesMs: { p50: 0.05, p99: 0.2, p999: 1.25, max: 3 } })]]]));
+  const without = workloads.map((workload) => ({
+    ...workload,
+    servers: workload.servers.map(({ longestMs: _longest, ...server }) => server),
+  }));
+  const text = shortTables({ ...earlier, workloads: without });
+  assert.ok(text.includes('**Latency p50, p99, p99.9, ms**'));
+  assert.ok(text.includes('| cached answer, saturated | 0.050, 0.200, 1.250 |'));
+  assert.doesNotMatch(text, /longest|Moves/);
+});
+
+test('moves have a table with the hits beside them', () => {
+  const text = shortTables({ ...reportOf(samples), moves: [moves] });
+  assert.ok(text.includes('**Moves of a process with 100,000 answers cached, hits at 5,000 q/s**'));
+  assert.ok(
+    text.includes('| reload | **200** (200–200) | 100 | 0.100, 0.300, 1.000, 3.0 | 0.100, 0.300, 1.000, 2.0 | 7 |'),
+  );
+  assert.ok(text.includes('| takeover | **1000** (900–1100) | 500 | 0.100, 1.200, 1.000, 20.0 |'));
+  for (const block of text.split('\n\n')) if (block.startsWith('|')) assertEven(block.split('\n'));
+});
+
+test('of the costs, what is measured best is shown', () => {
+  const its = new Map([['zerohop', [sample(40)]]]);
+  const steps = [{ entries: 10_000, anonymousBytes: 25_400_000 }];
+  const at = (name: string, rate: Rate) => figures({ name, title: name, rate }, its);
+  const text = (workloads: readonly WorkloadFigures[]): string =>
+    costsTable({ ...reportOf(its), workloads, memory: [{ name: 'zerohop', steps }] });
+  const earlier = text([at('uncached', 'saturated'), at('busy', 20_000)]);
+  assert.ok(earlier.includes('| 1,000 answers a second from the upstream, over TCP | 4.0 % of a core |'));
+  assert.ok(earlier.includes('(`busy`) | 80 % of a core |') && !earlier.includes('a scrape in 15 s'));
+  const slow = figures({ name: 'uncached', title: 'miss', rate: 1000 }, new Map([['zerohop', [sample(90)]]]));
+  const now = text([at('uncached', 'saturated'), slow, at('busy', 20_000), at('mixed', 20_000)]);
+  assert.ok(now.includes('| 1,000 answers a second from the upstream, over TCP | 9.0 % of a core |'));
+  assert.ok(now.includes('a scrape in 15 s | 86 % of a core |') && !now.includes('`busy`'));
 });
 
 test('the table of costs has shares of a core, and a column for each cache whose memory was measured', () => {

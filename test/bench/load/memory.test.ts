@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { inTemporaryFolder } from '../../../bench/cleanup.js';
-import { anonymousBytes } from '../../../bench/load/memory.js';
+import { anonymousBytes, measureMemoryTimes } from '../../../bench/load/memory.js';
 
 test('a process and its descendants are added up; strangers and the dead are not', async () => {
   await inTemporaryFolder('zerohop-test-', async (proc) => {
@@ -26,4 +26,25 @@ test('a process and its descendants are added up; strangers and the dead are not
 test('what this process has is seen', () => {
   const bytes = anonymousBytes(process.pid);
   assert.ok(bytes > 5e6 && bytes < 2e9, String(bytes));
+});
+
+test('of several processes the median of each step counts', async () => {
+  const megabytes = [
+    [30, 50],
+    [28, 61],
+    [29, 60],
+  ];
+  const measure = async () => ({
+    name: 'zerohop',
+    steps: megabytes.shift()!.map((bytes, index) => ({ entries: index, anonymousBytes: bytes })),
+  });
+  assert.deepEqual(await measureMemoryTimes(3, measure), {
+    name: 'zerohop',
+    steps: [
+      { entries: 0, anonymousBytes: 29 },
+      { entries: 1, anonymousBytes: 60 },
+    ],
+  });
+  const tooMany = async () => ({ name: 'dnsmasq', steps: [{ entries: 100_000, anonymousBytes: null }] });
+  assert.equal((await measureMemoryTimes(1, tooMany)).steps[0].anonymousBytes, null);
 });

@@ -18,9 +18,7 @@ const owners = new Set(
 );
 
 async function withFiles(use: (files: QuestionFiles) => void): Promise<void> {
-  await inTemporaryFolder('zerohop-test-', async (folder) =>
-    use(writeQuestions(folder, { warmUp: 0.01, measured: 0.02 })),
-  );
+  await inTemporaryFolder('zerohop-test-', async (folder) => use(writeQuestions(folder)));
 }
 
 /** Name and type of each line. */
@@ -30,34 +28,34 @@ function questionsIn(path: string): [string, string][] {
 }
 
 test('what is to be answered is in the zone, what is not is not', async () => {
-  await withFiles(({ positive, negative, aaaa }) => {
-    const asked = questionsIn(positive.measured);
+  await withFiles(({ repeated: { positive, negative, aaaa } }) => {
+    const asked = questionsIn(positive);
     assert.ok(asked.length >= 1000 && asked.every(([name, type]) => owners.has(name) && type === 'A'));
     assert.equal(new Set(asked.map(([name]) => name)).size, asked.length);
-    assert.ok(questionsIn(aaaa.measured).every(([name, type]) => owners.has(name) && type === 'AAAA'));
-    const denied = questionsIn(negative.measured).map(([name]) => name);
+    assert.ok(questionsIn(aaaa).every(([name, type]) => owners.has(name) && type === 'AAAA'));
+    const denied = questionsIn(negative).map(([name]) => name);
     assert.ok(denied.every((name) => name.endsWith(`.${clusterZone}`) && !owners.has(name)));
     assert.equal(new Set(denied).size, denied.length);
-    assert.equal(positive.warmUp, positive.measured);
   });
   assert.ok(owners.has(firstQuestion));
 });
 
-test('no distinct name is asked twice, not even to warm up', async () => {
-  await withFiles(({ distinct }) => {
-    const names = [...questionsIn(distinct.warmUp), ...questionsIn(distinct.measured)].map(([name]) => name);
+test('no name of those asked once is asked twice, not even for two purposes', async () => {
+  await withFiles(({ once }) => {
+    const names = [...questionsIn(once('warm', 600)), ...questionsIn(once('measured', 1200))].map(([name]) => name);
+    assert.equal(names.length, 1800);
+    assert.equal(once('warm', 600), once('warm', 600));
     assert.equal(new Set(names).size, names.length);
     assert.ok(owners.has(`*.pod.${clusterZone}`));
     assert.ok(names.every((name) => name.endsWith(`.pod.${clusterZone}`) && name.split('.').length === 4));
-    assert.equal(distinct.atEnd, 'done');
   });
   assert.equal(new Set([...distinctNames('a', 100), ...distinctNames('b', 100)]).size, 200);
 });
 
 test('the mix is warm before it is asked, and fits into every cache', async () => {
-  await withFiles(({ mix }) => {
-    const filled = readFileSync(mix.fill!, 'utf8').trimEnd().split('\n');
-    const asked = readFileSync(mix.measured, 'utf8').trimEnd().split('\n');
+  await withFiles(({ mixOnce, repeated: { mix } }) => {
+    const filled = readFileSync(mixOnce, 'utf8').trimEnd().split('\n');
+    const asked = readFileSync(mix, 'utf8').trimEnd().split('\n');
     assert.ok(filled.length <= 10_000 && new Set(filled).size === filled.length);
     const kept = new Set(filled);
     assert.ok(asked.every((line) => kept.has(line)));
@@ -66,8 +64,8 @@ test('the mix is warm before it is asked, and fits into every cache', async () =
 });
 
 test('a walk asks A and AAAA of every candidate, the outside name after its search path', async () => {
-  await withFiles(({ walk }) => {
-    const asked = questionsIn(walk.measured);
+  await withFiles(({ repeated: { walk } }) => {
+    const asked = questionsIn(walk);
     assert.deepEqual(
       asked.slice(0, 10).map(([name, type]) => `${name} ${type}`),
       [

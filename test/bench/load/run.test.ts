@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { echo, knot } from '../../../bench/load/peers.js';
 import { runMatch } from '../../../bench/load/run.js';
 import type { Server } from '../../../bench/load/servers.js';
-import { workloads } from '../../../bench/load/workloads.js';
+import { atRate, workloads } from '../../../bench/load/workloads.js';
 import { twoCores } from '../../../bench/machine.js';
 import { findTools } from '../../../bench/tools.js';
 import { needs } from '../../real/commands.js';
@@ -22,13 +22,14 @@ function matchOf(server: Server, progress: string[]) {
   assert.ok('paths' in found);
   return runMatch({
     servers: [server, echo()],
-    workloads: [{ ...workloads[0], rates: ['saturated'] }, workloads[1]],
+    workloads: [atRate(workloads[0], 'saturated'), workloads[1]],
     rounds: 1,
     seconds: 0.1,
     cores: cores!,
     programs: found.paths,
     memoryOf: [],
     workers: [],
+    moves: null,
     progress: (line) => progress.push(line),
   });
 }
@@ -49,7 +50,7 @@ test('a measurement that fails is made once more, and who cannot do some work is
   );
   assert.equal(figures.repeated.length, 1);
   assert.match(figures.repeated[0], /^knot \(authoritative\), cached: the server ended with 1/);
-  assert.ok(progress.some((line) => /1\/1 echo .*saturated.*answers\/s/.test(line)));
+  assert.ok(progress.some((line) => /1\/1 echo .*cached, saturated .*answers\/s/.test(line)));
 });
 
 test('one that fails twice ends the match', { skip }, async () => {

@@ -6,7 +6,7 @@ import { headerBytes, nameBytesMax, samplePackets, samplesReadMs } from '../limi
 import type { Serve } from '../listen/client.js';
 import { ListenError } from '../listen/listeners.js';
 import type { SampleReader } from '../listen/samples.js';
-import type { Family } from '../observe/exposition.js';
+import { type Family, remembered } from '../observe/exposition.js';
 import { healthAnswer, newReadiness, newSelfCheck, type Readiness, startHealthWatch } from '../observe/health.js';
 import {
   type Asked,
@@ -269,17 +269,20 @@ export function metricsOf(
     zones: () => servedZonesOf(generation()),
     stores: () => perServer(generation(), storeOf),
     upstreams: () => generation().blocks.flatMap(({ forwards }) => [...forwards.upstreams()]),
-    plugins: () =>
-      perServer<EnabledPlugin>(generation(), ({ config }, server) =>
-        config.zones.flatMap(({ zone }) => config.directives.map((name) => ({ server, zone, name }))),
-      ),
+    plugins: () => enabledPluginsOf(generation()),
     atWork: (plugin) => pluginsAtWork(generation(), plugin),
     serverOf: (ordinal) => fromCounterKey(generation().deps.numberings.counters.textOf(ordinal)).server,
     corefileSha512: () => generation().config.sha512,
   };
 }
 
-function servedZonesOf({ listeners, blocks, deps }: Generation): ZoneSource[] {
+const enabledPluginsOf = remembered((generation: Generation): readonly EnabledPlugin[] =>
+  perServer(generation, ({ config }, server) =>
+    config.zones.flatMap(({ zone }) => config.directives.map((name) => ({ server, zone, name }))),
+  ),
+);
+
+const servedZonesOf = remembered(({ listeners, blocks, deps }: Generation): readonly ZoneSource[] => {
   const { counters } = deps.numberings;
   const zones = new Map<number, ZoneSource>();
   for (const { zones: served, table, server } of listeners) {
@@ -293,7 +296,7 @@ function servedZonesOf({ listeners, blocks, deps }: Generation): ZoneSource[] {
     zones.set(ordinal, { server, zone: 'dropped', ordinal, cacheZones: null, prometheus });
   }
   return [...zones.values()];
-}
+});
 
 /** The `zones` label: the zones of `cache`, or else the block's. */
 function cacheLabel({ config }: BlockAtWork): string {

@@ -26,6 +26,7 @@ import {
   type Scrape,
 } from './metrics-source.js';
 import { loopDelayBucketsSeconds, type ProcessNumbers } from './process-numbers.js';
+import { turnBucketsSeconds, turnWork } from './turns.js';
 
 const gaugeMetrics: Readonly<Record<GaugeName, { name: string; help: string }>> = {
   cacheUsedBytes: { name: 'zerohop_cache_used_bytes', help: 'Memory in use by cached answers.' },
@@ -133,6 +134,17 @@ export const processFamilies: readonly Family<Scrape>[] = [
     'zerohop_event_loop_busy_seconds_total',
     'Time in which the event loop of the main thread was busy.',
     gaugeOf('loopBusySeconds'),
+  ),
+  histogram(
+    'zerohop_main_thread_turn_seconds',
+    'Length of the turns of the main thread: one pass of its event loop each, without waiting.',
+    turnBucketsSeconds,
+    ({ source }) => [{ labels: '', numbers: source.turns.lengths }],
+  ),
+  counter(
+    'zerohop_main_thread_long_turns_total',
+    'Turns of the main thread longer than 2 ms, by the work that took most of the turn.',
+    ({ source }) => turnWork.map((work, index) => sample(labelText({ work }), source.turns.long[index])),
   ),
   gauge('process_start_time_seconds', 'Start time of the process since unix epoch in seconds.', ({ source }) => [
     sample('', source.startedAtMs / 1000),

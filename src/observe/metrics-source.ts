@@ -8,6 +8,7 @@ import type { PluginAtWork } from '../resolve/route.js';
 import type { UpstreamStats } from '../upstream/endpoint.js';
 import { addNumbers, type Group, groupByLabels, type Labels, labelText, remembered } from './exposition.js';
 import { newProcessNumbers } from './process-numbers.js';
+import type { Turns } from './turns.js';
 
 export interface MetricsSource {
   /** One page per thread. */
@@ -33,6 +34,7 @@ export interface MetricsSource {
   readonly healthDurations: Float64Array;
   /** In the layout of `loopDelayBucketsSeconds`. */
   readonly loopDelays: Float64Array;
+  readonly turns: Pick<Turns, 'lengths' | 'long' | 'during'>;
   readonly build: BuildInfo;
   /** Wall-clock milliseconds since 1970. */
   readonly startedAtMs: number;

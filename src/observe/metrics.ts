@@ -62,18 +62,21 @@ export function newMetrics(
     await nextTurn();
     const lines = allLines(new Scrape(source, clock.nowMs() - arrivedMs), heads);
     const texts: string[] = [];
-    let isOver = false;
-    while (!isOver) {
-      const slice: string[] = [];
-      const endsMs = clock.nowMs() + sliceMs;
-      do {
-        isOver = !take(lines, linesPerLook, slice);
-      } while (!isOver && clock.nowMs() < endsMs);
-      // Joined here, or all of a long page would be joined in its last slice.
-      texts.push(slice.join(''));
-      if (!isOver) await nextTurn();
-    }
+    while (source.turns.during('scrape', () => !isTaken(lines, texts))) await nextTurn();
     return texts.join('');
+  }
+
+  /** Moves the lines of a slice to `texts`; true when there are no more. */
+  function isTaken(lines: Iterator<string, void>, texts: string[]): boolean {
+    const slice: string[] = [];
+    const endsMs = clock.nowMs() + sliceMs;
+    let isOver = false;
+    do {
+      isOver = !take(lines, linesPerLook, slice);
+    } while (!isOver && clock.nowMs() < endsMs);
+    // Joined here, or all of a long page would be joined in its last slice.
+    texts.push(slice.join(''));
+    return isOver;
   }
 
   function* allLines(scrape: Scrape, heads: readonly string[]): Generator<string, void> {

@@ -21,8 +21,10 @@ import type { EnabledPlugin, MetricsSource, Scrape, StoreSizes, ZoneSource } fro
 import { type Askers, newPprof } from '../observe/pprof.js';
 import { watchLoopDelay } from '../observe/process-numbers.js';
 import { Top } from '../observe/top.js';
+import type { Turns } from '../observe/turns.js';
 import { endpointOf } from '../os/addresses.js';
 import type { Clock } from '../os/clock.js';
+import type { EventLoop } from '../os/event-loop.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint, Network } from '../os/network.js';
 import type { Profiler } from '../os/profiler.js';
@@ -36,6 +38,8 @@ export type StartHttp = (at: Endpoint, routes: HttpRoutes, failed: (error: unkno
 export interface EndpointsDeps {
   readonly network: Network;
   readonly clock: Clock;
+  readonly eventLoop?: EventLoop;
+  readonly turns: Pick<Turns, 'watch'>;
   readonly random: Random;
   readonly log: Log;
   readonly startHttp: StartHttp;
@@ -72,6 +76,7 @@ export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
   const { check } = selfCheck;
   const watch = startHealthWatch({ check, clock, log, failed: deps.selfCheckFailed });
   const loopDelay = watchLoopDelay(clock);
+  const turns = deps.eventLoop === undefined ? null : deps.turns.watch(deps.eventLoop);
   const watched = { healthDurations: watch.durations, loopDelays: loopDelay.durations };
   const shown = deps.formerMetricNames ? families : families.filter(({ isFormer }) => !isFormer);
   const metrics = newMetrics({ ...deps.source, ...watched }, shown, clock, routeFailed);
@@ -114,6 +119,7 @@ export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
     async stop() {
       watch.stop();
       loopDelay.stop();
+      turns?.stop();
       deps.top.stop();
       await servers.close();
       // Last, as pages use it.

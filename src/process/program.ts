@@ -26,6 +26,7 @@ import { absentAddresses } from '../os/addresses.js';
 import { acknowledger } from '../os/bound-socket.js';
 import { stayAlive, systemClock } from '../os/clock.js';
 import { systemCommands } from '../os/commands.js';
+import { systemEventLoop } from '../os/event-loop.js';
 import { readPieces, readTrusted, replaceText, replaceWhole } from '../os/files.js';
 import { newPrinter } from '../os/log.js';
 import { hostAddresses, hostAddressesBeside, nodeNetwork } from '../os/node-network.js';
@@ -157,6 +158,7 @@ async function startWith(log: Logger, settings: Settings, options: MachineOption
     network: (failures) =>
       nodeNetwork(failures, node.bindStream, node.calls === null ? undefined : acknowledger(node.calls)),
     clock,
+    eventLoop: systemEventLoop(),
     random,
     log,
     startHttp: (at, routes, failed) =>

@@ -16,7 +16,7 @@ import { Source } from '../config/source.js';
 import { programVersion } from '../config/version.js';
 import { systemLook } from '../config/watch.js';
 import type { HostOptions } from '../host/host.js';
-import { configMapPeriodMs, connectionsReadBytesMax, corefileBytesMax } from '../limits.js';
+import { configMapPeriodMs, connectionsReadBytesMax, corefileBytesMax, hostAddressesOfHttpMs } from '../limits.js';
 import { ListenError } from '../listen/listeners.js';
 import { startHttp } from '../observe/http.js';
 import { checkLogFormat } from '../observe/log-format.js';
@@ -153,7 +153,7 @@ async function startWith(log: Logger, settings: Settings, options: MachineOption
   const system = chooseSystemCalls(process.env['ZEROHOP_IO']);
   const node = sharedNode(system, { random, log, path, version: settings.version });
   const workers = node.calls === null ? 0 : threads;
-  const addressesOfHost = rememberedAddresses(hostAddresses, () => clock.nowMs());
+  const addressesOfHost = rememberedAddresses(hostAddresses, () => clock.nowMs(), hostAddressesOfHttpMs);
   const outsides: Outsides = {
     network: (failures) =>
       nodeNetwork(failures, node.bindStream, node.calls === null ? undefined : acknowledger(node.calls)),

@@ -326,8 +326,13 @@ export const reloadPeriodMs = 5_000;
 export const configMapPeriodMs = 1_000;
 /** The period of looking at a resolv.conf with upstreams. */
 export const resolvConfPeriodMs = 2_000;
-/** The age of known host addresses: the kernel takes a tenth of a millisecond to list them. */
+/** The age of known host addresses, by which a query must not be sent to ourselves. */
 export const hostAddressesMs = 1_000;
+/**
+ * Their age where they only decide which places an HTTP connection takes: the kernel takes 4 ms of the main thread to
+ * list the 120 interfaces of 60 pods, and a scraper on another host has a new connection each time.
+ */
+export const hostAddressesOfHttpMs = 10_000;
 /** Between two start probes of an upstream. */
 export const startProbePeriodMs = 1_000;
 /** A reload has this long to finish at SIGTERM. */

@@ -223,12 +223,16 @@ interface OwnPlaces {
   hostAddresses(): readonly string[];
 }
 
-/** The host's addresses by `read`, at most once in `hostAddressesMs`: they change seldom, and each question needs them. */
-export function rememberedAddresses(read: () => readonly string[], nowMs: () => number): () => readonly string[] {
+/** The host's addresses by `read`, at most once in `ageMs`: they change seldom, and each question needs them. */
+export function rememberedAddresses(
+  read: () => readonly string[],
+  nowMs: () => number,
+  ageMs = hostAddressesMs,
+): () => readonly string[] {
   let addresses: readonly string[] = [];
   let readAtMs = Number.NEGATIVE_INFINITY;
   return () => {
-    if (nowMs() - readAtMs >= hostAddressesMs) {
+    if (nowMs() - readAtMs >= ageMs) {
       addresses = read();
       readAtMs = nowMs();
     }

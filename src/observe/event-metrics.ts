@@ -3,13 +3,13 @@
  * makes an event without a name a compile error.
  */
 import { type EventName, eventNames } from '../counters.js';
-import { counter, type Family, type Labels, sample } from './exposition.js';
+import { counter, type Family, labelText, sample } from './exposition.js';
 import type { Scrape } from './metrics-source.js';
 
 interface EventMetric {
   readonly name: string;
   readonly help: string;
-  readonly labels?: Labels;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 function of(name: string, help: string): EventMetric {
@@ -141,7 +141,8 @@ export const eventFamilies: readonly Family<Scrape>[] = [
 
 function familyNamed(name: string): Family<Scrape> {
   const events = eventNames.filter((event) => eventMetrics[event].name === name);
+  const labelled = events.map((event) => ({ event, labels: labelText(eventMetrics[event].labels ?? {}) }));
   return counter(name, eventMetrics[events[0]].help, (scrape) =>
-    events.map((event) => sample(eventMetrics[event].labels ?? {}, scrape.event(event))),
+    labelled.map(({ event, labels }) => sample(labels, scrape.event(event))),
   );
 }

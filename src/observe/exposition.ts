@@ -1,17 +1,37 @@
 /**
- * The shapes between plain numbers and the text that Prometheus reads: families, samples, and histograms whose buckets
- * were counted before the scrape. This file knows no family by name and nothing of prom-client.
+ * From plain numbers to the lines that Prometheus reads: families, samples, and histograms whose buckets were counted
+ * before the scrape. Labels are text from the start, because most of them are the same at every scrape: a line is a few
+ * texts put together. This file knows no family by name and nothing of prom-client.
  */
 
-export type Labels = Readonly<Record<string, string>>;
+/** Labels as a line has them, without braces: `server="dns://10.0.0.1:53",zone="."`; empty for none. */
+export type Labels = string;
 
-/** One line of the exposition, with prom-client's property names. */
+/** The text of these labels, values escaped. */
+export function labelText(labels: Readonly<Record<string, string>>): Labels {
+  const escaped = (value: string): string => (/[\\\n"]/.test(value) ? escapeValue(value) : value);
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}="${escaped(value)}"`)
+    .join(',');
+}
+
+function escapeValue(value: string): string {
+  return value.replace(/\\/g, '\\\\').replace(/\n/g, '\\n').replace(/"/g, '\\"');
+}
+
+export function joinLabels(first: Labels, second: Labels): Labels {
+  if (first === '' || second === '') return first + second;
+  return `${first},${second}`;
+}
+
+/** CoreDNS labels series with the view that they belong to; zerohop has no views. */
+export const noView: Labels = 'view=""';
+
+/** One line of the exposition. */
 export interface Sample {
-  /** The line's name if it is not the family's: `…_bucket`, `…_sum`, `…_count`. */
-  readonly metricName?: string;
+  /** What follows the family's name. */
+  readonly suffix: '' | '_bucket' | '_sum' | '_count';
   readonly labels: Labels;
-  /** Labels of all lines of one histogram. */
-  readonly sharedLabels?: Labels;
   readonly value: number;
 }
 
@@ -22,8 +42,8 @@ export interface Family<From> {
   readonly type: 'counter' | 'gauge' | 'histogram' | 'untyped';
   /** Repeats a present family under a name that CoreDNS has given up; `-metrics-former-names=false` leaves it out. */
   readonly isFormer?: true;
-  /** A method, so that the families of one plugin fit into the list of all plugins. */
-  samples(from: From): readonly Sample[];
+  /** A method, so that the families of one plugin fit into the list of all plugins. A long family makes them one by one. */
+  samples(from: From): Iterable<Sample>;
 }
 
 export function counter<From>(name: string, help: string, samples: Family<From>['samples']): Family<From> {
@@ -44,25 +64,54 @@ export function histogram<From>(
   name: string,
   help: string,
   bounds: readonly number[],
-  read: (from: From) => readonly (Omit<CountedHistogram, 'bounds'> & { readonly labels: Labels })[],
+  read: (from: From) => Iterable<LabelledHistogram>,
 ): Family<From> {
-  const samples = (from: From): Sample[] =>
-    read(from).flatMap(({ labels, ...counted }) => histogramSamples(name, labels, { ...counted, bounds }));
-  return { name, help, type: 'histogram', samples };
+  const limits = [...bounds, '+Inf'].map((bound) => `le="${bound}"`);
+  return {
+    name,
+    help,
+    type: 'histogram',
+    samples: (from) => inParts(read(from), (one) => histogramSamples(one, limits)),
+  };
+}
+
+/** The samples of each item in turn, made when the reader gets there. */
+export function* inParts<Item>(items: Iterable<Item>, samples: (item: Item) => readonly Sample[]): Iterable<Sample> {
+  for (const item of items) yield* samples(item);
 }
 
 /** A sample with the family's own name. */
 export function sample(labels: Labels, value: number): Sample {
-  return { labels, value };
+  return { suffix: '', labels, value };
+}
+
+/** The line of a sample. */
+export function sampleLine(name: string, { suffix, labels, value }: Sample): string {
+  return labels === ''
+    ? `${name}${suffix} ${numberText(value)}\n`
+    : `${name}${suffix}{${labels}} ${numberText(value)}\n`;
+}
+
+function numberText(value: number): string {
+  if (Number.isFinite(value)) return `${value}`;
+  if (Number.isNaN(value)) return 'NaN';
+  return value > 0 ? '+Inf' : '-Inf';
 }
 
 /** A histogram's numbers: one per bound, one above all bounds, and the sum of the observations. */
-interface CountedHistogram {
+interface HistogramNumbers {
   readonly numbers: Float64Array;
   /** Index of the first bucket, 0 by default. */
   readonly first?: number;
+}
+
+interface CountedHistogram extends HistogramNumbers {
   /** Upper bounds, rising. */
   readonly bounds: readonly number[];
+}
+
+interface LabelledHistogram extends HistogramNumbers {
+  readonly labels: Labels;
 }
 
 export function emptyHistogram(bounds: readonly number[]): Float64Array {
@@ -82,22 +131,16 @@ export function countOf({ numbers, first = 0, bounds }: CountedHistogram): numbe
   return count;
 }
 
-/** The histogram's lines; Prometheus's buckets are cumulative, ours are not. */
-export function histogramSamples(name: string, labels: Labels, histogram: CountedHistogram): Sample[] {
-  const { numbers, first = 0, bounds } = histogram;
+/** The histogram's lines; Prometheus's buckets are cumulative, ours are not. `limits` has the label of each bucket. */
+function histogramSamples({ labels, numbers, first = 0 }: LabelledHistogram, limits: readonly Labels[]): Sample[] {
   const lines: Sample[] = [];
   let cumulative = 0;
-  const line = (suffix: string, own: Labels, value: number): void => {
-    lines.push({ metricName: `${name}_${suffix}`, labels: own, sharedLabels: labels, value });
-  };
-  for (let bucket = 0; bucket < bounds.length; bucket++) {
+  for (let bucket = 0; bucket < limits.length; bucket++) {
     cumulative += numbers[first + bucket];
-    line('bucket', { le: String(bounds[bucket]) }, cumulative);
+    lines.push({ suffix: '_bucket', labels: joinLabels(limits[bucket], labels), value: cumulative });
   }
-  cumulative += numbers[first + bounds.length];
-  line('bucket', { le: '+Inf' }, cumulative);
-  line('sum', {}, numbers[first + bounds.length + 1]);
-  line('count', {}, cumulative);
+  lines.push({ suffix: '_sum', labels, value: numbers[first + limits.length] });
+  lines.push({ suffix: '_count', labels, value: cumulative });
   return lines;
 }
 
@@ -114,12 +157,21 @@ export function groupByLabels<Item>(items: Iterable<Item>, labelsOf: (item: Item
   const groups = new Map<string, Group<Item>>();
   for (const item of items) {
     const labels = labelsOf(item);
-    const key = JSON.stringify(labels);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, { labels, members: [item] });
+    const group = groups.get(labels);
+    if (group === undefined) groups.set(labels, { labels, members: [item] });
     else group.members.push(item);
   }
   return [...groups.values()];
+}
+
+/** `make`, whose result for an object is kept as long as the object: for lists that stay the same until a reload. */
+export function remembered<Key extends object, Made>(make: (key: Key) => Made): (key: Key) => Made {
+  const made = new WeakMap<Key, Made>();
+  return (key) => {
+    const known = made.get(key) ?? make(key);
+    made.set(key, known);
+    return known;
+  };
 }
 
 /** Adds `numbers` to `sums`, up to the shorter length. */

@@ -2,33 +2,47 @@
  * coredns_cache_*: entries, hits and misses by server and by the cache's zones. The counters exist from the start, at 0.
  */
 import { zonePlaces } from '../counters.js';
-import { counter, type Family, former, gauge, groupByLabels, type Sample, sample, sum } from './exposition.js';
+import {
+  counter,
+  type Family,
+  former,
+  gauge,
+  groupByLabels,
+  inParts,
+  joinLabels,
+  type Labels,
+  labelText,
+  noView,
+  sample,
+  sum,
+} from './exposition.js';
 import type { Scrape, StoreSize } from './metrics-source.js';
 
 const kinds = ['success', 'denial'] as const;
 
 export const cacheFamilies: readonly Family<Scrape>[] = [
-  gauge('coredns_cache_entries', 'The number of elements in the cache.', (scrape) =>
-    perKind(scrape, ({ entries }) => entries),
-  ),
+  perKind('gauge', 'coredns_cache_entries', 'The number of elements in the cache.', ({ entries }) => entries),
   former(
     'coredns_cache_entries',
-    gauge('coredns_cache_size', 'The number of elements in all caches of a server.', (scrape) =>
-      groupByLabels(scrape.source.stores(), ({ server }) => ({ server })).flatMap(({ labels, members }) =>
+    gauge('coredns_cache_size', 'The number of elements in all caches of a server.', ({ source }) =>
+      groupByLabels(source.stores(), ({ server }) => labelText({ server })).flatMap(({ labels, members }) =>
         kinds.map((type) =>
           sample(
-            { ...labels, type },
+            joinLabels(labels, `type="${type}"`),
             sum(members, (stores) => stores[type].entries),
           ),
         ),
       ),
     ),
   ),
-  counter('coredns_cache_hits_total', 'The count of cache hits.', (scrape) =>
-    scrape.cached.flatMap(({ labels: { server, zones }, numbers }) => [
-      sample({ server, type: 'success', zones, view: '' }, numbers[zonePlaces.hitsSuccess]),
-      sample({ server, type: 'denial', zones, view: '' }, numbers[zonePlaces.hitsDenial]),
-    ]),
+  counter('coredns_cache_hits_total', 'The count of cache hits.', ({ cached }) =>
+    inParts(cached, (cache) => {
+      const of = { server: cache.first.server, zones: cache.first.cacheZones ?? '' };
+      return [
+        sample(kindLabels(of, 'success'), cache.at(zonePlaces.hitsSuccess)),
+        sample(kindLabels(of, 'denial'), cache.at(zonePlaces.hitsDenial)),
+      ];
+    }),
   ),
   perCache('coredns_cache_requests_total', 'The count of cache requests.', zonePlaces.cacheRequests),
   perCache(
@@ -51,25 +65,33 @@ export const cacheFamilies: readonly Family<Scrape>[] = [
     'The number of requests served from stale cache entries.',
     zonePlaces.servedStale,
   ),
-  counter('coredns_cache_evictions_total', 'The count of cache evictions.', (scrape) =>
-    perKind(scrape, ({ evictions }) => evictions),
-  ),
+  perKind('counter', 'coredns_cache_evictions_total', 'The count of cache evictions.', ({ evictions }) => evictions),
 ];
 
 function perCache(name: string, help: string, place: number): Family<Scrape> {
   return counter(name, help, ({ cached }) =>
-    cached.map(({ labels, numbers }) => sample({ ...labels, view: '' }, numbers[place])),
+    inParts(cached, (cache) => [sample(joinLabels(cache.labels, noView), cache.at(place))]),
   );
 }
 
-function perKind(scrape: Scrape, read: (size: StoreSize) => number): Sample[] {
-  return groupByLabels(scrape.source.stores(), ({ server, zones }) => ({ server, zones })).flatMap(
-    ({ labels: { server, zones }, members }) =>
-      kinds.map((type) =>
+function perKind(
+  type: 'gauge' | 'counter',
+  name: string,
+  help: string,
+  read: (size: StoreSize) => number,
+): Family<Scrape> {
+  const samples = ({ stores }: Scrape) =>
+    inParts(stores, ({ members }) =>
+      kinds.map((kind) =>
         sample(
-          { server, type, zones, view: '' },
-          sum(members, (stores) => read(stores[type])),
+          kindLabels(members[0], kind),
+          sum(members, (sizes) => read(sizes[kind])),
         ),
       ),
-  );
+    );
+  return { name, help, type, samples };
+}
+
+function kindLabels({ server, zones }: Record<'server' | 'zones', string>, type: (typeof kinds)[number]): Labels {
+  return labelText({ server, type, zones, view: '' });
 }

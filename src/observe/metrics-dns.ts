@@ -13,43 +13,70 @@ import {
   zonePlaces,
 } from '../counters.js';
 import { rcodeName } from '../dns/names.js';
-import { counter, countOf, type Family, former, histogram, type Labels, type Sample, sample } from './exposition.js';
+import {
+  counter,
+  countOf,
+  type Family,
+  former,
+  histogram,
+  inParts,
+  joinLabels,
+  type Labels,
+  labelText,
+  noView,
+  type Sample,
+  sample,
+} from './exposition.js';
 import type { Scrape, ZoneTotals } from './metrics-source.js';
 
-const transportLabels = ['udp', 'tcp'] as const;
-/** Go's address families as CoreDNS labels them. */
-const addressFamilies = ['1', '2'] as const;
+const transportNames = ['udp', 'tcp'] as const;
+const transportLabels = transportNames.map((proto) => labelText({ proto }));
+/** By [transport][family]; Go's address families as CoreDNS labels them. */
+const pathLabels = transportNames.flatMap((proto) => ['1', '2'].map((family) => labelText({ proto, family })));
+const typeLabels = countedTypes.map((type) => labelText({ type }));
+/** By [transport][family][type], as the numbers. */
+const requestLabels = pathLabels.flatMap((path) => typeLabels.map((type) => joinLabels(path, type)));
+const rcodeLabels = Array.from({ length: rcodesCounted }, (_, rcode) => labelText({ rcode: rcodeLabel(rcode) }));
 
 export const dnsFamilies: readonly Family<Scrape>[] = [
   perZone('coredns_dns_requests_total', 'Counter of DNS requests made per zone, protocol and family.', (zone) =>
-    requests(zone)
-      .filter(({ count }) => count > 0)
-      .map(({ proto, family, type, count }) => sample({ ...withView(zone), proto, family, type }, count)),
+    nonZero(requestLabels, withView(zone), (index) => zone.numbers[zonePlaces.requests + index]),
   ),
   former(
     'coredns_dns_requests_total',
     perZone('coredns_dns_request_count_total', 'Counter of DNS requests made per zone, protocol and family.', (zone) =>
-      sumBy(requests(zone), zone, ['proto', 'family']),
+      nonZero(pathLabels, zone.labels, (path) =>
+        sumUp(zone, { first: zonePlaces.requests + path * countedTypes.length, count: countedTypes.length, step: 1 }),
+      ),
     ),
   ),
   former(
     'coredns_dns_requests_total',
     perZone('coredns_dns_request_type_count_total', 'Counter of DNS requests per type, per zone.', (zone) =>
-      sumBy(requests(zone), zone, ['type']),
+      nonZero(typeLabels, zone.labels, (type) =>
+        sumUp(zone, { first: zonePlaces.requests + type, count: pathLabels.length, step: countedTypes.length }),
+      ),
     ),
   ),
   perZone(
     'coredns_dns_responses_total',
     'Counter of response status codes, by the directive that wrote the answer.',
     (zone) =>
-      responses(zone)
-        .filter(({ count }) => count > 0)
-        .map(({ rcode, plugin, count }) => sample({ ...withView(zone), rcode, plugin }, count)),
+      answerers.flatMap((plugin, answerer) =>
+        nonZero(
+          rcodeLabels,
+          withView(zone),
+          (rcode) => zone.numbers[zonePlaces.responses + answerer * rcodesCounted + rcode],
+          `,plugin="${plugin}"`,
+        ),
+      ),
   ),
   former(
     'coredns_dns_responses_total',
     perZone('coredns_dns_response_rcode_count_total', 'Counter of response status codes.', (zone) =>
-      sumBy(responses(zone), zone, ['rcode']),
+      nonZero(rcodeLabels, zone.labels, (rcode) =>
+        sumUp(zone, { first: zonePlaces.responses + rcode, count: answerers.length, step: rcodesCounted }),
+      ),
     ),
   ),
   perZone('coredns_dns_do_requests_total', 'Counter of DNS requests with DO bit set per zone.', (zone) => [
@@ -65,44 +92,37 @@ export const dnsFamilies: readonly Family<Scrape>[] = [
     'coredns_dns_request_duration_seconds',
     'Histogram of the time (in seconds) each request took per zone.',
     durationBucketsSeconds,
-    ({ served }) =>
-      served.map((zone) => ({ labels: withView(zone), numbers: zone.numbers, first: zonePlaces.duration })),
+    function* ({ served }) {
+      for (const zone of served) yield { labels: withView(zone), numbers: zone.numbers, first: zonePlaces.duration };
+    },
   ),
   sizes('coredns_dns_request_size_bytes', 'Size of the queries in bytes.', zonePlaces.requestBytes),
   sizes('coredns_dns_response_size_bytes', 'Size of the answers in bytes.', zonePlaces.responseBytes),
 ];
 
 function perZone(name: string, help: string, read: (zone: ZoneTotals) => Sample[]): Family<Scrape> {
-  return counter(name, help, ({ served }) => served.flatMap(read));
+  return counter(name, help, ({ served }) => inParts(served, read));
 }
 
 function withView(zone: ZoneTotals): Labels {
-  return { ...zone.labels, view: '' };
+  return joinLabels(zone.labels, noView);
 }
 
-interface CountedQueries {
-  readonly count: number;
+/** A sample for each of `own` whose number is not 0. */
+function nonZero(own: readonly Labels[], ofZone: Labels, read: (index: number) => number, more = ''): Sample[] {
+  const samples: Sample[] = [];
+  for (let index = 0; index < own.length; index++) {
+    const count = read(index);
+    if (count !== 0) samples.push(sample(joinLabels(ofZone, own[index]) + more, count));
+  }
+  return samples;
 }
 
-function requests(zone: ZoneTotals): (CountedQueries & Record<'proto' | 'family' | 'type', string>)[] {
-  return transportLabels.flatMap((proto, transport) =>
-    addressFamilies.flatMap((family, familyIndex) =>
-      countedTypes.map((type, index) => {
-        const place = (transport * addressFamilies.length + familyIndex) * countedTypes.length + index;
-        return { proto, family, type, count: zone.numbers[zonePlaces.requests + place] };
-      }),
-    ),
-  );
-}
-
-function responses(zone: ZoneTotals): (CountedQueries & Record<'rcode' | 'plugin', string>)[] {
-  return answerers.flatMap((plugin, answerer) =>
-    Array.from({ length: rcodesCounted }, (_, rcode) => ({
-      plugin,
-      rcode: rcodeLabel(rcode),
-      count: zone.numbers[zonePlaces.responses + answerer * rcodesCounted + rcode],
-    })),
-  );
+/** The sum of `count` numbers of a zone, each `step` behind the one before. */
+function sumUp({ numbers }: ZoneTotals, { first, count, step }: Record<'first' | 'count' | 'step', number>): number {
+  let total = 0;
+  for (let index = 0; index < count; index++) total += numbers[first + index * step];
+  return total;
 }
 
 /** The last place counts all rcodes that have no place of their own. */
@@ -112,32 +132,14 @@ function rcodeLabel(rcode: number): string {
   return name === String(rcode) ? `RCODE${rcode}` : name;
 }
 
-/** The counts added up over all labels but `names`, without those that are 0. */
-function sumBy<Name extends string>(
-  counts: readonly (CountedQueries & Record<Name, string>)[],
-  zone: ZoneTotals,
-  names: readonly Name[],
-): Sample[] {
-  const sums = new Map<string, { labels: Record<string, string>; value: number }>();
-  for (const counted of counts) {
-    if (counted.count === 0) continue;
-    const own = Object.fromEntries(names.map((name) => [name, counted[name]]));
-    const key = Object.values(own).join('/');
-    const sum = sums.get(key) ?? { labels: { ...zone.labels, ...own }, value: 0 };
-    sum.value += counted.count;
-    sums.set(key, sum);
-  }
-  return [...sums.values()];
-}
-
 function sizes(name: string, help: string, base: number): Family<Scrape> {
-  return histogram(name, help, sizeBucketsBytes, ({ served }) =>
-    served.flatMap((zone) =>
-      transportLabels.flatMap((proto, transport) => {
-        const counted = { numbers: zone.numbers, first: base + transport * histogramPlaces.size };
-        const isEmpty = countOf({ ...counted, bounds: sizeBucketsBytes }) === 0;
-        return isEmpty ? [] : { ...counted, labels: { ...withView(zone), proto } };
-      }),
-    ),
-  );
+  return histogram(name, help, sizeBucketsBytes, function* ({ served }) {
+    for (const { labels, numbers } of served) {
+      for (const [transport, proto] of transportLabels.entries()) {
+        const first = base + transport * histogramPlaces.size;
+        if (countOf({ numbers, first, bounds: sizeBucketsBytes }) === 0) continue;
+        yield { labels: joinLabels(labels, `${noView},${proto}`), numbers, first };
+      }
+    }
+  });
 }

@@ -11,12 +11,22 @@ import {
   gauge,
   groupByLabels,
   histogram,
+  labelText,
+  remembered,
   type Sample,
   sample,
   sum,
 } from './exposition.js';
-import { type GaugeName, gaugeNames, healthBucketsSeconds, roles, type Scrape } from './metrics-source.js';
+import {
+  type GaugeName,
+  gaugeNames,
+  healthBucketsSeconds,
+  type MetricsSource,
+  roles,
+  type Scrape,
+} from './metrics-source.js';
 import { loopDelayBucketsSeconds, type ProcessNumbers } from './process-numbers.js';
+import { turnBucketsSeconds, turnWork } from './turns.js';
 
 const gaugeMetrics: Readonly<Record<GaugeName, { name: string; help: string }>> = {
   cacheUsedBytes: { name: 'zerohop_cache_used_bytes', help: 'Memory in use by cached answers.' },
@@ -31,6 +41,12 @@ const gaugeMetrics: Readonly<Record<GaugeName, { name: string; help: string }>> 
   },
 };
 
+const enabledPlugins = remembered((plugins: ReturnType<MetricsSource['plugins']>) =>
+  groupByLabels(plugins, ({ server, zone, name }) => labelText({ server, zone, view: '', name })).map(({ labels }) =>
+    sample(labels, 1),
+  ),
+);
+
 const setupErrorsHelp = 'The number of errors during periodic network setup for node-cache.';
 
 export const handoverFamilies: readonly Family<Scrape>[] = [
@@ -39,13 +55,13 @@ export const handoverFamilies: readonly Family<Scrape>[] = [
     'Role of this instance: 1 for one of starting, serving, standing_by. Without -handover always serving.',
     ({ source }) => {
       const now = source.instance().role;
-      return roles.map((role) => sample({ role: role.replace(' ', '_') }, role === now ? 1 : 0));
+      return roles.map((role) => sample(labelText({ role: role.replace(' ', '_') }), role === now ? 1 : 0));
     },
   ),
   gauge(
     'zerohop_stand_by_instances',
     'Other instances that are standby or starting while this one serves.',
-    ({ source }) => [sample({}, source.instance().standBys)],
+    ({ source }) => [sample('', source.instance().standBys)],
   ),
 ];
 
@@ -54,30 +70,27 @@ export const processFamilies: readonly Family<Scrape>[] = [
     'coredns_build_info',
     "A metric with a constant '1' value labeled by version, revision, and the version of Node.js as goversion.",
     ({ source: { build } }) => [
-      sample({ version: build.version, revision: build.revision, goversion: build.nodeVersion }, 1),
+      sample(labelText({ version: build.version, revision: build.revision, goversion: build.nodeVersion }), 1),
     ],
   ),
   gauge(
     'coredns_plugin_enabled',
     'A metric that indicates whether a plugin is enabled on per server and zone basis.',
-    ({ source }) =>
-      groupByLabels(source.plugins(), ({ server, zone, name }) => ({ server, zone, view: '', name })).map(
-        ({ labels }) => sample(labels, 1),
-      ),
+    ({ source }) => enabledPlugins(source.plugins()),
   ),
   gauge(
     'coredns_reload_version_info',
     'A metric with a constant value of 1 labeled by hash, and value which type of hash generated.',
     ({ source }) => {
       const value = source.corefileSha512();
-      return value === null ? [] : [sample({ hash: 'sha512', value }, 1)];
+      return value === null ? [] : [sample(labelText({ hash: 'sha512', value }), 1)];
     },
   ),
   histogram(
     'coredns_health_request_duration_seconds',
     'Histogram of the time (in seconds) each self check took.',
     healthBucketsSeconds,
-    ({ source }) => [{ labels: {}, numbers: source.healthDurations }],
+    ({ source }) => [{ labels: '', numbers: source.healthDurations }],
   ),
   counter('coredns_nodecache_setup_errors_total', setupErrorsHelp, setupErrorSamples),
   former('coredns_nodecache_setup_errors_total', {
@@ -90,40 +103,51 @@ export const processFamilies: readonly Family<Scrape>[] = [
   counter(
     'zerohop_log_lost_lines_total',
     'Log lines dropped because the reader of stdout was too slow or gone.',
-    ({ source }) => [sample({}, source.logLinesLost())],
+    ({ source }) => [sample('', source.logLinesLost())],
   ),
   ...gaugeNames.map((which): Family<Scrape> => {
     const { name, help } = gaugeMetrics[which];
-    return gauge(name, help, ({ source }) => present(source.gauges()[which]));
+    return gauge(name, help, ({ gauges }) => present(gauges[which]));
   }),
   gauge(
     'go_goroutines',
     'Compatibility metric: threads + waiting queries + TCP clients + upstream connections.',
-    ({ source }) => {
-      const { answeringThreads = 0, waitingClients = 0, tcpClients = 0 } = source.gauges();
+    ({ source, gauges }) => {
+      const { answeringThreads = 0, waitingClients = 0, tcpClients = 0 } = gauges;
       const connections = sum(source.upstreams(), ({ open }) => open);
-      return [sample({}, 1 + answeringThreads + waitingClients + tcpClients + connections)];
+      return [sample('', 1 + answeringThreads + waitingClients + tcpClients + connections)];
     },
   ),
   gauge('nodejs_eventloop_lag_seconds', 'Event loop delay of the main thread at the scrape.', ({ loopLagMs }) => [
-    sample({}, loopLagMs / 1000),
+    sample('', loopLagMs / 1000),
   ]),
   histogram('zerohop_batch_packets', 'Datagrams received per system call of a worker.', batchBuckets, ({ batches }) => [
-    { labels: {}, numbers: batches },
+    { labels: '', numbers: batches },
   ]),
   histogram(
     'zerohop_event_loop_delay_seconds',
     'Event loop delay of the main thread, sampled once a second.',
     loopDelayBucketsSeconds,
-    ({ source }) => [{ labels: {}, numbers: source.loopDelays }],
+    ({ source }) => [{ labels: '', numbers: source.loopDelays }],
   ),
   counter(
     'zerohop_event_loop_busy_seconds_total',
     'Time in which the event loop of the main thread was busy.',
     gaugeOf('loopBusySeconds'),
   ),
+  histogram(
+    'zerohop_main_thread_turn_seconds',
+    'Length of the turns of the main thread: one pass of its event loop each, without waiting.',
+    turnBucketsSeconds,
+    ({ source }) => [{ labels: '', numbers: source.turns.lengths }],
+  ),
+  counter(
+    'zerohop_main_thread_long_turns_total',
+    'Turns of the main thread longer than 2 ms, by the work that took most of the turn.',
+    ({ source }) => turnWork.map((work, index) => sample(labelText({ work }), source.turns.long[index])),
+  ),
   gauge('process_start_time_seconds', 'Start time of the process since unix epoch in seconds.', ({ source }) => [
-    sample({}, source.startedAtMs / 1000),
+    sample('', source.startedAtMs / 1000),
   ]),
   counter('process_cpu_seconds_total', 'Total user and system CPU time spent in seconds.', gaugeOf('cpuSeconds')),
   gauge('process_resident_memory_bytes', 'Resident memory size in bytes.', gaugeOf('residentBytes')),
@@ -136,13 +160,13 @@ export const processFamilies: readonly Family<Scrape>[] = [
 
 function setupErrorSamples({ source }: Scrape): Sample[] {
   const counts = source.setupErrors();
-  return setupErrors.map((errortype) => sample({ errortype }, counts[errortype]));
+  return setupErrors.map((errortype) => sample(labelText({ errortype }), counts[errortype]));
 }
 
 function gaugeOf(which: keyof ProcessNumbers): (scrape: Scrape) => Sample[] {
-  return ({ process }) => present(process[which]);
+  return ({ process }) => present(process[which]());
 }
 
 function present(value: number | null | undefined): Sample[] {
-  return value === null || value === undefined ? [] : [sample({}, value)];
+  return value === null || value === undefined ? [] : [sample('', value)];
 }

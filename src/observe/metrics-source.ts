@@ -6,15 +6,18 @@ import { batchBuckets, type Counters, type EventName, eventNames, zonePlaces } f
 import type { SetupError } from '../host/tools.js';
 import type { PluginAtWork } from '../resolve/route.js';
 import type { UpstreamStats } from '../upstream/endpoint.js';
-import { addNumbers, type Group, groupByLabels } from './exposition.js';
-import { type ProcessNumbers, readProcessNumbers } from './process-numbers.js';
+import { addNumbers, type Group, groupByLabels, type Labels, labelText, remembered } from './exposition.js';
+import { newProcessNumbers } from './process-numbers.js';
+import type { Turns } from './turns.js';
 
 export interface MetricsSource {
   /** One page per thread. */
   pages(): readonly Counters[];
+  /** The same list until a reload. */
   zones(): readonly ZoneSource[];
   stores(): readonly StoreSizes[];
   upstreams(): readonly UpstreamStats[];
+  /** The same list until a reload. */
   plugins(): readonly EnabledPlugin[];
   /** The plugin of this name at work, for each server block that has it. */
   atWork(plugin: string): readonly AtWorkHere[];
@@ -31,6 +34,7 @@ export interface MetricsSource {
   readonly healthDurations: Float64Array;
   /** In the layout of `loopDelayBucketsSeconds`. */
   readonly loopDelays: Float64Array;
+  readonly turns: Pick<Turns, 'lengths' | 'long' | 'during'>;
   readonly build: BuildInfo;
   /** Wall-clock milliseconds since 1970. */
   readonly startedAtMs: number;
@@ -102,62 +106,114 @@ export type GaugeName = (typeof gaugeNames)[number];
 /** Upper bounds of coredns_health_request_duration_seconds. */
 export const healthBucketsSeconds = [0.00025, 0.0025, 0.025, 0.25, 2.5] as const;
 
-/** The sum over all threads and zones with the same labels, in the layout of `zonePlaces`. */
-export interface ZoneTotals {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly numbers: Float64Array;
+/** The numbers of the zones with the same labels, over all threads. */
+export class ZoneTotals {
+  readonly labels: Labels;
+  /** One of the zones. */
+  readonly first: ZoneSource;
+  readonly #pages: readonly Counters[];
+  readonly #zones: readonly ZoneSource[];
+  #numbers: Float64Array | null = null;
+
+  constructor({ labels, members }: Group<ZoneSource>, pages: readonly Counters[]) {
+    this.labels = labels;
+    [this.first] = members;
+    this.#pages = pages;
+    this.#zones = members;
+  }
+
+  /** All of them, in the layout of `zonePlaces`; added up at the first look. */
+  get numbers(): Float64Array {
+    this.#numbers ??= this.#addUp();
+    return this.#numbers;
+  }
+
+  /** One of them. */
+  at(place: number): number {
+    let total = 0;
+    for (const { ordinal } of this.#zones) {
+      // A thread that started before a reload has no places for new zones.
+      for (const page of this.#pages) total += page.zones[page.zoneBase(ordinal) + place] ?? 0;
+    }
+    return total;
+  }
+
+  #addUp(): Float64Array {
+    const numbers = new Float64Array(zonePlaces.count);
+    for (const { ordinal } of this.#zones) {
+      for (const page of this.#pages) {
+        const base = page.zoneBase(ordinal);
+        addNumbers(numbers, page.zones.subarray(base, base + zonePlaces.count));
+      }
+    }
+    return numbers;
+  }
 }
 
+/** The zones of one configuration by their labels. */
+interface ZoneGroups {
+  /** By server and zone, of blocks with `prometheus`. */
+  readonly served: readonly Group<ZoneSource>[];
+  /** By server and the cache's zones. */
+  readonly cached: readonly Group<ZoneSource>[];
+}
+
+const zonesByLabels = remembered((zones: readonly ZoneSource[]): ZoneGroups => {
+  const served = zones.filter((zone) => zone.prometheus);
+  const cached = zones.filter((zone) => zone.cacheZones !== null);
+  return {
+    served: groupByLabels(served, ({ server, zone }) => labelText({ server, zone })),
+    cached: groupByLabels(cached, ({ server, cacheZones }) => labelText({ server, zones: cacheZones ?? '' })),
+  };
+});
+
+const processNumbers = newProcessNumbers();
+
 /** One reading of the source. */
-export interface Scrape {
-  readonly source: MetricsSource;
-  event(name: EventName): number;
+export class Scrape {
+  readonly gauges: ReturnType<MetricsSource['gauges']>;
+  readonly process = processNumbers;
   /** A histogram over `batchBuckets`. */
-  readonly batches: Float64Array;
+  readonly batches = new Float64Array(batchBuckets.length + 2);
   /** By server and zone, of blocks with `prometheus`. */
   readonly served: readonly ZoneTotals[];
   /** By server and the cache's zones. */
   readonly cached: readonly ZoneTotals[];
-  /** The event loop's delay when the scrape arrived. */
-  readonly loopLagMs: number;
-  readonly process: ProcessNumbers;
-}
+  readonly #events = new Float64Array(eventNames.length);
+  #stores: readonly Group<StoreSizes>[] | null = null;
+  #upstreams: readonly Group<UpstreamStats>[] | null = null;
 
-export function readSource(source: MetricsSource, loopLagMs: number): Scrape {
-  const pages = source.pages();
-  const zones = source.zones();
-  const events = new Float64Array(eventNames.length);
-  const batches = new Float64Array(batchBuckets.length + 2);
-  for (const page of pages) {
-    addNumbers(events, page.events);
-    addNumbers(batches, page.batches);
-  }
-  const indexes = new Map(eventNames.map((name, index) => [name, index]));
-  return {
-    source,
-    event: (name) => events[indexes.get(name)!],
-    batches,
-    served: groupByLabels(
-      zones.filter((zone) => zone.prometheus),
-      ({ server, zone }) => ({ server, zone }),
-    ).map((group) => totalsOf(group, pages)),
-    cached: groupByLabels(
-      zones.filter((zone) => zone.cacheZones !== null),
-      ({ server, cacheZones }) => ({ server, zones: cacheZones ?? '' }),
-    ).map((group) => totalsOf(group, pages)),
-    loopLagMs,
-    process: readProcessNumbers(),
-  };
-}
-
-function totalsOf(group: Group<ZoneSource>, pages: readonly Counters[]): ZoneTotals {
-  const numbers = new Float64Array(zonePlaces.count);
-  for (const { ordinal } of group.members) {
+  /** `loopLagMs` is the event loop's delay when the scrape arrived. */
+  constructor(
+    readonly source: MetricsSource,
+    readonly loopLagMs: number,
+  ) {
+    const pages = source.pages();
     for (const page of pages) {
-      const base = page.zoneBase(ordinal);
-      // A thread that started before a reload has no places for new zones.
-      addNumbers(numbers, page.zones.subarray(base, base + zonePlaces.count));
+      addNumbers(this.#events, page.events);
+      addNumbers(this.batches, page.batches);
     }
+    const { served, cached } = zonesByLabels(source.zones());
+    this.served = served.map((zones) => new ZoneTotals(zones, pages));
+    this.cached = cached.map((zones) => new ZoneTotals(zones, pages));
+    this.gauges = source.gauges();
   }
-  return { labels: group.labels, numbers };
+
+  event(name: EventName): number {
+    return this.#events[eventPlaces[name]];
+  }
+
+  /** By server and the cache's zones. */
+  get stores(): readonly Group<StoreSizes>[] {
+    this.#stores ??= groupByLabels(this.source.stores(), ({ server, zones }) => labelText({ server, zones }));
+    return this.#stores;
+  }
+
+  /** By address: several forwards may name the same. */
+  get upstreams(): readonly Group<UpstreamStats>[] {
+    this.#upstreams ??= groupByLabels(this.source.upstreams(), ({ to }) => labelText({ to }));
+    return this.#upstreams;
+  }
 }
+
+const eventPlaces = Object.fromEntries(eventNames.map((name, place) => [name, place])) as Record<EventName, number>;

@@ -12,19 +12,20 @@ import {
   former,
   type Group,
   gauge,
-  groupByLabels,
   histogram,
+  joinLabels,
   type Labels,
+  labelText,
   type Sample,
   sample,
   sum,
 } from './exposition.js';
 import type { Scrape } from './metrics-source.js';
 
-const transports = ['udp', 'tcp'] as const;
+const protoLabels = ['udp', 'tcp'].map((proto) => labelText({ proto }));
 const states = ['up', 'down', 'looping'] as const;
-const proxy: Labels = { proxy_name: 'forward' };
-const legacy: Labels = {};
+const proxy = labelText({ proxy_name: 'forward' });
+const legacy: Labels = '';
 
 export const upstreamFamilies: readonly Family<Scrape>[] = [
   durations('coredns_proxy_request_duration_seconds', 'Histogram of the time each request took.', proxy),
@@ -46,7 +47,7 @@ export const upstreamFamilies: readonly Family<Scrape>[] = [
       'coredns_forward_responses_total',
       'Counter of responses per upstream and rcode.',
       perUpstream(({ labels, members }) =>
-        byRcode(members).map((counted) => sample({ ...labels, rcode: counted.rcode }, answersOf(counted))),
+        byRcode(members).map((one) => sample(joinLabels(labels, one.rcode), answersOf(one))),
       ),
     ),
   ),
@@ -75,7 +76,7 @@ export const upstreamFamilies: readonly Family<Scrape>[] = [
     'State of the upstream: 1 for one of up, down, looping (unused, because it sends queries back).',
     perUpstream(({ labels, members }) => {
       const now = stateOf(members);
-      return states.map((state) => sample({ ...labels, state }, state === now ? 1 : 0));
+      return states.map((state) => sample(`${labels},state="${state}"`, state === now ? 1 : 0));
     }),
   ),
   gauge(
@@ -107,11 +108,12 @@ function stateOf(members: readonly UpstreamStats[]): (typeof states)[number] {
 }
 
 function perUpstream<Part>(read: (upstream: Group<UpstreamStats>) => Part[]): (scrape: Scrape) => Part[] {
-  return ({ source }) => groupByLabels(source.upstreams(), ({ to }) => ({ to })).flatMap(read);
+  return ({ upstreams }) => upstreams.flatMap(read);
 }
 
 interface ByRcode {
-  readonly rcode: string;
+  /** As a label. */
+  readonly rcode: Labels;
   readonly numbers: Float64Array;
 }
 
@@ -124,7 +126,7 @@ function byRcode(members: readonly UpstreamStats[]): ByRcode[] {
       sums.set(rcode, total);
     }
   }
-  return [...sums].map(([rcode, numbers]) => ({ rcode, numbers }));
+  return [...sums].map(([rcode, numbers]) => ({ rcode: labelText({ rcode }), numbers }));
 }
 
 function answersOf({ numbers }: ByRcode): number {
@@ -133,7 +135,7 @@ function answersOf({ numbers }: ByRcode): number {
 
 function durations(name: string, help: string, first: Labels): Family<Scrape> {
   const read = perUpstream(({ labels, members }) =>
-    byRcode(members).map(({ rcode, numbers }) => ({ labels: { ...first, ...labels, rcode }, numbers })),
+    byRcode(members).map(({ rcode, numbers }) => ({ labels: joinLabels(first, joinLabels(labels, rcode)), numbers })),
   );
   return histogram(name, help, durationBucketsSeconds, read);
 }
@@ -144,7 +146,7 @@ function healthcheckFailures(name: string, first: Labels): Family<Scrape> {
     'Counter of the number of failed healthchecks.',
     perUpstream(({ labels, members }) => [
       sample(
-        { ...first, ...labels },
+        joinLabels(first, labels),
         sum(members, (stats) => stats.healthcheckFailures),
       ),
     ]),
@@ -153,9 +155,9 @@ function healthcheckFailures(name: string, first: Labels): Family<Scrape> {
 
 function connections(name: string, help: string, first: Labels, which: 'reused' | 'opened'): Family<Scrape> {
   const perProto = ({ labels, members }: Group<UpstreamStats>): Sample[] =>
-    transports.map((proto, transport) =>
+    protoLabels.map((proto, transport) =>
       sample(
-        { ...first, ...labels, proto },
+        joinLabels(first, joinLabels(labels, proto)),
         sum(members, (stats) => stats[which][transport]),
       ),
     );

@@ -1,19 +1,19 @@
 /**
- * /metrics: every family is registered once with prom-client, which checks names and writes the text; the numbers come from
- * one reading of the `MetricsSource`, which all scrapes within a second share. prom-client's Counter and Histogram are not
- * used: they need a call per event, while ours are counted in plain numbers, buckets included, on other threads. Its
- * registry takes any object with a name and a `get`.
+ * /metrics: every family is registered once with prom-client, which refuses a second one of its name and writes HELP and
+ * TYPE; the lines come from one reading of the `MetricsSource`, which all scrapes within a second share. prom-client's
+ * Counter and Histogram are not used: they need a call per event, while ours are counted in plain numbers, buckets
+ * included, on other threads. Nor does it write the lines: it puts the text of every label together at every scrape.
  */
 import { createRequire } from 'node:module';
 import type { Metric, Registry as PromRegistry } from 'prom-client';
 import { metricsAgeMs } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import { eventFamilies } from './event-metrics.js';
-import { type Family, former, type Sample } from './exposition.js';
+import { type Family, former, sampleLine } from './exposition.js';
 import { cacheFamilies } from './metrics-cache.js';
 import { dnsFamilies } from './metrics-dns.js';
 import { handoverFamilies, processFamilies } from './metrics-process.js';
-import { type MetricsSource, readSource, type Scrape } from './metrics-source.js';
+import { type MetricsSource, Scrape } from './metrics-source.js';
 import { upstreamFamilies } from './metrics-upstream.js';
 
 // The registry alone: all of prom-client, with unused collectors, would take 3 MB and 35 ms more.
@@ -48,46 +48,46 @@ export function newMetrics(
   failed: (error: unknown) => void,
 ): Metrics {
   const registry = new Registry();
-  let latest: { readonly startedMs: number; readonly text: Promise<string> } | null = null;
-  let isUnderWay = false;
-  /** The samples that the registry writes next. */
-  let part: readonly Sample[] = [];
   for (const { name, help, type } of families) {
-    const get = () => ({ name, help, type, values: part, aggregator: 'sum' });
+    const get = () => ({ name, help, type, values: [], aggregator: 'sum' });
     registry.registerMetric({ name, get } as unknown as Metric);
   }
+  let heads: readonly string[] | null = null;
+  let latest: { readonly startedMs: number; readonly text: Promise<string> } | null = null;
+  let isUnderWay = false;
 
-  /** In slices: other work of the main thread waits for one slice at most. */
   async function render(): Promise<string> {
     const arrivedMs = clock.nowMs();
+    heads ??= await Promise.all(families.map(({ name }) => registry.getSingleMetricAsString(name)));
     await nextTurn();
-    const scrape = readSource(source, clock.nowMs() - arrivedMs);
+    const lines = allLines(new Scrape(source, clock.nowMs() - arrivedMs), heads);
     const texts: string[] = [];
-    let sliceAtMs = clock.nowMs();
-    for (const { name, samples } of families) {
-      const values = valuesOf(samples, scrape);
-      let at = 0;
-      do {
-        part = values.slice(at, at + samplesAtOnce);
-        const text = await registry.getSingleMetricAsString(name);
-        texts.push(at === 0 ? text : withoutHead(text));
-        at += samplesAtOnce;
-        if (clock.nowMs() - sliceAtMs >= sliceMs) {
-          await nextTurn();
-          sliceAtMs = clock.nowMs();
-        }
-      } while (at < values.length);
-      texts.push('');
-    }
-    return texts.join('\n');
+    while (source.turns.during('scrape', () => !isTaken(lines, texts))) await nextTurn();
+    return texts.join('');
   }
 
-  function valuesOf(samples: Family<Scrape>['samples'], scrape: Scrape): readonly Sample[] {
-    try {
-      return samples(scrape);
-    } catch (error) {
-      failed(error);
-      return [];
+  /** Moves the lines of a slice to `texts`; true when there are no more. */
+  function isTaken(lines: Iterator<string, void>, texts: string[]): boolean {
+    const slice: string[] = [];
+    const endsMs = clock.nowMs() + sliceMs;
+    let isOver = false;
+    do {
+      isOver = !take(lines, linesPerLook, slice);
+    } while (!isOver && clock.nowMs() < endsMs);
+    // Joined here, or all of a long page would be joined in its last slice.
+    texts.push(slice.join(''));
+    return isOver;
+  }
+
+  function* allLines(scrape: Scrape, heads: readonly string[]): Generator<string, void> {
+    for (const [index, { name, samples }] of families.entries()) {
+      yield `${heads[index]}\n`;
+      try {
+        for (const one of samples(scrape)) yield sampleLine(name, one);
+      } catch (error) {
+        failed(error);
+      }
+      yield '\n';
     }
   }
 
@@ -106,17 +106,23 @@ export function newMetrics(
   };
 }
 
-/** About 2 µs each. */
-const samplesAtOnce = 200;
-const sliceMs = 1;
+/** A rendering is made in slices of this length, so that other work of the main thread waits for one slice at most. */
+const sliceMs = 0.15;
+/** Lines between two looks at the clock. */
+const linesPerLook = 8;
+
+/** Moves up to `count` lines into `taken`; false when there are no more. */
+function take(lines: Iterator<string, void>, count: number, taken: string[]): boolean {
+  for (let left = count; left > 0; left--) {
+    const { done, value } = lines.next();
+    if (done === true) return false;
+    taken.push(value);
+  }
+  return true;
+}
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-/** The lines behind HELP and TYPE. */
-function withoutHead(text: string): string {
-  return text.slice(text.indexOf('\n', text.indexOf('\n') + 1) + 1);
 }
 
 /** Names before CoreDNS 1.7, by present name, for dashboards and alerts that still use them. */

@@ -3,62 +3,74 @@
  * while the node was set up. Without /proc the numbers that come from it are missing, not wrong. prom-client's
  * own collectors are not used: they keep a 10 ms timer and a garbage-collection observer running.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { getHeapStatistics } from 'node:v8';
 import { type SetupError, setupErrors } from '../host/tools.js';
 import { loopDelayPeriodMs } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import { openFilesMax } from '../os/open-files.js';
 import { emptyHistogram, observe } from './exposition.js';
 
+/** Each number is read when it is asked for, so that a scrape reads them in several slices. */
 export interface ProcessNumbers {
   /** User and system time of all threads. */
-  readonly cpuSeconds: number;
+  cpuSeconds(): number;
   /** Of this thread's event loop, since its start. */
-  readonly loopBusySeconds: number;
-  readonly residentBytes: number;
-  readonly heapUsedBytes: number;
+  loopBusySeconds(): number;
+  residentBytes(): number;
+  heapUsedBytes(): number;
   /** Memory of JavaScript objects outside the heap, without shared memory. */
-  readonly externalBytes: number;
-  readonly virtualBytes: number | null;
-  readonly openFiles: number | null;
+  externalBytes(): number;
+  virtualBytes(): number | null;
+  openFiles(): number | null;
   /** Infinity when unlimited. */
-  readonly openFilesMax: number | null;
+  openFilesMax(): number | null;
 }
 
-export function readProcessNumbers(): ProcessNumbers {
-  const { user, system } = process.cpuUsage();
-  const { rss, heapUsed, external } = process.memoryUsage();
+export function newProcessNumbers(): ProcessNumbers {
+  // The limit of a process that runs changes by prlimit(1) alone.
+  let filesMax: number | null | undefined;
   return {
-    cpuSeconds: (user + system) / 1e6,
-    loopBusySeconds: performance.eventLoopUtilization().active / 1000,
-    residentBytes: rss,
-    heapUsedBytes: heapUsed,
-    externalBytes: external,
-    virtualBytes: kilobytes(/^VmSize:\s+(\d+) kB$/m.exec(readProc('status'))?.[1]),
-    openFiles: countOpenFiles(),
-    openFilesMax: openFilesMax(),
+    cpuSeconds() {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1e6;
+    },
+    loopBusySeconds: () => performance.eventLoopUtilization().active / 1000,
+    residentBytes: () => process.memoryUsage.rss(),
+    heapUsedBytes: () => getHeapStatistics().used_heap_size,
+    externalBytes: () => getHeapStatistics().external_memory,
+    virtualBytes: () => virtualBytes(readProc('stat')),
+    openFiles: countOpenFiles,
+    openFilesMax() {
+      filesMax ??= openFilesMax();
+      return filesMax;
+    },
   };
 }
 
 function readProc(file: string): string {
   try {
-    return readFileSync(`/proc/self/${file}`, 'utf8');
+    return readFileSync(`/proc/self/${file}`, 'latin1');
   } catch {
     return '';
   }
 }
 
+/** Field 23 of /proc/self/stat (proc(5)); the second is the program's name and may contain anything. */
+function virtualBytes(stat: string): number | null {
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields.length > 20 ? Number(fields[20]) : null;
+}
+
+/** Linux 6.2 has the number as the folder's size; before, the folder is listed. */
 function countOpenFiles(): number | null {
   try {
+    const { size } = statSync('/proc/self/fd');
     // Without the descriptor of the listing itself.
-    return readdirSync('/proc/self/fd').length - 1;
+    return size > 0 ? size : readdirSync('/proc/self/fd').length - 1;
   } catch {
     return null;
   }
-}
-
-function kilobytes(digits: string | undefined): number | null {
-  return digits === undefined ? null : Number(digits) * 1024;
 }
 
 /** Upper bounds in seconds; timers are a millisecond late even on an idle loop. */

@@ -30,8 +30,10 @@ import type { Workers } from '../listen/workers.js';
 import type { Askers } from '../observe/pprof.js';
 import type { SetupErrors } from '../observe/process-numbers.js';
 import { newQueryLogOutput } from '../observe/query-log.js';
+import { Turns } from '../observe/turns.js';
 import type { Clock } from '../os/clock.js';
 import type { RunCommand } from '../os/commands.js';
+import type { EventLoop } from '../os/event-loop.js';
 import type { ReadPieces } from '../os/files.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint, Network } from '../os/network.js';
@@ -66,6 +68,8 @@ import type { OpenSuccession, OpenWorkers } from './shared-sockets.js';
 export interface Outsides {
   readonly network: (failures: NetworkFailures) => Network;
   readonly clock: Clock;
+  /** Without it turns are not measured. */
+  readonly eventLoop?: EventLoop;
   readonly random: Random;
   readonly log: Log & { queryLine(message: string): void; readonly linesLost: number };
   readonly startHttp: StartHttp;
@@ -128,12 +132,15 @@ interface Later {
 }
 
 /** Starts serving. Rejects with a ConfigError or a ListenError, and leaves nothing running then. */
-export async function startApp(outsides: Outsides, settings: Settings): Promise<App> {
+export async function startApp(outside: Outsides, wanted: Settings): Promise<App> {
+  const turns = new Turns(outside.clock);
+  const outsides: Outsides = { ...outside, clock: turns.timed() };
+  const settings: Settings = { ...wanted, load: () => turns.during('reload', wanted.load) };
   const config = settings.load();
   settings.inForce(config);
   const later: Later = { active: () => active, watching: () => watching, succession: () => succession };
 
-  const known = startKnowing(outsides, later);
+  const known = startKnowing(outsides, later, turns);
   const doors = openDoors(outsides, known);
   // The main thread's two halves of the spine.
   const resolving = startResolving(outsides, known, later);
@@ -196,7 +203,7 @@ type Known = ReturnType<typeof startKnowing>;
 type Doors = ReturnType<typeof openDoors>;
 type Parts = Omit<Outsides, 'network'> & Known & Doors & ReturnType<typeof startResolving>;
 
-function startKnowing({ clock, random }: Outsides, { active, succession }: Later) {
+function startKnowing({ clock, random }: Outsides, { active, succession }: Later, turns: Turns) {
   const blocks = new Blocks(cacheMemory(), newHashKey(random));
   const epochs = new Epochs();
   const counters = new Counters(countersMemory(1));
@@ -211,8 +218,8 @@ function startKnowing({ clock, random }: Outsides, { active, succession }: Later
       if (hasAudience()) warmth.ended(ref);
     },
   });
-  const warmth = newCacheTransfer({ cache, clock, counters, generation: () => active().generation });
-  return { blocks, epochs, counters, cache, warmth, ownMark: random.below(ownMarks) };
+  const warmth = newCacheTransfer({ cache, clock, counters, turns, generation: () => active().generation });
+  return { turns, blocks, epochs, counters, cache, warmth, ownMark: random.below(ownMarks) };
 }
 
 function openDoors(outsides: Outsides, known: Known) {
@@ -268,7 +275,7 @@ function endpointsDeps(
   { metricsAddress, formerMetricNames, setupErrors, version }: Settings,
   { active, succession }: Later,
 ): EndpointsDeps {
-  const { counters, cache, clock, log, listeners, threads, pages, misses } = parts;
+  const { turns, counters, cache, clock, log, listeners, threads, pages, misses } = parts;
   return {
     ...parts,
     metricsAddress,
@@ -278,6 +285,7 @@ function endpointsDeps(
     panicked: () => counters.count('panics'),
     source: {
       ...metricsOf(() => active().generation),
+      turns,
       setupErrors: setupErrors.totals,
       logLinesLost: () => log.linesLost,
       pages,

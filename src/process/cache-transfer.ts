@@ -3,6 +3,7 @@ import type { BlockRef } from '../cache/blocks.js';
 import type { Cache } from '../cache/cache.js';
 import type { Counters } from '../counters.js';
 import { newsMax } from '../limits.js';
+import type { Turns } from '../observe/turns.js';
 import type { Clock } from '../os/clock.js';
 import { Adopter, type AdoptingZone } from '../resolve/cacheability.js';
 import { digestOf } from '../resolve/zone-plan.js';
@@ -15,6 +16,7 @@ interface CacheTransferDeps {
   readonly clock: Clock;
   readonly generation: () => Generation;
   readonly counters: Pick<Counters, 'count'>;
+  readonly turns: Pick<Turns, 'during'>;
 }
 
 interface CacheTransfer extends Warmth {
@@ -24,7 +26,7 @@ interface CacheTransfer extends Warmth {
   ended(ref: BlockRef): void;
 }
 
-export function newCacheTransfer({ cache, clock, generation, counters }: CacheTransferDeps): CacheTransfer {
+export function newCacheTransfer({ cache, clock, generation, counters, turns }: CacheTransferDeps): CacheTransfer {
   const adopter = new Adopter(cache);
   let news: (BlockRef | Held)[] = [];
   let named: { readonly of: Generation; readonly zones: NamedZones } | null = null;
@@ -55,13 +57,15 @@ export function newCacheTransfer({ cache, clock, generation, counters }: CacheTr
       return () => chunksOf(these);
     },
     take: (chunk, laterMs = 0) =>
-      readEntries(chunk, ({ zone, key, message, storedAtMs }) => {
-        const ours = zones().zones.get(zone);
-        if (ours === undefined) return;
-        const answer = { key, message, storedAtMs: storedAtMs + laterMs };
-        if (adopter.adopt(ours, answer, { nowMs: clock.nowMs(), wallMs: clock.wallMs() }) === 'kept')
-          counters.count('entriesTaken');
-      }),
+      turns.during('takeover', () =>
+        readEntries(chunk, ({ zone, key, message, storedAtMs }) => {
+          const ours = zones().zones.get(zone);
+          if (ours === undefined) return;
+          const answer = { key, message, storedAtMs: storedAtMs + laterMs };
+          if (adopter.adopt(ours, answer, { nowMs: clock.nowMs(), wallMs: clock.wallMs() }) === 'kept')
+            counters.count('entriesTaken');
+        }),
+      ),
   };
 }
 

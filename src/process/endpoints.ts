@@ -6,7 +6,7 @@ import { headerBytes, nameBytesMax, samplePackets, samplesReadMs } from '../limi
 import type { Serve } from '../listen/client.js';
 import { ListenError } from '../listen/listeners.js';
 import type { SampleReader } from '../listen/samples.js';
-import type { Family } from '../observe/exposition.js';
+import { type Family, remembered } from '../observe/exposition.js';
 import { healthAnswer, newReadiness, newSelfCheck, type Readiness, startHealthWatch } from '../observe/health.js';
 import {
   type Asked,
@@ -21,8 +21,10 @@ import type { EnabledPlugin, MetricsSource, Scrape, StoreSizes, ZoneSource } fro
 import { type Askers, newPprof } from '../observe/pprof.js';
 import { watchLoopDelay } from '../observe/process-numbers.js';
 import { Top } from '../observe/top.js';
+import type { Turns } from '../observe/turns.js';
 import { endpointOf } from '../os/addresses.js';
 import type { Clock } from '../os/clock.js';
+import type { EventLoop } from '../os/event-loop.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint, Network } from '../os/network.js';
 import type { Profiler } from '../os/profiler.js';
@@ -36,6 +38,8 @@ export type StartHttp = (at: Endpoint, routes: HttpRoutes, failed: (error: unkno
 export interface EndpointsDeps {
   readonly network: Network;
   readonly clock: Clock;
+  readonly eventLoop?: EventLoop;
+  readonly turns: Pick<Turns, 'watch'>;
   readonly random: Random;
   readonly log: Log;
   readonly startHttp: StartHttp;
@@ -72,6 +76,7 @@ export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
   const { check } = selfCheck;
   const watch = startHealthWatch({ check, clock, log, failed: deps.selfCheckFailed });
   const loopDelay = watchLoopDelay(clock);
+  const turns = deps.eventLoop === undefined ? null : deps.turns.watch(deps.eventLoop);
   const watched = { healthDurations: watch.durations, loopDelays: loopDelay.durations };
   const shown = deps.formerMetricNames ? families : families.filter(({ isFormer }) => !isFormer);
   const metrics = newMetrics({ ...deps.source, ...watched }, shown, clock, routeFailed);
@@ -114,6 +119,7 @@ export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
     async stop() {
       watch.stop();
       loopDelay.stop();
+      turns?.stop();
       deps.top.stop();
       await servers.close();
       // Last, as pages use it.
@@ -269,17 +275,20 @@ export function metricsOf(
     zones: () => servedZonesOf(generation()),
     stores: () => perServer(generation(), storeOf),
     upstreams: () => generation().blocks.flatMap(({ forwards }) => [...forwards.upstreams()]),
-    plugins: () =>
-      perServer<EnabledPlugin>(generation(), ({ config }, server) =>
-        config.zones.flatMap(({ zone }) => config.directives.map((name) => ({ server, zone, name }))),
-      ),
+    plugins: () => enabledPluginsOf(generation()),
     atWork: (plugin) => pluginsAtWork(generation(), plugin),
     serverOf: (ordinal) => fromCounterKey(generation().deps.numberings.counters.textOf(ordinal)).server,
     corefileSha512: () => generation().config.sha512,
   };
 }
 
-function servedZonesOf({ listeners, blocks, deps }: Generation): ZoneSource[] {
+const enabledPluginsOf = remembered((generation: Generation): readonly EnabledPlugin[] =>
+  perServer(generation, ({ config }, server) =>
+    config.zones.flatMap(({ zone }) => config.directives.map((name) => ({ server, zone, name }))),
+  ),
+);
+
+const servedZonesOf = remembered(({ listeners, blocks, deps }: Generation): readonly ZoneSource[] => {
   const { counters } = deps.numberings;
   const zones = new Map<number, ZoneSource>();
   for (const { zones: served, table, server } of listeners) {
@@ -293,7 +302,7 @@ function servedZonesOf({ listeners, blocks, deps }: Generation): ZoneSource[] {
     zones.set(ordinal, { server, zone: 'dropped', ordinal, cacheZones: null, prometheus });
   }
   return [...zones.values()];
-}
+});
 
 /** The `zones` label: the zones of `cache`, or else the block's. */
 function cacheLabel({ config }: BlockAtWork): string {

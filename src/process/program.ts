@@ -16,7 +16,7 @@ import { Source } from '../config/source.js';
 import { programVersion } from '../config/version.js';
 import { systemLook } from '../config/watch.js';
 import type { HostOptions } from '../host/host.js';
-import { configMapPeriodMs, connectionsReadBytesMax, corefileBytesMax } from '../limits.js';
+import { configMapPeriodMs, connectionsReadBytesMax, corefileBytesMax, hostAddressesOfHttpMs } from '../limits.js';
 import { ListenError } from '../listen/listeners.js';
 import { startHttp } from '../observe/http.js';
 import { checkLogFormat } from '../observe/log-format.js';
@@ -25,6 +25,7 @@ import { newSetupErrors } from '../observe/process-numbers.js';
 import { absentAddresses } from '../os/addresses.js';
 import { stayAlive, systemClock } from '../os/clock.js';
 import { systemCommands } from '../os/commands.js';
+import { systemEventLoop } from '../os/event-loop.js';
 import { readPieces, readTrusted, replaceText, replaceWhole } from '../os/files.js';
 import { newPrinter } from '../os/log.js';
 import { hostAddresses, hostAddressesBeside, nodeNetwork } from '../os/node-network.js';
@@ -151,10 +152,11 @@ async function startWith(log: Logger, settings: Settings, options: MachineOption
   const system = chooseSystemCalls(process.env['ZEROHOP_IO']);
   const node = sharedNode(system, { random, log, path, version: settings.version });
   const workers = node.calls === null ? 0 : threads;
-  const addressesOfHost = rememberedAddresses(hostAddresses, () => clock.nowMs());
+  const addressesOfHost = rememberedAddresses(hostAddresses, () => clock.nowMs(), hostAddressesOfHttpMs);
   const outsides: Outsides = {
     network: (failures) => nodeNetwork(failures, node),
     clock,
+    eventLoop: systemEventLoop(),
     random,
     log,
     startHttp: (at, routes, failed) =>

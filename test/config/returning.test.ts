@@ -264,4 +264,14 @@ test('the addresses of the host are read once in a while', () => {
   assert.deepEqual([addresses(), addresses(), reads], [['1'], ['1'], 1]);
   nowMs = hostAddressesMs;
   assert.deepEqual([addresses(), reads], [['2'], 2]);
+  const seldom = rememberedAddresses(
+    () => [`${++reads}`],
+    () => nowMs,
+    5 * hostAddressesMs,
+  );
+  assert.deepEqual(seldom(), ['3']);
+  nowMs += 5 * hostAddressesMs - 1;
+  assert.deepEqual(seldom(), ['3']);
+  nowMs += 1;
+  assert.deepEqual(seldom(), ['4']);
 });

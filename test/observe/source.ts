@@ -3,8 +3,10 @@ import { Counters, countersMemory, eventNames, observeDuration } from '../../src
 import { emptyHistogram } from '../../src/observe/exposition.js';
 import { healthBucketsSeconds, type MetricsSource, type ZoneSource } from '../../src/observe/metrics-source.js';
 import { loopDelayBucketsSeconds } from '../../src/observe/process-numbers.js';
+import { Turns } from '../../src/observe/turns.js';
 import type { PluginAtWork } from '../../src/resolve/route.js';
 import { durationsOf, UpstreamStats } from '../../src/upstream/endpoint.js';
+import { ManualClock } from '../simulation/clock.js';
 
 export function newPage(zones: number): Counters {
   return new Counters(countersMemory(zones));
@@ -26,6 +28,7 @@ export function newSource(parts: Partial<MetricsSource> = {}): MetricsSource {
     instance: () => ({ role: 'serving', standBys: 0 }),
     healthDurations: emptyHistogram(healthBucketsSeconds),
     loopDelays: new Float64Array(loopDelayBucketsSeconds.length + 2),
+    turns: new Turns(new ManualClock()),
     build: { version: '1.2.3', revision: 'abcdef0', nodeVersion: 'v20.19.0' },
     startedAtMs: 1_700_000_000_000,
     ...parts,

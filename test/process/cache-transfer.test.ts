@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseConfig } from '../../src/config/load.js';
+import { Turns } from '../../src/observe/turns.js';
 import { newCacheTransfer } from '../../src/process/cache-transfer.js';
 import { Generation } from '../../src/process/generation.js';
 import { readEntries } from '../../src/takeover/entries.js';
@@ -15,6 +16,7 @@ function newInstance(templates = '') {
   const read = (corefile: string) => parseConfig(corefile, 'Corefile', { ...loadOptions });
   let generation = new Generation(read(text), world);
   const warmth = newCacheTransfer({
+    turns: new Turns(clock),
     cache: world.cache,
     clock,
     generation: () => generation,

@@ -8,7 +8,7 @@ import type { Directive } from '../../config/corefile.js';
 import type { Token } from '../../config/lexer.js';
 import { readZones } from '../../config/zones.js';
 import { typeNumber } from '../../dns/names.js';
-import { counter, type Family, type Labels, sumsOf } from '../../observe/exposition.js';
+import { counter, type Family, type Labels, labelText, sumsOf } from '../../observe/exposition.js';
 import type { Plugin, PluginScrape } from '../plugin.js';
 import { type Acl, type AclCount, newAcl } from './rules.js';
 
@@ -24,7 +24,7 @@ export const acl: Plugin<readonly AccessRules[], Acl> = {
     verdictFamily('blocked', 'block', zoneLabels),
     verdictFamily('filtered', 'filter', zoneLabels),
     verdictFamily('dropped', 'drop', zoneLabels),
-    verdictFamily('allowed', 'allow', ({ server }) => ({ server, view: '' })),
+    verdictFamily('allowed', 'allow', ({ server }) => labelText({ server, view: '' })),
   ],
   advice: { 'acl-allows-all': allowsAll, 'acl-blocks-all': blocksAll },
 };
@@ -32,7 +32,7 @@ export const acl: Plugin<readonly AccessRules[], Acl> = {
 type CountedVerdict = AclCount & { readonly server: string };
 
 function zoneLabels({ server, zone }: CountedVerdict): Labels {
-  return { server, zone, view: '' };
+  return labelText({ server, zone, view: '' });
 }
 
 function verdictFamily(

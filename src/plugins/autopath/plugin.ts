@@ -6,7 +6,7 @@ import type { Token } from '../../config/lexer.js';
 import { parseSearchPath } from '../../config/resolv-conf.js';
 import { readName, readZones } from '../../config/zones.js';
 import { searchDomainsMax } from '../../limits.js';
-import { counter, sumsOf } from '../../observe/exposition.js';
+import { counter, labelText, sumsOf } from '../../observe/exposition.js';
 import type { Plugin } from '../plugin.js';
 import { type Autopath, type AutopathConfig, newAutopath } from './walk.js';
 
@@ -21,7 +21,7 @@ export const autopath: Plugin<AutopathConfig, Autopath> = {
       const counts = atWork.flatMap(({ atWork: { found } }) =>
         [...found].map(([ordinal, count]) => ({ server: serverOf(ordinal), count })),
       );
-      return sumsOf(counts, ({ server }) => ({ server }));
+      return sumsOf(counts, ({ server }) => labelText({ server }));
     }),
   ],
 };

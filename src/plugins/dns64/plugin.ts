@@ -15,7 +15,7 @@ import { type BlockConfig, ConfigError } from '../../config/config.js';
 import type { Directive } from '../../config/corefile.js';
 import type { Token } from '../../config/lexer.js';
 import { zonePlaces } from '../../counters.js';
-import { counter, sumsOf } from '../../observe/exposition.js';
+import { counter, labelText, sumsOf } from '../../observe/exposition.js';
 import type { Plugin } from '../plugin.js';
 import { type Dns64Config, translatedRoute } from './translate.js';
 
@@ -38,11 +38,11 @@ export const dns64: Plugin<Dns64Config> = {
   }),
   metrics: [
     counter('coredns_dns64_requests_translated_total', 'Counter of DNS requests translated by dns64.', ({ served }) => {
-      const counts = served.flatMap(({ numbers, labels }) => {
-        const count = numbers[zonePlaces.translated];
-        return count === 0 ? [] : [{ server: labels['server'] ?? '', count }];
-      });
-      return sumsOf(counts, ({ server }) => ({ server }));
+      const counts = served.map((zone) => ({ server: zone.first.server, count: zone.at(zonePlaces.translated) }));
+      return sumsOf(
+        counts.filter(({ count }) => count > 0),
+        ({ server }) => labelText({ server }),
+      );
     }),
   ],
 };

@@ -19,7 +19,7 @@ import { eachOf } from '../../config/config.js';
 import type { Directive } from '../../config/corefile.js';
 import { settingsOf } from '../../config/plugins.js';
 import { readName, readZones } from '../../config/zones.js';
-import { gauge, groupByLabels, sample } from '../../observe/exposition.js';
+import { gauge, groupByLabels, labelText, sample } from '../../observe/exposition.js';
 import type { PluginAtWork } from '../../resolve/route.js';
 import type { Plugin } from '../plugin.js';
 import { hostsMaker } from './answer.js';
@@ -51,14 +51,14 @@ export const hosts: Plugin<HostsConfig, HostsAtWork> = {
   metrics: [
     // A file that several blocks name counts for the block that finds most of its names in its zones.
     gauge('coredns_hosts_entries', 'The combined number of entries in hosts and Corefile.', ({ atWork }) =>
-      groupByLabels(atWork, ({ atWork: { file } }) => ({ hostsfile: file.file })).map(({ labels, members }) =>
+      groupByLabels(atWork, ({ atWork: { file } }) => labelText({ hostsfile: file.file })).map(({ labels, members }) =>
         sample(labels, Math.max(...members.map(({ atWork: { file } }) => file.content.table.entries))),
       ),
     ),
     gauge('coredns_hosts_reload_timestamp_seconds', 'The timestamp of the last reload of hosts file.', ({ atWork }) =>
       atWork.length === 0
         ? []
-        : [sample({}, Math.max(...atWork.map(({ atWork: { file } }) => file.content.readAtMs)) / 1000)],
+        : [sample('', Math.max(...atWork.map(({ atWork: { file } }) => file.content.readAtMs)) / 1000)],
     ),
   ],
   advice: { 'hosts-without-fallthrough': hostsWithoutFallthrough },

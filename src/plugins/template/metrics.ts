@@ -1,5 +1,5 @@
 /** coredns_template_*: what the templates of the Corefile matched, and where they failed. */
-import { counter, type Family, type Labels, sumsOf } from '../../observe/exposition.js';
+import { counter, type Family, joinLabels, type Labels, labelText, sumsOf } from '../../observe/exposition.js';
 import type { PluginAtWork } from '../../resolve/route.js';
 import type { PluginScrape } from '../plugin.js';
 import type { TemplateCount, Templates } from './templates.js';
@@ -17,11 +17,11 @@ export const templateFamilies: readonly Family<PluginScrape<TemplatesAtWork>>[] 
 ];
 
 function matchLabels({ server, zone, class: className, type }: ServedTemplate): Labels {
-  return { server, zone, view: '', class: className, type };
+  return labelText({ server, zone, view: '', class: className, type });
 }
 
 function failureLabels(series: ServedTemplate): Labels {
-  return { ...matchLabels(series), section: series.section, template: series.template };
+  return joinLabels(matchLabels(series), labelText({ section: series.section, template: series.template }));
 }
 
 function templateFamily(

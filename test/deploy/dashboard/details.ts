@@ -396,6 +396,25 @@ const processes = [
     queries: [largest(rate('zerohop_event_loop_busy_seconds_total'))],
   }),
   graph({
+    title: 'Turns of the main thread',
+    description:
+      'Length of a pass of the event loop, without waiting (p50, p99). Misses and TCP clients wait for the turn that is under way.',
+    runbook: 'zerohopeventlooplate',
+    unit: 's',
+    queries: [0.5, 0.99].map((of) => ({
+      expr: quantile(of, 'zerohop_main_thread_turn_seconds'),
+      legend: `p${of * 100}`,
+    })),
+  }),
+  graph({
+    title: 'Long turns of the main thread',
+    description:
+      'Turns longer than 2 ms a second, by the work that took most of them. Misses and TCP clients wait for them.',
+    runbook: 'zerohopeventlooplate',
+    unit: 'short',
+    queries: [{ expr: sum(rate('zerohop_main_thread_long_turns_total'), 'work'), legend: '{{work}}' }],
+  }),
+  graph({
     title: 'Packets per receive call',
     description:
       'Packets that one receive call of a worker returns (p50, p99). Near 1 the workers keep up; often 64 means saturation: raise -workers.',

@@ -166,8 +166,8 @@ export const handoverPeersMax = 8;
 export const introductionTimeoutMs = 500;
 /** The longest silence of a peer that gives its cache or is asked to let us close. */
 export const handoverSilenceMs = 1_000;
-/** The whole transfer, during which the peer serves: a million entries take 5 s on a busy node. */
-export const handoverTransferMs = 20_000;
+/** The whole transfer, during which the peer serves: a million entries take 5 to 20 s on a busy node. */
+export const handoverTransferMs = 30_000;
 /** From redirecting packets to closing a socket: packets under way arrive, handshakes end. */
 export const settleMs = 50;
 /** The period of messages and cache news to standbys; after this many silent periods they serve. */

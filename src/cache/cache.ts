@@ -155,10 +155,16 @@ export class Cache {
 
   /**
    * Moves the entries for which `to` names another store, some per slice; their blocks stay, so every query finds them
-   * meanwhile.
+   * meanwhile. If all go to one store of the same capacity, as in most reloads, they go at once, and only those that
+   * it has got meanwhile are moved.
    */
   *move(store: Store, to: (zoneId: number) => Store | null): Generator<void, void> {
     for (const side of ['success', 'denial'] as const) {
+      const all = yield* this.#homeOfAll(store[side], (zoneId) => to(zoneId) ?? store);
+      if (all !== null && all !== store && all[side].entriesMax === store[side].entriesMax) {
+        this.#stores.add(all);
+        all[side].exchange(store[side]);
+      }
       for (const ref of inSlices(store[side])) {
         if (ref === null) {
           yield;
@@ -170,6 +176,21 @@ export class Cache {
         store[side].move(ref, home[side]);
       }
     }
+  }
+
+  /** The store that is the home of all these entries; null without one. */
+  *#homeOfAll(lru: SegmentedLru, homeOf: (zoneId: number) => Store): Generator<void, Store | null> {
+    let all: Store | null = null;
+    for (const ref of inSlices(lru)) {
+      if (ref === null) {
+        yield;
+        continue;
+      }
+      const home = homeOf(this.blocks.zoneId(ref));
+      if (all !== null && home !== all) return null;
+      all = home;
+    }
+    return all;
   }
 
   /** Drops the entries for which `isGone` is true, oldest first, some per slice; new entries stay. */

@@ -25,8 +25,9 @@ interface SegmentedLruOptions {
 
 export class SegmentedLru {
   readonly #options: SegmentedLruOptions;
+  readonly #ofParts: SegmentedLruOptions;
   /** A power of two of them. */
-  readonly #parts: readonly Segments[];
+  #parts: readonly Segments[];
   #size = 0;
 
   constructor(options: SegmentedLruOptions) {
@@ -37,11 +38,16 @@ export class SegmentedLru {
       this.#size--;
       options.left(ref);
     };
-    this.#parts = Array.from({ length: parts }, () => new Segments({ ...options, entriesMax, left }));
+    this.#ofParts = { ...options, entriesMax, left };
+    this.#parts = Array.from({ length: parts }, () => new Segments(this.#ofParts));
   }
 
   get size(): number {
     return this.#size;
+  }
+
+  get entriesMax(): number {
+    return this.#options.entriesMax;
   }
 
   has(ref: BlockRef): boolean {
@@ -80,6 +86,14 @@ export class SegmentedLru {
     to.add(ref);
   }
 
+  /** Exchanges all entries with another store of the same capacity, in no time. */
+  exchange(other: SegmentedLru): void {
+    assert(this.entriesMax === other.entriesMax, 'stores that exchange their entries have one capacity');
+    [this.#parts, other.#parts] = [other.#parts, this.#parts];
+    [this.#size, other.#size] = [other.#size, this.#size];
+    for (const one of [this, other]) for (const part of one.#parts) part.options = one.#ofParts;
+  }
+
   /** By the high bits of the question's hash, since a chain has the low ones. A newer answer has the hash of the older one. */
   #partOf(ref: BlockRef): Segments {
     return this.#parts[(this.#options.words[(ref + atHash) >> 2] >>> 16) & (this.#parts.length - 1)];
@@ -87,13 +101,12 @@ export class SegmentedLru {
 }
 
 class Segments {
-  readonly #options: SegmentedLruOptions;
   readonly #protectedMax: number;
   readonly #probation: LRUCache<BlockRef, BlockRef>;
   readonly #protected: LRUCache<BlockRef, BlockRef>;
 
-  constructor(options: SegmentedLruOptions) {
-    this.#options = options;
+  /** Those of the store that has it. */
+  constructor(public options: SegmentedLruOptions) {
     this.#protectedMax = Math.floor((options.entriesMax * protectedPercentMax) / 100);
     // Room is made here, never there. `max` would allocate for all entries at once: 2.8 MB for 100,000.
     const unbounded = { maxSize: Number.MAX_SAFE_INTEGER };
@@ -123,12 +136,12 @@ class Segments {
 
   delete(ref: BlockRef): boolean {
     const isHere = this.#probation.delete(ref) || this.#protected.delete(ref);
-    if (isHere) this.#options.left(ref);
+    if (isHere) this.options.left(ref);
     return isHere;
   }
 
   takeOut(ref: BlockRef): void {
-    if (this.#protected.delete(ref)) this.#options.words[(ref + atTouched) >> 2] |= touchedForOrder;
+    if (this.#protected.delete(ref)) this.options.words[(ref + atTouched) >> 2] |= touchedForOrder;
     else assert(this.#probation.delete(ref), 'an entry is taken from the store that has it');
   }
 
@@ -138,13 +151,13 @@ class Segments {
       const oldest = oldestOf(this.#probation) ?? oldestOf(this.#protected);
       if (oldest === undefined) return;
       if (left === 0 || !this.#isTouched(oldest)) return this.#evict(oldest);
-      this.#options.words[(oldest + atTouched) >> 2] &= ~touchedForOrder;
+      this.options.words[(oldest + atTouched) >> 2] &= ~touchedForOrder;
       this.#protect(oldest);
     }
   }
 
   #evict(ref: BlockRef): void {
-    this.#options.evicted();
+    this.options.evicted();
     this.delete(ref);
   }
 
@@ -159,7 +172,7 @@ class Segments {
   }
 
   #isTouched(ref: BlockRef): boolean {
-    return (this.#options.words[(ref + atTouched) >> 2] & touchedForOrder) !== 0;
+    return (this.options.words[(ref + atTouched) >> 2] & touchedForOrder) !== 0;
   }
 }
 

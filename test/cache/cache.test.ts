@@ -248,6 +248,26 @@ describe('Cache', () => {
     finishNow(others);
   });
 
+  it('moves a whole store at once to one of the same capacity, with what that one has got meanwhile', () => {
+    const { cache, store } = makeCache(2_000);
+    const names = Array.from({ length: 1_500 }, (_, index) => `n${index}.test`);
+    for (const name of names) cache.keep(store, answerFor(name), 0);
+    const next = cache.newStore({ successEntriesMax: 2_000, denialEntriesMax: 10 });
+    const sizes = new Set<number>();
+    let turns = 0;
+    for (const _ of cache.move(store, () => next)) {
+      sizes.add(next.success.size);
+      if (++turns === 3) cache.keep(next, answerFor('late.test'), 1);
+      if (turns === 5) cache.keep(next, answerFor('n7.test', { data: '192.0.2.7' }), 1);
+    }
+    assert.ok(sizes.size <= 5, `${[...sizes]}`);
+    assert.deepEqual([store.success.size, next.success.size, [...cache.refs()].length], [0, 1_501, 1_501]);
+    assert.ok([...names, 'late.test'].every((name) => find(cache, name) !== 0));
+    assert.equal(dataOf(cache, find(cache, 'n7.test')), '192.0.2.7');
+    finishNow(cache.dissolve(next));
+    assert.equal(cache.usedBytes, 0);
+  });
+
   it('keeps the youngest when the new store is smaller', () => {
     const { cache, store } = makeCache();
     for (const name of ['a.test', 'b.test', 'c.test']) cache.keep(store, answerFor(name), 0);

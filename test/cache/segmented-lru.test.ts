@@ -78,6 +78,21 @@ describe('SegmentedLru', () => {
     assert.throws(() => lru.move(1 * refBytes, next.lru), /broken invariant/);
   });
 
+  it('exchanges its entries with a store of the same capacity, which is told of them from then on', () => {
+    const one = make(3);
+    const other = make(3, one.words);
+    for (const entry of [1, 2, 3]) one.add(entry);
+    one.hit(1);
+    other.add(4);
+    one.lru.exchange(other.lru);
+    assert.deepEqual([one.order(), other.order(), one.lru.size, other.lru.size], [[4], [1, 2, 3], 1, 3]);
+    other.add(5);
+    assert.deepEqual([other.order(), other.left, other.evictions()], [[3, 5, 1], [2], 1]);
+    assert.ok(one.lru.delete(4 * refBytes) && one.lru.size === 0);
+    assert.deepEqual([one.left, one.evictions()], [[4], 0]);
+    assert.throws(() => one.lru.exchange(make(4, one.words).lru), /broken invariant/);
+  });
+
   it('spreads the entries of a large store over parts by their hashes, and evicts from the part that gets one', () => {
     const entriesMax = 3 * orderEntriesMax;
     const words = new Int32Array((2 * entriesMax * refBytes) / 4);

@@ -78,6 +78,8 @@ export class Blocks {
   readonly halves: Uint16Array;
   readonly words: Int32Array;
   readonly doubles: Float64Array;
+  /** Of all blocks. */
+  readonly bytesMax: number;
   readonly #lastChain: number;
 
   /** `hashKey` keeps clients, who choose names, from choosing chains. */
@@ -89,9 +91,9 @@ export class Blocks {
     this.halves = new Uint16Array(memory);
     this.words = new Int32Array(memory);
     this.doubles = new Float64Array(memory);
-    const bytes = memory.byteLength - firstBlockByte;
-    assert(bytes >= 0 && bytes <= cacheBytesMax, 'the index has room for the chains of this memory');
-    this.#lastChain = chainsFor(bytes) - 1;
+    this.bytesMax = memory.byteLength - firstBlockByte;
+    assert(this.bytesMax >= 0 && this.bytesMax <= cacheBytesMax, 'the index has room for the chains of this memory');
+    this.#lastChain = chainsFor(this.bytesMax) - 1;
   }
 
   /** The block for the packet's question, which ends at `questionEnd`, fresh or not; or 0. */

@@ -211,7 +211,7 @@ function startKnowing({ clock, random }: Outsides, { active, succession }: Later
   const epochs = new Epochs();
   const counters = new Counters(countersMemory(1));
   const hasAudience = (): boolean => (succession()?.audience ?? 0) > 0;
-  const cache: Cache = new Cache(blocks, cacheBytesMax, epochs, {
+  const cache: Cache = new Cache(blocks, undefined, epochs, {
     evictedForMemory: () => counters.count('storeEvictedSlab'),
     crowded: () => counters.count('storeCrowded'),
     kept(ref) {

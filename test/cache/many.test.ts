@@ -14,7 +14,7 @@ function newWorld() {
   let lost = 0;
   const count = (): void => void lost++;
   const told = { evictedForMemory: count, crowded: count };
-  const cache = new Cache(new Blocks(cacheMemory(bytes), hashKey(7)), bytes, undefined, told);
+  const cache = new Cache(new Blocks(cacheMemory(bytes), hashKey(7)), undefined, undefined, told);
   const answer = answerFor('svc-000000.ns-1.svc.cluster.local', { lifetimeMs: 3_600_000 });
   const message = Uint8Array.from(answer.message);
   /** The same answer for another name: encoding each would take most of the time. */

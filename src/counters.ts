@@ -153,6 +153,9 @@ export const overTcp = 1;
 /** 0 is IPv4, 1 is IPv6. */
 export type FamilyIndex = 0 | 1;
 
+/** A cache line before and after the numbers, so that whatever memory lies beside a page shares no line with it. */
+const pageMarginBytes = 64;
+
 /** One thread's numbers: events, batches, then the places of each served zone by ordinal. */
 export class Counters {
   events!: Float64Array;
@@ -166,9 +169,10 @@ export class Counters {
 
   use(memory: SharedArrayBuffer): void {
     this.memory = memory;
-    this.events = new Float64Array(memory, 0, eventNames.length);
-    this.batches = new Float64Array(memory, eventNames.length * 8, batchPlaces);
-    this.zones = new Float64Array(memory, (eventNames.length + batchPlaces) * 8);
+    const zonesFrom = pageMarginBytes + (eventNames.length + batchPlaces) * 8;
+    this.events = new Float64Array(memory, pageMarginBytes, eventNames.length);
+    this.batches = new Float64Array(memory, pageMarginBytes + eventNames.length * 8, batchPlaces);
+    this.zones = new Float64Array(memory, zonesFrom, (memory.byteLength - pageMarginBytes - zonesFrom) / 8);
   }
 
   /** Adds a page that is no longer used and has no more zones than this one. */
@@ -214,7 +218,7 @@ export class Counters {
 
 /** Memory for the events and so many served zones. */
 export function countersMemory(zones: number): SharedArrayBuffer {
-  return new SharedArrayBuffer((eventNames.length + batchPlaces + zones * zonePlaces.count) * 8);
+  return new SharedArrayBuffer((eventNames.length + batchPlaces + zones * zonePlaces.count) * 8 + 2 * pageMarginBytes);
 }
 
 export function observeDuration(numbers: Float64Array, base: number, seconds: number): void {

@@ -36,10 +36,21 @@ export const ttlSecondsMax = 2 ** 31 - 1;
 export const comparisonsInVainMax = 16;
 
 // The cache.
-/** Shared memory for answers; the kernel gives pages only as they are touched. */
-export const cacheBytesMax = 64 * 1024 * 1024;
-/** Entries of all stores together; the index has one chain per two of them. */
-export const cacheEntriesMax = 262_144;
+/**
+ * Shared memory for answers, by the capacities of all stores together: an answer with a long name, an alias and some
+ * addresses takes 512 bytes, most take 128 to 256. The kernel gives pages only as they are touched.
+ */
+export const cacheBytesPerEntry = 512;
+/** The least memory: small capacities have room for large answers. */
+export const cacheBytesLeast = 64 * 1024 * 1024;
+/** The most memory: what start, reload, takeover and -cachefile were measured with. */
+export const cacheBytesMax = 512 * 1024 * 1024;
+/** The capacity of one store. */
+export const cacheEntriesMax = 1_048_576;
+/** Entries of a store whose order one table keeps: V8 writes a table anew when it is full, within a millisecond. */
+export const orderEntriesMax = 16_384;
+/** A mark of the last hit is rewritten after this share of the gap that it measures, not with each hit. */
+export const hitMarkShare = 1 / 16;
 /** Entries in one chain of a hash table that clients fill, and a look-up walks; by chance none has 20. */
 export const chainEntriesMax = 32;
 /** A slab holds blocks of one size class; the largest answer must fit in one. */
@@ -150,16 +161,17 @@ export const readersPausesMax = 40;
 export const procNetBytesMax = 512 * 1024;
 /** While other instances share our ports the sockets are listed every second, within this share of the time. */
 export const lookShare = 1 / 50;
-/** The usual size of a chunk of cache entries, a millisecond of work; a large last entry may exceed it. */
-export const entriesChunkBytes = 64 * 1024;
+/** The usual size of a chunk of cache entries, a millisecond of work for its reader; a large last entry may exceed it. */
+export const entriesChunkBytes = 16 * 1024;
 export const handoverFrameBytesMax = 256 * 1024;
 /** A standby, a starting instance, and some that are exiting. */
 export const handoverPeersMax = 8;
 /** A peer must introduce itself within this time; a start waits no longer for a predecessor that hangs. */
 export const introductionTimeoutMs = 500;
-/** The longest silence of a peer that gives its cache or is asked to let us close; and the whole transfer. */
+/** The longest silence of a peer that gives its cache or is asked to let us close. */
 export const handoverSilenceMs = 1_000;
-export const handoverTransferMs = 5_000;
+/** The whole transfer, during which the peer serves: a million entries take 5 to 20 s on a busy node. */
+export const handoverTransferMs = 30_000;
 /** From redirecting packets to closing a socket: packets under way arrive, handshakes end. */
 export const settleMs = 50;
 /** The period of messages and cache news to standbys; after this many silent periods they serve. */
@@ -435,7 +447,8 @@ assert(queryDeadlineMs < 2_000, 'SERVFAIL comes within two seconds');
 assert(queryDeadlineMs <= queryDeadlineCeilingMs);
 assert(connectTimeoutMs < queryDeadlineMs, 'a failed connect leaves time for another try');
 assert(udpBytesDefault >= plainUdpBytesMax);
-assert(cacheBytesMax % slabBytes === 0, 'the cache is a whole number of slabs');
+assert(cacheBytesMax % slabBytes === 0 && cacheBytesLeast % slabBytes === 0, 'the cache is a whole number of slabs');
+assert(cacheEntriesMax * cacheBytesPerEntry === cacheBytesMax, 'one store may have all of the memory');
 assert(cacheBytesMax < 2 ** 31, 'block references are 31 bits');
 assert(waitersPerQuestionMax <= waitersMax);
 assert(waitersMax * waiterQueryBytesMax <= 32 * 1024 * 1024, 'queries that wait leave room in a container of 128 MiB');

@@ -173,3 +173,14 @@ describe('Counters', () => {
     assert.equal(counters.memory, grown, 'it never shrinks');
   });
 });
+
+describe('the pages of several threads', () => {
+  it('leave a cache line free at both ends, wherever malloc puts them', () => {
+    const { events, batches, zones, memory } = new Counters(countersMemory(2));
+    assert.equal(events.byteOffset, 64);
+    assert.equal(batches.byteOffset, events.byteOffset + events.byteLength);
+    assert.equal(zones.byteOffset, batches.byteOffset + batches.byteLength);
+    assert.equal(zones.length, 2 * zonePlaces.count);
+    assert.equal(memory.byteLength - (zones.byteOffset + zones.byteLength), 64);
+  });
+});

@@ -4,15 +4,7 @@
  * it. Without free blocks and untouched slabs, a slab of another class is emptied, so changing queries never leave the
  * memory in the wrong classes. Large blocks have a bounded share and beyond it only evict each other.
  */
-import {
-  assert,
-  blockBytesMax,
-  cacheBytesMax,
-  largeBlocksShare,
-  slabBytes,
-  slabsLookedAtMax,
-  smallBlockBytesMax,
-} from '../limits.js';
+import { assert, blockBytesMax, largeBlocksShare, slabBytes, slabsLookedAtMax, smallBlockBytesMax } from '../limits.js';
 import {
   atSizeClass,
   atState,
@@ -62,9 +54,10 @@ export class Allocator {
 
   constructor(
     blocks: Blocks,
-    bytesMax: number = cacheBytesMax,
+    bytesMax: number = blocks.bytesMax,
     readonly epochs: Epochs = new Epochs(),
   ) {
+    assert(bytesMax <= blocks.bytesMax, 'the slabs are in the memory');
     this.#blocks = blocks;
     this.#slabsMax = Math.floor(bytesMax / slabBytes);
     this.#largeSlabsMax = Math.max(1, Math.floor(this.#slabsMax * largeBlocksShare));

@@ -10,7 +10,15 @@
  */
 import { type HashKey, hashQuestion } from '../dns/hash.js';
 import { lower } from '../dns/wire.js';
-import { blockHeaderBytes, cacheBytesMax, cacheEntriesMax, headerBytes } from '../limits.js';
+import {
+  assert,
+  blockHeaderBytes,
+  cacheBytesLeast,
+  cacheBytesMax,
+  cacheBytesPerEntry,
+  headerBytes,
+  hitMarkShare,
+} from '../limits.js';
 
 /** The kind of answer, which selects its store. */
 export const kindSuccess = 0;
@@ -28,14 +36,26 @@ export const onFailureOnly = -1;
 /** Marks of use: since its store was last reordered, and since its slab was last looked at. */
 export const touchedForOrder = 1;
 export const touchedForSlab = 2;
+const touchedForAll = touchedForOrder | touchedForSlab;
 
 /** A block's byte offset; 0 is none. */
 export type BlockRef = number;
 
-const chains = cacheEntriesMax / 2;
-export const firstBlockByte = chains * 4;
+/** The index has room for the chains of the largest cache; a smaller one uses, and touches, the beginning. */
+const indexBytes = (cacheBytesMax / cacheBytesPerEntry) * 4;
+/**
+ * glibc's malloc returns memory of this size 16 bytes after the beginning of a page. From here on blocks begin on cache
+ * lines or in the middle of one, so marks, which every worker writes, share no line with another block.
+ */
+export const firstBlockByte = indexBytes + 48;
+
+/** Chains of an index for so many bytes of blocks: a power of two, one for each 512 bytes. */
+export function chainsFor(bytes: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1, bytes / cacheBytesPerEntry)));
+}
 
 // Byte offsets in a block's header.
+export const atHash = 0;
 export const atNext = 4;
 export const atStored = 8;
 export const atExpires = 16;
@@ -58,6 +78,9 @@ export class Blocks {
   readonly halves: Uint16Array;
   readonly words: Int32Array;
   readonly doubles: Float64Array;
+  /** Of all blocks. */
+  readonly bytesMax: number;
+  readonly #lastChain: number;
 
   /** `hashKey` keeps clients, who choose names, from choosing chains. */
   constructor(
@@ -68,12 +91,15 @@ export class Blocks {
     this.halves = new Uint16Array(memory);
     this.words = new Int32Array(memory);
     this.doubles = new Float64Array(memory);
+    this.bytesMax = memory.byteLength - firstBlockByte;
+    assert(this.bytesMax >= 0 && this.bytesMax <= cacheBytesMax, 'the index has room for the chains of this memory');
+    this.#lastChain = chainsFor(this.bytesMax) - 1;
   }
 
   /** The block for the packet's question, which ends at `questionEnd`, fresh or not; or 0. */
   find(packet: Uint8Array, questionEnd: number, zoneId: number, key: number): BlockRef {
     const hash = hashQuestion(packet, headerBytes, questionEnd, this.hashKey, (zoneId << 2) | key);
-    let ref = Atomics.load(this.words, hash & (chains - 1));
+    let ref = Atomics.load(this.words, hash & this.#lastChain);
     while (ref !== 0) {
       if (this.words[ref >> 2] === hash && this.#answers(ref, packet, questionEnd, zoneId, key)) return ref;
       ref = Atomics.load(this.words, (ref + atNext) >> 2);
@@ -148,20 +174,28 @@ export class Blocks {
     return this.words[(ref + atLifetime) >> 2];
   }
 
-  /** Records a hit; the number of hits without a gap above `gapMs`. Threads race here; a lost mark does no harm. */
-  touch(ref: BlockRef, nowMs: number, gapMs: number): number {
+  /**
+   * Records a hit; the number of hits without a gap above `gapMs`, up to `enough`, of which 0 counts none. Writes only
+   * what changes: every worker reads a hot block's line, and each write takes the line from the others. So a gap is
+   * measured from up to a sixteenth of it too early. Threads race here; a lost mark does no harm.
+   */
+  touch(ref: BlockRef, nowMs: number, gapMs: number, enough = 2 ** 31 - 1): number {
     const { words, doubles } = this;
-    words[(ref + atTouched) >> 2] = touchedForOrder | touchedForSlab;
+    const mark = (ref + atTouched) >> 2;
+    if (words[mark] !== touchedForAll) words[mark] = touchedForAll;
+    if (enough === 0) return 0;
     const last = (ref + atLastHit) >> 3;
-    const hits = nowMs - doubles[last] > gapMs ? 1 : words[(ref + atHits) >> 2] + 1;
-    doubles[last] = nowMs;
-    words[(ref + atHits) >> 2] = hits;
+    const idleMs = nowMs - doubles[last];
+    const before = words[(ref + atHits) >> 2];
+    const hits = idleMs > gapMs ? 1 : Math.min(before + 1, enough);
+    if (hits !== before) words[(ref + atHits) >> 2] = hits;
+    if (idleMs > gapMs * hitMarkShare) doubles[last] = nowMs;
     return hits;
   }
 
   /** Index in `words` of a block's chain. */
   chain(ref: BlockRef): number {
-    return this.words[ref >> 2] & (chains - 1);
+    return this.words[ref >> 2] & this.#lastChain;
   }
 
   chainBlocks(ref: BlockRef): number {
@@ -171,7 +205,7 @@ export class Blocks {
   }
 }
 
-/** The kernel provides pages as they are used. */
-export function cacheMemory(): SharedArrayBuffer {
-  return new SharedArrayBuffer(firstBlockByte + cacheBytesMax);
+/** Memory for so many bytes of blocks, a whole number of slabs, and their index. The kernel provides pages as they are used. */
+export function cacheMemory(bytes: number = cacheBytesLeast): SharedArrayBuffer {
+  return new SharedArrayBuffer(firstBlockByte + bytes);
 }

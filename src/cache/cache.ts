@@ -67,7 +67,7 @@ interface CacheEvents {
 }
 
 /** Half a millisecond of work. */
-const forgottenPerSlice = 100;
+const entriesPerSlice = 100;
 
 export class Cache {
   readonly blocks: Blocks;
@@ -116,7 +116,7 @@ export class Cache {
     publish(blocks, ref);
     // After the new one, so that readers find either. Making room may already have evicted the old one, and the new one
     // may be in its memory.
-    if (oldLru !== null && old !== ref) oldLru.delete(old);
+    if (oldLru !== null && old !== ref && !oldLru.delete(old)) this.#drop(old);
     this.#told.kept?.(ref);
     return ref;
   }
@@ -154,37 +154,67 @@ export class Cache {
     this.#drop(ref);
   }
 
-  /** Moves the entries for which `to` names another store, oldest first; their blocks stay. */
-  move(store: Store, to: (zoneId: number) => Store | null): void {
+  /**
+   * Moves the entries for which `to` names another store, some per slice; their blocks stay, so every query finds them
+   * meanwhile. If all go to one store of the same capacity, as in most reloads, they go at once, and only those that
+   * it has got meanwhile are moved.
+   */
+  *move(store: Store, to: (zoneId: number) => Store | null): Generator<void, void> {
     for (const side of ['success', 'denial'] as const) {
-      const moved = store[side].takeAll().map((ref) => ({ ref, home: to(this.blocks.zoneId(ref)) ?? store }));
-      for (const { ref, home } of moved) {
+      const all = yield* this.#homeOfAll(store[side], (zoneId) => to(zoneId) ?? store);
+      if (all !== null && all !== store && all[side].entriesMax === store[side].entriesMax) {
+        this.#stores.add(all);
+        all[side].exchange(store[side]);
+      }
+      for (const ref of inSlices(store[side])) {
+        if (ref === null) {
+          yield;
+          continue;
+        }
+        const home = to(this.blocks.zoneId(ref)) ?? store;
+        if (home === store) continue;
         this.#stores.add(home);
-        home[side].add(ref);
+        store[side].move(ref, home[side]);
       }
     }
   }
 
-  dissolve(store: Store): void {
-    this.#stores.delete(store);
-    store.success.clear();
-    store.denial.clear();
+  /** The store that is the home of all these entries; null without one. */
+  *#homeOfAll(lru: SegmentedLru, homeOf: (zoneId: number) => Store): Generator<void, Store | null> {
+    let all: Store | null = null;
+    for (const ref of inSlices(lru)) {
+      if (ref === null) {
+        yield;
+        continue;
+      }
+      const home = homeOf(this.blocks.zoneId(ref));
+      if (all !== null && home !== all) return null;
+      all = home;
+    }
+    return all;
   }
 
   /** Drops the entries for which `isGone` is true, oldest first, some per slice; new entries stay. */
-  *forgetInSlices(store: Store, isGone: (ref: BlockRef) => boolean): Generator<void, void> {
+  *forget(store: Store, isGone: (ref: BlockRef) => boolean): Generator<void, void> {
     for (const lru of [store.success, store.denial]) {
-      for (const [index, ref] of [...lru.oldestFirst()].entries()) {
-        if (index % forgottenPerSlice === 0) yield;
-        // The entry may be gone, or its memory reused.
-        if (lru.has(ref) && isGone(ref)) lru.delete(ref);
+      for (const ref of inSlices(lru)) {
+        if (ref === null) yield;
+        else if (isGone(ref)) lru.delete(ref);
       }
     }
   }
 
-  /** Every store from the least to the most recently used. */
-  refs(): BlockRef[] {
-    return [...this.#stores].flatMap(({ success, denial }) => [...success.oldestFirst(), ...denial.oldestFirst()]);
+  /** Drops all entries, some per slice; the store gets no new ones. */
+  *dissolve(store: Store): Generator<void, void> {
+    yield* this.forget(store, () => true);
+    this.#stores.delete(store);
+  }
+
+  /** The entries of every store, those about to be evicted first; each may be gone by the time the next is asked for. */
+  *refs(): Generator<BlockRef, void> {
+    for (const { success, denial } of this.#stores) {
+      for (const lru of [success, denial]) for (const part of lru.oldestFirst()) yield* part;
+    }
   }
 
   /** Whether the block is an entry's; only the block tells which. */
@@ -213,6 +243,17 @@ export class Cache {
   #drop(ref: BlockRef): boolean {
     for (const { success, denial } of this.#stores) if (success.delete(ref) || denial.delete(ref)) return true;
     return false;
+  }
+}
+
+/** The entries that are still there when their turn comes, and null at the end of a slice. */
+function* inSlices(lru: SegmentedLru): Generator<BlockRef | null, void> {
+  for (const part of lru.oldestFirst()) {
+    for (const [index, ref] of part.entries()) {
+      if (index % entriesPerSlice === 0) yield null;
+      // The entry may be gone, or its memory reused.
+      if (lru.has(ref)) yield ref;
+    }
   }
 }
 

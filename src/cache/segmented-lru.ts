@@ -6,10 +6,13 @@
  *   new ──> probation ── not hit ──> evicted
  *             ^   └─ hit ──> protected ─┐
  *             └── protected is full ────┘
+ *
+ * A large store has several of these, each for a part of the hashes: V8 writes a Map of a million entries anew in 90 ms,
+ * one of 16,384 in less than one (docs/decisions/scale.md).
  */
 import { LRUCache } from 'lru-cache';
-import { entriesSparedMax, protectedPercentMax } from '../limits.js';
-import { atTouched, type BlockRef, type Blocks, touchedForOrder } from './blocks.js';
+import { assert, entriesSparedMax, orderEntriesMax, protectedPercentMax } from '../limits.js';
+import { atHash, atTouched, type BlockRef, type Blocks, touchedForOrder } from './blocks.js';
 
 interface SegmentedLruOptions {
   readonly entriesMax: number;
@@ -22,12 +25,88 @@ interface SegmentedLruOptions {
 
 export class SegmentedLru {
   readonly #options: SegmentedLruOptions;
+  readonly #ofParts: SegmentedLruOptions;
+  /** A power of two of them. */
+  #parts: readonly Segments[];
+  #size = 0;
+
+  constructor(options: SegmentedLruOptions) {
+    this.#options = options;
+    const parts = 2 ** Math.ceil(Math.log2(Math.max(1, options.entriesMax / orderEntriesMax)));
+    const entriesMax = options.entriesMax / parts;
+    const left = (ref: BlockRef): void => {
+      this.#size--;
+      options.left(ref);
+    };
+    this.#ofParts = { ...options, entriesMax, left };
+    this.#parts = Array.from({ length: parts }, () => new Segments(this.#ofParts));
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get entriesMax(): number {
+    return this.#options.entriesMax;
+  }
+
+  has(ref: BlockRef): boolean {
+    return this.#partOf(ref).has(ref);
+  }
+
+  /** The entries part by part, each in the order in which they would leave if none were hit again. */
+  *oldestFirst(): Generator<readonly BlockRef[], void> {
+    for (const part of this.#parts) yield part.oldestFirst();
+  }
+
+  /** Adds an entry, evicting another of its part if the store is full: a part has as many as when the store became so. */
+  add(ref: BlockRef): void {
+    const part = this.#partOf(ref);
+    if (this.#size >= this.#options.entriesMax) part.makeRoom();
+    part.add(ref);
+    this.#size++;
+  }
+
+  /** Adds an entry in the place of `old`, which the caller deletes next; a name that has been hit stays protected. */
+  succeed(old: BlockRef, ref: BlockRef): void {
+    if (!this.has(old)) return this.add(ref);
+    this.#partOf(ref).succeed(old, ref);
+    this.#size++;
+  }
+
+  /** False if it is not here. */
+  delete(ref: BlockRef): boolean {
+    return this.#partOf(ref).delete(ref);
+  }
+
+  /** Moves an entry of this store to another one. A protected one counts as hit, so it is protected there. */
+  move(ref: BlockRef, to: SegmentedLru): void {
+    this.#partOf(ref).takeOut(ref);
+    this.#size--;
+    to.add(ref);
+  }
+
+  /** Exchanges all entries with another store of the same capacity, in no time. */
+  exchange(other: SegmentedLru): void {
+    assert(this.entriesMax === other.entriesMax, 'stores that exchange their entries have one capacity');
+    [this.#parts, other.#parts] = [other.#parts, this.#parts];
+    [this.#size, other.#size] = [other.#size, this.#size];
+    for (const one of [this, other]) for (const part of one.#parts) part.options = one.#ofParts;
+  }
+
+  /** By the high bits of the question's hash, since a chain has the low ones. A newer answer has the hash of the older one. */
+  #partOf(ref: BlockRef): Segments {
+    return this.#parts[(this.#options.words[(ref + atHash) >> 2] >>> 16) & (this.#parts.length - 1)];
+  }
+}
+
+class Segments {
   readonly #protectedMax: number;
   readonly #probation: LRUCache<BlockRef, BlockRef>;
   readonly #protected: LRUCache<BlockRef, BlockRef>;
 
-  constructor(options: SegmentedLruOptions) {
-    this.#options = options;
+  /** Those of the store that has it. */
+  constructor(public options: SegmentedLruOptions) {
     this.#protectedMax = Math.floor((options.entriesMax * protectedPercentMax) / 100);
     // Room is made here, never there. `max` would allocate for all entries at once: 2.8 MB for 100,000.
     const unbounded = { maxSize: Number.MAX_SAFE_INTEGER };
@@ -35,63 +114,47 @@ export class SegmentedLru {
     this.#protected = new LRUCache(unbounded);
   }
 
-  get size(): number {
-    return this.#probation.size + this.#protected.size;
-  }
-
   has(ref: BlockRef): boolean {
     return this.#probation.has(ref) || this.#protected.has(ref);
   }
 
-  /** The entries in the order in which they would leave if none were hit again. */
-  *oldestFirst(): Generator<BlockRef, void> {
-    yield* this.#probation.rkeys();
-    yield* this.#protected.rkeys();
+  /** Not by the iterators of lru-cache, which take twice as long. */
+  oldestFirst(): BlockRef[] {
+    const refs: BlockRef[] = [];
+    for (const segment of [this.#probation, this.#protected]) segment.rforEach((ref) => void refs.push(ref));
+    return refs;
   }
 
-  /** Adds an entry, evicting another if there is no room. */
   add(ref: BlockRef): void {
-    this.#makeRoom();
     this.#probation.set(ref, ref, oneEntry);
   }
 
-  /** Adds an entry in the place of `old`, which the caller deletes next; a name that has been hit stays protected. */
   succeed(old: BlockRef, ref: BlockRef): void {
-    if (!this.has(old)) return this.add(ref);
     if (this.#protected.has(old) || this.#isTouched(old)) this.#protect(ref);
     else this.#probation.set(ref, ref, oneEntry);
   }
 
-  /** False if it is not here. */
   delete(ref: BlockRef): boolean {
     const isHere = this.#probation.delete(ref) || this.#protected.delete(ref);
-    if (isHere) this.#options.left(ref);
+    if (isHere) this.options.left(ref);
     return isHere;
   }
 
-  clear(): void {
-    for (const ref of [...this.oldestFirst()]) this.delete(ref);
-  }
-
-  /** Takes all entries out for another store; nothing has left. Protected ones count as hit, so they are protected there. */
-  takeAll(): BlockRef[] {
-    const refs = [...this.oldestFirst()];
-    for (const ref of this.#protected.keys()) this.#options.words[(ref + atTouched) >> 2] |= touchedForOrder;
-    this.#probation.clear();
-    this.#protected.clear();
-    return refs;
+  takeOut(ref: BlockRef): void {
+    if (this.#protected.delete(ref)) this.options.words[(ref + atTouched) >> 2] |= touchedForOrder;
+    else assert(this.#probation.delete(ref), 'an entry is taken from the store that has it');
   }
 
   /** Looks at a few entries only, however many were hit. */
-  #makeRoom(): void {
-    if (this.size < this.#options.entriesMax) return;
+  makeRoom(): void {
     for (let left = entriesSparedMax; ; left--) {
-      const oldest = (this.#probation.pop() ?? this.#protected.pop()) as BlockRef;
+      const oldest = this.#probation.pop() ?? this.#protected.pop();
+      if (oldest === undefined) return;
       if (left === 0 || !this.#isTouched(oldest)) {
-        this.#options.evicted();
-        return this.#options.left(oldest);
+        this.options.evicted();
+        return this.options.left(oldest);
       }
-      this.#options.words[(oldest + atTouched) >> 2] &= ~touchedForOrder;
+      this.options.words[(oldest + atTouched) >> 2] &= ~touchedForOrder;
       this.#protect(oldest);
     }
   }
@@ -106,7 +169,7 @@ export class SegmentedLru {
   }
 
   #isTouched(ref: BlockRef): boolean {
-    return (this.#options.words[(ref + atTouched) >> 2] & touchedForOrder) !== 0;
+    return (this.options.words[(ref + atTouched) >> 2] & touchedForOrder) !== 0;
   }
 }
 

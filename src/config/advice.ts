@@ -4,8 +4,10 @@
  * configuration beside the Corefile as written, since only the latter has lines, and the flags.
  */
 import { isInZone } from '../dns/names.js';
+import { cacheBytesLeast } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
 import { addressCovers, addressesOverlap, formatEndpoint } from './addresses.js';
+import { cacheBytesOf, cacheEntriesOf } from './capacity.js';
 import { type BlockConfig, type Config, type ForwardConfig, lineOf, type Position } from './config.js';
 import type { Corefile, Directive, ServerBlock } from './corefile.js';
 import { isOurs, listenersOf, returning, waysOf } from './returning.js';
@@ -58,6 +60,11 @@ const entriesMany = 1_000;
 /** More queries a second for one name than any node sees. */
 const hitsPerSecondMost = 1_000;
 const healthPortUsual = 8_080;
+/** The memory limit in deploy/, and the cache for which it leaves room beside everything else. */
+const manifestBytes = 512 * 1024 * 1024;
+const manifestCacheBytes = 2 * cacheBytesLeast;
+/** The order of eviction on V8's heap, as measured with a million entries. */
+const orderBytesPerEntry = 128;
 
 /** Rules for each server block, by code. */
 const ofBlocks: BlockRules = {
@@ -201,6 +208,18 @@ const ofWholes: Readonly<Record<string, WholeRule>> = {
       `add "bind ${deps.localAddresses.join(' ')}"`,
     );
   },
+  'cache-memory': ({ config, blocks }) => {
+    const bytes = cacheBytesOf(config.blocks);
+    if (bytes <= manifestCacheBytes) return [];
+    const entries = cacheEntriesOf(config.blocks);
+    const limit = manifestBytes + bytes - manifestCacheBytes + entries * orderBytesPerEntry;
+    return adviceOf(
+      firstPlace(blocks, 'cache'),
+      `cache: the capacities, ${entries} entries in all, give the cache up to ${inMebibytes(bytes)}; ` +
+        `the manifests' memory limit of ${inMebibytes(manifestBytes)} has room for ${inMebibytes(manifestCacheBytes)}`,
+      `set the container's memory limit to ${inMebibytes(limit)}, or lower the capacities`,
+    );
+  },
   'health-missing': ({ config, blocks, deps }) => {
     if (config.health !== null || config.ready !== null) return [];
     const address = blocks[0].config.addresses.find((each) => !isWildcardBind(each)) ?? deps.localAddresses[0];
@@ -289,6 +308,10 @@ export function adviceOn(
     if (line > 0 && !distinct.has(key)) distinct.set(key, advice);
   }
   return [...distinct.values()];
+}
+
+function inMebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
 }
 
 function adviceOf(at: Position, message: string, remedy: string): Saying[] {

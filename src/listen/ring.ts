@@ -3,7 +3,7 @@
  * holds the packet and all that answering it needs. Without room the worker answers SERVFAIL; in the second half of the
  * room each client has a bounded share. A flag makes one wake-up enough for all entries until the reader looks.
  *
- *   words: | written | … | taken | … | woken | … |   entries: | bytes kind socket length … arrived peer | packet |
+ *   words: | … | written | … | taken | … | woken | … |   entries: | bytes kind socket length … arrived peer | packet |
  *
  * Positions count bytes and overflow; an entry never wraps: what is left at the end is skipped.
  */
@@ -18,9 +18,10 @@ export const kindQuestion = 0;
 export const kindRefresh = 1;
 export type EntryKind = typeof kindQuestion | typeof kindRefresh;
 
-const writtenWord = 0;
-const takenWord = 16;
-const wokenWord = 32;
+/** A cache line apart, because the two threads write them, and one from what lies before the memory. */
+const writtenWord = 16;
+const takenWord = 32;
+const wokenWord = 48;
 const entriesFromByte = 256;
 
 const atBytes = 0;

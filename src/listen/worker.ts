@@ -182,18 +182,20 @@ export interface SocketOrder<Table> {
   readonly table: Table;
 }
 
-const issuedWord = 0;
-const mailboxTakenWord = 16;
+const issuedWord = 16;
+const mailboxTakenWord = 32;
+const mailboxWords = 48;
 
 /**
  * Shared memory that says which orders were posted and which the worker has taken. It looks after every receive, so
- * answers follow the newest orders. The words are a cache line apart because each has one writer.
+ * answers follow the newest orders. The words are a cache line apart because each has one writer, and one from what lies
+ * beside the memory.
  */
 export class OrderNumbers {
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array;
 
-  constructor(memory = new SharedArrayBuffer(128)) {
+  constructor(memory = new SharedArrayBuffer(mailboxWords * 4)) {
     this.memory = memory;
     this.#words = new Int32Array(memory);
   }

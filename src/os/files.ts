@@ -110,31 +110,57 @@ function hexWord(random: Random): string {
     .padStart(8, '0');
 }
 
+/** A file that only we and root can have written. */
+export interface TrustedFile {
+  readonly bytes: number;
+  /** A copy of so many bytes from there on, fewer at the end. */
+  read(at: number, length: number): Uint8Array;
+  close(): void;
+}
+
 /**
- * The bytes of a file that only we and root can have written; undefined without one. Throws the system's error, or for
- * a link, no regular file, another owner, write permission for others, or more than `bytesMax` bytes.
+ * Undefined without a file. Throws the system's error, or for a link, no regular file, another owner, write permission for
+ * others, or more than `bytesMax` bytes.
  */
-export function readTrusted(path: string, bytesMax: number): Uint8Array | undefined {
-  const file = openTrusted(path);
+export function openTrusted(path: string, bytesMax: number): TrustedFile | undefined {
+  const file = openToRead(path);
   if (file === undefined) return undefined;
   try {
     const stats = fstatSync(file);
     const distrust = whyDistrusted(stats);
     if (distrust !== null) throw new Error(distrust);
     if (stats.size > bytesMax) throw new Error(`larger than ${bytesMax} bytes; remove it`);
-    const bytes = new Uint8Array(stats.size);
-    let length = 0;
-    for (let read = -1; read !== 0 && length < bytes.length; length += read) {
-      read = readSync(file, bytes, length, bytes.length - length, null);
-    }
-    return bytes.subarray(0, length);
-  } finally {
+    return {
+      bytes: stats.size,
+      read: (at, length) => readAt(file, at, Math.max(0, Math.min(length, stats.size - at))),
+      close: () => closeSync(file),
+    };
+  } catch (error) {
     closeSync(file);
+    throw error;
+  }
+}
+
+function readAt(file: number, at: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let got = 0;
+  for (let read = -1; read !== 0 && got < length; got += read)
+    read = readSync(file, bytes, got, length - got, at + got);
+  return bytes.subarray(0, got);
+}
+
+/** The whole of it; the same conditions. */
+export function readTrusted(path: string, bytesMax: number): Uint8Array | undefined {
+  const file = openTrusted(path, bytesMax);
+  try {
+    return file?.read(0, file.bytes);
+  } finally {
+    file?.close();
   }
 }
 
 /** Non-blocking: a pipe without a writer would block. */
-function openTrusted(path: string): number | undefined {
+function openToRead(path: string): number | undefined {
   try {
     return openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   } catch (error) {

@@ -7,6 +7,7 @@
 import { Blocks, cacheMemory } from '../cache/blocks.js';
 import { Cache } from '../cache/cache.js';
 import { Epochs } from '../cache/epochs.js';
+import { cacheBytesOf } from '../config/capacity.js';
 import type { Config } from '../config/config.js';
 import type { Look } from '../config/watch.js';
 import { Counters, countersMemory, type EventName } from '../counters.js';
@@ -15,7 +16,6 @@ import { newHashKey } from '../dns/hash.js';
 import { ownMarks } from '../dns/own-queries.js';
 import { Host, type HostDeps, type HostOptions, type SocketsOfHost } from '../host/host.js';
 import {
-  cacheBytesMax,
   drainDeadlineMs,
   handoverTransferMs,
   hostLeaveDeadlineMs,
@@ -61,7 +61,7 @@ import {
   newTopTalkers,
   type StartHttp,
 } from './endpoints.js';
-import { Generation, type GenerationDeps, newResolvConfFiles, prepare } from './generation.js';
+import { CacheWork, Generation, type GenerationDeps, newResolvConfFiles, prepare } from './generation.js';
 import type { OpenSuccession, OpenWorkers } from './shared-sockets.js';
 
 /** The outsides, injected so that tests bring their own. */
@@ -140,7 +140,7 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
   settings.inForce(config);
   const later: Later = { active: () => active, watching: () => watching, succession: () => succession };
 
-  const known = startKnowing(outsides, later, turns);
+  const known = startKnowing(outsides, later, { turns, cacheBytesMax: cacheBytesOf(config.blocks) });
   const doors = openDoors(outsides, known);
   // The main thread's two halves of the spine.
   const resolving = startResolving(outsides, known, later);
@@ -174,6 +174,7 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
     tablesChanged(now) {
       settings.inForce(now);
       threads?.update();
+      warnOfCapacity(cacheBytesOf(now.blocks), parts);
     },
   });
   const ending = newEnding({ ...parts, watching, active, succession, host, snapshot });
@@ -199,16 +200,29 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
   return appOf(parts, active, ending);
 }
 
+/** The memory and its index are as large as the first configuration asked. */
+function warnOfCapacity(bytes: number, { cacheBytesMax, log }: Pick<Parts, 'cacheBytesMax' | 'log'>): void {
+  if (bytes <= cacheBytesMax) return;
+  const [asked, has] = [bytes, cacheBytesMax].map((each) => `${Math.ceil(each / 2 ** 20)} MiB`);
+  log.warn(
+    `cache: the new capacities need ${asked}, the memory has ${has} since the start; restart zerohop to raise it`,
+  );
+}
+
 type Known = ReturnType<typeof startKnowing>;
 type Doors = ReturnType<typeof openDoors>;
 type Parts = Omit<Outsides, 'network'> & Known & Doors & ReturnType<typeof startResolving>;
 
-function startKnowing({ clock, random }: Outsides, { active, succession }: Later, turns: Turns) {
-  const blocks = new Blocks(cacheMemory(), newHashKey(random));
+function startKnowing(
+  { clock, random }: Outsides,
+  { active, succession }: Later,
+  { turns, cacheBytesMax }: { readonly turns: Turns; readonly cacheBytesMax: number },
+) {
+  const blocks = new Blocks(cacheMemory(cacheBytesMax), newHashKey(random));
   const epochs = new Epochs();
   const counters = new Counters(countersMemory(1));
   const hasAudience = (): boolean => (succession()?.audience ?? 0) > 0;
-  const cache: Cache = new Cache(blocks, cacheBytesMax, epochs, {
+  const cache: Cache = new Cache(blocks, undefined, epochs, {
     evictedForMemory: () => counters.count('storeEvictedSlab'),
     crowded: () => counters.count('storeCrowded'),
     kept(ref) {
@@ -219,7 +233,7 @@ function startKnowing({ clock, random }: Outsides, { active, succession }: Later
     },
   });
   const warmth = newCacheTransfer({ cache, clock, counters, turns, generation: () => active().generation });
-  return { turns, blocks, epochs, counters, cache, warmth, ownMark: random.below(ownMarks) };
+  return { turns, blocks, epochs, counters, cache, cacheBytesMax, warmth, ownMark: random.below(ownMarks) };
 }
 
 function openDoors(outsides: Outsides, known: Known) {
@@ -252,6 +266,7 @@ function generationDeps(parts: Parts): GenerationDeps {
   return {
     ...parts,
     outages: new Outages(),
+    cacheWork: new CacheWork(clock),
     subqueryIn: (zone) => subqueryIn(parts, zone),
     lookUpIn: (table) => lookUpIn(parts, table),
     numberings: {
@@ -275,7 +290,7 @@ function endpointsDeps(
   { metricsAddress, formerMetricNames, setupErrors, version }: Settings,
   { active, succession }: Later,
 ): EndpointsDeps {
-  const { turns, counters, cache, clock, log, listeners, threads, pages, misses } = parts;
+  const { turns, counters, cache, cacheBytesMax, clock, log, listeners, threads, pages, misses } = parts;
   return {
     ...parts,
     metricsAddress,

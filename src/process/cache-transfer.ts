@@ -37,7 +37,7 @@ export function newCacheTransfer({ cache, clock, generation, counters, turns }: 
     return named.zones;
   }
 
-  function chunksOf(these: readonly (BlockRef | Held)[]): Iterator<Uint8Array> {
+  function chunksOf(these: Iterable<BlockRef | Held>): Iterator<Uint8Array> {
     const zoneName = (zoneId: number): string | null => zones().names.get(zoneId) ?? null;
     const wrote = (): void => counters.count('entriesGiven');
     return writeEntries({ blocks: cache.blocks, holds: (ref) => cache.holds(ref), zoneName, wrote }, these);

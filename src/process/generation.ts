@@ -32,7 +32,7 @@ import {
 } from '../resolve/zone-plan.js';
 import type { ServedZone, ZoneTable } from '../resolve/zones.js';
 import { doAll, toEach } from '../scheduling/each.js';
-import { finishNow, inTurns } from '../scheduling/slices.js';
+import { inTurns } from '../scheduling/slices.js';
 import type { Ask } from '../upstream/ask.js';
 import { anyResponsible, responsibility } from '../upstream/forward.js';
 import { Forwards } from '../upstream/forwards.js';
@@ -43,6 +43,7 @@ export interface GenerationDeps extends PluginDeps {
   readonly network: Network;
   readonly random: Random;
   readonly cache: Cache;
+  readonly cacheWork: CacheWork;
   readonly numberings: { readonly cache: Numbering; readonly counters: ReusableNumbering };
   /** Its result tells, when called later, whether all workers have followed the changes until now. */
   readonly following: () => () => boolean;
@@ -75,7 +76,6 @@ export class Generation {
   readonly #storeOfZone = new Map<number, Store | null>();
   /** Its zones' places in the counters. */
   readonly #places: Holding;
-  readonly #forgetting: Forgetting;
 
   /** `prepared`: what its plugins have read in advance. If it throws, nothing is left started. */
   constructor(
@@ -84,7 +84,6 @@ export class Generation {
     prepared: Prepared = [],
   ) {
     this.#places = deps.numberings.counters.hold();
-    this.#forgetting = new Forgetting(deps.cache, deps.clock);
     const ownAddresses = config.blocks
       .filter(({ zones }) => zones.some(({ port }) => port === dnsPort))
       .flatMap(({ addresses }) => addresses);
@@ -104,7 +103,7 @@ export class Generation {
       for (const [index, block] of config.blocks.entries()) {
         const own = ownListeners(ways, block, () => this.#judgeOwn());
         const forwards = new Forwards(block.forwards, { ...deps, own, resolvConf });
-        const forget = (store: Store, isAbout: (name: string) => boolean) => this.#forgetting.names(store, isAbout);
+        const forget = (store: Store, isAbout: (name: string) => boolean) => this.#forgetNames(store, isAbout);
         started.push(startBlock(block, { forwards, prepared: prepared[index] ?? new Map(), forget }, deps));
       }
       this.#judgeOwn();
@@ -151,11 +150,9 @@ export class Generation {
         if (zone.translation !== null) changed.add(zone.translation.zone.zoneId);
       }
     }
-    before.#forgetting.finish();
-    toEach(before.blocks, ({ store }) => {
-      if (store === null) return;
-      this.deps.cache.move(store, (zoneId) => (changed.has(zoneId) ? null : this.store(zoneId)));
-    });
+    const { cache, cacheWork } = this.deps;
+    const to = (zoneId: number): Store | null => (changed.has(zoneId) ? null : this.store(zoneId));
+    for (const { store } of before.blocks) if (store !== null) cacheWork.order(cache.move(store, to));
     this.#forgetOthers(before);
   }
 
@@ -174,7 +171,7 @@ export class Generation {
       if (store === null) continue;
       for (const [name, one] of before.blocks[other].plugins) {
         const isOther = now.get(name)?.differsFrom?.(one) ?? null;
-        if (isOther !== null) this.#forgetting.names(store, isOther);
+        if (isOther !== null) this.#forgetNames(store, isOther);
       }
     }
   }
@@ -254,10 +251,15 @@ export class Generation {
     this.#places.release(() => clock.nowMs() >= isOverAtMs && haveFollowed());
   }
 
+  #forgetNames(store: Store, isAbout: (name: string) => boolean): void {
+    const { cache, cacheWork } = this.deps;
+    const { bytes } = cache.blocks;
+    cacheWork.order(cache.forget(store, (ref) => isAbout(wireToName(bytes, ref + atMessage + headerBytes))));
+  }
+
   #forgetAll(): void {
-    toEach(this.blocks, ({ store }) => {
-      if (store !== null) this.deps.cache.dissolve(store);
-    });
+    const { cache, cacheWork } = this.deps;
+    for (const { store } of this.blocks) if (store !== null) cacheWork.order(cache.dissolve(store));
   }
 }
 
@@ -314,7 +316,6 @@ function startBlock(config: BlockConfig, start: BlockStart, deps: GenerationDeps
     return blockOf({ config, forwards, plugins: started, store }, errors, deps);
   } catch (error) {
     for (const atWork of started.values()) atWork.stop?.();
-    if (store !== null) deps.cache.dissolve(store);
     throw error;
   }
 }
@@ -358,29 +359,32 @@ function translatedFrom(route: Route, atWork: readonly PluginAtWork[], subquery:
   return translator.translate!(outer, subquery, normaliser);
 }
 
-export class Forgetting {
-  readonly #cache: Cache;
+/**
+ * Work on whole stores, which may have a million entries: one after the other in the order in which it is ordered, because
+ * what a reload moves is not complete before the previous one has moved it.
+ */
+export class CacheWork {
   readonly #clock: Clock;
-  readonly #underWay = new Set<Generator<void, void>>();
+  readonly #queue: Generator<void, void>[] = [];
+  #isRunning = false;
 
-  constructor(cache: Cache, clock: Clock) {
-    this.#cache = cache;
+  constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Drops the answers for these names in slices, since it looks at the whole store. */
-  names(store: Store, isAbout: (name: string) => boolean): void {
-    const { bytes } = this.#cache.blocks;
-    const slices = this.#cache.forgetInSlices(store, (ref) =>
-      isAbout(wireToName(bytes, ref + atMessage + headerBytes)),
-    );
-    this.#underWay.add(slices);
-    void inTurns(this.#clock, slices).finally(() => this.#underWay.delete(slices));
+  /** Begins at once, unless other work is in progress, and goes on in later turns of the event loop. */
+  order(work: Generator<void, void>): void {
+    this.#queue.push(work);
+    if (!this.#isRunning) void inTurns(this.#clock, this.#allOfIt());
   }
 
-  /** Runs the rest at once: answers are about to move to another store. */
-  finish(): void {
-    for (const slices of this.#underWay) finishNow(slices);
+  *#allOfIt(): Generator<void, void> {
+    this.#isRunning = true;
+    try {
+      for (let work = this.#queue.shift(); work !== undefined; work = this.#queue.shift()) yield* work;
+    } finally {
+      this.#isRunning = false;
+    }
   }
 }
 

@@ -26,7 +26,7 @@ import { absentAddresses } from '../os/addresses.js';
 import { stayAlive, systemClock } from '../os/clock.js';
 import { systemCommands } from '../os/commands.js';
 import { systemEventLoop } from '../os/event-loop.js';
-import { readPieces, readTrusted, replaceText, replaceWhole } from '../os/files.js';
+import { openTrusted, readPieces, replaceText, replaceWhole } from '../os/files.js';
 import { newPrinter } from '../os/log.js';
 import { hostAddresses, hostAddressesBeside, nodeNetwork } from '../os/node-network.js';
 import { openFilesMax } from '../os/open-files.js';
@@ -195,7 +195,7 @@ function checkOpenFiles(config: Config, workers: number): Config {
 function snapshotAt(path: string | null, random: Random): Outsides['snapshot'] {
   if (path === null) return undefined;
   const bootId = (readFile('/proc/sys/kernel/random/boot_id') ?? '').trim();
-  const files = { read: readTrusted, replace: (at: string) => replaceWhole(at, random) };
+  const files = { open: openTrusted, replace: (at: string) => replaceWhole(at, random) };
   return (parts) => newSnapshot({ ...parts, path, bootId, ...files });
 }
 

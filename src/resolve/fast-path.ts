@@ -142,7 +142,7 @@ function answerFrom(
   const { blocks } = context;
   const expiresAtMs = blocks.expiresAtMs(ref);
   if (nowMs < expiresAtMs) {
-    const hits = blocks.touch(ref, nowMs, policy.prefetchGapMs);
+    const hits = blocks.touch(ref, nowMs, policy.prefetchGapMs, policy.prefetchHits);
     if (policy.prefetchHits > 0 && hits >= policy.prefetchHits) {
       context.refreshDue = expiresAtMs - nowMs <= Math.max(1000, blocks.lifetimeMs(ref) * policy.prefetchShare);
     }
@@ -152,7 +152,7 @@ function answerFrom(
   if (nowMs >= expiresAtMs + policy.staleMaxMs || blocks.kind(ref) === kindServfail) return deferred;
   const recheckAtMs = blocks.recheckAtMs(ref);
   if (nowMs >= recheckAtMs && (!policy.staleAtOnce || recheckAtMs === onFailureOnly)) return deferred;
-  blocks.touch(ref, nowMs, policy.prefetchGapMs);
+  blocks.touch(ref, nowMs, policy.prefetchGapMs, policy.prefetchHits);
   context.refreshDue = nowMs >= recheckAtMs;
   context.counters.count(policy.staleAtOnce ? 'staleImmediate' : 'staleOnFailure');
   context.counters.zones[context.counters.zoneBase(context.zone!.ordinal) + zonePlaces.servedStale]++;

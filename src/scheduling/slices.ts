@@ -25,8 +25,3 @@ export async function inTurns<Result>(
     if (isOver()) return undefined;
   }
 }
-
-/** Does the rest at once. */
-export function finishNow(slices: Generator<void, unknown>): void {
-  while (slices.next().done !== true);
-}

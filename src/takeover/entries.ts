@@ -47,7 +47,7 @@ export function endingOf(blocks: Blocks, ref: BlockRef, nowMs: number): Held {
   return { zoneId: blocks.zoneId(ref), key: blocks.key(ref), storedAtMs: nowMs, message };
 }
 
-/** Chunks of about 64 kB, made on demand, of entries that are still cached and of endings. */
+/** Chunks of about 16 kB, made on demand, of entries that are still cached and of endings. */
 export function* writeEntries(source: EntrySource, these: Iterable<BlockRef | Held>): Generator<Uint8Array> {
   let chunk = new Chunk();
   for (const one of these) {

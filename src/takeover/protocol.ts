@@ -164,6 +164,10 @@ export interface LinkEvents {
   closed(link: PeerLink): void;
 }
 
+/** Length of a turn of sending, and its chunks at most. */
+const sendingTurnMs = 1;
+const chunksPerTurn = 8;
+
 export class PeerLink {
   peer: Introduction | null = null;
   /** The peer has all its sockets and would answer packets. */
@@ -211,7 +215,7 @@ export class PeerLink {
     if (this.#isClosed || this.#sending !== null) return;
     this.#sending = chunks;
     this.#whenSent = sent;
-    this.#send();
+    this.#send(1);
   }
 
   /** Closes after what was written. */
@@ -225,17 +229,20 @@ export class PeerLink {
     this.#gone();
   }
 
-  /** One chunk per turn of the event loop, so that queries are answered in between. */
-  #send(): void {
+  /** Some chunks per turn of the event loop, so that queries are answered in between. */
+  #send(chunks = chunksPerTurn): void {
     if (this.#sending === null || this.#nextChunk !== null || this.#stream === null) return;
-    if (this.#stream.unsentBytes > connectionUnsentBytesMax) return;
-    const { value, done } = this.#nextOf(this.#sending);
-    if (done === true) {
-      this.#sending = null;
-      this.#whenSent();
-      return;
+    const beganAtMs = this.#clock.nowMs();
+    for (let left = chunks; left > 0 && this.#clock.nowMs() - beganAtMs < sendingTurnMs; left--) {
+      if (this.#stream.unsentBytes > connectionUnsentBytesMax) return;
+      const { value, done } = this.#nextOf(this.#sending);
+      if (done === true) {
+        this.#sending = null;
+        this.#whenSent();
+        return;
+      }
+      this.#stream.write(entriesFrame(value));
     }
-    this.#stream.write(entriesFrame(value));
     this.#nextChunk = this.#clock.after(0, () => {
       this.#nextChunk = null;
       this.#send();

@@ -10,8 +10,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import { handoverFrameBytesMax, snapshotBytesMax, snapshotPeriodMs } from '../limits.js';
 import type { Clock, Timer } from '../os/clock.js';
-import type { Replacement } from '../os/files.js';
+import type { Replacement, TrustedFile } from '../os/files.js';
 import type { Log } from '../os/log.js';
+import { inTurns } from '../scheduling/slices.js';
 import type { Warmth } from './succession.js';
 
 export interface SnapshotDeps {
@@ -23,8 +24,8 @@ export interface SnapshotDeps {
   readonly bootId: string;
   /** Whether this instance serves: a standby's cache is old, and the file belongs to the serving instance. */
   serves(): boolean;
-  /** The file's bytes, undefined without one. Throws the reason not to use it. */
-  read(path: string, bytesMax: number): Uint8Array | undefined;
+  /** Undefined without a file. Throws the reason not to use it. */
+  open(path: string, bytesMax: number): TrustedFile | undefined;
   replace(path: string): Replacement;
 }
 
@@ -57,52 +58,57 @@ export function newSnapshot(deps: SnapshotDeps): Snapshot {
   /** An emptier cache must not replace the file, as after a failed start. */
   const mayWrite = (): boolean => isKept && !isLoading && deps.serves();
 
-  async function load(): Promise<void> {
-    const read = readSafely(deps);
-    if (read === undefined) return;
-    if (typeof read === 'string') return log.warn(`not using the cache snapshot ${path}: ${read}`);
-    isLoading = true;
+  /** Why the file is not used, or its age; undefined without one. */
+  async function loaded(): Promise<string | number | undefined> {
+    const file = deps.open(path, snapshotBytesMax);
+    if (file === undefined) return undefined;
     try {
-      for (const chunk of read.chunks) {
-        warmth.take(chunk, read.laterMs);
-        await new Promise<void>((resolve) => clock.after(0, resolve));
-      }
+      const checked = await inTurns(clock, checkSnapshot(file, momentOf(deps)));
+      if (typeof checked !== 'object') return checked;
+      await inTurns(
+        clock,
+        takeEntries(file, (chunk) => warmth.take(chunk, checked.laterMs)),
+      );
+      return checked.ageMs;
     } finally {
-      isLoading = false;
+      file.close();
     }
-    log.info(`cache loaded from snapshot ${path}`, { ageSeconds: Math.round(read.ageMs / 1000) });
   }
 
-  /** One chunk per turn of the event loop, so that queries are answered in between. */
-  function writeNext(): void {
-    if (writing === null) return;
-    if (attempt(() => writing!.next()) === 'more') timer = clock.after(0, writeNext);
-    else writeLater();
+  async function load(): Promise<void> {
+    isLoading = true;
+    const result = await loaded()
+      .catch((error: Error) => error.message)
+      .finally(() => {
+        isLoading = false;
+      });
+    if (typeof result === 'string') log.warn(`not using the cache snapshot ${path}: ${result}`);
+    else if (result !== undefined) {
+      log.info(`cache loaded from snapshot ${path}`, { ageSeconds: Math.round(result / 1000) });
+    }
   }
 
   function writeLater(): void {
-    writing = null;
-    timer = clock.after(snapshotPeriodMs, () => {
-      if (!mayWrite()) return writeLater();
-      attempt(() => {
-        writing = beginWriting(deps);
-        return 'more';
-      });
-      if (writing === null) writeLater();
-      else writeNext();
-    });
+    timer = clock.after(snapshotPeriodMs, () => void writeNow().finally(writeLater));
+  }
+
+  /** In slices, between which queries are answered; given up when another writing has begun. */
+  async function writeNow(): Promise<void> {
+    if (!mayWrite()) return;
+    try {
+      const own = new Writing(deps.replace(path));
+      writing = own;
+      await inTurns(clock, own.slices(momentOf(deps), warmth.everything()), () => writing !== own);
+    } catch (error) {
+      failed(error as Error);
+    }
   }
 
   /** Logs the first failure; the next period tries again. */
-  function attempt(run: () => 'more' | 'done'): 'more' | 'done' {
-    try {
-      return run();
-    } catch (error) {
-      if (!hasComplained) log.error(`cannot write the cache snapshot ${path}: ${(error as Error).message}`);
-      hasComplained = true;
-      writing?.abandon();
-      return 'done';
-    }
+  function failed({ message }: Error): void {
+    if (!hasComplained) log.error(`cannot write the cache snapshot ${path}: ${message}`);
+    hasComplained = true;
+    writing?.abandon();
   }
 
   return {
@@ -114,29 +120,16 @@ export function newSnapshot(deps: SnapshotDeps): Snapshot {
     finish() {
       timer?.stop();
       writing?.abandon();
+      writing = null;
       if (!mayWrite()) return;
-      attempt(() => {
-        writing = beginWriting(deps);
-        while (writing.next() === 'more');
-        return 'done';
-      });
+      try {
+        writing = new Writing(deps.replace(path));
+        for (const _ of writing.slices(momentOf(deps), warmth.everything()));
+      } catch (error) {
+        failed(error as Error);
+      }
     },
   };
-}
-
-/** The file's content, the reason not to use it, or undefined without a file. */
-function readSafely(deps: SnapshotDeps): ReturnType<typeof readSnapshot> | undefined {
-  try {
-    const bytes = deps.read(deps.path, snapshotBytesMax);
-    return bytes === undefined ? undefined : readSnapshot(bytes, momentOf(deps));
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
-
-function beginWriting(deps: SnapshotDeps): Writing {
-  const when = momentOf(deps);
-  return new Writing(deps.replace(deps.path), when, deps.warmth.everything());
 }
 
 function momentOf({ bootId, clock }: SnapshotDeps): When {
@@ -146,24 +139,21 @@ function momentOf({ bootId, clock }: SnapshotDeps): When {
 class Writing {
   readonly #file: Replacement;
   readonly #hash: Hash = createHash('sha256');
-  readonly #chunks: Iterator<Uint8Array>;
 
-  constructor(file: Replacement, when: When, chunks: Iterator<Uint8Array>) {
+  constructor(file: Replacement) {
     this.#file = file;
-    this.#chunks = chunks;
-    this.#write(magic);
-    this.#part(Buffer.from(JSON.stringify(when)));
   }
 
-  next(): 'more' | 'done' {
-    const { value, done } = this.#chunks.next();
-    if (done !== true) {
-      this.#part(value);
-      return 'more';
+  /** Writes everything and puts the file in place, a chunk per slice. */
+  *slices(when: When, chunks: Iterator<Uint8Array>): Generator<void, void> {
+    this.#write(magic);
+    this.#part(Buffer.from(JSON.stringify(when)));
+    for (let chunk = chunks.next(); chunk.done !== true; chunk = chunks.next()) {
+      this.#part(chunk.value);
+      yield;
     }
     this.#file.write(this.#hash.digest());
     this.#file.commit();
-    return 'done';
   }
 
   abandon(): void {
@@ -183,32 +173,51 @@ class Writing {
   }
 }
 
-/** The chunks, and what to add to their times to get ours; or the reason not to use the file. */
-export function readSnapshot(
-  bytes: Uint8Array,
+/** What to add to the file's times to get ours, and its age; or the reason not to use it. A part per slice. */
+export function* checkSnapshot(
+  file: Pick<TrustedFile, 'bytes' | 'read'>,
   now: When,
-): { readonly chunks: readonly Uint8Array[]; readonly laterMs: number; readonly ageMs: number } | string {
-  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  const end = file.length - digestBytes;
-  if (!file.subarray(0, magic.length).equals(magic)) return 'not a snapshot of this version';
-  const digest = createHash('sha256')
-    .update(file.subarray(0, Math.max(0, end)))
-    .digest();
-  if (!digest.equals(file.subarray(Math.max(0, end)))) return 'incomplete';
-  const parts: Buffer[] = [];
-  for (let at = magic.length; at < end; ) {
-    const from = at + 4;
-    const length = from <= end ? file.readUInt32LE(at) : handoverFrameBytesMax;
-    if (length > handoverFrameBytesMax || from + length > end) return 'corrupt';
-    parts.push(file.subarray(from, from + length));
-    at = from + length;
+): Generator<void, { readonly laterMs: number; readonly ageMs: number } | string> {
+  if (!magic.equals(file.read(0, magic.length))) return 'not a snapshot of this version';
+  const hash = createHash('sha256').update(magic);
+  const length = Buffer.alloc(4);
+  let first: Uint8Array | null = null;
+  let end = magic.length;
+  for (const part of partsOf(file)) {
+    length.writeUInt32LE(part.length);
+    hash.update(length).update(part);
+    end += length.length + part.length;
+    first ??= part;
+    yield;
   }
-  const [when, ...chunks] = parts;
-  const written = when === undefined ? null : readWhen(when.toString());
+  if (!hash.digest().equals(file.read(end, file.bytes))) return 'incomplete';
+  const written = first === null ? null : readWhen(Buffer.from(first).toString());
   if (written === null) return 'corrupt';
   const ageMs = written.bootId === now.bootId ? now.monotonicMs - written.monotonicMs : now.wallMs - written.wallMs;
   if (ageMs < 0) return 'written in the future; was the clock changed?';
-  return { chunks, ageMs, laterMs: now.monotonicMs - ageMs - written.monotonicMs };
+  return { ageMs, laterMs: now.monotonicMs - ageMs - written.monotonicMs };
+}
+
+/** The chunks of a checked file, one per slice. */
+function* takeEntries(file: TrustedFile, take: (chunk: Uint8Array) => void): Generator<void, void> {
+  let isFirst = true;
+  for (const part of partsOf(file)) {
+    if (!isFirst) take(part);
+    isFirst = false;
+    yield;
+  }
+}
+
+/** The parts between the first bytes and the digest, up to one that does not fit. */
+function* partsOf(file: Pick<TrustedFile, 'bytes' | 'read'>): Generator<Uint8Array, void> {
+  const end = file.bytes - digestBytes;
+  for (let at = magic.length; at + 4 <= end; ) {
+    const length = Buffer.from(file.read(at, 4)).readUInt32LE();
+    const from = at + 4;
+    if (length > handoverFrameBytesMax || from + length > end) return;
+    yield file.read(from, length);
+    at = from + length;
+  }
 }
 
 function readWhen(text: string): When | null {

@@ -253,6 +253,12 @@ describe('Allocator', () => {
   });
 });
 
+it('refuses slabs beyond the memory', () => {
+  const blocks = new Blocks(new SharedArrayBuffer(firstBlockByte + 2 * slabBytes), hashKey());
+  assert.doesNotThrow(() => new Allocator(blocks));
+  assert.throws(() => new Allocator(blocks, 3 * slabBytes), /broken invariant/);
+});
+
 it('refuses what would corrupt memory: a block released twice, or one whose size is not its slab’s', () => {
   const blocks = new Blocks(new SharedArrayBuffer(firstBlockByte + slabBytes), hashKey());
   const allocator = new Allocator(blocks, slabBytes);

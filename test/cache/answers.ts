@@ -36,3 +36,8 @@ export function queryFor(name: string, extra: Partial<packets.Packet> = {}): Buf
     ...extra,
   });
 }
+
+/** Does work that the program does in slices. */
+export function finishNow(slices: Generator<void, unknown>): void {
+  while (slices.next().done !== true);
+}

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { sizesBytes } from '../../src/cache/allocator.js';
 import {
+  atLastHit,
+  atTouched,
   Blocks,
   cacheMemory,
+  chainsFor,
   firstBlockByte,
   keyCheckingDisabled,
   keyDnssecOk,
@@ -12,11 +16,12 @@ import {
 import { Cache, type Keep } from '../../src/cache/cache.js';
 import { hashQuestion } from '../../src/dns/hash.js';
 import { nameToWire } from '../../src/dns/names.js';
-import { cacheBytesMax, cacheEntriesMax, headerBytes, zoneIdsMax } from '../../src/limits.js';
+import { blockHeaderBytes, cacheBytesLeast, cacheBytesMax, headerBytes, zoneIdsMax } from '../../src/limits.js';
 import { hashKey } from '../dns/hash-key.js';
+import { finishNow } from './answers.js';
 
 const tableKey = hashKey(0x5eed);
-const chains = cacheEntriesMax / 2;
+const chains = chainsFor(cacheBytesLeast);
 
 /** A header and a question. */
 function packet(name: string, type = 1, recordClass = 1): Uint8Array {
@@ -120,7 +125,7 @@ describe('Blocks.find', () => {
           });
         }
         assert.equal(store.denial.size, model.size);
-        cache.dissolve(store);
+        finishNow(cache.dissolve(store));
         assert.ok(questions.every(({ question, zoneId }) => find(cache, question, zoneId) === 0));
         assert.equal(cache.usedBytes, 0);
       }),
@@ -169,17 +174,51 @@ describe('Blocks', () => {
     assert.equal(blocks.recheckAtMs(ref), 5000);
   });
 
-  it('counts hits in a row, up to the longest gap', () => {
+  it('counts hits in a row, up to the longest gap, which may seem longer by a sixteenth', () => {
     const { cache, store } = newCache();
     const ref = cache.keep(store, stored(packet('a.test.')), 0);
-    assert.deepEqual(
-      [10, 20, 1_020, 2_021, 2_021].map((nowMs) => cache.blocks.touch(ref, nowMs, 1_000)),
-      [1, 2, 3, 1, 2],
-    );
+    const hits = (...times: number[]) => times.map((nowMs) => cache.blocks.touch(ref, nowMs, 1_000));
+    assert.deepEqual(hits(100, 200, 1_200, 2_201, 2_201), [1, 2, 3, 1, 2]);
+    assert.deepEqual(hits(2_263, 3_201, 4_202), [3, 4, 1], 'the hit at 2,263 is not noted');
+    assert.deepEqual(hits(4_264, 5_203), [2, 1]);
+  });
+
+  it('writes nothing for a hit that changes nothing, since each write takes the line from all other workers', () => {
+    const { cache, store } = newCache();
+    const ref = cache.keep(store, stored(packet('a.test.')), 0);
+    const header = () => [...cache.blocks.bytes.subarray(ref, ref + blockHeaderBytes)];
+    for (const nowMs of [1_000, 1_001]) assert.ok(cache.blocks.touch(ref, nowMs, 60_000, 2) <= 2);
+    const before = header();
+    for (const nowMs of [1_002, 1_100, 3_000]) assert.equal(cache.blocks.touch(ref, nowMs, 60_000, 2), 2);
+    assert.deepEqual(header(), before, 'enough hits, and the last one not long ago');
+    assert.equal(cache.blocks.touch(ref, 6_000, 60_000, 2), 2);
+    assert.notDeepEqual(header(), before);
+    const counted = header();
+    for (const nowMs of [9_000, 99_000]) assert.equal(cache.blocks.touch(ref, nowMs, 60_000, 0), 0);
+    assert.deepEqual(header(), counted, 'nothing is counted without prefetch');
   });
 
   it('has memory for the chains and the whole cache', () => {
-    assert.equal(cacheMemory().byteLength, firstBlockByte + cacheBytesMax);
-    assert.equal(firstBlockByte, chains * 4);
+    for (const bytes of [cacheBytesLeast, cacheBytesMax]) {
+      assert.equal(cacheMemory(bytes).byteLength, firstBlockByte + bytes);
+      assert.ok(chainsFor(bytes) * 4 <= firstBlockByte, 'the chains end before the first block');
+    }
+    assert.deepEqual([chainsFor(cacheBytesLeast), chainsFor(cacheBytesLeast + 1)], [131_072, 262_144]);
+    assert.throws(() => new Blocks(new SharedArrayBuffer(firstBlockByte - 8), tableKey), /broken invariant/);
+    assert.throws(() => new Blocks(new SharedArrayBuffer(firstBlockByte + cacheBytesMax + 8), tableKey), /invariant/);
+  });
+
+  it('puts the marks, which every worker writes, into cache lines that only their block has', () => {
+    // glibc's malloc returns memory of this size 16 bytes after the beginning of a page.
+    const addressOf = (ref: number) => 16 + ref;
+    const line = 64;
+    for (const size of sizesBytes) {
+      for (let index = 0; index < 8; index++) {
+        const block = addressOf(firstBlockByte + index * size);
+        const from = Math.floor((block + atLastHit) / line) * line;
+        const to = Math.ceil((block + atTouched + 4) / line) * line;
+        assert.ok(from >= block && to <= block + size, `block ${index} of ${size} bytes`);
+      }
+    }
   });
 });

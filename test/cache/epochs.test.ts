@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { Epochs } from '../../src/cache/epochs.js';
+import { workersMax } from '../../src/limits.js';
 
 test('an epoch has passed when no reader is in a batch', () => {
   const epochs = new Epochs();
@@ -29,13 +30,14 @@ test('a reader that began afterwards does not', () => {
 test('the numbers may run over', () => {
   const epochs = new Epochs();
   const words = new Int32Array(epochs.memory);
+  const epochWord = words.indexOf(1);
   for (const epoch of [2 ** 31 - 1, -(2 ** 31), -2, -1]) {
-    words[0] = epoch;
+    words[epochWord] = epoch;
     epochs.enter(1);
     assert.equal(epochs.passed(epochs.advance()), false, String(epoch));
     epochs.enter(1);
     assert.ok(epochs.passed(epoch), String(epoch));
-    assert.notEqual(words[0], 0);
+    assert.notEqual(words[epochWord], 0);
   }
 });
 
@@ -55,4 +57,21 @@ test('waiting for a reader ends when it leaves, and is given up when it does not
   Atomics.store(words, 1, 1);
   assert.ok(epochs.awaitPassed(epochs.advance()) || epochs.awaitPassed(epochs.advance()));
   await thread.terminate();
+});
+
+test('each reader has a cache line of its own, and none is at an end of the memory', () => {
+  const epochs = new Epochs();
+  const words = new Int32Array(epochs.memory);
+  const changed = (run: () => void) => {
+    const before = words.slice();
+    run();
+    return [...words.keys()].filter((word) => words[word] !== before[word]);
+  };
+  const places = [
+    ...changed(() => epochs.advance()),
+    ...Array.from({ length: workersMax }, (_, reader) => changed(() => epochs.enter(reader))).flat(),
+  ];
+  assert.equal(places.length, workersMax + 1);
+  assert.deepEqual(new Set(places.slice(1).map((word, index) => word - places[index])), new Set([16]));
+  assert.ok(places[0] >= 16 && words.length - places[workersMax] > 16);
 });

@@ -195,6 +195,16 @@ test('a block that forwards without cache', () => {
   assert.deepEqual(codesOf('template ANY A {', 'answer "{{ .Name }} 5 IN A 10.0.0.1"', '}'), []);
 });
 
+test('capacities that need more memory than the manifests allow', () => {
+  assert.deepEqual(cacheWith('success 250000'), []);
+  assert.deepEqual(cacheWith('success 253000'), ['7 cache-memory']);
+  const [{ message, remedy }] = adviceOf(`. {\ncache {\nsuccess 1000000\n}\n${forward}\n}\n`).filter(
+    ({ code }) => code === 'cache-memory',
+  );
+  assert.match(message, /1009984 entries in all, give the cache up to 494 MiB; .* 512 MiB has room for 128 MiB$/);
+  assert.match(remedy, /set the container's memory limit to 1001 MiB/);
+});
+
 test('denials for less than 5 s, with room for thousands', () => {
   assert.deepEqual(cacheWith('denial 9984 4'), ['8 denial-ttl-short']);
   assert.deepEqual(codesOf('cache 3', forward), ['7 denial-ttl-short']);

@@ -2,7 +2,7 @@
 import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
 import { Cache } from '../../src/cache/cache.js';
 import { Counters, countersMemory } from '../../src/counters.js';
-import type { GenerationDeps } from '../../src/process/generation.js';
+import { CacheWork, type GenerationDeps } from '../../src/process/generation.js';
 import { LoopWatch } from '../../src/resolve/loop.js';
 import { Numbering, ReusableNumbering } from '../../src/resolve/zone-plan.js';
 import { Outages } from '../../src/upstream/health.js';
@@ -29,6 +29,7 @@ export function newGenerationFixture(): GenerationFixture {
     ...{ network: new MemoryNetwork(clock, random), clock, random, counters },
     log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
     cache: new Cache(new Blocks(cacheMemory(), hashKey())),
+    cacheWork: new CacheWork(clock),
     numberings: { cache: new Numbering(), counters: new ReusableNumbering((ordinal) => counters.clearZone(ordinal)) },
     following: () => () => true,
     loops: new LoopWatch(),

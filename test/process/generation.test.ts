@@ -1,39 +1,46 @@
 import assert from 'node:assert/strict';
-import { describe, it, test } from 'node:test';
-import { Forgetting, newResolvConfFiles } from '../../src/process/generation.js';
+import { describe, it } from 'node:test';
+import { CacheWork, newResolvConfFiles } from '../../src/process/generation.js';
 import { answerFor } from '../cache/answers.js';
 import { newGenerationFixture } from './generation-fixture.js';
 
 function newWorld() {
   const { world, clock } = newGenerationFixture();
   const { cache } = world;
-  const store = cache.newStore({ successEntriesMax: 10_000, denialEntriesMax: 10 });
-  for (let index = 0; index < 3_000; index++) cache.keep(store, answerFor(`n${index}.${index % 2}.test`), 0);
-  return { store, forgetting: new Forgetting(cache, clock), clock };
+  const [store, next] = [1, 2].map(() => cache.newStore({ successEntriesMax: 10_000, denialEntriesMax: 10 }));
+  for (let index = 0; index < 3_000; index++) cache.keep(store, answerFor(`n${index}.test`), 0);
+  return { cache, store, next, work: new CacheWork(clock), clock };
 }
-const isOdd = (name: string) => name.endsWith('.1.test.');
 
-test('names are forgotten some at a time', async () => {
-  const { store, forgetting, clock } = newWorld();
-  forgetting.names(store, isOdd);
-  assert.ok(store.success.size > 2_000, `${store.success.size}`);
-  let isSome = false;
-  const after = clock.after.bind(clock);
-  clock.after = (ms, run) => {
-    isSome ||= store.success.size > 1_500 && store.success.size < 3_000;
-    return after(ms, run);
-  };
-  await clock.pass(10);
-  assert.ok(isSome);
-  assert.equal(store.success.size, 1_500);
-});
+describe('CacheWork', () => {
+  it('does some at once, and the rest in later turns', async () => {
+    const { cache, store, work, clock } = newWorld();
+    let count = 0;
+    work.order(cache.forget(store, () => count++ % 2 === 0));
+    const atOnce = store.success.size;
+    assert.ok(atOnce < 3_000 && atOnce > 2_000, `${atOnce}`);
+    await clock.pass(10);
+    assert.equal(store.success.size, 1_500);
+  });
 
-test('what is left to be forgotten can be forgotten at once', () => {
-  const { store, forgetting } = newWorld();
-  forgetting.names(store, isOdd);
-  forgetting.names(store, (name) => name.startsWith('n1'));
-  forgetting.finish();
-  assert.equal(store.success.size, 1_500 - 555);
+  it('does one after the other, also what is ordered meanwhile', async () => {
+    const { cache, store, next, work, clock } = newWorld();
+    work.order(cache.move(store, () => next));
+    assert.ok(next.success.size < 3_000);
+    work.order(cache.dissolve(store));
+    work.order(cache.move(next, () => store));
+    await clock.pass(20);
+    assert.deepEqual([store.success.size, next.success.size], [3_000, 0]);
+  });
+
+  it('begins anew when it has done all', async () => {
+    const { cache, store, next, work, clock } = newWorld();
+    work.order(cache.move(store, () => next));
+    await clock.pass(20);
+    work.order(cache.dissolve(next));
+    await clock.pass(20);
+    assert.deepEqual([next.success.size, cache.usedBytes], [0, 0]);
+  });
 });
 
 const path = '/etc/resolv.conf';

@@ -8,6 +8,7 @@ import { pendingMax, sweepPeriodMs, waitersMax, waitersPerQuestionMax } from '..
 import { StaleTimer } from '../../src/resolve/miss.js';
 import type { Pending } from '../../src/resolve/pending.js';
 import type { Made, MakeQuery } from '../../src/resolve/route.js';
+import { finishNow } from '../cache/answers.js';
 import { ManualClock } from '../simulation/clock.js';
 import { query } from './context-fixture.js';
 import { type AskedBy, addresses, message, soa, waiting } from './waiting-fixture.js';
@@ -188,7 +189,7 @@ describe('Misses.wait', () => {
         assert.deepEqual([misses.size, misses.waiters], [0, 0]);
         clock.passMs(2 * sweepPeriodMs);
         assert.equal(clock.timersSet, 0, 'nothing runs at rest');
-        cache.dissolve(store);
+        finishNow(cache.dissolve(store));
         assert.equal(cache.usedBytes, 0);
       }),
       { numRuns: 150 },

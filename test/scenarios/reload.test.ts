@@ -43,6 +43,20 @@ describe('reload', () => {
     );
   });
 
+  it('keeps the memory of the cache as it is, and warns of capacities that need more', async () => {
+    const withCapacity = (entries: number) =>
+      simpleCorefile.replace('  cache\n', `  cache {\n    success ${entries}\n  }\n`);
+    const world = await newWorld({ corefile: withCapacity(200_000) });
+    const warnings = () => world.said('restart zerohop').map(({ level, message }) => `${level}: ${message}`);
+    assert.equal(await world.reload(withCapacity(100_000)), 'reloaded');
+    assert.equal(await world.reload(withCapacity(200_001)), 'reloaded');
+    assert.deepEqual(warnings(), []);
+    assert.equal(await world.reload(withCapacity(1_000_000)), 'reloaded');
+    assert.deepEqual(warnings(), [
+      'warn: cache: the new capacities need 494 MiB, the memory has 103 MiB since the start; restart zerohop to raise it',
+    ]);
+  });
+
   it('counts zones that come and go in a bounded memory, and never one for another', async () => {
     const world = await newWorld({ corefile: withMetrics('first.example') });
     world.upstream.answers('a.example.', 'A', ['192.0.2.1']);

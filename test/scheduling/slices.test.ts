@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { finishNow, inTurns } from '../../src/scheduling/slices.js';
+import { inTurns } from '../../src/scheduling/slices.js';
 
 /** Unlike the machine's, its timers keep a test alive. */
 const clock = {
@@ -37,15 +37,6 @@ test('work that nobody wants any more is given up', async () => {
   const did: number[] = [];
   assert.equal(await inTurns(clock, work(did, 99), () => did.length >= 3), undefined);
   assert.ok(did.length < 10, `${did.length}`);
-});
-
-test('work that is under way can be finished at once', async () => {
-  const did: number[] = [];
-  const slices = work(did, 9);
-  const working = inTurns(clock, slices);
-  finishNow(slices);
-  assert.equal(did.length, 9);
-  assert.equal(await working, undefined, 'its result is with who has finished it');
 });
 
 test('where time stands still some slices are done in a turn', async () => {

@@ -64,7 +64,7 @@ describe('entries', () => {
     cache.keep(store, answerFor('a.test'), 1);
     cache.keep(store, answerFor('b.test', { zoneId: 9 }), 1);
     cache.keep(store, answerFor('c.test'), 1);
-    const refs = cache.refs();
+    const refs = [...cache.refs()];
     store.success.delete(refs[2]);
     let wrote = 0;
     assert.equal(readAll(writeEntries({ ...source, wrote: () => void wrote++ }, refs)).length, 1);

@@ -62,7 +62,7 @@ test('capacities beyond what there is, and of nothing, are warned of', () => {
   assert.equal(cacheOf('cache {', 'success 0', 'denial 999999999', '}').success.entriesMax, 1_024);
   assert.equal(cacheOf('cache {', 'denial 999999999', '}').denial.entriesMax, cacheEntriesMax);
   assert.match(warned('cache {\ndenial 0\n}').join(), /to cache nothing write "disable denial"/u);
-  assert.match(warned('cache {\ndenial 999999999\n}').join(), /exceed the maximum of 262144/u);
+  assert.match(warned('cache {\ndenial 999999999\n}').join(), /exceed the maximum of 1048576/u);
 });
 test('prefetch', () => {
   assert.deepEqual(cacheOf('cache {', 'prefetch 10', '}').prefetch, { hits: 10, gapMs: 60_000, percent: 10 });

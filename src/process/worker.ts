@@ -6,6 +6,7 @@ import { Counters } from '../counters.js';
 import { newSlot, type Slot } from '../dns/answer.js';
 import type { HashKey } from '../dns/hash.js';
 import { rcodeServFail } from '../dns/wire.js';
+import { workerSliceNanoseconds } from '../limits.js';
 import { RingWriter } from '../listen/ring.js';
 import { SampleWriter } from '../listen/samples.js';
 import { OrderNumbers, type Orders, type WorkerStart } from '../listen/worker.js';
@@ -73,4 +74,6 @@ const loop = new WorkerLoop<ZoneTable>(
   },
   first,
 );
+// Where the kernel refuses, the worker gets its turn a little later.
+calls.setSlice(workerSliceNanoseconds);
 loop.run();

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { socketAddressBytes } from '../../src/os/addresses.js';
 import { instructionBytes } from '../../src/os/reuseport-groups.js';
-import { epollLayouts, errors, linux } from '../../src/os/system-calls.js';
+import { epollLayouts, errors, linux, schedulerLayout } from '../../src/os/system-calls.js';
 import { needs, run } from '../real/commands.js';
 
 const constants: Record<keyof typeof linux, string> = {
@@ -152,6 +152,16 @@ const ofTheKernel: typeof ofTheLibrary = [
   ['BPF_RET | BPF_K', 0x06],
 ];
 
+/** The number of sched_setattr, and the part of its argument that we write. */
+function ofScheduler(processor: keyof typeof schedulerLayout.calls): typeof ofTheLibrary {
+  const { bytes, atRuntime, calls } = schedulerLayout;
+  return [
+    ['__NR_sched_setattr', calls[processor]],
+    ['SCHED_ATTR_SIZE_VER0', bytes],
+    ['offsetof(struct sched_attr, sched_runtime)', atRuntime],
+  ];
+}
+
 const libraryHeaders = [
   'errno',
   'netinet/in',
@@ -165,7 +175,15 @@ const libraryHeaders = [
   'sys/uio',
   'sys/un',
 ];
-const kernelHeaders = ['stddef', 'linux/filter', 'linux/inet_diag', 'linux/netlink', 'linux/sock_diag'];
+const kernelHeaders = [
+  'asm/unistd',
+  'stddef',
+  'linux/filter',
+  'linux/inet_diag',
+  'linux/netlink',
+  'linux/sched/types',
+  'linux/sock_diag',
+];
 
 /** The only layout here that differs between processors. */
 function ofEpoll(processor: keyof typeof epollLayouts): typeof ofTheLibrary {
@@ -209,7 +227,9 @@ for (const [platform, compiler, hasKernelHeaders, layout] of [
 ] as const) {
   test(`the headers of ${platform} have our numbers and layouts`, { skip: needs(compiler) }, async () => {
     assert.equal(await objections(compiler, libraryHeaders, [...ofTheLibrary, ...ofEpoll(layout)]), '');
-    if (hasKernelHeaders) assert.equal(await objections(compiler, kernelHeaders, ofTheKernel), '');
+    if (hasKernelHeaders) {
+      assert.equal(await objections(compiler, kernelHeaders, [...ofTheKernel, ...ofScheduler(layout)]), '');
+    }
     assert.match(await objections(compiler, libraryHeaders, [['SO_REUSEPORT', 512]]), /SO_REUSEPORT/u);
   });
 }

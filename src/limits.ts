@@ -136,7 +136,7 @@ export const ringMovedAtOnceMax = 1_024;
 export const refreshAgainMs = 200;
 /** Refreshes that a worker remembers for that. */
 export const refreshesRemembered = 256;
-/** A worker's time slice on a processor that it shares: shorter than the kernel's 3 ms, so it need not wait for others. */
+/** A worker's time slice on a processor that it shares: shorter than the usual 1.4 to 3 ms, so it need not wait. */
 export const workerSliceNanoseconds = 100_000n;
 /** The longest delay until a worker with silent sockets notices new orders. */
 export const receiveTimeoutMs = 100;

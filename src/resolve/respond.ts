@@ -217,7 +217,6 @@ export class Responder {
     const block = lent === 0 ? ref : lent;
     try {
       if (block === 0) answerEach(waiters, (waiter) => this.sendFailure(waiter, 'no-room'));
-      else if (waiters.length === 1) this.#sendStored(waiters[0], block, source);
       else answerEach(waiters, (waiter) => this.#sendStored(waiter, block, source));
     } finally {
       if (lent !== 0) cache.release(lent);

@@ -79,7 +79,7 @@ export interface QueryOwner {
   lateEnded(query: UpstreamQuery): void;
 }
 
-/** Who asks, and since when. */
+/** The receiver of a query's outcome, and the time of its question. */
 export interface QueryCaller {
   readonly askedAtMs: number;
   readonly done: (outcome: Outcome) => void;

@@ -136,6 +136,38 @@ export const ringMovedAtOnceMax = 1_024;
 export const refreshAgainMs = 200;
 /** Refreshes that a worker remembers for that. */
 export const refreshesRemembered = 256;
+/**
+ * Queries that a worker has asked upstream by itself, for all upstreams: what its connections may carry. Others are the
+ * main thread's, which has room for all.
+ */
+export const directQueriesMax = 256;
+/** Of these, for one client at least; beyond them as many as are free for others. Clients whose hashes collide share. */
+export const directQueriesPerClient = 32;
+/** Upstreams that a worker asks by itself, and its connections to each. */
+export const directUpstreamsMax = 8;
+export const directConnectionsMax = 8;
+/** Queries on one of them, once all have as many as one of the main thread's may have. */
+export const directInflightMax = 32;
+/** A worker's own answers wait this long, and until there are so many, before it wakes the main thread for them. */
+export const directAnswersHeldMs = 50;
+export const directAnswersHeldMax = 64;
+/** They answer equal queries until the main thread has cached them. */
+export const recentAnswersBytes = 128 * 1024;
+export const recentAnswersMax = 512;
+export const recentAnswerMs = 1_000;
+/** A question that a worker has deferred is the main thread's for so long, so that both do not ask; and so many of them. */
+export const deferredAgainMs = 500;
+export const deferredRemembered = 256;
+/** Direct queries that may come to nothing, as a share of those that are answered, and in a row. */
+export const directLossesShare = 1 / 16;
+export const directLossesMax = 8;
+/** After more of them the main thread alone asks this upstream, for so long. */
+export const directPauseMs = 1_000;
+/** What a worker reads from an upstream connection at once. */
+export const directReadBytes = 64 * 1024;
+/** How often a worker looks for direct queries that wait too long, and for connections that are unused too long. */
+export const directSweepMs = 5;
+export const directIdleSweepMs = 1_000;
 /** A worker's time slice on a processor that it shares: shorter than the usual 1.4 to 3 ms, so it need not wait. */
 export const workerSliceNanoseconds = 100_000n;
 /** The longest delay until a worker with silent sockets notices new orders. */
@@ -479,6 +511,7 @@ assert(
   'two that read nothing fit with all they may have',
 );
 assert(connectionInflightTarget <= connectionInflightMax);
+assert(directConnectionsMax * directInflightMax >= directQueriesMax, 'connections to one upstream carry them all');
 assert(askAgainAfterMs + askAgainNextMs < queryDeadlineMs, 'two lost packets leave time for a third try');
 assert(upstreamsPerForwardMax + learnedAddressesMax <= 30);
 assert(askAgainLeast > connectionInflightMax, 'a dead connection can be replaced at any time');

@@ -9,7 +9,7 @@
  * allocator.ts reuses memory, cache.ts decides what stays.
  */
 import { type HashKey, hashQuestion } from '../dns/hash.js';
-import { lower } from '../dns/wire.js';
+import { copyFirst, lower } from '../dns/wire.js';
 import {
   assert,
   blockHeaderBytes,
@@ -38,6 +38,19 @@ export const touchedForOrder = 1;
 export const touchedForSlab = 2;
 const touchedForAll = touchedForOrder | touchedForSlab;
 
+/** What is written into a block. */
+export interface Keep {
+  readonly message: Uint8Array;
+  readonly messageBytes: number;
+  readonly questionEnd: number;
+  readonly ttlOffsets: Uint16Array;
+  readonly records: number;
+  readonly kind: Kind;
+  readonly zoneId: number;
+  readonly key: number;
+  readonly lifetimeMs: number;
+}
+
 /** A block's byte offset; 0 is none. */
 export type BlockRef = number;
 
@@ -56,21 +69,21 @@ export function chainsFor(bytes: number): number {
 
 // Byte offsets in a block's header.
 export const atHash = 0;
-export const atNext = 4;
-export const atStored = 8;
-export const atExpires = 16;
+const atNext = 4;
+const atStored = 8;
+const atExpires = 16;
 export const atRecheck = 24;
 export const atLastHit = 32;
-export const atHits = 40;
+const atHits = 40;
 export const atTouched = 44;
-export const atZone = 48;
-export const atKey = 50;
-export const atKind = 51;
+const atZone = 48;
+const atKey = 50;
+const atKind = 51;
 export const atState = 52;
 export const atSizeClass = 53;
-export const atMessageBytes = 54;
-export const atRecords = 56;
-export const atLifetime = 60;
+const atMessageBytes = 54;
+const atRecords = 56;
+const atLifetime = 60;
 export const atMessage = blockHeaderBytes;
 
 export class Blocks {
@@ -98,7 +111,16 @@ export class Blocks {
 
   /** The block for the packet's question, which ends at `questionEnd`, fresh or not; or 0. */
   find(packet: Uint8Array, questionEnd: number, zoneId: number, key: number): BlockRef {
-    const hash = hashQuestion(packet, headerBytes, questionEnd, this.hashKey, (zoneId << 2) | key);
+    return this.findHashed(this.hash(packet, questionEnd, zoneId, key), packet, questionEnd, zoneId, key);
+  }
+
+  /** Of the packet's question, in any case, with the rest of its key. */
+  hash(packet: Uint8Array, questionEnd: number, zoneId: number, key: number): number {
+    return hashQuestion(packet, headerBytes, questionEnd, this.hashKey, (zoneId << 2) | key);
+  }
+
+  /** `find` for a question whose hash is known. */
+  findHashed(hash: number, packet: Uint8Array, questionEnd: number, zoneId: number, key: number): BlockRef {
     let ref = Atomics.load(this.words, hash & this.#lastChain);
     while (ref !== 0) {
       if (this.words[ref >> 2] === hash && this.#answers(ref, packet, questionEnd, zoneId, key)) return ref;
@@ -203,6 +225,46 @@ export class Blocks {
     for (let at = this.words[this.chain(ref)]; at !== 0; at = this.words[(at + atNext) >> 2]) count++;
     return count;
   }
+
+  /** Writes a copy of the answer into a block that nobody can find yet. */
+  write(ref: BlockRef, answer: Keep, nowMs: number): void {
+    const { bytes, halves, words, doubles } = this;
+    words[ref >> 2] = this.hash(answer.message, answer.questionEnd, answer.zoneId, answer.key);
+    doubles[(ref + atStored) >> 3] = nowMs;
+    doubles[(ref + atExpires) >> 3] = nowMs + answer.lifetimeMs;
+    doubles[(ref + atRecheck) >> 3] = 0;
+    doubles[(ref + atLastHit) >> 3] = nowMs;
+    words[(ref + atHits) >> 2] = 0;
+    words[(ref + atTouched) >> 2] = 0;
+    halves[(ref + atZone) >> 1] = answer.zoneId;
+    bytes[ref + atKey] = answer.key;
+    bytes[ref + atKind] = answer.kind;
+    halves[(ref + atMessageBytes) >> 1] = answer.messageBytes;
+    halves[(ref + atRecords) >> 1] = answer.records;
+    words[(ref + atLifetime) >> 2] = Math.min(answer.lifetimeMs, 2 ** 31 - 1);
+    copyFirst(answer.message, answer.messageBytes, bytes, ref + atMessage);
+    const offsets = this.ttlOffsets(ref);
+    for (let index = 0; index < answer.records; index++) halves[offsets + index] = answer.ttlOffsets[index];
+  }
+
+  /** Makes the block, which is complete, the first of its chain. */
+  publish(ref: BlockRef): void {
+    const head = this.chain(ref);
+    this.words[(ref + atNext) >> 2] = this.words[head];
+    Atomics.store(this.words, head, ref);
+  }
+
+  unpublish(ref: BlockRef): void {
+    let link = this.chain(ref);
+    while (this.words[link] !== 0 && this.words[link] !== ref) link = (this.words[link] + atNext) >> 2;
+    assert(this.words[link] === ref, 'a block is unpublished from the chain that it is in');
+    Atomics.store(this.words, link, this.words[(ref + atNext) >> 2]);
+  }
+}
+
+/** The bytes that a block for this answer takes. */
+export function blockBytesOf({ messageBytes, records }: Pick<Keep, 'messageBytes' | 'records'>): number {
+  return ((atMessage + messageBytes + 1) & ~1) + 2 * records;
 }
 
 /** Memory for so many bytes of blocks, a whole number of slabs, and their index. The kernel provides pages as they are used. */

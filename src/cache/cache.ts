@@ -2,27 +2,14 @@
  * What stays in memory: two stores for each server block with a cache, success and denial. They hold block references, so
  * a name is held once, in its block. Only the main thread writes the index.
  */
-import { hashQuestion } from '../dns/hash.js';
-import { copyFirst } from '../dns/wire.js';
-import { assert, chainEntriesMax, headerBytes } from '../limits.js';
+import { chainEntriesMax } from '../limits.js';
 import { Allocator } from './allocator.js';
 import {
-  atExpires,
-  atHits,
-  atKey,
-  atKind,
-  atLastHit,
-  atLifetime,
-  atMessage,
-  atMessageBytes,
-  atNext,
   atRecheck,
-  atRecords,
-  atStored,
-  atTouched,
-  atZone,
   type BlockRef,
   type Blocks,
+  blockBytesOf,
+  type Keep,
   type Kind,
   kindSuccess,
   onFailureOnly,
@@ -37,18 +24,6 @@ export interface Store {
   /** Entries evicted for lack of room, not replaced or expired ones. */
   evictedSuccess: number;
   evictedDenial: number;
-}
-
-export interface Keep {
-  readonly message: Uint8Array;
-  readonly messageBytes: number;
-  readonly questionEnd: number;
-  readonly ttlOffsets: Uint16Array;
-  readonly records: number;
-  readonly kind: Kind;
-  readonly zoneId: number;
-  readonly key: number;
-  readonly lifetimeMs: number;
 }
 
 interface Capacities {
@@ -113,7 +88,7 @@ export class Cache {
     if (lru.size === 0) this.#stores.add(store);
     if (oldLru === lru) lru.succeed(old, ref);
     else lru.add(ref);
-    publish(blocks, ref);
+    blocks.publish(ref);
     // After the new one, so that readers find either. Making room may already have evicted the old one, and the new one
     // may be in its memory.
     if (oldLru !== null && old !== ref && !oldLru.delete(old)) this.#drop(old);
@@ -123,9 +98,9 @@ export class Cache {
 
   /** Writes the answer into unpublished memory, for `release`; 0 without memory. */
   borrow(answer: Keep, nowMs: number): BlockRef {
-    const bytes = ((atMessage + answer.messageBytes + 1) & ~1) + 2 * answer.records;
+    const bytes = blockBytesOf(answer);
     const ref = this.#allocator.allocate(bytes, this.#evictForMemory);
-    if (ref !== 0) write(this.blocks, ref, answer, nowMs);
+    if (ref !== 0) this.blocks.write(ref, answer, nowMs);
     return ref;
   }
 
@@ -234,7 +209,7 @@ export class Cache {
       words: this.blocks.words,
       evicted,
       left: (ref) => {
-        unpublish(this.blocks, ref);
+        this.blocks.unpublish(ref);
         this.#allocator.retire(ref);
       },
     });
@@ -259,38 +234,4 @@ function* inSlices(lru: SegmentedLru): Generator<BlockRef | null, void> {
 
 function lruOf(store: Store, kind: Kind): SegmentedLru {
   return kind === kindSuccess ? store.success : store.denial;
-}
-
-function write(blocks: Blocks, ref: BlockRef, answer: Keep, nowMs: number): void {
-  const { bytes, halves, words, doubles } = blocks;
-  const salt = (answer.zoneId << 2) | answer.key;
-  words[ref >> 2] = hashQuestion(answer.message, headerBytes, answer.questionEnd, blocks.hashKey, salt);
-  doubles[(ref + atStored) >> 3] = nowMs;
-  doubles[(ref + atExpires) >> 3] = nowMs + answer.lifetimeMs;
-  doubles[(ref + atRecheck) >> 3] = 0;
-  doubles[(ref + atLastHit) >> 3] = nowMs;
-  words[(ref + atHits) >> 2] = 0;
-  words[(ref + atTouched) >> 2] = 0;
-  halves[(ref + atZone) >> 1] = answer.zoneId;
-  bytes[ref + atKey] = answer.key;
-  bytes[ref + atKind] = answer.kind;
-  halves[(ref + atMessageBytes) >> 1] = answer.messageBytes;
-  halves[(ref + atRecords) >> 1] = answer.records;
-  words[(ref + atLifetime) >> 2] = Math.min(answer.lifetimeMs, 2 ** 31 - 1);
-  copyFirst(answer.message, answer.messageBytes, bytes, ref + atMessage);
-  const offsets = blocks.ttlOffsets(ref);
-  for (let index = 0; index < answer.records; index++) halves[offsets + index] = answer.ttlOffsets[index];
-}
-
-function publish(blocks: Blocks, ref: BlockRef): void {
-  const head = blocks.chain(ref);
-  blocks.words[(ref + atNext) >> 2] = blocks.words[head];
-  Atomics.store(blocks.words, head, ref);
-}
-
-function unpublish(blocks: Blocks, ref: BlockRef): void {
-  let link = blocks.chain(ref);
-  while (blocks.words[link] !== 0 && blocks.words[link] !== ref) link = (blocks.words[link] + atNext) >> 2;
-  assert(blocks.words[link] === ref, 'a block is unpublished from the chain that it is in');
-  Atomics.store(blocks.words, link, blocks.words[(ref + atNext) >> 2]);
 }

@@ -1,8 +1,8 @@
 /**
  * Whether an answer is cached, as what, and for how long (RFC 2308, RFC 2181 8): an upstream's or another instance's.
  */
-import { type Kind, kindDenial, kindServfail, kindSuccess } from '../cache/blocks.js';
-import type { Cache, Keep, Store } from '../cache/cache.js';
+import { type Keep, type Kind, kindDenial, kindServfail, kindSuccess } from '../cache/blocks.js';
+import type { Cache, Store } from '../cache/cache.js';
 import type { CacheConfig, StoreConfig } from '../config/config.js';
 import { isInZone, wireToName } from '../dns/names.js';
 import { leaveFirst, type Normalised, Normaliser, ttlSeconds } from '../dns/normalise.js';

@@ -1,7 +1,7 @@
 /** Stored answers for the tests of the cache, made by dns-packet and the normaliser. */
 import packets from 'dns-packet';
+import type { Keep } from '../../src/cache/blocks.js';
 import { type Kind, kindSuccess } from '../../src/cache/blocks.js';
-import type { Keep } from '../../src/cache/cache.js';
 import { Normaliser } from '../../src/dns/normalise.js';
 import { hashKey } from '../dns/hash-key.js';
 

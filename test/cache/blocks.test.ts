@@ -9,11 +9,12 @@ import {
   cacheMemory,
   chainsFor,
   firstBlockByte,
+  type Keep,
   keyCheckingDisabled,
   keyDnssecOk,
   kindDenial,
 } from '../../src/cache/blocks.js';
-import { Cache, type Keep } from '../../src/cache/cache.js';
+import { Cache } from '../../src/cache/cache.js';
 import { hashQuestion } from '../../src/dns/hash.js';
 import { nameToWire } from '../../src/dns/names.js';
 import { blockHeaderBytes, cacheBytesLeast, cacheBytesMax, headerBytes, zoneIdsMax } from '../../src/limits.js';

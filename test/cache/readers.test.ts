@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
-import { Cache, type Keep } from '../../src/cache/cache.js';
+import { Blocks, cacheMemory, type Keep } from '../../src/cache/blocks.js';
+import { Cache } from '../../src/cache/cache.js';
 import { Epochs } from '../../src/cache/epochs.js';
 import { slabBytes } from '../../src/limits.js';
 import type { Random } from '../../src/os/random.js';

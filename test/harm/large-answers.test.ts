@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Blocks, cacheMemory } from '../../src/cache/blocks.js';
-import { Cache, type Keep } from '../../src/cache/cache.js';
+import { Blocks, cacheMemory, type Keep } from '../../src/cache/blocks.js';
+import { Cache } from '../../src/cache/cache.js';
 import { nameToWire } from '../../src/dns/names.js';
 import { cacheBytesLeast, headerBytes, largeBlocksShare, slabBytes } from '../../src/limits.js';
 import { answerFor, queryFor } from '../cache/answers.js';

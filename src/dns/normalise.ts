@@ -288,6 +288,8 @@ export class NameCompressor {
   #count = 0;
   /** The place of each slot, from 1 on; 0 is empty. */
   readonly #slots = new Uint8Array(slots);
+  /** The same memory, to empty it: `fill` is a call out of compiled code. */
+  readonly #slotWords = new Int32Array(this.#slots.buffer);
   /** Different names with equal hashes in this message. */
   #inVain = 0;
   /** Places probed for this message. */
@@ -306,7 +308,7 @@ export class NameCompressor {
     this.#count = 0;
     this.#inVain = 0;
     this.steps = 0;
-    this.#slots.fill(0);
+    for (let word = 0; word < slots / 4; word++) this.#slotWords[word] = 0;
     for (let index = 0; index < nameBytes; index++) this.#whole[index] = message[headerBytes + index];
     const labels = this.#measure(this.#whole);
     for (let label = 0; label < labels; label++) this.#add(headerBytes + this.#labels[label], label, nameBytes);

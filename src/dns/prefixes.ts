@@ -1,10 +1,10 @@
 /** Views of the first bytes of one memory, each made once: a view for each message would be 96 bytes of garbage. */
-import { receiveSlotBytes } from '../limits.js';
+import { udpBytesDefault } from '../limits.js';
 
 export class Prefixes {
   readonly whole: Uint8Array;
   /** By length, up to that of a UDP message. Longer messages cost more than their view. */
-  readonly #views: (Uint8Array | null)[] = new Array(receiveSlotBytes + 1).fill(null);
+  readonly #views: (Uint8Array | null)[] = new Array(udpBytesDefault + 1).fill(null);
 
   constructor(whole: Uint8Array) {
     this.whole = whole;

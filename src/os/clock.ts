@@ -23,8 +23,10 @@ const timerMsMax = 2 ** 31 - 1;
 
 export function systemClock(): Clock {
   const offsetMs = monotonicOffsetMs();
+  // The global is an accessor, which would be called each time.
+  const ticks = performance;
   return {
-    nowMs: () => offsetMs + performance.now(),
+    nowMs: () => offsetMs + ticks.now(),
     wallMs: () => Date.now(),
     after(delayMs, run) {
       const timer = setTimeout(run, Math.min(delayMs, timerMsMax));

@@ -64,7 +64,9 @@ export const errors = {
   badArgument: -22,
   notConnected: -107,
   noBuffers: -105,
+  isConnected: -106,
   refused: -111,
+  already: -114,
   inProgress: -115,
 } as const;
 
@@ -112,6 +114,8 @@ export interface SystemCalls {
   epollControl(epoll: number, operation: number, fd: number, event: Int32Array): number;
   /** Fills `events` with as many as fit, without waiting; their number. */
   epollReady(epoll: number, events: Int32Array, count: number): number;
+  /** Fills it with unpredictable bytes, up to 256. */
+  random(words: Uint32Array): number;
   read(fd: number, at: number, bytes: number): number;
   write(fd: number, at: number, bytes: number): number;
   /** Pins the memory for good, because the kernel may write to it. */
@@ -297,6 +301,7 @@ function memoryCalls({ koffi, of, checked }: Libc) {
   const eventfd = of('int', 'eventfd', ['uint', 'int']);
   const read = of('int64_t', 'read', ['int', 'size_t', 'size_t']);
   const write = of('int64_t', 'write', ['int', 'size_t', 'size_t']);
+  const getrandom = of('int64_t', 'getrandom', ['void*', 'size_t', 'uint']);
   const systemCall = of('int64_t', 'syscall', ['int64_t', 'int', 'void*', 'uint']);
   const pinned: ArrayBuffer[] = [];
   return {
@@ -306,6 +311,7 @@ function memoryCalls({ koffi, of, checked }: Libc) {
       attributes.setBigUint64(schedulerLayout.atRuntime, nanoseconds, true);
       return checked(systemCall(schedulerLayout.calls[process.arch === 'arm64' ? 'arm64' : 'x64'], 0, attributes, 0));
     },
+    random: (words) => checked(getrandom(words, words.byteLength, 0)),
     eventFd: () => checked(eventfd(0, eventCloseOnExecNonBlocking)),
     read: (fd, at, bytes) => checked(read(fd, at, bytes)),
     write: (fd, at, bytes) => checked(write(fd, at, bytes)),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Prefixes } from '../../src/dns/prefixes.js';
-import { receiveSlotBytes } from '../../src/limits.js';
+import { udpBytesDefault } from '../../src/limits.js';
 
 test('a prefix has its length, shares the memory, and is the same view each time', () => {
   const whole = Uint8Array.from({ length: 64 }, (_, index) => index);
@@ -15,8 +15,8 @@ test('a prefix has its length, shares the memory, and is the same view each time
 });
 
 test('views longer than a UDP message are not kept', () => {
-  const prefixes = new Prefixes(new Uint8Array(receiveSlotBytes + 1));
-  assert.equal(prefixes.of(receiveSlotBytes), prefixes.of(receiveSlotBytes));
-  assert.notEqual(prefixes.of(receiveSlotBytes + 1), prefixes.of(receiveSlotBytes + 1));
-  assert.equal(prefixes.of(receiveSlotBytes + 1).length, receiveSlotBytes + 1);
+  const prefixes = new Prefixes(new Uint8Array(udpBytesDefault + 1));
+  assert.equal(prefixes.of(udpBytesDefault), prefixes.of(udpBytesDefault));
+  assert.notEqual(prefixes.of(udpBytesDefault + 1), prefixes.of(udpBytesDefault + 1));
+  assert.equal(prefixes.of(udpBytesDefault + 1).length, udpBytesDefault + 1);
 });

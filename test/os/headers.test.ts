@@ -65,7 +65,9 @@ const errorNames: Record<keyof typeof errors, string> = {
   badArgument: 'EINVAL',
   notConnected: 'ENOTCONN',
   noBuffers: 'ENOBUFS',
+  isConnected: 'EISCONN',
   refused: 'ECONNREFUSED',
+  already: 'EALREADY',
   inProgress: 'EINPROGRESS',
 };
 

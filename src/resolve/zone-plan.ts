@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { clientBytes, clientKinds, kindOf } from '../config/client-kinds.js';
 import { type BlockConfig, type CacheConfig, type Config, seeAll } from '../config/config.js';
+import { directUpstreamOf } from '../config/direct.js';
 import type { Denial } from '../dns/answer.js';
 import { isInZone, lowerCaseName, nameToWire } from '../dns/names.js';
 import { setU32 } from '../dns/wire.js';
@@ -17,6 +18,7 @@ import {
   aaaaNxdomain,
   aaaaSmart,
   type CachePolicy,
+  type DirectAsk,
   type ServedZone,
   type ZoneTable,
   zoneTable,
@@ -50,6 +52,7 @@ export function planZones(config: Config, numberings: Numberings): PlannedListen
   const listeners = new Map<string, { at: Endpoint; block: BlockConfig; zones: PlannedZone[] }>();
   const owners = new Map<string, BlockConfig[]>();
   config.blocks.forEach((block, blockIndex) => {
+    const asks = directAskOf(block);
     for (const { zone, port } of block.zones) {
       const identity = cacheIdentity(owners, block, `${zone}:${port}`);
       for (const address of block.addresses) {
@@ -58,7 +61,7 @@ export function planZones(config: Config, numberings: Numberings): PlannedListen
         const listener = listeners.get(server) ?? { at, block, zones: [] };
         listeners.set(server, listener);
         const ordinal = numberings.counters.of(`${server} ${zone}`);
-        listener.zones.push({ block, blockIndex, zone, identity, ordinal });
+        listener.zones.push({ block, blockIndex, asks, zone, identity, ordinal });
       }
     }
   });
@@ -153,6 +156,7 @@ function cacheIdentity(owners: Map<string, BlockConfig[]>, block: BlockConfig, z
 interface PlannedZone {
   readonly block: BlockConfig;
   readonly blockIndex: number;
+  readonly asks: DirectAsk | null;
   readonly zone: string;
   /** Its text for `Numbering`. */
   readonly identity: string;
@@ -188,7 +192,7 @@ function servedZones(planned: PlannedZone, numbering: Numbering, identity: strin
 }
 
 function servedZone(planned: PlannedZone, numbers: ZoneNumbers, name: string, cache: CachePolicy | null): ServedZone {
-  const { block, zone, ordinal, blockIndex } = planned;
+  const { block, zone, ordinal, blockIndex, asks } = planned;
   const { zoneId, translatedId, isApart } = numbers;
   const { traits } = block;
   const balance = traits.prefers;
@@ -208,10 +212,18 @@ function servedZone(planned: PlannedZone, numbers: ZoneNumbers, name: string, ca
     serverId: traits.serverId === null ? null : Uint8Array.from(Buffer.from(traits.serverId)),
     finishing: balance === null ? null : { balance, countsTranslated: false },
     translation: null,
+    asks: isApart || cache === null ? null : asks,
   };
   if (translatedId === null) return own;
   const translated: ServedZone = { ...own, zoneId: translatedId, finishing: { balance, countsTranslated: true } };
   return { ...own, translation: { zone: translated, forIpv4: traits.translation!.forIpv4 } };
+}
+
+function directAskOf(block: BlockConfig): DirectAsk | null {
+  const upstream = directUpstreamOf(block);
+  if (upstream === null || block.cache === null) return null;
+  const { servfailMs, success, denial } = block.cache;
+  return { upstream, mayAsk: new Int32Array(new SharedArrayBuffer(4)), policy: { servfailMs, success, denial } };
 }
 
 function deferOf({ log, dnstap, traits }: BlockConfig): number {

@@ -2,12 +2,14 @@
  * Which zone a question is in, and the zone's properties as plain data that threads can copy. A table never changes.
  */
 import { type HeaderFlags, seeAll, seeLocalPrefix } from '../config/config.js';
+import type { DirectUpstream } from '../config/direct.js';
 import type { Denial } from '../dns/answer.js';
 import { ownQuery } from '../dns/own-queries.js';
 import { isLocalName, type Query, readQuery } from '../dns/query.js';
 import type { Preference } from '../dns/shuffle.js';
 import { classIn, sameName, typeAaaa, typeDs } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
+import type { KeepPolicy } from './cacheability.js';
 
 export const aaaaForward = 0;
 export const aaaaNxdomain = 1;
@@ -45,6 +47,15 @@ export interface ServedZone {
   readonly keepalive: number;
   /** The NSID option's value; null: none. */
   readonly serverId: Uint8Array | null;
+  /** A worker may ask upstream by itself; null: it defers all misses. One object for all zones of a block. */
+  readonly asks: DirectAsk | null;
+}
+
+export interface DirectAsk {
+  readonly upstream: DirectUpstream;
+  /** Shared with the main thread, which alone writes it: 1 while the upstream may be asked, else 0. */
+  readonly mayAsk: Int32Array;
+  readonly policy: KeepPolicy;
 }
 
 export interface Finishing {

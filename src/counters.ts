@@ -21,6 +21,8 @@ export const eventNames = [
   'tcpClosedIdle',
   'tcpClosedCrowded', // the longest idle of an address that has many, for another client
   'tcpClosedSlow', // a client that did not read its answers
+  'directAnswered', // queries that a worker asked upstream by itself, and answered
+  'directGivenUp', // … and deferred to the main thread after all
   'coalesced', // questions that joined one already asked
   'overloadedPending', // too many distinct questions in flight
   'overloadedClient', // one client had more than its share of the questions in flight
@@ -32,7 +34,7 @@ export const eventNames = [
   'answersRejectedId', // upstream answers with an id nobody waits for
   'answersRejectedQuestion', // upstream answers to another question
   'answersRejectedMalformed', // upstream answers that do not parse
-  'storeFailed', // answers not kept: no memory of the right size, or no place in the index
+  'storeFailed', // answers not kept: no memory of the right size, no place in the index, no room on the way from a worker
   'storeCrowded', // of these, those whose chain in the index was full
   'storeEvictedSlab', // entries thrown out to give their memory to another size
   'upstreamConnects', // TCP connections opened

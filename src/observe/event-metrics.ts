@@ -21,6 +21,10 @@ const droppedFamily = of('zerohop_dropped_packets_total', 'Packets dropped witho
 const overloaded = of('zerohop_overloaded_total', 'Queries given up because a limit was reached, by limit.');
 const stale = of('zerohop_stale_answers_total', 'Answers served after their TTL expired, by cause.');
 const rejectedFamily = of('zerohop_upstream_answers_rejected_total', 'Upstream answers rejected, by cause.');
+const direct = of(
+  'zerohop_direct_queries_total',
+  'Misses that workers asked upstream about by themselves, by outcome.',
+);
 const retries = of('zerohop_upstream_retries_total', 'Upstream queries retried, by cause.');
 const entries = of(
   'zerohop_handover_entries_total',
@@ -47,6 +51,8 @@ export const eventMetrics: Readonly<Record<EventName, EventMetric>> = {
   tcpClosedIdle: { ...tcpClosed, labels: { cause: 'idle' } },
   tcpClosedCrowded: { ...tcpClosed, labels: { cause: 'crowded' } },
   tcpClosedSlow: { ...tcpClosed, labels: { cause: 'slow' } },
+  directAnswered: { ...direct, labels: { outcome: 'answered' } },
+  directGivenUp: { ...direct, labels: { outcome: 'given_up' } },
   coalesced: of('zerohop_coalesced_queries_total', 'Queries that joined an identical upstream query in progress.'),
   overloadedPending: { ...overloaded, labels: { bound: 'questions' } },
   overloadedClient: { ...overloaded, labels: { bound: 'client' } },

@@ -70,12 +70,57 @@ export class UpstreamStats {
   /** As of the last reading: open connections and sockets, and the suspects among them. */
   open = 0;
   suspects = 0;
-  /** Queries come back from it, so it is not used. */
-  looping = false;
-  healthy = true;
+  #isLooping = false;
+  #isHealthy = true;
+  #isOwn = false;
+  #isKnown = false;
+  #mayAsk: Int32Array | null = null;
 
   /** `to` is the metrics' label: `10.96.0.10:53`, `[fd00::1]:53`. */
   constructor(readonly to: string) {}
+
+  /** Queries come back from it, so it is not used. */
+  get looping(): boolean {
+    return this.#isLooping;
+  }
+
+  set looping(is: boolean) {
+    this.#isLooping = is;
+    this.#tell();
+  }
+
+  get healthy(): boolean {
+    return this.#isHealthy;
+  }
+
+  set healthy(is: boolean) {
+    this.#isHealthy = is;
+    this.#tell();
+  }
+
+  /** It is a listener of ours: some names may come back. */
+  set isOwn(is: boolean) {
+    this.#isOwn = is;
+    this.#tell();
+  }
+
+  /** It has answered: until then nobody knows whether it is there. */
+  answered(): void {
+    if (this.#isKnown) return;
+    this.#isKnown = true;
+    this.#tell();
+  }
+
+  /** Says in this shared word whether workers may ask it. */
+  tellIn(mayAsk: Int32Array): void {
+    this.#mayAsk = mayAsk;
+    this.#tell();
+  }
+
+  #tell(): void {
+    const may = this.#isKnown && this.#isHealthy && !this.#isLooping && !this.#isOwn;
+    if (this.#mayAsk !== null) Atomics.store(this.#mayAsk, 0, may ? 1 : 0);
+  }
 }
 
 /** The histogram of this rcode, made at first use; rcodes are a closed set, so the map is bounded. */

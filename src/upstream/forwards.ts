@@ -109,6 +109,16 @@ export class Forwards implements Flushable {
     this.#askFrom(index, request, { askedAtMs: request.askedAtMs ?? this.#deps.clock.nowMs(), done, late });
   };
 
+  /** This word says from now on whether workers may ask the one upstream by themselves. */
+  tellWorkers(mayAsk: Int32Array): void {
+    this.#forwards[0].upstreams[0].stats.tellIn(mayAsk);
+  }
+
+  /** The one upstream has answered a worker's query: as if we had asked it. */
+  readonly answeredDirectly = (rcode: number, durationMs: number, nowMs: number): void => {
+    if (!this.#isStopped) this.#forwards[0].upstreams[0].answeredDirectly(rcode, durationMs, nowMs);
+  };
+
   flush(): void {
     const due = this.#refused;
     this.#refused = [];

@@ -45,6 +45,7 @@ export class OwnUpstreams {
   judge(upstreams: readonly Upstream[]): void {
     const before = this.#returning;
     this.#own = upstreams.filter(({ endpoint }) => this.#listeners.isOwn(endpoint));
+    for (const upstream of upstreams) upstream.stats.isOwn = this.#own.includes(upstream);
     const said = new Map<Upstream, string>();
     const returning = this.#own.filter((upstream) => {
       const { zones, isAll } = this.#listeners.returning(this.#config, upstream.endpoint);

@@ -27,6 +27,7 @@ const typeAndClassBytes = 4;
 const flagDo = 0x80;
 
 export const requestBytesMax = headerBytes + nameBytesMax + typeAndClassBytes + optBytes + requestOptionsBytesMax;
+export const plainRequestBytesMax = headerBytes + nameBytesMax + typeAndClassBytes;
 
 interface RequestForm {
   readonly id: number;
@@ -59,6 +60,26 @@ export function writeRequest(out: Uint8Array, at: number, request: Request, form
   setU16(out, end + 9, options.length);
   out.set(options, end + optBytes);
   return end + optBytes + options.length;
+}
+
+/**
+ * Writes the request for a packet's question, which ends at `questionEnd`, with RD and without OPT, at `at`, where
+ * `plainRequestBytesMax` bytes are free; returns its end.
+ */
+export function writePlainRequest(
+  out: Uint8Array,
+  at: number,
+  packet: Uint8Array,
+  { id, questionEnd }: { readonly id: number; readonly questionEnd: number },
+): number {
+  setU16(out, at, id);
+  setU16(out, at + 2, flagRd | flagAd);
+  setU16(out, at + atQuestions, 1);
+  setU16(out, at + atAnswers, 0);
+  setU16(out, at + atAuthorities, 0);
+  setU16(out, at + atAdditionals, 0);
+  for (let from = headerBytes; from < questionEnd; from++) out[at + from] = packet[from];
+  return at + questionEnd;
 }
 
 /** Whether the request needs an OPT for more than the UDP size. */

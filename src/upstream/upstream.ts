@@ -2,6 +2,8 @@
  * One upstream of a `forward`: its connections, UDP sockets and health, and which transport and OPT work with it. It
  * carries attempts; the query decides which upstream to ask, and what follows.
  */
+import { observeDuration } from '../counters.js';
+import { rcodeName } from '../dns/names.js';
 import {
   oneWayMs,
   optHeardMs,
@@ -15,7 +17,7 @@ import type { Log } from '../os/log.js';
 import type { Endpoint } from '../os/network.js';
 import { doAll } from '../scheduling/each.js';
 import { type Attempt, type Hedge, noTime, notSent, type Sent } from './attempt.js';
-import type { Rtt, UpstreamAddress, UpstreamStats } from './endpoint.js';
+import { durationsOf, type Rtt, type UpstreamAddress, type UpstreamStats } from './endpoint.js';
 import { Health, type HealthSettings } from './health.js';
 import { Pool } from './pool.js';
 import { Doubt, Probe } from './scout.js';
@@ -208,12 +210,22 @@ export class Upstream {
     this.health.answered(nowMs);
   }
 
+  /** A worker's query was answered, over a connection of the worker's own. */
+  answeredDirectly(rcode: number, durationMs: number, nowMs: number): void {
+    this.stats.reused[1]++;
+    observeDuration(durationsOf(this.stats, rcodeName(rcode)), 0, durationMs / 1000);
+    this.rtt.took(durationMs);
+    this.#transports.heard('tcp', nowMs);
+    this.heard(nowMs - durationMs, nowMs);
+  }
+
   rejected(why: 'stranger' | 'garbage'): void {
     const { counters } = this.#address.deps;
     counters.count(why === 'stranger' ? 'answersRejectedQuestion' : 'answersRejectedMalformed');
   }
 
   #wasHeard(nowMs: number): void {
+    this.stats.answered();
     this.rtt.heard(nowMs);
     this.#muteUntilMs = 0;
     this.#silentSinceMs = this.#attempts > 0 ? nowMs : noTime;

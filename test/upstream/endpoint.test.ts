@@ -19,6 +19,52 @@ test('an upstream starts healthy, with nothing counted', () => {
   );
 });
 
+test('a shared word says whether workers may ask: once it has answered, while it is healthy, does not loop and is not ours', () => {
+  const stats = new UpstreamStats('a');
+  const mayAsk = new Int32Array(new SharedArrayBuffer(4)).fill(-1);
+  stats.tellIn(mayAsk);
+  assert.equal(mayAsk[0], 0, 'nobody knows yet whether it is there');
+  stats.answered();
+  assert.equal(mayAsk[0], 1);
+  for (const change of ['healthy', 'looping', 'isOwn'] as const) {
+    stats[change] = change !== 'healthy';
+    assert.equal(mayAsk[0], 0, change);
+    stats[change] = change === 'healthy';
+    assert.equal(mayAsk[0], 1, change);
+  }
+  stats.healthy = false;
+  stats.looping = true;
+  stats.healthy = true;
+  assert.equal(mayAsk[0], 0, 'one reason is enough');
+  assert.deepEqual([stats.healthy, stats.looping], [true, true]);
+  const later = new Int32Array(new SharedArrayBuffer(4)).fill(-1);
+  stats.tellIn(later);
+  assert.equal(later[0], 0, 'what was known before is told');
+  stats.looping = false;
+  assert.deepEqual([mayAsk[0], later[0]], [0, 1], 'the last word counts');
+});
+
+test('an answer alone does not let workers ask', () => {
+  for (const change of ['healthy', 'looping', 'isOwn'] as const) {
+    const stats = new UpstreamStats('a');
+    const mayAsk = new Int32Array(new SharedArrayBuffer(4)).fill(-1);
+    stats.tellIn(mayAsk);
+    stats[change] = change !== 'healthy';
+    stats.answered();
+    assert.equal(mayAsk[0], 0, change);
+    stats[change] = change === 'healthy';
+    assert.equal(mayAsk[0], 1, change);
+  }
+});
+
+test('without a word nobody is told', () => {
+  const stats = new UpstreamStats('a');
+  stats.answered();
+  stats.isOwn = true;
+  stats.healthy = false;
+  assert.equal(stats.healthy, false);
+});
+
 test('each rcode has one histogram, made when it is first seen', () => {
   const stats = new UpstreamStats('a');
   const histogram = durationsOf(stats, 'NOERROR');

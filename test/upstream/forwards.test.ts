@@ -390,3 +390,66 @@ test('what throws in each sweep stops with the second: those who wait are told, 
   await clock.pass(1);
   assert.ok(isDrained, 'what has stopped is drained');
 });
+
+test('workers hear whether they may ask: once the upstream has answered, not while it is down, and not one of ours', async () => {
+  const { world, peers, clock } = await setUp();
+  const forwards = world.start({});
+  const mayAsk = new Int32Array(new SharedArrayBuffer(4));
+  forwards.tellWorkers(mayAsk);
+  assert.equal(mayAsk[0], 0, 'it has answered nothing yet');
+  const asking = new Asking(world, forwards);
+  asking.ask('first');
+  await clock.pass(600);
+  assert.equal(mayAsk[0], 1);
+  peers[0].die();
+  for (let tries = 0; tries < 6; tries++) {
+    asking.ask('a');
+    await clock.pass(600);
+  }
+  assert.deepEqual([mayAsk[0], forwards.upstreams()[0].healthy], [0, false]);
+  await peers[0].listen();
+  await clock.pass(2_000);
+  assert.equal(mayAsk[0], 1);
+  world.ours.set(server(1).address, ['a.test.']);
+  world.own.changed();
+  assert.equal(mayAsk[0], 0, 'the main thread knows what comes back from it');
+  world.ours.clear();
+  world.own.changed();
+  assert.equal(mayAsk[0], 1);
+  forwards.each()[0].loops();
+  assert.equal(mayAsk[0], 0);
+});
+
+test("an answer to a worker's query counts as one to ours: among the requests and their durations, and for health", async () => {
+  const { world, peers, clock } = await setUp();
+  const forwards = world.start({});
+  const asking = new Asking(world, forwards);
+  peers[0].die();
+  for (let tries = 0; tries < 6; tries++) {
+    asking.ask('a');
+    await clock.pass(600);
+  }
+  const [stats] = forwards.upstreams();
+  const counted = () => [...stats.durations].map(([rcode, numbers]) => [rcode, numbers.slice(0, -1).reduce(add, 0)]);
+  assert.deepEqual([stats.healthy, stats.reused, counted()], [false, [0, 0], []]);
+  forwards.answeredDirectly(0, 3, clock.nowMs());
+  forwards.answeredDirectly(3, 4, clock.nowMs());
+  forwards.answeredDirectly(0, 5, clock.nowMs());
+  assert.deepEqual([stats.healthy, stats.reused], [true, [0, 3]]);
+  assert.deepEqual(counted(), [
+    ['NOERROR', 2],
+    ['NXDOMAIN', 1],
+  ]);
+  assert.ok(Math.abs(stats.durations.get('NOERROR')!.at(-1)! - 0.008) < 1e-9, 'in seconds');
+  assert.ok(world.logged.some((line) => line.includes('is up again')));
+  const before = [...stats.durations.get('NOERROR')!];
+  forwards.stop();
+  forwards.answeredDirectly(0, 3, clock.nowMs());
+  assert.deepEqual(
+    [stats.reused, [...stats.durations.get('NOERROR')!]],
+    [[0, 3], before],
+    'stopped, it counts nothing',
+  );
+});
+
+const add = (sum: number, one: number): number => sum + one;

@@ -3,7 +3,14 @@ import { test } from 'node:test';
 import dnsPacket from 'dns-packet';
 import { Normaliser } from '../../src/dns/normalise.js';
 import { requestOptionsBytesMax } from '../../src/limits.js';
-import { AnswerReader, needsOpt, requestBytesMax, writeRequest } from '../../src/upstream/request.js';
+import {
+  AnswerReader,
+  needsOpt,
+  plainRequestBytesMax,
+  requestBytesMax,
+  writePlainRequest,
+  writeRequest,
+} from '../../src/upstream/request.js';
 import { readUpstream, upstreamId, upstreamQuestion } from '../corpus/read.js';
 import { hashKey } from '../dns/hash-key.js';
 import { answerTo, type Query, question, request } from './scripted.js';
@@ -61,6 +68,26 @@ test('the longest question fits, with as many options as there may be', () => {
   const longest = { ...asked, question: Buffer.concat([name, Buffer.of(0, 1, 0, 1)]), options };
   const form = { id: 1, hasOpt: true, udpBytes: 4_096 };
   assert.equal(writeRequest(new Uint8Array(requestBytesMax), 0, longest, form), requestBytesMax);
+});
+
+test('a plain request is what a request with RD and without OPT is, whatever the client sent around its question', () => {
+  const longest = Buffer.concat([...Array.from({ length: 127 }, () => Buffer.from('\x01a')), Buffer.of(0, 0, 1, 0, 1)]);
+  for (const asked of [question('A.exAmple', 65), question('', 2), question('a', 255), longest]) {
+    for (const rest of ['', '00002904d0000080000000']) {
+      // All flags, and more records than there are.
+      const packet = Buffer.concat([Buffer.from('1234ffff0009000900090009', 'hex'), asked, Buffer.from(rest, 'hex')]);
+      for (const at of [0, 5]) {
+        const [plain, other] = [0xff, 0xff].map((byte) => new Uint8Array(at + requestBytesMax).fill(byte));
+        const form = { id: 0xbeef, questionEnd: 12 + asked.length };
+        const end = writePlainRequest(plain, at, packet, form);
+        const otherForm = { id: 0xbeef, hasOpt: false, udpBytes: 1_232 };
+        assert.equal(end, writeRequest(other, at, { ...request(''), question: asked }, otherForm));
+        assert.deepEqual(plain, other);
+        assert.ok(end - at <= plainRequestBytesMax);
+      }
+    }
+  }
+  assert.equal(12 + longest.length, plainRequestBytesMax);
 });
 
 test('an answer to the question is one, whatever its rcode and its spelling', () => {

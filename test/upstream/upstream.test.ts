@@ -53,6 +53,18 @@ test('attempts go by the transport they ask for', async () => {
   assert.equal(isAtRest(upstream), false);
 });
 
+test("an answer to a worker's query is heard as one over TCP, and tells how long the upstream takes", async () => {
+  const { upstream } = await setUp();
+  const { rtt } = upstream;
+  const { p95Ms } = rtt;
+  assert.equal(upstream.transportFor('tcp', ['tcp'], 1_000), 'udp', 'nothing came over TCP yet');
+  upstream.answeredDirectly(0, 8, 1_000);
+  assert.ok(rtt.averageMs > 0 && rtt.averageMs < 8 && rtt.p95Ms < p95Ms);
+  assert.deepEqual([rtt.lastHeardMs, rtt.hasAnsweredSince(992), rtt.hasAnsweredSince(993)], [1_000, true, false]);
+  assert.equal(upstream.transportFor('tcp', ['tcp'], 1_000), 'tcp');
+  assert.deepEqual([upstream.stats.reused, upstream.stats.opened, upstream.open], [[0, 1], [0, 0], 0]);
+});
+
 test('it remembers when it was heard', async () => {
   const { upstream } = await setUp();
   assert.equal(upstream.rtt.wasHeardSince(0), false);

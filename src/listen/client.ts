@@ -24,6 +24,9 @@ export type Refuse = Serve;
 /** Refreshes what a packet that has its answer asked for; borrows it until it returns and never replies. */
 export type Refresh = (packet: Uint8Array, client: Client) => void;
 
+/** Caches an answer that a worker has given; the bytes are resolve/direct.ts's, borrowed until it returns. */
+export type KeepAnswer = (entry: Uint8Array, arrivedMs: number) => void;
+
 /** What receives packets from a `Peer`, and sends the answers. */
 export interface Receiver<Peer> {
   localOf(peer: Peer): Endpoint;

@@ -6,7 +6,7 @@ import type { Clock } from '../os/clock.js';
 import type { Endpoint, Network } from '../os/network.js';
 import { raiseOpenFiles } from '../os/open-files.js';
 import { toEach } from '../scheduling/each.js';
-import type { Refresh, Refuse, Serve } from './client.js';
+import type { KeepAnswer, Refresh, Refuse, Serve } from './client.js';
 import { openTcpListener, type TcpDeps, type TcpListener } from './tcp.js';
 import { TcpPlaces } from './tcp-places.js';
 import { TcpTurns } from './tcp-turns.js';
@@ -25,10 +25,11 @@ export interface WantedListener<Table = unknown> {
   /** A reload may change them. */
   readonly timeouts: () => TimeoutsConfig;
   readonly serve: Serve;
-  /** For the workers: the current table, and where refreshes and overload go. */
+  /** For the workers: the current table, and where refreshes, overload and answers for the cache go. */
   readonly table: () => Table;
   readonly refresh: Refresh;
   readonly refuse: Refuse;
+  readonly keep: KeepAnswer;
 }
 
 interface OpenListener {

@@ -5,7 +5,7 @@
  *
  *   | mmsghdr 64 B each | iovec 16 B each | peer 80 B each: sockaddr 32, control 48 | slots |
  */
-import type { Counters } from '../counters.js';
+import type { Counters, FamilyIndex } from '../counters.js';
 import type { Slot } from '../dns/answer.js';
 import { batchPacketsMax, sendSlotBytes } from '../limits.js';
 import { socketAddressBytes } from '../os/addresses.js';
@@ -28,6 +28,14 @@ const atControl = 8;
 const msgAtControlBytes = 10;
 const msgAtLength = 14;
 const wordsOfHeader = msgHeaderBytes / 4;
+
+/** A received packet; one object, overwritten by the next. */
+export interface Received {
+  packet: Uint8Array;
+  length: number;
+  family: FamilyIndex;
+  nowMs: number;
+}
 
 export class Datagrams {
   readonly slots: readonly Slot[];
@@ -90,6 +98,22 @@ export class Datagrams {
 
   peerAt(index: number): number {
     return this.#peersFrom + index * peerWords;
+  }
+
+  /** Copies a received datagram and its sender into slot `index`, which is at least as long. */
+  take(index: number, from: Datagrams, fromIndex: number): void {
+    const { words } = this;
+    const length = from.length(fromIndex);
+    const header = index * wordsOfHeader;
+    const peer = from.peerAt(fromIndex);
+    const to = this.peerAt(index);
+    words[header + msgAtLength] = length;
+    words[header + msgAtNameBytes] = from.nameBytes(fromIndex);
+    words[header + msgAtControlBytes] = from.controlBytes(fromIndex);
+    for (let word = 0; word < peerWords; word++) words[to + word] = from.words[peer + word];
+    const { bytes } = this.slots[index];
+    const packet = from.slots[fromIndex].bytes;
+    for (let byte = 0; byte < length; byte++) bytes[byte] = packet[byte];
   }
 
   /** Addresses the datagram in slot `index`, `length` bytes, to the peer at `at` in `from`. */

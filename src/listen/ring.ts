@@ -1,6 +1,6 @@
 /**
- * A ring in shared memory through which a worker defers packets to the main thread: one writer, one reader. An entry
- * holds the packet and all that answering it needs. Without room the worker answers SERVFAIL; in the second half of the
+ * A ring in shared memory through which a worker defers packets to the main thread, and gives it answers for the cache:
+ * one writer, one reader. An entry holds the packet and all that answering it needs. Without room the worker answers SERVFAIL; in the second half of the
  * room each client has a bounded share. A flag makes one wake-up enough for all entries until the reader looks.
  *
  *   words: | … | written | … | taken | … | woken | … |   entries: | bytes kind socket length … arrived peer | packet |
@@ -16,7 +16,9 @@ import { type Datagrams, peerAddressWords, peerWords } from './message-batch.js'
 /** A query to answer, or one that has its answer and needs a refresh. */
 export const kindQuestion = 0;
 export const kindRefresh = 1;
-export type EntryKind = typeof kindQuestion | typeof kindRefresh;
+/** An answer for the cache: bytes that resolve/ has written and reads. Its client has been answered. */
+export const kindAnswer = 2;
+export type EntryKind = typeof kindQuestion | typeof kindRefresh | typeof kindAnswer;
 
 /** A cache line apart, because the two threads write them, and one from what lies before the memory. */
 const writtenWord = 16;
@@ -29,6 +31,8 @@ const recordAtKind = 1;
 const atSocket = 2;
 const atLength = 3;
 const atNameBytes = 4;
+/** Of an answer, in place of the size of a name. */
+const atOrders = 4;
 const atControlBytes = 5;
 const atArrived = 6;
 const atPeer = 8;
@@ -63,6 +67,7 @@ export class RingWriter {
   readonly #ring: Ring;
   readonly #shares: RingShares;
   readonly #hashKey: HashKey;
+  #skipped = 0;
 
   constructor(memory: SharedArrayBuffer, hashKey: HashKey) {
     this.#ring = new Ring(memory);
@@ -72,28 +77,19 @@ export class RingWriter {
 
   /** Copies a received datagram and its sender; false without room, or when this client's share is used up. */
   put(kind: EntryKind, socket: number, arrivedMs: number, from: Datagrams, index: number): boolean {
-    const { words, doubles, bytes, size } = this.#ring;
+    const { words, bytes, size } = this.#ring;
     const length = from.length(index);
     const needed = (entryHeaderWords * 4 + length + 7) & ~7;
-    const written = words[writtenWord];
-    const toEnd = size - (written & (size - 1));
-    const skipped = toEnd < needed ? toEnd : 0;
-    const left = size - ((written - Atomics.load(words, takenWord)) | 0) - skipped - needed;
+    const left = this.#leftAfter(needed);
     if (left < 0) return false;
     if (left >= size / 2) this.#shares.forget();
     // Refreshes are worth less than queries, and leave them half of the room.
     else if (kind === kindRefresh) return false;
     else if (!this.#takeShare(from, index, needed)) return false;
-    if (skipped > 0) words[this.#ring.at(written) >> 2] = skip;
-    const position = (written + skipped) | 0;
-    const entry = this.#ring.at(position) >> 2;
-    words[entry + atBytes] = needed;
-    words[entry + recordAtKind] = kind;
-    words[entry + atSocket] = socket;
-    words[entry + atLength] = length;
+    const position = this.#place();
+    const entry = this.#begin(position, needed, kind, socket, length, arrivedMs);
     words[entry + atNameBytes] = from.nameBytes(index);
     words[entry + atControlBytes] = from.controlBytes(index);
-    doubles[(entry + atArrived) >> 1] = arrivedMs;
     const peer = from.peerAt(index);
     for (let word = 0; word < peerWords; word++) words[entry + atPeer + word] = from.words[peer + word];
     const packet = from.slots[index].bytes;
@@ -101,6 +97,50 @@ export class RingWriter {
     for (let byte = 0; byte < length; byte++) bytes[to + byte] = packet[byte];
     Atomics.store(words, writtenWord, (position + needed) | 0);
     return true;
+  }
+
+  /** Copies an answer that came while these orders held; false without room. Like a refresh it leaves queries half. */
+  putAnswer(socket: number, orders: number, arrivedMs: number, answer: Uint8Array): boolean {
+    const { words, bytes, size } = this.#ring;
+    const { length } = answer;
+    const needed = (entryHeaderWords * 4 + length + 7) & ~7;
+    if (this.#leftAfter(needed) < size / 2) return false;
+    const position = this.#place();
+    const entry = this.#begin(position, needed, kindAnswer, socket, length, arrivedMs);
+    words[entry + atOrders] = orders;
+    const to = (entry + entryHeaderWords) * 4;
+    for (let byte = 0; byte < length; byte++) bytes[to + byte] = answer[byte];
+    Atomics.store(words, writtenWord, (position + needed) | 0);
+    return true;
+  }
+
+  /** The room that is left after an entry of so many bytes, negative without room; `#place` then follows from it. */
+  #leftAfter(needed: number): number {
+    const { words, size } = this.#ring;
+    const written = words[writtenWord];
+    const toEnd = size - (written & (size - 1));
+    this.#skipped = toEnd < needed ? toEnd : 0;
+    return size - ((written - Atomics.load(words, takenWord)) | 0) - this.#skipped - needed;
+  }
+
+  /** The position of the next entry, behind what is skipped. */
+  #place(): number {
+    const { words } = this.#ring;
+    const written = words[writtenWord];
+    if (this.#skipped > 0) words[this.#ring.at(written) >> 2] = skip;
+    return (written + this.#skipped) | 0;
+  }
+
+  /** Writes what all entries begin with; the entry's first word. */
+  #begin(position: number, needed: number, kind: EntryKind, socket: number, length: number, arrivedMs: number): number {
+    const { words, doubles } = this.#ring;
+    const entry = this.#ring.at(position) >> 2;
+    words[entry + atBytes] = needed;
+    words[entry + recordAtKind] = kind;
+    words[entry + atSocket] = socket;
+    words[entry + atLength] = length;
+    doubles[(entry + atArrived) >> 1] = arrivedMs;
+    return entry;
   }
 
   #takeShare(from: Datagrams, index: number, bytes: number): boolean {
@@ -160,6 +200,8 @@ export class RingReader {
   kind: EntryKind = kindQuestion;
   socket = 0;
   arrivedMs = 0;
+  /** Of an answer: the orders that held when it came. */
+  orders = 0;
   nameBytes = 0;
   controlBytes = 0;
   /** A copy of the packet, overwritten by the next entry. */
@@ -193,6 +235,7 @@ export class RingReader {
     this.kind = words[entry + recordAtKind] as EntryKind;
     this.socket = words[entry + atSocket];
     this.nameBytes = words[entry + atNameBytes];
+    this.orders = words[entry + atOrders];
     this.controlBytes = words[entry + atControlBytes];
     this.arrivedMs = doubles[(entry + atArrived) >> 1];
     const length = words[entry + atLength];

@@ -1,27 +1,33 @@
 /**
- * A worker's loop: receive up to 64 datagrams in one call, decide about each, send the answers in one call, defer the
- * rest. It has no event loop, waits only in the kernel, and makes no garbage per packet. `decide` is injected.
+ * A worker's loop: receive up to 64 datagrams in one call, decide about each, send the answers in one call, ask upstream
+ * about plain ones of the rest, defer the others. It has no event loop, waits only in the kernel, and makes no garbage
+ * per packet. `decide` is injected.
  *
- *   recvmmsg ─> orders? ─> [ decide ─> send slot | ring | nothing ] × n ─> sendmmsg ─> wake the main thread?
+ *   recvmmsg ─> orders? ─> [ decide ─> send slot | row | ring | nothing ] × n ─> sendmmsg ─> wake the main thread?
+ *
+ * With queries of its own under way it polls their connections together with its sockets (asking.ts).
  */
 
-import type { Counters, FamilyIndex } from '../counters.js';
+import type { Counters } from '../counters.js';
 import type { Slot } from '../dns/answer.js';
-import { batchPacketsMax, listenersMax, receiveSlotBytes, receiveTimeoutMs, sendSlotBytes } from '../limits.js';
+import type { HashKey } from '../dns/hash.js';
+import {
+  batchPacketsMax,
+  directConnectionsMax,
+  directSweepMs,
+  directUpstreamsMax,
+  listenersMax,
+  receiveSlotBytes,
+  receiveTimeoutMs,
+  sendSlotBytes,
+} from '../limits.js';
 import { familyAt } from '../os/addresses.js';
 import { errors, linux, type SystemCalls } from '../os/system-calls.js';
-import { Datagrams, sendAll } from './message-batch.js';
+import { type DirectAsking, OwnQueries } from './asking.js';
+import { Datagrams, type Received, sendAll } from './message-batch.js';
 import { kindQuestion, kindRefresh, type RingWriter } from './ring.js';
 import type { SampleWriter } from './samples.js';
 import type { OrderNumbers, Orders, SocketOrder } from './worker.js';
-
-/** A received packet; one object, overwritten by the next. */
-export interface Received {
-  packet: Uint8Array;
-  length: number;
-  family: FamilyIndex;
-  nowMs: number;
-}
 
 export interface Decide<Table> {
   /** Writes the answer into the slot: its bytes, 0 for none, negative to defer. */
@@ -32,9 +38,12 @@ export interface Decide<Table> {
   overloaded(received: Received, slot: Slot): number;
 }
 
-interface WorkerLoopDeps<Table> {
+export interface WorkerLoopDeps<Table> {
   readonly calls: SystemCalls;
   readonly decide: Decide<Table>;
+  /** Null: the main thread asks about everything. */
+  readonly asking: DirectAsking<Table> | null;
+  readonly hashKey: HashKey;
   readonly counters: Counters;
   readonly ring: RingWriter;
   readonly samples: Pick<SampleWriter, 'take'>;
@@ -49,6 +58,7 @@ interface WorkerLoopDeps<Table> {
 }
 
 const pollEntryBytes = 8;
+const pollEntriesMax = listenersMax + directUpstreamsMax * directConnectionsMax;
 
 export class WorkerLoop<Table> {
   readonly #deps: WorkerLoopDeps<Table>;
@@ -57,8 +67,9 @@ export class WorkerLoop<Table> {
   readonly #packet: Received = { packet: new Uint8Array(0), length: 0, family: 0, nowMs: 0 };
   #orders: Orders<Table>;
   #leaving: SocketOrder<Table>[] = [];
-  readonly #pollEntries = new Int32Array(new ArrayBuffer(listenersMax * pollEntryBytes));
+  readonly #pollEntries = new Int32Array(new ArrayBuffer(pollEntriesMax * pollEntryBytes));
   readonly #pollAt: number;
+  readonly #own: OwnQueries<Table> | null;
   #mustWake = false;
   /** Datagrams were received and none is answered yet. */
   #isBatchOpen = false;
@@ -71,7 +82,22 @@ export class WorkerLoop<Table> {
     this.#answers = new Datagrams(deps.calls, sendSlotBytes);
     this.#pollAt = deps.calls.addressOf(this.#pollEntries.buffer as ArrayBuffer);
     this.#orders = { ...first, sockets: [] };
+    this.#own = deps.asking === null ? null : this.#ownQueries(deps.asking);
     this.#follow(first);
+  }
+
+  #ownQueries(asking: DirectAsking<Table>): OwnQueries<Table> {
+    const deps = this.#deps;
+    return new OwnQueries<Table>(
+      {
+        ...deps,
+        asking,
+        answers: this.#answers,
+        wake: () => this.#wake(),
+        overloaded: (received, slot) => deps.decide.overloaded(received, slot),
+      },
+      this.#orders,
+    );
   }
 
   run(): void {
@@ -80,19 +106,39 @@ export class WorkerLoop<Table> {
   }
 
   turn(): void {
+    try {
+      this.#takeTurn();
+    } catch (error) {
+      // The exception ends the worker, but must not lose its queries.
+      this.#own?.giveUpAll();
+      throw error;
+    }
+  }
+
+  #takeTurn(): void {
     const { sockets } = this.#orders;
-    if (sockets.length === 1) this.#serve(sockets[0], linux.waitForOne);
-    else if (sockets.length > 1) this.#serveReady(sockets);
+    const isAlone = this.#own === null || this.#own.isIdle;
+    if (sockets.length === 1 && isAlone) this.#serve(sockets[0], linux.waitForOne);
+    else if (sockets.length > 0) this.#serveReady(sockets);
     else this.#deps.numbers.await(this.#orders.number, receiveTimeoutMs);
     if (this.#deps.numbers.issued !== this.#orders.number) this.#takeOrders();
     if (this.#leaving.length > 0 || this.#deps.numbers.taken !== this.#orders.number) this.#finishOrders();
   }
 
   #serveReady(sockets: readonly SocketOrder<Table>[]): void {
-    const ready = this.#deps.calls.poll(this.#pollAt, sockets.length, receiveTimeoutMs);
-    if (ready <= 0) return;
-    for (let index = 0; index < sockets.length; index++) {
-      if (this.#pollEntries[index * 2 + 1] >> 16 !== 0) this.#serve(sockets[index], linux.dontWait);
+    const own = this.#own;
+    const entries = this.#pollEntries;
+    const connections = own === null ? 0 : own.watch(entries, sockets.length);
+    const timeoutMs = own === null || own.isIdle ? receiveTimeoutMs : directSweepMs;
+    const ready = this.#deps.calls.poll(this.#pollAt, sockets.length + connections, timeoutMs);
+    if (own !== null && (connections > 0 || ready === 0)) {
+      const nowMs = this.#deps.nowMs();
+      // Answers first: their clients have waited longer.
+      if (ready > 0) own.read(entries, sockets.length, nowMs);
+      own.flush(nowMs);
+    }
+    for (let index = 0; index < sockets.length && ready > 0; index++) {
+      if (entries[index * 2 + 1] >> 16 !== 0) this.#serve(sockets[index], linux.dontWait);
     }
   }
 
@@ -104,6 +150,7 @@ export class WorkerLoop<Table> {
       // The next orders explain the error; waiting avoids a busy loop.
       const isUsual = count === errors.tryAgain || count === errors.interrupted || count === 0;
       if (!isUsual) numbers.await(this.#orders.number, receiveTimeoutMs);
+      this.#own?.flush(this.#deps.nowMs());
       return 0;
     }
     this.#isBatchOpen = true;
@@ -151,10 +198,15 @@ export class WorkerLoop<Table> {
     deps.counters.countBatch(count);
     deps.samples.take(datagrams, count);
     datagrams.prepare(count, this.#withControl);
+    if (this.#own !== null) this.#own.flush(packet.nowMs);
     if (this.#mustWake) {
       this.#mustWake = false;
-      if (deps.ring.mustWake()) deps.wakeControlLane();
+      this.#wake();
     }
+  }
+
+  #wake(): void {
+    if (this.#deps.ring.mustWake()) this.#deps.wakeControlLane();
   }
 
   /** 1 when the answer is in slot `slot` of the send batch. */
@@ -167,6 +219,7 @@ export class WorkerLoop<Table> {
     try {
       bytes = decide.answer(socket.table, packet, out);
       if (bytes < 0) {
+        if (this.#own?.take(socket, datagrams, index, packet)) return 0;
         this.#mustWake = true;
         if (ring.put(kindQuestion, socket.id, packet.nowMs, datagrams, index)) return 0;
         counters.count('overloadedHandOver');
@@ -204,16 +257,20 @@ export class WorkerLoop<Table> {
       this.#pollEntries[index * 2 + 1] = linux.pollIn;
     }
     this.#withControl = orders.sockets.some(({ hasPacketInfo }) => hasPacketInfo) ? 1 : 0;
+    if (this.#own !== null) this.#own.follow(orders);
     if (this.#leaving.length === 0) this.#received.prepare(batchPacketsMax, this.#withControl);
   }
 
   /** Empties sockets that are to be closed, then acknowledges the orders. */
   #finishOrders(): void {
+    const isAnyLeaving = this.#leaving.length > 0;
     for (let socket = this.#leaving.shift(); socket !== undefined; socket = this.#leaving.shift()) {
       for (let batches = 0; batches < drainBatchesMax; batches++) {
         if (this.#serve(socket, linux.dontWait) === 0) break;
       }
     }
+    // What those batches asked is the main thread's before it hears that the sockets are left.
+    if (isAnyLeaving || this.#orders.next === 'end') this.#own?.giveUpAll();
     this.#deps.numbers.take(this.#orders.number);
     this.#deps.wakeControlLane();
   }

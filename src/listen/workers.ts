@@ -16,7 +16,7 @@ import { FairQueue } from '../scheduling/fair-queue.js';
 import type { Client } from './client.js';
 import type { WantedListener } from './listeners.js';
 import { type Peer, peerWords, SendBatch } from './message-batch.js';
-import { clientNumber, type EntryKind, kindRefresh, type RingReader } from './ring.js';
+import { clientNumber, type EntryKind, kindAnswer, kindRefresh, type RingReader } from './ring.js';
 import type { SampleReader } from './samples.js';
 import type { UdpListener } from './udp-portable.js';
 import { type SocketOrder, UdpWorker, type WorkerDeps } from './worker.js';
@@ -29,7 +29,7 @@ interface WorkersDeps<Shared> extends Omit<WorkerDeps<Shared>, 'wakeFd' | 'died'
   threadDied(index: number): void;
 }
 
-type WantedUdp<Table> = Pick<WantedListener<Table>, 'at' | 'table' | 'serve' | 'refresh' | 'refuse'>;
+type WantedUdp<Table> = Pick<WantedListener<Table>, 'at' | 'table' | 'serve' | 'refresh' | 'refuse' | 'keep'>;
 
 interface Socket<Table> extends Omit<SocketOrder<Table>, 'table'> {
   readonly listener: WorkerListener<Table>;
@@ -106,6 +106,11 @@ export class Workers<Table, Shared> {
   answering(): Promise<void> {
     if (this.#haveTaken(this.#latest)) return Promise.resolve();
     return new Promise<void>((resolve) => void this.#whenAnswering.push(resolve));
+  }
+
+  /** Serves what workers have deferred, and caches their answers, as far as one turn allows: the tables change next. */
+  settle(): void {
+    this.#takeAll();
   }
 
   /** Orders the workers to use the current tables, and pages as large as the main thread's. */
@@ -193,6 +198,11 @@ export class Workers<Table, Shared> {
     if (socket === undefined) return null;
     const { kind, packet } = ring;
     const { listener } = socket;
+    if (kind === kindAnswer) {
+      // After a reload an answer may belong to what is gone.
+      if (ring.orders === this.#latest[this.#rings.indexOf(ring)]) listener.wanted.keep(packet, ring.arrivedMs);
+      return null;
+    }
     const client = this.#freeClients.pop() ?? new WorkerClient<Table>(this.#clients);
     client.begin(socket, ring);
     if (kind !== kindRefresh) listener.inFlight++;
@@ -367,7 +377,7 @@ interface Deferred<Table> {
 interface DeferredDeps<Item> {
   readonly hashKey: HashKey;
   nowMs(): number;
-  /** What the reader's current entry asks for; null when its listener is closed. */
+  /** What the reader's current entry asks for; null when its listener is closed, or it was an answer for the cache. */
   read(ring: RingReader): Item | null;
   /** A copy of the item, which outlives the reader's entry. */
   keep(item: Item): Item;
@@ -381,6 +391,10 @@ const servedPerLook = 8;
 export class DeferredQueue<Item> {
   readonly #deps: DeferredDeps<Item>;
   readonly #turns = new FairQueue<number, Item>(handedOverMax);
+  /** A turn begins with the ring behind the one with which the last turn ended. */
+  #next = 0;
+  /** The last turn has left something in a ring: queries there wait like those in the queue, not in the ring's order. */
+  #isBehind = false;
 
   constructor(deps: DeferredDeps<Item>) {
     this.#deps = deps;
@@ -395,12 +409,24 @@ export class DeferredQueue<Item> {
     let moved = 0;
     const hasTime = (): boolean => ++served % servedPerLook !== 0 || nowMs() < untilMs;
     let isInTime = true;
-    for (const ring of rings) {
+    const isBehind = this.#isBehind;
+    this.#isBehind = false;
+    for (let left = rings.length; left > 0; left--) {
+      const ring = rings[this.#next];
+      this.#next = (this.#next + 1) % rings.length;
       ring.awake();
       while (moved < ringMovedAtOnceMax && ring.next()) {
         const item = read(ring);
-        if (item === null) continue;
-        if (turns.size === 0 && isInTime) {
+        if (item === null) {
+          // An answer was cached: queries behind it may wait for the next turn, but not other work of the loop.
+          isInTime &&= hasTime();
+          if (isInTime) continue;
+          this.#isBehind = true;
+          // Nor may those that are in the queue.
+          for (let count = 0; count < servedPerLook && turns.size > 0; count++) serve(turns.take() as Item);
+          return false;
+        }
+        if (turns.size === 0 && isInTime && !isBehind) {
           serve(item);
           isInTime = hasTime();
         } else {

@@ -4,7 +4,7 @@
  */
 import { type Config, ConfigError, formatDiagnostic } from '../config/config.js';
 import { watchFiles } from '../config/watch.js';
-import type { Refresh, Refuse, Serve } from '../listen/client.js';
+import type { KeepAnswer, Refresh, Refuse, Serve } from '../listen/client.js';
 import { ListenError, type Listeners, type WantedListener } from '../listen/listeners.js';
 import type { Timer } from '../os/clock.js';
 import type { LogFields } from '../os/log.js';
@@ -30,6 +30,10 @@ export interface ActiveConfigurationDeps extends ProbingDeps {
   serve(tableOf: TableOf): Serve;
   refresh(tableOf: TableOf): Refresh;
   refuse(tableOf: TableOf): Refuse;
+  /** For the answers of workers, in whatever zone. */
+  readonly keep: KeepAnswer;
+  /** What came under the present tables is to be dealt with. */
+  tablesWillChange(): void;
   tablesChanged(config: Config): void;
 }
 
@@ -188,6 +192,7 @@ export class ActiveConfiguration {
   #switchTo(next: Generation): Generation {
     const before = this.generation;
     try {
+      this.#deps.tablesWillChange();
       this.#use(next);
       next.takeCacheOf(before);
       const probing = startProbing(next, this.#deps);
@@ -258,7 +263,7 @@ export class ActiveConfiguration {
   }
 
   #wanted({ listeners }: Generation): WantedListener<ZoneTable>[] {
-    const { serve, refresh, refuse } = this.#deps;
+    const { serve, refresh, refuse, keep } = this.#deps;
     return listeners.map((by) => {
       const { server, at } = by;
       const entry = this.#servers.get(server) ?? { by };
@@ -266,7 +271,7 @@ export class ActiveConfiguration {
       const table = () => entry.by.table;
       const timeouts = () => entry.by.block.timeouts;
       const tableOf = (client: string) => entry.by.tableOf(client);
-      const hands = { serve: serve(tableOf), refresh: refresh(tableOf), refuse: refuse(tableOf) };
+      const hands = { serve: serve(tableOf), refresh: refresh(tableOf), refuse: refuse(tableOf), keep };
       return { key: server, at, timeouts, table, ...hands };
     });
   }

@@ -40,6 +40,7 @@ import type { Endpoint, Network } from '../os/network.js';
 import type { NetworkFailures } from '../os/node-network.js';
 import type { Profiler } from '../os/profiler.js';
 import type { Random } from '../os/random.js';
+import { keepFrom } from '../resolve/direct.js';
 import { LoopWatch } from '../resolve/loop.js';
 import { Misses } from '../resolve/miss.js';
 import type { Route } from '../resolve/route.js';
@@ -171,6 +172,8 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
     serve: (tableOf) => top.watched(serveFrom(resolving, tableOf)),
     refresh: (tableOf) => refreshFrom(resolving, tableOf),
     refuse: (tableOf) => refuseFrom(resolving, tableOf),
+    keep: keepFrom({ ...parts, home: (zoneId) => active.generation.directHome(zoneId) }),
+    tablesWillChange: () => threads?.settle(),
     tablesChanged(now) {
       settings.inForce(now);
       threads?.update();

@@ -21,6 +21,7 @@ import type { Random } from '../os/random.js';
 import type { PluginDeps } from '../plugins/plugin.js';
 import { plugins } from '../plugins/registry.js';
 import { keepRoute } from '../resolve/cacheability.js';
+import type { DirectHome } from '../resolve/direct.js';
 import type { LoopWatch } from '../resolve/loop.js';
 import { guardFrom, judgeIn, makeFrom, type PluginAtWork, planFrom, type Route } from '../resolve/route.js';
 import {
@@ -74,6 +75,8 @@ export class Generation {
   readonly listeners: readonly PlannedListener[];
   readonly blocks: readonly BlockAtWork[];
   readonly #storeOfZone = new Map<number, Store | null>();
+  /** Of the zones in which workers ask by themselves. */
+  readonly #directHomes = new Map<number, DirectHome>();
   /** Its zones' places in the counters. */
   readonly #places: Holding;
 
@@ -129,6 +132,12 @@ export class Generation {
       this.#storeOfZone.set(zone.zoneId, block.store);
       const route = { ...(zone.cache === null ? block.uncached : block.cached), ...ways };
       routes.set(zone, route);
+      if (zone.asks !== null && block.store !== null) {
+        block.forwards.tellWorkers(zone.asks.mayAsk);
+        const { store, forwards, cached } = block;
+        const preferPositive = cached.keep?.preferPositive === true;
+        this.#directHomes.set(zone.zoneId, { store, preferPositive, answered: forwards.answeredDirectly });
+      }
       if (zone.translation === null) continue;
       this.#storeOfZone.set(zone.translation.zone.zoneId, block.store);
       routes.set(zone.translation.zone, translatedFrom(route, atWorkOf(block), subqueryIn(zone), normaliser));
@@ -138,6 +147,11 @@ export class Generation {
   /** The store for this zone's answers; null without a cache. */
   store(zoneId: number): Store | null {
     return this.#storeOfZone.get(zoneId) ?? null;
+  }
+
+  /** Where the answers of workers in this zone go; null where they do not ask by themselves. */
+  directHome(zoneId: number): DirectHome | null {
+    return this.#directHomes.get(zoneId) ?? null;
   }
 
   /** Takes over the cached answers of `before` in zones that make the same answers here. */

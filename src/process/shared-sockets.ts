@@ -103,7 +103,8 @@ export function openWorkers({
     }
     const prngSeed = deps.random.below(2 ** 32);
     const { memory, hashKey } = blocks;
-    const shared: WorkerMemory = { blocks: memory, hashKey, epochs: epochs.memory, ownMark, prngSeed };
+    const asksUpstream = threads === 1;
+    const shared: WorkerMemory = { blocks: memory, hashKey, epochs: epochs.memory, ownMark, asksUpstream, prngSeed };
     return new Workers<ZoneTable, WorkerMemory>({
       ...deps,
       ...system,

@@ -7,15 +7,18 @@ import { newSlot, type Slot } from '../dns/answer.js';
 import type { HashKey } from '../dns/hash.js';
 import { rcodeServFail } from '../dns/wire.js';
 import { workerSliceNanoseconds } from '../limits.js';
+import type { Received } from '../listen/message-batch.js';
 import { RingWriter } from '../listen/ring.js';
 import { SampleWriter } from '../listen/samples.js';
 import { OrderNumbers, type Orders, type WorkerStart } from '../listen/worker.js';
-import { type Received, WorkerLoop } from '../listen/worker-loop.js';
+import { WorkerLoop } from '../listen/worker-loop.js';
 import { systemClock } from '../os/clock.js';
+import { kernelRandom } from '../os/kernel-random.js';
 import { loadSystemCalls } from '../os/system-calls.js';
-import { answerNow } from '../resolve/fast-path.js';
+import { answerNow, deferred } from '../resolve/fast-path.js';
 import { edeNoReachableAuthority, Prng, RecentRefreshes, WorkerContext } from '../resolve/worker-context.js';
 import type { ZoneTable } from '../resolve/zones.js';
+import { DirectAsker } from './direct-asker.js';
 
 /** From shared-sockets.ts, the same for every worker. */
 export interface WorkerMemory {
@@ -23,6 +26,8 @@ export interface WorkerMemory {
   readonly hashKey: HashKey;
   readonly epochs: SharedArrayBuffer;
   readonly ownMark: number;
+  /** Whether misses need not all go through the main thread: with several workers each would ask the same questions. */
+  readonly asksUpstream: boolean;
   /** Each worker's seed is this plus its index. */
   readonly prngSeed: number;
 }
@@ -40,6 +45,10 @@ const context = new WorkerContext(new Blocks(shared.blocks, shared.hashKey), new
 context.ownMark = shared.ownMark;
 context.dice = new Prng(shared.prngSeed + index);
 const recent = new RecentRefreshes();
+const clock = systemClock();
+const asking = shared.asksUpstream
+  ? new DirectAsker({ context, calls, counters, clock, random: kernelRandom(calls) })
+  : null;
 let answeredAtMs = 0;
 const one = new ArrayBuffer(8);
 new BigUint64Array(one)[0] = 1n;
@@ -52,18 +61,22 @@ const loop = new WorkerLoop<ZoneTable>(
     ring: new RingWriter(ring, shared.hashKey),
     samples: new SampleWriter(samples),
     numbers: new OrderNumbers(numbers),
-    nowMs: systemClock().nowMs,
+    asking,
+    hashKey: shared.hashKey,
+    nowMs: clock.nowMs,
     enter: () => epochs.enter(index),
     leave: () => epochs.leave(index),
     nextOrders: () => receiveMessageOnPort(port)?.message as Orders<ZoneTable> | undefined,
     wakeControlLane: () => void calls.write(wakeFd, oneAt, 8),
     failed: (error) => port.postMessage(String((error as Error).stack)),
     decide: {
-      answer(table: ZoneTable, { packet, length, family, nowMs }: Received, slot: Slot): number {
+      answer(table: ZoneTable, received: Received, slot: Slot): number {
+        const { packet, length, family, nowMs } = received;
         context.slot = slot;
         context.family = family;
         answeredAtMs = nowMs;
-        return answerNow(context, table, packet, length, nowMs);
+        const bytes = answerNow(context, table, packet, length, nowMs);
+        return bytes === deferred && asking !== null ? asking.answerRecent(received) : bytes;
       },
       refreshDue: () => context.refreshDue && recent.isNew(context.block, answeredAtMs),
       overloaded({ packet }: Received, slot: Slot): number {

@@ -93,8 +93,8 @@ export function answerNow(
 export function answerCached(context: WorkerContext, policy: CachePolicy, packet: Uint8Array, nowMs: number): number {
   const { blocks, query } = context;
   const ref = blocks.find(packet, query.questionEnd, context.zone!.zoneId, keyOf(query));
-  if (ref === 0 || context.isTooLarge(ref)) return deferred;
   context.block = ref;
+  if (ref === 0 || context.isTooLarge(ref)) return deferred;
   return answerFrom(context, packet, ref, policy, nowMs);
 }
 

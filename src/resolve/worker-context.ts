@@ -64,7 +64,6 @@ export function extendedErrorOf(code: number, text: string): ExtendedError {
 }
 
 export class WorkerContext {
-  readonly query = new Query();
   /** The zone of the current packet; null until it is known. */
   zone: ServedZone | null = null;
   /** The last answer is due for a refresh. */
@@ -94,6 +93,8 @@ export class WorkerContext {
     readonly counters: Counters,
     /** Workers defer some queries to the main thread on principle (`defers`). */
     readonly role: 'worker' | 'main',
+    /** The last packet that was read; contexts of one thread may share it. */
+    readonly query = new Query(),
   ) {
     this.#prefixes = new Prefixes(slot.bytes);
     this.#offsets = { halves: blocks.halves, first: 0, count: 0 };

@@ -33,7 +33,7 @@ function newWorld(change: (network: MemoryNetwork) => Partial<Network> = () => (
   const served: { key: string; client: Asking; id: number }[] = [];
   /** A listener that echoes at once, or leaves the reply to the test. */
   const wanted = (at: Endpoint, answering: 'at once' | 'by hand' = 'at once', key = keyOf(at)): WantedListener => ({
-    ...{ key, at, timeouts: () => timeouts, table: () => null, refresh() {}, refuse() {} },
+    ...{ key, at, timeouts: () => timeouts, table: () => null, refresh() {}, refuse() {}, keep() {} },
     serve(packet, client) {
       const [high, low] = packet;
       served.push({ key, client, id: high * 256 + low });

@@ -59,6 +59,36 @@ test('prepared headers take an address, and a control message where it is wanted
   assert.deepEqual([datagrams.nameBytes(0), datagrams.controlBytes(0)], [28, 48]);
 });
 
+test('a received datagram is copied with its sender into a slot of another memory, and nothing else changes', () => {
+  const from = new Datagrams(atAddress, 256, 2);
+  const to = new Datagrams(atAddress, 64, 3);
+  from.bytes.fill(0xaa);
+  from.prepare(2, 1);
+  const packet = Uint8Array.from({ length: 64 }, (_, index) => index + 1);
+  from.slots[1].bytes.set(packet);
+  from.words[16 + 14] = 64;
+  const peer = from.words.subarray(from.peerAt(1), from.peerAt(1) + peerWords);
+  peer.set(Int32Array.from(peer, (_, index) => 1_000 + index));
+  const before = Uint8Array.from(to.bytes);
+  to.take(2, from, 1);
+  assert.deepEqual([to.length(2), to.nameBytes(2), to.controlBytes(2)], [64, 28, 48]);
+  assert.deepEqual(to.slots[2].bytes, packet);
+  assert.deepEqual(to.words.slice(to.peerAt(2), to.peerAt(2) + peerWords), peer.slice());
+  const slot = to.slots[2].bytes.byteOffset;
+  const copied = [
+    [2 * 64 + 8, 4],
+    [2 * 64 + 40, 8],
+    [2 * 64 + 56, 4],
+    [to.peerAt(2) * 4, peerWords * 4],
+    [slot, 64],
+  ];
+  for (const [at, bytes] of copied) before.copyWithin(at, at, at + bytes).set(to.bytes.subarray(at, at + bytes), at);
+  assert.deepEqual(to.bytes, before, 'pointers and other slots are as they were');
+  from.words[16 + 14] = 0;
+  to.take(2, from, 1);
+  assert.deepEqual([to.length(2), [...to.slots[2].bytes]], [0, [...packet]]);
+});
+
 test('an answer goes where the question came from, from our address but by no particular link', () => {
   const datagrams = new Datagrams(atAddress, 64, 2);
   const peer = Int32Array.from({ length: 2 + peerWords }, (_, index) => index + 1);

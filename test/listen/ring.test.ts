@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { receiveSlotBytes } from '../../src/limits.js';
 import { Datagrams, peerWords } from '../../src/listen/message-batch.js';
 import {
   clientNumber,
   type EntryKind,
+  kindAnswer,
   kindQuestion,
   kindRefresh,
   RingReader,
@@ -67,6 +69,60 @@ test('refreshes leave half of the room to questions', () => {
   const questions = putAll(kindQuestion);
   assert.ok(Math.abs(refreshes - questions) <= 1);
   assert.equal(putAll(kindRefresh), 0);
+});
+
+test('an answer comes out with its socket, its orders and its time, in its turn', () => {
+  const memory = ringMemory(ringSize);
+  const writer = new RingWriter(memory, hashKey());
+  const reader = new RingReader(memory);
+  assert.ok(writer.put(kindQuestion, 1, 1, received([1], 100), 0));
+  assert.ok(writer.putAnswer(2, 77, 2.5, Uint8Array.of(4, 5, 6)));
+  assert.ok(writer.putAnswer(3, 78, 3.5, new Uint8Array(0)));
+  assert.ok(writer.put(kindRefresh, 4, 4, received([7], 200), 0));
+  const entries: unknown[] = [];
+  while (reader.next()) {
+    const { kind, socket, arrivedMs, packet } = reader;
+    entries.push([kind, socket, arrivedMs, [...packet], kind === kindAnswer ? reader.orders : reader.nameBytes]);
+  }
+  assert.deepEqual(entries, [
+    [kindQuestion, 1, 1, [1], 16],
+    [kindAnswer, 2, 2.5, [4, 5, 6], 77],
+    [kindAnswer, 3, 3.5, [], 78],
+    [kindRefresh, 4, 4, [7], 16],
+  ]);
+});
+
+test('an answer may be as long as what the reader copies', () => {
+  const memory = ringMemory();
+  const writer = new RingWriter(memory, hashKey());
+  const reader = new RingReader(memory);
+  const answer = Uint8Array.from({ length: receiveSlotBytes }, (_, index) => index & 255);
+  assert.ok(writer.putAnswer(1, 1, 0, answer));
+  assert.ok(reader.next());
+  assert.deepEqual(reader.packet, answer);
+});
+
+test('answers leave half of the room to questions', () => {
+  const memory = ringMemory(ringSize);
+  const writer = new RingWriter(memory, hashKey());
+  const reader = new RingReader(memory);
+  const putAnswers = (): number => {
+    let count = 0;
+    while (writer.putAnswer(1, 1, 0, new Uint8Array(100))) count++;
+    return count;
+  };
+  const answers = putAnswers();
+  // Each takes what a question of its length does: a header, its sender's place and its bytes.
+  assert.ok(Math.abs(answers - ringSize / 2 / (100 + 112)) < 2, `${answers}`);
+  let questions = 0;
+  // Each from another client, as one may not have all of the second half.
+  while (writer.put(kindQuestion, 1, 0, received(new Array(100).fill(1), questions * 1_000), 0)) questions++;
+  assert.ok(Math.abs(questions - answers) <= 1, `${questions} questions and ${answers} answers`);
+  assert.equal(putAnswers(), 0);
+  for (let left = questions; left > 0; left--) reader.next();
+  assert.equal(putAnswers(), 0, 'the last questions fill half');
+  while (reader.next());
+  assert.ok(Math.abs(putAnswers() - answers) <= 1);
 });
 
 test('of the second half one client gets a quarter, and as much again when that has been taken out', () => {
@@ -149,7 +205,8 @@ test('a waking is wanted once until the reader looks', () => {
 
 test('it is a queue with a bound, wherever its positions are', () => {
   const packet = fc.array(fc.nat(255), { minLength: 0, maxLength: 900 });
-  const step = fc.oneof(fc.record({ packet, socket: fc.nat(1000) }), fc.constant('take' as const));
+  const kind = fc.constantFrom(kindQuestion, kindQuestion, kindAnswer);
+  const step = fc.oneof(fc.record({ packet, socket: fc.nat(1000), kind }), fc.constant('take' as const));
   const start = fc.constantFrom(0, 8 * 100, 2 ** 31 - 2048, -2048, -8);
   fc.assert(
     fc.property(start, fc.array(step, { maxLength: 120 }), (position, steps) => {
@@ -165,6 +222,7 @@ test('it is a queue with a bound, wherever its positions are', () => {
         assert.equal(reader.next(), expected !== undefined);
         if (expected === undefined) return;
         const { kind, socket, arrivedMs } = reader;
+        if (kind === kindAnswer) assert.equal(reader.orders, arrivedMs + 7);
         assert.deepEqual({ kind, socket, arrivedMs, packet: [...reader.packet] }, expected);
       };
       for (const [index, each] of steps.entries()) {
@@ -172,8 +230,11 @@ test('it is a queue with a bound, wherever its positions are', () => {
           take();
           continue;
         }
-        const entry: Entry = { kind: kindQuestion, arrivedMs: index, ...each };
-        const isIn = writer.put(kindQuestion, each.socket, index, received(each.packet), 0);
+        const entry: Entry = { arrivedMs: index, ...each };
+        const isIn =
+          each.kind === kindAnswer
+            ? writer.putAnswer(each.socket, index + 7, index, Uint8Array.from(each.packet))
+            : writer.put(each.kind, each.socket, index, received(each.packet), 0);
         if (isIn) model.push(entry);
         else assert.ok(model.length > 0, 'an empty ring takes any packet');
       }

@@ -1,19 +1,28 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Counters, countersMemory } from '../../src/counters.js';
-import { kindQuestion, kindRefresh, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
+import { directAnswersHeldMs } from '../../src/limits.js';
+import { kindAnswer, kindQuestion, kindRefresh, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
 import { SampleReader, SampleWriter, samplesMemory } from '../../src/listen/samples.js';
 import { OrderNumbers, type Orders, type SocketOrder } from '../../src/listen/worker.js';
-import { WorkerLoop } from '../../src/listen/worker-loop.js';
+import { WorkerLoop, type WorkerLoopDeps } from '../../src/listen/worker-loop.js';
 import { endpointOf } from '../../src/os/addresses.js';
 import { openSocket } from '../../src/os/bound-socket.js';
 import { errors, linux } from '../../src/os/system-calls.js';
 import { hashKey } from '../dns/hash-key.js';
+import { LetterAsker } from '../os/letter-asker.js';
 import { letters } from '../os/letters.js';
 import { calls, openClient, skip } from '../os/loopback-sockets.js';
 
-/** An loop in this thread, whose turns the test makes. */
-async function newWorld(sockets: number, ringBytes = 1 << 16) {
+const kinds = { [kindQuestion]: 'question', [kindRefresh]: 'refresh', [kindAnswer]: 'answer' } as const;
+
+interface Options extends Partial<Pick<WorkerLoopDeps<string>, 'enter'>> {
+  readonly ringBytes?: number;
+  readonly asking?: LetterAsker | null;
+}
+
+/** A loop in this thread, whose turns the test makes. */
+async function newWorld(sockets: number, { ringBytes = 1 << 16, asking = null, ...more }: Options = {}) {
   const opened = Array.from({ length: sockets }, () => {
     return openSocket(calls, { at: { address: '127.0.0.1', port: 0 }, ipv6Only: 'no', sharedWith: 'nobody' });
   });
@@ -26,6 +35,7 @@ async function newWorld(sockets: number, ringBytes = 1 << 16) {
   const numbers = new OrderNumbers();
   const posted: Orders<string>[] = [];
   const seen = { wakings: 0, failed: [] as string[], entered: 0, left: 0 };
+  const time = { nowMs: 1234 };
   const order = (table: string, indexes?: number[], next: Orders<string>['next'] = 'serve'): Orders<string> => {
     return { number: numbers.issued + 1, sockets: orderFor(table, indexes), counters: counters.memory, next };
   };
@@ -33,29 +43,38 @@ async function newWorld(sockets: number, ringBytes = 1 << 16) {
   numbers.issue(first.number);
   const loop = new WorkerLoop<string>(
     {
-      ...{ calls, counters, numbers },
+      ...{ calls, counters, numbers, asking, hashKey: hashKey() },
       decide: letters(() => assert.fail('nobody dies here')),
       ring: new RingWriter(memory, hashKey()),
       samples: new SampleWriter(sampled),
-      nowMs: () => 1234,
+      nowMs: () => time.nowMs,
       enter: () => seen.entered++,
       leave: () => seen.left++,
       nextOrders: () => posted.shift(),
       wakeControlLane: () => seen.wakings++,
       failed: (error) => seen.failed.push((error as Error).message),
+      ...more,
     },
     first,
   );
   const client = await openClient();
+  const ring = new RingReader(memory);
   return {
-    ...{ loop, client, counters, numbers, seen, ring: new RingReader(memory), samples: new SampleReader(sampled) },
+    ...{ loop, client, counters, numbers, seen, time, ring, samples: new SampleReader(sampled) },
     port: (index: number) => opened[index].local.port,
     post(table: string, indexes?: number[], next?: Orders<string>['next']): void {
       const orders = order(table, indexes, next);
       posted.push(orders);
       numbers.issue(orders.number);
     },
+    /** What is in the ring, as text. */
+    inRing(): string[] {
+      const all: string[] = [];
+      while (ring.next()) all.push(`${kinds[ring.kind]} ${ring.socket} ${Buffer.from(ring.packet)}`);
+      return all;
+    },
     close(): void {
+      asking?.close();
       client.close();
       for (const { fd } of opened) calls.close(fd);
     },
@@ -126,7 +145,7 @@ describe('WorkerLoop', { skip }, () => {
   });
 
   test('answers itself when the main thread does not keep up, and counts it', async () => {
-    const world = await newWorld(1, 256);
+    const world = await newWorld(1, { ringBytes: 256 });
     for (const text of ['h1', 'h2', 'h3']) await world.client.send(text, world.port(0));
     world.loop.turn();
     assert.equal(await world.client.receive(), 'no room for 2');
@@ -226,6 +245,177 @@ describe('WorkerLoop', { skip }, () => {
       calls.receive = receive;
     }
     assert.equal(await world.client.receive(), ' by one');
+    world.close();
+  });
+});
+
+describe('WorkerLoop with queries of its own', { skip }, () => {
+  /** With queries `hq0`, `hq1` … under way, one of each socket. */
+  async function newAskingWorld(sockets: number, options: Options = {}) {
+    const asker = new LetterAsker(calls);
+    const world = await newWorld(sockets, { ...options, asking: asker });
+    world.loop.turn();
+    for (let index = 0; index < sockets; index++) await world.client.send(`hq${index}`, world.port(index));
+    world.loop.turn();
+    assert.deepEqual([asker.rows.size, world.ring.next()], [sockets, false]);
+    const rows = [...asker.rows.keys()];
+    return { ...world, asker, rows };
+  }
+
+  test('asks about what it can, in one go for a batch, and defers the rest', async () => {
+    const asker = new LetterAsker(calls);
+    const world = await newWorld(1, { asking: asker });
+    for (const text of ['hq1', 'a2', 'h3', 'hq4']) await world.client.send(text, world.port(0));
+    world.loop.turn();
+    assert.equal(await world.client.receive(), '2 by one');
+    assert.deepEqual([[...asker.rows.values()], asker.flushed], [['hq1', 'hq4'], [2]]);
+    assert.deepEqual(world.inRing(), ['question 1 h3']);
+    world.close();
+  });
+
+  test('polls its connections beside its sockets while queries are under way', async () => {
+    for (const sockets of [1, 2]) {
+      const world = await newAskingWorld(sockets);
+      const { loop, asker, client, rows } = world;
+      for (const row of rows) asker.comes(row, 'yes');
+      loop.turn();
+      const got = Array.from({ length: sockets }, () => client.receiveFrom());
+      assert.deepEqual(
+        (await Promise.all(got)).map(({ text, port }) => `${text} ${port}`).sort(),
+        rows.map((_, index) => `yes to hq${index} ${world.port(index)}`).sort(),
+      );
+      await client.send('a', world.port(0));
+      loop.turn();
+      assert.equal(await client.receive(), ' by one');
+      assert.deepEqual(
+        world.inRing(),
+        Array.from({ length: sockets }, (_, index) => `answer ${index + 1} -yes`),
+      );
+      world.close();
+    }
+  });
+
+  test('serves its sockets while it waits for an upstream, and both in one turn', async () => {
+    const world = await newAskingWorld(1);
+    const { loop, asker, client, rows } = world;
+    await client.send('a1', world.port(0));
+    loop.turn();
+    assert.equal(await client.receive(), '1 by one');
+    await client.send('a2', world.port(0));
+    asker.comes(rows[0], 'yes');
+    loop.turn();
+    assert.deepEqual([await client.receive(), await client.receive()], ['yes to hq0', '2 by one']);
+    world.close();
+  });
+
+  test('a turn without packets gives up what has waited too long', async () => {
+    const world = await newAskingWorld(1);
+    const { loop, asker, rows, time } = world;
+    asker.slow.push(...rows);
+    asker.sweepAtMs = time.nowMs + 1;
+    loop.turn();
+    assert.equal(asker.rows.size, 1);
+    time.nowMs++;
+    loop.turn();
+    assert.deepEqual(world.inRing(), ['question 1 hq0']);
+    world.close();
+  });
+
+  test('held answers are told of in a turn without packets', async () => {
+    for (const sockets of [1, 2]) {
+      for (const hasConnections of [true, false]) {
+        const world = await newAskingWorld(sockets);
+        const { loop, asker, client, rows, time, seen, ring } = world;
+        // The loop is not to be woken for what it has in hand.
+        assert.equal(ring.next(), false);
+        ring.awake();
+        for (const row of rows) asker.comes(row, 'yes');
+        loop.turn();
+        for (let index = 0; index < sockets; index++) await client.receive();
+        const before = seen.wakings;
+        if (!hasConnections) asker.watch = () => 0;
+        time.nowMs += directAnswersHeldMs - 1;
+        loop.turn();
+        assert.equal(seen.wakings, before);
+        time.nowMs++;
+        loop.turn();
+        assert.equal(seen.wakings, before + 1, `${sockets} sockets, ${hasConnections}`);
+        world.close();
+      }
+    }
+  });
+
+  test('new orders give up the queries under way before anything is answered by them', async () => {
+    const world = await newAskingWorld(2);
+    const { loop, asker, client, rows, numbers } = world;
+    world.post('two');
+    // It is read in the same turn, before the orders.
+    asker.comes(rows[0], 'yes');
+    await client.send('a', world.port(1));
+    loop.turn();
+    assert.deepEqual([await client.receive(), await client.receive()], ['yes to hq0', ' by two']);
+    assert.deepEqual(world.inRing(), ['answer 1 -yes', 'question 2 hq1']);
+    assert.deepEqual(
+      [numbers.taken, asker.followed],
+      [
+        2,
+        [
+          ['one', 'one'],
+          ['two', 'two'],
+        ],
+      ],
+    );
+    world.close();
+  });
+
+  test('leaves a socket only when its queries are the main thread’s, also those it finds there last', async () => {
+    for (const [indexes, next] of [
+      [[0], 'serve'],
+      [[], 'serve'],
+      [[], 'end'],
+    ] as const) {
+      const world = await newAskingWorld(2);
+      const { loop, asker, client, numbers } = world;
+      const inRingWhenTaken: string[][] = [];
+      const { take } = numbers;
+      numbers.take = (number) => {
+        inRingWhenTaken.push(world.inRing());
+        take.call(numbers, number);
+      };
+      for (let index = 0; index < 100; index++) await client.send(`a${index}`, world.port(1));
+      await client.send('hqlast', world.port(1));
+      world.post('two', [...indexes], next);
+      loop.turn();
+      for (let index = 0; index < 100; index++) await client.receive();
+      const [inRing] = inRingWhenTaken;
+      assert.deepEqual(inRing.sort(), ['question 1 hq0', 'question 2 hq1', 'question 2 hqlast']);
+      assert.deepEqual([inRingWhenTaken.length, numbers.taken, asker.rows.size], [1, 2, 0]);
+      world.close();
+    }
+  });
+
+  test('an exception in the middle of a batch loses neither its packets nor the queries under way', async () => {
+    let isBroken = false;
+    const world = await newAskingWorld(1, {
+      enter() {
+        if (isBroken) throw new Error('planted');
+      },
+    });
+    isBroken = true;
+    for (const text of ['a1', 'hq2']) await world.client.send(text, world.port(0));
+    assert.throws(() => world.loop.turn(), /planted/);
+    assert.deepEqual(world.inRing(), ['question 1 a1', 'question 1 hq2', 'question 1 hq0']);
+    world.close();
+  });
+
+  test('an exception while answers are read loses no query', async () => {
+    const world = await newAskingWorld(2);
+    const { asker, rows } = world;
+    asker.broken = new Error('planted');
+    asker.comes(rows[0], 'yes');
+    assert.throws(() => world.loop.turn(), /planted/);
+    assert.deepEqual(world.inRing(), ['question 1 hq0', 'question 2 hq1']);
+    assert.ok(world.seen.wakings > 0);
     world.close();
   });
 });

@@ -4,13 +4,15 @@ import { Counters, countersMemory } from '../../src/counters.js';
 import { handedOverMax, handOverTurnMs } from '../../src/limits.js';
 import type { Client } from '../../src/listen/client.js';
 import { Datagrams } from '../../src/listen/message-batch.js';
-import { kindQuestion, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
+import { kindAnswer, kindQuestion, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
 import { DeferredQueue, Workers } from '../../src/listen/workers.js';
 import { encodeSocketAddress } from '../../src/os/addresses.js';
 import { openSocket } from '../../src/os/bound-socket.js';
 import { systemClock } from '../../src/os/clock.js';
+import type { Endpoint } from '../../src/os/network.js';
 import { socketsAt } from '../../src/os/proc.js';
 import { steerTo } from '../../src/os/reuseport-groups.js';
+import { linux } from '../../src/os/system-calls.js';
 import { hashKey } from '../dns/hash-key.js';
 import { calls, eventually, newGroups, openClient, skip } from '../os/loopback-sockets.js';
 
@@ -30,6 +32,7 @@ async function newWorld(count = 1) {
   });
   const kept: Client[] = [];
   const refreshed: string[] = [];
+  const cached: string[] = [];
   let table = 'one';
   const open = (address = '127.0.0.1') => {
     return threads.open({
@@ -42,10 +45,11 @@ async function newWorld(count = 1) {
       },
       refresh: (packet) => void refreshed.push(Buffer.from(packet).toString()),
       refuse: (packet, client) => client.reply(Buffer.from(`no room for ${Buffer.from(packet)}`)),
+      keep: (entry) => void cached.push(Buffer.from(entry).toString()),
     });
   };
   return {
-    ...{ threads, groups, counters, lines, died, kept, refreshed, open, client: await openClient() },
+    ...{ threads, groups, counters, lines, died, kept, refreshed, cached, open, client: await openClient() },
     setTable(next: string): void {
       table = next;
       threads.update();
@@ -248,6 +252,41 @@ describe('Workers', { skip }, () => {
     idle.client.close();
   });
 
+  test('gives the cache what a thread has asked by itself', async () => {
+    const { threads, open, client, cached, kept } = await newWorld();
+    const listener = await open();
+    await client.send('hq', listener.local.port);
+    assert.equal(await client.receive(), 'yes to hq');
+    await eventually(() => cached.length === 1);
+    assert.deepEqual([cached, kept], [['-yes'], []]);
+    await threads.end();
+    client.close();
+  });
+
+  test('gives the cache nothing that came under older orders, or for a socket that is closed', async () => {
+    for (const end of ['new orders', 'closed'] as const) {
+      const { threads, open, client, cached, setTable } = await newWorld();
+      const listener = await open();
+      const other = await open();
+      await threads.answering();
+      const answered = (): number => threads.pages.reduce((sum, page) => sum + page.total('directAnswered'), 0);
+      // Nothing is read here meanwhile: this thread does not return to its event loop.
+      askAtOnce('hq', listener.local);
+      while (answered() === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+      if (end === 'closed') listener.close();
+      else setTable('two');
+      await eventually(threads.following());
+      await client.send('hthis', other.local.port);
+      assert.equal(await client.receive(), 'context: hthis');
+      assert.deepEqual(cached, []);
+      await client.send('hq', other.local.port);
+      assert.equal(await client.receive(), 'yes to hq');
+      await eventually(() => cached.length === 1);
+      await threads.end();
+      client.close();
+    }
+  });
+
   test('several threads share a port, and each of several listeners is served', async () => {
     const { threads, open, client: unused } = await newWorld(2);
     unused.close();
@@ -262,19 +301,41 @@ describe('Workers', { skip }, () => {
   });
 });
 
-/** A ring, and its end in the main thread, where serving one packet takes `serveMs`. */
-function newRingWorld({ serveMs, ringBytes }: { serveMs: number; ringBytes?: number }) {
+/** Sends a packet whose answer nobody waits for, without a turn of the event loop. */
+function askAtOnce(text: string, at: Endpoint): void {
+  const fd = calls.socket(linux.familyIpv4, linux.datagrams);
+  assert.equal(calls.connect(fd, encodeSocketAddress(at)), 0);
+  const packet = new Uint8Array(Buffer.from(text));
+  assert.equal(calls.write(fd, calls.addressOf(packet.buffer), text.length), text.length);
+  calls.close(fd);
+}
+
+interface RingOptions {
+  readonly serveMs: number;
+  readonly cacheMs?: number;
+  readonly ringBytes?: number;
+}
+
+/** A ring, and its end in the main thread, where serving one packet takes `serveMs`, and caching an answer `cacheMs`. */
+function newRingWorld({ serveMs, cacheMs = 0, ringBytes }: RingOptions) {
   const memory = ringMemory(ringBytes);
   const writer = new RingWriter(memory, hashKey());
   const reader = new RingReader(memory);
   const datagrams = new Datagrams({ addressOf: () => 4096 }, 1024, 1);
   const served: string[] = [];
   const refused: string[] = [];
+  const cached: string[] = [];
   let nowMs = 0;
   const deferred = new DeferredQueue<string>({
     hashKey: hashKey(),
     nowMs: () => nowMs,
-    read: ({ packet }) => (packet[0] === 0 ? null : Buffer.from(packet).toString()),
+    read({ kind, packet }) {
+      const text = Buffer.from(packet).toString();
+      if (kind !== kindAnswer) return packet[0] === 0 ? null : text;
+      cached.push(text);
+      nowMs += cacheMs;
+      return null;
+    },
     keep: (item) => `${item} kept`,
     serve(item) {
       served.push(item.split(' ')[0]);
@@ -283,9 +344,12 @@ function newRingWorld({ serveMs, ringBytes }: { serveMs: number; ringBytes?: num
     refuse: (item) => void refused.push(item.split(' ')[0]),
   });
   return {
-    served,
-    refused,
+    ...{ served, refused, cached },
+    nowMs: () => nowMs,
+    reader,
     take: () => deferred.take([reader]),
+    takeWith: (other: RingReader) => deferred.take([reader, other]),
+    putAnswer: (text: string) => writer.putAnswer(1, 1, 0, Buffer.from(text)),
     put(address: string, text: string): boolean {
       const packet = Buffer.from(text);
       datagrams.slots[0].bytes.set(packet);
@@ -315,6 +379,73 @@ test('an entry for which nobody waits any more is passed over', () => {
   assert.deepEqual(served, ['here']);
 });
 
+test('answers for the cache do not make a turn longer, and queries behind them are served in a later one', () => {
+  const { served, cached, put, putAnswer, take, nowMs } = newRingWorld({ serveMs: 0, cacheMs: handOverTurnMs / 16 });
+  for (let index = 0; index < 100; index++) assert.ok(putAnswer(`answer${index}`));
+  assert.ok(put('10.0.0.1', 'query'));
+  assert.ok(putAnswer('last'));
+  const lengths: number[] = [];
+  for (let isAll = false; !isAll; ) {
+    const beganMs = nowMs();
+    isAll = take();
+    lengths.push(nowMs() - beganMs);
+  }
+  assert.ok(
+    lengths.every((ms) => ms <= handOverTurnMs),
+    `${lengths}`,
+  );
+  assert.equal(lengths.length, Math.ceil(101 / 16));
+  assert.deepEqual(cached, [...Array.from({ length: 100 }, (_, index) => `answer${index}`), 'last']);
+  assert.deepEqual(served, ['query']);
+  assert.equal(take(), true);
+});
+
+test('a ring that always has answers does not keep the others from being read', () => {
+  const times = { serveMs: handOverTurnMs / 16, cacheMs: handOverTurnMs / 16 };
+  const { served, put, putAnswer, takeWith } = newRingWorld(times);
+  const other = newRingWorld(times);
+  other.put('10.0.0.1', 'query');
+  for (let turns = 0; served.length === 0; turns++) {
+    assert.ok(turns < 2, 'the second turn begins with the second ring');
+    for (let index = 0; index < 32; index++) putAnswer('answer');
+    assert.equal(takeWith(other.reader), false);
+  }
+  assert.deepEqual(served, ['query']);
+  put('10.0.0.1', 'last');
+  while (!takeWith(other.reader));
+  assert.deepEqual(served, ['query', 'last']);
+});
+
+test('answers that fill every turn do not keep queries waiting that are in the queue', () => {
+  const times = { serveMs: handOverTurnMs / 16, cacheMs: handOverTurnMs / 16 };
+  const { served, put, putAnswer, take } = newRingWorld(times);
+  for (let index = 0; index < 40; index++) put('10.0.0.1', `query${index}`);
+  assert.equal(take(), false);
+  assert.equal(served.length, 16);
+  for (let turns = 0; turns < 3; turns++) {
+    for (let index = 0; index < 32; index++) putAnswer('answer');
+    assert.equal(take(), false);
+  }
+  assert.equal(served.length, 40);
+});
+
+test('answers and queries share a turn', () => {
+  const times = { serveMs: handOverTurnMs / 16, cacheMs: handOverTurnMs / 16 };
+  const { served, cached, put, putAnswer, take } = newRingWorld(times);
+  for (let index = 0; index < 50; index++) {
+    put('10.0.0.1', `query${index}`);
+    putAnswer(`answer${index}`);
+  }
+  let turns = 0;
+  for (let isAll = false; !isAll; turns++) {
+    isAll = take();
+    // Eight queries that wait are served in a turn that answers have filled.
+    assert.ok(served.length + cached.length <= (16 + 8) * (turns + 1));
+  }
+  assert.ok(turns <= Math.ceil(100 / 16), `${turns}`);
+  assert.deepEqual([served.length, cached.length], [50, 50]);
+});
+
 test('behind a flood another client is served in the next turn, and a turn ends when its time is over', () => {
   const { served, put, take } = newRingWorld({ serveMs: handOverTurnMs / 16 });
   for (let index = 0; index < 500; index++) put('10.0.0.1', `flood${index}`);
@@ -329,6 +460,20 @@ test('behind a flood another client is served in the next turn, and a turn ends 
   while (!take()) turns++;
   assert.equal(turns, Math.floor(501 / 16));
   assert.equal(served.length, 501);
+});
+
+test('and so it is with answers for the cache among the flood', () => {
+  const times = { serveMs: handOverTurnMs / 64, cacheMs: handOverTurnMs / 512 };
+  const { served, cached, put, putAnswer, take } = newRingWorld(times);
+  for (let index = 0; index < 500; index++) {
+    put('10.0.0.1', `flood${index}`);
+    if (index % 4 === 0) putAnswer(`answer${index}`);
+  }
+  put('10.0.0.2', 'other');
+  for (let turns = 0; turns < 3; turns++) assert.equal(take(), false);
+  assert.ok(served.includes('other'), `${served.length}`);
+  while (!take());
+  assert.deepEqual([served.length, cached.length], [501, 125]);
 });
 
 test('more than may wait: the flood is refused, the other client is not', () => {

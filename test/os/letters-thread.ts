@@ -8,6 +8,7 @@ import { OrderNumbers, type Orders, type WorkerStart } from '../../src/listen/wo
 import { WorkerLoop } from '../../src/listen/worker-loop.js';
 import { loadSystemCalls, type SystemCalls } from '../../src/os/system-calls.js';
 import { hashKey } from '../dns/hash-key.js';
+import { LetterAsker } from './letter-asker.js';
 import { letters } from './letters.js';
 
 const { port, ring, samples, numbers, wakeFd, first } = workerData as WorkerStart<string, null>;
@@ -18,7 +19,8 @@ new BigUint64Array(one)[0] = 1n;
 const oneAt = calls.addressOf(one);
 new WorkerLoop<string>(
   {
-    ...{ calls, counters },
+    ...{ calls, counters, hashKey: hashKey() },
+    asking: new LetterAsker(calls, () => 'yes'),
     decide: letters(() => process.exit(3)),
     ring: new RingWriter(ring, hashKey()),
     samples: new SampleWriter(samples),

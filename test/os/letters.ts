@@ -4,7 +4,8 @@
  * the thread in the middle of a batch, `d` is dropped.
  */
 import type { Slot } from '../../src/dns/answer.js';
-import type { Decide, Received } from '../../src/listen/worker-loop.js';
+import type { Received } from '../../src/listen/message-batch.js';
+import type { Decide } from '../../src/listen/worker-loop.js';
 
 export function letters(died: () => never): Decide<string> {
   let isDue = false;

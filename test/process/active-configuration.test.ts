@@ -74,6 +74,8 @@ function forcing(corefile: string, lookEveryMs: number | null = null) {
     serve: (table) => table as never,
     refresh: (table) => table as never,
     refuse: (table) => table as never,
+    keep() {},
+    tablesWillChange() {},
     tablesChanged: () => {},
     upstreamAnswered: () => upstreamAnswers++,
   };

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { CacheWork, newResolvConfFiles } from '../../src/process/generation.js';
+import { parseConfig } from '../../src/config/load.js';
+import { nameToWire } from '../../src/dns/names.js';
+import { CacheWork, Generation, newResolvConfFiles } from '../../src/process/generation.js';
+import type { ServedZone } from '../../src/resolve/zones.js';
 import { answerFor } from '../cache/answers.js';
+import { loadOptions } from '../resolve/context-fixture.js';
 import { newGenerationFixture } from './generation-fixture.js';
 
 function newWorld() {
@@ -42,6 +46,105 @@ describe('CacheWork', () => {
     assert.deepEqual([next.success.size, cache.usedBytes], [0, 0]);
   });
 });
+
+describe('Generation for workers that ask by themselves', () => {
+  const forwardTo = (address: string) => `forward . ${address} {\n force_tcp\n }\n`;
+  const block = (zone: string, lines: string, bind = '192.0.2.10') => `${zone} {\n bind ${bind}\n ${lines}\n}\n`;
+
+  function newGeneration(corefile: string) {
+    const fixture = newGenerationFixture();
+    const generation = new Generation(parseConfig(corefile, 'Corefile', loadOptions), fixture.world);
+    const zone = (name: string): ServedZone => {
+      const wire = Buffer.from(nameToWire(name));
+      return generation.listeners.flatMap(({ zones }) => zones).find((one) => wire.equals(one.wire)) as ServedZone;
+    };
+    return { ...fixture, generation, zone, mayAsk: (name: string) => zone(name).asks?.mayAsk[0] };
+  }
+
+  it('has a home for their answers in each zone in which they ask, and in no other', () => {
+    const { generation, zone } = newGeneration(
+      block('a.test b.test', `cache\n ${forwardTo('192.0.2.1')}`) +
+        block('c.test', forwardTo('192.0.2.1')) +
+        block('d.test', 'cache\n forward . 192.0.2.1') +
+        block('e.test', `cache e.test\n log\n ${forwardTo('192.0.2.1')}`) +
+        block('f.test', `cache g.f.test\n ${forwardTo('192.0.2.1')}`),
+    );
+    const homes = ['a.test', 'b.test', 'c.test', 'd.test', 'e.test', 'f.test', 'g.f.test'].map((name) => {
+      return { name, home: generation.directHome(zone(name).zoneId), asks: zone(name).asks };
+    });
+    assert.deepEqual(
+      homes.filter(({ asks }) => asks !== null).map(({ name }) => name),
+      ['a.test', 'b.test', 'g.f.test'],
+    );
+    assert.deepEqual(
+      homes.filter(({ home }) => home !== null).map(({ name }) => name),
+      ['a.test', 'b.test', 'f.test', 'g.f.test'],
+      'f.test has its number in common with g.f.test, where they ask',
+    );
+    const [one, other] = homes;
+    assert.equal(one.home?.store, generation.blocks[0].store);
+    assert.equal(other.home?.store, generation.blocks[0].store);
+    assert.equal(one.asks, other.asks, 'one word for the block');
+    assert.equal(generation.directHome(999), null);
+    generation.discard();
+  });
+
+  it('says there whether positive answers are preferred', () => {
+    const preferring = 'cache {\n serve_stale 1h verify\n serve_stale_policy prefer_positive\n }\n';
+    const { generation, zone } = newGeneration(
+      block('a.test', `cache\n ${forwardTo('192.0.2.1')}`) + block('b.test', preferring + forwardTo('192.0.2.1')),
+    );
+    const prefers = ['a.test', 'b.test'].map((name) => generation.directHome(zone(name).zoneId)?.preferPositive);
+    assert.deepEqual(prefers, [false, true]);
+    generation.discard();
+  });
+
+  it('lets them ask once the upstream has answered, while it is well', () => {
+    const { generation, mayAsk } = newGeneration(block('a.test', `cache\n ${forwardTo('192.0.2.1')}`));
+    const stats = statsOf(generation);
+    assert.equal(mayAsk('a.test'), 0);
+    stats.answered();
+    assert.equal(mayAsk('a.test'), 1);
+    stats.healthy = false;
+    assert.equal(mayAsk('a.test'), 0);
+    stats.looping = true;
+    stats.healthy = true;
+    assert.equal(mayAsk('a.test'), 0);
+    stats.looping = false;
+    assert.equal(mayAsk('a.test'), 1);
+    generation.discard();
+  });
+
+  it('lets none ask an upstream that is a listener of ours, from which some names may come back', () => {
+    const { generation, mayAsk } = newGeneration(
+      block('a.test', `cache\n ${forwardTo('192.0.2.11')}`) +
+        block('.', `cache\n ${forwardTo('192.0.2.1')}`, '192.0.2.11') +
+        block('c.test', `cache\n ${forwardTo('192.0.2.10')}`),
+    );
+    for (const { forwards } of generation.blocks) for (const stats of forwards.upstreams()) stats.answered();
+    assert.deepEqual([mayAsk('a.test'), mayAsk('.'), mayAsk('c.test')], [0, 1, 0]);
+    generation.discard();
+  });
+
+  it('counts what they were answered as the upstream’s, until it is stopped', () => {
+    const { generation, zone, clock, mayAsk } = newGeneration(block('a.test', `cache\n ${forwardTo('192.0.2.1')}`));
+    const home = generation.directHome(zone('a.test').zoneId)!;
+    const stats = statsOf(generation);
+    home.answered(0, 3, clock.nowMs());
+    home.answered(3, 5, clock.nowMs());
+    assert.deepEqual([...stats.durations.keys()], ['NOERROR', 'NXDOMAIN']);
+    assert.deepEqual([stats.reused, mayAsk('a.test')], [[0, 2], 1]);
+    generation.stop();
+    home.answered(0, 3, clock.nowMs());
+    assert.deepEqual(stats.reused, [0, 2]);
+  });
+});
+
+/** The numbers and the state of the first block's only upstream. */
+function statsOf({ blocks }: Generation) {
+  const [stats] = blocks[0].forwards.upstreams();
+  return stats;
+}
 
 const path = '/etc/resolv.conf';
 const systemd = '/run/systemd/resolve/resolv.conf';

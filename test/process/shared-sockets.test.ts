@@ -74,6 +74,7 @@ describe('answeringThreads', { skip }, () => {
       },
       refresh() {},
       refuse() {},
+      keep() {},
     });
     const client = await openClient();
     const ask = async (name: string, type: string) => {

@@ -183,7 +183,7 @@ function longQuestion(random: Random): Buffer {
 
 /** Time, memory, descriptors, how many packets came at a time; and how many connections an upstream needed, which is a matter of time. */
 const itsOwn =
-  /^(?:process_|nodejs_|go_|\w+_duration_seconds|\w+_start_time|\w+_cache_used_bytes|zerohop_upstream_conn|coredns_proxy_conn|zerohop_batch|zerohop_event_loop|zerohop_main_thread)/;
+  /^(?:process_|nodejs_|go_|\w+_duration_seconds|\w+_start_time|\w+_cache_used_bytes|zerohop_upstream_conn|coredns_proxy_conn|zerohop_batch|zerohop_event_loop|zerohop_main_thread|zerohop_direct)/;
 
 /** The series of /metrics, without the port that tells the programs apart. */
 async function numbersOf({ metrics, place }: LoopbackZerohop): Promise<Map<string, number>> {

@@ -148,6 +148,13 @@ const cache = [
     ],
   }),
   graph({
+    title: 'Upstream queries of workers',
+    description:
+      'answered: misses that a worker asked upstream and answered by itself. given_up: left to the main thread after all.',
+    unit: 'ops',
+    queries: [{ expr: sum(rate('zerohop_direct_queries_total'), 'outcome'), legend: '{{outcome}}' }],
+  }),
+  graph({
     title: 'Coalescing and prefetch',
     description:
       'joined: queries that waited for an identical upstream query. refreshed: popular entries refreshed before they expire.',

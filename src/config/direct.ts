@@ -14,6 +14,8 @@ export interface DirectUpstream {
   readonly expireMs: number;
   /** 0: no limit. */
   readonly maxAgeMs: number;
+  /** Its name servers are asked for to see whether a connection answers. */
+  readonly probeName: string;
 }
 
 /** Null: workers defer the misses of this block. */
@@ -30,9 +32,11 @@ export function directUpstreamOf(block: BlockConfig): DirectUpstream | null {
   const [target] = to;
   if (to.length !== 1 || target.kind !== 'endpoint' || target.endpoint.overTls || endpoints !== null) return null;
   if (transport !== 'tcp' || from !== '.' || except.length > 0 || concurrentMax > 0) return null;
-  if (next.length > 0 || nextOnNodata || failover.length > 0 || forward.sourceAddress !== null) return null;
+  const { domain, recursionDesired } = forward.healthCheck;
+  if (!recursionDesired || next.length > 0 || nextOnNodata || failover.length > 0 || forward.sourceAddress !== null)
+    return null;
   const { address, port } = target.endpoint;
-  return { address, port, expireMs: forward.expireMs, maxAgeMs: forward.maxAgeMs };
+  return { address, port, expireMs: forward.expireMs, maxAgeMs: forward.maxAgeMs, probeName: domain };
 }
 
 function isPlainCache({ successDisabled, denialDisabled }: CacheConfig): boolean {

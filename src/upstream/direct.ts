@@ -8,32 +8,33 @@
  */
 import type { DirectUpstream } from '../config/direct.js';
 import type { Counters } from '../counters.js';
-import { FrameReader, frameHeaderBytes } from '../dns/frame.js';
+import { frameHeaderBytes } from '../dns/frame.js';
 import { Prefixes } from '../dns/prefixes.js';
-import { setU16, u16 } from '../dns/wire.js';
+import { u16 } from '../dns/wire.js';
 import {
   askAgainAfterMsMin,
-  assert,
   connectionInflightMax,
   connectionInflightTarget,
   connectTimeoutMs,
   directConnectionsMax,
   directIdleSweepMs,
-  directInflightMax,
-  directLossesMax,
-  directLossesShare,
-  directPauseMs,
-  directQueriesMax,
   directReadBytes,
   directSweepMs,
   directUpstreamsMax,
   fastMsMax,
 } from '../limits.js';
-import { encodeSocketAddress, isIpv6 } from '../os/addresses.js';
+import { isIpv6 } from '../os/addresses.js';
 import type { Random } from '../os/random.js';
 import { errors, linux, type SystemCalls } from '../os/system-calls.js';
-import { Rtt } from './endpoint.js';
-import { plainRequestBytesMax, writePlainRequest } from './request.js';
+import {
+  DirectConnection,
+  noRow,
+  noTrial,
+  type PlainForm,
+  RowsUnderWay,
+  requestsBytes,
+  UpstreamConnections,
+} from './direct-connection.js';
 
 /** Whom a question is for. */
 export interface DirectTarget {
@@ -59,20 +60,11 @@ export interface DirectOutcomes {
   givenUp(row: number): void;
 }
 
-interface PlainForm {
-  readonly id: number;
-  readonly questionEnd: number;
-}
-
 /** A poll entry: descriptor, then events and results. */
 const pollEntryWords = 2;
 const enabled = new Int32Array([1]);
-const noRow = -1;
-const noTrial = -1;
 const idsOfMessages = 65_536;
 const connectionsMaxOfAll = directUpstreamsMax * directConnectionsMax;
-/** Requests of one connection that were not written yet. */
-const requestsBytes = directInflightMax * (frameHeaderBytes + plainRequestBytesMax);
 
 export class DirectConnections {
   readonly #deps: DirectDeps;
@@ -92,7 +84,7 @@ export class DirectConnections {
   #watchedFrom = -1;
   #unwritten = 0;
   #trials = 0;
-  readonly #rows = new Rows();
+  readonly #rows = new RowsUnderWay();
   #sweepAtMs = Number.POSITIVE_INFINITY;
 
   constructor(deps: DirectDeps, outcomes: DirectOutcomes) {
@@ -151,7 +143,7 @@ export class DirectConnections {
     const connection = this.#choose(upstream, nowMs);
     if (connection === null) return false;
     if (!connection.isProven) {
-      this.#try(connection, packet, questionEnd, nowMs);
+      this.#try(connection, nowMs);
       return false;
     }
     const id = this.#newId(connection);
@@ -160,11 +152,12 @@ export class DirectConnections {
     return true;
   }
 
-  /** Asks about a question that the main thread asks too: nobody waits on a connection that has answered nothing yet. */
-  #try(connection: DirectConnection, packet: Uint8Array, questionEnd: number, nowMs: number): void {
+  /** Sends a probe, as nobody is to wait on a connection that has answered nothing yet. */
+  #try(connection: DirectConnection, nowMs: number): void {
+    const { probe } = connection.upstream;
     connection.trialId = this.#newId(connection);
     this.#trials++;
-    this.#write(connection, packet, { id: connection.trialId, questionEnd }, nowMs);
+    this.#write(connection, probe, { id: connection.trialId, questionEnd: probe.length }, nowMs);
   }
 
   #endTrial(connection: DirectConnection): void {
@@ -386,7 +379,7 @@ export class DirectConnections {
     if (coming === 0 && upstream.connections.length < directConnectionsMax) this.#open(upstream, nowMs);
     // A connection that failed just now may have been one too many.
     if (!upstream.takes(nowMs)) return null;
-    // All proven ones are filled: another one is worth a question that the main thread answers.
+    // All proven ones are filled: for another one this question is the main thread's.
     return isTrying ? best : (unproven ?? best);
   }
 
@@ -439,158 +432,6 @@ export class DirectConnections {
       const id = this.#deps.random.below(idsOfMessages);
       if (id !== connection.trialId && this.#rows.find(connection, id) === noRow) return id;
     }
-  }
-}
-
-/** What is known of the queries under way, by row. */
-class Rows {
-  count = 0;
-  readonly sentAtMs = new Float64Array(directQueriesMax);
-  readonly #idOf = new Uint16Array(directQueriesMax);
-  /** The row's place in its connection's `rows`. */
-  readonly #placeOf = new Uint8Array(directQueriesMax);
-
-  add(row: number, connection: DirectConnection, id: number, nowMs: number): void {
-    const place = connection.takePlace();
-    connection.rows[place] = row;
-    this.#placeOf[row] = place;
-    this.#idOf[row] = id;
-    this.sentAtMs[row] = nowMs;
-    this.count++;
-  }
-
-  remove(row: number, connection: DirectConnection): void {
-    connection.rows[this.#placeOf[row]] = noRow;
-    connection.freePlace(this.#placeOf[row]);
-    this.count--;
-  }
-
-  find({ rows }: DirectConnection, id: number): number {
-    for (let place = 0; place < directInflightMax; place++) {
-      const row = rows[place];
-      if (row !== noRow && this.#idOf[row] === id) return row;
-    }
-    return noRow;
-  }
-
-  oldest({ rows }: DirectConnection): number {
-    let oldest = noRow;
-    for (const row of rows) {
-      if (row !== noRow && (oldest === noRow || this.sentAtMs[row] < this.sentAtMs[oldest])) oldest = row;
-    }
-    return oldest;
-  }
-}
-
-/** One upstream: its connections, its round-trip times, and whether it is worth asking. */
-class UpstreamConnections {
-  readonly socketAddress: Uint8Array;
-  readonly connections: DirectConnection[] = [];
-  readonly rtt = new Rtt();
-  /** Falls with each loss, and rises with answers; below 1 it pauses. */
-  #credit = directLossesMax;
-  #pausedUntilMs = 0;
-
-  constructor(readonly to: DirectUpstream) {
-    this.socketAddress = encodeSocketAddress(to);
-  }
-
-  takes(nowMs: number): boolean {
-    return nowMs >= this.#pausedUntilMs;
-  }
-
-  answered(durationMs: number, nowMs: number): void {
-    this.rtt.took(durationMs);
-    this.rtt.heard(nowMs);
-    this.#credit = Math.min(directLossesMax, this.#credit + directLossesShare);
-  }
-
-  lost(nowMs: number): void {
-    this.#credit--;
-    if (this.#credit >= 1) return;
-    this.#credit = 1;
-    this.#pausedUntilMs = nowMs + directPauseMs;
-    for (const connection of this.connections) connection.isProven = false;
-  }
-}
-
-class DirectConnection {
-  readonly frames = new FrameReader();
-  /** The queries under way, by place; `noRow` is a free one. */
-  readonly rows = new Int16Array(directInflightMax).fill(noRow);
-  readonly #free = new Uint8Array(directInflightMax).map((_, index) => directInflightMax - 1 - index);
-  inflight = 0;
-  isOpen = false;
-  isClosed = false;
-  /** It has answered something. */
-  isProven = false;
-  /** The id of a question that the main thread asks too, until it is answered. */
-  trialId = noTrial;
-  unwrittenBytes = 0;
-  readonly fd: number;
-  readonly place: number;
-  /** Where the memory has its requests. */
-  readonly requestsFrom: number;
-  readonly #memory: Uint8Array;
-  /** Since when it has owed answers and received nothing; of one that owes some. */
-  silentSinceMs = 0;
-  /** The silence since then was acknowledged. */
-  acknowledgedMs = 0;
-  idleSinceMs: number;
-  /** When what it reads arrived. */
-  nowMs = 0;
-
-  constructor(
-    readonly upstream: UpstreamConnections,
-    { fd, place, memory }: { readonly fd: number; readonly place: number; readonly memory: Uint8Array },
-    readonly openedAtMs: number,
-    readonly receive: (message: Uint8Array) => boolean,
-  ) {
-    this.fd = fd;
-    this.place = place;
-    this.requestsFrom = directReadBytes + place * requestsBytes;
-    this.#memory = memory;
-    this.idleSinceMs = openedAtMs;
-  }
-
-  /** Answers that it owes, that of a trial among them. */
-  get owed(): number {
-    return this.inflight + (this.trialId === noTrial ? 0 : 1);
-  }
-
-  /** Whether it may get another query: it is not full, nor behind a slow name, nor too old. */
-  takes(nowMs: number): boolean {
-    if (this.inflight >= directInflightMax || this.#isOld(nowMs)) return false;
-    return this.inflight === 0 || nowMs - this.silentSinceMs < this.upstream.rtt.slowMs;
-  }
-
-  /** Of one that owes nothing. */
-  isExpired(nowMs: number): boolean {
-    return this.#isOld(nowMs) || nowMs - this.idleSinceMs >= this.upstream.to.expireMs;
-  }
-
-  #isOld(nowMs: number): boolean {
-    const { maxAgeMs } = this.upstream.to;
-    return maxAgeMs > 0 && nowMs - this.openedAtMs >= maxAgeMs;
-  }
-
-  takePlace(): number {
-    assert(this.inflight < directInflightMax, 'a connection is given what it has a place for');
-    this.inflight++;
-    return this.#free[directInflightMax - this.inflight];
-  }
-
-  freePlace(place: number): void {
-    this.#free[directInflightMax - this.inflight] = place;
-    this.inflight--;
-  }
-
-  /** Writes a request behind those that were not sent yet. */
-  write(packet: Uint8Array, form: PlainForm): void {
-    const at = this.requestsFrom + this.unwrittenBytes;
-    const end = writePlainRequest(this.#memory, at + frameHeaderBytes, packet, form);
-    setU16(this.#memory, at, end - at - frameHeaderBytes);
-    this.unwrittenBytes = end - this.requestsFrom;
   }
 }
 

@@ -22,7 +22,7 @@ test('the blocks for cluster names of the shipped Corefile are plain, the one fo
   const environment = { ...options.environment, KUBE_DNS_SERVICE_HOST: '10.96.0.10' };
   const text = readFileSync(repositoryPath('deploy/Corefile'), 'utf8');
   const { blocks } = parseConfig(text, '/etc/Corefile', { ...options, environment });
-  const plain = { address: '10.96.0.10', port: 53, expireMs: 10_000, maxAgeMs: 45_000 };
+  const plain = { address: '10.96.0.10', port: 53, expireMs: 10_000, maxAgeMs: 45_000, probeName: '.' };
   assert.deepEqual(
     blocks.map((block) => [block.zones[0].zone, directUpstreamOf(block)]),
     [
@@ -36,7 +36,7 @@ test('the blocks for cluster names of the shipped Corefile are plain, the one fo
 
 test('the upstream has the settings of the forward', () => {
   const lines = ['forward . [fd00::a]:5353 {', 'force_tcp', 'expire 7s', 'max_age 0s', '}'];
-  const settings = { address: 'fd00::a', port: 5353, expireMs: 7_000, maxAgeMs: 0 };
+  const settings = { address: 'fd00::a', port: 5353, expireMs: 7_000, maxAgeMs: 0, probeName: '.' };
   for (const stale of ['serve_stale 1h verify 250ms', 'serve_stale 1h verify', 'serve_stale 0']) {
     assert.deepEqual(of('cache {', stale, '}', ...lines), settings, stale);
   }

@@ -40,7 +40,8 @@ async function newUpstream(): Promise<Upstream> {
       for (const request of unframer.push(chunk)) {
         const { id, questions = [] } = packets.decode(Buffer.from(request));
         const [{ name }] = questions;
-        upstream.asked.push(name);
+        // Trials ask about the root.
+        if (name !== '.') upstream.asked.push(name);
         if (upstream.isSilent) continue;
         const answer = message(Buffer.from(request).subarray(12), { answers: addresses(name) });
         answer.writeUInt16BE(id ?? 0, 0);

@@ -511,6 +511,7 @@ assert(
   'two that read nothing fit with all they may have',
 );
 assert(connectionInflightTarget <= connectionInflightMax);
+assert((deferredRemembered & (deferredRemembered - 1)) === 0, 'a hash has its place by its lowest bits');
 assert(directConnectionsMax * directInflightMax >= directQueriesMax, 'connections to one upstream carry them all');
 assert(askAgainAfterMs + askAgainNextMs < queryDeadlineMs, 'two lost packets leave time for a third try');
 assert(upstreamsPerForwardMax + learnedAddressesMax <= 30);

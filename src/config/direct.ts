@@ -2,7 +2,6 @@
  * Which server blocks' misses are plain enough for a worker to ask upstream by itself. The rest is the main thread's:
  * whatever is not known here to be plain is not.
  */
-
 import { askAgainAfterMsMin } from '../limits.js';
 import type { BlockConfig, CacheConfig } from './config.js';
 

@@ -122,24 +122,25 @@ class OpenAsker implements Asker<ZoneTable>, RowsEnded {
   }
 
   answered(row: number, message: Uint8Array, durationMs: number): boolean {
-    let waiting = this.#joined.end(row);
+    const waiting = this.#joined.end(row);
     const isUseful = this.#ended.answered(row, message, durationMs);
-    while (waiting !== noMoreRows) {
-      const next = this.#joined.after(waiting);
-      this.#ended.answered(waiting, message, durationMs);
-      waiting = next;
-    }
+    this.#endEach(waiting, (one) => this.#ended.answered(one, message, durationMs));
     return isUseful;
   }
 
   givenUp(row: number): void {
-    let waiting = this.#joined.end(row);
+    const waiting = this.#joined.end(row);
     this.#deferredLately.add(this.#answers.hashOf(row), this.#clock.nowMs());
     this.#ended.givenUp(row);
-    while (waiting !== noMoreRows) {
-      const next = this.#joined.after(waiting);
-      this.#ended.givenUp(waiting);
-      waiting = next;
+    this.#endEach(waiting, (one) => this.#ended.givenUp(one));
+  }
+
+  /** Ends the rows that wait, from this one on; each may be used again by then. */
+  #endEach(waiting: number, end: (row: number) => void): void {
+    for (let row = waiting; row !== noMoreRows; ) {
+      const next = this.#joined.after(row);
+      end(row);
+      row = next;
     }
   }
 

@@ -52,7 +52,7 @@ export class DirectAnswers {
   readonly #normaliser: Normaliser;
   readonly #clock: Pick<Clock, 'wallMs'>;
   readonly #zoneOf: ServedZone[] = [];
-  /** What the shared cache has for the question, expired: one of the constants below. */
+  /** What the shared cache has for the question, expired: one of the constants above. */
   readonly #cached = new Uint8Array(directQueriesMax);
   readonly #isJoined = new Uint8Array(directQueriesMax);
   readonly #hashOf = new Int32Array(directQueriesMax);

@@ -31,7 +31,7 @@ test('rows with the hash of one that was asked wait with it, and end with it', (
   assert.equal(joined.join(0, 77), false, 'nobody is asked any more');
 });
 
-test('a query whose hash is equal by chance waits too: whoever answers tells their questions apart', () => {
+test('a query whose hash is equal by chance waits too: the answer’s question tells the two apart', () => {
   const joined = new JoinedRows();
   // Hashes of all 32 bits, of either sign.
   for (const [row, hash] of [0, -1, 0x7fff_ffff, -0x8000_0000].entries()) {

@@ -65,3 +65,11 @@ export interface FailedOutcome {
  * with an answer that came after all.
  */
 export type Ask = (request: Request, done: (outcome: Outcome) => void, late?: (answer: Answer) => void) => void;
+
+/** The receiver of a query's outcome, and the time of its question. */
+export interface QueryCaller {
+  readonly askedAtMs: number;
+  readonly done: (outcome: Outcome) => void;
+  /** Takes an answer that comes after `done` was told of a failure. */
+  readonly late: ((answer: Answer) => void) | null;
+}

@@ -18,13 +18,13 @@ import {
 import type { Log } from '../os/log.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import { asksMuch, Shares } from '../scheduling/shares.js';
-import type { FailedOutcome, Outcome, Request } from './ask.js';
+import type { FailedOutcome, Outcome, QueryCaller, Request } from './ask.js';
 import { loopLoss } from './attempt.js';
 import { HedgeBudget } from './budget.js';
 import { DiscoveredName, type NameSettings } from './discovery.js';
 import { type AddressSettings, Rtt, type UpstreamDeps, UpstreamStats } from './endpoint.js';
 import { OwnUpstreams } from './own-upstreams.js';
-import { type QueryCaller, type QueryOwner, type QuerySettings, UpstreamQuery } from './query.js';
+import { type QueryOwner, type QuerySettings, UpstreamQuery } from './query.js';
 import type { UpstreamsToAsk } from './selection.js';
 import { Upstream, type UpstreamSettings } from './upstream.js';
 

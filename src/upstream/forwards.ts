@@ -10,10 +10,9 @@ import type { Log } from '../os/log.js';
 import type { Endpoint } from '../os/network.js';
 import { doAll, toEach } from '../scheduling/each.js';
 import { Flush, type Flushable } from '../scheduling/flush.js';
-import type { Ask, FailedOutcome, Outcome, Request } from './ask.js';
+import type { Ask, FailedOutcome, Outcome, QueryCaller, Request } from './ask.js';
 import type { UpstreamDeps, UpstreamStats } from './endpoint.js';
 import { Forward } from './forward.js';
-import type { QueryCaller } from './query.js';
 import type { Upstream } from './upstream.js';
 
 interface ForwardsDeps extends Omit<UpstreamDeps, 'flush'> {

@@ -26,7 +26,7 @@ import {
   triesPerQuestionMax,
 } from '../limits.js';
 import type { Flushable } from '../scheduling/flush.js';
-import type { Answer, Outcome, Request } from './ask.js';
+import type { Answer, Outcome, QueryCaller, Request } from './ask.js';
 import { type Hedge, type Loss, loopLoss, noTime, notSent, queueLoss, unhealthyLoss } from './attempt.js';
 import type { HedgeBudget } from './budget.js';
 import type { UpstreamDeps } from './endpoint.js';
@@ -79,18 +79,9 @@ export interface QueryOwner {
   lateEnded(query: UpstreamQuery): void;
 }
 
-/** The receiver of a query's outcome, and the time of its question. */
-export interface QueryCaller {
-  readonly askedAtMs: number;
-  readonly done: (outcome: Outcome) => void;
-  /** Takes an answer that comes after `done` was told of a failure. */
-  readonly late: ((answer: Answer) => void) | null;
-}
-
 /**
- * An object is used for one query after another, because a miss that makes garbage costs more in collections than in
- * everything else. It is free again only where the answer to its only attempt has ended it: then neither a carrier, nor
- * a list, nor a later call knows it.
+ * An object is used for one query after another, because garbage costs a miss more than all else. It is free again only
+ * where the answer to its only attempt has ended it: then no carrier, no list and no later call knows it.
  */
 export class UpstreamQuery implements AttemptOwner, Flushable, TransportPreference {
   /** Index in the owner's table; set by the owner. */
@@ -281,7 +272,9 @@ export class UpstreamQuery implements AttemptOwner, Flushable, TransportPreferen
   /** How long the latest attempt may stay silent. */
   #silenceMaxMs({ rtt }: Upstream): number {
     if (!this.#wasHedged) return rtt.waitMs;
-    return this.#selection.hasOther && !this.#isRanked ? askAgainAfterMs : askAgainNextMs;
+    if (this.#selection.hasOther && !this.#isRanked) return askAgainAfterMs;
+    const isFirst = this.#attempts.filter((attempt) => attempt.upstream.rtt === rtt).length === 1;
+    return isFirst ? rtt.waitMs : askAgainNextMs;
   }
 
   /** `sequential`: when `read_timeout` of the latest upstream ends; `never` where no other is left. */
@@ -412,11 +405,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable, TransportPreferen
     const [first] = this.#pending;
     this.#hedgeAtMs = noTime;
     if (first === undefined) return;
-    if (first.sentAtMs === notSent) {
-      // The attempt waits in the queue: a hedge would only make the queue longer.
-      this.#hedgeAtMs = nowMs + first.upstream.rtt.waitMs;
-      return;
-    }
+    if (first.sentAtMs === notSent) return this.#leaveQueue(first, nowMs);
     for (const { upstream, sentAtMs } of this.#pending) {
       if (!upstream.rtt.wasHeardSince(sentAtMs)) upstream.health.suspect(nowMs);
     }
@@ -427,8 +416,7 @@ export class UpstreamQuery implements AttemptOwner, Flushable, TransportPreferen
     }
     if (!this.#mayAttemptBeside()) return;
     // Attempts at an upstream that was down do not count.
-    if (this.#selection.hasAskedDown) return this.#retry(nowMs);
-    if (nowMs >= this.#nextUpstreamAtMs(nowMs)) return this.#retry(nowMs);
+    if (this.#selection.hasAskedDown || nowMs >= this.#nextUpstreamAtMs(nowMs)) return this.#retry(nowMs);
     const isEarly = this.#isInTheDark && nowMs < first.sentAtMs + first.upstream.rtt.waitMs;
     const without = isEarly ? 'no' : besideWithoutOpt(first, this.#attempts, nowMs);
     // The upstream turned out to answer only without OPT: this attempt is the first that counts.
@@ -436,15 +424,30 @@ export class UpstreamQuery implements AttemptOwner, Flushable, TransportPreferen
       return this.#attemptAt(first.upstream, nowMs, hedgeTo(first.upstream, this.#pending, nowMs));
     if (this.#selection.hasOther && !this.#isRanked && !isEarly) return this.#hedgeWithOther(first, without, nowMs);
     const { upstream } = this.#isRanked ? this.#attempts[this.#attempts.length - 1] : first;
-    this.#hedgeSame(upstream, nowMs);
+    // All have been asked: one that answers others may have lost this query.
+    const heard = this.#isRanked ? null : this.#selection.askedHeardSince(first.sentAtMs);
+    this.#hedgeSame(heard ?? upstream, nowMs);
     if (without === 'perhaps') this.#hedgeWithoutOpt(first, nowMs);
   }
 
+  /** A hedge would only make the queue longer. What waits in a silent upstream's goes to another, and cost nothing. */
+  #leaveQueue(queued: QueryAttempt, nowMs: number): void {
+    const { upstream } = queued;
+    const isDead = !upstream.isUp || upstream.isSilent(nowMs);
+    this.#hedgeAtMs = nowMs + upstream.rtt.waitMs;
+    if (!isDead || this.#isRanked || !this.#selection.hasOther || !this.#mayAttemptBeside()) return;
+    this.#abandonAttempts(nowMs, upstream);
+    this.#attemptsCharged--;
+    this.#retry(nowMs);
+  }
+
   #hedgeWithOther(silent: QueryAttempt, without: 'perhaps' | 'no', nowMs: number): void {
-    if (!this.#mayHedge(nowMs, false)) return;
+    const heard = this.#selection.otherHeardSince(silent.sentAtMs);
+    if (!this.#mayHedge(nowMs, heard !== null)) return;
     // First, because another upstream's answer ends the query.
     if (without === 'perhaps') this.#hedgeWithoutOpt(silent, nowMs);
-    this.#attemptNext(nowMs);
+    if (heard !== null && this.#wasRescued) this.#attemptAt(this.#selection.take(heard), nowMs, null);
+    else this.#attemptNext(nowMs);
   }
 
   #hedgeWithoutOpt(silent: QueryAttempt, nowMs: number): void {

@@ -76,6 +76,22 @@ export class Selection {
     return this.#upstreams[index];
   }
 
+  /** Of those that are up and were not asked since the last start over, the one heard last, if since then. */
+  otherHeardSince(timeMs: number): Upstream | null {
+    return this.#lastHeard(this.#upBits() & ~this.#askedBits, timeMs);
+  }
+
+  /** The same of those that were asked. */
+  askedHeardSince(timeMs: number): Upstream | null {
+    return this.#lastHeard(this.#upBits() & this.#askedBits, timeMs);
+  }
+
+  /** Counts this one as asked. */
+  take(upstream: Upstream): Upstream {
+    this.#askedBits |= 1 << this.#upstreams.indexOf(upstream);
+    return upstream;
+  }
+
   #lastResort({ failfastAllUnhealthy }: SelectionSettings, { random, counters }: SelectionDeps): Upstream | null {
     const left = this.#upstreams.filter(({ stats }) => !stats.looping);
     if (left.length === 0) return null;
@@ -105,6 +121,16 @@ export class Selection {
       bestCost = cost;
     }
     return best;
+  }
+
+  #lastHeard(bits: number, sinceMs: number): Upstream | null {
+    let last: Upstream | null = null;
+    for (let index = 0; index < this.#upstreams.length; index++) {
+      const upstream = this.#upstreams[index];
+      if ((bits & (1 << index)) === 0 || !upstream.rtt.wasHeardSince(sinceMs)) continue;
+      if (last === null || upstream.rtt.lastHeardMs > last.rtt.lastHeardMs) last = upstream;
+    }
+    return last;
   }
 
   #silentBits({ policy, readTimeoutMs }: SelectionSettings, nowMs: number): number {

@@ -421,6 +421,74 @@ test('an upstream that is silent under load is not asked everything again', asyn
   assert(upstream.queries.length <= count * (1 + askAgainShare), `${upstream.queries.length}`);
 });
 
+test('beyond the budget: near its deadline a query goes to another upstream that is heard', async () => {
+  for (const [policy, count] of [
+    ['random', 2],
+    ['round_robin', 2],
+    ['random', 4],
+    ['round_robin', 4],
+  ] as const) {
+    const { upstreams, asking, clock } = await setUp({ policy }, count);
+    for (let index = 0; index < 20; index++) asking.ask(`before${index}.example`);
+    await clock.pass(20);
+    for (const upstream of upstreams.slice(1)) upstream.onQuery = silent;
+    const asked = Array.from({ length: 200 }, (_, index) => asking.ask(`a${index}.example`));
+    for (let step = 0; step < 40; step++) {
+      await clock.pass(50);
+      asking.ask(`beside${step}.example`);
+    }
+    assert.deepEqual([...new Set(asked.map(({ got }) => got?.text))], ['rcode 0'], policy);
+  }
+});
+
+test('in the queue of an upstream that has fallen silent: what was never sent goes to another at once', async () => {
+  for (const [policy, count] of [
+    ['random', 2],
+    ['round_robin', 3],
+  ] as const) {
+    const { world, upstreams, asking, clock } = await setUp({ policy }, count);
+    for (let index = 0; index < 40; index++) asking.ask(`before${index}.example`);
+    await clock.pass(20);
+    // Nothing arrives, no handshake is answered.
+    world.network.setFaultsTo(server(1), { latencyMs: 60_000 });
+    const asked = Array.from({ length: 1_500 }, (_, index) => asking.ask(`a${index}.example`));
+    for (let step = 0; step < 40; step++) {
+      await clock.pass(50);
+      asking.ask(`beside${step}.example`);
+      if (step !== 9) continue;
+      // Sixteen connections had a place for it when it fell silent.
+      const waiting = asked.filter(({ got }) => got === null).length;
+      assert(waiting <= 300, `${policy}: ${waiting} wait`);
+    }
+    assert.equal(upstreams[0].queries.length < 40, true);
+    assert.deepEqual([...new Set(asked.map(({ got }) => got?.text))], ['rcode 0'], policy);
+  }
+});
+
+test('all have been asked, and one that answers others lost the query: that one is asked again', async () => {
+  for (const policy of ['random', 'round_robin'] as const) {
+    for (let order = 0; order < 3; order++) {
+      const { upstreams, asking, clock } = await setUp({ policy }, 3);
+      for (let index = 0; index < 30 + order; index++) asking.ask(`before${index}.example`);
+      await clock.pass(20);
+      let isLost = false;
+      for (const [index, upstream] of upstreams.entries()) {
+        upstream.onQuery = (query) => {
+          if (index !== order) return;
+          if (query.name !== 'a.example' || isLost) return good(query);
+          isLost = true;
+        };
+      }
+      const asked = asking.ask('a.example');
+      for (let step = 0; step < 100; step++) {
+        await clock.pass(20);
+        asking.ask(`beside${step}.example`);
+      }
+      assert.equal(asked.got?.text, 'rcode 0', `${policy} ${order}`);
+    }
+  }
+});
+
 test('cancelled in the turn in which it failed, a question still has one outcome', async () => {
   const { upstream, asking, clock, forwards } = await setUp({ failfastAllUnhealthy: true });
   upstream.die();

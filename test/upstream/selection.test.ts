@@ -107,3 +107,19 @@ test('random asks all that may be asked, each about as often, and nobody else', 
   );
   for (const count of times.values()) assert(count > 850 && count < 1150, `${count}`);
 });
+
+test('the other that was heard last: up, not asked yet, and heard since then', () => {
+  const { upstreams, take, down } = setUp(4);
+  const selection = selectionOf(upstreams, 0);
+  const other = (timeMs: number): string | undefined => selection.otherHeardSince(timeMs)?.to.slice(7, 8);
+  assert.equal(other(0), undefined);
+  for (const [index, heardAtMs] of [90, 40, 60, 50].entries()) upstreams[index].rtt.heard(heardAtMs);
+  assert.deepEqual(take(selection, 1), ['1']);
+  assert.equal(other(0), '3');
+  assert.equal(other(61), undefined);
+  down(3);
+  assert.equal(other(0), '4');
+  selection.take(upstreams[3]);
+  assert.equal(other(0), '2');
+  assert.deepEqual(take(selection, 1), ['2']);
+});

@@ -471,6 +471,14 @@ export const loopDelayPeriodMs = 1_000;
 /** Repetitions of a query to ourselves within its timeout: a full receive queue loses packets. */
 export const selfQueryTries = 4;
 
+// The kernel lane.
+/** Answers that the kernel can give; a power of two. */
+export const laneSlots = 8_192;
+/** Clients that the kernel knows; beyond them the one that asked longest ago is forgotten. */
+export const laneClientsMax = 4_096;
+/** Kinds of answers that are counted apart. */
+export const laneCountersMax = 4_096;
+
 /** A block has a header, the message, and a 16-bit TTL offset per record. */
 export const blockHeaderBytes = 64;
 export const blockBytesMax = blockHeaderBytes + messageBytesMax + 1 + 2 * recordsMax + 64;

@@ -21,6 +21,8 @@ export type CliCommand =
   /** Text for stdout, without the last line end. */
   | { readonly kind: 'version'; readonly text: string }
   | { readonly kind: 'plugins' }
+  /** Whether this kernel takes the kernel lane. */
+  | { readonly kind: 'try lane' }
   | { readonly kind: 'completion'; readonly shell: Shell }
   | { readonly kind: 'man' }
   /** One sentence for stderr, then exit 2. */
@@ -86,7 +88,10 @@ const serveCommand: CommandSpec = {
     ],
   ],
   exitStatus: '0 after a clean stop, 1 if the start failed, 2 if the command line or the configuration is invalid.',
-  read: ({ flags, machine }) => ({ kind: 'serve', options: readMachineOptions(flags, machine) }),
+  read({ flags, machine }) {
+    const options = readMachineOptions(flags, machine);
+    return options.kernelLane === 'try' ? { kind: 'try lane' } : { kind: 'serve', options };
+  },
 };
 
 const checkFilesCommand: CommandSpec = {

@@ -81,6 +81,12 @@ export const flagTable = {
     'Interval of the interface and rule checks, 1s to 24h; a bare number is seconds.',
   ),
   skipteardown: boolean(node, 'false', 'Leave interface and rules in place on exit.'),
+  kernellane: text(
+    node,
+    'off|try',
+    'off',
+    'Cached answers given inside the kernel; try: print whether this kernel lets us, and exit.',
+  ),
 
   'health-port': text(
     watching,

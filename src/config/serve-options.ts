@@ -12,6 +12,7 @@ import { formatDuration, parseDuration } from './durations.js';
 import { type Environment, type FlagName, type ReadFlags, UsageError } from './flag-reader.js';
 import { readLocalAddresses, refuseUnexpanded } from './local-addresses.js';
 
+const kernelLanes = ['off', 'try'] as const;
 const firewalls = ['iptables', 'nftables', 'auto', 'none'] as const;
 export type Firewall = (typeof firewalls)[number];
 
@@ -49,6 +50,8 @@ export interface ServeOptions {
   readonly firewall: Firewall;
   readonly syncIntervalMs: number;
   readonly skipTeardown: boolean;
+  /** `try`: instead of serving. */
+  readonly kernelLane: (typeof kernelLanes)[number];
   /** For the NOTRACK rules only; the Corefile sets where /health is served. */
   readonly healthPort: number;
   readonly metricsAddress: Endpoint | null;
@@ -83,6 +86,7 @@ export function serveOptions(flags: ReadFlags, environment: Environment): ServeO
     firewall: readChoice('firewall', flags.text('firewall'), firewalls),
     syncIntervalMs: readSyncInterval(flags.text('syncinterval')),
     skipTeardown: flags.isSet('skipteardown'),
+    kernelLane: readChoice('kernellane', flags.text('kernellane'), kernelLanes),
     healthPort: readPort(flags, 'health-port'),
     metricsAddress: readListenAddress(flags, 'metrics-listen-address'),
     formerMetricNames: flags.isSet('metrics-former-names'),

@@ -109,6 +109,8 @@ export interface SystemCalls {
    * wakes up then comes before one with longer slices.
    */
   setSlice(nanoseconds: bigint): number;
+  /** bpf(2); `attributes` is a union bpf_attr, whose last bytes may be missing. */
+  bpf(command: number, attributes: DataView): number;
   epoll(): number;
   /** `event` is one struct epoll_event, as of `epollLayouts`. */
   epollControl(epoll: number, operation: number, fd: number, event: Int32Array): number;
@@ -165,6 +167,9 @@ const shutWrite = 1;
 
 /** sched_setattr, which the C library lacks; everything that is 0 in struct sched_attr is as usual. */
 export const schedulerLayout = { bytes: 48, atRuntime: 24, calls: { x64: 314, arm64: 274 } } as const;
+
+/** bpf, which the C library lacks as well. */
+export const bpfCalls = { x64: 321, arm64: 280 } as const;
 
 type Call = (...numbers: (number | ArrayBufferView)[]) => number;
 
@@ -311,6 +316,10 @@ function memoryCalls({ koffi, of, checked }: Libc) {
       attributes.setBigUint64(schedulerLayout.atRuntime, nanoseconds, true);
       return checked(systemCall(schedulerLayout.calls[process.arch === 'arm64' ? 'arm64' : 'x64'], 0, attributes, 0));
     },
+    bpf: (command, attributes) =>
+      checked(
+        systemCall(bpfCalls[process.arch === 'arm64' ? 'arm64' : 'x64'], command, attributes, attributes.byteLength),
+      ),
     random: (words) => checked(getrandom(words, words.byteLength, 0)),
     eventFd: () => checked(eventfd(0, eventCloseOnExecNonBlocking)),
     read: (fd, at, bytes) => checked(read(fd, at, bytes)),

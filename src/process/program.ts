@@ -3,7 +3,7 @@
  * after a clean stop, 1 for a failed start, 2 for bad usage or configuration, each with one sentence on stderr.
  */
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, release } from 'node:os';
 import { formatEndpoint } from '../config/addresses.js';
 import { directiveNames } from '../config/block.js';
 import type { CliCommand } from '../config/commands.js';
@@ -69,6 +69,8 @@ export async function runProgram(early: EarlySignals): Promise<void> {
       return print(command.text);
     case 'plugins':
       return print(pluginsText(directiveNames(plugins)));
+    case 'try lane':
+      return tryKernelLane();
     case 'usage':
       return endWith(exitUsage, command.message);
     case 'check':
@@ -78,6 +80,14 @@ export async function runProgram(early: EarlySignals): Promise<void> {
     case 'serve':
       return serve(command, early);
   }
+}
+
+async function tryKernelLane(): Promise<void> {
+  const { tryLane } = await import('../lane/try.js');
+  const clock = systemClock();
+  const { isPossible, sentence } = tryLane(chooseSystemCalls(undefined), release(), () => clock.nowMs());
+  print(sentence);
+  if (!isPossible) process.exitCode = exitFailed;
 }
 
 async function helpOf({ command }: Extract<CliCommand, { kind: 'help' }>): Promise<string> {

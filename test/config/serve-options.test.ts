@@ -36,6 +36,7 @@ test('without flags everything has the documented default', () => {
     firewall: 'auto',
     syncIntervalMs: 60_000,
     skipTeardown: false,
+    kernelLane: 'off',
     healthPort: 8080,
     metricsAddress: { address: '0.0.0.0', port: 9353 },
     formerMetricNames: true,
@@ -163,7 +164,7 @@ test('the log has one of three formats', () => {
 test('the values that help and completion offer are those that are taken', () => {
   const flags = (Object.keys(flagTable) as FlagName[]).filter((name) => flagOf(name).kind === 'text');
   const closed = flags.filter((name) => choicesIn(flagOf(name).value).join('|') === flagOf(name).value);
-  assert.deepEqual(closed.sort(), ['firewall', 'logformat', 'output']);
+  assert.deepEqual(closed.sort(), ['firewall', 'kernellane', 'logformat', 'output']);
   for (const name of flags) {
     for (const choice of choicesIn(flagOf(name).value))
       assert.notEqual(kindOf('check', `-${name}=${choice}`), 'usage', choice);
@@ -174,6 +175,13 @@ test('the values that help and completion offer are those that are taken', () =>
 function kindOf(...argv: readonly string[]): string {
   return parseFlags(argv, environment).kind;
 }
+
+test('the kernel lane is off, or tried instead of serving', () => {
+  assert.equal(optionsOf().kernelLane, 'off');
+  assert.equal(kindOf('-kernellane=try'), 'try lane');
+  assert.equal(kindOf('-kernellane', 'off'), 'serve');
+  refuses('-kernellane=on', /^-kernellane "on" is unknown; write off or try\.$/);
+});
 
 test('the firewall is one that we can write', () => {
   for (const name of ['iptables', 'nftables', 'auto', 'none'] as const) {

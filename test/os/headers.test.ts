@@ -8,9 +8,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { helpers, viewOfPacket } from '../../src/lane/text.js';
 import { socketAddressBytes } from '../../src/os/addresses.js';
 import { instructionBytes } from '../../src/os/reuseport-groups.js';
-import { epollLayouts, errors, linux, schedulerLayout } from '../../src/os/system-calls.js';
+import { bpfCalls, epollLayouts, errors, linux, schedulerLayout } from '../../src/os/system-calls.js';
 import { needs, run } from '../real/commands.js';
 
 const constants: Record<keyof typeof linux, string> = {
@@ -154,6 +155,55 @@ const ofTheKernel: typeof ofTheLibrary = [
   ['BPF_RET | BPF_K', 0x06],
 ];
 
+/** bpf(2) as os/bpf.ts calls it, and what the programs of src/lane/ know of the kernel. */
+function ofBpf(processor: keyof typeof bpfCalls): typeof ofTheLibrary {
+  return [
+    ['__NR_bpf', bpfCalls[processor]],
+    ['BPF_MAP_CREATE', 0],
+    ['BPF_MAP_LOOKUP_ELEM', 1],
+    ['BPF_MAP_UPDATE_ELEM', 2],
+    ['BPF_PROG_LOAD', 5],
+    ['BPF_PROG_TEST_RUN', 10],
+    ['BPF_PROG_QUERY', 16],
+    ['BPF_MAP_TYPE_ARRAY', 2],
+    ['BPF_MAP_TYPE_PERCPU_ARRAY', 6],
+    ['BPF_MAP_TYPE_LRU_HASH', 9],
+    ['BPF_F_MMAPABLE', 1 << 10],
+    ['BPF_PROG_TYPE_SCHED_CLS', 3],
+    ['BPF_PSEUDO_MAP_FD', 1],
+    ['offsetof(union bpf_attr, map_flags)', 16],
+    ['offsetof(union bpf_attr, map_name)', 28],
+    ['offsetof(union bpf_attr, key)', 8],
+    ['offsetof(union bpf_attr, value)', 16],
+    ['offsetof(union bpf_attr, insn_cnt)', 4],
+    ['offsetof(union bpf_attr, insns)', 8],
+    ['offsetof(union bpf_attr, license)', 16],
+    ['offsetof(union bpf_attr, log_level)', 24],
+    ['offsetof(union bpf_attr, log_buf)', 32],
+    ['offsetof(union bpf_attr, prog_name)', 48],
+    ['offsetof(union bpf_attr, test.retval)', 4],
+    ['offsetof(union bpf_attr, test.data_size_in)', 8],
+    ['offsetof(union bpf_attr, test.data_size_out)', 12],
+    ['offsetof(union bpf_attr, test.data_in)', 16],
+    ['offsetof(union bpf_attr, test.data_out)', 24],
+    ['offsetof(union bpf_attr, test.repeat)', 32],
+    ['offsetof(union bpf_attr, test.duration)', 36],
+    ['offsetof(union bpf_attr, query.attach_type)', 4],
+    ['offsetof(union bpf_attr, query.prog_cnt)', 24],
+    ['offsetof(struct __sk_buff, len)', viewOfPacket.bytes],
+    ['offsetof(struct __sk_buff, protocol)', viewOfPacket.protocol],
+    ['offsetof(struct __sk_buff, vlan_present)', viewOfPacket.vlanPresent],
+    ['offsetof(struct __sk_buff, ifindex)', viewOfPacket.interfaceIndex],
+    ['BPF_FUNC_map_lookup_elem', helpers.lookUp],
+    ['BPF_FUNC_skb_store_bytes', helpers.storeBytes],
+    ['BPF_FUNC_redirect', helpers.redirect],
+    ['BPF_FUNC_skb_load_bytes', helpers.loadBytes],
+    ['BPF_FUNC_skb_change_tail', helpers.changeTail],
+    ['BPF_FUNC_redirect_peer', helpers.redirectPeer],
+    ['BPF_FUNC_ktime_get_coarse_ns', helpers.coarseNow],
+  ];
+}
+
 /** The number of sched_setattr, and the part of its argument that we write. */
 function ofScheduler(processor: keyof typeof schedulerLayout.calls): typeof ofTheLibrary {
   const { bytes, atRuntime, calls } = schedulerLayout;
@@ -180,6 +230,7 @@ const libraryHeaders = [
 const kernelHeaders = [
   'asm/unistd',
   'stddef',
+  'linux/bpf',
   'linux/filter',
   'linux/inet_diag',
   'linux/netlink',
@@ -230,7 +281,10 @@ for (const [platform, compiler, hasKernelHeaders, layout] of [
   test(`the headers of ${platform} have our numbers and layouts`, { skip: needs(compiler) }, async () => {
     assert.equal(await objections(compiler, libraryHeaders, [...ofTheLibrary, ...ofEpoll(layout)]), '');
     if (hasKernelHeaders) {
-      assert.equal(await objections(compiler, kernelHeaders, [...ofTheKernel, ...ofScheduler(layout)]), '');
+      assert.equal(
+        await objections(compiler, kernelHeaders, [...ofTheKernel, ...ofScheduler(layout), ...ofBpf(layout)]),
+        '',
+      );
     }
     assert.match(await objections(compiler, libraryHeaders, [['SO_REUSEPORT', 512]]), /SO_REUSEPORT/u);
   });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { Groups } from '../../src/os/reuseport-groups.js';
 import { loadSystemCalls, type SystemCalls } from '../../src/os/system-calls.js';
 
@@ -11,6 +12,9 @@ export const skip = loaded.calls === null ? loaded.why : false;
 export const calls = loaded.calls as SystemCalls;
 /** Groups of our own, in which nobody is steered anywhere. */
 export const newGroups = (): Groups => new Groups({ calls, cannotSteer() {} });
+
+/** Open ones of this process. */
+export const descriptors = (): number => readdirSync('/proc/self/fd').length;
 
 /** Waits for other threads: until it holds, at most a couple of seconds, which only a failure takes. */
 export async function eventually(holds: () => boolean): Promise<void> {

@@ -5,14 +5,13 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import type { Endpoint, Stream, StreamEvents } from '../../src/os/network.js';
 import { hostAddresses, nodeNetwork } from '../../src/os/node-network.js';
 import { streamConnector } from '../../src/os/stream-sockets.js';
 import type { SystemCalls } from '../../src/os/system-calls.js';
-import { calls, skip } from './loopback-sockets.js';
+import { calls, descriptors, skip } from './loopback-sockets.js';
 
 /** The events of a stream, in order. */
 class Recorder implements StreamEvents {
@@ -93,7 +92,6 @@ async function nobody(): Promise<Endpoint> {
   return far.at;
 }
 
-const descriptors = (): number => readdirSync('/proc/self/fd').length;
 const turns = async (count: number): Promise<void> => {
   for (let left = count; left > 0; left--) await new Promise((resolve) => setImmediate(resolve));
 };

@@ -1,0 +1,97 @@
+/**
+ * What the kernel lane's program and user space share: the layouts of its maps, in bytes. Numbers are in this machine's
+ * order, which is little-endian, except what goes into a packet as it is.
+ *
+ *   slot: | stored expires staleUntil | generation counter | question | sizes | flags counts | TTL places | records name |
+ */
+import { laneSlots } from '../limits.js';
+
+/** An answer as it is given; not changed from its publication until a second after it was taken out. */
+export const slotLayout = {
+  /** Nanoseconds of CLOCK_MONOTONIC. */
+  stored: 0,
+  expires: 8,
+  /** Until then it is given though expired, while nobody is there to ask upstream; 0: never. */
+  staleUntil: 16,
+  /** Of the configuration it was published under. */
+  generation: 24,
+  /** Index of its counter. */
+  counter: 28,
+  /** Type and class as in a packet. */
+  typeAndClass: 32,
+  /** The bytes of the name, with the root's. */
+  nameBytes: 36,
+  /** DO is 1, CD is 2; in the byte behind, the listener's place in `config`. */
+  key: 38,
+  place: 39,
+  /** From the slot's first byte, a multiple of 8. The name is in lower case, and zeros fill it to a multiple of 8. */
+  nameAt: 40,
+  recordsBytes: 42,
+  /** The size in our OPT, and the most that a client over UDP gets. */
+  udpBytes: 44,
+  /** How many TTLs count down. */
+  ttls: 46,
+  /** Of the answer's flags word, as in a packet: always set, set for clients that want AD, copied from the query. */
+  flags: 48,
+  flagsAuthentic: 50,
+  flagsCopied: 52,
+  /** As in a packet, without the OPT. */
+  answers: 54,
+  authorities: 56,
+  /** In this machine's order. */
+  additionals: 58,
+  /** The TTL of its records when it is given though expired. */
+  staleTtl: 60,
+  /** From the first record's first byte. */
+  ttlPlaces: 64,
+  records: 96,
+} as const;
+
+/** TTLs in a published answer. */
+export const slotTtlsMax = 16;
+export const laneSlotBytes = 512;
+export const slotRecordsBytesMax = laneSlotBytes - slotLayout.records;
+
+export const configLayout = {
+  /** Nanoseconds of CLOCK_MONOTONIC, written every second by user space; 0: the program answers nothing. */
+  heartbeat: 0,
+  /** Without a heartbeat for so long, nobody is there. */
+  deadAfter: 8,
+  /** How often a packet of each answer goes up although it could be answered; 0: never. */
+  peekEvery: 16,
+  seed: 24,
+  generation: 32,
+  /** Where packets for us go: four bytes of IPv4 address and two of port, as in a packet; the rest 0. */
+  places: 64,
+  placeBytes: 8,
+  bytes: 128,
+} as const;
+export const lanePlacesMax = 8;
+
+/** For each slot: when the next packet goes up, and the number of hits. */
+export const markLayout = { peekAt: 0, hits: 8, bytes: 16 } as const;
+
+/** Slots with equal lower bits of the hash; each is a place in `slots` plus 1 and, above it, the hash's upper half. */
+export const waysPerBucket = 4;
+export const bucketBytes = 8 * waysPerBucket;
+export const bucketsCount = laneSlots;
+
+/** Who may be answered: the interface and the address, an IPv4 one mapped. Until: nanoseconds of CLOCK_MONOTONIC. */
+export const clientLayout = { interfaceIndex: 0, address: 4, keyBytes: 20, untilBytes: 8 } as const;
+
+/** The packet's name, on its way through the program. */
+export const scratchBytes = 288;
+
+/** What became of a packet for us: the first places of the counters. */
+export const outcomes = [
+  'answered',
+  'stale',
+  'shape',
+  'missed',
+  'expired',
+  'peek',
+  'stranger',
+  'large',
+  'failed',
+] as const;
+export type LaneOutcome = (typeof outcomes)[number];

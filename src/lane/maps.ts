@@ -1,0 +1,85 @@
+/** The lane's maps and programs in the kernel: how each map is made, and the first step that the kernel refuses. */
+import { laneClientsMax, laneCountersMax, laneSlots } from '../limits.js';
+import type { Bpf, MapForm } from '../os/bpf.js';
+import { labelBefore } from './assembler.js';
+import {
+  bucketBytes,
+  bucketsCount,
+  clientLayout,
+  configLayout,
+  laneSlotBytes,
+  markLayout,
+  scratchBytes,
+} from './layout.js';
+import { laneProgram } from './program.js';
+import type { SendsBack } from './reply.js';
+import { type LaneMap, laneMaps } from './text.js';
+
+const array = { type: 'array', keyBytes: 4, isShared: true } as const;
+const perProcessor = { type: 'array per processor', keyBytes: 4, isShared: false } as const;
+
+/** Only user space writes to those that it shares. Clients that ask seldom make room for others. */
+const forms: Readonly<Record<LaneMap, Omit<MapForm, 'name'>>> = {
+  config: { ...array, valueBytes: configLayout.bytes, entries: 1 },
+  scratch: { ...perProcessor, valueBytes: scratchBytes, entries: 1 },
+  index: { ...array, valueBytes: bucketBytes, entries: bucketsCount },
+  slots: { ...array, valueBytes: laneSlotBytes, entries: laneSlots },
+  marks: { ...array, valueBytes: markLayout.bytes, entries: laneSlots },
+  clients: {
+    type: 'recent',
+    keyBytes: clientLayout.keyBytes,
+    valueBytes: clientLayout.untilBytes,
+    entries: laneClientsMax,
+    isShared: false,
+  },
+  counters: { ...perProcessor, valueBytes: 8, entries: laneCountersMax },
+};
+
+/** What the kernel refused, with the negative errno. */
+interface LaneRefusal {
+  readonly step: 'map' | 'program';
+  readonly errno: number;
+  /** Of the verifier; empty for maps. */
+  readonly complaint: string;
+}
+
+export interface LaneInKernel {
+  readonly maps: Readonly<Record<LaneMap, number>>;
+  readonly programs: Readonly<Record<SendsBack, number>>;
+  readonly instructions: number;
+}
+
+/** Descriptors of all of it, which the caller closes; after a refusal there are none. */
+export function openLane(bpf: Bpf, close: (fd: number) => void): LaneInKernel | LaneRefusal {
+  const open: number[] = [];
+  const refused = (refusal: LaneRefusal): LaneRefusal => {
+    for (const fd of open) close(fd);
+    return refusal;
+  };
+  const maps = new Map<LaneMap, number>();
+  for (const name of laneMaps) {
+    const fd = bpf.createMap({ name: `zerohop_${name}`.slice(0, 15), ...forms[name] });
+    if (fd < 0) return refused({ step: 'map', errno: fd, complaint: '' });
+    open.push(fd);
+    maps.set(name, fd);
+  }
+  const programs = { peer: -1, same: -1 };
+  let instructions = 0;
+  for (const sendsBack of ['peer', 'same'] as const) {
+    const program = laneProgram(sendsBack, (map) => maps.get(map) as number);
+    const { fd, complaint } = bpf.load('zerohop_lane', program.instructions);
+    if (fd < 0) return refused({ step: 'program', errno: fd, complaint: inWords(complaint, program) });
+    open.push(fd);
+    programs[sendsBack] = fd;
+    instructions = program.instructions.length / 8;
+  }
+  return { maps: Object.fromEntries(maps) as Record<LaneMap, number>, programs, instructions };
+}
+
+/** The verifier's last words, with the label before the instruction that they are about. */
+function inWords(complaint: string, program: Parameters<typeof labelBefore>[0]): string {
+  const lines = complaint.split('\n').filter((line) => !/^(?:processed|verification time|stack depth)/.test(line));
+  const numbers = lines.flatMap((line) => /^(\d+): \(/.exec(line)?.[1] ?? []);
+  const place = numbers.length === 0 ? '' : ` (${labelBefore(program, Number(numbers[numbers.length - 1]))})`;
+  return `${lines[lines.length - 1] ?? ''}${place}`;
+}

@@ -1,0 +1,230 @@
+/**
+ * The second half of the lane's program: the packet becomes its answer. It begins when the answer is found and fits, and the
+ * packet has its new length; what fails from here on is lost, as on a bad line.
+ */
+import type { Width } from './assembler.js';
+import { markLayout, slotLayout, slotRecordsBytesMax, slotTtlsMax } from './layout.js';
+import {
+  addOne,
+  configuration,
+  dns,
+  dnsAt,
+  extendedErrorBytes,
+  frame,
+  headersBytes,
+  helpers,
+  inRegister,
+  ip,
+  type LaneText,
+  loadSaved,
+  lookUpMap,
+  optHeadBytes,
+  packetRegister,
+  r1,
+  r2,
+  r3,
+  r4,
+  raw,
+  roaming,
+  setToSum,
+  slotRegister,
+  stack,
+  udp,
+  udpHeaderBytes,
+  viewOfPacket,
+  writePacket,
+} from './text.js';
+
+/** How answers leave. `peer`: into the namespace at the other end of a veth; `same`: out of the interface they came from. */
+export type SendsBack = 'peer' | 'same';
+
+/** From the records to the end of the program. */
+export function answerPacket(text: LaneText, sendsBack: SendsBack): void {
+  answerRecords(text);
+  countTtlsDown(text);
+  answerOpt(text);
+  turnHeaders(text);
+  answerDnsHeader(text);
+  sendBack(text, sendsBack);
+}
+
+/** The records as they are stored, behind the question. */
+function answerRecords(text: LaneText): void {
+  loadSaved(text, r4, 'recordsBytes');
+  text.if(r4, 'equal', 0, 'TTLs');
+  loadSaved(text, r2, 'questionEnd');
+  text.do('add', r2, dnsAt);
+  setToSum(text, r3, slotRegister, slotLayout.records);
+  writePacket(text);
+}
+
+/** By the answer's age in seconds, to 0 at the least; those of a stale one are all the same. */
+function countTtlsDown(text: LaneText): void {
+  text.label('TTLs');
+  loadSaved(text, r2, 'ageSeconds');
+  loadSaved(text, r3, 'isStale');
+  text.do('or', r2, inRegister(r3));
+  text.if(r2, 'equal', 0, 'OPT');
+  text.load(configuration, 2, slotRegister, slotLayout.ttls);
+  text.if(configuration, 'equal', 0, 'OPT');
+  text.if(configuration, 'above', slotTtlsMax, 'OPT');
+  setToSum(text, roaming, slotRegister, slotLayout.ttlPlaces);
+  text.label('a TTL');
+  text.load(r2, 2, roaming, 0);
+  text.if(r2, 'above', slotRecordsBytesMax - 4, 'OPT');
+  text.load(r4, 4, slotRegister, slotLayout.staleTtl);
+  loadSaved(text, r3, 'isStale');
+  text.if(r3, 'notEqual', 0, 'its TTL');
+  text.do('set', r3, inRegister(slotRegister));
+  text.do('add', r3, inRegister(r2));
+  text.load(r4, 4, r3, slotLayout.records);
+  text.swap(r4, 32);
+  loadSaved(text, r3, 'ageSeconds');
+  text.if(r4, 'above', inRegister(r3), 'something is left');
+  text.do('set', r4, inRegister(r3));
+  text.label('something is left');
+  text.do('subtract', r4, inRegister(r3));
+  text.label('its TTL');
+  text.swap(r4, 32);
+  text.store(4, frame, stack.ttl, inRegister(r4));
+  loadSaved(text, r3, 'questionEnd');
+  text.do('add', r2, inRegister(r3));
+  text.do('add', r2, dnsAt);
+  setToSum(text, r3, frame, stack.ttl);
+  text.do('set', r4, 4);
+  writePacket(text);
+  text.do('add', roaming, 2);
+  text.do('subtract', configuration, 1);
+  text.if(configuration, 'notEqual', 0, 'a TTL');
+}
+
+/** RFC 6891 6.1.2: root, type 41, our size, version 0, DO as queried; a stale answer says so (RFC 8914 4.4, 4.20). */
+function answerOpt(text: LaneText): void {
+  text.label('OPT');
+  loadSaved(text, r2, 'hasOpt');
+  text.if(r2, 'equal', 0, 'headers');
+  text.store(1, frame, stack.opt, 0);
+  text.store(2, frame, stack.opt + 1, raw.typeOpt);
+  text.load(r2, 2, slotRegister, slotLayout.udpBytes);
+  text.swap(r2, 16);
+  text.store(2, frame, stack.opt + 3, inRegister(r2));
+  text.store(1, frame, stack.opt + 5, 0);
+  text.store(1, frame, stack.opt + 6, 0);
+  loadSaved(text, r2, 'key');
+  text.do('and', r2, 1);
+  text.do('shiftLeft', r2, 7);
+  text.store(2, frame, stack.opt + 7, inRegister(r2));
+  text.store(2, frame, stack.opt + 9, 0);
+  text.do('set', r4, optHeadBytes);
+  loadSaved(text, r2, 'isStale');
+  text.if(r2, 'equal', 0, 'an OPT');
+  text.store(2, frame, stack.opt + 9, extendedErrorBytes << 8);
+  text.store(2, frame, stack.opt + 11, raw.extendedError);
+  text.store(2, frame, stack.opt + 13, raw.two);
+  text.store(2, frame, stack.opt + 15, raw.staleAnswer);
+  text.do('set', r4, optHeadBytes + extendedErrorBytes);
+  text.load(r2, 2, slotRegister, slotLayout.flags);
+  text.do('and', r2, raw.rcodeMask);
+  text.if(r2, 'notEqual', raw.nxdomain, 'an OPT');
+  text.store(2, frame, stack.opt + 15, raw.staleNxdomain);
+  text.label('an OPT');
+  loadSaved(text, r2, 'optAt');
+  text.do('add', r2, dnsAt);
+  setToSum(text, r3, frame, stack.opt);
+  writePacket(text);
+}
+
+/** Back to the sender: MAC and IP addresses and ports change places. Over IPv4 a UDP checksum of 0 says that there is none. */
+function turnHeaders(text: LaneText): void {
+  text.label('headers');
+  const exchanged: readonly (readonly [Width, number, number])[] = [
+    [2, stack.headers, stack.headers + 6],
+    [2, stack.headers + 2, stack.headers + 8],
+    [2, stack.headers + 4, stack.headers + 10],
+    [4, ip + 12, ip + 16],
+    [2, udp, udp + 2],
+  ];
+  for (const [width, first, second] of exchanged) {
+    text.load(r2, width, frame, first);
+    text.load(r3, width, frame, second);
+    text.store(width, frame, first, inRegister(r3));
+    text.store(width, frame, second, inRegister(r2));
+  }
+  loadSaved(text, r2, 'total');
+  for (const [more, at] of [
+    [udpHeaderBytes, udp + 4],
+    [udpHeaderBytes + 20, ip + 2],
+  ] as const) {
+    setToSum(text, r3, r2, more);
+    text.swap(r3, 16);
+    text.store(2, frame, at, inRegister(r3));
+  }
+  text.store(2, frame, udp + 6, 0);
+  text.store(1, frame, ip + 1, 0);
+  text.store(2, frame, ip + 4, 0);
+  text.store(2, frame, ip + 6, raw.dontFragment);
+  text.store(1, frame, ip + 8, 64);
+  text.store(2, frame, ip + 10, 0);
+  text.do('set', r2, 0);
+  for (let at = ip; at < udp; at += 2) {
+    text.load(r3, 2, frame, at);
+    text.do('add', r2, inRegister(r3));
+  }
+  for (let fold = 0; fold < 2; fold++) {
+    text.do('set', r3, inRegister(r2));
+    text.do('shiftRight', r3, 16);
+    text.do('and', r2, 0xffff);
+    text.do('add', r2, inRegister(r3));
+  }
+  text.do('xor', r2, 0xffff);
+  text.store(2, frame, ip + 10, inRegister(r2));
+}
+
+/** The flags as the slot has them, RD and CD from the query; AD only for clients that sent DO or AD (RFC 6840 5.8). */
+function answerDnsHeader(text: LaneText): void {
+  text.load(r2, 2, slotRegister, slotLayout.flags);
+  text.load(r3, 2, frame, dns + 2);
+  text.load(r4, 2, slotRegister, slotLayout.flagsCopied);
+  text.do('and', r4, inRegister(r3));
+  text.do('or', r2, inRegister(r4));
+  loadSaved(text, r4, 'key');
+  text.do('and', r4, 1);
+  text.do('and', r3, raw.ad);
+  text.do('or', r3, inRegister(r4));
+  text.if(r3, 'equal', 0, 'flags');
+  text.load(r3, 2, slotRegister, slotLayout.flagsAuthentic);
+  text.do('or', r2, inRegister(r3));
+  text.label('flags');
+  text.store(2, frame, dns + 2, inRegister(r2));
+  text.load(r2, 2, slotRegister, slotLayout.answers);
+  text.store(2, frame, dns + 6, inRegister(r2));
+  text.load(r2, 2, slotRegister, slotLayout.authorities);
+  text.store(2, frame, dns + 8, inRegister(r2));
+  text.load(r2, 2, slotRegister, slotLayout.additionals);
+  loadSaved(text, r3, 'hasOpt');
+  text.do('add', r2, inRegister(r3));
+  text.swap(r2, 16);
+  text.store(2, frame, dns + 10, inRegister(r2));
+  text.do('set', r2, 0);
+  setToSum(text, r3, frame, stack.headers);
+  text.do('set', r4, headersBytes);
+  writePacket(text);
+}
+
+/** Counts the answer by what it is, and by slotRegister; then the kernel sends the packet. */
+function sendBack(text: LaneText, sendsBack: SendsBack): void {
+  lookUpMap(text, 'marks', stack.slotNumber, 'broken');
+  addOne(text, markLayout.hits);
+  text.load(r2, 4, slotRegister, slotLayout.counter);
+  text.store(4, frame, stack.number, inRegister(r2));
+  lookUpMap(text, 'counters', stack.number, 'broken');
+  addOne(text, 0);
+  loadSaved(text, r2, 'isStale');
+  text.store(4, frame, stack.number, inRegister(r2));
+  lookUpMap(text, 'counters', stack.number, 'broken');
+  addOne(text, 0);
+  text.load(r1, 4, packetRegister, viewOfPacket.interfaceIndex);
+  text.do('set', r2, 0);
+  text.call(sendsBack === 'peer' ? helpers.redirectPeer : helpers.redirect);
+  text.exit();
+}

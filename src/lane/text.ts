@@ -1,0 +1,150 @@
+/**
+ * What all parts of the lane's program are written with: what is in which register and where on the stack, the layout of
+ * a packet, the kernel's helpers, and sequences that come again.
+ */
+import type { Assembler, BpfOperand, Condition, Register, Width } from './assembler.js';
+
+export const laneMaps = ['config', 'scratch', 'index', 'slots', 'marks', 'clients', 'counters'] as const;
+export type LaneMap = (typeof laneMaps)[number];
+
+export type LaneText = Assembler<LaneMap>;
+
+export const helpers = {
+  lookUp: 1,
+  storeBytes: 9,
+  redirect: 23,
+  loadBytes: 26,
+  changeTail: 38,
+  redirectPeer: 155,
+  coarseNow: 160,
+} as const;
+
+/** Fields of struct __sk_buff, the program's view of a packet. */
+export const viewOfPacket = { bytes: 0, protocol: 16, vlanPresent: 20, interfaceIndex: 40 } as const;
+
+// A frame's first bytes: Ethernet, IPv4 without options, UDP, DNS.
+const ipAt = 14;
+export const udpAt = 34;
+export const dnsAt = 42;
+export const headersBytes = 54;
+export const udpHeaderBytes = 8;
+export const optHeadBytes = 11;
+export const extendedErrorBytes = 6;
+
+/** Numbers in the network's order, as this machine reads them. */
+export const raw = {
+  one: 0x0100,
+  two: 0x0200,
+  etherIpv4: 0x0008,
+  fragmented: 0xff3f,
+  dontFragment: 0x0040,
+  qrAndOpcode: 0x00f8,
+  ad: 0x2000,
+  cd: 0x1000,
+  rcodeMask: 0x0f00,
+  nxdomain: 0x0300,
+  typeOpt: 0x2900,
+  dnssecOk: 0x0080,
+  extendedError: 0x0f00,
+  staleAnswer: 0x0300,
+  staleNxdomain: 0x1300,
+} as const;
+
+export const [r0, r1, r2, r3, r4, r5] = [0, 1, 2, 3, 4, 5] as const;
+// For the whole program: the packet, the configuration; and the slot, once it is found.
+export const packetRegister = 6;
+export const configuration = 8;
+export const slotRegister = 9;
+/** The name's scratch, later the time, later a TTL's place. */
+export const roaming = 7;
+export const frame = 10;
+
+/** Places on the stack, below the frame pointer; those without another word have eight bytes. */
+export const stack = {
+  /** The packet's first bytes; so placed that the IP header is at a multiple of 8. */
+  headers: -62,
+  /** The OPT and, for stale answers, its extended error: 17 bytes, its fields at even places. */
+  opt: -79,
+  /** Four bytes, as those of slotNumber, ttl and number. */
+  typeAndClass: -84,
+  slotNumber: -88,
+  limit: -96,
+  questionEnd: -104,
+  place: -112,
+  key: -120,
+  client: -144,
+  hash: -152,
+  isStale: -160,
+  hasOpt: -168,
+  ageSeconds: -176,
+  nameBytes: -184,
+  ttl: -188,
+  number: -192,
+  deadFrom: -200,
+  optAt: -208,
+  total: -216,
+  recordsBytes: -224,
+} as const;
+
+export const ip = stack.headers + ipAt;
+export const udp = stack.headers + udpAt;
+export const dns = stack.headers + dnsAt;
+
+export const inRegister = (number: Register): BpfOperand => ({ register: number });
+
+export function loadSaved(text: LaneText, to: Register, from: keyof typeof stack): void {
+  text.load(to, 8, frame, stack[from]);
+}
+
+export function save(text: LaneText, at: keyof typeof stack, what: BpfOperand): void {
+  text.store(8, frame, stack[at], what);
+}
+
+/** `to` = another register plus a number. */
+export function setToSum(text: LaneText, to: Register, from: Register, number: number): void {
+  text.do('set', to, inRegister(from));
+  text.do('add', to, number);
+}
+
+/** Register 0 = the map's element under the key at this place of the stack. */
+export function lookUpMap(text: LaneText, map: LaneMap, key: number, otherwise: string): void {
+  text.map(r1, map);
+  setToSum(text, r2, frame, key);
+  text.call(helpers.lookUp);
+  text.if(r0, 'equal', 0, otherwise);
+}
+
+/** Goes elsewhere if the field of a header on the stack is so. */
+export function leaveIf(
+  text: LaneText,
+  [width, at]: readonly [Width, number],
+  condition: Condition,
+  value: number,
+  otherwise: string,
+): void {
+  text.load(r2, width, frame, at);
+  text.if(r2, condition, value, otherwise);
+}
+
+/** Copies from the packet; the offset and the number of bytes are in registers 2 and 4. */
+export function readPacket(text: LaneText, to: BpfOperand, otherwise: string): void {
+  text.do('set', r1, inRegister(packetRegister));
+  text.do('set', r3, to);
+  text.call(helpers.loadBytes);
+  text.if(r0, 'notEqual', 0, otherwise);
+}
+
+/** Copies into the packet; the offset, the source and the number of bytes are in registers 2, 3 and 4. */
+export function writePacket(text: LaneText): void {
+  text.do('set', r1, inRegister(packetRegister));
+  text.do('set', r5, 0);
+  text.call(helpers.storeBytes);
+  text.if(r0, 'notEqual', 0, 'broken');
+}
+
+/** One more in the element that register 0 points to. */
+export function addOne(text: LaneText, at: number): void {
+  text.load(r2, 8, r0, at);
+  text.do('add', r2, 1);
+  text.store(8, r0, at, inRegister(r2));
+}

@@ -1,0 +1,145 @@
+/**
+ * `-kernellane=try`: whether this kernel lets this process answer hits in the kernel. Maps are made, both forms of the
+ * program are loaded, and one of them answers a packet that nobody has sent; nothing is attached, and nothing is left.
+ */
+import { getSystemErrorName } from 'node:util';
+import { Bpf } from '../os/bpf.js';
+import type { SystemCalls, SystemCallsOrWhyNot } from '../os/system-calls.js';
+import { indexPlace, type LaneAnswer, laneHash, writeSlot } from './entry.js';
+import { bucketBytes, clientLayout, configLayout, laneSlotBytes } from './layout.js';
+import { type LaneInKernel, openLane } from './maps.js';
+
+interface LaneTrial {
+  readonly isPossible: boolean;
+  /** One sentence, with what to change where something can be changed. */
+  readonly sentence: string;
+}
+
+/** TC_ACT_REDIRECT. */
+const verdictSent = 7;
+const loopbackIndex = 1;
+const timedRuns = 1_000;
+
+/** `kernel` is its release, as uname says it. */
+export function tryLane(system: SystemCallsOrWhyNot, kernel: string, nowMs: () => number): LaneTrial {
+  if (system.calls === null) return impossible(system.why);
+  const { calls } = system;
+  const bpf = new Bpf(calls);
+  const startedMs = nowMs();
+  const lane = openLane(bpf, (fd) => void calls.close(fd));
+  if ('step' in lane) return impossible(refusalText(lane.step, lane.errno, lane.complaint));
+  const tookMs = nowMs() - startedMs;
+  try {
+    const attached = bpf.programsOn(loopbackIndex);
+    if (attached < 0)
+      return impossible(
+        `Linux ${kernel} has no tcx links (${getSystemErrorName(attached)}); it takes Linux 6.6 or later`,
+      );
+    const answered = answersTest(bpf, lane);
+    if (answered === null) return impossible('the program does not answer as it should; please report this');
+    const times = `${lane.instructions} instructions, loaded in ${Math.round(tookMs)} ms, ${answered} ns an answer`;
+    return { isPossible: true, sentence: `The kernel lane is possible here: Linux ${kernel}, ${times}.` };
+  } finally {
+    closeLane(calls, lane);
+  }
+}
+
+function impossible(why: string): LaneTrial {
+  return { isPossible: false, sentence: `The kernel lane is not possible here: ${why}.` };
+}
+
+function refusalText(step: 'map' | 'program', errno: number, complaint: string): string {
+  const code = getSystemErrorName(errno);
+  if (code === 'EPERM')
+    return step === 'map'
+      ? 'bpf(2) is refused (EPERM); it takes the capability BPF, and a seccomp profile that allows it'
+      : `the program is refused (EPERM); it takes the capabilities BPF and NET_ADMIN${behind(complaint)}`;
+  if (code === 'ENOSYS') return 'this kernel has no bpf(2)';
+  return `the kernel refuses the ${step} (${code})${behind(complaint)}`;
+}
+
+function behind(complaint: string): string {
+  return complaint === '' ? '' : `: ${complaint}`;
+}
+
+function closeLane(calls: Pick<SystemCalls, 'close'>, { maps, programs }: LaneInKernel): void {
+  for (const fd of [...Object.values(maps), ...Object.values(programs)]) calls.close(fd);
+}
+
+const seed = 1n;
+const forever = 2n ** 62n;
+/** example. A 192.0.2.1, as it is stored. */
+const stored = Buffer.from('000081800001000100000000076578616d706c650000010001c00c000100010000001e0004c0000201', 'hex');
+const questionEnd = 12 + 9 + 4;
+/** 10.0.0.2 asks 169.254.20.10: ExAmPlE. A, id 0x1234, RD. */
+const question = Buffer.from('123401000001000000000000074578416d506c450000010001', 'hex');
+const asked = Buffer.from(
+  `0200000000020200000000010800450000350000400040110000${'0a000002a9fe140a'}9c4000350021${'0000'}${question.toString('hex')}`,
+  'hex',
+);
+const testAnswer: LaneAnswer = {
+  message: stored,
+  questionEnd,
+  ttlPlaces: [questionEnd + 6],
+  storedAtMs: 0,
+  expiresAtMs: Number.POSITIVE_INFINITY,
+  staleUntilMs: 0,
+  staleTtlSeconds: 30,
+  key: 0,
+  place: 0,
+  udpBytes: 1232,
+  flagsSet: 0,
+  flagsCleared: 0,
+  generation: 1,
+  counter: 0,
+};
+
+/** Nanoseconds that an answer takes, or null where it is wrong. */
+function answersTest(bpf: Bpf, { maps, programs }: LaneInKernel): number | null {
+  const slot = new Uint8Array(laneSlotBytes);
+  writeSlot(slot, testAnswer);
+  const { bucket, entry } = indexPlace(laneHash(slot, seed), 0);
+  const ways = new DataView(new ArrayBuffer(bucketBytes));
+  ways.setBigUint64(0, entry, true);
+  const config = new DataView(new ArrayBuffer(configLayout.bytes));
+  config.setBigUint64(configLayout.heartbeat, forever, true);
+  config.setBigUint64(configLayout.seed, seed, true);
+  config.setUint32(configLayout.generation, testAnswer.generation, true);
+  new Uint8Array(config.buffer).set(asked.subarray(30, 34), configLayout.places);
+  new Uint8Array(config.buffer).set(asked.subarray(36, 38), configLayout.places + 4);
+  const client = new DataView(new ArrayBuffer(clientLayout.keyBytes));
+  client.setUint32(clientLayout.interfaceIndex, loopbackIndex, true);
+  new Uint8Array(client.buffer).set([0xff, 0xff, ...asked.subarray(26, 30)], clientLayout.address + 10);
+  const until = new DataView(new ArrayBuffer(clientLayout.untilBytes));
+  until.setBigUint64(0, forever, true);
+  const writes: readonly (readonly [number, Uint8Array, DataView])[] = [
+    [maps.slots, numberKey(0), new DataView(slot.buffer)],
+    [maps.index, numberKey(bucket), ways],
+    [maps.config, numberKey(0), config],
+    [maps.clients, new Uint8Array(client.buffer), until],
+  ];
+  for (const [map, key, value] of writes) if (bpf.update(map, key, new Uint8Array(value.buffer)) < 0) return null;
+  const { verdict, packet } = bpf.run(programs.peer, asked);
+  const message = packet.subarray(42);
+  const isRight =
+    verdict === verdictSent &&
+    message.length === stored.length &&
+    message[0] === question[0] &&
+    message[3] === stored[3] &&
+    Buffer.from(message.subarray(questionEnd, questionEnd + 6)).equals(stored.subarray(questionEnd, questionEnd + 6)) &&
+    Buffer.from(message.subarray(-4)).equals(stored.subarray(-4));
+  return isRight ? timed(bpf, programs.peer) : null;
+}
+
+function timed(bpf: Bpf, program: number): number {
+  const times = Array.from({ length: timedRuns }, () => bpf.run(program, asked).nanoseconds).sort(
+    (one, other) => one - other,
+  );
+  return times[timedRuns >> 1];
+}
+
+function numberKey(value: number): Uint8Array {
+  const key = new DataView(new ArrayBuffer(4));
+  key.setUint32(0, value, true);
+  return new Uint8Array(key.buffer);
+}

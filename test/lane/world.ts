@@ -1,0 +1,168 @@
+/** The lane's maps in memory, for the machine of the tests, and the frames of pods that ask. */
+import type { LaneAnswer } from '../../src/lane/entry.js';
+import { indexPlace, laneHash, writeSlot } from '../../src/lane/entry.js';
+import {
+  bucketBytes,
+  configLayout,
+  laneSlotBytes,
+  markLayout,
+  scratchBytes,
+  waysPerBucket,
+} from '../../src/lane/layout.js';
+import { type LaneMap, laneMaps } from '../../src/lane/text.js';
+import { addressBytes } from '../../src/os/addresses.js';
+import type { MachineMap } from './machine.js';
+
+export const seed = 0x0123_4567_89ab_cdefn;
+export const interfaceIndex = 1;
+export const ours = { address: '169.254.20.10', port: 53 };
+export const pod = { address: '10.244.0.7', port: 40_000 };
+export const second = 1_000_000_000n;
+
+/** Where elements go: into memory, or into the kernel's maps as well. */
+export type Writes = (map: LaneMap, key: Uint8Array, value: Uint8Array) => void;
+
+export class LaneWorld {
+  readonly config = new Uint8Array(configLayout.bytes);
+  readonly #elements = new Map<string, Uint8Array>();
+  readonly #writes: Writes;
+  #slots = 0;
+
+  /** `heartbeatNs`: when user space was there last. */
+  constructor(heartbeatNs: bigint, writes: Writes = () => {}) {
+    this.#writes = writes;
+    const view = new DataView(this.config.buffer);
+    view.setBigUint64(configLayout.deadAfter, 3n * second, true);
+    view.setBigUint64(configLayout.seed, seed, true);
+    view.setUint32(configLayout.generation, 1, true);
+    this.config.set(addressBytes(ours.address), configLayout.places);
+    view.setUint16(configLayout.places + 4, ours.port);
+    this.beat(heartbeatNs);
+    this.admit(pod.address, 2n ** 62n);
+  }
+
+  beat(ns: bigint): void {
+    this.configure(configLayout.heartbeat, ns);
+  }
+
+  configure(at: number, value: bigint): void {
+    new DataView(this.config.buffer).setBigUint64(at, value, true);
+    this.#put('config', numberKey(0), this.config);
+  }
+
+  admit(address: string, untilNs: bigint, from = interfaceIndex): void {
+    const key = new Uint8Array(20);
+    new DataView(key.buffer).setUint32(0, from, true);
+    key.set([0xff, 0xff], 14);
+    key.set(addressBytes(address), 16);
+    const until = new Uint8Array(8);
+    new DataView(until.buffer).setBigUint64(0, untilNs, true);
+    this.#put('clients', key, until);
+  }
+
+  /** Publishes the answer in the next slot; its number, or -1 where it does not fit. */
+  publish(answer: LaneAnswer): number {
+    const slot = new Uint8Array(laneSlotBytes);
+    if (!writeSlot(slot, answer)) return -1;
+    const number = this.#slots++;
+    this.#put('slots', numberKey(number), slot);
+    this.point(laneHash(slot, seed), number);
+    return number;
+  }
+
+  /** Lets the hash lead to the slot, in the first free way of its bucket. */
+  point(hash: bigint, number: number): void {
+    const { bucket, entry } = indexPlace(hash, number);
+    const ways = Uint8Array.from(this.element('index', numberKey(bucket)) ?? new Uint8Array(bucketBytes));
+    const view = new DataView(ways.buffer);
+    for (let way = 0; way < waysPerBucket; way++) {
+      if (view.getBigUint64(8 * way, true) !== 0n) continue;
+      view.setBigUint64(8 * way, entry, true);
+      break;
+    }
+    this.#put('index', numberKey(bucket), ways);
+  }
+
+  element(map: LaneMap, key: Uint8Array): Uint8Array | null {
+    const place = `${map} ${Buffer.from(key).toString('hex')}`;
+    const there = this.#elements.get(place);
+    if (there !== undefined) return there;
+    const bytes = emptyBytes[map];
+    if (bytes === undefined || new DataView(key.buffer, key.byteOffset).getUint32(0, true) >= 8_192) return null;
+    const made = new Uint8Array(bytes);
+    this.#elements.set(place, made);
+    return made;
+  }
+
+  counter(number: number): bigint {
+    return new DataView(this.element('counters', numberKey(number))!.buffer).getBigUint64(0, true);
+  }
+
+  /** By the descriptors that `descriptorOf` gives. */
+  get maps(): ReadonlyMap<number, MachineMap> {
+    return new Map(
+      laneMaps.map((name) => [descriptorOf(name), { name, find: (key: Uint8Array) => this.element(name, key) }]),
+    );
+  }
+
+  #put(map: LaneMap, key: Uint8Array, value: Uint8Array): void {
+    this.#elements.set(`${map} ${Buffer.from(key).toString('hex')}`, Uint8Array.from(value));
+    this.#writes(map, key, value);
+  }
+}
+
+/** Of array maps, whose elements are there from the beginning. */
+const emptyBytes: Partial<Record<LaneMap, number>> = {
+  scratch: scratchBytes,
+  index: bucketBytes,
+  slots: laneSlotBytes,
+  marks: markLayout.bytes,
+  counters: 8,
+};
+
+export const descriptorOf = (map: LaneMap): number => 100 + laneMaps.indexOf(map);
+
+export function numberKey(number: number): Uint8Array {
+  const key = new Uint8Array(4);
+  new DataView(key.buffer).setUint32(0, number, true);
+  return key;
+}
+
+const podMac = [2, 0, 0, 0, 0, 1];
+const nodeMac = [2, 0, 0, 0, 0, 2];
+
+/** A frame with this message, from the pod to us. */
+export function frameOf(message: Uint8Array, { from = pod, to = ours } = {}): Buffer {
+  const frame = Buffer.alloc(42 + message.length);
+  frame.set([...nodeMac, ...podMac, 8, 0, 0x45, 0]);
+  frame.writeUInt16BE(28 + message.length, 16);
+  frame.writeUInt16BE(0x4000, 20);
+  frame.set([64, 17], 22);
+  frame.set(addressBytes(from.address), 26);
+  frame.set(addressBytes(to.address), 30);
+  frame.writeUInt16BE(ipChecksum(frame), 24);
+  frame.writeUInt16BE(from.port, 34);
+  frame.writeUInt16BE(to.port, 36);
+  frame.writeUInt16BE(8 + message.length, 38);
+  frame.set(message, 42);
+  return frame;
+}
+
+/** Of the 20 bytes of the IP header, in which the checksum counts as 0; RFC 1071. */
+function ipChecksum(frame: Uint8Array): number {
+  let sum = 0;
+  for (let at = 14; at < 34; at += 2) if (at !== 24) sum += (frame[at] << 8) | frame[at + 1];
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  return sum ^ 0xffff;
+}
+
+/** The message of an answer's frame, whose headers must be those of an answer to the frame that asked. */
+export function messageIn(answer: Uint8Array, asked: Uint8Array): Buffer {
+  const expected = frameOf(answer.subarray(42), { from: ours, to: pod });
+  expected.set(asked.subarray(6, 12), 0);
+  expected.set(asked.subarray(0, 6), 6);
+  const headers = Buffer.from(answer.subarray(0, 42));
+  if (!headers.equals(expected.subarray(0, 42)))
+    throw new Error(`headers ${headers.toString('hex')} instead of ${expected.subarray(0, 42).toString('hex')}`);
+  return Buffer.from(answer.subarray(42));
+}

@@ -476,6 +476,8 @@ export const selfQueryTries = 4;
 export const laneSlots = 8_192;
 /** Clients that the kernel knows; beyond them the one that asked longest ago is forgotten. */
 export const laneClientsMax = 4_096;
+/** How long a packet that reached us lets its sender be answered in the kernel. */
+export const laneAdmissionMs = 10_000;
 /** Kinds of answers that are counted apart. */
 export const laneCountersMax = 4_096;
 

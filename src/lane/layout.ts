@@ -61,10 +61,11 @@ export const configLayout = {
   peekEvery: 16,
   seed: 24,
   generation: 32,
-  /** Where packets for us go: four bytes of IPv4 address and two of port, as in a packet; the rest 0. */
+  /** Where packets for us go: 16 bytes of address, an IPv4 one mapped, and the port, as in a packet. Port 0: no place. */
   places: 64,
-  placeBytes: 8,
-  bytes: 128,
+  placeBytes: 24,
+  placePort: 16,
+  bytes: 64 + 24 * 8,
 } as const;
 export const lanePlacesMax = 8;
 
@@ -79,8 +80,8 @@ export const bucketsCount = laneSlots;
 /** Who may be answered: the interface and the address, an IPv4 one mapped. Until: nanoseconds of CLOCK_MONOTONIC. */
 export const clientLayout = { interfaceIndex: 0, address: 4, keyBytes: 20, untilBytes: 8 } as const;
 
-/** The packet's name, on its way through the program. */
-export const scratchBytes = 288;
+/** The packet's name on its way through the program, later the datagram whose checksum is made. */
+export const scratchBytes = 736;
 
 /** What became of a packet for us: the first places of the counters. */
 export const outcomes = [

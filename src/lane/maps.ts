@@ -14,11 +14,15 @@ import {
 import { laneProgram } from './program.js';
 import type { SendsBack } from './reply.js';
 import { type LaneMap, laneMaps } from './text.js';
+import { witnessProgram } from './witness.js';
+
+/** The two forms of the program for interfaces, and the one for our sockets. */
+type LaneProgram = SendsBack | 'witness';
 
 const array = { type: 'array', keyBytes: 4, isShared: true } as const;
 const perProcessor = { type: 'array per processor', keyBytes: 4, isShared: false } as const;
 
-/** Only user space writes to those that it shares. Clients that ask seldom make room for others. */
+/** The memory of some is user space's as well. A client that has not asked for longest makes room for another. */
 const forms: Readonly<Record<LaneMap, Omit<MapForm, 'name'>>> = {
   config: { ...array, valueBytes: configLayout.bytes, entries: 1 },
   scratch: { ...perProcessor, valueBytes: scratchBytes, entries: 1 },
@@ -45,7 +49,7 @@ interface LaneRefusal {
 
 export interface LaneInKernel {
   readonly maps: Readonly<Record<LaneMap, number>>;
-  readonly programs: Readonly<Record<SendsBack, number>>;
+  readonly programs: Readonly<Record<LaneProgram, number>>;
   readonly instructions: number;
 }
 
@@ -63,15 +67,18 @@ export function openLane(bpf: Bpf, close: (fd: number) => void): LaneInKernel | 
     open.push(fd);
     maps.set(name, fd);
   }
-  const programs = { peer: -1, same: -1 };
+  const descriptorOf = (map: LaneMap): number => maps.get(map) as number;
+  const programs = { peer: -1, same: -1, witness: -1 };
   let instructions = 0;
-  for (const sendsBack of ['peer', 'same'] as const) {
-    const program = laneProgram(sendsBack, (map) => maps.get(map) as number);
-    const { fd, complaint } = bpf.load('zerohop_lane', program.instructions);
+  for (const name of ['peer', 'same', 'witness'] as const) {
+    const isWitness = name === 'witness';
+    const program = isWitness ? witnessProgram(descriptorOf) : laneProgram(name, descriptorOf);
+    const runs = isWitness ? 'on sockets' : 'on interfaces';
+    const { fd, complaint } = bpf.load(`zerohop_${name}`, runs, program.instructions);
     if (fd < 0) return refused({ step: 'program', errno: fd, complaint: inWords(complaint, program) });
     open.push(fd);
-    programs[sendsBack] = fd;
-    instructions = program.instructions.length / 8;
+    programs[name] = fd;
+    instructions += program.instructions.length / 8;
   }
   return { maps: Object.fromEntries(maps) as Record<LaneMap, number>, programs, instructions };
 }

@@ -23,15 +23,14 @@ import {
   slotRecordsBytesMax,
   waysPerBucket,
 } from './layout.js';
-import { answerPacket, type SendsBack } from './reply.js';
+import { answerPacket, ipv4Bytes, type SendsBack } from './reply.js';
 import {
   addOne,
   configuration,
   dns,
-  dnsAt,
+  dnsHeaderBytes,
   extendedErrorBytes,
   frame,
-  headersBytes,
   helpers,
   inRegister,
   ip,
@@ -42,6 +41,7 @@ import {
   lookUpMap,
   optHeadBytes,
   packetRegister,
+  placeInPacket,
   r0,
   r1,
   r2,
@@ -56,7 +56,8 @@ import {
   slotRegister,
   stack,
   udp,
-  udpAt,
+  udpBehindIpv4,
+  udpBehindIpv6,
   udpHeaderBytes,
   viewOfPacket,
 } from './text.js';
@@ -65,7 +66,7 @@ import {
 const verdictNext = -1;
 const verdictDrop = 2;
 
-const dnsHeaderBytes = 12;
+const protocolUdp = 17;
 const questionTailBytes = 4;
 const longestName = 255;
 const plainUdpBytes = 512;
@@ -94,33 +95,90 @@ export function laneProgram(sendsBack: SendsBack, descriptorOf: (map: LaneMap) =
   return text.assembled(descriptorOf);
 }
 
-/** Ethernet without a VLAN tag, IPv4 without options, UDP, to one of our addresses; and somebody wants it answered. */
+/** Ethernet without a VLAN tag, IP without options, UDP, to one of our addresses; and somebody wants it answered. */
 function isItOurs(text: LaneText): void {
   text.do('set', packetRegister, inRegister(r1));
-  text.load(r2, 4, packetRegister, viewOfPacket.protocol);
-  text.if(r2, 'notEqual', raw.etherIpv4, 'not ours');
   text.load(r2, 4, packetRegister, viewOfPacket.vlanPresent);
   text.if(r2, 'notEqual', 0, 'not ours');
-  text.do('set', r2, 0);
-  text.do('set', r4, headersBytes);
-  setToSum(text, r3, frame, stack.headers);
+  text.load(r2, 4, packetRegister, viewOfPacket.protocol);
+  text.if(r2, 'equal', raw.etherIpv6, 'IPv6');
+  text.if(r2, 'notEqual', raw.etherIpv4, 'not ours');
+  readIpv4(text);
+  text.goTo('addresses');
+  text.label('IPv6');
+  readIpv6(text);
+  text.label('addresses');
+  loadSaved(text, r2, 'udpAt');
+  text.do('set', r4, udpHeaderBytes + dnsHeaderBytes);
+  setToSum(text, r3, frame, udp);
   readPacket(text, inRegister(r3), 'not ours');
-  leaveIf(text, [1, ip], 'notEqual', 0x45, 'not ours');
-  leaveIf(text, [1, ip + 9], 'notEqual', 17, 'not ours');
   text.store(4, frame, stack.number, 0);
   lookUpMap(text, 'config', stack.number, 'not ours');
   text.do('set', configuration, inRegister(r0));
   text.load(r2, 8, configuration, configLayout.heartbeat);
   text.if(r2, 'equal', 0, 'not ours');
-  text.load(r2, 4, frame, ip + 16);
-  text.load(r3, 2, frame, udp + 2);
-  text.if(r3, 'equal', 0, 'not ours');
-  text.do('shiftLeft', r3, 32);
-  text.do('or', r2, inRegister(r3));
+  findPlace(text);
+}
+
+const addressesAt = { ipv4: { from: 12, to: 16 }, ipv6: { from: 8, to: 24 } } as const;
+
+/** Onto the stack, and its addresses mapped. */
+function readIpv4(text: LaneText): void {
+  readIp(text, udpBehindIpv4);
+  leaveIf(text, [1, ip], 'notEqual', 0x45, 'not ours');
+  leaveIf(text, [1, ip + 9], 'notEqual', protocolUdp, 'not ours');
+  for (const [from, to] of [
+    [addressesAt.ipv4.from, stack.client + clientLayout.address],
+    [addressesAt.ipv4.to, stack.ourAddress],
+  ] as const) {
+    text.store(8, frame, to, 0);
+    text.store(4, frame, to + 8, -0x1_0000);
+    text.load(r2, 4, frame, ip + from);
+    text.store(4, frame, to + 12, inRegister(r2));
+  }
+}
+
+function readIpv6(text: LaneText): void {
+  readIp(text, udpBehindIpv6);
+  text.load(r2, 1, frame, ip);
+  text.do('and', r2, 0xf0);
+  text.if(r2, 'notEqual', 0x60, 'not ours');
+  leaveIf(text, [1, ip + 6], 'notEqual', protocolUdp, 'not ours');
+  for (const [from, to] of [
+    [addressesAt.ipv6.from, stack.client + clientLayout.address],
+    [addressesAt.ipv6.to, stack.ourAddress],
+  ] as const) {
+    for (const half of [0, 8]) {
+      text.load(r2, 8, frame, ip + from + half);
+      text.store(8, frame, to + half, inRegister(r2));
+    }
+  }
+}
+
+function readIp(text: LaneText, udpAt: number): void {
+  save(text, 'udpAt', udpAt);
+  text.do('set', r2, 0);
+  text.do('set', r4, udpAt);
+  setToSum(text, r3, frame, stack.headers);
+  readPacket(text, inRegister(r3), 'not ours');
+}
+
+/** Which of our addresses and ports it is for. */
+function findPlace(text: LaneText): void {
+  text.load(r2, 8, frame, stack.ourAddress);
+  text.load(r3, 8, frame, stack.ourAddress + 8);
+  text.load(r4, 2, frame, udp + 2);
+  text.if(r4, 'equal', 0, 'not ours');
   for (let place = 0; place < lanePlacesMax; place++) {
+    const at = configLayout.places + configLayout.placeBytes * place;
     text.do('set', r5, place);
-    text.load(r3, 8, configuration, configLayout.places + configLayout.placeBytes * place);
-    text.if(r2, 'equal', inRegister(r3), 'ours');
+    text.load(r1, 8, configuration, at);
+    text.if(r1, 'notEqual', inRegister(r2), `not at place ${place}`);
+    text.load(r1, 8, configuration, at + 8);
+    text.if(r1, 'notEqual', inRegister(r3), `not at place ${place}`);
+    text.load(r1, 2, configuration, at + configLayout.placePort);
+    text.if(r1, 'equal', inRegister(r4), 'ours');
+    text.label(`not at place ${place}`);
   }
   text.goTo('not ours');
   text.label('ours');
@@ -129,17 +187,7 @@ function isItOurs(text: LaneText): void {
 
 /** One query with one question, perhaps an OPT, and nothing behind. The question's end follows from the length. */
 function hasItTheShape(text: LaneText): void {
-  text.load(r2, 2, frame, ip + 6);
-  text.if(r2, 'anyBit', raw.fragmented, 'shape');
-  text.load(r2, 2, frame, udp + 4);
-  text.swap(r2, 16);
-  text.load(r3, 2, frame, ip + 2);
-  text.swap(r3, 16);
-  setToSum(text, r4, r2, 20);
-  text.if(r3, 'notEqual', inRegister(r4), 'shape');
-  text.load(r3, 4, packetRegister, viewOfPacket.bytes);
-  setToSum(text, r4, r2, udpAt);
-  text.if(r3, 'below', inRegister(r4), 'shape');
+  doLengthsAgree(text);
   text.load(r3, 2, frame, dns + 2);
   text.if(r3, 'anyBit', raw.qrAndOpcode, 'shape');
   // CD is the second bit of the key.
@@ -164,12 +212,35 @@ function hasItTheShape(text: LaneText): void {
   save(text, 'questionEnd', inRegister(r2));
 }
 
+/** No fragment, and IP's length is UDP's; that is left in register 2. */
+function doLengthsAgree(text: LaneText): void {
+  text.load(r2, 2, frame, udp + 4);
+  text.swap(r2, 16);
+  loadSaved(text, r5, 'udpAt');
+  text.if(r5, 'equal', udpBehindIpv6, 'the length of IPv6');
+  text.load(r3, 2, frame, ip + 6);
+  text.if(r3, 'anyBit', raw.fragmented, 'shape');
+  text.load(r3, 2, frame, ip + 2);
+  text.swap(r3, 16);
+  setToSum(text, r4, r2, ipv4Bytes);
+  text.if(r3, 'notEqual', inRegister(r4), 'shape');
+  text.goTo('lengths');
+  text.label('the length of IPv6');
+  text.load(r3, 2, frame, ip + 4);
+  text.swap(r3, 16);
+  text.if(r3, 'notEqual', inRegister(r2), 'shape');
+  text.label('lengths');
+  text.load(r3, 4, packetRegister, viewOfPacket.bytes);
+  text.do('add', r5, inRegister(r2));
+  text.if(r3, 'below', inRegister(r5), 'shape');
+}
+
 /** A plain OPT of version 0 without options: its size, and DO as the first bit of the key. */
 function takeOpt(text: LaneText): void {
   save(text, 'limit', plainUdpBytes);
   loadSaved(text, r3, 'hasOpt');
   text.if(r3, 'equal', 0, 'name');
-  text.do('add', r2, dnsAt);
+  placeInPacket(text, r2);
   text.do('set', r4, optHeadBytes);
   setToSum(text, r3, frame, stack.opt);
   readPacket(text, inRegister(r3), 'shape');
@@ -197,13 +268,15 @@ function takeName(text: LaneText): void {
   loadSaved(text, r4, 'questionEnd');
   text.do('subtract', r4, dnsHeaderBytes + questionTailBytes);
   save(text, 'nameBytes', inRegister(r4));
-  text.do('set', r2, headersBytes);
+  text.do('set', r2, dnsHeaderBytes);
+  placeInPacket(text, r2);
   readPacket(text, inRegister(roaming), 'shape');
   loadSaved(text, r2, 'nameBytes');
   text.do('set', r3, inRegister(roaming));
   text.do('add', r3, inRegister(r2));
   text.store(8, r3, 0, 0);
-  text.do('add', r2, headersBytes);
+  text.do('add', r2, dnsHeaderBytes);
+  placeInPacket(text, r2);
   text.do('set', r4, questionTailBytes);
   setToSum(text, r3, frame, stack.typeAndClass);
   readPacket(text, inRegister(r3), 'shape');
@@ -335,14 +408,8 @@ function isTheClientKnown(text: LaneText): void {
   text.load(r3, 8, configuration, configLayout.deadAfter);
   text.do('add', r2, inRegister(r3));
   save(text, 'deadFrom', inRegister(r2));
-  const address = stack.client + clientLayout.address;
   text.load(r2, 4, packetRegister, viewOfPacket.interfaceIndex);
   text.store(4, frame, stack.client + clientLayout.interfaceIndex, inRegister(r2));
-  text.store(4, frame, address, 0);
-  text.store(4, frame, address + 4, 0);
-  text.store(4, frame, address + 8, -0x1_0000);
-  text.load(r2, 4, frame, ip + 12);
-  text.store(4, frame, address + 12, inRegister(r2));
   lookUpMap(text, 'clients', stack.client, 'stranger');
   text.load(r2, 8, r0, 0);
   text.if(roaming, 'below', inRegister(r2), 'known');
@@ -403,8 +470,8 @@ function doesItFit(text: LaneText): void {
   text.if(r2, 'above', inRegister(r4), 'large');
   loadSaved(text, r4, 'limit');
   text.if(r2, 'above', inRegister(r4), 'large');
+  placeInPacket(text, r2);
   text.do('set', r1, inRegister(packetRegister));
-  text.do('add', r2, dnsAt);
   text.do('set', r3, 0);
   text.call(helpers.changeTail);
   text.if(r0, 'notEqual', 0, 'failed');

@@ -8,10 +8,9 @@ import {
   addOne,
   configuration,
   dns,
-  dnsAt,
+  dnsHeaderBytes,
   extendedErrorBytes,
   frame,
-  headersBytes,
   helpers,
   inRegister,
   ip,
@@ -20,20 +19,29 @@ import {
   lookUpMap,
   optHeadBytes,
   packetRegister,
+  placeInPacket,
+  r0,
   r1,
   r2,
   r3,
   r4,
+  r5,
   raw,
+  readPacket,
   roaming,
   setToSum,
   slotRegister,
   stack,
   udp,
+  udpBehindIpv4,
+  udpBehindIpv6,
   udpHeaderBytes,
   viewOfPacket,
   writePacket,
 } from './text.js';
+
+export const ipv4Bytes = 20;
+const hopsMax = 64;
 
 /** How answers leave. `peer`: into the namespace at the other end of a veth; `same`: out of the interface they came from. */
 export type SendsBack = 'peer' | 'same';
@@ -45,6 +53,7 @@ export function answerPacket(text: LaneText, sendsBack: SendsBack): void {
   answerOpt(text);
   turnHeaders(text);
   answerDnsHeader(text);
+  writeChecksum(text);
   sendBack(text, sendsBack);
 }
 
@@ -53,7 +62,7 @@ function answerRecords(text: LaneText): void {
   loadSaved(text, r4, 'recordsBytes');
   text.if(r4, 'equal', 0, 'TTLs');
   loadSaved(text, r2, 'questionEnd');
-  text.do('add', r2, dnsAt);
+  placeInPacket(text, r2);
   setToSum(text, r3, slotRegister, slotLayout.records);
   writePacket(text);
 }
@@ -89,7 +98,7 @@ function countTtlsDown(text: LaneText): void {
   text.store(4, frame, stack.ttl, inRegister(r4));
   loadSaved(text, r3, 'questionEnd');
   text.do('add', r2, inRegister(r3));
-  text.do('add', r2, dnsAt);
+  placeInPacket(text, r2);
   setToSum(text, r3, frame, stack.ttl);
   text.do('set', r4, 4);
   writePacket(text);
@@ -129,55 +138,90 @@ function answerOpt(text: LaneText): void {
   text.store(2, frame, stack.opt + 15, raw.staleNxdomain);
   text.label('an OPT');
   loadSaved(text, r2, 'optAt');
-  text.do('add', r2, dnsAt);
+  placeInPacket(text, r2);
   setToSum(text, r3, frame, stack.opt);
   writePacket(text);
 }
 
-/** Back to the sender: MAC and IP addresses and ports change places. Over IPv4 a UDP checksum of 0 says that there is none. */
+/** Back to the sender: MAC and IP addresses and ports change places, lengths are the answer's. */
 function turnHeaders(text: LaneText): void {
   text.label('headers');
-  const exchanged: readonly (readonly [Width, number, number])[] = [
+  exchange(text, [
     [2, stack.headers, stack.headers + 6],
     [2, stack.headers + 2, stack.headers + 8],
     [2, stack.headers + 4, stack.headers + 10],
-    [4, ip + 12, ip + 16],
     [2, udp, udp + 2],
-  ];
-  for (const [width, first, second] of exchanged) {
+  ]);
+  writeLength(text, udp + 4, udpHeaderBytes);
+  // Over IPv4: there is no checksum. Over IPv6 it is made at the end.
+  text.store(2, frame, udp + 6, 0);
+  loadSaved(text, r2, 'udpAt');
+  text.if(r2, 'equal', udpBehindIpv6, 'turn IPv6');
+  turnIpv4(text);
+  text.goTo('turned');
+  text.label('turn IPv6');
+  turnIpv6(text);
+  text.label('turned');
+  text.do('set', r2, 0);
+  setToSum(text, r3, frame, stack.headers);
+  loadSaved(text, r4, 'udpAt');
+  writePacket(text);
+}
+
+/** Both places have so many bytes. */
+function exchange(text: LaneText, pairs: readonly (readonly [Width, number, number])[]): void {
+  for (const [width, first, second] of pairs) {
     text.load(r2, width, frame, first);
     text.load(r3, width, frame, second);
     text.store(width, frame, first, inRegister(r3));
     text.store(width, frame, second, inRegister(r2));
   }
+}
+
+/** The message's bytes and so many more. */
+function writeLength(text: LaneText, at: number, more: number): void {
   loadSaved(text, r2, 'total');
-  for (const [more, at] of [
-    [udpHeaderBytes, udp + 4],
-    [udpHeaderBytes + 20, ip + 2],
-  ] as const) {
-    setToSum(text, r3, r2, more);
-    text.swap(r3, 16);
-    text.store(2, frame, at, inRegister(r3));
-  }
-  text.store(2, frame, udp + 6, 0);
+  text.do('add', r2, more);
+  text.swap(r2, 16);
+  text.store(2, frame, at, inRegister(r2));
+}
+
+function turnIpv4(text: LaneText): void {
+  exchange(text, [[4, ip + 12, ip + 16]]);
+  writeLength(text, ip + 2, udpHeaderBytes + ipv4Bytes);
   text.store(1, frame, ip + 1, 0);
   text.store(2, frame, ip + 4, 0);
   text.store(2, frame, ip + 6, raw.dontFragment);
-  text.store(1, frame, ip + 8, 64);
+  text.store(1, frame, ip + 8, hopsMax);
   text.store(2, frame, ip + 10, 0);
-  text.do('set', r2, 0);
-  for (let at = ip; at < udp; at += 2) {
+  text.do('set', r0, 0);
+  for (let at = ip; at < ip + ipv4Bytes; at += 2) {
     text.load(r3, 2, frame, at);
-    text.do('add', r2, inRegister(r3));
+    text.do('add', r0, inRegister(r3));
   }
-  for (let fold = 0; fold < 2; fold++) {
-    text.do('set', r3, inRegister(r2));
+  fold(text);
+  text.store(2, frame, ip + 10, inRegister(r0));
+}
+
+/** The sum in register 0 becomes an Internet checksum (RFC 1071). */
+function fold(text: LaneText): void {
+  for (let time = 0; time < 2; time++) {
+    text.do('set', r3, inRegister(r0));
     text.do('shiftRight', r3, 16);
-    text.do('and', r2, 0xffff);
-    text.do('add', r2, inRegister(r3));
+    text.do('and', r0, 0xffff);
+    text.do('add', r0, inRegister(r3));
   }
-  text.do('xor', r2, 0xffff);
-  text.store(2, frame, ip + 10, inRegister(r2));
+  text.do('xor', r0, 0xffff);
+}
+
+function turnIpv6(text: LaneText): void {
+  exchange(text, [
+    [8, ip + 8, ip + 24],
+    [8, ip + 16, ip + 32],
+  ]);
+  writeLength(text, ip + 4, udpHeaderBytes);
+  text.store(4, frame, ip, raw.ipv6WithoutFlow);
+  text.store(1, frame, ip + 7, hopsMax);
 }
 
 /** The flags as the slot has them, RD and CD from the query; AD only for clients that sent DO or AD (RFC 6840 5.8). */
@@ -205,10 +249,57 @@ function answerDnsHeader(text: LaneText): void {
   text.do('add', r2, inRegister(r3));
   text.swap(r2, 16);
   text.store(2, frame, dns + 10, inRegister(r2));
-  text.do('set', r2, 0);
-  setToSum(text, r3, frame, stack.headers);
-  text.do('set', r4, headersBytes);
+  loadSaved(text, r2, 'udpAt');
+  setToSum(text, r3, frame, udp);
+  text.do('set', r4, udpHeaderBytes + dnsHeaderBytes);
   writePacket(text);
+}
+
+/** Over IPv6 there must be one: of both addresses, the length, the protocol and the datagram (RFC 8200 8.1). */
+function writeChecksum(text: LaneText): void {
+  loadSaved(text, r2, 'udpAt');
+  text.if(r2, 'equal', udpBehindIpv4, 'all is written');
+  text.store(4, frame, stack.number, 0);
+  lookUpMap(text, 'scratch', stack.number, 'broken');
+  text.do('set', roaming, inRegister(r0));
+  loadSaved(text, r4, 'total');
+  text.do('add', r4, udpHeaderBytes);
+  text.do('set', configuration, inRegister(r4));
+  text.do('set', r2, udpBehindIpv6);
+  readPacket(text, inRegister(roaming), 'broken');
+  text.do('set', r3, inRegister(roaming));
+  text.do('add', r3, inRegister(configuration));
+  text.store(8, r3, 0, 0);
+  text.load(r5, 2, frame, udp + 4);
+  text.do('add', r5, raw.protocolUdp);
+  setToSum(text, r3, frame, ip + 8);
+  text.do('set', r4, 32);
+  addToChecksum(text);
+  text.do('set', r5, inRegister(r0));
+  text.do('set', r3, inRegister(roaming));
+  // Whole words, of which the rest is 0; name and records come from one slot, so there are no more than the 512 bytes of
+  // which older kernels make a sum at once.
+  setToSum(text, r4, configuration, 3);
+  text.do('and', r4, -4);
+  addToChecksum(text);
+  fold(text);
+  // 0 would say that there is none.
+  text.if(r0, 'notEqual', 0, 'a checksum');
+  text.do('set', r0, 0xffff);
+  text.label('a checksum');
+  text.store(2, frame, udp + 6, inRegister(r0));
+  text.do('set', r2, udpBehindIpv6 + 6);
+  setToSum(text, r3, frame, udp + 6);
+  text.do('set', r4, 2);
+  writePacket(text);
+  text.label('all is written');
+}
+
+/** Register 0 = register 5 and the sum of register 4 bytes from where register 3 points to. */
+function addToChecksum(text: LaneText): void {
+  text.do('set', r1, 0);
+  text.do('set', r2, 0);
+  text.call(helpers.checksum);
 }
 
 /** Counts the answer by what it is, and by slotRegister; then the kernel sends the packet. */

@@ -11,9 +11,12 @@ export type LaneText = Assembler<LaneMap>;
 
 export const helpers = {
   lookUp: 1,
+  update: 2,
   storeBytes: 9,
   redirect: 23,
   loadBytes: 26,
+  checksum: 28,
+  loadBytesRelative: 68,
   changeTail: 38,
   redirectPeer: 155,
   coarseNow: 160,
@@ -22,12 +25,12 @@ export const helpers = {
 /** Fields of struct __sk_buff, the program's view of a packet. */
 export const viewOfPacket = { bytes: 0, protocol: 16, vlanPresent: 20, interfaceIndex: 40 } as const;
 
-// A frame's first bytes: Ethernet, IPv4 without options, UDP, DNS.
+// A frame's first bytes: Ethernet, IPv4 without options or IPv6 without extensions, UDP, DNS.
 const ipAt = 14;
-export const udpAt = 34;
-export const dnsAt = 42;
-export const headersBytes = 54;
+export const udpBehindIpv4 = 34;
+export const udpBehindIpv6 = 54;
 export const udpHeaderBytes = 8;
+export const dnsHeaderBytes = 12;
 export const optHeadBytes = 11;
 export const extendedErrorBytes = 6;
 
@@ -36,8 +39,11 @@ export const raw = {
   one: 0x0100,
   two: 0x0200,
   etherIpv4: 0x0008,
+  etherIpv6: 0xdd86,
   fragmented: 0xff3f,
   dontFragment: 0x0040,
+  ipv6WithoutFlow: 0x60,
+  protocolUdp: 0x1100,
   qrAndOpcode: 0x00f8,
   ad: 0x2000,
   cd: 0x1000,
@@ -61,34 +67,41 @@ export const frame = 10;
 
 /** Places on the stack, below the frame pointer; those without another word have eight bytes. */
 export const stack = {
-  /** The packet's first bytes; so placed that the IP header is at a multiple of 8. */
-  headers: -62,
+  /** Ethernet and IP, up to 54 bytes, so placed that the IP header is at a multiple of 8. */
+  headers: -86,
+  /** The headers of UDP and DNS, 20 bytes. */
+  udp: -32,
   /** The OPT and, for stale answers, its extended error: 17 bytes, its fields at even places. */
-  opt: -79,
-  /** Four bytes, as those of slotNumber, ttl and number. */
-  typeAndClass: -84,
-  slotNumber: -88,
-  limit: -96,
-  questionEnd: -104,
-  place: -112,
-  key: -120,
-  client: -144,
+  opt: -111,
+  limit: -120,
+  questionEnd: -128,
+  place: -136,
+  key: -144,
   hash: -152,
   isStale: -160,
   hasOpt: -168,
   ageSeconds: -176,
   nameBytes: -184,
-  ttl: -188,
-  number: -192,
-  deadFrom: -200,
-  optAt: -208,
-  total: -216,
-  recordsBytes: -224,
+  deadFrom: -192,
+  optAt: -200,
+  total: -208,
+  recordsBytes: -216,
+  /** Where UDP begins in the packet, which tells IPv4 from IPv6. */
+  udpAt: -224,
+  /** A key of the map: interface and address, 20 bytes. */
+  client: -244,
+  /** The packet's destination, 16 bytes. */
+  ourAddress: -264,
+  /** Four bytes, as those of slotNumber, ttl and number. */
+  typeAndClass: -268,
+  slotNumber: -272,
+  ttl: -276,
+  number: -280,
 } as const;
 
 export const ip = stack.headers + ipAt;
-export const udp = stack.headers + udpAt;
-export const dns = stack.headers + dnsAt;
+export const { udp } = stack;
+export const dns = stack.udp + udpHeaderBytes;
 
 export const inRegister = (number: Register): BpfOperand => ({ register: number });
 
@@ -104,6 +117,13 @@ export function save(text: LaneText, at: keyof typeof stack, what: BpfOperand): 
 export function setToSum(text: LaneText, to: Register, from: Register, number: number): void {
   text.do('set', to, inRegister(from));
   text.do('add', to, number);
+}
+
+/** A place in the DNS message becomes one in the packet; register 1 is lost. */
+export function placeInPacket(text: LaneText, register: Register): void {
+  loadSaved(text, r1, 'udpAt');
+  text.do('add', register, inRegister(r1));
+  text.do('add', register, udpHeaderBytes);
 }
 
 /** Register 0 = the map's element under the key at this place of the stack. */

@@ -1,6 +1,7 @@
 /**
- * `-kernellane=try`: whether this kernel lets this process answer hits in the kernel. Maps are made, both forms of the
- * program are loaded, and one of them answers a packet that nobody has sent; nothing is attached, and nothing is left.
+ * `-kernellane=try`: whether this kernel lets this process answer hits in the kernel. Maps are made, the programs are
+ * loaded, and one of them answers a packet that nobody has sent and is attached to `lo` for a moment, where it answers
+ * nobody. Nothing is left.
  */
 import { getSystemErrorName } from 'node:util';
 import { Bpf } from '../os/bpf.js';
@@ -30,14 +31,13 @@ export function tryLane(system: SystemCallsOrWhyNot, kernel: string, nowMs: () =
   if ('step' in lane) return impossible(refusalText(lane.step, lane.errno, lane.complaint));
   const tookMs = nowMs() - startedMs;
   try {
-    const attached = bpf.programsOn(loopbackIndex);
-    if (attached < 0)
-      return impossible(
-        `Linux ${kernel} has no tcx links (${getSystemErrorName(attached)}); it takes Linux 6.6 or later`,
-      );
+    const link = bpf.attach(lane.programs.same, loopbackIndex);
+    if (link < 0)
+      return impossible(`Linux ${kernel} has no tcx links (${getSystemErrorName(link)}); it takes Linux 6.6 or later`);
+    calls.close(link);
     const answered = answersTest(bpf, lane);
     if (answered === null) return impossible('the program does not answer as it should; please report this');
-    const times = `${lane.instructions} instructions, loaded in ${Math.round(tookMs)} ms, ${answered} ns an answer`;
+    const times = `${lane.instructions} instructions in three programs, loaded in ${Math.round(tookMs)} ms, ${answered} ns an answer`;
     return { isPossible: true, sentence: `The kernel lane is possible here: Linux ${kernel}, ${times}.` };
   } finally {
     closeLane(calls, lane);
@@ -105,8 +105,8 @@ function answersTest(bpf: Bpf, { maps, programs }: LaneInKernel): number | null 
   config.setBigUint64(configLayout.heartbeat, forever, true);
   config.setBigUint64(configLayout.seed, seed, true);
   config.setUint32(configLayout.generation, testAnswer.generation, true);
-  new Uint8Array(config.buffer).set(asked.subarray(30, 34), configLayout.places);
-  new Uint8Array(config.buffer).set(asked.subarray(36, 38), configLayout.places + 4);
+  new Uint8Array(config.buffer).set([0xff, 0xff, ...asked.subarray(30, 34)], configLayout.places + 10);
+  new Uint8Array(config.buffer).set(asked.subarray(36, 38), configLayout.places + configLayout.placePort);
   const client = new DataView(new ArrayBuffer(clientLayout.keyBytes));
   client.setUint32(clientLayout.interfaceIndex, loopbackIndex, true);
   new Uint8Array(client.buffer).set([0xff, 0xff, ...asked.subarray(26, 30)], clientLayout.address + 10);

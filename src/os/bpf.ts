@@ -19,11 +19,14 @@ export interface MapForm {
 const mapTypes = { array: 2, 'array per processor': 6, recent: 9 } as const satisfies Record<MapForm['type'], number>;
 const mapIsShared = 1 << 10;
 
-const bpfCommands = { createMap: 0, lookUp: 1, update: 2, load: 5, testRun: 10, query: 16 } as const;
+const bpfCommands = { createMap: 0, lookUp: 1, update: 2, load: 5, testRun: 10, link: 28 } as const;
 /** BPF_TCX_INGRESS: what an interface receives, before everything else. */
 const received = 46;
-/** BPF_PROG_TYPE_SCHED_CLS. */
-const programOfInterfaces = 3;
+/** BPF_F_BEFORE. */
+const beforeOthers = 1 << 3;
+/** Where a program runs: BPF_PROG_TYPE_SCHED_CLS, _SOCKET_FILTER. */
+const programTypes = { 'on interfaces': 3, 'on sockets': 1 } as const;
+type RunsOn = keyof typeof programTypes;
 const bpfNameBytesMax = 15;
 /** Behind a command's last field everything must be 0, so each call has its own. */
 const attributesBytes = 152;
@@ -86,13 +89,13 @@ export class Bpf {
     return result;
   }
 
-  /** Loads a program for packets of interfaces, after the verifier has proved it harmless. */
-  load(name: string, instructions: Uint8Array): LoadedProgram {
-    const fd = this.#loadWith(name, instructions, 0);
+  /** Loads a program, after the verifier has proved it harmless. */
+  load(name: string, runs: RunsOn, instructions: Uint8Array): LoadedProgram {
+    const fd = this.#loadWith(name, runs, instructions, 0);
     if (fd >= 0) return { fd, complaint: '' };
     // Once more, because the complaint costs time that the usual load need not take.
     this.#bytes.fill(0, logAt, logAt + logBytes);
-    const again = this.#loadWith(name, instructions, 1);
+    const again = this.#loadWith(name, runs, instructions, 1);
     const log = Buffer.from(this.#bytes.subarray(logAt, logAt + logBytes)).toString('latin1');
     return { fd: again, complaint: log.slice(0, log.indexOf('\0')).trim() };
   }
@@ -126,28 +129,23 @@ export class Bpf {
     };
   }
 
-  /** How many programs see what the interface receives; EINVAL before Linux 6.6. */
-  programsOn(interfaceIndex: number): number {
-    let count = 0;
-    const result = this.#call(
-      bpfCommands.query,
-      (attributes) => {
-        attributes.setUint32(0, interfaceIndex, true);
-        attributes.setUint32(4, received, true);
-      },
-      (attributes) => {
-        count = attributes.getUint32(24, true);
-      },
-    );
-    return result < 0 ? result : count;
+  /**
+   * Lets the program see what the interface receives, before other programs and everything else; the descriptor of a link,
+   * which ends with its last descriptor. EINVAL before Linux 6.6.
+   */
+  attach(program: number, interfaceIndex: number): number {
+    return this.#call(bpfCommands.link, (attributes) => {
+      for (const [index, word] of [program, interfaceIndex, received, beforeOthers].entries())
+        attributes.setUint32(4 * index, word, true);
+    });
   }
 
-  #loadWith(name: string, instructions: Uint8Array, logLevel: 0 | 1): number {
+  #loadWith(name: string, runs: RunsOn, instructions: Uint8Array, logLevel: 0 | 1): number {
     assert(instructions.length <= licenseAt, 'there is room for the program');
     this.#bytes.set(instructions, inAt);
     this.#bytes.set(Buffer.from(`${license}\0`), licenseAt);
     return this.#call(bpfCommands.load, (attributes) => {
-      attributes.setUint32(0, programOfInterfaces, true);
+      attributes.setUint32(0, programTypes[runs], true);
       attributes.setUint32(4, instructions.length / 8, true);
       attributes.setBigUint64(8, this.#address(inAt), true);
       attributes.setBigUint64(16, this.#address(licenseAt), true);

@@ -76,7 +76,8 @@ export function fillCorpus(lane: LaneWorld, storedAtMs: number): Corpus {
           generation: 1,
           counter: 16,
         };
-        if (lane.publish(answer) >= 0) kept.push({ name, type });
+        const published = [0, 1].map((place) => lane.publish({ ...answer, place }));
+        if (published[0] >= 0) kept.push({ name, type });
       }
     }
   }

@@ -23,6 +23,7 @@ export interface MachineMap {
   readonly name: string;
   /** The element under this key, made at most once; null: there is none. */
   find(key: Uint8Array): Uint8Array | null;
+  put?(key: Uint8Array, value: Uint8Array): void;
 }
 
 export interface Ran {
@@ -200,6 +201,16 @@ class Machine {
     this.#registers[0] = typeof result === 'bigint' ? BigInt.asUintN(64, result) : result;
   }
 
+  /** From this place of the packet to where register 3 points to. */
+  #copied(at: number, bytes: number): bigint {
+    assert.ok(bytes > 0);
+    const { region, at: to } = this.#place(this.#get(3), 0, bytes);
+    if (region === this.#stack) this.#written.fill(1, to, to + bytes);
+    if (at + bytes > this.#packet.length) return -14n;
+    region.bytes.set(this.#packet.subarray(at, at + bytes), to);
+    return 0n;
+  }
+
   #helped(helper: number): Value {
     const number = (register: number): number => Number(BigInt.asIntN(64, numberOf(this.#get(register))));
     switch (helper) {
@@ -221,20 +232,38 @@ class Machine {
         this.#packet.set(region.bytes.subarray(from, from + bytes), at);
         return 0n;
       }
-      case 26: {
-        const [at, bytes] = [number(2), number(4)];
-        assert.ok(bytes > 0);
-        const { region, at: to } = this.#place(this.#get(3), 0, bytes);
-        if (region === this.#stack) this.#written.fill(1, to, to + bytes);
-        if (at + bytes > this.#packet.length) return -14n;
-        region.bytes.set(this.#packet.subarray(at, at + bytes), to);
-        return 0n;
-      }
+      case 26:
+        return this.#copied(number(2), number(4));
       case 38: {
         const packet = new Uint8Array(number(2));
         packet.set(this.#packet.subarray(0, packet.length));
         this.#packet = packet;
         return 0n;
+      }
+      case 2: {
+        const handle = this.#get(1);
+        assert.ok(typeof handle === 'object' && 'map' in handle && handle.map.put !== undefined);
+        const key = this.#place(this.#get(2), 0, keyBytesOf(handle.map.name));
+        const value = this.#place(this.#get(3), 0, 8);
+        for (const { region, at, view } of [key, value]) {
+          if (region === this.#stack) assert.ok(this.#written.subarray(at, at + view.byteLength).every(Boolean));
+        }
+        const bytesOf = ({ region, at, view }: typeof key): Uint8Array =>
+          Uint8Array.from(region.bytes.subarray(at, at + view.byteLength));
+        handle.map.put(bytesOf(key), bytesOf(value));
+        return 0n;
+      }
+      case 68:
+        return this.#copied(number(2) + 14, number(4));
+      case 28: {
+        assert.deepEqual([number(1), number(2)], [0, 0], 'sums only of what is added');
+        const bytes = number(4);
+        assert.ok(bytes % 4 === 0 && bytes <= 512, `a sum of ${bytes} bytes`);
+        const { view, region, at } = this.#place(this.#get(3), 0, bytes);
+        if (region === this.#stack) assert.ok(this.#written.subarray(at, at + bytes).every(Boolean));
+        let sum = number(5);
+        for (let half = 0; half < bytes; half += 2) sum += view.getUint16(half, true);
+        return BigInt(sum);
       }
       case 160:
         return this.#world.nowNs;

@@ -11,7 +11,18 @@ import { query } from '../resolve/context-fixture.js';
 import { seededRandom } from '../simulation/random.js';
 import { fillCorpus, lifetimeSeconds, randomQuery } from './corpus.js';
 import { type Ran, runProgram, type World } from './machine.js';
-import { descriptorOf, frameOf, interfaceIndex, LaneWorld, messageIn, ours, pod, second } from './world.js';
+import {
+  descriptorOf,
+  frameOf,
+  interfaceIndex,
+  LaneWorld,
+  messageIn,
+  ours,
+  ours6,
+  pod,
+  pod6,
+  second,
+} from './world.js';
 
 const { instructions, labels } = laneProgram('peer', descriptorOf);
 const startNs = 1_000n * second;
@@ -72,7 +83,8 @@ test('whatever it answers is what the spine answers, byte for byte, and it answe
     const nowNs = BigInt(nowMs) * 1_000_000n;
     lane.beat(nowNs);
     const { query: message, isPlain } = randomQuery(random, kept);
-    const frame = frameOf(message);
+    const isIpv6 = random.below(2) === 1;
+    const frame = frameOf(message, isIpv6 ? { from: pod6, to: ours6 } : { from: pod, to: ours });
     const expected = oracle(message, nowMs);
     const { verdict, packet } = ran(lane, frame, { nowNs });
     const what = message.toString('hex');
@@ -109,6 +121,43 @@ test('only plain packets for our addresses are its business, and it counts no ot
   assert.equal(outcome(lane, asked, { vlan: 1 }), 'not ours');
   lane.beat(0n);
   assert.equal(outcome(lane, asked), 'not ours');
+});
+
+test('over IPv6 only plain packets for our addresses are its business, at a place of their own', () => {
+  const lane = newLane();
+  const ends = { from: pod6, to: ours6 };
+  const asked6 = frameOf(query('www.example.com', 'A'), ends);
+  lane.publish(published());
+  assert.equal(outcome(lane, asked6), 'missed');
+  lane.publish(published('www.example.com', { place: 1 }));
+  assert.equal(outcome(lane, asked6), 'answered');
+  assert.equal(ran(lane, asked6).packet.length, messageIn(ran(lane, asked6).packet, asked6).length + 62);
+  for (const [at, value, expected] of [
+    [14, 0x50, 'not ours'],
+    [20, 0, 'not ours'],
+    [53, 0x0b, 'not ours'],
+    [57, 54, 'not ours'],
+    [19, 0, 'shape'],
+    [59, 0, 'shape'],
+    [37, 0x08, 'stranger'],
+  ] as const) {
+    const frame = Buffer.from(asked6);
+    frame[at] = value;
+    assert.equal(outcome(lane, frame), expected, `${at}`);
+  }
+  assert.equal(outcome(lane, asked6.subarray(0, 73)), 'not ours');
+});
+
+test('the longest answers of a slot are given over IPv6 too, with their checksum', () => {
+  const lane = newLane();
+  const [from, to] = [pod6, ours6];
+  const name = [63, 63, 63, 61].map((bytes) => 'n'.repeat(bytes)).join('.');
+  lane.publish(published(name, { place: 1, udpBytes: 4096 }, 10));
+  lane.publish(published('m'.repeat(63), { place: 1, udpBytes: 4096 }, 16));
+  for (const long of [name, 'm'.repeat(63)]) {
+    const frame = frameOf(query(long, 'A', { udpBytes: 4096 }), { from, to });
+    assert.ok(messageIn(ran(lane, frame).packet, frame).length > 340);
+  }
 });
 
 test('a port of 0 is never ours, though places that are not used are 0', () => {
@@ -281,7 +330,7 @@ test('an answer leaves at the other end of a veth, or out of the interface that 
 
 test('the program stays small, and its labels lead through it in order', () => {
   const count = instructions.length / bpfInstructionBytes;
-  assert.ok(count < 600, `${count} instructions`);
+  assert.ok(count < 800, `${count} instructions`);
   const places = [...labels.values()];
   assert.deepEqual(
     places,

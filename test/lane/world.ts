@@ -17,6 +17,9 @@ export const seed = 0x0123_4567_89ab_cdefn;
 export const interfaceIndex = 1;
 export const ours = { address: '169.254.20.10', port: 53 };
 export const pod = { address: '10.244.0.7', port: 40_000 };
+/** The same over IPv6, at a place of its own. */
+export const ours6 = { address: 'fd00::a', port: 53 };
+export const pod6 = { address: 'fd00:244::7', port: 40_000 };
 export const second = 1_000_000_000n;
 
 /** Where elements go: into memory, or into the kernel's maps as well. */
@@ -35,10 +38,13 @@ export class LaneWorld {
     view.setBigUint64(configLayout.deadAfter, 3n * second, true);
     view.setBigUint64(configLayout.seed, seed, true);
     view.setUint32(configLayout.generation, 1, true);
-    this.config.set(addressBytes(ours.address), configLayout.places);
-    view.setUint16(configLayout.places + 4, ours.port);
+    for (const [index, { address, port }] of [ours, ours6].entries()) {
+      const at = configLayout.places + configLayout.placeBytes * index;
+      this.config.set(mappedAddress(address), at);
+      view.setUint16(at + configLayout.placePort, port);
+    }
     this.beat(heartbeatNs);
-    this.admit(pod.address, 2n ** 62n);
+    for (const { address } of [pod, pod6]) this.admit(address, 2n ** 62n);
   }
 
   beat(ns: bigint): void {
@@ -53,8 +59,7 @@ export class LaneWorld {
   admit(address: string, untilNs: bigint, from = interfaceIndex): void {
     const key = new Uint8Array(20);
     new DataView(key.buffer).setUint32(0, from, true);
-    key.set([0xff, 0xff], 14);
-    key.set(addressBytes(address), 16);
+    key.set(mappedAddress(address), 4);
     const until = new Uint8Array(8);
     new DataView(until.buffer).setBigUint64(0, untilNs, true);
     this.#put('clients', key, until);
@@ -101,7 +106,14 @@ export class LaneWorld {
   /** By the descriptors that `descriptorOf` gives. */
   get maps(): ReadonlyMap<number, MachineMap> {
     return new Map(
-      laneMaps.map((name) => [descriptorOf(name), { name, find: (key: Uint8Array) => this.element(name, key) }]),
+      laneMaps.map((name) => [
+        descriptorOf(name),
+        {
+          name,
+          find: (key: Uint8Array) => this.element(name, key),
+          put: (key: Uint8Array, value: Uint8Array) => this.#put(name, key, value),
+        },
+      ]),
     );
   }
 
@@ -128,41 +140,73 @@ export function numberKey(number: number): Uint8Array {
   return key;
 }
 
+/** As the maps have it: 16 bytes, an IPv4 address mapped. */
+export function mappedAddress(address: string): Uint8Array {
+  const bytes = addressBytes(address);
+  return bytes.length === 16 ? bytes : Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...bytes);
+}
+
 const podMac = [2, 0, 0, 0, 0, 1];
 const nodeMac = [2, 0, 0, 0, 0, 2];
 
-/** A frame with this message, from the pod to us. */
+/** Where the message begins in a frame between such addresses. */
+function messageAt(address: string): number {
+  return address.includes(':') ? 62 : 42;
+}
+
+/** A frame with this message, from the pod to us. Over IPv4 it has no UDP checksum. */
 export function frameOf(message: Uint8Array, { from = pod, to = ours } = {}): Buffer {
-  const frame = Buffer.alloc(42 + message.length);
-  frame.set([...nodeMac, ...podMac, 8, 0, 0x45, 0]);
-  frame.writeUInt16BE(28 + message.length, 16);
-  frame.writeUInt16BE(0x4000, 20);
-  frame.set([64, 17], 22);
-  frame.set(addressBytes(from.address), 26);
-  frame.set(addressBytes(to.address), 30);
-  frame.writeUInt16BE(ipChecksum(frame), 24);
-  frame.writeUInt16BE(from.port, 34);
-  frame.writeUInt16BE(to.port, 36);
-  frame.writeUInt16BE(8 + message.length, 38);
-  frame.set(message, 42);
+  const udpAt = messageAt(to.address) - 8;
+  const frame = Buffer.alloc(udpAt + 8 + message.length);
+  frame.set([...nodeMac, ...podMac]);
+  if (udpAt === 34) {
+    frame.set([8, 0, 0x45, 0], 12);
+    frame.writeUInt16BE(28 + message.length, 16);
+    frame.writeUInt16BE(0x4000, 20);
+    frame.set([64, 17], 22);
+    frame.set(addressBytes(from.address), 26);
+    frame.set(addressBytes(to.address), 30);
+    frame.writeUInt16BE(checksum(frame.subarray(14, 34)), 24);
+  } else {
+    frame.set([0x86, 0xdd, 0x60], 12);
+    frame.writeUInt16BE(8 + message.length, 18);
+    frame.set([17, 64], 20);
+    frame.set(addressBytes(from.address), 22);
+    frame.set(addressBytes(to.address), 38);
+  }
+  frame.writeUInt16BE(from.port, udpAt);
+  frame.writeUInt16BE(to.port, udpAt + 2);
+  frame.writeUInt16BE(8 + message.length, udpAt + 4);
+  frame.set(message, udpAt + 8);
+  if (udpAt === 54) frame.writeUInt16BE(udpChecksum(frame), udpAt + 6);
   return frame;
 }
 
-/** Of the 20 bytes of the IP header, in which the checksum counts as 0; RFC 1071. */
-function ipChecksum(frame: Uint8Array): number {
+/** RFC 1071. */
+function checksum(bytes: Uint8Array): number {
   let sum = 0;
-  for (let at = 14; at < 34; at += 2) if (at !== 24) sum += (frame[at] << 8) | frame[at + 1];
+  for (let at = 0; at < bytes.length; at += 2) sum += (bytes[at] << 8) | (bytes[at + 1] ?? 0);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
   return sum ^ 0xffff;
 }
 
+/** Of a frame over IPv6 whose checksum is 0 so far. */
+function udpChecksum(frame: Buffer): number {
+  const ending = Buffer.from([0, 0, 0, 17]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(frame.length - 54);
+  return checksum(Buffer.concat([frame.subarray(22, 54), length, ending, frame.subarray(54)])) || 0xffff;
+}
+
 /** The message of an answer's frame, whose headers must be those of an answer to the frame that asked. */
 export function messageIn(answer: Uint8Array, asked: Uint8Array): Buffer {
-  const expected = frameOf(answer.subarray(42), { from: ours, to: pod });
+  const isIpv6 = asked[12] === 0x86;
+  const at = isIpv6 ? 62 : 42;
+  const expected = frameOf(answer.subarray(at), isIpv6 ? { from: ours6, to: pod6 } : { from: ours, to: pod });
   expected.set(asked.subarray(6, 12), 0);
   expected.set(asked.subarray(0, 6), 6);
-  const headers = Buffer.from(answer.subarray(0, 42));
-  if (!headers.equals(expected.subarray(0, 42)))
-    throw new Error(`headers ${headers.toString('hex')} instead of ${expected.subarray(0, 42).toString('hex')}`);
-  return Buffer.from(answer.subarray(42));
+  const headers = Buffer.from(answer.subarray(0, at));
+  if (!headers.equals(expected.subarray(0, at)))
+    throw new Error(`headers ${headers.toString('hex')} instead of ${expected.subarray(0, at).toString('hex')}`);
+  return Buffer.from(answer.subarray(at));
 }

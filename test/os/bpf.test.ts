@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Bpf, type MapForm } from '../../src/os/bpf.js';
-import { needs } from '../real/commands.js';
-import { calls, skip } from './loopback-sockets.js';
+import { laneIsMissing } from '../lane/possible.js';
+import { calls } from './loopback-sockets.js';
 
 const form: MapForm = { name: 'test', type: 'array', keyBytes: 4, valueBytes: 8, entries: 2, isShared: true };
 const key = (number: number): Uint8Array => Uint8Array.of(number, 0, 0, 0);
@@ -10,8 +10,8 @@ const value = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
 /** mov r0, -1; exit */
 const passes = Buffer.from('b7000000ffffffff9500000000000000', 'hex');
 
-describe('bpf(2)', { skip: skip || needs('root') }, () => {
-  const bpf = skip === false ? new Bpf(calls) : (null as never);
+describe('bpf(2)', { skip: laneIsMissing }, () => {
+  const bpf = laneIsMissing === false ? new Bpf(calls) : (null as never);
 
   test('an element that was written is read; one that is not there is an error', () => {
     for (const type of ['array', 'recent'] as const) {
@@ -33,7 +33,7 @@ describe('bpf(2)', { skip: skip || needs('root') }, () => {
   });
 
   test('a program is loaded, and run with a packet; one that is wrong comes with the reason', () => {
-    const { fd, complaint } = bpf.load('passes', passes);
+    const { fd, complaint } = bpf.load('passes', 'on interfaces', passes);
     assert.ok(fd > 2);
     assert.equal(complaint, '');
     const packet = new Uint8Array(64).fill(7);
@@ -43,15 +43,23 @@ describe('bpf(2)', { skip: skip || needs('root') }, () => {
     // Shorter than an Ethernet header.
     assert.equal(bpf.run(fd, packet.subarray(0, 10)).verdict, null);
     calls.close(fd);
-    const wrong = bpf.load('wrong', passes.subarray(8));
+    const wrong = bpf.load('wrong', 'on interfaces', passes.subarray(8));
     assert.equal(wrong.fd, -13);
     assert.match(wrong.complaint, /R0 !read_ok/);
-    assert.equal(bpf.load('empty', new Uint8Array(0)).fd, -7);
+    assert.equal(bpf.load('empty', 'on interfaces', new Uint8Array(0)).fd, -7);
   });
 
-  test('no program is on an interface where none was put, and an interface that is not there says so', () => {
-    assert.equal(bpf.programsOn(1), 0);
-    assert.equal(bpf.programsOn(0x7fff_ffff), -19);
+  test('a program is attached to an interface as long as its link is open; one that is not there says so', () => {
+    const { fd } = bpf.load('passes', 'on interfaces', passes);
+    for (let time = 0; time < 2; time++) {
+      const link = bpf.attach(fd, 1);
+      assert.ok(link > 2, `${link}`);
+      assert.equal(bpf.attach(fd, 1), -17);
+      calls.close(link);
+    }
+    assert.equal(bpf.attach(fd, 0x7fff_ffff), -19);
+    assert.equal(bpf.attach(-1, 1), -9);
+    calls.close(fd);
   });
 });
 
@@ -59,7 +67,7 @@ test('where bpf(2) is refused, every call says why', () => {
   const refused = new Bpf({ bpf: () => -1, addressOf: () => 4096 });
   assert.equal(refused.createMap(form), -1);
   assert.equal(refused.update(3, key(0), value), -1);
-  assert.deepEqual(refused.load('passes', passes), { fd: -1, complaint: '' });
+  assert.deepEqual(refused.load('passes', 'on interfaces', passes), { fd: -1, complaint: '' });
   assert.equal(refused.run(3, new Uint8Array(64)).verdict, null);
-  assert.equal(refused.programsOn(1), -1);
+  assert.equal(refused.attach(3, 1), -1);
 });

@@ -46,6 +46,11 @@ export class Pool implements ConnectionOwner {
   readonly #underWay = new Shares();
   readonly #used = new Shares();
   readonly #habit = new ClosingHabit();
+  /**
+   * All connections of a client may lead to a dead endpoint, and be its share. Its hedges may use one more, which all such
+   * clients have in common, so that names without an answer hold no others up.
+   */
+  #rescue: Connection | null = null;
   /** Got the latest request: requests of one turn leave in one write. */
   #filling: Connection | null = null;
   /** Requests per connection before another is used. */
@@ -87,9 +92,9 @@ export class Pool implements ConnectionOwner {
     return this.#doubt.verdict(connection.lastHeardMs, hedge, nowMs);
   }
 
-  /** Whether a usable connection has answered since. */
-  wasHeardSince(timeMs: number, nowMs: number): boolean {
-    return this.#lastHeard(timeMs, nowMs, () => true) !== null;
+  /** Whether a connection that this client's hedge may use has answered since. */
+  wasHeardFor(client: string | undefined, hedge: Hedge, nowMs: number): boolean {
+    return this.#heardFor(client, hedge, nowMs) !== null;
   }
 
   /** Opens a connection with a probe; it stays for queries once that is answered. */
@@ -219,12 +224,24 @@ export class Pool implements ConnectionOwner {
     const isWithinShare = this.#isWithinShare(client);
     const isMeant = (connection: Connection): boolean =>
       !hedge.tried.includes(connection) && (isWithinShare || connection.carriesFor(client));
-    const heard = this.#lastHeard(hedge.sinceMs, nowMs, isMeant) ?? this.#lastHeard(anyTime, nowMs, isMeant);
+    const heard = this.#heardFor(client, hedge, nowMs) ?? this.#lastHeard(anyTime, nowMs, isMeant);
     if (heard !== null) return heard;
     const best = this.#best('much', nowMs, isMeant);
     if (!isWithinShare) return best;
     if (this.#makesRoom(nowMs)) return this.#findOther(attempt, nowMs, hedge);
     return this.#mayOpen(best) ? this.#open(nowMs) : best;
+  }
+
+  /** One that has answered since, for a hedge; beyond the client's share one of its own, or the shared one. */
+  #heardFor(client: string | undefined, { tried, sinceMs }: Hedge, nowMs: number): Connection | null {
+    const isNew = (connection: Connection): boolean => !tried.includes(connection);
+    if (this.#isWithinShare(client)) return this.#lastHeard(sinceMs, nowMs, isNew);
+    const own = this.#lastHeard(sinceMs, nowMs, (one) => isNew(one) && one.carriesFor(client));
+    if (own !== null) return own;
+    if (this.#rescue?.isOpen !== true) this.#rescue = this.#lastHeard(sinceMs, nowMs, isNew);
+    const rescue = this.#rescue;
+    if (rescue === null || tried.includes(rescue) || rescue.lastHeardMs < sinceMs) return null;
+    return rescue.takes(this.#habit.requestsMax(nowMs), nowMs) ? rescue : null;
   }
 
   /** Many requests per connection save system calls where answers are fast. */

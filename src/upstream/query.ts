@@ -467,10 +467,11 @@ export class UpstreamQuery implements AttemptOwner, Flushable, TransportPreferen
   #hedgeSame(upstream: Upstream, nowMs: number): void {
     this.#hedgeAtMs = nowMs;
     if (upstream.health.isDown) return;
+    const { client } = this.request;
     const hedge = hedgeTo(upstream, this.#pending, nowMs);
     const options = attemptOptions(upstream, this.#attempts, this, nowMs);
     const transports = transportsBeside(options.transport, upstream, this.#attempts, this);
-    const proven = transports.find((transport) => upstream.hasHeard(transport, hedge.sinceMs, nowMs));
+    const proven = transports.find((transport) => upstream.hasHeard(transport, client, hedge, nowMs));
     // Scouts answer within a round trip; a second attempt in the dark waits for them.
     const darkUntilMs = this.#attempts[this.#attempts.length - 1].sentAtMs + this.#silenceMaxMs(upstream);
     if (proven === undefined && this.#isInTheDark && nowMs < darkUntilMs) upstream.explore(transports, nowMs);

@@ -81,9 +81,9 @@ export class UdpSockets {
     return this.#doubt.verdict(socket.lastHeardMs, hedge, nowMs);
   }
 
-  /** Whether a usable socket has been answered since. */
-  wasHeardSince(timeMs: number): boolean {
-    return this.#idle.some(({ lastHeardMs }) => lastHeardMs >= timeMs);
+  /** Whether a socket that this client's hedge may use has been answered since. */
+  wasHeardFor(client: string | undefined, { sinceMs }: Hedge): boolean {
+    return this.#hasShareFor(client) && this.#idle.some(({ lastHeardMs }) => lastHeardMs >= sinceMs);
   }
 
   /** Opens a socket with a probe; it stays for queries once that is answered. */

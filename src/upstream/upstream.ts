@@ -182,9 +182,9 @@ export class Upstream {
     return this.#carriers(transport).send(attempt, nowMs, hedge);
   }
 
-  /** Whether a usable carrier of this transport has answered since. */
-  hasHeard(transport: UpstreamTransport, sinceMs: number, nowMs: number): boolean {
-    return this.#carriers(transport).wasHeardSince(sinceMs, nowMs);
+  /** Whether a carrier of this transport that the client's hedge may use has answered since. */
+  hasHeard(transport: UpstreamTransport, client: string | undefined, hedge: Hedge, nowMs: number): boolean {
+    return this.#carriers(transport).wasHeardFor(client, hedge, nowMs);
   }
 
   /** Sends scouts on new connections or ports, for queries to use. Pauses grow, and the number is limited. */

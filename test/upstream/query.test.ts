@@ -489,6 +489,24 @@ test('all have been asked, and one that answers others lost the query: that one 
   }
 });
 
+test('all connections of a client, and its share, lead to a dead endpoint: its queries are answered over another', async () => {
+  const { upstream, asking, clock } = await setUp();
+  for (let index = 0; index < 200; index++) asking.ask(`before${index}.example`, { client: 'a' });
+  await clock.pass(20);
+  // All connections up to now, and most of those that are opened for the next queries.
+  upstream.onQuery = (query) => {
+    if (upstream.streams.indexOf(query.stream!) >= 40) good(query);
+  };
+  const asked = Array.from({ length: 700 }, (_, index) => asking.ask(`a${index}.example`, { client: 'a' }));
+  for (let step = 0; step < 230; step++) {
+    await clock.pass(20);
+    asking.ask(`beside${step}.example`, { client: 'b' });
+  }
+  assert.deepEqual([...new Set(asked.map(({ got }) => got?.text))], ['rcode 0']);
+  const latestMs = Math.max(...asked.map(({ got }) => got?.atMs ?? 0));
+  assert(latestMs < 2_000 + clock.nowMs() - 230 * 20, `${latestMs}`);
+});
+
 test('cancelled in the turn in which it failed, a question still has one outcome', async () => {
   const { upstream, asking, clock, forwards } = await setUp({ failfastAllUnhealthy: true });
   upstream.die();

@@ -3,27 +3,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { indexPlace, type LaneAnswer, laneHash, writeSlot } from '../../src/lane/entry.js';
 import { bucketsCount, laneSlotBytes, slotLayout, slotTtlsMax } from '../../src/lane/layout.js';
-import { answerFor } from '../cache/answers.js';
+import { laneAnswerFor } from './world.js';
 
 function laneAnswer(name: string, changes: Partial<LaneAnswer> = {}, records = 1): LaneAnswer {
-  const { message, messageBytes, questionEnd, ttlOffsets, records: count } = answerFor(name, { records });
-  return {
-    message: Uint8Array.from(message.subarray(0, messageBytes)),
-    questionEnd,
-    ttlPlaces: [...ttlOffsets.subarray(0, count)],
-    storedAtMs: 1.5,
-    expiresAtMs: 2_001.25,
-    staleUntilMs: 0,
-    staleTtlSeconds: 30,
-    key: 0,
-    place: 0,
-    udpBytes: 1232,
-    flagsSet: 0,
-    flagsCleared: 0,
-    generation: 7,
-    counter: 9,
-    ...changes,
-  };
+  return laneAnswerFor(name, { storedAtMs: 1.5, expiresAtMs: 2_001.25, generation: 7, ...changes }, records);
 }
 
 function slotOf(answer: LaneAnswer): { readonly slot: Uint8Array; readonly view: DataView } {

@@ -11,6 +11,7 @@ import {
 } from '../../src/lane/layout.js';
 import { type LaneMap, laneMaps } from '../../src/lane/text.js';
 import { addressBytes } from '../../src/os/addresses.js';
+import { answerFor } from '../cache/answers.js';
 import type { MachineMap } from './machine.js';
 
 export const seed = 0x0123_4567_89ab_cdefn;
@@ -121,6 +122,29 @@ export class LaneWorld {
     this.#elements.set(`${map} ${Buffer.from(key).toString('hex')}`, Uint8Array.from(value));
     this.#writes(map, key, value);
   }
+}
+
+/** An answer with so many addresses, as it is published; with counter 9. */
+export function laneAnswerFor(
+  name: string,
+  changes: Partial<LaneAnswer> & Pick<LaneAnswer, 'storedAtMs' | 'expiresAtMs' | 'generation'>,
+  records: number,
+): LaneAnswer {
+  const { message, messageBytes, questionEnd, ttlOffsets, records: count } = answerFor(name, { records });
+  return {
+    message: Uint8Array.from(message.subarray(0, messageBytes)),
+    questionEnd,
+    ttlPlaces: [...ttlOffsets.subarray(0, count)],
+    staleUntilMs: 0,
+    staleTtlSeconds: 30,
+    key: 0,
+    place: 0,
+    udpBytes: 1232,
+    flagsSet: 0,
+    flagsCleared: 0,
+    counter: 9,
+    ...changes,
+  };
 }
 
 /** Of array maps, whose elements are there from the beginning. */

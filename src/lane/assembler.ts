@@ -67,7 +67,7 @@ interface BpfInstruction {
   readonly source: number;
   readonly offset: number;
   readonly value: number;
-  /** Where it jumpCodes. */
+  /** Where it jumps. */
   readonly label: string | null;
   /** The map whose descriptor is its value. */
   readonly map: string | null;

@@ -83,6 +83,11 @@ export function openLane(bpf: Bpf, close: (fd: number) => void): LaneInKernel | 
   return { maps: Object.fromEntries(maps) as Record<LaneMap, number>, programs, instructions };
 }
 
+/** The kernel keeps what is attached. */
+export function closeLane({ maps, programs }: LaneInKernel, close: (fd: number) => void): void {
+  for (const fd of [...Object.values(maps), ...Object.values(programs)]) close(fd);
+}
+
 /** The verifier's last words, with the label before the instruction that they are about. */
 function inWords(complaint: string, program: Parameters<typeof labelBefore>[0]): string {
   const lines = complaint.split('\n').filter((line) => !/^(?:processed|verification time|stack depth)/.test(line));

@@ -23,7 +23,7 @@ import {
   slotRecordsBytesMax,
   waysPerBucket,
 } from './layout.js';
-import { answerPacket, ipv4Bytes, type SendsBack } from './reply.js';
+import { answerPacket, type SendsBack } from './reply.js';
 import {
   addOne,
   configuration,
@@ -34,6 +34,7 @@ import {
   helpers,
   inRegister,
   ip,
+  ipv4Bytes,
   type LaneMap,
   type LaneText,
   leaveIf,

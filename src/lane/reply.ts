@@ -14,6 +14,7 @@ import {
   helpers,
   inRegister,
   ip,
+  ipv4Bytes,
   type LaneText,
   loadSaved,
   lookUpMap,
@@ -40,7 +41,6 @@ import {
   writePacket,
 } from './text.js';
 
-export const ipv4Bytes = 20;
 const hopsMax = 64;
 
 /** How answers leave. `peer`: into the namespace at the other end of a veth; `same`: out of the interface they came from. */
@@ -302,7 +302,7 @@ function addToChecksum(text: LaneText): void {
   text.call(helpers.checksum);
 }
 
-/** Counts the answer by what it is, and by slotRegister; then the kernel sends the packet. */
+/** Counts the answer by what it is, and by slot; then the kernel sends the packet. */
 function sendBack(text: LaneText, sendsBack: SendsBack): void {
   lookUpMap(text, 'marks', stack.slotNumber, 'broken');
   addOne(text, markLayout.hits);

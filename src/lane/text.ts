@@ -27,8 +27,9 @@ export const viewOfPacket = { bytes: 0, protocol: 16, vlanPresent: 20, interface
 
 // A frame's first bytes: Ethernet, IPv4 without options or IPv6 without extensions, UDP, DNS.
 const ipAt = 14;
-export const udpBehindIpv4 = 34;
-export const udpBehindIpv6 = 54;
+export const ipv4Bytes = 20;
+export const udpBehindIpv4 = ipAt + ipv4Bytes;
+export const udpBehindIpv6 = ipAt + 40;
 export const udpHeaderBytes = 8;
 export const dnsHeaderBytes = 12;
 export const optHeadBytes = 11;

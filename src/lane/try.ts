@@ -5,10 +5,11 @@
  */
 import { getSystemErrorName } from 'node:util';
 import { Bpf } from '../os/bpf.js';
-import type { SystemCalls, SystemCallsOrWhyNot } from '../os/system-calls.js';
+import type { SystemCallsOrWhyNot } from '../os/system-calls.js';
+import { clientKey, configValue, longValue, numberKey } from './elements.js';
 import { indexPlace, type LaneAnswer, laneHash, writeSlot } from './entry.js';
-import { bucketBytes, clientLayout, configLayout, laneSlotBytes } from './layout.js';
-import { type LaneInKernel, openLane } from './maps.js';
+import { bucketBytes, laneSlotBytes } from './layout.js';
+import { closeLane, type LaneInKernel, openLane } from './maps.js';
 
 interface LaneTrial {
   readonly isPossible: boolean;
@@ -27,7 +28,8 @@ export function tryLane(system: SystemCallsOrWhyNot, kernel: string, nowMs: () =
   const { calls } = system;
   const bpf = new Bpf(calls);
   const startedMs = nowMs();
-  const lane = openLane(bpf, (fd) => void calls.close(fd));
+  const close = (fd: number): void => void calls.close(fd);
+  const lane = openLane(bpf, close);
   if ('step' in lane) return impossible(refusalText(lane.step, lane.errno, lane.complaint));
   const tookMs = nowMs() - startedMs;
   try {
@@ -40,7 +42,7 @@ export function tryLane(system: SystemCallsOrWhyNot, kernel: string, nowMs: () =
     const times = `${lane.instructions} instructions in three programs, loaded in ${Math.round(tookMs)} ms, ${answered} ns an answer`;
     return { isPossible: true, sentence: `The kernel lane is possible here: Linux ${kernel}, ${times}.` };
   } finally {
-    closeLane(calls, lane);
+    closeLane(lane, close);
   }
 }
 
@@ -60,10 +62,6 @@ function refusalText(step: 'map' | 'program', errno: number, complaint: string):
 
 function behind(complaint: string): string {
   return complaint === '' ? '' : `: ${complaint}`;
-}
-
-function closeLane(calls: Pick<SystemCalls, 'close'>, { maps, programs }: LaneInKernel): void {
-  for (const fd of [...Object.values(maps), ...Object.values(programs)]) calls.close(fd);
 }
 
 const seed = 1n;
@@ -99,26 +97,23 @@ function answersTest(bpf: Bpf, { maps, programs }: LaneInKernel): number | null 
   const slot = new Uint8Array(laneSlotBytes);
   writeSlot(slot, testAnswer);
   const { bucket, entry } = indexPlace(laneHash(slot, seed), 0);
-  const ways = new DataView(new ArrayBuffer(bucketBytes));
-  ways.setBigUint64(0, entry, true);
-  const config = new DataView(new ArrayBuffer(configLayout.bytes));
-  config.setBigUint64(configLayout.heartbeat, forever, true);
-  config.setBigUint64(configLayout.seed, seed, true);
-  config.setUint32(configLayout.generation, testAnswer.generation, true);
-  new Uint8Array(config.buffer).set([0xff, 0xff, ...asked.subarray(30, 34)], configLayout.places + 10);
-  new Uint8Array(config.buffer).set(asked.subarray(36, 38), configLayout.places + configLayout.placePort);
-  const client = new DataView(new ArrayBuffer(clientLayout.keyBytes));
-  client.setUint32(clientLayout.interfaceIndex, loopbackIndex, true);
-  new Uint8Array(client.buffer).set([0xff, 0xff, ...asked.subarray(26, 30)], clientLayout.address + 10);
-  const until = new DataView(new ArrayBuffer(clientLayout.untilBytes));
-  until.setBigUint64(0, forever, true);
-  const writes: readonly (readonly [number, Uint8Array, DataView])[] = [
-    [maps.slots, numberKey(0), new DataView(slot.buffer)],
+  const ways = new Uint8Array(bucketBytes);
+  ways.set(longValue(entry));
+  const config = configValue({
+    heartbeatNs: forever,
+    deadAfterNs: 0n,
+    peekEveryNs: 0n,
+    seed,
+    generation: testAnswer.generation,
+    places: [{ address: '169.254.20.10', port: 53 }],
+  });
+  const writes: readonly (readonly [number, Uint8Array, Uint8Array])[] = [
+    [maps.slots, numberKey(0), slot],
     [maps.index, numberKey(bucket), ways],
     [maps.config, numberKey(0), config],
-    [maps.clients, new Uint8Array(client.buffer), until],
+    [maps.clients, clientKey(loopbackIndex, '10.0.0.2'), longValue(forever)],
   ];
-  for (const [map, key, value] of writes) if (bpf.update(map, key, new Uint8Array(value.buffer)) < 0) return null;
+  for (const [map, key, value] of writes) if (bpf.update(map, key, value) < 0) return null;
   const { verdict, packet } = bpf.run(programs.peer, asked);
   const message = packet.subarray(42);
   const isRight =
@@ -136,10 +131,4 @@ function timed(bpf: Bpf, program: number): number {
     (one, other) => one - other,
   );
   return times[timedRuns >> 1];
-}
-
-function numberKey(value: number): Uint8Array {
-  const key = new DataView(new ArrayBuffer(4));
-  key.setUint32(0, value, true);
-  return new Uint8Array(key.buffer);
 }

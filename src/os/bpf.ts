@@ -101,7 +101,7 @@ export class Bpf {
   }
 
   /** Runs the program with a packet that nobody has received, on the interface `lo`. */
-  run(program: number, packet: Uint8Array, repeat = 1): TestRun {
+  run(program: number, packet: Uint8Array): TestRun {
     this.#bytes.set(packet, inAt);
     let verdict = 0;
     let bytes = 0;
@@ -114,7 +114,7 @@ export class Bpf {
         attributes.setUint32(12, logAt - outAt, true);
         attributes.setBigUint64(16, this.#address(inAt), true);
         attributes.setBigUint64(24, this.#address(outAt), true);
-        attributes.setUint32(32, repeat, true);
+        attributes.setUint32(32, 1, true);
       },
       (attributes) => {
         verdict = attributes.getInt32(4, true);

@@ -35,7 +35,7 @@ import { nameProcess } from '../os/process-name.js';
 import { systemProfiler } from '../os/profiler.js';
 import { type Random, systemRandom } from '../os/random.js';
 import { lookAtSockets } from '../os/sock-diag.js';
-import { chooseSystemCalls } from '../os/system-calls.js';
+import { chooseSystemCalls, loadSystemCalls } from '../os/system-calls.js';
 import { wantsColor } from '../os/terminal.js';
 import { plugins } from '../plugins/registry.js';
 import { newSnapshot } from '../takeover/snapshot.js';
@@ -85,7 +85,7 @@ export async function runProgram(early: EarlySignals): Promise<void> {
 async function tryKernelLane(): Promise<void> {
   const { tryLane } = await import('../lane/try.js');
   const clock = systemClock();
-  const { isPossible, sentence } = tryLane(chooseSystemCalls(undefined), release(), () => clock.nowMs());
+  const { isPossible, sentence } = tryLane(loadSystemCalls(), release(), () => clock.nowMs());
   print(sentence);
   if (!isPossible) process.exitCode = exitFailed;
 }

@@ -89,10 +89,6 @@ export class Connection implements StreamEvents, Carrier, Flushable {
     return this.inflight > 0 && this.inflight === this.#inflightProbes;
   }
 
-  get isOpen(): boolean {
-    return this.#state === 'open';
-  }
-
   get isConnecting(): boolean {
     return this.#state === 'connecting';
   }

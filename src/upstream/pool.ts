@@ -156,6 +156,7 @@ export class Pool implements ConnectionOwner {
     const index = this.#connections.indexOf(connection);
     if (index >= 0) this.#connections.splice(index, 1);
     if (this.#filling === connection) this.#filling = null;
+    if (this.#rescue === connection) this.#rescue = null;
     if (connection.inflight > 0 && connection.wasEndedByPeer) this.#habit.closedOwing(connection.answers, nowMs);
   }
 
@@ -222,8 +223,7 @@ export class Pool implements ConnectionOwner {
   #findOther(attempt: Attempt, nowMs: number, hedge: Hedge): Connection | null {
     const { client } = attempt.request;
     const isWithinShare = this.#isWithinShare(client);
-    const isMeant = (connection: Connection): boolean =>
-      !hedge.tried.includes(connection) && (isWithinShare || connection.carriesFor(client));
+    const isMeant = this.#meantFor(client, hedge);
     const heard = this.#heardFor(client, hedge, nowMs) ?? this.#lastHeard(anyTime, nowMs, isMeant);
     if (heard !== null) return heard;
     const best = this.#best('much', nowMs, isMeant);
@@ -233,15 +233,20 @@ export class Pool implements ConnectionOwner {
   }
 
   /** One that has answered since, for a hedge; beyond the client's share one of its own, or the shared one. */
-  #heardFor(client: string | undefined, { tried, sinceMs }: Hedge, nowMs: number): Connection | null {
-    const isNew = (connection: Connection): boolean => !tried.includes(connection);
-    if (this.#isWithinShare(client)) return this.#lastHeard(sinceMs, nowMs, isNew);
-    const own = this.#lastHeard(sinceMs, nowMs, (one) => isNew(one) && one.carriesFor(client));
-    if (own !== null) return own;
-    if (this.#rescue?.isOpen !== true) this.#rescue = this.#lastHeard(sinceMs, nowMs, isNew);
+  #heardFor(client: string | undefined, hedge: Hedge, nowMs: number): Connection | null {
+    const { tried, sinceMs } = hedge;
+    const heard = this.#lastHeard(sinceMs, nowMs, this.#meantFor(client, hedge));
+    if (heard !== null || this.#isWithinShare(client)) return heard;
+    this.#rescue ??= this.#lastHeard(sinceMs, nowMs, (connection) => !tried.includes(connection));
     const rescue = this.#rescue;
     if (rescue === null || tried.includes(rescue) || rescue.lastHeardMs < sinceMs) return null;
     return rescue.takes(this.#habit.requestsMax(nowMs), nowMs) ? rescue : null;
+  }
+
+  /** What a hedge of this client may use: not tried, and beyond the client's share one that carries for it. */
+  #meantFor(client: string | undefined, { tried }: Hedge): (connection: Connection) => boolean {
+    const isWithinShare = this.#isWithinShare(client);
+    return (connection) => !tried.includes(connection) && (isWithinShare || connection.carriesFor(client));
   }
 
   /** Many requests per connection save system calls where answers are fast. */

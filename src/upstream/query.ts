@@ -270,11 +270,11 @@ export class UpstreamQuery implements AttemptOwner, Flushable, TransportPreferen
   }
 
   /** How long the latest attempt may stay silent. */
-  #silenceMaxMs({ rtt }: Upstream): number {
-    if (!this.#wasHedged) return rtt.waitMs;
+  #silenceMaxMs(upstream: Upstream): number {
+    if (!this.#wasHedged) return upstream.rtt.waitMs;
     if (this.#selection.hasOther && !this.#isRanked) return askAgainAfterMs;
-    const isFirst = this.#attempts.filter((attempt) => attempt.upstream.rtt === rtt).length === 1;
-    return isFirst ? rtt.waitMs : askAgainNextMs;
+    const isFirst = this.#attempts.filter((attempt) => attempt.upstream === upstream).length === 1;
+    return isFirst ? upstream.rtt.waitMs : askAgainNextMs;
   }
 
   /** `sequential`: when `read_timeout` of the latest upstream ends; `never` where no other is left. */

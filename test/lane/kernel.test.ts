@@ -1,7 +1,7 @@
 /** The same program in the kernel: what the verifier says, and packets in and out, beside the machine of the tests. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type LaneInKernel, openLane } from '../../src/lane/maps.js';
+import { closeLane, type LaneInKernel, openLane } from '../../src/lane/maps.js';
 import { laneProgram } from '../../src/lane/program.js';
 import type { LaneMap } from '../../src/lane/text.js';
 import { Bpf } from '../../src/os/bpf.js';
@@ -32,9 +32,7 @@ describe('in the kernel', { skip: laneIsMissing }, () => {
     assert.ok(!('step' in opened), 'step' in opened ? `${opened.step} ${opened.errno}: ${opened.complaint}` : '');
     lane = opened;
   });
-  after(() => {
-    for (const fd of [...Object.values(lane.maps), ...Object.values(lane.programs)]) calls.close(fd);
-  });
+  after(() => closeLane(lane, (fd) => void calls.close(fd)));
 
   test('its answers are the spine’s, byte for byte, and the machine of the tests does as the kernel', () => {
     const nowNs = process.hrtime.bigint();

@@ -1,8 +1,8 @@
 /** Who is noted, in the machine of the tests and by real packets to real sockets. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { clientLayout } from '../../src/lane/layout.js';
-import { type LaneInKernel, openLane } from '../../src/lane/maps.js';
+import { clientKey } from '../../src/lane/elements.js';
+import { closeLane, type LaneInKernel, openLane } from '../../src/lane/maps.js';
 import { witnessProgram } from '../../src/lane/witness.js';
 import { laneAdmissionMs } from '../../src/limits.js';
 import { openSocket } from '../../src/os/bound-socket.js';
@@ -11,26 +11,19 @@ import { linux } from '../../src/os/system-calls.js';
 import { calls, openClient } from '../os/loopback-sockets.js';
 import { runProgram } from './machine.js';
 import { laneIsMissing } from './possible.js';
-import { descriptorOf, frameOf, LaneWorld, mappedAddress, ours, ours6, pod, pod6, second } from './world.js';
+import { descriptorOf, frameOf, LaneWorld, ours, ours6, pod, pod6, second } from './world.js';
 
 const { instructions } = witnessProgram(descriptorOf);
 const admission = BigInt(laneAdmissionMs) * 1_000_000n;
 const startNs = 1_000n * second;
 const message = Buffer.from('a query');
 
-function clientKey(address: string, interfaceIndex: number): Uint8Array {
-  const key = new Uint8Array(clientLayout.keyBytes);
-  new DataView(key.buffer).setUint32(0, interfaceIndex, true);
-  key.set(mappedAddress(address), clientLayout.address);
-  return key;
-}
-
 /** Until when the client is known, after this frame. */
 function noted(lane: LaneWorld, frame: Uint8Array, nowNs: bigint, address: string, interfaceIndex = 7): bigint {
   const { verdict, packet } = runProgram(instructions, frame, { maps: lane.maps, nowNs, interfaceIndex });
   assert.equal(verdict, -1, 'every byte is kept');
   assert.deepEqual(Buffer.from(packet), Buffer.from(frame));
-  const until = lane.element('clients', clientKey(address, interfaceIndex));
+  const until = lane.element('clients', clientKey(interfaceIndex, address));
   return until === null ? 0n : new DataView(until.buffer).getBigUint64(0, true);
 }
 
@@ -41,7 +34,7 @@ test('a sender is known for a while on the interface it came over, of both famil
   ]) {
     const lane = new LaneWorld(startNs);
     assert.equal(noted(lane, frameOf(message, { from, to }), startNs, from.address), startNs + admission);
-    assert.equal(lane.element('clients', clientKey(from.address, 8)), null);
+    assert.equal(lane.element('clients', clientKey(8, from.address)), null);
   }
 });
 
@@ -74,16 +67,14 @@ describe('on sockets', { skip: laneIsMissing }, () => {
     assert.ok(!('step' in opened), 'step' in opened ? opened.complaint : '');
     lane = opened;
   });
-  after(() => {
-    for (const fd of [...Object.values(lane.maps), ...Object.values(lane.programs)]) calls.close(fd);
-  });
+  after(() => closeLane(lane, (fd) => void calls.close(fd)));
 
   for (const address of ['127.0.0.1', '::1']) {
     test(`a packet that reaches the socket of ${address} notes its sender, and arrives`, async () => {
       const wish = { at: { address, port: 0 }, ipv6Only: 'yes', sharedWith: 'nobody' } as const;
       const { fd, local } = openSocket(calls, wish);
       assert.equal(calls.setOption(fd, linux.socketLevel, attach, new Int32Array([lane.programs.witness])), 0);
-      const key = clientKey(address, loopbackIndex);
+      const key = clientKey(loopbackIndex, address);
       const until = new Uint8Array(8);
       assert.equal(bpf.lookUp(lane.maps.clients, key, until), -2);
       const client = await openClient(address);

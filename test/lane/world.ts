@@ -1,4 +1,6 @@
 /** The lane's maps in memory, for the machine of the tests, and the frames of pods that ask. */
+
+import { clientKey, configValue, longValue, numberKey } from '../../src/lane/elements.js';
 import type { LaneAnswer } from '../../src/lane/entry.js';
 import { indexPlace, laneHash, writeSlot } from '../../src/lane/entry.js';
 import {
@@ -27,7 +29,7 @@ export const second = 1_000_000_000n;
 export type Writes = (map: LaneMap, key: Uint8Array, value: Uint8Array) => void;
 
 export class LaneWorld {
-  readonly config = new Uint8Array(configLayout.bytes);
+  readonly #config: Uint8Array;
   readonly #elements = new Map<string, Uint8Array>();
   readonly #writes: Writes;
   #slots = 0;
@@ -35,15 +37,9 @@ export class LaneWorld {
   /** `heartbeatNs`: when user space was there last. */
   constructor(heartbeatNs: bigint, writes: Writes = () => {}) {
     this.#writes = writes;
-    const view = new DataView(this.config.buffer);
-    view.setBigUint64(configLayout.deadAfter, 3n * second, true);
-    view.setBigUint64(configLayout.seed, seed, true);
-    view.setUint32(configLayout.generation, 1, true);
-    for (const [index, { address, port }] of [ours, ours6].entries()) {
-      const at = configLayout.places + configLayout.placeBytes * index;
-      this.config.set(mappedAddress(address), at);
-      view.setUint16(at + configLayout.placePort, port);
-    }
+    const places = [ours, ours6];
+    const deadAfterNs = 3n * second;
+    this.#config = configValue({ heartbeatNs, deadAfterNs, peekEveryNs: 0n, seed, generation: 1, places });
     this.beat(heartbeatNs);
     for (const { address } of [pod, pod6]) this.admit(address, 2n ** 62n);
   }
@@ -53,17 +49,12 @@ export class LaneWorld {
   }
 
   configure(at: number, value: bigint): void {
-    new DataView(this.config.buffer).setBigUint64(at, value, true);
-    this.#put('config', numberKey(0), this.config);
+    this.#config.set(longValue(value), at);
+    this.#put('config', numberKey(0), this.#config);
   }
 
   admit(address: string, untilNs: bigint, from = interfaceIndex): void {
-    const key = new Uint8Array(20);
-    new DataView(key.buffer).setUint32(0, from, true);
-    key.set(mappedAddress(address), 4);
-    const until = new Uint8Array(8);
-    new DataView(until.buffer).setBigUint64(0, untilNs, true);
-    this.#put('clients', key, until);
+    this.#put('clients', clientKey(from, address), longValue(untilNs));
   }
 
   /** Publishes the answer in the next slot; its number, or -1 where it does not fit. */
@@ -157,18 +148,6 @@ const emptyBytes: Partial<Record<LaneMap, number>> = {
 };
 
 export const descriptorOf = (map: LaneMap): number => 100 + laneMaps.indexOf(map);
-
-export function numberKey(number: number): Uint8Array {
-  const key = new Uint8Array(4);
-  new DataView(key.buffer).setUint32(0, number, true);
-  return key;
-}
-
-/** As the maps have it: 16 bytes, an IPv4 address mapped. */
-export function mappedAddress(address: string): Uint8Array {
-  const bytes = addressBytes(address);
-  return bytes.length === 16 ? bytes : Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...bytes);
-}
 
 const podMac = [2, 0, 0, 0, 0, 1];
 const nodeMac = [2, 0, 0, 0, 0, 2];

@@ -37,7 +37,7 @@ describe('bpf(2)', { skip: laneIsMissing }, () => {
     assert.ok(fd > 2);
     assert.equal(complaint, '');
     const packet = new Uint8Array(64).fill(7);
-    const ran = bpf.run(fd, packet, 3);
+    const ran = bpf.run(fd, packet);
     assert.equal(ran.verdict, -1);
     assert.deepEqual(ran.packet, packet);
     // Shorter than an Ethernet header.

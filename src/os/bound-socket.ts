@@ -45,7 +45,7 @@ export function openSocket(calls: SystemCalls, wish: SocketOptions): WorkerSocke
   return { fd, local: { address: wish.at.address, port: boundPort(calls, fd) }, hasPacketInfo };
 }
 
-/** Binds a socket for `listen({ fd })` of Node.js; its descriptor. Throws as `openSocket` does. */
+/** Binds a socket to listen on, which does not block; its descriptor. Throws as `openSocket` does. */
 export function openStreamSocket(calls: SystemCalls, wish: SocketOptions): number {
   return bound(calls, wish, linux.stream, ({ must, set }) => {
     // Connections in TIME_WAIT must not block the port.
@@ -83,7 +83,8 @@ function boundAt(
 ): number {
   const { at, ipv6Only } = wish;
   const ipv6 = isIpv6(at.address);
-  const fd = must('socket', calls.socket(ipv6 ? linux.familyIpv6 : linux.familyIpv4, type));
+  const family = ipv6 ? linux.familyIpv6 : linux.familyIpv4;
+  const fd = must('socket', type === linux.stream ? calls.streamSocket(family) : calls.socket(family, type));
   try {
     const options = socketOptionsOf(calls, fd);
     // Old kernels and sandboxes may not know FREEBIND; there the address must exist.

@@ -30,6 +30,8 @@ export const listenBacklog = 511;
 
 export interface Stream {
   readonly remote: Endpoint;
+  /** For a thread that uses it while the stream is paused. Streams of Node.js have none to lend. */
+  readonly fd?: number;
   readonly unsentBytes: number;
   write(bytes: Uint8Array): void;
   pause(): void;

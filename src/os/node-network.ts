@@ -30,19 +30,23 @@ export interface NetworkFailures {
   acceptFailed(error: NodeJS.ErrnoException): void;
 }
 
-/** Replaces Node's own bind for TCP; returns a descriptor. Throws the system's error. */
-export type BindStream = (wish: SocketOptions) => number;
+/** Replaces Node's own listening; throws the system's error. */
+export type ListenStreams = (
+  wish: SocketOptions,
+  accepted: (stream: Stream) => StreamEvents,
+  acceptFailed: NetworkFailures['acceptFailed'],
+) => Listener;
 
 /** One buffer for all connections that we open, because their bytes are borrowed. */
 const readBufferBytes = 64 * 1024;
 
 /** Replace Node's own. */
 interface OwnStreams {
-  readonly bindStream?: BindStream | undefined;
+  readonly listenStreams?: ListenStreams | undefined;
   readonly connectStream?: ConnectStream | undefined;
 }
 
-/** The machine's network. By default Node.js binds TCP listeners and connects. */
+/** The machine's network. By default Node.js listens for TCP and connects. */
 export function nodeNetwork(failures: NetworkFailures, own: OwnStreams = {}): Network {
   const datagramPorts = new HeldPorts();
   const streamPorts = new HeldPorts();
@@ -54,7 +58,7 @@ export function nodeNetwork(failures: NetworkFailures, own: OwnStreams = {}): Ne
     connectDatagrams,
     hostAddresses,
     listenStreams: (at, accepted) =>
-      withoutIpv6(at, (there) => listenStreams(there, accepted, streamPorts, failures.acceptFailed, own.bindStream)),
+      withoutIpv6(at, (there) => listenStreams(there, accepted, streamPorts, failures.acceptFailed, own.listenStreams)),
     connectStream(to, events, sourceAddress, tls) {
       if (tls === undefined) {
         // Node.js resolves names.
@@ -88,13 +92,19 @@ export function hostAddressesBeside(...names: readonly string[]): string[] {
   return others.flatMap(([, all]) => (all ?? []).map(({ address }) => address));
 }
 
-function listenStreams(
+async function listenStreams(
   at: Endpoint,
   accepted: (stream: Stream) => StreamEvents,
   ports: HeldPorts,
   acceptFailed: (error: NodeJS.ErrnoException) => void,
-  bindStream: BindStream | undefined,
+  listenOwn: ListenStreams | undefined,
 ): Promise<Listener> {
+  const ipv6Only = ports.mustBeIpv6Only(at);
+  if (listenOwn !== undefined) {
+    const wish = { at, ipv6Only: ipv6Only ? 'yes' : 'no', sharedWith: ports.has(at) ? 'us' : 'nobody' } as const;
+    const { local, close } = listenOwn(wish, accepted, acceptFailed);
+    return held(ports, local, close);
+  }
   const server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: unsentBytesHigh }, (socket) => {
     const stream = new NodeStream(socket, plainEndpoint(socket.remoteAddress ?? '', socket.remotePort ?? 0));
     if (socket.remoteAddress === undefined) {
@@ -108,33 +118,31 @@ function listenStreams(
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    const ipv6Only = ports.mustBeIpv6Only(at);
     const listening = (): void => {
       server.off('error', reject);
       server.on('error', acceptFailed);
       const bound = server.address();
       const local = { address: at.address, port: typeof bound === 'object' && bound !== null ? bound.port : at.port };
-      ports.hold(local);
-      let isOpen = true;
-      resolve({
-        local,
-        close() {
-          if (!isOpen) return;
-          isOpen = false;
-          ports.release(local);
-          server.close();
-        },
-      });
+      resolve(held(ports, local, () => server.close()));
     };
-    if (bindStream === undefined) {
-      const how = { host: at.address, port: at.port, backlog: listenBacklog, exclusive: true, ipv6Only };
-      server.listen(how, listening);
-    } else {
-      const sharedWith = ports.has(at) ? 'us' : 'nobody';
-      const fd = bindStream({ at, ipv6Only: ipv6Only ? 'yes' : 'no', sharedWith });
-      server.listen({ fd }, listenBacklog, listening);
-    }
+    const how = { host: at.address, port: at.port, backlog: listenBacklog, exclusive: true, ipv6Only };
+    server.listen(how, listening);
   });
+}
+
+/** Closed once, however often its owner does. */
+function held(ports: HeldPorts, local: Endpoint, close: () => void): Listener {
+  ports.hold(local);
+  let isOpen = true;
+  return {
+    local,
+    close() {
+      if (!isOpen) return;
+      isOpen = false;
+      ports.release(local);
+      close();
+    },
+  };
 }
 
 function connectStream(

@@ -1,5 +1,5 @@
 /**
- * TCP connections that we open, by system calls of our own. One epoll descriptor has them all and the event loop watches
+ * TCP connections by system calls of our own. One epoll descriptor has them all and the event loop watches
  * it, so one turn reads every ready connection into one arena; Node's streams would cost a miss more than its answer
  * does (docs/decisions/own-sockets-upstream.md).
  *
@@ -7,21 +7,48 @@
  *          └───────────────────┘
  */
 import { getSystemErrorName } from 'node:util';
-import { encodeSocketAddress, isIpv6 } from './addresses.js';
+import { decodeSocketAddress, encodeSocketAddress, isIpv6, socketAddressBytes } from './addresses.js';
 import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from './network.js';
-import { epollLayouts, errors, linux, type SystemCalls } from './system-calls.js';
+import { epollLayout, errors, linux, type SystemCalls } from './system-calls.js';
 
 /** Fails as `closed(error)`, with the errors of node:net. `to` is an address, not a name. */
 export type ConnectStream = (to: Endpoint, events: StreamEvents, sourceAddress?: string) => Stream;
 
-/** The streams of one connector share an arena and an epoll descriptor, which is open while a stream is. */
-export function streamConnector(calls: SystemCalls): ConnectStream {
+/** Accepts on a bound socket that listens and does not block; `failed` is told when a connection cannot be accepted. */
+type AcceptStreams = (
+  fd: number,
+  accepted: (stream: Stream) => StreamEvents,
+  failed: (error: NodeJS.ErrnoException) => void,
+) => Accepting;
+
+interface Accepting {
+  /** Closes the socket. */
+  stop(): void;
+}
+
+interface StreamSockets {
+  readonly connectStream: ConnectStream;
+  readonly acceptStreams: AcceptStreams;
+}
+
+/** They share an arena and an epoll descriptor, which is open while one of them is. */
+export function streamSockets(calls: SystemCalls): StreamSockets {
   const epollSet = new EpollSet(calls);
-  return (to, events, sourceAddress) => {
-    const stream = new SocketStream(epollSet, to, events);
-    stream.connect(sourceAddress);
-    return stream;
+  return {
+    connectStream(to, events, sourceAddress) {
+      const stream = new SocketStream(epollSet, to, events);
+      stream.connect(sourceAddress);
+      return stream;
+    },
+    acceptStreams: (fd, accepted, failed) => new Acceptor(epollSet, fd, accepted, failed),
   };
+}
+
+/** What the event loop is told of. */
+interface Polled {
+  readonly number: number;
+  readonly fd: number;
+  ready(events: number): void;
 }
 
 /** A stream is read once a turn, up to this, so that streams take turns. */
@@ -29,7 +56,7 @@ const arenaBytes = 64 * 1024;
 /** Streams served in a turn; the kernel gives the others first in the next one. */
 const readyMax = 64;
 
-const { words: eventWords, dataWord } = epollLayouts[process.arch === 'arm64' ? 'arm64' : 'x64'];
+const { words: eventWords, dataWord } = epollLayout;
 
 /** Tells streams what their sockets are ready for: level-triggered, so an event that is not acted upon comes again. */
 class EpollSet {
@@ -39,7 +66,7 @@ class EpollSet {
   readonly #event = new Int32Array(eventWords);
   readonly #ready = new Int32Array(eventWords * readyMax);
   /** By numbers of ours: a descriptor closed within a turn may be another stream's while its events are in `#ready`. */
-  readonly #streams = new Map<number, SocketStream>();
+  readonly #streams = new Map<number, Polled>();
   #lastNumber = 0;
   #epoll: number | null = null;
   #stopWatching = (): void => {};
@@ -49,7 +76,7 @@ class EpollSet {
   }
 
   /** The stream's number, or a negative errno. */
-  add(stream: SocketStream): number {
+  add(stream: Polled): number {
     if (this.#epoll === null) {
       const epoll = this.calls.epoll();
       if (epoll < 0) return epoll;
@@ -63,7 +90,7 @@ class EpollSet {
   }
 
   /** Changes the events that the stream is told of; 0 or a negative errno. */
-  change(stream: SocketStream, from: number, to: number): number {
+  change(stream: Polled, from: number, to: number): number {
     const operation = from === 0 ? linux.epollAdd : to === 0 ? linux.epollDelete : linux.epollModify;
     this.#event[0] = to;
     this.#event[dataWord] = stream.number;
@@ -71,7 +98,7 @@ class EpollSet {
   }
 
   /** Before its descriptor is closed, which ends its events. */
-  remove({ number }: SocketStream): void {
+  remove({ number }: Polled): void {
     if (!this.#streams.delete(number) || this.#streams.size > 0) return;
     this.#stopWatching();
     this.calls.close(this.#epoll!);
@@ -90,16 +117,88 @@ class EpollSet {
 
 const nothing = (): void => {};
 
+/** Connections accepted in a turn. */
+const acceptedMax = 64;
+
+class Acceptor implements Polled, Accepting {
+  readonly fd: number;
+  readonly number: number;
+  readonly #epollSet: EpollSet;
+  readonly #by: (stream: Stream) => StreamEvents;
+  readonly #failed: (error: NodeJS.ErrnoException) => void;
+  readonly #peer = new Uint8Array(socketAddressBytes);
+  /** A descriptor to give up when there are no others: a connection that stays in the queue would come in every turn. */
+  #reserve: number;
+  #isOpen = true;
+
+  constructor(epollSet: EpollSet, ...[fd, by, failed]: Parameters<AcceptStreams>) {
+    this.fd = fd;
+    this.#epollSet = epollSet;
+    this.#by = by;
+    this.#failed = failed;
+    this.#reserve = epollSet.calls.eventFd();
+    // Accepted connections inherit it.
+    epollSet.calls.setOption(fd, linux.tcpLevel, linux.tcpNoDelay, on);
+    this.number = epollSet.add(this);
+    const result = this.number < 0 ? this.number : epollSet.change(this, 0, linux.epollIn);
+    if (result < 0) throw systemError('epoll_ctl', result);
+  }
+
+  ready(): void {
+    for (let left = acceptedMax; left > 0 && this.#isOpen; left--) {
+      const fd = this.#epollSet.calls.accept(this.fd, this.#peer);
+      if (fd === errors.tryAgain) return;
+      // Others are errors of that one connection.
+      if (fd >= 0) this.#accepted(fd);
+      else if (fd === errors.tooManyFiles || fd === errors.tooManyOfAll) return this.#turnAway(fd);
+    }
+  }
+
+  #accepted(fd: number): void {
+    const stream = new SocketStream(this.#epollSet, decodeSocketAddress(this.#peer), null);
+    stream.accepted(fd, this.#by);
+  }
+
+  #turnAway(errno: number): void {
+    const { calls } = this.#epollSet;
+    if (this.#reserve >= 0) calls.close(this.#reserve);
+    for (let left = acceptedMax; left > 0; left--) {
+      const fd = calls.accept(this.fd, this.#peer);
+      if (fd < 0) break;
+      calls.close(fd);
+      this.#failed(systemError('accept', errno));
+    }
+    this.#reserve = calls.eventFd();
+  }
+
+  stop(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    const { calls } = this.#epollSet;
+    this.#epollSet.change(this, linux.epollIn, 0);
+    this.#epollSet.remove(this);
+    calls.close(this.fd);
+    if (this.#reserve >= 0) calls.close(this.#reserve);
+  }
+}
+
+function systemError(syscall: string, errno: number, details = ''): NodeJS.ErrnoException {
+  const code = getSystemErrorName(errno);
+  return Object.assign(new Error(`${syscall} ${code}${details}`), { code, errno, syscall });
+}
+
 const on = new Int32Array([1]);
 
-class SocketStream implements Stream {
+const noEvents: StreamEvents = { data() {}, ended() {}, closed() {} };
+
+class SocketStream implements Stream, Polled {
   readonly remote: Endpoint;
   unsentBytes = 0;
   fd = -1;
   number = -1;
   readonly #epollSet: EpollSet;
   readonly #calls: SystemCalls;
-  readonly #events: StreamEvents;
+  #events: StreamEvents;
   #state: 'connecting' | 'open' | 'closed' = 'connecting';
   /** The epoll events that it is told of; errors come with any. */
   #interest = 0;
@@ -111,11 +210,20 @@ class SocketStream implements Stream {
   #finIsSent = false;
   #finIsRead = false;
 
-  constructor(epollSet: EpollSet, remote: Endpoint, events: StreamEvents) {
+  /** Null for one that is accepted: its receiver comes then. */
+  constructor(epollSet: EpollSet, remote: Endpoint, events: StreamEvents | null) {
     this.#epollSet = epollSet;
     this.#calls = epollSet.calls;
     this.remote = remote;
-    this.#events = events;
+    this.#events = events ?? noEvents;
+  }
+
+  accepted(fd: number, by: (stream: Stream) => StreamEvents): void {
+    this.fd = fd;
+    this.number = this.#epollSet.add(this);
+    this.#state = 'open';
+    this.#events = by(this);
+    this.#follow();
   }
 
   connect(sourceAddress: string | undefined): void {
@@ -250,10 +358,9 @@ class SocketStream implements Stream {
   }
 
   #fail(syscall: string, errno: number, at = ''): void {
-    const code = getSystemErrorName(errno);
     const { address, port } = this.remote;
     const details = syscall === 'connect' ? ` ${address}:${port}` : at === '' ? '' : ` ${at}`;
-    this.#close(Object.assign(new Error(`${syscall} ${code}${details}`), { code, errno, syscall }));
+    this.#close(systemError(syscall, errno, details));
   }
 
   #close(error?: NodeJS.ErrnoException): void {

@@ -53,6 +53,7 @@ export const linux = {
 
 /** Where a struct epoll_event has its parts, in 32-bit words: only x64 packs it. Events are the first word. */
 export const epollLayouts = { x64: { words: 3, dataWord: 1 }, arm64: { words: 4, dataWord: 2 } } as const;
+export const epollLayout = epollLayouts[process.arch === 'arm64' ? 'arm64' : 'x64'];
 
 /** Negative errno values. */
 export const errors = {
@@ -61,6 +62,8 @@ export const errors = {
   tryAgain: -11,
   noMemory: -12,
   notPermitted: -13,
+  tooManyOfAll: -23,
+  tooManyFiles: -24,
   badArgument: -22,
   notConnected: -107,
   noBuffers: -105,
@@ -91,8 +94,11 @@ export interface SystemCalls {
   /** One message; what does not fit into `bytes` is lost. */
   sendBytes(fd: number, bytes: Uint8Array): number;
   receiveBytes(fd: number, bytes: Uint8Array): number;
+  /** Reads as `read`, without waiting, and leaves the bytes with the socket. */
+  peek(fd: number, at: number, bytes: number): number;
   connect(fd: number, address: Uint8Array): number;
-  accept(fd: number): number;
+  /** Writes the peer's address where there is room for it. */
+  accept(fd: number, peer?: Uint8Array): number;
   sendDescriptors(fd: number, bytes: Uint8Array, descriptors: readonly number[]): number;
   /** Receives what `sendDescriptors` sent, as far as it fits; appends the copies to `descriptors`. */
   receiveDescriptors(fd: number, bytes: Uint8Array, descriptors: number[]): number;
@@ -162,6 +168,8 @@ const noSignal = 0x4000;
 const rights = 1;
 export const descriptorsMax = 253;
 const controlHeaderBytes = 16;
+const peeking = 2;
+const noBytes = new Uint8Array(0);
 const shutRead = 0;
 const shutWrite = 1;
 
@@ -205,7 +213,7 @@ function socketCalls({ koffi, of, checked }: Libc) {
   const getsockopt = of('int', 'getsockopt', ['int', 'int', 'int', 'void*', 'void*']);
   const listen = of('int', 'listen', ['int', 'int']);
   const connect = of('int', 'connect', ['int', 'void*', 'uint']);
-  const accept4 = of('int', 'accept4', ['int', 'size_t', 'size_t', 'int']);
+  const accept4 = of('int', 'accept4', ['int', 'void*', 'void*', 'int']);
   const shutdown = of('int', 'shutdown', ['int', 'int']);
   const close = of('int', 'close', ['int']);
   return {
@@ -229,7 +237,8 @@ function socketCalls({ koffi, of, checked }: Libc) {
     diagnosisSocket: () =>
       checked(socket(linux.familyNetlink, linux.raw | socketCloseOnExec, linux.netlinkSocketDiagnosis)),
     connect: (fd, address) => checked(connect(fd, address, address.length)),
-    accept: (fd) => checked(accept4(fd, 0, 0, socketCloseOnExec | streamNonBlocking)),
+    accept: (fd, peer = noBytes) =>
+      checked(accept4(fd, peer, new Uint32Array([peer.length]), socketCloseOnExec | streamNonBlocking)),
     shutdownReading: (fd) => checked(shutdown(fd, shutRead)),
     shutdownWriting: (fd) => checked(shutdown(fd, shutWrite)),
     close: (fd) => checked(close(fd)),
@@ -284,10 +293,12 @@ function datagramCalls({ of, checked }: Libc) {
   const recvmmsg = of('int', 'recvmmsg', ['int', 'size_t', 'uint', 'int', 'size_t']);
   const sendmmsg = of('int', 'sendmmsg', ['int', 'size_t', 'uint', 'int']);
   const poll = of('int', 'poll', ['size_t', 'size_t', 'int']);
+  const recv = of('int64_t', 'recv', ['int', 'size_t', 'size_t', 'int']);
   return {
     receive: (fd, headersAt, count, flags) => checked(recvmmsg(fd, headersAt, count, flags, 0)),
     send: (fd, headersAt, count, flags) => checked(sendmmsg(fd, headersAt, count, flags)),
     poll: (entriesAt, count, timeoutMs) => checked(poll(entriesAt, count, timeoutMs)),
+    peek: (fd, at, bytes) => checked(recv(fd, at, bytes, peeking | linux.dontWait)),
   } satisfies Partial<SystemCalls>;
 }
 

@@ -4,13 +4,14 @@ import type { Blocks } from '../cache/blocks.js';
 import type { Epochs } from '../cache/epochs.js';
 import type { Counters } from '../counters.js';
 import { Workers } from '../listen/workers.js';
+import { boundPort } from '../os/bound-socket.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
 import type { Endpoint } from '../os/network.js';
-import { adoptStream, type BindStream } from '../os/node-network.js';
+import { adoptStream, type ListenStreams } from '../os/node-network.js';
 import type { Random } from '../os/random.js';
 import { Groups } from '../os/reuseport-groups.js';
-import { type ConnectStream, streamConnector } from '../os/stream-sockets.js';
+import { type ConnectStream, streamSockets } from '../os/stream-sockets.js';
 import type { SystemCalls, SystemCallsOrWhyNot } from '../os/system-calls.js';
 import { UnixSockets } from '../os/unix-sockets.js';
 import type { ZoneTable } from '../resolve/zones.js';
@@ -23,7 +24,7 @@ export type OpenSuccession = (parts: Pick<SuccessionDeps, 'clock' | 'log' | 'war
 interface SharedNode {
   readonly calls: SystemCalls;
   readonly groups: Groups;
-  readonly bindStream: BindStream;
+  readonly listenStreams: ListenStreams;
   readonly connectStream: ConnectStream;
   readonly bindHttp: (at: Endpoint) => number;
   /** Absent without a path. */
@@ -31,7 +32,8 @@ interface SharedNode {
 }
 
 /** Without system calls ports are not shared. */
-interface UnsharedNode extends Partial<Record<'bindStream' | 'connectStream' | 'bindHttp' | 'succession', undefined>> {
+interface UnsharedNode
+  extends Partial<Record<'listenStreams' | 'connectStream' | 'bindHttp' | 'succession', undefined>> {
   readonly calls: null;
   readonly why: string;
 }
@@ -56,9 +58,15 @@ export function sharedNode(system: SystemCallsOrWhyNot, options: SharedNodeOptio
       );
     },
   });
-  const bindStream: BindStream = (wish) => groups.openStreams(wish);
-  const bindHttp = (at: Endpoint): number => bindStream({ at, ipv6Only: 'no', sharedWith: 'nobody' });
-  const own = { calls, groups, bindStream, bindHttp, connectStream: streamConnector(calls) };
+  const { connectStream, acceptStreams } = streamSockets(calls);
+  const listenStreams: ListenStreams = (wish, accepted, acceptFailed) => {
+    const fd = groups.openStreams(wish);
+    const local = { address: wish.at.address, port: boundPort(calls, fd) };
+    const accepting = acceptStreams(fd, accepted, acceptFailed);
+    return { local, close: () => accepting.stop() };
+  };
+  const bindHttp = (at: Endpoint): number => groups.openStreams({ at, ipv6Only: 'no', sharedWith: 'nobody' });
+  const own = { calls, groups, listenStreams, bindHttp, connectStream };
   if (path === null) return own;
   const self = { version, pid: process.pid, network: networkNamespace(), entriesFormat };
   const sockets = new UnixSockets({ calls, random, adopt: adoptStream });

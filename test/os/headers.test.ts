@@ -62,6 +62,8 @@ const errorNames: Record<keyof typeof errors, string> = {
   interrupted: 'EINTR',
   tryAgain: 'EAGAIN',
   noMemory: 'ENOMEM',
+  tooManyOfAll: 'ENFILE',
+  tooManyFiles: 'EMFILE',
   notPermitted: 'EACCES',
   badArgument: 'EINVAL',
   notConnected: 'ENOTCONN',

@@ -5,13 +5,14 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { boundPort, openStreamSocket } from '../../src/os/bound-socket.js';
 import type { Endpoint, Stream, StreamEvents } from '../../src/os/network.js';
 import { hostAddresses, nodeNetwork } from '../../src/os/node-network.js';
-import { streamConnector } from '../../src/os/stream-sockets.js';
-import type { SystemCalls } from '../../src/os/system-calls.js';
-import { calls, descriptors, skip } from './loopback-sockets.js';
+import { streamSockets } from '../../src/os/stream-sockets.js';
+import { errors, linux, type SystemCalls } from '../../src/os/system-calls.js';
+import { calls, descriptors, eventually, skip } from './loopback-sockets.js';
 
 /** The events of a stream, in order. */
 class Recorder implements StreamEvents {
@@ -98,7 +99,7 @@ const turns = async (count: number): Promise<void> => {
 
 const quiet = { sendFailed: assert.fail, acceptFailed: assert.fail };
 const viaNode = nodeNetwork(quiet);
-const viaOurs = nodeNetwork(quiet, { connectStream: streamConnector(calls) });
+const viaOurs = nodeNetwork(quiet, { connectStream: streamSockets(calls).connectStream });
 
 /** Streams of ours do not keep a process alive. An hour, so that nothing but their own events wakes the loop. */
 let alive: NodeJS.Timeout;
@@ -380,7 +381,7 @@ describe('our own sockets, beyond that', { skip, timeout: 60_000 }, () => {
     const far = await listen();
     const idle = descriptors();
     const near = new Recorder();
-    streamConnector({ ...calls, ...broken })(far.at, near);
+    streamSockets({ ...calls, ...broken }).connectStream(far.at, near);
     assert.deepEqual(near.lines, []);
     await near.next('closed');
     assert.deepEqual(near.lines, ['closed']);
@@ -397,7 +398,7 @@ describe('our own sockets, beyond that', { skip, timeout: 60_000 }, () => {
 
   test('a descriptor that is closed and given away in one turn brings the new stream no event of the old one', async () => {
     const far = await listen();
-    const connect = streamConnector(calls);
+    const connect = streamSockets(calls).connectStream;
     const [first, second, third] = [new Recorder(), new Recorder(), new Recorder()];
     const peers: Socket[] = [];
     const streams: Stream[] = [];
@@ -480,9 +481,9 @@ describe('our own sockets, beyond that', { skip, timeout: 60_000 }, () => {
     const opening = `
       import { createServer } from 'node:net';
       import { loadSystemCalls } from ${at('system-calls.js')};
-      import { streamConnector } from ${at('stream-sockets.js')};
+      import { streamSockets } from ${at('stream-sockets.js')};
       const { calls } = loadSystemCalls();
-      const connector = streamConnector(calls);
+      const connector = streamSockets(calls).connectStream;
       const server = createServer((socket) => socket.on('data', () => socket.write('!')).unref());
       server.listen(0, '127.0.0.1');
       await new Promise((resolve) => server.once('listening', resolve));
@@ -520,5 +521,92 @@ describe('our own sockets, beyond that', { skip, timeout: 60_000 }, () => {
     `);
     assert.equal(status, 0, stderr);
     assert.deepEqual(stdout.trim().split('\n').toSorted(), ['first', 'planted', 'second'], stderr);
+  });
+});
+
+describe('connections that we accept', { skip, timeout: 60_000 }, () => {
+  function accepting(broken: Partial<SystemCalls> = {}) {
+    const wish = { at: { address: '127.0.0.1', port: 0 }, ipv6Only: 'no', sharedWith: 'nobody' } as const;
+    const fd = openStreamSocket(calls, wish);
+    const port = boundPort(calls, fd);
+    assert.equal(calls.listen(fd, 511), 0);
+    const accepted: { stream: Stream; events: Recorder }[] = [];
+    const failures: string[] = [];
+    const listener = streamSockets({ ...calls, ...broken }).acceptStreams(
+      fd,
+      (stream) => {
+        const events = new Recorder();
+        accepted.push({ stream, events });
+        return events;
+      },
+      (error) => failures.push(error.message),
+    );
+    const connects = async (): Promise<Socket> => {
+      const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+      await once(socket, 'connect');
+      return socket;
+    };
+    return { accepted, failures, listener, connects, port };
+  }
+
+  test('say who connected, read, write, and end when both sides have', async () => {
+    const { accepted, listener, connects } = accepting();
+    const far = await connects();
+    await eventually(() => accepted.length === 1);
+    const [{ stream, events }] = accepted;
+    assert.deepEqual(stream.remote, { address: '127.0.0.1', port: far.localPort });
+    const noDelay = new Int32Array(1);
+    assert.equal(calls.option(stream.fd!, linux.tcpLevel, linux.tcpNoDelay, noDelay), 0);
+    assert.notEqual(noDelay[0], 0, 'answers do not wait for acknowledgements');
+    far.end('hello');
+    await events.next('ended');
+    assert.equal(events.bytes.toString(), 'hello');
+    stream.write(Buffer.from('bye'));
+    stream.end();
+    assert.equal(String((await once(far, 'data'))[0]), 'bye');
+    await once(far, 'end');
+    await events.next('closed');
+    assert.equal(events.error, undefined);
+    listener.stop();
+  });
+
+  test('more at once than are accepted in a turn', async () => {
+    const { accepted, listener, connects } = accepting();
+    const all = await Promise.all(Array.from({ length: 200 }, connects));
+    await eventually(() => accepted.length === 200);
+    for (const { stream } of accepted) stream.destroy();
+    for (const far of all) far.destroy();
+    listener.stop();
+  });
+
+  test('after the end of listening those that there are go on, and nobody else comes', async () => {
+    const { accepted, listener, connects, port } = accepting();
+    const far = await connects();
+    await eventually(() => accepted.length === 1);
+    listener.stop();
+    listener.stop();
+    const late = connect({ host: '127.0.0.1', port });
+    assert.equal((await once(late, 'error'))[0].code, 'ECONNREFUSED');
+    far.write('still');
+    await accepted[0].events.next('data');
+    accepted[0].stream.destroy();
+    far.destroy();
+  });
+
+  test('without a descriptor a connection is turned away, and later ones are accepted', async () => {
+    let full = 1;
+    const { accepted, failures, listener, connects } = accepting({
+      accept: (fd, peer) => (full-- > 0 ? errors.tooManyFiles : calls.accept(fd, peer)),
+    });
+    const turnedAway = await connects();
+    turnedAway.on('error', () => {}).resume();
+    await once(turnedAway, 'end');
+    turnedAway.destroy();
+    assert.deepEqual([failures, accepted.length], [['accept EMFILE'], 0]);
+    const far = await connects();
+    await eventually(() => accepted.length === 1);
+    far.destroy();
+    accepted[0].stream.destroy();
+    listener.stop();
   });
 });

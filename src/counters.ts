@@ -199,6 +199,13 @@ export class Counters {
     this.batches[batchPlaces - 1] += packets;
   }
 
+  /** System calls that brought datagrams. */
+  batchesTotal(): number {
+    let sum = 0;
+    for (let place = 0; place < batchPlaces - 1; place++) sum += this.batches[place];
+    return sum;
+  }
+
   total(event: EventName): number {
     return this.events[eventIndexes[event]];
   }

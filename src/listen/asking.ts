@@ -7,7 +7,7 @@
  *      │         │                  └─────> ring ─> cache
  *      └────> ring <──── given up
  */
-import type { Counters } from '../counters.js';
+import { type Counters, overUdp } from '../counters.js';
 import type { Slot } from '../dns/answer.js';
 import type { HashKey } from '../dns/hash.js';
 import { batchPacketsMax, directAnswersHeldMax, directAnswersHeldMs } from '../limits.js';
@@ -88,7 +88,7 @@ export class OwnQueries<Table> implements RowsEnded {
   #rows: QueryRows | null = null;
   #asker: Asker<Table> | null = null;
   #orders: Orders<Table>;
-  readonly #packet: Received = { packet: new Uint8Array(0), length: 0, family: 0, nowMs: 0 };
+  readonly #packet: Received = { packet: new Uint8Array(0), length: 0, family: 0, transport: overUdp, nowMs: 0 };
   readonly #came: UpstreamMessage = { message: new Uint8Array(0), durationMs: 0, arrivedMs: 0, nowMs: 0 };
   #nowMs = 0;
   /** Answers in the send batch, all for this socket. */

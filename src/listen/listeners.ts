@@ -139,7 +139,8 @@ async function openBoth<Table>(
   try {
     const udp = await openUdp(wanted);
     try {
-      const tcp = await openTcpListener(deps, { address: at.address, port: udp.local.port }, timeouts, serve);
+      const there = { address: at.address, port: udp.local.port };
+      const tcp = await openTcpListener({ ...deps, lending: udp.lending }, there, timeouts, serve);
       return { udp, tcp };
     } catch (error) {
       udp.close();

@@ -5,7 +5,7 @@
  *
  *   | mmsghdr 64 B each | iovec 16 B each | peer 80 B each: sockaddr 32, control 48 | slots |
  */
-import type { Counters, FamilyIndex } from '../counters.js';
+import type { Counters, FamilyIndex, Transport } from '../counters.js';
 import type { Slot } from '../dns/answer.js';
 import { batchPacketsMax, sendSlotBytes } from '../limits.js';
 import { socketAddressBytes } from '../os/addresses.js';
@@ -34,6 +34,7 @@ export interface Received {
   packet: Uint8Array;
   length: number;
   family: FamilyIndex;
+  readonly transport: Transport;
   nowMs: number;
 }
 
@@ -98,6 +99,18 @@ export class Datagrams {
 
   peerAt(index: number): number {
     return this.#peersFrom + index * peerWords;
+  }
+
+  /** Copies `length` bytes from elsewhere, and their sender's address, into slot `index`, as if they had been received. */
+  receive(index: number, from: Uint8Array, at: number, length: number, peer: Int32Array, peerAt: number): void {
+    const { words } = this;
+    const header = index * wordsOfHeader;
+    const to = this.peerAt(index);
+    words[header + msgAtLength] = length;
+    words[header + msgAtNameBytes] = socketAddressBytes;
+    for (let word = 0; word < peerAddressWords; word++) words[to + word] = peer[peerAt + word];
+    const { bytes } = this.slots[index];
+    for (let byte = 0; byte < length; byte++) bytes[byte] = from[at + byte];
   }
 
   /** Copies a received datagram and its sender into slot `index`, which is at least as long. */

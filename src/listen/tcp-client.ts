@@ -6,15 +6,24 @@
  *       └─(too much in flight or unsent, or no time)─> unread, reading paused ─(its turn)─> FrameReader ─> serve
  *
  * `work`, at the end of a turn, writes and closes, which must not happen inside a callback. `serveSome` goes on with
- * unread bytes when it is this client's turn.
+ * unread bytes when it is this client's turn. A connection at rest may be lent to a worker (lender.ts), which answers
+ * hits on it; meanwhile its stream is paused and nothing here touches the descriptor.
  */
 import type { TimeoutsConfig } from '../config/config.js';
 import { type Counters, overTcp } from '../counters.js';
 import { FrameReader, frameHeaderBytes, type RestOfChunk, writeFrame } from '../dns/frame.js';
-import { headerBytes, queryBytesMax, tcpClientInflightMax, tcpClientUnsentBytesMax, tcpLingerMs } from '../limits.js';
+import {
+  headerBytes,
+  lentQueriesLeast,
+  queryBytesMax,
+  tcpClientInflightMax,
+  tcpClientUnsentBytesMax,
+  tcpLingerMs,
+} from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import { type Endpoint, type Stream, type StreamEvents, unsentBytesHigh } from '../os/network.js';
 import { PacketClient, type Receiver, type Serve } from './client.js';
+import type { HowReturned, Lending, LentClient, Loan } from './lender.js';
 import type { PlacedClient, TcpPlaces } from './tcp-places.js';
 import type { TakesTurns, TcpTurns } from './tcp-turns.js';
 
@@ -26,6 +35,8 @@ export interface ClientDeps {
   readonly timeouts: TimeoutsConfig;
   readonly serve: Serve;
   readonly local: Endpoint;
+  /** To a worker that answers hits; null: there is none. */
+  readonly lending: Lending | null;
   workLater(client: TcpClient): void;
   gone(client: TcpClient): void;
 }
@@ -33,7 +44,7 @@ export interface ClientDeps {
 /** `finishing` answers what it has taken and takes no more; `ended` has sent FIN and waits for the client's. */
 type ClientState = 'open' | 'finishing' | 'ended' | 'closed';
 
-export class TcpClient implements StreamEvents, PlacedClient, TakesTurns, Receiver<null> {
+export class TcpClient implements StreamEvents, PlacedClient, TakesTurns, Receiver<null>, LentClient {
   workIsSet = false;
   countedBytes = 0;
   readonly #deps: ClientDeps;
@@ -45,6 +56,11 @@ export class TcpClient implements StreamEvents, PlacedClient, TakesTurns, Receiv
   #isPaused = false;
   #inFlight = 0;
   #queriesTaken = 0;
+  /** Not null while a worker has the connection. */
+  #loan: Loan | null = null;
+  /** Whether the connection is lent as soon as it is at rest. */
+  #isOffered = false;
+  #queriesBefore = 0;
   #output: Uint8Array[] = [];
   #outputBytes = 0;
   #writtenBytes = 0;
@@ -68,6 +84,14 @@ export class TcpClient implements StreamEvents, PlacedClient, TakesTurns, Receiv
     return this.#deps.local;
   }
 
+  get remote(): Endpoint {
+    return this.#stream.remote;
+  }
+
+  get fd(): number {
+    return this.#stream.fd ?? -1;
+  }
+
   get address(): string {
     return this.#stream.remote.address;
   }
@@ -77,7 +101,7 @@ export class TcpClient implements StreamEvents, PlacedClient, TakesTurns, Receiv
   }
 
   get activeAtMs(): number {
-    return this.#activeAtMs;
+    return this.#loan === null ? this.#activeAtMs : this.#loan.activeAtMs;
   }
 
   get unsentBytes(): number {
@@ -131,7 +155,8 @@ export class TcpClient implements StreamEvents, PlacedClient, TakesTurns, Receiv
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#deps.turns.leave(this);
-    this.#stream.destroy();
+    if (this.#loan === null) this.#stream.destroy();
+    else this.#loan.recall();
   }
 
   giveUp(cause: 'crowded' | 'slow'): void {
@@ -155,7 +180,8 @@ export class TcpClient implements StreamEvents, PlacedClient, TakesTurns, Receiv
 
   /** Writes this turn's answers, resumes reading when nothing is unread, and closes when it is time. */
   work(): void {
-    if (this.#isLeaving()) return;
+    if (this.#isLeaving() || this.#loan !== null) return;
+    const isAnswered = this.#outputBytes > 0;
     this.#write();
     if (this.#isLeaving()) return;
     if (this.#unread !== null) return this.#waitForTurn();
@@ -169,6 +195,54 @@ export class TcpClient implements StreamEvents, PlacedClient, TakesTurns, Receiv
       if (this.#isPaused) this.#stream.resume();
       this.#stream.end();
     }
+    // After an answer: what a worker has given back must be served first.
+    if (isAnswered && this.#isOffered) this.#lend();
+  }
+
+  /** Its queries since the last call. */
+  newQueries(): number {
+    const queries = this.#queriesTaken + (this.#loan === null ? 0 : this.#loan.answered);
+    const isNew = queries - this.#queriesBefore;
+    this.#queriesBefore = queries;
+    return isNew;
+  }
+
+  /** From now on a worker may have the connection while it is at rest. */
+  offer(): void {
+    this.#isOffered = true;
+    if (this.#loan === null) this.#lend();
+  }
+
+  withdraw(): void {
+    this.#isOffered = false;
+    this.#loan?.recall();
+  }
+
+  #lend(): void {
+    const { lending, clock, timeouts } = this.#deps;
+    const isWhole = this.#state === 'open' && this.isIdle && !this.#isPaused && !this.#reader.unfinished;
+    // A worker does not count up to the last query.
+    if (lending === null || !isWhole || this.fd < 0 || timeouts.tcpQueriesMax > 0) return;
+    this.#loan = lending.lend(this, clock.nowMs());
+    if (this.#loan === null) return;
+    this.#isPaused = true;
+    this.#stream.pause();
+  }
+
+  returned(how: HowReturned, unsent: Uint8Array | null): void {
+    const { answered, activeAtMs } = this.#loan!;
+    this.#loan = null;
+    this.#queriesTaken += answered;
+    this.#activeAtMs = activeAtMs;
+    // A loan costs as much as some hits.
+    this.#isOffered &&= how !== 'crowded' && answered >= lentQueriesLeast;
+    if (this.#state === 'closed') return this.#stream.destroy();
+    if (how === 'broken') return this.destroy();
+    if (unsent !== null) {
+      this.#output.push(unsent);
+      this.#outputBytes += unsent.length;
+    }
+    this.#deps.workLater(this);
   }
 
   /** Enforces the timeouts; called periodically. */
@@ -185,7 +259,7 @@ export class TcpClient implements StreamEvents, PlacedClient, TakesTurns, Receiv
       }
       return;
     }
-    const quietMs = nowMs - this.#activeAtMs;
+    const quietMs = nowMs - this.activeAtMs;
     if (this.#state === 'ended') {
       if (quietMs >= tcpLingerMs) this.destroy();
       return;

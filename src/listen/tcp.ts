@@ -1,11 +1,12 @@
 /** DNS over TCP for clients (RFC 7766): accepts, sweeps with one timer, and drains connections (tcp-client.ts). */
 import type { TimeoutsConfig } from '../config/config.js';
 import type { Counters } from '../counters.js';
-import { tcpSweepPeriodMs } from '../limits.js';
+import { lentQueriesLeast, tcpSweepPeriodMs } from '../limits.js';
 import type { Clock, Timer } from '../os/clock.js';
 import type { Endpoint, Network, Stream, StreamEvents } from '../os/network.js';
 import { toEach } from '../scheduling/each.js';
 import type { Serve } from './client.js';
+import type { Lending } from './lender.js';
 import { type ClientDeps, TcpClient } from './tcp-client.js';
 import { TcpPlaces } from './tcp-places.js';
 import { TcpTurns } from './tcp-turns.js';
@@ -17,6 +18,8 @@ export interface TcpDeps {
   /** Shared by several listeners; by default a listener has its own. */
   readonly tcpPlaces?: TcpPlaces;
   readonly tcpTurns?: TcpTurns;
+  /** To workers; by default none. */
+  readonly lending?: Lending | undefined;
 }
 
 export interface TcpListener {
@@ -75,7 +78,7 @@ class TcpClients {
   #workIsScheduled = false;
   #sweeping: Timer | null = null;
 
-  constructor({ clock, counters, tcpPlaces, tcpTurns }: TcpDeps, { timeouts, serve, local }: OfListener) {
+  constructor({ clock, counters, tcpPlaces, tcpTurns, lending }: TcpDeps, { timeouts, serve, local }: OfListener) {
     this.#clock = clock;
     this.#counters = counters;
     this.#places = tcpPlaces ?? new TcpPlaces();
@@ -88,6 +91,7 @@ class TcpClients {
         return timeouts();
       },
       serve,
+      lending: lending ?? null,
       get local() {
         return local();
       },
@@ -161,5 +165,21 @@ class TcpClients {
   #sweep(): void {
     const nowMs = this.#clock.nowMs();
     toEach(this.#clients, (client) => client.sweep(nowMs));
+    const { lending } = this.#clientDeps;
+    if (lending !== null) this.#lendBusy(lending);
+  }
+
+  /** Lends the connections on which queries follow each other, if there are enough of these. */
+  #lendBusy(lending: Lending): void {
+    const busy = new Set<TcpClient>();
+    let queries = 0;
+    for (const client of this.#clients) {
+      const isNew = client.newQueries();
+      if (isNew < lentQueriesLeast) continue;
+      busy.add(client);
+      queries += isNew;
+    }
+    const pays = lending.pays(queries);
+    toEach(this.#clients, (client) => (pays && busy.has(client) ? client.offer() : client.withdraw()));
   }
 }

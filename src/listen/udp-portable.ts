@@ -8,9 +8,12 @@ import { receiveSlotBytes } from '../limits.js';
 import type { DatagramSocket, Endpoint, Network } from '../os/network.js';
 import { toEach } from '../scheduling/each.js';
 import { PacketClient, type Receiver, type Serve } from './client.js';
+import type { Lending } from './lender.js';
 
 export interface UdpListener {
   readonly local: Endpoint;
+  /** Workers that answer TCP clients of the same endpoint; absent without workers. */
+  readonly lending?: Lending;
   /** Stops receiving, answers what is in flight, closes, and calls `done` once, later. */
   drain(done: () => void): void;
   close(): void;

@@ -5,10 +5,11 @@
  *
  *   recvmmsg ─> orders? ─> [ decide ─> send slot | row | ring | nothing ] × n ─> sendmmsg ─> wake the main thread?
  *
- * With queries of its own under way it polls their connections together with its sockets (asking.ts).
+ * With queries of its own under way it polls their connections together with its sockets (asking.ts), and so it does with
+ * the TCP clients that it has been lent (lent-clients.ts).
  */
 
-import type { Counters } from '../counters.js';
+import { type Counters, overUdp } from '../counters.js';
 import type { Slot } from '../dns/answer.js';
 import type { HashKey } from '../dns/hash.js';
 import {
@@ -24,6 +25,8 @@ import {
 import { familyAt } from '../os/addresses.js';
 import { errors, linux, type SystemCalls } from '../os/system-calls.js';
 import { type DirectAsking, OwnQueries } from './asking.js';
+import { LentClients } from './lent-clients.js';
+import type { LoanTable } from './loans.js';
 import { Datagrams, type Received, sendAll } from './message-batch.js';
 import { kindQuestion, kindRefresh, type RingWriter } from './ring.js';
 import type { SampleWriter } from './samples.js';
@@ -48,6 +51,10 @@ export interface WorkerLoopDeps<Table> {
   readonly ring: RingWriter;
   readonly samples: Pick<SampleWriter, 'take'>;
   readonly numbers: OrderNumbers;
+  readonly loans: LoanTable;
+  readonly loansEpoll: number;
+  /** Gives a lent connection back with bytes that could not be sent. */
+  unsent(place: number, bytes: Uint8Array): void;
   nowMs(): number;
   /** Called around every access to shared blocks. */
   enter(): void;
@@ -58,18 +65,20 @@ export interface WorkerLoopDeps<Table> {
 }
 
 const pollEntryBytes = 8;
-const pollEntriesMax = listenersMax + directUpstreamsMax * directConnectionsMax;
+const pollEntriesMax = listenersMax + 1 + directUpstreamsMax * directConnectionsMax;
 
 export class WorkerLoop<Table> {
   readonly #deps: WorkerLoopDeps<Table>;
   readonly #received: Datagrams;
   readonly #answers: Datagrams;
-  readonly #packet: Received = { packet: new Uint8Array(0), length: 0, family: 0, nowMs: 0 };
+  readonly #packet: Received = { packet: new Uint8Array(0), length: 0, family: 0, transport: overUdp, nowMs: 0 };
   #orders: Orders<Table>;
   #leaving: SocketOrder<Table>[] = [];
   readonly #pollEntries = new Int32Array(new ArrayBuffer(pollEntriesMax * pollEntryBytes));
   readonly #pollAt: number;
   readonly #own: OwnQueries<Table> | null;
+  /** Made when something has been lent. */
+  #lent: LentClients<Table> | null = null;
   #mustWake = false;
   /** Datagrams were received and none is answered yet. */
   #isBatchOpen = false;
@@ -117,7 +126,7 @@ export class WorkerLoop<Table> {
 
   #takeTurn(): void {
     const { sockets } = this.#orders;
-    const isAlone = this.#own === null || this.#own.isIdle;
+    const isAlone = !this.#deps.loans.polls() && (this.#own === null || this.#own.isIdle);
     if (sockets.length === 1 && isAlone) this.#serve(sockets[0], linux.waitForOne);
     else if (sockets.length > 0) this.#serveReady(sockets);
     else this.#deps.numbers.await(this.#orders.number, receiveTimeoutMs);
@@ -126,20 +135,33 @@ export class WorkerLoop<Table> {
   }
 
   #serveReady(sockets: readonly SocketOrder<Table>[]): void {
+    const { calls, loansEpoll } = this.#deps;
     const own = this.#own;
     const entries = this.#pollEntries;
-    const connections = own === null ? 0 : own.watch(entries, sockets.length);
+    const lentAt = sockets.length;
+    const connectionsAt = lentAt + 1;
+    // Without lent connections it is never ready.
+    entries[lentAt * 2] = loansEpoll;
+    entries[lentAt * 2 + 1] = linux.pollIn;
+    const connections = own === null ? 0 : own.watch(entries, connectionsAt);
     const timeoutMs = own === null || own.isIdle ? receiveTimeoutMs : directSweepMs;
-    const ready = this.#deps.calls.poll(this.#pollAt, sockets.length + connections, timeoutMs);
+    const ready = calls.poll(this.#pollAt, connectionsAt + connections, timeoutMs);
     if (own !== null && (connections > 0 || ready === 0)) {
       const nowMs = this.#deps.nowMs();
       // Answers first: their clients have waited longer.
-      if (ready > 0) own.read(entries, sockets.length, nowMs);
+      if (ready > 0) own.read(entries, connectionsAt, nowMs);
       own.flush(nowMs);
     }
     for (let index = 0; index < sockets.length && ready > 0; index++) {
       if (entries[index * 2 + 1] >> 16 !== 0) this.#serve(sockets[index], linux.dontWait);
     }
+    if (ready > 0 && entries[lentAt * 2 + 1] >> 16 !== 0) this.#serveLent();
+  }
+
+  #serveLent(): void {
+    if (this.#deps.numbers.issued !== this.#orders.number) this.#takeOrders();
+    this.#lent ??= new LentClients({ ...this.#deps, wake: () => this.#wake() });
+    this.#lent.serve(this.#orders.sockets, this.#deps.nowMs());
   }
 
   /** Serves one batch of one socket; the number of datagrams. */

@@ -7,7 +7,9 @@ import { Counters } from '../counters.js';
 import { threadRestartMs } from '../limits.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
+import type { SystemCalls } from '../os/system-calls.js';
 import { doAll } from '../scheduling/each.js';
+import { Lender } from './lender.js';
 import { RingReader, ringMemory } from './ring.js';
 import { SampleReader, samplesMemory } from './samples.js';
 
@@ -17,6 +19,8 @@ export interface WorkerStart<Table, Shared> {
   readonly ring: SharedArrayBuffer;
   readonly samples: SharedArrayBuffer;
   readonly numbers: SharedArrayBuffer;
+  readonly loans: SharedArrayBuffer;
+  readonly loansEpoll: number;
   readonly wakeFd: number;
   readonly first: Orders<Table>;
   readonly shared: Shared;
@@ -32,6 +36,13 @@ export interface WorkerDeps<Shared> {
   readonly wakeFd: number;
   /** The worker is dead: it reads no block any more, and entries may be in its ring. */
   died(index: number): void;
+  readonly calls: SystemCalls;
+}
+
+/** Posted by a worker. */
+export interface UnsentBytes {
+  readonly place: number;
+  readonly bytes: Uint8Array;
 }
 
 /** Megabytes: a worker keeps a table of zones and some views, and makes nearly no garbage. */
@@ -43,6 +54,7 @@ const workerName = 'zerohop-worker';
 export class UdpWorker<Table, Shared> {
   readonly ring: RingReader;
   readonly samples: SampleReader;
+  readonly lender: Lender;
   readonly #deps: WorkerDeps<Shared>;
   readonly #index: number;
   readonly #ringMemory = ringMemory();
@@ -62,6 +74,7 @@ export class UdpWorker<Table, Shared> {
     this.#index = index;
     this.ring = new RingReader(this.#ringMemory);
     this.samples = new SampleReader(this.#samplesMemory);
+    this.lender = new Lender(deps.calls);
     this.#page = new Counters(new SharedArrayBuffer(deps.counters.memory.byteLength));
     this.#orders = { number: 0, sockets: [], counters: this.#page.memory, next: 'serve' };
   }
@@ -118,14 +131,19 @@ export class UdpWorker<Table, Shared> {
       ring: this.#ringMemory,
       samples: this.#samplesMemory,
       numbers: this.#numbers.memory,
+      loans: this.lender.table.memory,
+      loansEpoll: this.lender.epoll,
       wakeFd: deps.wakeFd,
       first: this.#orders,
       shared: deps.shared,
     };
     this.#port = port1;
     this.#startedAtMs = deps.clock.nowMs();
-    port1.on('message', (text: string) => {
-      deps.log.error('exception while handling a packet; the packet was dropped', { error: text });
+    port1.on('message', (said: string | UnsentBytes) => {
+      if (typeof said === 'string') {
+        deps.log.error('exception while handling a packet; the packet was dropped', { error: said });
+        // Of a dead worker: the lender has taken all it had.
+      } else if (this.#port === port1) this.lender.takeUnsent(said.place, said.bytes);
     });
     port1.unref();
     let worker: Worker;
@@ -148,6 +166,7 @@ export class UdpWorker<Table, Shared> {
     port.close();
     this.#port = null;
     doAll(
+      () => this.lender.takeAll(),
       () => this.#deps.died(this.#index),
       () => this.#endedOrAgain(reason),
     );

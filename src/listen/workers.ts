@@ -5,15 +5,23 @@
 import { type Counters, overUdp } from '../counters.js';
 import type { HashKey } from '../dns/hash.js';
 import { copyOf } from '../dns/wire.js';
-import { assert, freeQuestionsMax, handedOverMax, handOverTurnMs, ringMovedAtOnceMax, settleMs } from '../limits.js';
+import {
+  assert,
+  freeQuestionsMax,
+  handedOverMax,
+  handOverTurnMs,
+  lentBatchesPerQuery,
+  ringMovedAtOnceMax,
+  settleMs,
+} from '../limits.js';
 import { endpointOf, HeldPorts, withoutIpv6 } from '../os/addresses.js';
 import type { WorkerSocket } from '../os/bound-socket.js';
 import type { Endpoint } from '../os/network.js';
 import type { Groups } from '../os/reuseport-groups.js';
-import type { SystemCalls } from '../os/system-calls.js';
 import { toEach } from '../scheduling/each.js';
 import { FairQueue } from '../scheduling/fair-queue.js';
 import type { Client } from './client.js';
+import type { Lending } from './lender.js';
 import type { WantedListener } from './listeners.js';
 import { type Peer, peerWords, SendBatch } from './message-batch.js';
 import { clientNumber, type EntryKind, kindAnswer, kindRefresh, type RingReader } from './ring.js';
@@ -22,7 +30,6 @@ import type { UdpListener } from './udp-portable.js';
 import { type SocketOrder, UdpWorker, type WorkerDeps } from './worker.js';
 
 interface WorkersDeps<Shared> extends Omit<WorkerDeps<Shared>, 'wakeFd' | 'died'> {
-  readonly calls: SystemCalls;
   readonly threads: number;
   readonly hashKey: HashKey;
   readonly groups: Pick<Groups, 'openDatagrams' | 'joined' | 'inherits' | 'look'>;
@@ -127,6 +134,7 @@ export class Workers<Table, Shared> {
   async end(): Promise<void> {
     toEach(this.#listeners, (listener) => this.#leave(listener));
     await Promise.all(this.#workers.map((worker) => new Promise<void>((resolve) => worker.end(resolve))));
+    for (const { lender } of this.#workers) lender.close();
     this.#takeAll();
     toEach(this.#listeners, (listener) => this.#close(listener));
     this.#stopWatching();
@@ -175,7 +183,11 @@ export class Workers<Table, Shared> {
     } finally {
       if (!isAll) this.#takeSoon();
     }
-    for (const worker of this.#workers) worker.foldPages();
+    for (const worker of this.#workers) {
+      worker.foldPages();
+      // After the rings, which has told the workers to wake this thread again.
+      worker.lender.take();
+    }
     if (this.#haveTaken(this.#latest)) for (const resolve of this.#whenAnswering.splice(0)) resolve();
     for (const listener of leaving) if (isAll && (listener.inFlight === 0 || listener.isSilent)) this.#close(listener);
   }
@@ -280,6 +292,7 @@ export class Workers<Table, Shared> {
     this.#add(listener, fds, sockets[0].hasPacketInfo);
     return {
       local,
+      lending: this.#lending(listener),
       drain: (done) => {
         if (listener.isClosed) return queueMicrotask(done);
         listener.whenClosed.push(done);
@@ -288,6 +301,24 @@ export class Workers<Table, Shared> {
       close: () => {
         listener.isSilent = true;
         this.#leave(listener);
+      },
+    };
+  }
+
+  #lending(listener: WorkerListener<Table>): Lending {
+    let batchesBefore = 0;
+    return {
+      pays: (queries) => {
+        const batches = this.pages.reduce((sum, page) => sum + page.batchesTotal(), 0);
+        const isWorth = queries > 0 && queries * lentBatchesPerQuery >= batches - batchesBefore;
+        batchesBefore = batches;
+        return isWorth;
+      },
+      lend: (client, nowMs) => {
+        if (listener.leavesWith !== null) return null;
+        const lent = this.#workers.map(({ lender }) => lender.lent);
+        const least = lent.indexOf(Math.min(...lent));
+        return this.#workers[least].lender.lend(client, listener.sockets[least].id, nowMs);
       },
     };
   }

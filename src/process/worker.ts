@@ -7,10 +7,11 @@ import { newSlot, type Slot } from '../dns/answer.js';
 import type { HashKey } from '../dns/hash.js';
 import { rcodeServFail } from '../dns/wire.js';
 import { workerSliceNanoseconds } from '../limits.js';
+import { LoanTable } from '../listen/loans.js';
 import type { Received } from '../listen/message-batch.js';
 import { RingWriter } from '../listen/ring.js';
 import { SampleWriter } from '../listen/samples.js';
-import { OrderNumbers, type Orders, type WorkerStart } from '../listen/worker.js';
+import { OrderNumbers, type Orders, type UnsentBytes, type WorkerStart } from '../listen/worker.js';
 import { WorkerLoop } from '../listen/worker-loop.js';
 import { systemClock } from '../os/clock.js';
 import { kernelRandom } from '../os/kernel-random.js';
@@ -32,7 +33,7 @@ export interface WorkerMemory {
   readonly prngSeed: number;
 }
 
-const { index, port, ring, samples, numbers, wakeFd, first, shared } = workerData as WorkerStart<
+const { index, port, ring, samples, numbers, loans, loansEpoll, wakeFd, first, shared } = workerData as WorkerStart<
   ZoneTable,
   WorkerMemory
 >;
@@ -61,6 +62,9 @@ const loop = new WorkerLoop<ZoneTable>(
     ring: new RingWriter(ring, shared.hashKey),
     samples: new SampleWriter(samples),
     numbers: new OrderNumbers(numbers),
+    loans: new LoanTable(loans),
+    loansEpoll,
+    unsent: (place, bytes) => port.postMessage({ place, bytes } satisfies UnsentBytes),
     asking,
     hashKey: shared.hashKey,
     nowMs: clock.nowMs,
@@ -71,9 +75,10 @@ const loop = new WorkerLoop<ZoneTable>(
     failed: (error) => port.postMessage(String((error as Error).stack)),
     decide: {
       answer(table: ZoneTable, received: Received, slot: Slot): number {
-        const { packet, length, family, nowMs } = received;
+        const { packet, length, family, transport, nowMs } = received;
         context.slot = slot;
         context.family = family;
+        context.transport = transport;
         answeredAtMs = nowMs;
         const bytes = answerNow(context, table, packet, length, nowMs);
         return bytes === deferred && asking !== null ? asking.answerRecent(received) : bytes;

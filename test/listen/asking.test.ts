@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
-import { Counters, countersMemory, type EventName } from '../../src/counters.js';
+import { Counters, countersMemory, type EventName, overUdp } from '../../src/counters.js';
 import {
   batchPacketsMax,
   directAnswersHeldMax,
@@ -85,6 +85,7 @@ async function newWorld({ sockets = 1, ringBytes = 1 << 20, address = '127.0.0.1
         packet: received.slots[0].bytes,
         length: received.length(0),
         family: familyAt(received.bytes, received.peerAt(0) * 4),
+        transport: overUdp,
         nowMs,
       };
       return own.take(socketOrder(index), received, 0, packet);

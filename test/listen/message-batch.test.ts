@@ -32,6 +32,16 @@ test('headers point at their own peer, vector, control message and slot', () => 
   assert.equal(((offsetOf(1) - offsetOf(0)) / 64) % 2, 1, 'beginnings are spread over cache sets');
 });
 
+test('bytes from elsewhere lie as if they had been received', () => {
+  const datagrams = new Datagrams(atAddress, 128, 2);
+  const peer = Int32Array.from({ length: 12 }, (_, word) => word);
+  datagrams.receive(1, Buffer.from('..hello.'), 2, 5, peer, 3);
+  assert.equal(Buffer.from(datagrams.slots[1].bytes.subarray(0, datagrams.length(1))).toString(), 'hello');
+  assert.deepEqual([datagrams.nameBytes(1), datagrams.controlBytes(1), datagrams.length(0)], [28, 0, 0]);
+  const at = datagrams.peerAt(1);
+  assert.deepEqual([...datagrams.words.subarray(at, at + 8)], [3, 4, 5, 6, 7, 8, 9, 10]);
+});
+
 test('nothing overlaps', () => {
   const datagrams = new Datagrams(atAddress, 64, 4);
   const ranges = [0, 1, 2, 3].flatMap((index) => {

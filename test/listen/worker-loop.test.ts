@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Counters, countersMemory } from '../../src/counters.js';
 import { directAnswersHeldMs } from '../../src/limits.js';
+import { Lender } from '../../src/listen/lender.js';
 import { kindAnswer, kindQuestion, kindRefresh, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
 import { SampleReader, SampleWriter, samplesMemory } from '../../src/listen/samples.js';
 import { OrderNumbers, type Orders, type SocketOrder } from '../../src/listen/worker.js';
@@ -33,6 +34,7 @@ async function newWorld(sockets: number, { ringBytes = 1 << 16, asking = null, .
   const memory = ringMemory(ringBytes);
   const sampled = samplesMemory();
   const numbers = new OrderNumbers();
+  const lender = new Lender(calls);
   const posted: Orders<string>[] = [];
   const seen = { wakings: 0, failed: [] as string[], entered: 0, left: 0 };
   const time = { nowMs: 1234 };
@@ -47,6 +49,9 @@ async function newWorld(sockets: number, { ringBytes = 1 << 16, asking = null, .
       decide: letters(() => assert.fail('nobody dies here')),
       ring: new RingWriter(memory, hashKey()),
       samples: new SampleWriter(sampled),
+      loans: lender.table,
+      loansEpoll: lender.epoll,
+      unsent: (place, bytes) => lender.takeUnsent(place, bytes),
       nowMs: () => time.nowMs,
       enter: () => seen.entered++,
       leave: () => seen.left++,
@@ -60,7 +65,7 @@ async function newWorld(sockets: number, { ringBytes = 1 << 16, asking = null, .
   const client = await openClient();
   const ring = new RingReader(memory);
   return {
-    ...{ loop, client, counters, numbers, seen, time, ring, samples: new SampleReader(sampled) },
+    ...{ loop, lender, client, counters, numbers, seen, time, ring, samples: new SampleReader(sampled) },
     port: (index: number) => opened[index].local.port,
     post(table: string, indexes?: number[], next?: Orders<string>['next']): void {
       const orders = order(table, indexes, next);
@@ -77,6 +82,7 @@ async function newWorld(sockets: number, { ringBytes = 1 << 16, asking = null, .
       asking?.close();
       client.close();
       for (const { fd } of opened) calls.close(fd);
+      lender.close();
     },
   };
 }

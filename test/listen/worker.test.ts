@@ -13,7 +13,7 @@ function newThread(program = new URL('../os/letters-thread.js', import.meta.url)
   const say = (message: string): void => void said.push(message);
   const wakeFd = calls.eventFd();
   const world = {
-    ...{ counters, program, wakeFd, shared: null, clock: systemClock() },
+    ...{ calls, counters, program, wakeFd, shared: null, clock: systemClock() },
     log: { debug: say, info: say, warn: say, error: say },
     died: (index: number) => void deaths.push(index),
   };
@@ -68,17 +68,20 @@ describe('UdpWorker', { skip }, () => {
 
 test('a thread is started again though who is told of its death throws', { skip }, async () => {
   const module = JSON.stringify(new URL('../../src/listen/worker.js', import.meta.url).href);
-  const others = ['counters', 'os/clock'].map((file) => new URL(`../../src/${file}.js`, import.meta.url).href);
+  const others = ['counters', 'os/clock', 'os/system-calls'].map(
+    (file) => new URL(`../../src/${file}.js`, import.meta.url).href,
+  );
   const script = `
     import { UdpWorker } from ${module};
     import { Counters, countersMemory } from ${JSON.stringify(others[0])};
     import { stayAlive, systemClock } from ${JSON.stringify(others[1])};
+    import { loadSystemCalls } from ${JSON.stringify(others[2])};
     stayAlive();
     let deaths = 0;
     process.on('uncaughtException', ({ message }) => console.log(message));
     const say = () => {};
     const world = {
-      counters: new Counters(countersMemory(1)), clock: systemClock(), wakeFd: -1, shared: null,
+      calls: loadSystemCalls().calls, counters: new Counters(countersMemory(1)), clock: systemClock(), wakeFd: -1, shared: null,
       program: new URL('data:text/javascript,throw new Error("no life")'),
       log: { debug: say, info: say, warn: say, error: say },
       died() { if (++deaths === 2) process.exit(3); throw new Error('planted'); },

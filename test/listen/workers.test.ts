@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Counters, countersMemory } from '../../src/counters.js';
-import { handedOverMax, handOverTurnMs } from '../../src/limits.js';
+import { handedOverMax, handOverTurnMs, lentBatchesPerQuery } from '../../src/limits.js';
 import type { Client } from '../../src/listen/client.js';
 import { Datagrams } from '../../src/listen/message-batch.js';
 import { kindAnswer, kindQuestion, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
@@ -73,6 +73,30 @@ describe('Workers', { skip }, () => {
     // A batch each; letters-thread.ts counts them.
     assert.ok(threads.pages.reduce((sum, page) => sum + page.total('coalesced'), 0) >= 3);
     assert.deepEqual(world.lines, []);
+    await threads.end();
+    client.close();
+  });
+
+  test('TCP connections are worth lending while queries on them are not too few beside the datagrams', async () => {
+    const { threads, open, client } = await newWorld();
+    const listener = await open();
+    const lending = listener.lending!;
+    lending.pays(0);
+    const batches = lentBatchesPerQuery * 2;
+    for (let count = 0; count < batches; count++) {
+      await client.send('ahello', listener.local.port);
+      await client.receive();
+    }
+    assert.equal(lending.pays(1), false);
+    for (let count = 0; count < batches; count++) {
+      await client.send('ahello', listener.local.port);
+      await client.receive();
+    }
+    assert.equal(lending.pays(2), true);
+    assert.deepEqual([lending.pays(1), lending.pays(0)], [true, false], 'no datagrams since');
+    const lent = { remote: client, fd: -1, returned: assert.fail } as never;
+    await new Promise<void>((resolve) => listener.drain(resolve));
+    assert.equal(lending.lend(lent, 0), null, 'the workers have left the endpoint');
     await threads.end();
     client.close();
   });

@@ -2,16 +2,18 @@
 
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Counters } from '../../src/counters.js';
+import { LoanTable } from '../../src/listen/loans.js';
 import { RingWriter } from '../../src/listen/ring.js';
 import { SampleWriter } from '../../src/listen/samples.js';
-import { OrderNumbers, type Orders, type WorkerStart } from '../../src/listen/worker.js';
+import { OrderNumbers, type Orders, type UnsentBytes, type WorkerStart } from '../../src/listen/worker.js';
 import { WorkerLoop } from '../../src/listen/worker-loop.js';
+import { systemClock } from '../../src/os/clock.js';
 import { loadSystemCalls, type SystemCalls } from '../../src/os/system-calls.js';
 import { hashKey } from '../dns/hash-key.js';
 import { LetterAsker } from './letter-asker.js';
 import { letters } from './letters.js';
 
-const { port, ring, samples, numbers, wakeFd, first } = workerData as WorkerStart<string, null>;
+const { port, ring, samples, numbers, loans, loansEpoll, wakeFd, first } = workerData as WorkerStart<string, null>;
 const calls = loadSystemCalls().calls as SystemCalls;
 const counters = new Counters(first.counters);
 const one = new ArrayBuffer(8);
@@ -25,7 +27,10 @@ new WorkerLoop<string>(
     ring: new RingWriter(ring, hashKey()),
     samples: new SampleWriter(samples),
     numbers: new OrderNumbers(numbers),
-    nowMs: () => performance.now(),
+    loans: new LoanTable(loans),
+    loansEpoll,
+    unsent: (place, bytes) => port.postMessage({ place, bytes } satisfies UnsentBytes),
+    nowMs: systemClock().nowMs,
     enter: () => counters.count('coalesced'),
     leave: () => {},
     nextOrders: () => receiveMessageOnPort(port)?.message as Orders<string> | undefined,

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
 import packets from 'dns-packet';
+import { overUdp } from '../../src/counters.js';
 import { newSlot } from '../../src/dns/answer.js';
 import { deferredAgainMs, sendSlotBytes } from '../../src/limits.js';
 import type { Received } from '../../src/listen/message-batch.js';
@@ -66,7 +67,7 @@ const block = (zone: string, { port }: Upstream) =>
   `${zone} {\n cache\n forward . 127.0.0.1:${port} {\n force_tcp\n }\n}\n`;
 
 function received(packet: Buffer, nowMs: number): Received {
-  return { packet, length: packet.length, family: 0, nowMs };
+  return { packet, length: packet.length, family: 0, transport: overUdp, nowMs };
 }
 
 function newWorld(corefile: string) {

@@ -9,6 +9,7 @@ import {
   fstatSync,
   fsyncSync,
   lstatSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readSync,
@@ -20,6 +21,29 @@ import {
 import { open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Random } from './random.js';
+
+/**
+ * Makes the folder and those that it is in, with this mode. Throws the system's error. `recursive` of Node.js 20 and 24
+ * tries without an end where ENOENT is the refusal, as in /proc and /sys.
+ */
+export function makeFolders(path: string, mode: number): void {
+  try {
+    makeFolder(path, mode);
+  } catch (error) {
+    const parent = dirname(path);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === path) throw error;
+    makeFolders(parent, mode);
+    makeFolder(path, mode);
+  }
+}
+
+function makeFolder(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
 
 export interface Replacement {
   write(bytes: Uint8Array): void;

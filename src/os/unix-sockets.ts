@@ -1,11 +1,12 @@
 /**
  * Unix sockets between processes of one user, checked by SO_PEERCRED, which Node.js does not offer. Streams are Node's.
  */
-import { chmodSync, lstatSync, mkdirSync, renameSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { handoverFrameBytesMax, handoverPeersMax, unixPathBytesMax } from '../limits.js';
 import { must } from './bound-socket.js';
+import { makeFolders } from './files.js';
 import type { Greeting, LocalListener, LocalSockets, Stream, StreamEvents } from './network.js';
 import type { Random } from './random.js';
 import { descriptorsMax, errors, linux, type SystemCalls } from './system-calls.js';
@@ -79,7 +80,7 @@ export class UnixSockets implements LocalSockets {
     // Bound beside the path and renamed, so that somebody is always at the path.
     const first = join(dirname(path), `.${random.below(2 ** 32).toString(36)}`);
     try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      makeFolders(dirname(path), 0o700);
       must('bind', calls.bind(fd, pathAddress(first)));
       chmodSync(first, 0o600);
       must('listen', calls.listen(fd, handoverPeersMax));

@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
-import { readPieces, readTrusted, replaceText, replaceWhole } from '../../src/os/files.js';
+import { makeFolders, readPieces, readTrusted, replaceText, replaceWhole } from '../../src/os/files.js';
 import { seededRandom } from '../simulation/random.js';
 
 const root = mkdtempSync(join(tmpdir(), 'zerohop-replacement-'));
@@ -133,4 +133,12 @@ test('a file is read up to a bound, and one that cannot be read is undefined', a
   assert.equal(await readPieces(join(folder, 'none'), 10), undefined);
   assert.equal(await readPieces(folder, 10), undefined);
   rmSync(folder, { recursive: true });
+});
+
+test('folders are made with all that they are in, once, and a refusal is an error, also where it is ENOENT', () => {
+  const path = join(root, 'one', 'two', 'three');
+  makeFolders(path, 0o700);
+  makeFolders(path, 0o700);
+  assert.equal(statSync(path).mode & 0o777, 0o700);
+  assert.throws(() => makeFolders('/proc/zerohop/two', 0o700), { code: 'ENOENT' });
 });

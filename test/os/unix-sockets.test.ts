@@ -106,6 +106,7 @@ describe('UnixSockets', { skip }, () => {
     writeFileSync(join(folder, 'file'), '');
     assert.match(sockets.listen(join(folder, 'file', 'a.sock'), () => nothing, noGreeting).why ?? '', /ENOTDIR|EEXIST/);
     assert.match(sockets.connect(join(folder, 'file', 'a.sock'), nothing).why ?? '', /ENOTDIR/);
+    assert.match(sockets.listen('/proc/zerohop/a/a.sock', () => nothing, noGreeting).why ?? '', /ENOENT/);
     const long = join(folder, 'l'.repeat(200), 'a.sock');
     assert.notEqual(sockets.listen(long, () => nothing, noGreeting).why, null);
     assert.deepEqual(

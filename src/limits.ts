@@ -49,6 +49,8 @@ export const cacheBytesMax = 512 * 1024 * 1024;
 export const cacheEntriesMax = 1_048_576;
 /** Entries of a store whose order one table keeps: V8 writes a table anew when it is full, within a millisecond. */
 export const orderEntriesMax = 16_384;
+/** Entries of one slice of work on a store: a fraction of a millisecond. */
+export const entriesPerSlice = 100;
 /** A mark of the last hit is rewritten after this share of the gap that it measures, not with each hit. */
 export const hitMarkShare = 1 / 16;
 /** Entries in one chain of a hash table that clients fill, and a look-up walks; by chance none has 20. */
@@ -195,7 +197,7 @@ export const readersPausesMax = 40;
 export const procNetBytesMax = 512 * 1024;
 /** While other instances share our ports the sockets are listed every second, within this share of the time. */
 export const lookShare = 1 / 50;
-/** The usual size of a chunk of cache entries, a millisecond of work for its reader; a large last entry may exceed it. */
+/** The usual size of a chunk of cache entries, 0.2 ms of work for its reader; a large last entry may exceed it. */
 export const entriesChunkBytes = 16 * 1024;
 export const handoverFrameBytesMax = 256 * 1024;
 /** A standby, a starting instance, and some that are exiting. */
@@ -488,10 +490,31 @@ export const selfQueryTries = 4;
 export const laneSlots = 8_192;
 /** Clients that the kernel knows; beyond them the one that asked longest ago is forgotten. */
 export const laneClientsMax = 4_096;
+/** Interfaces over which questions came that are remembered, and to which the program is attached. */
+export const laneInterfacesMax = 1_024;
+/** Blocks hit for the first time that are remembered between two looks, a second apart; a power of two. */
+export const firstHitsMax = 16_384;
+/** The longest that an expired answer is given while no process of ours is there; then the kernel answers nothing. */
+export const laneStaleMaxMs = 3_600_000;
+/** Without a sign of life for so long, no process of ours is there. */
+export const laneDeadAfterMs = 3_000;
+/** The time that a successor has to take over the links. One without a lane never does, and what is published grows old. */
+export const laneReleasedMs = 10_000;
+/** How often the lane shows that it is alive, publishes and counts. */
+export const lanePeriodMs = 1_000;
+/** A slot is not used again for so long after its answer was taken out: a program that reads it runs a microsecond. */
+export const laneQuarantineMs = 1_000;
+/** Addresses and ports of ours that the kernel answers for. */
+export const lanePlacesMax = 8;
+/** With fewer free slots, answers that nobody asked for in so many rounds make room. */
+export const laneSlotsKeptFree = laneSlots / 16;
+export const laneIdleRoundsMax = 10;
+/** Interfaces asked about in one look, whether they are still there. */
+export const laneLinksLookedAt = 16;
+/** An interface to which the program may not be attached is tried again after this. */
+export const laneRefusedAgainMs = 60_000;
 /** How long a packet that reached us lets its sender be answered in the kernel. */
 export const laneAdmissionMs = 10_000;
-/** Kinds of answers that are counted apart. */
-export const laneCountersMax = 4_096;
 
 /** A block has a header, the message, and a 16-bit TTL offset per record. */
 export const blockHeaderBytes = 64;

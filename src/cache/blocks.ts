@@ -9,7 +9,7 @@
  * allocator.ts reuses memory, cache.ts decides what stays.
  */
 import { type HashKey, hashQuestion } from '../dns/hash.js';
-import { copyFirst, lower } from '../dns/wire.js';
+import { copyPart, lower } from '../dns/wire.js';
 import {
   assert,
   blockHeaderBytes,
@@ -36,7 +36,9 @@ export const onFailureOnly = -1;
 /** Marks of use: since its store was last reordered, and since its slab was last looked at. */
 export const touchedForOrder = 1;
 export const touchedForSlab = 2;
-const touchedForAll = touchedForOrder | touchedForSlab;
+/** … and since the kernel lane has let it go. */
+const touchedForKernel = 4;
+const touchedForAll = touchedForOrder | touchedForSlab | touchedForKernel;
 
 /** What is written into a block. */
 export interface Keep {
@@ -94,6 +96,8 @@ export class Blocks {
   /** Of all blocks. */
   readonly bytesMax: number;
   readonly #lastChain: number;
+  /** Where a block goes whose marks a hit changes, as its first one does; null: nobody wants to know. */
+  firstHits: { add(ref: BlockRef): void } | null = null;
 
   /** `hashKey` keeps clients, who choose names, from choosing chains. */
   constructor(
@@ -119,12 +123,30 @@ export class Blocks {
     return hashQuestion(packet, headerBytes, questionEnd, this.hashKey, (zoneId << 2) | key);
   }
 
+  /** Of the answer's question and the rest of its key. */
+  hashOf({ message, questionEnd, zoneId, key }: Keep): number {
+    return this.hash(message, questionEnd, zoneId, key);
+  }
+
   /** `find` for a question whose hash is known. */
   findHashed(hash: number, packet: Uint8Array, questionEnd: number, zoneId: number, key: number): BlockRef {
     let ref = Atomics.load(this.words, hash & this.#lastChain);
     while (ref !== 0) {
       if (this.words[ref >> 2] === hash && this.#answers(ref, packet, questionEnd, zoneId, key)) return ref;
       ref = Atomics.load(this.words, (ref + atNext) >> 2);
+    }
+    return 0;
+  }
+
+  /**
+   * The same for the only thread that writes the index, which needs no atomic loads: V8 calls out of compiled code for
+   * each.
+   */
+  findForWriter(hash: number, { message, questionEnd, zoneId, key }: Keep): BlockRef {
+    let ref = this.words[hash & this.#lastChain];
+    while (ref !== 0) {
+      if (this.words[ref >> 2] === hash && this.#answers(ref, message, questionEnd, zoneId, key)) return ref;
+      ref = this.words[(ref + atNext) >> 2];
     }
     return 0;
   }
@@ -204,7 +226,10 @@ export class Blocks {
   touch(ref: BlockRef, nowMs: number, gapMs: number, enough = 2 ** 31 - 1): number {
     const { words, doubles } = this;
     const mark = (ref + atTouched) >> 2;
-    if (words[mark] !== touchedForAll) words[mark] = touchedForAll;
+    if (words[mark] !== touchedForAll) {
+      words[mark] = touchedForAll;
+      if (this.firstHits !== null) this.firstHits.add(ref);
+    }
     if (enough === 0) return 0;
     const last = (ref + atLastHit) >> 3;
     const idleMs = nowMs - doubles[last];
@@ -213,6 +238,25 @@ export class Blocks {
     if (hits !== before) words[(ref + atHits) >> 2] = hits;
     if (idleMs > gapMs * hitMarkShare) doubles[last] = nowMs;
     return hits;
+  }
+
+  /** Whether it was hit since it was stored, or since `forgetFirstHit`. */
+  wasHit(ref: BlockRef): boolean {
+    return (this.words[(ref + atTouched) >> 2] & touchedForKernel) !== 0;
+  }
+
+  /** The next hit is one of `firstHits` again. */
+  forgetFirstHit(ref: BlockRef): void {
+    this.words[(ref + atTouched) >> 2] &= ~touchedForKernel;
+  }
+
+  /** Hits that nobody here has seen, the last of them lately: marks as `touch` would have left them. */
+  addHits(ref: BlockRef, hits: number, nowMs: number): void {
+    const { words, doubles } = this;
+    words[(ref + atTouched) >> 2] = touchedForAll;
+    const place = (ref + atHits) >> 2;
+    words[place] = Math.min(words[place] + hits, 2 ** 31 - 1);
+    doubles[(ref + atLastHit) >> 3] = nowMs;
   }
 
   /** Index in `words` of a block's chain. */
@@ -226,10 +270,10 @@ export class Blocks {
     return count;
   }
 
-  /** Writes a copy of the answer into a block that nobody can find yet. */
-  write(ref: BlockRef, answer: Keep, nowMs: number): void {
+  /** Writes a copy of the answer, whose question has this hash, into a block that nobody can find yet. */
+  write(ref: BlockRef, answer: Keep, nowMs: number, hash: number): void {
     const { bytes, halves, words, doubles } = this;
-    words[ref >> 2] = this.hash(answer.message, answer.questionEnd, answer.zoneId, answer.key);
+    words[ref >> 2] = hash;
     doubles[(ref + atStored) >> 3] = nowMs;
     doubles[(ref + atExpires) >> 3] = nowMs + answer.lifetimeMs;
     doubles[(ref + atRecheck) >> 3] = 0;
@@ -242,7 +286,7 @@ export class Blocks {
     halves[(ref + atMessageBytes) >> 1] = answer.messageBytes;
     halves[(ref + atRecords) >> 1] = answer.records;
     words[(ref + atLifetime) >> 2] = Math.min(answer.lifetimeMs, 2 ** 31 - 1);
-    copyFirst(answer.message, answer.messageBytes, bytes, ref + atMessage);
+    copyPart(answer.message, 0, answer.messageBytes, bytes, ref + atMessage);
     const offsets = this.ttlOffsets(ref);
     for (let index = 0; index < answer.records; index++) halves[offsets + index] = answer.ttlOffsets[index];
   }

@@ -2,7 +2,7 @@
  * What stays in memory: two stores for each server block with a cache, success and denial. They hold block references, so
  * a name is held once, in its block. Only the main thread writes the index.
  */
-import { chainEntriesMax } from '../limits.js';
+import { chainEntriesMax, entriesPerSlice } from '../limits.js';
 import { Allocator } from './allocator.js';
 import {
   atRecheck,
@@ -37,12 +37,11 @@ interface CacheEvents {
   /** An answer was not stored because its hash chain is full. */
   readonly crowded?: (() => void) | undefined;
   readonly kept?: (ref: BlockRef) => void;
+  /** The entry has left its store; its memory is not used again before this returns. */
+  readonly left?: ((ref: BlockRef) => void) | undefined;
   /** A newer answer, which is not stored, ends this one. */
   readonly ended?: (ref: BlockRef) => void;
 }
-
-/** Half a millisecond of work. */
-const entriesPerSlice = 100;
 
 export class Cache {
   readonly blocks: Blocks;
@@ -71,13 +70,21 @@ export class Cache {
     return store;
   }
 
-  /** Stores a copy in place of the answer to the same question; 0 without memory or with a full chain. */
-  keep(store: Store, answer: Keep, nowMs: number): BlockRef {
+  /**
+   * Stores a copy in place of the answer to the same question; 0 without memory or with a full chain. Callers that have
+   * the question's hash, and have looked for the old answer, give both.
+   */
+  keep(
+    store: Store,
+    answer: Keep,
+    nowMs: number,
+    hash = this.blocks.hashOf(answer),
+    old = this.existing(answer, hash),
+  ): BlockRef {
     const { blocks } = this;
-    const old = this.existing(answer);
     const oldLru = old === 0 ? null : lruOf(store, blocks.kind(old));
     const lru = lruOf(store, answer.kind);
-    const ref = this.borrow(answer, nowMs);
+    const ref = this.borrow(answer, nowMs, hash);
     if (ref === 0) return 0;
     // A replacement makes the chain no longer.
     if (oldLru === null && blocks.chainBlocks(ref) >= chainEntriesMax) {
@@ -97,10 +104,10 @@ export class Cache {
   }
 
   /** Writes the answer into unpublished memory, for `release`; 0 without memory. */
-  borrow(answer: Keep, nowMs: number): BlockRef {
+  borrow(answer: Keep, nowMs: number, hash = this.blocks.hashOf(answer)): BlockRef {
     const bytes = blockBytesOf(answer);
     const ref = this.#allocator.allocate(bytes, this.#evictForMemory);
-    if (ref !== 0) this.blocks.write(ref, answer, nowMs);
+    if (ref !== 0) this.blocks.write(ref, answer, nowMs, hash);
     return ref;
   }
 
@@ -109,8 +116,8 @@ export class Cache {
   }
 
   /** The block for the same question; 0 without one. */
-  existing({ message, questionEnd, zoneId, key }: Keep): BlockRef {
-    return this.blocks.find(message, questionEnd, zoneId, key);
+  existing(answer: Keep, hash = this.blocks.hashOf(answer)): BlockRef {
+    return this.blocks.findForWriter(hash, answer);
   }
 
   /** Records a failed refresh; the next one not before `recheckAtMs`. */
@@ -185,10 +192,11 @@ export class Cache {
     this.#stores.delete(store);
   }
 
-  /** The entries of every store, those about to be evicted first; each may be gone by the time the next is asked for. */
-  *refs(): Generator<BlockRef, void> {
+  /** The entries of every store in slices, those about to be evicted first; each may be gone when its turn comes. */
+  *refs(): Generator<readonly BlockRef[], void> {
     for (const { success, denial } of this.#stores) {
-      for (const lru of [success, denial]) for (const part of lru.oldestFirst()) yield* part;
+      yield* slicesOf(success);
+      yield* slicesOf(denial);
     }
   }
 
@@ -210,6 +218,7 @@ export class Cache {
       evicted,
       left: (ref) => {
         this.blocks.unpublish(ref);
+        this.#told.left?.(ref);
         this.#allocator.retire(ref);
       },
     });
@@ -223,12 +232,16 @@ export class Cache {
 
 /** The entries that are still there when their turn comes, and null at the end of a slice. */
 function* inSlices(lru: SegmentedLru): Generator<BlockRef | null, void> {
+  for (const slice of slicesOf(lru)) {
+    yield null;
+    // The entry may be gone, or its memory reused.
+    for (const ref of slice) if (lru.has(ref)) yield ref;
+  }
+}
+
+function* slicesOf(lru: SegmentedLru): Generator<readonly BlockRef[], void> {
   for (const part of lru.oldestFirst()) {
-    for (const [index, ref] of part.entries()) {
-      if (index % entriesPerSlice === 0) yield null;
-      // The entry may be gone, or its memory reused.
-      if (lru.has(ref)) yield ref;
-    }
+    for (let at = 0; at < part.length; at += entriesPerSlice) yield part.slice(at, at + entriesPerSlice);
   }
 }
 

@@ -49,7 +49,7 @@ export class RecentAnswers {
     this.#forgetUpTo(ref + bytes);
     if (this.#count === recentAnswersMax) this.#forgetOldest();
     this.#nextByte = ref + bytes;
-    this.blocks.write(ref, answer, nowMs);
+    this.blocks.write(ref, answer, nowMs, this.blocks.hashOf(answer));
     const place = (this.#oldest + this.#count++) % recentAnswersMax;
     this.#refs[place] = ref;
     this.#published[place] = isPublished;

@@ -6,12 +6,14 @@
 import { comparisonsInVainMax, headerBytes, labelsMax, messageBytesMax, nameBytesMax, recordsMax } from '../limits.js';
 import { type HashKey, hashBefore } from './hash.js';
 import { firstNameAt, namesIn, typeMx, typeNaptr, typeSrv } from './rdata-layout.js';
+import { behindData, soundNameEnd } from './soundness.js';
 import {
   atAdditionals,
   atAnswers,
   atAuthorities,
   atFlags,
   atQuestions,
+  copyPart,
   expandName,
   flagAd,
   flagTc,
@@ -62,6 +64,9 @@ export interface Changes {
   readonly ttlSeconds: ((seconds: number) => number) | null;
   readonly rcode: ((rcode: number) => number) | null;
 }
+
+/** The name of the question, as later ones refer to it. */
+const pointerToQuestion = 0xc000 | headerBytes;
 
 /** Types whose first name redirects the client. */
 const leadsOn = [typeNs, typeCname, typeSoa, typeMx, typeSrv, typeNaptr, typeDname];
@@ -122,21 +127,58 @@ export class Normaliser {
     return true;
   }
 
+  /**
+   * Reads a message of `length` bytes that an instance has stored into `out`, which takes a fraction of `read`: such a
+   * message needs no writing anew, only the checks. Borrows it. False: it does not parse, or might look otherwise after
+   * `read`, which then decides.
+   */
+  readStored(bytes: Uint8Array, from: number, length: number): boolean {
+    const { out } = this;
+    const { message } = out;
+    if (length < headerBytes || length > messageBytesMax) return false;
+    copyPart(bytes, from, length, message, 0);
+    const typeAt = u16(message, atQuestions) === 1 ? skipPlainName(message, headerBytes, length) : -1;
+    if (typeAt < 0 || typeAt + 4 > length) return false;
+    for (let at = headerBytes; at < typeAt; at++) if (message[at] !== lower[message[at]]) return false;
+    this.#beginFacts(typeAt + 4);
+    const answers = u16(message, atAnswers);
+    const authoritiesEnd = answers + u16(message, atAuthorities);
+    const total = authoritiesEnd + u16(message, atAdditionals);
+    if (total > recordsMax) return false;
+    let at = out.questionEnd;
+    for (let index = 0; index < total; index++) {
+      const end = storedRecordEnd(message, at, length);
+      if (end < 0) return false;
+      this.#note(at + 2, end, index < answers ? 0 : index < authoritiesEnd ? 1 : 2);
+      at = end;
+    }
+    out.answers = answers;
+    out.messageBytes = length;
+    return at === length;
+  }
+
   /** `asked` has the question behind a header, as a message does. */
   #begin(message: Uint8Array, asked: Uint8Array, nameEnd: number): void {
     const { out } = this;
     for (let at = 0; at < headerBytes; at++) out.message[at] = message[at];
     for (let at = headerBytes; at < nameEnd; at++) out.message[at] = lower[asked[at]];
     for (let at = nameEnd; at < nameEnd + 4; at++) out.message[at] = asked[at];
-    out.questionEnd = nameEnd + 4;
-    out.messageBytes = out.questionEnd;
+    this.#beginFacts(nameEnd + 4);
+    this.#names.begin(out.message, nameEnd - headerBytes);
+  }
+
+  /** Of header and question, which are in place. */
+  #beginFacts(questionEnd: number): void {
+    const { out } = this;
+    out.questionEnd = questionEnd;
+    out.messageBytes = questionEnd;
     out.records = 0;
     out.answers = 0;
-    out.rcode = message[3] & 0x0f;
-    out.truncated = (messageFlags(message) & flagTc) !== 0;
+    out.rcode = out.message[3] & 0x0f;
+    out.truncated = (messageFlags(out.message) & flagTc) !== 0;
     out.relevant = false;
     out.negativeTtlSeconds = -1;
-    this.#names.begin(out.message, nameEnd - headerBytes);
+    out.soaTtlOffset = 0;
   }
 
   #beginOtherwise(message: Uint8Array, question: Uint8Array): void {
@@ -190,8 +232,7 @@ export class Normaliser {
     if (changes !== null && changes.ttlSeconds !== null) {
       setU32(out.message, start + 4, changes.ttlSeconds(ttlSeconds(out.message, start + 4)));
     }
-    this.#note(start, end, type, section);
-    out.ttlOffsets[out.records++] = start + 4;
+    this.#note(start, end, section);
     out.messageBytes = end;
     return dataEnd;
   }
@@ -224,9 +265,11 @@ export class Normaliser {
     return position + end - at;
   }
 
-  /** Collects facts from the record just written, whose fixed part is at `start`. */
-  #note(start: number, end: number, type: number, section: 0 | 1 | 2): void {
+  /** Collects facts from the next record, whose fixed part is at `start`. */
+  #note(start: number, end: number, section: 0 | 1 | 2): void {
     const { out } = this;
+    out.ttlOffsets[out.records++] = start + 4;
+    const type = u16(out.message, start);
     if (section === 0) {
       const asked = u16(out.message, out.questionEnd - 4);
       if (type === asked || asked === typeAny) out.relevant = true;
@@ -235,6 +278,20 @@ export class Normaliser {
       out.soaTtlOffset = start + 4;
     }
   }
+}
+
+/**
+ * The offset behind a record as `read` writes them, or -1: its owner is a pointer, as nearly all are, and its type is
+ * none whose names `read` would expand or whose record it would leave out.
+ */
+function storedRecordEnd(message: Uint8Array, at: number, messageEnd: number): number {
+  const data = at + 12;
+  if (data > messageEnd || message[at] < 0xc0) return -1;
+  if (u16(message, at) !== pointerToQuestion && soundNameEnd(message, at, messageEnd) < 0) return -1;
+  const type = u16(message, at + 2);
+  const end = data + u16(message, at + 10);
+  if (end > messageEnd || type === typeOpt || namesIn(type)?.compress === 'never') return -1;
+  return behindData(message, type, data, end) === end ? end : -1;
 }
 
 /** Drops all but the answer section of a positive answer; denials and referrals stay. */

@@ -1,7 +1,6 @@
 /**
  * Diagnoses the records of a message that `Normaliser` rejects: a truncated one can be fetched over TCP, a malformed
  * one cannot. It copies nothing.
- * only looks, and copies nothing.
  */
 import { headerBytes, labelBytesMax, nameBytesMax } from '../limits.js';
 import { firstNameAt, namesIn } from './rdata-layout.js';
@@ -40,7 +39,7 @@ export class Soundness {
 
   /** The offset behind the record at `at`, or `tooShort` or `senseless`. */
   #record(message: Uint8Array, at: number, isAdditional: boolean): number {
-    const fixed = nameEnd(message, at, message.length);
+    const fixed = soundNameEnd(message, at, message.length);
     if (fixed < 0) return fixed;
     if (fixed + 2 > message.length) return tooShort;
     const type = u16(message, fixed);
@@ -61,7 +60,8 @@ export class Soundness {
 const tooShort = -1;
 const senseless = -2;
 
-function behindData(message: Uint8Array, type: number, from: number, end: number): number {
+/** The offset behind the data from `from` to `end` when it is sound, so `end`; or `tooShort` or `senseless`. */
+export function behindData(message: Uint8Array, type: number, from: number, end: number): number {
   if (type === typeA) return end - from === 4 ? end : tooShort;
   if (type === typeAaaa) return end - from === 16 ? end : tooShort;
   const form = namesIn(type);
@@ -69,14 +69,14 @@ function behindData(message: Uint8Array, type: number, from: number, end: number
   let at = firstNameAt(message, from, end, form);
   if (at < 0) return tooShort;
   for (let left = form.names; left > 0; left--) {
-    at = nameEnd(message, at, end);
+    at = soundNameEnd(message, at, end);
     if (at < 0) return at;
   }
   return end - at === (type === typeSoa ? 20 : 0) ? end : tooShort;
 }
 
 /** The same for a name and all that its pointers lead to (RFC 1035 4.1.4). */
-function nameEnd(message: Uint8Array, at: number, end: number): number {
+export function soundNameEnd(message: Uint8Array, at: number, end: number): number {
   let position = at;
   let barrier = at;
   let behind = 0;

@@ -155,8 +155,8 @@ export function copyOf(bytes: Uint8Array, from: number, end: number): Uint8Array
   return copy;
 }
 
-/** Copies the first `length` bytes of `from` to `at` in `to`. */
-export function copyFirst(from: Uint8Array, length: number, to: Uint8Array, at: number): void {
-  if (length > shortBytes) to.set(from.subarray(0, length), at);
-  else for (let index = 0; index < length; index++) to[at + index] = from[index];
+/** Copies `length` bytes at `fromAt` in `from` to `toAt` in `to`. */
+export function copyPart(from: Uint8Array, fromAt: number, length: number, to: Uint8Array, toAt: number): void {
+  if (length > shortBytes) to.set(from.subarray(fromAt, fromAt + length), toAt);
+  else for (let index = 0; index < length; index++) to[toAt + index] = from[fromAt + index];
 }

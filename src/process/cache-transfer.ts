@@ -7,7 +7,7 @@ import type { Turns } from '../observe/turns.js';
 import type { Clock } from '../os/clock.js';
 import { Adopter, type AdoptingZone } from '../resolve/cacheability.js';
 import { digestOf } from '../resolve/zone-plan.js';
-import { endingOf, type Held, readEntries, writeEntries } from '../takeover/entries.js';
+import { EntriesReader, endingOf, type Held, writeEntries } from '../takeover/entries.js';
 import type { Warmth } from '../takeover/succession.js';
 import type { Generation } from './generation.js';
 
@@ -37,10 +37,24 @@ export function newCacheTransfer({ cache, clock, generation, counters, turns }: 
     return named.zones;
   }
 
-  function chunksOf(these: Iterable<BlockRef | Held>): Iterator<Uint8Array> {
+  function chunksOf(slices: Iterable<readonly (BlockRef | Held)[]>): Iterator<Uint8Array> {
     const zoneName = (zoneId: number): string | null => zones().names.get(zoneId) ?? null;
     const wrote = (): void => counters.count('entriesGiven');
-    return writeEntries({ blocks: cache.blocks, holds: (ref) => cache.holds(ref), zoneName, wrote }, these);
+    return writeEntries({ blocks: cache.blocks, holds: (ref) => cache.holds(ref), zoneName, wrote }, slices);
+  }
+
+  /** The times of one chunk are one reading of the clocks. */
+  function adoptAll(chunk: Uint8Array, laterMs: number): boolean {
+    const reader = new EntriesReader();
+    if (!reader.begin(chunk)) return false;
+    const ours = reader.zones.map((zone) => zones().zones.get(zone));
+    const moment = { nowMs: clock.nowMs(), wallMs: clock.wallMs() };
+    while (reader.next()) {
+      const zone = ours[reader.zone];
+      reader.storedAtMs += laterMs;
+      if (zone !== undefined && adopter.adopt(zone, reader, moment) === 'kept') counters.count('entriesTaken');
+    }
+    return reader.isWhole;
   }
 
   return {
@@ -54,18 +68,9 @@ export function newCacheTransfer({ cache, clock, generation, counters, turns }: 
     news() {
       const these = news;
       news = [];
-      return () => chunksOf(these);
+      return () => chunksOf([these]);
     },
-    take: (chunk, laterMs = 0) =>
-      turns.during('takeover', () =>
-        readEntries(chunk, ({ zone, key, message, storedAtMs }) => {
-          const ours = zones().zones.get(zone);
-          if (ours === undefined) return;
-          const answer = { key, message, storedAtMs: storedAtMs + laterMs };
-          if (adopter.adopt(ours, answer, { nowMs: clock.nowMs(), wallMs: clock.wallMs() }) === 'kept')
-            counters.count('entriesTaken');
-        }),
-      ),
+    take: (chunk, laterMs = 0) => turns.during('takeover', () => adoptAll(chunk, laterMs)),
   };
 }
 

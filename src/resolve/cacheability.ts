@@ -31,8 +31,8 @@ export interface KeepRoute {
   readonly recheckMs: number;
   /** An answer with records, even a stale one, is not replaced by a denial while it may be used. */
   readonly preferPositive: boolean;
-  /** Whether `disable` lets an answer of this kind be cached. */
-  keeps(kind: Kind, question: Uint8Array): boolean;
+  /** Whether `disable` lets an answer of this kind be cached whose name is at `nameAt`. */
+  keeps(kind: Kind, bytes: Uint8Array, nameAt: number): boolean;
 }
 
 export interface Kept {
@@ -128,10 +128,10 @@ export function keepRoute(cache: CacheConfig): KeepRoute {
     staleTimerMs: stale?.patienceMs ?? Number.POSITIVE_INFINITY,
     recheckMs: stale?.recheckMs ?? 0,
     preferPositive,
-    keeps(kind, question) {
+    keeps(kind, bytes, nameAt) {
       const disabled = kind === kindSuccess ? successDisabled : denialDisabled;
       if (disabled === null) return true;
-      const name = wireToName(question, 0);
+      const name = wireToName(bytes, nameAt);
       return !disabled.some((zone) => isInZone(name, zone));
     },
   };
@@ -161,7 +161,10 @@ export interface AdoptingZone {
 }
 
 interface ForeignAnswer {
-  readonly message: Uint8Array;
+  /** The message is from `from` to `end` in them. */
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly end: number;
   /** The bits of the cache key that are not in the question. */
   readonly key: number;
   /** When it came from its upstream, by our clock. */
@@ -184,23 +187,28 @@ export class Adopter {
    * ours. A newer answer that may not be kept ends ours. Borrows the answer until it returns.
    */
   adopt(zone: AdoptingZone, answer: ForeignAnswer, { nowMs, wallMs }: Moment): 'kept' | 'passed over' {
-    if (!this.#normaliser.read(answer.message)) return 'passed over';
+    if (!this.#read(answer)) return 'passed over';
     const { out } = this.#normaliser;
     if (out.rcode !== rcodeNoError && out.rcode !== rcodeNxDomain) return 'passed over';
     const storedAtMs = Math.min(answer.storedAtMs, nowMs);
     const kept = keeping(out, zone.keep.policy, wallMs - (nowMs - storedAtMs));
     if (kept !== null) leaveFirst(out, kept.records);
     const keep = keepOf(out, kept, { zoneId: zone.zoneId, key: answer.key });
-    const ours = this.#cache.existing(keep);
+    const hash = this.#cache.blocks.hashOf(keep);
+    const ours = this.#cache.existing(keep, hash);
     if (ours !== 0 && this.#cache.blocks.storedAtMs(ours) >= storedAtMs) return 'passed over';
     const mayKeep =
       kept !== null &&
-      zone.keep.keeps(kept.kind, out.message.subarray(headerBytes, out.questionEnd)) &&
+      zone.keep.keeps(kept.kind, out.message, headerBytes) &&
       nowMs < storedAtMs + kept.lifetimeMs + zone.staleMaxMs;
-    if (mayKeep && this.#cache.keep(zone.store, keep, storedAtMs) !== 0) return 'kept';
+    if (mayKeep && this.#cache.keep(zone.store, keep, storedAtMs, hash, ours) !== 0) return 'kept';
     // The cache may have evicted ours to make room.
     const left = this.#cache.existing(keep);
     if (left !== 0) this.#cache.end(left);
     return 'passed over';
+  }
+
+  #read({ bytes, from, end }: ForeignAnswer): boolean {
+    return this.#normaliser.readStored(bytes, from, end - from) || this.#normaliser.read(bytes.subarray(from, end));
   }
 }

@@ -259,7 +259,7 @@ export class Responder {
   #storeFor(pending: Pending, kept: Kept | null): Store | null {
     const { keep } = pending.route;
     if (kept === null || keep === null || !pending.recursionDesired) return null;
-    if (!keep.keeps(kept.kind, pending.question)) return null;
+    if (!keep.keeps(kept.kind, pending.question, 0)) return null;
     return this.#deps.store(pending.zone);
   }
 

@@ -22,6 +22,10 @@ export async function inTurns<Result>(
       if (slice.done === true) return slice.value;
     }
     await new Promise<void>((resolve) => clock.after(0, resolve));
-    if (isOver()) return undefined;
+    if (isOver()) {
+      // So that the work closes what it has opened.
+      slices.return(undefined as Result);
+      return undefined;
+    }
   }
 }

@@ -1,20 +1,27 @@
 /**
  * Cached answers as bytes, for another process or a file: the zone's name, the time of the answer, and the message as
  * stored. Nothing that the message tells is repeated, so a reader trusts only what it has parsed. resolve/ decides what
- * becomes of an entry.
+ * becomes of an entry. A takeover passes all of them while clients wait for the same processor, so none gets an object,
+ * a view or a closure of its own.
  *
  *   chunk: | format | zones | length name … | entry … |     entry: | length | zone | key | stored at | message |
  *
  * Numbers are little-endian; times are milliseconds of the writer's monotonic clock.
  */
-import type { BlockRef, Blocks } from '../cache/blocks.js';
-import { atQuestions, copyOf, setU16, skipPlainName } from '../dns/wire.js';
+import { atMessage, type BlockRef, type Blocks } from '../cache/blocks.js';
+import { atQuestions, copyOf, copyPart, setU16, skipPlainName } from '../dns/wire.js';
 import { entriesChunkBytes, headerBytes, messageBytesMax } from '../limits.js';
 
 /** Changes when old readers would misread the new format. */
 export const entriesFormat = 1;
 
-const entryHeaderBytes = 4 + 2 + 2 + 8;
+// Byte offsets in an entry.
+const entryZone = 4;
+const entryKey = 6;
+const entryStored = 8;
+const entryHeaderBytes = 16;
+
+const keyMax = 3;
 
 interface EntrySource {
   readonly blocks: Blocks;
@@ -25,17 +32,12 @@ interface EntrySource {
   wrote?(): void;
 }
 
-/** An entry of another process; borrows the message. */
-export interface Entry {
-  readonly zone: string;
+/** An answer of this process that is in no block. */
+export interface Held {
+  readonly zoneId: number;
   readonly key: number;
   readonly storedAtMs: number;
   readonly message: Uint8Array;
-}
-
-/** An entry of this process, with its own number for the zone. */
-export interface Held extends Omit<Entry, 'zone'> {
-  readonly zoneId: number;
 }
 
 /** An entry that ends the answer in this block now: a message without records, which no reader stores. */
@@ -48,84 +50,169 @@ export function endingOf(blocks: Blocks, ref: BlockRef, nowMs: number): Held {
 }
 
 /** Chunks of about 16 kB, made on demand, of entries that are still cached and of endings. */
-export function* writeEntries(source: EntrySource, these: Iterable<BlockRef | Held>): Generator<Uint8Array> {
-  let chunk = new Chunk();
-  for (const one of these) {
-    const entry = typeof one === 'number' ? keptIn(source, one) : one;
-    const zone = entry === null ? null : source.zoneName(entry.zoneId);
-    if (entry === null || zone === null) continue;
-    chunk.add(entry, zone);
-    source.wrote?.();
-    if (chunk.bytes < entriesChunkBytes) continue;
-    yield chunk.take();
-    chunk = new Chunk();
+export function* writeEntries(
+  source: EntrySource,
+  slices: Iterable<readonly (BlockRef | Held)[]>,
+): Generator<Uint8Array, void> {
+  let chunk: Chunk | null = null;
+  for (const these of slices) {
+    for (let next = 0; next < these.length; ) {
+      chunk ??= new Chunk(source);
+      next = chunk.add(these, next);
+      if (chunk.isFull) yield chunk.take();
+    }
   }
-  if (chunk.bytes > 0) yield chunk.take();
-}
-
-function keptIn({ blocks, holds }: EntrySource, ref: BlockRef): Held | null {
-  if (!holds(ref)) return null;
-  const message = blocks.message(ref);
-  return { zoneId: blocks.zoneId(ref), key: blocks.key(ref), storedAtMs: blocks.storedAtMs(ref), message };
+  if (chunk !== null && !chunk.isEmpty) yield chunk.take();
 }
 
 class Chunk {
-  bytes = 0;
-  readonly #zones = new Map<string, number>();
-  readonly #entries: Buffer[] = [];
+  readonly #source: EntrySource;
+  /** The zones' names in the order of their places, each behind its length. */
+  readonly #names: Buffer[] = [];
+  /** The places of zones by their ids. */
+  readonly #places = new Map<number, number>();
+  /** The entries, in memory that the next chunk uses again; the last one may be as long as any message. */
+  readonly #bytes = new Uint8Array(entriesChunkBytes + entryHeaderBytes + messageBytesMax);
+  readonly #view = new DataView(this.#bytes.buffer);
+  #end = 0;
 
-  add({ key, storedAtMs, message }: Held, zone: string): void {
-    const index = this.#zones.get(zone) ?? this.#zones.size;
-    this.#zones.set(zone, index);
-    const entry = Buffer.allocUnsafe(entryHeaderBytes + message.length);
-    entry.writeUInt32LE(message.length, 0);
-    entry.writeUInt16LE(index, 4);
-    entry.writeUInt16LE(key, 6);
-    entry.writeDoubleLE(storedAtMs, 8);
-    entry.set(message, entryHeaderBytes);
-    this.#entries.push(entry);
-    this.bytes += entry.length;
+  constructor(source: EntrySource) {
+    this.#source = source;
   }
 
+  get isEmpty(): boolean {
+    return this.#end === 0;
+  }
+
+  get isFull(): boolean {
+    return this.#end >= entriesChunkBytes;
+  }
+
+  /** Adds entries, from index `from` on, until it is full; the index of the next one. */
+  add(these: readonly (BlockRef | Held)[], from: number): number {
+    let index = from;
+    while (index < these.length && !this.isFull) {
+      const one = these[index++];
+      if (typeof one === 'number') this.#addKept(one);
+      else this.#addHeld(one);
+    }
+    return index;
+  }
+
+  #addKept(ref: BlockRef): void {
+    const { blocks } = this.#source;
+    if (!this.#source.holds(ref)) return;
+    const length = blocks.messageBytes(ref);
+    if (!this.#begin(blocks.zoneId(ref), length)) return;
+    this.#view.setUint16(this.#end + entryKey, blocks.key(ref), true);
+    this.#view.setFloat64(this.#end + entryStored, blocks.storedAtMs(ref), true);
+    copyPart(blocks.bytes, ref + atMessage, length, this.#bytes, this.#end + entryHeaderBytes);
+    this.#end += entryHeaderBytes + length;
+  }
+
+  #addHeld({ zoneId, key, storedAtMs, message }: Held): void {
+    if (!this.#begin(zoneId, message.length)) return;
+    this.#view.setUint16(this.#end + entryKey, key, true);
+    this.#view.setFloat64(this.#end + entryStored, storedAtMs, true);
+    this.#bytes.set(message, this.#end + entryHeaderBytes);
+    this.#end += entryHeaderBytes + message.length;
+  }
+
+  /** Writes length and zone of the next entry; false if its zone is no longer served. */
+  #begin(zoneId: number, length: number): boolean {
+    const place = this.#places.get(zoneId) ?? this.#placeOf(zoneId);
+    if (place === noPlace) return false;
+    this.#view.setUint32(this.#end, length, true);
+    this.#view.setUint16(this.#end + entryZone, place, true);
+    this.#source.wrote?.();
+    return true;
+  }
+
+  #placeOf(zoneId: number): number {
+    const zone = this.#source.zoneName(zoneId);
+    const place = zone === null ? noPlace : this.#names.length;
+    this.#places.set(zoneId, place);
+    if (zone !== null) this.#names.push(withLength(zone));
+    return place;
+  }
+
+  /** A copy of the chunk, which is then empty: a reload may change the zones before the next one. */
   take(): Uint8Array {
-    const names = [...this.#zones.keys()].flatMap((zone) => {
-      const name = Buffer.from(zone);
-      return [halfWord(name.length), name];
-    });
-    return Buffer.concat([halfWord(entriesFormat), halfWord(this.#zones.size), ...names, ...this.#entries]);
+    const start = Buffer.alloc(4);
+    start.writeUInt16LE(entriesFormat, 0);
+    start.writeUInt16LE(this.#names.length, 2);
+    const chunk = Buffer.concat([start, ...this.#names, this.#bytes.subarray(0, this.#end)]);
+    this.#names.length = 0;
+    this.#places.clear();
+    this.#end = 0;
+    return chunk;
   }
 }
 
-function halfWord(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16LE(value);
-  return bytes;
+const noPlace = -1;
+
+function withLength(zone: string): Buffer {
+  const name = Buffer.from(zone);
+  const length = Buffer.alloc(2);
+  length.writeUInt16LE(name.length);
+  return Buffer.concat([length, name]);
 }
 
-/** Calls `take` with each entry. False: the chunk is broken from there on, or of another format. */
-export function readEntries(chunk: Uint8Array, take: (entry: Entry) => void): boolean {
-  const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
-  if (bytes.length < 4 || bytes.readUInt16LE(0) !== entriesFormat) return false;
-  const zones: string[] = [];
-  let at = 4;
-  for (let left = bytes.readUInt16LE(2); left > 0; left--) {
-    if (at + 2 > bytes.length) return false;
-    const end = at + 2 + bytes.readUInt16LE(at);
-    if (end > bytes.length) return false;
-    zones.push(bytes.toString('utf8', at + 2, end));
-    at = end;
+/** Reads chunks entry by entry: these fields are of the entry that `next` has read. Borrows the chunk. */
+export class EntriesReader {
+  bytes: Uint8Array = new Uint8Array(0);
+  /** The zones' names. */
+  zones: string[] = [];
+  /** Index in `zones`. */
+  zone = 0;
+  key = 0;
+  storedAtMs = 0;
+  /** The message's place in `bytes`. */
+  from = 0;
+  end = 0;
+  /** The chunk ends with an entry, as far as it was read. */
+  isWhole = true;
+  #view = new DataView(this.bytes.buffer);
+
+  /** False: not a chunk of this format. */
+  begin(chunk: Uint8Array): boolean {
+    this.bytes = chunk;
+    this.#view = new DataView(chunk.buffer, chunk.byteOffset, chunk.length);
+    this.zones = [];
+    this.isWhole = this.#readZones();
+    return this.isWhole;
   }
-  while (at < bytes.length) {
-    if (at + entryHeaderBytes > bytes.length) return false;
-    const length = bytes.readUInt32LE(at);
-    const zone = zones[bytes.readUInt16LE(at + 4)];
-    const key = bytes.readUInt16LE(at + 6);
-    const storedAtMs = bytes.readDoubleLE(at + 8);
-    at += entryHeaderBytes;
-    if (length < headerBytes || length > messageBytesMax || at + length > bytes.length) return false;
-    if (zone === undefined || key > 3 || !Number.isFinite(storedAtMs)) return false;
-    take({ zone, key, storedAtMs, message: bytes.subarray(at, at + length) });
-    at += length;
+
+  #readZones(): boolean {
+    const { bytes } = this;
+    const view = this.#view;
+    if (bytes.length < 4 || view.getUint16(0, true) !== entriesFormat) return false;
+    this.end = 4;
+    for (let left = view.getUint16(2, true); left > 0; left--) {
+      const from = this.end + 2;
+      if (from > bytes.length) return false;
+      this.end = from + view.getUint16(this.end, true);
+      if (this.end > bytes.length) return false;
+      this.zones.push(Buffer.from(bytes.subarray(from, this.end)).toString());
+    }
+    return true;
   }
-  return true;
+
+  /** False without another entry, or when the next one is broken. */
+  next(): boolean {
+    const at = this.end;
+    const view = this.#view;
+    if (at === view.byteLength) return false;
+    this.isWhole = false;
+    this.from = at + entryHeaderBytes;
+    if (this.from > view.byteLength) return false;
+    const length = view.getUint32(at, true);
+    this.zone = view.getUint16(at + entryZone, true);
+    this.key = view.getUint16(at + entryKey, true);
+    this.storedAtMs = view.getFloat64(at + entryStored, true);
+    this.end = this.from + length;
+    if (length < headerBytes || length > messageBytesMax || this.end > view.byteLength) return false;
+    this.isWhole = this.zone < this.zones.length && this.key <= keyMax && Number.isFinite(this.storedAtMs);
+    return this.isWhole;
+  }
 }

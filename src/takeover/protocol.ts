@@ -164,8 +164,8 @@ export interface LinkEvents {
   closed(link: PeerLink): void;
 }
 
-/** Length of a turn of sending, and its chunks at most. */
-const sendingTurnMs = 1;
+/** Length of a turn of sending, so that a miss waits no longer for it, and its chunks at most. */
+const sendingTurnMs = 0.2;
 const chunksPerTurn = 8;
 
 export class PeerLink {
@@ -272,6 +272,7 @@ export class PeerLink {
   #gone(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#sending?.return?.();
     this.#sending = null;
     this.#nextChunk?.stop();
     this.#owner.closed(this);

@@ -42,7 +42,7 @@ test('a store of a quarter of a million entries is filled to its capacity, and t
   assert.equal(lost(), 0, 'neither for memory nor for a full chain');
   assert.ok(hot.every((ref) => cache.holds(ref)));
   let longest = 0;
-  for (const ref of cache.refs()) longest = Math.max(longest, blocks.chainBlocks(ref));
+  for (const ref of [...cache.refs()].flat()) longest = Math.max(longest, blocks.chainBlocks(ref));
   assert.ok(longest <= 12, `a chain has ${longest} entries`);
   const found = Array.from({ length: more / 64 }, (_, index) => cache.existing(named(index * 64)) !== 0);
   assert.ok(found.slice(-capacity / 512).every(Boolean), 'the youngest are there');

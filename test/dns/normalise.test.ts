@@ -229,6 +229,105 @@ describe('Normaliser', () => {
   });
 });
 
+describe('Normaliser.readStored', () => {
+  const stored = new Normaliser(hashKey());
+  const facts = ({ message, ttlOffsets, ...rest }: typeof out) => ({
+    ...rest,
+    ttls: Array.from(ttlOffsets.subarray(0, rest.records), (at) => [at, ttlSeconds(message, at)]),
+    bytes: Buffer.from(message.subarray(0, rest.messageBytes)),
+  });
+  /** Reads both what `read` has written, from between other bytes. */
+  const readBack = (message: Uint8Array): boolean => {
+    assert.ok(normaliser.read(message));
+    const bytes = Buffer.concat([Buffer.alloc(5, 0xc0), out.message.subarray(0, out.messageBytes), Buffer.alloc(2)]);
+    return stored.readStored(bytes, 5, out.messageBytes);
+  };
+  const a = { name: 'www.example.com', type: 'A', ttl: 30, data: '192.0.2.1' } as const;
+  const soa = { mname: 'ns.test', rname: 'h.test', serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 7 };
+
+  it('reads what `read` has written as `read` did, without writing it anew', () => {
+    const parts: Partial<packets.Packet>[] = [
+      { answers: records(40) },
+      { answers: [a], flags: 0x8183 },
+      { answers: [], authorities: [{ name: 'com', type: 'SOA', ttl: 9, data: soa }] },
+      { answers: [{ ...a, type: 'AAAA', data: '2001:db8::1' }] },
+      {
+        answers: [
+          { name: 'www.example.com', type: 'CNAME', ttl: 5, data: 'b.other.test' },
+          { ...a, name: 'b.other.test' },
+        ],
+        authorities: [{ name: 'example.com', type: 'NS', ttl: 8, data: 'ns.example.com' }],
+        additionals: [{ ...a, name: 'ns.example.com' }],
+      },
+      { answers: [{ name: 'www.example.com', type: 'TXT', ttl: 5, data: ['text'] }] },
+      {
+        answers: [{ name: 'www.example.com', type: 'MX', ttl: 5, data: { preference: 1, exchange: 'mx.example.com' } }],
+      },
+      { questions: [{ name: 'WWW.example.com', type: 'PTR', class: 'IN' }] },
+      {},
+    ];
+    for (const part of parts) {
+      assert.equal(readBack(answer(part)), true, JSON.stringify(part));
+      assert.deepEqual(facts(stored.out), facts(out));
+    }
+  });
+
+  it('leaves to `read` what that writes otherwise', () => {
+    const opt = { type: 'OPT', name: '.', udpPayloadSize: 1232, flags: 0, options: [] } as never;
+    const srv = { name: 'www.example.com', type: 'SRV', ttl: 5, data: { port: 1, target: 'b.test' } } as const;
+    const others: [string, Uint8Array][] = [
+      ['upper case', answer({ questions: [{ name: 'WWW.example.com', type: 'A', class: 'IN' }] })],
+      ['owners in full', answer({ answers: [a] })],
+      ['an OPT', answer({ additionals: [opt] })],
+      ['bytes behind the last record', Buffer.concat([answer({}), Buffer.alloc(1)])],
+    ];
+    for (const [what, message] of others) {
+      assert.equal(stored.readStored(message, 0, message.length), false, what);
+      assert.equal(normaliser.read(message), true, what);
+    }
+    assert.equal(readBack(answer({ answers: [srv] })), false, 'names that may not be compressed');
+  });
+
+  it('refuses all that `read` refuses, and finds in the rest the same', () => {
+    const records = [
+      a,
+      { ...a, name: 'example.com' },
+      { name: 'www.example.com', type: 'CNAME', ttl: 5, data: 'x.test' },
+    ];
+    assert.ok(
+      readBack(
+        answer({
+          answers: records as packets.Answer[],
+          authorities: [{ name: 'com', type: 'SOA', ttl: 9, data: soa }],
+        }),
+      ),
+    );
+    const whole = Uint8Array.from(out.message.subarray(0, out.messageBytes));
+    const changes = fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 });
+    let accepted = 0;
+    fc.assert(
+      fc.property(changes, fc.nat(whole.length), fc.boolean(), (bytes, end, isCut) => {
+        const message = Uint8Array.from(whole);
+        for (const [at, value] of bytes) message[at] = value;
+        const some = isCut ? message.subarray(0, end) : message;
+        if (!stored.readStored(some, 0, some.length)) return;
+        accepted++;
+        assert.ok(normaliser.read(some));
+        const [{ ttls, bytes: taken, messageBytes, soaTtlOffset, ...one }, other] = [facts(stored.out), facts(out)];
+        assert.deepEqual({ ...other, ...one }, other);
+        assert.deepEqual(
+          ttls.map(([, ttl]) => ttl),
+          other.ttls.map(([, ttl]) => ttl),
+        );
+        assert.deepEqual(taken, Buffer.from(some));
+      }),
+      { numRuns: 3000 },
+    );
+    assert.ok(accepted > 100, `${accepted}`);
+    for (let end = 0; end < whole.length; end++) assert.equal(stored.readStored(whole, 0, end), false);
+  });
+});
+
 describe('leaveOnlyAnswers', () => {
   const a = (name: string): packets.Answer => ({ name, type: 'A', ttl: 30, data: '192.0.2.1' });
   const ns: packets.Answer = { name: 'test', type: 'NS', ttl: 30, data: 'ns.test' };

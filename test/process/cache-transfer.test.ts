@@ -4,15 +4,17 @@ import { parseConfig } from '../../src/config/load.js';
 import { Turns } from '../../src/observe/turns.js';
 import { newCacheTransfer } from '../../src/process/cache-transfer.js';
 import { Generation } from '../../src/process/generation.js';
-import { readEntries } from '../../src/takeover/entries.js';
 import { answerFor } from '../cache/answers.js';
 import { loadOptions } from '../resolve/context-fixture.js';
+import { readEntries } from '../takeover/read-entries.js';
 import { newGenerationFixture } from './generation-fixture.js';
 
 /** One instance's cache and what it serves: `a.test` and all else, each with a cache. */
-function newInstance(templates = '') {
+function newInstance(templates = '', cache = '60') {
   const { clock, world } = newGenerationFixture();
-  const text = ['a.test', '.'].map((zone) => `${zone} {\n bind 192.0.2.1\n cache 60\n ${templates}\n}\n`).join('');
+  const text = ['a.test', '.']
+    .map((zone) => `${zone} {\n bind 192.0.2.1\n cache ${cache}\n ${templates}\n}\n`)
+    .join('');
   const read = (corefile: string) => parseConfig(corefile, 'Corefile', { ...loadOptions });
   let generation = new Generation(read(text), world);
   const warmth = newCacheTransfer({
@@ -46,8 +48,9 @@ describe('newCacheTransfer', () => {
     one.keep('x.a.test', 0);
     one.keep('x.b.test', 1);
     for (const chunk of all(one.warmth.everything())) assert.ok(other.warmth.take(chunk));
-    assert.equal([...other.cache.refs()].length, 2);
-    const zones = (instance: typeof one) => [...instance.cache.refs()].map((ref) => instance.cache.blocks.zoneId(ref));
+    assert.equal([...other.cache.refs()].flat().length, 2);
+    const zones = (instance: typeof one) =>
+      [...instance.cache.refs()].flat().map((ref) => instance.cache.blocks.zoneId(ref));
     assert.deepEqual(zones(other), zones(one));
   });
 
@@ -60,11 +63,47 @@ describe('newCacheTransfer', () => {
     assert.equal(other.counters.total('entriesTaken'), 2, 'a second time they are known');
   });
 
+  test('a smaller cache keeps those that the larger one would keep longest', () => {
+    const one = newInstance('', '60 {\n success 2000\n }');
+    const other = newInstance('', '60 {\n success 1024\n }');
+    for (let index = 0; index < 1_500; index++) one.keep(`n${index}.a.test`, 0);
+    const refs = [...one.cache.refs()].flat();
+    for (const chunk of all(one.warmth.everything())) assert.ok(other.warmth.take(chunk));
+    const messages = (instance: typeof one, some: number[]) =>
+      some.map((ref) => Buffer.from(instance.cache.blocks.message(ref)).toString('hex'));
+    const taken = [...other.cache.refs()].flat();
+    assert.deepEqual(messages(other, taken), messages(one, refs.slice(-1_024)));
+  });
+
+  test('time that passes on the way counts: an answer that has expired is stale, and later not taken', () => {
+    const [one, other] = [newInstance(), newInstance()];
+    one.keep('x.a.test', 0);
+    const [chunk] = all(one.warmth.everything());
+    other.clock.passMs(31_000);
+    assert.ok(other.warmth.take(chunk));
+    const [ref] = [...other.cache.refs()].flat();
+    assert.ok(other.cache.blocks.expiresAtMs(ref) < other.clock.nowMs());
+    const late = newInstance();
+    late.clock.passMs(30_000 + 3_600_000);
+    assert.ok(late.warmth.take(chunk));
+    assert.deepEqual([...late.cache.refs()], []);
+  });
+
+  test('a damaged chunk gives what is before the damage, and a link that gave it is left', () => {
+    const [one, other] = [newInstance(), newInstance()];
+    for (let index = 0; index < 20; index++) one.keep(`n${index}.a.test`, 0);
+    const [chunk] = all(one.warmth.everything());
+    assert.equal(other.warmth.take(chunk.subarray(0, chunk.length - 1)), false);
+    assert.equal([...other.cache.refs()].flat().length, 19);
+    assert.ok(other.warmth.take(chunk));
+    assert.equal([...other.cache.refs()].flat().length, 20, 'those that it has are not taken twice');
+  });
+
   test('answers of a zone whose templates differ stay where they are', () => {
     const [one, other] = [newInstance(), newInstance('template IN TXT {\n rcode NXDOMAIN\n }')];
     one.keep('x.a.test', 0);
     for (const chunk of all(one.warmth.everything())) assert.ok(other.warmth.take(chunk));
-    assert.equal([...other.cache.refs()].length, 0);
+    assert.equal([...other.cache.refs()].flat().length, 0);
   });
 
   test('news is what was kept since they were asked for, as often as anybody wants to read it', () => {
@@ -85,10 +124,10 @@ describe('newCacheTransfer', () => {
     };
     for (const name of ['x.a.test', 'y.a.test', 'z.a.test']) one.keep(name, 0);
     tell();
-    assert.equal([...other.cache.refs()].length, 3);
+    assert.equal([...other.cache.refs()].flat().length, 3);
     one.clock.passMs(1_000);
     other.clock.passMs(1_000);
-    const [x, y] = one.cache.refs();
+    const [x, y] = [...one.cache.refs()].flat();
     for (const ref of [x, y]) {
       one.warmth.ended(ref);
       one.cache.end(ref);
@@ -97,7 +136,7 @@ describe('newCacheTransfer', () => {
     other.clock.passMs(1_000);
     one.keep('y.a.test', 0);
     tell();
-    assert.deepEqual([[...one.cache.refs()].length, [...other.cache.refs()].length], [2, 2]);
+    assert.deepEqual([[...one.cache.refs()].flat().length, [...other.cache.refs()].flat().length], [2, 2]);
     assert.equal(other.counters.total('entriesTaken'), 4);
   });
 
@@ -110,7 +149,7 @@ describe('newCacheTransfer', () => {
     other.reload(onlyB);
     assert.deepEqual(all(one.warmth.everything()), []);
     for (const chunk of chunks) assert.ok(other.warmth.take(chunk));
-    assert.equal([...other.cache.refs()].length, 0);
+    assert.equal([...other.cache.refs()].flat().length, 0);
     assert.equal(other.warmth.take(Buffer.from('nonsense')), false);
   });
 });

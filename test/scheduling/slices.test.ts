@@ -35,7 +35,16 @@ test('work in turns leaves the event loop to others between two slices', async (
 
 test('work that nobody wants any more is given up', async () => {
   const did: number[] = [];
-  assert.equal(await inTurns(clock, work(did, 99), () => did.length >= 3), undefined);
+  let isClosed = false;
+  const closing = (function* () {
+    try {
+      yield* work(did, 99);
+    } finally {
+      isClosed = true;
+    }
+  })();
+  assert.equal(await inTurns(clock, closing, () => did.length >= 3), undefined);
+  assert.ok(isClosed, 'what it had open is closed');
   assert.ok(did.length < 10, `${did.length}`);
 });
 

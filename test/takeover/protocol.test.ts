@@ -164,14 +164,24 @@ describe('Link', () => {
     } satisfies Stream;
     const link = new PeerLink(clock, { message() {}, entries() {}, closed() {} }).use(stream);
     const chunk = Buffer.alloc(100_000);
-    link.sendEntries(Array.from({ length: 100 }, () => chunk)[Symbol.iterator]());
+    let isOpen = true;
+    const chunks = (function* () {
+      try {
+        for (let left = 100; left > 0; left--) yield chunk;
+      } finally {
+        isOpen = false;
+      }
+    })();
+    link.sendEntries(chunks);
     clock.passMs(500);
     assert.ok(written > connectionUnsentBytesMax && written < connectionUnsentBytesMax + 2 * chunk.length);
     written = 0;
     link.events.drained?.();
     clock.passMs(5);
     assert.ok(written > chunk.length);
+    assert.ok(isOpen);
     link.close();
+    assert.ok(!isOpen, 'nothing goes on looking for the rest');
     const before = written;
     clock.passMs(500);
     assert.equal(written, before);

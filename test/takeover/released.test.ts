@@ -7,9 +7,10 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { programVersion } from '../../src/config/version.js';
-import { type Entry, entriesFormat, readEntries } from '../../src/takeover/entries.js';
+import { entriesFormat } from '../../src/takeover/entries.js';
 import { type Frame, type Message, messageFrame, PeerFrameReader } from '../../src/takeover/protocol.js';
 import { repositoryPath } from '../corpus/repository.js';
+import { type Entry, readEntries } from './read-entries.js';
 
 const folder = repositoryPath('test', 'takeover', 'released');
 const versions = readdirSync(folder).map((file) => file.replace('.frames', ''));

@@ -35,8 +35,10 @@ const source = {
   zoneName: (zoneId: number): string => `zone ${zoneId}`,
 };
 const [chunk] = writeEntries(source, [
-  { zoneId: 1, key: 2, storedAtMs: 12_000.25, message },
-  { zoneId: 0, key: 0, storedAtMs: 12_001, message },
+  [
+    { zoneId: 1, key: 2, storedAtMs: 12_000.25, message },
+    { zoneId: 0, key: 0, storedAtMs: 12_001, message },
+  ],
 ]);
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');

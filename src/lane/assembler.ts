@@ -26,6 +26,7 @@ const classArithmetic32 = 0x04;
 const classJump = 0x05;
 const classArithmetic = 0x07;
 const modeMemory = 0x60;
+const modeAtomic = 0xc0;
 const fromRegister = 0x08;
 /** In the source's place of a 64-bit constant: it is the descriptor of a map. */
 const sourceMap = 1;
@@ -120,6 +121,12 @@ export class Assembler<MapName extends string> {
     const mode = modeMemory | widthCodes[width];
     if (typeof what === 'number') this.#put({ code: classStoreConstant | mode, value: what, ...place });
     else this.#put({ code: classStore | mode, source: what.register, ...place });
+  }
+
+  /** Adds a register to 32 bits in memory, whatever other processors do there. */
+  addAtomically(to: Register, offset: number, what: Register): void {
+    const code = classStore | modeAtomic | widthCodes[4];
+    this.#put({ code, destination: to, source: what, offset: short(offset), value: operationCodes.add });
   }
 
   /** Compares without signs. */

@@ -3,6 +3,14 @@ import { addressBytes } from '../os/addresses.js';
 import type { Endpoint } from '../os/network.js';
 import { clientLayout, configLayout } from './layout.js';
 
+/** A time that never comes. */
+export const never = 2n ** 63n - 1n;
+
+/** Of CLOCK_MONOTONIC, as the kernel reads it; Infinity never comes. */
+export function nanoseconds(ms: number): bigint {
+  return ms === Number.POSITIVE_INFINITY ? never : BigInt(Math.round(ms * 1_000_000));
+}
+
 /** The key of an element of an array. */
 export function numberKey(number: number): Uint8Array {
   return new Uint8Array(Uint32Array.of(number).buffer);
@@ -11,6 +19,13 @@ export function numberKey(number: number): Uint8Array {
 /** A value of 64 bits: until when a client is known, a counter. */
 export function longValue(value: bigint): Uint8Array {
   return new Uint8Array(BigUint64Array.of(value).buffer);
+}
+
+/** Until when a client is known. */
+export function clientValue(untilNs: bigint): Uint8Array {
+  const value = new Uint8Array(clientLayout.valueBytes);
+  value.set(longValue(untilNs), clientLayout.until);
+  return value;
 }
 
 /** A client at this interface. */
@@ -24,10 +39,10 @@ export function clientKey(interfaceIndex: number, address: string): Uint8Array {
 interface LaneConfig {
   readonly heartbeatNs: bigint;
   readonly deadAfterNs: bigint;
-  /** 0: never. */
-  readonly peekEveryNs: bigint;
+  readonly inertFromNs: bigint;
   readonly seed: bigint;
   readonly generation: number;
+  readonly digest: bigint;
   /** Where packets for us go, at most `lanePlacesMax`. */
   readonly places: readonly Endpoint[];
 }
@@ -37,9 +52,10 @@ export function configValue(config: LaneConfig): Uint8Array {
   const view = new DataView(bytes.buffer);
   view.setBigUint64(configLayout.heartbeat, config.heartbeatNs, true);
   view.setBigUint64(configLayout.deadAfter, config.deadAfterNs, true);
-  view.setBigUint64(configLayout.peekEvery, config.peekEveryNs, true);
+  view.setBigUint64(configLayout.inertFrom, config.inertFromNs, true);
   view.setBigUint64(configLayout.seed, config.seed, true);
   view.setUint32(configLayout.generation, config.generation, true);
+  view.setBigUint64(configLayout.digest, config.digest, true);
   for (const [index, { address, port }] of config.places.entries()) {
     const at = configLayout.places + configLayout.placeBytes * index;
     bytes.set(mappedAddress(address), at);

@@ -4,7 +4,8 @@
  */
 import { flagAa, flagAd, flagCd, flagQr, flagRa, flagRd, flagTc, lower, setU16, u16 } from '../dns/wire.js';
 import { headerBytes } from '../limits.js';
-import { bucketsCount, laneSlotBytes, slotLayout, slotTtlsMax } from './layout.js';
+import { nanoseconds, never } from './elements.js';
+import { bucketsCount, laneSlotBytes, refreshUnitBits, slotLayout, slotTtlsMax } from './layout.js';
 import { laneHashFactor, laneHashShift } from './program.js';
 
 /** A stored message, and what its zone makes of it. */
@@ -20,6 +21,8 @@ export interface LaneAnswer {
   /** Until when it may be given though expired; 0: never. */
   readonly staleUntilMs: number;
   readonly staleTtlSeconds: number;
+  /** So long before it expires questions go up to user space; 0: they do not. */
+  readonly refreshBeforeMs: number;
   /** DO is 1, CD is 2. */
   readonly key: number;
   /** The listener's place in the configuration. */
@@ -29,7 +32,6 @@ export interface LaneAnswer {
   readonly flagsSet: number;
   readonly flagsCleared: number;
   readonly generation: number;
-  readonly counter: number;
 }
 
 /** Writes the answer into a slot that nobody reads; false where it does not fit. */
@@ -46,7 +48,6 @@ export function writeSlot(slot: Uint8Array, answer: LaneAnswer): boolean {
   view.setBigUint64(slotLayout.expires, nanoseconds(answer.expiresAtMs), true);
   view.setBigUint64(slotLayout.staleUntil, nanoseconds(answer.staleUntilMs), true);
   view.setUint32(slotLayout.generation, answer.generation, true);
-  view.setUint32(slotLayout.counter, answer.counter, true);
   slot.set(message.subarray(questionEnd - 4, questionEnd), slotLayout.typeAndClass);
   view.setUint16(slotLayout.nameBytes, nameBytes, true);
   slot[slotLayout.key] = answer.key;
@@ -59,6 +60,8 @@ export function writeSlot(slot: Uint8Array, answer: LaneAnswer): boolean {
   slot.set(message.subarray(6, 10), slotLayout.answers);
   view.setUint16(slotLayout.additionals, u16(message, 10), true);
   view.setUint32(slotLayout.staleTtl, answer.staleTtlSeconds, true);
+  const refreshBefore = Number(nanoseconds(answer.refreshBeforeMs) >> BigInt(refreshUnitBits));
+  view.setUint32(slotLayout.refreshBefore, Math.min(refreshBefore, 2 ** 32 - 1), true);
   for (const [index, at] of ttlPlaces.entries())
     view.setUint16(slotLayout.ttlPlaces + 2 * index, at - questionEnd, true);
   slot.set(message.subarray(questionEnd), slotLayout.records);
@@ -74,10 +77,35 @@ function writeFlags(slot: Uint8Array, { message, flagsSet, flagsCleared }: LaneA
   setU16(slot, slotLayout.flagsCopied, (flagRd | flagCd) & ~flagsCleared);
 }
 
-const never = 2n ** 63n - 1n;
+/** What a slot says of itself. */
+interface SlotFacts {
+  /** Name in wire form and lower case, type and class. */
+  readonly question: Uint8Array;
+  readonly recordsBytes: number;
+  readonly rcode: number;
+  readonly key: number;
+  readonly place: number;
+  /** Infinity: as long as it is published. */
+  readonly expiresAtMs: number;
+}
 
-function nanoseconds(ms: number): bigint {
-  return ms === Number.POSITIVE_INFINITY ? never : BigInt(Math.round(ms * 1_000_000));
+/** Of bytes that `writeSlot` has written, in this process or another one. */
+export function readSlot(slot: Uint8Array): SlotFacts {
+  const view = new DataView(slot.buffer, slot.byteOffset, laneSlotBytes);
+  const nameBytes = view.getUint16(slotLayout.nameBytes, true);
+  const nameAt = view.getUint16(slotLayout.nameAt, true);
+  const question = new Uint8Array(nameBytes + 4);
+  question.set(slot.subarray(nameAt, nameAt + nameBytes));
+  question.set(slot.subarray(slotLayout.typeAndClass, slotLayout.typeAndClass + 4), nameBytes);
+  const expires = view.getBigUint64(slotLayout.expires, true);
+  return {
+    question,
+    recordsBytes: view.getUint16(slotLayout.recordsBytes, true),
+    rcode: slot[slotLayout.flags + 1] & 0x0f,
+    key: slot[slotLayout.key],
+    place: slot[slotLayout.place],
+    expiresAtMs: expires === never ? Number.POSITIVE_INFINITY : Number(expires) / 1_000_000,
+  };
 }
 
 /** Under which the program looks for the slot's question. */

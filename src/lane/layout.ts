@@ -2,9 +2,12 @@
  * What the kernel lane's program and user space share: the layouts of its maps, in bytes. Numbers are in this machine's
  * order, which is little-endian, except what goes into a packet as it is.
  *
- *   slot: | stored expires staleUntil | generation counter | question | sizes | flags counts | TTL places | records name |
+ *   slot: | stored expires staleUntil | generation refresh | question | sizes | flags counts | TTL places | records name |
  */
 import { laneSlots } from '../limits.js';
+
+/** Changes with the meaning of any byte in this file; the name of the folder in which maps are pinned. */
+export const layoutVersion = 'layout-1';
 
 /** An answer as it is given; not changed from its publication until a second after it was taken out. */
 export const slotLayout = {
@@ -15,8 +18,8 @@ export const slotLayout = {
   staleUntil: 16,
   /** Of the configuration it was published under. */
   generation: 24,
-  /** Index of its counter. */
-  counter: 28,
+  /** So long before it expires questions go up, while user space is there to ask upstream. In 2^20 ns, about 1 ms. */
+  refreshBefore: 28,
   /** Type and class as in a packet. */
   typeAndClass: 32,
   /** The bytes of the name, with the root's. */
@@ -47,6 +50,9 @@ export const slotLayout = {
   records: 96,
 } as const;
 
+/** Of `refreshBefore`, as a power of two. */
+export const refreshUnitBits = 20;
+
 /** TTLs in a published answer. */
 export const slotTtlsMax = 16;
 export const laneSlotBytes = 512;
@@ -57,42 +63,49 @@ export const configLayout = {
   heartbeat: 0,
   /** Without a heartbeat for so long, nobody is there. */
   deadAfter: 8,
-  /** How often a packet of each answer goes up although it could be answered; 0: never. */
-  peekEvery: 16,
+  /** From then on the program answers nothing, whoever forgot it. */
+  inertFrom: 16,
   seed: 24,
   generation: 32,
+  /** Of what the answers depend on besides the layout: a successor with the same digest may go on with them. */
+  digest: 40,
   /** Where packets for us go: 16 bytes of address, an IPv4 one mapped, and the port, as in a packet. Port 0: no place. */
   places: 64,
   placeBytes: 24,
   placePort: 16,
   bytes: 64 + 24 * 8,
 } as const;
-export const lanePlacesMax = 8;
 
-/** For each slot: when the next packet goes up, and the number of hits. */
-export const markLayout = { peekAt: 0, hits: 8, bytes: 16 } as const;
+/**
+ * For each slot: its answers, of each variant apart, and how many of them user space has counted. Both are 32-bit words
+ * that begin again at 0. One cache line a slot, which processors that answer the same question share.
+ */
+export const markLayout = { answers: 0, counted: 32, bytes: 64 } as const;
+/** The bits of a variant. */
+export const variantBits = { hasOpt: 1, isIpv6: 2, isStale: 4 } as const;
+export const variantsCount = 8;
 
 /** Slots with equal lower bits of the hash; each is a place in `slots` plus 1 and, above it, the hash's upper half. */
 export const waysPerBucket = 4;
 export const bucketBytes = 8 * waysPerBucket;
 export const bucketsCount = laneSlots;
 
-/** Who may be answered: the interface and the address, an IPv4 one mapped. Until: nanoseconds of CLOCK_MONOTONIC. */
-export const clientLayout = { interfaceIndex: 0, address: 4, keyBytes: 20, untilBytes: 8 } as const;
+/**
+ * Who may be answered. The key is the interface and the address, an IPv4 one mapped. The value, in nanoseconds of
+ * CLOCK_MONOTONIC: until when, and when a packet was last sent up for it to be noted again.
+ */
+export const clientLayout = {
+  interfaceIndex: 0,
+  address: 4,
+  keyBytes: 20,
+  until: 0,
+  renewedAt: 8,
+  valueBytes: 16,
+} as const;
 
 /** The packet's name on its way through the program, later the datagram whose checksum is made. */
 export const scratchBytes = 736;
 
-/** What became of a packet for us: the first places of the counters. */
-export const outcomes = [
-  'answered',
-  'stale',
-  'shape',
-  'missed',
-  'expired',
-  'peek',
-  'stranger',
-  'large',
-  'failed',
-] as const;
-export type LaneOutcome = (typeof outcomes)[number];
+/** Why a packet for us went its usual way: places of `passed`. */
+export const laneCauses = ['shape', 'missed', 'expired', 'refresh', 'stranger', 'large', 'failed'] as const;
+export type LaneCause = (typeof laneCauses)[number];

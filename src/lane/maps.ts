@@ -1,5 +1,6 @@
 /** The lane's maps and programs in the kernel: how each map is made, and the first step that the kernel refuses. */
-import { laneClientsMax, laneCountersMax, laneSlots } from '../limits.js';
+import { getSystemErrorName } from 'node:util';
+import { laneClientsMax, laneInterfacesMax, laneSlots } from '../limits.js';
 import type { Bpf, MapForm } from '../os/bpf.js';
 import { labelBefore } from './assembler.js';
 import {
@@ -7,6 +8,7 @@ import {
   bucketsCount,
   clientLayout,
   configLayout,
+  laneCauses,
   laneSlotBytes,
   markLayout,
   scratchBytes,
@@ -23,7 +25,7 @@ const array = { type: 'array', keyBytes: 4, isShared: true } as const;
 const perProcessor = { type: 'array per processor', keyBytes: 4, isShared: false } as const;
 
 /** The memory of some is user space's as well. A client that has not asked for longest makes room for another. */
-const forms: Readonly<Record<LaneMap, Omit<MapForm, 'name'>>> = {
+export const laneForms: Readonly<Record<LaneMap, Omit<MapForm, 'name'>>> = {
   config: { ...array, valueBytes: configLayout.bytes, entries: 1 },
   scratch: { ...perProcessor, valueBytes: scratchBytes, entries: 1 },
   index: { ...array, valueBytes: bucketBytes, entries: bucketsCount },
@@ -32,11 +34,18 @@ const forms: Readonly<Record<LaneMap, Omit<MapForm, 'name'>>> = {
   clients: {
     type: 'recent',
     keyBytes: clientLayout.keyBytes,
-    valueBytes: clientLayout.untilBytes,
+    valueBytes: clientLayout.valueBytes,
     entries: laneClientsMax,
     isShared: false,
   },
-  counters: { ...perProcessor, valueBytes: 8, entries: laneCountersMax },
+  interfaces: {
+    type: 'recent',
+    keyBytes: 4,
+    valueBytes: 8,
+    entries: laneInterfacesMax,
+    isShared: false,
+  },
+  passed: { ...perProcessor, valueBytes: 8, entries: laneCauses.length },
 };
 
 /** What the kernel refused, with the negative errno. */
@@ -53,18 +62,25 @@ export interface LaneInKernel {
   readonly instructions: number;
 }
 
-/** Descriptors of all of it, which the caller closes; after a refusal there are none. */
-export function openLane(bpf: Bpf, close: (fd: number) => void): LaneInKernel | LaneRefusal {
-  const open: number[] = [];
+/**
+ * Descriptors of all of it, which the caller closes; after a refusal there are none. `given` are maps of an earlier
+ * process to go on with; their descriptors become the lane's.
+ */
+export async function openLane(
+  bpf: Bpf,
+  close: (fd: number) => void,
+  given: Partial<Record<LaneMap, number>> = {},
+): Promise<LaneInKernel | LaneRefusal> {
+  const open: number[] = Object.values(given);
   const refused = (refusal: LaneRefusal): LaneRefusal => {
     for (const fd of open) close(fd);
     return refusal;
   };
   const maps = new Map<LaneMap, number>();
   for (const name of laneMaps) {
-    const fd = bpf.createMap({ name: `zerohop_${name}`.slice(0, 15), ...forms[name] });
+    const fd = given[name] ?? bpf.createMap({ name: `zerohop_${name}`.slice(0, 15), ...laneForms[name] });
     if (fd < 0) return refused({ step: 'map', errno: fd, complaint: '' });
-    open.push(fd);
+    if (given[name] === undefined) open.push(fd);
     maps.set(name, fd);
   }
   const descriptorOf = (map: LaneMap): number => maps.get(map) as number;
@@ -74,7 +90,7 @@ export function openLane(bpf: Bpf, close: (fd: number) => void): LaneInKernel | 
     const isWitness = name === 'witness';
     const program = isWitness ? witnessProgram(descriptorOf) : laneProgram(name, descriptorOf);
     const runs = isWitness ? 'on sockets' : 'on interfaces';
-    const { fd, complaint } = bpf.load(`zerohop_${name}`, runs, program.instructions);
+    const { fd, complaint } = await bpf.load(`zerohop_${name}`, runs, program.instructions);
     if (fd < 0) return refused({ step: 'program', errno: fd, complaint: inWords(complaint, program) });
     open.push(fd);
     programs[name] = fd;
@@ -86,6 +102,21 @@ export function openLane(bpf: Bpf, close: (fd: number) => void): LaneInKernel | 
 /** The kernel keeps what is attached. */
 export function closeLane({ maps, programs }: LaneInKernel, close: (fd: number) => void): void {
   for (const fd of [...Object.values(maps), ...Object.values(programs)]) close(fd);
+}
+
+/** What it takes, where that is known. */
+export function refusalText({ step, errno, complaint }: LaneRefusal): string {
+  const code = getSystemErrorName(errno);
+  if (code === 'EPERM')
+    return step === 'map'
+      ? 'bpf(2) is refused (EPERM); it takes the capability BPF, and a seccomp profile that allows it'
+      : `the program is refused (EPERM); it takes the capabilities BPF and NET_ADMIN${behind(complaint)}`;
+  if (code === 'ENOSYS') return 'this kernel has no bpf(2)';
+  return `the kernel refuses the ${step} (${code})${behind(complaint)}`;
+}
+
+function behind(complaint: string): string {
+  return complaint === '' ? '' : `: ${complaint}`;
 }
 
 /** The verifier's last words, with the label before the instruction that they are about. */

@@ -9,23 +9,22 @@
  * It touches packets only through helpers and keeps its header on the stack, so the verifier needs no proof about the
  * packet's memory, and the program no CAP_PERFMON.
  */
+import { lanePlacesMax } from '../limits.js';
+import { isSomebodyThere, isTheClientKnown, passCopies, unlessNobodyIsThere } from './admission.js';
 import { type Assembled, Assembler } from './assembler.js';
 import {
   bucketsCount,
   clientLayout,
   configLayout,
-  type LaneOutcome,
-  lanePlacesMax,
+  laneCauses,
   laneSlotBytes,
-  markLayout,
-  outcomes,
+  refreshUnitBits,
   slotLayout,
   slotRecordsBytesMax,
   waysPerBucket,
 } from './layout.js';
 import { answerPacket, type SendsBack } from './reply.js';
 import {
-  addOne,
   configuration,
   dns,
   dnsHeaderBytes,
@@ -92,6 +91,7 @@ export function laneProgram(sendsBack: SendsBack, descriptorOf: (map: LaneMap) =
   isItFresh(text);
   doesItFit(text);
   answerPacket(text, sendsBack);
+  isSomebodyThere(text);
   endings(text);
   return text.assembled(descriptorOf);
 }
@@ -99,6 +99,7 @@ export function laneProgram(sendsBack: SendsBack, descriptorOf: (map: LaneMap) =
 /** Ethernet without a VLAN tag, IP without options, UDP, to one of our addresses; and somebody wants it answered. */
 function isItOurs(text: LaneText): void {
   text.do('set', packetRegister, inRegister(r1));
+  passCopies(text);
   text.load(r2, 4, packetRegister, viewOfPacket.vlanPresent);
   text.if(r2, 'notEqual', 0, 'not ours');
   text.load(r2, 4, packetRegister, viewOfPacket.protocol);
@@ -401,45 +402,24 @@ function isItTheSameQuestion(text: LaneText): void {
   text.if(r1, 'notEqual', 0, 'a word to compare');
 }
 
-/** A client that reached our socket lately has passed every firewall there is. While nobody is there, it stays known. */
-function isTheClientKnown(text: LaneText): void {
-  text.call(helpers.coarseNow);
-  text.do('set', roaming, inRegister(r0));
-  text.load(r2, 8, configuration, configLayout.heartbeat);
-  text.load(r3, 8, configuration, configLayout.deadAfter);
-  text.do('add', r2, inRegister(r3));
-  save(text, 'deadFrom', inRegister(r2));
-  text.load(r2, 4, packetRegister, viewOfPacket.interfaceIndex);
-  text.store(4, frame, stack.client + clientLayout.interfaceIndex, inRegister(r2));
-  lookUpMap(text, 'clients', stack.client, 'stranger');
-  text.load(r2, 8, r0, 0);
-  text.if(roaming, 'below', inRegister(r2), 'known');
-  loadSaved(text, r3, 'deadFrom');
-  text.if(roaming, 'below', inRegister(r3), 'stranger');
-  text.label('known');
-}
-
-/** Fresh; or expired while nobody is there to ask upstream. Now and then a packet goes up, for refreshes and samples. */
+/** Fresh; or expired while nobody is there to ask upstream. Shortly before it expires, questions may go up. */
 function isItFresh(text: LaneText): void {
   save(text, 'isStale', 0);
   save(text, 'ageSeconds', 0);
   loadSaved(text, r3, 'deadFrom');
   text.load(r2, 8, slotRegister, slotLayout.expires);
-  text.if(roaming, 'notBelow', inRegister(r2), 'expired');
+  text.if(roaming, 'notBelow', inRegister(r2), 'past its end');
   text.if(roaming, 'notBelow', inRegister(r3), 'fresh');
-  text.load(r2, 8, configuration, configLayout.peekEvery);
-  text.if(r2, 'equal', 0, 'fresh');
-  lookUpMap(text, 'marks', stack.slotNumber, 'missed');
-  text.load(r2, 8, r0, markLayout.peekAt);
+  text.load(r4, 4, slotRegister, slotLayout.refreshBefore);
+  text.do('shiftLeft', r4, refreshUnitBits);
+  text.do('subtract', r2, inRegister(r4));
   text.if(roaming, 'below', inRegister(r2), 'fresh');
-  text.load(r2, 8, configuration, configLayout.peekEvery);
-  text.do('add', r2, inRegister(roaming));
-  text.store(8, r0, markLayout.peekAt, inRegister(r2));
-  text.goTo('peek');
-  text.label('expired');
-  text.if(roaming, 'below', inRegister(r3), 'too old');
+  unlessNobodyIsThere(text, 'refresh');
+  text.goTo('fresh');
+  text.label('past its end');
+  unlessNobodyIsThere(text, 'expired');
   text.load(r2, 8, slotRegister, slotLayout.staleUntil);
-  text.if(roaming, 'notBelow', inRegister(r2), 'too old');
+  text.if(roaming, 'notBelow', inRegister(r2), 'expired');
   save(text, 'isStale', 1);
   text.goTo('to be given');
   text.label('fresh');
@@ -480,24 +460,17 @@ function doesItFit(text: LaneText): void {
 
 /** What goes its usual way is counted by the reason; what broke in the middle of its answer is lost, as on a bad line. */
 function endings(text: LaneText): void {
-  const reasons: readonly (readonly [label: string, LaneOutcome])[] = [
-    ['shape', 'shape'],
-    ['missed', 'missed'],
-    ['too old', 'expired'],
-    ['peek', 'peek'],
-    ['stranger', 'stranger'],
-    ['large', 'large'],
-    ['failed', 'failed'],
-  ];
-  for (const [label, outcome] of reasons) {
-    text.label(label);
-    text.do('set', r2, outcomes.indexOf(outcome));
+  for (const [number, cause] of laneCauses.entries()) {
+    text.label(cause);
+    text.do('set', r2, number);
     text.goTo('counted');
   }
   text.label('counted');
   text.store(4, frame, stack.number, inRegister(r2));
-  lookUpMap(text, 'counters', stack.number, 'not ours');
-  addOne(text, 0);
+  lookUpMap(text, 'passed', stack.number, 'not ours');
+  text.load(r2, 8, r0, 0);
+  text.do('add', r2, 1);
+  text.store(8, r0, 0, inRegister(r2));
   text.label('not ours');
   text.do('set', r0, verdictNext);
   text.exit();

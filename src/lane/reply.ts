@@ -2,10 +2,17 @@
  * The second half of the lane's program: the packet becomes its answer. It begins when the answer is found and fits, and the
  * packet has its new length; what fails from here on is lost, as on a bad line.
  */
-import type { Width } from './assembler.js';
-import { markLayout, slotLayout, slotRecordsBytesMax, slotTtlsMax } from './layout.js';
+import type { Register, Width } from './assembler.js';
 import {
-  addOne,
+  markLayout,
+  scratchBytes,
+  slotLayout,
+  slotRecordsBytesMax,
+  slotTtlsMax,
+  variantBits,
+  variantsCount,
+} from './layout.js';
+import {
   configuration,
   dns,
   dnsHeaderBytes,
@@ -265,6 +272,10 @@ function writeChecksum(text: LaneText): void {
   loadSaved(text, r4, 'total');
   text.do('add', r4, udpHeaderBytes);
   text.do('set', configuration, inRegister(r4));
+  forgetWays(text, configuration);
+  text.if(configuration, 'above', scratchBytes - 8, 'broken');
+  text.if(configuration, 'below', udpHeaderBytes, 'broken');
+  text.do('set', r4, inRegister(configuration));
   text.do('set', r2, udpBehindIpv6);
   readPacket(text, inRegister(roaming), 'broken');
   text.do('set', r3, inRegister(roaming));
@@ -302,18 +313,34 @@ function addToChecksum(text: LaneText): void {
   text.call(helpers.checksum);
 }
 
-/** Counts the answer by what it is, and by slot; then the kernel sends the packet. */
+/**
+ * The register is as it was, but the verifier does not know: without CAP_PERFMON it wants one proof of a place in memory
+ * for all ways on which the program may come to it, whether the register is a constant there or not.
+ */
+function forgetWays(text: LaneText, register: Register): void {
+  text.load(r4, 4, slotRegister, slotLayout.generation);
+  text.do('set', r5, inRegister(r4));
+  text.do('xor', r4, inRegister(r5));
+  text.do('xor', register, inRegister(r4));
+}
+
+/** Counts the answer by slot and variant; then the kernel sends the packet. */
 function sendBack(text: LaneText, sendsBack: SendsBack): void {
   lookUpMap(text, 'marks', stack.slotNumber, 'broken');
-  addOne(text, markLayout.hits);
-  text.load(r2, 4, slotRegister, slotLayout.counter);
-  text.store(4, frame, stack.number, inRegister(r2));
-  lookUpMap(text, 'counters', stack.number, 'broken');
-  addOne(text, 0);
   loadSaved(text, r2, 'isStale');
-  text.store(4, frame, stack.number, inRegister(r2));
-  lookUpMap(text, 'counters', stack.number, 'broken');
-  addOne(text, 0);
+  text.do('multiply', r2, variantBits.isStale);
+  loadSaved(text, r3, 'hasOpt');
+  text.do('or', r2, inRegister(r3));
+  loadSaved(text, r3, 'udpAt');
+  text.if(r3, 'equal', udpBehindIpv4, 'the variant');
+  text.do('or', r2, variantBits.isIpv6);
+  text.label('the variant');
+  forgetWays(text, r2);
+  text.do('and', r2, variantsCount - 1);
+  text.do('shiftLeft', r2, 2);
+  text.do('add', r0, inRegister(r2));
+  text.do('set', r2, 1);
+  text.addAtomically(r0, markLayout.answers, r2);
   text.load(r1, 4, packetRegister, viewOfPacket.interfaceIndex);
   text.do('set', r2, 0);
   text.call(sendsBack === 'peer' ? helpers.redirectPeer : helpers.redirect);

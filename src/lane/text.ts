@@ -4,7 +4,7 @@
  */
 import type { Assembler, BpfOperand, Condition, Register, Width } from './assembler.js';
 
-export const laneMaps = ['config', 'scratch', 'index', 'slots', 'marks', 'clients', 'counters'] as const;
+export const laneMaps = ['config', 'scratch', 'index', 'slots', 'marks', 'clients', 'interfaces', 'passed'] as const;
 export type LaneMap = (typeof laneMaps)[number];
 
 export type LaneText = Assembler<LaneMap>;
@@ -13,17 +13,30 @@ export const helpers = {
   lookUp: 1,
   update: 2,
   storeBytes: 9,
+  cloneRedirect: 13,
   redirect: 23,
   loadBytes: 26,
   checksum: 28,
   loadBytesRelative: 68,
   changeTail: 38,
   redirectPeer: 155,
+  lookUpSocket: 85,
+  releaseSocket: 86,
   coarseNow: 160,
 } as const;
 
 /** Fields of struct __sk_buff, the program's view of a packet. */
-export const viewOfPacket = { bytes: 0, protocol: 16, vlanPresent: 20, interfaceIndex: 40 } as const;
+export const viewOfPacket = {
+  bytes: 0,
+  mark: 8,
+  protocol: 16,
+  vlanPresent: 20,
+  priority: 32,
+  interfaceIndex: 40,
+} as const;
+
+/** In a copy that we send up: `mark` until it comes to our program again, then `priority`, which no firewall looks at. */
+export const copyMark = 0x5a48_6f70;
 
 // A frame's first bytes: Ethernet, IPv4 without options or IPv6 without extensions, UDP, DNS.
 const ipAt = 14;
@@ -98,6 +111,10 @@ export const stack = {
   slotNumber: -272,
   ttl: -276,
   number: -280,
+  /** Both ends of the packet, up to 36 bytes. */
+  ends: -316,
+  mark: -328,
+  looker: -336,
 } as const;
 
 export const ip = stack.headers + ipAt;
@@ -161,11 +178,4 @@ export function writePacket(text: LaneText): void {
   text.do('set', r5, 0);
   text.call(helpers.storeBytes);
   text.if(r0, 'notEqual', 0, 'broken');
-}
-
-/** One more in the element that register 0 points to. */
-export function addOne(text: LaneText, at: number): void {
-  text.load(r2, 8, r0, at);
-  text.do('add', r2, 1);
-  text.store(8, r0, at, inRegister(r2));
 }

@@ -6,10 +6,10 @@
 import { getSystemErrorName } from 'node:util';
 import { Bpf } from '../os/bpf.js';
 import type { SystemCallsOrWhyNot } from '../os/system-calls.js';
-import { clientKey, configValue, longValue, numberKey } from './elements.js';
+import { clientKey, clientValue, configValue, longValue, numberKey } from './elements.js';
 import { indexPlace, type LaneAnswer, laneHash, writeSlot } from './entry.js';
 import { bucketBytes, laneSlotBytes } from './layout.js';
-import { closeLane, type LaneInKernel, openLane } from './maps.js';
+import { closeLane, type LaneInKernel, openLane, refusalText } from './maps.js';
 
 interface LaneTrial {
   readonly isPossible: boolean;
@@ -23,14 +23,14 @@ const loopbackIndex = 1;
 const timedRuns = 1_000;
 
 /** `kernel` is its release, as uname says it. */
-export function tryLane(system: SystemCallsOrWhyNot, kernel: string, nowMs: () => number): LaneTrial {
+export async function tryLane(system: SystemCallsOrWhyNot, kernel: string, nowMs: () => number): Promise<LaneTrial> {
   if (system.calls === null) return impossible(system.why);
   const { calls } = system;
   const bpf = new Bpf(calls);
   const startedMs = nowMs();
   const close = (fd: number): void => void calls.close(fd);
-  const lane = openLane(bpf, close);
-  if ('step' in lane) return impossible(refusalText(lane.step, lane.errno, lane.complaint));
+  const lane = await openLane(bpf, close);
+  if ('step' in lane) return impossible(refusalText(lane));
   const tookMs = nowMs() - startedMs;
   try {
     const link = bpf.attach(lane.programs.same, loopbackIndex);
@@ -48,20 +48,6 @@ export function tryLane(system: SystemCallsOrWhyNot, kernel: string, nowMs: () =
 
 function impossible(why: string): LaneTrial {
   return { isPossible: false, sentence: `The kernel lane is not possible here: ${why}.` };
-}
-
-function refusalText(step: 'map' | 'program', errno: number, complaint: string): string {
-  const code = getSystemErrorName(errno);
-  if (code === 'EPERM')
-    return step === 'map'
-      ? 'bpf(2) is refused (EPERM); it takes the capability BPF, and a seccomp profile that allows it'
-      : `the program is refused (EPERM); it takes the capabilities BPF and NET_ADMIN${behind(complaint)}`;
-  if (code === 'ENOSYS') return 'this kernel has no bpf(2)';
-  return `the kernel refuses the ${step} (${code})${behind(complaint)}`;
-}
-
-function behind(complaint: string): string {
-  return complaint === '' ? '' : `: ${complaint}`;
 }
 
 const seed = 1n;
@@ -88,8 +74,8 @@ const testAnswer: LaneAnswer = {
   udpBytes: 1232,
   flagsSet: 0,
   flagsCleared: 0,
+  refreshBeforeMs: 0,
   generation: 1,
-  counter: 0,
 };
 
 /** Nanoseconds that an answer takes, or null where it is wrong. */
@@ -102,16 +88,17 @@ function answersTest(bpf: Bpf, { maps, programs }: LaneInKernel): number | null 
   const config = configValue({
     heartbeatNs: forever,
     deadAfterNs: 0n,
-    peekEveryNs: 0n,
+    inertFromNs: forever,
     seed,
     generation: testAnswer.generation,
+    digest: 0n,
     places: [{ address: '169.254.20.10', port: 53 }],
   });
   const writes: readonly (readonly [number, Uint8Array, Uint8Array])[] = [
     [maps.slots, numberKey(0), slot],
     [maps.index, numberKey(bucket), ways],
     [maps.config, numberKey(0), config],
-    [maps.clients, clientKey(loopbackIndex, '10.0.0.2'), longValue(forever)],
+    [maps.clients, clientKey(loopbackIndex, '10.0.0.2'), clientValue(forever)],
   ];
   for (const [map, key, value] of writes) if (bpf.update(map, key, value) < 0) return null;
   const { verdict, packet } = bpf.run(programs.peer, asked);

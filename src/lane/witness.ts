@@ -1,12 +1,13 @@
 /**
  * The program on our own sockets: it sees the packets that reached us, behind every firewall and policy, and notes who
  * sent them and over which interface. Only who is noted is answered in the kernel, for a while; then a packet has to get
- * through again. It keeps every packet as it is.
+ * through again. It keeps every packet as it is, and drops only copies, which were made for it alone.
  */
 import { laneAdmissionMs } from '../limits.js';
 import { type Assembled, Assembler } from './assembler.js';
 import { clientLayout } from './layout.js';
 import {
+  copyMark,
   frame,
   helpers,
   inRegister,
@@ -28,10 +29,11 @@ import {
 const fromNetworkHeader = 1;
 const senderAt = { ipv4: { at: 12, bytes: 4 }, ipv6: { at: 8, bytes: 16 } } as const;
 const keepsAll = -1;
+const keepsNothing = 0;
 const now = 7;
 
-/** Below the frame pointer: a key of `clients`, so placed that the address is at a multiple of 8, and a value. */
-const witnessStack = { client: -28, until: -40 } as const;
+/** Below the frame pointer: a key of `clients`, so placed that the address is at a multiple of 8, and its value. */
+const witnessStack = { client: -28, until: -48 } as const;
 
 /** The program, for maps with these descriptors. */
 export function witnessProgram(descriptorOf: (map: LaneMap) => number): Assembled {
@@ -61,7 +63,12 @@ export function witnessProgram(descriptorOf: (map: LaneMap) => number): Assemble
   text.if(r0, 'notEqual', 0, 'keep');
   admit(text);
   text.label('keep');
+  text.load(r2, 4, packetRegister, viewOfPacket.priority);
+  text.constant(r3, BigInt(copyMark));
   text.do('set', r0, keepsAll);
+  text.if(r2, 'notEqual', inRegister(r3), 'end');
+  text.do('set', r0, keepsNothing);
+  text.label('end');
   text.exit();
   return text.assembled(descriptorOf);
 }
@@ -73,6 +80,7 @@ function admit(text: Assembler<LaneMap>): void {
   text.constant(r1, BigInt(laneAdmissionMs) * 1_000_000n);
   text.do('add', r0, inRegister(r1));
   text.store(8, frame, witnessStack.until, inRegister(r0));
+  text.store(8, frame, witnessStack.until + clientLayout.renewedAt, 0);
   lookUpMap(text, 'clients', witnessStack.client, 'a new client');
   text.load(r2, 8, r0, 0);
   text.constant(r1, (BigInt(laneAdmissionMs) * 1_000_000n) / 2n);
@@ -82,9 +90,12 @@ function admit(text: Assembler<LaneMap>): void {
   text.store(8, r0, 0, inRegister(r2));
   text.goTo('keep');
   text.label('a new client');
-  text.map(r1, 'clients');
-  setToSum(text, r2, frame, witnessStack.client);
-  setToSum(text, r3, frame, witnessStack.until);
-  text.do('set', r4, 0);
-  text.call(helpers.update);
+  // The key of its interface is the beginning of its own.
+  for (const map of ['clients', 'interfaces'] as const) {
+    text.map(r1, map);
+    setToSum(text, r2, frame, witnessStack.client);
+    setToSum(text, r3, frame, witnessStack.until);
+    text.do('set', r4, 0);
+    text.call(helpers.update);
+  }
 }

@@ -19,7 +19,20 @@ export interface MapForm {
 const mapTypes = { array: 2, 'array per processor': 6, recent: 9 } as const satisfies Record<MapForm['type'], number>;
 const mapIsShared = 1 << 10;
 
-const bpfCommands = { createMap: 0, lookUp: 1, update: 2, load: 5, testRun: 10, link: 28 } as const;
+const bpfCommands = {
+  createMap: 0,
+  lookUp: 1,
+  update: 2,
+  remove: 3,
+  nextKey: 4,
+  load: 5,
+  pin: 6,
+  openPin: 7,
+  testRun: 10,
+  query: 16,
+  link: 28,
+  replaceProgram: 29,
+} as const;
 /** BPF_TCX_INGRESS: what an interface receives, before everything else. */
 const received = 46;
 /** BPF_F_BEFORE. */
@@ -28,6 +41,7 @@ const beforeOthers = 1 << 3;
 const programTypes = { 'on interfaces': 3, 'on sockets': 1 } as const;
 type RunsOn = keyof typeof programTypes;
 const bpfNameBytesMax = 15;
+const pathBytesMax = 4096;
 /** Behind a command's last field everything must be 0, so each call has its own. */
 const attributesBytes = 152;
 
@@ -38,7 +52,6 @@ const logAt = 128 * 1024;
 const logBytes = 128 * 1024;
 const memoryBytes = 256 * 1024;
 const license = 'Apache-2.0';
-const licenseAt = outAt - 16;
 
 interface LoadedProgram {
   /** The program's descriptor, or the negative errno. */
@@ -54,12 +67,14 @@ interface TestRun {
   readonly nanoseconds: number;
 }
 
+type BpfCalls = Pick<SystemCalls, 'bpf' | 'bpfLater' | 'addressOf'>;
+
 export class Bpf {
-  readonly #calls: Pick<SystemCalls, 'bpf' | 'addressOf'>;
+  readonly #calls: BpfCalls;
   readonly #bytes: Uint8Array;
   readonly #memoryAt: number;
 
-  constructor(calls: Pick<SystemCalls, 'bpf' | 'addressOf'>) {
+  constructor(calls: BpfCalls) {
     this.#calls = calls;
     const memory = new ArrayBuffer(memoryBytes);
     this.#bytes = new Uint8Array(memory);
@@ -81,23 +96,91 @@ export class Bpf {
     return this.#element(bpfCommands.update, map);
   }
 
-  /** Fills `value`; of a map per processor with one value for each, one behind the other. */
+  /** Fills `value`; of a map per processor with one value for each, one behind the other, and zeros behind them. */
   lookUp(map: number, key: Uint8Array, value: Uint8Array): number {
     this.#bytes.set(key, inAt);
+    this.#bytes.fill(0, outAt, outAt + value.length);
     const result = this.#element(bpfCommands.lookUp, map);
     if (result >= 0) value.set(this.#bytes.subarray(outAt, outAt + value.length));
     return result;
   }
 
-  /** Loads a program, after the verifier has proved it harmless. */
-  load(name: string, runs: RunsOn, instructions: Uint8Array): LoadedProgram {
-    const fd = this.#loadWith(name, runs, instructions, 0);
+  /** Removes the element of a map that is no array. */
+  remove(map: number, key: Uint8Array): number {
+    this.#bytes.set(key, inAt);
+    return this.#element(bpfCommands.remove, map);
+  }
+
+  /** The keys of a map that is no array, of 4 bytes each, at most so many; it may change meanwhile. */
+  numberKeys(map: number, max: number): number[] {
+    const keys: number[] = [];
+    const view = new DataView(this.#bytes.buffer, outAt, 4);
+    let key: Uint8Array | null = null;
+    while (keys.length < max) {
+      if (key !== null) this.#bytes.set(key, inAt);
+      const isFirst = key === null;
+      const result = this.#call(bpfCommands.nextKey, (attributes) => {
+        attributes.setUint32(0, map, true);
+        attributes.setBigUint64(8, isFirst ? 0n : this.#address(inAt), true);
+        attributes.setBigUint64(16, this.#address(outAt), true);
+      });
+      if (result < 0) break;
+      keys.push(view.getUint32(0, true));
+      key = this.#bytes.slice(outAt, outAt + 4);
+    }
+    return keys;
+  }
+
+  /** Keeps a map, program or link alive under this path of a bpf file system, whether or not a process has it open. */
+  pin(fd: number, path: string): number {
+    return this.#call(bpfCommands.pin, (attributes) => {
+      attributes.setBigUint64(0, this.#pathAddress(path), true);
+      attributes.setUint32(8, fd, true);
+    });
+  }
+
+  /** A descriptor of what is pinned there. */
+  openPin(path: string): number {
+    return this.#call(bpfCommands.openPin, (attributes) => attributes.setBigUint64(0, this.#pathAddress(path), true));
+  }
+
+  /** How many programs see what the interface receives, or the negative errno: EINVAL before Linux 6.6. */
+  attachedTo(interfaceIndex: number): number {
+    let count = 0;
+    const result = this.#call(
+      bpfCommands.query,
+      (attributes) => {
+        attributes.setUint32(0, interfaceIndex, true);
+        attributes.setUint32(4, received, true);
+      },
+      (attributes) => {
+        count = attributes.getUint32(24, true);
+      },
+    );
+    return result < 0 ? result : count;
+  }
+
+  /** The link's program from now on, without a packet that meets neither; beside this thread, as `attachLater`. */
+  replaceProgramLater(link: number, program: number): Promise<number> {
+    const attributes = new DataView(new ArrayBuffer(attributesBytes));
+    attributes.setUint32(0, link, true);
+    attributes.setUint32(4, program, true);
+    return this.#calls.bpfLater(bpfCommands.replaceProgram, attributes);
+  }
+
+  /** Loads a program, after the verifier has proved it harmless: tens of milliseconds, beside this thread. */
+  async load(name: string, runs: RunsOn, instructions: Uint8Array): Promise<LoadedProgram> {
+    const fd = await this.#calls.bpfLater(bpfCommands.load, this.#loadAttributes(name, runs, instructions));
     if (fd >= 0) return { fd, complaint: '' };
     // Once more, because the complaint costs time that the usual load need not take.
     this.#bytes.fill(0, logAt, logAt + logBytes);
-    const again = this.#loadWith(name, runs, instructions, 1);
+    const attributes = this.#loadAttributes(name, runs, instructions);
+    attributes.setUint32(24, 1, true);
+    attributes.setUint32(28, logBytes, true);
+    attributes.setBigUint64(32, this.#address(logAt), true);
+    this.#calls.bpf(bpfCommands.load, attributes);
     const log = Buffer.from(this.#bytes.subarray(logAt, logAt + logBytes)).toString('latin1');
-    return { fd: again, complaint: log.slice(0, log.indexOf('\0')).trim() };
+    return { fd, complaint: log.slice(0, log.indexOf('\0')).trim() };
   }
 
   /** Runs the program with a packet that nobody has received, on the interface `lo`. */
@@ -129,32 +212,32 @@ export class Bpf {
     };
   }
 
+  /** `attach` beside this thread: the kernel waits for locks of the network in it, some 9 ms. */
+  attachLater(program: number, interfaceIndex: number): Promise<number> {
+    return this.#calls.bpfLater(bpfCommands.link, linkAttributes(program, interfaceIndex));
+  }
+
   /**
    * Lets the program see what the interface receives, before other programs and everything else; the descriptor of a link,
    * which ends with its last descriptor. EINVAL before Linux 6.6.
    */
   attach(program: number, interfaceIndex: number): number {
-    return this.#call(bpfCommands.link, (attributes) => {
-      for (const [index, word] of [program, interfaceIndex, received, beforeOthers].entries())
-        attributes.setUint32(4 * index, word, true);
-    });
+    return this.#calls.bpf(bpfCommands.link, linkAttributes(program, interfaceIndex));
   }
 
-  #loadWith(name: string, runs: RunsOn, instructions: Uint8Array, logLevel: 0 | 1): number {
-    assert(instructions.length <= licenseAt, 'there is room for the program');
-    this.#bytes.set(instructions, inAt);
-    this.#bytes.set(Buffer.from(`${license}\0`), licenseAt);
-    return this.#call(bpfCommands.load, (attributes) => {
-      attributes.setUint32(0, programTypes[runs], true);
-      attributes.setUint32(4, instructions.length / 8, true);
-      attributes.setBigUint64(8, this.#address(inAt), true);
-      attributes.setBigUint64(16, this.#address(licenseAt), true);
-      writeName(attributes, 48, name);
-      if (logLevel === 0) return;
-      attributes.setUint32(24, logLevel, true);
-      attributes.setUint32(28, logBytes, true);
-      attributes.setBigUint64(32, this.#address(logAt), true);
-    });
+  /** The instructions are in memory of their own, because other calls are made meanwhile. */
+  #loadAttributes(name: string, runs: RunsOn, instructions: Uint8Array): DataView {
+    const memory = new Uint8Array(new ArrayBuffer(instructions.length + license.length + 1));
+    memory.set(instructions);
+    memory.set(Buffer.from(license), instructions.length);
+    const at = BigInt(this.#calls.addressOf(memory.buffer));
+    const attributes = new DataView(new ArrayBuffer(attributesBytes));
+    attributes.setUint32(0, programTypes[runs], true);
+    attributes.setUint32(4, instructions.length / 8, true);
+    attributes.setBigUint64(8, at, true);
+    attributes.setBigUint64(16, at + BigInt(instructions.length), true);
+    writeName(attributes, 48, name);
+    return attributes;
   }
 
   #element(command: number, map: number): number {
@@ -173,9 +256,24 @@ export class Bpf {
     return result;
   }
 
+  /** Of the path as the kernel reads it, in our memory. */
+  #pathAddress(path: string): bigint {
+    const bytes = Buffer.from(`${path}\0`);
+    assert(bytes.length <= pathBytesMax, 'a path is short');
+    this.#bytes.set(bytes, inAt);
+    return this.#address(inAt);
+  }
+
   #address(at: number): bigint {
     return BigInt(this.#memoryAt + at);
   }
+}
+
+function linkAttributes(program: number, interfaceIndex: number): DataView {
+  const attributes = new DataView(new ArrayBuffer(attributesBytes));
+  for (const [index, word] of [program, interfaceIndex, received, beforeOthers].entries())
+    attributes.setUint32(4 * index, word, true);
+  return attributes;
 }
 
 function writeName(attributes: DataView, at: number, name: string): void {

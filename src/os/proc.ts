@@ -30,6 +30,18 @@ export function socketsAt(protocol: Protocol, at: Endpoint, read: ReadProcNet = 
   return inodes;
 }
 
+/** The interfaces over which the default routes lead. `read` gives a file of /proc; undefined when it cannot. */
+export function defaultRouteInterfaces(read: (path: string) => string | undefined): readonly string[] {
+  const rows = (name: string): string[][] =>
+    (read(`/proc/self/net/${name}`) ?? '').split('\n').map((line) => line.trim().split(/\s+/));
+  const zero = /^0+$/;
+  return [
+    ...rows('route').flatMap(([name, to, , , , , , mask]) => (zero.test(to) && zero.test(mask) ? [name] : [])),
+    // lo has the route that rejects.
+    ...rows('ipv6_route').flatMap((row) => (zero.test(row[0]) && row[1] === '00' && row[9] !== 'lo' ? [row[9]] : [])),
+  ];
+}
+
 /** As /proc/net writes it: each 32-bit word of the address in host order, the port in network order. */
 function endpointText(at: Endpoint): string {
   const bytes = encodeSocketAddress(at);

@@ -56,7 +56,7 @@ const diagStateListen = 1 << 10;
 const diagChunkBytes = 32 * 1024;
 
 function askKernel(calls: SystemCalls, wanted: Wanted): BoundSocket[] | undefined {
-  const fd = calls.diagnosisSocket();
+  const fd = calls.netlinkSocket(linux.netlinkSocketDiagnosis);
   if (fd < 0) return undefined;
   try {
     if (calls.sendBytes(fd, diagRequest(wanted)) < 0) return undefined;

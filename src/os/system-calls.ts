@@ -13,6 +13,7 @@ export const linux = {
   familyIpv4: 2,
   familyIpv6: 10,
   familyNetlink: 16,
+  netlinkRoute: 0,
   netlinkSocketDiagnosis: 4,
   raw: 3,
   stream: 1,
@@ -28,6 +29,7 @@ export const linux = {
   sendTimeout: 21,
   sendBufferForce: 32,
   receiveBufferForce: 33,
+  attachBpf: 50,
   attachReusePortProgram: 51,
   detachReusePortProgram: 68,
   ipLevel: 0,
@@ -90,7 +92,8 @@ export interface SystemCalls {
   listen(fd: number, backlog: number): number;
   /** A stream socket to connect or, for unix sockets, to listen; non-blocking as those that it accepts. */
   streamSocket(family: number): number;
-  diagnosisSocket(): number;
+  /** To ask the kernel over netlink, of this protocol (`linux.netlink…`). */
+  netlinkSocket(protocol: number): number;
   /** One message; what does not fit into `bytes` is lost. */
   sendBytes(fd: number, bytes: Uint8Array): number;
   receiveBytes(fd: number, bytes: Uint8Array): number;
@@ -117,6 +120,12 @@ export interface SystemCalls {
   setSlice(nanoseconds: bigint): number;
   /** bpf(2); `attributes` is a union bpf_attr, whose last bytes may be missing. */
   bpf(command: number, attributes: DataView): number;
+  /** The same in a thread of libuv's pool, for commands that take long or wait for locks of the network. */
+  bpfLater(command: number, attributes: DataView): Promise<number>;
+  /** The memory that this descriptor shows, for good, or the negative errno: of a BPF map that may be shared. */
+  showMemory(fd: number, bytes: number): ArrayBuffer | number;
+  /** Copies as much of what this descriptor shows into our memory; 0 or the negative errno. */
+  copyMemory(fd: number, to: ArrayBuffer): number;
   epoll(): number;
   /** `event` is one struct epoll_event, as of `epollLayouts`. */
   epollControl(epoll: number, operation: number, fd: number, event: Int32Array): number;
@@ -168,6 +177,9 @@ const noSignal = 0x4000;
 const rights = 1;
 export const descriptorsMax = 253;
 const controlHeaderBytes = 16;
+/** PROT_READ | PROT_WRITE, MAP_SHARED. */
+const readAndWrite = 3;
+const sharedMapping = 1;
 const peeking = 2;
 const noBytes = new Uint8Array(0);
 const shutRead = 0;
@@ -179,7 +191,10 @@ export const schedulerLayout = { bytes: 48, atRuntime: 24, calls: { x64: 314, ar
 /** bpf, which the C library lacks as well. */
 export const bpfCalls = { x64: 321, arm64: 280 } as const;
 
-type Call = (...numbers: (number | ArrayBufferView)[]) => number;
+interface Call {
+  (...numbers: (number | ArrayBufferView)[]): number;
+  async(...numbersAndThen: (number | ArrayBufferView | ((error: unknown, result: number) => void))[]): void;
+}
 
 /** Functions of the C library by name; `checked` replaces -1 by the negative errno. */
 interface Libc {
@@ -234,8 +249,7 @@ function socketCalls({ koffi, of, checked }: Libc) {
       checked(setsockopt(fd, linux.socketLevel, linux.detachReusePortProgram, new Int32Array(1), 4)),
     listen: (fd, backlog) => checked(listen(fd, backlog)),
     streamSocket: (family) => checked(socket(family, linux.stream | socketCloseOnExec | streamNonBlocking, 0)),
-    diagnosisSocket: () =>
-      checked(socket(linux.familyNetlink, linux.raw | socketCloseOnExec, linux.netlinkSocketDiagnosis)),
+    netlinkSocket: (protocol) => checked(socket(linux.familyNetlink, linux.raw | socketCloseOnExec, protocol)),
     connect: (fd, address) => checked(connect(fd, address, address.length)),
     accept: (fd, peer = noBytes) =>
       checked(accept4(fd, peer, new Uint32Array([peer.length]), socketCloseOnExec | streamNonBlocking)),
@@ -318,6 +332,9 @@ function memoryCalls({ koffi, of, checked }: Libc) {
   const read = of('int64_t', 'read', ['int', 'size_t', 'size_t']);
   const write = of('int64_t', 'write', ['int', 'size_t', 'size_t']);
   const getrandom = of('int64_t', 'getrandom', ['void*', 'size_t', 'uint']);
+  const mmap = of('int64_t', 'mmap', ['size_t', 'size_t', 'int', 'int', 'int', 'int64_t']);
+  const munmap = of('int', 'munmap', ['size_t', 'size_t']);
+  const memmove = of('size_t', 'memmove', ['size_t', 'size_t', 'size_t']);
   const systemCall = of('int64_t', 'syscall', ['int64_t', 'int', 'void*', 'uint']);
   const pinned: ArrayBuffer[] = [];
   return {
@@ -331,6 +348,24 @@ function memoryCalls({ koffi, of, checked }: Libc) {
       checked(
         systemCall(bpfCalls[process.arch === 'arm64' ? 'arm64' : 'x64'], command, attributes, attributes.byteLength),
       ),
+    bpfLater: (command, attributes) =>
+      new Promise((resolve) => {
+        const number = bpfCalls[process.arch === 'arm64' ? 'arm64' : 'x64'];
+        systemCall.async(number, command, attributes, attributes.byteLength, (_, result) => {
+          // `attributes` must live until here.
+          resolve(attributes.byteLength > 0 ? checked(result) : result);
+        });
+      }),
+    showMemory(fd, bytes) {
+      const address = mmap(0, bytes, readAndWrite, sharedMapping, fd, 0);
+      return address < 0 ? checked(address) : koffi.view(BigInt(address), bytes);
+    },
+    copyMemory(fd, to) {
+      const address = mmap(0, to.byteLength, readAndWrite, sharedMapping, fd, 0);
+      if (address < 0) return checked(address);
+      memmove(Number(koffi.address(to)), address, to.byteLength);
+      return checked(munmap(address, to.byteLength));
+    },
     random: (words) => checked(getrandom(words, words.byteLength, 0)),
     eventFd: () => checked(eventfd(0, eventCloseOnExecNonBlocking)),
     read: (fd, at, bytes) => checked(read(fd, at, bytes)),

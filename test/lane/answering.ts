@@ -12,7 +12,7 @@ import { calls } from '../os/loopback-sockets.js';
 import { LaneWorld, ours, ours6, pod, pod6, second } from './world.js';
 
 const bpf = new Bpf(calls);
-const lane = openLane(bpf, () => {});
+const lane = await openLane(bpf, () => {});
 if ('step' in lane) throw new Error(`${lane.step} ${lane.errno} ${lane.complaint}`);
 const nowNs = process.hrtime.bigint();
 const world = new LaneWorld(nowNs + 3_600n * second, (map, key, value) => {
@@ -50,8 +50,8 @@ for (const message of kept) {
       udpBytes: 1232,
       flagsSet: 0,
       flagsCleared: 0,
+      refreshBeforeMs: 0,
       generation: 1,
-      counter: 16,
     });
   }
 }

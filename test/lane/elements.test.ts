@@ -12,16 +12,17 @@ test('keys and values are in this machine’s order, addresses and ports as in a
   const config = configValue({
     heartbeatNs: 1n,
     deadAfterNs: 2n,
-    peekEveryNs: 3n,
+    inertFromNs: 3n,
     seed: 4n,
     generation: 5,
+    digest: 6n,
     places: [
       { address: '169.254.20.10', port: 53 },
       { address: 'fd00::a', port: 5353 },
     ],
   });
   assert.equal(config.length, 256);
-  assert.equal(hex(config.subarray(0, 40)), [1, 2, 3, 4, 5].map((part) => `0${part}00000000000000`).join(''));
+  assert.equal(hex(config.subarray(0, 48)), [1, 2, 3, 4, 5, 6].map((part) => `0${part}00000000000000`).join(''));
   assert.equal(hex(config.subarray(64, 88)), '00000000000000000000ffffa9fe140a0035000000000000');
   assert.equal(hex(config.subarray(88, 112)), 'fd00000000000000000000000000000a14e9000000000000');
   assert.ok(config.subarray(112).every((byte) => byte === 0));

@@ -21,7 +21,7 @@ test('a slot has the answer in parts: times in nanoseconds, records behind the h
   assert.equal(view.getBigUint64(slotLayout.stored, true), 1_500_000n);
   assert.equal(view.getBigUint64(slotLayout.expires, true), 2_001_250_000n);
   assert.equal(view.getUint32(slotLayout.generation, true), 7);
-  assert.equal(view.getUint32(slotLayout.counter, true), 9);
+  assert.equal(view.getUint32(slotLayout.refreshBefore, true), 0);
   const recordsBytes = view.getUint16(slotLayout.recordsBytes, true);
   assert.deepEqual(
     slot.subarray(slotLayout.records, slotLayout.records + recordsBytes),
@@ -54,7 +54,7 @@ test('too many records, or too long ones, are no slot’s', () => {
 test('the hash depends on the question, the key and the place, not on the spelling or the answer', () => {
   const hashOf = (answer: LaneAnswer): bigint => laneHash(slotOf(answer).slot, 5n);
   const hash = hashOf(laneAnswer('a.test'));
-  assert.equal(hashOf(laneAnswer('A.TEST', { storedAtMs: 9, counter: 1 }, 3)), hash);
+  assert.equal(hashOf(laneAnswer('A.TEST', { storedAtMs: 9, staleTtlSeconds: 1 }, 3)), hash);
   for (const other of [laneAnswer('b.test'), laneAnswer('a.test', { key: 1 }), laneAnswer('a.test', { place: 1 })])
     assert.notEqual(hashOf(other), hash);
   assert.notEqual(laneHash(slotOf(laneAnswer('a.test')).slot, 6n), hash);

@@ -27,8 +27,8 @@ describe('in the kernel', { skip: laneIsMissing }, () => {
   const bpf = laneIsMissing === false ? new Bpf(calls) : (null as never);
   let lane: LaneInKernel;
 
-  before(() => {
-    const opened = openLane(bpf, (fd) => void calls.close(fd));
+  before(async () => {
+    const opened = await openLane(bpf, (fd) => void calls.close(fd));
     assert.ok(!('step' in opened), 'step' in opened ? `${opened.step} ${opened.errno}: ${opened.complaint}` : '');
     lane = opened;
   });
@@ -66,20 +66,21 @@ describe('in the kernel', { skip: laneIsMissing }, () => {
     assert.ok(answers > 2_500, `${answers} answers`);
   });
 
-  test('a program that may not be loaded comes with the verifier’s words and the label before the place', () => {
-    const { fd, complaint } = bpf.load('wrong', 'on interfaces', Uint8Array.from([0x95, 0, 0, 0, 0, 0, 0, 0]));
+  test('a program that may not be loaded comes with the verifier’s words and the label before the place', async () => {
+    const { fd, complaint } = await bpf.load('wrong', 'on interfaces', Uint8Array.from([0x95, 0, 0, 0, 0, 0, 0, 0]));
     assert.equal(fd, -13);
     assert.match(complaint, /R0 !read_ok/);
   });
 
-  test('without another descriptor nothing stays open', () => {
+  test('without another descriptor nothing stays open', async () => {
     const closed: number[] = [];
     let made = 0;
     const few = new Bpf({
       addressOf: calls.addressOf,
+      bpfLater: calls.bpfLater,
       bpf: (command, attributes) => (++made > 4 ? -24 : calls.bpf(command, attributes)),
     });
-    const refused = openLane(few, (fd) => {
+    const refused = await openLane(few, (fd) => {
       closed.push(fd);
       calls.close(fd);
     });

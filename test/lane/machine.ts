@@ -32,6 +32,10 @@ export interface Ran {
   /** Where it was sent back to, and by which helper; null: it was not. */
   readonly sentTo: { readonly interfaceIndex: number; readonly isToPeer: boolean } | null;
   readonly steps: number;
+  /** Its mark and priority at the end, and the marks of its copies. */
+  readonly mark: number;
+  readonly priority: number;
+  readonly copies: readonly number[];
 }
 
 const stackBytes = 512;
@@ -42,6 +46,10 @@ export interface World {
   readonly nowNs: bigint;
   readonly interfaceIndex: number;
   readonly vlan?: number;
+  readonly mark?: number;
+  readonly priority?: number;
+  /** Whether a socket is there for the packet; there is. */
+  readonly hasSocket?: boolean;
   /** A helper that fails this time, by its number. */
   readonly failing?: number;
 }
@@ -59,6 +67,8 @@ class Machine {
   readonly #context: Region;
   #packet: Uint8Array;
   #sentTo: Ran['sentTo'] = null;
+  readonly #copies: number[] = [];
+  #sockets = 0;
 
   constructor(instructions: Uint8Array, frame: Uint8Array, world: World) {
     this.#view = new DataView(instructions.buffer, instructions.byteOffset, instructions.length);
@@ -67,7 +77,9 @@ class Machine {
     const context = new DataView(new ArrayBuffer(192));
     context.setUint32(0, frame.length, true);
     context.setUint16(16, (frame[13] << 8) | frame[12], true);
+    context.setUint32(8, world.mark ?? 0, true);
     context.setUint32(20, world.vlan ?? 0, true);
+    context.setUint32(32, world.priority ?? 0, true);
     context.setUint32(40, world.interfaceIndex, true);
     this.#context = { name: 'context', bytes: new Uint8Array(context.buffer) };
     this.#registers[1] = { region: this.#context, at: 0 };
@@ -97,7 +109,8 @@ class Machine {
           this.#store(this.#get(destination), offset, widths[code & 0x18], BigInt.asUintN(64, BigInt(constant)));
           break;
         case 3:
-          this.#store(this.#get(destination), offset, widths[code & 0x18], numberOf(this.#get(source)));
+          if (code === 0xc3) this.#addTo(this.#get(destination), offset, numberOf(this.#get(source)));
+          else this.#store(this.#get(destination), offset, widths[code & 0x18], numberOf(this.#get(source)));
           break;
         case 4:
         case 7:
@@ -106,7 +119,10 @@ class Machine {
         case 5:
           if (code === 0x95) {
             const verdict = Number(BigInt.asIntN(32, numberOf(this.#get(0))));
-            return { verdict, packet: this.#packet, sentTo: this.#sentTo, steps };
+            const context = new DataView(this.#context.bytes.buffer);
+            const [mark, priority] = [context.getUint32(8, true), context.getUint32(32, true)];
+            assert.equal(this.#sockets, 0, 'a socket that was looked up is released');
+            return { verdict, packet: this.#packet, sentTo: this.#sentTo, steps, mark, priority, copies: this.#copies };
           }
           if (code === 0x85) this.#call(constant);
           else if (this.#jumps(code, destination, operand)) number += offset;
@@ -184,7 +200,8 @@ class Machine {
 
   #store(to: Value, offset: number, bytes: number, what: bigint): void {
     const { view, region, at } = this.#place(to, offset, bytes);
-    assert.notEqual(region, this.#context, 'the context is only read');
+    const isWritable = at === 8 || at === 32;
+    assert.ok(region !== this.#context || (isWritable && bytes === 4), 'of the context only mark and priority change');
     if (region === this.#stack) {
       assert.equal(at % bytes, 0, `${bytes} bytes at ${at - stackBytes} of the stack`);
       this.#written.fill(1, at, at + bytes);
@@ -193,6 +210,10 @@ class Machine {
     else if (bytes === 4) view.setUint32(0, Number(what & 0xffff_ffffn), true);
     else if (bytes === 2) view.setUint16(0, Number(what & 0xffffn), true);
     else view.setUint8(0, Number(what & 0xffn));
+  }
+
+  #addTo(to: Value, offset: number, what: bigint): void {
+    this.#store(to, offset, 4, this.#load(to, offset, 4) + what);
   }
 
   #call(helper: number): void {
@@ -244,7 +265,7 @@ class Machine {
         const handle = this.#get(1);
         assert.ok(typeof handle === 'object' && 'map' in handle && handle.map.put !== undefined);
         const key = this.#place(this.#get(2), 0, keyBytesOf(handle.map.name));
-        const value = this.#place(this.#get(3), 0, 8);
+        const value = this.#place(this.#get(3), 0, handle.map.name === 'clients' ? 16 : 8);
         for (const { region, at, view } of [key, value]) {
           if (region === this.#stack) assert.ok(this.#written.subarray(at, at + view.byteLength).every(Boolean));
         }
@@ -264,6 +285,26 @@ class Machine {
         let sum = number(5);
         for (let half = 0; half < bytes; half += 2) sum += view.getUint16(half, true);
         return BigInt(sum);
+      }
+      case 13:
+        assert.equal(number(3), 1);
+        assert.equal(number(2), this.#world.interfaceIndex);
+        this.#copies.push(new DataView(this.#context.bytes.buffer).getUint32(8, true));
+        return 0n;
+      case 85: {
+        const bytes = number(3);
+        assert.deepEqual([bytes === 12 || bytes === 36, number(4), number(5)], [true, -1, 0]);
+        const { region, at } = this.#place(this.#get(2), 0, bytes);
+        assert.ok(region === this.#stack && this.#written.subarray(at, at + bytes).every(Boolean));
+        if (this.#world.hasSocket === false) return 0n;
+        this.#sockets++;
+        return { region: { name: 'socket', bytes: new Uint8Array(0) }, at: 0 };
+      }
+      case 86: {
+        const socket = this.#get(1);
+        assert.ok(typeof socket === 'object' && 'region' in socket && socket.region.name === 'socket');
+        this.#sockets--;
+        return 0n;
       }
       case 160:
         return this.#world.nowNs;

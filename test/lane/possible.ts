@@ -3,9 +3,9 @@ import { release } from 'node:os';
 import { tryLane } from '../../src/lane/try.js';
 import { calls, skip } from '../os/loopback-sockets.js';
 
-export const laneIsMissing: string | false = skip || reason();
+export const laneIsMissing: string | false = skip || (await reason());
 
-function reason(): string | false {
-  const { isPossible, sentence } = tryLane({ calls }, release(), () => 0);
+async function reason(): Promise<string | false> {
+  const { isPossible, sentence } = await tryLane({ calls }, release(), () => 0);
   return isPossible ? false : sentence;
 }

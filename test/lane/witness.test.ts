@@ -1,7 +1,7 @@
 /** Who is noted, in the machine of the tests and by real packets to real sockets. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { clientKey } from '../../src/lane/elements.js';
+import { clientKey, numberKey } from '../../src/lane/elements.js';
 import { closeLane, type LaneInKernel, openLane } from '../../src/lane/maps.js';
 import { witnessProgram } from '../../src/lane/witness.js';
 import { laneAdmissionMs } from '../../src/limits.js';
@@ -35,6 +35,7 @@ test('a sender is known for a while on the interface it came over, of both famil
     const lane = new LaneWorld(startNs);
     assert.equal(noted(lane, frameOf(message, { from, to }), startNs, from.address), startNs + admission);
     assert.equal(lane.element('clients', clientKey(8, from.address)), null);
+    assert.notEqual(lane.element('interfaces', numberKey(7)), null);
   }
 });
 
@@ -58,12 +59,10 @@ test('what is no IP packet, or too short for an address, notes nobody', () => {
 describe('on sockets', { skip: laneIsMissing }, () => {
   const bpf = laneIsMissing === false ? new Bpf(calls) : (null as never);
   const loopbackIndex = 1;
-  /** SO_ATTACH_BPF. */
-  const attach = 50;
   let lane: LaneInKernel;
 
-  before(() => {
-    const opened = openLane(bpf, (fd) => void calls.close(fd));
+  before(async () => {
+    const opened = await openLane(bpf, (fd) => void calls.close(fd));
     assert.ok(!('step' in opened), 'step' in opened ? opened.complaint : '');
     lane = opened;
   });
@@ -73,7 +72,7 @@ describe('on sockets', { skip: laneIsMissing }, () => {
     test(`a packet that reaches the socket of ${address} notes its sender, and arrives`, async () => {
       const wish = { at: { address, port: 0 }, ipv6Only: 'yes', sharedWith: 'nobody' } as const;
       const { fd, local } = openSocket(calls, wish);
-      assert.equal(calls.setOption(fd, linux.socketLevel, attach, new Int32Array([lane.programs.witness])), 0);
+      assert.equal(calls.setOption(fd, linux.socketLevel, linux.attachBpf, new Int32Array([lane.programs.witness])), 0);
       const key = clientKey(loopbackIndex, address);
       const until = new Uint8Array(8);
       assert.equal(bpf.lookUp(lane.maps.clients, key, until), -2);

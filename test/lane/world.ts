@@ -1,14 +1,17 @@
 /** The lane's maps in memory, for the machine of the tests, and the frames of pods that ask. */
 
-import { clientKey, configValue, longValue, numberKey } from '../../src/lane/elements.js';
+import { clientKey, clientValue, configValue, longValue, numberKey } from '../../src/lane/elements.js';
 import type { LaneAnswer } from '../../src/lane/entry.js';
 import { indexPlace, laneHash, writeSlot } from '../../src/lane/entry.js';
 import {
   bucketBytes,
   configLayout,
+  type LaneCause,
+  laneCauses,
   laneSlotBytes,
   markLayout,
   scratchBytes,
+  variantsCount,
   waysPerBucket,
 } from '../../src/lane/layout.js';
 import { type LaneMap, laneMaps } from '../../src/lane/text.js';
@@ -39,7 +42,8 @@ export class LaneWorld {
     this.#writes = writes;
     const places = [ours, ours6];
     const deadAfterNs = 3n * second;
-    this.#config = configValue({ heartbeatNs, deadAfterNs, peekEveryNs: 0n, seed, generation: 1, places });
+    const inertFromNs = 2n ** 62n;
+    this.#config = configValue({ heartbeatNs, deadAfterNs, inertFromNs, seed, generation: 1, digest: 0n, places });
     this.beat(heartbeatNs);
     for (const { address } of [pod, pod6]) this.admit(address, 2n ** 62n);
   }
@@ -54,7 +58,7 @@ export class LaneWorld {
   }
 
   admit(address: string, untilNs: bigint, from = interfaceIndex): void {
-    this.#put('clients', clientKey(from, address), longValue(untilNs));
+    this.#put('clients', clientKey(from, address), clientValue(untilNs));
   }
 
   /** Publishes the answer in the next slot; its number, or -1 where it does not fit. */
@@ -91,8 +95,14 @@ export class LaneWorld {
     return made;
   }
 
-  counter(number: number): bigint {
-    return new DataView(this.element('counters', numberKey(number))!.buffer).getBigUint64(0, true);
+  /** How often packets went their usual way for this cause. */
+  passed(cause: LaneCause): bigint {
+    return new DataView(this.element('passed', numberKey(laneCauses.indexOf(cause)))!.buffer).getBigUint64(0, true);
+  }
+
+  /** How often the slot has answered, by variant. */
+  answers(slot: number): readonly number[] {
+    return [...new Uint32Array(this.element('marks', numberKey(slot))!.buffer, markLayout.answers, variantsCount)];
   }
 
   /** By the descriptors that `descriptorOf` gives. */
@@ -115,7 +125,7 @@ export class LaneWorld {
   }
 }
 
-/** An answer with so many addresses, as it is published; with counter 9. */
+/** An answer with so many addresses, as it is published. */
 export function laneAnswerFor(
   name: string,
   changes: Partial<LaneAnswer> & Pick<LaneAnswer, 'storedAtMs' | 'expiresAtMs' | 'generation'>,
@@ -133,7 +143,7 @@ export function laneAnswerFor(
     udpBytes: 1232,
     flagsSet: 0,
     flagsCleared: 0,
-    counter: 9,
+    refreshBeforeMs: 0,
     ...changes,
   };
 }
@@ -144,7 +154,7 @@ const emptyBytes: Partial<Record<LaneMap, number>> = {
   index: bucketBytes,
   slots: laneSlotBytes,
   marks: markLayout.bytes,
-  counters: 8,
+  passed: 8,
 };
 
 export const descriptorOf = (map: LaneMap): number => 100 + laneMaps.indexOf(map);

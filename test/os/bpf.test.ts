@@ -32,8 +32,8 @@ describe('bpf(2)', { skip: laneIsMissing }, () => {
     assert.throws(() => bpf.createMap({ ...form, name: 'a name that is too long' }), /15 bytes/);
   });
 
-  test('a program is loaded, and run with a packet; one that is wrong comes with the reason', () => {
-    const { fd, complaint } = bpf.load('passes', 'on interfaces', passes);
+  test('a program is loaded, and run with a packet; one that is wrong comes with the reason', async () => {
+    const { fd, complaint } = await bpf.load('passes', 'on interfaces', passes);
     assert.ok(fd > 2);
     assert.equal(complaint, '');
     const packet = new Uint8Array(64).fill(7);
@@ -43,14 +43,14 @@ describe('bpf(2)', { skip: laneIsMissing }, () => {
     // Shorter than an Ethernet header.
     assert.equal(bpf.run(fd, packet.subarray(0, 10)).verdict, null);
     calls.close(fd);
-    const wrong = bpf.load('wrong', 'on interfaces', passes.subarray(8));
+    const wrong = await bpf.load('wrong', 'on interfaces', passes.subarray(8));
     assert.equal(wrong.fd, -13);
     assert.match(wrong.complaint, /R0 !read_ok/);
-    assert.equal(bpf.load('empty', 'on interfaces', new Uint8Array(0)).fd, -7);
+    assert.equal((await bpf.load('empty', 'on interfaces', new Uint8Array(0))).fd, -7);
   });
 
-  test('a program is attached to an interface as long as its link is open; one that is not there says so', () => {
-    const { fd } = bpf.load('passes', 'on interfaces', passes);
+  test('a program is attached to an interface as long as its link is open; one that is not there says so', async () => {
+    const { fd } = await bpf.load('passes', 'on interfaces', passes);
     for (let time = 0; time < 2; time++) {
       const link = bpf.attach(fd, 1);
       assert.ok(link > 2, `${link}`);
@@ -63,11 +63,11 @@ describe('bpf(2)', { skip: laneIsMissing }, () => {
   });
 });
 
-test('where bpf(2) is refused, every call says why', () => {
-  const refused = new Bpf({ bpf: () => -1, addressOf: () => 4096 });
+test('where bpf(2) is refused, every call says why', async () => {
+  const refused = new Bpf({ bpf: () => -1, bpfLater: async () => -1, addressOf: () => 4096 });
   assert.equal(refused.createMap(form), -1);
   assert.equal(refused.update(3, key(0), value), -1);
-  assert.deepEqual(refused.load('passes', 'on interfaces', passes), { fd: -1, complaint: '' });
+  assert.deepEqual(await refused.load('passes', 'on interfaces', passes), { fd: -1, complaint: '' });
   assert.equal(refused.run(3, new Uint8Array(64)).verdict, null);
   assert.equal(refused.attach(3, 1), -1);
 });

@@ -47,9 +47,9 @@ describe('lookAtSockets', { skip }, () => {
     let asked = 0;
     const counted: SystemCalls = {
       ...calls,
-      diagnosisSocket() {
+      netlinkSocket(protocol) {
         asked++;
-        return calls.diagnosisSocket();
+        return calls.netlinkSocket(protocol);
       },
     };
     const first = openSocket(calls, wish({ address: '127.0.0.1', port: 0 }));
@@ -105,7 +105,7 @@ describe('lookAtSockets', { skip }, () => {
       return message.byteLength;
     };
     const refusals: Partial<SystemCalls>[] = [
-      { diagnosisSocket: () => -97 },
+      { netlinkSocket: () => -97 },
       { sendBytes: () => -1 },
       { receiveBytes: () => -11 },
       { receiveBytes: () => 0 },

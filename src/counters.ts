@@ -193,6 +193,10 @@ export class Counters {
     this.events[eventIndexes[event]]++;
   }
 
+  countTimes(event: EventName, times: number): void {
+    this.events[eventIndexes[event]] += times;
+  }
+
   /** `count`: datagrams of one system call, at least one. */
   countBatch(packets: number): void {
     this.batches[32 - Math.clz32(packets - 1)]++;
@@ -243,6 +247,19 @@ export function observeBytes(numbers: Float64Array, base: number, transport: Tra
   const first = base + transport * sizePlaces;
   numbers[first + bucket]++;
   numbers[first + sizePlaces - 1] += bytes;
+}
+
+/** Answers that took next to no time. */
+export function addDurations(numbers: Float64Array, base: number, times: number): void {
+  numbers[base] += times;
+}
+
+/** `observeBytes` of UDP for so many messages of one size. */
+export function addBytes(numbers: Float64Array, base: number, bytes: number, times: number): void {
+  let bucket = 0;
+  while (bucket < sizeBucketsBytes.length && bytes > sizeBucketsBytes[bucket]) bucket++;
+  numbers[base + bucket] += times;
+  numbers[base + sizePlaces - 1] += bytes * times;
 }
 
 export const histogramPlaces = { duration: durationPlaces, size: sizePlaces } as const;

@@ -60,30 +60,33 @@ export interface BlockOptions extends Omit<DirectiveContext, 'zones' | 'warn'> {
 type Repeats = PluginReader['repeats'];
 type BlockContext = DirectiveContext & Pick<BlockOptions, 'plugins'>;
 
-/**
- * The directives that are no plugins, and the meaning of a second one in a block: CoreDNS refuses some, and uses one of
- * others silently.
- */
-const coreDirectives: Readonly<Record<string, Repeats>> = {
-  aaaa: 'refused',
-  bind: 'all',
-  bufsize: 'first',
-  cache: 'refused',
-  cancel: 'all',
-  debug: 'all',
-  dnstap: 'all',
-  errors: 'refused',
-  forward: 'all',
-  health: 'last',
-  log: 'all',
-  loop: 'refused',
-  metadata: 'refused',
-  pprof: 'refused',
-  prometheus: 'refused',
-  ready: 'refused',
-  reload: 'first',
-  timeouts: 'last',
-  trace: 'last',
+interface CoreDirective extends Pick<PluginReader, 'leavesHits'> {
+  /** The meaning of a second one in a block: CoreDNS refuses some, and uses one of others silently. */
+  readonly repeats: Repeats;
+}
+
+/** The directives that are no plugins. */
+const coreDirectives: Readonly<Record<string, CoreDirective>> = {
+  aaaa: { repeats: 'refused', leavesHits: true },
+  bind: { repeats: 'all', leavesHits: true },
+  bufsize: { repeats: 'first', leavesHits: true },
+  cache: { repeats: 'refused', leavesHits: true },
+  cancel: { repeats: 'all', leavesHits: true },
+  debug: { repeats: 'all', leavesHits: true },
+  // Each query is told to somebody.
+  dnstap: { repeats: 'all' },
+  errors: { repeats: 'refused', leavesHits: true },
+  forward: { repeats: 'all', leavesHits: true },
+  health: { repeats: 'last', leavesHits: true },
+  log: { repeats: 'all' },
+  loop: { repeats: 'refused', leavesHits: true },
+  metadata: { repeats: 'refused', leavesHits: true },
+  pprof: { repeats: 'refused', leavesHits: true },
+  prometheus: { repeats: 'refused', leavesHits: true },
+  ready: { repeats: 'refused', leavesHits: true },
+  reload: { repeats: 'first', leavesHits: true },
+  timeouts: { repeats: 'last', leavesHits: true },
+  trace: { repeats: 'last', leavesHits: true },
 };
 
 /** All supported directives, in alphabetical order. */
@@ -148,6 +151,7 @@ function readConfig(
         settings[name] === undefined || traits === undefined ? [] : [traits(settings[name], { aaaa: policy, zones })],
       ),
     ),
+    leavesHits: leavesAllHits(directives.names, settings, context.plugins),
     aaaa: policy,
     aaaaAt,
     errors: directives.read('errors', readErrors, null),
@@ -165,6 +169,19 @@ function readConfig(
   return { config, areAddressesKnown: bound !== null };
 }
 
+/** Whether all of these directives say so of themselves; one whose settings all mean `aaaa` need not. */
+function leavesAllHits(
+  names: readonly string[],
+  settings: BlockConfig['settings'],
+  plugins: readonly PluginReader[],
+): boolean {
+  return names.every((name) => {
+    const plugin = plugins.find((one) => one.name === name);
+    if (plugin === undefined) return coreDirectives[name]?.leavesHits === true;
+    return settings[name] === undefined || plugin.leavesHits === true;
+  });
+}
+
 type Reader<Value> = (directive: Directive, context: DirectiveContext) => Value;
 
 /** The directives of a block by name; reading one with an error adds the error and gives the absent value. */
@@ -177,8 +194,11 @@ class Directives {
   constructor(block: ServerBlock, context: BlockContext, findings: Findings) {
     this.context = context;
     this.findings = findings;
-    const repeats = { ...coreDirectives, ...Object.fromEntries(context.plugins.map((one) => [one.name, one.repeats])) };
-    this.#repeats = new Map(Object.entries(repeats));
+    const core = Object.entries(coreDirectives);
+    this.#repeats = new Map([
+      ...core.map(([name, { repeats }]) => [name, repeats] as const),
+      ...context.plugins.map(({ name, repeats }) => [name, repeats] as const),
+    ]);
     this.#byName = groupByName(block, directiveNames(context.plugins), findings);
     checkRepeats(this.#byName, this.#repeats, findings);
   }

@@ -23,6 +23,8 @@ export type CliCommand =
   | { readonly kind: 'plugins' }
   /** Whether this kernel takes the kernel lane. */
   | { readonly kind: 'try lane' }
+  /** Take out of the kernel what the lane has left. */
+  | { readonly kind: 'remove lane'; readonly folder: string }
   | { readonly kind: 'completion'; readonly shell: Shell }
   | { readonly kind: 'man' }
   /** One sentence for stderr, then exit 2. */
@@ -90,7 +92,9 @@ const serveCommand: CommandSpec = {
   exitStatus: '0 after a clean stop, 1 if the start failed, 2 if the command line or the configuration is invalid.',
   read({ flags, machine }) {
     const options = readMachineOptions(flags, machine);
-    return options.kernelLane === 'try' ? { kind: 'try lane' } : { kind: 'serve', options };
+    const { kernelLane, kernelLaneFolder: folder } = options;
+    if (kernelLane === 'try') return { kind: 'try lane' };
+    return kernelLane === 'remove' ? { kind: 'remove lane', folder } : { kind: 'serve', options };
   },
 };
 

@@ -165,6 +165,8 @@ export interface BlockConfig {
   readonly traits: BlockTraits;
   /** The settings of each plugin of the block, by name; for the plugin itself. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** Each of its directives leaves hits alone (`leavesHits` in plugins.ts). */
+  readonly leavesHits: boolean;
   /** `aaaa`, or a template that means the same; null asks the upstream. */
   readonly aaaa: AaaaPolicy | null;
   /** Where the policy was written; null with null. */

@@ -83,9 +83,21 @@ export const flagTable = {
   skipteardown: boolean(node, 'false', 'Leave interface and rules in place on exit.'),
   kernellane: text(
     node,
-    'off|try',
+    'off|on|beside|try|remove',
     'off',
-    'Cached answers given inside the kernel; try: print whether this kernel lets us, and exit.',
+    'Let the kernel give cached answers: on; beside: also where programs of others see the packets. try: print whether this kernel allows it, and exit. remove: take out of the kernel what earlier processes have left, and exit.',
+  ),
+  kernellanelinger: text(
+    node,
+    'DURATION',
+    '2m',
+    'How long the kernel goes on answering after the end of this process, until a successor serves; 0: not at all.',
+  ),
+  kernellanefolder: text(
+    node,
+    'PATH',
+    '/sys/fs/bpf/zerohop',
+    'Folder on a bpf file system for what outlives this process in the kernel.',
   ),
 
   'health-port': text(

@@ -14,6 +14,11 @@ export interface PluginReader<Settings = unknown> {
   readonly name: string;
   /** A second directive in a block is an error as in CoreDNS, or all count, or only one, with a warning. */
   readonly repeats: 'refused' | 'all' | 'first' | 'last';
+  /**
+   * Cached answers of a block with it are the same for every client and every time, but for their TTLs, and nobody is to
+   * hear of each: so the kernel may give them (lane/). By default they are not.
+   */
+  readonly leavesHits?: true;
   /** Reads all directives that count. Throws a ConfigError. */
   read(written: WrittenDirectives, context: DirectiveContext): Settings;
   traits?(settings: Settings, block: Pick<BlockConfig, 'aaaa' | 'zones'>): Partial<BlockTraits>;

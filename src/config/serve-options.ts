@@ -4,7 +4,7 @@
  * address Kubernetes put into the environment of this process when it started (so the Service must be of the same namespace
  * and older than the pod).
  */
-import { syncIntervalMsMax, syncIntervalMsMin, unixPathBytesMax, workersMax } from '../limits.js';
+import { laneStaleMaxMs, syncIntervalMsMax, syncIntervalMsMin, unixPathBytesMax, workersMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
 import { canonicalAddress, dnsPort, hostAddress, portNumber, readEndpoint, splitHostPort } from './addresses.js';
 import { listed } from './arguments.js';
@@ -12,7 +12,7 @@ import { formatDuration, parseDuration } from './durations.js';
 import { type Environment, type FlagName, type ReadFlags, UsageError } from './flag-reader.js';
 import { readLocalAddresses, refuseUnexpanded } from './local-addresses.js';
 
-const kernelLanes = ['off', 'try'] as const;
+const kernelLanes = ['off', 'on', 'beside', 'try', 'remove'] as const;
 const firewalls = ['iptables', 'nftables', 'auto', 'none'] as const;
 export type Firewall = (typeof firewalls)[number];
 
@@ -50,8 +50,11 @@ export interface ServeOptions {
   readonly firewall: Firewall;
   readonly syncIntervalMs: number;
   readonly skipTeardown: boolean;
-  /** `try`: instead of serving. */
+  /** `beside`: on, also at interfaces where others' programs hang. `try` and `remove`: instead of serving. */
   readonly kernelLane: (typeof kernelLanes)[number];
+  /** How long the kernel goes on after the end; 0: not at all. */
+  readonly kernelLaneLingerMs: number;
+  readonly kernelLaneFolder: string;
   /** For the NOTRACK rules only; the Corefile sets where /health is served. */
   readonly healthPort: number;
   readonly metricsAddress: Endpoint | null;
@@ -87,6 +90,8 @@ export function serveOptions(flags: ReadFlags, environment: Environment): ServeO
     syncIntervalMs: readSyncInterval(flags.text('syncinterval')),
     skipTeardown: flags.isSet('skipteardown'),
     kernelLane: readChoice('kernellane', flags.text('kernellane'), kernelLanes),
+    kernelLaneLingerMs: readLinger(flags.text('kernellanelinger')),
+    kernelLaneFolder: readPath(flags, 'kernellanefolder').replace(/\/+$/u, ''),
     healthPort: readPort(flags, 'health-port'),
     metricsAddress: readListenAddress(flags, 'metrics-listen-address'),
     formerMetricNames: flags.isSet('metrics-former-names'),
@@ -149,6 +154,19 @@ function readSyncInterval(text: string): number {
   if (intervalMs >= syncIntervalMsMin && intervalMs <= syncIntervalMsMax) return intervalMs;
   const range = `${formatDuration(syncIntervalMsMin)} to ${formatDuration(syncIntervalMsMax)}`;
   throw new UsageError(`-syncinterval "${text}" is out of range; write a duration from ${range}.`);
+}
+
+function readLinger(text: string): number {
+  let lingerMs: number;
+  try {
+    lingerMs = parseDuration(text);
+  } catch (error) {
+    throw new UsageError(`-kernellanelinger: ${(error as Error).message}`);
+  }
+  if (lingerMs <= laneStaleMaxMs) return lingerMs;
+  throw new UsageError(
+    `-kernellanelinger "${text}" is too long; write a duration up to ${formatDuration(laneStaleMaxMs)}, 0 for none.`,
+  );
 }
 
 /** `0.0.0.0:9353`, `:9353`, `localhost:9353`; null if empty. */

@@ -79,6 +79,7 @@ export class Workers<Table, Shared> {
   readonly #whenAnswering: (() => void)[] = [];
   #nextId = 1;
   #willTake = false;
+  #whenOpened: (fd: number) => void = () => {};
   #latest: readonly number[] = [];
 
   constructor(deps: WorkersDeps<Shared>) {
@@ -107,6 +108,12 @@ export class Workers<Table, Shared> {
   /** Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
   open(wanted: WantedUdp<Table>): Promise<UdpListener> {
     return withoutIpv6(wanted.at, async (at) => this.#openAt(wanted, at));
+  }
+
+  /** Calls `met` with the descriptor of each socket that is open, and of those that will be. */
+  eachSocket(met: (fd: number) => void): void {
+    for (const { fd } of this.#sockets.values()) met(fd);
+    this.#whenOpened = met;
   }
 
   /** Resolves when every worker serves all sockets that are open now. */
@@ -325,7 +332,10 @@ export class Workers<Table, Shared> {
 
   #add(listener: WorkerListener<Table>, fds: readonly number[], hasPacketInfo: boolean): void {
     listener.sockets.push(...fds.map((fd) => ({ id: this.#nextId++, fd, hasPacketInfo, listener })));
-    for (const socket of listener.sockets) this.#sockets.set(socket.id, socket);
+    for (const socket of listener.sockets) {
+      this.#sockets.set(socket.id, socket);
+      this.#whenOpened(socket.fd);
+    }
     this.#ports.hold(listener.local);
     this.#listeners.add(listener);
     this.#order();

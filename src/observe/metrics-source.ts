@@ -35,6 +35,8 @@ export interface MetricsSource {
   /** In the layout of `loopDelayBucketsSeconds`. */
   readonly loopDelays: Float64Array;
   readonly turns: Pick<Turns, 'lengths' | 'long' | 'during'>;
+  /** Null: `-kernellane` is off. */
+  kernelLane?(): KernelLaneNumbers | null;
   readonly build: BuildInfo;
   /** Wall-clock milliseconds since 1970. */
   readonly startedAtMs: number;
@@ -46,6 +48,20 @@ interface InstanceNumbers {
   readonly role: (typeof roles)[number];
   /** Other instances that stand by or start while this one serves. */
   readonly standBys: number;
+}
+
+export interface KernelLaneNumbers {
+  readonly isOn: boolean;
+  /** Why it is off; empty while it is on. */
+  readonly why: string;
+  readonly answers: number;
+  /** Of these, stale ones. */
+  readonly stale: number;
+  /** Queries left to the process, by cause. */
+  readonly passed: Readonly<Record<string, number>>;
+  readonly entries: number;
+  readonly links: number;
+  readonly linksRefused: number;
 }
 
 interface BuildInfo {

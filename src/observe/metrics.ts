@@ -12,6 +12,7 @@ import { eventFamilies } from './event-metrics.js';
 import { type Family, former, sampleLine } from './exposition.js';
 import { cacheFamilies } from './metrics-cache.js';
 import { dnsFamilies } from './metrics-dns.js';
+import { laneFamilies } from './metrics-lane.js';
 import { handoverFamilies, processFamilies } from './metrics-process.js';
 import { type MetricsSource, Scrape } from './metrics-source.js';
 import { upstreamFamilies } from './metrics-upstream.js';
@@ -32,6 +33,7 @@ const core: readonly Family<Scrape>[] = [
   ...handoverFamilies,
   ...eventFamilies,
   ...processFamilies,
+  ...laneFamilies,
 ];
 
 /** All families, with those of plugins and former names. */

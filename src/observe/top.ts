@@ -13,6 +13,8 @@ class Window {
   readonly names = new SpaceSaving(topCountersMax);
   readonly clients = new SpaceSaving(topCountersMax);
   samples = 0;
+  /** Of all, those that were counted and not sampled. */
+  counted = 0;
 
   constructor(readonly startedMs: number) {}
 
@@ -40,13 +42,22 @@ export class Top {
     if (this.#newer !== this.#older) this.#newer.add(question, client, packets);
   }
 
+  /** Queries about this name that were counted one by one, by the kernel, which does not tell whose they were. */
+  counted(question: string, packets: number): void {
+    this.#turn();
+    for (const window of new Set([this.#older, this.#newer])) {
+      window.names.add(question, packets);
+      window.counted += packets;
+    }
+  }
+
   /** For programs of this host only: names reveal what others do. */
   answer({ isLocal }: Asked): HttpAnswer {
     if (!isLocal) return { status: 403, body: 'only for programs on this node; connect from there.\n' };
     this.#turn();
-    const { startedMs, samples, names, clients } = this.#older;
+    const { startedMs, samples, counted, names, clients } = this.#older;
     const seconds = (this.#clock.nowMs() - startedMs) / 1000;
-    const perSample = samples === 0 ? samplePackets : names.total / samples;
+    const perSample = samples === 0 ? samplePackets : (names.total - counted) / samples;
     const shown = (counted: readonly CountedKey[]) =>
       counted.map(({ key, count, over }) => ({
         key,
@@ -59,7 +70,8 @@ export class Top {
       about:
         `One packet in ${perSample.toFixed(1)} was sampled and counts for all that it represents. The true count is ` +
         'between count - tooManyAtMost and count, plus or minus plusMinus (95 %). Names and clients not listed have fewer ' +
-        `queries than the last one listed, or fewer than packets / ${topCountersMax}.`,
+        `queries than the last one listed, or fewer than packets / ${topCountersMax}.` +
+        (counted === 0 ? '' : ` The kernel has answered ${Math.round(counted)}, which are in names only.`),
       since: new Date(this.#clock.wallMs() - seconds * 1000).toISOString(),
       seconds: Math.round(seconds),
       packets: Math.round(names.total),

@@ -7,6 +7,7 @@
 import { Blocks, cacheMemory } from '../cache/blocks.js';
 import { Cache } from '../cache/cache.js';
 import { Epochs } from '../cache/epochs.js';
+import { FirstHits } from '../cache/first-hits.js';
 import { cacheBytesOf } from '../config/capacity.js';
 import type { Config } from '../config/config.js';
 import type { Look } from '../config/watch.js';
@@ -63,6 +64,7 @@ import {
   type StartHttp,
 } from './endpoints.js';
 import { CacheWork, Generation, type GenerationDeps, newResolvConfFiles, prepare } from './generation.js';
+import type { LaneAtWork, OpenKernelLane } from './kernel-lane.js';
 import type { OpenSuccession, OpenWorkers } from './shared-sockets.js';
 
 /** The outsides, injected so that tests bring their own. */
@@ -87,6 +89,8 @@ export interface Outsides {
   readonly workers?: OpenWorkers;
   /** The other instances on this node; undefined: none. */
   readonly succession?: OpenSuccession | undefined;
+  /** Cached answers in the kernel; undefined: none. */
+  readonly kernelLane?: OpenKernelLane | undefined;
   /** The cache as a file; undefined: none. */
   readonly snapshot?: ((parts: Pick<SnapshotDeps, 'clock' | 'log' | 'warmth' | 'serves'>) => Snapshot) | undefined;
 }
@@ -130,6 +134,7 @@ interface Later {
   readonly active: () => ActiveConfiguration;
   readonly watching: () => Endpoints;
   readonly succession: () => Succession | null;
+  readonly lane: () => LaneAtWork | null;
 }
 
 /** Starts serving. Rejects with a ConfigError or a ListenError, and leaves nothing running then. */
@@ -139,27 +144,30 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
   const settings: Settings = { ...wanted, load: () => turns.during('reload', wanted.load) };
   const config = settings.load();
   settings.inForce(config);
-  const later: Later = { active: () => active, watching: () => watching, succession: () => succession };
+  const later: Later = {
+    active: () => active,
+    watching: () => watching,
+    succession: () => succession,
+    lane: () => lane,
+  };
 
   const known = startKnowing(outsides, later, { turns, cacheBytesMax: cacheBytesOf(config.blocks) });
   const doors = openDoors(outsides, known);
   // The main thread's two halves of the spine.
   const resolving = startResolving(outsides, known, later);
   const parts: Parts = { ...outsides, ...known, ...doors, ...resolving };
-  const { clock, counters, threads } = parts;
+  const { clock, threads } = parts;
 
   // Upstreams and plugins. Before the rest, because a template may not compile.
   const deps = generationDeps(parts);
   const first = new Generation(config, deps, await prepare(config, deps));
   const top = newTopTalkers({ ...parts, samples: threads?.samples ?? [] });
+  const lane = openLaneOf(parts, top.counted);
   const watching = newEndpoints(endpointsDeps({ ...parts, top }, settings, later), config);
   // The node: clients need a way to us.
   const host = new Host(hostDeps(parts, settings, watching), settings.host);
   // Other instances. Before the sockets are opened, which then join theirs.
-  const owns = (whose: TakingOver | 'another'): void => {
-    counters.count(whose === 'another' ? 'handovers' : takingOver[whose].event);
-    host[whose === 'another' ? 'release' : 'keep']();
-  };
+  const owns = ownerOf(parts, host, lane);
   const succession = outsides.succession?.({ ...parts, owns }) ?? null;
   const serves = () => (succession?.role ?? 'serving') === 'serving';
   const snapshot = outsides.snapshot?.({ ...parts, serves }) ?? null;
@@ -177,10 +185,12 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
     tablesChanged(now) {
       settings.inForce(now);
       threads?.update();
+      lane?.follow(now, active.generation.listeners);
       warnOfCapacity(cacheBytesOf(now.blocks), parts);
     },
   });
-  const ending = newEnding({ ...parts, watching, active, succession, host, snapshot });
+  lane?.follow(config, first.listeners);
+  const ending = newEnding({ ...parts, watching, active, succession, host, snapshot, lane });
 
   // Last, everything is opened: queries are answered from here on.
   try {
@@ -216,13 +226,34 @@ type Known = ReturnType<typeof startKnowing>;
 type Doors = ReturnType<typeof openDoors>;
 type Parts = Omit<Outsides, 'network'> & Known & Doors & ReturnType<typeof startResolving>;
 
+/** Called when the node's packets begin to come to this instance, or to another one. */
+function ownerOf({ counters }: Parts, host: Host, lane: LaneAtWork | null): (whose: TakingOver | 'another') => void {
+  return (whose) => {
+    counters.count(whose === 'another' ? 'handovers' : takingOver[whose].event);
+    host[whose === 'another' ? 'release' : 'keep']();
+    if (whose === 'another') lane?.release();
+    else void lane?.begin();
+  };
+}
+
+/** Null where nobody wants it, or no worker's socket could tell who may be answered. */
+function openLaneOf(
+  { kernelLane, firstHits, threads, ...parts }: Parts,
+  given: (question: Uint8Array, answers: number) => void,
+): LaneAtWork | null {
+  if (kernelLane === undefined || firstHits === null || threads === null) return null;
+  return kernelLane({ ...parts, firstHits, given, eachSocket: (met) => threads.eachSocket(met) });
+}
+
 function startKnowing(
-  { clock, random }: Outsides,
-  { active, succession }: Later,
+  { clock, random, kernelLane }: Outsides,
+  { active, succession, lane }: Later,
   { turns, cacheBytesMax }: { readonly turns: Turns; readonly cacheBytesMax: number },
 ) {
   const blocks = new Blocks(cacheMemory(cacheBytesMax), newHashKey(random));
   const epochs = new Epochs();
+  const firstHits = kernelLane === undefined ? null : new FirstHits();
+  blocks.firstHits = firstHits;
   const counters = new Counters(countersMemory(1));
   const hasAudience = (): boolean => (succession()?.audience ?? 0) > 0;
   const cache: Cache = new Cache(blocks, undefined, epochs, {
@@ -230,13 +261,15 @@ function startKnowing(
     crowded: () => counters.count('storeCrowded'),
     kept(ref) {
       if (hasAudience()) warmth.kept(ref);
+      lane()?.kept(ref);
     },
+    left: kernelLane === undefined ? undefined : (ref) => lane()?.left(ref),
     ended(ref) {
       if (hasAudience()) warmth.ended(ref);
     },
   });
   const warmth = newCacheTransfer({ cache, clock, counters, turns, generation: () => active().generation });
-  return { turns, blocks, epochs, counters, cache, cacheBytesMax, warmth, ownMark: random.below(ownMarks) };
+  return { turns, blocks, epochs, firstHits, counters, cache, cacheBytesMax, warmth, ownMark: random.below(ownMarks) };
 }
 
 function openDoors(outsides: Outsides, known: Known) {
@@ -291,7 +324,7 @@ function generationDeps(parts: Parts): GenerationDeps {
 function endpointsDeps(
   parts: Parts & Pick<EndpointsDeps, 'top'>,
   { metricsAddress, formerMetricNames, setupErrors, version }: Settings,
-  { active, succession }: Later,
+  { active, succession, lane }: Later,
 ): EndpointsDeps {
   const { turns, counters, cache, cacheBytesMax, clock, log, listeners, threads, pages, misses } = parts;
   return {
@@ -316,6 +349,7 @@ function endpointsDeps(
         answeringThreads: threads?.samples.length ?? 0,
         lastReloadSuccessful: active().isLastRefused ? 0 : 1,
       }),
+      kernelLane: () => lane()?.totals ?? null,
       instance: () => ({ role: succession()?.role ?? 'serving', standBys: succession()?.audience ?? 0 }),
       build: { version, revision: '', nodeVersion: process.version },
       startedAtMs: clock.wallMs(),
@@ -363,13 +397,14 @@ export interface EndingDeps {
   readonly host: Pick<Host, 'stepAside' | 'leave'>;
   readonly listeners: Pick<Listeners, 'drain'>;
   readonly snapshot: Pick<Snapshot, 'finish'> | null;
+  readonly lane: Pick<LaneAtWork, 'end'> | null;
   readonly threads: Pick<Workers<unknown, unknown>, 'end'> | null;
 }
 
 type Ending = Pick<App, 'stop' | 'hurry'>;
 
 export function newEnding(deps: EndingDeps): Ending {
-  const { clock, log, counters, watching, active, succession, misses, host, listeners, snapshot, threads } = deps;
+  const { clock, log, counters, watching, active, succession, misses, host, listeners, snapshot, lane, threads } = deps;
   let stopping: Promise<void> | null = null;
   let isHurried = false;
   const whenHurried: (() => void)[] = [];
@@ -384,6 +419,8 @@ export function newEnding(deps: EndingDeps): Ending {
     await waiting('clients', drainDeadlineMs, () => nobodyWaits());
     // While we still answer, so that a client sent elsewhere loses no query.
     await step('rules', () => host.stepAside(hostLeaveDeadlineMs));
+    // While we still answer what it leaves to us.
+    await step('the kernel lane', () => lane?.end());
     await waiting('listeners', drainedAtMs - clock.nowMs(), () => new Promise<void>((done) => listeners.drain(done)));
     await step('upstreams', () => active.generation.stop());
     await step('the snapshot', () => snapshot?.finish());

@@ -260,6 +260,9 @@ export function newTopTalkers(deps: {
           serve(packet, client);
         }
       },
+    /** `question` is name and type in wire format, in lower case. */
+    counted: (question: Uint8Array, packets: number): void =>
+      top.counted(Buffer.from(question).toString('latin1'), packets),
     answer(asked: Asked): HttpAnswer {
       readSamples();
       return top.answer(asked);

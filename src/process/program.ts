@@ -2,7 +2,7 @@
  * The program behind main.ts: passes the real outsides to app.ts and turns signals into reload and stop. Exit codes: 0
  * after a clean stop, 1 for a failed start, 2 for bad usage or configuration, each with one sentence on stderr.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, release } from 'node:os';
 import { formatEndpoint } from '../config/addresses.js';
 import { directiveNames } from '../config/block.js';
@@ -27,7 +27,7 @@ import { stayAlive, systemClock } from '../os/clock.js';
 import { systemCommands } from '../os/commands.js';
 import { systemEventLoop } from '../os/event-loop.js';
 import { openTrusted, readPieces, replaceText, replaceWhole } from '../os/files.js';
-import { newPrinter } from '../os/log.js';
+import { type Log, newPrinter } from '../os/log.js';
 import { hostAddresses, hostAddressesBeside, nodeNetwork } from '../os/node-network.js';
 import { openFilesMax } from '../os/open-files.js';
 import { ownSockets, userOfPeer } from '../os/proc.js';
@@ -42,7 +42,7 @@ import { newSnapshot } from '../takeover/snapshot.js';
 import { type App, type Outsides, type Settings, startApp } from './app.js';
 import type { EarlySignals } from './early-signals.js';
 import { onExceptions, onSignals, writePidFile } from './lifecycle.js';
-import { openWorkers, sharedNode } from './shared-sockets.js';
+import { networkNamespace, openWorkers, sharedNode } from './shared-sockets.js';
 
 const exitFailed = 1;
 const exitUsage = 2;
@@ -71,6 +71,8 @@ export async function runProgram(early: EarlySignals): Promise<void> {
       return print(pluginsText(directiveNames(plugins)));
     case 'try lane':
       return tryKernelLane();
+    case 'remove lane':
+      return removeKernelLane(command);
     case 'usage':
       return endWith(exitUsage, command.message);
     case 'check':
@@ -85,9 +87,26 @@ export async function runProgram(early: EarlySignals): Promise<void> {
 async function tryKernelLane(): Promise<void> {
   const { tryLane } = await import('../lane/try.js');
   const clock = systemClock();
-  const { isPossible, sentence } = tryLane(loadSystemCalls(), release(), () => clock.nowMs());
+  const { isPossible, sentence } = await tryLane(loadSystemCalls(), release(), () => clock.nowMs());
   print(sentence);
   if (!isPossible) process.exitCode = exitFailed;
+}
+
+async function removeKernelLane({ folder }: Extract<CliCommand, { kind: 'remove lane' }>): Promise<void> {
+  const { removeAllPins } = await import('../lane/pins.js');
+  try {
+    const count = removeAllPins(folder);
+    print(
+      count === 0
+        ? `Nothing of the kernel lane is left in ${folder}.`
+        : `Removed ${count} pins from ${folder}; the kernel answers nothing more.`,
+    );
+  } catch (error) {
+    endWith(
+      exitFailed,
+      `the kernel lane cannot be removed from ${folder}: ${(error as Error).message}; it takes root.`,
+    );
+  }
 }
 
 async function helpOf({ command }: Extract<CliCommand, { kind: 'help' }>): Promise<string> {
@@ -151,7 +170,8 @@ async function serve({ options }: Extract<CliCommand, { kind: 'serve' }>, early:
   survives(app);
 }
 
-type MachineOptions = Pick<ServeOptions, 'handoverPath' | 'cacheFilePath'> & { readonly threads: number };
+type LaneFlags = Pick<ServeOptions, 'kernelLane' | 'kernelLaneLingerMs' | 'kernelLaneFolder'>;
+type MachineOptions = Pick<ServeOptions, 'handoverPath' | 'cacheFilePath'> & LaneFlags & { readonly threads: number };
 
 /** Null after it has reported a failed start. */
 async function startWith(log: Logger, settings: Settings, options: MachineOptions): Promise<App | null> {
@@ -182,6 +202,7 @@ async function startWith(log: Logger, settings: Settings, options: MachineOption
     readPieces,
     look: systemLook,
     workers: openWorkers({ threads, system: node }),
+    kernelLane: await kernelLaneOf(options, node, { random, log }),
     succession: node.succession,
     snapshot: snapshotAt(cacheFilePath, random),
   };
@@ -200,6 +221,42 @@ function checkOpenFiles(config: Config, workers: number): Config {
   const tooFew = tooFewOpenFiles(config, workers, openFilesMax());
   if (tooFew !== null) throw new ListenError(tooFew);
   return config;
+}
+
+/** Its code is loaded only where it is wanted. */
+async function kernelLaneOf(
+  { kernelLane: wish, kernelLaneLingerMs: lingerMs, kernelLaneFolder: folder }: LaneFlags,
+  { calls }: Pick<ReturnType<typeof sharedNode>, 'calls'>,
+  { random, log }: { readonly random: Random; readonly log: Log },
+): Promise<Outsides['kernelLane']> {
+  if (calls === null) return undefined;
+  const namespace = networkNamespace().replace(/\D/g, '') || 'unknown';
+  if (wish !== 'on' && wish !== 'beside') return sweepKernelLane(folder, namespace, log);
+  const { kernelLane } = await import('./kernel-lane.js');
+  const version = programVersion();
+  return kernelLane({
+    calls,
+    random,
+    readFile,
+    folder,
+    namespace,
+    version,
+    lingerMs,
+    isBesideOthers: wish === 'beside',
+  });
+}
+
+/** What a process with the lane has left is not to answer beside one without it. */
+async function sweepKernelLane(folder: string, namespace: string, log: Log): Promise<undefined> {
+  if (!existsSync(`${folder}/${namespace}`)) return;
+  const { removeOwnPins } = await import('../lane/pins.js');
+  try {
+    log.info(
+      `kernel lane: removed ${removeOwnPins(folder, namespace)} pins of an earlier process, as -kernellane is off`,
+    );
+  } catch (error) {
+    log.warn(`kernel lane: what an earlier process has left cannot be removed: ${(error as Error).message}`);
+  }
 }
 
 function snapshotAt(path: string | null, random: Random): Outsides['snapshot'] {
@@ -242,7 +299,14 @@ async function runDemoCommand(): Promise<void> {
     const load = () => parseConfig(corefile, '(demo)', loadOptions(53));
     const unwatched = { metricsAddress: null, lookEveryMs: null, setupErrors: newSetupErrors(), host: null };
     const settings = { load, inForce() {}, version: programVersion(), formerMetricNames: false, ...unwatched };
-    const app = await startWith(log, settings, { threads: 1, handoverPath: null, cacheFilePath: null });
+    const app = await startWith(log, settings, {
+      threads: 1,
+      handoverPath: null,
+      cacheFilePath: null,
+      kernelLane: 'off',
+      kernelLaneLingerMs: 0,
+      kernelLaneFolder: '',
+    });
     onSignals(process, log)(app!);
     return { synthesized: () => app!.total('aaaaSynthesized') };
   };

@@ -2,6 +2,7 @@
 import { readlinkSync } from 'node:fs';
 import type { Blocks } from '../cache/blocks.js';
 import type { Epochs } from '../cache/epochs.js';
+import type { FirstHits } from '../cache/first-hits.js';
 import type { Counters } from '../counters.js';
 import { Workers } from '../listen/workers.js';
 import { boundPort } from '../os/bound-socket.js';
@@ -75,7 +76,7 @@ export function sharedNode(system: SystemCallsOrWhyNot, options: SharedNodeOptio
 }
 
 /** Its name, `net:[4026531840]`; empty where the system does not tell, for every instance. */
-function networkNamespace(): string {
+export function networkNamespace(): string {
   try {
     return readlinkSync('/proc/self/ns/net');
   } catch {
@@ -90,6 +91,7 @@ interface SharedSocketsDeps {
   readonly counters: Counters;
   readonly blocks: Blocks;
   readonly epochs: Epochs;
+  readonly firstHits: FirstHits | null;
   readonly ownMark: number;
 }
 
@@ -112,7 +114,15 @@ export function openWorkers({
     const prngSeed = deps.random.below(2 ** 32);
     const { memory, hashKey } = blocks;
     const asksUpstream = threads === 1;
-    const shared: WorkerMemory = { blocks: memory, hashKey, epochs: epochs.memory, ownMark, asksUpstream, prngSeed };
+    const shared: WorkerMemory = {
+      blocks: memory,
+      hashKey,
+      epochs: epochs.memory,
+      firstHits: deps.firstHits?.memory ?? null,
+      ownMark,
+      asksUpstream,
+      prngSeed,
+    };
     return new Workers<ZoneTable, WorkerMemory>({
       ...deps,
       ...system,

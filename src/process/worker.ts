@@ -2,6 +2,7 @@
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Blocks } from '../cache/blocks.js';
 import { Epochs } from '../cache/epochs.js';
+import { FirstHits } from '../cache/first-hits.js';
 import { Counters } from '../counters.js';
 import { newSlot, type Slot } from '../dns/answer.js';
 import type { HashKey } from '../dns/hash.js';
@@ -26,6 +27,8 @@ export interface WorkerMemory {
   readonly blocks: SharedArrayBuffer;
   readonly hashKey: HashKey;
   readonly epochs: SharedArrayBuffer;
+  /** Null: nobody wants to know. */
+  readonly firstHits: SharedArrayBuffer | null;
   readonly ownMark: number;
   /** Whether misses need not all go through the main thread: with several workers each would ask the same questions. */
   readonly asksUpstream: boolean;
@@ -42,7 +45,9 @@ if (loaded.calls === null) throw new Error(loaded.why);
 const { calls } = loaded;
 const counters = new Counters(first.counters);
 const epochs = new Epochs(shared.epochs);
-const context = new WorkerContext(new Blocks(shared.blocks, shared.hashKey), newSlot(0), counters, 'worker');
+const blocks = new Blocks(shared.blocks, shared.hashKey);
+if (shared.firstHits !== null) blocks.firstHits = new FirstHits(shared.firstHits);
+const context = new WorkerContext(blocks, newSlot(0), counters, 'worker');
 context.ownMark = shared.ownMark;
 context.dice = new Prng(shared.prngSeed + index);
 const recent = new RecentRefreshes();

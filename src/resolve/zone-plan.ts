@@ -213,10 +213,18 @@ function servedZone(planned: PlannedZone, numbers: ZoneNumbers, name: string, ca
     finishing: balance === null ? null : { balance, countsTranslated: false },
     translation: null,
     asks: isApart || cache === null ? null : asks,
+    isForKernel: !isApart && isForKernel(block),
   };
   if (translatedId === null) return own;
   const translated: ServedZone = { ...own, zoneId: translatedId, finishing: { balance, countsTranslated: true } };
   return { ...own, translation: { zone: translated, forIpv4: traits.translation!.forIpv4 } };
+}
+
+/** A plugin that forgot that its traits do not go with it is overruled. */
+function isForKernel({ leavesHits, cache, log, dnstap, traits }: BlockConfig): boolean {
+  const { sees, judges, access, prefers, translation } = traits;
+  if (!leavesHits || cache === null || cache.keepTtl || log.length > 0 || dnstap.length > 0) return false;
+  return sees === 0 && !judges && access.length === 0 && prefers === null && translation === null;
 }
 
 function directAskOf(block: BlockConfig): DirectAsk | null {

@@ -49,6 +49,8 @@ export interface ServedZone {
   readonly serverId: Uint8Array | null;
   /** A worker may ask upstream by itself; null: it defers all misses. One object for all zones of a block. */
   readonly asks: DirectAsk | null;
+  /** The kernel may give its cached answers, and its denials for AAAA (lane/). */
+  readonly isForKernel: boolean;
 }
 
 export interface DirectAsk {

@@ -37,6 +37,8 @@ test('without flags everything has the documented default', () => {
     syncIntervalMs: 60_000,
     skipTeardown: false,
     kernelLane: 'off',
+    kernelLaneLingerMs: 120_000,
+    kernelLaneFolder: '/sys/fs/bpf/zerohop',
     healthPort: 8080,
     metricsAddress: { address: '0.0.0.0', port: 9353 },
     formerMetricNames: true,
@@ -176,11 +178,24 @@ function kindOf(...argv: readonly string[]): string {
   return parseFlags(argv, environment).kind;
 }
 
-test('the kernel lane is off, or tried instead of serving', () => {
+test('the kernel lane is off, on, or tried or removed instead of serving', () => {
   assert.equal(optionsOf().kernelLane, 'off');
   assert.equal(kindOf('-kernellane=try'), 'try lane');
   assert.equal(kindOf('-kernellane', 'off'), 'serve');
-  refuses('-kernellane=on', /^-kernellane "on" is unknown; write off or try\.$/);
+  for (const wish of ['on', 'beside'] as const) assert.equal(optionsOf(`-kernellane=${wish}`).kernelLane, wish);
+  refuses('-kernellane=yes', /^-kernellane "yes" is unknown; write off, on, beside, try or remove\.$/);
+  const remove = ['-kernellane=remove', '-kernellanefolder=/run/bpf/zerohop/'];
+  assert.deepEqual(parseFlags(remove, environment), { kind: 'remove lane', folder: '/run/bpf/zerohop' });
+});
+
+test('the kernel goes on for an hour at most', () => {
+  assert.equal(optionsOf('-kernellanelinger=0').kernelLaneLingerMs, 0);
+  assert.equal(optionsOf('-kernellanelinger=1h').kernelLaneLingerMs, 3_600_000);
+  refuses(
+    '-kernellanelinger=61m',
+    /^-kernellanelinger "61m" is too long; write a duration up to 1h0m0s, 0 for none\.$/,
+  );
+  refuses('-kernellanelinger=soon', /^-kernellanelinger: /);
 });
 
 test('the firewall is one that we can write', () => {

@@ -1,7 +1,12 @@
 /** A `MetricsSource` of empty parts for tests, each of which may be replaced. */
 import { Counters, countersMemory, eventNames, observeDuration } from '../../src/counters.js';
 import { emptyHistogram } from '../../src/observe/exposition.js';
-import { healthBucketsSeconds, type MetricsSource, type ZoneSource } from '../../src/observe/metrics-source.js';
+import {
+  healthBucketsSeconds,
+  type KernelLaneNumbers,
+  type MetricsSource,
+  type ZoneSource,
+} from '../../src/observe/metrics-source.js';
 import { loopDelayBucketsSeconds } from '../../src/observe/process-numbers.js';
 import { Turns } from '../../src/observe/turns.js';
 import type { PluginAtWork } from '../../src/resolve/route.js';
@@ -34,6 +39,18 @@ export function newSource(parts: Partial<MetricsSource> = {}): MetricsSource {
     ...parts,
   };
 }
+
+/** Of a lane that is on. */
+export const kernelLane: KernelLaneNumbers = {
+  isOn: true,
+  why: '',
+  answers: 12,
+  stale: 2,
+  passed: { shape: 1, missed: 2, expired: 3, refresh: 4, stranger: 5, large: 6, failed: 7 },
+  entries: 8,
+  links: 9,
+  linksRefused: 1,
+};
 
 export const server = 'dns://169.254.20.10:53';
 
@@ -73,6 +90,7 @@ export function everything(): Partial<MetricsSource> {
     upstreams: () => [upstream],
     plugins: () => [{ server, zone: '.', name: 'cache' }],
     atWork: (plugin) => atWork.get(plugin) ?? [],
+    kernelLane: () => kernelLane,
     gauges: () => ({
       cacheUsedBytes: 1,
       cacheBytesMax: 2,

@@ -27,6 +27,15 @@ function newFixture() {
 }
 
 describe('Top', () => {
+  it('takes what the kernel has counted for what it is, and says that nobody knows whose it was', () => {
+    const { top, page } = newFixture();
+    top.seen(question('web.example.'), '10.244.0.7', 16);
+    top.counted(question('web.example.'), 1_000);
+    const { about, names, clients } = page();
+    assert.match(about, /One packet in 16\.0 was sampled.* The kernel has answered 1000, which are in names only\.$/);
+    assert.deepEqual([names[0].count, clients[0].count], [1_016, 16]);
+  });
+
   it('lists names with their types, and clients, the most frequent first, with what may be wrong with a count', async () => {
     const { clock, top, page } = newFixture();
     for (let times = 0; times < 100; times++) top.seen(question('web.example.'), '10.244.0.7', 16);

@@ -41,6 +41,7 @@ function ending(lameduckMs: number, did: Record<string, () => unknown> = {}) {
     host: { stepAside: () => noteLater('step aside'), leave: () => noteLater('node') },
     listeners: { drain: (drained) => void (note('drain') === never || drained()) },
     snapshot: { finish: () => void note('snapshot') },
+    lane: { end: () => void note('lane') },
     threads: { end: () => noteLater('threads') },
   };
   const { stop, hurry } = newEnding(world);
@@ -58,7 +59,7 @@ function ending(lameduckMs: number, did: Record<string, () => unknown> = {}) {
 }
 
 const steps = [
-  ...['not ready', 'finish', 'leave', 'step aside', 'drain', 'upstreams'],
+  ...['not ready', 'finish', 'leave', 'step aside', 'lane', 'drain', 'upstreams'],
   ...['snapshot', 'http', 'threads', 'left', 'node'],
 ];
 

@@ -45,6 +45,7 @@ function newWorld() {
     counters,
     blocks: cache.blocks,
     epochs: new Epochs(),
+    firstHits: null,
     ownMark: 7,
     lines,
     listener,

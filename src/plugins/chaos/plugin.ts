@@ -27,6 +27,7 @@ interface ChaosConfig {
 export const chaos: Plugin<ChaosConfig> = {
   name: 'chaos',
   repeats: 'last',
+  leavesHits: true,
   read([directive], { hostName }) {
     noBlock(directive);
     for (const { text, at } of directive.arguments) {

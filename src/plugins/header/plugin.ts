@@ -22,6 +22,7 @@ interface HeaderConfig {
 export const header: Plugin<HeaderConfig> = {
   name: 'header',
   repeats: 'all',
+  leavesHits: true,
   read: readHeaders,
   traits: ({ recursionDesired, response }) => ({
     responseFlags: response,

@@ -4,6 +4,7 @@ import type { Plugin } from '../plugin.js';
 export const minimal: Plugin<true> = {
   name: 'minimal',
   repeats: 'all',
+  leavesHits: true,
   read: readSwitches,
   start: () => ({ sections: 'answer' }),
 };

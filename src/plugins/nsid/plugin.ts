@@ -8,6 +8,7 @@ import type { Plugin } from '../plugin.js';
 export const nsid: Plugin<string> = {
   name: 'nsid',
   repeats: 'refused',
+  leavesHits: true,
   read: ([directive], context) => readNsid(directive, context),
   traits: (serverId) => ({ serverId }),
 };

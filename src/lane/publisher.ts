@@ -1,0 +1,311 @@
+/**
+ * Which cached answers the kernel gives: those that `answerNow` would give to every client in the same way, of entries
+ * that clients ask for more than once. Here the spine's decisions are taken once for all clients: zone, policy, flags.
+ */
+import {
+  type BlockRef,
+  type Blocks,
+  keyDnssecOk,
+  kindDenial,
+  kindServfail,
+  kindSuccess,
+  onFailureOnly,
+} from '../cache/blocks.js';
+import { Counters, countersMemory } from '../counters.js';
+import { newSlot } from '../dns/answer.js';
+import { readQuery } from '../dns/query.js';
+import {
+  atFlags,
+  atQuestions,
+  classIn,
+  copyOf,
+  flagRd,
+  flagTc,
+  messageFlags,
+  rcodeNoError,
+  rcodeNxDomain,
+  setU16,
+  typeA,
+  typeAaaa,
+} from '../dns/wire.js';
+import { headerBytes, laneSlots, laneStaleMaxMs } from '../limits.js';
+import { WorkerContext } from '../resolve/worker-context.js';
+import { aaaaForward, aaaaNodata, aaaaNxdomain, findZone, type ServedZone, type ZoneTable } from '../resolve/zones.js';
+import { type LaneAnswer, readSlot } from './entry.js';
+import type { Counted } from './hits.js';
+import type { Slots } from './slots.js';
+
+/** Stale answers have this TTL in zones that give none by themselves (RFC 8767 4). */
+const staleTtlSecondsDefault = 30;
+const denialBytesMax = 2_048;
+/** A tenth of a millisecond. */
+const adoptedPerSlice = 40;
+/** Times that are the same but for the way in which they are written. */
+const sameTimeMs = 1;
+
+/** A published answer, and the cache's entry behind it; 0: it was published by an earlier process. */
+interface Published extends Counted {
+  readonly ref: BlockRef;
+  /** Rounds since somebody asked for it. */
+  idleRounds: number;
+}
+
+type Publication = 'published' | 'not for the kernel' | 'no room';
+
+export class Publisher {
+  readonly #slots: Slots;
+  readonly #context: WorkerContext;
+  readonly #bySlot: (Published | null)[] = new Array(laneSlots).fill(null);
+  readonly #byRef = new Map<BlockRef, number[]>();
+  /** Hashes of questions whose published answers have no entry here. */
+  readonly #withoutEntry = new Set<number>();
+  /** The hash of the question whose answer was taken out last. */
+  #lastOut: number | null = null;
+  #tables: readonly ZoneTable[] = [];
+  #generation = 0;
+
+  constructor(blocks: Blocks, slots: Slots) {
+    this.#slots = slots;
+    this.#context = new WorkerContext(blocks, newSlot(denialBytesMax), new Counters(countersMemory(1)), 'main');
+  }
+
+  /** What belongs to the slot, also while it rests. */
+  of(slot: number): Published | null {
+    return this.#bySlot[slot];
+  }
+
+  has(ref: BlockRef): boolean {
+    return this.#byRef.has(ref);
+  }
+
+  /** Entries that are published, most of them more than once. */
+  refs(): readonly BlockRef[] {
+    return [...this.#byRef.keys()];
+  }
+
+  /** The tables of the places in the configuration, in their order. Nothing may be published. */
+  follow(tables: readonly ZoneTable[], generation: number): void {
+    this.#tables = tables;
+    this.#generation = generation;
+  }
+
+  /** Publishes the entry at every place that serves it, with the denial for AAAA that goes with its name. */
+  publish(ref: BlockRef, nowMs: number): Publication {
+    const { blocks } = this.#context;
+    if (!this.#isLasting(ref, nowMs)) return 'not for the kernel';
+    this.#withoutEntry.delete(blocks.words[ref >> 2]);
+    let outcome: Publication = 'not for the kernel';
+    const message = blocks.message(ref);
+    for (const [place, table] of this.#tables.entries()) {
+      const packet = questionPacket(message);
+      const zone = this.#zoneOf(packet, table);
+      if (zone === null || zone.zoneId !== blocks.zoneId(ref)) continue;
+      const { query } = this.#context;
+      if (query.type === typeAaaa && zone.aaaa !== aaaaForward) continue;
+      const { type, questionEnd } = query;
+      const answer = this.#answerOf(ref, zone, place, questionEnd);
+      const kind = blocks.kind(ref);
+      const outcomes = [this.#put(ref, answer, { ...this.#countedOf(ref, zone, answer), kind, type }, nowMs)];
+      if (type === typeA && zone.aaaa !== aaaaForward) {
+        const denial = this.#denialFor(packet, zone, answer);
+        outcomes.push(
+          this.#put(ref, denial, { ...this.#countedOf(ref, zone, denial), kind: null, type: typeAaaa }, nowMs),
+        );
+      }
+      if (outcomes.includes('no room')) return 'no room';
+      if (outcomes.includes('published')) outcome = 'published';
+    }
+    return outcome;
+  }
+
+  /**
+   * An entry was cached: whether an answer to the same question was published just before it left the cache, or comes from
+   * an earlier process.
+   */
+  continues(ref: BlockRef): boolean {
+    const hash = this.#context.blocks.words[ref >> 2];
+    return hash === this.#lastOut || this.#withoutEntry.has(hash);
+  }
+
+  /** Takes out all that was published of the entry. */
+  takeOut(ref: BlockRef, nowMs: number): void {
+    const slots = this.#byRef.get(ref);
+    if (slots === undefined) return;
+    for (const slot of slots) this.#slots.takeOut(slot, nowMs);
+    this.#byRef.delete(ref);
+    this.#lastOut = this.#context.blocks.words[ref >> 2];
+  }
+
+  takeOutSlot(slot: number, nowMs: number): void {
+    this.#slots.takeOut(slot, nowMs);
+    this.#forget(slot);
+  }
+
+  takeOutAll(nowMs: number): void {
+    this.#withoutEntry.clear();
+    this.#slots.takeOutAll(nowMs, (slot) => this.#forget(slot));
+  }
+
+  /** The slot has rested: what belonged to it is over. */
+  over(slot: number): void {
+    this.#bySlot[slot] = null;
+  }
+
+  /**
+   * Takes over the answers in these slots, which an earlier process has published, some a slice; those to whose question
+   * the cache has another answer are taken out.
+   */
+  *adopt(slots: readonly number[]): Generator<void, void> {
+    for (const [index, slot] of slots.entries()) {
+      if (index % adoptedPerSlice === adoptedPerSlice - 1) yield;
+      if (!this.#slots.isPublished(slot)) continue;
+      const adopted = this.#adopted(slot);
+      if (adopted === null) this.#slots.takeOut(slot, 0);
+      else this.#own(slot, adopted);
+    }
+  }
+
+  #adopted(slot: number): Published | null {
+    const { blocks, query } = this.#context;
+    const { question, recordsBytes, rcode, key, place, expiresAtMs } = readSlot(this.#slots.bytes(slot));
+    const packet = packetFor(question);
+    const table = this.#tables[place];
+    const zone = table === undefined ? null : this.#zoneOf(packet, table);
+    if (zone === null) return null;
+    const { type, questionEnd } = query;
+    const isDenial = type === typeAaaa && zone.aaaa !== aaaaForward;
+    if (isDenial) setU16(packet, questionEnd - 4, typeA);
+    const hash = blocks.hash(packet, questionEnd, zone.zoneId, key);
+    const ref = blocks.findHashed(hash, packet, questionEnd, zone.zoneId, key);
+    if (ref === 0) this.#withoutEntry.add(hash);
+    const isOther = ref !== 0 && Math.abs(blocks.expiresAtMs(ref) - expiresAtMs) > sameTimeMs;
+    if (isOther && expiresAtMs !== Number.POSITIVE_INFINITY) return null;
+    const kind = isDenial ? null : rcode === rcodeNxDomain ? kindDenial : kindSuccess;
+    return {
+      ref,
+      kind,
+      ordinal: zone.ordinal,
+      type,
+      rcode,
+      dnssecOk: (key & keyDnssecOk) !== 0,
+      queryBytes: questionEnd,
+      answerBytes: questionEnd + recordsBytes,
+      idleRounds: 0,
+    };
+  }
+
+  #isLasting(ref: BlockRef, nowMs: number): boolean {
+    const { blocks } = this.#context;
+    const isPlain = blocks.kind(ref) !== kindServfail && blocks.recheckAtMs(ref) !== onFailureOnly;
+    return isPlain && nowMs < blocks.expiresAtMs(ref) && (messageFlags(blocks.message(ref)) & flagTc) === 0;
+  }
+
+  /** The zone in which the packet's question may be answered by the kernel. The context's query is the packet's. */
+  #zoneOf(packet: Uint8Array, table: ZoneTable): ServedZone | null {
+    const { query } = this.#context;
+    if (readQuery(packet, packet.length, query) !== 'ok' || query.class !== classIn) return null;
+    const zone = findZone(table, packet, query);
+    return zone?.isForKernel && zone.cache !== null ? zone : null;
+  }
+
+  #answerOf(ref: BlockRef, zone: ServedZone, place: number, questionEnd: number): LaneAnswer {
+    const { blocks } = this.#context;
+    const expiresAtMs = blocks.expiresAtMs(ref);
+    const { prefetchHits, prefetchShare, staleTtlSeconds } = zone.cache!;
+    const first = blocks.ttlOffsets(ref);
+    return {
+      message: blocks.message(ref),
+      questionEnd,
+      ttlPlaces: [...blocks.halves.subarray(first, first + blocks.records(ref))],
+      storedAtMs: blocks.storedAtMs(ref),
+      expiresAtMs,
+      staleUntilMs: expiresAtMs + laneStaleMaxMs,
+      staleTtlSeconds: staleTtlSeconds || staleTtlSecondsDefault,
+      // As `answerNow` begins to refresh it.
+      refreshBeforeMs: prefetchHits > 0 ? Math.max(1_000, blocks.lifetimeMs(ref) * prefetchShare) : 0,
+      key: blocks.key(ref),
+      place,
+      udpBytes: zone.udpBytes,
+      flagsSet: zone.flags?.set ?? 0,
+      flagsCleared: zone.flags?.clear ?? 0,
+      generation: this.#generation,
+    };
+  }
+
+  /** The zone's denial for AAAA of the name whose A is this answer. The packet asks for A before and for AAAA after. */
+  #denialFor(packet: Uint8Array, zone: ServedZone, answer: LaneAnswer): LaneAnswer {
+    const context = this.#context;
+    const isGone = (answer.message[3] & 0x0f) === rcodeNxDomain;
+    const isSmart = zone.aaaa !== aaaaNxdomain && zone.aaaa !== aaaaNodata;
+    const rcode = zone.aaaa === aaaaNxdomain || (isSmart && isGone) ? rcodeNxDomain : rcodeNoError;
+    setU16(packet, context.query.questionEnd - 4, typeAaaa);
+    readQuery(packet, packet.length, context.query);
+    context.zone = zone;
+    const bytes = context.answerDenial(packet, zone, rcode);
+    const forever = { expiresAtMs: Number.POSITIVE_INFINITY, staleUntilMs: 0, refreshBeforeMs: 0 };
+    return {
+      ...answer,
+      message: copyOf(context.slot.bytes, 0, bytes),
+      questionEnd: context.query.questionEnd,
+      ttlPlaces: [],
+      ...(isSmart ? {} : forever),
+    };
+  }
+
+  #countedOf(
+    ref: BlockRef,
+    { ordinal }: ServedZone,
+    { message, questionEnd, key }: LaneAnswer,
+  ): Omit<Published, 'kind' | 'type'> {
+    return {
+      ref,
+      ordinal,
+      rcode: message[3] & 0x0f,
+      dnssecOk: (key & keyDnssecOk) !== 0,
+      queryBytes: questionEnd,
+      answerBytes: message.length,
+      idleRounds: 0,
+    };
+  }
+
+  #put(ref: BlockRef, answer: LaneAnswer, published: Published, nowMs: number): Publication {
+    const slot = this.#slots.publish(answer, nowMs, (replaced) => this.#forget(replaced));
+    if (slot === 'no fit') return 'not for the kernel';
+    if (slot === 'no room') return slot;
+    this.#own(slot, { ...published, ref });
+    return 'published';
+  }
+
+  #own(slot: number, published: Published): void {
+    this.#bySlot[slot] = published;
+    const { ref } = published;
+    if (ref === 0) return;
+    const slots = this.#byRef.get(ref);
+    if (slots === undefined) this.#byRef.set(ref, [slot]);
+    else slots.push(slot);
+  }
+
+  /** The slot is no longer published, but its answers are still to be counted. */
+  #forget(slot: number): void {
+    const ref = this.#bySlot[slot]?.ref ?? 0;
+    const slots = this.#byRef.get(ref)?.filter((other) => other !== slot);
+    if (slots === undefined) return;
+    if (slots.length === 0) this.#byRef.delete(ref);
+    else this.#byRef.set(ref, slots);
+  }
+}
+
+/** A query with the message's question and nothing else. */
+function questionPacket(message: Uint8Array): Uint8Array {
+  let end = headerBytes;
+  while (message[end] !== 0) end += 1 + message[end];
+  return packetFor(message.subarray(headerBytes, end + 1 + 4));
+}
+
+function packetFor(question: Uint8Array): Uint8Array {
+  const packet = new Uint8Array(headerBytes + question.length);
+  packet.set(question, headerBytes);
+  setU16(packet, atFlags, flagRd);
+  setU16(packet, atQuestions, 1);
+  return packet;
+}

@@ -11,6 +11,8 @@ import { zones } from './zones.js';
 export interface Knot {
   /** Queries since the start, by protocol and by type. */
   counted(): Promise<Counted>;
+  /** Says this to it, as an operator does with knotc. */
+  control(...words: string[]): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -28,21 +30,22 @@ export interface KnotPlace {
   command(...command: string[]): string[];
 }
 
-/** Starts Knot on the node's cluster address, port 53, UDP and TCP, and waits until it answers its control socket. */
+/** Starts Knot on the node's cluster address, port 53, UDP and TCP, and waits until it answers its control socket. `served`: its zones' files. */
 export async function startKnot(
   node: Node,
   place: KnotPlace = { address: clusterAddress, command: node.command },
+  served: Readonly<Record<string, string>> = zones,
 ): Promise<Knot> {
   const folder = join(node.folder, `knot-${place.address}`);
   mkdirSync(folder, { recursive: true });
-  for (const [zone, text] of Object.entries(zones)) writeFileSync(join(folder, zoneFile(zone)), text);
+  for (const [zone, text] of Object.entries(served)) writeFileSync(join(folder, zoneFile(zone)), text);
   const configuration = join(folder, 'knot.conf');
-  writeFileSync(configuration, knotConfiguration(folder, place.address));
+  writeFileSync(configuration, knotConfiguration(folder, place.address, Object.keys(served)));
   const server = start(place.command('knotd', '-c', configuration));
   const control = ['knotc', '-s', join(folder, 'knot.sock')];
   await eventually('knotd answers its control socket', async () => {
     failIfEnded(server);
-    return (await run([...control, 'zone-status', 'outside.test'])).status === 0 ? true : undefined;
+    return (await run([...control, 'zone-status', String(Object.keys(served).at(-1))])).status === 0 ? true : undefined;
   });
   return {
     async counted() {
@@ -55,6 +58,9 @@ export async function startKnot(
         types: new Map(types.map(([, type, count]) => [type, Number(count)])),
       };
     },
+    async control(...words) {
+      await output([...control, ...words]);
+    },
     async stop() {
       await server.stop();
     },
@@ -65,7 +71,7 @@ function failIfEnded(server: Running): void {
   if (/error|critical/.test(server.stderr())) throw new Error(`knotd: ${server.stderr()}`);
 }
 
-function knotConfiguration(folder: string, address: string): string {
+function knotConfiguration(folder: string, address: string, names: readonly string[]): string {
   return `server:
     rundir: "${folder}"
     listen: ${address}@53
@@ -90,9 +96,7 @@ template:
     zonefile-sync: -1
     journal-content: none
 zone:
-${Object.keys(zones)
-  .map((zone) => `  - domain: ${zone}\n    file: ${zoneFile(zone)}`)
-  .join('\n')}
+${names.map((zone) => `  - domain: ${zone}\n    file: ${zoneFile(zone)}`).join('\n')}
 `;
 }
 

@@ -28,6 +28,8 @@ export interface Wishes {
   readonly peers: readonly Peer[];
   /** A commit to compare the working tree with, in place of the other servers. */
   readonly against: string | null;
+  /** The kernel lane beside others, a pod asking, instead of the comparison. */
+  readonly lane: boolean;
   /** Seconds of everything at once instead of the comparison. */
   readonly soak: number | null;
   /** A report's JSON to show in the pages instead of measuring. */
@@ -56,7 +58,8 @@ const rateMax = 1_000_000;
 export function readArguments(words: readonly string[], choices: Choices): Reading {
   const parsed = parse(words);
   if (typeof parsed === 'string') return { usage: parsed };
-  const { help, rounds, seconds, only, rate, servers, peer, micro, quick, against, soak, report, results } = parsed;
+  const { help, rounds, seconds, only, rate, servers, peer, micro, quick, against, lane, soak, report, results } =
+    parsed;
   if (help) return { help: helpText(choices) };
   const usual = quick ? short : full;
   const wishes: Wishes = {
@@ -69,6 +72,7 @@ export function readArguments(words: readonly string[], choices: Choices): Readi
     servers: servers === undefined ? null : servers.split(','),
     peers: (peer ?? []).map(peerOf),
     against: against ?? null,
+    lane: lane ?? false,
     soak: soak === undefined ? null : Number(soak),
     report: report ?? null,
     results: results ?? null,
@@ -92,6 +96,7 @@ function parse(words: readonly string[]) {
         servers: { type: 'string' },
         peer: { type: 'string', multiple: true },
         against: { type: 'string' },
+        lane: { type: 'boolean' },
         soak: { type: 'string' },
         report: { type: 'string' },
         results: { type: 'string' },
@@ -150,6 +155,7 @@ interleaved rounds of fresh processes: the server on one core, the load and the 
   --peer NAME=PATH   compares with a program that takes node-cache's command line, too; may be repeated;
                      what is promised about node-cache is judged by the one of that name
   --against COMMIT   compares the working tree with this commit instead of with others
+  --lane             the kernel lane instead: a pod behind a veth asks, and all CPU is counted; needs root
   --soak SECONDS     everything at once for so long instead: what is lost, the slowest answers, the memory
   --report FILE      puts the figures of such a JSON into README.md and docs/FIGURES.md instead of measuring
   --results FOLDER   where the JSON goes; by default bench/results/, for partial runs bench/results/tmp/

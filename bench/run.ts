@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { builtEntry, repositoryPath } from '../test/corpus/repository.js';
 import { readArguments, type Wishes } from './arguments.js';
 import { chart } from './chart.js';
+import { laneBench } from './lane/run.js';
 import { resolveCommit, whileBuilt } from './load/before.js';
 import { dnsdist, dnsmasq, echo, knot, unbound } from './load/peers.js';
 import { runMatch } from './load/run.js';
@@ -50,6 +51,7 @@ async function main(words: readonly string[]): Promise<void> {
   const { wishes } = reading;
   if (wishes.report !== null) return publishWhole(readReport(wishes.report), repositoryPath('bench', 'results'));
   if (wishes.micro) return microBenches(wishes, print);
+  if (wishes.lane) return laneOf(wishes, words);
   if (wishes.soak !== null) return soakOf(wishes, words, wishes.soak);
   const report = wishes.against === null ? await againstOthers(wishes, words) : await againstBefore(wishes, words);
   publish(report, wishes);
@@ -138,6 +140,13 @@ async function soakOf(wishes: Wishes, words: readonly string[], seconds: number)
   say(`written: ${writeJson(folder, { ...before, ...result })}`);
   if (isWhole && writePlace(repositoryPath('docs', 'FIGURES.md'), 'soak', text))
     say('written: the soak in docs/FIGURES.md');
+}
+
+async function laneOf({ rounds, seconds }: Wishes, words: readonly string[]): Promise<void> {
+  const programs = tools(['dnsperf', 'knotd', 'dnsdist', 'unbound', 'taskset']);
+  const before = provenance(words, programs);
+  const table = await laneBench({ rounds, seconds, cores: before.cores, programs, say });
+  print(`${table}\n\nMedians of ${rounds} rounds. ${sourceText(before)}\n`);
 }
 
 /** A soak that is shown has lasted at least so long. */

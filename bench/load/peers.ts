@@ -25,6 +25,7 @@ function unboundConfiguration({ folder, at, upstream }: ServerWish): string {
     interface: ${at.address}
     port: ${at.port}
     access-control: 127.0.0.0/8 allow
+    access-control: 10.0.0.0/8 allow
     num-threads: 1
     directory: "${folder}"
     chroot: ""

@@ -21,6 +21,7 @@ test('without arguments it is five rounds of everything', () => {
     servers: null,
     peers: [],
     against: null,
+    lane: false,
     soak: null,
     report: null,
     results: null,

@@ -100,6 +100,14 @@ const cases: readonly Case[] = [
   },
   { path: 'highAvailability', value: true, gives: /"name":"node-local-dns-standby"/ },
   { path: 'iptablesLegacy', value: true, gives: /"NET_RAW"/ },
+  {
+    path: 'kernelLane.enabled',
+    value: true,
+    gives:
+      /"-kernellane=on","-kernellanefolder=\/run\/bpf\/zerohop".*"BPF","PERFMON".*"path":"\/sys\/fs\/bpf","type":"Directory"/s,
+  },
+  { path: 'kernelLane.mode', value: 'beside', gives: /"-kernellane=beside"/, beside: ['kernelLane.enabled=true'] },
+  { path: 'kernelLane.linger', value: '10m', gives: /"-kernellanelinger=10m"/, beside: ['kernelLane.enabled=true'] },
   { path: 'extraArgs', value: ['-workers=2', '-syncinterval=10s'], gives: /"-workers=2","-syncinterval=10s"/ },
   { path: 'extraEnv', value: [{ name: 'A', value: 'b' }], gives: /"env":\[\{"name":"A","value":"b"\}\]/ },
   {

@@ -19,6 +19,7 @@ import {
   objectsIn,
   ofKind,
   tool,
+  withKernelLane,
   withoutLabels,
 } from './kubernetes.js';
 
@@ -44,6 +45,13 @@ for (const [overlay, values] of Object.entries(counterparts)) {
     assert.deepEqual(fromChart.map(comparable), fromKustomize.map(comparable));
   });
 }
+
+test('kernelLane gives what the components of the kernel lane give, with every overlay', { skip }, () => {
+  for (const [overlay, values] of Object.entries(counterparts)) {
+    const fromChart = helmTemplate([...values, 'kernelLane.enabled=true']).filter((one) => !isHook(one));
+    assert.deepEqual(fromChart.map(comparable), withKernelLane(overlay).map(comparable), overlay);
+  }
+});
 
 /** A pod of `helm test` is not part of the release. */
 function isHook({ metadata }: KubernetesObject): boolean {
@@ -178,6 +186,7 @@ test('values that are none are refused by the schema', { skip }, () => {
     ...['podLabels.k8s-app=mine', 'podMonitor=true', 'clusterNames.cache.success=many', 'clusterNames.forward.to={a}'],
     ...['ipFamilyPolicy=Dual', 'ipFamilies={IPv5}', 'updateStrategy.type=Recreate', 'extraEnv={A=B}'],
     ...['networkPolicy.podSelector.egress=restricted', 'clusterDnsService=10.96.0.10', 'upstream=a b'],
+    ...['kernelLane=true', 'kernelLane.mode=try', 'kernelLane.linger=long', 'kernelLane.folder=/sys/fs/bpf'],
   ];
   for (const value of wrong) {
     assert.throws(() => helmTemplate([value]), /values don't meet the specifications/, value);

@@ -139,6 +139,7 @@ test('what an operator looks for is in a row of its own', () => {
       'Queries and answers',
       'Answer times',
       'Cache',
+      'Kernel lane',
       'Upstreams',
       'Limits and losses',
       'AAAA, templates, acl and hosts',

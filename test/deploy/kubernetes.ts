@@ -109,6 +109,25 @@ export function kustomize(folder: string): KubernetesObject[] {
   return objectsIn(execFileSync(tool('kubectl'), ['kustomize', folder], { encoding: 'utf8', stdio: 'pipe' }));
 }
 
+/** The objects that `kubectl kustomize` makes of this text, in a folder two below the repository's root. */
+export function kustomized(text: string): KubernetesObject[] {
+  const folder = mkdtempSync(join(repositoryPath('dist'), 'overlay-'));
+  try {
+    writeFileSync(join(folder, 'kustomization.yaml'), text);
+    return kustomize(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** An overlay with the component of the kernel lane for it. */
+export function withKernelLane(overlay: string): KubernetesObject[] {
+  const component = overlay === 'cilium' ? 'kernel-lane-cilium' : 'kernel-lane';
+  return kustomized(
+    `resources: [../../deploy/overlays/${overlay}]\ncomponents: [../../deploy/components/${component}]\n`,
+  );
+}
+
 export interface HelmOptions {
   /** `deploy/chart` unless given. */
   readonly chart?: string;

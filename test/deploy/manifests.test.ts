@@ -1,7 +1,6 @@
 /** What `kubectl kustomize` makes of deploy/: objects as Kubernetes wants them, arguments and Corefiles as we do. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Config } from '../../src/config/config.js';
 import { parseFlags } from '../../src/config/flags.js';
@@ -19,11 +18,13 @@ import {
   expanded,
   type KubernetesObject,
   kustomize,
+  kustomized,
   objectsIn,
   ofKind,
   type Probe,
   unknownFields,
   validate,
+  withKernelLane,
 } from './kubernetes.js';
 import { podSecurityLevel } from './pod-security.js';
 
@@ -242,6 +243,41 @@ test('components: AAAA without record is the base but for that; NET_RAW is for i
   }
 });
 
+for (const overlay of overlays) {
+  test(`kernel-lane with ${overlay}: every pod has the arguments, BPF and PERFMON, and the node's folder`, {
+    skip,
+  }, () => {
+    const objects = withKernelLane(overlay);
+    validate(objects);
+    assert.equal(unknownFields(objects), '');
+    const sets = objects.filter(({ kind }) => kind === 'DaemonSet') as DaemonSet[];
+    assert.equal(sets.length, overlay === 'high-availability' ? 2 : 1);
+    for (const set of sets) {
+      const { kernelLane, kernelLaneFolder, localAddresses } = optionsIn(set);
+      assert.deepEqual([kernelLane, localAddresses], ['on', optionsOf(overlay).localAddresses]);
+      const { containers, volumes } = set.spec.template.spec;
+      const [{ securityContext, volumeMounts }] = containers;
+      const { add } = securityContext.capabilities;
+      assert.deepEqual([...add].sort(), ['BPF', 'NET_ADMIN', 'NET_BIND_SERVICE', 'PERFMON']);
+      assert.deepEqual([securityContext.runAsUser, securityContext.runAsNonRoot], [0, undefined]);
+      assert.equal(securityContext.allowPrivilegeEscalation, false);
+      const mount = volumeMounts.find(({ mountPath }) => kernelLaneFolder.startsWith(`${mountPath}/`));
+      const volume = volumes.find(({ name }) => name === mount?.name);
+      assert.deepEqual(volume?.hostPath, { path: '/sys/fs/bpf', type: 'Directory' });
+      // AppArmor's profile of container runtimes denies to write there.
+      assert(!kernelLaneFolder.startsWith('/sys/'));
+    }
+    assert.equal(podSecurityLevel(sets[0].spec.template.spec), 'privileged');
+  });
+}
+
+test('kernel-lane-cilium: the Corefile is that of the overlay, on addresses that the kernel can know', { skip }, () => {
+  const withoutComments = (text: string) => text.replace(/^#.*\n/gm, '');
+  const { data } = ofKind(withKernelLane('cilium'), 'ConfigMap');
+  const ofOverlay = withoutComments(deployed('overlays', 'cilium', 'Corefile'));
+  assert.equal(withoutComments(data?.['Corefile'] ?? ''), ofOverlay.replaceAll('bind 0.0.0.0', 'bind eth0'));
+});
+
 test('network-policy: pods of a namespace may ask the cache on port 53, over UDP and TCP', { skip }, () => {
   const objects = kustomized('namespace: team-a\ncomponents: [../../deploy/components/network-policy]\n');
   validate(objects);
@@ -264,17 +300,6 @@ test('network-policy: pods of a namespace may ask the cache on port 53, over UDP
   ]);
 });
 
-/** What kubectl makes of this kustomization, in a folder two below the repository's root. */
-function kustomized(text: string): KubernetesObject[] {
-  const folder = mkdtempSync(join(repositoryPath('dist'), 'overlay-'));
-  try {
-    writeFileSync(join(folder, 'kustomization.yaml'), text);
-    return kustomize(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
 function imageOf(one: DaemonSet): string {
   return one.spec.template.spec.containers[0].image;
 }
@@ -284,7 +309,11 @@ function setOf(overlay: string): DaemonSet {
 }
 
 function optionsOf(overlay: string): ServeOptions {
-  const command = parseFlags(expanded(setOf(overlay).spec.template.spec.containers[0].args, environment), environment);
+  return optionsIn(setOf(overlay));
+}
+
+function optionsIn({ spec }: DaemonSet): ServeOptions {
+  const command = parseFlags(expanded(spec.template.spec.containers[0].args, environment), environment);
   assert.equal(command.kind, 'serve', JSON.stringify(command));
   return (command as Extract<typeof command, { kind: 'serve' }>).options;
 }

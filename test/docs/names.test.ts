@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { laneCauses } from '../../src/lane/layout.js';
 import * as limits from '../../src/limits.js';
 import { eventMetrics } from '../../src/observe/event-metrics.js';
 import { familyNames } from '../../src/process/endpoints.js';
@@ -28,7 +29,8 @@ function isMetric(name: string): boolean {
 }
 
 test('every cause and bound is a label that is exported', () => {
-  const values = new Set(Object.values(eventMetrics).flatMap(({ labels }) => Object.values(labels ?? {})));
+  const ofEvents = Object.values(eventMetrics).flatMap(({ labels }) => Object.values(labels ?? {}));
+  const values = new Set([...ofEvents, ...laneCauses]);
   const named = pages.flatMap(({ text }) => [...text.matchAll(/\b(?:cause|bound)="(\w+)"/g)].map(([, value]) => value));
   assert(named.length > 0);
   assert.deepEqual(
@@ -39,7 +41,7 @@ test('every cause and bound is a label that is exported', () => {
 
 test('docs/OPERATIONS.md explains every metric of our own, and every cause and bound', () => {
   const text = page('docs/OPERATIONS.md');
-  const labels = Object.values(eventMetrics).flatMap((event) => Object.values(event.labels ?? {}));
+  const labels = [...Object.values(eventMetrics).flatMap((event) => Object.values(event.labels ?? {})), ...laneCauses];
   const unexplained = [
     ...familyNames.filter((name) => name.startsWith('zerohop_') && !text.includes(name)),
     ...labels.filter((value) => !text.includes(`"${value}"`)),

@@ -10,6 +10,9 @@ export interface Asked {
   readonly sent: number;
   /** No answer within five seconds. */
   readonly lost: number;
+  /** Of the questions for names of the list, how many were sent, and how many of these are lost. */
+  readonly known: number;
+  readonly knownLost: number;
   readonly servfail: number;
   /** Answered after more than a second. */
   readonly late: number;
@@ -34,12 +37,15 @@ const socketsMax = 64;
 
 interface Wait {
   readonly sentAtMs: number;
+  readonly isKnown: boolean;
 }
 
 /** Asks, and gives what came of it. */
 export async function ask(server: string, aSecond: number, seconds: number): Promise<Asked> {
   const waits: Map<number, Wait>[] = [];
   const tookMs: number[] = [];
+  let known = 0;
+  let knownInTime = 0;
   let servfail = 0;
   let lastAnswerMs = performance.now();
   let silenceMs = 0;
@@ -56,6 +62,7 @@ export async function ask(server: string, aSecond: number, seconds: number): Pro
       waits[index].delete(id);
       const nowMs = performance.now();
       tookMs.push(nowMs - wait.sentAtMs);
+      if (wait.isKnown && nowMs - wait.sentAtMs <= patienceMs) knownInTime += 1;
       silenceMs = Math.max(silenceMs, nowMs - lastAnswerMs);
       lastAnswerMs = nowMs;
       if ((packet[3] & 15) === 2) servfail += 1;
@@ -69,10 +76,12 @@ export async function ask(server: string, aSecond: number, seconds: number): Pro
     const timer = setInterval(() => {
       const due = Math.min(wanted, Math.floor(((performance.now() - startMs) / 1000) * aSecond));
       for (; sent < due; sent++) {
-        const name = sent % 20 === 19 ? `n${sent}-${process.pid}.example.test` : names[sent % names.length];
+        const isKnown = sent % 20 !== 19;
+        const name = isKnown ? names[sent % names.length] : `n${sent}-${process.pid}.example.test`;
+        if (isKnown) known += 1;
         const at = sent % socketsMax;
         const id = Math.floor(sent / socketsMax) % 65_536;
-        waits[at].set(id, { sentAtMs: performance.now() });
+        waits[at].set(id, { sentAtMs: performance.now(), isKnown });
         sockets[at].send(question(id, name), 53, server);
       }
       if (sent < wanted) return;
@@ -87,6 +96,8 @@ export async function ask(server: string, aSecond: number, seconds: number): Pro
   return {
     sent,
     lost: sent - inTime,
+    known,
+    knownLost: known - knownInTime,
     servfail,
     late: tookMs.filter((took) => took > 1_000).length,
     silenceMs: Math.round(silenceMs),

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { repositoryPath } from '../corpus/repository.js';
-import { type KubernetesObject, kustomize, objectsIn } from '../deploy/kubernetes.js';
+import { type KubernetesObject, kustomize, objectsIn, withKernelLane } from '../deploy/kubernetes.js';
 
 export const image = 'k8s.local/zerohop:test';
 
@@ -12,6 +12,11 @@ export const image = 'k8s.local/zerohop:test';
 export function overlay(folder: string, name = 'node-local-dns'): KubernetesObject[] {
   const objects = kustomize(repositoryPath('deploy', 'overlays', folder)).map(forOldCluster);
   return name === 'node-local-dns' ? objects : objects.filter(({ kind }) => kind === 'DaemonSet').map(named(name));
+}
+
+/** The overlay with the component of the kernel lane. */
+export function overlayWithKernelLane(folder: string): KubernetesObject[] {
+  return withKernelLane(folder).map(forOldCluster);
 }
 
 /** node-cache's manifest with nothing but the image changed. */

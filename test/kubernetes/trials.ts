@@ -8,7 +8,7 @@ import { type KubernetesObject, ofKind } from '../deploy/kubernetes.js';
 import type { Asked } from './asker.js';
 import { type Cluster, inSeconds, podsWith, type Result, readyPod, timed, until } from './cluster.js';
 import { documents } from './documents.js';
-import { dropIn, overlay } from './objects.js';
+import { dropIn, overlay, overlayWithKernelLane } from './objects.js';
 
 export interface Trial {
   readonly name: string;
@@ -19,6 +19,7 @@ const local = '169.254.20.10';
 const kubeDns = '10.96.0.10';
 const label = 'k8s-app=node-local-dns';
 const aSecond = 1_000;
+const mountBpf = 'mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf';
 
 export const trials: readonly Trial[] = [
   { name: 'install', work: install },
@@ -34,6 +35,8 @@ export const trials: readonly Trial[] = [
   { name: 'replica', work: replica },
   { name: 'configmap', work: configMap },
   { name: 'drop-in', work: tryDropIn },
+  { name: 'kernel-lane', work: kernelLane },
+  { name: 'kernel-lane-deaths', work: kernelLaneDeaths },
   { name: 'documents', work: documents },
 ];
 
@@ -112,25 +115,89 @@ async function clusterIp(cluster: Cluster): Promise<Result[]> {
 }
 
 async function deleted(cluster: Cluster): Promise<Result[]> {
-  return underLoad(cluster, 'the pod deleted', 75, async () => {
-    const pod = await readyPod(cluster, label);
-    await cluster.kubectl('-n', 'kube-system', 'delete', 'pod', pod, '--wait=false');
-    await readyPod(cluster, label, [pod]);
-    return 'a new pod in its place';
-  });
+  return underLoad(cluster, 'the pod deleted', 75, () => deletePod(cluster));
 }
 
 async function restart(cluster: Cluster): Promise<Result[]> {
-  return underLoad(
-    cluster,
-    '`kubectl rollout restart`, old pod first (no maxSurge in this Kubernetes)',
-    75,
-    async () => {
-      await cluster.kubectl('-n', 'kube-system', 'rollout', 'restart', 'daemonset/node-local-dns');
+  const tried = '`kubectl rollout restart`, old pod first (no maxSurge in this Kubernetes)';
+  return underLoad(cluster, tried, 75, () => restartPod(cluster));
+}
+
+async function deletePod(cluster: Cluster): Promise<string> {
+  const pod = await readyPod(cluster, label);
+  await cluster.kubectl('-n', 'kube-system', 'delete', 'pod', pod, '--wait=false');
+  await readyPod(cluster, label, [pod]);
+  return 'a new pod in its place';
+}
+
+async function restartPod(cluster: Cluster): Promise<string> {
+  await cluster.kubectl('-n', 'kube-system', 'rollout', 'restart', 'daemonset/node-local-dns');
+  await rolledOut(cluster);
+  return 'a new pod in its place';
+}
+
+/** What is lost without a pod on the node, with and without the kernel lane, in both ways in which pods ask. */
+async function kernelLane(cluster: Cluster): Promise<Result[]> {
+  // The cluster DNS answers outside names too, for those that it gets meanwhile.
+  await cluster.kubectl('-n', 'kube-system', 'set', 'env', 'deploy/coredns', 'FORWARD=172.30.0.254');
+  await cluster.kubectl('-n', 'kube-system', 'rollout', 'status', 'deploy/coredns', '--timeout=180s');
+  await cluster.node('sh', '-c', mountBpf);
+  const rows: Result[] = [];
+  for (const [folder, server] of [
+    ['iptables', kubeDns],
+    ['ipvs', local],
+  ] as const) {
+    for (const isOn of [false, true]) {
+      // What the pods before have left would still answer.
+      await cluster.node('rm', '-rf', '/sys/fs/bpf/zerohop');
+      await cluster.apply(isOn ? overlayWithKernelLane(folder) : overlay(folder));
       await rolledOut(cluster);
-      return 'a new pod in its place';
-    },
-  );
+      if (isOn) await laneIsOn(cluster);
+      const how = `pods ask ${server}, ${isOn ? 'with' : 'without'} the kernel lane`;
+      rows.push(...(await underLoad(cluster, `${how}: the pod deleted`, 75, () => deletePod(cluster), server)));
+      rows.push(
+        ...(await underLoad(cluster, `${how}: rolled out, old pod first`, 75, () => restartPod(cluster), server)),
+      );
+    }
+  }
+  await cluster.apply(overlay('ipvs'));
+  await rolledOut(cluster);
+  return [...rows, await laneIsOver(cluster)];
+}
+
+async function kernelLaneDeaths(cluster: Cluster): Promise<Result[]> {
+  await cluster.node('sh', '-c', mountBpf);
+  await cluster.apply(overlayWithKernelLane('ipvs'));
+  await rolledOut(cluster);
+  await laneIsOn(cluster);
+  const rows = [...(await killed(cluster)), ...(await hangs(cluster))];
+  await cluster.apply(overlay('ipvs'));
+  await rolledOut(cluster);
+  return rows.map((one) => ({ ...one, tried: `with the kernel lane: ${one.tried}` }));
+}
+
+async function laneIsOn(cluster: Cluster): Promise<void> {
+  await until('the kernel lane', 20, async () => {
+    const { text } = await fetched(cluster, `http://${local}:9253/metrics`);
+    return text.includes('zerohop_kernel_lane{why=""} 1') ? true : undefined;
+  });
+}
+
+/** The instance that came last has no lane: what its predecessor has left in the kernel answers nobody. */
+async function laneIsOver(cluster: Cluster): Promise<Result> {
+  await pause(130_000);
+  const files = await cluster.node('sh', '-c', 'find /sys/fs/bpf/zerohop -type f | wc -l');
+  const counted = async () => {
+    const { text } = await fetched(cluster, `http://${local}:9253/metrics`);
+    return Number(/^coredns_cache_requests_total\{.*zones="cluster\.local\.".*\} (\d+)/m.exec(text)?.[1] ?? 0);
+  };
+  const before = await counted();
+  await cluster.inPod('client', 'for n in 1 2 3 4 5; do dig +noedns +short web.default.svc.cluster.local; done');
+  await pause(1_500);
+  const after = await counted();
+  return row('rolled out without the kernel lane, and two minutes waited', after - before === 5, {
+    seen: `${after - before} of 5 queries reach the pod; ${files.trim()} files left in /sys/fs/bpf/zerohop`,
+  });
 }
 
 /** What maxSurge does, by hand: the new pod is there and ready for minReadySeconds before the old one goes. */
@@ -288,13 +355,14 @@ async function underLoad(
   tried: string,
   seconds: number,
   happens: () => Promise<string>,
+  server = local,
 ): Promise<Result[]> {
-  const asking = cluster.inPod('client', `node /asker/asker.mjs ${local} ${aSecond} ${seconds}`);
+  const asking = cluster.inPod('client', `node /asker/asker.mjs ${server} ${aSecond} ${seconds}`);
   await pause(10_000);
   const seen = await happens().catch((error: Error) => `**${error.message}**`);
   const { text } = await asking;
   const asked = JSON.parse(text) as Asked;
-  const { sent, lost, servfail, late, silenceMs, p50Ms, p99Ms } = asked;
+  const { sent, lost, known, knownLost, servfail, late, silenceMs, p50Ms, p99Ms } = asked;
   const more = [
     ...(servfail > 0 ? [`${servfail} SERVFAIL`] : []),
     ...(late > 0 ? [`${late} later than 1 s`] : []),
@@ -303,10 +371,14 @@ async function underLoad(
   return [
     row(tried, !seen.startsWith('**'), {
       seen: [...(seen === '' ? [] : [seen]), ...more].join('; '),
-      lost: `${lost.toLocaleString('en')} of ${sent.toLocaleString('en')}`,
+      lost: `${outOf(lost, sent)}; of known names ${outOf(knownLost, known)}`,
       took: `silent for ${(silenceMs / 1000).toFixed(1)} s`,
     }),
   ];
+}
+
+function outOf(some: number, all: number): string {
+  return `${some.toLocaleString('en')} of ${all.toLocaleString('en')}`;
 }
 
 function row(tried: string, holds: boolean, rest: { seen: string; lost?: string; took?: string }): Result {

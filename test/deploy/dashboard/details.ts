@@ -1,4 +1,5 @@
 /** The closed rows of the dashboard: details, for the engineer who looks for a cause. */
+import { laneCauses } from '../../../src/lane/layout.js';
 import { graph, heatmap, table } from './grafana.js';
 import { count, increase, quantile, rate, series, sum, sumOrZero, topTen } from './queries.js';
 
@@ -162,6 +163,52 @@ const cache = [
     queries: [
       { expr: sum(rate('zerohop_coalesced_queries_total')), legend: 'joined' },
       { expr: sum(rate('coredns_cache_prefetch_total')), legend: 'refreshed' },
+    ],
+  }),
+];
+
+const kernelLane = [
+  graph({
+    title: 'Instances with the kernel lane',
+    description:
+      'Instances whose kernel gives cached answers by itself, and those that were asked for it and cannot: the log and the label why say why. Empty of both if nobody asked for it.',
+    runbook: 'zerohopkernellaneoff',
+    unit: 'short',
+    queries: [
+      { expr: sumOrZero(series('zerohop_kernel_lane')), legend: 'on' },
+      { expr: sumOrZero(`1 - ${series('zerohop_kernel_lane')}`), legend: 'off' },
+    ],
+  }),
+  graph({
+    title: 'Answers by the kernel',
+    description:
+      'Answers that no process was needed for; they are in all other numbers as well. stale: given after their time while no process was there.',
+    unit: 'reqps',
+    stacked: true,
+    queries: [
+      { expr: sumOrZero(rate('zerohop_kernel_answers_total', 'stale="false"')), legend: 'fresh' },
+      { expr: sumOrZero(rate('zerohop_kernel_answers_total', 'stale="true"')), legend: 'stale' },
+    ],
+  }),
+  graph({
+    title: 'Queries left to the process',
+    description:
+      'missed: no such answer is in the kernel. expired, refresh: the process asks upstream. stranger: a client that no packet of the last ten seconds vouches for. shape: options, or not a plain query. large: the client takes less. failed: the kernel could not make the answer.',
+    unit: 'reqps',
+    queries: laneCauses.map((cause) => ({
+      expr: sumOrZero(rate('zerohop_kernel_passed_total', `cause="${cause}"`)),
+      legend: cause,
+    })),
+  }),
+  graph({
+    title: 'Entries and interfaces',
+    description:
+      'Answers that the kernel can give, interfaces at which it gives them, and those at which it must not, mostly because programs of others see the packets there.',
+    unit: 'short',
+    queries: [
+      { expr: sumOrZero(series('zerohop_kernel_entries')), legend: 'entries' },
+      { expr: sumOrZero(series('zerohop_kernel_links', 'state="attached"')), legend: 'interfaces' },
+      { expr: sumOrZero(series('zerohop_kernel_links', 'state="refused"')), legend: 'interfaces refused' },
     ],
   }),
 ];
@@ -510,6 +557,7 @@ export const rows = [
   { title: 'Queries and answers', panels: queriesAndAnswers },
   { title: 'Answer times', panels: latency },
   { title: 'Cache', panels: cache },
+  { title: 'Kernel lane', panels: kernelLane },
   { title: 'Upstreams', panels: upstreams },
   { title: 'Limits and losses', panels: limits },
   { title: 'AAAA, templates, acl and hosts', panels: policies },

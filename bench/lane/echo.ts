@@ -84,7 +84,7 @@ const bpf = new Bpf(system.calls);
 const { fd, complaint } = await bpf.load('echo', 'on interfaces', echoProgram());
 if (fd < 0) throw new Error(complaint);
 const index = Number(readFileSync(`/sys/class/net/${process.argv[2]}/ifindex`, 'utf8'));
-const link = bpf.attach(fd, index);
+const link = await bpf.attach(fd, index);
 if (link < 0) throw new Error(`the program cannot be attached (${link})`);
 process.stdout.write('ready\n');
 // The link ends with the process.

@@ -1,8 +1,8 @@
 /**
  * The part of the lane's program that knows who may be answered, and whether a process of ours is there. A client that
  * reached our socket lately has passed every firewall there is. Shortly before that time is over, a copy of one of its
- * packets goes the usual way, so the witness on our sockets can note the client again; it drops the copy. While nobody
- * is there, whoever was known stays so.
+ * packets goes the usual way, so the witness on our sockets can note the client again; the witness drops the copy. While
+ * no process of ours is there, a known client stays known.
  */
 import { laneAdmissionMs } from '../limits.js';
 import { clientLayout, configLayout } from './layout.js';

@@ -4,7 +4,7 @@
  */
 import { laneInterfacesMax, laneLinksLookedAt, laneRefusedAgainMs } from '../limits.js';
 import type { Bpf } from '../os/bpf.js';
-import type { LinkOf } from '../os/links.js';
+import type { Link, LinkOf } from '../os/links.js';
 import { numberKey } from './elements.js';
 import type { Pins } from './pins.js';
 import type { SendsBack } from './reply.js';
@@ -53,7 +53,8 @@ export class LaneInterfaces {
     this.#isOver = false;
     this.#attached.clear();
     this.#refused.clear();
-    for (const index of this.#deps.pins.links()) if (!this.#isOver) await this.#takeLink(index);
+    const { pins, linkOf } = this.#deps;
+    for (const index of pins.links()) if (!this.#isOver) await this.#takeLink(index, linkOf(index));
   }
 
   /** Attaches to new interfaces, and forgets some that are gone. One look at a time; never rejects. */
@@ -83,10 +84,10 @@ export class LaneInterfaces {
     const { bpf, pins, linkOf, isBesideOthers, close } = this.#deps;
     const link = linkOf(index);
     if (link === null) return this.#forget(index);
-    if (await this.#takeLink(index)) return;
+    if (await this.#takeLink(index, link)) return;
     const others = bpf.attachedTo(index);
     if (others > 0 && !isBesideOthers) return this.#refuse(index, link.name, 'programs of others see its packets');
-    const fd = await bpf.attachLater(this.#programFor(link), index);
+    const fd = await bpf.attach(this.#programFor(link), index);
     if (fd < 0) return this.#refuse(index, link.name, `the kernel refuses to attach the program (${fd})`);
     // After an end in the meantime nothing may hang there.
     const pinned = this.#isOver ? -1 : pins.pinLink(index, fd);
@@ -97,12 +98,11 @@ export class LaneInterfaces {
   }
 
   /** Whether a pinned link hangs there and runs our program now. */
-  async #takeLink(index: number): Promise<boolean> {
-    const { bpf, pins, linkOf, close } = this.#deps;
+  async #takeLink(index: number, link: Link | null): Promise<boolean> {
+    const { bpf, pins, close } = this.#deps;
     const fd = pins.openLink(index);
     if (fd < 0) return false;
-    const link = linkOf(index);
-    const replaced = link === null ? -1 : await bpf.replaceProgramLater(fd, this.#programFor(link));
+    const replaced = link === null ? -1 : await bpf.replaceProgram(fd, this.#programFor(link));
     close(fd);
     if (replaced === 0) this.#attached.add(index);
     else pins.removeLink(index);
@@ -110,7 +110,7 @@ export class LaneInterfaces {
   }
 
   /** A veth of a pod has its other end there. Our own way out of a pod is a veth as well, and answers leave over it. */
-  #programFor({ name, kind }: { readonly name: string; readonly kind: string }): number {
+  #programFor({ name, kind }: Link): number {
     const { programs, uplinks } = this.#deps;
     const isToPod = (kind === 'veth' || kind === 'netkit') && !uplinks().includes(name);
     return programs[isToPod ? 'peer' : 'same'];

@@ -261,7 +261,7 @@ export class KernelLane {
       if (fd >= 0) given[map] = fd;
     }
     const goingOn = await openLane(bpf, close, given);
-    // Maps that are not as ours, whoever made them.
+    // The pinned maps are not as ours.
     const isStrange = 'step' in goingOn && Object.keys(given).length > 0;
     const kernel = isStrange ? await openLane(bpf, close) : goingOn;
     if ('step' in kernel) return refusalText(kernel);
@@ -292,16 +292,22 @@ export class KernelLane {
 
   /** What an earlier process has published by the same configuration; null: nothing. */
   #left(): Left | null {
-    const { bpf, calls, pins, clock } = this.#deps;
+    const { pins } = this.#deps;
     const fd = pins.openMap('config');
-    if (fd < 0) return null;
-    const value = new BigUint64Array(configLayout.bytes / 8);
-    const result = bpf.lookUp(fd, numberKey(0), new Uint8Array(value.buffer));
+    const config = fd < 0 ? null : this.#pinnedConfig(fd);
+    if (config === null || config.isInert || config.at(configLayout.digest) !== this.#tables.digest) return null;
+    return { seed: config.at(configLayout.seed), generation: Number(config.at(configLayout.generation)) };
+  }
+
+  /** What another process has written; closes the map. */
+  #pinnedConfig(fd: number): { readonly isInert: boolean; at(place: number): bigint } | null {
+    const { bpf, calls, clock } = this.#deps;
+    const words = new BigUint64Array(configLayout.bytes / 8);
+    const result = bpf.lookUp(fd, numberKey(0), new Uint8Array(words.buffer));
     calls.close(fd);
-    const at = (place: number): bigint => value[place / 8];
-    if (result < 0 || at(configLayout.digest) !== this.#tables.digest) return null;
-    if (at(configLayout.inertFrom) < nanoseconds(clock.nowMs())) return null;
-    return { seed: at(configLayout.seed), generation: Number(at(configLayout.generation)) };
+    if (result < 0) return null;
+    const at = (place: number): bigint => words[place / 8];
+    return { isInert: at(configLayout.inertFrom) < nanoseconds(clock.nowMs()), at };
   }
 
   /** Copies its answers, and takes out those that are not true here. */
@@ -357,13 +363,7 @@ export class KernelLane {
 
   /** Folders of namespaces whose program is inert: the pod that had them is gone. */
   #removeForgotten(): void {
-    const { bpf, calls, pins, clock } = this.#deps;
-    const value = new BigUint64Array(configLayout.bytes / 8);
-    for (const { config, remove } of pins.others()) {
-      const result = bpf.lookUp(config, numberKey(0), new Uint8Array(value.buffer));
-      calls.close(config);
-      if (result === 0 && value[configLayout.inertFrom / 8] < nanoseconds(clock.nowMs())) remove();
-    }
+    for (const { config, remove } of this.#deps.pins.others()) if (this.#pinnedConfig(config)?.isInert) remove();
   }
 
   #tick(): void {

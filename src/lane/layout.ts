@@ -63,7 +63,7 @@ export const configLayout = {
   heartbeat: 0,
   /** Without a heartbeat for so long, nobody is there. */
   deadAfter: 8,
-  /** From then on the program answers nothing, whoever forgot it. */
+  /** From then on the program answers nothing, so one that a process has left behind ends. */
   inertFrom: 16,
   seed: 24,
   generation: 32,

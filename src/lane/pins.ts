@@ -123,7 +123,7 @@ export function removeAllPins(folder: string): number {
 /** Links first: a program without maps to be found is of no use to anybody. */
 function removeFolder(path: string): number {
   let count = 0;
-  const names = [...filesIn(path)].sort((one) => (one === 'links' ? -1 : 1));
+  const names = [...filesIn(path)].sort((one, other) => Number(other === 'links') - Number(one === 'links'));
   for (const name of names) {
     const inside = filesIn(`${path}/${name}`);
     if (inside.length === 0 && removeFile(`${path}/${name}`)) count++;

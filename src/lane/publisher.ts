@@ -25,12 +25,20 @@ import {
   rcodeNoError,
   rcodeNxDomain,
   setU16,
+  skipPlainName,
   typeA,
   typeAaaa,
 } from '../dns/wire.js';
 import { headerBytes, laneSlots, laneStaleMaxMs } from '../limits.js';
 import { WorkerContext } from '../resolve/worker-context.js';
-import { aaaaForward, aaaaNodata, aaaaNxdomain, findZone, type ServedZone, type ZoneTable } from '../resolve/zones.js';
+import {
+  aaaaForward,
+  aaaaNodata,
+  aaaaNxdomain,
+  type ServedZone,
+  type ZoneTable,
+  zoneOfQuestion,
+} from '../resolve/zones.js';
 import { type LaneAnswer, readSlot } from './entry.js';
 import type { Counted } from './hits.js';
 import type { Slots } from './slots.js';
@@ -95,22 +103,17 @@ export class Publisher {
     if (!this.#isLasting(ref, nowMs)) return 'not for the kernel';
     this.#withoutEntry.delete(blocks.words[ref >> 2]);
     let outcome: Publication = 'not for the kernel';
-    const message = blocks.message(ref);
+    const question = questionIn(blocks.message(ref));
     for (const [place, table] of this.#tables.entries()) {
-      const packet = questionPacket(message);
-      const zone = this.#zoneOf(packet, table);
+      const zone = this.#zoneOf(question, table);
       if (zone === null || zone.zoneId !== blocks.zoneId(ref)) continue;
-      const { query } = this.#context;
-      if (query.type === typeAaaa && zone.aaaa !== aaaaForward) continue;
-      const { type, questionEnd } = query;
+      const { type, questionEnd } = this.#context.query;
+      if (type === typeAaaa && zone.aaaa !== aaaaForward) continue;
       const answer = this.#answerOf(ref, zone, place, questionEnd);
-      const kind = blocks.kind(ref);
-      const outcomes = [this.#put(ref, answer, { ...this.#countedOf(ref, zone, answer), kind, type }, nowMs)];
+      const outcomes = [this.#put(answer, publishedOf(ref, zone, answer, { kind: blocks.kind(ref), type }), nowMs)];
       if (type === typeA && zone.aaaa !== aaaaForward) {
-        const denial = this.#denialFor(packet, zone, answer);
-        outcomes.push(
-          this.#put(ref, denial, { ...this.#countedOf(ref, zone, denial), kind: null, type: typeAaaa }, nowMs),
-        );
+        const denial = this.#denialFor(question, zone, answer);
+        outcomes.push(this.#put(denial, publishedOf(ref, zone, denial, { kind: null, type: typeAaaa }), nowMs));
       }
       if (outcomes.includes('no room')) return 'no room';
       if (outcomes.includes('published')) outcome = 'published';
@@ -170,7 +173,7 @@ export class Publisher {
     const { question, recordsBytes, rcode, key, place, expiresAtMs } = readSlot(this.#slots.bytes(slot));
     const packet = packetFor(question);
     const table = this.#tables[place];
-    const zone = table === undefined ? null : this.#zoneOf(packet, table);
+    const zone = table === undefined ? null : this.#zoneOf(question, table);
     if (zone === null) return null;
     const { type, questionEnd } = query;
     const isDenial = type === typeAaaa && zone.aaaa !== aaaaForward;
@@ -200,12 +203,11 @@ export class Publisher {
     return isPlain && nowMs < blocks.expiresAtMs(ref) && (messageFlags(blocks.message(ref)) & flagTc) === 0;
   }
 
-  /** The zone in which the packet's question may be answered by the kernel. The context's query is the packet's. */
-  #zoneOf(packet: Uint8Array, table: ZoneTable): ServedZone | null {
+  /** The zone in which the kernel may answer the question, to which the context's query then belongs. */
+  #zoneOf(question: Uint8Array, table: ZoneTable): ServedZone | null {
     const { query } = this.#context;
-    if (readQuery(packet, packet.length, query) !== 'ok' || query.class !== classIn) return null;
-    const zone = findZone(table, packet, query);
-    return zone?.isForKernel && zone.cache !== null ? zone : null;
+    const zone = zoneOfQuestion(table, question, query);
+    return zone?.isForKernel && zone.cache !== null && query.class === classIn ? zone : null;
   }
 
   #answerOf(ref: BlockRef, zone: ServedZone, place: number, questionEnd: number): LaneAnswer {
@@ -232,13 +234,14 @@ export class Publisher {
     };
   }
 
-  /** The zone's denial for AAAA of the name whose A is this answer. The packet asks for A before and for AAAA after. */
-  #denialFor(packet: Uint8Array, zone: ServedZone, answer: LaneAnswer): LaneAnswer {
+  /** The zone's denial for AAAA of the name whose A, which the question asks for, is this answer. */
+  #denialFor(question: Uint8Array, zone: ServedZone, answer: LaneAnswer): LaneAnswer {
     const context = this.#context;
     const isGone = (answer.message[3] & 0x0f) === rcodeNxDomain;
     const isSmart = zone.aaaa !== aaaaNxdomain && zone.aaaa !== aaaaNodata;
     const rcode = zone.aaaa === aaaaNxdomain || (isSmart && isGone) ? rcodeNxDomain : rcodeNoError;
-    setU16(packet, context.query.questionEnd - 4, typeAaaa);
+    const packet = packetFor(question);
+    setU16(packet, packet.length - 4, typeAaaa);
     readQuery(packet, packet.length, context.query);
     context.zone = zone;
     const bytes = context.answerDenial(packet, zone, rcode);
@@ -246,33 +249,16 @@ export class Publisher {
     return {
       ...answer,
       message: copyOf(context.slot.bytes, 0, bytes),
-      questionEnd: context.query.questionEnd,
       ttlPlaces: [],
       ...(isSmart ? {} : forever),
     };
   }
 
-  #countedOf(
-    ref: BlockRef,
-    { ordinal }: ServedZone,
-    { message, questionEnd, key }: LaneAnswer,
-  ): Omit<Published, 'kind' | 'type'> {
-    return {
-      ref,
-      ordinal,
-      rcode: message[3] & 0x0f,
-      dnssecOk: (key & keyDnssecOk) !== 0,
-      queryBytes: questionEnd,
-      answerBytes: message.length,
-      idleRounds: 0,
-    };
-  }
-
-  #put(ref: BlockRef, answer: LaneAnswer, published: Published, nowMs: number): Publication {
+  #put(answer: LaneAnswer, published: Published, nowMs: number): Publication {
     const slot = this.#slots.publish(answer, nowMs, (replaced) => this.#forget(replaced));
     if (slot === 'no fit') return 'not for the kernel';
     if (slot === 'no room') return slot;
-    this.#own(slot, { ...published, ref });
+    this.#own(slot, published);
     return 'published';
   }
 
@@ -295,13 +281,30 @@ export class Publisher {
   }
 }
 
-/** A query with the message's question and nothing else. */
-function questionPacket(message: Uint8Array): Uint8Array {
-  let end = headerBytes;
-  while (message[end] !== 0) end += 1 + message[end];
-  return packetFor(message.subarray(headerBytes, end + 1 + 4));
+function publishedOf(
+  ref: BlockRef,
+  { ordinal }: ServedZone,
+  { message, questionEnd, key }: LaneAnswer,
+  of: Pick<Published, 'kind' | 'type'>,
+): Published {
+  return {
+    ...of,
+    ref,
+    ordinal,
+    rcode: message[3] & 0x0f,
+    dnssecOk: (key & keyDnssecOk) !== 0,
+    queryBytes: questionEnd,
+    answerBytes: message.length,
+    idleRounds: 0,
+  };
 }
 
+/** Of a stored message. */
+function questionIn(message: Uint8Array): Uint8Array {
+  return message.subarray(headerBytes, skipPlainName(message, headerBytes, message.length) + 4);
+}
+
+/** A query with the question and nothing else. */
 function packetFor(question: Uint8Array): Uint8Array {
   const packet = new Uint8Array(headerBytes + question.length);
   packet.set(question, headerBytes);

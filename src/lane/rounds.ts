@@ -2,7 +2,7 @@
  * What is done for the lane once a second: the answers that the kernel has given are counted and keep their entries in the
  * cache, entries that were hit are published, and where slots are rare, those that nobody asks for make room.
  */
-import { type BlockRef, onFailureOnly } from '../cache/blocks.js';
+import type { BlockRef } from '../cache/blocks.js';
 import type { Cache } from '../cache/cache.js';
 import type { FirstHits } from '../cache/first-hits.js';
 import type { Counters } from '../counters.js';
@@ -39,7 +39,7 @@ export class LaneRounds {
   stale = 0;
   readonly #deps: LaneRoundsDeps;
   /** Entries that may be worth publishing. */
-  #waiting: BlockRef[] = [];
+  readonly #waiting: BlockRef[] = [];
   #mustLookAtAll = false;
   #isPublishing = false;
   #isOver = false;
@@ -50,7 +50,7 @@ export class LaneRounds {
 
   /** Publishes these in the next turns, if they are still cached. */
   want(refs: readonly BlockRef[]): void {
-    this.#waiting = this.#waiting.concat(refs);
+    for (const ref of refs) this.#waiting.push(ref);
   }
 
   /** Publishes whatever in the cache has been hit. */
@@ -136,13 +136,9 @@ export class LaneRounds {
 
   *#publishWaiting(): Generator<void, void> {
     if (this.#mustLookAtAll) yield* this.#lookAtAll();
-    for (let count = 1; this.#waiting.length > 0; count++) {
-      const refs = this.#waiting;
-      this.#waiting = [];
-      for (const ref of refs) {
-        this.#publish(ref);
-        if (count++ % publishedPerSlice === 0) yield;
-      }
+    while (this.#waiting.length > 0) {
+      for (const ref of this.#waiting.splice(0, publishedPerSlice)) this.#publish(ref);
+      yield;
     }
   }
 
@@ -160,9 +156,8 @@ export class LaneRounds {
 
   #publish(ref: BlockRef): void {
     const { cache, publisher, clock } = this.#deps;
-    const { blocks } = cache;
-    if (!cache.holds(ref) || publisher.has(ref) || blocks.recheckAtMs(ref) === onFailureOnly) return;
+    if (!cache.holds(ref) || publisher.has(ref)) return;
     // Without room it is tried again after another hit.
-    if (publisher.publish(ref, clock.nowMs()) === 'no room') blocks.forgetFirstHit(ref);
+    if (publisher.publish(ref, clock.nowMs()) === 'no room') cache.blocks.forgetFirstHit(ref);
   }
 }

@@ -55,10 +55,6 @@ export class Slots {
     return this.#bytes.subarray(slot * laneSlotBytes, (slot + 1) * laneSlotBytes);
   }
 
-  generation(slot: number): number {
-    return this.#words[(slot * laneSlotBytes + slotLayout.generation) >> 2];
-  }
-
   isPublished(slot: number): boolean {
     return this.#places[slot] >= 0;
   }
@@ -204,6 +200,6 @@ export class Slots {
 
   #isSound(slot: number, generation: number): boolean {
     if (slot < 0 || slot >= laneSlots || this.#places[slot] >= 0) return false;
-    return this.generation(slot) === generation;
+    return this.#words[(slot * laneSlotBytes + slotLayout.generation) >> 2] === generation;
   }
 }

@@ -33,7 +33,7 @@ export async function tryLane(system: SystemCallsOrWhyNot, kernel: string, nowMs
   if ('step' in lane) return impossible(refusalText(lane));
   const tookMs = nowMs() - startedMs;
   try {
-    const link = bpf.attach(lane.programs.same, loopbackIndex);
+    const link = await bpf.attach(lane.programs.same, loopbackIndex);
     if (link < 0)
       return impossible(`Linux ${kernel} has no tcx links (${getSystemErrorName(link)}); it takes Linux 6.6 or later`);
     calls.close(link);

@@ -5,7 +5,7 @@
  *
  *     free ──> lent <───────> busy ──> returned ──> free      main thread: free, returned
  *      ^         │              └──> wanted ──┘               worker: busy, wanted
- *      └─recall──┘                                            lent: whoever changes the state has it
+ *      └─recall──┘                                            lent: the thread that changes the state has it
  *
  * A second word tells whether the worker polls: it waits for datagrams alone while nothing is lent.
  */

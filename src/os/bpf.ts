@@ -160,12 +160,9 @@ export class Bpf {
     return result < 0 ? result : count;
   }
 
-  /** The link's program from now on, without a packet that meets neither; beside this thread, as `attachLater`. */
-  replaceProgramLater(link: number, program: number): Promise<number> {
-    const attributes = new DataView(new ArrayBuffer(attributesBytes));
-    attributes.setUint32(0, link, true);
-    attributes.setUint32(4, program, true);
-    return this.#calls.bpfLater(bpfCommands.replaceProgram, attributes);
+  /** The link's program from now on, without a packet that meets neither; beside this thread, as `attach`. */
+  replaceProgram(link: number, program: number): Promise<number> {
+    return this.#calls.bpfLater(bpfCommands.replaceProgram, numbersIn([link, program]));
   }
 
   /** Loads a program, after the verifier has proved it harmless: tens of milliseconds, beside this thread. */
@@ -212,17 +209,13 @@ export class Bpf {
     };
   }
 
-  /** `attach` beside this thread: the kernel waits for locks of the network in it, some 9 ms. */
-  attachLater(program: number, interfaceIndex: number): Promise<number> {
-    return this.#calls.bpfLater(bpfCommands.link, linkAttributes(program, interfaceIndex));
-  }
-
   /**
    * Lets the program see what the interface receives, before other programs and everything else; the descriptor of a link,
-   * which ends with its last descriptor. EINVAL before Linux 6.6.
+   * which ends with its last descriptor. EINVAL before Linux 6.6. Beside this thread: the kernel waits for locks of the
+   * network, some 9 ms.
    */
-  attach(program: number, interfaceIndex: number): number {
-    return this.#calls.bpf(bpfCommands.link, linkAttributes(program, interfaceIndex));
+  attach(program: number, interfaceIndex: number): Promise<number> {
+    return this.#calls.bpfLater(bpfCommands.link, numbersIn([program, interfaceIndex, received, beforeOthers]));
   }
 
   /** The instructions are in memory of their own, because other calls are made meanwhile. */
@@ -269,10 +262,10 @@ export class Bpf {
   }
 }
 
-function linkAttributes(program: number, interfaceIndex: number): DataView {
+/** Attributes that begin with these numbers of 32 bits. */
+function numbersIn(numbers: readonly number[]): DataView {
   const attributes = new DataView(new ArrayBuffer(attributesBytes));
-  for (const [index, word] of [program, interfaceIndex, received, beforeOthers].entries())
-    attributes.setUint32(4 * index, word, true);
+  for (const [index, number] of numbers.entries()) attributes.setUint32(4 * index, number, true);
   return attributes;
 }
 

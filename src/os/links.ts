@@ -1,7 +1,7 @@
 /** What the kernel says of a network interface, by rtnetlink(7). */
 import { linux, type SystemCalls } from './system-calls.js';
 
-interface Link {
+export interface Link {
   readonly name: string;
   /** `veth`, `bridge`, `netkit`, …; empty for devices without a kind, as lo and hardware. */
   readonly kind: string;

@@ -55,7 +55,8 @@ export const linux = {
 
 /** Where a struct epoll_event has its parts, in 32-bit words: only x64 packs it. Events are the first word. */
 export const epollLayouts = { x64: { words: 3, dataWord: 1 }, arm64: { words: 4, dataWord: 2 } } as const;
-export const epollLayout = epollLayouts[process.arch === 'arm64' ? 'arm64' : 'x64'];
+const processor = process.arch === 'arm64' ? 'arm64' : 'x64';
+export const epollLayout = epollLayouts[processor];
 
 /** Negative errno values. */
 export const errors = {
@@ -342,16 +343,12 @@ function memoryCalls({ koffi, of, checked }: Libc) {
       const attributes = new DataView(new ArrayBuffer(schedulerLayout.bytes));
       attributes.setUint32(0, schedulerLayout.bytes, true);
       attributes.setBigUint64(schedulerLayout.atRuntime, nanoseconds, true);
-      return checked(systemCall(schedulerLayout.calls[process.arch === 'arm64' ? 'arm64' : 'x64'], 0, attributes, 0));
+      return checked(systemCall(schedulerLayout.calls[processor], 0, attributes, 0));
     },
-    bpf: (command, attributes) =>
-      checked(
-        systemCall(bpfCalls[process.arch === 'arm64' ? 'arm64' : 'x64'], command, attributes, attributes.byteLength),
-      ),
+    bpf: (command, attributes) => checked(systemCall(bpfCalls[processor], command, attributes, attributes.byteLength)),
     bpfLater: (command, attributes) =>
       new Promise((resolve) => {
-        const number = bpfCalls[process.arch === 'arm64' ? 'arm64' : 'x64'];
-        systemCall.async(number, command, attributes, attributes.byteLength, (_, result) => {
+        systemCall.async(bpfCalls[processor], command, attributes, attributes.byteLength, (_, result) => {
           // `attributes` must live until here.
           resolve(attributes.byteLength > 0 ? checked(result) : result);
         });

@@ -104,7 +104,7 @@ test('of a process that was killed no socket is left, so its clients stay known 
   }
 });
 
-test('who never reached us is not answered, whoever is dead', () => {
+test('a client that never reached us is not answered, dead process or not', () => {
   const lane = newLane();
   const frame = frameOf(query('www.example.com', 'A'), { from: { ...pod, address: '10.244.9.9' }, to: ours });
   const { verdict } = runProgram(instructions, frame, {

@@ -58,7 +58,7 @@ for (const message of kept) {
 
 for (const [name, form] of process.argv.slice(2).map((word) => word.split('='))) {
   const index = Number(readFileSync(`/sys/class/net/${name}/ifindex`, 'utf8'));
-  const link = bpf.attach(form === 'peer' ? lane.programs.peer : lane.programs.same, index);
+  const link = await bpf.attach(form === 'peer' ? lane.programs.peer : lane.programs.same, index);
   if (link < 0) throw new Error(`${name}: ${link}`);
   for (const { address } of [pod, pod6, ours, ours6]) world.admit(address, 2n ** 62n, index);
 }

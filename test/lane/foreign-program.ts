@@ -25,7 +25,7 @@ else await attach();
 async function attach(): Promise<void> {
   const { fd, complaint } = await bpf.load('foreign', 'on interfaces', instructions());
   if (fd < 0) throw new Error(`it is not taken: ${fd} ${complaint}`);
-  const attached = place === 'before' ? bpf.attach(fd, index) : attachBehind(fd);
+  const attached = place === 'before' ? await bpf.attach(fd, index) : attachBehind(fd);
   if (attached < 0) throw new Error(`it is not attached: ${attached}`);
   stdout.write('attached\n');
   setInterval(() => {}, 2 ** 30);

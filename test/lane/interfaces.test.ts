@@ -35,12 +35,12 @@ class Kernel {
         return 0;
       },
       attachedTo: (index: number) => this.others.get(index) ?? 0,
-      attachLater: async (program: number, index: number) => {
+      attach: async (program: number, index: number) => {
         if (this.attachFails < 0) return this.attachFails;
         this.running.set(index, program);
         return fd(index);
       },
-      replaceProgramLater: async (link: number, program: number) => {
+      replaceProgram: async (link: number, program: number) => {
         if (this.replaceFails < 0) return this.replaceFails;
         this.running.set(link - 1_000, program);
         return 0;

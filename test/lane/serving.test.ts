@@ -49,7 +49,7 @@ describe('the kernel answers', { skip: laneIsMissing || needs(...nodeNeeds, 'eth
     await output(pod.command('ethtool', '-K', 'eth0', 'tx', state));
   }
 
-  test('a pod behind a veth, whoever makes the checksums', async () => {
+  test('a pod behind a veth, with checksums made by the pod or by the kernel', async () => {
     const before = await zerohop.metric('zerohop_kernel_answers_total');
     const pod = await node.addPod('veth0');
     await answersAll(pod.client);
@@ -64,7 +64,7 @@ describe('the kernel answers', { skip: laneIsMissing || needs(...nodeNeeds, 'eth
     assert.deepEqual([on, links >= 1], [1, true]);
   });
 
-  test('a pod behind a bridge, whoever makes the checksums', async () => {
+  test('a pod behind a bridge, with checksums made by the pod or by the kernel', async () => {
     const pod = await node.addPod('port0', 'cni0');
     await answersAll(pod.client);
     await checksums(pod, 'off');

@@ -44,7 +44,7 @@ const config = configValue({
 const interfaceIndex = Number(readFileSync(`/sys/class/net/${link}/ifindex`, 'utf8'));
 bpf.update(maps.config, numberKey(0), config);
 bpf.update(maps.clients, clientKey(interfaceIndex, client), clientValue(forever));
-if (bpf.attach(programs.peer, interfaceIndex) < 0) throw new Error('it cannot be attached');
+if ((await bpf.attach(programs.peer, interfaceIndex)) < 0) throw new Error('it cannot be attached');
 
 const normaliser = new Normaliser(hashKey());
 const answers = Array.from({ length: count }, (_, number) => answerTo(number));

@@ -98,7 +98,7 @@ function nameEnd(bytes: Buffer, from: number): number {
   return at + 1;
 }
 
-/** The answer with its id and TTLs 0: what is left is to be the same whoever gave it. */
+/** The answer with its id and TTLs 0: the rest must be the same from the kernel and from the process. */
 export function withoutTtls(answer: Uint8Array): Buffer {
   const bytes = Buffer.from(answer);
   bytes.writeUInt16BE(0, 0);

@@ -52,13 +52,13 @@ describe('bpf(2)', { skip: laneIsMissing }, () => {
   test('a program is attached to an interface as long as its link is open; one that is not there says so', async () => {
     const { fd } = await bpf.load('passes', 'on interfaces', passes);
     for (let time = 0; time < 2; time++) {
-      const link = bpf.attach(fd, 1);
+      const link = await bpf.attach(fd, 1);
       assert.ok(link > 2, `${link}`);
-      assert.equal(bpf.attach(fd, 1), -17);
+      assert.equal(await bpf.attach(fd, 1), -17);
       calls.close(link);
     }
-    assert.equal(bpf.attach(fd, 0x7fff_ffff), -19);
-    assert.equal(bpf.attach(-1, 1), -9);
+    assert.equal(await bpf.attach(fd, 0x7fff_ffff), -19);
+    assert.equal(await bpf.attach(-1, 1), -9);
     calls.close(fd);
   });
 });
@@ -69,5 +69,5 @@ test('where bpf(2) is refused, every call says why', async () => {
   assert.equal(refused.update(3, key(0), value), -1);
   assert.deepEqual(await refused.load('passes', 'on interfaces', passes), { fd: -1, complaint: '' });
   assert.equal(refused.run(3, new Uint8Array(64)).verdict, null);
-  assert.equal(refused.attach(3, 1), -1);
+  assert.equal(await refused.attach(3, 1), -1);
 });

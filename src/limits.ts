@@ -496,11 +496,16 @@ export const laneInterfacesMax = 1_024;
 export const firstHitsMax = 16_384;
 /** The longest that an expired answer is given while no process of ours is there; then the kernel answers nothing. */
 export const laneStaleMaxMs = 3_600_000;
-/** Without a sign of life for so long, no process of ours is there. */
-export const laneDeadAfterMs = 3_000;
+/** How often the process shows the kernel that it is alive. */
+export const laneHeartbeatMs = 200;
+/**
+ * Without a sign of life for so long, no process of ours is there. Names that expire before that are lost while a process
+ * hangs; one that is only late (a turn takes milliseconds, a collection ten) must not count as one that hangs.
+ */
+export const laneDeadAfterMs = 500;
 /** The time that a successor has to take over the links. One without a lane never does, and what is published grows old. */
 export const laneReleasedMs = 10_000;
-/** How often the lane shows that it is alive, publishes and counts. */
+/** How often the lane publishes and counts. */
 export const lanePeriodMs = 1_000;
 /** A slot is not used again for so long after its answer was taken out: a program that reads it runs a microsecond. */
 export const laneQuarantineMs = 1_000;

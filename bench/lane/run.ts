@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { builtEntry } from '../../test/corpus/repository.js';
+import { builtEntry, repositoryPath } from '../../test/corpus/repository.js';
 import { localAddress, makeNode, type Node } from '../../test/real/cluster-node.js';
 import { output, type Running, run, start } from '../../test/real/commands.js';
 import type { Place } from '../../test/real/packets.js';
@@ -35,7 +35,7 @@ interface LaneSample {
   readonly serverMicrosecondsPerAnswer: number;
   readonly answersPerSecond: number;
   readonly lost: number;
-  readonly percentilesMs: Percentiles | null;
+  readonly percentilesMs: Pick<Percentiles, 'p50' | 'p99'> | null;
 }
 
 interface Subject {
@@ -53,12 +53,27 @@ interface Site {
 
 const at: Place = { address: localAddress, port: 53 };
 const upstream: Place = { address: '127.0.0.1', port: 5300 };
-const rates: readonly Rate[] = ['saturated', 20_000, 1_000];
 const slowSecondsMin = 3;
+
+/** dnsperf asks for many at once; `stub` is one question after the other, as a resolver library in a pod does. */
+interface LaneLoad {
+  readonly asker: 'dnsperf' | 'stub';
+  readonly rate: Rate;
+}
+
+const rates: readonly Rate[] = ['saturated', 20_000, 1_000];
+const loads: readonly LaneLoad[] = (['dnsperf', 'stub'] as const).flatMap((asker) =>
+  rates.map((rate) => ({ asker, rate })),
+);
+
+function loadText({ asker, rate }: LaneLoad): string {
+  return `${asker}, ${rateText(rate)}`;
+}
 
 /** The table of all subjects, as text. Needs root, and a kernel that takes the lane. */
 export async function laneBench(wish: LaneBenchWish): Promise<string> {
   return inTemporaryFolder('zerohop-lane-', async (folder) => {
+    await output(['gcc', '-O2', '-o', stubIn(folder), repositoryPath('bench/lane/asker.c')]);
     const pins = join(folder, 'bpf');
     await output(['mkdir', pins]);
     await output(['mount', '-t', 'bpf', 'bpf', pins]);
@@ -114,7 +129,7 @@ async function measureAll(wish: LaneBenchWish, folder: string, place: Site): Pro
     (round, name, all) => {
       for (const [index, sample] of all.entries())
         wish.say(
-          `  ${round + 1}/${wish.rounds} ${name.padEnd(24)} ${rateText(rates[index]).padEnd(11)} ${sampleText(sample)}`,
+          `  ${round + 1}/${wish.rounds} ${name.padEnd(24)} ${loadText(loads[index]).padEnd(20)} ${sampleText(sample)}`,
         );
     },
   );
@@ -153,12 +168,12 @@ async function measureSubject(
     const server = start(node.command('taskset', '-c', String(wish.cores.server), ...subject.command(own)));
     try {
       await pause(1_500);
-      await ask(wish, pod, 'saturated', questions, folder, 1);
-      await pause(subject.settleMs);
-      await ask(wish, pod, 'saturated', questions, folder, 1);
-      await pause(subject.settleMs);
+      for (let times = 0; times < 2; times++) {
+        await ask(wish, pod, loads[0], questions, folder, 1);
+        await pause(subject.settleMs);
+      }
       const samples: LaneSample[] = [];
-      for (const rate of rates) samples.push(await measureRate(wish, server, pod, rate, questions, folder));
+      for (const load of loads) samples.push(await measureLoad(wish, server, pod, load, questions, folder));
       return samples;
     } finally {
       await server.stop();
@@ -166,56 +181,99 @@ async function measureSubject(
   });
 }
 
-async function measureRate(
+async function measureLoad(
   wish: LaneBenchWish,
   server: Running,
   pod: string,
-  rate: Rate,
+  load: LaneLoad,
   questions: string,
   folder: string,
 ): Promise<LaneSample> {
-  const seconds = rate === 'saturated' ? wish.seconds : Math.max(slowSecondsMin, wish.seconds);
+  const seconds = load.rate === 'saturated' ? wish.seconds : Math.max(slowSecondsMin, wish.seconds);
   const before = cpuOf(server.pid);
   const kernelBefore = kernelThreadsMicroseconds();
-  const { result, askerMicroseconds, percentilesMs } = await ask(wish, pod, rate, questions, folder, seconds);
+  const asked = await ask(wish, pod, load, questions, folder, seconds);
   const serverMicroseconds = cpuBetween(before, cpuOf(server.pid)).totalMicroseconds;
   const kernelMicroseconds = kernelThreadsMicroseconds() - kernelBefore;
-  if (result.completed === 0) throw new Error(`not one answer to ${result.sent} queries`);
+  if (asked.answered === 0) throw new Error(`not one answer to ${asked.sent} queries`);
   return {
-    microsecondsPerAnswer: (serverMicroseconds + kernelMicroseconds + askerMicroseconds) / result.completed,
-    serverMicrosecondsPerAnswer: serverMicroseconds / result.completed,
-    answersPerSecond: result.completed / result.seconds,
-    lost: result.lost,
-    percentilesMs,
+    microsecondsPerAnswer: (serverMicroseconds + kernelMicroseconds + asked.askerMicroseconds) / asked.answered,
+    serverMicrosecondsPerAnswer: serverMicroseconds / asked.answered,
+    answersPerSecond: asked.answered / asked.seconds,
+    lost: asked.sent - asked.answered,
+    percentilesMs: asked.percentilesMs,
   };
 }
 
+interface AskedFor {
+  readonly sent: number;
+  readonly answered: number;
+  readonly seconds: number;
+  readonly askerMicroseconds: number;
+  readonly percentilesMs: Pick<Percentiles, 'p50' | 'p99'> | null;
+}
+
 async function ask(
-  { programs, cores }: LaneBenchWish,
+  wish: LaneBenchWish,
   pod: string,
+  load: LaneLoad,
+  questions: string,
+  folder: string,
+  seconds: number,
+): Promise<AskedFor> {
+  const inPod = ['ip', 'netns', 'exec', pod];
+  return load.asker === 'stub'
+    ? askOneByOne(wish, inPod, load.rate, questions, folder, seconds)
+    : askWithDnsperf(wish, inPod, load.rate, questions, folder, seconds);
+}
+
+async function askOneByOne(
+  { cores }: LaneBenchWish,
+  inPod: readonly string[],
   rate: Rate,
   questions: string,
   folder: string,
   seconds: number,
-) {
+): Promise<AskedFor> {
+  const [perSecond, time] = [rate === 'saturated' ? 0 : rate, seconds].map(String);
+  const onCore = ['taskset', '-c', String(cores.load), stubIn(folder), at.address, questions, perSecond, time];
+  const said = JSON.parse(await output([...inPod, ...onCore], (seconds + 60) * 1_000));
+  const { processorMicroseconds: askerMicroseconds, p50, p99 } = said;
+  return { ...said, askerMicroseconds, percentilesMs: { p50: p50 / 1e6, p99: p99 / 1e6 } };
+}
+
+function stubIn(folder: string): string {
+  return join(folder, 'stub');
+}
+
+async function askWithDnsperf(
+  { programs, cores }: LaneBenchWish,
+  inPod: readonly string[],
+  rate: Rate,
+  questions: string,
+  folder: string,
+  seconds: number,
+): Promise<AskedFor> {
   const latencies = rate === 'saturated' ? null : join(folder, 'latencies');
-  const load = loadOf({ transport: 'udp', clients: 8 }, rate);
   const asker = commandLine({
     dnsperf: programs.dnsperf,
     core: cores.load,
     to: at,
-    load,
+    load: loadOf({ transport: 'udp', clients: 8 }, rate),
     questions,
     seconds,
     atEnd: 'again',
     latencies,
   });
-  const timed = ['bash', '-c', 'TIMEFORMAT="asker %3U %3S"; time "$@"', 'bash', 'ip', 'netns', 'exec', pod, ...asker];
+  const timed = ['bash', '-c', 'TIMEFORMAT="asker %3U %3S"; time "$@"', 'bash', ...inPod, ...asker];
   const { stdout, stderr } = await run(timed, (seconds + 60) * 1_000);
   const text = latencies === null ? stdout : readFileSync(latencies, 'latin1').slice(-16_384);
   const [, user, system] = /asker ([\d.]+) ([\d.]+)/.exec(stderr) ?? [];
+  const { completed, lost, seconds: took } = parseDnsperf(text.slice(Math.max(0, text.lastIndexOf('\nStatistics:'))));
   return {
-    result: parseDnsperf(text.slice(Math.max(0, text.lastIndexOf('\nStatistics:')))),
+    sent: completed + lost,
+    answered: completed,
+    seconds: took,
     askerMicroseconds: (Number(user) + Number(system)) * 1e6,
     percentilesMs: latencies === null ? null : percentilesOf(latencies),
   };
@@ -244,23 +302,23 @@ function us(ms: number): string {
   return (ms * 1_000).toFixed(0);
 }
 
-/** Medians, a row for each subject and rate. */
+/** Medians, a row for each load and subject. */
 export function tableOf(samples: ReadonlyMap<string, readonly (readonly LaneSample[])[]>): string {
-  const rows = rates.flatMap((rate, index) =>
+  const rows = loads.flatMap((load, index) =>
     [...samples].map(([name, rounds]) => {
       const its = rounds.map((all) => all[index]);
       const of = (pick: (sample: LaneSample) => number): number => median(its.map(pick));
-      const latency = (pick: (all: Percentiles) => number): string =>
-        rate === 'saturated' ? '' : us(of(({ percentilesMs }) => (percentilesMs === null ? 0 : pick(percentilesMs))));
+      const latency = (name: 'p50' | 'p99'): string =>
+        its.some(({ percentilesMs }) => percentilesMs === null) ? '' : us(of((sample) => sample.percentilesMs![name]));
       const lost = its.reduce((sum, sample) => sum + sample.lost, 0);
       const cells = [
-        rateText(rate),
+        loadText(load),
         name,
         of((sample) => sample.microsecondsPerAnswer).toFixed(2),
         of((sample) => sample.serverMicrosecondsPerAnswer).toFixed(2),
         of((sample) => sample.answersPerSecond).toFixed(0),
-        latency(({ p50 }) => p50),
-        latency(({ p99 }) => p99),
+        latency('p50'),
+        latency('p99'),
         String(lost),
       ];
       return `| ${cells.join(' | ')} |`;

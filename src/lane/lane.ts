@@ -1,6 +1,6 @@
 /**
  * The kernel lane of the instance that serves: opens maps and programs, goes on with what an earlier process has left,
- * hangs the program where questions come from, and shows every second that somebody is there. When the process ends, the
+ * hangs the program where questions come from, and shows all the time that somebody is there. When the process ends, the
  * kernel goes on for a while.
  *
  *   off ──begin──> maps, programs ──> answers of the predecessor ──> pins ──> links, sockets ──> on
@@ -8,7 +8,14 @@
  *    └───────────────── release (another serves) · end (lingers, or takes all out) ────────────┘
  */
 import type { BlockRef } from '../cache/blocks.js';
-import { laneDeadAfterMs, lanePeriodMs, lanePlacesMax, laneReleasedMs, laneStaleMaxMs } from '../limits.js';
+import {
+  laneDeadAfterMs,
+  laneHeartbeatMs,
+  lanePeriodMs,
+  lanePlacesMax,
+  laneReleasedMs,
+  laneStaleMaxMs,
+} from '../limits.js';
 import type { Bpf } from '../os/bpf.js';
 import type { Timer } from '../os/clock.js';
 import type { LinkOf } from '../os/links.js';
@@ -90,6 +97,7 @@ export class KernelLane {
   #wanted: LaneTables = this.#tables;
   #generation = 1;
   #ticking: Timer | null = null;
+  #beating: Timer | null = null;
   #isBeginning = false;
   /** This instance serves. */
   #isWanted = false;
@@ -122,6 +130,8 @@ export class KernelLane {
     if (this.#ticking === null) return;
     this.#ticking.stop();
     this.#ticking = null;
+    this.#beating?.stop();
+    this.#beating = null;
     const endsAtMs = this.#deps.clock.nowMs() + laneReleasedMs;
     writeConfig(this.#open!, configLayout.inertFrom, nanoseconds(endsAtMs));
     writeConfig(this.#open!, configLayout.heartbeat, nanoseconds(endsAtMs - laneDeadAfterMs));
@@ -169,18 +179,18 @@ export class KernelLane {
 
   get totals(): LaneTotals {
     const open = this.#open;
-    const isOn = open !== null && this.#ticking !== null;
+    if (open === null) return offTotals(this.#why);
+    const { rounds, slots, interfaces } = open;
+    const isOn = this.#ticking !== null;
     return {
       isOn,
       why: isOn ? '' : this.#why,
-      answers: open?.rounds.answers ?? 0,
-      stale: open?.rounds.stale ?? 0,
-      passed: Object.fromEntries(
-        laneCauses.map((cause, number) => [cause, open === null ? 0 : this.#passed(open, number)]),
-      ) as Record<LaneCause, number>,
-      entries: isOn ? open.slots.published : 0,
-      links: isOn ? open.interfaces.attached : 0,
-      linksRefused: isOn ? open.interfaces.refused : 0,
+      answers: rounds.answers,
+      stale: rounds.stale,
+      passed: passedBy((number) => this.#passed(open, number)),
+      entries: isOn ? slots.published : 0,
+      links: isOn ? interfaces.attached : 0,
+      linksRefused: isOn ? interfaces.refused : 0,
     };
   }
 
@@ -211,6 +221,7 @@ export class KernelLane {
       return unpinned;
     }
     this.#ticking = clock.every(lanePeriodMs, () => this.#tick());
+    this.#beating = clock.every(laneHeartbeatMs, () => beat(open, clock.nowMs()));
     await open.interfaces.begin();
     if (marks >= 0) this.#countFor(open, marks);
     // Meanwhile another instance may have begun to serve, or a reload may have come.
@@ -358,7 +369,7 @@ export class KernelLane {
     });
     writeConfig(open, configLayout.heartbeat, 0n);
     this.#deps.bpf.update(open.kernel.maps.config, numberKey(0), value);
-    writeConfig(open, configLayout.heartbeat, nanoseconds(nowMs));
+    beat(open, nowMs);
   }
 
   /** Folders of namespaces whose program is inert: the pod that had them is gone. */
@@ -370,7 +381,6 @@ export class KernelLane {
     const open = this.#open!;
     const nowMs = this.#deps.clock.nowMs();
     writeConfig(open, configLayout.inertFrom, nanoseconds(nowMs + laneStaleMaxMs));
-    writeConfig(open, configLayout.heartbeat, nanoseconds(nowMs));
     open.rounds.round(nowMs);
     void open.interfaces.look();
   }
@@ -393,4 +403,18 @@ function mapBytes(map: PinnedMap): number {
 
 function writeConfig({ config }: OpenLane, at: number, value: bigint): void {
   Atomics.store(config, at / 8, value);
+}
+
+/** Of a lane that has never been on. */
+export function offTotals(why: string): LaneTotals {
+  return { isOn: false, why, answers: 0, stale: 0, passed: passedBy(() => 0), entries: 0, links: 0, linksRefused: 0 };
+}
+
+function passedBy(count: (cause: number) => number): LaneTotals['passed'] {
+  return Object.fromEntries(laneCauses.map((cause, number) => [cause, count(number)])) as Record<LaneCause, number>;
+}
+
+/** Somebody is there. */
+function beat(open: OpenLane, nowMs: number): void {
+  writeConfig(open, configLayout.heartbeat, nanoseconds(nowMs));
 }

@@ -59,7 +59,7 @@ export const laneSlotBytes = 512;
 export const slotRecordsBytesMax = laneSlotBytes - slotLayout.records;
 
 export const configLayout = {
-  /** Nanoseconds of CLOCK_MONOTONIC, written every second by user space; 0: the program answers nothing. */
+  /** Nanoseconds of CLOCK_MONOTONIC, written five times a second by user space; 0: the program answers nothing. */
   heartbeat: 0,
   /** Without a heartbeat for so long, nobody is there. */
   deadAfter: 8,

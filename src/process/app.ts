@@ -236,13 +236,13 @@ function ownerOf({ counters }: Parts, host: Host, lane: LaneAtWork | null): (who
   };
 }
 
-/** Null where nobody wants it, or no worker's socket could tell who may be answered. */
+/** Null where nobody wants it. */
 function openLaneOf(
   { kernelLane, firstHits, threads, ...parts }: Parts,
   given: (question: Uint8Array, answers: number) => void,
 ): LaneAtWork | null {
-  if (kernelLane === undefined || firstHits === null || threads === null) return null;
-  return kernelLane({ ...parts, firstHits, given, eachSocket: (met) => threads.eachSocket(met) });
+  if (kernelLane === undefined || firstHits === null) return null;
+  return kernelLane({ ...parts, firstHits, given, eachSocket: (met) => threads?.eachSocket(met) });
 }
 
 function startKnowing(

@@ -3,7 +3,7 @@ import type { Cache } from '../cache/cache.js';
 import type { FirstHits } from '../cache/first-hits.js';
 import type { Config } from '../config/config.js';
 import type { Counters } from '../counters.js';
-import { KernelLane, type LaneOptions, type LaneTables } from '../lane/lane.js';
+import { KernelLane, type LaneOptions, type LaneTables, offTotals } from '../lane/lane.js';
 import { Pins } from '../lane/pins.js';
 import { isWildcard } from '../os/addresses.js';
 import { Bpf } from '../os/bpf.js';
@@ -71,6 +71,20 @@ export function kernelLane({ readFile, folder, namespace, version, ...node }: Ke
       },
     };
   };
+}
+
+/** Where there can be none: says why once, and does nothing else. */
+export function noKernelLane(why: string): OpenKernelLane {
+  const nothing = (): void => {};
+  return ({ log }) => ({
+    begin: async () => log.warn(`kernel lane: off: ${why}`),
+    release: nothing,
+    follow: nothing,
+    kept: nothing,
+    left: nothing,
+    end: nothing,
+    totals: offTotals(why),
+  });
 }
 
 /** Only what is sent to a known address can be recognised in the kernel. */

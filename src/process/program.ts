@@ -226,16 +226,18 @@ function checkOpenFiles(config: Config, workers: number): Config {
 /** Its code is loaded only where it is wanted. */
 async function kernelLaneOf(
   { kernelLane: wish, kernelLaneLingerMs: lingerMs, kernelLaneFolder: folder }: LaneFlags,
-  { calls }: Pick<ReturnType<typeof sharedNode>, 'calls'>,
+  node: ReturnType<typeof sharedNode>,
   { random, log }: { readonly random: Random; readonly log: Log },
 ): Promise<Outsides['kernelLane']> {
-  if (calls === null) return undefined;
+  const isWanted = wish === 'on' || wish === 'beside';
   const namespace = networkNamespace().replace(/\D/g, '') || 'unknown';
-  if (wish !== 'on' && wish !== 'beside') return sweepKernelLane(folder, namespace, log);
-  const { kernelLane } = await import('./kernel-lane.js');
+  if (!isWanted || node.calls === null) await sweepKernelLane(folder, namespace, log);
+  if (!isWanted) return undefined;
+  const { kernelLane, noKernelLane } = await import('./kernel-lane.js');
+  if (node.calls === null) return noKernelLane(node.why);
   const version = programVersion();
   return kernelLane({
-    calls,
+    calls: node.calls,
     random,
     readFile,
     folder,
@@ -247,12 +249,12 @@ async function kernelLaneOf(
 }
 
 /** What a process with the lane has left is not to answer beside one without it. */
-async function sweepKernelLane(folder: string, namespace: string, log: Log): Promise<undefined> {
+async function sweepKernelLane(folder: string, namespace: string, log: Log): Promise<void> {
   if (!existsSync(`${folder}/${namespace}`)) return;
   const { removeOwnPins } = await import('../lane/pins.js');
   try {
     log.info(
-      `kernel lane: removed ${removeOwnPins(folder, namespace)} pins of an earlier process, as -kernellane is off`,
+      `kernel lane: removed ${removeOwnPins(folder, namespace)} pins of an earlier process, as this one has no kernel lane`,
     );
   } catch (error) {
     log.warn(`kernel lane: what an earlier process has left cannot be removed: ${(error as Error).message}`);

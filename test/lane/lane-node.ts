@@ -3,14 +3,26 @@
  * it. Everything goes with the node, whatever a test leaves, and at the latest when this process exits.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { layoutVersion, markLayout, variantsCount } from '../../src/lane/layout.js';
 import { laneSlots, metricsAgeMs } from '../../src/limits.js';
 import { Bpf } from '../../src/os/bpf.js';
+import { builtEntry, commandOf, repositoryPath } from '../corpus/repository.js';
 import { calls } from '../os/loopback-sockets.js';
 import { makeNode, type Node } from '../real/cluster-node.js';
 import { eventually, output, type Running, run, start } from '../real/commands.js';
@@ -55,6 +67,8 @@ export interface ZerohopWish {
   readonly addresses?: readonly string[];
   /** What its command line begins with. */
   readonly prefix?: readonly string[];
+  /** The program, if it is another one than this build. */
+  readonly program?: readonly string[];
   /** Follows another instance, or is followed by one. */
   readonly handsOver?: boolean;
   /** Wait for nothing. */
@@ -163,12 +177,13 @@ export class LaneNode implements Place {
   /** Starts zerohop with the lane; it serves, and its lane is on or refused, when this returns. */
   async start(wish: ZerohopWish = {}): Promise<LaneZerohop> {
     const { lines = 'cache 30', flags = [], place = this, addresses = [server, server6], prefix = [] } = wish;
+    const program = wish.program ?? entry;
     const path = join(this.folder, 'Corefile');
     writeFileSync(path, corefile(lines, addresses));
     const own = ['-localip', addresses.join(','), '-setupinterface=false', '-setupiptables=false'];
     const lane = ['-kernellane=on', `-kernellanefolder=${this.pinsFolder}`, '-metrics-listen-address='];
     const handover = `-handover=${wish.handsOver ? join(this.folder, 'handover.sock') : ''}`;
-    const command = place.command(...prefix, ...entry, '-conf', path, handover, ...own, ...lane, ...flags);
+    const command = place.command(...prefix, ...program, '-conf', path, handover, ...own, ...lane, ...flags);
     const zerohop = this.#zerohopOf(start(command), path, addresses, place);
     if (wish.isLeftAlone) return zerohop;
     await zerohop.hears(' serves on ');
@@ -338,4 +353,17 @@ function unmountBpf(folder: string): void {
 
 function namesIn(folder: string): readonly string[] {
   return existsSync(folder) && statSync(folder).isDirectory() ? readdirSync(folder) : [];
+}
+
+/** Makes a program of this build whose maps this build does not know; how to run it. */
+export function withAnotherLayout(folder: string): readonly string[] {
+  mkdirSync(join(folder, 'dist'), { recursive: true });
+  cpSync(dirname(builtEntry), join(folder, 'dist/src'), { recursive: true });
+  cpSync(repositoryPath('package.json'), join(folder, 'package.json'));
+  symlinkSync(repositoryPath('node_modules'), join(folder, 'node_modules'));
+  const layout = join(folder, 'dist/src/lane/layout.js');
+  const text = readFileSync(layout, 'utf8');
+  if (!text.includes(`'${layoutVersion}'`)) throw new Error(`no ${layoutVersion} in ${layout}`);
+  writeFileSync(layout, text.replace(`'${layoutVersion}'`, "'layout-another'"));
+  return commandOf(join(folder, 'dist/src/main.js'));
 }

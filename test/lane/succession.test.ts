@@ -3,10 +3,12 @@
  * when one that serves is killed, or when one dies while it takes over; and the kernel goes on answering.
  */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { layoutVersion } from '../../src/lane/layout.js';
 import { eventually, needs } from '../real/commands.js';
-import { LaneNode, type LanePod, type LaneZerohop, nodeNeeds, server } from './lane-node.js';
+import { LaneNode, type LanePod, type LaneZerohop, nodeNeeds, server, withAnotherLayout } from './lane-node.js';
 import { laneIsMissing } from './possible.js';
 import { numberedQueries } from './zones.js';
 
@@ -82,5 +84,23 @@ describe('instances that follow each other', { skip: laneIsMissing || needs(...n
       }
     });
     assert.equal(await serving.metric('zerohop_kernel_lane{why=""}'), 1);
+  });
+
+  test('one with another layout of the maps takes over, and is followed', async () => {
+    const other = { ...wish, program: withAnotherLayout(join(node.folder, 'another')) };
+    await meanwhile(async () => {
+      for (const wished of [other, wish]) {
+        const next = await node.start(wished);
+        assert.ok(next.said('kernel lane: on'));
+        await serving.stop();
+        serving = next;
+        await eventually(
+          'it has published what was in use',
+          async () => (await serving.metric('zerohop_kernel_entries')) >= known.length || undefined,
+        );
+      }
+    });
+    const layouts = new Set(node.pinned().map((path) => path.split('/')[1]));
+    assert.deepEqual([...layouts].sort(), [layoutVersion, 'links']);
   });
 });

@@ -107,6 +107,25 @@ describe('the truth', { skip: laneIsMissing || needs(...nodeNeeds) }, () => {
     assert.equal(await zerohop.metric('zerohop_kernel_answers_total{stale="true"}'), 0);
   });
 
+  for (const mode of ['verify', 'immediate'] as const) {
+    test(`what has expired is the business of the process: serve_stale ${mode}`, async () => {
+      const label = mode === 'verify' ? 'verified' : mode;
+      await zerohop.reload(`cache 300 {\n        serve_stale 1h ${mode}\n    }`);
+      const [old] = await node.fromKernel(pod.client, server, [query(label)]);
+      await node.knot.control('zone-begin', 'lane.test');
+      await node.knot.control('zone-unset', 'lane.test', label, 'A');
+      await node.knot.control('zone-set', 'lane.test', label, '2', 'A', '10.1.9.8');
+      await node.knot.control('zone-commit', 'lane.test');
+      await eventually('the new address is given', async () => {
+        return said(await asks(query(label))) === 'NOERROR 10.1.9.8' || undefined;
+      });
+      const stale = await zerohop.metric('coredns_cache_served_stale_total{');
+      assert.equal(stale > 0, mode === 'immediate', `${stale} stale after ${said(old)}`);
+      assert.equal(await zerohop.metric('zerohop_kernel_answers_total{stale="true"}'), 0);
+      assert.equal(await kernelSays(query(label)), 'NOERROR 10.1.9.8');
+    });
+  }
+
   test('an answer that does not fit is the business of the process', async () => {
     for (let times = 0; times < 3; times++) {
       const plain = await asks(query('several'));

@@ -34,6 +34,8 @@ ${Array.from({ length: 100 }, (_, index) => `many A 10.1.2.${index}`).join('\n')
 changing 2 A 10.1.3.1
 popular 6 A 10.1.3.2
 gone 2 A 10.1.3.3
+verified 2 A 10.1.3.4
+immediate 2 A 10.1.3.5
 *.wild A 10.1.4.1
 ${numbered('n', namesCount, 'A 10.1.5.')}
 ${numbered('s', soonOldCount, `${soonOldSeconds} A 10.1.6.`)}

@@ -1,5 +1,5 @@
-# The image: Node.js, the program with the packages it needs, and ip, iptables and nft with their libraries. Nothing
-# else: no shell, no package manager. docker build . makes it; test/image/run proves every line of this file.
+# The image: Node.js, the program with the packages it needs, env to start it by its name, and ip, iptables and nft with
+# their libraries. Nothing else: no shell, no package manager. docker build . makes it; test/image/run proves every line of this file.
 
 # With its digest, so that a build is repeated with the same base. Any Debian with Node.js 24 and npm will do.
 ARG NODE_IMAGE=node:24-bookworm-slim@sha256:6f7b03f7c2c8e2e784dcf9295400527b9b1270fd37b7e9a7285cf83b6951452d
@@ -10,7 +10,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json ./
 COPY src ./src
-RUN npx tsc -p tsconfig.json && npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+RUN npx tsc -p tsconfig.json && chmod 755 dist/src/main.js && npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM ${NODE_IMAGE} AS programs
 RUN apt-get update \

@@ -485,6 +485,30 @@ export const loopDelayPeriodMs = 1_000;
 /** Repetitions of a query to ourselves within its timeout: a full receive queue loses packets. */
 export const selfQueryTries = 4;
 
+// The control socket.
+/** Commands that ask at one moment: an operator has a few terminals, and each costs a descriptor and what it does not read. */
+export const controlConnectionsMax = 16;
+/** A command and its arguments; a list of search domains is the longest. */
+export const controlRequestBytesMax = 16_384;
+/** A client has this long to send its request, and to read the end of its answer. */
+export const controlRequestTimeoutMs = 2_000;
+/** What a slow reader has yet to read; more is dropped. Some screens of `zerohop tail`. */
+export const controlUnsentBytesMax = 256 * 1024;
+/** One value of an answer; the facts for the doctor with the longest names take a tenth. */
+export const controlLineBytesMax = 1024 * 1024;
+/** A reader that takes nothing of what waits for it for so long is closed: a terminal may be stopped for a while. */
+export const controlStalledMs = 60_000;
+/** How often the instance that serves looks whether it still has the path. */
+export const controlKeepPeriodMs = 5_000;
+/** How long a command waits for the next line of the running zerohop, which may have a turn of a few hundred milliseconds. */
+export const controlSilenceMs = 3_000;
+/** Records of one cached answer that a command shows; pods get a dozen. */
+export const lookupRecordsMax = 100;
+/** A client of the cache waits for its answer as long as glibc does. */
+export const listenerAnswerMs = 5_000;
+/** How long a flush may take: it works behind a reload that moves a million entries. */
+export const flushSilenceMs = 60_000;
+
 // The kernel lane.
 /** Answers that the kernel can give; a power of two. */
 export const laneSlots = 8_192;

@@ -45,6 +45,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   takeover: ['dns', 'os', 'scheduling', 'cache'],
   lane: ['dns', 'os', 'scheduling', 'cache', 'resolve'],
   observe: ['dns', 'config', 'os', 'scheduling', 'cache', 'resolve', 'upstream', 'listen', 'host', 'takeover'],
+  control: ['dns', 'config', 'os', 'scheduling', 'cache', 'resolve', 'upstream', 'listen', 'observe'],
   plugins: ['dns', 'config', 'os', 'scheduling', 'resolve', 'observe'],
   process: [
     'dns',
@@ -59,6 +60,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'takeover',
     'lane',
     'observe',
+    'control',
     'plugins',
     'demo',
   ],
@@ -91,7 +93,7 @@ const pureNames = /^\{ (?:isIP|isIPv4|isIPv6|SocketAddress)(?:, (?:isIP|isIPv4|i
 /** One idea each, whatever its length: a file that was cut in two at a cap is two halves of one idea. */
 const linesMax = 600;
 /** A list of bounds is looked things up in, not read through, and one list is the point of it. */
-const linesMaxOfLimits = 570;
+const linesMaxOfLimits = 600;
 
 /** What may not stand in the code, where it may, and what to use instead. */
 const bans: readonly { readonly what: RegExp; readonly except: readonly string[]; readonly instead: string }[] = [

@@ -50,7 +50,7 @@ export interface Extras {
 
 /** zerohop from this built entry, run as its first line says. */
 export function zerohop(name: string, entry: string, extras: Extras = {}): Server {
-  const flags = ['-handover=', ...(extras.flags ?? [])];
+  const flags = ['-handover=', '-control=', ...(extras.flags ?? [])];
   return nodeCacheLike(name, commandOf(entry), { ...extras, flags });
 }
 

@@ -240,6 +240,11 @@ export class Blocks {
     return hits;
   }
 
+  /** Hits in a row, up to as many as `touch` was told to count; 0 where nobody counts. */
+  hits(ref: BlockRef): number {
+    return this.words[(ref + atHits) >> 2];
+  }
+
   /** Whether it was hit since it was stored, or since `forgetFirstHit`. */
   wasHit(ref: BlockRef): boolean {
     return (this.words[(ref + atTouched) >> 2] & touchedForKernel) !== 0;

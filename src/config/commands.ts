@@ -2,9 +2,24 @@
  * The commands as data, one record each: its words and flags, how its help, its completion and the man page present it, and
  * how its arguments become a `CliCommand`. Another command is another record here, and a case in process/program.ts.
  */
+import {
+  type AskOptions,
+  askOptions,
+  type RunningQuestion,
+  readFlush,
+  readQuestionName,
+  readQuestionType,
+  readWalk,
+} from './ask-options.js';
 import { choicesIn, type Environment, type FlagName, flagTable, type ReadFlags } from './flag-reader.js';
 import { refuseForeignAddresses } from './local-addresses.js';
-import { type CheckOutputOptions, checkOutputs, readChoice, type ServeOptions, serveOptions } from './serve-options.js';
+import {
+  type CheckOutputOptions,
+  readChoice,
+  reportOutputs,
+  type ServeOptions,
+  serveOptions,
+} from './serve-options.js';
 import { programVersion } from './version.js';
 
 export type CliCommand =
@@ -25,6 +40,8 @@ export type CliCommand =
   | { readonly kind: 'try lane' }
   /** Take out of the kernel what the lane has left. */
   | { readonly kind: 'remove lane'; readonly folder: string }
+  /** Asked of the running zerohop over its control socket. */
+  | { readonly kind: 'ask'; readonly question: RunningQuestion; readonly options: AskOptions }
   | { readonly kind: 'completion'; readonly shell: Shell }
   | { readonly kind: 'man' }
   /** One sentence for stderr, then exit 2. */
@@ -47,7 +64,7 @@ interface Given {
 export interface CommandSpec {
   /** Empty for serving, which has no word of its own. */
   readonly name: string;
-  /** As a usage line has them: `none`, `[FILE...]`, `bash|zsh`, or `[COMMAND]`; what is in brackets may be left out. */
+  /** As a usage line has them: `none`, `[FILE...]`, `NAME [TYPE]`, `bash|zsh`, or `[COMMAND]`; what is in brackets may be left out. */
   readonly operands: string;
   /** For lists of commands: no more than half a line. */
   readonly about: string;
@@ -67,7 +84,11 @@ const shells = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof shells)[number];
 
 const flagsOfCheck = ['output', 'strict'] as const;
-const flagsOfServe = (Object.keys(flagTable) as FlagName[]).filter((name) => !flagsOfCheck.some((one) => one === name));
+const flagsOfAsking = ['ask', 'search', 'ndots', 'zone'] as const;
+const flagsOfOthers: readonly FlagName[] = [...flagsOfCheck, ...flagsOfAsking];
+const flagsOfServe = (Object.keys(flagTable) as FlagName[]).filter((name) => !flagsOfOthers.includes(name));
+/** Of every command that asks the running zerohop. */
+const flagsOfAskers = ['control', 'output', 'help'] as const;
 /** What a Corefile is made with, and what advice on it depends on. */
 const flagsOfConfiguration = [
   ...(['localip', 'dns.port', 'upstreamsvc', 'conf', 'basecorefile', 'kubednscm', 'reloadwithsignal'] as const),
@@ -119,7 +140,7 @@ const checkFilesCommand: CommandSpec = {
     kind: 'check',
     files: words,
     options: readMachineOptions(flags, machine),
-    wishes: { output: readChoice('output', flags.text('output'), checkOutputs), isStrict: flags.isSet('strict') },
+    wishes: { output: readChoice('output', flags.text('output'), reportOutputs), isStrict: flags.isSet('strict') },
   }),
 };
 
@@ -177,8 +198,93 @@ const versionCommand: CommandSpec = {
   read: () => ({ kind: 'version', text: versionText() }),
 };
 
+const statusOfAskers =
+  '0, or 1 if the running zerohop cannot be asked (no socket, another user, another version, too many commands), or 2 for ' +
+  'an invalid command line.';
+
+const statusCommand: CommandSpec = {
+  name: 'status',
+  operands: 'none',
+  about: 'show what the running zerohop serves',
+  details:
+    'The command shows what is in force and since when, the role among several instances, the last reload, server blocks, ' +
+    'upstreams and their state, how full the cache is, and memory.',
+  flags: [...flagsOfAskers],
+  examples: [
+    ['kubectl -n kube-system exec ds/node-local-dns -- zerohop status', 'On one node of a cluster.'],
+    ['zerohop status -o json', 'For a program.'],
+  ],
+  exitStatus: statusOfAskers,
+  read: ({ flags }) => ({ kind: 'ask', question: { command: 'status' }, options: askOptions(flags) }),
+};
+
+const lookupCommand: CommandSpec = {
+  name: 'lookup',
+  operands: 'NAME [TYPE]',
+  about: 'show what the cache has of a name',
+  details:
+    'The command shows, for each server block that serves the name, the cached answers with their age, TTL and use, and what ' +
+    'would happen to a query: which policy, plugins and upstreams it meets. TYPE is A without the word. Nothing is asked ' +
+    'upstream, and no use is counted.',
+  flags: ['ask', ...flagsOfAskers],
+  examples: [
+    ['zerohop lookup kubernetes.default.svc.cluster.local', 'Is it cached, and for how long?'],
+    ['zerohop lookup -ask www.example.com AAAA', 'Ask as a pod would, and show the answer too.'],
+  ],
+  exitStatus: statusOfAskers,
+  read: ({ flags, words: [name, type = 'A'] }) => ({
+    kind: 'ask',
+    question: {
+      command: 'lookup',
+      name: readQuestionName(name),
+      type: readQuestionType(type),
+      isAsked: flags.isSet('ask'),
+    },
+    options: askOptions(flags),
+  }),
+};
+
+const explainCommand: CommandSpec = {
+  name: 'explain',
+  operands: 'NAME',
+  about: 'show the queries that a pod sends for a name',
+  details:
+    "The command shows the walk along a pod's search path, query by query, in the order of glibc: which server block each " +
+    'query meets, whether it is answered from the cache or by policy or goes upstream, and what the walk costs.',
+  flags: ['search', 'ndots', ...flagsOfAskers],
+  examples: [
+    ['zerohop explain www.example.com', 'What a name of the internet costs a pod.'],
+    [
+      'zerohop explain db.prod -search shop.svc.cluster.local,svc.cluster.local,cluster.local -ndots 5',
+      "With the lines of the pod's /etc/resolv.conf.",
+    ],
+  ],
+  exitStatus: statusOfAskers,
+  read: ({ flags, words: [name] }) => ({ kind: 'ask', question: readWalk(name, flags), options: askOptions(flags) }),
+};
+
+const flushCommand: CommandSpec = {
+  name: 'flush',
+  operands: '[NAME]',
+  about: 'drop cached answers',
+  details:
+    'The command drops all cached answers of a name, of every type, or with -zone of all names at or below a zone, and says ' +
+    'how many there were. The next query goes upstream.',
+  flags: ['zone', ...flagsOfAskers],
+  examples: [
+    ['zerohop flush www.example.com', 'After a change of its records.'],
+    ['zerohop flush -zone example.com', 'The same for all names of a zone; -zone . is everything.'],
+  ],
+  exitStatus: statusOfAskers,
+  read: ({ flags, words }) => ({ kind: 'ask', question: readFlush(words, flags), options: askOptions(flags) }),
+};
+
 const wordCommands: readonly CommandSpec[] = [
   checkFilesCommand,
+  statusCommand,
+  lookupCommand,
+  explainCommand,
+  flushCommand,
   demoCommand,
   completionCommand,
   manCommand,
@@ -207,6 +313,12 @@ export function commandNamed(name: string): CommandSpec | undefined {
 export function operandChoices({ operands }: CommandSpec): string[] {
   if (operands === 'none') return [];
   return operands === '[COMMAND]' ? commands.slice(1).map(({ name }) => name) : choicesIn(operands);
+}
+
+/** Operands that may be any word: the most of them, and the least. */
+export function freeOperands({ operands }: CommandSpec): { readonly most: number; readonly least: number } {
+  const words = operands === '[COMMAND]' ? [] : operands.split(' ').filter((word) => /^\[?[A-Z]+\]?$/u.test(word));
+  return { most: words.length, least: words.filter((word) => !word.startsWith('[')).length };
 }
 
 /** For every command's help, and the man page. */

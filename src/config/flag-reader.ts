@@ -28,6 +28,7 @@ const node = 'On the node:';
 const watching = 'Logs, metrics and health:';
 const lifecycle = 'Handover and files:';
 const report = 'Report:';
+const askingFlags = 'Questions to the running zerohop:';
 const other = 'Other:';
 
 export const flagTable = {
@@ -137,10 +138,29 @@ export const flagTable = {
     '/run/zerohop/handover.sock',
     'Unix socket for the handover to a successor or standby; empty turns it off.',
   ),
+  control: text(
+    lifecycle,
+    'FILE',
+    '/run/zerohop/control.sock',
+    'Unix socket over which commands such as zerohop status ask the running zerohop; empty turns it off.',
+  ),
   cachefile: text(lifecycle, 'FILE', '', 'Snapshot file of the cache, best on tmpfs; empty turns it off.'),
   pidfile: text(lifecycle, 'FILE', '', 'File for the process id, written once zerohop serves; empty turns it off.'),
 
   output: text(report, 'text|json', 'text', 'Output format.', 'o'),
+  ask: boolean(
+    askingFlags,
+    'false',
+    'Also ask the running zerohop as a client would, and print the answer and its time.',
+  ),
+  search: text(
+    askingFlags,
+    'DOMAINS',
+    '',
+    'Comma-separated search domains of the pod, as in its /etc/resolv.conf; empty: those of the namespace default.',
+  ),
+  ndots: text(askingFlags, 'NUMBER', '5', 'The option ndots of the pod, 0 to 15.'),
+  zone: text(askingFlags, 'ZONE', '', 'All names at or below this one, in place of one name.'),
   strict: boolean(report, 'false', 'Fail on warnings too (exit status 2).'),
   version: boolean(other, 'false', 'Print the version and exit.'),
   plugins: boolean(other, 'false', 'Print the supported directives and exit.'),

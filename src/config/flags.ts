@@ -9,9 +9,11 @@ import {
   calledName,
   commandNamed,
   commands,
+  freeOperands,
   type Machine,
   operandChoices,
   takes,
+  usageOf,
   versionText,
 } from './commands.js';
 import { type Environment, type FlagName, isBoolean, type ReadFlags, readFlags, UsageError } from './flag-reader.js';
@@ -62,19 +64,27 @@ function unknownCommand({ behindBoolean }: ReadFlags, word: string): UsageError 
 
 function strangeFlag(name: FlagName): UsageError {
   const takers = commands.filter((command) => takes(command, name)).map((command) => `"${calledName(command)}"`);
-  return new UsageError(`-${name} is only for ${takers.join(' and ')}; remove it.`);
+  const last = takers.pop();
+  const all = takers.length === 0 ? last : `${takers.join(', ')} and ${last}`;
+  return new UsageError(`-${name} is only for ${all}; remove it.`);
 }
 
 function refuseOperands(command: CommandSpec, words: readonly string[]): void {
   if (command.operands === '[FILE...]') return;
   const choices = operandChoices(command);
+  const free = freeOperands(command);
   const [word] = words;
-  const surplus = choices.length === 0 ? word : words[1];
+  const most = choices.length === 0 ? free.most : 1;
+  const surplus = words[most];
   if (surplus !== undefined) {
-    const most = choices.length === 0 ? 'no arguments' : 'one argument';
-    throw new UsageError(`"${calledName(command)}" takes ${most}; remove ${surplus}.`);
+    const allowed = ['no arguments', 'one argument', 'two arguments'][most];
+    throw new UsageError(`"${calledName(command)}" takes ${allowed}; remove ${surplus}.`);
   }
-  const isOptional = choices.length === 0 || command.operands.startsWith('[');
+  if (words.length < free.least) {
+    throw new UsageError(`"${calledName(command)}" needs one more word; write ${usageOf(command)}.`);
+  }
+  if (choices.length === 0) return;
+  const isOptional = command.operands.startsWith('[');
   if (word === undefined ? isOptional : choices.includes(word)) return;
   const wrong = word === undefined ? 'needs one more word' : `does not know "${word}"`;
   throw new UsageError(`"${calledName(command)}" ${wrong}; write ${listed(choices)}.`);

@@ -19,11 +19,12 @@ export type Firewall = (typeof firewalls)[number];
 const logFormats = ['auto', 'text', 'json'] as const;
 export type LogFormat = (typeof logFormats)[number];
 
-export const checkOutputs = ['text', 'json'] as const;
+/** Of `-output`. */
+export const reportOutputs = ['text', 'json'] as const;
 
 /** How `zerohop check` reports. */
 export interface CheckOutputOptions {
-  readonly output: (typeof checkOutputs)[number];
+  readonly output: (typeof reportOutputs)[number];
   /** Reject files with warnings. */
   readonly isStrict: boolean;
 }
@@ -64,6 +65,7 @@ export interface ServeOptions {
   readonly logFormat: LogFormat;
   readonly quiet: boolean;
   readonly handoverPath: string | null;
+  readonly controlPath: string | null;
   readonly cacheFilePath: string | null;
   readonly pidFilePath: string | null;
 }
@@ -98,7 +100,8 @@ export function serveOptions(flags: ReadFlags, environment: Environment): ServeO
     prometheusAddress: readPrometheusAddress(flags.text('prometheus-listen-address')),
     logFormat: readChoice('logformat', flags.text('logformat'), logFormats),
     quiet: flags.isSet('quiet'),
-    handoverPath: readUnixPath(flags.text('handover')),
+    handoverPath: readUnixPath(flags, 'handover'),
+    controlPath: readUnixPath(flags, 'control'),
     cacheFilePath: flags.text('cachefile') || null,
     pidFilePath: flags.text('pidfile') || null,
   });
@@ -188,9 +191,11 @@ function readPrometheusAddress(text: string): string {
   throw new UsageError(`-prometheus-listen-address "${text}" is not an address; write ADDRESS:PORT or :PORT.`);
 }
 
-function readUnixPath(path: string): string | null {
+/** Null if empty. */
+export function readUnixPath(flags: ReadFlags, name: 'handover' | 'control'): string | null {
+  const path = flags.text(name);
   if (Buffer.byteLength(path) <= unixPathBytesMax) return path || null;
-  throw new UsageError(`-handover is longer than ${unixPathBytesMax} bytes; a unix socket needs a shorter path.`);
+  throw new UsageError(`-${name} is longer than ${unixPathBytesMax} bytes; a unix socket needs a shorter path.`);
 }
 
 export type ClusterDns =

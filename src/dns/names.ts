@@ -148,7 +148,7 @@ function closed(name: string): string {
 }
 
 /** Whether the text ends in a dot behind an even number of backslashes. */
-function endsInDot(text: string): boolean {
+export function endsInDot(text: string): boolean {
   const [, backslashes] = /(\\*)\.$/.exec(text) ?? [];
   return backslashes !== undefined && backslashes.length % 2 === 0;
 }

@@ -155,6 +155,17 @@ export class KernelLane {
     this.#open?.publisher.takeOut(ref, this.#deps.clock.nowMs());
   }
 
+  /** Whether the kernel gives this entry. */
+  has(ref: BlockRef): boolean {
+    return this.#ticking !== null && this.#open!.publisher.has(ref);
+  }
+
+  /** Takes out answers to these questions, in wire form, that have no entry in the cache; their number. */
+  *forget(isMeant: (question: Uint8Array) => boolean): Generator<void, number> {
+    if (this.#open === null) return 0;
+    return yield* this.#open.publisher.takeOutForeign(isMeant, () => this.#deps.clock.nowMs());
+  }
+
   /** The process ends, and no other instance serves. The kernel goes on with what it knows, expired or not, or ends too. */
   end(): void {
     const open = this.#open;

@@ -149,6 +149,22 @@ export class Publisher {
     this.#slots.takeOutAll(nowMs, (slot) => this.#forget(slot));
   }
 
+  /**
+   * Takes out what an earlier process has published of these questions, in wire form and lower case, and the cache has no
+   * entry for, some a slice; their number.
+   */
+  *takeOutForeign(isMeant: (question: Uint8Array) => boolean, nowMs: () => number): Generator<void, number> {
+    let count = 0;
+    for (let slot = 0; slot < laneSlots; slot++) {
+      if (slot % adoptedPerSlice === adoptedPerSlice - 1) yield;
+      if (this.#bySlot[slot]?.ref !== 0 || !this.#slots.isPublished(slot)) continue;
+      if (!isMeant(readSlot(this.#slots.bytes(slot)).question)) continue;
+      this.takeOutSlot(slot, nowMs());
+      count++;
+    }
+    return count;
+  }
+
   /** The slot has rested: what belonged to it is over. */
   over(slot: number): void {
     this.#bySlot[slot] = null;

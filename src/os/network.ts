@@ -120,3 +120,11 @@ export interface LocalSockets {
     greeting: () => Greeting,
   ): { readonly listener: LocalListener; readonly why: null } | { readonly listener: null; readonly why: string };
 }
+
+/** Unix sockets between processes of one user, without descriptors; also where there are no system calls. */
+export interface PathSockets {
+  /** Takes over the path from any listener, for its owner alone. Rejects with the system's error. */
+  listen(path: string, accepted: (stream: Stream) => StreamEvents): Promise<LocalListener>;
+  /** Rejects with the system's error: ENOENT or ECONNREFUSED where nobody listens, EPERM where another user does. */
+  connect(path: string, events: StreamEvents): Promise<Stream>;
+}

@@ -4,7 +4,15 @@
  * it becomes 0.0.0.0. IPv4 peers of such a socket have plain IPv4 addresses.
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
-import { connect, createServer, isIP, type TcpNetConnectOpts, Socket as TcpSocket } from 'node:net';
+import { lstatSync } from 'node:fs';
+import {
+  connect,
+  createServer,
+  isIP,
+  type Server as NetServer,
+  type TcpNetConnectOpts,
+  Socket as TcpSocket,
+} from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { receiveBufferBytes, sendBufferBytes } from '../limits.js';
 import { HeldPorts, isIpv6, literalLookup, plainEndpoint, withoutIpv6 } from './addresses.js';
@@ -14,12 +22,16 @@ import {
   type DatagramSocket,
   type Endpoint,
   type Listener,
+  type LocalListener,
   listenBacklog,
   type Network,
+  type PathSockets,
   type Stream,
   type StreamEvents,
   unsentBytesHigh,
 } from './network.js';
+import type { Random } from './random.js';
+import { SocketFile } from './socket-file.js';
 import type { ConnectStream } from './stream-sockets.js';
 import { tlsConnector } from './tls.js';
 
@@ -191,6 +203,69 @@ export function adoptStream(fd: number, began: (stream: Stream) => StreamEvents)
   socket.on('data', (bytes) => events.data(bytes));
   watchSocket(socket, events);
   return stream;
+}
+
+/** Without SO_PEERCRED: the owner and the mode of the socket's file decide. */
+export function portablePathSockets(random: Random): PathSockets {
+  return {
+    listen: (path, accepted) => listenAtPath(new SocketFile(path, random), accepted),
+    connect: (path, events) =>
+      new Promise((resolve, reject) => {
+        const owner = lstatSync(path, { throwIfNoEntry: false })?.uid ?? process.getuid?.();
+        if (owner !== process.getuid?.()) throw Object.assign(new Error(`connect EPERM ${path}`), { code: 'EPERM' });
+        const socket = connect({ path, allowHalfOpen: true });
+        socket.once('error', reject);
+        socket.once('connect', () => {
+          socket.on('data', (bytes) => events.data(bytes));
+          watchSocket(socket, events);
+          resolve(new NodeStream(socket, { address: '', port: 0 }));
+        });
+      }),
+  };
+}
+
+function listenAtPath(file: SocketFile, accepted: (stream: Stream) => StreamEvents): Promise<LocalListener> {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    const events = accepted(new NodeStream(socket, { address: '', port: 0 }));
+    socket.on('data', (bytes) => events.data(bytes));
+    watchSocket(socket, events);
+  });
+  let isOpen = true;
+  const close = (): void => {
+    if (!isOpen) return;
+    isOpen = false;
+    file.remove();
+    server.close();
+  };
+  return new Promise((resolve, reject) => {
+    const failed = (error: unknown): void => {
+      close();
+      reject(error);
+    };
+    server.once('error', failed);
+    server.once('listening', () => {
+      try {
+        file.put();
+      } catch (error) {
+        return failed(error);
+      }
+      server.off('error', failed);
+      server.on('error', () => {});
+      resolve({ isInPlace: () => isOpen && file.isInPlace(), close });
+    });
+    file.makeFolder();
+    bindForOwner(server, file);
+  });
+}
+
+/** Node.js binds before `listen` returns, so that nobody else can connect before the mode is set. */
+function bindForOwner(server: NetServer, file: SocketFile): void {
+  const mask = process.umask(0o177);
+  try {
+    server.listen({ path: file.first, exclusive: true });
+  } finally {
+    process.umask(mask);
+  }
 }
 
 class NodeStream implements Stream {

@@ -185,3 +185,27 @@ async function* readTable(name: 'tcp' | 'tcp6'): AsyncGenerator<Buffer> {
     await file.close();
   }
 }
+
+/**
+ * The most memory that this process may take with those of its control group (cgroups(7), version 2, else 1); null: there
+ * is no limit, or nobody tells.
+ */
+export function memoryLimitBytes(read: (path: string) => string | undefined): number | null {
+  const groups = read('/proc/self/cgroup') ?? '';
+  const [own, ofMemory] = [/^0::(.*)$/mu, /^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(.*)$/mu].map(
+    (of) => of.exec(groups)?.[1],
+  );
+  const root = '/sys/fs/cgroup';
+  // In a container the path may be that of the host, and the limit in the root.
+  const files = [`${root}${own}/memory.max`, `${root}/memory.max`, `${root}/memory${ofMemory}/memory.limit_in_bytes`];
+  for (const file of [...files, `${root}/memory/memory.limit_in_bytes`]) {
+    const text = read(file)?.trim();
+    if (text === undefined) continue;
+    const bytes = Number(text);
+    return bytes > 0 && bytes < unlimitedBytes ? bytes : null;
+  }
+  return null;
+}
+
+/** Version 1 writes no limit as the largest number of pages. */
+const unlimitedBytes = 2 ** 60;

@@ -1,14 +1,12 @@
 /**
  * Unix sockets between processes of one user, checked by SO_PEERCRED, which Node.js does not offer. Streams are Node's.
  */
-import { chmodSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { handoverFrameBytesMax, handoverPeersMax, unixPathBytesMax } from '../limits.js';
 import { must } from './bound-socket.js';
-import { makeFolders } from './files.js';
-import type { Greeting, LocalListener, LocalSockets, Stream, StreamEvents } from './network.js';
+import type { Greeting, LocalListener, LocalSockets, PathSockets, Stream, StreamEvents } from './network.js';
 import type { Random } from './random.js';
+import { SocketFile } from './socket-file.js';
 import { descriptorsMax, errors, linux, type SystemCalls } from './system-calls.js';
 
 interface UnixSocketsDeps {
@@ -19,7 +17,7 @@ interface UnixSocketsDeps {
 }
 
 interface Listening {
-  readonly path: string;
+  readonly file: SocketFile;
   readonly accepted: (stream: Stream) => StreamEvents;
   readonly greeting: () => Greeting;
 }
@@ -77,25 +75,23 @@ export class UnixSockets implements LocalSockets {
   listen(...[path, accepted, greeting]: Parameters<LocalSockets['listen']>): ReturnType<LocalSockets['listen']> {
     const { calls, random } = this.#deps;
     const fd = calls.streamSocket(linux.familyUnix);
-    // Bound beside the path and renamed, so that somebody is always at the path.
-    const first = join(dirname(path), `.${random.below(2 ** 32).toString(36)}`);
+    const file = new SocketFile(path, random);
     try {
-      makeFolders(dirname(path), 0o700);
-      must('bind', calls.bind(fd, pathAddress(first)));
-      chmodSync(first, 0o600);
+      file.makeFolder();
+      must('bind', calls.bind(fd, pathAddress(file.first)));
+      file.keepToOwner();
       must('listen', calls.listen(fd, handoverPeersMax));
-      renameSync(first, path);
+      file.put();
     } catch (error) {
       calls.close(fd);
-      removed(first);
+      file.remove();
       return { listener: null, why: `${path}: ${(error as Error).message}` };
     }
-    return { listener: this.#listenerOn(fd, { path, accepted, greeting }), why: null };
+    return { listener: this.#listenerOn(fd, { file, accepted, greeting }), why: null };
   }
 
-  #listenerOn(fd: number, { path, accepted, greeting }: Listening): LocalListener {
+  #listenerOn(fd: number, { file, accepted, greeting }: Listening): LocalListener {
     const { calls, adopt } = this.#deps;
-    const inode = inodeAt(path);
     let isOpen = true;
     const stopWatching = calls.watch(fd, () => {
       for (let left = handoverPeersMax; left > 0 && isOpen; left--) {
@@ -111,10 +107,10 @@ export class UnixSockets implements LocalSockets {
       }
     });
     return {
-      isInPlace: () => isOpen && inodeAt(path) === inode,
+      isInPlace: () => isOpen && file.isInPlace(),
       close() {
         if (!isOpen) return;
-        if (inodeAt(path) === inode) removed(path);
+        file.remove();
         isOpen = false;
         stopWatching();
         calls.close(fd);
@@ -131,12 +127,21 @@ function pathAddress(path: string): Uint8Array {
   return address;
 }
 
-function inodeAt(path: string): number {
-  return lstatSync(path, { throwIfNoEntry: false })?.ino ?? 0;
-}
+const nothingToSay: Greeting = { bytes: new Uint8Array(0), descriptors: [] };
 
-function removed(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {}
+/** The same without greetings. */
+export function pathSockets(sockets: LocalSockets): PathSockets {
+  return {
+    async listen(path, accepted) {
+      const { listener, why } = sockets.listen(path, accepted, () => nothingToSay);
+      if (listener === null) throw new Error(why);
+      return listener;
+    },
+    async connect(path, events) {
+      const { stream, why } = sockets.connect(path, events);
+      if (stream !== null) return stream;
+      const code = why === null ? 'ENOENT' : /^E[A-Z]+$/u.test(why) ? why : 'EPERM';
+      throw Object.assign(new Error(`connect ${code} ${path}`), { code });
+    },
+  };
 }

@@ -37,8 +37,20 @@ export interface ActiveConfigurationDeps extends ProbingDeps {
   tablesChanged(config: Config): void;
 }
 
+export interface LastReload {
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  readonly result: ReloadResult;
+  /** Why it was rejected; null: it was not. */
+  readonly error: string | null;
+}
+
 export class ActiveConfiguration {
   generation: Generation;
+  /** Since when the configuration is in force, in milliseconds since 1970. */
+  inForceSinceMs: number;
+  /** Null before the first. */
+  lastReload: LastReload | null = null;
   /** The last reload was rejected: the configuration in force is not the one in the file. */
   isLastRefused = false;
   readonly #deps: ActiveConfigurationDeps;
@@ -55,6 +67,7 @@ export class ActiveConfiguration {
 
   constructor(first: Generation, deps: ActiveConfigurationDeps) {
     this.generation = first;
+    this.inForceSinceMs = deps.deps.clock.wallMs();
     this.#deps = deps;
     this.#watch = this.#watchFilesOf(first.config);
   }
@@ -131,11 +144,15 @@ export class ActiveConfiguration {
     if (this.#isFinishing) return 'refused';
     const undo: (() => unknown)[] = [];
     try {
-      return await this.#replace(why, undo);
+      const result = await this.#replace(why, undo);
+      this.lastReload = { atMs: deps.clock.wallMs(), result, error: null };
+      if (result === 'reloaded') this.inForceSinceMs = deps.clock.wallMs();
+      return result;
     } catch (error) {
       this.isLastRefused = true;
       deps.counters.count('reloadFailed');
       const message = error instanceof ConfigError ? error.summary : (error as Error).message;
+      this.lastReload = { atMs: deps.clock.wallMs(), result: 'refused', error: message };
       deps.log.error(`${why}: new configuration rejected, keeping the old one: ${message}`, stackOf(error));
       if (error instanceof ConfigError) this.#alsoWatch(error.files);
       await this.#undo(undo.reverse());

@@ -11,6 +11,7 @@ import { FirstHits } from '../cache/first-hits.js';
 import { cacheBytesOf } from '../config/capacity.js';
 import type { Config } from '../config/config.js';
 import type { Look } from '../config/watch.js';
+import type { ControlServer } from '../control/server.js';
 import { Counters, countersMemory, type EventName } from '../counters.js';
 import { newSlot } from '../dns/answer.js';
 import { newHashKey } from '../dns/hash.js';
@@ -55,6 +56,7 @@ import { type Succession, stopCalling, type TakingOver, takingOver } from '../ta
 import { Outages } from '../upstream/health.js';
 import { ActiveConfiguration, type ReloadResult } from './active-configuration.js';
 import { newCacheTransfer } from './cache-transfer.js';
+import { controlHandlers, type OpenControl } from './control-handlers.js';
 import {
   type Endpoints,
   type EndpointsDeps,
@@ -91,6 +93,8 @@ export interface Outsides {
   readonly succession?: OpenSuccession | undefined;
   /** Cached answers in the kernel; undefined: none. */
   readonly kernelLane?: OpenKernelLane | undefined;
+  /** The socket for commands; undefined: none. */
+  readonly control?: OpenControl | undefined;
   /** The cache as a file; undefined: none. */
   readonly snapshot?: ((parts: Pick<SnapshotDeps, 'clock' | 'log' | 'warmth' | 'serves'>) => Snapshot) | undefined;
 }
@@ -167,7 +171,8 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
   // The node: clients need a way to us.
   const host = new Host(hostDeps(parts, settings, watching), settings.host);
   // Other instances. Before the sockets are opened, which then join theirs.
-  const owns = ownerOf(parts, host, lane);
+  const control = openControlOf(parts, settings, later);
+  const owns = ownerOf(parts, { host, lane, control });
   const succession = outsides.succession?.({ ...parts, owns }) ?? null;
   const serves = () => (succession?.role ?? 'serving') === 'serving';
   const snapshot = outsides.snapshot?.({ ...parts, serves }) ?? null;
@@ -190,7 +195,7 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
     },
   });
   lane?.follow(config, first.listeners);
-  const ending = newEnding({ ...parts, watching, active, succession, host, snapshot, lane });
+  const ending = newEnding({ ...parts, watching, active, succession, host, snapshot, lane, control });
 
   // Last, everything is opened: queries are answered from here on.
   try {
@@ -227,10 +232,19 @@ type Doors = ReturnType<typeof openDoors>;
 type Parts = Omit<Outsides, 'network'> & Known & Doors & ReturnType<typeof startResolving>;
 
 /** Called when the node's packets begin to come to this instance, or to another one. */
-function ownerOf({ counters }: Parts, host: Host, lane: LaneAtWork | null): (whose: TakingOver | 'another') => void {
+function ownerOf(
+  { counters }: Parts,
+  {
+    host,
+    lane,
+    control,
+  }: { readonly host: Host; readonly lane: LaneAtWork | null; readonly control: ControlServer | null },
+): (whose: TakingOver | 'another') => void {
   return (whose) => {
     counters.count(whose === 'another' ? 'handovers' : takingOver[whose].event);
     host[whose === 'another' ? 'release' : 'keep']();
+    if (whose === 'another') control?.release();
+    else void control?.take();
     if (whose === 'another') lane?.release();
     else void lane?.begin();
   };
@@ -243,6 +257,24 @@ function openLaneOf(
 ): LaneAtWork | null {
   if (kernelLane === undefined || firstHits === null) return null;
   return kernelLane({ ...parts, firstHits, given, eachSocket: (met) => threads?.eachSocket(met) });
+}
+
+/** Null where nobody wants it. */
+function openControlOf(parts: Parts, { version }: Settings, later: Later): ControlServer | null {
+  const { clock, control, counters, listeners, misses, warmth } = parts;
+  if (control === undefined) return null;
+  const handlers = controlHandlers({
+    ...parts,
+    ...later,
+    version,
+    startedAtMs: clock.wallMs(),
+    readiness: () => later.watching().readiness,
+    clients: () => ({ tcpClients: listeners.tcpClients, waitingClients: misses.waiters }),
+    ended(ref) {
+      if ((later.succession()?.audience ?? 0) > 0) warmth.ended(ref);
+    },
+  });
+  return control({ ...parts, handlers, panicked: () => counters.count('panics') });
 }
 
 function startKnowing(
@@ -399,12 +431,14 @@ export interface EndingDeps {
   readonly snapshot: Pick<Snapshot, 'finish'> | null;
   readonly lane: Pick<LaneAtWork, 'end'> | null;
   readonly threads: Pick<Workers<unknown, unknown>, 'end'> | null;
+  readonly control: Pick<ControlServer, 'end'> | null;
 }
 
 type Ending = Pick<App, 'stop' | 'hurry'>;
 
 export function newEnding(deps: EndingDeps): Ending {
   const { clock, log, counters, watching, active, succession, misses, host, listeners, snapshot, lane, threads } = deps;
+  const { control } = deps;
   let stopping: Promise<void> | null = null;
   let isHurried = false;
   const whenHurried: (() => void)[] = [];
@@ -426,6 +460,7 @@ export function newEnding(deps: EndingDeps): Ending {
     await step('the snapshot', () => snapshot?.finish());
     await waiting('HTTP listeners', endsAtMs - clock.nowMs(), () => watching.stop());
     await step('workers', () => within(clock, endsAtMs - clock.nowMs(), threads?.end()));
+    await step('the control socket', () => control?.end());
     await step('other instances', () => succession?.left());
     await step('interface and firewall rules', () => host.leave(Math.max(0, endsAtMs - clock.nowMs())));
   }

@@ -26,7 +26,8 @@ interface KernelLaneParts {
   eachSocket(met: (fd: number) => void): void;
 }
 
-export interface LaneAtWork extends Pick<KernelLane, 'begin' | 'release' | 'kept' | 'left' | 'end' | 'totals'> {
+export interface LaneAtWork
+  extends Pick<KernelLane, 'begin' | 'release' | 'kept' | 'left' | 'has' | 'forget' | 'end' | 'totals'> {
   /** Answers by this configuration from now on. */
   follow(config: Config, listeners: readonly PlannedListener[]): void;
 }
@@ -65,6 +66,8 @@ export function kernelLane({ readFile, folder, namespace, version, ...node }: Ke
       follow: (config, listeners) => lane.follow(laneTables(config, listeners, version)),
       kept: (ref) => lane.kept(ref),
       left: (ref) => lane.left(ref),
+      has: (ref) => lane.has(ref),
+      forget: (isMeant) => lane.forget(isMeant),
       end: () => lane.end(),
       get totals() {
         return lane.totals;
@@ -82,6 +85,10 @@ export function noKernelLane(why: string): OpenKernelLane {
     follow: nothing,
     kept: nothing,
     left: nothing,
+    has: () => false,
+    *forget() {
+      return 0;
+    },
     end: nothing,
     totals: offTotals(why),
   });

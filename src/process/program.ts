@@ -40,6 +40,7 @@ import { wantsColor } from '../os/terminal.js';
 import { plugins } from '../plugins/registry.js';
 import { newSnapshot } from '../takeover/snapshot.js';
 import { type App, type Outsides, type Settings, startApp } from './app.js';
+import { controlSockets, openControl } from './control-handlers.js';
 import type { EarlySignals } from './early-signals.js';
 import { onExceptions, onSignals, writePidFile } from './lifecycle.js';
 import { networkNamespace, openWorkers, sharedNode } from './shared-sockets.js';
@@ -75,6 +76,8 @@ export async function runProgram(early: EarlySignals): Promise<void> {
       return removeKernelLane(command);
     case 'usage':
       return endWith(exitUsage, command.message);
+    case 'ask':
+      return askTheRunning(command);
     case 'check':
       return checkFiles(command);
     case 'demo':
@@ -107,6 +110,12 @@ async function removeKernelLane({ folder }: Extract<CliCommand, { kind: 'remove 
       `the kernel lane cannot be removed from ${folder}: ${(error as Error).message}; it takes root.`,
     );
   }
+}
+
+async function askTheRunning({ question, options }: Extract<CliCommand, { kind: 'ask' }>): Promise<void> {
+  const { askRunning } = await import('./ask-running.js');
+  const failure = await askRunning({ environment: process.env, print }, question, options);
+  if (failure !== null) endWith(failure.exitCode, failure.sentence);
 }
 
 async function helpOf({ command }: Extract<CliCommand, { kind: 'help' }>): Promise<string> {
@@ -171,12 +180,13 @@ async function serve({ options }: Extract<CliCommand, { kind: 'serve' }>, early:
 }
 
 type LaneFlags = Pick<ServeOptions, 'kernelLane' | 'kernelLaneLingerMs' | 'kernelLaneFolder'>;
-type MachineOptions = Pick<ServeOptions, 'handoverPath' | 'cacheFilePath'> & LaneFlags & { readonly threads: number };
+type MachineOptions = Pick<ServeOptions, 'handoverPath' | 'controlPath' | 'cacheFilePath'> &
+  LaneFlags & { readonly threads: number };
 
 /** Null after it has reported a failed start. */
 async function startWith(log: Logger, settings: Settings, options: MachineOptions): Promise<App | null> {
   stayAlive();
-  const { threads, handoverPath: path, cacheFilePath } = options;
+  const { threads, handoverPath: path, controlPath, cacheFilePath } = options;
   const random = systemRandom();
   const clock = systemClock();
   const system = chooseSystemCalls(process.env['ZEROHOP_IO']);
@@ -204,6 +214,7 @@ async function startWith(log: Logger, settings: Settings, options: MachineOption
     workers: openWorkers({ threads, system: node }),
     kernelLane: await kernelLaneOf(options, node, { random, log }),
     succession: node.succession,
+    control: openControl(controlPath, controlSockets(node.calls, random)),
     snapshot: snapshotAt(cacheFilePath, random),
   };
   try {
@@ -304,6 +315,7 @@ async function runDemoCommand(): Promise<void> {
     const app = await startWith(log, settings, {
       threads: 1,
       handoverPath: null,
+      controlPath: null,
       cacheFilePath: null,
       kernelLane: 'off',
       kernelLaneLingerMs: 0,

@@ -29,6 +29,22 @@ export interface OneUpstream {
   loops(): void;
 }
 
+/** One upstream of one forward at one moment. */
+export interface UpstreamState {
+  readonly to: string;
+  readonly from: string;
+  readonly isTls: boolean;
+  readonly isDown: boolean;
+  /** It owes answers, or has failed lately. */
+  readonly isFailing: boolean;
+  readonly isLooping: boolean;
+  readonly open: number;
+  readonly suspects: number;
+  readonly averageMs: number;
+  /** Null before the first answer. */
+  readonly heardAgoMs: number | null;
+}
+
 type OutcomeCallback = (outcome: Outcome) => void;
 const stopping: FailedOutcome = { ok: false, why: 'unreachable', text: 'the server is stopping' };
 
@@ -64,6 +80,19 @@ export class Forwards implements Flushable {
   upstreams(): readonly UpstreamStats[] {
     const nowMs = this.#deps.clock.nowMs();
     return this.#forwards.flatMap((forward) => forward.upstreams.map((upstream) => upstream.reading(nowMs)));
+  }
+
+  states(): readonly UpstreamState[] {
+    const nowMs = this.#deps.clock.nowMs();
+    return this.#forwards.flatMap(({ config, upstreams }) =>
+      upstreams.map((upstream) => {
+        const { to, isTls, health, rtt } = upstream;
+        const { open, suspects, looping } = upstream.reading(nowMs);
+        const heardAgoMs = Number.isFinite(rtt.lastHeardMs) ? nowMs - rtt.lastHeardMs : null;
+        const state = { isDown: health.isDown, isFailing: health.isFailing, isLooping: looping };
+        return { to, from: config.from, isTls, ...state, open, suspects, averageMs: rtt.averageMs, heardAgoMs };
+      }),
+    );
   }
 
   /** The upstreams of one forward, as far as they are known. */

@@ -45,7 +45,10 @@ test('check writes text or JSON, and nobody else is asked how', () => {
   };
   assert.deepEqual([outputOf(), outputOf('-o', 'json'), outputOf('a', '--output=text')], ['text', 'json', 'text']);
   assert.equal(usage('check', '-o', 'yaml'), '-output "yaml" is unknown; write text or json.');
-  assert.equal(usage('-o', 'json'), '-output is only for "zerohop check"; remove it.');
+  assert.equal(
+    usage('-o', 'json'),
+    '-output is only for "zerohop check", "zerohop status", "zerohop lookup", "zerohop explain" and "zerohop flush"; remove it.',
+  );
 });
 
 test('check may be strict, and nobody else', () => {

@@ -46,6 +46,7 @@ test('without flags everything has the documented default', () => {
     logFormat: 'auto',
     quiet: false,
     handoverPath: '/run/zerohop/handover.sock',
+    controlPath: '/run/zerohop/control.sock',
     cacheFilePath: null,
     pidFilePath: null,
   });
@@ -241,6 +242,7 @@ test('the hand-over socket has a path that fits into its address', () => {
   assert.equal(optionsOf(`-handover=/${'x'.repeat(106)}`).handoverPath?.length, 107);
   refuses(`-handover=/${'x'.repeat(107)}`, /longer than 107 bytes/);
   refuses(`-handover=/${'é'.repeat(54)}`, /longer than 107 bytes/);
+  refuses(`-control=/${'x'.repeat(107)}`, /^-control is longer than 107 bytes/);
 });
 
 test('switches', () => {

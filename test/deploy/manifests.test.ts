@@ -147,11 +147,12 @@ for (const overlay of overlays) {
     const { containers, volumes } = setOf(overlay).spec.template.spec;
     const mounts = containers[0].volumeMounts;
     assert.deepEqual(mounts.map(({ name }) => name).sort(), volumes.map(({ name }) => name).sort());
-    const { corefilePath, handoverPath, baseCorefilePath, kubeDnsFolder } = optionsOf(overlay);
+    const { corefilePath, handoverPath, controlPath, baseCorefilePath, kubeDnsFolder } = optionsOf(overlay);
     const mountOf = (path: string) => mounts.find(({ mountPath }) => path.startsWith(`${mountPath}/`));
     assert.equal(mountOf(corefilePath)?.readOnly, undefined, corefilePath);
     assert(mountOf(corefilePath));
-    if (handoverPath !== null) assert.equal(mountOf(handoverPath)?.name, 'run');
+    for (const path of [handoverPath, controlPath]) if (path !== null) assert.equal(mountOf(path)?.name, 'run');
+    assert.notEqual(controlPath, null);
     assert.equal(mountOf(baseCorefilePath)?.readOnly, true);
     assert.equal(mountOf(`${kubeDnsFolder}/stubDomains`)?.readOnly, true);
   });

@@ -143,6 +143,7 @@ const sentences = [
   'another program keeps changing the rules',
   'leaving interface and firewall rules in place: another program serves ',
   'shutting down',
+  'control socket unavailable, commands cannot ask this instance: ',
 ];
 
 test('the sentences that operations explains are those that the program writes', () => {

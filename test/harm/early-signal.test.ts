@@ -24,7 +24,7 @@ const debuggerPort = 9_229;
 async function startIt(command = entry, environment: NodeJS.ProcessEnv = {}): Promise<Running> {
   const corefile = join(folder, 'Corefile');
   writeFileSync(corefile, `.:${await freePort()} {\n    bind 127.0.0.1\n    whoami\n}\n`);
-  const flags = ['-localip', '127.0.0.1', '-setupinterface=false', '-setupiptables=false', '-handover='];
+  const flags = ['-localip', '127.0.0.1', '-setupinterface=false', '-setupiptables=false', '-handover=', '-control='];
   flags.push('-metrics-listen-address', `127.0.0.1:${await freePort()}`, '-conf', corefile);
   return start([...command, ...flags], environment);
 }

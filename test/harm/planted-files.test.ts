@@ -50,7 +50,7 @@ async function newFolder(): Promise<Planted> {
 
 /** Runs it until it has served and stopped; the shell plants first, and has the process id of the program. */
 async function serveOnce({ folder, cache, pidFile, corefile }: Planted, plant = ':'): Promise<string[]> {
-  const flags = ['-localip', '127.0.0.1', '-setupinterface=false', '-setupiptables=false', '-handover='];
+  const flags = ['-localip', '127.0.0.1', '-setupinterface=false', '-setupiptables=false', '-handover=', '-control='];
   flags.push('-metrics-listen-address', `127.0.0.1:${await freePort()}`, '-basecorefile', join(folder, 'base'));
   flags.push('-conf', corefile, '-cachefile', cache, '-pidfile', pidFile);
   const script = `cd '${folder}' && ${plant}; exec "$@"`;

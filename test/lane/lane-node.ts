@@ -183,7 +183,8 @@ export class LaneNode implements Place {
     const own = ['-localip', addresses.join(','), '-setupinterface=false', '-setupiptables=false'];
     const lane = ['-kernellane=on', `-kernellanefolder=${this.pinsFolder}`, '-metrics-listen-address='];
     const handover = `-handover=${wish.handsOver ? join(this.folder, 'handover.sock') : ''}`;
-    const command = place.command(...prefix, ...program, '-conf', path, handover, ...own, ...lane, ...flags);
+    const ownFlags = [handover, '-control=', ...own, ...lane, ...flags];
+    const command = place.command(...prefix, ...program, '-conf', path, ...ownFlags);
     const zerohop = this.#zerohopOf(start(command), path, addresses, place);
     if (wish.isLeftAlone) return zerohop;
     await zerohop.hears(' serves on ');

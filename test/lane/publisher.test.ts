@@ -188,6 +188,26 @@ test('a successor goes on with what is true for it, links it to its own entries,
   assert.equal(world.askKernel(query('alone.test', 'A'))!.readUInt16BE(6), 3);
 });
 
+test('what an earlier process has published, and the cache does not have, can be taken out by its name', () => {
+  const world = newWorld();
+  const nowMs = world.clock.nowMs();
+  for (const name of ['a.test', 'b.test']) world.publisher.publish(world.keep(name), nowMs);
+  const memory = laneMemory();
+  for (const part of ['slots', 'index', 'marks'] as const)
+    new Uint8Array(memory[part]).set(new Uint8Array(world.memory[part]));
+  const after = new PublishedWorld('. {\n cache 3600\n forward . 192.0.2.1\n}', memory);
+  finishNow(after.publisher.adopt(after.slots.adopt(1)));
+  const isA = (question: Uint8Array): boolean => question[1] === 'a'.charCodeAt(0);
+  const takes = (): number => {
+    const work = after.publisher.takeOutForeign(isA, () => nowMs);
+    for (let slice = work.next(); ; slice = work.next()) if (slice.done) return slice.value;
+  };
+  assert.equal(takes(), 1);
+  assert.equal(after.askKernel(query('a.test', 'A')), null);
+  assert.notEqual(after.askKernel(query('b.test', 'A')), null);
+  assert.equal(takes(), 0);
+});
+
 test('whatever is kept, asked and waited for, the kernel says what the spine says, or nothing', () => {
   const names = ['a.test', 'b.test', 'web.default.svc.cluster.local'];
   const step = fc.record({

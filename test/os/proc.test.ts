@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { describe, it, test } from 'node:test';
 import { connectionsReadBytesMax } from '../../src/limits.js';
 import { boundPort, openSocket, openStreamSocket } from '../../src/os/bound-socket.js';
-import { ownSockets, type Protocol, socketsAt, userOfPeer } from '../../src/os/proc.js';
+import { memoryLimitBytes, ownSockets, type Protocol, socketsAt, userOfPeer } from '../../src/os/proc.js';
 import { calls, skip } from './loopback-sockets.js';
 
 const udp = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
@@ -173,4 +173,28 @@ describe('userOfPeer', () => {
       server.close();
     });
   }
+});
+
+describe('memoryLimitBytes', () => {
+  const limit = (files: Readonly<Record<string, string>>) => memoryLimitBytes((path) => files[path]);
+  const own = '/sys/fs/cgroup/kubepods/pod1';
+
+  test('is that of the own group, or of the root that a container sees', () => {
+    const groups = { '/proc/self/cgroup': '0::/kubepods/pod1\n' };
+    assert.equal(limit({ ...groups, [`${own}/memory.max`]: '536870912\n' }), 536_870_912);
+    assert.equal(limit({ ...groups, '/sys/fs/cgroup/memory.max': '134217728\n' }), 134_217_728);
+    assert.equal(limit({ ...groups, [`${own}/memory.max`]: 'max\n' }), null);
+  });
+
+  test('is read of control groups of version 1, too', () => {
+    const groups = { '/proc/self/cgroup': '12:cpu,cpuacct:/a\n9:memory:/kubepods/pod1\n' };
+    const file = '/sys/fs/cgroup/memory/kubepods/pod1/memory.limit_in_bytes';
+    assert.equal(limit({ ...groups, [file]: '1048576\n' }), 1_048_576);
+    assert.equal(limit({ ...groups, [file]: '9223372036854771712\n' }), null);
+  });
+
+  test('is none where nobody tells', () => {
+    assert.equal(limit({}), null);
+    assert.equal(limit({ '/sys/fs/cgroup/memory.max': 'what?' }), null);
+  });
 });

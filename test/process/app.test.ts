@@ -43,6 +43,7 @@ function ending(lameduckMs: number, did: Record<string, () => unknown> = {}) {
     snapshot: { finish: () => void note('snapshot') },
     lane: { end: () => void note('lane') },
     threads: { end: () => noteLater('threads') },
+    control: { end: () => void note('control') },
   };
   const { stop, hurry } = newEnding(world);
   return {
@@ -60,7 +61,7 @@ function ending(lameduckMs: number, did: Record<string, () => unknown> = {}) {
 
 const steps = [
   ...['not ready', 'finish', 'leave', 'step aside', 'lane', 'drain', 'upstreams'],
-  ...['snapshot', 'http', 'threads', 'left', 'node'],
+  ...['snapshot', 'http', 'threads', 'control', 'left', 'node'],
 ];
 
 describe('newEnding', () => {

@@ -107,7 +107,14 @@ describe('a file that is none', () => {
 
 test('a start says the first error and how to see the others', () => {
   const path = file('bad', bad);
-  const { status, stderr } = zerohop(['-conf', path, '-setupinterface=false', '-setupiptables=false', '-handover=']);
+  const { status, stderr } = zerohop([
+    '-conf',
+    path,
+    '-setupinterface=false',
+    '-setupiptables=false',
+    '-handover=',
+    '-control=',
+  ]);
   assert.equal(status, 2);
   assert.match(
     stderr,

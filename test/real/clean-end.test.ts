@@ -126,7 +126,7 @@ describe('on a node', { skip: needs('root', 'ip', 'iptables-nft', 'conntrack', '
   test('link and rules are gone after every end', async () => {
     const corefile = join(node.folder, 'Corefile');
     writeFileSync(corefile, corefileFor(53).replace('127.0.0.1', localAddress));
-    const flags = ['-localip', localAddress, '-setupinterface', '-setupiptables', '-handover=', silent];
+    const flags = ['-localip', localAddress, '-setupinterface', '-setupiptables', '-handover=', '-control=', silent];
     for (let round = 0; round < rounds / 2; round++) {
       const program = await serves(start(node.command(...entry, '-conf', corefile, ...flags)));
       await eventually('the rules are in place', () =>

@@ -36,7 +36,16 @@ describe('a node that cannot be set up', {
   async function whileServing(preparation: string, work: (zerohop: Running) => Promise<void>): Promise<void> {
     const path = join(node.folder, 'Corefile');
     writeFileSync(path, corefile);
-    const program = [...entry, '-conf', path, '-localip', localAddress, '-metrics-listen-address=', '-handover='];
+    const program = [
+      ...entry,
+      '-conf',
+      path,
+      '-localip',
+      localAddress,
+      '-metrics-listen-address=',
+      '-handover=',
+      '-control=',
+    ];
     const inMounts = ['unshare', '-m', 'sh', '-c', `${preparation} exec "$@"`, 'sh', ...program];
     const zerohop = start(node.command(...inMounts));
     try {

@@ -39,7 +39,7 @@ export async function startOnLoopback(
   const place = { address: '127.0.0.1', port: await freePort() };
   const corefile = join(folder, 'Corefile');
   writeFileSync(corefile, `.:${place.port} {\n    bind 127.0.0.1\n    ${lines}\n}\n`);
-  const flags = ['-localip', '127.0.0.1', '-setupinterface=false', '-setupiptables=false', '-handover='];
+  const flags = ['-localip', '127.0.0.1', '-setupinterface=false', '-setupiptables=false', '-handover=', '-control='];
   const metrics = { address: '127.0.0.1', port: await freePort() };
   flags.push('-metrics-listen-address', `${metrics.address}:${metrics.port}`);
   const startedMs = performance.now();

@@ -19,6 +19,7 @@ export interface Spot {
   readonly upstream: StandIn;
   readonly corefile: string;
   readonly handoverPath: string;
+  readonly controlPath: string;
   /** Where /metrics is. */
   readonly watchPort: number;
   /** Starts an instance; it has the packets when this returns, unless it is told not to wait. */
@@ -77,6 +78,7 @@ export async function newSpot({ address, from, answer = goodAnswer }: SpotWish =
   const [watchPort, healthPort, readyPort] = [await freePort(), await freePort(), await freePort()];
   const corefile = join(folder, 'Corefile');
   const handoverPath = join(folder, 'handover.sock');
+  const controlPath = join(folder, 'control.sock');
   const instances = new Set<Instance>();
   const writeCorefile = (text: string): void => {
     const watched = `health 127.0.0.1:${healthPort}\n    prometheus 127.0.0.1:${watchPort}\n    ready 127.0.0.1:${readyPort}`;
@@ -92,7 +94,8 @@ export async function newSpot({ address, from, answer = goodAnswer }: SpotWish =
 
   function begin(flags: readonly string[] = [], environment: NodeJS.ProcessEnv = {}): Instance {
     const own = ['-localip', address, '-setupinterface=false', '-setupiptables=false', '-metrics-listen-address='];
-    const program = start([...entry, '-conf', corefile, '-handover', handoverPath, ...own, ...flags], environment);
+    const paths = ['-handover', handoverPath, '-control', controlPath];
+    const program = start([...entry, '-conf', corefile, ...paths, ...own, ...flags], environment);
     const instance: Instance = {
       program,
       said: (text) => logLines(program.stdout()).some(({ msg }) => msg.includes(text)),
@@ -114,7 +117,7 @@ export async function newSpot({ address, from, answer = goodAnswer }: SpotWish =
   }
 
   return {
-    ...{ place, folder, upstream, corefile, handoverPath, watchPort, writeCorefile, begin },
+    ...{ place, folder, upstream, corefile, handoverPath, controlPath, watchPort, writeCorefile, begin },
     async start(flags, environment) {
       const instance = begin(flags, environment);
       await eventually('it serves', async () => {

@@ -47,7 +47,13 @@ async function flags(): Promise<string[]> {
     corefile,
     `.:${await freePort()} {\n    bind 127.0.0.1\n    hosts {\n        10.0.0.1 a.example\n    }\n}\n`,
   );
-  const alone = ['-setupinterface=false', '-setupiptables=false', '-handover=', '-metrics-listen-address='];
+  const alone = [
+    '-setupinterface=false',
+    '-setupiptables=false',
+    '-handover=',
+    '-control=',
+    '-metrics-listen-address=',
+  ];
   return ['-conf', corefile, '-localip', '127.0.0.1', ...alone];
 }
 

@@ -44,6 +44,7 @@ export const quietFlags: readonly string[] = [
   '-setupinterface=false',
   '-setupiptables=false',
   '-handover=',
+  '-control=',
 ];
 
 /** Writes a Corefile into the node's folder and starts zerohop with it; ready when this returns. */

@@ -22,6 +22,7 @@ import { newSetupErrors } from '../../src/observe/process-numbers.js';
 import type { RunCommand } from '../../src/os/commands.js';
 import type { Endpoint } from '../../src/os/network.js';
 import { type App, startApp } from '../../src/process/app.js';
+import type { OpenControl } from '../../src/process/control-handlers.js';
 import { loadOptions } from '../resolve/context-fixture.js';
 import { type AskOptions, Client, type ClientAnswer } from '../simulation/client.js';
 import { ManualClock } from '../simulation/clock.js';
@@ -59,6 +60,8 @@ export interface WorldOptions {
   /** The node's programs, and what is wanted of them; without them the node is left as it is. */
   readonly run?: RunCommand;
   readonly host?: HostOptions;
+  /** Gets what commands may ask; without it there is no control socket. */
+  readonly control?: OpenControl;
 }
 
 export interface LogLine {
@@ -128,6 +131,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     sockets: { socketsAt: () => [], ownSockets: () => new Set<number>() },
     readFile: (path: string) => files.get(path),
     readPieces: async (path: string) => piecesOf(files.get(path)),
+    control: options.control,
     look: { stat: (path: string) => files.get(path), digest: (path: string) => files.get(path) },
   };
   const setupErrors = newSetupErrors();

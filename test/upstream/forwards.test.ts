@@ -40,6 +40,19 @@ test('a question is asked and answered, and all is at rest afterwards', async ()
   assert.equal(clock.timersSet, 0);
 });
 
+test('the state of each upstream is that of the moment', async () => {
+  const { world, clock } = await setUp();
+  const forwards = new Forwards([forwardConfig({})], world);
+  const asking = new Asking(world, forwards);
+  const still = { to: '10.0.0.1:53', from: '.', isTls: false, isDown: false, isFailing: false, isLooping: false };
+  assert.deepEqual(forwards.states(), [{ ...still, open: 0, suspects: 0, averageMs: 0, heardAgoMs: null }]);
+  asking.ask('a.example');
+  await clock.pass(5);
+  const [state] = forwards.states();
+  assert.ok(state.averageMs >= 0 && state.heardAgoMs !== null && state.heardAgoMs <= 5);
+  assert.equal(state.open, 1);
+});
+
 test('the sweep is slow while connections are only kept open', async () => {
   const { world, clock } = await setUp();
   let ticks = 0;

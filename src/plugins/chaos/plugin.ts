@@ -6,13 +6,13 @@ import { fail, noBlock } from '../../config/arguments.js';
 import { programVersion } from '../../config/version.js';
 import { newAnswerer } from '../../counters.js';
 import { askedBy } from '../../dns/query.js';
+import { typeTxt } from '../../dns/wire.js';
 import type { Made, MakeQuery } from '../../resolve/route.js';
 import { madeAnswer, type Plugin } from '../plugin.js';
 
 const by = newAnswerer('chaos');
 
 const classChaos = 3;
-const typeTxt = 16;
 /** As CoreDNS answers: a cache may not keep who answered. */
 const chaosTtlSeconds = 0;
 /** One character string of a TXT record (RFC 1035 3.3). */

@@ -6,15 +6,13 @@
 import { newAnswerer } from '../../counters.js';
 import { isInZone } from '../../dns/names.js';
 import { askedBy } from '../../dns/query.js';
-import { classIn, typeA, typeAaaa } from '../../dns/wire.js';
+import { classIn, typeA, typeAaaa, typePtr } from '../../dns/wire.js';
 import type { Made, MakeQuery } from '../../resolve/route.js';
 import { fallsThrough, madeAnswer } from '../plugin.js';
 import type { HostsConfig } from './file.js';
 import { findHost, type HostsTable } from './table.js';
 
 export const byHosts = newAnswerer('hosts');
-
-const typePtr = 12;
 
 /** Makes answers from the table of the moment. */
 export function hostsMaker(config: HostsConfig, table: () => HostsTable): (query: MakeQuery) => Made {

@@ -59,7 +59,7 @@ test('any program with that command line gets the same, and nothing that only ze
     assert.doesNotMatch(corefile, /aaaa /);
     const own = zerohop('zerohop', entry, { flags: ['-workers', '2'] });
     assert.equal(readFileSync(corefileOf(own.command(wish(folder, 'policy'))), 'utf8'), corefile);
-    assert.deepEqual(own.command(wish(folder, 'policy')).slice(-3), ['-handover=', '-workers', '2']);
+    assert.deepEqual(own.command(wish(folder, 'policy')).slice(-4), ['-handover=', '-control=', '-workers', '2']);
   });
 });
 

@@ -179,14 +179,25 @@ export const sendTimeoutMs = 5;
 /** The kernel gives at most net.core.rmem_max without CAP_NET_ADMIN. */
 export const receiveBufferBytes = 4 * 1024 * 1024;
 export const sendBufferBytes = 1024 * 1024;
-/** One packet in this many, on average, is sampled for /top. */
+/** One packet in this many, on average, is sampled for /top, unless there are few. */
 export const samplePackets = 16;
-/** Unread samples per worker; above 2,000 packets a second each represents more packets. */
+/** Unread samples per worker: up to half as many packets a second are all taken; above 2,000 each represents more. */
 export const samplesMax = 128;
 /** With the self-check, so that no extra timer wakes the process. */
 export const samplesReadMs = 1_000;
 /** The header, the longest name, type and class. */
 export const sampledPacketBytes = 272;
+/** Answers that a worker tells those who watch queries, between two readings: 10,000 a second. */
+export const tracesMax = 512;
+/** The period of reading them, and the part of it that reading may take: a fiftieth of the main thread's time. */
+export const tracesReadMs = 50;
+export const tracesTurnMs = 1;
+/** Hits told in a period, by all workers; of more, one in so many is told: 5,000 a second at most, as many as a reader can use. */
+export const tracedHitsMax = 250;
+/** The longest -for of `zerohop tail`. */
+export const watchedMsMax = 86_400_000;
+/** Those who watch queries at one moment: each has its filter tried on every answer. */
+export const queryWatchersMax = 8;
 /** The pause before a worker that keeps dying is restarted. */
 export const threadRestartMs = 100;
 /** Pauses of 50 µs that the main thread waits for workers to stop reading cache memory. */
@@ -498,6 +509,15 @@ export const controlUnsentBytesMax = 256 * 1024;
 export const controlLineBytesMax = 1024 * 1024;
 /** A reader that takes nothing of what waits for it for so long is closed: a terminal may be stopped for a while. */
 export const controlStalledMs = 60_000;
+/** Queries in one value of `zerohop tail`: with the longest names 150 kB. */
+export const tailQueriesPerItem = 128;
+/** What `zerohop top` shows as slow, for how long, and how many; and names and clients. */
+export const topSlowMs = 10;
+export const topSlowShownMs = 60_000;
+export const topSlowMax = 10;
+export const topTalkersMax = 20;
+/** A frame is left out while a terminal has so much unread. */
+export const screenUnsentBytesMax = 64 * 1024;
 /** How often the instance that serves looks whether it still has the path. */
 export const controlKeepPeriodMs = 5_000;
 /** How long a command waits for the next line of the running zerohop, which may have a turn of a few hundred milliseconds. */
@@ -565,6 +585,7 @@ assert(receiveSlotBytes >= queryBytesMax, 'a query that fits over TCP is read ov
 assert(receiveSlotBytes % 64 === 0 && sendSlotBytes % 64 === 0, 'slots begin on cache lines');
 assert(sampledPacketBytes >= headerBytes + nameBytesMax + 4 && sampledPacketBytes % 4 === 0);
 assert(sampledPacketBytes <= receiveSlotBytes && (samplesMax & (samplesMax - 1)) === 0);
+assert((tracesMax & (tracesMax - 1)) === 0 && tracedHitsMax < tracesMax, 'a period of hits leaves room for misses');
 assert(receiveSlotBytes * 4 < ringBytes, 'every packet fits in an empty ring');
 assert(receiveSlotBytes * 2 < (ringBytes / 2) * ringClientShare, 'every packet fits in the share of one client');
 assert(ringMovedAtOnceMax <= handedOverMax);

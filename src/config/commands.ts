@@ -21,6 +21,7 @@ import {
   serveOptions,
 } from './serve-options.js';
 import { programVersion } from './version.js';
+import { type TailWishes, tailWishes } from './watch-options.js';
 
 export type CliCommand =
   | { readonly kind: 'serve'; readonly options: ServeOptions }
@@ -42,6 +43,9 @@ export type CliCommand =
   | { readonly kind: 'remove lane'; readonly folder: string }
   /** Asked of the running zerohop over its control socket. */
   | { readonly kind: 'ask'; readonly question: RunningQuestion; readonly options: AskOptions }
+  | { readonly kind: 'tail'; readonly wishes: TailWishes; readonly options: AskOptions }
+  /** `shows`: until Ctrl-C on a terminal, or one reading. */
+  | { readonly kind: 'top'; readonly shows: 'screen' | 'once'; readonly options: AskOptions }
   | { readonly kind: 'completion'; readonly shell: Shell }
   | { readonly kind: 'man' }
   /** One sentence for stderr, then exit 2. */
@@ -84,7 +88,8 @@ const shells = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof shells)[number];
 
 const flagsOfCheck = ['output', 'strict'] as const;
-const flagsOfAsking = ['ask', 'search', 'ndots', 'zone'] as const;
+const flagsOfTail = ['name', 'client', 'rcode', 'slow', 'for'] as const;
+const flagsOfAsking = ['ask', 'search', 'ndots', 'zone', ...flagsOfTail, 'once'] as const;
 const flagsOfOthers: readonly FlagName[] = [...flagsOfCheck, ...flagsOfAsking];
 const flagsOfServe = (Object.keys(flagTable) as FlagName[]).filter((name) => !flagsOfOthers.includes(name));
 /** Of every command that asks the running zerohop. */
@@ -279,12 +284,52 @@ const flushCommand: CommandSpec = {
   read: ({ flags, words }) => ({ kind: 'ask', question: readFlush(words, flags), options: askOptions(flags) }),
 };
 
+const tailCommand: CommandSpec = {
+  name: 'tail',
+  operands: 'none',
+  about: 'show queries as they are answered',
+  details:
+    'The command shows a line for each query that the running zerohop answers: when, who asked, name and type, rcode, where ' +
+    'the answer came from (hit, stale, miss, policy, plugin, failure, refused), and how long it took. The Corefile needs no ' +
+    'log for it, and answers do not wait for it: of many hits (5,000 a second and more) some are sampled, and what is not ' +
+    'read in time is dropped; a line on stderr says how many. With -slow, hits are left out and all else is complete. Answers of the kernel ' +
+    'lane are counted and not shown.',
+  flags: [...flagsOfTail, ...flagsOfAskers],
+  examples: [
+    ['kubectl -n kube-system exec ds/node-local-dns -- zerohop tail -for 30s', 'On one node of a cluster.'],
+    ["zerohop tail -name '*.example.com' -rcode SERVFAIL", 'Which queries for these names fail.'],
+    ['zerohop tail -client 10.244.0.0/24 -slow 50', 'What these pods wait for.'],
+    ['zerohop tail -o json', 'For a program: one JSON object a line.'],
+  ],
+  exitStatus: `${statusOfAskers} It is 0 after -for and after Ctrl-C, and 1 if zerohop ends meanwhile.`,
+  read: ({ flags }) => ({ kind: 'tail', wishes: tailWishes(flags), options: askOptions(flags) }),
+};
+
+const topCommand: CommandSpec = {
+  name: 'top',
+  operands: 'none',
+  about: 'show what the running zerohop does, live',
+  details:
+    'On a terminal the command fills the screen once a second: questions a second, hit ratio, and answer times (median and ' +
+    '99th percentile), by zone; upstreams with their state; the most frequent names and most active clients; rcodes; what ' +
+    'took longest. q or Ctrl-C ends it. Elsewhere, or with -once, it prints one reading and exits.',
+  flags: ['once', ...flagsOfAskers],
+  examples: [
+    ['kubectl -n kube-system exec -it ds/node-local-dns -- zerohop top', 'On one node of a cluster.'],
+    ['zerohop top -once -o json', 'One reading, for a program.'],
+  ],
+  exitStatus: `${statusOfAskers} It is 0 after q and Ctrl-C, and 1 if zerohop ends meanwhile.`,
+  read: ({ flags }) => ({ kind: 'top', shows: flags.isSet('once') ? 'once' : 'screen', options: askOptions(flags) }),
+};
+
 const wordCommands: readonly CommandSpec[] = [
   checkFilesCommand,
   statusCommand,
   lookupCommand,
   explainCommand,
   flushCommand,
+  tailCommand,
+  topCommand,
   demoCommand,
   completionCommand,
   manCommand,

@@ -227,11 +227,16 @@ function homeText(home: HomeItem, style: TextStyle): string {
     ...(block.aaaa === 'forward' ? [] : [['AAAA', printable(block.aaaa)]]),
     ['a query', outlookTexts[outlook]],
     ...(plugins.length === 0 ? [] : [['plugins', `of the block ${plugins.join(', ')}`]]),
-    ...(upstreams.length === 0 ? [] : [['upstream', upstreams.map(upstreamWords).join(', ')]]),
+    ...(upstreams.length === 0 && outlook !== 'upstream' ? [] : [['upstream', upstreamsWords(upstreams)]]),
     ...(isCached ? [] : [['cache', 'off for this zone']]),
     ...(isCached && entries.length === 0 ? [['cache', 'nothing cached']] : []),
   ];
   return [labelledRows(rows), ...entries.map((entry) => entryText(entry, style))].join('\n');
+}
+
+/** A resolv.conf may be missing or empty. */
+function upstreamsWords(upstreams: readonly UpstreamItem[]): string {
+  return upstreams.length === 0 ? 'none is known now' : upstreams.map(upstreamWords).join(', ');
 }
 
 function upstreamWords({ address, state, roundTripMs }: UpstreamItem): string {

@@ -45,6 +45,8 @@ export interface StatusParts extends Serving {
 type ReloadWord = 'reloaded' | 'unchanged' | 'refused';
 
 export interface StatusBlockItem extends BlockItem {
+  /** Addresses that it asks, as far as they are known now. */
+  readonly upstreams: number;
   /** Null without `cache`. */
   readonly cache: { readonly success: FillItem; readonly denial: FillItem } | null;
 }
@@ -128,13 +130,13 @@ export function statusItem(parts: StatusParts): StatusItem {
   };
 }
 
-function statusBlock({ config, store }: Serving['blocks'][number]): StatusBlockItem {
+function statusBlock({ config, store, forwards }: Serving['blocks'][number]): StatusBlockItem {
   const fill = ({ size: entries, entriesMax }: { size: number; entriesMax: number }): FillItem => ({
     entries,
     entriesMax,
   });
   const cache = store === null ? null : { success: fill(store.success), denial: fill(store.denial) };
-  return { ...blockItem(config), cache };
+  return { ...blockItem(config), upstreams: forwards.states().length, cache };
 }
 
 function configurationOf({ config, wallMs, inForceSinceMs, lastReload }: StatusParts): StatusItem['configuration'] {
@@ -179,6 +181,7 @@ export function statusText(item: StatusItem, style: TextStyle): string {
     ...blocks.flatMap(blockLines),
     colored('Upstreams', 'bold', style),
     ...upstreamLines(upstreams, style),
+    ...blocks.flatMap((block) => lonelyLines(block, style)),
   ].join('\n');
 }
 
@@ -216,7 +219,7 @@ function blockLines({ zones, at, aaaa, cache, directives }: StatusBlockItem): st
   const cached = cache === null ? 'no cache' : `cache ${fill(cache.success)}, denials ${fill(cache.denial)}`;
   const policy = aaaa === 'forward' ? '' : `; AAAA ${aaaa}`;
   return [
-    ...wrappedText(`  ${printable(`${zones.join(' ')} (${at})`)}`, { indent: 4 }).split('\n'),
+    ...wrappedText(`  ${printable(`${zones.join(' ')} at ${at}`)}`, { indent: 4 }).split('\n'),
     ...wrappedText(`    ${cached}${policy}`, { indent: 6 }).split('\n'),
     ...wrappedText(`    ${printable(directives.join(' '))}`, { indent: 6 }).split('\n'),
   ];
@@ -231,7 +234,6 @@ const stateColors: Readonly<Record<UpstreamItem['state'], Color>> = {
 };
 
 function upstreamLines(upstreams: readonly UpstreamItem[], style: TextStyle): string[] {
-  if (upstreams.length === 0) return ['  none'];
   const rows = upstreams.map(({ address, zones, state, isTls, connections, suspects, roundTripMs }) => [
     printable(address),
     state,
@@ -240,6 +242,14 @@ function upstreamLines(upstreams: readonly UpstreamItem[], style: TextStyle): st
     `for ${printable(zones.length > 3 ? `${zones[0]} and ${zones.length - 1} more` : zones.join(' '))}`,
   ]);
   return columnsOf(rows, 2).map((line, at) => colored(line, stateColors[upstreams[at].state], style));
+}
+
+/** A resolv.conf may be missing or empty. */
+function lonelyLines({ zones, directives, upstreams }: StatusBlockItem, style: TextStyle): string[] {
+  if (upstreams > 0 || !directives.includes('forward')) return [];
+  return wrappedText(`  none is known for ${printable(zones.join(' '))}`, { indent: 4 })
+    .split('\n')
+    .map((line) => colored(line, 'red', style));
 }
 
 function secondsText(seconds: number): string {

@@ -16,6 +16,7 @@ import type { SystemCalls } from '../os/system-calls.js';
 import { type Datagrams, type Received, sendAll } from './message-batch.js';
 import { kindQuestion, type RingWriter } from './ring.js';
 import { QueryRows } from './rows.js';
+import type { TracedAnswer, TraceWriter } from './traces.js';
 import type { Orders, SocketOrder } from './worker.js';
 
 /** Asks upstreams about packets, each under its row until one of `RowsEnded` is called for it. */
@@ -73,6 +74,7 @@ interface OwnQueriesDeps<Table> {
   readonly counters: Counters;
   readonly ring: RingWriter;
   readonly hashKey: HashKey;
+  readonly traces: Pick<TraceWriter, 'wantsOthers' | 'put'>;
   readonly asking: DirectAsking<Table>;
   /** Free between two batches. */
   readonly answers: Datagrams;
@@ -89,6 +91,7 @@ export class OwnQueries<Table> implements RowsEnded {
   #asker: Asker<Table> | null = null;
   #orders: Orders<Table>;
   readonly #packet: Received = { packet: new Uint8Array(0), length: 0, family: 0, transport: overUdp, nowMs: 0 };
+  readonly #traced: TracedAnswer = { socket: 0, transport: overUdp, origin: 'miss', atMs: 0, durationMs: 0 };
   readonly #came: UpstreamMessage = { message: new Uint8Array(0), durationMs: 0, arrivedMs: 0, nowMs: 0 };
   #nowMs = 0;
   /** Answers in the send batch, all for this socket. */
@@ -192,9 +195,20 @@ export class OwnQueries<Table> implements RowsEnded {
       return !asking.wasTrouble;
     }
     counters.count('directAnswered');
+    if (this.#deps.traces.wantsOthers) this.#trace(row, slot, bytes);
     this.#keep(row);
     this.#address(row, bytes);
     return true;
+  }
+
+  /** Tells those who watch of the answer in the slot. */
+  #trace(row: number, slot: Slot, bytes: number): void {
+    const { socketOf, arrivedMs, datagrams } = this.#rows!;
+    const traced = this.#traced;
+    traced.socket = socketOf[row];
+    traced.atMs = this.#nowMs;
+    traced.durationMs = this.#nowMs - arrivedMs[row];
+    this.#deps.traces.put(traced, slot, bytes, datagrams, row);
   }
 
   /** A slot of the send batch, for the answer to this row's packet, which is read. */

@@ -15,6 +15,13 @@ export interface Client {
   free?(): void;
 }
 
+/**
+ * Where an answer came from, for those who watch queries. `miss`: an upstream has sent it for this query or one that was
+ * asked just then. `policy`: AAAA. `plugin`: a directive has made it. `failure`: there was none to give. `refused`: the
+ * query is in no zone, or none that is understood.
+ */
+export type AnswerOrigin = 'hit' | 'stale' | 'miss' | 'policy' | 'plugin' | 'failure' | 'refused';
+
 /** Takes a packet, borrowed until it returns, and makes sure that `client.reply` is called exactly once. */
 export type Serve = (packet: Uint8Array, client: Client) => void;
 

@@ -12,16 +12,19 @@ import { frameHeaderBytes } from '../dns/frame.js';
 import { headerBytes, lentOutputBytes, lentQueriesMax, lentReadyMax, queryBytesMax, sendSlotBytes } from '../limits.js';
 import { familyAt } from '../os/addresses.js';
 import { epollLayout, errors, linux, type SystemCalls } from '../os/system-calls.js';
+import type { AnswerOrigin } from './client.js';
 import type { LoanTable } from './loans.js';
 import { Datagrams, type Received } from './message-batch.js';
 import { kindRefresh, type RingWriter } from './ring.js';
 import type { SampleWriter } from './samples.js';
+import type { TracedAnswer, TraceWriter } from './traces.js';
 import type { SocketOrder } from './worker.js';
 
 /** As for datagrams. */
 interface AnswersNow<Table> {
   answer(table: Table, received: Received, slot: Slot): number;
   refreshDue(): boolean;
+  origin(slot: Slot): AnswerOrigin;
 }
 
 interface LentClientsDeps<Table> {
@@ -30,6 +33,7 @@ interface LentClientsDeps<Table> {
   readonly counters: Counters;
   readonly ring: RingWriter;
   readonly samples: Pick<SampleWriter, 'take'>;
+  readonly traces: Pick<TraceWriter, 'wantsHits' | 'putHit'>;
   readonly loans: LoanTable;
   readonly loansEpoll: number;
   /** Gives a connection back with bytes that could not be sent. */
@@ -56,6 +60,7 @@ export class LentClients<Table> {
   readonly #query: Datagrams;
   readonly #answer: Datagrams;
   readonly #packet: Received = { packet: new Uint8Array(0), length: 0, family: 0, transport: overTcp, nowMs: 0 };
+  readonly #traced: TracedAnswer = { socket: 0, transport: overTcp, origin: 'hit', atMs: 0, durationMs: 0 };
   #outputBytes = 0;
   #unsent: Uint8Array | null = null;
   #mustWake = false;
@@ -128,7 +133,7 @@ export class LentClients<Table> {
 
   /** False: it has to wait. */
   #answerOne(socket: SocketOrder<Table>, fd: number): boolean {
-    const { decide, counters, ring, samples, failed } = this.#deps;
+    const { decide, counters, ring, samples, traces, failed } = this.#deps;
     const slot: Slot = this.#answer.slots[0];
     let bytes = 0;
     try {
@@ -143,8 +148,26 @@ export class LentClients<Table> {
     }
     if (bytes < 0) return false;
     samples.take(this.#query, 1);
-    if (bytes > 0) this.#put(fd, slot.bytes, bytes);
+    if (bytes === 0) return true;
+    if (traces.wantsHits) this.#trace(socket, slot, bytes);
+    this.#put(fd, slot.bytes, bytes);
     return true;
+  }
+
+  /** Tells those who watch of the answer in the slot. */
+  #trace(socket: SocketOrder<Table>, slot: Slot, bytes: number): void {
+    const { decide, traces, counters, failed } = this.#deps;
+    const traced = this.#traced;
+    try {
+      traced.socket = socket.id;
+      traced.origin = decide.origin(slot);
+      traced.atMs = this.#packet.nowMs;
+      traces.putHit(traced, slot, bytes, this.#query, 0);
+    } catch (error) {
+      // The client gets its answer all the same.
+      counters.count('panics');
+      failed(error);
+    }
   }
 
   #put(fd: number, answer: Uint8Array, length: number): void {

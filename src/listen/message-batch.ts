@@ -97,6 +97,11 @@ export class Datagrams {
     return this.words[index * wordsOfHeader + msgAtControlBytes];
   }
 
+  /** Bytes to be sent from slot `index`, as `address` has set them. */
+  bytesOf(index: number): number {
+    return this.words[this.#vectorsFrom + index * (vectorBytes / 4) + 2];
+  }
+
   peerAt(index: number): number {
     return this.#peersFrom + index * peerWords;
   }

@@ -1,15 +1,18 @@
 /**
  * A sample of the packets that a worker receives, for statistics of names and clients: a ring in shared memory with one
- * writer, which never waits, and one reader. A packet that is not sampled costs its part of one addition per batch.
+ * writer, which never waits, and one reader. A packet that is not sampled costs its part of one addition per batch. While
+ * there are so few that half the ring holds all of them, each is taken, and what is counted is exact.
  *
- *   words: | written | … | taken | … | seen | … |   samples: | bytes nameBytes peer | the packet's beginning |
+ *   words: | written | … | taken | … | passed over | gap | … |   samples: | bytes nameBytes peer | the packet's beginning |
  */
 import { sampledPacketBytes, samplePackets, samplesMax } from '../limits.js';
 import { type Datagrams, peerAddressWords } from './message-batch.js';
 
 const samplesWrittenWord = 0;
 const samplesTakenWord = 16;
-const seenDouble = 16;
+const passedOverSamplesDouble = 16;
+/** Written by the reader: one packet in so many is taken, on average; 0 at first means each. */
+const sampleGapWord = 48;
 const samplesFromWord = 64;
 const sampleAtBytes = 0;
 const sampleAtNameBytes = 1;
@@ -36,13 +39,15 @@ export class SampleWriter {
 
   /** Samples these received datagrams, before they are prepared for the next call. */
   take(datagrams: Datagrams, count: number): void {
-    this.#doubles[seenDouble] += count;
+    let taken = 0;
     let index = this.#until;
     while (index < count) {
-      if (datagrams.nameBytes(index) > 0) this.#put(datagrams, index);
-      index += this.#gap();
+      const isTaken = datagrams.nameBytes(index) > 0 ? this.#put(datagrams, index) : 0;
+      taken += isTaken;
+      index += isTaken === 1 && this.#words[sampleGapWord] <= 1 ? 1 : this.#gap();
     }
     this.#until = index - count;
+    this.#doubles[passedOverSamplesDouble] += count - taken;
   }
 
   /** 1 to twice the mean, so that a client that asks for A and AAAA in turn is sampled for both. */
@@ -51,10 +56,11 @@ export class SampleWriter {
     return 1 + ((this.#state >>> 16) % (2 * samplePackets - 1));
   }
 
-  #put(datagrams: Datagrams, index: number): void {
+  /** 0 when there is no room. */
+  #put(datagrams: Datagrams, index: number): 0 | 1 {
     const words = this.#words;
     const written = words[samplesWrittenWord];
-    if (((written - Atomics.load(words, samplesTakenWord)) | 0) >= samplesMax) return;
+    if (((written - Atomics.load(words, samplesTakenWord)) | 0) >= samplesMax) return 0;
     const at = samplesFromWord + (written & (samplesMax - 1)) * wordsOfSample;
     const bytes = Math.min(datagrams.length(index), sampledPacketBytes);
     words[at + sampleAtBytes] = bytes;
@@ -64,6 +70,7 @@ export class SampleWriter {
     const packet = datagrams.slots[index].words;
     for (let word = 0; word < (bytes + 3) >> 2; word++) words[at + atPacket + word] = packet[word];
     Atomics.store(words, samplesWrittenWord, (written + 1) | 0);
+    return 1;
   }
 }
 
@@ -78,7 +85,7 @@ export class SampleReader {
   readonly #doubles: Float64Array;
   readonly #bytes: Uint8Array;
   readonly #sample: NameSample = { packet: new Uint8Array(0), peer: new Int32Array(peerAddressWords) };
-  #seenBefore = 0;
+  #passedOverBefore = 0;
 
   constructor(memory: SharedArrayBuffer) {
     this.#words = new Int32Array(memory);
@@ -86,16 +93,21 @@ export class SampleReader {
     this.#bytes = new Uint8Array(memory);
   }
 
-  /** Calls `each` with the samples since the last call, and the number of packets each represents. */
+  /**
+   * Calls `each` with the samples since the last call, and the number of packets each represents: 1 if all were taken. By
+   * their number the writer then takes each, or one in `samplePackets`.
+   */
   read(each: (sample: NameSample, packets: number) => void): void {
     const words = this.#words;
-    const seen = this.#doubles[seenDouble];
+    const passedOver = this.#doubles[passedOverSamplesDouble];
     const taken = words[samplesTakenWord];
     const count = (Atomics.load(words, samplesWrittenWord) - taken) | 0;
+    const all = count + passedOver - this.#passedOverBefore;
+    words[sampleGapWord] = all <= samplesMax / 2 ? 1 : samplePackets;
     // Later samples represent packets of which none was taken.
     if (count <= 0) return;
-    const packets = Math.max(1, (seen - this.#seenBefore) / count);
-    this.#seenBefore = seen;
+    const packets = all / count;
+    this.#passedOverBefore = passedOver;
     for (let index = 0; index < count; index++) {
       const at = samplesFromWord + ((taken + index) & (samplesMax - 1)) * wordsOfSample;
       for (let word = 0; word < peerAddressWords; word++) this.#sample.peer[word] = words[at + sampleAtPeer + word];

@@ -25,11 +25,13 @@ import {
 import { familyAt } from '../os/addresses.js';
 import { errors, linux, type SystemCalls } from '../os/system-calls.js';
 import { type DirectAsking, OwnQueries } from './asking.js';
+import type { AnswerOrigin } from './client.js';
 import { LentClients } from './lent-clients.js';
 import type { LoanTable } from './loans.js';
 import { Datagrams, type Received, sendAll } from './message-batch.js';
 import { kindQuestion, kindRefresh, type RingWriter } from './ring.js';
 import type { SampleWriter } from './samples.js';
+import type { TracedAnswer, TraceWriter } from './traces.js';
 import type { OrderNumbers, Orders, SocketOrder } from './worker.js';
 
 export interface Decide<Table> {
@@ -39,6 +41,8 @@ export interface Decide<Table> {
   refreshDue(): boolean;
   /** SERVFAIL for the packet that `answer` has just deferred. */
   overloaded(received: Received, slot: Slot): number;
+  /** Where the last answer, which is in the slot, came from; called only for those who watch. */
+  origin(slot: Slot): AnswerOrigin;
 }
 
 export interface WorkerLoopDeps<Table> {
@@ -50,6 +54,7 @@ export interface WorkerLoopDeps<Table> {
   readonly counters: Counters;
   readonly ring: RingWriter;
   readonly samples: Pick<SampleWriter, 'take'>;
+  readonly traces: Pick<TraceWriter, 'wantsHits' | 'wantsOthers' | 'putHit' | 'put'>;
   readonly numbers: OrderNumbers;
   readonly loans: LoanTable;
   readonly loansEpoll: number;
@@ -72,6 +77,7 @@ export class WorkerLoop<Table> {
   readonly #received: Datagrams;
   readonly #answers: Datagrams;
   readonly #packet: Received = { packet: new Uint8Array(0), length: 0, family: 0, transport: overUdp, nowMs: 0 };
+  readonly #traced: TracedAnswer = { socket: 0, transport: overUdp, origin: 'hit', atMs: 0, durationMs: 0 };
   #orders: Orders<Table>;
   #leaving: SocketOrder<Table>[] = [];
   readonly #pollEntries = new Int32Array(new ArrayBuffer(pollEntriesMax * pollEntryBytes));
@@ -204,6 +210,7 @@ export class WorkerLoop<Table> {
     const datagrams = this.#received;
     const packet = this.#packet;
     packet.nowMs = deps.nowMs();
+    const isWatched = deps.traces.wantsHits;
     let answers = 0;
     deps.enter();
     for (let index = 0; index < count; index++) {
@@ -211,7 +218,9 @@ export class WorkerLoop<Table> {
       packet.packet = datagrams.slots[index].bytes;
       packet.length = datagrams.length(index);
       packet.family = familyAt(datagrams.bytes, datagrams.peerAt(index) * 4);
-      answers += this.#answerOne(socket, index, answers);
+      const isAnswered = this.#answerOne(socket, index, answers);
+      if (isWatched && isAnswered === 1) this.#trace(socket, index, answers);
+      answers += isAnswered;
     }
     deps.leave();
     this.#isBatchOpen = false;
@@ -261,6 +270,23 @@ export class WorkerLoop<Table> {
     const control = socket.hasPacketInfo ? datagrams.controlBytes(index) : 0;
     this.#answers.address(slot, bytes, datagrams.words, peer, datagrams.nameBytes(index), control);
     return 1;
+  }
+
+  /** Tells those who watch of the answer in slot `slot` to the datagram `index`. */
+  #trace(socket: SocketOrder<Table>, index: number, slot: number): void {
+    const { decide, traces, counters, failed } = this.#deps;
+    const traced = this.#traced;
+    const answer = this.#answers.slots[slot];
+    try {
+      traced.socket = socket.id;
+      traced.origin = decide.origin(answer);
+      traced.atMs = this.#packet.nowMs;
+      traces.putHit(traced, answer, this.#answers.bytesOf(slot), this.#received, index);
+    } catch (error) {
+      // The client gets its answer all the same.
+      counters.count('panics');
+      failed(error);
+    }
   }
 
   #takeOrders(): void {

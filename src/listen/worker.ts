@@ -12,12 +12,14 @@ import { doAll } from '../scheduling/each.js';
 import { Lender } from './lender.js';
 import { RingReader, ringMemory } from './ring.js';
 import { SampleReader, samplesMemory } from './samples.js';
+import { TraceReader, tracesMemory } from './traces.js';
 
 export interface WorkerStart<Table, Shared> {
   readonly index: number;
   readonly port: MessagePort;
   readonly ring: SharedArrayBuffer;
   readonly samples: SharedArrayBuffer;
+  readonly traces: SharedArrayBuffer;
   readonly numbers: SharedArrayBuffer;
   readonly loans: SharedArrayBuffer;
   readonly loansEpoll: number;
@@ -54,11 +56,13 @@ const workerName = 'zerohop-worker';
 export class UdpWorker<Table, Shared> {
   readonly ring: RingReader;
   readonly samples: SampleReader;
+  readonly traces: TraceReader;
   readonly lender: Lender;
   readonly #deps: WorkerDeps<Shared>;
   readonly #index: number;
   readonly #ringMemory = ringMemory();
   readonly #samplesMemory = samplesMemory();
+  readonly #tracesMemory = tracesMemory();
   readonly #numbers = new OrderNumbers();
   #orders: Orders<Table>;
   #page: Counters;
@@ -74,6 +78,7 @@ export class UdpWorker<Table, Shared> {
     this.#index = index;
     this.ring = new RingReader(this.#ringMemory);
     this.samples = new SampleReader(this.#samplesMemory);
+    this.traces = new TraceReader(this.#tracesMemory);
     this.lender = new Lender(deps.calls);
     this.#page = new Counters(new SharedArrayBuffer(deps.counters.memory.byteLength));
     this.#orders = { number: 0, sockets: [], counters: this.#page.memory, next: 'serve' };
@@ -130,6 +135,7 @@ export class UdpWorker<Table, Shared> {
       port: port2,
       ring: this.#ringMemory,
       samples: this.#samplesMemory,
+      traces: this.#tracesMemory,
       numbers: this.#numbers.memory,
       loans: this.lender.table.memory,
       loansEpoll: this.lender.epoll,

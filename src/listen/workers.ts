@@ -26,6 +26,7 @@ import type { WantedListener } from './listeners.js';
 import { type Peer, peerWords, SendBatch } from './message-batch.js';
 import { clientNumber, type EntryKind, kindAnswer, kindRefresh, type RingReader } from './ring.js';
 import type { SampleReader } from './samples.js';
+import type { TraceReader } from './traces.js';
 import type { UdpListener } from './udp-portable.js';
 import { type SocketOrder, UdpWorker, type WorkerDeps } from './worker.js';
 
@@ -63,6 +64,7 @@ class WorkerListener<Table> {
 
 export class Workers<Table, Shared> {
   readonly samples: readonly SampleReader[];
+  readonly traces: readonly TraceReader[];
   readonly #deps: WorkersDeps<Shared>;
   readonly #workers: readonly UdpWorker<Table, Shared>[];
   readonly #rings: readonly RingReader[];
@@ -92,6 +94,7 @@ export class Workers<Table, Shared> {
     this.#workers = this.#newWorkers();
     this.#rings = this.#workers.map(({ ring }) => ring);
     this.samples = this.#workers.map(({ samples }) => samples);
+    this.traces = this.#workers.map(({ traces }) => traces);
     // Early, because a worker takes a while to start.
     for (const worker of this.#workers) worker.order([]);
     this.#stopWatching = calls.watch(this.#wakeFd, () => {
@@ -114,6 +117,11 @@ export class Workers<Table, Shared> {
   eachSocket(met: (fd: number) => void): void {
     for (const { fd } of this.#sockets.values()) met(fd);
     this.#whenOpened = met;
+  }
+
+  /** Our address of the socket with this id; null once it is closed. */
+  localOf(socket: number): Endpoint | null {
+    return this.#sockets.get(socket)?.listener.local ?? null;
   }
 
   /** Resolves when every worker serves all sockets that are open now. */

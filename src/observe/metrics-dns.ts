@@ -96,12 +96,30 @@ export const dnsFamilies: readonly Family<Scrape>[] = [
       for (const zone of served) yield { labels: withView(zone), numbers: zone.numbers, first: zonePlaces.duration };
     },
   ),
+  counter(
+    'zerohop_requests_by_address_total',
+    'Queries by the listening address that they came to, in zones of all server blocks and in none.',
+    ({ listening }) => inParts(listening, addressSamples),
+  ),
   sizes('coredns_dns_request_size_bytes', 'Size of the queries in bytes.', zonePlaces.requestBytes),
   sizes('coredns_dns_response_size_bytes', 'Size of the answers in bytes.', zonePlaces.responseBytes),
 ];
 
 function perZone(name: string, help: string, read: (zone: ZoneTotals) => Sample[]): Family<Scrape> {
   return counter(name, help, ({ served }) => inParts(served, read));
+}
+
+/** From the start, so that an address that nobody asks is at 0; an address of one family gets no queries of the other. */
+function addressSamples(zone: ZoneTotals): Sample[] {
+  const { address } = zone.first;
+  const families = address === '::' ? [0, 1] : [address.includes(':') ? 1 : 0];
+  return transportNames.flatMap((_, transport) =>
+    families.map((family) => {
+      const path = transport * 2 + family;
+      const first = zonePlaces.requests + path * countedTypes.length;
+      return sample(joinLabels(zone.labels, pathLabels[path]), zone.total(first, countedTypes.length));
+    }),
+  );
 }
 
 function withView(zone: ZoneTotals): Labels {

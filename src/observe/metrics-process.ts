@@ -74,6 +74,11 @@ export const processFamilies: readonly Family<Scrape>[] = [
     ],
   ),
   gauge(
+    'zerohop_build_info',
+    "A metric with a constant '1' value labeled by the versions of zerohop and Node.js; CoreDNS has none of this name.",
+    ({ source: { build } }) => [sample(labelText({ version: build.version, node: build.nodeVersion }), 1)],
+  ),
+  gauge(
     'coredns_plugin_enabled',
     'A metric that indicates whether a plugin is enabled on per server and zone basis.',
     ({ source }) => enabledPlugins(source.plugins()),

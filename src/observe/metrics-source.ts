@@ -4,6 +4,7 @@
  */
 import { batchBuckets, type Counters, type EventName, eventNames, zonePlaces } from '../counters.js';
 import type { SetupError } from '../host/tools.js';
+import type { ConntrackNumbers } from '../os/conntrack.js';
 import type { PluginAtWork } from '../resolve/route.js';
 import type { UpstreamStats } from '../upstream/endpoint.js';
 import { addNumbers, type Group, groupByLabels, type Labels, labelText, remembered } from './exposition.js';
@@ -37,6 +38,8 @@ export interface MetricsSource {
   readonly turns: Pick<Turns, 'lengths' | 'long' | 'during'>;
   /** Null: `-kernellane` is off. */
   kernelLane?(): KernelLaneNumbers | null;
+  /** Of the node; null where its files are missing, as without the module. */
+  conntrack?(): ConntrackNumbers | null;
   readonly build: BuildInfo;
   /** Wall-clock milliseconds since 1970. */
   readonly startedAtMs: number;
@@ -76,6 +79,8 @@ export interface ZoneSource {
   readonly server: string;
   /** `cluster.local.`; `dropped` for packets that match no block. */
   readonly zone: string;
+  /** The listener's, `169.254.20.10`; `::` for all addresses. */
+  readonly address: string;
   /** Index for `Counters.zoneBase`. */
   readonly ordinal: number;
   /** The `zones` label of the block's cache, `in-addr.arpa.,ip6.arpa.`; null without `cache`. */
@@ -154,6 +159,13 @@ export class ZoneTotals {
     return total;
   }
 
+  /** The sum of `count` of them from `first` on. */
+  total(first: number, count: number): number {
+    let total = 0;
+    for (let place = first; place < first + count; place++) total += this.at(place);
+    return total;
+  }
+
   #addUp(): Float64Array {
     const numbers = new Float64Array(zonePlaces.count);
     for (const { ordinal } of this.#zones) {
@@ -172,6 +184,8 @@ interface ZoneGroups {
   readonly served: readonly Group<ZoneSource>[];
   /** By server and the cache's zones. */
   readonly cached: readonly Group<ZoneSource>[];
+  /** By listening address, of all blocks. */
+  readonly listening: readonly Group<ZoneSource>[];
 }
 
 const zonesByLabels = remembered((zones: readonly ZoneSource[]): ZoneGroups => {
@@ -180,6 +194,7 @@ const zonesByLabels = remembered((zones: readonly ZoneSource[]): ZoneGroups => {
   return {
     served: groupByLabels(served, ({ server, zone }) => labelText({ server, zone })),
     cached: groupByLabels(cached, ({ server, cacheZones }) => labelText({ server, zones: cacheZones ?? '' })),
+    listening: groupByLabels(zones, ({ address }) => labelText({ address })),
   };
 });
 
@@ -195,9 +210,12 @@ export class Scrape {
   readonly served: readonly ZoneTotals[];
   /** By server and the cache's zones. */
   readonly cached: readonly ZoneTotals[];
+  /** By listening address, of all blocks. */
+  readonly listening: readonly ZoneTotals[];
   readonly #events = new Float64Array(eventNames.length);
   #stores: readonly Group<StoreSizes>[] | null = null;
   #upstreams: readonly Group<UpstreamStats>[] | null = null;
+  #conntrack: ConntrackNumbers | null | undefined;
 
   /** `loopLagMs` is the event loop's delay when the scrape arrived. */
   constructor(
@@ -209,10 +227,17 @@ export class Scrape {
       addNumbers(this.#events, page.events);
       addNumbers(this.batches, page.batches);
     }
-    const { served, cached } = zonesByLabels(source.zones());
+    const { served, cached, listening } = zonesByLabels(source.zones());
     this.served = served.map((zones) => new ZoneTotals(zones, pages));
     this.cached = cached.map((zones) => new ZoneTotals(zones, pages));
+    this.listening = listening.map((zones) => new ZoneTotals(zones, pages));
     this.gauges = source.gauges();
+  }
+
+  /** Read once, at the first look. */
+  get conntrack(): ConntrackNumbers | null {
+    if (this.#conntrack === undefined) this.#conntrack = this.source.conntrack?.() ?? null;
+    return this.#conntrack;
   }
 
   event(name: EventName): number {

@@ -102,7 +102,7 @@ export const upstreamFamilies: readonly Family<Scrape>[] = [
 ];
 
 /** Several forwards may name one address: they are one series, and its state is the worst of theirs. */
-function stateOf(members: readonly UpstreamStats[]): (typeof states)[number] {
+export function stateOf(members: readonly UpstreamStats[]): (typeof states)[number] {
   if (members.some(({ looping }) => looping)) return 'looping';
   return members.every(({ healthy }) => healthy) ? 'up' : 'down';
 }

@@ -11,6 +11,7 @@ import type { Clock } from '../os/clock.js';
 import { eventFamilies } from './event-metrics.js';
 import { type Family, former, sampleLine } from './exposition.js';
 import { cacheFamilies } from './metrics-cache.js';
+import { conntrackFamilies } from './metrics-conntrack.js';
 import { dnsFamilies } from './metrics-dns.js';
 import { laneFamilies } from './metrics-lane.js';
 import { handoverFamilies, processFamilies } from './metrics-process.js';
@@ -34,6 +35,7 @@ const core: readonly Family<Scrape>[] = [
   ...eventFamilies,
   ...processFamilies,
   ...laneFamilies,
+  ...conntrackFamilies,
 ];
 
 /** All families, with those of plugins and former names. */

@@ -1,6 +1,6 @@
 /**
- * /top: the most active clients and the most frequent names. Two sketches over the last minutes, fed with sampled packets;
- * no labels of a metric, whose number clients could raise without bound. Two windows overlap by half; the page shows the
+ * /top: the most active clients and the most frequent names. Two sketches over the last minutes, fed with sampled packets,
+ * or with every packet while there are few, which makes small counts exact; no labels of a metric, whose number clients could raise without bound. Two windows overlap by half; the page shows the
  * older one, which is then replaced, so that it is recent and never nearly empty.
  */
 import { typeName, wireToName } from '../dns/names.js';
@@ -23,6 +23,27 @@ class Window {
     this.names.add(question, packets);
     this.clients.add(client, packets);
   }
+}
+
+interface TalkerCounts {
+  readonly count: number;
+  /** The part of it that may belong to others. */
+  readonly tooManyAtMost: number;
+  /** The 95 % interval of sampling; 0: every packet was counted. */
+  readonly plusMinus: number;
+}
+
+export interface TopTalkers {
+  /** ISO 8601, UTC. */
+  readonly since: string;
+  readonly seconds: number;
+  readonly packets: number;
+  readonly samples: number;
+  readonly perSample: number;
+  /** By the kernel, which tells names and not clients. */
+  readonly counted: number;
+  readonly names: readonly ({ readonly name: string; readonly type: string } & TalkerCounts)[];
+  readonly clients: readonly ({ readonly client: string } & TalkerCounts)[];
 }
 
 export class Top {
@@ -54,35 +75,46 @@ export class Top {
   /** For programs of this host only: names reveal what others do. */
   answer({ isLocal }: Asked): HttpAnswer {
     if (!isLocal) return { status: 403, body: 'only for programs on this node; connect from there.\n' };
+    const { counted, perSample, ...page } = this.talkers(topShownMax);
+    const sampled =
+      perSample === 1
+        ? 'Every packet was counted.'
+        : `One packet in ${perSample.toFixed(1)} was sampled and counts for all that it represents.`;
+    const about =
+      `${sampled} The true count is between count - tooManyAtMost and count, plus or minus plusMinus (95 %). Names and ` +
+      `clients not listed have fewer queries than the last one listed, or fewer than packets / ${topCountersMax}.` +
+      (counted === 0 ? '' : ` The kernel has answered ${counted}, which are in names only.`);
+    const body = `${JSON.stringify({ about, ...page }, null, 1)}\n`;
+    return { status: 200, body, contentType: 'application/json' };
+  }
+
+  /** The most frequent names and most active clients of the last minutes, at most `countMax` of each. */
+  talkers(countMax: number): TopTalkers {
     this.#turn();
     const { startedMs, samples, counted, names, clients } = this.#older;
     const seconds = (this.#clock.nowMs() - startedMs) / 1000;
     const perSample = samples === 0 ? samplePackets : (names.total - counted) / samples;
-    const shown = (counted: readonly CountedKey[]) =>
-      counted.map(({ key, count, over }) => ({
+    const shown = (all: readonly CountedKey[]) =>
+      all.map(({ key, count, over }) => ({
         key,
         count: Math.round(count),
         tooManyAtMost: Math.round(over),
-        // Sampling: about normal, with the variance of a Poisson count.
-        plusMinus: Math.round(1.96 * Math.sqrt(count * perSample)),
+        // About normal, with the variance of taking one in `perSample` at random: none if each was taken.
+        plusMinus: Math.round(1.96 * Math.sqrt(count * (perSample - 1))),
       }));
-    const page = {
-      about:
-        `One packet in ${perSample.toFixed(1)} was sampled and counts for all that it represents. The true count is ` +
-        'between count - tooManyAtMost and count, plus or minus plusMinus (95 %). Names and clients not listed have fewer ' +
-        `queries than the last one listed, or fewer than packets / ${topCountersMax}.` +
-        (counted === 0 ? '' : ` The kernel has answered ${Math.round(counted)}, which are in names only.`),
+    return {
       since: new Date(this.#clock.wallMs() - seconds * 1000).toISOString(),
       seconds: Math.round(seconds),
       packets: Math.round(names.total),
       samples,
-      names: shown(names.top(topShownMax)).map(({ key, ...counts }) => {
+      perSample,
+      counted: Math.round(counted),
+      names: shown(names.top(countMax)).map(({ key, ...counts }) => {
         const wire = Buffer.from(key, 'latin1');
         return { name: wireToName(wire, 0), type: typeName(u16(wire, wire.length - 2)), ...counts };
       }),
-      clients: shown(clients.top(topShownMax)).map(({ key: client, ...counts }) => ({ client, ...counts })),
+      clients: shown(clients.top(countMax)).map(({ key: client, ...counts }) => ({ client, ...counts })),
     };
-    return { status: 200, body: `${JSON.stringify(page, null, 1)}\n`, contentType: 'application/json' };
   }
 
   #turn(): void {

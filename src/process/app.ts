@@ -12,6 +12,8 @@ import { cacheBytesOf } from '../config/capacity.js';
 import type { Config } from '../config/config.js';
 import type { Look } from '../config/watch.js';
 import type { ControlServer } from '../control/server.js';
+import { tailHandler } from '../control/tail-serving.js';
+import { type TopServingDeps, topHandler } from '../control/top-serving.js';
 import { Counters, countersMemory, type EventName } from '../counters.js';
 import { newSlot } from '../dns/answer.js';
 import { newHashKey } from '../dns/hash.js';
@@ -32,9 +34,11 @@ import type { Workers } from '../listen/workers.js';
 import type { Askers } from '../observe/pprof.js';
 import type { SetupErrors } from '../observe/process-numbers.js';
 import { newQueryLogOutput } from '../observe/query-log.js';
+import { QueryWatch } from '../observe/query-watch.js';
 import { Turns } from '../observe/turns.js';
 import type { Clock } from '../os/clock.js';
 import type { RunCommand } from '../os/commands.js';
+import { conntrackNumbers } from '../os/conntrack.js';
 import type { EventLoop } from '../os/event-loop.js';
 import type { ReadPieces } from '../os/files.js';
 import type { Log } from '../os/log.js';
@@ -156,9 +160,9 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
   };
 
   const known = startKnowing(outsides, later, { turns, cacheBytesMax: cacheBytesOf(config.blocks) });
-  const doors = openDoors(outsides, known);
+  const doors = openDoors(outsides, known, later);
   // The main thread's two halves of the spine.
-  const resolving = startResolving(outsides, known, later);
+  const resolving = startResolving(outsides, { ...known, ...doors }, later);
   const parts: Parts = { ...outsides, ...known, ...doors, ...resolving };
   const { clock, threads } = parts;
 
@@ -167,11 +171,12 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
   const first = new Generation(config, deps, await prepare(config, deps));
   const top = newTopTalkers({ ...parts, samples: threads?.samples ?? [] });
   const lane = openLaneOf(parts, top.counted);
-  const watching = newEndpoints(endpointsDeps({ ...parts, top }, settings, later), config);
+  const watchingDeps = endpointsDeps({ ...parts, top }, settings, later);
+  const watching = newEndpoints(watchingDeps, config);
   // The node: clients need a way to us.
   const host = new Host(hostDeps(parts, settings, watching), settings.host);
   // Other instances. Before the sockets are opened, which then join theirs.
-  const control = openControlOf(parts, settings, later);
+  const control = openControlOf(parts, settings, later, { source: watchingDeps.source, top });
   const owns = ownerOf(parts, { host, lane, control });
   const succession = outsides.succession?.({ ...parts, owns }) ?? null;
   const serves = () => (succession?.role ?? 'serving') === 'serving';
@@ -260,7 +265,12 @@ function openLaneOf(
 }
 
 /** Null where nobody wants it. */
-function openControlOf(parts: Parts, { version }: Settings, later: Later): ControlServer | null {
+function openControlOf(
+  parts: Parts,
+  { version }: Settings,
+  later: Later,
+  watched: Pick<TopServingDeps, 'source' | 'top'>,
+): ControlServer | null {
   const { clock, control, counters, listeners, misses, warmth } = parts;
   if (control === undefined) return null;
   const handlers = controlHandlers({
@@ -274,7 +284,12 @@ function openControlOf(parts: Parts, { version }: Settings, later: Later): Contr
       if ((later.succession()?.audience ?? 0) > 0) warmth.ended(ref);
     },
   });
-  return control({ ...parts, handlers, panicked: () => counters.count('panics') });
+  const isServing = (): boolean => (later.succession()?.role ?? 'serving') === 'serving';
+  const watching = {
+    tail: tailHandler({ ...parts, isServing }),
+    top: topHandler({ ...parts, ...watched, isServing }),
+  };
+  return control({ ...parts, handlers: { ...handlers, ...watching }, panicked: () => counters.count('panics') });
 }
 
 function startKnowing(
@@ -304,7 +319,7 @@ function startKnowing(
   return { turns, blocks, epochs, firstHits, counters, cache, cacheBytesMax, warmth, ownMark: random.below(ownMarks) };
 }
 
-function openDoors(outsides: Outsides, known: Known) {
+function openDoors(outsides: Outsides, known: Known, { lane }: Later) {
   const { counters } = known;
   const network = outsides.network({
     sendFailed: () => counters.count('sendFailed'),
@@ -314,10 +329,20 @@ function openDoors(outsides: Outsides, known: Known) {
   const pages = (): readonly Counters[] => [counters, ...(threads?.pages ?? [])];
   const openUdp = threads === null ? undefined : threads.open.bind(threads);
   const listeners = newListeners<ZoneTable>({ network, clock: outsides.clock, counters, openUdp });
-  return { network, threads, pages, listeners };
+  const answerWatch = new QueryWatch({
+    clock: outsides.clock,
+    traces: threads?.traces ?? [],
+    localOf: (socket) => threads?.localOf(socket) ?? null,
+    byKernel: () => lane()?.totals.answers ?? 0,
+  });
+  return { network, threads, pages, listeners, answerWatch };
 }
 
-function startResolving({ clock, random, log }: Outsides, known: Known, { active, watching }: Later) {
+function startResolving(
+  { clock, random, log }: Outsides,
+  { answerWatch, ...known }: Known & Pick<Doors, 'answerWatch'>,
+  { active, watching }: Later,
+) {
   const context = new WorkerContext(known.blocks, newSlot(messageBytesMax + optBytesMax), known.counters, 'main');
   context.ownMark = known.ownMark;
   context.dice = random;
@@ -325,8 +350,9 @@ function startResolving({ clock, random, log }: Outsides, known: Known, { active
   const loops = new LoopWatch();
   const upstreamAnswered = () => watching().readiness.met('upstream');
   const store = ({ zoneId }: ServedZone) => active().generation.store(zoneId);
-  const misses: Misses = new Misses({ clock, context, cache: known.cache, routes, loops, upstreamAnswered, store });
-  return { clock, log, context, misses, routes, loops, upstreamAnswered };
+  const told = { answerWatch, upstreamAnswered };
+  const misses: Misses = new Misses({ clock, context, cache: known.cache, routes, loops, ...told, store });
+  return { clock, log, context, misses, routes, loops, ...told };
 }
 
 function generationDeps(parts: Parts): GenerationDeps {
@@ -358,7 +384,7 @@ function endpointsDeps(
   { metricsAddress, formerMetricNames, setupErrors, version }: Settings,
   { active, succession, lane }: Later,
 ): EndpointsDeps {
-  const { turns, counters, cache, cacheBytesMax, clock, log, listeners, threads, pages, misses } = parts;
+  const { turns, counters, cache, cacheBytesMax, clock, log, listeners, threads, pages, misses, readFile } = parts;
   return {
     ...parts,
     metricsAddress,
@@ -382,6 +408,7 @@ function endpointsDeps(
         lastReloadSuccessful: active().isLastRefused ? 0 : 1,
       }),
       kernelLane: () => lane()?.totals ?? null,
+      conntrack: () => conntrackNumbers(readFile),
       instance: () => ({ role: succession()?.role ?? 'serving', standBys: succession()?.audience ?? 0 }),
       build: { version, revision: '', nodeVersion: process.version },
       startedAtMs: clock.wallMs(),

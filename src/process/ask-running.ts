@@ -28,7 +28,7 @@ export interface AskingProgram {
 
 const exitOfUsage = 2;
 /** Increases when a field is removed or changes its meaning. */
-const jsonSchema = 1;
+export const jsonSchema = 1;
 
 /** Asks once, and prints the answer; the sentence and the exit code where that does not go well. */
 export async function askRunning(
@@ -71,7 +71,10 @@ function jsonOf(_command: RunningQuestion['command'], item: unknown): string {
   return asciiJson({ schema: jsonSchema, ...(item as object) });
 }
 
-function failureOf({ why, sentence }: Extract<ControlOutcome, { ok: false }>): { exitCode: number; sentence: string } {
+export function failureOf({ why, sentence }: Extract<ControlOutcome, { ok: false }>): {
+  exitCode: number;
+  sentence: string;
+} {
   return { exitCode: why === 'usage' ? exitOfUsage : 1, sentence: printable(sentence) };
 }
 

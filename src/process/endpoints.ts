@@ -2,7 +2,7 @@
 import type { Config } from '../config/config.js';
 import { Query, readQuestion } from '../dns/query.js';
 import { lower } from '../dns/wire.js';
-import { headerBytes, nameBytesMax, samplePackets, samplesReadMs } from '../limits.js';
+import { headerBytes, nameBytesMax, samplePackets, samplesMax, samplesReadMs } from '../limits.js';
 import type { Serve } from '../listen/client.js';
 import { ListenError } from '../listen/listeners.js';
 import type { SampleReader } from '../listen/samples.js';
@@ -229,7 +229,7 @@ export function newTopTalkers(deps: {
   const top = new Top(clock);
   const query = new Query();
   const question = Buffer.alloc(nameBytesMax + 2);
-  let untilNext = 0;
+  const pace = new SamplePace(clock, random);
 
   function seen(packet: Uint8Array, client: string, packets: number): void {
     if (!readQuestion(packet, packet.length, query)) return;
@@ -252,10 +252,9 @@ export function newTopTalkers(deps: {
     watched:
       (serve: Serve): Serve =>
       (packet, client) => {
-        const isWatched = client.receivedAtMs === undefined && --untilNext < 0;
-        if (isWatched) untilNext = random.below(2 * samplePackets - 1);
+        const packets = client.receivedAtMs === undefined ? pace.next() : 0;
         try {
-          if (isWatched) seen(packet, client.remote.address, samplePackets);
+          if (packets > 0) seen(packet, client.remote.address, packets);
         } finally {
           serve(packet, client);
         }
@@ -267,8 +266,42 @@ export function newTopTalkers(deps: {
       readSamples();
       return top.answer(asked);
     },
+    talkers(countMax: number): ReturnType<Top['talkers']> {
+      readSamples();
+      return top.talkers(countMax);
+    },
     stop: () => timer?.stop(),
   };
+}
+
+/** Which packets of the main thread are sampled: all while there are few, as in workers, else one in `samplePackets`. */
+class SamplePace {
+  readonly #clock: Pick<Clock, 'nowMs'>;
+  readonly #random: Pick<Random, 'below'>;
+  #untilNext = 0;
+  #endsAtMs = 0;
+  #taken = 0;
+  #isFast = false;
+
+  constructor(clock: Pick<Clock, 'nowMs'>, random: Pick<Random, 'below'>) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** The number of packets that the next one represents; 0: it is not taken. */
+  next(): number {
+    if (--this.#untilNext >= 0) return 0;
+    const packets = this.#isFast ? samplePackets : 1;
+    const nowMs = this.#clock.nowMs();
+    if (nowMs >= this.#endsAtMs) {
+      this.#endsAtMs = nowMs + samplesReadMs;
+      this.#taken = 0;
+      this.#isFast = false;
+    }
+    this.#isFast ||= ++this.#taken >= samplesMax / 2;
+    if (this.#isFast) this.#untilNext = this.#random.below(2 * samplePackets - 1);
+    return packets;
+  }
 }
 
 export function metricsOf(
@@ -294,15 +327,16 @@ const enabledPluginsOf = remembered((generation: Generation): readonly EnabledPl
 const servedZonesOf = remembered(({ listeners, blocks, deps }: Generation): readonly ZoneSource[] => {
   const { counters } = deps.numberings;
   const zones = new Map<number, ZoneSource>();
-  for (const { zones: served, table, server } of listeners) {
+  for (const { zones: served, table, server, at } of listeners) {
+    const address = at.address === '0.0.0.0' ? '::' : at.address;
     for (const { ordinal, block } of served) {
       const { cache, prometheus } = blocks[block].config;
       const cacheZones = cache === null ? null : cacheLabel(blocks[block]);
-      zones.set(ordinal, { ...fromCounterKey(counters.textOf(ordinal)), ordinal, cacheZones, prometheus });
+      zones.set(ordinal, { ...fromCounterKey(counters.textOf(ordinal)), address, ordinal, cacheZones, prometheus });
     }
     const prometheus = served.some((zone) => blocks[zone.block].config.prometheus);
     const ordinal = table.droppedOrdinal;
-    zones.set(ordinal, { server, zone: 'dropped', ordinal, cacheZones: null, prometheus });
+    zones.set(ordinal, { server, zone: 'dropped', address, ordinal, cacheZones: null, prometheus });
   }
   return [...zones.values()];
 });

@@ -78,6 +78,9 @@ export async function runProgram(early: EarlySignals): Promise<void> {
       return endWith(exitUsage, command.message);
     case 'ask':
       return askTheRunning(command);
+    case 'tail':
+    case 'top':
+      return watchTheRunning(command);
     case 'check':
       return checkFiles(command);
     case 'demo':
@@ -115,6 +118,20 @@ async function removeKernelLane({ folder }: Extract<CliCommand, { kind: 'remove 
 async function askTheRunning({ question, options }: Extract<CliCommand, { kind: 'ask' }>): Promise<void> {
   const { askRunning } = await import('./ask-running.js');
   const failure = await askRunning({ environment: process.env, print }, question, options);
+  if (failure !== null) endWith(failure.exitCode, failure.sentence);
+}
+
+async function watchTheRunning(command: Extract<CliCommand, { kind: 'tail' | 'top' }>): Promise<void> {
+  const { tailRunning, topRunning } = await import('./watch-running.js');
+  const onInterrupt = (ended: () => void): void => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, ended);
+  };
+  const program = { environment: process.env, print, complain, onInterrupt };
+  const { options } = command;
+  const failure =
+    command.kind === 'tail'
+      ? await tailRunning(program, command.wishes, options)
+      : await topRunning(program, command.shows, options);
   if (failure !== null) endWith(failure.exitCode, failure.sentence);
 }
 

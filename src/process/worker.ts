@@ -12,12 +12,13 @@ import { LoanTable } from '../listen/loans.js';
 import type { Received } from '../listen/message-batch.js';
 import { RingWriter } from '../listen/ring.js';
 import { SampleWriter } from '../listen/samples.js';
+import { TraceWriter } from '../listen/traces.js';
 import { OrderNumbers, type Orders, type UnsentBytes, type WorkerStart } from '../listen/worker.js';
 import { WorkerLoop } from '../listen/worker-loop.js';
 import { systemClock } from '../os/clock.js';
 import { kernelRandom } from '../os/kernel-random.js';
 import { loadSystemCalls } from '../os/system-calls.js';
-import { answerNow, deferred } from '../resolve/fast-path.js';
+import { answerNow, deferred, originOf } from '../resolve/fast-path.js';
 import { edeNoReachableAuthority, Prng, RecentRefreshes, WorkerContext } from '../resolve/worker-context.js';
 import type { ZoneTable } from '../resolve/zones.js';
 import { DirectAsker } from './direct-asker.js';
@@ -36,10 +37,8 @@ export interface WorkerMemory {
   readonly prngSeed: number;
 }
 
-const { index, port, ring, samples, numbers, loans, loansEpoll, wakeFd, first, shared } = workerData as WorkerStart<
-  ZoneTable,
-  WorkerMemory
->;
+const { index, port, ring, samples, traces, numbers, loans, loansEpoll, wakeFd, first, shared } =
+  workerData as WorkerStart<ZoneTable, WorkerMemory>;
 const loaded = loadSystemCalls();
 if (loaded.calls === null) throw new Error(loaded.why);
 const { calls } = loaded;
@@ -66,6 +65,7 @@ const loop = new WorkerLoop<ZoneTable>(
     counters,
     ring: new RingWriter(ring, shared.hashKey),
     samples: new SampleWriter(samples),
+    traces: new TraceWriter(traces),
     numbers: new OrderNumbers(numbers),
     loans: new LoanTable(loans),
     loansEpoll,
@@ -88,6 +88,7 @@ const loop = new WorkerLoop<ZoneTable>(
         const bytes = answerNow(context, table, packet, length, nowMs);
         return bytes === deferred && asking !== null ? asking.answerRecent(received) : bytes;
       },
+      origin: (slot) => originOf(context, slot.bytes[3] & 0x0f, answeredAtMs),
       refreshDue: () => context.refreshDue && recent.isNew(context.block, answeredAtMs),
       overloaded({ packet }: Received, slot: Slot): number {
         context.slot = slot;

@@ -11,7 +11,7 @@ import { optionIn, optionOf } from '../dns/options.js';
 import { readQuery } from '../dns/query.js';
 import { optionSubnet, rcodeNoError, rcodeNxDomain, rcodeRefused, rcodeServFail } from '../dns/wire.js';
 import { headerBytes, nameBytesMax } from '../limits.js';
-import type { Client } from '../listen/client.js';
+import type { AnswerOrigin, Client } from '../listen/client.js';
 import type { Clock } from '../os/clock.js';
 import { toEach } from '../scheduling/each.js';
 import type { Answer, Failure, Outcome } from '../upstream/ask.js';
@@ -20,6 +20,7 @@ import { denyAaaa } from './fast-path.js';
 import type { Pending, Waiter } from './pending.js';
 import type { QueryPlan, Route } from './route.js';
 import {
+  type AnswerWatch,
   edeBlocked,
   edeCircular,
   edeFiltered,
@@ -37,6 +38,7 @@ export interface RespondDeps {
   readonly context: WorkerContext;
   readonly cache: Cache;
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
+  readonly answerWatch: AnswerWatch;
   /** The store for this zone's answers; null after a reload without the zone or its cache. */
   store(zone: ServedZone): Store | null;
 }
@@ -53,9 +55,10 @@ export interface MadeSource {
 interface AnswerSource extends MadeSource {
   /** Null for an answer that was made here or cached. */
   readonly upstream: string | null;
+  readonly origin: AnswerOrigin;
 }
 
-const known: AnswerSource = { upstream: null, by: byForward, extendedError: null, mayKeep: true };
+const known: AnswerSource = { upstream: null, by: byForward, extendedError: null, mayKeep: true, origin: 'hit' };
 
 type StaleReason = 'staleOnFailure' | 'stalePatience';
 
@@ -105,7 +108,8 @@ export class Responder {
     const extendedError = of === null ? null : of.extendedError;
     const mayKeep = isForAll && !isForNow && (of === null || (of.mayKeep && extendedError === null));
     const upstream = made === null && outcome.ok && outcome.from !== '' ? outcome.from : null;
-    const source = { upstream, by: of === null ? byForward : of.by, extendedError, mayKeep };
+    const origin: AnswerOrigin = isStale ? 'stale' : made === null ? 'miss' : 'plugin';
+    const source = { upstream, by: of === null ? byForward : of.by, extendedError, mayKeep, origin };
     const isCutToNothing = message.truncated && message.records === 0;
     const left = isCutToNothing ? this.#failOverTcp(pending, waiters) : waiters;
     const isKept = this.#sendKept(pending, left, mayKeep ? kept : null, source);
@@ -162,7 +166,7 @@ export class Responder {
     const { keepTtl, staleTtlSeconds } = zone.cache!;
     const ageSeconds = keepTtl ? 0 : Math.floor((nowMs - blocks.storedAtMs(usable)) / 1000);
     blocks.touch(usable, nowMs, 0);
-    const source = { ...known, mayKeep: !isStale };
+    const source: AnswerSource = { ...known, mayKeep: !isStale, origin: isStale ? 'stale' : 'hit' };
     answerEach(waiters, (waiter) => {
       if (isStale) {
         counters.count(reason);
@@ -182,7 +186,7 @@ export class Responder {
     if (waiter.ours !== null) return waiter.ours.failed(why === 'no-room' ? 'overloaded' : why);
     if (why === 'drop') return waiter.client.reply(null);
     const { extendedError = null, by = byForward } = failures[why] ?? {};
-    const source = { ...known, by };
+    const source: AnswerSource = { ...known, by, origin: by === byAcl ? 'plugin' : 'failure' };
     this.#begin(waiter, rcodeServFail, source);
     this.#send(waiter, context.answerEmpty(waiter.packet, rcodeOf(why), extendedError), source);
   }
@@ -281,13 +285,14 @@ export class Responder {
     } else {
       const bytes = denyAaaa(context, packet, queryBytes, zone, rcode);
       client.reply(context.written(bytes));
+      this.#told(waiter, bytes, 'policy');
       this.#log(waiter, bytes, upstream);
     }
     return true;
   }
 
   /** Sends the answer that was written for the waiter after `#begin`. */
-  #send(waiter: Waiter, bytes: number, { upstream, by, mayKeep }: AnswerSource): void {
+  #send(waiter: Waiter, bytes: number, { upstream, by, mayKeep, origin }: AnswerSource): void {
     const { context, clock } = this.#deps;
     const { queryBytes, client, zone, ours } = waiter;
     if (ours !== null) return ours.answered(context.written(bytes), mayKeep);
@@ -296,7 +301,15 @@ export class Responder {
     const answerer = zone.cache === null || by === byAcl ? by : byCache;
     context.count(context.counters.zoneBase(zone.ordinal), answerer, queryBytes, bytes, seconds);
     client.reply(context.written(bytes));
+    this.#told(waiter, bytes, origin);
     this.#log(waiter, bytes, upstream);
+  }
+
+  /** Tells those who watch queries. */
+  #told({ client, receivedAtMs }: Waiter, bytes: number, origin: AnswerOrigin): void {
+    const { context, clock, answerWatch } = this.#deps;
+    if (!answerWatch.isWatched) return;
+    answerWatch.answered(context.slot, client, { origin, bytes, durationMs: clock.nowMs() - receivedAtMs });
   }
 
   #log({ packet, queryBytes, client, receivedAtMs }: Waiter, bytes: number, upstream: string | null): void {

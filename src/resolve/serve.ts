@@ -5,11 +5,11 @@ import { readQuery } from '../dns/query.js';
 import type { Client, Refresh, Refuse, Serve } from '../listen/client.js';
 import type { Clock } from '../os/clock.js';
 import type { Log } from '../os/log.js';
-import { answerNow, deferred, dropped } from './fast-path.js';
+import { answerNow, deferred, dropped, originOf } from './fast-path.js';
 import type { Misses } from './miss.js';
 import { leaveUnanswered } from './respond.js';
 import type { Route } from './route.js';
-import { queryLogRecordOf, type WorkerContext } from './worker-context.js';
+import { type AnswerWatch, queryLogRecordOf, type WorkerContext } from './worker-context.js';
 import { findZone, type ServedZone, type ZoneTable, zoneOfClient } from './zones.js';
 
 export interface ServeDeps {
@@ -18,6 +18,7 @@ export interface ServeDeps {
   readonly context: WorkerContext;
   readonly misses: Pick<Misses, 'wait' | 'refresh' | 'refuse'>;
   readonly routes: Pick<WeakMap<ServedZone, Route>, 'get'>;
+  readonly answerWatch: AnswerWatch;
 }
 
 /** The zones for a client with this address, at the moment of the call. */
@@ -25,7 +26,7 @@ export type TableOf = (client: string) => ZoneTable;
 
 /** For packets of a listener, and those that workers defer. */
 export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
-  const { clock, context, misses } = deps;
+  const { clock, context, misses, answerWatch } = deps;
 
   function serve(packet: Uint8Array, client: Client): void {
     const nowMs = clock.nowMs();
@@ -37,6 +38,11 @@ export function serveFrom(deps: ServeDeps, tableOf: TableOf): Serve {
     if (bytes === deferred) return misses.wait(packet, client, client.receivedAtMs ?? nowMs);
     if (bytes === dropped) return client.reply(null);
     client.reply(context.written(bytes));
+    if (answerWatch.isWatched) {
+      const origin = originOf(context, context.slot.bytes[3] & 0x0f, nowMs);
+      const durationMs = clock.nowMs() - (client.receivedAtMs ?? nowMs);
+      answerWatch.answered(context.slot, client, { origin, bytes, durationMs });
+    }
     if (context.zone !== null && context.zone.defers !== 0) log(deps, packet, client, bytes, nowMs);
     if (context.refreshDue) misses.refresh(packet, client, nowMs);
   }
@@ -71,7 +77,7 @@ export function refreshFrom(deps: ServeDeps, tableOf: TableOf): Refresh {
 
 /** Whether a guard of its zone has answered or dropped the query. An unreadable packet is left to the spine. */
 function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, client: Client): boolean {
-  const { context, routes } = deps;
+  const { context, routes, answerWatch } = deps;
   if (!readAgain(deps, table, packet, client)) return false;
   const route = routes.get(context.zone!);
   const verdict = route?.guard?.(packet, context, client) ?? null;
@@ -87,6 +93,7 @@ function isTurnedAway(deps: ServeDeps, table: ZoneTable, packet: Uint8Array, cli
       : context.answerEmpty(packet, verdict.rcode, verdict.extendedError);
   context.count(context.counters.zoneBase(context.zone!.ordinal), verdict.by, packet.length, bytes, 0);
   client.reply(context.written(bytes));
+  if (answerWatch.isWatched) answerWatch.answered(context.slot, client, { origin: 'plugin', bytes, durationMs: 0 });
   log(deps, packet, client, bytes, null);
   return true;
 }

@@ -44,7 +44,7 @@ import {
   subquestionsMax,
   udpBytesDefault,
 } from '../limits.js';
-import type { Client } from '../listen/client.js';
+import type { AnswerOrigin, Client } from '../listen/client.js';
 import type { Endpoint } from '../os/network.js';
 import type { Finishing, ServedZone } from './zones.js';
 
@@ -265,6 +265,21 @@ export interface QueryLogRecord {
   /** Borrowed like the record. Of a deferred query over 512 bytes, only the part that was understood. */
   readonly query: Uint8Array;
   readonly answer: Uint8Array;
+}
+
+/** What those who watch queries are told of an answer besides its bytes. */
+export interface AnswerFacts {
+  readonly origin: AnswerOrigin;
+  readonly bytes: number;
+  readonly durationMs: number;
+}
+
+/** Those who watch queries as the main thread answers them (observe/query-watch.ts). */
+export interface AnswerWatch {
+  /** False: nobody does, and nobody need be told. */
+  readonly isWatched: boolean;
+  /** The answer is in the slot, borrowed. */
+  answered(slot: Slot, client: Client, facts: AnswerFacts): void;
 }
 
 /** For a packet that the context has read and answered with `bytes` bytes. */

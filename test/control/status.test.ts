@@ -59,6 +59,8 @@ test('other roles, reloads and a server without upstreams are said as well', () 
   );
   const evil = { atMs: 0, result: 'refused', error: 'Corefile:1: \x1b]0;x\x07' } as const;
   assert.ok(!text({ lastReload: evil }).includes('\x1b'));
-  assert.match(text({ blocks: [] }), /Upstreams\n {2}none$/);
+  const [block] = partsOf().blocks;
+  const lonely = [{ ...block, forwards: { states: () => [] } }];
+  assert.match(text({ blocks: lonely }), /Upstreams\n {2}none is known for cluster\.local\. in-addr\.arpa\. [^\n]*$/);
   assert.match(text({ missing: [], standBys: 0 }), /stand-bys +none\n {2}ready +yes\n/);
 });

@@ -113,6 +113,7 @@ test('it asks for metrics that are exported under their present names, of the ch
 /** Metrics of our own that have no panel, each with its reason. */
 const withoutPanel: Readonly<Record<string, string>> = {
   zerohop_upstream_healthy: 'zerohop_upstream_state says more',
+  zerohop_build_info: 'coredns_build_info says the same',
   zerohop_answering_threads: 'it is what -workers says, and stays so',
 };
 

@@ -67,6 +67,17 @@ test('it is process 1 itself, and says whether it is healthy', () => {
   assert.match(named('ENV').join(' '), /HEALTH_URL=http:\/\/169\.254\.20\.10:8080\/health/);
 });
 
+test('zerohop is on its PATH, and the first line of the program starts it as the entry point does', () => {
+  const path = /\bPATH=(\S+)/.exec(final.find(({ name }) => name === 'ENV')?.text ?? '')?.[1].split(':') ?? [];
+  assert(path.includes('/usr/local/bin'));
+  const collect = readFileSync(repositoryPath('deploy', 'image', 'collect'), 'utf8');
+  assert.match(collect, /^ln -s \/app\/dist\/src\/main\.js "\$to\/usr\/local\/bin\/zerohop"$/m);
+  assert.match(collect, /^take \/usr\/bin\/env$/m);
+  const [line] = readFileSync(repositoryPath('src', 'main.ts'), 'utf8').split('\n');
+  assert.equal(line, ['#!/usr/bin/env -S node', ...v8Flags].join(' '));
+  assert(instructions.some(({ text }) => text.includes('chmod 755 dist/src/main.js')));
+});
+
 test('its labels are those of the OCI, and the version is the program’s', () => {
   const label = final.find(({ name }) => name === 'LABEL')?.text ?? '';
   const names = [...label.matchAll(/org\.opencontainers\.image\.(\w+)=/g)].map(([, name]) => name);

@@ -12,8 +12,9 @@ import {
 import { OwnQueries } from '../../src/listen/asking.js';
 import { Datagrams, type Received } from '../../src/listen/message-batch.js';
 import { kindAnswer, kindQuestion, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
+import { TraceReader, TraceWriter, tracesMemory } from '../../src/listen/traces.js';
 import type { Orders, SocketOrder } from '../../src/listen/worker.js';
-import { familyAt } from '../../src/os/addresses.js';
+import { endpointOf, familyAt } from '../../src/os/addresses.js';
 import { openSocket } from '../../src/os/bound-socket.js';
 import { linux } from '../../src/os/system-calls.js';
 import { hashKey } from '../dns/hash-key.js';
@@ -55,9 +56,11 @@ async function newWorld({ sockets = 1, ringBytes = 1 << 20, address = '127.0.0.1
     counters: counters.memory,
     next: 'serve',
   });
+  const traced = tracesMemory();
   const own = new OwnQueries<string>(
     {
       ...{ calls, counters, hashKey: hashKey(), asking: asker, ring: writer, answers },
+      traces: new TraceWriter(traced),
       wake: () => seen.wakings++,
       overloaded: letters(() => assert.fail('nobody dies here')).overloaded,
       failed: (error) => seen.failed.push((error as Error).message),
@@ -73,7 +76,7 @@ async function newWorld({ sockets = 1, ringBytes = 1 << 20, address = '127.0.0.1
     for (const { fd } of opened) calls.close(fd);
   });
   return {
-    ...{ own, asker, client, counters, seen, ring, orders, answers },
+    ...{ own, asker, client, counters, seen, ring, orders, answers, traces: new TraceReader(traced) },
     count: (event: EventName) => counters.total(event),
     port: (index: number) => opened[index].local.port,
     /** A packet comes at this time over this socket; whether it is asked about. */
@@ -110,6 +113,24 @@ async function newWorld({ sockets = 1, ringBytes = 1 << 20, address = '127.0.0.1
 }
 
 describe('OwnQueries', { skip }, () => {
+  test('tells those who watch what it has answered, and how long that took', async () => {
+    const { takes, own, asker, traces, reads } = await newWorld();
+    traces.want({ hitsOneIn: 0, others: 'told' });
+    await takes('hq1', 100);
+    own.flush(100);
+    asker.comes([...asker.rows.keys()][0], 'yes');
+    reads(103);
+    const { answer, answerBytes, origin, atMs, durationMs, peer } = traces.next()!;
+    assert.equal(Buffer.from(answer.subarray(0, answerBytes)).toString('latin1'), 'yes to hq1');
+    assert.deepEqual([origin, atMs, durationMs, endpointOf(peer).address], ['miss', 103, 3, '127.0.0.1']);
+    traces.want({ hitsOneIn: 0, others: 'untold' });
+    await takes('hq2', 104);
+    own.flush(104);
+    asker.comes([...asker.rows.keys()][0], 'yes');
+    reads(105);
+    assert.equal(traces.next(), null);
+  });
+
   test('asks, answers the client, and gives the answer to the cache with the number of the orders', async () => {
     const { takes, own, asker, client, count, inRing, reads } = await newWorld();
     assert.equal(own.isIdle, true);

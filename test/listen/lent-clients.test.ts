@@ -12,6 +12,7 @@ import { type HowReturned, Lender, type Loan } from '../../src/listen/lender.js'
 import { LentClients } from '../../src/listen/lent-clients.js';
 import { kindRefresh, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
 import { SampleReader, SampleWriter, samplesMemory } from '../../src/listen/samples.js';
+import { TraceReader, TraceWriter, tracesMemory } from '../../src/listen/traces.js';
 import { endpointOf } from '../../src/os/addresses.js';
 import { boundPort, openStreamSocket } from '../../src/os/bound-socket.js';
 import type { Stream, StreamEvents } from '../../src/os/network.js';
@@ -77,6 +78,7 @@ function newWorld(broken: Partial<SystemCalls> = {}) {
   const counters = new Counters(countersMemory(0));
   const memory = ringMemory();
   const sampled = samplesMemory();
+  const traced = tracesMemory();
   const seen = { wakings: 0, failed: [] as string[], entered: 0, left: 0 };
   const order = { id: 1, fd: -1, hasPacketInfo: false, table: 'one' };
   const lent = new LentClients<string>({
@@ -84,6 +86,7 @@ function newWorld(broken: Partial<SystemCalls> = {}) {
     decide: letters(() => assert.fail('nobody dies here')),
     ring: new RingWriter(memory, hashKey()),
     samples: new SampleWriter(sampled),
+    traces: new TraceWriter(traced),
     unsent: (place, bytes) => lender.takeUnsent(place, bytes),
     wake: () => seen.wakings++,
     enter: () => seen.entered++,
@@ -114,6 +117,7 @@ function newWorld(broken: Partial<SystemCalls> = {}) {
   lender.table.polls();
   const world = {
     ...{ lender, lent, counters, seen, order, ring: new RingReader(memory), samples: new SampleReader(sampled) },
+    traces: new TraceReader(traced),
     time: { nowMs: 100 },
     async connects(): Promise<{ near: Near; far: Socket; answers: string[] }> {
       const accepted = new Promise<Near>((resolve) => came.push(resolve));
@@ -319,6 +323,17 @@ describe('LentClients', { skip, timeout: 60_000 }, () => {
     const taken: string[] = [];
     world.samples.read(({ packet, peer }) => taken.push(`${Buffer.from(packet)} ${endpointOf(peer).address}`));
     assert.deepEqual(taken, ['rsoon....... 127.0.0.1']);
+  });
+
+  test('tells those who watch what it has answered', async () => {
+    const { world, far, answers } = await lentOne();
+    world.traces.want({ hitsOneIn: 1, others: 'told' });
+    far.write(query('aseen'));
+    await world.until(() => answers.length === 1);
+    const { answer, answerBytes, peer, transport, socket, origin, atMs } = world.traces.next()!;
+    assert.equal(Buffer.from(answer.subarray(0, answerBytes)).toString('latin1'), answerTo('aseen'));
+    assert.deepEqual([transport, socket, origin, atMs, endpointOf(peer).port], [1, 1, 'hit', 100, far.localPort]);
+    assert.equal(world.traces.next(), null);
   });
 });
 

@@ -26,7 +26,41 @@ function newPair() {
   return { memory, writer, read };
 }
 
+/** As after a second with more packets than are all taken. */
+function fast(writer: SampleWriter, read: () => unknown): void {
+  for (let times = 0; times < 2 * samplesMax; times++) writer.take(batchOf(1), 1);
+  read();
+}
+
 describe('samples', () => {
+  it('are all packets while there are few, and stand for themselves', () => {
+    const { writer, read } = newPair();
+    const batch = batchOf(3);
+    const batches = Math.floor(samplesMax / 2 / 3);
+    for (let second = 0; second < 20; second++) {
+      for (let times = 0; times < batches; times++) writer.take(batch, 3);
+      const samples = read();
+      assert.equal(samples.length, batches * 3);
+      assert.ok(samples.every(({ packets }) => packets === 1));
+    }
+    for (let times = 0; times < samplesMax; times++) writer.take(batch, 3);
+    const burst = read();
+    assert.equal(burst.length, samplesMax, 'a burst fills the ring');
+    assert.ok(Math.abs(burst[0].packets - 3) < 1e-9, 'and what it has stands for the rest');
+    for (let times = 0; times < samplesMax; times++) writer.take(batch, 3);
+    assert.ok(read().length < samplesMax / 2, 'then one in so many is taken');
+    writer.take(batch, 3);
+    read();
+    for (let times = 0; times < samplePackets; times++) writer.take(batch, 3);
+    read();
+    writer.take(batch, 3);
+    assert.deepEqual(
+      read().map(({ packets }) => packets),
+      [1, 1, 1],
+      'and all again when it is over',
+    );
+  });
+
   it('are packets with their senders, as they were received', () => {
     const { writer, read } = newPair();
     writer.take(batchOf(batchPacketsMax), batchPacketsMax);
@@ -41,11 +75,13 @@ describe('samples', () => {
     for (const size of [1, 3, batchPacketsMax]) {
       const { writer, read } = newPair();
       const batch = batchOf(size);
+      fast(writer, read);
       let [stoodFor, samples, packets] = [0, 0, 0];
-      for (let times = 0; times < 20_000 / size; times++) {
+      const timesPerRead = Math.ceil((10 * samplesMax) / size);
+      for (let times = 0; times < 40_000 / size; times++) {
         writer.take(batch, size);
         packets += size;
-        for (const sample of times % 10 === 0 ? read() : []) {
+        for (const sample of times % timesPerRead === timesPerRead - 1 ? read() : []) {
           stoodFor += sample.packets;
           samples++;
         }

@@ -5,6 +5,7 @@ import { directAnswersHeldMs } from '../../src/limits.js';
 import { Lender } from '../../src/listen/lender.js';
 import { kindAnswer, kindQuestion, kindRefresh, RingReader, RingWriter, ringMemory } from '../../src/listen/ring.js';
 import { SampleReader, SampleWriter, samplesMemory } from '../../src/listen/samples.js';
+import { TraceReader, TraceWriter, tracesMemory } from '../../src/listen/traces.js';
 import { OrderNumbers, type Orders, type SocketOrder } from '../../src/listen/worker.js';
 import { WorkerLoop, type WorkerLoopDeps } from '../../src/listen/worker-loop.js';
 import { endpointOf } from '../../src/os/addresses.js';
@@ -33,6 +34,7 @@ async function newWorld(sockets: number, { ringBytes = 1 << 16, asking = null, .
   const counters = new Counters(countersMemory(0));
   const memory = ringMemory(ringBytes);
   const sampled = samplesMemory();
+  const traced = tracesMemory();
   const numbers = new OrderNumbers();
   const lender = new Lender(calls);
   const posted: Orders<string>[] = [];
@@ -49,6 +51,7 @@ async function newWorld(sockets: number, { ringBytes = 1 << 16, asking = null, .
       decide: letters(() => assert.fail('nobody dies here')),
       ring: new RingWriter(memory, hashKey()),
       samples: new SampleWriter(sampled),
+      traces: new TraceWriter(traced),
       loans: lender.table,
       loansEpoll: lender.epoll,
       unsent: (place, bytes) => lender.takeUnsent(place, bytes),
@@ -66,6 +69,7 @@ async function newWorld(sockets: number, { ringBytes = 1 << 16, asking = null, .
   const ring = new RingReader(memory);
   return {
     ...{ loop, lender, client, counters, numbers, seen, time, ring, samples: new SampleReader(sampled) },
+    traces: new TraceReader(traced),
     port: (index: number) => opened[index].local.port,
     post(table: string, indexes?: number[], next?: Orders<string>['next']): void {
       const orders = order(table, indexes, next);
@@ -112,7 +116,29 @@ describe('WorkerLoop', { skip }, () => {
     world.samples.read(({ packet, peer }, packets) => {
       taken.push(`${Buffer.from(packet)} from ${endpointOf(peer).address} for ${packets}`);
     });
-    assert.deepEqual(taken, ['afirst from 127.0.0.1 for 3']);
+    assert.deepEqual(taken, ['afirst from 127.0.0.1 for 1', 'asecond from 127.0.0.1 for 1', 'd from 127.0.0.1 for 1']);
+    world.close();
+  });
+
+  test('tells those who watch what it has answered, to whom, and over which socket; nobody else', async () => {
+    const world = await newWorld(2);
+    await world.client.send('aunseen', world.port(0));
+    world.loop.turn();
+    assert.equal(world.traces.next(), null);
+    world.traces.want({ hitsOneIn: 1, others: 'told' });
+    for (const text of ['afirst', 'd', 'hlater', 'oodd', 'rsecond']) await world.client.send(text, world.port(1));
+    world.loop.turn();
+    const told: string[] = [];
+    for (let trace = world.traces.next(); trace !== null; trace = world.traces.next()) {
+      const { answer, answerBytes, origin, socket, atMs, transport, durationMs } = trace;
+      assert.deepEqual(
+        [origin, atMs, transport, durationMs, endpointOf(trace.peer).address],
+        ['hit', 1234, 0, 0, '127.0.0.1'],
+      );
+      told.push(`${Buffer.from(answer).toString('latin1', 0, answerBytes)} over ${socket}`);
+    }
+    assert.deepEqual(told, ['first by one over 2', 'second by one over 2']);
+    assert.deepEqual(world.seen.failed, ['an odd letter'], 'whose client has its answer');
     world.close();
   });
 

@@ -102,6 +102,53 @@ describe('metrics', () => {
     );
   });
 
+  it('count requests by listening address, of all blocks, and from the start', async () => {
+    const page = newPage(4);
+    countRequest(page, page.zoneBase(0), overUdp, 0, 1);
+    countRequest(page, page.zoneBase(1), overTcp, 0, 28);
+    countRequest(page, page.zoneBase(1), overTcp, 0, 1);
+    countRequest(page, page.zoneBase(3), overUdp, 1, 1);
+    const zones = [
+      servedZone({ ordinal: 0 }),
+      servedZone({ ordinal: 1, zone: 'dropped', prometheus: false }),
+      servedZone({ ordinal: 2, address: 'fd00::a' }),
+      servedZone({ ordinal: 3, address: '::' }),
+    ];
+    const text = await scrape({ pages: () => [page], zones: () => zones });
+    const at = (address: string, proto: string, family: number, count: number): string =>
+      `zerohop_requests_by_address_total{address="${address}",proto="${proto}",family="${family}"} ${count}`;
+    assert.deepEqual(linesOf(text, 'zerohop_requests_by_address_total'), [
+      at('169.254.20.10', 'udp', 1, 1),
+      at('169.254.20.10', 'tcp', 1, 2),
+      at('fd00::a', 'udp', 2, 0),
+      at('fd00::a', 'tcp', 2, 0),
+      at('::', 'udp', 1, 0),
+      at('::', 'udp', 2, 1),
+      at('::', 'tcp', 1, 0),
+      at('::', 'tcp', 2, 0),
+    ]);
+  });
+
+  it("have the kernel's table of connections, read once, or nothing of it", async () => {
+    let reads = 0;
+    const conntrack = { entries: 5, entriesMax: 10, insertFailed: 3, drop: null, earlyDrop: 0 };
+    const text = await scrape({
+      conntrack() {
+        reads++;
+        return conntrack;
+      },
+    });
+    assert.equal(reads, 1);
+    assert.deepEqual(linesOf(text, 'zerohop_conntrack_entries'), ['zerohop_conntrack_entries 5']);
+    assert.deepEqual(linesOf(text, 'zerohop_conntrack_entries_max'), ['zerohop_conntrack_entries_max 10']);
+    assert.deepEqual(linesOf(text, 'zerohop_conntrack_failures_total'), [
+      'zerohop_conntrack_failures_total{kind="insert_failed"} 3',
+      'zerohop_conntrack_failures_total{kind="early_drop"} 0',
+    ]);
+    const without = await scrape({ conntrack: () => null });
+    assert.deepEqual(linesOf(without, 'zerohop_conntrack_entries'), []);
+  });
+
   it('count requests by protocol, family and type, and under the former names by fewer labels', async () => {
     const page = newPage(1);
     countRequest(page, 0, overUdp, 0, 1);

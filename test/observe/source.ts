@@ -55,7 +55,8 @@ export const kernelLane: KernelLaneNumbers = {
 export const server = 'dns://169.254.20.10:53';
 
 export function servedZone(parts: Partial<ZoneSource> = {}): ZoneSource {
-  return { server, zone: 'cluster.local.', ordinal: 0, cacheZones: 'cluster.local.', prometheus: true, ...parts };
+  const place = { server, address: '169.254.20.10', zone: 'cluster.local.', ordinal: 0 };
+  return { ...place, cacheZones: 'cluster.local.', prometheus: true, ...parts };
 }
 
 /** Every family with at least one line. */
@@ -91,6 +92,7 @@ export function everything(): Partial<MetricsSource> {
     plugins: () => [{ server, zone: '.', name: 'cache' }],
     atWork: (plugin) => atWork.get(plugin) ?? [],
     kernelLane: () => kernelLane,
+    conntrack: () => ({ entries: 12, entriesMax: 262_144, insertFailed: 3, drop: 2, earlyDrop: 1 }),
     gauges: () => ({
       cacheUsedBytes: 1,
       cacheBytesMax: 2,

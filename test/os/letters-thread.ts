@@ -5,6 +5,7 @@ import { Counters } from '../../src/counters.js';
 import { LoanTable } from '../../src/listen/loans.js';
 import { RingWriter } from '../../src/listen/ring.js';
 import { SampleWriter } from '../../src/listen/samples.js';
+import { TraceWriter } from '../../src/listen/traces.js';
 import { OrderNumbers, type Orders, type UnsentBytes, type WorkerStart } from '../../src/listen/worker.js';
 import { WorkerLoop } from '../../src/listen/worker-loop.js';
 import { systemClock } from '../../src/os/clock.js';
@@ -13,7 +14,10 @@ import { hashKey } from '../dns/hash-key.js';
 import { LetterAsker } from './letter-asker.js';
 import { letters } from './letters.js';
 
-const { port, ring, samples, numbers, loans, loansEpoll, wakeFd, first } = workerData as WorkerStart<string, null>;
+const { port, ring, samples, traces, numbers, loans, loansEpoll, wakeFd, first } = workerData as WorkerStart<
+  string,
+  null
+>;
 const calls = loadSystemCalls().calls as SystemCalls;
 const counters = new Counters(first.counters);
 const one = new ArrayBuffer(8);
@@ -26,6 +30,7 @@ new WorkerLoop<string>(
     decide: letters(() => process.exit(3)),
     ring: new RingWriter(ring, hashKey()),
     samples: new SampleWriter(samples),
+    traces: new TraceWriter(traces),
     numbers: new OrderNumbers(numbers),
     loans: new LoanTable(loans),
     loansEpoll,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { kindDenial, kindSuccess } from '../../src/cache/blocks.js';
 import { parseConfig } from '../../src/config/load.js';
-import { samplePackets } from '../../src/limits.js';
+import { samplePackets, samplesMax } from '../../src/limits.js';
 import type { Client } from '../../src/listen/client.js';
 import type { SampleReader } from '../../src/listen/samples.js';
 import { encodeSocketAddress } from '../../src/os/addresses.js';
@@ -75,7 +75,20 @@ describe('newTopAskers', () => {
     assert.equal(served, 3_200);
     const { names, samples } = page();
     assert.deepEqual([names.length, names[0].name, names[0].type], [1, 'over.tcp.', 'AAAA']);
-    assert.ok(Math.abs(samples - 1_600 / samplePackets) < 40, `${samples}`);
+    const all = samplesMax / 2;
+    assert.ok(Math.abs(samples - all - (1_600 - all) / samplePackets) < 40, `${samples}`);
+  });
+
+  it('counts everything while there is little, so that the numbers are exact', async () => {
+    const { clock, askers, page, askerAt } = newFixture();
+    const serve = askers.watched(() => {});
+    for (let second = 0; second < 10; second++) {
+      for (let times = 0; times < 20; times++) serve(query('a.test', 'A'), askerAt('10.244.0.9'));
+      await clock.pass(1_000);
+    }
+    const { about, names, packets } = page();
+    assert.match(about, /^Every packet was counted\./);
+    assert.deepEqual([packets, names[0].count, names[0].plusMinus, names[0].tooManyAtMost], [200, 200, 0, 0]);
   });
 
   it('passes over what is no query', () => {

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import packets from 'dns-packet';
-import { kindDenial } from '../../src/cache/blocks.js';
+import { kindDenial, kindServfail } from '../../src/cache/blocks.js';
 import { countedType, zonePlaces } from '../../src/counters.js';
 import { Normaliser } from '../../src/dns/normalise.js';
 import { ownQuestion } from '../../src/dns/own-queries.js';
+import { originOf } from '../../src/resolve/fast-path.js';
 import { answerFor } from '../cache/answers.js';
 import { hashKey } from '../dns/hash-key.js';
-import { fixture, query } from './context-fixture.js';
+import { type Fixture, fixture, query } from './context-fixture.js';
 
 const plain = '. {\n cache\n forward . 192.0.2.1\n}';
 const flags = (answer: packets.DecodedPacket) => ({
@@ -263,5 +264,44 @@ describe('answerNow', () => {
     for (const type of ['A', 'AAAA']) assert.ok(ask(query('a.test', type)) instanceof Buffer);
     const without = fixture(corefile.replace('local', 'local {\n localhost_prefix off\n }'), 'worker');
     assert.ok(without.ask(query('localhost.test', 'AAAA')) instanceof Buffer);
+  });
+});
+
+describe('originOf', () => {
+  /** Where the answer to this query comes from; the answer is given. */
+  const origin = ({ ask, context }: Fixture, packet: Uint8Array, nowMs = 0) => {
+    const answer = ask(packet, nowMs) as Buffer;
+    return originOf(context, answer[3] & 0x0f, nowMs);
+  };
+
+  it('is what answerNow has decided', () => {
+    const one = fixture('. {\n aaaa nodata\n cache\n forward . 192.0.2.1\n}');
+    const key = { zoneId: one.zone('.').zoneId, lifetimeMs: 1000 };
+    const ref = one.cache.keep(one.store, answerFor('a.test', key), 0);
+    assert.equal(origin(one, query('a.test', 'A')), 'hit');
+    assert.equal(origin(one, query('a.test', 'AAAA')), 'policy');
+    one.cache.refreshFailed(ref, 5000);
+    assert.equal(origin(one, query('a.test', 'A'), 2000), 'stale');
+    assert.equal(origin(one, query('a.test', 'AXFR')), 'refused');
+    const elsewhere = fixture('cluster.local {\n cache\n forward . 192.0.2.1\n}');
+    assert.equal(origin(elsewhere, query('a.test', 'A')), 'refused');
+  });
+
+  it('is a failure for a SERVFAIL that is in no cache, and a hit for one that is', () => {
+    const { context, ask, cache, store, zone } = fixture(plain);
+    assert.equal(ask(query('a.test', 'A')), 'handed over');
+    assert.equal(originOf(context, 2, 0), 'failure');
+    const servfail = answerFor('bad.test', { zoneId: zone('.').zoneId, kind: kindServfail });
+    servfail.message[3] |= 2;
+    cache.keep(store, servfail, 0);
+    ask(query('bad.test', 'A'));
+    assert.equal(originOf(context, 2, 0), 'hit');
+  });
+
+  it('is a hit for an answer that a worker remembers in place of an expired one', () => {
+    const { context, ask, cache, store, zone } = fixture(plain);
+    cache.keep(store, answerFor('a.test', { zoneId: zone('.').zoneId, lifetimeMs: 1000 }), 0);
+    assert.equal(ask(query('a.test', 'A'), 2000), 'handed over');
+    assert.equal(originOf(context, 0, 2000), 'hit');
   });
 });

@@ -62,6 +62,21 @@ function expired(corefile = plain): WaitingFixture {
 }
 
 describe('settle', () => {
+  it('tells those who watch where each answer came from', () => {
+    const fixture = expired();
+    fixture.isWatched();
+    settle(fixture, failure('timeout'), { waiters: 2 });
+    settle(fixture, failure('timeout'), { packet: query('other.test', 'A') });
+    settle(fixture, failure('block'), { packet: query('blocked.test', 'A') });
+    const made: MadeSource = { extendedError: null, mayKeep: false, by: byTemplate };
+    settle(fixture, {}, { packet: query('made.test', 'A'), made });
+    settle(fixture, {}, { packet: query('fresh.test', 'A') });
+    assert.deepEqual(
+      fixture.told.map(([origin]) => origin),
+      ['stale', 'stale', 'failure', 'plugin', 'plugin', 'miss'],
+    );
+  });
+
   it('keeps an answer once and gives it to everyone', () => {
     const fixture = waiting(plain);
     const askers = settle(fixture, {}, { waiters: 20 });

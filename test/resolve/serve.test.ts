@@ -14,7 +14,7 @@ function serving(corefile: string, parts: (fixture: WaitingFixture) => Partial<S
   const fixture = waiting(corefile);
   const { clock, context, misses, world, listener, errors } = fixture;
   const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
-  const base: ServeDeps = { clock, log, context, misses, routes: world.routes };
+  const base: ServeDeps = { clock, log, context, misses, routes: world.routes, answerWatch: world.answerWatch };
   const serve = serveFrom({ ...base, ...parts(fixture) }, table ?? (() => listener.table));
   const asks = (packet: Uint8Array, client = new AskedBy(0, { address: '10.0.0.1', port: 4000 })) => {
     serve(packet, client);
@@ -39,6 +39,30 @@ const bug = () => {
 };
 
 describe('serveFrom', () => {
+  it('tells those who watch what it answers at once, and what waited; nobody else', () => {
+    const fixture = waiting(`. {\n aaaa nodata\n cache\n forward . 192.0.2.1\n}`);
+    known(fixture);
+    fixture.asks(query('a.test', 'A'));
+    assert.deepEqual(fixture.told, []);
+    fixture.isWatched();
+    fixture.asks(query('a.test', 'A'));
+    fixture.asks(query('a.test', 'AAAA'));
+    const waits = fixture.asks(query('b.test', 'A'));
+    assert.equal(waits.replies.length, 0);
+    fixture.clock.passMs(25);
+    fixture.asked[0].answers();
+    fixture.asks(query('c.test', 'A'));
+    fixture.clock.passMs(7);
+    fixture.asked[0].fails();
+    assert.deepEqual(fixture.told, [
+      ['hit', 0],
+      ['policy', 0],
+      ['miss', 25],
+      ['failure', 7],
+    ]);
+    assert.equal(waits.replies.length, 1);
+  });
+
   it('replies at once where that can be, hands over what must wait, and settles what gets no answer', () => {
     const waited: number[] = [];
     const fixture = serving(plain, ({ clock }) => ({
@@ -148,7 +172,8 @@ describe('refuseFrom', () => {
     const fixture = waiting('. {\n cache\n forward . 192.0.2.1\n}');
     const { clock, context, misses, world, listener, errors } = fixture;
     const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
-    const refuse = refuseFrom({ clock, log, context, misses, routes: world.routes }, table ?? (() => listener.table));
+    const deps = { clock, log, context, misses, routes: world.routes, answerWatch: world.answerWatch };
+    const refuse = refuseFrom(deps, table ?? (() => listener.table));
     return { ...fixture, refuse };
   };
 

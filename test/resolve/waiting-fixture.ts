@@ -5,6 +5,7 @@
 import packets from 'dns-packet';
 import type { Store } from '../../src/cache/cache.js';
 import { type EventName, overTcp, overUdp } from '../../src/counters.js';
+import type { Slot } from '../../src/dns/answer.js';
 import { wireToName } from '../../src/dns/names.js';
 import { u16 } from '../../src/dns/wire.js';
 import type { Client, Serve } from '../../src/listen/client.js';
@@ -14,7 +15,7 @@ import type { RespondDeps } from '../../src/resolve/respond.js';
 import type { Route } from '../../src/resolve/route.js';
 import { serveFrom } from '../../src/resolve/serve.js';
 import { lookUpIn } from '../../src/resolve/subquery.js';
-import type { QueryLogRecord } from '../../src/resolve/worker-context.js';
+import type { AnswerFacts, QueryLogRecord } from '../../src/resolve/worker-context.js';
 import type { ServedZone } from '../../src/resolve/zones.js';
 import type { Failure, Outcome, Request } from '../../src/upstream/ask.js';
 import { ManualClock } from '../simulation/clock.js';
@@ -119,6 +120,9 @@ export interface WaitingFixture extends Fixture {
   readonly failed: [string, number, string][];
   /** What the query log was told. */
   readonly logged: QueryLogRecord[];
+  /** What those who watch were told after `isWatched`: where answers came from, and how long they took. */
+  readonly told: [AnswerFacts['origin'], number][];
+  isWatched(): void;
   /** Errors that the program has logged. */
   readonly errors: string[];
   /** How often an upstream has answered. */
@@ -178,19 +182,28 @@ export function waiting(corefile: string, parts: Partial<Route> = {}): WaitingFi
       };
     },
   };
-  const world: RespondDeps = { clock, context, cache, routes, store: () => store };
+  const told: [AnswerFacts['origin'], number][] = [];
+  const answerWatch = {
+    isWatched: false,
+    answered: (_slot: Slot, _client: Client, { origin, durationMs }: AnswerFacts) =>
+      void told.push([origin, durationMs]),
+  };
+  const world: RespondDeps = { clock, context, cache, routes, answerWatch, store: () => store };
   const misses = new Misses({
     ...world,
     loops: { seen: () => false },
     upstreamAnswered: () => upstreamAnswers++,
   });
   const log = { debug() {}, info() {}, warn() {}, error: (text: string) => void errors.push(text) };
-  const serve = serveFrom({ clock, log, context, misses, routes }, () => listener.table);
+  const serve = serveFrom({ clock, log, context, misses, routes, answerWatch }, () => listener.table);
 
   let clients = 0;
   return {
     ...base,
-    ...{ clock, world, misses, routes, serve, asked, failed, logged, errors },
+    ...{ clock, world, misses, routes, serve, asked, failed, logged, errors, told },
+    isWatched() {
+      answerWatch.isWatched = true;
+    },
     get askedTimes() {
       return askedTimes;
     },

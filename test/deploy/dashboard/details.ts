@@ -39,6 +39,16 @@ const queriesAndAnswers = [
     queries: [{ expr: sum(rate('coredns_dns_requests_total'), 'zone', 'proto'), legend: '{{zone}} {{proto}}' }],
   }),
   graph({
+    title: 'Queries by address',
+    description:
+      'By the address of the node that clients asked: the link-local one for pods whose resolv.conf names it, the Service address for pods that do not know of the cache. Nothing at an address: no pod uses it.',
+    unit: 'reqps',
+    stacked: true,
+    queries: [
+      { expr: sum(rate('zerohop_requests_by_address_total'), 'address', 'proto'), legend: '{{address}} {{proto}}' },
+    ],
+  }),
+  graph({
     title: 'Busiest instances',
     description: 'The ten nodes with most queries.',
     unit: 'reqps',
@@ -321,6 +331,29 @@ const limits = [
     queries: [
       { expr: sum(rate('zerohop_truncated_answers_total')), legend: 'cut' },
       { expr: sum(rate('zerohop_send_failures_total')), legend: 'send failed' },
+    ],
+  }),
+  graph({
+    title: 'Connection tracking of the nodes',
+    description:
+      "Packets of all programs of the node that its table of connections has cost: insert_failed is the race that makes A and AAAA of one socket wait 5 s, drop a full table. No series where the kernel shows the node's table to the node alone.",
+    unit: 'ops',
+    queries: [
+      { expr: sumOrZero(rate('zerohop_conntrack_failures_total', 'kind="insert_failed"')), legend: 'insert_failed' },
+      { expr: sumOrZero(rate('zerohop_conntrack_failures_total', 'kind="drop"')), legend: 'drop' },
+      { expr: sumOrZero(rate('zerohop_conntrack_failures_total', 'kind="early_drop"')), legend: 'early_drop' },
+    ],
+  }),
+  graph({
+    title: 'Tables of connections',
+    description:
+      'How full the fullest table of connections is. At 100 % the node drops packets of new connections, DNS included.',
+    unit: 'percentunit',
+    queries: [
+      {
+        expr: `(max(${series('zerohop_conntrack_entries')} / ${series('zerohop_conntrack_entries_max')}) or vector(0))`,
+        legend: 'fullest',
+      },
     ],
   }),
   graph({

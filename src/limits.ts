@@ -565,6 +565,66 @@ export const laneRefusedAgainMs = 60_000;
 /** How long a packet that reached us lets its sender be answered in the kernel. */
 export const laneAdmissionMs = 10_000;
 
+// The doctor.
+/** Between two runs of the cheap checks in the serving process. */
+export const doctorPeriodMs = 60_000;
+/** After a start other things matter: the takeover, the first misses. */
+export const doctorFirstMs = 30_000;
+/** One check of such a run, two readings of counters included; the rest of a check that takes longer is lost. */
+export const doctorCheckMs = 15_000;
+/** Between two reads of counters that are compared. */
+export const doctorCountersApartMs = 5_000;
+/** For a program of the node that only lists something, and an HTTP answer. */
+export const doctorCommandMs = 4_000;
+/** What such a program may print: 20,000 routes take 3 MB. */
+export const doctorOutputBytesMax = 8 * 1024 * 1024;
+/** A listener on this node that says nothing for so long is silent. */
+export const doctorAnswerMs = 1_000;
+/** Endpoints whose names are written in one sentence. */
+export const doctorNamesShown = 4;
+/** Of a file in /proc; nf_conntrack has 200 bytes for each connection. */
+export const doctorFileBytesMax = 16 * 1024 * 1024;
+/** Of /proc/net/udp and tcp, 128 and 150 bytes a socket; listening TCP sockets come first. */
+export const socketRowsBytesMax = 1024 * 1024;
+/** Sources of flows that are told apart. */
+export const flowSourcesMax = 1_024;
+/** kube-proxy's own pages, on the same node: the mode is a word, the metrics of 10,000 Services take less. */
+export const kubeProxyPageMs = 1_000;
+export const kubeProxyPageBytesMax = 64 * 1024;
+export const kubeProxyMetricsBytesMax = 2 * 1024 * 1024;
+/** Of the counts of the last minutes that the checks look at; 40 bytes each. */
+export const recentMinutesMax = 15;
+
+// A run of the doctor.
+/** It takes this at most; what has not been looked at by then is reported as skipped. */
+export const doctorRunMs = 12_000;
+/** Questions of one run, whoever they go to: they must not be a load for a cluster DNS that is in trouble. */
+export const doctorQuestionsMax = 300;
+/** Checks that wait at one moment; most wait for the same answers. */
+export const doctorChecksAtOnce = 8;
+/** Endpoints of a Service that are asked; each takes six questions. */
+export const doctorEndpointsMax = 16;
+export const doctorTriesPerEndpoint = 3;
+/** At once, to a Service that seems silent while only some of its endpoints are: by chance all go to those of half. */
+export const doctorTriesAtLast = 8;
+/** Pairs of A and AAAA from one socket: of a race that loses one in a hundred they show more than half. */
+export const doctorPairsMax = 100;
+/** Pairs in flight; with fewer the sockets do not race, with more a small resolver may drop some by itself. */
+export const doctorPairsAtOnce = 10;
+/** With fewer pairs no loss says nothing. */
+export const doctorPairsLeast = 20;
+/** Questions that the pairs leave for checks that run beside them. */
+export const doctorQuestionsSpare = 40;
+/** An HTTP answer of a CoreDNS; its metrics take 300 kB with many zones. */
+export const doctorFetchMs = 1_000;
+export const doctorFetchBytesMax = 2 * 1024 * 1024;
+/** Lines of one chain of kube-proxy's that are read: one for each endpoint, two with session affinity. */
+export const doctorRulesMax = 2_048;
+/** Chains of nftables that are listed at once, a program each. */
+export const doctorChainsMax = 2 * doctorEndpointsMax;
+/** From one run of -watch to the next. */
+export const doctorWatchPeriodMs = 60_000;
+
 /** A block has a header, the message, and a 16-bit TTL offset per record. */
 export const blockHeaderBytes = 64;
 export const blockBytesMax = blockHeaderBytes + messageBytesMax + 1 + 2 * recordsMax + 64;
@@ -611,3 +671,5 @@ assert(directConnectionsMax * directInflightMax >= directQueriesMax, 'connection
 assert(askAgainAfterMs + askAgainNextMs < queryDeadlineMs, 'two lost packets leave time for a third try');
 assert(upstreamsPerForwardMax + learnedAddressesMax <= 30);
 assert(askAgainLeast > connectionInflightMax, 'a dead connection can be replaced at any time');
+assert(doctorTriesPerEndpoint * doctorAnswerMs + doctorCountersApartMs + 2 * doctorFetchMs < doctorRunMs);
+assert(2 * doctorTriesPerEndpoint * doctorEndpointsMax < doctorQuestionsMax, 'every endpoint can be asked');

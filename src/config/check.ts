@@ -29,7 +29,7 @@ export type CheckOptions = MakeOptions & AdviceDeps & Pick<ServeOptions, 'corefi
 export const stdinFile = '-';
 const stdinName = '(stdin)';
 
-export interface Finding {
+export interface ConfigFinding {
   readonly severity: 'error' | 'warning';
   /** A word for programs, listed in docs/REFERENCE.md. */
   readonly code: string;
@@ -51,7 +51,7 @@ export interface Report {
   readonly text: string | null;
   /** The files that `text` was made with, besides the template. */
   readonly madeWith: readonly string[];
-  readonly findings: readonly Finding[];
+  readonly findings: readonly ConfigFinding[];
 }
 
 /** Checks the files, or without any those that the flags name; `stdin` is the content of the file `-`. */
@@ -152,7 +152,7 @@ function withExample(options: CheckOptions, example: Endpoint): MakeOptions {
   return { ...options, clusterDns: { endpoint: options.clusterDns.endpoint ?? example, missing: null } };
 }
 
-function exampleFindings(file: string, { clusterDns }: CheckOptions, { address }: Endpoint): Finding[] {
+function exampleFindings(file: string, { clusterDns }: CheckOptions, { address }: Endpoint): ConfigFinding[] {
   if (clusterDns.missing === null) return [];
   const message = `${address} is used as the cluster DNS here: ${clusterDns.missing}`;
   return [findingOf({ at: { file, line: 0 }, message, code: 'cluster-dns-unknown' }, 'warning', [])];
@@ -174,30 +174,30 @@ function isTemplate(file: string, { files }: LoadOptions): boolean {
 /** A message begins with its directive, if it is about one, and ends with the remedy. */
 function findingOf(
   { at, code, message: sentence }: Diagnostic,
-  severity: Finding['severity'],
+  severity: ConfigFinding['severity'],
   names: readonly string[],
-): Finding {
+): ConfigFinding {
   const [, name = ''] = /^(\w+)(?: [\w ]+)?: /u.exec(sentence) ?? [];
   const [, message, remedy] = /^(.*); ([^;]+?)\.?$/su.exec(sentence) ?? [undefined, sentence.replace(/\.$/u, ''), null];
   return placed(severity, at, { code: code ?? (names.includes(name) ? name : 'corefile'), message, remedy });
 }
 
 function placed(
-  severity: Finding['severity'],
+  severity: ConfigFinding['severity'],
   { file, line }: Diagnostic['at'],
-  said: Pick<Finding, 'code' | 'message' | 'remedy'>,
-): Finding {
+  said: Pick<ConfigFinding, 'code' | 'message' | 'remedy'>,
+): ConfigFinding {
   const { code, message, remedy } = said;
   return { severity, code, file, line: line === 0 ? null : line, message, remedy };
 }
 
 /** A snippet in several blocks gives one finding. */
-function distinct(findings: readonly Finding[]): Finding[] {
+function distinct(findings: readonly ConfigFinding[]): ConfigFinding[] {
   return [...new Map(findings.map((each) => [`${each.file} ${each.line} ${each.message}`, each])).values()];
 }
 
 /** By file, in order of appearance, and by line. */
-function findingsInOrder(findings: readonly Finding[]): Finding[] {
+function findingsInOrder(findings: readonly ConfigFinding[]): ConfigFinding[] {
   const files = [...new Set(findings.map(({ file }) => file))];
   return findings.toSorted(
     (one, other) => files.indexOf(one.file) - files.indexOf(other.file) || (one.line ?? 0) - (other.line ?? 0),
@@ -241,7 +241,7 @@ function writeText(report: Report, isStrict: boolean, write: (line: string) => v
   write(`${file}: ${verdict}, ${counted(report.serverBlocks, 'server block')}, ${counted(findings.length, 'warning')}`);
 }
 
-function findingText({ severity, file, line, message, remedy }: Finding): string {
+function findingText({ severity, file, line, message, remedy }: ConfigFinding): string {
   const sentence = remedy === null ? message : `${message}; ${remedy}`;
   const end = /[.?]$/u.test(sentence) ? '' : '.';
   return formatDiagnostic({ at: { file, line: line ?? 0 }, message: `${severity}: ${sentence}${end}` });

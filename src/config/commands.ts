@@ -11,6 +11,7 @@ import {
   readQuestionType,
   readWalk,
 } from './ask-options.js';
+import { type DoctorOptions, doctorOptions } from './doctor-options.js';
 import { choicesIn, type Environment, type FlagName, flagTable, type ReadFlags } from './flag-reader.js';
 import { refuseForeignAddresses } from './local-addresses.js';
 import {
@@ -46,6 +47,7 @@ export type CliCommand =
   | { readonly kind: 'tail'; readonly wishes: TailWishes; readonly options: AskOptions }
   /** `shows`: until Ctrl-C on a terminal, or one reading. */
   | { readonly kind: 'top'; readonly shows: 'screen' | 'once'; readonly options: AskOptions }
+  | { readonly kind: 'doctor'; readonly options: DoctorOptions }
   | { readonly kind: 'completion'; readonly shell: Shell }
   | { readonly kind: 'man' }
   /** One sentence for stderr, then exit 2. */
@@ -90,7 +92,8 @@ export type Shell = (typeof shells)[number];
 const flagsOfCheck = ['output', 'strict'] as const;
 const flagsOfTail = ['name', 'client', 'rcode', 'slow', 'for'] as const;
 const flagsOfAsking = ['ask', 'search', 'ndots', 'zone', ...flagsOfTail, 'once'] as const;
-const flagsOfOthers: readonly FlagName[] = [...flagsOfCheck, ...flagsOfAsking];
+const flagsOfDoctor = ['watch', 'doctor-name'] as const;
+const flagsOfOthers: readonly FlagName[] = [...flagsOfCheck, ...flagsOfAsking, ...flagsOfDoctor];
 const flagsOfServe = (Object.keys(flagTable) as FlagName[]).filter((name) => !flagsOfOthers.includes(name));
 /** Of every command that asks the running zerohop. */
 const flagsOfAskers = ['control', 'output', 'help'] as const;
@@ -322,8 +325,27 @@ const topCommand: CommandSpec = {
   read: ({ flags }) => ({ kind: 'top', shows: flags.isSet('once') ? 'once' : 'screen', options: askOptions(flags) }),
 };
 
+const doctorCommand: CommandSpec = {
+  name: 'doctor',
+  operands: 'none',
+  about: 'find what is wrong with DNS on this node',
+  details:
+    'The command looks at the node, at the cluster DNS and its endpoints, and at the running zerohop, and says for each ' +
+    'fault what it saw, what that means, and which command helps, the worst first. A run takes up to 12 s and sends at most ' +
+    '300 questions: for names of the cluster, the root, and random names below invalid. It changes nothing.',
+  flags: ['watch', 'doctor-name', ...flagsOfAskers],
+  examples: [
+    ['kubectl -n kube-system exec ds/node-local-dns -- zerohop doctor', 'On one node of a cluster.'],
+    ['zerohop doctor -o json', 'For a program, with the codes of all findings.'],
+    ['zerohop doctor -watch', 'During a repair: every minute, what has changed.'],
+  ],
+  exitStatus: '0 if all is well, 1 with warnings, 2 with failures or if the command line is invalid.',
+  read: ({ flags }) => ({ kind: 'doctor', options: doctorOptions(flags) }),
+};
+
 const wordCommands: readonly CommandSpec[] = [
   checkFilesCommand,
+  doctorCommand,
   statusCommand,
   lookupCommand,
   explainCommand,

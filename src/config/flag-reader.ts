@@ -131,6 +131,11 @@ export const flagTable = {
     'Format of the log; auto: text if stdout is a terminal, JSON otherwise.',
   ),
   quiet: boolean(watching, 'false', 'Log warnings and errors only.'),
+  doctor: boolean(
+    watching,
+    'true',
+    'Once a minute look at the node for what keeps queries from being answered: a log line and zerohop_doctor_failed.',
+  ),
 
   handover: text(
     lifecycle,
@@ -167,6 +172,13 @@ export const flagTable = {
   slow: text(askingFlags, 'MS', '0', 'Only answers that took so many milliseconds.'),
   for: text(askingFlags, 'DURATION', '', 'End after this time; empty: with Ctrl-C.'),
   once: boolean(askingFlags, 'false', 'Print one reading, of one second, and exit.'),
+  watch: boolean(report, 'false', 'Look again every minute, and print what has changed.'),
+  'doctor-name': text(
+    report,
+    'NAME',
+    '',
+    'A name outside the cluster that zerohop doctor may ask for; without it, no name of others leaves the node.',
+  ),
   strict: boolean(report, 'false', 'Fail on warnings too (exit status 2).'),
   version: boolean(other, 'false', 'Print the version and exit.'),
   plugins: boolean(other, 'false', 'Print the supported directives and exit.'),

@@ -64,6 +64,8 @@ export interface ServeOptions {
   readonly prometheusAddress: string;
   readonly logFormat: LogFormat;
   readonly quiet: boolean;
+  /** Whether the doctor looks at the node once a minute. */
+  readonly isDoctorOn: boolean;
   readonly handoverPath: string | null;
   readonly controlPath: string | null;
   readonly cacheFilePath: string | null;
@@ -100,6 +102,7 @@ export function serveOptions(flags: ReadFlags, environment: Environment): ServeO
     prometheusAddress: readPrometheusAddress(flags.text('prometheus-listen-address')),
     logFormat: readChoice('logformat', flags.text('logformat'), logFormats),
     quiet: flags.isSet('quiet'),
+    isDoctorOn: flags.isSet('doctor'),
     handoverPath: readUnixPath(flags, 'handover'),
     controlPath: readUnixPath(flags, 'control'),
     cacheFilePath: flags.text('cachefile') || null,

@@ -65,6 +65,15 @@ export const handoverFamilies: readonly Family<Scrape>[] = [
   ),
 ];
 
+export const doctorFamilies: readonly Family<Scrape>[] = [
+  gauge(
+    'zerohop_doctor_failed',
+    'Whether a check of the node fails (1) or not (0), looked at once a minute.',
+    ({ source }) =>
+      [...(source.doctorFailed?.() ?? [])].map(([check, fails]) => sample(labelText({ check }), fails ? 1 : 0)),
+  ),
+];
+
 export const processFamilies: readonly Family<Scrape>[] = [
   gauge(
     'coredns_build_info',

@@ -40,6 +40,8 @@ export interface MetricsSource {
   kernelLane?(): KernelLaneNumbers | null;
   /** Of the node; null where its files are missing, as without the module. */
   conntrack?(): ConntrackNumbers | null;
+  /** By check, whether it fails; null or absent: the doctor does not look. */
+  doctorFailed?(): ReadonlyMap<string, boolean> | null;
   readonly build: BuildInfo;
   /** Wall-clock milliseconds since 1970. */
   readonly startedAtMs: number;

@@ -14,7 +14,7 @@ import { cacheFamilies } from './metrics-cache.js';
 import { conntrackFamilies } from './metrics-conntrack.js';
 import { dnsFamilies } from './metrics-dns.js';
 import { laneFamilies } from './metrics-lane.js';
-import { handoverFamilies, processFamilies } from './metrics-process.js';
+import { doctorFamilies, handoverFamilies, processFamilies } from './metrics-process.js';
 import { type MetricsSource, Scrape } from './metrics-source.js';
 import { upstreamFamilies } from './metrics-upstream.js';
 
@@ -36,6 +36,7 @@ const core: readonly Family<Scrape>[] = [
   ...processFamilies,
   ...laneFamilies,
   ...conntrackFamilies,
+  ...doctorFamilies,
 ];
 
 /** All families, with those of plugins and former names. */

@@ -69,6 +69,7 @@ import {
   newTopTalkers,
   type StartHttp,
 } from './endpoints.js';
+import { type DoctorSettings, openDoctor, type ProcessDoctor } from './doctor-run.js';
 import { CacheWork, Generation, type GenerationDeps, newResolvConfFiles, prepare } from './generation.js';
 import type { LaneAtWork, OpenKernelLane } from './kernel-lane.js';
 import type { OpenSuccession, OpenWorkers } from './shared-sockets.js';
@@ -119,6 +120,8 @@ export interface Settings {
   readonly setupErrors: SetupErrors;
   /** The interface, addresses and rules to set up; null: leaves the node as it is. */
   readonly host: HostOptions | null;
+  /** Undefined: nobody asks this process about its node. */
+  readonly doctor?: DoctorSettings | undefined;
 }
 
 export interface App {
@@ -143,6 +146,7 @@ interface Later {
   readonly watching: () => Endpoints;
   readonly succession: () => Succession | null;
   readonly lane: () => LaneAtWork | null;
+  readonly doctor: () => ProcessDoctor | null;
 }
 
 /** Starts serving. Rejects with a ConfigError or a ListenError, and leaves nothing running then. */
@@ -157,6 +161,7 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
     watching: () => watching,
     succession: () => succession,
     lane: () => lane,
+    doctor: () => doctor,
   };
 
   const known = startKnowing(outsides, later, { turns, cacheBytesMax: cacheBytesOf(config.blocks) });
@@ -176,7 +181,8 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
   // The node: clients need a way to us.
   const host = new Host(hostDeps(parts, settings, watching), settings.host);
   // Other instances. Before the sockets are opened, which then join theirs.
-  const control = openControlOf(parts, settings, later, { source: watchingDeps.source, top });
+  const doctor = openDoctorOf({ ...parts, top }, settings, later);
+  const control = openControlOf(parts, settings, later, { source: watchingDeps.source, top, doctor });
   const owns = ownerOf(parts, { host, lane, control });
   const succession = outsides.succession?.({ ...parts, owns }) ?? null;
   const serves = () => (succession?.role ?? 'serving') === 'serving';
@@ -200,7 +206,7 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
     },
   });
   lane?.follow(config, first.listeners);
-  const ending = newEnding({ ...parts, watching, active, succession, host, snapshot, lane, control });
+  const ending = newEnding({ ...parts, watching, active, succession, host, snapshot, lane, doctor, control });
 
   // Last, everything is opened: queries are answered from here on.
   try {
@@ -264,12 +270,34 @@ function openLaneOf(
   return kernelLane({ ...parts, firstHits, given, eachSocket: (met) => threads?.eachSocket(met) });
 }
 
+function openDoctorOf(
+  parts: Parts & { readonly top: Pick<ReturnType<typeof newTopTalkers>, 'names' | 'clients'> },
+  { doctor, version }: Settings,
+  later: Later,
+): ProcessDoctor | null {
+  if (doctor === undefined) return null;
+  return openDoctor(doctor, {
+    ...parts,
+    version,
+    active: later.active,
+    watching: later.watching,
+    instance: () => instanceOf(later),
+    topNames: parts.top.names,
+    topClients: parts.top.clients,
+    panicked: () => parts.counters.count('panics'),
+  });
+}
+
+function instanceOf({ succession }: Later): ReturnType<EndpointsDeps['source']['instance']> {
+  return { role: succession()?.role ?? 'serving', standBys: succession()?.audience ?? 0 };
+}
+
 /** Null where nobody wants it. */
 function openControlOf(
   parts: Parts,
   { version }: Settings,
   later: Later,
-  watched: Pick<TopServingDeps, 'source' | 'top'>,
+  watched: Pick<TopServingDeps, 'source' | 'top'> & { readonly doctor: ProcessDoctor | null },
 ): ControlServer | null {
   const { clock, control, counters, listeners, misses, warmth } = parts;
   if (control === undefined) return null;
@@ -289,7 +317,8 @@ function openControlOf(
     tail: tailHandler({ ...parts, isServing }),
     top: topHandler({ ...parts, ...watched, isServing }),
   };
-  return control({ ...parts, handlers: { ...handlers, ...watching }, panicked: () => counters.count('panics') });
+  const all = Object.assign({}, handlers, watching, watched.doctor?.handlers);
+  return control({ ...parts, handlers: all, panicked: () => counters.count('panics') });
 }
 
 function startKnowing(
@@ -382,8 +411,9 @@ function generationDeps(parts: Parts): GenerationDeps {
 function endpointsDeps(
   parts: Parts & Pick<EndpointsDeps, 'top'>,
   { metricsAddress, formerMetricNames, setupErrors, version }: Settings,
-  { active, succession, lane }: Later,
+  later: Later,
 ): EndpointsDeps {
+  const { active, lane, doctor } = later;
   const { turns, counters, cache, cacheBytesMax, clock, log, listeners, threads, pages, misses, readFile } = parts;
   return {
     ...parts,
@@ -409,7 +439,8 @@ function endpointsDeps(
       }),
       kernelLane: () => lane()?.totals ?? null,
       conntrack: () => conntrackNumbers(readFile),
-      instance: () => ({ role: succession()?.role ?? 'serving', standBys: succession()?.audience ?? 0 }),
+      instance: () => instanceOf(later),
+      doctorFailed: () => doctor()?.failed ?? null,
       build: { version, revision: '', nodeVersion: process.version },
       startedAtMs: clock.wallMs(),
     },
@@ -459,19 +490,21 @@ export interface EndingDeps {
   readonly lane: Pick<LaneAtWork, 'end'> | null;
   readonly threads: Pick<Workers<unknown, unknown>, 'end'> | null;
   readonly control: Pick<ControlServer, 'end'> | null;
+  readonly doctor?: Pick<ProcessDoctor, 'stop'> | null;
 }
 
 type Ending = Pick<App, 'stop' | 'hurry'>;
 
 export function newEnding(deps: EndingDeps): Ending {
   const { clock, log, counters, watching, active, succession, misses, host, listeners, snapshot, lane, threads } = deps;
-  const { control } = deps;
+  const { control, doctor } = deps;
   let stopping: Promise<void> | null = null;
   let isHurried = false;
   const whenHurried: (() => void)[] = [];
 
   async function run(): Promise<void> {
     await step('readiness', () => watching.readiness.stopping());
+    await step('the doctor', () => doctor?.stop());
     await waiting('reloads', reloadEndMs, () => active.finish(isHurried ? 0 : reloadEndMs));
     const lameduckMs = active.config.health?.lameduckMs ?? 0;
     await step('the handover', () => Promise.race([stopCalling(clock, succession, lameduckMs), hurried()]));

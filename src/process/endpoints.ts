@@ -270,6 +270,14 @@ export function newTopTalkers(deps: {
       readSamples();
       return top.talkers(countMax);
     },
+    names(): ReturnType<Top['names']> {
+      readSamples();
+      return top.names();
+    },
+    clients(): ReturnType<Top['clients']> {
+      readSamples();
+      return top.clients();
+    },
     stop: () => timer?.stop(),
   };
 }

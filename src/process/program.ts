@@ -41,6 +41,8 @@ import { plugins } from '../plugins/registry.js';
 import { newSnapshot } from '../takeover/snapshot.js';
 import { type App, type Outsides, type Settings, startApp } from './app.js';
 import { controlSockets, openControl } from './control-handlers.js';
+import { doctorFlags } from './doctor-facts.js';
+import type { DoctorSettings } from './doctor-run.js';
 import type { EarlySignals } from './early-signals.js';
 import { onExceptions, onSignals, writePidFile } from './lifecycle.js';
 import { networkNamespace, openWorkers, sharedNode } from './shared-sockets.js';
@@ -83,6 +85,8 @@ export async function runProgram(early: EarlySignals): Promise<void> {
       return watchTheRunning(command);
     case 'check':
       return checkFiles(command);
+    case 'doctor':
+      return lookForFaults(command);
     case 'demo':
       return runDemoCommand();
     case 'serve':
@@ -135,6 +139,13 @@ async function watchTheRunning(command: Extract<CliCommand, { kind: 'tail' | 'to
   if (failure !== null) endWith(failure.exitCode, failure.sentence);
 }
 
+async function lookForFaults({ options }: Extract<CliCommand, { kind: 'doctor' }>): Promise<void> {
+  const { runDoctorCommand } = await import('./doctor-command.js');
+  const alive = stayAlive();
+  process.exitCode = await runDoctorCommand({ environment: process.env, print }, options);
+  alive.stop();
+}
+
 async function helpOf({ command }: Extract<CliCommand, { kind: 'help' }>): Promise<string> {
   const { helpColumns, helpText } = await import('../config/help.js');
   return helpText(command, helpColumns(process.stdout.columns));
@@ -183,6 +194,7 @@ async function serve({ options }: Extract<CliCommand, { kind: 'serve' }>, early:
     inForce: ({ debug }: Config) => log.setLevel(logLevel({ debug, quiet: options.quiet })),
     host: hostOptions(options),
     lookEveryMs: options.reloadWithSignal ? configMapPeriodMs : null,
+    doctor: doctorSettings(options),
   };
   const threads = workerCount(options.workers, availableParallelism());
   const app = await startWith(log, settings, { ...options, threads });
@@ -306,6 +318,12 @@ function hostOptions(options: ServeOptions): HostOptions {
     syncIntervalMs: options.syncIntervalMs,
     atExit: options.skipTeardown ? 'left' : 'taken out',
   };
+}
+
+function doctorSettings(options: ServeOptions): DoctorSettings {
+  const { isDoctorOn: isWatching } = options;
+  const here = { environment: process.env, networkNamespace: networkNamespace(), pid: process.pid };
+  return { ...doctorFlags(options), ...here, isWatching };
 }
 
 function loadOptions(defaultPort: number): LoadOptions {

@@ -51,7 +51,7 @@ export type LookUp = (request: Request, client: Client, done: (outcome: Outcome)
 
 export interface Route {
   /** Checks the packet that the context has read, before anything else; null: every query passes. */
-  readonly guard: ((packet: Uint8Array, context: WorkerContext, client: Client) => Verdict) | null;
+  readonly guard: ((packet: Uint8Array, context: WorkerContext, client: Client) => GuardVerdict) | null;
   readonly ask: Ask;
   /** `ask` uses subqueries. */
   readonly asksOurselves: boolean;
@@ -90,7 +90,7 @@ export type Made =
   | { readonly kind: 'next' }
   | { readonly kind: 'servfail'; readonly text: string };
 
-export type Verdict =
+export type GuardVerdict =
   | { readonly kind: 'pass' }
   | { readonly kind: 'drop' }
   /** This answer: a whole message to the query, without an OPT. */
@@ -111,9 +111,9 @@ export interface GuardQuery extends MakeQuery {
 /** A name and type that is asked in place of a client's, or after it. */
 export type AccessQuery = Pick<GuardQuery, 'question' | 'remote' | 'ordinal'>;
 
-export type Guard = (query: GuardQuery) => Verdict;
+export type Guard = (query: GuardQuery) => GuardVerdict;
 
-const passes: Verdict = { kind: 'pass' };
+const passes: GuardVerdict = { kind: 'pass' };
 
 /** Checks the packet that the context has read, in its zone; null where no plugin has a guard. */
 export function guardFrom(atWork: readonly PluginAtWork[]): Route['guard'] {
@@ -137,7 +137,7 @@ export function guardFrom(atWork: readonly PluginAtWork[]): Route['guard'] {
   };
 }
 
-function verdictOf(guards: readonly Guard[], query: GuardQuery): Verdict {
+function verdictOf(guards: readonly Guard[], query: GuardQuery): GuardVerdict {
   for (const guard of guards) {
     const verdict = guard(query);
     if (verdict.kind !== 'pass') return verdict;

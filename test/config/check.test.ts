@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
-import { type CheckOptions, check, type Finding, type Report, writeReports } from '../../src/config/check.js';
+import { type CheckOptions, check, type ConfigFinding, type Report, writeReports } from '../../src/config/check.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { CheckOutputOptions } from '../../src/config/serve-options.js';
 import { testOptions } from './options.js';
@@ -296,7 +296,7 @@ it('- is what stdin has, a Corefile or a template', () => {
   assert.match(run({}, ['-']).lines[0], /^\(stdin\): error: the Corefile has no server block; write one/u);
 });
 
-const finding: Finding = {
+const finding: ConfigFinding = {
   severity: 'warning',
   code: 'cache-missing',
   file: '/a',

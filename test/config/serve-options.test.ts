@@ -45,6 +45,7 @@ test('without flags everything has the documented default', () => {
     prometheusAddress: ':9253',
     logFormat: 'auto',
     quiet: false,
+    isDoctorOn: true,
     handoverPath: '/run/zerohop/handover.sock',
     controlPath: '/run/zerohop/control.sock',
     cacheFilePath: null,

@@ -71,6 +71,7 @@ export function madeFiles(): Record<string, string> {
     'files/rules.yaml': deployed('monitoring', 'rules', 'rules.yaml'),
     'files/zerohop.json': deployed('monitoring', 'dashboard', 'zerohop.json'),
     'files/verify.mjs': deployed('verify', 'verify.mjs'),
+    'files/doctor.mjs': deployed('verify', 'doctor.mjs'),
   };
 }
 

@@ -10,15 +10,22 @@ const margin = 20;
 const barPixels = 36;
 
 /** The parameter of an escape, and the class of the text behind it. */
-const classes: Readonly<Record<string, string>> = { '1': 'bold', '32': 'green', '33': 'yellow', '36': 'cyan' };
+const classes: Readonly<Record<string, string>> = {
+  '1': 'bold',
+  '2': 'title',
+  '31': 'red',
+  '32': 'green',
+  '33': 'yellow',
+  '36': 'cyan',
+};
 
 const style = `
     text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; white-space: pre; fill: #d1d7e0; }
     .window { fill: #161b22; stroke: #3d444d; } .title { fill: #9198a1; } .bold { font-weight: 700; fill: #f0f6fc; }
-    .green { fill: #57ab5a; } .yellow { fill: #d4a72c; } .cyan { fill: #39c5cf; }
+    .red { fill: #f47067; } .green { fill: #57ab5a; } .yellow { fill: #d4a72c; } .cyan { fill: #39c5cf; }
     @media (prefers-color-scheme: light) {
       text { fill: #1f2328; } .window { fill: #f6f8fa; stroke: #d1d9e0; } .title { fill: #59636e; } .bold { fill: #010409; }
-      .green { fill: #116329; } .yellow { fill: #7d4e00; } .cyan { fill: #0b6775; }
+      .red { fill: #b3261e; } .green { fill: #116329; } .yellow { fill: #7d4e00; } .cyan { fill: #0b6775; }
     }`;
 
 /** `description` is for readers who do not see the picture. */
@@ -43,18 +50,29 @@ ${lines.flatMap((line, index) => (line === '' ? [] : [textElement(line, index)])
 `;
 }
 
-const escapeStart = '\u001b[';
+const escapeStart = '\u001b';
+/** Text in one style: an escape, the text, and the escape that ends it; or text without any. */
+const styledPart = new RegExp(
+  `${escapeStart}\\[(\\d+)m([^${escapeStart}]*)${escapeStart}\\[0m|([^${escapeStart}]+)`,
+  'gu',
+);
 
-/** A line has one color at most: an escape at its start, and one at its end. */
 function textElement(line: string, index: number): string {
   const text = stripVTControlCharacters(line);
-  const code = line.startsWith(escapeStart) ? line.slice(escapeStart.length, line.indexOf('m')) : undefined;
-  const written = code === undefined ? text : `${escapeStart}${code}m${text}${escapeStart}0m`;
-  if (line !== written) throw new Error(`escapes within a line: ${JSON.stringify(line)}`);
-  const kind = code === undefined ? '' : ` class="${classes[code]}"`;
+  const parts = [...line.matchAll(styledPart)];
+  if (parts.map(([written]) => written).join('') !== line) {
+    throw new Error(`escapes within escapes: ${JSON.stringify(line)}`);
+  }
+  const inside = parts.map(([, code, colored = '', plain = '']) =>
+    code === undefined || parts.length === 1
+      ? escapedXml(`${colored}${plain}`)
+      : `<tspan class="${classes[code]}">${escapedXml(colored)}</tspan>`,
+  );
+  const [, whole] = parts.length === 1 ? parts[0] : [];
+  const kind = whole === undefined ? '' : ` class="${classes[whole]}"`;
   const y = barPixels + (index + 1) * linePixels;
   const length = (text.length * columnPixels).toFixed(1);
-  return `<text${kind} x="${margin}" y="${y}" textLength="${length}" lengthAdjust="spacingAndGlyphs">${escapedXml(text)}</text>`;
+  return `<text${kind} x="${margin}" y="${y}" textLength="${length}" lengthAdjust="spacingAndGlyphs">${inside.join('')}</text>`;
 }
 
 function escapedXml(text: string): string {
@@ -64,7 +82,11 @@ function escapedXml(text: string): string {
 /** The lines that a picture shows, without the empty ones. */
 export function linesOfPicture(svg: string): string[] {
   const [, shown] = /<g xml:space="preserve">([\s\S]*)<\/g>/.exec(svg) ?? [];
-  return [...shown.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].map(([, text]) =>
-    text.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&'),
+  return [...shown.matchAll(/<text[^>]*>(.*)<\/text>/g)].map(([, text]) =>
+    text
+      .replace(/<[^>]*>/g, '')
+      .replaceAll('&lt;', '<')
+      .replaceAll('&gt;', '>')
+      .replaceAll('&amp;', '&'),
   );
 }

@@ -3,10 +3,16 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { repositoryPath } from '../corpus/repository.js';
+import { needs } from '../real/commands.js';
+import { clusterNeeds } from '../real/doctor/cluster.js';
+import { ioPath } from '../real/zerohop.js';
 import { runDemo, withoutNumbers } from './demo-run.js';
+import { doctorCommand, runDoctorOfSilentEndpoint, withoutCounts } from './doctor-run.js';
 import { linesOfPicture, terminalPicture } from './picture.js';
 
-const svg = readFileSync(repositoryPath('docs', 'pictures', 'demo.svg'), 'utf8');
+const [svg, doctorSvg] = ['demo.svg', 'doctor.svg'].map((file) => {
+  return readFileSync(repositoryPath('docs', 'pictures', file), 'utf8');
+});
 
 test('docs/pictures/demo.svg shows what the demo prints; if not, npm run pictures makes it again', async () => {
   const { printed, exitCode } = await runDemo({ NO_COLOR: '1' });
@@ -20,21 +26,33 @@ test('docs/pictures/demo.svg shows what the demo prints; if not, npm run picture
   );
 });
 
+const skip = needs(...clusterNeeds) || (ioPath !== 'threads' && 'once is enough');
+
+test('docs/pictures/doctor.svg shows what the doctor prints of a silent endpoint', { skip }, async () => {
+  const printed = await runDoctorOfSilentEndpoint({ NO_COLOR: '1' });
+  const [prompt, ...shown] = linesOfPicture(doctorSvg);
+  assert.equal(prompt, doctorCommand);
+  assert.equal(withoutCounts(shown), withoutCounts(printed).trim());
+});
+
 test('a picture needs nothing from elsewhere, runs nothing, and is small', () => {
-  assert(svg.length < 30_000, `${svg.length} bytes`);
-  assert.deepEqual(
-    [...svg.matchAll(/https?:[^"]*/g)].map(([address]) => address),
-    ['http://www.w3.org/2000/svg'],
-  );
-  assert.doesNotMatch(svg, /<script|@import|@font-face|href|url\(|\bon\w+=/);
-  assert.match(svg, /prefers-color-scheme: light/);
+  for (const picture of [svg, doctorSvg]) {
+    assert(picture.length < 30_000, `${picture.length} bytes`);
+    assert.deepEqual(
+      [...picture.matchAll(/https?:[^"]*/g)].map(([address]) => address),
+      ['http://www.w3.org/2000/svg'],
+    );
+    assert.doesNotMatch(picture, /<script|@import|@font-face|href|url\(|\bon\w+=/);
+    assert.match(picture, /prefers-color-scheme: light/);
+  }
 });
 
 test('what is written in a picture is what was printed, also characters that XML has for itself', () => {
-  const lines = ['\u001b[1ma <b> & "c"\u001b[0m', '', '  \u00b5s'];
+  const lines = ['\u001b[1ma <b> & "c"\u001b[0m', '', '  \u00b5s', '\u001b[31mFAIL\u001b[0m  <d>'];
   const picture = terminalPicture(lines, 'a & b', 'c < d');
-  assert.deepEqual(linesOfPicture(picture), ['a <b> & "c"', '  \u00b5s']);
+  assert.deepEqual(linesOfPicture(picture), ['a <b> & "c"', '  \u00b5s', 'FAIL  <d>']);
+  assert.match(picture, /<tspan class="red">FAIL<\/tspan> {2}&lt;d&gt;<\/text>/);
   assert.match(picture, /<text class="bold" /);
   assert.match(picture, /<title>a &amp; b<\/title>/);
-  assert.throws(() => terminalPicture(['a \u001b[1mb\u001b[0m'], '', ''), /escapes within a line/);
+  assert.throws(() => terminalPicture(['\u001b[1ma \u001b[31mb\u001b[0m'], '', ''), /escapes within escapes/);
 });

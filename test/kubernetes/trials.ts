@@ -7,6 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type KubernetesObject, ofKind } from '../deploy/kubernetes.js';
 import type { Asked } from './asker.js';
 import { type Cluster, inSeconds, podsWith, type Result, readyPod, timed, until } from './cluster.js';
+import { doctor } from './doctor.js';
 import { documents } from './documents.js';
 import { dropIn, overlay, overlayWithKernelLane } from './objects.js';
 
@@ -33,6 +34,7 @@ export const trials: readonly Trial[] = [
   { name: 'standby', work: standby },
   { name: 'hangs', work: hangs },
   { name: 'replica', work: replica },
+  { name: 'doctor', work: doctor },
   { name: 'configmap', work: configMap },
   { name: 'drop-in', work: tryDropIn },
   { name: 'kernel-lane', work: kernelLane },

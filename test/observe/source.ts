@@ -93,6 +93,7 @@ export function everything(): Partial<MetricsSource> {
     atWork: (plugin) => atWork.get(plugin) ?? [],
     kernelLane: () => kernelLane,
     conntrack: () => ({ entries: 12, entriesMax: 262_144, insertFailed: 3, drop: 2, earlyDrop: 1 }),
+    doctorFailed: () => new Map([['link-down', true]]),
     gauges: () => ({
       cacheUsedBytes: 1,
       cacheBytesMax: 2,

@@ -36,6 +36,17 @@ describe('Top', () => {
     assert.deepEqual([names[0].count, clients[0].count], [1_016, 16]);
   });
 
+  it('tells names and clients to the program itself', () => {
+    const { top } = newFixture();
+    top.seen(question('web.example.'), '10.244.0.7', 16);
+    top.seen(question('db.example.', 'AAAA'), '10.244.0.8', 32);
+    assert.deepEqual(top.names(), [
+      { name: 'db.example.', count: 32 },
+      { name: 'web.example.', count: 16 },
+    ]);
+    assert.deepEqual(top.clients(), ['10.244.0.8', '10.244.0.7']);
+  });
+
   it('lists names with their types, and clients, the most frequent first, with what may be wrong with a count', async () => {
     const { clock, top, page } = newFixture();
     for (let times = 0; times < 100; times++) top.seen(question('web.example.'), '10.244.0.7', 16);

@@ -1,5 +1,11 @@
-/** deploy/verify: the Job is as the schemas say, and its script tells a pod behind zerohop from one that is not. */
+/**
+ * deploy/verify: the Job is as the schemas say, and its script tells a pod behind zerohop from one that is not; and the
+ * script of the chart's test that runs the doctor.
+ */
 import assert from 'node:assert/strict';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { repositoryPath } from '../corpus/repository.js';
 import { cannotRender, kustomize, ofKind, unknownFields, validate } from '../deploy/kubernetes.js';
@@ -64,4 +70,39 @@ test('a server or metrics that do not answer are named', async () => {
   const unmeasured = await verify(`127.0.0.1:${zerohop.place.port}`, closed);
   assert.match(unmeasured.stdout, /FAILED: http:\/\/127\.0\.0\.1:\d+\/metrics does not answer \(ECONNREFUSED\)/);
   assert.deepEqual([silent.status, unmeasured.status], [1, 1]);
+});
+
+/** A program that ends with each of these statuses in turn, the last one again and again. */
+function doctorEnding(...statuses: number[]): string {
+  const folder = mkdtempSync(join(tmpdir(), 'zerohop-'));
+  const program = join(folder, 'program.mjs');
+  const text = `import { existsSync, writeFileSync } from 'node:fs';
+const statuses = ${JSON.stringify(statuses)};
+const path = ${JSON.stringify(join(folder, 'ran-'))};
+let ran = 0;
+while (existsSync(path + ran)) ran++;
+writeFileSync(path + ran, '');
+const status = statuses[Math.min(ran, statuses.length - 1)];
+console.log(process.argv[2] + ' ends with ' + status);
+process.exit(status);
+`;
+  writeFileSync(program, text);
+  return program;
+}
+
+function doctor(program: string, patienceMs: number) {
+  const environment = { ZEROHOP: program, PATIENCE_MS: String(patienceMs) };
+  return start([process.execPath, repositoryPath('deploy', 'verify', 'doctor.mjs')], environment).finished;
+}
+
+test('the doctor of the chart: warnings pass, and the report is printed once', async () => {
+  for (const [statuses, patienceMs, expected, printed] of [
+    [[0], 0, 0, 'doctor ends with 0\n'],
+    [[1], 0, 0, 'doctor ends with 1\n'],
+    [[2], 0, 1, 'doctor ends with 2\n'],
+    [[2, 0], 60_000, 0, 'doctor ends with 0\n'],
+  ] as const) {
+    const { status, stdout } = await doctor(doctorEnding(...statuses), patienceMs);
+    assert.deepEqual([status, stdout], [expected, printed]);
+  }
 });

@@ -54,12 +54,16 @@ export async function startZerohop(node: Node, corefile: string, flags: readonly
   const startedMs = performance.now();
   const program = start(node.command(...entry, '-conf', path, ...quietFlags, ...flags));
   try {
-    await eventually('zerohop is ready', async () => {
-      await failIfEnded(program);
-      // Looking at its log costs nothing, and another instance may answer in its place.
-      if (!program.stdout().includes(' serves on ')) return undefined;
-      return (await httpStatus(node, `http://${localAddress}:8181/ready`)) === 200 ? true : undefined;
-    });
+    await eventually(
+      'zerohop is ready',
+      async () => {
+        await failIfEnded(program);
+        // Looking at its log costs nothing, and another instance may answer in its place.
+        if (!program.stdout().includes(' serves on ')) return undefined;
+        return (await httpStatus(node, `http://${localAddress}:8181/ready`)) === 200 ? true : undefined;
+      },
+      20_000,
+    );
   } catch (error) {
     await program.stop();
     throw new Error(`${(error as Error).message}\n${program.stderr()}${program.stdout()}`);

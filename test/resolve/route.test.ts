@@ -19,7 +19,7 @@ import {
   type Next,
   planFrom,
   type QueryPlan,
-  type Verdict,
+  type GuardVerdict,
 } from '../../src/resolve/route.js';
 import type { WorkerContext } from '../../src/resolve/worker-context.js';
 import type { Outcome } from '../../src/upstream/ask.js';
@@ -120,7 +120,7 @@ describe('guardFrom', () => {
     const packet = query('A.test', 'A');
     ask(packet);
     const seen: GuardQuery[] = [];
-    const judge = (verdict: Verdict) =>
+    const judge = (verdict: GuardVerdict) =>
       guardFrom([
         {
           guard(asked) {

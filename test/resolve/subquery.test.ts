@@ -5,7 +5,7 @@ import { byTemplate, overTcp, overUdp } from '../../src/counters.js';
 import { subquestionsMax } from '../../src/limits.js';
 import type { Pending } from '../../src/resolve/pending.js';
 import type { MadeSource } from '../../src/resolve/respond.js';
-import type { Made, Route, Step, Verdict } from '../../src/resolve/route.js';
+import type { Made, Route, Step, GuardVerdict } from '../../src/resolve/route.js';
 import { followUp, judged, lookUpFor, lookUpIn, mayWaitFor, subqueryIn } from '../../src/resolve/subquery.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
 import { type Decoded, podClient, query } from './context-fixture.js';
@@ -120,7 +120,7 @@ describe('lookUpIn', () => {
   });
 
   it('gives what the guards of the zone say', async () => {
-    const verdicts: Verdict[] = [
+    const verdicts: GuardVerdict[] = [
       { kind: 'drop' },
       { kind: 'empty', rcode: 5, extendedError: { code: 15, text: new Uint8Array() }, by: 0 },
       { kind: 'empty', rcode: 0, extendedError: { code: 17, text: new Uint8Array() }, by: 0 },

@@ -571,6 +571,14 @@ const operation = [
     queries: [{ expr: sum(increase('coredns_nodecache_setup_errors_total'), 'errortype'), legend: '{{errortype}}' }],
   }),
   graph({
+    title: 'What the doctor finds',
+    description:
+      'Number of nodes on which each check of the doctor fails, looked at once a minute. zerohop doctor in the pod of such a node says what was seen, what it means and what helps.',
+    runbook: 'zerohopdoctor',
+    unit: 'short',
+    queries: [{ expr: sum(series('zerohop_doctor_failed'), 'check'), legend: '{{check}}' }],
+  }),
+  graph({
     title: 'Bugs and lost log lines',
     description:
       'panics: exceptions that were caught; the log has the stack. lines: log lines dropped because the reader was too slow, query-log lines above the limit. messages: dnstap messages that no collector accepted.',

@@ -10,7 +10,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json ./
 COPY src ./src
-RUN npx tsc -p tsconfig.json && chmod 755 dist/src/main.js && npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+RUN npm run build && chmod 755 dist/src/main.js && npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM ${NODE_IMAGE} AS programs
 RUN apt-get update \

@@ -496,6 +496,28 @@ export const loopDelayPeriodMs = 1_000;
 /** Repetitions of a query to ourselves within its timeout: a full receive queue loses packets. */
 export const selfQueryTries = 4;
 
+// The page.
+/** A point of the page's history, and how many it keeps: the last hour. */
+export const pagePointMs = 10_000;
+export const pagePointsMax = 360;
+/** Upstreams with a history of their own, 1.4 kB each; others are shown without. */
+export const pageUpstreamsMax = 32;
+/** How often an open page gets the present numbers, and how many times as seldom the lists, which change less. */
+export const pageTickMs = 1_000;
+export const pageTicksPerList = 5;
+/** Pages open at a time. One more gets 503, as one that pushed another out would be pushed out in its turn. */
+export const pageStreamsMax = 8;
+/** Updates in a row that a page may leave unread before it is disconnected. */
+export const pageUnreadMax = 3;
+/** Different failures that the page shows, 1 kB each at most. */
+export const pageFailuresMax = 50;
+/** Failures a second that are compared with those; the others are only counted. */
+export const pageFailuresPerSecondMax = 500;
+/** Of a failure's reason, which has an upstream's words. */
+export const pageReasonCharactersMax = 300;
+/** Of the Corefile that the page shows. */
+export const pageCorefileCharactersMax = 256 * 1024;
+
 // The control socket.
 /** Commands that ask at one moment: an operator has a few terminals, and each costs a descriptor and what it does not read. */
 export const controlConnectionsMax = 16;

@@ -19,7 +19,6 @@ import {
   type MakeOptions,
   readKubeDns,
 } from './generated-corefile.js';
-import type { Written } from './imports.js';
 import { corefileText, type LoadOptions, parsePieces, readNamed } from './load.js';
 import type { CheckOutputOptions, ServeOptions } from './serve-options.js';
 
@@ -89,7 +88,6 @@ function readingOnce(load: LoadOptions, stdin: Uint8Array): LoadOptions {
 /** A valid configuration. */
 interface Looked extends Pick<Report, 'text' | 'madeWith' | 'findings'> {
   readonly config: Config;
-  readonly pieces: readonly Written[];
 }
 
 type LookAtFile = (file: string, load: LoadOptions, options: CheckOptions) => Looked;
@@ -97,21 +95,9 @@ type LookAtFile = (file: string, load: LoadOptions, options: CheckOptions) => Lo
 function reportOn(file: string, load: LoadOptions, options: CheckOptions, look: LookAtFile): Report {
   const names = directiveNames(load.plugins);
   try {
-    const { config, pieces, text, madeWith, findings } = look(file, load, options);
-    const advice = adviceOn(config, parseCorefile(pieces, load, []), options, load.plugins);
-    const all = [
-      ...findings,
-      ...config.warnings.map((warning) => findingOf(warning, 'warning', names)),
-      ...advice.map(({ at, code, message, remedy }) => placed('warning', at, { code, message, remedy })),
-    ];
-    return {
-      file,
-      ok: true,
-      serverBlocks: config.blocks.length,
-      text,
-      madeWith,
-      findings: findingsInOrder(distinct(all)),
-    };
+    const { config, text, madeWith, findings } = look(file, load, options);
+    const all = findingsInOrder([...findings, ...findingsOn(config, load, options)]);
+    return { file, ok: true, serverBlocks: config.blocks.length, text, madeWith, findings: all };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const found = [
@@ -122,9 +108,20 @@ function reportOn(file: string, load: LoadOptions, options: CheckOptions, look: 
   }
 }
 
+/** Warnings and advice on a valid configuration. Throws a ConfigError if a file that it imports is gone. */
+export function findingsOn(config: Config, load: LoadOptions, options: AdviceDeps): readonly ConfigFinding[] {
+  const names = directiveNames(load.plugins);
+  const advice = adviceOn(config, parseCorefile(config.pieces, load, []), options, load.plugins);
+  const all = [
+    ...config.warnings.map((warning) => findingOf(warning, 'warning', names)),
+    ...advice.map(({ at, code, message, remedy }) => placed('warning', at, { code, message, remedy })),
+  ];
+  return findingsInOrder(distinct(all));
+}
+
 const corefileLooked: LookAtFile = (file, load) => {
   const pieces = [{ text: readNamed(file, load, '; name a Corefile that this user can read.'), file }];
-  return { config: parsePieces(pieces, [], load), pieces, text: null, madeWith: [], findings: [] };
+  return { config: parsePieces(pieces, [], load), text: null, madeWith: [], findings: [] };
 };
 
 /** Stand-ins for an unknown cluster DNS, as off the node: kubeadm's address, and one for documentation (RFC 5737). */
@@ -135,7 +132,7 @@ const builtinLooked: LookAtFile = (file, load, options) => {
   const pieces = fromBuiltin(readKubeDns(options.kubeDnsFolder, load.files), make, load);
   const findings = exampleFindings(file, options, examples.builtin);
   const config = parsePieces(pieces, [], load);
-  return { config, pieces, text: joined(pieces), madeWith: kubeDnsHere(options, load), findings };
+  return { config, text: joined(pieces), madeWith: kubeDnsHere(options, load), findings };
 };
 
 const templateLooked: LookAtFile = (file, load, options) => {
@@ -145,7 +142,7 @@ const templateLooked: LookAtFile = (file, load, options) => {
   const config = parsePieces(pieces, [file], load);
   const asksIt = template.includes(clusterDnsPlaceholder);
   const findings = asksIt ? exampleFindings(file, options, examples.template) : [];
-  return { config, pieces, text: joined(pieces), madeWith: kubeDnsHere(options, load), findings };
+  return { config, text: joined(pieces), madeWith: kubeDnsHere(options, load), findings };
 };
 
 function withExample(options: CheckOptions, example: Endpoint): MakeOptions {

@@ -133,9 +133,22 @@ export function lineOf({ file, line }: Position, beside: Position): string {
   return file === beside.file ? `line ${line}` : `${file}:${line}`;
 }
 
+/** A Corefile's text, or a piece of it. */
+export interface Written {
+  readonly text: string;
+  /** Its path, or another name of its origin. */
+  readonly file: string;
+  /** The base of its relative imports, if not the folder of `file`. */
+  readonly importFolder?: string;
+  /** Generated text, whose lines no user has written. */
+  readonly isMade?: true;
+}
+
 export interface Config {
   /** The Corefile's path, or `(built-in)`. */
   readonly source: string;
+  /** The text that it was read from, without imported files. */
+  readonly pieces: readonly Written[];
   /** SHA-512 of the text, in hex, as coredns_reload_version_info shows it. */
   readonly sha512: string;
   /** The Corefile, the files that it imports or reads, and folders of its import patterns: a change in them is a reload. */

@@ -3,8 +3,8 @@
  * written, with file and line of every part. No directive is known by name here, but in block.ts and directives/.
  */
 import { corefileNestingMax } from '../limits.js';
-import { type Diagnostic, Findings, type Position } from './config.js';
-import { type Expansion, expandAll, isWord, type Sources, type Written } from './imports.js';
+import { type Diagnostic, Findings, type Position, type Written } from './config.js';
+import { type Expansion, expandAll, isWord, type Sources } from './imports.js';
 import type { Token } from './lexer.js';
 
 /** One line of a block, and the block that it opens. */

@@ -118,6 +118,7 @@ export const flagTable = {
     'true',
     'Repeat metrics under names that CoreDNS has renamed or removed, for older dashboards and alerts.',
   ),
+  page: text(watching, 'ADDRESS:PORT', '', 'Address of the live page, for browsers on this node; empty turns it off.'),
   'prometheus-listen-address': text(
     watching,
     'ADDRESS:PORT',

@@ -7,8 +7,8 @@
 import path from 'node:path';
 import { upstreamsPerForwardMax } from '../limits.js';
 import { dnsPort, formatEndpoint, readEndpoint } from './addresses.js';
-import { ConfigError } from './config.js';
-import type { ConfigFiles, Written } from './imports.js';
+import { ConfigError, type Written } from './config.js';
+import type { ConfigFiles } from './imports.js';
 import { type LoadOptions, parsePieces } from './load.js';
 import type { ClusterDns, ServeOptions } from './serve-options.js';
 

@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import { corefileBytesMax, corefileTokensMax, importDepthMax } from '../limits.js';
-import { ConfigError, type Findings, type Position } from './config.js';
+import { ConfigError, type Findings, type Position, type Written } from './config.js';
 import { lex, type Token } from './lexer.js';
 
 /** The file system, as configuration reads it. */
@@ -21,17 +21,6 @@ export interface ConfigFiles {
 export interface Sources {
   readonly files: ConfigFiles;
   readonly environment: Readonly<Record<string, string | undefined>>;
-}
-
-/** A Corefile's text, or a piece of it. */
-export interface Written {
-  readonly text: string;
-  /** Its path, or another name of its origin. */
-  readonly file: string;
-  /** The base of its relative imports, if not the folder of `file`. */
-  readonly importFolder?: string;
-  /** Generated text, whose lines no user has written. */
-  readonly isMade?: true;
 }
 
 export interface Expansion {

@@ -29,9 +29,10 @@ import {
   lineOf,
   type ReadyConfig,
   type ReloadConfig,
+  type Written,
 } from './config.js';
 import { readCorefile } from './corefile.js';
-import type { ConfigFiles, Sources, Written } from './imports.js';
+import type { ConfigFiles, Sources } from './imports.js';
 import type { PluginReader } from './plugins.js';
 import { listenersOf } from './returning.js';
 
@@ -101,6 +102,7 @@ export function parsePieces(pieces: readonly Written[], files: readonly string[]
   findings.refuse(source, { files: allFiles });
   return deepFreeze({
     source,
+    pieces: pieces.map((piece) => ({ ...piece })),
     sha512: sha512Of([...pieces.map(({ text }) => text), ...corefile.importedTexts]),
     files: allFiles,
     blocks,

@@ -60,6 +60,8 @@ export interface ServeOptions {
   readonly healthPort: number;
   readonly metricsAddress: Endpoint | null;
   readonly formerMetricNames: boolean;
+  /** Of the live page; null: off. */
+  readonly pageAddress: Endpoint | null;
   /** Replaces `__PROMETHEUS__ENDPOINT__`: `:9253`. */
   readonly prometheusAddress: string;
   readonly logFormat: LogFormat;
@@ -99,6 +101,7 @@ export function serveOptions(flags: ReadFlags, environment: Environment): ServeO
     healthPort: readPort(flags, 'health-port'),
     metricsAddress: readListenAddress(flags, 'metrics-listen-address'),
     formerMetricNames: flags.isSet('metrics-former-names'),
+    pageAddress: readListenAddress(flags, 'page'),
     prometheusAddress: readPrometheusAddress(flags.text('prometheus-listen-address')),
     logFormat: readChoice('logformat', flags.text('logformat'), logFormats),
     quiet: flags.isSet('quiet'),

@@ -6,7 +6,7 @@
  */
 import path from 'node:path';
 import type { Log } from '../os/log.js';
-import { type Config, ConfigError } from './config.js';
+import { type Config, ConfigError, type Written } from './config.js';
 import {
   fromBuiltin,
   fromTemplate,
@@ -18,7 +18,6 @@ import {
   readKubeDns,
   upstreamServersPlaceholder,
 } from './generated-corefile.js';
-import type { Written } from './imports.js';
 import { type LoadOptions, loadCorefile, parsePieces, readNamed } from './load.js';
 import type { ServeOptions } from './serve-options.js';
 

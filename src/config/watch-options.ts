@@ -7,7 +7,7 @@ import { parseDuration } from './durations.js';
 import { type ReadFlags, UsageError } from './flag-reader.js';
 
 /** Which queries `zerohop tail` shows: as text for the control socket, all of it must hold. */
-export interface TailFilter {
+interface TailFilter {
   /** With `*` and `?`. */
   readonly name: string | null;
   /** An address, or a network as a CIDR. */

@@ -16,7 +16,7 @@ import {
   readControlReply,
 } from './protocol.js';
 
-export interface ControlClientDeps {
+interface ControlClientDeps {
   readonly clock: Clock;
   readonly sockets: PathSockets;
   /** `-control`. */
@@ -25,7 +25,7 @@ export interface ControlClientDeps {
   readonly version: string;
 }
 
-export interface ControlQuestion extends ControlRequest {
+interface ControlQuestion extends ControlRequest {
   /** How long the server may take from one line to the next; null: as long as it likes, once it has greeted. */
   readonly silenceMsMax?: number | null;
   item(value: unknown): void;
@@ -36,7 +36,7 @@ export type ControlOutcome =
   /** `missing`: nobody is there. `foreign`: another user's. `version`: another protocol. The rest is the server's. */
   | { readonly ok: false; readonly why: 'missing' | 'foreign' | 'version' | ControlFailure; readonly sentence: string };
 
-export interface ControlAnswer {
+interface ControlAnswer {
   /** Never rejects. */
   readonly outcome: Promise<ControlOutcome>;
   /** Gives up; the outcome is then that of an orderly end. */
@@ -164,7 +164,7 @@ function connectFailure(
     case 'ENOENT':
     case 'ENOTDIR':
     case 'ECONNREFUSED': {
-      const remedy = 'start zerohop, or name the socket of its -control with this flag';
+      const remedy = 'start zerohop, or give the path of its socket with -control';
       return { why: 'missing', sentence: `no zerohop listens at ${path}; ${remedy}.` };
     }
     case 'EACCES':

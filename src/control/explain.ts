@@ -17,7 +17,7 @@ import {
 } from './serving.js';
 import { type Color, colored, columnsOf, printable, quantity, type TextStyle, wrappedText } from './text.js';
 
-export interface ExplainArguments {
+interface ExplainArguments {
   /** Ends in a dot only if the pod writes one. */
   readonly name: string;
   readonly search: readonly string[];
@@ -33,7 +33,7 @@ export function readExplain({ name, search, ndots }: ControlRequest['arguments']
   return { name: name.toLowerCase(), search: search.map((domain) => domain.toLowerCase()), ndots: ndots as number };
 }
 
-export interface StepQuestionItem {
+interface StepQuestionItem {
   readonly type: 'A' | 'AAAA';
   readonly outlook: Outlook;
   readonly known: KnownOfName;
@@ -44,7 +44,7 @@ export interface StepQuestionItem {
 }
 
 /** A and AAAA of one name, which glibc asks for at once. */
-export interface StepItem {
+interface StepItem {
   readonly name: string;
   /** Whether the pod comes to it: `yes`; `maybe`, if a name before it, which nobody knows here, does not exist; `no`. */
   readonly isReached: 'yes' | 'maybe' | 'no';
@@ -58,7 +58,7 @@ export interface StepItem {
 }
 
 /** What the whole walk takes; `least` if the first unknown name exists, `most` if none does. */
-export interface WalkCost {
+interface WalkCost {
   /** Of the pod. */
   readonly queries: Span;
   readonly upstreamQueries: Span;

@@ -28,7 +28,7 @@ import {
 } from './serving.js';
 import { colored, columnsOf, latencyText, printable, quantity, spanText, type TextStyle, wrappedText } from './text.js';
 
-export interface LookupArguments {
+interface LookupArguments {
   readonly name: string;
   /** `A`, `TYPE65`. */
   readonly type: string;
@@ -44,7 +44,7 @@ export function readLookup({ name, type }: ControlRequest['arguments']): LookupA
 }
 
 /** One cached answer. */
-export interface EntryItem {
+interface EntryItem {
   /** For clients that send DO, CD; both false is what pods send. */
   readonly dnssecOk: boolean;
   readonly checkingDisabled: boolean;
@@ -75,7 +75,7 @@ export interface EntryItem {
 }
 
 /** A zone that has the name, on the listeners where its answers are the same. */
-export interface HomeItem {
+interface HomeItem {
   readonly zone: string;
   readonly listeners: readonly string[];
   readonly block: BlockItem;
@@ -98,7 +98,7 @@ export interface LookupItem {
   readonly asked?: ListenerAnswer;
 }
 
-export interface LookupParts extends Serving {
+interface LookupParts extends Serving {
   readonly wallMs: number;
   /** Whether the kernel gives this entry. */
   isInKernel(ref: BlockRef): boolean;
@@ -205,7 +205,7 @@ const outlookTexts: Readonly<Record<Outlook, string>> = {
   stale: 'gets the expired answer at once, and a refresh goes upstream',
   policy: 'is answered by the AAAA policy, without asking',
   upstream: 'goes upstream',
-  plugins: 'goes to the plugins of the block; no upstream takes it',
+  plugins: 'goes to the plugins of the block, and no further',
   refused: 'is refused',
 };
 

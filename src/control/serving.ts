@@ -24,7 +24,7 @@ import { isResponsible, responsibility } from '../upstream/forward.js';
 import type { UpstreamState } from '../upstream/forwards.js';
 
 /** A server block at work. */
-export interface ServedBlock {
+interface ServedBlock {
   readonly config: BlockConfig;
   readonly store: Store | null;
   readonly forwards: { states(): readonly UpstreamState[] };
@@ -49,7 +49,7 @@ export type Outlook =
   | 'policy'
   /** It goes upstream, unless a plugin of the block answers it. */
   | 'upstream'
-  /** No upstream takes it: plugins of the block answer it, or nobody. */
+  /** Plugins of the block answer it, or nobody: no upstream is asked. */
   | 'plugins'
   /** No server block has the name: REFUSED. */
   | 'refused';
@@ -58,7 +58,7 @@ export type Outlook =
 export type KnownOfName = 'exists' | 'no record' | 'no name' | 'unknown';
 
 /** One question to one zone. */
-export interface Prospect {
+interface Prospect {
   readonly zone: ServedZone | null;
   readonly outlook: Outlook;
   readonly known: KnownOfName;
@@ -86,7 +86,8 @@ export function prospectOf(serving: Serving, table: ZoneTable, question: Uint8Ar
   const given = entry === 0 ? null : givenFrom(serving, own, entry);
   if (given !== null) return { zone: own, outlook: given, known: knownOf(serving.cached, entry), entry };
   const { config } = serving.blocks[own.block];
-  const outlook = forwardOf(config, question) === null ? 'plugins' : 'upstream';
+  const isAnsweredHere = config.traits.answersAll !== null || forwardOf(config, question) === null;
+  const outlook = isAnsweredHere ? 'plugins' : 'upstream';
   return { zone: own, outlook, known: 'unknown', entry };
 }
 

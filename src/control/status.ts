@@ -44,14 +44,14 @@ export interface StatusParts extends Serving {
 
 type ReloadWord = 'reloaded' | 'unchanged' | 'refused';
 
-export interface StatusBlockItem extends BlockItem {
+interface StatusBlockItem extends BlockItem {
   /** Addresses that it asks, as far as they are known now. */
   readonly upstreams: number;
   /** Null without `cache`. */
   readonly cache: { readonly success: FillItem; readonly denial: FillItem } | null;
 }
 
-export interface FillItem {
+interface FillItem {
   readonly entries: number;
   readonly entriesMax: number;
 }

@@ -22,7 +22,7 @@ interface TailUntold extends Untold {
   readonly hitsOneIn: number;
 }
 
-export interface TailServingDeps {
+interface TailServingDeps {
   readonly clock: Clock;
   readonly answerWatch: Pick<QueryWatch, 'watch'>;
   /** Whether queries come to this instance. */

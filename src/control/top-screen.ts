@@ -7,7 +7,7 @@ import { shortened } from './tail-text.js';
 import { type Color, colored, groupedDigits, latencyText, printable, spanText, type TextStyle } from './text.js';
 import type { TopItem } from './top-serving.js';
 
-export interface ScreenStyle extends TextStyle {
+interface ScreenStyle extends TextStyle {
   readonly columns: number;
   /** Infinite where nothing is cut. */
   readonly rows: number;

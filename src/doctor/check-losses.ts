@@ -11,6 +11,7 @@ import {
   doctorQuestionsSpare,
 } from '../limits.js';
 import type { Check, DoctorOutsides, Finding } from './check.js';
+import { noClusterDns } from './check-service.js';
 import {
   clusterDnsAnswersOf,
   clusterDnsOf,
@@ -38,8 +39,8 @@ type PairsSeen =
 
 /** The pairs, with what the counters grew by meanwhile; or why none were sent. */
 const pairsSeen = oncePerRun(async (outsides): Promise<PairsSeen> => {
-  const { at, missing } = clusterDnsOf(outsides);
-  if (at === null) return { asked: null, why: missing };
+  const { at } = clusterDnsOf(outsides);
+  if (at === null) return { asked: null, why: noClusterDns };
   const service = await clusterDnsAnswersOf(outsides);
   if (service === null || !isAnswering(service.udp))
     return { asked: null, why: `${at.address} does not answer over UDP` };

@@ -8,19 +8,22 @@ import { typeA, typeNs } from '../dns/wire.js';
 import { doctorAnswerMs, resolvConfServersMax } from '../limits.js';
 import type { Endpoint } from '../os/network.js';
 import type { Check, DoctorOutsides, Finding } from './check.js';
+import { podAddresses } from './check-addresses.js';
 import { isResolved, randomOutsideName, replyText } from './check-endpoints.js';
 import { msText } from './check-service.js';
 import { domainOfCluster, isOwnAddress, kubernetesName, nodeResolversOf } from './cluster-evidence.js';
-import { fineFinding, oncePerRun, skippedFinding, someOf } from './found.js';
+import { fineFinding, oncePerRun, otherNetwork, skippedFinding, someOf } from './found.js';
 import { type ProbeReply, type ProbeTransport, probeServer } from './probe.js';
 
 /** zerohop gives up after 4.6 s, a resolver between us and others later. */
 const throughCacheMs = 5 * doctorAnswerMs;
-const silentProcess = 'the serving process cannot be asked, so the addresses of the cache are not known';
+const noCache = 'no address of this cache that pods ask is known';
 
-/** The first address of the cache and its port; null without a serving process. */
-function cacheOf({ facts }: DoctorOutsides): Endpoint | null {
-  const [address] = facts?.flags.localAddresses ?? [];
+/** The first address that pods ask; null without one, or without a serving process in this network. */
+function cacheOf(outsides: DoctorOutsides): Endpoint | null {
+  const { facts } = outsides;
+  if (otherNetwork(outsides) !== null) return null;
+  const [address] = podAddresses(outsides);
   return facts === null || address === undefined ? null : { address, port: facts.flags.dnsPort };
 }
 
@@ -30,7 +33,7 @@ export const internalNameCheck: Check = {
   async run(outsides) {
     const codes = ['internal-name', 'wrong-cluster-domain'];
     const server = cacheOf(outsides);
-    if (server === null) return codes.map((code) => skippedFinding(code, silentProcess));
+    if (server === null) return codes.map((code) => skippedFinding(code, otherNetwork(outsides) ?? noCache));
     const { domain, real, source } = await domainOfCluster(outsides);
     const name = kubernetesName(domain);
     const ask = () => probeServer(outsides, { server, over: 'udp', name, type: typeA, timeoutMs: throughCacheMs });
@@ -227,7 +230,7 @@ export const outsideNameCheck: Check = {
   async run(outsides) {
     const code = 'outside-name';
     const server = cacheOf(outsides);
-    if (server === null) return [skippedFinding(code, silentProcess)];
+    if (server === null) return [skippedFinding(code, otherNetwork(outsides) ?? noCache)];
     const { outsideName } = outsides;
     const given = outsideName == null ? null : `${outsideName.replace(/\.$/u, '')}.`;
     const ask = (name: string, type: number) =>

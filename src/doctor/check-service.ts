@@ -26,6 +26,7 @@ import type { ServedPort, ServiceRules } from './endpoints-of-service.js';
 import { fineFinding, howMany, otherNetwork, readTextOf, skippedFinding, someOf } from './found.js';
 import type { ProbeTransport } from './probe.js';
 
+export const noClusterDns = 'no address of the cluster DNS is known';
 const transports: readonly ProbeTransport[] = ['udp', 'tcp'];
 
 /** `53/UDP`, as kubectl and kube-proxy write ports. */
@@ -40,9 +41,11 @@ export const clusterDnsServiceCheck: Check = {
     const code = 'cluster-dns-service';
     const { at, missing } = clusterDnsOf(outsides);
     if (at === null) {
-      const isInCluster = outsides.environment['KUBERNETES_SERVICE_HOST'] !== undefined;
-      if (outsides.facts === null && !isInCluster)
-        return [skippedFinding(code, `not in a pod of a cluster: ${missing}`)];
+      const { facts, environment } = outsides;
+      // A Corefile may name its upstreams itself; without an address for a placeholder zerohop does not start.
+      const isNeeded =
+        facts === null ? environment['KUBERNETES_SERVICE_HOST'] !== undefined : facts.clusterDomain !== null;
+      if (!isNeeded) return [skippedFinding(code, `no Service of a cluster is asked: ${missing.replace(/\.$/u, '')}`)];
       return [
         {
           code,
@@ -86,7 +89,7 @@ async function rulesOrSkipped(
   const elsewhere = otherNetwork(outsides);
   if (elsewhere !== null) return all(elsewhere);
   const rules = await clusterRulesOf(outsides);
-  if (rules === null) return all(`no address of the cluster DNS: ${clusterDnsOf(outsides).missing}`);
+  if (rules === null) return all(noClusterDns);
   return rules.known ? { rules } : all(`the endpoints are not known: ${rules.why}`);
 }
 
@@ -209,9 +212,9 @@ export const serviceReachCheck: Check = {
       (each) => each ?? [],
     );
     if (servers.length === 0) {
-      const { at, missing } = clusterDnsOf(outsides);
+      const { at } = clusterDnsOf(outsides);
       const isOwn = at !== null && isOwnAddress(outsides, at.address);
-      return [skippedFinding(code, isOwn ? `${at.address} is an address of this cache` : `no address: ${missing}`)];
+      return [skippedFinding(code, isOwn ? `${at.address} is an address of this cache` : noClusterDns)];
     }
     const endpoints = await endpointAnswersOf(outsides);
     const silent: Finding[] = [];

@@ -65,6 +65,8 @@ interface LaneTotals {
   readonly answers: number;
   /** Of these, stale ones. */
   readonly stale: number;
+  /** Of these, denials by a zone's AAAA policy. */
+  readonly denied: number;
   readonly passed: Readonly<Record<LaneCause, number>>;
   readonly entries: number;
   readonly links: number;
@@ -198,6 +200,7 @@ export class KernelLane {
       why: isOn ? '' : this.#why,
       answers: rounds.answers,
       stale: rounds.stale,
+      denied: rounds.denied,
       passed: passedBy((number) => this.#passed(open, number)),
       entries: isOn ? slots.published : 0,
       links: isOn ? interfaces.attached : 0,
@@ -418,7 +421,8 @@ function writeConfig({ config }: OpenLane, at: number, value: bigint): void {
 
 /** Of a lane that has never been on. */
 export function offTotals(why: string): LaneTotals {
-  return { isOn: false, why, answers: 0, stale: 0, passed: passedBy(() => 0), entries: 0, links: 0, linksRefused: 0 };
+  const none = { answers: 0, stale: 0, denied: 0, entries: 0, links: 0, linksRefused: 0 };
+  return { isOn: false, why, passed: passedBy(() => 0), ...none };
 }
 
 function passedBy(count: (cause: number) => number): LaneTotals['passed'] {

@@ -34,9 +34,10 @@ const oftenShare = 1 / 256;
 const publishedPerSlice = 40;
 
 export class LaneRounds {
-  /** Answers that the kernel has given, and of these, stale ones. */
+  /** Answers that the kernel has given, and of these, stale ones, and denials by policy. */
   answers = 0;
   stale = 0;
+  denied = 0;
   readonly #deps: LaneRoundsDeps;
   /** Entries that may be worth publishing. */
   readonly #waiting: BlockRef[] = [];
@@ -111,6 +112,7 @@ export class LaneRounds {
       if (published !== null) countGiven(counters, published, variant, answers);
     });
     this.answers += all;
+    if (published?.kind === null) this.denied += all;
     return all;
   }
 

@@ -1,6 +1,6 @@
 /**
  * A small HTTP server for probes and scrapes: exact paths, any method (kubelets and people differ), bounds on everything,
- * and no bodies read. The routes decide on access.
+ * and no bodies read. The routes decide on access, and on methods if they care.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -19,12 +19,16 @@ export interface HttpAnswer {
   readonly body: string;
   /** Plain text by default. */
   readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   /** Follows the body, as fast as the client reads. Its failure ends the connection. */
   readonly rest?: Readable;
 }
 
 /** A request. */
 export interface Asked {
+  readonly method: string;
+  /** The header Host; empty without it. */
+  readonly host: string;
   readonly query: URLSearchParams;
   /** From a program of this host, over loopback or with equal addresses at both ends, which the kernel grants no other. */
   readonly isLocal: boolean;
@@ -200,8 +204,9 @@ async function make(
     if (!Object.hasOwn(routes, path)) return notFound;
     const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = request.socket;
     const [remote, local] = [plainEndpoint(remoteAddress, remotePort), plainEndpoint(localAddress, localPort)];
-    const asked = { query: new URLSearchParams(query.join('?')), isLocal: isLocal(request.socket), remote, local };
-    return await routes[path](asked);
+    const { method = '', headers } = request;
+    const asks = { method, host: headers.host ?? '', query: new URLSearchParams(query.join('?')) };
+    return await routes[path]({ ...asks, isLocal: isLocal(request.socket), remote, local });
   } catch (error) {
     failed(error);
     return { status: 500, body: 'internal error\n' };
@@ -220,11 +225,12 @@ function newEncoder(): (body: string) => Buffer {
 type Encoded = HttpAnswer & { readonly bytes: Buffer };
 
 async function send(request: IncomingMessage, response: ServerResponse, made: Encoded): Promise<void> {
-  const { status, bytes, contentType = plainText, rest } = made;
+  const { status, bytes, contentType = plainText, headers = {}, rest } = made;
   const isHead = request.method === 'HEAD';
   // Reading an unwanted body only to keep the connection would have no bound. A client error frees the place, too.
   if (hasBody(request) || status >= 400) response.setHeader('Connection', 'close');
   response.setHeader('Content-Type', contentType);
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   if (rest === undefined) response.setHeader('Content-Length', bytes.length);
   response.writeHead(status);
   if (isHead || rest === undefined) {

@@ -62,6 +62,8 @@ export interface KernelLaneNumbers {
   readonly answers: number;
   /** Of these, stale ones. */
   readonly stale: number;
+  /** Of these, denials by a zone's AAAA policy. */
+  readonly denied: number;
   /** Queries left to the process, by cause. */
   readonly passed: Readonly<Record<string, number>>;
   readonly entries: number;

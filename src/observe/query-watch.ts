@@ -63,7 +63,7 @@ export interface Untold {
   readonly byKernel: number;
 }
 
-export interface Watching {
+interface Watching {
   /** Of this watcher and all others. */
   untold(): Untold;
   /** One hit in so many is told now. */

@@ -72,20 +72,6 @@ export class Top {
     }
   }
 
-  /** The most frequent names with their counts, without their types. */
-  names(): readonly { readonly name: string; readonly count: number }[] {
-    this.#turn();
-    return this.#older.names.top(topShownMax).map(({ key, count }) => {
-      return { name: wireToName(Buffer.from(key, 'latin1'), 0), count: Math.round(count) };
-    });
-  }
-
-  /** The addresses of the most active clients. */
-  clients(): readonly string[] {
-    this.#turn();
-    return this.#older.clients.top(topShownMax).map(({ key }) => key);
-  }
-
   /** For programs of this host only: names reveal what others do. */
   answer({ isLocal }: Asked): HttpAnswer {
     if (!isLocal) return { status: 403, body: 'only for programs on this node; connect from there.\n' };

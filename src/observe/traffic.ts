@@ -25,7 +25,7 @@ interface AnswerTimes {
   readonly p99Ms: number | null;
 }
 
-export interface ZoneTraffic extends AnswerTimes {
+interface ZoneTraffic extends AnswerTimes {
   /** `cluster.local.`, on all listeners; `dropped` for queries in no zone. */
   readonly zone: string;
   readonly perSecond: number;
@@ -126,7 +126,7 @@ export class TrafficMeter {
       return {
         address,
         state: stateOf(members),
-        perSecond: rate(answersIn(meter.since), seconds),
+        perSecond: rate(weightOf(meter.since), seconds),
         ...timesOf(meter.recent),
         connections: sum(members, ({ open }) => open),
         suspects: sum(members, ({ suspects }) => suspects),
@@ -253,7 +253,7 @@ function rcodesIn(numbers: Float64Array, seconds: number): Traffic['rcodes'] {
   return rcodes.sort((one, other) => other.perSecond - one.perSecond);
 }
 
-function answersIn(durations: Float64Array): number {
+function weightOf(durations: Float64Array): number {
   let answers = 0;
   for (let bucket = 0; bucket <= durationBucketsSeconds.length; bucket++) answers += durations[bucket] ?? 0;
   return answers;
@@ -265,7 +265,7 @@ function timesOf(durations: Float64Array): AnswerTimes {
 
 /** Between the bounds of its bucket in proportion; in the first and the last bucket, the bound that is known. */
 export function percentileMs(durations: Float64Array, share: number): number | null {
-  const answers = answersIn(durations);
+  const answers = weightOf(durations);
   // Answers so old that they hardly count are none.
   if (answers < leastWeight) return null;
   let left = share * answers;

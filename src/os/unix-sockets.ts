@@ -4,7 +4,15 @@
 import { getSystemErrorName } from 'node:util';
 import { handoverFrameBytesMax, handoverPeersMax, unixPathBytesMax } from '../limits.js';
 import { must } from './bound-socket.js';
-import type { Greeting, LocalListener, LocalSockets, PathSockets, Stream, StreamEvents } from './network.js';
+import {
+  type Greeting,
+  type LocalListener,
+  type LocalSockets,
+  listenBacklog,
+  type PathSockets,
+  type Stream,
+  type StreamEvents,
+} from './network.js';
 import type { Random } from './random.js';
 import { SocketFile } from './socket-file.js';
 import { descriptorsMax, errors, linux, type SystemCalls } from './system-calls.js';
@@ -80,7 +88,7 @@ export class UnixSockets implements LocalSockets {
       file.makeFolder();
       must('bind', calls.bind(fd, pathAddress(file.first)));
       file.keepToOwner();
-      must('listen', calls.listen(fd, handoverPeersMax));
+      must('listen', calls.listen(fd, listenBacklog));
       file.put();
     } catch (error) {
       calls.close(fd);

@@ -37,7 +37,7 @@ export interface ActiveConfigurationDeps extends ProbingDeps {
   tablesChanged(config: Config): void;
 }
 
-export interface LastReload {
+interface LastReload {
   /** Milliseconds since 1970. */
   readonly atMs: number;
   readonly result: ReloadResult;

@@ -61,6 +61,7 @@ import { Outages } from '../upstream/health.js';
 import { ActiveConfiguration, type ReloadResult } from './active-configuration.js';
 import { newCacheTransfer } from './cache-transfer.js';
 import { controlHandlers, type OpenControl } from './control-handlers.js';
+import { type DoctorSettings, openDoctor, type ProcessDoctor } from './doctor-run.js';
 import {
   type Endpoints,
   type EndpointsDeps,
@@ -69,9 +70,9 @@ import {
   newTopTalkers,
   type StartHttp,
 } from './endpoints.js';
-import { type DoctorSettings, openDoctor, type ProcessDoctor } from './doctor-run.js';
 import { CacheWork, Generation, type GenerationDeps, newResolvConfFiles, prepare } from './generation.js';
 import type { LaneAtWork, OpenKernelLane } from './kernel-lane.js';
+import { livePageOf, type PageWish } from './live-page.js';
 import type { OpenSuccession, OpenWorkers } from './shared-sockets.js';
 
 /** The outsides, injected so that tests bring their own. */
@@ -96,6 +97,8 @@ export interface Outsides {
   readonly workers?: OpenWorkers;
   /** The other instances on this node; undefined: none. */
   readonly succession?: OpenSuccession | undefined;
+  /** `-page`; undefined: off. */
+  readonly pageWish?: PageWish | undefined;
   /** Cached answers in the kernel; undefined: none. */
   readonly kernelLane?: OpenKernelLane | undefined;
   /** The socket for commands; undefined: none. */
@@ -210,23 +213,36 @@ export async function startApp(outside: Outsides, wanted: Settings): Promise<App
 
   // Last, everything is opened: queries are answered from here on.
   try {
-    const hasPredecessor = (await succession?.begin()) ?? false;
-    // Addresses come first: not everything can be bound to one that is missing.
-    await host.prepare();
-    await active.start();
-    // Packets would wait for a worker that has yet to start.
-    if (hasPredecessor && threads !== null) await within(clock, handoverTransferMs, threads.answering());
-    if (succession === null) owns('start');
-    else await succession.takeOver();
-    // A predecessor's cache is newer than a file's; without one, clients are answered while the file is read.
-    if (!hasPredecessor) void snapshot?.load();
-    snapshot?.keep();
+    await openEverything({ clock, threads, host, active, succession, snapshot, owns });
   } catch (error) {
     ending.hurry();
     await ending.stop();
     throw error;
   }
   return appOf(parts, active, ending);
+}
+
+interface Openable extends Pick<Parts, 'clock' | 'threads'> {
+  readonly host: Pick<Host, 'prepare'>;
+  readonly active: Pick<ActiveConfiguration, 'start'>;
+  readonly succession: Pick<Succession, 'begin' | 'takeOver'> | null;
+  readonly snapshot: Pick<Snapshot, 'load' | 'keep'> | null;
+  owns(whose: 'start'): void;
+}
+
+/** In this order: addresses, sockets, the packets. */
+async function openEverything({ clock, threads, host, active, succession, snapshot, owns }: Openable): Promise<void> {
+  const hasPredecessor = (await succession?.begin()) ?? false;
+  // Not everything can be bound to an address that is missing.
+  await host.prepare();
+  await active.start();
+  // Packets would wait for a worker that has yet to start.
+  if (hasPredecessor && threads !== null) await within(clock, handoverTransferMs, threads.answering());
+  if (succession === null) owns('start');
+  else await succession.takeOver();
+  // A predecessor's cache is newer than a file's; without one, clients are answered while the file is read.
+  if (!hasPredecessor) void snapshot?.load();
+  snapshot?.keep();
 }
 
 /** The memory and its index are as large as the first configuration asked. */
@@ -271,7 +287,7 @@ function openLaneOf(
 }
 
 function openDoctorOf(
-  parts: Parts & { readonly top: Pick<ReturnType<typeof newTopTalkers>, 'names' | 'clients'> },
+  parts: Parts & { readonly top: Pick<ReturnType<typeof newTopTalkers>, 'talkers'> },
   { doctor, version }: Settings,
   later: Later,
 ): ProcessDoctor | null {
@@ -282,8 +298,7 @@ function openDoctorOf(
     active: later.active,
     watching: later.watching,
     instance: () => instanceOf(later),
-    topNames: parts.top.names,
-    topClients: parts.top.clients,
+    talkers: parts.top.talkers,
     panicked: () => parts.counters.count('panics'),
   });
 }
@@ -322,7 +337,7 @@ function openControlOf(
 }
 
 function startKnowing(
-  { clock, random, kernelLane }: Outsides,
+  { clock, random, kernelLane, pageWish }: Outsides,
   { active, succession, lane }: Later,
   { turns, cacheBytesMax }: { readonly turns: Turns; readonly cacheBytesMax: number },
 ) {
@@ -331,6 +346,7 @@ function startKnowing(
   const firstHits = kernelLane === undefined ? null : new FirstHits();
   blocks.firstHits = firstHits;
   const counters = new Counters(countersMemory(1));
+  const page = pageWish?.newPage(clock) ?? null;
   const hasAudience = (): boolean => (succession()?.audience ?? 0) > 0;
   const cache: Cache = new Cache(blocks, undefined, epochs, {
     evictedForMemory: () => counters.count('storeEvictedSlab'),
@@ -345,7 +361,8 @@ function startKnowing(
     },
   });
   const warmth = newCacheTransfer({ cache, clock, counters, turns, generation: () => active().generation });
-  return { turns, blocks, epochs, firstHits, counters, cache, cacheBytesMax, warmth, ownMark: random.below(ownMarks) };
+  const ownMark = random.below(ownMarks);
+  return { turns, blocks, epochs, firstHits, counters, cache, cacheBytesMax, warmth, ownMark, page };
 }
 
 function openDoors(outsides: Outsides, known: Known, { lane }: Later) {
@@ -385,10 +402,11 @@ function startResolving(
 }
 
 function generationDeps(parts: Parts): GenerationDeps {
-  const { clock, log, counters, pages, threads, readFile } = parts;
+  const { clock, log, counters, pages, threads, readFile, page } = parts;
   return {
     ...parts,
     outages: new Outages(),
+    noteFailure: page === null ? undefined : page.failures.note.bind(page.failures),
     cacheWork: new CacheWork(clock),
     subqueryIn: (zone) => subqueryIn(parts, zone),
     lookUpIn: (table) => lookUpIn(parts, table),
@@ -409,13 +427,13 @@ function generationDeps(parts: Parts): GenerationDeps {
 }
 
 function endpointsDeps(
-  parts: Parts & Pick<EndpointsDeps, 'top'>,
+  parts: Parts & { readonly top: ReturnType<typeof newTopTalkers> },
   { metricsAddress, formerMetricNames, setupErrors, version }: Settings,
   later: Later,
 ): EndpointsDeps {
   const { active, lane, doctor } = later;
   const { turns, counters, cache, cacheBytesMax, clock, log, listeners, threads, pages, misses, readFile } = parts;
-  return {
+  const deps: EndpointsDeps = {
     ...parts,
     metricsAddress,
     formerMetricNames,
@@ -445,6 +463,9 @@ function endpointsDeps(
       startedAtMs: clock.wallMs(),
     },
   };
+  const { page, pageWish, top } = parts;
+  if (page === null || pageWish === undefined) return deps;
+  return { ...deps, livePage: livePageOf(page, pageWish, { metrics: deps.source, top, active, doctor }) };
 }
 
 function hostDeps(parts: Parts, { setupErrors }: Settings, { readiness }: Endpoints): HostDeps {

@@ -40,7 +40,7 @@ export function controlSockets(calls: SystemCalls | null, random: Random): PathS
 }
 
 /** The parts of the program that commands ask about; functions, because most are made later, or replaced by reloads. */
-export interface ControlledParts {
+interface ControlledParts {
   readonly clock: Clock;
   readonly cache: Cache;
   readonly cacheBytesMax: number;

@@ -7,6 +7,7 @@ import type { BlockConfig, Config, ForwardConfig } from '../config/config.js';
 import { chooseServers, parseResolvConf } from '../config/resolv-conf.js';
 import type { ServeOptions } from '../config/serve-options.js';
 import type { ServerFacts, UpstreamFacts } from '../doctor/facts.js';
+import type { Top } from '../observe/top.js';
 import type { Endpoint } from '../os/network.js';
 import type { UpstreamStats } from '../upstream/endpoint.js';
 import type { QueryCounts } from './recent-counts.js';
@@ -46,8 +47,7 @@ export interface FactsSource extends DoctorFlags {
   readonly upstreams: readonly (readonly UpstreamStats[])[];
   readonly retries: number;
   readonly recent: QueryCounts & { readonly seconds: number };
-  readonly topNames: ServerFacts['topNames'];
-  readonly topClients: readonly string[];
+  readonly talkers: Pick<ReturnType<Top['talkers']>, 'names' | 'clients'>;
   readonly notReady: readonly string[];
   /** Inodes of the UDP sockets at an endpoint; undefined when unknown. */
   readonly socketsAt: (at: Endpoint) => readonly number[] | undefined;
@@ -85,8 +85,8 @@ export function serverFacts(source: FactsSource): ServerFacts {
       nxdomainBelowClusterDomain: recent.nxdomainBelow,
       servfail: recent.servfail,
     },
-    topNames: source.topNames,
-    topClients: source.topClients,
+    topNames: source.talkers.names.map(({ name, count }) => ({ name, count })),
+    topClients: source.talkers.clients.map(({ client }) => client),
     hasAutopath: config.blocks.some(({ directives }) => directives.includes('autopath')),
     notReady: source.notReady,
   };

@@ -7,6 +7,8 @@ import { fetchOver } from '../doctor/fetch.js';
 import { type MinuteRun, startMinuteRun, watchedCodes } from '../doctor/minute.js';
 import { nodeChecks } from '../doctor/node-checks.js';
 import type { SocketsOfHost } from '../host/host.js';
+import { topShownMax } from '../limits.js';
+import type { Top } from '../observe/top.js';
 import type { Log } from '../os/log.js';
 import type { ActiveConfiguration } from './active-configuration.js';
 import { clusterDomainOf, type DoctorFlags, serverFacts } from './doctor-facts.js';
@@ -29,8 +31,8 @@ interface DoctorParts extends Omit<DoctorOutsides, 'facts' | 'fetchText' | 'envi
   active(): Pick<ActiveConfiguration, 'generation' | 'config' | 'isLastRefused'>;
   watching(): Pick<Endpoints, 'readiness'>;
   instance(): { readonly role: 'starting' | 'serving' | 'standing by'; readonly standBys: number };
-  topNames(): ServerFacts['topNames'];
-  topClients(): readonly string[];
+  /** The most frequent names and most active clients. */
+  talkers: Top['talkers'];
   panicked(): void;
 }
 
@@ -108,8 +110,7 @@ function factsOf(settings: DoctorSettings, parts: DoctorParts, now: NowFacts): S
     config,
     upstreams: generation.blocks.map(({ forwards }) => forwards.upstreams()),
     retries: retried.reduce((sum, each) => sum + each, 0),
-    topNames: parts.topNames(),
-    topClients: parts.topClients(),
+    talkers: parts.talkers(topShownMax),
     notReady: parts.watching().readiness.missing,
     readFile: parts.readFile,
   });

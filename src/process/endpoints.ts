@@ -1,4 +1,5 @@
 /** The HTTP pages /health, /ready, /metrics, /top and pprof, and the self-check. Part of the composition root. */
+import { addressesOverlap } from '../config/addresses.js';
 import type { Config } from '../config/config.js';
 import { Query, readQuestion } from '../dns/query.js';
 import { lower } from '../dns/wire.js';
@@ -29,6 +30,8 @@ import type { Log } from '../os/log.js';
 import type { Endpoint, Network } from '../os/network.js';
 import type { Profiler } from '../os/profiler.js';
 import type { Random } from '../os/random.js';
+import type { Page } from '../page/page.js';
+import type { PageSource } from '../page/view.js';
 import { plugins } from '../plugins/registry.js';
 import { fromCounterKey } from '../resolve/zone-plan.js';
 import type { BlockAtWork, Generation } from './generation.js';
@@ -55,9 +58,16 @@ export interface EndpointsDeps {
   readonly metricsAddress: Endpoint | null;
   /** `-metrics-former-names`. */
   readonly formerMetricNames: boolean;
+  /** `-page`, whose port may be taken too; null: off. */
+  readonly livePage?: LivePageAtWork | null;
   selfCheckFailed(): void;
   /** For exceptions in handlers, which are bugs of ours. */
   panicked(): void;
+}
+
+export interface LivePageAtWork extends Pick<Page, 'routes' | 'begin' | 'stop'> {
+  readonly at: Endpoint;
+  readonly source: PageSource;
 }
 
 export interface Endpoints {
@@ -70,7 +80,7 @@ export interface Endpoints {
 const readyWhen = ['listeners', 'interface', 'rules', 'upstream'] as const;
 
 export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
-  const { clock, log, network, random } = deps;
+  const { clock, log, network, random, livePage = null } = deps;
   const readiness = newReadiness(readyWhen, first.ready?.monitor ?? 'until-ready');
   const selfCheck = newSelfCheck({ network, clock, random, ownMark: deps.ownMark }, deps.listeners);
   const { check } = selfCheck;
@@ -102,10 +112,19 @@ export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
     ]);
     await servers.use(wanted);
     const at = deps.metricsAddress;
-    if (at === null || config.metrics.some((each) => each.port === at.port)) return;
-    // As in node-cache, a taken port is a log line here, not a failed start.
-    const why = await servers.openExtra({ at, routes: scrape });
-    if (why !== null) log.error(`-metrics-listen-address: ${why}`);
+    if (at !== null && !config.metrics.some((each) => each.port === at.port)) await openExtra(metricsKey, at, scrape);
+    if (livePage === null) return;
+    const { address, port } = livePage.at;
+    const isTaken = wanted.some((each) => each.at.port === port && addressesOverlap(each.at.address, address));
+    if (isTaken) log.error(`-page: port ${port} is one of the Corefile's; choose another port.`);
+    else await openExtra(pageKey, livePage.at, livePage.routes);
+    livePage.begin(livePage.source);
+  }
+
+  /** As in node-cache, a taken port is a log line here, not a failed start. */
+  async function openExtra(flag: string, at: Endpoint, routes: HttpRoutes): Promise<void> {
+    const why = await servers.openExtra(flag, { at, routes });
+    if (why !== null) log.error(`${flag}: ${why}`);
   }
 
   function routeFailed(error: unknown): void {
@@ -121,6 +140,7 @@ export function newEndpoints(deps: EndpointsDeps, first: Config): Endpoints {
       loopDelay.stop();
       turns?.stop();
       deps.top.stop();
+      livePage?.stop();
       await servers.close();
       // Last, as pages use it.
       selfCheck.stop();
@@ -171,14 +191,14 @@ class Servers {
       await Promise.all(opened.map((key) => this.#close(key)));
       throw error;
     }
-    for (const key of [...this.#open.keys()]) if (!keys.has(key) && key !== extraKey) await this.#close(key);
+    for (const key of [...this.#open.keys()]) if (!keys.has(key) && !extraKeys.includes(key)) await this.#close(key);
   }
 
-  /** Opens the server that no configuration closes, unless it is open; returns why it cannot, or null. */
-  async openExtra(extra: Pages): Promise<string | null> {
-    if (this.#open.has(extraKey)) return null;
+  /** Opens the server of a flag, which no configuration closes, unless it is open; returns why it cannot, or null. */
+  async openExtra(flag: string, extra: Pages): Promise<string | null> {
+    if (this.#open.has(flag)) return null;
     try {
-      this.#open.set(extraKey, await this.#listen(extra));
+      this.#open.set(flag, await this.#listen(extra));
       return null;
     } catch (error) {
       return (error as Error).message;
@@ -213,7 +233,9 @@ class Servers {
   }
 }
 
-const extraKey = '-metrics-listen-address';
+const metricsKey = '-metrics-listen-address';
+const pageKey = '-page';
+const extraKeys = [metricsKey, pageKey];
 
 function endpointKey({ at, routes }: Pages): string {
   return `${at.address} ${at.port} ${Object.keys(routes).sort().join(' ')}`;
@@ -269,14 +291,6 @@ export function newTopTalkers(deps: {
     talkers(countMax: number): ReturnType<Top['talkers']> {
       readSamples();
       return top.talkers(countMax);
-    },
-    names(): ReturnType<Top['names']> {
-      readSamples();
-      return top.names();
-    },
-    clients(): ReturnType<Top['clients']> {
-      readSamples();
-      return top.clients();
     },
     stop: () => timer?.stop(),
   };

@@ -8,7 +8,7 @@ import { dnsPort } from '../config/addresses.js';
 import type { BlockConfig, Config } from '../config/config.js';
 import { chooseServers } from '../config/resolv-conf.js';
 import { rememberedAddresses, waysOf } from '../config/returning.js';
-import { wireToName } from '../dns/names.js';
+import { rcodeName, wireToName } from '../dns/names.js';
 import { Normaliser } from '../dns/normalise.js';
 import { u16 } from '../dns/wire.js';
 import { addressFreeMs, headerBytes } from '../limits.js';
@@ -51,6 +51,8 @@ export interface GenerationDeps extends PluginDeps {
   readonly loops: LoopWatch;
   readonly outages: Outages;
   readonly queryLogOutput: (line: () => string) => void;
+  /** Hears of every failed query, as `errors` does; its name and type are in wire format, and the caller's. */
+  readonly noteFailure?: NoteFailure | undefined;
   /** Filled here; zones of an old generation keep their route while queries use them. */
   readonly routes: WeakMap<ServedZone, Route>;
   readonly resolvConfs: ResolvConfFiles;
@@ -338,6 +340,7 @@ type BlockParts = Pick<BlockAtWork, 'config' | 'forwards' | 'plugins' | 'store'>
 
 function blockOf(parts: BlockParts, errors: ErrorsLog | null, deps: GenerationDeps): BlockAtWork {
   const { config, forwards } = parts;
+  const { noteFailure } = deps;
   const atWork = atWorkOf(parts);
   const tap = newDnstap(config.dnstap, deps);
   const uncached: BlockRoute = {
@@ -351,8 +354,12 @@ function blockOf(parts: BlockParts, errors: ErrorsLog | null, deps: GenerationDe
     make: makeFrom(atWork),
     logQuery: bothTold(newQueryLog(config.log, deps.queryLogOutput), tap === null ? null : tap.answered),
     failed(question, rcode, text) {
+      noteFailure?.(question, rcode, text);
       errors?.failed({ rcode, name: wireToName(question, 0), type: u16(question, question.length - 4), text });
     },
+    answeredBadly:
+      noteFailure &&
+      ((question, rcode, from) => noteFailure(question, rcode, `upstream ${from} answered ${rcodeName(rcode)}`)),
   };
   return {
     ...parts,
@@ -401,6 +408,8 @@ export class CacheWork {
     }
   }
 }
+
+type NoteFailure = (question: Uint8Array, rcode: number, text: string) => void;
 
 interface ResolvConfFiles {
   /** The servers in this file, or why there are none; we serve port 53 on `ownAddresses`. */

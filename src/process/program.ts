@@ -3,7 +3,7 @@
  * after a clean stop, 1 for a failed start, 2 for bad usage or configuration, each with one sentence on stderr.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { availableParallelism, release } from 'node:os';
+import { availableParallelism, hostname, release } from 'node:os';
 import { formatEndpoint } from '../config/addresses.js';
 import { directiveNames } from '../config/block.js';
 import type { CliCommand } from '../config/commands.js';
@@ -45,6 +45,7 @@ import { doctorFlags } from './doctor-facts.js';
 import type { DoctorSettings } from './doctor-run.js';
 import type { EarlySignals } from './early-signals.js';
 import { onExceptions, onSignals, writePidFile } from './lifecycle.js';
+import type { PageWish } from './live-page.js';
 import { networkNamespace, openWorkers, sharedNode } from './shared-sockets.js';
 
 const exitFailed = 1;
@@ -197,7 +198,7 @@ async function serve({ options }: Extract<CliCommand, { kind: 'serve' }>, early:
     doctor: doctorSettings(options),
   };
   const threads = workerCount(options.workers, availableParallelism());
-  const app = await startWith(log, settings, { ...options, threads });
+  const app = await startWith(log, settings, { ...options, threads }, await pageWishOf(options));
   if (app === null) return;
   const absent = absentAddresses(app.endpoints, hostAddresses());
   if (absent.length > 0) log.warn(`waiting for address ${absent.join(', ')}: it is on no interface yet`);
@@ -213,7 +214,12 @@ type MachineOptions = Pick<ServeOptions, 'handoverPath' | 'controlPath' | 'cache
   LaneFlags & { readonly threads: number };
 
 /** Null after it has reported a failed start. */
-async function startWith(log: Logger, settings: Settings, options: MachineOptions): Promise<App | null> {
+async function startWith(
+  log: Logger,
+  settings: Settings,
+  options: MachineOptions,
+  pageWish?: PageWish,
+): Promise<App | null> {
   stayAlive();
   const { threads, handoverPath: path, controlPath, cacheFilePath } = options;
   const random = systemRandom();
@@ -243,6 +249,7 @@ async function startWith(log: Logger, settings: Settings, options: MachineOption
     workers: openWorkers({ threads, system: node }),
     kernelLane: await kernelLaneOf(options, node, { random, log }),
     succession: node.succession,
+    pageWish,
     control: openControl(controlPath, controlSockets(node.calls, random)),
     snapshot: snapshotAt(cacheFilePath, random),
   };
@@ -261,6 +268,20 @@ function checkOpenFiles(config: Config, workers: number): Config {
   const tooFew = tooFewOpenFiles(config, workers, openFilesMax());
   if (tooFew !== null) throw new ListenError(tooFew);
   return config;
+}
+
+/** Its code is loaded only where it is wanted. */
+async function pageWishOf(options: ServeOptions): Promise<PageWish | undefined> {
+  if (options.pageAddress === null) return undefined;
+  const { newPage } = await import('../page/page.js');
+  const { findingsOn } = await import('../config/check.js');
+  const load = loadOptions(options.dnsPort);
+  return {
+    at: options.pageAddress,
+    hostName: hostname(),
+    newPage,
+    findingsOn: (config) => findingsOn(config, load, options),
+  };
 }
 
 /** Its code is loaded only where it is wanted. */

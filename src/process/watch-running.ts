@@ -19,7 +19,7 @@ import { isTerminal, wantsColor } from '../os/terminal.js';
 import { type AskingProgram, failureOf, jsonSchema } from './ask-running.js';
 import { controlSockets } from './control-handlers.js';
 
-export interface WatchingProgram extends AskingProgram {
+interface WatchingProgram extends AskingProgram {
   /** On stderr. */
   complain(line: string): void;
   /** Calls `ended` at Ctrl-C and the like, in place of an end at once. */

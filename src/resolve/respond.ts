@@ -100,6 +100,7 @@ export class Responder {
       route.failed(pending.question, rcodeOf(why), outcome.ok ? unreadable(outcome.from, message) : outcome.text);
       return answerEach(waiters, (waiter) => this.sendFailure(waiter, why));
     }
+    if (outcome.ok && !good && !isStale && made === null) route.answeredBadly?.(pending.question, rcode, outcome.from);
     if (route.sections === 'answer') leaveOnlyAnswers(message);
     const kept = route.keep === null ? null : keeping(message, route.keep.policy, this.#deps.clock.wallMs());
     const isForAll = plan === null || holdsForAll(plan, outcome);

@@ -72,6 +72,8 @@ export interface Route {
   readonly logQuery: ((record: QueryLogRecord) => void) | null;
   /** For the errors log: no upstream's answer could be used. */
   failed(question: Uint8Array, rcode: number, text: string): void;
+  /** Called once when the upstream `from` itself has answered with another rcode than NOERROR and NXDOMAIN. */
+  readonly answeredBadly?: ((question: Uint8Array, rcode: number, from: string) => void) | undefined;
 }
 
 export type Made =

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
-import { type CheckOptions, check, type ConfigFinding, type Report, writeReports } from '../../src/config/check.js';
+import { type CheckOptions, type ConfigFinding, check, type Report, writeReports } from '../../src/config/check.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { CheckOutputOptions } from '../../src/config/serve-options.js';
 import { testOptions } from './options.js';

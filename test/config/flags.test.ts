@@ -47,7 +47,7 @@ test('check writes text or JSON, and nobody else is asked how', () => {
   assert.equal(usage('check', '-o', 'yaml'), '-output "yaml" is unknown; write text or json.');
   assert.equal(
     usage('-o', 'json'),
-    '-output is only for "zerohop check", "zerohop status", "zerohop lookup", "zerohop explain", "zerohop flush", "zerohop tail" and "zerohop top"; remove it.',
+    '-output is only for "zerohop check", "zerohop doctor", "zerohop status", "zerohop lookup", "zerohop explain", "zerohop flush", "zerohop tail" and "zerohop top"; remove it.',
   );
 });
 

@@ -47,7 +47,20 @@ for (const command of commands) {
 
 test('a command that serves takes all flags but those of commands, and check takes all of serving', () => {
   const [serve, check] = [commandNamed('')!, commandNamed('check')!];
-  const askers = ['ask', 'search', 'ndots', 'zone', 'name', 'client', 'rcode', 'slow', 'for', 'once'];
+  const askers = [
+    'ask',
+    'search',
+    'ndots',
+    'zone',
+    'name',
+    'client',
+    'rcode',
+    'slow',
+    'for',
+    'once',
+    'watch',
+    'doctor-name',
+  ];
   assert.deepEqual(
     names.filter((name) => !takes(serve, name)),
     ['output', ...askers, 'strict'],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ConfigError, type Diagnostic, Findings } from '../../src/config/config.js';
-import { expandAll, type Sources, type Written } from '../../src/config/imports.js';
+import { ConfigError, type Diagnostic, Findings, type Written } from '../../src/config/config.js';
+import { expandAll, type Sources } from '../../src/config/imports.js';
 import { corefileTokensMax, importDepthMax } from '../../src/limits.js';
 import { testOptions } from './options.js';
 

@@ -131,7 +131,12 @@ test('a byte order mark and CRLF change nothing but the hash', () => {
   const text = readFileSync(pathOf('standard'), 'utf8');
   const plain = parseConfig(text, 'f', testOptions());
   const windows = parseConfig(`\ufeff${text.replaceAll('\n', '\r\n')}`, 'f', testOptions());
-  assert.deepEqual({ ...windows, sha512: '' }, { ...plain, sha512: '' });
+  assert.deepEqual({ ...windows, sha512: '', pieces: [] }, { ...plain, sha512: '', pieces: [] });
+});
+test('the text is kept as it was read, without what it imports', () => {
+  const text = 'import a\n';
+  const files = { '/etc/a': '. {\nforward . 10.0.0.1\n}\n' };
+  assert.deepEqual(configOf(text, files).pieces, [{ text, file: configOf(text, files).source }]);
 });
 test('the hash is that of the text, and of what it imports', () => {
   const text = '. {\nforward . 10.0.0.1\n}\n';

@@ -42,6 +42,7 @@ test('without flags everything has the documented default', () => {
     healthPort: 8080,
     metricsAddress: { address: '0.0.0.0', port: 9353 },
     formerMetricNames: true,
+    pageAddress: null,
     prometheusAddress: ':9253',
     logFormat: 'auto',
     quiet: false,

@@ -67,8 +67,7 @@ describe('the control client', () => {
   });
 
   test('nobody there, another user and a full socket are one sentence each', async () => {
-    const missing =
-      'no zerohop listens at /run/x.sock; start zerohop, or name the socket of its -control with this flag.';
+    const missing = 'no zerohop listens at /run/x.sock; start zerohop, or give the path of its socket with -control.';
     for (const code of ['ENOENT', 'ENOTDIR', 'ECONNREFUSED']) {
       assert.deepEqual(await refusedWith(code), ['missing', missing]);
     }

@@ -22,7 +22,17 @@ const serving = {
   cached: cache.blocks,
   ...{ nowMs: 1, wallMs: 1, isInKernel: () => false },
 };
-const lane = { isOn: true, why: '', answers: 1, stale: 0, passed: {}, entries: 1, links: 1, linksRefused: 0 };
+const lane = {
+  isOn: true,
+  why: '',
+  answers: 1,
+  stale: 0,
+  denied: 0,
+  passed: {},
+  entries: 1,
+  links: 1,
+  linksRefused: 0,
+};
 const asked = { ok: true, server: '', transport: 'udp', rcode: '', tookMs: 1, records: [] };
 
 const items = {

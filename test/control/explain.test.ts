@@ -116,6 +116,10 @@ test('the outlook is what the cache would do', () => {
   assert.deepEqual(prospect('x.example.', 1, 11_000 + 3_600_000), ['upstream', 'unknown']);
   const [, root] = serving(0).blocks;
   assert.equal(forwardOf(root.config, wireQuestion('a.example.', 1)!)?.from, 'example.');
+  const hosts = newServing(
+    '. {\n    cache\n    template ANY ANY {\n        rcode NXDOMAIN\n    }\n    forward . 192.0.2.1\n}\n',
+  );
+  assert.equal(prospectOf(hosts.serving(0), hosts.listener.table, wireQuestion('a.', 1)!, 0).outlook, 'plugins');
   const only = newServing(corefile.slice(0, corefile.indexOf('. {')));
   const { outlook } = prospectOf(only.serving(0), only.listener.table, wireQuestion('a.test.', 1)!, 0);
   assert.equal(outlook, 'refused');

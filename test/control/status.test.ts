@@ -43,7 +43,17 @@ test('the status has everything, as a value and as text', () => {
 });
 
 test('the kernel lane is off with its reason, or on with its numbers', () => {
-  const lane = { isOn: true, why: '', answers: 1_234, stale: 0, passed: {}, entries: 5, links: 1, linksRefused: 0 };
+  const lane = {
+    isOn: true,
+    why: '',
+    answers: 1_234,
+    stale: 0,
+    denied: 0,
+    passed: {},
+    entries: 5,
+    links: 1,
+    linksRefused: 0,
+  };
   const row = (kernelLane: StatusParts['kernelLane']) =>
     /kernel lane +(.*)/.exec(statusText(statusItem(partsOf({ kernelLane })), { isColored: false }))?.[1];
   assert.equal(row(lane), 'on: 1,234 answers given, 5 entries at 1 interface');

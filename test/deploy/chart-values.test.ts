@@ -98,6 +98,7 @@ const cases: readonly Case[] = [
     gives: /prometheus :9353\n.*"prometheus\.io\/port":"9353".*"\$1:9353".*"targetPort":9353/s,
     beside: ['podMonitor.enabled=true'],
   },
+  { path: 'page', value: '127.0.0.1:9999', gives: /"-page=127\.0\.0\.1:9999"/ },
   { path: 'highAvailability', value: true, gives: /"name":"node-local-dns-standby"/ },
   { path: 'iptablesLegacy', value: true, gives: /"NET_RAW"/ },
   {

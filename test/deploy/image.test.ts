@@ -39,6 +39,12 @@ test('only packages for production, and nothing that runs at installation', () =
   assert.match(install.at(-1)?.text ?? '', /npm ci --omit=dev [^&]*$/);
 });
 
+test('the program is built by the script that also copies the page’s files', () => {
+  const { scripts } = JSON.parse(readFileSync(repositoryPath('package.json'), 'utf8'));
+  assert.match(scripts.build, /tsc -p tsconfig\.json && cp -r src\/page\/static dist\/src\/page\/$/);
+  assert(instructions.some(({ name, text }) => name === 'RUN' && text.startsWith('npm run build && ')));
+});
+
 test('what is copied is there, and not ignored', () => {
   const ignored = readFileSync(repositoryPath('.dockerignore'), 'utf8').split('\n');
   assert(ignored.includes('*'));

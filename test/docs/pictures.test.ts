@@ -35,6 +35,13 @@ test('docs/pictures/doctor.svg shows what the doctor prints of a silent endpoint
   assert.equal(withoutCounts(shown), withoutCounts(printed).trim());
 });
 
+test('docs/pictures/page.png is a picture of a size that a page can carry; npm run page-picture makes it', () => {
+  const png = readFileSync(repositoryPath('docs', 'pictures', 'page.png'));
+  assert.equal(png.toString('latin1', 1, 4), 'PNG');
+  assert.equal(png.readUInt32BE(16), 1400);
+  assert(png.length < 150_000, `${png.length} bytes`);
+});
+
 test('a picture needs nothing from elsewhere, runs nothing, and is small', () => {
   for (const picture of [svg, doctorSvg]) {
     assert(picture.length < 30_000, `${picture.length} bytes`);

@@ -95,6 +95,8 @@ test('without the serving process names through the cache are skipped', async ()
   for (const check of [internalNameCheck, outsideNameCheck]) {
     const findings = await findingsOf(check, { facts: null });
     assert.ok(findings.every(({ verdict }) => verdict === 'skipped'));
+    const elsewhere = await findingsOf(check, { networkNamespace: 'net:[2]' });
+    assert.ok(elsewhere.every(({ verdict, seen }) => verdict === 'skipped' && /namespace/.test(seen)));
   }
 });
 

@@ -36,6 +36,8 @@ test('no address of the cluster DNS', async () => {
   const { verdict, seen } = await findingOf(clusterDnsServiceCheck, 'cluster-dns-service', { flags });
   assert.equal(verdict, 'fail');
   assert.match(seen, /KUBE_DNS_UPSTREAM_SERVICE_HOST is not set/);
+  const own = { flags, facts: { clusterDomain: null } };
+  assert.equal((await findingOf(clusterDnsServiceCheck, 'cluster-dns-service', own)).verdict, 'skipped');
   const byHand = { facts: null, environment: {} };
   assert.equal((await findingOf(clusterDnsServiceCheck, 'cluster-dns-service', byHand)).verdict, 'skipped');
   const inPod = { facts: null, environment: { KUBERNETES_SERVICE_HOST: '10.96.0.1' } };

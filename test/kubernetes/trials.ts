@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type KubernetesObject, ofKind } from '../deploy/kubernetes.js';
 import type { Asked } from './asker.js';
 import { type Cluster, inSeconds, podsWith, type Result, readyPod, timed, until } from './cluster.js';
-import { doctor } from './doctor.js';
+import { doctor, doctorOfUnusedCache } from './doctor.js';
 import { documents } from './documents.js';
 import { dropIn, overlay, overlayWithKernelLane } from './objects.js';
 
@@ -35,6 +35,7 @@ export const trials: readonly Trial[] = [
   { name: 'hangs', work: hangs },
   { name: 'replica', work: replica },
   { name: 'doctor', work: doctor },
+  { name: 'doctor-unused', work: doctorOfUnusedCache },
   { name: 'configmap', work: configMap },
   { name: 'drop-in', work: tryDropIn },
   { name: 'kernel-lane', work: kernelLane },

@@ -68,7 +68,7 @@ test('the kernel’s answers are in the same counters as the spine’s, byte for
   const numbers = worlds.map(({ spine: { context } }) => [...context.counters.zones]);
   assert.deepEqual(numbers[0], numbers[1]);
   assert.equal(kernel.spine.context.counters.total('aaaaSynthesized'), 6);
-  assert.deepEqual([kernel.rounds.answers, kernel.rounds.stale], [15, 0]);
+  assert.deepEqual([kernel.rounds.answers, kernel.rounds.stale, kernel.rounds.denied], [15, 0, 6]);
   // It is really there that they are counted.
   const base = kernel.spine.context.counters.zoneBase(kernel.spine.zone('.').ordinal);
   assert.equal(numbers[0][base + zonePlaces.requests + countedType(28)], 6);

@@ -80,6 +80,17 @@ describe('http', () => {
     assert.equal(metrics.headers['content-type'], 'text/plain; version=0.0.4');
   });
 
+  it('tells routes method and Host, and sends the headers that they give', async () => {
+    const server = await start({
+      '/who': async ({ method, host }) => ({ status: 200, body: `${method} ${host}`, headers: { 'X-Own': 'yes' } }),
+    });
+    const { port } = server.local;
+    const { body, headers } = await ask(server, '/who', 'PUT');
+    assert.deepEqual([body, headers['x-own']], [`PUT 127.0.0.1:${port}`, 'yes']);
+    const without = await raw(server, 'GET /who HTTP/1.0\r\n\r\n');
+    assert.match(without, /\r\n\r\nGET $/);
+  });
+
   it('knows no other path', async () => {
     const server = await start(routes);
     for (const path of ['/', '/healthy', '/health/', '/HEALTH', '/toString', '/__proto__', '/%2e%2e/health']) {

@@ -7,7 +7,7 @@ import type { HttpAnswer } from '../../src/observe/http.js';
 import { newPprof } from '../../src/observe/pprof.js';
 import { ManualClock } from '../simulation/clock.js';
 
-const nobody = { remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
+const nobody = { method: 'GET', host: '', remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
 
 function newFixture(
   heap: () => Readable = () => Readable.from([Buffer.from('{"snapshot":'), Buffer.from('{}}')]),

@@ -46,6 +46,7 @@ export const kernelLane: KernelLaneNumbers = {
   why: '',
   answers: 12,
   stale: 2,
+  denied: 3,
   passed: { shape: 1, missed: 2, expired: 3, refresh: 4, stranger: 5, large: 6, failed: 7 },
   entries: 8,
   links: 9,

@@ -6,7 +6,7 @@ import { topCountersMax, topShownMax, topWindowMs } from '../../src/limits.js';
 import { SpaceSaving, Top } from '../../src/observe/top.js';
 import { ManualClock } from '../simulation/clock.js';
 
-const nobody = { remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
+const nobody = { method: 'GET', host: '', remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
 
 /** Name and type as they are on the wire, a character a byte. */
 const question = (name: string, type: 'A' | 'AAAA' = 'A'): string =>
@@ -34,17 +34,6 @@ describe('Top', () => {
     const { about, names, clients } = page();
     assert.match(about, /One packet in 16\.0 was sampled.* The kernel has answered 1000, which are in names only\.$/);
     assert.deepEqual([names[0].count, clients[0].count], [1_016, 16]);
-  });
-
-  it('tells names and clients to the program itself', () => {
-    const { top } = newFixture();
-    top.seen(question('web.example.'), '10.244.0.7', 16);
-    top.seen(question('db.example.', 'AAAA'), '10.244.0.8', 32);
-    assert.deepEqual(top.names(), [
-      { name: 'db.example.', count: 32 },
-      { name: 'web.example.', count: 16 },
-    ]);
-    assert.deepEqual(top.clients(), ['10.244.0.8', '10.244.0.7']);
   });
 
   it('lists names with their types, and clients, the most frequent first, with what may be wrong with a count', async () => {

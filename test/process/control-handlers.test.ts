@@ -313,7 +313,7 @@ test('a command says in one sentence that nobody is there', async () => {
   const program = { environment: { ZEROHOP_IO: 'portable' }, print: () => assert.fail('nothing is printed') };
   assert.deepEqual(await askRunning(program, { command: 'status' }, options), {
     exitCode: 1,
-    sentence: `no zerohop listens at ${path}; start zerohop, or name the socket of its -control with this flag.`,
+    sentence: `no zerohop listens at ${path}; start zerohop, or give the path of its socket with -control.`,
   });
   const sockets = controlSockets(null, systemRandom());
   const listener = await sockets.listen(path, () => ({ data() {}, ended() {}, closed() {} }));

@@ -36,8 +36,7 @@ function processOn(links: string, changed: Partial<DoctorSettings> = {}) {
       active: () => ({ generation, config: generation.config, isLastRefused: false }),
       watching: () => ({ readiness: { missing: ['upstream'] } as never }),
       instance: () => ({ role: state.role, standBys: 1 }),
-      topNames: () => [],
-      topClients: () => ['10.244.0.7'],
+      talkers: () => ({ names: [], clients: [{ client: '10.244.0.7' }] }) as never,
       panicked: () => void state.panics++,
     },
   );

@@ -14,7 +14,7 @@ import { ManualClock } from '../simulation/clock.js';
 import { seededRandom } from '../simulation/random.js';
 import { newGenerationFixture } from './generation-fixture.js';
 
-const nobody = { remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
+const nobody = { method: 'GET', host: '', remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
 
 function wordsOf(address: string): Int32Array {
   const bytes = new Uint8Array(32);

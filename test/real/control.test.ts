@@ -8,7 +8,8 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { controlConnectionsMax } from '../../src/limits.js';
+import { setTimeout as pause } from 'node:timers/promises';
+import { controlConnectionsMax, keeperPeriodMs } from '../../src/limits.js';
 import { eventually, type Finished, needs, run, start } from './commands.js';
 import { newSpot, type Spot } from './several.js';
 import { entry, ioPath } from './zerohop.js';
@@ -110,34 +111,40 @@ describe('a running zerohop', () => {
   });
 
   test('clients that are broken, silent or too many cost nothing and are told', async () => {
-    const connected = async (): Promise<Socket> => {
+    const sockets = new Set<Socket>();
+    let isHolding = true;
+    /** Takes a place, and another one when it is closed. */
+    const hold = (): void => {
       const socket = connect(spot.controlPath);
+      sockets.add(socket);
       socket.on('error', () => {});
-      await new Promise<void>((resolve) => socket.once('connect', resolve));
-      return socket;
+      socket.on('close', () => {
+        sockets.delete(socket);
+        if (isHolding) hold();
+      });
+      socket.resume();
     };
-    const broken = await connected();
-    broken.end('not even JSON\n');
-    const cut = await connected();
-    cut.write('{"command":');
-    cut.destroy();
-    const silent: Socket[] = [];
-    for (let more = controlConnectionsMax; more > 0; more--) silent.push(await connected());
-    await refuses(
-      spot.controlPath,
-      /^zerohop: 16 commands are asking this instance already; end one of them, or try again\.$/m,
-    );
-    await eventually('the silent ones are closed', async () =>
-      (await asks('status')).status === 0 ? true : undefined,
-    );
-    for (const socket of silent) socket.destroy();
+    for (const said of ['not even JSON\n', '{"command":']) {
+      const broken = connect(spot.controlPath);
+      broken.on('error', () => {});
+      broken.end(said);
+    }
+    for (let more = controlConnectionsMax; more > 0; more--) hold();
+    const busy = /^zerohop: 16 commands are asking this instance already; end one of them, or try again\.\n$/;
+    await eventually('it is too busy', async () => {
+      const { status, stderr } = await asks('status');
+      return status === 1 && busy.test(stderr) ? true : undefined;
+    });
+    isHolding = false;
+    for (const socket of sockets) socket.destroy();
+    await eventually('there is room again', async () => ((await asks('status')).status === 0 ? true : undefined));
   });
 });
 
 describe('a socket with which something is wrong', () => {
   test('nobody is there, or nobody any more', async () => {
     const missing =
-      /^zerohop: no zerohop listens at \S+; start zerohop, or name the socket of its -control with this flag\.$/m;
+      /^zerohop: no zerohop listens at \S+; start zerohop, or give the path of its socket with -control\.$/m;
     await refuses(join(folder, 'nobody.sock'), missing);
     for (const argv of [
       ['lookup', 'a'],
@@ -228,6 +235,9 @@ describe('a socket with which something is wrong', () => {
   });
 });
 
+/** The serving instance tells its stand-bys so often what it has cached and dropped. */
+const passesNews = (): Promise<void> => pause(2 * keeperPeriodMs);
+
 // Without threads there is no hand-over.
 test('across an upgrade the instance that serves answers', { skip: ioPath === 'portable' }, async () => {
   const spot = await newSpot();
@@ -238,11 +248,19 @@ test('across an upgrade the instance that serves answers', { skip: ioPath === 'p
     const status = async () => JSON.parse((await zerohop(spot.controlPath, 'status', '-o', 'json')).stdout);
     await eventually('it has the path', async () => ((await status()).pid === second.program.pid ? true : undefined));
     assert.deepEqual([(await status()).role, (await status()).standBys], ['serving', 1]);
+    const lookup = async (...words: string[]) =>
+      JSON.parse((await zerohop(spot.controlPath, 'lookup', ...words, '-o', 'json')).stdout).homes[0].entries.length;
+    for (const name of ['kept.corpus.test', 'flushed.corpus.test']) await lookup('-ask', name);
+    // The stand-by has the news of a second ago.
+    await passesNews();
+    assert.equal((await zerohop(spot.controlPath, 'flush', 'flushed.corpus.test')).status, 0);
+    await passesNews();
     await second.stop();
     await eventually('the first has it again', async () => {
       const { status: code, stdout } = await zerohop(spot.controlPath, 'status', '-o', 'json');
       return code === 0 && JSON.parse(stdout).pid === first.program.pid ? true : undefined;
     });
+    assert.deepEqual([await lookup('kept.corpus.test'), await lookup('flushed.corpus.test')], [1, 0]);
     await first.stop();
     assert.equal(existsSync(spot.controlPath), false);
   } finally {

@@ -29,8 +29,9 @@ test('npm pack takes what runs and what explains it, and nothing else', { skip: 
   const expected = ['dist/', 'deploy/', 'docs/', 'CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json'];
   assert.deepEqual([...folders].sort(), expected.sort());
   assert.ok(paths.includes(manifest.bin.zerohop) && paths.includes('dist/src/process/worker.js'));
+  assert.ok(paths.includes('dist/src/page/static/page.html'));
   assert.deepEqual(
-    paths.filter((path) => path.startsWith('dist/') && !/^dist\/src\/.*\.js$/u.test(path)),
+    paths.filter((path) => path.startsWith('dist/') && !/^dist\/src\/(?:.*\.js|page\/static\/\w+\.\w+)$/u.test(path)),
     [],
   );
   assert.ok(!existsSync(repositoryPath('.npmignore')), 'package.json lists what goes in');

@@ -12,6 +12,7 @@ import { answerFromTemplates, compileTemplates } from '../../src/plugins/templat
 import {
   type Changer,
   type GuardQuery,
+  type GuardVerdict,
   guardFrom,
   type Made,
   type MakeQuery,
@@ -19,7 +20,6 @@ import {
   type Next,
   planFrom,
   type QueryPlan,
-  type GuardVerdict,
 } from '../../src/resolve/route.js';
 import type { WorkerContext } from '../../src/resolve/worker-context.js';
 import type { Outcome } from '../../src/upstream/ask.js';

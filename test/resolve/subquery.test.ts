@@ -5,7 +5,7 @@ import { byTemplate, overTcp, overUdp } from '../../src/counters.js';
 import { subquestionsMax } from '../../src/limits.js';
 import type { Pending } from '../../src/resolve/pending.js';
 import type { MadeSource } from '../../src/resolve/respond.js';
-import type { Made, Route, Step, GuardVerdict } from '../../src/resolve/route.js';
+import type { GuardVerdict, Made, Route, Step } from '../../src/resolve/route.js';
 import { followUp, judged, lookUpFor, lookUpIn, mayWaitFor, subqueryIn } from '../../src/resolve/subquery.js';
 import type { Outcome, Request } from '../../src/upstream/ask.js';
 import { type Decoded, podClient, query } from './context-fixture.js';

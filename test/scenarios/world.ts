@@ -21,6 +21,7 @@ import { checkLogFormat } from '../../src/observe/log-format.js';
 import { newSetupErrors } from '../../src/observe/process-numbers.js';
 import type { RunCommand } from '../../src/os/commands.js';
 import type { Endpoint } from '../../src/os/network.js';
+import { newPage } from '../../src/page/page.js';
 import { type App, startApp } from '../../src/process/app.js';
 import type { OpenControl } from '../../src/process/control-handlers.js';
 import { loadOptions } from '../resolve/context-fixture.js';
@@ -30,8 +31,9 @@ import { MemoryNetwork } from '../simulation/network.js';
 import { seededRandom } from '../simulation/random.js';
 import { Upstream } from '../simulation/upstream.js';
 
-const nobody = { remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
+const nobody = { method: 'GET', host: 'localhost', remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
 
+const pageAddress: Endpoint = { address: '127.0.0.1', port: 9254 };
 export const server: Endpoint = { address: '169.254.20.10', port: 53 };
 export const clusterDns: Endpoint = { address: '10.96.0.10', port: 53 };
 export const outsideDns: Endpoint = { address: '192.0.2.53', port: 53 };
@@ -60,6 +62,8 @@ export interface WorldOptions {
   /** The node's programs, and what is wanted of them; without them the node is left as it is. */
   readonly run?: RunCommand;
   readonly host?: HostOptions;
+  /** With the live page at 127.0.0.1:9254. */
+  readonly page?: 'on';
   /** Gets what commands may ask; without it there is no control socket. */
   readonly control?: OpenControl;
 }
@@ -133,6 +137,7 @@ export async function newWorld(options: WorldOptions = {}): Promise<World> {
     readPieces: async (path: string) => piecesOf(files.get(path)),
     control: options.control,
     look: { stat: (path: string) => files.get(path), digest: (path: string) => files.get(path) },
+    pageWish: options.page && { at: pageAddress, hostName: 'node-a', newPage, findingsOn: () => [] },
   };
   const setupErrors = newSetupErrors();
   const understand = { ...loadOptions, files: inMemory(files), checkLogFormat };

@@ -10,7 +10,7 @@ import { byAcl } from '../../counters.js';
 import { closestZone } from '../../dns/names.js';
 import { askedBy } from '../../dns/query.js';
 import { rcodeNoError, rcodeRefused } from '../../dns/wire.js';
-import type { AccessQuery, Guard, PluginAtWork, GuardVerdict } from '../../resolve/route.js';
+import type { AccessQuery, Guard, GuardVerdict, PluginAtWork } from '../../resolve/route.js';
 import { edeBlocked, edeFiltered } from '../../resolve/worker-context.js';
 
 /** A verdict's count for one zone on one server; `zone` is the acl's, and empty for `allow`. */

@@ -24,7 +24,7 @@ import { iptablesChains, iptablesJumps, iptablesRules, nftablesRules, type Proxi
 import type { Pages } from './pages-program.js';
 import { retell } from './retelling.js';
 
-export const proxies = ['iptables-nft', 'iptables-legacy', 'nftables'] as const;
+export const proxies = ['iptables-nft', 'iptables-legacy', 'nftables 1.31', 'nftables 1.36'] as const;
 /** In which way kube-proxy's rules are written. */
 export type ProxyKind = (typeof proxies)[number];
 
@@ -144,7 +144,7 @@ export class Cluster {
     await made.#wire();
     await made.#startServers();
     await made.on(made.node, `sysctl -q -w net.ipv4.ip_forward=1`);
-    if (proxy !== 'nftables') await made.#restore(iptablesJumps);
+    if (!proxy.startsWith('nftables')) await made.#restore(iptablesJumps);
     await made.proxyTo(made.healthyServices());
     return made;
   }
@@ -166,9 +166,9 @@ export class Cluster {
   async proxyTo(services: readonly ProxiedService[]): Promise<void> {
     const former = iptablesChains(this.#services);
     this.#services = services;
-    if (this.proxy === 'nftables') {
+    if (this.proxy.startsWith('nftables')) {
       const path = join(this.node.folder, 'kube-proxy.nft');
-      writeFileSync(path, nftablesRules(services));
+      writeFileSync(path, nftablesRules(services, this.proxy === 'nftables 1.36' ? '1.36' : '1.31'));
       await output(this.node.command('nft', '-f', path));
     } else await this.#restore(iptablesRules(services, former));
     // As kube-proxy does for UDP when endpoints change.
@@ -396,7 +396,7 @@ export class Cluster {
       places.map(async (place) => this.#knots.set(place.address, await startKnot(this.node, place, clusterZones))),
     );
     for (const address of [near, far]) this.coreDnsTells(address);
-    this.kubeProxyTells(this.proxy === 'nftables' ? 'nftables' : 'iptables');
+    this.kubeProxyTells(this.proxy.startsWith('nftables') ? 'nftables' : 'iptables');
     const coreDns = (address: string): string[] =>
       [9153, 8080, 8181].flatMap((port) => [`${address}:${port}`, this.#pagesPath(address)]);
     const serving = [

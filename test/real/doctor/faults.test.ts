@@ -1,7 +1,8 @@
 /**
  * `zerohop doctor` against real faults: a node, pods of the cluster DNS, kube-proxy's rules and a resolver in namespaces.
- * Each fault is made, found with the right code and remedy, and nothing else is; mended, it is gone, since the run for
- * the next fault finds only that one. Several clusters at once, because the doctor mostly waits.
+ * Each fault is made, found with the right code and remedy, and nothing else is; mended, it is gone: the run for the next
+ * fault finds only that one, and the last run, on a healthy node, finds nothing. Several clusters at once, because the
+ * doctor mostly waits.
  */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
@@ -33,6 +34,9 @@ interface Setup {
   readonly healthy?: Pretence;
 }
 
+/** What depends on how kube-proxy writes its rules, besides a healthy node. */
+const ofRules = serviceFaults.filter(({ finds }) => finds[0] !== 'single-endpoint' && finds[0] !== 'session-affinity');
+
 const setups: Readonly<Record<string, Setup>> = {
   'kube-proxy in iptables-nft: endpoints and firewalls': {
     proxy: 'iptables-nft',
@@ -42,8 +46,9 @@ const setups: Readonly<Record<string, Setup>> = {
     proxy: 'iptables-nft',
     faults: [...serviceFaults, ...linkFaults],
   },
-  'kube-proxy in iptables-legacy': { proxy: 'iptables-legacy', faults: [...serviceFaults, ...trackingFaults] },
-  'kube-proxy in nftables': { proxy: 'nftables', faults: [...serviceFaults, ...questionFaults] },
+  'kube-proxy in iptables-legacy': { proxy: 'iptables-legacy', faults: [...ofRules, ...trackingFaults] },
+  'kube-proxy in nftables, 1.31': { proxy: 'nftables 1.31', faults: [...ofRules, ...questionFaults] },
+  'kube-proxy in nftables, 1.36; CoreDNS': { proxy: 'nftables 1.36', faults: [...ofRules.slice(1), ...coreDnsFaults] },
   'kube-proxy in IPVS mode, as far as its files tell': {
     proxy: 'iptables-nft',
     faults: ipvsFaults,
@@ -51,7 +56,6 @@ const setups: Readonly<Record<string, Setup>> = {
     healthy: healthyIpvs,
   },
   resolvers: { proxy: 'iptables-nft', faults: resolverFaults },
-  CoreDNS: { proxy: 'nftables', faults: coreDnsFaults },
   'how zerohop was started': { proxy: 'iptables-nft', faults: startFaults },
   'several at once': { proxy: 'iptables-legacy', faults: pairsOfFaults },
 };
@@ -76,7 +80,6 @@ async function eachFault(t: TestContext, { proxy, faults, into, healthy }: Setup
   const cluster = await inTurn(() => Cluster.make(proxy));
   try {
     await inTurn(() => (into === undefined ? cluster.startZerohop() : into(cluster)));
-    await t.test('a healthy node: nothing is wrong', async () => assertHealthy(await cluster.doctor(healthy)));
     for (const fault of faults) {
       await t.test(fault.name, async () => {
         await fault.make(cluster);
@@ -87,7 +90,7 @@ async function eachFault(t: TestContext, { proxy, faults, into, healthy }: Setup
         }
       });
     }
-    await t.test('mended: nothing is wrong', async () => assertHealthy(await cluster.doctor(healthy)));
+    await t.test('all is mended: nothing is wrong', async () => assertHealthy(await cluster.doctor(healthy)));
   } finally {
     await cluster.remove();
   }
@@ -113,6 +116,8 @@ function assertFound(seen: Diagnosis, { finds, says, helps, informs = [] }: Faul
 }
 
 function shown({ findings }: Diagnosis): string {
-  const faults = findings.filter(({ verdict, code }) => !['ok', 'skipped'].includes(verdict) || code === 'not-looked-at');
+  const faults = findings.filter(
+    ({ verdict, code }) => !['ok', 'skipped'].includes(verdict) || code === 'not-looked-at',
+  );
   return faults.map(({ verdict, code, seen, command }) => `${verdict} ${code}: ${seen}\n  ${command}`).join('\n');
 }

@@ -1,5 +1,5 @@
 /**
- * The rules of kube-proxy as text: of 1.28 in iptables mode and of 1.31 in nftables mode, with the chains, comments and
+ * The rules of kube-proxy as text: of 1.28 in iptables mode, of 1.31 and of 1.36 in nftables mode, with the chains, comments and
  * matches that those versions write, for the Services of the cluster DNS. What a test gets is what a node has, so the
  * doctor reads it, and packets go the way that it describes.
  */
@@ -159,8 +159,10 @@ function natOf(
   };
 }
 
+export type NftablesVersion = '1.31' | '1.36';
+
 /** Input of `nft -f`: the whole table in place of the one that is there. */
-export function nftablesRules(services: readonly ProxiedService[]): string {
+export function nftablesRules(services: readonly ProxiedService[], version: NftablesVersion): string {
   const served = services.filter(({ endpoints }) => endpoints.length > 0);
   const rejected = services.filter(({ endpoints }) => endpoints.length === 0);
   const elements = (all: readonly string[]): string =>
@@ -192,7 +194,7 @@ ${elements(leads)}  }
     comment "vmap to drop or reject packets to services with no endpoints"
 ${elements(rejects)}  }
 ${nftablesFrame}
-${served.flatMap((one) => ports.map((port) => nftablesChains(one, port))).join('\n')}
+${served.flatMap((one) => ports.map((port) => nftablesChains(one, port, version))).join('\n')}
 }
 `;
 }
@@ -279,7 +281,11 @@ function serviceChain({ name }: ProxiedService, { port, protocol }: ServicePort)
   return `service-${hashOf(`${name}:${port}${protocol}`, 8)}-${name}/${protocol}/${port}`;
 }
 
-function nftablesChains(service: ProxiedService, { port, protocol, number }: ServicePort): string {
+function nftablesChains(
+  service: ProxiedService,
+  { port, protocol, number }: ServicePort,
+  version: NftablesVersion,
+): string {
   const { name, clusterIp, endpoints, affinity } = service;
   const remembers = affinity === 'ClientIP';
   const own = endpoints.map((address) => {
@@ -303,9 +309,15 @@ ${remembers ? `    update @affinity-${suffix} { ip saddr }\n` : ''}    meta l4pr
   );
   const found = own.map(({ suffix }) => `    ip saddr @affinity-${suffix} goto endpoint-${suffix}\n`);
   const all = own.map(({ suffix }, index) => `${index} : goto endpoint-${suffix}`);
-  return `${(remembers ? sets : []).join('')}${chains.join('')}  chain ${serviceChain(service, { port, protocol, number })} {
+  // From 1.36 on endpoints have chains of their own only where clients stay with them.
+  const isFlat = version === '1.36' && !remembers;
+  const destinations = endpoints.map((address, index) => `${index} : ${address} . ${number}`);
+  const choice = isFlat
+    ? `meta l4proto ${protocol} dnat ip to numgen random mod ${own.length} map { ${destinations.join(', ')} }`
+    : `numgen random mod ${own.length} vmap { ${all.join(', ')} }`;
+  return `${(remembers ? sets : []).join('')}${isFlat ? '' : chains.join('')}  chain ${serviceChain(service, { port, protocol, number })} {
     ip daddr ${clusterIp} ${protocol} dport ${number} ip saddr != ${podNetwork} jump mark-for-masquerade
-${(remembers ? found : []).join('')}    numgen random mod ${own.length} vmap { ${all.join(', ')} }
+${(remembers ? found : []).join('')}    ${choice}
   }`;
 }
 

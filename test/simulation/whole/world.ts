@@ -31,7 +31,7 @@ import { Book } from './said.js';
 import { describe, nameOf, questionIn } from './telling.js';
 import { SimulatedUpstream } from './upstreams.js';
 
-const nobody = { remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
+const nobody = { method: 'GET', host: '', remote: { address: '', port: 0 }, local: { address: '', port: 0 } };
 
 /** An answer that came in by an older configuration may be kept by a newer one. */
 const takenInWithinMs = latestMs;

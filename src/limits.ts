@@ -627,12 +627,18 @@ export const doctorChecksAtOnce = 8;
 /** Endpoints of a Service that are asked; each takes six questions. */
 export const doctorEndpointsMax = 16;
 export const doctorTriesPerEndpoint = 3;
+/** After a timeout, for what has come meanwhile to a process that was not scheduled. */
+export const doctorGraceMs = 50;
 /** At once, to a Service that seems silent while only some of its endpoints are: by chance all go to those of half. */
 export const doctorTriesAtLast = 8;
 /** Pairs of A and AAAA from one socket: of a race that loses one in a hundred they show more than half. */
 export const doctorPairsMax = 100;
 /** Pairs in flight; with fewer the sockets do not race, with more a small resolver may drop some by itself. */
 export const doctorPairsAtOnce = 10;
+/** Late is not lost: a pod asks again after 5 s only. */
+export const doctorPairsWaitMs = 3_000;
+/** The next pairs do not wait longer for late ones. */
+export const doctorPairsNextMs = 300;
 /** With fewer pairs no loss says nothing. */
 export const doctorPairsLeast = 20;
 /** Questions that the pairs leave for checks that run beside them. */
@@ -694,4 +700,11 @@ assert(askAgainAfterMs + askAgainNextMs < queryDeadlineMs, 'two lost packets lea
 assert(upstreamsPerForwardMax + learnedAddressesMax <= 30);
 assert(askAgainLeast > connectionInflightMax, 'a dead connection can be replaced at any time');
 assert(doctorTriesPerEndpoint * doctorAnswerMs + doctorCountersApartMs + 2 * doctorFetchMs < doctorRunMs);
+assert(
+  doctorTriesPerEndpoint * doctorAnswerMs +
+    (doctorPairsMax / doctorPairsAtOnce) * doctorPairsNextMs +
+    doctorPairsWaitMs <
+    doctorRunMs,
+  'the pairs come to an end',
+);
 assert(2 * doctorTriesPerEndpoint * doctorEndpointsMax < doctorQuestionsMax, 'every endpoint can be asked');

@@ -2,9 +2,9 @@
 import { formatEndpoint } from '../config/addresses.js';
 import { FrameReader, frameHeaderBytes } from '../dns/frame.js';
 import { rcodeName } from '../dns/names.js';
-import { ownQuery } from '../dns/own-queries.js';
+import { isReplyTo, ownQuery } from '../dns/own-queries.js';
 import { type RecordText, recordTexts } from '../dns/record-text.js';
-import { flagQr, flagTc, messageFlags, messageId, messageRcode, setU16 } from '../dns/wire.js';
+import { flagTc, messageFlags, messageRcode, setU16 } from '../dns/wire.js';
 import { headerBytes, listenerAnswerMs, lookupRecordsMax, udpBytesDefault } from '../limits.js';
 import { isWildcard } from '../os/addresses.js';
 import type { Clock } from '../os/clock.js';
@@ -69,7 +69,7 @@ function askOverUdp({ network, clock }: ListenerAskDeps, at: Endpoint, query: Ui
   return new Promise((resolve) => {
     const socket = network.connectDatagrams(at, {
       datagram(bytes) {
-        if (isAnswerOf(bytes, query)) done(Uint8Array.from(bytes));
+        if (isReplyTo(bytes, query)) done(Uint8Array.from(bytes));
       },
       error: (error) => done({ why: error.message }),
     });
@@ -96,7 +96,7 @@ function askOverTcp({ network, clock }: ListenerAskDeps, at: Endpoint, query: Ui
       },
       data: (bytes) =>
         reader.push(bytes, (message) => {
-          if (isAnswerOf(message, query)) done(Uint8Array.from(message));
+          if (isReplyTo(message, query)) done(Uint8Array.from(message));
         }),
       ended: () => done({ why: 'it closed the connection' }),
       closed: (error) => done({ why: error?.message ?? 'it closed the connection' }),
@@ -112,9 +112,3 @@ function askOverTcp({ network, clock }: ListenerAskDeps, at: Endpoint, query: Ui
 }
 
 const tooLate = { why: `nothing came within ${listenerAnswerMs / 1_000} s` };
-
-function isAnswerOf(message: Uint8Array, query: Uint8Array): boolean {
-  return (
-    message.length >= headerBytes && messageId(message) === messageId(query) && (messageFlags(message) & flagQr) !== 0
-  );
-}

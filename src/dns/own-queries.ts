@@ -12,8 +12,12 @@ import {
   atQuestions,
   flagAd,
   flagCd,
+  flagQr,
   flagRd,
+  messageFlags,
+  messageId,
   setU16,
+  skipName,
   typeOpt,
   u16,
 } from './wire.js';
@@ -37,6 +41,14 @@ export function ownQuery({ question, recursionDesired, checkingDisabled, dnssecO
   setU16(packet, end + 3, 0xffff);
   packet[end + 7] = dnssecOk ? 0x80 : 0;
   return packet;
+}
+
+/** Whether a message is a reply to this query of ours: the same id and the same question, byte for byte. */
+export function isReplyTo(message: Uint8Array, query: Uint8Array): boolean {
+  const questionEnd = skipName(query, headerBytes, query.length) + 4;
+  if (message.length < questionEnd || messageId(message) !== messageId(query)) return false;
+  if ((messageFlags(message) & flagQr) === 0 || u16(message, atQuestions) !== 1) return false;
+  return query.subarray(headerBytes, questionEnd).every((byte, index) => message[headerBytes + index] === byte);
 }
 
 const opcodeStatus = 2;

@@ -17,7 +17,7 @@ export const askedCheck: Check = {
     if (facts === null) return [skippedFinding(code, noFacts)];
     if (facts.role !== 'serving') return [skippedFinding(code, 'another instance serves this node')];
     const { queries, seconds } = facts.recent;
-    if (queries > 0) return [onlyTheNode(outsides) ?? fineFinding(code, whoAsks(facts))];
+    if (queries > 0) return [onlyTheNode(outsides) ?? hardlyAnybody(facts) ?? fineFinding(code, whoAsks(facts))];
     if (seconds < quietSecondsLeast)
       return [skippedFinding(code, `zerohop has served for ${Math.round(seconds)} s only`)];
     const away = otherNetwork(outsides);
@@ -49,6 +49,25 @@ function onlyTheNode({ facts, network }: DoctorOutsides): Finding | null {
     verdict: 'info',
     seen: `${whoAsks(facts)}, as far as sampled all of them from this node itself`,
     meaning: 'The node and the doctor ask this cache, and no pod of the pod network was seen.',
+    command: 'kubectl get pods -A -o wide --field-selector spec.nodeName=NODE',
+  };
+}
+
+/** Fewer than one query a minute: each run of the doctor asks a few names through the cache. */
+function isHardlyAsked({ recent: { queries, seconds } }: ServerFacts): boolean {
+  return queries * 60 < seconds;
+}
+
+/** Too few for the sample of clients, which would tell pods from the node. */
+function hardlyAnybody(facts: ServerFacts): Finding | null {
+  const isSampled = (facts.topClients ?? []).length > 0;
+  if (isSampled || facts.recent.seconds < quietSecondsLeast || !isHardlyAsked(facts)) return null;
+  return {
+    code: 'nobody-asks',
+    verdict: 'info',
+    seen: `${whoAsks(facts)}, fewer than one a minute`,
+    meaning:
+      'They may be those of the doctor itself. If this node has pods that are at work, they do not use this cache.',
     command: 'kubectl get pods -A -o wide --field-selector spec.nodeName=NODE',
   };
 }
@@ -101,7 +120,7 @@ function flowFindings(
   const pods = [...flows].sort(([, one], [, other]) => other - one).map(([address]) => address);
   const total = [...flows.values()].reduce((sum, count) => sum + count, 0);
   const seen = `${howMany(total, 'tracked flow')} from ${howMany(flows.size, 'pod')} to ${service}:${dnsPort}: ${someOf(pods)}`;
-  if (isOurs || facts.recent.queries === 0) {
+  if (isOurs || isHardlyAsked(facts)) {
     return [
       {
         code: 'bypassed',
@@ -109,7 +128,7 @@ function flowFindings(
         seen,
         meaning: isOurs
           ? `These queries are tracked and go to the cluster DNS, though ${service} is ours: a rule before our NOTRACK rules takes the packets.`
-          : 'These pods do not use this cache, and nobody else does.',
+          : 'These pods do not use this cache, and hardly anybody else does.',
         command: isOurs ? 'iptables-save -c -t raw' : `kubectl get pods -A -o wide | grep -F ${pods[0]}`,
       },
       fineFinding('old-pods', isOurs ? `${service} is in -localip` : 'no pod asks this cache yet'),

@@ -271,8 +271,9 @@ function stubForward(address: string, stubs: readonly string[]): Finding {
     code: 'coredns-forwards-to-stub',
     verdict: 'fail',
     seen: `CoreDNS at ${address} forwards to ${someOf(stubs)}, which inside its pod is itself`,
-    meaning: "Its node's resolv.conf lists a stub resolver of the node. Names outside the cluster go round and fail.",
-    command:
-      'on its node: resolvConf: /run/systemd/resolve/resolv.conf in the KubeletConfiguration; then delete the pod',
+    meaning:
+      "Its node's resolv.conf lists a stub resolver of the node; names outside the cluster go round and fail. Set resolvConf: " +
+      '/run/systemd/resolve/resolv.conf in the KubeletConfiguration of that node, then delete the pod.',
+    command: `kubectl get pods -A -o wide | grep ${address}`,
   };
 }

@@ -3,15 +3,15 @@
  * pods send them, and the counters of the kernel that say where packets went.
  */
 import {
-  doctorAnswerMs,
   doctorFileBytesMax,
   doctorPairsAtOnce,
   doctorPairsLeast,
   doctorPairsMax,
+  doctorPairsWaitMs,
   doctorQuestionsSpare,
 } from '../limits.js';
 import type { Check, DoctorOutsides, Finding } from './check.js';
-import { noClusterDns } from './check-service.js';
+import { noClusterDns, nodeName } from './check-service.js';
 import {
   clusterDnsAnswersOf,
   clusterDnsOf,
@@ -53,7 +53,7 @@ const pairsSeen = oncePerRun(async (outsides): Promise<PairsSeen> => {
   const { domain } = await domainOfCluster(outsides);
   const name = kubernetesName(domain);
   const before = await lossesNow(outsides);
-  const wish = { server: at, name, pairs, atOnce: doctorPairsAtOnce, timeoutMs: doctorAnswerMs };
+  const wish = { server: at, name, pairs, atOnce: doctorPairsAtOnce, timeoutMs: doctorPairsWaitMs };
   const asked = await probePairs(outsides, wish);
   return { asked, grown: growth(before, await lossesNow(outsides)), why: null };
 });
@@ -108,8 +108,8 @@ export const conntrackRaceCheck: Check = {
         seen: `${pairs}${isCounted ? `; insert_failed +${grown.insertFailed}` : ''}`,
         meaning:
           'Two packets of one socket race for one entry of connection tracking, and the kernel drops one. Pods that bypass ' +
-          'the cache wait 5 s then; those that use it do not, because it asks over TCP and its own queries are not tracked.',
-        command: "set the pods' dnsConfig option single-request-reopen, or let them use this cache",
+          'the cache wait 5 s then, and those that use it do not. Let them use it, or set single-request-reopen in their dnsConfig.',
+        command: null,
       },
     ];
   },
@@ -127,13 +127,13 @@ export const lossCheck: Check = {
     const lost = asked.lostOne + 2 * asked.lostBoth;
     const of = `${lost} of ${2 * asked.pairs} UDP questions to ${address}`;
     if (lost === 0) return [fineFinding(code, `lost ${of}`)];
-    return [lostFinding(of, lost / (2 * asked.pairs), grown)];
+    return [lostFinding(of, lost / (2 * asked.pairs), grown, nodeName(outsides))];
   },
 };
 
 const lostShareLeast = 0.05;
 
-function lostFinding(of: string, share: number, grown: KernelLosses): Finding {
+function lostFinding(of: string, share: number, grown: KernelLosses, node: string): Finding {
   const names = {
     insertFailed: 'insert_failed',
     dropped: 'conntrack drop',
@@ -152,6 +152,6 @@ function lostFinding(of: string, share: number, grown: KernelLosses): Finding {
       : `No counter of this node grew with ${howMany(Math.round(share * 100), 'percent', 'percent')} lost: the network or the pods dropped them.`,
     command: isExplained
       ? null
-      : 'kubectl debug node/NODE -it --profile=sysadmin --image=nicolaka/netshoot -- tcpdump -ni any port 53 -c 200',
+      : `kubectl debug node/${node} -it --profile=sysadmin --image=nicolaka/netshoot -- tcpdump -ni any port 53 -c 200`,
   };
 }

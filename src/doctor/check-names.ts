@@ -65,11 +65,13 @@ function domainFinding(outsides: DoctorOutsides, { domain, real, isConfigured, r
       real === null
         ? `NXDOMAIN for ${kubernetesName(domain)}, which every cluster has`
         : `the Corefile has ${isConfigured ? domain : 'no domain of the cluster'}, but the cluster DNS calls ${service} kubernetes.default.svc.${real}.`,
-    meaning: 'Every name of the cluster is looked up below a domain that the cluster does not have.',
+    meaning:
+      'Every name of the cluster is looked up below a domain that the cluster does not have. Set the right one in the ' +
+      `Corefile, or with clusterDomain of the chart${real === null ? '' : `: ${real}`}.`,
     command:
       real === null
-        ? 'kubectl -n kube-system get cm coredns -o yaml | grep kubernetes; then set clusterDomain to what it says'
-        : `set the cluster's domain to ${real} in the Corefile, or clusterDomain=${real} in the chart`,
+        ? 'kubectl -n kube-system get configmap coredns -o yaml | grep kubernetes'
+        : 'kubectl -n kube-system edit configmap node-local-dns',
   };
 }
 
@@ -182,8 +184,9 @@ function loopFinding(outsides: DoctorOutsides, { at, outside }: ResolverSeen): F
       `what is asked at ${at.address} comes back to ${own ?? 'the cluster DNS'}: it knows names of the cluster, and has ` +
       `${replyText(outside.udp)} for all others`,
     meaning:
-      'A resolver of this node, such as systemd-resolved, uses this cache as its own resolver. Names outside fail.',
-    command: 'resolvectl status, on the node; then give it a real resolver in /etc/systemd/resolved.conf (DNS=)',
+      'A resolver of this node, such as systemd-resolved, uses this cache as its own resolver, and names outside fail. Give ' +
+      'it a real one (DNS= in /etc/systemd/resolved.conf).',
+    command: 'resolvectl status',
   };
 }
 

@@ -24,18 +24,35 @@ export const aaaaCheck: Check = {
   },
 };
 
-function nxdomainFinding({ aaaaPolicies, recent }: AskedFacts): Finding {
+/** A warning where pods are seen to suffer from it: many have no resolver that does. */
+function nxdomainFinding(facts: AskedFacts): Finding {
+  const { aaaaPolicies, recent } = facts;
   const code = 'aaaa-nxdomain';
   if (!aaaaPolicies.includes('nxdomain'))
     return fineFinding(code, `AAAA: ${aaaaPolicies.join(', ') || 'asked upstream'}`);
+  const givenUp = givenUpName(facts);
+  const said = `AAAA queries get NXDOMAIN (${recent.aaaa.toLocaleString('en-US')} of ${howMany(recent.queries, 'query', 'queries')})`;
   return {
     code,
-    verdict: recent.aaaa > 0 ? 'warn' : 'info',
-    seen: `AAAA queries get NXDOMAIN (${recent.aaaa.toLocaleString('en-US')} of ${howMany(recent.queries, 'query', 'queries')})`,
+    verdict: givenUp === undefined ? 'info' : 'warn',
+    seen: givenUp === undefined ? said : `${said}, and pods go on after ${givenUp}, which exists`,
     meaning:
       'NXDOMAIN says that the name has no address at all, so pods with musl (Alpine) may give up a name that has an IPv4 address.',
     command: 'kubectl -n kube-system edit configmap node-local-dns  # "aaaa nodata" in place of the template ANY AAAA',
   };
+}
+
+/**
+ * A Service's name that exists, though the next name of its search path is asked for as well: a resolver stops at the
+ * first name that exists, unless it takes the NXDOMAIN of one type for the whole name.
+ */
+function givenUpName({ topNames, clusterDomain }: AskedFacts): string | undefined {
+  const suffix = `.svc.${clusterDomain}.`;
+  const names = new Set(topNames.map(({ name }) => name));
+  return topNames.find(({ name, exists }) => {
+    const [service, , ...rest] = name.split('.');
+    return exists === true && `.${rest.join('.')}` === suffix && names.has(`${service}${suffix}`);
+  })?.name;
 }
 
 function uselessFinding({ aaaaPolicies, recent }: AskedFacts, routes: string | undefined): Finding {

@@ -51,8 +51,10 @@ export const clusterDnsServiceCheck: Check = {
           code,
           verdict: 'fail',
           seen: `zerohop has no address of the cluster DNS: ${missing}`,
-          meaning: 'Names that are not cached get no answer. A pod learns the addresses of Services when it starts.',
-          command: 'kubectl -n kube-system get svc kube-dns-upstream; then restart this pod',
+          meaning:
+            'Names that are not cached get no answer. A pod learns the addresses of Services when it starts: create the ' +
+            'Service if there is none, then restart this pod.',
+          command: 'kubectl -n kube-system get svc kube-dns-upstream',
         },
       ];
     }
@@ -138,12 +140,21 @@ function rulesFinding(outsides: DoctorOutsides, rules: KnownRules): Finding {
       ? `kube-proxy runs in ${mode} mode and has no rule for ${at.address} port ${ports}`
       : `kube-proxy's rules for ${at.address} port ${ports} lead to no endpoint`,
     meaning: 'Questions to this address go nowhere. The rules are missing or stale, or the Service has gone.',
-    command: kubeProxyLogs,
+    command: kubeProxyLogs(outsides),
   };
 }
 
-/** NODE is for the reader to replace. */
-const kubeProxyLogs = 'kubectl -n kube-system logs -l k8s-app=kube-proxy --field-selector spec.nodeName=NODE';
+/** `kubectl logs` itself selects no node. */
+function kubeProxyLogs(outsides: DoctorOutsides): string {
+  const pod = `-l k8s-app=kube-proxy --field-selector spec.nodeName=${nodeName(outsides)} -o name`;
+  return `kubectl -n kube-system logs --tail=50 $(kubectl -n kube-system get pods ${pod})`;
+}
+
+/** A pod in the host's network has the name of the node; `NODE`, for the reader to replace, where this seems to be none. */
+export function nodeName({ readFile }: Pick<DoctorOutsides, 'readFile'>): string {
+  const name = (readFile('/proc/sys/kernel/hostname') ?? '').trim();
+  return /^[\w.-]+$/u.test(name) && !name.startsWith('node-local-dns-') ? name : 'NODE';
+}
 
 function backendFinding(rules: KnownRules): Finding {
   const code = 'ipvs-no-backend';
@@ -284,7 +295,7 @@ async function unreachableService(
       answering.length === 0
         ? `${whose}. Its endpoints do not answer either, or are not known.`
         : `${whose}. kube-proxy's rules on this node are missing or stale, or a rule drops packets to it.`,
-    command: kubeProxyLogs,
+    command: kubeProxyLogs(outsides),
   };
   const isByEndpoints =
     endpoints.length > 0 && (answering.length === 0 || (await isStuck(outsides, server, endpoints)));

@@ -54,8 +54,8 @@ export interface ServerFacts {
     readonly nxdomainBelowClusterDomain: number;
     readonly servfail: number;
   };
-  /** The most frequent names, most frequent first. */
-  readonly topNames: readonly { readonly name: string; readonly count: number }[];
+  /** The most frequent names, most frequent first. `exists`: the cache has an answer with data for it. */
+  readonly topNames: readonly { readonly name: string; readonly count: number; readonly exists?: boolean }[];
   /** Addresses of clients of the last minutes, as far as packets were sampled, the most active first. */
   readonly topClients?: readonly string[];
   readonly hasAutopath: boolean;

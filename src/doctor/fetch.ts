@@ -6,6 +6,7 @@ import { splitHostPort } from '../config/addresses.js';
 import type { Clock } from '../os/clock.js';
 import type { Network } from '../os/network.js';
 import type { FetchText } from './check.js';
+import { patience } from './probe.js';
 
 /** `http://HOST:PORT/PATH`, with an address as the host. */
 export function fetchOver(network: Network, clock: Clock): FetchText {
@@ -19,7 +20,7 @@ export function fetchOver(network: Network, clock: Clock): FetchText {
       }
       const chunks: Buffer[] = [];
       let bytes = 0;
-      const timer = clock.after(timeoutMs, () => done(null));
+      const timer = patience(clock, timeoutMs, () => done(null));
       const stream = network.connectStream(
         { address: at.host, port: Number(at.port) },
         {

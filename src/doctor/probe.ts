@@ -3,29 +3,17 @@
  * resolver sends them. An answer counts whatever its rcode; silence, a closed port and a question that the budget
  * refused are told apart, because they mean different things.
  */
-import { canonicalAddress } from '../config/addresses.js';
 import { FrameReader, frameHeaderBytes, writeFrame } from '../dns/frame.js';
-import { lowerCaseName, wireToName } from '../dns/names.js';
+import { lowerCaseName } from '../dns/names.js';
+import { isReplyTo } from '../dns/own-queries.js';
 import { questionFor } from '../dns/query.js';
-import {
-  atAnswers,
-  atFlags,
-  atQuestions,
-  flagQr,
-  flagRd,
-  messageFlags,
-  messageId,
-  messageRcode,
-  setU16,
-  skipName,
-  typeA,
-  typeAaaa,
-  typePtr,
-  u16,
-} from '../dns/wire.js';
-import { headerBytes } from '../limits.js';
+import { recordTexts } from '../dns/record-text.js';
+import { atFlags, atQuestions, flagRd, messageRcode, setU16, typeA, typeAaaa } from '../dns/wire.js';
+import { doctorGraceMs, doctorPairsNextMs, headerBytes, recordsMax } from '../limits.js';
+import type { Clock, Timer } from '../os/clock.js';
 import type { Endpoint } from '../os/network.js';
 import type { DoctorOutsides } from './check.js';
+import { pause } from './found.js';
 import { overBudgetCode } from './question-budget.js';
 
 export type ProbeTransport = 'udp' | 'tcp';
@@ -79,7 +67,7 @@ function probeOverUdp(parts: ProbeParts, question: ProbeQuestion, query: Uint8Ar
       },
       error: (error) => done(probeFailure(error)),
     });
-    const timer = clock.after(question.timeoutMs, () => done({ answered: false, why: 'silent' }));
+    const timer = patience(clock, question.timeoutMs, () => done({ answered: false, why: 'silent' }));
     const sentMs = clock.nowMs();
     socket.send(query, question.server);
 
@@ -96,7 +84,7 @@ function probeOverTcp(parts: ProbeParts, question: ProbeQuestion, query: Uint8Ar
   return new Promise((resolve) => {
     const reader = new FrameReader();
     const startedMs = clock.nowMs();
-    const timer = clock.after(question.timeoutMs, () => done({ answered: false, why: 'silent' }));
+    const timer = patience(clock, question.timeoutMs, () => done({ answered: false, why: 'silent' }));
     const stream = network.connectStream(question.server, {
       opened() {
         const frame = new Uint8Array(frameHeaderBytes + query.length);
@@ -120,52 +108,30 @@ function probeOverTcp(parts: ProbeParts, question: ProbeQuestion, query: Uint8Ar
   });
 }
 
+/**
+ * Calls `run` after the time, and after what has come by then: where the process was not scheduled for long, its timers
+ * are called before its sockets are read, and an answer that waits there is no silence.
+ */
+export function patience(clock: Clock, ms: number, run: () => void): Timer {
+  let timer = clock.after(ms, () => {
+    timer = clock.after(doctorGraceMs, run);
+  });
+  return { stop: () => timer.stop() };
+}
+
 function probeFailure({ code }: NodeJS.ErrnoException): ProbeReply {
   if (code === overBudgetCode) return { answered: false, why: 'unasked' };
   if (code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'EPIPE') return { answered: false, why: 'closed' };
   return { answered: false, why: code === 'ETIMEDOUT' ? 'silent' : 'unreachable' };
 }
 
-/** The same id and the same question, byte for byte. */
-function isReplyTo(message: Uint8Array, query: Uint8Array): boolean {
-  if (message.length < query.length || messageId(message) !== messageId(query)) return false;
-  if ((messageFlags(message) & flagQr) === 0 || u16(message, atQuestions) !== 1) return false;
-  return query.subarray(headerBytes).every((byte, index) => message[headerBytes + index] === byte);
-}
-
-/** What is malformed behind the question is left out: that a server answers at all is known. */
+/** What is malformed is left out: that a server answers at all is known. */
 function replyOf(message: Uint8Array, afterMs: number): ProbeReply {
-  const addresses: string[] = [];
-  const names: string[] = [];
-  let at = skipName(message, headerBytes, message.length) + 4;
-  for (let left = u16(message, atAnswers); left > 0; left--) {
-    const fixedAt = skipName(message, at, message.length);
-    const dataAt = fixedAt + 10;
-    if (fixedAt === -1 || dataAt > message.length) break;
-    const end = dataAt + u16(message, fixedAt + 8);
-    if (end > message.length) break;
-    const type = u16(message, fixedAt);
-    if (type === typeA || type === typeAaaa) addresses.push(...addressOf(message.subarray(dataAt, end)));
-    if (type === typePtr) names.push(...nameAt(message, dataAt));
-    at = end;
-  }
-  return { answered: true, rcode: messageRcode(message), addresses, names, afterMs };
-}
-
-function addressOf(bytes: Uint8Array): string[] {
-  if (bytes.length === 4) return [bytes.join('.')];
-  const groups: string[] = [];
-  for (let at = 0; at + 1 < bytes.length; at += 2) groups.push(u16(bytes, at).toString(16));
-  const address = canonicalAddress(groups.join(':'));
-  return address === undefined ? [] : [address];
-}
-
-function nameAt(message: Uint8Array, at: number): string[] {
-  try {
-    return [lowerCaseName(wireToName(message, at))];
-  } catch {
-    return [];
-  }
+  const records = recordTexts(message, recordsMax).filter(({ section }) => section === 'answer');
+  const dataOf = (...types: readonly string[]): string[] =>
+    records.filter(({ type }) => types.includes(type)).map(({ data }) => data);
+  const names = dataOf('PTR').map(lowerCaseName);
+  return { answered: true, rcode: messageRcode(message), addresses: dataOf('A', 'AAAA'), names, afterMs };
 }
 
 export interface PairsAsked {
@@ -186,11 +152,15 @@ interface PairsWish {
 
 /** Asks A and AAAA at once from one socket, as often as `pairs` says. */
 export async function probePairs(parts: ProbeParts, wish: PairsWish): Promise<PairsAsked> {
-  const answers: number[] = [];
+  const pending: Promise<number>[] = [];
   for (let first = 0; first < wish.pairs; first += wish.atOnce) {
     const count = Math.min(wish.atOnce, wish.pairs - first);
-    answers.push(...(await Promise.all(Array.from({ length: count }, () => probePair(parts, wish)))));
+    const batch = Array.from({ length: count }, () => probePair(parts, wish));
+    pending.push(...batch);
+    // The next ones wait for late answers only so long.
+    await Promise.race([Promise.all(batch), pause(parts.clock, doctorPairsNextMs)]);
   }
+  const answers = await Promise.all(pending);
   const withAnswers = (count: number): number => answers.filter((each) => each === count).length;
   return { pairs: answers.filter((each) => each >= 0).length, lostOne: withAnswers(1), lostBoth: withAnswers(0) };
 }
@@ -209,7 +179,7 @@ function probePair({ network, clock, random }: ProbeParts, { server, name, timeo
       // The kernel tells the sender of a packet that it has dropped for want of a place; the other one goes on.
       error: (error) => error.code === overBudgetCode && done(-1),
     });
-    const timer = clock.after(timeoutMs, () => done(2 - missing.size));
+    const timer = patience(clock, timeoutMs, () => done(2 - missing.size));
     for (const query of queries) socket.send(query, server);
 
     function done(answers: number): void {

@@ -48,6 +48,8 @@ export interface FactsSource extends DoctorFlags {
   readonly retries: number;
   readonly recent: QueryCounts & { readonly seconds: number };
   readonly talkers: Pick<ReturnType<Top['talkers']>, 'names' | 'clients'>;
+  /** Whether the cache has an answer with data for the name. */
+  readonly exists: (name: string) => boolean;
   readonly notReady: readonly string[];
   /** Inodes of the UDP sockets at an endpoint; undefined when unknown. */
   readonly socketsAt: (at: Endpoint) => readonly number[] | undefined;
@@ -85,7 +87,7 @@ export function serverFacts(source: FactsSource): ServerFacts {
       nxdomainBelowClusterDomain: recent.nxdomainBelow,
       servfail: recent.servfail,
     },
-    topNames: source.talkers.names.map(({ name, count }) => ({ name, count })),
+    topNames: source.talkers.names.map(({ name, count }) => ({ name, count, exists: source.exists(name) })),
     topClients: source.talkers.clients.map(({ client }) => client),
     hasAutopath: config.blocks.some(({ directives }) => directives.includes('autopath')),
     notReady: source.notReady,

@@ -1,4 +1,6 @@
 /** The doctor of this process: the facts for those who ask, and the minute run. Part of the composition root. */
+import type { Cache } from '../cache/cache.js';
+import { lookupItem, readLookup } from '../control/lookup.js';
 import { type ControlHandler, controlHandler } from '../control/server.js';
 import type { Counters } from '../counters.js';
 import type { DoctorOutsides, Finding } from '../doctor/check.js';
@@ -27,6 +29,7 @@ interface DoctorParts extends Omit<DoctorOutsides, 'facts' | 'fetchText' | 'envi
   readonly log: Log;
   readonly sockets: SocketsOfHost;
   readonly version: string;
+  readonly cache: Pick<Cache, 'blocks'>;
   pages(): readonly Counters[];
   active(): Pick<ActiveConfiguration, 'generation' | 'config' | 'isLastRefused'>;
   watching(): Pick<Endpoints, 'readiness'>;
@@ -111,7 +114,16 @@ function factsOf(settings: DoctorSettings, parts: DoctorParts, now: NowFacts): S
     upstreams: generation.blocks.map(({ forwards }) => forwards.upstreams()),
     retries: retried.reduce((sum, each) => sum + each, 0),
     talkers: parts.talkers(topShownMax),
+    exists: (name) => isCached(parts, name),
     notReady: parts.watching().readiness.missing,
     readFile: parts.readFile,
   });
+}
+
+/** Whether a client would get data for the name's A from the cache now. */
+function isCached({ active, cache, clock }: DoctorParts, name: string): boolean {
+  const { listeners, blocks } = active().generation;
+  const now = { nowMs: clock.nowMs(), wallMs: clock.wallMs(), isInKernel: () => false };
+  const { homes } = lookupItem({ listeners, blocks, cached: cache.blocks, ...now }, readLookup({ name, type: 'A' }));
+  return homes.some(({ entries }) => entries.some(({ rcode, records }) => rcode === 'NOERROR' && records.length > 0));
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isOwnQuestion, noOwnMark, ownMarks, ownQuery, ownQuestion } from '../../src/dns/own-queries.js';
+import { isOwnQuestion, isReplyTo, noOwnMark, ownMarks, ownQuery, ownQuestion } from '../../src/dns/own-queries.js';
 import { Query, questionOf, readQuery } from '../../src/dns/query.js';
 import { flagAd, flagCd, flagRd } from '../../src/dns/wire.js';
 
@@ -28,4 +28,17 @@ test('a question of ours is known by its mark, and by nothing less', () => {
     assert.ok(!isOwnQuestion(question.with(2, 0x20), 12, mark), 'another opcode');
     assert.ok(!isOwnQuestion(question.with(2, 0x90), 12, mark), 'a response');
   }
+});
+
+test('a reply has the id and the question of its query, whatever else is in it', () => {
+  const query = ownQuery({ question, recursionDesired: true, checkingDisabled: false, dnssecOk: false });
+  const reply = query.with(2, 0x81);
+  assert.ok(isReplyTo(reply, query));
+  assert.ok(isReplyTo(reply.subarray(0, 12 + question.length), query), 'without an OPT');
+  assert.ok(!isReplyTo(query, query), 'the query itself');
+  assert.ok(!isReplyTo(reply.with(1, 1), query), 'another id');
+  assert.ok(!isReplyTo(reply.with(14, 0x77), query), 'another spelling');
+  assert.ok(!isReplyTo(reply.with(12 + question.length - 3, 1), query), 'another type');
+  assert.ok(!isReplyTo(reply.with(5, 2), query), 'two questions');
+  for (let bytes = 0; bytes < 12 + question.length; bytes++) assert.ok(!isReplyTo(reply.subarray(0, bytes), query));
 });

@@ -1,7 +1,7 @@
 /** `zerohop doctor` on a node with a silent endpoint as the README shows it: what is wrong, and the last line. */
 import { stripVTControlCharacters } from 'node:util';
 import { Cluster } from '../real/doctor/cluster.js';
-import { endpointFaults } from '../real/doctor/faults.js';
+import { endpointFaults } from '../real/doctor/cluster-faults.js';
 
 export const doctorCommand = '$ kubectl -n kube-system exec ds/node-local-dns -- zerohop doctor';
 

@@ -46,6 +46,20 @@ const flow = (from: string, to = '10.96.0.10', protocol = 'udp'): string =>
   `ipv4     2 ${protocol}      17 25 src=${from} dst=${to} sport=40000 dport=53 [UNREPLIED] src=10.244.1.2 dst=${from} sport=53 dport=40000 mark=0 use=2\n`;
 const tracked = (...flows: string[]) => ({ '/proc/net/nf_conntrack': flows.join('') });
 
+test('the few queries of the doctor itself do not hide that nobody asks', async () => {
+  const few = { programs, recent: { queries: 6 }, facts: { topClients: [] } };
+  const { 'nobody-asks': hardly } = await found(askedCheck, few);
+  assert.equal(hardly.verdict, 'info');
+  assert.match(hardly.seen, /^6 queries in 15 minutes.*, fewer than one a minute$/);
+  const sampled = { programs, recent: { queries: 6 }, facts: { topClients: ['10.244.3.7'] } };
+  assert.deepEqual(await verdicts(askedCheck, sampled), { 'nobody-asks': 'ok' });
+  const young = { programs, recent: { queries: 6, seconds: 400 }, facts: { topClients: [] } };
+  assert.deepEqual(await verdicts(askedCheck, young), { 'nobody-asks': 'ok' });
+  const files = tracked(flow('10.244.3.7'));
+  const flags = { localAddresses: ['169.254.20.10'] };
+  assert.equal((await verdicts(flowsCheck, { files, flags, recent: { queries: 6 } }))['bypassed'], 'warn');
+});
+
 test('pods whose queries are tracked though the ClusterIP is ours', async () => {
   const files = tracked(flow('10.244.3.7'), flow('10.244.3.7'), flow('10.244.3.9'));
   const { bypassed, 'old-pods': old } = await found(flowsCheck, { files });

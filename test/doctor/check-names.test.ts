@@ -62,7 +62,7 @@ test('the wrong domain of the cluster, with the right one as the cluster DNS has
     domain.seen,
     /the Corefile has cluster\.local, but the cluster DNS calls 10\.96\.0\.1 kubernetes\.default\.svc\.corp\.example\./,
   );
-  assert.match(domain.command ?? '', /corp\.example/);
+  assert.match(domain.meaning, /: corp\.example\.$/);
   const silent = ({ name, type }: AskedHere): ReplyHere | undefined =>
     type === 'PTR' || name.endsWith('.cluster.local') ? { rcode: 'NXDOMAIN' } : undefined;
   const unknown = await findingOf(internalNameCheck, 'wrong-cluster-domain', { answers: silent });

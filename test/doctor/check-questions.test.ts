@@ -9,11 +9,21 @@ const ipv6 = { '/proc/net/ipv6_route': `${zero} 00 ${zero} 00 fe80 00000400 1 0 
 const noIpv6 = { '/proc/net/ipv6_route': `${zero} 00 ${zero} 00 ${zero} ffffffff 1 0 200200 lo\n` };
 
 test('AAAA with NXDOMAIN, which breaks pods with musl', async () => {
-  const facts = { aaaaPolicies: ['forward', 'nxdomain'] };
-  const { 'aaaa-nxdomain': nxdomain } = await found(aaaaCheck, { facts, files: ipv6 });
-  assert.equal(nxdomain.verdict, 'warn');
-  assert.match(nxdomain.command ?? '', /aaaa nodata/);
-  assert.equal((await verdicts(aaaaCheck, { facts, files: ipv6, recent: { aaaa: 0 } }))['aaaa-nxdomain'], 'info');
+  const aaaaPolicies = ['forward', 'nxdomain'];
+  const [first, second] = ['web.shop.svc.cluster.local.', 'web.svc.cluster.local.'];
+  const asked = async (...topNames: readonly { readonly name: string; readonly exists?: boolean }[]) => {
+    const facts = { aaaaPolicies, topNames: topNames.map((each) => ({ ...each, count: 1 })) };
+    return (await found(aaaaCheck, { facts, files: ipv6 }))['aaaa-nxdomain'];
+  };
+  const suffers = await asked({ name: first, exists: true }, { name: second });
+  assert.equal(suffers.verdict, 'warn');
+  assert.match(suffers.seen, /pods go on after web\.shop\.svc\.cluster\.local\., which exists$/);
+  assert.match(suffers.command ?? '', /aaaa nodata/);
+  assert.equal((await asked()).verdict, 'info');
+  assert.equal((await asked({ name: first, exists: true })).verdict, 'info', 'they stop');
+  assert.equal((await asked({ name: first }, { name: second })).verdict, 'info', 'it does not exist');
+  const outside = 'www.example.com.shop.svc.cluster.local.';
+  assert.equal((await asked({ name: outside, exists: true }, { name: second })).verdict, 'info');
   assert.equal((await verdicts(aaaaCheck, { files: ipv6 }))['aaaa-nxdomain'], 'ok');
 });
 

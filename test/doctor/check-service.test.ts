@@ -8,6 +8,7 @@ import {
   endpointsCheck,
   kubeProxyRulesCheck,
   msText,
+  nodeName,
   serviceReachCheck,
   sessionAffinityCheck,
 } from '../../src/doctor/check-service.js';
@@ -208,6 +209,15 @@ test('which endpoint the newest flow of ours goes to', () => {
   assert.equal(endpointOfFlows(text.join('\n'), at, ['10.0.0.5']), '10.244.1.8');
   assert.equal(endpointOfFlows(row(20, '10.0.0.5', '10.244.0.7', 5353), at, ['10.0.0.5']), null);
   assert.equal(endpointOfFlows('rubbish dport=53 \n', at, ['10.0.0.5']), null);
+});
+
+test("the command that shows kube-proxy's log names the node, where its name is known", async () => {
+  const answers = serviceSilentOver('tcp');
+  const files = { '/proc/sys/kernel/hostname': 'worker-7\n' };
+  const { command } = await findingOf(serviceReachCheck, 'cluster-ip-unreachable', { answers, files });
+  assert.match(command ?? '', /spec\.nodeName=worker-7 /);
+  const names = ['node-local-dns-x7k2p', 'a; reboot', ''].map((name) => nodeName({ readFile: () => name }));
+  assert.deepEqual(names, ['NODE', 'NODE', 'NODE']);
 });
 
 test('texts of answers and times', () => {

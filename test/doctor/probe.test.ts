@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { typeA, typePtr } from '../../src/dns/wire.js';
 import { fetchOver } from '../../src/doctor/fetch.js';
-import { type ProbeReply, type ProbeTransport, probePairs, probeServer } from '../../src/doctor/probe.js';
+import { type ProbeReply, type ProbeTransport, patience, probePairs, probeServer } from '../../src/doctor/probe.js';
 import { countedNetwork, overBudgetCode, QuestionBudget } from '../../src/doctor/question-budget.js';
 import type { Network, StreamEvents } from '../../src/os/network.js';
 import { ManualClock } from '../simulation/clock.js';
@@ -104,6 +104,23 @@ test('a packet of a pair that the kernel drops while it is sent is one lost answ
   const parts = { clock, random, network: Object.assign(Object.create(network), connect) as Network };
   const pairs = await clock.until(probePairs(parts, { server, name, pairs: 3, atOnce: 2, timeoutMs: 1_000 }));
   assert.deepEqual(pairs, { pairs: 3, lostOne: 3, lostBoth: 0 });
+});
+
+test('an answer that has come while the process was not scheduled is one', async () => {
+  const { clock, network, parts, upstream } = await world();
+  assert.ok(upstream.questions.length === 0);
+  network.faults.latencyMs = 505;
+  const question = { server, name, type: typeA, over: 'udp', timeoutMs: 1_000 } as const;
+  // It takes 1,010 ms, and is read in the turn behind the one in which the time was over.
+  assert.ok((await clock.until(probeServer(parts, question))).answered);
+  const pairs = await clock.until(probePairs(parts, { server, name, pairs: 2, atOnce: 2, timeoutMs: 1_000 }));
+  assert.deepEqual(pairs, { pairs: 2, lostOne: 0, lostBoth: 0 });
+  network.faults.latencyMs = 600;
+  assert.deepEqual(await clock.until(probeServer(parts, question)), { answered: false, why: 'silent' });
+  let called = 0;
+  patience(clock, 10, () => called++).stop();
+  clock.passMs(1_000);
+  assert.equal(called, 0);
 });
 
 test('beyond the budget nothing is sent, and that is told apart from silence', async () => {

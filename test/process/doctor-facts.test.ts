@@ -60,6 +60,7 @@ function sourceWith(parts: Partial<FactsSource> = {}): FactsSource {
       byLocalAddress: { '169.254.20.10': 10 },
     },
     talkers: { names: [{ name: 'a.', count: 1 }], clients: [{ client: '10.244.0.7' }] } as never,
+    exists: (name) => name === 'a.',
     notReady: ['upstream'],
     socketsAt: ({ address }) => (address === '10.96.0.10' ? [1, 2, 9] : [1]),
     ownSockets: () => new Set([1, 2]),

@@ -32,6 +32,7 @@ function processOn(links: string, changed: Partial<DoctorSettings> = {}) {
       log: world.log,
       sockets: { socketsAt: () => [1], ownSockets: () => new Set([1]) },
       version: '0.2.0',
+      cache: world.cache,
       pages: () => [world.counters],
       active: () => ({ generation, config: generation.config, isLastRefused: false }),
       watching: () => ({ readiness: { missing: ['upstream'] } as never }),

@@ -88,7 +88,7 @@ export interface ZerohopWish {
   readonly flags?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   /** What a pod asks then; by default each address of zerohop. */
-  readonly asked?: readonly { readonly server: string; readonly type?: string }[];
+  readonly asked?: readonly { readonly server: string; readonly name?: string; readonly type?: string }[];
 }
 
 const clusterName = 'kubernetes.default.svc.cluster.local.';
@@ -196,16 +196,6 @@ export class Cluster {
     this.#knots.set(address, await startKnot(this.node, { address, command: this.beyond.command }, served));
   }
 
-  /** Puts this into the node's resolv.conf; zerohop has noticed when this returns. */
-  async resolvConf(text: string): Promise<void> {
-    const notices = (): number =>
-      this.zerohop.log().filter(({ msg }) => /^upstreams .* from \/etc|lists only addresses of this host/.test(msg))
-        .length;
-    const before = notices();
-    this.node.writeResolvConf(text);
-    await eventually('zerohop has read its resolv.conf', () => (notices() > before ? true : undefined));
-  }
-
   /** What the server there says to all questions that are not about the cluster. */
   async outsideNames(address: string, says: 'an answer' | 'REFUSED' | 'SERVFAIL'): Promise<void> {
     const knot = this.knot(address);
@@ -243,7 +233,7 @@ export class Cluster {
   /** Starts zerohop as the manifests do, in place of the one that runs; a pod has asked it when this returns. */
   async startZerohop(wish: ZerohopWish = {}): Promise<void> {
     const { addresses = [localAddress, clusterAddress], corefile = (text) => text, flags = [] } = wish;
-    const { asked = addresses.map((server) => ({ server, type: 'A' })) } = wish;
+    const asked: NonNullable<ZerohopWish['asked']> = wish.asked ?? addresses.map((server) => ({ server }));
     await this.stopZerohop();
     const { folder } = this.node;
     const template = join(folder, 'Corefile.base');
@@ -260,7 +250,7 @@ export class Cluster {
     const sockets = ['-control', this.#controlPath, '-handover', join(folder, 'handover.sock')];
     const inPod = { ...this.node, command: (...command: string[]) => this.#asInPod(command) };
     this.#zerohop = await startZerohop(inPod, '', [...files, ...own, ...sockets, '-metrics-listen-address=', ...flags]);
-    for (const { server, type } of asked) await this.askFromPod(server, clusterName, type);
+    for (const { server, name, type } of asked) await this.askFromPod(server, name, type);
   }
 
   async stopZerohop(): Promise<void> {

@@ -9,10 +9,9 @@ import { describe, type TestContext, test } from 'node:test';
 import { needs } from '../commands.js';
 import { ioPath } from '../zerohop.js';
 import { Cluster, clusterNeeds, type Diagnosis, type Pretence, type ProxyKind } from './cluster.js';
+import { coreDnsFaults, endpointFaults, resolverFaults, serviceFaults, stickyFaults } from './cluster-faults.js';
+import type { Fault } from './fault.js';
 import {
-  coreDnsFaults,
-  endpointFaults,
-  type Fault,
   firewallFaults,
   healthyIpvs,
   intoIpvs,
@@ -20,11 +19,9 @@ import {
   linkFaults,
   pairsOfFaults,
   questionFaults,
-  resolverFaults,
-  serviceFaults,
   startFaults,
   trackingFaults,
-} from './faults.js';
+} from './node-faults.js';
 
 interface Setup {
   readonly proxy: ProxyKind;
@@ -37,31 +34,30 @@ interface Setup {
 /** What depends on how kube-proxy writes its rules, besides a healthy node. */
 const ofRules = serviceFaults.filter(({ finds }) => finds[0] !== 'single-endpoint' && finds[0] !== 'session-affinity');
 
+/** Those that take longest come first. */
 const setups: Readonly<Record<string, Setup>> = {
-  'kube-proxy in iptables-nft: endpoints and firewalls': {
-    proxy: 'iptables-nft',
-    faults: [...endpointFaults, ...firewallFaults],
-  },
-  'kube-proxy in iptables-nft: Services and links': {
-    proxy: 'iptables-nft',
-    faults: [...serviceFaults, ...linkFaults],
-  },
+  resolvers: { proxy: 'iptables-nft', faults: resolverFaults },
+  'kube-proxy in nftables, 1.36; CoreDNS': { proxy: 'nftables 1.36', faults: [...ofRules.slice(-1), ...coreDnsFaults] },
   'kube-proxy in iptables-legacy': { proxy: 'iptables-legacy', faults: [...ofRules, ...trackingFaults] },
+  'how zerohop was started': { proxy: 'iptables-nft', faults: startFaults },
+  firewalls: { proxy: 'iptables-nft', faults: firewallFaults },
+  'several at once': { proxy: 'iptables-legacy', faults: pairsOfFaults },
+  'kube-proxy in iptables-nft': { proxy: 'iptables-nft', faults: serviceFaults },
   'kube-proxy in nftables, 1.31': { proxy: 'nftables 1.31', faults: [...ofRules, ...questionFaults] },
-  'kube-proxy in nftables, 1.36; CoreDNS': { proxy: 'nftables 1.36', faults: [...ofRules.slice(1), ...coreDnsFaults] },
+  'endpoints and links': { proxy: 'iptables-nft', faults: [...endpointFaults, ...stickyFaults, ...linkFaults] },
   'kube-proxy in IPVS mode, as far as its files tell': {
     proxy: 'iptables-nft',
     faults: ipvsFaults,
     into: intoIpvs,
     healthy: healthyIpvs,
   },
-  resolvers: { proxy: 'iptables-nft', faults: resolverFaults },
-  'how zerohop was started': { proxy: 'iptables-nft', faults: startFaults },
-  'several at once': { proxy: 'iptables-legacy', faults: pairsOfFaults },
 };
 
 // What the doctor finds does not depend on how packets are read.
 const skip = needs(...clusterNeeds, 'dnsmasq', 'unshare') || (ioPath !== 'threads' && 'once is enough');
+
+// Each node and each cluster takes itself away when the process ends.
+process.setMaxListeners(4 * Object.keys(setups).length);
 
 describe('the doctor', { skip, concurrency: Object.keys(setups).length }, () => {
   for (const [name, setup] of Object.entries(setups)) test(name, (t) => eachFault(t, setup));

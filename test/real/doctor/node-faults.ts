@@ -1,344 +1,21 @@
 /**
- * What goes wrong with DNS on a node, each as a pair: made, and mended. `finds` are the codes that must warn or fail while
- * it is there, and no others may; `says` is what one of them must say, and `helps` the command beside it.
+ * Faults of the node: firewalls, links, connection tracking, how zerohop was started, what pods ask, and IPVS. At the end
+ * pairs, also with faults of the cluster DNS.
  */
 import assert from 'node:assert/strict';
 import { clusterAddress, localAddress } from '../cluster-node.js';
-import { eventually, type Running, run } from '../commands.js';
 import {
   type Cluster,
   far,
   near,
-  type Place,
+  nodeAddress,
   type Pretence,
-  resolverAddress,
+  podAddress,
   upstreamIp,
   type ZerohopWish,
 } from './cluster.js';
-import type { CoreDnsNumbers } from './core-dns-pages.js';
-
-export interface Fault {
-  readonly name: string;
-  readonly finds: readonly string[];
-  readonly says: RegExp;
-  readonly helps?: RegExp;
-  /** Codes that must only inform. */
-  readonly informs?: readonly string[];
-  readonly pretence?: Pretence;
-  make(cluster: Cluster): Promise<void>;
-  mend(cluster: Cluster): Promise<void>;
-}
-
-type Change = Pick<Fault, 'make' | 'mend'>;
-
-/** Several at once: what is made first is mended last. */
-export function together(name: string, faults: readonly Fault[]): Fault {
-  return {
-    name,
-    finds: faults.flatMap(({ finds }) => finds),
-    says: faults[0].says,
-    pretence: Object.assign({}, ...faults.map(({ pretence }) => pretence)),
-    async make(cluster) {
-      for (const fault of faults) await fault.make(cluster);
-    },
-    async mend(cluster) {
-      for (const fault of [...faults].reverse()) await fault.mend(cluster);
-    },
-  };
-}
-
-function restarting(
-  name: string,
-  finds: readonly string[],
-  says: RegExp,
-  wish: ZerohopWish,
-  more: Partial<Fault> = {},
-): Fault {
-  const change: Change = {
-    async make(cluster) {
-      await cluster.stopZerohop();
-      // What the former one's own questions have left.
-      await run(cluster.node.command('conntrack', '-F'));
-      await cluster.startZerohop(wish);
-    },
-    mend: (cluster) => cluster.startZerohop(),
-  };
-  return { name, finds, says, ...change, ...more };
-}
-
-type PlaceName = 'node' | 'nearPod' | 'beyond';
-
-/** A firewall of somebody else, as a table of its own. */
-function dropping(place: PlaceName, table: string, match: string, hook: 'input' | 'output' = 'input'): Change {
-  const at = (cluster: Cluster): Place => cluster[place];
-  const chain = `chain ${hook} { type filter hook ${hook} priority 10; policy accept; ${match} counter drop; }`;
-  return {
-    make: async (cluster) => void (await cluster.on(at(cluster), `nft 'table inet ${table} { ${chain}; }'`)),
-    mend: async (cluster) => void (await cluster.on(at(cluster), `nft delete table inet ${table}`)),
-  };
-}
-
-/** A rule at the head of a chain of iptables, in the backend of kube-proxy. */
-function iptablesRule(table: 'filter' | 'raw' | 'nat', chain: string, rule: string): Change {
-  const change = (verb: '-I' | '-D') => async (cluster: Cluster) =>
-    void (await cluster.on(cluster.node, `${cluster.proxy} -w -t ${table} ${verb} ${chain} ${rule}`));
-  return { make: change('-I'), mend: change('-D') };
-}
-
-function services(change: (cluster: Cluster) => ReturnType<Cluster['healthyServices']>): Change {
-  return {
-    make: (cluster) => cluster.proxyTo(change(cluster)),
-    mend: (cluster) => cluster.proxyTo(cluster.healthyServices()),
-  };
-}
-
-function resolvConf(text: string): Change {
-  return {
-    make: (cluster) => cluster.resolvConf(text),
-    mend: (cluster) => cluster.resolvConf(`nameserver ${resolverAddress}\n`),
-  };
-}
-
-/** The same with a zerohop that has never seen another one. */
-function startedWith(text: string): Change {
-  const start = (written: string) => async (cluster: Cluster) => {
-    cluster.node.writeResolvConf(written);
-    await cluster.startZerohop();
-  };
-  return { make: start(text), mend: start(`nameserver ${resolverAddress}\n`) };
-}
-
-function tells(address: string, numbers: CoreDnsNumbers): Change {
-  return {
-    make: async (cluster) => cluster.coreDnsTells(address, numbers),
-    mend: async (cluster) => cluster.coreDnsTells(address),
-  };
-}
-
-function outsideNames(address: string, says: 'REFUSED' | 'SERVFAIL'): Change {
-  return {
-    make: (cluster) => cluster.outsideNames(address, says),
-    mend: (cluster) => cluster.outsideNames(address, 'an answer'),
-  };
-}
-
-function tellsOfAll(numbers: CoreDnsNumbers): Change {
-  const tell = (told: CoreDnsNumbers) => async (cluster: Cluster) => {
-    for (const address of [near, far]) cluster.coreDnsTells(address, told);
-  };
-  return { make: tell(numbers), mend: tell({}) };
-}
-
-/** A program that runs meanwhile, before and behind another change. */
-function running(start: (cluster: Cluster) => Promise<Running>, change: Change): Change {
-  let program: Running | null = null;
-  return {
-    async make(cluster) {
-      program = await start(cluster);
-      await change.make(cluster);
-    },
-    async mend(cluster) {
-      await change.mend(cluster);
-      await program?.stop();
-    },
-  };
-}
-
-/** A forwarder at this address that asks zerohop. */
-function forwarder(place: PlaceName, address: string, asks: string): (cluster: Cluster) => Promise<Running> {
-  const own = [
-    '--keep-in-foreground',
-    '--conf-file=/dev/null',
-    '--pid-file',
-    '--no-hosts',
-    '--no-resolv',
-    '--user=root',
-  ];
-  const at = [`--listen-address=${address}`, '--bind-interfaces', `--server=${asks}`, '--cache-size=0'];
-  return async (cluster) => {
-    if (place === 'beyond') await cluster.on(cluster.beyond, `ip address replace ${address}/24 dev eth0`);
-    const program = cluster.run(cluster[place], 'dnsmasq', ...own, ...at);
-    await eventually('the forwarder answers', async () => {
-      const { status } = await run(cluster.node.command('dig', '+tries=1', '+time=1', `@${address}`, 'localhost'));
-      return status === 0 ? true : undefined;
-    });
-    return program;
-  };
-}
-
-const silentAt = (how: 'udp' | 'tcp' | 'both'): Change =>
-  dropping('nearPod', 'silence', how === 'both' ? 'meta l4proto { tcp, udp } th dport 53' : `${how} dport 53`);
-
-export const endpointFaults: readonly Fault[] = [
-  {
-    name: 'an endpoint of two is silent over UDP',
-    finds: ['endpoint-dead'],
-    says: /^10\.244\.0\.2 does not answer over UDP, .*1 of 2 endpoints answer/,
-    helps: /10\.244\.0\.2/,
-    ...silentAt('udp'),
-  },
-  {
-    name: 'an endpoint of two is silent over TCP',
-    finds: ['endpoint-dead'],
-    says: /^10\.244\.0\.2 does not answer over TCP, /,
-    ...silentAt('tcp'),
-  },
-  {
-    name: 'an endpoint of two is silent',
-    finds: ['endpoint-dead'],
-    says: /^10\.244\.0\.2 does not answer over UDP and TCP, /,
-    ...silentAt('both'),
-  },
-];
-
-const sticky: Fault = {
-  name: 'session affinity',
-  finds: ['session-affinity'],
-  says: /kube-system\/kube-dns-upstream keeps a client on one endpoint for 10,800 s/,
-  helps: /patch svc kube-dns-upstream .*"sessionAffinity":"None"/,
-  ...services((cluster) => cluster.healthyServices('ClientIP')),
-};
-
-const rejected: Fault = {
-  name: 'no endpoints',
-  finds: ['no-endpoints'],
-  says: /kube-proxy rejects 10\.96\.0\.53 port 53\/UDP and 53\/TCP: .* has no endpoints/,
-  ...services((cluster) => cluster.healthyServices().map((one) => ({ ...one, endpoints: [] }))),
-};
-
-export const serviceFaults: readonly Fault[] = [
-  sticky,
-  together('session affinity, and an endpoint of two is silent', [endpointFaults[2], sticky]),
-  rejected,
-  {
-    name: 'one endpoint only',
-    finds: ['single-endpoint'],
-    says: /has one endpoint only, 10\.244\.1\.2/,
-    ...services((cluster) => cluster.healthyServices().map((one) => ({ ...one, endpoints: [far] }))),
-  },
-  {
-    name: 'kube-proxy has no rules for the Service',
-    finds: ['kube-proxy-rules'],
-    says: /no rule for 10\.96\.0\.53 port 53\/UDP and 53\/TCP/,
-    ...services((cluster) => cluster.healthyServices().filter(({ clusterIp }) => clusterIp !== upstreamIp)),
-  },
-  {
-    name: 'kube-proxy leads to an address that has gone',
-    finds: ['endpoint-dead'],
-    says: /^10\.244\.0\.99 does not answer/,
-    ...services((cluster) => cluster.healthyServices().map((one) => ({ ...one, endpoints: ['10.244.0.99', far] }))),
-  },
-];
-
-export const resolverFaults: readonly Fault[] = [
-  {
-    name: "the node's resolv.conf is systemd's stub, which asks this cache",
-    finds: ['stub-resolver'],
-    says: /lists 127\.0\.0\.53 and no other resolver; systemd-resolved listens there/,
-    helps: /--resolv-conf=/,
-    ...running(forwarder('node', '127.0.0.53', localAddress), startedWith('nameserver 127.0.0.53\n')),
-  },
-  {
-    name: "the node's resolv.conf is a dnsmasq that asks this cache",
-    finds: ['loop'],
-    says: /127\.0\.1\.1 comes back/,
-    ...running(forwarder('node', '127.0.1.1', localAddress), resolvConf('nameserver 127.0.1.1\n')),
-  },
-  {
-    name: 'a resolver elsewhere asks the cluster DNS by this node',
-    finds: ['loop'],
-    says: /192\.168\.50\.55 comes back/,
-    ...running(forwarder('beyond', '192.168.50.55', clusterAddress), resolvConf('nameserver 192.168.50.55\n')),
-  },
-  {
-    name: 'the resolver refuses',
-    finds: ['resolver-refuses'],
-    says: /192\.168\.50\.53.* REFUSED/,
-    ...outsideNames(resolverAddress, 'REFUSED'),
-  },
-  {
-    name: 'the only resolver is silent',
-    finds: ['outside-name', 'resolver-refuses'],
-    says: /192\.168\.50\.53: no answer/,
-    ...dropping('beyond', 'silence', `ip daddr ${resolverAddress} th dport 53`),
-  },
-  {
-    name: 'the resolver is silent over UDP',
-    finds: ['resolver-refuses'],
-    says: /192\.168\.50\.53:53 is silent over UDP and answers over TCP/,
-    ...dropping('beyond', 'silence', `ip daddr ${resolverAddress} udp dport 53`),
-  },
-  {
-    name: 'the resolver is silent over TCP',
-    finds: ['resolver-refuses'],
-    says: /answers over UDP, and over TCP there is no answer/,
-    ...dropping('beyond', 'silence', `ip daddr ${resolverAddress} tcp dport 53`),
-  },
-  {
-    name: 'one resolver of two is nobody',
-    finds: ['resolver-refuses'],
-    says: /192\.168\.50\.66:53 resolves no names outside \(no answer\)/,
-    ...resolvConf(`nameserver 192.168.50.66\nnameserver ${resolverAddress}\n`),
-  },
-];
-
-const forbidden: Fault = {
-  name: 'the API server refuses CoreDNS',
-  finds: ['coredns-rbac'],
-  says: /refuses the requests of 10\.244\.1\.2 \(403\)/,
-  ...tellsOfAll({ forbiddenPerSecond: 2 }),
-};
-
-const restarted: Fault = {
-  name: 'CoreDNS has restarted',
-  finds: ['coredns-restarted'],
-  says: /10\.244\.1\.2 started 4 min ago/,
-  ...tells(far, { startedSecondsAgo: 240 }),
-};
-
-const busy: Fault = {
-  name: 'CoreDNS is busy',
-  finds: ['coredns-busy'],
-  says: /10\.244\.0\.2 uses 0\.9\d cores at 3\d,\d+ q\/s/,
-  ...tells(near, { cores: 0.97, requestsPerSecond: 31_000 }),
-};
-
-export const coreDnsFaults: readonly Fault[] = [
-  {
-    name: 'CoreDNS forwards to a stub',
-    finds: ['coredns-forwards-to-stub'],
-    says: /10\.244\.0\.2 forwards to 127\.0\.0\.53/,
-    ...tells(near, { forwardsTo: '127.0.0.53:53' }),
-  },
-  forbidden,
-  {
-    name: 'CoreDNS waits for the API server, which refuses it',
-    finds: ['coredns-rbac'],
-    says: /10\.244\.0\.2/,
-    ...tells(near, { forbiddenPerSecond: 2, ready: { status: 503, text: 'kubernetes' } }),
-  },
-  {
-    name: 'CoreDNS is not ready',
-    finds: ['coredns-not-ready'],
-    says: /10\.244\.1\.2 is not ready; it waits for: kubernetes/,
-    ...tells(far, { ready: { status: 503, text: 'kubernetes' } }),
-  },
-  restarted,
-  busy,
-  together('CoreDNS has restarted, and the other one is busy', [restarted, busy]),
-  {
-    name: 'CoreDNS answers SERVFAIL',
-    finds: ['coredns-servfail'],
-    says: /10\.244\.0\.2 answers (?:1\d|9|20) % SERVFAIL/,
-    ...tells(near, { requestsPerSecond: 100, servfailPerSecond: 12 }),
-  },
-  {
-    name: 'a pod of the cluster DNS has no way out',
-    finds: ['coredns-outside'],
-    says: /10\.244\.0\.2 \(SERVFAIL\) answers cluster names, but none outside the cluster; 10\.244\.1\.2 answers both/,
-    ...outsideNames(near, 'SERVFAIL'),
-  },
-];
+import { endpointFaults, forbidden, rejected, resolverFaults, restarted, serviceFaults } from './cluster-faults.js';
+import { type Change, dropping, type Fault, iptablesRule, restarting, running, together } from './fault.js';
 
 const betweenNodes = (how: 'udp' | 'tcp' | 'both'): Change =>
   dropping('beyond', 'between', `ip daddr 10.244.1.0/24 ${how === 'both' ? 'th' : how} dport 53`);
@@ -425,7 +102,7 @@ const anHour: Pretence['facts'] = (facts) => {
 };
 
 /** Names that a search path makes, and others; more than a doctor takes for chance. */
-const manyQuestions = Array.from({ length: 100 }, (_, index) => [
+const manyQuestions = Array.from({ length: 70 }, (_, index) => [
   `name${index}.example.test.default.svc.cluster.local A`,
   `name${index}.example.test.svc.cluster.local A`,
   `name${index}.example.test A`,
@@ -470,7 +147,19 @@ export const trackingFaults: readonly Fault[] = [
     ...iptablesRule(
       'nat',
       'POSTROUTING',
-      '-p udp --dport 53 -m statistic --mode nth --every 12 --packet 11 -j SNAT --to-source 192.168.50.1:5353',
+      `-p udp --dport 53 -m statistic --mode nth --every 12 --packet 11 -j SNAT --to-source ${nodeAddress}:5353`,
+    ),
+  },
+  {
+    name: 'flows of pods find no place in the conntrack table',
+    finds: ['insert-failed'],
+    says: /insert_failed of conntrack rose by \d+ in 5 s/,
+    ...running(
+      async (cluster) => {
+        const asks = `while :; do dig +tries=1 +time=1 @${far} . NS & sleep 0.2; done`;
+        return cluster.run(cluster.pod, 'sh', '-c', asks);
+      },
+      iptablesRule('nat', 'POSTROUTING', `-s ${podAddress} -p udp --dport 53 -j SNAT --to-source ${nodeAddress}:5454`),
     ),
   },
   {
@@ -523,9 +212,12 @@ export const questionFaults: readonly Fault[] = [
         '/sys/fs/cgroup/memory.events': 'oom_kill 1\n',
       },
     },
-    ...asksMuch([...manyQuestions, ...manyQuestions.map((question) => question.replace(/A$/, 'AAAA'))], {
-      corefile: (text) => text.replaceAll('    aaaa nodata\n', ''),
-    }),
+    ...asksMuch(
+      manyQuestions.slice(0, 105).flatMap((question) => [question, question.replace(/A$/, 'AAAA')]),
+      {
+        corefile: (text) => text.replaceAll('    aaaa nodata\n', ''),
+      },
+    ),
   },
 ];
 
@@ -558,9 +250,12 @@ export const startFaults: readonly Fault[] = [
       corefile: (text) => text.replace('cluster.local:53', 'cluster.example:53'),
     },
   ),
-  restarting('AAAA gets NXDOMAIN, and pods ask', ['aaaa-nxdomain'], /AAAA queries get NXDOMAIN \([1-9]/, {
+  restarting('AAAA gets NXDOMAIN, and pods give up', ['aaaa-nxdomain'], /pods go on after kubernetes\.default\.svc/, {
     corefile: (text) => text.replaceAll('aaaa nodata', 'template ANY AAAA {\n        rcode NXDOMAIN\n    }'),
-    asked: [{ server: localAddress, type: 'AAAA' }],
+    // As musl goes on along the search path, since the first name has no AAAA.
+    asked: ['kubernetes.default.svc.cluster.local.', 'kubernetes.svc.cluster.local.'].flatMap((name) =>
+      ['A', 'AAAA'].map((type) => ({ server: localAddress, name, type })),
+    ),
   }),
   {
     name: 'another program has port 8080',
@@ -681,8 +376,8 @@ export const ipvsFaults: readonly Fault[] = [
 export const pairsOfFaults: readonly Fault[] = [
   together('an endpoint of two is silent, and the resolver refuses', [endpointFaults[2], resolverFaults[3]]),
   together('an endpoint of two is silent over UDP, and a link is DOWN', [endpointFaults[0], linkFaults[0]]),
-  together('no endpoints, and a resolver loops', [rejected, resolverFaults[2]]),
+  together('a resolver loops, and no endpoints', [resolverFaults[2], rejected]),
   together('a firewall between nodes, and CoreDNS has restarted', [firewallFaults[2], restarted]),
   together('one endpoint only, and the API server refuses it', [serviceFaults[3], forbidden]),
-  together('packets pass by the NOTRACK rules, and a full conntrack table', [trackingFaults[0], trackingFaults[3]]),
+  together('packets pass by the NOTRACK rules, and a full conntrack table', [trackingFaults[0], trackingFaults[4]]),
 ];

@@ -163,6 +163,11 @@ describe('TCP clients of workers', { skip, timeout: 60_000 }, () => {
 
   test('an ordered end closes what is lent and leaves no descriptor', async () => {
     const world = await newWorld();
+    // A worker opens files while it starts.
+    const first = world.connects();
+    await lent(first);
+    first.destroy();
+    await eventually(() => world.tcp.clients === 0);
     const before = descriptors();
     const clients = [world.connects(), world.connects()];
     for (const client of clients) await lent(client);

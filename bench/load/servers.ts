@@ -3,8 +3,8 @@
  * the same task: one address, one upstream, a cache in which nothing expires during a run, no log of queries. A
  * server is one entry here or in peers.ts; nothing else of the bench knows any by name.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { commandOf } from '../../test/corpus/repository.js';
 import type { Place } from '../../test/real/packets.js';
 import { type Ability, abilities, type Workload } from './workloads.js';
@@ -48,10 +48,16 @@ export interface Extras {
   readonly entries?: number;
 }
 
-/** zerohop from this built entry, run as its first line says. */
+/** zerohop from this built entry, which may be an older one, run as its first line says. */
 export function zerohop(name: string, entry: string, extras: Extras = {}): Server {
-  const flags = ['-handover=', '-control=', ...(extras.flags ?? [])];
+  const apart = ['handover', 'control'].filter((flag) => hasFlag(entry, flag)).map((flag) => `-${flag}=`);
+  const flags = [...apart, ...(extras.flags ?? [])];
   return nodeCacheLike(name, commandOf(entry), { ...extras, flags });
+}
+
+function hasFlag(entry: string, flag: string): boolean {
+  const table = join(dirname(entry), 'config', 'flag-reader.js');
+  return new RegExp(`^ +'?${flag}'?: text\\(`, 'm').test(existsSync(table) ? readFileSync(table, 'utf8') : '');
 }
 
 /** Any program that takes node-cache's command line and a Corefile. */
